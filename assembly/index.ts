@@ -1,0 +1,11 @@
+// What the core exports, by subsystem. Nothing else is here.
+
+export { clockAdvance, clockNow, machineCheck, machineCreate, machineRecords } from './machine';
+export { blockAlloc, blockFree } from './memory/block';
+export { cpuGet, cpuSet } from './memory/cpu';
+export { faultArm, faultCount, faultPending } from './memory/fault';
+export {
+  EVENT_SIZE, eventsDrained, eventsDropped, eventsFirst, eventsPending, eventsRun, eventsStart, eventsStop,
+} from './ring/events';
+export { physRead, physWrite } from './ram/contents';
+export { blockOfPagesAlloc, blockOfPagesFree, pagesAlloc, pagesDrain, pagesFree } from './ram/pages';

@@ -1,0 +1,71 @@
+// A machine: one context with the state of every subsystem, its virtual clock, and the check that walks everything.
+
+import { timerArg, timerDue, timerKind, timerPop } from './memory/clock';
+import { blocksCheck } from './memory/block';
+import { Context, contextCreate } from './memory/context';
+import { slabLive, slabsCheck } from './memory/slab';
+import { ENOMEM } from './errno';
+import { buddyCheck } from './ram/buddy';
+import { contentsCheck } from './ram/contents';
+import { Ram, ramCreate } from './ram/ram';
+
+/**
+ * Makes a machine at the start of linear memory.
+ * @param limitBytes most bytes of linear memory that it may use
+ * @param cpus virtual CPUs, 1 to 64
+ * @param pages frames of emulated RAM
+ * @param fragmentation share of 4 MiB blocks of RAM that are handed out shuffled, 0 to 65536
+ * @param seed of the RAM's placement
+ * @returns the context's handle, or a negative errno
+ */
+export function machineCreate(limitBytes: f64, cpus: u32, pages: u32, fragmentation: u32, seed: u32): i32 {
+  const at = contextCreate(limitBytes, cpus);
+  if (at == 0) return ENOMEM;
+  const rc = ramCreate(changetype<Context>(at), pages, fragmentation, seed);
+  return rc < 0 ? rc : <i32>at;
+}
+
+/** The virtual clock, in nanoseconds since the machine was made. */
+export function clockNow(ctx: Context): f64 {
+  return <f64>ctx.now;
+}
+
+/** Moves the clock forward, firing every timer that falls due on the way, in order. Returns how many fired. */
+export function clockAdvance(ctx: Context, nanoseconds: f64): u32 {
+  const until = ctx.now + <u64>nanoseconds;
+  let fired: u32 = 0;
+  for (let at = timerDue(ctx, until); at != 0; at = timerDue(ctx, until)) {
+    const kind = timerKind(at);
+    const arg = timerArg(at);
+    timerPop(ctx);
+    fire(ctx, kind, arg);
+    ++fired;
+  }
+  ctx.now = until;
+  return fired;
+}
+
+function fire(ctx: Context, kind: u32, arg: usize): void {
+  assert(kind != 0 && arg != 0 && changetype<usize>(ctx) != 0);
+}
+
+/** Records live in all slab caches and 4 KiB units in use: what must be as before when everything was given back. */
+export function machineRecords(ctx: Context): u32 {
+  return slabLive(ctx);
+}
+
+/**
+ * Walks every structure of the machine.
+ * @returns 0, or a code: the subsystem in bits 31..28 (1 blocks, 2 slabs, 3 buddy, 4 contents), where in the rest
+ */
+export function machineCheck(ctx: Context): u32 {
+  let wrong = <u32>blocksCheck(ctx);
+  if (wrong != 0) return 0x10000000 | (wrong >> 4);
+  wrong = <u32>slabsCheck(ctx);
+  if (wrong != 0) return 0x20000000 | (wrong >> 4);
+  const ram = changetype<Ram>(ctx.ram);
+  wrong = buddyCheck(ram);
+  if (wrong != 0) return 0x30000000 | wrong;
+  wrong = contentsCheck(ram);
+  return wrong != 0 ? 0x40000000 | wrong : 0;
+}

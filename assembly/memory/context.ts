@@ -1,0 +1,118 @@
+// memory/ is the bottom of the core: it turns WebAssembly linear memory into the three things that every other
+// subsystem builds on.
+//
+//   context  one record at the start of linear memory; everything hangs off it, nothing lives in module variables
+//   block    a buddy allocator over linear memory, orders of 4 KiB (block.ts)
+//   slab     fixed-size records carved from blocks, one cache a type (slab.ts)
+//
+// and two that every allocation passes through: locks, which exist in the threads build only (lock.ts), and fault
+// injection, by which the host makes the n-th allocation of a kind fail (fault.ts).
+//
+//   0                 __heap_base                       limit
+//   | static (none)   | Context | Cpu[] | block states | blocks of 4 KiB << order ...                   |
+//
+// A handle is the u32 offset of a record in linear memory; 0 is none.
+
+import { CPU_SIZE, Cpu, currentCpu } from './cpu';
+import { blocksInit } from './block';
+
+/** Most virtual CPUs a context can have; the record array is laid out for the number asked for. */
+export const MAX_CPUS: u32 = 64;
+
+/** Kinds of allocation that can be made to fail, in the order of Context.faults (see fault.ts). */
+export const FAULT_BLOCK: u32 = 0; // a block of linear memory
+export const FAULT_SLAB: u32 = 1; // any record
+export const FAULT_RAM: u32 = 2; // a page of emulated RAM
+export const FAULT_IOVA: u32 = 3; // an IOVA range
+export const FAULT_PAGE_TABLE: u32 = 4; // a VT-d table page
+export const FAULT_SG: u32 = 5; // a scatter-gather table
+export const FAULT_SWIOTLB: u32 = 6; // bounce slots
+export const FAULT_DMA_DEBUG: u32 = 7; // a dma-debug entry
+export const FAULT_GTT: u32 = 8; // a drm_mm node or a GPU page table
+export const FAULT_KINDS: u32 = 9;
+
+/** Highest block order: 4 KiB << 20 is the whole of a 32-bit linear memory. */
+export const MAX_BLOCK_ORDER: u32 = 20;
+
+// @ts-ignore: decorator
+@unmanaged
+export class Context {
+  /** First byte past the context's own records: blocks start at the next 4 KiB boundary. */
+  end: usize;
+  /** Bytes of linear memory handed to the block allocator so far (a high-water mark), and the most there may be. */
+  grown: usize;
+  limit: usize;
+  /** One byte for each 4 KiB of linear memory up to the limit (block.ts). */
+  blockStates: usize;
+  /** Free 4 KiB units in blocks, for statistics and leak checks. */
+  freeUnits: u32;
+  usedUnits: u32;
+  /** lock + contended, see lock.ts */
+  blockLock: u64;
+  /** Heads of the free lists, one for each block order. */
+  freeBlocks0: u32; // MAX_BLOCK_ORDER + 1 words follow from here (FREE_BLOCKS_OFFSET)
+  freeBlocks1: u32; freeBlocks2: u32; freeBlocks3: u32; freeBlocks4: u32; freeBlocks5: u32; freeBlocks6: u32;
+  freeBlocks7: u32; freeBlocks8: u32; freeBlocks9: u32; freeBlocks10: u32; freeBlocks11: u32; freeBlocks12: u32;
+  freeBlocks13: u32; freeBlocks14: u32; freeBlocks15: u32; freeBlocks16: u32; freeBlocks17: u32; freeBlocks18: u32;
+  freeBlocks19: u32; freeBlocks20: u32;
+  /** First slab cache of the list that memoryCheck walks. */
+  caches: usize;
+  cpus: usize;
+  cpuCount: u32;
+  /** Bit k set: fault injection is armed for kind k. Zero nearly always: the one test on an allocation's path. */
+  faultMask: u32;
+  /** Two words a kind: the countdown and the number of allocations failed (fault.ts). */
+  faultTable: usize;
+  /** The machine's virtual clock in nanoseconds, and its timers in order of time (clock.ts). */
+  now: u64;
+  timers: usize;
+  timerCache: usize;
+  /** The event ring (ring/events.ts); 0 while recording is off. */
+  events: usize;
+  /** State of each subsystem, made by machineCreate (machine.ts). */
+  ram: usize;
+  sg: usize;
+  iova: usize;
+  iommu: usize;
+  dma: usize;
+  swiotlb: usize;
+  gtt: usize;
+  dmaDebug: usize;
+}
+
+export const FREE_BLOCKS_OFFSET: usize = offsetof<Context>('freeBlocks0');
+
+// @ts-ignore: decorator
+@inline
+export function cpuOf(ctx: Context): Cpu {
+  return changetype<Cpu>(ctx.cpus + <usize>currentCpu() * CPU_SIZE);
+}
+
+/**
+ * Lays out a context at the start of linear memory.
+ * @param limitBytes most bytes of linear memory that may be used, rounded down to 64 KiB; growth past it is ENOMEM
+ * @param cpus virtual CPUs, 1 to MAX_CPUS
+ * @returns the context, or 0 when the limit leaves no room for one
+ */
+export function contextCreate(limitBytes: f64, cpus: u32): usize {
+  if (cpus == 0 || cpus > MAX_CPUS || !(limitBytes >= 1048576) || limitBytes > 4294901760) return 0;
+  const limit = <usize>limitBytes & ~0xffff;
+  const base: usize = (__heap_base + 63) & ~63;
+  const cpuArray: usize = (base + offsetof<Context>() + 63) & ~63;
+  const faultTable: usize = cpuArray + <usize>cpus * CPU_SIZE;
+  const states: usize = (faultTable + <usize>FAULT_KINDS * 8 + 63) & ~63;
+  const end: usize = (states + (limit >> 12) + 4095) & ~4095;
+  if (end >= limit) return 0;
+  const have: usize = <usize>memory.size() << 16;
+  if (have < end && memory.grow(<i32>((end - have + 0xffff) >> 16)) < 0) return 0;
+  memory.fill(base, 0, end - base);
+  const ctx = changetype<Context>(base);
+  ctx.end = end;
+  ctx.limit = limit;
+  ctx.blockStates = states;
+  ctx.cpus = cpuArray;
+  ctx.cpuCount = cpus;
+  ctx.faultTable = faultTable;
+  blocksInit(ctx);
+  return base;
+}

@@ -1,0 +1,47 @@
+// A virtual CPU: what the kernel keeps in per-CPU variables. The number of the CPU that runs is the one piece of state
+// outside linear memory: a WebAssembly global belongs to one instance, so each worker of the threads build has its own,
+// which is just what a CPU's own register is. The host sets it, once a worker or whenever it moves to another CPU.
+
+let cpu: u32 = 0;
+
+// @ts-ignore: decorator
+@inline
+export function currentCpu(): u32 {
+  return cpu;
+}
+
+/** Moves this instance to another virtual CPU; the caller keeps the number below the context's cpuCount. */
+export function cpuSet(index: u32): void {
+  cpu = index;
+}
+
+export function cpuGet(): u32 {
+  return cpu;
+}
+
+// @ts-ignore: decorator
+@unmanaged
+export class Cpu {
+  /**
+   * Who is calling, written by the host straight into linear memory before a call that makes or ends a mapping, and
+   * copied into dma-debug entries and events. Host-side ids; 0 is none.
+   */
+  object: u32;
+  vma: u32;
+  hook: u32;
+  site: u32;
+  /** Findings of dma-debug so far, so that the host sees with one load whether a call reported something. */
+  findings: u32;
+  /** Why the last call on this CPU failed: a reason code of the subsystem that failed, see reason.ts. */
+  reason: u32;
+  /** Order-0 page stack (ram/): capacity, count and the pfns themselves. */
+  pages: usize;
+  pageCount: u32;
+  pad0: u64;
+  pad1: u64;
+  pad2: u64;
+  pad3: u64;
+}
+
+// A multiple of the cache line, so that two CPUs never write to the same one.
+export const CPU_SIZE: usize = 128;

@@ -1,0 +1,37 @@
+// Locks of the threads build. In the single-threaded build every function here compiles to nothing:
+// ASC_FEATURE_THREADS is a compile-time constant, and an empty inline function leaves no trace.
+//
+//   byte 0..3  state       0 free, 1 held, 2 held and somebody waits
+//   byte 4..7  contended   acquisitions that did not succeed at the first try
+
+/** Bytes that a lock takes inside a record. */
+export const LOCK_SIZE: u32 = 8;
+
+// Spinning pays only while the holder runs on another core; after that many tries the waiter sleeps.
+const SPIN: i32 = 100;
+
+// @ts-ignore: decorator
+@inline
+export function lock(at: usize): void {
+  if (ASC_FEATURE_THREADS) {
+    if (atomic.cmpxchg<u32>(at, 0, 1) != 0) lockContended(at);
+  }
+}
+
+// @ts-ignore: decorator
+@inline
+export function unlock(at: usize): void {
+  if (ASC_FEATURE_THREADS) {
+    if (atomic.xchg<u32>(at, 0) == 2) atomic.notify(at, 1);
+  }
+}
+
+function lockContended(at: usize): void {
+  if (ASC_FEATURE_THREADS) {
+    atomic.add<u32>(at, 1, 4);
+    for (let i = 0; i < SPIN; ++i) {
+      if (atomic.cmpxchg<u32>(at, 0, 1) == 0) return;
+    }
+    while (atomic.xchg<u32>(at, 2) != 0) atomic.wait<i32>(at, 2, -1);
+  }
+}

@@ -1,0 +1,106 @@
+// What is in the frames. Only frames that were written have bytes: 4 KiB of linear memory each, found through a page of
+// offsets for each 1,024 frames. Everything else reads as zeros.
+
+import { EFAULT, ENOMEM } from '../errno';
+import { BLOCK_SIZE, blockAllocZeroed, blockFree } from '../memory/block';
+import { Context } from '../memory/context';
+import { PAGE_SHIFT, PAGE_SIZE, Ram, STATE_CONTENT, frameOf, isRam, stateOf } from './ram';
+
+/** Offset of a frame's bytes, or 0 when it was never written. */
+export function contentsPeek(ram: Ram, pfn: u32): usize {
+  const frame = frameOf(ram, pfn);
+  const page: usize = load<u32>(ram.contents + (<usize>(frame >> 10) << 2));
+  return page == 0 ? 0 : load<u32>(page + (<usize>(frame & 1023) << 2));
+}
+
+/** Offset of a frame's bytes for writing, or 0 without memory. */
+export function contentsMake(ctx: Context, ram: Ram, pfn: u32): usize {
+  const frame = frameOf(ram, pfn);
+  const slot = ram.contents + (<usize>(frame >> 10) << 2);
+  let page: usize = load<u32>(slot);
+  if (page == 0) {
+    page = blockAllocZeroed(ctx, 0);
+    if (page == 0) return 0;
+    store<u32>(slot, <u32>page);
+  }
+  const entry = page + (<usize>(frame & 1023) << 2);
+  let bytes: usize = load<u32>(entry);
+  if (bytes == 0) {
+    bytes = blockAllocZeroed(ctx, 0);
+    if (bytes == 0) return 0;
+    store<u32>(entry, <u32>bytes);
+    const state = stateOf(ram, pfn);
+    store<u8>(state, load<u8>(state) | STATE_CONTENT);
+    ++ram.written;
+  }
+  return bytes;
+}
+
+/** Forgets a frame's bytes: it reads as zeros again. */
+export function contentsDrop(ctx: Context, ram: Ram, pfn: u32): void {
+  const frame = frameOf(ram, pfn);
+  const page: usize = load<u32>(ram.contents + (<usize>(frame >> 10) << 2));
+  if (page == 0) return;
+  const entry = page + (<usize>(frame & 1023) << 2);
+  const bytes: usize = load<u32>(entry);
+  if (bytes == 0) return;
+  store<u32>(entry, 0);
+  const state = stateOf(ram, pfn);
+  store<u8>(state, load<u8>(state) & ~STATE_CONTENT);
+  --ram.written;
+  blockFree(ctx, bytes);
+}
+
+/** Copies n bytes of physical memory to dest, across frames. Returns 0, or -EFAULT where there is no RAM. */
+export function physRead(ctx: Context, address: f64, dest: usize, n: u32): i32 {
+  let phys = <u64>address;
+  const ram = changetype<Ram>(ctx.ram);
+  while (n != 0) {
+    const pfn = phys >> PAGE_SHIFT;
+    if (pfn > 0xffffffff || !isRam(ram, <u32>pfn)) return EFAULT;
+    const offset = <u32>phys & (PAGE_SIZE - 1);
+    const part = min(n, PAGE_SIZE - offset);
+    const bytes = contentsPeek(ram, <u32>pfn);
+    if (bytes == 0) memory.fill(dest, 0, part);
+    else memory.copy(dest, bytes + offset, part);
+    dest += part;
+    phys += part;
+    n -= part;
+  }
+  return 0;
+}
+
+/**
+ * Copies n bytes from src to physical memory, across frames.
+ * @returns 0; -EFAULT where there is no RAM, -ENOMEM when a frame's bytes cannot be had: what lies before is written
+ */
+export function physWrite(ctx: Context, address: f64, src: usize, n: u32): i32 {
+  let phys = <u64>address;
+  const ram = changetype<Ram>(ctx.ram);
+  while (n != 0) {
+    const pfn = phys >> PAGE_SHIFT;
+    if (pfn > 0xffffffff || !isRam(ram, <u32>pfn)) return EFAULT;
+    const offset = <u32>phys & (PAGE_SIZE - 1);
+    const part = min(n, PAGE_SIZE - offset);
+    const bytes = contentsMake(ctx, ram, <u32>pfn);
+    if (bytes == 0) return ENOMEM;
+    memory.copy(bytes + offset, src, part);
+    src += part;
+    phys += part;
+    n -= part;
+  }
+  return 0;
+}
+
+/** Frames' states against the contents table. Returns 0, or 1 + the first pfn that disagrees. */
+export function contentsCheck(ram: Ram): u32 {
+  let written: u32 = 0;
+  for (let frame: u32 = 0; frame < ram.frames; ++frame) {
+    const page: usize = load<u32>(ram.contents + (<usize>(frame >> 10) << 2));
+    const has = page != 0 && load<u32>(page + (<usize>(frame & 1023) << 2)) != 0;
+    if (has != ((load<u8>(ram.states + <usize>frame) & STATE_CONTENT) != 0)) return 1 + frame;
+    if (has) ++written;
+  }
+  assert(BLOCK_SIZE == PAGE_SIZE);
+  return written == ram.written ? 0 : 1;
+}

@@ -1,0 +1,245 @@
+// Handing out frames. Single frames wait on the stack of the CPU that runs; n of them move to the caller as one copy of
+// the top n entries, which keeps runs of neighbours in ascending order through any number of rounds. An empty stack is
+// refilled from a whole 4 MiB block, so the common case touches one byte and one word a frame and nothing else.
+
+import { ENOMEM } from '../errno';
+import { blockAlloc, blockOrder } from '../memory/block';
+import { Context, FAULT_RAM, cpuOf } from '../memory/context';
+import { CPU_SIZE, Cpu } from '../memory/cpu';
+import { shouldFail } from '../memory/fault';
+import { lock, unlock } from '../memory/lock';
+import { freeBlock, takeBlock } from './buddy';
+import { contentsDrop } from './contents';
+import {
+  MAX_ORDER, Ram, STATE_CONTENT, STATE_STACK, STATE_USED, ZONE_DMA32, ZONE_NORMAL, isRam, ramRandom, stateOf,
+} from './ram';
+
+/** Frames that a CPU's stack can hold: two 4 MiB blocks, twice over. */
+const STACK_FRAMES: u32 = 4096;
+
+/**
+ * Takes n single frames, anywhere, and writes their pfns to dest (u32 each). All of them or none.
+ * Earlier contents are gone: the frames read as zeros.
+ * @returns 0 or -ENOMEM
+ */
+export function pagesAlloc(ctx: Context, n: u32, dest: usize): i32 {
+  if (shouldFail(ctx, FAULT_RAM)) return ENOMEM;
+  const ram = changetype<Ram>(ctx.ram);
+  lock(ctx.ram);
+  let done: u32 = 0;
+  while (done < n) {
+    const cpu = cpuOf(ctx);
+    const want = min(n - done, STACK_FRAMES / 2);
+    if (cpu.pageCount < want && !refill(ctx, ram, cpu, want)) {
+      unlock(ctx.ram);
+      pagesFree(ctx, done, dest);
+      return ENOMEM;
+    }
+    const left = cpu.pageCount - want;
+    memory.copy(dest + (<usize>done << 2), cpu.pages + (<usize>left << 2), <usize>want << 2);
+    cpu.pageCount = left;
+    ram.stacked -= want;
+    claim(ctx, ram, dest + (<usize>done << 2), want);
+    done += want;
+  }
+  unlock(ctx.ram);
+  return 0;
+}
+
+function claim(ctx: Context, ram: Ram, at: usize, n: u32): void {
+  const end = at + (<usize>n << 2);
+  for (; at < end; at += 4) {
+    const state = stateOf(ram, load<u32>(at));
+    const was = load<u8>(state);
+    assert((was & ~STATE_CONTENT) == STATE_STACK);
+    if ((was & STATE_CONTENT) != 0) contentsDrop(ctx, ram, load<u32>(at));
+    store<u8>(state, STATE_USED);
+  }
+}
+
+/**
+ * Gives n single frames back. Their contents stay readable until they are handed out again.
+ * A frame that is not in use (a double free) is left alone.
+ * @returns frames that were really freed
+ */
+export function pagesFree(ctx: Context, n: u32, src: usize): u32 {
+  const ram = changetype<Ram>(ctx.ram);
+  lock(ctx.ram);
+  let freed: u32 = 0;
+  let done: u32 = 0;
+  while (done < n) {
+    const cpu = cpuOf(ctx);
+    const part = min(n - done, STACK_FRAMES / 2);
+    if (cpu.pages == 0 && !stackCreate(ctx, cpu)) break;
+    if (cpu.pageCount + part > STACK_FRAMES) drain(ram, cpu, STACK_FRAMES / 2);
+    let top = cpu.pages + (<usize>cpu.pageCount << 2);
+    const from = src + (<usize>done << 2);
+    const end = from + (<usize>part << 2);
+    for (let at = from; at < end; at += 4) {
+      const pfn = load<u32>(at);
+      if (!isRam(ram, pfn)) continue;
+      const state = stateOf(ram, pfn);
+      const was = load<u8>(state);
+      if ((was & STATE_USED) == 0) continue;
+      store<u8>(state, (was & STATE_CONTENT) | STATE_STACK);
+      store<u32>(top, pfn);
+      top += 4;
+    }
+    const count = <u32>((top - cpu.pages) >> 2) - cpu.pageCount;
+    cpu.pageCount += count;
+    ram.stacked += count;
+    freed += count;
+    done += part;
+  }
+  unlock(ctx.ram);
+  return freed;
+}
+
+/**
+ * Takes a block of 2^order neighbouring frames aligned to its size.
+ * @param zone ZONE_DMA32: below 4 GiB; ZONE_NORMAL: anywhere, above 4 GiB first
+ * @returns the first pfn, or 0
+ */
+export function blockOfPagesAlloc(ctx: Context, order: u32, zone: u32): u32 {
+  if (order > MAX_ORDER || shouldFail(ctx, FAULT_RAM)) return 0;
+  const ram = changetype<Ram>(ctx.ram);
+  lock(ctx.ram);
+  let pfn = takeFrom(ram, zone, order);
+  if (pfn == 0) {
+    // Frames on the stacks may complete a block.
+    drainAll(ctx, ram);
+    pfn = takeFrom(ram, zone, order);
+  }
+  if (pfn != 0) {
+    for (let i: u32 = 0; i < <u32>(1 << order); ++i) {
+      const state = stateOf(ram, pfn + i);
+      if ((load<u8>(state) & STATE_CONTENT) != 0) contentsDrop(ctx, ram, pfn + i);
+      store<u8>(state, STATE_USED);
+    }
+  }
+  unlock(ctx.ram);
+  return pfn;
+}
+
+/** Gives a block of blockOfPagesAlloc back, whole. Returns false when one of its frames is not in use. */
+export function blockOfPagesFree(ctx: Context, pfn: u32, order: u32): bool {
+  const ram = changetype<Ram>(ctx.ram);
+  const count: u32 = 1 << order;
+  if (order > MAX_ORDER || !isRam(ram, pfn) || !isRam(ram, pfn + count - 1)) return false;
+  lock(ctx.ram);
+  for (let i: u32 = 0; i < count; ++i) {
+    if ((load<u8>(stateOf(ram, pfn + i)) & STATE_USED) == 0) {
+      unlock(ctx.ram);
+      return false;
+    }
+  }
+  for (let i: u32 = 0; i < count; ++i) {
+    const state = stateOf(ram, pfn + i);
+    store<u8>(state, load<u8>(state) & STATE_CONTENT);
+  }
+  freeBlock(ram, pfn, order);
+  unlock(ctx.ram);
+  return true;
+}
+
+function takeFrom(ram: Ram, zone: u32, order: u32): u32 {
+  const pfn = zone == ZONE_NORMAL ? takeBlock(ram, ZONE_NORMAL, order) : 0;
+  return pfn != 0 ? pfn : takeBlock(ram, ZONE_DMA32, order);
+}
+
+function stackCreate(ctx: Context, cpu: Cpu): bool {
+  cpu.pages = blockAlloc(ctx, blockOrder(<usize>STACK_FRAMES << 2));
+  return cpu.pages != 0;
+}
+
+/** Brings the stack to at least `want` frames, by blocks as large as there are. */
+function refill(ctx: Context, ram: Ram, cpu: Cpu, want: u32): bool {
+  if (cpu.pages == 0 && !stackCreate(ctx, cpu)) return false;
+  let drained = false;
+  while (cpu.pageCount < want) {
+    let order: u32 = MAX_ORDER;
+    let pfn: u32 = 0;
+    for (;;) {
+      pfn = takeFrom(ram, ZONE_NORMAL, order);
+      if (pfn != 0 || order == 0) break;
+      --order;
+    }
+    if (pfn == 0) {
+      // Nothing in the lists: the last frames there are wait on other CPUs' stacks.
+      if (drained) return false;
+      drained = true;
+      const mine = cpu.pageCount;
+      drainOthers(ctx, ram, cpu);
+      if (ram.free == 0 && cpu.pageCount == mine) return false;
+      continue;
+    }
+    stackBlock(ram, cpu, pfn, order);
+  }
+  return true;
+}
+
+function stackBlock(ram: Ram, cpu: Cpu, pfn: u32, order: u32): void {
+  const count: u32 = 1 << order;
+  const mask = count - 1;
+  // Any odd step walks through every frame of the block; step 1 from 0 is the ascending order.
+  let step: u32 = 1;
+  let first: u32 = 0;
+  let skip: u32 = 0;
+  if (ram.fragmentation != 0 && (ramRandom(ram) & 0xffff) < ram.fragmentation) {
+    const random = ramRandom(ram);
+    step = ((random >> 16) | 0x21) & mask;
+    step = step > 1 ? step : 1;
+    first = random & mask;
+    if (order == MAX_ORDER) skip = 1;
+  }
+  let at = cpu.pages + (<usize>cpu.pageCount << 2);
+  for (let i = skip; i < count; ++i) {
+    const frame = pfn + ((first + i * step) & mask);
+    const state = stateOf(ram, frame);
+    store<u8>(state, (load<u8>(state) & STATE_CONTENT) | STATE_STACK);
+    store<u32>(at, frame);
+    at += 4;
+  }
+  if (skip != 0) {
+    store<u8>(stateOf(ram, pfn + first), STATE_USED);
+    ++ram.held;
+  }
+  cpu.pageCount += count - skip;
+  ram.stacked += count - skip;
+}
+
+/** Moves the oldest n frames of a stack to the buddy lists. */
+function drain(ram: Ram, cpu: Cpu, n: u32): void {
+  n = min(n, cpu.pageCount);
+  for (let i: u32 = 0; i < n; ++i) {
+    const pfn = load<u32>(cpu.pages + (<usize>i << 2));
+    const state = stateOf(ram, pfn);
+    store<u8>(state, load<u8>(state) & STATE_CONTENT);
+    freeBlock(ram, pfn, 0);
+  }
+  memory.copy(cpu.pages, cpu.pages + (<usize>n << 2), <usize>(cpu.pageCount - n) << 2);
+  cpu.pageCount -= n;
+  ram.stacked -= n;
+}
+
+function drainAll(ctx: Context, ram: Ram): void {
+  for (let i: usize = 0; i < <usize>ctx.cpuCount; ++i) {
+    const cpu = changetype<Cpu>(ctx.cpus + i * CPU_SIZE);
+    drain(ram, cpu, cpu.pageCount);
+  }
+}
+
+function drainOthers(ctx: Context, ram: Ram, mine: Cpu): void {
+  for (let i: usize = 0; i < <usize>ctx.cpuCount; ++i) {
+    const cpu = changetype<Cpu>(ctx.cpus + i * CPU_SIZE);
+    if (cpu != mine) drain(ram, cpu, cpu.pageCount);
+  }
+}
+
+/** Returns every waiting frame to the buddy lists, so that they merge (drain_all_pages). */
+export function pagesDrain(ctxAt: usize): void {
+  const ctx = changetype<Context>(ctxAt);
+  lock(ctx.ram);
+  drainAll(ctx, changetype<Ram>(ctx.ram));
+  unlock(ctx.ram);
+}

@@ -1,0 +1,141 @@
+// ram/ is the machine's physical memory: which page frames exist, who has them, and what is in those that were written.
+//
+// Layout, in pfns of 4 KiB, as on a PC: frames from 0 up to 3 GiB at most, a hole for devices, the rest from 4 GiB up.
+// The first MiB belongs to firmware and is never handed out, so pfn 0 can mean "none". Two zones: DMA32 below 4 GiB,
+// NORMAL above; a request takes NORMAL first.
+//
+//   buddy      blocks of order 0 to 10 (4 MiB), one set of free lists a zone (buddy.ts)
+//   stacks     order-0 frames wait on a stack for each CPU, and move between stack and caller as one copy (pages.ts)
+//   contents   a frame gets 4 KiB of linear memory when it is first written; others read as zeros (contents.ts)
+//
+// One hot byte a frame is all that allocation touches:
+//
+//   bit 7      head of a free buddy block, bits 3..0 its order
+//   bit 6      in use
+//   bit 5      on a CPU's stack
+//   bit 4      has contents (kept when the frame is freed: a device that still reaches it sees the old bytes;
+//              dropped when it is handed out again)
+//   0x00       inside a free block, or firmware's
+//
+// Fragmentation is a number from 0 to 1 and a seed: that share of the 4 MiB blocks is handed out in a shuffled order,
+// and one frame of each is kept by "the rest of the system", so that they never merge again.
+
+import { EINVAL, ENOMEM } from '../errno';
+import { blockAlloc, blockAllocZeroed, blockOrder } from '../memory/block';
+import { Context } from '../memory/context';
+import { freeBlock } from './buddy';
+
+export const PAGE_SHIFT: u32 = 12;
+export const PAGE_SIZE: u32 = 4096;
+
+export const STATE_FREE: u8 = 0x80;
+export const STATE_USED: u8 = 0x40;
+export const STATE_STACK: u8 = 0x20;
+export const STATE_CONTENT: u8 = 0x10;
+export const STATE_ORDER: u8 = 0x0f;
+
+export const MAX_ORDER: u32 = 10;
+export const ZONE_DMA32: u32 = 0;
+export const ZONE_NORMAL: u32 = 1;
+
+/** First pfn of the hole below 4 GiB at the latest, and first pfn above it. */
+const LOW_END_MAX: u32 = 0xc0000; // 3 GiB
+export const HIGH_START: u32 = 0x100000; // 4 GiB
+/** Frames below 1 MiB belong to firmware. */
+const FIRMWARE_END: u32 = 0x100;
+
+// @ts-ignore: decorator
+@unmanaged
+export class Ram {
+  guard: u64;
+  /** Hot bytes, links and contents are indexed by frame: the pfn, less the hole for frames above 4 GiB. */
+  states: usize;
+  links: usize; // next, previous: two u32 a frame, used only in heads of free blocks
+  contents: usize; // a u32 for each 1,024 frames: a page of 1,024 offsets
+  lowEnd: u32; // pfn
+  highEnd: u32; // pfn, HIGH_START when there is nothing above 4 GiB
+  frames: u32;
+  /** Frames in use, on stacks or in buddy lists add up to `managed`. */
+  managed: u32;
+  free: u32; // buddy lists only
+  stacked: u32;
+  held: u32; // kept by the rest of the system
+  written: u32; // frames with contents
+  fragmentation: u32; // of 65536
+  random: u32;
+  lists: usize; // (MAX_ORDER + 1) heads a zone
+}
+
+// @ts-ignore: decorator
+@inline
+export function frameOf(ram: Ram, pfn: u32): u32 {
+  return pfn < HIGH_START ? pfn : pfn - (HIGH_START - ram.lowEnd);
+}
+
+// @ts-ignore: decorator
+@inline
+export function pfnOf(ram: Ram, frame: u32): u32 {
+  return frame < ram.lowEnd ? frame : frame + (HIGH_START - ram.lowEnd);
+}
+
+/** Whether a pfn is a frame of RAM (firmware's included). */
+// @ts-ignore: decorator
+@inline
+export function isRam(ram: Ram, pfn: u32): bool {
+  return pfn < ram.lowEnd || (pfn >= HIGH_START && pfn < ram.highEnd);
+}
+
+// @ts-ignore: decorator
+@inline
+export function stateOf(ram: Ram, pfn: u32): usize {
+  return ram.states + <usize>frameOf(ram, pfn);
+}
+
+/**
+ * Gives the machine its memory.
+ * @param pages frames of 4 KiB, at least 4 MiB's worth; what does not fit below 3 GiB lies above 4 GiB
+ * @param fragmentation share of 4 MiB blocks handed out shuffled, 0 to 65536
+ * @returns 0, -EINVAL for a size that cannot be, -ENOMEM
+ */
+export function ramCreate(ctx: Context, pages: u32, fragmentation: u32, seed: u32): i32 {
+  if (pages < 1024 || pages > 0x4000000 || fragmentation > 65536) return EINVAL;
+  const at = blockAllocZeroed(ctx, 0);
+  if (at == 0) return ENOMEM;
+  const ram = changetype<Ram>(at);
+  ram.lowEnd = min(pages, LOW_END_MAX);
+  ram.highEnd = HIGH_START + (pages - ram.lowEnd);
+  ram.frames = pages;
+  ram.fragmentation = fragmentation;
+  ram.random = seed == 0 ? 0x9e3779b9 : seed;
+  ram.lists = at + 256;
+  ram.states = blockAllocZeroed(ctx, blockOrder(pages));
+  ram.links = blockAlloc(ctx, blockOrder(<usize>pages << 3));
+  ram.contents = blockAllocZeroed(ctx, blockOrder(((<usize>pages >> 10) + 1) << 2));
+  if (ram.states == 0 || ram.links == 0 || ram.contents == 0) return ENOMEM;
+  ctx.ram = at;
+  ram.managed = pages - FIRMWARE_END;
+  populate(ram, FIRMWARE_END, ram.lowEnd);
+  populate(ram, HIGH_START, ram.highEnd);
+  return 0;
+}
+
+// Blocks are freed from the top down: lists are stacks, so that the lowest addresses are handed out first.
+function populate(ram: Ram, start: u32, end: u32): void {
+  let at = end;
+  while (at > start) {
+    let order = min<u32>(<u32>ctz(at), MAX_ORDER);
+    while (at - (1 << order) < start || (1 << order) > <i32>(at - start)) --order;
+    at -= 1 << order;
+    freeBlock(ram, at, order);
+  }
+}
+
+/** The seeded generator of this machine's RAM (xorshift32): nothing else may decide about placement. */
+export function ramRandom(ram: Ram): u32 {
+  let x = ram.random;
+  x ^= x << 13;
+  x ^= x >> 17;
+  x ^= x << 5;
+  ram.random = x;
+  return x;
+}

@@ -1,0 +1,83 @@
+// Builds everything: the WebAssembly core (release, threads and debug), its embedding for the host, and dist/.
+//
+//   node scripts/build.mjs               always
+//   node scripts/build.mjs --if-needed   only when a source is newer than the last build
+//
+// The core's wasm is embedded as base64 in src/core/generated, so that the library loads synchronously and alike in
+// Node and under a bundler. The types of its exports are taken from the compiler's own bindings.
+
+import { spawn } from 'node:child_process';
+import { mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+const root = join(dirname(fileURLToPath(import.meta.url)), '..');
+const stamp = join(root, 'build/stamp');
+const generated = join(root, 'src/core/generated');
+const sources = ['assembly', 'src', 'scripts/build.mjs', 'asconfig.json', 'tsconfig.build.json', 'package.json'];
+
+if (process.argv.includes('--if-needed') && newest() < stampTime()) process.exit(0);
+
+mkdirSync(join(root, 'build'), { recursive: true });
+mkdirSync(generated, { recursive: true });
+await Promise.all(
+  ['release', 'threads', 'debug'].map((target) => run('assemblyscript/bin/asc.js', ['--target', target])),
+);
+writeExports();
+for (const target of ['release', 'threads']) embed(target);
+rmSync(join(root, 'dist'), { recursive: true, force: true });
+await run('typescript/bin/tsc', ['-p', 'tsconfig.build.json']);
+writeFileSync(stamp, '');
+
+function newest() {
+  let time = 0;
+  const visit = (path) => {
+    const stat = statSync(path);
+    if (!stat.isDirectory()) {
+      time = Math.max(time, stat.mtimeMs);
+    } else if (path !== generated) {
+      for (const name of readdirSync(path)) visit(join(path, name));
+    }
+  };
+  for (const source of sources) visit(join(root, source));
+  return time;
+}
+
+function stampTime() {
+  try {
+    return statSync(stamp).mtimeMs;
+  } catch {
+    return 0;
+  }
+}
+
+function run(script, args) {
+  const path = createRequire(import.meta.url).resolve(`${script.split('/')[0]}/package.json`);
+  const file = join(dirname(path), ...script.split('/').slice(1));
+  return new Promise((resolve) => {
+    const child = spawn(process.execPath, [file, ...args], { cwd: root, stdio: ['ignore', 'inherit', 'inherit'] });
+    child.on('exit', (code) => (code === 0 ? resolve() : process.exit(code ?? 1)));
+  });
+}
+
+// The compiler describes handles to unmanaged records as opaque types; for the host each is a number.
+function writeExports() {
+  const bindings = readFileSync(join(root, 'build/release.d.ts'), 'utf8');
+  const body = bindings
+    .slice(bindings.indexOf('{') + 1, bindings.indexOf('\n}'))
+    .replace(/__Record\d+<\w+>/g, 'number')
+    .replace(/^ {2}export const (\w+): \{[^}]*\};?/gms, '  readonly $1: WebAssembly.Global;')
+    .replace(/^ {2}export const memory: .*$/m, '  readonly memory: WebAssembly.Memory;')
+    .replace(/^ {2}export function (\w+)/gm, '  $1');
+  const text = `// Made by scripts/build.mjs from the core's sources.\n\nexport interface CoreExports {${body}\n}\n`;
+  writeFileSync(join(generated, 'exports.ts'), text);
+}
+
+function embed(target) {
+  const base64 = readFileSync(join(root, `build/${target}.wasm`)).toString('base64');
+  writeFileSync(
+    join(generated, `${target}.ts`),
+    `// Made by scripts/build.mjs: build/${target}.wasm.\n\nexport const wasm =\n  '${base64}';\n`,
+  );
+}

@@ -1,0 +1,124 @@
+/**
+ * Errors of the library. Everything that the emulated kernel refuses is a GemDmaError in the shape of Node's system
+ * errors; everything that the caller got wrong is a TypeError or RangeError with a Node-style code, thrown before
+ * anything is changed.
+ */
+
+/** Error numbers that the emulated kernel returns, by name, as positive values (uapi/asm-generic/errno*.h). */
+export const ERRNO = {
+  EPERM: 1,
+  ENOENT: 2,
+  EINTR: 4,
+  EIO: 5,
+  E2BIG: 7,
+  EBADF: 9,
+  EAGAIN: 11,
+  ENOMEM: 12,
+  EACCES: 13,
+  EFAULT: 14,
+  EBUSY: 16,
+  EEXIST: 17,
+  ENODEV: 19,
+  EINVAL: 22,
+  ENOSPC: 28,
+  ERANGE: 34,
+  EOVERFLOW: 75,
+} as const;
+
+export type ErrnoName = keyof typeof ERRNO;
+
+const names = new Map<number, ErrnoName>(Object.entries(ERRNO).map(([name, value]) => [value, name as ErrnoName]));
+
+/** Name of a negative errno as the core returns it; unknown ones are said by number. */
+export function errnoName(rc: number): ErrnoName | `E${number}` {
+  return names.get(-rc) ?? `E${-rc}`;
+}
+
+/**
+ * An operation that the emulated kernel refused.
+ *
+ * - `code`: errno name, such as `'ENOSPC'`; `errno`: its negative number, such as -28
+ * - `syscall`: the operation, such as `'gem_bind'` or `'dma_map_sg'`
+ * - `reason`: a stable identifier of the cause where an errno is too coarse, such as `'IOVA_FRAGMENTED'`
+ * - `details`: plain values about what was asked and what was there
+ */
+export class GemDmaError extends Error {
+  override readonly name = 'GemDmaError';
+  readonly code: string;
+  readonly errno: number;
+  readonly syscall: string;
+  readonly reason: string | undefined;
+  readonly details: Readonly<Record<string, unknown>>;
+
+  constructor(
+    code: ErrnoName,
+    syscall: string,
+    message: string,
+    extra: { reason?: string; details?: Record<string, unknown>; cause?: unknown } = {},
+  ) {
+    super(`${code}: ${message}`, extra.cause === undefined ? undefined : { cause: extra.cause });
+    this.code = code;
+    this.errno = -ERRNO[code];
+    this.syscall = syscall;
+    this.reason = extra.reason;
+    this.details = extra.details ?? {};
+  }
+
+  /** True for a GemDmaError of any copy of this package, with that code when one is given. */
+  static is(error: unknown, code?: ErrnoName): error is GemDmaError {
+    return error instanceof Error && error.name === 'GemDmaError' && (!code || (error as GemDmaError).code === code);
+  }
+}
+
+type Coded<T extends Error> = T & { code: string };
+
+/** A TypeError for an argument of the wrong type (ERR_INVALID_ARG_TYPE). */
+export function invalidType(name: string, expected: string, got: unknown): Coded<TypeError> {
+  const error = new TypeError(`The "${name}" argument must be ${expected}. Received ${show(got)}`);
+  return Object.assign(error, { code: 'ERR_INVALID_ARG_TYPE' });
+}
+
+/** A TypeError for a value that is of the right type but means nothing here (ERR_INVALID_ARG_VALUE). */
+export function invalidValue(name: string, expected: string, got: unknown): Coded<TypeError> {
+  const error = new TypeError(`The "${name}" argument must be ${expected}. Received ${show(got)}`);
+  return Object.assign(error, { code: 'ERR_INVALID_ARG_VALUE' });
+}
+
+/** A RangeError for a number outside what is allowed (ERR_OUT_OF_RANGE). */
+export function outOfRange(name: string, expected: string, got: unknown): Coded<RangeError> {
+  const error = new RangeError(`The value of "${name}" is out of range. It must be ${expected}. Received ${show(got)}`);
+  return Object.assign(error, { code: 'ERR_OUT_OF_RANGE' });
+}
+
+function show(value: unknown): string {
+  if (typeof value === 'string') return `'${value.length > 60 ? `${value.slice(0, 60)}…` : value}'`;
+  if (typeof value === 'function') return `function ${value.name || '(anonymous)'}`;
+  if (typeof value === 'object' && value !== null) return `an instance of ${value.constructor?.name ?? 'Object'}`;
+  return typeof value === 'bigint' ? `${value}n` : String(value);
+}
+
+/** Checks an integer argument; returns it. Throws ERR_INVALID_ARG_TYPE or ERR_OUT_OF_RANGE. */
+export function checkInteger(name: string, value: unknown, min: number, max: number): number {
+  if (typeof value !== 'number') throw invalidType(name, 'of type number', value);
+  if (!Number.isInteger(value)) throw outOfRange(name, 'an integer', value);
+  if (value < min || value > max) throw outOfRange(name, `>= ${min} && <= ${max}`, value);
+  return value;
+}
+
+const SIZE = /^(\d+(?:\.\d+)?)\s*(B|KiB|MiB|GiB|TiB|K|M|G|T)?$/i;
+const UNITS: Record<string, number> = { B: 1, K: 1024, M: 1024 ** 2, G: 1024 ** 3, T: 1024 ** 4 };
+
+/**
+ * Reads a size in bytes: a number, or text such as `'4MiB'`, `'64K'`, `'1.5GiB'` (units are powers of 1,024).
+ * Throws ERR_INVALID_ARG_TYPE or ERR_INVALID_ARG_VALUE for anything else, ERR_OUT_OF_RANGE for a number that is not a
+ * non-negative safe integer.
+ */
+export function parseSize(name: string, value: number | string): number {
+  let bytes: unknown = value;
+  if (typeof value === 'string') {
+    const match = SIZE.exec(value.trim());
+    if (!match) throw invalidValue(name, "a size in bytes such as 4096, '64KiB' or '4MiB'", value);
+    bytes = Number(match[1]) * UNITS[(match[2] ?? 'B')[0].toUpperCase()];
+  }
+  return checkInteger(name, bytes, 0, Number.MAX_SAFE_INTEGER);
+}

@@ -1,0 +1,77 @@
+import { GemDmaError } from './errors.js';
+import type { CoreExports } from './generated/exports.js';
+import { wasm } from './generated/release.js';
+
+/**
+ * One instance of the WebAssembly core with its linear memory. This folder is the only place that touches linear
+ * memory from TypeScript: everybody else calls exports and reads through the views of a Core.
+ */
+
+/** 64 KiB pages of linear memory that a new instance starts with: enough for a machine's own records. */
+const INITIAL_PAGES = 64;
+const MAX_PAGES = 65535;
+
+let compiled: WebAssembly.Module | undefined;
+
+/** The single-threaded release core, compiled once for all instances, synchronously. */
+export function coreModule(): WebAssembly.Module {
+  compiled ??= new WebAssembly.Module(Buffer.from(wasm, 'base64'));
+  return compiled;
+}
+
+export class Core {
+  readonly exports: CoreExports;
+  readonly memory: WebAssembly.Memory;
+  #u8 = new Uint8Array(0);
+  #u32 = new Uint32Array(0);
+  #f64 = new Float64Array(0);
+
+  /** Instantiates the core. `module` chooses another build of it (debug, threads), `memory` shares one. */
+  constructor(module: WebAssembly.Module = coreModule(), memory?: WebAssembly.Memory) {
+    this.memory = memory ?? new WebAssembly.Memory({ initial: INITIAL_PAGES, maximum: MAX_PAGES });
+    const instance = new WebAssembly.Instance(module, { env: { memory: this.memory } });
+    this.exports = instance.exports as unknown as CoreExports;
+  }
+
+  // Growing memory detaches its buffer, and a view of a detached buffer has length 0: that test costs nothing, where
+  // comparing `view.buffer` with `memory.buffer` costs 18 ns. A shared buffer is not detached; its old views stay valid
+  // but short, so callers of a shared memory go through refresh().
+
+  /** Linear memory as bytes. Take it anew after any call that may allocate. */
+  get u8(): Uint8Array {
+    return this.#u8.length === 0 ? (this.#u8 = new Uint8Array(this.memory.buffer)) : this.#u8;
+  }
+
+  /** Linear memory as 32-bit words; index is offset >> 2. */
+  get u32(): Uint32Array {
+    return this.#u32.length === 0 ? (this.#u32 = new Uint32Array(this.memory.buffer)) : this.#u32;
+  }
+
+  /** Linear memory as doubles; index is offset >> 3. */
+  get f64(): Float64Array {
+    return this.#f64.length === 0 ? (this.#f64 = new Float64Array(this.memory.buffer)) : this.#f64;
+  }
+
+  /** Drops the views: needed only when a shared memory may have grown. */
+  refresh(): void {
+    this.#u8 = new Uint8Array(0);
+    this.#u32 = new Uint32Array(0);
+    this.#f64 = new Float64Array(0);
+  }
+
+  #staging = 0;
+
+  /** Bytes in one piece for handing data to the core and back; the caller is done with it before the next call. */
+  static readonly STAGING_SIZE = 65536;
+
+  /** Offset of the staging block of a context. Throws ENOMEM when linear memory is used up. */
+  staging(context: number): number {
+    if (this.#staging === 0) {
+      this.#staging = this.exports.blockAlloc(context, 4);
+      if (this.#staging === 0) {
+        throw new GemDmaError('ENOMEM', 'staging', 'no linear memory left for the host staging buffer');
+      }
+    }
+    return this.#staging;
+  }
+}

@@ -1,0 +1,4 @@
+import type { RecordingFormat } from '../recording.js';
+
+/** Every kind of recording that can be replayed, one file a format. */
+export const formats: readonly RecordingFormat[] = [];

@@ -1,0 +1,111 @@
+/**
+ * Recordings of a real kernel, and what it means to replay one. A recording is a text or JSON-lines file, plain or
+ * gzip, that names its kind in its header: `# linux-<kind> 1 key=value ...` or `{"recording":"linux-<kind>",...}`.
+ * One file of formats/ knows one kind; verify.ts brings file and format together.
+ */
+
+/** Where a replay and a recording part. */
+export interface Divergence {
+  /** 1-based line of the recording. */
+  line: number;
+  /** The recorded operation, as a reader of the recording would name it. */
+  operation: string;
+  expected: string;
+  got: string;
+}
+
+/** What came of replaying one recording. `matched` is `steps` when `divergence` is null. */
+export interface VerifyResult {
+  file: string;
+  /** The header's kind, such as `iova` or `map_sg`. */
+  kind: string;
+  /** Checked steps that the recording holds. */
+  steps: number;
+  /** Steps that came out as recorded, up to the first that did not. */
+  matched: number;
+  divergence: Divergence | null;
+  /** Median time of a step over several replays run in the core as a batch; only when timing was asked for. */
+  nsPerStep?: number;
+}
+
+/** An open recording: header values and the lines after it. */
+export interface Recording {
+  file: string;
+  kind: string;
+  /** `key=value` pairs of a text header, or the fields of a JSON header. */
+  header: Readonly<Record<string, unknown>>;
+  /** All lines of the file; index 0 is line 1, the header. */
+  lines: readonly string[];
+}
+
+export interface ReplayOptions {
+  /** Also measure, where the kind can be replayed as a batch in the core. */
+  time?: boolean;
+  signal?: AbortSignal;
+}
+
+export interface RecordingFormat {
+  /** Kinds that this format replays, as the header names them without `linux-`. */
+  kinds: readonly string[];
+  replay(recording: Recording, options: ReplayOptions): Omit<VerifyResult, 'file' | 'kind'>;
+}
+
+/** A file that cannot be read as a recording: says where and why. */
+export class RecordingError extends Error {
+  override readonly name = 'RecordingError';
+  readonly file: string;
+  /** 1-based line, 0 when the file as a whole is at fault. */
+  readonly line: number;
+  readonly reason: string;
+
+  constructor(file: string, line: number, reason: string) {
+    super(line > 0 ? `${file}:${line}: ${reason}` : `${file}: ${reason}`);
+    this.file = file;
+    this.line = line;
+    this.reason = reason;
+  }
+}
+
+const HEX = /^[0-9a-f]{1,16}$/;
+
+/** Readers of a recording's fields: each throws a RecordingError that names file, line and field. */
+export class FieldReader {
+  readonly #recording: Recording;
+
+  constructor(recording: Recording) {
+    this.#recording = recording;
+  }
+
+  fail(line: number, reason: string): never {
+    throw new RecordingError(this.#recording.file, line, reason);
+  }
+
+  /** A hexadecimal number without 0x, below 2^53. */
+  hex(line: number, name: string, text: unknown): number {
+    if (typeof text !== 'string' || !HEX.test(text)) this.fail(line, `${name} is not a hexadecimal number: ${text}`);
+    const value = Number.parseInt(text, 16);
+    if (!Number.isSafeInteger(value)) this.fail(line, `${name} is beyond 2^53: ${text}`);
+    return value;
+  }
+
+  /** A non-negative decimal integer, as text or as a JSON number. */
+  decimal(line: number, name: string, value: unknown): number {
+    const number = typeof value === 'string' && /^\d+$/.test(value) ? Number(value) : value;
+    if (typeof number !== 'number' || !Number.isSafeInteger(number) || number < 0) {
+      this.fail(line, `${name} is not a whole number: ${value}`);
+    }
+    return number;
+  }
+
+  /** One line of a JSON-lines recording, as an object. */
+  json(line: number): Record<string, unknown> {
+    let value: unknown;
+    try {
+      value = JSON.parse(this.#recording.lines[line - 1]);
+    } catch (error) {
+      this.fail(line, `not JSON: ${(error as Error).message}`);
+    }
+    if (typeof value !== 'object' || value === null || Array.isArray(value)) this.fail(line, 'not a JSON object');
+    return value as Record<string, unknown>;
+  }
+}
