@@ -1,2 +1,10 @@
 /** gemdma: the memory side of a Linux GPU driver in user space. */
 export { ERRNO, type ErrnoName, GemDmaError } from './core/errors.js';
+export type { PhysicalMemory } from './core/physical-memory.js';
+export type { VirtualClock } from './machine/clock.js';
+export type { AllocatorName, IommuMode, MachineConfig, MachineOptions } from './machine/config.js';
+export { Machine } from './machine/machine.js';
+export { KERNELS, type KernelName, type KernelProperties } from './machine/presets.js';
+export type { Divergence, VerifyResult } from './trace/recording.js';
+export { RecordingError } from './trace/recording.js';
+export { verify } from './trace/verify.js';

@@ -1,0 +1,117 @@
+import { checkInteger, GemDmaError, invalidType } from './errors.js';
+import { Core } from './instance.js';
+
+const PAGE_SIZE = 4096;
+const MAX_ADDRESS = 2 ** 52;
+
+/**
+ * The machine's emulated RAM, as its CPUs see it: frames of 4 KiB named by pfn. Frames that were never written read as
+ * zeros; a freed frame keeps its bytes until it is handed out again.
+ */
+export class PhysicalMemory {
+  readonly #core: Core;
+  readonly #context: number;
+
+  constructor(core: Core, context: number) {
+    this.#core = core;
+    this.#context = context;
+  }
+
+  /**
+   * Takes n single frames, anywhere; all or none.
+   * @returns their pfns, in the order in which the allocator handed them out
+   * @throws GemDmaError ENOMEM
+   */
+  alloc(n: number): Uint32Array {
+    checkInteger('n', n, 1, 2 ** 24);
+    const pfns = new Uint32Array(n);
+    const staging = this.#core.staging(this.#context);
+    const most = Core.STAGING_SIZE / 4;
+    for (let done = 0; done < n; done += most) {
+      const part = Math.min(most, n - done);
+      if (this.#core.exports.pagesAlloc(this.#context, part, staging) < 0) {
+        this.free(pfns.subarray(0, done));
+        throw new GemDmaError('ENOMEM', 'alloc_pages', `no ${n} frames of RAM left`, { reason: 'RAM_FULL' });
+      }
+      pfns.set(this.#core.u32.subarray(staging >> 2, (staging >> 2) + part), done);
+    }
+    return pfns;
+  }
+
+  /**
+   * Takes a block of 2^order neighbouring frames, aligned to its size.
+   * @param order 0 to 10
+   * @param zone `dma32`: below 4 GiB
+   * @returns the first pfn
+   * @throws GemDmaError ENOMEM
+   */
+  allocBlock(order: number, zone: 'dma32' | 'normal' = 'normal'): number {
+    checkInteger('order', order, 0, 10);
+    const pfn = this.#core.exports.blockOfPagesAlloc(this.#context, order, zone === 'dma32' ? 0 : 1);
+    if (pfn === 0) {
+      throw new GemDmaError('ENOMEM', 'alloc_pages', `no free block of order ${order} in zone ${zone}`, {
+        reason: 'RAM_FULL',
+      });
+    }
+    return pfn;
+  }
+
+  /** Gives single frames back. @throws GemDmaError EINVAL when one of them is not in use; the others are freed. */
+  free(pfns: ArrayLike<number>): void {
+    const staging = this.#core.staging(this.#context);
+    const most = Core.STAGING_SIZE / 4;
+    let freed = 0;
+    for (let done = 0; done < pfns.length; done += most) {
+      const part = Math.min(most, pfns.length - done);
+      for (let i = 0; i < part; ++i) this.#core.u32[(staging >> 2) + i] = pfns[done + i];
+      freed += this.#core.exports.pagesFree(this.#context, part, staging);
+    }
+    if (freed !== pfns.length) {
+      throw new GemDmaError('EINVAL', 'free_pages', `${pfns.length - freed} of ${pfns.length} frames were not in use`);
+    }
+  }
+
+  /** Gives a block of allocBlock back. @throws GemDmaError EINVAL when it is not in use as a whole */
+  freeBlock(pfn: number, order: number): void {
+    if (!this.#core.exports.blockOfPagesFree(this.#context, pfn, order)) {
+      throw new GemDmaError('EINVAL', 'free_pages', `pfn 0x${pfn.toString(16)} order ${order} is not a block in use`);
+    }
+  }
+
+  /** n bytes from a physical address. @throws GemDmaError EFAULT where there is no RAM */
+  read(address: number, n: number): Uint8Array {
+    checkInteger('address', address, 0, MAX_ADDRESS);
+    checkInteger('n', n, 0, 2 ** 30);
+    const bytes = new Uint8Array(n);
+    const staging = this.#core.staging(this.#context);
+    for (let done = 0; done < n; done += Core.STAGING_SIZE) {
+      const part = Math.min(Core.STAGING_SIZE, n - done);
+      this.#refused('read', this.#core.exports.physRead(this.#context, address + done, staging, part), address);
+      bytes.set(this.#core.u8.subarray(staging, staging + part), done);
+    }
+    return bytes;
+  }
+
+  /** Writes bytes at a physical address. @throws GemDmaError EFAULT where there is no RAM, ENOMEM */
+  write(address: number, bytes: Uint8Array): void {
+    checkInteger('address', address, 0, MAX_ADDRESS);
+    if (!(bytes instanceof Uint8Array)) throw invalidType('bytes', 'an instance of Uint8Array', bytes);
+    const staging = this.#core.staging(this.#context);
+    for (let done = 0; done < bytes.length; done += Core.STAGING_SIZE) {
+      const part = bytes.subarray(done, done + Core.STAGING_SIZE);
+      this.#core.u8.set(part, staging);
+      this.#refused(
+        'write',
+        this.#core.exports.physWrite(this.#context, address + done, staging, part.length),
+        address,
+      );
+    }
+  }
+
+  #refused(what: string, rc: number, address: number): void {
+    if (rc === 0) return;
+    const where = `0x${address.toString(16)} (pfn 0x${Math.floor(address / PAGE_SIZE).toString(16)})`;
+    if (rc === -12) throw new GemDmaError('ENOMEM', `phys_${what}`, `no linear memory for the contents of ${where}`);
+    throw new GemDmaError('EFAULT', `phys_${what}`, `there is no RAM at ${where}`);
+  }
+}

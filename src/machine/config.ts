@@ -1,0 +1,150 @@
+import { checkInteger, invalidType, invalidValue, outOfRange, parseSize } from '../core/errors.js';
+import { KERNEL_NAMES, type KernelName } from './presets.js';
+
+/**
+ * A machine as one plain JSON value. It is validated here and nowhere else; the complete form is printed with findings
+ * and stored in traces, so that any run can be made again.
+ */
+
+export type IommuMode = 'strict' | 'lazy' | 'passthrough' | 'off';
+export type AllocatorName = 'linux-4.2' | 'linux-6.12' | 'rcache' | 'fast';
+
+/** What `new Machine()` accepts. Sizes are bytes or text such as `'1GiB'`. Everything has a default. */
+export interface MachineOptions {
+  /** Emulated RAM: a size, or size and fragmentation. Default 1 GiB, not fragmented. */
+  ram?: number | string | { size?: number | string; fragmentation?: number };
+  /** Whose DMA stack is emulated. Default `linux-6.12`. */
+  kernel?: KernelName;
+  /** The IOMMU: a mode, or mode and details. Default strict, four levels. */
+  iommu?:
+    | IommuMode
+    | { mode?: IommuMode; levels?: 3 | 4 | 5; allocator?: AllocatorName; reserved?: [number, number][] };
+  /** The bounce pool; `false` for none. Default none with an IOMMU that translates, 64 MiB otherwise. */
+  swiotlb?: false | number | string | { size?: number | string; force?: boolean };
+  /** Whether dma-debug watches, and the size of its entry pool. Default true, 65,536 entries. */
+  dmaDebug?: boolean | { enabled?: boolean; entries?: number };
+  /** Virtual CPUs, 1 to 64. Default 1. */
+  cpus?: number;
+  /** Decides every placement that is random. Default 1. */
+  seed?: number;
+  /** Most linear memory the machine's own records may take. Default 1 GiB. */
+  memoryLimit?: number | string;
+}
+
+/** The complete, validated form: sizes in bytes, reserved IOVA ranges in pfns (first, last). */
+export interface MachineConfig {
+  ram: { size: number; fragmentation: number };
+  kernel: KernelName;
+  iommu: { mode: IommuMode; levels: 3 | 4 | 5; allocator: AllocatorName; reserved: [number, number][] };
+  swiotlb: { size: number; force: boolean } | false;
+  dmaDebug: { enabled: boolean; entries: number };
+  cpus: number;
+  seed: number;
+  memoryLimit: number;
+}
+
+/** MSI window that no device address may fall into (Intel SDM vol. 3, "Message Signalled Interrupts"), in pfns. */
+export const MSI_RANGE: [number, number] = [0xfee00, 0xfeeff];
+/** Entries of dma-debug's pool on x86 (PREALLOC_DMA_DEBUG_ENTRIES). */
+const DMA_DEBUG_ENTRIES = 65536;
+const SWIOTLB_DEFAULT = '64MiB';
+const MIN_RAM = 4 * 1024 ** 2;
+const MAX_RAM = 256 * 1024 ** 3;
+const MODES: readonly IommuMode[] = ['strict', 'lazy', 'passthrough', 'off'];
+const ALLOCATORS: readonly AllocatorName[] = ['linux-4.2', 'linux-6.12', 'rcache', 'fast'];
+const KEYS = ['ram', 'kernel', 'iommu', 'swiotlb', 'dmaDebug', 'cpus', 'seed', 'memoryLimit'];
+
+/**
+ * Completes and checks a machine's description. Throws ERR_INVALID_ARG_TYPE, ERR_INVALID_ARG_VALUE or ERR_OUT_OF_RANGE
+ * naming the option at fault.
+ */
+export function machineConfig(options: MachineOptions = {}): MachineConfig {
+  knownKeys('options', options, KEYS);
+  const kernel = oneOf('kernel', options.kernel ?? 'linux-6.12', KERNEL_NAMES);
+  const iommu = iommuConfig(options.iommu, kernel);
+  const ram = typeof options.ram === 'object' ? options.ram : { size: options.ram };
+  knownKeys('ram', ram, ['size', 'fragmentation']);
+  const size = parseSize('ram', ram.size ?? '1GiB');
+  if (size < MIN_RAM || size > MAX_RAM) throw outOfRange('ram', '>= 4MiB && <= 256GiB', size);
+  return {
+    ram: { size: size - (size % 4096), fragmentation: fraction('ram.fragmentation', ram.fragmentation ?? 0) },
+    kernel,
+    iommu,
+    swiotlb: swiotlbConfig(options.swiotlb, iommu.mode),
+    dmaDebug: dmaDebugConfig(options.dmaDebug ?? true),
+    cpus: checkInteger('cpus', options.cpus ?? 1, 1, 64),
+    seed: checkInteger('seed', options.seed ?? 1, 0, 0xffffffff),
+    memoryLimit: checkInteger(
+      'memoryLimit',
+      parseSize('memoryLimit', options.memoryLimit ?? '1GiB'),
+      8 * 1024 ** 2,
+      0xffff0000,
+    ),
+  };
+}
+
+function iommuConfig(options: MachineOptions['iommu'], kernel: KernelName): MachineConfig['iommu'] {
+  const given = typeof options === 'object' ? options : { mode: options };
+  knownKeys('iommu', given, ['mode', 'levels', 'allocator', 'reserved']);
+  const levels = given.levels ?? 4;
+  if (levels !== 3 && levels !== 4 && levels !== 5) throw outOfRange('iommu.levels', '3, 4 or 5', levels);
+  const reserved = given.reserved ?? [MSI_RANGE];
+  if (!Array.isArray(reserved)) throw invalidType('iommu.reserved', 'an array of [first, last] pfns', reserved);
+  for (const [lo, hi] of reserved) {
+    checkInteger('iommu.reserved', lo, 0, 2 ** 52);
+    checkInteger('iommu.reserved', hi, lo, 2 ** 52);
+  }
+  return {
+    mode: oneOf('iommu.mode', given.mode ?? 'strict', MODES),
+    levels,
+    allocator: oneOf(
+      'iommu.allocator',
+      given.allocator ?? (kernel === 'linux-4.2' ? 'linux-4.2' : 'rcache'),
+      ALLOCATORS,
+    ),
+    reserved: reserved.map(([lo, hi]) => [lo, hi]),
+  };
+}
+
+function swiotlbConfig(options: MachineOptions['swiotlb'], mode: IommuMode): MachineConfig['swiotlb'] {
+  if (options === false) return false;
+  if (options === undefined && mode !== 'off' && mode !== 'passthrough') return false;
+  const given = typeof options === 'object' ? options : { size: options };
+  knownKeys('swiotlb', given, ['size', 'force']);
+  const size = parseSize('swiotlb.size', given.size ?? SWIOTLB_DEFAULT);
+  // The smallest pool is one set of 128 slots of 2 KiB (IO_TLB_SEGSIZE).
+  checkInteger('swiotlb.size', size, 256 * 1024, 1024 ** 3);
+  if (given.force !== undefined && typeof given.force !== 'boolean') {
+    throw invalidType('swiotlb.force', 'of type boolean', given.force);
+  }
+  return { size, force: given.force ?? false };
+}
+
+function dmaDebugConfig(option: NonNullable<MachineOptions['dmaDebug']>): MachineConfig['dmaDebug'] {
+  const given = typeof option === 'object' ? option : { enabled: option };
+  knownKeys('dmaDebug', given, ['enabled', 'entries']);
+  const enabled = given.enabled ?? true;
+  if (typeof enabled !== 'boolean') throw invalidType('dmaDebug', 'of type boolean', enabled);
+  return { enabled, entries: checkInteger('dmaDebug.entries', given.entries ?? DMA_DEBUG_ENTRIES, 1, 2 ** 22) };
+}
+
+function fraction(name: string, value: unknown): number {
+  if (typeof value !== 'number') throw invalidType(name, 'of type number', value);
+  if (!(value >= 0 && value <= 1)) throw outOfRange(name, '>= 0 && <= 1', value);
+  return value;
+}
+
+/** Throws ERR_INVALID_ARG_VALUE unless value is one of the names allowed. */
+export function oneOf<T extends string>(name: string, value: unknown, allowed: readonly T[]): T {
+  if (!allowed.includes(value as T)) throw invalidValue(name, `one of ${allowed.join(', ')}`, value);
+  return value as T;
+}
+
+/** Throws ERR_INVALID_ARG_VALUE for a misspelt option: a silently ignored one is the worst kind of wrong. */
+export function knownKeys(name: string, value: unknown, known: readonly string[]): void {
+  if (typeof value !== 'object' || value === null) throw invalidType(name, 'of type object', value);
+  for (const key of Object.keys(value)) {
+    if (!known.includes(key))
+      throw invalidValue(`${name}.${key}`, `one of the known options (${known.join(', ')})`, key);
+  }
+}

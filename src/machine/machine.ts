@@ -1,0 +1,60 @@
+import { errnoName, GemDmaError } from '../core/errors.js';
+import { Core } from '../core/instance.js';
+import { PhysicalMemory } from '../core/physical-memory.js';
+import { VirtualClock } from './clock.js';
+import { type MachineConfig, type MachineOptions, machineConfig } from './config.js';
+import { KERNELS, type KernelProperties } from './presets.js';
+
+/**
+ * One emulated machine: RAM, an IOMMU, devices, a virtual clock. Each has a WebAssembly instance and a linear memory of
+ * its own, so machines share nothing and a machine that is dropped is collected with everything in it.
+ */
+export class Machine {
+  /** The complete description: `new Machine(machine.config)` makes the same machine again. */
+  readonly config: MachineConfig;
+  /** What the configured kernel does, property by property. */
+  readonly kernel: KernelProperties;
+  readonly clock: VirtualClock;
+  readonly ram: PhysicalMemory;
+  /** For the layers of the library itself: the core's instance and the handle of its context. */
+  readonly core: Core;
+  readonly context: number;
+
+  /**
+   * Makes a machine, synchronously.
+   * @throws TypeError or RangeError naming the option at fault; GemDmaError ENOMEM when memoryLimit is too small
+   */
+  constructor(options: MachineOptions = {}) {
+    this.config = machineConfig(options);
+    this.kernel = KERNELS[this.config.kernel];
+    this.core = new Core();
+    const { ram, cpus, seed, memoryLimit } = this.config;
+    const fragmentation = Math.round(ram.fragmentation * 65536);
+    const rc = this.core.exports.machineCreate(memoryLimit, cpus, ram.size / 4096, fragmentation, seed);
+    if (rc <= 0) {
+      throw new GemDmaError(
+        'ENOMEM',
+        'machine_create',
+        `no machine with ${ram.size} bytes of RAM in ${memoryLimit} bytes`,
+        {
+          details: { errno: errnoName(rc) },
+        },
+      );
+    }
+    this.context = rc;
+    this.clock = new VirtualClock(this.core, this.context);
+    this.ram = new PhysicalMemory(this.core, this.context);
+  }
+
+  /**
+   * Walks every structure of the core.
+   * @throws Error naming the subsystem whose structure is broken, which is a bug of gemdma itself
+   */
+  check(): void {
+    const code = this.core.exports.machineCheck(this.context) >>> 0;
+    if (code !== 0)
+      throw new Error(`structure check failed: subsystem ${code >>> 28} at 0x${(code & 0xfffffff).toString(16)}`);
+  }
+
+  [Symbol.dispose](): void {}
+}
