@@ -1,0 +1,89 @@
+import { Command } from 'commander';
+import { DRIVER_NAMES, type DriverName, type Scenario, type ScenarioResult } from '../workload/scenario.js';
+import { scenarios } from '../workload/scenarios/index.js';
+import { choiceOption, Interrupted, integerOption, interruptSignal, UsageError } from './options.js';
+import { bold, bytes, dim, green, json, number, red } from './print.js';
+
+interface RunOptions {
+  list?: boolean;
+  driver?: DriverName;
+  seed: number;
+  json?: boolean;
+}
+
+/** gemdma run: named scenarios, by default the main job. */
+export function runCommand(): Command {
+  return new Command('run')
+    .description('run a named scenario and say what came of it')
+    .argument('[name]', 'scenario; --list shows them all')
+    .option('--list', 'show every scenario')
+    .option(
+      '--driver <preset>',
+      `mapping policy of i915: ${DRIVER_NAMES.join(', ')}`,
+      choiceOption('--driver', DRIVER_NAMES),
+    )
+    .option('--seed <n>', 'decides everything random', integerOption('--seed', 0, 0xffffffff), 1)
+    .option('--json', 'results as JSON: one object with --driver, else an array with one a driver')
+    .addHelpText('after', '\nExit code 0: everything came out as the kernel has it; 1: something did not.')
+    .action(run);
+}
+
+function run(name: string | undefined, options: RunOptions): void {
+  if (options.list) {
+    list(options);
+    return;
+  }
+  if (name === undefined) throw new UsageError('which scenario? gemdma run --list shows them all');
+  const scenario = scenarios.find((candidate) => candidate.name.toLowerCase() === name.toLowerCase());
+  if (!scenario) throw new UsageError(`there is no scenario '${name}': gemdma run --list shows them all`);
+  const signal = interruptSignal();
+  const results: ScenarioResult[] = [];
+  for (const driver of driversOf(scenario, options.driver)) {
+    if (signal.aborted) break;
+    results.push(scenario.run({ driver, seed: options.seed, signal }));
+  }
+  if (options.json) json(options.driver || results.length === 1 ? results[0] : results);
+  else for (const result of results) console.log(describe(scenario, result).join('\n'));
+  if (signal.aborted) throw new Interrupted();
+  process.exitCode = results.every(({ ok }) => ok) ? 0 : 1;
+}
+
+function driversOf(scenario: Scenario, wanted: DriverName | undefined): readonly DriverName[] {
+  if (scenario.drivers.length === 0) {
+    if (wanted) throw new UsageError(`${scenario.name} has no i915 device: it takes no --driver`);
+    return [DRIVER_NAMES[0]];
+  }
+  if (!wanted) return scenario.drivers;
+  if (!scenario.drivers.includes(wanted)) {
+    throw new UsageError(`${scenario.name} runs under ${scenario.drivers.join(', ')}, not ${wanted}`);
+  }
+  return [wanted];
+}
+
+function describe(scenario: Scenario, result: ScenarioResult): string[] {
+  const verdict = result.ok ? green('as the kernel has it') : red('NOT as the kernel has it');
+  return [
+    `${bold(scenario.name)}${result.driver ? ` under ${bold(result.driver)}` : ''}  ${scenario.title}`,
+    ...(scenario.describe?.(result) ?? [
+      `  mapped ${number(result.maps)}, unmapped ${number(result.unmaps)}, live ${number(result.live)}, ` +
+        `leaked ${number(result.leakedMappings)} (${bytes(result.leakedIovaBytes)} of IOVA)`,
+    ]),
+    `  ${verdict}`,
+  ];
+}
+
+function list(options: RunOptions): void {
+  if (options.json) {
+    json(scenarios.map(({ name, title, group, drivers }) => ({ name, title, group, drivers })));
+    return;
+  }
+  let group = '';
+  const width = Math.max(...scenarios.map(({ name }) => name.length), 0);
+  for (const scenario of scenarios) {
+    if (scenario.group !== group) {
+      group = scenario.group;
+      console.log(bold(group));
+    }
+    console.log(`  ${scenario.name.padEnd(width)}  ${dim(scenario.title)}`);
+  }
+}

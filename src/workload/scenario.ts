@@ -1,0 +1,50 @@
+import type { MachineConfig } from '../machine/config.js';
+
+/**
+ * Scenarios: named, deterministic pieces of work against a machine, with what must come of them. `gemdma run --list`
+ * shows them all, `gemdma run NAME` runs one, and each is a test.
+ */
+
+export type DriverName = 'linux-3.18' | 'linux-4.1' | 'linux-4.2';
+
+export const DRIVER_NAMES: readonly DriverName[] = ['linux-3.18', 'linux-4.1', 'linux-4.2'];
+
+export interface ScenarioOptions {
+  /** Mapping policy of the i915 device, for scenarios that have one. */
+  driver: DriverName;
+  /** Decides everything that is random in the run. */
+  seed: number;
+  signal?: AbortSignal;
+}
+
+/** What came of a run: plain JSON. Kinds of scenarios add values of their own. */
+export interface ScenarioResult {
+  scenario: string;
+  /** Absent when no i915 device takes part. */
+  driver?: DriverName;
+  /** Whether everything came out as it must under this driver and kernel. */
+  ok: boolean;
+  /** Streaming DMA mappings made, undone, and still there when the run was over. */
+  maps: number;
+  unmaps: number;
+  live: number;
+  /** Mappings that nothing can undo any more, and the IOVA space that they hold. */
+  leakedMappings: number;
+  leakedIovaBytes: number;
+  config: MachineConfig;
+  [value: string]: unknown;
+}
+
+export interface Scenario {
+  /** As on the command line: `L3`, `leak`, `unmap-wrong-size`. */
+  name: string;
+  /** One line: what happens. */
+  title: string;
+  /** Headline under which `gemdma run --list` shows it. */
+  group: string;
+  /** Drivers under which it makes sense; empty when it drives the DMA API without i915. */
+  drivers: readonly DriverName[];
+  run(options: ScenarioOptions): ScenarioResult;
+  /** The result for people, in lines of at most 80 columns. */
+  describe?(result: ScenarioResult): string[];
+}

@@ -1,0 +1,4 @@
+import type { Scenario } from '../scenario.js';
+
+/** Every named scenario, in the order in which `gemdma run --list` shows them. */
+export const scenarios: readonly Scenario[] = [];
