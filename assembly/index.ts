@@ -9,3 +9,11 @@ export {
 } from './ring/events';
 export { physRead, physWrite } from './ram/contents';
 export { blockOfPagesAlloc, blockOfPagesFree, pagesAlloc, pagesDrain, pagesFree } from './ram/pages';
+export { sgEntryAddress, sgEntryOffset, sgEntrySize } from './sg/entries';
+export {
+  sgAllocBlock, sgAllocPages, sgFinish, sgFinishRuns, sgFromPages, sgReserve, sgReserveRuns,
+} from './sg/build';
+export { sgDmaPage, sgDmaRun, sgDmaSegmentAddress, sgDmaSegmentLength } from './sg/segments';
+export {
+  sgBytes, sgDestroy, sgFlags, sgNents, sgOrigNents, sgPageCount, sgPfnVector, sgRunVector,
+} from './sg/sg-table';

@@ -6,17 +6,26 @@
 //   pages     what tables built from pages are: a vector of u32 pfns, one a page, with the offset of the first byte and
 //             the length in bytes. Filling a page table from it is one pass with SIMD.
 //   runs      what any other list is: (pfn, offset, length) for each entry, for lists with byte offsets and mixed lengths
-//   segments  the DMA side, written by mapping: (address, length) for each of nents. One segment, which is what an IOMMU
-//             makes of most objects, lives in the record itself.
+//   segments  the DMA side, written by mapping: (address, length) for each of nents. Most objects need no vector for it:
+//             an IOMMU makes one segment of them, which lives in the record, and where segments are the entries
+//             themselves (direct mapping, the IOMMU driver of 2015) they are computed when somebody looks (segments.ts).
 //
-// Linux's own view, orig_nents entries in order, follows from pages or runs by the rule of the table's builder.
+// Linux's own view, orig_nents entries in order, follows from pages or runs by the rule of the table's builder
+// (build.ts): entries.ts walks it. Like the kernel, unmapping leaves the DMA side as it was; mapping writes it anew, and
+// mapping twice forgets where the first mapping was.
+
+import { Context, FAULT_SG } from '../memory/context';
+import { shouldFail } from '../memory/fault';
+import { slabAllocZeroed, slabCacheCreate, slabFree } from '../memory/slab';
+import { pagesFree } from '../ram/pages';
+import { vectorFree } from './vector';
 
 // @ts-ignore: decorator
 @unmanaged
 export class SgTable {
   ctx: usize;
   flags: u32;
-  /** Pages form: vector of u32 pfns; 0 in runs form. Size of its block is known to the block allocator. */
+  /** Pages form: vector of u32 pfns; 0 in runs form. */
   pfns: usize;
   pageCount: u32;
   /** Runs form: vector of SgRun; 0 in pages form. */
@@ -30,10 +39,20 @@ export class SgTable {
   origNents: u32;
   /** Segments after mapping (sgt->nents); equals origNents before. */
   nents: u32;
-  /** Vector of SgSegment: the inline one below, or a block. 0 while not mapped. */
+  /** Where the DMA side is, a SEGMENTS_ value. */
+  shape: u32;
+  /** SEGMENTS_LIST: vector of SgSegment, and for how many it has room. */
   segments: usize;
   segmentCapacity: u32;
+  /** Position of the entry walk: entry number and, in pages form, its first page (entries.ts). */
+  walkEntry: u32;
+  walkPage: u32;
+  /** Position of the segment walk: segment number and the bytes of the table before it (segments.ts). */
+  walkSegment: u32;
+  walkBytes: u64;
+  /** Bytes of all entries. */
   bytes: u64;
+  /** SEGMENTS_ONE: the segment. SEGMENTS_ENTRIES: address of the first page, and pages mapped in bytes. */
   inlineAddress: u64;
   inlineLength: u64;
 }
@@ -44,6 +63,19 @@ export const SG_NO_COALESCE: u32 = 1;
 export const SG_MAPPED: u32 = 2;
 /** All pages are neighbours: the whole table is one run. */
 export const SG_ONE_RUN: u32 = 4;
+/** The frames belong to the table: they are freed with it. */
+export const SG_OWNS_PAGES: u32 = 8;
+
+/** Never mapped. */
+export const SEGMENTS_NONE: u32 = 0;
+/** One segment, in the record. */
+export const SEGMENTS_ONE: u32 = 1;
+/** A vector of SgSegment. */
+export const SEGMENTS_LIST: u32 = 2;
+/** Each entry is a segment, packed back to back in whole pages from inlineAddress (intel_map_sg of 2015). */
+export const SEGMENTS_ENTRIES: u32 = 3;
+/** Each entry is a segment at its physical address. */
+export const SEGMENTS_PHYSICAL: u32 = 4;
 
 // @ts-ignore: decorator
 @unmanaged
@@ -62,3 +94,91 @@ export class SgSegment {
   length: u64;
 }
 export const SG_SEGMENT_SIZE: usize = 16;
+
+/** State of the subsystem: the cache of tables and those of short vectors (vector.ts). */
+// @ts-ignore: decorator
+@unmanaged
+export class SgState {
+  tables: usize;
+  vectors0: usize;
+  vectors1: usize;
+  vectors2: usize;
+}
+
+/** The subsystem's state, made when the first table is. Returns 0 without memory. */
+export function sgState(ctx: Context): usize {
+  if (ctx.sg != 0) return ctx.sg;
+  const home = slabCacheCreate(ctx, offsetof<SgState>());
+  if (home == 0) return 0;
+  const tables = slabCacheCreate(ctx, offsetof<SgTable>());
+  if (tables == 0) return 0;
+  const at = slabAllocZeroed(home);
+  if (at == 0) return 0;
+  changetype<SgState>(at).tables = tables;
+  ctx.sg = at;
+  return at;
+}
+
+/** An empty table, of no form yet. Returns 0 without memory. */
+export function tableAlloc(ctx: Context): usize {
+  if (shouldFail(ctx, FAULT_SG)) return 0;
+  const state = sgState(ctx);
+  if (state == 0) return 0;
+  const at = slabAllocZeroed(changetype<SgState>(state).tables);
+  if (at != 0) changetype<SgTable>(at).ctx = changetype<usize>(ctx);
+  return at;
+}
+
+/**
+ * Frees a table with its vectors, and its frames where it owns them (sg_free_table). A mapping that is still there is
+ * not undone: nobody knows it any more, which is how a driver leaks one.
+ */
+export function sgDestroy(sgt: SgTable): void {
+  const ctx = changetype<Context>(sgt.ctx);
+  if (sgt.pfns != 0) {
+    if ((sgt.flags & SG_OWNS_PAGES) != 0) pagesFree(ctx, sgt.pageCount, sgt.pfns);
+    vectorFree(ctx, sgt.pfns, <usize>sgt.pageCount << 2);
+  }
+  if (sgt.runs != 0) vectorFree(ctx, sgt.runs, <usize>sgt.runCount * SG_RUN_SIZE);
+  if (sgt.segments != 0) vectorFree(ctx, sgt.segments, <usize>sgt.segmentCapacity * SG_SEGMENT_SIZE);
+  slabFree(changetype<SgState>(ctx.sg).tables, changetype<usize>(sgt));
+}
+
+/** pfn of a page of the table, counted from its first (pages form). */
+// @ts-ignore: decorator
+@inline
+export function sgPfn(sgt: SgTable, page: u32): u32 {
+  return load<u32>(sgt.pfns + (<usize>page << 2));
+}
+
+/** Bytes of all entries. */
+export function sgBytes(sgt: SgTable): f64 {
+  return <f64>(<i64>sgt.bytes);
+}
+
+export function sgOrigNents(sgt: SgTable): u32 {
+  return sgt.origNents;
+}
+
+export function sgNents(sgt: SgTable): u32 {
+  return sgt.nents;
+}
+
+/** Pages of a table in pages form, 0 otherwise. */
+export function sgPageCount(sgt: SgTable): u32 {
+  return sgt.pageCount;
+}
+
+export function sgFlags(sgt: SgTable): u32 {
+  return sgt.flags;
+}
+
+/** Offset of the vector of u32 pfns, for the host to fill or read; 0 in runs form. */
+export function sgPfnVector(sgt: SgTable): usize {
+  return sgt.pfns;
+}
+
+/** Offset of the vector of runs, four u32 each (pfn, offset, length, unused); 0 in pages form. */
+export function sgRunVector(sgt: SgTable): usize {
+  return sgt.runs;
+}

@@ -1,4 +1,5 @@
 import type { RecordingFormat } from '../recording.js';
+import { sgTable } from './sg-table.js';
 
 /** Every kind of recording that can be replayed, one file a format. */
-export const formats: readonly RecordingFormat[] = [];
+export const formats: readonly RecordingFormat[] = [sgTable];

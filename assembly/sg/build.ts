@@ -1,0 +1,204 @@
+// Building tables. A table from pages copies a vector of pfns, or has the frames handed out straight into its own, and
+// is then scanned once: how many entries Linux would make of it, and whether all of it is one run. The scan compares
+// four neighbours at a time.
+//
+// The host builds in two steps, so that nothing has to pass through a staging buffer: sgReserve gives a table with an
+// unfilled vector, the host writes it, sgFinish scans it and sets what follows from it.
+
+import { EINVAL } from '../errno';
+import { Context } from '../memory/context';
+import { blockOfPagesAlloc, pagesAlloc } from '../ram/pages';
+import { PAGE_SHIFT, PAGE_SIZE } from '../ram/ram';
+import { SG_NO_COALESCE, SG_ONE_RUN, SG_OWNS_PAGES, SG_RUN_SIZE, SgRun, SgTable, sgDestroy, tableAlloc } from './sg-table';
+import { vectorAlloc } from './vector';
+
+/** Where nothing limits an entry: the largest multiple of 4 KiB in 32 bits. */
+export const SG_MAX_ENTRY: u32 = 0xfffff000;
+/** Most pages of a table: what one 32-bit linear memory can describe and more than any object has. */
+export const SG_MAX_PAGES: u32 = 1 << 28;
+
+const CONSECUTIVE = i32x4(0, 1, 2, 3);
+
+/** Places in a vector of pfns where a page is not the neighbour of the one before. */
+export function countBreaks(pfns: usize, n: u32): u32 {
+  let at = pfns;
+  const end = pfns + (<usize>n << 2) - 4; // address of the last pfn: it has no successor
+  let breaks: u32 = 0;
+  if (n > 4) {
+    let equal = i32x4.splat(0);
+    const one = i32x4.splat(1);
+    const last = end - 12;
+    for (; at < last; at += 16) {
+      const next = v128.load(at, 4);
+      equal = i32x4.add(equal, i32x4.eq(i32x4.sub(next, v128.load(at)), one));
+    }
+    const pairs = <u32>((at - pfns) >> 2);
+    const neighbours = -(i32x4.extract_lane(equal, 0) + i32x4.extract_lane(equal, 1)
+      + i32x4.extract_lane(equal, 2) + i32x4.extract_lane(equal, 3));
+    breaks = pairs - <u32>neighbours;
+  }
+  for (; at < end; at += 4) breaks += <u32>(load<u32>(at, 4) != load<u32>(at) + 1);
+  return breaks;
+}
+
+/** Pages from a place in a vector on that are neighbours in memory, at most `most`. */
+export function runLength(pfns: usize, most: u32): u32 {
+  const first = load<u32>(pfns);
+  let n: u32 = 0;
+  let want = i32x4.add(i32x4.splat(first), CONSECUTIVE);
+  const four = i32x4.splat(4);
+  for (; n + 4 <= most; n += 4) {
+    if (!i32x4.all_true(i32x4.eq(v128.load(pfns + (<usize>n << 2)), want))) break;
+    want = i32x4.add(want, four);
+  }
+  while (n < most && load<u32>(pfns + (<usize>n << 2)) == first + n) ++n;
+  return n;
+}
+
+// Runs longer than an entry may be are cut: counting then needs each run's length.
+function countEntries(pfns: usize, n: u32, most: u32): u32 {
+  let entries: u32 = 0;
+  for (let page: u32 = 0; page < n; ) {
+    const run = runLength(pfns + (<usize>page << 2), n - page);
+    entries += (run - 1) / most + 1;
+    page += run;
+  }
+  return entries;
+}
+
+/**
+ * A table in pages form whose pfns the caller writes to sgPfnVector before sgFinish.
+ * @param n pages, 1 to SG_MAX_PAGES
+ * @returns the table, or 0 without memory
+ */
+export function sgReserve(ctx: Context, n: u32): usize {
+  if (n == 0 || n > SG_MAX_PAGES) return 0;
+  const at = tableAlloc(ctx);
+  if (at == 0) return 0;
+  const sgt = changetype<SgTable>(at);
+  const pfns = vectorAlloc(ctx, <usize>n << 2);
+  if (pfns == 0) {
+    sgDestroy(sgt);
+    return 0;
+  }
+  sgt.pfns = pfns;
+  sgt.pageCount = n;
+  return at;
+}
+
+/**
+ * Makes a reserved table's entries as sg_alloc_table_from_pages_segment does (lib/scatterlist.c).
+ * @param offset of the first byte in the first page
+ * @param bytes length of the table: it ends in its last page
+ * @param maxEntry longest entry in bytes; rounded down to 4 KiB, less than that is -EINVAL
+ * @param flags SG_NO_COALESCE or 0
+ * @returns 0 or -EINVAL
+ */
+export function sgFinish(sgt: SgTable, offset: u32, bytes: f64, maxEntry: u32, flags: u32): i32 {
+  const n = sgt.pageCount;
+  const size = <u64>bytes;
+  if (maxEntry < PAGE_SIZE || offset >= PAGE_SIZE) return EINVAL;
+  if (((size + offset + (PAGE_SIZE - 1)) >> PAGE_SHIFT) != <u64>n || size == 0) return EINVAL;
+  finish(sgt, offset, size, maxEntry & ~(PAGE_SIZE - 1), flags & SG_NO_COALESCE);
+  return 0;
+}
+
+function finish(sgt: SgTable, offset: u32, bytes: u64, maxEntry: u32, flags: u32): void {
+  const n = sgt.pageCount;
+  const breaks = countBreaks(sgt.pfns, n);
+  sgt.offset = offset;
+  sgt.bytes = bytes;
+  sgt.maxEntry = maxEntry;
+  sgt.flags = (sgt.flags & SG_OWNS_PAGES) | flags | (breaks == 0 ? SG_ONE_RUN : 0);
+  let entries = breaks + 1;
+  if ((flags & SG_NO_COALESCE) != 0) entries = n;
+  else if (maxEntry >> PAGE_SHIFT < n) entries = countEntries(sgt.pfns, n, maxEntry >> PAGE_SHIFT);
+  sgt.origNents = entries;
+  sgt.nents = entries;
+}
+
+/**
+ * A table over pages that somebody else owns.
+ * @param pfns vector of n u32 pfns, copied
+ * @returns the table, or 0 without memory
+ */
+export function sgFromPages(ctx: Context, n: u32, pfns: usize, flags: u32, maxEntry: u32): usize {
+  const at = sgReserve(ctx, n);
+  if (at == 0) return 0;
+  const sgt = changetype<SgTable>(at);
+  memory.copy(sgt.pfns, pfns, <usize>n << 2);
+  finish(sgt, 0, <u64>n << PAGE_SHIFT, max(maxEntry & ~(PAGE_SIZE - 1), PAGE_SIZE), flags & SG_NO_COALESCE);
+  return at;
+}
+
+/**
+ * A table with frames of its own, which go back to RAM with it.
+ * @returns the table, or 0 without memory of either kind
+ */
+export function sgAllocPages(ctx: Context, n: u32, flags: u32, maxEntry: u32): usize {
+  const at = sgReserve(ctx, n);
+  if (at == 0) return 0;
+  const sgt = changetype<SgTable>(at);
+  if (pagesAlloc(ctx, n, sgt.pfns) < 0) {
+    sgDestroy(sgt);
+    return 0;
+  }
+  sgt.flags = SG_OWNS_PAGES;
+  finish(sgt, 0, <u64>n << PAGE_SHIFT, max(maxEntry & ~(PAGE_SIZE - 1), PAGE_SIZE), flags & SG_NO_COALESCE);
+  return at;
+}
+
+/**
+ * A table of one block of neighbouring frames, 2^order pages, which go back to RAM with it.
+ * @param zone ZONE_DMA32 or ZONE_NORMAL, as for blockOfPagesAlloc
+ * @returns the table, or 0 without memory of either kind
+ */
+export function sgAllocBlock(ctx: Context, order: u32, zone: u32): usize {
+  const n: u32 = 1 << order;
+  const at = sgReserve(ctx, n);
+  if (at == 0) return 0;
+  const sgt = changetype<SgTable>(at);
+  const first = blockOfPagesAlloc(ctx, order, zone);
+  if (first == 0) {
+    sgDestroy(sgt);
+    return 0;
+  }
+  for (let i: u32 = 0; i < n; ++i) store<u32>(sgt.pfns + (<usize>i << 2), first + i);
+  sgt.flags = SG_OWNS_PAGES;
+  finish(sgt, 0, <u64>n << PAGE_SHIFT, SG_MAX_ENTRY, 0);
+  return at;
+}
+
+/**
+ * A table in runs form of n entries whose runs the caller writes to sgRunVector before sgFinishRuns.
+ * @returns the table, or 0 without memory
+ */
+export function sgReserveRuns(ctx: Context, n: u32): usize {
+  if (n == 0 || n > SG_MAX_PAGES / 4) return 0;
+  const at = tableAlloc(ctx);
+  if (at == 0) return 0;
+  const sgt = changetype<SgTable>(at);
+  const runs = vectorAlloc(ctx, <usize>n * SG_RUN_SIZE);
+  if (runs == 0) {
+    sgDestroy(sgt);
+    return 0;
+  }
+  sgt.runs = runs;
+  sgt.runCount = n;
+  return at;
+}
+
+/** Makes each run of a reserved table an entry. Returns 0, or -EINVAL for an empty one. */
+export function sgFinishRuns(sgt: SgTable): i32 {
+  let bytes: u64 = 0;
+  const end = sgt.runs + <usize>sgt.runCount * SG_RUN_SIZE;
+  for (let at = sgt.runs; at < end; at += SG_RUN_SIZE) {
+    const length = changetype<SgRun>(at).length;
+    if (length == 0) return EINVAL;
+    bytes += length;
+  }
+  sgt.bytes = bytes;
+  sgt.origNents = sgt.runCount;
+  sgt.nents = sgt.runCount;
+  return 0;
+}

@@ -1,0 +1,176 @@
+// The DMA side of a table: nents segments of (address, length), as sg_dma_address and sg_dma_len give them.
+
+import { PAGE_SHIFT } from '../ram/ram';
+import { Context } from '../memory/context';
+import { entryPages, sgEntryLength, sgEntryOffset, sgEntryPhys, singlePages } from './entries';
+import {
+  SEGMENTS_ENTRIES, SEGMENTS_LIST, SEGMENTS_NONE, SEGMENTS_ONE, SEGMENTS_PHYSICAL, SG_RUN_SIZE, SG_SEGMENT_SIZE, SgRun,
+  SgSegment, SgTable,
+} from './sg-table';
+import { vectorAlloc, vectorFree } from './vector';
+
+/** What an address is where there is none (DMA_MAPPING_ERROR). */
+const NO_ADDRESS: u64 = 0xffffffffffffffff;
+
+// @ts-ignore: decorator
+@inline
+function segmentAt(sgt: SgTable, i: u32): SgSegment {
+  return changetype<SgSegment>(sgt.segments + <usize>i * SG_SEGMENT_SIZE);
+}
+
+/** Whole pages that entry i takes behind an IOMMU. */
+// @ts-ignore: decorator
+@inline
+export function sgEntrySpan(sgt: SgTable, i: u32): u64 {
+  return (<u64>(sgEntryOffset(sgt, i) & 0xfff) + sgEntryLength(sgt, i) + 0xfff) & ~0xfff;
+}
+
+// Bytes of address space before entry i where each takes whole pages: what the pages form knows from the walk, and the
+// runs form has to add up, from the last look on.
+function packedBefore(sgt: SgTable, i: u32): u64 {
+  if (sgt.pfns != 0) {
+    sgEntryPhys(sgt, i); // moves the walk there
+    return <u64>sgt.walkPage << PAGE_SHIFT;
+  }
+  if (sgt.walkSegment > i) {
+    sgt.walkSegment = 0;
+    sgt.walkBytes = 0;
+  }
+  while (sgt.walkSegment < i) {
+    const run = changetype<SgRun>(sgt.runs + <usize>sgt.walkSegment * SG_RUN_SIZE);
+    sgt.walkBytes += (<u64>(run.offset & 0xfff) + run.length + 0xfff) & ~0xfff;
+    ++sgt.walkSegment;
+  }
+  return sgt.walkBytes;
+}
+
+/** DMA address of segment i, i < nents (sg_dma_address); all ones in a table that was never mapped. */
+export function sgSegmentAddress(sgt: SgTable, i: u32): u64 {
+  switch (sgt.shape) {
+    case SEGMENTS_ONE: return sgt.inlineAddress;
+    case SEGMENTS_LIST: return segmentAt(sgt, i).address;
+    case SEGMENTS_ENTRIES: return sgt.inlineAddress + packedBefore(sgt, i) + (sgEntryOffset(sgt, i) & 0xfff);
+    case SEGMENTS_PHYSICAL: return sgEntryPhys(sgt, i);
+    default: return NO_ADDRESS;
+  }
+}
+
+/** Bytes of segment i, i < nents (sg_dma_len); 0 in a table that was never mapped. */
+export function sgSegmentLength(sgt: SgTable, i: u32): u64 {
+  switch (sgt.shape) {
+    case SEGMENTS_ONE: return sgt.inlineLength;
+    case SEGMENTS_LIST: return segmentAt(sgt, i).length;
+    case SEGMENTS_ENTRIES:
+    case SEGMENTS_PHYSICAL: return sgEntryLength(sgt, i);
+    default: return 0;
+  }
+}
+
+// Moves the segment walk of a list to the segment that holds a byte of the table.
+function walkToByte(sgt: SgTable, byte: u64): void {
+  let i = sgt.walkSegment;
+  let before = sgt.walkBytes;
+  if (before > byte) {
+    i = 0;
+    before = 0;
+  }
+  while (i + 1 < sgt.nents && before + segmentAt(sgt, i).length <= byte) {
+    before += segmentAt(sgt, i).length;
+    ++i;
+  }
+  sgt.walkSegment = i;
+  sgt.walkBytes = before;
+}
+
+/** DMA address of page n of a mapped table that begins at a page and is built from pages. */
+export function sgDmaAddress(sgt: SgTable, page: u32): u64 {
+  const byte = <u64>page << PAGE_SHIFT;
+  switch (sgt.shape) {
+    case SEGMENTS_ONE:
+    case SEGMENTS_ENTRIES: return sgt.inlineAddress + byte;
+    case SEGMENTS_LIST: {
+      walkToByte(sgt, byte);
+      return segmentAt(sgt, sgt.walkSegment).address + (byte - sgt.walkBytes);
+    }
+    case SEGMENTS_PHYSICAL: return <u64>load<u32>(sgt.pfns + (<usize>page << 2)) << PAGE_SHIFT;
+    default: return NO_ADDRESS;
+  }
+}
+
+/** Pages from page n on whose DMA addresses follow each other, at least 1: how far sgDmaAddress may be counted on. */
+export function sgDmaRun(sgt: SgTable, page: u32): u32 {
+  const left = sgt.pageCount - page;
+  switch (sgt.shape) {
+    case SEGMENTS_ONE:
+    case SEGMENTS_ENTRIES: return left;
+    case SEGMENTS_LIST: {
+      const byte = <u64>page << PAGE_SHIFT;
+      walkToByte(sgt, byte);
+      const end = sgt.walkBytes + segmentAt(sgt, sgt.walkSegment).length;
+      return max<u32>(1, min<u32>(left, <u32>((end - byte) >> PAGE_SHIFT)));
+    }
+    case SEGMENTS_PHYSICAL: return singlePages(sgt) ? 1 : min(left, entryPages(sgt, page));
+    default: return 1;
+  }
+}
+
+/** Room for n segments, apart from what the table has now. Returns 0 without memory. */
+export function segmentsAlloc(ctx: Context, n: u32): usize {
+  return vectorAlloc(ctx, <usize>n * SG_SEGMENT_SIZE);
+}
+
+export function segmentsFree(ctx: Context, at: usize, n: u32): void {
+  vectorFree(ctx, at, <usize>n * SG_SEGMENT_SIZE);
+}
+
+/** Makes one segment the table's DMA side. */
+// @ts-ignore: decorator
+@inline
+export function setOneSegment(sgt: SgTable, address: u64, length: u64): void {
+  if (sgt.segments != 0) dropSegments(sgt);
+  sgt.shape = SEGMENTS_ONE;
+  sgt.inlineAddress = address;
+  sgt.inlineLength = length;
+  sgt.nents = 1;
+}
+
+/** Makes a vector of n segments, from segmentsAlloc(n), the table's DMA side. */
+export function setSegmentList(sgt: SgTable, at: usize, n: u32): void {
+  dropSegments(sgt);
+  sgt.shape = SEGMENTS_LIST;
+  sgt.segments = at;
+  sgt.segmentCapacity = n;
+  sgt.nents = n;
+}
+
+/** Makes the entries themselves the DMA side: SEGMENTS_ENTRIES from an address on, or SEGMENTS_PHYSICAL. */
+export function setEntrySegments(sgt: SgTable, shape: u32, address: u64, length: u64): void {
+  dropSegments(sgt);
+  sgt.shape = shape;
+  sgt.inlineAddress = address;
+  sgt.inlineLength = length;
+  sgt.nents = sgt.origNents;
+}
+
+function dropSegments(sgt: SgTable): void {
+  if (sgt.segments != 0) segmentsFree(changetype<Context>(sgt.ctx), sgt.segments, sgt.segmentCapacity);
+  sgt.segments = 0;
+  sgt.segmentCapacity = 0;
+  sgt.walkSegment = 0;
+  sgt.walkBytes = 0;
+}
+
+/** For the host: address of segment i; -1 past the last and in a table that was never mapped. */
+export function sgDmaSegmentAddress(sgt: SgTable, i: u32): f64 {
+  return i < sgt.nents && sgt.shape != SEGMENTS_NONE ? <f64>(<i64>sgSegmentAddress(sgt, i)) : -1;
+}
+
+/** For the host: bytes of segment i; 0 past the last and in a table that was never mapped. */
+export function sgDmaSegmentLength(sgt: SgTable, i: u32): f64 {
+  return i < sgt.nents && sgt.shape != SEGMENTS_NONE ? <f64>(<i64>sgSegmentLength(sgt, i)) : 0;
+}
+
+/** For the host: DMA address of page n; -1 where there is none. */
+export function sgDmaPage(sgt: SgTable, page: u32): f64 {
+  return page < sgt.pageCount && sgt.shape != SEGMENTS_NONE ? <f64>(<i64>sgDmaAddress(sgt, page)) : -1;
+}

@@ -1,0 +1,67 @@
+import { GemDmaError } from '../../core/errors.js';
+import { Core } from '../../core/instance.js';
+import { ScatterTable } from '../../dma/sg-table.js';
+import { type Divergence, FieldReader, type Recording, type RecordingFormat } from '../recording.js';
+
+/** Replays recordings of sg_alloc_table_from_pages_segment: each line is one table, built and compared. */
+export const sgTable: RecordingFormat = {
+  kinds: ['sg_table'],
+  replay(recording: Recording) {
+    const reader = new FieldReader(recording);
+    const core = new Core();
+    const host = { core, context: core.exports.machineCreate(2 ** 30, 1, 1024, 0, 1) };
+    let steps = 0;
+    let divergence: Divergence | null = null;
+    for (let line = 2; line <= recording.lines.length; ++line) {
+      const step = reader.json(line);
+      if (step.op !== 'sgt') continue;
+      ++steps;
+      const expected = recorded(step);
+      const got = built(host, reader, line, step);
+      if (divergence === null && got !== expected) {
+        const operation = `sg_alloc_table_from_pages_segment n=${step.n} off=${step.off} size=${step.size} max=${step.max}`;
+        divergence = { line, operation, expected, got };
+        break;
+      }
+    }
+    const total = recording.lines.filter((text) => text.includes('"op":"sgt"')).length;
+    return { steps: total, matched: divergence === null ? total : steps - 1, divergence };
+  },
+};
+
+function recorded(step: Record<string, unknown>): string {
+  if (step.rc !== 0) return `rc ${step.rc}`;
+  return show(step.nents as number, step.orig_nents as number, step.sg as [string, number, number][]);
+}
+
+function show(nents: number, origNents: number, entries: readonly (readonly [string, number, number])[]): string {
+  return `nents ${nents} orig_nents ${origNents} ${entries.map((entry) => entry.join('+')).join(' ')}`;
+}
+
+function built(
+  host: { core: Core; context: number },
+  reader: FieldReader,
+  line: number,
+  step: Record<string, unknown>,
+): string {
+  const pfns: number[] = [];
+  for (const run of step.pfns as [string, number][]) {
+    const first = reader.hex(line, 'pfns', run[0]);
+    const count = reader.decimal(line, 'pfns', run[1]);
+    for (let i = 0; i < count; ++i) pfns.push(first + i);
+  }
+  try {
+    using table = ScatterTable.fromPages(host, pfns, {
+      offset: reader.decimal(line, 'off', step.off),
+      size: reader.decimal(line, 'size', step.size),
+      maxSegment: reader.decimal(line, 'max', step.max),
+    });
+    const entries = table
+      .entries()
+      .map(({ pfn, offset, length }) => [pfn.toString(16), offset, length] as [string, number, number]);
+    return show(table.nents, table.origNents, entries);
+  } catch (error) {
+    if (GemDmaError.is(error)) return `rc ${error.errno}`;
+    throw error;
+  }
+}
