@@ -1,7 +1,8 @@
 // What the core exports, by subsystem. Nothing else is here.
 
 export { clockAdvance, clockNow, machineCheck, machineCreate, machineRecords } from './machine';
-export { blockAlloc, blockFree } from './memory/block';
+export { blockAlloc, blockFree, blocksUsed } from './memory/block';
+export { lockContention } from './memory/contention';
 export { cpuGet, cpuSet } from './memory/cpu';
 export { faultArm, faultCount, faultPending } from './memory/fault';
 export {

@@ -61,9 +61,10 @@ function run(script, args) {
   });
 }
 
+// Only the debug build has bindings: asking for them adds the runtime's exports, and with those a data segment.
 // The compiler describes handles to unmanaged records as opaque types; for the host each is a number.
 function writeExports() {
-  const bindings = readFileSync(join(root, 'build/release.d.ts'), 'utf8');
+  const bindings = readFileSync(join(root, 'build/debug.d.ts'), 'utf8');
   const body = bindings
     .slice(bindings.indexOf('{') + 1, bindings.indexOf('\n}'))
     .replace(/__Record\d+<\w+>/g, 'number')

@@ -157,6 +157,11 @@ function freeMerged(ctx: Context, block: usize, order: u32): void {
   push(ctx, block, order);
 }
 
+/** 4 KiB units of linear memory in use: what a machine holds for itself. */
+export function blocksUsed(ctx: Context): u32 {
+  return ctx.usedUnits;
+}
+
 /**
  * Walks every block: states and lists agree, buddies of one order are not both free, the counters add up.
  * @returns 0, or the offset of the first block that is wrong

@@ -26,6 +26,13 @@ export function unlock(at: usize): void {
   }
 }
 
+/** How often an acquisition of this lock found it held. Always 0 in the single-threaded build. */
+// @ts-ignore: decorator
+@inline
+export function contendedCount(at: usize): u32 {
+  return load<u32>(at, 4);
+}
+
 function lockContended(at: usize): void {
   if (ASC_FEATURE_THREADS) {
     atomic.add<u32>(at, 1, 4);

@@ -5,7 +5,7 @@
 import { blockAlloc, BLOCK_SIZE } from './block';
 import { Context, FAULT_SLAB } from './context';
 import { shouldFail } from './fault';
-import { lock, unlock } from './lock';
+import { contendedCount, lock, unlock } from './lock';
 
 // @ts-ignore: decorator
 @unmanaged
@@ -122,6 +122,18 @@ export function slabLive(ctx: Context): u32 {
     page = load<u32>(page, 4);
   }
   return live;
+}
+
+/** Contended acquisitions of all caches' locks together. */
+export function slabsContended(ctx: Context): u32 {
+  let sum: u32 = 0;
+  let page = ctx.caches;
+  while (page != 0) {
+    const used = load<u32>(page);
+    for (let i: u32 = 1; i <= used; ++i) sum += contendedCount(page + <usize>i * CACHE_SIZE);
+    page = load<u32>(page, 4);
+  }
+  return sum;
 }
 
 /** slabCheck for every cache of a context. */

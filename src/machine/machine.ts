@@ -22,12 +22,14 @@ export class Machine {
 
   /**
    * Makes a machine, synchronously.
+   * @param core an instance whose linear memory holds nothing yet, in place of a new one: another build of the core, or
+   *   one on a memory that worker threads share
    * @throws TypeError or RangeError naming the option at fault; GemDmaError ENOMEM when memoryLimit is too small
    */
-  constructor(options: MachineOptions = {}) {
+  constructor(options: MachineOptions = {}, core: Core = new Core()) {
     this.config = machineConfig(options);
     this.kernel = KERNELS[this.config.kernel];
-    this.core = new Core();
+    this.core = core;
     const { ram, cpus, seed, memoryLimit } = this.config;
     const fragmentation = Math.round(ram.fragmentation * 65536);
     const rc = this.core.exports.machineCreate(memoryLimit, cpus, ram.size / 4096, fragmentation, seed);

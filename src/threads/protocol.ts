@@ -1,0 +1,48 @@
+import type { Core } from '../core/instance.js';
+
+/** What passes between a WorkerPool and its workers. Nothing on a hot path: a job runs long between two messages. */
+
+/** Given to a worker when it starts. */
+export interface WorkerData {
+  module: WebAssembly.Module;
+  memory: WebAssembly.Memory;
+  control: Int32Array;
+  context: number;
+  index: number;
+  workers: number;
+}
+
+/** To a worker: run the default export of a module. */
+export interface JobRequest {
+  id: number;
+  module: string;
+  data: unknown;
+}
+
+/** From a worker: what the job returned, or how it failed. */
+export interface JobReply {
+  id: number;
+  result?: unknown;
+  error?: unknown;
+}
+
+/** Words of the control buffer. */
+export const CONTROL_STOP = 0; // 1: jobs return at their next look
+export const CONTROL_ARRIVED = 1; // workers that have loaded the job
+export const CONTROL_STARTED = 2; // id of the last job that everybody has loaded
+export const CONTROL_WORDS = 3;
+
+/** What a job sees of the worker that it runs in. */
+export interface JobContext {
+  /** This worker's own instance of the core; `context` is the machine, the same for all. */
+  readonly core: Core;
+  readonly context: number;
+  /** 0 to workers - 1. The worker's virtual CPU is index + 1: CPU 0 is the host's. */
+  readonly index: number;
+  readonly workers: number;
+  /** Whether the pool asked everybody to stop. Cheap enough to ask after every batch. */
+  stopped(): boolean;
+}
+
+/** The default export of a job module. All workers enter it at the same moment. */
+export type Job<Data, Result> = (worker: JobContext, data: Data) => Result | Promise<Result>;

@@ -1,0 +1,50 @@
+import { parentPort, workerData } from 'node:worker_threads';
+import {
+  CONTROL_ARRIVED,
+  CONTROL_STARTED,
+  CONTROL_STOP,
+  type Job,
+  type JobContext,
+  type JobReply,
+  type JobRequest,
+  type WorkerData,
+} from './protocol.js';
+import { sharedCore } from './shared-core.js';
+
+/** One worker of a WorkerPool: its own instance of the core on the shared memory, running jobs as they come. */
+
+const { module, memory, control, context, index, workers } = workerData as WorkerData;
+const port = parentPort!;
+const worker: JobContext = {
+  core: sharedCore(module, memory, index + 1),
+  context,
+  index,
+  workers,
+  stopped: () => Atomics.load(control, CONTROL_STOP) !== 0,
+};
+
+port.on('message', async ({ id, module: url, data }: JobRequest) => {
+  const reply: JobReply = { id };
+  try {
+    // A worker whose job cannot be loaded arrives all the same: the others must not wait for it.
+    const loaded = import(url) as Promise<{ default: Job<unknown, unknown> }>;
+    await loaded.catch(() => {});
+    arrive(id);
+    const { default: job } = await loaded;
+    reply.result = await job(worker, data);
+  } catch (error) {
+    reply.error = error;
+  }
+  port.postMessage(reply);
+});
+
+/** Returns when all workers are here. */
+function arrive(id: number): void {
+  if (Atomics.add(control, CONTROL_ARRIVED, 1) === workers - 1) {
+    Atomics.store(control, CONTROL_ARRIVED, 0);
+    Atomics.store(control, CONTROL_STARTED, id);
+    Atomics.notify(control, CONTROL_STARTED);
+  } else {
+    Atomics.wait(control, CONTROL_STARTED, id - 1);
+  }
+}

@@ -1,0 +1,104 @@
+import { readFileSync } from 'node:fs';
+import { describe, expect, test } from 'vitest';
+// The built package: a worker's module must be JavaScript.
+import { contention, WorkerPool } from '../../dist/threads/index.js';
+
+const job = (name: string): URL => new URL(`./jobs/${name}.mjs`, import.meta.url);
+
+/** Sections of a wasm file, by id. */
+function sections(file: string): Set<number> {
+  const bytes = readFileSync(new URL(`../../build/${file}`, import.meta.url));
+  const found = new Set<number>();
+  for (let at = 8; at < bytes.length; ) {
+    found.add(bytes[at++]);
+    let size = 0;
+    for (let shift = 0, more = true; more; shift += 7) {
+      more = bytes[at] > 127;
+      size |= (bytes[at++] & 127) << shift;
+    }
+    at += size;
+  }
+  return found;
+}
+
+describe('the threads build', () => {
+  test('has no data segment: each instance would write it into the shared memory again', () => {
+    expect(sections('debug.wasm').has(10), 'the sections are read right: there is code').toBe(true);
+    expect(sections('threads.wasm').has(11)).toBe(false);
+    expect(sections('release.wasm').has(11)).toBe(false);
+  });
+
+  test('has no start function, which could reset what runs', () => {
+    expect(sections('threads.wasm').has(8)).toBe(false);
+  });
+});
+
+describe('worker pool', () => {
+  test('each worker is its own virtual CPU and gets its data', async () => {
+    await using pool = await WorkerPool.create(2, { ram: '16MiB' });
+    const results = await pool.run(job('simple'), (index: number) => `for ${index}`);
+    expect(results).toEqual([
+      { what: 'for 0', index: 0, workers: 2, cpu: 1 },
+      { what: 'for 1', index: 1, workers: 2, cpu: 2 },
+    ]);
+    expect(pool.machine.core.exports.cpuGet()).toBe(0);
+  });
+
+  test('a job that throws stops the others, and the pool goes on', async () => {
+    await using pool = await WorkerPool.create(2, { ram: '16MiB' });
+    await expect(pool.run(job('simple'), 'throw')).rejects.toThrow('worker 0 refuses');
+    expect(await pool.run(job('simple'), 'again')).toHaveLength(2);
+    await expect(pool.run(job('no-such-job'))).rejects.toThrow(/no-such-job/);
+    expect(await pool.run(job('simple'), 'again')).toHaveLength(2);
+  });
+
+  test('stop() ends a running job; a second job at the same time is refused', async () => {
+    await using pool = await WorkerPool.create(2, { ram: '16MiB' });
+    const running = pool.run<number>(job('simple'), 'loop');
+    await expect(pool.run(job('simple'), 'loop')).rejects.toThrow('runs a job already');
+    setTimeout(() => pool.stop(), 50);
+    for (const rounds of await running) expect(rounds).toBeGreaterThan(0);
+  });
+
+  test('a worker that dies fails its job and closes the pool', async () => {
+    await using pool = await WorkerPool.create(2, { ram: '16MiB' });
+    await expect(pool.run(job('simple'), 'die')).rejects.toThrow('ended before its job');
+    await expect(pool.run(job('simple'), 'again')).rejects.toThrow('closed');
+  });
+
+  test('contention is counted where it happens', async () => {
+    await using pool = await WorkerPool.create(2, { ram: '16MiB' });
+    expect(contention(pool.machine)).toEqual({ blocks: 0, slabs: 0, ram: 0 });
+    const marks = new Int32Array(new SharedArrayBuffer(16384 * 4));
+    const workers = pool.run(job('hammer'), { rounds: 1e9, seed: 1, marks });
+    const { ram } = pool.machine;
+    // The host takes part, too: whether two threads meet is up to the machine, so this goes on until they have.
+    const deadline = Date.now() + 30_000;
+    while (contention(pool.machine).ram === 0 && Date.now() < deadline) ram.free(ram.alloc(512));
+    pool.stop();
+    await workers;
+    expect(contention(pool.machine).ram).toBeGreaterThan(0);
+    expect(pool.machine.core.exports.machineCheck(pool.machine.context)).toBe(0);
+  });
+
+  test.each([1, 2, 3])('workers %i: frames and blocks have one owner each, and everything adds up', async (workers) => {
+    const seed = 20261122;
+    await using pool = await WorkerPool.create(workers, { ram: '64MiB', memoryLimit: '64MiB' });
+    const { machine } = pool;
+    const { blocksUsed, machineCheck, pagesDrain } = machine.core.exports;
+    const data = { rounds: 20_000, seed, marks: new Int32Array(new SharedArrayBuffer(16384 * 4)) };
+    await pool.run(job('hammer'), { ...data, rounds: 1000 });
+    pagesDrain(machine.context);
+    const before = blocksUsed(machine.context);
+    const results = await pool.run<{ steps: number; doubles: number }>(job('hammer'), data);
+    for (const { steps, doubles } of results) {
+      expect(steps).toBe(data.rounds);
+      expect(doubles, `seed ${seed}`).toBe(0);
+    }
+    pagesDrain(machine.context);
+    expect(machineCheck(machine.context)).toBe(0);
+    expect(blocksUsed(machine.context)).toBe(before);
+    // Every frame can be had again: none was lost.
+    expect(machine.ram.alloc(16384 - 256)).toHaveLength(16384 - 256);
+  });
+});
