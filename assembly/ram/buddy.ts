@@ -74,6 +74,12 @@ export function takeBlock(ram: Ram, zone: u32, order: u32): u32 {
   return 0;
 }
 
+/** Takes one particular free block off its list. Its frames' states are 0 but for their contents. */
+export function takeBlockAt(ram: Ram, pfn: u32, order: u32): void {
+  remove(ram, pfn, order);
+  ram.free -= 1 << order;
+}
+
 /** Free blocks of an order, over both zones: the picture of fragmentation (as /proc/buddyinfo has it). */
 export function freeBlocks(ram: Ram, order: u32): u32 {
   let count: u32 = 0;

@@ -92,6 +92,34 @@ export function physWrite(ctx: Context, address: f64, src: usize, n: u32): i32 {
   return 0;
 }
 
+/**
+ * Copies n bytes of physical memory to another place in it, across frames; the two do not overlap. Where the source was
+ * never written and the destination was not either, nothing is touched: both read as zeros.
+ * @returns 0; -EFAULT where there is no RAM, -ENOMEM when a frame's bytes cannot be had: what lies before is copied
+ */
+export function physCopy(ctx: Context, to: u64, from: u64, n: u32): i32 {
+  const ram = changetype<Ram>(ctx.ram);
+  while (n != 0) {
+    const source = from >> PAGE_SHIFT;
+    const target = to >> PAGE_SHIFT;
+    if (source > 0xffffffff || !isRam(ram, <u32>source)) return EFAULT;
+    if (target > 0xffffffff || !isRam(ram, <u32>target)) return EFAULT;
+    const sourceOffset = <u32>from & (PAGE_SIZE - 1);
+    const targetOffset = <u32>to & (PAGE_SIZE - 1);
+    const part = min(n, PAGE_SIZE - max(sourceOffset, targetOffset));
+    const bytes = contentsPeek(ram, <u32>source);
+    const dest = bytes == 0 ? contentsPeek(ram, <u32>target) : contentsMake(ctx, ram, <u32>target);
+    if (bytes != 0) {
+      if (dest == 0) return ENOMEM;
+      memory.copy(dest + targetOffset, bytes + sourceOffset, part);
+    } else if (dest != 0) memory.fill(dest + targetOffset, 0, part);
+    to += part;
+    from += part;
+    n -= part;
+  }
+  return 0;
+}
+
 /** Frames' states against the contents table. Returns 0, or 1 + the first pfn that disagrees. */
 export function contentsCheck(ram: Ram): u32 {
   let written: u32 = 0;

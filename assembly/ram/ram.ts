@@ -23,7 +23,7 @@
 import { EINVAL, ENOMEM } from '../errno';
 import { blockAlloc, blockAllocZeroed, blockOrder } from '../memory/block';
 import { Context } from '../memory/context';
-import { freeBlock } from './buddy';
+import { freeRange } from './range';
 
 export const PAGE_SHIFT: u32 = 12;
 export const PAGE_SIZE: u32 = 4096;
@@ -114,20 +114,9 @@ export function ramCreate(ctx: Context, pages: u32, fragmentation: u32, seed: u3
   if (ram.states == 0 || ram.links == 0 || ram.contents == 0) return ENOMEM;
   ctx.ram = at;
   ram.managed = pages - FIRMWARE_END;
-  populate(ram, FIRMWARE_END, ram.lowEnd);
-  populate(ram, HIGH_START, ram.highEnd);
+  freeRange(ram, FIRMWARE_END, ram.lowEnd);
+  freeRange(ram, HIGH_START, ram.highEnd);
   return 0;
-}
-
-// Blocks are freed from the top down: lists are stacks, so that the lowest addresses are handed out first.
-function populate(ram: Ram, start: u32, end: u32): void {
-  let at = end;
-  while (at > start) {
-    let order = min<u32>(<u32>ctz(at), MAX_ORDER);
-    while (at - (1 << order) < start || (1 << order) > <i32>(at - start)) --order;
-    at -= 1 << order;
-    freeBlock(ram, at, order);
-  }
 }
 
 /** The seeded generator of this machine's RAM (xorshift32): nothing else may decide about placement. */

@@ -1,0 +1,21 @@
+// Why a call failed, where an errno is too coarse: a code in Cpu.reason, written by whoever fails. src/core/reasons.ts
+// maps the codes to the stable identifiers that errors carry. The high byte is the subsystem:
+//
+//   0x01 iova   0x02 iommu   0x03 dma   0x04 sg   0x05 gtt   0x06 swiotlb   0x07 ram
+
+import { Context, cpuOf } from './memory/context';
+
+export const REASON_NONE: u32 = 0;
+
+export const REASON_SWIOTLB_FULL: u32 = 0x600; // no run of free slots that is long enough and aligned
+export const REASON_SWIOTLB_TOO_LARGE: u32 = 0x601; // longer than one set of slots: no pool would ever serve it
+export const REASON_SWIOTLB_UNREACHABLE: u32 = 0x602; // the slots found lie beyond the device's mask
+export const REASON_SWIOTLB_NOT_MAPPED: u32 = 0x603; // no mapping starts (unmap) or lies (sync) there
+export const REASON_SWIOTLB_NO_POOL: u32 = 0x604;
+export const REASON_SWIOTLB_OVERFLOW: u32 = 0x605; // more bytes than the mapping holds were to be copied
+export const REASON_SWIOTLB_COPY: u32 = 0x606; // bytes could not be copied: no memory for them, or no RAM there
+
+/** Why the last call on this CPU that failed did so. */
+export function lastReason(ctx: Context): u32 {
+  return cpuOf(ctx).reason;
+}

@@ -1,0 +1,15 @@
+/** Identifiers of the core's reason codes (assembly/reason.ts), as errors and reports carry them. They never change. */
+const REASONS: Readonly<Record<number, string>> = {
+  1536: 'SWIOTLB_FULL',
+  1537: 'SWIOTLB_TOO_LARGE',
+  1538: 'SWIOTLB_UNREACHABLE',
+  1539: 'SWIOTLB_NOT_MAPPED',
+  1540: 'SWIOTLB_NO_POOL',
+  1541: 'SWIOTLB_OVERFLOW',
+  1542: 'SWIOTLB_COPY_FAILED',
+};
+
+/** The identifier of a reason code; undefined for 0, an unknown one is said by number. */
+export function reasonName(code: number): string | undefined {
+  return code === 0 ? undefined : (REASONS[code] ?? `REASON_0x${code.toString(16)}`);
+}
