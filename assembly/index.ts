@@ -18,3 +18,8 @@ export { sgDmaPage, sgDmaRun, sgDmaSegmentAddress, sgDmaSegmentLength } from './
 export {
   sgBytes, sgDestroy, sgFlags, sgNents, sgOrigNents, sgPageCount, sgPfnVector, sgRunVector,
 } from './sg/sg-table';
+export { lastReason } from './reason';
+export {
+  swiotlbDevice, swiotlbMapSingle, swiotlbMappings, swiotlbResetHighWater, swiotlbStats, swiotlbSyncSingle, swiotlbUnmapSingle,
+} from './swiotlb/host';
+export { swiotlbCreate, swiotlbMaxMapping } from './swiotlb/swiotlb';

@@ -8,6 +8,8 @@ import { ENOMEM } from './errno';
 import { buddyCheck } from './ram/buddy';
 import { contentsCheck } from './ram/contents';
 import { Ram, ramCreate } from './ram/ram';
+import { slotsCheck } from './swiotlb/slots';
+import { Swiotlb } from './swiotlb/swiotlb';
 
 /**
  * Makes a machine at the start of linear memory.
@@ -56,7 +58,8 @@ export function machineRecords(ctx: Context): u32 {
 
 /**
  * Walks every structure of the machine.
- * @returns 0, or a code: the subsystem in bits 31..28 (1 blocks, 2 slabs, 3 buddy, 4 contents), where in the rest
+ * @returns 0, or a code: the subsystem in bits 31..28 (1 blocks, 2 slabs, 3 buddy, 4 contents,
+ *     9 swiotlb), where in the rest
  */
 export function machineCheck(ctx: Context): u32 {
   let wrong = <u32>blocksCheck(ctx);
@@ -67,5 +70,10 @@ export function machineCheck(ctx: Context): u32 {
   wrong = buddyCheck(ram);
   if (wrong != 0) return 0x30000000 | wrong;
   wrong = contentsCheck(ram);
-  return wrong != 0 ? 0x40000000 | wrong : 0;
+  if (wrong != 0) return 0x40000000 | wrong;
+  if (ctx.swiotlb != 0) {
+    wrong = slotsCheck(changetype<Swiotlb>(ctx.swiotlb));
+    if (wrong != 0) return 0x90000000 | wrong;
+  }
+  return 0;
 }

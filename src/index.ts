@@ -1,4 +1,5 @@
 /** gemdma: the memory side of a Linux GPU driver in user space. */
+export type { BouncePool, SwiotlbMapping, SwiotlbStats } from './core/bounce-pool.js';
 export { ERRNO, type ErrnoName, GemDmaError } from './core/errors.js';
 export type { PhysicalMemory } from './core/physical-memory.js';
 export type { VirtualClock } from './machine/clock.js';

@@ -1,3 +1,4 @@
+import { BouncePool } from '../core/bounce-pool.js';
 import { errnoName, GemDmaError } from '../core/errors.js';
 import { Core } from '../core/instance.js';
 import { PhysicalMemory } from '../core/physical-memory.js';
@@ -16,6 +17,8 @@ export class Machine {
   readonly kernel: KernelProperties;
   readonly clock: VirtualClock;
   readonly ram: PhysicalMemory;
+  /** The bounce pool, null for a machine without one. */
+  readonly swiotlb: BouncePool | null;
   /** For the layers of the library itself: the core's instance and the handle of its context. */
   readonly core: Core;
   readonly context: number;
@@ -46,6 +49,11 @@ export class Machine {
     this.context = rc;
     this.clock = new VirtualClock(this.core, this.context);
     this.ram = new PhysicalMemory(this.core, this.context);
+    const { swiotlb } = this.config;
+    const dialect = this.kernel.swiotlb;
+    this.swiotlb = swiotlb
+      ? BouncePool.create(this.core, this.context, BouncePool.shape(swiotlb.size, cpus, dialect), dialect)
+      : null;
   }
 
   /**

@@ -1,5 +1,6 @@
 import type { RecordingFormat } from '../recording.js';
 import { sgTable } from './sg-table.js';
+import { swiotlb } from './swiotlb.js';
 
 /** Every kind of recording that can be replayed, one file a format. */
-export const formats: readonly RecordingFormat[] = [sgTable];
+export const formats: readonly RecordingFormat[] = [sgTable, swiotlb];

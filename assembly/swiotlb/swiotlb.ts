@@ -1,0 +1,366 @@
+// swiotlb/ is the bounce pool: memory below 4 GiB that stands in for a buffer which a device cannot reach
+// (kernel/dma/swiotlb.c). Mapping takes a run of slots and copies the buffer in, unmapping copies back what the device
+// wrote; in between the device sees the slots, and only a sync brings the two together.
+//
+//   pool    | area 0                          | area 1                          | ...     frames of emulated RAM
+//   area    | set 0   | set 1   | set 2   | ...                                           one lock, one moving index
+//   set     | 128 slots of 2 KiB: no mapping crosses a set, so 256 KiB is the longest |
+//
+// Areas let CPUs search without meeting: a CPU begins with its own and goes on to the others when that is full. Each area
+// is searched next-fit, from where its last allocation ended (slots.ts).
+//
+// Address bits that a device needs preserved (min_align_mask, NVMe's 4 KiB) are split: those below 2 KiB become an offset
+// into the first slot and add to the length, those above decide which slots may come first.
+//
+// Dialects differ in three properties, not in code: 2015 had one index and no areas, aligned to a page only what is longer
+// than one, copied in only what the device may read, and knew no min_align_mask.
+
+import { DMA_FROM_DEVICE, DMA_ATTR_SKIP_CPU_SYNC, DMA_MAPPING_ERROR, DMA_TO_DEVICE, DmaDevice } from '../dma/device';
+import { EEXIST, EINVAL, ENOMEM } from '../errno';
+import { BLOCK_SHIFT, blockAlloc, blockAllocZeroed, blockFree, blockOrder } from '../memory/block';
+import { Context, FAULT_SWIOTLB, cpuOf } from '../memory/context';
+import { currentCpu } from '../memory/cpu';
+import { shouldFail } from '../memory/fault';
+import { lock, unlock } from '../memory/lock';
+import { physCopy } from '../ram/contents';
+import { rangeAllocLow, rangeReserve } from '../ram/range';
+import {
+  REASON_SWIOTLB_COPY, REASON_SWIOTLB_FULL, REASON_SWIOTLB_NOT_MAPPED, REASON_SWIOTLB_NO_POOL, REASON_SWIOTLB_OVERFLOW,
+  REASON_SWIOTLB_TOO_LARGE, REASON_SWIOTLB_UNREACHABLE,
+} from '../reason';
+import { EVENT_BOUNCE, emit } from '../ring/events';
+import { BACK_FREE, NO_SLOT, backOf, searchArea, slotsRelease, slotsTake } from './slots';
+
+export const SLOT_SHIFT: u32 = 11;
+export const SLOT_SIZE: u32 = 1 << SLOT_SHIFT; // IO_TLB_SIZE
+export const SET_SLOTS: u32 = 128; // IO_TLB_SEGSIZE
+/** Longest mapping that any pool serves, less what min_align_mask takes: 128 slots of 2 KiB. */
+export const MAX_MAPPING: u32 = SET_SLOTS << SLOT_SHIFT;
+
+/** Page-align requests longer than a page only, not those of exactly one (2015). */
+export const POOL_ALIGN_ABOVE_PAGE: u32 = 1;
+/** Copy in only when the device may read; otherwise always, so that a partial write leaves the rest as it was. */
+export const POOL_COPY_IN_READABLE: u32 = 2;
+/** Ignore min_align_mask. */
+export const POOL_NO_MIN_ALIGN: u32 = 4;
+
+// @ts-ignore: decorator
+@unmanaged
+export class Swiotlb {
+  ctx: usize;
+  flags: u32;
+  /** Physical addresses: the first byte, and the first past the end. */
+  start: u64;
+  end: u64;
+  slots: u32;
+  areas: u32; // power of two
+  areaSlots: u32;
+  /** SwiotlbArea records, one a cache line. */
+  areaTable: usize;
+  /** Two u64 a set: bit k is set when slot k is free. */
+  free: usize;
+  /** A byte a slot: its distance from the first slot of its mapping, or BACK_FREE. */
+  back: usize;
+  /** SwiotlbMapping records, one a slot; valid at first slots only. */
+  mappings: usize;
+  /** Slots in use over all areas, and the most there ever were (io_tlb_used, io_tlb_used_hiwater). */
+  used: u32;
+  highWater: u32;
+  live: u32;
+  maps: u32;
+  /** Requests refused, by cause. */
+  full: u32;
+  tooLarge: u32;
+  unreachable: u32;
+  pad: u32;
+  bytesIn: u64;
+  bytesOut: u64;
+}
+
+// @ts-ignore: decorator
+@unmanaged
+export class SwiotlbArea {
+  guard: u64;
+  index: u32; // within the area: where the last allocation ended
+  used: u32;
+}
+export const AREA_SIZE: usize = 64;
+
+// @ts-ignore: decorator
+@unmanaged
+export class SwiotlbMapping {
+  phys: u64; // of the buffer
+  length: u32; // of the buffer
+  offset: u32; // of its first byte in the first slot
+  slots: u32;
+  device: u32;
+  direction: u32;
+  pad: u32;
+}
+export const MAPPING_SIZE: usize = 32;
+
+// @ts-ignore: decorator
+@inline
+function poolOf(ctx: Context): Swiotlb {
+  return changetype<Swiotlb>(ctx.swiotlb);
+}
+
+// @ts-ignore: decorator
+@inline
+export function areaOf(pool: Swiotlb, area: u32): SwiotlbArea {
+  return changetype<SwiotlbArea>(pool.areaTable + <usize>area * AREA_SIZE);
+}
+
+// @ts-ignore: decorator
+@inline
+export function mappingOf(pool: Swiotlb, slot: u32): SwiotlbMapping {
+  return changetype<SwiotlbMapping>(pool.mappings + <usize>slot * MAPPING_SIZE);
+}
+
+// @ts-ignore: decorator
+@inline
+export function slotAddress(pool: Swiotlb, slot: u32): u64 {
+  return pool.start + (<u64>slot << SLOT_SHIFT);
+}
+
+// Counters of the whole pool are shared by areas, so in the threads build an area's lock does not cover them.
+// @ts-ignore: decorator
+@inline
+function count(at: usize, n: u32): u32 {
+  if (ASC_FEATURE_THREADS) return atomic.add<u32>(at, n) + n;
+  const sum = load<u32>(at) + n;
+  store<u32>(at, sum);
+  return sum;
+}
+
+/**
+ * Gives the machine a bounce pool.
+ * @param slots slots of 2 KiB, a multiple of 128 an area
+ * @param areas power of two
+ * @param flags POOL_*: the dialect's properties
+ * @param startPfn where the pool lies, 0: as high below 4 GiB as there is room
+ * @returns 0; -EINVAL for a shape that cannot be, -EEXIST when there is a pool, -ENOMEM without room for it
+ */
+export function swiotlbCreate(ctx: Context, slots: u32, areas: u32, flags: u32, startPfn: u32): i32 {
+  if (ctx.swiotlb != 0) return EEXIST;
+  if (areas == 0 || (areas & (areas - 1)) != 0 || slots == 0 || slots > 1 << 22 || slots % (areas * SET_SLOTS) != 0) return EINVAL;
+  // One block holds the record, the areas, the bitmaps and the bytes; the records of mappings are the other.
+  const areaBytes = <usize>areas * AREA_SIZE;
+  const freeBytes = <usize>(slots >> 3);
+  const at = blockAllocZeroed(ctx, blockOrder(256 + areaBytes + freeBytes + slots));
+  if (at == 0) return ENOMEM;
+  const mappings = blockAlloc(ctx, blockOrder(<usize>slots * MAPPING_SIZE));
+  const frames = slots >> (BLOCK_SHIFT - SLOT_SHIFT);
+  const first = mappings == 0 ? 0
+    : startPfn == 0 ? rangeAllocLow(ctx, frames)
+    : rangeReserve(ctx, startPfn, frames) ? startPfn : 0;
+  if (first == 0) {
+    if (mappings != 0) blockFree(ctx, mappings);
+    blockFree(ctx, at);
+    return ENOMEM;
+  }
+  const pool = changetype<Swiotlb>(at);
+  pool.ctx = changetype<usize>(ctx);
+  pool.flags = flags;
+  pool.start = <u64>first << BLOCK_SHIFT;
+  pool.end = pool.start + (<u64>slots << SLOT_SHIFT);
+  pool.slots = slots;
+  pool.areas = areas;
+  pool.areaSlots = slots / areas;
+  pool.areaTable = at + 256;
+  pool.free = pool.areaTable + areaBytes;
+  pool.back = pool.free + freeBytes;
+  pool.mappings = mappings;
+  memory.fill(pool.free, 0xff, freeBytes);
+  memory.fill(pool.back, BACK_FREE, slots);
+  ctx.swiotlb = at;
+  return 0;
+}
+
+/** Whether a physical address lies in the bounce pool (is_swiotlb_buffer). */
+// @ts-ignore: decorator
+@inline
+export function isSwiotlb(ctx: Context, phys: u64): bool {
+  const pool = poolOf(ctx);
+  return changetype<usize>(pool) != 0 && phys >= pool.start && phys < pool.end;
+}
+
+/** Longest buffer that can be mapped for a device (swiotlb_max_mapping_size). */
+export function swiotlbMaxMapping(dev: DmaDevice): u32 {
+  const pool = poolOf(changetype<Context>(dev.ctx));
+  const align: u32 = changetype<usize>(pool) == 0 ? 0 : minAlign(pool, dev);
+  const lost = (align + SLOT_SIZE - 1) & ~(SLOT_SIZE - 1);
+  return lost < MAX_MAPPING ? MAX_MAPPING - lost : 0;
+}
+
+// @ts-ignore: decorator
+@inline
+function minAlign(pool: Swiotlb, dev: DmaDevice): u32 {
+  return (pool.flags & POOL_NO_MIN_ALIGN) != 0 ? 0 : dev.minAlignMask;
+}
+
+function refuse(ctx: Context, reason: u32): u64 {
+  cpuOf(ctx).reason = reason;
+  return DMA_MAPPING_ERROR;
+}
+
+/**
+ * Maps a buffer through the pool: takes slots and copies the buffer in (swiotlb_map).
+ * @param length bytes, at least 1
+ * @returns the address of the copy of the first byte; DMA_MAPPING_ERROR with the reason in cpu.reason, nothing changed
+ */
+export function swiotlbMap(dev: DmaDevice, phys: u64, length: u32, dir: u32, attrs: u32): u64 {
+  const ctx = changetype<Context>(dev.ctx);
+  const pool = poolOf(ctx);
+  if (changetype<usize>(pool) == 0) return refuse(ctx, REASON_SWIOTLB_NO_POOL);
+  assert(length != 0);
+  const align = minAlign(pool, dev);
+  const offset = <u32>phys & align & (SLOT_SIZE - 1);
+  if (length > MAX_MAPPING - offset) {
+    count(changetype<usize>(pool) + offsetof<Swiotlb>('tooLarge'), 1);
+    return refuse(ctx, REASON_SWIOTLB_TOO_LARGE);
+  }
+  const size = length + offset;
+  const slot = shouldFail(ctx, FAULT_SWIOTLB) ? NO_SLOT : findSlots(pool, dev, phys, size, align);
+  if (slot == NO_SLOT) {
+    count(changetype<usize>(pool) + offsetof<Swiotlb>('full'), 1);
+    return refuse(ctx, REASON_SWIOTLB_FULL);
+  }
+  const address = slotAddress(pool, slot) + offset;
+  if (address + length - 1 > dev.mask) {
+    release(pool, slot);
+    count(changetype<usize>(pool) + offsetof<Swiotlb>('unreachable'), 1);
+    return refuse(ctx, REASON_SWIOTLB_UNREACHABLE);
+  }
+  const mapping = mappingOf(pool, slot);
+  mapping.phys = phys;
+  mapping.length = length;
+  mapping.offset = offset;
+  mapping.device = dev.id;
+  mapping.direction = dir;
+  // The copy in does not depend on DMA_ATTR_SKIP_CPU_SYNC: what the device leaves alone must come back as it was.
+  if ((pool.flags & POOL_COPY_IN_READABLE) == 0 || dir != DMA_FROM_DEVICE) {
+    if (physCopy(ctx, address, phys, length) < 0) {
+      release(pool, slot);
+      return refuse(ctx, REASON_SWIOTLB_COPY);
+    }
+    pool.bytesIn += length;
+    emit(ctx, EVENT_BOUNCE, dev.id, <f64>address, <f64>phys, <f64>length, dir, 1);
+  }
+  count(changetype<usize>(pool) + offsetof<Swiotlb>('maps'), 1);
+  count(changetype<usize>(pool) + offsetof<Swiotlb>('live'), 1);
+  return address;
+}
+
+/** The slots of a request: the CPU's own area first, then the others in turn. */
+function findSlots(pool: Swiotlb, dev: DmaDevice, phys: u64, size: u32, align: u32): u32 {
+  const page: u32 = 1 << BLOCK_SHIFT;
+  const aboveOnly = (pool.flags & POOL_ALIGN_ABOVE_PAGE) != 0;
+  const paged = align == 0 && (aboveOnly ? size > page : size >= page);
+  const slotMask: u32 = paged ? page - 1 : SLOT_SIZE - 1;
+  const keep = align & ~slotMask;
+  const slots = (size + SLOT_SIZE - 1) >> SLOT_SHIFT;
+  const first = currentCpu() & (pool.areas - 1);
+  for (let i: u32 = 0; i < pool.areas; ++i) {
+    const index = (first + i) & (pool.areas - 1);
+    const area = areaOf(pool, index);
+    lock(changetype<usize>(area));
+    let slot = NO_SLOT;
+    if (slots <= pool.areaSlots - area.used) {
+      slot = searchArea(pool, index, slots, slotMask | keep, <u32>phys & keep, max(slotMask, keep), dev.segmentBoundary);
+      if (slot != NO_SLOT) {
+        slotsTake(pool, slot, slots);
+        mappingOf(pool, slot).slots = slots;
+        const next = slot - index * pool.areaSlots + slots;
+        area.index = next < pool.areaSlots ? next : 0;
+        area.used += slots;
+        const used = count(changetype<usize>(pool) + offsetof<Swiotlb>('used'), slots);
+        // Two CPUs may race here; the mark is a statistic, as the kernel's is.
+        if (used > pool.highWater) pool.highWater = used;
+      }
+    }
+    unlock(changetype<usize>(area));
+    if (slot != NO_SLOT) return slot;
+  }
+  return NO_SLOT;
+}
+
+function release(pool: Swiotlb, slot: u32): void {
+  const slots = mappingOf(pool, slot).slots;
+  const area = areaOf(pool, slot / pool.areaSlots);
+  lock(changetype<usize>(area));
+  slotsRelease(pool, slot, slots);
+  area.used -= slots;
+  count(changetype<usize>(pool) + offsetof<Swiotlb>('used'), 0 - slots);
+  unlock(changetype<usize>(area));
+}
+
+/** First slot of the mapping that an address lies in, or NO_SLOT. */
+function mappingAt(pool: Swiotlb, address: u64): u32 {
+  if (changetype<usize>(pool) == 0 || address < pool.start || address >= pool.end) return NO_SLOT;
+  const slot = <u32>((address - pool.start) >> SLOT_SHIFT);
+  const back = load<u8>(backOf(pool, slot));
+  return back == BACK_FREE ? NO_SLOT : slot - <u32>back;
+}
+
+/**
+ * Ends a mapping: copies back what the device may have written, unless DMA_ATTR_SKIP_CPU_SYNC, and frees the slots
+ * (swiotlb_tbl_unmap_single).
+ * @param length bytes to copy back; more than the mapping holds is cut, with the reason
+ * @returns false with the reason when no mapping starts at the address, or when its bytes could not be copied back (the
+ *     slots are free then all the same)
+ */
+export function swiotlbUnmap(dev: DmaDevice, address: u64, length: u32, dir: u32, attrs: u32): bool {
+  const ctx = changetype<Context>(dev.ctx);
+  const pool = poolOf(ctx);
+  const slot = mappingAt(pool, address);
+  if (slot == NO_SLOT || slotAddress(pool, slot) + mappingOf(pool, slot).offset != address) {
+    cpuOf(ctx).reason = REASON_SWIOTLB_NOT_MAPPED;
+    return false;
+  }
+  let copied = true;
+  if (dir != DMA_TO_DEVICE && (attrs & DMA_ATTR_SKIP_CPU_SYNC) == 0) copied = bounce(ctx, dev, slot, address, length, dir, false);
+  release(pool, slot);
+  count(changetype<usize>(pool) + offsetof<Swiotlb>('live'), 0 - 1);
+  return copied;
+}
+
+/**
+ * Brings slots and buffer together while the mapping lasts (swiotlb_sync_single_for_cpu, _for_device): towards the device
+ * when it may read, towards the CPU when it may write; other combinations move nothing.
+ * @param address anywhere in a mapping
+ * @returns false with the reason when no mapping holds the address, or more was asked than it holds (which is cut)
+ */
+export function swiotlbSync(dev: DmaDevice, address: u64, length: u32, dir: u32, forDevice: bool): bool {
+  const ctx = changetype<Context>(dev.ctx);
+  const slot = mappingAt(poolOf(ctx), address);
+  if (slot == NO_SLOT) {
+    cpuOf(ctx).reason = REASON_SWIOTLB_NOT_MAPPED;
+    return false;
+  }
+  if (dir == (forDevice ? DMA_FROM_DEVICE : DMA_TO_DEVICE)) return true;
+  return bounce(ctx, dev, slot, address, length, dir, forDevice);
+}
+
+function bounce(ctx: Context, dev: DmaDevice, slot: u32, address: u64, length: u32, dir: u32, toSlots: bool): bool {
+  const pool = poolOf(ctx);
+  const mapping = mappingOf(pool, slot);
+  const begin = slotAddress(pool, slot) + mapping.offset;
+  const end = begin + mapping.length;
+  let ok = true;
+  if (address < begin || address + length > end) {
+    cpuOf(ctx).reason = REASON_SWIOTLB_OVERFLOW;
+    ok = false;
+    if (address < begin || address >= end) return false;
+    length = <u32>(end - address);
+  }
+  const phys = mapping.phys + (address - begin);
+  if ((toSlots ? physCopy(ctx, address, phys, length) : physCopy(ctx, phys, address, length)) < 0) {
+    cpuOf(ctx).reason = REASON_SWIOTLB_COPY;
+    return false;
+  }
+  if (toSlots) pool.bytesIn += length;
+  else pool.bytesOut += length;
+  emit(ctx, EVENT_BOUNCE, dev.id, <f64>address, <f64>phys, <f64>length, dir, toSlots ? 1 : 0);
+  return ok;
+}

@@ -1,0 +1,136 @@
+import { GemDmaError } from './errors.js';
+import { Core } from './instance.js';
+
+/** Bounce slots of 2 KiB, in sets of 128 that no mapping crosses (include/linux/swiotlb.h). */
+export const SLOT_SIZE = 2048;
+export const SET_SLOTS = 128;
+
+/** Dialect properties of the core's pool (assembly/swiotlb/swiotlb.ts, POOL_*). */
+const ALIGN_ABOVE_PAGE = 1;
+const COPY_IN_READABLE = 2;
+const NO_MIN_ALIGN = 4;
+
+const STATS_FIELDS = 12;
+const MAPPING_FIELDS = 7;
+
+/** How a pool is searched and filled: today's areas, or the single moving index of 2015. */
+export type SwiotlbDialect = 'areas' | 'index';
+
+/** What is in the bounce pool. Addresses and sizes in bytes, the rest in slots of 2 KiB or as counts. */
+export interface SwiotlbStats {
+  /** Physical address of the first slot. */
+  start: number;
+  slots: number;
+  used: number;
+  /** Most slots that were ever in use at one time. */
+  highWater: number;
+  /** Mappings that live now, and mappings made so far. */
+  live: number;
+  maps: number;
+  bytesIn: number;
+  bytesOut: number;
+  /** Requests refused: no fitting run of free slots, longer than any pool serves, slots beyond the device's mask. */
+  refused: { full: number; tooLarge: number; unreachable: number };
+  /** Where each area goes on searching, and its slots in use. */
+  areas: { index: number; used: number }[];
+}
+
+/** A mapping that lives in the pool. `direction`: 0 bidirectional, 1 to device, 2 from device. */
+export interface SwiotlbMapping {
+  slot: number;
+  slots: number;
+  /** What the device uses. */
+  address: number;
+  /** The buffer that the slots stand for. */
+  physical: number;
+  length: number;
+  device: number;
+  direction: number;
+}
+
+/** The machine's bounce pool: created once, then served to devices by the DMA API. */
+export class BouncePool {
+  readonly #core: Core;
+  readonly #context: number;
+
+  private constructor(core: Core, context: number) {
+    this.#core = core;
+    this.#context = context;
+  }
+
+  /**
+   * Slots and areas of a pool of that many bytes, as the kernel rounds them (kernel/dma/swiotlb.c): whole sets; with
+   * areas, one for each CPU, both powers of two and a set for each area at least.
+   */
+  static shape(size: number, cpus: number, dialect: SwiotlbDialect): { slots: number; areas: number } {
+    const slots = Math.ceil(size / SLOT_SIZE / SET_SLOTS) * SET_SLOTS;
+    if (dialect === 'index') return { slots, areas: 1 };
+    const areas = powerOfTwo(cpus);
+    return { slots: powerOfTwo(Math.max(slots, areas * SET_SLOTS)), areas };
+  }
+
+  /**
+   * Makes the pool of a context.
+   * @param startPfn first frame; 0 places it as high below 4 GiB as there is room
+   * @throws GemDmaError ENOMEM when RAM below 4 GiB has no such piece, EEXIST for a second pool
+   */
+  static create(
+    core: Core,
+    context: number,
+    shape: { slots: number; areas: number },
+    dialect: SwiotlbDialect,
+    startPfn = 0,
+  ): BouncePool {
+    const flags = dialect === 'index' ? ALIGN_ABOVE_PAGE | COPY_IN_READABLE | NO_MIN_ALIGN : 0;
+    const rc = core.exports.swiotlbCreate(context, shape.slots, shape.areas, flags, startPfn);
+    if (rc < 0) {
+      const size = shape.slots * SLOT_SIZE;
+      const code = rc === -17 ? 'EEXIST' : rc === -22 ? 'EINVAL' : 'ENOMEM';
+      const why = { EEXIST: 'there is a pool', EINVAL: 'no such shape', ENOMEM: 'no piece of RAM below 4 GiB is free' };
+      throw new GemDmaError(code, 'swiotlb_init', `no bounce pool of ${size} bytes: ${why[code]}`, {
+        details: { ...shape, startPfn },
+      });
+    }
+    return new BouncePool(core, context);
+  }
+
+  get stats(): SwiotlbStats {
+    const core = this.#core;
+    const at = core.staging(this.#context);
+    const fields = core.exports.swiotlbStats(this.#context, at);
+    const [start, slots, , used, highWater, live, maps, bytesIn, bytesOut, full, tooLarge, unreachable, ...rest] =
+      core.f64.subarray(at >> 3, (at >> 3) + fields);
+    const areas: SwiotlbStats['areas'] = [];
+    for (let i = 0; i < fields - STATS_FIELDS; i += 2) areas.push({ index: rest[i], used: rest[i + 1] });
+    return {
+      ...{ start, slots, used, highWater, live, maps, bytesIn, bytesOut },
+      refused: { full, tooLarge, unreachable },
+      areas,
+    };
+  }
+
+  /** Mappings that live now, in the order of their slots. */
+  *mappings(): Generator<SwiotlbMapping> {
+    const core = this.#core;
+    const most = Math.floor(Core.STAGING_SIZE / (MAPPING_FIELDS * 8));
+    for (let from = 0, found = most; found === most; ) {
+      const at = core.staging(this.#context);
+      found = core.exports.swiotlbMappings(this.#context, from, at, most);
+      const rows = core.f64.slice(at >> 3, (at >> 3) + found * MAPPING_FIELDS);
+      for (let i = 0; i < rows.length; i += MAPPING_FIELDS) {
+        const [slot, slots, address, physical, length, device, direction] = rows.subarray(i, i + MAPPING_FIELDS);
+        yield { slot, slots, address, physical, length, device, direction };
+        from = slot + slots;
+      }
+    }
+  }
+
+  /** Forgets the high-water mark, as a write to the kernel's io_tlb_used_hiwater does. */
+  resetHighWater(): void {
+    this.#core.exports.swiotlbResetHighWater(this.#context);
+  }
+}
+
+function powerOfTwo(n: number): number {
+  return n <= 1 ? 1 : 2 ** (32 - Math.clz32(n - 1));
+}

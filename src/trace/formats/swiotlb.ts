@@ -1,0 +1,209 @@
+import { BouncePool } from '../../core/bounce-pool.js';
+import { Core } from '../../core/instance.js';
+import { PhysicalMemory } from '../../core/physical-memory.js';
+import { type Divergence, FieldReader, type Recording, type RecordingFormat } from '../recording.js';
+
+/**
+ * `linux-swiotlb`: one bounce pool, mapped and unmapped by a device whose min_align_mask and mask the `begin` lines
+ * give. Parts follow each other in the same pool, so its moving indexes carry over. Besides addresses and slots, each
+ * step checks that bytes really travel: a mark in the buffer must show up in the slots, one that "the device" writes
+ * into the slots must come back or not, as recorded.
+ */
+export const swiotlb: RecordingFormat = {
+  kinds: ['swiotlb'],
+  replay(recording) {
+    const replay = new SwiotlbReplay(recording);
+    for (let line = 2; line <= recording.lines.length && replay.step(line); ++line);
+    return { steps: replay.steps, matched: replay.matched, divergence: replay.divergence };
+  },
+};
+
+const LIMIT = 2 ** 30;
+const PAGE = 4096;
+/** Frames of RAM below 4 GiB at most, and the first frame above it (assembly/ram/ram.ts). */
+const LOW_FRAMES = 0xc0000;
+const HIGH_START = 0x100000;
+/** Bytes marked at each end of a buffer. */
+const MARK = 8;
+
+class Mismatch extends Error {
+  constructor(readonly divergence: Divergence) {
+    super(divergence.got);
+  }
+}
+
+interface Mapped {
+  phys: number;
+  length: number;
+  address: number;
+}
+
+class SwiotlbReplay {
+  steps = 0;
+  matched = 0;
+  divergence: Divergence | null = null;
+  readonly #read: FieldReader;
+  readonly #recording: Recording;
+  readonly #core = new Core();
+  readonly #context: number;
+  readonly #ram: PhysicalMemory;
+  readonly #mapped = new Map<number, Mapped>();
+  #pool: BouncePool | undefined;
+  #poolStart = 0;
+  #device = 0;
+  #maxUsed = 0;
+  #marks = 0;
+
+  constructor(recording: Recording) {
+    this.#recording = recording;
+    this.#read = new FieldReader(recording);
+    const { cpus, frames } = this.#survey();
+    this.#context = this.#core.exports.machineCreate(LIMIT, cpus, frames, 0, 1);
+    if (this.#context <= 0) this.#read.fail(1, `a machine with ${frames} frames of RAM cannot be made`);
+    this.#ram = new PhysicalMemory(this.#core, this.#context);
+  }
+
+  // The machine must have RAM wherever the recording has a buffer or the pool, and the CPUs that it names.
+  #survey(): { cpus: number; frames: number } {
+    let cpus = 1;
+    let last = 0;
+    for (let line = 2; line <= this.#recording.lines.length; ++line) {
+      const { op, cpu, phys, len, end } = this.#read.json(line);
+      if (op === 'begin') cpus = Math.max(cpus, this.#read.decimal(line, 'cpu', cpu) + 1);
+      if (op === 'map')
+        last = Math.max(last, this.#read.hex(line, 'phys', phys) + this.#read.decimal(line, 'len', len));
+      if (op === 'pool') last = Math.max(last, this.#read.hex(line, 'end', end));
+      this.steps += op === 'map' || op === 'unmap' || op === 'end' ? 1 : 0;
+    }
+    if (cpus > 64) this.#read.fail(1, `${cpus} CPUs are more than a machine can have`);
+    const frames = Math.ceil(last / PAGE);
+    return { cpus, frames: Math.max(1024, frames > HIGH_START ? frames - HIGH_START + LOW_FRAMES : LOW_FRAMES) };
+  }
+
+  /** Replays one line. Returns false where recording and pool part; `divergence` then says how. */
+  step(line: number): boolean {
+    const record = this.#read.json(line);
+    const replay = this.#operations[String(record.op)];
+    if (!replay) this.#read.fail(line, `unknown operation ${String(record.op)}`);
+    try {
+      replay(line, record);
+    } catch (error) {
+      if (!(error instanceof Mismatch)) throw error;
+      this.divergence = error.divergence;
+    }
+    return this.divergence === null;
+  }
+
+  readonly #operations: Record<string, (line: number, record: Record<string, unknown>) => void> = {
+    begin: (line, record) => this.#begin(line, record),
+    pool: (line, record) => this.#usePool(line, record),
+    map: (line, record) => this.#map(line, record),
+    unmap: (line, record) => this.#unmap(line, record),
+    end: (line, record) => this.#end(line, record),
+  };
+
+  #begin(line: number, record: Record<string, unknown>): void {
+    const mask = this.#read.hex(line, 'dma_mask', record.dma_mask);
+    const align = this.#read.hex(line, 'min_align_mask', record.min_align_mask);
+    this.#device = this.#core.exports.swiotlbDevice(this.#context, 1, mask, 0xffffffff, align);
+    this.#core.exports.cpuSet(this.#read.decimal(line, 'cpu', record.cpu));
+    this.#maxUsed = 0;
+  }
+
+  #usePool(line: number, record: Record<string, unknown>): void {
+    const start = this.#read.hex(line, 'start', record.start);
+    if (this.#pool && start !== this.#poolStart) this.#read.fail(line, 'a second pool in one recording');
+    if (!this.#pool) {
+      const shape = {
+        slots: this.#read.decimal(line, 'nslabs', record.nslabs),
+        areas: this.#read.decimal(line, 'nareas', record.nareas),
+      };
+      this.#pool = BouncePool.create(this.#core, this.#context, shape, 'areas', start / PAGE);
+      this.#poolStart = start;
+    }
+    const longest = this.#core.exports.swiotlbMaxMapping(this.#device);
+    if (longest !== record.max_mapping) this.#differs(line, 'pool', `max_mapping ${record.max_mapping}`, `${longest}`);
+  }
+
+  #map(line: number, record: Record<string, unknown>): void {
+    const phys = this.#read.hex(line, 'phys', record.phys);
+    const length = this.#read.decimal(line, 'len', record.len);
+    const dir = this.#read.decimal(line, 'dir', record.dir);
+    this.#ready(line);
+    const mark = this.#mark(phys, length);
+    const address = this.#core.exports.swiotlbMapSingle(this.#device, phys, length, dir, 0);
+    const got: Record<string, unknown> = { ret: address < 0 ? null : address.toString(16) };
+    if (address >= 0) {
+      this.#mapped.set(this.#read.decimal(line, 'id', record.id), { phys, length, address });
+      got.slot = Math.floor((address - this.#poolStart) / 2048);
+      got.in_slot = (address - this.#poolStart) % 2048;
+      got.copied_in = this.#isMarked(address, length, mark) ? 1 : 0;
+    }
+    this.#compare(line, record, got);
+  }
+
+  #unmap(line: number, record: Record<string, unknown>): void {
+    const id = this.#read.decimal(line, 'id', record.id);
+    const mapped = this.#mapped.get(id);
+    if (!mapped) this.#read.fail(line, `id ${id} is not mapped`);
+    this.#ready(line);
+    this.#mapped.delete(id);
+    const { phys, length, address } = mapped;
+    const mark = this.#mark(address, length);
+    const dir = this.#read.decimal(line, 'dir', record.dir);
+    const done = this.#core.exports.swiotlbUnmapSingle(this.#device, address, length, dir, 0);
+    if (!done) this.#differs(line, `unmap ${id}`, 'unmapped', 'refused');
+    // The last mappings of a part are given back without looking at their bytes: then there is nothing to compare.
+    this.#compare(line, record, { copied_back: this.#isMarked(phys, length, mark) ? 1 : 0 });
+  }
+
+  #end(line: number, record: Record<string, unknown>): void {
+    this.#ready(line);
+    // The high-water mark counts from the last time somebody reset it, which a recording does not tell.
+    const { highWater } = this.#pool!.stats;
+    const marks = [highWater, this.#maxUsed];
+    const broken = this.#core.exports.machineCheck(this.#context);
+    if (broken !== 0) this.#differs(line, 'end', 'sound structures', `check ${(broken >>> 0).toString(16)}`);
+    if (record.used_hiwater !== undefined && !marks.includes(record.used_hiwater as number)) {
+      this.#differs(line, 'end', `used_hiwater ${record.used_hiwater}`, marks.join(' or '));
+    }
+    this.#compare(line, record, {});
+  }
+
+  #ready(line: number): void {
+    if (!this.#pool || !this.#device) this.#read.fail(line, 'no begin and pool line before it');
+  }
+
+  // Compares the fields that the recording has, and the pool's use.
+  #compare(line: number, record: Record<string, unknown>, got: Record<string, unknown>): void {
+    const { used } = this.#pool!.stats;
+    this.#maxUsed = Math.max(this.#maxUsed, used);
+    for (const [name, value] of Object.entries({ ...got, used })) {
+      if (record[name] !== undefined && record[name] !== value) {
+        this.#differs(line, `${record.op} ${record.id ?? ''}`, `${name} ${record[name]}`, `${name} ${value}`);
+      }
+    }
+    ++this.matched;
+  }
+
+  #differs(line: number, operation: string, expected: string, got: string): never {
+    throw new Mismatch({ line, operation: operation.trim(), expected, got });
+  }
+
+  /** Writes a mark that was never there before to the ends of a buffer (one end of a short one), and returns it. */
+  #mark(address: number, length: number): Uint8Array {
+    const mark = new Uint8Array(new Float64Array([++this.#marks]).buffer).reverse().subarray(0, length);
+    for (const at of this.#ends(address, length)) this.#ram.write(at, mark);
+    return mark;
+  }
+
+  #isMarked(address: number, length: number, mark: Uint8Array): boolean {
+    return this.#ends(address, length).every((at) =>
+      this.#ram.read(at, mark.length).every((byte, i) => byte === mark[i]),
+    );
+  }
+
+  #ends(address: number, length: number): number[] {
+    return length < 2 * MARK ? [address] : [address, address + length - MARK];
+  }
+}
