@@ -23,3 +23,9 @@ export {
   swiotlbDevice, swiotlbMapSingle, swiotlbMappings, swiotlbResetHighWater, swiotlbStats, swiotlbSyncSingle, swiotlbUnmapSingle,
 } from './swiotlb/host';
 export { swiotlbCreate, swiotlbMaxMapping } from './swiotlb/swiotlb';
+export {
+  mmBadNeighbours, mmCreate, mmDestroy, mmFree, mmHeadHole, mmInsert, mmLargestHole, mmNext, mmNodeColor, mmNodeHole,
+  mmNodeSetColor, mmNodeSize, mmNodeStart, mmNodes, mmPrevious, mmRemove, mmReserve,
+} from './gtt/drm-mm';
+export { mmScanAdd, mmScanColorEvict, mmScanInit, mmScanRemove } from './gtt/drm-mm-scan';
+export { MM_OP_SIZE, mmReplay } from './gtt/drm-mm-replay';

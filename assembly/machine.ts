@@ -4,6 +4,7 @@ import { timerArg, timerDue, timerKind, timerPop } from './memory/clock';
 import { blocksCheck } from './memory/block';
 import { Context, contextCreate } from './memory/context';
 import { slabLive, slabsCheck } from './memory/slab';
+import { gttCheck } from './gtt/gtt';
 import { ENOMEM } from './errno';
 import { buddyCheck } from './ram/buddy';
 import { contentsCheck } from './ram/contents';
@@ -59,7 +60,7 @@ export function machineRecords(ctx: Context): u32 {
 /**
  * Walks every structure of the machine.
  * @returns 0, or a code: the subsystem in bits 31..28 (1 blocks, 2 slabs, 3 buddy, 4 contents,
- *     9 swiotlb), where in the rest
+ *     9 swiotlb, 10 GPU tables), where in the rest
  */
 export function machineCheck(ctx: Context): u32 {
   let wrong = <u32>blocksCheck(ctx);
@@ -75,5 +76,6 @@ export function machineCheck(ctx: Context): u32 {
     wrong = slotsCheck(changetype<Swiotlb>(ctx.swiotlb));
     if (wrong != 0) return 0x90000000 | wrong;
   }
-  return 0;
+  wrong = gttCheck(ctx);
+  return wrong != 0 ? 0xa0000000 | wrong : 0;
 }

@@ -1,0 +1,65 @@
+// The walk over a range manager that machineCheck makes.
+
+import { MM_MODERN } from './drm-mm';
+import { ADDRESS_LINKS, Mm, MmNode, NODE_ALLOCATED, SIZE_LINKS, holeStart, ofAddressLinks, ofSizeLinks } from './drm-mm-node';
+import { stackCheck } from './hole-stack';
+import { LEFT, RIGHT, treeCheck, treeEnd, treeNext } from './tree';
+
+const WRONG_ORDER: u32 = 1; // nodes overlap, or lie outside the range
+const WRONG_LINK: u32 = 2;
+const WRONG_HOLE: u32 = 3; // a hole is not what lies between its neighbours
+const WRONG_COUNT: u32 = 4;
+const WRONG_STACK: u32 = 5;
+const WRONG_ADDRESS_TREE: u32 = 6;
+const WRONG_SIZE_TREE: u32 = 7;
+
+/**
+ * Walks nodes, holes, stack and trees.
+ * @returns 0, or what is wrong: 1 order, 2 link, 3 hole, 4 count, 5 stack, 6 tree by address, 7 tree by size.
+ *   During an eviction scan, which takes nodes out of the ring, nothing is looked at.
+ */
+export function mmCheck(mm: Mm): u32 {
+  if (mm.scanActive != 0) return 0;
+  let nodes: u32 = 0;
+  let holes = 0;
+  let end = mm.start;
+  let at = mm.head;
+  do {
+    const node = changetype<MmNode>(at);
+    const next = changetype<MmNode>(node.next);
+    if (next.previous != at || node.mm != changetype<usize>(mm)) return WRONG_LINK;
+    if (at != mm.head) {
+      if ((node.flags & NODE_ALLOCATED) == 0 || node.size == 0 || node.start < end) return WRONG_ORDER;
+      if (holeStart(node) > mm.start + mm.size) return WRONG_ORDER;
+      ++nodes;
+    }
+    end = holeStart(node);
+    if (node.holeSize != next.start - end) return WRONG_HOLE;
+    if (node.holeSize != 0) ++holes;
+    if (nodes > mm.nodes) return WRONG_COUNT;
+    at = node.next;
+  } while (at != mm.head);
+  if (nodes != mm.nodes) return WRONG_COUNT;
+  if (stackCheck(mm) != holes) return WRONG_STACK;
+  const root = changetype<usize>(mm) + offsetof<Mm>('addressRoot');
+  if (treeCheck(root, true) != (mm.flavour == MM_MODERN ? holes : 0)) return WRONG_ADDRESS_TREE;
+  for (let links = treeEnd(root, LEFT); links != 0; links = treeNext(links, RIGHT)) {
+    const next = treeNext(links, RIGHT);
+    if (next != 0 && holeStart(ofAddressLinks(next)) <= holeStart(ofAddressLinks(links))) return WRONG_ADDRESS_TREE;
+  }
+  return checkSizes(mm, holes) ? 0 : WRONG_SIZE_TREE;
+}
+
+function checkSizes(mm: Mm, holes: i32): bool {
+  const root = changetype<usize>(mm) + offsetof<Mm>('sizeRoot');
+  if (treeCheck(root, false) != (mm.sized != 0 ? holes : 0)) return false;
+  for (let links = treeEnd(root, LEFT); links != 0; links = treeNext(links, RIGHT)) {
+    const next = treeNext(links, RIGHT);
+    if (next == 0) break;
+    const one = ofSizeLinks(links);
+    const other = ofSizeLinks(next);
+    if (other.holeSize < one.holeSize || (other.holeSize == one.holeSize && other.slot >= one.slot)) return false;
+  }
+  assert(ADDRESS_LINKS < SIZE_LINKS);
+  return true;
+}

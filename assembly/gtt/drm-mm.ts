@@ -1,0 +1,406 @@
+// drm_mm: the range manager behind every GPU address space and the stolen memory (drivers/gpu/drm/drm_mm.c).
+//
+// It hands out ranges of [start, start + size) and remembers what lies between them. Nodes form a ring by address
+// through a head that stands for both ends; a hole belongs to the node in front of it. Two flavours, whose placements
+// differ in every detail that a recording shows:
+//
+//   2015    holes are on a stack. The newest that fits is taken (or the oldest, or the smallest), at its lowest address
+//           or, with MM_TOP, at its highest
+//   modern  the caller says what matters: best (the smallest hole), low or high (by address), evict (the newest).
+//           MM_ONCE looks at the first hole of the search only
+//
+// The same placements follow here from other structures than the kernel's: holes.ts says which. Fit and clamp follow the
+// kernel's order of steps, since range limits, colour and alignment do not commute.
+//
+// Colours are cache levels. Where the rule COLOR_I915 is in force (machines without a shared last-level cache), nodes of
+// different colours are kept a page apart, because the GPU prefetches across a page's end.
+
+import { EBUSY, EINVAL, ENOMEM, ENOSPC } from '../errno';
+import { blockFree } from '../memory/block';
+import { Context, FAULT_GTT } from '../memory/context';
+import { shouldFail } from '../memory/fault';
+import { slabAlloc, slabFree } from '../memory/slab';
+import { ADDRESS_LINKS, Mm, MmNode, NODE_ALLOCATED, holeStart } from './drm-mm-node';
+import { Gtt, gttState } from './gtt';
+import { NO_SLOT, findNewest, findOldest, slotNode, stackRoom } from './hole-stack';
+import { findByAddress, findBySize, holeFirst, holeMerge, holeSplit, largestHole, nextByAddress, nextBySize } from './holes';
+import { LEFT, OWN_BEFORE_LINKS, RIGHT, TOP_BEFORE_LINKS } from './tree';
+
+/** Flavours. */
+export const MM_2015: u32 = 0;
+export const MM_MODERN: u32 = 1;
+
+/** Modes of the modern manager (enum drm_mm_insert_mode). */
+export const MM_BEST: u32 = 0;
+export const MM_LOW: u32 = 1;
+export const MM_HIGH: u32 = 2;
+export const MM_EVICT: u32 = 3;
+export const MM_ONCE: u32 = 16;
+
+/** Modes of the 2015 manager: DRM_MM_SEARCH_DEFAULT, _BEST, _BELOW, and DRM_MM_CREATE_TOP as a flag. */
+export const MM_SEARCH_DEFAULT: u32 = 0;
+export const MM_SEARCH_BEST: u32 = 1;
+export const MM_SEARCH_BELOW: u32 = 2;
+export const MM_TOP: u32 = 16;
+
+/** Colour rules. */
+export const COLOR_NONE: u32 = 0;
+export const COLOR_I915: u32 = 1;
+
+/** Bytes between neighbours of different colours under COLOR_I915. */
+const COLOR_GAP: u64 = 4096;
+/** No place: no start of a node, which is below 2^53. */
+const NOWHERE: u64 = 0xffffffffffffffff;
+
+/**
+ * Makes a manager of [start, start + size), bytes (drm_mm_init).
+ * @returns its handle; -EINVAL for an empty range or an unknown flavour or rule, -ENOMEM
+ */
+export function mmCreate(ctx: Context, start: f64, size: f64, flavour: u32, colorRule: u32): i32 {
+  if (!(start >= 0) || !(size >= 1) || start + size > 9007199254740991 || flavour > MM_MODERN || colorRule > COLOR_I915) {
+    return EINVAL;
+  }
+  assert(ADDRESS_LINKS - OWN_BEFORE_LINKS == offsetof<MmNode>('holeSize'));
+  assert(ADDRESS_LINKS - TOP_BEFORE_LINKS == offsetof<MmNode>('maxHole'));
+  const state = gttState(ctx);
+  if (changetype<usize>(state) == 0 || shouldFail(ctx, FAULT_GTT)) return ENOMEM;
+  const at = slabAlloc(state.mmCache);
+  if (at == 0) return ENOMEM;
+  const headAt = slabAlloc(state.nodeCache);
+  memory.fill(at, 0, offsetof<Mm>());
+  const mm = changetype<Mm>(at);
+  if (headAt == 0 || !stackRoom(ctx, mm, 2)) {
+    if (headAt != 0) slabFree(state.nodeCache, headAt);
+    slabFree(state.mmCache, at);
+    return ENOMEM;
+  }
+  memory.fill(headAt, 0, offsetof<MmNode>());
+  const head = changetype<MmNode>(headAt);
+  mm.ctx = changetype<usize>(ctx);
+  mm.flavour = flavour;
+  mm.colorRule = colorRule;
+  mm.start = <u64>start;
+  mm.size = <u64>size;
+  mm.head = headAt;
+  head.mm = at;
+  head.start = mm.start + mm.size;
+  head.size = 0 - mm.size; // so that the first hole begins at mm.start, modulo 2^64
+  head.next = headAt;
+  head.previous = headAt;
+  head.holeSize = mm.size;
+  holeFirst(mm, head);
+  mm.nextMm = state.mms;
+  state.mms = at;
+  return <i32>at;
+}
+
+/** Drops a manager with whatever nodes it still has (drm_mm_takedown, which warns about them). Returns their number. */
+export function mmDestroy(mm: Mm): u32 {
+  const ctx = changetype<Context>(mm.ctx);
+  const state = changetype<Gtt>(ctx.gtt);
+  let left: u32 = 0;
+  let at = changetype<MmNode>(mm.head).next;
+  while (at != mm.head) {
+    const next = changetype<MmNode>(at).next;
+    slabFree(state.nodeCache, at);
+    at = next;
+    ++left;
+  }
+  slabFree(state.nodeCache, mm.head);
+  blockFree(ctx, mm.slots);
+  let link = changetype<usize>(state) + offsetof<Gtt>('mms');
+  while (load<u32>(link) != <u32>changetype<usize>(mm)) link = <usize>load<u32>(link) + offsetof<Mm>('nextMm');
+  store<u32>(link, <u32>mm.nextMm);
+  slabFree(state.mmCache, changetype<usize>(mm));
+  return left;
+}
+
+// ---- where a node of some size goes in a hole
+
+// @ts-ignore: decorator
+@inline
+function misalignment(address: u64, alignment: u64): u64 {
+  return (alignment & (alignment - 1)) == 0 ? address & (alignment - 1) : address % alignment;
+}
+
+/** Bytes to stay away from the node before a hole, and from the one after it (i915_gtt_color_adjust). */
+// @ts-ignore: decorator
+@inline
+export function colorFront(mm: Mm, before: MmNode, color: u32): u64 {
+  return mm.colorRule != COLOR_NONE && before.color != color ? COLOR_GAP : 0;
+}
+
+// @ts-ignore: decorator
+@inline
+export function colorBack(mm: Mm, before: MmNode, color: u32): u64 {
+  if (mm.colorRule == COLOR_NONE) return 0;
+  const after = changetype<MmNode>(before.next);
+  return (after.flags & NODE_ALLOCATED) != 0 && after.color != color ? COLOR_GAP : 0;
+}
+
+/** Place within [start, end) as the modern manager finds it: from the top in mode high, else from the bottom. */
+// @ts-ignore: decorator
+@inline
+export function place(start: u64, end: u64, size: u64, alignment: u64, high: bool): u64 {
+  if (end <= start || end - start < size) return NOWHERE;
+  let at = high ? end - size : start;
+  if (alignment > 1) {
+    const over = misalignment(at, alignment);
+    if (over != 0) {
+      at -= over;
+      if (!high) at += alignment;
+      if (at < start || at >= end || end - at < size) return NOWHERE;
+    }
+  }
+  return at;
+}
+
+function fitModern(mm: Mm, before: MmNode, size: u64, alignment: u64, color: u32, lo: u64, hi: u64, mode: u32): u64 {
+  const start = holeStart(before);
+  return place(
+    max(start + colorFront(mm, before, color), lo),
+    min(start + before.holeSize - colorBack(mm, before, color), hi),
+    size, alignment, mode == MM_HIGH,
+  );
+}
+
+/** Whether [start, end) has room from its bottom up (check_free_hole). The bounds may have crossed. */
+// @ts-ignore: decorator
+@inline
+export function freeHole(start: u64, end: u64, size: u64, alignment: u64): bool {
+  if (end < start || end - start < size) return false;
+  if (alignment > 1) {
+    const over = misalignment(start, alignment);
+    if (over != 0) start += alignment - over;
+  }
+  return end >= start + size;
+}
+
+function fit2015(mm: Mm, before: MmNode, size: u64, alignment: u64, color: u32, lo: u64, hi: u64, fromTop: bool): u64 {
+  const raw = holeStart(before);
+  // Here the range comes first and the colour's gap counts from where the range cuts.
+  let start = max(raw, lo) + colorFront(mm, before, color);
+  const end = min(raw + before.holeSize, hi) - colorBack(mm, before, color);
+  if (!freeHole(start, end, size, alignment)) return NOWHERE;
+  if (fromTop) start = end - size;
+  if (alignment > 1) {
+    const over = misalignment(start, alignment);
+    if (over != 0) start += fromTop ? 0 - over : alignment - over;
+  }
+  return start;
+}
+
+// ---- inserting
+
+/**
+ * Finds a place for `size` bytes within [lo, hi) and takes it (drm_mm_insert_node_in_range).
+ * @param alignment any number of bytes, 0 or 1 for none
+ * @param mode MM_BEST... for the modern manager, MM_SEARCH_... for that of 2015
+ * @returns the node's handle; -ENOSPC when no hole has room; -EINVAL for a mode of the other flavour, for lo > hi, and
+ *   for size 0 in 2015; -EBUSY during an eviction scan; -ENOMEM. Nothing changes on failure.
+ */
+export function mmInsert(mm: Mm, size: f64, alignment: f64, color: u32, lo: f64, hi: f64, mode: u32): i32 {
+  return mmInsertNode(mm, <u64>size, <u64>alignment, color, <u64>lo, <u64>hi, mode);
+}
+
+export function mmInsertNode(mm: Mm, size: u64, alignment: u64, color: u32, lo: u64, hi: u64, mode: u32): i32 {
+  if (lo > hi) return EINVAL;
+  if (mm.scanActive != 0) return EBUSY;
+  if (size == 0) return mm.flavour == MM_MODERN ? ENOSPC : EINVAL;
+  const rc = mm.flavour == MM_MODERN
+    ? insertModern(mm, size, alignment, color, lo, hi, mode)
+    : insert2015(mm, size, alignment, color, lo, hi, mode);
+  if (rc == ENOSPC) ++mm.refused;
+  return rc;
+}
+
+function insertModern(mm: Mm, size: u64, alignment: u64, color: u32, lo: u64, hi: u64, mode: u32): i32 {
+  const once = (mode & MM_ONCE) != 0;
+  mode &= ~MM_ONCE;
+  if (mode > MM_EVICT) return EINVAL;
+  if (hi - lo < size || largestHole(mm) < size) return ENOSPC;
+  if (mode == MM_EVICT) {
+    for (let slot = mm.slotEnd; ; ) {
+      // The stack's top as it is, whatever its size, is what a single look finds.
+      slot = findNewest(mm, slot, once ? 1 : size);
+      if (slot == NO_SLOT) return ENOSPC;
+      const before = slotNode(mm, slot);
+      const at = fitModern(mm, before, size, alignment, color, lo, hi, mode);
+      if (at != NOWHERE) return take(mm, before, at, size, color);
+      if (once) return ENOSPC;
+    }
+  }
+  let at = mode == MM_BEST ? findBySize(mm, size) : findByAddress(mm, mode == MM_LOW ? lo : hi, size);
+  while (at != 0) {
+    const before = changetype<MmNode>(at);
+    if (mode == MM_LOW && holeStart(before) >= hi) break;
+    if (mode == MM_HIGH && holeStart(before) + before.holeSize <= lo) break;
+    const start = fitModern(mm, before, size, alignment, color, lo, hi, mode);
+    if (start != NOWHERE) return take(mm, before, start, size, color);
+    if (once) break;
+    at = mode == MM_BEST ? nextBySize(before) : nextByAddress(before, mode == MM_LOW ? RIGHT : LEFT, size);
+  }
+  return ENOSPC;
+}
+
+function insert2015(mm: Mm, size: u64, alignment: u64, color: u32, lo: u64, hi: u64, mode: u32): i32 {
+  const fromTop = (mode & MM_TOP) != 0;
+  mode &= ~MM_TOP;
+  if (mode > MM_SEARCH_BELOW) return EINVAL;
+  if (mode == MM_SEARCH_BEST) {
+    for (let at = findBySize(mm, size); at != 0; at = nextBySize(changetype<MmNode>(at))) {
+      const before = changetype<MmNode>(at);
+      const start = fit2015(mm, before, size, alignment, color, lo, hi, fromTop);
+      if (start != NOWHERE) return take(mm, before, start, size, color);
+    }
+    return ENOSPC;
+  }
+  const below = mode == MM_SEARCH_BELOW;
+  let slot = below ? findOldest(mm, 0, size) : findNewest(mm, mm.slotEnd, size);
+  while (slot != NO_SLOT) {
+    const before = slotNode(mm, slot);
+    const start = fit2015(mm, before, size, alignment, color, lo, hi, fromTop);
+    if (start != NOWHERE) return take(mm, before, start, size, color);
+    slot = below ? findOldest(mm, slot + 1, size) : findNewest(mm, slot, size);
+  }
+  return ENOSPC;
+}
+
+/** Makes a node at a place within the hole after `before`. */
+function take(mm: Mm, before: MmNode, start: u64, size: u64, color: u32): i32 {
+  const ctx = changetype<Context>(mm.ctx);
+  if (shouldFail(ctx, FAULT_GTT) || !stackRoom(ctx, mm, mm.nodes + 2)) return ENOMEM;
+  const at = slabAlloc(changetype<Gtt>(ctx.gtt).nodeCache);
+  if (at == 0) return ENOMEM;
+  const node = changetype<MmNode>(at);
+  node.start = start;
+  node.size = size;
+  node.color = color;
+  node.flags = NODE_ALLOCATED;
+  node.mm = changetype<usize>(mm);
+  node.next = before.next;
+  node.previous = changetype<usize>(before);
+  changetype<MmNode>(before.next).previous = at;
+  before.next = at;
+  holeSplit(mm, before, node);
+  ++mm.nodes;
+  ++mm.inserted;
+  return <i32>at;
+}
+
+/**
+ * Takes exactly [start, start + size) (drm_mm_reserve_node).
+ * @returns the node's handle; -ENOSPC when part of it is not free or, in the modern manager, too near to another colour;
+ *   -EINVAL for size 0 in 2015; -EBUSY during an eviction scan; -ENOMEM
+ */
+export function mmReserve(mm: Mm, start: f64, size: f64, color: u32): i32 {
+  const rc = mmReserveNode(mm, <u64>start, <u64>size, color);
+  if (rc == ENOSPC) ++mm.refused;
+  return rc;
+}
+
+function mmReserveNode(mm: Mm, start: u64, size: u64, color: u32): i32 {
+  if (mm.scanActive != 0) return EBUSY;
+  const end = start + size;
+  if (mm.flavour == MM_MODERN) {
+    if (end <= start) return ENOSPC;
+    const at = findByAddress(mm, start, 0);
+    if (at == 0) return ENOSPC;
+    const before = changetype<MmNode>(at);
+    const first = holeStart(before);
+    if (first + colorFront(mm, before, color) > start) return ENOSPC;
+    if (first + before.holeSize - colorBack(mm, before, color) < end) return ENOSPC;
+    return take(mm, before, start, size, color);
+  }
+  if (size == 0) return EINVAL;
+  for (let slot = findNewest(mm, mm.slotEnd, size); slot != NO_SLOT; slot = findNewest(mm, slot, size)) {
+    const before = slotNode(mm, slot);
+    const first = holeStart(before);
+    if (first <= start && first + before.holeSize >= end) return take(mm, before, start, size, color);
+  }
+  return ENOSPC;
+}
+
+/** Gives a node's range back (drm_mm_remove_node). Returns 0, or -EBUSY during an eviction scan. */
+export function mmRemove(at: usize): i32 {
+  const node = changetype<MmNode>(at);
+  const mm = changetype<Mm>(node.mm);
+  assert((node.flags & NODE_ALLOCATED) != 0);
+  if (mm.scanActive != 0) return EBUSY;
+  holeMerge(mm, node);
+  changetype<MmNode>(node.previous).next = node.next;
+  changetype<MmNode>(node.next).previous = node.previous;
+  node.flags = 0;
+  --mm.nodes;
+  slabFree(changetype<Gtt>(changetype<Context>(mm.ctx).gtt).nodeCache, at);
+  return 0;
+}
+
+// ---- what is there
+
+export function mmNodeStart(node: MmNode): f64 {
+  return <f64>node.start;
+}
+
+export function mmNodeSize(node: MmNode): f64 {
+  return <f64>node.size;
+}
+
+export function mmNodeColor(node: MmNode): u32 {
+  return node.color;
+}
+
+/** Changes a node's colour in place, as i915 does when an object's cache level changes. */
+export function mmNodeSetColor(node: MmNode, color: u32): void {
+  node.color = color;
+}
+
+/** Size of the hole behind a node, 0 for none. */
+export function mmNodeHole(node: MmNode): f64 {
+  return <f64>node.holeSize;
+}
+
+/** The node after another by address, or the first when `node` is 0; 0 behind the last. */
+export function mmNext(mm: Mm, node: usize): usize {
+  const next = changetype<MmNode>(node == 0 ? mm.head : node).next;
+  return next == mm.head ? 0 : next;
+}
+
+/** The node before another by address, or the last when `node` is 0; 0 in front of the first. */
+export function mmPrevious(mm: Mm, node: usize): usize {
+  const previous = changetype<MmNode>(node == 0 ? mm.head : node).previous;
+  return previous == mm.head ? 0 : previous;
+}
+
+/** Size of the hole in front of the first node. */
+export function mmHeadHole(mm: Mm): f64 {
+  return <f64>changetype<MmNode>(mm.head).holeSize;
+}
+
+export function mmNodes(mm: Mm): u32 {
+  return mm.nodes;
+}
+
+export function mmLargestHole(mm: Mm): f64 {
+  return <f64>largestHole(mm);
+}
+
+/** Bytes not taken by nodes. */
+export function mmFree(mm: Mm): f64 {
+  let free = mm.size;
+  for (let at = mmNext(mm, 0); at != 0; at = mmNext(mm, at)) free -= changetype<MmNode>(at).size;
+  return <f64>free;
+}
+
+/**
+ * Whether a node's colour puts it too near to a neighbour (i915_gem_valid_gtt_space says no): they touch, and their
+ * colours differ.
+ */
+export function mmBadNeighbours(node: MmNode, color: u32): bool {
+  const mm = changetype<Mm>(node.mm);
+  if (mm.colorRule == COLOR_NONE) return false;
+  const before = changetype<MmNode>(node.previous);
+  const after = changetype<MmNode>(node.next);
+  if ((before.flags & NODE_ALLOCATED) != 0 && before.color != color && before.holeSize == 0) return true;
+  return (after.flags & NODE_ALLOCATED) != 0 && after.color != color && node.holeSize == 0;
+}

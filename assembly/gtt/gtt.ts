@@ -1,0 +1,57 @@
+// gtt/ is the GPU's side of memory: who may have which part of a GPU address space, and what the GPU's own page tables
+// say.
+//
+//   drm-mm    ranges of an address space: placement, reservation, eviction scan
+//   pte       the entries' bits, for each generation of hardware
+//   ggtt      the global table: one array of entries in the device, shared by everybody
+//   ppgtt     a context's own tables: pages of RAM that the device reaches through DMA mappings like any other memory
+//   translate the GPU's walk, from a GPU address to the byte
+//
+// This file keeps the subsystem's one state record, made when something is first asked of it.
+
+import { Context } from '../memory/context';
+import { slabCacheCreate } from '../memory/slab';
+import { blockAllocZeroed, blockFree } from '../memory/block';
+import { mmCheck } from './drm-mm-check';
+import { Mm, MmNode } from './drm-mm-node';
+
+// @ts-ignore: decorator
+@unmanaged
+export class Gtt {
+  /** Every range manager of the machine, linked through nextMm. */
+  mms: usize;
+  mmCache: usize;
+  nodeCache: usize;
+}
+
+/** The machine's GPU state; null (0) without memory. */
+export function gttState(ctx: Context): Gtt {
+  if (ctx.gtt == 0) ctx.gtt = create(ctx);
+  return changetype<Gtt>(ctx.gtt);
+}
+
+function create(ctx: Context): usize {
+  const at = blockAllocZeroed(ctx, 0);
+  if (at == 0) return 0;
+  const state = changetype<Gtt>(at);
+  state.mmCache = slabCacheCreate(ctx, offsetof<Mm>());
+  state.nodeCache = slabCacheCreate(ctx, offsetof<MmNode>());
+  if (state.mmCache == 0 || state.nodeCache == 0) {
+    blockFree(ctx, at);
+    return 0;
+  }
+  return at;
+}
+
+/**
+ * Walks every range manager and every table of the machine.
+ * @returns 0, or what is wrong: drm-mm-check.ts's code in bits 3..0, above them the manager's offset without its low byte
+ */
+export function gttCheck(ctx: Context): u32 {
+  if (ctx.gtt == 0) return 0;
+  for (let at = changetype<Gtt>(ctx.gtt).mms; at != 0; at = changetype<Mm>(at).nextMm) {
+    const wrong = mmCheck(changetype<Mm>(at));
+    if (wrong != 0) return ((<u32>at >> 4) & ~15) | wrong;
+  }
+  return 0;
+}

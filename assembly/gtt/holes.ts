@@ -1,0 +1,231 @@
+// The holes of a range manager and the three orders that they are kept in:
+//
+//   stack      by age, newest on top (hole-stack.ts)
+//   addresses  a red-black tree augmented with the largest hole of each subtree; modern manager only
+//   sizes      a red-black tree by size, of equal ones the newer first; made at the first request for the best fit
+//
+// A hole belongs to the node before it, as in the kernel: a node with holeSize 0 is in none of the orders.
+
+import { Context } from '../memory/context';
+import { MM_MODERN } from './drm-mm';
+import { ADDRESS_LINKS, Mm, MmNode, SIZE_LINKS, holeStart, ofAddressLinks, ofSizeLinks } from './drm-mm-node';
+import { findOldest, NO_SLOT, slotNode, stackDrop, stackPush, stackResize } from './hole-stack';
+import { LEFT, RIGHT, child, top, treeInsert, treeInsertBetween, treeNext, treeRemove, treeReplace } from './tree';
+
+// @ts-ignore: decorator
+@inline
+function addressRoot(mm: Mm): usize {
+  return changetype<usize>(mm) + offsetof<Mm>('addressRoot');
+}
+
+// @ts-ignore: decorator
+@inline
+function sizeRoot(mm: Mm): usize {
+  return changetype<usize>(mm) + offsetof<Mm>('sizeRoot');
+}
+
+// @ts-ignore: decorator
+@inline
+function addressLinks(node: MmNode): usize {
+  return changetype<usize>(node) + ADDRESS_LINKS;
+}
+
+// @ts-ignore: decorator
+@inline
+function sizeLinks(node: MmNode): usize {
+  return changetype<usize>(node) + SIZE_LINKS;
+}
+
+// ---- by address
+
+function addressInsert(mm: Mm, node: MmNode): void {
+  const root = addressRoot(mm);
+  const start = holeStart(node);
+  let above: usize = 0;
+  let side = LEFT;
+  for (let at: usize = load<u32>(root); at != 0; at = child(at, side)) {
+    above = at;
+    side = start < holeStart(ofAddressLinks(at)) ? LEFT : RIGHT;
+  }
+  treeInsert(root, addressLinks(node), above, side, true);
+}
+
+/** Holes below a point of the tree that can have `size` bytes by their raw size. */
+// @ts-ignore: decorator
+@inline
+function usable(links: usize, size: u64): bool {
+  return links != 0 && top(links) >= size;
+}
+
+/**
+ * The hole with which a search by address begins (find_hole_addr): going down towards `address` as long as a subtree
+ * has a hole of `size` bytes at all. Where that ends depends on the shape of the tree.
+ */
+export function findByAddress(mm: Mm, address: u64, size: u64): usize {
+  let found: usize = 0;
+  let at: usize = mm.addressRoot;
+  while (usable(at, size)) {
+    const node = ofAddressLinks(at);
+    const start = holeStart(node);
+    found = changetype<usize>(node);
+    if (address < start) at = child(at, LEFT);
+    else if (address > start + node.holeSize) at = child(at, RIGHT);
+    else break;
+  }
+  return found;
+}
+
+/** The next hole on a side (RIGHT: upwards), leaving out subtrees without a hole of `size` bytes (next_hole_*_addr). */
+export function nextByAddress(node: MmNode, side: usize, size: u64): usize {
+  const other = LEFT + RIGHT - side;
+  let at = addressLinks(node);
+  let next = child(at, side);
+  if (usable(next, size)) {
+    while (usable(next, size)) {
+      at = next;
+      next = child(at, other);
+    }
+    return changetype<usize>(ofAddressLinks(at));
+  }
+  let up: usize = load<u32>(at) & ~1;
+  while (up != 0 && child(up, side) == at) {
+    at = up;
+    up = load<u32>(at) & ~1;
+  }
+  return up == 0 ? 0 : changetype<usize>(ofAddressLinks(up));
+}
+
+/** Size of the largest hole. */
+export function largestHole(mm: Mm): u64 {
+  if (mm.flavour == MM_MODERN) return top(mm.addressRoot);
+  let largest: u64 = 0;
+  for (let slot = findOldest(mm, 0, 1); slot != NO_SLOT; slot = findOldest(mm, slot + 1, largest)) {
+    largest = max(largest, slotNode(mm, slot).holeSize);
+  }
+  return largest;
+}
+
+// ---- by size
+
+/** Orders two holes by size, the newer of equal ones first: it has the higher slot. */
+// @ts-ignore: decorator
+@inline
+function sizeBefore(size: u64, slot: u32, other: MmNode): bool {
+  return size < other.holeSize || (size == other.holeSize && slot > other.slot);
+}
+
+function sizeInsert(mm: Mm, node: MmNode): void {
+  const root = sizeRoot(mm);
+  const size = node.holeSize;
+  const slot = node.slot;
+  let above: usize = 0;
+  let side = LEFT;
+  for (let at: usize = load<u32>(root); at != 0; at = child(at, side)) {
+    above = at;
+    side = sizeBefore(size, slot, ofSizeLinks(at)) ? LEFT : RIGHT;
+  }
+  treeInsert(root, sizeLinks(node), above, side, false);
+}
+
+/** Makes the tree by size, which nobody had asked for so far. */
+function sizeIndex(mm: Mm): void {
+  for (let slot = findOldest(mm, 0, 1); slot != NO_SLOT; slot = findOldest(mm, slot + 1, 1)) {
+    sizeInsert(mm, slotNode(mm, slot));
+  }
+  mm.sized = 1;
+}
+
+/** The smallest hole of at least `size` bytes (best_hole). */
+export function findBySize(mm: Mm, size: u64): usize {
+  if (mm.sized == 0) sizeIndex(mm);
+  let best: usize = 0;
+  for (let at: usize = mm.sizeRoot; at != 0; ) {
+    if (ofSizeLinks(at).holeSize >= size) {
+      best = at;
+      at = child(at, LEFT);
+    } else at = child(at, RIGHT);
+  }
+  return best == 0 ? 0 : changetype<usize>(ofSizeLinks(best));
+}
+
+/** The next larger hole, or an older one of the same size. */
+export function nextBySize(node: MmNode): usize {
+  const next = treeNext(sizeLinks(node), RIGHT);
+  return next == 0 ? 0 : changetype<usize>(ofSizeLinks(next));
+}
+
+// ---- all orders together
+
+/**
+ * Takes a hole's first part, last part or middle away: `node` is the new node within the hole after `before`, already in
+ * the list. What is left of the hole stays with `before`, what lies behind belongs to `node`.
+ * The 2015 manager leaves the first part where it is on the stack; the modern one makes it, and then the other, the
+ * newest.
+ */
+export function holeSplit(mm: Mm, before: MmNode, node: MmNode): void {
+  const end = holeStart(before) + before.holeSize;
+  const front = node.start - holeStart(before);
+  const rest = end - holeStart(node);
+  node.holeSize = rest;
+  if (mm.sized != 0) treeRemove(sizeRoot(mm), sizeLinks(before), false);
+  if (mm.flavour == MM_MODERN) {
+    stackDrop(mm, before);
+    before.holeSize = front;
+    if (front != 0) stackPush(mm, before);
+    splitAddress(mm, before, node);
+  } else {
+    before.holeSize = front;
+    if (front != 0) stackResize(mm, before);
+    else stackDrop(mm, before);
+  }
+  if (front != 0 && mm.sized != 0) sizeInsert(mm, before);
+  if (rest != 0) {
+    stackPush(mm, node);
+    if (mm.sized != 0) sizeInsert(mm, node);
+  }
+}
+
+function splitAddress(mm: Mm, before: MmNode, node: MmNode): void {
+  const root = addressRoot(mm);
+  const links = addressLinks(before);
+  if (before.holeSize == 0) {
+    if (node.holeSize == 0) treeRemove(root, links, true);
+    else treeReplace(root, links, addressLinks(node), true);
+    return;
+  }
+  treeReplace(root, links, links, true);
+  if (node.holeSize != 0) treeInsertBetween(root, addressLinks(node), links, treeNext(links, RIGHT), true);
+}
+
+/** A node that is about to leave: the holes on both sides of it and its own space become one, the newest. */
+export function holeMerge(mm: Mm, node: MmNode): void {
+  const before = changetype<MmNode>(node.previous);
+  const modern = mm.flavour == MM_MODERN;
+  const root = addressRoot(mm);
+  const own = node.holeSize != 0;
+  const joins = before.holeSize != 0;
+  if (own) {
+    stackDrop(mm, node);
+    if (mm.sized != 0) treeRemove(sizeRoot(mm), sizeLinks(node), false);
+    // With a hole in front as well, that one keeps the place and this one goes.
+    if (modern && joins) treeRemove(root, addressLinks(node), true);
+  }
+  if (joins) {
+    stackDrop(mm, before);
+    if (mm.sized != 0) treeRemove(sizeRoot(mm), sizeLinks(before), false);
+  }
+  before.holeSize += node.size + node.holeSize;
+  node.holeSize = 0;
+  stackPush(mm, before);
+  if (mm.sized != 0) sizeInsert(mm, before);
+  if (!modern) return;
+  if (joins) treeReplace(root, addressLinks(before), addressLinks(before), true);
+  else if (own) treeReplace(root, addressLinks(node), addressLinks(before), true);
+  else addressInsert(mm, before);
+}
+
+/** The one hole of an empty manager. */
+export function holeFirst(mm: Mm, head: MmNode): void {
+  stackPush(mm, head);
+  if (mm.flavour == MM_MODERN) addressInsert(mm, head);
+}
