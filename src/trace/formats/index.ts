@@ -1,6 +1,7 @@
 import type { RecordingFormat } from '../recording.js';
+import { drmMm } from './drm-mm.js';
 import { sgTable } from './sg-table.js';
 import { swiotlb } from './swiotlb.js';
 
 /** Every kind of recording that can be replayed, one file a format. */
-export const formats: readonly RecordingFormat[] = [sgTable, swiotlb];
+export const formats: readonly RecordingFormat[] = [drmMm, sgTable, swiotlb];

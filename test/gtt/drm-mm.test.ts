@@ -1,0 +1,231 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import { describe, expect, test } from 'vitest';
+import { Core } from '../../src/core/instance.js';
+import { verify } from '../../src/trace/verify.js';
+import { MmModel, MODERN, OLD } from './mm-model.js';
+
+const MiB = 1024 * 1024;
+const [OLD_FLAVOUR, MODERN_FLAVOUR] = [0, 1];
+const debug = new WebAssembly.Module(readFileSync(new URL('../../build/debug.wasm', import.meta.url)));
+
+function machine(): { core: Core; ctx: number } {
+  const core = new Core(debug);
+  return { core, ctx: core.exports.machineCreate(256 * MiB, 1, 1024, 0, 1) };
+}
+
+/** A seeded generator (mulberry32) of whole numbers below a bound. */
+function random(seed: number): (bound: number) => number {
+  let state = seed >>> 0;
+  return (bound) => {
+    state = (state + 0x6d2b79f5) >>> 0;
+    let x = Math.imul(state ^ (state >>> 15), state | 1);
+    x ^= x + Math.imul(x ^ (x >>> 7), x | 61);
+    return ((x ^ (x >>> 14)) >>> 0) % bound;
+  };
+}
+
+describe('recordings of drm_mm.c', () => {
+  const folder = new URL('../golden/drm_mm/', import.meta.url);
+  test.each(readdirSync(folder))('%s', (name) => {
+    const result = verify(new URL(name, folder).pathname);
+    expect(result.divergence).toBeNull();
+    expect(result.matched).toBe(result.steps);
+    expect(result.steps).toBeGreaterThan(1000);
+  });
+});
+
+describe.each([
+  { flavour: OLD_FLAVOUR, rule: 0, modes: [OLD.default, OLD.best, OLD.below] },
+  {
+    flavour: OLD_FLAVOUR,
+    rule: 1,
+    modes: [OLD.default, OLD.default + OLD.top, OLD.below + OLD.top, OLD.best + OLD.top],
+  },
+  { flavour: MODERN_FLAVOUR, rule: 0, modes: [MODERN.best, MODERN.low, MODERN.high, MODERN.evict] },
+  { flavour: MODERN_FLAVOUR, rule: 1, modes: [MODERN.best, MODERN.low, MODERN.high, MODERN.evict] },
+  { flavour: MODERN_FLAVOUR, rule: 0, modes: [MODERN.low, MODERN.high] },
+])('any history equals the rules (flavour $flavour, colour rule $rule, modes $modes)', ({ flavour, rule, modes }) => {
+  test.each([1, 2, 3])('seed %i', (seed) => {
+    const { core, ctx } = machine();
+    const { mmCreate, mmInsert, mmRemove, mmReserve, mmNodeStart, mmDestroy, machineCheck, machineRecords } =
+      core.exports;
+    const before = machineRecords(ctx);
+    const pick = random(seed);
+    const [base, size] = [pick(3) * 4096, (64 + pick(512)) * 65536];
+    const mm = mmCreate(ctx, base, size, flavour, rule);
+    const model = new MmModel(base, size, flavour === MODERN_FLAVOUR, rule === 1);
+    const live: number[] = [];
+    for (let step = 0; step < 900; ++step) {
+      const at = `seed ${seed}, step ${step}`;
+      // Swings between filling and emptying, so that holes of all ages and sizes come and go.
+      if (live.length > 0 && pick(100) < (step % 300 < 150 ? 25 : 65)) {
+        const [node] = live.splice(pick(live.length), 1);
+        model.remove(mmNodeStart(node));
+        expect(mmRemove(node), at).toBe(0);
+      } else if (pick(10) === 0) {
+        const [start, bytes, color] = [base + pick(size / 4096) * 4096, (1 + pick(8)) * 4096, pick(2)];
+        const expected = model.reserve(start, bytes, color);
+        const node = mmReserve(mm, start, bytes, color);
+        expect(node < 0 ? node : mmNodeStart(node), at).toBe(expected);
+        if (node > 0) live.push(node);
+      } else {
+        const bytes = (1 + pick(pick(8) === 0 ? 400 : 24)) * 4096;
+        const align = [0, 0, 4096, 8192, 65536, 3 * 4096][pick(6)];
+        const [a, b] = [base + pick(size / 4096) * 4096, base + pick(size / 4096) * 4096];
+        const [lo, hi] = pick(3) === 0 ? [Math.min(a, b), Math.max(a, b)] : [base, base + size];
+        const [color, mode] = [pick(3) === 0 ? 1 : 0, modes[pick(modes.length)]];
+        const expected = model.insert(bytes, align, color, lo, hi, mode);
+        const node = mmInsert(mm, bytes, align, color, lo, hi, mode);
+        expect(node < 0 ? node : mmNodeStart(node), at).toBe(expected);
+        if (node > 0) live.push(node);
+      }
+      if (step % 30 === 0) {
+        expect(machineCheck(ctx), at).toBe(0);
+        expect(holesOf(core, mm, base), at).toEqual(model.holes());
+      }
+    }
+    expect(mmDestroy(mm)).toBe(live.length);
+    expect(machineRecords(ctx)).toBe(before);
+    expect(machineCheck(ctx)).toBe(0);
+  });
+});
+
+function holesOf(core: Core, mm: number, base: number): [number, number][] {
+  const { mmNext, mmNodeStart, mmNodeSize, mmNodeHole, mmHeadHole } = core.exports;
+  const holes: [number, number][] = mmHeadHole(mm) > 0 ? [[base, mmHeadHole(mm)]] : [];
+  for (let node = mmNext(mm, 0); node !== 0; node = mmNext(mm, node)) {
+    if (mmNodeHole(node) > 0) holes.push([mmNodeStart(node) + mmNodeSize(node), mmNodeHole(node)]);
+  }
+  return holes;
+}
+
+describe('placement', () => {
+  test('2015: the colours 1,0,1,1,0 of an empty space without a shared cache are kept a page apart', () => {
+    const { core, ctx } = machine();
+    const { mmCreate, mmInsert, mmNodeStart } = core.exports;
+    const mm = mmCreate(ctx, 0, 256 * MiB - 4096, OLD_FLAVOUR, 1);
+    const starts = [1, 0, 1, 1, 0].map((color) =>
+      mmNodeStart(mmInsert(mm, 12288, 0, color, 0, 256 * MiB, OLD.default)),
+    );
+    expect(starts).toEqual([0x1000, 0x5000, 0x9000, 0xc000, 0x10000]);
+  });
+
+  test('2015: what was freed last is used first', () => {
+    const { core, ctx } = machine();
+    const { mmCreate, mmInsert, mmNodeStart, mmRemove } = core.exports;
+    const mm = mmCreate(ctx, 0, MiB, OLD_FLAVOUR, 0);
+    const nodes = Array.from({ length: 8 }, () => mmInsert(mm, 4096, 0, 0, 0, MiB, OLD.default));
+    mmRemove(nodes[1]);
+    mmRemove(nodes[5]);
+    mmRemove(nodes[3]);
+    const again = [0, 1, 2].map(() => mmNodeStart(mmInsert(mm, 4096, 0, 0, 0, MiB, OLD.default)));
+    expect(again).toEqual([3 * 4096, 5 * 4096, 4096]);
+  });
+
+  test('refusals: no room, an unknown mode, crossed limits, size 0, each with nothing changed', () => {
+    const { core, ctx } = machine();
+    const { mmCreate, mmInsert, mmReserve, mmNodes } = core.exports;
+    const [old, modern] = [OLD_FLAVOUR, MODERN_FLAVOUR].map((flavour) => mmCreate(ctx, 0, MiB, flavour, 0));
+    for (const mm of [old, modern]) {
+      expect(mmInsert(mm, 2 * MiB, 0, 0, 0, MiB, 0)).toBe(-28);
+      expect(mmInsert(mm, 4096, 2 * MiB, 0, 4096, MiB, 0)).toBe(-28);
+      expect(mmInsert(mm, 4096, 0, 0, 8192, 4096, 0)).toBe(-22);
+      expect(mmInsert(mm, 4096, 0, 0, 0, MiB, 9)).toBe(-22);
+      expect(mmReserve(mm, MiB - 4096, 8192, 0)).toBe(-28);
+      expect(mmNodes(mm)).toBe(0);
+    }
+    expect(mmInsert(old, 0, 0, 0, 0, MiB, 0)).toBe(-22);
+    expect(mmInsert(modern, 0, 0, 0, 0, MiB, 0)).toBe(-28);
+    expect(mmCreate(ctx, 0, 0, OLD_FLAVOUR, 0)).toBe(-22);
+    expect(mmCreate(ctx, 0, MiB, 2, 0)).toBe(-22);
+    expect(core.exports.machineCheck(ctx)).toBe(0);
+  });
+
+  test('every allocation inside an insert can fail, and nothing stays behind', () => {
+    const { core, ctx } = machine();
+    const { mmCreate, mmInsert, mmDestroy, faultArm, machineCheck, machineRecords, mmNodes } = core.exports;
+    mmDestroy(mmCreate(ctx, 0, MiB, MODERN_FLAVOUR, 0));
+    const empty = machineRecords(ctx);
+    for (const [kind, times] of [
+      [8, 1],
+      [1, 2],
+      [0, 1],
+    ]) {
+      for (let nth = 1; nth <= times; ++nth) {
+        faultArm(ctx, kind, nth);
+        expect(mmCreate(ctx, 0, MiB, MODERN_FLAVOUR, 0), `kind ${kind} nth ${nth}`).toBe(-12);
+        expect(machineRecords(ctx)).toBe(empty);
+      }
+    }
+    const mm = mmCreate(ctx, 0, 64 * MiB, MODERN_FLAVOUR, 0);
+    let refused = 0;
+    for (let i = 0; i < 600; ++i) {
+      const records = machineRecords(ctx);
+      for (const kind of [8, 1, 0]) {
+        faultArm(ctx, kind, 1);
+        const node = mmInsert(mm, 4096, 8192, 0, 0, 64 * MiB, MODERN.low);
+        faultArm(ctx, kind, 0);
+        if (node > 0) continue;
+        expect(node).toBe(-12);
+        expect(machineRecords(ctx)).toBe(records);
+        ++refused;
+      }
+      expect(mmInsert(mm, 4096, 8192, 0, 0, 64 * MiB, MODERN.low)).toBeGreaterThan(0);
+      if (i % 50 === 0) expect(machineCheck(ctx)).toBe(0);
+    }
+    expect(refused).toBeGreaterThan(1200);
+    expect(mmNodes(mm)).toBeGreaterThan(500);
+    expect(machineCheck(ctx)).toBe(0);
+  });
+});
+
+describe('eviction scan', () => {
+  /** Fills a manager with 64 KiB nodes, then scans for a size in a given order of nodes. */
+  function scan(flavour: number, size: number, order: number[], range: [number, number] = [0, MiB]) {
+    const { core, ctx } = machine();
+    const { mmCreate, mmInsert, mmScanInit, mmScanAdd, mmScanRemove, mmRemove, mmNodeStart, machineCheck } =
+      core.exports;
+    const mm = mmCreate(ctx, 0, MiB, flavour, 0);
+    const nodes = Array.from({ length: 16 }, () => mmInsert(mm, 65536, 0, 0, 0, MiB, flavour === 0 ? 0 : MODERN.low));
+    expect(mmInsert(mm, size, 0, 0, 0, MiB, 0)).toBe(-28);
+    expect(mmScanInit(mm, size, 0, 0, ...range, 0)).toBe(0);
+    const added: number[] = [];
+    let found = false;
+    for (const index of order) {
+      added.push(index);
+      found = mmScanAdd(nodes[index]) === 1;
+      if (found) break;
+    }
+    expect(mmInsert(mm, 4096, 0, 0, 0, MiB, 0), 'a manager that is being scanned does nothing else').toBe(-16);
+    expect(mmScanAdd(nodes[added[0]])).toBe(-22);
+    const victims = added.reverse().filter((index) => mmScanRemove(nodes[index]) === 1);
+    expect(machineCheck(ctx)).toBe(0);
+    if (!found) return { found, victims, start: -1 };
+    for (const index of victims) mmRemove(nodes[index]);
+    const node = mmInsert(mm, size, 0, 0, ...range, flavour === 0 ? 0 : MODERN.low);
+    expect(machineCheck(ctx)).toBe(0);
+    return { found, victims: victims.sort((a, b) => a - b), start: node > 0 ? mmNodeStart(node) : node };
+  }
+
+  test.each([OLD_FLAVOUR, MODERN_FLAVOUR])('only neighbours of the hole go (flavour %i)', (flavour) => {
+    const result = scan(flavour, 3 * 65536, [0, 9, 3, 11, 4, 10, 5]);
+    expect(result).toEqual({ found: true, victims: [9, 10, 11], start: 9 * 65536 });
+  });
+
+  test('2015 evicts all of the hole, the modern manager only what the request will cover', () => {
+    // A hole of 128 KiB grows by a whole node although 4 KiB more would do.
+    const order = [7, 8, 6];
+    expect(scan(OLD_FLAVOUR, 2 * 65536 + 4096, order).victims).toEqual([6, 7, 8]);
+    expect(scan(MODERN_FLAVOUR, 2 * 65536, order).victims).toEqual([7, 8]);
+  });
+
+  test('limits hold for the hit', () => {
+    expect(scan(MODERN_FLAVOUR, 2 * 65536, [0, 1, 8, 9], [MiB / 2, MiB]).victims).toEqual([8, 9]);
+    expect(scan(OLD_FLAVOUR, 2 * 65536, [0, 1, 8, 9], [MiB / 2, MiB]).victims).toEqual([8, 9]);
+  });
+
+  test('nothing found: nothing has to go', () => {
+    expect(scan(MODERN_FLAVOUR, 2 * 65536, [0, 2, 4])).toEqual({ found: false, victims: [], start: -1 });
+    expect(scan(OLD_FLAVOUR, 2 * 65536, [0, 2, 4])).toEqual({ found: false, victims: [], start: -1 });
+  });
+});
