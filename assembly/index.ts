@@ -29,3 +29,14 @@ export {
 } from './gtt/drm-mm';
 export { mmScanAdd, mmScanColorEvict, mmScanInit, mmScanRemove } from './gtt/drm-mm-scan';
 export { MM_OP_SIZE, mmReplay } from './gtt/drm-mm-replay';
+export { debugMapSingle, debugPlaces } from './dma-debug/debug';
+export { debugLogDrained, debugLogDropped, debugLogFirst, debugLogPending, debugLogRun } from './dma-debug/log';
+export {
+  debugCheck, debugCount, debugCpuTouch, debugDeviceDestroy, debugDriverUnbound, debugEntryFirst, debugEntryNext,
+  debugValue,
+} from './dma-debug/query';
+export { debugCountersSet, debugCreate, debugOptions } from './dma-debug/state';
+export {
+  debugFeedMap, debugFeedMapSg, debugFeedMappingError, debugFeedSegments, debugFeedSync, debugFeedSyncSg,
+  debugFeedUnmap, debugFeedUnmapSg,
+} from './dma-debug/feed';

@@ -5,6 +5,7 @@ import { blocksCheck } from './memory/block';
 import { Context, contextCreate } from './memory/context';
 import { slabLive, slabsCheck } from './memory/slab';
 import { gttCheck } from './gtt/gtt';
+import { debugCheck } from './dma-debug/query';
 import { ENOMEM } from './errno';
 import { buddyCheck } from './ram/buddy';
 import { contentsCheck } from './ram/contents';
@@ -60,7 +61,7 @@ export function machineRecords(ctx: Context): u32 {
 /**
  * Walks every structure of the machine.
  * @returns 0, or a code: the subsystem in bits 31..28 (1 blocks, 2 slabs, 3 buddy, 4 contents,
- *     9 swiotlb, 10 GPU tables), where in the rest
+ *     9 swiotlb, 10 GPU tables, 11 dma-debug), where in the rest
  */
 export function machineCheck(ctx: Context): u32 {
   let wrong = <u32>blocksCheck(ctx);
@@ -77,5 +78,7 @@ export function machineCheck(ctx: Context): u32 {
     if (wrong != 0) return 0x90000000 | wrong;
   }
   wrong = gttCheck(ctx);
-  return wrong != 0 ? 0xa0000000 | wrong : 0;
+  if (wrong != 0) return 0xa0000000 | wrong;
+  wrong = debugCheck(ctx);
+  return wrong != 0 ? 0xb0000000 | wrong : 0;
 }

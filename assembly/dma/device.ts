@@ -35,6 +35,8 @@ export const DEVICE_TRY_32BIT: u32 = 1;
 export const DEVICE_FORCE_BOUNCE: u32 = 2;
 /** Accesses pass the IOMMU untranslated (an identity domain). */
 export const DEVICE_PASSTHROUGH: u32 = 4;
+/** The driver's name passes dma-debug's driver filter; kept by the host, which knows names. */
+export const DEVICE_FILTER_MATCH: u32 = 8;
 
 export const DMA_BIDIRECTIONAL: u32 = 0;
 export const DMA_TO_DEVICE: u32 = 1;

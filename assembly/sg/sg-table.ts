@@ -18,6 +18,7 @@ import { Context, FAULT_SG } from '../memory/context';
 import { shouldFail } from '../memory/fault';
 import { slabAllocZeroed, slabCacheCreate, slabFree } from '../memory/slab';
 import { pagesFree } from '../ram/pages';
+import { debugSgDestroy } from '../dma-debug/own';
 import { vectorFree } from './vector';
 
 // @ts-ignore: decorator
@@ -55,6 +56,8 @@ export class SgTable {
   /** SEGMENTS_ONE: the segment. SEGMENTS_ENTRIES: address of the first page, and pages mapped in bytes. */
   inlineAddress: u64;
   inlineLength: u64;
+  /** First of the checker's live entries that were mapped from this table, 0 without (dma-debug/). */
+  debugEntries: usize;
 }
 
 /** Entries are never merged with their neighbours (swiotlb: one entry a page). */
@@ -135,6 +138,7 @@ export function tableAlloc(ctx: Context): usize {
  */
 export function sgDestroy(sgt: SgTable): void {
   const ctx = changetype<Context>(sgt.ctx);
+  debugSgDestroy(sgt);
   if (sgt.pfns != 0) {
     if ((sgt.flags & SG_OWNS_PAGES) != 0) pagesFree(ctx, sgt.pageCount, sgt.pfns);
     vectorFree(ctx, sgt.pfns, <usize>sgt.pageCount << 2);

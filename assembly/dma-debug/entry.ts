@@ -1,0 +1,398 @@
+// Entries: one a mapped element, kept in chains by device and address.
+//
+// The kernel hashes by address bits 13 and up into 16,384 lists (1,024 in 2015) and searches a list from its oldest
+// entry. What it finds depends on order only among entries of one device at one address, and, for a containing lookup,
+// on which entries share a bucket. So the chains here are of 8 KiB of one device's address space each, oldest first, in
+// a table that grows with the number of entries; the kernel's own buckets are gone through by address where they matter.
+//
+// A slot holds the last entry of its chain, whose `next` is the first: appending and taking the first are two loads.
+
+import { BLOCK_SIZE, blockAlloc, blockAllocZeroed, blockFree, blockOrder } from '../memory/block';
+import { Context, FAULT_DMA_DEBUG, FAULT_SLAB, cpuOf } from '../memory/context';
+import { shouldFail } from '../memory/fault';
+import { DmaDevice } from '../dma/device';
+import { SgTable } from '../sg/sg-table';
+import { CHECK_OOM_DISABLED, CHECK_POOL_GROWN } from './checks';
+import { reportPool } from './log';
+import {
+  DEBUG_GROWS, DEBUG_KERNEL, DEBUG_OWN, DEBUG_POOL_FIXED, DEBUG_SYNC_BY_SEGMENT, DYNAMIC_ENTRIES, DebugState,
+  OBJECT_SLOTS,
+} from './state';
+
+export const TYPE_SINGLE: u32 = 0;
+export const TYPE_SG: u32 = 1;
+export const TYPE_COHERENT: u32 = 2;
+export const TYPE_RESOURCE: u32 = 3;
+export const TYPE_PAGE: u32 = 4; // 2015; later kernels know single only
+export const TYPE_NONCOHERENT: u32 = 5;
+
+export const UNCHECKED: u32 = 1;
+export const CHECKED: u32 = 2;
+
+/** Its address is in nobody's hands any more: overwritten in its table, or its object or owner is gone. */
+export const ENTRY_LOST: u32 = 1;
+/** Its pages are counted in DebugState.frames. */
+export const ENTRY_COUNTED: u32 = 2;
+/** Its first cacheline is active (not a to-device mapping). */
+export const ENTRY_LINE: u32 = 4;
+/** A page of it was freed, and that was said. */
+export const ENTRY_FREED: u32 = 8;
+/** It is on the list of entries whose pages are counted only when somebody frees pages (pages.ts). */
+export const ENTRY_UNINDEXED: u32 = 16;
+
+// @ts-ignore: decorator
+@unmanaged
+export class Entry {
+  next: usize;
+  device: usize; // DmaDevice
+  address: u64;
+  size: u64;
+  phys: u64;
+  sgCallEnts: u32;
+  sgMappedEnts: u32;
+  /** type | direction << 8: what a best match compares in one go. */
+  kind: u32;
+  /** 0 does not apply, UNCHECKED, CHECKED (map_err_type). */
+  checked: u32;
+  /** ENTRY_* */
+  flags: u32;
+  /** Who mapped it, from the Cpu's registers. */
+  object: u32;
+  vma: u32;
+  hook: u32;
+  site: u32;
+  sequence: u32;
+  time: u64;
+  /** GPU bindings whose PTEs point here. */
+  bindings: u32;
+  sgt: usize;
+  sgNext: usize;
+  sgPrevious: usize;
+  lazyNext: usize;
+  lazyPrevious: usize;
+}
+
+export const ENTRY_SIZE: usize = 104;
+/** Entries are carved from blocks of 32 KiB. */
+const ENTRY_BLOCK_ORDER: u32 = 3;
+export const HASH_SHIFT: u64 = 13;
+
+// @ts-ignore: decorator
+@inline
+export function kindOf(type: u32, direction: u32): u32 {
+  return type | (direction << 8);
+}
+
+// Neighbouring chunks lie in neighbouring slots; the folds keep objects that are all aligned to 2 MiB from meeting.
+// @ts-ignore: decorator
+@inline
+function slotOf(state: DebugState, device: usize, chunk: u64): usize {
+  const low = <u32>chunk;
+  const hash = low ^ (low >> 8) ^ (low >> 16) ^ (<u32>(chunk >> 32) * 0x9e3779b1) ^ (<u32>device << 3);
+  return state.buckets + (<usize>(hash & state.bucketMask) << 2);
+}
+
+/** The slot of the chain that an entry is in. */
+export function slotFor(state: DebugState, entry: Entry): usize {
+  return slotOf(state, entry.device, entry.address >> HASH_SHIFT);
+}
+
+/**
+ * Takes an entry from the pool and stamps it with who is calling. The kernel's pool is counted, grows or dies here.
+ * @returns the entry, or 0 when nothing is tracked (any more)
+ */
+export function entryAlloc(state: DebugState): usize {
+  if ((state.flags & DEBUG_KERNEL) != 0) {
+    if (state.numFree == 0) grow(state);
+    if ((state.flags & DEBUG_KERNEL) != 0) {
+      const left = state.numFree - 1;
+      state.numFree = left;
+      if (left < state.minFree) state.minFree = left;
+    }
+  }
+  if ((state.flags & (DEBUG_KERNEL | DEBUG_OWN)) == 0) return 0;
+  const entry = state.free;
+  if (entry != 0 && changetype<Context>(state.ctx).faultMask == 0) {
+    state.free = load<u32>(entry);
+    return entry;
+  }
+  return allocGeneric(state);
+}
+
+function allocGeneric(state: DebugState): usize {
+  const ctx = changetype<Context>(state.ctx);
+  let entry: usize = 0;
+  if (!shouldFail(ctx, FAULT_SLAB) && !shouldFail(ctx, FAULT_DMA_DEBUG)) {
+    entry = state.free != 0 ? state.free : carve(state);
+  }
+  if (entry == 0) {
+    // The kernel would have had its entry already: without one it stops, as it does when the pool cannot grow.
+    if ((state.flags & DEBUG_KERNEL) != 0) {
+      ++state.numFree;
+      disable(state, CHECK_OOM_DISABLED);
+    }
+    if ((state.flags & DEBUG_OWN) != 0) ++state.missed;
+    return 0;
+  }
+  state.free = load<u32>(entry);
+  return entry;
+}
+
+function carve(state: DebugState): usize {
+  const block = blockAlloc(changetype<Context>(state.ctx), ENTRY_BLOCK_ORDER);
+  if (block == 0) return 0;
+  let at = block + ((BLOCK_SIZE << ENTRY_BLOCK_ORDER) / ENTRY_SIZE - 1) * ENTRY_SIZE;
+  let next: usize = 0;
+  for (; at >= block; at -= ENTRY_SIZE) {
+    store<u32>(at, <u32>next);
+    next = at;
+  }
+  state.free = next;
+  return next;
+}
+
+// dma_entry_alloc: one more page of entries, or the end (the 2015 pool never grows).
+function grow(state: DebugState): void {
+  const fixed = (state.flags & DEBUG_GROWS) == 0 || (state.flags & DEBUG_POOL_FIXED) != 0;
+  if (fixed || shouldFail(changetype<Context>(state.ctx), FAULT_DMA_DEBUG)) {
+    disable(state, CHECK_OOM_DISABLED);
+    return;
+  }
+  state.total += DYNAMIC_ENTRIES;
+  state.numFree += DYNAMIC_ENTRIES;
+  if (state.total % state.prealloc < DYNAMIC_ENTRIES) reportPool(state, CHECK_POOL_GROWN, state.total);
+}
+
+/** The kernel's checker switches itself off for good; ours goes on with the same entries. */
+export function disable(state: DebugState, check: u32): void {
+  reportPool(state, check, state.total);
+  state.flags &= ~DEBUG_KERNEL;
+}
+
+/** Gives an entry that is in no chain back to the pool. */
+// @ts-ignore: decorator
+@inline
+export function entryFree(state: DebugState, entry: Entry): void {
+  store<u32>(changetype<usize>(entry), <u32>state.free);
+  state.free = changetype<usize>(entry);
+  if ((state.flags & DEBUG_KERNEL) != 0) ++state.numFree;
+}
+
+/** Puts a filled-in entry at the end of its chain and into every count. */
+// @ts-ignore: decorator
+@inline
+export function entryInsert(state: DebugState, entry: Entry): void {
+  const at = changetype<usize>(entry);
+  const slot = slotOf(state, entry.device, entry.address >> HASH_SHIFT);
+  const last: usize = load<u32>(slot);
+  if (last == 0) entry.next = at;
+  else {
+    entry.next = load<u32>(last);
+    store<u32>(last, <u32>at);
+  }
+  store<u32>(slot, <u32>at);
+  const size = entry.size;
+  state.liveBytes += size;
+  state.livePages += pagesOf(entry);
+  if (size > state.longest) state.longest = size;
+  ++state.inserts;
+  if (++state.live > state.bucketMask) rehash(state);
+}
+
+/** Whole pages of the device's address space that an entry holds. */
+// @ts-ignore: decorator
+@inline
+export function pagesOf(entry: Entry): u64 {
+  return ((entry.address & 4095) + entry.size + 4095) >> 12;
+}
+
+/** Copies the caller's attribution registers into a new entry. */
+// @ts-ignore: decorator
+@inline
+export function entryStamp(state: DebugState, entry: Entry): void {
+  const ctx = changetype<Context>(state.ctx);
+  const cpu = cpuOf(ctx);
+  entry.object = cpu.object;
+  entry.vma = cpu.vma;
+  entry.hook = cpu.hook;
+  entry.site = cpu.site;
+  entry.time = ctx.now;
+  entry.sequence = ++state.sequence;
+  entry.bindings = 0;
+  const object = state.objects + (<usize>(entry.object & (OBJECT_SLOTS - 1)) << 2);
+  store<u32>(object, load<u32>(object) + 1);
+}
+
+/** Takes an entry out of its chain; `before` is the one that precedes it there (DebugState.before after a lookup). */
+// @ts-ignore: decorator
+@inline
+export function entryRemove(state: DebugState, entry: Entry, before: usize): void {
+  const at = changetype<usize>(entry);
+  const slot = slotOf(state, entry.device, entry.address >> HASH_SHIFT);
+  if (before == at) store<u32>(slot, 0);
+  else {
+    store<u32>(before, <u32>entry.next);
+    if (<usize>load<u32>(slot) == at) store<u32>(slot, <u32>before);
+  }
+  const object = state.objects + (<usize>(entry.object & (OBJECT_SLOTS - 1)) << 2);
+  store<u32>(object, load<u32>(object) - 1);
+  state.liveBytes -= entry.size;
+  const pages = pagesOf(entry);
+  state.livePages -= pages;
+  if ((entry.flags & ENTRY_LOST) != 0) {
+    --state.lost;
+    state.lostPages -= <u32>pages;
+  }
+  --state.live;
+}
+
+/** Nobody holds this entry's address any more: from now on it counts as leaked. */
+export function entryLose(state: DebugState, entry: Entry): void {
+  if ((entry.flags & ENTRY_LOST) != 0) return;
+  entry.flags |= ENTRY_LOST;
+  ++state.lost;
+  state.lostPages += <u32>pagesOf(entry);
+}
+
+// Doubling keeps the chains' order: each is walked from its oldest entry and appended to.
+function rehash(state: DebugState): void {
+  const ctx = changetype<Context>(state.ctx);
+  const old = state.buckets;
+  const count: usize = <usize>state.bucketMask + 1;
+  if (count >= 1 << 24) return;
+  const fresh = blockAllocZeroed(ctx, blockOrder(count << 3));
+  // Without memory the chains grow longer, and nothing else changes.
+  if (fresh == 0) return;
+  state.buckets = fresh;
+  state.bucketMask = <u32>(count * 2 - 1);
+  for (let slot = old; slot < old + (count << 2); slot += 4) {
+    const last: usize = load<u32>(slot);
+    if (last == 0) continue;
+    let at: usize = load<u32>(last);
+    do {
+      const entry = changetype<Entry>(at);
+      const next = entry.next;
+      const to = slotOf(state, entry.device, entry.address >> HASH_SHIFT);
+      const tail: usize = load<u32>(to);
+      if (tail == 0) entry.next = at;
+      else {
+        entry.next = load<u32>(tail);
+        store<u32>(tail, <u32>at);
+      }
+      store<u32>(to, <u32>at);
+      if (at == last) break;
+      at = next;
+    } while (true);
+  }
+  blockFree(ctx, old);
+}
+
+/**
+ * The entry of a device at an address, as the kernel picks it (bucket_find_exact): the oldest one that agrees in size,
+ * type, direction and sg count; otherwise the only one there is, and none when several disagree.
+ * @returns the entry or 0; DebugState.before is set for entryRemove
+ */
+export function findExact(state: DebugState, device: usize, address: u64, size: u64, kind: u32, ents: u32): usize {
+  const last: usize = load<u32>(slotOf(state, device, address >> HASH_SHIFT));
+  if (last == 0) return 0;
+  let found: usize = 0;
+  let foundBefore: usize = 0;
+  let matches = 0;
+  let before = last;
+  let at: usize = load<u32>(last);
+  do {
+    const entry = changetype<Entry>(at);
+    if (entry.address == address && entry.device == device) {
+      if (entry.size == size && entry.kind == kind && entry.sgCallEnts == ents) {
+        state.before = before;
+        return at;
+      }
+      ++matches;
+      found = at;
+      foundBefore = before;
+    }
+    if (at == last) break;
+    before = at;
+    at = entry.next;
+  } while (true);
+  state.before = foundBefore;
+  return matches == 1 ? found : 0;
+}
+
+/** The oldest entry of a device at an address that waits for its mapping-error check, or 0. */
+export function findUnchecked(state: DebugState, device: usize, address: u64): usize {
+  const last: usize = load<u32>(slotOf(state, device, address >> HASH_SHIFT));
+  let at = last;
+  if (last != 0) {
+    do {
+      at = changetype<Entry>(at).next;
+      const entry = changetype<Entry>(at);
+      if (entry.address == address && entry.device == device && entry.checked == UNCHECKED) return at;
+    } while (at != last);
+  }
+  return 0;
+}
+
+/**
+ * The entry of a device that covers [address, address + size), as the kernel picks it (bucket_find_contain): bucket
+ * after bucket downwards, in each the best match by the rule of findExact.
+ */
+export function findContaining(state: DebugState, dev: DmaDevice, address: u64, size: u64, kind: u32, ents: u32): usize {
+  const device = changetype<usize>(dev);
+  const chunk = address >> HASH_SHIFT;
+  const wrap = <u64>state.kernelBuckets;
+  let steps = min<u64>(wrap, chunk + 1);
+  if ((state.flags & DEBUG_SYNC_BY_SEGMENT) != 0) steps = min<u64>(<u64>(dev.maxSegment >> 13) + 1, chunk + 1);
+  // No entry is longer than the longest there ever was: further back nothing can cover the address.
+  const reach = min<u64>((state.longest >> HASH_SHIFT) + 1, chunk);
+  const lowest = chunk - reach;
+  for (let step: u64 = 0; step < steps && step <= reach; ++step) {
+    let found: usize = 0;
+    let matches = 0;
+    // The kernel's bucket holds every chunk that is the same modulo its size.
+    let c = chunk - step;
+    do {
+      const last: usize = load<u32>(slotOf(state, device, c));
+      if (last != 0) {
+        let at = last;
+        do {
+          at = changetype<Entry>(at).next;
+          const entry = changetype<Entry>(at);
+          if (entry.device != device || entry.address >> HASH_SHIFT != c) continue;
+          if (entry.address > address || entry.address + entry.size < address + size) continue;
+          if (entry.size == size && entry.kind == kind && entry.sgCallEnts == ents) return at;
+          ++matches;
+          found = at;
+        } while (at != last);
+      }
+      if (c < wrap || c - wrap < lowest) break;
+      c -= wrap;
+    } while (true);
+    if (matches == 1) return found;
+  }
+  return 0;
+}
+
+// A table's live entries are a list through the entries, so that a second map of it is seen with one load.
+
+// @ts-ignore: decorator
+@inline
+export function sgLink(entry: Entry, sgt: SgTable): void {
+  const first = sgt.debugEntries;
+  entry.sgt = changetype<usize>(sgt);
+  entry.sgNext = first;
+  entry.sgPrevious = 0;
+  if (first != 0) changetype<Entry>(first).sgPrevious = changetype<usize>(entry);
+  sgt.debugEntries = changetype<usize>(entry);
+}
+
+// @ts-ignore: decorator
+@inline
+export function sgUnlink(entry: Entry): void {
+  const sgt = entry.sgt;
+  if (sgt == 0) return;
+  if (entry.sgPrevious != 0) changetype<Entry>(entry.sgPrevious).sgNext = entry.sgNext;
+  else changetype<SgTable>(sgt).debugEntries = entry.sgNext;
+  if (entry.sgNext != 0) changetype<Entry>(entry.sgNext).sgPrevious = entry.sgPrevious;
+  entry.sgt = 0;
+}

@@ -1,0 +1,69 @@
+// The checker fed by hand: calls that were made elsewhere, with the addresses that they got there. A log of a real
+// kernel's DMA API can be judged this way without emulating what was under it. The host gives addresses as numbers, -1
+// for DMA_MAPPING_ERROR, and types by number: 0 single, 1 scatter-gather, 2 coherent, 3 resource, 4 page, 5 noncoherent.
+
+import { Context } from '../memory/context';
+import { DMA_MAPPING_ERROR, DmaDevice } from '../dma/device';
+import { segmentsAlloc, setSegmentList } from '../sg/segments';
+import { SG_SEGMENT_SIZE, SgSegment, SgTable } from '../sg/sg-table';
+import { ENOMEM } from '../errno';
+import { debugMapPage, debugMapSg, debugMappingError, debugSyncSg, debugSyncSingle, debugUnmapSg } from './debug';
+import { DebugState } from './state';
+import { unmapOne } from './unmap';
+
+// @ts-ignore: decorator
+@inline
+function addressOf(value: f64): u64 {
+  return value < 0 ? DMA_MAPPING_ERROR : <u64>value;
+}
+
+/** A mapping of one piece was made, of any type but a list's. */
+export function debugFeedMap(
+  dev: DmaDevice, phys: f64, length: f64, dir: u32, address: f64, attrs: u32, type: u32,
+): void {
+  debugMapPage(dev, <u64>phys, <u64>length, dir, addressOf(address), attrs, type);
+}
+
+/** It was ended; phys matters for coherent memory only. */
+export function debugFeedUnmap(dev: DmaDevice, type: u32, address: f64, length: f64, dir: u32, phys: f64): void {
+  const state = changetype<Context>(dev.ctx).dmaDebug;
+  if (state == 0) return;
+  unmapOne(changetype<DebugState>(state), dev, type, addressOf(address), <u64>length, dir, <u64>phys);
+}
+
+/**
+ * Makes n segments the DMA side of a table.
+ * @param at pairs of f64: address, bytes
+ * @returns 0 or -ENOMEM
+ */
+export function debugFeedSegments(sgt: SgTable, n: u32, at: usize): i32 {
+  const list = segmentsAlloc(changetype<Context>(sgt.ctx), n);
+  if (list == 0) return ENOMEM;
+  for (let i: usize = 0; i < <usize>n; ++i) {
+    const segment = changetype<SgSegment>(list + i * SG_SEGMENT_SIZE);
+    segment.address = addressOf(load<f64>(at + (i << 4)));
+    segment.length = <u64>load<f64>(at + (i << 4), 8);
+  }
+  setSegmentList(sgt, list, n);
+  return 0;
+}
+
+export function debugFeedMapSg(dev: DmaDevice, sgt: SgTable, nents: u32, mapped: u32, dir: u32, attrs: u32): void {
+  debugMapSg(dev, sgt, nents, mapped, dir, attrs);
+}
+
+export function debugFeedUnmapSg(dev: DmaDevice, sgt: SgTable, nents: u32, dir: u32): void {
+  debugUnmapSg(dev, sgt, nents, dir);
+}
+
+export function debugFeedSync(dev: DmaDevice, address: f64, size: f64, dir: u32, forDevice: bool): void {
+  debugSyncSingle(dev, addressOf(address), <u64>size, dir, forDevice);
+}
+
+export function debugFeedSyncSg(dev: DmaDevice, sgt: SgTable, nents: u32, dir: u32, forDevice: bool): void {
+  debugSyncSg(dev, sgt, nents, dir, forDevice);
+}
+
+export function debugFeedMappingError(dev: DmaDevice, address: f64): void {
+  debugMappingError(dev, addressOf(address));
+}

@@ -1,0 +1,193 @@
+// What can be asked of the checker: counters, live entries one by one, what a device still holds when its driver goes,
+// and a walk over everything.
+
+import { Context } from '../memory/context';
+import { lock, unlock } from '../memory/lock';
+import { DMA_TO_DEVICE, DmaDevice } from '../dma/device';
+import { SgTable } from '../sg/sg-table';
+import { lineCount } from './cacheline';
+import { CHECK_CPU_TOUCH, CHECK_LEAK_ON_UNBIND, CHECK_LIMIT } from './checks';
+import { lineOf } from './debug';
+import { ENTRY_LINE, ENTRY_LOST, Entry, HASH_SHIFT, entryLose, pagesOf, slotFor } from './entry';
+import { report } from './log';
+import { DEBUG_KERNEL, DEBUG_OWN, DebugState } from './state';
+import { drop } from './unmap';
+
+// Counters by number, for debugValue.
+const VALUE_DISABLED: u32 = 0; // 1 when the kernel's checker is off
+const VALUE_ERROR_COUNT: u32 = 1;
+const VALUE_NUM_ERRORS: u32 = 2;
+const VALUE_NUM_FREE: u32 = 3;
+const VALUE_MIN_FREE: u32 = 4;
+const VALUE_TOTAL: u32 = 5;
+const VALUE_LIVE: u32 = 6;
+const VALUE_LIVE_BYTES: u32 = 7;
+const VALUE_LIVE_PAGES: u32 = 8;
+const VALUE_LOST: u32 = 9;
+const VALUE_LOST_PAGES: u32 = 10;
+const VALUE_INSERTS: u32 = 11;
+const VALUE_MISSED: u32 = 12;
+
+/** One of the checker's counters; 0 while it is off, -1 for a number that is none. */
+export function debugValue(ctx: Context, which: u32): f64 {
+  const state = changetype<DebugState>(ctx.dmaDebug);
+  if (changetype<usize>(state) == 0) return which == VALUE_DISABLED ? 1 : 0;
+  switch (which) {
+    case VALUE_DISABLED: return (state.flags & DEBUG_KERNEL) == 0 ? 1 : 0;
+    case VALUE_ERROR_COUNT: return state.errorCount;
+    case VALUE_NUM_ERRORS: return state.numErrors;
+    case VALUE_NUM_FREE: return state.numFree;
+    case VALUE_MIN_FREE: return state.minFree;
+    case VALUE_TOTAL: return state.total;
+    case VALUE_LIVE: return state.live;
+    case VALUE_LIVE_BYTES: return <f64>state.liveBytes;
+    case VALUE_LIVE_PAGES: return <f64>state.livePages;
+    case VALUE_LOST: return state.lost;
+    case VALUE_LOST_PAGES: return state.lostPages;
+    case VALUE_INSERTS: return <f64>state.inserts;
+    case VALUE_MISSED: return state.missed;
+    default: return -1;
+  }
+}
+
+/** Verdicts of a check so far, printed or not. */
+export function debugCount(ctx: Context, check: u32): u32 {
+  const state = changetype<DebugState>(ctx.dmaDebug);
+  return changetype<usize>(state) == 0 || check >= CHECK_LIMIT ? 0 : load<u32>(state.counts + (<usize>check << 2));
+}
+
+function firstFrom(state: DebugState, slot: usize): usize {
+  const end = state.buckets + ((<usize>state.bucketMask + 1) << 2);
+  for (; slot < end; slot += 4) {
+    const last: usize = load<u32>(slot);
+    if (last != 0) return changetype<Entry>(last).next;
+  }
+  return 0;
+}
+
+/** First live entry in the order of the chains, 0 without; the host reads its record (entry.ts). */
+export function debugEntryFirst(ctx: Context): usize {
+  const state = changetype<DebugState>(ctx.dmaDebug);
+  return changetype<usize>(state) == 0 ? 0 : firstFrom(state, state.buckets);
+}
+
+/** The entry after another, 0 after the last. No mapping may be made or ended between the two calls. */
+export function debugEntryNext(ctx: Context, at: usize): usize {
+  const state = changetype<DebugState>(ctx.dmaDebug);
+  const slot = slotFor(state, changetype<Entry>(at));
+  return <usize>load<u32>(slot) == at ? firstFrom(state, slot + 4) : changetype<Entry>(at).next;
+}
+
+/**
+ * The driver of a device was unbound (dma_debug_device_change): one report with the number of mappings it still holds
+ * and one of them, the last in the order of the kernel's buckets.
+ * @returns how many
+ */
+export function debugDriverUnbound(dev: DmaDevice): u32 {
+  const ctx = changetype<Context>(dev.ctx);
+  const state = changetype<DebugState>(ctx.dmaDebug);
+  if (changetype<usize>(state) == 0) return 0;
+  lock(ctx.dmaDebug);
+  const device = changetype<usize>(dev);
+  let count: u32 = 0;
+  let example: usize = 0;
+  let bucket: u64 = 0;
+  for (let at = firstFrom(state, state.buckets); at != 0; at = debugEntryNext(ctx, at)) {
+    const entry = changetype<Entry>(at);
+    if (entry.device != device) continue;
+    ++count;
+    const mine = (entry.address >> HASH_SHIFT) & <u64>(state.kernelBuckets - 1);
+    const later = example == 0 || mine > bucket
+      || (mine == bucket && <i32>(entry.sequence - changetype<Entry>(example).sequence) > 0);
+    if (later) {
+      example = at;
+      bucket = mine;
+    }
+    entryLose(state, entry);
+  }
+  if (count != 0) {
+    const entry = changetype<Entry>(example);
+    report(state, CHECK_LEAK_ON_UNBIND, dev, example, entry.address, entry.size, 0, 0, count, 0);
+  }
+  unlock(ctx.dmaDebug);
+  return count;
+}
+
+/** Forgets every entry of a device whose record is about to go. */
+export function debugDeviceDestroy(dev: DmaDevice): void {
+  const ctx = changetype<Context>(dev.ctx);
+  const state = changetype<DebugState>(ctx.dmaDebug);
+  if (changetype<usize>(state) == 0) return;
+  lock(ctx.dmaDebug);
+  const end = state.buckets + ((<usize>state.bucketMask + 1) << 2);
+  for (let slot = state.buckets; slot < end; slot += 4) {
+    let before: usize = load<u32>(slot);
+    if (before == 0) continue;
+    let left = chainLength(before);
+    for (; left != 0; --left) {
+      const at = changetype<Entry>(before).next;
+      const entry = changetype<Entry>(at);
+      if (entry.device != changetype<usize>(dev)) {
+        before = at;
+        continue;
+      }
+      drop(state, entry, before);
+      if (load<u32>(slot) == 0) break;
+    }
+  }
+  unlock(ctx.dmaDebug);
+}
+
+function chainLength(last: usize): u32 {
+  let n: u32 = 1;
+  for (let at = changetype<Entry>(last).next; at != last; at = changetype<Entry>(at).next) ++n;
+  return n;
+}
+
+/** The CPU writes to a page of its own accord (debug_dma_assert_idle, 2015): no mapping may begin in it. */
+export function debugCpuTouch(ctx: Context, pfn: u32): void {
+  const state = changetype<DebugState>(ctx.dmaDebug);
+  if (changetype<usize>(state) == 0 || (state.flags & (DEBUG_KERNEL | DEBUG_OWN)) == 0) return;
+  for (let line = <u64>pfn << 6; line < (<u64>pfn + 1) << 6; ++line) {
+    if (lineCount(state, line) == 0) continue;
+    for (let at = firstFrom(state, state.buckets); at != 0; at = debugEntryNext(ctx, at)) {
+      const entry = changetype<Entry>(at);
+      if ((entry.flags & ENTRY_LINE) == 0 || lineOf(state, entry) != line) continue;
+      report(state, CHECK_CPU_TOUCH, changetype<DmaDevice>(entry.device), at, entry.address, entry.size, line, 0, 0, 0);
+      return;
+    }
+    return;
+  }
+}
+
+/**
+ * Walks the checker: chains, counters, cachelines and the tables' lists agree.
+ * @returns 0, or what is wrong: 1 a chain, 2 counters, 3 a cacheline, 4 a table's list, 5 lost entries
+ */
+export function debugCheck(ctx: Context): u32 {
+  const state = changetype<DebugState>(ctx.dmaDebug);
+  if (changetype<usize>(state) == 0) return 0;
+  let live: u32 = 0;
+  let lost: u32 = 0;
+  let bytes: u64 = 0;
+  let pages: u64 = 0;
+  for (let at = firstFrom(state, state.buckets); at != 0; at = debugEntryNext(ctx, at)) {
+    const entry = changetype<Entry>(at);
+    if (++live > state.live || entry.next == 0) return 1;
+    bytes += entry.size;
+    pages += pagesOf(entry);
+    if ((entry.flags & ENTRY_LOST) != 0) ++lost;
+    if ((entry.flags & ENTRY_LINE) != 0) {
+      if (entry.kind >> 8 == DMA_TO_DEVICE) return 3;
+      // Once a count has overflowed, removals may leave a line that looks free.
+      if (state.overflowed == 0 && lineCount(state, lineOf(state, entry)) == 0) return 3;
+    }
+    if (entry.sgt != 0) {
+      const before = entry.sgPrevious;
+      const first = before == 0 ? changetype<SgTable>(entry.sgt).debugEntries : changetype<Entry>(before).sgNext;
+      if (first != at) return 4;
+    }
+  }
+  if (live != state.live || bytes != state.liveBytes || pages != state.livePages) return 2;
+  return lost == state.lost ? 0 : 5;
+}

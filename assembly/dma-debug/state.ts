@@ -1,0 +1,173 @@
+// The checker's state: one record, the free list of its entries, and the two accountings that run over the same entries.
+//
+// The kernel's: a pool of so many entries, of which num_free_entries are left; nothing is carved for it, the numbers
+// alone decide when it would have grown or died. Ours: records of linear memory, taken as needed, for as long as there
+// is memory. A machine that asks for the kernel's behaviour alone (no DEBUG_OWN) stops tracking where the kernel would.
+
+import { blockAlloc, blockAllocZeroed, blockFree, blockOrder } from '../memory/block';
+import { Context } from '../memory/context';
+import { Ram } from '../ram/ram';
+import { EINVAL, ENOMEM } from '../errno';
+
+/** The kernel's checker counts and reports: cleared for good when it runs out of entries. */
+export const DEBUG_KERNEL: u32 = 1;
+/** Our own checks run, and entries are tracked whatever became of the kernel's checker. */
+export const DEBUG_OWN: u32 = 2;
+/** The pool grows by a page of entries (since 5.x); without it an empty pool disables the checker (2015). */
+export const DEBUG_GROWS: u32 = 4;
+/** A second mapping of an active cacheline is an error of its own (since 5.x); in 2015 only the overflow was said. */
+export const DEBUG_REPORT_OVERLAP: u32 = 8;
+/** Segments are held against the device's parameters (since 4.16). */
+export const DEBUG_CHECK_SEGMENTS: u32 = 16;
+/** map_page and map_single are one type (since 4.20). */
+export const DEBUG_ONE_PAGE_TYPE: u32 = 32;
+/** A sync looks back over the device's longest segment only (2015), else over the whole table. */
+export const DEBUG_SYNC_BY_SEGMENT: u32 = 64;
+/** The sg count of a sync is compared (not in 4.2). */
+export const DEBUG_SYNC_SGCOUNT: u32 = 128;
+/** Coherent entries take their offset with the inverted mask (4.2): they never share a cacheline with a page. */
+export const DEBUG_COHERENT_QUIRK: u32 = 256;
+/** Growth is refused: the page of entries cannot be had. */
+export const DEBUG_POOL_FIXED: u32 = 512;
+
+export const OPTION_ALL_ERRORS: u32 = 1;
+/** A driver filter is set: only devices with DEVICE_FILTER_MATCH are printed. */
+export const OPTION_FILTER: u32 = 2;
+
+/** Entries in a page of them, by which the modern pool grows (DMA_DEBUG_DYNAMIC_ENTRIES: 4096 / 128). */
+export const DYNAMIC_ENTRIES: u32 = 32;
+
+const FIRST_BUCKETS: u32 = 16384;
+/** Slots of the filter that says whether an object id has live entries at all. */
+export const OBJECT_SLOTS: u32 = 65536;
+
+// @ts-ignore: decorator
+@unmanaged
+export class DebugState {
+  guard: u64;
+  ctx: usize;
+  /** DEBUG_* */
+  flags: u32;
+  /** OPTION_* */
+  options: u32;
+  /** Chains of entries by device and address >> 13; each slot holds the chain's last entry (entry.ts). */
+  buckets: usize;
+  bucketMask: u32;
+  /** Buckets of the kernel's own table: the order in which it walks entries, and how far a sync looks back. */
+  kernelBuckets: u32;
+  /** Live entries, and bytes and IOVA pages that they cover. */
+  live: u32;
+  free: usize;
+  liveBytes: u64;
+  livePages: u64;
+  /** Longest entry ever: no containing lookup need look further back. */
+  longest: u64;
+  sequence: u32;
+  /** Entries that could not be tracked for want of linear memory: that many unknown addresses prove nothing. */
+  missed: u32;
+  /** Entry before the one that a lookup found, for unlinking it. */
+  before: usize;
+  // The kernel's accounting (debugfs dma-api/).
+  errorCount: u32;
+  numErrors: u32;
+  numFree: u32;
+  minFree: u32;
+  total: u32;
+  prealloc: u32;
+  /** CACHELINE_OVERFLOW was said: once a boot. */
+  overflowed: u32;
+  /** Two bytes a frame of RAM: active mappings of its first cacheline, and mappings of ours that cover it (cacheline.ts). */
+  frames: usize;
+  frameCount: u32;
+  /** Open-addressed table of all other active cachelines. */
+  lines: usize;
+  lineMask: u32;
+  lineCount: u32;
+  /** Verdict log (log.ts). */
+  log: usize;
+  logHead: u32;
+  logTail: u32;
+  logDropped: u32;
+  /** Verdicts so far, by check. */
+  counts: usize;
+  /** A u32 for each of OBJECT_SLOTS: live entries whose object falls there. */
+  objects: usize;
+  /** Physical ranges that must not be mapped: the current kernel stack, and text with rodata. */
+  stackStart: u64;
+  stackEnd: u64;
+  textStart: u64;
+  textEnd: u64;
+  /** Entries ever made, lost for good (ENTRY_LOST) and live, and pages of the latter. */
+  inserts: u64;
+  lost: u32;
+  lostPages: u32;
+  /** Entries of merged lists whose pages are not counted in `frames` yet (pages.ts). */
+  unindexed: usize;
+}
+
+export const LOG_ORDER: u32 = 5;
+export const LOG_RECORDS: u32 = 1024;
+
+/**
+ * Switches the checker on: from the next call on every mapping is tracked.
+ * @param flags DEBUG_*
+ * @param kernelBuckets 1024 (2015) or 16384
+ * @param prealloc entries of the pool (dma_debug_entries=); a pool that grows is rounded up to whole pages of them
+ * @returns 0, -EINVAL, -ENOMEM
+ */
+export function debugCreate(ctx: Context, flags: u32, kernelBuckets: u32, prealloc: u32): i32 {
+  if (ctx.dmaDebug != 0 || prealloc == 0 || kernelBuckets == 0 || (kernelBuckets & (kernelBuckets - 1)) != 0) return EINVAL;
+  const at = blockAllocZeroed(ctx, 0);
+  if (at == 0) return ENOMEM;
+  const state = changetype<DebugState>(at);
+  const ram = changetype<Ram>(ctx.ram);
+  state.ctx = changetype<usize>(ctx);
+  state.counts = at + 1024;
+  state.frameCount = ram.frames;
+  state.buckets = blockAllocZeroed(ctx, blockOrder(FIRST_BUCKETS << 2));
+  state.frames = blockAllocZeroed(ctx, blockOrder(<usize>ram.frames << 1));
+  state.log = blockAlloc(ctx, LOG_ORDER);
+  state.objects = blockAllocZeroed(ctx, blockOrder(OBJECT_SLOTS << 2));
+  if (state.buckets == 0 || state.frames == 0 || state.log == 0 || state.objects == 0) {
+    release(ctx, state);
+    return ENOMEM;
+  }
+  state.bucketMask = FIRST_BUCKETS - 1;
+  state.flags = flags;
+  state.kernelBuckets = kernelBuckets;
+  state.numErrors = 1;
+  state.prealloc = prealloc;
+  if ((flags & DEBUG_KERNEL) != 0) {
+    const pages = (prealloc + DYNAMIC_ENTRIES - 1) / DYNAMIC_ENTRIES;
+    state.total = (flags & DEBUG_GROWS) != 0 ? pages * DYNAMIC_ENTRIES : prealloc;
+    state.numFree = state.total;
+    state.minFree = state.total;
+  }
+  ctx.dmaDebug = at;
+  return 0;
+}
+
+function release(ctx: Context, state: DebugState): void {
+  if (state.buckets != 0) blockFree(ctx, state.buckets);
+  if (state.frames != 0) blockFree(ctx, state.frames);
+  if (state.log != 0) blockFree(ctx, state.log);
+  if (state.objects != 0) blockFree(ctx, state.objects);
+  blockFree(ctx, changetype<usize>(state));
+}
+
+/** Counters of the debugfs directory, for the host to set (a recording starts where the kernel then was). */
+export function debugOptions(ctx: Context, options: u32, numErrors: u32, poolFixed: bool): void {
+  const state = changetype<DebugState>(ctx.dmaDebug);
+  state.options = options;
+  state.numErrors = numErrors;
+  state.flags = poolFixed ? state.flags | DEBUG_POOL_FIXED : state.flags & ~DEBUG_POOL_FIXED;
+}
+
+/** Sets the counters to where a kernel was: entries of other devices are simply not free. */
+export function debugCountersSet(ctx: Context, errorCount: u32, numFree: u32, minFree: u32, total: u32): void {
+  const state = changetype<DebugState>(ctx.dmaDebug);
+  state.errorCount = errorCount;
+  state.numFree = numFree;
+  state.minFree = minFree;
+  state.total = total;
+}
