@@ -40,3 +40,14 @@ export {
   debugFeedMap, debugFeedMapSg, debugFeedMappingError, debugFeedSegments, debugFeedSync, debugFeedSyncSg,
   debugFeedUnmap, debugFeedUnmapSg,
 } from './dma-debug/feed';
+export { deviceRead, deviceWrite } from './iommu/access';
+export { attachDevice, detachDevice } from './iommu/context';
+export { domainCreate, domainDestroy } from './iommu/domain';
+export { leavesDump, tablesDump } from './iommu/dump';
+export { faultLogClear, faultLogCount, faultLogFirst, faultLogLost } from './iommu/fault-log';
+export {
+  deviceTranslate, domainAlreadySet, domainCached, domainFlushPages, domainId, domainIovaToPhys, domainLevels, domainMap,
+  domainMapPfns, domainTablePages, domainUnmap, iommuStats,
+} from './iommu/host';
+export { iotlbFlushDomain, iotlbFlushGlobal } from './iommu/iotlb';
+export { iommuCreate } from './iommu/unit';

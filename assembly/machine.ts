@@ -1,5 +1,6 @@
 // A machine: one context with the state of every subsystem, its virtual clock, and the check that walks everything.
 
+import { iommuCheck } from './iommu/check';
 import { timerArg, timerDue, timerKind, timerPop } from './memory/clock';
 import { blocksCheck } from './memory/block';
 import { Context, contextCreate } from './memory/context';
@@ -61,7 +62,7 @@ export function machineRecords(ctx: Context): u32 {
 /**
  * Walks every structure of the machine.
  * @returns 0, or a code: the subsystem in bits 31..28 (1 blocks, 2 slabs, 3 buddy, 4 contents,
- *     9 swiotlb, 10 GPU tables, 11 dma-debug), where in the rest
+ *     7 iommu, 9 swiotlb, 10 GPU tables, 11 dma-debug), where in the rest
  */
 export function machineCheck(ctx: Context): u32 {
   let wrong = <u32>blocksCheck(ctx);
@@ -73,6 +74,10 @@ export function machineCheck(ctx: Context): u32 {
   if (wrong != 0) return 0x30000000 | wrong;
   wrong = contentsCheck(ram);
   if (wrong != 0) return 0x40000000 | wrong;
+  if (ctx.iommu != 0) {
+    wrong = iommuCheck(ctx);
+    if (wrong != 0) return 0x70000000 | wrong;
+  }
   if (ctx.swiotlb != 0) {
     wrong = slotsCheck(changetype<Swiotlb>(ctx.swiotlb));
     if (wrong != 0) return 0x90000000 | wrong;

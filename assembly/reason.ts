@@ -7,6 +7,11 @@ import { Context, cpuOf } from './memory/context';
 
 export const REASON_NONE: u32 = 0;
 
+export const REASON_MISALIGNED: u32 = 0x200; // an address or size that is not a multiple of 4 KiB
+export const REASON_NO_PERMISSION: u32 = 0x201; // neither read nor write was asked for
+export const REASON_IOVA_BEYOND_WIDTH: u32 = 0x202; // past the last address of the domain
+export const REASON_NO_TABLE_MEMORY: u32 = 0x203; // no page for a table
+
 export const REASON_SWIOTLB_FULL: u32 = 0x600; // no run of free slots that is long enough and aligned
 export const REASON_SWIOTLB_TOO_LARGE: u32 = 0x601; // longer than one set of slots: no pool would ever serve it
 export const REASON_SWIOTLB_UNREACHABLE: u32 = 0x602; // the slots found lie beyond the device's mask

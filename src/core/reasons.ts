@@ -1,5 +1,9 @@
 /** Identifiers of the core's reason codes (assembly/reason.ts), as errors and reports carry them. They never change. */
 const REASONS: Readonly<Record<number, string>> = {
+  512: 'IOMMU_MISALIGNED',
+  513: 'IOMMU_NO_PERMISSION',
+  514: 'IOMMU_BEYOND_WIDTH',
+  515: 'IOMMU_NO_TABLE_MEMORY',
   1536: 'SWIOTLB_FULL',
   1537: 'SWIOTLB_TOO_LARGE',
   1538: 'SWIOTLB_UNREACHABLE',

@@ -1,0 +1,111 @@
+// Root and context entries: how the unit gets from a device's requester id to its domain (VT-d specification, 9.1, 9.3).
+//
+//   root table     256 entries of 16 bytes, by bus:    low: bit 0 present, bits 63..12 context table
+//   context table  256 entries of 16 bytes, by devfn:  low: bit 0 present, bit 1 fault processing disabled,
+//                                                           bits 3..2 translation type, bits 63..12 root of the tables
+//                                                      high: bits 2..0 address width (agaw), bits 23..8 domain id
+//
+// Both are real pages of linear memory, and accesses go through them: a device that was never attached faults with
+// reason 1 or 2. A passthrough device has an entry as well, of a type that translates nothing.
+
+import { EBUSY, EINVAL, ENOMEM } from '../errno';
+import { Context, cpuOf } from '../memory/context';
+import { REASON_NO_TABLE_MEMORY } from '../reason';
+import { DEVICE_PASSTHROUGH, DmaDevice } from '../dma/device';
+import { IommuDomain } from './domain';
+import { iotlbFlushDomain } from './iotlb';
+import { PTE_ADDRESS, TABLE_WINDOW, tableOf } from './pte';
+import { Iommu, iommuOf, tableAlloc, tableFreeZeroed } from './unit';
+
+export const ENTRY_PRESENT: u64 = 1;
+export const CONTEXT_FAULT_DISABLE: u64 = 2;
+export const CONTEXT_TYPE: u64 = 12;
+export const CONTEXT_TYPE_MULTI_LEVEL: u64 = 0;
+export const CONTEXT_TYPE_PASSTHROUGH: u64 = 8;
+
+/** Domain id of passthrough entries: their own, so that no real domain's invalidations touch them (FLPT_DEFAULT_DID). */
+const PASSTHROUGH_ID: u64 = 1;
+
+/** The context entry of a requester id, or 0 when its bus has no context table. */
+export function contextEntry(unit: Iommu, sourceId: u32): usize {
+  if (unit.rootTable == 0) return 0;
+  const root = load<u64>(unit.rootTable + (<usize>(sourceId >> 8) << 4));
+  return (root & ENTRY_PRESENT) == 0 ? 0 : tableOf(root) + (<usize>(sourceId & 255) << 4);
+}
+
+/** contextEntry, with the root table and the context table made where they are missing; 0 without memory. */
+function contextEntryMake(unit: Iommu, sourceId: u32): usize {
+  if (unit.rootTable == 0) {
+    const root = tableAlloc(unit);
+    if (root == 0) return 0;
+    store<u32>(root, 0);
+    unit.rootTable = root;
+  }
+  const at = contextEntry(unit, sourceId);
+  if (at != 0) return at;
+  const table = tableAlloc(unit);
+  if (table == 0) return 0;
+  store<u32>(table, 0);
+  ++unit.contextTables;
+  store<u64>(unit.rootTable + (<usize>(sourceId >> 8) << 4), TABLE_WINDOW | <u64>table | ENTRY_PRESENT);
+  return contextEntry(unit, sourceId);
+}
+
+/**
+ * Puts a device behind a domain: writes its context entry.
+ * @param domain handle of the domain, or 0 for a device of DEVICE_PASSTHROUGH
+ * @returns 0; -EINVAL for a requester id above 0xffff or no domain where one is needed; -EBUSY when another attachment
+ *   of this requester id stands; -ENOMEM
+ */
+export function attachDevice(device: DmaDevice, domain: usize): i32 {
+  const ctx = changetype<Context>(device.ctx);
+  const passthrough = (device.flags & DEVICE_PASSTHROUGH) != 0;
+  if (device.sourceId > 0xffff || passthrough == (domain != 0)) return EINVAL;
+  if (iommuOf(ctx) == 0) return ENOMEM;
+  const unit = changetype<Iommu>(ctx.iommu);
+  const hadRoot = unit.rootTable;
+  const at = contextEntryMake(unit, device.sourceId);
+  if (at == 0) {
+    if (hadRoot == 0 && unit.rootTable != 0) {
+      tableFreeZeroed(unit, unit.rootTable);
+      unit.rootTable = 0;
+    }
+    cpuOf(ctx).reason = REASON_NO_TABLE_MEMORY;
+    return ENOMEM;
+  }
+  if ((load<u64>(at) & ENTRY_PRESENT) != 0) return EBUSY;
+  if (passthrough) {
+    store<u64>(at, PASSTHROUGH_ID << 8 | 2, 8);
+    store<u64>(at, ENTRY_PRESENT | CONTEXT_TYPE_PASSTHROUGH);
+  } else {
+    const target = changetype<IommuDomain>(domain);
+    store<u64>(at, (<u64>target.id << 8) | (target.levels - 2), 8);
+    store<u64>(at, TABLE_WINDOW | <u64>target.root | ENTRY_PRESENT | CONTEXT_TYPE_MULTI_LEVEL);
+    ++target.attached;
+  }
+  device.domain = domain;
+  return 0;
+}
+
+/** Takes a device's context entry away and invalidates what its domain has cached. Nothing when it has none. */
+export function detachDevice(device: DmaDevice): void {
+  const ctx = changetype<Context>(device.ctx);
+  const at: usize = ctx.iommu == 0 ? 0 : contextEntry(changetype<Iommu>(ctx.iommu), device.sourceId);
+  if (at == 0 || (load<u64>(at) & ENTRY_PRESENT) == 0) return;
+  store<u64>(at, 0);
+  store<u64>(at, 0, 8);
+  if (device.domain == 0) return;
+  const domain = changetype<IommuDomain>(device.domain);
+  --domain.attached;
+  iotlbFlushDomain(domain);
+  device.domain = 0;
+}
+
+/** The domain whose root a context entry names, or 0. */
+export function contextDomain(unit: Iommu, entry: u64, id: u32): usize {
+  for (let at = unit.domains; at != 0; at = changetype<IommuDomain>(at).next) {
+    const domain = changetype<IommuDomain>(at);
+    if (domain.id == id) return (entry & PTE_ADDRESS) == (TABLE_WINDOW | <u64>domain.root) ? at : 0;
+  }
+  return 0;
+}

@@ -1,0 +1,274 @@
+// A domain: one address space of the VT-d unit (struct dmar_domain), with its second-stage tables of 3, 4 or 5 levels.
+//
+// Each CPU keeps its position: the leaf table and the level-2 table that its last call touched. A position is valid while
+// no table of that level was freed since, which one number a domain tells. The positions follow the record, 64 bytes a
+// CPU, so that no two CPUs write to the same cache line.
+
+import { Context } from '../memory/context';
+import { currentCpu } from '../memory/cpu';
+import { slabAllocZeroed, slabFree } from '../memory/slab';
+import { iotlbFlushDomain } from './iotlb';
+import { LEVEL_STRIDE, PTE_LARGE, slotAt, tableEntry, tableOf } from './pte';
+import { straysFree } from './stray';
+import {
+  Iommu, cacheAt, domainIdAlloc, domainIdFree, iommuOf, tableAlloc, tableFree, tableFreeZeroed,
+} from './unit';
+
+// @ts-ignore: decorator
+@unmanaged
+export class IommuDomain {
+  guard: u64;
+  ctx: usize;
+  next: usize;
+  /** Domain id as context entries and IOTLB tags carry it. */
+  id: u32;
+  levels: u32;
+  /** Highest level of a leaf: 1 for 4 KiB pages only, 2 up to 2 MiB, 3 up to 1 GiB. */
+  leafLevel: u32;
+  flags: u32;
+  /** Bits of an IOVA (gaw); at most what the levels span (agaw). */
+  width: u32;
+  root: usize;
+  /** Pages in use for tables, the root included. */
+  tablePages: u32;
+  /** Entries of this domain in the IOTLB, and how many of them are stale. */
+  cached: u32;
+  stale: u32;
+  /** Devices whose context entry names this domain. */
+  attached: u32;
+  /** Bumped when a leaf table, or one above, is freed. */
+  leafGeneration: u32;
+  midGeneration: u32;
+  /** Mapping over a live 4 KiB entry: how often the old entry was kept. */
+  alreadySet: u32;
+  /** Tables that mistakes hung into mapped memory (stray.ts). */
+  strays: usize;
+}
+
+const POSITIONS: usize = 128;
+const POSITION_SIZE: usize = 64;
+
+// @ts-ignore: decorator
+@unmanaged
+export class Position {
+  leafKey: u64; // pfn >> 9
+  midKey: u64; // pfn >> 18
+  leaf: usize;
+  mid: usize;
+  leafGeneration: u32;
+  midGeneration: u32;
+  /** Table pages set aside for the call that runs, linked through their first words. */
+  reserve: usize;
+}
+
+/** Write-only mappings come out readable as well (6.12). */
+export const DOMAIN_WRITE_IMPLIES_READ: u32 = 1;
+/** Leaves carry the snoop bit. */
+export const DOMAIN_SNOOP: u32 = 2;
+/** Unmapping clears just the range given (the DMA API of 2015), not whole leaves and levels as iommu_unmap does. */
+export const DOMAIN_UNMAP_EXACT: u32 = 4;
+
+const NO_KEY: u64 = 0xffffffffffffffff;
+
+// @ts-ignore: decorator
+@inline
+export function unitOf(domain: IommuDomain): Iommu {
+  return changetype<Iommu>(changetype<Context>(domain.ctx).iommu);
+}
+
+// @ts-ignore: decorator
+@inline
+export function positionOf(domain: IommuDomain): Position {
+  return changetype<Position>(changetype<usize>(domain) + POSITIONS + <usize>currentCpu() * POSITION_SIZE);
+}
+
+/** Pfns below this one are within the levels' reach (domain_pfn_supported). */
+// @ts-ignore: decorator
+@inline
+export function pfnLimit(domain: IommuDomain): u64 {
+  return <u64>1 << <u64>(domain.levels * LEVEL_STRIDE);
+}
+
+/** First IOVA beyond the width (__DOMAIN_MAX_ADDR + 1). */
+// @ts-ignore: decorator
+@inline
+export function addressLimit(domain: IommuDomain): u64 {
+  return <u64>1 << <u64>domain.width;
+}
+
+/**
+ * Makes a domain with an empty root table.
+ * @param levels 3, 4 or 5 (39, 48 or 57 bits)
+ * @param width bits of an IOVA, 0 for all that the levels give
+ * @param pgsizeBitmap page sizes as iommu_domain.pgsize_bitmap has them: bit 12 always, 21 for 2 MiB, 30 for 1 GiB with it
+ * @param flags DOMAIN_*
+ * @returns the domain, or 0 for parameters that cannot be, without memory or without a domain id
+ */
+export function domainCreate(ctx: Context, levels: u32, width: u32, pgsizeBitmap: u32, flags: u32): usize {
+  if (levels < 3 || levels > 5 || width > 12 + levels * LEVEL_STRIDE || (width != 0 && width < 21)) return 0;
+  if (pgsizeBitmap != 0x1000 && pgsizeBitmap != 0x201000 && pgsizeBitmap != 0x40201000) return 0;
+  if (iommuOf(ctx) == 0) return 0;
+  const unit = changetype<Iommu>(ctx.iommu);
+  const link = ctx.iommu + offsetof<Iommu>('domainCache');
+  const cache = cacheAt(ctx, link, POSITIONS + <usize>ctx.cpuCount * POSITION_SIZE);
+  const at: usize = cache == 0 ? 0 : slabAllocZeroed(cache);
+  if (at == 0) return 0;
+  const root = tableAlloc(unit);
+  const id = root == 0 ? 0 : domainIdAlloc(unit);
+  if (id == 0) {
+    if (root != 0) tableFreeZeroed(unit, root);
+    slabFree(cache, at);
+    return 0;
+  }
+  store<u32>(root, 0);
+  const domain = changetype<IommuDomain>(at);
+  domain.ctx = changetype<usize>(ctx);
+  domain.id = id;
+  domain.levels = levels;
+  domain.width = width == 0 ? 12 + levels * LEVEL_STRIDE : width;
+  domain.leafLevel = pgsizeBitmap == 0x1000 ? 1 : pgsizeBitmap == 0x201000 ? 2 : 3;
+  domain.flags = flags;
+  domain.root = root;
+  domain.tablePages = 1;
+  for (let cpu: u32 = 0; cpu < ctx.cpuCount; ++cpu) {
+    const position = changetype<Position>(at + POSITIONS + <usize>cpu * POSITION_SIZE);
+    position.leafKey = NO_KEY;
+    position.midKey = NO_KEY;
+  }
+  domain.next = unit.domains;
+  unit.domains = at;
+  ++unit.domainCount;
+  return at;
+}
+
+/**
+ * Frees a domain with all its tables. Its devices must be detached first.
+ * @returns false when a device is still attached
+ */
+export function domainDestroy(domain: IommuDomain): bool {
+  if (domain.attached != 0) return false;
+  const unit = unitOf(domain);
+  iotlbFlushDomain(domain);
+  subtreeFree(domain, domain.root, domain.levels);
+  straysFree(domain);
+  assert(domain.tablePages == 0);
+  const at = changetype<usize>(domain);
+  let link = changetype<usize>(unit) + offsetof<Iommu>('domains');
+  while (<usize>load<u32>(link) != at) link = <usize>load<u32>(link) + offsetof<IommuDomain>('next');
+  store<u32>(link, <u32>domain.next);
+  --unit.domainCount;
+  domainIdFree(unit, domain.id);
+  slabFree(unit.domainCache, at);
+  return true;
+}
+
+/** Frees a table of a level with everything below it. The caller clears the entry that led to it. */
+export function subtreeFree(domain: IommuDomain, table: usize, level: u32): void {
+  if (level > 1) {
+    for (let at = table, end = table + 4096; at < end; at += 8) {
+      const entry = load<u64>(at);
+      if (entry != 0 && (entry & PTE_LARGE) == 0) subtreeFree(domain, tableOf(entry), level - 1);
+    }
+    ++domain.midGeneration;
+  }
+  ++domain.leafGeneration;
+  --domain.tablePages;
+  tableFree(unitOf(domain), table);
+}
+
+/** Sets n table pages aside for the call that runs. Returns false with none taken when they cannot be had. */
+export function tablesReserve(domain: IommuDomain, position: Position, n: u32): bool {
+  const unit = unitOf(domain);
+  for (let i: u32 = 0; i < n; ++i) {
+    const table = tableAlloc(unit);
+    if (table == 0) {
+      tablesUnreserve(domain, position);
+      return false;
+    }
+    store<u32>(table, <u32>position.reserve);
+    position.reserve = table;
+  }
+  return true;
+}
+
+/** Gives back what a call set aside and did not need. */
+export function tablesUnreserve(domain: IommuDomain, position: Position): void {
+  for (let table = position.reserve; table != 0; ) {
+    const next: usize = load<u32>(table);
+    tableFreeZeroed(unitOf(domain), table);
+    table = next;
+  }
+  position.reserve = 0;
+}
+
+/** Takes one table page of those set aside, zeroed. */
+export function tableTake(domain: IommuDomain, position: Position): usize {
+  const table = position.reserve;
+  assert(table != 0);
+  position.reserve = load<u32>(table);
+  store<u32>(table, 0);
+  ++domain.tablePages;
+  return table;
+}
+
+/**
+ * The table of `target` level on the path of a pfn, with `create` made from pages set aside where it is missing.
+ * @returns its offset; 0 when it is missing, or when a large leaf stands in the way
+ */
+export function tableFind(domain: IommuDomain, position: Position, pfn: u64, target: u32, create: bool): usize {
+  let table = domain.root;
+  let level = domain.levels;
+  while (level > target) {
+    const slot = slotAt(table, pfn, level);
+    const entry = load<u64>(slot);
+    if (entry == 0) {
+      if (!create) return 0;
+      table = tableTake(domain, position);
+      store<u64>(slot, tableEntry(table));
+    } else {
+      if ((entry & PTE_LARGE) != 0) return 0;
+      table = tableOf(entry);
+    }
+    --level;
+  }
+  return table;
+}
+
+/** tableFind for level 2, remembered. */
+export function midFind(domain: IommuDomain, position: Position, pfn: u64, create: bool): usize {
+  if (position.midKey == pfn >> 18 && position.midGeneration == domain.midGeneration) return position.mid;
+  const mid = tableFind(domain, position, pfn, 2, create);
+  if (mid == 0) return 0;
+  position.midKey = pfn >> 18;
+  position.mid = mid;
+  position.midGeneration = domain.midGeneration;
+  return mid;
+}
+
+/** tableFind for level 1, remembered. */
+// @ts-ignore: decorator
+@inline
+export function leafFind(domain: IommuDomain, position: Position, pfn: u64, create: bool): usize {
+  if (position.leafKey == pfn >> 9 && position.leafGeneration == domain.leafGeneration) return position.leaf;
+  return leafWalk(domain, position, pfn, create);
+}
+
+function leafWalk(domain: IommuDomain, position: Position, pfn: u64, create: bool): usize {
+  const mid = midFind(domain, position, pfn, create);
+  if (mid == 0) return 0;
+  const slot = slotAt(mid, pfn, 2);
+  const entry = load<u64>(slot);
+  let leaf: usize = 0;
+  if (entry == 0) {
+    if (!create) return 0;
+    leaf = tableTake(domain, position);
+    store<u64>(slot, tableEntry(leaf));
+  } else {
+    if ((entry & PTE_LARGE) != 0) return 0;
+    leaf = tableOf(entry);
+  }
+  position.leafKey = pfn >> 9;
+  position.leaf = leaf;
+  position.leafGeneration = domain.leafGeneration;
+  return leaf;
+}

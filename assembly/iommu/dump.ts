@@ -1,0 +1,112 @@
+// Tables as lists of entries, for the host: 24 bytes each.
+//
+//   +0 f64 IOVA of the first page     +8 f64 raw entry     +16 u32 level     +20 u32 run
+//
+// A raw entry stays below 2^53: bits 63..52 are never set.
+
+import { IommuDomain, pfnLimit } from './domain';
+import { PTE_LARGE, TABLE_ENTRIES, levelShift, slotAt, tableOf } from './pte';
+
+export const DUMP_RECORD: u32 = 24;
+
+// What one dump carries through its recursion, in the caller's own buffer: records to skip, room left, where to write.
+// @ts-ignore: decorator
+@unmanaged
+class Cursor {
+  at: usize;
+  end: usize;
+  skip: u32;
+  total: u32;
+}
+
+function put(cursor: Cursor, pfn: u64, raw: u64, level: u32, run: u32): void {
+  if (++cursor.total <= cursor.skip || cursor.at + DUMP_RECORD > cursor.end) return;
+  store<f64>(cursor.at, <f64>(pfn << 12));
+  store<f64>(cursor.at, <f64>raw, 8);
+  store<u32>(cursor.at, level, 16);
+  store<u32>(cursor.at, run, 20);
+  cursor.at += DUMP_RECORD;
+}
+
+/**
+ * Every entry of a domain, depth first: run 0 for a pointer to a table, else that many leaves of one table in sequence.
+ * @param buffer 16 bytes for the dump's own use, then room for records
+ * @param size bytes of the buffer
+ * @param skip records to leave out, for reading a large dump part by part
+ * @returns records that there are in all
+ */
+export function tablesDump(domain: IommuDomain, buffer: usize, size: u32, skip: u32): u32 {
+  const cursor = changetype<Cursor>(buffer);
+  cursor.at = buffer + 16;
+  cursor.end = buffer + size;
+  cursor.skip = skip;
+  cursor.total = 0;
+  dumpTable(cursor, domain.root, domain.levels, 0);
+  return cursor.total;
+}
+
+function dumpTable(cursor: Cursor, table: usize, level: u32, first: u64): void {
+  const pages = <u64>1 << levelShift(level);
+  let index: u32 = 0;
+  while (index < TABLE_ENTRIES) {
+    const raw = load<u64>(table + (<usize>index << 3));
+    const pfn = first + index * pages;
+    if (raw == 0) {
+      ++index;
+    } else if (level > 1 && (raw & PTE_LARGE) == 0) {
+      put(cursor, pfn, raw, level, 0);
+      dumpTable(cursor, tableOf(raw), level - 1, pfn);
+      ++index;
+    } else {
+      let run: u32 = 1;
+      while (index + run < TABLE_ENTRIES && load<u64>(table + (<usize>(index + run) << 3)) == raw + ((run * pages) << 12)) ++run;
+      put(cursor, pfn, raw, level, run);
+      index += run;
+    }
+  }
+}
+
+/**
+ * What maps the pages [first, last]: runs of leaves, over the borders of tables, and of holes.
+ * @param buffer 16 bytes for the dump's own use, then room for records: level 0 is a hole of `run` pages of 4 KiB
+ * @returns records that there are in all
+ */
+export function leavesDump(domain: IommuDomain, first: f64, last: f64, buffer: usize, size: u32, skip: u32): u32 {
+  const cursor = changetype<Cursor>(buffer);
+  cursor.at = buffer + 16;
+  cursor.end = buffer + size;
+  cursor.skip = skip;
+  cursor.total = 0;
+  const stop = min(<u64>last + 1, pfnLimit(domain));
+  let start: u64 = 0;
+  let raw: u64 = 0;
+  let run: u32 = 0;
+  let kind: u32 = 0;
+  let pfn = <u64>first;
+  while (pfn < stop) {
+    let table = domain.root;
+    let level = domain.levels;
+    let entry = load<u64>(slotAt(table, pfn, level));
+    while (level > 1 && entry != 0 && (entry & PTE_LARGE) == 0) {
+      table = tableOf(entry);
+      --level;
+      entry = load<u64>(slotAt(table, pfn, level));
+    }
+    const shift = levelShift(level);
+    const next = min(((pfn >> shift) + 1) << shift, stop);
+    const here = entry == 0 ? 0 : level;
+    const by = entry == 0 ? <u32>(next - pfn) : 1;
+    const follows = run != 0 && kind == here && (entry == 0 || entry == raw + (<u64>run << shift << 12));
+    if (follows) run += by;
+    else {
+      if (run != 0) put(cursor, start, raw, kind, run);
+      start = pfn;
+      raw = entry;
+      kind = here;
+      run = by;
+    }
+    pfn = next;
+  }
+  if (run != 0) put(cursor, start, raw, kind, run);
+  return cursor.total;
+}

@@ -1,0 +1,220 @@
+// The IOTLB: cached translations in sets and ways, tagged with the domain id. The least recently used entry of a set is
+// replaced. Only device accesses fill it, so a machine whose devices touch no memory never pays for it: a domain counts
+// its entries, and with none there is nothing to do.
+//
+// Unmapping does not touch the hardware's cache; that is what makes the lazy mode's window. An entry whose translation
+// was taken out of the tables is marked with the time and with who unmapped it, and goes on serving accesses until an
+// invalidation drops it; each such access is recorded as stale (access.ts).
+//
+// An invalidation of pages drops the entries of the smallest naturally aligned power of two of pages that holds the
+// range, as the hardware's address mask does; above AMASK_MAX the whole domain goes (calculate_psi_aligned_address).
+
+import { blockAllocZeroed, blockOrder } from '../memory/block';
+import { Context, cpuOf } from '../memory/context';
+import { lock, unlock } from '../memory/lock';
+import { IommuDomain, unitOf } from './domain';
+import { levelShift } from './pte';
+import { Iommu } from './unit';
+
+/** Largest address mask of a page-selective invalidation (Capability Register, MAMV): 2^18 pages. */
+const AMASK_MAX: u32 = 18;
+
+// @ts-ignore: decorator
+@unmanaged
+export class IotlbEntry {
+  /** First pfn of the page, shifted by its level. */
+  page: u64;
+  /** The leaf as it was in the tables; 0 for an empty way. */
+  leaf: u64;
+  /** Time of unmapping, where `stale` is set. */
+  since: u64;
+  domain: usize;
+  level: u32;
+  /** Value of the unit's clock at the last use. */
+  used: u32;
+  stale: u32;
+  /** Who unmapped it: the attribution registers at that moment. */
+  object: u32;
+  vma: u32;
+  hook: u32;
+}
+
+export const IOTLB_ENTRY: usize = 56;
+
+// @ts-ignore: decorator
+@inline
+function setOf(unit: Iommu, domain: IommuDomain, page: u64, level: u32): usize {
+  const hash = (<u32>page ^ <u32>(page >> 12)) + domain.id * 7 + level - 1;
+  return unit.iotlb + <usize>((hash & (unit.iotlbSets - 1)) * unit.iotlbWays) * IOTLB_ENTRY;
+}
+
+// @ts-ignore: decorator
+@inline
+function endOf(unit: Iommu): usize {
+  return unit.iotlb + <usize>(unit.iotlbSets * unit.iotlbWays) * IOTLB_ENTRY;
+}
+
+/** The cached translation of a pfn, or 0. Counts the hit or miss. */
+export function iotlbFind(unit: Iommu, domain: IommuDomain, pfn: u64): usize {
+  let at: usize = 0;
+  if (domain.cached != 0) {
+    if (unit.iotlbLevel1 != 0) at = probe(unit, domain, pfn, 1);
+    if (at == 0 && unit.iotlbLevel2 != 0) at = probe(unit, domain, pfn >> 9, 2);
+    if (at == 0 && unit.iotlbLevel3 != 0) at = probe(unit, domain, pfn >> 18, 3);
+  }
+  if (at == 0) ++unit.misses;
+  else {
+    ++unit.hits;
+    changetype<IotlbEntry>(at).used = ++unit.iotlbClock;
+  }
+  return at;
+}
+
+function probe(unit: Iommu, domain: IommuDomain, page: u64, level: u32): usize {
+  let at = setOf(unit, domain, page, level);
+  for (let way: u32 = 0; way < unit.iotlbWays; ++way, at += IOTLB_ENTRY) {
+    const entry = changetype<IotlbEntry>(at);
+    if (entry.leaf != 0 && entry.page == page && entry.domain == changetype<usize>(domain) && entry.level == level) return at;
+  }
+  return 0;
+}
+
+/** Caches a leaf for the page around a pfn, in place of the least recently used entry. Without memory nothing is cached. */
+export function iotlbInsert(unit: Iommu, domain: IommuDomain, pfn: u64, leaf: u64, level: u32): void {
+  if (unit.iotlb == 0) {
+    const bytes = <usize>(unit.iotlbSets * unit.iotlbWays) * IOTLB_ENTRY;
+    unit.iotlb = blockAllocZeroed(changetype<Context>(unit.ctx), blockOrder(bytes));
+    if (unit.iotlb == 0) return;
+  }
+  const page = pfn >> levelShift(level);
+  let at = setOf(unit, domain, page, level);
+  let victim = changetype<IotlbEntry>(at);
+  for (let way: u32 = 0; way < unit.iotlbWays && victim.leaf != 0; ++way, at += IOTLB_ENTRY) {
+    const entry = changetype<IotlbEntry>(at);
+    if (entry.leaf == 0 || unit.iotlbClock - entry.used > unit.iotlbClock - victim.used) victim = entry;
+  }
+  if (victim.leaf != 0) {
+    ++unit.evictions;
+    drop(unit, victim);
+  }
+  victim.page = page;
+  victim.leaf = leaf;
+  victim.domain = changetype<usize>(domain);
+  victim.level = level;
+  victim.used = ++unit.iotlbClock;
+  victim.stale = 0;
+  count(unit, domain, level, 1);
+}
+
+function count(unit: Iommu, domain: IommuDomain, level: u32, by: i32): void {
+  domain.cached += by;
+  if (level == 1) unit.iotlbLevel1 += by;
+  else if (level == 2) unit.iotlbLevel2 += by;
+  else unit.iotlbLevel3 += by;
+}
+
+function drop(unit: Iommu, entry: IotlbEntry): void {
+  const domain = changetype<IommuDomain>(entry.domain);
+  if (entry.stale != 0) --domain.stale;
+  entry.leaf = 0;
+  count(unit, domain, entry.level, -1);
+}
+
+/** Drops one entry, as a hit that does not allow the access does before the walk is made again. */
+export function iotlbDrop(unit: Iommu, at: usize): void {
+  drop(unit, changetype<IotlbEntry>(at));
+}
+
+/** The tables no longer hold pfns [first, last]: what is cached of them is stale from now on. */
+export function iotlbUnmapped(domain: IommuDomain, first: u64, last: u64): void {
+  const unit = unitOf(domain);
+  lock(changetype<usize>(unit));
+  if (last == first && unit.iotlbLevel2 == 0 && unit.iotlbLevel3 == 0) {
+    const at = probe(unit, domain, first, 1);
+    if (at != 0) markStale(domain, changetype<IotlbEntry>(at));
+  } else {
+    for (let at = unit.iotlb, end = endOf(unit); at < end; at += IOTLB_ENTRY) {
+      const entry = changetype<IotlbEntry>(at);
+      if (touches(entry, domain, first, last)) markStale(domain, entry);
+    }
+  }
+  unlock(changetype<usize>(unit));
+}
+
+// @ts-ignore: decorator
+@inline
+function touches(entry: IotlbEntry, domain: IommuDomain, first: u64, last: u64): bool {
+  if (entry.leaf == 0 || entry.domain != changetype<usize>(domain)) return false;
+  const shift = levelShift(entry.level);
+  return entry.page << shift <= last && ((entry.page + 1) << shift) > first;
+}
+
+function markStale(domain: IommuDomain, entry: IotlbEntry): void {
+  if (entry.stale != 0) return;
+  const ctx = changetype<Context>(domain.ctx);
+  const cpu = cpuOf(ctx);
+  entry.stale = 1;
+  entry.since = ctx.now;
+  entry.object = cpu.object;
+  entry.vma = cpu.vma;
+  entry.hook = cpu.hook;
+  ++domain.stale;
+}
+
+function invalidate(domain: IommuDomain, first: u64, last: u64): void {
+  const unit = unitOf(domain);
+  lock(changetype<usize>(unit));
+  for (let at = unit.iotlb, end = endOf(unit); at < end && domain.cached != 0; at += IOTLB_ENTRY) {
+    const entry = changetype<IotlbEntry>(at);
+    if (!touches(entry, domain, first, last)) continue;
+    drop(unit, entry);
+    ++unit.invalidated;
+  }
+  unlock(changetype<usize>(unit));
+}
+
+/** Page-selective invalidation of pfns [first, last] of a domain, domain-selective where the mask would be too large. */
+export function iotlbFlushRange(domain: IommuDomain, first: u64, last: u64): void {
+  const unit = unitOf(domain);
+  const order: u32 = first == last ? 0 : <u32>(64 - clz<u64>(first ^ last));
+  if (order > AMASK_MAX) {
+    iotlbFlushDomain(domain);
+    return;
+  }
+  ++unit.pageInvalidations;
+  if (domain.cached != 0) invalidate(domain, first >> order << order, (((first >> order) + 1) << order) - 1);
+}
+
+/** Page-selective invalidation of [iova, iova + size), both multiples of 4 KiB, size not 0. */
+// @ts-ignore: decorator
+@inline
+export function iotlbFlushPages(domain: IommuDomain, iova: u64, size: u64): void {
+  iotlbFlushRange(domain, iova >> 12, (iova + size - 1) >> 12);
+}
+
+/** Domain-selective invalidation. */
+export function iotlbFlushDomain(domain: IommuDomain): void {
+  ++unitOf(domain).domainInvalidations;
+  if (domain.cached != 0) invalidate(domain, 0, 0xffffffffffffffff);
+}
+
+/** Global invalidation: every domain's entries. */
+export function iotlbFlushGlobal(ctx: Context): void {
+  if (ctx.iommu == 0) return;
+  const unit = changetype<Iommu>(ctx.iommu);
+  lock(ctx.iommu);
+  ++unit.globalInvalidations;
+  if (unit.iotlb != 0) {
+    for (let at = unit.iotlb, end = endOf(unit); at < end; at += IOTLB_ENTRY) {
+      if (changetype<IotlbEntry>(at).leaf == 0) continue;
+      drop(unit, changetype<IotlbEntry>(at));
+      ++unit.invalidated;
+    }
+  }
+  unlock(ctx.iommu);
+}
+
+/** Entries cached, over all domains. */
+export function iotlbEntries(unit: Iommu): u32 {
+  return unit.iotlbLevel1 + unit.iotlbLevel2 + unit.iotlbLevel3;
+}

@@ -1,0 +1,427 @@
+// Filling the tables (intel_iommu_map_pages, __domain_mapping).
+//
+// At each point the largest page is taken to which IOVA and memory are both aligned and that still fits what is left of
+// the physically adjacent run. A call first counts the tables that it will need and sets them aside, so that filling
+// cannot fail half way. Leaves are stored as new XOR old while the old ones are OR-ed into an accumulator: nearly always
+// that is zero and the stored value is right; otherwise the XOR gives the old entries back, and they stay, as the
+// kernel's compare-and-exchange leaves them.
+
+import { EFAULT, EINVAL, ENOMEM } from '../errno';
+import { Context, cpuOf } from '../memory/context';
+import { lock, unlock } from '../memory/lock';
+import { EVENT_IOMMU_MAP, EVENT_IOMMU_UNMAP, emit } from '../ring/events';
+import {
+  REASON_IOVA_BEYOND_WIDTH, REASON_MISALIGNED, REASON_NO_PERMISSION, REASON_NO_TABLE_MEMORY,
+} from '../reason';
+import {
+  DOMAIN_SNOOP, DOMAIN_WRITE_IMPLIES_READ, IommuDomain, Position, addressLimit, leafFind, midFind, positionOf,
+  subtreeFree, tableFind, tablesReserve, tablesUnreserve,
+} from './domain';
+import { logAlreadySet } from './fault-log';
+import { iotlbFlushRange } from './iotlb';
+import {
+  PROT_READ, PROT_WRITE, PTE_LARGE, PTE_READ, PTE_SNOOP, PTE_WRITE, TABLE_ENTRIES, TABLE_MASK, indexAt, levelShift,
+  slotAt, tableOf,
+} from './pte';
+import { strayStore, strayTable } from './stray';
+import { iommuUnmap, pieceOf } from './unmap';
+
+/** The permission bits of a leaf. */
+// @ts-ignore: decorator
+@inline
+function leafBits(domain: IommuDomain, prot: u32): u64 {
+  let bits = <u64>(prot & (PROT_READ | PROT_WRITE));
+  if ((domain.flags & DOMAIN_WRITE_IMPLIES_READ) != 0) bits |= PTE_READ;
+  if ((domain.flags & DOMAIN_SNOOP) != 0) bits |= PTE_SNOOP;
+  return bits;
+}
+
+/**
+ * Maps [iova, iova + size) to [phys, phys + size) (iommu_map).
+ * @param prot PROT_READ | PROT_WRITE; other bits leave no trace
+ * @returns 0; -EINVAL for what is not a multiple of 4 KiB or without permission; -EFAULT beyond the domain's width;
+ *   -ENOMEM without a table page, with nothing changed
+ */
+export function iommuMap(domain: IommuDomain, iova: u64, phys: u64, size: u64, prot: u32): i32 {
+  const ctx = changetype<Context>(domain.ctx);
+  if (((iova | phys | size) & 4095) != 0) {
+    cpuOf(ctx).reason = REASON_MISALIGNED;
+    return EINVAL;
+  }
+  let rc = 0;
+  if (size != 0) {
+    const limit = addressLimit(domain);
+    if (iova >= limit || limit - iova < size) rc = mapToLimit(domain, iova, phys, size, prot, limit);
+    else if ((prot & (PROT_READ | PROT_WRITE)) == 0) rc = refused(domain, iova, 0, REASON_NO_PERMISSION, EINVAL);
+    else if (!mapRun(domain, iova >> 12, phys >> 12, size >> 12, leafBits(domain, prot))) {
+      rc = refused(domain, iova, 0, REASON_NO_TABLE_MEMORY, ENOMEM);
+    }
+  }
+  if (rc == 0) emit(ctx, EVENT_IOMMU_MAP, 0, <f64>iova, <f64>phys, <f64>size, prot, domain.id);
+  return rc;
+}
+
+// A failed map ends with an unmap of what was mapped before the piece that failed, be it nothing.
+function refused(domain: IommuDomain, iova: u64, mapped: u64, reason: u32, rc: i32): i32 {
+  const ctx = changetype<Context>(domain.ctx);
+  if (mapped != 0) iommuUnmap(domain, iova, mapped);
+  else emit(ctx, EVENT_IOMMU_UNMAP, 0, <f64>iova, 0, 0, 0, domain.id);
+  cpuOf(ctx).reason = reason;
+  return rc;
+}
+
+// The kernel maps piece by piece, one page size each, and notices the width only at the piece that crosses it.
+function mapToLimit(domain: IommuDomain, iova: u64, phys: u64, size: u64, prot: u32, limit: u64): i32 {
+  let good: u64 = 0;
+  do {
+    const at = iova + good;
+    const piece = pieceOf(domain, at, phys + good, size - good);
+    if (at >= limit || limit - at < piece) break;
+    good += piece;
+  } while (good < size);
+  if (good != 0 && (prot & (PROT_READ | PROT_WRITE)) == 0) return refused(domain, iova, 0, REASON_NO_PERMISSION, EINVAL);
+  if (good != 0 && !mapRun(domain, iova >> 12, phys >> 12, good >> 12, leafBits(domain, prot))) {
+    return refused(domain, iova, 0, REASON_NO_TABLE_MEMORY, ENOMEM);
+  }
+  return refused(domain, iova, good, REASON_IOVA_BEYOND_WIDTH, EFAULT);
+}
+
+/** Level of the largest leaf for a run of n pages. */
+// @ts-ignore: decorator
+@inline
+function levelOfRun(domain: IommuDomain, pfn: u64, frame: u64, n: u64): u32 {
+  if (n < TABLE_ENTRIES || ((pfn | frame) & TABLE_MASK) != 0 || domain.leafLevel < 2) return 1;
+  return n < 0x40000 || ((pfn | frame) & 0x3ffff) != 0 || domain.leafLevel < 3 ? 2 : 3;
+}
+
+/** Pages from pfn on that leaves of one level fill in one table. */
+// @ts-ignore: decorator
+@inline
+function spanOf(level: u32, pfn: u64, n: u64): u64 {
+  const shift = levelShift(level);
+  return min(n >> shift, <u64>(TABLE_ENTRIES - indexAt(pfn, level))) << shift;
+}
+
+/** Highest level at which a table is missing on the way to level `target`; below `target` when none is. */
+function missingTop(domain: IommuDomain, position: Position, pfn: u64, target: u32): u32 {
+  if (target == 1) {
+    if (position.leafKey == pfn >> 9 && position.leafGeneration == domain.leafGeneration) return 0;
+    if (position.midKey == pfn >> 18 && position.midGeneration == domain.midGeneration) {
+      return load<u64>(slotAt(position.mid, pfn, 2)) == 0 ? 1 : 0;
+    }
+  }
+  let table = domain.root;
+  let level = domain.levels;
+  while (level > target) {
+    const entry = load<u64>(slotAt(table, pfn, level));
+    --level;
+    if (entry == 0) return level;
+    // Inside a large leaf the mapped memory itself is the table of this level (stray.ts).
+    if ((entry & PTE_LARGE) != 0) return level - 1;
+    table = tableOf(entry);
+  }
+  return target - 1;
+}
+
+/** Tables from `target` to `top` that the span before, which needed those from lastTarget to lastTop, did not ask for. */
+function newlyMissing(pfn: u64, target: u32, top: u32, last: u64, lastTarget: u32, lastTop: u32): u32 {
+  let count: u32 = 0;
+  for (let level = target; level <= top; ++level) {
+    const shift = level * 9;
+    if (level < lastTarget || level > lastTop || pfn >> shift != last >> shift) ++count;
+  }
+  return count;
+}
+
+function missingForRun(domain: IommuDomain, position: Position, pfn: u64, frame: u64, n: u64): u32 {
+  let missing: u32 = 0;
+  let last: u64 = 0;
+  let lastTarget: u32 = 1;
+  let lastTop: u32 = 0;
+  while (n != 0) {
+    const level = levelOfRun(domain, pfn, frame, n);
+    const top = missingTop(domain, position, pfn, level);
+    missing += newlyMissing(pfn, level, top, last, lastTarget, lastTop);
+    last = pfn;
+    lastTarget = level;
+    lastTop = top;
+    const span = spanOf(level, pfn, n);
+    pfn += span;
+    frame += span;
+    n -= span;
+  }
+  return missing;
+}
+
+/** Maps n adjacent frames. Returns false when a table cannot be had, with nothing changed. */
+function mapRun(domain: IommuDomain, pfn: u64, frame: u64, n: u64, bits: u64): bool {
+  const position = positionOf(domain);
+  if (missingForRun(domain, position, pfn, frame, n) == 0) {
+    fillRun(domain, position, pfn, frame, n, bits);
+    return true;
+  }
+  lock(changetype<usize>(domain));
+  const done = tablesReserve(domain, position, missingForRun(domain, position, pfn, frame, n));
+  if (done) {
+    fillRun(domain, position, pfn, frame, n, bits);
+    if (position.reserve != 0) tablesUnreserve(domain, position);
+  }
+  unlock(changetype<usize>(domain));
+  return done;
+}
+
+function fillRun(domain: IommuDomain, position: Position, pfn: u64, frame: u64, n: u64, bits: u64): void {
+  while (n != 0) {
+    const level = levelOfRun(domain, pfn, frame, n);
+    const span = spanOf(level, pfn, n);
+    if (level != 1) fillLarge(domain, position, pfn, frame, <u32>(span >> levelShift(level)), level, bits);
+    else {
+      const leaf = leafFind(domain, position, pfn, true);
+      const value = (frame << 12) | bits;
+      if (leaf != 0) fillAdjacent(domain, slotAt(leaf, pfn, 1), pfn, value, <u32>span);
+      else strayAdjacent(domain, position, pfn, value, <u32>span);
+    }
+    pfn += span;
+    frame += span;
+    n -= span;
+  }
+}
+
+/** Leaves of level 2 or 3 over whatever is there: tables below go, with their live entries (switch_to_super_page). */
+function fillLarge(
+  domain: IommuDomain, position: Position, pfn: u64, frame: u64, count: u32, level: u32, bits: u64,
+): void {
+  const shift = levelShift(level);
+  const table = level == 2 ? midFind(domain, position, pfn, true) : tableFind(domain, position, pfn, level, true);
+  if (table == 0) {
+    const stray = strayTable(domain, position, pfn, level);
+    for (let i: u32 = 0; i < count; ++i) {
+      const at = pfn + (<u64>i << shift);
+      const value = ((frame + (<u64>i << shift)) << 12) | bits | PTE_LARGE;
+      if (!strayStore(domain, stray, indexAt(at, level), value)) noteAlreadySet(domain, at, value);
+    }
+    return;
+  }
+  let slot = slotAt(table, pfn, level);
+  for (let i: u32 = 0; i < count; ++i) {
+    const old = load<u64>(slot);
+    if (old != 0) {
+      store<u64>(slot, 0);
+      if ((old & PTE_LARGE) == 0) subtreeFree(domain, tableOf(old), level - 1);
+      iotlbFlushRange(domain, pfn, pfn + (<u64>1 << shift) - 1);
+    }
+    store<u64>(slot, (frame << 12) | bits | PTE_LARGE);
+    slot += 8;
+    pfn += <u64>1 << shift;
+    frame += <u64>1 << shift;
+  }
+}
+
+/** n leaves for adjacent frames, from `value` up in steps of 4 KiB. */
+function fillAdjacent(domain: IommuDomain, slot: usize, pfn: u64, value: u64, n: u32): void {
+  const end = slot + (<usize>n << 3);
+  let at = slot;
+  let next = value;
+  let old: u64 = 0;
+  if (n >= 4) {
+    const step = i64x2.splat(8192);
+    let pair = i64x2.add(i64x2.splat(value), i64x2(0, 4096));
+    let seen = i64x2.splat(0);
+    const stop = slot + ((<usize>n & ~1) << 3);
+    for (; at < stop; at += 16) {
+      const was = v128.load(at);
+      seen = v128.or(seen, was);
+      v128.store(at, v128.xor(was, pair));
+      pair = i64x2.add(pair, step);
+    }
+    old = i64x2.extract_lane(seen, 0) | i64x2.extract_lane(seen, 1);
+    next = value + (<u64>(n & ~1) << 12);
+  }
+  for (; at < end; at += 8) {
+    const was = load<u64>(at);
+    old |= was;
+    store<u64>(at, was ^ next);
+    next += 4096;
+  }
+  if (old != 0) {
+    for (let i: u32 = 0; i < n; ++i) keepOld(domain, slot + (<usize>i << 3), pfn + i, value + (<u64>i << 12));
+  }
+}
+
+/** n leaves for the frames of a u32 vector. */
+function fillScattered(domain: IommuDomain, slot: usize, pfn: u64, pfns: usize, n: u32, bits: u64): void {
+  const end = slot + (<usize>n << 3);
+  let at = slot;
+  let from = pfns;
+  let old: u64 = 0;
+  if (n >= 4) {
+    const both = i64x2.splat(bits);
+    let seen = i64x2.splat(0);
+    const stop = slot + ((<usize>n & ~3) << 3);
+    for (; at < stop; at += 32) {
+      const was = v128.load(at);
+      const wasNext = v128.load(at, 16);
+      const pair = v128.or(i64x2.shl(v128.load_ext<u32>(from), 12), both);
+      const pairNext = v128.or(i64x2.shl(v128.load_ext<u32>(from, 8), 12), both);
+      seen = v128.or(seen, v128.or(was, wasNext));
+      v128.store(at, v128.xor(was, pair));
+      v128.store(at, v128.xor(wasNext, pairNext), 16);
+      from += 16;
+    }
+    old = i64x2.extract_lane(seen, 0) | i64x2.extract_lane(seen, 1);
+  }
+  for (; at < end; at += 8) {
+    const was = load<u64>(at);
+    old |= was;
+    store<u64>(at, was ^ ((<u64>load<u32>(from) << 12) | bits));
+    from += 4;
+  }
+  if (old != 0) {
+    for (let i: u32 = 0; i < n; ++i) {
+      keepOld(domain, slot + (<usize>i << 3), pfn + i, (<u64>load<u32>(pfns + (<usize>i << 2)) << 12) | bits);
+    }
+  }
+}
+
+function keepOld(domain: IommuDomain, slot: usize, pfn: u64, value: u64): void {
+  const old = load<u64>(slot) ^ value;
+  if (old == 0) {
+    store<u64>(slot, value);
+    return;
+  }
+  store<u64>(slot, old);
+  noteAlreadySet(domain, pfn, value);
+}
+
+function noteAlreadySet(domain: IommuDomain, pfn: u64, value: u64): void {
+  ++domain.alreadySet;
+  logAlreadySet(domain, pfn, value);
+}
+
+function strayAdjacent(domain: IommuDomain, position: Position, pfn: u64, value: u64, n: u32): void {
+  const stray = strayTable(domain, position, pfn, 1);
+  for (let i: u32 = 0; i < n; ++i) {
+    const entry = value + (<u64>i << 12);
+    if (!strayStore(domain, stray, indexAt(pfn + i, 1), entry)) noteAlreadySet(domain, pfn + i, entry);
+  }
+}
+
+/** Whether n pfns follow one another. */
+function adjacent(pfns: usize, n: u32): bool {
+  const first = load<u32>(pfns);
+  if (load<u32>(pfns + (<usize>(n - 1) << 2)) != first + n - 1) return false;
+  let expect = i32x4.add(i32x4.splat(first), i32x4(0, 1, 2, 3));
+  const step = i32x4.splat(4);
+  let wrong = i32x4.splat(0);
+  for (let at = pfns, end = pfns + (<usize>n << 2); at < end; at += 16) {
+    wrong = v128.or(wrong, v128.xor(v128.load(at), expect));
+    expect = i32x4.add(expect, step);
+  }
+  return !v128.any_true(wrong);
+}
+
+/** levelOfRun for frames of a vector: what matters is the run of adjacent frames that begins here. */
+// @ts-ignore: decorator
+@inline
+function levelOfPfns(domain: IommuDomain, pfn: u64, pfns: usize, n: u32): u32 {
+  if (n < TABLE_ENTRIES || (<u32>pfn & TABLE_MASK) != 0) return 1;
+  return levelOfAligned(domain, pfn, pfns, n);
+}
+
+function levelOfAligned(domain: IommuDomain, pfn: u64, pfns: usize, n: u32): u32 {
+  const level = levelOfRun(domain, pfn, load<u32>(pfns), n);
+  if (level == 1 || !adjacent(pfns, TABLE_ENTRIES)) return 1;
+  return level == 3 && adjacent(pfns, 0x40000) ? 3 : 2;
+}
+
+/** Pages that leaves of one level fill from here in one table: one large leaf at a time, as the run may end with it. */
+// @ts-ignore: decorator
+@inline
+function spanOfPfns(level: u32, pfn: u64, n: u32): u32 {
+  return level == 1 ? min(n, TABLE_ENTRIES - (<u32>pfn & TABLE_MASK)) : 1 << levelShift(level);
+}
+
+function missingForPfns(domain: IommuDomain, position: Position, pfn: u64, pfns: usize, n: u32): u32 {
+  let missing: u32 = 0;
+  let last: u64 = 0;
+  let lastTarget: u32 = 1;
+  let lastTop: u32 = 0;
+  while (n != 0) {
+    const level = levelOfPfns(domain, pfn, pfns, n);
+    const top = missingTop(domain, position, pfn, level);
+    if (top >= level) missing += newlyMissing(pfn, level, top, last, lastTarget, lastTop);
+    last = pfn;
+    lastTarget = level;
+    lastTop = top;
+    const span = spanOfPfns(level, pfn, n);
+    pfn += span;
+    pfns += <usize>span << 2;
+    n -= span;
+  }
+  return missing;
+}
+
+/**
+ * Maps count single frames at consecutive IOVA pages, as iommu_map for each run of adjacent frames does.
+ * @param pfns vector of u32 pfns
+ * @returns as iommuMap, except that a range that crosses the domain's width is refused whole
+ */
+export function iommuMapPfns(domain: IommuDomain, iova: u64, pfns: usize, count: u32, prot: u32): i32 {
+  const ctx = changetype<Context>(domain.ctx);
+  if ((iova & 4095) != 0) {
+    cpuOf(ctx).reason = REASON_MISALIGNED;
+    return EINVAL;
+  }
+  const limit = addressLimit(domain);
+  if (iova >= limit || limit - iova < <u64>count << 12) return refused(domain, iova, 0, REASON_IOVA_BEYOND_WIDTH, EFAULT);
+  if ((prot & (PROT_READ | PROT_WRITE)) == 0) return refused(domain, iova, 0, REASON_NO_PERMISSION, EINVAL);
+  const position = positionOf(domain);
+  const bits = leafBits(domain, prot);
+  const pfn = iova >> 12;
+  if (missingForPfns(domain, position, pfn, pfns, count) == 0) fillPfns(domain, position, pfn, pfns, count, bits);
+  else {
+    lock(changetype<usize>(domain));
+    const ready = tablesReserve(domain, position, missingForPfns(domain, position, pfn, pfns, count));
+    if (ready) {
+      fillPfns(domain, position, pfn, pfns, count, bits);
+      if (position.reserve != 0) tablesUnreserve(domain, position);
+    }
+    unlock(changetype<usize>(domain));
+    if (!ready) return refused(domain, iova, 0, REASON_NO_TABLE_MEMORY, ENOMEM);
+  }
+  if (ctx.events != 0) emitRuns(ctx, domain, iova, pfns, count, prot);
+  return 0;
+}
+
+function fillPfns(domain: IommuDomain, position: Position, pfn: u64, pfns: usize, n: u32, bits: u64): void {
+  while (n != 0) {
+    const level = levelOfPfns(domain, pfn, pfns, n);
+    const span = spanOfPfns(level, pfn, n);
+    if (level != 1) fillLarge(domain, position, pfn, load<u32>(pfns), 1, level, bits);
+    else {
+      const leaf = leafFind(domain, position, pfn, true);
+      if (leaf != 0) fillScattered(domain, slotAt(leaf, pfn, 1), pfn, pfns, span, bits);
+      else {
+        const stray = strayTable(domain, position, pfn, 1);
+        for (let i: u32 = 0; i < span; ++i) {
+          const entry = (<u64>load<u32>(pfns + (<usize>i << 2)) << 12) | bits;
+          if (!strayStore(domain, stray, indexAt(pfn + i, 1), entry)) noteAlreadySet(domain, pfn + i, entry);
+        }
+      }
+    }
+    pfn += span;
+    pfns += <usize>span << 2;
+    n -= span;
+  }
+}
+
+function emitRuns(ctx: Context, domain: IommuDomain, iova: u64, pfns: usize, count: u32, prot: u32): void {
+  let start: u32 = 0;
+  for (let i: u32 = 1; i <= count; ++i) {
+    const first = load<u32>(pfns + (<usize>start << 2));
+    if (i < count && load<u32>(pfns + (<usize>i << 2)) == first + (i - start)) continue;
+    const size = <f64>(i - start) * 4096;
+    emit(ctx, EVENT_IOMMU_MAP, 0, <f64>(iova + (<u64>start << 12)), <f64>first * 4096, size, prot, domain.id);
+    start = i;
+  }
+}

@@ -1,0 +1,150 @@
+// What Linux does when it is asked to map or unmap inside a live large leaf: it follows the leaf as if it were a pointer
+// to a table, and so reads and writes the *mapped memory*. Nothing here is ever reached by correct use; it exists
+// because an emulator that looked away would hide the very damage that a wrong mapping does.
+//
+// A table reference here is a physical address: a page of linear memory (in the table window), a frame of emulated RAM,
+// or a place where nothing is, which reads as zero and forgets what is written. Real tables can hang off mapped memory
+// (4 KiB inside 1 GiB needs one); nothing but the mapped bytes points to them, so the domain keeps a list of them. A
+// pointer that mapped bytes merely look like is followed into RAM, but never into linear memory that is not on that list.
+
+import { Context } from '../memory/context';
+import { slabAlloc, slabFree } from '../memory/slab';
+import { contentsMake, contentsPeek } from '../ram/contents';
+import { Ram, isRam } from '../ram/ram';
+import { IommuDomain, Position, tableTake, unitOf } from './domain';
+import {
+  PTE_ADDRESS, PTE_LARGE, PTE_PRESENT, TABLE_WINDOW, indexAt, levelShift, slotAt, tableEntry, tableOf,
+} from './pte';
+import { Iommu, cacheAt, tableFree } from './unit';
+
+// @ts-ignore: decorator
+@unmanaged
+class Stray {
+  next: usize;
+  table: usize;
+}
+
+/** Offset of the entry at `index` of a table anywhere, or 0 where there is nothing to read or write. */
+function entryAt(domain: IommuDomain, table: u64, index: u32, write: bool): usize {
+  const offset = <usize>index << 3;
+  if (table >> 32 == TABLE_WINDOW >> 32) return isStray(domain, tableOf(table)) ? tableOf(table) + offset : 0;
+  const ctx = changetype<Context>(domain.ctx);
+  const pfn = table >> 12;
+  if (pfn > 0xffffffff || !isRam(changetype<Ram>(ctx.ram), <u32>pfn)) return 0;
+  const ram = changetype<Ram>(ctx.ram);
+  const bytes = write ? contentsMake(ctx, ram, <u32>pfn) : contentsPeek(ram, <u32>pfn);
+  return bytes == 0 ? 0 : bytes + offset;
+}
+
+function isStray(domain: IommuDomain, table: usize): bool {
+  for (let at = domain.strays; at != 0; at = changetype<Stray>(at).next) {
+    if (changetype<Stray>(at).table == table) return true;
+  }
+  return false;
+}
+
+/**
+ * Walks to the table of `target` level for a pfn whose path runs through a large leaf, making tables that are missing.
+ * @returns the table as a physical address, or 0 when a table could not be hung in
+ */
+export function strayTable(domain: IommuDomain, position: Position, pfn: u64, target: u32): u64 {
+  let level = domain.levels;
+  let at = slotAt(domain.root, pfn, level);
+  let entry = load<u64>(at);
+  while ((entry & PTE_LARGE) == 0) {
+    at = slotAt(tableOf(entry), pfn, --level);
+    entry = load<u64>(at);
+  }
+  let table = entry & PTE_ADDRESS;
+  while (--level > target) {
+    const slot = entryAt(domain, table, indexAt(pfn, level), true);
+    entry = slot == 0 ? 0 : load<u64>(slot);
+    if ((entry & PTE_PRESENT) == 0) {
+      const child: usize = slot == 0 ? 0 : strayMake(domain, position);
+      if (child == 0) return 0;
+      entry = tableEntry(child);
+      store<u64>(slot, entry);
+    }
+    table = entry & PTE_ADDRESS;
+  }
+  return table;
+}
+
+function strayMake(domain: IommuDomain, position: Position): usize {
+  if (position.reserve == 0) return 0;
+  const unit = changetype<usize>(unitOf(domain));
+  const cache = cacheAt(changetype<Context>(domain.ctx), unit + offsetof<Iommu>('strayCache'), offsetof<Stray>());
+  const at: usize = cache == 0 ? 0 : slabAlloc(cache);
+  if (at == 0) return 0;
+  const stray = changetype<Stray>(at);
+  stray.table = tableTake(domain, position);
+  stray.next = domain.strays;
+  domain.strays = at;
+  return stray.table;
+}
+
+/** Writes an entry into a table anywhere, unless something is there: what is there stays, and false comes back. */
+export function strayStore(domain: IommuDomain, table: u64, index: u32, value: u64): bool {
+  const slot: usize = table == 0 ? 0 : entryAt(domain, table, index, true);
+  if (slot == 0) return true;
+  if (load<u64>(slot) != 0) return false;
+  store<u64>(slot, value);
+  return true;
+}
+
+/** Clears what looks present for [first, last] in a table anywhere, as unmapping part of a large leaf does. */
+export function strayClear(domain: IommuDomain, table: u64, level: u32, first: u64, last: u64): void {
+  const shift = levelShift(level);
+  const end = indexAt(last, level);
+  let pfn = first;
+  for (let index = indexAt(first, level); index <= end; ++index) {
+    const slot = entryAt(domain, table, index, false);
+    const entry = slot == 0 ? 0 : load<u64>(slot);
+    const start = pfn >> shift << shift;
+    const stop = start + (<u64>1 << shift) - 1;
+    if ((entry & PTE_PRESENT) != 0) {
+      if (first <= start && last >= stop) {
+        if (level > 1 && (entry & PTE_LARGE) == 0) strayDrop(domain, entry);
+        store<u64>(slot, 0);
+      } else if (level > 1) strayClear(domain, entry & PTE_ADDRESS, level - 1, max(pfn, first), min(last, stop));
+    }
+    pfn = stop + 1;
+  }
+}
+
+function strayDrop(domain: IommuDomain, entry: u64): void {
+  if ((entry & PTE_ADDRESS) >> 32 != TABLE_WINDOW >> 32) return;
+  let link = changetype<usize>(domain) + offsetof<IommuDomain>('strays');
+  for (let at: usize = load<u32>(link); at != 0; at = load<u32>(link)) {
+    if (changetype<Stray>(at).table == tableOf(entry)) {
+      store<u32>(link, <u32>changetype<Stray>(at).next);
+      strayFree(domain, at);
+      return;
+    }
+    link = at;
+  }
+}
+
+function strayFree(domain: IommuDomain, at: usize): void {
+  const unit = unitOf(domain);
+  --domain.tablePages;
+  tableFree(unit, changetype<Stray>(at).table);
+  slabFree(unit.strayCache, at);
+}
+
+/** Frees the tables that only mapped memory pointed to. */
+export function straysFree(domain: IommuDomain): void {
+  for (let at = domain.strays; at != 0; ) {
+    const next = changetype<Stray>(at).next;
+    strayFree(domain, at);
+    at = next;
+  }
+  domain.strays = 0;
+}
+
+/** How many there are. */
+export function straysCount(domain: IommuDomain): u32 {
+  let count: u32 = 0;
+  for (let at = domain.strays; at != 0; at = changetype<Stray>(at).next) ++count;
+  return count;
+}

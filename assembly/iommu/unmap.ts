@@ -1,0 +1,148 @@
+// Clearing the tables (__iommu_unmap, intel_iommu_unmap, domain_unmap).
+//
+// A range is cleared in pieces of one page size, as the IOMMU core cuts it. Each piece first asks at which level the walk
+// to its first page ends; what that level spans is cleared at least, which is how unmapping part of a large leaf takes
+// the whole leaf and how unmapping nothing reports a size nobody asked for. A table goes when one piece covers its span.
+// Invalidation is the caller's: strict mode flushes at once, lazy mode later. Until then cached translations are stale.
+
+import { Context, cpuOf } from '../memory/context';
+import { lock, unlock } from '../memory/lock';
+import { EVENT_IOMMU_UNMAP, emit } from '../ring/events';
+import { REASON_MISALIGNED } from '../reason';
+import { DOMAIN_UNMAP_EXACT, IommuDomain, Position, pfnLimit, positionOf, subtreeFree } from './domain';
+import { iotlbUnmapped } from './iotlb';
+import { PTE_ADDRESS, PTE_LARGE, levelShift, slotAt, tableOf } from './pte';
+import { strayClear } from './stray';
+
+/** Bytes of the next piece of a map or unmap: as many pages of the largest size that fits as come before a larger one. */
+export function pieceOf(domain: IommuDomain, iova: u64, phys: u64, size: u64): u64 {
+  const merged = iova | phys;
+  let level: u32 = 1;
+  while (level < domain.leafLevel) {
+    const larger = <u64>4096 << levelShift(level + 1);
+    if (size < larger || (merged & (larger - 1)) != 0) break;
+    ++level;
+  }
+  if (level < domain.leafLevel) {
+    const larger = <u64>4096 << levelShift(level + 1);
+    if (((iova ^ phys) & (larger - 1)) == 0) {
+      const lead = larger - (merged & (larger - 1));
+      if (lead + larger <= size) return lead;
+    }
+  }
+  const shift = 12 + levelShift(level);
+  return size >> shift << shift;
+}
+
+/** Level at which the walk to a pfn ends: at a leaf or where nothing is. */
+function stopLevel(domain: IommuDomain, position: Position, pfn: u64): u32 {
+  if (position.leafKey == pfn >> 9 && position.leafGeneration == domain.leafGeneration) return 1;
+  let table = domain.root;
+  let level = domain.levels;
+  if (position.midKey == pfn >> 18 && position.midGeneration == domain.midGeneration) {
+    table = position.mid;
+    level = 2;
+  }
+  while (level > 1) {
+    const entry = load<u64>(slotAt(table, pfn, level));
+    if (entry == 0 || (entry & PTE_LARGE) != 0) return level;
+    table = tableOf(entry);
+    --level;
+  }
+  return 1;
+}
+
+/**
+ * Unmaps [iova, iova + size). What was not mapped is no error.
+ * @returns bytes unmapped as the kernel counts them: more than asked where a leaf or an empty level is larger, 0 when
+ *   iova or size is not a multiple of 4 KiB or iova is beyond the domain's levels
+ */
+export function iommuUnmap(domain: IommuDomain, iova: u64, size: u64): u64 {
+  const ctx = changetype<Context>(domain.ctx);
+  if (((iova | size) & 4095) != 0) {
+    cpuOf(ctx).reason = REASON_MISALIGNED;
+    return 0;
+  }
+  const position = positionOf(domain);
+  const pfn = iova >> 12;
+  let done: u64 = 0;
+  if (size == 4096 && position.leafKey == pfn >> 9 && position.leafGeneration == domain.leafGeneration) {
+    store<u64>(slotAt(position.leaf, pfn, 1), 0);
+    if (domain.cached != 0) iotlbUnmapped(domain, pfn, pfn);
+    done = 4096;
+  } else if ((domain.flags & DOMAIN_UNMAP_EXACT) != 0) {
+    if (size != 0 && pfn < pfnLimit(domain)) {
+      clearRange(domain, position, pfn, pfn + (size >> 12) - 1);
+      done = size;
+    }
+  } else {
+    const limit = pfnLimit(domain) << 12;
+    while (done < size) {
+      const at = iova + done;
+      if (at >= limit) break;
+      const piece = max(
+        pieceOf(domain, at, at, size - done), <u64>4096 << levelShift(stopLevel(domain, position, at >> 12)),
+      );
+      clearRange(domain, position, at >> 12, (at + piece - 1) >> 12);
+      done += piece;
+    }
+  }
+  emit(ctx, EVENT_IOMMU_UNMAP, 0, <f64>iova, <f64>done, <f64>size, 0, domain.id);
+  return done;
+}
+
+/** Clears pfns [first, last]; nothing when the range leaves the levels' reach (the kernel warns and does nothing). */
+function clearRange(domain: IommuDomain, position: Position, first: u64, last: u64): void {
+  if (last >= pfnLimit(domain)) return;
+  if (first >> 9 == last >> 9 && last - first < 511 && position.leafKey == first >> 9 &&
+      position.leafGeneration == domain.leafGeneration) {
+    memory.fill(slotAt(position.leaf, first, 1), 0, <usize>(last - first + 1) << 3);
+  } else {
+    lock(changetype<usize>(domain));
+    const inMid = first >> 18 == last >> 18 && last - first < 0x3ffff;
+    if (inMid && position.midKey == first >> 18 && position.midGeneration == domain.midGeneration) {
+      clearLevel(domain, position.mid, 2, first, last);
+    } else clearLevel(domain, domain.root, domain.levels, first, last);
+    unlock(changetype<usize>(domain));
+  }
+  if (domain.cached != 0) iotlbUnmapped(domain, first, last);
+}
+
+function clearLevel(domain: IommuDomain, table: usize, level: u32, first: u64, last: u64): void {
+  if (level == 1) {
+    memory.fill(slotAt(table, first, 1), 0, <usize>(last - first + 1) << 3);
+    return;
+  }
+  const shift = levelShift(level);
+  const end = slotAt(table, last, level);
+  let pfn = first;
+  for (let slot = slotAt(table, first, level); slot <= end; slot += 8) {
+    const entry = load<u64>(slot);
+    const start = pfn >> shift << shift;
+    const stop = start + (<u64>1 << shift) - 1;
+    if (entry != 0) {
+      if (first <= start && last >= stop) {
+        store<u64>(slot, 0);
+        if ((entry & PTE_LARGE) == 0) subtreeFree(domain, tableOf(entry), level - 1);
+      } else if ((entry & PTE_LARGE) == 0) clearLevel(domain, tableOf(entry), level - 1, pfn, min(last, stop));
+      else strayClear(domain, entry & PTE_ADDRESS, level - 1, pfn, min(last, stop));
+    }
+    pfn = stop + 1;
+  }
+}
+
+/** Physical address that an IOVA leads to, or 0 when it leads nowhere (intel_iommu_iova_to_phys). */
+export function iommuIovaToPhys(domain: IommuDomain, iova: u64): u64 {
+  const pfn = iova >> 12;
+  if (pfn >= pfnLimit(domain)) return 0;
+  let table = domain.root;
+  let level = domain.levels;
+  do {
+    const entry = load<u64>(slotAt(table, pfn, level));
+    if (entry == 0) return 0;
+    if (level == 1 || (entry & PTE_LARGE) != 0) return (entry & PTE_ADDRESS) + (iova & ((<u64>4096 << levelShift(level)) - 1));
+    table = tableOf(entry);
+    --level;
+  } while (level != 0);
+  return 0;
+}
