@@ -1,0 +1,143 @@
+// What the package costs: bytes of wasm, of the library as loaded, of the tarball; what the library's entry imports; and
+// how long loading takes. Sizes and imports are held to limits (exit code 1 beyond), times are only told.
+//
+//   node scripts/sizes.mjs          a table
+//   node scripts/sizes.mjs --json   the same for machines
+
+import { spawnSync } from 'node:child_process';
+import { existsSync, readFileSync, statSync } from 'node:fs';
+import { builtinModules } from 'node:module';
+import { dirname, join, relative, resolve } from 'node:path';
+import { fileURLToPath, pathToFileURL } from 'node:url';
+import { gzipSync } from 'node:zlib';
+
+const root = join(dirname(fileURLToPath(import.meta.url)), '..');
+const entry = join(root, 'dist/index.js');
+const KB = 1000;
+
+/** Most bytes of each; a margin of about a third over what the complete library needs. */
+const LIMITS = {
+  'release.wasm': 100 * KB,
+  'threads.wasm': 120 * KB,
+  'library, all modules': 600 * KB,
+  'package, packed': 2500 * KB,
+};
+const LOADS = 9;
+
+const library = graph(entry);
+const packed = pack();
+const sizes = {
+  'release.wasm': size('build/release.wasm'),
+  'threads.wasm': size('build/threads.wasm'),
+  'library, all modules': library.files.reduce((sum, file) => sum + statSync(file).size, 0),
+  'package, packed': packed.size,
+};
+const wrong = [
+  ...Object.entries(sizes)
+    .filter(([name, bytes]) => bytes > LIMITS[name])
+    .map(([name, bytes]) => `${name} takes ${bytes} bytes, the limit is ${LIMITS[name]}`),
+  ...library.foreign.map(({ file, name }) => `the library imports '${name}' (in ${relative(root, file)})`),
+  ...library.files
+    .filter((file) => /\/dist\/(cli|threads)\//.test(file) || file.endsWith('/generated/threads.js'))
+    .map((file) => `${relative(root, file)} is reachable from the library's entry`),
+];
+const load = loadTimes();
+const gzip = gzipSync(readFileSync(join(root, 'build/release.wasm'))).length;
+
+if (process.argv.includes('--json')) {
+  console.log(
+    JSON.stringify(
+      {
+        sizes,
+        limits: LIMITS,
+        gzip: { 'release.wasm': gzip },
+        modules: library.files.length,
+        builtins: library.builtins,
+        unpacked: packed.unpackedSize,
+        loadMilliseconds: load,
+        wrong,
+      },
+      null,
+      2,
+    ),
+  );
+} else {
+  for (const [name, bytes] of Object.entries(sizes)) row(name, bytes, `of ${kb(LIMITS[name])} allowed`);
+  row('release.wasm, gzip', gzip, '');
+  row('package, unpacked', packed.unpackedSize, `${packed.files.length} files`);
+  console.log(
+    `library entry           ${library.files.length} modules, no dependency; of Node: ${library.builtins.join(', ') || 'none'}`,
+  );
+  console.log(
+    `load and first machine  ${load.total.toFixed(1)} ms (import ${load.import.toFixed(1)}, machine ${load.machine.toFixed(1)}; median of ${LOADS} fresh processes)`,
+  );
+  for (const line of wrong) console.error(`sizes: ${line}`);
+}
+process.exitCode = wrong.length > 0 ? 1 : 0;
+
+function size(file) {
+  return statSync(join(root, file)).size;
+}
+
+function kb(bytes) {
+  return `${(bytes / KB).toFixed(1)} KB`;
+}
+
+function row(name, bytes, note) {
+  console.log(`${name.padEnd(22)} ${kb(bytes).padStart(10)}  ${note}`.trimEnd());
+}
+
+/** Every module that importing a file loads, statically or later, and what it names from outside. */
+function graph(start) {
+  const files = new Set([start]);
+  const foreign = [];
+  const builtins = new Set();
+  for (const file of files) {
+    const text = readFileSync(file, 'utf8');
+    // Statements as the compiler prints them: `import 'x'`, `import ... from 'x'`, `export ... from 'x'`, `import('x')`.
+    for (const [, from, called] of text.matchAll(
+      /(?:^(?:import|export\b[^'";=]*?\bfrom|import\b[^'";=]*?\bfrom)\s*['"]([^'"]+)['"]|\bimport\(\s*['"]([^'"]+)['"]\s*\))/gm,
+    )) {
+      const name = from ?? called;
+      if (name.startsWith('.')) {
+        const next = resolve(dirname(file), name);
+        if (!existsSync(next)) throw new Error(`${file} imports ${name}, which is not there`);
+        files.add(next);
+      } else if (name.startsWith('node:') || builtinModules.includes(name)) {
+        builtins.add(name);
+      } else {
+        foreign.push({ file, name });
+      }
+    }
+  }
+  return { files: [...files], foreign, builtins: [...builtins].sort() };
+}
+
+function pack() {
+  const { status, stdout, stderr } = spawnSync('npm', ['pack', '--dry-run', '--json', '--ignore-scripts'], {
+    cwd: root,
+    encoding: 'utf8',
+  });
+  if (status !== 0) throw new Error(`npm pack failed: ${stderr}`);
+  const report = JSON.parse(stdout);
+  // An array up to npm 11, an object by package name after it.
+  return Array.isArray(report) ? report[0] : Object.values(report)[0];
+}
+
+/** Milliseconds from the start of the import to a machine that works, in fresh processes. */
+function loadTimes() {
+  const script = `
+    const t0 = performance.now();
+    const { Machine } = await import(${JSON.stringify(pathToFileURL(entry).href)});
+    const t1 = performance.now();
+    new Machine({ ram: '16MiB' });
+    const t2 = performance.now();
+    console.log(JSON.stringify({ import: t1 - t0, machine: t2 - t1, total: t2 - t0 }));`;
+  const runs = Array.from({ length: LOADS }, () => {
+    const { stdout, stderr } = spawnSync(process.execPath, ['--input-type=module', '-e', script], { encoding: 'utf8' });
+    if (!stdout) throw new Error(`the library does not load: ${stderr}`);
+    return JSON.parse(stdout);
+  });
+  runs.sort((a, b) => a.total - b.total);
+  return runs[LOADS >> 1];
+}
