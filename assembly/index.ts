@@ -8,6 +8,11 @@ export { faultArm, faultCount, faultPending } from './memory/fault';
 export {
   EVENT_SIZE, eventsDrained, eventsDropped, eventsFirst, eventsPending, eventsRun, eventsStart, eventsStop,
 } from './ring/events';
+export {
+  histogramCount, histogramCreate, histogramDestroy, histogramDeviation, histogramLargest, histogramMean, histogramMerge,
+  histogramPercentile, histogramRecord, histogramReset, histogramSmallest,
+} from './ring/histogram';
+export { limitCall, limitFill, limitStorePtes } from './ring/limits';
 export { physRead, physWrite } from './ram/contents';
 export { blockOfPagesAlloc, blockOfPagesFree, pagesAlloc, pagesDrain, pagesFree } from './ram/pages';
 export { sgEntryAddress, sgEntryOffset, sgEntrySize } from './sg/entries';

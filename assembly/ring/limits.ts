@@ -1,0 +1,23 @@
+// The physical limits that benchmarks stand beside: what the machine can do at all when nothing is looked up, checked or
+// remembered. Each is the tightest loop that does the memory traffic of the real operation and no more.
+
+/**
+ * The bare loop: stores a VT-d entry for each of n scattered frames, one after the other, `rounds` times over the same
+ * table. No SIMD, no check: what filling a page table costs when it is written down plainly.
+ */
+export function limitStorePtes(table: usize, pfns: usize, n: u32, rounds: u32): void {
+  const end = table + (<usize>n << 3);
+  for (let round: u32 = 0; round < rounds; ++round) {
+    for (let at = table, from = pfns; at < end; at += 8, from += 4) store<u64>(at, (<u64>load<u32>(from) << 12) | 3);
+  }
+}
+
+/** memory.fill over n entries of a table, `rounds` times: the least that unmapping them can cost. */
+export function limitFill(table: usize, n: u32, rounds: u32): void {
+  for (let round: u32 = 0; round < rounds; ++round) memory.fill(table, 0, <usize>n << 3);
+}
+
+/** Nothing, so that the host can time the call itself. */
+export function limitCall(value: u32): u32 {
+  return value;
+}
