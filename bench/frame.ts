@@ -1,0 +1,151 @@
+import { Bench } from 'tinybench';
+
+/**
+ * What all benchmark suites share. A suite is a list of tasks; a task's `run` performs a whole batch of operations, large
+ * enough to stand far above the timer's resolution, and its figure is the time of one operation. Figures are compared
+ * within one run only: beside the physical limit of the same machine in the same minute, and beside what somebody would
+ * otherwise write. Each suite is run in several rounds, task after task, so that a slow spell of a shared machine falls
+ * on all of them; a figure is the median over the rounds of each round's median.
+ */
+
+export interface Task {
+  name: string;
+  /** Operations that one call of `run` performs. */
+  operations: number;
+  run(): void;
+  /** Brings back the state that `run` starts from; not timed. */
+  before?(): void;
+  /** Name of the task that shows what the machine can do at all. */
+  limit?: string;
+  /** Name of the task that does the same in plain TypeScript. */
+  peer?: string;
+  /** A figure to reach: at most `ratio` times the task `of`, or at most `ns` nanoseconds. */
+  reach?: { of: string; ratio: number } | { ns: number };
+}
+
+export interface Suite {
+  /** File name of the suite, without .bench.ts. */
+  name: string;
+  title: string;
+  tasks(): Task[] | Promise<Task[]>;
+}
+
+export interface Figure {
+  name: string;
+  /** Nanoseconds an operation: the median over the rounds, and the fastest and slowest round. */
+  ns: number;
+  fastest: number;
+  slowest: number;
+  /** Nanoseconds of one sample: whether it stands above the timer. */
+  sample: number;
+  /** This figure divided by the limit's; the peer's divided by this one (how many times faster). */
+  overLimit?: number;
+  overPeer?: number;
+  reach?: { text: string; met: boolean };
+}
+
+export interface FrameOptions {
+  /** Milliseconds a task and round. */
+  time: number;
+  rounds: number;
+  signal?: AbortSignal;
+}
+
+export const FULL: FrameOptions = { time: 250, rounds: 5 };
+/** For checks that every suite works; the figures of such a run are worth nothing. */
+export const QUICK: FrameOptions = { time: 5, rounds: 1 };
+
+/** Below this a sample is too close to what reading the clock costs. */
+export const SHORTEST_SAMPLE_NS = 2000;
+
+export async function measure(suite: Suite, options: FrameOptions): Promise<Figure[]> {
+  const tasks = await suite.tasks();
+  const rounds = new Map<string, number[]>(tasks.map(({ name }) => [name, []]));
+  if (rounds.size !== tasks.length) throw new Error(`suite ${suite.name} names two tasks alike`);
+  for (let round = 0; round < options.rounds && !options.signal?.aborted; ++round) {
+    const bench = new Bench({
+      name: suite.name,
+      time: options.time,
+      iterations: 5,
+      warmupTime: options.time / (round === 0 ? 1 : 5),
+      warmupIterations: 5,
+      throws: true,
+    });
+    for (const { name, run, before } of tasks) {
+      bench.add(name, () => run(), { async: false, ...(before && { beforeEach: before }) });
+    }
+    await bench.run();
+    for (const { name, result } of bench.tasks) {
+      if (result.state !== 'completed') throw new Error(`${suite.name}: ${name} ended as ${result.state}`);
+      rounds.get(name)!.push(result.latency.p50 * 1e6);
+    }
+  }
+  return figures(tasks, rounds);
+}
+
+/** The figures of tasks from their sample times (nanoseconds a call of `run`, one value a round). */
+export function figures(tasks: readonly Task[], rounds: ReadonlyMap<string, readonly number[]>): Figure[] {
+  const perOperation = new Map(
+    tasks.map(({ name, operations }) => [name, median(rounds.get(name) ?? []) / operations] as const),
+  );
+  const of = (name: string): number => {
+    const ns = perOperation.get(name);
+    if (ns === undefined) throw new Error(`there is no task '${name}' to compare with`);
+    return ns;
+  };
+  return tasks.map(({ name, operations, limit, peer, reach }) => {
+    const samples = rounds.get(name) ?? [];
+    const ns = of(name);
+    const figure: Figure = {
+      name,
+      ns,
+      fastest: Math.min(...samples) / operations,
+      slowest: Math.max(...samples) / operations,
+      sample: ns * operations,
+    };
+    if (limit !== undefined) figure.overLimit = ns / of(limit);
+    if (peer !== undefined) figure.overPeer = of(peer) / ns;
+    if (reach !== undefined) {
+      figure.reach =
+        'ns' in reach
+          ? { text: `${reach.ns} ns`, met: ns <= reach.ns }
+          : { text: `${reach.ratio}x ${reach.of}`, met: ns <= reach.ratio * of(reach.of) };
+    }
+    return figure;
+  });
+}
+
+function median(values: readonly number[]): number {
+  const sorted = [...values].sort((a, b) => a - b);
+  const middle = sorted.length >> 1;
+  return sorted.length % 2 === 1 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2;
+}
+
+/** A suite's figures as a table of at most 100 columns. */
+export function format(suite: Suite, all: readonly Figure[]): string {
+  const head = ['', 'ns/op', 'range', 'x limit', 'faster than peer', 'to reach'];
+  const rows = all.map((figure) => [
+    figure.sample < SHORTEST_SAMPLE_NS ? `${figure.name} (?)` : figure.name,
+    digits(figure.ns),
+    `${digits(figure.fastest)}-${digits(figure.slowest)}`,
+    figure.overLimit === undefined ? '' : figure.overLimit.toFixed(2),
+    figure.overPeer === undefined ? '' : `${figure.overPeer.toFixed(figure.overPeer < 10 ? 1 : 0)}x`,
+    figure.reach === undefined ? '' : `${figure.reach.text} ${figure.reach.met ? 'ok' : 'NOT MET'}`,
+  ]);
+  const used = head.map((_, column) => column < 2 || rows.some((row) => row[column] !== ''));
+  const width = head.map((title, column) => Math.max(title.length, ...rows.map((row) => row[column].length)));
+  const line = (row: string[]): string =>
+    row
+      .map((cell, column) => (column === 0 ? cell.padEnd(width[column]) : cell.padStart(width[column])))
+      .filter((_, column) => used[column])
+      .join('  ')
+      .trimEnd();
+  const doubtful = all.some(({ sample }) => sample < SHORTEST_SAMPLE_NS)
+    ? ['(?) a sample is so short that reading the clock counts in it']
+    : [];
+  return [`${suite.name}: ${suite.title}`, line(head), ...rows.map(line), ...doubtful].join('\n');
+}
+
+function digits(ns: number): string {
+  return ns < 10 ? ns.toFixed(2) : ns < 1000 ? ns.toFixed(1) : ns.toFixed(0);
+}
