@@ -56,3 +56,9 @@ export {
 } from './iommu/host';
 export { iotlbFlushDomain, iotlbFlushGlobal } from './iommu/iotlb';
 export { iommuCreate } from './iommu/unit';
+export {
+  iovaAllocate, iovaAllocateFast, iovaCachedNode, iovaCreate, iovaDepot, iovaFindRange, iovaFoundHi, iovaFoundLo,
+  iovaMax32, iovaNextRange, iovaRanges, iovaRelease, iovaReleaseFast, iovaReserveRange, iovaSetCpus,
+} from './iova/exports';
+export { iovaDomainDestroy } from './iova/iova';
+export { iovaReplay } from './iova/replay';

@@ -1,7 +1,9 @@
 // A machine: one context with the state of every subsystem, its virtual clock, and the check that walks everything.
 
 import { iommuCheck } from './iommu/check';
-import { timerArg, timerDue, timerKind, timerPop } from './memory/clock';
+import { iovaCheck } from './iova/check';
+import { iovaDepotWork } from './iova/rcache';
+import { TIMER_IOVA_DEPOT, timerArg, timerDue, timerKind, timerPop } from './memory/clock';
 import { blocksCheck } from './memory/block';
 import { Context, contextCreate } from './memory/context';
 import { slabLive, slabsCheck } from './memory/slab';
@@ -52,6 +54,7 @@ export function clockAdvance(ctx: Context, nanoseconds: f64): u32 {
 
 function fire(ctx: Context, kind: u32, arg: usize): void {
   assert(kind != 0 && arg != 0 && changetype<usize>(ctx) != 0);
+  if (kind == TIMER_IOVA_DEPOT) iovaDepotWork(arg);
 }
 
 /** Records live in all slab caches and 4 KiB units in use: what must be as before when everything was given back. */
@@ -62,7 +65,7 @@ export function machineRecords(ctx: Context): u32 {
 /**
  * Walks every structure of the machine.
  * @returns 0, or a code: the subsystem in bits 31..28 (1 blocks, 2 slabs, 3 buddy, 4 contents,
- *     7 iommu, 9 swiotlb, 10 GPU tables, 11 dma-debug), where in the rest
+ *     5 iova, 7 iommu, 9 swiotlb, 10 GPU tables, 11 dma-debug), where in the rest
  */
 export function machineCheck(ctx: Context): u32 {
   let wrong = <u32>blocksCheck(ctx);
@@ -78,6 +81,8 @@ export function machineCheck(ctx: Context): u32 {
     wrong = iommuCheck(ctx);
     if (wrong != 0) return 0x70000000 | wrong;
   }
+  wrong = iovaCheck(ctx);
+  if (wrong != 0) return 0x50000000 | wrong;
   if (ctx.swiotlb != 0) {
     wrong = slotsCheck(changetype<Swiotlb>(ctx.swiotlb));
     if (wrong != 0) return 0x90000000 | wrong;

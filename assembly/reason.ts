@@ -7,6 +7,11 @@ import { Context, cpuOf } from './memory/context';
 
 export const REASON_NONE: u32 = 0;
 
+export const REASON_IOVA_FULL: u32 = 0x100; // fewer pages are free below the limit than were asked for
+export const REASON_IOVA_FRAGMENTED: u32 = 0x101; // enough pages are free below the limit, but no gap holds the request
+export const REASON_IOVA_LIMIT: u32 = 0x102; // would not fit below the limit in an empty domain
+export const REASON_IOVA_NO_MEMORY: u32 = 0x103; // no memory for the allocator's own records
+export const REASON_IOVA_SKIPPED: u32 = 0x104; // a gap holds the request, but the kernel's search does not look there
 export const REASON_MISALIGNED: u32 = 0x200; // an address or size that is not a multiple of 4 KiB
 export const REASON_NO_PERMISSION: u32 = 0x201; // neither read nor write was asked for
 export const REASON_IOVA_BEYOND_WIDTH: u32 = 0x202; // past the last address of the domain

@@ -1,5 +1,10 @@
 /** Identifiers of the core's reason codes (assembly/reason.ts), as errors and reports carry them. They never change. */
 const REASONS: Readonly<Record<number, string>> = {
+  256: 'IOVA_FULL',
+  257: 'IOVA_FRAGMENTED',
+  258: 'IOVA_LIMIT',
+  259: 'IOVA_NO_MEMORY',
+  260: 'IOVA_SKIPPED',
   512: 'IOMMU_MISALIGNED',
   513: 'IOMMU_NO_PERMISSION',
   514: 'IOMMU_BEYOND_WIDTH',

@@ -1,0 +1,110 @@
+// The records of iova/: a domain (struct iova_domain) and the room's own state, one a context.
+
+
+import { Context } from '../memory/context';
+import { slabAllocZeroed, slabCacheCreate } from '../memory/slab';
+import { INNER_SIZE, LEAF_SIZE } from './node';
+
+/** Linux 4.2's allocator (drivers/iommu/iova.c of 2015). */
+export const IOVA_LINUX_42: u32 = 1;
+/** Linux 6.12's. */
+export const IOVA_LINUX_612: u32 = 2;
+/** Our own: places where it likes, in flat time. */
+export const IOVA_FAST: u32 = 3;
+/** Added to IOVA_LINUX_612: magazine caches in front of the tree (iova_domain_init_rcaches). */
+export const IOVA_RCACHE: u32 = 0x100;
+
+/** Levels of inner nodes that an index can have: far more than 2^32 bytes of nodes can make. */
+export const MAX_HEIGHT: u32 = 15;
+
+// @ts-ignore: decorator
+@unmanaged
+export class IovaDomain {
+  guard: u64;
+  ctx: usize;
+  /** IOVA_LINUX_42, IOVA_LINUX_612 or IOVA_FAST. */
+  model: u32;
+  /** Root of the index and the number of inner levels above the leaves. */
+  root: usize;
+  height: u32;
+  /** Lowest pfn that may be handed out. */
+  start: u64;
+  /** dma_32bit_pfn as the kernel has it: the first pfn above 4 GiB in 6.12, the last one below in 4.2. */
+  line: u64;
+  /** Ranges, and pages in them; the anchor is in neither. */
+  ranges: u32;
+  granuleShift: u32;
+  used: u64;
+  /** Cached nodes as ranges; a node's end never changes, a reservation may move its start. The anchor stands for none. */
+  cachedLo: u64;
+  cachedHi: u64;
+  cached32Lo: u64;
+  cached32Hi: u64;
+  /** max32_alloc_size. */
+  max32: u64;
+  /** The range that the last find, free or reserve of this domain was about. */
+  foundLo: u64;
+  foundHi: u64;
+  /** Online CPUs: what the depots are trimmed to. */
+  cpus: u32;
+  /** CPUs with magazines, and the arrays of rcache.ts; 0 without them. */
+  cacheCpus: u32;
+  magazines: usize;
+  depots: usize;
+  /** Spans of the fast model (fast.ts). */
+  fast: usize;
+  /** Nodes set aside for a split, linked through their first word. */
+  spareLeaf: usize;
+  spareInner: usize;
+  /** Next domain of the context, for the machine's check. */
+  next: usize;
+  /** Where a check's walk has come to: ranges met, last leaf, and a bit for each remembered node that was met. */
+  checkedRanges: u32;
+  checkedLeaf: usize;
+  checkedNodes: u32;
+  /** The way to a range: node and index for each level, leaves first (PATH). */
+  path0: u64; path1: u64; path2: u64; path3: u64; path4: u64; path5: u64; path6: u64; path7: u64; path8: u64;
+  path9: u64; path10: u64; path11: u64; path12: u64; path13: u64; path14: u64; path15: u64;
+}
+
+export const PATH: usize = offsetof<IovaDomain>('path0');
+
+// @ts-ignore: decorator
+@unmanaged
+export class IovaState {
+  domainCache: usize;
+  leafCache: usize;
+  innerCache: usize;
+  magazineCache: usize;
+  spanCache: usize;
+  domains: usize;
+  guard: u64;
+}
+
+export const MAGAZINE_BYTES: usize = 1024;
+export const SPAN_BYTES: usize = 64;
+
+/** The room's state, made when the first domain of a context is; 0 without memory. */
+export function iovaState(ctx: Context): usize {
+  if (ctx.iova != 0) return ctx.iova;
+  const holder = slabCacheCreate(ctx, offsetof<IovaState>());
+  if (holder == 0) return 0;
+  const at = slabAllocZeroed(holder);
+  if (at == 0) return 0;
+  const state = changetype<IovaState>(at);
+  state.domainCache = slabCacheCreate(ctx, offsetof<IovaDomain>());
+  state.leafCache = slabCacheCreate(ctx, LEAF_SIZE);
+  state.innerCache = slabCacheCreate(ctx, INNER_SIZE);
+  state.magazineCache = slabCacheCreate(ctx, MAGAZINE_BYTES);
+  state.spanCache = slabCacheCreate(ctx, SPAN_BYTES);
+  if (state.domainCache == 0 || state.leafCache == 0 || state.innerCache == 0) return 0;
+  if (state.magazineCache == 0 || state.spanCache == 0) return 0;
+  ctx.iova = at;
+  return at;
+}
+
+// @ts-ignore: decorator
+@inline
+export function stateOf(domain: IovaDomain): IovaState {
+  return changetype<IovaState>(changetype<Context>(domain.ctx).iova);
+}

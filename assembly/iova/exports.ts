@@ -1,0 +1,82 @@
+// The host's side of iova/: pfns, sizes and limits as f64, exact below 2^53.
+
+import { Context } from '../memory/context';
+import { IovaDomain } from './domain';
+import {
+  iovaAlloc, iovaAllocFast, iovaDomainCreate, iovaFind, iovaFree, iovaFreeFast, iovaReserve,
+} from './iova';
+import { ANCHOR, hiOf, loOf } from './node';
+import { CLASSES, depotOf } from './rcache';
+import { locate, pathIndex } from './tree';
+
+export function iovaCreate(ctx: Context, model: u32, granuleShift: u32, startPfn: f64, pfn32bit: f64, cpus: u32): u32 {
+  return <u32>iovaDomainCreate(ctx, model, granuleShift, <u64>startPfn, <u64>pfn32bit, cpus);
+}
+
+export function iovaAllocate(domain: usize, size: f64, limitPfn: f64, aligned: bool): f64 {
+  return <f64>iovaAlloc(domain, <u64>size, <u64>limitPfn, aligned);
+}
+
+export function iovaRelease(domain: usize, pfn: f64): bool {
+  return iovaFree(domain, <u64>pfn);
+}
+
+export function iovaAllocateFast(domain: usize, size: f64, limitPfn: f64, flush: bool): f64 {
+  return <f64>iovaAllocFast(domain, <u64>size, <u64>limitPfn, flush);
+}
+
+export function iovaReleaseFast(domain: usize, pfn: f64, size: f64): void {
+  iovaFreeFast(domain, <u64>pfn, <u64>size);
+}
+
+export function iovaReserveRange(domain: usize, lo: f64, hi: f64): bool {
+  return iovaReserve(domain, <u64>lo, <u64>hi);
+}
+
+export function iovaFindRange(domain: usize, pfn: f64): bool {
+  return iovaFind(domain, <u64>pfn);
+}
+
+/** Bounds of the range that the last find, release or reserve was about. */
+export function iovaFoundLo(domain: IovaDomain): f64 {
+  return <f64>domain.foundLo;
+}
+
+export function iovaFoundHi(domain: IovaDomain): f64 {
+  return <f64>domain.foundHi;
+}
+
+/** Number of ranges; what waits in magazines is among them, the anchor is not. */
+export function iovaRanges(domain: IovaDomain): u32 {
+  return domain.ranges;
+}
+
+/** First pfn of cached_node (0) or cached32_node (1), -1 for the anchor (6.12) or for none (4.2). */
+export function iovaCachedNode(domain: IovaDomain, which: u32): f64 {
+  const lo = which == 0 ? domain.cachedLo : domain.cached32Lo;
+  return lo == ANCHOR ? -1 : <f64>lo;
+}
+
+/** max32_alloc_size. */
+export function iovaMax32(domain: IovaDomain): f64 {
+  return <f64>domain.max32;
+}
+
+/** Magazines in the depot of a size class, 0 without caches. */
+export function iovaDepot(domain: IovaDomain, order: u32): u32 {
+  return domain.magazines != 0 && order < CLASSES ? depotOf(domain, order).count : 0;
+}
+
+/** Sets the number of online CPUs, which is what depots are trimmed to. */
+export function iovaSetCpus(domain: IovaDomain, cpus: u32): void {
+  domain.cpus = cpus;
+}
+
+/** The first range that ends at or above a pfn, into foundLo and foundHi: for walking them in order. */
+export function iovaNextRange(domain: IovaDomain, pfn: f64): bool {
+  const leaf = locate(domain, <u64>pfn);
+  const i = pathIndex(domain, 0);
+  domain.foundLo = loOf(leaf, i);
+  domain.foundHi = hiOf(leaf, i);
+  return domain.foundLo != ANCHOR;
+}

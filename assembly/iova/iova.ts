@@ -1,0 +1,250 @@
+// iova/ hands out ranges of I/O virtual addresses: which pfns of a device's address space the next mapping gets
+// (drivers/iommu/iova.c). A domain is one address space. Its ranges lie in an ordered index that knows what fits below
+// each branch, so that Linux's answer, which Linux finds by walking its tree range by range, is one walk from the root.
+//
+//   node.ts     nodes of the index: layout, summaries, vector routines
+//   tree.ts     the index: locate, search, insert, remove
+//   linux.ts    where Linux 4.2 and 6.12 put a range, and what they remember
+//   rcache.ts   6.12's magazines and depots in front of the tree
+//   fast.ts     our own model: spans of equal slots, no search at all on the common path
+//   query.ts    free pages, gaps, histogram; why a request failed
+//   check.ts    the walk over everything
+//   replay.ts   many operations in one call
+//
+// pfns are in units of the domain's granule. Limits are inclusive, as callers of the kernel's functions give them.
+// Functions return a pfn, or 0 with the reason in the CPU's record; nothing has changed then but what Linux itself
+// changes on a failure (max32_alloc_size, flushed magazines).
+
+import { Context, cpuOf, FAULT_IOVA } from '../memory/context';
+import { shouldFail } from '../memory/fault';
+import { lock, unlock } from '../memory/lock';
+import { slabAllocZeroed, slabFree } from '../memory/slab';
+import { REASON_IOVA_NO_MEMORY } from '../reason';
+import { IOVA_FAST, IOVA_LINUX_42, IOVA_LINUX_612, IOVA_RCACHE, IovaDomain, IovaState, iovaState, stateOf } from './domain';
+import { allocLinux42, allocLinux612, forget, NO_MEMORY, NO_PLACE, roundupPow2 } from './linux';
+import { ANCHOR, hiOf, loOf } from './node';
+import { reasonFor } from './query';
+import { CLASSES, orderOf, rcacheCreate, rcacheDestroy, rcacheFlush, rcacheGet, rcacheInsert } from './rcache';
+import { extendAt, insertAt, locate, pathIndex, removeAt, roomAt, treeCreate, treeDestroy } from './tree';
+
+/** pfns and sizes from here on are refused: below, they are exact as numbers of the host. */
+export const IOVA_PFN_END: u64 = 1 << 53;
+
+/**
+ * Makes a domain (init_iova_domain, and iova_domain_init_rcaches with IOVA_RCACHE).
+ * @param model IOVA_LINUX_42, IOVA_LINUX_612, IOVA_LINUX_612 | IOVA_RCACHE or IOVA_FAST
+ * @param startPfn lowest pfn to be handed out, at least 1 (4.2 starts one above it)
+ * @param pfn32bit the 32-bit line as the kernel has it: 1 << (32 - granuleShift) in 6.12, one less in 4.2
+ * @param cpus CPUs that are online: what a depot is trimmed to
+ * @returns its handle, 0 without memory or for parameters that cannot be
+ */
+export function iovaDomainCreate(
+  ctx: Context, model: u32, granuleShift: u32, startPfn: u64, pfn32bit: u64, cpus: u32,
+): usize {
+  const kind = model & ~IOVA_RCACHE;
+  if (kind < IOVA_LINUX_42 || kind > IOVA_FAST || (model != kind && kind != IOVA_LINUX_612)) return 0;
+  if (startPfn == 0 || startPfn >= IOVA_PFN_END || pfn32bit >= IOVA_PFN_END || cpus == 0) return 0;
+  if (iovaState(ctx) == 0) return 0;
+  const state = changetype<IovaState>(ctx.iova);
+  const at = slabAllocZeroed(state.domainCache);
+  if (at == 0) return 0;
+  const domain = changetype<IovaDomain>(at);
+  domain.ctx = changetype<usize>(ctx);
+  domain.model = kind;
+  domain.granuleShift = granuleShift;
+  domain.start = startPfn;
+  domain.line = pfn32bit;
+  domain.cpus = cpus;
+  domain.max32 = pfn32bit;
+  domain.cachedLo = ANCHOR;
+  domain.cachedHi = ANCHOR;
+  domain.cached32Lo = ANCHOR;
+  domain.cached32Hi = ANCHOR;
+  if (!treeCreate(domain, kind == IOVA_LINUX_42 ? startPfn + 1 : startPfn)) {
+    slabFree(state.domainCache, at);
+    return 0;
+  }
+  if (model != kind && !rcacheCreate(domain, ctx.cpuCount)) {
+    treeDestroy(domain);
+    slabFree(state.domainCache, at);
+    return 0;
+  }
+  domain.next = state.domains;
+  state.domains = at;
+  return at;
+}
+
+/** Frees a domain with all its ranges (put_iova_domain). */
+export function iovaDomainDestroy(at: usize): void {
+  const domain = changetype<IovaDomain>(at);
+  const state = stateOf(domain);
+  let link = changetype<usize>(state) + offsetof<IovaState>('domains');
+  while (load<u32>(link) != <u32>at) link = <usize>load<u32>(link) + offsetof<IovaDomain>('next');
+  store<u32>(link, <u32>domain.next);
+  if (domain.magazines != 0) rcacheDestroy(domain);
+  treeDestroy(domain);
+  slabFree(state.domainCache, at);
+}
+
+// @ts-ignore: decorator
+@inline
+function noMemory(domain: IovaDomain): u64 {
+  cpuOf(changetype<Context>(domain.ctx)).reason = REASON_IOVA_NO_MEMORY;
+  return 0;
+}
+
+// Places a range by the domain's model; the caller holds the lock. NO_PLACE and NO_MEMORY are failures.
+// @ts-ignore: decorator
+@inline
+function place(domain: IovaDomain, size: u64, limit: u64, aligned: bool): u64 {
+  return domain.model == IOVA_LINUX_42
+    ? allocLinux42(domain, size, limit, aligned)
+    : allocLinux612(domain, size, limit, aligned);
+}
+
+/**
+ * Allocates a range (alloc_iova).
+ * @param size pages, at least 1; 4.2 rounds aligned sizes up to a power of two
+ * @param limitPfn highest pfn that the range may hold
+ * @param aligned to the smallest power of two that is at least the size
+ * @returns its first pfn, or 0 with the reason in the CPU's record
+ */
+export function iovaAlloc(at: usize, size: u64, limitPfn: u64, aligned: bool): u64 {
+  const domain = changetype<IovaDomain>(at);
+  if (shouldFail(changetype<Context>(domain.ctx), FAULT_IOVA)) return noMemory(domain);
+  limitPfn = min<u64>(limitPfn, IOVA_PFN_END - 1);
+  lock(at);
+  const pfn = place(domain, size, limitPfn, aligned);
+  if (pfn == NO_PLACE) cpuOf(changetype<Context>(domain.ctx)).reason = reasonFor(domain, size, limitPfn, aligned);
+  unlock(at);
+  return pfn == NO_MEMORY ? noMemory(domain) : pfn;
+}
+
+/** Frees the range that holds a pfn (free_iova); its bounds are in foundLo, foundHi. Returns false if there is none. */
+export function iovaFree(at: usize, pfn: u64): bool {
+  const domain = changetype<IovaDomain>(at);
+  lock(at);
+  const leaf = locate(domain, pfn);
+  const i = pathIndex(domain, 0);
+  const lo = loOf(leaf, i);
+  const found = lo <= pfn && lo != ANCHOR;
+  if (found) {
+    domain.foundLo = lo;
+    domain.foundHi = hiOf(leaf, i);
+    forget(domain);
+    removeAt(domain);
+  }
+  unlock(at);
+  return found;
+}
+
+/**
+ * Allocates an aligned range by way of the caches (alloc_iova_fast). Sizes below 32 are rounded up to a power of two.
+ * @param flush whether to give all that is cached back to the tree and try again before failing
+ * @returns its first pfn, or 0 with the reason in the CPU's record
+ */
+export function iovaAllocFast(at: usize, size: u64, limitPfn: u64, flush: bool): u64 {
+  const domain = changetype<IovaDomain>(at);
+  if (domain.magazines == 0) return iovaAlloc(at, roundSmall(domain, size), limitPfn, true);
+  const order = orderOf(size);
+  if (order < CLASSES) {
+    if (shouldFail(changetype<Context>(domain.ctx), FAULT_IOVA)) return noMemory(domain);
+    size = <u64>1 << order;
+    const pfn = rcacheGet(domain, order, limitPfn + 1 - size);
+    if (pfn != 0) return pfn;
+    return allocMissed(at, size, limitPfn, flush, false);
+  }
+  return allocMissed(at, size, limitPfn, flush, true);
+}
+
+// @ts-ignore: decorator
+@inline
+function roundSmall(domain: IovaDomain, size: u64): u64 {
+  return domain.model == IOVA_LINUX_612 && size < 32 ? roundupPow2(size) : size;
+}
+
+function allocMissed(at: usize, size: u64, limitPfn: u64, flush: bool, mayFail: bool): u64 {
+  const domain = changetype<IovaDomain>(at);
+  if (mayFail && shouldFail(changetype<Context>(domain.ctx), FAULT_IOVA)) return noMemory(domain);
+  limitPfn = min<u64>(limitPfn, IOVA_PFN_END - 1);
+  lock(at);
+  let pfn = place(domain, size, limitPfn, true);
+  if (pfn == NO_PLACE && flush) {
+    rcacheFlush(domain);
+    pfn = place(domain, size, limitPfn, true);
+  }
+  if (pfn == NO_PLACE) cpuOf(changetype<Context>(domain.ctx)).reason = reasonFor(domain, size, limitPfn, true);
+  unlock(at);
+  return pfn == NO_MEMORY ? noMemory(domain) : pfn;
+}
+
+/** Gives a range back by way of the caches (free_iova_fast). `size` is as it was asked for. */
+export function iovaFreeFast(at: usize, pfn: u64, size: u64): void {
+  const domain = changetype<IovaDomain>(at);
+  if (domain.magazines != 0) {
+    const order = orderOf(size);
+    if (order < CLASSES && rcacheInsert(domain, order, pfn)) return;
+  }
+  iovaFree(at, pfn);
+}
+
+/** The range that holds a pfn, into foundLo, foundHi (find_iova). Returns false if there is none. */
+export function iovaFind(at: usize, pfn: u64): bool {
+  const domain = changetype<IovaDomain>(at);
+  lock(at);
+  const leaf = locate(domain, pfn);
+  const i = pathIndex(domain, 0);
+  const lo = loOf(leaf, i);
+  const found = lo <= pfn && lo != ANCHOR;
+  if (found) {
+    domain.foundLo = lo;
+    domain.foundHi = hiOf(leaf, i);
+  }
+  unlock(at);
+  return found;
+}
+
+/**
+ * Marks [lo, hi] as taken (reserve_iova). Ranges that overlap it grow downwards to cover it, each up to its own start;
+ * a range of its own is made only for what remains above the last of them. foundLo, foundHi become the range that
+ * holds `hi`.
+ * @returns false for a range that cannot be, or without memory; nothing has changed then
+ */
+export function iovaReserve(at: usize, lo: u64, hi: u64): bool {
+  const domain = changetype<IovaDomain>(at);
+  if (lo > hi || hi >= IOVA_PFN_END) return false;
+  if (!shouldFail(changetype<Context>(domain.ctx), FAULT_IOVA)) {
+    lock(at);
+    // Room for the range that may have to be made, before any other grows.
+    const room = loOf(locate(domain, hi), pathIndex(domain, 0)) <= hi || roomAt(domain);
+    if (room) reserve(domain, lo, hi);
+    unlock(at);
+    if (room) return true;
+  }
+  noMemory(domain);
+  return false;
+}
+
+function reserve(domain: IovaDomain, lo: u64, hi: u64): void {
+  let leaf = locate(domain, lo);
+  let i = pathIndex(domain, 0);
+  while (loOf(leaf, i) <= hi) {
+    const last = hiOf(leaf, i);
+    if (lo < loOf(leaf, i)) {
+      extendAt(domain, lo);
+      if (last == domain.cachedHi) domain.cachedLo = lo;
+      if (last == domain.cached32Hi) domain.cached32Lo = lo;
+    }
+    if (hi <= last) {
+      domain.foundLo = loOf(leaf, i);
+      domain.foundHi = last;
+      return;
+    }
+    lo = last + 1;
+    leaf = locate(domain, lo);
+    i = pathIndex(domain, 0);
+  }
+  domain.foundLo = lo;
+  domain.foundHi = hi;
+  insertAt(domain, lo, hi);
+}

@@ -1,0 +1,112 @@
+// Where Linux puts a range. Both kernels search top-down from a remembered node; what they find is the highest gap
+// below min(limit, that node) which holds the aligned block, so that the index answers with one walk.
+//
+// 6.12 (__alloc_and_insert_iova_range, __cached_rbnode_insert_update, __cached_rbnode_delete_update)
+//   Two remembered nodes, one for limits of 32 bits, one for the rest. A candidate below the low bound ends the search.
+//   Then, if the remembered node lies below the limit, one more pass over what is above it. A failure leaves its size
+//   in max32_alloc_size, and 32-bit requests of that size or more fail without a look until something is freed there.
+//   The size is not rounded, only the place is aligned.
+//
+// 4.2 (__alloc_and_insert_iova_range, __cached_rbnode_insert_update of 2015)
+//   One remembered node, used only when the limit is exactly the 32-bit line. No second pass: holes above it are not
+//   seen until a free moves it up. Aligned sizes are rounded up to their power of two, and start_pfn is never used.
+
+import { IOVA_LINUX_42, IovaDomain } from './domain';
+import { ANCHOR, CAP, LEAF_GAP, NEXT, countOf, hiOf, loOf } from './node';
+import { insertAt, pathIndex, pathNode, search } from './tree';
+
+/** What an allocation returns instead of a pfn. No range starts at 0: start_pfn is at least 1. */
+export const NO_PLACE: u64 = 0;
+/** There was a place, but no memory to write it down. */
+export const NO_MEMORY: u64 = 0xffffffffffffffff;
+
+/** Smallest power of two that is at least the size. */
+// @ts-ignore: decorator
+@inline
+export function roundupPow2(size: u64): u64 {
+  return size <= 1 ? 1 : <u64>1 << (64 - clz<u64>(size - 1));
+}
+
+// @ts-ignore: decorator
+@inline
+export function alignMask(size: u64, aligned: bool): u64 {
+  return aligned ? 0 - roundupPow2(size) : 0xffffffffffffffff;
+}
+
+// @ts-ignore: decorator
+@inline
+export function codesFor(aligned: bool): usize {
+  return aligned ? CAP : LEAF_GAP;
+}
+
+/** alloc_iova of Linux 6.12. */
+export function allocLinux612(domain: IovaDomain, size: u64, limit: u64, aligned: bool): u64 {
+  const end = limit + 1;
+  const low32 = end <= domain.line;
+  if (low32 && size >= domain.max32) return NO_PLACE;
+  const mask = alignMask(size, aligned);
+  const codes = codesFor(aligned);
+  let pfn = search(domain, min<u64>(end, low32 ? domain.cached32Lo : domain.cachedLo), size, mask, codes);
+  if (pfn < domain.start) {
+    const remembered = low32 ? domain.cached32Hi : domain.cachedHi;
+    pfn = remembered < end ? search(domain, end, size, mask, codes) : 0;
+    if (pfn == 0 || pfn <= remembered) {
+      domain.max32 = size;
+      return NO_PLACE;
+    }
+  }
+  const last = pfn + size - 1;
+  if (!insertAt(domain, pfn, last)) return NO_MEMORY;
+  if (last < domain.line) {
+    domain.cached32Lo = pfn;
+    domain.cached32Hi = last;
+  } else {
+    domain.cachedLo = pfn;
+    domain.cachedHi = last;
+  }
+  return pfn;
+}
+
+/** alloc_iova of Linux 4.2. */
+export function allocLinux42(domain: IovaDomain, size: u64, limit: u64, aligned: bool): u64 {
+  if (aligned) size = roundupPow2(size);
+  const low32 = limit == domain.line;
+  const bound = low32 ? min<u64>(limit + 1, domain.cached32Lo) : limit + 1;
+  const pfn = search(domain, bound, size, alignMask(size, aligned), codesFor(aligned));
+  if (pfn == 0) return NO_PLACE;
+  const last = pfn + size - 1;
+  if (!insertAt(domain, pfn, last)) return NO_MEMORY;
+  if (low32) {
+    domain.cached32Lo = pfn;
+    domain.cached32Hi = last;
+  }
+  return pfn;
+}
+
+/** What freeing the range that the path leads to does to the remembered nodes; before it is taken out. */
+export function forget(domain: IovaDomain): void {
+  const leaf = pathNode(domain, 0);
+  const i = pathIndex(domain, 0);
+  const lo = loOf(leaf, i);
+  const hi = hiOf(leaf, i);
+  const inLeaf = i + 1 < countOf(leaf);
+  const nextLeaf = inLeaf ? leaf : <usize>load<u32>(leaf, NEXT);
+  const next = inLeaf ? i + 1 : 0;
+  if (domain.model == IOVA_LINUX_42) {
+    if (domain.cached32Hi != ANCHOR && lo >= domain.cached32Lo) {
+      const above = loOf(nextLeaf, next);
+      domain.cached32Lo = above < domain.line ? above : ANCHOR;
+      domain.cached32Hi = above < domain.line ? hiOf(nextLeaf, next) : ANCHOR;
+    }
+    return;
+  }
+  if (hi == domain.cached32Hi || (hi < domain.line && lo >= domain.cached32Lo)) {
+    domain.cached32Lo = loOf(nextLeaf, next);
+    domain.cached32Hi = hiOf(nextLeaf, next);
+  }
+  if (lo < domain.line) domain.max32 = domain.line;
+  if (lo >= domain.cachedLo) {
+    domain.cachedLo = loOf(nextLeaf, next);
+    domain.cachedHi = hiOf(nextLeaf, next);
+  }
+}
