@@ -62,3 +62,19 @@ export {
 } from './iova/exports';
 export { iovaDomainDestroy } from './iova/iova';
 export { iovaReplay } from './iova/replay';
+export { dmaAllocCoherent, dmaFreeCoherent, dmaMapCoherent, dmaUnmapCoherent } from './dma/coherent';
+export {
+  cookieAttach, cookieCreate, cookieDestroy, cookieDetach, cookieIommu, cookieIova, cookieQueue, cookieReserve,
+  deviceAttachPassthrough,
+} from './dma/cookie';
+export {
+  deviceCreate, deviceDestroy, deviceFlags, deviceMaps, devicePagesMapped, devicePagesUnmapped, deviceSetFlags,
+  deviceSetMask, deviceSetSegments, deviceUnmaps,
+} from './dma/device';
+export {
+  dmaMapPage, dmaMapResource, dmaMapSg, dmaUnmapPage, dmaUnmapResource, dmaUnmapSg,
+} from './dma/map';
+export { deferredFlush, deferredPending } from './iommu/deferred-list';
+export {
+  flushQueueFlush, flushQueueFullFlushes, flushQueuePending, flushQueueTimerFlushes,
+} from './iommu/flush-queue';

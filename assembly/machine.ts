@@ -3,13 +3,18 @@
 import { iommuCheck } from './iommu/check';
 import { iovaCheck } from './iova/check';
 import { iovaDepotWork } from './iova/rcache';
-import { TIMER_IOVA_DEPOT, timerArg, timerDue, timerKind, timerPop } from './memory/clock';
+import {
+  TIMER_DEFERRED_LIST, TIMER_FLUSH_QUEUE, TIMER_IOVA_DEPOT, timerArg, timerDue, timerKind, timerPop,
+} from './memory/clock';
 import { blocksCheck } from './memory/block';
 import { Context, contextCreate } from './memory/context';
 import { slabLive, slabsCheck } from './memory/slab';
+import { dmaCheck } from './dma/check';
 import { gttCheck } from './gtt/gtt';
 import { debugCheck } from './dma-debug/query';
 import { ENOMEM } from './errno';
+import { deferredTimeout } from './iommu/deferred-list';
+import { FlushQueue, flushQueueTimeout } from './iommu/flush-queue';
 import { buddyCheck } from './ram/buddy';
 import { contentsCheck } from './ram/contents';
 import { Ram, ramCreate } from './ram/ram';
@@ -54,7 +59,9 @@ export function clockAdvance(ctx: Context, nanoseconds: f64): u32 {
 
 function fire(ctx: Context, kind: u32, arg: usize): void {
   assert(kind != 0 && arg != 0 && changetype<usize>(ctx) != 0);
+  if (kind == TIMER_FLUSH_QUEUE) flushQueueTimeout(changetype<FlushQueue>(arg));
   if (kind == TIMER_IOVA_DEPOT) iovaDepotWork(arg);
+  if (kind == TIMER_DEFERRED_LIST) deferredTimeout(ctx);
 }
 
 /** Records live in all slab caches and 4 KiB units in use: what must be as before when everything was given back. */
@@ -65,7 +72,7 @@ export function machineRecords(ctx: Context): u32 {
 /**
  * Walks every structure of the machine.
  * @returns 0, or a code: the subsystem in bits 31..28 (1 blocks, 2 slabs, 3 buddy, 4 contents,
- *     5 iova, 7 iommu, 9 swiotlb, 10 GPU tables, 11 dma-debug), where in the rest
+ *     5 iova, 7 iommu, 8 dma, 9 swiotlb, 10 GPU tables, 11 dma-debug), where in the rest
  */
 export function machineCheck(ctx: Context): u32 {
   let wrong = <u32>blocksCheck(ctx);
@@ -87,6 +94,8 @@ export function machineCheck(ctx: Context): u32 {
     wrong = slotsCheck(changetype<Swiotlb>(ctx.swiotlb));
     if (wrong != 0) return 0x90000000 | wrong;
   }
+  wrong = dmaCheck(ctx);
+  if (wrong != 0) return 0x80000000 | (wrong & 0x0fffffff);
   wrong = gttCheck(ctx);
   if (wrong != 0) return 0xa0000000 | wrong;
   wrong = debugCheck(ctx);

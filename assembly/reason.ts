@@ -16,6 +16,13 @@ export const REASON_MISALIGNED: u32 = 0x200; // an address or size that is not a
 export const REASON_NO_PERMISSION: u32 = 0x201; // neither read nor write was asked for
 export const REASON_IOVA_BEYOND_WIDTH: u32 = 0x202; // past the last address of the domain
 export const REASON_NO_TABLE_MEMORY: u32 = 0x203; // no page for a table
+export const REASON_DMA_DIRECTION: u32 = 0x300; // a direction that is none
+export const REASON_DMA_SIZE: u32 = 0x301; // no bytes, or an entry that is longer than 32 bits once rounded or padded
+export const REASON_DMA_MASK: u32 = 0x302; // beyond the device's mask, and no bounce pool to help
+export const REASON_DMA_NOT_MAPPED: u32 = 0x303; // nothing is mapped at the address
+export const REASON_DMA_NO_SEGMENTS: u32 = 0x304; // no memory for the list of segments
+export const REASON_DMA_NO_PAGES: u32 = 0x305; // no memory for a coherent buffer that the device's mask reaches
+export const REASON_DMA_RANGE: u32 = 0x306; // outside the address space that was reserved for linking
 
 export const REASON_SWIOTLB_FULL: u32 = 0x600; // no run of free slots that is long enough and aligned
 export const REASON_SWIOTLB_TOO_LARGE: u32 = 0x601; // longer than one set of slots: no pool would ever serve it

@@ -1,6 +1,11 @@
 // A device as the DMA API sees it: which dma ops serve it, what it can address, and what a scatter-gather segment of it
 // may look like (struct device, struct device_dma_parameters).
 
+import { EBUSY } from '../errno';
+import { Context } from '../memory/context';
+import { slabAllocZeroed, slabCacheCreate, slabFree } from '../memory/slab';
+import { DmaState, dmaState } from './state';
+
 // @ts-ignore: decorator
 @unmanaged
 export class DmaDevice {
@@ -24,6 +29,10 @@ export class DmaDevice {
   unmaps: u32;
   pagesMapped: u64;
   pagesUnmapped: u64;
+  /** What the DMA API keeps with the domain: the DmaCookie (cookie.ts), 0 with OPS_DIRECT. */
+  cookie: usize;
+  /** Next device of the machine. */
+  next: usize;
 }
 
 export const OPS_DIRECT: u32 = 0;
@@ -55,3 +64,98 @@ export const DMA_ATTR_PRIVILEGED: u32 = 1 << 9;
 
 /** What a failed mapping returns (include/linux/dma-mapping.h); the host sees -1. */
 export const DMA_MAPPING_ERROR: u64 = 0xffffffffffffffff;
+
+/** Where nothing was set: 32 bits of address (dma_mask), 64 KiB (dma_get_max_seg_size), 4 GiB (dma_get_seg_boundary). */
+const DEFAULT_MASK: u64 = 0xffffffff;
+const DEFAULT_MAX_SEGMENT: u32 = 65536;
+const DEFAULT_BOUNDARY: u64 = 0xffffffff;
+
+/**
+ * A device with dma_direct ops and the defaults of a fresh PCI device.
+ * @param id the host's number for it, from 1
+ * @param sourceId PCI requester id
+ * @returns the device, or 0 without memory
+ */
+export function deviceCreate(ctx: Context, id: u32, sourceId: u32): usize {
+  const stateAt = dmaState(ctx);
+  if (stateAt == 0) return 0;
+  const state = changetype<DmaState>(stateAt);
+  if (state.deviceCache == 0) state.deviceCache = slabCacheCreate(ctx, offsetof<DmaDevice>());
+  const at: usize = state.deviceCache == 0 ? 0 : slabAllocZeroed(state.deviceCache);
+  if (at == 0) return 0;
+  const dev = changetype<DmaDevice>(at);
+  dev.ctx = changetype<usize>(ctx);
+  dev.id = id;
+  dev.sourceId = sourceId;
+  dev.flags = DEVICE_TRY_32BIT;
+  dev.mask = DEFAULT_MASK;
+  dev.coherentMask = DEFAULT_MASK;
+  dev.segmentBoundary = DEFAULT_BOUNDARY;
+  dev.maxSegment = DEFAULT_MAX_SEGMENT;
+  dev.next = state.devices;
+  state.devices = at;
+  return at;
+}
+
+/** Frees a device that no domain translates for. Returns 0, or -EBUSY while it is attached. */
+export function deviceDestroy(dev: DmaDevice): i32 {
+  if (dev.cookie != 0 || dev.domain != 0) return EBUSY;
+  const state = changetype<DmaState>(changetype<Context>(dev.ctx).dma);
+  let link = changetype<usize>(state) + offsetof<DmaState>('devices');
+  while (<usize>load<u32>(link) != changetype<usize>(dev)) link = <usize>load<u32>(link) + offsetof<DmaDevice>('next');
+  store<u32>(link, <u32>dev.next);
+  slabFree(state.deviceCache, changetype<usize>(dev));
+  return 0;
+}
+
+/** DMA_BIT_MASK(bits), 1 to 64. */
+// @ts-ignore: decorator
+@inline
+export function bitMask(bits: u32): u64 {
+  return 0xffffffffffffffff >> (64 - bits);
+}
+
+/** dma_set_mask and dma_set_coherent_mask: widths in bits, 1 to 64. */
+export function deviceSetMask(dev: DmaDevice, bits: u32, coherentBits: u32): void {
+  dev.mask = bitMask(bits);
+  dev.coherentMask = bitMask(coherentBits);
+}
+
+/**
+ * dma_set_max_seg_size, dma_set_seg_boundary, dma_set_min_align_mask.
+ * @param boundaryBits width of the boundary mask in bits, 12 to 64: no segment crosses a multiple of 2^bits
+ */
+export function deviceSetSegments(dev: DmaDevice, maxSegment: u32, boundaryBits: u32, minAlignMask: u32): void {
+  dev.maxSegment = maxSegment;
+  dev.segmentBoundary = bitMask(boundaryBits);
+  dev.minAlignMask = minAlignMask;
+}
+
+/** Sets and clears DEVICE_ flags. */
+export function deviceSetFlags(dev: DmaDevice, set: u32, clear: u32): void {
+  dev.flags = (dev.flags & ~clear) | set;
+}
+
+export function deviceFlags(dev: DmaDevice): u32 {
+  return dev.flags;
+}
+
+/** Map calls that succeeded, lists counted once. */
+export function deviceMaps(dev: DmaDevice): u32 {
+  return dev.maps;
+}
+
+/** Unmap calls. */
+export function deviceUnmaps(dev: DmaDevice): u32 {
+  return dev.unmaps;
+}
+
+/** Pages over all map calls that succeeded. */
+export function devicePagesMapped(dev: DmaDevice): f64 {
+  return <f64>(<i64>dev.pagesMapped);
+}
+
+/** Pages over all unmap calls. */
+export function devicePagesUnmapped(dev: DmaDevice): f64 {
+  return <f64>(<i64>dev.pagesUnmapped);
+}

@@ -16,6 +16,7 @@ class Timer {
 
 export const TIMER_FLUSH_QUEUE: u32 = 1; // arg: flush queue
 export const TIMER_IOVA_DEPOT: u32 = 2; // arg: the depot of a size class (iova/rcache.ts)
+export const TIMER_DEFERRED_LIST: u32 = 3; // arg: the list of 2015's lazy unmaps
 
 /**
  * Queues a timer. Timers of the same instant fire in the order in which they were queued.

@@ -1,0 +1,152 @@
+// Coherent memory (dma_alloc_attrs): frames that CPU and device share for as long as a driver likes, page tables and rings
+// mostly. Behind a domain they may lie anywhere and become one range; without translation they are one block below the
+// device's coherent mask. The buffer is a table in pages form that owns its frames.
+
+import { debugAllocCoherent, debugFreeCoherent } from '../dma-debug/debug';
+import { EINVAL, ENOMEM } from '../errno';
+import { IommuDomain } from '../iommu/domain';
+import { iommuMap, iommuMapPfns } from '../iommu/map';
+import { PROT_READ, PROT_WRITE } from '../iommu/pte';
+import { Context, cpuOf } from '../memory/context';
+import { blockOfPagesAlloc, pagesAlloc, pagesFree } from '../ram/pages';
+import { rangeFree as framesFree } from '../ram/range';
+import { MAX_ORDER, PAGE_SHIFT, ZONE_DMA32, ZONE_NORMAL } from '../ram/ram';
+import { REASON_DMA_NO_PAGES, REASON_DMA_SIZE } from '../reason';
+import { EVENT_DMA_ALLOC, EVENT_DMA_FREE, emit } from '../ring/events';
+import { SG_MAX_ENTRY, sgFinish, sgReserve } from '../sg/build';
+import { setOneSegment, sgSegmentAddress } from '../sg/segments';
+import { SG_MAPPED, SG_ONE_RUN, SG_OWNS_PAGES, SgTable, sgDestroy } from '../sg/sg-table';
+import { DMA_ATTR_ALLOC_SINGLE_PAGES, DmaDevice, OPS_IOMMU } from './device';
+import { cookieOf, rangeAlloc, rangeFree, unmapRange } from './iommu';
+
+/** Pages of the block that an IOMMU can map as one 2 MiB leaf: the only larger order worth asking for. */
+const LARGE_ORDER: u32 = 9;
+/** First pfn that needs more than 32 bits of address. */
+const HIGH_MASK: u64 = 0xffffffff;
+
+/**
+ * Allocates a coherent buffer and maps it.
+ * @param length bytes; whole pages are taken
+ * @returns the buffer, a table whose first segment is the device's address of it; 0 with the reason in cpu.reason
+ */
+export function dmaAllocCoherent(dev: DmaDevice, length: u32, attrs: u32): usize {
+  const ctx = changetype<Context>(dev.ctx);
+  const pages = <u32>((<u64>length + 0xfff) >> PAGE_SHIFT);
+  if (pages == 0) {
+    cpuOf(ctx).reason = REASON_DMA_SIZE;
+    return 0;
+  }
+  const at = sgReserve(ctx, pages);
+  if (at == 0) {
+    cpuOf(ctx).reason = REASON_DMA_NO_PAGES;
+    return 0;
+  }
+  const buffer = changetype<SgTable>(at);
+  const scattered = dev.ops == OPS_IOMMU;
+  if (scattered ? !takeFrames(ctx, pages, buffer.pfns, attrs) : !takeBlock(dev, pages, buffer.pfns)) {
+    sgDestroy(buffer);
+    cpuOf(ctx).reason = REASON_DMA_NO_PAGES;
+    return 0;
+  }
+  buffer.flags = SG_OWNS_PAGES;
+  sgFinish(buffer, 0, <f64>pages * 4096, SG_MAX_ENTRY, 0);
+  if (dmaMapCoherent(dev, buffer, length, attrs) < 0) {
+    const reason = cpuOf(ctx).reason;
+    sgDestroy(buffer);
+    cpuOf(ctx).reason = reason;
+    return 0;
+  }
+  return at;
+}
+
+/**
+ * Maps a table of whole pages as a coherent buffer: what dmaAllocCoherent does with the frames that it got.
+ * @param length bytes that the driver asked for
+ * @returns 0, -ENOMEM or -EINVAL with the reason in cpu.reason
+ */
+export function dmaMapCoherent(dev: DmaDevice, buffer: SgTable, length: u32, attrs: u32): i32 {
+  if (buffer.pfns == 0 || buffer.offset != 0) return EINVAL;
+  const phys = <u64>load<u32>(buffer.pfns) << PAGE_SHIFT;
+  let address = phys;
+  if (dev.ops == OPS_IOMMU) {
+    address = mapFrames(dev, buffer);
+    if (address == 0) return ENOMEM;
+  }
+  setOneSegment(buffer, address, length);
+  buffer.flags |= SG_MAPPED;
+  ++dev.maps;
+  dev.pagesMapped += buffer.pageCount;
+  const ctx = changetype<Context>(dev.ctx);
+  if (ctx.dmaDebug != 0) debugAllocCoherent(dev, phys, length, address, attrs);
+  if (ctx.events != 0) emit(ctx, EVENT_DMA_ALLOC, dev.id, <f64>address, <f64>phys, <f64>length, 0, 0);
+  return 0;
+}
+
+function mapFrames(dev: DmaDevice, buffer: SgTable): u64 {
+  const cookie = cookieOf(dev);
+  const pages = buffer.pageCount;
+  const pfn = rangeAlloc(dev, cookie, pages, dev.coherentMask);
+  if (pfn == 0) return 0;
+  const iommu = changetype<IommuDomain>(cookie.iommu);
+  const iova = pfn << PAGE_SHIFT;
+  const both = PROT_READ | PROT_WRITE;
+  const first = <u64>load<u32>(buffer.pfns) << PAGE_SHIFT;
+  const rc = (buffer.flags & SG_ONE_RUN) != 0
+    ? iommuMap(iommu, iova, first, <u64>pages << PAGE_SHIFT, both)
+    : iommuMapPfns(iommu, iova, buffer.pfns, pages, both);
+  if (rc == 0) return iova;
+  rangeFree(cookie, pfn, pages);
+  return 0;
+}
+
+/** Frames from anywhere: blocks of 2 MiB as long as there are any, then single ones (__iommu_dma_alloc_pages). */
+function takeFrames(ctx: Context, n: u32, dest: usize, attrs: u32): bool {
+  let done: u32 = 0;
+  if ((attrs & DMA_ATTR_ALLOC_SINGLE_PAGES) == 0) {
+    while (n - done >= 1 << LARGE_ORDER) {
+      const first = blockOfPagesAlloc(ctx, LARGE_ORDER, ZONE_NORMAL);
+      if (first == 0) break;
+      for (let i: u32 = 0; i < 1 << LARGE_ORDER; ++i) store<u32>(dest + (<usize>(done + i) << 2), first + i);
+      done += 1 << LARGE_ORDER;
+    }
+  }
+  if (done == n || pagesAlloc(ctx, n - done, dest + (<usize>done << 2)) == 0) return true;
+  pagesFree(ctx, done, dest);
+  return false;
+}
+
+/** One block that the coherent mask reaches; what its order has beyond n pages goes back (dma_direct_alloc). */
+function takeBlock(dev: DmaDevice, n: u32, dest: usize): bool {
+  const ctx = changetype<Context>(dev.ctx);
+  const order: u32 = n <= 1 ? 0 : 32 - <u32>clz<u32>(n - 1);
+  if (order > MAX_ORDER) return false;
+  const first = blockOfPagesAlloc(ctx, order, dev.coherentMask > HIGH_MASK ? ZONE_NORMAL : ZONE_DMA32);
+  if (first == 0) return false;
+  for (let i: u32 = 0; i < n; ++i) store<u32>(dest + (<usize>i << 2), first + i);
+  const reached = ((<u64>first + n) << PAGE_SHIFT) - 1 <= dev.coherentMask;
+  const keep = reached ? n : 0;
+  if (keep != 1 << order) framesFree(ctx, first + keep, (1 << order) - keep);
+  return reached;
+}
+
+/**
+ * Ends a coherent mapping and frees the buffer with its frames (dma_free_attrs). Size and address are the driver's word;
+ * dma-debug is told them, and they are what is unmapped.
+ */
+export function dmaFreeCoherent(dev: DmaDevice, buffer: SgTable, length: u32, dmaAddress: f64): void {
+  dmaUnmapCoherent(dev, buffer, length, dmaAddress);
+  sgDestroy(buffer);
+}
+
+/** The first half of dmaFreeCoherent: ends the mapping, keeps the table. */
+export function dmaUnmapCoherent(dev: DmaDevice, buffer: SgTable, length: u32, dmaAddress: f64): void {
+  const ctx = changetype<Context>(dev.ctx);
+  const phys = <u64>load<u32>(buffer.pfns) << PAGE_SHIFT;
+  const address = <u64>(<i64>dmaAddress);
+  if (ctx.dmaDebug != 0) debugFreeCoherent(dev, phys, length, address);
+  if (dev.ops == OPS_IOMMU) unmapRange(dev, cookieOf(dev), address, length);
+  buffer.flags &= ~SG_MAPPED;
+  ++dev.unmaps;
+  dev.pagesUnmapped += buffer.pageCount;
+  if (ctx.events != 0) emit(ctx, EVENT_DMA_FREE, dev.id, dmaAddress, <f64>phys, <f64>length, 0, 0);
+}

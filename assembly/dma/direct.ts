@@ -1,0 +1,123 @@
+// dma ops without translation (kernel/dma/direct.c): a device sees physical addresses. What its mask does not reach goes
+// through the bounce pool where the machine has one, and is refused where it has none. Neither segment boundaries nor a
+// longest segment matter here, and nothing is merged.
+
+import { EIO } from '../errno';
+import { Context, cpuOf } from '../memory/context';
+import { PAGE_SHIFT } from '../ram/ram';
+import { REASON_DMA_MASK, REASON_DMA_NO_SEGMENTS } from '../reason';
+import { sgEntryLength, sgEntryPhys } from '../sg/entries';
+import { segmentsAlloc, segmentsFree, setEntrySegments, setSegmentList } from '../sg/segments';
+import {
+  SEGMENTS_LIST, SEGMENTS_PHYSICAL, SG_ONE_RUN, SG_RUN_SIZE, SG_SEGMENT_SIZE, SgRun, SgSegment, SgTable,
+} from '../sg/sg-table';
+import { isSwiotlb, swiotlbMap, swiotlbUnmap } from '../swiotlb/swiotlb';
+import { DEVICE_FORCE_BOUNCE, DMA_ATTR_SKIP_CPU_SYNC, DMA_MAPPING_ERROR, DmaDevice } from './device';
+
+/** The last address that a u32 pfn can have. */
+const LAST_ADDRESS: u64 = 0xfffffffffff;
+
+/**
+ * Maps one buffer (dma_direct_map_page).
+ * @returns its address for the device, or DMA_MAPPING_ERROR with the reason in cpu.reason
+ */
+export function mapDirect(dev: DmaDevice, phys: u64, length: u32, dir: u32, attrs: u32): u64 {
+  const ctx = changetype<Context>(dev.ctx);
+  if ((dev.flags & DEVICE_FORCE_BOUNCE) != 0 && ctx.swiotlb != 0) return swiotlbMap(dev, phys, length, dir, attrs);
+  if (phys + length - 1 <= dev.mask) return phys;
+  if (ctx.swiotlb != 0) return swiotlbMap(dev, phys, length, dir, attrs);
+  cpuOf(ctx).reason = REASON_DMA_MASK;
+  return DMA_MAPPING_ERROR;
+}
+
+/** Ends a mapping (dma_direct_unmap_page): work only for what was bounced. */
+// @ts-ignore: decorator
+@inline
+export function unmapDirect(dev: DmaDevice, address: u64, length: u32, dir: u32, attrs: u32): void {
+  if (isSwiotlb(changetype<Context>(dev.ctx), address)) swiotlbUnmap(dev, address, length, dir, attrs);
+}
+
+/** Last physical address of a table, or somewhat above it: the end of the highest page it touches. */
+function lastAddress(sgt: SgTable): u64 {
+  let last: u32 = 0;
+  if (sgt.pfns != 0) {
+    if ((sgt.flags & SG_ONE_RUN) != 0) last = load<u32>(sgt.pfns) + sgt.pageCount - 1;
+    else last = highest(sgt.pfns, sgt.pageCount);
+    return ((<u64>last + 1) << PAGE_SHIFT) - 1;
+  }
+  let end: u64 = 0;
+  const stop = sgt.runs + <usize>sgt.runCount * SG_RUN_SIZE;
+  for (let at = sgt.runs; at < stop; at += SG_RUN_SIZE) {
+    const run = changetype<SgRun>(at);
+    end = max(end, (<u64>run.pfn << PAGE_SHIFT) + run.offset + run.length - 1);
+  }
+  return end;
+}
+
+/** The highest of n u32 numbers. */
+function highest(pfns: usize, n: u32): u32 {
+  let top: u32 = 0;
+  let at = pfns;
+  const end = pfns + (<usize>n << 2);
+  if (n >= 4) {
+    let tops = i32x4.splat(0);
+    for (const stop = end - 12; at < stop; at += 16) tops = i32x4.max_u(tops, v128.load(at));
+    top = max(
+      max(<u32>i32x4.extract_lane(tops, 0), <u32>i32x4.extract_lane(tops, 1)),
+      max(<u32>i32x4.extract_lane(tops, 2), <u32>i32x4.extract_lane(tops, 3)),
+    );
+  }
+  for (; at < end; at += 4) top = max(top, load<u32>(at));
+  return top;
+}
+
+/**
+ * Maps a list (dma_direct_map_sg): each entry is a segment. An entry that cannot be mapped undoes those before it.
+ * @returns the number of entries, or -EIO with the reason in cpu.reason
+ */
+export function mapSgDirect(dev: DmaDevice, sgt: SgTable, dir: u32, attrs: u32): i32 {
+  const ctx = changetype<Context>(dev.ctx);
+  const bounceAll = (dev.flags & DEVICE_FORCE_BOUNCE) != 0 && ctx.swiotlb != 0;
+  if (!bounceAll && (dev.mask >= LAST_ADDRESS || lastAddress(sgt) <= dev.mask)) {
+    setEntrySegments(sgt, SEGMENTS_PHYSICAL, 0, 0);
+    return <i32>sgt.nents;
+  }
+  if (ctx.swiotlb == 0) {
+    cpuOf(ctx).reason = REASON_DMA_MASK;
+    return EIO;
+  }
+  const count = sgt.origNents;
+  const list = segmentsAlloc(ctx, count);
+  if (list == 0) {
+    cpuOf(ctx).reason = REASON_DMA_NO_SEGMENTS;
+    return EIO;
+  }
+  for (let i: u32 = 0; i < count; ++i) {
+    const length = sgEntryLength(sgt, i);
+    const address = mapDirect(dev, sgEntryPhys(sgt, i), length, dir, attrs);
+    if (address == DMA_MAPPING_ERROR) {
+      const reason = cpuOf(ctx).reason;
+      unmapSegments(dev, list, i, dir, attrs | DMA_ATTR_SKIP_CPU_SYNC);
+      segmentsFree(ctx, list, count);
+      cpuOf(ctx).reason = reason;
+      return EIO;
+    }
+    const segment = changetype<SgSegment>(list + <usize>i * SG_SEGMENT_SIZE);
+    segment.address = address;
+    segment.length = length;
+  }
+  setSegmentList(sgt, list, count);
+  return <i32>count;
+}
+
+function unmapSegments(dev: DmaDevice, list: usize, n: u32, dir: u32, attrs: u32): void {
+  for (let i: u32 = 0; i < n; ++i) {
+    const segment = changetype<SgSegment>(list + <usize>i * SG_SEGMENT_SIZE);
+    unmapDirect(dev, segment.address, <u32>segment.length, dir, attrs);
+  }
+}
+
+/** Ends a list's mapping (dma_direct_unmap_sg), as far as its first nents segments go. */
+export function unmapSgDirect(dev: DmaDevice, sgt: SgTable, nents: u32, dir: u32, attrs: u32): void {
+  if (sgt.shape == SEGMENTS_LIST) unmapSegments(dev, sgt.segments, min(nents, sgt.nents), dir, attrs);
+}

@@ -1,0 +1,135 @@
+// dma ops behind a translating domain (iommu_dma_map_page and its like, drivers/iommu/dma-iommu.c; with the cookie's flags of
+// 2015, intel_map_page of intel-iommu.c): a range of IOVA for each mapping, table entries in it, and back. Lists are in
+// iommu-sg.ts.
+
+import { Context, cpuOf } from '../memory/context';
+import { IovaDomain } from '../iova/domain';
+import { iovaAlloc, iovaAllocFast, iovaFind, iovaFree, iovaFreeFast } from '../iova/iova';
+import { deferredAdd } from '../iommu/deferred-list';
+import { IommuDomain } from '../iommu/domain';
+import { FlushQueue, flushQueueAdd } from '../iommu/flush-queue';
+import { iotlbFlushPages } from '../iommu/iotlb';
+import { iommuMap } from '../iommu/map';
+import { PROT_READ, PROT_WRITE } from '../iommu/pte';
+import { iommuIovaToPhys, iommuUnmap } from '../iommu/unmap';
+import { REASON_DMA_NOT_MAPPED } from '../reason';
+import {
+  COOKIE_DEFERRED_LIST, COOKIE_LAZY, COOKIE_RETRY_32BIT, COOKIE_TREE_ONLY, COOKIE_UNMAP_RANGE, DmaCookie,
+} from './cookie';
+import { DEVICE_TRY_32BIT, DMA_FROM_DEVICE, DMA_MAPPING_ERROR, DMA_TO_DEVICE, DmaDevice } from './device';
+
+const PAGE_MASK: u64 = 0xfff;
+/** Last pfn below 4 GiB. */
+const LAST_32BIT: u64 = 0xfffff;
+
+// @ts-ignore: decorator
+@inline
+export function cookieOf(dev: DmaDevice): DmaCookie {
+  return changetype<DmaCookie>(dev.cookie);
+}
+
+/** Table permissions for a direction (dma_info_to_prot). */
+// @ts-ignore: decorator
+@inline
+export function protOf(dir: u32): u32 {
+  return dir == DMA_TO_DEVICE ? PROT_READ : dir == DMA_FROM_DEVICE ? PROT_WRITE : PROT_READ | PROT_WRITE;
+}
+
+/**
+ * Takes a range of IOVA (iommu_dma_alloc_iova, intel_alloc_iova).
+ * @param pages its size; it is aligned to the next power of two
+ * @param mask what the device can address
+ * @returns its first pfn, or 0 with the allocator's reason
+ */
+export function rangeAlloc(dev: DmaDevice, cookie: DmaCookie, pages: u64, mask: u64): u64 {
+  const limit = min(mask >> 12, cookie.lastPfn);
+  const tree = (cookie.flags & COOKIE_TREE_ONLY) != 0;
+  if (limit > LAST_32BIT && (dev.flags & DEVICE_TRY_32BIT) != 0) {
+    const low = tree ? iovaAlloc(cookie.iova, pages, LAST_32BIT, true) : iovaAllocFast(cookie.iova, pages, LAST_32BIT, false);
+    if (low != 0) return low;
+    // From the first failure on the device uses all its bits, for good.
+    if ((cookie.flags & COOKIE_RETRY_32BIT) == 0) dev.flags &= ~DEVICE_TRY_32BIT;
+  }
+  return tree ? iovaAlloc(cookie.iova, pages, limit, true) : iovaAllocFast(cookie.iova, pages, limit, true);
+}
+
+/** Gives a range back that nothing was mapped in, or whose mapping no device has seen. */
+export function rangeFree(cookie: DmaCookie, pfn: u64, pages: u64): void {
+  if ((cookie.flags & COOKIE_TREE_ONLY) != 0) iovaFree(cookie.iova, pfn);
+  else iovaFreeFast(cookie.iova, pfn, pages);
+}
+
+/**
+ * Ends a mapping: clears its entries, then frees its range, now or after a flush (__iommu_dma_unmap, intel_unmap).
+ * The kernel believes what it is told: a wrong size clears the wrong entries and frees the range into the wrong class.
+ * @param size bytes from address on; what is mapped is the pages they touch
+ */
+export function unmapRange(dev: DmaDevice, cookie: DmaCookie, address: u64, size: u64): void {
+  if ((cookie.flags & COOKIE_UNMAP_RANGE) != 0) {
+    unmapFound(cookie, address);
+    return;
+  }
+  const start = address & ~PAGE_MASK;
+  const bytes = (size + (address & PAGE_MASK) + PAGE_MASK) & ~PAGE_MASK;
+  const iommu = changetype<IommuDomain>(cookie.iommu);
+  iommuUnmap(iommu, start, bytes);
+  if ((cookie.flags & COOKIE_LAZY) == 0) {
+    iotlbFlushPages(iommu, start, bytes);
+    rangeFree(cookie, start >> 12, bytes >> 12);
+  } else if (cookie.queue != 0) flushQueueAdd(changetype<FlushQueue>(cookie.queue), start >> 12, <u32>(bytes >> 12));
+  else deferredAdd(changetype<Context>(cookie.ctx), cookie.iova, start >> 12);
+}
+
+/** Ends whatever mapping holds an address, all of it (intel_unmap of 2015). */
+function unmapFound(cookie: DmaCookie, address: u64): void {
+  const ctx = changetype<Context>(cookie.ctx);
+  if (!iovaFind(cookie.iova, address >> 12)) {
+    cpuOf(ctx).reason = REASON_DMA_NOT_MAPPED;
+    return;
+  }
+  const iommu = changetype<IommuDomain>(cookie.iommu);
+  const space = changetype<IovaDomain>(cookie.iova);
+  const first = space.foundLo;
+  const bytes = (space.foundHi - first + 1) << 12;
+  iommuUnmap(iommu, first << 12, bytes);
+  if ((cookie.flags & COOKIE_LAZY) == 0) {
+    iotlbFlushPages(iommu, first << 12, bytes);
+    rangeFree(cookie, first, bytes >> 12);
+  } else if ((cookie.flags & COOKIE_DEFERRED_LIST) != 0) deferredAdd(ctx, cookie.iova, first);
+  else flushQueueAdd(changetype<FlushQueue>(cookie.queue), first, <u32>(bytes >> 12));
+}
+
+/**
+ * Maps [phys, phys + size) into a range of its own (__iommu_dma_map).
+ * @param mask what the device can address
+ * @returns the device's address of the first byte, or DMA_MAPPING_ERROR with the reason in cpu.reason
+ */
+// @ts-ignore: decorator
+@inline
+export function mapRange(dev: DmaDevice, phys: u64, size: u64, prot: u32, mask: u64): u64 {
+  const cookie = cookieOf(dev);
+  const offset = phys & PAGE_MASK;
+  const bytes = (size + offset + PAGE_MASK) & ~PAGE_MASK;
+  const pfn = rangeAlloc(dev, cookie, bytes >> 12, mask);
+  if (pfn == 0) return DMA_MAPPING_ERROR;
+  if (iommuMap(changetype<IommuDomain>(cookie.iommu), pfn << 12, phys - offset, bytes, prot) < 0) {
+    rangeFree(cookie, pfn, bytes >> 12);
+    return DMA_MAPPING_ERROR;
+  }
+  return (pfn << 12) + offset;
+}
+
+/**
+ * Ends a single mapping (iommu_dma_unmap_page): the kernel first asks the tables where it leads, and leaves it alone when
+ * that is nowhere. In 2015 it asked the allocator instead.
+ * @returns whether there was something to unmap
+ */
+export function unmapPage(dev: DmaDevice, address: u64, size: u64): bool {
+  const cookie = cookieOf(dev);
+  if ((cookie.flags & COOKIE_UNMAP_RANGE) == 0 && iommuIovaToPhys(changetype<IommuDomain>(cookie.iommu), address) == 0) {
+    cpuOf(changetype<Context>(dev.ctx)).reason = REASON_DMA_NOT_MAPPED;
+    return false;
+  }
+  unmapRange(dev, cookie, address, size);
+  return true;
+}

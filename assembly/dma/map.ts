@@ -1,0 +1,162 @@
+// dma/ is the DMA API of a device (kernel/dma/mapping.c): every mapping of every driver comes through here, is made by the
+// device's dma ops, counted, written to the event ring, and shown to dma-debug.
+//
+//   map.ts       the entry points below             sync.ts      sync for cpu and for device
+//   direct.ts    ops without translation            coherent.ts  memory that device and CPU share
+//   iommu.ts     ops behind a domain, one buffer    iova-link.ts the two-step calls: reserve address space, link into it
+//   iommu-sg.ts  the same for lists                 device.ts    cookie.ts   the records
+//
+// Addresses and lengths cross to the host as doubles, DMA_MAPPING_ERROR as -1. A call that fails changes nothing and
+// leaves the reason in cpu.reason.
+
+import { debugMapPage, debugMapSg, debugUnmapPage, debugUnmapSg } from '../dma-debug/debug';
+import { TYPE_PAGE, TYPE_RESOURCE } from '../dma-debug/entry';
+import { EINVAL } from '../errno';
+import { Context, cpuOf } from '../memory/context';
+import { PAGE_SHIFT } from '../ram/ram';
+import { REASON_DMA_DIRECTION, REASON_DMA_MASK, REASON_DMA_SIZE } from '../reason';
+import {
+  EVENT_DMA_MAP_PAGE, EVENT_DMA_MAP_SG, EVENT_DMA_UNMAP_PAGE, EVENT_DMA_UNMAP_SG, emit,
+} from '../ring/events';
+import { SEGMENTS_NONE, SG_MAPPED, SgTable } from '../sg/sg-table';
+import { sgSegmentAddress } from '../sg/segments';
+import { DmaCookie } from './cookie';
+import { DMA_MAPPING_ERROR, DMA_NONE, DmaDevice, OPS_IOMMU } from './device';
+import { mapDirect, mapSgDirect, unmapDirect, unmapSgDirect } from './direct';
+import { mapRange, protOf, unmapPage, unmapRange } from './iommu';
+import { mapSgIommu, unmapSgIommu } from './iommu-sg';
+
+// @ts-ignore: decorator
+@inline
+function pagesOf(address: u64, length: u64): u64 {
+  return ((address & 0xfff) + length + 0xfff) >> PAGE_SHIFT;
+}
+
+// @ts-ignore: decorator
+@inline
+function hostAddress(address: u64): f64 {
+  return <f64>(<i64>address);
+}
+
+function refuse(dev: DmaDevice, reason: u32): void {
+  cpuOf(changetype<Context>(dev.ctx)).reason = reason;
+}
+
+/**
+ * Maps part of a page, or of it and its neighbours (dma_map_page_attrs).
+ * @param offset of the first byte from the start of page pfn
+ * @param length bytes, at least 1
+ * @returns the device's address, -1 with the reason in cpu.reason when it cannot be mapped
+ */
+export function dmaMapPage(dev: DmaDevice, pfn: u32, offset: u32, length: u32, dir: u32, attrs: u32): f64 {
+  const phys = (<u64>pfn << PAGE_SHIFT) + offset;
+  let address = DMA_MAPPING_ERROR;
+  if (dir >= DMA_NONE) refuse(dev, REASON_DMA_DIRECTION);
+  else if (length == 0) refuse(dev, REASON_DMA_SIZE);
+  else if (dev.ops == OPS_IOMMU) address = mapRange(dev, phys, length, protOf(dir), dev.mask);
+  else address = mapDirect(dev, phys, length, dir, attrs);
+  return mapped(dev, phys, length, dir, attrs, address, TYPE_PAGE);
+}
+
+// @ts-ignore: decorator
+@inline
+function mapped(dev: DmaDevice, phys: u64, length: u32, dir: u32, attrs: u32, address: u64, type: u32): f64 {
+  const ctx = changetype<Context>(dev.ctx);
+  if (address != DMA_MAPPING_ERROR) {
+    ++dev.maps;
+    dev.pagesMapped += pagesOf(phys, length);
+  }
+  const result = hostAddress(address);
+  if (ctx.dmaDebug != 0 && address != DMA_MAPPING_ERROR) debugMapPage(dev, phys, length, dir, address, attrs, type);
+  if (ctx.events != 0) emit(ctx, EVENT_DMA_MAP_PAGE, dev.id, result, <f64>phys, <f64>length, dir, attrs);
+  return result;
+}
+
+/** Ends a mapping of dmaMapPage (dma_unmap_page_attrs). */
+export function dmaUnmapPage(dev: DmaDevice, dmaAddress: f64, length: u32, dir: u32, attrs: u32): void {
+  const address = <u64>(<i64>dmaAddress);
+  if (dev.ops == OPS_IOMMU) unmapPage(dev, address, length);
+  else unmapDirect(dev, address, length, dir, attrs);
+  unmapped(dev, address, length, dir, attrs, TYPE_PAGE);
+}
+
+// @ts-ignore: decorator
+@inline
+function unmapped(dev: DmaDevice, address: u64, length: u32, dir: u32, attrs: u32, type: u32): void {
+  ++dev.unmaps;
+  dev.pagesUnmapped += pagesOf(address, length);
+  const ctx = changetype<Context>(dev.ctx);
+  if (ctx.dmaDebug != 0) debugUnmapPage(dev, address, length, dir, type);
+  if (ctx.events != 0) emit(ctx, EVENT_DMA_UNMAP_PAGE, dev.id, hostAddress(address), 0, <f64>length, dir, attrs);
+}
+
+/**
+ * Maps a device's registers for another device (dma_map_resource): never bounced, not RAM.
+ * @returns the device's address, -1 with the reason in cpu.reason
+ */
+export function dmaMapResource(dev: DmaDevice, physical: f64, length: u32, dir: u32, attrs: u32): f64 {
+  const phys = <u64>(<i64>physical);
+  let address = DMA_MAPPING_ERROR;
+  if (dir >= DMA_NONE) refuse(dev, REASON_DMA_DIRECTION);
+  else if (length == 0) refuse(dev, REASON_DMA_SIZE);
+  else if (dev.ops == OPS_IOMMU) address = mapRange(dev, phys, length, protOf(dir), dev.mask);
+  else if (phys + length - 1 <= dev.mask) address = phys;
+  else refuse(dev, REASON_DMA_MASK);
+  return mapped(dev, phys, length, dir, attrs, address, TYPE_RESOURCE);
+}
+
+/** Ends a mapping of dmaMapResource (dma_unmap_resource). */
+export function dmaUnmapResource(dev: DmaDevice, dmaAddress: f64, length: u32, dir: u32, attrs: u32): void {
+  const address = <u64>(<i64>dmaAddress);
+  if (dev.ops == OPS_IOMMU) unmapRange(dev, changetype<DmaCookie>(dev.cookie), address, length);
+  unmapped(dev, address, length, dir, attrs, TYPE_RESOURCE);
+}
+
+/**
+ * Maps a table (dma_map_sgtable): its segments can be read from it afterwards. Nothing is said about a mapping that it
+ * already has: its addresses are overwritten, as the kernel overwrites them.
+ * @returns segments, or a negative errno with the reason in cpu.reason: -ENOMEM no range or no memory, -EINVAL an entry
+ *   that is too long or a direction that is none, -EIO not addressable
+ */
+export function dmaMapSg(dev: DmaDevice, sgt: SgTable, dir: u32, attrs: u32): i32 {
+  let rc = EINVAL;
+  if (dir >= DMA_NONE) refuse(dev, REASON_DMA_DIRECTION);
+  else rc = dev.ops == OPS_IOMMU ? mapSgIommu(dev, sgt, protOf(dir)) : mapSgDirect(dev, sgt, dir, attrs);
+  if (rc > 0) {
+    sgt.flags |= SG_MAPPED;
+    ++dev.maps;
+    dev.pagesMapped += sgPages(sgt);
+  }
+  const ctx = changetype<Context>(dev.ctx);
+  if (ctx.dmaDebug != 0 && rc > 0) debugMapSg(dev, sgt, sgt.origNents, <u32>rc, dir, attrs);
+  if (ctx.events != 0) {
+    const first = rc > 0 ? hostAddress(sgSegmentAddress(sgt, 0)) : -1;
+    emit(ctx, EVENT_DMA_MAP_SG, dev.id, first, <f64>changetype<usize>(sgt), <f64>(<i64>sgt.bytes), dir, <u32>rc);
+  }
+  return rc;
+}
+
+/** Pages that a table's mapping counts for: whole pages of the table, however entries cut them. */
+// @ts-ignore: decorator
+@inline
+function sgPages(sgt: SgTable): u64 {
+  return sgt.pfns != 0 ? <u64>sgt.pageCount : (sgt.bytes + 0xfff) >> PAGE_SHIFT;
+}
+
+/**
+ * Ends a table's mapping (dma_unmap_sg).
+ * @param nents entries as they were given to map; the kernel looks at no more segments than that
+ */
+export function dmaUnmapSg(dev: DmaDevice, sgt: SgTable, nents: u32, dir: u32, attrs: u32): void {
+  const ctx = changetype<Context>(dev.ctx);
+  if (ctx.dmaDebug != 0) debugUnmapSg(dev, sgt, nents, dir);
+  if (dev.ops == OPS_IOMMU) unmapSgIommu(dev, sgt, nents);
+  else unmapSgDirect(dev, sgt, nents, dir, attrs);
+  sgt.flags &= ~SG_MAPPED;
+  ++dev.unmaps;
+  dev.pagesUnmapped += sgPages(sgt);
+  if (ctx.events != 0) {
+    const first = sgt.shape != SEGMENTS_NONE ? hostAddress(sgSegmentAddress(sgt, 0)) : -1;
+    emit(ctx, EVENT_DMA_UNMAP_SG, dev.id, first, <f64>changetype<usize>(sgt), <f64>(<i64>sgt.bytes), dir, nents);
+  }
+}

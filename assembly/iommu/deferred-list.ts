@@ -1,0 +1,82 @@
+// Lazy unmapping as intel-iommu.c did it in 2015: one list for the whole machine of ranges that are unmapped but not
+// flushed. The range after the 250th flushes all of them first; else a timer does, 10 ms after the first one was put on.
+// A flush invalidates the whole IOTLB once. A range is freed by its first pfn: one that was put on twice (a double unmap)
+// is freed twice, and the second time hits whoever has it by then.
+
+import { blockAlloc, blockOrder } from '../memory/block';
+import { TIMER_DEFERRED_LIST, timerAdd } from '../memory/clock';
+import { Context } from '../memory/context';
+import { iovaFree } from '../iova/iova';
+import { DmaState } from '../dma/state';
+import { iotlbFlushGlobal } from './iotlb';
+
+/** HIGH_WATER_MARK of intel-iommu.c. */
+const HIGH_WATER_MARK: u32 = 250;
+/** Nanoseconds from the first range on the list to the flush. */
+const TIMEOUT: u64 = 10_000_000;
+
+// @ts-ignore: decorator
+@unmanaged
+export class DeferredList {
+  count: u32;
+  timerOn: u32;
+  flushes: u32;
+  pad: u32;
+}
+
+const HEADER: usize = 16;
+// A range: u64 first pfn, u32 IovaDomain, u32 unused.
+const RANGE_SIZE: usize = 16;
+
+/** Puts a range on the list; the list is made with the first one. Without memory for list or timer it is freed at once. */
+export function deferredAdd(ctx: Context, iova: usize, pfn: u64): void {
+  const state = changetype<DmaState>(ctx.dma);
+  if (state.deferred == 0) {
+    const at = blockAlloc(ctx, blockOrder(HEADER + <usize>HIGH_WATER_MARK * RANGE_SIZE));
+    if (at == 0) {
+      iotlbFlushGlobal(ctx);
+      iovaFree(iova, pfn);
+      return;
+    }
+    memory.fill(at, 0, HEADER);
+    state.deferred = at;
+  }
+  const list = changetype<DeferredList>(state.deferred);
+  if (list.count == HIGH_WATER_MARK) deferredFlush(ctx);
+  const range = state.deferred + HEADER + <usize>list.count * RANGE_SIZE;
+  store<u64>(range, pfn);
+  store<u32>(range, <u32>iova, 8);
+  ++list.count;
+  if (list.timerOn != 0) return;
+  list.timerOn = 1;
+  if (timerAdd(ctx, TIMER_DEFERRED_LIST, state.deferred, ctx.now + TIMEOUT)) return;
+  list.timerOn = 0;
+  deferredFlush(ctx);
+}
+
+/** The timer's work (flush_unmaps_timeout). */
+export function deferredTimeout(ctx: Context): void {
+  changetype<DeferredList>(changetype<DmaState>(ctx.dma).deferred).timerOn = 0;
+  deferredFlush(ctx);
+}
+
+/** Flushes the IOTLB and frees every range on the list (flush_unmaps). */
+export function deferredFlush(ctx: Context): void {
+  const state = changetype<DmaState>(ctx.dma);
+  if (state.deferred == 0) return;
+  const list = changetype<DeferredList>(state.deferred);
+  if (list.count == 0) return;
+  iotlbFlushGlobal(ctx);
+  ++list.flushes;
+  const end = state.deferred + HEADER + <usize>list.count * RANGE_SIZE;
+  list.count = 0;
+  for (let range = state.deferred + HEADER; range < end; range += RANGE_SIZE) {
+    iovaFree(load<u32>(range, 8), load<u64>(range));
+  }
+}
+
+/** Ranges on the list. */
+export function deferredPending(ctx: Context): u32 {
+  const state = changetype<DmaState>(ctx.dma);
+  return changetype<usize>(state) == 0 || state.deferred == 0 ? 0 : changetype<DeferredList>(state.deferred).count;
+}

@@ -1,0 +1,213 @@
+// The flush queue of a lazy domain (queue_iova, drivers/iommu/dma-iommu.c): an unmap clears the tables at once, but the
+// IOTLB is flushed later and for many unmaps at a time; until then the range must not be used again. Each CPU has a ring
+// of ranges that wait, one place of it always free:
+//
+//   head -> | range, pages, counter | ... | <- tail
+//
+// Two counters tell what a flush covers. Starting one raises `started`, finishing it `finished`; a range takes the value
+// of `started` when it is queued and may go once `finished` is above it. A full ring flushes at once; otherwise a timer
+// does, armed by the first range that waits.
+
+import { blockAlloc, blockFree, blockOrder } from '../memory/block';
+import { TIMER_FLUSH_QUEUE, timerAdd, timerCancel } from '../memory/clock';
+import { Context } from '../memory/context';
+import { currentCpu } from '../memory/cpu';
+import { lock, unlock } from '../memory/lock';
+import { iovaFreeFast } from '../iova/iova';
+import { IommuDomain } from './domain';
+import { iotlbFlushDomain } from './iotlb';
+
+// @ts-ignore: decorator
+@unmanaged
+export class FlushQueue {
+  ctx: usize;
+  /** IommuDomain and IovaDomain that it flushes and frees to. */
+  iommu: usize;
+  iova: usize;
+  /** Places of a ring less one: a power of two less one. */
+  mask: u32;
+  started: u32;
+  finished: u32;
+  timerOn: u32;
+  /** Statistics: ranges queued, flushes by a full ring and by the timer, ranges freed. */
+  queued: u32;
+  fullFlushes: u32;
+  timerFlushes: u32;
+  freed: u32;
+  pad: u32;
+  timeout: u64;
+}
+
+// @ts-ignore: decorator
+@unmanaged
+class FqRing {
+  guard: u64;
+  entries: usize; // vector of FqEntry
+  head: u32;
+  tail: u32;
+}
+
+// @ts-ignore: decorator
+@unmanaged
+class FqEntry {
+  pfn: u64;
+  pages: u32;
+  counter: u32;
+}
+
+const ENTRY_SIZE: usize = 16;
+const HEADER: usize = 64;
+// One cache line each, so that two CPUs never write to the same one.
+const RING_SIZE: usize = 64;
+
+// @ts-ignore: decorator
+@inline
+function ringAt(queue: FlushQueue, cpu: u32): FqRing {
+  return changetype<FqRing>(changetype<usize>(queue) + HEADER + <usize>cpu * RING_SIZE);
+}
+
+/**
+ * Makes a flush queue with a ring for each CPU.
+ * @param entries places of a ring, a power of two from 2; one of them stays free
+ * @param timeout nanoseconds from the first queued range to the flush
+ * @returns the queue, or 0 without memory or for a size that cannot be
+ */
+export function flushQueueCreate(ctx: Context, iommu: usize, iova: usize, entries: u32, timeout: u64): usize {
+  if (entries < 2 || entries > 65536 || (entries & (entries - 1)) != 0) return 0;
+  const size = HEADER + <usize>ctx.cpuCount * RING_SIZE;
+  const at = blockAlloc(ctx, blockOrder(size));
+  if (at == 0) return 0;
+  memory.fill(at, 0, size);
+  const queue = changetype<FlushQueue>(at);
+  queue.ctx = changetype<usize>(ctx);
+  queue.iommu = iommu;
+  queue.iova = iova;
+  queue.mask = entries - 1;
+  queue.timeout = timeout;
+  for (let cpu: u32 = 0; cpu < ctx.cpuCount; ++cpu) {
+    const ring = blockAlloc(ctx, blockOrder(<usize>entries * ENTRY_SIZE));
+    if (ring == 0) {
+      release(ctx, queue);
+      return 0;
+    }
+    ringAt(queue, cpu).entries = ring;
+  }
+  return at;
+}
+
+function release(ctx: Context, queue: FlushQueue): void {
+  for (let cpu: u32 = 0; cpu < ctx.cpuCount; ++cpu) {
+    const entries = ringAt(queue, cpu).entries;
+    if (entries != 0) blockFree(ctx, entries);
+  }
+  blockFree(ctx, changetype<usize>(queue));
+}
+
+/** Flushes what waits and frees the queue. */
+export function flushQueueDestroy(queue: FlushQueue): void {
+  const ctx = changetype<Context>(queue.ctx);
+  timerCancel(ctx, TIMER_FLUSH_QUEUE, changetype<usize>(queue));
+  flushQueueFlush(queue);
+  release(ctx, queue);
+}
+
+/** Queues a range whose table entries are gone; it is freed after a flush of the IOTLB. */
+export function flushQueueAdd(queue: FlushQueue, pfn: u64, pages: u32): void {
+  const ring = ringAt(queue, currentCpu());
+  lock(changetype<usize>(ring));
+  // What an earlier flush has covered makes room first.
+  if (ring.head != ring.tail) drain(queue, ring);
+  if (((ring.tail + 1) & queue.mask) == ring.head) {
+    ++queue.fullFlushes;
+    flushIotlb(queue);
+    drain(queue, ring);
+  }
+  const entry = changetype<FqEntry>(ring.entries + <usize>ring.tail * ENTRY_SIZE);
+  entry.pfn = pfn;
+  entry.pages = pages;
+  entry.counter = queue.started;
+  ring.tail = (ring.tail + 1) & queue.mask;
+  ++queue.queued;
+  unlock(changetype<usize>(ring));
+  if (queue.timerOn == 0) armTimer(queue);
+}
+
+function armTimer(queue: FlushQueue): void {
+  const ctx = changetype<Context>(queue.ctx);
+  queue.timerOn = 1;
+  if (timerAdd(ctx, TIMER_FLUSH_QUEUE, changetype<usize>(queue), ctx.now + queue.timeout)) return;
+  // Without memory for a timer nothing may wait.
+  queue.timerOn = 0;
+  flushQueueFlush(queue);
+}
+
+/** The timer's work (fq_flush_timeout). */
+export function flushQueueTimeout(queue: FlushQueue): void {
+  queue.timerOn = 0;
+  ++queue.timerFlushes;
+  flushQueueFlush(queue);
+}
+
+/** Flushes the domain's IOTLB entries and frees every range that waits, on all CPUs. */
+export function flushQueueFlush(queue: FlushQueue): void {
+  flushIotlb(queue);
+  const cpus = changetype<Context>(queue.ctx).cpuCount;
+  for (let cpu: u32 = 0; cpu < cpus; ++cpu) {
+    const ring = ringAt(queue, cpu);
+    lock(changetype<usize>(ring));
+    drain(queue, ring);
+    unlock(changetype<usize>(ring));
+  }
+}
+
+function flushIotlb(queue: FlushQueue): void {
+  ++queue.started;
+  iotlbFlushDomain(changetype<IommuDomain>(queue.iommu));
+  ++queue.finished;
+}
+
+/** Frees the ranges of a ring that a finished flush covers. */
+function drain(queue: FlushQueue, ring: FqRing): void {
+  const finished = queue.finished;
+  while (ring.head != ring.tail) {
+    const entry = changetype<FqEntry>(ring.entries + <usize>ring.head * ENTRY_SIZE);
+    if (<i32>(finished - entry.counter) <= 0) break;
+    iovaFreeFast(queue.iova, entry.pfn, entry.pages);
+    ++queue.freed;
+    ring.head = (ring.head + 1) & queue.mask;
+  }
+}
+
+/** Ranges that wait, over all CPUs. */
+export function flushQueuePending(queue: FlushQueue): u32 {
+  let pending: u32 = 0;
+  const cpus = changetype<Context>(queue.ctx).cpuCount;
+  for (let cpu: u32 = 0; cpu < cpus; ++cpu) {
+    const ring = ringAt(queue, cpu);
+    pending += (ring.tail - ring.head) & queue.mask;
+  }
+  return pending;
+}
+
+/** Flushes so far because a ring was full. */
+export function flushQueueFullFlushes(queue: FlushQueue): u32 {
+  return queue.fullFlushes;
+}
+
+/** Flushes so far by the timer. */
+export function flushQueueTimerFlushes(queue: FlushQueue): u32 {
+  return queue.timerFlushes;
+}
+
+/** Rings against counters. Returns 0, or 1 + the CPU whose ring is wrong. */
+export function flushQueueCheck(queue: FlushQueue): u32 {
+  if (queue.started != queue.finished) return 1;
+  if (queue.queued - queue.freed != flushQueuePending(queue)) return 1;
+  const cpus = changetype<Context>(queue.ctx).cpuCount;
+  for (let cpu: u32 = 0; cpu < cpus; ++cpu) {
+    const ring = ringAt(queue, cpu);
+    if (ring.head > queue.mask || ring.tail > queue.mask) return cpu + 1;
+    if (ring.head != ring.tail && queue.timerOn == 0) return cpu + 1;
+  }
+  return 0;
+}
