@@ -2,6 +2,18 @@
 export type { BouncePool, SwiotlbMapping, SwiotlbStats } from './core/bounce-pool.js';
 export { ERRNO, type ErrnoName, GemDmaError } from './core/errors.js';
 export type { PhysicalMemory } from './core/physical-memory.js';
+export {
+  type DeviceOptions,
+  type Direction,
+  DMA_ATTR,
+  DMA_BIDIRECTIONAL,
+  DMA_FROM_DEVICE,
+  DMA_MAPPING_ERROR,
+  DMA_TO_DEVICE,
+  DmaDevice,
+} from './dma/device.js';
+export { DmaDomain, type DomainOptions, type IovaModel } from './dma/domain.js';
+export { type DmaHost, type PagesOptions, ScatterTable, type SgEntry, type SgSegment } from './dma/sg-table.js';
 export type { VirtualClock } from './machine/clock.js';
 export type { AllocatorName, IommuMode, MachineConfig, MachineOptions } from './machine/config.js';
 export { Machine } from './machine/machine.js';

@@ -1,9 +1,10 @@
 import type { RecordingFormat } from '../recording.js';
 import { drmMm } from './drm-mm.js';
 import { iova } from './iova.js';
+import { mapSg } from './map-sg.js';
 import { sgTable } from './sg-table.js';
 import { swiotlb } from './swiotlb.js';
 import { vtd } from './vtd.js';
 
 /** Every kind of recording that can be replayed, one file a format. */
-export const formats: readonly RecordingFormat[] = [drmMm, iova, sgTable, swiotlb, vtd];
+export const formats: readonly RecordingFormat[] = [drmMm, iova, mapSg, sgTable, swiotlb, vtd];

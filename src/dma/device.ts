@@ -1,0 +1,228 @@
+import { checkInteger, ERRNO, type ErrnoName, errnoName, GemDmaError, invalidValue } from '../core/errors.js';
+import { reasonName } from '../core/reasons.js';
+import type { DmaDomain } from './domain.js';
+import type { DmaHost, ScatterTable } from './sg-table.js';
+
+/**
+ * The DMA API of a device (include/linux/dma-mapping.h): what a driver calls to let its device reach memory. Calls that
+ * can fail in a driver's hands return what the kernel's return, with the cause in `reason`; the ones that throw say so.
+ */
+
+/** Which way data moves (enum dma_data_direction). */
+export const DMA_BIDIRECTIONAL = 0;
+export const DMA_TO_DEVICE = 1;
+export const DMA_FROM_DEVICE = 2;
+
+export type Direction = typeof DMA_BIDIRECTIONAL | typeof DMA_TO_DEVICE | typeof DMA_FROM_DEVICE;
+
+/** What a failed single mapping returns. */
+export const DMA_MAPPING_ERROR = -1;
+
+/** Attributes of a mapping, to be OR-ed (include/linux/dma-mapping.h). */
+export const DMA_ATTR = {
+  WEAK_ORDERING: 1 << 1,
+  WRITE_COMBINE: 1 << 2,
+  NO_KERNEL_MAPPING: 1 << 4,
+  SKIP_CPU_SYNC: 1 << 5,
+  FORCE_CONTIGUOUS: 1 << 6,
+  ALLOC_SINGLE_PAGES: 1 << 7,
+  NO_WARN: 1 << 8,
+  PRIVILEGED: 1 << 9,
+} as const;
+
+export interface DeviceOptions {
+  /** Number that events, findings and faults carry. Default 1. */
+  id?: number;
+  /** PCI requester id, bus << 8 | device << 3 | function. Default id << 3. */
+  sourceId?: number;
+  /** Bits of address that the device has (dma_set_mask). Default 32. */
+  maskBits?: number;
+  /** The same for coherent memory (dma_set_coherent_mask). Default maskBits. */
+  coherentMaskBits?: number;
+  /** Longest segment in bytes (dma_set_max_seg_size). Default 64 KiB. */
+  maxSegment?: number;
+  /** No segment crosses a multiple of 2^this (dma_set_seg_boundary). Default 32. */
+  segmentBoundaryBits?: number;
+  /** Low bits of an address that bouncing preserves (dma_set_min_align_mask). Default 0. */
+  minAlignMask?: number;
+  /** Bounce every streaming mapping (swiotlb=force). Default false. */
+  forceBounce?: boolean;
+  /** The domain that translates, `passthrough` for an identity domain, nothing for no IOMMU. */
+  domain?: DmaDomain | 'passthrough';
+}
+
+const FORCE_BOUNCE = 2;
+const MAX_U32 = 0xffffffff;
+
+export class DmaDevice {
+  readonly host: DmaHost;
+  readonly id: number;
+  #handle: number;
+  #domain: DmaDomain | 'passthrough' | undefined;
+
+  /** Adds a device. Throws RangeErrors for options, GemDmaError ENOMEM. */
+  constructor(host: DmaHost, options: DeviceOptions = {}) {
+    this.host = host;
+    this.id = checkInteger('id', options.id ?? 1, 1, MAX_U32);
+    const sourceId = checkInteger('sourceId', options.sourceId ?? (this.id << 3) & 0xffff, 0, 0xffff);
+    const maskBits = checkInteger('maskBits', options.maskBits ?? 32, 12, 64);
+    const coherentMaskBits = checkInteger('coherentMaskBits', options.coherentMaskBits ?? maskBits, 12, 64);
+    const maxSegment = checkInteger('maxSegment', options.maxSegment ?? 65536, 1, MAX_U32);
+    const boundaryBits = checkInteger('segmentBoundaryBits', options.segmentBoundaryBits ?? 32, 12, 64);
+    const minAlignMask = checkInteger('minAlignMask', options.minAlignMask ?? 0, 0, MAX_U32);
+    const { exports } = host.core;
+    this.#handle = exports.deviceCreate(host.context, this.id, sourceId);
+    if (this.#handle === 0) throw new GemDmaError('ENOMEM', 'device_add', 'no memory for a device');
+    exports.deviceSetMask(this.#handle, maskBits, coherentMaskBits);
+    exports.deviceSetSegments(this.#handle, maxSegment, boundaryBits, minAlignMask);
+    if (options.forceBounce) exports.deviceSetFlags(this.#handle, FORCE_BOUNCE, 0);
+    if (options.domain !== undefined) this.attach(options.domain);
+  }
+
+  /** Handle in the core; 0 after destroy. */
+  get handle(): number {
+    return this.#handle;
+  }
+
+  /** The domain that translates for the device. */
+  get domain(): DmaDomain | 'passthrough' | undefined {
+    return this.#domain;
+  }
+
+  /** Gives the device a domain. Throws EEXIST when it has one, ENOMEM. */
+  attach(domain: DmaDomain | 'passthrough'): void {
+    if (domain === 'passthrough') {
+      const rc = this.host.core.exports.deviceAttachPassthrough(this.#handle);
+      if (rc < 0) {
+        throw new GemDmaError(
+          errnoName(rc) as ErrnoName,
+          'iommu_attach_device',
+          `device ${this.id} cannot get an identity domain`,
+        );
+      }
+    } else domain.attach(this);
+    this.#domain = domain;
+  }
+
+  /** Takes the device out of its domain. */
+  detach(): void {
+    if (this.#domain === undefined) return;
+    this.host.core.exports.cookieDetach(this.#handle);
+    this.#domain = undefined;
+  }
+
+  /** Widths of what the device can address, in bits (dma_set_mask_and_coherent). */
+  setMask(bits: number, coherentBits = bits): void {
+    checkInteger('bits', bits, 12, 64);
+    checkInteger('coherentBits', coherentBits, 12, 64);
+    this.host.core.exports.deviceSetMask(this.#handle, bits, coherentBits);
+  }
+
+  /** What a segment may be: longest length, boundary width in bits, alignment kept by bouncing. */
+  setSegments(maxSegment: number, boundaryBits = 32, minAlignMask = 0): void {
+    checkInteger('maxSegment', maxSegment, 1, MAX_U32);
+    checkInteger('boundaryBits', boundaryBits, 12, 64);
+    checkInteger('minAlignMask', minAlignMask, 0, MAX_U32);
+    this.host.core.exports.deviceSetSegments(this.#handle, maxSegment, boundaryBits, minAlignMask);
+  }
+
+  /** Why the last call that failed did, as a stable identifier. */
+  get reason(): string | undefined {
+    return reasonName(this.host.core.exports.lastReason(this.host.context));
+  }
+
+  /** Calls that mapped and unmapped, a list counting once, and the pages over all of them. */
+  get counts(): { maps: number; unmaps: number; pagesMapped: number; pagesUnmapped: number } {
+    const { deviceMaps, devicePagesMapped, devicePagesUnmapped, deviceUnmaps } = this.host.core.exports;
+    return {
+      maps: deviceMaps(this.#handle) >>> 0,
+      unmaps: deviceUnmaps(this.#handle) >>> 0,
+      pagesMapped: devicePagesMapped(this.#handle),
+      pagesUnmapped: devicePagesUnmapped(this.#handle),
+    };
+  }
+
+  /**
+   * Maps `length` bytes from `offset` on in page `pfn` (dma_map_page_attrs).
+   * Returns the device's address, DMA_MAPPING_ERROR with the cause in `reason`.
+   */
+  mapPage(pfn: number, offset: number, length: number, dir: Direction, attrs = 0): number {
+    if (pfn >>> 0 !== pfn || offset >>> 0 !== offset || length >>> 0 !== length) badPage(pfn, offset, length);
+    return this.host.core.exports.dmaMapPage(this.#handle, pfn, offset, length, dir, attrs);
+  }
+
+  /** Ends a mapping of mapPage or mapSingle, with the length and direction that it was made with (dma_unmap_page_attrs). */
+  unmapPage(address: number, length: number, dir: Direction, attrs = 0): void {
+    if (length >>> 0 !== length) badPage(0, 0, length);
+    this.host.core.exports.dmaUnmapPage(this.#handle, address, length, dir, attrs);
+  }
+
+  /** mapPage for a physical address (dma_map_single_attrs, with what virt_to_phys gives). */
+  mapSingle(physical: number, length: number, dir: Direction, attrs = 0): number {
+    checkInteger('physical', physical, 0, MAX_U32 * 4096);
+    return this.mapPage(Math.floor(physical / 4096), physical % 4096, length, dir, attrs);
+  }
+
+  /** Ends a mapping of mapSingle (dma_unmap_single_attrs). */
+  unmapSingle(address: number, length: number, dir: Direction, attrs = 0): void {
+    this.unmapPage(address, length, dir, attrs);
+  }
+
+  /**
+   * Maps a table (dma_map_sg_attrs). Returns its segments, 0 with the cause in `reason`.
+   * A mapping that the table already has is forgotten, not undone: that is the bug this project began with.
+   */
+  mapSg(table: ScatterTable, dir: Direction, attrs = 0): number {
+    const rc = this.host.core.exports.dmaMapSg(this.#handle, table.handle, dir, attrs);
+    return rc > 0 ? rc : 0;
+  }
+
+  /** Maps a table (dma_map_sgtable). Throws GemDmaError ENOMEM, EINVAL or EIO with the cause as its reason. */
+  mapSgTable(table: ScatterTable, dir: Direction, attrs = 0): void {
+    const rc = this.host.core.exports.dmaMapSg(this.#handle, table.handle, dir, attrs);
+    if (rc <= 0) throw this.#mapError('dma_map_sg', rc, `a list of ${table.origNents} entries, ${table.bytes} bytes`);
+  }
+
+  /** Ends a table's mapping (dma_unmap_sg_attrs). `nents` is what map was given; the kernel looks at no more segments. */
+  unmapSg(table: ScatterTable, dir: Direction, attrs = 0, nents?: number): void {
+    const entries = nents ?? this.host.core.exports.sgOrigNents(table.handle);
+    this.host.core.exports.dmaUnmapSg(this.#handle, table.handle, entries, dir, attrs);
+  }
+
+  /** Maps registers of another device (dma_map_resource). Returns the address, or DMA_MAPPING_ERROR. */
+  mapResource(physical: number, length: number, dir: Direction, attrs = 0): number {
+    checkInteger('physical', physical, 0, Number.MAX_SAFE_INTEGER);
+    checkInteger('length', length, 0, MAX_U32);
+    return this.host.core.exports.dmaMapResource(this.#handle, physical, length, dir, attrs);
+  }
+
+  /** Ends a mapping of mapResource (dma_unmap_resource). */
+  unmapResource(address: number, length: number, dir: Direction, attrs = 0): void {
+    checkInteger('length', length, 0, MAX_U32);
+    this.host.core.exports.dmaUnmapResource(this.#handle, address, length, dir, attrs);
+  }
+
+  /** Frees the device. Its domain is left first. */
+  destroy(): void {
+    if (this.#handle === 0) return;
+    this.detach();
+    this.host.core.exports.deviceDestroy(this.#handle);
+    this.#handle = 0;
+  }
+
+  #mapError(syscall: string, rc: number, what: string): GemDmaError {
+    const { reason } = this;
+    const code = errnoName(rc) in ERRNO ? (errnoName(rc) as ErrnoName) : 'EINVAL';
+    return new GemDmaError(code, syscall, `device ${this.id} cannot map ${what}${reason ? `: ${reason}` : ''}`, {
+      reason,
+      details: { device: this.id },
+    });
+  }
+}
+
+function badPage(pfn: number, offset: number, length: number): never {
+  checkInteger('pfn', pfn, 0, MAX_U32);
+  checkInteger('offset', offset, 0, MAX_U32);
+  checkInteger('length', length, 0, MAX_U32);
+  throw invalidValue('length', 'a number', length);
+}

@@ -1,0 +1,263 @@
+import { drainEvents } from '../../core/events.js';
+import { Core } from '../../core/instance.js';
+import { readLeaves } from '../../core/iommu.js';
+import { type Direction, DmaDevice } from '../../dma/device.js';
+import { DmaDomain } from '../../dma/domain.js';
+import { ScatterTable } from '../../dma/sg-table.js';
+import { type Divergence, FieldReader, type Recording, type RecordingFormat } from '../recording.js';
+
+/**
+ * `linux-map_sg`: the DMA API of one device, behind an IOMMU, direct, or in an identity domain. Addresses, segments, return
+ * codes, trace events, table entries and at the end the whole IOVA tree are compared. Each recording is replayed twice,
+ * with and without event recording, as the two may take different ways through the core.
+ */
+export const mapSg: RecordingFormat = {
+  kinds: ['map_sg'],
+  replay(recording) {
+    const observed = new MapSgReplay(recording, true).run();
+    return observed.divergence === null ? new MapSgReplay(recording, false).run() : observed;
+  },
+};
+
+type Json = Record<string, unknown>;
+type Leaf = [iova: string, level: number, count: number, raw: string];
+
+const MEMORY_LIMIT = 0xffff0000;
+const PAGE = 4096;
+const EVENT_IOMMU_MAP = 8;
+const EVENT_IOMMU_UNMAP = 9;
+const TYPE_IDENTITY = 4;
+
+interface Live {
+  unmap(): void;
+}
+
+export class MapSgReplay {
+  steps = 0;
+  matched = 0;
+  divergence: Divergence | null = null;
+  readonly #read: FieldReader;
+  readonly #recording: Recording;
+  readonly #events: boolean;
+  readonly #core = new Core();
+  readonly #context: number;
+  readonly #device: DmaDevice;
+  #domain: DmaDomain | undefined;
+  readonly #live = new Map<number, Live>();
+
+  constructor(recording: Recording, events: boolean) {
+    this.#recording = recording;
+    this.#read = new FieldReader(recording);
+    this.#events = events;
+    this.#context = this.#core.exports.machineCreate(MEMORY_LIMIT, 1, 1024, 0, 1);
+    this.#device = new DmaDevice({ core: this.#core, context: this.#context });
+    if (events) this.#core.exports.eventsStart(this.#context, 12);
+  }
+
+  run(): { steps: number; matched: number; divergence: Divergence | null } {
+    for (let line = 2; line <= this.#recording.lines.length; ++line) {
+      const record = this.#read.json(line);
+      const replay = this.#operations[String(record.op)];
+      if (!replay) this.#read.fail(line, `unknown operation ${String(record.op)}`);
+      ++this.steps;
+      if (this.divergence !== null) continue;
+      const got = replay(line, record);
+      const wrong = firstDifference(record, got);
+      if (wrong) this.divergence = { line, operation: describe(record), ...wrong };
+      else ++this.matched;
+    }
+    return { steps: this.steps, matched: this.matched, divergence: this.divergence };
+  }
+
+  readonly #operations: Record<string, (line: number, record: Json) => Json> = {
+    begin: () => ({}),
+    parms: (line, record) => {
+      this.#device.setMask(this.#bits(line, 'dma_mask', record.dma_mask));
+      const most = this.#read.decimal(line, 'max_seg', record.max_seg);
+      this.#device.setSegments(most, this.#bits(line, 'seg_boundary', record.seg_boundary));
+      return {};
+    },
+    domain: (line, record) => (record.when === 'start' ? this.#start(line, record) : this.#end(record)),
+    map_sg: (line, record) => this.#mapSg(line, record),
+    map_page: (line, record) => this.#mapPage(line, record),
+    map_resource: (line, record) => this.#mapResource(line, record),
+    alloc_coherent: (line, record) => this.#allocCoherent(line, record),
+    unmap: (line, record) => this.#unmap(line, record),
+  };
+
+  /** Width of a mask of ones, written in hex. */
+  #bits(line: number, name: string, text: unknown): number {
+    if (typeof text !== 'string' || !/^[137]?f*$/.test(text) || text === '') {
+      this.#read.fail(line, `${name} is not a mask of ones: ${text}`);
+    }
+    return BigInt(`0x${text}`).toString(2).length;
+  }
+
+  #start(line: number, record: Json): Json {
+    if (record.ranges === undefined) {
+      if (record.type === TYPE_IDENTITY) this.#device.attach('passthrough');
+      return {};
+    }
+    const aperture = record.aperture as [string, string];
+    this.#domain = new DmaDomain(this.#device.host, {
+      width: this.#bits(line, 'aperture', aperture[1]),
+      levels: this.#bits(line, 'aperture', aperture[1]) > 39 ? 4 : 3,
+      pageSizes: this.#read.hex(line, 'pgsize_bitmap', record.pgsize_bitmap),
+      mode: this.#recording.header.strict === false ? 'lazy' : 'strict',
+      reserved: (record.ranges as [string, string][]).map(
+        ([lo, hi]) => [this.#read.hex(line, 'ranges', lo), this.#read.hex(line, 'ranges', hi)] as const,
+      ),
+    });
+    this.#device.attach(this.#domain);
+    return {};
+  }
+
+  #end(record: Json): Json {
+    const broken = this.#core.exports.machineCheck(this.#context) >>> 0;
+    const got: Json = { sound: broken };
+    record.sound = 0;
+    if (record.ranges !== undefined) got.ranges = this.#ranges();
+    return got;
+  }
+
+  /** The IOVA tree as [lo, hi] pfns in order. */
+  #ranges(): [string, string][] {
+    const { iovaFoundHi, iovaFoundLo, iovaNextRange } = this.#core.exports;
+    const domain = this.#domain!.iova;
+    const ranges: [string, string][] = [];
+    for (let more = iovaNextRange(domain, 0); more; more = iovaNextRange(domain, iovaFoundHi(domain) + 1)) {
+      ranges.push([iovaFoundLo(domain).toString(16), iovaFoundHi(domain).toString(16)]);
+    }
+    return ranges;
+  }
+
+  #mapSg(line: number, record: Json): Json {
+    const list = (record.sg as [string, number, number][]).map(([pfn, offset, length]) => ({
+      pfn: this.#read.hex(line, 'sg', pfn),
+      offset,
+      length,
+    }));
+    const table = ScatterTable.fromEntries(this.#device.host, list);
+    const { dmaMapSg } = this.#core.exports;
+    const dir = record.dir as Direction;
+    const attrs = record.attrs as number;
+    const rc = dmaMapSg(this.#device.handle, table.handle, dir, attrs);
+    const restored = JSON.stringify(table.entries()) === JSON.stringify(list);
+    if (rc <= 0) {
+      table.release();
+      return { rc, restored, ...this.#observe(record, []) };
+    }
+    this.#live.set(record.id as number, {
+      unmap: () => {
+        this.#device.unmapSg(table, dir, attrs);
+        table.release();
+      },
+    });
+    const out = table.segments().map(({ address, length }) => [address.toString(16), length] as [string, number]);
+    return { rc: 0, nents: rc, restored, out, ...this.#observe(record, out) };
+  }
+
+  #mapPage(line: number, record: Json): Json {
+    const dir = record.dir as Direction;
+    const attrs = (record.attrs as number | undefined) ?? 0;
+    const length = record.len as number;
+    const address = this.#device.mapPage(
+      this.#read.hex(line, 'pfn', record.pfn),
+      record.off as number,
+      length,
+      dir,
+      attrs,
+    );
+    if (address < 0) return { ret: null, ...this.#observe(record, []) };
+    this.#live.set(record.id as number, { unmap: () => this.#device.unmapPage(address, length, dir, attrs) });
+    const ret = address.toString(16);
+    return { ret, ...this.#observe(record, [[ret, length]]) };
+  }
+
+  #mapResource(line: number, record: Json): Json {
+    const dir = record.dir as Direction;
+    const length = record.len as number;
+    const address = this.#device.mapResource(this.#read.hex(line, 'phys', record.phys), length, dir);
+    if (address < 0) return { ret: null, ...this.#observe(record, []) };
+    this.#live.set(record.id as number, { unmap: () => this.#device.unmapResource(address, length, dir) });
+    const ret = address.toString(16);
+    return { ret, ...this.#observe(record, [[ret, length]]) };
+  }
+
+  // The frames were the recording kernel's choice: the table entries tell which. Without tables nothing is left to compare.
+  #allocCoherent(line: number, record: Json): Json {
+    const length = record.len as number;
+    if (record.ret === null || record.leaf === undefined) {
+      this.#live.set(record.id as number, { unmap: () => undefined });
+      return {};
+    }
+    const pfns = (record.leaf as Leaf[]).flatMap(([, level, count, raw]) => {
+      const first = Math.floor(this.#read.hex(line, 'leaf', raw) / PAGE);
+      return Array.from({ length: count * 512 ** (level - 1) }, (_, i) => first + i);
+    });
+    const { dmaMapCoherent, dmaUnmapCoherent } = this.#core.exports;
+    const table = ScatterTable.fromPages(this.#device.host, pfns);
+    if (dmaMapCoherent(this.#device.handle, table.handle, length, 0) < 0) return { ret: null };
+    const { address } = table.segments()[0];
+    this.#live.set(record.id as number, {
+      unmap: () => {
+        dmaUnmapCoherent(this.#device.handle, table.handle, length, address);
+        table.release();
+      },
+    });
+    const ret = address.toString(16);
+    return { ret, ...this.#observe(record, [[ret, length]]) };
+  }
+
+  #unmap(line: number, record: Json): Json {
+    const live = this.#live.get(record.id as number);
+    if (!live) this.#read.fail(line, `unmap of ${record.id}, which is not mapped`);
+    this.#live.delete(record.id as number);
+    live.unmap();
+    return this.#observe(record, []);
+  }
+
+  /** Trace events of the call and what the tables hold for its segments, where the recording tells. */
+  #observe(record: Json, out: [string, number][]): Json {
+    const got: Json = {};
+    if (this.#events && record.ev !== undefined) {
+      const events: unknown[] = [];
+      drainEvents(this.#core, this.#context, ({ kind, a, b, c }) => {
+        if (kind === EVENT_IOMMU_MAP) events.push(['m', a.toString(16), b.toString(16), c]);
+        if (kind === EVENT_IOMMU_UNMAP) events.push(['u', a.toString(16), c, b]);
+      });
+      got.ev = events;
+    }
+    if (record.leaf !== undefined && out.length > 0 && this.#domain) {
+      const first = Math.floor(Number.parseInt(out[0][0], 16) / PAGE);
+      const [address, length] = out.at(-1)!;
+      const last = Math.ceil((Number.parseInt(address, 16) + length) / PAGE) - 1;
+      got.leaf = readLeaves(this.#core, this.#context, this.#domain.tables, first, last).map(
+        ({ iova, level, run, raw }) => [iova.toString(16), level, run, raw.toString(16)] as Leaf,
+      );
+    }
+    return got;
+  }
+}
+
+function firstDifference(record: Json, got: Json): { expected: string; got: string } | null {
+  for (const [name, value] of Object.entries(got)) {
+    const expected = JSON.stringify(record[name]);
+    const have = JSON.stringify(value);
+    if (expected !== have) return { expected: `${name} ${expected}`, got: `${name} ${have}` };
+  }
+  return null;
+}
+
+function describe({ op, id, sg, pfn, phys, len, dir }: Json): string {
+  const list = Array.isArray(sg) ? `${sg.length} entries` : undefined;
+  const parts = [
+    op,
+    id !== undefined && `#${id}`,
+    list,
+    pfn && `pfn 0x${pfn}`,
+    phys && `0x${phys}`,
+    len && `${len} bytes`,
+  ];
+  return [...parts, dir !== undefined && `dir ${dir}`].filter(Boolean).join(' ');
+}
