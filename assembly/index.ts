@@ -3,6 +3,7 @@
 export { clockAdvance, clockNow, machineCheck, machineCreate, machineRecords } from './machine';
 export { blockAlloc, blockFree, blocksUsed } from './memory/block';
 export { lockContention } from './memory/contention';
+export { cpuRecord } from './memory/context';
 export { cpuGet, cpuSet } from './memory/cpu';
 export { faultArm, faultCount, faultPending } from './memory/fault';
 export {
@@ -34,15 +35,16 @@ export {
 } from './gtt/drm-mm';
 export { mmScanAdd, mmScanColorEvict, mmScanInit, mmScanRemove } from './gtt/drm-mm-scan';
 export { MM_OP_SIZE, mmReplay } from './gtt/drm-mm-replay';
-export { debugMapSingle, debugPlaces } from './dma-debug/debug';
+export { debugPlaces } from './dma-debug/debug';
 export { debugLogDrained, debugLogDropped, debugLogFirst, debugLogPending, debugLogRun } from './dma-debug/log';
 export {
   debugCheck, debugCount, debugCpuTouch, debugDeviceDestroy, debugDriverUnbound, debugEntryFirst, debugEntryNext,
   debugValue,
 } from './dma-debug/query';
+export { debugBinding, debugObjectGone } from './dma-debug/own';
 export { debugCountersSet, debugCreate, debugOptions } from './dma-debug/state';
 export {
-  debugFeedMap, debugFeedMapSg, debugFeedMappingError, debugFeedSegments, debugFeedSync, debugFeedSyncSg,
+  debugFeedMap, debugFeedMapSg, debugFeedMapSingle, debugFeedMappingError, debugFeedSegments, debugFeedSync, debugFeedSyncSg,
   debugFeedUnmap, debugFeedUnmapSg,
 } from './dma-debug/feed';
 export { deviceRead, deviceWrite } from './iommu/access';

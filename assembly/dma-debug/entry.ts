@@ -31,14 +31,18 @@ export const CHECKED: u32 = 2;
 
 /** Its address is in nobody's hands any more: overwritten in its table, or its object or owner is gone. */
 export const ENTRY_LOST: u32 = 1;
-/** Its pages are counted in DebugState.frames. */
+/** Its frames, one piece of RAM, are counted in DebugState.frames (pages.ts). */
 export const ENTRY_COUNTED: u32 = 2;
 /** Its first cacheline is active (not a to-device mapping). */
 export const ENTRY_LINE: u32 = 4;
-/** A page of it was freed, and that was said. */
-export const ENTRY_FREED: u32 = 8;
+/** Its frames are counted, as the table that it is all of has them. */
+export const ENTRY_SCATTERED: u32 = 8;
 /** It is on the list of entries whose pages are counted only when somebody frees pages (pages.ts). */
 export const ENTRY_UNINDEXED: u32 = 16;
+/** Its frames are counted, as the IOMMU's page tables have them. */
+export const ENTRY_WALKED: u32 = 32;
+/** In any of the ways above. */
+export const ENTRY_PAGES: u32 = ENTRY_COUNTED | ENTRY_SCATTERED | ENTRY_UNINDEXED | ENTRY_WALKED;
 
 // @ts-ignore: decorator
 @unmanaged
@@ -90,11 +94,6 @@ function slotOf(state: DebugState, device: usize, chunk: u64): usize {
   const low = <u32>chunk;
   const hash = low ^ (low >> 8) ^ (low >> 16) ^ (<u32>(chunk >> 32) * 0x9e3779b1) ^ (<u32>device << 3);
   return state.buckets + (<usize>(hash & state.bucketMask) << 2);
-}
-
-/** The slot of the chain that an entry is in. */
-export function slotFor(state: DebugState, entry: Entry): usize {
-  return slotOf(state, entry.device, entry.address >> HASH_SHIFT);
 }
 
 /**
@@ -219,8 +218,16 @@ export function entryStamp(state: DebugState, entry: Entry): void {
   entry.time = ctx.now;
   entry.sequence = ++state.sequence;
   entry.bindings = 0;
-  const object = state.objects + (<usize>(entry.object & (OBJECT_SLOTS - 1)) << 2);
-  store<u32>(object, load<u32>(object) + 1);
+  if (entry.object != 0) countObject(state, entry, 1);
+}
+
+// What is mapped from a table is found through the table when its object goes; this is for all else.
+// @ts-ignore: decorator
+@inline
+function countObject(state: DebugState, entry: Entry, by: u32): void {
+  if ((entry.kind & 0xff) == TYPE_SG) return;
+  const slot = state.objects + (<usize>(entry.object & (OBJECT_SLOTS - 1)) << 2);
+  store<u32>(slot, load<u32>(slot) + by);
 }
 
 /** Takes an entry out of its chain; `before` is the one that precedes it there (DebugState.before after a lookup). */
@@ -234,8 +241,7 @@ export function entryRemove(state: DebugState, entry: Entry, before: usize): voi
     store<u32>(before, <u32>entry.next);
     if (<usize>load<u32>(slot) == at) store<u32>(slot, <u32>before);
   }
-  const object = state.objects + (<usize>(entry.object & (OBJECT_SLOTS - 1)) << 2);
-  store<u32>(object, load<u32>(object) - 1);
+  if (entry.object != 0) countObject(state, entry, -1);
   state.liveBytes -= entry.size;
   const pages = pagesOf(entry);
   state.livePages -= pages;
@@ -371,6 +377,40 @@ export function findContaining(state: DebugState, dev: DmaDevice, address: u64, 
     if (matches == 1) return found;
   }
   return 0;
+}
+
+/** The oldest entry of a device at an address, or 0. */
+export function findAt(state: DebugState, device: usize, address: u64): usize {
+  const last: usize = load<u32>(slotOf(state, device, address >> HASH_SHIFT));
+  let at = last;
+  if (last != 0) {
+    do {
+      at = changetype<Entry>(at).next;
+      if (changetype<Entry>(at).address == address && changetype<Entry>(at).device == device) return at;
+    } while (at != last);
+  }
+  return 0;
+}
+
+function firstFrom(state: DebugState, slot: usize): usize {
+  const end = state.buckets + ((<usize>state.bucketMask + 1) << 2);
+  for (; slot < end; slot += 4) {
+    const last: usize = load<u32>(slot);
+    if (last != 0) return changetype<Entry>(last).next;
+  }
+  return 0;
+}
+
+/** First live entry in the order of the chains, 0 without. */
+export function firstEntry(state: DebugState): usize {
+  return firstFrom(state, state.buckets);
+}
+
+/** The entry after another, 0 after the last. No entry may come or go between the two calls. */
+export function nextEntry(state: DebugState, at: usize): usize {
+  const entry = changetype<Entry>(at);
+  const slot = slotOf(state, entry.device, entry.address >> HASH_SHIFT);
+  return <usize>load<u32>(slot) == at ? firstFrom(state, slot + 4) : entry.next;
 }
 
 // A table's live entries are a list through the entries, so that a second map of it is seen with one load.

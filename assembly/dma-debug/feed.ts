@@ -7,7 +7,9 @@ import { DMA_MAPPING_ERROR, DmaDevice } from '../dma/device';
 import { segmentsAlloc, setSegmentList } from '../sg/segments';
 import { SG_SEGMENT_SIZE, SgSegment, SgTable } from '../sg/sg-table';
 import { ENOMEM } from '../errno';
-import { debugMapPage, debugMapSg, debugMappingError, debugSyncSg, debugSyncSingle, debugUnmapSg } from './debug';
+import {
+  debugMapPage, debugMapSg, debugMapSingle, debugMappingError, debugSyncSg, debugSyncSingle, debugUnmapSg,
+} from './debug';
 import { DebugState } from './state';
 import { unmapOne } from './unmap';
 
@@ -24,7 +26,12 @@ export function debugFeedMap(
   debugMapPage(dev, <u64>phys, <u64>length, dir, addressOf(address), attrs, type);
 }
 
-/** It was ended; phys matters for coherent memory only. */
+/** dma_map_single was called, for memory of that kind. Returns whether the DMA API refuses it. */
+export function debugFeedMapSingle(dev: DmaDevice, phys: f64, length: f64, vmalloc: bool): bool {
+  return debugMapSingle(dev, <u64>phys, <u64>length, vmalloc);
+}
+
+/** A mapping of one piece was ended; phys matters for coherent memory only. */
 export function debugFeedUnmap(dev: DmaDevice, type: u32, address: f64, length: f64, dir: u32, phys: f64): void {
   const state = changetype<Context>(dev.ctx).dmaDebug;
   if (state == 0) return;

@@ -3,13 +3,17 @@
 // know what an address belongs to, and speak at the call that does the damage.
 
 import { Context } from '../memory/context';
+import { lock, unlock } from '../memory/lock';
 import { DmaDevice } from '../dma/device';
 import { sgSegmentAddress, sgSegmentLength } from '../sg/segments';
-import { SgTable } from '../sg/sg-table';
+import { SG_OWNS_PAGES, SgTable } from '../sg/sg-table';
 import { CHECK_ADDRESS_OVERWRITTEN, CHECK_DOUBLE_MAP, CHECK_OBJECT_GONE } from './checks';
-import { Entry, entryLose, sgUnlink } from './entry';
+import {
+  ENTRY_PAGES, ENTRY_SCATTERED, Entry, TYPE_SG, entryLose, findAt, firstEntry, nextEntry,
+} from './entry';
 import { reportOwn } from './log';
-import { DEBUG_OWN, DebugState } from './state';
+import { forgetPages, freedWhileMapped } from './pages';
+import { DEBUG_OWN, DebugState, OBJECT_SLOTS } from './state';
 
 /**
  * A list with live mappings was mapped again. The list has room for one set of addresses: where the new ones differ,
@@ -43,6 +47,7 @@ function tableGone(sgt: SgTable): void {
   let live: u32 = 0;
   for (let at = sgt.debugEntries; at != 0; ++live) {
     const entry = changetype<Entry>(at);
+    leaveTable(state, sgt, entry);
     entryLose(state, entry);
     entry.sgt = 0;
     at = entry.sgNext;
@@ -51,4 +56,52 @@ function tableGone(sgt: SgTable): void {
   if ((state.flags & DEBUG_OWN) == 0) return;
   const dev = changetype<DmaDevice>(newest.device);
   reportOwn(state, CHECK_OBJECT_GONE, dev, changetype<usize>(newest), newest.address, newest.size, newest.object, live);
+}
+
+// Its frames go with a table that owns them, and what was counted through a table can be found there no more.
+function leaveTable(state: DebugState, sgt: SgTable, entry: Entry): void {
+  if ((entry.flags & ENTRY_PAGES) == 0) return;
+  if ((sgt.flags & SG_OWNS_PAGES) != 0) freedWhileMapped(state, entry, entry.phys);
+  else if ((entry.flags & ENTRY_SCATTERED) != 0) forgetPages(state, entry);
+}
+
+/**
+ * PTEs of a GPU now point at a mapping, or no longer do: what a vma does when it is bound and unbound.
+ * @param address of the mapping's start; one that is not live is not counted
+ * @param by 1 or -1
+ */
+export function debugBinding(dev: DmaDevice, address: f64, by: i32): void {
+  const state = changetype<DebugState>(changetype<Context>(dev.ctx).dmaDebug);
+  if (changetype<usize>(state) == 0) return;
+  lock(changetype<usize>(state));
+  const at = findAt(state, changetype<usize>(dev), <u64>address);
+  if (at != 0) changetype<Entry>(at).bindings = <u32>max<i32>(0, <i32>changetype<Entry>(at).bindings + by);
+  unlock(changetype<usize>(state));
+}
+
+/**
+ * An object is gone. What is still mapped on its behalf, and not from a table that reports for itself, is lost.
+ * @returns mappings found
+ */
+export function debugObjectGone(ctx: Context, object: u32): u32 {
+  const state = changetype<DebugState>(ctx.dmaDebug);
+  if (changetype<usize>(state) == 0 || object == 0) return 0;
+  if (load<u32>(state.objects + (<usize>(object & (OBJECT_SLOTS - 1)) << 2)) == 0) return 0;
+  lock(ctx.dmaDebug);
+  let live: u32 = 0;
+  let example: usize = 0;
+  for (let at = firstEntry(state); at != 0; at = nextEntry(state, at)) {
+    const entry = changetype<Entry>(at);
+    if (entry.object != object || (entry.kind & 0xff) == TYPE_SG) continue;
+    entryLose(state, entry);
+    example = at;
+    ++live;
+  }
+  if (live != 0 && (state.flags & DEBUG_OWN) != 0) {
+    const entry = changetype<Entry>(example);
+    const dev = changetype<DmaDevice>(entry.device);
+    reportOwn(state, CHECK_OBJECT_GONE, dev, example, entry.address, entry.size, object, live);
+  }
+  unlock(ctx.dmaDebug);
+  return live;
 }

@@ -3,13 +3,22 @@
 // The second byte of a frame's pair (cacheline.ts) counts live mappings that cover it. Where a mapping is one piece of
 // RAM it is counted at once. A list that an IOMMU merged covers a thousand scattered frames, and touching all of them at
 // every map would cost more than mapping does. Such an entry goes on a list instead; only when somebody frees pages are
-// the pages of the entries that are still on it counted, read back from the IOMMU's own tables, once for each entry.
+// the pages of the entries that are still on it counted, once for each entry: from the table where the entry is all of
+// it, else from the IOMMU's own page tables.
 //
-// A count of 255 stays where it is.
+// A count of 255 stays where it is until a search finds nothing behind it.
 
+import { Context } from '../memory/context';
+import { lock, unlock } from '../memory/lock';
+import { DmaDevice, OPS_IOMMU } from '../dma/device';
+import { IommuDomain } from '../iommu/domain';
+import { iommuIovaToPhys } from '../iommu/unmap';
+import { SgTable } from '../sg/sg-table';
 import { pageSlot } from './cacheline';
-import { ENTRY_COUNTED, ENTRY_UNINDEXED, Entry } from './entry';
-import { DebugState } from './state';
+import { CHECK_FREED_WHILE_MAPPED } from './checks';
+import { ENTRY_COUNTED, ENTRY_SCATTERED, ENTRY_UNINDEXED, ENTRY_WALKED, Entry, entryLose, firstEntry, nextEntry } from './entry';
+import { reportOwn } from './log';
+import { DEBUG_OWN, DebugState } from './state';
 
 const FULL: u8 = 255;
 
@@ -53,14 +62,16 @@ export function deferPages(state: DebugState, entry: Entry): void {
   state.unindexed = changetype<usize>(entry);
 }
 
+/** Takes an entry's frames out of the counts, or the entry off the list. */
 // @ts-ignore: decorator
 @inline
 export function forgetPages(state: DebugState, entry: Entry): void {
   if ((entry.flags & ENTRY_UNINDEXED) != 0) unlink(state, entry);
-  else {
+  else if ((entry.flags & ENTRY_COUNTED) != 0) {
     const last = (entry.phys + entry.size - 1) >> 12;
     for (let pfn = entry.phys >> 12; pfn <= last; ++pfn) uncount(state, <u32>pfn);
-  }
+  } else scattered(state, entry, false);
+  entry.flags &= ~(ENTRY_COUNTED | ENTRY_SCATTERED | ENTRY_WALKED);
 }
 
 function unlink(state: DebugState, entry: Entry): void {
@@ -70,4 +81,112 @@ function unlink(state: DebugState, entry: Entry): void {
   else state.unindexed = next;
   if (next != 0) changetype<Entry>(next).lazyPrevious = previous;
   entry.flags &= ~ENTRY_UNINDEXED;
+}
+
+/** Counts or uncounts the frames of an entry that lie anywhere. */
+function scattered(state: DebugState, entry: Entry, up: bool): void {
+  if ((entry.flags & ENTRY_SCATTERED) != 0) {
+    const sgt = changetype<SgTable>(entry.sgt);
+    const end = sgt.pfns + (<usize>sgt.pageCount << 2);
+    for (let at = sgt.pfns; at < end; at += 4) {
+      if (up) count(state, load<u32>(at));
+      else uncount(state, load<u32>(at));
+    }
+    return;
+  }
+  const domain = domainOf(entry);
+  if (domain == 0) return;
+  const end = entry.address + entry.size;
+  for (let at = entry.address & ~0xfff; at < end; at += 4096) {
+    const phys = iommuIovaToPhys(changetype<IommuDomain>(domain), at);
+    if (phys == 0) continue;
+    if (up) count(state, <u32>(phys >> 12));
+    else uncount(state, <u32>(phys >> 12));
+  }
+}
+
+// @ts-ignore: decorator
+@inline
+function domainOf(entry: Entry): usize {
+  const dev = changetype<DmaDevice>(entry.device);
+  return dev.ops == OPS_IOMMU ? dev.domain : 0;
+}
+
+// The entries whose frames nobody has counted yet are few each time: those made since pages were last freed.
+function index(state: DebugState): void {
+  while (state.unindexed != 0) {
+    const entry = changetype<Entry>(state.unindexed);
+    unlink(state, entry);
+    const whole = entry.sgMappedEnts == 1 && entry.sgt != 0 && changetype<SgTable>(entry.sgt).pfns != 0;
+    entry.flags |= whole ? ENTRY_SCATTERED : ENTRY_WALKED;
+    scattered(state, entry, true);
+  }
+}
+
+/** Frames are about to go back to RAM: n of them from a vector of pfns. */
+// @ts-ignore: decorator
+@inline
+export function debugPagesFreed(ctx: Context, n: u32, pfns: usize): void {
+  if (ctx.dmaDebug != 0 && changetype<DebugState>(ctx.dmaDebug).live != 0) pagesFreed(ctx, n, pfns, 0);
+}
+
+/** The same for n frames from pfn on. */
+// @ts-ignore: decorator
+@inline
+export function debugBlockFreed(ctx: Context, pfn: u32, n: u32): void {
+  if (ctx.dmaDebug != 0 && changetype<DebugState>(ctx.dmaDebug).live != 0) pagesFreed(ctx, n, 0, pfn);
+}
+
+function pagesFreed(ctx: Context, n: u32, pfns: usize, first: u32): void {
+  const state = changetype<DebugState>(ctx.dmaDebug);
+  if ((state.flags & DEBUG_OWN) == 0) return;
+  lock(ctx.dmaDebug);
+  if (state.unindexed != 0) index(state);
+  for (let i: u32 = 0; i < n; ++i) {
+    const pfn = pfns != 0 ? load<u32>(pfns + (<usize>i << 2)) : first + i;
+    const slot = pageSlot(state, pfn);
+    if (slot != 0 && load<u8>(slot, 1) != 0) stillMapped(state, pfn, slot);
+  }
+  unlock(ctx.dmaDebug);
+}
+
+/** Says it of every mapping that covers the frame, of each once in its life: then its frames count no more. */
+function stillMapped(state: DebugState, pfn: u32, slot: usize): void {
+  for (let at = firstEntry(state); at != 0; at = nextEntry(state, at)) {
+    const entry = changetype<Entry>(at);
+    if ((entry.flags & (ENTRY_COUNTED | ENTRY_SCATTERED | ENTRY_WALKED)) == 0 || !covers(entry, pfn)) continue;
+    freedWhileMapped(state, entry, <u64>pfn << 12);
+    if (load<u8>(slot, 1) == 0) return;
+  }
+  // Nothing covers it: the count had stuck, or tables changed under a mapping.
+  store<u8>(slot, 0, 1);
+}
+
+/** Reports an entry whose frames are freed, the first of them at phys. */
+export function freedWhileMapped(state: DebugState, entry: Entry, phys: u64): void {
+  const dev = changetype<DmaDevice>(entry.device);
+  reportOwn(state, CHECK_FREED_WHILE_MAPPED, dev, changetype<usize>(entry), phys, entry.size, 0, 0);
+  forgetPages(state, entry);
+  entryLose(state, entry);
+}
+
+function covers(entry: Entry, pfn: u32): bool {
+  if ((entry.flags & ENTRY_COUNTED) != 0) {
+    return entry.phys >> 12 <= <u64>pfn && <u64>pfn <= (entry.phys + entry.size - 1) >> 12;
+  }
+  if ((entry.flags & ENTRY_SCATTERED) != 0) {
+    const sgt = changetype<SgTable>(entry.sgt);
+    const end = sgt.pfns + (<usize>sgt.pageCount << 2);
+    for (let at = sgt.pfns; at < end; at += 4) {
+      if (load<u32>(at) == pfn) return true;
+    }
+    return false;
+  }
+  const domain = domainOf(entry);
+  if (domain == 0) return false;
+  const end = entry.address + entry.size;
+  for (let at = entry.address & ~0xfff; at < end; at += 4096) {
+    if (iommuIovaToPhys(changetype<IommuDomain>(domain), at) >> 12 == <u64>pfn) return true;
+  }
+  return false;
 }

@@ -8,7 +8,7 @@ import { SgTable } from '../sg/sg-table';
 import { lineCount } from './cacheline';
 import { CHECK_CPU_TOUCH, CHECK_LEAK_ON_UNBIND, CHECK_LIMIT } from './checks';
 import { lineOf } from './debug';
-import { ENTRY_LINE, ENTRY_LOST, Entry, HASH_SHIFT, entryLose, pagesOf, slotFor } from './entry';
+import { ENTRY_LINE, ENTRY_LOST, Entry, HASH_SHIFT, entryLose, firstEntry, nextEntry, pagesOf } from './entry';
 import { report } from './log';
 import { DEBUG_KERNEL, DEBUG_OWN, DebugState } from './state';
 import { drop } from './unmap';
@@ -56,26 +56,15 @@ export function debugCount(ctx: Context, check: u32): u32 {
   return changetype<usize>(state) == 0 || check >= CHECK_LIMIT ? 0 : load<u32>(state.counts + (<usize>check << 2));
 }
 
-function firstFrom(state: DebugState, slot: usize): usize {
-  const end = state.buckets + ((<usize>state.bucketMask + 1) << 2);
-  for (; slot < end; slot += 4) {
-    const last: usize = load<u32>(slot);
-    if (last != 0) return changetype<Entry>(last).next;
-  }
-  return 0;
-}
-
 /** First live entry in the order of the chains, 0 without; the host reads its record (entry.ts). */
 export function debugEntryFirst(ctx: Context): usize {
   const state = changetype<DebugState>(ctx.dmaDebug);
-  return changetype<usize>(state) == 0 ? 0 : firstFrom(state, state.buckets);
+  return changetype<usize>(state) == 0 ? 0 : firstEntry(state);
 }
 
 /** The entry after another, 0 after the last. No mapping may be made or ended between the two calls. */
 export function debugEntryNext(ctx: Context, at: usize): usize {
-  const state = changetype<DebugState>(ctx.dmaDebug);
-  const slot = slotFor(state, changetype<Entry>(at));
-  return <usize>load<u32>(slot) == at ? firstFrom(state, slot + 4) : changetype<Entry>(at).next;
+  return nextEntry(changetype<DebugState>(ctx.dmaDebug), at);
 }
 
 /**
@@ -92,7 +81,7 @@ export function debugDriverUnbound(dev: DmaDevice): u32 {
   let count: u32 = 0;
   let example: usize = 0;
   let bucket: u64 = 0;
-  for (let at = firstFrom(state, state.buckets); at != 0; at = debugEntryNext(ctx, at)) {
+  for (let at = firstEntry(state); at != 0; at = nextEntry(state, at)) {
     const entry = changetype<Entry>(at);
     if (entry.device != device) continue;
     ++count;
@@ -150,7 +139,7 @@ export function debugCpuTouch(ctx: Context, pfn: u32): void {
   if (changetype<usize>(state) == 0 || (state.flags & (DEBUG_KERNEL | DEBUG_OWN)) == 0) return;
   for (let line = <u64>pfn << 6; line < (<u64>pfn + 1) << 6; ++line) {
     if (lineCount(state, line) == 0) continue;
-    for (let at = firstFrom(state, state.buckets); at != 0; at = debugEntryNext(ctx, at)) {
+    for (let at = firstEntry(state); at != 0; at = nextEntry(state, at)) {
       const entry = changetype<Entry>(at);
       if ((entry.flags & ENTRY_LINE) == 0 || lineOf(state, entry) != line) continue;
       report(state, CHECK_CPU_TOUCH, changetype<DmaDevice>(entry.device), at, entry.address, entry.size, line, 0, 0, 0);
@@ -171,7 +160,7 @@ export function debugCheck(ctx: Context): u32 {
   let lost: u32 = 0;
   let bytes: u64 = 0;
   let pages: u64 = 0;
-  for (let at = firstFrom(state, state.buckets); at != 0; at = debugEntryNext(ctx, at)) {
+  for (let at = firstEntry(state); at != 0; at = nextEntry(state, at)) {
     const entry = changetype<Entry>(at);
     if (++live > state.live || entry.next == 0) return 1;
     bytes += entry.size;

@@ -12,7 +12,7 @@ import {
 } from './checks';
 import { lineOf, typeOf } from './debug';
 import {
-  CHECKED, ENTRY_COUNTED, ENTRY_LINE, ENTRY_UNINDEXED, Entry, TYPE_COHERENT, TYPE_SG, UNCHECKED, entryFree, entryRemove,
+  CHECKED, ENTRY_LINE, ENTRY_PAGES, Entry, TYPE_COHERENT, TYPE_SG, UNCHECKED, entryFree, entryRemove,
   findExact, findUnchecked, kindOf, sgUnlink,
 } from './entry';
 import { report, reportOwn } from './log';
@@ -85,7 +85,7 @@ function checkUnmap(
 @inline
 export function drop(state: DebugState, entry: Entry, before: usize): void {
   if ((entry.flags & ENTRY_LINE) != 0) lineRemove(state, lineOf(state, entry));
-  if ((entry.flags & (ENTRY_COUNTED | ENTRY_UNINDEXED)) != 0) forgetPages(state, entry);
+  if ((entry.flags & ENTRY_PAGES) != 0) forgetPages(state, entry);
   sgUnlink(entry);
   entryRemove(state, entry, before);
   entryFree(state, entry);

@@ -88,6 +88,11 @@ export function cpuOf(ctx: Context): Cpu {
   return changetype<Cpu>(ctx.cpus + <usize>currentCpu() * CPU_SIZE);
 }
 
+/** Offset of the record of the CPU that this instance runs as: its registers are the host's to read and write (cpu.ts). */
+export function cpuRecord(ctx: Context): usize {
+  return ctx.cpus + <usize>currentCpu() * CPU_SIZE;
+}
+
 /**
  * Lays out a context at the start of linear memory.
  * @param limitBytes most bytes of linear memory that may be used, rounded down to 64 KiB; growth past it is ENOMEM
