@@ -1,4 +1,5 @@
 import type { RecordingFormat } from '../recording.js';
+import { dmaDebug } from './dma-debug.js';
 import { drmMm } from './drm-mm.js';
 import { iova } from './iova.js';
 import { mapSg } from './map-sg.js';
@@ -7,4 +8,4 @@ import { swiotlb } from './swiotlb.js';
 import { vtd } from './vtd.js';
 
 /** Every kind of recording that can be replayed, one file a format. */
-export const formats: readonly RecordingFormat[] = [drmMm, iova, mapSg, sgTable, swiotlb, vtd];
+export const formats: readonly RecordingFormat[] = [dmaDebug, drmMm, iova, mapSg, sgTable, swiotlb, vtd];

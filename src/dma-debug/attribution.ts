@@ -1,0 +1,83 @@
+import type { CallerIds } from '../core/checker.js';
+import type { CpuRegisters } from '../core/cpu-registers.js';
+import type { Attribution } from './channels.js';
+
+/** Frames of this library stand between a call of the DMA API and whoever makes it. */
+const LIBRARY = new URL('..', import.meta.url).pathname;
+const STACK_FRAMES = 24;
+
+/**
+ * Who maps: texts for the ids that the core copies into its entries. Object and vma ids belong to whoever hands them
+ * out and are named by a function; hooks and call sites are interned here.
+ */
+export class Attributions {
+  /** Name of an object's id; by default its number. */
+  objectName: (id: number) => string = (id) => `object ${id}`;
+  vmaName: (id: number) => string = (id) => `vma ${id}`;
+  readonly #registers: CpuRegisters;
+  readonly #hooks: string[] = [''];
+  readonly #hookIds = new Map<string, number>();
+  readonly #sites: string[] = [''];
+  readonly #siteIds = new Map<string, number>();
+
+  constructor(registers: CpuRegisters) {
+    this.#registers = registers;
+  }
+
+  /** The id of a hook's name, to be written to the registers. */
+  hookId(name: string): number {
+    return intern(this.#hooks, this.#hookIds, name);
+  }
+
+  /**
+   * Makes the calls that follow belong to an object, a vma and a hook; 0 is none.
+   * @param hook an id of hookId
+   */
+  set(object: number, vma = 0, hook = 0): void {
+    this.#registers.set(object, vma, hook);
+  }
+
+  /** Takes the JavaScript call site of the call that is about to be made. Costs microseconds: only when asked for. */
+  takeSite(): void {
+    this.#registers.site = intern(this.#sites, this.#siteIds, callSite());
+  }
+
+  clearSite(): void {
+    this.#registers.site = 0;
+  }
+
+  /** The texts of ids. */
+  describe({ object, vma, hook, site }: CallerIds): Attribution {
+    return {
+      ...(object && { object: this.objectName(object) }),
+      ...(vma && { vma: this.vmaName(vma) }),
+      ...(hook && { hook: this.#hooks[hook] ?? `hook ${hook}` }),
+      ...(site && { site: this.#sites[site] }),
+    };
+  }
+}
+
+function intern(texts: string[], ids: Map<string, number>, text: string): number {
+  let id = ids.get(text);
+  if (id === undefined) {
+    id = texts.push(text) - 1;
+    ids.set(text, id);
+  }
+  return id;
+}
+
+/** The innermost frame outside of the library: `function (file:line:column)`. */
+function callSite(): string {
+  const { stackTraceLimit } = Error;
+  Error.stackTraceLimit = STACK_FRAMES;
+  const lines = new Error().stack?.split('\n').slice(1) ?? [];
+  Error.stackTraceLimit = stackTraceLimit;
+  const line = lines.find((text) => !text.includes(LIBRARY)) ?? lines.at(-1) ?? '';
+  return line.trim().replace(/^at /, '').replaceAll('file://', '');
+}
+
+/** One line for a caller: what is known of it, from the object down to the call site. */
+export function callerText(by: Attribution): string {
+  const parts = [by.object, by.vma, by.hook && `in ${by.hook}`, by.site && `at ${by.site}`].filter(Boolean);
+  return parts.length === 0 ? 'nobody named' : parts.join(', ');
+}

@@ -1,0 +1,309 @@
+import {
+  Checker,
+  type CheckerCounters,
+  type EntryRecord,
+  type LiveEntryRecord,
+  REPORT_KERNEL,
+  REPORT_OWN,
+  REPORT_PRINTED,
+  type VerdictRecord,
+} from '../core/checker.js';
+import { CpuRegisters } from '../core/cpu-registers.js';
+import { GemDmaError } from '../core/errors.js';
+import type { Core } from '../core/instance.js';
+import { Attributions, callerText } from './attribution.js';
+import { type Finding, findingChannel, type MappingInfo, type PoolMessage, poolChannel } from './channels.js';
+import { CHECKS, type CheckId, checkOf, hex } from './checks.js';
+import { type Checkers, type DebugDialect, debugFlags } from './dialects.js';
+import { type Forecast, groupEntries, type LeakReport, reportText } from './report.js';
+
+/**
+ * dma-debug of a machine: two checkers over the same entries (assembly/dma-debug). The kernel's counts, prints and dies
+ * as that kernel's would; ours reports its checks and its own at the call, and never stops.
+ */
+
+export interface DmaDebugOptions {
+  /** Entries of the kernel's pool (dma_debug_entries=). Default 65,536. */
+  entries?: number;
+  /** `both` (default); `kernel`: nothing but what the kernel does, its death included; `own`: its checker is off. */
+  checkers?: Checkers;
+  /** debugfs all_errors and num_errors: what the kernel would print. Defaults false and 1. */
+  allErrors?: boolean;
+  numErrors?: number;
+  /** dma_debug_driver=: the kernel prints nothing of other drivers' devices. */
+  driverFilter?: string;
+  /** Take the JavaScript call site of every mapping. Costs microseconds each. */
+  callSites?: boolean;
+  /** Throw a GemDmaError at the offending call. */
+  strict?: boolean;
+  /** Called for each finding, at the call that made it, before it is thrown or published. */
+  onError?: (finding: Finding) => void;
+}
+
+/** What the checker needs to know of a device. */
+export interface DebugDevice {
+  /** The core's number for it, from 1, and its handle. */
+  readonly id: number;
+  readonly handle: number;
+  /** As printed, such as `0000:00:02.0`. */
+  readonly name: string;
+  /** The bound driver's name, for the driver filter. */
+  readonly driver?: string;
+}
+
+/** Free device address space in bytes over all domains; null when nothing translates. */
+export type FreeSpace = () => number | null;
+
+/** DEVICE_FILTER_MATCH of assembly/dma/device.ts. */
+const FILTER_MATCH = 8;
+/** Findings that are kept for `findings`; later ones are counted and published only. */
+const KEPT_FINDINGS = 1000;
+const DEFAULT_ENTRIES = 65536;
+const FILTER_NAME_LENGTH = 63;
+
+export class DmaDebug {
+  /** Who maps: set before calls, copied into every mapping. */
+  readonly attributions: Attributions;
+  /** The shared registers, for whoever writes them at every call. */
+  readonly registers: CpuRegisters;
+  /** Called for each finding at the call that made it. */
+  onError: ((finding: Finding) => void) | undefined;
+  /** Whether a finding throws. */
+  strict: boolean;
+  /** Whether call sites are taken: the DMA API asks `enter` before each call. */
+  callSites: boolean;
+  readonly #core: Core;
+  readonly #context: number;
+  readonly #checker: Checker;
+  readonly #devices = new Map<number, DebugDevice>();
+  readonly #findings: Finding[] = [];
+  #seen = 0;
+  #allErrors: boolean;
+  #filter: string;
+  #freeSpace: FreeSpace = () => null;
+  #sample = { time: 0, lost: 0, lostPages: 0 };
+
+  /**
+   * Switches the checker of a context on.
+   * @throws GemDmaError ENOMEM
+   */
+  constructor(core: Core, context: number, dialect: DebugDialect, options: DmaDebugOptions = {}) {
+    this.#core = core;
+    this.#context = context;
+    this.registers = new CpuRegisters(core, context);
+    this.attributions = new Attributions(this.registers);
+    const flags = debugFlags(dialect, options.checkers ?? 'both');
+    this.#checker = Checker.create(core, context, flags, dialect.buckets, options.entries ?? DEFAULT_ENTRIES);
+    this.#allErrors = options.allErrors ?? false;
+    this.#filter = filterName(options.driverFilter ?? '');
+    this.#checker.setOptions(this.#allErrors, options.numErrors ?? 1, this.#filter !== '');
+    this.onError = options.onError;
+    this.strict = options.strict ?? false;
+    this.callSites = options.callSites ?? false;
+    this.#seen = this.registers.findings;
+  }
+
+  /** A device was added: its name is known from now on, and whether it passes the driver filter. */
+  addDevice(device: DebugDevice): void {
+    this.#devices.set(device.id, device);
+    this.#applyFilter(device);
+  }
+
+  /** Where the forecast learns how much device address space is left. */
+  setFreeSpace(freeSpace: FreeSpace): void {
+    this.#freeSpace = freeSpace;
+  }
+
+  /** debugfs: all_errors, num_errors, driver_filter. What is not given stays. */
+  set({ allErrors, numErrors, driverFilter }: Pick<DmaDebugOptions, 'allErrors' | 'numErrors' | 'driverFilter'>): void {
+    if (allErrors !== undefined) this.#allErrors = allErrors;
+    if (driverFilter !== undefined) this.#filter = filterName(driverFilter);
+    this.#checker.setOptions(this.#allErrors, numErrors ?? this.#checker.value(2), this.#filter !== '');
+    for (const device of this.#devices.values()) this.#applyFilter(device);
+  }
+
+  #applyFilter(device: DebugDevice): void {
+    const passes = this.#filter !== '' && device.driver === this.#filter;
+    this.#core.exports.deviceSetFlags(device.handle, passes ? FILTER_MATCH : 0, passes ? 0 : FILTER_MATCH);
+  }
+
+  /** Counters of both checkers; the kernel's by their debugfs names. */
+  counters(): CheckerCounters {
+    return this.#checker.counters();
+  }
+
+  /** Live mappings, mappings that nobody can undo, and the bytes of address space that the latter hold: three loads. */
+  poll(): { live: number; lost: number; lostIovaBytes: number } {
+    return {
+      live: this.#checker.value(6),
+      lost: this.#checker.value(9),
+      lostIovaBytes: this.#checker.value(10) * 4096,
+    };
+  }
+
+  /** Every live mapping, as a record. Not while mappings are made or ended. */
+  entries(): Generator<LiveEntryRecord> {
+    return this.#checker.entries();
+  }
+
+  /** Before a call of the DMA API: takes its call site if that is asked for. */
+  enter(): void {
+    if (this.callSites) this.attributions.takeSite();
+  }
+
+  /**
+   * After a call of the DMA API: one load when there is nothing to say. Otherwise every new finding goes to `onError`, to
+   * the channels, and with `strict` the first of ours is thrown.
+   * @throws GemDmaError in strict mode, with `reason` = the check and the whole finding in `details`
+   */
+  settle(): void {
+    if (this.registers.findings !== this.#seen) this.#collect();
+  }
+
+  #collect(): void {
+    this.#seen = this.registers.findings;
+    let fatal: Finding | undefined;
+    for (const record of this.#checker.drain()) {
+      const finding = this.#finding(record);
+      if (this.#findings.length < KEPT_FINDINGS) this.#findings.push(finding);
+      this.onError?.(finding);
+      if (isPool(finding.check)) this.#publishPool(record, finding.check);
+      else {
+        if (findingChannel.hasSubscribers) findingChannel.publish(finding);
+        fatal ??= finding;
+      }
+    }
+    if (this.strict && fatal) throw strictError(fatal);
+  }
+
+  /** Findings so far, oldest first; the first thousand are kept. */
+  get findings(): readonly Finding[] {
+    this.settle();
+    return this.#findings;
+  }
+
+  /** How often a check has spoken. */
+  count(id: CheckId): number {
+    const check = CHECKS.find((item) => item.id === id);
+    return check ? this.#checker.count(check.number) : 0;
+  }
+
+  /**
+   * The driver of a device is unbound: the kernel tells what it leaves behind (LEAK_ON_UNBIND).
+   * @returns mappings that the device still has
+   */
+  driverUnbound(device: DebugDevice): number {
+    const count = this.#core.exports.debugDriverUnbound(device.handle);
+    this.settle();
+    return count;
+  }
+
+  /** The complete leak report, as plain data. Its cost is that of one pass over the live mappings. */
+  report(): LeakReport {
+    this.settle();
+    const counters = this.counters();
+    const time = this.#core.exports.clockNow(this.#context);
+    const groups = groupEntries(this.entries(), time, this.attributions, (id) => this.#deviceName(id));
+    const counts = CHECKS.map(({ id, number }) => [id, this.#checker.count(number)] as const);
+    const { disabled, errorCount, numErrors, numFreeEntries, minFreeEntries, nrTotalEntries } = counters;
+    return {
+      time,
+      live: { count: counters.live, bytes: counters.liveBytes, iovaBytes: counters.livePages * 4096 },
+      lost: { count: counters.lost, iovaBytes: counters.lostPages * 4096 },
+      ...groups,
+      forecast: this.#forecast(time, counters),
+      findings: Object.fromEntries(counts.filter(([, count]) => count > 0)),
+      kernel: { disabled, errorCount, numErrors, numFreeEntries, minFreeEntries, nrTotalEntries },
+      missed: counters.missed,
+    };
+  }
+
+  /** The report for people. */
+  reportText(): string {
+    return reportText(this.report());
+  }
+
+  #forecast(time: number, { lost, lostPages }: CheckerCounters): Forecast {
+    const since = this.#sample;
+    // A report at the same instant tells about the same stretch of time.
+    if (time > since.time) this.#sample = { time, lost, lostPages };
+    const over = time - since.time;
+    const mappings = Math.max(0, lost - since.lost);
+    const lostBytes = Math.max(0, lostPages - since.lostPages) * 4096;
+    const bytesPerSecond = over > 0 ? (lostBytes / over) * 1e9 : 0;
+    const freeBytes = this.#freeSpace();
+    const runsOut = freeBytes !== null && lostBytes > 0;
+    return {
+      over,
+      lost: mappings,
+      lostBytes,
+      bytesPerSecond,
+      freeBytes,
+      secondsLeft: runsOut && bytesPerSecond > 0 ? freeBytes / bytesPerSecond : null,
+      mappingsLeft: runsOut ? Math.floor(freeBytes / (lostBytes / Math.max(1, mappings))) : null,
+    };
+  }
+
+  #deviceName(id: number): string {
+    return this.#devices.get(id)?.name ?? (id === 0 ? '' : `device ${id}`);
+  }
+
+  #finding(record: VerdictRecord): Finding {
+    const check = checkOf(record.check);
+    const data = check.data(record);
+    const caller = this.attributions.describe(record.caller);
+    const mapping = record.mapping && this.#mapping(record.mapping);
+    const device = this.#deviceName(record.device);
+    const story = [`${device ? `${device} ` : ''}${check.say(data, record)}`];
+    if (Object.keys(caller).length > 0) story.push(`by ${callerText(caller)}`);
+    if (mapping && Object.keys(mapping.by).length > 0) {
+      story.push(`mapped ${hex(mapping.address)} by ${callerText(mapping.by)}`);
+    }
+    return {
+      check: check.id,
+      sequence: record.sequence,
+      time: record.time,
+      device,
+      kernel: (record.flags & REPORT_KERNEL) !== 0,
+      printed: (record.flags & REPORT_PRINTED) !== 0,
+      own: (record.flags & REPORT_OWN) !== 0,
+      data,
+      caller,
+      mapping,
+      message: `${check.id}: ${story.join('; ')}`,
+    };
+  }
+
+  #mapping({ device, address, size, type, direction, time, by }: EntryRecord): MappingInfo {
+    return {
+      device: this.#deviceName(device),
+      address,
+      size,
+      type,
+      direction,
+      time,
+      by: this.attributions.describe(by),
+    };
+  }
+
+  #publishPool(record: VerdictRecord, check: PoolMessage['check']): void {
+    if (!poolChannel.hasSubscribers) return;
+    const message: PoolMessage = { check, time: record.time, total: record.d, disabled: check !== 'POOL_GROWN' };
+    poolChannel.publish(message);
+  }
+}
+
+function isPool(check: CheckId): check is PoolMessage['check'] {
+  return check === 'POOL_GROWN' || check === 'OOM_DISABLED' || check === 'CACHELINE_ENOMEM';
+}
+
+/** A filter as the kernel reads it: off unless it begins with a letter or digit, then its first word, 63 characters. */
+function filterName(text: string): string {
+  if (!/^[a-z0-9]/i.test(text)) return '';
+  return text.split(/\s/, 1)[0].slice(0, FILTER_NAME_LENGTH);
+}
+
+function strictError(finding: Finding): GemDmaError {
+  const call = CHECKS.find(({ id }) => id === finding.check)!.call;
+  return new GemDmaError('EINVAL', call, finding.message, { reason: finding.check, details: { ...finding } });
+}

@@ -1,0 +1,214 @@
+import type { CheckerCounters, LiveEntryRecord } from '../core/checker.js';
+import type { Attributions } from './attribution.js';
+import { callerText } from './attribution.js';
+import type { CheckId } from './checks.js';
+
+/**
+ * The leak report: every live mapping, grouped by the place that made it and by the object it was made for. The kernel
+ * tells a count and one example, once, when the driver is gone; this is complete, and can be had at any time.
+ */
+
+/** Mappings of one origin. */
+export interface MappingGroup {
+  /** The place (device, hook, call site) or the object, in words. */
+  origin: string;
+  /** Live mappings, their bytes, and the pages of device address space that they hold, in bytes. */
+  count: number;
+  bytes: number;
+  iovaBytes: number;
+  /** Of these, mappings that nobody can undo any more. */
+  lost: number;
+  lostIovaBytes: number;
+  /** Age of the oldest and the newest in nanoseconds of virtual time. */
+  oldest: number;
+  newest: number;
+  /** The newest, as an example. */
+  example: { address: number; size: number; type: string; direction: string };
+}
+
+/** How fast device address space is lost, and how long it lasts. */
+export interface Forecast {
+  /** Nanoseconds of virtual time that the figures cover: since the machine was made, or since the checker was last asked. */
+  over: number;
+  /** Mappings lost, and their address space in bytes, in that time; and the same for a second. */
+  lost: number;
+  lostBytes: number;
+  bytesPerSecond: number;
+  /** Address space still free in the devices' domains, null where no IOMMU translates. */
+  freeBytes: number | null;
+  /** Seconds of virtual time until none is left at this rate; null when nothing is being lost or nothing is known to run out. */
+  secondsLeft: number | null;
+  /** Mappings of the same size that still fit, for a loss that takes no virtual time; null as above. */
+  mappingsLeft: number | null;
+}
+
+/** A leak report: plain JSON. */
+export interface LeakReport {
+  /** Virtual time in nanoseconds. */
+  time: number;
+  live: { count: number; bytes: number; iovaBytes: number };
+  lost: { count: number; iovaBytes: number };
+  /** Groups in order of the address space that they hold, lost ones first. */
+  bySite: MappingGroup[];
+  byObject: MappingGroup[];
+  forecast: Forecast;
+  /** Verdicts so far, by check; only those that occurred. */
+  findings: Partial<Record<CheckId, number>>;
+  /** The kernel's own counters (debugfs dma-api/). */
+  kernel: Pick<
+    CheckerCounters,
+    'disabled' | 'errorCount' | 'numErrors' | 'numFreeEntries' | 'minFreeEntries' | 'nrTotalEntries'
+  >;
+  /** Mappings that could not be tracked: where it is not 0, the report is not complete. */
+  missed: number;
+}
+
+interface GroupKeys {
+  site: string;
+  object: string;
+}
+
+/** Groups live entries both ways. */
+export function groupEntries(
+  entries: Iterable<LiveEntryRecord>,
+  now: number,
+  attributions: Attributions,
+  deviceName: (id: number) => string,
+): { bySite: MappingGroup[]; byObject: MappingGroup[] } {
+  const sites = new Map<string, MappingGroup>();
+  const objects = new Map<string, MappingGroup>();
+  const names = new Map<string, GroupKeys>();
+  for (const entry of entries) {
+    const { object, vma, hook, site } = entry.by;
+    const key = `${entry.device}/${object}/${hook}/${site}`;
+    let text = names.get(key);
+    if (!text) {
+      const by = attributions.describe({ object: 0, vma: 0, hook, site });
+      const device = deviceName(entry.device);
+      text = {
+        site: `${device}: ${hook || site ? callerText(by) : `${entry.type}, nobody named`}`,
+        object: `${device}: ${attributions.describe({ object, vma: 0, hook: 0, site: 0 }).object ?? 'no object'}`,
+      };
+      names.set(key, text);
+    }
+    add(sites, text.site, entry, now);
+    add(objects, text.object, entry, now);
+    void vma;
+  }
+  return { bySite: sorted(sites), byObject: sorted(objects) };
+}
+
+function add(groups: Map<string, MappingGroup>, origin: string, entry: LiveEntryRecord, now: number): void {
+  const iovaBytes = Math.ceil(((entry.address % 4096) + entry.size) / 4096) * 4096;
+  const age = now - entry.time;
+  let group = groups.get(origin);
+  if (!group) {
+    group = {
+      origin,
+      count: 0,
+      bytes: 0,
+      iovaBytes: 0,
+      lost: 0,
+      lostIovaBytes: 0,
+      oldest: age,
+      newest: age,
+      example: example(entry),
+    };
+    groups.set(origin, group);
+  }
+  group.count += 1;
+  group.bytes += entry.size;
+  group.iovaBytes += iovaBytes;
+  if (entry.lost) {
+    group.lost += 1;
+    group.lostIovaBytes += iovaBytes;
+  }
+  if (age > group.oldest) group.oldest = age;
+  if (age < group.newest) {
+    group.newest = age;
+    group.example = example(entry);
+  }
+}
+
+function example({ address, size, type, direction }: LiveEntryRecord): MappingGroup['example'] {
+  return { address, size, type, direction };
+}
+
+function sorted(groups: Map<string, MappingGroup>): MappingGroup[] {
+  return [...groups.values()].sort(
+    (one, other) =>
+      other.lostIovaBytes - one.lostIovaBytes ||
+      other.iovaBytes - one.iovaBytes ||
+      other.count - one.count ||
+      (one.origin < other.origin ? -1 : 1),
+  );
+}
+
+const UNITS = ['B', 'KiB', 'MiB', 'GiB', 'TiB', 'PiB'];
+
+function size(bytes: number): string {
+  let unit = 0;
+  let value = bytes;
+  for (; value >= 1024 && unit < UNITS.length - 1; ++unit) value /= 1024;
+  return `${Number.isInteger(value) ? value : value.toFixed(1)} ${UNITS[unit]}`;
+}
+
+function duration(nanoseconds: number): string {
+  if (nanoseconds < 1e3) return `${Math.round(nanoseconds)} ns`;
+  if (nanoseconds < 1e6) return `${(nanoseconds / 1e3).toFixed(1)} us`;
+  if (nanoseconds < 1e9) return `${(nanoseconds / 1e6).toFixed(1)} ms`;
+  return `${(nanoseconds / 1e9).toFixed(1)} s`;
+}
+
+/** A report for people, lines of text. */
+export function reportText(report: LeakReport): string {
+  const { live, lost, forecast, kernel } = report;
+  const lines = [
+    `dma-debug at ${duration(report.time)}: ${live.count} live mappings, ${size(live.bytes)}, ${size(live.iovaBytes)} of device address space`,
+    lost.count === 0
+      ? 'nothing is lost'
+      : `${lost.count} are lost: ${size(lost.iovaBytes)} that nobody can unmap any more`,
+    '',
+  ];
+  section(lines, 'by place', report.bySite);
+  section(lines, 'by object', report.byObject);
+  lines.push(forecastText(forecast));
+  const findings = Object.entries(report.findings).map(([id, count]) => `${id} ${count}`);
+  lines.push(`findings: ${findings.length === 0 ? 'none' : findings.join(', ')}`);
+  lines.push(
+    kernel.disabled
+      ? `the kernel's checker is off: ${kernel.errorCount} errors, ${kernel.nrTotalEntries} entries, ${kernel.minFreeEntries} free at the least`
+      : `the kernel's checker: ${kernel.errorCount} errors, ${kernel.numFreeEntries} of ${kernel.nrTotalEntries} entries free, ${kernel.minFreeEntries} at the least`,
+  );
+  if (report.missed > 0) lines.push(`NOT COMPLETE: ${report.missed} mappings could not be tracked, no linear memory`);
+  return lines.join('\n');
+}
+
+function section(lines: string[], title: string, groups: readonly MappingGroup[]): void {
+  if (groups.length === 0) return;
+  lines.push(`${title.padEnd(10)}   count     bytes      IOVA      lost    oldest    newest`);
+  for (const group of groups) {
+    const cells = [
+      String(group.count).padStart(8),
+      size(group.bytes).padStart(10),
+      size(group.iovaBytes).padStart(10),
+      (group.lost === 0 ? '-' : size(group.lostIovaBytes)).padStart(10),
+      duration(group.oldest).padStart(10),
+      duration(group.newest).padStart(10),
+    ];
+    lines.push(`${' '.repeat(10)}${cells.join('')}  ${group.origin}`);
+  }
+  lines.push('');
+}
+
+function forecastText({ over, lost, lostBytes, bytesPerSecond, secondsLeft, mappingsLeft }: Forecast): string {
+  if (lost === 0) return 'address space: nothing was lost lately';
+  const rate = over > 0 ? `, ${size(bytesPerSecond)} a second` : '';
+  const left =
+    secondsLeft !== null
+      ? `: gone in ${duration(secondsLeft * 1e9)}, ${mappingsLeft} more`
+      : mappingsLeft !== null
+        ? `: gone after ${mappingsLeft} more`
+        : '';
+  return `address space: ${lost} mappings with ${size(lostBytes)} lost in ${duration(over)}${rate}${left}`;
+}
