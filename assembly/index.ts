@@ -80,3 +80,13 @@ export { deferredFlush, deferredPending } from './iommu/deferred-list';
 export {
   flushQueueFlush, flushQueueFullFlushes, flushQueuePending, flushQueueTimerFlushes,
 } from './iommu/flush-queue';
+export {
+  ggttClear, ggttCreate, ggttDestroy, ggttEntry, ggttInsert, ggttInsertPages, ggttInsertRange, ggttMappable, ggttTable,
+} from './gtt/ggtt';
+export {
+  ppgttAllocRange, ppgttClear, ppgttCreate, ppgttDestroy, ppgttEntry, ppgttInsert, ppgttInsertPages, ppgttInsertRange,
+  ppgttPages, ppgttRegister, ppgttTables,
+} from './gtt/ppgtt';
+export { gpuPteAddress, gpuPteEncode } from './gtt/pte';
+export { gpuRead, gpuTranslate, gpuWrite } from './gtt/translate';
+export { vmMm, vmScratch, vmScratchEntry, vmTotal } from './gtt/vm';

@@ -24,6 +24,11 @@ export const REASON_DMA_NO_SEGMENTS: u32 = 0x304; // no memory for the list of s
 export const REASON_DMA_NO_PAGES: u32 = 0x305; // no memory for a coherent buffer that the device's mask reaches
 export const REASON_DMA_RANGE: u32 = 0x306; // outside the address space that was reserved for linking
 
+export const REASON_GPU_RANGE: u32 = 0x500; // beyond the GPU address space
+export const REASON_GPU_NOT_PRESENT: u32 = 0x501; // no valid entry in a GPU table
+export const REASON_GPU_READ_ONLY: u32 = 0x502; // a write through an entry that allows reading only
+export const REASON_GPU_TABLE: u32 = 0x503; // the device could not read a page of the table: blocked by the IOMMU, or no RAM
+
 export const REASON_SWIOTLB_FULL: u32 = 0x600; // no run of free slots that is long enough and aligned
 export const REASON_SWIOTLB_TOO_LARGE: u32 = 0x601; // longer than one set of slots: no pool would ever serve it
 export const REASON_SWIOTLB_UNREACHABLE: u32 = 0x602; // the slots found lie beyond the device's mask

@@ -67,7 +67,7 @@ function writeExports() {
   const bindings = readFileSync(join(root, 'build/debug.d.ts'), 'utf8');
   const body = bindings
     .slice(bindings.indexOf('{') + 1, bindings.indexOf('\n}'))
-    .replace(/__Record\d+<\w+>/g, 'number')
+    .replace(/__(?:Record\d+<\w+>|Internref\d+)/g, 'number')
     .replace(/^ {2}export const (\w+): \{[^}]*\};?/gms, '  readonly $1: WebAssembly.Global;')
     .replace(/^ {2}export const memory: .*$/m, '  readonly memory: WebAssembly.Memory;')
     .replace(/^ {2}export function (\w+)/gm, '  $1');

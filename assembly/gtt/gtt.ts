@@ -14,6 +14,11 @@ import { slabCacheCreate } from '../memory/slab';
 import { blockAllocZeroed, blockFree } from '../memory/block';
 import { mmCheck } from './drm-mm-check';
 import { Mm, MmNode } from './drm-mm-node';
+import { Ggtt } from './ggtt';
+import { PageTable } from './page-table';
+import { Ppgtt } from './ppgtt';
+import { ggttCheck, ppgttCheck } from './tables-check';
+import { GpuVm } from './vm';
 
 // @ts-ignore: decorator
 @unmanaged
@@ -22,6 +27,12 @@ export class Gtt {
   mms: usize;
   mmCache: usize;
   nodeCache: usize;
+  /** Every global GTT and every PPGTT, linked through next. */
+  ggtts: usize;
+  ppgtts: usize;
+  vmCache: usize;
+  tableCache: usize;
+  childrenCache: usize;
 }
 
 /** The machine's GPU state; null (0) without memory. */
@@ -36,7 +47,10 @@ function create(ctx: Context): usize {
   const state = changetype<Gtt>(at);
   state.mmCache = slabCacheCreate(ctx, offsetof<Mm>());
   state.nodeCache = slabCacheCreate(ctx, offsetof<MmNode>());
-  if (state.mmCache == 0 || state.nodeCache == 0) {
+  state.vmCache = slabCacheCreate(ctx, max(offsetof<Ggtt>(), offsetof<Ppgtt>()));
+  state.tableCache = slabCacheCreate(ctx, offsetof<PageTable>());
+  state.childrenCache = slabCacheCreate(ctx, 2048);
+  if (state.mmCache == 0 || state.nodeCache == 0 || state.vmCache == 0 || state.tableCache == 0 || state.childrenCache == 0) {
     blockFree(ctx, at);
     return 0;
   }
@@ -45,13 +59,27 @@ function create(ctx: Context): usize {
 
 /**
  * Walks every range manager and every table of the machine.
- * @returns 0, or what is wrong: drm-mm-check.ts's code in bits 3..0, above them the manager's offset without its low byte
+ * @returns 0, or what is wrong: the code of drm-mm-check.ts or tables-check.ts in bits 3..0, above them the offset of the
+ *   manager or address space without its low byte
  */
 export function gttCheck(ctx: Context): u32 {
   if (ctx.gtt == 0) return 0;
-  for (let at = changetype<Gtt>(ctx.gtt).mms; at != 0; at = changetype<Mm>(at).nextMm) {
+  const state = changetype<Gtt>(ctx.gtt);
+  for (let at = state.mms; at != 0; at = changetype<Mm>(at).nextMm) {
     const wrong = mmCheck(changetype<Mm>(at));
-    if (wrong != 0) return ((<u32>at >> 4) & ~15) | wrong;
+    if (wrong != 0) return code(at, wrong);
+  }
+  for (let at = state.ggtts; at != 0; at = changetype<GpuVm>(at).next) {
+    const wrong = ggttCheck(changetype<Ggtt>(at));
+    if (wrong != 0) return code(at, wrong);
+  }
+  for (let at = state.ppgtts; at != 0; at = changetype<GpuVm>(at).next) {
+    const wrong = ppgttCheck(changetype<Ppgtt>(at));
+    if (wrong != 0) return code(at, wrong);
   }
   return 0;
+}
+
+function code(at: usize, wrong: u32): u32 {
+  return ((<u32>at >> 4) & ~15) | wrong;
 }

@@ -1,0 +1,193 @@
+// Writing rows of entries: what insert and clear of every kind of GPU page table come down to.
+//
+// Where the entries' addresses come from is one of three things, and a row may begin anywhere in it:
+//
+//   a mapped scatter-gather table   page n's DMA address. Behind an IOMMU that is one ascending run; in direct mode it is the
+//                                   vector of pfns itself; with bounced or cut segments it is run after run
+//   the same with a list of pages   rotated and partial views: entry i shows page pages[i] of the table
+//   a range of DMA addresses        what has no pages: stolen memory, contiguous buffers
+//
+// Ascending runs and pfn vectors are filled four 32-bit or two 64-bit entries at a time.
+
+import { SEGMENTS_NONE, SEGMENTS_PHYSICAL, SgTable } from '../sg/sg-table';
+import { sgDmaAddress, sgDmaRun, sgSegmentAddress, sgSegmentLength } from '../sg/segments';
+import { highMask, isWide, pteEncode } from './pte';
+
+const PAGE: u64 = 4096;
+
+/** A row's source. Lives in its user's record for the time of one call: nothing of it is kept. */
+// @ts-ignore: decorator
+@unmanaged
+export class PteSource {
+  platform: u32;
+  /** Bits of each entry apart from the address. */
+  bits: u32;
+  /** The table, 0 for a range. */
+  sgt: usize;
+  /** Page numbers of a view, u32 each; 0 for all pages in order. */
+  pages: usize;
+  /** First address of a range. */
+  address: u64;
+}
+
+/** Entries that a whole table has: its pages, or those of its segments where it is not built from pages. */
+export function sourcePages(sgt: SgTable): u32 {
+  if (sgt.shape == SEGMENTS_NONE) return 0;
+  if (sgt.pfns != 0 && sgt.offset == 0) return sgt.pageCount;
+  let count: u64 = 0;
+  for (let i: u32 = 0; i < sgt.nents; ++i) count += segmentPages(sgt, i);
+  return <u32>count;
+}
+
+// @ts-ignore: decorator
+@inline
+function segmentPages(sgt: SgTable, i: u32): u64 {
+  return ((sgSegmentAddress(sgt, i) & 4095) + sgSegmentLength(sgt, i) + 4095) >> 12;
+}
+
+/** Writes `count` entries at `at`, from entry `first` of the source on. */
+export function entriesPut(at: usize, source: PteSource, first: u32, count: u32): void {
+  const wide = isWide(source.platform);
+  if (source.sgt == 0) {
+    ascending(at, source, wide, source.address + <u64>first * PAGE, count);
+    return;
+  }
+  const sgt = changetype<SgTable>(source.sgt);
+  const step: u32 = wide ? 3 : 2;
+  if (source.pages != 0) {
+    for (let i: u32 = 0; i < count; ++i) {
+      const page = load<u32>(source.pages + (<usize>(first + i) << 2));
+      one(at + (<usize>i << step), source, wide, sgDmaAddress(sgt, page));
+    }
+  } else if (sgt.pfns == 0 || sgt.offset != 0) {
+    bySegments(at, source, wide, first, count);
+  } else if (sgt.shape == SEGMENTS_PHYSICAL) {
+    fromPfns(at, source, wide, sgt.pfns + (<usize>first << 2), count);
+  } else {
+    while (count != 0) {
+      const run = min(count, sgDmaRun(sgt, first));
+      ascending(at, source, wide, sgDmaAddress(sgt, first), run);
+      at += <usize>run << step;
+      first += run;
+      count -= run;
+    }
+  }
+}
+
+// @ts-ignore: decorator
+@inline
+function one(at: usize, source: PteSource, wide: bool, address: u64): void {
+  const entry = pteEncode(source.platform, address, source.bits);
+  if (wide) store<u64>(at, entry);
+  else store<u32>(at, <u32>entry);
+}
+
+/** Segments that begin or end inside a page take the whole of it, one after the other. */
+function bySegments(at: usize, source: PteSource, wide: bool, first: u32, count: u32): void {
+  const sgt = changetype<SgTable>(source.sgt);
+  const step: u32 = wide ? 3 : 2;
+  for (let i: u32 = 0; i < sgt.nents && count != 0; ++i) {
+    const pages = <u32>segmentPages(sgt, i);
+    if (first >= pages) {
+      first -= pages;
+      continue;
+    }
+    const run = min(count, pages - first);
+    ascending(at, source, wide, (sgSegmentAddress(sgt, i) & ~4095) + <u64>first * PAGE, run);
+    at += <usize>run << step;
+    count -= run;
+    first = 0;
+  }
+}
+
+/** A run of addresses a page apart. */
+function ascending(at: usize, source: PteSource, wide: bool, address: u64, count: u32): void {
+  if (wide) {
+    ascending64(at, address | source.bits, count);
+    return;
+  }
+  // Within 4 GiB the packed upper bits stay the same, and the entries themselves ascend by a page.
+  while (count != 0) {
+    const left = (0x100000000 - (address & 0xffffffff)) >> 12;
+    const run = <u32>min<u64>(left, count);
+    ascending32(at, <u32>pteEncode(source.platform, address, source.bits), run);
+    at += <usize>run << 2;
+    address += <u64>run * PAGE;
+    count -= run;
+  }
+}
+
+function ascending64(at: usize, entry: u64, count: u32): void {
+  const end = at + (<usize>count << 3);
+  let pair = i64x2.replace_lane(i64x2.splat(<i64>entry), 1, <i64>(entry + PAGE));
+  const two = i64x2.splat(8192);
+  const four = i64x2.splat(16384);
+  let next = i64x2.add(pair, two);
+  for (; at + 32 <= end; at += 32) {
+    v128.store(at, pair);
+    v128.store(at, next, 16);
+    pair = i64x2.add(pair, four);
+    next = i64x2.add(next, four);
+  }
+  entry = <u64>i64x2.extract_lane(pair, 0);
+  for (; at < end; at += 8) {
+    store<u64>(at, entry);
+    entry += PAGE;
+  }
+}
+
+function ascending32(at: usize, entry: u32, count: u32): void {
+  const end = at + (<usize>count << 2);
+  let row = i32x4.add(i32x4.splat(<i32>entry), i32x4(0, 4096, 8192, 12288));
+  const four = i32x4.splat(16384);
+  for (; at + 16 <= end; at += 16) {
+    v128.store(at, row);
+    row = i32x4.add(row, four);
+  }
+  entry = <u32>i32x4.extract_lane(row, 0);
+  for (; at < end; at += 4) {
+    store<u32>(at, entry);
+    entry += 4096;
+  }
+}
+
+/** Direct mapping: the physical pages are the DMA addresses. */
+function fromPfns(at: usize, source: PteSource, wide: bool, pfns: usize, count: u32): void {
+  const end = pfns + (<usize>count << 2);
+  if (wide) {
+    const bits = i64x2.splat(<i64>source.bits);
+    for (; pfns + 16 <= end; pfns += 16, at += 32) {
+      const four = v128.load(pfns);
+      v128.store(at, v128.or(i64x2.shl(i64x2.extend_low_i32x4_u(four), 12), bits));
+      v128.store(at, v128.or(i64x2.shl(i64x2.extend_high_i32x4_u(four), 12), bits), 16);
+    }
+    for (; pfns < end; pfns += 4, at += 8) store<u64>(at, (<u64>load<u32>(pfns) << 12) | source.bits);
+    return;
+  }
+  const mask = i32x4.splat(<i32>highMask(source.platform));
+  const bits = i32x4.splat(<i32>source.bits);
+  for (; pfns + 16 <= end; pfns += 16, at += 16) {
+    const four = v128.load(pfns);
+    v128.store(at, v128.or(v128.or(i32x4.shl(four, 12), v128.and(i32x4.shr_u(four, 16), mask)), bits));
+  }
+  for (; pfns < end; pfns += 4, at += 4) {
+    store<u32>(at, <u32>pteEncode(source.platform, <u64>load<u32>(pfns) << 12, source.bits));
+  }
+}
+
+/** Writes one and the same entry `count` times. */
+export function entriesFill(at: usize, platform: u32, entry: u64, count: u32): void {
+  const wide = isWide(platform);
+  const end = at + (<usize>count << (wide ? 3 : 2));
+  const row = wide ? i64x2.splat(<i64>entry) : i32x4.splat(<i32>entry);
+  for (; at + 64 <= end; at += 64) {
+    v128.store(at, row);
+    v128.store(at, row, 16);
+    v128.store(at, row, 32);
+    v128.store(at, row, 48);
+  }
+  for (; at < end; at += wide ? 8 : 4) {
+    if (wide) store<u64>(at, entry);
+    else store<u32>(at, <u32>entry);
+  }
+}

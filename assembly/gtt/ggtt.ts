@@ -1,0 +1,155 @@
+// The global GTT: one flat array of entries in the device's own memory, the upper half of BAR 0, through which everybody
+// reaches what is bound globally. The CPU sees the mappable part of it through BAR 2.
+//
+//   0                          mappable end                         total - 4 KiB   total
+//   |  aperture: fences, CPU   |  GPU only                          | guard page    |
+//
+// The last page is never handed out and stays on the scratch page, since the GPU prefetches past the end of what it reads.
+
+import { EINVAL, ENOMEM, ERANGE } from '../errno';
+import { blockAlloc, blockFree, blockOrder } from '../memory/block';
+import { Context, FAULT_GTT } from '../memory/context';
+import { shouldFail } from '../memory/fault';
+import { slabAllocZeroed, slabFree } from '../memory/slab';
+import { DmaDevice } from '../dma/device';
+import { SgTable } from '../sg/sg-table';
+import { devicePageDrop, devicePageMake } from './device-page';
+import { mmCreate, mmDestroy } from './drm-mm';
+import { Mm } from './drm-mm-node';
+import { PteSource, entriesFill, entriesPut } from './fill';
+import { Gtt, gttState } from './gtt';
+import { CACHE_LLC, PLATFORMS, entryShift, pteEncode, pteFlags } from './pte';
+import { GpuVm, VM_GGTT, checkRange, deviceOf, scratchPage, sourceRange, sourceTable } from './vm';
+
+/** Bytes at the end that are never handed out. */
+const GUARD: u64 = 4096;
+
+// @ts-ignore: decorator
+@unmanaged
+export class Ggtt extends GpuVm {
+  /** The entries, total / 4 KiB of them. */
+  table: usize;
+  /** Bytes that the CPU reaches through the aperture. */
+  mappable: u64;
+}
+
+// @ts-ignore: decorator
+@inline
+export function ggttSlot(ggtt: Ggtt, address: u64): usize {
+  return ggtt.table + (<usize>(address >> 12) << entryShift(ggtt.platform));
+}
+
+/**
+ * Makes a device's global GTT, with all entries on a scratch page of its own.
+ * @param platform PLATFORM_*, which decides what entries look like
+ * @param total bytes of address space, a multiple of 4 KiB, at most 4 GiB
+ * @param mappable bytes of aperture, at most `total`
+ * @param flavour and `colorRule` of its range manager, see mmCreate
+ * @returns its handle; -EINVAL, -ENOMEM
+ */
+export function ggttCreate(
+  device: DmaDevice, platform: u32, total: f64, mappable: f64, flavour: u32, colorRule: u32,
+): i32 {
+  if (platform >= PLATFORMS || !(total >= 8192) || total > 4294967296 || (<u64>total & 4095) != 0) return EINVAL;
+  if (!(mappable >= 0) || mappable > total) return EINVAL;
+  const ctx = changetype<Context>(device.ctx);
+  const state = gttState(ctx);
+  if (changetype<usize>(state) == 0 || shouldFail(ctx, FAULT_GTT)) return ENOMEM;
+  const at = slabAllocZeroed(state.vmCache);
+  if (at == 0) return ENOMEM;
+  const ggtt = changetype<Ggtt>(at);
+  ggtt.ctx = changetype<usize>(ctx);
+  ggtt.kind = VM_GGTT;
+  ggtt.platform = platform;
+  ggtt.device = changetype<usize>(device);
+  ggtt.total = <u64>total;
+  ggtt.mappable = <u64>mappable;
+  const count = <u32>(ggtt.total >> 12);
+  ggtt.table = blockAlloc(ctx, blockOrder(<usize>count << entryShift(platform)));
+  const mm = ggtt.table == 0 ? ENOMEM : mmCreate(ctx, 0, total - <f64>GUARD, flavour, colorRule);
+  const rc = mm < 0 ? mm : devicePageMake(device, scratchPage(ggtt), true);
+  if (rc < 0) {
+    if (mm > 0) mmDestroy(changetype<Mm>(mm));
+    if (ggtt.table != 0) blockFree(ctx, ggtt.table);
+    slabFree(state.vmCache, at);
+    return rc;
+  }
+  ggtt.mm = mm;
+  ggtt.scratchEntry = pteEncode(platform, ggtt.scratchAddress, pteFlags(platform, CACHE_LLC, 0));
+  entriesFill(ggtt.table, platform, ggtt.scratchEntry, count);
+  ggtt.next = state.ggtts;
+  state.ggtts = at;
+  return <i32>at;
+}
+
+/** Drops a global GTT, its manager and its scratch page. PPGTTs that use either go first. */
+export function ggttDestroy(ggtt: Ggtt): void {
+  const ctx = changetype<Context>(ggtt.ctx);
+  const state = changetype<Gtt>(ctx.gtt);
+  mmDestroy(changetype<Mm>(ggtt.mm));
+  devicePageDrop(deviceOf(ggtt), scratchPage(ggtt));
+  blockFree(ctx, ggtt.table);
+  let link = changetype<usize>(state) + offsetof<Gtt>('ggtts');
+  while (load<u32>(link) != <u32>changetype<usize>(ggtt)) link = <usize>load<u32>(link) + offsetof<GpuVm>('next');
+  store<u32>(link, <u32>ggtt.next);
+  slabFree(state.vmCache, changetype<usize>(ggtt));
+}
+
+function put(ggtt: Ggtt, start: f64, count: i32): i32 {
+  if (count < 0) return count;
+  const rc = checkRange(start, count, ggtt.total - GUARD);
+  if (rc < 0) return rc;
+  entriesPut(ggttSlot(ggtt, <u64>start), changetype<PteSource>(ggtt), 0, count);
+  return count;
+}
+
+/**
+ * Writes the entries of a mapped table from `start` on (ggtt insert_entries).
+ * @param level CACHE_*
+ * @param flags PTE_READ_ONLY or 0
+ * @returns entries written; -EINVAL for a table that is not mapped or a start inside a page, -ERANGE past the end: then
+ *   nothing is written
+ */
+export function ggttInsert(ggtt: Ggtt, start: f64, sgt: SgTable, level: u32, flags: u32): i32 {
+  return put(ggtt, start, sourceTable(ggtt, sgt, 0, 0, level, flags));
+}
+
+/**
+ * The same for a view of a table built from whole pages.
+ * @param pages offset of `count` u32: which page of the table each entry shows
+ */
+export function ggttInsertPages(
+  ggtt: Ggtt, start: f64, sgt: SgTable, pages: usize, count: u32, level: u32, flags: u32,
+): i32 {
+  return put(ggtt, start, sourceTable(ggtt, sgt, pages, count, level, flags));
+}
+
+/** The same for `count` pages at ascending DMA addresses from `address` on. */
+export function ggttInsertRange(ggtt: Ggtt, start: f64, address: f64, count: u32, level: u32, flags: u32): i32 {
+  const rc = sourceRange(ggtt, address, level, flags);
+  return put(ggtt, start, rc < 0 ? rc : <i32>count);
+}
+
+/** Puts `count` entries back on the scratch page (ggtt clear_range). Returns 0, -EINVAL or -ERANGE. */
+export function ggttClear(ggtt: Ggtt, start: f64, count: u32): i32 {
+  const rc = checkRange(start, count, ggtt.total);
+  if (rc < 0) return rc;
+  entriesFill(ggttSlot(ggtt, <u64>start), ggtt.platform, ggtt.scratchEntry, count);
+  return 0;
+}
+
+/** A raw entry by its number, or -ERANGE. */
+export function ggttEntry(ggtt: Ggtt, index: u32): f64 {
+  if (<u64>index >= ggtt.total >> 12) return <f64>ERANGE;
+  const at = ggttSlot(ggtt, <u64>index << 12);
+  return entryShift(ggtt.platform) == 3 ? <f64>load<u64>(at) : <f64>load<u32>(at);
+}
+
+/** Offset of the entries: u32 each on gen6 and gen7, 8 bytes from gen8 on. */
+export function ggttTable(ggtt: Ggtt): usize {
+  return ggtt.table;
+}
+
+export function ggttMappable(ggtt: Ggtt): f64 {
+  return <f64>ggtt.mappable;
+}

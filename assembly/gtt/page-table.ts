@@ -1,0 +1,104 @@
+// Tables of a PPGTT: a page of RAM that the device reads, and beside it, for a directory, which table each entry leads to.
+//
+//   level 1        page table           entries lead to pages
+//   level 2        page directory       entries lead to page tables
+//   level 3        PDP table            (gen8; with 4 GiB of address space it is four registers, not a page)
+//   level 4        PML4                 (48 bits only)
+//
+// The CPU side follows handles, as the kernel follows its structs; the device's walk (translate.ts) reads the pages.
+
+import { ENOMEM } from '../errno';
+import { Context } from '../memory/context';
+import { slabAlloc, slabAllocZeroed, slabFree } from '../memory/slab';
+import { DmaDevice } from '../dma/device';
+import { DevicePage, devicePageDrop, devicePageMake } from './device-page';
+import { Gtt } from './gtt';
+import { isWide, pdeEncode } from './pte';
+
+export const TABLE_BYTES: usize = 4096;
+
+/** The record begins with its page. Of a directory that is no page of its own (registers, GGTT area) only bytes is set. */
+// @ts-ignore: decorator
+@unmanaged
+export class PageTable extends DevicePage {
+  /** Directories: a u32 handle for each entry, 0 for none. */
+  children: usize;
+  level: u32;
+  /** The directory above and the entry that leads here. */
+  above: usize;
+  index: u32;
+  /** While a range is being allocated: the table made before this one, for undoing. */
+  made: usize;
+}
+
+/** Address bits below the index of a level. */
+// @ts-ignore: decorator
+@inline
+export function levelShift(platform: u32, level: u32): u32 {
+  return isWide(platform) ? 3 + 9 * level : 2 + 10 * level;
+}
+
+/** Entries of a table of a level: gen6 has 1,024 in a page table and 512 in the directory, gen8 512 everywhere. */
+// @ts-ignore: decorator
+@inline
+export function levelEntries(platform: u32, level: u32): u32 {
+  return isWide(platform) || level == 2 ? 512 : 1024;
+}
+
+/**
+ * Makes a table, mapped for the device, with its entries undefined.
+ * @returns its handle, or 0 without memory
+ */
+export function tableMake(device: DmaDevice, level: u32): usize {
+  const ctx = changetype<Context>(device.ctx);
+  const at = recordMake(ctx, level);
+  if (at == 0) return 0;
+  if (devicePageMake(device, changetype<DevicePage>(at), false) == ENOMEM) {
+    recordDrop(ctx, at);
+    return 0;
+  }
+  return at;
+}
+
+/** The record of a table without its page, 0 without memory. */
+export function recordMake(ctx: Context, level: u32): usize {
+  const state = changetype<Gtt>(ctx.gtt);
+  const at = slabAllocZeroed(state.tableCache);
+  if (at == 0) return 0;
+  const table = changetype<PageTable>(at);
+  table.level = level;
+  if (level > 1) {
+    table.children = slabAlloc(state.childrenCache);
+    if (table.children == 0) {
+      slabFree(state.tableCache, at);
+      return 0;
+    }
+    memory.fill(table.children, 0, 2048);
+  }
+  return at;
+}
+
+export function recordDrop(ctx: Context, at: usize): void {
+  const state = changetype<Gtt>(ctx.gtt);
+  const table = changetype<PageTable>(at);
+  if (table.children != 0) slabFree(state.childrenCache, table.children);
+  slabFree(state.tableCache, at);
+}
+
+/** Unmaps and frees a table's page, and its record. */
+export function tableDrop(device: DmaDevice, at: usize): void {
+  devicePageDrop(device, changetype<DevicePage>(at));
+  recordDrop(changetype<Context>(device.ctx), at);
+}
+
+// @ts-ignore: decorator
+@inline
+export function childAt(directory: PageTable, index: u32): usize {
+  return load<u32>(directory.children + (<usize>index << 2));
+}
+
+/** Writes a directory's entry. A directory that is registers holds bare addresses. */
+export function directoryPut(directory: PageTable, platform: u32, index: u32, address: u64, registers: bool): void {
+  if (!isWide(platform)) store<u32>(directory.bytes + (<usize>index << 2), <u32>pdeEncode(platform, address));
+  else store<u64>(directory.bytes + (<usize>index << 3), registers ? address : pdeEncode(platform, address));
+}

@@ -1,0 +1,418 @@
+// A context's own address space (per-process GTT), in the three shapes that i915 had:
+//
+//   gen6, gen7     2 GiB    the directory is 512 entries in the global GTT's table, each leads to a page table of 1,024
+//   gen8, 32 bits  4 GiB    four registers lead to page directories of 512, these to page tables of 512
+//   gen8, 48 bits  256 TiB  one register leads to a PML4, then PDP tables, directories, page tables, 512 entries each
+//
+// Tables are made when a range is allocated and live until the address space dies: unbinding only puts entries back on the
+// scratch page. What was never allocated leads to scratch tables, all of whose entries lead to the scratch page, so the
+// GPU can read anywhere. Linux 4.1 made all tables of gen8 at once (PPGTT_PREALLOCATE): 2,048 page tables and four
+// directories, 2,052 mappings for each context.
+
+import { EBUSY, EINVAL, ENOMEM, ERANGE } from '../errno';
+import { Context, FAULT_GTT } from '../memory/context';
+import { shouldFail } from '../memory/fault';
+import { slabAllocZeroed, slabFree } from '../memory/slab';
+import { SgTable } from '../sg/sg-table';
+import { devicePageDrop, devicePageMake } from './device-page';
+import { MM_HIGH, MM_MODERN, MM_SEARCH_BELOW, MM_TOP, mmCreate, mmDestroy, mmInsertNode, mmRemove } from './drm-mm';
+import { Mm, MmNode } from './drm-mm-node';
+import { PteSource, entriesFill, entriesPut } from './fill';
+import { Ggtt, ggttSlot } from './ggtt';
+import { Gtt } from './gtt';
+import {
+  PageTable, TABLE_BYTES, childAt, directoryPut, levelEntries, levelShift, recordDrop, recordMake, tableDrop, tableMake,
+} from './page-table';
+import { CACHE_LLC, entryShift, isWide, pdeEncode, pteEncode, pteFlags } from './pte';
+import { GpuVm, VM_PPGTT, checkRange, contextOf, deviceOf, scratchPage, sourceRange, sourceTable } from './vm';
+
+/** Shapes. */
+export const PPGTT_GEN6: u32 = 2; // levels of tables
+export const PPGTT_GEN8: u32 = 3;
+export const PPGTT_GEN8_48BIT: u32 = 4;
+
+/** All page tables are made at once, as Linux 4.1 did on gen8 (PPGTT_GEN8 only). */
+export const PPGTT_PREALLOCATE: u32 = 1;
+/** A scratch page of its own instead of the global one (Linux 4.3 and later). */
+export const PPGTT_OWN_SCRATCH: u32 = 2;
+
+/** Space of a gen6 directory in the global GTT, and its alignment (GEN6_PD_SIZE, GEN6_PD_ALIGN). */
+const GEN6_PD_SIZE: u64 = 512 * 4096;
+const GEN6_PD_ALIGN: u64 = 65536;
+
+// @ts-ignore: decorator
+@unmanaged
+export class Ppgtt extends GpuVm {
+  ggtt: usize;
+  flags: u32;
+  levels: u32;
+  /** The uppermost directory. */
+  root: usize;
+  /** Tables in use: the root where it is a page, those below; scratch tables not counted. */
+  tables: u32;
+  /** gen6: the node that keeps the directory's place in the global GTT. */
+  node: usize;
+  /** What a missing table of level 1, 2, 3 is replaced by; 0 where nothing can be missing. */
+  scratch1: usize;
+  scratch2: usize;
+  scratch3: usize;
+  /** gen8, 32 bits: the four PDP registers. gen8, 48 bits: the first one, with the PML4's address. */
+  registers0: u64;
+  registers1: u64;
+  registers2: u64;
+  registers3: u64;
+}
+
+export const REGISTERS: usize = offsetof<Ppgtt>('registers0');
+
+// @ts-ignore: decorator
+@inline
+function scratchSlot(ppgtt: Ppgtt, level: u32): usize {
+  return changetype<usize>(ppgtt) + offsetof<Ppgtt>('scratch1') + (<usize>(level - 1) << 2);
+}
+
+/** What stands for a missing table of a level, or 0. */
+export function scratchTable(ppgtt: Ppgtt, level: u32): usize {
+  return load<u32>(scratchSlot(ppgtt, level));
+}
+
+// @ts-ignore: decorator
+@inline
+function rootIsRegisters(ppgtt: Ppgtt): bool {
+  return ppgtt.levels == PPGTT_GEN8;
+}
+
+/**
+ * Makes an address space on the global GTT's device and platform, with its own range manager over all of it.
+ * @param levels PPGTT_GEN6, PPGTT_GEN8 or PPGTT_GEN8_48BIT
+ * @param total bytes of address space, 0 for all that the tables can hold (a 32-bit kernel has less)
+ * @param flags PPGTT_PREALLOCATE, PPGTT_OWN_SCRATCH
+ * @param flavour of the range manager, see mmCreate
+ * @returns its handle; -ENOSPC when the global GTT has no room for a gen6 directory (evict and try again), -EINVAL for a
+ *   shape that the platform does not have, -ENOMEM. Nothing is left behind on failure.
+ */
+export function ppgttCreate(ggtt: Ggtt, levels: u32, total: f64, flags: u32, flavour: u32): i32 {
+  const ctx = changetype<Context>(ggtt.ctx);
+  const wide = isWide(ggtt.platform);
+  if (levels < PPGTT_GEN6 || levels > PPGTT_GEN8_48BIT || wide != (levels != PPGTT_GEN6)) return EINVAL;
+  if ((flags & PPGTT_PREALLOCATE) != 0 && levels != PPGTT_GEN8) return EINVAL;
+  const whole: u64 = levels == PPGTT_GEN6 ? 1 << 31 : levels == PPGTT_GEN8 ? <u64>1 << 32 : <u64>1 << 48;
+  if (!(total >= 0) || total > <f64>whole || (<u64>total & 4095) != 0) return EINVAL;
+  const state = changetype<Gtt>(ctx.gtt);
+  if (shouldFail(ctx, FAULT_GTT)) return ENOMEM;
+  const at = slabAllocZeroed(state.vmCache);
+  if (at == 0) return ENOMEM;
+  const ppgtt = changetype<Ppgtt>(at);
+  ppgtt.ctx = changetype<usize>(ctx);
+  ppgtt.kind = VM_PPGTT;
+  ppgtt.platform = ggtt.platform;
+  ppgtt.device = ggtt.device;
+  ppgtt.ggtt = changetype<usize>(ggtt);
+  ppgtt.levels = levels;
+  ppgtt.flags = flags;
+  ppgtt.total = total == 0 ? whole : <u64>total;
+  const rc = build(ppgtt, ggtt, flavour);
+  if (rc < 0) {
+    release(ppgtt);
+    return rc;
+  }
+  ppgtt.next = state.ppgtts;
+  state.ppgtts = at;
+  return <i32>at;
+}
+
+function build(ppgtt: Ppgtt, ggtt: Ggtt, flavour: u32): i32 {
+  const ctx = contextOf(ppgtt);
+  const mm = mmCreate(ctx, 0, <f64>ppgtt.total, flavour, 0);
+  if (mm < 0) return mm;
+  ppgtt.mm = mm;
+  if ((ppgtt.flags & PPGTT_OWN_SCRATCH) != 0) {
+    if (devicePageMake(deviceOf(ppgtt), scratchPage(ppgtt), true) < 0) return ENOMEM;
+  } else {
+    ppgtt.scratchAddress = ggtt.scratchAddress;
+  }
+  const platform = ppgtt.platform;
+  ppgtt.scratchEntry = pteEncode(platform, ppgtt.scratchAddress, pteFlags(platform, CACHE_LLC, 0));
+  const top = ppgtt.levels;
+  if ((ppgtt.flags & PPGTT_PREALLOCATE) == 0) {
+    for (let level: u32 = 1; level < top; ++level) {
+      const scratch = tableMake(deviceOf(ppgtt), level);
+      if (scratch == 0) return ENOMEM;
+      tableInit(ppgtt, changetype<PageTable>(scratch), level);
+      store<u32>(scratchSlot(ppgtt, level), <u32>scratch);
+    }
+  }
+  if (top == PPGTT_GEN8_48BIT) {
+    ppgtt.root = tableMake(deviceOf(ppgtt), top);
+    if (ppgtt.root == 0) return ENOMEM;
+    ++ppgtt.tables;
+    tableInit(ppgtt, changetype<PageTable>(ppgtt.root), top);
+    ppgtt.registers0 = changetype<PageTable>(ppgtt.root).address;
+    return 0;
+  }
+  const root = recordMake(ctx, top);
+  if (root == 0) return ENOMEM;
+  ppgtt.root = root;
+  if (top == PPGTT_GEN8) {
+    changetype<PageTable>(root).bytes = changetype<usize>(ppgtt) + REGISTERS;
+    if ((ppgtt.flags & PPGTT_PREALLOCATE) != 0) return allocRange(ppgtt, 0, ppgtt.total);
+    for (let i: u32 = 0; i < 4; ++i) {
+      directoryPut(changetype<PageTable>(root), platform, i, changetype<PageTable>(ppgtt.scratch2).address, true);
+    }
+    return 0;
+  }
+  const mode = changetype<Mm>(ggtt.mm).flavour == MM_MODERN ? MM_HIGH : MM_SEARCH_BELOW | MM_TOP;
+  const node = mmInsertNode(changetype<Mm>(ggtt.mm), GEN6_PD_SIZE, GEN6_PD_ALIGN, 0, 0, ggtt.total, mode);
+  if (node < 0) return node;
+  ppgtt.node = node;
+  changetype<PageTable>(root).bytes = ggttSlot(ggtt, changetype<MmNode>(<usize>node).start);
+  tableInit(ppgtt, changetype<PageTable>(root), 2);
+  return 0;
+}
+
+/** Fills a table of a level with what unused entries hold. */
+function tableInit(ppgtt: Ppgtt, table: PageTable, level: u32): void {
+  const platform = ppgtt.platform;
+  if (level == 1) {
+    entriesFill(table.bytes, platform, ppgtt.scratchEntry, levelEntries(platform, 1));
+    return;
+  }
+  // With everything preallocated nothing is missing, and entries are written as the tables come.
+  const below = scratchTable(ppgtt, level - 1);
+  if (below == 0) return;
+  const entry = pdeEncode(platform, changetype<PageTable>(below).address);
+  entriesFill(table.bytes, platform, entry, levelEntries(platform, level));
+}
+
+/** Gives everything back that an address space has, complete or half made. */
+function release(ppgtt: Ppgtt): void {
+  const ctx = contextOf(ppgtt);
+  const state = changetype<Gtt>(ctx.gtt);
+  if (ppgtt.root != 0) {
+    const root = changetype<PageTable>(ppgtt.root);
+    dropBelow(ppgtt, root);
+    if (ppgtt.levels == PPGTT_GEN8_48BIT) tableDrop(deviceOf(ppgtt), ppgtt.root);
+    else recordDrop(ctx, ppgtt.root);
+  }
+  for (let level: u32 = 1; level < ppgtt.levels; ++level) {
+    const scratch = scratchTable(ppgtt, level);
+    if (scratch != 0) tableDrop(deviceOf(ppgtt), scratch);
+  }
+  if (ppgtt.node != 0) {
+    const ggtt = changetype<Ggtt>(ppgtt.ggtt);
+    const start = changetype<MmNode>(ppgtt.node).start;
+    entriesFill(ggttSlot(ggtt, start), ggtt.platform, ggtt.scratchEntry, <u32>(GEN6_PD_SIZE >> 12));
+    mmRemove(ppgtt.node);
+  }
+  if (ppgtt.scratchBytes != 0) devicePageDrop(deviceOf(ppgtt), scratchPage(ppgtt));
+  if (ppgtt.mm != 0) mmDestroy(changetype<Mm>(ppgtt.mm));
+  slabFree(state.vmCache, changetype<usize>(ppgtt));
+}
+
+function dropBelow(ppgtt: Ppgtt, directory: PageTable): void {
+  for (let i: u32 = 0; i < 512; ++i) {
+    const at = childAt(directory, i);
+    if (at == 0) continue;
+    if (directory.level > 2) dropBelow(ppgtt, changetype<PageTable>(at));
+    tableDrop(deviceOf(ppgtt), at);
+    --ppgtt.tables;
+  }
+}
+
+/**
+ * Unmaps and frees all tables, and whatever nodes the range manager still has.
+ * @returns 0, or -EBUSY while the global GTT is being scanned for eviction (gen6, whose directory lies there)
+ */
+export function ppgttDestroy(ppgtt: Ppgtt): i32 {
+  const state = changetype<Gtt>(contextOf(ppgtt).gtt);
+  const scanned = changetype<Mm>(changetype<Ggtt>(ppgtt.ggtt).mm).scanActive != 0;
+  if (ppgtt.node != 0 && scanned) return EBUSY;
+  let link = changetype<usize>(state) + offsetof<Gtt>('ppgtts');
+  while (load<u32>(link) != <u32>changetype<usize>(ppgtt)) link = <usize>load<u32>(link) + offsetof<GpuVm>('next');
+  store<u32>(link, <u32>ppgtt.next);
+  release(ppgtt);
+  return 0;
+}
+
+// ---- tables for a range
+
+/** Page table that covers an address, 0 where there is none. */
+// @ts-ignore: decorator
+@inline
+function leafOf(ppgtt: Ppgtt, address: u64): usize {
+  let at = ppgtt.root;
+  for (let level = ppgtt.levels; level > 1; --level) {
+    const index = <u32>(address >> levelShift(ppgtt.platform, level)) & 511;
+    at = childAt(changetype<PageTable>(at), index);
+    if (at == 0) return 0;
+  }
+  return at;
+}
+
+/**
+ * Makes the tables that a range lacks (alloc_va_range). Ranges may overlap what is there.
+ * @param length bytes
+ * @returns tables made; -ERANGE for a range that leaves the address space, -ENOMEM with none of them made
+ */
+export function ppgttAllocRange(ppgtt: Ppgtt, start: f64, length: f64): i32 {
+  if (!(start >= 0) || !(length >= 0) || start + length > <f64>ppgtt.total) return ERANGE;
+  const before = ppgtt.tables;
+  const rc = allocRange(ppgtt, <u64>start, <u64>length);
+  return rc < 0 ? rc : <i32>(ppgtt.tables - before);
+}
+
+function allocRange(ppgtt: Ppgtt, start: u64, length: u64): i32 {
+  const platform = ppgtt.platform;
+  const span = <u64>1 << levelShift(platform, 2);
+  const end = start + length;
+  let made: usize = 0;
+  for (let address = start & ~(span - 1); address < end; address += span) {
+    let at = ppgtt.root;
+    for (let level = ppgtt.levels; level > 1; --level) {
+      const directory = changetype<PageTable>(at);
+      const index = <u32>(address >> levelShift(platform, level)) & 511;
+      at = childAt(directory, index);
+      if (at != 0) continue;
+      at = tableMake(deviceOf(ppgtt), level - 1);
+      if (at == 0) {
+        undo(ppgtt, made);
+        return ENOMEM;
+      }
+      const table = changetype<PageTable>(at);
+      tableInit(ppgtt, table, level - 1);
+      table.above = changetype<usize>(directory);
+      table.index = index;
+      table.made = made;
+      made = at;
+      store<u32>(directory.children + (<usize>index << 2), <u32>at);
+      directoryPut(directory, platform, index, table.address, level == ppgtt.levels && rootIsRegisters(ppgtt));
+      ++ppgtt.tables;
+    }
+  }
+  return 0;
+}
+
+/** Takes tables away again, the newest first, so that each is empty when its turn comes. */
+function undo(ppgtt: Ppgtt, made: usize): void {
+  while (made != 0) {
+    const table = changetype<PageTable>(made);
+    const directory = changetype<PageTable>(table.above);
+    store<u32>(directory.children + (<usize>table.index << 2), 0);
+    const scratch = scratchTable(ppgtt, table.level);
+    const registers = directory.level == ppgtt.levels && rootIsRegisters(ppgtt);
+    if (scratch != 0) directoryPut(directory, ppgtt.platform, table.index, changetype<PageTable>(scratch).address, registers);
+    const next = table.made;
+    tableDrop(deviceOf(ppgtt), made);
+    --ppgtt.tables;
+    made = next;
+  }
+}
+
+// ---- entries
+
+/** Whether every page table of a range is there. */
+function covered(ppgtt: Ppgtt, start: u64, count: u64): bool {
+  const span = <u64>1 << levelShift(ppgtt.platform, 2);
+  const end = start + (count << 12);
+  for (let address = start & ~(span - 1); address < end; address += span) {
+    if (leafOf(ppgtt, address) == 0) return false;
+  }
+  return true;
+}
+
+function put(ppgtt: Ppgtt, start: f64, count: i32): i32 {
+  if (count < 0) return count;
+  const rc = checkRange(start, count, ppgtt.total);
+  if (rc < 0) return rc;
+  let address = <u64>start;
+  if (!covered(ppgtt, address, count)) return EINVAL;
+  const platform = ppgtt.platform;
+  const entries = levelEntries(platform, 1);
+  let done: u32 = 0;
+  while (done < <u32>count) {
+    const index = <u32>(address >> 12) & (entries - 1);
+    const part = min(<u32>count - done, entries - index);
+    const leaf = changetype<PageTable>(leafOf(ppgtt, address));
+    entriesPut(leaf.bytes + (<usize>index << entryShift(platform)), changetype<PteSource>(ppgtt), done, part);
+    address += <u64>part << 12;
+    done += part;
+  }
+  return count;
+}
+
+/**
+ * Writes the entries of a mapped table from `start` on (ppgtt insert_entries).
+ * @returns entries written; -EINVAL for a table that is not mapped, a start inside a page or a range without page tables,
+ *   -ERANGE past the end: then nothing is written
+ */
+export function ppgttInsert(ppgtt: Ppgtt, start: f64, sgt: SgTable, level: u32, flags: u32): i32 {
+  return put(ppgtt, start, sourceTable(ppgtt, sgt, 0, 0, level, flags));
+}
+
+/** The same for a view: `count` u32 at `pages` say which page of the table each entry shows. */
+export function ppgttInsertPages(
+  ppgtt: Ppgtt, start: f64, sgt: SgTable, pages: usize, count: u32, level: u32, flags: u32,
+): i32 {
+  return put(ppgtt, start, sourceTable(ppgtt, sgt, pages, count, level, flags));
+}
+
+/** The same for `count` pages at ascending DMA addresses from `address` on. */
+export function ppgttInsertRange(ppgtt: Ppgtt, start: f64, address: f64, count: u32, level: u32, flags: u32): i32 {
+  const rc = sourceRange(ppgtt, address, level, flags);
+  return put(ppgtt, start, rc < 0 ? rc : <i32>count);
+}
+
+/**
+ * Puts `count` entries back on the scratch page (clear_range); where there is no page table they are there already.
+ * @returns 0, -EINVAL or -ERANGE
+ */
+export function ppgttClear(ppgtt: Ppgtt, start: f64, count: u32): i32 {
+  const rc = checkRange(start, count, ppgtt.total);
+  if (rc < 0) return rc;
+  const platform = ppgtt.platform;
+  const entries = levelEntries(platform, 1);
+  let address = <u64>start;
+  let left = count;
+  while (left != 0) {
+    const index = <u32>(address >> 12) & (entries - 1);
+    const part = min(left, entries - index);
+    const leaf = leafOf(ppgtt, address);
+    if (leaf != 0) {
+      const at = changetype<PageTable>(leaf).bytes + (<usize>index << entryShift(platform));
+      entriesFill(at, platform, ppgtt.scratchEntry, part);
+    }
+    address += <u64>part << 12;
+    left -= part;
+  }
+  return 0;
+}
+
+/** The raw entry for an address as the CPU sees it, the scratch entry where there is no page table; -ERANGE outside. */
+export function ppgttEntry(ppgtt: Ppgtt, address: f64): f64 {
+  if (!(address >= 0) || address >= <f64>ppgtt.total) return <f64>ERANGE;
+  const leaf = leafOf(ppgtt, <u64>address);
+  if (leaf == 0) return <f64>ppgtt.scratchEntry;
+  const index = <u32>(<u64>address >> 12) & (levelEntries(ppgtt.platform, 1) - 1);
+  const at = changetype<PageTable>(leaf).bytes + (<usize>index << entryShift(ppgtt.platform));
+  return isWide(ppgtt.platform) ? <f64>load<u64>(at) : <f64>load<u32>(at);
+}
+
+/** Table pages in use, scratch tables not counted. */
+export function ppgttTables(ppgtt: Ppgtt): u32 {
+  return ppgtt.tables;
+}
+
+/** Pages of an address space that are mapped for the device: tables, scratch tables, a scratch page of its own. */
+export function ppgttPages(ppgtt: Ppgtt): u32 {
+  let count = ppgtt.tables + (ppgtt.scratchBytes != 0 ? 1 : 0);
+  for (let level: u32 = 1; level < ppgtt.levels; ++level) count += scratchTable(ppgtt, level) != 0 ? 1 : 0;
+  return count;
+}
+
+/** gen8: a PDP register; gen6: the directory's byte offset in the global GTT's table (PP_DIR_BASE), whatever `index` is. */
+export function ppgttRegister(ppgtt: Ppgtt, index: u32): f64 {
+  if (ppgtt.levels == PPGTT_GEN6) {
+    return <f64>(changetype<PageTable>(ppgtt.root).bytes - changetype<Ggtt>(ppgtt.ggtt).table);
+  }
+  return <f64>load<u64>(changetype<usize>(ppgtt) + REGISTERS + (<usize>(index & 3) << 3));
+}

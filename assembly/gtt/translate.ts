@@ -1,0 +1,127 @@
+// The GPU's own way from an address of one of its address spaces to the byte.
+//
+// The global GTT's entries are in the device, so one look gives the DMA address. A PPGTT's tables are in RAM: the device
+// fetches each entry with an access of its own, which the IOMMU translates, or blocks and records, like any other. A
+// directory of gen6 is again in the device, in the global GTT's table; gen8 begins at the PDP registers.
+//
+//   GPU address -> entry (each level through the IOMMU) -> DMA address -> IOMMU -> frame -> byte
+
+import { EFAULT } from '../errno';
+import { cpuOf } from '../memory/context';
+import { DmaDevice } from '../dma/device';
+import { TRANSLATE_FAULT, deviceRead, deviceWrite, translate } from '../iommu/access';
+import { contentsPeek } from '../ram/contents';
+import { Ram, isRam } from '../ram/ram';
+import { REASON_GPU_NOT_PRESENT, REASON_GPU_RANGE, REASON_GPU_READ_ONLY, REASON_GPU_TABLE } from '../reason';
+import { Ggtt, ggttSlot } from './ggtt';
+import { PageTable, levelEntries, levelShift } from './page-table';
+import { PPGTT_GEN6, PPGTT_GEN8, Ppgtt, REGISTERS } from './ppgtt';
+import { PLATFORM_BYT, isWide, pteAddress, pteValid } from './pte';
+import { GpuVm, VM_GGTT, contextOf, deviceOf } from './vm';
+
+/** Bit 1 of an entry: may be written, where the platform has such a bit. */
+const WRITEABLE: u64 = 2;
+/** What a fetch returns that did not reach RAM. No entry has all bits set. */
+const NO_ENTRY: u64 = 0xffffffffffffffff;
+
+/** An entry of a table in RAM, as the device reads it: 8 bytes, or 4 of them. */
+function fetch(vm: GpuVm, table: u64, index: u32): u64 {
+  const wide = isWide(vm.platform);
+  const phys = translate(deviceOf(vm), table + (<u64>index << (wide ? 3 : 2)), false);
+  const ram = changetype<Ram>(contextOf(vm).ram);
+  if (phys == TRANSLATE_FAULT || phys >> 44 != 0 || !isRam(ram, <u32>(phys >> 12))) return NO_ENTRY;
+  const bytes = contentsPeek(ram, <u32>(phys >> 12));
+  if (bytes == 0) return 0;
+  const at = bytes + (<usize>phys & 4095);
+  return wide ? load<u64>(at) : <u64>load<u32>(at);
+}
+
+function fail(vm: GpuVm, reason: u32): u64 {
+  cpuOf(contextOf(vm)).reason = reason;
+  return TRANSLATE_FAULT;
+}
+
+/** The entry that maps an address, fetched level by level; NO_ENTRY with the reason set where that ends early. */
+function walk(ppgtt: Ppgtt, address: u64): u64 {
+  const platform = ppgtt.platform;
+  let level: u32;
+  let entry: u64;
+  if (ppgtt.levels == PPGTT_GEN6) {
+    level = 1;
+    entry = load<u32>(changetype<PageTable>(ppgtt.root).bytes + (<usize>(address >> levelShift(platform, 2)) << 2));
+    if (!pteValid(entry)) return fail(ppgtt, REASON_GPU_NOT_PRESENT);
+  } else if (ppgtt.levels == PPGTT_GEN8) {
+    level = 2;
+    entry = load<u64>(changetype<usize>(ppgtt) + REGISTERS + (<usize>(address >> 30) << 3));
+  } else {
+    level = 4;
+    entry = ppgtt.registers0;
+  }
+  do {
+    const index = <u32>(address >> levelShift(platform, level)) & (levelEntries(platform, level) - 1);
+    entry = fetch(ppgtt, pteAddress(platform, entry), index);
+    if (entry == NO_ENTRY) return fail(ppgtt, REASON_GPU_TABLE);
+    if (!pteValid(entry)) return fail(ppgtt, REASON_GPU_NOT_PRESENT);
+  } while (--level != 0);
+  return entry;
+}
+
+function translateGpu(vm: GpuVm, address: u64, write: bool): u64 {
+  if (address >= vm.total) return fail(vm, REASON_GPU_RANGE);
+  const platform = vm.platform;
+  let entry: u64;
+  if (vm.kind == VM_GGTT) {
+    const at = ggttSlot(changetype<Ggtt>(changetype<usize>(vm)), address);
+    entry = isWide(platform) ? load<u64>(at) : <u64>load<u32>(at);
+    if (!pteValid(entry)) return fail(vm, REASON_GPU_NOT_PRESENT);
+  } else {
+    entry = walk(changetype<Ppgtt>(changetype<usize>(vm)), address);
+    if (entry == NO_ENTRY) return TRANSLATE_FAULT;
+  }
+  if (write && (isWide(platform) || platform == PLATFORM_BYT) && (entry & WRITEABLE) == 0) {
+    return fail(vm, REASON_GPU_READ_ONLY);
+  }
+  return pteAddress(platform, entry) | (address & 4095);
+}
+
+/**
+ * What a GPU address leads to: the DMA address that the device will use for it.
+ * @param vm a global GTT or a PPGTT
+ * @returns the DMA address; -1 when there is none: beyond the address space, no valid entry, read-only, or a table that
+ *   the IOMMU did not let the device read (lastReason tells, and the fault log)
+ */
+export function gpuTranslate(vm: GpuVm, address: f64, write: bool): f64 {
+  const dma = !(address >= 0) ? fail(vm, REASON_GPU_RANGE) : translateGpu(vm, <u64>address, write);
+  return dma == TRANSLATE_FAULT ? -1 : <f64>dma;
+}
+
+/**
+ * The GPU reads n bytes at an address into linear memory.
+ * @returns 0, or -EFAULT at the first page that it could not read: what lies before was read
+ */
+export function gpuRead(vm: GpuVm, address: f64, buffer: usize, n: u32): i32 {
+  return access(vm, <u64>address, buffer, n, false);
+}
+
+/**
+ * The GPU writes n bytes of linear memory to an address.
+ * @returns 0; -EFAULT as gpuRead; -ENOMEM when a frame's bytes cannot be had
+ */
+export function gpuWrite(vm: GpuVm, address: f64, buffer: usize, n: u32): i32 {
+  return access(vm, <u64>address, buffer, n, true);
+}
+
+function access(vm: GpuVm, address: u64, buffer: usize, n: u32, write: bool): i32 {
+  const device: DmaDevice = deviceOf(vm);
+  while (n != 0) {
+    const part = min(n, 4096 - (<u32>address & 4095));
+    const dma = translateGpu(vm, address, write);
+    if (dma == TRANSLATE_FAULT) return EFAULT;
+    const rc = write ? deviceWrite(device, <f64>dma, buffer, part) : deviceRead(device, <f64>dma, buffer, part);
+    if (rc < 0) return rc;
+    address += part;
+    buffer += part;
+    n -= part;
+  }
+  return 0;
+}

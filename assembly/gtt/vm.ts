@@ -1,0 +1,106 @@
+// What every GPU address space has, global or a context's own (struct i915_address_space).
+
+import { EINVAL, ERANGE } from '../errno';
+import { Context } from '../memory/context';
+import { DmaDevice } from '../dma/device';
+import { SgTable } from '../sg/sg-table';
+import { DevicePage } from './device-page';
+import { PteSource, sourcePages } from './fill';
+import { pteFlags } from './pte';
+
+export const VM_GGTT: u32 = 1;
+export const VM_PPGTT: u32 = 2;
+
+/** The record begins with the source of the insert that is under way. */
+// @ts-ignore: decorator
+@unmanaged
+export class GpuVm extends PteSource {
+  ctx: usize;
+  kind: u32;
+  /** The DmaDevice that walks the tables. */
+  device: usize;
+  /** Who has which part of it. */
+  mm: usize;
+  /** Bytes of address space. */
+  total: u64;
+  /** Next address space of the same kind (gtt.ts). */
+  next: usize;
+  /** The page that every unused entry leads to: the fields of a DevicePage. */
+  scratchAddress: u64;
+  scratchBytes: usize;
+  scratchPfn: u32;
+  /** A valid entry for it, cached (LLC), as clear writes it. */
+  scratchEntry: u64;
+}
+
+// @ts-ignore: decorator
+@inline
+export function scratchPage(vm: GpuVm): DevicePage {
+  assert(offsetof<GpuVm>('scratchPfn') - offsetof<GpuVm>('scratchAddress') == offsetof<DevicePage>('pfn'));
+  return changetype<DevicePage>(changetype<usize>(vm) + offsetof<GpuVm>('scratchAddress'));
+}
+
+// @ts-ignore: decorator
+@inline
+export function contextOf(vm: GpuVm): Context {
+  return changetype<Context>(vm.ctx);
+}
+
+// @ts-ignore: decorator
+@inline
+export function deviceOf(vm: GpuVm): DmaDevice {
+  return changetype<DmaDevice>(vm.device);
+}
+
+/** Whether `count` pages fit from `start` on in `limit` bytes: 0, -EINVAL for an address inside a page, or -ERANGE. */
+export function checkRange(start: f64, count: u64, limit: u64): i32 {
+  if (!(start >= 0) || !(start <= 9007199254740991)) return ERANGE;
+  const first = <u64>start;
+  if ((first & 4095) != 0) return EINVAL;
+  return first > limit || count > (limit - first) >> 12 ? ERANGE : 0;
+}
+
+/** Makes a table, or a view of it, the source of an insert. Returns entries to write, or -EINVAL when it is not mapped. */
+export function sourceTable(vm: GpuVm, sgt: SgTable, pages: usize, count: u32, level: u32, flags: u32): i32 {
+  const have = sourcePages(sgt);
+  if (have == 0) return EINVAL;
+  if (pages != 0) {
+    if (sgt.pfns == 0 || sgt.offset != 0) return EINVAL;
+    for (let i: usize = 0; i < <usize>count; ++i) {
+      if (load<u32>(pages + (i << 2)) >= have) return EINVAL;
+    }
+  }
+  vm.bits = pteFlags(vm.platform, level, flags);
+  vm.sgt = changetype<usize>(sgt);
+  vm.pages = pages;
+  return <i32>(pages != 0 ? count : have);
+}
+
+/** Makes a range of DMA addresses the source. Returns 0, or -EINVAL for an address inside a page. */
+export function sourceRange(vm: GpuVm, address: f64, level: u32, flags: u32): i32 {
+  if (!(address >= 0) || (<u64>address & 4095) != 0) return EINVAL;
+  vm.bits = pteFlags(vm.platform, level, flags);
+  vm.sgt = 0;
+  vm.address = <u64>address;
+  return 0;
+}
+
+// ---- for the host
+
+export function vmMm(vm: GpuVm): usize {
+  return vm.mm;
+}
+
+export function vmTotal(vm: GpuVm): f64 {
+  return <f64>vm.total;
+}
+
+/** DMA address of the scratch page. */
+export function vmScratch(vm: GpuVm): f64 {
+  return <f64>vm.scratchAddress;
+}
+
+/** The entry that stands for nothing bound. */
+export function vmScratchEntry(vm: GpuVm): f64 {
+  return <f64>vm.scratchEntry;
+}

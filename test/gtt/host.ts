@@ -1,0 +1,52 @@
+import { readFileSync } from 'node:fs';
+import { Core } from '../../src/core/instance.js';
+import { DMA_BIDIRECTIONAL, DmaDevice } from '../../src/dma/device.js';
+import { DmaDomain } from '../../src/dma/domain.js';
+import { ScatterTable } from '../../src/dma/sg-table.js';
+
+export const MiB = 1024 * 1024;
+export const GiB = 1024 * MiB;
+
+/** assembly/gtt/pte.ts. */
+export const PLATFORM = { SNB: 0, IVB: 1, BYT: 2, HSW: 3, HSW_EDRAM: 4, GEN8: 5 } as const;
+export const CACHE = { NONE: 0, LLC: 1, L3_LLC: 2, WT: 3 } as const;
+
+const debug = new WebAssembly.Module(readFileSync(new URL('../../build/debug.wasm', import.meta.url)));
+
+/** How a device reaches memory: without an IOMMU, behind one, or behind one as in 2015 with a segment an entry. */
+export type Path = 'direct' | 'iommu' | 'iommu-2015';
+
+export interface Host {
+  core: Core;
+  context: number;
+  device: DmaDevice;
+  domain: DmaDomain | undefined;
+}
+
+/** A machine on the debug core, whose assertions trap, with one device and scattered RAM. */
+export function host(path: Path, pages = 16384): Host {
+  const core = new Core(debug);
+  const context = core.exports.machineCreate(512 * MiB, 1, pages, 65536, 3);
+  const base = { core, context };
+  const domain = path === 'direct' ? undefined : new DmaDomain(base, { mergeSegments: path === 'iommu' });
+  const device = new DmaDevice(base, { maskBits: 39, maxSegment: 2 ** 31, ...(domain && { domain }) });
+  return { ...base, device, domain };
+}
+
+/** A table of pages of its own, mapped for the host's device. */
+export function mapped({ core, context, device }: Host, pages: number): ScatterTable {
+  const table = ScatterTable.allocate({ core, context }, pages);
+  if (device.mapSg(table, DMA_BIDIRECTIONAL) === 0) throw new Error(`not mapped: ${device.reason}`);
+  return table;
+}
+
+/** A seeded generator (mulberry32) of whole numbers below a bound. */
+export function random(seed: number): (bound: number) => number {
+  let state = seed >>> 0;
+  return (bound) => {
+    state = (state + 0x6d2b79f5) >>> 0;
+    let x = Math.imul(state ^ (state >>> 15), state | 1);
+    x ^= x + Math.imul(x ^ (x >>> 7), x | 61);
+    return ((x ^ (x >>> 14)) >>> 0) % bound;
+  };
+}
