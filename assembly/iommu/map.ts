@@ -23,7 +23,7 @@ import {
   PROT_READ, PROT_WRITE, PTE_LARGE, PTE_READ, PTE_SNOOP, PTE_WRITE, TABLE_ENTRIES, TABLE_MASK, indexAt, levelShift,
   slotAt, tableOf,
 } from './pte';
-import { strayStore, strayTable } from './stray';
+import { strayLeafClear, strayStore, strayTable } from './stray';
 import { iommuUnmap, pieceOf } from './unmap';
 
 /** The permission bits of a leaf. */
@@ -107,7 +107,8 @@ function missingTop(domain: IommuDomain, position: Position, pfn: u64, target: u
   if (target == 1) {
     if (position.leafKey == pfn >> 9 && position.leafGeneration == domain.leafGeneration) return 0;
     if (position.midKey == pfn >> 18 && position.midGeneration == domain.midGeneration) {
-      return load<u64>(slotAt(position.mid, pfn, 2)) == 0 ? 1 : 0;
+      const entry = load<u64>(slotAt(position.mid, pfn, 2));
+      return entry == 0 || (entry & PTE_LARGE) != 0 ? 1 : 0;
     }
   }
   let table = domain.root;
@@ -115,9 +116,8 @@ function missingTop(domain: IommuDomain, position: Position, pfn: u64, target: u
   while (level > target) {
     const entry = load<u64>(slotAt(table, pfn, level));
     --level;
-    if (entry == 0) return level;
-    // Inside a large leaf the mapped memory itself is the table of this level (stray.ts).
-    if ((entry & PTE_LARGE) != 0) return level - 1;
+    // Inside a large leaf the mapped memory itself is the table of this level (stray.ts), unless the leaf goes meanwhile.
+    if (entry == 0 || (entry & PTE_LARGE) != 0) return level;
     table = tableOf(entry);
   }
   return target - 1;
@@ -195,10 +195,18 @@ function fillLarge(
   const table = level == 2 ? midFind(domain, position, pfn, true) : tableFind(domain, position, pfn, level, true);
   if (table == 0) {
     const stray = strayTable(domain, position, pfn, level);
+    let conflicts: u32 = 0;
     for (let i: u32 = 0; i < count; ++i) {
       const at = pfn + (<u64>i << shift);
       const value = ((frame + (<u64>i << shift)) << 12) | bits | PTE_LARGE;
-      if (!strayStore(domain, stray, indexAt(at, level), value)) noteAlreadySet(domain, at, value);
+      if (strayStore(domain, stray, indexAt(at, level), value)) continue;
+      noteAlreadySet(domain, at, value);
+      ++conflicts;
+    }
+    // Making room for a large leaf clears its range first, and that walk does stop at the leaf around it: it goes.
+    if (conflicts != 0) {
+      strayLeafClear(domain, pfn);
+      iotlbFlushRange(domain, pfn, pfn + (<u64>count << shift) - 1);
     }
     return;
   }

@@ -17,6 +17,9 @@ import {
 } from './pte';
 import { Iommu, cacheAt, tableFree } from './unit';
 
+/** No table: physical address 0 is one that can be. */
+const NO_TABLE: u64 = 0xffffffffffffffff;
+
 // @ts-ignore: decorator
 @unmanaged
 class Stray {
@@ -45,23 +48,19 @@ function isStray(domain: IommuDomain, table: usize): bool {
 
 /**
  * Walks to the table of `target` level for a pfn whose path runs through a large leaf, making tables that are missing.
- * @returns the table as a physical address, or 0 when a table could not be hung in
+ * @returns the table as a physical address, or NO_TABLE when a table could not be hung in
  */
 export function strayTable(domain: IommuDomain, position: Position, pfn: u64, target: u32): u64 {
   let level = domain.levels;
-  let at = slotAt(domain.root, pfn, level);
-  let entry = load<u64>(at);
-  while ((entry & PTE_LARGE) == 0) {
-    at = slotAt(tableOf(entry), pfn, --level);
-    entry = load<u64>(at);
-  }
+  let entry = load<u64>(slotAt(domain.root, pfn, level));
+  while ((entry & PTE_LARGE) == 0) entry = load<u64>(slotAt(tableOf(entry), pfn, --level));
   let table = entry & PTE_ADDRESS;
   while (--level > target) {
     const slot = entryAt(domain, table, indexAt(pfn, level), true);
     entry = slot == 0 ? 0 : load<u64>(slot);
     if ((entry & PTE_PRESENT) == 0) {
       const child: usize = slot == 0 ? 0 : strayMake(domain, position);
-      if (child == 0) return 0;
+      if (child == 0) return NO_TABLE;
       entry = tableEntry(child);
       store<u64>(slot, entry);
     }
@@ -85,11 +84,19 @@ function strayMake(domain: IommuDomain, position: Position): usize {
 
 /** Writes an entry into a table anywhere, unless something is there: what is there stays, and false comes back. */
 export function strayStore(domain: IommuDomain, table: u64, index: u32, value: u64): bool {
-  const slot: usize = table == 0 ? 0 : entryAt(domain, table, index, true);
+  const slot: usize = table == NO_TABLE ? 0 : entryAt(domain, table, index, true);
   if (slot == 0) return true;
   if (load<u64>(slot) != 0) return false;
   store<u64>(slot, value);
   return true;
+}
+
+/** Clears the large leaf around a pfn. */
+export function strayLeafClear(domain: IommuDomain, pfn: u64): void {
+  let level = domain.levels;
+  let slot = slotAt(domain.root, pfn, level);
+  while ((load<u64>(slot) & PTE_LARGE) == 0) slot = slotAt(tableOf(load<u64>(slot)), pfn, --level);
+  store<u64>(slot, 0);
 }
 
 /** Clears what looks present for [first, last] in a table anywhere, as unmapping part of a large leaf does. */
