@@ -15,7 +15,7 @@ import { DEVICE_PASSTHROUGH, DmaDevice } from '../dma/device';
 import { IommuDomain } from './domain';
 import { iotlbFlushDomain } from './iotlb';
 import { PTE_ADDRESS, TABLE_WINDOW, tableOf } from './pte';
-import { Iommu, iommuOf, tableAlloc, tableFreeZeroed } from './unit';
+import { Iommu, iommuOf, tableAllocZeroed, tableFree } from './unit';
 
 export const ENTRY_PRESENT: u64 = 1;
 export const CONTEXT_FAULT_DISABLE: u64 = 2;
@@ -36,16 +36,14 @@ export function contextEntry(unit: Iommu, sourceId: u32): usize {
 /** contextEntry, with the root table and the context table made where they are missing; 0 without memory. */
 function contextEntryMake(unit: Iommu, sourceId: u32): usize {
   if (unit.rootTable == 0) {
-    const root = tableAlloc(unit);
+    const root = tableAllocZeroed(unit);
     if (root == 0) return 0;
-    store<u32>(root, 0);
     unit.rootTable = root;
   }
   const at = contextEntry(unit, sourceId);
   if (at != 0) return at;
-  const table = tableAlloc(unit);
+  const table = tableAllocZeroed(unit);
   if (table == 0) return 0;
-  store<u32>(table, 0);
   ++unit.contextTables;
   store<u64>(unit.rootTable + (<usize>(sourceId >> 8) << 4), TABLE_WINDOW | <u64>table | ENTRY_PRESENT);
   return contextEntry(unit, sourceId);
@@ -67,7 +65,7 @@ export function attachDevice(device: DmaDevice, domain: usize): i32 {
   const at = contextEntryMake(unit, device.sourceId);
   if (at == 0) {
     if (hadRoot == 0 && unit.rootTable != 0) {
-      tableFreeZeroed(unit, unit.rootTable);
+      tableFree(unit, unit.rootTable);
       unit.rootTable = 0;
     }
     cpuOf(ctx).reason = REASON_NO_TABLE_MEMORY;

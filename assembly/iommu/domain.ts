@@ -8,10 +8,10 @@ import { Context } from '../memory/context';
 import { currentCpu } from '../memory/cpu';
 import { slabAllocZeroed, slabFree } from '../memory/slab';
 import { iotlbFlushDomain } from './iotlb';
-import { LEVEL_STRIDE, PTE_LARGE, slotAt, tableEntry, tableOf } from './pte';
+import { LEVEL_STRIDE, PTE_LARGE, TABLE_ENTRIES, TABLE_SIZE, slotAt, tableEntry, tableOf } from './pte';
 import { straysFree } from './stray';
 import {
-  Iommu, cacheAt, domainIdAlloc, domainIdFree, iommuOf, tableAlloc, tableFree, tableFreeZeroed,
+  Iommu, cacheAt, domainIdAlloc, domainIdFree, iommuOf, tableAlloc, tableAllocZeroed, tableFree,
 } from './unit';
 
 // @ts-ignore: decorator
@@ -59,6 +59,8 @@ export class Position {
   midGeneration: u32;
   /** Table pages set aside for the call that runs, linked through their first words. */
   reserve: usize;
+  /** The leaf table that the call made last and has not filled yet, or 0. */
+  fresh: usize;
 }
 
 /** Write-only mappings come out readable as well (6.12). */
@@ -113,14 +115,13 @@ export function domainCreate(ctx: Context, levels: u32, width: u32, pgsizeBitmap
   const cache = cacheAt(ctx, link, POSITIONS + <usize>ctx.cpuCount * POSITION_SIZE);
   const at: usize = cache == 0 ? 0 : slabAllocZeroed(cache);
   if (at == 0) return 0;
-  const root = tableAlloc(unit);
+  const root = tableAllocZeroed(unit);
   const id = root == 0 ? 0 : domainIdAlloc(unit);
   if (id == 0) {
-    if (root != 0) tableFreeZeroed(unit, root);
+    if (root != 0) tableFree(unit, root);
     slabFree(cache, at);
     return 0;
   }
-  store<u32>(root, 0);
   const domain = changetype<IommuDomain>(at);
   domain.ctx = changetype<usize>(ctx);
   domain.id = id;
@@ -195,19 +196,25 @@ export function tablesReserve(domain: IommuDomain, position: Position, n: u32): 
 export function tablesUnreserve(domain: IommuDomain, position: Position): void {
   for (let table = position.reserve; table != 0; ) {
     const next: usize = load<u32>(table);
-    tableFreeZeroed(unitOf(domain), table);
+    tableFree(unitOf(domain), table);
     table = next;
   }
   position.reserve = 0;
 }
 
-/** Takes one table page of those set aside, zeroed. */
-export function tableTake(domain: IommuDomain, position: Position): usize {
+/** Takes one table page of those set aside, with anything in it. */
+function tableTakeRaw(domain: IommuDomain, position: Position): usize {
   const table = position.reserve;
   assert(table != 0);
   position.reserve = load<u32>(table);
-  store<u32>(table, 0);
   ++domain.tablePages;
+  return table;
+}
+
+/** Takes one table page of those set aside, zeroed. */
+export function tableTake(domain: IommuDomain, position: Position): usize {
+  const table = tableTakeRaw(domain, position);
+  memory.fill(table, 0, TABLE_SIZE);
   return table;
 }
 
@@ -245,7 +252,10 @@ export function midFind(domain: IommuDomain, position: Position, pfn: u64, creat
   return mid;
 }
 
-/** tableFind for level 1, remembered. */
+/**
+ * tableFind for level 1, remembered. A table made for the call has anything in it: position.fresh says so, and the
+ * caller, who is about to fill part of it, clears the rest (leafFresh).
+ */
 // @ts-ignore: decorator
 @inline
 export function leafFind(domain: IommuDomain, position: Position, pfn: u64, create: bool): usize {
@@ -261,7 +271,8 @@ function leafWalk(domain: IommuDomain, position: Position, pfn: u64, create: boo
   let leaf: usize = 0;
   if (entry == 0) {
     if (!create) return 0;
-    leaf = tableTake(domain, position);
+    leaf = tableTakeRaw(domain, position);
+    position.fresh = leaf;
     store<u64>(slot, tableEntry(leaf));
   } else {
     if ((entry & PTE_LARGE) != 0) return 0;
@@ -271,4 +282,18 @@ function leafWalk(domain: IommuDomain, position: Position, pfn: u64, create: boo
   position.leaf = leaf;
   position.leafGeneration = domain.leafGeneration;
   return leaf;
+}
+
+/** Whether a leaf table is new. If so, clears all of it but the n entries from `index` on, which the caller fills. */
+// @ts-ignore: decorator
+@inline
+export function leafFresh(position: Position, leaf: usize, index: u32, n: u32): bool {
+  if (position.fresh == 0) return false;
+  assert(position.fresh == leaf);
+  position.fresh = 0;
+  if (n < TABLE_ENTRIES) {
+    memory.fill(leaf, 0, <usize>index << 3);
+    memory.fill(leaf + (<usize>(index + n) << 3), 0, <usize>(TABLE_ENTRIES - index - n) << 3);
+  }
+  return true;
 }

@@ -1,4 +1,5 @@
-// The unit for the host: addresses cross as f64, statistics as a block of numbers.
+// The unit for the host: addresses cross as f64, statistics as a block of numbers. They are below 2^63, and the signed
+// conversions are one instruction where the unsigned ones are several.
 
 import { Context } from '../memory/context';
 import { DmaDevice } from '../dma/device';
@@ -11,32 +12,32 @@ import { iommuIovaToPhys, iommuUnmap } from './unmap';
 
 /** iommuMap. */
 export function domainMap(domain: IommuDomain, iova: f64, phys: f64, size: f64, prot: u32): i32 {
-  return iommuMap(domain, <u64>iova, <u64>phys, <u64>size, prot);
+  return iommuMap(domain, <i64>iova, <i64>phys, <i64>size, prot);
 }
 
 /** iommuMapPfns. */
 export function domainMapPfns(domain: IommuDomain, iova: f64, pfns: usize, count: u32, prot: u32): i32 {
-  return iommuMapPfns(domain, <u64>iova, pfns, count, prot);
+  return iommuMapPfns(domain, <i64>iova, pfns, count, prot);
 }
 
 /** iommuUnmap. */
 export function domainUnmap(domain: IommuDomain, iova: f64, size: f64): f64 {
-  return <f64>iommuUnmap(domain, <u64>iova, <u64>size);
+  return <f64><i64>iommuUnmap(domain, <i64>iova, <i64>size);
 }
 
 /** iommuIovaToPhys. */
 export function domainIovaToPhys(domain: IommuDomain, iova: f64): f64 {
-  return <f64>iommuIovaToPhys(domain, <u64>iova);
+  return <f64><i64>iommuIovaToPhys(domain, <i64>iova);
 }
 
 /** iotlbFlushPages; nothing for a size of 0. */
 export function domainFlushPages(domain: IommuDomain, iova: f64, size: f64): void {
-  if (size > 0) iotlbFlushPages(domain, <u64>iova, <u64>size);
+  if (size > 0) iotlbFlushPages(domain, <i64>iova, <i64>size);
 }
 
 /** translate; -1 for a fault. */
 export function deviceTranslate(device: DmaDevice, address: f64, write: bool): f64 {
-  const phys = translate(device, <u64>address, write);
+  const phys = translate(device, <i64>address, write);
   return phys == TRANSLATE_FAULT ? -1 : <f64>phys;
 }
 

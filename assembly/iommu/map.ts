@@ -2,9 +2,7 @@
 //
 // At each point the largest page is taken to which IOVA and memory are both aligned and that still fits what is left of
 // the physically adjacent run. A call first counts the tables that it will need and sets them aside, so that filling
-// cannot fail half way. Leaves are stored as new XOR old while the old ones are OR-ed into an accumulator: nearly always
-// that is zero and the stored value is right; otherwise the XOR gives the old entries back, and they stay, as the
-// kernel's compare-and-exchange leaves them.
+// cannot fail half way. An entry that is live already stays, as the kernel's compare-and-exchange leaves it.
 
 import { EFAULT, EINVAL, ENOMEM } from '../errno';
 import { Context, cpuOf } from '../memory/context';
@@ -14,10 +12,11 @@ import {
   REASON_IOVA_BEYOND_WIDTH, REASON_MISALIGNED, REASON_NO_PERMISSION, REASON_NO_TABLE_MEMORY,
 } from '../reason';
 import {
-  DOMAIN_SNOOP, DOMAIN_WRITE_IMPLIES_READ, IommuDomain, Position, addressLimit, leafFind, midFind, positionOf,
+  DOMAIN_SNOOP, DOMAIN_WRITE_IMPLIES_READ, IommuDomain, Position, addressLimit, leafFind, leafFresh, midFind, positionOf,
   subtreeFree, tableFind, tablesReserve, tablesUnreserve,
 } from './domain';
 import { logAlreadySet } from './fault-log';
+import { adjacent, fillAdjacent, fillScattered, xorAdjacent, xorScattered } from './fill';
 import { iotlbFlushRange } from './iotlb';
 import {
   PROT_READ, PROT_WRITE, PTE_LARGE, PTE_READ, PTE_SNOOP, PTE_WRITE, TABLE_ENTRIES, TABLE_MASK, indexAt, levelShift,
@@ -49,7 +48,9 @@ export function iommuMap(domain: IommuDomain, iova: u64, phys: u64, size: u64, p
     return EINVAL;
   }
   let rc = 0;
-  if (size != 0) {
+  if (size == 4096 && mapPage(domain, iova >> 12, phys, prot)) {
+    // The one page of most calls, beside the last one.
+  } else if (size != 0) {
     const limit = addressLimit(domain);
     if (iova >= limit || limit - iova < size) rc = mapToLimit(domain, iova, phys, size, prot, limit);
     else if ((prot & (PROT_READ | PROT_WRITE)) == 0) rc = refused(domain, iova, 0, REASON_NO_PERMISSION, EINVAL);
@@ -57,15 +58,27 @@ export function iommuMap(domain: IommuDomain, iova: u64, phys: u64, size: u64, p
       rc = refused(domain, iova, 0, REASON_NO_TABLE_MEMORY, ENOMEM);
     }
   }
-  if (rc == 0) emit(ctx, EVENT_IOMMU_MAP, 0, <f64>iova, <f64>phys, <f64>size, prot, domain.id);
+  if (rc == 0) emit(ctx, EVENT_IOMMU_MAP, 0, <f64><i64>iova, <f64><i64>phys, <f64><i64>size, prot, domain.id);
   return rc;
+}
+
+/** Maps one page whose table is at hand and whose entry is free. Returns false, with nothing done, where it is not so. */
+// @ts-ignore: decorator
+@inline
+function mapPage(domain: IommuDomain, pfn: u64, phys: u64, prot: u32): bool {
+  const position = positionOf(domain);
+  if (position.leafKey != pfn >> 9 || position.leafGeneration != domain.leafGeneration) return false;
+  const slot = slotAt(position.leaf, pfn, 1);
+  if (load<u64>(slot) != 0 || (prot & (PROT_READ | PROT_WRITE)) == 0) return false;
+  store<u64>(slot, phys | leafBits(domain, prot));
+  return true;
 }
 
 // A failed map ends with an unmap of what was mapped before the piece that failed, be it nothing.
 function refused(domain: IommuDomain, iova: u64, mapped: u64, reason: u32, rc: i32): i32 {
   const ctx = changetype<Context>(domain.ctx);
   if (mapped != 0) iommuUnmap(domain, iova, mapped);
-  else emit(ctx, EVENT_IOMMU_UNMAP, 0, <f64>iova, 0, 0, 0, domain.id);
+  else emit(ctx, EVENT_IOMMU_UNMAP, 0, <f64><i64>iova, 0, 0, 0, domain.id);
   cpuOf(ctx).reason = reason;
   return rc;
 }
@@ -156,12 +169,15 @@ function missingForRun(domain: IommuDomain, position: Position, pfn: u64, frame:
 /** Maps n adjacent frames. Returns false when a table cannot be had, with nothing changed. */
 function mapRun(domain: IommuDomain, pfn: u64, frame: u64, n: u64, bits: u64): bool {
   const position = positionOf(domain);
-  if (missingForRun(domain, position, pfn, frame, n) == 0) {
+  let missing = missingForRun(domain, position, pfn, frame, n);
+  if (missing == 0) {
     fillRun(domain, position, pfn, frame, n, bits);
     return true;
   }
   lock(changetype<usize>(domain));
-  const done = tablesReserve(domain, position, missingForRun(domain, position, pfn, frame, n));
+  // Another CPU may have made some of them meanwhile.
+  if (ASC_FEATURE_THREADS) missing = missingForRun(domain, position, pfn, frame, n);
+  const done = tablesReserve(domain, position, missing);
   if (done) {
     fillRun(domain, position, pfn, frame, n, bits);
     if (position.reserve != 0) tablesUnreserve(domain, position);
@@ -178,12 +194,21 @@ function fillRun(domain: IommuDomain, position: Position, pfn: u64, frame: u64, 
     else {
       const leaf = leafFind(domain, position, pfn, true);
       const value = (frame << 12) | bits;
-      if (leaf != 0) fillAdjacent(domain, slotAt(leaf, pfn, 1), pfn, value, <u32>span);
+      if (leaf != 0) fillLeafAdjacent(domain, position, leaf, pfn, value, <u32>span);
       else strayAdjacent(domain, position, pfn, value, <u32>span);
     }
     pfn += span;
     frame += span;
     n -= span;
+  }
+}
+
+/** Leaves for adjacent frames in one table. */
+function fillLeafAdjacent(domain: IommuDomain, position: Position, leaf: usize, pfn: u64, value: u64, n: u32): void {
+  const slot = slotAt(leaf, pfn, 1);
+  if (leafFresh(position, leaf, indexAt(pfn, 1), n)) fillAdjacent(slot, value, n);
+  else if (xorAdjacent(slot, value, n) != 0) {
+    for (let i: u32 = 0; i < n; ++i) keepOld(domain, slot + (<usize>i << 3), pfn + i, value + (<u64>i << 12));
   }
 }
 
@@ -225,72 +250,7 @@ function fillLarge(
   }
 }
 
-/** n leaves for adjacent frames, from `value` up in steps of 4 KiB. */
-function fillAdjacent(domain: IommuDomain, slot: usize, pfn: u64, value: u64, n: u32): void {
-  const end = slot + (<usize>n << 3);
-  let at = slot;
-  let next = value;
-  let old: u64 = 0;
-  if (n >= 4) {
-    const step = i64x2.splat(8192);
-    let pair = i64x2.add(i64x2.splat(value), i64x2(0, 4096));
-    let seen = i64x2.splat(0);
-    const stop = slot + ((<usize>n & ~1) << 3);
-    for (; at < stop; at += 16) {
-      const was = v128.load(at);
-      seen = v128.or(seen, was);
-      v128.store(at, v128.xor(was, pair));
-      pair = i64x2.add(pair, step);
-    }
-    old = i64x2.extract_lane(seen, 0) | i64x2.extract_lane(seen, 1);
-    next = value + (<u64>(n & ~1) << 12);
-  }
-  for (; at < end; at += 8) {
-    const was = load<u64>(at);
-    old |= was;
-    store<u64>(at, was ^ next);
-    next += 4096;
-  }
-  if (old != 0) {
-    for (let i: u32 = 0; i < n; ++i) keepOld(domain, slot + (<usize>i << 3), pfn + i, value + (<u64>i << 12));
-  }
-}
-
-/** n leaves for the frames of a u32 vector. */
-function fillScattered(domain: IommuDomain, slot: usize, pfn: u64, pfns: usize, n: u32, bits: u64): void {
-  const end = slot + (<usize>n << 3);
-  let at = slot;
-  let from = pfns;
-  let old: u64 = 0;
-  if (n >= 4) {
-    const both = i64x2.splat(bits);
-    let seen = i64x2.splat(0);
-    const stop = slot + ((<usize>n & ~3) << 3);
-    for (; at < stop; at += 32) {
-      const was = v128.load(at);
-      const wasNext = v128.load(at, 16);
-      const pair = v128.or(i64x2.shl(v128.load_ext<u32>(from), 12), both);
-      const pairNext = v128.or(i64x2.shl(v128.load_ext<u32>(from, 8), 12), both);
-      seen = v128.or(seen, v128.or(was, wasNext));
-      v128.store(at, v128.xor(was, pair));
-      v128.store(at, v128.xor(wasNext, pairNext), 16);
-      from += 16;
-    }
-    old = i64x2.extract_lane(seen, 0) | i64x2.extract_lane(seen, 1);
-  }
-  for (; at < end; at += 8) {
-    const was = load<u64>(at);
-    old |= was;
-    store<u64>(at, was ^ ((<u64>load<u32>(from) << 12) | bits));
-    from += 4;
-  }
-  if (old != 0) {
-    for (let i: u32 = 0; i < n; ++i) {
-      keepOld(domain, slot + (<usize>i << 3), pfn + i, (<u64>load<u32>(pfns + (<usize>i << 2)) << 12) | bits);
-    }
-  }
-}
-
+/** Undoes the XOR of one entry: what was there stays, where nothing was the new one is written. */
 function keepOld(domain: IommuDomain, slot: usize, pfn: u64, value: u64): void {
   const old = load<u64>(slot) ^ value;
   if (old == 0) {
@@ -312,20 +272,6 @@ function strayAdjacent(domain: IommuDomain, position: Position, pfn: u64, value:
     const entry = value + (<u64>i << 12);
     if (!strayStore(domain, stray, indexAt(pfn + i, 1), entry)) noteAlreadySet(domain, pfn + i, entry);
   }
-}
-
-/** Whether n pfns follow one another. */
-function adjacent(pfns: usize, n: u32): bool {
-  const first = load<u32>(pfns);
-  if (load<u32>(pfns + (<usize>(n - 1) << 2)) != first + n - 1) return false;
-  let expect = i32x4.add(i32x4.splat(first), i32x4(0, 1, 2, 3));
-  const step = i32x4.splat(4);
-  let wrong = i32x4.splat(0);
-  for (let at = pfns, end = pfns + (<usize>n << 2); at < end; at += 16) {
-    wrong = v128.or(wrong, v128.xor(v128.load(at), expect));
-    expect = i32x4.add(expect, step);
-  }
-  return !v128.any_true(wrong);
 }
 
 /** levelOfRun for frames of a vector: what matters is the run of adjacent frames that begins here. */
@@ -386,10 +332,17 @@ export function iommuMapPfns(domain: IommuDomain, iova: u64, pfns: usize, count:
   const position = positionOf(domain);
   const bits = leafBits(domain, prot);
   const pfn = iova >> 12;
-  if (missingForPfns(domain, position, pfn, pfns, count) == 0) fillPfns(domain, position, pfn, pfns, count, bits);
+  if (count < TABLE_ENTRIES - indexAt(pfn, 1) && position.leafKey == pfn >> 9 && position.leafGeneration == domain.leafGeneration) {
+    fillLeaf(domain, position, position.leaf, pfn, pfns, count, bits);
+    if (ctx.events != 0) emitRuns(ctx, domain, iova, pfns, count, prot);
+    return 0;
+  }
+  let missing = missingForPfns(domain, position, pfn, pfns, count);
+  if (missing == 0) fillPfns(domain, position, pfn, pfns, count, bits);
   else {
     lock(changetype<usize>(domain));
-    const ready = tablesReserve(domain, position, missingForPfns(domain, position, pfn, pfns, count));
+    if (ASC_FEATURE_THREADS) missing = missingForPfns(domain, position, pfn, pfns, count);
+    const ready = tablesReserve(domain, position, missing);
     if (ready) {
       fillPfns(domain, position, pfn, pfns, count, bits);
       if (position.reserve != 0) tablesUnreserve(domain, position);
@@ -401,6 +354,21 @@ export function iommuMapPfns(domain: IommuDomain, iova: u64, pfns: usize, count:
   return 0;
 }
 
+/** Leaves for the frames of a vector in one table. */
+// @ts-ignore: decorator
+@inline
+function fillLeaf(
+  domain: IommuDomain, position: Position, leaf: usize, pfn: u64, pfns: usize, n: u32, bits: u64,
+): void {
+  const slot = slotAt(leaf, pfn, 1);
+  if (leafFresh(position, leaf, indexAt(pfn, 1), n)) fillScattered(slot, pfns, n, bits);
+  else if (xorScattered(slot, pfns, n, bits) != 0) {
+    for (let i: u32 = 0; i < n; ++i) {
+      keepOld(domain, slot + (<usize>i << 3), pfn + i, (<u64>load<u32>(pfns + (<usize>i << 2)) << 12) | bits);
+    }
+  }
+}
+
 function fillPfns(domain: IommuDomain, position: Position, pfn: u64, pfns: usize, n: u32, bits: u64): void {
   while (n != 0) {
     const level = levelOfPfns(domain, pfn, pfns, n);
@@ -408,7 +376,7 @@ function fillPfns(domain: IommuDomain, position: Position, pfn: u64, pfns: usize
     if (level != 1) fillLarge(domain, position, pfn, load<u32>(pfns), 1, level, bits);
     else {
       const leaf = leafFind(domain, position, pfn, true);
-      if (leaf != 0) fillScattered(domain, slotAt(leaf, pfn, 1), pfn, pfns, span, bits);
+      if (leaf != 0) fillLeaf(domain, position, leaf, pfn, pfns, span, bits);
       else {
         const stray = strayTable(domain, position, pfn, 1);
         for (let i: u32 = 0; i < span; ++i) {

@@ -2,7 +2,8 @@
 //
 //   unit.ts        the unit itself: root table, domain ids, pool of table pages, IOTLB, fault log
 //   domain.ts      one address space: its root, where the last call was in the tables, table pages
-//   map.ts         filling tables         unmap.ts   clearing them         stray.ts   mistakes that write elsewhere
+//   map.ts         filling tables         fill.ts    rows of leaves with SIMD
+//   unmap.ts       clearing tables        stray.ts   mistakes that write elsewhere
 //   context.ts     root and context entries: which domain serves which device
 //   iotlb.ts       cached translations, their invalidation and their staleness
 //   access.ts      a device reads or writes memory: context, IOTLB, tables, fault
@@ -13,7 +14,7 @@
 // leaf table of the last call on each CPU, so that neighbours need no walk; and entries are written and cleared many at
 // a time with SIMD. Nothing about the IOTLB costs anything while no device has accessed memory.
 
-import { blockAllocZeroed, blockFree } from '../memory/block';
+import { blockAlloc, blockAllocZeroed, blockFree } from '../memory/block';
 import { Context, FAULT_PAGE_TABLE } from '../memory/context';
 import { shouldFail } from '../memory/fault';
 import { lock, unlock } from '../memory/lock';
@@ -33,7 +34,7 @@ export class Iommu {
   /** Root table (context.ts), 0 until the first device is attached; context tables hang off it. */
   rootTable: usize;
   contextTables: u32;
-  /** Pool: zeroed pages but for their first word, which is the next one's offset. */
+  /** Pool: pages with anything in them, linked through their first words. */
   freeTables: usize;
   freeTableCount: u32;
   /** Table pages in use: all domains', the root table and context tables. */
@@ -124,7 +125,7 @@ export function cacheAt(ctx: Context, link: usize, size: usize): usize {
   return cache;
 }
 
-/** A zeroed table page but for its first word, which the caller clears; 0 without memory or by an injected fault. */
+/** A table page with anything in it; 0 without memory or by an injected fault. */
 export function tableAlloc(unit: Iommu): usize {
   const ctx = changetype<Context>(unit.ctx);
   if (shouldFail(ctx, FAULT_PAGE_TABLE)) return 0;
@@ -133,20 +134,20 @@ export function tableAlloc(unit: Iommu): usize {
   if (table != 0) {
     unit.freeTables = load<u32>(table);
     --unit.freeTableCount;
-  } else table = blockAllocZeroed(ctx, 0);
+  } else table = blockAlloc(ctx, 0);
   if (table != 0) ++unit.tablePages;
   unlock(changetype<usize>(unit));
   return table;
 }
 
-/** Gives a table page back, whatever is in it. */
-export function tableFree(unit: Iommu, table: usize): void {
-  memory.fill(table, 0, TABLE_SIZE);
-  tableFreeZeroed(unit, table);
+export function tableAllocZeroed(unit: Iommu): usize {
+  const table = tableAlloc(unit);
+  if (table != 0) memory.fill(table, 0, TABLE_SIZE);
+  return table;
 }
 
-/** Gives a table page back that is zeroed but for its first word. */
-export function tableFreeZeroed(unit: Iommu, table: usize): void {
+/** Gives a table page back, whatever is in it: who takes it next clears what it does not fill. */
+export function tableFree(unit: Iommu, table: usize): void {
   lock(changetype<usize>(unit));
   --unit.tablePages;
   if (unit.freeTableCount < POOL_MAX) {

@@ -11,7 +11,8 @@ import { EVENT_IOMMU_UNMAP, emit } from '../ring/events';
 import { REASON_MISALIGNED } from '../reason';
 import { DOMAIN_UNMAP_EXACT, IommuDomain, Position, pfnLimit, positionOf, subtreeFree } from './domain';
 import { iotlbUnmapped } from './iotlb';
-import { PTE_ADDRESS, PTE_LARGE, levelShift, slotAt, tableOf } from './pte';
+import { clearSlots } from './fill';
+import { PTE_ADDRESS, PTE_LARGE, TABLE_ENTRIES, indexAt, levelShift, slotAt, tableOf } from './pte';
 import { strayClear } from './stray';
 
 /** Bytes of the next piece of a map or unmap: as many pages of the largest size that fits as come before a larger one. */
@@ -66,10 +67,13 @@ export function iommuUnmap(domain: IommuDomain, iova: u64, size: u64): u64 {
   const position = positionOf(domain);
   const pfn = iova >> 12;
   let done: u64 = 0;
-  if (size == 4096 && position.leafKey == pfn >> 9 && position.leafGeneration == domain.leafGeneration) {
-    store<u64>(slotAt(position.leaf, pfn, 1), 0);
-    if (domain.cached != 0) iotlbUnmapped(domain, pfn, pfn);
-    done = 4096;
+  const pages = size >> 12;
+  if (pages - 1 < <u64>(TABLE_ENTRIES - 1 - indexAt(pfn, 1)) && position.leafKey == pfn >> 9 &&
+      position.leafGeneration == domain.leafGeneration) {
+    // Part of the table at hand: one piece that ends before the table does.
+    clearSlots(slotAt(position.leaf, pfn, 1), <u32>pages);
+    if (domain.cached != 0) iotlbUnmapped(domain, pfn, pfn + pages - 1);
+    done = size;
   } else if ((domain.flags & DOMAIN_UNMAP_EXACT) != 0) {
     if (size != 0 && pfn < pfnLimit(domain)) {
       clearRange(domain, position, pfn, pfn + (size >> 12) - 1);
@@ -87,30 +91,25 @@ export function iommuUnmap(domain: IommuDomain, iova: u64, size: u64): u64 {
       done += piece;
     }
   }
-  emit(ctx, EVENT_IOMMU_UNMAP, 0, <f64>iova, <f64>done, <f64>size, 0, domain.id);
+  emit(ctx, EVENT_IOMMU_UNMAP, 0, <f64><i64>iova, <f64><i64>done, <f64><i64>size, 0, domain.id);
   return done;
 }
 
 /** Clears pfns [first, last]; nothing when the range leaves the levels' reach (the kernel warns and does nothing). */
 function clearRange(domain: IommuDomain, position: Position, first: u64, last: u64): void {
   if (last >= pfnLimit(domain)) return;
-  if (first >> 9 == last >> 9 && last - first < 511 && position.leafKey == first >> 9 &&
-      position.leafGeneration == domain.leafGeneration) {
-    memory.fill(slotAt(position.leaf, first, 1), 0, <usize>(last - first + 1) << 3);
-  } else {
-    lock(changetype<usize>(domain));
-    const inMid = first >> 18 == last >> 18 && last - first < 0x3ffff;
-    if (inMid && position.midKey == first >> 18 && position.midGeneration == domain.midGeneration) {
-      clearLevel(domain, position.mid, 2, first, last);
-    } else clearLevel(domain, domain.root, domain.levels, first, last);
-    unlock(changetype<usize>(domain));
-  }
+  lock(changetype<usize>(domain));
+  const inMid = first >> 18 == last >> 18 && last - first < 0x3ffff;
+  if (inMid && position.midKey == first >> 18 && position.midGeneration == domain.midGeneration) {
+    clearLevel(domain, position.mid, 2, first, last);
+  } else clearLevel(domain, domain.root, domain.levels, first, last);
+  unlock(changetype<usize>(domain));
   if (domain.cached != 0) iotlbUnmapped(domain, first, last);
 }
 
 function clearLevel(domain: IommuDomain, table: usize, level: u32, first: u64, last: u64): void {
   if (level == 1) {
-    memory.fill(slotAt(table, first, 1), 0, <usize>(last - first + 1) << 3);
+    clearSlots(slotAt(table, first, 1), <u32>(last - first + 1));
     return;
   }
   const shift = levelShift(level);
