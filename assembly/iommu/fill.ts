@@ -132,6 +132,8 @@ export function clearSlots(slot: usize, n: u32): void {
   // Below a few cache lines the engine's memory.fill costs more to call than the stores do.
   if (n > 32) memory.fill(slot, 0, <usize>n << 3);
   else {
-    for (let end = slot + (<usize>n << 3); slot < end; slot += 8) store<u64>(slot, 0);
+    const end = slot + (<usize>n << 3);
+    for (; slot + 8 < end; slot += 16) v128.store(slot, i64x2.splat(0));
+    if (slot < end) store<u64>(slot, 0);
   }
 }

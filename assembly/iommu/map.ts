@@ -332,7 +332,7 @@ export function iommuMapPfns(domain: IommuDomain, iova: u64, pfns: usize, count:
   const position = positionOf(domain);
   const bits = leafBits(domain, prot);
   const pfn = iova >> 12;
-  if (count < TABLE_ENTRIES - indexAt(pfn, 1) && position.leafKey == pfn >> 9 && position.leafGeneration == domain.leafGeneration) {
+  if (count < TABLE_ENTRIES && indexAt(pfn, 1) + count <= TABLE_ENTRIES && position.leafKey == pfn >> 9 && position.leafGeneration == domain.leafGeneration) {
     fillLeaf(domain, position, position.leaf, pfn, pfns, count, bits);
     if (ctx.events != 0) emitRuns(ctx, domain, iova, pfns, count, prot);
     return 0;

@@ -9,7 +9,7 @@ import { Context, cpuOf } from '../memory/context';
 import { lock, unlock } from '../memory/lock';
 import { EVENT_IOMMU_UNMAP, emit } from '../ring/events';
 import { REASON_MISALIGNED } from '../reason';
-import { DOMAIN_UNMAP_EXACT, IommuDomain, Position, pfnLimit, positionOf, subtreeFree } from './domain';
+import { DOMAIN_UNMAP_EXACT, IommuDomain, Position, leafFind, pfnLimit, positionOf, subtreeFree } from './domain';
 import { iotlbUnmapped } from './iotlb';
 import { clearSlots } from './fill';
 import { PTE_ADDRESS, PTE_LARGE, TABLE_ENTRIES, indexAt, levelShift, slotAt, tableOf } from './pte';
@@ -68,10 +68,11 @@ export function iommuUnmap(domain: IommuDomain, iova: u64, size: u64): u64 {
   const pfn = iova >> 12;
   let done: u64 = 0;
   const pages = size >> 12;
-  if (pages - 1 < <u64>(TABLE_ENTRIES - 1 - indexAt(pfn, 1)) && position.leafKey == pfn >> 9 &&
-      position.leafGeneration == domain.leafGeneration) {
-    // Part of the table at hand: one piece that ends before the table does.
-    clearSlots(slotAt(position.leaf, pfn, 1), <u32>pages);
+  const leaf: usize = pages - 1 < TABLE_ENTRIES - 1 && indexAt(pfn, 1) + pages <= TABLE_ENTRIES && pfn < pfnLimit(domain)
+    ? leafFind(domain, position, pfn, false) : 0;
+  if (leaf != 0) {
+    // Part of one table: one piece, and the table stays.
+    clearSlots(slotAt(leaf, pfn, 1), <u32>pages);
     if (domain.cached != 0) iotlbUnmapped(domain, pfn, pfn + pages - 1);
     done = size;
   } else if ((domain.flags & DOMAIN_UNMAP_EXACT) != 0) {
