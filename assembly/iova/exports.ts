@@ -1,7 +1,7 @@
 // The host's side of iova/: pfns, sizes and limits as f64, exact below 2^53.
 
 import { Context } from '../memory/context';
-import { IovaDomain } from './domain';
+import { IovaDomain, pathOf } from './domain';
 import {
   iovaAlloc, iovaAllocFast, iovaDomainCreate, iovaFind, iovaFree, iovaFreeFast, iovaReserve,
 } from './iova';
@@ -75,7 +75,7 @@ export function iovaSetCpus(domain: IovaDomain, cpus: u32): void {
 /** The first range that ends at or above a pfn, into foundLo and foundHi: for walking them in order. */
 export function iovaNextRange(domain: IovaDomain, pfn: f64): bool {
   const leaf = locate(domain, <u64>pfn);
-  const i = pathIndex(domain, 0);
+  const i = pathIndex(pathOf(domain), 0);
   domain.foundLo = loOf(leaf, i);
   domain.foundHi = hiOf(leaf, i);
   return domain.foundLo != ANCHOR;

@@ -20,7 +20,7 @@ import { shouldFail } from '../memory/fault';
 import { lock, unlock } from '../memory/lock';
 import { slabAllocZeroed, slabFree } from '../memory/slab';
 import { REASON_IOVA_NO_MEMORY } from '../reason';
-import { IOVA_FAST, IOVA_LINUX_42, IOVA_LINUX_612, IOVA_RCACHE, IovaDomain, IovaState, iovaState, stateOf } from './domain';
+import { IOVA_FAST, IOVA_LINUX_42, IOVA_LINUX_612, IOVA_RCACHE, IovaDomain, IovaState, iovaState, pathOf, stateOf } from './domain';
 import { allocLinux42, allocLinux612, forget, NO_MEMORY, NO_PLACE, roundupPow2 } from './linux';
 import { ANCHOR, hiOf, loOf } from './node';
 import { reasonFor } from './query';
@@ -125,7 +125,7 @@ export function iovaFree(at: usize, pfn: u64): bool {
   const domain = changetype<IovaDomain>(at);
   lock(at);
   const leaf = locate(domain, pfn);
-  const i = pathIndex(domain, 0);
+  const i = pathIndex(pathOf(domain), 0);
   const lo = loOf(leaf, i);
   const found = lo <= pfn && lo != ANCHOR;
   if (found) {
@@ -143,6 +143,8 @@ export function iovaFree(at: usize, pfn: u64): bool {
  * @param flush whether to give all that is cached back to the tree and try again before failing
  * @returns its first pfn, or 0 with the reason in the CPU's record
  */
+// @ts-ignore: decorator
+@inline
 export function iovaAllocFast(at: usize, size: u64, limitPfn: u64, flush: bool): u64 {
   const domain = changetype<IovaDomain>(at);
   if (domain.magazines == 0) return iovaAlloc(at, roundSmall(domain, size), limitPfn, true);
@@ -179,6 +181,8 @@ function allocMissed(at: usize, size: u64, limitPfn: u64, flush: bool, mayFail: 
 }
 
 /** Gives a range back by way of the caches (free_iova_fast). `size` is as it was asked for. */
+// @ts-ignore: decorator
+@inline
 export function iovaFreeFast(at: usize, pfn: u64, size: u64): void {
   const domain = changetype<IovaDomain>(at);
   if (domain.magazines != 0) {
@@ -193,7 +197,7 @@ export function iovaFind(at: usize, pfn: u64): bool {
   const domain = changetype<IovaDomain>(at);
   lock(at);
   const leaf = locate(domain, pfn);
-  const i = pathIndex(domain, 0);
+  const i = pathIndex(pathOf(domain), 0);
   const lo = loOf(leaf, i);
   const found = lo <= pfn && lo != ANCHOR;
   if (found) {
@@ -216,7 +220,7 @@ export function iovaReserve(at: usize, lo: u64, hi: u64): bool {
   if (!shouldFail(changetype<Context>(domain.ctx), FAULT_IOVA)) {
     lock(at);
     // Room for the range that may have to be made, before any other grows.
-    const room = loOf(locate(domain, hi), pathIndex(domain, 0)) <= hi || roomAt(domain);
+    const room = loOf(locate(domain, hi), pathIndex(pathOf(domain), 0)) <= hi || roomAt(domain, pathOf(domain));
     if (room) reserve(domain, lo, hi);
     unlock(at);
     if (room) return true;
@@ -227,7 +231,7 @@ export function iovaReserve(at: usize, lo: u64, hi: u64): bool {
 
 function reserve(domain: IovaDomain, lo: u64, hi: u64): void {
   let leaf = locate(domain, lo);
-  let i = pathIndex(domain, 0);
+  let i = pathIndex(pathOf(domain), 0);
   while (loOf(leaf, i) <= hi) {
     const last = hiOf(leaf, i);
     if (lo < loOf(leaf, i)) {
@@ -242,9 +246,9 @@ function reserve(domain: IovaDomain, lo: u64, hi: u64): void {
     }
     lo = last + 1;
     leaf = locate(domain, lo);
-    i = pathIndex(domain, 0);
+    i = pathIndex(pathOf(domain), 0);
   }
   domain.foundLo = lo;
   domain.foundHi = hi;
-  insertAt(domain, lo, hi);
+  insertAt(domain, pathOf(domain), lo, hi);
 }

@@ -11,7 +11,7 @@
 //   One remembered node, used only when the limit is exactly the 32-bit line. No second pass: holes above it are not
 //   seen until a free moves it up. Aligned sizes are rounded up to their power of two, and start_pfn is never used.
 
-import { IOVA_LINUX_42, IovaDomain } from './domain';
+import { fingerOf, IOVA_LINUX_42, IovaDomain, pathOf } from './domain';
 import { ANCHOR, CAP, LEAF_GAP, NEXT, countOf, hiOf, loOf } from './node';
 import { insertAt, pathIndex, pathNode, search } from './tree';
 
@@ -56,7 +56,7 @@ export function allocLinux612(domain: IovaDomain, size: u64, limit: u64, aligned
     }
   }
   const last = pfn + size - 1;
-  if (!insertAt(domain, pfn, last)) return NO_MEMORY;
+  if (!insertAt(domain, fingerOf(domain), pfn, last)) return NO_MEMORY;
   if (last < domain.line) {
     domain.cached32Lo = pfn;
     domain.cached32Hi = last;
@@ -75,7 +75,7 @@ export function allocLinux42(domain: IovaDomain, size: u64, limit: u64, aligned:
   const pfn = search(domain, bound, size, alignMask(size, aligned), codesFor(aligned));
   if (pfn == 0) return NO_PLACE;
   const last = pfn + size - 1;
-  if (!insertAt(domain, pfn, last)) return NO_MEMORY;
+  if (!insertAt(domain, fingerOf(domain), pfn, last)) return NO_MEMORY;
   if (low32) {
     domain.cached32Lo = pfn;
     domain.cached32Hi = last;
@@ -85,8 +85,9 @@ export function allocLinux42(domain: IovaDomain, size: u64, limit: u64, aligned:
 
 /** What freeing the range that the path leads to does to the remembered nodes; before it is taken out. */
 export function forget(domain: IovaDomain): void {
-  const leaf = pathNode(domain, 0);
-  const i = pathIndex(domain, 0);
+  const path = pathOf(domain);
+  const leaf = pathNode(path, 0);
+  const i = pathIndex(path, 0);
   const lo = loOf(leaf, i);
   const hi = hiOf(leaf, i);
   const inLeaf = i + 1 < countOf(leaf);

@@ -121,16 +121,18 @@ export function capOf(start: u64, end: u64): u64 {
   return above < end ? max<u64>(<u64>1 << order, end - above) : <u64>1 << order;
 }
 
-/** Sets the codes of gap i to those of [start, end). */
-export function gapSet(leaf: usize, i: u32, start: u64, end: u64): void {
+/** Sets the codes of gap i to those of [start, end); returns them, cap | gap << 16. */
+export function gapSet(leaf: usize, i: u32, start: u64, end: u64): u32 {
   const at = leaf + (<usize>i << 1);
-  if (start >= end) {
-    store<u16>(at, 0, CAP);
-    store<u16>(at, 0, LEAF_GAP);
-  } else {
-    store<u16>(at, <u16>codeOf(capOf(start, end)), CAP);
-    store<u16>(at, <u16>codeOf(end - start), LEAF_GAP);
+  let cap: u32 = 0;
+  let gap: u32 = 0;
+  if (start < end) {
+    cap = codeOf(capOf(start, end));
+    gap = codeOf(end - start);
   }
+  store<u16>(at, <u16>cap, CAP);
+  store<u16>(at, <u16>gap, LEAF_GAP);
+  return cap | (gap << 16);
 }
 
 // ---- vectors ----

@@ -2,7 +2,7 @@
 // and why a request had no place.
 
 import { REASON_IOVA_FRAGMENTED, REASON_IOVA_FULL, REASON_IOVA_LIMIT, REASON_IOVA_SKIPPED } from '../reason';
-import { IOVA_LINUX_42, IovaDomain } from './domain';
+import { IOVA_LINUX_42, IovaDomain, pathOf } from './domain';
 import { alignMask, codesFor, roundupPow2 } from './linux';
 import { hiOf, loOf, usedOf } from './node';
 import { locate, pathIndex, pathNode, search } from './tree';
@@ -10,13 +10,14 @@ import { locate, pathIndex, pathNode, search } from './tree';
 /** Pages below `end` (exclusive) that are in ranges. */
 export function usedBelow(domain: IovaDomain, end: u64): u64 {
   const leaf = locate(domain, end);
+  const path = pathOf(domain);
   let pages: u64 = 0;
   for (let level = domain.height; level != 0; --level) {
-    const node = pathNode(domain, level);
-    const stop = pathIndex(domain, level);
+    const node = pathNode(path, level);
+    const stop = pathIndex(path, level);
     for (let i: u32 = 0; i < stop; ++i) pages += usedOf(node, i);
   }
-  const stop = pathIndex(domain, 0);
+  const stop = pathIndex(path, 0);
   for (let i: u32 = 0; i < stop; ++i) pages += hiOf(leaf, i) - loOf(leaf, i) + 1;
   const lo = loOf(leaf, stop);
   return lo < end ? pages + (end - lo) : pages;

@@ -15,7 +15,7 @@ import { currentCpu } from '../memory/cpu';
 import { lock, unlock } from '../memory/lock';
 import { blockAllocZeroed, blockFree, blockOrder } from '../memory/block';
 import { slabAlloc, slabFree } from '../memory/slab';
-import { IovaDomain, stateOf } from './domain';
+import { IovaDomain, pathOf, stateOf } from './domain';
 import { forget } from './linux';
 import { hiOf, loOf } from './node';
 import { locate, pathIndex, removeAt } from './tree';
@@ -223,7 +223,7 @@ function magazineEmpty(domain: IovaDomain, magazine: usize): void {
   for (let i: u32 = 0; i < count; ++i) {
     const pfn = pfnAt(magazine, i);
     const leaf = locate(domain, pfn);
-    if (loOf(leaf, pathIndex(domain, 0)) > pfn) continue;
+    if (loOf(leaf, pathIndex(pathOf(domain), 0)) > pfn) continue;
     forget(domain);
     removeAt(domain);
   }

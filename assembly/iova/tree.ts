@@ -5,86 +5,106 @@
 //   search   the highest place below a bound in which an aligned block fits
 //   and then insert or remove at the place that the walk left on the path
 //
-// The path is the way from the root to an entry, kept in the domain: word pairs (node, index), the leaf at level 0.
-// It holds until the next change. Changes go up the path only as far as they matter.
+// A path is the way from the root to an entry: word pairs (node, index), the leaf at level 0. locate and search have one
+// each in the domain. That of locate holds until the next change; that of search, the finger, survives all changes but
+// splits and merges elsewhere, because allocations one after the other mostly come to lie in the same leaf. Changes go
+// up a path only as far as they matter.
 
-import { Context } from '../memory/context';
 import { slabAlloc, slabFree } from '../memory/slab';
-import { IovaDomain, PATH, stateOf } from './domain';
+import { fingerOf, IovaDomain, pathOf, stateOf } from './domain';
 import {
   ANCHOR, CAP, CHILD, COUNT, HI, INNER_GAP, INNER_MAX, INNER_MERGED, INNER_MIN, KEY, LEAF_GAP, LEAF_MAX, LEAF_MERGED,
   LEAF_MIN, LO, LOW, NEXT, USED, childOf, codeOf, countOf, gapSet, gapStart, hiOf, innerClear, innerMask, innerMove,
   innerRank, innerTop, keyOf, leafClear, leafMask, leafMove, leafRank, leafShiftDown, leafShiftUp, leafTop, loOf, usedOf,
 } from './node';
 
-// ---- the path ----
+// ---- paths ----
 
 // @ts-ignore: decorator
 @inline
-function slot(domain: IovaDomain, level: u32): usize {
-  return changetype<usize>(domain) + PATH + (<usize>level << 3);
-}
-
-// @ts-ignore: decorator
-@inline
-function setPath(domain: IovaDomain, level: u32, node: usize, index: u32): void {
-  const at = slot(domain, level);
+function setPath(path: usize, level: u32, node: usize, index: u32): void {
+  const at = path + (<usize>level << 3);
   store<u32>(at, <u32>node);
   store<u32>(at, index, 4);
 }
 
 // @ts-ignore: decorator
 @inline
-export function pathNode(domain: IovaDomain, level: u32): usize {
-  return load<u32>(slot(domain, level));
+export function pathNode(path: usize, level: u32): usize {
+  return load<u32>(path + (<usize>level << 3));
 }
 
 // @ts-ignore: decorator
 @inline
-export function pathIndex(domain: IovaDomain, level: u32): u32 {
-  return load<u32>(slot(domain, level), 4);
+export function pathIndex(path: usize, level: u32): u32 {
+  return load<u32>(path + (<usize>level << 3), 4);
 }
 
 // ---- looking ----
 
 /** Walks to the first range whose end is at or above the pfn; the anchor if no other is. Returns its leaf. */
+// @ts-ignore: decorator
+@inline
 export function locate(domain: IovaDomain, pfn: u64): usize {
+  return walk(domain, pathOf(domain), pfn);
+}
+
+function walk(domain: IovaDomain, path: usize, pfn: u64): usize {
   pfn = min<u64>(pfn, ANCHOR);
   let node = domain.root;
   let level = domain.height;
   while (level != 0) {
     const i = innerRank(node, pfn);
-    setPath(domain, level, node, i);
+    setPath(path, level, node, i);
     node = childOf(node, i);
     --level;
   }
-  setPath(domain, 0, node, leafRank(node, pfn));
+  setPath(path, 0, node, leafRank(node, pfn));
   return node;
+}
+
+// Brings the finger to where walk would.
+// @ts-ignore: decorator
+@inline
+function approach(domain: IovaDomain, finger: usize, pfn: u64): usize {
+  if (domain.finger != 0) {
+    const leaf = pathNode(finger, 0);
+    const i = leafRank(leaf, pfn);
+    if (i < countOf(leaf) && pfn >= load<u64>(leaf, LOW)) {
+      setPath(finger, 0, leaf, i);
+      return leaf;
+    }
+  }
+  domain.finger = 1;
+  return walk(domain, finger, pfn);
 }
 
 /**
  * Finds the highest place for `size` pages below `bound`: the block [pfn, pfn + size) lies in one gap, its start is a
- * multiple of ~mask + 1, and pfn + size <= bound. The path leads to the range above the gap.
+ * multiple of ~mask + 1, and pfn + size <= bound. The finger leads to the range above the gap.
  * @param codes CAP for requests aligned to their power of two, LEAF_GAP for unaligned ones
  * @returns the pfn, or 0 if nothing fits
  */
 export function search(domain: IovaDomain, bound: u64, size: u64, mask: u64, codes: usize): u64 {
   if (bound < size) return 0;
   // The gap that the bound cuts is tested apart: its codes speak of the whole gap.
-  const leaf = locate(domain, bound - 1);
-  const i = pathIndex(domain, 0);
+  const finger = fingerOf(domain);
+  const leaf = approach(domain, finger, bound - 1);
+  const i = pathIndex(finger, 0);
   const top = min<u64>(loOf(leaf, i), bound);
   if (top >= size) {
     const pfn = (top - size) & mask;
     if (pfn >= gapStart(leaf, i)) return pfn;
   }
-  return searchLeaf(domain, leaf, i, size, mask, codes, i16x8.splat(<i16>codeOf(size)));
+  return searchOn(domain, finger, size, mask, codes, i16x8.splat(<i16>codeOf(size)));
 }
 
-// Entries of a leaf below index `end`, then everything to the left of it.
-function searchLeaf(domain: IovaDomain, leaf: usize, end: u32, size: u64, mask: u64, codes: usize, need: v128): u64 {
+// Entries of the finger's leaf below its index, then everything to the left of it.
+function searchOn(domain: IovaDomain, finger: usize, size: u64, mask: u64, codes: usize, need: v128): u64 {
   let level: u32 = 0;
-  let node = leaf;
+  let node = pathNode(finger, 0);
+  let end = pathIndex(finger, 0);
+  let valid: u32 = 1;
   do {
     if (level == 0) {
       let fits = leafMask(node + codes, need) & ((1 << end) - 1);
@@ -94,7 +114,7 @@ function searchLeaf(domain: IovaDomain, leaf: usize, end: u32, size: u64, mask: 
         const pfn = (top - size) & mask;
         // Codes are floored: only here is it certain.
         if (top >= size && pfn >= gapStart(node, i)) {
-          setPath(domain, 0, node, i);
+          setPath(finger, 0, node, i);
           return pfn;
         }
         fits ^= 1 << i;
@@ -104,102 +124,152 @@ function searchLeaf(domain: IovaDomain, leaf: usize, end: u32, size: u64, mask: 
       const fits = innerMask(inner, need) & <u32>((<u64>1 << end) - 1);
       if (fits != 0) {
         const i = 31 - <u32>clz<u32>(fits);
-        setPath(domain, level, node, i);
+        setPath(finger, level, node, i);
         node = childOf(node, i);
         --level;
+        valid = 0;
         end = level == 0 ? LEAF_MAX : INNER_MAX;
         continue;
       }
     }
-    if (++level > domain.height) return 0;
-    node = pathNode(domain, level);
-    end = pathIndex(domain, level);
+    if (++level > domain.height) break;
+    node = pathNode(finger, level);
+    end = pathIndex(finger, level);
   } while (true);
+  // A descent in vain, which floored codes allow, has overwritten the way to the leaf.
+  domain.finger = valid;
+  return 0;
 }
 
 // ---- changing ----
 
-/** Tells the levels above that the leaf's codes changed, and that `pages` more (or fewer) are in use below. */
-function raise(domain: IovaDomain, pages: u64, forced: bool): void {
+/**
+ * Tells the levels above a leaf that `pages` more (or fewer) are in use below, and that gaps of it with codes of at most
+ * `was` (cap | gap << 16, each a maximum) have become gaps with codes of at most `now`.
+ */
+function raise(domain: IovaDomain, path: usize, pages: u64, was: u32, now: u32): void {
   const height = domain.height;
   domain.used += pages;
-  if (height == 0) return;
-  let top = leafTop(pathNode(domain, 0));
   let changed = true;
+  let oldCap = was & 0xffff;
+  let oldGap = was >> 16;
+  let newCap = now & 0xffff;
+  let newGap = now >> 16;
   for (let level: u32 = 1; level <= height; ++level) {
-    const node = pathNode(domain, level);
-    const i = <usize>pathIndex(domain, level);
+    const node = pathNode(path, level);
+    const i = <usize>pathIndex(path, level);
     const used = node + (i << 3);
     store<u64>(used, load<u64>(used, USED) + pages, USED);
     if (!changed) continue;
     const code = node + (i << 1);
-    changed = forced || load<u16>(code, CAP) != <u16>top || load<u16>(code, INNER_GAP) != <u16>(top >> 16);
-    if (changed) {
-      store<u16>(code, <u16>top, CAP);
-      store<u16>(code, <u16>(top >> 16), INNER_GAP);
-      if (level != height) top = innerTop(node);
+    const cap = <u32>load<u16>(code, CAP);
+    const gap = <u32>load<u16>(code, INNER_GAP);
+    // Only when what was the largest has shrunk must the others be asked.
+    if ((oldCap == cap && newCap < cap) || (oldGap == gap && newGap < gap)) {
+      const child = pathNode(path, level - 1);
+      const top = level == 1 ? leafTop(child) : innerTop(child);
+      newCap = top & 0xffff;
+      newGap = top >> 16;
+    } else {
+      newCap = max(cap, newCap);
+      newGap = max(gap, newGap);
     }
+    changed = newCap != cap || newGap != gap;
+    store<u16>(code, <u16>newCap, CAP);
+    store<u16>(code, <u16>newGap, INNER_GAP);
+    oldCap = cap;
+    oldGap = gap;
   }
+}
+
+// As raise, where more than one gap of the leaf has changed: every level is asked anew.
+function raiseAnew(domain: IovaDomain, path: usize, pages: u64): void {
+  domain.used += pages;
+  for (let level: u32 = 1; level <= domain.height; ++level) {
+    const node = pathNode(path, level);
+    const i = pathIndex(path, level);
+    const child = pathNode(path, level - 1);
+    setChild(node, i, child, usedOf(node, i) + pages, level == 1 ? leafTop(child) : innerTop(child));
+  }
+}
+
+// Codes of gap i, cap | gap << 16, and the larger of each of two such pairs.
+// @ts-ignore: decorator
+@inline
+function codesOf(leaf: usize, i: u32): u32 {
+  const at = leaf + (<usize>i << 1);
+  return <u32>load<u16>(at, CAP) | (<u32>load<u16>(at, LEAF_GAP) << 16);
+}
+
+// @ts-ignore: decorator
+@inline
+function larger(a: u32, b: u32): u32 {
+  return max<u32>(a & 0xffff, b & 0xffff) | max<u32>(a & 0xffff0000, b & 0xffff0000);
 }
 
 /** Makes sure that one range can be put in where the path leads. Returns false without memory for a node. */
 // @ts-ignore: decorator
 @inline
-export function roomAt(domain: IovaDomain): bool {
-  return countOf(pathNode(domain, 0)) != LEAF_MAX || makeRoom(domain);
+export function roomAt(domain: IovaDomain, path: usize): bool {
+  return countOf(pathNode(path, 0)) != LEAF_MAX || makeRoom(domain, path);
 }
 
 /**
  * Puts the range [lo, hi] into the gap that the path leads to.
  * @returns false without memory for a node; nothing has changed then
  */
-export function insertAt(domain: IovaDomain, lo: u64, hi: u64): bool {
-  if (!roomAt(domain)) return false;
-  const leaf = pathNode(domain, 0);
-  const i = pathIndex(domain, 0);
+export function insertAt(domain: IovaDomain, path: usize, lo: u64, hi: u64): bool {
+  if (!roomAt(domain, path)) return false;
+  const leaf = pathNode(path, 0);
+  const i = pathIndex(path, 0);
   const count = countOf(leaf);
   const start = gapStart(leaf, i);
+  const was = codesOf(leaf, i);
   leafShiftUp(leaf, i, count);
   const at = leaf + (<usize>i << 3);
   store<u64>(at, lo, LO);
   store<u64>(at, hi, HI);
-  gapSet(leaf, i, start, lo);
-  gapSet(leaf, i + 1, hi + 1, loOf(leaf, i + 1));
+  const below = gapSet(leaf, i, start, lo);
+  const above = gapSet(leaf, i + 1, hi + 1, loOf(leaf, i + 1));
   store<u32>(leaf, count + 1, COUNT);
   ++domain.ranges;
-  raise(domain, hi - lo + 1, false);
+  raise(domain, path, hi - lo + 1, was, larger(below, above));
   return true;
 }
 
-/** Takes out the range that the path leads to; it must not be the anchor. The path is void afterwards. */
+/** Takes out the range that the last locate led to; it must not be the anchor. The path is void afterwards. */
 export function removeAt(domain: IovaDomain): void {
-  const leaf = pathNode(domain, 0);
-  const i = pathIndex(domain, 0);
+  const path = pathOf(domain);
+  const leaf = pathNode(path, 0);
+  const i = pathIndex(path, 0);
   const count = countOf(leaf) - 1;
   const start = gapStart(leaf, i);
   const pages = hiOf(leaf, i) - loOf(leaf, i) + 1;
-  leafShiftDown(leaf, i, count + 1);
-  store<u32>(leaf, count, COUNT);
+  const was = codesOf(leaf, i);
   --domain.ranges;
+  store<u32>(leaf, count, COUNT);
   if (i != count) {
-    gapSet(leaf, i, start, loOf(leaf, i));
-    raise(domain, 0 - pages, false);
+    const above = codesOf(leaf, i + 1);
+    leafShiftDown(leaf, i, count + 1);
+    const now = gapSet(leaf, i, start, loOf(leaf, i));
+    raise(domain, path, 0 - pages, larger(was, above), now);
   } else {
     // The gap joins the one that the next leaf begins with.
-    giveToNext(domain, load<u32>(leaf, NEXT), start);
-    raise(domain, 0 - pages, true);
+    leafShiftDown(leaf, i, count + 1);
+    giveToNext(path, load<u32>(leaf, NEXT), start);
+    raiseAnew(domain, path, 0 - pages);
   }
-  if (count < LEAF_MIN && domain.height != 0) mergeLeaf(domain);
+  if (count < LEAF_MIN && domain.height != 0) mergeLeaf(domain, path);
 }
 
 // The space of the path's leaf ends at `start` from now on, and that of the next leaf begins there.
-function giveToNext(domain: IovaDomain, next: usize, start: u64): void {
+function giveToNext(path: usize, next: usize, start: u64): void {
   store<u64>(next, start, LOW);
   gapSet(next, 0, start, loOf(next, 0));
   let level: u32 = 1;
-  while (pathIndex(domain, level) + 1 == countOf(pathNode(domain, level))) ++level;
-  const node = pathNode(domain, level);
-  const i = pathIndex(domain, level) + 1;
+  while (pathIndex(path, level) + 1 == countOf(pathNode(path, level))) ++level;
+  const node = pathNode(path, level);
+  const i = pathIndex(path, level) + 1;
   store<u64>(node + (<usize>i << 3), start, KEY);
   refresh(node, i, level);
 }
@@ -216,22 +286,23 @@ function refresh(node: usize, i: u32, level: u32): void {
 
 /** Moves the start of the range that the path leads to down to `lo`, which lies in the gap below it. */
 export function extendAt(domain: IovaDomain, lo: u64): void {
-  const leaf = pathNode(domain, 0);
-  const i = pathIndex(domain, 0);
+  const path = pathOf(domain);
+  const leaf = pathNode(path, 0);
+  const i = pathIndex(path, 0);
   const pages = loOf(leaf, i) - lo;
+  const was = codesOf(leaf, i);
   store<u64>(leaf + (<usize>i << 3), lo, LO);
-  gapSet(leaf, i, gapStart(leaf, i), lo);
-  raise(domain, pages, false);
+  raise(domain, path, pages, was, gapSet(leaf, i, gapStart(leaf, i), lo));
 }
 
 // ---- splitting ----
 
 // Splits the path's full leaf, and as many full nodes above it as need be. All memory is taken before any change.
-function makeRoom(domain: IovaDomain): bool {
+function makeRoom(domain: IovaDomain, path: usize): bool {
   const state = stateOf(domain);
   const height = domain.height;
   let level: u32 = 1;
-  while (level <= height && countOf(pathNode(domain, level)) == INNER_MAX) ++level;
+  while (level <= height && countOf(pathNode(path, level)) == INNER_MAX) ++level;
   const inners = level > height ? level : level - 1; // a new root as well
   const leaf = slabAlloc(state.leafCache);
   if (leaf == 0) return false;
@@ -245,9 +316,10 @@ function makeRoom(domain: IovaDomain): bool {
     store<u32>(inner, <u32>domain.spareInner);
     domain.spareInner = inner;
   }
-  if (level > height) growRoot(domain);
-  while (--level != 0) splitInner(domain, level);
-  splitLeaf(domain, leaf);
+  if (path != fingerOf(domain)) domain.finger = 0;
+  if (level > height) growRoot(domain, path);
+  while (--level != 0) splitInner(domain, path, level);
+  splitLeaf(path, leaf);
   return true;
 }
 
@@ -257,7 +329,7 @@ function takeSpare(domain: IovaDomain): usize {
   return inner;
 }
 
-function growRoot(domain: IovaDomain): void {
+function growRoot(domain: IovaDomain, path: usize): void {
   const root = takeSpare(domain);
   const old = domain.root;
   const top = domain.height == 0 ? leafTop(old) : innerTop(old);
@@ -270,7 +342,7 @@ function growRoot(domain: IovaDomain): void {
   store<u64>(root, domain.used, USED);
   domain.root = root;
   ++domain.height;
-  setPath(domain, domain.height, root, 0);
+  setPath(path, domain.height, root, 0);
 }
 
 // A run of insertions at one end leaves full nodes behind it instead of half full ones: cut next to the place.
@@ -280,9 +352,9 @@ function cut(i: u32, count: u32, least: u32): u32 {
   return i == 0 ? least : i + 1 == count ? count - least : count >> 1;
 }
 
-function splitLeaf(domain: IovaDomain, right: usize): void {
-  const left = pathNode(domain, 0);
-  const i = pathIndex(domain, 0);
+function splitLeaf(path: usize, right: usize): void {
+  const left = pathNode(path, 0);
+  const i = pathIndex(path, 0);
   const k = cut(i, LEAF_MAX, 1);
   leafClear(right, 0);
   leafMove(left, k, right, 0, LEAF_MAX - k);
@@ -293,17 +365,17 @@ function splitLeaf(domain: IovaDomain, right: usize): void {
   store<u64>(right, key, LOW);
   store<u32>(right, load<u32>(left, NEXT), NEXT);
   store<u32>(left, <u32>right, NEXT);
-  link(domain, 1, left, right, key, leafUsed(right), leafTop(left), leafTop(right));
+  link(path, 1, left, right, key, leafUsed(right), leafTop(left), leafTop(right));
   if (i >= k) {
-    setPath(domain, 0, right, i - k);
-    setPath(domain, 1, pathNode(domain, 1), pathIndex(domain, 1) + 1);
+    setPath(path, 0, right, i - k);
+    setPath(path, 1, pathNode(path, 1), pathIndex(path, 1) + 1);
   }
 }
 
-function splitInner(domain: IovaDomain, level: u32): void {
-  const left = pathNode(domain, level);
+function splitInner(domain: IovaDomain, path: usize, level: u32): void {
+  const left = pathNode(path, level);
   const right = takeSpare(domain);
-  const i = pathIndex(domain, level);
+  const i = pathIndex(path, level);
   const k = cut(i, INNER_MAX, 2);
   innerClear(right, 0);
   innerMove(left, k, right, 0, INNER_MAX - k);
@@ -312,19 +384,19 @@ function splitInner(domain: IovaDomain, level: u32): void {
   innerClear(left, k);
   const key = keyOf(right, 0);
   store<u64>(right, 0, KEY);
-  link(domain, level + 1, left, right, key, innerUsed(right), innerTop(left), innerTop(right));
+  link(path, level + 1, left, right, key, innerUsed(right), innerTop(left), innerTop(right));
   if (i >= k) {
-    setPath(domain, level, right, i - k);
-    setPath(domain, level + 1, pathNode(domain, level + 1), pathIndex(domain, level + 1) + 1);
+    setPath(path, level, right, i - k);
+    setPath(path, level + 1, pathNode(path, level + 1), pathIndex(path, level + 1) + 1);
   }
 }
 
 // Enters `right`, split off from the path's child at that level, into the parent.
 function link(
-  domain: IovaDomain, level: u32, left: usize, right: usize, key: u64, used: u64, leftTop: u32, rightTop: u32,
+  path: usize, level: u32, left: usize, right: usize, key: u64, used: u64, leftTop: u32, rightTop: u32,
 ): void {
-  const node = pathNode(domain, level);
-  const i = pathIndex(domain, level);
+  const node = pathNode(path, level);
+  const i = pathIndex(path, level);
   const count = countOf(node);
   innerMove(node, i + 1, node, i + 2, count - i - 1);
   store<u32>(node, count + 1, COUNT);
@@ -362,9 +434,10 @@ export function innerUsed(inner: usize): u64 {
 // ---- merging ----
 
 // The path's leaf has too few ranges: joins it with a neighbour of the same parent, or takes some from there.
-function mergeLeaf(domain: IovaDomain): void {
-  const parent = pathNode(domain, 1);
-  let i = pathIndex(domain, 1);
+function mergeLeaf(domain: IovaDomain, path: usize): void {
+  domain.finger = 0;
+  const parent = pathNode(path, 1);
+  let i = pathIndex(path, 1);
   if (i + 1 == countOf(parent)) --i;
   const left = childOf(parent, i);
   const right = childOf(parent, i + 1);
@@ -375,7 +448,7 @@ function mergeLeaf(domain: IovaDomain): void {
     store<u32>(left, a + b, COUNT);
     store<u32>(left, load<u32>(right, NEXT), NEXT);
     slabFree(stateOf(domain).leafCache, right);
-    unlink(domain, 1, i, leafTop(left));
+    unlink(domain, path, 1, i, leafTop(left));
     return;
   }
   const half = (a + b) >> 1;
@@ -395,9 +468,9 @@ function mergeLeaf(domain: IovaDomain): void {
   share(parent, i, key, leafUsed(right), leafTop(left), leafTop(right));
 }
 
-function mergeInner(domain: IovaDomain, level: u32): void {
-  const parent = pathNode(domain, level + 1);
-  let i = pathIndex(domain, level + 1);
+function mergeInner(domain: IovaDomain, path: usize, level: u32): void {
+  const parent = pathNode(path, level + 1);
+  let i = pathIndex(path, level + 1);
   if (i + 1 == countOf(parent)) --i;
   const left = childOf(parent, i);
   const right = childOf(parent, i + 1);
@@ -409,7 +482,7 @@ function mergeInner(domain: IovaDomain, level: u32): void {
     innerMove(right, 0, left, a, b);
     store<u32>(left, a + b, COUNT);
     slabFree(stateOf(domain).innerCache, right);
-    unlink(domain, level + 1, i, innerTop(left));
+    unlink(domain, path, level + 1, i, innerTop(left));
     return;
   }
   const half = (a + b) >> 1;
@@ -430,8 +503,8 @@ function mergeInner(domain: IovaDomain, level: u32): void {
 }
 
 // Child i + 1 of a node has been joined into child i.
-function unlink(domain: IovaDomain, level: u32, i: u32, top: u32): void {
-  const node = pathNode(domain, level);
+function unlink(domain: IovaDomain, path: usize, level: u32, i: u32, top: u32): void {
+  const node = pathNode(path, level);
   const count = countOf(node) - 1;
   setChild(node, i, childOf(node, i), usedOf(node, i) + usedOf(node, i + 1), top);
   innerMove(node, i + 2, node, i + 1, count - i - 1);
@@ -442,7 +515,7 @@ function unlink(domain: IovaDomain, level: u32, i: u32, top: u32): void {
     domain.root = childOf(node, 0);
     --domain.height;
     slabFree(stateOf(domain).innerCache, node);
-  } else if (count < INNER_MIN) mergeInner(domain, level);
+  } else if (count < INNER_MIN) mergeInner(domain, path, level);
 }
 
 // Children i and i + 1 of a node have exchanged entries.
