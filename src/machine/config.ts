@@ -43,8 +43,15 @@ export interface MachineConfig {
   memoryLimit: number;
 }
 
-/** MSI window that no device address may fall into (Intel SDM vol. 3, "Message Signalled Interrupts"), in pfns. */
-export const MSI_RANGE: [number, number] = [0xfee00, 0xfeeff];
+/**
+ * Ranges that no device address may fall into, as [first, last] pfns: VGA memory, the host bridge's 32-bit window (RAM
+ * ends at 3 GiB here, so it begins there) and the MSI window (Intel SDM vol. 3, "Message Signalled Interrupts").
+ */
+export const RESERVED_RANGES: readonly [number, number][] = [
+  [0xa0, 0xbf],
+  [0xc0000, 0xfebff],
+  [0xfee00, 0xfeeff],
+];
 /** Entries of dma-debug's pool on x86 (PREALLOC_DMA_DEBUG_ENTRIES). */
 const DMA_DEBUG_ENTRIES = 65536;
 const SWIOTLB_DEFAULT = '64MiB';
@@ -88,7 +95,7 @@ function iommuConfig(options: MachineOptions['iommu'], kernel: KernelName): Mach
   knownKeys('iommu', given, ['mode', 'levels', 'allocator', 'reserved']);
   const levels = given.levels ?? 4;
   if (levels !== 3 && levels !== 4 && levels !== 5) throw outOfRange('iommu.levels', '3, 4 or 5', levels);
-  const reserved = given.reserved ?? [MSI_RANGE];
+  const reserved = given.reserved ?? RESERVED_RANGES;
   if (!Array.isArray(reserved)) throw invalidType('iommu.reserved', 'an array of [first, last] pfns', reserved);
   for (const [lo, hi] of reserved) {
     checkInteger('iommu.reserved', lo, 0, 2 ** 52);
