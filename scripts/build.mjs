@@ -13,40 +13,45 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 const root = join(dirname(fileURLToPath(import.meta.url)), '..');
-const stamp = join(root, 'build/stamp');
 const generated = join(root, 'src/core/generated');
-const sources = ['assembly', 'src', 'scripts/build.mjs', 'asconfig.json', 'tsconfig.build.json', 'package.json'];
+const coreSources = ['assembly', 'asconfig.json', 'scripts/build.mjs'];
+const sources = [...coreSources, 'src', 'tsconfig.build.json', 'package.json'];
+const targets = ['release', 'threads', 'debug'];
 
-if (process.argv.includes('--if-needed') && newest() < stampTime()) process.exit(0);
+const ifNeeded = process.argv.includes('--if-needed');
+if (ifNeeded && changed(sources) < time('build/stamp')) process.exit(0);
 
 mkdirSync(join(root, 'build'), { recursive: true });
 mkdirSync(generated, { recursive: true });
-await Promise.all(
-  ['release', 'threads', 'debug'].map((target) => run('assemblyscript/bin/asc.js', ['--target', target])),
-);
+// The compiler of the core takes most of the time, and most changes are to the host alone.
+if (targets.some((target) => time(`build/${target}.wasm`) < changed(coreSources))) {
+  await Promise.all(targets.map((target) => run('assemblyscript/bin/asc.js', ['--target', target])));
+}
 writeExports();
 for (const target of ['release', 'threads']) embed(target);
 rmSync(join(root, 'dist'), { recursive: true, force: true });
 await run('typescript/bin/tsc', ['-p', 'tsconfig.build.json']);
-writeFileSync(stamp, '');
+writeFileSync(join(root, 'build/stamp'), '');
 
-function newest() {
-  let time = 0;
+/** Time of the newest change below any of these paths. */
+function changed(paths) {
+  let newest = 0;
   const visit = (path) => {
     const stat = statSync(path);
     if (!stat.isDirectory()) {
-      time = Math.max(time, stat.mtimeMs);
+      newest = Math.max(newest, stat.mtimeMs);
     } else if (path !== generated) {
       for (const name of readdirSync(path)) visit(join(path, name));
     }
   };
-  for (const source of sources) visit(join(root, source));
-  return time;
+  for (const path of paths) visit(join(root, path));
+  return newest;
 }
 
-function stampTime() {
+/** Time of a file, 0 when it is not there. */
+function time(path) {
   try {
-    return statSync(stamp).mtimeMs;
+    return statSync(join(root, path)).mtimeMs;
   } catch {
     return 0;
   }
