@@ -2,8 +2,11 @@ import { BouncePool } from '../core/bounce-pool.js';
 import { errnoName, GemDmaError } from '../core/errors.js';
 import { Core } from '../core/instance.js';
 import { PhysicalMemory } from '../core/physical-memory.js';
+import { DmaDevice } from '../dma/device.js';
+import { DmaDebug } from '../dma-debug/dma-debug.js';
 import { VirtualClock } from './clock.js';
 import { type MachineConfig, type MachineOptions, machineConfig } from './config.js';
+import { deviceName, deviceSlot, domainFor, type MachineDeviceOptions } from './devices.js';
 import { KERNELS, type KernelProperties } from './presets.js';
 
 /**
@@ -22,6 +25,8 @@ export class Machine {
   /** For the layers of the library itself: the core's instance and the handle of its context. */
   readonly core: Core;
   readonly context: number;
+  readonly #dmaDebug: DmaDebug | null;
+  readonly #devices: DmaDevice[] = [];
 
   /**
    * Makes a machine, synchronously.
@@ -54,6 +59,43 @@ export class Machine {
     this.swiotlb = swiotlb
       ? BouncePool.create(this.core, this.context, BouncePool.shape(swiotlb.size, cpus, dialect), dialect)
       : null;
+    const { enabled, entries } = this.config.dmaDebug;
+    this.#dmaDebug = enabled ? new DmaDebug(this.core, this.context, this.kernel.dmaDebug, { entries }) : null;
+  }
+
+  /** The checker. Throws ENODEV on a machine that was made without it (`dmaDebug: false`). */
+  get dmaDebug(): DmaDebug {
+    if (this.#dmaDebug) return this.#dmaDebug;
+    throw new GemDmaError('ENODEV', 'dma_debug', 'the machine was made with dmaDebug: false');
+  }
+
+  /** Devices in the order in which they were added. */
+  get devices(): readonly DmaDevice[] {
+    return this.#devices;
+  }
+
+  /**
+   * Adds a device: behind the machine's IOMMU in a domain of its own unless the options say otherwise, known to the
+   * checker by its name.
+   * @throws RangeErrors and TypeErrors naming the option at fault; GemDmaError ENOMEM
+   */
+  addDevice(options: MachineDeviceOptions = {}): DmaDevice {
+    const { name, driver, domain: wanted, ...limits } = options;
+    const id = this.#devices.length + 1;
+    const domain = domainFor(this, wanted);
+    const swiotlb = this.config.swiotlb;
+    const device = new DmaDevice(this, {
+      ...{ sourceId: deviceSlot(id), forceBounce: swiotlb ? swiotlb.force : false },
+      ...limits,
+      id,
+      ...(domain && { domain }),
+    });
+    this.#devices.push(device);
+    this.#dmaDebug?.addDevice({
+      ...{ id, handle: device.handle, name: name ?? deviceName(options.sourceId ?? deviceSlot(id)) },
+      ...(driver !== undefined && { driver }),
+    });
+    return device;
   }
 
   /**

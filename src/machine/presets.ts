@@ -1,3 +1,5 @@
+import { DEBUG_DIALECTS, type DebugDialect } from '../dma-debug/dialects.js';
+
 /**
  * Presets, as data. Two dials choose whose behaviour is emulated: `kernel` for the DMA stack and `driver` for i915.
  * A preset is nothing but the properties below; the code asks for a property, never for a preset's name, so that any
@@ -16,10 +18,18 @@ export interface KernelProperties {
   mergeSegments: boolean;
   /** Entries that wait for the flush queue before it is flushed at once, and its timer. */
   flushQueue: { entries: number; milliseconds: number };
+  /** Unmapping ends the whole range that holds the address, not just the size given. */
+  unmapsWholeRange: boolean;
+  /** A device with more than 32 bits of address tries below 4 GiB at every mapping, not until that failed once. */
+  retriesBelow4GiB: boolean;
+  /** Lazy unmaps wait on one list of the whole machine, not in rings of a domain's CPUs. */
+  deferredList: boolean;
+  /** A mapping that the device may write it may read, too. */
+  writeImpliesRead: boolean;
   /** swiotlb: areas with 128-slot sets searched next-fit, or the 2015 first fit from a moving index. */
   swiotlb: 'areas' | 'index';
-  /** dma-debug: an empty pool grows by a page of entries, or disables the checker for good. */
-  dmaDebug: { growing: boolean; reportsOverlap: boolean; checksSegments: boolean };
+  /** dma-debug: what its checker knows, and what becomes of it when its pool is empty. */
+  dmaDebug: DebugDialect;
   /** drm_mm: the 2015 hole stack, or the modern size and address trees. */
   drmMm: '2015' | 'modern';
 }
@@ -29,16 +39,24 @@ export const KERNELS: Readonly<Record<KernelName, KernelProperties>> = {
     allocator: 'linux-4.2',
     mergeSegments: false,
     flushQueue: { entries: 250, milliseconds: 10 },
+    unmapsWholeRange: true,
+    retriesBelow4GiB: true,
+    deferredList: true,
+    writeImpliesRead: false,
     swiotlb: 'index',
-    dmaDebug: { growing: false, reportsOverlap: false, checksSegments: false },
+    dmaDebug: DEBUG_DIALECTS['linux-4.2'],
     drmMm: '2015',
   },
   'linux-6.12': {
     allocator: 'rcache',
     mergeSegments: true,
     flushQueue: { entries: 256, milliseconds: 10 },
+    unmapsWholeRange: false,
+    retriesBelow4GiB: false,
+    deferredList: false,
+    writeImpliesRead: true,
     swiotlb: 'areas',
-    dmaDebug: { growing: true, reportsOverlap: true, checksSegments: true },
+    dmaDebug: DEBUG_DIALECTS['linux-6.12'],
     drmMm: 'modern',
   },
 };

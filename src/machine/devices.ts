@@ -1,0 +1,52 @@
+import { invalidType } from '../core/errors.js';
+import { type DeviceOptions, DmaDevice } from '../dma/device.js';
+import { DmaDomain } from '../dma/domain.js';
+import type { Machine } from './machine.js';
+
+/** Devices of a machine: which domain translates for each, and what they are called. */
+
+/** What `machine.addDevice()` accepts. Everything has a default. */
+export interface MachineDeviceOptions extends Omit<DeviceOptions, 'id' | 'domain'> {
+  /** As reports print it. Default its PCI address, such as `0000:00:02.0`. */
+  name?: string;
+  /** The bound driver, for dma-debug's driver filter. */
+  driver?: string;
+  /**
+   * Which domain translates: `own` (the default behind an IOMMU), that of another device, which then is shared, or
+   * `passthrough`. Of no effect on a machine whose IOMMU is off.
+   */
+  domain?: 'own' | 'passthrough' | DmaDevice;
+}
+
+/** Devices sit on bus 0 from slot 2 on, function 0, then on the buses after it: bus << 8 | slot << 3. */
+export function deviceSlot(id: number): number {
+  const slot = id + 1;
+  return ((slot >> 5) << 8) | ((slot & 31) << 3);
+}
+
+/** A PCI address as the kernel prints it. */
+export function deviceName(sourceId: number): string {
+  const hex = (value: number): string => value.toString(16).padStart(2, '0');
+  return `0000:${hex(sourceId >> 8)}:${hex((sourceId >> 3) & 31)}.${sourceId & 7}`;
+}
+
+/** The domain that a new device gets, with the machine's mode and its kernel's habits; undefined without an IOMMU. */
+export function domainFor(
+  machine: Machine,
+  wanted: MachineDeviceOptions['domain'] = 'own',
+): DmaDomain | 'passthrough' | undefined {
+  const { iommu } = machine.config;
+  if (iommu.mode === 'off') return undefined;
+  if (wanted instanceof DmaDevice) return wanted.domain;
+  if (wanted !== 'own' && wanted !== 'passthrough') {
+    throw invalidType('domain', "'own', 'passthrough' or a device", wanted);
+  }
+  if (wanted === 'passthrough' || iommu.mode === 'passthrough') return 'passthrough';
+  const { flushQueue, mergeSegments, unmapsWholeRange, retriesBelow4GiB, deferredList, writeImpliesRead } =
+    machine.kernel;
+  return new DmaDomain(machine, {
+    ...{ mode: iommu.mode, levels: iommu.levels, allocator: iommu.allocator, reserved: iommu.reserved },
+    ...{ flushQueue, mergeSegments, unmapWholeRange: unmapsWholeRange, deferredList, writeImpliesRead },
+    retryBelow4GiB: retriesBelow4GiB,
+  });
+}
