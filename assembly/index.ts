@@ -74,8 +74,12 @@ export {
   deviceSetMask, deviceSetSegments, deviceUnmaps,
 } from './dma/device';
 export {
-  dmaMapPage, dmaMapResource, dmaMapSg, dmaUnmapPage, dmaUnmapResource, dmaUnmapSg,
+  dmaMapPage, dmaMapResource, dmaMapSg, dmaMapSingle, dmaUnmapPage, dmaUnmapResource, dmaUnmapSg,
 } from './dma/map';
+export {
+  dmaIovaDestroy, dmaIovaFree, dmaIovaLink, dmaIovaSync, dmaIovaTryAlloc, dmaIovaUnlink,
+} from './dma/iova-link';
+export { dmaMappingError, dmaSyncSg, dmaSyncSingle } from './dma/sync';
 export { deferredFlush, deferredPending } from './iommu/deferred-list';
 export {
   flushQueueFlush, flushQueueFullFlushes, flushQueuePending, flushQueueTimerFlushes,

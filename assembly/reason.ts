@@ -22,7 +22,9 @@ export const REASON_DMA_MASK: u32 = 0x302; // beyond the device's mask, and no b
 export const REASON_DMA_NOT_MAPPED: u32 = 0x303; // nothing is mapped at the address
 export const REASON_DMA_NO_SEGMENTS: u32 = 0x304; // no memory for the list of segments
 export const REASON_DMA_NO_PAGES: u32 = 0x305; // no memory for a coherent buffer that the device's mask reaches
-export const REASON_DMA_RANGE: u32 = 0x306; // outside the address space that was reserved for linking
+export const REASON_DMA_RANGE: u32 = 0x306; // address and memory begin at different places in their pages
+export const REASON_DMA_NO_IOMMU: u32 = 0x307; // the call needs a domain that translates
+export const REASON_DMA_VMALLOC: u32 = 0x308; // memory that has no one physical address: vmalloc, or a virtually mapped stack
 
 export const REASON_GPU_RANGE: u32 = 0x500; // beyond the GPU address space
 export const REASON_GPU_NOT_PRESENT: u32 = 0x501; // no valid entry in a GPU table

@@ -9,12 +9,12 @@
 // Addresses and lengths cross to the host as doubles, DMA_MAPPING_ERROR as -1. A call that fails changes nothing and
 // leaves the reason in cpu.reason.
 
-import { debugMapPage, debugMapSg, debugUnmapPage, debugUnmapSg } from '../dma-debug/debug';
+import { debugMapPage, debugMapSg, debugMapSingle, debugUnmapPage, debugUnmapSg } from '../dma-debug/debug';
 import { TYPE_PAGE, TYPE_RESOURCE } from '../dma-debug/entry';
 import { EINVAL } from '../errno';
 import { Context, cpuOf } from '../memory/context';
 import { PAGE_SHIFT } from '../ram/ram';
-import { REASON_DMA_DIRECTION, REASON_DMA_MASK, REASON_DMA_SIZE } from '../reason';
+import { REASON_DMA_DIRECTION, REASON_DMA_MASK, REASON_DMA_SIZE, REASON_DMA_VMALLOC } from '../reason';
 import {
   EVENT_DMA_MAP_PAGE, EVENT_DMA_MAP_SG, EVENT_DMA_UNMAP_PAGE, EVENT_DMA_UNMAP_SG, emit,
 } from '../ring/events';
@@ -56,6 +56,24 @@ export function dmaMapPage(dev: DmaDevice, pfn: u32, offset: u32, length: u32, d
   else if (dev.ops == OPS_IOMMU) address = mapRange(dev, phys, length, protOf(dir), dev.mask);
   else address = mapDirect(dev, phys, length, dir, attrs);
   return mapped(dev, phys, length, dir, attrs, address, TYPE_PAGE);
+}
+
+/**
+ * Maps a buffer by its address (dma_map_single_attrs). A virtual address in the vmalloc area, where kernel stacks are, too,
+ * has no one physical address: such a call is refused with a warning before anybody else sees it.
+ * @param physical what virt_to_phys gives
+ * @returns the device's address, -1 with the reason in cpu.reason
+ */
+export function dmaMapSingle(dev: DmaDevice, physical: f64, length: u32, dir: u32, attrs: u32, vmalloc: bool): f64 {
+  const phys = <u64>(<i64>physical);
+  const ctx = changetype<Context>(dev.ctx);
+  if (vmalloc || ctx.dmaDebug != 0) {
+    if (debugMapSingle(dev, phys, length, vmalloc)) {
+      refuse(dev, REASON_DMA_VMALLOC);
+      return -1;
+    }
+  }
+  return dmaMapPage(dev, <u32>(phys >> PAGE_SHIFT), <u32>phys & 0xfff, length, dir, attrs);
 }
 
 // @ts-ignore: decorator

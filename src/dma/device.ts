@@ -1,7 +1,7 @@
 import { checkInteger, ERRNO, type ErrnoName, errnoName, GemDmaError, invalidValue } from '../core/errors.js';
 import { reasonName } from '../core/reasons.js';
 import type { DmaDomain } from './domain.js';
-import type { DmaHost, ScatterTable } from './sg-table.js';
+import { type DmaHost, ScatterTable } from './sg-table.js';
 
 /**
  * The DMA API of a device (include/linux/dma-mapping.h): what a driver calls to let its device reach memory. Calls that
@@ -157,10 +157,14 @@ export class DmaDevice {
     this.host.core.exports.dmaUnmapPage(this.#handle, address, length, dir, attrs);
   }
 
-  /** mapPage for a physical address (dma_map_single_attrs, with what virt_to_phys gives). */
-  mapSingle(physical: number, length: number, dir: Direction, attrs = 0): number {
+  /**
+   * mapPage for a buffer's address (dma_map_single_attrs): `physical` is what virt_to_phys gives. A buffer in vmalloc space, or on
+   * a virtually mapped stack, has no one physical address: `vmalloc` says so, and the call is refused.
+   */
+  mapSingle(physical: number, length: number, dir: Direction, attrs = 0, vmalloc = false): number {
     checkInteger('physical', physical, 0, MAX_U32 * 4096);
-    return this.mapPage(Math.floor(physical / 4096), physical % 4096, length, dir, attrs);
+    checkInteger('length', length, 0, MAX_U32);
+    return this.host.core.exports.dmaMapSingle(this.#handle, physical, length, dir, attrs, vmalloc);
   }
 
   /** Ends a mapping of mapSingle (dma_unmap_single_attrs). */
@@ -180,7 +184,7 @@ export class DmaDevice {
   /** Maps a table (dma_map_sgtable). Throws GemDmaError ENOMEM, EINVAL or EIO with the cause as its reason. */
   mapSgTable(table: ScatterTable, dir: Direction, attrs = 0): void {
     const rc = this.host.core.exports.dmaMapSg(this.#handle, table.handle, dir, attrs);
-    if (rc <= 0) throw this.#mapError('dma_map_sg', rc, `a list of ${table.origNents} entries, ${table.bytes} bytes`);
+    if (rc <= 0) throw this.failure('dma_map_sg', rc, `a list of ${table.origNents} entries, ${table.bytes} bytes`);
   }
 
   /** Ends a table's mapping (dma_unmap_sg_attrs). `nents` is what map was given; the kernel looks at no more segments. */
@@ -202,6 +206,70 @@ export class DmaDevice {
     this.host.core.exports.dmaUnmapResource(this.#handle, address, length, dir, attrs);
   }
 
+  /** Whether an address says that mapping failed (dma_mapping_error); dma-debug notes that the driver has asked. */
+  mappingError(address: number): boolean {
+    return Boolean(this.host.core.exports.dmaMappingError(this.#handle, address));
+  }
+
+  /** Hands part of a mapping to the CPU (dma_sync_single_for_cpu). */
+  syncForCpu(address: number, length: number, dir: Direction): void {
+    checkInteger('length', length, 0, MAX_U32);
+    this.host.core.exports.dmaSyncSingle(this.#handle, address, length, dir, false);
+  }
+
+  /** Hands part of a mapping to the device (dma_sync_single_for_device). */
+  syncForDevice(address: number, length: number, dir: Direction): void {
+    checkInteger('length', length, 0, MAX_U32);
+    this.host.core.exports.dmaSyncSingle(this.#handle, address, length, dir, true);
+  }
+
+  /** Hands a mapped table to the CPU (dma_sync_sg_for_cpu). */
+  syncSgForCpu(table: ScatterTable, dir: Direction, nents?: number): void {
+    this.host.core.exports.dmaSyncSg(this.#handle, table.handle, nents ?? table.origNents, dir, false);
+  }
+
+  /** Hands a mapped table to the device (dma_sync_sg_for_device). */
+  syncSgForDevice(table: ScatterTable, dir: Direction, nents?: number): void {
+    this.host.core.exports.dmaSyncSg(this.#handle, table.handle, nents ?? table.origNents, dir, true);
+  }
+
+  /**
+   * Memory that device and CPU share (dma_alloc_attrs), zeroed, at one address for the device.
+   * Throws GemDmaError ENOMEM with the cause as its reason.
+   */
+  allocCoherent(length: number, attrs = 0): CoherentBuffer {
+    checkInteger('length', length, 1, MAX_U32);
+    const handle = this.host.core.exports.dmaAllocCoherent(this.#handle, length, attrs);
+    if (handle === 0) throw this.failure('dma_alloc_coherent', -ERRNO.ENOMEM, `${length} bytes of coherent memory`);
+    return new CoherentBuffer(this, length, ScatterTable.adopt(this.host, handle));
+  }
+
+  /**
+   * Frees a coherent buffer (dma_free_attrs). Length and address are what the driver claims; they are unmapped, whatever the
+   * buffer is.
+   */
+  freeCoherent(buffer: CoherentBuffer, length = buffer.length, address = buffer.address): void {
+    checkInteger('length', length, 0, MAX_U32);
+    if (buffer.table.handle === 0) return;
+    this.host.core.exports.dmaFreeCoherent(this.#handle, buffer.table.handle, length, address);
+    buffer.table.forget();
+  }
+
+  /**
+   * Reserves address space for `size` bytes to be linked into later (dma_iova_try_alloc); `physical` tells where in its page the
+   * first byte will be. Throws ENOMEM with the cause as its reason, EINVAL for a device without a domain.
+   */
+  allocIova(size: number, physical = 0): LinkedRange {
+    checkInteger('size', size, 1, Number.MAX_SAFE_INTEGER);
+    checkInteger('physical', physical, 0, Number.MAX_SAFE_INTEGER);
+    const address = this.host.core.exports.dmaIovaTryAlloc(this.#handle, physical, size);
+    if (address < 0) {
+      const code = this.reason === 'DMA_NO_IOMMU' ? ERRNO.EINVAL : ERRNO.ENOMEM;
+      throw this.failure('dma_iova_try_alloc', -code, `${size} bytes of address space`);
+    }
+    return new LinkedRange(this, address, size);
+  }
+
   /** Frees the device. Its domain is left first. */
   destroy(): void {
     if (this.#handle === 0) return;
@@ -210,13 +278,85 @@ export class DmaDevice {
     this.#handle = 0;
   }
 
-  #mapError(syscall: string, rc: number, what: string): GemDmaError {
+  /** The error of a call that returned a negative errno; what it was to map is said in `what`. */
+  failure(syscall: string, rc: number, what: string): GemDmaError {
     const { reason } = this;
     const code = errnoName(rc) in ERRNO ? (errnoName(rc) as ErrnoName) : 'EINVAL';
     return new GemDmaError(code, syscall, `device ${this.id} cannot map ${what}${reason ? `: ${reason}` : ''}`, {
       reason,
       details: { device: this.id },
     });
+  }
+}
+
+/** Coherent memory of a device; `table` has its frames. */
+export class CoherentBuffer {
+  readonly device: DmaDevice;
+  /** Bytes asked for; whole pages are there. */
+  readonly length: number;
+  /** The device's address of the first byte. */
+  readonly address: number;
+  readonly table: ScatterTable;
+
+  constructor(device: DmaDevice, length: number, table: ScatterTable) {
+    this.device = device;
+    this.length = length;
+    this.table = table;
+    this.address = table.dmaAddress(0);
+  }
+
+  /** Frees the buffer as a correct driver does. */
+  free(): void {
+    this.device.freeCoherent(this);
+  }
+
+  [Symbol.dispose](): void {
+    this.free();
+  }
+}
+
+/** Address space that memory is linked into piece by piece (struct dma_iova_state). */
+export class LinkedRange {
+  readonly device: DmaDevice;
+  /** The device's address of the first byte. */
+  readonly address: number;
+  readonly size: number;
+
+  constructor(device: DmaDevice, address: number, size: number) {
+    this.device = device;
+    this.address = address;
+    this.size = size;
+  }
+
+  /** Links memory at an offset (dma_iova_link). Throws EIO where the offsets in the page disagree, ENOMEM, EINVAL. */
+  link(offset: number, physical: number, length: number, dir: Direction, attrs = 0): void {
+    checkInteger('offset', offset, 0, this.size - 1);
+    checkInteger('length', length, 1, this.size - offset);
+    checkInteger('physical', physical, 0, Number.MAX_SAFE_INTEGER);
+    const { device, address } = this;
+    const rc = device.host.core.exports.dmaIovaLink(device.handle, address, offset, physical, length, dir, attrs);
+    if (rc < 0) throw device.failure('dma_iova_link', rc, `${length} bytes at offset ${offset}`);
+  }
+
+  /** Makes what was linked visible to the device (dma_iova_sync). */
+  sync(offset = 0, length = this.size - offset): void {
+    checkInteger('offset', offset, 0, this.size - 1);
+    checkInteger('length', length, 1, this.size - offset);
+    const rc = this.device.host.core.exports.dmaIovaSync(this.device.handle, this.address, offset, length);
+    if (rc < 0) throw this.device.failure('dma_iova_sync', rc, `${length} bytes at offset ${offset}`);
+  }
+
+  /** Unlinks what was linked at an offset; the space stays reserved (dma_iova_unlink). */
+  unlink(offset: number, length: number, dir: Direction, attrs = 0): void {
+    checkInteger('offset', offset, 0, this.size - 1);
+    checkInteger('length', length, 1, this.size - offset);
+    this.device.host.core.exports.dmaIovaUnlink(this.device.handle, this.address, offset, length, dir, attrs);
+  }
+
+  /** Gives the space back: with nothing linked (dma_iova_free), or after unlinking the first `linked` bytes (dma_iova_destroy). */
+  free(linked = 0, dir: Direction = DMA_BIDIRECTIONAL, attrs = 0): void {
+    checkInteger('linked', linked, 0, this.size);
+    this.device.host.core.exports.dmaIovaDestroy(this.device.handle, this.address, linked, this.size, dir, attrs);
   }
 }
 

@@ -123,6 +123,11 @@ export class ScatterTable {
     return new ScatterTable(host, handle);
   }
 
+  /** A table that the core has made. */
+  static adopt(host: DmaHost, handle: number): ScatterTable {
+    return new ScatterTable(host, handle);
+  }
+
   /** Handle in the core; 0 after release. */
   get handle(): number {
     return this.#handle;
@@ -200,6 +205,11 @@ export class ScatterTable {
   release(): void {
     if (this.#handle === 0) return;
     this.host.core.exports.sgDestroy(this.#handle);
+    this.#handle = 0;
+  }
+
+  /** The core has freed the table. */
+  forget(): void {
     this.#handle = 0;
   }
 

@@ -2,10 +2,12 @@ import type { RecordingFormat } from '../recording.js';
 import { dmaDebug } from './dma-debug.js';
 import { drmMm } from './drm-mm.js';
 import { iova } from './iova.js';
+import { lazy } from './lazy.js';
 import { mapSg } from './map-sg.js';
 import { sgTable } from './sg-table.js';
 import { swiotlb } from './swiotlb.js';
+import { symptom } from './symptom.js';
 import { vtd } from './vtd.js';
 
 /** Every kind of recording that can be replayed, one file a format. */
-export const formats: readonly RecordingFormat[] = [dmaDebug, drmMm, iova, mapSg, sgTable, swiotlb, vtd];
+export const formats: readonly RecordingFormat[] = [dmaDebug, drmMm, iova, lazy, mapSg, sgTable, swiotlb, symptom, vtd];

@@ -1,10 +1,10 @@
-import { drainEvents } from '../../core/events.js';
-import { Core } from '../../core/instance.js';
+import { BouncePool } from '../../core/bounce-pool.js';
 import { readLeaves } from '../../core/iommu.js';
 import { type Direction, DmaDevice } from '../../dma/device.js';
 import { DmaDomain } from '../../dma/domain.js';
 import { ScatterTable } from '../../dma/sg-table.js';
 import { type Divergence, FieldReader, type Recording, type RecordingFormat } from '../recording.js';
+import { dmaMachine, firstDifference, iommuEvents, iovaTree } from './dma-machine.js';
 
 /**
  * `linux-map_sg`: the DMA API of one device, behind an IOMMU, direct, or in an identity domain. Addresses, segments, return
@@ -20,13 +20,17 @@ export const mapSg: RecordingFormat = {
 };
 
 type Json = Record<string, unknown>;
+type Entry = [pfn: string, offset: number, length: number];
 type Leaf = [iova: string, level: number, count: number, raw: string];
 
-const MEMORY_LIMIT = 0xffff0000;
 const PAGE = 4096;
-const EVENT_IOMMU_MAP = 8;
-const EVENT_IOMMU_UNMAP = 9;
 const TYPE_IDENTITY = 4;
+/** RAM of a machine with a bounce pool: what fits below the hole, and 1 GiB above 4 GiB. */
+const BOUNCE_RAM_FRAMES = 0xc0000 + 0x40000;
+/** The default pool of Linux, IO_TLB_DEFAULT_SIZE. */
+const POOL_SIZE = 64 * 1024 * 1024;
+/** In place of an address that the pool chose: which slots are free depends on what else the recording machine did. */
+const BOUNCED = 'bounced';
 
 interface Live {
   unmap(): void;
@@ -39,19 +43,19 @@ export class MapSgReplay {
   readonly #read: FieldReader;
   readonly #recording: Recording;
   readonly #events: boolean;
-  readonly #core = new Core();
-  readonly #context: number;
   readonly #device: DmaDevice;
   #domain: DmaDomain | undefined;
+  /** Physical addresses of the bounce pool's start and end. */
+  #pool: [start: number, end: number] | undefined;
   readonly #live = new Map<number, Live>();
 
   constructor(recording: Recording, events: boolean) {
     this.#recording = recording;
     this.#read = new FieldReader(recording);
     this.#events = events;
-    this.#context = this.#core.exports.machineCreate(MEMORY_LIMIT, 1, 1024, 0, 1);
-    this.#device = new DmaDevice({ core: this.#core, context: this.#context });
-    if (events) this.#core.exports.eventsStart(this.#context, 12);
+    const bounced = recording.header.backend === 'swiotlb';
+    this.#device = new DmaDevice(dmaMachine(events, bounced ? BOUNCE_RAM_FRAMES : undefined));
+    if (bounced) this.#pool = this.#makePool();
   }
 
   run(): { steps: number; matched: number; divergence: Divergence | null } {
@@ -85,6 +89,29 @@ export class MapSgReplay {
     unmap: (line, record) => this.#unmap(line, record),
   };
 
+  /** A bounce pool about where the recording kernel had its own, so that masks reach it alike. */
+  #makePool(): [number, number] {
+    let lowest = Number.POSITIVE_INFINITY;
+    for (let line = 2; line <= this.#recording.lines.length; ++line) {
+      const { op, sg, out } = this.#read.json(line);
+      if (op !== 'map_sg') continue;
+      (out as [string, number][]).forEach(([address], i) => {
+        const at = Number.parseInt(address, 16);
+        if (at !== physical((sg as Entry[])[i])) lowest = Math.min(lowest, at);
+      });
+    }
+    const start = Number.isFinite(lowest) ? lowest - (lowest % POOL_SIZE) : POOL_SIZE;
+    const { core, context } = this.#device.host;
+    BouncePool.create(core, context, BouncePool.shape(POOL_SIZE, 1, 'areas'), 'areas', start / PAGE);
+    return [start, start + POOL_SIZE];
+  }
+
+  /** An address that the pool gave is any of the pool's; `phys` is where the buffer lies. */
+  #comparable(address: number, phys: number): string {
+    if (this.#pool && address >= this.#pool[0] && address < this.#pool[1] && address !== phys) return BOUNCED;
+    return address.toString(16);
+  }
+
   /** Width of a mask of ones, written in hex. */
   #bits(line: number, name: string, text: unknown): number {
     if (typeof text !== 'string' || !/^[137]?f*$/.test(text) || text === '') {
@@ -113,32 +140,31 @@ export class MapSgReplay {
   }
 
   #end(record: Json): Json {
-    const broken = this.#core.exports.machineCheck(this.#context) >>> 0;
+    const broken = this.#device.host.core.exports.machineCheck(this.#device.host.context) >>> 0;
     const got: Json = { sound: broken };
     record.sound = 0;
-    if (record.ranges !== undefined) got.ranges = this.#ranges();
+    if (this.#domain) got.ranges = iovaTree(this.#domain).map((range) => range.map((pfn) => pfn.toString(16)));
     return got;
   }
 
-  /** The IOVA tree as [lo, hi] pfns in order. */
-  #ranges(): [string, string][] {
-    const { iovaFoundHi, iovaFoundLo, iovaNextRange } = this.#core.exports;
-    const domain = this.#domain!.iova;
-    const ranges: [string, string][] = [];
-    for (let more = iovaNextRange(domain, 0); more; more = iovaNextRange(domain, iovaFoundHi(domain) + 1)) {
-      ranges.push([iovaFoundLo(domain).toString(16), iovaFoundHi(domain).toString(16)]);
-    }
-    return ranges;
+  // Recorded addresses of bounced pieces are the recording machine's; that they bounced is what counts.
+  #bouncedAsRecorded(record: Json): void {
+    if (!this.#pool || !Array.isArray(record.out)) return;
+    record.out = (record.out as [string, number][]).map(([address, length], i) => {
+      const phys = physical((record.sg as Entry[])[i]);
+      return [Number.parseInt(address, 16) === phys ? address : BOUNCED, length];
+    });
   }
 
   #mapSg(line: number, record: Json): Json {
-    const list = (record.sg as [string, number, number][]).map(([pfn, offset, length]) => ({
+    this.#bouncedAsRecorded(record);
+    const list = (record.sg as Entry[]).map(([pfn, offset, length]) => ({
       pfn: this.#read.hex(line, 'sg', pfn),
       offset,
       length,
     }));
     const table = ScatterTable.fromEntries(this.#device.host, list);
-    const { dmaMapSg } = this.#core.exports;
+    const { dmaMapSg } = this.#device.host.core.exports;
     const dir = record.dir as Direction;
     const attrs = record.attrs as number;
     const rc = dmaMapSg(this.#device.handle, table.handle, dir, attrs);
@@ -153,7 +179,12 @@ export class MapSgReplay {
         table.release();
       },
     });
-    const out = table.segments().map(({ address, length }) => [address.toString(16), length] as [string, number]);
+    const out = table
+      .segments()
+      .map(
+        ({ address, length }, i) =>
+          [this.#comparable(address, physical((record.sg as Entry[])[i])), length] as [string, number],
+      );
     return { rc: 0, nents: rc, restored, out, ...this.#observe(record, out) };
   }
 
@@ -170,7 +201,9 @@ export class MapSgReplay {
     );
     if (address < 0) return { ret: null, ...this.#observe(record, []) };
     this.#live.set(record.id as number, { unmap: () => this.#device.unmapPage(address, length, dir, attrs) });
-    const ret = address.toString(16);
+    const phys = this.#read.hex(line, 'pfn', record.pfn) * PAGE + (record.off as number);
+    if (this.#pool && record.ret !== null && Number.parseInt(String(record.ret), 16) !== phys) record.ret = BOUNCED;
+    const ret = this.#comparable(address, phys);
     return { ret, ...this.#observe(record, [[ret, length]]) };
   }
 
@@ -195,7 +228,7 @@ export class MapSgReplay {
       const first = Math.floor(this.#read.hex(line, 'leaf', raw) / PAGE);
       return Array.from({ length: count * 512 ** (level - 1) }, (_, i) => first + i);
     });
-    const { dmaMapCoherent, dmaUnmapCoherent } = this.#core.exports;
+    const { dmaMapCoherent, dmaUnmapCoherent } = this.#device.host.core.exports;
     const table = ScatterTable.fromPages(this.#device.host, pfns);
     if (dmaMapCoherent(this.#device.handle, table.handle, length, 0) < 0) return { ret: null };
     const { address } = table.segments()[0];
@@ -220,19 +253,12 @@ export class MapSgReplay {
   /** Trace events of the call and what the tables hold for its segments, where the recording tells. */
   #observe(record: Json, out: [string, number][]): Json {
     const got: Json = {};
-    if (this.#events && record.ev !== undefined) {
-      const events: unknown[] = [];
-      drainEvents(this.#core, this.#context, ({ kind, a, b, c }) => {
-        if (kind === EVENT_IOMMU_MAP) events.push(['m', a.toString(16), b.toString(16), c]);
-        if (kind === EVENT_IOMMU_UNMAP) events.push(['u', a.toString(16), c, b]);
-      });
-      got.ev = events;
-    }
+    if (this.#events) got.ev = iommuEvents(this.#device.host);
     if (record.leaf !== undefined && out.length > 0 && this.#domain) {
       const first = Math.floor(Number.parseInt(out[0][0], 16) / PAGE);
       const [address, length] = out.at(-1)!;
       const last = Math.ceil((Number.parseInt(address, 16) + length) / PAGE) - 1;
-      got.leaf = readLeaves(this.#core, this.#context, this.#domain.tables, first, last).map(
+      got.leaf = readLeaves(this.#device.host.core, this.#device.host.context, this.#domain.tables, first, last).map(
         ({ iova, level, run, raw }) => [iova.toString(16), level, run, raw.toString(16)] as Leaf,
       );
     }
@@ -240,13 +266,8 @@ export class MapSgReplay {
   }
 }
 
-function firstDifference(record: Json, got: Json): { expected: string; got: string } | null {
-  for (const [name, value] of Object.entries(got)) {
-    const expected = JSON.stringify(record[name]);
-    const have = JSON.stringify(value);
-    if (expected !== have) return { expected: `${name} ${expected}`, got: `${name} ${have}` };
-  }
-  return null;
+function physical([pfn, offset]: Entry): number {
+  return Number.parseInt(pfn, 16) * PAGE + offset;
 }
 
 function describe({ op, id, sg, pfn, phys, len, dir }: Json): string {

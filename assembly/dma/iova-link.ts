@@ -1,0 +1,115 @@
+// The two-step calls (dma_iova_try_alloc and what goes with it, drivers/iommu/dma-iommu.c): a driver reserves address space
+// once, links memory into it piece by piece, and unlinks and frees it again. Only a device behind a domain can.
+
+import { EINVAL, EIO } from '../errno';
+import { Context, cpuOf } from '../memory/context';
+import { IommuDomain } from '../iommu/domain';
+import { FlushQueue, flushQueueAdd } from '../iommu/flush-queue';
+import { iotlbFlushPages } from '../iommu/iotlb';
+import { iommuMap } from '../iommu/map';
+import { iommuUnmap } from '../iommu/unmap';
+import { PAGE_SHIFT } from '../ram/ram';
+import { REASON_DMA_DIRECTION, REASON_DMA_NO_IOMMU, REASON_DMA_RANGE, REASON_DMA_SIZE } from '../reason';
+import { EVENT_DMA_MAP_PAGE, EVENT_DMA_UNMAP_PAGE, emit } from '../ring/events';
+import { DMA_NONE, DmaDevice, OPS_IOMMU } from './device';
+import { cookieOf, protOf, rangeAlloc, rangeFree } from './iommu';
+
+const PAGE_MASK: u64 = 0xfff;
+
+/** Whole pages that `size` bytes from an address on touch, in bytes. */
+// @ts-ignore: decorator
+@inline
+function span(address: u64, size: u64): u64 {
+  return ((address & PAGE_MASK) + size + PAGE_MASK) & ~PAGE_MASK;
+}
+
+function fail(dev: DmaDevice, reason: u32, rc: i32): i32 {
+  cpuOf(changetype<Context>(dev.ctx)).reason = reason;
+  return rc;
+}
+
+/**
+ * Reserves address space for `size` bytes that will begin at the offset in a page that phys has (dma_iova_try_alloc).
+ * @returns the address of the first byte, -1 with the reason in cpu.reason
+ */
+export function dmaIovaTryAlloc(dev: DmaDevice, phys: f64, size: f64): f64 {
+  const start = <u64>(<i64>phys) & PAGE_MASK;
+  if (dev.ops != OPS_IOMMU) return fail(dev, REASON_DMA_NO_IOMMU, -1);
+  if (!(size >= 1)) return fail(dev, REASON_DMA_SIZE, -1);
+  const pfn = rangeAlloc(dev, cookieOf(dev), span(start, <u64>(<i64>size)) >> PAGE_SHIFT, dev.mask);
+  return pfn == 0 ? -1 : <f64>(<i64>((pfn << PAGE_SHIFT) + start));
+}
+
+/**
+ * Links memory into reserved space (dma_iova_link). Only the first piece may begin inside a page, and where memory and
+ * address begin in theirs must be the same.
+ * @param base what dmaIovaTryAlloc returned
+ * @param offset of the piece from there, in bytes
+ * @returns 0; -EIO where the offsets in the page disagree, -EINVAL, or the tables' errno, with the reason in cpu.reason
+ */
+export function dmaIovaLink(dev: DmaDevice, base: f64, offset: f64, phys: f64, size: f64, dir: u32, attrs: u32): i32 {
+  if (dev.ops != OPS_IOMMU) return fail(dev, REASON_DMA_NO_IOMMU, EINVAL);
+  if (dir >= DMA_NONE) return fail(dev, REASON_DMA_DIRECTION, EINVAL);
+  if (!(size >= 1)) return fail(dev, REASON_DMA_SIZE, EINVAL);
+  const address = <u64>(<i64>base) + <u64>(<i64>offset);
+  const from = <u64>(<i64>phys);
+  const pad = address & PAGE_MASK;
+  if (pad != (from & PAGE_MASK) || (pad != 0 && offset > 0)) return fail(dev, REASON_DMA_RANGE, EIO);
+  const bytes = span(address, <u64>(<i64>size));
+  const rc = iommuMap(changetype<IommuDomain>(cookieOf(dev).iommu), address - pad, from - pad, bytes, protOf(dir));
+  if (rc < 0) return rc;
+  ++dev.maps;
+  dev.pagesMapped += bytes >> PAGE_SHIFT;
+  const ctx = changetype<Context>(dev.ctx);
+  if (ctx.events != 0) emit(ctx, EVENT_DMA_MAP_PAGE, dev.id, <f64>(<i64>address), phys, size, dir, attrs);
+  return 0;
+}
+
+/** Makes links visible to the device (dma_iova_sync): nothing is cached of what was never there, so nothing to do. */
+export function dmaIovaSync(dev: DmaDevice, base: f64, offset: f64, size: f64): i32 {
+  if (dev.ops != OPS_IOMMU) return fail(dev, REASON_DMA_NO_IOMMU, EINVAL);
+  return base >= 0 && offset >= 0 && size >= 1 ? 0 : fail(dev, REASON_DMA_SIZE, EINVAL);
+}
+
+/** Unlinks what was linked at an offset, and flushes it; the address space stays reserved (dma_iova_unlink). */
+export function dmaIovaUnlink(dev: DmaDevice, base: f64, offset: f64, size: f64, dir: u32, attrs: u32): void {
+  if (dev.ops != OPS_IOMMU || !(size >= 1)) return;
+  const address = <u64>(<i64>base) + <u64>(<i64>offset);
+  unlink(dev, address, <u64>(<i64>size), true);
+  const ctx = changetype<Context>(dev.ctx);
+  if (ctx.events != 0) emit(ctx, EVENT_DMA_UNMAP_PAGE, dev.id, <f64>(<i64>address), 0, size, dir, attrs);
+}
+
+function unlink(dev: DmaDevice, address: u64, size: u64, flush: bool): void {
+  const iommu = changetype<IommuDomain>(cookieOf(dev).iommu);
+  const start = address & ~PAGE_MASK;
+  const bytes = span(address, size);
+  iommuUnmap(iommu, start, bytes);
+  if (flush) iotlbFlushPages(iommu, start, bytes);
+  ++dev.unmaps;
+  dev.pagesUnmapped += bytes >> PAGE_SHIFT;
+}
+
+/** Gives back reserved space that nothing is linked in (dma_iova_free). */
+export function dmaIovaFree(dev: DmaDevice, base: f64, size: f64): void {
+  if (dev.ops != OPS_IOMMU || !(size >= 1)) return;
+  const address = <u64>(<i64>base);
+  rangeFree(cookieOf(dev), address >> PAGE_SHIFT, span(address, <u64>(<i64>size)) >> PAGE_SHIFT);
+}
+
+/** Unlinks the first `linked` bytes and gives all the space back, after a flush in a lazy domain (dma_iova_destroy). */
+export function dmaIovaDestroy(dev: DmaDevice, base: f64, linked: f64, size: f64, dir: u32, attrs: u32): void {
+  if (!(linked >= 1)) {
+    dmaIovaFree(dev, base, size);
+    return;
+  }
+  if (dev.ops != OPS_IOMMU) return;
+  const cookie = cookieOf(dev);
+  const address = <u64>(<i64>base);
+  const pages = span(address, <u64>(<i64>size)) >> PAGE_SHIFT;
+  unlink(dev, address, <u64>(<i64>linked), cookie.queue == 0);
+  if (cookie.queue != 0) flushQueueAdd(changetype<FlushQueue>(cookie.queue), address >> PAGE_SHIFT, <u32>pages);
+  else rangeFree(cookie, address >> PAGE_SHIFT, pages);
+  const ctx = changetype<Context>(dev.ctx);
+  if (ctx.events != 0) emit(ctx, EVENT_DMA_UNMAP_PAGE, dev.id, base, 0, linked, dir, attrs);
+}

@@ -1,0 +1,64 @@
+// dma_sync_*: a driver hands a mapped buffer from the device to the CPU or back. On coherent x86 only bounced buffers have
+// anything to move; dma-debug looks at every call.
+
+import { debugMappingError, debugSyncSg, debugSyncSingle } from '../dma-debug/debug';
+import { IommuDomain } from '../iommu/domain';
+import { iommuIovaToPhys } from '../iommu/unmap';
+import { Context } from '../memory/context';
+import { EVENT_DMA_SYNC, emit } from '../ring/events';
+import { SEGMENTS_LIST, SEGMENTS_NONE, SG_SEGMENT_SIZE, SgSegment, SgTable } from '../sg/sg-table';
+import { sgSegmentAddress } from '../sg/segments';
+import { isSwiotlb, swiotlbSync } from '../swiotlb/swiotlb';
+import { DMA_MAPPING_ERROR, DmaDevice, OPS_IOMMU } from './device';
+import { cookieOf } from './iommu';
+
+// What a device's address leads to: behind a domain the kernel asks its tables.
+function syncAddress(dev: DmaDevice, address: u64, length: u32, dir: u32, forDevice: bool): void {
+  const ctx = changetype<Context>(dev.ctx);
+  if (ctx.swiotlb == 0) return;
+  const phys = dev.ops == OPS_IOMMU
+    ? iommuIovaToPhys(changetype<IommuDomain>(cookieOf(dev).iommu), address)
+    : address;
+  if (isSwiotlb(ctx, phys)) swiotlbSync(dev, phys, length, dir, forDevice);
+}
+
+/**
+ * dma_sync_single_for_cpu and dma_sync_single_for_device, range calls included.
+ * @param dmaAddress anywhere in a mapping
+ * @param length bytes from there on
+ */
+export function dmaSyncSingle(dev: DmaDevice, dmaAddress: f64, length: u32, dir: u32, forDevice: bool): void {
+  const address = <u64>(<i64>dmaAddress);
+  syncAddress(dev, address, length, dir, forDevice);
+  const ctx = changetype<Context>(dev.ctx);
+  if (ctx.dmaDebug != 0) debugSyncSingle(dev, address, length, dir, forDevice);
+  if (ctx.events != 0) emit(ctx, EVENT_DMA_SYNC, dev.id, dmaAddress, 0, <f64>length, dir, <u32>forDevice);
+}
+
+/**
+ * dma_sync_sg_for_cpu and dma_sync_sg_for_device.
+ * @param nents entries as they were given to map
+ */
+export function dmaSyncSg(dev: DmaDevice, sgt: SgTable, nents: u32, dir: u32, forDevice: bool): void {
+  const ctx = changetype<Context>(dev.ctx);
+  // Only a list of segments can hold bounced ones.
+  if (ctx.swiotlb != 0 && sgt.shape == SEGMENTS_LIST) {
+    const count = min(nents, sgt.nents);
+    for (let i: u32 = 0; i < count; ++i) {
+      const segment = changetype<SgSegment>(sgt.segments + <usize>i * SG_SEGMENT_SIZE);
+      syncAddress(dev, segment.address, <u32>segment.length, dir, forDevice);
+    }
+  }
+  if (ctx.dmaDebug != 0) debugSyncSg(dev, sgt, nents, dir, forDevice);
+  if (ctx.events != 0) {
+    const first = sgt.shape != SEGMENTS_NONE ? <f64>(<i64>sgSegmentAddress(sgt, 0)) : -1;
+    emit(ctx, EVENT_DMA_SYNC, dev.id, first, 0, <f64>(<i64>sgt.bytes), dir, <u32>forDevice);
+  }
+}
+
+/** dma_mapping_error: whether an address says that mapping failed. dma-debug notes that the driver has asked. */
+export function dmaMappingError(dev: DmaDevice, dmaAddress: f64): bool {
+  const address = <u64>(<i64>dmaAddress);
+  if (changetype<Context>(dev.ctx).dmaDebug != 0) debugMappingError(dev, address);
+  return address == DMA_MAPPING_ERROR;
+}
