@@ -16,10 +16,13 @@ export {
 export { limitCall, limitFill, limitStorePtes } from './ring/limits';
 export { physRead, physWrite } from './ram/contents';
 export { blockOfPagesAlloc, blockOfPagesFree, pagesAlloc, pagesDrain, pagesFree } from './ram/pages';
+export { rangeAllocLow, rangeFree } from './ram/range';
 export { sgEntryAddress, sgEntryOffset, sgEntrySize } from './sg/entries';
 export {
   sgAllocBlock, sgAllocPages, sgFinish, sgFinishRuns, sgFromPages, sgReserve, sgReserveRuns,
 } from './sg/build';
+export { sgRead, sgWrite } from './sg/copy';
+export { sgContiguous, sgPartial, sgRotate } from './sg/derive';
 export { sgDmaPage, sgDmaRun, sgDmaSegmentAddress, sgDmaSegmentLength } from './sg/segments';
 export {
   sgBytes, sgDestroy, sgFlags, sgNents, sgOrigNents, sgPageCount, sgPfnVector, sgRunVector,

@@ -1,0 +1,58 @@
+// The CPU's way into a table's pages: what pread and pwrite do, page by page, whatever the table is mapped to.
+
+import { EINVAL } from '../errno';
+import { Context } from '../memory/context';
+import { physRead, physWrite } from '../ram/contents';
+import { PAGE_SHIFT, PAGE_SIZE } from '../ram/ram';
+import { SgTable, sgPfn } from './sg-table';
+
+/** Bytes of one page's share of a copy that is at byte `at` of the pages and has n bytes to go. */
+// @ts-ignore: decorator
+@inline
+function part(at: u64, n: u32): u32 {
+  return min(n, PAGE_SIZE - (<u32>at & (PAGE_SIZE - 1)));
+}
+
+// @ts-ignore: decorator
+@inline
+function physAt(sgt: SgTable, at: u64): f64 {
+  const page = <u32>(at >> PAGE_SHIFT);
+  return <f64>(<i64>((<u64>sgPfn(sgt, page) << PAGE_SHIFT) | (at & (PAGE_SIZE - 1))));
+}
+
+/**
+ * Copies n bytes from byte `offset` of a table in pages form to linear memory.
+ * @returns 0; -EINVAL for another form or bytes beyond the table; -EFAULT where a page is not RAM
+ */
+export function sgRead(sgt: SgTable, offset: f64, dest: usize, n: u32): i32 {
+  const first = <u64>offset;
+  if (sgt.pfns == 0 || !(offset >= 0) || first + n > sgt.bytes) return EINVAL;
+  let at = first + sgt.offset;
+  const ctx = changetype<Context>(sgt.ctx);
+  while (n != 0) {
+    const bytes = part(at, n);
+    const rc = physRead(ctx, physAt(sgt, at), dest, bytes);
+    if (rc < 0) return rc;
+    dest += bytes;
+    at += bytes;
+    n -= bytes;
+  }
+  return 0;
+}
+
+/** Copies n bytes from linear memory to byte `offset` of a table. Returns as sgRead, or -ENOMEM: what fitted is written. */
+export function sgWrite(sgt: SgTable, offset: f64, src: usize, n: u32): i32 {
+  const first = <u64>offset;
+  if (sgt.pfns == 0 || !(offset >= 0) || first + n > sgt.bytes) return EINVAL;
+  let at = first + sgt.offset;
+  const ctx = changetype<Context>(sgt.ctx);
+  while (n != 0) {
+    const bytes = part(at, n);
+    const rc = physWrite(ctx, physAt(sgt, at), src, bytes);
+    if (rc < 0) return rc;
+    src += bytes;
+    at += bytes;
+    n -= bytes;
+  }
+  return 0;
+}

@@ -1,0 +1,82 @@
+// Tables made from a mapped table without mapping anything: they hold the DMA addresses that the other one has at that
+// moment, and go on holding them whatever becomes of it. i915's rotated and partial GTT views are such tables; so is the
+// table of memory whose device address was never in question (a coherent buffer, firmware's stolen memory).
+
+import { Context } from '../memory/context';
+import { PAGE_SHIFT, PAGE_SIZE } from '../ram/ram';
+import { SG_MAX_ENTRY, sgFinish, sgReserve } from './build';
+import { segmentsAlloc, setOneSegment, setSegmentList, sgDmaAddress } from './segments';
+import { SEGMENTS_NONE, SG_NO_COALESCE, SG_SEGMENT_SIZE, SgSegment, SgTable, sgDestroy, sgPfn } from './sg-table';
+
+/** A table of n single-page entries, with room for as many segments, that derivePage fills. Returns 0 without memory. */
+function derivedTable(sgt: SgTable, n: u32): usize {
+  const ctx = changetype<Context>(sgt.ctx);
+  const at = sgReserve(ctx, n);
+  if (at == 0) return 0;
+  const segments = segmentsAlloc(ctx, n);
+  if (segments == 0) {
+    sgDestroy(changetype<SgTable>(at));
+    return 0;
+  }
+  setSegmentList(changetype<SgTable>(at), segments, n);
+  return at;
+}
+
+// @ts-ignore: decorator
+@inline
+function derivePage(to: SgTable, i: u32, from: SgTable, page: u32): void {
+  store<u32>(to.pfns + (<usize>i << 2), sgPfn(from, page));
+  const segment = changetype<SgSegment>(to.segments + <usize>i * SG_SEGMENT_SIZE);
+  segment.address = sgDmaAddress(from, page);
+  segment.length = PAGE_SIZE;
+}
+
+// What finishing computes from the pfns would replace the number of segments.
+function finishDerived(sgt: SgTable, n: u32): usize {
+  sgFinish(sgt, 0, <f64>n * <f64>PAGE_SIZE, SG_MAX_ENTRY, SG_NO_COALESCE);
+  sgt.nents = n;
+  return changetype<usize>(sgt);
+}
+
+/**
+ * A view turned by 90 degrees: column by column, each from its bottom row up (rotate_pages of i915).
+ * @param sgt mapped table in pages form with at least width * height pages, row after row
+ * @returns a table of single pages that holds their DMA addresses, or 0 without memory or for a table that was never mapped
+ */
+export function sgRotate(sgt: SgTable, width: u32, height: u32): usize {
+  const n = width * height;
+  if (n == 0 || <u64>width * <u64>height > <u64>sgt.pageCount || sgt.shape == SEGMENTS_NONE) return 0;
+  const at = derivedTable(sgt, n);
+  if (at == 0) return 0;
+  let i: u32 = 0;
+  for (let column: u32 = 0; column < width; ++column) {
+    for (let row = height; row > 0; --row) derivePage(changetype<SgTable>(at), i++, sgt, (row - 1) * width + column);
+  }
+  return finishDerived(changetype<SgTable>(at), n);
+}
+
+/** A view of n pages from page `first` on (intel_partial_pages). Returns as sgRotate. */
+export function sgPartial(sgt: SgTable, first: u32, n: u32): usize {
+  if (n == 0 || <u64>first + n > <u64>sgt.pageCount || sgt.shape == SEGMENTS_NONE) return 0;
+  const at = derivedTable(sgt, n);
+  if (at == 0) return 0;
+  for (let i: u32 = 0; i < n; ++i) derivePage(changetype<SgTable>(at), i, sgt, first + i);
+  return finishDerived(changetype<SgTable>(at), n);
+}
+
+/**
+ * A table of neighbouring pages under device addresses that are known without mapping.
+ * @param pfn of the first page as the CPU sees it
+ * @param address of the first byte as the device sees it
+ * @returns the table, or 0 without memory
+ */
+export function sgContiguous(ctx: Context, pfn: u32, n: u32, address: f64): usize {
+  const at = sgReserve(ctx, n);
+  if (at == 0) return 0;
+  const sgt = changetype<SgTable>(at);
+  for (let i: u32 = 0; i < n; ++i) store<u32>(sgt.pfns + (<usize>i << 2), pfn + i);
+  const bytes = <f64>n * <f64>PAGE_SIZE;
+  sgFinish(sgt, 0, bytes, SG_MAX_ENTRY, 0);
+  setOneSegment(sgt, <u64>address, <u64>n << PAGE_SHIFT);
+  return at;
+}
