@@ -1,0 +1,40 @@
+import type { GemObject } from '../object.js';
+
+/**
+ * Where an object's memory comes from: one file a kind in this folder, each with the driver's four callbacks
+ * (drm_i915_gem_object_ops). The table of kinds, and of the three kinds of DMA mapping that i915 has:
+ *
+ *   kind     backing                        mapping       who maps, with what               lives as long as
+ *   shmem    pages of a shmem file          sg            i915, dma_map_sg                  the policy says
+ *   userptr  pages of a process             sg            i915, dma_map_sg                  the policy says
+ *   phys     one coherent buffer            contiguous    the allocator, dma_alloc_coherent the buffer
+ *   stolen   memory set aside by firmware   contiguous    nobody: fixed addresses           the device
+ *   dma-buf  another driver's pages         attachment    the exporter, on i915's behalf    the pages
+ */
+export interface Backing {
+  readonly kind: BackingKind;
+  readonly mapping: MappingKind;
+
+  /** Is there a shmem file behind it, which pread, pwrite and purging need? (obj.base.filp) */
+  readonly filp: boolean;
+
+  /** Gets hold of the pages and sets `object.pages`. Returns 0 or a negative errno, and then has changed nothing. */
+  getPages(object: GemObject): number;
+
+  /** Lets go of the pages; the caller clears `object.pages`. */
+  putPages(object: GemObject): void;
+
+  /** Throws away what the file holds (shmem_truncate_range). Called only with a filp. */
+  truncate(object: GemObject): void;
+
+  /** The object is about to become a dma-buf (the dmabuf_export callback). Refusing fails the export. */
+  beforeExport?(object: GemObject): number;
+
+  /** The object is being freed: gives back what is not pages. */
+  release(object: GemObject): void;
+}
+
+export type BackingKind = 'shmem' | 'phys' | 'stolen' | 'dma-buf' | 'userptr';
+
+/** The three kinds of DMA mapping that the commit message tells apart. */
+export type MappingKind = 'sg' | 'contiguous' | 'attachment';

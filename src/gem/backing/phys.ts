@@ -1,0 +1,91 @@
+import type { I915Device } from '../device.js';
+import { EBUSY, EFAULT, EINVAL, ENOMEM } from '../errno.js';
+import { DONTNEED, type GemObject, WILLNEED } from '../object.js';
+import { getPages, putPages } from '../pages.js';
+import { HOOK_ATTACH, HOOK_NONE } from '../policy/policy.js';
+import { vmaUnbind } from '../unbind.js';
+import type { Backing } from './backing.js';
+import type { ShmemBacking } from './shmem.js';
+
+/**
+ * One contiguous buffer, for cursors and overlays of hardware that reads them past the GTT. The contents move between
+ * the object's shmem file and a coherent buffer (drm_pci_alloc) with getting and putting pages. Nothing is mapped for
+ * it: a coherent buffer has its device address from birth to death.
+ */
+export class PhysBacking implements Backing {
+  readonly kind = 'phys';
+  readonly mapping = 'contiguous';
+  readonly filp = true;
+  readonly #device: I915Device;
+  readonly #file: ShmemBacking;
+  readonly #size: number;
+  /** The coherent buffer: a table of its frames with its one device address. */
+  readonly #buffer: number;
+
+  constructor(device: I915Device, file: ShmemBacking, size: number, buffer: number) {
+    this.#device = device;
+    this.#file = file;
+    this.#size = size;
+    this.#buffer = buffer;
+  }
+
+  /** Device address of the buffer. */
+  get address(): number {
+    return this.#device.core.exports.sgDmaPage(this.#buffer, 0);
+  }
+
+  /** i915_gem_object_get_pages_phys. */
+  getPages(object: GemObject): number {
+    const rc = this.#file.copy(this.#buffer, 'from file');
+    if (rc === 0) object.pages = this.#buffer;
+    return rc;
+  }
+
+  /** i915_gem_object_put_pages_phys. */
+  putPages(object: GemObject): void {
+    if (object.madv === DONTNEED) object.dirty = false;
+    if (object.dirty) this.#file.copy(this.#buffer, 'to file');
+    object.dirty = false;
+  }
+
+  truncate(): void {
+    this.#file.truncate();
+  }
+
+  release(): void {
+    this.#file.release();
+    this.#device.freeCoherent(this.#buffer, this.#size);
+  }
+}
+
+/**
+ * i915_gem_object_attach_phys: makes a shmem object contiguous and gets its pages. The checks in the kernel's order.
+ * @returns 0; -EBUSY when it is contiguous already and not so aligned, or when its pages are pinned; -EFAULT unless it is
+ *   wanted; -EINVAL without a file; -ENOMEM
+ */
+export function attachPhys(object: GemObject, align: number): number {
+  const { backing, device } = object;
+  if (backing instanceof PhysBacking) return align > 0 && backing.address % align !== 0 ? -EBUSY : 0;
+  if (object.madv !== WILLNEED) return -EFAULT;
+  if (backing.kind !== 'shmem') return -EINVAL;
+  for (const vma of object.vmas) {
+    const rc = vmaUnbind(vma);
+    if (rc !== 0) return rc;
+  }
+  let rc = putPages(object);
+  if (rc !== 0) return rc;
+  // drm_pci_alloc gives memory aligned to its size and takes a larger wish for a mistake.
+  if (align > object.size) return -ENOMEM;
+  device.attribute(object.id, 0, HOOK_ATTACH);
+  const buffer = device.allocCoherent(object.size);
+  device.attribute(0, 0, HOOK_NONE);
+  if (buffer === 0) return -ENOMEM;
+  const file = backing as ShmemBacking;
+  object.backing = new PhysBacking(device, file, object.size, buffer);
+  rc = getPages(object);
+  if (rc !== 0) {
+    object.backing = file;
+    device.freeCoherent(buffer, object.size);
+  }
+  return rc;
+}

@@ -1,0 +1,107 @@
+import { GemDmaError } from '../../core/errors.js';
+import type { I915Device } from '../device.js';
+import { bugOn, ENOMEM, refuse } from '../errno.js';
+import { GemObject } from '../object.js';
+import { pinPages } from '../pages.js';
+import type { Backing } from './backing.js';
+
+const PAGE_SIZE = 4096;
+/** What firmware keeps for itself at the top: 1 MiB by the field that gen7 and later have for it, at its usual value. */
+const FIRMWARE_KEEPS = 1024 ** 2;
+
+/**
+ * Memory that firmware took from the system for graphics: one row of frames below 4 GiB with a range manager of its own
+ * (i915_gem_stolen.c). Objects from it are contiguous, and the GPU sees them at their physical addresses.
+ */
+export class StolenMemory {
+  readonly #device: I915Device;
+  /** Bytes that objects can be made of: what the firmware keeps for itself is not among them. */
+  readonly size: number;
+  readonly #firstPfn: number;
+  readonly #pages: number;
+  readonly #mm: number;
+
+  /** Takes `bytes` from the machine's memory, of which the firmware keeps the top. Throws ENOMEM when there is no row. */
+  constructor(device: I915Device, bytes: number) {
+    const { core, context } = device;
+    this.#device = device;
+    this.#pages = bytes / PAGE_SIZE;
+    this.size = bytes - FIRMWARE_KEEPS;
+    this.#firstPfn = core.exports.rangeAllocLow(context, this.#pages);
+    if (this.#firstPfn === 0) {
+      throw new GemDmaError('ENOMEM', 'stolen_init', `no row of ${bytes} bytes of RAM below 4 GiB`);
+    }
+    this.#mm = core.exports.mmCreate(context, 0, this.size, device.mmFlavour, 0);
+    if (this.#mm <= 0) refuse(this.#mm, 'stolen_init', 'no memory for the range manager of stolen memory');
+  }
+
+  /** Physical address of the first byte. */
+  get base(): number {
+    return this.#firstPfn * PAGE_SIZE;
+  }
+
+  /** i915_gem_object_create_stolen: an object at the first place that is free. Throws ENOMEM when there is none. */
+  create(size: number): GemObject {
+    const { core } = this.#device;
+    const node = core.exports.mmInsert(this.#mm, size, PAGE_SIZE, 0, 0, this.size, 0);
+    if (node < 0) refuse(-ENOMEM, 'gem_create_stolen', `no ${size} bytes of stolen memory left (of ${this.size})`);
+    return this.#object(node, size);
+  }
+
+  /** i915_gem_object_create_stolen_for_preallocated: an object over an exact range, such as what firmware shows. */
+  createAt(offset: number, size: number): GemObject {
+    const node = this.#device.core.exports.mmReserve(this.#mm, offset, size, 0);
+    if (node < 0) refuse(-ENOMEM, 'gem_create_stolen', `stolen memory at ${offset} is not free for ${size} bytes`);
+    return this.#object(node, size);
+  }
+
+  // The pages are there from the start and pinned for good; on no list until the object is bound.
+  #object(node: number, size: number): GemObject {
+    const device = this.#device;
+    const { exports } = device.core;
+    const start = this.base + exports.mmNodeStart(node);
+    const table = exports.sgContiguous(device.context, start / PAGE_SIZE, size / PAGE_SIZE, start);
+    if (table === 0) {
+      exports.mmRemove(node);
+      refuse(-ENOMEM, 'gem_create_stolen', 'no memory for its table');
+    }
+    const object = new GemObject(device, size, new StolenBacking(device, node), 0x41, device.config.llc ? 1 : 0);
+    object.writeDomain = 0;
+    object.pages = table;
+    pinPages(object);
+    return object;
+  }
+
+  release(): void {
+    this.#device.core.exports.mmDestroy(this.#mm);
+    this.#device.core.exports.rangeFree(this.#device.context, this.#firstPfn, this.#pages);
+  }
+}
+
+class StolenBacking implements Backing {
+  readonly kind = 'stolen';
+  readonly mapping = 'contiguous';
+  readonly filp = false;
+  readonly #device: I915Device;
+  readonly #node: number;
+
+  constructor(device: I915Device, node: number) {
+    this.#device = device;
+    this.#node = node;
+  }
+
+  getPages(): number {
+    bugOn(true, 'getting pages of a stolen object, which always has them');
+    return 0;
+  }
+
+  putPages(object: GemObject): void {
+    this.#device.core.exports.sgDestroy(object.pages);
+  }
+
+  truncate(): void {}
+
+  release(): void {
+    this.#device.core.exports.mmRemove(this.#node);
+  }
+}

@@ -1,0 +1,189 @@
+import { invalidType, invalidValue, outOfRange, parseSize } from '../core/errors.js';
+import { knownKeys } from '../machine/config.js';
+import { DRIVER_NAMES, type DriverName, POLICIES } from './policy/index.js';
+import type { MappingPolicy } from './policy/policy.js';
+
+/** Graphics hardware that is told apart: each has its own entry format or cacheability codes. */
+export type Platform = 'snb' | 'ivb' | 'vlv' | 'hsw' | 'hsw-ellc' | 'bdw' | 'chv' | 'skl';
+
+/** none; one PPGTT that shadows the GGTT; one per context; one per context with four levels. */
+export type PpgttMode = 'none' | 'aliasing' | 'full' | 'full-48bit';
+
+/**
+ * Faults of historic drivers, off by default, each by what it does:
+ *
+ * - `danglingPages`: when the DMA map in shmem get_pages fails, `obj.pages` keeps pointing to the freed table, so that
+ *   the next get_pages says 0 (4.2 to 4.4, i915_gem_object_get_pages_gtt)
+ * - `userptrCursor`: the userptr worker attaches pages without resetting the page-lookup cursor (the v3 part of the fix)
+ * - `truncatedSize`: bind_to_vm keeps the object's size in 32 bits (4.2, 4.3)
+ * - `emptyUserptr`: a userptr of no bytes is accepted (4.2)
+ */
+export interface Defects {
+  danglingPages: boolean;
+  userptrCursor: boolean;
+  truncatedSize: boolean;
+  emptyUserptr: boolean;
+}
+
+/** What `machine.addI915()` accepts. Everything has a default. */
+export interface I915Options {
+  /** Graphics generation, 6 to 9. Default 8. */
+  gen?: number;
+  /** Default: the big-core part of the generation (`snb`, `ivb`, `bdw`, `skl`). */
+  platform?: Platform;
+  /** Does the GPU share the CPU's last-level cache? Default: all but `vlv` and `chv`. */
+  llc?: boolean;
+  /** Default what i915 chose by itself: gen6 none behind an IOMMU, else aliasing; gen7 aliasing; from gen8 full. */
+  ppgtt?: PpgttMode;
+  /** Bytes that the global GTT covers: 1 or 2 GiB, from gen8 also 4. Default 2 GiB. */
+  ggtt?: number | string;
+  /** Bytes at its start that the CPU reaches through the aperture, at most `ggtt`. Default 256 MiB. */
+  mappable?: number | string;
+  /** Bytes of memory that firmware set aside for graphics. Default 0: none. */
+  stolen?: number | string;
+  /** Whose mapping policy. Default `linux-4.2`. */
+  driver?: DriverName;
+  /** A policy of your own, in place of `driver`. */
+  policy?: MappingPolicy;
+  /** Faults of historic drivers to bring back. Default none. */
+  defects?: Partial<Defects>;
+  /** On a failed DMA map of shmem pages, shrink other objects and try again, as later kernels do. Default false. */
+  shrinkAndRemap?: boolean;
+  /** Does the firmware swizzle tiled pages so that their frames must never move? Default false. */
+  pinSwizzledPages?: boolean;
+}
+
+/** The complete, validated form. Sizes in bytes. */
+export interface I915Config {
+  gen: number;
+  platform: Platform;
+  llc: boolean;
+  ppgtt: PpgttMode;
+  ggtt: number;
+  mappable: number;
+  stolen: number;
+  /** The policy's name: a preset's, or that of the policy given. */
+  driver: string;
+  defects: Defects;
+  shrinkAndRemap: boolean;
+  pinSwizzledPages: boolean;
+  /** Bits of a DMA address: gen6 and gen7 have 40-bit GTT entries, gen8 and later a 39-bit mask. */
+  dmaBits: number;
+}
+
+const PLATFORM_GENS: Readonly<Record<Platform, number>> = {
+  snb: 6,
+  ivb: 7,
+  vlv: 7,
+  hsw: 7,
+  'hsw-ellc': 7,
+  bdw: 8,
+  chv: 8,
+  skl: 9,
+};
+const DEFAULT_PLATFORM: Readonly<Record<number, Platform>> = { 6: 'snb', 7: 'ivb', 8: 'bdw', 9: 'skl' };
+const PPGTT_MODES: readonly PpgttMode[] = ['none', 'aliasing', 'full', 'full-48bit'];
+const DEFECTS: readonly (keyof Defects)[] = ['danglingPages', 'userptrCursor', 'truncatedSize', 'emptyUserptr'];
+const KEYS = [
+  'gen',
+  'platform',
+  'llc',
+  'ppgtt',
+  'ggtt',
+  'mappable',
+  'stolen',
+  'driver',
+  'policy',
+  'defects',
+  'shrinkAndRemap',
+  'pinSwizzledPages',
+];
+const MiB = 1024 ** 2;
+const GiB = 1024 ** 3;
+
+/**
+ * Completes and checks the description of a GPU.
+ * @param translated whether an IOMMU translates the device's accesses
+ * @throws ERR_INVALID_ARG_TYPE, ERR_INVALID_ARG_VALUE or ERR_OUT_OF_RANGE naming the option at fault
+ */
+export function i915Config(options: I915Options, translated: boolean): I915Config {
+  knownKeys('i915', options, KEYS);
+  const { gen, platform } = generation(options);
+  const ggtt = parseSize('ggtt', options.ggtt ?? 2 * GiB);
+  if (ggtt !== GiB && ggtt !== 2 * GiB && !(ggtt === 4 * GiB && gen >= 8)) {
+    throw outOfRange('ggtt', gen >= 8 ? '1, 2 or 4 GiB' : '1 or 2 GiB', ggtt);
+  }
+  const mappable = parseSize('mappable', options.mappable ?? 256 * MiB);
+  // i915_gem_gtt.c, gen6_gmch_probe: a smaller or larger aperture means that the BAR was misread.
+  if (mappable < 64 * MiB || mappable > 512 * MiB || mappable % 4096 !== 0) {
+    throw outOfRange('mappable', '64 to 512 MiB', mappable);
+  }
+  const stolen = parseSize('stolen', options.stolen ?? 0);
+  if (stolen % (4 * MiB) !== 0) throw outOfRange('stolen', 'a multiple of 4 MiB', stolen);
+  if (options.policy !== undefined && (typeof options.policy !== 'object' || typeof options.policy.name !== 'string')) {
+    throw invalidType('policy', 'a MappingPolicy with a name', options.policy);
+  }
+  return {
+    gen,
+    platform,
+    llc: flag('llc', options.llc, platform !== 'vlv' && platform !== 'chv'),
+    ppgtt: ppgttMode(options.ppgtt, gen, translated),
+    ggtt,
+    mappable,
+    stolen,
+    driver: i915Policy(options).name,
+    defects: defects(options.defects ?? {}),
+    shrinkAndRemap: flag('shrinkAndRemap', options.shrinkAndRemap, false),
+    pinSwizzledPages: flag('pinSwizzledPages', options.pinSwizzledPages, false),
+    dmaBits: gen >= 8 ? 39 : 40,
+  };
+}
+
+/** The policy that options ask for: their own, or a preset's. */
+export function i915Policy(options: I915Options): MappingPolicy {
+  if (options.policy !== undefined) return options.policy;
+  const driver = options.driver ?? 'linux-4.2';
+  if (!DRIVER_NAMES.includes(driver)) throw invalidValue('driver', `one of ${DRIVER_NAMES.join(', ')}`, driver);
+  return POLICIES[driver];
+}
+
+function generation(options: I915Options): { gen: number; platform: Platform } {
+  const { platform } = options;
+  if (platform !== undefined && PLATFORM_GENS[platform] === undefined) {
+    throw invalidValue('platform', `one of ${Object.keys(PLATFORM_GENS).join(', ')}`, platform);
+  }
+  const gen = options.gen ?? (platform === undefined ? 8 : PLATFORM_GENS[platform]);
+  if (DEFAULT_PLATFORM[gen] === undefined) throw outOfRange('gen', '6, 7, 8 or 9', gen);
+  if (platform !== undefined && PLATFORM_GENS[platform] !== gen) {
+    throw invalidValue('platform', `a platform of gen ${gen}`, platform);
+  }
+  return { gen, platform: platform ?? DEFAULT_PLATFORM[gen] };
+}
+
+// sanitize_enable_ppgtt. Where the kernel falls back in silence from a mode that the hardware lacks, this refuses.
+function ppgttMode(asked: PpgttMode | undefined, gen: number, translated: boolean): PpgttMode {
+  if (asked === undefined) {
+    if (gen >= 8) return 'full';
+    return gen === 6 && translated ? 'none' : 'aliasing';
+  }
+  if (!PPGTT_MODES.includes(asked)) throw invalidValue('ppgtt', `one of ${PPGTT_MODES.join(', ')}`, asked);
+  const needs = { none: 6, aliasing: 6, full: 7, 'full-48bit': 8 }[asked];
+  if (gen < needs) throw invalidValue('ppgtt', `a mode that gen ${gen} has ('${asked}' needs gen ${needs})`, asked);
+  return asked;
+}
+
+function defects(given: Partial<Defects>): Defects {
+  knownKeys('defects', given, DEFECTS);
+  return {
+    danglingPages: flag('defects.danglingPages', given.danglingPages, false),
+    userptrCursor: flag('defects.userptrCursor', given.userptrCursor, false),
+    truncatedSize: flag('defects.truncatedSize', given.truncatedSize, false),
+    emptyUserptr: flag('defects.emptyUserptr', given.emptyUserptr, false),
+  };
+}
+
+function flag(name: string, value: unknown, otherwise: boolean): boolean {
+  if (value === undefined) return otherwise;
+  if (typeof value !== 'boolean') throw invalidType(name, 'of type boolean', value);
+  return value;
+}

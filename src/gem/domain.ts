@@ -1,0 +1,115 @@
+import { checkInteger, invalidType, invalidValue } from '../core/errors.js';
+import { PIN_UPDATE, vmaBind } from './bind.js';
+import { EBUSY, EINVAL, refuse } from './errno.js';
+import type { GemObject } from './object.js';
+import { getPages, pinPages, unpinPages } from './pages.js';
+import { retireObject } from './retire.js';
+import { vmaUnbind } from './unbind.js';
+
+/**
+ * What the CPU does to an object: reading and writing it, and moving it between cache domains (i915_gem.c). Contents are
+ * coherent here, so that a domain is only bookkeeping; what matters for memory is who needs the pages.
+ */
+
+export type Domain = 'cpu' | 'gtt';
+export const DOMAIN_CPU = 1;
+export const DOMAIN_GTT = 0x40;
+
+/** Cache levels by name (enum i915_cache_level); the value is the index. */
+export type Caching = 'none' | 'llc' | 'l3-llc' | 'wt';
+export const CACHE_LEVELS: readonly Caching[] = ['none', 'llc', 'l3-llc', 'wt'];
+
+/** i915_gem_pwrite_ioctl. */
+export function objectWrite(object: GemObject, offset: number, bytes: Uint8Array): void {
+  if (!(bytes instanceof Uint8Array)) throw invalidType('bytes', 'an instance of Uint8Array', bytes);
+  if (bytes.length === 0) return;
+  access(object, 'gem_pwrite', offset, bytes.length);
+  const { core, context } = object.device;
+  const staging = core.staging(context);
+  const step = 65536;
+  for (let done = 0; done < bytes.length; done += step) {
+    const part = bytes.subarray(done, done + step);
+    core.u8.set(part, staging);
+    const rc = core.exports.sgWrite(object.pages, offset + done, staging, part.length);
+    if (rc < 0) {
+      unpinPages(object);
+      refuse(rc, 'gem_pwrite', `no memory for the contents of ${object}`);
+    }
+  }
+  object.dirty = true;
+  object.readDomains = object.writeDomain = DOMAIN_CPU;
+  unpinPages(object);
+}
+
+/** i915_gem_pread_ioctl. */
+export function objectRead(object: GemObject, offset: number, n: number): Uint8Array {
+  checkInteger('n', n, 0, 2 ** 31);
+  const bytes = new Uint8Array(n);
+  if (n === 0) return bytes;
+  access(object, 'gem_pread', offset, n);
+  const { core, context } = object.device;
+  const staging = core.staging(context);
+  const step = 65536;
+  for (let done = 0; done < n; done += step) {
+    const part = Math.min(step, n - done);
+    core.exports.sgRead(object.pages, offset + done, staging, part);
+    bytes.set(core.u8.subarray(staging, staging + part), done);
+  }
+  unpinPages(object);
+  return bytes;
+}
+
+// The checks of both, in the kernel's order: range, file, pages. Leaves the pages pinned.
+function access(object: GemObject, syscall: string, offset: number, n: number): void {
+  checkInteger('offset', offset, 0, Number.MAX_SAFE_INTEGER);
+  if (offset + n > object.size) {
+    refuse(-EINVAL, syscall, `bytes ${offset} to ${offset + n} are not all within ${object}`);
+  }
+  if (!object.backing.filp) refuse(-EINVAL, syscall, `${object} has no file that the CPU could go through`);
+  retireObject(object);
+  const rc = getPages(object);
+  if (rc !== 0) refuse(rc, syscall, `no pages for ${object}`);
+  pinPages(object);
+}
+
+/** i915_gem_set_domain_ioctl: the aperture's domain needs the pages, the CPU's does not. */
+export function setDomain(object: GemObject, domain: Domain, write: boolean): void {
+  if (domain !== 'cpu' && domain !== 'gtt') throw invalidValue('domain', "'cpu' or 'gtt'", domain);
+  retireObject(object);
+  const bit = domain === 'cpu' ? DOMAIN_CPU : DOMAIN_GTT;
+  if (domain === 'gtt') {
+    const rc = getPages(object);
+    if (rc !== 0) refuse(rc, 'gem_set_domain', `no pages for ${object}`);
+  }
+  object.readDomains |= bit;
+  if (write) {
+    object.readDomains = object.writeDomain = bit;
+    if (domain === 'gtt') object.dirty = true;
+  }
+}
+
+/**
+ * i915_gem_object_set_cache_level: vmas that may not stay beside their neighbours with the new colour are unbound, the
+ * entries of the others are written again.
+ */
+export function setCacheLevel(object: GemObject, caching: Caching): void {
+  const level = CACHE_LEVELS.indexOf(caching);
+  if (level < 0) throw invalidValue('caching', `one of ${CACHE_LEVELS.join(', ')}`, caching);
+  if (object.cacheLevel === level) return;
+  if (object.pinned) refuse(-EBUSY, 'gem_set_caching', `${object} is pinned`);
+  const { exports } = object.device.core;
+  for (const vma of object.vmas) {
+    if (vma.node !== 0 && exports.mmBadNeighbours(vma.node, level)) {
+      const rc = vmaUnbind(vma);
+      if (rc !== 0) refuse(rc, 'gem_set_caching', `${vma} cannot be unbound`);
+    }
+  }
+  retireObject(object);
+  object.cacheLevel = level;
+  for (const vma of object.vmas) {
+    if (vma.node === 0) continue;
+    const rc = vmaBind(vma, PIN_UPDATE);
+    if (rc !== 0) refuse(rc, 'gem_set_caching', `the entries of ${vma} cannot be written`);
+    exports.mmNodeSetColor(vma.node, level);
+  }
+}

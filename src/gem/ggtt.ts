@@ -1,0 +1,89 @@
+import { AddressSpace } from './address-space.js';
+import type { Platform } from './config.js';
+import type { I915Device } from './device.js';
+import { ENOMEM, refuse } from './errno.js';
+import type { Ppgtt } from './ppgtt.js';
+import { GLOBAL_BIND, LOCAL_BIND, type Vma } from './vma.js';
+
+/** The core's platforms (assembly/gtt/pte.ts): each writes its entries differently. */
+const PLATFORMS: Readonly<Record<Platform, number>> = {
+  snb: 0,
+  ivb: 1,
+  vlv: 2,
+  hsw: 3,
+  'hsw-ellc': 4,
+  bdw: 5,
+  chv: 5,
+  skl: 5,
+};
+
+/**
+ * The global GTT: one table for everybody, of which the CPU reaches the first part. On machines whose GPU does not share
+ * the CPU's cache, neighbours of different cache levels are kept a page apart.
+ */
+export class Ggtt extends AddressSpace {
+  /** The PPGTT that batches use in its place, in that mode. */
+  aliasing: Ppgtt | undefined;
+
+  constructor(device: I915Device) {
+    const { platform, ggtt, mappable, llc } = device.config;
+    const { exports } = device.core;
+    const handle = exports.ggttCreate(device.dma, PLATFORMS[platform], ggtt, mappable, device.mmFlavour, llc ? 0 : 1);
+    if (handle <= 0) refuse(handle, 'i915_gem_init_global_gtt', `no memory for a global GTT of ${ggtt} bytes`);
+    super(device, 'GGTT', 'ggtt', handle);
+  }
+
+  /** The table is all there. */
+  allocateVaRange(): number {
+    return 0;
+  }
+
+  /** ggtt_bind_vma: global entries unless only local ones are wanted and there is a PPGTT to have them. */
+  bindVma(vma: Vma, wanted: number): number {
+    const { exports } = this.device.core;
+    const { object } = vma;
+    let table = object.pages;
+    if (vma.view !== undefined) {
+      if (vma.viewPages === 0) vma.viewPages = this.#viewPages(vma);
+      if (vma.viewPages === 0) return -ENOMEM;
+      table = vma.viewPages;
+    }
+    let bound = wanted;
+    if (this.aliasing === undefined || (wanted & GLOBAL_BIND) !== 0) {
+      const rc = exports.ggttInsert(this.handle, vma.start, table, object.cacheLevel, 0);
+      if (rc < 0) return rc;
+      bound |= GLOBAL_BIND;
+    }
+    if (this.aliasing !== undefined && (wanted & LOCAL_BIND) !== 0) {
+      const rc = exports.ppgttInsert(this.aliasing.handle, vma.start, table, object.cacheLevel, 0);
+      if (rc < 0) return rc;
+    }
+    return bound;
+  }
+
+  clearVma(vma: Vma): void {
+    const { exports } = this.device.core;
+    const pages = vma.size / 4096;
+    if ((vma.bound & GLOBAL_BIND) !== 0) exports.ggttClear(this.handle, vma.start, pages);
+    if (this.aliasing !== undefined && (vma.bound & LOCAL_BIND) !== 0) {
+      exports.ppgttClear(this.aliasing.handle, vma.start, pages);
+    }
+  }
+
+  entry(address: number): number {
+    return this.device.core.exports.ggttEntry(this.handle, Math.floor(address / 4096));
+  }
+
+  // i915_get_ggtt_vma_pages: a list of its own, with the DMA addresses that the object has at this moment.
+  #viewPages(vma: Vma): number {
+    const { exports } = this.device.core;
+    const { view, object } = vma;
+    if (view === undefined) return 0;
+    if (view.type === 'rotated') return exports.sgRotate(object.pages, view.width, view.height);
+    return exports.sgPartial(object.pages, view.offset, view.size);
+  }
+
+  protected destroy(): void {
+    this.device.core.exports.ggttDestroy(this.handle);
+  }
+}

@@ -1,0 +1,82 @@
+import { bugOn, EBUSY, EFAULT } from './errno.js';
+import { DONTNEED, type GemObject, PURGED, WILLNEED } from './object.js';
+import { HOOK_GET_PAGES, HOOK_NONE, HOOK_PURGE, HOOK_PUT_PAGES } from './policy/policy.js';
+
+/**
+ * How an object gets hold of its backing pages and lets go of them (i915_gem.c). Getting nests: pages that are there
+ * are there for everybody, and a count of pins says for how many they must stay.
+ */
+
+/** i915_gem_object_get_pages: 0, or -EFAULT for an object that is not wanted any more, or what the backing says. */
+export function getPages(object: GemObject): number {
+  if (object.pages !== 0) return 0;
+  if (object.madv !== WILLNEED) return -EFAULT;
+  bugOn(object.pagesPinCount !== 0, 'pins on an object without pages');
+  const rc = object.backing.getPages(object);
+  if (rc !== 0) return rc;
+  object.device.unboundList.moveTail(object.globalLink);
+  object.cursor?.reset(object.pages);
+  return 0;
+}
+
+/** i915_gem_object_put_pages: 0, or -EBUSY while somebody needs the pages. */
+export function putPages(object: GemObject): number {
+  if (object.pages === 0) return 0;
+  if (object.pagesPinCount !== 0) return -EBUSY;
+  // Off the lists first: what the backing does may come back to them through the shrinker.
+  object.globalLink.remove();
+  object.backing.putPages(object);
+  object.pages = 0;
+  invalidate(object);
+  return 0;
+}
+
+export function pinPages(object: GemObject): void {
+  bugOn(object.pages === 0, 'pinning pages that are not there');
+  ++object.pagesPinCount;
+}
+
+export function unpinPages(object: GemObject): void {
+  bugOn(object.pagesPinCount === 0, 'unpinning pages that nobody pinned');
+  --object.pagesPinCount;
+}
+
+// i915_gem_object_invalidate: what nobody wants any more is thrown away as soon as nobody holds it. (For a wanted
+// object the kernel drops clean pages from its cache, which changes no contents.)
+function invalidate(object: GemObject): void {
+  if (object.madv === DONTNEED) truncate(object);
+}
+
+/**
+ * i915_gem_object_truncate: without a file there is nothing to throw away, and the object stays DONTNEED for ever.
+ */
+export function truncate(object: GemObject): void {
+  if (!object.backing.filp) return;
+  const { policy } = object.device;
+  if (policy.purge !== undefined) {
+    object.device.attribute(object.id, 0, HOOK_PURGE);
+    policy.purge(object);
+    object.device.attribute(0, 0, HOOK_NONE);
+  }
+  object.backing.truncate(object);
+  object.madv = PURGED;
+}
+
+/** The policy's word when an object of the sg kind has its pages; an errno fails getPages. */
+export function policyGetPages(object: GemObject): number {
+  const { device } = object;
+  if (device.policy.getPages === undefined) return 0;
+  device.attribute(object.id, 0, HOOK_GET_PAGES);
+  const rc = device.policy.getPages(object) ?? 0;
+  device.attribute(0, 0, HOOK_NONE);
+  return rc;
+}
+
+/** The policy's turn when an object of the sg kind is about to lose its pages. */
+export function policyPutPages(object: GemObject): void {
+  const { device } = object;
+  if (device.policy.putPages === undefined) return;
+  device.attribute(object.id, 0, HOOK_PUT_PAGES);
+  device.policy.putPages(object);
+  device.attribute(0, 0, HOOK_NONE);
+}

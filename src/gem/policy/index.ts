@@ -1,0 +1,15 @@
+import { linux318 } from './linux-3.18.js';
+import { linux41 } from './linux-4.1.js';
+import { linux42 } from './linux-4.2.js';
+import type { MappingPolicy } from './policy.js';
+
+/** Whose i915 is emulated, by kernel release. */
+export type DriverName = 'linux-3.18' | 'linux-4.1' | 'linux-4.2';
+
+export const DRIVER_NAMES: readonly DriverName[] = ['linux-3.18', 'linux-4.1', 'linux-4.2'];
+
+export const POLICIES: Readonly<Record<DriverName, MappingPolicy>> = {
+  'linux-3.18': linux318,
+  'linux-4.1': linux41,
+  'linux-4.2': linux42,
+};

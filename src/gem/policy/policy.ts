@@ -1,0 +1,84 @@
+import type { GemObject } from '../object.js';
+import type { Vma } from '../vma.js';
+
+/**
+ * When a driver makes and ends the DMA mapping of an object's pages.
+ *
+ * i915 has three kinds of mapping (see backing/backing.ts). For contiguous memory and dma-buf imports the mapping lives
+ * as long as the pages, whatever the policy. For lists of pages (shmem, userptr) the driver calls dma_map_sg and
+ * dma_unmap_sg itself, and the policy says at which of the moments below. `object.mapSg()` and `object.unmapSg()` are
+ * the two calls; both do nothing for the other kinds, so a policy need not ask.
+ *
+ * Every hook is optional. A hook that can refuse returns 0 or a negative errno (`return object.mapSg()`); returning
+ * nothing counts as 0. Kernel functions named below are where i915 would call it.
+ */
+export interface MappingPolicy {
+  /** Shown in reports. */
+  readonly name: string;
+
+  /**
+   * Whether a full PPGTT of this hardware generation gets all its page tables when it is made, or each at the first
+   * bind that needs it (allocate_va_range). Default `'bind'`.
+   */
+  pageTables?(gen: number): 'creation' | 'bind';
+
+  /** The object has just got its backing pages (end of the get_pages callback). Refusing fails getPages. */
+  getPages?(object: GemObject): number | undefined;
+
+  /** A vma has its place in an address space and no entries yet (i915_gem_object_bind_to_vm). Refusing fails the bind. */
+  bind?(object: GemObject, vma: Vma): number | undefined;
+
+  /** A bind failed after the `bind` hook: page tables could not be had, or the view's own list of pages. */
+  bindFailed?(object: GemObject, vma: Vma, stage: BindStage): void;
+
+  /** A vma's entries are gone (i915_vma_unbind). */
+  unbind?(object: GemObject, vma: Vma): void;
+
+  /** After `unbind`, when the object's list of vmas has become empty. */
+  lastVma?(object: GemObject, vma: Vma): void;
+
+  /** The object is about to lose its backing pages (start of the put_pages callback). */
+  putPages?(object: GemObject): void;
+
+  /** The contents are about to be thrown away for good: DONTNEED and under pressure, or being freed. */
+  purge?(object: GemObject): void;
+
+  /** The process changes the memory under a userptr object; unbinding and putPages follow. */
+  invalidate?(object: GemObject): void;
+}
+
+/** How far a bind had come: allocating page tables, or making the entries. */
+export type BindStage = 'page-tables' | 'entries';
+
+/** Hook numbers, written beside object and vma for every mapping that is made: the index in HOOKS. */
+export const HOOKS = [
+  'none',
+  'getPages',
+  'bind',
+  'bindFailed',
+  'unbind',
+  'lastVma',
+  'putPages',
+  'purge',
+  'invalidate',
+  'pageTables',
+  'scratch',
+  'attach',
+  'export',
+] as const;
+
+export type HookName = (typeof HOOKS)[number];
+
+export const HOOK_NONE = 0;
+export const HOOK_GET_PAGES = 1;
+export const HOOK_BIND = 2;
+export const HOOK_BIND_FAILED = 3;
+export const HOOK_UNBIND = 4;
+export const HOOK_LAST_VMA = 5;
+export const HOOK_PUT_PAGES = 6;
+export const HOOK_PURGE = 7;
+export const HOOK_INVALIDATE = 8;
+export const HOOK_PAGE_TABLES = 9;
+export const HOOK_SCRATCH = 10;
+export const HOOK_ATTACH = 11;
+export const HOOK_EXPORT = 12;

@@ -1,0 +1,93 @@
+import { AddressSpace } from './address-space.js';
+import type { I915Device } from './device.js';
+import { ENOSPC, refuse } from './errno.js';
+import { evictSomething } from './evict.js';
+import { HOOK_NONE, HOOK_PAGE_TABLES } from './policy/policy.js';
+import type { Vma } from './vma.js';
+
+/** Shapes and flags of the core (assembly/gtt/ppgtt.ts): levels of tables, all of them made at once. */
+const GEN6 = 2;
+const GEN8 = 3;
+const GEN8_48BIT = 4;
+const PREALLOCATE = 1;
+
+/** A gen6 directory lies in the global GTT: 512 entries of it, in the space of as many pages. */
+const GEN6_PD_SIZE = 512 * 4096;
+const GEN6_PD_ALIGN = 65536;
+
+/**
+ * A per-process GTT: tables of its own in RAM, each page of them mapped for the device. They come with the first bind
+ * that needs them, or all at once where the policy's driver did that, and go with the address space: unbinding only
+ * points entries to the scratch page.
+ */
+export class Ppgtt extends AddressSpace {
+  constructor(device: I915Device, name: string, kind: 'aliasing' | 'ppgtt') {
+    super(device, name, kind, create(device, name, kind === 'aliasing'));
+    if (kind === 'ppgtt') device.vmList.push(this);
+  }
+
+  allocateVaRange(vma: Vma): number {
+    const { device } = this;
+    device.attribute(vma.object.id, vma.id, HOOK_PAGE_TABLES);
+    const rc = device.core.exports.ppgttAllocRange(this.handle, vma.start, vma.size);
+    device.attribute(0, 0, HOOK_NONE);
+    return Math.min(rc, 0);
+  }
+
+  /** ppgtt_bind_vma: there is one set of entries, whatever is wanted. */
+  bindVma(vma: Vma): number {
+    const { object } = vma;
+    const rc = this.device.core.exports.ppgttInsert(this.handle, vma.start, object.pages, object.cacheLevel, 0);
+    return Math.min(rc, 0);
+  }
+
+  clearVma(vma: Vma): void {
+    this.device.core.exports.ppgttClear(this.handle, vma.start, vma.size / 4096);
+  }
+
+  entry(address: number): number {
+    return this.device.core.exports.ppgttEntry(this.handle, address);
+  }
+
+  /** Page tables and directories in use. */
+  get tables(): number {
+    return this.device.core.exports.ppgttTables(this.handle);
+  }
+
+  /** Pages of it that are mapped for the device: tables, scratch tables, a scratch page of its own. */
+  get mappedPages(): number {
+    return this.device.core.exports.ppgttPages(this.handle);
+  }
+
+  protected destroy(): void {
+    const { vmList } = this.device;
+    const index = vmList.indexOf(this);
+    if (index >= 0) vmList.splice(index, 1);
+    this.device.core.exports.ppgttDestroy(this.handle);
+  }
+}
+
+// i915_ppgtt_init. A directory that lies in the global GTT may need room made there, once.
+function create(device: I915Device, name: string, aliasing: boolean): number {
+  const { exports } = device.core;
+  const { gen, ppgtt } = device.config;
+  const levels = gen < 8 ? GEN6 : ppgtt === 'full-48bit' ? GEN8_48BIT : GEN8;
+  const atOnce = levels !== GEN8_48BIT && (aliasing || device.policy.pageTables?.(gen) === 'creation');
+  const flags = atOnce && levels === GEN8 ? PREALLOCATE : 0;
+  device.attribute(0, 0, HOOK_PAGE_TABLES);
+  let handle = exports.ppgttCreate(device.ggtt.handle, levels, 0, flags, device.mmFlavour);
+  if (handle === -ENOSPC) {
+    const rc = evictSomething(device.ggtt, GEN6_PD_SIZE, GEN6_PD_ALIGN, 0, 0, device.ggtt.total, false);
+    if (rc === 0) handle = exports.ppgttCreate(device.ggtt.handle, levels, 0, flags, device.mmFlavour);
+  }
+  if (handle > 0 && atOnce && levels === GEN6) {
+    const rc = exports.ppgttAllocRange(handle, 0, exports.vmTotal(handle));
+    if (rc < 0) {
+      exports.ppgttDestroy(handle);
+      handle = rc;
+    }
+  }
+  device.attribute(0, 0, HOOK_NONE);
+  if (handle <= 0) refuse(handle, 'i915_ppgtt_init', `no page tables for ${name}`);
+  return handle;
+}

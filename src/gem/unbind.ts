@@ -1,0 +1,55 @@
+import { bugOn, EBUSY } from './errno.js';
+import { unpinPages } from './pages.js';
+import { HOOK_LAST_VMA, HOOK_NONE, HOOK_UNBIND } from './policy/policy.js';
+import { retireObject } from './retire.js';
+import type { Vma } from './vma.js';
+
+/**
+ * i915_vma_unbind: takes a vma out of its address space. Whether the object's DMA mapping goes too is the policy's
+ * matter. Note what decides that a vma was the last: the object's list of vmas is empty, placeholders included.
+ * @returns 0, or -EBUSY while it is pinned
+ */
+export function vmaUnbind(vma: Vma): number {
+  const { object, vm } = vma;
+  if (vma.vmaLink.empty) return 0;
+  if (vma.node === 0) {
+    vma.destroy();
+    return 0;
+  }
+  if (vma.pinCount !== 0) return -EBUSY;
+  bugOn(object.pages === 0, 'a bound vma of an object without pages');
+  retireObject(object);
+  vm.clearVma(vma);
+  vma.bound = 0;
+  if (vma.dmaAddress >= 0) {
+    object.device.binding(vma.dmaAddress, -1);
+    vma.dmaAddress = -1;
+  }
+  vma.mmLink.remove();
+  if (vma.viewPages !== 0) {
+    object.device.core.exports.sgDestroy(vma.viewPages);
+    vma.viewPages = 0;
+  } else if (vm.isGgtt) {
+    object.mapAndFenceable = false;
+  }
+  object.device.core.exports.mmRemove(vma.node);
+  vma.node = 0;
+  vma.destroy();
+
+  const { policy } = object.device;
+  if (policy.unbind !== undefined) {
+    object.device.attribute(object.id, vma.id, HOOK_UNBIND);
+    policy.unbind(object, vma);
+    object.device.attribute(0, 0, HOOK_NONE);
+  }
+  if (object.vmaList.empty) {
+    if (policy.lastVma !== undefined) {
+      object.device.attribute(object.id, vma.id, HOOK_LAST_VMA);
+      policy.lastVma(object, vma);
+      object.device.attribute(0, 0, HOOK_NONE);
+    }
+    object.device.unboundList.moveTail(object.globalLink);
+  }
+  unpinPages(object);
+  return 0;
+}

@@ -1,0 +1,41 @@
+import { checkInteger, invalidValue } from '../core/errors.js';
+import type { GemObject } from './object.js';
+
+/**
+ * What the global GTT shows of an object (struct i915_ggtt_view). The normal view, written `undefined`, shows all of
+ * it in order. The others have a list of pages of their own, with the DMA addresses that the object had when the view
+ * was bound; sizes and offsets count pages of 4 KiB.
+ *
+ * - rotated: for scanout turned by 90 degrees. Column by column, the bottom row of each first.
+ * - partial: `size` pages from `offset` on, for CPU mappings of objects larger than the aperture.
+ */
+export type View =
+  | { readonly type: 'rotated'; readonly width: number; readonly height: number }
+  | { readonly type: 'partial'; readonly offset: number; readonly size: number };
+
+/** Bytes that a view takes in the GTT. */
+export function viewSize(object: GemObject, view: View | undefined): number {
+  if (view === undefined) return object.size;
+  return (view.type === 'rotated' ? view.width * view.height : view.size) * 4096;
+}
+
+/** i915_ggtt_view_equal: an object has one rotated view, whatever its geometry. */
+export function sameView(a: View | undefined, b: View | undefined): boolean {
+  if (a === undefined || b === undefined) return a === b;
+  if (a.type !== b.type) return false;
+  return a.type !== 'partial' || b.type !== 'partial' || (a.offset === b.offset && a.size === b.size);
+}
+
+/** Throws ERR_INVALID_ARG_VALUE or ERR_OUT_OF_RANGE unless the object has the pages that a view shows. */
+export function checkView(object: GemObject, view: View): void {
+  const pages = object.size / 4096;
+  if (view.type === 'rotated') {
+    checkInteger('view.width', view.width, 1, pages);
+    checkInteger('view.height', view.height, 1, Math.floor(pages / view.width));
+  } else if (view.type === 'partial') {
+    checkInteger('view.offset', view.offset, 0, pages - 1);
+    checkInteger('view.size', view.size, 1, pages - view.offset);
+  } else {
+    throw invalidValue('view.type', "'rotated' or 'partial'", (view as { type: unknown }).type);
+  }
+}

@@ -1,0 +1,58 @@
+import { describe, expect, test } from 'vitest';
+import { gpuOn, iovaRanges, KiB, pattern } from '../gpu.js';
+
+describe('phys', () => {
+  test('the contents move to one contiguous buffer, and back with the pages when they were written', () => {
+    const { gpu, machine } = gpuOn({ driver: 'linux-4.1' });
+    const object = gpu.createObject('64KiB');
+    object.pwrite(0, pattern(64 * KiB));
+    object.attachPhys(4096);
+    expect([object.backing.kind, object.backing.mapping]).toEqual(['phys', 'contiguous']);
+    const { exports } = machine.core;
+    expect([exports.sgNents(object.pages), exports.sgDmaSegmentLength(object.pages, 0)]).toEqual([1, 64 * KiB]);
+    const vma = object.bind(gpu.ggtt);
+    expect(gpu.read(gpu.ggtt, vma.start + 5000, 100)).toEqual(pattern(100, 5000));
+    object.pwrite(5000, pattern(100, 7));
+    expect(gpu.read(gpu.ggtt, vma.start + 5000, 100)).toEqual(pattern(100, 7));
+    vma.unbind();
+    object.putPages();
+    expect(object.pread(4990, 120)).toEqual(
+      Uint8Array.from([...pattern(10, 4990), ...pattern(100, 7), ...pattern(10, 5100)]),
+    );
+  });
+
+  test.each(['linux-3.18', 'linux-4.1', 'linux-4.2'] as const)(
+    '%s never maps it: it is one coherent buffer',
+    (driver) => {
+      const { gpu, machine } = gpuOn({ driver, gen: 8, ppgtt: 'full' });
+      const { vm } = gpu.createContext();
+      gpu.createObject('64KiB').bind(vm);
+      const before = iovaRanges(machine, gpu);
+      const object = gpu.createObject('64KiB');
+      object.attachPhys(4096);
+      expect(iovaRanges(machine, gpu) - before).toBe(1);
+      object.bind(gpu.ggtt);
+      object.bind(vm);
+      expect([object.maps, iovaRanges(machine, gpu) - before]).toEqual([0, 1]);
+      object.release();
+      expect(iovaRanges(machine, gpu)).toBe(before);
+    },
+  );
+
+  test('errors in the order of checks', () => {
+    const { gpu, machine } = gpuOn();
+    const contiguous = gpu.createObject('16KiB');
+    contiguous.attachPhys(4096);
+    contiguous.attachPhys(4096);
+    expect(() => contiguous.attachPhys(2 ** 40)).toThrow(/EBUSY/);
+    const gone = gpu.createObject('16KiB');
+    gone.madvise('dontneed');
+    expect(() => gone.attachPhys(4096)).toThrow(/EFAULT/);
+    const pinned = gpu.createObject('16KiB');
+    pinned.pinPages();
+    expect(() => pinned.attachPhys(4096)).toThrow(/EBUSY/);
+    expect(() => gpu.createObject('16KiB').attachPhys(32768)).toThrow(/ENOMEM/);
+    expect(() => contiguous.getPage(0)).toThrow(/EINVAL/);
+    machine.check();
+  });
+});

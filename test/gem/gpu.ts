@@ -1,0 +1,45 @@
+import { DmaDevice } from '../../src/dma/device.js';
+import { DmaDomain } from '../../src/dma/domain.js';
+import type { I915Options } from '../../src/gem/config.js';
+import { I915Device } from '../../src/gem/device.js';
+import type { MachineOptions } from '../../src/machine/config.js';
+import { Machine } from '../../src/machine/machine.js';
+
+export const MiB = 1024 * 1024;
+export const KiB = 1024;
+
+/** A machine of 2015 with a GPU in it, behind a strict IOMMU unless options say otherwise. */
+export function gpuOn(
+  options: I915Options = {},
+  machineOptions: MachineOptions = {},
+): { machine: Machine; gpu: I915Device } {
+  const machine = new Machine({ kernel: 'linux-4.2', ram: '128MiB', iommu: 'strict', ...machineOptions });
+  machine.core.exports.iommuCreate(machine.context, 64, 4, 1024);
+  const domain = new DmaDomain(machine, {
+    allocator: 'linux-4.2',
+    mergeSegments: false,
+    unmapWholeRange: true,
+    retryBelow4GiB: true,
+  });
+  const device = new DmaDevice(machine, { domain, maxSegment: 0xffffffff, maskBits: 39 });
+  return {
+    machine,
+    gpu: new I915Device(machine, device, options, {
+      translated: true,
+      swiotlb: machine.swiotlb !== null,
+      modernMm: false,
+    }),
+  };
+}
+
+/** Ranges that the IOVA allocator of the GPU's domain holds: one a mapping, and those that are reserved. */
+export function iovaRanges(machine: Machine, gpu: I915Device): number {
+  const { domain } = gpu.device;
+  if (domain === undefined || domain === 'passthrough') throw new Error('no IOMMU translates for the GPU');
+  return machine.core.exports.iovaRanges(domain.iova);
+}
+
+/** Bytes 0, 1, 2 ... from a start, modulo 251 so that pages differ. */
+export function pattern(n: number, start = 0): Uint8Array {
+  return Uint8Array.from({ length: n }, (_, i) => (start + i) % 251);
+}
