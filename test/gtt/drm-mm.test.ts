@@ -2,26 +2,15 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { Core } from '../../src/core/instance.js';
 import { verify } from '../../src/trace/verify.js';
+import { MiB, random } from './host.js';
 import { MmModel, MODERN, OLD } from './mm-model.js';
 
-const MiB = 1024 * 1024;
 const [OLD_FLAVOUR, MODERN_FLAVOUR] = [0, 1];
 const debug = new WebAssembly.Module(readFileSync(new URL('../../build/debug.wasm', import.meta.url)));
 
 function machine(): { core: Core; ctx: number } {
   const core = new Core(debug);
   return { core, ctx: core.exports.machineCreate(256 * MiB, 1, 1024, 0, 1) };
-}
-
-/** A seeded generator (mulberry32) of whole numbers below a bound. */
-function random(seed: number): (bound: number) => number {
-  let state = seed >>> 0;
-  return (bound) => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let x = Math.imul(state ^ (state >>> 15), state | 1);
-    x ^= x + Math.imul(x ^ (x >>> 7), x | 61);
-    return ((x ^ (x >>> 14)) >>> 0) % bound;
-  };
 }
 
 describe('recordings of drm_mm.c', () => {
