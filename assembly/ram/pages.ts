@@ -11,12 +11,25 @@ import { shouldFail } from '../memory/fault';
 import { lock, unlock } from '../memory/lock';
 import { freeBlock, takeBlock } from './buddy';
 import { contentsDrop } from './contents';
+import { FLIP, FLIPPED_ALL_USED, FLIPPED_CONTENT, flip } from './flip';
 import {
   MAX_ORDER, Ram, STATE_CONTENT, STATE_STACK, STATE_USED, ZONE_DMA32, ZONE_NORMAL, isRam, ramRandom, stateOf,
 } from './ram';
 
-/** Frames that a CPU's stack can hold: two 4 MiB blocks, twice over. */
-const STACK_FRAMES: u32 = 4096;
+/**
+ * Frames that a CPU's stack can hold: a quarter of RAM, within bounds. Giving a single frame back to the buddy lists
+ * costs ten times what the stack costs, so the working set of a driver should fit.
+ */
+const STACK_LEAST: u32 = 4096;
+const STACK_MOST: u32 = 65536;
+/** Frames that move at a time at most: what any stack holds twice. */
+const STACK_PART: u32 = STACK_LEAST / 2;
+
+// @ts-ignore: decorator
+@inline
+function stackFrames(ram: Ram): u32 {
+  return min(max(ram.frames >> 2, STACK_LEAST), STACK_MOST);
+}
 
 /**
  * Takes n single frames, anywhere, and writes their pfns to dest (u32 each). All of them or none.
@@ -30,7 +43,7 @@ export function pagesAlloc(ctx: Context, n: u32, dest: usize): i32 {
   let done: u32 = 0;
   while (done < n) {
     const cpu = cpuOf(ctx);
-    const want = min(n - done, STACK_FRAMES / 2);
+    const want = min(n - done, STACK_PART);
     if (cpu.pageCount < want && !refill(ctx, ram, cpu, want)) {
       unlock(ctx.ram);
       pagesFree(ctx, done, dest);
@@ -47,15 +60,45 @@ export function pagesAlloc(ctx: Context, n: u32, dest: usize): i32 {
   return 0;
 }
 
-function claim(ctx: Context, ram: Ram, at: usize, n: u32): void {
-  const end = at + (<usize>n << 2);
-  for (; at < end; at += 4) {
-    const state = stateOf(ram, load<u32>(at));
-    const was = load<u8>(state);
-    assert((was & ~STATE_CONTENT) == STATE_STACK);
-    if ((was & STATE_CONTENT) != 0) contentsDrop(ctx, ram, load<u32>(at));
-    store<u8>(state, STATE_USED);
+function claim(ctx: Context, ram: Ram, from: usize, n: u32): void {
+  const flipped = flip(ram, from, n);
+  if (flipped != 0 && (flipped & FLIPPED_CONTENT) == 0) return;
+  for (let at = from, end = from + (<usize>n << 2); at < end; at += 4) {
+    if (flipped == 0) {
+      const state = stateOf(ram, load<u32>(at));
+      store<u8>(state, load<u8>(state) ^ FLIP);
+    }
+    if ((load<u8>(stateOf(ram, load<u32>(at))) & STATE_CONTENT) != 0) contentsDrop(ctx, ram, load<u32>(at));
   }
+}
+
+/** Moves those of n frames that are in use to a stack that has room for them. Returns how many were. */
+function release(ram: Ram, from: usize, n: u32, top: usize): u32 {
+  const flipped = flip(ram, from, n);
+  if (flipped != 0) {
+    if ((flipped & FLIPPED_ALL_USED) != 0) {
+      memory.copy(top, from, <usize>n << 2);
+      return n;
+    }
+    // Some frame was not in use, or is named twice: flipping once more undoes all of it, then one by one.
+    flip(ram, from, n);
+  }
+  return releaseEach(ram, from, n, top);
+}
+
+function releaseEach(ram: Ram, from: usize, n: u32, top: usize): u32 {
+  let count: u32 = 0;
+  for (let i: u32 = 0; i < n; ++i) {
+    const pfn = load<u32>(from + (<usize>i << 2));
+    if (!isRam(ram, pfn)) continue;
+    const state = stateOf(ram, pfn);
+    const was = load<u8>(state);
+    if ((was & STATE_USED) == 0) continue;
+    store<u8>(state, was ^ FLIP);
+    store<u32>(top + (<usize>count << 2), pfn);
+    ++count;
+  }
+  return count;
 }
 
 /**
@@ -71,23 +114,10 @@ export function pagesFree(ctx: Context, n: u32, src: usize): u32 {
   let done: u32 = 0;
   while (done < n) {
     const cpu = cpuOf(ctx);
-    const part = min(n - done, STACK_FRAMES / 2);
-    if (cpu.pages == 0 && !stackCreate(ctx, cpu)) break;
-    if (cpu.pageCount + part > STACK_FRAMES) drain(ram, cpu, STACK_FRAMES / 2);
-    let top = cpu.pages + (<usize>cpu.pageCount << 2);
-    const from = src + (<usize>done << 2);
-    const end = from + (<usize>part << 2);
-    for (let at = from; at < end; at += 4) {
-      const pfn = load<u32>(at);
-      if (!isRam(ram, pfn)) continue;
-      const state = stateOf(ram, pfn);
-      const was = load<u8>(state);
-      if ((was & STATE_USED) == 0) continue;
-      store<u8>(state, (was & STATE_CONTENT) | STATE_STACK);
-      store<u32>(top, pfn);
-      top += 4;
-    }
-    const count = <u32>((top - cpu.pages) >> 2) - cpu.pageCount;
+    const part = min(n - done, STACK_PART);
+    if (cpu.pages == 0 && !stackCreate(ctx, ram, cpu)) break;
+    if (cpu.pageCount + part > stackFrames(ram)) drain(ram, cpu, stackFrames(ram) >> 1);
+    const count = release(ram, src + (<usize>done << 2), part, cpu.pages + (<usize>cpu.pageCount << 2));
     cpu.pageCount += count;
     ram.stacked += count;
     freed += count;
@@ -150,14 +180,14 @@ function takeFrom(ram: Ram, zone: u32, order: u32): u32 {
   return pfn != 0 ? pfn : takeBlock(ram, ZONE_DMA32, order);
 }
 
-function stackCreate(ctx: Context, cpu: Cpu): bool {
-  cpu.pages = blockAlloc(ctx, blockOrder(<usize>STACK_FRAMES << 2));
+function stackCreate(ctx: Context, ram: Ram, cpu: Cpu): bool {
+  cpu.pages = blockAlloc(ctx, blockOrder(<usize>stackFrames(ram) << 2));
   return cpu.pages != 0;
 }
 
 /** Brings the stack to at least `want` frames, by blocks as large as there are. */
 function refill(ctx: Context, ram: Ram, cpu: Cpu, want: u32): bool {
-  if (cpu.pages == 0 && !stackCreate(ctx, cpu)) return false;
+  if (cpu.pages == 0 && !stackCreate(ctx, ram, cpu)) return false;
   let drained = false;
   while (cpu.pageCount < want) {
     let order: u32 = MAX_ORDER;

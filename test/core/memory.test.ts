@@ -128,4 +128,37 @@ describe('ram', () => {
     expect(read()).toEqual([0, 0, 0, 0, 0, 0, 0, 0]);
     expect(physRead(ctx, 2 ** 40, at, 8)).toBe(-14);
   });
+
+  test('freeing says how many frames were in use: named twice, free already, no RAM, in both zones', () => {
+    const { core, ctx } = machine(256 * MiB, 0xc0000 + 65536);
+    const { blockOfPagesAlloc, machineCheck, pagesAlloc, pagesFree, physRead, physWrite } = core.exports;
+    const at = core.staging(ctx);
+    const put = (pfns: number[]): number => {
+      core.u32.set(pfns, at >> 2);
+      return pfns.length;
+    };
+    expect(pagesAlloc(ctx, 40, at)).toBe(0);
+    const pfns = [...core.u32.subarray(at >> 2, (at >> 2) + 40)];
+    const low = blockOfPagesAlloc(ctx, 0, 0);
+    expect([pfns[0] >= 0x100000, low < 0xc0000]).toEqual([true, true]);
+    expect(pagesFree(ctx, put([pfns[0], pfns[1], pfns[0]]), at), 'named twice').toBe(2);
+    expect(pagesFree(ctx, put([pfns[1], pfns[2], pfns[3], pfns[4], pfns[5]]), at), 'one free already').toBe(4);
+    expect(pagesFree(ctx, put([pfns[6], 0xd0000, 0xfffffff0, 0, pfns[7]]), at), 'no RAM, or firmware').toBe(2);
+    expect(pagesFree(ctx, put([pfns[8], low, pfns[9]]), at), 'both zones').toBe(3);
+    core.u8.fill(7, at, at + 16);
+    expect(physWrite(ctx, pfns[20] * 4096, at, 16)).toBe(0);
+    expect(pagesFree(ctx, put(pfns.slice(10, 40)), at), 'a run').toBe(30);
+    expect(pagesFree(ctx, put(pfns.slice(10, 40)), at), 'the run again').toBe(0);
+    expect(machineCheck(ctx)).toBe(0);
+    // Handed out again, frames of both zones in one call, and the one with contents reads as zeros.
+    expect(pagesAlloc(ctx, 40, at)).toBe(0);
+    const again = [...core.u32.subarray(at >> 2, (at >> 2) + 40)];
+    expect([...again].sort((a, b) => a - b)).toEqual(
+      [low, ...pfns].sort((a, b) => a - b).filter((pfn) => again.includes(pfn)),
+    );
+    expect(again).toContain(pfns[20]);
+    expect(physRead(ctx, pfns[20] * 4096, at, 16)).toBe(0);
+    expect([...core.u8.subarray(at, at + 16)]).toEqual(new Array(16).fill(0));
+    expect(machineCheck(ctx)).toBe(0);
+  });
 });

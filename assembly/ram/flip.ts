@@ -1,0 +1,130 @@
+// Frames change hands by the hundred, and what each costs is its state byte. Between "on a stack" and "in use" two bits
+// change, so one XOR serves both ways, keeps the other bits, and undoes itself: the loop needs no branch, and what it
+// found is judged at the end. A run of neighbours goes sixteen at a time.
+
+import { HIGH_START, Ram, STATE_CONTENT, STATE_STACK, STATE_USED } from './ram';
+
+/** Turns STATE_STACK into STATE_USED and back. */
+export const FLIP: u8 = STATE_USED ^ STATE_STACK;
+
+/** What flip found: it was done at all; every frame was in use before; some frame has contents. */
+export const FLIPPED: u32 = 1;
+export const FLIPPED_ALL_USED: u32 = 2;
+export const FLIPPED_CONTENT: u32 = 4;
+
+const NOWHERE: usize = 0xffffffff;
+
+/** What to add to a pfn to get the offset of its state, for pfns from lo to hi; NOWHERE when no one number does. */
+// @ts-ignore: decorator
+@inline
+function baseOf(ram: Ram, lo: u32, hi: u32): usize {
+  if (hi < ram.lowEnd) return ram.states;
+  return lo >= HIGH_START && hi < ram.highEnd ? ram.states - <usize>(HIGH_START - ram.lowEnd) : NOWHERE;
+}
+
+/**
+ * Flips the states of n frames.
+ * @param from vector of u32 pfns
+ * @returns FLIPPED with what was found, or 0 with nothing changed: frames of both zones, or none of RAM's
+ */
+export function flip(ram: Ram, from: usize, n: u32): u32 {
+  const first = load<u32>(from);
+  const last = load<u32>(from + (<usize>(n - 1) << 2));
+  if (last - first == n - 1 && n >= 16 && adjacent(from, n)) {
+    const base = baseOf(ram, first, last);
+    return base == NOWHERE ? 0 : flipRun(base + <usize>first, n);
+  }
+  return flipEach(ram, from, n);
+}
+
+/** Whether n pfns follow one another. */
+function adjacent(from: usize, n: u32): bool {
+  let expect = i32x4.add(i32x4.splat(load<u32>(from)), i32x4(0, 1, 2, 3));
+  const four = i32x4.splat(4);
+  let wrong = i32x4.splat(0);
+  let at = from;
+  for (const stop = from + ((<usize>n & ~3) << 2); at < stop; at += 16) {
+    wrong = v128.or(wrong, v128.xor(v128.load(at), expect));
+    expect = i32x4.add(expect, four);
+  }
+  if (v128.any_true(wrong)) return false;
+  for (const end = from + (<usize>n << 2); at < end; at += 4) {
+    if (load<u32>(at) != load<u32>(at - 4) + 1) return false;
+  }
+  return true;
+}
+
+function flipRun(start: usize, n: u32): u32 {
+  const bits = i8x16.splat(FLIP);
+  let all = i8x16.splat(-1);
+  let any = i8x16.splat(0);
+  let at = start;
+  for (const stop = start + (<usize>n & ~15); at < stop; at += 16) {
+    const was = v128.load(at);
+    all = v128.and(all, was);
+    any = v128.or(any, was);
+    v128.store(at, v128.xor(was, bits));
+  }
+  let used = i8x16.all_true(v128.and(all, i8x16.splat(STATE_USED)));
+  let content = v128.any_true(v128.and(any, i8x16.splat(STATE_CONTENT)));
+  for (const end = start + <usize>n; at < end; ++at) {
+    const was = load<u8>(at);
+    used = used && (was & STATE_USED) != 0;
+    content = content || (was & STATE_CONTENT) != 0;
+    store<u8>(at, was ^ FLIP);
+  }
+  return FLIPPED | (used ? FLIPPED_ALL_USED : 0) | (content ? FLIPPED_CONTENT : 0);
+}
+
+// @ts-ignore: decorator
+@inline
+function flipOne(base: usize, pfn: u32): u32 {
+  const state = base + <usize>pfn;
+  const was = <u32>load<u8>(state);
+  store<u8>(state, was ^ FLIP);
+  return was;
+}
+
+function flipEach(ram: Ram, from: usize, n: u32): u32 {
+  const end = from + (<usize>n << 2);
+  let least = i32x4.splat(-1);
+  let most = i32x4.splat(0);
+  let at = from;
+  for (const stop = from + ((<usize>n & ~3) << 2); at < stop; at += 16) {
+    const four = v128.load(at);
+    least = i32x4.min_u(least, four);
+    most = i32x4.max_u(most, four);
+  }
+  let lo = min(
+    min(<u32>i32x4.extract_lane(least, 0), <u32>i32x4.extract_lane(least, 1)),
+    min(<u32>i32x4.extract_lane(least, 2), <u32>i32x4.extract_lane(least, 3)),
+  );
+  let hi = max(
+    max(<u32>i32x4.extract_lane(most, 0), <u32>i32x4.extract_lane(most, 1)),
+    max(<u32>i32x4.extract_lane(most, 2), <u32>i32x4.extract_lane(most, 3)),
+  );
+  for (; at < end; at += 4) {
+    lo = min(lo, load<u32>(at));
+    hi = max(hi, load<u32>(at));
+  }
+  const base = baseOf(ram, lo, hi);
+  if (base == NOWHERE) return 0;
+  let all: u32 = 0xff;
+  let any: u32 = 0;
+  at = from;
+  // One after the other also within a round: a frame that is named twice must be flipped twice.
+  for (const stop = from + ((<usize>n & ~3) << 2); at < stop; at += 16) {
+    const a = flipOne(base, load<u32>(at));
+    const b = flipOne(base, load<u32>(at, 4));
+    const c = flipOne(base, load<u32>(at, 8));
+    const d = flipOne(base, load<u32>(at, 12));
+    all &= a & b & (c & d);
+    any |= a | b | (c | d);
+  }
+  for (; at < end; at += 4) {
+    const was = flipOne(base, load<u32>(at));
+    all &= was;
+    any |= was;
+  }
+  return FLIPPED | ((all & STATE_USED) != 0 ? FLIPPED_ALL_USED : 0) | ((any & STATE_CONTENT) != 0 ? FLIPPED_CONTENT : 0);
+}
