@@ -1,0 +1,108 @@
+import { Machine } from 'gemdma';
+import type { Suite, Task } from './frame.js';
+import { NaivePageTable } from './naive/page-table.js';
+import { orderOf, scattered } from './support.js';
+
+const PAGES = 1024;
+const TABLES = 16;
+const READ_WRITE = 3;
+/** A multiple of 2 MiB below 4 GiB, where the DMA API would place it. */
+const BASE = 0xe0000000;
+
+const suite: Suite = {
+  name: 'iommu',
+  title: 'VT-d tables without the DMA API around them: four levels, 16 ranges of 1,024 pages',
+  tasks(): Task[] {
+    const machine = new Machine({ ram: '256MiB' });
+    const { blockAlloc, domainCreate, domainMap, domainMapPfns, domainUnmap, iommuCreate, limitFill, limitStorePtes } =
+      machine.core.exports;
+    const { context } = machine;
+    iommuCreate(context, 256, 4, 1024);
+    const domain = domainCreate(context, 4, 0, 0x40201000, 1);
+    const { vector, pfns } = scattered(machine, PAGES);
+    const table = blockAlloc(context, orderOf(PAGES * 8));
+    const naive = new NaivePageTable();
+    // Neighbours share leaf tables with them: no table comes or goes.
+    const at = (i: number): number => BASE + i * (PAGES + 8) * 4096 + 4096;
+    const map = (): void => {
+      for (let i = 0; i < TABLES; ++i) domainMapPfns(domain, at(i), vector, PAGES, READ_WRITE);
+    };
+    const unmap = (): void => {
+      for (let i = 0; i < TABLES; ++i) domainUnmap(domain, at(i), PAGES * 4096);
+    };
+    domainMap(domain, BASE, 0x100000, 4096, READ_WRITE);
+    for (let i = 0; i < TABLES; ++i) domainMap(domain, at(i) + PAGES * 4096, 0x100000, 4096, READ_WRITE);
+    const operations = PAGES * TABLES;
+    return [
+      { name: 'bare PTE loop, page', operations, run: () => limitStorePtes(table, vector, PAGES, TABLES) },
+      { name: 'memory.fill, page', operations: operations * 4, run: () => limitFill(table, PAGES, TABLES * 4) },
+      {
+        name: 'map 1,024 scattered, page',
+        operations,
+        before: unmap,
+        run: map,
+        limit: 'bare PTE loop, page',
+        peer: 'naive map, page',
+      },
+      {
+        name: 'unmap 1,024, page',
+        operations,
+        before: map,
+        run: unmap,
+        limit: 'memory.fill, page',
+        peer: 'naive unmap, page',
+      },
+      {
+        name: 'map + unmap one page, call',
+        operations: 512,
+        limit: 'call from JS',
+        run() {
+          for (let i = 0; i < 256; ++i) {
+            domainMap(domain, BASE + 8 * 4096, 0x200000, 4096, READ_WRITE);
+            domainUnmap(domain, BASE + 8 * 4096, 4096);
+          }
+        },
+      },
+      {
+        name: 'map + unmap 2 MiB page, call',
+        operations: 512,
+        limit: 'call from JS',
+        run() {
+          for (let i = 0; i < 256; ++i) {
+            domainMap(domain, 0x40000000, 0x200000, 0x200000, READ_WRITE);
+            domainUnmap(domain, 0x40000000, 0x200000);
+          }
+        },
+      },
+      {
+        name: 'call from JS',
+        operations: 4096,
+        run() {
+          for (let i = 0; i < 4096; ++i) machine.core.exports.limitCall(i);
+        },
+      },
+      {
+        name: 'naive map, page',
+        operations,
+        before: () => {
+          for (let i = 0; i < TABLES; ++i) naive.unmap(at(i) / 4096, PAGES);
+        },
+        run() {
+          for (let i = 0; i < TABLES; ++i) naive.map(at(i) / 4096, pfns, PAGES);
+        },
+      },
+      {
+        name: 'naive unmap, page',
+        operations,
+        before: () => {
+          for (let i = 0; i < TABLES; ++i) naive.map(at(i) / 4096, pfns, PAGES);
+        },
+        run() {
+          for (let i = 0; i < TABLES; ++i) naive.unmap(at(i) / 4096, PAGES);
+        },
+      },
+    ];
+  },
+};
+
+export default suite;
