@@ -9,6 +9,7 @@ export { faultArm, faultCount, faultPending } from './memory/fault';
 export {
   EVENT_SIZE, eventsDrained, eventsDropped, eventsFirst, eventsPending, eventsRun, eventsStart, eventsStop,
 } from './ring/events';
+export { benchCreate, benchDestroy, benchMap, benchPunch, benchRoundTrips, benchUnmap } from './ring/bench';
 export {
   histogramCount, histogramCreate, histogramDestroy, histogramDeviation, histogramLargest, histogramMean, histogramMerge,
   histogramPercentile, histogramRecord, histogramReset, histogramSmallest,

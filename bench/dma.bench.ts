@@ -1,0 +1,140 @@
+import { DMA_BIDIRECTIONAL, DmaDevice, DmaDomain, Machine, ScatterTable } from 'gemdma';
+import type { Suite, Task } from './frame.js';
+import { NaiveDma } from './naive/dma.js';
+import { orderOf, scattered } from './support.js';
+
+const PAGES = 1024;
+const LISTS = 16;
+const SINGLES = 256;
+const LIMIT = 'bare PTE loop, page';
+
+const suite: Suite = {
+  name: 'dma',
+  title: 'the DMA API behind a strict IOMMU: lists of 1,024 scattered pages, single pages from JavaScript',
+  tasks(): Task[] {
+    return [...limits(), ...lists('off'), ...lists('on'), ...singles('off'), ...singles('on'), ...naive()];
+  },
+};
+
+function device(checker: 'on' | 'off'): { machine: Machine; dev: DmaDevice } {
+  const machine = new Machine({ ram: '512MiB', dmaDebug: checker === 'on' });
+  const domain = new DmaDomain(machine);
+  return { machine, dev: new DmaDevice(machine, { domain, maxSegment: 2 ** 31 }) };
+}
+
+function limits(): Task[] {
+  const machine = new Machine({ ram: '64MiB' });
+  const { blockAlloc, limitCall, limitStorePtes } = machine.core.exports;
+  const { vector } = scattered(machine, PAGES);
+  const table = blockAlloc(machine.context, orderOf(PAGES * 8));
+  return [
+    { name: LIMIT, operations: PAGES * LISTS, run: () => limitStorePtes(table, vector, PAGES, LISTS) },
+    {
+      name: 'call from JS',
+      operations: 4096,
+      run() {
+        for (let i = 0; i < 4096; ++i) limitCall(i);
+      },
+    },
+  ];
+}
+
+function lists(checker: 'on' | 'off'): Task[] {
+  const { machine, dev } = device(checker);
+  const tables = Array.from({ length: LISTS }, (_, i) =>
+    ScatterTable.fromPages(machine, scattered(machine, PAGES, i + 1).pfns),
+  );
+  const map = (): void => {
+    for (const table of tables) dev.mapSg(table, DMA_BIDIRECTIONAL);
+  };
+  const unmap = (): void => {
+    for (const table of tables) dev.unmapSg(table, DMA_BIDIRECTIONAL);
+  };
+  map();
+  const operations = PAGES * LISTS;
+  const off = (what: string): string => `${what}, checker off, page`;
+  const more = checker === 'on' ? 1.2 : 0;
+  return [
+    {
+      name: `mapSg, checker ${checker}, page`,
+      operations,
+      before: unmap,
+      run: map,
+      limit: LIMIT,
+      peer: `naive map, checker ${checker}, page`,
+      reach: more ? { of: off('mapSg'), ratio: more } : { of: LIMIT, ratio: 1 },
+    },
+    {
+      name: `unmapSg, checker ${checker}, page`,
+      operations,
+      before() {
+        unmap();
+        map();
+      },
+      run: unmap,
+      limit: LIMIT,
+      peer: `naive unmap, checker ${checker}, page`,
+      reach: more ? { of: off('unmapSg'), ratio: more } : { of: LIMIT, ratio: 0.7 },
+    },
+  ];
+}
+
+function singles(checker: 'on' | 'off'): Task[] {
+  const { machine, dev } = device(checker);
+  const pfns = machine.ram.alloc(SINGLES);
+  return [
+    {
+      name: `map + unmap one page from JS, checker ${checker}`,
+      operations: SINGLES,
+      limit: 'call from JS',
+      peer: `naive map + unmap one page, checker ${checker}`,
+      reach: checker === 'off' ? { ns: 60 } : { of: 'map + unmap one page from JS, checker off', ratio: 1.5 },
+      run() {
+        for (let i = 0; i < SINGLES; ++i) {
+          const address = dev.mapPage(pfns[i], 0, 4096, DMA_BIDIRECTIONAL);
+          dev.unmapPage(address, 4096, DMA_BIDIRECTIONAL);
+        }
+      },
+    },
+  ];
+}
+
+function naive(): Task[] {
+  const machine = new Machine({ ram: '512MiB' });
+  return (['off', 'on'] as const).flatMap((checker): Task[] => {
+    const dma = new NaiveDma(checker === 'on');
+    const lists = Array.from({ length: LISTS }, (_, i) => scattered(machine, PAGES, i + 1).pfns);
+    const at = new Array<number>(LISTS).fill(0);
+    const map = (): void => {
+      for (let i = 0; i < LISTS; ++i) at[i] = dma.mapSg(lists[i]);
+    };
+    const unmap = (): void => {
+      for (let i = 0; i < LISTS; ++i) {
+        if (at[i] !== 0) dma.unmap(at[i], PAGES);
+        at[i] = 0;
+      }
+    };
+    const operations = PAGES * LISTS;
+    return [
+      { name: `naive map, checker ${checker}, page`, operations, before: unmap, run: map },
+      {
+        name: `naive unmap, checker ${checker}, page`,
+        operations,
+        before() {
+          unmap();
+          map();
+        },
+        run: unmap,
+      },
+      {
+        name: `naive map + unmap one page, checker ${checker}`,
+        operations: SINGLES,
+        run() {
+          for (let i = 0; i < SINGLES; ++i) dma.unmap(dma.mapPage(lists[0][i]), 1);
+        },
+      },
+    ];
+  });
+}
+
+export default suite;
