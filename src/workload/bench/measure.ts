@@ -1,0 +1,214 @@
+import type { Core } from '../../core/instance.js';
+import { variance } from './statistics.js';
+
+/**
+ * The measuring loop, the same in the host's thread and in a worker's. One batch maps n slots of a bench in the core and
+ * unmaps them again; each half is timed as a whole, and its mean per operation is one value of a histogram. So "p99" is
+ * the 99th percentile of batch means: a single slow operation shows in it only as far as it slows its batch.
+ */
+
+export interface MeasureOptions {
+  /** Seconds to measure, after the warm-up. */
+  seconds: number;
+  /** Mappings of a batch; 0 lets it be found: the smallest power of two far above what reading the clock costs. */
+  batch: number;
+  /** Most mappings a batch may have: the bench's capacity. */
+  capacity: number;
+  /** Virtual nanoseconds that pass between map and unmap (the transfer); the clock's timers fire meanwhile. */
+  transfer: number;
+}
+
+/** Nanoseconds an operation, over batches. */
+export interface Latency {
+  mean: number;
+  deviation: number;
+  p50: number;
+  p99: number;
+  p999: number;
+  max: number;
+}
+
+export interface Measured {
+  map: Latency;
+  unmap: Latency;
+  /** Mean of each of the equal parts of the run, for intervals: batches follow one another too closely for that. */
+  blocks: { map: number[]; unmap: number[] };
+  batch: number;
+  batches: number;
+  /** Mappings made, and maps that failed. */
+  mappings: number;
+  failed: number;
+  /** Nanoseconds spent in map and unmap, and from the first batch to the last. */
+  busy: number;
+  elapsed: number;
+  warmup: { seconds: number; settled: boolean };
+  /** Nanoseconds that reading the clock costs: counted in each half of a batch. */
+  clock: number;
+}
+
+export interface Progress {
+  phase: 'warm-up' | 'measure';
+  /** Seconds measured so far. */
+  seconds: number;
+  /** Mappings a second of the last block. */
+  rate: number;
+}
+
+const BLOCKS = 20;
+const WARM_BLOCK = 0.05;
+/** Settled: so many warm-up blocks in a row whose means differ by no more than this. */
+const SETTLED_BLOCKS = 4;
+const SETTLED_SPREAD = 0.05;
+/** A half batch lasts at least so many times what reading the clock costs. */
+const OVER_CLOCK = 100;
+const SMALLEST_BATCH = 16;
+
+/**
+ * Measures a bench (benchCreate). A generator, so that a thread with an event loop can breathe between blocks; returning
+ * early from it still gives the figures of what was measured.
+ * @param stopped asked after every batch
+ */
+export function* measure(
+  core: Core,
+  context: number,
+  bench: number,
+  options: MeasureOptions,
+  stopped: () => boolean,
+): Generator<Progress, Measured> {
+  const { benchMap, benchUnmap, clockAdvance } = core.exports;
+  const { histogramCreate, histogramDestroy, histogramRecord } = core.exports;
+  const mapTimes = histogramCreate(context);
+  const unmapTimes = histogramCreate(context);
+  if (mapTimes === 0 || unmapTimes === 0) throw new Error('no linear memory for the histograms of a benchmark');
+  const clock = clockCost();
+  let n = options.batch || Math.min(SMALLEST_BATCH, options.capacity);
+  let failed = 0;
+  let [mapBusy, unmapBusy, batches, mappings] = [0, 0, 0, 0];
+
+  const batch = (): void => {
+    const t0 = performance.now();
+    const done = benchMap(bench, 0, n);
+    const t1 = performance.now();
+    if (options.transfer > 0) clockAdvance(context, options.transfer * n);
+    const t2 = performance.now();
+    benchUnmap(bench, 0, n);
+    const t3 = performance.now();
+    mapBusy += t1 - t0;
+    unmapBusy += t3 - t2;
+    mappings += done;
+    failed += n - done;
+    ++batches;
+  };
+  const record = (): void => {
+    const [mapBefore, unmapBefore] = [mapBusy, unmapBusy];
+    batch();
+    histogramRecord(mapTimes, ((mapBusy - mapBefore) * 1e6) / n);
+    histogramRecord(unmapTimes, ((unmapBusy - unmapBefore) * 1e6) / n);
+  };
+  /** Batches for so many seconds; the means per operation. */
+  const block = (seconds: number, one: () => void): { map: number; unmap: number; rate: number } => {
+    const before = { mapBusy, unmapBusy, batches, mappings };
+    const start = performance.now();
+    do one();
+    while (performance.now() - start < seconds * 1000 && !stopped());
+    const operations = (batches - before.batches) * n;
+    const map = ((mapBusy - before.mapBusy) * 1e6) / operations;
+    const unmap = ((unmapBusy - before.unmapBusy) * 1e6) / operations;
+    return { map, unmap, rate: ((mappings - before.mappings) * 1000) / (performance.now() - start) };
+  };
+
+  const warm: number[] = [];
+  const warmStart = performance.now();
+  const warmLimit = Math.max(1, Math.min(4, options.seconds)) * 1000;
+  let settled = false;
+  while (!settled && performance.now() - warmStart < warmLimit && !stopped()) {
+    const { map, unmap, rate } = block(WARM_BLOCK, batch);
+    warm.push(map + unmap);
+    const recent = warm.slice(-SETTLED_BLOCKS);
+    settled = recent.length === SETTLED_BLOCKS && Math.max(...recent) <= Math.min(...recent) * (1 + SETTLED_SPREAD);
+    if (options.batch === 0) {
+      const wanted = (OVER_CLOCK * clock) / Math.min(map, unmap);
+      let larger = n;
+      while (larger < wanted && larger * 2 <= options.capacity) larger *= 2;
+      if (larger > n) {
+        n = larger;
+        settled = false;
+      }
+    }
+    yield { phase: 'warm-up', seconds: 0, rate };
+  }
+
+  const warmup = { seconds: (performance.now() - warmStart) / 1000, settled };
+  [mapBusy, unmapBusy, batches, mappings, failed] = [0, 0, 0, 0, 0];
+  const blocks = { map: [] as number[], unmap: [] as number[] };
+  const start = performance.now();
+  for (let i = 0; i < BLOCKS && !stopped(); ++i) {
+    const { map, unmap, rate } = block(options.seconds / BLOCKS, record);
+    blocks.map.push(map);
+    blocks.unmap.push(unmap);
+    yield { phase: 'measure', seconds: ((i + 1) * options.seconds) / BLOCKS, rate };
+  }
+  const measured: Measured = {
+    map: latency(core, mapTimes),
+    unmap: latency(core, unmapTimes),
+    blocks,
+    batch: n,
+    batches,
+    mappings,
+    failed,
+    busy: (mapBusy + unmapBusy) * 1e6,
+    elapsed: (performance.now() - start) * 1e6,
+    warmup,
+    clock,
+  };
+  histogramDestroy(context, mapTimes);
+  histogramDestroy(context, unmapTimes);
+  return measured;
+}
+
+function latency(core: Core, histogram: number): Latency {
+  const { histogramDeviation, histogramLargest, histogramMean, histogramPercentile } = core.exports;
+  return {
+    mean: histogramMean(histogram),
+    deviation: histogramDeviation(histogram),
+    p50: histogramPercentile(histogram, 0.5),
+    p99: histogramPercentile(histogram, 0.99),
+    p999: histogramPercentile(histogram, 0.999),
+    max: histogramLargest(histogram),
+  };
+}
+
+/** Nanoseconds from one reading of the clock to the next: the median of many. */
+function clockCost(): number {
+  const costs = Float64Array.from({ length: 1001 }, () => {
+    const start = performance.now();
+    return performance.now() - start;
+  });
+  return costs.sort()[500] * 1e6;
+}
+
+/** Why the figures of a run should not be believed, one sentence a reason; empty when nothing speaks against them. */
+export function doubts(measured: Measured, cpuShare: number): string[] {
+  const { map, unmap, blocks, batch, batches, failed, clock, warmup } = measured;
+  const reasons: string[] = [];
+  if (batches === 0) return ['nothing was measured'];
+  if (!warmup.settled) {
+    reasons.push(`latency had not settled after ${warmup.seconds.toFixed(1)} s of warm-up`);
+  }
+  const times = (Math.min(map.p50, unmap.p50) * batch) / clock;
+  if (times < OVER_CLOCK / 4) {
+    reasons.push(`a batch of ${batch} takes only ${times.toFixed(0)} times what reading the clock costs`);
+  }
+  if (batches < 1000) reasons.push(`p99.9 of ${batches} batches is not a percentile, it is their maximum`);
+  for (const [name, values] of Object.entries(blocks)) {
+    const spread = Math.sqrt(variance(values)) / (values.reduce((sum, value) => sum + value, 0) / values.length);
+    if (spread > 0.1) {
+      reasons.push(`${name} latency varied by ${(100 * spread).toFixed(0)} % from one part of the run to the next`);
+    }
+  }
+  if (cpuShare < 0.9) {
+    reasons.push(`the process got only ${(100 * cpuShare).toFixed(0)} % of the CPU it asked for: the machine is busy`);
+  }
+  if (failed > 0) reasons.push(`${failed} mappings failed`);
+  return reasons;
+}
