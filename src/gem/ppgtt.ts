@@ -28,7 +28,8 @@ export class Ppgtt extends AddressSpace {
 
   allocateVaRange(vma: Vma): number {
     const { device } = this;
-    device.attribute(vma.object.id, vma.id, HOOK_PAGE_TABLES);
+    // Tables belong to the address space and outlive the object for whose sake they are made.
+    device.attribute(0, vma.id, HOOK_PAGE_TABLES);
     const rc = device.core.exports.ppgttAllocRange(this.handle, vma.start, vma.size);
     device.attribute(0, 0, HOOK_NONE);
     return Math.min(rc, 0);
