@@ -4,6 +4,8 @@ import { Core } from '../core/instance.js';
 import { PhysicalMemory } from '../core/physical-memory.js';
 import { DmaDevice } from '../dma/device.js';
 import { DmaDebug } from '../dma-debug/dma-debug.js';
+import type { I915Options } from '../gem/config.js';
+import { I915Device } from '../gem/device.js';
 import { VirtualClock } from './clock.js';
 import { type MachineConfig, type MachineOptions, machineConfig } from './config.js';
 import { deviceName, deviceSlot, domainFor, type MachineDeviceOptions } from './devices.js';
@@ -96,6 +98,21 @@ export class Machine {
       ...(driver !== undefined && { driver }),
     });
     return device;
+  }
+
+  /**
+   * Adds an Intel GPU with its driver, `i915`. Options as in gem/config.ts.
+   * @throws RangeErrors and TypeErrors naming the option at fault; GemDmaError ENOMEM
+   */
+  addI915(options: I915Options = {}): I915Device {
+    // The driver sets the mask of its hardware itself, and takes segments of any length.
+    const device = this.addDevice({ driver: 'i915', maxSegment: 0xffffffff });
+    const { core, context, clock, ram } = this;
+    return new I915Device({ core, context, clock, ram, dmaDebug: this.#dmaDebug }, device, options, {
+      translated: device.domain !== undefined && device.domain !== 'passthrough',
+      swiotlb: this.swiotlb !== null,
+      modernMm: this.kernel.drmMm === 'modern',
+    });
   }
 
   /**

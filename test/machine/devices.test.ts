@@ -52,3 +52,35 @@ test.each(['linux-4.2', 'linux-6.12'] as const)('%s maps, unmaps and is clean, s
 test('a machine without the checker says so', () => {
   expect(() => new Machine({ ram: '16MiB', dmaDebug: false }).dmaDebug).toThrow(/ENODEV/);
 });
+
+test.each(['linux-4.2', 'linux-6.12'] as const)(
+  'a GPU on %s: bytes through both tables, nothing left behind',
+  (kernel) => {
+    for (const iommu of ['strict', 'lazy', 'passthrough', 'off'] as const) {
+      const machine = new Machine({ ram: '128MiB', kernel, iommu });
+      const gpu = machine.addI915({ gen: 8, ppgtt: 'full' });
+      const before = machine.dmaDebug.counters().live;
+      const bo = gpu.createObject('64KiB');
+      bo.pwrite(5000, Uint8Array.of(1, 2, 3));
+      const context = gpu.createContext();
+      const vmas = [bo.bind(gpu.ggtt), bo.bind(context.vm)];
+      for (const { vm, start } of vmas) expect([...gpu.read(vm, start + 4999, 5)]).toEqual([0, 1, 2, 3, 0]);
+      for (const vma of vmas) vma.unbind();
+      bo.release();
+      context.release();
+      machine.clock.advance(100);
+      expect(machine.dmaDebug.findings).toEqual([]);
+      expect(machine.dmaDebug.counters().live).toBe(before);
+      machine.check();
+    }
+  },
+);
+
+test('a GPU on a machine without the checker', () => {
+  const machine = new Machine({ ram: '16MiB', dmaDebug: false });
+  const gpu = machine.addI915({ driver: 'linux-4.1' });
+  const bo = gpu.createObject(4096);
+  bo.bind(gpu.ggtt).unbind();
+  bo.release();
+  machine.check();
+});
