@@ -14,6 +14,18 @@ export {
 } from './dma/device.js';
 export { DmaDomain, type DomainOptions, type IovaModel } from './dma/domain.js';
 export { type DmaHost, type PagesOptions, ScatterTable, type SgEntry, type SgSegment } from './dma/sg-table.js';
+export {
+  type Attribution,
+  FINDING_CHANNEL,
+  type Finding,
+  type MappingInfo,
+  POOL_CHANNEL,
+  type PoolMessage,
+} from './dma-debug/channels.js';
+export type { CheckData, CheckId } from './dma-debug/checks.js';
+export type { DmaDebug } from './dma-debug/dma-debug.js';
+export type { DmaDebugOptions } from './dma-debug/options.js';
+export { type Forecast, type LeakReport, type MappingGroup, reportText } from './dma-debug/report.js';
 export type { VirtualClock } from './machine/clock.js';
 export type { AllocatorName, IommuMode, MachineConfig, MachineOptions } from './machine/config.js';
 export { Machine } from './machine/machine.js';

@@ -14,31 +14,14 @@ import type { Core } from '../core/instance.js';
 import { Attributions, callerText } from './attribution.js';
 import { type Finding, findingChannel, type MappingInfo, type PoolMessage, poolChannel } from './channels.js';
 import { CHECKS, type CheckId, checkOf, hex } from './checks.js';
-import { type Checkers, type DebugDialect, debugFlags } from './dialects.js';
+import { type DebugDialect, debugFlags } from './dialects.js';
+import { type DmaDebugOptions, debugConfig } from './options.js';
 import { type Forecast, groupEntries, type LeakReport, reportText } from './report.js';
 
 /**
  * dma-debug of a machine: two checkers over the same entries (assembly/dma-debug). The kernel's counts, prints and dies
  * as that kernel's would; ours reports its checks and its own at the call, and never stops.
  */
-
-export interface DmaDebugOptions {
-  /** Entries of the kernel's pool (dma_debug_entries=). Default 65,536. */
-  entries?: number;
-  /** `both` (default); `kernel`: nothing but what the kernel does, its death included; `own`: its checker is off. */
-  checkers?: Checkers;
-  /** debugfs all_errors and num_errors: what the kernel would print. Defaults false and 1. */
-  allErrors?: boolean;
-  numErrors?: number;
-  /** dma_debug_driver=: the kernel prints nothing of other drivers' devices. */
-  driverFilter?: string;
-  /** Take the JavaScript call site of every mapping. Costs microseconds each. */
-  callSites?: boolean;
-  /** Throw a GemDmaError at the offending call. */
-  strict?: boolean;
-  /** Called for each finding, at the call that made it, before it is thrown or published. */
-  onError?: (finding: Finding) => void;
-}
 
 /** What the checker needs to know of a device. */
 export interface DebugDevice {
@@ -58,7 +41,6 @@ export type FreeSpace = () => number | null;
 const FILTER_MATCH = 8;
 /** Findings that are kept for `findings`; later ones are counted and published only. */
 const KEPT_FINDINGS = 1000;
-const DEFAULT_ENTRIES = 65536;
 const FILTER_NAME_LENGTH = 63;
 
 export class DmaDebug {
@@ -92,14 +74,14 @@ export class DmaDebug {
     this.#context = context;
     this.registers = new CpuRegisters(core, context);
     this.attributions = new Attributions(this.registers);
-    const flags = debugFlags(dialect, options.checkers ?? 'both');
-    this.#checker = Checker.create(core, context, flags, dialect.buckets, options.entries ?? DEFAULT_ENTRIES);
-    this.#allErrors = options.allErrors ?? false;
-    this.#filter = filterName(options.driverFilter ?? '');
-    this.#checker.setOptions(this.#allErrors, options.numErrors ?? 1, this.#filter !== '');
-    this.onError = options.onError;
-    this.strict = options.strict ?? false;
-    this.callSites = options.callSites ?? false;
+    const config = debugConfig(options);
+    const flags = debugFlags(dialect, config.checkers);
+    this.#checker = Checker.create(core, context, flags, dialect.buckets, config.entries);
+    this.#allErrors = config.allErrors;
+    this.#filter = filterName(config.driverFilter);
+    this.#checker.setOptions(this.#allErrors, config.numErrors, this.#filter !== '');
+    this.strict = config.strict;
+    this.callSites = config.callSites;
     this.#seen = this.registers.findings;
   }
 
@@ -196,6 +178,16 @@ export class DmaDebug {
     const count = this.#core.exports.debugDriverUnbound(device.handle);
     this.settle();
     return count;
+  }
+
+  /** PTEs of a GPU now point at the mapping that begins at `address`; `by` -1 when they no longer do. */
+  binding(device: DebugDevice, address: number, by: 1 | -1): void {
+    this.#core.exports.debugBinding(device.handle, address, by);
+  }
+
+  /** An object is gone: what was mapped for it by itself, not from a table, and still is, is a finding. */
+  objectGone(object: number): void {
+    if (this.#core.exports.debugObjectGone(this.#context, object) > 0) this.settle();
   }
 
   /** The complete leak report, as plain data. Its cost is that of one pass over the live mappings. */

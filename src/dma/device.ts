@@ -1,5 +1,6 @@
 import { checkInteger, ERRNO, type ErrnoName, errnoName, GemDmaError, invalidValue } from '../core/errors.js';
 import { reasonName } from '../core/reasons.js';
+import type { DmaDebug } from '../dma-debug/dma-debug.js';
 import type { DmaDomain } from './domain.js';
 import { type DmaHost, ScatterTable } from './sg-table.js';
 
@@ -31,6 +32,10 @@ export const DMA_ATTR = {
 } as const;
 
 export interface DeviceOptions {
+  /** As findings and reports name it. Default its PCI address, such as `0000:00:02.0`. */
+  name?: string;
+  /** Name of the bound driver, for dma-debug's driver filter. */
+  driver?: string;
   /** Number that events, findings and faults carry. Default 1. */
   id?: number;
   /** PCI requester id, bus << 8 | device << 3 | function. Default id << 3. */
@@ -57,7 +62,11 @@ const MAX_U32 = 0xffffffff;
 export class DmaDevice {
   readonly host: DmaHost;
   readonly id: number;
+  readonly name: string;
+  readonly driver: string | undefined;
   #handle: number;
+  /** The machine's checker: asked after each call of the DMA API whether it found something, which is one load. */
+  readonly #debug: DmaDebug | null;
   #domain: DmaDomain | 'passthrough' | undefined;
 
   /** Adds a device. Throws RangeErrors for options, GemDmaError ENOMEM. */
@@ -76,6 +85,10 @@ export class DmaDevice {
     exports.deviceSetMask(this.#handle, maskBits, coherentMaskBits);
     exports.deviceSetSegments(this.#handle, maxSegment, boundaryBits, minAlignMask);
     if (options.forceBounce) exports.deviceSetFlags(this.#handle, FORCE_BOUNCE, 0);
+    this.name = options.name ?? pciName(sourceId);
+    this.driver = options.driver;
+    this.#debug = host.checker ?? null;
+    this.#debug?.addDevice(this);
     if (options.domain !== undefined) this.attach(options.domain);
   }
 
@@ -148,13 +161,19 @@ export class DmaDevice {
    */
   mapPage(pfn: number, offset: number, length: number, dir: Direction, attrs = 0): number {
     if (pfn >>> 0 !== pfn || offset >>> 0 !== offset || length >>> 0 !== length) badPage(pfn, offset, length);
-    return this.host.core.exports.dmaMapPage(this.#handle, pfn, offset, length, dir, attrs);
+    const debug = this.#debug;
+    if (debug === null) return this.host.core.exports.dmaMapPage(this.#handle, pfn, offset, length, dir, attrs);
+    if (debug.callSites) debug.enter();
+    const address = this.host.core.exports.dmaMapPage(this.#handle, pfn, offset, length, dir, attrs);
+    debug.settle();
+    return address;
   }
 
   /** Ends a mapping of mapPage or mapSingle, with the length and direction that it was made with (dma_unmap_page_attrs). */
   unmapPage(address: number, length: number, dir: Direction, attrs = 0): void {
     if (length >>> 0 !== length) badPage(0, 0, length);
     this.host.core.exports.dmaUnmapPage(this.#handle, address, length, dir, attrs);
+    if (this.#debug !== null) this.#debug.settle();
   }
 
   /**
@@ -164,7 +183,8 @@ export class DmaDevice {
   mapSingle(physical: number, length: number, dir: Direction, attrs = 0, vmalloc = false): number {
     checkInteger('physical', physical, 0, MAX_U32 * 4096);
     checkInteger('length', length, 0, MAX_U32);
-    return this.host.core.exports.dmaMapSingle(this.#handle, physical, length, dir, attrs, vmalloc);
+    this.#enter();
+    return this.#settled(this.host.core.exports.dmaMapSingle(this.#handle, physical, length, dir, attrs, vmalloc));
   }
 
   /** Ends a mapping of mapSingle (dma_unmap_single_attrs). */
@@ -177,33 +197,45 @@ export class DmaDevice {
    * A mapping that the table already has is forgotten, not undone: that is the bug this project began with.
    */
   mapSg(table: ScatterTable, dir: Direction, attrs = 0): number {
-    const rc = this.host.core.exports.dmaMapSg(this.#handle, table.handle, dir, attrs);
+    const rc = this.#mapSg(table, dir, attrs);
     return rc > 0 ? rc : 0;
   }
 
   /** Maps a table (dma_map_sgtable). Throws GemDmaError ENOMEM, EINVAL or EIO with the cause as its reason. */
   mapSgTable(table: ScatterTable, dir: Direction, attrs = 0): void {
-    const rc = this.host.core.exports.dmaMapSg(this.#handle, table.handle, dir, attrs);
+    const rc = this.#mapSg(table, dir, attrs);
     if (rc <= 0) throw this.failure('dma_map_sg', rc, `a list of ${table.origNents} entries, ${table.bytes} bytes`);
+  }
+
+  #mapSg(table: ScatterTable, dir: Direction, attrs: number): number {
+    const debug = this.#debug;
+    if (debug === null) return this.host.core.exports.dmaMapSg(this.#handle, table.handle, dir, attrs);
+    if (debug.callSites) debug.enter();
+    const rc = this.host.core.exports.dmaMapSg(this.#handle, table.handle, dir, attrs);
+    debug.settle();
+    return rc;
   }
 
   /** Ends a table's mapping (dma_unmap_sg_attrs). `nents` is what map was given; the kernel looks at no more segments. */
   unmapSg(table: ScatterTable, dir: Direction, attrs = 0, nents?: number): void {
     const entries = nents ?? this.host.core.exports.sgOrigNents(table.handle);
     this.host.core.exports.dmaUnmapSg(this.#handle, table.handle, entries, dir, attrs);
+    if (this.#debug !== null) this.#debug.settle();
   }
 
   /** Maps registers of another device (dma_map_resource). Returns the address, or DMA_MAPPING_ERROR. */
   mapResource(physical: number, length: number, dir: Direction, attrs = 0): number {
     checkInteger('physical', physical, 0, Number.MAX_SAFE_INTEGER);
     checkInteger('length', length, 0, MAX_U32);
-    return this.host.core.exports.dmaMapResource(this.#handle, physical, length, dir, attrs);
+    this.#enter();
+    return this.#settled(this.host.core.exports.dmaMapResource(this.#handle, physical, length, dir, attrs));
   }
 
   /** Ends a mapping of mapResource (dma_unmap_resource). */
   unmapResource(address: number, length: number, dir: Direction, attrs = 0): void {
     checkInteger('length', length, 0, MAX_U32);
     this.host.core.exports.dmaUnmapResource(this.#handle, address, length, dir, attrs);
+    this.#debug?.settle();
   }
 
   /** Whether an address says that mapping failed (dma_mapping_error); dma-debug notes that the driver has asked. */
@@ -215,22 +247,26 @@ export class DmaDevice {
   syncForCpu(address: number, length: number, dir: Direction): void {
     checkInteger('length', length, 0, MAX_U32);
     this.host.core.exports.dmaSyncSingle(this.#handle, address, length, dir, false);
+    this.#debug?.settle();
   }
 
   /** Hands part of a mapping to the device (dma_sync_single_for_device). */
   syncForDevice(address: number, length: number, dir: Direction): void {
     checkInteger('length', length, 0, MAX_U32);
     this.host.core.exports.dmaSyncSingle(this.#handle, address, length, dir, true);
+    this.#debug?.settle();
   }
 
   /** Hands a mapped table to the CPU (dma_sync_sg_for_cpu). */
   syncSgForCpu(table: ScatterTable, dir: Direction, nents?: number): void {
     this.host.core.exports.dmaSyncSg(this.#handle, table.handle, nents ?? table.origNents, dir, false);
+    this.#debug?.settle();
   }
 
   /** Hands a mapped table to the device (dma_sync_sg_for_device). */
   syncSgForDevice(table: ScatterTable, dir: Direction, nents?: number): void {
     this.host.core.exports.dmaSyncSg(this.#handle, table.handle, nents ?? table.origNents, dir, true);
+    this.#debug?.settle();
   }
 
   /**
@@ -239,9 +275,10 @@ export class DmaDevice {
    */
   allocCoherent(length: number, attrs = 0): CoherentBuffer {
     checkInteger('length', length, 1, MAX_U32);
+    this.#enter();
     const handle = this.host.core.exports.dmaAllocCoherent(this.#handle, length, attrs);
     if (handle === 0) throw this.failure('dma_alloc_coherent', -ERRNO.ENOMEM, `${length} bytes of coherent memory`);
-    return new CoherentBuffer(this, length, ScatterTable.adopt(this.host, handle));
+    return this.#settled(new CoherentBuffer(this, length, ScatterTable.adopt(this.host, handle)));
   }
 
   /**
@@ -253,6 +290,7 @@ export class DmaDevice {
     if (buffer.table.handle === 0) return;
     this.host.core.exports.dmaFreeCoherent(this.#handle, buffer.table.handle, length, address);
     buffer.table.forget();
+    this.#debug?.settle();
   }
 
   /**
@@ -268,6 +306,17 @@ export class DmaDevice {
       throw this.failure('dma_iova_try_alloc', -code, `${size} bytes of address space`);
     }
     return new LinkedRange(this, address, size);
+  }
+
+  /** Before a call that may map: its call site, where the checker is to take it. */
+  #enter(): void {
+    if (this.#debug?.callSites) this.#debug.enter();
+  }
+
+  /** After a call: what the checker found in it is said now. */
+  #settled<T>(value: T): T {
+    this.#debug?.settle();
+    return value;
   }
 
   /** Frees the device. Its domain is left first. */
@@ -358,6 +407,12 @@ export class LinkedRange {
     checkInteger('linked', linked, 0, this.size);
     this.device.host.core.exports.dmaIovaDestroy(this.device.handle, this.address, linked, this.size, dir, attrs);
   }
+}
+
+/** `0000:bus:device.function` of a requester id. */
+function pciName(sourceId: number): string {
+  const hex = (value: number): string => value.toString(16).padStart(2, '0');
+  return `0000:${hex(sourceId >>> 8)}:${hex((sourceId >>> 3) & 31)}.${sourceId & 7}`;
 }
 
 function badPage(pfn: number, offset: number, length: number): never {

@@ -1,5 +1,6 @@
 import { checkInteger, GemDmaError, invalidType } from '../core/errors.js';
 import type { Core } from '../core/instance.js';
+import type { DmaDebug } from '../dma-debug/dma-debug.js';
 
 /**
  * Scatter-gather tables: the list of pages that one dma_map_sg call maps, and after that call the list of segments under
@@ -11,6 +12,8 @@ export interface DmaHost {
   readonly core: Core;
   /** Handle of the core's context. */
   readonly context: number;
+  /** The machine's checker, if it has one. */
+  readonly checker?: DmaDebug | null;
 }
 
 /** One entry of a table: `length` bytes from `offset` on in page `pfn`; lengths past the page go on in its neighbours. */

@@ -1,4 +1,5 @@
 import { checkInteger, invalidType, invalidValue, outOfRange, parseSize } from '../core/errors.js';
+import { type DmaDebugConfig, type DmaDebugOptions, debugConfig } from '../dma-debug/options.js';
 import { KERNEL_NAMES, type KernelName } from './presets.js';
 
 /**
@@ -21,8 +22,8 @@ export interface MachineOptions {
     | { mode?: IommuMode; levels?: 3 | 4 | 5; allocator?: AllocatorName; reserved?: [number, number][] };
   /** The bounce pool; `false` for none. Default none with an IOMMU that translates, 64 MiB otherwise. */
   swiotlb?: false | number | string | { size?: number | string; force?: boolean };
-  /** Whether dma-debug watches, and the size of its entry pool. Default true, 65,536 entries. */
-  dmaDebug?: boolean | { enabled?: boolean; entries?: number };
+  /** Whether dma-debug watches, and how (src/dma-debug). Default true, both checkers, 65,536 entries. */
+  dmaDebug?: boolean | ({ enabled?: boolean } & DmaDebugOptions);
   /** Virtual CPUs, 1 to 64. Default 1. */
   cpus?: number;
   /** Decides every placement that is random. Default 1. */
@@ -37,7 +38,7 @@ export interface MachineConfig {
   kernel: KernelName;
   iommu: { mode: IommuMode; levels: 3 | 4 | 5; allocator: AllocatorName; reserved: [number, number][] };
   swiotlb: { size: number; force: boolean } | false;
-  dmaDebug: { enabled: boolean; entries: number };
+  dmaDebug: { enabled: boolean } & DmaDebugConfig;
   cpus: number;
   seed: number;
   memoryLimit: number;
@@ -52,8 +53,6 @@ export const RESERVED_RANGES: readonly [number, number][] = [
   [0xc0000, 0xfebff],
   [0xfee00, 0xfeeff],
 ];
-/** Entries of dma-debug's pool on x86 (PREALLOC_DMA_DEBUG_ENTRIES). */
-const DMA_DEBUG_ENTRIES = 65536;
 const SWIOTLB_DEFAULT = '64MiB';
 const MIN_RAM = 4 * 1024 ** 2;
 const MAX_RAM = 256 * 1024 ** 3;
@@ -128,11 +127,9 @@ function swiotlbConfig(options: MachineOptions['swiotlb'], mode: IommuMode): Mac
 }
 
 function dmaDebugConfig(option: NonNullable<MachineOptions['dmaDebug']>): MachineConfig['dmaDebug'] {
-  const given = typeof option === 'object' ? option : { enabled: option };
-  knownKeys('dmaDebug', given, ['enabled', 'entries']);
-  const enabled = given.enabled ?? true;
-  if (typeof enabled !== 'boolean') throw invalidType('dmaDebug', 'of type boolean', enabled);
-  return { enabled, entries: checkInteger('dmaDebug.entries', given.entries ?? DMA_DEBUG_ENTRIES, 1, 2 ** 22) };
+  const { enabled, ...rest } = typeof option === 'object' ? option : { enabled: option };
+  if (enabled !== undefined && typeof enabled !== 'boolean') throw invalidType('dmaDebug', 'of type boolean', enabled);
+  return { enabled: enabled ?? true, ...debugConfig(rest) };
 }
 
 function fraction(name: string, value: unknown): number {

@@ -7,10 +7,6 @@ import type { Machine } from './machine.js';
 
 /** What `machine.addDevice()` accepts. Everything has a default. */
 export interface MachineDeviceOptions extends Omit<DeviceOptions, 'id' | 'domain'> {
-  /** As reports print it. Default its PCI address, such as `0000:00:02.0`. */
-  name?: string;
-  /** The bound driver, for dma-debug's driver filter. */
-  driver?: string;
   /**
    * Which domain translates: `own` (the default behind an IOMMU), that of another device, which then is shared, or
    * `passthrough`. Of no effect on a machine whose IOMMU is off.
@@ -22,12 +18,6 @@ export interface MachineDeviceOptions extends Omit<DeviceOptions, 'id' | 'domain
 export function deviceSlot(id: number): number {
   const slot = id + 1;
   return ((slot >> 5) << 8) | ((slot & 31) << 3);
-}
-
-/** A PCI address as the kernel prints it. */
-export function deviceName(sourceId: number): string {
-  const hex = (value: number): string => value.toString(16).padStart(2, '0');
-  return `0000:${hex(sourceId >> 8)}:${hex((sourceId >> 3) & 31)}.${sourceId & 7}`;
 }
 
 /** The domain that a new device gets, with the machine's mode and its kernel's habits; undefined without an IOMMU. */

@@ -8,7 +8,7 @@ import type { I915Options } from '../gem/config.js';
 import { I915Device } from '../gem/device.js';
 import { VirtualClock } from './clock.js';
 import { type MachineConfig, type MachineOptions, machineConfig } from './config.js';
-import { deviceName, deviceSlot, domainFor, type MachineDeviceOptions } from './devices.js';
+import { deviceSlot, domainFor, type MachineDeviceOptions } from './devices.js';
 import { KERNELS, type KernelProperties } from './presets.js';
 
 /**
@@ -27,7 +27,8 @@ export class Machine {
   /** For the layers of the library itself: the core's instance and the handle of its context. */
   readonly core: Core;
   readonly context: number;
-  readonly #dmaDebug: DmaDebug | null;
+  /** The checker, null without one: what each device tells of its calls. */
+  readonly checker: DmaDebug | null;
   readonly #devices: DmaDevice[] = [];
 
   /**
@@ -61,13 +62,13 @@ export class Machine {
     this.swiotlb = swiotlb
       ? BouncePool.create(this.core, this.context, BouncePool.shape(swiotlb.size, cpus, dialect), dialect)
       : null;
-    const { enabled, entries } = this.config.dmaDebug;
-    this.#dmaDebug = enabled ? new DmaDebug(this.core, this.context, this.kernel.dmaDebug, { entries }) : null;
+    const { enabled, ...debug } = this.config.dmaDebug;
+    this.checker = enabled ? new DmaDebug(this.core, this.context, this.kernel.dmaDebug, debug) : null;
   }
 
   /** The checker. Throws ENODEV on a machine that was made without it (`dmaDebug: false`). */
   get dmaDebug(): DmaDebug {
-    if (this.#dmaDebug) return this.#dmaDebug;
+    if (this.checker) return this.checker;
     throw new GemDmaError('ENODEV', 'dma_debug', 'the machine was made with dmaDebug: false');
   }
 
@@ -82,7 +83,7 @@ export class Machine {
    * @throws RangeErrors and TypeErrors naming the option at fault; GemDmaError ENOMEM
    */
   addDevice(options: MachineDeviceOptions = {}): DmaDevice {
-    const { name, driver, domain: wanted, ...limits } = options;
+    const { domain: wanted, ...limits } = options;
     const id = this.#devices.length + 1;
     const domain = domainFor(this, wanted);
     const swiotlb = this.config.swiotlb;
@@ -93,10 +94,6 @@ export class Machine {
       ...(domain && { domain }),
     });
     this.#devices.push(device);
-    this.#dmaDebug?.addDevice({
-      ...{ id, handle: device.handle, name: name ?? deviceName(options.sourceId ?? deviceSlot(id)) },
-      ...(driver !== undefined && { driver }),
-    });
     return device;
   }
 
@@ -108,7 +105,7 @@ export class Machine {
     // The driver sets the mask of its hardware itself, and takes segments of any length.
     const device = this.addDevice({ driver: 'i915', maxSegment: 0xffffffff });
     const { core, context, clock, ram } = this;
-    return new I915Device({ core, context, clock, ram, dmaDebug: this.#dmaDebug }, device, options, {
+    return new I915Device({ core, context, clock, ram, dmaDebug: this.checker }, device, options, {
       translated: device.domain !== undefined && device.domain !== 'passthrough',
       swiotlb: this.swiotlb !== null,
       modernMm: this.kernel.drmMm === 'modern',
