@@ -58,7 +58,7 @@ export { leavesDump, tablesDump } from './iommu/dump';
 export { faultLogClear, faultLogCount, faultLogFirst, faultLogLost } from './iommu/fault-log';
 export {
   deviceTranslate, domainAlreadySet, domainCached, domainFlushPages, domainId, domainIovaToPhys, domainLevels, domainMap,
-  domainMapPfns, domainTablePages, domainUnmap, iommuStats,
+  domainMapped, domainMapPfns, domainTablePages, domainUnmap, iommuStats,
 } from './iommu/host';
 export { iotlbFlushDomain, iotlbFlushGlobal } from './iommu/iotlb';
 export { iommuCreate } from './iommu/unit';

@@ -1,6 +1,7 @@
 /** gemdma: the memory side of a Linux GPU driver in user space. */
 export type { BouncePool, SwiotlbMapping, SwiotlbStats } from './core/bounce-pool.js';
 export { ERRNO, type ErrnoName, GemDmaError } from './core/errors.js';
+export type { TableEntry } from './core/iommu.js';
 export type { PhysicalMemory } from './core/physical-memory.js';
 export {
   type DeviceOptions,
@@ -26,6 +27,17 @@ export type { CheckData, CheckId } from './dma-debug/checks.js';
 export type { DmaDebug } from './dma-debug/dma-debug.js';
 export type { DmaDebugOptions } from './dma-debug/options.js';
 export { type Forecast, type LeakReport, type MappingGroup, reportText } from './dma-debug/report.js';
+export { formatAlreadySet, formatFault, formatSource, formatStaleAccesses } from './iommu/dump.js';
+export {
+  type AlreadySet,
+  deviceRead,
+  deviceWrite,
+  Iommu,
+  type IommuFault,
+  type IommuStats,
+  type IotlbStats,
+  type StaleAccess,
+} from './iommu/iommu.js';
 export type { VirtualClock } from './machine/clock.js';
 export type { AllocatorName, IommuMode, MachineConfig, MachineOptions } from './machine/config.js';
 export { Machine } from './machine/machine.js';

@@ -46,6 +46,8 @@ export const DEVICE_FORCE_BOUNCE: u32 = 2;
 export const DEVICE_PASSTHROUGH: u32 = 4;
 /** The driver's name passes dma-debug's driver filter; kept by the host, which knows names. */
 export const DEVICE_FILTER_MATCH: u32 = 8;
+/** The VT-d unit stands between this device and memory, also while no domain does: set by the first attachment. */
+export const DEVICE_BEHIND_IOMMU: u32 = 16;
 
 export const DMA_BIDIRECTIONAL: u32 = 0;
 export const DMA_TO_DEVICE: u32 = 1;

@@ -4,9 +4,10 @@
 // a stale access.
 
 import { EFAULT } from '../errno';
-import { Context } from '../memory/context';
+import { Context, cpuOf } from '../memory/context';
+import { REASON_IOMMU_FAULT, REASON_NO_RAM } from '../reason';
 import { physRead, physWrite } from '../ram/contents';
-import { DmaDevice } from '../dma/device';
+import { DEVICE_BEHIND_IOMMU, DmaDevice } from '../dma/device';
 import {
   CONTEXT_FAULT_DISABLE, CONTEXT_TYPE, CONTEXT_TYPE_MULTI_LEVEL, CONTEXT_TYPE_PASSTHROUGH, ENTRY_PRESENT, contextDomain,
   contextEntry,
@@ -26,14 +27,13 @@ export const TRANSLATE_FAULT: u64 = 0xffffffffffffffff;
 /**
  * Translates one access of a device.
  * @param address DMA address of the first byte
- * @returns the physical address, or TRANSLATE_FAULT with the fault recorded. Without an IOMMU an address is physical.
+ * @returns the physical address, or TRANSLATE_FAULT with the fault recorded. Of a device that no IOMMU
+ *   serves the address is physical.
  */
 export function translate(device: DmaDevice, address: u64, write: bool): u64 {
   const ctx = changetype<Context>(device.ctx);
-  if (ctx.iommu == 0) return address;
+  if (ctx.iommu == 0 || (device.flags & DEVICE_BEHIND_IOMMU) == 0) return address;
   const unit = changetype<Iommu>(ctx.iommu);
-  // A unit that no device was ever put behind is not switched on (Global Command Register, TE).
-  if (unit.rootTable == 0) return address;
   const at = contextEntry(unit, device.sourceId);
   if (at == 0) return blocked(unit, device, address, write, FAULT_ROOT_NOT_PRESENT, 0);
   const entry = load<u64>(at);
@@ -58,7 +58,7 @@ export function translate(device: DmaDevice, address: u64, write: bool): u64 {
   if (hit != 0) {
     const cached = changetype<IotlbEntry>(hit);
     if ((cached.leaf & need) != 0) {
-      if (cached.stale != 0) logStale(unit, device.id, address, write, cached);
+      if (cached.stale != 0) logStale(unit, device.id, device.sourceId, address, write, cached);
       return physical(cached.leaf, cached.level, address);
     }
     iotlbDrop(unit, hit);
@@ -111,9 +111,15 @@ function access(device: DmaDevice, address: u64, buffer: usize, n: u32, write: b
   while (n != 0) {
     const part = min(n, 4096 - (<u32>address & 4095));
     const phys = translate(device, address, write);
-    if (phys == TRANSLATE_FAULT) return EFAULT;
+    if (phys == TRANSLATE_FAULT) {
+      cpuOf(ctx).reason = REASON_IOMMU_FAULT;
+      return EFAULT;
+    }
     const rc = write ? physWrite(ctx, <f64>phys, buffer, part) : physRead(ctx, <f64>phys, buffer, part);
-    if (rc < 0) return rc;
+    if (rc < 0) {
+      cpuOf(ctx).reason = REASON_NO_RAM;
+      return rc;
+    }
     address += part;
     buffer += part;
     n -= part;

@@ -5,13 +5,13 @@
 //                                                           bits 3..2 translation type, bits 63..12 root of the tables
 //                                                      high: bits 2..0 address width (agaw), bits 23..8 domain id
 //
-// Both are real pages of linear memory, and accesses go through them: a device that was never attached faults with
-// reason 1 or 2. A passthrough device has an entry as well, of a type that translates nothing.
+// Both are real pages of linear memory, and accesses go through them: a device whose entry is gone faults with reason
+// 2, one whose bus has no table with reason 1. A passthrough device has an entry as well, of a type that translates nothing.
 
 import { EBUSY, EINVAL, ENOMEM } from '../errno';
 import { Context, cpuOf } from '../memory/context';
 import { REASON_NO_TABLE_MEMORY } from '../reason';
-import { DEVICE_PASSTHROUGH, DmaDevice } from '../dma/device';
+import { DEVICE_BEHIND_IOMMU, DEVICE_PASSTHROUGH, DmaDevice } from '../dma/device';
 import { IommuDomain } from './domain';
 import { iotlbFlushDomain } from './iotlb';
 import { PTE_ADDRESS, TABLE_WINDOW, tableOf } from './pte';
@@ -82,6 +82,7 @@ export function attachDevice(device: DmaDevice, domain: usize): i32 {
     ++target.attached;
   }
   device.domain = domain;
+  device.flags |= DEVICE_BEHIND_IOMMU;
   return 0;
 }
 

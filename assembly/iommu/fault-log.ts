@@ -5,8 +5,8 @@
 //   +16 f64 time (ns)     +24 f64 address, or pfn for ALREADY_SET       +32 f64 age (ns), or the entry that stays
 //   +40 u32 kind          +44 u32 device       +48 u32 object           +52 u32 vma      +56 u32 hook   +60 u32 domain id
 //
-// The first two words are the fault recording register of the hardware (VT-d specification, 11.4.14), zero for what is
-// no fault: a stale access, which the hardware lets through unnoticed, and a live entry that was mapped over.
+// The first two words are the fault recording register of the hardware (VT-d specification, 11.4.14). F is clear for what
+// is no fault: a stale access, which the hardware lets through unnoticed, and a live entry that was mapped over.
 
 import { blockAlloc, blockOrder } from '../memory/block';
 import { Context, cpuOf } from '../memory/context';
@@ -71,7 +71,7 @@ export function logFault(unit: Iommu, device: u32, sourceId: u32, address: u64, 
 }
 
 /** An access that an IOTLB entry served after its page had been unmapped; the object is the one that was unmapped. */
-export function logStale(unit: Iommu, device: u32, address: u64, write: bool, entry: IotlbEntry): void {
+export function logStale(unit: Iommu, device: u32, sourceId: u32, address: u64, write: bool, entry: IotlbEntry): void {
   const ctx = changetype<Context>(unit.ctx);
   const age = ctx.now - entry.since;
   lock(changetype<usize>(unit));
@@ -81,6 +81,7 @@ export function logStale(unit: Iommu, device: u32, address: u64, write: bool, en
   unit.staleAgeMax = max(unit.staleAgeMax, age);
   const at = append(unit, write ? LOG_STALE_WRITE : LOG_STALE_READ, device);
   if (at != 0) {
+    store<u64>(at, sourceId, 8);
     store<f64>(at, <f64>address, 24);
     store<f64>(at, <f64>age, 32);
     store<u32>(at, entry.object, 48);

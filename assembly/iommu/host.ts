@@ -8,7 +8,7 @@ import { IommuDomain } from './domain';
 import { iotlbEntries, iotlbFlushPages } from './iotlb';
 import { iommuMap, iommuMapPfns } from './map';
 import { Iommu } from './unit';
-import { iommuIovaToPhys, iommuUnmap } from './unmap';
+import { iommuIovaToPhys, iommuUnmap, leafOf } from './unmap';
 
 /** iommuMap. */
 export function domainMap(domain: IommuDomain, iova: f64, phys: f64, size: f64, prot: u32): i32 {
@@ -28,6 +28,11 @@ export function domainUnmap(domain: IommuDomain, iova: f64, size: f64): f64 {
 /** iommuIovaToPhys. */
 export function domainIovaToPhys(domain: IommuDomain, iova: f64): f64 {
   return <f64><i64>iommuIovaToPhys(domain, <i64>iova);
+}
+
+/** Whether an IOVA leads anywhere: an IOVA may well lead to physical address 0. */
+export function domainMapped(domain: IommuDomain, iova: f64): bool {
+  return leafOf(domain, <i64>iova >> 12) != 0;
 }
 
 /** iotlbFlushPages; nothing for a size of 0. */

@@ -131,18 +131,23 @@ function clearLevel(domain: IommuDomain, table: usize, level: u32, first: u64, l
   }
 }
 
-/** Physical address that an IOVA leads to, or 0 when it leads nowhere (intel_iommu_iova_to_phys). */
-export function iommuIovaToPhys(domain: IommuDomain, iova: u64): u64 {
-  const pfn = iova >> 12;
+/** The leaf that maps a pfn, 0 where nothing does; its level is in bits 63..60, which no entry uses. */
+export function leafOf(domain: IommuDomain, pfn: u64): u64 {
   if (pfn >= pfnLimit(domain)) return 0;
   let table = domain.root;
   let level = domain.levels;
   do {
     const entry = load<u64>(slotAt(table, pfn, level));
     if (entry == 0) return 0;
-    if (level == 1 || (entry & PTE_LARGE) != 0) return (entry & PTE_ADDRESS) + (iova & ((<u64>4096 << levelShift(level)) - 1));
+    if (level == 1 || (entry & PTE_LARGE) != 0) return entry | (<u64>level << 60);
     table = tableOf(entry);
     --level;
   } while (level != 0);
   return 0;
+}
+
+/** Physical address that an IOVA leads to, or 0 when it leads nowhere (intel_iommu_iova_to_phys). */
+export function iommuIovaToPhys(domain: IommuDomain, iova: u64): u64 {
+  const leaf = leafOf(domain, iova >> 12);
+  return leaf == 0 ? 0 : (leaf & PTE_ADDRESS) + (iova & ((<u64>4096 << levelShift(<u32>(leaf >> 60))) - 1));
 }

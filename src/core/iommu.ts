@@ -49,3 +49,85 @@ export function readLeaves(core: Core, context: number, domain: number, first: n
   const { leavesDump } = core.exports;
   return readEntries(core, context, (buffer, size, skip) => leavesDump(domain, first, last, buffer, size, skip));
 }
+
+/** One record of the fault log. */
+export interface LogRecord {
+  kind: 'fault' | 'stale-read' | 'stale-write' | 'already-set';
+  /** Virtual time, nanoseconds. */
+  time: number;
+  device: number;
+  sourceId: number;
+  /** VT-d fault reason, 0 for what is no fault. */
+  reason: number;
+  /** Of a fault: whether it was a read. */
+  read: boolean;
+  /** The address accessed; of an entry found already set, the pfn. */
+  address: number;
+  /** Of a stale access its age in nanoseconds, of an entry found already set the one that was to be written. */
+  value: number;
+  object: number;
+  vma: number;
+  hook: number;
+  domain: number;
+}
+
+const KINDS = ['fault', 'fault', 'stale-read', 'stale-write', 'already-set'] as const;
+const LOG_RECORD = 64;
+
+/** The fault log of a machine, oldest record first. */
+export function readFaultLog(core: Core, context: number): LogRecord[] {
+  const first = core.exports.faultLogFirst(context);
+  const count = core.exports.faultLogCount(context);
+  const { u32, f64 } = core;
+  return Array.from({ length: count }, (_, i) => {
+    const at = first + i * LOG_RECORD;
+    const w = at >> 2;
+    return {
+      kind: KINDS[u32[w + 10]],
+      time: f64[(at + 16) >> 3],
+      device: u32[w + 11],
+      sourceId: u32[w + 2] & 0xffff,
+      reason: u32[w + 3] & 0xff,
+      read: ((u32[w + 3] >>> 30) & 1) === 1,
+      address: f64[(at + 24) >> 3],
+      value: f64[(at + 32) >> 3],
+      object: u32[w + 12],
+      vma: u32[w + 13],
+      hook: u32[w + 14],
+      domain: u32[w + 15],
+    };
+  });
+}
+
+/** The counters of the unit, in the order in which iommuStats writes them. */
+export function readIommuStats(core: Core, context: number): Float64Array {
+  const at = core.staging(context);
+  core.exports.iommuStats(context, at);
+  return core.f64.slice(at >> 3, (at >> 3) + 20);
+}
+
+/** Bytes that a device reads at a DMA address. Returns null where the access was blocked or found no RAM. */
+export function deviceReadBytes(core: Core, context: number, device: number, address: number, length: number) {
+  const bytes = new Uint8Array(length);
+  const at = core.staging(context);
+  for (let done = 0; done < length; ) {
+    const part = Math.min(length - done, Core.STAGING_SIZE);
+    if (core.exports.deviceRead(device, address + done, at, part) < 0) return null;
+    bytes.set(core.u8.subarray(at, at + part), done);
+    done += part;
+  }
+  return bytes;
+}
+
+/** Lets a device write bytes at a DMA address. Returns 0 or a negative errno. */
+export function deviceWriteBytes(core: Core, context: number, device: number, address: number, bytes: Uint8Array) {
+  const at = core.staging(context);
+  for (let done = 0; done < bytes.length; ) {
+    const part = Math.min(bytes.length - done, Core.STAGING_SIZE);
+    core.u8.set(bytes.subarray(done, done + part), at);
+    const rc = core.exports.deviceWrite(device, address + done, at, part);
+    if (rc < 0) return rc;
+    done += part;
+  }
+  return 0;
+}

@@ -6,6 +6,7 @@ import { DmaDevice } from '../dma/device.js';
 import { DmaDebug } from '../dma-debug/dma-debug.js';
 import type { I915Options } from '../gem/config.js';
 import { I915Device } from '../gem/device.js';
+import { Iommu } from '../iommu/iommu.js';
 import { VirtualClock } from './clock.js';
 import { type MachineConfig, type MachineOptions, machineConfig } from './config.js';
 import { deviceSlot, domainFor, type MachineDeviceOptions } from './devices.js';
@@ -24,6 +25,8 @@ export class Machine {
   readonly ram: PhysicalMemory;
   /** The bounce pool, null for a machine without one. */
   readonly swiotlb: BouncePool | null;
+  /** The VT-d unit: faults, stale accesses, IOTLB, tables. Empty in a machine none of whose devices it serves. */
+  readonly iommu: Iommu;
   /** For the layers of the library itself: the core's instance and the handle of its context. */
   readonly core: Core;
   readonly context: number;
@@ -57,6 +60,7 @@ export class Machine {
     this.context = rc;
     this.clock = new VirtualClock(this.core, this.context);
     this.ram = new PhysicalMemory(this.core, this.context);
+    this.iommu = new Iommu(this);
     const { swiotlb } = this.config;
     const dialect = this.kernel.swiotlb;
     this.swiotlb = swiotlb

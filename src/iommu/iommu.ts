@@ -1,0 +1,260 @@
+import { checkInteger, GemDmaError } from '../core/errors.js';
+import {
+  deviceReadBytes,
+  deviceWriteBytes,
+  type LogRecord,
+  readFaultLog,
+  readIommuStats,
+  readLeaves,
+  readTables,
+  type TableEntry,
+} from '../core/iommu.js';
+import { reasonName } from '../core/reasons.js';
+import type { DmaDevice } from '../dma/device.js';
+import type { DmaDomain } from '../dma/domain.js';
+import type { DmaHost } from '../dma/sg-table.js';
+import { dumpTables } from './dump.js';
+
+/**
+ * The VT-d unit of a machine, seen from outside: what it blocked, what slipped through, what its IOTLB did, and what is in
+ * the tables (assembly/iommu).
+ */
+
+/** An access that the unit blocked. */
+export interface IommuFault {
+  /** Virtual time in nanoseconds. */
+  time: number;
+  device: number;
+  /** PCI requester id, bus << 8 | devfn. */
+  sourceId: number;
+  address: number;
+  write: boolean;
+  /** VT-d fault reason, and what Linux prints for it. */
+  reason: number;
+  message: string;
+  /** Domain id of the context entry, 0 without one. */
+  domain: number;
+  /** Who was at work: the attribution of the access. 0 is nobody. */
+  object: number;
+  vma: number;
+  hook: number;
+}
+
+/** An access that a cached translation let through after its page had been unmapped. */
+export interface StaleAccess {
+  time: number;
+  device: number;
+  sourceId: number;
+  address: number;
+  write: boolean;
+  /** Nanoseconds between the unmap and this access. */
+  age: number;
+  domain: number;
+  /** Who unmapped the page: the attribution of that call. 0 is nobody. */
+  object: number;
+  vma: number;
+  hook: number;
+}
+
+/** A live 4 KiB entry that was mapped over: the old one stays (`DMA PTE for vPFN ... already set`). */
+export interface AlreadySet {
+  time: number;
+  domain: number;
+  pfn: number;
+  /** The entry that was to be written, and is lost. */
+  entry: number;
+  object: number;
+  vma: number;
+  hook: number;
+}
+
+export interface IotlbStats {
+  sets: number;
+  ways: number;
+  /** Translations cached now. */
+  entries: number;
+  hits: number;
+  misses: number;
+  /** Hits on translations whose page is unmapped. */
+  staleHits: number;
+  evictions: number;
+  /** Invalidations by kind, and the entries that they dropped. */
+  invalidations: { page: number; domain: number; global: number; dropped: number };
+}
+
+export interface IommuStats {
+  faults: number;
+  alreadySet: number;
+  /** Records that the log had no room for. */
+  logLost: number;
+  staleAccesses: { count: number; meanAge: number; maxAge: number };
+  domains: number;
+  /** Pages in use for tables of all domains, root and context tables. */
+  tablePages: number;
+  /** Pages that wait for their next use. */
+  pooledPages: number;
+}
+
+/** What Linux prints for each fault reason (drivers/iommu/intel/dmar.c). */
+const REASONS = [
+  'Software',
+  'Present bit in root entry is clear',
+  'Present bit in context entry is clear',
+  'Invalid context entry',
+  'Access beyond MGAW',
+  'PTE Write access is not set',
+  'PTE Read access is not set',
+  'Next page table ptr is invalid',
+];
+
+export class Iommu {
+  readonly #host: DmaHost;
+
+  constructor(host: DmaHost) {
+    this.#host = host;
+  }
+
+  #log<T>(kinds: readonly LogRecord['kind'][], shape: (record: LogRecord) => T): T[] {
+    const { core, context } = this.#host;
+    return readFaultLog(core, context)
+      .filter(({ kind }) => kinds.includes(kind))
+      .map(shape);
+  }
+
+  /** Accesses that the unit blocked and recorded, oldest first. */
+  faults(): IommuFault[] {
+    return this.#log(['fault'], ({ reason, read, time, device, sourceId, address, domain, object, vma, hook }) => ({
+      time,
+      device,
+      sourceId,
+      address,
+      write: !read,
+      reason,
+      message: REASONS[reason] ?? `reason 0x${reason.toString(16)}`,
+      domain,
+      object,
+      vma,
+      hook,
+    }));
+  }
+
+  /** Accesses that should have been blocked and were not, oldest first. */
+  staleAccesses(): StaleAccess[] {
+    return this.#log(['stale-read', 'stale-write'], (record) => {
+      const { kind, time, device, sourceId, address, value, domain, object, vma, hook } = record;
+      const write = kind === 'stale-write';
+      return { time, device, sourceId, address, write, age: value, domain, object, vma, hook };
+    });
+  }
+
+  /** Live entries that were mapped over, oldest first. */
+  alreadySet(): AlreadySet[] {
+    return this.#log(['already-set'], ({ time, address, value, domain, object, vma, hook }) => ({
+      time,
+      domain,
+      pfn: address,
+      entry: value,
+      object,
+      vma,
+      hook,
+    }));
+  }
+
+  /** Empties the log of faults, stale accesses and entries already set. Totals in `stats` stay. */
+  clearLog(): void {
+    this.#host.core.exports.faultLogClear(this.#host.context);
+  }
+
+  get iotlb(): IotlbStats {
+    const [sets, ways, entries, hits, misses, staleHits, evictions, page, domain, global, dropped] = this.#stats();
+    return {
+      sets,
+      ways,
+      entries,
+      hits,
+      misses,
+      staleHits,
+      evictions,
+      invalidations: { page, domain, global, dropped },
+    };
+  }
+
+  get stats(): IommuStats {
+    const [faults, count, total, maxAge, alreadySet, logLost, domains, tablePages, pooledPages] =
+      this.#stats().subarray(11);
+    const meanAge = count === 0 ? 0 : total / count;
+    return { faults, alreadySet, logLost, staleAccesses: { count, meanAge, maxAge }, domains, tablePages, pooledPages };
+  }
+
+  #stats(): Float64Array {
+    return readIommuStats(this.#host.core, this.#host.context);
+  }
+
+  /** Drops every cached translation (global invalidation). */
+  flushAll(): void {
+    this.#host.core.exports.iotlbFlushGlobal(this.#host.context);
+  }
+
+  /** Every entry of a domain's tables, depth first. */
+  tables(domain: DmaDomain): TableEntry[] {
+    return readTables(this.#host.core, this.#host.context, domain.tables);
+  }
+
+  /** What maps `size` bytes from `iova` on: runs of leaves, and of holes (level 0). */
+  leaves(domain: DmaDomain, iova: number, size: number): TableEntry[] {
+    checkInteger('iova', iova, 0, 2 ** 57);
+    checkInteger('size', size, 1, 2 ** 57);
+    const last = Math.floor((iova + size - 1) / 4096);
+    return readLeaves(this.#host.core, this.#host.context, domain.tables, Math.floor(iova / 4096), last);
+  }
+
+  /** Where an IOVA leads, as a CPU asks (iommu_iova_to_phys); null where nothing is mapped. */
+  iovaToPhys(domain: DmaDomain, iova: number): number | null {
+    checkInteger('iova', iova, 0, Number.MAX_SAFE_INTEGER);
+    const { domainIovaToPhys, domainMapped } = this.#host.core.exports;
+    return domainMapped(domain.tables, iova) ? domainIovaToPhys(domain.tables, iova) : null;
+  }
+
+  /** A domain's tables as text, one entry or run a line. */
+  dump(domain: DmaDomain): string {
+    const { domainId, domainLevels, domainTablePages } = this.#host.core.exports;
+    return dumpTables(this.tables(domain), {
+      id: domainId(domain.tables),
+      levels: domainLevels(domain.tables),
+      tablePages: domainTablePages(domain.tables),
+    });
+  }
+}
+
+/**
+ * Bytes that a device reads from memory at a DMA address, through its domain.
+ * @throws GemDmaError EFAULT with reason IOMMU_FAULT where the unit blocked it (Iommu.faults says why), IOMMU_NO_RAM
+ */
+export function deviceRead(host: DmaHost, device: DmaDevice, address: number, length: number): Uint8Array {
+  checkInteger('address', address, 0, Number.MAX_SAFE_INTEGER);
+  checkInteger('length', length, 0, 2 ** 31);
+  const bytes = deviceReadBytes(host.core, host.context, device.handle, address, length);
+  if (bytes === null) throw accessError(host, device, 'EFAULT', `read ${length} bytes at 0x${address.toString(16)}`);
+  return bytes;
+}
+
+/**
+ * Lets a device write bytes to memory at a DMA address, through its domain. What lies before a fault is written.
+ * @throws GemDmaError EFAULT as deviceRead; ENOMEM when no linear memory is left for the bytes of a frame
+ */
+export function deviceWrite(host: DmaHost, device: DmaDevice, address: number, bytes: Uint8Array): void {
+  checkInteger('address', address, 0, Number.MAX_SAFE_INTEGER);
+  const rc = deviceWriteBytes(host.core, host.context, device.handle, address, bytes);
+  if (rc === 0) return;
+  throw accessError(
+    host,
+    device,
+    rc === -12 ? 'ENOMEM' : 'EFAULT',
+    `write ${bytes.length} bytes at 0x${address.toString(16)}`,
+  );
+}
+
+function accessError(host: DmaHost, device: DmaDevice, code: 'EFAULT' | 'ENOMEM', what: string): GemDmaError {
+  const reason = reasonName(host.core.exports.lastReason(host.context));
+  return new GemDmaError(code, 'device_access', `device ${device.id} could not ${what}: ${reason}`, { reason });
+}
