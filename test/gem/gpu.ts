@@ -1,7 +1,5 @@
-import { DmaDevice } from '../../src/dma/device.js';
-import { DmaDomain } from '../../src/dma/domain.js';
 import type { I915Options } from '../../src/gem/config.js';
-import { I915Device } from '../../src/gem/device.js';
+import type { I915Device } from '../../src/gem/device.js';
 import type { MachineOptions } from '../../src/machine/config.js';
 import { Machine } from '../../src/machine/machine.js';
 
@@ -14,22 +12,7 @@ export function gpuOn(
   machineOptions: MachineOptions = {},
 ): { machine: Machine; gpu: I915Device } {
   const machine = new Machine({ kernel: 'linux-4.2', ram: '128MiB', iommu: 'strict', ...machineOptions });
-  machine.core.exports.iommuCreate(machine.context, 64, 4, 1024);
-  const domain = new DmaDomain(machine, {
-    allocator: 'linux-4.2',
-    mergeSegments: false,
-    unmapWholeRange: true,
-    retryBelow4GiB: true,
-  });
-  const device = new DmaDevice(machine, { domain, maxSegment: 0xffffffff, maskBits: 39 });
-  return {
-    machine,
-    gpu: new I915Device(machine, device, options, {
-      translated: true,
-      swiotlb: machine.swiotlb !== null,
-      modernMm: false,
-    }),
-  };
+  return { machine, gpu: machine.addI915(options) };
 }
 
 /** Ranges that the IOVA allocator of the GPU's domain holds: one a mapping, and those that are reserved. */

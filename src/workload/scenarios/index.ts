@@ -1,4 +1,5 @@
 import type { Scenario } from '../scenario.js';
+import { leakPaths } from './leak-paths.js';
 
 /** Every named scenario, in the order in which `gemdma run --list` shows them. */
-export const scenarios: readonly Scenario[] = [];
+export const scenarios: readonly Scenario[] = [...leakPaths];
