@@ -16,9 +16,9 @@ import { iommuMap, iommuMapPfns } from '../iommu/map';
 import { iommuUnmap } from '../iommu/unmap';
 import { PAGE_SHIFT } from '../ram/ram';
 import { REASON_DMA_NO_SEGMENTS, REASON_DMA_SIZE } from '../reason';
-import { sgEntryLength, sgEntryPhys, singlePages } from '../sg/entries';
+import { entryPages, sgEntryLength, sgEntryPhys, singlePages } from '../sg/entries';
 import {
-  segmentsAlloc, segmentsFree, setEntrySegments, setOneSegment, setSegmentList, sgSegmentAddress, sgSegmentLength,
+  SCRATCH_SEGMENTS, segmentScratch, segmentsAlloc, segmentsFree, setEntrySegments, setOneSegment, setSegmentList, sgSegmentAddress, sgSegmentLength,
 } from '../sg/segments';
 import {
   SEGMENTS_ENTRIES, SEGMENTS_NONE, SEGMENTS_ONE, SG_NO_COALESCE, SG_ONE_RUN, SG_SEGMENT_SIZE, SgSegment, SgTable,
@@ -114,16 +114,26 @@ function undo(iommu: IommuDomain, iova: u64, mapped: u64, rc: i32): i32 {
   return rc;
 }
 
+// @ts-ignore: decorator
+@inline
+function putSegment(dest: usize, room: u32, i: u32, address: u64, length: u64): void {
+  if (i >= room) return;
+  const segment = changetype<SgSegment>(dest + <usize>i * SG_SEGMENT_SIZE);
+  segment.address = address;
+  segment.length = length;
+}
+
 /**
  * The segments of a list mapped from `iova` on (__finalise_sg). An entry joins the open segment when it begins at a page,
  * its address is not at a boundary, and the room left up to maxSegment holds it. That room is a 32-bit difference: behind
  * a single entry longer than maxSegment it wraps, and everything after is merged on to it.
- * @param dest where to write them, 0 to count
+ * @param dest where to write the first `room` of them
  * @returns how many there are
  */
-function finalise(sgt: SgTable, iova: u64, boundary: u64, most: u32, dest: usize): u32 {
+function finalise(sgt: SgTable, iova: u64, boundary: u64, most: u32, dest: usize, room: u32): u32 {
   const entries = sgt.origNents;
   let total: u64 = 0;
+  let start: u64 = 0;
   let current: u32 = 0;
   let count: u32 = 0;
   for (let i: u32 = 0; i < entries; ++i) {
@@ -141,9 +151,9 @@ function finalise(sgt: SgTable, iova: u64, boundary: u64, most: u32, dest: usize
     else {
       ++count;
       current = length;
-      if (dest != 0) changetype<SgSegment>(dest + <usize>(count - 1) * SG_SEGMENT_SIZE).address = address + offset;
+      start = address + offset;
     }
-    if (dest != 0) changetype<SgSegment>(dest + <usize>(count - 1) * SG_SEGMENT_SIZE).length = current;
+    putSegment(dest, room, count - 1, start, current);
     total += span;
     // An entry that does not fill its last page closes its segment.
     if (offset + length < span) current = 0;
@@ -152,7 +162,7 @@ function finalise(sgt: SgTable, iova: u64, boundary: u64, most: u32, dest: usize
 }
 
 /** finalise for a table of single whole pages: a segment at a time. */
-function finalisePages(sgt: SgTable, iova: u64, boundary: u64, most: u32, dest: usize): u32 {
+function finalisePages(sgt: SgTable, iova: u64, boundary: u64, most: u32, dest: usize, room: u32): u32 {
   const end = iova + sgt.bytes;
   const limit = <u64>(most & ~0xfff) - 4096;
   let count: u32 = 0;
@@ -160,21 +170,88 @@ function finalisePages(sgt: SgTable, iova: u64, boundary: u64, most: u32, dest: 
     // The first page, and what follows it up to the next boundary or the longest that a segment may be.
     const more = min((boundary - (at & boundary)) & ~PAGE_MASK, limit);
     const length = min(more + 4096, end - at);
-    if (dest != 0) {
-      const segment = changetype<SgSegment>(dest + <usize>count * SG_SEGMENT_SIZE);
-      segment.address = at;
-      segment.length = length;
-    }
+    putSegment(dest, room, count, at, length);
     at += length;
   }
   return count;
 }
 
-/** Whether finalisePages gives what finalise would. */
+/** Whether a table is of whole pages, first to last. */
 // @ts-ignore: decorator
 @inline
-function wholePages(sgt: SgTable, most: u32): bool {
-  return sgt.pfns != 0 && singlePages(sgt) && sgt.bytes == <u64>sgt.pageCount << PAGE_SHIFT && most >= 4096;
+function wholePages(sgt: SgTable): bool {
+  return sgt.pfns != 0 && sgt.bytes == <u64>sgt.pageCount << PAGE_SHIFT;
+}
+
+/**
+ * finalise for a table of whole pages without padding. Between two places where pages are neighbours all entries are
+ * single pages, of which a segment takes as many at a time as it has room for.
+ */
+function finaliseRuns(sgt: SgTable, iova: u64, boundary: u64, most: u32, dest: usize, room: u32): u32 {
+  const pages = sgt.pageCount;
+  let count: u32 = 0;
+  let current: u32 = 0;
+  let start: u64 = 0;
+  let page: u32 = 0;
+  while (page < pages) {
+    const stop = nextNeighbour(sgt.pfns, page, pages);
+    while (page < stop) {
+      const address = iova + (<u64>page << PAGE_SHIFT);
+      const inside = address & boundary;
+      if (current != 0 && inside != 0 && most - current >= 4096) {
+        const upTo = min(<u64>((most - current) >> PAGE_SHIFT), ((boundary - inside) >> PAGE_SHIFT) + 1);
+        const taken = <u32>min(upTo, <u64>(stop - page));
+        current += taken << PAGE_SHIFT;
+        page += taken;
+      } else {
+        if (count != 0) putSegment(dest, room, count - 1, start, current);
+        ++count;
+        start = address;
+        current = 4096;
+        ++page;
+      }
+    }
+    if (page == pages) break;
+    const address = iova + (<u64>page << PAGE_SHIFT);
+    const n = entryPages(sgt, page);
+    const length = n << PAGE_SHIFT;
+    if (current != 0 && (address & boundary) != 0 && most - current >= length) current += length;
+    else {
+      if (count != 0) putSegment(dest, room, count - 1, start, current);
+      ++count;
+      start = address;
+      current = length;
+    }
+    page += n;
+  }
+  putSegment(dest, room, count - 1, start, current);
+  return count;
+}
+
+/** The first page from `page` on whose successor is its neighbour in memory; n when there is none. */
+function nextNeighbour(pfns: usize, page: u32, n: u32): u32 {
+  let at = pfns + (<usize>page << 2);
+  const last = pfns + (<usize>n << 2) - 4;
+  const one = i32x4.splat(1);
+  for (; at + 32 <= last; at += 32) {
+    const here = i32x4.eq(i32x4.sub(v128.load(at, 4), v128.load(at)), one);
+    const next = i32x4.eq(i32x4.sub(v128.load(at, 20), v128.load(at, 16)), one);
+    if (v128.any_true(v128.or(here, next))) break;
+  }
+  for (; at < last; at += 4) {
+    if (load<u32>(at, 4) == load<u32>(at) + 1) return <u32>((at - pfns) >> 2);
+  }
+  return n;
+}
+
+/**
+ * The segments of a list, by the way that suits it.
+ * @param dest room for `room` of them; what is beyond is counted only
+ */
+function segmentsOf(sgt: SgTable, iova: u64, boundary: u64, most: u32, plain: bool, dest: usize, room: u32): u32 {
+  if (!plain || !wholePages(sgt)) return finalise(sgt, iova, boundary, most, dest, room);
+  if (singlePages(sgt) && most >= 4096) return finalisePages(sgt, iova, boundary, most, dest, room);
+  return finaliseRuns(sgt, iova, boundary, most, dest, room);
 }
 
 /** Whether a list that takes `span` bytes crosses no boundary and no length limit: no padding, and one segment. */
@@ -234,8 +311,10 @@ function mapList(dev: DmaDevice, iommu: IommuDomain, sgt: SgTable, iova: u64, pr
   const most = dev.maxSegment;
   const cpu = cpuOf(changetype<Context>(dev.ctx));
   const ctx = changetype<Context>(dev.ctx);
-  const pagewise = wholePages(sgt, most);
-  const count = pagewise ? finalisePages(sgt, iova, boundary, most, 0) : finalise(sgt, iova, boundary, most, 0);
+  // Most lists are walked once: what they need is known when the scratch space holds it.
+  const scratch = segmentScratch(ctx);
+  const room = scratch != 0 ? SCRATCH_SEGMENTS : 0;
+  const count = segmentsOf(sgt, iova, boundary, most, plain, scratch, room);
   let list: usize = 0;
   if (count > 1) {
     list = segmentsAlloc(ctx, count);
@@ -253,8 +332,8 @@ function mapList(dev: DmaDevice, iommu: IommuDomain, sgt: SgTable, iova: u64, pr
     setOneSegment(sgt, iova + (sgEntryPhys(sgt, 0) & PAGE_MASK), sgt.bytes);
     return 1;
   }
-  if (pagewise) finalisePages(sgt, iova, boundary, most, list);
-  else finalise(sgt, iova, boundary, most, list);
+  if (count <= room) memory.copy(list, scratch, <usize>count * SG_SEGMENT_SIZE);
+  else segmentsOf(sgt, iova, boundary, most, plain, list, count);
   setSegmentList(sgt, list, count);
   return <i32>count;
 }

@@ -6,11 +6,11 @@ import { Context, cpuOf } from '../memory/context';
 import { IovaDomain } from '../iova/domain';
 import { iovaAlloc, iovaAllocFast, iovaFind, iovaFree, iovaFreeFast } from '../iova/iova';
 import { deferredAdd } from '../iommu/deferred-list';
-import { IommuDomain } from '../iommu/domain';
+import { IommuDomain, positionOf } from '../iommu/domain';
 import { FlushQueue, flushQueueAdd } from '../iommu/flush-queue';
 import { iotlbFlushPages } from '../iommu/iotlb';
 import { iommuMap } from '../iommu/map';
-import { PROT_READ, PROT_WRITE } from '../iommu/pte';
+import { PROT_READ, PROT_WRITE, PTE_ADDRESS, slotAt } from '../iommu/pte';
 import { iommuIovaToPhys, iommuUnmap } from '../iommu/unmap';
 import { REASON_DMA_NOT_MAPPED } from '../reason';
 import {
@@ -119,6 +119,17 @@ export function mapRange(dev: DmaDevice, phys: u64, size: u64, prot: u32, mask: 
   return (pfn << 12) + offset;
 }
 
+/** Whether an address leads to memory other than page 0. The leaf table of the last call answers without a walk. */
+// @ts-ignore: decorator
+@inline
+function translates(iommu: IommuDomain, address: u64): bool {
+  const position = positionOf(iommu);
+  if (position.leafKey == address >> 21 && position.leafGeneration == iommu.leafGeneration) {
+    return (load<u64>(slotAt(position.leaf, address >> 12, 1)) & PTE_ADDRESS) != 0;
+  }
+  return iommuIovaToPhys(iommu, address) != 0;
+}
+
 /**
  * Ends a single mapping (iommu_dma_unmap_page): the kernel first asks the tables where it leads, and leaves it alone when
  * that is nowhere. In 2015 it asked the allocator instead.
@@ -126,7 +137,7 @@ export function mapRange(dev: DmaDevice, phys: u64, size: u64, prot: u32, mask: 
  */
 export function unmapPage(dev: DmaDevice, address: u64, size: u64): bool {
   const cookie = cookieOf(dev);
-  if ((cookie.flags & COOKIE_UNMAP_RANGE) == 0 && iommuIovaToPhys(changetype<IommuDomain>(cookie.iommu), address) == 0) {
+  if ((cookie.flags & COOKIE_UNMAP_RANGE) == 0 && !translates(changetype<IommuDomain>(cookie.iommu), address)) {
     cpuOf(changetype<Context>(dev.ctx)).reason = REASON_DMA_NOT_MAPPED;
     return false;
   }

@@ -1,11 +1,13 @@
 // The DMA side of a table: nents segments of (address, length), as sg_dma_address and sg_dma_len give them.
 
 import { PAGE_SHIFT } from '../ram/ram';
+import { BLOCK_SIZE, blockAlloc, blockOrder } from '../memory/block';
 import { Context } from '../memory/context';
+import { currentCpu } from '../memory/cpu';
 import { entryPages, sgEntryLength, sgEntryOffset, sgEntryPhys, singlePages } from './entries';
 import {
   SEGMENTS_ENTRIES, SEGMENTS_LIST, SEGMENTS_NONE, SEGMENTS_ONE, SEGMENTS_PHYSICAL, SG_RUN_SIZE, SG_SEGMENT_SIZE, SgRun,
-  SgSegment, SgTable,
+  SgSegment, SgState, SgTable,
 } from './sg-table';
 import { vectorAlloc, vectorFree } from './vector';
 
@@ -112,6 +114,16 @@ export function sgDmaRun(sgt: SgTable, page: u32): u32 {
     case SEGMENTS_PHYSICAL: return singlePages(sgt) ? 1 : min(left, entryPages(sgt, page));
     default: return 1;
   }
+}
+
+/** Segments that the scratch space of a CPU holds: a page of them. */
+export const SCRATCH_SEGMENTS: u32 = 256;
+
+/** This CPU's space for segments that are not counted yet; 0 without memory. */
+export function segmentScratch(ctx: Context): usize {
+  const state = changetype<SgState>(ctx.sg);
+  if (state.scratch == 0) state.scratch = blockAlloc(ctx, blockOrder(<usize>ctx.cpuCount * BLOCK_SIZE));
+  return state.scratch == 0 ? 0 : state.scratch + <usize>currentCpu() * BLOCK_SIZE;
 }
 
 /** Room for n segments, apart from what the table has now. Returns 0 without memory. */

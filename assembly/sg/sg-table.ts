@@ -106,6 +106,8 @@ export class SgState {
   vectors0: usize;
   vectors1: usize;
   vectors2: usize;
+  /** Segments that are being counted: a page for each CPU, made when the first list needs it (segments.ts). */
+  scratch: usize;
 }
 
 /** The subsystem's state, made when the first table is. Returns 0 without memory. */
