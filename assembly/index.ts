@@ -63,9 +63,11 @@ export {
 export { iotlbFlushDomain, iotlbFlushGlobal } from './iommu/iotlb';
 export { iommuCreate } from './iommu/unit';
 export {
-  iovaAllocate, iovaAllocateFast, iovaCachedNode, iovaCreate, iovaDepot, iovaFindRange, iovaFoundHi, iovaFoundLo,
-  iovaMax32, iovaNextRange, iovaRanges, iovaRelease, iovaReleaseFast, iovaReserveRange, iovaSetCpus,
+  iovaAllocate, iovaAllocateFast, iovaCachedNode, iovaCachedPages, iovaCreate, iovaDepot, iovaFindRange, iovaFoundHi,
+  iovaFoundLo, iovaFreePages, iovaGapHistogram, iovaLargestGap, iovaMax32, iovaNextRange, iovaRanges, iovaRelease,
+  iovaReleaseFast, iovaReserveRange, iovaSetCpus,
 } from './iova/exports';
+export { domainCheck as iovaDomainCheck } from './iova/check';
 export { iovaDomainDestroy } from './iova/iova';
 export { iovaReplay } from './iova/replay';
 export { dmaAllocCoherent, dmaFreeCoherent, dmaMapCoherent, dmaUnmapCoherent } from './dma/coherent';

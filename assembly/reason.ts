@@ -12,6 +12,7 @@ export const REASON_IOVA_FRAGMENTED: u32 = 0x101; // enough pages are free below
 export const REASON_IOVA_LIMIT: u32 = 0x102; // would not fit below the limit in an empty domain
 export const REASON_IOVA_NO_MEMORY: u32 = 0x103; // no memory for the allocator's own records
 export const REASON_IOVA_SKIPPED: u32 = 0x104; // a gap holds the request, but the kernel's search does not look there
+export const REASON_IOVA_BUSY: u32 = 0x105; // a reservation would cut through ranges that the fast model shares out
 export const REASON_MISALIGNED: u32 = 0x200; // an address or size that is not a multiple of 4 KiB
 export const REASON_NO_PERMISSION: u32 = 0x201; // neither read nor write was asked for
 export const REASON_IOVA_BEYOND_WIDTH: u32 = 0x202; // past the last address of the domain

@@ -13,7 +13,7 @@ export {
   DMA_TO_DEVICE,
   DmaDevice,
 } from './dma/device.js';
-export { DmaDomain, type DomainOptions, type IovaModel } from './dma/domain.js';
+export { DmaDomain, type DomainOptions } from './dma/domain.js';
 export { type DmaHost, type PagesOptions, ScatterTable, type SgEntry, type SgSegment } from './dma/sg-table.js';
 export {
   type Attribution,
@@ -38,6 +38,16 @@ export {
   type IotlbStats,
   type StaleAccess,
 } from './iommu/iommu.js';
+export {
+  type IovaAllocFastOptions,
+  type IovaAllocOptions,
+  IovaDomain,
+  type IovaDomainOptions,
+  type IovaRange,
+  type IovaReason,
+  type IovaStats,
+} from './iova/domain.js';
+export { IOVA_MODELS, type IovaModel } from './iova/models.js';
 export type { VirtualClock } from './machine/clock.js';
 export type { AllocatorName, IommuMode, MachineConfig, MachineOptions } from './machine/config.js';
 export { Machine } from './machine/machine.js';

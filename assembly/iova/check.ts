@@ -2,11 +2,12 @@
 
 import { Context } from '../memory/context';
 import { IovaDomain, IovaState } from './domain';
+import { fastCheck } from './fast';
 import {
   ANCHOR, CAP, EMPTY_HI, INNER_GAP, INNER_MAX, LEAF_GAP, LEAF_MAX, LOW, NEXT, capOf, childOf, codeOf, countOf, gapStart,
   hiOf, innerTop, keyOf, leafTop, loOf, usedOf,
 } from './node';
-import { innerUsed, leafUsed } from './tree';
+import { innerUsed, leafUsed } from './balance';
 import { rcacheCheck } from './rcache';
 
 const BAD_COUNT: u32 = 1;
@@ -21,6 +22,7 @@ const BAD_CHAIN: u32 = 9;
 const BAD_TOTAL: u32 = 10;
 const BAD_CACHED: u32 = 11;
 const BAD_MAGAZINE: u32 = 12;
+const BAD_SPAN: u32 = 13;
 
 /**
  * Walks a domain: order and disjointness of its ranges, what each node says about its gaps and children, counters,
@@ -40,7 +42,8 @@ export function domainCheck(domain: IovaDomain): u32 {
   if (used != domain.used) return BAD_TOTAL;
   // Each remembered node is a range of the tree, or the anchor.
   if (domain.checkedNodes != 3) return BAD_CACHED;
-  return rcacheCheck(domain) ? 0 : BAD_MAGAZINE;
+  if (!rcacheCheck(domain)) return BAD_MAGAZINE;
+  return fastCheck(domain) ? 0 : BAD_SPAN;
 }
 
 function checkNode(domain: IovaDomain, node: usize, level: u32, low: u64): u32 {

@@ -51,10 +51,10 @@ export class IovaDomain {
   cacheCpus: u32;
   magazines: usize;
   depots: usize;
-  /** Spans of the fast model (fast.ts). */
-  fast: usize;
-  /** Nodes set aside for a split, linked through their first word. */
-  spareLeaf: usize;
+  /** Lists of the fast model and the map of its spans (fast.ts, span.ts). */
+  lists: usize;
+  spans: u32;
+  /** Inner nodes set aside for a split, linked through their first word. */
   spareInner: usize;
   /** Next domain of the context, for the machine's check. */
   next: usize;

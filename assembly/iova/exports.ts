@@ -6,6 +6,7 @@ import {
   iovaAlloc, iovaAllocFast, iovaDomainCreate, iovaFind, iovaFree, iovaFreeFast, iovaReserve,
 } from './iova';
 import { ANCHOR, hiOf, loOf } from './node';
+import { cachedPages, freeBelow, gapHistogram, largestGap } from './query';
 import { CLASSES, depotOf } from './rcache';
 import { locate, pathIndex } from './tree';
 
@@ -79,4 +80,24 @@ export function iovaNextRange(domain: IovaDomain, pfn: f64): bool {
   domain.foundLo = loOf(leaf, i);
   domain.foundHi = hiOf(leaf, i);
   return domain.foundLo != ANCHOR;
+}
+
+/** Pages from the domain's start up to the limit (inclusive) that are in no range. */
+export function iovaFreePages(domain: IovaDomain, limit: f64): f64 {
+  return <f64>freeBelow(domain, <u64>limit);
+}
+
+/** Pages that wait in magazines or in slots of spans: in the tree, and yet to be had. */
+export function iovaCachedPages(domain: IovaDomain): f64 {
+  return <f64>cachedPages(domain);
+}
+
+/** Pages of the largest gap up to the limit (inclusive). */
+export function iovaLargestGap(domain: IovaDomain, limit: f64): f64 {
+  return <f64>largestGap(domain, <u64>limit);
+}
+
+/** Counts of gaps by order, 53 u32 at `out`, up to the limit (inclusive). */
+export function iovaGapHistogram(domain: IovaDomain, limit: f64, out: usize): void {
+  gapHistogram(domain, <u64>limit, out);
 }

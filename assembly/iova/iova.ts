@@ -3,10 +3,10 @@
 // each branch, so that Linux's answer, which Linux finds by walking its tree range by range, is one walk from the root.
 //
 //   node.ts     nodes of the index: layout, summaries, vector routines
-//   tree.ts     the index: locate, search, insert, remove
+//   tree.ts     the index: locate, search, insert, remove; balance.ts splits and merges its nodes
 //   linux.ts    where Linux 4.2 and 6.12 put a range, and what they remember
 //   rcache.ts   6.12's magazines and depots in front of the tree
-//   fast.ts     our own model: spans of equal slots, no search at all on the common path
+//   fast.ts     our own model: spans (span.ts) of equal slots, no search at all on the common path
 //   query.ts    free pages, gaps, histogram; why a request failed
 //   check.ts    the walk over everything
 //   replay.ts   many operations in one call
@@ -19,13 +19,16 @@ import { Context, cpuOf, FAULT_IOVA } from '../memory/context';
 import { shouldFail } from '../memory/fault';
 import { lock, unlock } from '../memory/lock';
 import { slabAllocZeroed, slabFree } from '../memory/slab';
-import { REASON_IOVA_NO_MEMORY } from '../reason';
+import { REASON_IOVA_BUSY, REASON_IOVA_NO_MEMORY } from '../reason';
+import { treeCreate, treeDestroy } from './balance';
 import { IOVA_FAST, IOVA_LINUX_42, IOVA_LINUX_612, IOVA_RCACHE, IovaDomain, IovaState, iovaState, pathOf, stateOf } from './domain';
+import { FAST_ORDERS, fastAlloc, fastCreate, fastDestroy, slotAlloc, slotFind, slotFree } from './fast';
 import { allocLinux42, allocLinux612, forget, NO_MEMORY, NO_PLACE, roundupPow2 } from './linux';
 import { ANCHOR, hiOf, loOf } from './node';
 import { reasonFor } from './query';
 import { CLASSES, orderOf, rcacheCreate, rcacheDestroy, rcacheFlush, rcacheGet, rcacheInsert } from './rcache';
-import { extendAt, insertAt, locate, pathIndex, removeAt, roomAt, treeCreate, treeDestroy } from './tree';
+import { spanAt } from './span';
+import { extendAt, insertAt, locate, pathIndex, removeAt, roomAt } from './tree';
 
 /** pfns and sizes from here on are refused: below, they are exact as numbers of the host. */
 export const IOVA_PFN_END: u64 = 1 << 53;
@@ -64,7 +67,8 @@ export function iovaDomainCreate(
     slabFree(state.domainCache, at);
     return 0;
   }
-  if (model != kind && !rcacheCreate(domain, ctx.cpuCount)) {
+  const ready = kind == IOVA_FAST ? fastCreate(domain, ctx.cpuCount) : model == kind || rcacheCreate(domain, ctx.cpuCount);
+  if (!ready) {
     treeDestroy(domain);
     slabFree(state.domainCache, at);
     return 0;
@@ -82,6 +86,7 @@ export function iovaDomainDestroy(at: usize): void {
   while (load<u32>(link) != <u32>at) link = <usize>load<u32>(link) + offsetof<IovaDomain>('next');
   store<u32>(link, <u32>domain.next);
   if (domain.magazines != 0) rcacheDestroy(domain);
+  if (domain.model == IOVA_FAST) fastDestroy(domain);
   treeDestroy(domain);
   slabFree(state.domainCache, at);
 }
@@ -93,13 +98,20 @@ function noMemory(domain: IovaDomain): u64 {
   return 0;
 }
 
-// Places a range by the domain's model; the caller holds the lock. NO_PLACE and NO_MEMORY are failures.
+// Places a range by the rules of the domain's kernel; the caller holds the lock. NO_PLACE and NO_MEMORY are failures.
 // @ts-ignore: decorator
 @inline
 function place(domain: IovaDomain, size: u64, limit: u64, aligned: bool): u64 {
   return domain.model == IOVA_LINUX_42
     ? allocLinux42(domain, size, limit, aligned)
     : allocLinux612(domain, size, limit, aligned);
+}
+
+// What a failed placement comes to: 0, and the reason in the CPU's record.
+function refuse(domain: IovaDomain, result: u64, size: u64, limit: u64, aligned: bool): u64 {
+  if (result == NO_MEMORY) return noMemory(domain);
+  cpuOf(changetype<Context>(domain.ctx)).reason = reasonFor(domain, size, limit, aligned);
+  return 0;
 }
 
 /**
@@ -113,16 +125,39 @@ export function iovaAlloc(at: usize, size: u64, limitPfn: u64, aligned: bool): u
   const domain = changetype<IovaDomain>(at);
   if (shouldFail(changetype<Context>(domain.ctx), FAULT_IOVA)) return noMemory(domain);
   limitPfn = min<u64>(limitPfn, IOVA_PFN_END - 1);
+  if (domain.model == IOVA_FAST) return allocFast(domain, size, limitPfn, aligned);
   lock(at);
-  const pfn = place(domain, size, limitPfn, aligned);
-  if (pfn == NO_PLACE) cpuOf(changetype<Context>(domain.ctx)).reason = reasonFor(domain, size, limitPfn, aligned);
+  let pfn = place(domain, size, limitPfn, aligned);
+  if (pfn == NO_PLACE || pfn == NO_MEMORY) pfn = refuse(domain, pfn, size, limitPfn, aligned);
   unlock(at);
-  return pfn == NO_MEMORY ? noMemory(domain) : pfn;
+  return pfn;
+}
+
+// @ts-ignore: decorator
+@inline
+function allocFast(domain: IovaDomain, size: u64, limit: u64, aligned: bool): u64 {
+  const order = orderOf(size);
+  if (order < FAST_ORDERS) {
+    const pfn = slotAlloc(domain, order, limit + 1);
+    if (pfn != 0) return pfn;
+  }
+  return allocFastSlow(domain, size, limit, aligned, order);
+}
+
+function allocFastSlow(domain: IovaDomain, size: u64, limit: u64, aligned: bool, order: u32): u64 {
+  const pfn = fastAlloc(domain, size, limit, aligned, order);
+  if (pfn != NO_PLACE && pfn != NO_MEMORY) return pfn;
+  lock(changetype<usize>(domain));
+  refuse(domain, pfn, size, limit, aligned);
+  unlock(changetype<usize>(domain));
+  return 0;
 }
 
 /** Frees the range that holds a pfn (free_iova); its bounds are in foundLo, foundHi. Returns false if there is none. */
 export function iovaFree(at: usize, pfn: u64): bool {
   const domain = changetype<IovaDomain>(at);
+  const span = spanAt(domain, pfn);
+  if (span != 0) return slotFree(domain, span, pfn);
   lock(at);
   const leaf = locate(domain, pfn);
   const i = pathIndex(pathOf(domain), 0);
@@ -175,9 +210,9 @@ function allocMissed(at: usize, size: u64, limitPfn: u64, flush: bool, mayFail: 
     rcacheFlush(domain);
     pfn = place(domain, size, limitPfn, true);
   }
-  if (pfn == NO_PLACE) cpuOf(changetype<Context>(domain.ctx)).reason = reasonFor(domain, size, limitPfn, true);
+  if (pfn == NO_PLACE || pfn == NO_MEMORY) pfn = refuse(domain, pfn, size, limitPfn, true);
   unlock(at);
-  return pfn == NO_MEMORY ? noMemory(domain) : pfn;
+  return pfn;
 }
 
 /** Gives a range back by way of the caches (free_iova_fast). `size` is as it was asked for. */
@@ -195,6 +230,8 @@ export function iovaFreeFast(at: usize, pfn: u64, size: u64): void {
 /** The range that holds a pfn, into foundLo, foundHi (find_iova). Returns false if there is none. */
 export function iovaFind(at: usize, pfn: u64): bool {
   const domain = changetype<IovaDomain>(at);
+  const span = spanAt(domain, pfn);
+  if (span != 0) return slotFind(domain, span, pfn);
   lock(at);
   const leaf = locate(domain, pfn);
   const i = pathIndex(pathOf(domain), 0);
@@ -212,11 +249,16 @@ export function iovaFind(at: usize, pfn: u64): bool {
  * Marks [lo, hi] as taken (reserve_iova). Ranges that overlap it grow downwards to cover it, each up to its own start;
  * a range of its own is made only for what remains above the last of them. foundLo, foundHi become the range that
  * holds `hi`.
+ * The fast model refuses ranges that its spans lie in (REASON_IOVA_BUSY): reserve before the first allocation there.
  * @returns false for a range that cannot be, or without memory; nothing has changed then
  */
 export function iovaReserve(at: usize, lo: u64, hi: u64): bool {
   const domain = changetype<IovaDomain>(at);
   if (lo > hi || hi >= IOVA_PFN_END) return false;
+  if (domain.spans != 0 && touchesSpan(domain, lo, hi)) {
+    cpuOf(changetype<Context>(domain.ctx)).reason = REASON_IOVA_BUSY;
+    return false;
+  }
   if (!shouldFail(changetype<Context>(domain.ctx), FAULT_IOVA)) {
     lock(at);
     // Room for the range that may have to be made, before any other grows.
@@ -227,6 +269,20 @@ export function iovaReserve(at: usize, lo: u64, hi: u64): bool {
   }
   noMemory(domain);
   return false;
+}
+
+function touchesSpan(domain: IovaDomain, lo: u64, hi: u64): bool {
+  lock(changetype<usize>(domain));
+  let touches = false;
+  do {
+    const leaf = locate(domain, lo);
+    const i = pathIndex(pathOf(domain), 0);
+    if (loOf(leaf, i) > hi) break;
+    touches = spanAt(domain, loOf(leaf, i)) != 0;
+    lo = hiOf(leaf, i) + 1;
+  } while (!touches);
+  unlock(changetype<usize>(domain));
+  return touches;
 }
 
 function reserve(domain: IovaDomain, lo: u64, hi: u64): void {

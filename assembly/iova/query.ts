@@ -4,7 +4,9 @@
 import { REASON_IOVA_FRAGMENTED, REASON_IOVA_FULL, REASON_IOVA_LIMIT, REASON_IOVA_SKIPPED } from '../reason';
 import { IOVA_LINUX_42, IovaDomain, pathOf } from './domain';
 import { alignMask, codesFor, roundupPow2 } from './linux';
-import { hiOf, loOf, usedOf } from './node';
+import { childOf, codeOf, countOf, gapStart, hiOf, INNER_GAP, keyOf, loOf, NEXT, usedOf } from './node';
+import { rcachePages } from './rcache';
+import { spansFree } from './span';
 import { locate, pathIndex, pathNode, search } from './tree';
 
 /** Pages below `end` (exclusive) that are in ranges. */
@@ -47,4 +49,65 @@ export function reasonFor(domain: IovaDomain, size: u64, limit: u64, aligned: bo
   if (end < size || ((end - size) & mask) < first) return REASON_IOVA_LIMIT;
   if (search(domain, end, size, mask, codesFor(aligned)) >= first) return REASON_IOVA_SKIPPED;
   return freeBelow(domain, limit) < size ? REASON_IOVA_FULL : REASON_IOVA_FRAGMENTED;
+}
+
+// ---- gaps ----
+
+/**
+ * Length of the largest gap from the domain's start up to `limit` (inclusive).
+ * Subtrees whose codes cannot beat what was found are passed over.
+ */
+export function largestGap(domain: IovaDomain, limit: u64): u64 {
+  return largestBelow(domain, domain.root, domain.height, limit + 1, 0);
+}
+
+function largestBelow(domain: IovaDomain, node: usize, level: u32, end: u64, best: u64): u64 {
+  const count = countOf(node);
+  if (level == 0) {
+    const first = firstPfn(domain);
+    for (let i: u32 = 0; i < count; ++i) {
+      const start = max<u64>(gapStart(node, i), first);
+      const stop = min<u64>(loOf(node, i), end);
+      if (start < stop) best = max<u64>(best, stop - start);
+    }
+    return best;
+  }
+  for (let i = count; i-- > 0; ) {
+    if (i != 0 && keyOf(node, i) >= end) continue;
+    // Codes are floored: an equal one may stand for a larger gap.
+    if (<u32>load<u16>(node + (<usize>i << 1), INNER_GAP) < codeOf(best + 1)) continue;
+    best = largestBelow(domain, childOf(node, i), level - 1, end, best);
+  }
+  return best;
+}
+
+/** Classes of the histogram: class k counts gaps of 2^k to 2^(k + 1) - 1 pages. */
+export const GAP_CLASSES: u32 = 53;
+
+/**
+ * Counts the gaps from the domain's start up to `limit` (inclusive) by size.
+ * @param out GAP_CLASSES u32 for the counts, zeroed by this function
+ */
+export function gapHistogram(domain: IovaDomain, limit: u64, out: usize): void {
+  memory.fill(out, 0, <usize>GAP_CLASSES << 2);
+  const first = firstPfn(domain);
+  const end = limit + 1;
+  let leaf = locate(domain, first);
+  do {
+    const count = countOf(leaf);
+    for (let i: u32 = 0; i < count; ++i) {
+      const start = max<u64>(gapStart(leaf, i), first);
+      const stop = min<u64>(loOf(leaf, i), end);
+      if (start >= stop) continue;
+      const slot = out + (<usize>(63 - clz<u64>(stop - start)) << 2);
+      store<u32>(slot, load<u32>(slot) + 1);
+    }
+    if (loOf(leaf, count - 1) >= end) break;
+    leaf = load<u32>(leaf, NEXT);
+  } while (leaf != 0);
+}
+
+/** Pages that are allocated as far as the index knows and free as far as users know: in magazines, or slots of spans. */
+export function cachedPages(domain: IovaDomain): u64 {
+  return domain.magazines != 0 ? rcachePages(domain) : spansFree(domain);
 }

@@ -5,6 +5,7 @@ const REASONS: Readonly<Record<number, string>> = {
   258: 'IOVA_LIMIT',
   259: 'IOVA_NO_MEMORY',
   260: 'IOVA_SKIPPED',
+  261: 'IOVA_BUSY',
   512: 'IOMMU_MISALIGNED',
   513: 'IOMMU_NO_PERMISSION',
   514: 'IOMMU_BEYOND_WIDTH',

@@ -1,5 +1,6 @@
 import { checkInteger, GemDmaError, outOfRange } from '../core/errors.js';
 import { reasonName } from '../core/reasons.js';
+import type { IovaModel } from '../iova/models.js';
 import type { DmaDevice } from './device.js';
 import type { DmaHost } from './sg-table.js';
 
@@ -7,8 +8,6 @@ import type { DmaHost } from './sg-table.js';
  * A translating domain with what the DMA API keeps for it: VT-d tables, IOVA allocator, flush queue (struct iommu_domain with
  * its iommu_dma_cookie; assembly/dma/cookie.ts). Devices are attached to it, one or several.
  */
-
-export type IovaModel = 'linux-4.2' | 'linux-6.12' | 'rcache' | 'fast';
 
 export interface DomainOptions {
   /** Strict: an unmapped range is flushed and free at once. Lazy: after a flush for many. Default strict. */

@@ -40,7 +40,7 @@ export function readHeader(recording: Recording): Header {
   const modern = isModern(reader, kernel);
   if (caches > 1 || (caches === 1 && !modern)) reader.fail(1, `rcaches=${caches} is not known for kernel ${kernel}`);
   return {
-    model: modern ? (caches === 1 ? 'linux-6.12+rcache' : 'linux-6.12') : 'linux-4.2',
+    model: modern ? (caches === 1 ? 'rcache' : 'linux-6.12') : 'linux-4.2',
     granuleShift,
     startPfn,
     pfn32bit: reader.hex(1, 'dma_32bit_pfn', dma_32bit_pfn),

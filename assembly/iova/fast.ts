@@ -1,0 +1,254 @@
+// The fast model: what the kernel could have. Requests of up to 32 pages come out of spans, 64 slots of equal size, and
+// cost a few bit operations however many ranges are live; a span's own range, and whatever is larger, comes from the
+// index, from the top down with no hint in between. A CPU takes slots only from spans of its own, so that two CPUs never
+// hand out neighbouring pages, whose page-table entries would share a cache line.
+//
+//   lists   for each CPU, zone and order: spans with free slots, the first in use
+//           zone 0 lies below the 32-bit line, zone 1 anywhere up to the limit that was asked for when it was made
+//
+// A slot that another CPU frees is noted in its span under the domain's lock; the owner collects them when it runs dry.
+// An empty span goes back to the index unless it is its list's last.
+
+import { blockAllocZeroed, blockFree, blockOrder } from '../memory/block';
+import { Context } from '../memory/context';
+import { currentCpu } from '../memory/cpu';
+import { lock, unlock } from '../memory/lock';
+import { slabAlloc, slabFree } from '../memory/slab';
+import { fingerOf, IovaDomain, stateOf } from './domain';
+import { alignMask, codesFor, NO_MEMORY, NO_PLACE } from './linux';
+import { CAP } from './node';
+import { ALL_FREE, SLOTS, Span, spanAt, spanEnter, spansDestroy } from './span';
+import { insertAt, locate, removeAt, search } from './tree';
+
+/** Orders that have spans: 1 to 32 pages. */
+export const FAST_ORDERS: u32 = 6;
+export const ZONES: u32 = 2;
+
+/** Gives a domain its lists. Returns false without memory. */
+export function fastCreate(domain: IovaDomain, cpus: u32): bool {
+  const bytes = <usize>cpus * (ZONES * FAST_ORDERS + 1) * 4;
+  domain.lists = blockAllocZeroed(changetype<Context>(domain.ctx), blockOrder(bytes));
+  domain.cacheCpus = cpus;
+  return domain.lists != 0;
+}
+
+export function fastDestroy(domain: IovaDomain): void {
+  spansDestroy(domain);
+  blockFree(changetype<Context>(domain.ctx), domain.lists);
+}
+
+/** Head of a list of spans with free slots. */
+// @ts-ignore: decorator
+@inline
+export function listOf(domain: IovaDomain, cpu: u32, zone: u32, order: u32): usize {
+  return domain.lists + (<usize>((cpu * ZONES + zone) * FAST_ORDERS + order) << 2);
+}
+
+// Head of a CPU's list of spans in which others freed slots.
+// @ts-ignore: decorator
+@inline
+function returnedOf(domain: IovaDomain, cpu: u32): usize {
+  return domain.lists + (<usize>(domain.cacheCpus * ZONES * FAST_ORDERS + cpu) << 2);
+}
+
+function push(list: usize, span: Span): void {
+  const next = load<u32>(list);
+  span.next = next;
+  span.previous = 0;
+  if (next != 0) changetype<Span>(<usize>next).previous = changetype<usize>(span);
+  store<u32>(list, <u32>changetype<usize>(span));
+}
+
+function unlink(list: usize, span: Span): void {
+  if (span.previous != 0) changetype<Span>(span.previous).next = span.next;
+  else store<u32>(list, <u32>span.next);
+  if (span.next != 0) changetype<Span>(span.next).previous = span.previous;
+}
+
+/** A slot for 1 << order pages below `end`, or 0 when the index must be asked. */
+// @ts-ignore: decorator
+@inline
+export function slotAlloc(domain: IovaDomain, order: u32, end: u64): u64 {
+  const list = listOf(domain, currentCpu(), end > domain.line ? 1 : 0, order);
+  const at: usize = load<u32>(list);
+  if (at == 0) return 0;
+  const span = changetype<Span>(at);
+  return span.end <= end ? takeSlot(list, span) : 0;
+}
+
+// @ts-ignore: decorator
+@inline
+function takeSlot(list: usize, span: Span): u64 {
+  const free = span.free;
+  const rest = free & (free - 1);
+  span.free = rest;
+  if (rest == 0) unlink(list, span);
+  return span.base + (ctz<u64>(free) << span.order);
+}
+
+/** Where slotAlloc had nothing: slots that others gave back, a new span, or a range of the index. Takes the lock. */
+export function fastAlloc(domain: IovaDomain, size: u64, limit: u64, aligned: bool, order: u32): u64 {
+  lock(changetype<usize>(domain));
+  let pfn: u64 = NO_PLACE;
+  if (order < FAST_ORDERS) {
+    collect(domain);
+    pfn = slotAlloc(domain, order, limit + 1);
+    if (pfn == NO_PLACE) pfn = slotFromNewSpan(domain, order, limit + 1);
+  }
+  if (pfn == NO_PLACE) pfn = placeRange(domain, size, limit, aligned);
+  unlock(changetype<usize>(domain));
+  return pfn;
+}
+
+function placeRange(domain: IovaDomain, size: u64, limit: u64, aligned: bool): u64 {
+  let pfn = search(domain, limit + 1, size, alignMask(size, aligned), codesFor(aligned));
+  if (pfn < domain.start && releaseEmpty(domain)) {
+    pfn = search(domain, limit + 1, size, alignMask(size, aligned), codesFor(aligned));
+  }
+  if (pfn < domain.start) return NO_PLACE;
+  return insertAt(domain, fingerOf(domain), pfn, pfn + size - 1) ? pfn : NO_MEMORY;
+}
+
+function slotFromNewSpan(domain: IovaDomain, order: u32, end: u64): u64 {
+  const zone: u32 = end > domain.line ? 1 : 0;
+  const pages = <u64>SLOTS << order;
+  const base = search(domain, end, pages, 0 - pages, CAP);
+  if (base < domain.start) return NO_PLACE;
+  const cache = stateOf(domain).spanCache;
+  const at = slabAlloc(cache);
+  if (at == 0) return NO_PLACE;
+  const span = changetype<Span>(at);
+  span.base = base;
+  span.end = base + pages;
+  span.free = ALL_FREE;
+  span.remote = 0;
+  span.returned = 0;
+  span.cpu = currentCpu();
+  span.order = order;
+  span.zone = zone;
+  if (!spanEnter(domain, span, true)) {
+    slabFree(cache, at);
+    return NO_PLACE;
+  }
+  if (!insertAt(domain, fingerOf(domain), base, base + pages - 1)) {
+    spanEnter(domain, span, false);
+    slabFree(cache, at);
+    return NO_PLACE;
+  }
+  const list = listOf(domain, span.cpu, zone, order);
+  push(list, span);
+  return takeSlot(list, span);
+}
+
+/**
+ * Frees the slot that holds a pfn of a span; its bounds are in foundLo, foundHi.
+ * @returns false if it is free already
+ */
+export function slotFree(domain: IovaDomain, at: usize, pfn: u64): bool {
+  const span = changetype<Span>(at);
+  const slot = (pfn - span.base) >> span.order;
+  const bit = <u64>1 << slot;
+  domain.foundLo = span.base + (slot << span.order);
+  domain.foundHi = domain.foundLo + (<u64>1 << span.order) - 1;
+  if (span.cpu != currentCpu()) return slotReturn(domain, span, bit);
+  const free = span.free;
+  if (((free | span.remote) & bit) != 0) return false;
+  span.free = free | bit;
+  if (free == 0) push(listOf(domain, span.cpu, span.zone, span.order), span);
+  else if ((free | bit) == ALL_FREE) emptied(domain, span);
+  return true;
+}
+
+function slotReturn(domain: IovaDomain, span: Span, bit: u64): bool {
+  lock(changetype<usize>(domain));
+  const fresh = ((span.free | span.remote) & bit) == 0;
+  if (fresh) {
+    if (span.remote == 0) {
+      const list = returnedOf(domain, span.cpu);
+      span.returned = load<u32>(list);
+      store<u32>(list, <u32>changetype<usize>(span));
+    }
+    span.remote |= bit;
+  }
+  unlock(changetype<usize>(domain));
+  return fresh;
+}
+
+// Takes over what other CPUs have freed of this CPU's spans. The caller holds the lock.
+function collect(domain: IovaDomain): void {
+  const list = returnedOf(domain, currentCpu());
+  let at: usize = load<u32>(list);
+  store<u32>(list, 0);
+  while (at != 0) {
+    const span = changetype<Span>(at);
+    if (span.free == 0) push(listOf(domain, span.cpu, span.zone, span.order), span);
+    span.free |= span.remote;
+    span.remote = 0;
+    at = span.returned;
+  }
+}
+
+function emptied(domain: IovaDomain, span: Span): void {
+  if (span.next == 0 && span.previous == 0) return;
+  lock(changetype<usize>(domain));
+  release(domain, span);
+  unlock(changetype<usize>(domain));
+}
+
+// Gives an empty span's range back to the index. The caller holds the lock.
+function release(domain: IovaDomain, span: Span): void {
+  unlink(listOf(domain, span.cpu, span.zone, span.order), span);
+  spanEnter(domain, span, false);
+  locate(domain, span.base);
+  removeAt(domain);
+  slabFree(stateOf(domain).spanCache, changetype<usize>(span));
+}
+
+// Gives back this CPU's empty spans, which are kept for the next request. Returns whether there was one.
+function releaseEmpty(domain: IovaDomain): bool {
+  let any = false;
+  const cpu = currentCpu();
+  for (let zone: u32 = 0; zone < ZONES; ++zone) {
+    for (let order: u32 = 0; order < FAST_ORDERS; ++order) {
+      for (let at: usize = load<u32>(listOf(domain, cpu, zone, order)); at != 0; ) {
+        const span = changetype<Span>(at);
+        at = span.next;
+        if (span.free != ALL_FREE || span.remote != 0) continue;
+        release(domain, span);
+        any = true;
+      }
+    }
+  }
+  return any;
+}
+
+/** Whether a pfn lies in a slot that is in use; its bounds into foundLo, foundHi. */
+export function slotFind(domain: IovaDomain, at: usize, pfn: u64): bool {
+  const span = changetype<Span>(at);
+  const slot = (pfn - span.base) >> span.order;
+  if ((((span.free | span.remote) >> slot) & 1) != 0) return false;
+  domain.foundLo = span.base + (slot << span.order);
+  domain.foundHi = domain.foundLo + (<u64>1 << span.order) - 1;
+  return true;
+}
+
+/** Whether lists and spans agree: owner, order, zone and links of each, and that each is found by its pfn. */
+export function fastCheck(domain: IovaDomain): bool {
+  if (domain.lists == 0) return true;
+  for (let cpu: u32 = 0; cpu < domain.cacheCpus; ++cpu) {
+    for (let zone: u32 = 0; zone < ZONES; ++zone) {
+      for (let order: u32 = 0; order < FAST_ORDERS; ++order) {
+        let previous: usize = 0;
+        for (let at: usize = load<u32>(listOf(domain, cpu, zone, order)); at != 0; ) {
+          const span = changetype<Span>(at);
+          if (span.previous != previous || span.free == 0 || (span.free & span.remote) != 0) return false;
+          if (span.cpu != cpu || span.zone != zone || span.order != order) return false;
+          if (spanAt(domain, span.base) != at || spanAt(domain, span.end - 1) != at) return false;
+          previous = at;
+          at = span.next;
+        }
+      }
+    }
+  }
+  return true;
+}

@@ -1,0 +1,249 @@
+import { checkInteger, GemDmaError, invalidValue } from '../core/errors.js';
+import type { Core } from '../core/instance.js';
+import { gapHistogram } from '../core/iova-histogram.js';
+import { reasonName } from '../core/reasons.js';
+import { IOVA_MODELS, type IovaModel } from './models.js';
+
+/**
+ * An I/O virtual address space and the allocator that hands out its ranges (drivers/iommu/iova.c), by itself: without a
+ * device, an IOMMU or page tables. pfns are addresses in units of the granule. Behind the DMA API each device's domain
+ * has one of these; this class is for those who want to study or measure the allocator alone.
+ */
+
+/** What a domain lives in: an instance of the core and a context in it. A Machine is one. */
+export interface IovaHost {
+  readonly core: Core;
+  /** Handle of the core's context. */
+  readonly context: number;
+}
+
+export interface IovaDomainOptions {
+  /** Whose rules place the ranges. Default `linux-6.12`. */
+  model?: IovaModel;
+  /** Bytes that a pfn stands for, a power of two from 4096 up to 1 GiB. Default 4096. */
+  granule?: number;
+  /** Lowest pfn to be handed out, from 1; Linux 4.2 begins one above it. Default 1. */
+  startPfn?: number;
+  /** Online CPUs, which is what depots of the magazine caches are trimmed to. Default 1. */
+  cpus?: number;
+}
+
+/** pfns from `lo` to `hi`, both included. */
+export interface IovaRange {
+  lo: number;
+  hi: number;
+}
+
+export interface IovaAllocOptions {
+  /** Highest pfn that the range may hold. Default: the last below 4 GiB. */
+  limit?: number;
+  /** To the smallest power of two that holds the size. Default true. */
+  aligned?: boolean;
+}
+
+export interface IovaAllocFastOptions {
+  /** Highest pfn that the range may hold. Default: the last below 4 GiB. */
+  limit?: number;
+  /** Give all that is cached back to the tree and try again before failing. Default true. */
+  flush?: boolean;
+}
+
+export interface IovaStats {
+  /** Ranges in the tree; those that wait in magazines are among them. */
+  ranges: number;
+  /** Pages up to the limit that are in no range. */
+  freePages: number;
+  /** Pages in ranges that wait in magazines (rcache) or in shared-out slots (fast), anywhere in the domain. */
+  cachedPages: number;
+  /** Pages of the largest gap up to the limit. */
+  largestGap: number;
+}
+
+/** Why an allocation failed. `IOVA_SKIPPED`: a gap would hold it, but the emulated kernel's search passes it by. */
+export type IovaReason = 'IOVA_FULL' | 'IOVA_FRAGMENTED' | 'IOVA_LIMIT' | 'IOVA_NO_MEMORY' | 'IOVA_SKIPPED';
+
+const MAX_PFN = 2 ** 53 - 1;
+
+export class IovaDomain {
+  readonly model: IovaModel;
+  readonly granule: number;
+  /** The last pfn below 4 GiB: the limit of a 32-bit device. */
+  readonly limit32: number;
+  readonly #core: Core;
+  readonly #context: number;
+  #handle: number;
+
+  /** Makes an empty domain. Throws ERR_OUT_OF_RANGE or ERR_INVALID_ARG_VALUE, GemDmaError ENOMEM. */
+  constructor(host: IovaHost, options: IovaDomainOptions = {}) {
+    const { model = 'linux-6.12', granule = 4096, startPfn = 1, cpus = 1 } = options;
+    if (!Object.hasOwn(IOVA_MODELS, model)) {
+      throw invalidValue('model', `one of ${Object.keys(IOVA_MODELS).join(', ')}`, model);
+    }
+    checkInteger('granule', granule, 4096, 2 ** 30);
+    const shift = Math.log2(granule);
+    if (!Number.isInteger(shift)) throw invalidValue('granule', 'a power of two', granule);
+    checkInteger('startPfn', startPfn, 1, MAX_PFN);
+    checkInteger('cpus', cpus, 1, 64);
+    this.model = model;
+    this.granule = granule;
+    this.limit32 = 2 ** 32 / granule - 1;
+    this.#core = host.core;
+    this.#context = host.context;
+    // The kernels keep the line between 32-bit and other limits differently: the last pfn below it, the first above.
+    const line = model === 'linux-4.2' ? this.limit32 : this.limit32 + 1;
+    this.#handle = host.core.exports.iovaCreate(host.context, IOVA_MODELS[model], shift, startPfn, line, cpus);
+    if (this.#handle === 0) {
+      throw new GemDmaError('ENOMEM', 'init_iova_domain', 'no linear memory left for an IOVA domain', {
+        reason: 'IOVA_NO_MEMORY',
+      });
+    }
+  }
+
+  /** Handle of the core's record. Throws when the domain was destroyed. */
+  get handle(): number {
+    if (this.#handle === 0) throw new GemDmaError('EINVAL', 'iova', 'this IOVA domain was destroyed');
+    return this.#handle;
+  }
+
+  /**
+   * alloc_iova: a range straight from the tree.
+   * @param size pages, from 1
+   * @returns its first pfn
+   * @throws GemDmaError ENOSPC or ENOMEM, with an IovaReason as `reason` and what there was in `details`
+   */
+  alloc(size: number, { limit = this.limit32, aligned = true }: IovaAllocOptions = {}): number {
+    checkInteger('size', size, 1, MAX_PFN);
+    checkInteger('limit', limit, 1, MAX_PFN);
+    const pfn = this.#core.exports.iovaAllocate(this.handle, size, limit, aligned);
+    return pfn !== 0 ? pfn : this.#failed('alloc_iova', size, limit, aligned);
+  }
+
+  /**
+   * alloc_iova_fast: an aligned range, from the caches where the model has them.
+   * @returns its first pfn
+   * @throws GemDmaError as alloc
+   */
+  allocFast(size: number, { limit = this.limit32, flush = true }: IovaAllocFastOptions = {}): number {
+    checkInteger('size', size, 1, MAX_PFN);
+    checkInteger('limit', limit, 1, MAX_PFN);
+    const pfn = this.#core.exports.iovaAllocateFast(this.handle, size, limit, flush);
+    return pfn !== 0 ? pfn : this.#failed('alloc_iova_fast', size, limit, true);
+  }
+
+  /** free_iova: frees the range that holds a pfn. Returns it, undefined if there is none: then nothing happens. */
+  free(pfn: number): IovaRange | undefined {
+    checkInteger('pfn', pfn, 0, MAX_PFN);
+    return this.#core.exports.iovaRelease(this.handle, pfn) ? this.#found() : undefined;
+  }
+
+  /** free_iova_fast: gives a range back by way of the caches. `size` is what was asked for. */
+  freeFast(pfn: number, size: number): void {
+    checkInteger('pfn', pfn, 0, MAX_PFN);
+    checkInteger('size', size, 1, MAX_PFN);
+    this.#core.exports.iovaReleaseFast(this.handle, pfn, size);
+  }
+
+  /** find_iova: the range that holds a pfn. */
+  find(pfn: number): IovaRange | undefined {
+    checkInteger('pfn', pfn, 0, MAX_PFN);
+    return this.#core.exports.iovaFindRange(this.handle, pfn) ? this.#found() : undefined;
+  }
+
+  /**
+   * reserve_iova: nothing will be handed out from `lo` to `hi`. Ranges that overlap it grow downwards over it.
+   * @returns the range that now holds `hi`
+   * @throws GemDmaError ENOMEM; EBUSY with the fast model, where it has already shared out a part of that
+   */
+  reserve(lo: number, hi: number): IovaRange {
+    checkInteger('hi', hi, 0, MAX_PFN);
+    checkInteger('lo', lo, 0, hi);
+    if (this.#core.exports.iovaReserveRange(this.handle, lo, hi)) return this.#found();
+    const reason = reasonName(this.#core.exports.lastReason(this.#context));
+    const busy = reason === 'IOVA_BUSY';
+    const why = busy ? 'parts of it are shared out already: reserve first' : 'no memory for its record';
+    throw new GemDmaError(busy ? 'EBUSY' : 'ENOMEM', 'reserve_iova', `${pfns(lo, hi)} cannot be reserved: ${why}`, {
+      reason,
+      details: { lo, hi },
+    });
+  }
+
+  /** All ranges in order, the cached ones among them. Not to be continued after a change. */
+  *ranges(): Generator<IovaRange> {
+    const { iovaNextRange } = this.#core.exports;
+    for (let pfn = 0; iovaNextRange(this.handle, pfn); ) {
+      const range = this.#found();
+      pfn = range.hi + 1;
+      yield range;
+    }
+  }
+
+  /** What there is up to a limit; asking changes nothing. */
+  stats(limit: number = this.limit32): IovaStats {
+    checkInteger('limit', limit, 1, MAX_PFN);
+    const { iovaRanges, iovaFreePages, iovaCachedPages, iovaLargestGap } = this.#core.exports;
+    return {
+      ranges: iovaRanges(this.handle),
+      freePages: iovaFreePages(this.handle, limit),
+      cachedPages: iovaCachedPages(this.handle),
+      largestGap: iovaLargestGap(this.handle, limit),
+    };
+  }
+
+  /** Gaps up to a limit by size: element k counts those of 2^k to 2^(k + 1) - 1 pages. */
+  histogram(limit: number = this.limit32): number[] {
+    checkInteger('limit', limit, 1, MAX_PFN);
+    return gapHistogram(this.#core, this.#context, this.handle, limit);
+  }
+
+  /** Walks the whole index, magazines and spans. Returns 0, or the number of the first check that failed (check.ts). */
+  check(): number {
+    return this.#core.exports.iovaDomainCheck(this.handle);
+  }
+
+  /** Frees the domain with all its ranges. A second call does nothing. */
+  destroy(): void {
+    if (this.#handle === 0) return;
+    this.#core.exports.iovaDomainDestroy(this.#handle);
+    this.#handle = 0;
+  }
+
+  [Symbol.dispose](): void {
+    this.destroy();
+  }
+
+  #found(): IovaRange {
+    const { iovaFoundLo, iovaFoundHi } = this.#core.exports;
+    return { lo: iovaFoundLo(this.handle), hi: iovaFoundHi(this.handle) };
+  }
+
+  #failed(syscall: string, size: number, limit: number, aligned: boolean): never {
+    const reason = reasonName(this.#core.exports.lastReason(this.#context)) as IovaReason;
+    const stats = this.stats(limit);
+    const asked = `${size} pages${aligned ? ', aligned,' : ''} up to pfn 0x${limit.toString(16)}`;
+    const code = reason === 'IOVA_NO_MEMORY' ? 'ENOMEM' : 'ENOSPC';
+    throw new GemDmaError(code, syscall, `${asked}: ${explain(reason, stats)}`, {
+      reason,
+      details: { size, limit, aligned, ...stats },
+    });
+  }
+}
+
+function explain(reason: IovaReason, { freePages, cachedPages, largestGap, ranges }: IovaStats): string {
+  const cached = cachedPages > 0 ? `; ${cachedPages} pages wait in caches` : '';
+  switch (reason) {
+    case 'IOVA_FULL':
+      return `the space is full, ${freePages} pages are free beside ${ranges} ranges${cached}`;
+    case 'IOVA_FRAGMENTED':
+      return `no gap holds them, ${freePages} pages are free and the largest gap has ${largestGap}${cached}`;
+    case 'IOVA_LIMIT':
+      return 'not even an empty domain has that below the limit; raise the limit or ask for less';
+    case 'IOVA_SKIPPED':
+      return `a gap would hold them (the largest has ${largestGap}), but this kernel's search passes it by; free something above it`;
+    case 'IOVA_NO_MEMORY':
+      return 'no memory for the record of a range';
+  }
+}
+
+function pfns(lo: number, hi: number): string {
+  return `pfns 0x${lo.toString(16)} to 0x${hi.toString(16)}`;
+}
