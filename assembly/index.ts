@@ -16,6 +16,7 @@ export {
 } from './ring/histogram';
 export { limitCall, limitFill, limitStorePtes } from './ring/limits';
 export { physRead, physWrite } from './ram/contents';
+export { ramInUse } from './ram/ram';
 export { blockOfPagesAlloc, blockOfPagesFree, pagesAlloc, pagesDrain, pagesFree } from './ram/pages';
 export { rangeAllocLow, rangeFree } from './ram/range';
 export { sgEntryAddress, sgEntryOffset, sgEntrySize } from './sg/entries';
@@ -30,7 +31,7 @@ export {
 } from './sg/sg-table';
 export { lastReason } from './reason';
 export {
-  swiotlbDevice, swiotlbMapSingle, swiotlbMappings, swiotlbResetHighWater, swiotlbStats, swiotlbSyncSingle, swiotlbUnmapSingle,
+  swiotlbMapSingle, swiotlbMappings, swiotlbResetHighWater, swiotlbStats, swiotlbSyncSingle, swiotlbUnmapSingle,
 } from './swiotlb/host';
 export { swiotlbCreate, swiotlbMaxMapping } from './swiotlb/swiotlb';
 export {

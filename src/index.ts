@@ -27,6 +27,7 @@ export type { CheckData, CheckId } from './dma-debug/checks.js';
 export type { DmaDebug } from './dma-debug/dma-debug.js';
 export type { DmaDebugOptions } from './dma-debug/options.js';
 export { type Forecast, type LeakReport, type MappingGroup, reportText } from './dma-debug/report.js';
+export { Process } from './gem/process.js';
 export { formatAlreadySet, formatFault, formatSource, formatStaleAccesses } from './iommu/dump.js';
 export {
   type AlreadySet,
@@ -55,3 +56,11 @@ export { KERNELS, type KernelName, type KernelProperties } from './machine/prese
 export type { Divergence, VerifyResult } from './trace/recording.js';
 export { RecordingError } from './trace/recording.js';
 export { verify } from './trace/verify.js';
+export type { StressFailure } from './workload/stress/failure.js';
+export { PROFILES, type ProfileName, type StressConfig, type StressProfile } from './workload/stress/profiles.js';
+export {
+  type StressOptions,
+  type StressProgress,
+  type StressResult,
+  stress,
+} from './workload/stress/stress.js';

@@ -128,3 +128,9 @@ export function ramRandom(ram: Ram): u32 {
   ram.random = x;
   return x;
 }
+
+/** Frames that somebody has: neither free, nor waiting on a stack, nor kept by the rest of the system. */
+export function ramInUse(ctx: Context): u32 {
+  const ram = changetype<Ram>(ctx.ram);
+  return ram.managed - ram.free - ram.stacked - ram.held;
+}

@@ -1,23 +1,9 @@
 // The bounce pool as the host sees it: addresses as doubles, statistics and live mappings as rows of doubles.
 
 import { DMA_MAPPING_ERROR, DmaDevice } from '../dma/device';
-import { blockAllocZeroed } from '../memory/block';
 import { Context } from '../memory/context';
 import { backOf } from './slots';
 import { Swiotlb, areaOf, mappingOf, slotAddress, swiotlbMap, swiotlbSync, swiotlbUnmap } from './swiotlb';
-
-/** A device that is nothing but its limits: what replaying the pool alone needs. Returns 0 without memory. */
-export function swiotlbDevice(ctx: Context, id: u32, mask: f64, segmentBoundary: f64, minAlignMask: u32): usize {
-  const at = blockAllocZeroed(ctx, 0);
-  if (at == 0) return 0;
-  const dev = changetype<DmaDevice>(at);
-  dev.ctx = changetype<usize>(ctx);
-  dev.id = id;
-  dev.mask = <u64>mask;
-  dev.segmentBoundary = <u64>segmentBoundary;
-  dev.minAlignMask = minAlignMask;
-  return at;
-}
 
 /** swiotlbMap for the host; -1 is DMA_MAPPING_ERROR. */
 export function swiotlbMapSingle(dev: DmaDevice, phys: f64, length: u32, dir: u32, attrs: u32): f64 {

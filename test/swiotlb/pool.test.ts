@@ -7,7 +7,6 @@ import { PhysicalMemory } from '../../src/core/physical-memory.js';
 import { PoolModel } from './model.js';
 
 const MiB = 1024 ** 2;
-const SEGMENT = 0xffffffff;
 const debug = new WebAssembly.Module(readFileSync(new URL('../../build/debug.wasm', import.meta.url)));
 const BIDIRECTIONAL = 0;
 const TO_DEVICE = 1;
@@ -23,24 +22,20 @@ interface Options {
   size?: number;
   cpus?: number;
   dialect?: SwiotlbDialect;
+  /** In bits. */
   mask?: number;
   boundary?: number;
   align?: number;
 }
 
-function setup({
-  size = MiB,
-  cpus = 2,
-  dialect = 'areas',
-  mask = SEGMENT,
-  boundary = SEGMENT,
-  align = 0,
-}: Options = {}) {
+function setup({ size = MiB, cpus = 2, dialect = 'areas', mask = 32, boundary = 32, align = 0 }: Options = {}) {
   const core = new Core(debug);
   const ctx = core.exports.machineCreate(64 * MiB, 2, 4096, 0, 1);
   const shape = BouncePool.shape(size, cpus, dialect);
   const pool = BouncePool.create(core, ctx, shape, dialect);
-  const device = core.exports.swiotlbDevice(ctx, 7, mask, boundary, align);
+  const device = core.exports.deviceCreate(ctx, 7, 0);
+  core.exports.deviceSetMask(device, mask, mask);
+  core.exports.deviceSetSegments(device, 65536, boundary, align);
   const ram = new PhysicalMemory(core, ctx);
   const reason = (): number => core.exports.lastReason(ctx);
   const { swiotlbMapSingle, swiotlbUnmapSingle, swiotlbSyncSingle, machineCheck, cpuSet } = core.exports;
@@ -58,17 +53,17 @@ function setup({
 
 describe('placement', () => {
   test.each([
-    { name: 'areas', dialect: 'areas' as const, cpus: 2, align: 0, boundary: SEGMENT },
-    { name: 'areas with a 4 KiB min_align_mask', dialect: 'areas' as const, cpus: 2, align: 0xfff, boundary: SEGMENT },
+    { name: 'areas', dialect: 'areas' as const, cpus: 2, align: 0, boundary: 32 },
+    { name: 'areas with a 4 KiB min_align_mask', dialect: 'areas' as const, cpus: 2, align: 0xfff, boundary: 32 },
     {
       name: 'areas with a 64 KiB min_align_mask',
       dialect: 'areas' as const,
       cpus: 1,
       align: 0xffff,
-      boundary: SEGMENT,
+      boundary: 32,
     },
-    { name: 'a segment boundary of 16 KiB', dialect: 'areas' as const, cpus: 1, align: 0, boundary: 0x3fff },
-    { name: 'the 2015 index', dialect: 'index' as const, cpus: 2, align: 0, boundary: SEGMENT },
+    { name: 'a segment boundary of 16 KiB', dialect: 'areas' as const, cpus: 1, align: 0, boundary: 14 },
+    { name: 'the 2015 index', dialect: 'index' as const, cpus: 2, align: 0, boundary: 32 },
   ])('random histories place as the slot-by-slot model does: $name', ({ dialect, cpus, align, boundary }) => {
     const step = fc.record({
       map: fc.boolean(),
@@ -85,7 +80,10 @@ describe('placement', () => {
     fc.assert(
       fc.property(fc.array(step, { maxLength: 150 }), (steps) => {
         const room = setup({ dialect, cpus, align, boundary });
-        const model = new PoolModel(room.pool.stats.start, room.shape, dialect, { align, boundary });
+        const model = new PoolModel(room.pool.stats.start, room.shape, dialect, {
+          align,
+          boundary: 2 ** boundary - 1,
+        });
         const live: { address: number; length: number }[] = [];
         for (const { map, cpu, page, offset, length, which } of steps) {
           if (map || live.length === 0) {
@@ -155,7 +153,7 @@ describe('refusals', () => {
   });
 
   test('slots beyond the mask are given back', () => {
-    const room = setup({ mask: 0xfffff });
+    const room = setup({ mask: 20 });
     expect(room.map(0x200000, 100)).toBe(-1);
     expect(room.reason()).toBe(UNREACHABLE);
     expect(room.pool.stats).toMatchObject({ used: 0, live: 0, refused: { unreachable: 1 } });

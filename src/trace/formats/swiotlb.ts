@@ -23,6 +23,8 @@ const PAGE = 4096;
 /** Frames of RAM below 4 GiB at most, and the first frame above it (assembly/ram/ram.ts). */
 const LOW_FRAMES = 0xc0000;
 const HIGH_START = 0x100000;
+/** What a device has by default: it does not matter to single mappings. */
+const MAX_SEGMENT = 65536;
 /** Bytes marked at each end of a buffer. */
 const MARK = 8;
 
@@ -105,7 +107,12 @@ class SwiotlbReplay {
   #begin(line: number, record: Record<string, unknown>): void {
     const mask = this.#read.hex(line, 'dma_mask', record.dma_mask);
     const align = this.#read.hex(line, 'min_align_mask', record.min_align_mask);
-    this.#device = this.#core.exports.swiotlbDevice(this.#context, 1, mask, 0xffffffff, align);
+    const bits = Math.log2(mask + 1);
+    if (!Number.isInteger(bits)) this.#read.fail(line, `dma_mask ${String(record.dma_mask)} is no mask`);
+    const { deviceCreate, deviceSetMask, deviceSetSegments } = this.#core.exports;
+    if (this.#device === 0) this.#device = deviceCreate(this.#context, 1, 0);
+    deviceSetMask(this.#device, bits, bits);
+    deviceSetSegments(this.#device, MAX_SEGMENT, 32, align);
     this.#core.exports.cpuSet(this.#read.decimal(line, 'cpu', record.cpu));
     this.#maxUsed = 0;
   }

@@ -1,0 +1,164 @@
+import type { Finding } from '../../dma-debug/channels.js';
+import type { GemObject } from '../../gem/object.js';
+import { Ppgtt } from '../../gem/ppgtt.js';
+import { StressFailure } from './failure.js';
+import type { World } from './world.js';
+
+const PAGES_4GIB = 2 ** 20;
+
+/** What the layers hold at one moment. All of it comes back to what it was when everything is given back. */
+interface Layers {
+  /** DMA mappings that were made and not ended, over all devices. */
+  mappings: number;
+  /** Live entries of the checker. */
+  entries: number;
+  /** Frames of RAM that somebody has. */
+  frames: number;
+}
+
+/**
+ * The sums that must agree across layers: what GEM thinks is mapped, what the DMA API has mapped, what the checker knows
+ * of, what lies in RAM. A leak shows as a sum that is too large long before anything runs out.
+ */
+export class Accounts {
+  readonly #world: World;
+  readonly #baseline: Layers;
+  readonly #checked: boolean;
+  #findings = 0;
+  #finding: Finding | undefined;
+
+  constructor(world: World) {
+    this.#world = world;
+    this.#checked = world.machine.config.dmaDebug.enabled;
+    const expected = new Set<string>(['POOL_GROWN', ...(world.config.expected ?? [])]);
+    if (this.#checked) {
+      world.machine.dmaDebug.onError = (finding) => {
+        if (!expected.has(finding.check)) this.#finding ??= finding;
+      };
+    }
+    this.#findings = this.#findingsSoFar();
+    this.#baseline = this.#layers();
+  }
+
+  /** Throws for the first finding of the checker that a correct driver would not get. One load when there is none. */
+  watch(): void {
+    if (this.#findingsSoFar() !== this.#findings) this.#found();
+  }
+
+  #findingsSoFar(): number {
+    return this.#checked ? this.#world.machine.dmaDebug.registers.findings : 0;
+  }
+
+  #found(): void {
+    this.#findings = this.#findingsSoFar();
+    this.#world.machine.dmaDebug.settle();
+    const finding = this.#finding;
+    if (finding) throw new StressFailure('finding', finding.check, finding.message, { finding });
+  }
+
+  get findings(): number {
+    return this.#findings;
+  }
+
+  /** Live DMA mappings over all devices. */
+  get mappings(): number {
+    return this.#world.machine.devices.reduce((sum, { counts }) => sum + counts.maps - counts.unmaps, 0);
+  }
+
+  /** Share of the fullest device address space below 4 GiB that is in use, 0 to 1. */
+  get iovaUse(): number {
+    const { iovaFreePages } = this.#world.machine.core.exports;
+    let least = PAGES_4GIB;
+    for (const { domain } of this.#world.machine.devices) {
+      if (domain !== undefined && domain !== 'passthrough') {
+        least = Math.min(least, iovaFreePages(domain.iova, PAGES_4GIB - 1));
+      }
+    }
+    return 1 - least / PAGES_4GIB;
+  }
+
+  #layers(): Layers {
+    const { machine } = this.#world;
+    return {
+      mappings: this.mappings,
+      entries: this.#checked ? machine.dmaDebug.counters().live : 0,
+      frames: machine.core.exports.ramInUse(machine.context),
+    };
+  }
+
+  check(): void {
+    for (const [id, { object }] of this.#world.objects.entries()) checkObject(id, object);
+    const { mappings, entries } = this.#layers();
+    const expected = this.#expected();
+    same('mappings', 'live DMA mappings', expected.mappings, mappings);
+    if (this.#checked) same('entries', 'entries of the checker', expected.entries, entries);
+  }
+
+  // What GEM, the GPU's tables and the drivers of other devices say is mapped, as calls and as entries: a list is one
+  // call, and an entry a segment.
+  #expected(): { mappings: number; entries: number } {
+    const { sgNents } = this.#world.machine.core.exports;
+    let { mappings, entries } = this.#baseline;
+    for (const gpu of this.#world.gpus) {
+      for (const list of [gpu.boundList, gpu.unboundList]) {
+        for (const object of list.toArray()) {
+          const live = liveMappings(object);
+          mappings += live;
+          entries += live * sgNents(object.pages);
+        }
+      }
+      for (const vm of gpu.vmList) {
+        if (!(vm instanceof Ppgtt)) continue;
+        mappings += vm.mappedPages;
+        entries += vm.mappedPages;
+      }
+    }
+    for (const { table, attachment } of this.#world.mappings.values()) {
+      const list = table?.handle ?? attachment?.table;
+      ++mappings;
+      entries += list === undefined ? 1 : sgNents(list);
+    }
+    return { mappings, entries };
+  }
+
+  /** Everything was given back: nothing may be left. */
+  empty(): void {
+    const { mappings, entries, frames } = this.#layers();
+    for (const [id, before, now] of [
+      ['mappings', this.#baseline.mappings, mappings],
+      ['entries', this.#baseline.entries, entries],
+      ['frames', this.#baseline.frames, frames],
+    ] as const) {
+      if (before === now) continue;
+      throw new StressFailure('teardown', id, `${now - before} ${id} are left when all was given back`);
+    }
+    for (const { liveObjects } of this.#world.gpus) {
+      if (liveObjects === 0) continue;
+      throw new StressFailure('teardown', 'objects', `${liveObjects} objects live on when all was released`);
+    }
+  }
+}
+
+/** Mappings of an object's pages that are there, by its own books: the driver's calls, or the attachment's. */
+function liveMappings(object: GemObject): number {
+  if (object.backing.mapping === 'sg') return object.maps - object.unmaps;
+  return object.backing.mapping === 'attachment' && object.pages !== 0 ? 1 : 0;
+}
+
+function checkObject(id: number, object: GemObject): void {
+  if (object.backing.mapping !== 'sg') return;
+  const live = object.maps - object.unmaps;
+  const bound = object.vmas.some((vma) => vma.node !== 0);
+  const least = bound ? 1 : 0;
+  const most = object.pages !== 0 ? 1 : 0;
+  if (live >= least && live <= most) return;
+  const where = bound ? 'bound' : most > 0 ? 'not bound' : 'without pages';
+  throw new StressFailure('accounting', 'object', `${object} is ${where} and has ${live} live mappings`, {
+    subject: id,
+  });
+}
+
+function same(id: string, what: string, expected: number, got: number): void {
+  if (expected === got) return;
+  throw new StressFailure('accounting', id, `${got} ${what} where ${expected} are accounted for`, { expected, got });
+}

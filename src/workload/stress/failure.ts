@@ -1,0 +1,32 @@
+/**
+ * How a stress run can fail. `kind` and `id` together are what a shorter sequence must reproduce to count as the same
+ * failure; the message may name other addresses.
+ *
+ * - `finding`: dma-debug reported something; id is its check identifier
+ * - `structure`: a structure of the core is broken; id is the subsystem
+ * - `accounting`: layers disagree about what is mapped; id is the sum that does not add up
+ * - `contents`: bytes are not what was written; id is who read them
+ * - `fault`: a device access went where nothing is mapped, or nothing any more; id is the fault
+ * - `error`: an operation threw something that the emulated kernel never returns; id is the error's name
+ * - `teardown`: something was left when everything had been given back; id is what
+ */
+export type FailureKind = 'finding' | 'structure' | 'accounting' | 'contents' | 'fault' | 'error' | 'teardown';
+
+export class StressFailure extends Error {
+  override readonly name = 'StressFailure';
+  readonly kind: FailureKind;
+  readonly id: string;
+  readonly details: Readonly<Record<string, unknown>>;
+
+  constructor(kind: FailureKind, id: string, message: string, details: Record<string, unknown> = {}) {
+    super(message);
+    this.kind = kind;
+    this.id = id;
+    this.details = details;
+  }
+
+  /** Whether two failures are the same one, found by different sequences. */
+  same(other: StressFailure | null): boolean {
+    return other !== null && other.kind === this.kind && other.id === this.id;
+  }
+}

@@ -1,0 +1,43 @@
+import type { MappingPolicy } from '../../gem/policy/policy.js';
+import type { StressFailure } from './failure.js';
+import { ALL_KINDS } from './kinds.js';
+import type { Operation } from './operation.js';
+import type { StressConfig } from './profiles.js';
+import { Random } from './random.js';
+import { operationTable, Runner } from './runner.js';
+import { World } from './world.js';
+
+/** One run from its first operation: what stress and reproduce have in common. */
+export class StressRun {
+  readonly world: World;
+  readonly runner: Runner<World>;
+  readonly #random: Random;
+  readonly #table;
+
+  constructor(config: StressConfig, policy: MappingPolicy | undefined) {
+    this.world = new World(config, policy);
+    this.runner = new Runner(this.world, ALL_KINDS, config.checkEvery);
+    this.#random = new Random(config.seed);
+    this.#table = operationTable(ALL_KINDS, config.weights);
+  }
+
+  /** Draws and applies `count` operations; false after a failure. */
+  step(count: number, seen?: (operation: Operation) => void): boolean {
+    return this.runner.run(this.#random, this.#table, count, seen);
+  }
+}
+
+/**
+ * Applies recorded operations to a fresh machine, then checks it and takes it down.
+ * @returns the failure, null when there was none
+ */
+export function replayOperations(
+  config: StressConfig,
+  operations: readonly Operation[],
+  policy?: MappingPolicy,
+): StressFailure | null {
+  const runner = new Runner(new World(config, policy), ALL_KINDS, config.checkEvery);
+  for (const operation of operations) if (!runner.apply(operation)) return runner.failure;
+  runner.finish();
+  return runner.failure;
+}

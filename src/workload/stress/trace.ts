@@ -1,0 +1,65 @@
+import { readFileSync, writeFileSync } from 'node:fs';
+import { gunzipSync, gzipSync } from 'node:zlib';
+import { RecordingError } from '../../trace/recording.js';
+import type { Operation } from './operation.js';
+import type { StressConfig } from './profiles.js';
+
+/**
+ * A run as a file: JSON lines, gzip when the name says so. The first line names kind and version and holds the complete
+ * configuration and the failure that the operations lead to; each further line is one operation.
+ */
+export interface StressTrace {
+  config: StressConfig;
+  failure: { kind: string; id: string; message: string } | null;
+  operations: Operation[];
+}
+
+const KIND = 'gemdma-stress';
+
+export function writeTrace(file: string, trace: StressTrace): void {
+  const { config, failure, operations } = trace;
+  const header = { recording: KIND, version: 1, config, failure };
+  const text = `${[header, ...operations].map((line) => JSON.stringify(line)).join('\n')}\n`;
+  writeFileSync(file, file.endsWith('.gz') ? gzipSync(text) : text);
+}
+
+/** Throws RecordingError for a file that is not a trace of a stress run. */
+export function readTrace(file: string): StressTrace {
+  const lines = readLines(file);
+  const parse = (line: number): Record<string, unknown> => {
+    let value: unknown;
+    try {
+      value = JSON.parse(lines[line - 1]);
+    } catch (error) {
+      throw new RecordingError(file, line, `not JSON: ${(error as Error).message}`);
+    }
+    if (typeof value !== 'object' || value === null) throw new RecordingError(file, line, 'not a JSON object');
+    return value as Record<string, unknown>;
+  };
+  const header = parse(1);
+  if (header.recording !== KIND) throw new RecordingError(file, 1, 'not the trace of a stress run');
+  if (header.version !== 1) throw new RecordingError(file, 1, `version ${String(header.version)} is not known, only 1`);
+  const operations = lines.slice(1).map((_, i) => {
+    const operation = parse(i + 2);
+    if (typeof operation.op !== 'string') throw new RecordingError(file, i + 2, 'not an operation');
+    return operation as Operation;
+  });
+  return { config: header.config as StressConfig, failure: header.failure as StressTrace['failure'], operations };
+}
+
+/** Non-empty lines of a text file, plain or gzip. Throws RecordingError when it cannot be read or is empty. */
+export function readLines(file: string): string[] {
+  let bytes: Uint8Array;
+  try {
+    bytes = readFileSync(file);
+    if (bytes[0] === 0x1f && bytes[1] === 0x8b) bytes = gunzipSync(bytes);
+  } catch (error) {
+    throw new RecordingError(file, 0, `cannot be read: ${(error as NodeJS.ErrnoException).code}`);
+  }
+  const lines = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+    .toString('utf8')
+    .split('\n')
+    .filter((line) => line.trim() !== '');
+  if (lines.length === 0) throw new RecordingError(file, 0, 'empty');
+  return lines;
+}

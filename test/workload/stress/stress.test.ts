@@ -1,0 +1,144 @@
+import { execFileSync } from 'node:child_process';
+import { mkdtempSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { describe, expect, test } from 'vitest';
+import type { MappingPolicy } from '../../../src/gem/policy/policy.js';
+import { sumResults } from '../../../src/workload/stress/campaign.js';
+import { PROFILE_NAMES, type ProfileName } from '../../../src/workload/stress/profiles.js';
+import { replayOperations } from '../../../src/workload/stress/run.js';
+import { type StressResult, stress } from '../../../src/workload/stress/stress.js';
+import { readTrace, writeTrace } from '../../../src/workload/stress/trace.js';
+
+const untimed = ({ timing: _, ...result }: StressResult) => result;
+const library = new URL('../../../dist/index.js', import.meta.url);
+
+describe('correct presets run clean', () => {
+  test.each(PROFILE_NAMES)('%s, on the DMA stack of 6.12', async (profile) => {
+    const result = await stress({ profile, seed: 11, operations: 12_000, checkEvery: 500 });
+    expect(result.failure).toBeNull();
+    expect(result).toMatchObject({ operations: 12_000, ended: 'operations', checks: 25 });
+    // Every operation that has a weight was really done.
+    const idle = Object.keys(result.config.weights).filter((name) => result.done[name] === 0);
+    expect(idle).toEqual([]);
+  });
+
+  test.each(['linux-4.2'] as const)('on the DMA stack of %s', async (kernel) => {
+    for (const profile of ['churn', 'lazy', 'fragment'] satisfies ProfileName[]) {
+      const result = await stress({ profile, machine: { kernel }, seed: 5, operations: 6000, checkEvery: 500 });
+      expect(result.failure).toBeNull();
+    }
+  });
+
+  test('without an IOMMU, bouncing what a device cannot reach', async () => {
+    for (const iommu of ['off', 'passthrough'] as const) {
+      const machine = { iommu, ram: '128MiB', swiotlb: { size: '1MiB', force: iommu === 'off' } };
+      const result = await stress({ profile: 'exhaust', machine, seed: 3, operations: 5000 });
+      expect(result.failure).toBeNull();
+      if (iommu === 'off') expect(result.refused).not.toEqual({});
+    }
+  });
+});
+
+describe('buggy presets are found', () => {
+  test.each([1, 2, 3])('linux-4.1 with seed %i, cut down to at most 8 operations', async (seed) => {
+    const result = await stress({ driver: 'linux-4.1', seed });
+    expect(result.failure).toMatchObject({ kind: 'finding', id: 'DOUBLE_MAP' });
+    expect(result.reproducer!.operations.length).toBeLessThanOrEqual(8);
+    expect(replayOperations(result.config, result.reproducer!.operations)).toMatchObject({ id: 'DOUBLE_MAP' });
+  });
+
+  test('without the checker, the leak shows in the accounts', async () => {
+    const result = await stress({ driver: 'linux-4.1', machine: { dmaDebug: false }, checkEvery: 100 });
+    expect(result.failure).toMatchObject({ kind: 'accounting' });
+    expect(result.reproducer!.operations.length).toBeLessThanOrEqual(8);
+  });
+
+  test('a policy of your own that forgets to unmap', async () => {
+    const forgetful: MappingPolicy = {
+      name: 'forgetful',
+      getPages: (object) => object.mapSg(),
+      putPages: (object) => {
+        if (object.size < 16384) object.unmapSg();
+      },
+    };
+    const result = await stress({ policy: forgetful, seed: 1 });
+    expect(result.driver).toBe('forgetful');
+    expect(result.failure).not.toBeNull();
+    const sizes = result.reproducer!.operations.filter(({ op }) => op === 'create').map(({ pages }) => pages as number);
+    expect(sizes.some((pages) => pages >= 4)).toBe(true);
+    expect(result.reproducer!.operations.length).toBeLessThanOrEqual(4);
+  });
+
+  test('the printed program fails by itself, with the same words', async () => {
+    const { failure, reproducer } = await stress({ driver: 'linux-4.1', seed: 4 });
+    const file = join(mkdtempSync(join(tmpdir(), 'gemdma-')), 'again.mjs');
+    writeFileSync(file, reproducer!.program.replace("'gemdma'", `'${library}'`));
+    let said = '';
+    try {
+      execFileSync(process.execPath, [file], { encoding: 'utf8', stdio: 'pipe' });
+    } catch (error) {
+      said = (error as { stderr: string }).stderr;
+    }
+    expect(said).toContain(failure!.id);
+  });
+
+  test('a trace file holds the run and fails again', async () => {
+    const result = await stress({ driver: 'linux-4.1', seed: 6 });
+    for (const name of ['run.jsonl', 'run.jsonl.gz']) {
+      const file = join(mkdtempSync(join(tmpdir(), 'gemdma-')), name);
+      const { config, failure, reproducer } = result;
+      const { kind, id, message } = failure!;
+      writeTrace(file, { config, failure: { kind, id, message }, operations: reproducer!.operations });
+      const trace = readTrace(file);
+      expect(trace.operations).toEqual(reproducer!.operations);
+      expect(replayOperations(trace.config, trace.operations)).toMatchObject({ kind, id });
+    }
+  });
+});
+
+describe('a seed decides everything', () => {
+  test('same seed, same result to the last counter; another seed, another', async () => {
+    const run = (seed: number) => stress({ profile: 'pressure', seed, operations: 5000, checkEvery: 700 });
+    const [a, b, c] = [await run(7), await run(7), await run(8)];
+    expect(untimed(b)).toEqual(untimed(a));
+    expect(untimed(c).done).not.toEqual(untimed(a).done);
+  });
+
+  test('shards sum to the whole campaign, in any order', async () => {
+    const results = await Promise.all([1, 2, 3].map((seed) => stress({ seed, operations: 2000 })));
+    const whole = sumResults(results);
+    expect(sumResults([...results].reverse())).toEqual(whole);
+    expect(whole).toMatchObject({ runs: 3, operations: 6000, failures: [], differing: [] });
+    expect(sumResults([...results, results[0]]).runs).toBe(3);
+    const other = { ...results[0], checks: 99 };
+    expect(sumResults([...results, other]).differing).toEqual([1]);
+  });
+});
+
+describe('options', () => {
+  test('a signal ends the run with what there is', async () => {
+    const controller = new AbortController();
+    const result = await stress({
+      operations: 50_000_000,
+      signal: controller.signal,
+      onProgress: ({ operations }) => {
+        if (operations > 0) controller.abort();
+      },
+    });
+    expect(result.ended).toBe('signal');
+    expect(result.operations).toBeLessThan(50_000_000);
+    expect(result.failure).toBeNull();
+  });
+
+  test.each([
+    [{ profile: 'churm' as ProfileName }, 'ERR_INVALID_ARG_VALUE'],
+    [{ operations: 0 }, 'ERR_OUT_OF_RANGE'],
+    [{ seconds: -1 }, 'ERR_OUT_OF_RANGE'],
+    [{ faults: 2 }, 'ERR_OUT_OF_RANGE'],
+    [{ seed: 1.5 }, 'ERR_OUT_OF_RANGE'],
+    [{ signal: {} as AbortSignal }, 'ERR_INVALID_ARG_TYPE'],
+  ])('%o is refused', async (options, code) => {
+    await expect(stress(options)).rejects.toMatchObject({ code });
+  });
+});
