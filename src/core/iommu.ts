@@ -46,6 +46,7 @@ export function readTables(core: Core, context: number, domain: number): TableEn
 
 /** What maps the pages from one pfn to another, both included: runs of leaves and holes, over the borders of tables. */
 export function readLeaves(core: Core, context: number, domain: number, first: number, last: number): TableEntry[] {
+  if (last < first) return [];
   const { leavesDump } = core.exports;
   return readEntries(core, context, (buffer, size, skip) => leavesDump(domain, first, last, buffer, size, skip));
 }

@@ -21,6 +21,17 @@ function setup(options: DomainOptions = {}) {
   return { machine, domain, device, exports: machine.core.exports, iommu: machine.iommu };
 }
 
+/** A seeded generator (xorshift32) of whole numbers below a bound. */
+function random(seed: number): (bound: number) => number {
+  let x = seed * 0x9e3779b1;
+  return (bound) => {
+    x ^= x << 13;
+    x ^= x >>> 17;
+    x ^= x << 5;
+    return (x >>> 0) % bound;
+  };
+}
+
 const bytes = (...values: number[]): Uint8Array => Uint8Array.from(values);
 
 describe('a device accesses memory', () => {
@@ -264,6 +275,60 @@ describe('unmapped but cached', () => {
     expect(exports.domainUnmap(domain.tables, 4 * MiB, PAGE)).toBe(2 * MiB);
     deviceRead(machine, device, 5 * MiB + 7, 1);
     expect(iommu.staleAccesses().length).toBe(1);
+    machine.check();
+  });
+});
+
+describe('random maps, unmaps, flushes and accesses', () => {
+  test.each([1, 2, 3, 4, 5])('seed %i: what comes out is the mapping, or a stale one that is recorded', (seed) => {
+    const pick = random(seed);
+    const { machine, domain, device, exports, iommu } = setup({ mode: 'lazy' });
+    const base = 512 * MiB;
+    const pages = 2048;
+    // For each page the frame that it leads to, and the frames that it led to since the last flush.
+    const now = new Map<number, number>();
+    const before = new Map<number, Set<number>>();
+    let hits = 0;
+    for (let step = 0; step < 4000; ++step) {
+      const large = pick(8) === 0;
+      const page = large ? pick(pages / 512) * 512 : pick(32) * 8 + pick(3);
+      const count = large ? 512 : 1 + pick(4);
+      const range = Array.from({ length: count }, (_, i) => page + i);
+      const at = `seed ${seed}, step ${step}`;
+      const kind = pick(20);
+      if (kind < 4 && range.every((each) => !now.has(each))) {
+        const frame = large ? pick(16) * 512 : pick(8192);
+        expect(exports.domainMap(domain.tables, base + page * PAGE, frame * PAGE, count * PAGE, 3), at).toBe(0);
+        for (const each of range) now.set(each, frame + each - page);
+      } else if (kind < 8) {
+        // Leaves go whole: the pages beside a small range within one are unmapped with it.
+        const leaf = iommu.leaves(domain, base + page * PAGE, PAGE)[0];
+        const [from, bytes] = leaf.level === 2 ? [page - (page % 512), 512] : [page, leaf.level === 0 ? 0 : 1];
+        if (bytes === 0) continue;
+        exports.domainUnmap(domain.tables, base + from * PAGE, bytes * PAGE);
+        for (let each = from; each < from + bytes; ++each) {
+          const frame = now.get(each)!;
+          if (!before.has(each)) before.set(each, new Set());
+          before.get(each)!.add(frame);
+          now.delete(each);
+        }
+      } else if (kind < 9 && pick(4) === 0) {
+        if (pick(2) === 0) exports.iotlbFlushDomain(domain.tables);
+        else iommu.flushAll();
+        before.clear();
+      } else {
+        const stale = iommu.stats.staleAccesses.count;
+        const phys = exports.deviceTranslate(device.handle, base + page * PAGE + 5, pick(2));
+        const frame = (phys - 5) / PAGE;
+        if (iommu.stats.staleAccesses.count > stale) {
+          ++hits;
+          expect(before.get(page), at).toContain(frame);
+        } else expect(phys, at).toBe(now.has(page) ? now.get(page)! * PAGE + 5 : -1);
+      }
+      if (step % 100 === 0) machine.check();
+    }
+    expect(hits).toBeGreaterThan(10);
+    expect(iommu.iotlb.hits).toBeGreaterThan(100);
     machine.check();
   });
 });
