@@ -5,6 +5,7 @@ import { orderOf, scattered } from './support.js';
 
 const PAGES = 1024;
 const TABLES = 16;
+const MANY = 256;
 const READ_WRITE = 3;
 /** A multiple of 2 MiB below 4 GiB, where the DMA API would place it. */
 const BASE = 0xe0000000;
@@ -13,14 +14,18 @@ const suite: Suite = {
   name: 'iommu',
   title: 'VT-d tables without the DMA API around them: four levels, 16 ranges of 1,024 pages',
   tasks(): Task[] {
-    const machine = new Machine({ ram: '256MiB' });
+    const machine = new Machine({ ram: '2GiB' });
     const { blockAlloc, domainCreate, domainMap, domainMapPfns, domainUnmap, iommuCreate, limitFill, limitStorePtes } =
       machine.core.exports;
     const { context } = machine;
-    iommuCreate(context, 256, 4, 1024);
+    iommuCreate(context, 64, 4, 1024);
     const domain = domainCreate(context, 4, 0, 0x40201000, 1);
     const { vector, pfns } = scattered(machine, PAGES);
     const table = blockAlloc(context, orderOf(PAGES * 8));
+    const { attachDevice, deviceCreate, deviceTranslate } = machine.core.exports;
+    const device = deviceCreate(context, 1, 8);
+    attachDevice(device, domain);
+    domainMap(domain, 0x50000000, 0x200000 + 4096, 1024 * 4096, READ_WRITE);
     const naive = new NaivePageTable();
     // Neighbours share leaf tables with them: no table comes or goes.
     const at = (i: number): number => BASE + i * (PAGES + 8) * 4096 + 4096;
@@ -52,6 +57,9 @@ const suite: Suite = {
         limit: 'memory.fill, page',
         peer: 'naive unmap, page',
       },
+      ...objects(machine, domain, PAGES, TABLES),
+      ...objects(machine, domain, PAGES, MANY),
+      ...objects(machine, domain, 16, MANY),
       {
         name: 'map + unmap one page, call',
         operations: 512,
@@ -72,6 +80,22 @@ const suite: Suite = {
             domainMap(domain, 0x40000000, 0x200000, 0x200000, READ_WRITE);
             domainUnmap(domain, 0x40000000, 0x200000);
           }
+        },
+      },
+      {
+        name: 'device access translated from the IOTLB',
+        operations: 1024,
+        limit: 'call from JS',
+        run() {
+          for (let i = 0; i < 1024; ++i) deviceTranslate(device, 0x50000000 + (i & 63) * 4096, false);
+        },
+      },
+      {
+        name: 'device access translated from the tables',
+        operations: 1024,
+        limit: 'call from JS',
+        run() {
+          for (let i = 0; i < 1024; ++i) deviceTranslate(device, 0x50000000 + i * 4096, false);
         },
       },
       {
@@ -104,5 +128,24 @@ const suite: Suite = {
     ];
   },
 };
+
+/** Objects side by side, each at a multiple of its size as the DMA API places it: their tables come and go with them. */
+function objects(machine: Machine, domain: number, pages: number, count: number): Task[] {
+  const { domainMapPfns, domainUnmap } = machine.core.exports;
+  const vectors = Array.from({ length: count }, (_, i) => scattered(machine, pages, i + 1).vector);
+  const first = 2 ** 32 * (pages + count);
+  const map = (): void => {
+    for (let i = 0; i < count; ++i) domainMapPfns(domain, first + i * pages * 4096, vectors[i], pages, READ_WRITE);
+  };
+  const unmap = (): void => {
+    for (let i = 0; i < count; ++i) domainUnmap(domain, first + i * pages * 4096, pages * 4096);
+  };
+  const limit = 'bare PTE loop, page';
+  const what = `${count} objects of ${pages} pages, page`;
+  return [
+    { name: `map ${what}`, operations: pages * count, limit, before: unmap, run: map },
+    { name: `unmap ${what}`, operations: pages * count, limit, before: map, run: unmap },
+  ];
+}
 
 export default suite;

@@ -34,6 +34,9 @@ export class IommuDomain {
   /** Entries of this domain in the IOTLB, and how many of them are stale. */
   cached: u32;
   stale: u32;
+  /** Pfns that the cached entries lie between, or did when there were more of them. */
+  cachedFirst: u64;
+  cachedLast: u64;
   /** Devices whose context entry names this domain. */
   attached: u32;
   /** Bumped when a leaf table, or one above, is freed. */

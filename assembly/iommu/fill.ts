@@ -1,8 +1,7 @@
 // Rows of leaves, written two at a time with SIMD. A row lies in one table.
 //
-// Each filler exists twice: for a table made a moment ago, and for one in use. Over a table in use a leaf is stored as
-// new XOR old while the old ones are OR-ed together. Where nothing was mapped, which is nearly always, that OR is zero
-// and the stored entries are right; otherwise XOR with the new entry gives each old one back.
+// Each filler exists twice: for a table made a moment ago, and for one in use. The latter looks at eight old entries
+// before it writes eight new ones, and stops where something is in the way; the caller goes on one by one.
 
 /** n leaves for adjacent frames, from `value` up in steps of 4 KiB, over whatever is there. */
 export function fillAdjacent(slot: usize, value: u64, n: u32): void {
@@ -49,66 +48,53 @@ export function fillScattered(slot: usize, pfns: usize, n: u32, bits: u64): void
   }
 }
 
-/** fillAdjacent, stored as new XOR old. Returns all old entries OR-ed: 0 where the entries came out right. */
-export function xorAdjacent(slot: usize, value: u64, n: u32): u64 {
-  const end = slot + (<usize>n << 3);
-  let at = slot;
-  let next = value;
-  let old: u64 = 0;
-  if (n >= 4) {
-    const step = i64x2.splat(8192);
-    let pair = i64x2.add(i64x2.splat(value), i64x2(0, 4096));
-    let seen = i64x2.splat(0);
-    const stop = slot + ((<usize>n & ~1) << 3);
-    for (; at < stop; at += 16) {
-      const was = v128.load(at);
-      seen = v128.or(seen, was);
-      v128.store(at, v128.xor(was, pair));
-      pair = i64x2.add(pair, step);
-    }
-    old = i64x2.extract_lane(seen, 0) | i64x2.extract_lane(seen, 1);
-    next = value + (<u64>(n & ~1) << 12);
-  }
-  for (; at < end; at += 8) {
-    const was = load<u64>(at);
-    old |= was;
-    store<u64>(at, was ^ next);
-    next += 4096;
-  }
-  return old;
+/** Whether anything is in eight entries. */
+// @ts-ignore: decorator
+@inline
+function occupied(at: usize): bool {
+  return v128.any_true(v128.or(
+    v128.or(v128.load(at), v128.load(at, 16)), v128.or(v128.load(at, 32), v128.load(at, 48)),
+  ));
 }
 
-/** fillScattered, stored as new XOR old. Returns all old entries OR-ed: 0 where the entries came out right. */
-export function xorScattered(slot: usize, pfns: usize, n: u32, bits: u64): u64 {
-  const end = slot + (<usize>n << 3);
-  let at = slot;
-  let from = pfns;
-  let old: u64 = 0;
-  if (n >= 8) {
-    const both = i64x2.splat(bits);
-    let seen = i64x2.splat(0);
-    const stop = slot + ((<usize>n & ~7) << 3);
-    for (; at < stop; at += 64) {
-      const old0 = v128.load(at);
-      const old1 = v128.load(at, 16);
-      const old2 = v128.load(at, 32);
-      const old3 = v128.load(at, 48);
-      seen = v128.or(seen, v128.or(v128.or(old0, old1), v128.or(old2, old3)));
-      v128.store(at, v128.xor(old0, v128.or(i64x2.shl(v128.load_ext<u32>(from), 12), both)));
-      v128.store(at, v128.xor(old1, v128.or(i64x2.shl(v128.load_ext<u32>(from, 8), 12), both)), 16);
-      v128.store(at, v128.xor(old2, v128.or(i64x2.shl(v128.load_ext<u32>(from, 16), 12), both)), 32);
-      v128.store(at, v128.xor(old3, v128.or(i64x2.shl(v128.load_ext<u32>(from, 24), 12), both)), 48);
-      from += 32;
-    }
-    old = i64x2.extract_lane(seen, 0) | i64x2.extract_lane(seen, 1);
+/** fillAdjacent as far as the entries are free. Returns how many were written. */
+export function fillFreeAdjacent(slot: usize, value: u64, n: u32): u32 {
+  let done: u32 = 0;
+  for (; done + 8 <= n && !occupied(slot); done += 8) {
+    const first = i64x2.add(i64x2.splat(value), i64x2(0, 4096));
+    v128.store(slot, first);
+    v128.store(slot, i64x2.add(first, i64x2.splat(8192)), 16);
+    v128.store(slot, i64x2.add(first, i64x2.splat(16384)), 32);
+    v128.store(slot, i64x2.add(first, i64x2.splat(24576)), 48);
+    value += 32768;
+    slot += 64;
   }
-  for (; at < end; at += 8) {
-    const was = load<u64>(at);
-    old |= was;
-    store<u64>(at, was ^ ((<u64>load<u32>(from) << 12) | bits));
-    from += 4;
+  for (; done < n && load<u64>(slot) == 0; ++done) {
+    store<u64>(slot, value);
+    value += 4096;
+    slot += 8;
   }
-  return old;
+  return done;
+}
+
+/** fillScattered as far as the entries are free. Returns how many were written. */
+export function fillFreeScattered(slot: usize, pfns: usize, n: u32, bits: u64): u32 {
+  const both = i64x2.splat(bits);
+  let done: u32 = 0;
+  for (; done + 8 <= n && !occupied(slot); done += 8) {
+    v128.store(slot, v128.or(i64x2.shl(v128.load_ext<u32>(pfns), 12), both));
+    v128.store(slot, v128.or(i64x2.shl(v128.load_ext<u32>(pfns, 8), 12), both), 16);
+    v128.store(slot, v128.or(i64x2.shl(v128.load_ext<u32>(pfns, 16), 12), both), 32);
+    v128.store(slot, v128.or(i64x2.shl(v128.load_ext<u32>(pfns, 24), 12), both), 48);
+    slot += 64;
+    pfns += 32;
+  }
+  for (; done < n && load<u64>(slot) == 0; ++done) {
+    store<u64>(slot, (<u64>load<u32>(pfns) << 12) | bits);
+    slot += 8;
+    pfns += 4;
+  }
+  return done;
 }
 
 /** Whether n pfns follow one another. */

@@ -103,6 +103,10 @@ export function iotlbInsert(unit: Iommu, domain: IommuDomain, pfn: u64, leaf: u6
   victim.level = level;
   victim.used = ++unit.iotlbClock;
   victim.stale = 0;
+  const start = page << levelShift(level);
+  const end = ((page + 1) << levelShift(level)) - 1;
+  domain.cachedFirst = domain.cached == 0 ? start : min(domain.cachedFirst, start);
+  domain.cachedLast = domain.cached == 0 ? end : max(domain.cachedLast, end);
   count(unit, domain, level, 1);
 }
 
@@ -126,31 +130,56 @@ export function iotlbDrop(unit: Iommu, at: usize): void {
 }
 
 /** The tables no longer hold pfns [first, last]: what is cached of them is stale from now on. */
+// @ts-ignore: decorator
+@inline
 export function iotlbUnmapped(domain: IommuDomain, first: u64, last: u64): void {
+  if (domain.cached != domain.stale && first <= domain.cachedLast && last >= domain.cachedFirst) {
+    forRange(domain, first, last, false);
+  }
+}
+
+// @ts-ignore: decorator
+@inline
+function invalidate(domain: IommuDomain, first: u64, last: u64): void {
+  if (domain.cached != 0 && first <= domain.cachedLast && last >= domain.cachedFirst) forRange(domain, first, last, true);
+}
+
+/** Drops, or marks stale, what is cached of pfns [first, last] of a domain. */
+function forRange(domain: IommuDomain, first: u64, last: u64, dropped: bool): void {
   const unit = unitOf(domain);
   lock(changetype<usize>(unit));
-  if (last == first && unit.iotlbLevel2 == 0 && unit.iotlbLevel3 == 0) {
-    const at = probe(unit, domain, first, 1);
-    if (at != 0) markStale(domain, changetype<IotlbEntry>(at));
+  // Looking up each page pays while there are few; above that every entry is looked at.
+  const few = last - first < <u64>((unit.iotlbSets * unit.iotlbWays) >> 4);
+  if (few) {
+    if (unit.iotlbLevel1 != 0) forPages(unit, domain, first, last, 1, dropped);
+    if (unit.iotlbLevel2 != 0) forPages(unit, domain, first >> 9, last >> 9, 2, dropped);
+    if (unit.iotlbLevel3 != 0) forPages(unit, domain, first >> 18, last >> 18, 3, dropped);
   } else {
     for (let at = unit.iotlb, end = endOf(unit); at < end; at += IOTLB_ENTRY) {
       const entry = changetype<IotlbEntry>(at);
-      if (touches(entry, domain, first, last)) markStale(domain, entry);
+      if (entry.leaf == 0 || entry.domain != changetype<usize>(domain)) continue;
+      const shift = levelShift(entry.level);
+      if (entry.page << shift <= last && ((entry.page + 1) << shift) > first) affect(unit, domain, entry, dropped);
     }
   }
   unlock(changetype<usize>(unit));
 }
 
-// @ts-ignore: decorator
-@inline
-function touches(entry: IotlbEntry, domain: IommuDomain, first: u64, last: u64): bool {
-  if (entry.leaf == 0 || entry.domain != changetype<usize>(domain)) return false;
-  const shift = levelShift(entry.level);
-  return entry.page << shift <= last && ((entry.page + 1) << shift) > first;
+function forPages(unit: Iommu, domain: IommuDomain, first: u64, last: u64, level: u32, dropped: bool): void {
+  for (let page = first; page <= last; ++page) {
+    const at = probe(unit, domain, page, level);
+    if (at != 0) affect(unit, domain, changetype<IotlbEntry>(at), dropped);
+  }
+}
+
+function affect(unit: Iommu, domain: IommuDomain, entry: IotlbEntry, dropped: bool): void {
+  if (dropped) {
+    drop(unit, entry);
+    ++unit.invalidated;
+  } else if (entry.stale == 0) markStale(domain, entry);
 }
 
 function markStale(domain: IommuDomain, entry: IotlbEntry): void {
-  if (entry.stale != 0) return;
   const ctx = changetype<Context>(domain.ctx);
   const cpu = cpuOf(ctx);
   entry.stale = 1;
@@ -159,18 +188,6 @@ function markStale(domain: IommuDomain, entry: IotlbEntry): void {
   entry.vma = cpu.vma;
   entry.hook = cpu.hook;
   ++domain.stale;
-}
-
-function invalidate(domain: IommuDomain, first: u64, last: u64): void {
-  const unit = unitOf(domain);
-  lock(changetype<usize>(unit));
-  for (let at = unit.iotlb, end = endOf(unit); at < end && domain.cached != 0; at += IOTLB_ENTRY) {
-    const entry = changetype<IotlbEntry>(at);
-    if (!touches(entry, domain, first, last)) continue;
-    drop(unit, entry);
-    ++unit.invalidated;
-  }
-  unlock(changetype<usize>(unit));
 }
 
 /** Page-selective invalidation of pfns [first, last] of a domain, domain-selective where the mask would be too large. */
@@ -182,7 +199,7 @@ export function iotlbFlushRange(domain: IommuDomain, first: u64, last: u64): voi
     return;
   }
   ++unit.pageInvalidations;
-  if (domain.cached != 0) invalidate(domain, first >> order << order, (((first >> order) + 1) << order) - 1);
+  invalidate(domain, first >> order << order, (((first >> order) + 1) << order) - 1);
 }
 
 /** Page-selective invalidation of [iova, iova + size), both multiples of 4 KiB, size not 0. */
@@ -195,7 +212,7 @@ export function iotlbFlushPages(domain: IommuDomain, iova: u64, size: u64): void
 /** Domain-selective invalidation. */
 export function iotlbFlushDomain(domain: IommuDomain): void {
   ++unitOf(domain).domainInvalidations;
-  if (domain.cached != 0) invalidate(domain, 0, 0xffffffffffffffff);
+  invalidate(domain, 0, 0xffffffffffffffff);
 }
 
 /** Global invalidation: every domain's entries. */

@@ -16,7 +16,7 @@ import {
   subtreeFree, tableFind, tablesReserve, tablesUnreserve,
 } from './domain';
 import { logAlreadySet } from './fault-log';
-import { adjacent, fillAdjacent, fillScattered, xorAdjacent, xorScattered } from './fill';
+import { adjacent, fillAdjacent, fillFreeAdjacent, fillFreeScattered, fillScattered } from './fill';
 import { iotlbFlushRange } from './iotlb';
 import {
   PROT_READ, PROT_WRITE, PTE_LARGE, PTE_READ, PTE_SNOOP, PTE_WRITE, TABLE_ENTRIES, TABLE_MASK, indexAt, levelShift,
@@ -207,8 +207,8 @@ function fillRun(domain: IommuDomain, position: Position, pfn: u64, frame: u64, 
 function fillLeafAdjacent(domain: IommuDomain, position: Position, leaf: usize, pfn: u64, value: u64, n: u32): void {
   const slot = slotAt(leaf, pfn, 1);
   if (leafFresh(position, leaf, indexAt(pfn, 1), n)) fillAdjacent(slot, value, n);
-  else if (xorAdjacent(slot, value, n) != 0) {
-    for (let i: u32 = 0; i < n; ++i) keepOld(domain, slot + (<usize>i << 3), pfn + i, value + (<u64>i << 12));
+  else {
+    for (let i = fillFreeAdjacent(slot, value, n); i < n; ++i) storeFree(domain, slot, pfn, i, value + (<u64>i << 12));
   }
 }
 
@@ -250,15 +250,11 @@ function fillLarge(
   }
 }
 
-/** Undoes the XOR of one entry: what was there stays, where nothing was the new one is written. */
-function keepOld(domain: IommuDomain, slot: usize, pfn: u64, value: u64): void {
-  const old = load<u64>(slot) ^ value;
-  if (old == 0) {
-    store<u64>(slot, value);
-    return;
-  }
-  store<u64>(slot, old);
-  noteAlreadySet(domain, pfn, value);
+/** Writes the i-th leaf of a row, unless something is there: that stays. */
+function storeFree(domain: IommuDomain, slot: usize, pfn: u64, i: u32, value: u64): void {
+  const at = slot + (<usize>i << 3);
+  if (load<u64>(at) == 0) store<u64>(at, value);
+  else noteAlreadySet(domain, pfn + i, value);
 }
 
 function noteAlreadySet(domain: IommuDomain, pfn: u64, value: u64): void {
@@ -362,9 +358,9 @@ function fillLeaf(
 ): void {
   const slot = slotAt(leaf, pfn, 1);
   if (leafFresh(position, leaf, indexAt(pfn, 1), n)) fillScattered(slot, pfns, n, bits);
-  else if (xorScattered(slot, pfns, n, bits) != 0) {
-    for (let i: u32 = 0; i < n; ++i) {
-      keepOld(domain, slot + (<usize>i << 3), pfn + i, (<u64>load<u32>(pfns + (<usize>i << 2)) << 12) | bits);
+  else {
+    for (let i = fillFreeScattered(slot, pfns, n, bits); i < n; ++i) {
+      storeFree(domain, slot, pfn, i, (<u64>load<u32>(pfns + (<usize>i << 2)) << 12) | bits);
     }
   }
 }

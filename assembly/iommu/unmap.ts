@@ -73,7 +73,7 @@ export function iommuUnmap(domain: IommuDomain, iova: u64, size: u64): u64 {
   if (leaf != 0) {
     // Part of one table: one piece, and the table stays.
     clearSlots(slotAt(leaf, pfn, 1), <u32>pages);
-    if (domain.cached != 0) iotlbUnmapped(domain, pfn, pfn + pages - 1);
+    iotlbUnmapped(domain, pfn, pfn + pages - 1);
     done = size;
   } else if ((domain.flags & DOMAIN_UNMAP_EXACT) != 0) {
     if (size != 0 && pfn < pfnLimit(domain)) {
@@ -105,7 +105,7 @@ function clearRange(domain: IommuDomain, position: Position, first: u64, last: u
     clearLevel(domain, position.mid, 2, first, last);
   } else clearLevel(domain, domain.root, domain.levels, first, last);
   unlock(changetype<usize>(domain));
-  if (domain.cached != 0) iotlbUnmapped(domain, first, last);
+  iotlbUnmapped(domain, first, last);
 }
 
 function clearLevel(domain: IommuDomain, table: usize, level: u32, first: u64, last: u64): void {
