@@ -117,17 +117,16 @@ function ascending(at: usize, source: PteSource, wide: bool, address: u64, count
   }
 }
 
+// Eight entries a round, each pair from the first by one addition of its own, so that stores are what limits it.
 function ascending64(at: usize, entry: u64, count: u32): void {
   const end = at + (<usize>count << 3);
   let pair = i64x2.replace_lane(i64x2.splat(<i64>entry), 1, <i64>(entry + PAGE));
-  const two = i64x2.splat(8192);
-  const four = i64x2.splat(16384);
-  let next = i64x2.add(pair, two);
-  for (; at + 32 <= end; at += 32) {
+  for (; at + 64 <= end; at += 64) {
     v128.store(at, pair);
-    v128.store(at, next, 16);
-    pair = i64x2.add(pair, four);
-    next = i64x2.add(next, four);
+    v128.store(at, i64x2.add(pair, i64x2.splat(2 * PAGE)), 16);
+    v128.store(at, i64x2.add(pair, i64x2.splat(4 * PAGE)), 32);
+    v128.store(at, i64x2.add(pair, i64x2.splat(6 * PAGE)), 48);
+    pair = i64x2.add(pair, i64x2.splat(8 * PAGE));
   }
   entry = <u64>i64x2.extract_lane(pair, 0);
   for (; at < end; at += 8) {

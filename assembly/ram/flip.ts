@@ -11,6 +11,8 @@ export const FLIP: u8 = STATE_USED ^ STATE_STACK;
 export const FLIPPED: u32 = 1;
 export const FLIPPED_ALL_USED: u32 = 2;
 export const FLIPPED_CONTENT: u32 = 4;
+/** The frames are one run of neighbours. */
+export const FLIPPED_RUN: u32 = 8;
 
 const NOWHERE: usize = 0xffffffff;
 
@@ -25,27 +27,31 @@ function baseOf(ram: Ram, lo: u32, hi: u32): usize {
 /**
  * Flips the states of n frames.
  * @param from vector of u32 pfns
+ * @param run whether they are known to be neighbours, which saves looking
  * @returns FLIPPED with what was found, or 0 with nothing changed: frames of both zones, or none of RAM's
  */
-export function flip(ram: Ram, from: usize, n: u32): u32 {
+export function flip(ram: Ram, from: usize, n: u32, run: bool): u32 {
   const first = load<u32>(from);
   const last = load<u32>(from + (<usize>(n - 1) << 2));
-  if (last - first == n - 1 && n >= 16 && adjacent(from, n)) {
+  if (last - first == n - 1 && n >= 16 && (run || adjacent(from, n))) {
     const base = baseOf(ram, first, last);
     return base == NOWHERE ? 0 : flipRun(base + <usize>first, n);
   }
   return flipEach(ram, from, n);
 }
 
-/** Whether n pfns follow one another. */
+/** Whether n pfns follow one another. Four vectors a round: what each must be follows from one sum. */
 function adjacent(from: usize, n: u32): bool {
   let expect = i32x4.add(i32x4.splat(load<u32>(from)), i32x4(0, 1, 2, 3));
-  const four = i32x4.splat(4);
   let wrong = i32x4.splat(0);
   let at = from;
-  for (const stop = from + ((<usize>n & ~3) << 2); at < stop; at += 16) {
-    wrong = v128.or(wrong, v128.xor(v128.load(at), expect));
-    expect = i32x4.add(expect, four);
+  for (const stop = from + ((<usize>n & ~15) << 2); at < stop; at += 64) {
+    const one = v128.xor(v128.load(at), expect);
+    const two = v128.xor(v128.load(at, 16), i32x4.add(expect, i32x4.splat(4)));
+    const three = v128.xor(v128.load(at, 32), i32x4.add(expect, i32x4.splat(8)));
+    const four = v128.xor(v128.load(at, 48), i32x4.add(expect, i32x4.splat(12)));
+    wrong = v128.or(wrong, v128.or(v128.or(one, two), v128.or(three, four)));
+    expect = i32x4.add(expect, i32x4.splat(16));
   }
   if (v128.any_true(wrong)) return false;
   for (const end = from + (<usize>n << 2); at < end; at += 4) {
@@ -73,7 +79,7 @@ function flipRun(start: usize, n: u32): u32 {
     content = content || (was & STATE_CONTENT) != 0;
     store<u8>(at, was ^ FLIP);
   }
-  return FLIPPED | (used ? FLIPPED_ALL_USED : 0) | (content ? FLIPPED_CONTENT : 0);
+  return FLIPPED | FLIPPED_RUN | (used ? FLIPPED_ALL_USED : 0) | (content ? FLIPPED_CONTENT : 0);
 }
 
 // @ts-ignore: decorator

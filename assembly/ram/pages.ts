@@ -11,7 +11,7 @@ import { shouldFail } from '../memory/fault';
 import { lock, unlock } from '../memory/lock';
 import { freeBlock, takeBlock } from './buddy';
 import { contentsDrop } from './contents';
-import { FLIP, FLIPPED_ALL_USED, FLIPPED_CONTENT, flip } from './flip';
+import { FLIP, FLIPPED_ALL_USED, FLIPPED_CONTENT, FLIPPED_RUN, flip } from './flip';
 import {
   MAX_ORDER, Ram, STATE_CONTENT, STATE_STACK, STATE_USED, ZONE_DMA32, ZONE_NORMAL, isRam, ramRandom, stateOf,
 } from './ram';
@@ -37,10 +37,19 @@ function stackFrames(ram: Ram): u32 {
  * @returns 0 or -ENOMEM
  */
 export function pagesAlloc(ctx: Context, n: u32, dest: usize): i32 {
+  return min(pagesTake(ctx, n, dest), 0);
+}
+
+/** What pagesTake says of frames that are neighbours, one after the other. */
+export const TAKEN_RUN: i32 = 1;
+
+/** pagesAlloc for who wants to know: TAKEN_RUN for one run of neighbours, 0 when they may be anything, or -ENOMEM. */
+export function pagesTake(ctx: Context, n: u32, dest: usize): i32 {
   if (shouldFail(ctx, FAULT_RAM)) return ENOMEM;
   const ram = changetype<Ram>(ctx.ram);
   lock(ctx.ram);
   let done: u32 = 0;
+  let run: i32 = 0;
   while (done < n) {
     const cpu = cpuOf(ctx);
     const want = min(n - done, STACK_PART);
@@ -53,16 +62,17 @@ export function pagesAlloc(ctx: Context, n: u32, dest: usize): i32 {
     memory.copy(dest + (<usize>done << 2), cpu.pages + (<usize>left << 2), <usize>want << 2);
     cpu.pageCount = left;
     ram.stacked -= want;
-    claim(ctx, ram, dest + (<usize>done << 2), want);
+    const flipped = claim(ctx, ram, dest + (<usize>done << 2), want);
+    if (want == n && (flipped & FLIPPED_RUN) != 0) run = TAKEN_RUN;
     done += want;
   }
   unlock(ctx.ram);
-  return 0;
+  return run;
 }
 
-function claim(ctx: Context, ram: Ram, from: usize, n: u32): void {
-  const flipped = flip(ram, from, n);
-  if (flipped != 0 && (flipped & FLIPPED_CONTENT) == 0) return;
+function claim(ctx: Context, ram: Ram, from: usize, n: u32): u32 {
+  const flipped = flip(ram, from, n, false);
+  if (flipped != 0 && (flipped & FLIPPED_CONTENT) == 0) return flipped;
   for (let at = from, end = from + (<usize>n << 2); at < end; at += 4) {
     if (flipped == 0) {
       const state = stateOf(ram, load<u32>(at));
@@ -70,18 +80,19 @@ function claim(ctx: Context, ram: Ram, from: usize, n: u32): void {
     }
     if ((load<u8>(stateOf(ram, load<u32>(at))) & STATE_CONTENT) != 0) contentsDrop(ctx, ram, load<u32>(at));
   }
+  return flipped;
 }
 
 /** Moves those of n frames that are in use to a stack that has room for them. Returns how many were. */
-function release(ram: Ram, from: usize, n: u32, top: usize): u32 {
-  const flipped = flip(ram, from, n);
+function release(ram: Ram, from: usize, n: u32, top: usize, run: bool): u32 {
+  const flipped = flip(ram, from, n, run);
   if (flipped != 0) {
     if ((flipped & FLIPPED_ALL_USED) != 0) {
       memory.copy(top, from, <usize>n << 2);
       return n;
     }
     // Some frame was not in use, or is named twice: flipping once more undoes all of it, then one by one.
-    flip(ram, from, n);
+    flip(ram, from, n, run);
   }
   return releaseEach(ram, from, n, top);
 }
@@ -107,6 +118,11 @@ function releaseEach(ram: Ram, from: usize, n: u32, top: usize): u32 {
  * @returns frames that were really freed
  */
 export function pagesFree(ctx: Context, n: u32, src: usize): u32 {
+  return pagesGive(ctx, n, src, false);
+}
+
+/** pagesFree, with word that the frames are one run of neighbours. */
+export function pagesGive(ctx: Context, n: u32, src: usize, run: bool): u32 {
   const ram = changetype<Ram>(ctx.ram);
   debugPagesFreed(ctx, n, src);
   lock(ctx.ram);
@@ -117,7 +133,7 @@ export function pagesFree(ctx: Context, n: u32, src: usize): u32 {
     const part = min(n - done, STACK_PART);
     if (cpu.pages == 0 && !stackCreate(ctx, ram, cpu)) break;
     if (cpu.pageCount + part > stackFrames(ram)) drain(ram, cpu, stackFrames(ram) >> 1);
-    const count = release(ram, src + (<usize>done << 2), part, cpu.pages + (<usize>cpu.pageCount << 2));
+    const count = release(ram, src + (<usize>done << 2), part, cpu.pages + (<usize>cpu.pageCount << 2), run);
     cpu.pageCount += count;
     ram.stacked += count;
     freed += count;

@@ -7,7 +7,7 @@
 
 import { EINVAL } from '../errno';
 import { Context } from '../memory/context';
-import { blockOfPagesAlloc, pagesAlloc } from '../ram/pages';
+import { TAKEN_RUN, blockOfPagesAlloc, pagesTake } from '../ram/pages';
 import { PAGE_SHIFT, PAGE_SIZE } from '../ram/ram';
 import { SG_NO_COALESCE, SG_ONE_RUN, SG_OWNS_PAGES, SG_RUN_SIZE, SgRun, SgTable, sgDestroy, tableAlloc } from './sg-table';
 import { vectorAlloc } from './vector';
@@ -104,8 +104,12 @@ export function sgFinish(sgt: SgTable, offset: u32, bytes: f64, maxEntry: u32, f
 }
 
 function finish(sgt: SgTable, offset: u32, bytes: u64, maxEntry: u32, flags: u32): void {
+  scanned(sgt, offset, bytes, maxEntry, flags, countBreaks(sgt.pfns, sgt.pageCount));
+}
+
+// The rest of finishing, when it is known how often pages are not neighbours.
+function scanned(sgt: SgTable, offset: u32, bytes: u64, maxEntry: u32, flags: u32, breaks: u32): void {
   const n = sgt.pageCount;
-  const breaks = countBreaks(sgt.pfns, n);
   sgt.offset = offset;
   sgt.bytes = bytes;
   sgt.maxEntry = maxEntry;
@@ -139,12 +143,14 @@ export function sgAllocPages(ctx: Context, n: u32, flags: u32, maxEntry: u32): u
   const at = sgReserve(ctx, n);
   if (at == 0) return 0;
   const sgt = changetype<SgTable>(at);
-  if (pagesAlloc(ctx, n, sgt.pfns) < 0) {
+  const taken = pagesTake(ctx, n, sgt.pfns);
+  if (taken < 0) {
     sgDestroy(sgt);
     return 0;
   }
   sgt.flags = SG_OWNS_PAGES;
-  finish(sgt, 0, <u64>n << PAGE_SHIFT, max(maxEntry & ~(PAGE_SIZE - 1), PAGE_SIZE), flags & SG_NO_COALESCE);
+  const breaks: u32 = taken == TAKEN_RUN ? 0 : countBreaks(sgt.pfns, n);
+  scanned(sgt, 0, <u64>n << PAGE_SHIFT, max(maxEntry & ~(PAGE_SIZE - 1), PAGE_SIZE), flags & SG_NO_COALESCE, breaks);
   return at;
 }
 
