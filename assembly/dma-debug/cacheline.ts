@@ -30,15 +30,34 @@ const FIRST_LINES: usize = 512;
 // @ts-ignore: decorator
 @inline
 export function frameSlot(state: DebugState, line: u64): usize {
-  if ((line & 63) != 0 || line >> 38 != 0) return 0;
-  return pageSlot(state, <u32>(line >> 6));
+  return (line & 63) != 0 ? 0 : pageSlot(state, line >> 6);
 }
 
 // @ts-ignore: decorator
 @inline
-export function pageSlot(state: DebugState, pfn: u32): usize {
+export function pageSlot(state: DebugState, pfn: u64): usize {
   const ram = changetype<Ram>(changetype<Context>(state.ctx).ram);
-  return isRam(ram, pfn) ? state.frames + (<usize>frameOf(ram, pfn) << 1) : 0;
+  if (pfn >= 0x100000000 || !isRam(ram, <u32>pfn)) return 0;
+  return state.frames + (<usize>frameOf(ram, <u32>pfn) << 1);
+}
+
+/** Both counts of a frame by one, in one go: +1 to its first cacheline's if `line`, +1 to that of our mappings. */
+// @ts-ignore: decorator
+@inline
+export function pairInsert(pair: usize, line: bool): bool {
+  const counts = <u32>load<u16>(pair);
+  if (counts >= 0xff00 || (line && (counts & 0xff) != 0)) return false;
+  store<u16>(pair, <u16>(counts + (line ? 0x101 : 0x100)));
+  return true;
+}
+
+// @ts-ignore: decorator
+@inline
+export function pairRemove(pair: usize, line: bool): bool {
+  const counts = <u32>load<u16>(pair);
+  if (counts >= 0xff00 || counts < 0x100 || (line && (counts & 0xff) == 0)) return false;
+  store<u16>(pair, <u16>(counts - (line ? 0x101 : 0x100)));
+  return true;
 }
 
 // @ts-ignore: decorator

@@ -20,16 +20,15 @@ import { lock, unlock } from '../memory/lock';
 import { DMA_ATTR_SKIP_CPU_SYNC, DMA_BIDIRECTIONAL, DMA_MAPPING_ERROR, DMA_TO_DEVICE, DmaDevice } from '../dma/device';
 import { isRam, Ram } from '../ram/ram';
 import { sgEntryLength, sgEntryPhys } from '../sg/entries';
-import { sgSegmentAddress, sgSegmentLength } from '../sg/segments';
-import { SgTable } from '../sg/sg-table';
-import { COHERENT_LINE, LINE_ENOMEM, LINE_FRESH, LINE_OVERFLOW, lineInsert } from './cacheline';
+import { SgTable, sgPfn } from '../sg/sg-table';
+import { COHERENT_LINE, LINE_ENOMEM, LINE_FRESH, LINE_OVERFLOW, lineInsert, pageSlot, pairInsert } from './cacheline';
 import {
   CHECK_CACHELINE_ENOMEM, CHECK_CACHELINE_OVERFLOW, CHECK_CACHELINE_OVERLAP, CHECK_MAP_INVALID, CHECK_MAP_STACK,
   CHECK_MAP_TEXT, CHECK_REJECT_VMALLOC, CHECK_SEG_BOUNDARY, CHECK_SEG_LEN,
 } from './checks';
 import {
-  ENTRY_LINE, Entry, TYPE_COHERENT, TYPE_NONCOHERENT, TYPE_PAGE, TYPE_RESOURCE, TYPE_SG, TYPE_SINGLE, UNCHECKED,
-  disable, entryAlloc, entryInsert, entryStamp, kindOf, sgLink,
+  ENTRY_COUNTED, ENTRY_LINE, ENTRY_PAIR, Entry, TYPE_COHERENT, TYPE_NONCOHERENT, TYPE_PAGE, TYPE_RESOURCE, TYPE_SG, TYPE_SINGLE, UNCHECKED,
+  disable, entryAlloc, entryFill, entryInsert, entryStamp, kindOf, sgLink,
 } from './entry';
 import { report, reportOwn, reportUncounted } from './log';
 import { ownDoubleMap } from './own';
@@ -39,7 +38,7 @@ import {
   DebugState,
 } from './state';
 import { syncSg, syncSingle } from './sync';
-import { markChecked, unmapOne, unmapSg } from './unmap';
+import { listAddress, listLength, markChecked, plainPages, unmapOne, unmapSg } from './unmap';
 
 /** Type of an entry as this kernel has it: since 4.20 a page is a single mapping. */
 // @ts-ignore: decorator
@@ -166,21 +165,12 @@ function mapOne(
   const at = entryAlloc(state);
   if (at != 0) {
     const entry = changetype<Entry>(at);
-    entry.device = changetype<usize>(dev);
-    entry.address = address;
-    entry.size = length;
-    entry.phys = phys;
-    entry.sgCallEnts = 0;
-    entry.sgMappedEnts = 0;
-    entry.kind = kindOf(type, dir);
-    entry.checked = type == TYPE_COHERENT || type == TYPE_NONCOHERENT ? 0 : UNCHECKED;
-    entry.flags = 0;
-    entry.sgt = 0;
+    const checked = type == TYPE_COHERENT || type == TYPE_NONCOHERENT ? 0 : UNCHECKED;
+    entryFill(entry, dev, address, length, phys, 0, 0, kindOf(type, dir), checked);
     if (type <= TYPE_SG || type == TYPE_PAGE) {
-      checkPlace(state, dev, at, phys, length);
-      if ((state.flags & DEBUG_OWN) != 0) countPages(state, entry);
-    }
-    track(state, dev, entry, dir, attrs);
+      if (state.places != 0) checkPlace(state, dev, at, phys, length);
+      trackPages(state, dev, entry, dir, attrs);
+    } else track(state, dev, entry, dir, attrs);
   }
   unlock(changetype<usize>(state));
 }
@@ -192,38 +182,54 @@ function mapSg(
   lock(changetype<usize>(state));
   const own = (state.flags & DEBUG_OWN) != 0;
   const kind = kindOf(TYPE_SG, dir);
+  const plain = plainPages(sgt);
   if (own && sgt.debugEntries != 0) ownDoubleMap(state, dev, sgt);
-  if ((state.stackEnd | state.textEnd) != 0) {
+  if (state.places != 0) {
     for (let i: u32 = 0; i < nents; ++i) checkPlace(state, dev, 0, sgEntryPhys(sgt, i), sgEntryLength(sgt, i));
   }
   for (let i: u32 = 0; i < mapped; ++i) {
     const at = entryAlloc(state);
     if (at == 0) break;
     const entry = changetype<Entry>(at);
-    entry.device = changetype<usize>(dev);
-    entry.address = sgSegmentAddress(sgt, i);
-    entry.size = sgSegmentLength(sgt, i);
     // The kernel takes the i-th entry given for the i-th segment, whatever was merged before it.
-    entry.phys = sgEntryPhys(sgt, i);
-    entry.sgCallEnts = nents;
-    entry.sgMappedEnts = mapped;
-    entry.kind = kind;
-    entry.checked = 0;
-    entry.flags = 0;
+    const first = i == 0 && sgt.pfns != 0;
+    const phys = first || plain ? (<u64>sgPfn(sgt, i) << 12) + (first ? sgt.offset : 0) : sgEntryPhys(sgt, i);
+    const address = plain ? phys : listAddress(sgt, i);
+    const size: u64 = plain ? 4096 : listLength(sgt, i);
+    entryFill(entry, dev, address, size, phys, nents, mapped, kind, 0);
     if ((state.flags & DEBUG_CHECK_SEGMENTS) != 0) checkSegment(state, dev, sgt, i, entry);
     sgLink(entry, sgt);
-    if (own) {
-      if (mapped == sgt.origNents) countPages(state, entry);
-      else deferPages(state, entry);
+    if (mapped == sgt.origNents) {
+      trackPages(state, dev, entry, dir, attrs);
+      continue;
     }
+    if (own) deferPages(state, entry);
     track(state, dev, entry, dir, attrs);
   }
   unlock(changetype<usize>(state));
 }
 
-// add_dma_entry: the entry becomes visible, then its first cacheline active.
+/** Tracks an entry that is one piece of RAM. Where that is one frame, its two counts are raised together. */
 // @ts-ignore: decorator
 @inline
+function trackPages(state: DebugState, dev: DmaDevice, entry: Entry, dir: u32, attrs: u32): void {
+  const phys = entry.phys;
+  if ((state.flags & DEBUG_OWN) != 0) {
+    const line = dir != DMA_TO_DEVICE;
+    const inFrame = (phys & 4095) + entry.size <= 4096 && (!line || (phys & 0xfc0) == 0);
+    const pair = inFrame ? pageSlot(state, phys >> 12) : 0;
+    if (pair != 0 && pairInsert(pair, line)) {
+      entry.flags = line ? ENTRY_COUNTED | ENTRY_PAIR | ENTRY_LINE : ENTRY_COUNTED | ENTRY_PAIR;
+      entryStamp(state, entry);
+      entryInsert(state, entry);
+      return;
+    }
+    countPages(state, entry);
+  }
+  track(state, dev, entry, dir, attrs);
+}
+
+// add_dma_entry: the entry becomes visible, then its first cacheline active.
 function track(state: DebugState, dev: DmaDevice, entry: Entry, dir: u32, attrs: u32): void {
   entryStamp(state, entry);
   entryInsert(state, entry);
@@ -260,7 +266,6 @@ function overlap(state: DebugState, dev: DmaDevice, entry: Entry, active: u32, a
 // check_for_stack and check_for_illegal_area. The kernel compares the direct map's addresses with the image's, so on
 // x86-64 it never sees text; ours compares where the bytes are.
 function checkPlace(state: DebugState, dev: DmaDevice, entry: usize, phys: u64, length: u64): void {
-  if ((state.stackEnd | state.textEnd) == 0) return;
   if (phys >= state.stackStart && phys < state.stackEnd) {
     report(state, CHECK_MAP_STACK, dev, entry, phys, length, 0, 0, 0, 0);
   }
@@ -291,4 +296,5 @@ export function debugPlaces(ctx: Context, stack: f64, stackLength: f64, text: f6
   state.stackEnd = stackLength > 0 ? <u64>stack + <u64>stackLength : 0;
   state.textStart = <u64>text;
   state.textEnd = textLength > 0 ? <u64>text + <u64>textLength : 0;
+  state.places = stackLength > 0 || textLength > 0 ? 1 : 0;
 }

@@ -41,6 +41,8 @@ export const ENTRY_SCATTERED: u32 = 8;
 export const ENTRY_UNINDEXED: u32 = 16;
 /** Its frames are counted, as the IOMMU's page tables have them. */
 export const ENTRY_WALKED: u32 = 32;
+/** It lies in one frame, whose two counts it has raised in one go; besides COUNTED. */
+export const ENTRY_PAIR: u32 = 64;
 /** In any of the ways above. */
 export const ENTRY_PAGES: u32 = ENTRY_COUNTED | ENTRY_SCATTERED | ENTRY_UNINDEXED | ENTRY_WALKED;
 
@@ -87,6 +89,23 @@ export function kindOf(type: u32, direction: u32): u32 {
   return type | (direction << 8);
 }
 
+/** Fills in what every entry has. The fields lie in pairs, so that two are one store. */
+// @ts-ignore: decorator
+@inline
+export function entryFill(
+  entry: Entry, dev: DmaDevice, address: u64, size: u64, phys: u64, ents: u32, mapped: u32, kind: u32, checked: u32,
+): void {
+  const at = changetype<usize>(entry);
+  entry.device = changetype<usize>(dev);
+  entry.address = address;
+  entry.size = size;
+  entry.phys = phys;
+  store<u64>(at, <u64>ents | (<u64>mapped << 32), offsetof<Entry>('sgCallEnts'));
+  store<u64>(at, <u64>kind | (<u64>checked << 32), offsetof<Entry>('kind'));
+  entry.flags = 0;
+  store<u64>(at, 0, offsetof<Entry>('bindings')); // and sgt
+}
+
 // Neighbouring chunks lie in neighbouring slots; the folds keep objects that are all aligned to 2 MiB from meeting.
 // @ts-ignore: decorator
 @inline
@@ -100,7 +119,20 @@ function slotOf(state: DebugState, device: usize, chunk: u64): usize {
  * Takes an entry from the pool and stamps it with who is calling. The kernel's pool is counted, grows or dies here.
  * @returns the entry, or 0 when nothing is tracked (any more)
  */
+// @ts-ignore: decorator
+@inline
 export function entryAlloc(state: DebugState): usize {
+  const entry = state.free;
+  const left = state.numFree;
+  const plain = entry != 0 && left != 0 && (state.flags & DEBUG_KERNEL) != 0;
+  if (!plain || changetype<Context>(state.ctx).faultMask != 0) return allocAny(state);
+  state.free = load<u32>(entry);
+  state.numFree = left - 1;
+  if (left <= state.minFree) state.minFree = left - 1;
+  return entry;
+}
+
+function allocAny(state: DebugState): usize {
   if ((state.flags & DEBUG_KERNEL) != 0) {
     if (state.numFree == 0) grow(state);
     if ((state.flags & DEBUG_KERNEL) != 0) {
@@ -110,15 +142,6 @@ export function entryAlloc(state: DebugState): usize {
     }
   }
   if ((state.flags & (DEBUG_KERNEL | DEBUG_OWN)) == 0) return 0;
-  const entry = state.free;
-  if (entry != 0 && changetype<Context>(state.ctx).faultMask == 0) {
-    state.free = load<u32>(entry);
-    return entry;
-  }
-  return allocGeneric(state);
-}
-
-function allocGeneric(state: DebugState): usize {
   const ctx = changetype<Context>(state.ctx);
   let entry: usize = 0;
   if (!shouldFail(ctx, FAULT_SLAB) && !shouldFail(ctx, FAULT_DMA_DEBUG)) {
@@ -190,11 +213,7 @@ export function entryInsert(state: DebugState, entry: Entry): void {
     store<u32>(last, <u32>at);
   }
   store<u32>(slot, <u32>at);
-  const size = entry.size;
-  state.liveBytes += size;
-  state.livePages += pagesOf(entry);
-  if (size > state.longest) state.longest = size;
-  ++state.inserts;
+  if (entry.size > state.longest) state.longest = entry.size;
   if (++state.live > state.bucketMask) rehash(state);
 }
 
@@ -211,13 +230,10 @@ export function pagesOf(entry: Entry): u64 {
 export function entryStamp(state: DebugState, entry: Entry): void {
   const ctx = changetype<Context>(state.ctx);
   const cpu = cpuOf(ctx);
-  entry.object = cpu.object;
-  entry.vma = cpu.vma;
-  entry.hook = cpu.hook;
-  entry.site = cpu.site;
+  // object, vma, hook and site lie side by side in both records.
+  v128.store(changetype<usize>(entry) + offsetof<Entry>('object'), v128.load(changetype<usize>(cpu)));
   entry.time = ctx.now;
   entry.sequence = ++state.sequence;
-  entry.bindings = 0;
   if (entry.object != 0) countObject(state, entry, 1);
 }
 
@@ -230,24 +246,22 @@ function countObject(state: DebugState, entry: Entry, by: u32): void {
   store<u32>(slot, load<u32>(slot) + by);
 }
 
-/** Takes an entry out of its chain; `before` is the one that precedes it there (DebugState.before after a lookup). */
+/** Takes an entry out of its chain, from between the slot and the entry that a lookup left in the state. */
 // @ts-ignore: decorator
 @inline
-export function entryRemove(state: DebugState, entry: Entry, before: usize): void {
+export function entryRemove(state: DebugState, entry: Entry): void {
   const at = changetype<usize>(entry);
-  const slot = slotOf(state, entry.device, entry.address >> HASH_SHIFT);
+  const slot = state.slot;
+  const before = state.before;
   if (before == at) store<u32>(slot, 0);
   else {
     store<u32>(before, <u32>entry.next);
     if (<usize>load<u32>(slot) == at) store<u32>(slot, <u32>before);
   }
   if (entry.object != 0) countObject(state, entry, -1);
-  state.liveBytes -= entry.size;
-  const pages = pagesOf(entry);
-  state.livePages -= pages;
   if ((entry.flags & ENTRY_LOST) != 0) {
     --state.lost;
-    state.lostPages -= <u32>pages;
+    state.lostPages -= <u32>pagesOf(entry);
   }
   --state.live;
 }
@@ -296,11 +310,29 @@ function rehash(state: DebugState): void {
 /**
  * The entry of a device at an address, as the kernel picks it (bucket_find_exact): the oldest one that agrees in size,
  * type, direction and sg count; otherwise the only one there is, and none when several disagree.
- * @returns the entry or 0; DebugState.before is set for entryRemove
+ * @returns the entry or 0; DebugState.slot and before are set for entryRemove
  */
+// @ts-ignore: decorator
+@inline
 export function findExact(state: DebugState, device: usize, address: u64, size: u64, kind: u32, ents: u32): usize {
-  const last: usize = load<u32>(slotOf(state, device, address >> HASH_SHIFT));
+  const slot = slotOf(state, device, address >> HASH_SHIFT);
+  state.slot = slot;
+  const last: usize = load<u32>(slot);
   if (last == 0) return 0;
+  const first = changetype<Entry>(changetype<Entry>(last).next);
+  if (
+    first.address == address && first.device == device && first.size == size && first.kind == kind &&
+    first.sgCallEnts == ents
+  ) {
+    state.before = last;
+    return changetype<usize>(first);
+  }
+  return findBest(state, last, device, address, size, kind, ents);
+}
+
+function findBest(
+  state: DebugState, last: usize, device: usize, address: u64, size: u64, kind: u32, ents: u32,
+): usize {
   let found: usize = 0;
   let foundBefore: usize = 0;
   let matches = 0;

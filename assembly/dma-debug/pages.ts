@@ -16,7 +16,7 @@ import { iommuIovaToPhys } from '../iommu/unmap';
 import { SgTable } from '../sg/sg-table';
 import { pageSlot } from './cacheline';
 import { CHECK_FREED_WHILE_MAPPED } from './checks';
-import { ENTRY_COUNTED, ENTRY_SCATTERED, ENTRY_UNINDEXED, ENTRY_WALKED, Entry, entryLose, firstEntry, nextEntry } from './entry';
+import { ENTRY_COUNTED, ENTRY_PAIR, ENTRY_SCATTERED, ENTRY_UNINDEXED, ENTRY_WALKED, Entry, entryLose, firstEntry, nextEntry } from './entry';
 import { reportOwn } from './log';
 import { DEBUG_OWN, DebugState } from './state';
 
@@ -24,7 +24,7 @@ const FULL: u8 = 255;
 
 // @ts-ignore: decorator
 @inline
-function count(state: DebugState, pfn: u32): void {
+function count(state: DebugState, pfn: u64): void {
   const slot = pageSlot(state, pfn);
   if (slot == 0) return;
   const n = load<u8>(slot, 1);
@@ -33,7 +33,7 @@ function count(state: DebugState, pfn: u32): void {
 
 // @ts-ignore: decorator
 @inline
-function uncount(state: DebugState, pfn: u32): void {
+function uncount(state: DebugState, pfn: u64): void {
   const slot = pageSlot(state, pfn);
   if (slot == 0) return;
   const n = load<u8>(slot, 1);
@@ -47,7 +47,7 @@ export function countPages(state: DebugState, entry: Entry): void {
   if (entry.size == 0) return;
   entry.flags |= ENTRY_COUNTED;
   const last = (entry.phys + entry.size - 1) >> 12;
-  for (let pfn = entry.phys >> 12; pfn <= last; ++pfn) count(state, <u32>pfn);
+  for (let pfn = entry.phys >> 12; pfn <= last; ++pfn) count(state, pfn);
 }
 
 /** Puts an entry whose frames are scattered on the list of those to be counted when pages are freed. */
@@ -69,9 +69,9 @@ export function forgetPages(state: DebugState, entry: Entry): void {
   if ((entry.flags & ENTRY_UNINDEXED) != 0) unlink(state, entry);
   else if ((entry.flags & ENTRY_COUNTED) != 0) {
     const last = (entry.phys + entry.size - 1) >> 12;
-    for (let pfn = entry.phys >> 12; pfn <= last; ++pfn) uncount(state, <u32>pfn);
+    for (let pfn = entry.phys >> 12; pfn <= last; ++pfn) uncount(state, pfn);
   } else scattered(state, entry, false);
-  entry.flags &= ~(ENTRY_COUNTED | ENTRY_SCATTERED | ENTRY_WALKED);
+  entry.flags &= ~(ENTRY_COUNTED | ENTRY_SCATTERED | ENTRY_WALKED | ENTRY_PAIR);
 }
 
 function unlink(state: DebugState, entry: Entry): void {
@@ -100,8 +100,8 @@ function scattered(state: DebugState, entry: Entry, up: bool): void {
   for (let at = entry.address & ~0xfff; at < end; at += 4096) {
     const phys = iommuIovaToPhys(changetype<IommuDomain>(domain), at);
     if (phys == 0) continue;
-    if (up) count(state, <u32>(phys >> 12));
-    else uncount(state, <u32>(phys >> 12));
+    if (up) count(state, phys >> 12);
+    else uncount(state, phys >> 12);
   }
 }
 

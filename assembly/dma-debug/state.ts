@@ -55,17 +55,17 @@ export class DebugState {
   bucketMask: u32;
   /** Buckets of the kernel's own table: the order in which it walks entries, and how far a sync looks back. */
   kernelBuckets: u32;
-  /** Live entries, and bytes and IOVA pages that they cover. */
   live: u32;
+  /** Entries that were carved and are in no chain. */
   free: usize;
-  liveBytes: u64;
-  livePages: u64;
   /** Longest entry ever: no containing lookup need look further back. */
   longest: u64;
+  /** Entries ever made. */
   sequence: u32;
   /** Entries that could not be tracked for want of linear memory: that many unknown addresses prove nothing. */
   missed: u32;
-  /** Entry before the one that a lookup found, for unlinking it. */
+  /** Slot of the chain that a lookup went through, and the entry before the one it found: for unlinking it. */
+  slot: usize;
   before: usize;
   // The kernel's accounting (debugfs dma-api/).
   errorCount: u32;
@@ -92,13 +92,13 @@ export class DebugState {
   counts: usize;
   /** A u32 for each of OBJECT_SLOTS: live entries whose object falls there. */
   objects: usize;
-  /** Physical ranges that must not be mapped: the current kernel stack, and text with rodata. */
+  /** Physical ranges that must not be mapped, if there are any: the current kernel stack, and text with rodata. */
+  places: u32;
   stackStart: u64;
   stackEnd: u64;
   textStart: u64;
   textEnd: u64;
-  /** Entries ever made, lost for good (ENTRY_LOST) and live, and pages of the latter. */
-  inserts: u64;
+  /** Live entries whose address nobody holds any more (ENTRY_LOST), and pages of theirs. */
   lost: u32;
   lostPages: u32;
   /** Entries of merged lists whose pages are not counted in `frames` yet (pages.ts). */

@@ -4,16 +4,16 @@
 import { lock, unlock } from '../memory/lock';
 import { DMA_MAPPING_ERROR, DmaDevice } from '../dma/device';
 import { sgSegmentAddress, sgSegmentLength } from '../sg/segments';
-import { SEGMENTS_NONE, SgTable } from '../sg/sg-table';
-import { lineRemove } from './cacheline';
+import { SEGMENTS_NONE, SEGMENTS_ONE, SEGMENTS_PHYSICAL, SgTable, sgPfn } from '../sg/sg-table';
+import { lineRemove, pageSlot, pairRemove } from './cacheline';
 import {
   CHECK_STALE_PTE, CHECK_UNMAP_CPUADDR, CHECK_UNMAP_DIR, CHECK_UNMAP_INVALID, CHECK_UNMAP_MAPPED_COUNT,
   CHECK_UNMAP_SGCOUNT, CHECK_UNMAP_SIZE, CHECK_UNMAP_TYPE, CHECK_UNMAP_UNCHECKED, CHECK_UNMAP_UNKNOWN,
 } from './checks';
 import { lineOf, typeOf } from './debug';
 import {
-  CHECKED, ENTRY_LINE, ENTRY_PAGES, Entry, TYPE_COHERENT, TYPE_SG, UNCHECKED, entryFree, entryRemove,
-  findExact, findUnchecked, kindOf, sgUnlink,
+  CHECKED, ENTRY_LINE, ENTRY_LOST, ENTRY_PAGES, ENTRY_PAIR, Entry, TYPE_COHERENT, TYPE_SG, UNCHECKED, entryFree,
+  entryRemove, findExact, findUnchecked, kindOf, sgUnlink,
 } from './entry';
 import { report, reportOwn } from './log';
 import { forgetPages } from './pages';
@@ -36,13 +36,23 @@ export function unmapOne(
 @inline
 export function listAddress(sgt: SgTable, i: u32): u64 {
   if (sgt.shape == SEGMENTS_NONE) return 0;
+  if (i == 0 && sgt.shape == SEGMENTS_ONE) return sgt.inlineAddress;
   return i < sgt.nents ? sgSegmentAddress(sgt, i) : DMA_MAPPING_ERROR;
 }
 
 // @ts-ignore: decorator
 @inline
 export function listLength(sgt: SgTable, i: u32): u64 {
+  if (i == 0 && sgt.shape == SEGMENTS_ONE) return sgt.inlineLength;
   return sgt.shape == SEGMENTS_NONE || i >= sgt.nents ? 0 : sgSegmentLength(sgt, i);
+}
+
+/** Whether each page of a table is a whole entry of its own at its physical address: no need to ask for each. */
+// @ts-ignore: decorator
+@inline
+export function plainPages(sgt: SgTable): bool {
+  return sgt.shape == SEGMENTS_PHYSICAL && sgt.pfns != 0 && sgt.origNents == sgt.pageCount
+    && sgt.bytes == <u64>sgt.pageCount << 12;
 }
 
 /** debug_dma_unmap_sg: the first entry knows how many segments there are; without it all nents are looked at. */
@@ -50,13 +60,15 @@ export function unmapSg(state: DebugState, dev: DmaDevice, sgt: SgTable, nents: 
   if ((state.flags & (DEBUG_KERNEL | DEBUG_OWN)) == 0) return;
   lock(changetype<usize>(state));
   const kind = kindOf(TYPE_SG, dir);
+  const plain = plainPages(sgt);
   let mapped: u32 = 0;
   for (let i: u32 = 0; i < nents; ++i) {
     if (mapped != 0 && i >= mapped) break;
-    const address = listAddress(sgt, i);
-    const size = listLength(sgt, i);
-    if (i == 0) mapped = checkUnmap(state, dev, kind, address, size, nents, 0);
-    else checkUnmap(state, dev, kind, address, size, nents, 0);
+    const inside = plain && i < sgt.pageCount;
+    const address = inside ? <u64>sgPfn(sgt, i) << 12 : listAddress(sgt, i);
+    const size: u64 = inside ? 4096 : listLength(sgt, i);
+    const ents = checkUnmap(state, dev, kind, address, size, nents, 0);
+    if (i == 0) mapped = ents;
   }
   unlock(changetype<usize>(state));
 }
@@ -70,24 +82,32 @@ function checkUnmap(
     unknown(state, dev, address, size);
     return 0;
   }
-  const before = state.before;
   const entry = changetype<Entry>(at);
   const mapped = entry.sgMappedEnts;
   const fits = entry.kind == kind && entry.size == size && entry.sgCallEnts == ents && entry.checked != UNCHECKED
     && entry.bindings == 0 && (kind & 0xff) != TYPE_COHERENT;
   if (!fits) compare(state, dev, entry, kind, size, ents, phys);
-  drop(state, entry, before);
+  drop(state, entry);
   return mapped;
 }
 
-/** Takes an entry out of everything that knows it. */
+/** drop, for callers that are in no hurry. */
+export function dropEntry(state: DebugState, entry: Entry): void {
+  drop(state, entry);
+}
+
+/** Takes an entry that a lookup has just found out of everything that knows it. */
 // @ts-ignore: decorator
 @inline
-export function drop(state: DebugState, entry: Entry, before: usize): void {
-  if ((entry.flags & ENTRY_LINE) != 0) lineRemove(state, lineOf(state, entry));
-  if ((entry.flags & ENTRY_PAGES) != 0) forgetPages(state, entry);
+function drop(state: DebugState, entry: Entry): void {
+  const flags = entry.flags & ~ENTRY_LOST;
+  const pair = (flags & ENTRY_PAIR) != 0 ? pageSlot(state, entry.phys >> 12) : 0;
+  if (pair == 0 || !pairRemove(pair, (flags & ENTRY_LINE) != 0)) {
+    if ((flags & ENTRY_LINE) != 0) lineRemove(state, lineOf(state, entry));
+    if ((flags & ENTRY_PAGES) != 0) forgetPages(state, entry);
+  }
   sgUnlink(entry);
-  entryRemove(state, entry, before);
+  entryRemove(state, entry);
   entryFree(state, entry);
 }
 

@@ -56,6 +56,11 @@ export class CpuRegisters {
     this.#core.u32[this.#word + 3] = id;
   }
 
+  /** Index in Core.u32 of the count of findings. */
+  get findingsWord(): number {
+    return this.#word + 4;
+  }
+
   /** Findings of dma-debug so far: compare it before and after a call. */
   get findings(): number {
     return this.#core.u32[this.#word + 4];

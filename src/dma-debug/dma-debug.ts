@@ -59,6 +59,8 @@ export class DmaDebug {
   readonly #checker: Checker;
   readonly #devices = new Map<number, DebugDevice>();
   readonly #findings: Finding[] = [];
+  /** Where the count of findings is in Core.u32: read after every call, so without a detour. */
+  readonly #findingsWord: number;
   #seen = 0;
   #allErrors: boolean;
   #filter: string;
@@ -74,6 +76,7 @@ export class DmaDebug {
     this.#context = context;
     this.registers = new CpuRegisters(core, context);
     this.attributions = new Attributions(this.registers);
+    this.#findingsWord = this.registers.findingsWord;
     const config = debugConfig(options);
     const flags = debugFlags(dialect, config.checkers);
     this.#checker = Checker.create(core, context, flags, dialect.buckets, config.entries);
@@ -135,15 +138,21 @@ export class DmaDebug {
 
   /**
    * After a call of the DMA API: one load when there is nothing to say. Otherwise every new finding goes to `onError`, to
-   * the channels, and with `strict` the first of ours is thrown.
+   * the channels, and with `strict` the first of them is thrown. With nobody listening it stays in the core's log until
+   * somebody asks.
    * @throws GemDmaError in strict mode, with `reason` = the check and the whole finding in `details`
    */
   settle(): void {
-    if (this.registers.findings !== this.#seen) this.#collect();
+    if (this.#core.u32[this.#findingsWord] !== this.#seen) this.#tell();
+  }
+
+  #tell(): void {
+    this.#seen = this.registers.findings;
+    const heard = this.strict || this.onError || findingChannel.hasSubscribers || poolChannel.hasSubscribers;
+    if (heard) this.#collect();
   }
 
   #collect(): void {
-    this.#seen = this.registers.findings;
     let fatal: Finding | undefined;
     for (const record of this.#checker.drain()) {
       const finding = this.#finding(record);
@@ -158,9 +167,10 @@ export class DmaDebug {
     if (this.strict && fatal) throw strictError(fatal);
   }
 
-  /** Findings so far, oldest first; the first thousand are kept. */
+  /** Findings so far, oldest first; the first thousand or so are kept, `count` has all of them. */
   get findings(): readonly Finding[] {
-    this.settle();
+    this.#seen = this.registers.findings;
+    this.#collect();
     return this.#findings;
   }
 
