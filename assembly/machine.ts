@@ -16,6 +16,7 @@ import { ENOMEM } from './errno';
 import { deferredTimeout } from './iommu/deferred-list';
 import { FlushQueue, flushQueueTimeout } from './iommu/flush-queue';
 import { buddyCheck } from './ram/buddy';
+import { stacksCheck } from './ram/pages';
 import { contentsCheck } from './ram/contents';
 import { Ram, ramCreate } from './ram/ram';
 import { slotsCheck } from './swiotlb/slots';
@@ -81,6 +82,7 @@ export function machineCheck(ctx: Context): u32 {
   if (wrong != 0) return 0x20000000 | (wrong >> 4);
   const ram = changetype<Ram>(ctx.ram);
   wrong = buddyCheck(ram);
+  if (wrong == 0) wrong = stacksCheck(ctx, ram);
   if (wrong != 0) return 0x30000000 | wrong;
   wrong = contentsCheck(ram);
   if (wrong != 0) return 0x40000000 | wrong;

@@ -17,18 +17,19 @@ import {
 } from './ram';
 
 /**
- * Frames that a CPU's stack can hold: a quarter of RAM, within bounds. Giving a single frame back to the buddy lists
- * costs ten times what the stack costs, so the working set of a driver should fit.
+ * Frames that a CPU's stack can hold: all of a small machine's, 1 GiB's worth of a large one's. Giving a single frame back
+ * to the buddy lists costs ten times what the stack costs, so whatever a driver frees at once should fit; who needs a
+ * block drains the stacks first.
  */
 const STACK_LEAST: u32 = 4096;
-const STACK_MOST: u32 = 65536;
+const STACK_MOST: u32 = 0x40000;
 /** Frames that move at a time at most: what any stack holds twice. */
 const STACK_PART: u32 = STACK_LEAST / 2;
 
 // @ts-ignore: decorator
 @inline
 function stackFrames(ram: Ram): u32 {
-  return min(max(ram.frames >> 2, STACK_LEAST), STACK_MOST);
+  return min(max(ram.frames, STACK_LEAST), STACK_MOST);
 }
 
 /**
@@ -291,4 +292,26 @@ export function pagesDrain(ctxAt: usize): void {
   lock(ctx.ram);
   drainAll(ctx, changetype<Ram>(ctx.ram));
   unlock(ctx.ram);
+}
+
+/** Every frame is in use, on one stack, in a free block or firmware's. Returns 0, or 1 + the first pfn that is wrong. */
+export function stacksCheck(ctx: Context, ram: Ram): u32 {
+  let stacked: u32 = 0;
+  for (let i: usize = 0; i < <usize>ctx.cpuCount; ++i) {
+    const cpu = changetype<Cpu>(ctx.cpus + i * CPU_SIZE);
+    for (let at = cpu.pages, end = at + (<usize>cpu.pageCount << 2); at < end; at += 4) {
+      const pfn = load<u32>(at);
+      if (!isRam(ram, pfn) || (load<u8>(stateOf(ram, pfn)) & ~STATE_CONTENT) != STATE_STACK) return 1 + pfn;
+    }
+    stacked += cpu.pageCount;
+  }
+  let waiting: u32 = 0;
+  let used: u32 = 0;
+  for (let at = ram.states, end = at + <usize>ram.frames; at < end; ++at) {
+    const state = load<u8>(at);
+    waiting += <u32>((state & STATE_STACK) != 0);
+    used += <u32>((state & STATE_USED) != 0);
+  }
+  // A frame that were on stacks twice would leave the two counts apart.
+  return stacked == ram.stacked && waiting == stacked && used + stacked + ram.free == ram.managed ? 0 : 1;
 }

@@ -1,0 +1,122 @@
+import { readFileSync } from 'node:fs';
+import { describe, expect, test } from 'vitest';
+import { Core } from '../../src/core/instance.js';
+
+const debug = new WebAssembly.Module(readFileSync(new URL('../../build/debug.wasm', import.meta.url)));
+const MiB = 1024 * 1024;
+const HIGH_START = 0x100000;
+const LOW_FRAMES = 0xc0000;
+
+function random(seed: number): (bound: number) => number {
+  let x = seed * 0x9e3779b1;
+  return (bound) => {
+    x ^= x << 13;
+    x ^= x >>> 17;
+    x ^= x << 5;
+    return (x >>> 0) % bound;
+  };
+}
+
+/** RAM with a record of who has which frame. */
+class Frames {
+  readonly core = new Core(debug);
+  readonly ctx: number;
+  readonly owner = new Map<number, number>();
+  readonly #at: number;
+
+  constructor(pages: number, fragmentation: number, seed: number) {
+    this.ctx = this.core.exports.machineCreate(256 * MiB, 3, pages, Math.round(fragmentation * 65536), seed);
+    expect(this.ctx).toBeGreaterThan(0);
+    this.#at = this.core.exports.blockAlloc(this.ctx, 5);
+  }
+
+  take(pfns: ArrayLike<number>, object: number): void {
+    for (const pfn of Array.from(pfns)) {
+      expect(this.owner.get(pfn), `frame ${pfn} has one owner`).toBeUndefined();
+      this.owner.set(pfn, object);
+    }
+  }
+
+  alloc(n: number, object: number): Uint32Array | null {
+    if (this.core.exports.pagesAlloc(this.ctx, n, this.#at) < 0) return null;
+    const pfns = this.core.u32.slice(this.#at >> 2, (this.#at >> 2) + n);
+    this.take(pfns, object);
+    return pfns;
+  }
+
+  free(pfns: Uint32Array): number {
+    this.core.u32.set(pfns, this.#at >> 2);
+    for (const pfn of pfns) this.owner.delete(pfn);
+    return this.core.exports.pagesFree(this.ctx, pfns.length, this.#at);
+  }
+}
+
+describe.each([
+  ['below 3 GiB', 16384],
+  ['in both zones', LOW_FRAMES + 8192],
+])('RAM %s', (_name, pages) => {
+  test.each([
+    [1, 0],
+    [2, 0.5],
+    [3, 1],
+  ])('random histories of frames and blocks, on any CPU, seed %i, fragmentation %f', (seed, fragmentation) => {
+    const ram = new Frames(pages, fragmentation, seed);
+    const { blockOfPagesAlloc, blockOfPagesFree, cpuSet, machineCheck, pagesDrain } = ram.core.exports;
+    const pick = random(seed);
+    const singles: Uint32Array[] = [];
+    const blocks: [pfn: number, order: number][] = [];
+    for (let step = 0; step < 400; ++step) {
+      cpuSet(pick(3));
+      const kind = pick(10);
+      if (kind < 4) {
+        const pfns = ram.alloc(1 + pick(pick(4) === 0 ? 4000 : 300), step);
+        if (pfns) singles.push(pfns);
+      } else if (kind < 7 && singles.length > 0) {
+        const [pfns] = singles.splice(pick(singles.length), 1);
+        expect(ram.free(pfns), `seed ${seed}, step ${step}`).toBe(pfns.length);
+      } else if (kind < 8) {
+        const order = pick(11);
+        const zone = pick(2);
+        const pfn = blockOfPagesAlloc(ram.ctx, order, zone);
+        if (pfn === 0) continue;
+        expect(pfn % (1 << order)).toBe(0);
+        if (zone === 0) expect(pfn).toBeLessThan(HIGH_START);
+        ram.take(
+          Array.from({ length: 1 << order }, (_, i) => pfn + i),
+          step,
+        );
+        blocks.push([pfn, order]);
+      } else if (kind < 9 && blocks.length > 0) {
+        const [[pfn, order]] = blocks.splice(pick(blocks.length), 1);
+        for (let i = 0; i < 1 << order; ++i) ram.owner.delete(pfn + i);
+        expect(blockOfPagesFree(ram.ctx, pfn, order)).toBe(1);
+      } else if (pick(8) === 0) pagesDrain(ram.ctx);
+      if (step % 100 === 0 && pages < LOW_FRAMES) expect(machineCheck(ram.ctx) >>> 0).toBe(0);
+    }
+    for (const pfns of singles) ram.free(pfns);
+    for (const [pfn, order] of blocks) blockOfPagesFree(ram.ctx, pfn, order);
+    expect(machineCheck(ram.ctx) >>> 0).toBe(0);
+    expect(ram.core.exports.ramInUse(ram.ctx)).toBe(0);
+  });
+});
+
+test('what was freed at once is handed out again without a detour, and blocks are still to be had', () => {
+  const ram = new Frames(16384, 0.25, 5);
+  const { blockOfPagesAlloc, machineCheck } = ram.core.exports;
+  const objects = Array.from({ length: 12 }, (_, i) => ram.alloc(1024, i)!);
+  for (const pfns of objects) expect(ram.free(pfns)).toBe(1024);
+  const again = Array.from({ length: 12 }, (_, i) => ram.alloc(1024, i)!);
+  expect(new Set(again.flatMap((pfns) => [...pfns]))).toEqual(new Set(objects.flatMap((pfns) => [...pfns])));
+  for (const pfns of again) ram.free(pfns);
+  expect(blockOfPagesAlloc(ram.ctx, 9, 1), 'frames on stacks merge when a block is asked for').toBeGreaterThan(0);
+  expect(machineCheck(ram.ctx) >>> 0).toBe(0);
+});
+
+test('below 4 GiB means below 4 GiB, also when only that is left', () => {
+  const ram = new Frames(LOW_FRAMES + 4096, 0, 1);
+  const { blockOfPagesAlloc } = ram.core.exports;
+  expect(blockOfPagesAlloc(ram.ctx, 3, 1)).toBeGreaterThanOrEqual(HIGH_START);
+  expect(blockOfPagesAlloc(ram.ctx, 3, 0)).toBeLessThan(LOW_FRAMES);
+  while (blockOfPagesAlloc(ram.ctx, 10, 1) >= HIGH_START);
+  expect(blockOfPagesAlloc(ram.ctx, 10, 1), 'anywhere falls back below').toBeLessThan(LOW_FRAMES);
+});
