@@ -10,6 +10,7 @@ import { blocksCheck } from './memory/block';
 import { Context, contextCreate } from './memory/context';
 import { slabLive, slabsCheck } from './memory/slab';
 import { dmaCheck } from './dma/check';
+import { dmaState } from './dma/state';
 import { gttCheck } from './gtt/gtt';
 import { debugCheck } from './dma-debug/query';
 import { ENOMEM } from './errno';
@@ -19,6 +20,7 @@ import { buddyCheck } from './ram/buddy';
 import { stacksCheck } from './ram/pages';
 import { contentsCheck } from './ram/contents';
 import { Ram, ramCreate } from './ram/ram';
+import { sgState } from './sg/sg-table';
 import { slotsCheck } from './swiotlb/slots';
 import { Swiotlb } from './swiotlb/swiotlb';
 
@@ -34,7 +36,10 @@ import { Swiotlb } from './swiotlb/swiotlb';
 export function machineCreate(limitBytes: f64, cpus: u32, pages: u32, fragmentation: u32, seed: u32): i32 {
   const at = contextCreate(limitBytes, cpus);
   if (at == 0) return ENOMEM;
-  const rc = ramCreate(changetype<Context>(at), pages, fragmentation, seed);
+  const ctx = changetype<Context>(at);
+  // What every machine uses is there from the start, so that a call that fails leaves not even that behind.
+  if (sgState(ctx) == 0 || dmaState(ctx) == 0) return ENOMEM;
+  const rc = ramCreate(ctx, pages, fragmentation, seed);
   return rc < 0 ? rc : <i32>at;
 }
 

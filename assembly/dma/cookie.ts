@@ -19,7 +19,7 @@ import { deferredFlush } from '../iommu/deferred-list';
 import { domainCreate, domainDestroy, IommuDomain } from '../iommu/domain';
 import { flushQueueCreate, flushQueueDestroy, FlushQueue } from '../iommu/flush-queue';
 import { DEVICE_PASSTHROUGH, DEVICE_TRY_32BIT, DmaDevice, OPS_DIRECT, OPS_IOMMU } from './device';
-import { DmaState, dmaState } from './state';
+import { DmaState } from './state';
 
 // @ts-ignore: decorator
 @unmanaged
@@ -64,9 +64,7 @@ export function cookieCreate(
   ctx: Context, levels: u32, width: u32, pgsizeBitmap: u32, tableFlags: u32, model: u32, line: u32, flags: u32,
   queueEntries: u32, queueNs: f64,
 ): usize {
-  const stateAt = dmaState(ctx);
-  if (stateAt == 0) return 0;
-  const state = changetype<DmaState>(stateAt);
+  const state = changetype<DmaState>(ctx.dma);
   if (state.cookieCache == 0) state.cookieCache = slabCacheCreate(ctx, offsetof<DmaCookie>());
   const at: usize = state.cookieCache == 0 ? 0 : slabAllocZeroed(state.cookieCache);
   if (at == 0) return 0;

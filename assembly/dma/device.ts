@@ -1,10 +1,11 @@
 // A device as the DMA API sees it: which dma ops serve it, what it can address, and what a scatter-gather segment of it
 // may look like (struct device, struct device_dma_parameters).
 
+import { debugDeviceDestroy } from '../dma-debug/query';
 import { EBUSY } from '../errno';
 import { Context } from '../memory/context';
 import { slabAllocZeroed, slabCacheCreate, slabFree } from '../memory/slab';
-import { DmaState, dmaState } from './state';
+import { DmaState } from './state';
 
 // @ts-ignore: decorator
 @unmanaged
@@ -79,9 +80,7 @@ const DEFAULT_BOUNDARY: u64 = 0xffffffff;
  * @returns the device, or 0 without memory
  */
 export function deviceCreate(ctx: Context, id: u32, sourceId: u32): usize {
-  const stateAt = dmaState(ctx);
-  if (stateAt == 0) return 0;
-  const state = changetype<DmaState>(stateAt);
+  const state = changetype<DmaState>(ctx.dma);
   if (state.deviceCache == 0) state.deviceCache = slabCacheCreate(ctx, offsetof<DmaDevice>());
   const at: usize = state.deviceCache == 0 ? 0 : slabAllocZeroed(state.deviceCache);
   if (at == 0) return 0;
@@ -102,7 +101,9 @@ export function deviceCreate(ctx: Context, id: u32, sourceId: u32): usize {
 /** Frees a device that no domain translates for. Returns 0, or -EBUSY while it is attached. */
 export function deviceDestroy(dev: DmaDevice): i32 {
   if (dev.cookie != 0 || dev.domain != 0) return EBUSY;
-  const state = changetype<DmaState>(changetype<Context>(dev.ctx).dma);
+  const ctx = changetype<Context>(dev.ctx);
+  if (ctx.dmaDebug != 0) debugDeviceDestroy(dev);
+  const state = changetype<DmaState>(ctx.dma);
   let link = changetype<usize>(state) + offsetof<DmaState>('devices');
   while (<usize>load<u32>(link) != changetype<usize>(dev)) link = <usize>load<u32>(link) + offsetof<DmaDevice>('next');
   store<u32>(link, <u32>dev.next);

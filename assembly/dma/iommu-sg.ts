@@ -3,49 +3,36 @@
 // belongs to the entry before and is mapped too, to the memory that follows that entry. Physical neighbours are then mapped
 // as one, and what follows in the address space is merged into segments as long as the device allows.
 //
-// Tables built from pages nearly always are one segment, need no padding and go into the page tables as one vector. Only
-// lists for which that is not plain walk their entries one by one.
+// Tables built from pages nearly always are one segment, need no padding and go into the page tables as one vector. Of other
+// lists such a vector is made for the call.
 //
-// With the properties of 2015 (COOKIE_MAP_ENTRIES, intel_map_sg) entries are packed without padding, mapped one by one, and
-// each is a segment.
+// With the properties of 2015 (COOKIE_MAP_ENTRIES, intel_map_sg) entries are packed without padding, no large page takes
+// parts of two of them, and each is a segment.
 
 import { EINVAL, ENOMEM } from '../errno';
 import { Context, cpuOf } from '../memory/context';
 import { IommuDomain } from '../iommu/domain';
 import { iommuMap, iommuMapPfns } from '../iommu/map';
 import { iommuUnmap } from '../iommu/unmap';
+import { blockAlloc, blockFree, blockOrder } from '../memory/block';
 import { PAGE_SHIFT } from '../ram/ram';
 import { REASON_DMA_NO_SEGMENTS, REASON_DMA_SIZE } from '../reason';
-import { entryPages, sgEntryLength, sgEntryPhys, singlePages } from '../sg/entries';
+import { sgEntryLength, sgEntryPhys, singlePages } from '../sg/entries';
 import {
   SCRATCH_SEGMENTS, segmentScratch, segmentsAlloc, segmentsFree, setEntrySegments, setOneSegment, setSegmentList, sgSegmentAddress, sgSegmentLength,
 } from '../sg/segments';
 import {
-  SEGMENTS_ENTRIES, SEGMENTS_NONE, SEGMENTS_ONE, SG_NO_COALESCE, SG_ONE_RUN, SG_SEGMENT_SIZE, SgSegment, SgTable,
+  SEGMENTS_ENTRIES, SEGMENTS_NONE, SEGMENTS_ONE, SG_NO_COALESCE, SG_ONE_RUN, SG_SEGMENT_SIZE, SgTable,
 } from '../sg/sg-table';
 import { COOKIE_MAP_ENTRIES, COOKIE_UNMAP_RANGE, DmaCookie } from './cookie';
 import { DmaDevice } from './device';
 import { cookieOf, rangeAlloc, rangeFree, unmapRange } from './iommu';
+import { paddingOf, segmentsOf, spanOf } from './iommu-segments';
 
 const PAGE_MASK: u64 = 0xfff;
 const MAX_LENGTH: u64 = 0xffffffff;
 /** Pages of a 2 MiB leaf. */
 const LARGE_PAGES: u32 = 512;
-
-/** Whole pages of an entry, in bytes. */
-// @ts-ignore: decorator
-@inline
-function spanOf(phys: u64, length: u32): u64 {
-  return ((phys & PAGE_MASK) + length + PAGE_MASK) & ~PAGE_MASK;
-}
-
-/** Padding before an entry that takes `span` bytes, when the entries before it and their padding took `total`. */
-// @ts-ignore: decorator
-@inline
-function paddingOf(boundary: u64, total: u64, span: u64): u64 {
-  const gap = (boundary - total + 1) & boundary;
-  return gap != 0 && gap < span - 1 ? gap : 0;
-}
 
 /** Bytes of address space that a list takes, padding included where it is padded. */
 function listSpan(sgt: SgTable, boundary: u64, padded: bool): u64 {
@@ -75,35 +62,54 @@ function overlong(sgt: SgTable, boundary: u64): bool {
 }
 
 /**
- * Maps a list entry by entry, with padding; physical neighbours go together where `merge` says so.
+ * Maps a list by way of a vector of its pages, padding included, so that it is mapped whole or not at all: physical
+ * neighbours go together, whichever entries they are of.
+ * @param pages pages of the vector, as listSpan has them
  * @returns 0, or a negative errno with nothing mapped
  */
-function mapEntries(iommu: IommuDomain, sgt: SgTable, iova: u64, prot: u32, boundary: u64, merge: bool): i32 {
+function mapPadded(iommu: IommuDomain, sgt: SgTable, iova: u64, prot: u32, boundary: u64, pages: u32): i32 {
+  const ctx = changetype<Context>(iommu.ctx);
+  const vector = blockAlloc(ctx, blockOrder(<usize>pages << 2));
+  if (vector == 0) {
+    cpuOf(ctx).reason = REASON_DMA_NO_SEGMENTS;
+    return ENOMEM;
+  }
   const entries = sgt.origNents;
+  let at = vector;
   let total: u64 = 0;
-  let mapped: u64 = 0;
-  let start: u64 = 0;
-  let length: u64 = 0;
+  let next: u32 = 0;
   for (let i: u32 = 0; i < entries; ++i) {
     const phys = sgEntryPhys(sgt, i);
     const span = spanOf(phys, sgEntryLength(sgt, i));
-    const padding = merge ? paddingOf(boundary, total, span) : 0;
-    length += padding;
+    const padding = paddingOf(boundary, total, span);
     total += padding + span;
-    if (merge && length != 0 && start + length == (phys & ~PAGE_MASK)) {
-      length += span;
-      continue;
-    }
-    if (length != 0) {
-      const rc = iommuMap(iommu, iova + mapped, start, length, prot);
-      if (rc < 0) return undo(iommu, iova, mapped, rc);
-      mapped += length;
-    }
-    start = phys & ~PAGE_MASK;
-    length = span;
+    at = putPages(at, next, <u32>(padding >> PAGE_SHIFT));
+    const first = <u32>(phys >> PAGE_SHIFT);
+    at = putPages(at, first, <u32>(span >> PAGE_SHIFT));
+    next = first + <u32>(span >> PAGE_SHIFT);
   }
-  const rc = iommuMap(iommu, iova + mapped, start, length, prot);
-  return rc < 0 ? undo(iommu, iova, mapped, rc) : 0;
+  const rc = iommuMapPfns(iommu, iova, vector, pages, prot);
+  blockFree(ctx, vector);
+  return rc;
+}
+
+function putPages(at: usize, first: u32, n: u32): usize {
+  for (let i: u32 = 0; i < n; ++i) store<u32>(at + (<usize>i << 2), first + i);
+  return at + (<usize>n << 2);
+}
+
+/** Maps a list entry by entry. A table that an entry before a failure needed may stay, empty, as Linux leaves it. */
+function mapEntries(iommu: IommuDomain, sgt: SgTable, iova: u64, prot: u32): i32 {
+  const entries = sgt.origNents;
+  let mapped: u64 = 0;
+  for (let i: u32 = 0; i < entries; ++i) {
+    const phys = sgEntryPhys(sgt, i);
+    const span = spanOf(phys, sgEntryLength(sgt, i));
+    const rc = iommuMap(iommu, iova + mapped, phys & ~PAGE_MASK, span, prot);
+    if (rc < 0) return undo(iommu, iova, mapped, rc);
+    mapped += span;
+  }
+  return 0;
 }
 
 function undo(iommu: IommuDomain, iova: u64, mapped: u64, rc: i32): i32 {
@@ -112,146 +118,6 @@ function undo(iommu: IommuDomain, iova: u64, mapped: u64, rc: i32): i32 {
   if (mapped != 0) iommuUnmap(iommu, iova, mapped);
   cpu.reason = reason;
   return rc;
-}
-
-// @ts-ignore: decorator
-@inline
-function putSegment(dest: usize, room: u32, i: u32, address: u64, length: u64): void {
-  if (i >= room) return;
-  const segment = changetype<SgSegment>(dest + <usize>i * SG_SEGMENT_SIZE);
-  segment.address = address;
-  segment.length = length;
-}
-
-/**
- * The segments of a list mapped from `iova` on (__finalise_sg). An entry joins the open segment when it begins at a page,
- * its address is not at a boundary, and the room left up to maxSegment holds it. That room is a 32-bit difference: behind
- * a single entry longer than maxSegment it wraps, and everything after is merged on to it.
- * @param dest where to write the first `room` of them
- * @returns how many there are
- */
-function finalise(sgt: SgTable, iova: u64, boundary: u64, most: u32, dest: usize, room: u32): u32 {
-  const entries = sgt.origNents;
-  let total: u64 = 0;
-  let start: u64 = 0;
-  let current: u32 = 0;
-  let count: u32 = 0;
-  for (let i: u32 = 0; i < entries; ++i) {
-    const phys = sgEntryPhys(sgt, i);
-    const length = sgEntryLength(sgt, i);
-    const offset = phys & PAGE_MASK;
-    const span = spanOf(phys, length);
-    const padding = paddingOf(boundary, total, span);
-    if (padding != 0) {
-      total += padding;
-      current = 0;
-    }
-    const address = iova + total;
-    if (current != 0 && offset == 0 && (address & boundary) != 0 && most - current >= length) current += length;
-    else {
-      ++count;
-      current = length;
-      start = address + offset;
-    }
-    putSegment(dest, room, count - 1, start, current);
-    total += span;
-    // An entry that does not fill its last page closes its segment.
-    if (offset + length < span) current = 0;
-  }
-  return count;
-}
-
-/** finalise for a table of single whole pages: a segment at a time. */
-function finalisePages(sgt: SgTable, iova: u64, boundary: u64, most: u32, dest: usize, room: u32): u32 {
-  const end = iova + sgt.bytes;
-  const limit = <u64>(most & ~0xfff) - 4096;
-  let count: u32 = 0;
-  for (let at = iova; at < end; ++count) {
-    // The first page, and what follows it up to the next boundary or the longest that a segment may be.
-    const more = min((boundary - (at & boundary)) & ~PAGE_MASK, limit);
-    const length = min(more + 4096, end - at);
-    putSegment(dest, room, count, at, length);
-    at += length;
-  }
-  return count;
-}
-
-/** Whether a table is of whole pages, first to last. */
-// @ts-ignore: decorator
-@inline
-function wholePages(sgt: SgTable): bool {
-  return sgt.pfns != 0 && sgt.bytes == <u64>sgt.pageCount << PAGE_SHIFT;
-}
-
-/**
- * finalise for a table of whole pages without padding. Between two places where pages are neighbours all entries are
- * single pages, of which a segment takes as many at a time as it has room for.
- */
-function finaliseRuns(sgt: SgTable, iova: u64, boundary: u64, most: u32, dest: usize, room: u32): u32 {
-  const pages = sgt.pageCount;
-  let count: u32 = 0;
-  let current: u32 = 0;
-  let start: u64 = 0;
-  let page: u32 = 0;
-  while (page < pages) {
-    const stop = nextNeighbour(sgt.pfns, page, pages);
-    while (page < stop) {
-      const address = iova + (<u64>page << PAGE_SHIFT);
-      const inside = address & boundary;
-      if (current != 0 && inside != 0 && most - current >= 4096) {
-        const upTo = min(<u64>((most - current) >> PAGE_SHIFT), ((boundary - inside) >> PAGE_SHIFT) + 1);
-        const taken = <u32>min(upTo, <u64>(stop - page));
-        current += taken << PAGE_SHIFT;
-        page += taken;
-      } else {
-        if (count != 0) putSegment(dest, room, count - 1, start, current);
-        ++count;
-        start = address;
-        current = 4096;
-        ++page;
-      }
-    }
-    if (page == pages) break;
-    const address = iova + (<u64>page << PAGE_SHIFT);
-    const n = entryPages(sgt, page);
-    const length = n << PAGE_SHIFT;
-    if (current != 0 && (address & boundary) != 0 && most - current >= length) current += length;
-    else {
-      if (count != 0) putSegment(dest, room, count - 1, start, current);
-      ++count;
-      start = address;
-      current = length;
-    }
-    page += n;
-  }
-  putSegment(dest, room, count - 1, start, current);
-  return count;
-}
-
-/** The first page from `page` on whose successor is its neighbour in memory; n when there is none. */
-function nextNeighbour(pfns: usize, page: u32, n: u32): u32 {
-  let at = pfns + (<usize>page << 2);
-  const last = pfns + (<usize>n << 2) - 4;
-  const one = i32x4.splat(1);
-  for (; at + 32 <= last; at += 32) {
-    const here = i32x4.eq(i32x4.sub(v128.load(at, 4), v128.load(at)), one);
-    const next = i32x4.eq(i32x4.sub(v128.load(at, 20), v128.load(at, 16)), one);
-    if (v128.any_true(v128.or(here, next))) break;
-  }
-  for (; at < last; at += 4) {
-    if (load<u32>(at, 4) == load<u32>(at) + 1) return <u32>((at - pfns) >> 2);
-  }
-  return n;
-}
-
-/**
- * The segments of a list, by the way that suits it.
- * @param dest room for `room` of them; what is beyond is counted only
- */
-function segmentsOf(sgt: SgTable, iova: u64, boundary: u64, most: u32, plain: bool, dest: usize, room: u32): u32 {
-  if (!plain || !wholePages(sgt)) return finalise(sgt, iova, boundary, most, dest, room);
-  if (singlePages(sgt) && most >= 4096) return finalisePages(sgt, iova, boundary, most, dest, room);
-  return finaliseRuns(sgt, iova, boundary, most, dest, room);
 }
 
 /** Whether a list that takes `span` bytes crosses no boundary and no length limit: no padding, and one segment. */
@@ -291,7 +157,7 @@ export function mapSgIommu(dev: DmaDevice, sgt: SgTable, prot: u32): i32 {
     setOneSegment(sgt, iova + sgt.offset, sgt.bytes);
     return 1;
   }
-  const rc = mapList(dev, iommu, sgt, iova, prot, plain);
+  const rc = mapList(dev, iommu, sgt, iova, prot, plain, <u32>(span >> PAGE_SHIFT));
   if (rc < 0) rangeFree(cookie, pfn, span >> PAGE_SHIFT);
   return rc;
 }
@@ -306,7 +172,9 @@ function fillPages(iommu: IommuDomain, sgt: SgTable, iova: u64, prot: u32): i32 
   return iommuMapPfns(iommu, iova, sgt.pfns, sgt.pageCount, prot);
 }
 
-function mapList(dev: DmaDevice, iommu: IommuDomain, sgt: SgTable, iova: u64, prot: u32, plain: bool): i32 {
+function mapList(
+  dev: DmaDevice, iommu: IommuDomain, sgt: SgTable, iova: u64, prot: u32, plain: bool, pages: u32,
+): i32 {
   const boundary = dev.segmentBoundary;
   const most = dev.maxSegment;
   const cpu = cpuOf(changetype<Context>(dev.ctx));
@@ -323,7 +191,7 @@ function mapList(dev: DmaDevice, iommu: IommuDomain, sgt: SgTable, iova: u64, pr
       return ENOMEM;
     }
   }
-  const rc = plain ? fillPages(iommu, sgt, iova, prot) : mapEntries(iommu, sgt, iova, prot, boundary, true);
+  const rc = plain ? fillPages(iommu, sgt, iova, prot) : mapPadded(iommu, sgt, iova, prot, boundary, pages);
   if (rc < 0) {
     if (list != 0) segmentsFree(ctx, list, count);
     return rc;
@@ -345,7 +213,9 @@ function mapSgPacked(dev: DmaDevice, cookie: DmaCookie, sgt: SgTable, prot: u32)
   if (pfn == 0) return ENOMEM;
   const iova = pfn << PAGE_SHIFT;
   const iommu = changetype<IommuDomain>(cookie.iommu);
-  const rc = asEntries(sgt) ? mapEntries(iommu, sgt, iova, prot, 0, false) : fillPages(iommu, sgt, iova, prot);
+  const pages = <u32>(span >> PAGE_SHIFT);
+  const rc = pages >= LARGE_PAGES && cutsRuns(sgt) ? mapEntries(iommu, sgt, iova, prot)
+    : sgt.pfns != 0 ? fillPages(iommu, sgt, iova, prot) : mapPadded(iommu, sgt, iova, prot, 0, pages);
   if (rc < 0) {
     rangeFree(cookie, pfn, span >> PAGE_SHIFT);
     return rc;
@@ -354,12 +224,23 @@ function mapSgPacked(dev: DmaDevice, cookie: DmaCookie, sgt: SgTable, prot: u32)
   return <i32>sgt.nents;
 }
 
-/** Whether mapping entry by entry may differ from mapping runs of pages: entries cut a run that a large page could take. */
-function asEntries(sgt: SgTable): bool {
-  if (sgt.pfns == 0) return true;
-  if (changetype<Context>(sgt.ctx).events != 0) return true;
-  if (sgt.pageCount < LARGE_PAGES) return false;
-  return (sgt.flags & SG_NO_COALESCE) != 0 || sgt.maxEntry >> PAGE_SHIFT < sgt.pageCount;
+/** Whether entries cut a run of neighbours that is long enough for a large page over the cut. */
+function cutsRuns(sgt: SgTable): bool {
+  if (sgt.pfns != 0) return (sgt.flags & SG_NO_COALESCE) != 0 || sgt.maxEntry >> PAGE_SHIFT < sgt.pageCount;
+  let end: u64 = 0;
+  let run: u64 = 0;
+  for (let i: u32 = 0; i < sgt.origNents; ++i) {
+    const phys = sgEntryPhys(sgt, i);
+    const start = phys & ~PAGE_MASK;
+    const span = spanOf(phys, sgEntryLength(sgt, i));
+    if (start != end) run = span;
+    else {
+      run += span;
+      if (run >= <u64>LARGE_PAGES << PAGE_SHIFT) return true;
+    }
+    end = start + span;
+  }
+  return false;
 }
 
 /**

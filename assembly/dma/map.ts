@@ -4,7 +4,7 @@
 //   map.ts       the entry points below             sync.ts      sync for cpu and for device
 //   direct.ts    ops without translation            coherent.ts  memory that device and CPU share
 //   iommu.ts     ops behind a domain, one buffer    iova-link.ts the two-step calls: reserve address space, link into it
-//   iommu-sg.ts  the same for lists                 device.ts    cookie.ts   the records
+//   iommu-sg.ts, iommu-segments.ts  lists           device.ts    cookie.ts   the records
 //
 // Addresses and lengths cross to the host as doubles, DMA_MAPPING_ERROR as -1. A call that fails changes nothing and
 // leaves the reason in cpu.reason.

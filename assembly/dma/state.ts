@@ -15,7 +15,7 @@ export class DmaState {
   deferred: usize;
 }
 
-/** The subsystem's state, made on demand. Returns 0 without memory. */
+/** The subsystem's state, made with the machine. Returns 0 without memory. */
 export function dmaState(ctx: Context): usize {
   if (ctx.dma != 0) return ctx.dma;
   const cache = slabCacheCreate(ctx, offsetof<DmaState>());

@@ -110,7 +110,7 @@ export class SgState {
   scratch: usize;
 }
 
-/** The subsystem's state, made when the first table is. Returns 0 without memory. */
+/** The subsystem's state, made with the machine. Returns 0 without memory. */
 export function sgState(ctx: Context): usize {
   if (ctx.sg != 0) return ctx.sg;
   const home = slabCacheCreate(ctx, offsetof<SgState>());
@@ -127,9 +127,7 @@ export function sgState(ctx: Context): usize {
 /** An empty table, of no form yet. Returns 0 without memory. */
 export function tableAlloc(ctx: Context): usize {
   if (shouldFail(ctx, FAULT_SG)) return 0;
-  const state = sgState(ctx);
-  if (state == 0) return 0;
-  const at = slabAllocZeroed(changetype<SgState>(state).tables);
+  const at = slabAllocZeroed(changetype<SgState>(ctx.sg).tables);
   if (at != 0) changetype<SgTable>(at).ctx = changetype<usize>(ctx);
   return at;
 }

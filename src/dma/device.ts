@@ -92,8 +92,13 @@ export class DmaDevice {
     this.name = options.name ?? pciName(sourceId);
     this.driver = options.driver;
     this.#debug = host.checker ?? null;
+    try {
+      if (options.domain !== undefined) this.attach(options.domain);
+    } catch (error) {
+      this.destroy();
+      throw error;
+    }
     this.#debug?.addDevice(this);
-    if (options.domain !== undefined) this.attach(options.domain);
   }
 
   /** Handle in the core; 0 after destroy. */

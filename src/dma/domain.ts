@@ -104,7 +104,12 @@ export class DmaDomain {
       ns,
     );
     if (this.#handle === 0) throw new GemDmaError('ENOMEM', 'iommu_domain_alloc', 'no memory for an IOMMU domain');
-    for (const [first, last] of options.reserved ?? []) this.reserve(first, last);
+    try {
+      for (const [first, last] of options.reserved ?? []) this.reserve(first, last);
+    } catch (error) {
+      this.destroy();
+      throw error;
+    }
   }
 
   /** Handle of the cookie in the core; 0 after destroy. */

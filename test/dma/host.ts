@@ -1,0 +1,52 @@
+import { readFileSync } from 'node:fs';
+import { Core } from '../../src/core/instance.js';
+import { readLeaves, type TableEntry } from '../../src/core/iommu.js';
+import type { DmaDevice } from '../../src/dma/device.js';
+import type { DmaDomain } from '../../src/dma/domain.js';
+import type { DmaHost } from '../../src/dma/sg-table.js';
+import { iovaTree } from '../../src/trace/formats/dma-machine.js';
+
+// The debug build traps on a broken assertion, so histories run through it.
+const debug = new WebAssembly.Module(readFileSync(new URL('../../build/debug.wasm', import.meta.url)));
+
+export const PAGE = 4096;
+export const MiB = 1024 * 1024;
+export const MSI: readonly (readonly [number, number])[] = [[0xfee00, 0xfeeff]];
+
+/** A bare machine on the debug core. */
+export function host(pages = 8192, cpus = 1, limit = 2 ** 28): DmaHost {
+  const core = new Core(debug);
+  return { core, context: core.exports.machineCreate(limit, cpus, pages, 0, 1) };
+}
+
+/** Moves the virtual clock. */
+export function advance({ core, context }: DmaHost, ms: number): void {
+  core.exports.clockAdvance(context, ms * 1e6);
+}
+
+/** What the tables hold from one DMA address to another, without the holes around it. */
+export function leaves(domain: DmaDomain, address: number, length: number): TableEntry[] {
+  const { core, context } = domain.host;
+  const first = Math.floor(address / PAGE);
+  return readLeaves(core, context, domain.tables, first, Math.ceil((address + length) / PAGE) - 1);
+}
+
+/** Physical address behind a DMA address, 0 for none. */
+export function translated(domain: DmaDomain, address: number): number {
+  return domain.host.core.exports.domainIovaToPhys(domain.tables, address);
+}
+
+/** Everything that a failed call must leave as it was. */
+export function state(device: DmaDevice): unknown {
+  const { core, context } = device.host;
+  const { domain } = device;
+  const translates = domain !== undefined && domain !== 'passthrough';
+  return {
+    records: core.exports.machineRecords(context),
+    sound: core.exports.machineCheck(context) >>> 0,
+    counts: device.counts,
+    tree: translates ? iovaTree(domain) : [],
+    tables: translates ? core.exports.domainTablePages(domain.tables) : 0,
+    leaves: translates ? leaves(domain, 0, 2 ** 32).filter(({ level }) => level > 0) : [],
+  };
+}
