@@ -105,6 +105,8 @@ export class I915Device {
   objectCount = 0;
   vmaCount = 0;
   liveObjects = 0;
+  /** getPages calls that found the pages there, which is where mapping with the pages saves a mapping. */
+  nestedGetPages = 0;
   /** WARN_ONs that fired: something went against the driver's own expectations. */
   readonly warnings: string[] = [];
 

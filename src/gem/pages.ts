@@ -9,7 +9,10 @@ import { HOOK_GET_PAGES, HOOK_NONE, HOOK_PURGE, HOOK_PUT_PAGES } from './policy/
 
 /** i915_gem_object_get_pages: 0, or -EFAULT for an object that is not wanted any more, or what the backing says. */
 export function getPages(object: GemObject): number {
-  if (object.pages !== 0) return 0;
+  if (object.pages !== 0) {
+    ++object.device.nestedGetPages;
+    return 0;
+  }
   if (object.madv !== WILLNEED) return -EFAULT;
   bugOn(object.pagesPinCount !== 0, 'pins on an object without pages');
   const rc = object.backing.getPages(object);
