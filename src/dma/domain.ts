@@ -1,5 +1,6 @@
 import { checkInteger, GemDmaError, outOfRange } from '../core/errors.js';
 import { reasonName } from '../core/reasons.js';
+import { type IovaStats, iovaStats } from '../iova/domain.js';
 import type { IovaModel } from '../iova/models.js';
 import type { DmaDevice } from './device.js';
 import type { DmaHost } from './sg-table.js';
@@ -125,6 +126,11 @@ export class DmaDomain {
   /** Handle of the domain's IOVA allocator in the core. */
   get iova(): number {
     return this.host.core.exports.cookieIova(this.#handle);
+  }
+
+  /** Ranges and free pages of the allocator up to a pfn; default: below 4 GiB. */
+  iovaStats(limit = 0xfffff): IovaStats {
+    return iovaStats(this.host.core, this.iova, limit);
   }
 
   /** Keeps the pfns from first to last from being handed out. Throws ENOMEM. */

@@ -64,6 +64,18 @@ export type IovaReason = 'IOVA_FULL' | 'IOVA_FRAGMENTED' | 'IOVA_LIMIT' | 'IOVA_
 
 const MAX_PFN = 2 ** 53 - 1;
 
+/** What there is in an allocator up to a limit (in pfns, included); asking changes nothing. */
+export function iovaStats(core: Core, handle: number, limit: number): IovaStats {
+  checkInteger('limit', limit, 1, MAX_PFN);
+  const { iovaRanges, iovaFreePages, iovaCachedPages, iovaLargestGap } = core.exports;
+  return {
+    ranges: iovaRanges(handle),
+    freePages: iovaFreePages(handle, limit),
+    cachedPages: iovaCachedPages(handle),
+    largestGap: iovaLargestGap(handle, limit),
+  };
+}
+
 export class IovaDomain {
   readonly model: IovaModel;
   readonly granule: number;
@@ -179,14 +191,7 @@ export class IovaDomain {
 
   /** What there is up to a limit; asking changes nothing. */
   stats(limit: number = this.limit32): IovaStats {
-    checkInteger('limit', limit, 1, MAX_PFN);
-    const { iovaRanges, iovaFreePages, iovaCachedPages, iovaLargestGap } = this.#core.exports;
-    return {
-      ranges: iovaRanges(this.handle),
-      freePages: iovaFreePages(this.handle, limit),
-      cachedPages: iovaCachedPages(this.handle),
-      largestGap: iovaLargestGap(this.handle, limit),
-    };
+    return iovaStats(this.#core, this.handle, limit);
   }
 
   /** Gaps up to a limit by size: element k counts those of 2^k to 2^(k + 1) - 1 pages. */

@@ -40,3 +40,13 @@ export function domainFor(
     retryBelow4GiB: retriesBelow4GiB,
   });
 }
+
+/** Bytes that the domains of devices have not handed out, below 4 GiB, where all of them look first; null: no domain. */
+export function freeSpace(devices: readonly DmaDevice[]): number | null {
+  const domains = new Set<DmaDomain>();
+  for (const { domain } of devices) if (domain instanceof DmaDomain) domains.add(domain);
+  if (domains.size === 0) return null;
+  let pages = 0;
+  for (const domain of domains) pages += domain.iovaStats().freePages;
+  return pages * 4096;
+}

@@ -9,7 +9,7 @@ import { I915Device } from '../gem/device.js';
 import { Iommu } from '../iommu/iommu.js';
 import { VirtualClock } from './clock.js';
 import { type MachineConfig, type MachineOptions, machineConfig } from './config.js';
-import { deviceSlot, domainFor, type MachineDeviceOptions } from './devices.js';
+import { deviceSlot, domainFor, freeSpace, type MachineDeviceOptions } from './devices.js';
 import { KERNELS, type KernelProperties } from './presets.js';
 
 /**
@@ -68,6 +68,7 @@ export class Machine {
       : null;
     const { enabled, ...debug } = this.config.dmaDebug;
     this.checker = enabled ? new DmaDebug(this.core, this.context, this.kernel.dmaDebug, debug) : null;
+    this.checker?.setFreeSpace(() => freeSpace(this.#devices));
   }
 
   /** The checker. Throws ENODEV on a machine that was made without it (`dmaDebug: false`). */

@@ -1,5 +1,6 @@
 import { GemDmaError } from '../../core/errors.js';
 import { DMA_FROM_DEVICE, type DmaDevice } from '../../dma/device.js';
+import type { DmaDomain } from '../../dma/domain.js';
 import type { Context } from '../../gem/context.js';
 import type { I915Device } from '../../gem/device.js';
 import { Machine } from '../../machine/machine.js';
@@ -27,6 +28,7 @@ const CONTEXTS = 4;
 const PAGE = 4096;
 /** The network card receives once in so many objects. */
 const RECEIVE_EVERY = 8;
+const RECEIVE_BUFFERS = 32;
 /** Time that an object's life takes, in milliseconds: 5,000 objects a second. */
 const OBJECT_MS = 0.2;
 const TOP = 3;
@@ -56,22 +58,26 @@ export interface LeakResult extends ScenarioResult {
   driver: DriverName;
   kernel: KernelName;
   seed: number;
+  /** Objects that lived and died, and binds of objects that were bound somewhere already. */
   objects: number;
+  furtherBinds: number;
   leakedPages: number;
-  /** Lists mapped while they were mapped, and DMA addresses overwritten by that. */
+  /** Lists mapped while they were mapped, and times that their DMA addresses were overwritten by that. */
   secondMaps: number;
   overwritten: number;
   /** getPages calls that found the pages there. */
   nestedGetPages: number;
   exhibit: Exhibit;
-  /** The first that leaked, of how many objects, and at which calls, most address space first. */
-  leakedObjects: { objects: number; first: { object: string; mappings: number; iovaBytes: number }[] };
-  leakedAt: { site: string; mappings: number; iovaBytes: number }[];
-  /** Address space of the GPU's domain below 4 GiB, in bytes. */
+  /** How many objects left mappings behind, and those that left most. */
+  leakedObjects: number;
+  firstLeakers: { object: string; bytes: number }[];
+  /** The calls that made what leaked; entries are dma-debug's, one a mapped element. */
+  leakedAt: { site: string; entries: number; bytes: number }[];
+  /** Bytes that the GPU can address and that its domain has not handed out. */
   iova: { freeBefore: number; freeAfter: number };
-  /** A GPU with few address bits: after how many objects the first mapping failed, null when none did. */
+  /** A GPU with few address bits: the object at which the first mapping failed, null when none did. */
   smallDomain: { bits: number; failedAfter: number | null; error: string | null; tried: number };
-  /** The 2015 checker's table: when it was full and the checker off, null when it never was. */
+  /** The 2015 checker's table: objects after which it was full and the checker off, null when it never was. */
   dmaDebug: { entries: number; fullAfter: number | null; disabled: boolean };
   innocent: Innocent | null;
 }
@@ -81,17 +87,26 @@ class Desk {
   readonly machine: Machine;
   readonly gpu: I915Device;
   readonly nic: DmaDevice;
-  readonly contexts: Context[];
+  readonly contexts: Context[] = [];
+  readonly #bits: number | undefined;
   readonly #random: Random;
   readonly #bytes = new Uint8Array(16);
+  /** Binds of objects that were bound somewhere already. */
+  furtherBinds = 0;
 
   constructor(kernel: KernelName, { driver, seed }: ScenarioOptions, bits?: number) {
     this.machine = new Machine({ kernel, ram: { size: '256MiB', fragmentation: 1 }, seed });
     this.gpu = this.machine.addI915({ gen: 8, ppgtt: 'full', driver });
     if (bits !== undefined) this.gpu.device.setMask(bits);
     this.nic = this.machine.addDevice({ name: '0000:00:19.0', driver: 'e1000e', maskBits: 64 });
-    this.contexts = Array.from({ length: bits === undefined ? CONTEXTS : 1 }, () => this.gpu.createContext());
+    this.#bits = bits;
     this.#random = new Random(seed);
+  }
+
+  /** The driver's users come: contexts with address spaces of their own. */
+  open(): void {
+    // A full set of page tables takes 8 MiB of device addresses: one set is what a small domain can spare.
+    for (let i = 0; i < (this.#bits === undefined ? CONTEXTS : 1); ++i) this.contexts.push(this.gpu.createContext());
   }
 
   /** One object's life: written, shown to the GPU in two address spaces, bound once more, read back, freed. */
@@ -104,12 +119,15 @@ class Desk {
       const { vm } = this.contexts[random.below(this.contexts.length)];
       const global = object.bind(this.gpu.ggtt);
       const own = object.bind(vm);
+      ++this.furtherBinds;
       if (random.oneIn(4)) {
         global.unbind();
         object.bind(this.gpu.ggtt);
+        ++this.furtherBinds;
       }
       const seen = this.gpu.read(vm, own.start + PAGE, this.#bytes.length);
-      if (seen.some((byte, i) => byte !== this.#bytes[i])) throw new Error('the GPU read other bytes than were written');
+      if (seen.some((byte, i) => byte !== this.#bytes[i]))
+        throw new Error('the GPU read other bytes than were written');
     } finally {
       for (const vma of object.vmas) vma.unbind();
       object.release();
@@ -117,14 +135,16 @@ class Desk {
     this.machine.clock.advance(OBJECT_MS);
   }
 
-  /** The network card receives into a fresh page. */
+  /** The network card posts buffers, one a page, receives into them and hands them back. */
   receive(): void {
     const { ram } = this.machine;
-    const page = ram.alloc(1);
-    const address = this.nic.mapPage(page[0], 0, PAGE, DMA_FROM_DEVICE);
-    if (this.nic.mappingError(address)) throw new Error(`the network card cannot map: ${this.nic.reason}`);
-    this.nic.unmapPage(address, PAGE, DMA_FROM_DEVICE);
-    ram.free(page);
+    const pages = ram.alloc(RECEIVE_BUFFERS);
+    const addresses = Array.from(pages, (pfn) => this.nic.mapPage(pfn, 0, PAGE, DMA_FROM_DEVICE));
+    for (const address of addresses) {
+      if (this.nic.mappingError(address)) throw new Error(`the network card cannot map: ${this.nic.reason}`);
+      this.nic.unmapPage(address, PAGE, DMA_FROM_DEVICE);
+    }
+    ram.free(pages);
   }
 
   /** An object in the GGTT and in a context: where its first page is for the GPU, then and when all is given back. */
@@ -133,34 +153,182 @@ class Desk {
     const name = `${object}`;
     object.pwrite(0, this.#bytes.fill(1));
     const global = object.bind(this.gpu.ggtt);
-    const first = this.gpu.ggtt.dmaAddress(global.start);
+    const first = dmaAddress(this.gpu.ggtt.entry(global.start));
     const own = object.bind(this.contexts[0].vm);
-    const second = this.contexts[0].vm.dmaAddress(own.start);
+    ++this.furtherBinds;
+    const second = dmaAddress(this.contexts[0].vm.entry(own.start));
     global.unbind();
     own.unbind();
     object.release();
-    return { object: name, first, second, firstReachable: this.#reachable(first), secondReachable: this.#reachable(second) };
+    return {
+      object: name,
+      first,
+      second,
+      firstReachable: this.#reachable(first),
+      secondReachable: this.#reachable(second),
+    };
   }
 
+  // The device's way to memory is the IOMMU's table: what is in it can be reached.
   #reachable(address: number): boolean {
-    try {
-      this.gpu.device.read(address, 1);
-      return true;
-    } catch (error) {
-      if (GemDmaError.is(error, 'EFAULT')) return false;
-      throw error;
-    }
+    return this.machine.iommu.iovaToPhys(this.domain, address) !== null;
   }
 
-  /** Bytes below 4 GiB that the GPU's domain has not handed out. */
-  freeIova(): number {
+  /** Ranges that the GPU's domain has handed out, and bytes that it has not, as far as the GPU can address. */
+  iova(): { ranges: number; free: number } {
+    const { ranges, freePages } = this.domain.iovaStats(2 ** (this.gpu.config.dmaBits - 12) - 1);
+    return { ranges, free: freePages * PAGE };
+  }
+
+  get domain(): DmaDomain {
     const { domain } = this.gpu.device;
-    return typeof domain === 'object' ? domain.freeBytes(2 ** 32) : 0;
+    if (typeof domain !== 'object') throw new Error('the GPU of this scenario is behind an IOMMU');
+    return domain;
   }
 
   /** The driver is done: contexts go, with their page tables and the mappings of those. */
   close(): void {
-    for (const context of this.contexts) context.destroy();
+    for (const context of this.contexts) context.release();
     this.machine.clock.advance(1000);
   }
+
+  [Symbol.dispose](): void {
+    this.machine[Symbol.dispose]();
+  }
 }
+
+/** A gen8 entry holds the address in its bits 38 to 12. */
+function dmaAddress(entry: number): number {
+  return Math.floor(entry / PAGE) * PAGE;
+}
+
+/** Lives of objects beside a receiving network card, until `objects` or the signal; `each` may end it earlier. */
+function churn(desk: Desk, objects: number, signal: AbortSignal | undefined, each: (done: number) => boolean): number {
+  let done = 0;
+  while (done < objects && !signal?.aborted) {
+    desk.life();
+    if (++done % RECEIVE_EVERY === 0) desk.receive();
+    if (!each(done)) break;
+  }
+  return done;
+}
+
+/** The GPU can address little: when does its address space run out? */
+function smallDomain(options: ScenarioOptions): LeakResult['smallDomain'] {
+  using desk = new Desk('linux-4.2', options, SMALL_BITS);
+  const result: LeakResult['smallDomain'] = { bits: SMALL_BITS, failedAfter: null, error: null, tried: 0 };
+  desk.open();
+  try {
+    churn(desk, SMALL_OBJECTS, options.signal, (done) => {
+      result.tried = done;
+      return true;
+    });
+  } catch (error) {
+    if (!GemDmaError.is(error)) throw error;
+    result.failedAfter = ++result.tried;
+    result.error = error.message;
+  }
+  return result;
+}
+
+/** A kernel of today reports an overlap at once, to whoever maps second. */
+function innocentDevice(options: ScenarioOptions): Innocent | null {
+  using desk = new Desk('linux-6.12', options);
+  let innocent: Innocent | null = null;
+  let done = 0;
+  desk.open();
+  desk.machine.dmaDebug.onError = ({ check, device, kernel, mapping }) => {
+    if (!kernel || device !== desk.nic.name) return;
+    innocent ??= { device, check, leftBy: mapping?.by.object ?? 'nobody known', afterObjects: done };
+  };
+  churn(desk, TODAY_OBJECTS, options.signal, (count) => {
+    done = count;
+    return innocent === null;
+  });
+  return innocent;
+}
+
+function runLeak(options: ScenarioOptions): LeakResult {
+  const { driver, seed, signal } = options;
+  const kernel = 'linux-4.2';
+  using desk = new Desk(kernel, options);
+  const { machine, gpu } = desk;
+  const before = desk.iova();
+  const counts = gpu.device.counts;
+  desk.open();
+  const exhibit = desk.exhibit();
+  let fullAfter: number | null = null;
+  const objects = churn(desk, CHURN_OBJECTS, signal, (done) => {
+    if (fullAfter === null && machine.dmaDebug.counters().disabled) fullAfter = done;
+    return true;
+  });
+  desk.close();
+  const after = desk.iova();
+  const { lost, byObject, bySite, findings, kernel: checker } = machine.dmaDebug.report();
+  machine.check();
+  const small = smallDomain(options);
+  const innocent = innocentDevice(options);
+  const maps = gpu.device.counts.maps - counts.maps;
+  const unmaps = gpu.device.counts.unmaps - counts.unmaps;
+  const leakers = byObject.filter((group) => group.lost > 0);
+  const result: LeakResult = {
+    scenario: 'leak',
+    driver,
+    kernel,
+    seed,
+    ok: false,
+    objects: objects + 1,
+    furtherBinds: desk.furtherBinds,
+    maps,
+    unmaps,
+    live: maps - unmaps,
+    leakedMappings: after.ranges - before.ranges,
+    leakedPages: lost.iovaBytes / PAGE,
+    leakedIovaBytes: before.free - after.free,
+    secondMaps: findings.DOUBLE_MAP ?? 0,
+    overwritten: findings.ADDRESS_OVERWRITTEN ?? 0,
+    nestedGetPages: gpu.nestedGetPages,
+    exhibit,
+    leakedObjects: leakers.length,
+    firstLeakers: leakers.slice(0, TOP).map(({ origin, lostIovaBytes }) => ({ object: origin, bytes: lostIovaBytes })),
+    leakedAt: bySite
+      .filter((group) => group.lost > 0)
+      .map(({ origin, lost, lostIovaBytes }) => ({ site: origin, entries: lost, bytes: lostIovaBytes })),
+    iova: { freeBefore: before.free, freeAfter: after.free },
+    smallDomain: small,
+    dmaDebug: { entries: machine.config.dmaDebug.entries, fullAfter, disabled: checker.disabled },
+    innocent,
+    config: machine.config,
+  };
+  return { ...result, ok: asTheKernel(result) };
+}
+
+/** Whether the driver loses a mapping with every further bind, as i915 did before the commit. */
+const LOSES: Readonly<Record<DriverName, boolean>> = { 'linux-3.18': true, 'linux-4.1': true, 'linux-4.2': false };
+
+/** Every symptom of the commit message, or none of them. */
+function asTheKernel(result: LeakResult): boolean {
+  const { exhibit, smallDomain, dmaDebug } = result;
+  const losses = LOSES[result.driver] ? result.furtherBinds : 0;
+  const symptoms = [
+    smallDomain.failedAfter !== null,
+    dmaDebug.disabled,
+    result.innocent !== null,
+    exhibit.first !== exhibit.second,
+    exhibit.firstReachable,
+  ];
+  return (
+    [result.leakedMappings, result.live, result.secondMaps, result.overwritten].every((count) => count === losses) &&
+    symptoms.every((seen) => seen === losses > 0) &&
+    !exhibit.secondReachable &&
+    result.nestedGetPages >= result.furtherBinds
+  );
+}
+
+export const leak: Scenario = {
+  name: 'leak',
+  title: 'the commit that began it all: map at bind (4.1) or in get_pages (4.2)',
+  group: 'the main job',
+  drivers: ['linux-4.1', 'linux-4.2'],
+  run: runLeak,
+};
