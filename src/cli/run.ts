@@ -1,6 +1,8 @@
 import { Command } from 'commander';
+import { runMainJob } from '../workload/main-job.js';
 import { DRIVER_NAMES, type DriverName, type Scenario, type ScenarioResult } from '../workload/scenario.js';
 import { scenarios } from '../workload/scenarios/index.js';
+import { describeMainJob } from './main-job.js';
 import { choiceOption, Interrupted, integerOption, interruptSignal, UsageError } from './options.js';
 import { bold, bytes, dim, green, json, number, red } from './print.js';
 
@@ -14,8 +16,8 @@ interface RunOptions {
 /** gemdma run: named scenarios, by default the main job. */
 export function runCommand(): Command {
   return new Command('run')
-    .description('run a named scenario and say what came of it')
-    .argument('[name]', 'scenario; --list shows them all')
+    .description('run the main job, or a named scenario, and say what came of it')
+    .argument('[name]', 'scenario; --list shows them all; without one: the main job')
     .option('--list', 'show every scenario')
     .option(
       '--driver <preset>',
@@ -33,7 +35,10 @@ function run(name: string | undefined, options: RunOptions): void {
     list(options);
     return;
   }
-  if (name === undefined) throw new UsageError('which scenario? gemdma run --list shows them all');
+  if (name === undefined) {
+    mainJob(options);
+    return;
+  }
   const scenario = scenarios.find((candidate) => candidate.name.toLowerCase() === name.toLowerCase());
   if (!scenario) throw new UsageError(`there is no scenario '${name}': gemdma run --list shows them all`);
   const signal = interruptSignal();
@@ -46,6 +51,16 @@ function run(name: string | undefined, options: RunOptions): void {
   else for (const result of results) console.log(describe(scenario, result).join('\n'));
   if (signal.aborted) throw new Interrupted();
   process.exitCode = results.every(({ ok }) => ok) ? 0 : 1;
+}
+
+function mainJob({ driver, seed, json: asJson }: RunOptions): void {
+  if (driver) throw new UsageError('the main job compares drivers: gemdma run leak --driver ... runs one');
+  const signal = interruptSignal();
+  const result = runMainJob(seed, signal);
+  if (signal.aborted) throw new Interrupted();
+  if (asJson) json(result);
+  else console.log(describeMainJob(result));
+  process.exitCode = result.ok ? 0 : 1;
 }
 
 function driversOf(scenario: Scenario, wanted: DriverName | undefined): readonly DriverName[] {

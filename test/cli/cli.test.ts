@@ -61,3 +61,30 @@ test('--version and --help answer on standard output with exit code 0', () => {
   for (const command of ['run', 'verify']) expect(out).toContain(`  ${command}`);
   expect(Math.max(...out.split('\n').map((line) => line.length))).toBeLessThanOrEqual(80);
 });
+
+describe('gemdma run', () => {
+  test('without a name it does the main job, in 80 columns and without colours when not on a terminal', () => {
+    const { code, out } = gemdma('run');
+    expect(code).toBe(0);
+    expect(Math.max(...out.split('\n').map((line) => line.length))).toBeLessThanOrEqual(80);
+    expect(out).not.toContain('\u001b');
+    expect(out).toMatch(/leaked mappings +10,\d+ +0\n/);
+    expect(out).toContain('21,762 of 21,762 steps match');
+    expect(out).toContain('Everything came out as the kernel has it.');
+  });
+
+  test('leak --json gives an object a policy, and the one asked for with --driver', () => {
+    const both = JSON.parse(gemdma('run', 'leak', '--json').out);
+    expect(both.map(({ driver }: { driver: string }) => driver)).toEqual(['linux-4.1', 'linux-4.2']);
+    const one = JSON.parse(gemdma('run', 'leak', '--json', '--driver', 'linux-4.2').out);
+    expect(one).toEqual(both[1]);
+    expect(one).toMatchObject({ live: 0, leakedMappings: 0, leakedIovaBytes: 0 });
+    expect(one.maps).toBe(one.unmaps);
+  });
+
+  test('--list shows every scenario with its title', () => {
+    const { code, out } = gemdma('run', '--list');
+    expect(code).toBe(0);
+    for (const name of ['leak', 'L1', 'L7']) expect(out).toMatch(new RegExp(`^ {2}${name} +\\S`, 'm'));
+  });
+});

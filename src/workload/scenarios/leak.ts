@@ -26,12 +26,13 @@ const SMALL_OBJECTS = 8000;
 const TODAY_OBJECTS = 500;
 const CONTEXTS = 4;
 const PAGE = 4096;
+const CACHELINE = 64;
 /** The network card receives once in so many objects. */
 const RECEIVE_EVERY = 8;
 const RECEIVE_BUFFERS = 32;
 /** Time that an object's life takes, in milliseconds: 5,000 objects a second. */
 const OBJECT_MS = 0.2;
-const TOP = 3;
+const TOP = 2;
 
 /** A DMA address of one object in two address spaces, and what became of it. */
 export interface Exhibit {
@@ -237,15 +238,26 @@ function innocentDevice(options: ScenarioOptions): Innocent | null {
   let innocent: Innocent | null = null;
   let done = 0;
   desk.open();
-  desk.machine.dmaDebug.onError = ({ check, device, kernel, mapping }) => {
-    if (!kernel || device !== desk.nic.name) return;
-    innocent ??= { device, check, leftBy: mapping?.by.object ?? 'nobody known', afterObjects: done };
+  const { dmaDebug } = desk.machine;
+  dmaDebug.onError = ({ check, device, kernel, data }) => {
+    if (!kernel || device !== desk.nic.name || innocent) return;
+    innocent = { device, check, leftBy: leftBy(desk, Number(data.cacheline)), afterObjects: done };
   };
   churn(desk, TODAY_OBJECTS, options.signal, (count) => {
     done = count;
     return innocent === null;
   });
   return innocent;
+}
+
+/** The object for which the page around a cache line was mapped and never unmapped; the kernel cannot say. */
+function leftBy({ machine: { dmaDebug } }: Desk, cacheline: number): string {
+  for (const { phys, size, lost, by } of dmaDebug.entries()) {
+    if (lost && cacheline * CACHELINE >= phys && cacheline * CACHELINE < phys + size) {
+      return dmaDebug.attributions.describe(by).object ?? 'no object';
+    }
+  }
+  return 'nobody';
 }
 
 function runLeak(options: ScenarioOptions): LeakResult {

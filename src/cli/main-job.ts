@@ -1,0 +1,118 @@
+import type { MainJobResult } from '../workload/main-job.js';
+import type { LeakResult } from '../workload/scenarios/leak.js';
+import { bold, bytes, dim, green, number, rate, red, table } from './print.js';
+
+/** The main job's result for people: both policies side by side, in 80 columns. */
+
+const RULES: Readonly<Record<string, string>> = { 'linux-4.1': 'maps at bind', 'linux-4.2': 'maps in get_pages' };
+
+export function describeMainJob({ seed, policies, replay, throughput, ok }: MainJobResult): string {
+  const heads = policies.map(({ driver }) => driver);
+  const sections = [
+    bold('Linux commit e227330223a7, "drm/i915: avoid leaking DMA mappings"'),
+    `${number(policies[0].objects)} objects, each bound in the GGTT and in the PPGTT of a context, on an i915\n` +
+      `behind VT-d beside a network card: the same work under two policies (seed ${seed}).`,
+    table(['', ...heads], [['', ...heads.map((driver) => dim(RULES[driver] ?? ''))], ...work(policies)]),
+    `${bold('One object in two address spaces')}\n${table(['', ...heads], exhibit(policies))}`,
+    `${bold('What it leads to')}\n${table(['', ...heads], consequences(policies))}`,
+    ...leaks(policies),
+    `${bold('A real kernel, address for address')}\n  ${recording(replay)}`,
+    bold('Throughput') +
+      dim('  (objects of 1 MiB in scattered pages, checker off)') +
+      `\n${table(
+        ['', ...heads],
+        [
+          ['object lives a second', ...throughput.map((t) => rate(t.objectsPerSecond))],
+          ['mappings a second', ...throughput.map((t) => rate(t.mappingsPerSecond))],
+          ['pages mapped a second', ...throughput.map((t) => rate(t.pagesPerSecond))],
+        ],
+      )}`,
+    ok ? green('Everything came out as the kernel has it.') : red('Something did NOT come out as the kernel has it.'),
+  ];
+  return sections.join('\n\n');
+}
+
+function work(policies: LeakResult[]): string[][] {
+  const row = (name: string, value: (result: LeakResult) => string): string[] => [name, ...policies.map(value)];
+  return [
+    row('mappings made', ({ maps }) => number(maps)),
+    row('mappings undone', ({ unmaps }) => number(unmaps)),
+    row('second mapping of a mapped object', ({ secondMaps }) => count(secondMaps)),
+    row('addresses silently replaced', ({ overwritten }) => count(overwritten)),
+    row('get_pages that returned early', ({ nestedGetPages }) => number(nestedGetPages)),
+    row('still mapped when all is freed', ({ live }) => count(live)),
+    row('leaked mappings', ({ leakedMappings }) => count(leakedMappings)),
+    row('leaked pages', ({ leakedPages }) => count(leakedPages)),
+    row('leaked IOVA space', ({ leakedIovaBytes }) => bad(leakedIovaBytes > 0, bytes(leakedIovaBytes))),
+    row('IOVA space left', ({ iova }) => bytes(iova.freeAfter)),
+  ];
+}
+
+function exhibit(policies: LeakResult[]): string[][] {
+  const row = (name: string, value: (result: LeakResult) => string): string[] => [name, ...policies.map(value)];
+  const { object } = policies[0].exhibit;
+  return [
+    row(`${object}: in the GGTT`, ({ exhibit }) => hex(exhibit.first)),
+    row('in the PPGTT', ({ exhibit }) => hex(exhibit.second)),
+    row('freed, the device still reaches', ({ exhibit }) =>
+      exhibit.firstReachable ? red(hex(exhibit.first)) : 'nothing',
+    ),
+  ];
+}
+
+function consequences(policies: LeakResult[]): string[][] {
+  const row = (name: string, value: (result: LeakResult) => string): string[] => [name, ...policies.map(value)];
+  const { bits } = policies[0].smallDomain;
+  const { entries } = policies[0].dmaDebug;
+  return [
+    row(`${bits}-bit IOVA space: binding fails`, ({ smallDomain: { failedAfter, tried } }) =>
+      failedAfter === null ? `not in ${number(tried)}` : red(`at object ${number(failedAfter)}`),
+    ),
+    row(`${number(entries)} dma-debug entries (2015)`, ({ dmaDebug: { fullAfter } }) =>
+      fullAfter === null ? 'enough' : red(`full at object ${number(fullAfter)}`),
+    ),
+    row('and the checker', ({ dmaDebug: { disabled } }) => (disabled ? red('off for good') : 'on')),
+    row('a kernel of today blames', ({ innocent }) => (innocent ? red('the network card') : 'nobody')),
+    row('though the page was left by', ({ innocent }) => innocent?.leftBy ?? '-'),
+  ];
+}
+
+function leaks(policies: LeakResult[]): string[] {
+  return policies
+    .filter(({ leakedMappings }) => leakedMappings > 0)
+    .map(({ driver, leakedObjects, firstLeakers, leakedAt, innocent }) =>
+      [
+        bold(`Who leaked under ${driver}`),
+        `  ${number(leakedObjects)} objects; most ${firstLeakers.map(({ object, bytes: size }) => `${short(object)} (${bytes(size)})`).join(', ')}`,
+        ...leakedAt.map(
+          ({ site, entries, bytes: size }) => `  ${site}: ${number(entries)} dma-debug entries, ${bytes(size)}`,
+        ),
+        ...(innocent
+          ? [`  ${innocent.check} reported for ${innocent.device} after ${innocent.afterObjects} objects`]
+          : []),
+      ].join('\n'),
+    );
+}
+
+function recording({ file, steps, matched, divergence }: MainJobResult['replay']): string {
+  const text = `${file}: ${number(matched)} of ${number(steps)} steps match`;
+  if (!divergence) return green(text);
+  return red(`${text}; line ${divergence.line}: expected ${divergence.expected}, got ${divergence.got}`);
+}
+
+/** '0000:00:02.0: object 7' -> 'object 7'. */
+function short(origin: string): string {
+  return origin.slice(origin.lastIndexOf(': ') + 2);
+}
+
+function count(value: number): string {
+  return bad(value > 0, number(value));
+}
+
+function bad(is: boolean, text: string): string {
+  return is ? red(text) : text;
+}
+
+function hex(address: number): string {
+  return `0x${address.toString(16)}`;
+}
