@@ -11,8 +11,11 @@ const LIMIT = 'bare PTE loop, page';
 const suite: Suite = {
   name: 'dma',
   title: 'the DMA API behind a strict IOMMU: lists of 1,024 scattered pages, single pages from JavaScript',
-  tasks(): Task[] {
-    return [...limits(), ...lists('off'), ...lists('on'), ...singles('off'), ...singles('on'), ...naive()];
+  variants: ['limits', 'lists off', 'lists on', 'singles off', 'singles on', 'naive off', 'naive on'],
+  tasks(variant: string): Task[] {
+    const [what, checker] = variant.split(' ') as [string, 'off' | 'on'];
+    if (what === 'limits') return limits();
+    return { lists, singles, naive }[what]!(checker);
   },
 };
 
@@ -99,42 +102,40 @@ function singles(checker: 'on' | 'off'): Task[] {
   ];
 }
 
-function naive(): Task[] {
+function naive(checker: 'on' | 'off'): Task[] {
   const machine = new Machine({ ram: '512MiB' });
-  return (['off', 'on'] as const).flatMap((checker): Task[] => {
-    const dma = new NaiveDma(checker === 'on');
-    const lists = Array.from({ length: LISTS }, (_, i) => scattered(machine, PAGES, i + 1).pfns);
-    const at = new Array<number>(LISTS).fill(0);
-    const map = (): void => {
-      for (let i = 0; i < LISTS; ++i) at[i] = dma.mapSg(lists[i]);
-    };
-    const unmap = (): void => {
-      for (let i = 0; i < LISTS; ++i) {
-        if (at[i] !== 0) dma.unmap(at[i], PAGES);
-        at[i] = 0;
-      }
-    };
-    const operations = PAGES * LISTS;
-    return [
-      { name: `naive map, checker ${checker}, page`, operations, before: unmap, run: map },
-      {
-        name: `naive unmap, checker ${checker}, page`,
-        operations,
-        before() {
-          unmap();
-          map();
-        },
-        run: unmap,
+  const dma = new NaiveDma(checker === 'on');
+  const lists = Array.from({ length: LISTS }, (_, i) => scattered(machine, PAGES, i + 1).pfns);
+  const at = new Array<number>(LISTS).fill(0);
+  const map = (): void => {
+    for (let i = 0; i < LISTS; ++i) at[i] = dma.mapSg(lists[i]);
+  };
+  const unmap = (): void => {
+    for (let i = 0; i < LISTS; ++i) {
+      if (at[i] !== 0) dma.unmap(at[i], PAGES);
+      at[i] = 0;
+    }
+  };
+  const operations = PAGES * LISTS;
+  return [
+    { name: `naive map, checker ${checker}, page`, operations, before: unmap, run: map },
+    {
+      name: `naive unmap, checker ${checker}, page`,
+      operations,
+      before() {
+        unmap();
+        map();
       },
-      {
-        name: `naive map + unmap one page, checker ${checker}`,
-        operations: SINGLES,
-        run() {
-          for (let i = 0; i < SINGLES; ++i) dma.unmap(dma.mapPage(lists[0][i]), 1);
-        },
+      run: unmap,
+    },
+    {
+      name: `naive map + unmap one page, checker ${checker}`,
+      operations: SINGLES,
+      run() {
+        for (let i = 0; i < SINGLES; ++i) dma.unmap(dma.mapPage(lists[0][i]), 1);
       },
-    ];
-  });
+    },
+  ];
 }
 
 export default suite;

@@ -4,8 +4,12 @@ import { Bench } from 'tinybench';
  * What all benchmark suites share. A suite is a list of tasks; a task's `run` performs a whole batch of operations, large
  * enough to stand far above the timer's resolution, and its figure is the time of one operation. Figures are compared
  * within one run only: beside the physical limit of the same machine in the same minute, and beside what somebody would
- * otherwise write. Each suite is run in several rounds, task after task, so that a slow spell of a shared machine falls
- * on all of them; a figure is the median over the rounds of each round's median.
+ * otherwise write.
+ *
+ * Each suite is run in several rounds, variant after variant, each in a process of its own: a slow spell of a shared
+ * machine falls on all of them, and the compiler sees one machine and one way of use, as in most programs (calls into
+ * WebAssembly cost 2 ns while a call site knows one instance, and 20 more when it has seen several). A figure is the
+ * median over the rounds of each round's median.
  */
 
 export interface Task {
@@ -15,7 +19,7 @@ export interface Task {
   run(): void;
   /** Brings back the state that `run` starts from; not timed. */
   before?(): void;
-  /** Name of the task that shows what the machine can do at all. */
+  /** Name of the task that shows what the machine can do at all; of any variant of the suite. */
   limit?: string;
   /** Name of the task that does the same in plain TypeScript. */
   peer?: string;
@@ -23,11 +27,19 @@ export interface Task {
   reach?: { of: string; ratio: number } | { ns: number };
 }
 
+/** What a round tells of a task. */
+export interface Sample extends Omit<Task, 'run' | 'before'> {
+  /** Median nanoseconds of one call of `run`. */
+  ns: number;
+}
+
 export interface Suite {
   /** File name of the suite, without .bench.ts. */
   name: string;
   title: string;
-  tasks(): Task[] | Promise<Task[]>;
+  /** Ways to run it that must not share a process. Default one. */
+  variants?: readonly string[];
+  tasks(variant: string): Task[] | Promise<Task[]>;
 }
 
 export interface Figure {
@@ -48,53 +60,45 @@ export interface FrameOptions {
   /** Milliseconds a task and round. */
   time: number;
   rounds: number;
-  signal?: AbortSignal;
 }
 
-export const FULL: FrameOptions = { time: 250, rounds: 5 };
+export const FULL: FrameOptions = { time: 150, rounds: 7 };
 /** For checks that every suite works; the figures of such a run are worth nothing. */
 export const QUICK: FrameOptions = { time: 5, rounds: 1 };
 
 /** Below this a sample is too close to what reading the clock costs. */
 export const SHORTEST_SAMPLE_NS = 2000;
 
-export async function measure(suite: Suite, options: FrameOptions): Promise<Figure[]> {
-  const tasks = await suite.tasks();
-  const rounds = new Map<string, number[]>(tasks.map(({ name }) => [name, []]));
-  if (rounds.size !== tasks.length) throw new Error(`suite ${suite.name} names two tasks alike`);
-  for (let round = 0; round < options.rounds && !options.signal?.aborted; ++round) {
-    const bench = new Bench({
-      name: suite.name,
-      time: options.time,
-      iterations: 5,
-      warmupTime: options.time / (round === 0 ? 1 : 5),
-      warmupIterations: 5,
-      throws: true,
-    });
-    for (const { name, run, before } of tasks) {
-      bench.add(name, () => run(), { async: false, ...(before && { beforeEach: before }) });
-    }
-    await bench.run();
-    for (const { name, result } of bench.tasks) {
-      if (result.state !== 'completed') throw new Error(`${suite.name}: ${name} ended as ${result.state}`);
-      rounds.get(name)!.push(result.latency.p50 * 1e6);
-    }
+/** One round of one variant. */
+export async function measure(suite: Suite, variant: string, time: number): Promise<Sample[]> {
+  const tasks = await suite.tasks(variant);
+  if (new Set(tasks.map(({ name }) => name)).size !== tasks.length) {
+    throw new Error(`suite ${suite.name} names two tasks alike`);
   }
-  return figures(tasks, rounds);
+  const bench = new Bench({ time, iterations: 5, warmupTime: time / 2, warmupIterations: 5, throws: true });
+  for (const { name, run, before } of tasks) {
+    bench.add(name, () => run(), { async: false, ...(before && { beforeEach: before }) });
+  }
+  await bench.run();
+  return tasks.map(({ run: _run, before: _before, ...task }, i) => {
+    const { result } = bench.tasks[i];
+    if (result.state !== 'completed') throw new Error(`${suite.name}: ${task.name} ended as ${result.state}`);
+    return { ...task, ns: result.latency.p50 * 1e6 };
+  });
 }
 
-/** The figures of tasks from their sample times (nanoseconds a call of `run`, one value a round). */
-export function figures(tasks: readonly Task[], rounds: ReadonlyMap<string, readonly number[]>): Figure[] {
-  const perOperation = new Map(
-    tasks.map(({ name, operations }) => [name, median(rounds.get(name) ?? []) / operations] as const),
-  );
+/** The figures of a suite from the samples of all its rounds. */
+export function figures(all: readonly Sample[]): Figure[] {
+  const tasks = [...new Map(all.map((sample) => [sample.name, sample])).values()];
+  const times = (task: string): number[] => all.filter(({ name }) => name === task).map(({ ns }) => ns);
+  const perOperation = new Map(tasks.map(({ name, operations }) => [name, median(times(name)) / operations] as const));
   const of = (name: string): number => {
     const ns = perOperation.get(name);
     if (ns === undefined) throw new Error(`there is no task '${name}' to compare with`);
     return ns;
   };
   return tasks.map(({ name, operations, limit, peer, reach }) => {
-    const samples = rounds.get(name) ?? [];
+    const samples = times(name);
     const ns = of(name);
     const figure: Figure = {
       name,

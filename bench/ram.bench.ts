@@ -7,8 +7,9 @@ const PAGES = 1024;
 const suite: Suite = {
   name: 'ram',
   title: 'frames of emulated RAM, 1,024 at a time',
-  tasks(): Task[] {
-    return [...tasksOf('in order', 0), ...tasksOf('scattered', 1), naive()];
+  variants: ['in order', 'scattered', 'naive'],
+  tasks(variant: string): Task[] {
+    return variant === 'naive' ? [naive()] : tasksOf(variant, variant === 'scattered' ? 1 : 0);
   },
 };
 

@@ -1,28 +1,18 @@
 import { describe, expect, test } from 'vitest';
-import { type Figure, figures, format, measure, type Suite, type Task } from '../../bench/frame.js';
+import { type Figure, figures, format, measure, type Sample, type Suite } from '../../bench/frame.js';
 
-const task = (name: string, operations: number, more: Partial<Task> = {}): Task => ({
-  name,
-  operations,
-  run() {},
-  ...more,
-});
+/** A sample a round. */
+const rounds = (name: string, operations: number, ns: number[], more: Partial<Sample> = {}): Sample[] =>
+  ns.map((time) => ({ name, operations, ns: time, ...more }));
 
 describe('figures', () => {
   test('are medians over rounds, per operation, beside limit and peer of the same run', () => {
-    const tasks = [
-      task('loop', 1000),
-      task('naive', 10),
-      task('real', 100, { limit: 'loop', peer: 'naive', reach: { of: 'loop', ratio: 2 } }),
-      task('slow', 100, { reach: { ns: 40 } }),
-    ];
-    const rounds = new Map([
-      ['loop', [9000, 10_000, 90_000]],
-      ['naive', [600, 800]],
-      ['real', [1500, 1400, 1600]],
-      ['slow', [5000]],
+    const [loop, naive, real, slow] = figures([
+      ...rounds('loop', 1000, [9000, 10_000, 90_000]),
+      ...rounds('naive', 10, [600, 800]),
+      ...rounds('real', 100, [1500, 1400, 1600], { limit: 'loop', peer: 'naive', reach: { of: 'loop', ratio: 2 } }),
+      ...rounds('slow', 100, [5000], { reach: { ns: 40 } }),
     ]);
-    const [loop, naive, real, slow] = figures(tasks, rounds);
     expect(loop).toMatchObject({ ns: 10, fastest: 9, slowest: 90, sample: 10_000 });
     expect(naive.ns).toBe(70);
     expect(real).toMatchObject({ ns: 15, overLimit: 1.5, reach: { text: '2x loop', met: true } });
@@ -31,7 +21,7 @@ describe('figures', () => {
   });
 
   test('a comparison with a task that is not there is refused', () => {
-    expect(() => figures([task('a', 1, { limit: 'b' })], new Map([['a', [1]]]))).toThrow("no task 'b'");
+    expect(() => figures(rounds('a', 1, [1], { limit: 'b' }))).toThrow("no task 'b'");
   });
 
   test('samples too short to time are marked in the table', () => {
@@ -44,30 +34,29 @@ describe('figures', () => {
   });
 });
 
-test('measure runs every task in every round, with its state brought back before each run', async () => {
+test('measure runs a task many times, with its state brought back before each', async () => {
   const counts = { before: 0, run: 0, dirty: 0 };
   let clean = false;
-  const suite: Suite = {
-    name: 'measured',
-    title: '',
-    tasks: () => [
-      task('one', 1, {
-        before() {
-          ++counts.before;
-          clean = true;
-        },
-        run() {
-          ++counts.run;
-          if (!clean) ++counts.dirty;
-          clean = false;
-        },
-      }),
-    ],
+  const one = {
+    name: 'one',
+    operations: 1,
+    limit: 'one',
+    before() {
+      ++counts.before;
+      clean = true;
+    },
+    run() {
+      ++counts.run;
+      if (!clean) ++counts.dirty;
+      clean = false;
+    },
   };
-  const [one] = await measure(suite, { time: 1, rounds: 2 });
-  expect(counts.run).toBeGreaterThanOrEqual(20);
+  const suite: Suite = { name: 'measured', title: '', tasks: (variant) => [{ ...one, name: variant }] };
+  const [sample] = await measure(suite, 'this way', 1);
+  expect(counts.run).toBeGreaterThanOrEqual(10);
   expect(counts.dirty).toBe(0);
-  expect(one.ns).toBeGreaterThan(0);
-  const twice: Suite = { ...suite, tasks: () => [task('x', 1), task('x', 1)] };
-  await expect(measure(twice, { time: 1, rounds: 1 })).rejects.toThrow('names two tasks alike');
+  expect(sample).toEqual({ name: 'this way', operations: 1, limit: 'one', ns: sample.ns });
+  expect(sample.ns).toBeGreaterThan(0);
+  const twice: Suite = { ...suite, tasks: () => [one, one] };
+  await expect(measure(twice, '', 1)).rejects.toThrow('names two tasks alike');
 });
