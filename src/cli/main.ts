@@ -1,6 +1,7 @@
 #!/usr/bin/env node
 import { readFileSync } from 'node:fs';
 import { Command, CommanderError } from 'commander';
+import { benchCommand } from './bench.js';
 import { Interrupted, UsageError } from './options.js';
 import { runCommand } from './run.js';
 import { stressCommand } from './stress.js';
@@ -24,7 +25,7 @@ async function main(): Promise<void> {
     )
     .version(version, '-V, --version')
     .helpOption('-h, --help', 'show help');
-  for (const command of [runCommand(), verifyCommand(), stressCommand()]) program.addCommand(command);
+  for (const command of [runCommand(), benchCommand(), stressCommand(), verifyCommand()]) program.addCommand(command);
   for (const command of [program, ...program.commands]) {
     command.exitOverride().configureOutput({
       outputError: (text, write) => write(`gemdma: ${text.replace(/^error: /, '').replace(/\n(?=.)/, ' ')}`),

@@ -1,18 +1,26 @@
 import type { Core } from '../../core/instance.js';
-import { variance } from './statistics.js';
+import { mean, median, variance } from './statistics.js';
 
 /**
- * The measuring loop, the same in the host's thread and in a worker's. One batch maps n slots of a bench in the core and
- * unmaps them again; each half is timed as a whole, and its mean per operation is one value of a histogram. So "p99" is
- * the 99th percentile of batch means: a single slow operation shows in it only as far as it slows its batch.
+ * The measuring loop, the same in the host's thread and in a worker's. One batch maps n times and unmaps what it mapped;
+ * each half is timed as a whole, and its mean per operation is one value of a histogram. So "p99" is the 99th percentile
+ * of batch means: a single slow operation shows in it only as far as it slows its batch.
  */
+
+/** What is measured: the halves of a batch. */
+export interface Target {
+  /** Makes mappings 0 to n - 1. Returns how many succeeded. */
+  map(n: number): number;
+  /** Ends those of them that succeeded. */
+  unmap(n: number): void;
+}
 
 export interface MeasureOptions {
   /** Seconds to measure, after the warm-up. */
   seconds: number;
   /** Mappings of a batch; 0 lets it be found: the smallest power of two far above what reading the clock costs. */
   batch: number;
-  /** Most mappings a batch may have: the bench's capacity. */
+  /** Most mappings a batch may have: what the target has room for. */
   capacity: number;
   /** Virtual nanoseconds that pass between map and unmap (the transfer); the clock's timers fire meanwhile. */
   transfer: number;
@@ -31,7 +39,10 @@ export interface Latency {
 export interface Measured {
   map: Latency;
   unmap: Latency;
-  /** Mean of each of the equal parts of the run, for intervals: batches follow one another too closely for that. */
+  /**
+   * The typical batch mean (median of medians) in each of the equal parts of the run, for intervals: batches follow one
+   * another too closely for that, and a median leaves out what another process on the same CPU took.
+   */
   blocks: { map: number[]; unmap: number[] };
   batch: number;
   batches: number;
@@ -55,27 +66,30 @@ export interface Progress {
 }
 
 const BLOCKS = 20;
-const WARM_BLOCK = 0.05;
-/** Settled: so many warm-up blocks in a row whose means differ by no more than this. */
-const SETTLED_BLOCKS = 4;
+/** Milliseconds after which the generator yields: how long Ctrl-C waits at most. */
+const SLICE = 50;
+/** Settled: so many slices of warm-up in a row whose medians differ by no more than this. */
+const SETTLED_SLICES = 4;
 const SETTLED_SPREAD = 0.05;
 /** A half batch lasts at least so many times what reading the clock costs. */
 const OVER_CLOCK = 100;
 const SMALLEST_BATCH = 16;
+/** Nor is it longer by itself: with so many in flight every range comes from a CPU's two magazines. */
+const LARGEST_FOUND = 256;
 
 /**
- * Measures a bench (benchCreate). A generator, so that a thread with an event loop can breathe between blocks; returning
- * early from it still gives the figures of what was measured.
+ * Measures a target. A generator, so that a thread with an event loop can breathe; stopped early, it
+ * still gives the figures of what was measured.
  * @param stopped asked after every batch
  */
 export function* measure(
   core: Core,
   context: number,
-  bench: number,
+  target: Target,
   options: MeasureOptions,
   stopped: () => boolean,
 ): Generator<Progress, Measured> {
-  const { benchMap, benchUnmap, clockAdvance } = core.exports;
+  const { clockAdvance } = core.exports;
   const { histogramCreate, histogramDestroy, histogramRecord } = core.exports;
   const mapTimes = histogramCreate(context);
   const unmapTimes = histogramCreate(context);
@@ -87,11 +101,11 @@ export function* measure(
 
   const batch = (): void => {
     const t0 = performance.now();
-    const done = benchMap(bench, 0, n);
+    const done = target.map(n);
     const t1 = performance.now();
     if (options.transfer > 0) clockAdvance(context, options.transfer * n);
     const t2 = performance.now();
-    benchUnmap(bench, 0, n);
+    target.unmap(n);
     const t3 = performance.now();
     mapBusy += t1 - t0;
     unmapBusy += t3 - t2;
@@ -99,37 +113,43 @@ export function* measure(
     failed += n - done;
     ++batches;
   };
-  const record = (): void => {
+  const part = { map: [] as number[], unmap: [] as number[] };
+  const record = (into: boolean): void => {
     const [mapBefore, unmapBefore] = [mapBusy, unmapBusy];
     batch();
-    histogramRecord(mapTimes, ((mapBusy - mapBefore) * 1e6) / n);
-    histogramRecord(unmapTimes, ((unmapBusy - unmapBefore) * 1e6) / n);
+    const map = ((mapBusy - mapBefore) * 1e6) / n;
+    const unmap = ((unmapBusy - unmapBefore) * 1e6) / n;
+    part.map.push(map);
+    part.unmap.push(unmap);
+    if (!into) return;
+    histogramRecord(mapTimes, map);
+    histogramRecord(unmapTimes, unmap);
   };
-  /** Batches for so many seconds; the means per operation. */
-  const block = (seconds: number, one: () => void): { map: number; unmap: number; rate: number } => {
-    const before = { mapBusy, unmapBusy, batches, mappings };
+  /** Batches for at most so many milliseconds; the medians of their means. */
+  const slice = (milliseconds: number, into: boolean): { map: number; unmap: number; rate: number } => {
+    const before = mappings;
     const start = performance.now();
-    do one();
-    while (performance.now() - start < seconds * 1000 && !stopped());
-    const operations = (batches - before.batches) * n;
-    const map = ((mapBusy - before.mapBusy) * 1e6) / operations;
-    const unmap = ((unmapBusy - before.unmapBusy) * 1e6) / operations;
-    return { map, unmap, rate: ((mappings - before.mappings) * 1000) / (performance.now() - start) };
+    part.map.length = 0;
+    part.unmap.length = 0;
+    do record(into);
+    while (performance.now() - start < Math.min(SLICE, milliseconds) && !stopped());
+    const rate = ((mappings - before) * 1000) / (performance.now() - start);
+    return { map: median(part.map), unmap: median(part.unmap), rate };
   };
 
   const warm: number[] = [];
   const warmStart = performance.now();
-  const warmLimit = Math.max(1, Math.min(4, options.seconds)) * 1000;
+  const warmLimit = Math.max(0.3, Math.min(4, options.seconds)) * 1000;
   let settled = false;
   while (!settled && performance.now() - warmStart < warmLimit && !stopped()) {
-    const { map, unmap, rate } = block(WARM_BLOCK, batch);
+    const { map, unmap, rate } = slice(SLICE, false);
     warm.push(map + unmap);
-    const recent = warm.slice(-SETTLED_BLOCKS);
-    settled = recent.length === SETTLED_BLOCKS && Math.max(...recent) <= Math.min(...recent) * (1 + SETTLED_SPREAD);
+    const recent = warm.slice(-SETTLED_SLICES);
+    settled = recent.length === SETTLED_SLICES && Math.max(...recent) <= Math.min(...recent) * (1 + SETTLED_SPREAD);
     if (options.batch === 0) {
       const wanted = (OVER_CLOCK * clock) / Math.min(map, unmap);
       let larger = n;
-      while (larger < wanted && larger * 2 <= options.capacity) larger *= 2;
+      while (larger < wanted && larger * 2 <= Math.min(LARGEST_FOUND, options.capacity)) larger *= 2;
       if (larger > n) {
         n = larger;
         settled = false;
@@ -142,11 +162,17 @@ export function* measure(
   [mapBusy, unmapBusy, batches, mappings, failed] = [0, 0, 0, 0, 0];
   const blocks = { map: [] as number[], unmap: [] as number[] };
   const start = performance.now();
-  for (let i = 0; i < BLOCKS && !stopped(); ++i) {
-    const { map, unmap, rate } = block(options.seconds / BLOCKS, record);
-    blocks.map.push(map);
-    blocks.unmap.push(unmap);
-    yield { phase: 'measure', seconds: ((i + 1) * options.seconds) / BLOCKS, rate };
+  for (let i = 1; i <= BLOCKS && !stopped(); ++i) {
+    const end = start + (i * options.seconds * 1000) / BLOCKS;
+    const slices = { map: [] as number[], unmap: [] as number[] };
+    do {
+      const { map, unmap, rate } = slice(end - performance.now(), true);
+      slices.map.push(map);
+      slices.unmap.push(unmap);
+      yield { phase: 'measure', seconds: (performance.now() - start) / 1000, rate };
+    } while (performance.now() < end && !stopped());
+    blocks.map.push(median(slices.map));
+    blocks.unmap.push(median(slices.unmap));
   }
   const measured: Measured = {
     map: latency(core, mapTimes),
@@ -201,7 +227,7 @@ export function doubts(measured: Measured, cpuShare: number): string[] {
   }
   if (batches < 1000) reasons.push(`p99.9 of ${batches} batches is not a percentile, it is their maximum`);
   for (const [name, values] of Object.entries(blocks)) {
-    const spread = Math.sqrt(variance(values)) / (values.reduce((sum, value) => sum + value, 0) / values.length);
+    const spread = Math.sqrt(variance(values)) / mean(values);
     if (spread > 0.1) {
       reasons.push(`${name} latency varied by ${(100 * spread).toFixed(0)} % from one part of the run to the next`);
     }

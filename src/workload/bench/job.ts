@@ -1,0 +1,26 @@
+import type { JobContext } from '../../threads/index.js';
+import { type Measured, measure } from './measure.js';
+import { type BenchOptions, batchLimit } from './options.js';
+import { coreTarget } from './run.js';
+
+/** What a worker of a benchmark runs: the same loop as one thread, with a bench of its own on the shared device. */
+
+export interface BenchJob {
+  options: BenchOptions;
+  /** The worker's own bench in the core. */
+  bench: number;
+}
+
+export default function job({ core, context, stopped }: JobContext, { options, bench }: BenchJob): Measured {
+  const steps = measure(
+    core,
+    context,
+    coreTarget({ core }, bench),
+    { seconds: options.seconds, batch: options.batch, capacity: batchLimit(options), transfer: 0 },
+    stopped,
+  );
+  for (;;) {
+    const step = steps.next();
+    if (step.done) return step.value;
+  }
+}

@@ -1,0 +1,138 @@
+import { checkInteger, invalidValue, outOfRange } from '../../core/errors.js';
+import {
+  type AllocatorName,
+  type IommuMode,
+  type MachineConfig,
+  type MachineOptions,
+  machineConfig,
+} from '../../machine/config.js';
+import type { KernelName } from '../../machine/presets.js';
+import type { DriverName } from '../scenario.js';
+
+/**
+ * What a benchmark measures, in the words of the kernel's dma_map_benchmark (threads, seconds, direction, dma bits,
+ * granule, transfer time), with what only an emulator can choose: back end, allocator, checker, fragmentation, mappings
+ * that live throughout, and the mapping policy of a GPU driver.
+ */
+
+export type BenchBackend = 'strict' | 'lazy' | 'passthrough' | 'direct' | 'swiotlb';
+export type BenchMode = 'single' | 'sg' | 'object';
+export type BenchDirection = 'bidirectional' | 'to-device' | 'from-device';
+
+export const BACKENDS: readonly BenchBackend[] = ['strict', 'lazy', 'passthrough', 'direct', 'swiotlb'];
+export const MODES: readonly BenchMode[] = ['single', 'sg', 'object'];
+export const DIRECTIONS: readonly BenchDirection[] = ['bidirectional', 'to-device', 'from-device'];
+
+export interface BenchOptions {
+  threads: number;
+  seconds: number;
+  direction: BenchDirection;
+  /** Bits of address that the device has (dma_set_mask). Default 32, or 48 for more live mappings than 32 bits hold. */
+  bits: number;
+  /** Pages of a mapping; the kernel's tool allows 1 to 1,024. */
+  granule: number;
+  /** One buffer a mapping, a scatter-gather list a mapping, or the life of a GEM object bound in two address spaces. */
+  mode: BenchMode;
+  /** Virtual nanoseconds from map to unmap: the transfer. Timers of the machine fire meanwhile. */
+  transfer: number;
+  backend: BenchBackend;
+  kernel: KernelName;
+  /** Default that of the kernel. */
+  allocator?: AllocatorName;
+  /** Mapping policy of the i915 device, for mode `object`. */
+  policy: DriverName;
+  /** Whether dma-debug watches. */
+  checker: boolean;
+  /** From 0 to 1: how scattered RAM is, and how many holes lie between the live mappings. */
+  fragmentation: number;
+  /** Mappings that live throughout. */
+  live: number;
+  /** Mappings of a batch, 0 to let it be found. */
+  batch: number;
+  seed: number;
+}
+
+export const BENCH_DEFAULTS: Readonly<Omit<BenchOptions, 'bits'>> = {
+  threads: 1,
+  seconds: 2,
+  direction: 'bidirectional',
+  granule: 1,
+  mode: 'single',
+  transfer: 0,
+  backend: 'strict',
+  kernel: 'linux-6.12',
+  policy: 'linux-4.2',
+  checker: false,
+  fragmentation: 0,
+  live: 0,
+  batch: 0,
+  seed: 1,
+};
+
+/** Most pages that the mappings of one batch hold: 256 MiB. */
+const BATCH_PAGES = 65536;
+const LARGEST_BATCH = 1024;
+/** Objects of a batch are few: each is created, bound twice and freed again from JavaScript. */
+const LARGEST_OBJECT_BATCH = 64;
+const PAGE = 4096;
+const GIB = 2 ** 30;
+
+/** Completes options and checks them. Throws RangeErrors and TypeErrors naming the option. */
+export function benchOptions(given: Partial<BenchOptions> = {}): BenchOptions {
+  const options: BenchOptions = { bits: defaultBits(given), ...BENCH_DEFAULTS, ...defined(given) };
+  checkInteger('threads', options.threads, 1, 63);
+  checkInteger('bits', options.bits, 20, 64);
+  checkInteger('granule', options.granule, 1, 1024);
+  checkInteger('transfer', options.transfer, 0, 1e9);
+  checkInteger('live', options.live, 0, 4_000_000);
+  checkInteger('batch', options.batch, 0, batchLimit(options));
+  if (!(options.seconds > 0 && options.seconds <= 3600)) throw outOfRange('seconds', '> 0 && <= 3600', options.seconds);
+  if (!(options.fragmentation >= 0 && options.fragmentation <= 1)) {
+    throw outOfRange('fragmentation', '>= 0 && <= 1', options.fragmentation);
+  }
+  if (options.mode === 'object' && options.threads > 1) {
+    throw invalidValue('threads', '1 for mode object: the driver is not run by several threads', options.threads);
+  }
+  if (options.mode === 'object' && options.live > 0) throw invalidValue('live', '0 for mode object', options.live);
+  if (options.threads > 1 && options.transfer > 0) {
+    throw invalidValue('transfer', '0 with several threads: the virtual clock is one for all', options.transfer);
+  }
+  return options;
+}
+
+function defined<T extends object>(value: T): T {
+  return Object.fromEntries(Object.entries(value).filter(([, option]) => option !== undefined)) as T;
+}
+
+/** Below 4 GiB there is room for half as many pages of live mappings as 32 bits name, with holes between them. */
+export function defaultBits({ live = 0, granule = 1 }: Partial<BenchOptions>): number {
+  return live * 2 ** Math.ceil(Math.log2(granule)) > 2 ** 18 ? 48 : 32;
+}
+
+/** Most mappings that a batch may have. */
+export function batchLimit({ granule, mode }: Pick<BenchOptions, 'granule' | 'mode'>): number {
+  const most = mode === 'object' ? LARGEST_OBJECT_BATCH : LARGEST_BATCH;
+  return Math.max(1, Math.min(most, Math.floor(BATCH_PAGES / granule)));
+}
+
+/** Live mappings that are made before some of them end again, as holes. */
+export function liveWithHoles({ live, fragmentation }: BenchOptions): number {
+  return live + Math.round(live * fragmentation);
+}
+
+/** The machine that a benchmark runs on. */
+export function benchMachine(options: BenchOptions): MachineConfig {
+  const { backend, kernel, allocator, checker, fragmentation, seed, threads, granule } = options;
+  const pages = (threads * batchLimit(options) + liveWithHoles(options)) * 2 ** Math.ceil(Math.log2(granule));
+  const mode: IommuMode = backend === 'direct' || backend === 'swiotlb' ? 'off' : backend;
+  const machine: MachineOptions = {
+    ram: { size: Math.max(GIB, Math.ceil((pages * PAGE * 1.5) / GIB) * GIB), fragmentation },
+    kernel,
+    iommu: { mode, ...(allocator && { allocator }) },
+    swiotlb: backend === 'swiotlb' ? { size: '512MiB', force: true } : false,
+    dmaDebug: checker,
+    memoryLimit: 3 * GIB,
+    seed,
+  };
+  return machineConfig(machine);
+}

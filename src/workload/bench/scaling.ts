@@ -1,0 +1,59 @@
+import type { BenchOptions } from './options.js';
+import { benchOptions } from './options.js';
+import type { BenchHooks, BenchResult } from './run.js';
+import { median } from './statistics.js';
+import { runThreads } from './threads.js';
+
+/** The same work on one worker, on two, and so on: how throughput grows, and what waits for what. */
+
+export interface ScalingRow {
+  threads: number;
+  mappingsPerSecond: number;
+  /** Throughput over that of one worker of the same build, and that by the number of workers. */
+  speedup: number;
+  efficiency: number;
+  /** The speed-up by each worker's median batch, which leaves out what other processes took from it. */
+  medianSpeedup: number;
+  /** Lock acquisitions that found the lock held, in a thousand mappings, by what the lock guards. */
+  contention: Record<string, number>;
+  untrusted: string[];
+}
+
+/** 1, 2, 4 and so on up to n, and n. */
+export function threadCounts(n: number): number[] {
+  const counts = [];
+  for (let count = 1; count < n; count *= 2) counts.push(count);
+  return [...counts, n];
+}
+
+/** Runs each number of workers up to options.threads. The last result is that of all of them. */
+export async function runScaling(
+  given: Partial<BenchOptions>,
+  hooks: BenchHooks = {},
+): Promise<{ rows: ScalingRow[]; result: BenchResult | undefined }> {
+  const options = benchOptions(given);
+  const rows: ScalingRow[] = [];
+  let result: BenchResult | undefined;
+  let baseline = 0;
+  for (const threads of threadCounts(options.threads)) {
+    if (hooks.signal?.aborted) break;
+    result = await runThreads({ ...options, threads }, hooks);
+    const speedup = rows.length === 0 ? 1 : result.mappingsPerSecond / rows[0].mappingsPerSecond;
+    const medianTime = median(result.blocks.map) + median(result.blocks.unmap);
+    baseline ||= medianTime;
+    const { mappings, mappingsPerSecond, untrusted } = result;
+    const contention: Record<string, number> = result.contention ?? {};
+    rows.push({
+      threads,
+      mappingsPerSecond,
+      speedup,
+      efficiency: speedup / threads,
+      medianSpeedup: (threads * baseline) / medianTime,
+      contention: Object.fromEntries(
+        Object.entries(contention).map(([name, count]) => [name, (count * 1000) / Math.max(1, mappings)]),
+      ),
+      untrusted,
+    });
+  }
+  return { rows, result };
+}
