@@ -62,6 +62,16 @@ export class IovaDomain {
   checkedRanges: u32;
   checkedLeaf: usize;
   checkedNodes: u32;
+  /** Counts changes of the index. */
+  changes: u32;
+  /**
+   * What the last search of everything below a limit had no gap for: its size, its limit's end, the codes it went by,
+   * and `changes` at that time. Until the next change nothing larger below that limit need be looked for.
+   */
+  exhaustedAt: u32;
+  exhaustedCodes: u32;
+  exhaustedEnd: u64;
+  exhaustedSize: u64;
   /** Not 0 while the way of the last search (FINGER) leads through nodes as they are. */
   finger: u32;
   /** Two ways to a range: node and index for each level, leaves first (PATH, FINGER). */

@@ -18,7 +18,7 @@ import { fingerOf, IovaDomain, stateOf } from './domain';
 import { alignMask, codesFor, NO_MEMORY, NO_PLACE } from './linux';
 import { CAP } from './node';
 import { ALL_FREE, SLOTS, Span, spanAt, spanEnter, spansDestroy } from './span';
-import { insertAt, locate, removeAt, search } from './tree';
+import { insertAt, locate, removeAt, search, searchAll } from './tree';
 
 /** Orders that have spans: 1 to 32 pages. */
 export const FAST_ORDERS: u32 = 6;
@@ -101,10 +101,10 @@ export function fastAlloc(domain: IovaDomain, size: u64, limit: u64, aligned: bo
 }
 
 function placeRange(domain: IovaDomain, size: u64, limit: u64, aligned: bool): u64 {
-  let pfn = search(domain, limit + 1, size, alignMask(size, aligned), codesFor(aligned));
-  if (pfn < domain.start && releaseEmpty(domain)) {
-    pfn = search(domain, limit + 1, size, alignMask(size, aligned), codesFor(aligned));
-  }
+  const mask = alignMask(size, aligned);
+  const codes = codesFor(aligned);
+  let pfn = searchAll(domain, limit + 1, size, mask, codes);
+  if (pfn < domain.start && releaseEmpty(domain)) pfn = searchAll(domain, limit + 1, size, mask, codes);
   if (pfn < domain.start) return NO_PLACE;
   return insertAt(domain, fingerOf(domain), pfn, pfn + size - 1) ? pfn : NO_MEMORY;
 }

@@ -13,7 +13,7 @@
 
 import { fingerOf, IOVA_LINUX_42, IovaDomain, pathOf } from './domain';
 import { ANCHOR, CAP, LEAF_GAP, NEXT, countOf, hiOf, loOf } from './node';
-import { insertAt, pathIndex, pathNode, search } from './tree';
+import { insertAt, isExhausted, pathIndex, pathNode, search, searchAll } from './tree';
 
 /** What an allocation returns instead of a pfn. No range starts at 0: start_pfn is at least 1. */
 export const NO_PLACE: u64 = 0;
@@ -46,14 +46,19 @@ export function allocLinux612(domain: IovaDomain, size: u64, limit: u64, aligned
   if (low32 && size >= domain.max32) return NO_PLACE;
   const mask = alignMask(size, aligned);
   const codes = codesFor(aligned);
-  let pfn = search(domain, min<u64>(end, low32 ? domain.cached32Lo : domain.cachedLo), size, mask, codes);
-  if (pfn < domain.start) {
-    const remembered = low32 ? domain.cached32Hi : domain.cachedHi;
-    pfn = remembered < end ? search(domain, end, size, mask, codes) : 0;
-    if (pfn == 0 || pfn <= remembered) {
-      domain.max32 = size;
-      return NO_PLACE;
+  const cachedLo = low32 ? domain.cached32Lo : domain.cachedLo;
+  const cachedHi = low32 ? domain.cached32Hi : domain.cachedHi;
+  let pfn: u64 = 0;
+  if (!isExhausted(domain, end, size, codes)) {
+    pfn = cachedLo < end ? search(domain, cachedLo, size, mask, codes) : searchAll(domain, end, size, mask, codes);
+    if (pfn < domain.start) {
+      pfn = cachedHi < end ? searchAll(domain, end, size, mask, codes) : 0;
+      if (pfn <= cachedHi) pfn = 0;
     }
+  }
+  if (pfn == 0) {
+    domain.max32 = size;
+    return NO_PLACE;
   }
   const last = pfn + size - 1;
   if (!insertAt(domain, fingerOf(domain), pfn, last)) return NO_MEMORY;
@@ -71,8 +76,12 @@ export function allocLinux612(domain: IovaDomain, size: u64, limit: u64, aligned
 export function allocLinux42(domain: IovaDomain, size: u64, limit: u64, aligned: bool): u64 {
   if (aligned) size = roundupPow2(size);
   const low32 = limit == domain.line;
-  const bound = low32 ? min<u64>(limit + 1, domain.cached32Lo) : limit + 1;
-  const pfn = search(domain, bound, size, alignMask(size, aligned), codesFor(aligned));
+  const mask = alignMask(size, aligned);
+  const codes = codesFor(aligned);
+  // Without a node to begin at, it is the whole space.
+  const pfn = low32 && domain.cached32Lo <= limit
+    ? search(domain, domain.cached32Lo, size, mask, codes)
+    : searchAll(domain, limit + 1, size, mask, codes);
   if (pfn == 0) return NO_PLACE;
   const last = pfn + size - 1;
   if (!insertAt(domain, fingerOf(domain), pfn, last)) return NO_MEMORY;

@@ -4,15 +4,17 @@
 import { REASON_IOVA_FRAGMENTED, REASON_IOVA_FULL, REASON_IOVA_LIMIT, REASON_IOVA_SKIPPED } from '../reason';
 import { IOVA_LINUX_42, IovaDomain, pathOf } from './domain';
 import { alignMask, codesFor, roundupPow2 } from './linux';
-import { childOf, codeOf, countOf, gapStart, hiOf, INNER_GAP, keyOf, loOf, NEXT, usedOf } from './node';
+import { ANCHOR, childOf, codeOf, countOf, gapStart, hiOf, INNER_GAP, keyOf, loOf, NEXT, usedOf } from './node';
 import { rcachePages } from './rcache';
 import { spansFree } from './span';
-import { locate, pathIndex, pathNode, search } from './tree';
+import { locate, pathIndex, pathNode, searchAll } from './tree';
 
 /** Pages below `end` (exclusive) that are in ranges. */
 export function usedBelow(domain: IovaDomain, end: u64): u64 {
   const leaf = locate(domain, end);
   const path = pathOf(domain);
+  // Nearly always everything is below.
+  if (loOf(leaf, pathIndex(path, 0)) == ANCHOR) return domain.used;
   let pages: u64 = 0;
   for (let level = domain.height; level != 0; --level) {
     const node = pathNode(path, level);
@@ -37,7 +39,15 @@ export function freeBelow(domain: IovaDomain, limit: u64): u64 {
   const first = firstPfn(domain);
   const end = limit + 1;
   if (end <= first) return 0;
-  return end - first - (usedBelow(domain, end) - usedBelow(domain, first));
+  const used = usedBelow(domain, end);
+  // Only reservations can lie below the start.
+  return end - first - (lowestPfn(domain) < first ? used - usedBelow(domain, first) : used);
+}
+
+function lowestPfn(domain: IovaDomain): u64 {
+  let node = domain.root;
+  for (let level = domain.height; level != 0; --level) node = childOf(node, 0);
+  return loOf(node, 0);
 }
 
 /** Why a request that found no place found none: one of the REASON_IOVA codes. */
@@ -47,8 +57,10 @@ export function reasonFor(domain: IovaDomain, size: u64, limit: u64, aligned: bo
   const first = firstPfn(domain);
   const mask = alignMask(size, aligned);
   if (end < size || ((end - size) & mask) < first) return REASON_IOVA_LIMIT;
-  if (search(domain, end, size, mask, codesFor(aligned)) >= first) return REASON_IOVA_SKIPPED;
-  return freeBelow(domain, limit) < size ? REASON_IOVA_FULL : REASON_IOVA_FRAGMENTED;
+  const codes = codesFor(aligned);
+  if (searchAll(domain, end, size, mask, codes) >= first) return REASON_IOVA_SKIPPED;
+  const free = freeBelow(domain, limit);
+  return free < size ? REASON_IOVA_FULL : REASON_IOVA_FRAGMENTED;
 }
 
 // ---- gaps ----

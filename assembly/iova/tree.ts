@@ -99,6 +99,29 @@ export function search(domain: IovaDomain, bound: u64, size: u64, mask: u64, cod
   return searchOn(domain, finger, size, mask, codes, i16x8.splat(<i16>codeOf(size)));
 }
 
+/** As search, from the end of the limit; remembers when there is nothing, and then need not look again. */
+export function searchAll(domain: IovaDomain, end: u64, size: u64, mask: u64, codes: usize): u64 {
+  if (isExhausted(domain, end, size, codes)) return 0;
+  const pfn = search(domain, end, size, mask, codes);
+  if (pfn == 0) {
+    domain.exhaustedAt = domain.changes;
+    domain.exhaustedCodes = <u32>codes;
+    domain.exhaustedEnd = end;
+    domain.exhaustedSize = size;
+  }
+  return pfn;
+}
+
+/** Whether it is known that no gap below `end` holds that size. */
+// @ts-ignore: decorator
+@inline
+export function isExhausted(domain: IovaDomain, end: u64, size: u64, codes: usize): bool {
+  return (
+    domain.exhaustedAt == domain.changes && size >= domain.exhaustedSize && end <= domain.exhaustedEnd &&
+    domain.exhaustedCodes == <u32>codes
+  );
+}
+
 // Entries of the finger's leaf below its index, then everything to the left of it.
 function searchOn(domain: IovaDomain, finger: usize, size: u64, mask: u64, codes: usize, need: v128): u64 {
   let level: u32 = 0;
@@ -233,6 +256,7 @@ export function insertAt(domain: IovaDomain, path: usize, lo: u64, hi: u64): boo
   const above = gapSet(leaf, i + 1, hi + 1, loOf(leaf, i + 1));
   store<u32>(leaf, count + 1, COUNT);
   ++domain.ranges;
+  ++domain.changes;
   raise(domain, path, hi - lo + 1, was, larger(below, above));
   return true;
 }
@@ -247,6 +271,7 @@ export function removeAt(domain: IovaDomain): void {
   const pages = hiOf(leaf, i) - loOf(leaf, i) + 1;
   const was = codesOf(leaf, i);
   --domain.ranges;
+  ++domain.changes;
   store<u32>(leaf, count, COUNT);
   if (i != count) {
     const above = codesOf(leaf, i + 1);
@@ -291,6 +316,7 @@ export function extendAt(domain: IovaDomain, lo: u64): void {
   const i = pathIndex(path, 0);
   const pages = loOf(leaf, i) - lo;
   const was = codesOf(leaf, i);
+  ++domain.changes;
   store<u64>(leaf + (<usize>i << 3), lo, LO);
   raise(domain, path, pages, was, gapSet(leaf, i, gapStart(leaf, i), lo));
 }
