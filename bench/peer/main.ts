@@ -3,6 +3,7 @@ import { cpus, tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { verify } from 'gemdma';
+import { drmMm } from './drm-mm.js';
 import { iova } from './iova.js';
 import { compile, drive, findCompiler, missing, type Peer, recordingsOf } from './peer.js';
 
@@ -13,7 +14,7 @@ import { compile, drive, findCompiler, missing, type Peer, recordingsOf } from '
  * Figures are ratios of that run. Exit code 0 unless an answer differs; skips with a word about what is missing.
  */
 
-const PEERS: readonly Peer[] = [iova];
+const PEERS: readonly Peer[] = [iova, drmMm];
 /** Turns that each side takes, alternating; the figure is the median. */
 const TURNS = 3;
 

@@ -62,6 +62,7 @@ typedef unsigned int gfp_t;
 		if (unlikely(x))                                                                                       \
 			abort();                                                                                       \
 	} while (0)
+#define BUILD_BUG_ON_INVALID(x) ((void)sizeof(x))
 #define WARN_ON(x) unlikely(!!(x))
 #define WARN(x, ...) unlikely(!!(x))
 #define WARN_ON_ONCE(x) unlikely(!!(x))
@@ -78,6 +79,8 @@ typedef unsigned int gfp_t;
 
 /* bits */
 #define BITS_PER_LONG 64
+#define BIT(n) (1ul << (n))
+#define U64_MAX UINT64_MAX
 static inline unsigned long __ffs(unsigned long x) { return __builtin_ctzl(x); }
 static inline int fls_long(unsigned long x) { return x ? 64 - __builtin_clzl(x) : 0; }
 static inline bool is_power_of_2(unsigned long x) { return x && !(x & (x - 1)); }
@@ -164,6 +167,29 @@ struct hlist_node { struct hlist_node *next, **pprev; };
 #define cpuhp_remove_multi_state(state) ((void)0)
 #define cpuhp_state_add_instance_nocalls(state, node) ((void)(node), 0)
 #define cpuhp_state_remove_instance_nocalls(state, node) ((void)(node), 0)
+
+/* lists, for files that bring the kernel's own list.h */
+struct list_head { struct list_head *next, *prev; };
+struct hlist_head { struct hlist_node *first; };
+#define LIST_POISON1 NULL
+#define LIST_POISON2 NULL
+#define smp_load_acquire(x) READ_ONCE(*(x))
+#define smp_store_release(x, value) WRITE_ONCE(*(x), value)
+
+/* single bits and long division */
+static inline bool test_bit(int bit, const unsigned long *word) { return *word >> bit & 1; }
+static inline void __set_bit(int bit, unsigned long *word) { *word |= 1ul << bit; }
+static inline void __clear_bit(int bit, unsigned long *word) { *word &= ~(1ul << bit); }
+#define clear_bit_unlock(bit, word) __clear_bit(bit, word)
+static inline u64 div64_u64_rem(u64 dividend, u64 divisor, u64 *rest)
+{
+	*rest = dividend % divisor;
+	return dividend / divisor;
+}
+
+/* printing is for nobody here */
+struct drm_printer;
+#define drm_printf(printer, ...) ((void)(printer))
 
 /* deferred work never comes */
 struct work_struct { char nothing; };
