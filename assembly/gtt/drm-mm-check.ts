@@ -1,8 +1,9 @@
 // The walk over a range manager that machineCheck makes.
 
 import { MM_MODERN } from './drm-mm';
-import { ADDRESS_LINKS, Mm, MmNode, NODE_ALLOCATED, SIZE_LINKS, holeStart, ofAddressLinks, ofSizeLinks } from './drm-mm-node';
+import { Mm, MmNode, NODE_ALLOCATED, SIZE_CLASSES, holeStart, ofSizeLinks } from './drm-mm-node';
 import { stackCheck } from './hole-stack';
+import { classOf, classWord, sizeRoot } from './holes';
 import { LEFT, RIGHT, treeCheck, treeEnd, treeNext } from './tree';
 
 const WRONG_ORDER: u32 = 1; // nodes overlap, or lie outside the range
@@ -45,21 +46,27 @@ export function mmCheck(mm: Mm): u32 {
   if (treeCheck(root, true) != (mm.flavour == MM_MODERN ? holes : 0)) return WRONG_ADDRESS_TREE;
   for (let links = treeEnd(root, LEFT); links != 0; links = treeNext(links, RIGHT)) {
     const next = treeNext(links, RIGHT);
-    if (next != 0 && holeStart(ofAddressLinks(next)) <= holeStart(ofAddressLinks(links))) return WRONG_ADDRESS_TREE;
+    if (next != 0 && holeStart(changetype<MmNode>(next)) <= holeStart(changetype<MmNode>(links))) return WRONG_ADDRESS_TREE;
   }
   return checkSizes(mm, holes) ? 0 : WRONG_SIZE_TREE;
 }
 
 function checkSizes(mm: Mm, holes: i32): bool {
-  const root = changetype<usize>(mm) + offsetof<Mm>('sizeRoot');
-  if (treeCheck(root, false) != (mm.sized != 0 ? holes : 0)) return false;
-  for (let links = treeEnd(root, LEFT); links != 0; links = treeNext(links, RIGHT)) {
-    const next = treeNext(links, RIGHT);
-    if (next == 0) break;
-    const one = ofSizeLinks(links);
-    const other = ofSizeLinks(next);
-    if (other.holeSize < one.holeSize || (other.holeSize == one.holeSize && other.slot >= one.slot)) return false;
+  let count = 0;
+  for (let index: u32 = 0; index < SIZE_CLASSES; ++index) {
+    const root = sizeRoot(mm, index);
+    const nodes = treeCheck(root, false);
+    const marked = (load<u64>(classWord(mm, index)) >> (index & 63) & 1) != 0;
+    if (nodes < 0 || marked != (nodes > 0)) return false;
+    count += nodes;
+    for (let links = treeEnd(root, LEFT); links != 0; links = treeNext(links, RIGHT)) {
+      const one = ofSizeLinks(links);
+      if (classOf(one.holeSize) != index) return false;
+      const next = treeNext(links, RIGHT);
+      if (next == 0) break;
+      const other = ofSizeLinks(next);
+      if (other.holeSize < one.holeSize || (other.holeSize == one.holeSize && other.slot >= one.slot)) return false;
+    }
   }
-  assert(ADDRESS_LINKS < SIZE_LINKS);
-  return true;
+  return count == (mm.sized != 0 ? holes : 0);
 }

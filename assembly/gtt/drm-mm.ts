@@ -20,11 +20,11 @@ import { blockFree } from '../memory/block';
 import { Context, FAULT_GTT } from '../memory/context';
 import { shouldFail } from '../memory/fault';
 import { slabAlloc, slabFree } from '../memory/slab';
-import { ADDRESS_LINKS, Mm, MmNode, NODE_ALLOCATED, holeStart } from './drm-mm-node';
+import { MM_SIZE, Mm, MmNode, NODE_ALLOCATED, holeStart } from './drm-mm-node';
 import { Gtt, gttState } from './gtt';
 import { NO_SLOT, findNewest, findOldest, slotNode, stackRoom } from './hole-stack';
 import { findByAddress, findBySize, holeFirst, holeMerge, holeSplit, largestHole, nextByAddress, nextBySize } from './holes';
-import { LEFT, OWN_BEFORE_LINKS, RIGHT, TOP_BEFORE_LINKS } from './tree';
+import { LEFT, OWN, RIGHT, TOP, top } from './tree';
 
 /** Flavours. */
 export const MM_2015: u32 = 0;
@@ -60,14 +60,13 @@ export function mmCreate(ctx: Context, start: f64, size: f64, flavour: u32, colo
   if (!(start >= 0) || !(size >= 1) || start + size > 9007199254740991 || flavour > MM_MODERN || colorRule > COLOR_I915) {
     return EINVAL;
   }
-  assert(ADDRESS_LINKS - OWN_BEFORE_LINKS == offsetof<MmNode>('holeSize'));
-  assert(ADDRESS_LINKS - TOP_BEFORE_LINKS == offsetof<MmNode>('maxHole'));
+  assert(offsetof<MmNode>('addressLinks') == 0 && OWN == offsetof<MmNode>('holeSize') && TOP == offsetof<MmNode>('maxHole'));
   const state = gttState(ctx);
   if (changetype<usize>(state) == 0 || shouldFail(ctx, FAULT_GTT)) return ENOMEM;
   const at = slabAlloc(state.mmCache);
   if (at == 0) return ENOMEM;
   const headAt = slabAlloc(state.nodeCache);
-  memory.fill(at, 0, offsetof<Mm>());
+  memory.fill(at, 0, MM_SIZE);
   const mm = changetype<Mm>(at);
   if (headAt == 0 || !stackRoom(ctx, mm, 2)) {
     if (headAt != 0) slabFree(state.nodeCache, headAt);
@@ -155,12 +154,16 @@ export function place(start: u64, end: u64, size: u64, alignment: u64, high: boo
   return at;
 }
 
-function fitModern(mm: Mm, before: MmNode, size: u64, alignment: u64, color: u32, lo: u64, hi: u64, mode: u32): u64 {
+// @ts-ignore: decorator
+@inline
+function fitModern(
+  mm: Mm, before: MmNode, size: u64, alignment: u64, color: u32, lo: u64, hi: u64, high: bool,
+): u64 {
   const start = holeStart(before);
   return place(
     max(start + colorFront(mm, before, color), lo),
     min(start + before.holeSize - colorBack(mm, before, color), hi),
-    size, alignment, mode == MM_HIGH,
+    size, alignment, high,
   );
 }
 
@@ -192,6 +195,13 @@ function fit2015(mm: Mm, before: MmNode, size: u64, alignment: u64, color: u32, 
 
 // ---- inserting
 
+// Signed conversion is one instruction, unsigned a sequence; nothing here reaches 2^63.
+// @ts-ignore: decorator
+@inline
+function whole(value: f64): u64 {
+  return <u64>(<i64>value);
+}
+
 /**
  * Finds a place for `size` bytes within [lo, hi) and takes it (drm_mm_insert_node_in_range).
  * @param alignment any number of bytes, 0 or 1 for none
@@ -200,9 +210,11 @@ function fit2015(mm: Mm, before: MmNode, size: u64, alignment: u64, color: u32, 
  *   for size 0 in 2015; -EBUSY during an eviction scan; -ENOMEM. Nothing changes on failure.
  */
 export function mmInsert(mm: Mm, size: f64, alignment: f64, color: u32, lo: f64, hi: f64, mode: u32): i32 {
-  return mmInsertNode(mm, <u64>size, <u64>alignment, color, <u64>lo, <u64>hi, mode);
+  return mmInsertNode(mm, whole(size), whole(alignment), color, whole(lo), whole(hi), mode);
 }
 
+// @ts-ignore: decorator
+@inline
 export function mmInsertNode(mm: Mm, size: u64, alignment: u64, color: u32, lo: u64, hi: u64, mode: u32): i32 {
   if (lo > hi) return EINVAL;
   if (mm.scanActive != 0) return EBUSY;
@@ -218,27 +230,49 @@ function insertModern(mm: Mm, size: u64, alignment: u64, color: u32, lo: u64, hi
   const once = (mode & MM_ONCE) != 0;
   mode &= ~MM_ONCE;
   if (mode > MM_EVICT) return EINVAL;
-  if (hi - lo < size || largestHole(mm) < size) return ENOSPC;
-  if (mode == MM_EVICT) {
-    for (let slot = mm.slotEnd; ; ) {
-      // The stack's top as it is, whatever its size, is what a single look finds.
-      slot = findNewest(mm, slot, once ? 1 : size);
-      if (slot == NO_SLOT) return ENOSPC;
-      const before = slotNode(mm, slot);
-      const at = fitModern(mm, before, size, alignment, color, lo, hi, mode);
-      if (at != NOWHERE) return take(mm, before, at, size, color);
-      if (once) return ENOSPC;
-    }
-  }
-  let at = mode == MM_BEST ? findBySize(mm, size) : findByAddress(mm, mode == MM_LOW ? lo : hi, size);
+  if (hi - lo < size || top(mm.addressRoot) < size) return ENOSPC;
+  if (mode == MM_LOW) return insertByAddress(mm, size, alignment, color, lo, hi, once, false);
+  if (mode == MM_HIGH) return insertByAddress(mm, size, alignment, color, lo, hi, once, true);
+  return mode == MM_BEST
+    ? insertBest(mm, size, alignment, color, lo, hi, once)
+    : insertNewest(mm, size, alignment, color, lo, hi, once);
+}
+
+// Inlined for each direction: a search that fails costs little more than its mispredicted branches.
+// @ts-ignore: decorator
+@inline
+function insertByAddress(
+  mm: Mm, size: u64, alignment: u64, color: u32, lo: u64, hi: u64, once: bool, high: bool,
+): i32 {
+  let at = findByAddress(mm, high ? hi : lo, size);
   while (at != 0) {
     const before = changetype<MmNode>(at);
-    if (mode == MM_LOW && holeStart(before) >= hi) break;
-    if (mode == MM_HIGH && holeStart(before) + before.holeSize <= lo) break;
-    const start = fitModern(mm, before, size, alignment, color, lo, hi, mode);
+    if (high ? holeStart(before) + before.holeSize <= lo : holeStart(before) >= hi) break;
+    const start = fitModern(mm, before, size, alignment, color, lo, hi, high);
     if (start != NOWHERE) return take(mm, before, start, size, color);
     if (once) break;
-    at = mode == MM_BEST ? nextBySize(before) : nextByAddress(before, mode == MM_LOW ? RIGHT : LEFT, size);
+    at = nextByAddress(before, high ? LEFT : RIGHT, size);
+  }
+  return ENOSPC;
+}
+
+function insertBest(mm: Mm, size: u64, alignment: u64, color: u32, lo: u64, hi: u64, once: bool): i32 {
+  for (let at = findBySize(mm, size); at != 0; at = nextBySize(mm, changetype<MmNode>(at))) {
+    const before = changetype<MmNode>(at);
+    const start = fitModern(mm, before, size, alignment, color, lo, hi, false);
+    if (start != NOWHERE) return take(mm, before, start, size, color);
+    if (once) break;
+  }
+  return ENOSPC;
+}
+
+function insertNewest(mm: Mm, size: u64, alignment: u64, color: u32, lo: u64, hi: u64, once: bool): i32 {
+  // The stack's top as it is, whatever its size, is what a single look finds.
+  for (let slot = findNewest(mm, mm.slotEnd, once ? 1 : size); slot != NO_SLOT; slot = findNewest(mm, slot, size)) {
+    const before = slotNode(mm, slot);
+    const start = fitModern(mm, before, size, alignment, color, lo, hi, false);
+    if (start != NOWHERE) return take(mm, before, start, size, color);
+    if (once) break;
   }
   return ENOSPC;
 }
@@ -248,7 +282,7 @@ function insert2015(mm: Mm, size: u64, alignment: u64, color: u32, lo: u64, hi: 
   mode &= ~MM_TOP;
   if (mode > MM_SEARCH_BELOW) return EINVAL;
   if (mode == MM_SEARCH_BEST) {
-    for (let at = findBySize(mm, size); at != 0; at = nextBySize(changetype<MmNode>(at))) {
+    for (let at = findBySize(mm, size); at != 0; at = nextBySize(mm, changetype<MmNode>(at))) {
       const before = changetype<MmNode>(at);
       const start = fit2015(mm, before, size, alignment, color, lo, hi, fromTop);
       if (start != NOWHERE) return take(mm, before, start, size, color);
@@ -294,12 +328,12 @@ function take(mm: Mm, before: MmNode, start: u64, size: u64, color: u32): i32 {
  *   -EINVAL for size 0 in 2015; -EBUSY during an eviction scan; -ENOMEM
  */
 export function mmReserve(mm: Mm, start: f64, size: f64, color: u32): i32 {
-  const rc = mmReserveNode(mm, <u64>start, <u64>size, color);
+  const rc = mmReserveNode(mm, whole(start), whole(size), color);
   if (rc == ENOSPC) ++mm.refused;
   return rc;
 }
 
-function mmReserveNode(mm: Mm, start: u64, size: u64, color: u32): i32 {
+export function mmReserveNode(mm: Mm, start: u64, size: u64, color: u32): i32 {
   if (mm.scanActive != 0) return EBUSY;
   const end = start + size;
   if (mm.flavour == MM_MODERN) {
@@ -339,11 +373,11 @@ export function mmRemove(at: usize): i32 {
 // ---- what is there
 
 export function mmNodeStart(node: MmNode): f64 {
-  return <f64>node.start;
+  return <f64>(<i64>node.start);
 }
 
 export function mmNodeSize(node: MmNode): f64 {
-  return <f64>node.size;
+  return <f64>(<i64>node.size);
 }
 
 export function mmNodeColor(node: MmNode): u32 {

@@ -13,7 +13,7 @@ import { Context } from '../memory/context';
 import { slabCacheCreate } from '../memory/slab';
 import { blockAllocZeroed, blockFree } from '../memory/block';
 import { mmCheck } from './drm-mm-check';
-import { Mm, MmNode } from './drm-mm-node';
+import { MM_SIZE, Mm, MmNode } from './drm-mm-node';
 import { Ggtt } from './ggtt';
 import { PageTable } from './page-table';
 import { Ppgtt } from './ppgtt';
@@ -45,7 +45,7 @@ function create(ctx: Context): usize {
   const at = blockAllocZeroed(ctx, 0);
   if (at == 0) return 0;
   const state = changetype<Gtt>(at);
-  state.mmCache = slabCacheCreate(ctx, offsetof<Mm>());
+  state.mmCache = slabCacheCreate(ctx, MM_SIZE);
   state.nodeCache = slabCacheCreate(ctx, offsetof<MmNode>());
   state.vmCache = slabCacheCreate(ctx, max(offsetof<Ggtt>(), offsetof<Ppgtt>()));
   state.tableCache = slabCacheCreate(ctx, offsetof<PageTable>());

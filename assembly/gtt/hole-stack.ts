@@ -6,6 +6,7 @@
 // holes there are.
 //
 //   nodes    u32 a slot: the node before the hole, 0 for an empty slot
+//   levels, from the first search on:
 //   level 0  f32 a slot: the hole's size, 0 for an empty slot
 //   level 1  f32 for each 16 slots: the largest of them
 //   level 2  f32 for each 256 slots ... until at most 16 numbers are left
@@ -81,9 +82,8 @@ export function stackRoom(ctx: Context, mm: Mm, holes: u32): bool {
   return true;
 }
 
-/** Moves every hole down over the empty slots, and writes all levels anew. */
+/** Moves every hole down over the empty slots, and writes the levels anew. */
 function compact(mm: Mm): void {
-  const leaf = levelAt(mm, 0);
   const used = mm.slotEnd;
   let to: u32 = 0;
   for (let from: u32 = 0; from < used; ++from) {
@@ -91,14 +91,20 @@ function compact(mm: Mm): void {
     if (node == 0) continue;
     changetype<MmNode>(node).slot = to;
     store<u32>(mm.slots + (<usize>to << 2), <u32>node);
-    store<f32>(leaf + (<usize>to << 2), <f32>changetype<MmNode>(node).holeSize);
     ++to;
   }
-  if (used > to) {
-    memory.fill(mm.slots + (<usize>to << 2), 0, <usize>(used - to) << 2);
-    memory.fill(leaf + (<usize>to << 2), 0, <usize>(used - to) << 2);
-  }
+  if (used > to) memory.fill(mm.slots + (<usize>to << 2), 0, <usize>(used - to) << 2);
   mm.slotEnd = to;
+  if (mm.leveled != 0) levelsWrite(mm);
+}
+
+function levelsWrite(mm: Mm): void {
+  const leaf = levelAt(mm, 0);
+  for (let slot: u32 = 0; slot < mm.slotEnd; ++slot) {
+    const node = slotNode(mm, slot);
+    store<f32>(leaf + (<usize>slot << 2), changetype<usize>(node) == 0 ? 0 : <f32>(<i64>node.holeSize));
+  }
+  memory.fill(leaf + (<usize>mm.slotEnd << 2), 0, <usize>(mm.slotCount - mm.slotEnd) << 2);
   let below = leaf;
   for (let level: u32 = 1; level <= mm.topLevel; ++level) {
     const at = levelAt(mm, level);
@@ -106,6 +112,12 @@ function compact(mm: Mm): void {
     for (let i: u32 = 0; i < groups; ++i) store<f32>(at + (<usize>i << 2), groupMax(below + (<usize>i << 6)));
     below = at;
   }
+}
+
+/** The first search: until now nobody needed to know where holes of a size are. */
+function levelsMake(mm: Mm): void {
+  mm.leveled = 1;
+  levelsWrite(mm);
 }
 
 // @ts-ignore: decorator
@@ -156,20 +168,20 @@ export function stackPush(mm: Mm, node: MmNode): void {
   const slot = mm.slotEnd++;
   node.slot = slot;
   store<u32>(mm.slots + (<usize>slot << 2), <u32>changetype<usize>(node));
-  setSize(mm, slot, <f32>node.holeSize);
+  if (mm.leveled != 0) setSize(mm, slot, <f32>(<i64>node.holeSize));
 }
 
 /** Takes the hole after a node off the stack, wherever it is. */
 export function stackDrop(mm: Mm, node: MmNode): void {
   const slot = node.slot;
   store<u32>(mm.slots + (<usize>slot << 2), 0);
-  setSize(mm, slot, 0);
+  if (mm.leveled != 0) setSize(mm, slot, 0);
   if (slot == mm.slotEnd - 1) mm.slotEnd = slot;
 }
 
 /** The hole after a node has another size now, and keeps its place. */
 export function stackResize(mm: Mm, node: MmNode): void {
-  setSize(mm, node.slot, <f32>node.holeSize);
+  if (mm.leveled != 0) setSize(mm, node.slot, <f32>(<i64>node.holeSize));
 }
 
 // @ts-ignore: decorator
@@ -180,7 +192,8 @@ export function slotNode(mm: Mm, slot: u32): MmNode {
 
 /** The newest hole below a slot (slotEnd: of all) that can have `size` bytes, or NO_SLOT. */
 export function findNewest(mm: Mm, below: u32, size: u64): u32 {
-  const want = f32x4.splat(<f32>size);
+  if (mm.leveled == 0) levelsMake(mm);
+  const want = f32x4.splat(<f32>(<i64>size));
   let level: u32 = 0;
   let at = levelAt(mm, 0);
   let index = below;
@@ -209,7 +222,8 @@ export function findNewest(mm: Mm, below: u32, size: u64): u32 {
 
 /** The oldest hole at or above a slot (0: of all) that can have `size` bytes, or NO_SLOT. */
 export function findOldest(mm: Mm, from: u32, size: u64): u32 {
-  const want = f32x4.splat(<f32>size);
+  if (mm.leveled == 0) levelsMake(mm);
+  const want = f32x4.splat(<f32>(<i64>size));
   let level: u32 = 0;
   let at = levelAt(mm, 0);
   let index = from;
@@ -241,12 +255,14 @@ export function stackCheck(mm: Mm): i32 {
     const node = slotNode(mm, slot);
     const size = load<f32>(leaf + (<usize>slot << 2));
     if (changetype<usize>(node) == 0) {
-      if (size != 0) return -1;
+      if (mm.leveled != 0 && size != 0) return -1;
       continue;
     }
-    if (slot >= mm.slotEnd || node.slot != slot || node.holeSize == 0 || size != <f32>node.holeSize) return -1;
+    if (slot >= mm.slotEnd || node.slot != slot || node.holeSize == 0) return -1;
+    if (mm.leveled != 0 && size != <f32>(<i64>node.holeSize)) return -1;
     ++count;
   }
+  if (mm.leveled == 0) return count;
   for (let level: u32 = 1; level <= mm.topLevel; ++level) {
     const below = levelAt(mm, level - 1);
     const at = levelAt(mm, level);

@@ -2,15 +2,16 @@
 //
 //   stack      by age, newest on top (hole-stack.ts)
 //   addresses  a red-black tree augmented with the largest hole of each subtree; modern manager only
-//   sizes      a red-black tree by size, of equal ones the newer first; made at the first request for the best fit
+//   sizes      red-black trees by size, of equal ones the newer first; made at the first request for the best fit. There is
+//              one for each of 256 size classes, four to a power of two, so that each is shallow, and a bit for each
+//              class that has a hole
 //
 // A hole belongs to the node before it, as in the kernel: a node with holeSize 0 is in none of the orders.
 
-import { Context } from '../memory/context';
 import { MM_MODERN } from './drm-mm';
-import { ADDRESS_LINKS, Mm, MmNode, SIZE_LINKS, holeStart, ofAddressLinks, ofSizeLinks } from './drm-mm-node';
+import { Mm, MmNode, SIZE_CLASSES, SIZE_LINKS, SIZE_ROOTS, holeStart, ofSizeLinks } from './drm-mm-node';
 import { findOldest, NO_SLOT, slotNode, stackDrop, stackPush, stackResize } from './hole-stack';
-import { LEFT, RIGHT, child, top, treeInsert, treeInsertBetween, treeNext, treeRemove, treeReplace } from './tree';
+import { LEFT, RIGHT, TOP, child, top, treeEnd, treeInsert, treeInsertBetween, treeNext, treeRemove, treeReplace } from './tree';
 
 // @ts-ignore: decorator
 @inline
@@ -18,16 +19,30 @@ function addressRoot(mm: Mm): usize {
   return changetype<usize>(mm) + offsetof<Mm>('addressRoot');
 }
 
+/** Size class: the power of two below a size (less than 2^53), and the two bits after its highest. */
 // @ts-ignore: decorator
 @inline
-function sizeRoot(mm: Mm): usize {
-  return changetype<usize>(mm) + offsetof<Mm>('sizeRoot');
+export function classOf(size: u64): u32 {
+  const power = 63 - <u32>clz(size);
+  return (power << 2) | (<u32>(size << 2 >> power) & 3);
+}
+
+// @ts-ignore: decorator
+@inline
+export function sizeRoot(mm: Mm, index: u32): usize {
+  return changetype<usize>(mm) + SIZE_ROOTS + (<usize>index << 2);
+}
+
+// @ts-ignore: decorator
+@inline
+export function classWord(mm: Mm, index: u32): usize {
+  return changetype<usize>(mm) + offsetof<Mm>('classes0') + (<usize>(index >> 6) << 3);
 }
 
 // @ts-ignore: decorator
 @inline
 function addressLinks(node: MmNode): usize {
-  return changetype<usize>(node) + ADDRESS_LINKS;
+  return changetype<usize>(node);
 }
 
 // @ts-ignore: decorator
@@ -45,7 +60,7 @@ function addressInsert(mm: Mm, node: MmNode): void {
   let side = LEFT;
   for (let at: usize = load<u32>(root); at != 0; at = child(at, side)) {
     above = at;
-    side = start < holeStart(ofAddressLinks(at)) ? LEFT : RIGHT;
+    side = start < holeStart(changetype<MmNode>(at)) ? LEFT : RIGHT;
   }
   treeInsert(root, addressLinks(node), above, side, true);
 }
@@ -54,20 +69,22 @@ function addressInsert(mm: Mm, node: MmNode): void {
 // @ts-ignore: decorator
 @inline
 function usable(links: usize, size: u64): bool {
-  return links != 0 && top(links) >= size;
+  return links != 0 && load<u64>(links, TOP) >= size;
 }
 
 /**
  * The hole with which a search by address begins (find_hole_addr): going down towards `address` as long as a subtree
  * has a hole of `size` bytes at all. Where that ends depends on the shape of the tree.
  */
+// @ts-ignore: decorator
+@inline
 export function findByAddress(mm: Mm, address: u64, size: u64): usize {
   let found: usize = 0;
   let at: usize = mm.addressRoot;
   while (usable(at, size)) {
-    const node = ofAddressLinks(at);
+    const node = changetype<MmNode>(at);
     const start = holeStart(node);
-    found = changetype<usize>(node);
+    found = at;
     if (address < start) at = child(at, LEFT);
     else if (address > start + node.holeSize) at = child(at, RIGHT);
     else break;
@@ -85,14 +102,14 @@ export function nextByAddress(node: MmNode, side: usize, size: u64): usize {
       at = next;
       next = child(at, other);
     }
-    return changetype<usize>(ofAddressLinks(at));
+    return at;
   }
   let up: usize = load<u32>(at) & ~1;
   while (up != 0 && child(up, side) == at) {
     at = up;
     up = load<u32>(at) & ~1;
   }
-  return up == 0 ? 0 : changetype<usize>(ofAddressLinks(up));
+  return up;
 }
 
 /** Size of the largest hole. */
@@ -115,9 +132,10 @@ function sizeBefore(size: u64, slot: u32, other: MmNode): bool {
 }
 
 function sizeInsert(mm: Mm, node: MmNode): void {
-  const root = sizeRoot(mm);
   const size = node.holeSize;
   const slot = node.slot;
+  const index = classOf(size);
+  const root = sizeRoot(mm, index);
   let above: usize = 0;
   let side = LEFT;
   for (let at: usize = load<u32>(root); at != 0; at = child(at, side)) {
@@ -125,33 +143,62 @@ function sizeInsert(mm: Mm, node: MmNode): void {
     side = sizeBefore(size, slot, ofSizeLinks(at)) ? LEFT : RIGHT;
   }
   treeInsert(root, sizeLinks(node), above, side, false);
+  if (above == 0) {
+    const word = classWord(mm, index);
+    store<u64>(word, load<u64>(word) | (<u64>1 << (index & 63)));
+  }
 }
 
-/** Makes the tree by size, which nobody had asked for so far. */
+function sizeRemove(mm: Mm, node: MmNode): void {
+  const index = classOf(node.holeSize);
+  const root = sizeRoot(mm, index);
+  treeRemove(root, sizeLinks(node), false);
+  if (load<u32>(root) == 0) {
+    const word = classWord(mm, index);
+    store<u64>(word, load<u64>(word) & ~(<u64>1 << (index & 63)));
+  }
+}
+
+/** Makes the trees by size, which nobody had asked for so far. */
 function sizeIndex(mm: Mm): void {
-  for (let slot = findOldest(mm, 0, 1); slot != NO_SLOT; slot = findOldest(mm, slot + 1, 1)) {
-    sizeInsert(mm, slotNode(mm, slot));
+  for (let slot: u32 = 0; slot < mm.slotEnd; ++slot) {
+    const node = slotNode(mm, slot);
+    if (changetype<usize>(node) != 0) sizeInsert(mm, node);
   }
   mm.sized = 1;
+}
+
+/** The smallest hole of all classes from one on, or 0. */
+function smallestFrom(mm: Mm, index: u32): usize {
+  let shift = <u64>(index & 63);
+  for (let first = index & ~63; first < SIZE_CLASSES; first += 64) {
+    const bits = load<u64>(classWord(mm, first)) >> shift << shift;
+    if (bits != 0) return changetype<usize>(ofSizeLinks(treeEnd(sizeRoot(mm, first + <u32>ctz(bits)), LEFT)));
+    shift = 0;
+  }
+  return 0;
 }
 
 /** The smallest hole of at least `size` bytes (best_hole). */
 export function findBySize(mm: Mm, size: u64): usize {
   if (mm.sized == 0) sizeIndex(mm);
+  const index = classOf(size);
   let best: usize = 0;
-  for (let at: usize = mm.sizeRoot; at != 0; ) {
-    if (ofSizeLinks(at).holeSize >= size) {
-      best = at;
-      at = child(at, LEFT);
-    } else at = child(at, RIGHT);
+  for (let at: usize = load<u32>(sizeRoot(mm, index)); at != 0; ) {
+    const fits = ofSizeLinks(at).holeSize >= size;
+    if (fits) best = at;
+    at = child(at, fits ? LEFT : RIGHT);
   }
-  return best == 0 ? 0 : changetype<usize>(ofSizeLinks(best));
+  if (best != 0) return changetype<usize>(ofSizeLinks(best));
+  return index + 1 == SIZE_CLASSES ? 0 : smallestFrom(mm, index + 1);
 }
 
 /** The next larger hole, or an older one of the same size. */
-export function nextBySize(node: MmNode): usize {
+export function nextBySize(mm: Mm, node: MmNode): usize {
   const next = treeNext(sizeLinks(node), RIGHT);
-  return next == 0 ? 0 : changetype<usize>(ofSizeLinks(next));
+  if (next != 0) return changetype<usize>(ofSizeLinks(next));
+  const index = classOf(node.holeSize);
+  return index + 1 == SIZE_CLASSES ? 0 : smallestFrom(mm, index + 1);
 }
 
 // ---- all orders together
@@ -167,7 +214,7 @@ export function holeSplit(mm: Mm, before: MmNode, node: MmNode): void {
   const front = node.start - holeStart(before);
   const rest = end - holeStart(node);
   node.holeSize = rest;
-  if (mm.sized != 0) treeRemove(sizeRoot(mm), sizeLinks(before), false);
+  if (mm.sized != 0) sizeRemove(mm, before);
   if (mm.flavour == MM_MODERN) {
     stackDrop(mm, before);
     before.holeSize = front;
@@ -206,13 +253,13 @@ export function holeMerge(mm: Mm, node: MmNode): void {
   const joins = before.holeSize != 0;
   if (own) {
     stackDrop(mm, node);
-    if (mm.sized != 0) treeRemove(sizeRoot(mm), sizeLinks(node), false);
+    if (mm.sized != 0) sizeRemove(mm, node);
     // With a hole in front as well, that one keeps the place and this one goes.
     if (modern && joins) treeRemove(root, addressLinks(node), true);
   }
   if (joins) {
     stackDrop(mm, before);
-    if (mm.sized != 0) treeRemove(sizeRoot(mm), sizeLinks(before), false);
+    if (mm.sized != 0) sizeRemove(mm, before);
   }
   before.holeSize += node.size + node.holeSize;
   node.holeSize = 0;

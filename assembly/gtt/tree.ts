@@ -16,9 +16,9 @@ export const LEFT: usize = 4;
 export const RIGHT: usize = 8;
 const BOTH: usize = 12;
 
-/** Where an augmented record has its own value and the largest of its subtree, before its links (drm-mm.ts asserts it). */
-export const OWN_BEFORE_LINKS: usize = 16;
-export const TOP_BEFORE_LINKS: usize = 8;
+/** Where an augmented record has its own value and the largest of its subtree, from its links (drm-mm.ts asserts it). */
+export const OWN: usize = 16;
+export const TOP: usize = 24;
 
 // @ts-ignore: decorator
 @inline
@@ -47,13 +47,13 @@ function setParent(node: usize, to: usize): void {
 // @ts-ignore: decorator
 @inline
 export function top(node: usize): u64 {
-  return node == 0 ? 0 : load<u64>(node - TOP_BEFORE_LINKS);
+  return node == 0 ? 0 : load<u64>(node, TOP);
 }
 
 // @ts-ignore: decorator
 @inline
 function topOf(node: usize): u64 {
-  return max(load<u64>(node - OWN_BEFORE_LINKS), max(top(child(node, LEFT)), top(child(node, RIGHT))));
+  return max(load<u64>(node, OWN), max(top(child(node, LEFT)), top(child(node, RIGHT))));
 }
 
 /** Makes whoever points at `old` point at `to`. */
@@ -76,8 +76,8 @@ function rotate(root: usize, node: usize, side: usize, augmented: bool): void {
   store<u32>(up + side, <u32>node);
   setParent(node, up);
   if (augmented) {
-    store<u64>(up - TOP_BEFORE_LINKS, load<u64>(node - TOP_BEFORE_LINKS));
-    store<u64>(node - TOP_BEFORE_LINKS, topOf(node));
+    store<u64>(up, load<u64>(node, TOP), TOP);
+    store<u64>(node, topOf(node), TOP);
   }
 }
 
@@ -91,10 +91,10 @@ export function treeInsert(root: usize, node: usize, above: usize, side: usize, 
   if (above == 0) store<u32>(root, <u32>node);
   else store<u32>(above + side, <u32>node);
   if (augmented) {
-    const own = load<u64>(node - OWN_BEFORE_LINKS);
-    store<u64>(node - TOP_BEFORE_LINKS, own);
-    for (let at = above; at != 0 && load<u64>(at - TOP_BEFORE_LINKS) < own; at = parent(at)) {
-      store<u64>(at - TOP_BEFORE_LINKS, own);
+    const own = load<u64>(node, OWN);
+    store<u64>(node, own, TOP);
+    for (let at = above; at != 0 && load<u64>(at, TOP) < own; at = parent(at)) {
+      store<u64>(at, own, TOP);
     }
   }
   do {
@@ -162,8 +162,8 @@ export function treeRemove(root: usize, node: usize, augmented: bool): void {
     let settled = next == 0; // above the successor's new place a subtree's value that does not change ends the walk
     for (let at = low; at != 0; at = parent(at)) {
       const value = topOf(at);
-      if (settled && value == load<u64>(at - TOP_BEFORE_LINKS)) break;
-      store<u64>(at - TOP_BEFORE_LINKS, value);
+      if (settled && value == load<u64>(at, TOP)) break;
+      store<u64>(at, value, TOP);
       if (at == next) settled = true;
     }
   }
@@ -243,11 +243,11 @@ export function treeReplace(root: usize, old: usize, node: usize, augmented: boo
     store<u32>(node, <u32>above);
     store<u64>(node, 0, LEFT);
     if (augmented) {
-      store<u64>(node - TOP_BEFORE_LINKS, load<u64>(node - OWN_BEFORE_LINKS));
+      store<u64>(node, load<u64>(node, OWN), TOP);
       for (let at = above; at != 0; at = parent(at)) {
         const value = topOf(at);
-        if (value == load<u64>(at - TOP_BEFORE_LINKS)) break;
-        store<u64>(at - TOP_BEFORE_LINKS, value);
+        if (value == load<u64>(at, TOP)) break;
+        store<u64>(at, value, TOP);
       }
     }
     return;
@@ -289,7 +289,7 @@ export function treeCheck(root: usize, augmented: bool): i32 {
       if (height < 0) height = black;
       if (height != black) return -1;
     }
-    if (augmented && load<u64>(at - TOP_BEFORE_LINKS) != topOf(at)) return -1;
+    if (augmented && load<u64>(at, TOP) != topOf(at)) return -1;
   }
   return count;
 }

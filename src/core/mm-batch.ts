@@ -45,7 +45,10 @@ export class MmBatch {
       core.u32[word + 2] = operation.mode ?? 0;
       core.u32[word + 3] = operation.color ?? 0;
       const { size: bytes = 0, alignment = 0, lo = 0, hi = 0, expected } = operation;
-      core.f64.set([bytes, alignment, lo, hi, expected, 0], (word >> 1) + 2);
+      for (const [i, value] of [bytes, alignment, lo, hi, expected].entries()) {
+        core.u32[word + 4 + i * 2] = value >>> 0;
+        core.u32[word + 5 + i * 2] = Math.floor(value / 2 ** 32) >>> 0;
+      }
       word += size >> 2;
     }
   }
@@ -70,7 +73,8 @@ export class MmBatch {
     const matched = mmReplay(mm, this.#operations, this.count, this.#nodes);
     const ms = performance.now() - begin;
     const at = this.#operations + matched * (MM_OP_SIZE.value as number);
-    const got = matched < this.count ? this.#core.f64[(at >> 3) + 7] : 0;
+    const word = (at >>> 2) + 14;
+    const got = matched < this.count ? this.#core.u32[word] + (this.#core.u32[word + 1] | 0) * 2 ** 32 : 0;
     mmDestroy(mm);
     return { matched, got, ms };
   }

@@ -1,6 +1,7 @@
 import { Core } from '../../core/instance.js';
 import { MmBatch, type MmOperation } from '../../core/mm-batch.js';
 import { FieldReader, type Recording, type RecordingFormat, type ReplayOptions } from '../recording.js';
+import { medianTime } from '../timing.js';
 
 /** Search modes by name, for each flavour of the manager; a flag may follow after a plus sign (assembly/gtt/drm-mm.ts). */
 const FLAVOURS = [
@@ -10,9 +11,6 @@ const FLAVOURS = [
 const FLAG = 16;
 const MODERN = 1;
 const COLOR_RULES: Record<string, number> = { none: 0, i915: 1 };
-
-/** Median of several replays decides the time; more than that would measure the machine's other load. */
-const TIMED_RUNS = 9;
 
 interface Segment {
   start: number;
@@ -47,8 +45,7 @@ export const drmMm: RecordingFormat = {
         return { steps, matched, divergence: { line, operation, expected, got: show(run.got) } };
       }
       if (!options.time) continue;
-      const times = Array.from({ length: TIMED_RUNS }, () => batch.run(start, size, flavour, colorRule).ms);
-      time += times.sort((a, b) => a - b)[TIMED_RUNS >> 1];
+      time += medianTime(() => batch.run(start, size, flavour, colorRule).ms);
     }
     return { steps, matched, divergence: null, ...(options.time && steps > 0 && { nsPerStep: (time * 1e6) / steps }) };
   },

@@ -2,6 +2,7 @@ import { Core } from '../../core/instance.js';
 import { IovaSteps, STEP } from '../../core/iova-steps.js';
 import { IOVA_MODELS } from '../../iova/models.js';
 import type { Divergence, RecordingFormat } from '../recording.js';
+import { medianTime } from '../timing.js';
 import { ANCHOR, type Header, range, readHeader, readSteps, type Step } from './iova-steps.js';
 
 /**
@@ -180,11 +181,6 @@ function describe({ letter, a, b, limit, flag }: Step): string {
 
 // ---- measuring ----
 
-/** Replays for the median, and the least time and number of them before that, in which the optimiser warms up. */
-const MEASURED = 9;
-const WARM_UP_MS = 60;
-const WARM_UP_RUNS = 3;
-
 /** Median nanoseconds a step over replays on fresh domains, each one call of the core. */
 function measure(header: Header, steps: readonly Step[]): number {
   const { core, context, create } = open(header);
@@ -197,10 +193,7 @@ function measure(header: Header, steps: readonly Step[]): number {
     core.exports.iovaDomainDestroy(domain);
     return elapsed;
   };
-  let warm = 0;
-  for (let runs = 0; runs < WARM_UP_RUNS || warm < WARM_UP_MS; ++runs) warm += once();
-  const times = Array.from({ length: MEASURED }, once).sort((x, y) => x - y);
-  return (times[MEASURED >> 1] * 1e6) / packed.count;
+  return (medianTime(once) * 1e6) / packed.count;
 }
 
 // Frees go by the pfn that the recording has: where the replay matched, that is the pfn that the domain gave.
