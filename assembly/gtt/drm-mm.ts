@@ -247,9 +247,12 @@ function insertByAddress(
   let at = findByAddress(mm, high ? hi : lo, size);
   while (at != 0) {
     const before = changetype<MmNode>(at);
-    if (high ? holeStart(before) + before.holeSize <= lo : holeStart(before) >= hi) break;
-    const start = fitModern(mm, before, size, alignment, color, lo, hi, high);
-    if (start != NOWHERE) return take(mm, before, start, size, color);
+    // A hole may stand on the way for what lies below it in the tree, and be too small itself.
+    if (before.holeSize >= size) {
+      if (high ? holeStart(before) + before.holeSize <= lo : holeStart(before) >= hi) break;
+      const start = fitModern(mm, before, size, alignment, color, lo, hi, high);
+      if (start != NOWHERE) return take(mm, before, start, size, color);
+    }
     if (once) break;
     at = nextByAddress(before, high ? LEFT : RIGHT, size);
   }

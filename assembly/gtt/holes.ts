@@ -81,6 +81,12 @@ function usable(links: usize, size: u64): bool {
 export function findByAddress(mm: Mm, address: u64, size: u64): usize {
   let found: usize = 0;
   let at: usize = mm.addressRoot;
+  // From an end of the whole range the way down has no turns, and needs no addresses.
+  if (address <= mm.start || address >= mm.start + mm.size) {
+    const side = address <= mm.start ? LEFT : RIGHT;
+    for (; usable(at, size); at = child(at, side)) found = at;
+    return found;
+  }
   while (usable(at, size)) {
     const node = changetype<MmNode>(at);
     const start = holeStart(node);
