@@ -23,7 +23,7 @@ export { sgEntryAddress, sgEntryOffset, sgEntrySize } from './sg/entries';
 export {
   sgAllocBlock, sgAllocPages, sgFinish, sgFinishRuns, sgFromPages, sgReserve, sgReserveRuns,
 } from './sg/build';
-export { sgRead, sgWrite } from './sg/copy';
+export { sgNextWritten, sgRead, sgWrite } from './sg/copy';
 export { sgContiguous, sgPartial, sgRotate } from './sg/derive';
 export { sgDmaPage, sgDmaRun, sgDmaSegmentAddress, sgDmaSegmentLength } from './sg/segments';
 export {

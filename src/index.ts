@@ -27,7 +27,23 @@ export type { CheckData, CheckId } from './dma-debug/checks.js';
 export type { DmaDebug } from './dma-debug/dma-debug.js';
 export type { DmaDebugOptions } from './dma-debug/options.js';
 export { type Forecast, type LeakReport, type MappingGroup, reportText } from './dma-debug/report.js';
-export { Process } from './gem/process.js';
+export type { AddressSpace } from './gem/address-space.js';
+export type { BackingKind, MappingKind } from './gem/backing/backing.js';
+export type { BindOptions } from './gem/bind.js';
+export type { Defects, I915Config, I915Options, Platform, PpgttMode } from './gem/config.js';
+export type { Context } from './gem/context.js';
+export type { I915Device, UserptrOptions } from './gem/device.js';
+export { DmaBuf, type DmaBufAttachment, type DmaBufExporter } from './gem/dma-buf.js';
+export type { Caching, Domain } from './gem/domain.js';
+export type { ExecObject, ExecOptions } from './gem/execbuffer.js';
+export type { GemObject, Madv } from './gem/object.js';
+export { DRIVER_NAMES, type DriverName, POLICIES } from './gem/policy/index.js';
+export { type BindStage, HOOKS, type HookName, type MappingPolicy } from './gem/policy/policy.js';
+export { type MmuNotifier, Process } from './gem/process.js';
+export { SHRINK_BOUND, SHRINK_PURGEABLE, SHRINK_UNBOUND } from './gem/shrinker.js';
+export { SystemHeap } from './gem/system-heap.js';
+export type { View } from './gem/view.js';
+export type { Vma } from './gem/vma.js';
 export { formatAlreadySet, formatFault, formatSource, formatStaleAccesses } from './iommu/dump.js';
 export {
   type AlreadySet,

@@ -26,7 +26,7 @@ export class PageCursor {
   /** The list is about to be freed and nobody will reset the cursor (defect `userptrCursor`). */
   dangle(object: GemObject): void {
     const { exports, u32 } = object.device.core;
-    const first = exports.sgPfnVector(object.pages) >> 2;
+    const first = exports.sgPfnVector(object.pages) >>> 2;
     this.#freed = u32.slice(first, first + object.size / 4096);
     this.#table = 0;
   }
@@ -36,7 +36,7 @@ export class PageCursor {
     if (this.#table !== object.pages && !this.#rewound(object, n)) return this.#stale(object, n);
     this.#last = n;
     const { exports, u32 } = object.device.core;
-    return u32[(exports.sgPfnVector(object.pages) >> 2) + n];
+    return u32[(exports.sgPfnVector(object.pages) >>> 2) + n];
   }
 
   // Going backwards starts over from the head of the list that the object has now, which heals a stale cursor.

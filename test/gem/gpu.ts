@@ -24,5 +24,7 @@ export function iovaRanges(machine: Machine, gpu: I915Device): number {
 
 /** Bytes 0, 1, 2 ... from a start, modulo 251 so that pages differ. */
 export function pattern(n: number, start = 0): Uint8Array {
-  return Uint8Array.from({ length: n }, (_, i) => (start + i) % 251);
+  const bytes = new Uint8Array(n);
+  for (let i = 0; i < n; ++i) bytes[i] = (start + i) % 251;
+  return bytes;
 }

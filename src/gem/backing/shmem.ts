@@ -24,7 +24,7 @@ export class ShmemBacking implements Backing {
   readonly #idle: ListLink<ShmemBacking> = new ListLink<ShmemBacking>(this);
   /** The table of resident pages, 0 when none are. */
   #table = 0;
-  /** Contents in swap by page number: only pages that are not all zeros. */
+  /** Contents in swap by page number: only pages that were ever written. */
   #swap: Map<number, Uint8Array> | undefined;
 
   constructor(device: I915Device, size: number) {
@@ -90,7 +90,7 @@ export class ShmemBacking implements Backing {
     this.#table = core.exports.sgAllocPages(context, this.#pages, this.#device.sgFlags, this.#device.maxEntry);
     if (this.#table === 0) return false;
     if (this.#swap !== undefined) {
-      const first = core.exports.sgPfnVector(this.#table) >> 2;
+      const first = core.exports.sgPfnVector(this.#table) >>> 2;
       for (const [page, bytes] of this.#swap) ram.write(core.u32[first + page] * PAGE_SIZE, bytes);
       this.#swap = undefined;
     }
@@ -105,8 +105,8 @@ export class ShmemBacking implements Backing {
       this.#device.idleFiles.moveTail(this.#idle);
     }
     const { core, ram } = this.#device;
-    const mine = core.exports.sgPfnVector(this.#table) >> 2;
-    const others = core.exports.sgPfnVector(other) >> 2;
+    const mine = core.exports.sgPfnVector(this.#table) >>> 2;
+    const others = core.exports.sgPfnVector(other) >>> 2;
     for (let page = 0; page < this.#pages; ++page) {
       const here = core.u32[mine + page] * PAGE_SIZE;
       const there = core.u32[others + page] * PAGE_SIZE;
@@ -119,11 +119,11 @@ export class ShmemBacking implements Backing {
   /** Writes the contents to swap and gives the frames back. The file is idle. */
   swapOut(): void {
     const { core, ram } = this.#device;
-    const first = core.exports.sgPfnVector(this.#table) >> 2;
+    const { sgNextWritten, sgPfnVector } = core.exports;
+    const first = sgPfnVector(this.#table) >>> 2;
     const swap = new Map<number, Uint8Array>();
-    for (let page = 0; page < this.#pages; ++page) {
-      const bytes = ram.read(core.u32[first + page] * PAGE_SIZE, PAGE_SIZE);
-      if (bytes.some((byte) => byte !== 0)) swap.set(page, bytes);
+    for (let page = sgNextWritten(this.#table, 0); page < this.#pages; page = sgNextWritten(this.#table, page + 1)) {
+      swap.set(page, ram.read(core.u32[first + page] * PAGE_SIZE, PAGE_SIZE));
     }
     this.truncate();
     this.#swap = swap;
