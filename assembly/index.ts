@@ -17,6 +17,7 @@ export {
 export { limitCall, limitFill, limitStorePtes } from './ring/limits';
 export { physRead, physWrite } from './ram/contents';
 export { ramInUse } from './ram/ram';
+export { ramStats } from './ram/stats';
 export { blockOfPagesAlloc, blockOfPagesFree, pagesAlloc, pagesDrain, pagesFree } from './ram/pages';
 export { rangeAllocLow, rangeFree } from './ram/range';
 export { sgEntryAddress, sgEntryOffset, sgEntrySize } from './sg/entries';

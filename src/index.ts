@@ -2,7 +2,7 @@
 export type { BouncePool, SwiotlbMapping, SwiotlbStats } from './core/bounce-pool.js';
 export { ERRNO, type ErrnoName, GemDmaError } from './core/errors.js';
 export type { TableEntry } from './core/iommu.js';
-export type { PhysicalMemory } from './core/physical-memory.js';
+export type { PhysicalMemory, RamStats } from './core/physical-memory.js';
 export {
   type DeviceOptions,
   type Direction,

@@ -4,6 +4,25 @@ import { Core } from './instance.js';
 const PAGE_SIZE = 4096;
 const MAX_ADDRESS = 2 ** 52;
 
+/** How RAM is used, in frames of 4 KiB. inUse, free, waiting and held add up to `usable`. */
+export interface RamStats {
+  /** All frames, the firmware's first MiB included. */
+  frames: number;
+  /** Frames that can be handed out at all. */
+  usable: number;
+  inUse: number;
+  /** In free blocks. */
+  free: number;
+  /** Single frames that wait on CPUs' stacks. */
+  waiting: number;
+  /** Kept by the rest of the system: what fragmentation costs. */
+  held: number;
+  /** Frames with contents; the others read as zeros and take no memory of the host. */
+  written: number;
+  /** Free blocks of 2^0, 2^1, ... 2^10 frames, as /proc/buddyinfo has them. */
+  blocks: number[];
+}
+
 /**
  * The machine's emulated RAM, as its CPUs see it: frames of 4 KiB named by pfn. Frames that were never written read as
  * zeros; a freed frame keeps its bytes until it is handed out again.
@@ -76,6 +95,20 @@ export class PhysicalMemory {
     if (!this.#core.exports.blockOfPagesFree(this.#context, pfn, order)) {
       throw new GemDmaError('EINVAL', 'free_pages', `pfn 0x${pfn.toString(16)} order ${order} is not a block in use`);
     }
+  }
+
+  /** How the frames are used now. */
+  get stats(): RamStats {
+    const at = this.#core.staging(this.#context);
+    this.#core.exports.ramStats(this.#context, at);
+    const all = this.#core.f64.slice(at >> 3, (at >> 3) + 18);
+    const [frames, usable, free, waiting, held, inUse, written] = all;
+    return { frames, usable, inUse, free, waiting, held, written, blocks: [...all.subarray(7)] };
+  }
+
+  /** Returns the frames that wait on stacks to the buddy lists, where they merge to blocks again (drain_all_pages). */
+  drain(): void {
+    this.#core.exports.pagesDrain(this.#context);
   }
 
   /** n bytes from a physical address. @throws GemDmaError EFAULT where there is no RAM */

@@ -1,6 +1,8 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { Core } from '../../src/core/instance.js';
+import type { RamStats } from '../../src/core/physical-memory.js';
+import { Machine } from '../../src/machine/machine.js';
 
 const debug = new WebAssembly.Module(readFileSync(new URL('../../build/debug.wasm', import.meta.url)));
 const MiB = 1024 * 1024;
@@ -32,7 +34,7 @@ class Frames {
 
   take(pfns: ArrayLike<number>, object: number): void {
     for (const pfn of Array.from(pfns)) {
-      expect(this.owner.get(pfn), `frame ${pfn} has one owner`).toBeUndefined();
+      if (this.owner.has(pfn)) throw new Error(`frame ${pfn} was handed out twice`);
       this.owner.set(pfn, object);
     }
   }
@@ -119,4 +121,24 @@ test('below 4 GiB means below 4 GiB, also when only that is left', () => {
   expect(blockOfPagesAlloc(ram.ctx, 3, 0)).toBeLessThan(LOW_FRAMES);
   while (blockOfPagesAlloc(ram.ctx, 10, 1) >= HIGH_START);
   expect(blockOfPagesAlloc(ram.ctx, 10, 1), 'anywhere falls back below').toBeLessThan(LOW_FRAMES);
+});
+
+test('stats add up, and fragmentation shows in the blocks that are left', () => {
+  const machine = new Machine({ ram: { size: '64MiB', fragmentation: 1 }, seed: 3 });
+  const { ram } = machine;
+  const added = ({ inUse, free, waiting, held }: RamStats): number => inUse + free + waiting + held;
+  expect(ram.stats).toMatchObject({ frames: 16384, usable: 16128, inUse: 0, held: 0, written: 0 });
+  expect(ram.stats.blocks).toEqual([0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 15]);
+  const pfns = ram.alloc(8000);
+  ram.write(pfns[0] * 4096, new Uint8Array(1));
+  expect(ram.stats).toMatchObject({ inUse: 8000, written: 1 });
+  expect(added(ram.stats)).toBe(16128);
+  ram.free(pfns);
+  ram.drain();
+  const { blocks, held, waiting } = ram.stats;
+  expect(held).toBeGreaterThan(6);
+  expect(waiting).toBe(0);
+  expect(blocks[10], 'a block that a frame was kept from never merges again').toBe(15 - held);
+  expect(added(ram.stats)).toBe(16128);
+  machine.check();
 });
