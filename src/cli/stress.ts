@@ -32,7 +32,7 @@ interface StressCommandOptions {
   objects?: number;
   checkEvery?: number;
   faults?: number;
-  shrink: boolean;
+  shrink?: number;
   trace?: string;
   replay?: string;
   merge?: string[];
@@ -66,7 +66,7 @@ export function stressCommand(): Command {
     .option('--objects <n>', 'most live objects', integerOption('--objects', 1, 1e6))
     .option('--check-every <n>', 'operations between complete checks', integerOption('--check-every', 1))
     .option('--faults <p>', 'probability that an allocation near an operation fails', numberOption('--faults', 0, 1))
-    .option('--no-shrink', 'do not cut a failing run down')
+    .option('--shrink <seconds>', 'how long to cut a failing run down; 0: not at all', numberOption('--shrink', 0, 1e6))
     .option('--trace <file>', 'write the failing operations to a file (.gz: compressed)')
     .option('--replay <file>', 'apply the operations of such a file')
     .option(
@@ -115,11 +115,12 @@ function stressOptions(options: StressCommandOptions, seed: number): Parameters<
     ...(options.checker && { dmaDebug: options.checker === 'on' }),
   };
   return {
-    ...{ profile: options.profile, seed, driver: options.driver, machine, shrink: options.shrink },
+    ...{ profile: options.profile, seed, driver: options.driver, machine },
     ...{ operations: options.ops, seconds: options.time },
     ...(options.objects && { limits: { objects: options.objects } }),
     ...(options.checkEvery && { checkEvery: options.checkEvery }),
     ...(options.faults && { faults: options.faults }),
+    ...(options.shrink !== undefined && { shrink: options.shrink }),
   };
 }
 

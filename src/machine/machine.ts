@@ -1,5 +1,6 @@
 import { BouncePool } from '../core/bounce-pool.js';
-import { errnoName, GemDmaError } from '../core/errors.js';
+import { checkInteger, errnoName, GemDmaError } from '../core/errors.js';
+import { FAULT_KINDS, type FaultKind } from '../core/faults.js';
 import { Core } from '../core/instance.js';
 import { PhysicalMemory } from '../core/physical-memory.js';
 import { DmaDevice } from '../dma/device.js';
@@ -8,7 +9,7 @@ import type { I915Options } from '../gem/config.js';
 import { I915Device } from '../gem/device.js';
 import { Iommu } from '../iommu/iommu.js';
 import { VirtualClock } from './clock.js';
-import { type MachineConfig, type MachineOptions, machineConfig } from './config.js';
+import { type MachineConfig, type MachineOptions, machineConfig, oneOf } from './config.js';
 import { deviceSlot, domainFor, freeSpace, type MachineDeviceOptions } from './devices.js';
 import { KERNELS, type KernelProperties } from './presets.js';
 
@@ -115,6 +116,16 @@ export class Machine {
       swiotlb: this.swiotlb !== null,
       modernMm: this.kernel.drmMm === 'modern',
     });
+  }
+
+  /**
+   * Makes the n-th allocation of a kind from now on fail, once: no memory, in the middle of whatever asks for it. What
+   * fails then says ENOMEM or ENOSPC and changes nothing.
+   * @param nth 1 is the next one; 0 takes a failure back that has not struck yet
+   */
+  failAllocation(kind: FaultKind, nth: number): void {
+    const index = FAULT_KINDS.indexOf(oneOf('kind', kind, FAULT_KINDS));
+    this.core.exports.faultArm(this.context, index, checkInteger('nth', nth, 0, 0xffffffff));
   }
 
   /**

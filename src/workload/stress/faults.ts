@@ -1,10 +1,6 @@
+import { FAULT_KINDS, type FaultKind } from '../../core/faults.js';
 import type { OperationKind } from './operation.js';
 import type { World } from './world.js';
-
-/** Kinds of allocation that can be made to fail, in the order of the core's (assembly/memory/context.ts, FAULT_*). */
-export const FAULT_KINDS = ['block', 'slab', 'ram', 'iova', 'page-table', 'sg', 'swiotlb', 'dma-debug', 'gtt'] as const;
-
-export type FaultKind = (typeof FAULT_KINDS)[number];
 
 /** Failures strike at most so many allocations later: about what one operation makes. */
 const REACH = 12;
@@ -18,7 +14,7 @@ export const faultOperation: OperationKind<World> = {
     nth: 1 + random.below(REACH),
   }),
   apply: (world, { kind, nth }) => {
-    world.armFault(FAULT_KINDS.indexOf(kind as FaultKind), nth as number);
+    world.machine.failAllocation(kind as FaultKind, nth as number);
     return true;
   },
   print: ({ kind, nth }) => [`machine.failAllocation('${kind}', ${nth});`],

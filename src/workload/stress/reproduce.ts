@@ -19,12 +19,15 @@ export interface Reproducer {
   minimal: boolean;
 }
 
-const SECONDS = 8;
+/** How long shrinking may take when nothing else was asked for. */
+export const SHRINK_SECONDS = 8;
+const OF_CHECKS: ReadonlySet<string> = new Set(['structure', 'accounting', 'teardown']);
 const MAX_RECORDED = 2_000_000;
 
 /**
  * Finds the shortest sequence it can that fails in the same way.
  * @param step operations after which the run failed
+ * @param seconds how long to look for a shorter one
  * @returns null when the failure does not come again, or the run was too long to be recorded
  */
 export function reproduce(
@@ -32,12 +35,13 @@ export function reproduce(
   policy: MappingPolicy | undefined,
   failure: StressFailure,
   step: number,
+  seconds = SHRINK_SECONDS,
 ): Reproducer | null {
   if (step > MAX_RECORDED) return null;
   const recorded: Operation[] = [];
   const again = new StressRun(config, policy);
   again.step(step, (operation) => recorded.push(operation));
-  return shrinkOperations(config, policy, failure, recorded);
+  return shrinkOperations(config, policy, failure, recorded, seconds);
 }
 
 /** Cuts recorded operations down to the few that lead to the failure; null when they do not lead to it. */
@@ -46,8 +50,9 @@ export function shrinkOperations(
   policy: MappingPolicy | undefined,
   failure: StressFailure,
   recorded: readonly Operation[],
+  seconds = SHRINK_SECONDS,
 ): Reproducer | null {
-  const until = performance.now() + SECONDS * 1000;
+  const until = performance.now() + seconds * 1000;
   const budget: ShrinkBudget = { tries: Number.POSITIVE_INFINITY, expired: () => performance.now() > until };
   // One check, at the end: what a periodic check would have found is there to be found then.
   const quiet = { ...config, checkEvery: Number.MAX_SAFE_INTEGER };
@@ -57,7 +62,8 @@ export function shrinkOperations(
     return failure.same(replayOperations(quiet, part, policy));
   };
   if (!fails(recorded)) return null;
-  let best = shortestPrefix(recorded, fails, budget);
+  // A failure of an operation itself comes with the last one; one that a check found came at some time before.
+  let best = OF_CHECKS.has(failure.kind) ? shortestPrefix(recorded, fails, budget) : [...recorded];
   best = related(best, failure, fails);
   best = bySubject(best, fails, budget);
   let { items, minimal } = ddmin(best, fails, budget);
@@ -127,7 +133,10 @@ function bySubject(
   return part(ddmin(subjects, (kept) => fails(part(kept)), budget).items);
 }
 
-/** Gives things the ids 1, 2, 3 in order of appearance, so that the program reads well. */
+/**
+ * Gives things the ids 1, 2, 3 in order of appearance, so that the program reads well. What ends a mapping repeats
+ * what made it, which may have become simpler since.
+ */
 function renumbered(operations: readonly Operation[]): Operation[] {
   const ids = new Map<number, number>();
   const numberOf = (id: number): number => {
@@ -135,8 +144,11 @@ function renumbered(operations: readonly Operation[]): Operation[] {
     if (!ids.has(id)) ids.set(id, ids.size + 1);
     return ids.get(id)!;
   };
+  const makers = new Map(operations.map((operation) => [operation.id, operation]));
   return operations.map((operation) => {
     const copy: Record<string, Operation[string]> = { ...operation };
+    const maker = operation.op.startsWith('un') && makers.get(operation.map);
+    if (maker) for (const name of ['length', 'dir'] as const) if (name in maker) copy[name] = maker[name];
     for (const name of ID_ARGUMENTS) if (name in operation) copy[name] = numberOf(operation[name] as number);
     if (operation.bos) copy.bos = (operation.bos as readonly number[]).map(numberOf);
     return copy as Operation;

@@ -7,7 +7,7 @@ import type { StressFailure } from './failure.js';
 import { faultOperation } from './faults.js';
 import { ALL_KINDS } from './kinds.js';
 import { type ProfileName, profileOf, type StressConfig, type StressProfile } from './profiles.js';
-import { type Reproducer, reproduce } from './reproduce.js';
+import { type Reproducer, reproduce, SHRINK_SECONDS } from './reproduce.js';
 import { StressRun } from './run.js';
 import { operationTable, type Tally } from './runner.js';
 
@@ -45,8 +45,8 @@ export interface StressOptions {
   checkEvery?: number;
   /** Probability that an allocation soon after an operation is made to fail. Default 0. */
   faults?: number;
-  /** Whether a failure is cut down to the operations that matter. Default true. */
-  shrink?: boolean;
+  /** Whether a failure is cut down to the operations that matter, or for how many seconds. Default 8 seconds. */
+  shrink?: boolean | number;
   /** Ends the run at the next batch; the result says `signal` and holds what there is. */
   signal?: AbortSignal;
   /** Called about ten times a second. */
@@ -147,7 +147,9 @@ export async function stress(options: StressOptions = {}): Promise<StressResult>
       step: tally.operations,
     },
     reproducer:
-      failure && (options.shrink ?? true) ? reproduce(config, options.policy, failure, tally.operations) : null,
+      failure && options.shrink !== false && options.shrink !== 0
+        ? reproduce(config, options.policy, failure, tally.operations, shrinkSeconds(options))
+        : null,
     replay: replayCommand(config, options, tally.operations),
     config,
     timing: { seconds: took, operationsPerSecond: Math.round(tally.operations / took) },
@@ -178,9 +180,15 @@ export function stressConfig(options: StressOptions): StressConfig {
     gpus: profile.gpus.map((gpu) => (policy ? gpu : { ...gpu, driver })),
     checkEvery: checkInteger('checkEvery', options.checkEvery ?? DEFAULT_CHECK_EVERY, 1, Number.MAX_SAFE_INTEGER),
     faults,
+    // No entry to be had means the end of the kernel's checker: that is what it does, and ours goes on.
+    ...(faults > 0 && { expected: [...(profile.expected ?? []), 'OOM_DISABLED', 'CACHELINE_ENOMEM'] }),
   };
   operationTable(ALL_KINDS, config.weights);
   return config;
+}
+
+function shrinkSeconds({ shrink }: StressOptions): number {
+  return typeof shrink === 'number' ? shrink : SHRINK_SECONDS;
 }
 
 function replayCommand(config: StressConfig, options: StressOptions, operations: number): string {

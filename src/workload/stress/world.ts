@@ -104,11 +104,6 @@ export class World implements StressWorld {
     };
   }
 
-  /** Makes the n-th allocation of a kind from now on fail, once. */
-  armFault(kind: number, nth: number): void {
-    this.machine.core.exports.faultArm(this.machine.context, kind, nth);
-  }
-
   /** Compares bytes that somebody read from an object with what must be there. */
   compare(who: 'cpu' | 'gpu', bo: Bo, offset: number, bytes: Uint8Array): void {
     const at = bo.contents.differs(offset, bytes);
@@ -118,6 +113,7 @@ export class World implements StressWorld {
       'contents',
       who,
       `the ${who.toUpperCase()} reads ${bytes[at]} at byte ${offset + at} of ${bo.object}, where ${expected} was written`,
+      { subject: this.objects.entries().find(([, other]) => other === bo)?.[0] },
     );
   }
 
