@@ -1,3 +1,4 @@
+import { GemDmaError } from '../../core/errors.js';
 import type { I915Device } from '../device.js';
 import { ENOMEM, ENOSPC } from '../errno.js';
 import { ListLink } from '../list.js';
@@ -89,11 +90,18 @@ export class ShmemBacking implements Backing {
     const { core, context, ram } = this.#device;
     this.#table = core.exports.sgAllocPages(context, this.#pages, this.#device.sgFlags, this.#device.maxEntry);
     if (this.#table === 0) return false;
-    if (this.#swap !== undefined) {
-      const first = core.exports.sgPfnVector(this.#table) >>> 2;
+    if (this.#swap === undefined) return true;
+    const first = core.exports.sgPfnVector(this.#table) >>> 2;
+    try {
       for (const [page, bytes] of this.#swap) ram.write(core.u32[first + page] * PAGE_SIZE, bytes);
-      this.#swap = undefined;
+    } catch (error) {
+      // What is in swap stays there until all of it is back.
+      core.exports.sgDestroy(this.#table);
+      this.#table = 0;
+      if (!GemDmaError.is(error, 'ENOMEM')) throw error;
+      return false;
     }
+    this.#swap = undefined;
     return true;
   }
 
