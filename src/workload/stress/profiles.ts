@@ -124,7 +124,7 @@ export const PROFILES = {
       gpuRead: 4,
       gpuWrite: 3,
       exec: 6,
-      madvise: 6,
+      madvise: 2,
       shrink: 2,
       evict: 0.5,
       context: 0.5,

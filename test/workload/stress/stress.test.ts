@@ -40,6 +40,16 @@ describe('correct presets run clean', () => {
   });
 });
 
+test.each(['churn', 'pressure', 'exhaust', 'userptr'] satisfies ProfileName[])(
+  'failing allocations leave %s in order, the checker included',
+  async (profile) => {
+    const result = await stress({ profile, seed: 22, operations: 8000, faults: 0.05, checkEvery: 200 });
+    expect(result.failure).toBeNull();
+    expect(result.done.fault).toBeGreaterThan(200);
+    expect(result.refused.ENOMEM).toBeGreaterThan(50);
+  },
+);
+
 describe('buggy presets are found', () => {
   test.each([1, 2, 3])('linux-4.1 with seed %i, cut down to at most 8 operations', async (seed) => {
     const result = await stress({ driver: 'linux-4.1', seed });
