@@ -30,10 +30,13 @@ export interface RamStats {
 export class PhysicalMemory {
   readonly #core: Core;
   readonly #context: number;
+  readonly #freed: () => void;
 
-  constructor(core: Core, context: number) {
+  /** @param freed called after frames went back: the checker may have found them mapped */
+  constructor(core: Core, context: number, freed: () => void = () => {}) {
     this.#core = core;
     this.#context = context;
+    this.#freed = freed;
   }
 
   /**
@@ -85,6 +88,7 @@ export class PhysicalMemory {
       for (let i = 0; i < part; ++i) this.#core.u32[(staging >> 2) + i] = pfns[done + i];
       freed += this.#core.exports.pagesFree(this.#context, part, staging);
     }
+    this.#freed();
     if (freed !== pfns.length) {
       throw new GemDmaError('EINVAL', 'free_pages', `${pfns.length - freed} of ${pfns.length} frames were not in use`);
     }
@@ -95,6 +99,7 @@ export class PhysicalMemory {
     if (!this.#core.exports.blockOfPagesFree(this.#context, pfn, order)) {
       throw new GemDmaError('EINVAL', 'free_pages', `pfn 0x${pfn.toString(16)} order ${order} is not a block in use`);
     }
+    this.#freed();
   }
 
   /** How the frames are used now. */

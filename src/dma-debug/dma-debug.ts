@@ -34,6 +34,12 @@ export interface DebugDevice {
   readonly driver?: string;
 }
 
+/** Bytes of physical memory from an address on. */
+export interface PhysicalRange {
+  start: number;
+  length: number;
+}
+
 /** Free device address space in bytes over all domains; null when nothing translates. */
 export type FreeSpace = () => number | null;
 
@@ -190,6 +196,18 @@ export class DmaDebug {
     return count;
   }
 
+  /** A device goes away: what it still has is told as at an unbind, then forgotten with it. */
+  removeDevice(device: DebugDevice): void {
+    this.driverUnbound(device);
+    this.#core.exports.debugDeviceDestroy(device.handle);
+  }
+
+  /** Physical memory that must not be mapped: the current kernel stack, and kernel text with read-only data. */
+  places({ stack, text }: { stack?: PhysicalRange; text?: PhysicalRange }): void {
+    const { debugPlaces } = this.#core.exports;
+    debugPlaces(this.#context, stack?.start ?? 0, stack?.length ?? 0, text?.start ?? 0, text?.length ?? 0);
+  }
+
   /** PTEs of a GPU now point at the mapping that begins at `address`; `by` -1 when they no longer do. */
   binding(device: DebugDevice, address: number, by: 1 | -1): void {
     this.#core.exports.debugBinding(device.handle, address, by);
@@ -256,10 +274,10 @@ export class DmaDebug {
     const caller = this.attributions.describe(record.caller);
     const mapping = record.mapping && this.#mapping(record.mapping);
     const device = this.#deviceName(record.device);
-    const story = [`${device ? `${device} ` : ''}${check.say(data, record)}`];
-    if (Object.keys(caller).length > 0) story.push(`by ${callerText(caller)}`);
+    let story = `${device ? `${device} ` : ''}${check.say(data, record)}`;
+    if (Object.keys(caller).length > 0) story += ` (${callerText(caller)})`;
     if (mapping && Object.keys(mapping.by).length > 0) {
-      story.push(`mapped ${hex(mapping.address)} by ${callerText(mapping.by)}`);
+      story += `; ${hex(mapping.address)} was mapped at ${mapping.time} ns (${callerText(mapping.by)})`;
     }
     return {
       check: check.id,
@@ -272,7 +290,7 @@ export class DmaDebug {
       data,
       caller,
       mapping,
-      message: `${check.id}: ${story.join('; ')}`,
+      message: `${check.id}: ${story}`,
     };
   }
 

@@ -331,6 +331,7 @@ export class DmaDevice {
   /** Frees the device. Its domain is left first. */
   destroy(): void {
     if (this.#handle === 0) return;
+    this.#debug?.removeDevice(this);
     this.detach();
     this.#core.deviceDestroy(this.#handle);
     this.#handle = 0;

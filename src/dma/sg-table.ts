@@ -209,6 +209,7 @@ export class ScatterTable {
     if (this.#handle === 0) return;
     this.host.core.exports.sgDestroy(this.#handle);
     this.#handle = 0;
+    this.host.checker?.settle();
   }
 
   /** The core has freed the table. */

@@ -60,7 +60,7 @@ export class Machine {
     }
     this.context = rc;
     this.clock = new VirtualClock(this.core, this.context);
-    this.ram = new PhysicalMemory(this.core, this.context);
+    this.ram = new PhysicalMemory(this.core, this.context, () => this.checker?.settle());
     this.iommu = new Iommu(this);
     const { swiotlb } = this.config;
     const dialect = this.kernel.swiotlb;
