@@ -87,6 +87,7 @@ export {
 export {
   dmaIovaDestroy, dmaIovaFree, dmaIovaLink, dmaIovaSync, dmaIovaTryAlloc, dmaIovaUnlink,
 } from './dma/iova-link';
+export { dmaMaxMapping, dmaMergeBoundary, dmaOptMapping } from './dma/limits';
 export { dmaMappingError, dmaSyncSg, dmaSyncSingle } from './dma/sync';
 export { deferredFlush, deferredPending } from './iommu/deferred-list';
 export {

@@ -16,7 +16,7 @@ import { EVENT_DMA_ALLOC, EVENT_DMA_FREE, emit } from '../ring/events';
 import { SG_MAX_ENTRY, sgFinish, sgReserve } from '../sg/build';
 import { setOneSegment, sgSegmentAddress } from '../sg/segments';
 import { SG_MAPPED, SG_ONE_RUN, SG_OWNS_PAGES, SgTable, sgDestroy } from '../sg/sg-table';
-import { DMA_ATTR_ALLOC_SINGLE_PAGES, DmaDevice, OPS_IOMMU } from './device';
+import { DMA_ATTR_ALLOC_SINGLE_PAGES, DmaDevice, OPS_IOMMU, countMapped, countUnmapped } from './device';
 import { cookieOf, rangeAlloc, rangeFree, unmapRange } from './iommu';
 
 /** Pages of the block that an IOMMU can map as one 2 MiB leaf: the only larger order worth asking for. */
@@ -74,8 +74,7 @@ export function dmaMapCoherent(dev: DmaDevice, buffer: SgTable, length: u32, att
   }
   setOneSegment(buffer, address, length);
   buffer.flags |= SG_MAPPED;
-  ++dev.maps;
-  dev.pagesMapped += buffer.pageCount;
+  countMapped(dev, buffer.pageCount);
   const ctx = changetype<Context>(dev.ctx);
   if (ctx.dmaDebug != 0) debugAllocCoherent(dev, phys, length, address, attrs);
   if (ctx.events != 0) emit(ctx, EVENT_DMA_ALLOC, dev.id, <f64>address, <f64>phys, <f64>length, 0, 0);
@@ -146,7 +145,6 @@ export function dmaUnmapCoherent(dev: DmaDevice, buffer: SgTable, length: u32, d
   if (ctx.dmaDebug != 0) debugFreeCoherent(dev, phys, length, address);
   if (dev.ops == OPS_IOMMU) unmapRange(dev, cookieOf(dev), address, length);
   buffer.flags &= ~SG_MAPPED;
-  ++dev.unmaps;
-  dev.pagesUnmapped += buffer.pageCount;
+  countUnmapped(dev, buffer.pageCount);
   if (ctx.events != 0) emit(ctx, EVENT_DMA_FREE, dev.id, dmaAddress, <f64>phys, <f64>length, 0, 0);
 }

@@ -111,6 +111,32 @@ export function deviceDestroy(dev: DmaDevice): i32 {
   return 0;
 }
 
+/** Counts a mapping that was made. */
+// @ts-ignore: decorator
+@inline
+export function countMapped(dev: DmaDevice, pages: u64): void {
+  if (ASC_FEATURE_THREADS) {
+    atomic.add<u32>(changetype<usize>(dev), 1, offsetof<DmaDevice>('maps'));
+    atomic.add<u64>(changetype<usize>(dev), pages, offsetof<DmaDevice>('pagesMapped'));
+  } else {
+    ++dev.maps;
+    dev.pagesMapped += pages;
+  }
+}
+
+/** Counts an unmap call. */
+// @ts-ignore: decorator
+@inline
+export function countUnmapped(dev: DmaDevice, pages: u64): void {
+  if (ASC_FEATURE_THREADS) {
+    atomic.add<u32>(changetype<usize>(dev), 1, offsetof<DmaDevice>('unmaps'));
+    atomic.add<u64>(changetype<usize>(dev), pages, offsetof<DmaDevice>('pagesUnmapped'));
+  } else {
+    ++dev.unmaps;
+    dev.pagesUnmapped += pages;
+  }
+}
+
 /** DMA_BIT_MASK(bits), 1 to 64. */
 // @ts-ignore: decorator
 @inline

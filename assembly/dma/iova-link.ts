@@ -11,7 +11,7 @@ import { iommuUnmap } from '../iommu/unmap';
 import { PAGE_SHIFT } from '../ram/ram';
 import { REASON_DMA_DIRECTION, REASON_DMA_NO_IOMMU, REASON_DMA_RANGE, REASON_DMA_SIZE } from '../reason';
 import { EVENT_DMA_MAP_PAGE, EVENT_DMA_UNMAP_PAGE, emit } from '../ring/events';
-import { DMA_NONE, DmaDevice, OPS_IOMMU } from './device';
+import { DMA_NONE, DmaDevice, OPS_IOMMU, countMapped, countUnmapped } from './device';
 import { cookieOf, protOf, rangeAlloc, rangeFree } from './iommu';
 
 const PAGE_MASK: u64 = 0xfff;
@@ -58,8 +58,7 @@ export function dmaIovaLink(dev: DmaDevice, base: f64, offset: f64, phys: f64, s
   const bytes = span(address, <u64>(<i64>size));
   const rc = iommuMap(changetype<IommuDomain>(cookieOf(dev).iommu), address - pad, from - pad, bytes, protOf(dir));
   if (rc < 0) return rc;
-  ++dev.maps;
-  dev.pagesMapped += bytes >> PAGE_SHIFT;
+  countMapped(dev, bytes >> PAGE_SHIFT);
   const ctx = changetype<Context>(dev.ctx);
   if (ctx.events != 0) emit(ctx, EVENT_DMA_MAP_PAGE, dev.id, <f64>(<i64>address), phys, size, dir, attrs);
   return 0;
@@ -86,8 +85,7 @@ function unlink(dev: DmaDevice, address: u64, size: u64, flush: bool): void {
   const bytes = span(address, size);
   iommuUnmap(iommu, start, bytes);
   if (flush) iotlbFlushPages(iommu, start, bytes);
-  ++dev.unmaps;
-  dev.pagesUnmapped += bytes >> PAGE_SHIFT;
+  countUnmapped(dev, bytes >> PAGE_SHIFT);
 }
 
 /** Gives back reserved space that nothing is linked in (dma_iova_free). */

@@ -1,10 +1,13 @@
 // dma/ is the DMA API of a device (kernel/dma/mapping.c): every mapping of every driver comes through here, is made by the
 // device's dma ops, counted, written to the event ring, and shown to dma-debug.
 //
-//   map.ts       the entry points below             sync.ts      sync for cpu and for device
-//   direct.ts    ops without translation            coherent.ts  memory that device and CPU share
-//   iommu.ts     ops behind a domain, one buffer    iova-link.ts the two-step calls: reserve address space, link into it
-//   iommu-sg.ts, iommu-segments.ts  lists           device.ts    cookie.ts   the records
+//   map.ts        the entry points below
+//   direct.ts     ops without translation
+//   iommu.ts      ops behind a domain, one buffer; iommu-sg.ts and iommu-segments.ts the same for lists
+//   coherent.ts   memory that device and CPU share
+//   iova-link.ts  the two-step calls: reserve address space, link memory into it
+//   sync.ts       sync for cpu and for device; limits.ts what a driver may ask before it maps
+//   device.ts, cookie.ts, state.ts the records; check.ts the walk over them
 //
 // Addresses and lengths cross to the host as doubles, DMA_MAPPING_ERROR as -1. A call that fails changes nothing and
 // leaves the reason in cpu.reason.
@@ -21,7 +24,7 @@ import {
 import { SEGMENTS_NONE, SG_MAPPED, SgTable } from '../sg/sg-table';
 import { sgSegmentAddress } from '../sg/segments';
 import { DmaCookie } from './cookie';
-import { DMA_MAPPING_ERROR, DMA_NONE, DmaDevice, OPS_IOMMU } from './device';
+import { DMA_MAPPING_ERROR, DMA_NONE, DmaDevice, OPS_IOMMU, countMapped, countUnmapped } from './device';
 import { mapDirect, mapSgDirect, unmapDirect, unmapSgDirect } from './direct';
 import { mapRange, protOf, unmapPage, unmapRange } from './iommu';
 import { mapSgIommu, unmapSgIommu } from './iommu-sg';
@@ -81,8 +84,7 @@ export function dmaMapSingle(dev: DmaDevice, physical: f64, length: u32, dir: u3
 function mapped(dev: DmaDevice, phys: u64, length: u32, dir: u32, attrs: u32, address: u64, type: u32): f64 {
   const ctx = changetype<Context>(dev.ctx);
   if (address != DMA_MAPPING_ERROR) {
-    ++dev.maps;
-    dev.pagesMapped += pagesOf(phys, length);
+    countMapped(dev, pagesOf(phys, length));
   }
   const result = hostAddress(address);
   if (ctx.dmaDebug != 0 && address != DMA_MAPPING_ERROR) debugMapPage(dev, phys, length, dir, address, attrs, type);
@@ -101,8 +103,7 @@ export function dmaUnmapPage(dev: DmaDevice, dmaAddress: f64, length: u32, dir: 
 // @ts-ignore: decorator
 @inline
 function unmapped(dev: DmaDevice, address: u64, length: u32, dir: u32, attrs: u32, type: u32): void {
-  ++dev.unmaps;
-  dev.pagesUnmapped += pagesOf(address, length);
+  countUnmapped(dev, pagesOf(address, length));
   const ctx = changetype<Context>(dev.ctx);
   if (ctx.dmaDebug != 0) debugUnmapPage(dev, address, length, dir, type);
   if (ctx.events != 0) emit(ctx, EVENT_DMA_UNMAP_PAGE, dev.id, hostAddress(address), 0, <f64>length, dir, attrs);
@@ -142,8 +143,7 @@ export function dmaMapSg(dev: DmaDevice, sgt: SgTable, dir: u32, attrs: u32): i3
   else rc = dev.ops == OPS_IOMMU ? mapSgIommu(dev, sgt, protOf(dir)) : mapSgDirect(dev, sgt, dir, attrs);
   if (rc > 0) {
     sgt.flags |= SG_MAPPED;
-    ++dev.maps;
-    dev.pagesMapped += sgPages(sgt);
+    countMapped(dev, sgPages(sgt));
   }
   const ctx = changetype<Context>(dev.ctx);
   if (ctx.dmaDebug != 0 && rc > 0) debugMapSg(dev, sgt, sgt.origNents, <u32>rc, dir, attrs);
@@ -171,8 +171,7 @@ export function dmaUnmapSg(dev: DmaDevice, sgt: SgTable, nents: u32, dir: u32, a
   if (dev.ops == OPS_IOMMU) unmapSgIommu(dev, sgt, nents);
   else unmapSgDirect(dev, sgt, nents, dir, attrs);
   sgt.flags &= ~SG_MAPPED;
-  ++dev.unmaps;
-  dev.pagesUnmapped += sgPages(sgt);
+  countUnmapped(dev, sgPages(sgt));
   if (ctx.events != 0) {
     const first = sgt.shape != SEGMENTS_NONE ? hostAddress(sgSegmentAddress(sgt, 0)) : -1;
     emit(ctx, EVENT_DMA_UNMAP_SG, dev.id, first, <f64>changetype<usize>(sgt), <f64>(<i64>sgt.bytes), dir, nents);

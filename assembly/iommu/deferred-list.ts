@@ -6,6 +6,7 @@
 import { blockAlloc, blockOrder } from '../memory/block';
 import { TIMER_DEFERRED_LIST, timerAdd } from '../memory/clock';
 import { Context } from '../memory/context';
+import { lock, unlock } from '../memory/lock';
 import { iovaFree } from '../iova/iova';
 import { DmaState } from '../dma/state';
 import { iotlbFlushGlobal } from './iotlb';
@@ -18,13 +19,14 @@ const TIMEOUT: u64 = 10_000_000;
 // @ts-ignore: decorator
 @unmanaged
 export class DeferredList {
+  guard: u64;
   count: u32;
   timerOn: u32;
   flushes: u32;
   pad: u32;
 }
 
-const HEADER: usize = 16;
+const HEADER: usize = 32;
 // A range: u64 first pfn, u32 IovaDomain, u32 unused.
 const RANGE_SIZE: usize = 16;
 
@@ -42,16 +44,17 @@ export function deferredAdd(ctx: Context, iova: usize, pfn: u64): void {
     state.deferred = at;
   }
   const list = changetype<DeferredList>(state.deferred);
-  if (list.count == HIGH_WATER_MARK) deferredFlush(ctx);
+  lock(state.deferred);
+  if (list.count == HIGH_WATER_MARK) flushList(ctx, list);
   const range = state.deferred + HEADER + <usize>list.count * RANGE_SIZE;
   store<u64>(range, pfn);
   store<u32>(range, <u32>iova, 8);
   ++list.count;
-  if (list.timerOn != 0) return;
-  list.timerOn = 1;
-  if (timerAdd(ctx, TIMER_DEFERRED_LIST, state.deferred, ctx.now + TIMEOUT)) return;
-  list.timerOn = 0;
-  deferredFlush(ctx);
+  if (list.timerOn == 0) {
+    list.timerOn = <u32>timerAdd(ctx, TIMER_DEFERRED_LIST, state.deferred, ctx.now + TIMEOUT);
+    if (list.timerOn == 0) flushList(ctx, list);
+  }
+  unlock(state.deferred);
 }
 
 /** The timer's work (flush_unmaps_timeout). */
@@ -64,15 +67,19 @@ export function deferredTimeout(ctx: Context): void {
 export function deferredFlush(ctx: Context): void {
   const state = changetype<DmaState>(ctx.dma);
   if (state.deferred == 0) return;
-  const list = changetype<DeferredList>(state.deferred);
+  lock(state.deferred);
+  flushList(ctx, changetype<DeferredList>(state.deferred));
+  unlock(state.deferred);
+}
+
+function flushList(ctx: Context, list: DeferredList): void {
   if (list.count == 0) return;
   iotlbFlushGlobal(ctx);
   ++list.flushes;
-  const end = state.deferred + HEADER + <usize>list.count * RANGE_SIZE;
+  const first = changetype<usize>(list) + HEADER;
+  const end = first + <usize>list.count * RANGE_SIZE;
   list.count = 0;
-  for (let range = state.deferred + HEADER; range < end; range += RANGE_SIZE) {
-    iovaFree(load<u32>(range, 8), load<u64>(range));
-  }
+  for (let range = first; range < end; range += RANGE_SIZE) iovaFree(load<u32>(range, 8), load<u64>(range));
 }
 
 /** Ranges on the list. */

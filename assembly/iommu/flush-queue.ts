@@ -20,6 +20,8 @@ import { iotlbFlushDomain } from './iotlb';
 // @ts-ignore: decorator
 @unmanaged
 export class FlushQueue {
+  /** Taken around a flush and around arming the timer; a ring's own guard around its entries. */
+  guard: u64;
   ctx: usize;
   /** IommuDomain and IovaDomain that it flushes and frees to. */
   iommu: usize;
@@ -29,12 +31,9 @@ export class FlushQueue {
   started: u32;
   finished: u32;
   timerOn: u32;
-  /** Statistics: ranges queued, flushes by a full ring and by the timer, ranges freed. */
-  queued: u32;
+  /** Flushes by a full ring and by the timer. */
   fullFlushes: u32;
   timerFlushes: u32;
-  freed: u32;
-  pad: u32;
   timeout: u64;
 }
 
@@ -45,6 +44,9 @@ class FqRing {
   entries: usize; // vector of FqEntry
   head: u32;
   tail: u32;
+  /** Ranges queued and freed so far. */
+  queued: u32;
+  freed: u32;
 }
 
 // @ts-ignore: decorator
@@ -118,8 +120,7 @@ export function flushQueueAdd(queue: FlushQueue, pfn: u64, pages: u32): void {
   // What an earlier flush has covered makes room first.
   if (ring.head != ring.tail) drain(queue, ring);
   if (((ring.tail + 1) & queue.mask) == ring.head) {
-    ++queue.fullFlushes;
-    flushIotlb(queue);
+    flushIotlb(queue, 1, 0);
     drain(queue, ring);
   }
   const entry = changetype<FqEntry>(ring.entries + <usize>ring.tail * ENTRY_SIZE);
@@ -127,30 +128,35 @@ export function flushQueueAdd(queue: FlushQueue, pfn: u64, pages: u32): void {
   entry.pages = pages;
   entry.counter = queue.started;
   ring.tail = (ring.tail + 1) & queue.mask;
-  ++queue.queued;
+  ++ring.queued;
   unlock(changetype<usize>(ring));
   if (queue.timerOn == 0) armTimer(queue);
 }
 
 function armTimer(queue: FlushQueue): void {
   const ctx = changetype<Context>(queue.ctx);
-  queue.timerOn = 1;
-  if (timerAdd(ctx, TIMER_FLUSH_QUEUE, changetype<usize>(queue), ctx.now + queue.timeout)) return;
+  lock(changetype<usize>(queue));
+  let armed = queue.timerOn != 0;
+  if (!armed) armed = timerAdd(ctx, TIMER_FLUSH_QUEUE, changetype<usize>(queue), ctx.now + queue.timeout);
+  queue.timerOn = <u32>armed;
+  unlock(changetype<usize>(queue));
   // Without memory for a timer nothing may wait.
-  queue.timerOn = 0;
-  flushQueueFlush(queue);
+  if (!armed) flushQueueFlush(queue);
 }
 
 /** The timer's work (fq_flush_timeout). */
 export function flushQueueTimeout(queue: FlushQueue): void {
   queue.timerOn = 0;
-  ++queue.timerFlushes;
-  flushQueueFlush(queue);
+  flushAll(queue, 1);
 }
 
 /** Flushes the domain's IOTLB entries and frees every range that waits, on all CPUs. */
 export function flushQueueFlush(queue: FlushQueue): void {
-  flushIotlb(queue);
+  flushAll(queue, 0);
+}
+
+function flushAll(queue: FlushQueue, byTimer: u32): void {
+  flushIotlb(queue, 0, byTimer);
   const cpus = changetype<Context>(queue.ctx).cpuCount;
   for (let cpu: u32 = 0; cpu < cpus; ++cpu) {
     const ring = ringAt(queue, cpu);
@@ -160,10 +166,14 @@ export function flushQueueFlush(queue: FlushQueue): void {
   }
 }
 
-function flushIotlb(queue: FlushQueue): void {
+function flushIotlb(queue: FlushQueue, byFullRing: u32, byTimer: u32): void {
+  lock(changetype<usize>(queue));
+  queue.fullFlushes += byFullRing;
+  queue.timerFlushes += byTimer;
   ++queue.started;
   iotlbFlushDomain(changetype<IommuDomain>(queue.iommu));
   ++queue.finished;
+  unlock(changetype<usize>(queue));
 }
 
 /** Frees the ranges of a ring that a finished flush covers. */
@@ -173,7 +183,7 @@ function drain(queue: FlushQueue, ring: FqRing): void {
     const entry = changetype<FqEntry>(ring.entries + <usize>ring.head * ENTRY_SIZE);
     if (<i32>(finished - entry.counter) <= 0) break;
     iovaFreeFast(queue.iova, entry.pfn, entry.pages);
-    ++queue.freed;
+    ++ring.freed;
     ring.head = (ring.head + 1) & queue.mask;
   }
 }
@@ -202,11 +212,11 @@ export function flushQueueTimerFlushes(queue: FlushQueue): u32 {
 /** Rings against counters. Returns 0, or 1 + the CPU whose ring is wrong. */
 export function flushQueueCheck(queue: FlushQueue): u32 {
   if (queue.started != queue.finished) return 1;
-  if (queue.queued - queue.freed != flushQueuePending(queue)) return 1;
   const cpus = changetype<Context>(queue.ctx).cpuCount;
   for (let cpu: u32 = 0; cpu < cpus; ++cpu) {
     const ring = ringAt(queue, cpu);
     if (ring.head > queue.mask || ring.tail > queue.mask) return cpu + 1;
+    if (ring.queued - ring.freed != ((ring.tail - ring.head) & queue.mask)) return cpu + 1;
     if (ring.head != ring.tail && queue.timerOn == 0) return cpu + 1;
   }
   return 0;

@@ -117,6 +117,7 @@ function spanOf(level: u32, pfn: u64, n: u64): u64 {
 
 /** Highest level at which a table is missing on the way to level `target`; below `target` when none is. */
 function missingTop(domain: IommuDomain, position: Position, pfn: u64, target: u32): u32 {
+  if (target == 2 && position.midKey == pfn >> 18 && position.midGeneration == domain.midGeneration) return 1;
   if (target == 1) {
     if (position.leafKey == pfn >> 9 && position.leafGeneration == domain.leafGeneration) return 0;
     if (position.midKey == pfn >> 18 && position.midGeneration == domain.midGeneration) {

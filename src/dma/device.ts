@@ -165,6 +165,20 @@ export class DmaDevice {
   }
 
   /**
+   * What a driver may ask before it maps: the mask below which entries are merged whatever their addresses
+   * (dma_get_merge_boundary, 0 for no merging), the longest single mapping and the longest one that is fast, in bytes, 2^64
+   * where nothing limits it (dma_max_mapping_size, dma_opt_mapping_size).
+   */
+  get limits(): { mergeBoundary: number; maxMapping: number; optMapping: number } {
+    const { dmaMaxMapping, dmaMergeBoundary, dmaOptMapping } = this.#core;
+    return {
+      mergeBoundary: dmaMergeBoundary(this.#handle),
+      maxMapping: dmaMaxMapping(this.#handle),
+      optMapping: dmaOptMapping(this.#handle),
+    };
+  }
+
+  /**
    * Maps `length` bytes from `offset` on in page `pfn` (dma_map_page_attrs).
    * Returns the device's address, DMA_MAPPING_ERROR with the cause in `reason`.
    */

@@ -123,7 +123,7 @@ export class MapSgReplay {
   #start(line: number, record: Json): Json {
     if (record.ranges === undefined) {
       if (record.type === TYPE_IDENTITY) this.#device.attach('passthrough');
-      return {};
+      return this.#limits();
     }
     const aperture = record.aperture as [string, string];
     this.#domain = new DmaDomain(this.#device.host, {
@@ -136,12 +136,17 @@ export class MapSgReplay {
       ),
     });
     this.#device.attach(this.#domain);
-    return {};
+    return this.#limits();
+  }
+
+  #limits(): Json {
+    const { mergeBoundary, maxMapping, optMapping } = this.#device.limits;
+    return { merge_boundary: mergeBoundary.toString(16), max_mapping: maxMapping, opt_mapping: optMapping };
   }
 
   #end(record: Json): Json {
     const broken = this.#device.host.core.exports.machineCheck(this.#device.host.context) >>> 0;
-    const got: Json = { sound: broken };
+    const got: Json = { sound: broken, ...this.#limits() };
     record.sound = 0;
     if (this.#domain) got.ranges = iovaTree(this.#domain).map((range) => range.map((pfn) => pfn.toString(16)));
     return got;

@@ -1,0 +1,39 @@
+// What a driver may ask about its mappings before it makes them (dma_get_merge_boundary, dma_max_mapping_size,
+// dma_opt_mapping_size).
+
+import { Context } from '../memory/context';
+import { HIGH_START, PAGE_SHIFT, Ram } from '../ram/ram';
+import { swiotlbMaxMapping } from '../swiotlb/swiotlb';
+import { COOKIE_MAP_ENTRIES, COOKIE_TREE_ONLY } from './cookie';
+import { DEVICE_FORCE_BOUNCE, DmaDevice, OPS_IOMMU } from './device';
+import { cookieOf } from './iommu';
+
+/** SIZE_MAX as the host sees it: nothing limits a mapping. */
+const UNLIMITED: f64 = 18446744073709551616.0;
+/** Largest size that the IOVA caches hold (iova_rcache_range): 32 pages. */
+const CACHED_BYTES: f64 = 131072.0;
+
+/** Mask below which entries of a list are merged whatever their physical addresses: 0xfff behind an IOMMU, 0 where none. */
+export function dmaMergeBoundary(dev: DmaDevice): u32 {
+  return dev.ops == OPS_IOMMU && (cookieOf(dev).flags & COOKIE_MAP_ENTRIES) == 0 ? 0xfff : 0;
+}
+
+/** Whether the machine has RAM that the device's mask does not reach (dma_addressing_limited). */
+function limited(dev: DmaDevice): bool {
+  const ram = changetype<Ram>(changetype<Context>(dev.ctx).ram);
+  const end = ram.highEnd > HIGH_START ? ram.highEnd : ram.lowEnd;
+  const last = (<u64>end << PAGE_SHIFT) - 1;
+  // The kernel compares with the last address rounded up to a mask of ones (dma_direct_get_required_mask).
+  return dev.mask < 0xffffffffffffffff >> clz<u64>(last);
+}
+
+/** Longest single mapping in bytes: what a bounce pool can take for a device that may need it, else 2^64. */
+export function dmaMaxMapping(dev: DmaDevice): f64 {
+  if (dev.ops == OPS_IOMMU || changetype<Context>(dev.ctx).swiotlb == 0) return UNLIMITED;
+  return limited(dev) || (dev.flags & DEVICE_FORCE_BOUNCE) != 0 ? <f64>swiotlbMaxMapping(dev) : UNLIMITED;
+}
+
+/** Longest mapping in bytes that is fast: what the IOVA caches serve, else as dmaMaxMapping. */
+export function dmaOptMapping(dev: DmaDevice): f64 {
+  return dev.ops == OPS_IOMMU && (cookieOf(dev).flags & COOKIE_TREE_ONLY) == 0 ? CACHED_BYTES : dmaMaxMapping(dev);
+}
