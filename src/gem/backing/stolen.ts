@@ -6,6 +6,9 @@ import { pinPages } from '../pages.js';
 import type { Backing } from './backing.js';
 
 const PAGE_SIZE = 4096;
+/** Permissions of an IOMMU mapping (IOMMU_READ, IOMMU_WRITE). */
+const READ = 1;
+const WRITE = 2;
 /** What firmware keeps for itself at the top: 1 MiB by the field that gen7 and later have for it, at its usual value. */
 const FIRMWARE_KEEPS = 1024 ** 2;
 
@@ -31,6 +34,7 @@ export class StolenMemory {
     if (this.#firstPfn === 0) {
       throw new GemDmaError('ENOMEM', 'stolen_init', `no row of ${bytes} bytes of RAM below 4 GiB`);
     }
+    this.#mapIdentity();
     this.#mm = core.exports.mmCreate(context, 0, this.size, device.mmFlavour, 0);
     if (this.#mm <= 0) refuse(this.#mm, 'stolen_init', 'no memory for the range manager of stolen memory');
   }
@@ -38,6 +42,17 @@ export class StolenMemory {
   /** Physical address of the first byte. */
   get base(): number {
     return this.#firstPfn * PAGE_SIZE;
+  }
+
+  // Firmware tells the IOMMU's driver that the GPU uses this memory at its physical addresses (an RMRR of the DMAR table),
+  // which keeps them out of the allocator's hands and maps them one to one, for good.
+  #mapIdentity(): void {
+    const { domain } = this.#device.device;
+    if (domain === undefined || domain === 'passthrough') return;
+    domain.reserve(this.#firstPfn, this.#firstPfn + this.#pages - 1);
+    const { exports } = this.#device.core;
+    const rc = exports.domainMap(domain.tables, this.base, this.base, this.#pages * PAGE_SIZE, READ | WRITE);
+    if (rc < 0) refuse(rc, 'stolen_init', 'no memory for the identity mapping of stolen memory');
   }
 
   /** i915_gem_object_create_stolen: an object at the first place that is free. Throws ENOMEM when there is none. */
@@ -70,11 +85,6 @@ export class StolenMemory {
     object.pages = table;
     pinPages(object);
     return object;
-  }
-
-  release(): void {
-    this.#device.core.exports.mmDestroy(this.#mm);
-    this.#device.core.exports.rangeFree(this.#device.context, this.#firstPfn, this.#pages);
   }
 }
 

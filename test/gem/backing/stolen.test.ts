@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { gpuOn, iovaRanges, MiB } from '../gpu.js';
+import { gpuOn, iovaRanges, MiB, pattern } from '../gpu.js';
 
 describe('stolen memory', () => {
   test('objects are contiguous, always have their pages, and are never mapped', () => {
@@ -11,6 +11,8 @@ describe('stolen memory', () => {
     const vma = one.bind(gpu.ggtt);
     const address = (): number => machine.core.exports.gpuTranslate(gpu.ggtt.handle, vma.start, false);
     expect(address()).toBe(gpu.stolen!.base);
+    gpu.write(gpu.ggtt, vma.start + 4094, pattern(4, 9));
+    expect(machine.ram.read(gpu.stolen!.base + 4094, 4), 'one to one through the IOMMU').toEqual(pattern(4, 9));
     expect(two.bind(gpu.ggtt).size).toBe(65536);
     expect([one.maps, iovaRanges(machine, gpu)]).toEqual([0, before]);
     expect(gpu.boundList.toArray()).toEqual([one, two]);

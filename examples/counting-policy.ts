@@ -1,0 +1,61 @@
+import { GemDmaError, type GemObject, Machine, type MappingPolicy } from 'gemdma';
+
+/**
+ * A mapping policy of your own, run under the checker.
+ *
+ * The idea is good: map an object with its first vma, unmap it with its last, and count vmas so that none in between
+ * maps again. It passes every test that binds and unbinds. Can you see the bug before the checker does?
+ */
+export function countingPolicy(): MappingPolicy {
+  const bound = new WeakMap<GemObject, number>();
+  return {
+    name: 'count the vmas',
+    bind(object) {
+      const count = (bound.get(object) ?? 0) + 1;
+      bound.set(object, count);
+      return count === 1 ? object.mapSg() : 0;
+    },
+    unbind(object) {
+      const count = bound.get(object)! - 1;
+      bound.set(object, count);
+      if (count === 0) object.unmapSg();
+    },
+  };
+}
+
+/** The bug's cure: a bind that fails after its hook has to be counted back. */
+export function correctedPolicy(): MappingPolicy {
+  const policy = countingPolicy();
+  return { ...policy, name: 'count the vmas, failed binds too', bindFailed: policy.unbind };
+}
+
+/** Binds and unbinds objects in two address spaces; every seventh bind meets a page table that cannot be had. */
+export function work(policy: MappingPolicy): { lost: number; report: string } {
+  using machine = new Machine({ ram: '64MiB' });
+  const gpu = machine.addI915({ gen: 7, ppgtt: 'full', policy });
+
+  for (let i = 0; i < 21; ++i) {
+    // A new address space has no page tables yet: the first bind makes one.
+    using context = gpu.createContext();
+    using object = gpu.createObject('4MiB');
+    if (i % 7 === 0) machine.core.exports.faultArm(machine.context, FAULT_GTT, 2);
+    try {
+      object.bind(context.vm);
+      object.bind(gpu.ggtt);
+    } catch (error) {
+      // ENOMEM is what a driver must live with. The object is released all the same.
+      if (!GemDmaError.is(error, 'ENOMEM')) throw error;
+    }
+  }
+  return { lost: machine.dmaDebug.report().lost.count, report: machine.dmaDebug.reportText() };
+}
+
+/** The kind of allocation that fails: range managers' nodes and GPU page tables. */
+const FAULT_GTT = 8;
+
+if (import.meta.url === `file://${process.argv[1]}`) {
+  for (const policy of [countingPolicy(), correctedPolicy()]) {
+    const { lost, report } = work(policy);
+    console.log(`${policy.name}: ${lost} mappings lost\n${report}\n`);
+  }
+}
