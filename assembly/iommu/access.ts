@@ -6,6 +6,7 @@
 import { EFAULT } from '../errno';
 import { Context, cpuOf } from '../memory/context';
 import { REASON_IOMMU_FAULT, REASON_NO_RAM } from '../reason';
+import { lock, unlock } from '../memory/lock';
 import { physRead, physWrite } from '../ram/contents';
 import { DEVICE_BEHIND_IOMMU, DmaDevice } from '../dma/device';
 import {
@@ -54,15 +55,19 @@ export function translate(device: DmaDevice, address: u64, write: bool): u64 {
   }
   const need = write ? PTE_WRITE : PTE_READ;
   const pfn = address >> 12;
+  lock(ctx.iommu);
   const hit = iotlbFind(unit, domain, pfn);
   if (hit != 0) {
     const cached = changetype<IotlbEntry>(hit);
     if ((cached.leaf & need) != 0) {
+      const phys = physical(cached.leaf, cached.level, address);
       if (cached.stale != 0) logStale(unit, device.id, device.sourceId, address, write, cached);
-      return physical(cached.leaf, cached.level, address);
+      unlock(ctx.iommu);
+      return phys;
     }
     iotlbDrop(unit, hit);
   }
+  unlock(ctx.iommu);
   let table = domain.root;
   let level = domain.levels;
   let leaf: u64 = 0;
@@ -75,7 +80,9 @@ export function translate(device: DmaDevice, address: u64, write: bool): u64 {
   if ((leaf & need) == 0) {
     return silent ? TRANSLATE_FAULT : blocked(unit, device, address, write, write ? FAULT_WRITE : FAULT_READ, id);
   }
+  lock(ctx.iommu);
   iotlbInsert(unit, domain, pfn, leaf, level);
+  unlock(ctx.iommu);
   return physical(leaf, level, address);
 }
 

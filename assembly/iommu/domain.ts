@@ -6,6 +6,7 @@
 
 import { Context } from '../memory/context';
 import { currentCpu } from '../memory/cpu';
+import { lock, unlock } from '../memory/lock';
 import { slabAllocZeroed, slabFree } from '../memory/slab';
 import { iotlbFlushDomain } from './iotlb';
 import { LEVEL_STRIDE, PTE_LARGE, TABLE_ENTRIES, TABLE_SIZE, slotAt, tableEntry, tableOf } from './pte';
@@ -119,7 +120,9 @@ export function domainCreate(ctx: Context, levels: u32, width: u32, pgsizeBitmap
   const at: usize = cache == 0 ? 0 : slabAllocZeroed(cache);
   if (at == 0) return 0;
   const root = tableAllocZeroed(unit);
+  lock(ctx.iommu);
   const id = root == 0 ? 0 : domainIdAlloc(unit);
+  unlock(ctx.iommu);
   if (id == 0) {
     if (root != 0) tableFree(unit, root);
     slabFree(cache, at);
@@ -139,9 +142,11 @@ export function domainCreate(ctx: Context, levels: u32, width: u32, pgsizeBitmap
     position.leafKey = NO_KEY;
     position.midKey = NO_KEY;
   }
+  lock(ctx.iommu);
   domain.next = unit.domains;
   unit.domains = at;
   ++unit.domainCount;
+  unlock(ctx.iommu);
   return at;
 }
 
@@ -157,16 +162,18 @@ export function domainDestroy(domain: IommuDomain): bool {
   straysFree(domain);
   assert(domain.tablePages == 0);
   const at = changetype<usize>(domain);
+  lock(changetype<usize>(unit));
   let link = changetype<usize>(unit) + offsetof<Iommu>('domains');
   while (<usize>load<u32>(link) != at) link = <usize>load<u32>(link) + offsetof<IommuDomain>('next');
   store<u32>(link, <u32>domain.next);
   --unit.domainCount;
   domainIdFree(unit, domain.id);
+  unlock(changetype<usize>(unit));
   slabFree(unit.domainCache, at);
   return true;
 }
 
-/** Frees a table of a level with everything below it. The caller clears the entry that led to it. */
+/** Frees a table of a level with everything below it. The domain is locked; the caller clears the entry that led to it. */
 export function subtreeFree(domain: IommuDomain, table: usize, level: u32): void {
   if (level > 1) {
     for (let at = table, end = table + 4096; at < end; at += 8) {
@@ -205,7 +212,7 @@ export function tablesUnreserve(domain: IommuDomain, position: Position): void {
   position.reserve = 0;
 }
 
-/** Takes one table page of those set aside, with anything in it. */
+/** Takes one table page of those set aside, with anything in it. The domain is locked. */
 function tableTakeRaw(domain: IommuDomain, position: Position): usize {
   const table = position.reserve;
   assert(table != 0);
@@ -214,11 +221,23 @@ function tableTakeRaw(domain: IommuDomain, position: Position): usize {
   return table;
 }
 
-/** Takes one table page of those set aside, zeroed. */
+/** Takes one table page of those set aside, zeroed. The domain is locked. */
 export function tableTake(domain: IommuDomain, position: Position): usize {
   const table = tableTakeRaw(domain, position);
   memory.fill(table, 0, TABLE_SIZE);
   return table;
+}
+
+/** Hangs a zeroed table into an empty slot, unless another CPU was first. Returns the slot's entry. */
+function tableHang(domain: IommuDomain, position: Position, slot: usize): u64 {
+  lock(changetype<usize>(domain));
+  let entry: u64 = ASC_FEATURE_THREADS ? load<u64>(slot) : 0;
+  if (entry == 0) {
+    entry = tableEntry(tableTake(domain, position));
+    store<u64>(slot, entry);
+  }
+  unlock(changetype<usize>(domain));
+  return entry;
 }
 
 /**
@@ -230,15 +249,13 @@ export function tableFind(domain: IommuDomain, position: Position, pfn: u64, tar
   let level = domain.levels;
   while (level > target) {
     const slot = slotAt(table, pfn, level);
-    const entry = load<u64>(slot);
+    let entry = load<u64>(slot);
     if (entry == 0) {
       if (!create) return 0;
-      table = tableTake(domain, position);
-      store<u64>(slot, tableEntry(table));
-    } else {
-      if ((entry & PTE_LARGE) != 0) return 0;
-      table = tableOf(entry);
+      entry = tableHang(domain, position, slot);
     }
+    if ((entry & PTE_LARGE) != 0) return 0;
+    table = tableOf(entry);
     --level;
   }
   return table;
@@ -255,32 +272,46 @@ export function midFind(domain: IommuDomain, position: Position, pfn: u64, creat
   return mid;
 }
 
+/** tableFind for level 1, remembered, of a table that is there: 0 when it is not, or a large leaf is. */
+// @ts-ignore: decorator
+@inline
+export function leafFind(domain: IommuDomain, position: Position, pfn: u64): usize {
+  if (position.leafKey == pfn >> 9 && position.leafGeneration == domain.leafGeneration) return position.leaf;
+  return leafWalk(domain, position, pfn, 0);
+}
+
 /**
- * tableFind for level 1, remembered. A table made for the call has anything in it: position.fresh says so, and the
- * caller, who is about to fill part of it, clears the rest (leafFresh).
+ * tableFind for level 1, remembered, for a call that is about to fill n entries and has set the tables aside. A table made
+ * for it has anything in it: position.fresh says so, and the caller clears what it does not fill (leafFresh).
+ * @returns 0 only when a large leaf stands in the way
  */
 // @ts-ignore: decorator
 @inline
-export function leafFind(domain: IommuDomain, position: Position, pfn: u64, create: bool): usize {
+export function leafMake(domain: IommuDomain, position: Position, pfn: u64, n: u32): usize {
   if (position.leafKey == pfn >> 9 && position.leafGeneration == domain.leafGeneration) return position.leaf;
-  return leafWalk(domain, position, pfn, create);
+  return leafWalk(domain, position, pfn, n);
 }
 
-function leafWalk(domain: IommuDomain, position: Position, pfn: u64, create: bool): usize {
-  const mid = midFind(domain, position, pfn, create);
+function leafWalk(domain: IommuDomain, position: Position, pfn: u64, n: u32): usize {
+  const mid = midFind(domain, position, pfn, n != 0);
   if (mid == 0) return 0;
   const slot = slotAt(mid, pfn, 2);
-  const entry = load<u64>(slot);
-  let leaf: usize = 0;
+  let entry = load<u64>(slot);
   if (entry == 0) {
-    if (!create) return 0;
-    leaf = tableTakeRaw(domain, position);
-    position.fresh = leaf;
-    store<u64>(slot, tableEntry(leaf));
-  } else {
-    if ((entry & PTE_LARGE) != 0) return 0;
-    leaf = tableOf(entry);
+    if (n == 0) return 0;
+    // Another CPU may fill other parts of the table as soon as it hangs there: then it must be clear before.
+    if (ASC_FEATURE_THREADS && n < TABLE_ENTRIES) entry = tableHang(domain, position, slot);
+    else {
+      lock(changetype<usize>(domain));
+      const fresh = tableTakeRaw(domain, position);
+      entry = tableEntry(fresh);
+      store<u64>(slot, entry);
+      unlock(changetype<usize>(domain));
+      position.fresh = fresh;
+    }
   }
+  if ((entry & PTE_LARGE) != 0) return 0;
+  const leaf = tableOf(entry);
   position.leafKey = pfn >> 9;
   position.leaf = leaf;
   position.leafGeneration = domain.leafGeneration;

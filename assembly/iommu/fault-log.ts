@@ -70,11 +70,13 @@ export function logFault(unit: Iommu, device: u32, sourceId: u32, address: u64, 
   emit(changetype<Context>(unit.ctx), EVENT_FAULT, device, <f64>address, 0, 0, reason, write ? 1 : 0);
 }
 
-/** An access that an IOTLB entry served after its page had been unmapped; the object is the one that was unmapped. */
+/**
+ * An access that an IOTLB entry served after its page had been unmapped; the object is the one that was unmapped.
+ * The unit is locked.
+ */
 export function logStale(unit: Iommu, device: u32, sourceId: u32, address: u64, write: bool, entry: IotlbEntry): void {
   const ctx = changetype<Context>(unit.ctx);
   const age = ctx.now - entry.since;
-  lock(changetype<usize>(unit));
   ++unit.staleAccesses;
   ++unit.staleHits;
   unit.staleAgeTotal += age;
@@ -89,7 +91,6 @@ export function logStale(unit: Iommu, device: u32, sourceId: u32, address: u64, 
     store<u32>(at, entry.hook, 56);
     store<u32>(at, changetype<IommuDomain>(entry.domain).id, 60);
   }
-  unlock(changetype<usize>(unit));
   emit(ctx, EVENT_STALE_ACCESS, device, <f64>address, <f64>age, 0, entry.object, write ? 1 : 0);
 }
 

@@ -2,7 +2,7 @@
 //
 // At each point the largest page is taken to which IOVA and memory are both aligned and that still fits what is left of
 // the physically adjacent run. A call first counts the tables that it will need and sets them aside, so that filling
-// cannot fail half way. An entry that is live already stays, as the kernel's compare-and-exchange leaves it.
+// cannot fail half way. CPUs fill different entries side by side; the domain's lock is for hanging tables in. An entry that is live already stays, as the kernel's compare-and-exchange leaves it.
 
 import { EFAULT, EINVAL, ENOMEM } from '../errno';
 import { Context, cpuOf } from '../memory/context';
@@ -12,7 +12,7 @@ import {
   REASON_IOVA_BEYOND_WIDTH, REASON_MISALIGNED, REASON_NO_PERMISSION, REASON_NO_TABLE_MEMORY,
 } from '../reason';
 import {
-  DOMAIN_SNOOP, DOMAIN_WRITE_IMPLIES_READ, IommuDomain, Position, addressLimit, leafFind, leafFresh, midFind, positionOf,
+  DOMAIN_SNOOP, DOMAIN_WRITE_IMPLIES_READ, IommuDomain, Position, addressLimit, leafFresh, leafMake, midFind, positionOf,
   subtreeFree, tableFind, tablesReserve, tablesUnreserve,
 } from './domain';
 import { logAlreadySet } from './fault-log';
@@ -170,21 +170,11 @@ function missingForRun(domain: IommuDomain, position: Position, pfn: u64, frame:
 /** Maps n adjacent frames. Returns false when a table cannot be had, with nothing changed. */
 function mapRun(domain: IommuDomain, pfn: u64, frame: u64, n: u64, bits: u64): bool {
   const position = positionOf(domain);
-  let missing = missingForRun(domain, position, pfn, frame, n);
-  if (missing == 0) {
-    fillRun(domain, position, pfn, frame, n, bits);
-    return true;
-  }
-  lock(changetype<usize>(domain));
-  // Another CPU may have made some of them meanwhile.
-  if (ASC_FEATURE_THREADS) missing = missingForRun(domain, position, pfn, frame, n);
-  const done = tablesReserve(domain, position, missing);
-  if (done) {
-    fillRun(domain, position, pfn, frame, n, bits);
-    if (position.reserve != 0) tablesUnreserve(domain, position);
-  }
-  unlock(changetype<usize>(domain));
-  return done;
+  const missing = missingForRun(domain, position, pfn, frame, n);
+  if (missing != 0 && !tablesReserve(domain, position, missing)) return false;
+  fillRun(domain, position, pfn, frame, n, bits);
+  if (position.reserve != 0) tablesUnreserve(domain, position);
+  return true;
 }
 
 function fillRun(domain: IommuDomain, position: Position, pfn: u64, frame: u64, n: u64, bits: u64): void {
@@ -193,7 +183,7 @@ function fillRun(domain: IommuDomain, position: Position, pfn: u64, frame: u64, 
     const span = spanOf(level, pfn, n);
     if (level != 1) fillLarge(domain, position, pfn, frame, <u32>(span >> levelShift(level)), level, bits);
     else {
-      const leaf = leafFind(domain, position, pfn, true);
+      const leaf = leafMake(domain, position, pfn, <u32>span);
       const value = (frame << 12) | bits;
       if (leaf != 0) fillLeafAdjacent(domain, position, leaf, pfn, value, <u32>span);
       else strayAdjacent(domain, position, pfn, value, <u32>span);
@@ -241,7 +231,11 @@ function fillLarge(
     const old = load<u64>(slot);
     if (old != 0) {
       store<u64>(slot, 0);
-      if ((old & PTE_LARGE) == 0) subtreeFree(domain, tableOf(old), level - 1);
+      if ((old & PTE_LARGE) == 0) {
+        lock(changetype<usize>(domain));
+        subtreeFree(domain, tableOf(old), level - 1);
+        unlock(changetype<usize>(domain));
+      }
       iotlbFlushRange(domain, pfn, pfn + (<u64>1 << shift) - 1);
     }
     store<u64>(slot, (frame << 12) | bits | PTE_LARGE);
@@ -334,19 +328,12 @@ export function iommuMapPfns(domain: IommuDomain, iova: u64, pfns: usize, count:
     if (ctx.events != 0) emitRuns(ctx, domain, iova, pfns, count, prot);
     return 0;
   }
-  let missing = missingForPfns(domain, position, pfn, pfns, count);
-  if (missing == 0) fillPfns(domain, position, pfn, pfns, count, bits);
-  else {
-    lock(changetype<usize>(domain));
-    if (ASC_FEATURE_THREADS) missing = missingForPfns(domain, position, pfn, pfns, count);
-    const ready = tablesReserve(domain, position, missing);
-    if (ready) {
-      fillPfns(domain, position, pfn, pfns, count, bits);
-      if (position.reserve != 0) tablesUnreserve(domain, position);
-    }
-    unlock(changetype<usize>(domain));
-    if (!ready) return refused(domain, iova, 0, REASON_NO_TABLE_MEMORY, ENOMEM);
+  const missing = missingForPfns(domain, position, pfn, pfns, count);
+  if (missing != 0 && !tablesReserve(domain, position, missing)) {
+    return refused(domain, iova, 0, REASON_NO_TABLE_MEMORY, ENOMEM);
   }
+  fillPfns(domain, position, pfn, pfns, count, bits);
+  if (position.reserve != 0) tablesUnreserve(domain, position);
   if (ctx.events != 0) emitRuns(ctx, domain, iova, pfns, count, prot);
   return 0;
 }
@@ -372,7 +359,7 @@ function fillPfns(domain: IommuDomain, position: Position, pfn: u64, pfns: usize
     const span = spanOfPfns(level, pfn, n);
     if (level != 1) fillLarge(domain, position, pfn, load<u32>(pfns), 1, level, bits);
     else {
-      const leaf = leafFind(domain, position, pfn, true);
+      const leaf = leafMake(domain, position, pfn, span);
       if (leaf != 0) fillLeaf(domain, position, leaf, pfn, pfns, span, bits);
       else {
         const stray = strayTable(domain, position, pfn, 1);

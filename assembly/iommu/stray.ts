@@ -8,6 +8,7 @@
 // pointer that mapped bytes merely look like is followed into RAM, but never into linear memory that is not on that list.
 
 import { Context } from '../memory/context';
+import { lock, unlock } from '../memory/lock';
 import { slabAlloc, slabFree } from '../memory/slab';
 import { contentsMake, contentsPeek } from '../ram/contents';
 import { Ram, isRam } from '../ram/ram';
@@ -76,9 +77,11 @@ function strayMake(domain: IommuDomain, position: Position): usize {
   const at: usize = cache == 0 ? 0 : slabAlloc(cache);
   if (at == 0) return 0;
   const stray = changetype<Stray>(at);
+  lock(changetype<usize>(domain));
   stray.table = tableTake(domain, position);
   stray.next = domain.strays;
   domain.strays = at;
+  unlock(changetype<usize>(domain));
   return stray.table;
 }
 

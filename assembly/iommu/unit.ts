@@ -134,6 +134,7 @@ export function tableAlloc(unit: Iommu): usize {
   if (table != 0) {
     unit.freeTables = load<u32>(table);
     --unit.freeTableCount;
+    --ctx.pooledUnits;
   } else table = blockAlloc(ctx, 0);
   if (table != 0) ++unit.tablePages;
   unlock(changetype<usize>(unit));
@@ -148,13 +149,15 @@ export function tableAllocZeroed(unit: Iommu): usize {
 
 /** Gives a table page back, whatever is in it: who takes it next clears what it does not fill. */
 export function tableFree(unit: Iommu, table: usize): void {
+  const ctx = changetype<Context>(unit.ctx);
   lock(changetype<usize>(unit));
   --unit.tablePages;
   if (unit.freeTableCount < POOL_MAX) {
     store<u32>(table, <u32>unit.freeTables);
     unit.freeTables = table;
     ++unit.freeTableCount;
-  } else blockFree(changetype<Context>(unit.ctx), table);
+    ++ctx.pooledUnits;
+  } else blockFree(ctx, table);
   unlock(changetype<usize>(unit));
 }
 

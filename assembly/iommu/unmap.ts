@@ -69,7 +69,7 @@ export function iommuUnmap(domain: IommuDomain, iova: u64, size: u64): u64 {
   let done: u64 = 0;
   const pages = size >> 12;
   const leaf: usize = pages - 1 < TABLE_ENTRIES - 1 && indexAt(pfn, 1) + pages <= TABLE_ENTRIES && pfn < pfnLimit(domain)
-    ? leafFind(domain, position, pfn, false) : 0;
+    ? leafFind(domain, position, pfn) : 0;
   if (leaf != 0) {
     // Part of one table: one piece, and the table stays.
     clearSlots(slotAt(leaf, pfn, 1), <u32>pages);

@@ -157,9 +157,9 @@ function freeMerged(ctx: Context, block: usize, order: u32): void {
   push(ctx, block, order);
 }
 
-/** 4 KiB units of linear memory in use: what a machine holds for itself. */
+/** 4 KiB units of linear memory in use: what a machine holds for itself, pages that wait for their next use left out. */
 export function blocksUsed(ctx: Context): u32 {
-  return ctx.usedUnits;
+  return ctx.usedUnits - ctx.pooledUnits;
 }
 
 /**

@@ -1,0 +1,24 @@
+import { expect, test } from 'vitest';
+// The built package: a worker's module must be JavaScript.
+import { WorkerPool } from '../../dist/threads/index.js';
+
+test.each([2, 3])('%i workers fill and clear one domain', async (workers) => {
+  const seed = 20150707;
+  await using pool = await WorkerPool.create(workers, { ram: '16MiB' });
+  const { machine } = pool;
+  const { domainAlreadySet, domainCreate, domainDestroy, machineCheck } = machine.core.exports;
+  const domain = domainCreate(machine.context, 4, 48, 0x40201000, 1);
+  const job = new URL('./jobs/tables.mjs', import.meta.url);
+  for (const { steps, wrong } of await pool.run<{ steps: number; wrong: number }>(job, {
+    domain,
+    rounds: 20_000,
+    seed,
+  })) {
+    expect(wrong, `seed ${seed}`).toBe(0);
+    expect(steps).toBe(20_000);
+  }
+  expect(machineCheck(machine.context) >>> 0).toBe(0);
+  expect(domainAlreadySet(domain)).toBe(0);
+  expect(domainDestroy(domain)).toBe(1);
+  expect(machineCheck(machine.context) >>> 0).toBe(0);
+});
