@@ -1,8 +1,8 @@
 // What the core exports, by subsystem. Nothing else is here.
 
+export { lockContention } from './contention';
 export { clockAdvance, clockNow, machineCheck, machineCreate, machineRecords } from './machine';
 export { blockAlloc, blockFree, blocksUsed } from './memory/block';
-export { lockContention } from './memory/contention';
 export { cpuRecord } from './memory/context';
 export { cpuGet, cpuSet } from './memory/cpu';
 export { faultArm, faultCount, faultPending } from './memory/fault';

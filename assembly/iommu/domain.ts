@@ -63,6 +63,9 @@ export class Position {
   midGeneration: u32;
   /** Table pages set aside for the call that runs, linked through their first words. */
   reserve: usize;
+  /** Invalidations of this domain by this CPU: of pages, and of all of it. */
+  pageInvalidations: u64;
+  domainInvalidations: u64;
   /** The leaf table that the call made last and has not filled yet, or 0. */
   fresh: usize;
 }
@@ -86,6 +89,28 @@ export function unitOf(domain: IommuDomain): Iommu {
 @inline
 export function positionOf(domain: IommuDomain): Position {
   return changetype<Position>(changetype<usize>(domain) + POSITIONS + <usize>currentCpu() * POSITION_SIZE);
+}
+
+/** Page-selective invalidations of a domain, over all CPUs. */
+export function pageInvalidations(domain: IommuDomain): u64 {
+  const cpus = changetype<Context>(domain.ctx).cpuCount;
+  let sum: u64 = 0;
+  for (let cpu: u32 = 0; cpu < cpus; ++cpu) {
+    const position = changetype<usize>(domain) + POSITIONS + <usize>cpu * POSITION_SIZE;
+    sum += changetype<Position>(position).pageInvalidations;
+  }
+  return sum;
+}
+
+/** The same for domain-selective ones. */
+export function domainInvalidations(domain: IommuDomain): u64 {
+  const cpus = changetype<Context>(domain.ctx).cpuCount;
+  let sum: u64 = 0;
+  for (let cpu: u32 = 0; cpu < cpus; ++cpu) {
+    const position = changetype<usize>(domain) + POSITIONS + <usize>cpu * POSITION_SIZE;
+    sum += changetype<Position>(position).domainInvalidations;
+  }
+  return sum;
 }
 
 /** Pfns below this one are within the levels' reach (domain_pfn_supported). */
@@ -161,6 +186,8 @@ export function domainDestroy(domain: IommuDomain): bool {
   subtreeFree(domain, domain.root, domain.levels);
   straysFree(domain);
   assert(domain.tablePages == 0);
+  unit.pageInvalidations += pageInvalidations(domain);
+  unit.domainInvalidations += domainInvalidations(domain);
   const at = changetype<usize>(domain);
   lock(changetype<usize>(unit));
   let link = changetype<usize>(unit) + offsetof<Iommu>('domains');

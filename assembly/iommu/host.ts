@@ -4,7 +4,7 @@
 import { Context } from '../memory/context';
 import { DmaDevice } from '../dma/device';
 import { TRANSLATE_FAULT, translate } from './access';
-import { IommuDomain } from './domain';
+import { IommuDomain, domainInvalidations, pageInvalidations } from './domain';
 import { iotlbEntries, iotlbFlushPages } from './iotlb';
 import { iommuMap, iommuMapPfns } from './map';
 import { Iommu } from './unit';
@@ -68,6 +68,22 @@ export function domainCached(domain: IommuDomain): u32 {
   return domain.cached;
 }
 
+function allPageInvalidations(unit: Iommu): u64 {
+  let sum = unit.pageInvalidations;
+  for (let at = unit.domains; at != 0; at = changetype<IommuDomain>(at).next) {
+    sum += pageInvalidations(changetype<IommuDomain>(at));
+  }
+  return sum;
+}
+
+function allDomainInvalidations(unit: Iommu): u64 {
+  let sum = unit.domainInvalidations;
+  for (let at = unit.domains; at != 0; at = changetype<IommuDomain>(at).next) {
+    sum += domainInvalidations(changetype<IommuDomain>(at));
+  }
+  return sum;
+}
+
 /** Numbers that iommuStats writes. */
 export const IOMMU_STATS: u32 = 20;
 
@@ -90,8 +106,8 @@ export function iommuStats(ctx: Context, buffer: usize): void {
   store<f64>(buffer, <f64>unit.misses, 32);
   store<f64>(buffer, <f64>unit.staleHits, 40);
   store<f64>(buffer, <f64>unit.evictions, 48);
-  store<f64>(buffer, <f64>unit.pageInvalidations, 56);
-  store<f64>(buffer, <f64>unit.domainInvalidations, 64);
+  store<f64>(buffer, <f64>(<i64>allPageInvalidations(unit)), 56);
+  store<f64>(buffer, <f64>(<i64>allDomainInvalidations(unit)), 64);
   store<f64>(buffer, <f64>unit.globalInvalidations, 72);
   store<f64>(buffer, <f64>unit.invalidated, 80);
   store<f64>(buffer, unit.faults, 88);

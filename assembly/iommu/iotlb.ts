@@ -12,7 +12,7 @@
 import { blockAllocZeroed, blockOrder } from '../memory/block';
 import { Context, cpuOf } from '../memory/context';
 import { lock, unlock } from '../memory/lock';
-import { IommuDomain, unitOf } from './domain';
+import { IommuDomain, positionOf, unitOf } from './domain';
 import { levelShift } from './pte';
 import { Iommu } from './unit';
 
@@ -192,13 +192,12 @@ function markStale(domain: IommuDomain, entry: IotlbEntry): void {
 
 /** Page-selective invalidation of pfns [first, last] of a domain, domain-selective where the mask would be too large. */
 export function iotlbFlushRange(domain: IommuDomain, first: u64, last: u64): void {
-  const unit = unitOf(domain);
   const order: u32 = first == last ? 0 : <u32>(64 - clz<u64>(first ^ last));
   if (order > AMASK_MAX) {
     iotlbFlushDomain(domain);
     return;
   }
-  ++unit.pageInvalidations;
+  ++positionOf(domain).pageInvalidations;
   invalidate(domain, first >> order << order, (((first >> order) + 1) << order) - 1);
 }
 
@@ -211,7 +210,7 @@ export function iotlbFlushPages(domain: IommuDomain, iova: u64, size: u64): void
 
 /** Domain-selective invalidation. */
 export function iotlbFlushDomain(domain: IommuDomain): void {
-  ++unitOf(domain).domainInvalidations;
+  ++positionOf(domain).domainInvalidations;
   invalidate(domain, 0, 0xffffffffffffffff);
 }
 

@@ -60,6 +60,7 @@ export class Iommu {
   misses: u64;
   staleHits: u64;
   evictions: u64;
+  /** Both of domains that are gone; the others count their own, by CPU (domain.ts). */
   pageInvalidations: u64;
   domainInvalidations: u64;
   globalInvalidations: u64;

@@ -3,6 +3,7 @@
 // clock past its time; the dispatch from kind to subsystem is machine.ts, since this layer knows none of them.
 
 import { Context } from './context';
+import { lock, unlock } from './lock';
 import { slabAlloc, slabCacheCreate, slabFree } from './slab';
 
 // @ts-ignore: decorator
@@ -23,6 +24,14 @@ export const TIMER_DEFERRED_LIST: u32 = 3; // arg: the list of 2015's lazy unmap
  * @returns false without memory
  */
 export function timerAdd(ctx: Context, kind: u32, arg: usize, due: u64): bool {
+  const guard = changetype<usize>(ctx) + offsetof<Context>('timerLock');
+  lock(guard);
+  const added = queue(ctx, kind, arg, due);
+  unlock(guard);
+  return added;
+}
+
+function queue(ctx: Context, kind: u32, arg: usize, due: u64): bool {
   if (ctx.timerCache == 0) ctx.timerCache = slabCacheCreate(ctx, offsetof<Timer>());
   if (ctx.timerCache == 0) return false;
   const at = slabAlloc(ctx.timerCache);
@@ -43,6 +52,13 @@ export function timerAdd(ctx: Context, kind: u32, arg: usize, due: u64): bool {
 
 /** Takes a queued timer back, if it is there. */
 export function timerCancel(ctx: Context, kind: u32, arg: usize): void {
+  const guard = changetype<usize>(ctx) + offsetof<Context>('timerLock');
+  lock(guard);
+  cancel(ctx, kind, arg);
+  unlock(guard);
+}
+
+function cancel(ctx: Context, kind: u32, arg: usize): void {
   let link = changetype<usize>(ctx) + offsetof<Context>('timers');
   for (let at: usize = load<u32>(link); at != 0; at = load<u32>(link)) {
     const timer = changetype<Timer>(at);

@@ -69,6 +69,7 @@ export class Context {
   now: u64;
   timers: usize;
   timerCache: usize;
+  timerLock: u64;
   /** The event ring (ring/events.ts); 0 while recording is off. */
   events: usize;
   /** State of each subsystem, made by machineCreate (machine.ts). */

@@ -1,7 +1,7 @@
 import type { Machine } from '../machine/machine.js';
 
-/** What locks guard, in the order of the core's kinds (assembly/memory/contention.ts). */
-const KINDS = ['blocks', 'slabs', 'ram'] as const;
+/** What locks guard, in the order of the core's kinds (assembly/contention.ts). */
+const KINDS = ['blocks', 'slabs', 'ram', 'iova', 'iommu', 'checker'] as const;
 
 /** Acquisitions that found a lock held, since the machine was made, by what the lock guards. */
 export type Contention = Record<(typeof KINDS)[number], number>;

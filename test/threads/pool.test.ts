@@ -68,7 +68,7 @@ describe('worker pool', () => {
 
   test('contention is counted where it happens', async () => {
     await using pool = await WorkerPool.create(2, { ram: '16MiB' });
-    expect(contention(pool.machine)).toEqual({ blocks: 0, slabs: 0, ram: 0 });
+    expect(contention(pool.machine)).toEqual({ blocks: 0, slabs: 0, ram: 0, iova: 0, iommu: 0, checker: 0 });
     const marks = new Int32Array(new SharedArrayBuffer(16384 * 4));
     const workers = pool.run(job('hammer'), { rounds: 1e9, seed: 1, marks });
     const { ram } = pool.machine;

@@ -1,0 +1,40 @@
+// How often somebody had to wait for a lock, by the kind of what it guards: the figure that says where more threads stop
+// helping. Counted in the locks themselves, on the slow path only; all zeros in the single-threaded build.
+
+import { IommuDomain } from './iommu/domain';
+import { Iommu } from './iommu/unit';
+import { IovaDomain, IovaState } from './iova/domain';
+import { Context } from './memory/context';
+import { contendedCount } from './memory/lock';
+import { slabsContended } from './memory/slab';
+
+/** Kinds of locks, in the order in which src/threads/contention.ts names them. */
+const LOCKS_BLOCKS: u32 = 0;
+const LOCKS_SLABS: u32 = 1;
+const LOCKS_RAM: u32 = 2;
+const LOCKS_IOVA: u32 = 3;
+const LOCKS_IOMMU: u32 = 4;
+const LOCKS_CHECKER: u32 = 5;
+
+/** Contended acquisitions of the locks of one kind since the context was made. */
+export function lockContention(ctx: Context, kind: u32): u32 {
+  if (kind == LOCKS_BLOCKS) return contendedCount(changetype<usize>(ctx) + offsetof<Context>('blockLock'));
+  if (kind == LOCKS_SLABS) return slabsContended(ctx);
+  if (kind == LOCKS_RAM) return contendedCount(ctx.ram);
+  if (kind == LOCKS_IOVA) return ctx.iova == 0 ? 0 : iovaContended(changetype<IovaState>(ctx.iova));
+  if (kind == LOCKS_IOMMU) return ctx.iommu == 0 ? 0 : iommuContended(changetype<Iommu>(ctx.iommu));
+  if (kind == LOCKS_CHECKER) return ctx.dmaDebug == 0 ? 0 : contendedCount(ctx.dmaDebug);
+  return 0;
+}
+
+function iovaContended(state: IovaState): u32 {
+  let sum: u32 = 0;
+  for (let at = state.domains; at != 0; at = changetype<IovaDomain>(at).next) sum += contendedCount(at);
+  return sum;
+}
+
+function iommuContended(unit: Iommu): u32 {
+  let sum = contendedCount(changetype<usize>(unit));
+  for (let at = unit.domains; at != 0; at = changetype<IommuDomain>(at).next) sum += contendedCount(at);
+  return sum;
+}
