@@ -14,7 +14,7 @@ import { type I915Config, type I915Options, i915Config, i915Policy } from './con
 import { Context } from './context.js';
 import { type DmaBuf, ownObject } from './dma-buf.js';
 import { CACHE_LEVELS, type Caching } from './domain.js';
-import { E2BIG, EAGAIN, EFAULT, EINVAL, ENODEV, refuse } from './errno.js';
+import { E2BIG, EAGAIN, EBUSY, EFAULT, EINVAL, ENODEV, refuse } from './errno.js';
 import { evictEverything, evictVm } from './evict.js';
 import { type ExecObject, type ExecOptions, execbuffer } from './execbuffer.js';
 import { Ggtt } from './ggtt.js';
@@ -105,6 +105,7 @@ export class I915Device {
   objectCount = 0;
   vmaCount = 0;
   liveObjects = 0;
+  liveContexts = 0;
   /** getPages calls that found the pages there, which is where mapping with the pages saves a mapping. */
   nestedGetPages = 0;
   /** WARN_ONs that fired: something went against the driver's own expectations. */
@@ -221,10 +222,12 @@ export class I915Device {
   /** Makes a hardware context, with an address space of its own in full PPGTT mode. ENOMEM. */
   createContext(): Context {
     const full = this.config.ppgtt === 'full' || this.config.ppgtt === 'full-48bit';
-    const id = ++this.#contexts;
-    if (full) return new Context(this, id, new Ppgtt(this, `PPGTT ${id}`, 'ppgtt'));
-    this.ggtt.reference();
-    return new Context(this, id, this.ggtt);
+    const id = this.#contexts + 1;
+    const vm = full ? new Ppgtt(this, `PPGTT ${id}`, 'ppgtt') : this.ggtt;
+    if (!full) vm.reference();
+    this.#contexts = id;
+    ++this.liveContexts;
+    return new Context(this, id, vm);
   }
 
   /** Runs a batch: binds every object of the list in the context's address space. See execbuffer.ts for errors. */
@@ -292,6 +295,23 @@ export class I915Device {
   evictEverything(): void {
     const rc = evictEverything(this);
     if (rc !== 0) refuse(rc, 'gem_evict_everything', 'the newest address space holds nothing');
+  }
+
+  /**
+   * The driver is unbound (i915_driver_unload): its address spaces and stolen memory go, and dma-debug is told.
+   * @returns mappings that are left over, as the kernel counts them then; 0 where nobody watches
+   * @throws GemDmaError EBUSY while there are objects or contexts
+   */
+  remove(): number {
+    this.idle();
+    if (this.liveObjects > 0 || this.liveContexts > 0) {
+      const what = `${this.liveObjects} objects and ${this.liveContexts} contexts`;
+      refuse(-EBUSY, 'i915_driver_unload', `there are ${what}`);
+    }
+    this.stolen?.release();
+    this.aliasingPpgtt?.release();
+    this.ggtt.release();
+    return this.#dmaDebug?.driverUnbound({ id: this.device.id, handle: this.dma, name: 'i915' }) ?? 0;
   }
 
   // What the rest of the driver asks of the device.

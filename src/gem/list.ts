@@ -26,7 +26,7 @@ export class ListLink<T> {
 
   /** Puts a member at the end of this head's list, taking it out of the list that it is in. */
   moveTail(link: ListLink<T>): void {
-    link.remove();
+    if (link.next !== link) link.remove();
     const last = this.prev;
     link.prev = last;
     link.next = this;
@@ -36,7 +36,7 @@ export class ListLink<T> {
 
   /** Puts a member at the front of this head's list, taking it out of the list that it is in. */
   moveHead(link: ListLink<T>): void {
-    link.remove();
+    if (link.next !== link) link.remove();
     const first = this.next;
     link.prev = this;
     link.next = first;

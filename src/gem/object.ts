@@ -8,9 +8,9 @@ import type { I915Device } from './device.js';
 import type { DmaBuf } from './dma-buf.js';
 import { exportObject } from './dma-buf.js';
 import { type Caching, type Domain, objectRead, objectWrite, setCacheLevel, setDomain } from './domain.js';
-import { bugOn, EINVAL, ENOSPC, refuse } from './errno.js';
+import { bugOn, EBUSY, EINVAL, ENOSPC, refuse } from './errno.js';
 import { ListLink } from './list.js';
-import { getPages, pinPages, putPages, truncate, unpinPages } from './pages.js';
+import { getPages, pinPages, putPages, quirkPins, setTiling, truncate, unpinPages } from './pages.js';
 import { vmaUnbind } from './unbind.js';
 import type { Vma } from './vma.js';
 
@@ -51,6 +51,7 @@ export class GemObject {
   writeDomain: number;
   /** 0 uncached, 1 LLC, 2 L3 and LLC, 3 write-through. */
   cacheLevel: number;
+  /** The GPU's fence registers present it in tiles. */
   tiled = false;
   /** Its normal GGTT vma lies where the CPU and the fence registers reach it. */
   mapAndFenceable = false;
@@ -130,7 +131,12 @@ export class GemObject {
     this.#alive('gem_madvise');
     if (advice !== 'willneed' && advice !== 'dontneed') throw invalidType('advice', "'willneed' or 'dontneed'", advice);
     if (this.pinned) refuse(-EINVAL, 'gem_madvise', `${this} is pinned`);
-    if (this.madv !== PURGED) this.madv = advice === 'willneed' ? WILLNEED : DONTNEED;
+    const wanted = advice === 'willneed' ? WILLNEED : DONTNEED;
+    if (this.pages !== 0 && quirkPins(this)) {
+      if (this.madv === WILLNEED) unpinPages(this);
+      if (wanted === WILLNEED) pinPages(this);
+    }
+    if (this.madv !== PURGED) this.madv = wanted;
     if (this.madv === DONTNEED && this.pages === 0) truncate(this);
     return this.madv !== PURGED;
   }
@@ -181,6 +187,17 @@ export class GemObject {
       if (link.owner.vm === vm) return link.owner;
     }
     return undefined;
+  }
+
+  /**
+   * Says whether the contents lie in tiles (set_tiling). On machines whose firmware swizzles by physical address
+   * (`pinSwizzledPages`) a tiled object's pages may not move, so they are pinned while it is wanted. EBUSY while pinned
+   * in an address space.
+   */
+  setTiling(tiled: boolean): void {
+    this.#alive('gem_set_tiling');
+    if (this.pinned) refuse(-EBUSY, 'gem_set_tiling', `${this} is pinned`);
+    setTiling(this, tiled);
   }
 
   /** All vmas, oldest first. */

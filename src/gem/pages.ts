@@ -65,6 +65,23 @@ export function truncate(object: GemObject): void {
   object.madv = PURGED;
 }
 
+/**
+ * Whether an object's pages must not move while it is wanted: the firmware swizzles tiles by physical address, so that
+ * other frames would show other contents (QUIRK_PIN_SWIZZLED_PAGES).
+ */
+export function quirkPins(object: GemObject): boolean {
+  return object.tiled && object.device.config.pinSwizzledPages;
+}
+
+/** i915_gem_set_tiling, for the pin that goes with it. */
+export function setTiling(object: GemObject, tiled: boolean): void {
+  if (object.tiled === tiled) return;
+  const held = object.pages !== 0 && object.madv === WILLNEED && object.device.config.pinSwizzledPages;
+  if (held && tiled) pinPages(object);
+  if (held && !tiled) unpinPages(object);
+  object.tiled = tiled;
+}
+
 /** The policy's word when an object of the sg kind has its pages; an errno fails getPages. */
 export function policyGetPages(object: GemObject): number {
   const { device } = object;

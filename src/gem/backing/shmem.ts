@@ -3,7 +3,7 @@ import type { I915Device } from '../device.js';
 import { ENOMEM, ENOSPC } from '../errno.js';
 import { ListLink } from '../list.js';
 import type { GemObject } from '../object.js';
-import { policyGetPages, policyPutPages } from '../pages.js';
+import { pinPages, policyGetPages, policyPutPages, quirkPins } from '../pages.js';
 import { SHRINK_BOUND, SHRINK_PURGEABLE, SHRINK_UNBOUND, shrink, shrinkAll } from '../shrinker.js';
 import type { Backing } from './backing.js';
 
@@ -16,9 +16,6 @@ const PAGE_SIZE = 4096;
  * contents.
  */
 export class ShmemBacking implements Backing {
-  readonly kind = 'shmem';
-  readonly mapping = 'sg';
-  readonly filp = true;
   readonly #device: I915Device;
   readonly #pages: number;
   /** Place among the files that may be swapped out: in that list while there are pages that no object holds. */
@@ -27,6 +24,18 @@ export class ShmemBacking implements Backing {
   #table = 0;
   /** Contents in swap by page number: only pages that were ever written. */
   #swap: Map<number, Uint8Array> | undefined;
+
+  get kind(): 'shmem' {
+    return 'shmem';
+  }
+
+  get mapping(): 'sg' {
+    return 'sg';
+  }
+
+  get filp(): boolean {
+    return true;
+  }
 
   constructor(device: I915Device, size: number) {
     this.#device = device;
@@ -43,7 +52,10 @@ export class ShmemBacking implements Backing {
     object.pages = this.#table;
     let rc = policyGetPages(object);
     if (rc === -ENOSPC && this.#device.config.shrinkAndRemap) rc = this.#shrinkAndRemap(object);
-    if (rc === 0) return 0;
+    if (rc === 0) {
+      if (quirkPins(object)) pinPages(object);
+      return 0;
+    }
     // 4.2 to 4.4 leave obj.pages pointing to the table: the next get_pages takes it for pages.
     if (!this.#device.config.defects.danglingPages) object.pages = 0;
     this.#device.idleFiles.moveTail(this.#idle);

@@ -86,6 +86,17 @@ export class StolenMemory {
     pinPages(object);
     return object;
   }
+
+  /** Gives the memory back to the system, as no real machine can; no object of it is left. */
+  release(): void {
+    const { core, context, device } = this.#device;
+    core.exports.mmDestroy(this.#mm);
+    const { domain } = device;
+    if (domain !== undefined && domain !== 'passthrough') {
+      core.exports.domainUnmap(domain.tables, this.base, this.#pages * PAGE_SIZE);
+    }
+    core.exports.rangeFree(context, this.#firstPfn, this.#pages);
+  }
 }
 
 class StolenBacking implements Backing {
