@@ -9,7 +9,7 @@ import {
   PTE_ADDRESS, PTE_LARGE, PTE_PRESENT, PTE_SNOOP, TABLE_ENTRIES, TABLE_WINDOW, levelShift, slotAt, tableOf,
 } from './pte';
 import { straysCount } from './stray';
-import { Iommu } from './unit';
+import { Iommu, tablePages } from './unit';
 
 /**
  * @returns 0, or what is wrong in bits 27..20 and the domain's id below:
@@ -34,7 +34,7 @@ export function iommuCheck(ctx: Context): u32 {
     ++domains;
   }
   if (domains != unit.domainCount || cached != iotlbEntries(unit)) return 4 << 20;
-  if (tables + unit.contextTables + (unit.rootTable != 0 ? 1 : 0) != unit.tablePages) return 6 << 20;
+  if (tables + unit.contextTables + (unit.rootTable != 0 ? 1 : 0) != tablePages(ctx)) return 6 << 20;
   const wrong = iotlbCheck(unit);
   if (wrong != 0) return wrong;
   return contextsPresent(unit) >= attached ? 0 : 7 << 20;

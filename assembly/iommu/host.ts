@@ -7,7 +7,7 @@ import { TRANSLATE_FAULT, translate } from './access';
 import { IommuDomain, domainInvalidations, pageInvalidations } from './domain';
 import { iotlbEntries, iotlbFlushPages } from './iotlb';
 import { iommuMap, iommuMapPfns } from './map';
-import { Iommu } from './unit';
+import { Iommu, tablePages, tablesPooled } from './unit';
 import { iommuIovaToPhys, iommuUnmap, leafOf } from './unmap';
 
 /** iommuMap. */
@@ -117,6 +117,6 @@ export function iommuStats(ctx: Context, buffer: usize): void {
   store<f64>(buffer, unit.alreadySet, 120);
   store<f64>(buffer, unit.logLost, 128);
   store<f64>(buffer, unit.domainCount, 136);
-  store<f64>(buffer, unit.tablePages, 144);
-  store<f64>(buffer, unit.freeTableCount, 152);
+  store<f64>(buffer, tablePages(ctx), 144);
+  store<f64>(buffer, tablesPooled(ctx), 152);
 }

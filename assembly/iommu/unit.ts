@@ -1,6 +1,6 @@
 // iommu/ is the VT-d unit of the machine: what stands between a device's DMA address and memory.
 //
-//   unit.ts        the unit itself: root table, domain ids, pool of table pages, IOTLB, fault log
+//   unit.ts        the unit itself: root table, domain ids, table pages and their pool, IOTLB, fault log
 //   domain.ts      one address space: its root, where the last call was in the tables, table pages
 //   map.ts         filling tables         fill.ts    rows of leaves with SIMD
 //   unmap.ts       clearing tables        stray.ts   mistakes that write elsewhere
@@ -15,15 +15,15 @@
 // a time with SIMD. Nothing about the IOTLB costs anything while no device has accessed memory.
 
 import { blockAlloc, blockAllocZeroed, blockFree } from '../memory/block';
-import { Context, FAULT_PAGE_TABLE } from '../memory/context';
+import { Context, FAULT_PAGE_TABLE, cpuOf } from '../memory/context';
+import { CPU_SIZE, Cpu } from '../memory/cpu';
 import { shouldFail } from '../memory/fault';
-import { lock, unlock } from '../memory/lock';
 import { slabCacheCreate } from '../memory/slab';
 import { TABLE_SIZE } from './pte';
 
 /** Domain ids that the unit has (Capability Register, ND = 6): 16 bits. Linux keeps 0 (no domain) and 1 (passthrough) for itself. */
 export const DOMAIN_IDS: u32 = 65536;
-/** Free table pages that wait for their next use, at most; more go back to the block allocator. */
+/** Free table pages that wait on a CPU for their next use, at most; more go back to the block allocator. */
 const POOL_MAX: u32 = 256;
 
 // @ts-ignore: decorator
@@ -34,11 +34,6 @@ export class Iommu {
   /** Root table (context.ts), 0 until the first device is attached; context tables hang off it. */
   rootTable: usize;
   contextTables: u32;
-  /** Pool: pages with anything in them, linked through their first words. */
-  freeTables: usize;
-  freeTableCount: u32;
-  /** Table pages in use: all domains', the root table and context tables. */
-  tablePages: u32;
   /** Live domains, linked through IommuDomain.next. */
   domains: usize;
   domainCount: u32;
@@ -130,15 +125,16 @@ export function cacheAt(ctx: Context, link: usize, size: usize): usize {
 export function tableAlloc(unit: Iommu): usize {
   const ctx = changetype<Context>(unit.ctx);
   if (shouldFail(ctx, FAULT_PAGE_TABLE)) return 0;
-  lock(changetype<usize>(unit));
-  let table = unit.freeTables;
+  const cpu = cpuOf(ctx);
+  let table = cpu.freeTables;
   if (table != 0) {
-    unit.freeTables = load<u32>(table);
-    --unit.freeTableCount;
-    --ctx.pooledUnits;
-  } else table = blockAlloc(ctx, 0);
-  if (table != 0) ++unit.tablePages;
-  unlock(changetype<usize>(unit));
+    cpu.freeTables = load<u32>(table);
+    --cpu.pooledUnits;
+  } else {
+    table = blockAlloc(ctx, 0);
+    if (table == 0) return 0;
+  }
+  ++cpu.tablePages;
   return table;
 }
 
@@ -151,15 +147,27 @@ export function tableAllocZeroed(unit: Iommu): usize {
 /** Gives a table page back, whatever is in it: who takes it next clears what it does not fill. */
 export function tableFree(unit: Iommu, table: usize): void {
   const ctx = changetype<Context>(unit.ctx);
-  lock(changetype<usize>(unit));
-  --unit.tablePages;
-  if (unit.freeTableCount < POOL_MAX) {
-    store<u32>(table, <u32>unit.freeTables);
-    unit.freeTables = table;
-    ++unit.freeTableCount;
-    ++ctx.pooledUnits;
+  const cpu = cpuOf(ctx);
+  --cpu.tablePages;
+  if (cpu.pooledUnits < POOL_MAX) {
+    store<u32>(table, <u32>cpu.freeTables);
+    cpu.freeTables = table;
+    ++cpu.pooledUnits;
   } else blockFree(ctx, table);
-  unlock(changetype<usize>(unit));
+}
+
+/** Table pages in use: all domains', the root table and context tables. */
+export function tablePages(ctx: Context): u32 {
+  let pages: u32 = 0;
+  for (let i: usize = 0; i < <usize>ctx.cpuCount; ++i) pages += changetype<Cpu>(ctx.cpus + i * CPU_SIZE).tablePages;
+  return pages;
+}
+
+/** Table pages that wait for their next use, on all CPUs. */
+export function tablesPooled(ctx: Context): u32 {
+  let pages: u32 = 0;
+  for (let i: usize = 0; i < <usize>ctx.cpuCount; ++i) pages += changetype<Cpu>(ctx.cpus + i * CPU_SIZE).pooledUnits;
+  return pages;
 }
 
 /** The next free domain id after the last one given, or 0 when all are taken. */

@@ -11,6 +11,7 @@
 // eighth of what is there, at least 1 MiB.
 
 import { FAULT_BLOCK, FREE_BLOCKS_OFFSET, MAX_BLOCK_ORDER, Context } from './context';
+import { CPU_SIZE, Cpu } from './cpu';
 import { shouldFail } from './fault';
 import { lock, unlock } from './lock';
 
@@ -159,7 +160,9 @@ function freeMerged(ctx: Context, block: usize, order: u32): void {
 
 /** 4 KiB units of linear memory in use: what a machine holds for itself, pages that wait for their next use left out. */
 export function blocksUsed(ctx: Context): u32 {
-  return ctx.usedUnits - ctx.pooledUnits;
+  let pooled: u32 = 0;
+  for (let i: usize = 0; i < <usize>ctx.cpuCount; ++i) pooled += changetype<Cpu>(ctx.cpus + i * CPU_SIZE).pooledUnits;
+  return ctx.usedUnits - pooled;
 }
 
 /**

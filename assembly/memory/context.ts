@@ -47,8 +47,6 @@ export class Context {
   /** Free 4 KiB units in blocks, for statistics and leak checks. */
   freeUnits: u32;
   usedUnits: u32;
-  /** Units among the used ones that a subsystem keeps for its next call, holding nothing. */
-  pooledUnits: u32;
   /** lock + contended, see lock.ts */
   blockLock: u64;
   /** Heads of the free lists, one for each block order. */

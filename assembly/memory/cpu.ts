@@ -37,8 +37,12 @@ export class Cpu {
   /** Order-0 page stack (ram/): capacity, count and the pfns themselves. */
   pages: usize;
   pageCount: u32;
-  pad0: u64;
-  pad1: u64;
+  /** Table pages that wait for their next use (iommu/unit.ts), linked through their first words; and how many. */
+  freeTables: usize;
+  pooledUnits: u32;
+  /** VT-d table pages taken on this CPU less those given back on it: only the sum over CPUs means anything. */
+  tablePages: u32;
+  pad1: u32;
   pad2: u64;
   pad3: u64;
 }
