@@ -23,9 +23,10 @@ export const CACHE_LEVELS: readonly Caching[] = ['none', 'llc', 'l3-llc', 'wt'];
 export function objectWrite(object: GemObject, offset: number, bytes: Uint8Array): void {
   if (!(bytes instanceof Uint8Array)) throw invalidType('bytes', 'an instance of Uint8Array', bytes);
   if (bytes.length === 0) return;
-  access(object, 'gem_pwrite', offset, bytes.length);
   const { core, context } = object.device;
+  // Before the pages are pinned: it may be refused.
   const staging = core.staging(context);
+  access(object, 'gem_pwrite', offset, bytes.length);
   const step = 65536;
   for (let done = 0; done < bytes.length; done += step) {
     const part = bytes.subarray(done, done + step);
@@ -46,9 +47,9 @@ export function objectRead(object: GemObject, offset: number, n: number): Uint8A
   checkInteger('n', n, 0, 2 ** 31);
   const bytes = new Uint8Array(n);
   if (n === 0) return bytes;
-  access(object, 'gem_pread', offset, n);
   const { core, context } = object.device;
   const staging = core.staging(context);
+  access(object, 'gem_pread', offset, n);
   const step = 65536;
   for (let done = 0; done < n; done += step) {
     const part = Math.min(step, n - done);
