@@ -6,6 +6,7 @@ import { KERNEL_NAMES, type KernelName } from '../machine/presets.js';
 import { RecordingError } from '../trace/recording.js';
 import { DRIVER_NAMES, type DriverName } from '../workload/scenario.js';
 import { type CampaignSum, parseShard, shardSeeds, sumResults } from '../workload/stress/campaign.js';
+import { FAIL_NTH_SCENARIOS, failNth } from '../workload/stress/fail-nth.js';
 import { PROFILE_NAMES, PROFILES, type ProfileName } from '../workload/stress/profiles.js';
 import { replayOperations } from '../workload/stress/run.js';
 import { type StressProgress, type StressResult, stress } from '../workload/stress/stress.js';
@@ -35,6 +36,7 @@ interface StressCommandOptions {
   shrink?: number;
   trace?: string;
   replay?: string;
+  failNth?: string | true;
   merge?: string[];
   json?: boolean;
 }
@@ -68,6 +70,7 @@ export function stressCommand(): Command {
     .option('--faults <p>', 'probability that an allocation near an operation fails', numberOption('--faults', 0, 1))
     .option('--shrink <seconds>', 'how long to cut a failing run down; 0: not at all', numberOption('--shrink', 0, 1e6))
     .option('--trace <file>', 'write the failing operations to a file (.gz: compressed)')
+    .option('--fail-nth [scenario]', 'make every single allocation of a scenario fail in turn; default: of all')
     .option('--replay <file>', 'apply the operations of such a file')
     .option(
       '--seeds <n>',
@@ -90,6 +93,7 @@ export function stressCommand(): Command {
 
 async function run(options: StressCommandOptions): Promise<void> {
   if (options.list) return list(options);
+  if (options.failNth !== undefined) return runFailNth(options.failNth, options);
   if (options.merge) return merge(options.merge, options);
   if (options.replay !== undefined) return replay(options.replay, options);
   if (options.seeds > 1 || options.shard !== undefined) return campaign(options);
@@ -107,13 +111,17 @@ async function run(options: StressCommandOptions): Promise<void> {
   process.exitCode = result.failure ? 1 : 0;
 }
 
-function stressOptions(options: StressCommandOptions, seed: number): Parameters<typeof stress>[0] {
-  const machine: MachineOptions = {
+function machineOptions(options: StressCommandOptions): MachineOptions {
+  return {
     ...(options.kernel && { kernel: options.kernel }),
     ...(options.iommu && { iommu: options.iommu }),
     ...(options.ram && { ram: options.ram }),
     ...(options.checker && { dmaDebug: options.checker === 'on' }),
   };
+}
+
+function stressOptions(options: StressCommandOptions, seed: number): Parameters<typeof stress>[0] {
+  const machine = machineOptions(options);
   return {
     ...{ profile: options.profile, seed, driver: options.driver, machine },
     ...{ operations: options.ops, seconds: options.time },
@@ -122,6 +130,41 @@ function stressOptions(options: StressCommandOptions, seed: number): Parameters<
     ...(options.faults && { faults: options.faults }),
     ...(options.shrink !== undefined && { shrink: options.shrink }),
   };
+}
+
+function runFailNth(wanted: string | true, options: StressCommandOptions): void {
+  const names = FAIL_NTH_SCENARIOS.map(({ name }) => name);
+  const scenarios = FAIL_NTH_SCENARIOS.filter(({ name }) => wanted === true || name === wanted);
+  if (scenarios.length === 0) throw new UsageError(`--fail-nth is one of ${names.join(', ')}, not '${String(wanted)}'`);
+  const signal = interruptSignal();
+  const results = scenarios.map((scenario) =>
+    failNth(scenario, { driver: options.driver, machine: machineOptions(options), signal }),
+  );
+  const points = results.reduce((sum, result) => sum + result.points, 0);
+  const failures = results.flatMap((result) =>
+    result.failures.map((failure) => ({ ...failure, scenario: result.scenario })),
+  );
+  if (options.json) json(results);
+  else {
+    const rows = results.map(({ scenario, points: tried, refused, absorbed, failures: wrong }) => {
+      const said = Object.values(refused).reduce((sum, count) => sum + count, 0);
+      return [scenario, number(tried), number(said), number(absorbed), number(wrong.length)];
+    });
+    console.log(table(['scenario', 'points', 'refused', 'got along', 'wrong'], rows));
+    for (const { scenario, operation, op, kind, nth, failure } of failures) {
+      console.log(
+        `  ${red('wrong')} ${scenario}, operation ${operation} (${op}), ${kind} allocation ${nth}: ${failure}`,
+      );
+    }
+    console.log(`${bold(number(points))} allocations failed, each once; ${verdict(failures.length)}`);
+  }
+  process.exitCode = failures.length > 0 ? 1 : 0;
+}
+
+function verdict(wrong: number): string {
+  return wrong === 0
+    ? green('nothing lost, everything as it was before')
+    : red(`${number(wrong)} left something wrong`);
 }
 
 async function campaign(options: StressCommandOptions): Promise<void> {

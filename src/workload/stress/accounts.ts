@@ -1,3 +1,4 @@
+import type { DmaDevice } from '../../dma/device.js';
 import type { Finding } from '../../dma-debug/channels.js';
 import type { GemObject } from '../../gem/object.js';
 import { Ppgtt } from '../../gem/ppgtt.js';
@@ -5,6 +6,8 @@ import { StressFailure } from './failure.js';
 import type { World } from './world.js';
 
 const PAGES_4GIB = 2 ** 20;
+/** Last pfn of a 48-bit address space. */
+const LAST_PFN = 2 ** 36 - 1;
 
 /** What the layers hold at one moment. All of it comes back to what it was when everything is given back. */
 interface Layers {
@@ -14,6 +17,8 @@ interface Layers {
   entries: number;
   /** Frames of RAM that somebody has. */
   frames: number;
+  /** Free pages of the devices' address spaces, what waits in magazines included. */
+  space: number;
 }
 
 /**
@@ -80,12 +85,36 @@ export class Accounts {
     return 1 - least / PAGES_4GIB;
   }
 
+  #space(devices: readonly DmaDevice[]): number {
+    const { iovaCachedPages, iovaFreePages } = this.#world.machine.core.exports;
+    return devices.reduce((sum, { domain }) => {
+      if (domain === undefined || domain === 'passthrough') return sum;
+      return sum + iovaFreePages(domain.iova, LAST_PFN) + iovaCachedPages(domain.iova);
+    }, 0);
+  }
+
   #layers(): Layers {
     const { machine } = this.#world;
     return {
       mappings: this.mappings,
       entries: this.#checked ? machine.dmaDebug.counters().live : 0,
       frames: machine.core.exports.ramInUse(machine.context),
+      space: this.#space(machine.devices),
+    };
+  }
+
+  /** The layers at this moment, as far as an operation that was refused must leave them alone. */
+  state(): Record<string, unknown> {
+    const { mappings, entries } = this.#layers();
+    const { used = 0 } = this.#world.machine.swiotlb?.stats ?? {};
+    // Page tables stay with their address space, whatever they were made for.
+    const tables = this.#world.gpus
+      .flatMap(({ vmList }) => vmList)
+      .reduce((sum, vm) => sum + (vm instanceof Ppgtt ? vm.mappedPages : 0), 0);
+    const nodes = this.#world.gpus.map(({ vmList }) => vmList.map(({ vmas }) => vmas.length));
+    return {
+      ...{ mappings: mappings - tables, entries: this.#blind ? 0 : entries - tables },
+      ...{ space: this.#space(this.#world.devices), bounced: used, nodes },
     };
   }
 
@@ -126,11 +155,12 @@ export class Accounts {
 
   /** Everything was given back: nothing may be left. */
   empty(): void {
-    const { mappings, entries, frames } = this.#layers();
+    const { mappings, entries, frames, space } = this.#layers();
     for (const [id, before, now] of [
       ['mappings', this.#baseline.mappings, mappings],
       ['entries', this.#baseline.entries, this.#blind ? this.#baseline.entries : entries],
       ['frames', this.#baseline.frames, frames],
+      ['IOVA pages', space, this.#baseline.space],
     ] as const) {
       if (before === now) continue;
       throw new StressFailure('teardown', id, `${now - before} ${id} are left when all was given back`);

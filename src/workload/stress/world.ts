@@ -1,4 +1,5 @@
 import { GemDmaError } from '../../core/errors.js';
+import { FAULT_KINDS, type FaultKind } from '../../core/faults.js';
 import type { DmaDevice } from '../../dma/device.js';
 import type { Context } from '../../gem/context.js';
 import type { I915Device } from '../../gem/device.js';
@@ -22,6 +23,20 @@ export interface Bo {
   readonly contents: Contents;
   /** Where it lies in the process whose memory it is. */
   readonly userptr?: { readonly process: Process; readonly address: number };
+}
+
+/** The world at one moment, object by object and layer by layer. */
+export interface WorldState {
+  readonly objects: readonly {
+    id: number;
+    pages: boolean;
+    pinned: number;
+    madv: number;
+    refcount: number;
+    live: number;
+    bound: readonly number[];
+  }[];
+  readonly [layer: string]: unknown;
 }
 
 /** The machine of a run with everything that operations name, and the model that it is compared with. */
@@ -102,6 +117,35 @@ export class World implements StressWorld {
       iovaUse: this.#accounts.iovaUse,
       findings: this.#accounts.findings,
     };
+  }
+
+  /** Allocations of a kind that were made to fail so far. */
+  faultsStruck(kind: FaultKind): number {
+    return this.machine.core.exports.faultCount(this.machine.context, FAULT_KINDS.indexOf(kind));
+  }
+
+  /** What an operation that was refused must leave as it was, as plain values. */
+  state(): WorldState {
+    const objects = this.objects.entries().map(([id, { object }]) => {
+      const { pages, pagesPinCount: pinned, madv, refcount, maps, unmaps } = object;
+      const bound = object.vmas.filter(({ node }) => node !== 0).map((vma) => vma.id);
+      return { id, pages: pages !== 0, pinned, madv, refcount, live: maps - unmaps, bound };
+    });
+    return { ...this.#accounts.state(), objects, contexts: this.contexts.size, mapped: this.mappings.size };
+  }
+
+  /**
+   * Takes back what the kernel, too, leaves behind of a bind or a batch that was refused in the end: objects bound on
+   * the way stay bound, and pages that were got stay where they are.
+   */
+  rewind({ objects }: WorldState): void {
+    // Importers before what they borrow from, which was there first.
+    for (const { id, pages, bound } of [...objects].reverse()) {
+      const object = this.objects.get(id)?.object;
+      if (!object) continue;
+      for (const vma of object.vmas) if (vma.node !== 0 && !bound.includes(vma.id)) vma.unbind();
+      if (!pages && object.pages !== 0) object.putPages();
+    }
   }
 
   /** Compares bytes that somebody read from an object with what must be there. */
