@@ -5,7 +5,7 @@ import { slabAlloc, slabFree } from '../memory/slab';
 import { fingerOf, IovaDomain, stateOf } from './domain';
 import {
   ANCHOR, CAP, CHILD, COUNT, HI, INNER_GAP, INNER_MAX, INNER_MERGED, INNER_MIN, KEY, LEAF_MAX, LEAF_MERGED, LO, LOW, NEXT,
-  USED, childOf, countOf, gapSet, hiOf, innerClear, innerMove, innerTop, keyOf, leafClear, leafMove, leafTop, loOf, usedOf,
+  USED, childOf, countOf, codesSet, gapCodes, hiOf, innerClear, innerMove, innerTop, keyOf, leafClear, leafMove, leafTop, loOf, usedOf,
 } from './node';
 import { pathIndex, pathNode, setPath } from './tree';
 
@@ -252,7 +252,7 @@ export function treeCreate(domain: IovaDomain, low: u64): bool {
   store<u64>(leaf, low, LOW);
   store<u64>(leaf, ANCHOR, LO);
   store<u64>(leaf, ANCHOR, HI);
-  gapSet(leaf, 0, low, ANCHOR);
+  codesSet(leaf, 0, gapCodes(low, ANCHOR));
   domain.root = leaf;
   domain.height = 0;
   return true;

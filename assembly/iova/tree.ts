@@ -14,7 +14,7 @@ import { makeRoom, mergeLeaf, setChild } from './balance';
 import { fingerOf, IovaDomain, pathOf } from './domain';
 import {
   ANCHOR, CAP, COUNT, HI, INNER_GAP, INNER_MAX, KEY, LEAF_GAP, LEAF_MAX, LEAF_MIN, LO, LOW, NEXT, USED, childOf, codeOf,
-  countOf, gapSet, gapStart, hiOf, innerMask, innerRank, innerTop, leafMask, leafRank, leafShiftDown, leafShiftUp, leafTop,
+  countOf, codesInsert, codesSet, gapCodes, gapStart, hiOf, innerMask, innerRank, innerTop, leafMask, leafRank, leafShiftDown, leafShiftUp, leafTop,
   loOf, usedOf,
 } from './node';
 
@@ -168,9 +168,10 @@ function searchOn(domain: IovaDomain, finger: usize, size: u64, mask: u64, codes
 
 /**
  * Tells the levels above a leaf that `pages` more (or fewer) are in use below, and that gaps of it with codes of at most
- * `was` (cap | gap << 16, each a maximum) have become gaps with codes of at most `now`.
+ * `was` (cap | gap << 16, each a maximum) have become gaps with codes of at most `now`. `leafNow` are the largest of the
+ * leaf, asked for only if those shrank.
  */
-function raise(domain: IovaDomain, path: usize, pages: u64, was: u32, now: u32): void {
+function raise(domain: IovaDomain, path: usize, pages: u64, was: u32, now: u32, leafNow: u32): void {
   const height = domain.height;
   domain.used += pages;
   let changed = true;
@@ -189,8 +190,7 @@ function raise(domain: IovaDomain, path: usize, pages: u64, was: u32, now: u32):
     const gap = <u32>load<u16>(code, INNER_GAP);
     // Only when what was the largest has shrunk must the others be asked.
     if ((oldCap == cap && newCap < cap) || (oldGap == gap && newGap < gap)) {
-      const child = pathNode(path, level - 1);
-      const top = level == 1 ? leafTop(child) : innerTop(child);
+      const top = level == 1 ? leafNow : innerTop(pathNode(path, level - 1));
       newCap = top & 0xffff;
       newGap = top >> 16;
     } else {
@@ -248,16 +248,17 @@ export function insertAt(domain: IovaDomain, path: usize, lo: u64, hi: u64): boo
   const count = countOf(leaf);
   const start = gapStart(leaf, i);
   const was = codesOf(leaf, i);
-  leafShiftUp(leaf, i, count);
+  const below = gapCodes(start, lo);
+  const above = gapCodes(hi + 1, loOf(leaf, i));
+  leafShiftUp(leaf, i);
   const at = leaf + (<usize>i << 3);
   store<u64>(at, lo, LO);
   store<u64>(at, hi, HI);
-  const below = gapSet(leaf, i, start, lo);
-  const above = gapSet(leaf, i + 1, hi + 1, loOf(leaf, i + 1));
+  const top = codesInsert(leaf, i, below, above);
   store<u32>(leaf, count + 1, COUNT);
   ++domain.ranges;
   ++domain.changes;
-  raise(domain, path, hi - lo + 1, was, larger(below, above));
+  raise(domain, path, hi - lo + 1, was, larger(below, above), top);
   return true;
 }
 
@@ -276,8 +277,9 @@ export function removeAt(domain: IovaDomain): void {
   if (i != count) {
     const above = codesOf(leaf, i + 1);
     leafShiftDown(leaf, i, count + 1);
-    const now = gapSet(leaf, i, start, loOf(leaf, i));
-    raise(domain, path, 0 - pages, larger(was, above), now);
+    const now = gapCodes(start, loOf(leaf, i));
+    codesSet(leaf, i, now);
+    raise(domain, path, 0 - pages, larger(was, above), now, now);
   } else {
     // The gap joins the one that the next leaf begins with.
     leafShiftDown(leaf, i, count + 1);
@@ -290,7 +292,7 @@ export function removeAt(domain: IovaDomain): void {
 // The space of the path's leaf ends at `start` from now on, and that of the next leaf begins there.
 function giveToNext(path: usize, next: usize, start: u64): void {
   store<u64>(next, start, LOW);
-  gapSet(next, 0, start, loOf(next, 0));
+  codesSet(next, 0, gapCodes(start, loOf(next, 0)));
   let level: u32 = 1;
   while (pathIndex(path, level) + 1 == countOf(pathNode(path, level))) ++level;
   const node = pathNode(path, level);
@@ -318,5 +320,7 @@ export function extendAt(domain: IovaDomain, lo: u64): void {
   const was = codesOf(leaf, i);
   ++domain.changes;
   store<u64>(leaf + (<usize>i << 3), lo, LO);
-  raise(domain, path, pages, was, gapSet(leaf, i, gapStart(leaf, i), lo));
+  const now = gapCodes(gapStart(leaf, i), lo);
+  codesSet(leaf, i, now);
+  raise(domain, path, pages, was, now, leafTop(leaf));
 }
