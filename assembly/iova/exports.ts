@@ -1,6 +1,7 @@
 // The host's side of iova/: pfns, sizes and limits as f64, exact below 2^53.
 
 import { Context } from '../memory/context';
+import { lock, unlock } from '../memory/lock';
 import { IovaDomain, pathOf } from './domain';
 import {
   iovaAlloc, iovaAllocFast, iovaDomainCreate, iovaFind, iovaFree, iovaFreeFast, iovaReserve,
@@ -75,16 +76,22 @@ export function iovaSetCpus(domain: IovaDomain, cpus: u32): void {
 
 /** The first range that ends at or above a pfn, into foundLo and foundHi: for walking them in order. */
 export function iovaNextRange(domain: IovaDomain, pfn: f64): bool {
+  lock(changetype<usize>(domain));
   const leaf = locate(domain, <u64>pfn);
   const i = pathIndex(pathOf(domain), 0);
-  domain.foundLo = loOf(leaf, i);
+  const lo = loOf(leaf, i);
+  domain.foundLo = lo;
   domain.foundHi = hiOf(leaf, i);
-  return domain.foundLo != ANCHOR;
+  unlock(changetype<usize>(domain));
+  return lo != ANCHOR;
 }
 
 /** Pages from the domain's start up to the limit (inclusive) that are in no range. */
 export function iovaFreePages(domain: IovaDomain, limit: f64): f64 {
-  return <f64>freeBelow(domain, <u64>limit);
+  lock(changetype<usize>(domain));
+  const pages = freeBelow(domain, <u64>limit);
+  unlock(changetype<usize>(domain));
+  return <f64>pages;
 }
 
 /** Pages that wait in magazines or in slots of spans: in the tree, and yet to be had. */
@@ -94,10 +101,15 @@ export function iovaCachedPages(domain: IovaDomain): f64 {
 
 /** Pages of the largest gap up to the limit (inclusive). */
 export function iovaLargestGap(domain: IovaDomain, limit: f64): f64 {
-  return <f64>largestGap(domain, <u64>limit);
+  lock(changetype<usize>(domain));
+  const pages = largestGap(domain, <u64>limit);
+  unlock(changetype<usize>(domain));
+  return <f64>pages;
 }
 
 /** Counts of gaps by order, 53 u32 at `out`, up to the limit (inclusive). */
 export function iovaGapHistogram(domain: IovaDomain, limit: f64, out: usize): void {
+  lock(changetype<usize>(domain));
   gapHistogram(domain, <u64>limit, out);
+  unlock(changetype<usize>(domain));
 }
