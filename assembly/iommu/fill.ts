@@ -28,23 +28,23 @@ export function fillAdjacent(slot: usize, value: u64, n: u32): void {
 
 /** n leaves for the frames of a u32 vector, over whatever is there. */
 export function fillScattered(slot: usize, pfns: usize, n: u32, bits: u64): void {
-  const end = slot + (<usize>n << 3);
-  let at = slot;
-  let from = pfns;
-  if (n >= 8) {
-    const both = i64x2.splat(bits);
-    const stop = slot + ((<usize>n & ~7) << 3);
-    for (; at < stop; at += 64) {
-      v128.store(at, v128.or(i64x2.shl(v128.load_ext<u32>(from), 12), both));
-      v128.store(at, v128.or(i64x2.shl(v128.load_ext<u32>(from, 8), 12), both), 16);
-      v128.store(at, v128.or(i64x2.shl(v128.load_ext<u32>(from, 16), 12), both), 32);
-      v128.store(at, v128.or(i64x2.shl(v128.load_ext<u32>(from, 24), 12), both), 48);
-      from += 32;
-    }
+  const both = i64x2.splat(bits);
+  for (; n >= 16; n -= 16) {
+    v128.store(slot, v128.or(i64x2.shl(v128.load_ext<u32>(pfns), 12), both));
+    v128.store(slot, v128.or(i64x2.shl(v128.load_ext<u32>(pfns, 8), 12), both), 16);
+    v128.store(slot, v128.or(i64x2.shl(v128.load_ext<u32>(pfns, 16), 12), both), 32);
+    v128.store(slot, v128.or(i64x2.shl(v128.load_ext<u32>(pfns, 24), 12), both), 48);
+    v128.store(slot, v128.or(i64x2.shl(v128.load_ext<u32>(pfns, 32), 12), both), 64);
+    v128.store(slot, v128.or(i64x2.shl(v128.load_ext<u32>(pfns, 40), 12), both), 80);
+    v128.store(slot, v128.or(i64x2.shl(v128.load_ext<u32>(pfns, 48), 12), both), 96);
+    v128.store(slot, v128.or(i64x2.shl(v128.load_ext<u32>(pfns, 56), 12), both), 112);
+    slot += 128;
+    pfns += 64;
   }
-  for (; at < end; at += 8) {
-    store<u64>(at, (<u64>load<u32>(from) << 12) | bits);
-    from += 4;
+  for (; n != 0; --n) {
+    store<u64>(slot, (<u64>load<u32>(pfns) << 12) | bits);
+    slot += 8;
+    pfns += 4;
   }
 }
 
