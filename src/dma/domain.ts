@@ -152,6 +152,9 @@ export class DmaDomain {
     if (rc === 0) return;
     const reason = reasonName(this.host.core.exports.lastReason(this.host.context));
     if (rc === -17) throw new GemDmaError('EEXIST', 'iommu_attach_device', `device ${device.id} has a domain already`);
+    if (rc === -16) {
+      throw new GemDmaError('EBUSY', 'iommu_attach_device', `the requester id of device ${device.id} is another's`);
+    }
     throw new GemDmaError(
       rc === -12 ? 'ENOMEM' : 'EINVAL',
       'iommu_attach_device',

@@ -131,6 +131,13 @@ describe('a device accesses memory', () => {
     machine.check();
   });
 
+  test('two devices cannot have one requester id', () => {
+    const { machine, domain } = setup();
+    const twin = new DmaDevice(machine, { id: 2, sourceId: 0x10 });
+    expect(() => twin.attach(domain)).toThrow(expect.objectContaining({ code: 'EBUSY' }));
+    machine.check();
+  });
+
   test('devices of one domain share its mappings, others do not see them', () => {
     const { machine, domain, device } = setup();
     const twin = new DmaDevice(machine, { id: 3, domain });
