@@ -7,9 +7,9 @@
 //   the same with a list of pages   rotated and partial views: entry i shows page pages[i] of the table
 //   a range of DMA addresses        what has no pages: stolen memory, contiguous buffers
 //
-// Ascending runs and pfn vectors are filled four 32-bit or two 64-bit entries at a time.
+// Ascending runs and pfn vectors are filled 64 bytes a round, clearing 128.
 
-import { SEGMENTS_NONE, SEGMENTS_PHYSICAL, SgTable } from '../sg/sg-table';
+import { SEGMENTS_ENTRIES, SEGMENTS_NONE, SEGMENTS_ONE, SEGMENTS_PHYSICAL, SgTable } from '../sg/sg-table';
 import { sgDmaAddress, sgDmaRun, sgSegmentAddress, sgSegmentLength } from '../sg/segments';
 import { highMask, isWide, pteEncode } from './pte';
 
@@ -55,10 +55,7 @@ export function entriesPut(at: usize, source: PteSource, first: u32, count: u32)
   const sgt = changetype<SgTable>(source.sgt);
   const step: u32 = wide ? 3 : 2;
   if (source.pages != 0) {
-    for (let i: u32 = 0; i < count; ++i) {
-      const page = load<u32>(source.pages + (<usize>(first + i) << 2));
-      one(at + (<usize>i << step), source, wide, sgDmaAddress(sgt, page));
-    }
+    view(at, source, wide, source.pages + (<usize>first << 2), count);
   } else if (sgt.pfns == 0 || sgt.offset != 0) {
     bySegments(at, source, wide, first, count);
   } else if (sgt.shape == SEGMENTS_PHYSICAL) {
@@ -80,6 +77,24 @@ function one(at: usize, source: PteSource, wide: bool, address: u64): void {
   const entry = pteEncode(source.platform, address, source.bits);
   if (wide) store<u64>(at, entry);
   else store<u32>(at, <u32>entry);
+}
+
+/** Listed pages. Where an address follows from the page number alone, or from the pfn, nothing is asked of the table. */
+function view(at: usize, source: PteSource, wide: bool, pages: usize, count: u32): void {
+  const sgt = changetype<SgTable>(source.sgt);
+  const step: usize = wide ? 8 : 4;
+  const end = pages + (<usize>count << 2);
+  if (sgt.shape == SEGMENTS_ONE || sgt.shape == SEGMENTS_ENTRIES) {
+    const base = sgt.inlineAddress;
+    for (; pages < end; pages += 4, at += step) one(at, source, wide, base + (<u64>load<u32>(pages) << 12));
+  } else if (sgt.shape == SEGMENTS_PHYSICAL) {
+    const pfns = sgt.pfns;
+    for (; pages < end; pages += 4, at += step) {
+      one(at, source, wide, <u64>load<u32>(pfns + (<usize>load<u32>(pages) << 2)) << 12);
+    }
+  } else {
+    for (; pages < end; pages += 4, at += step) one(at, source, wide, sgDmaAddress(sgt, load<u32>(pages)));
+  }
 }
 
 /** Segments that begin or end inside a page take the whole of it, one after the other. */
@@ -120,15 +135,17 @@ function ascending(at: usize, source: PteSource, wide: bool, address: u64, count
 // Eight entries a round, each pair from the first by one addition of its own, so that stores are what limits it.
 function ascending64(at: usize, entry: u64, count: u32): void {
   const end = at + (<usize>count << 3);
-  let pair = i64x2.replace_lane(i64x2.splat(<i64>entry), 1, <i64>(entry + PAGE));
+  let first = i64x2.replace_lane(i64x2.splat(<i64>entry), 1, <i64>(entry + PAGE));
+  // Four pairs a round, each counted on from the round's first: no chain of additions from store to store.
+  const round = i64x2.splat(32768);
   for (; at + 64 <= end; at += 64) {
-    v128.store(at, pair);
-    v128.store(at, i64x2.add(pair, i64x2.splat(2 * PAGE)), 16);
-    v128.store(at, i64x2.add(pair, i64x2.splat(4 * PAGE)), 32);
-    v128.store(at, i64x2.add(pair, i64x2.splat(6 * PAGE)), 48);
-    pair = i64x2.add(pair, i64x2.splat(8 * PAGE));
+    v128.store(at, first);
+    v128.store(at, i64x2.add(first, i64x2.splat(8192)), 16);
+    v128.store(at, i64x2.add(first, i64x2.splat(16384)), 32);
+    v128.store(at, i64x2.add(first, i64x2.splat(24576)), 48);
+    first = i64x2.add(first, round);
   }
-  entry = <u64>i64x2.extract_lane(pair, 0);
+  entry = <u64>i64x2.extract_lane(first, 0);
   for (; at < end; at += 8) {
     store<u64>(at, entry);
     entry += PAGE;
@@ -137,13 +154,15 @@ function ascending64(at: usize, entry: u64, count: u32): void {
 
 function ascending32(at: usize, entry: u32, count: u32): void {
   const end = at + (<usize>count << 2);
-  let row = i32x4.add(i32x4.splat(<i32>entry), i32x4(0, 4096, 8192, 12288));
-  const four = i32x4.splat(16384);
-  for (; at + 16 <= end; at += 16) {
-    v128.store(at, row);
-    row = i32x4.add(row, four);
+  let first = i32x4.add(i32x4.splat(<i32>entry), i32x4(0, 4096, 8192, 12288));
+  for (; at + 64 <= end; at += 64) {
+    v128.store(at, first);
+    v128.store(at, i32x4.add(first, i32x4.splat(16384)), 16);
+    v128.store(at, i32x4.add(first, i32x4.splat(32768)), 32);
+    v128.store(at, i32x4.add(first, i32x4.splat(49152)), 48);
+    first = i32x4.add(first, i32x4.splat(65536));
   }
-  entry = <u32>i32x4.extract_lane(row, 0);
+  entry = <u32>i32x4.extract_lane(first, 0);
   for (; at < end; at += 4) {
     store<u32>(at, entry);
     entry += 4096;
@@ -155,10 +174,13 @@ function fromPfns(at: usize, source: PteSource, wide: bool, pfns: usize, count: 
   const end = pfns + (<usize>count << 2);
   if (wide) {
     const bits = i64x2.splat(<i64>source.bits);
-    for (; pfns + 16 <= end; pfns += 16, at += 32) {
-      const four = v128.load(pfns);
-      v128.store(at, v128.or(i64x2.shl(i64x2.extend_low_i32x4_u(four), 12), bits));
-      v128.store(at, v128.or(i64x2.shl(i64x2.extend_high_i32x4_u(four), 12), bits), 16);
+    for (; pfns + 32 <= end; pfns += 32, at += 64) {
+      const low = v128.load(pfns);
+      const high = v128.load(pfns, 16);
+      v128.store(at, v128.or(i64x2.shl(i64x2.extend_low_i32x4_u(low), 12), bits));
+      v128.store(at, v128.or(i64x2.shl(i64x2.extend_high_i32x4_u(low), 12), bits), 16);
+      v128.store(at, v128.or(i64x2.shl(i64x2.extend_low_i32x4_u(high), 12), bits), 32);
+      v128.store(at, v128.or(i64x2.shl(i64x2.extend_high_i32x4_u(high), 12), bits), 48);
     }
     for (; pfns < end; pfns += 4, at += 8) store<u64>(at, (<u64>load<u32>(pfns) << 12) | source.bits);
     return;
@@ -179,11 +201,15 @@ export function entriesFill(at: usize, platform: u32, entry: u64, count: u32): v
   const wide = isWide(platform);
   const end = at + (<usize>count << (wide ? 3 : 2));
   const row = wide ? i64x2.splat(<i64>entry) : i32x4.splat(<i32>entry);
-  for (; at + 64 <= end; at += 64) {
+  for (; at + 128 <= end; at += 128) {
     v128.store(at, row);
     v128.store(at, row, 16);
     v128.store(at, row, 32);
     v128.store(at, row, 48);
+    v128.store(at, row, 64);
+    v128.store(at, row, 80);
+    v128.store(at, row, 96);
+    v128.store(at, row, 112);
   }
   for (; at < end; at += wide ? 8 : 4) {
     if (wide) store<u64>(at, entry);

@@ -1,0 +1,186 @@
+import { DMA_BIDIRECTIONAL, DmaDevice, DmaDomain, Machine, ScatterTable } from 'gemdma';
+import type { Suite, Task } from './frame.js';
+import { orderOf, random, scattered } from './support.js';
+
+const PAGES = 1024;
+/** Objects in turn, bound to one place after the other: like the bare loop, each writes the same 8 KiB. */
+const OBJECTS = 16;
+const LOOP = 'bare PTE loop, page';
+const FILL = 'memory.fill, page';
+const [SNB, GEN8] = [0, 5];
+const LLC = 1;
+const GiB = 2 ** 30;
+
+const suite: Suite = {
+  name: 'gtt',
+  title: 'GPU tables: entries of 1,024 pages at a time; drm_mm by live nodes, free at random and insert by turns',
+  variants: ['limits', 'tables', 'walk', 'spaces', 'drm_mm modern', 'drm_mm 2015'],
+  tasks(variant: string): Task[] {
+    if (variant.startsWith('drm_mm')) return ranges(variant.endsWith('modern'));
+    return { limits, tables, walk, spaces }[variant]!();
+  },
+};
+
+function limits(): Task[] {
+  const machine = new Machine({ ram: '64MiB' });
+  const { blockAlloc, limitFill, limitStorePtes } = machine.core.exports;
+  const { vector } = scattered(machine, PAGES);
+  const table = blockAlloc(machine.context, orderOf(PAGES * 8));
+  const operations = PAGES * OBJECTS;
+  return [
+    { name: LOOP, operations, run: () => limitStorePtes(table, vector, PAGES, OBJECTS) },
+    { name: FILL, operations, run: () => limitFill(table, PAGES, OBJECTS) },
+  ];
+}
+
+/** How a table's DMA side looks, by how the device reaches memory. */
+function device(machine: Machine, behind: 'iommu' | 'direct'): DmaDevice {
+  const domain = behind === 'iommu' ? new DmaDomain(machine) : undefined;
+  const id = behind === 'iommu' ? 1 : 2;
+  return new DmaDevice(machine, { id, maskBits: 39, maxSegment: 2 ** 31, ...(domain && { domain }) });
+}
+
+function tables(): Task[] {
+  const machine = new Machine({ ram: '512MiB', dmaDebug: false });
+  const { core } = machine;
+  const { ggttCreate, ggttInsert, ggttInsertPages, ggttClear, ppgttCreate, ppgttAllocRange, ppgttInsert, ppgttClear } =
+    core.exports;
+  const operations = PAGES * OBJECTS;
+  const tasks: Task[] = [];
+  const START = 5 * 4096;
+  const add = (name: string, ratio: number | undefined, one: (i: number) => void): void => {
+    const run = (): void => {
+      for (let i = 0; i < OBJECTS; ++i) one(i);
+    };
+    const reach = ratio === undefined ? undefined : { of: LOOP, ratio };
+    tasks.push({ name: `${name}, page`, operations, limit: LOOP, run, ...(reach && { reach }) });
+  };
+  for (const behind of ['iommu', 'direct'] as const) {
+    const dev = device(machine, behind);
+    const lists = Array.from({ length: OBJECTS }, (_, i) => {
+      const list = ScatterTable.fromPages(machine, scattered(machine, PAGES, i + 1).pfns);
+      dev.mapSg(list, DMA_BIDIRECTIONAL);
+      return list.handle;
+    });
+    const wide = ggttCreate(dev.handle, GEN8, 4 * GiB, 0, 0, 0);
+    const narrow = ggttCreate(dev.handle, SNB, 2 * GiB, 0, 0, 0);
+    const ppgtt = ppgttCreate(wide, 3, 0, 0, 0);
+    const long = ppgttCreate(wide, 4, 0, 0, 0);
+    for (const vm of [ppgtt, long]) ppgttAllocRange(vm, 0, 2 * PAGES * 4096);
+    const source = behind === 'iommu' ? 'one segment' : 'scattered';
+    add(`GGTT gen8 insert, ${source}`, 0.45, (i) => ggttInsert(wide, START, lists[i], LLC, 0));
+    add(`GGTT gen6 insert, ${source}`, 0.45, (i) => ggttInsert(narrow, START, lists[i], LLC, 0));
+    add(`PPGTT gen8 insert, ${source}`, 0.45, (i) => ppgttInsert(ppgtt, START, lists[i], LLC, 0));
+    add(`PPGTT 48-bit insert, ${source}`, 0.45, (i) => ppgttInsert(long, START, lists[i], LLC, 0));
+    const view = core.exports.blockAlloc(machine.context, orderOf(PAGES * 4));
+    const pages = Uint32Array.from({ length: PAGES }, (_, i) => (31 - (i & 31)) * 32 + (i >> 5));
+    core.u32.set(pages, view >> 2);
+    add(`GGTT rotated view, ${source}`, undefined, (i) => ggttInsertPages(wide, START, lists[i], view, PAGES, LLC, 0));
+    if (behind === 'direct') continue;
+    add('GGTT gen8 clear', 0.2, () => ggttClear(wide, START, PAGES));
+    add('PPGTT gen8 clear', 0.2, () => ppgttClear(ppgtt, START, PAGES));
+  }
+  return tasks;
+}
+
+/** The GPU's own way to memory, table walk and IOMMU included. */
+function walk(): Task[] {
+  const machine = new Machine({ ram: '64MiB', dmaDebug: false });
+  const dev = device(machine, 'iommu');
+  const { ggttCreate, ggttInsert, gpuRead, gpuTranslate, ppgttCreate, ppgttAllocRange, ppgttInsert } =
+    machine.core.exports;
+  const ggtt = ggttCreate(dev.handle, GEN8, GiB, 0, 0, 0);
+  const ppgtt = ppgttCreate(ggtt, 3, 0, 0, 0);
+  const list = ScatterTable.fromPages(machine, scattered(machine, PAGES).pfns);
+  dev.mapSg(list, DMA_BIDIRECTIONAL);
+  ppgttAllocRange(ppgtt, 0, PAGES * 4096);
+  ppgttInsert(ppgtt, 0, list.handle, LLC, 0);
+  ggttInsert(ggtt, 0, list.handle, LLC, 0);
+  const buffer = machine.core.exports.blockAlloc(machine.context, 0);
+  return [
+    ...[ggtt, ppgtt].map(
+      (vm, i): Task => ({
+        name: `${['GGTT', 'PPGTT gen8'][i]} translate`,
+        operations: PAGES,
+        run() {
+          for (let page = 0; page < PAGES; ++page) gpuTranslate(vm, page * 4096, false);
+        },
+      }),
+    ),
+    {
+      name: 'GPU reads 4 KiB',
+      operations: PAGES,
+      run() {
+        for (let page = 0; page < PAGES; ++page) gpuRead(ppgtt, page * 4096, buffer, 4096);
+      },
+    },
+  ];
+}
+
+/** Address spaces: as Linux 4.2 makes them, with tables for 4 MiB, and with all tables at once as 4.1 did. */
+function spaces(): Task[] {
+  const machine = new Machine({ ram: '64MiB', dmaDebug: false });
+  const dev = device(machine, 'iommu');
+  const { ggttCreate, ppgttCreate, ppgttDestroy, ppgttAllocRange } = machine.core.exports;
+  const ggtt = ggttCreate(dev.handle, GEN8, GiB, 0, 0, 0);
+  return [
+    {
+      name: 'PPGTT with 4 MiB of tables, create + destroy',
+      operations: 64,
+      run() {
+        for (let i = 0; i < 64; ++i) {
+          const ppgtt = ppgttCreate(ggtt, 3, 0, 0, 0);
+          ppgttAllocRange(ppgtt, 0, 4 * 2 ** 20);
+          ppgttDestroy(ppgtt);
+        }
+      },
+    },
+    {
+      name: 'PPGTT of Linux 4.1, 2,052 pages, create + destroy',
+      operations: 1,
+      run() {
+        ppgttDestroy(ppgttCreate(ggtt, 3, 0, 1, 0));
+      },
+    },
+  ];
+}
+
+const MODES = [
+  { modern: true, name: 'best', mode: 0 },
+  { modern: true, name: 'low', mode: 1 },
+  { modern: true, name: 'evict', mode: 3 },
+  { modern: false, name: 'default', mode: 0 },
+  { modern: false, name: 'best', mode: 1 },
+];
+const TURNS = 1000;
+
+/** A space half full of nodes of 1 to 16 pages; by turns one goes at random and another comes. */
+function ranges(modern: boolean): Task[] {
+  return MODES.filter((one) => one.modern === modern).flatMap(({ name, mode }) =>
+    [1000, 10_000, 100_000].map((live): Task => {
+      const machine = new Machine({ ram: '16MiB', dmaDebug: false });
+      const { mmCreate, mmInsert, mmRemove } = machine.core.exports;
+      const size = live * 17 * 4096;
+      const mm = mmCreate(machine.context, 0, size, modern ? 1 : 0, 0);
+      const next = random(live);
+      const insert = (): number => mmInsert(mm, (1 + next(16)) * 4096, 0, 0, 0, size, mode);
+      const nodes = Uint32Array.from({ length: live }, insert);
+      const title = (count: number): string =>
+        `${modern ? 'modern' : '2015'} ${name}, ${count.toLocaleString('en')} live`;
+      return {
+        name: title(live),
+        operations: TURNS * 2,
+        ...(live > 1000 && { reach: { of: title(1000), ratio: 2.5 } }),
+        run() {
+          for (let i = 0; i < TURNS; ++i) {
+            const at = next(live);
+            mmRemove(nodes[at]);
+            nodes[at] = insert();
+          }
+        },
+      };
+    }),
+  );
+}
+
+export default suite;
