@@ -17,6 +17,7 @@ import { iommuUnmap } from '../iommu/unmap';
 import { blockAlloc, blockFree, blockOrder } from '../memory/block';
 import { PAGE_SHIFT } from '../ram/ram';
 import { REASON_DMA_NO_SEGMENTS, REASON_DMA_SIZE } from '../reason';
+import { SG_MAX_PAGES } from '../sg/build';
 import { sgEntryLength, sgEntryPhys, singlePages } from '../sg/entries';
 import {
   SCRATCH_SEGMENTS, segmentScratch, segmentsAlloc, segmentsFree, setEntrySegments, setOneSegment, setSegmentList, sgSegmentAddress, sgSegmentLength,
@@ -34,31 +35,23 @@ const MAX_LENGTH: u64 = 0xffffffff;
 /** Pages of a 2 MiB leaf. */
 const LARGE_PAGES: u32 = 512;
 
-/** Bytes of address space that a list takes, padding included where it is padded. */
+/** Added to what listSpan returns: some entry is longer than 32 bits hold once it is rounded or padded. */
+const OVERLONG: u64 = 1 << 63;
+
+/** Bytes of address space that a list takes, padding included where it is padded; with OVERLONG, which Linux refuses. */
 function listSpan(sgt: SgTable, boundary: u64, padded: bool): u64 {
   const entries = sgt.origNents;
   let total: u64 = 0;
-  for (let i: u32 = 0; i < entries; ++i) {
-    const span = spanOf(sgEntryPhys(sgt, i), sgEntryLength(sgt, i));
-    if (padded) total += paddingOf(boundary, total, span);
-    total += span;
-  }
-  return total;
-}
-
-/** Whether some entry of a list is longer than 32 bits hold once it is rounded or padded: the kernel refuses such a list. */
-function overlong(sgt: SgTable, boundary: u64): bool {
-  const entries = sgt.origNents;
-  let total: u64 = 0;
   let previous: u64 = 0;
+  let refused: u64 = 0;
   for (let i: u32 = 0; i < entries; ++i) {
     const span = spanOf(sgEntryPhys(sgt, i), sgEntryLength(sgt, i));
-    const padding = paddingOf(boundary, total, span);
-    if (span > MAX_LENGTH || previous + padding > MAX_LENGTH) return true;
+    const padding = padded ? paddingOf(boundary, total, span) : 0;
+    if (span > MAX_LENGTH || previous + padding > MAX_LENGTH) refused = OVERLONG;
     previous = span;
     total += padding + span;
   }
-  return false;
+  return total | refused;
 }
 
 /**
@@ -67,9 +60,9 @@ function overlong(sgt: SgTable, boundary: u64): bool {
  * @param pages pages of the vector, as listSpan has them
  * @returns 0, or a negative errno with nothing mapped
  */
-function mapPadded(iommu: IommuDomain, sgt: SgTable, iova: u64, prot: u32, boundary: u64, pages: u32): i32 {
+function mapPadded(iommu: IommuDomain, sgt: SgTable, iova: u64, prot: u32, boundary: u64, pages: u64): i32 {
   const ctx = changetype<Context>(iommu.ctx);
-  const vector = blockAlloc(ctx, blockOrder(<usize>pages << 2));
+  const vector: usize = pages > <u64>SG_MAX_PAGES ? 0 : blockAlloc(ctx, blockOrder(<usize>pages << 2));
   if (vector == 0) {
     cpuOf(ctx).reason = REASON_DMA_NO_SEGMENTS;
     return ENOMEM;
@@ -88,7 +81,7 @@ function mapPadded(iommu: IommuDomain, sgt: SgTable, iova: u64, prot: u32, bound
     at = putPages(at, first, <u32>(span >> PAGE_SHIFT));
     next = first + <u32>(span >> PAGE_SHIFT);
   }
-  const rc = iommuMapPfns(iommu, iova, vector, pages, prot);
+  const rc = iommuMapPfns(iommu, iova, vector, <u32>pages, prot);
   blockFree(ctx, vector);
   return rc;
 }
@@ -140,7 +133,7 @@ export function mapSgIommu(dev: DmaDevice, sgt: SgTable, prot: u32): i32 {
   // Padding needs a list that reaches beyond the boundary, counted from its own start, with an entry across it.
   const plain = sgt.pfns != 0 && (sgt.origNents == 1 || pages - 1 <= boundary || singlePages(sgt));
   const span = plain ? pages : listSpan(sgt, boundary, true);
-  if (!plain && overlong(sgt, boundary)) {
+  if (span >= OVERLONG) {
     cpuOf(changetype<Context>(dev.ctx)).reason = REASON_DMA_SIZE;
     return EINVAL;
   }
@@ -157,7 +150,7 @@ export function mapSgIommu(dev: DmaDevice, sgt: SgTable, prot: u32): i32 {
     setOneSegment(sgt, iova + sgt.offset, sgt.bytes);
     return 1;
   }
-  const rc = mapList(dev, iommu, sgt, iova, prot, plain, <u32>(span >> PAGE_SHIFT));
+  const rc = mapList(dev, iommu, sgt, iova, prot, plain, span >> PAGE_SHIFT);
   if (rc < 0) rangeFree(cookie, pfn, span >> PAGE_SHIFT);
   return rc;
 }
@@ -173,7 +166,7 @@ function fillPages(iommu: IommuDomain, sgt: SgTable, iova: u64, prot: u32): i32 
 }
 
 function mapList(
-  dev: DmaDevice, iommu: IommuDomain, sgt: SgTable, iova: u64, prot: u32, plain: bool, pages: u32,
+  dev: DmaDevice, iommu: IommuDomain, sgt: SgTable, iova: u64, prot: u32, plain: bool, pages: u64,
 ): i32 {
   const boundary = dev.segmentBoundary;
   const most = dev.maxSegment;
@@ -208,12 +201,12 @@ function mapList(
 
 /** intel_map_sg of 2015. Returns the number of entries, or -ENOMEM. */
 function mapSgPacked(dev: DmaDevice, cookie: DmaCookie, sgt: SgTable, prot: u32): i32 {
-  const span = sgt.pfns != 0 ? <u64>sgt.pageCount << PAGE_SHIFT : listSpan(sgt, 0, false);
+  const span = sgt.pfns != 0 ? <u64>sgt.pageCount << PAGE_SHIFT : listSpan(sgt, 0, false) & ~OVERLONG;
   const pfn = rangeAlloc(dev, cookie, span >> PAGE_SHIFT, dev.mask);
   if (pfn == 0) return ENOMEM;
   const iova = pfn << PAGE_SHIFT;
   const iommu = changetype<IommuDomain>(cookie.iommu);
-  const pages = <u32>(span >> PAGE_SHIFT);
+  const pages = span >> PAGE_SHIFT;
   const rc = pages >= LARGE_PAGES && cutsRuns(sgt) ? mapEntries(iommu, sgt, iova, prot)
     : sgt.pfns != 0 ? fillPages(iommu, sgt, iova, prot) : mapPadded(iommu, sgt, iova, prot, 0, pages);
   if (rc < 0) {

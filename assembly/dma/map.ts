@@ -161,12 +161,16 @@ function sgPages(sgt: SgTable): u64 {
   return sgt.pfns != 0 ? <u64>sgt.pageCount : (sgt.bytes + 0xfff) >> PAGE_SHIFT;
 }
 
+/** In place of a number of entries: all of them. */
+export const ALL_ENTRIES: u32 = 0xffffffff;
+
 /**
  * Ends a table's mapping (dma_unmap_sg).
- * @param nents entries as they were given to map; the kernel looks at no more segments than that
+ * @param count entries as they were given to map, or ALL_ENTRIES; the kernel looks at no more segments than that
  */
-export function dmaUnmapSg(dev: DmaDevice, sgt: SgTable, nents: u32, dir: u32, attrs: u32): void {
+export function dmaUnmapSg(dev: DmaDevice, sgt: SgTable, count: u32, dir: u32, attrs: u32): void {
   const ctx = changetype<Context>(dev.ctx);
+  const nents = count == ALL_ENTRIES ? sgt.origNents : count;
   if (ctx.dmaDebug != 0) debugUnmapSg(dev, sgt, nents, dir);
   if (dev.ops == OPS_IOMMU) unmapSgIommu(dev, sgt, nents);
   else unmapSgDirect(dev, sgt, nents, dir, attrs);

@@ -48,8 +48,8 @@ export function iommuMap(domain: IommuDomain, iova: u64, phys: u64, size: u64, p
     return EINVAL;
   }
   let rc = 0;
-  if (size == 4096 && mapPage(domain, iova >> 12, phys, prot)) {
-    // The one page of most calls, beside the last one.
+  if (size == 4096 ? mapPage(domain, iova >> 12, phys, prot) : mapLarge(domain, iova, phys, size, prot)) {
+    // The one page of most calls, or large pages, beside the last ones.
   } else if (size != 0) {
     const limit = addressLimit(domain);
     if (iova >= limit || limit - iova < size) rc = mapToLimit(domain, iova, phys, size, prot, limit);
@@ -71,6 +71,19 @@ function mapPage(domain: IommuDomain, pfn: u64, phys: u64, prot: u32): bool {
   const slot = slotAt(position.leaf, pfn, 1);
   if (load<u64>(slot) != 0 || (prot & (PROT_READ | PROT_WRITE)) == 0) return false;
   store<u64>(slot, phys | leafBits(domain, prot));
+  return true;
+}
+
+/** Maps nothing but 2 MiB leaves of a table that is at hand. Returns false, with nothing done, where it is not so. */
+// @ts-ignore: decorator
+@inline
+function mapLarge(domain: IommuDomain, iova: u64, phys: u64, size: u64, prot: u32): bool {
+  // A whole gigabyte could be one leaf of the level above.
+  if (((iova | phys | size) & 0x1fffff) != 0 || size - 1 >= 0x3fffffff || domain.leafLevel < 2) return false;
+  const position = positionOf(domain);
+  if (position.midKey != iova >> 30 || position.midGeneration != domain.midGeneration) return false;
+  if ((iova + size - 1) >> 30 != iova >> 30 || (prot & (PROT_READ | PROT_WRITE)) == 0) return false;
+  fillLarge(domain, position, iova >> 12, phys >> 12, <u32>(size >> 21), 2, leafBits(domain, prot));
   return true;
 }
 

@@ -75,6 +75,10 @@ export function iommuUnmap(domain: IommuDomain, iova: u64, size: u64): u64 {
     clearSlots(slotAt(leaf, pfn, 1), <u32>pages);
     iotlbUnmapped(domain, pfn, pfn + pages - 1);
     done = size;
+  } else if (isLarge(domain, position, iova, size)) {
+    // One piece of 2 MiB leaves, or of tables in their place.
+    clearRange(domain, position, pfn, pfn + pages - 1);
+    done = size;
   } else if ((domain.flags & DOMAIN_UNMAP_EXACT) != 0) {
     if (size != 0 && pfn < pfnLimit(domain)) {
       clearRange(domain, position, pfn, pfn + (size >> 12) - 1);
@@ -94,6 +98,15 @@ export function iommuUnmap(domain: IommuDomain, iova: u64, size: u64): u64 {
   }
   emit(ctx, EVENT_IOMMU_UNMAP, 0, <f64><i64>iova, <f64><i64>done, <f64><i64>size, 0, domain.id);
   return done;
+}
+
+/** Whether a range is whole 2 MiB leaves of a table that is at hand, fewer than the table has: such a range is one piece. */
+// @ts-ignore: decorator
+@inline
+function isLarge(domain: IommuDomain, position: Position, iova: u64, size: u64): bool {
+  return ((iova | size) & 0x1fffff) == 0 && size - 1 < 0x3fffffff && domain.leafLevel >= 2
+    && position.midKey == iova >> 30 && position.midGeneration == domain.midGeneration
+    && (iova + size - 1) >> 30 == iova >> 30;
 }
 
 /** Clears pfns [first, last]; nothing when the range leaves the levels' reach (the kernel warns and does nothing). */

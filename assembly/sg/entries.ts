@@ -50,18 +50,27 @@ function walkTo(sgt: SgTable, i: u32): void {
 }
 
 /** Physical address of the i-th entry, i < origNents (sg_phys). */
+// @ts-ignore: decorator
+@inline
 export function sgEntryPhys(sgt: SgTable, i: u32): u64 {
-  if (sgt.pfns == 0) {
-    const run = changetype<SgRun>(sgt.runs + <usize>i * SG_RUN_SIZE);
-    return (<u64>run.pfn << PAGE_SHIFT) + run.offset;
-  }
+  if (sgt.pfns != 0) return physInPages(sgt, i);
+  const run = changetype<SgRun>(sgt.runs + <usize>i * SG_RUN_SIZE);
+  return (<u64>run.pfn << PAGE_SHIFT) + run.offset;
+}
+
+function physInPages(sgt: SgTable, i: u32): u64 {
   walkTo(sgt, i);
   return (<u64>pfnAt(sgt, sgt.walkPage) << PAGE_SHIFT) + (i == 0 ? sgt.offset : 0);
 }
 
 /** Bytes of the i-th entry, i < origNents (sg->length). */
+// @ts-ignore: decorator
+@inline
 export function sgEntryLength(sgt: SgTable, i: u32): u32 {
-  if (sgt.pfns == 0) return changetype<SgRun>(sgt.runs + <usize>i * SG_RUN_SIZE).length;
+  return sgt.pfns != 0 ? lengthInPages(sgt, i) : changetype<SgRun>(sgt.runs + <usize>i * SG_RUN_SIZE).length;
+}
+
+function lengthInPages(sgt: SgTable, i: u32): u32 {
   walkTo(sgt, i);
   const page = sgt.walkPage;
   const end = page + entryPages(sgt, page);

@@ -58,6 +58,8 @@ export interface DeviceOptions {
 }
 
 const FORCE_BOUNCE = 2;
+/** In place of a number of entries: all of them (assembly/dma/map.ts). */
+const ALL_ENTRIES = -1;
 const MAX_U32 = 0xffffffff;
 
 export class DmaDevice {
@@ -241,8 +243,7 @@ export class DmaDevice {
 
   /** Ends a table's mapping (dma_unmap_sg_attrs). `nents` is what map was given; the kernel looks at no more segments. */
   unmapSg(table: ScatterTable, dir: Direction, attrs = 0, nents?: number): void {
-    const entries = nents ?? this.#core.sgOrigNents(table.handle);
-    this.#core.dmaUnmapSg(this.#handle, table.handle, entries, dir, attrs);
+    this.#core.dmaUnmapSg(this.#handle, table.handle, nents ?? ALL_ENTRIES, dir, attrs);
     if (this.#debug !== null) this.#debug.settle();
   }
 
