@@ -37,6 +37,7 @@ interface StressCommandOptions {
   trace?: string;
   replay?: string;
   failNth?: string | true;
+  threads?: number;
   merge?: string[];
   json?: boolean;
 }
@@ -71,6 +72,7 @@ export function stressCommand(): Command {
     .option('--shrink <seconds>', 'how long to cut a failing run down; 0: not at all', numberOption('--shrink', 0, 1e6))
     .option('--trace <file>', 'write the failing operations to a file (.gz: compressed)')
     .option('--fail-nth [scenario]', 'make every single allocation of a scenario fail in turn; default: of all')
+    .option('--threads <n>', 'workers on one shared memory, all on the same domain', integerOption('--threads', 1, 63))
     .option('--replay <file>', 'apply the operations of such a file')
     .option(
       '--seeds <n>',
@@ -94,6 +96,7 @@ export function stressCommand(): Command {
 async function run(options: StressCommandOptions): Promise<void> {
   if (options.list) return list(options);
   if (options.failNth !== undefined) return runFailNth(options.failNth, options);
+  if (options.threads !== undefined) return runThreads(options.threads, options);
   if (options.merge) return merge(options.merge, options);
   if (options.replay !== undefined) return replay(options.replay, options);
   if (options.seeds > 1 || options.shard !== undefined) return campaign(options);
@@ -159,6 +162,29 @@ function runFailNth(wanted: string | true, options: StressCommandOptions): void 
     console.log(`${bold(number(points))} allocations failed, each once; ${verdict(failures.length)}`);
   }
   process.exitCode = failures.length > 0 ? 1 : 0;
+}
+
+async function runThreads(threads: number, options: StressCommandOptions): Promise<void> {
+  // Loaded only now: nothing else of the command needs worker threads.
+  const { stressThreads } = await import('../workload/stress/threads.js');
+  const result = await stressThreads({
+    ...{ threads, seed: options.seed, operations: options.ops, signal: interruptSignal() },
+    machine: machineOptions(options),
+  });
+  if (options.json) json(result);
+  else {
+    const { operations, mapped, timing, contention, failures } = result;
+    const waited = Object.entries(contention).map(([what, count]) => `${what} ${number(count)}`);
+    console.log(
+      `${bold(`${threads} threads`)} on one domain, seed ${result.seed}: ${number(operations)} operations in ` +
+        `${timing.seconds.toFixed(1)} s, ${rate(timing.operationsPerSecond)}/s`,
+    );
+    console.log(dim(`  mapped ${number(mapped)}  locks found held: ${waited.join('  ')}`));
+    for (const failure of failures) console.log(`  ${red('wrong')} ${failure}`);
+    if (failures.length === 0)
+      console.log(`  ${green('every page owned once, all counters add up, all structures check out')}`);
+  }
+  process.exitCode = result.failures.length > 0 ? 1 : 0;
 }
 
 function verdict(wrong: number): string {

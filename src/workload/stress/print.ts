@@ -28,12 +28,19 @@ export function printProgram(config: StressConfig, failure: StressFailure, opera
       lines.push(`const device${i} = machine.addDevice({ maskBits: ${maskBits} });`);
     }
   });
+  if (failure.kind === 'accounting' || failure.kind === 'teardown') lines.push(...LIVE);
   if (/\bprocess\b/.test(text)) lines.push('const process = new Process(machine.ram);');
-  return `${[...lines, '', ...body, '', ...verdict(failure), ''].join('\n')}`;
+  return `${[...lines, '', ...body, '', ...verdict(failure, operations), ''].join('\n')}`;
 }
 
 /** What operations may need besides. */
 const IMPORTED = ['ScatterTable', 'deviceRead', 'deviceWrite'];
+
+/** Live DMA mappings, and how many there are before anything is done. */
+const LIVE = [
+  'const live = () => machine.devices.reduce((sum, { counts }) => sum + counts.maps - counts.unmaps, 0);',
+  'const before = live();',
+];
 
 /** The bytes of contents.ts, stamped(): the program must write the same. */
 const STAMPED = [
@@ -44,17 +51,41 @@ const STAMPED = [
 ];
 
 /** What must hold at the end, and does not. */
-function verdict(failure: StressFailure): string[] {
+function verdict(failure: StressFailure, operations: readonly Operation[]): string[] {
   if (failure.kind === 'finding') {
     return ['const [finding] = machine.dmaDebug.findings;', 'if (finding) throw new Error(finding.message);'];
   }
   if (failure.kind === 'accounting' || failure.kind === 'teardown') {
     return [
-      'const { maps, unmaps } = machine.devices[0].counts;',
-      "throw new Error(maps - unmaps + ' mappings are live');",
+      ...givingBack(operations).flatMap((operation) => kindOf(operation).print(operation)),
+      'machine.clock.advance(1000);',
+      "if (live() !== before) throw new Error(live() - before + ' DMA mappings are left');",
     ];
   }
   return ['machine.check();'];
+}
+
+/** The operation that gives back what another made. */
+const ENDS: Readonly<Record<string, (id: number, maker: Operation) => Operation>> = {
+  map: (id, maker) => ({ ...maker, op: 'unmap', map: id }),
+  mapSg: (id, maker) => ({ ...maker, op: 'unmapSg', map: id }),
+  coherent: (id) => ({ op: 'coherentFree', map: id }),
+  attach: (id) => ({ op: 'detach', map: id }),
+  create: (id) => ({ op: 'close', bo: id }),
+  userptr: (id) => ({ op: 'close', bo: id }),
+  import: (id) => ({ op: 'close', bo: id }),
+  context: (id) => ({ op: 'contextClose', ctx: id }),
+};
+
+/** Operations that give back whatever is still there after these, the newest first. */
+function givingBack(operations: readonly Operation[]): Operation[] {
+  const open = new Map<unknown, Operation>();
+  const ends = new Set(Object.values(ENDS).map((end) => end(0, { op: '' }).op));
+  for (const operation of operations) {
+    if (operation.op in ENDS) open.set(operation.id, operation);
+    else if (ends.has(operation.op)) open.delete(operation.map ?? operation.bo ?? operation.ctx);
+  }
+  return [...open.entries()].reverse().map(([id, maker]) => ENDS[maker.op](id as number, maker));
 }
 
 /** A value as a JavaScript literal, without quotes where names need none. */

@@ -1,0 +1,84 @@
+import { checkInteger } from '../../core/errors.js';
+import type { MachineOptions } from '../../machine/config.js';
+import { type Contention, contention } from '../../threads/contention.js';
+import { WorkerPool } from '../../threads/pool.js';
+import type { HammerData, HammerReply } from './hammer-job.js';
+
+/**
+ * Real concurrency: worker threads on one shared memory, each a virtual CPU with caches of its own, hammer one domain.
+ * The order in which they come is the machine's own; what must hold in any order is checked.
+ */
+export interface ThreadStressOptions {
+  /** Workers, 1 to 63. Default 2. */
+  threads?: number;
+  seed?: number;
+  /** Of all workers together. Default 2,000,000. */
+  operations?: number;
+  /** Options of the machine. Default strict, without the checker, whose one lock would be all that is measured. */
+  machine?: MachineOptions;
+  signal?: AbortSignal;
+}
+
+export interface ThreadStressResult {
+  threads: number;
+  seed: number;
+  operations: number;
+  mapped: number;
+  refused: number;
+  /** Acquisitions that found a lock held, by what it guards. */
+  contention: Contention;
+  /** What did not hold, in words; empty when all did. */
+  failures: string[];
+  timing: { seconds: number; operationsPerSecond: number };
+}
+
+const PAGES_4GIB = 2 ** 20;
+const DEFAULT_OPERATIONS = 2_000_000;
+
+/** @throws TypeError or RangeError for options that cannot be */
+export async function stressThreads(options: ThreadStressOptions = {}): Promise<ThreadStressResult> {
+  const threads = checkInteger('threads', options.threads ?? 2, 1, 63);
+  const seed = checkInteger('seed', options.seed ?? 1, 0, 0xffffffff);
+  const operations = checkInteger('operations', options.operations ?? DEFAULT_OPERATIONS, 1, Number.MAX_SAFE_INTEGER);
+  const machineOptions = { ram: '256MiB', memoryLimit: '512MiB', dmaDebug: false, ...options.machine };
+  await using pool = await WorkerPool.create(threads, machineOptions);
+  const { machine } = pool;
+  const device = machine.addDevice({ maxSegment: 0xffffffff });
+  const data: HammerData = {
+    device: device.handle,
+    ...{ seed, operations: Math.ceil(operations / threads), held: 300, pages: 64 },
+    marks: new Int32Array(new SharedArrayBuffer(PAGES_4GIB * 4)),
+  };
+  const stop = (): void => pool.stop();
+  options.signal?.addEventListener('abort', stop);
+  const started = performance.now();
+  const replies = await pool.run<HammerReply>(new URL('./hammer-job.js', import.meta.url), data);
+  const seconds = (performance.now() - started) / 1000;
+  options.signal?.removeEventListener('abort', stop);
+  machine.clock.advance(1000);
+
+  const sum = (what: keyof HammerReply): number => replies.reduce((total, reply) => total + reply[what], 0);
+  const failures: string[] = [];
+  const hold = (held: boolean, what: string): void => {
+    if (!held) failures.push(what);
+  };
+  hold(sum('doubles') === 0, `${sum('doubles')} DMA pages had two owners at one time`);
+  hold(
+    data.marks.every((owner) => owner === 0),
+    'DMA pages are still marked as held',
+  );
+  const { maps, unmaps, pagesMapped, pagesUnmapped } = device.counts;
+  hold(maps === unmaps && maps === sum('mapped'), `${maps} maps and ${unmaps} unmaps of ${sum('mapped')} made`);
+  hold(pagesMapped === pagesUnmapped, `${pagesMapped} pages were mapped, ${pagesUnmapped} unmapped`);
+  try {
+    machine.check();
+  } catch (error) {
+    failures.push((error as Error).message);
+  }
+  return {
+    ...{ threads, seed, operations: sum('operations'), mapped: sum('mapped'), refused: sum('refused') },
+    contention: contention(machine),
+    failures,
+    timing: { seconds, operationsPerSecond: Math.round(sum('operations') / seconds) },
+  };
+}

@@ -1,0 +1,82 @@
+import { spawnSync } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { afterAll, describe, expect, test } from 'vitest';
+
+const main = fileURLToPath(new URL('../../dist/cli/main.js', import.meta.url));
+const folder = mkdtempSync(join(tmpdir(), 'gemdma-stress-'));
+afterAll(() => rmSync(folder, { recursive: true }));
+
+function stress(...args: string[]): { code: number | null; out: string; err: string } {
+  const { status, stdout, stderr } = spawnSync(process.execPath, [main, 'stress', ...args], { encoding: 'utf8' });
+  return { code: status, out: stdout, err: stderr };
+}
+
+test('a clean run says so and exits 0', () => {
+  const { code, out, err } = stress('--ops', '3k', '--seed', '2', '--profile', 'lazy');
+  expect(out).toContain('3,000 operations');
+  expect(out).toContain('nothing found');
+  expect([code, err]).toEqual([0, '']);
+});
+
+test('a failure prints seed, step, the command that repeats it and the program, and exits 1', () => {
+  const { code, out } = stress('--driver', 'linux-4.1', '--seed', '9');
+  expect(code).toBe(1);
+  expect(out).toMatch(/finding DOUBLE_MAP at step \d+/);
+  expect(out).toContain("import { Machine } from 'gemdma';");
+  const again = /again: gemdma stress (.*)/.exec(out)![1].split(' ');
+  expect(stress(...again).out).toMatch(/finding DOUBLE_MAP at step \d+/);
+});
+
+test('a trace is written, and replays', () => {
+  const trace = join(folder, 'run.jsonl.gz');
+  expect(stress('--driver', 'linux-4.1', '--seed', '3', '--trace', trace).code).toBe(1);
+  expect(readFileSync(join(folder, 'run.jsonl.mjs'), 'utf8')).toContain('new Machine(');
+  const { code, out } = stress('--replay', trace);
+  expect(out).toContain('DOUBLE_MAP');
+  expect(code).toBe(1);
+});
+
+test('shards give a line a seed, and the merge sums them', () => {
+  const parts = [1, 2].map((index) => {
+    const { code, out } = stress('--seeds', '4', '--shard', `${index}/2`, '--ops', '1k');
+    expect(code).toBe(0);
+    const file = join(folder, `part-${index}.jsonl`);
+    writeFileSync(file, out);
+    return file;
+  });
+  const { code, out } = stress('--merge', ...parts, '--json');
+  expect(code).toBe(0);
+  expect(JSON.parse(out)).toMatchObject({ runs: 4, operations: 4000, failures: [], differing: [] });
+});
+
+test('results as JSON', () => {
+  const { out } = stress('--ops', '2k', '--json');
+  expect(JSON.parse(out)).toMatchObject({ profile: 'churn', seed: 1, operations: 2000, failure: null });
+  expect(JSON.parse(stress('--list', '--json').out)).toContainEqual(expect.objectContaining({ name: 'userptr' }));
+});
+
+test('fail-nth tells how many points it tried', () => {
+  const { code, out } = stress('--fail-nth', 'bounce');
+  expect(out).toMatch(/\d+ allocations failed, each once; nothing lost/);
+  expect(code).toBe(0);
+});
+
+describe('wrong use exits 2 with one line', () => {
+  test.each([
+    [['--profile', 'churm'], '--profile is one of churn'],
+    [['--ops', 'many'], '--ops takes a whole number'],
+    [['--shard', '9/3'], "such as '3/8'"],
+    [['--fail-nth', 'nope'], '--fail-nth is one of object'],
+    [['--merge', '/does/not/exist'], 'cannot be read'],
+    [['--replay', main], 'not JSON'],
+    [['--faults', '2'], '--faults takes a number from 0 to 1'],
+  ])('%j', (args, message) => {
+    const { code, err } = stress(...args);
+    expect(err).toContain(message);
+    expect(err).toMatch(/^gemdma: [^\n]*\n$/);
+    expect(code).toBe(2);
+  });
+});

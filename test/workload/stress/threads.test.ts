@@ -1,0 +1,26 @@
+import { expect, test } from 'vitest';
+// The built package: a worker's module must be JavaScript.
+import { stressThreads } from '../../../dist/workload/stress/threads.js';
+
+test.each([
+  ['strict', { iommu: 'strict' }],
+  ['lazy', { iommu: 'lazy' }],
+  ['strict with the checker', { iommu: 'strict', dmaDebug: true }],
+] as const)('three workers on one domain, %s: every page owned once, all counters add up', async (_, machine) => {
+  const result = await stressThreads({ threads: 3, seed: 41, operations: 60_000, machine });
+  expect(result.failures).toEqual([]);
+  expect(result).toMatchObject({ threads: 3, operations: 60_000, refused: 0 });
+  expect(result.mapped).toBeGreaterThan(20_000);
+});
+
+test('a signal stops all workers, and what they did checks out', async () => {
+  const controller = new AbortController();
+  setTimeout(() => controller.abort(), 100);
+  const result = await stressThreads({ operations: 1e9, signal: controller.signal });
+  expect(result.failures).toEqual([]);
+  expect(result.operations).toBeLessThan(1e9);
+});
+
+test('thread counts that cannot be are refused', async () => {
+  await expect(stressThreads({ threads: 0 })).rejects.toMatchObject({ code: 'ERR_OUT_OF_RANGE' });
+});
