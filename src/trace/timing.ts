@@ -1,8 +1,7 @@
 /** Runs that come before the timed ones: the engine optimises what has run for a while, and memory is touched once. */
-const WARM_UP_RUNS = 3;
-const WARM_UP_MS = 60;
-/** Timed runs: their median is the figure. */
-const MEASURED = 9;
+const WARM_UP = { runs: 5, ms: 150 };
+/** Timed runs: their median is the figure. Short ones are many, so that some are not interrupted on a busy machine. */
+const TIMED = { runs: 9, ms: 250 };
 
 /**
  * Times a replay in milliseconds.
@@ -10,7 +9,14 @@ const MEASURED = 9;
  * @returns the median of several runs, warmed up
  */
 export function medianTime(once: () => number): number {
-  let warm = 0;
-  for (let runs = 0; runs < WARM_UP_RUNS || warm < WARM_UP_MS; ++runs) warm += once();
-  return Array.from({ length: MEASURED }, once).sort((x, y) => x - y)[MEASURED >> 1];
+  repeat(once, WARM_UP);
+  const times = repeat(once, TIMED).sort((x, y) => x - y);
+  return times[times.length >> 1];
+}
+
+/** At least so many runs, and for at least so long. */
+function repeat(once: () => number, { runs, ms }: { runs: number; ms: number }): number[] {
+  const times: number[] = [];
+  for (let spent = 0; times.length < runs || spent < ms; spent += times[times.length - 1]) times.push(once());
+  return times;
 }
