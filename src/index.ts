@@ -69,6 +69,7 @@ export type { VirtualClock } from './machine/clock.js';
 export type { AllocatorName, IommuMode, MachineConfig, MachineOptions } from './machine/config.js';
 export { Machine } from './machine/machine.js';
 export { KERNELS, type KernelName, type KernelProperties } from './machine/presets.js';
+export type { MachineSnapshot } from './machine/snapshot.js';
 export type { Divergence, VerifyResult } from './trace/recording.js';
 export { RecordingError } from './trace/recording.js';
 export { verify } from './trace/verify.js';

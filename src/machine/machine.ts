@@ -12,6 +12,7 @@ import { VirtualClock } from './clock.js';
 import { type MachineConfig, type MachineOptions, machineConfig, oneOf } from './config.js';
 import { deviceSlot, domainFor, freeSpace, type MachineDeviceOptions } from './devices.js';
 import { KERNELS, type KernelProperties } from './presets.js';
+import { MachineSnapshot } from './snapshot.js';
 
 /**
  * One emulated machine: RAM, an IOMMU, devices, a virtual clock. Each has a WebAssembly instance and a linear memory of
@@ -34,6 +35,7 @@ export class Machine {
   /** The checker, null without one: what each device tells of its calls. */
   readonly checker: DmaDebug | null;
   readonly #devices: DmaDevice[] = [];
+  #gpus = 0;
 
   /**
    * Makes a machine, synchronously.
@@ -108,6 +110,7 @@ export class Machine {
    * @throws RangeErrors and TypeErrors naming the option at fault; GemDmaError ENOMEM
    */
   addI915(options: I915Options = {}): I915Device {
+    ++this.#gpus;
     // The driver sets the mask of its hardware itself, and takes segments of any length.
     const device = this.addDevice({ driver: 'i915', maxSegment: 0xffffffff });
     const { core, context, clock, ram } = this;
@@ -116,6 +119,32 @@ export class Machine {
       swiotlb: this.swiotlb !== null,
       modernMm: this.kernel.drmMm === 'modern',
     });
+  }
+
+  /**
+   * Copies the state of the machine, to come back to it. Costs about 0.1 ms a MiB of linear memory in use.
+   * @throws GemDmaError ENODEV for a machine with a GPU, whose driver keeps its state outside, EBUSY while deferred work
+   *   waits on the clock
+   */
+  snapshot(): MachineSnapshot {
+    if (this.#gpus > 0) {
+      throw new GemDmaError(
+        'ENODEV',
+        'machine_snapshot',
+        'the driver of a GPU keeps state that a snapshot does not hold',
+      );
+    }
+    if (this.clock.pending > 0) throw new GemDmaError('EBUSY', 'machine_snapshot', 'deferred work waits on the clock');
+    return new MachineSnapshot(this.core, this.context, this.#devices.length);
+  }
+
+  /**
+   * Goes back to a snapshot: every structure, counter and byte is as it was then, time included. Findings that were
+   * told since stay told.
+   * @throws GemDmaError EINVAL for another machine's snapshot, or when devices were added since
+   */
+  restore(snapshot: MachineSnapshot): void {
+    snapshot.restore(this.core, this.#devices.length);
   }
 
   /**
