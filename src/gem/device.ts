@@ -386,7 +386,7 @@ export class I915Device {
 // i915_gem_create: the rounded size of nothing is nothing, and so is what rounding makes of sizes near 2^64.
 function wholePages(size: number): number {
   if (!Number.isInteger(size) || size < 0) throw outOfRange('size', 'a whole number of bytes >= 0', size);
-  if (size === 0) refuse(-EINVAL, 'gem_create', 'an object of no bytes');
+  if (size === 0 || size > Number.MAX_SAFE_INTEGER) refuse(-EINVAL, 'gem_create', `an object of ${size} bytes`);
   return Math.ceil(size / PAGE_SIZE) * PAGE_SIZE;
 }
 

@@ -7,6 +7,7 @@ describe('creating objects', () => {
     expect(gpu.createObject(1).size).toBe(4096);
     expect(gpu.createObject('10000').size).toBe(12288);
     expect(() => gpu.createObject(0)).toThrow(/EINVAL/);
+    expect(() => gpu.createObject(2 ** 64)).toThrow(/EINVAL/);
     expect(() => gpu.createObject(1.5)).toThrow(RangeError);
     expect(() => gpu.createObject('much')).toThrow(/ERR|size/);
     expect(gpu.objectCount).toBe(2);
@@ -23,6 +24,13 @@ describe('creating objects', () => {
     ]);
     expect(gpuOn({ platform: 'chv' }).gpu.createObject(1).cacheLevel).toBe(0);
   });
+});
+
+test('an object that no machine could hold is refused its pages, not a few of them', () => {
+  const { gpu } = gpuOn();
+  const object = gpu.createObject(2 ** 44 + 4096);
+  expect(() => object.getPages()).toThrow(/ENOMEM/);
+  expect(() => object.bind(gpu.ggtt)).toThrow(/E2BIG/);
 });
 
 describe('pages', () => {

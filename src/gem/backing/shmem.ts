@@ -8,6 +8,8 @@ import { SHRINK_BOUND, SHRINK_PURGEABLE, SHRINK_UNBOUND, shrink, shrinkAll } fro
 import type { Backing } from './backing.js';
 
 const PAGE_SIZE = 4096;
+/** Most pages of a scatter-gather table (assembly/sg/build.ts): 1 TiB, more than any machine here has. */
+const MAX_PAGES = 2 ** 28;
 
 /**
  * A shmem file: memory of the page cache that the system may swap out while nobody holds it. This is what most objects
@@ -86,6 +88,7 @@ export class ShmemBacking implements Backing {
   // the system reclaiming, which means swapping files out.
   #populate(): number {
     const device = this.#device;
+    if (this.#pages > MAX_PAGES) return -ENOMEM;
     if (this.#allocate()) return 0;
     shrink(device, this.#pages, SHRINK_BOUND | SHRINK_UNBOUND | SHRINK_PURGEABLE);
     if (this.#allocate()) return 0;

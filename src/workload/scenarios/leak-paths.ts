@@ -68,7 +68,7 @@ const PATHS: Readonly<Record<string, LeakPath>> = {
     },
   },
   L3: {
-    title: `execbuf moves an object ${ALIGNMENTS.length} times: unbinding keeps the vma, and with it the mapping`,
+    title: `execbuf moves an object ${ALIGNMENTS.length} times, and the vma that is kept keeps the mapping`,
     gpu: FULL,
     leaks: { 'linux-3.18': 0, 'linux-4.1': ALIGNMENTS.length, 'linux-4.2': 0 },
     work: ({ gpu, create }) => {
@@ -86,7 +86,7 @@ const PATHS: Readonly<Record<string, LeakPath>> = {
     },
   },
   L4: {
-    title: 'the last bound vma goes while a failed execbuf has left a placeholder',
+    title: 'the last bound vma goes while a placeholder is left',
     gpu: FULL,
     leaks: { 'linux-3.18': 0, 'linux-4.1': 1, 'linux-4.2': 0 },
     work: ({ gpu, create }) => {
@@ -99,7 +99,7 @@ const PATHS: Readonly<Record<string, LeakPath>> = {
     },
   },
   L5: {
-    title: 'page tables for a gen7 PPGTT cannot be had after the object was mapped',
+    title: 'page tables of gen7 cannot be had once the object is mapped',
     gpu: { gen: 7, ppgtt: 'full' },
     leaks: { 'linux-3.18': 0, 'linux-4.1': 1, 'linux-4.2': 0 },
     work: ({ machine, gpu, create }) => {
@@ -111,7 +111,7 @@ const PATHS: Readonly<Record<string, LeakPath>> = {
     },
   },
   L6: {
-    title: 'binding a second view fails after mapping: the wrong mapping is undone, then undone again',
+    title: 'a second view fails to bind: the wrong mapping is undone, twice',
     gpu: FULL,
     leaks: { 'linux-3.18': 1, 'linux-4.1': 1, 'linux-4.2': 0 },
     work: ({ machine, gpu, create }) => {
@@ -122,7 +122,7 @@ const PATHS: Readonly<Record<string, LeakPath>> = {
     },
   },
   L7: {
-    title: 'freeing and userptr invalidation meet the bound vma before the placeholder, or after',
+    title: 'freed, or invalidated, with the bound vma before a placeholder',
     gpu: FULL,
     leaks: { 'linux-3.18': 0, 'linux-4.1': 2, 'linux-4.2': 0 },
     work: ({ machine, gpu, objects, create }) => {
