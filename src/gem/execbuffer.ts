@@ -48,7 +48,7 @@ export function execbuffer(
     vma.onExecList = true;
     vma.object.reference();
   }
-  const rc = reserve(device, list, vmas);
+  const rc = reserve(list, vmas);
   let request: Request | undefined;
   if (rc === 0) {
     for (let i = 0; i < list.length; ++i) {
@@ -84,9 +84,9 @@ function check(device: I915Device, list: readonly ExecObject[]): void {
 
 // i915_gem_execbuffer_reserve: those that lie wrong go first, then all are pinned. When there is no room, once,
 // everything is unpinned and the whole address space evicted.
-function reserve(device: I915Device, list: readonly ExecObject[], vmas: Vma[]): number {
+function reserve(list: readonly ExecObject[], vmas: Vma[]): number {
   for (let evicted = false; ; evicted = true) {
-    const rc = reserveOnce(device, list, vmas);
+    const rc = reserveOnce(list, vmas);
     for (const vma of vmas) {
       if (vma.pinCount > 0) --vma.pinCount;
     }
@@ -95,7 +95,7 @@ function reserve(device: I915Device, list: readonly ExecObject[], vmas: Vma[]): 
   }
 }
 
-function reserveOnce(_device: I915Device, list: readonly ExecObject[], vmas: Vma[]): number {
+function reserveOnce(list: readonly ExecObject[], vmas: Vma[]): number {
   for (let i = 0; i < vmas.length; ++i) {
     if (vmas[i].node === 0) continue;
     const rc = wrongPlace(list, vmas, i) ? vmaUnbind(vmas[i]) : pin(list, vmas, i);

@@ -12,13 +12,8 @@ const PAGE_SIZE = 4096;
 /** userptr.workers has four bits. */
 export const MAX_WORKERS = 15;
 
-/** One run of the worker that faults pages in (struct get_pages_work). */
-class Work {
-  readonly cancel: () => boolean;
-  constructor(cancel: () => boolean) {
-    this.cancel = cancel;
-  }
-}
+/** One run of the worker that faults pages in (struct get_pages_work): only which one it is matters. */
+class Work {}
 
 /**
  * A process's own memory (i915_gem_userptr.c). Pages that are there are taken at once; if some are missing, getPages
@@ -140,8 +135,9 @@ export class UserptrBacking implements Backing {
   #schedule(object: GemObject): void {
     ++this.workers;
     object.reference();
-    const work: Work = new Work(object.device.clock.schedule(0, () => this.#run(object, work)));
+    const work = new Work();
     this.work = work;
+    object.device.clock.schedule(0, () => this.#run(object, work));
   }
 
   // __i915_gem_userptr_get_pages_worker.

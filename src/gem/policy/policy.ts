@@ -62,7 +62,6 @@ export const HOOKS = [
   'purge',
   'invalidate',
   'pageTables',
-  'scratch',
   'attach',
   'export',
 ] as const;
@@ -79,6 +78,5 @@ export const HOOK_PUT_PAGES = 6;
 export const HOOK_PURGE = 7;
 export const HOOK_INVALIDATE = 8;
 export const HOOK_PAGE_TABLES = 9;
-export const HOOK_SCRATCH = 10;
-export const HOOK_ATTACH = 11;
-export const HOOK_EXPORT = 12;
+export const HOOK_ATTACH = 10;
+export const HOOK_EXPORT = 11;
