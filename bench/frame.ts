@@ -39,6 +39,8 @@ export interface Suite {
   title: string;
   /** Ways to run it that must not share a process. Default one. */
   variants?: readonly string[];
+  /** Least milliseconds of warm-up, for suites that run much JavaScript: it is compiled late. Not of a quick run. */
+  warmup?: number;
   tasks(variant: string): Task[] | Promise<Task[]>;
 }
 
@@ -75,7 +77,8 @@ export async function measure(suite: Suite, variant: string, time: number): Prom
   if (new Set(tasks.map(({ name }) => name)).size !== tasks.length) {
     throw new Error(`suite ${suite.name} names two tasks alike`);
   }
-  const bench = new Bench({ time, iterations: 5, warmupTime: time / 2, warmupIterations: 5, throws: true });
+  const warmupTime = time > QUICK.time ? Math.max(time / 2, suite.warmup ?? 0) : time;
+  const bench = new Bench({ time, iterations: 5, warmupTime, warmupIterations: 5, throws: true });
   for (const { name, run, before } of tasks) {
     bench.add(name, () => run(), { async: false, ...(before && { beforeEach: before }) });
   }
@@ -113,7 +116,7 @@ export function figures(all: readonly Sample[]): Figure[] {
       figure.reach =
         'ns' in reach
           ? { text: `${reach.ns} ns`, met: ns <= reach.ns }
-          : { text: `${reach.ratio}x ${reach.of}`, met: ns <= reach.ratio * of(reach.of) };
+          : { text: `${Number(reach.ratio.toFixed(2))}x ${reach.of}`, met: ns <= reach.ratio * of(reach.of) };
     }
     return figure;
   });

@@ -9,6 +9,7 @@ const LIMIT = 'bare PTE loop, 1,024';
 const suite: Suite = {
   name: 'gem',
   title: 'the life of a 4 MiB object: create, getPages, bind in GGTT and a PPGTT, unbind both, putPages, free',
+  warmup: 1000,
   variants: ['limit', 'contiguous', 'scattered', 'contiguous leaky', 'scattered checked'],
   tasks(variant: string): Task[] {
     if (variant === 'limit') return [limit()];
