@@ -6,9 +6,18 @@ import type { StressConfig } from './profiles.js';
 /**
  * Recorded operations as a program against the public API. It is TypeScript that is JavaScript as well, so that it can be
  * run as it stands, and it ends with an error that names the failure.
+ * @param refused indexes of operations that the emulated kernel refuses
  */
-export function printProgram(config: StressConfig, failure: StressFailure, operations: readonly Operation[]): string {
-  const body = operations.flatMap((operation) => kindOf(operation).print(operation));
+export function printProgram(
+  config: StressConfig,
+  failure: StressFailure,
+  operations: readonly Operation[],
+  refused: ReadonlySet<number> = new Set(),
+): string {
+  const body = operations.flatMap((operation, i) => {
+    const lines = kindOf(operation).print(operation);
+    return refused.has(i) ? ['refused(() => {', ...lines.map((line) => `  ${line}`), '});'] : lines;
+  });
   const text = body.join('\n');
   const names = ['Machine', ...IMPORTED.filter((name) => new RegExp(`\\b${name}\\b`).test(text))];
   if (/\bprocess\b/.test(text)) names.push('Process');
@@ -18,6 +27,7 @@ export function printProgram(config: StressConfig, failure: StressFailure, opera
     `import { ${names.sort().join(', ')} } from 'gemdma';`,
     '',
     ...(/\bstamped\(/.test(text) ? STAMPED : []),
+    ...(refused.size > 0 ? REFUSED : []),
     `const machine = new Machine(${literal(config.machine)});`,
   ];
   config.gpus.forEach((options, i) => {
@@ -35,6 +45,17 @@ export function printProgram(config: StressConfig, failure: StressFailure, opera
 
 /** What operations may need besides. */
 const IMPORTED = ['ScatterTable', 'deviceRead', 'deviceWrite'];
+
+/** An operation that the emulated kernel refuses on the way to the failure, as it must. */
+const REFUSED = [
+  'const refused = (operation) => {',
+  '  try {',
+  '    operation();',
+  '  } catch (error) {',
+  "    if (error.name !== 'GemDmaError') throw error;",
+  '  }',
+  '};',
+];
 
 /** Live DMA mappings, and how many there are before anything is done. */
 const LIVE = [

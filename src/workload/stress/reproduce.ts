@@ -4,7 +4,7 @@ import { kindOf } from './kinds.js';
 import type { Operation } from './operation.js';
 import { printProgram } from './print.js';
 import type { StressConfig } from './profiles.js';
-import { replayOperations, StressRun } from './run.js';
+import { refusedOperations, replayOperations, StressRun } from './run.js';
 import { ddmin, type ShrinkBudget, simplify } from './shrink.js';
 
 /** A failing run, cut down. */
@@ -72,7 +72,8 @@ export function shrinkOperations(
   if (simplified.some((operation, i) => operation !== items[i]))
     ({ items, minimal } = ddmin(simplified, fails, budget));
   const operations = renumbered(items);
-  return { operations, program: printProgram(config, failure, operations), tries, minimal };
+  const refused = refusedOperations(quiet, operations, policy);
+  return { operations, program: printProgram(config, failure, operations, refused), tries, minimal };
 }
 
 /** The first operations that fail: what comes after the culprit goes in a few tries, as nearly always it does not matter. */

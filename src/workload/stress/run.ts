@@ -27,6 +27,24 @@ export class StressRun {
   }
 }
 
+/** Indexes of recorded operations that the emulated kernel refuses. */
+export function refusedOperations(
+  config: StressConfig,
+  operations: readonly Operation[],
+  policy?: MappingPolicy,
+): Set<number> {
+  const runner = new Runner(new World(config, policy), ALL_KINDS, config.checkEvery);
+  const count = (): number => Object.values(runner.tally.refused).reduce((sum, n) => sum + n, 0);
+  const refused = new Set<number>();
+  operations.every((operation, i) => {
+    const before = count();
+    const going = runner.apply(operation);
+    if (count() > before) refused.add(i);
+    return going;
+  });
+  return refused;
+}
+
 /**
  * Applies recorded operations to a fresh machine, then checks it and takes it down.
  * @returns the failure, null when there was none

@@ -5,9 +5,12 @@ import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import type { MappingPolicy } from '../../../src/gem/policy/policy.js';
 import { sumResults } from '../../../src/workload/stress/campaign.js';
+import { StressFailure } from '../../../src/workload/stress/failure.js';
+import type { Operation } from '../../../src/workload/stress/operation.js';
+import { printProgram } from '../../../src/workload/stress/print.js';
 import { PROFILE_NAMES, type ProfileName } from '../../../src/workload/stress/profiles.js';
-import { replayOperations } from '../../../src/workload/stress/run.js';
-import { type StressResult, stress } from '../../../src/workload/stress/stress.js';
+import { refusedOperations, replayOperations } from '../../../src/workload/stress/run.js';
+import { type StressResult, stress, stressConfig } from '../../../src/workload/stress/stress.js';
 import { readTrace, writeTrace } from '../../../src/workload/stress/trace.js';
 
 const untimed = ({ timing: _, ...result }: StressResult) => result;
@@ -98,6 +101,19 @@ describe('buggy presets are found', () => {
     };
     expect(run('linux-4.1')).toContain(words);
     expect(run('linux-4.2'), 'the fixed driver passes the same program').toBe('');
+  });
+
+  test('operations that are refused on the way are printed as such', () => {
+    const config = stressConfig({ driver: 'linux-4.1' });
+    const operations: Operation[] = [
+      { op: 'create', id: 1, gpu: 0, pages: 1 },
+      { op: 'bind', bo: 1, gpu: 0, ctx: 0 },
+      { op: 'putPages', bo: 1 },
+    ];
+    const refused = refusedOperations(config, operations);
+    expect([...refused]).toEqual([2]);
+    const program = printProgram(config, new StressFailure('finding', 'X', 'x'), operations, refused);
+    expect(program).toContain('refused(() => {\n  bo1.putPages();\n});');
   });
 
   test('a trace file holds the run and fails again', async () => {
