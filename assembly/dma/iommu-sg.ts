@@ -20,7 +20,8 @@ import { REASON_DMA_NO_SEGMENTS, REASON_DMA_SIZE } from '../reason';
 import { SG_MAX_PAGES } from '../sg/build';
 import { sgEntryLength, sgEntryPhys, singlePages } from '../sg/entries';
 import {
-  SCRATCH_SEGMENTS, segmentScratch, segmentsAlloc, segmentsFree, setEntrySegments, setOneSegment, setSegmentList, sgSegmentAddress, sgSegmentLength,
+  SCRATCH_SEGMENTS, segmentScratch, segmentsAlloc, segmentsFree, setEntrySegments, setOneSegment, setSegmentList,
+  sgSegmentAddress, sgSegmentLength,
 } from '../sg/segments';
 import {
   SEGMENTS_ENTRIES, SEGMENTS_NONE, SEGMENTS_ONE, SG_NO_COALESCE, SG_ONE_RUN, SG_SEGMENT_SIZE, SgTable,
@@ -150,8 +151,23 @@ export function mapSgIommu(dev: DmaDevice, sgt: SgTable, prot: u32): i32 {
     setOneSegment(sgt, iova + sgt.offset, sgt.bytes);
     return 1;
   }
+  // The list of an earlier mapping serves again, as long as no boundary cuts this one or cut that one.
+  const whole = plain && (iova & boundary) + (span - 1) <= boundary;
+  if (whole && sgt.listMost == dev.maxSegment) {
+    const rc = fillPages(iommu, sgt, iova, prot);
+    if (rc < 0) {
+      rangeFree(cookie, pfn, span >> PAGE_SHIFT);
+      return rc;
+    }
+    sgt.listShift = iova - sgt.listStart;
+    return <i32>sgt.nents;
+  }
   const rc = mapList(dev, iommu, sgt, iova, prot, plain, span >> PAGE_SHIFT);
   if (rc < 0) rangeFree(cookie, pfn, span >> PAGE_SHIFT);
+  else if (whole && rc > 1) {
+    sgt.listMost = dev.maxSegment;
+    sgt.listStart = iova;
+  }
   return rc;
 }
 

@@ -6,8 +6,8 @@ import { IommuDomain } from '../iommu/domain';
 import { iommuIovaToPhys } from '../iommu/unmap';
 import { Context } from '../memory/context';
 import { EVENT_DMA_SYNC, emit } from '../ring/events';
-import { SEGMENTS_LIST, SEGMENTS_NONE, SG_SEGMENT_SIZE, SgSegment, SgTable } from '../sg/sg-table';
-import { sgSegmentAddress } from '../sg/segments';
+import { SEGMENTS_LIST, SEGMENTS_NONE, SgTable } from '../sg/sg-table';
+import { sgSegmentAddress, sgSegmentLength } from '../sg/segments';
 import { isSwiotlb, swiotlbSync } from '../swiotlb/swiotlb';
 import { DMA_MAPPING_ERROR, DmaDevice, OPS_IOMMU } from './device';
 import { cookieOf } from './iommu';
@@ -45,8 +45,7 @@ export function dmaSyncSg(dev: DmaDevice, sgt: SgTable, nents: u32, dir: u32, fo
   if (ctx.swiotlb != 0 && sgt.shape == SEGMENTS_LIST) {
     const count = min(nents, sgt.nents);
     for (let i: u32 = 0; i < count; ++i) {
-      const segment = changetype<SgSegment>(sgt.segments + <usize>i * SG_SEGMENT_SIZE);
-      syncAddress(dev, segment.address, <u32>segment.length, dir, forDevice);
+      syncAddress(dev, sgSegmentAddress(sgt, i), <u32>sgSegmentLength(sgt, i), dir, forDevice);
     }
   }
   if (ctx.dmaDebug != 0) debugSyncSg(dev, sgt, nents, dir, forDevice);

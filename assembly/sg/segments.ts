@@ -50,7 +50,7 @@ function packedBefore(sgt: SgTable, i: u32): u64 {
 export function sgSegmentAddress(sgt: SgTable, i: u32): u64 {
   switch (sgt.shape) {
     case SEGMENTS_ONE: return sgt.inlineAddress;
-    case SEGMENTS_LIST: return segmentAt(sgt, i).address;
+    case SEGMENTS_LIST: return segmentAt(sgt, i).address + sgt.listShift;
     case SEGMENTS_ENTRIES: return sgt.inlineAddress + packedBefore(sgt, i) + (sgEntryOffset(sgt, i) & 0xfff);
     case SEGMENTS_PHYSICAL: return sgEntryPhys(sgt, i);
     default: return NO_ADDRESS;
@@ -92,7 +92,7 @@ export function sgDmaAddress(sgt: SgTable, page: u32): u64 {
     case SEGMENTS_ENTRIES: return sgt.inlineAddress + byte;
     case SEGMENTS_LIST: {
       walkToByte(sgt, byte);
-      return segmentAt(sgt, sgt.walkSegment).address + (byte - sgt.walkBytes);
+      return segmentAt(sgt, sgt.walkSegment).address + sgt.listShift + (byte - sgt.walkBytes);
     }
     case SEGMENTS_PHYSICAL: return <u64>load<u32>(sgt.pfns + (<usize>page << 2)) << PAGE_SHIFT;
     default: return NO_ADDRESS;
@@ -168,6 +168,8 @@ function dropSegments(sgt: SgTable): void {
   if (sgt.segments != 0) segmentsFree(changetype<Context>(sgt.ctx), sgt.segments, sgt.segmentCapacity);
   sgt.segments = 0;
   sgt.segmentCapacity = 0;
+  sgt.listMost = 0;
+  sgt.listShift = 0;
   sgt.walkSegment = 0;
   sgt.walkBytes = 0;
 }

@@ -45,6 +45,13 @@ export class SgTable {
   /** SEGMENTS_LIST: vector of SgSegment, and for how many it has room. */
   segments: usize;
   segmentCapacity: u32;
+  /**
+   * A list that only the longest segment has cut comes out the same wherever it is mapped: that limit (0: no such list),
+   * the address it was made for, and how far the mapping lies from there now.
+   */
+  listMost: u32;
+  listStart: u64;
+  listShift: u64;
   /** Position of the entry walk: entry number and, in pages form, its first page (entries.ts). */
   walkEntry: u32;
   walkPage: u32;

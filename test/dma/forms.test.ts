@@ -92,3 +92,32 @@ function run(options: Limits, events: boolean, build: (at: DmaHost) => ScatterTa
   expect(at.core.exports.machineCheck(at.context)).toBe(0);
   return result;
 }
+
+test('a table mapped again elsewhere, by devices with the same and with other limits, has the segments of a fresh one', () => {
+  const at = host(1024);
+  const domain = new DmaDomain(at, { reserved: MSI });
+  const devices = [65536, 65536, 20000, 0xffffffff].map(
+    (maxSegment, i) => new DmaDevice(at, { id: i + 1, domain, maxSegment }),
+  );
+  devices.push(new DmaDevice(at, { id: 9, domain, maxSegment: 65536, segmentBoundaryBits: 15 }));
+  const pfns = Array.from({ length: 300 }, (_, i) => 0x1000 + 3 * i - (i % 7 === 0 ? 2 : 0));
+  const reused = ScatterTable.fromPages(at, pfns);
+  for (const which of [0, 1, 0, 2, 0, 4, 0, 3, 1, 4, 4, 2, 2]) {
+    // Something that stays, so that each mapping lies elsewhere.
+    devices[which].mapPage(1, 0, 4096 * 40, 0);
+    const nents = devices[which].mapSg(reused, 0);
+    using fresh = ScatterTable.fromPages(at, pfns);
+    expect(devices[which].mapSg(fresh, 0)).toBe(nents);
+    const shift = reused.dmaAddress(0) - fresh.dmaAddress(0);
+    expect(shift).not.toBe(0);
+    expect(reused.segments()).toEqual(
+      fresh.segments().map(({ address, length }) => ({ address: address + shift, length })),
+    );
+    for (const page of [0, 17, 150, 299]) {
+      expect(at.core.exports.domainIovaToPhys(domain.tables, reused.dmaAddress(page))).toBe(pfns[page] * PAGE);
+    }
+    devices[which].unmapSg(fresh, 0);
+    devices[which].unmapSg(reused, 0);
+  }
+  expect(at.core.exports.machineCheck(at.context)).toBe(0);
+});
