@@ -116,18 +116,22 @@ export const SPAN_BYTES: usize = 64;
 /** The room's state, made when the first domain of a context is; 0 without memory. */
 export function iovaState(ctx: Context): usize {
   if (ctx.iova != 0) return ctx.iova;
+  // The caches first: they hold no record, so that a failure on the way leaves none behind.
   const holder = slabCacheCreate(ctx, offsetof<IovaState>());
-  if (holder == 0) return 0;
+  const domains = slabCacheCreate(ctx, offsetof<IovaDomain>());
+  const leaves = slabCacheCreate(ctx, LEAF_SIZE);
+  const inners = slabCacheCreate(ctx, INNER_SIZE);
+  const magazines = slabCacheCreate(ctx, MAGAZINE_BYTES);
+  const spans = slabCacheCreate(ctx, SPAN_BYTES);
+  if (holder == 0 || domains == 0 || leaves == 0 || inners == 0 || magazines == 0 || spans == 0) return 0;
   const at = slabAllocZeroed(holder);
   if (at == 0) return 0;
   const state = changetype<IovaState>(at);
-  state.domainCache = slabCacheCreate(ctx, offsetof<IovaDomain>());
-  state.leafCache = slabCacheCreate(ctx, LEAF_SIZE);
-  state.innerCache = slabCacheCreate(ctx, INNER_SIZE);
-  state.magazineCache = slabCacheCreate(ctx, MAGAZINE_BYTES);
-  state.spanCache = slabCacheCreate(ctx, SPAN_BYTES);
-  if (state.domainCache == 0 || state.leafCache == 0 || state.innerCache == 0) return 0;
-  if (state.magazineCache == 0 || state.spanCache == 0) return 0;
+  state.domainCache = domains;
+  state.leafCache = leaves;
+  state.innerCache = inners;
+  state.magazineCache = magazines;
+  state.spanCache = spans;
   ctx.iova = at;
   return at;
 }

@@ -123,6 +123,7 @@ function refuse(domain: IovaDomain, result: u64, size: u64, limit: u64, aligned:
  */
 export function iovaAlloc(at: usize, size: u64, limitPfn: u64, aligned: bool): u64 {
   const domain = changetype<IovaDomain>(at);
+  assert(size != 0);
   if (shouldFail(changetype<Context>(domain.ctx), FAULT_IOVA)) return noMemory(domain);
   limitPfn = min<u64>(limitPfn, IOVA_PFN_END - 1);
   if (domain.model == IOVA_FAST) return allocFast(domain, size, limitPfn, aligned);

@@ -117,6 +117,16 @@ describe('an allocation that cannot get memory leaves no trace', () => {
   test.each(MODELS)('%s: making a domain', (model) => {
     const { core, context } = host();
     const { faultArm, faultCount, machineRecords } = core.exports;
+    // The first domain of a context makes the room's own records, too.
+    const fresh = machineRecords(context);
+    faultArm(context, FAULT.slab, 1);
+    expect(
+      GemDmaError.is(
+        failure(() => new IovaDomain({ core, context }, { model })),
+        'ENOMEM',
+      ),
+    ).toBe(true);
+    expect(machineRecords(context)).toBe(fresh);
     new IovaDomain({ core, context }, { model }).destroy();
     const records = machineRecords(context);
     let failed = 0;
