@@ -40,20 +40,26 @@ export function flip(ram: Ram, from: usize, n: u32, run: bool): u32 {
   return flipEach(ram, from, n);
 }
 
-/** Whether n pfns follow one another. Four vectors a round: what each must be follows from one sum. */
+/** Whether n pfns follow one another. Four vectors a round, what each must be counted on by itself. */
 function adjacent(from: usize, n: u32): bool {
-  let expect = i32x4.add(i32x4.splat(load<u32>(from)), i32x4(0, 1, 2, 3));
+  const four = i32x4.splat(4);
+  const sixteen = i32x4.shl(four, 2);
+  let a = i32x4.add(i32x4.splat(load<u32>(from)), i32x4(0, 1, 2, 3));
+  let b = i32x4.add(a, four);
+  let c = i32x4.add(b, four);
+  let d = i32x4.add(c, four);
   let wrong = i32x4.splat(0);
+  let wrongToo = wrong;
   let at = from;
   for (const stop = from + ((<usize>n & ~15) << 2); at < stop; at += 64) {
-    const one = v128.xor(v128.load(at), expect);
-    const two = v128.xor(v128.load(at, 16), i32x4.add(expect, i32x4.splat(4)));
-    const three = v128.xor(v128.load(at, 32), i32x4.add(expect, i32x4.splat(8)));
-    const four = v128.xor(v128.load(at, 48), i32x4.add(expect, i32x4.splat(12)));
-    wrong = v128.or(wrong, v128.or(v128.or(one, two), v128.or(three, four)));
-    expect = i32x4.add(expect, i32x4.splat(16));
+    wrong = v128.or(wrong, v128.or(v128.xor(v128.load(at), a), v128.xor(v128.load(at, 16), b)));
+    wrongToo = v128.or(wrongToo, v128.or(v128.xor(v128.load(at, 32), c), v128.xor(v128.load(at, 48), d)));
+    a = i32x4.add(a, sixteen);
+    b = i32x4.add(b, sixteen);
+    c = i32x4.add(c, sixteen);
+    d = i32x4.add(d, sixteen);
   }
-  if (v128.any_true(wrong)) return false;
+  if (v128.any_true(v128.or(wrong, wrongToo))) return false;
   for (const end = from + (<usize>n << 2); at < end; at += 4) {
     if (load<u32>(at) != load<u32>(at - 4) + 1) return false;
   }
