@@ -10,7 +10,7 @@
 import { blockAllocZeroed, blockFree, blockOrder } from '../memory/block';
 import { Context, FAULT_DMA_DEBUG } from '../memory/context';
 import { shouldFail } from '../memory/fault';
-import { Ram, frameOf, isRam } from '../ram/ram';
+import { HIGH_START } from '../ram/ram';
 import { DebugState } from './state';
 
 /** Mappings of one cacheline that are counted: the first and ACTIVE_CACHELINE_MAX_OVERLAP (7) on top. */
@@ -36,9 +36,9 @@ export function frameSlot(state: DebugState, line: u64): usize {
 // @ts-ignore: decorator
 @inline
 export function pageSlot(state: DebugState, pfn: u64): usize {
-  const ram = changetype<Ram>(changetype<Context>(state.ctx).ram);
-  if (pfn >= 0x100000000 || !isRam(ram, <u32>pfn)) return 0;
-  return state.frames + (<usize>frameOf(ram, <u32>pfn) << 1);
+  if (pfn < <u64>state.lowEnd) return state.frames + (<usize>pfn << 1);
+  if (pfn < <u64>HIGH_START || pfn >= <u64>state.highEnd) return 0;
+  return state.frames + ((<usize>pfn - (HIGH_START - state.lowEnd)) << 1);
 }
 
 /** Both counts of a frame by one, in one go: +1 to its first cacheline's if `line`, +1 to that of our mappings. */

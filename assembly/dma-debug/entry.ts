@@ -111,36 +111,28 @@ export function entryFill(
 @inline
 function slotOf(state: DebugState, device: usize, chunk: u64): usize {
   const low = <u32>chunk;
-  const hash = low ^ (low >> 8) ^ (low >> 16) ^ (<u32>(chunk >> 32) * 0x9e3779b1) ^ (<u32>device << 3);
+  const hash = low ^ (low >> 8) ^ (low >> 16) ^ (<u32>device << 3);
   return state.buckets + (<usize>(hash & state.bucketMask) << 2);
 }
 
 /**
- * Takes an entry from the pool and stamps it with who is calling. The kernel's pool is counted, grows or dies here.
+ * Takes an entry from the pool and stamps it with who is calling.
+ *
+ * Everything that can happen here, the pool's growth or death, a new block of entries, a larger table, happens when there
+ * are about to be more live entries than ever: one comparison keeps it out of the way.
  * @returns the entry, or 0 when nothing is tracked (any more)
  */
 // @ts-ignore: decorator
 @inline
 export function entryAlloc(state: DebugState): usize {
+  if (state.live >= state.peak) return allocPeak(state);
   const entry = state.free;
-  const left = state.numFree;
-  const plain = entry != 0 && left != 0 && (state.flags & DEBUG_KERNEL) != 0;
-  if (!plain || changetype<Context>(state.ctx).faultMask != 0) return allocAny(state);
   state.free = load<u32>(entry);
-  state.numFree = left - 1;
-  if (left <= state.minFree) state.minFree = left - 1;
   return entry;
 }
 
-function allocAny(state: DebugState): usize {
-  if ((state.flags & DEBUG_KERNEL) != 0) {
-    if (state.numFree == 0) grow(state);
-    if ((state.flags & DEBUG_KERNEL) != 0) {
-      const left = state.numFree - 1;
-      state.numFree = left;
-      if (left < state.minFree) state.minFree = left;
-    }
-  }
+function allocPeak(state: DebugState): usize {
+  if ((state.flags & DEBUG_KERNEL) != 0 && state.live == state.pool) grow(state);
   if ((state.flags & (DEBUG_KERNEL | DEBUG_OWN)) == 0) return 0;
   const ctx = changetype<Context>(state.ctx);
   let entry: usize = 0;
@@ -149,14 +141,13 @@ function allocAny(state: DebugState): usize {
   }
   if (entry == 0) {
     // The kernel would have had its entry already: without one it stops, as it does when the pool cannot grow.
-    if ((state.flags & DEBUG_KERNEL) != 0) {
-      ++state.numFree;
-      disable(state, CHECK_OOM_DISABLED);
-    }
+    if ((state.flags & DEBUG_KERNEL) != 0) disable(state, CHECK_OOM_DISABLED);
     if ((state.flags & DEBUG_OWN) != 0) ++state.missed;
     return 0;
   }
   state.free = load<u32>(entry);
+  state.peak = state.live + 1;
+  if (state.live > state.bucketMask) rehash(state);
   return entry;
 }
 
@@ -175,20 +166,33 @@ function carve(state: DebugState): usize {
 
 // dma_entry_alloc: one more page of entries, or the end (the 2015 pool never grows).
 function grow(state: DebugState): void {
+  state.minFree = 0;
   const fixed = (state.flags & DEBUG_GROWS) == 0 || (state.flags & DEBUG_POOL_FIXED) != 0;
   if (fixed || shouldFail(changetype<Context>(state.ctx), FAULT_DMA_DEBUG)) {
     disable(state, CHECK_OOM_DISABLED);
     return;
   }
   state.total += DYNAMIC_ENTRIES;
-  state.numFree += DYNAMIC_ENTRIES;
+  state.pool += DYNAMIC_ENTRIES;
   if (state.total % state.prealloc < DYNAMIC_ENTRIES) reportPool(state, CHECK_POOL_GROWN, state.total);
 }
 
-/** The kernel's checker switches itself off for good; ours goes on with the same entries. */
+/** The kernel's checker switches itself off for good, its counters stand still; ours goes on with the same entries. */
 export function disable(state: DebugState, check: u32): void {
   reportPool(state, check, state.total);
+  state.minFree = minFree(state);
+  state.numFree = numFree(state);
   state.flags &= ~DEBUG_KERNEL;
+}
+
+/** num_free_entries: what is not live of the kernel's pool. */
+export function numFree(state: DebugState): u32 {
+  return (state.flags & DEBUG_KERNEL) != 0 ? state.pool - state.live : state.numFree;
+}
+
+/** min_free_entries: what was left of the pool when most entries were live. */
+export function minFree(state: DebugState): u32 {
+  return (state.flags & DEBUG_KERNEL) != 0 ? min(state.minFree, state.pool - state.peak) : state.minFree;
 }
 
 /** Gives an entry that is in no chain back to the pool. */
@@ -197,7 +201,6 @@ export function disable(state: DebugState, check: u32): void {
 export function entryFree(state: DebugState, entry: Entry): void {
   store<u32>(changetype<usize>(entry), <u32>state.free);
   state.free = changetype<usize>(entry);
-  if ((state.flags & DEBUG_KERNEL) != 0) ++state.numFree;
 }
 
 /** Puts a filled-in entry at the end of its chain and into every count. */
@@ -214,7 +217,7 @@ export function entryInsert(state: DebugState, entry: Entry): void {
   }
   store<u32>(slot, <u32>at);
   if (entry.size > state.longest) state.longest = entry.size;
-  if (++state.live > state.bucketMask) rehash(state);
+  ++state.live;
 }
 
 /** Whole pages of the device's address space that an entry holds. */

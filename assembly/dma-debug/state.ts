@@ -70,6 +70,10 @@ export class DebugState {
   // The kernel's accounting (debugfs dma-api/).
   errorCount: u32;
   numErrors: u32;
+  /** Entries that can be live before the pool is empty; the most that ever were, for min_free_entries. */
+  pool: u32;
+  peak: u32;
+  /** min_free_entries before the pool last grew; both stand still once the checker is disabled (entry.ts). */
   numFree: u32;
   minFree: u32;
   total: u32;
@@ -78,7 +82,9 @@ export class DebugState {
   overflowed: u32;
   /** Two bytes a frame of RAM: active mappings of its first cacheline, and mappings of ours that cover it (cacheline.ts). */
   frames: usize;
-  frameCount: u32;
+  /** Ends of RAM below and above 4 GiB, as pfns. */
+  lowEnd: u32;
+  highEnd: u32;
   /** Open-addressed table of all other active cachelines. */
   lines: usize;
   lineMask: u32;
@@ -123,7 +129,8 @@ export function debugCreate(ctx: Context, flags: u32, kernelBuckets: u32, preall
   const ram = changetype<Ram>(ctx.ram);
   state.ctx = changetype<usize>(ctx);
   state.counts = at + 1024;
-  state.frameCount = ram.frames;
+  state.lowEnd = ram.lowEnd;
+  state.highEnd = ram.highEnd;
   state.buckets = blockAllocZeroed(ctx, blockOrder(FIRST_BUCKETS << 2));
   state.frames = blockAllocZeroed(ctx, blockOrder(<usize>ram.frames << 1));
   state.log = blockAlloc(ctx, LOG_ORDER);
@@ -140,7 +147,7 @@ export function debugCreate(ctx: Context, flags: u32, kernelBuckets: u32, preall
   if ((flags & DEBUG_KERNEL) != 0) {
     const pages = (prealloc + DYNAMIC_ENTRIES - 1) / DYNAMIC_ENTRIES;
     state.total = (flags & DEBUG_GROWS) != 0 ? pages * DYNAMIC_ENTRIES : prealloc;
-    state.numFree = state.total;
+    state.pool = state.total;
     state.minFree = state.total;
   }
   ctx.dmaDebug = at;
@@ -167,7 +174,8 @@ export function debugOptions(ctx: Context, options: u32, numErrors: u32, poolFix
 export function debugCountersSet(ctx: Context, errorCount: u32, numFree: u32, minFree: u32, total: u32): void {
   const state = changetype<DebugState>(ctx.dmaDebug);
   state.errorCount = errorCount;
-  state.numFree = numFree;
+  state.pool = numFree + state.live;
+  state.peak = state.live;
   state.minFree = minFree;
   state.total = total;
 }

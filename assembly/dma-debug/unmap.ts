@@ -84,8 +84,9 @@ function checkUnmap(
   }
   const entry = changetype<Entry>(at);
   const mapped = entry.sgMappedEnts;
-  const fits = entry.kind == kind && entry.size == size && entry.sgCallEnts == ents && entry.checked != UNCHECKED
-    && entry.bindings == 0 && (kind & 0xff) != TYPE_COHERENT;
+  // Each word is 0 where it fits: one test for nearly all of what can be wrong.
+  const differs = (entry.kind ^ kind) | (entry.sgCallEnts ^ ents) | (entry.checked & UNCHECKED) | entry.bindings;
+  const fits = differs == 0 && entry.size == size && (kind & 0xff) != TYPE_COHERENT;
   if (!fits) compare(state, dev, entry, kind, size, ents, phys);
   drop(state, entry);
   return mapped;
