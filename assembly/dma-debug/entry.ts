@@ -2,7 +2,7 @@
 //
 // The kernel hashes by address bits 13 and up into 16,384 lists (1,024 in 2015) and searches a list from its oldest
 // entry. What it finds depends on order only among entries of one device at one address, and, for a containing lookup,
-// on which entries share a bucket. So the chains here are of 8 KiB of one device's address space each, oldest first, in
+// on which entries share a bucket. So the chains here are of one page of a device's address space each, oldest first, in
 // a table that grows with the number of entries; the kernel's own buckets are gone through by address where they matter.
 //
 // A slot holds the last entry of its chain, whose `next` is the first: appending and taking the first are two loads.
@@ -81,7 +81,10 @@ export class Entry {
 export const ENTRY_SIZE: usize = 104;
 /** Entries are carved from blocks of 32 KiB. */
 const ENTRY_BLOCK_ORDER: u32 = 3;
+/** The kernel's hash takes the address from this bit on: two pages share a bucket. */
 export const HASH_SHIFT: u64 = 13;
+/** Ours has a chain for each page: two in one would only be in each other's way. */
+const PAGE_SHIFT: u64 = 12;
 
 // @ts-ignore: decorator
 @inline
@@ -106,11 +109,11 @@ export function entryFill(
   store<u64>(at, 0, offsetof<Entry>('bindings')); // and sgt
 }
 
-// Neighbouring chunks lie in neighbouring slots; the folds keep objects that are all aligned to 2 MiB from meeting.
+// Neighbouring pages lie in neighbouring slots; the folds keep objects that are all aligned to 2 MiB from meeting.
 // @ts-ignore: decorator
 @inline
-function slotOf(state: DebugState, device: usize, chunk: u64): usize {
-  const low = <u32>chunk;
+function slotOf(state: DebugState, device: usize, page: u64): usize {
+  const low = <u32>page;
   const hash = low ^ (low >> 8) ^ (low >> 16) ^ (<u32>device << 3);
   return state.buckets + (<usize>(hash & state.bucketMask) << 2);
 }
@@ -208,7 +211,7 @@ export function entryFree(state: DebugState, entry: Entry): void {
 @inline
 export function entryInsert(state: DebugState, entry: Entry): void {
   const at = changetype<usize>(entry);
-  const slot = slotOf(state, entry.device, entry.address >> HASH_SHIFT);
+  const slot = slotOf(state, entry.device, entry.address >> PAGE_SHIFT);
   const last: usize = load<u32>(slot);
   if (last == 0) entry.next = at;
   else {
@@ -295,7 +298,7 @@ function rehash(state: DebugState): void {
     do {
       const entry = changetype<Entry>(at);
       const next = entry.next;
-      const to = slotOf(state, entry.device, entry.address >> HASH_SHIFT);
+      const to = slotOf(state, entry.device, entry.address >> PAGE_SHIFT);
       const tail: usize = load<u32>(to);
       if (tail == 0) entry.next = at;
       else {
@@ -318,7 +321,7 @@ function rehash(state: DebugState): void {
 // @ts-ignore: decorator
 @inline
 export function findExact(state: DebugState, device: usize, address: u64, size: u64, kind: u32, ents: u32): usize {
-  const slot = slotOf(state, device, address >> HASH_SHIFT);
+  const slot = slotOf(state, device, address >> PAGE_SHIFT);
   state.slot = slot;
   const last: usize = load<u32>(slot);
   if (last == 0) return 0;
@@ -362,7 +365,7 @@ function findBest(
 
 /** The oldest entry of a device at an address that waits for its mapping-error check, or 0. */
 export function findUnchecked(state: DebugState, device: usize, address: u64): usize {
-  const last: usize = load<u32>(slotOf(state, device, address >> HASH_SHIFT));
+  const last: usize = load<u32>(slotOf(state, device, address >> PAGE_SHIFT));
   let at = last;
   if (last != 0) {
     do {
@@ -393,13 +396,14 @@ export function findContaining(state: DebugState, dev: DmaDevice, address: u64, 
     // The kernel's bucket holds every chunk that is the same modulo its size.
     let c = chunk - step;
     do {
-      const last: usize = load<u32>(slotOf(state, device, c));
-      if (last != 0) {
+      for (let page = c << 1; page <= (c << 1) + 1; ++page) {
+        const last: usize = load<u32>(slotOf(state, device, page));
+        if (last == 0) continue;
         let at = last;
         do {
           at = changetype<Entry>(at).next;
           const entry = changetype<Entry>(at);
-          if (entry.device != device || entry.address >> HASH_SHIFT != c) continue;
+          if (entry.device != device || entry.address >> PAGE_SHIFT != page) continue;
           if (entry.address > address || entry.address + entry.size < address + size) continue;
           if (entry.size == size && entry.kind == kind && entry.sgCallEnts == ents) return at;
           ++matches;
@@ -416,7 +420,7 @@ export function findContaining(state: DebugState, dev: DmaDevice, address: u64, 
 
 /** The oldest entry of a device at an address, or 0. */
 export function findAt(state: DebugState, device: usize, address: u64): usize {
-  const last: usize = load<u32>(slotOf(state, device, address >> HASH_SHIFT));
+  const last: usize = load<u32>(slotOf(state, device, address >> PAGE_SHIFT));
   let at = last;
   if (last != 0) {
     do {
@@ -444,7 +448,7 @@ export function firstEntry(state: DebugState): usize {
 /** The entry after another, 0 after the last. No entry may come or go between the two calls. */
 export function nextEntry(state: DebugState, at: usize): usize {
   const entry = changetype<Entry>(at);
-  const slot = slotOf(state, entry.device, entry.address >> HASH_SHIFT);
+  const slot = slotOf(state, entry.device, entry.address >> PAGE_SHIFT);
   return <usize>load<u32>(slot) == at ? firstFrom(state, slot + 4) : entry.next;
 }
 

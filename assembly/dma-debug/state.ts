@@ -50,7 +50,7 @@ export class DebugState {
   flags: u32;
   /** OPTION_* */
   options: u32;
-  /** Chains of entries by device and address >> 13; each slot holds the chain's last entry (entry.ts). */
+  /** Chains of entries by device and page of address; each slot holds the chain's last entry (entry.ts). */
   buckets: usize;
   bucketMask: u32;
   /** Buckets of the kernel's own table: the order in which it walks entries, and how far a sync looks back. */

@@ -82,6 +82,22 @@ export interface LiveEntryRecord extends EntryRecord {
   lost: boolean;
 }
 
+/** What a report needs of a live entry: codes and host-side ids as they are. */
+export interface EntryNumbers {
+  device: number;
+  address: number;
+  size: number;
+  /** Whole pages of the device's address space that it holds, in bytes. */
+  iovaBytes: number;
+  type: number;
+  direction: number;
+  lost: boolean;
+  object: number;
+  hook: number;
+  site: number;
+  time: number;
+}
+
 const RECORD_SIZE = 128;
 const CHECKED = ['not applicable', 'not checked', 'checked'] as const;
 const ENTRY_LOST = 1;
@@ -146,7 +162,8 @@ export class Checker {
     return this.#core.exports.debugValue(this.#context, which);
   }
 
-  counters(): CheckerCounters {
+  /** @param sums false leaves liveBytes and livePages 0: each takes a walk over the live entries */
+  counters(sums = true): CheckerCounters {
     return {
       disabled: this.value(0) === 1,
       errorCount: this.value(1),
@@ -155,8 +172,8 @@ export class Checker {
       minFreeEntries: this.value(4),
       nrTotalEntries: this.value(5),
       live: this.value(6),
-      liveBytes: this.value(7),
-      livePages: this.value(8),
+      liveBytes: sums ? this.value(7) : 0,
+      livePages: sums ? this.value(8) : 0,
       lost: this.value(9),
       lostPages: this.value(10),
       inserts: this.value(11),
@@ -191,6 +208,43 @@ export class Checker {
     const { exports } = this.#core;
     for (let at = exports.debugEntryFirst(this.#context); at !== 0; at = exports.debugEntryNext(this.#context, at)) {
       yield this.#entry(at);
+    }
+  }
+
+  /**
+   * Shows every live entry to a visitor, as bare numbers in one object that is used again for the next.
+   * No mapping may be made or ended meanwhile.
+   */
+  visit(visitor: (entry: Readonly<EntryNumbers>) => void): void {
+    const { exports, u32 } = this.#core;
+    const seen: EntryNumbers = {
+      device: 0,
+      address: 0,
+      size: 0,
+      iovaBytes: 0,
+      type: 0,
+      direction: 0,
+      lost: false,
+      object: 0,
+      hook: 0,
+      site: 0,
+      time: 0,
+    };
+    for (let at = exports.debugEntryFirst(this.#context); at !== 0; at = exports.debugEntryNext(this.#context, at)) {
+      const word = at >>> 2;
+      seen.device = u32[(u32[word + 1] >>> 2) + 1];
+      seen.address = u32[word + 2] + u32[word + 3] * 2 ** 32;
+      seen.size = u32[word + 4] + u32[word + 5] * 2 ** 32;
+      // The offset in the page as an integer: a remainder of doubles would cost more than all the rest.
+      seen.iovaBytes = Math.ceil(((u32[word + 2] & 4095) + seen.size) / 4096) * 4096;
+      seen.type = u32[word + 10] & 0xff;
+      seen.direction = (u32[word + 10] >>> 8) & 0xff;
+      seen.lost = (u32[word + 12] & ENTRY_LOST) !== 0;
+      seen.object = u32[word + 13];
+      seen.hook = u32[word + 15];
+      seen.site = u32[word + 16];
+      seen.time = u32[word + 18] + u32[word + 19] * 2 ** 32;
+      visitor(seen);
     }
   }
 

@@ -66,14 +66,25 @@ function intern(texts: string[], ids: Map<string, number>, text: string): number
   return id;
 }
 
-/** The innermost frame outside of the library: `function (file:line:column)`. */
+/**
+ * The innermost frame outside of the library: `function (file:line:column)`. The frames are looked at as objects; only the
+ * one that is wanted becomes text.
+ */
 function callSite(): string {
-  const { stackTraceLimit } = Error;
+  const { stackTraceLimit, prepareStackTrace } = Error;
+  const holder: { stack?: unknown } = {};
   Error.stackTraceLimit = STACK_FRAMES;
-  const lines = new Error().stack?.split('\n').slice(1) ?? [];
+  Error.prepareStackTrace = (_, frames) => frames;
+  Error.captureStackTrace(holder, callSite);
+  const frames = holder.stack as NodeJS.CallSite[];
+  Error.prepareStackTrace = prepareStackTrace;
   Error.stackTraceLimit = stackTraceLimit;
-  const line = lines.find((text) => !text.includes(LIBRARY)) ?? lines.at(-1) ?? '';
-  return line.trim().replace(/^at /, '').replaceAll('file://', '');
+  const frame = frames.find((item) => !isLibrary(item.getFileName())) ?? frames.at(-1);
+  return frame ? String(frame).replaceAll('file://', '') : '';
+}
+
+function isLibrary(file: string | null | undefined): boolean {
+  return file != null && file.includes(LIBRARY);
 }
 
 /** One line for a caller: what is known of it, from the object down to the call site. */

@@ -16,7 +16,7 @@ import { type Finding, findingChannel, type MappingInfo, type PoolMessage, poolC
 import { CHECKS, type CheckId, checkOf, hex } from './checks.js';
 import { type DebugDialect, debugFlags } from './dialects.js';
 import { type DmaDebugOptions, debugConfig } from './options.js';
-import { type Forecast, groupEntries, type LeakReport, reportText } from './report.js';
+import { type Forecast, Grouping, type LeakReport, reportText } from './report.js';
 
 /**
  * dma-debug of a machine: two checkers over the same entries (assembly/dma-debug). The kernel's counts, prints and dies
@@ -221,14 +221,20 @@ export class DmaDebug {
   /** The complete leak report, as plain data. Its cost is that of one pass over the live mappings. */
   report(): LeakReport {
     this.settle();
-    const counters = this.counters();
+    const counters = this.#checker.counters(false);
     const time = this.#core.exports.clockNow(this.#context);
-    const groups = groupEntries(this.entries(), time, this.attributions, (id) => this.#deviceName(id));
+    const grouping = new Grouping(time, this.attributions, (id) => this.#deviceName(id));
+    this.#checker.visit((entry) => grouping.add(entry));
+    const groups = grouping.groups();
     const counts = CHECKS.map(({ id, number }) => [id, this.#checker.count(number)] as const);
     const { disabled, errorCount, numErrors, numFreeEntries, minFreeEntries, nrTotalEntries } = counters;
     return {
       time,
-      live: { count: counters.live, bytes: counters.liveBytes, iovaBytes: counters.livePages * 4096 },
+      live: {
+        count: counters.live,
+        bytes: groups.bySite.reduce((sum, { bytes }) => sum + bytes, 0),
+        iovaBytes: groups.bySite.reduce((sum, { iovaBytes }) => sum + iovaBytes, 0),
+      },
       lost: { count: counters.lost, iovaBytes: counters.lostPages * 4096 },
       ...groups,
       forecast: this.#forecast(time, counters),

@@ -1,4 +1,4 @@
-import type { CheckerCounters, LiveEntryRecord } from '../core/checker.js';
+import { type CheckerCounters, DIRECTIONS, type EntryNumbers, MAPPING_TYPES } from '../core/checker.js';
 import type { Attributions } from './attribution.js';
 import { callerText } from './attribution.js';
 import type { CheckId } from './checks.js';
@@ -63,61 +63,76 @@ export interface LeakReport {
   missed: number;
 }
 
-interface GroupKeys {
-  site: string;
-  object: string;
-}
+/** Collects live entries into groups, by place and by object. */
+export class Grouping {
+  readonly #now: number;
+  readonly #attributions: Attributions;
+  readonly #deviceName: (id: number) => string;
+  readonly #sites = new Map<number | string, MappingGroup>();
+  readonly #objects = new Map<number | string, MappingGroup>();
 
-/** Groups live entries both ways. */
-export function groupEntries(
-  entries: Iterable<LiveEntryRecord>,
-  now: number,
-  attributions: Attributions,
-  deviceName: (id: number) => string,
-): { bySite: MappingGroup[]; byObject: MappingGroup[] } {
-  const sites = new Map<string, MappingGroup>();
-  const objects = new Map<string, MappingGroup>();
-  const names = new Map<string, GroupKeys>();
-  for (const entry of entries) {
-    const { object, vma, hook, site } = entry.by;
-    const key = `${entry.device}/${object}/${hook}/${site}`;
-    let text = names.get(key);
-    if (!text) {
-      const by = attributions.describe({ object: 0, vma: 0, hook, site });
-      const device = deviceName(entry.device);
-      text = {
-        site: `${device}: ${hook || site ? callerText(by) : `${entry.type}, nobody named`}`,
-        object: `${device}: ${attributions.describe({ object, vma: 0, hook: 0, site: 0 }).object ?? 'no object'}`,
-      };
-      names.set(key, text);
+  constructor(now: number, attributions: Attributions, deviceName: (id: number) => string) {
+    this.#now = now;
+    this.#attributions = attributions;
+    this.#deviceName = deviceName;
+  }
+
+  /** One entry: called for each of them, so that numbers are keys wherever the ids allow it. */
+  add(entry: EntryNumbers): void {
+    const { device, object, hook, site } = entry;
+    const small = device < 2 ** 12 && hook < 2 ** 20 && site < 2 ** 20;
+    const siteKey = small ? (device * 2 ** 20 + hook) * 2 ** 20 + site : `${device}/${hook}/${site}`;
+    let group = this.#sites.get(siteKey);
+    if (!group) {
+      group = emptyGroup(this.#site(entry));
+      this.#sites.set(siteKey, group);
     }
-    add(sites, text.site, entry, now);
-    add(objects, text.object, entry, now);
-    void vma;
+    count(group, entry, this.#now);
+    const objectKey = device < 2 ** 20 ? device * 2 ** 32 + object : `${device}/${object}`;
+    group = this.#objects.get(objectKey);
+    if (!group) {
+      group = emptyGroup(this.#object(entry));
+      this.#objects.set(objectKey, group);
+    }
+    count(group, entry, this.#now);
   }
-  return { bySite: sorted(sites), byObject: sorted(objects) };
+
+  #site({ device, type, hook, site }: EntryNumbers): string {
+    const by = this.#attributions.describe({ object: 0, vma: 0, hook, site });
+    const who = hook !== 0 || site !== 0 ? callerText(by) : `${MAPPING_TYPES[type]}, nobody named`;
+    return `${this.#deviceName(device)}: ${who}`;
+  }
+
+  #object({ device, object }: EntryNumbers): string {
+    const by = this.#attributions.describe({ object, vma: 0, hook: 0, site: 0 });
+    return `${this.#deviceName(device)}: ${by.object ?? 'no object'}`;
+  }
+
+  /** The groups, the worst first. */
+  groups(): { bySite: MappingGroup[]; byObject: MappingGroup[] } {
+    return { bySite: sorted(this.#sites), byObject: sorted(this.#objects) };
+  }
 }
 
-function add(groups: Map<string, MappingGroup>, origin: string, entry: LiveEntryRecord, now: number): void {
-  const iovaBytes = Math.ceil(((entry.address % 4096) + entry.size) / 4096) * 4096;
+function emptyGroup(origin: string): MappingGroup {
+  return {
+    origin,
+    count: 0,
+    bytes: 0,
+    iovaBytes: 0,
+    lost: 0,
+    lostIovaBytes: 0,
+    oldest: 0,
+    newest: Number.POSITIVE_INFINITY,
+    example: { address: 0, size: 0, type: '', direction: '' },
+  };
+}
+
+function count(group: MappingGroup, entry: EntryNumbers, now: number): void {
+  const { address, size, iovaBytes } = entry;
   const age = now - entry.time;
-  let group = groups.get(origin);
-  if (!group) {
-    group = {
-      origin,
-      count: 0,
-      bytes: 0,
-      iovaBytes: 0,
-      lost: 0,
-      lostIovaBytes: 0,
-      oldest: age,
-      newest: age,
-      example: example(entry),
-    };
-    groups.set(origin, group);
-  }
   group.count += 1;
-  group.bytes += entry.size;
+  group.bytes += size;
   group.iovaBytes += iovaBytes;
   if (entry.lost) {
     group.lost += 1;
@@ -126,15 +141,11 @@ function add(groups: Map<string, MappingGroup>, origin: string, entry: LiveEntry
   if (age > group.oldest) group.oldest = age;
   if (age < group.newest) {
     group.newest = age;
-    group.example = example(entry);
+    group.example = { address, size, type: MAPPING_TYPES[entry.type], direction: DIRECTIONS[entry.direction] };
   }
 }
 
-function example({ address, size, type, direction }: LiveEntryRecord): MappingGroup['example'] {
-  return { address, size, type, direction };
-}
-
-function sorted(groups: Map<string, MappingGroup>): MappingGroup[] {
+function sorted(groups: Map<number | string, MappingGroup>): MappingGroup[] {
   return [...groups.values()].sort(
     (one, other) =>
       other.lostIovaBytes - one.lostIovaBytes ||
