@@ -213,6 +213,12 @@ export class DmaDebug {
     this.#core.exports.debugBinding(device.handle, address, by);
   }
 
+  /** The CPU writes to a frame of its own accord, as a COW copy does (debug_dma_assert_idle): it must not be mapped. */
+  cpuTouch(pfn: number): void {
+    this.#core.exports.debugCpuTouch(this.#context, pfn);
+    this.settle();
+  }
+
   /** An object is gone: what was mapped for it by itself, not from a table, and still is, is a finding. */
   objectGone(object: number): void {
     if (this.#core.exports.debugObjectGone(this.#context, object) > 0) this.settle();

@@ -132,6 +132,18 @@ describe('findings', () => {
     expect(machine.dmaDebug.counters().errorCount).toBe(3);
   });
 
+  test('the CPU writes to a page in whose first cacheline a mapping begins', () => {
+    const { machine, device } = lab();
+    const [mapped, idle] = machine.ram.alloc(2);
+    const address = device.mapPage(mapped, 192, 64, DMA_FROM_DEVICE);
+    device.mapPage(idle, 0, PAGE, DMA_TO_DEVICE);
+    machine.dmaDebug.cpuTouch(idle);
+    machine.dmaDebug.cpuTouch(mapped);
+    expect(machine.dmaDebug.findings.map(({ check, data }) => [check, data])).toEqual([
+      ['CPU_TOUCH', { deviceAddress: address, cacheline: mapped * 64 + 3 }],
+    ]);
+  });
+
   test('options that cannot be are refused by name', () => {
     expect(() => new Machine({ dmaDebug: { entries: 0 } })).toThrow(/dmaDebug\.entries/);
     expect(() => new Machine({ dmaDebug: { stict: true } as never })).toThrow(/dmaDebug\.stict/);
