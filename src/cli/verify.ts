@@ -9,6 +9,9 @@ interface VerifyOptions {
   time?: boolean;
 }
 
+/** The longest kind there is: dma-debug-options. */
+const KIND_WIDTH = 17;
+
 /** gemdma verify: replays recordings of a real kernel and says where the emulator parts from them. */
 export function verifyCommand(): Command {
   return new Command('verify')
@@ -24,7 +27,7 @@ function verifyFiles(files: string[], options: VerifyOptions): void {
   const signal = interruptSignal();
   const results: VerifyResult[] = [];
   const errors: RecordingError[] = [];
-  const width = Math.min(44, Math.max(...files.map((file) => file.length)));
+  const width = Math.min(32, Math.max(...files.map((file) => file.length)));
   for (const file of files) {
     if (signal.aborted) break;
     try {
@@ -51,10 +54,10 @@ function verifyFiles(files: string[], options: VerifyOptions): void {
 function line({ file, kind, steps, matched, divergence, nsPerStep }: VerifyResult, width: number): string {
   const name = file.length > width ? `…${file.slice(file.length - width + 1)}` : file.padEnd(width);
   const time = nsPerStep === undefined ? '' : dim(`${nsPerStep.toFixed(1).padStart(9)} ns`);
-  if (!divergence) return `${name} ${kind.padEnd(9)} ${green('ok')} ${number(steps).padStart(8)} steps${time}`;
+  if (!divergence) return `${name} ${kind.padEnd(KIND_WIDTH)} ${green('ok')} ${number(steps).padStart(8)} steps${time}`;
   const { line: at, operation, expected, got } = divergence;
   return (
-    `${name} ${kind.padEnd(9)} ${red('PARTS')} after ${number(matched)} of ${number(steps)} steps${time}\n` +
+    `${name} ${kind.padEnd(KIND_WIDTH)} ${red('PARTS')} after ${number(matched)} of ${number(steps)} steps${time}\n` +
     `  line ${at}: ${operation}\n    expected ${expected}\n    got      ${got}`
   );
 }

@@ -84,7 +84,7 @@ function callSite(): string {
 }
 
 function isLibrary(file: string | null | undefined): boolean {
-  return file != null && file.includes(LIBRARY);
+  return file?.includes(LIBRARY) ?? false;
 }
 
 /** One line for a caller: what is known of it, from the object down to the call site. */

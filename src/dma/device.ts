@@ -223,7 +223,7 @@ export class DmaDevice {
    */
   mapSg(table: ScatterTable, dir: Direction, attrs = 0): number {
     const rc = this.#mapSg(table, dir, attrs);
-    return rc > 0 ? rc : 0;
+    return Math.max(rc, 0);
   }
 
   /** Maps a table (dma_map_sgtable). Throws GemDmaError ENOMEM, EINVAL or EIO with the cause as its reason. */

@@ -53,7 +53,7 @@ export const drmMm: RecordingFormat = {
 
 /** The range manager was rewritten for Linux 4.11; before that it was the one of 2015. */
 function flavourOf(recording: Recording, reader: FieldReader): number {
-  const version = /^(\d+)\.(\d+)/.exec(String(recording.header.kernel ?? ''));
+  const version = /^(\d+)\.(\d+)/.exec(String(recording.header.kernel ?? '6.12'));
   if (!version) reader.fail(1, `kernel=${recording.header.kernel} is not a kernel version`);
   const [major, minor] = [Number(version[1]), Number(version[2])];
   return major > 4 || (major === 4 && minor >= 11) ? MODERN : 0;

@@ -48,7 +48,8 @@ export function readHeader(recording: Recording): Header {
   };
 }
 
-function isModern(reader: FieldReader, kernel: unknown): boolean {
+// A header that names no kernel means the modern allocator: only the 2015 one needs telling apart.
+function isModern(reader: FieldReader, kernel: unknown = '6.12'): boolean {
   const version = /^(\d+)\.(\d+)/.exec(String(kernel));
   if (!version) reader.fail(1, `kernel is not a version: ${kernel}`);
   const [major, minor] = [Number(version[1]), Number(version[2])];
