@@ -197,8 +197,6 @@ export function innerMask(codes: usize, need: v128): u32 {
 }
 
 // The largest of the eight lanes of each, as cap | gap << 16.
-// @ts-ignore: decorator
-@inline
 function reduce(cap: v128, gap: v128): u32 {
   let m = i16x8.max_u(
     v128.shuffle<i64>(cap, gap, 0, 2),
@@ -277,12 +275,11 @@ export function innerClear(inner: usize, i: u32): void {
 // Shifting entries by one is done on whole vectors, keeping what lies on the near side of slot i: a loop over just the
 // entries that move costs more in mispredicted branches than the other half of the leaf does in work.
 
-// Two ranges, index 2v and 2v + 1: those above slot i become their lower neighbours.
+// Two ranges: those above slot i become their lower neighbours. `index` is theirs, or both it and `i` are off by as much.
 // @ts-ignore: decorator
 @inline
-function rangesUp(leaf: usize, v: i64, i: v128): void {
-  const at = leaf + (<usize>v << 4);
-  const moves = i64x2.gt_s(i64x2(v << 1, (v << 1) + 1), i);
+function rangesUp(at: usize, index: v128, i: v128): void {
+  const moves = i64x2.gt_s(index, i);
   const lo = v128.bitselect(v128.load(at, LO - 8), v128.load(at, LO), moves);
   const hi = v128.bitselect(v128.load(at, HI - 8), v128.load(at, HI), moves);
   v128.store(at, lo, LO);
@@ -311,18 +308,16 @@ function eight(first: i16): v128 {
 /** Makes room for a range at slot i of a leaf that holds fewer than LEAF_MAX. */
 export function leafShiftUp(leaf: usize, i: u32): void {
   const slot = i64x2.splat(i);
-  rangesUp(leaf, 11, slot);
-  rangesUp(leaf, 10, slot);
-  rangesUp(leaf, 9, slot);
-  rangesUp(leaf, 8, slot);
-  rangesUp(leaf, 7, slot);
-  rangesUp(leaf, 6, slot);
-  rangesUp(leaf, 5, slot);
-  rangesUp(leaf, 4, slot);
-  rangesUp(leaf, 3, slot);
-  rangesUp(leaf, 2, slot);
-  rangesUp(leaf, 1, slot);
-  rangesUp(leaf, 0, slot);
+  const two = i64x2.splat(2);
+  const slot2 = i64x2.add(slot, two);
+  const slot4 = i64x2.add(slot2, two);
+  let index = i64x2(22, 23);
+  for (let at = leaf + 176; at > leaf; at -= 48) {
+    rangesUp(at, index, slot);
+    rangesUp(at - 16, index, slot2);
+    rangesUp(at - 32, index, slot4);
+    index = i64x2.sub(index, i64x2.splat(6));
+  }
 }
 
 /**
@@ -331,24 +326,27 @@ export function leafShiftUp(leaf: usize, i: u32): void {
  */
 export function codesInsert(leaf: usize, i: u32, below: u32, above: u32): u32 {
   const slot = i16x8.splat(<i16>i);
-  let low = i16x8.splat(<i16>below);
-  let high = i16x8.splat(<i16>above);
-  const c2 = codesUp(leaf + CAP + 32, 16, slot, low, high);
-  const c1 = codesUp(leaf + CAP + 16, 8, slot, low, high);
-  const c0 = codesUp(leaf + CAP, 0, slot, low, high);
-  low = i16x8.splat(<i16>(below >> 16));
-  high = i16x8.splat(<i16>(above >> 16));
-  const g2 = codesUp(leaf + LEAF_GAP + 32, 16, slot, low, high);
-  const g1 = codesUp(leaf + LEAF_GAP + 16, 8, slot, low, high);
-  const g0 = codesUp(leaf + LEAF_GAP, 0, slot, low, high);
-  return reduce(i16x8.max_u(i16x8.max_u(c0, c1), c2), i16x8.max_u(i16x8.max_u(g0, g1), g2));
+  let cap = i16x8.splat(0);
+  let gap = cap;
+  // First the caps, then the gaps behind them.
+  for (let codes = leaf + CAP; codes <= leaf + LEAF_GAP; codes += LEAF_GAP - CAP) {
+    const low = i16x8.splat(<i16>below);
+    const high = i16x8.splat(<i16>above);
+    const c2 = codesUp(codes + 32, 16, slot, low, high);
+    const c1 = codesUp(codes + 16, 8, slot, low, high);
+    const c0 = codesUp(codes, 0, slot, low, high);
+    cap = gap;
+    gap = i16x8.max_u(i16x8.max_u(c0, c1), c2);
+    below >>= 16;
+    above >>= 16;
+  }
+  return reduce(cap, gap);
 }
 
 // @ts-ignore: decorator
 @inline
-function rangesDown(leaf: usize, v: i64, i: v128): void {
-  const at = leaf + (<usize>v << 4);
-  const stays = i64x2.gt_s(i, i64x2(v << 1, (v << 1) + 1));
+function rangesDown(at: usize, index: v128, i: v128): void {
+  const stays = i64x2.gt_s(i, index);
   const lo = v128.bitselect(v128.load(at, LO), v128.load(at, LO + 8), stays);
   const hi = v128.bitselect(v128.load(at, HI), v128.load(at, HI + 8), stays);
   v128.store(at, lo, LO);
@@ -367,24 +365,23 @@ function codesDown(leaf: usize, first: i16, stays: v128): void {
 
 /** Closes slot i of a leaf of `count` ranges and marks the last slot as unused. */
 export function leafShiftDown(leaf: usize, i: u32, count: u32): void {
+  const end = leaf + <usize>(LEAF_MAX - 2) * 8;
   const slot = i64x2.splat(i);
-  rangesDown(leaf, 0, slot);
-  rangesDown(leaf, 1, slot);
-  rangesDown(leaf, 2, slot);
-  rangesDown(leaf, 3, slot);
-  rangesDown(leaf, 4, slot);
-  rangesDown(leaf, 5, slot);
-  rangesDown(leaf, 6, slot);
-  rangesDown(leaf, 7, slot);
-  rangesDown(leaf, 8, slot);
-  rangesDown(leaf, 9, slot);
-  rangesDown(leaf, 10, slot);
+  const two = i64x2.splat(2);
+  const before = i64x2.sub(slot, two);
+  let index = i64x2(0, 1);
+  rangesDown(leaf, index, slot);
+  for (let at = leaf + 16; at < end; at += 32) {
+    index = i64x2.add(index, two);
+    rangesDown(at, index, slot);
+    rangesDown(at + 16, index, before);
+    index = i64x2.add(index, two);
+  }
   const narrow = i16x8.splat(<i16>i);
   codesDown(leaf, 0, i16x8.gt_s(narrow, eight(0)));
   codesDown(leaf, 8, i16x8.gt_s(narrow, eight(8)));
   // The last vectors would take their last entries from behind the arrays.
   codesDown(leaf, 16, i16x8.replace_lane(i16x8.gt_s(narrow, eight(16)), 7, -1));
-  const end = leaf + <usize>(LEAF_MAX - 2) * 8;
   if (i <= LEAF_MAX - 2) {
     store<u64>(end, load<u64>(end, LO + 8), LO);
     store<u64>(end, load<u64>(end, HI + 8), HI);
