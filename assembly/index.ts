@@ -9,10 +9,10 @@ export { faultArm, faultCount, faultPending } from './memory/fault';
 export {
   EVENT_SIZE, eventsDrained, eventsDropped, eventsFirst, eventsPending, eventsRun, eventsStart, eventsStop,
 } from './ring/events';
-export { benchCreate, benchDestroy, benchMap, benchPunch, benchRoundTrips, benchUnmap } from './ring/bench';
+export { benchCreate, benchDestroy, benchMap, benchPunch, benchUnmap } from './ring/bench';
 export {
   histogramCount, histogramCreate, histogramDestroy, histogramDeviation, histogramLargest, histogramMean, histogramMerge,
-  histogramPercentile, histogramRecord, histogramReset, histogramSmallest,
+  histogramPercentile, histogramRecord, histogramSmallest,
 } from './ring/histogram';
 export { limitCall, limitFill, limitStorePtes } from './ring/limits';
 export { physRead, physWrite } from './ram/contents';
@@ -36,13 +36,13 @@ export {
 } from './swiotlb/host';
 export { swiotlbCreate, swiotlbMaxMapping } from './swiotlb/swiotlb';
 export {
-  mmBadNeighbours, mmCreate, mmDestroy, mmFree, mmHeadHole, mmInsert, mmLargestHole, mmNext, mmNodeColor, mmNodeHole,
-  mmNodeSetColor, mmNodeSize, mmNodeStart, mmNodes, mmPrevious, mmRemove, mmReserve,
+  mmBadNeighbours, mmCreate, mmDestroy, mmHeadHole, mmInsert, mmNext, mmNodeHole, mmNodeSetColor, mmNodeSize, mmNodeStart,
+  mmNodes, mmRemove, mmReserve,
 } from './gtt/drm-mm';
 export { mmScanAdd, mmScanColorEvict, mmScanInit, mmScanRemove } from './gtt/drm-mm-scan';
 export { MM_OP_SIZE, mmReplay } from './gtt/drm-mm-replay';
 export { debugPlaces } from './dma-debug/debug';
-export { debugLogDrained, debugLogDropped, debugLogFirst, debugLogPending, debugLogRun } from './dma-debug/log';
+export { debugLogDrained, debugLogDropped, debugLogFirst, debugLogRun } from './dma-debug/log';
 export {
   debugCheck, debugCount, debugCpuTouch, debugDeviceDestroy, debugDriverUnbound, debugEntryFirst, debugEntryNext,
   debugValue,
@@ -59,7 +59,7 @@ export { domainCreate, domainDestroy } from './iommu/domain';
 export { leavesDump, tablesDump } from './iommu/dump';
 export { faultLogClear, faultLogCount, faultLogFirst, faultLogLost } from './iommu/fault-log';
 export {
-  deviceTranslate, domainAlreadySet, domainCached, domainFlushPages, domainId, domainIovaToPhys, domainLevels, domainMap,
+  deviceTranslate, domainAlreadySet, domainFlushPages, domainId, domainIovaToPhys, domainLevels, domainMap,
   domainMapped, domainMapPfns, domainTablePages, domainUnmap, iommuStats,
 } from './iommu/host';
 export { iotlbFlushDomain, iotlbFlushGlobal } from './iommu/iotlb';
@@ -78,7 +78,7 @@ export {
   deviceAttachPassthrough,
 } from './dma/cookie';
 export {
-  deviceCreate, deviceDestroy, deviceFlags, deviceMaps, devicePagesMapped, devicePagesUnmapped, deviceSetFlags,
+  deviceCreate, deviceDestroy, deviceMaps, devicePagesMapped, devicePagesUnmapped, deviceSetFlags,
   deviceSetMask, deviceSetSegments, deviceUnmaps,
 } from './dma/device';
 export {
@@ -94,11 +94,11 @@ export {
   flushQueueFlush, flushQueueFullFlushes, flushQueuePending, flushQueueTimerFlushes,
 } from './iommu/flush-queue';
 export {
-  ggttClear, ggttCreate, ggttDestroy, ggttEntry, ggttInsert, ggttInsertPages, ggttInsertRange, ggttMappable, ggttTable,
+  ggttClear, ggttCreate, ggttDestroy, ggttEntry, ggttInsert, ggttInsertPages, ggttInsertRange, ggttMappable,
 } from './gtt/ggtt';
 export {
-  ppgttAllocRange, ppgttClear, ppgttCreate, ppgttDestroy, ppgttEntry, ppgttInsert, ppgttInsertPages, ppgttInsertRange,
-  ppgttPages, ppgttRegister, ppgttTables,
+  ppgttAllocRange, ppgttClear, ppgttCreate, ppgttDestroy, ppgttEntry, ppgttInsert, ppgttInsertRange, ppgttPages,
+  ppgttRegister, ppgttTables,
 } from './gtt/ppgtt';
 export { gpuPteAddress, gpuPteEncode } from './gtt/pte';
 export { gpuRead, gpuTranslate, gpuWrite } from './gtt/translate';

@@ -79,8 +79,6 @@ export function debugMapSg(dev: DmaDevice, sgt: SgTable, nents: u32, mappedEnts:
 }
 
 /** A list is about to be unmapped: nents as the driver gives it, which must be what it gave to map. */
-// @ts-ignore: decorator
-@inline
 export function debugUnmapSg(dev: DmaDevice, sgt: SgTable, nents: u32, dir: u32): void {
   const state = changetype<Context>(dev.ctx).dmaDebug;
   if (state != 0) unmapSg(changetype<DebugState>(state), dev, sgt, nents, dir);
@@ -118,23 +116,17 @@ export function debugUnmapResource(dev: DmaDevice, dmaAddress: u64, length: u64,
   if (state != 0) unmapOne(changetype<DebugState>(state), dev, TYPE_RESOURCE, dmaAddress, length, dir, 0);
 }
 
-// @ts-ignore: decorator
-@inline
 export function debugSyncSingle(dev: DmaDevice, address: u64, size: u64, dir: u32, forDevice: bool): void {
   const state = changetype<Context>(dev.ctx).dmaDebug;
   if (state != 0) syncSingle(changetype<DebugState>(state), dev, address, size, dir, forDevice);
 }
 
-// @ts-ignore: decorator
-@inline
 export function debugSyncSg(dev: DmaDevice, sgt: SgTable, nents: u32, dir: u32, forDevice: bool): void {
   const state = changetype<Context>(dev.ctx).dmaDebug;
   if (state != 0) syncSg(changetype<DebugState>(state), dev, sgt, nents, dir, forDevice);
 }
 
 /** The driver asked whether an address is an error: the oldest unchecked mapping there counts as checked. */
-// @ts-ignore: decorator
-@inline
 export function debugMappingError(dev: DmaDevice, address: u64): void {
   const state = changetype<Context>(dev.ctx).dmaDebug;
   if (state != 0) markChecked(changetype<DebugState>(state), dev, address);

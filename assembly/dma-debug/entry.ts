@@ -244,8 +244,6 @@ export function entryStamp(state: DebugState, entry: Entry): void {
 }
 
 // What is mapped from a table is found through the table when its object goes; this is for all else.
-// @ts-ignore: decorator
-@inline
 function countObject(state: DebugState, entry: Entry, by: u32): void {
   if ((entry.kind & 0xff) == TYPE_SG) return;
   const slot = state.objects + (<usize>(entry.object & (OBJECT_SLOTS - 1)) << 2);
@@ -363,20 +361,6 @@ function findBest(
   return matches == 1 ? found : 0;
 }
 
-/** The oldest entry of a device at an address that waits for its mapping-error check, or 0. */
-export function findUnchecked(state: DebugState, device: usize, address: u64): usize {
-  const last: usize = load<u32>(slotOf(state, device, address >> PAGE_SHIFT));
-  let at = last;
-  if (last != 0) {
-    do {
-      at = changetype<Entry>(at).next;
-      const entry = changetype<Entry>(at);
-      if (entry.address == address && entry.device == device && entry.checked == UNCHECKED) return at;
-    } while (at != last);
-  }
-  return 0;
-}
-
 /**
  * The entry of a device that covers [address, address + size), as the kernel picks it (bucket_find_contain): bucket
  * after bucket downwards, in each the best match by the rule of findExact.
@@ -418,14 +402,16 @@ export function findContaining(state: DebugState, dev: DmaDevice, address: u64, 
   return 0;
 }
 
-/** The oldest entry of a device at an address, or 0. */
-export function findAt(state: DebugState, device: usize, address: u64): usize {
+/** The oldest entry of a device at an address, or 0; with `waiting` the oldest that waits for its mapping-error check. */
+export function findAt(state: DebugState, device: usize, address: u64, waiting: bool): usize {
   const last: usize = load<u32>(slotOf(state, device, address >> PAGE_SHIFT));
   let at = last;
   if (last != 0) {
     do {
       at = changetype<Entry>(at).next;
-      if (changetype<Entry>(at).address == address && changetype<Entry>(at).device == device) return at;
+      const entry = changetype<Entry>(at);
+      if (entry.address != address || entry.device != device) continue;
+      if (!waiting || entry.checked == UNCHECKED) return at;
     } while (at != last);
   }
   return 0;

@@ -13,8 +13,6 @@ import {
 import { DebugState } from './state';
 import { unmapOne } from './unmap';
 
-// @ts-ignore: decorator
-@inline
 function addressOf(value: f64): u64 {
   return value < 0 ? DMA_MAPPING_ERROR : <u64>value;
 }

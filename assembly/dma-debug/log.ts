@@ -112,12 +112,6 @@ function write(
   store<u32>(at, (entry.kind & 0xffff) | 0x10000 | (changetype<DmaDevice>(entry.device).id << 17), 124);
 }
 
-/** Records that wait to be drained. */
-export function debugLogPending(ctx: Context): u32 {
-  const state = changetype<DebugState>(ctx.dmaDebug);
-  return changetype<usize>(state) == 0 ? 0 : state.logHead - state.logTail;
-}
-
 /** Offset of the oldest record that was not drained; debugLogRun of them lie in one piece there. */
 export function debugLogFirst(ctx: Context): usize {
   const state = changetype<DebugState>(ctx.dmaDebug);

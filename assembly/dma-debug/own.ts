@@ -74,7 +74,7 @@ export function debugBinding(dev: DmaDevice, address: f64, by: i32): void {
   const state = changetype<DebugState>(changetype<Context>(dev.ctx).dmaDebug);
   if (changetype<usize>(state) == 0) return;
   lock(changetype<usize>(state));
-  const at = findAt(state, changetype<usize>(dev), <u64>address);
+  const at = findAt(state, changetype<usize>(dev), <u64>address, false);
   if (at != 0) changetype<Entry>(at).bindings = <u32>max<i32>(0, <i32>changetype<Entry>(at).bindings + by);
   unlock(changetype<usize>(state));
 }

@@ -13,7 +13,7 @@ import {
 import { lineOf, typeOf } from './debug';
 import {
   CHECKED, ENTRY_LINE, ENTRY_LOST, ENTRY_PAGES, ENTRY_PAIR, Entry, TYPE_COHERENT, TYPE_SG, UNCHECKED, entryFree,
-  entryRemove, findExact, findUnchecked, kindOf, sgUnlink,
+  entryRemove, findAt, findExact, kindOf, sgUnlink,
 } from './entry';
 import { report, reportOwn } from './log';
 import { forgetPages } from './pages';
@@ -32,16 +32,12 @@ export function unmapOne(
  * DMA address and length of entry i of a list as its driver finds them there. Past the segments that a mapping made,
  * the IOMMU code leaves the error value and no length; in a list that was never mapped both are 0.
  */
-// @ts-ignore: decorator
-@inline
 export function listAddress(sgt: SgTable, i: u32): u64 {
   if (sgt.shape == SEGMENTS_NONE) return 0;
   if (i == 0 && sgt.shape == SEGMENTS_ONE) return sgt.inlineAddress;
   return i < sgt.nents ? sgSegmentAddress(sgt, i) : DMA_MAPPING_ERROR;
 }
 
-// @ts-ignore: decorator
-@inline
 export function listLength(sgt: SgTable, i: u32): u64 {
   if (i == 0 && sgt.shape == SEGMENTS_ONE) return sgt.inlineLength;
   return sgt.shape == SEGMENTS_NONE || i >= sgt.nents ? 0 : sgSegmentLength(sgt, i);
@@ -154,7 +150,7 @@ function compare(state: DebugState, dev: DmaDevice, entry: Entry, kind: u32, siz
 export function markChecked(state: DebugState, dev: DmaDevice, address: u64): void {
   if ((state.flags & (DEBUG_KERNEL | DEBUG_OWN)) == 0) return;
   lock(changetype<usize>(state));
-  const at = findUnchecked(state, changetype<usize>(dev), address);
+  const at = findAt(state, changetype<usize>(dev), address, true);
   if (at != 0) changetype<Entry>(at).checked = CHECKED;
   unlock(changetype<usize>(state));
 }

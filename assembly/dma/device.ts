@@ -165,10 +165,6 @@ export function deviceSetFlags(dev: DmaDevice, set: u32, clear: u32): void {
   dev.flags = (dev.flags & ~clear) | set;
 }
 
-export function deviceFlags(dev: DmaDevice): u32 {
-  return dev.flags;
-}
-
 /** Map calls that succeeded, lists counted once. */
 export function deviceMaps(dev: DmaDevice): u32 {
   return dev.maps;

@@ -9,13 +9,6 @@ import { SG_SEGMENT_SIZE, SgSegment, SgTable } from '../sg/sg-table';
 
 const PAGE_MASK: u64 = 0xfff;
 
-/** Whole pages of an entry, in bytes. */
-// @ts-ignore: decorator
-@inline
-export function spanOf(phys: u64, length: u32): u64 {
-  return ((phys & PAGE_MASK) + length + PAGE_MASK) & ~PAGE_MASK;
-}
-
 /** Padding before an entry that takes `span` bytes, when the entries before it and their padding took `total`. */
 // @ts-ignore: decorator
 @inline
@@ -50,7 +43,7 @@ function finalise(sgt: SgTable, iova: u64, boundary: u64, most: u32, dest: usize
     const phys = sgEntryPhys(sgt, i);
     const length = sgEntryLength(sgt, i);
     const offset = phys & PAGE_MASK;
-    const span = spanOf(phys, length);
+    const span = (offset + length + PAGE_MASK) & ~PAGE_MASK;
     const padding = paddingOf(boundary, total, span);
     if (padding != 0) {
       total += padding;

@@ -18,10 +18,10 @@ import { blockAlloc, blockFree, blockOrder } from '../memory/block';
 import { PAGE_SHIFT } from '../ram/ram';
 import { REASON_DMA_NO_SEGMENTS, REASON_DMA_SIZE } from '../reason';
 import { SG_MAX_PAGES } from '../sg/build';
-import { sgEntryLength, sgEntryPhys, singlePages } from '../sg/entries';
+import { sgEntryPhys, singlePages } from '../sg/entries';
 import {
   SCRATCH_SEGMENTS, segmentScratch, segmentsAlloc, segmentsFree, setEntrySegments, setOneSegment, setSegmentList,
-  sgSegmentAddress, sgSegmentLength,
+  sgEntrySpan, sgSegmentAddress, sgSegmentLength,
 } from '../sg/segments';
 import {
   SEGMENTS_ENTRIES, SEGMENTS_NONE, SEGMENTS_ONE, SG_NO_COALESCE, SG_ONE_RUN, SG_SEGMENT_SIZE, SgTable,
@@ -29,7 +29,7 @@ import {
 import { COOKIE_MAP_ENTRIES, COOKIE_UNMAP_RANGE, DmaCookie } from './cookie';
 import { DmaDevice } from './device';
 import { cookieOf, rangeAlloc, rangeFree, unmapRange } from './iommu';
-import { paddingOf, segmentsOf, spanOf } from './iommu-segments';
+import { paddingOf, segmentsOf } from './iommu-segments';
 
 const PAGE_MASK: u64 = 0xfff;
 const MAX_LENGTH: u64 = 0xffffffff;
@@ -46,7 +46,7 @@ function listSpan(sgt: SgTable, boundary: u64, padded: bool): u64 {
   let previous: u64 = 0;
   let refused: u64 = 0;
   for (let i: u32 = 0; i < entries; ++i) {
-    const span = spanOf(sgEntryPhys(sgt, i), sgEntryLength(sgt, i));
+    const span = sgEntrySpan(sgt, i);
     const padding = padded ? paddingOf(boundary, total, span) : 0;
     if (span > MAX_LENGTH || previous + padding > MAX_LENGTH) refused = OVERLONG;
     previous = span;
@@ -74,7 +74,7 @@ function mapPadded(iommu: IommuDomain, sgt: SgTable, iova: u64, prot: u32, bound
   let next: u32 = 0;
   for (let i: u32 = 0; i < entries; ++i) {
     const phys = sgEntryPhys(sgt, i);
-    const span = spanOf(phys, sgEntryLength(sgt, i));
+    const span = sgEntrySpan(sgt, i);
     const padding = paddingOf(boundary, total, span);
     total += padding + span;
     at = putPages(at, next, <u32>(padding >> PAGE_SHIFT));
@@ -98,7 +98,7 @@ function mapEntries(iommu: IommuDomain, sgt: SgTable, iova: u64, prot: u32): i32
   let mapped: u64 = 0;
   for (let i: u32 = 0; i < entries; ++i) {
     const phys = sgEntryPhys(sgt, i);
-    const span = spanOf(phys, sgEntryLength(sgt, i));
+    const span = sgEntrySpan(sgt, i);
     const rc = iommuMap(iommu, iova + mapped, phys & ~PAGE_MASK, span, prot);
     if (rc < 0) return undo(iommu, iova, mapped, rc);
     mapped += span;
@@ -241,7 +241,7 @@ function cutsRuns(sgt: SgTable): bool {
   for (let i: u32 = 0; i < sgt.origNents; ++i) {
     const phys = sgEntryPhys(sgt, i);
     const start = phys & ~PAGE_MASK;
-    const span = spanOf(phys, sgEntryLength(sgt, i));
+    const span = sgEntrySpan(sgt, i);
     if (start != end) run = span;
     else {
       run += span;

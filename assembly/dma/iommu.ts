@@ -44,13 +44,15 @@ export function protOf(dir: u32): u32 {
 export function rangeAlloc(dev: DmaDevice, cookie: DmaCookie, pages: u64, mask: u64): u64 {
   const limit = min(mask >> 12, cookie.lastPfn);
   const tree = (cookie.flags & COOKIE_TREE_ONLY) != 0;
-  if (limit > LAST_32BIT && (dev.flags & DEVICE_TRY_32BIT) != 0) {
-    const low = tree ? iovaAlloc(cookie.iova, pages, LAST_32BIT, true) : iovaAllocFast(cookie.iova, pages, LAST_32BIT, false);
-    if (low != 0) return low;
+  let low = limit > LAST_32BIT && (dev.flags & DEVICE_TRY_32BIT) != 0;
+  do {
+    const most = low ? LAST_32BIT : limit;
+    const pfn = tree ? iovaAlloc(cookie.iova, pages, most, true) : iovaAllocFast(cookie.iova, pages, most, !low);
+    if (pfn != 0 || !low) return pfn;
     // From the first failure on the device uses all its bits, for good.
     if ((cookie.flags & COOKIE_RETRY_32BIT) == 0) dev.flags &= ~DEVICE_TRY_32BIT;
-  }
-  return tree ? iovaAlloc(cookie.iova, pages, limit, true) : iovaAllocFast(cookie.iova, pages, limit, true);
+    low = false;
+  } while (true);
 }
 
 /** Gives a range back that nothing was mapped in, or whose mapping no device has seen. */

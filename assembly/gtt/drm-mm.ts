@@ -23,7 +23,7 @@ import { slabAlloc, slabFree } from '../memory/slab';
 import { MM_SIZE, Mm, MmNode, NODE_ALLOCATED, holeStart } from './drm-mm-node';
 import { Gtt, gttState } from './gtt';
 import { NO_SLOT, findNewest, findOldest, slotNode, stackRoom } from './hole-stack';
-import { findByAddress, findBySize, holeFirst, holeMerge, holeSplit, largestHole, nextByAddress, nextBySize } from './holes';
+import { findByAddress, findBySize, holeFirst, holeMerge, holeSplit, nextByAddress, nextBySize } from './holes';
 import { LEFT, OWN, RIGHT, TOP, top } from './tree';
 
 /** Flavours. */
@@ -213,8 +213,6 @@ export function mmInsert(mm: Mm, size: f64, alignment: f64, color: u32, lo: f64,
   return mmInsertNode(mm, whole(size), whole(alignment), color, whole(lo), whole(hi), mode);
 }
 
-// @ts-ignore: decorator
-@inline
 export function mmInsertNode(mm: Mm, size: u64, alignment: u64, color: u32, lo: u64, hi: u64, mode: u32): i32 {
   if (lo > hi) return EINVAL;
   if (mm.scanActive != 0) return EBUSY;
@@ -383,10 +381,6 @@ export function mmNodeSize(node: MmNode): f64 {
   return <f64>(<i64>node.size);
 }
 
-export function mmNodeColor(node: MmNode): u32 {
-  return node.color;
-}
-
 /** Changes a node's colour in place, as i915 does when an object's cache level changes. */
 export function mmNodeSetColor(node: MmNode, color: u32): void {
   node.color = color;
@@ -403,12 +397,6 @@ export function mmNext(mm: Mm, node: usize): usize {
   return next == mm.head ? 0 : next;
 }
 
-/** The node before another by address, or the last when `node` is 0; 0 in front of the first. */
-export function mmPrevious(mm: Mm, node: usize): usize {
-  const previous = changetype<MmNode>(node == 0 ? mm.head : node).previous;
-  return previous == mm.head ? 0 : previous;
-}
-
 /** Size of the hole in front of the first node. */
 export function mmHeadHole(mm: Mm): f64 {
   return <f64>changetype<MmNode>(mm.head).holeSize;
@@ -416,17 +404,6 @@ export function mmHeadHole(mm: Mm): f64 {
 
 export function mmNodes(mm: Mm): u32 {
   return mm.nodes;
-}
-
-export function mmLargestHole(mm: Mm): f64 {
-  return <f64>largestHole(mm);
-}
-
-/** Bytes not taken by nodes. */
-export function mmFree(mm: Mm): f64 {
-  let free = mm.size;
-  for (let at = mmNext(mm, 0); at != 0; at = mmNext(mm, at)) free -= changetype<MmNode>(at).size;
-  return <f64>free;
 }
 
 /**

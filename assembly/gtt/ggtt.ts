@@ -33,8 +33,6 @@ export class Ggtt extends GpuVm {
   mappable: u64;
 }
 
-// @ts-ignore: decorator
-@inline
 export function ggttSlot(ggtt: Ggtt, address: u64): usize {
   return ggtt.table + (<usize>(address >> 12) << entryShift(ggtt.platform));
 }
@@ -143,11 +141,6 @@ export function ggttEntry(ggtt: Ggtt, index: u32): f64 {
   if (<u64>index >= ggtt.total >> 12) return <f64>ERANGE;
   const at = ggttSlot(ggtt, <u64>index << 12);
   return entryShift(ggtt.platform) == 3 ? <f64>load<u64>(at) : <f64>load<u32>(at);
-}
-
-/** Offset of the entries: u32 each on gen6 and gen7, 8 bytes from gen8 on. */
-export function ggttTable(ggtt: Ggtt): usize {
-  return ggtt.table;
 }
 
 export function ggttMappable(ggtt: Ggtt): f64 {

@@ -118,16 +118,6 @@ export function nextByAddress(node: MmNode, side: usize, size: u64): usize {
   return up;
 }
 
-/** Size of the largest hole. */
-export function largestHole(mm: Mm): u64 {
-  if (mm.flavour == MM_MODERN) return top(mm.addressRoot);
-  let largest: u64 = 0;
-  for (let slot = findOldest(mm, 0, 1); slot != NO_SLOT; slot = findOldest(mm, slot + 1, largest)) {
-    largest = max(largest, slotNode(mm, slot).holeSize);
-  }
-  return largest;
-}
-
 // ---- by size
 
 /** Orders two holes by size, the newer of equal ones first: it has the higher slot. */

@@ -237,8 +237,6 @@ export function ppgttDestroy(ppgtt: Ppgtt): i32 {
 // ---- tables for a range
 
 /** Page table that covers an address, 0 where there is none. */
-// @ts-ignore: decorator
-@inline
 function leafOf(ppgtt: Ppgtt, address: u64): usize {
   let at = ppgtt.root;
   for (let level = ppgtt.levels; level > 1; --level) {
@@ -347,13 +345,6 @@ function put(ppgtt: Ppgtt, start: f64, count: i32): i32 {
  */
 export function ppgttInsert(ppgtt: Ppgtt, start: f64, sgt: SgTable, level: u32, flags: u32): i32 {
   return put(ppgtt, start, sourceTable(ppgtt, sgt, 0, 0, level, flags));
-}
-
-/** The same for a view: `count` u32 at `pages` say which page of the table each entry shows. */
-export function ppgttInsertPages(
-  ppgtt: Ppgtt, start: f64, sgt: SgTable, pages: usize, count: u32, level: u32, flags: u32,
-): i32 {
-  return put(ppgtt, start, sourceTable(ppgtt, sgt, pages, count, level, flags));
 }
 
 /** The same for `count` pages at ascending DMA addresses from `address` on. */

@@ -64,10 +64,6 @@ export function domainAlreadySet(domain: IommuDomain): u32 {
   return domain.alreadySet;
 }
 
-export function domainCached(domain: IommuDomain): u32 {
-  return domain.cached;
-}
-
 function allPageInvalidations(unit: Iommu): u64 {
   let sum = unit.pageInvalidations;
   for (let at = unit.domains; at != 0; at = changetype<IommuDomain>(at).next) {

@@ -58,7 +58,9 @@ export function iommuMap(domain: IommuDomain, iova: u64, phys: u64, size: u64, p
       rc = refused(domain, iova, 0, REASON_NO_TABLE_MEMORY, ENOMEM);
     }
   }
-  if (rc == 0) emit(ctx, EVENT_IOMMU_MAP, 0, <f64><i64>iova, <f64><i64>phys, <f64><i64>size, prot, domain.id);
+  if (ctx.events != 0 && rc == 0) {
+    emit(ctx, EVENT_IOMMU_MAP, 0, <f64><i64>iova, <f64><i64>phys, <f64><i64>size, prot, domain.id);
+  }
   return rc;
 }
 
@@ -113,8 +115,6 @@ function mapToLimit(domain: IommuDomain, iova: u64, phys: u64, size: u64, prot: 
 }
 
 /** Level of the largest leaf for a run of n pages. */
-// @ts-ignore: decorator
-@inline
 function levelOfRun(domain: IommuDomain, pfn: u64, frame: u64, n: u64): u32 {
   if (n < TABLE_ENTRIES || ((pfn | frame) & TABLE_MASK) != 0 || domain.leafLevel < 2) return 1;
   return n < 0x40000 || ((pfn | frame) & 0x3ffff) != 0 || domain.leafLevel < 3 ? 2 : 3;
@@ -279,8 +279,6 @@ function strayAdjacent(domain: IommuDomain, position: Position, pfn: u64, value:
 }
 
 /** levelOfRun for frames of a vector: what matters is the run of adjacent frames that begins here. */
-// @ts-ignore: decorator
-@inline
 function levelOfPfns(domain: IommuDomain, pfn: u64, pfns: usize, n: u32): u32 {
   if (n < TABLE_ENTRIES || (<u32>pfn & TABLE_MASK) != 0) return 1;
   return levelOfAligned(domain, pfn, pfns, n);

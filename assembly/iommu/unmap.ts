@@ -96,7 +96,7 @@ export function iommuUnmap(domain: IommuDomain, iova: u64, size: u64): u64 {
       done += piece;
     }
   }
-  emit(ctx, EVENT_IOMMU_UNMAP, 0, <f64><i64>iova, <f64><i64>done, <f64><i64>size, 0, domain.id);
+  if (ctx.events != 0) emit(ctx, EVENT_IOMMU_UNMAP, 0, <f64><i64>iova, <f64><i64>done, <f64><i64>size, 0, domain.id);
   return done;
 }
 

@@ -91,8 +91,6 @@ export function iovaDomainDestroy(at: usize): void {
   slabFree(state.domainCache, at);
 }
 
-// @ts-ignore: decorator
-@inline
 function noMemory(domain: IovaDomain): u64 {
   cpuOf(changetype<Context>(domain.ctx)).reason = REASON_IOVA_NO_MEMORY;
   return 0;

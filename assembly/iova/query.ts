@@ -28,8 +28,6 @@ export function usedBelow(domain: IovaDomain, end: u64): u64 {
 }
 
 /** First pfn that the domain's model hands out. */
-// @ts-ignore: decorator
-@inline
 export function firstPfn(domain: IovaDomain): u64 {
   return domain.model == IOVA_LINUX_42 ? domain.start + 1 : domain.start;
 }

@@ -38,8 +38,6 @@ const NODE_MASK: u64 = (1 << 10) - 1;
 const HEIGHT_MASK: u32 = 0xfff;
 
 /** The span that a pfn is in, 0 for none. */
-// @ts-ignore: decorator
-@inline
 export function spanAt(domain: IovaDomain, pfn: u64): usize {
   const root = domain.spans;
   const height = root & HEIGHT_MASK;

@@ -54,8 +54,6 @@ function remove(ctx: Context, block: usize, order: u32): void {
 }
 
 /** Smallest order whose block holds that many bytes. */
-// @ts-ignore: decorator
-@inline
 export function blockOrder(bytes: usize): u32 {
   return bytes <= BLOCK_SIZE ? 0 : 32 - <u32>clz<u32>(<u32>((bytes - 1) >> BLOCK_SHIFT));
 }

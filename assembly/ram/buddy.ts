@@ -1,7 +1,7 @@
 // The buddy lists of RAM. A block of order n is 2^n frames, aligned to its size in pfns; freeing merges it with its
 // buddy as long as that is free and whole. Zones are told apart by the pfn, and no block crosses from one to the other.
 
-import { HIGH_START, MAX_ORDER, Ram, STATE_FREE, STATE_ORDER, ZONE_DMA32, ZONE_NORMAL, frameOf, isRam, stateOf } from './ram';
+import { HIGH_START, MAX_ORDER, Ram, STATE_FREE, STATE_ORDER, ZONE_DMA32, ZONE_NORMAL, frameOf, frameState, isFrame, isRam, stateOf } from './ram';
 
 // @ts-ignore: decorator
 @inline
@@ -49,7 +49,7 @@ export function freeBlock(ram: Ram, pfn: u32, order: u32): void {
   ram.free += 1 << order;
   while (order < MAX_ORDER) {
     const buddy = pfn ^ (1 << order);
-    if (!isRam(ram, buddy)) break;
+    if (!isFrame(ram, buddy)) break;
     if ((load<u8>(stateOf(ram, buddy)) & ~0x10) != (STATE_FREE | <u8>order)) break;
     remove(ram, buddy, order);
     pfn &= buddy;
@@ -97,7 +97,7 @@ export function buddyCheck(ram: Ram): u32 {
       let previous: u32 = 0;
       for (let pfn = load<u32>(listOf(ram, zone, order)); pfn != 0; pfn = load<u32>(linkOf(ram, pfn))) {
         if (!isRam(ram, pfn) || (pfn & ((1 << order) - 1)) != 0) return 1 + pfn;
-        const state = load<u8>(stateOf(ram, pfn));
+        const state = frameState(ram, pfn);
         if ((state & STATE_FREE) == 0 || (state & STATE_ORDER) != <u8>order) return 1 + pfn;
         if (load<u32>(linkOf(ram, pfn), 4) != previous) return 1 + pfn;
         free += 1 << order;

@@ -13,7 +13,7 @@ import { freeBlock, takeBlock } from './buddy';
 import { contentsDrop } from './contents';
 import { FLIP, FLIPPED_ALL_USED, FLIPPED_CONTENT, FLIPPED_RUN, flip } from './flip';
 import {
-  MAX_ORDER, Ram, STATE_CONTENT, STATE_STACK, STATE_USED, ZONE_DMA32, ZONE_NORMAL, isRam, ramRandom, stateOf,
+  MAX_ORDER, Ram, STATE_CONTENT, STATE_STACK, STATE_USED, ZONE_DMA32, ZONE_NORMAL, frameState, isFrame, isRam, ramRandom, stateOf,
 } from './ram';
 
 /**
@@ -102,7 +102,7 @@ function releaseEach(ram: Ram, from: usize, n: u32, top: usize): u32 {
   let count: u32 = 0;
   for (let i: u32 = 0; i < n; ++i) {
     const pfn = load<u32>(from + (<usize>i << 2));
-    if (!isRam(ram, pfn)) continue;
+    if (!isFrame(ram, pfn)) continue;
     const state = stateOf(ram, pfn);
     const was = load<u8>(state);
     if ((was & STATE_USED) == 0) continue;
@@ -301,7 +301,7 @@ export function stacksCheck(ctx: Context, ram: Ram): u32 {
     const cpu = changetype<Cpu>(ctx.cpus + i * CPU_SIZE);
     for (let at = cpu.pages, end = at + (<usize>cpu.pageCount << 2); at < end; at += 4) {
       const pfn = load<u32>(at);
-      if (!isRam(ram, pfn) || (load<u8>(stateOf(ram, pfn)) & ~STATE_CONTENT) != STATE_STACK) return 1 + pfn;
+      if (!isRam(ram, pfn) || (frameState(ram, pfn) & ~STATE_CONTENT) != STATE_STACK) return 1 + pfn;
     }
     stacked += cpu.pageCount;
   }

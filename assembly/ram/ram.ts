@@ -78,17 +78,27 @@ export function pfnOf(ram: Ram, frame: u32): u32 {
   return frame < ram.lowEnd ? frame : frame + (HIGH_START - ram.lowEnd);
 }
 
-/** Whether a pfn is a frame of RAM (firmware's included). */
+/** isRam, for those who ask it for every page. */
 // @ts-ignore: decorator
 @inline
-export function isRam(ram: Ram, pfn: u32): bool {
+export function isFrame(ram: Ram, pfn: u32): bool {
   return pfn < ram.lowEnd || (pfn >= HIGH_START && pfn < ram.highEnd);
+}
+
+/** Whether a pfn is a frame of RAM (firmware's included). */
+export function isRam(ram: Ram, pfn: u32): bool {
+  return isFrame(ram, pfn);
 }
 
 // @ts-ignore: decorator
 @inline
 export function stateOf(ram: Ram, pfn: u32): usize {
   return ram.states + <usize>frameOf(ram, pfn);
+}
+
+/** A frame's state byte, for those who do not look at one for every page. */
+export function frameState(ram: Ram, pfn: u32): u8 {
+  return load<u8>(stateOf(ram, pfn));
 }
 
 /**

@@ -6,7 +6,7 @@ import { shouldFail } from '../memory/fault';
 import { lock, unlock } from '../memory/lock';
 import { freeBlock, takeBlockAt } from './buddy';
 import { contentsDrop } from './contents';
-import { HIGH_START, MAX_ORDER, Ram, STATE_CONTENT, STATE_FREE, STATE_USED, isRam, stateOf } from './ram';
+import { HIGH_START, MAX_ORDER, Ram, STATE_CONTENT, STATE_FREE, STATE_USED, frameState, isRam, stateOf } from './ram';
 
 /** No free block holds the frame. */
 const NOT_FREE: u32 = 0xff;
@@ -16,7 +16,7 @@ function freeOrderAt(ram: Ram, pfn: u32): u32 {
   for (let order: u32 = 0; order <= MAX_ORDER; ++order) {
     const head = pfn & ~((1 << order) - 1);
     if (!isRam(ram, head)) break;
-    if ((load<u8>(stateOf(ram, head)) & ~STATE_CONTENT) == (STATE_FREE | <u8>order)) return order;
+    if ((frameState(ram, head) & ~STATE_CONTENT) == (STATE_FREE | <u8>order)) return order;
   }
   return NOT_FREE;
 }

@@ -89,8 +89,6 @@ function memoryTake(ctx: Context, bench: Bench): u32 {
   return pfn;
 }
 
-// @ts-ignore: decorator
-@inline
 function orderOf(bench: Bench): u32 {
   return blockOrder(<usize>bench.pages << PAGE_SHIFT);
 }
@@ -152,19 +150,6 @@ export function benchUnmap(bench: Bench, first: u32, n: u32): u32 {
   for (let i = first; i < end; ++i) {
     const slot = slotAt(bench, i);
     if (slot.mapped == 0) continue;
-    unmap(bench, dev, slot);
-    ++done;
-  }
-  return done;
-}
-
-/** Maps and at once unmaps the first slot, n times: one mapping in flight. Returns how many maps succeeded. */
-export function benchRoundTrips(bench: Bench, n: u32): u32 {
-  const dev = changetype<DmaDevice>(bench.dev);
-  const slot = slotAt(bench, 0);
-  let done: u32 = 0;
-  for (let i: u32 = 0; i < n; ++i) {
-    if (!map(bench, dev, slot)) continue;
     unmap(bench, dev, slot);
     ++done;
   }

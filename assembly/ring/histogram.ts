@@ -30,17 +30,14 @@ export class Histogram {
 /** Makes an empty histogram. Returns 0 without memory. */
 export function histogramCreate(ctx: Context): usize {
   const at = blockAlloc(ctx, blockOrder(SIZE));
-  if (at != 0) histogramReset(changetype<Histogram>(at));
+  if (at == 0) return 0;
+  memory.fill(at, 0, SIZE);
+  changetype<Histogram>(at).smallest = Infinity;
   return at;
 }
 
 export function histogramDestroy(ctx: Context, at: usize): void {
   blockFree(ctx, at);
-}
-
-export function histogramReset(histogram: Histogram): void {
-  memory.fill(changetype<usize>(histogram), 0, SIZE);
-  histogram.smallest = Infinity;
 }
 
 // @ts-ignore: decorator

@@ -22,8 +22,6 @@ function derivedTable(sgt: SgTable, n: u32): usize {
   return at;
 }
 
-// @ts-ignore: decorator
-@inline
 function derivePage(to: SgTable, i: u32, from: SgTable, page: u32): void {
   store<u32>(to.pfns + (<usize>i << 2), sgPfn(from, page));
   const segment = changetype<SgSegment>(to.segments + <usize>i * SG_SEGMENT_SIZE);

@@ -20,9 +20,7 @@ function segmentAt(sgt: SgTable, i: u32): SgSegment {
   return changetype<SgSegment>(sgt.segments + <usize>i * SG_SEGMENT_SIZE);
 }
 
-/** Whole pages that entry i takes behind an IOMMU. */
-// @ts-ignore: decorator
-@inline
+/** Bytes of the whole pages that entry i touches: what it takes behind an IOMMU. */
 export function sgEntrySpan(sgt: SgTable, i: u32): u64 {
   return (<u64>(sgEntryOffset(sgt, i) & 0xfff) + sgEntryLength(sgt, i) + 0xfff) & ~0xfff;
 }

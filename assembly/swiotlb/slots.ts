@@ -104,8 +104,6 @@ function ones(n: u32): u64 {
 }
 
 /** The bits of [at, at + n) that fall into the word of 64 that begins at `word`. */
-// @ts-ignore: decorator
-@inline
 function wordMask(at: u32, n: u32, word: u32): u64 {
   const from = max(at, word);
   const to = min(at + n, word + WORD);

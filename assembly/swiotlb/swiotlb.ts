@@ -124,8 +124,6 @@ export function slotAddress(pool: Swiotlb, slot: u32): u64 {
 }
 
 // Counters of the whole pool are shared by areas, so in the threads build an area's lock does not cover them.
-// @ts-ignore: decorator
-@inline
 function count(at: usize, n: u32): u32 {
   if (ASC_FEATURE_THREADS) return atomic.add<u32>(at, n) + n;
   const sum = load<u32>(at) + n;
