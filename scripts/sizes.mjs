@@ -22,7 +22,7 @@ const LIMITS = {
   'release.wasm': 120 * KB,
   'threads.wasm': 140 * KB,
   'library, bundled': 800 * KB,
-  'package, packed': 9000 * KB,
+  'package, packed': 1500 * KB,
 };
 const LOADS = 9;
 
