@@ -53,6 +53,7 @@ export function bindObject(object: GemObject, vm: AddressSpace, options: BindOpt
     if (view !== undefined) checkView(object, view);
     if ((alignment & (alignment - 1)) !== 0) throw invalidType('alignment', 'a power of two', alignment);
   }
+  object.device.takeMapFailure(); // One that a retry ladder got over is no cause of what follows.
   const vma = doPin(object, vm, view, alignment, flags, bias);
   if (typeof vma === 'number') return refuseBind(vma, object, vm);
   if (options?.pin !== true) --vma.pinCount;
@@ -72,7 +73,8 @@ function refuseBind(rc: number, object: GemObject, vm: AddressSpace): never {
   if (rc === -E2BIG) {
     refuse(rc, 'gem_bind', `${object} can never fit into ${vm.name} (${vm.total} bytes) as asked`);
   }
-  refuse(rc, 'gem_bind', `${object} could not be bound in ${vm.name}`, { object: object.id, vm: vm.name });
+  const details = { object: object.id, vm: vm.name };
+  refuse(rc, 'gem_bind', `${object} could not be bound in ${vm.name}`, details, object.device.takeMapFailure());
 }
 
 /**

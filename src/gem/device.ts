@@ -2,6 +2,7 @@ import { CpuRegisters } from '../core/cpu-registers.js';
 import { checkInteger, GemDmaError, invalidType, invalidValue, outOfRange, parseSize } from '../core/errors.js';
 import type { Core } from '../core/instance.js';
 import type { PhysicalMemory } from '../core/physical-memory.js';
+import { reasonName } from '../core/reasons.js';
 import type { DmaDevice } from '../dma/device.js';
 import type { DmaDebug } from '../dma-debug/dma-debug.js';
 import type { VirtualClock } from '../machine/clock.js';
@@ -108,6 +109,7 @@ export class I915Device {
   liveContexts = 0;
   /** getPages calls that found the pages there, which is where mapping with the pages saves a mapping. */
   nestedGetPages = 0;
+  #mapFailure = 0;
   /** WARN_ONs that fired: something went against the driver's own expectations. */
   readonly warnings: string[] = [];
 
@@ -348,7 +350,16 @@ export class I915Device {
 
   /** dma_map_sg of a table, both directions. Returns segments or a negative errno. */
   mapSg(table: number): number {
-    return this.core.exports.dmaMapSg(this.dma, table, BIDIRECTIONAL, 0);
+    const rc = this.core.exports.dmaMapSg(this.dma, table, BIDIRECTIONAL, 0);
+    if (rc <= 0) this.#mapFailure = this.core.exports.lastReason(this.context);
+    return rc;
+  }
+
+  /** Why the DMA API last refused, once: the driver's own errno is coarser. Undefined when it was something else. */
+  takeMapFailure(): string | undefined {
+    const reason = reasonName(this.#mapFailure);
+    this.#mapFailure = 0;
+    return reason;
   }
 
   /** dma_unmap_sg of a table. */

@@ -6,9 +6,16 @@ import { ERRNO, errnoName, GemDmaError } from '../core/errors.js';
  */
 export const { EAGAIN, E2BIG, EBUSY, EFAULT, EINVAL, ENODEV, ENOMEM, ENOSPC, EPERM, ERANGE } = ERRNO;
 
-/** Throws the GemDmaError for a negative errno. */
-export function refuse(rc: number, syscall: string, message: string, details?: Record<string, unknown>): never {
-  throw new GemDmaError(errnoName(rc) as keyof typeof ERRNO, syscall, message, { details });
+/** Throws the GemDmaError for a negative errno. A reason says which layer below refused and why. */
+export function refuse(
+  rc: number,
+  syscall: string,
+  message: string,
+  details?: Record<string, unknown>,
+  reason?: string,
+): never {
+  const cause = reason === undefined ? '' : `: the DMA API says ${reason}`;
+  throw new GemDmaError(errnoName(rc) as keyof typeof ERRNO, syscall, message + cause, { details, reason });
 }
 
 /** A broken invariant of the driver itself: the kernel's BUG_ON. Never the caller's fault. */

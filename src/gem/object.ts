@@ -87,9 +87,10 @@ export class GemObject {
   getPages(): void {
     this.#alive('gem_get_pages');
     this.device.enter();
+    this.device.takeMapFailure();
     const rc = getPages(this);
     this.device.settle();
-    if (rc !== 0) refuse(rc, 'gem_get_pages', `no pages for ${this}`);
+    if (rc !== 0) refuse(rc, 'gem_get_pages', `no pages for ${this}`, undefined, this.device.takeMapFailure());
   }
 
   /** Lets go of the backing pages (i915_gem_object_put_pages). EBUSY while they are pinned. */
