@@ -22,14 +22,22 @@ import { DEBUG_OWN, DebugState } from './state';
 
 const FULL: u8 = 255;
 
-/** One mapping more of a frame, or one less. */
 // @ts-ignore: decorator
 @inline
-function count(state: DebugState, pfn: u64, up: bool): void {
+function count(state: DebugState, pfn: u64): void {
   const slot = pageSlot(state, pfn);
   if (slot == 0) return;
   const n = load<u8>(slot, 1);
-  if (n != FULL && (up || n != 0)) store<u8>(slot, up ? n + 1 : n - 1, 1);
+  if (n != FULL) store<u8>(slot, n + 1, 1);
+}
+
+// @ts-ignore: decorator
+@inline
+function uncount(state: DebugState, pfn: u64): void {
+  const slot = pageSlot(state, pfn);
+  if (slot == 0) return;
+  const n = load<u8>(slot, 1);
+  if (n != FULL && n != 0) store<u8>(slot, n - 1, 1);
 }
 
 /** Counts the frames of an entry that lie in one piece from entry.phys on. */
@@ -39,10 +47,12 @@ export function countPages(state: DebugState, entry: Entry): void {
   if (entry.size == 0) return;
   entry.flags |= ENTRY_COUNTED;
   const last = (entry.phys + entry.size - 1) >> 12;
-  for (let pfn = entry.phys >> 12; pfn <= last; ++pfn) count(state, pfn, true);
+  for (let pfn = entry.phys >> 12; pfn <= last; ++pfn) count(state, pfn);
 }
 
 /** Puts an entry whose frames are scattered on the list of those to be counted when pages are freed. */
+// @ts-ignore: decorator
+@inline
 export function deferPages(state: DebugState, entry: Entry): void {
   entry.flags |= ENTRY_UNINDEXED;
   const next = state.unindexed;
@@ -53,11 +63,13 @@ export function deferPages(state: DebugState, entry: Entry): void {
 }
 
 /** Takes an entry's frames out of the counts, or the entry off the list. */
+// @ts-ignore: decorator
+@inline
 export function forgetPages(state: DebugState, entry: Entry): void {
   if ((entry.flags & ENTRY_UNINDEXED) != 0) unlink(state, entry);
   else if ((entry.flags & ENTRY_COUNTED) != 0) {
     const last = (entry.phys + entry.size - 1) >> 12;
-    for (let pfn = entry.phys >> 12; pfn <= last; ++pfn) count(state, pfn, false);
+    for (let pfn = entry.phys >> 12; pfn <= last; ++pfn) uncount(state, pfn);
   } else scattered(state, entry, false);
   entry.flags &= ~(ENTRY_COUNTED | ENTRY_SCATTERED | ENTRY_WALKED | ENTRY_PAIR);
 }
@@ -76,7 +88,10 @@ function scattered(state: DebugState, entry: Entry, up: bool): void {
   if ((entry.flags & ENTRY_SCATTERED) != 0) {
     const sgt = changetype<SgTable>(entry.sgt);
     const end = sgt.pfns + (<usize>sgt.pageCount << 2);
-    for (let at = sgt.pfns; at < end; at += 4) count(state, load<u32>(at), up);
+    for (let at = sgt.pfns; at < end; at += 4) {
+      if (up) count(state, load<u32>(at));
+      else uncount(state, load<u32>(at));
+    }
     return;
   }
   const domain = domainOf(entry);
@@ -84,7 +99,9 @@ function scattered(state: DebugState, entry: Entry, up: bool): void {
   const end = entry.address + entry.size;
   for (let at = entry.address & ~0xfff; at < end; at += 4096) {
     const phys = iommuIovaToPhys(changetype<IommuDomain>(domain), at);
-    if (phys != 0) count(state, phys >> 12, up);
+    if (phys == 0) continue;
+    if (up) count(state, phys >> 12);
+    else uncount(state, phys >> 12);
   }
 }
 

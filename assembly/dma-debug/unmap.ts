@@ -32,12 +32,16 @@ export function unmapOne(
  * DMA address and length of entry i of a list as its driver finds them there. Past the segments that a mapping made,
  * the IOMMU code leaves the error value and no length; in a list that was never mapped both are 0.
  */
+// @ts-ignore: decorator
+@inline
 export function listAddress(sgt: SgTable, i: u32): u64 {
   if (sgt.shape == SEGMENTS_NONE) return 0;
   if (i == 0 && sgt.shape == SEGMENTS_ONE) return sgt.inlineAddress;
   return i < sgt.nents ? sgSegmentAddress(sgt, i) : DMA_MAPPING_ERROR;
 }
 
+// @ts-ignore: decorator
+@inline
 export function listLength(sgt: SgTable, i: u32): u64 {
   if (i == 0 && sgt.shape == SEGMENTS_ONE) return sgt.inlineLength;
   return sgt.shape == SEGMENTS_NONE || i >= sgt.nents ? 0 : sgSegmentLength(sgt, i);

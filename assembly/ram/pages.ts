@@ -174,7 +174,7 @@ export function blockOfPagesAlloc(ctx: Context, order: u32, zone: u32): u32 {
 export function blockOfPagesFree(ctx: Context, pfn: u32, order: u32): bool {
   const ram = changetype<Ram>(ctx.ram);
   const count: u32 = 1 << order;
-  if (order > MAX_ORDER || !isRam(ram, pfn) || !isRam(ram, pfn + count - 1)) return false;
+  if (order > MAX_ORDER || !isFrame(ram, pfn) || !isFrame(ram, pfn + count - 1)) return false;
   debugBlockFreed(ctx, pfn, count);
   lock(ctx.ram);
   for (let i: u32 = 0; i < count; ++i) {
