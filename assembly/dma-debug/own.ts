@@ -80,10 +80,12 @@ export function debugBinding(dev: DmaDevice, address: f64, by: i32): void {
 }
 
 /**
- * An object is gone. What is still mapped on its behalf, and not from a table that reports for itself, is lost.
+ * An object of a device is gone. What is still mapped for that device on its behalf, and not from a table that reports for
+ * itself, is lost. Each device numbers its objects by itself.
  * @returns mappings found
  */
-export function debugObjectGone(ctx: Context, object: u32): u32 {
+export function debugObjectGone(dev: DmaDevice, object: u32): u32 {
+  const ctx = changetype<Context>(dev.ctx);
   const state = changetype<DebugState>(ctx.dmaDebug);
   if (changetype<usize>(state) == 0 || object == 0) return 0;
   if (load<u32>(state.objects + (<usize>(object & (OBJECT_SLOTS - 1)) << 2)) == 0) return 0;
@@ -92,14 +94,13 @@ export function debugObjectGone(ctx: Context, object: u32): u32 {
   let example: usize = 0;
   for (let at = firstEntry(state); at != 0; at = nextEntry(state, at)) {
     const entry = changetype<Entry>(at);
-    if (entry.object != object || (entry.kind & 0xff) == TYPE_SG) continue;
+    if (entry.object != object || entry.device != changetype<usize>(dev) || (entry.kind & 0xff) == TYPE_SG) continue;
     entryLose(state, entry);
     example = at;
     ++live;
   }
   if (live != 0 && (state.flags & DEBUG_OWN) != 0) {
     const entry = changetype<Entry>(example);
-    const dev = changetype<DmaDevice>(entry.device);
     reportOwn(state, CHECK_OBJECT_GONE, dev, example, entry.address, entry.size, object, live);
   }
   unlock(ctx.dmaDebug);

@@ -219,9 +219,9 @@ export class DmaDebug {
     this.settle();
   }
 
-  /** An object is gone: what was mapped for it by itself, not from a table, and still is, is a finding. */
-  objectGone(object: number): void {
-    if (this.#core.exports.debugObjectGone(this.#context, object) > 0) this.settle();
+  /** An object of a device is gone: what was mapped for it by itself, not from a table, and still is, is a finding. */
+  objectGone(device: DebugDevice, object: number): void {
+    if (this.#core.exports.debugObjectGone(device.handle, object) > 0) this.settle();
   }
 
   /** The complete leak report, as plain data. Its cost is that of one pass over the live mappings. */

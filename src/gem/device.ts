@@ -340,7 +340,7 @@ export class I915Device {
 
   /** An object is gone: a mapping that was made for it and is still there will stay. */
   objectGone(object: number): void {
-    if (this.#dmaDebug !== undefined) this.core.exports.debugObjectGone(this.context, object);
+    if (this.#dmaDebug !== undefined) this.core.exports.debugObjectGone(this.dma, object);
   }
 
   /** Whether a checker watches. */

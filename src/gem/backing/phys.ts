@@ -21,6 +21,8 @@ export class PhysBacking implements Backing {
   readonly #size: number;
   /** The coherent buffer: a table of its frames with its one device address. */
   readonly #buffer: number;
+  /** Contents were not written back for want of memory and are gone, which the kernel tells nobody, either. */
+  lost = false;
 
   constructor(device: I915Device, file: ShmemBacking, size: number, buffer: number) {
     this.#device = device;
@@ -44,7 +46,7 @@ export class PhysBacking implements Backing {
   /** i915_gem_object_put_pages_phys. */
   putPages(object: GemObject): void {
     if (object.madv === DONTNEED) object.dirty = false;
-    if (object.dirty) this.#file.copy(this.#buffer, 'to file');
+    if (object.dirty && this.#file.copy(this.#buffer, 'to file') !== 0) this.lost = true;
     object.dirty = false;
   }
 

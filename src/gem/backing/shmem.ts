@@ -130,11 +130,16 @@ export class ShmemBacking implements Backing {
     const { core, ram } = this.#device;
     const mine = core.exports.sgPfnVector(this.#table) >>> 2;
     const others = core.exports.sgPfnVector(other) >>> 2;
-    for (let page = 0; page < this.#pages; ++page) {
-      const here = core.u32[mine + page] * PAGE_SIZE;
-      const there = core.u32[others + page] * PAGE_SIZE;
-      if (direction === 'from file') ram.write(there, ram.read(here, PAGE_SIZE));
-      else ram.write(here, ram.read(there, PAGE_SIZE));
+    try {
+      for (let page = 0; page < this.#pages; ++page) {
+        const here = core.u32[mine + page] * PAGE_SIZE;
+        const there = core.u32[others + page] * PAGE_SIZE;
+        if (direction === 'from file') ram.write(there, ram.read(here, PAGE_SIZE));
+        else ram.write(here, ram.read(there, PAGE_SIZE));
+      }
+    } catch (error) {
+      if (!GemDmaError.is(error, 'ENOMEM')) throw error;
+      return -ENOMEM;
     }
     return 0;
   }

@@ -21,7 +21,7 @@ export const lifetime: Readonly<Record<string, Mistake>> = {
       lab.failNextIova();
       const payload = device.mapPage(lab.page(), 0, PAGE, DMA_TO_DEVICE);
       lab.at('drop request');
-      if (device.mappingError(payload)) machine.dmaDebug.objectGone(OBJECT);
+      if (device.mappingError(payload)) machine.dmaDebug.objectGone(device, OBJECT);
       lab.unbind();
     },
   },

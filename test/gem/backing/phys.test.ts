@@ -55,4 +55,36 @@ describe('phys', () => {
     expect(() => contiguous.getPage(0)).toThrow(/EINVAL/);
     machine.check();
   });
+
+  test('without memory for the copy it stays what it was; what cannot be written back is lost, as in the kernel', () => {
+    const { gpu, machine } = gpuOn({ driver: 'linux-4.2' });
+    const object = gpu.createObject('64KiB');
+    object.pwrite(0, pattern(64 * KiB));
+    const ranges = iovaRanges(machine, gpu);
+    // The first page of the buffer that gets contents of its own.
+    for (let nth = 1; object.backing.kind !== 'phys'; ++nth) {
+      machine.failAllocation('block', nth);
+      try {
+        object.attachPhys(4096);
+      } catch (error) {
+        expect(error).toMatchObject({ code: 'ENOMEM' });
+        expect([object.backing.kind, object.pages]).toEqual(['shmem', 0]);
+        expect(iovaRanges(machine, gpu)).toBe(ranges - 1);
+      }
+      machine.failAllocation('block', 0);
+      expect(nth).toBeLessThan(100);
+    }
+    expect(object.pread(5000, 100)).toEqual(pattern(100, 5000));
+  });
+
+  test('an object of another GPU with the same number has nothing to do with its buffer', () => {
+    const { gpu, machine } = gpuOn({ driver: 'linux-4.2' });
+    const other = machine.addI915({});
+    const object = gpu.createObject('64KiB');
+    object.attachPhys(4096);
+    while (other.objectCount < object.id) other.createObject(4096).release();
+    expect(machine.dmaDebug!.findings).toEqual([]);
+    object.release();
+    expect(machine.dmaDebug!.findings).toEqual([]);
+  });
 });
