@@ -2,7 +2,7 @@ import { checkInteger, invalidType } from '../core/errors.js';
 import type { AddressSpace } from './address-space.js';
 import type { Backing } from './backing/backing.js';
 import { attachPhys } from './backing/phys.js';
-import { type BindOptions, bindObject } from './bind.js';
+import { type BindOptions, bindObject, findVma } from './bind.js';
 import { PageCursor } from './cursor.js';
 import type { I915Device } from './device.js';
 import type { DmaBuf } from './dma-buf.js';
@@ -12,6 +12,7 @@ import { bugOn, EBUSY, EINVAL, ENOSPC, refuse } from './errno.js';
 import { ListLink } from './list.js';
 import { getPages, pinPages, putPages, quirkPins, setTiling, truncate, unpinPages } from './pages.js';
 import { vmaUnbind } from './unbind.js';
+import type { View } from './view.js';
 import type { Vma } from './vma.js';
 
 /** obj.madv: what userspace said about the contents, and that they are gone. */
@@ -182,12 +183,12 @@ export class GemObject {
     return vma;
   }
 
-  /** The vma in an address space (of a view: the first that matches), bound or a placeholder. */
-  vma(vm: AddressSpace): Vma | undefined {
-    for (let link = this.vmaList.next; link.owner !== null; link = link.next) {
-      if (link.owner.vm === vm) return link.owner;
-    }
-    return undefined;
+  /**
+   * The vma in an address space, bound or a placeholder (i915_gem_obj_to_vma): in the GGTT that of the normal view, or of
+   * the one that is named. An object has one rotated view, whatever its geometry.
+   */
+  vma(vm: AddressSpace, view?: View): Vma | undefined {
+    return findVma(this, vm, view) ?? undefined;
   }
 
   /**
