@@ -145,12 +145,29 @@ export class Accounts {
         entries += vm.mappedPages;
       }
     }
-    for (const { table, attachment } of this.#world.mappings.values()) {
+    const buffers = this.#physBuffers();
+    mappings += buffers;
+    entries += buffers;
+    for (const { kind, table, attachment } of this.#world.mappings.values()) {
+      // Address space that is only reserved is no mapping, and what is linked into it the checker does not see.
+      if (kind === 'range') continue;
       const list = table?.handle ?? attachment?.table;
       ++mappings;
-      entries += list === undefined ? 1 : sgNents(list);
+      if (kind !== 'linked') entries += list === undefined ? 1 : sgNents(list);
     }
     return { mappings, entries };
+  }
+
+  // Coherent buffers of contiguous objects: each has one as long as it lives, and the GPU may keep it alive.
+  #physBuffers(): number {
+    const objects = new Set<GemObject>();
+    for (const { object } of this.#world.objects.values()) if (object.backing.kind === 'phys') objects.add(object);
+    for (const { requests } of this.#world.gpus) {
+      for (const request of requests) {
+        for (const object of request.objects) if (object.backing.kind === 'phys') objects.add(object);
+      }
+    }
+    return objects.size;
   }
 
   /** Everything was given back: nothing may be left. */

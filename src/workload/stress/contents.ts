@@ -1,17 +1,20 @@
 /** Bytes are kept in pieces of this size: as long as what is written at once, so that little is kept for nothing. */
 const PIECE = 256;
 
+/** A piece that was written: its bytes, and which of them are known where the rest is not zeros but unknown. */
+interface Piece {
+  readonly bytes: Uint8Array;
+  readonly known: Uint8Array | undefined;
+}
+
 /**
  * What a piece of memory must hold, kept plainly: bytes by piece, for pieces that were ever written. Everything else is
- * zeros. After an operation that failed half way nobody can say what is there: then it is unknown, and not compared.
+ * zeros, or, after an operation that failed half way, unknown: nobody can say what is there, and it is not compared until
+ * it is written again.
  */
 export class Contents {
-  #pieces: Map<number, Uint8Array> | undefined;
-  #known = true;
-
-  get known(): boolean {
-    return this.#known;
-  }
+  #pieces: Map<number, Piece> | undefined;
+  #zeros = true;
 
   write(offset: number, bytes: Uint8Array): void {
     this.#pieces ??= new Map();
@@ -20,22 +23,28 @@ export class Contents {
       const at = (offset + done) % PIECE;
       const part = Math.min(PIECE - at, bytes.length - done);
       let held = this.#pieces.get(piece);
-      if (held === undefined) this.#pieces.set(piece, (held = new Uint8Array(PIECE)));
-      held.set(part === bytes.length ? bytes : bytes.subarray(done, done + part), at);
+      if (held === undefined) {
+        held = { bytes: new Uint8Array(PIECE), known: this.#zeros ? undefined : new Uint8Array(PIECE) };
+        this.#pieces.set(piece, held);
+      }
+      held.bytes.set(part === bytes.length ? bytes : bytes.subarray(done, done + part), at);
+      held.known?.fill(1, at, at + part);
       done += part;
     }
   }
 
   /** Where bytes read at an offset differ from what must be there; -1 when they do not. */
   differs(offset: number, bytes: Uint8Array): number {
-    if (!this.#known) return -1;
+    if (!this.#zeros && this.#pieces === undefined) return -1;
     for (let i = 0; i < bytes.length; ) {
       const piece = Math.floor((offset + i) / PIECE);
       const at = (offset + i) % PIECE;
       const part = Math.min(PIECE - at, bytes.length - i);
       const held = this.#pieces?.get(piece);
-      for (let j = 0; j < part; ++j) {
-        if (bytes[i + j] !== (held === undefined ? 0 : held[at + j])) return i + j;
+      const expected = held?.bytes;
+      const known = held?.known;
+      for (let j = 0; j < part && (held !== undefined || this.#zeros); ++j) {
+        if (bytes[i + j] !== (expected === undefined ? 0 : expected[at + j]) && known?.[at + j] !== 0) return i + j;
       }
       i += part;
     }
@@ -43,18 +52,19 @@ export class Contents {
   }
 
   byteAt(offset: number): number {
-    return this.#pieces?.get(Math.floor(offset / PIECE))?.[offset % PIECE] ?? 0;
+    return this.#pieces?.get(Math.floor(offset / PIECE))?.bytes[offset % PIECE] ?? 0;
   }
 
   /** All zeros again, and known. */
   clear(): void {
     this.#pieces = undefined;
-    this.#known = true;
+    this.#zeros = true;
   }
 
+  /** Nothing is known until it is written. */
   forget(): void {
     this.#pieces = undefined;
-    this.#known = false;
+    this.#zeros = false;
   }
 }
 

@@ -91,8 +91,12 @@ const ENDS: Readonly<Record<string, (id: number, maker: Operation) => Operation>
   map: (id, maker) => ({ ...maker, op: 'unmap', map: id }),
   mapSg: (id, maker) => ({ ...maker, op: 'unmapSg', map: id }),
   coherent: (id) => ({ op: 'coherentFree', map: id }),
+  mapResource: (id, maker) => ({ ...maker, op: 'unmapResource', map: id }),
   attach: (id) => ({ op: 'detach', map: id }),
+  reserve: (id) => ({ op: 'unreserve', map: id }),
+  link: (id, maker) => ({ ...maker, op: 'unlink', map: id }),
   create: (id) => ({ op: 'close', bo: id }),
+  stolen: (id) => ({ op: 'close', bo: id }),
   userptr: (id) => ({ op: 'close', bo: id }),
   import: (id) => ({ op: 'close', bo: id }),
   context: (id) => ({ op: 'contextClose', ctx: id }),
@@ -104,7 +108,11 @@ function givingBack(operations: readonly Operation[]): Operation[] {
   const ends = new Set(Object.values(ENDS).map((end) => end(0, { op: '' }).op));
   for (const operation of operations) {
     if (operation.op in ENDS) open.set(operation.id, operation);
-    else if (ends.has(operation.op)) open.delete(operation.map ?? operation.bo ?? operation.ctx);
+    else if (ends.has(operation.op)) {
+      open.delete(operation.map ?? operation.bo ?? operation.ctx);
+      // A range that is given back takes what is linked in it along.
+      open.delete(operation.linked);
+    }
   }
   return [...open.entries()].reverse().map(([id, maker]) => ENDS[maker.op](id as number, maker));
 }

@@ -92,7 +92,7 @@ function shortestPrefix(
   return operations.slice(0, failing);
 }
 
-const ID_ARGUMENTS = ['id', 'bo', 'ctx', 'map'] as const;
+const ID_ARGUMENTS = ['id', 'bo', 'ctx', 'map', 'range', 'linked'] as const;
 
 /** Ids that an operation mentions. They are unique over all things of a run. */
 function idsOf(operation: Operation): number[] {

@@ -2,6 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { GemDmaError } from '../../../src/core/errors.js';
 import { parseShard, shardSeeds } from '../../../src/workload/stress/campaign.js';
+import { Contents } from '../../../src/workload/stress/contents.js';
 import { Entities } from '../../../src/workload/stress/entities.js';
 import { StressFailure } from '../../../src/workload/stress/failure.js';
 import type { OperationKind } from '../../../src/workload/stress/operation.js';
@@ -64,6 +65,23 @@ test('entities: a random one, deletion in any order', () => {
       }
     }),
   );
+});
+
+describe('contents', () => {
+  test('what was never written is zeros, or after forget() unknown', () => {
+    const contents = new Contents();
+    contents.write(250, Uint8Array.from([1, 2, 3, 4, 5, 6, 7, 8]));
+    expect(contents.differs(248, Uint8Array.from([0, 0, 1, 2, 3, 4, 5, 6, 7, 8, 0]))).toBe(-1);
+    expect(contents.differs(248, Uint8Array.from([0, 0, 1, 2, 3, 4, 5, 6, 9]))).toBe(8);
+    expect(contents.differs(9000, Uint8Array.from([0, 1]))).toBe(1);
+    contents.forget();
+    expect(contents.differs(248, Uint8Array.from([9, 9, 9]))).toBe(-1);
+    contents.write(254, Uint8Array.from([1, 2, 3]));
+    expect(contents.differs(252, Uint8Array.from([9, 9, 1, 2, 3, 9]))).toBe(-1);
+    expect(contents.differs(252, Uint8Array.from([9, 9, 1, 2, 4, 9]))).toBe(4);
+    contents.clear();
+    expect(contents.differs(254, Uint8Array.from([1]))).toBe(0);
+  });
 });
 
 describe('shrinking', () => {

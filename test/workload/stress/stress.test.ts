@@ -2,13 +2,18 @@ import { execFileSync } from 'node:child_process';
 import { mkdtempSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, test, vi } from 'vitest';
+import { DmaDevice } from '../../../src/dma/device.js';
+import { GemObject } from '../../../src/gem/object.js';
 import type { MappingPolicy } from '../../../src/gem/policy/policy.js';
+import { KERNEL_NAMES } from '../../../src/machine/presets.js';
 import { sumResults } from '../../../src/workload/stress/campaign.js';
+import { FAIL_NTH_SCENARIOS } from '../../../src/workload/stress/fail-nth.js';
 import { StressFailure } from '../../../src/workload/stress/failure.js';
+import { OPERATION_NAMES } from '../../../src/workload/stress/kinds.js';
 import type { Operation } from '../../../src/workload/stress/operation.js';
 import { printProgram } from '../../../src/workload/stress/print.js';
-import { PROFILE_NAMES, type ProfileName } from '../../../src/workload/stress/profiles.js';
+import { PROFILE_NAMES, PROFILES, type ProfileName } from '../../../src/workload/stress/profiles.js';
 import { refusedOperations, replayOperations } from '../../../src/workload/stress/run.js';
 import { type StressResult, stress, stressConfig } from '../../../src/workload/stress/stress.js';
 import { readTrace, writeTrace } from '../../../src/workload/stress/trace.js';
@@ -41,6 +46,72 @@ describe('correct presets run clean', () => {
       if (iommu === 'off') expect(result.refused).not.toEqual({});
     }
   });
+});
+
+describe('through the bounce pool, the CPU and the device see each other', () => {
+  const profile = { ...PROFILES.exhaust, devices: [32, 64], limits: { objects: 100, contexts: 2, mappings: 300 } };
+  const machine = { iommu: 'off', swiotlb: { size: '4MiB', force: true } } as const;
+  test.each(
+    KERNEL_NAMES.flatMap(
+      (kernel) =>
+        [
+          [kernel, 0],
+          [kernel, 0.02],
+        ] as const,
+    ),
+  )('%s, with failing allocations at %f', async (kernel, faults) => {
+    const options = { profile, machine: { ...machine, kernel }, seed: 3, operations: 6000, faults };
+    const result = await stress(options);
+    expect(result.failure).toBeNull();
+    expect(result.done.sync).toBeGreaterThan(200);
+    expect(result.done.deviceWrite).toBeGreaterThan(200);
+  });
+
+  test.each(['syncForCpu', 'syncForDevice', 'syncSgForCpu', 'syncSgForDevice'] as const)(
+    'a %s that does nothing is found',
+    async (name) => {
+      const spy = vi.spyOn(DmaDevice.prototype, name).mockImplementation(() => {});
+      const { failure } = await stress({ profile, machine, seed: 3, operations: 6000, shrink: 0 });
+      spy.mockRestore();
+      expect(failure).toMatchObject({ kind: 'contents' });
+    },
+  );
+});
+
+test('a rotated view whose pages are in another order is found', async () => {
+  const { operations } = FAIL_NTH_SCENARIOS.find(({ name }) => name === 'views')!;
+  const config = stressConfig({});
+  expect(replayOperations(config, operations)).toBeNull();
+  const swapped = operations.map((operation) =>
+    operation.op === 'bindView' && (operation.view as number[])[0] === 0
+      ? { ...operation, view: [0, 6, 4] }
+      : operation,
+  );
+  // The object has one rotated view, whatever its geometry: what is written through it is still found.
+  expect(replayOperations(config, swapped)).toBeNull();
+  const real = GemObject.prototype.bind;
+  const spy = vi.spyOn(GemObject.prototype, 'bind').mockImplementation(function (this: GemObject, vm, options) {
+    const vma = real.call(this, vm, options);
+    // What the driver says of the view is not what it wrote into the table.
+    if (vma.view?.type === 'rotated') Object.assign(vma, { view: { ...vma.view, width: 6, height: 4 } });
+    return vma;
+  });
+  const failure = replayOperations(config, operations);
+  spy.mockRestore();
+  expect(failure).toMatchObject({ kind: 'contents', id: 'gpu' });
+});
+
+test('every kind of operation prints as a program that runs', async () => {
+  for (const scenario of FAIL_NTH_SCENARIOS) {
+    const config = { ...stressConfig({}), ...scenario.config };
+    const failure = new StressFailure('teardown', 'x', 'x');
+    const file = join(mkdtempSync(join(tmpdir(), 'gemdma-')), 'scenario.mjs');
+    writeFileSync(file, printProgram(config, failure, scenario.operations).replace("'gemdma'", `'${library}'`));
+    await expect(import(file), scenario.name).resolves.toBeDefined();
+  }
+  const printed = new Set(FAIL_NTH_SCENARIOS.flatMap(({ operations }) => operations.map(({ op }) => op)));
+  const missing = OPERATION_NAMES.filter((name) => !printed.has(name));
+  expect(missing).toEqual(['madvise', 'caching', 'shrink', 'fault']);
 });
 
 test.each(['churn', 'pressure', 'exhaust', 'userptr'] satisfies ProfileName[])(

@@ -1,0 +1,288 @@
+import type { Direction } from '../../dma/device.js';
+import { ScatterTable } from '../../dma/sg-table.js';
+import { Contents } from './contents.js';
+import {
+  arg,
+  before,
+  compareLeft,
+  type DmaOperation,
+  endAttachment,
+  endMapping,
+  known,
+  left,
+  PAGE,
+  pickDevice,
+  pickMapping,
+  refused,
+} from './mappings.js';
+
+/** Mappings of every kind are made and ended. */
+
+/** Registers of other devices lie in the hole for them below 4 GiB. */
+const REGISTERS = 0xe0000000;
+const REGISTER_BYTES = 0x8000000;
+
+const map: DmaOperation = {
+  name: 'map',
+  generate: (world, random) => {
+    const device = pickDevice(world, random);
+    if (device === null) return null;
+    const offset = random.oneIn(2) ? 0 : random.below(PAGE);
+    const length = offset === 0 && random.oneIn(2) ? PAGE : 1 + random.below(PAGE - offset);
+    return { op: 'map', id: world.newId(), device, offset, length, dir: random.below(3), stamp: random.u32() };
+  },
+  apply: (world, operation) => {
+    const { ram } = world.machine;
+    const device = world.devices[arg(operation, 'device')];
+    const direction = arg(operation, 'dir') as Direction;
+    const offset = arg(operation, 'offset');
+    const length = arg(operation, 'length');
+    const frames = ram.alloc(1);
+    const physical = frames[0] * PAGE + offset;
+    const bytes = before(arg(operation, 'stamp'), length);
+    let address = -1;
+    try {
+      ram.write(physical, bytes);
+      address = device.mapPage(frames[0], offset, length, direction);
+      if (device.mappingError(address)) throw refused(device, 'dma_map_page');
+    } catch (error) {
+      ram.free(frames);
+      throw error;
+    }
+    const contents = known(world, direction, bytes);
+    world.mappings.add(arg(operation, 'id'), {
+      ...{ device, kind: 'page', direction, address, length, physical, contents },
+    });
+    return true;
+  },
+  print: ({ id, device, offset, length, dir }) => [
+    `const [pfn${id}] = machine.ram.alloc(1);`,
+    `const map${id} = device${device}.mapPage(pfn${id}, ${offset}, ${length}, ${dir});`,
+    `if (device${device}.mappingError(map${id})) throw new Error(device${device}.reason);`,
+  ],
+  *simpler(operation) {
+    if (arg(operation, 'offset') > 0) yield { ...operation, offset: 0 };
+    if (arg(operation, 'length') < PAGE) yield { ...operation, offset: 0, length: PAGE };
+  },
+};
+
+const unmap: DmaOperation = {
+  name: 'unmap',
+  generate: (world, random) => pickMapping(world, random, 'unmap', 'page'),
+  apply: (world, operation) => {
+    const mapping = world.mappings.get(arg(operation, 'map'));
+    if (mapping?.kind !== 'page') return false;
+    world.mappings.delete(arg(operation, 'map'));
+    mapping.device.unmapPage(mapping.address, mapping.length, mapping.direction);
+    const bytes = left(world, mapping);
+    world.machine.ram.free([Math.floor(mapping.physical / PAGE)]);
+    compareLeft(mapping, arg(operation, 'map'), bytes);
+    return true;
+  },
+  print: ({ map: id, device, length, dir }) => [
+    `device${device}.unmapPage(map${id}, ${length}, ${dir});`,
+    `machine.ram.free([pfn${id}]);`,
+  ],
+};
+
+/** A list of which the CPU and the device use one page, `window`: what they write must come through, wherever it lies. */
+const mapSg: DmaOperation = {
+  name: 'mapSg',
+  generate: (world, random) => {
+    const device = pickDevice(world, random);
+    if (device === null) return null;
+    const pages = world.pages.draw(random);
+    const dir = random.below(3);
+    return { op: 'mapSg', id: world.newId(), device, pages, dir, window: random.below(pages), stamp: random.u32() };
+  },
+  apply: (world, operation) => {
+    const device = world.devices[arg(operation, 'device')];
+    const direction = arg(operation, 'dir') as Direction;
+    const window = arg(operation, 'window');
+    const table = ScatterTable.allocate(world.machine, arg(operation, 'pages'), { maxSegment: 65536 });
+    const physical = table.pfn(window) * PAGE;
+    const bytes = before(arg(operation, 'stamp'), PAGE);
+    try {
+      world.machine.ram.write(physical, bytes);
+      device.mapSgTable(table, direction);
+    } catch (error) {
+      table.release();
+      throw error;
+    }
+    const contents = known(world, direction, bytes);
+    world.mappings.add(arg(operation, 'id'), {
+      ...{ device, kind: 'sg', direction, address: table.dmaAddress(window), length: PAGE, physical, table, contents },
+    });
+    return true;
+  },
+  print: ({ id, device, pages, dir, window }) => [
+    `const table${id} = ScatterTable.allocate(machine, ${pages}, { maxSegment: 65536 });`,
+    `device${device}.mapSgTable(table${id}, ${dir});`,
+    `const map${id} = table${id}.dmaAddress(${window});`,
+  ],
+  *simpler(operation) {
+    if (arg(operation, 'pages') > 1) yield { ...operation, pages: 1, window: 0 };
+  },
+};
+
+const unmapSg: DmaOperation = {
+  name: 'unmapSg',
+  generate: (world, random) => pickMapping(world, random, 'unmapSg', 'sg'),
+  apply: (world, operation) => {
+    const mapping = world.mappings.get(arg(operation, 'map'));
+    if (!mapping?.table) return false;
+    world.mappings.delete(arg(operation, 'map'));
+    mapping.device.unmapSg(mapping.table, mapping.direction);
+    const bytes = left(world, mapping);
+    mapping.table.release();
+    compareLeft(mapping, arg(operation, 'map'), bytes);
+    return true;
+  },
+  print: ({ map: id, device, dir }) => [`device${device}.unmapSg(table${id}, ${dir});`, `table${id}.release();`],
+};
+
+/** Registers of another device, for transfers from device to device. */
+const mapResource: DmaOperation = {
+  name: 'mapResource',
+  generate: (world, random) => {
+    const device = pickDevice(world, random);
+    if (device === null) return null;
+    const physical = REGISTERS + random.below(REGISTER_BYTES / 4) * 4;
+    return {
+      op: 'mapResource',
+      id: world.newId(),
+      device,
+      physical,
+      length: 4 << random.below(14),
+      dir: random.below(3),
+    };
+  },
+  apply: (world, operation) => {
+    const device = world.devices[arg(operation, 'device')];
+    const direction = arg(operation, 'dir') as Direction;
+    const physical = arg(operation, 'physical');
+    const length = arg(operation, 'length');
+    const address = device.mapResource(physical, length, direction);
+    if (device.mappingError(address)) throw refused(device, 'dma_map_resource');
+    world.mappings.add(arg(operation, 'id'), {
+      ...{ device, kind: 'resource', direction, address, length, physical, contents: new Contents() },
+    });
+    return true;
+  },
+  print: ({ id, device, physical, length, dir }) => [
+    `const map${id} = device${device}.mapResource(${physical}, ${length}, ${dir});`,
+    `if (device${device}.mappingError(map${id})) throw new Error(device${device}.reason);`,
+  ],
+  *simpler(operation) {
+    if (operation.physical !== REGISTERS) yield { ...operation, physical: REGISTERS };
+    if (operation.length !== PAGE) yield { ...operation, length: PAGE };
+  },
+};
+
+const unmapResource: DmaOperation = {
+  name: 'unmapResource',
+  generate: (world, random) => pickMapping(world, random, 'unmapResource', 'resource'),
+  apply: (world, operation) => {
+    const mapping = world.mappings.get(arg(operation, 'map'));
+    if (mapping?.kind !== 'resource') return false;
+    world.mappings.delete(arg(operation, 'map'));
+    endMapping(world, mapping);
+    return true;
+  },
+  print: ({ map: id, device, length, dir }) => [`device${device}.unmapResource(map${id}, ${length}, ${dir});`],
+};
+
+const coherent: DmaOperation = {
+  name: 'coherent',
+  generate: (world, random) => {
+    const device = pickDevice(world, random);
+    if (device === null) return null;
+    return { op: 'coherent', id: world.newId(), device, length: (1 + random.below(4)) * PAGE };
+  },
+  apply: (world, operation) => {
+    const device = world.devices[arg(operation, 'device')];
+    const length = arg(operation, 'length');
+    const buffer = device.allocCoherent(length);
+    const { address } = buffer;
+    world.mappings.add(arg(operation, 'id'), {
+      ...{ device, kind: 'coherent', direction: 0, address, length, physical: 0, buffer, contents: new Contents() },
+    });
+    return true;
+  },
+  print: ({ id, device, length }) => [`const buffer${id} = device${device}.allocCoherent(${length});`],
+};
+
+const coherentFree: DmaOperation = {
+  name: 'coherentFree',
+  generate: (world, random) => pickMapping(world, random, 'coherentFree', 'coherent'),
+  apply: (world, operation) => {
+    const mapping = world.mappings.get(arg(operation, 'map'));
+    if (!mapping?.buffer) return false;
+    world.mappings.delete(arg(operation, 'map'));
+    mapping.buffer.free();
+    return true;
+  },
+  print: ({ map: id }) => [`buffer${id}.free();`],
+};
+
+const attach: DmaOperation = {
+  name: 'attach',
+  generate: (world, random) => {
+    const device = pickDevice(world, random);
+    const bo = world.objects.pick(random);
+    return device === null || bo === undefined ? null : { op: 'attach', id: world.newId(), bo, device };
+  },
+  apply: (world, operation) => {
+    const bo = world.objects.get(arg(operation, 'bo'));
+    if (bo?.object.backing.kind !== 'shmem') return false;
+    const device = world.devices[arg(operation, 'device')];
+    const dmaBuf = bo.object.export();
+    const attachment = dmaBuf.attach(device);
+    dmaBuf.release();
+    let table: number;
+    try {
+      table = attachment.map();
+    } catch (error) {
+      attachment.detach();
+      throw error;
+    }
+    const length = bo.object.size;
+    world.mappings.add(arg(operation, 'id'), {
+      ...{ device, kind: 'attachment', direction: 0, address: 0, length, physical: 0, contents: bo.contents },
+      attachment: { of: attachment, table },
+    });
+    return true;
+  },
+  print: ({ id, bo, device }) => [
+    `const buf${id} = bo${bo}.export();`,
+    `const attachment${id} = buf${id}.attach(device${device});`,
+    `buf${id}.release();`,
+    `attachment${id}.map();`,
+  ],
+};
+
+const detach: DmaOperation = {
+  name: 'detach',
+  generate: (world, random) => pickMapping(world, random, 'detach', 'attachment'),
+  apply: (world, operation) => {
+    const mapping = world.mappings.get(arg(operation, 'map'));
+    if (!mapping?.attachment) return false;
+    world.mappings.delete(arg(operation, 'map'));
+    endAttachment(mapping.attachment.of);
+    return true;
+  },
+  print: ({ map: id }) => [`attachment${id}.unmap();`, `attachment${id}.detach();`],
+};
+
+export const mappingOperations: readonly DmaOperation[] = [
+  map,
+  unmap,
+  mapSg,
+  unmapSg,
+  coherent,
+  coherentFree,
+  mapResource,
+  unmapResource,
+  attach,
+  detach,
+];

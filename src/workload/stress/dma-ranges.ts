@@ -1,0 +1,165 @@
+import type { Direction } from '../../dma/device.js';
+import { Contents } from './contents.js';
+import {
+  arg,
+  before,
+  compareLeft,
+  type DmaOperation,
+  known,
+  left,
+  type Mapping,
+  PAGE,
+  pickDevice,
+  pickMapping,
+  unlink,
+} from './mappings.js';
+import type { Operation } from './operation.js';
+import type { Random } from './random.js';
+import type { World } from './world.js';
+
+/** The two-step calls: address space is reserved once, and memory linked into it and unlinked page by page. */
+
+/** Pages of a range, at most: links are made one by one. */
+const MOST_PAGES = 64;
+
+const reserve: DmaOperation = {
+  name: 'reserve',
+  generate: (world, random) => {
+    const device = pickDevice(world, random);
+    if (device === null || typeof world.devices[device].domain !== 'object') return null;
+    return { op: 'reserve', id: world.newId(), device, pages: Math.min(MOST_PAGES, world.pages.draw(random)) };
+  },
+  apply: (world, operation) => {
+    const device = world.devices[arg(operation, 'device')];
+    const length = arg(operation, 'pages') * PAGE;
+    const range = device.allocIova(length);
+    world.mappings.add(arg(operation, 'id'), {
+      ...{ device, kind: 'range', direction: 0, address: range.address, length, physical: 0, contents: new Contents() },
+      ...{ range, links: new Map() },
+    });
+    return true;
+  },
+  print: ({ id, device, pages }) => [`const range${id} = device${device}.allocIova(${(pages as number) * PAGE});`],
+  *simpler(operation) {
+    if (arg(operation, 'pages') > 1) yield { ...operation, pages: 1 };
+  },
+};
+
+/** A random range, with its id. */
+function pickRange(world: World, random: Random): [number, Mapping] | undefined {
+  for (let tries = 0; tries < 8; ++tries) {
+    const id = world.mappings.pick(random);
+    if (id === undefined) return undefined;
+    const mapping = world.mappings.get(id)!;
+    if (mapping.kind === 'range') return [id, mapping];
+  }
+  return undefined;
+}
+
+const link: DmaOperation = {
+  name: 'link',
+  generate: (world, random) => {
+    if (pickDevice(world, random) === null) return null;
+    const [range, mapping] = pickRange(world, random) ?? [];
+    if (mapping === undefined) return null;
+    // Often at the start: a range that is linked from there can be destroyed at once.
+    const page = random.oneIn(3) ? 0 : random.below(mapping.length / PAGE);
+    if (mapping.links!.has(page)) return null;
+    return { op: 'link', id: world.newId(), range: range!, page, dir: random.below(3), stamp: random.u32() };
+  },
+  apply: (world, operation) => {
+    const of = world.mappings.get(arg(operation, 'range'));
+    const page = arg(operation, 'page');
+    if (of?.kind !== 'range' || page * PAGE >= of.length || of.links!.has(page)) return false;
+    const { ram } = world.machine;
+    const direction = arg(operation, 'dir') as Direction;
+    const frames = ram.alloc(1);
+    const physical = frames[0] * PAGE;
+    const bytes = before(arg(operation, 'stamp'), PAGE);
+    try {
+      ram.write(physical, bytes);
+      of.range!.link(page * PAGE, physical, PAGE, direction);
+    } catch (error) {
+      ram.free(frames);
+      throw error;
+    }
+    of.range!.sync(page * PAGE, PAGE);
+    of.links!.set(page, arg(operation, 'id'));
+    world.mappings.add(arg(operation, 'id'), {
+      ...{ device: of.device, kind: 'linked', direction, address: of.address + page * PAGE, length: PAGE, physical },
+      ...{ contents: known(world, direction, bytes), link: { of, range: arg(operation, 'range'), page } },
+    });
+    return true;
+  },
+  print: ({ id, range, page, dir }) => {
+    const at = (page as number) * PAGE;
+    return [
+      `const [pfn${id}] = machine.ram.alloc(1);`,
+      `range${range}.link(${at}, pfn${id} * ${PAGE}, ${PAGE}, ${dir});`,
+      `range${range}.sync(${at}, ${PAGE});`,
+      `const map${id} = range${range}.address + ${at};`,
+    ];
+  },
+  *simpler(operation) {
+    if (arg(operation, 'page') > 0) yield { ...operation, page: 0 };
+  },
+};
+
+const unlinkPage: DmaOperation = {
+  name: 'unlink',
+  generate: (world, random) => {
+    const operation = pickMapping(world, random, 'unlink', 'linked');
+    if (operation === null) return null;
+    const { map, dir } = operation;
+    const { range, page } = world.mappings.get(map as number)!.link!;
+    return { op: 'unlink', map, range, page, dir };
+  },
+  apply: (world, operation) => {
+    const mapping = world.mappings.get(arg(operation, 'map'));
+    if (mapping?.kind !== 'linked') return false;
+    world.mappings.delete(arg(operation, 'map'));
+    const bytes = left(world, mapping);
+    unlink(world, mapping);
+    compareLeft(mapping, arg(operation, 'map'), bytes);
+    return true;
+  },
+  print: ({ map, range, page, dir }) => [
+    `range${range}.unlink(${(page as number) * PAGE}, ${PAGE}, ${dir});`,
+    `machine.ram.free([pfn${map}]);`,
+  ],
+};
+
+/** Gives a range back: with nothing linked, or together with the one page that is linked at its start (`linked`). */
+const unreserve: DmaOperation = {
+  name: 'unreserve',
+  generate: (world, random): Operation | null => {
+    const [map, mapping] = pickRange(world, random) ?? [];
+    if (mapping === undefined || mapping.links!.size > 1) return null;
+    const linked = mapping.links!.get(0) ?? 0;
+    if (linked === 0) return mapping.links!.size === 0 ? { op: 'unreserve', map: map! } : null;
+    return { op: 'unreserve', map: map!, linked, dir: world.mappings.get(linked)!.direction };
+  },
+  apply: (world, operation) => {
+    const of = world.mappings.get(arg(operation, 'map'));
+    const linked = (operation.linked ?? 0) as number;
+    if (of?.kind !== 'range' || of.links!.size !== (linked === 0 ? 0 : 1)) return false;
+    if (linked === 0) of.range!.free();
+    else {
+      const mapping = world.mappings.get(linked);
+      if (mapping?.link?.of !== of || mapping.link.page !== 0) return false;
+      const bytes = left(world, mapping);
+      of.range!.free(PAGE, mapping.direction);
+      world.machine.ram.free([mapping.physical / PAGE]);
+      world.mappings.delete(linked);
+      compareLeft(mapping, linked, bytes);
+    }
+    world.mappings.delete(arg(operation, 'map'));
+    return true;
+  },
+  print: ({ map, linked, dir }) =>
+    linked === undefined
+      ? [`range${map}.free();`]
+      : [`range${map}.free(${PAGE}, ${dir});`, `machine.ram.free([pfn${linked}]);`],
+};
+
+export const rangeOperations: readonly DmaOperation[] = [reserve, link, unlinkPage, unreserve];

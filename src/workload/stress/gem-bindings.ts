@@ -1,0 +1,204 @@
+import type { GemObject } from '../../gem/object.js';
+import type { View } from '../../gem/view.js';
+import {
+  arg,
+  boOf,
+  type GemOperation,
+  PAGE,
+  pickSpace,
+  pickView,
+  printSpace,
+  printView,
+  printVma,
+  spaceOf,
+  viewArgument,
+  viewOf,
+} from './gem-common.js';
+
+/** Objects find their places in address spaces, by binding and by batches, and lose them. */
+
+/** Pages on a side of a rotated view, and of a partial one, at most. */
+const SIDE = 16;
+const PART = 64;
+/** Vmas of one object, beyond which no further views are made: execbuf and the shrinker walk them all. */
+const MANY_VMAS = 6;
+
+const context: GemOperation = {
+  name: 'context',
+  generate: (world, random) => {
+    if (world.contexts.size >= world.config.limits.contexts) return null;
+    return { op: 'context', id: world.newId(), gpu: random.below(world.gpus.length) };
+  },
+  apply: (world, operation) => {
+    world.contexts.add(arg(operation, 'id'), world.gpus[arg(operation, 'gpu')].createContext());
+    return true;
+  },
+  print: ({ id, gpu }) => [`const ctx${id} = gpu${gpu}.createContext();`],
+};
+
+const contextClose: GemOperation = {
+  name: 'contextClose',
+  generate: (world, random) => {
+    const ctx = world.contexts.pick(random);
+    return ctx === undefined ? null : { op: 'contextClose', ctx };
+  },
+  apply: (world, operation) => {
+    const ctx = world.contexts.get(arg(operation, 'ctx'));
+    if (!ctx) return false;
+    world.contexts.delete(arg(operation, 'ctx'));
+    ctx.release();
+    return true;
+  },
+  print: ({ ctx }) => [`ctx${ctx}.release();`],
+};
+
+const bind: GemOperation = {
+  name: 'bind',
+  generate: (world, random) => {
+    const id = world.objects.pick(random);
+    if (id === undefined) return null;
+    const bo = world.objects.get(id)!;
+    return { op: 'bind', bo: id, gpu: world.gpus.indexOf(bo.object.device), ctx: pickSpace(world, bo, random) };
+  },
+  apply: (world, operation) => {
+    const bo = boOf(world, operation);
+    const vm = bo && spaceOf(world, bo, arg(operation, 'ctx'));
+    if (!vm) return false;
+    bo.object.bind(vm);
+    return true;
+  },
+  print: (operation) => [`bo${operation.bo}.bind(${printSpace(operation)});`],
+  *simpler(operation) {
+    if (operation.ctx !== 0) yield { ...operation, ctx: 0 };
+  },
+};
+
+const bindView: GemOperation = {
+  name: 'bindView',
+  generate: (world, random) => {
+    const id = world.objects.pick(random);
+    if (id === undefined) return null;
+    const { object } = world.objects.get(id)!;
+    if (object.vmas.length >= MANY_VMAS) return null;
+    const pages = object.size / PAGE;
+    const operation = { op: 'bindView', bo: id, gpu: world.gpus.indexOf(object.device), ctx: 0 };
+    if (random.oneIn(2)) {
+      const width = 1 + random.below(Math.min(SIDE, pages));
+      const height = 1 + random.below(Math.min(SIDE, Math.floor(pages / width)));
+      return { ...operation, view: viewArgument({ type: 'rotated', width, height }) };
+    }
+    const offset = random.below(pages);
+    const size = 1 + random.below(Math.min(PART, pages - offset));
+    return { ...operation, view: viewArgument({ type: 'partial', offset, size }) };
+  },
+  apply: (world, operation) => {
+    const bo = boOf(world, operation);
+    const view = viewOf(operation)!;
+    if (!bo || pagesNeeded(view) * PAGE > bo.object.size) return false;
+    bo.object.bind(bo.object.device.ggtt, { view });
+    return true;
+  },
+  print: (operation) => [`bo${operation.bo}.bind(${printSpace(operation)}, { view: ${printView(operation)} });`],
+  *simpler(operation) {
+    const [type, a, b] = operation.view as readonly number[];
+    const smallest = viewOf(operation)!.type === 'rotated' ? 1 : 0;
+    if (a !== smallest || b !== 1) yield { ...operation, view: [type, smallest, 1] };
+  },
+};
+
+/** Pages that an object must have for a view of it. */
+function pagesNeeded(view: View): number {
+  return view.type === 'rotated' ? view.width * view.height : view.offset + view.size;
+}
+
+const unbind: GemOperation = {
+  name: 'unbind',
+  generate: (world, random) => {
+    for (let tries = 0; tries < 8; ++tries) {
+      const id = world.objects.pick(random);
+      if (id === undefined) return null;
+      const bo = world.objects.get(id)!;
+      const ctx = pickSpace(world, bo, random);
+      const vm = spaceOf(world, bo, ctx)!;
+      const view = ctx === 0 && random.oneIn(2) ? pickView(bo, random) : undefined;
+      const vma = bo.object.vma(vm, view);
+      if (!vma || vma.node === 0) continue;
+      const operation = { op: 'unbind', bo: id, gpu: world.gpus.indexOf(bo.object.device), ctx };
+      return view === undefined ? operation : { ...operation, view: viewArgument(view) };
+    }
+    return null;
+  },
+  apply: (world, operation) => {
+    const bo = boOf(world, operation);
+    const vm = bo && spaceOf(world, bo, arg(operation, 'ctx'));
+    const vma = vm && bo.object.vma(vm, viewOf(operation));
+    if (!vma || vma.node === 0) return false;
+    vma.unbind();
+    return true;
+  },
+  print: (operation) => [`${printVma(operation)}?.unbind();`],
+};
+
+const exec: GemOperation = {
+  name: 'exec',
+  generate: (world, random) => {
+    const ctx = world.contexts.pick(random);
+    if (ctx === undefined) return null;
+    const gpu = world.contexts.get(ctx)!.device;
+    const bos: number[] = [];
+    const objects = new Set<GemObject>();
+    for (let i = 1 + random.below(5); i > 0; --i) {
+      const id = world.objects.pick(random);
+      const object = id === undefined ? undefined : world.objects.get(id)!.object;
+      if (object?.device !== gpu || objects.has(object)) continue;
+      objects.add(object);
+      bos.push(id!);
+    }
+    if (bos.length === 0) return null;
+    return { op: 'exec', gpu: world.gpus.indexOf(gpu), ctx, bos, busy: random.below(5) };
+  },
+  apply: (world, operation) => {
+    const context = world.contexts.get(arg(operation, 'ctx'));
+    if (!context) return false;
+    const objects = new Set<GemObject>();
+    for (const id of operation.bos as readonly number[]) {
+      const object = world.objects.get(id)?.object;
+      if (object?.device === context.device) objects.add(object);
+    }
+    if (objects.size === 0) return false;
+    context.device.execbuffer(
+      context,
+      [...objects].map((object) => ({ object })),
+      { busy: arg(operation, 'busy') },
+    );
+    return true;
+  },
+  print: ({ gpu, ctx, bos, busy }) => [
+    `gpu${gpu}.execbuffer(ctx${ctx}, [${(bos as number[]).map((bo) => `{ object: bo${bo} }`).join(', ')}], { busy: ${busy} });`,
+  ],
+  *simpler(operation) {
+    const bos = operation.bos as readonly number[];
+    if (bos.length > 1) for (const bo of bos) yield { ...operation, bos: bos.filter((other) => other !== bo) };
+    if (arg(operation, 'busy') > 0) yield { ...operation, busy: 0 };
+  },
+};
+
+const evict: GemOperation = {
+  name: 'evict',
+  generate: (world, random) => {
+    const ctx = world.contexts.pick(random) ?? 0;
+    const gpu = ctx === 0 ? random.below(world.gpus.length) : world.gpus.indexOf(world.contexts.get(ctx)!.device);
+    return { op: 'evict', gpu, ctx: random.oneIn(3) ? 0 : ctx };
+  },
+  apply: (world, operation) => {
+    const gpu = world.gpus[arg(operation, 'gpu')];
+    const ctx = arg(operation, 'ctx');
+    const vm = ctx === 0 ? gpu.ggtt : world.contexts.get(ctx)?.vm;
+    if (!vm) return false;
+    gpu.evictVm(vm);
+    return true;
+  },
+  print: (operation) => [`gpu${operation.gpu}.evictVm(${printSpace(operation)});`],
+};
+
+export const bindingOperations: readonly GemOperation[] = [context, contextClose, bind, bindView, unbind, exec, evict];

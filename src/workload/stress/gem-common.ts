@@ -1,0 +1,143 @@
+import type { AddressSpace } from '../../gem/address-space.js';
+import type { View } from '../../gem/view.js';
+import { GLOBAL_BIND, LOCAL_BIND, type Vma } from '../../gem/vma.js';
+import type { Operation, OperationKind } from './operation.js';
+import type { Random } from './random.js';
+import type { Bo, World } from './world.js';
+
+/**
+ * What processes do with a GPU's objects: the operations of gem-*.ts. `bo`, `ctx` and `gpu` name things by the ids that
+ * the making operation gave them; context 0 is the global GTT of the object's own GPU. `view` names what the GTT shows of
+ * an object, as `[0, width, height]` for rotated and `[1, offset, size]` for partial; without it, all of the object.
+ */
+export type GemOperation = OperationKind<World>;
+
+export const PAGE = 4096;
+/** Longest piece of memory that is read or written at once. */
+export const MAX_BYTES = 200;
+const ROTATED = 0;
+const PARTIAL = 1;
+
+export const arg = (operation: Operation, name: string): number => operation[name] as number;
+
+export function boOf(world: World, operation: Operation): Bo | undefined {
+  return world.objects.get(arg(operation, 'bo'));
+}
+
+/** An operation on a random object, nothing else. */
+export function onObject(
+  name: string,
+  act: (bo: Bo, world: World, operation: Operation) => boolean,
+  code: string,
+  possible?: (bo: Bo) => boolean,
+): GemOperation {
+  return {
+    name,
+    generate: (world, random) => {
+      const bo = world.objects.pick(random);
+      return bo === undefined || !(possible?.(world.objects.get(bo)!) ?? true) ? null : { op: name, bo };
+    },
+    apply: (world, operation) => {
+      const bo = boOf(world, operation);
+      return bo !== undefined && act(bo, world, operation);
+    },
+    print: ({ bo }) => [`bo${bo}.${code};`],
+  };
+}
+
+/** The address space that an operation names for an object; undefined when the context is gone or another GPU's. */
+export function spaceOf(world: World, bo: Bo, ctx: number): AddressSpace | undefined {
+  if (ctx === 0) return bo.object.device.ggtt;
+  const context = world.contexts.get(ctx);
+  return context?.device === bo.object.device ? context.vm : undefined;
+}
+
+export function printSpace(operation: Operation): string {
+  const { gpu, ctx } = operation;
+  return ctx === 0 ? `gpu${gpu}.ggtt` : `ctx${ctx}.vm`;
+}
+
+/** A random context of the object's GPU, or 0 for its GGTT. */
+export function pickSpace(world: World, bo: Bo, random: Random): number {
+  if (random.oneIn(3)) return 0;
+  for (let tries = 0; tries < 4; ++tries) {
+    const ctx = world.contexts.pick(random);
+    if (ctx === undefined) return 0;
+    if (world.contexts.get(ctx)!.device === bo.object.device) return ctx;
+  }
+  return 0;
+}
+
+/** The view that an operation names; undefined for the normal one. */
+export function viewOf(operation: Operation): View | undefined {
+  if (operation.view === undefined) return undefined;
+  const [type, a, b] = operation.view as readonly number[];
+  return type === ROTATED ? { type: 'rotated', width: a, height: b } : { type: 'partial', offset: a, size: b };
+}
+
+/** A view as an operation holds it. */
+export function viewArgument(view: View): readonly number[] {
+  return view.type === 'rotated' ? [ROTATED, view.width, view.height] : [PARTIAL, view.offset, view.size];
+}
+
+export function printView(operation: Operation): string {
+  const view = viewOf(operation);
+  if (view === undefined) return '';
+  return view.type === 'rotated'
+    ? `{ type: 'rotated', width: ${view.width}, height: ${view.height} }`
+    : `{ type: 'partial', offset: ${view.offset}, size: ${view.size} }`;
+}
+
+/** The vma that an operation names, as an expression. */
+export function printVma(operation: Operation): string {
+  const view = printView(operation);
+  return `bo${operation.bo}.vma(${printSpace(operation)}${view === '' ? '' : `, ${view}`})`;
+}
+
+/** One of the views under which the object is bound in the GGTT. */
+export function pickView({ object }: Bo, random: Random): View | undefined {
+  let picked: View | undefined;
+  let seen = 0;
+  for (let link = object.vmaList.next; link.owner !== null; link = link.next) {
+    const { node, view } = link.owner;
+    if (view !== undefined && node !== 0 && random.oneIn(++seen)) picked = view;
+  }
+  return picked;
+}
+
+/** The page of the object that a page of a view shows. */
+export function pageShown(view: View | undefined, page: number): number {
+  if (view === undefined) return page;
+  if (view.type === 'partial') return view.offset + page;
+  // Column by column, the bottom row of each first.
+  const { width, height } = view;
+  return (height - 1 - (page % height)) * width + Math.floor(page / height);
+}
+
+/** The object's vma in a space when the GPU can really read through it: bound, with the right kind of entries. */
+export function readable(bo: Bo, vm: AddressSpace, view: View | undefined): Vma | undefined {
+  const vma = bo.object.vma(vm, view);
+  if (vma === undefined || vma.node === 0) return undefined;
+  return (vma.bound & (vm.isGgtt ? GLOBAL_BIND : LOCAL_BIND)) !== 0 ? vma : undefined;
+}
+
+/** A random range within `size` bytes. */
+export function range(size: number, random: Random): { offset: number; length: number } {
+  const length = 1 + random.below(Math.min(MAX_BYTES, size));
+  // Often at a page boundary, where mistakes are.
+  const offset = random.oneIn(2)
+    ? Math.max(0, Math.min(size - length, random.below(size / PAGE) * PAGE - (length >> 1)))
+    : random.below(size - length + 1);
+  return { offset, length };
+}
+
+/** A random range within one of the pages of `size` bytes. */
+export function rangeInPage(size: number, random: Random): { offset: number; length: number } {
+  const length = 1 + random.below(MAX_BYTES);
+  return { offset: random.below(size / PAGE) * PAGE + random.below(PAGE - length + 1), length };
+}
+
+export function* smallerRange(operation: Operation): Iterable<Operation> {
+  if (arg(operation, 'length') > 1) yield { ...operation, length: 1 };
+  if (arg(operation, 'offset') > 0) yield { ...operation, offset: 0 };
+}

@@ -1,0 +1,233 @@
+import type { GemObject } from '../../gem/object.js';
+import { Contents } from './contents.js';
+import { arg, boOf, type GemOperation, onObject, PAGE } from './gem-common.js';
+import type { Bo } from './world.js';
+
+/** Objects of every kind come and go, get their pages and lose them. */
+
+const CACHINGS = ['none', 'llc', 'l3-llc'] as const;
+/** What attachPhys is asked for: as cursors of that time were. */
+const PHYS_ALIGN = 4096;
+
+const create: GemOperation = {
+  name: 'create',
+  generate: (world, random) => {
+    if (world.objects.size >= world.config.limits.objects) return null;
+    return { op: 'create', id: world.newId(), gpu: random.below(world.gpus.length), pages: world.pages.draw(random) };
+  },
+  apply: (world, operation) => {
+    const gpu = world.gpus[arg(operation, 'gpu')];
+    const object = gpu.createObject(arg(operation, 'pages') * PAGE);
+    world.objects.add(arg(operation, 'id'), { object, contents: new Contents() });
+    return true;
+  },
+  print: ({ id, gpu, pages }) => [`const bo${id} = gpu${gpu}.createObject(${(pages as number) * PAGE});`],
+  *simpler(operation) {
+    if (arg(operation, 'pages') > 1) yield { ...operation, pages: 1 };
+  },
+};
+
+const createStolen: GemOperation = {
+  name: 'stolen',
+  generate: (world, random) => {
+    if (world.objects.size >= world.config.limits.objects) return null;
+    const gpu = random.below(world.gpus.length);
+    if (world.gpus[gpu].stolen === undefined) return null;
+    return { op: 'stolen', id: world.newId(), gpu, pages: world.pages.draw(random) };
+  },
+  apply: (world, operation) => {
+    const gpu = world.gpus[arg(operation, 'gpu')];
+    if (gpu.stolen === undefined) return false;
+    const object = gpu.createStolen(arg(operation, 'pages') * PAGE);
+    const contents = new Contents();
+    // Nobody cleans stolen memory: the last object's bytes are still there.
+    contents.forget();
+    world.objects.add(arg(operation, 'id'), { object, contents });
+    return true;
+  },
+  print: ({ id, gpu, pages }) => [`const bo${id} = gpu${gpu}.createStolen(${(pages as number) * PAGE});`],
+  *simpler(operation) {
+    if (arg(operation, 'pages') > 1) yield { ...operation, pages: 1 };
+  },
+};
+
+const close = onObject(
+  'close',
+  ({ object, userptr }, world, operation) => {
+    world.objects.delete(arg(operation, 'bo'));
+    object.release();
+    if (userptr) userptr.process.munmap(userptr.address, object.size);
+    return true;
+  },
+  'release()',
+);
+
+const getPages = onObject(
+  'getPages',
+  ({ object }) => {
+    object.getPages();
+    return true;
+  },
+  'getPages()',
+);
+
+const putPages = onObject(
+  'putPages',
+  ({ object }) => {
+    if (object.pages === 0) return false;
+    object.putPages();
+    return true;
+  },
+  'putPages()',
+  // Now and then on pinned pages, too: to be refused is part of the work.
+  ({ object: { pages, pagesPinCount, id } }) => pages !== 0 && (pagesPinCount === 0 || id % 16 === 0),
+);
+
+const madvise: GemOperation = {
+  name: 'madvise',
+  generate: (world, random) => {
+    const bo = world.objects.pick(random);
+    return bo === undefined ? null : { op: 'madvise', bo, needed: random.oneIn(2) };
+  },
+  apply: (world, operation) => {
+    const bo = boOf(world, operation);
+    if (!bo) return false;
+    bo.object.madvise(operation.needed ? 'willneed' : 'dontneed');
+    return true;
+  },
+  print: ({ bo, needed }) => [`bo${bo}.madvise('${needed ? 'willneed' : 'dontneed'}');`],
+};
+
+const caching: GemOperation = {
+  name: 'caching',
+  generate: (world, random) => {
+    const bo = world.objects.pick(random);
+    return bo === undefined ? null : { op: 'caching', bo, level: random.below(CACHINGS.length) };
+  },
+  apply: (world, operation) => {
+    const bo = boOf(world, operation);
+    if (!bo) return false;
+    bo.object.setCacheLevel(CACHINGS[arg(operation, 'level')]);
+    return true;
+  },
+  print: ({ bo, level }) => [`bo${bo}.setCacheLevel('${CACHINGS[level as number]}');`],
+};
+
+const userptr: GemOperation = {
+  name: 'userptr',
+  generate: (world, random) => {
+    if (world.objects.size >= world.config.limits.objects) return null;
+    const populate = random.oneIn(2);
+    const gpu = random.below(world.gpus.length);
+    return { op: 'userptr', id: world.newId(), gpu, pages: world.pages.draw(random), populate };
+  },
+  apply: (world, operation) => {
+    const { process } = world;
+    const size = arg(operation, 'pages') * PAGE;
+    const address = process.mmap(size, { populate: operation.populate as boolean });
+    let object: GemObject;
+    try {
+      object = world.gpus[arg(operation, 'gpu')].createUserptr(process, address, size);
+    } catch (error) {
+      process.munmap(address, size);
+      throw error;
+    }
+    world.objects.add(arg(operation, 'id'), { object, contents: new Contents(), userptr: { process, address } });
+    return true;
+  },
+  print: ({ id, gpu, pages, populate }) => [
+    `const range${id} = process.mmap(${(pages as number) * PAGE}, { populate: ${populate} });`,
+    `const bo${id} = gpu${gpu}.createUserptr(process, range${id}, ${(pages as number) * PAGE});`,
+  ],
+  *simpler(operation) {
+    if (arg(operation, 'pages') > 1) yield { ...operation, pages: 1 };
+    if (operation.populate === false) yield { ...operation, populate: true };
+  },
+};
+
+const invalidate: GemOperation = {
+  name: 'invalidate',
+  generate: (world, random) => {
+    for (let tries = 0; tries < 8; ++tries) {
+      const bo = world.objects.pick(random);
+      if (bo !== undefined && world.objects.get(bo)!.userptr) return { op: 'invalidate', bo };
+    }
+    return null;
+  },
+  apply: (world, operation) => {
+    const bo = boOf(world, operation);
+    if (!bo?.userptr) return false;
+    bo.userptr.process.discard(bo.userptr.address, bo.object.size);
+    bo.contents.clear();
+    return true;
+  },
+  print: ({ bo }) => [`process.discard(range${bo}, bo${bo}.size);`],
+};
+
+/** What is lent to others stays as it is: the kernel would let its importers keep the pages of before. */
+const attachable = ({ object }: Bo): boolean => object.backing.kind === 'shmem' && object.dmaBuf === null;
+
+const attachPhys = onObject(
+  'attachPhys',
+  (bo) => {
+    if (!attachable(bo)) return false;
+    bo.object.attachPhys(PHYS_ALIGN);
+    return true;
+  },
+  `attachPhys(${PHYS_ALIGN})`,
+  attachable,
+);
+
+const importDmaBuf: GemOperation = {
+  name: 'import',
+  generate: (world, random) => {
+    if (world.objects.size >= world.config.limits.objects) return null;
+    const bo = world.objects.pick(random);
+    if (bo === undefined) return null;
+    return { op: 'import', id: world.newId(), bo, gpu: random.below(world.gpus.length) };
+  },
+  apply: (world, operation) => {
+    const bo = boOf(world, operation);
+    // Only what is the driver's own to lend: a userptr's pages go when their process says so, whoever uses them.
+    if (bo?.object.backing.kind !== 'shmem') return false;
+    const dmaBuf = bo.object.export();
+    try {
+      const object = world.gpus[arg(operation, 'gpu')].importDmaBuf(dmaBuf);
+      world.objects.add(arg(operation, 'id'), { object, contents: bo.contents });
+    } finally {
+      dmaBuf.release();
+    }
+    return true;
+  },
+  print: ({ id, bo, gpu }) => [
+    `const buf${id} = bo${bo}.export();`,
+    `const bo${id} = gpu${gpu}.importDmaBuf(buf${id});`,
+    `buf${id}.release();`,
+  ],
+};
+
+const shrink: GemOperation = {
+  name: 'shrink',
+  generate: (world, random) => ({
+    op: 'shrink',
+    gpu: random.below(world.gpus.length),
+    pages: 1 << random.below(12),
+  }),
+  apply: (world, operation) => world.gpus[arg(operation, 'gpu')].shrinkerScan(arg(operation, 'pages')) > 0,
+  print: ({ gpu, pages }) => [`gpu${gpu}.shrinkerScan(${pages});`],
+};
+
+export const objectOperations: readonly GemOperation[] = [
+  create,
+  createStolen,
+  close,
+  getPages,
+  putPages,
+  madvise,
+  caching,
+  userptr,
+  invalidate,
+  attachPhys,
+  importDmaBuf,
+  shrink,
+];
