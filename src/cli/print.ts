@@ -1,7 +1,10 @@
 import Table from 'cli-table3';
-import colors from 'picocolors';
+import picocolors from 'picocolors';
 
-/** Output of the commands: plain text that fits 80 columns, colours on a terminal only (picocolors decides). */
+/** Output of the commands: plain text that fits 80 columns, colours on a terminal only. */
+
+// The library would also colour for CI systems, whose logs are read as text by scripts.
+const colors = picocolors.createColors(process.stdout.isTTY === true && !process.env.NO_COLOR);
 
 export const { bold, dim, green, red, yellow, cyan } = colors;
 
