@@ -20,7 +20,7 @@ export interface MachineOptions {
   iommu?:
     | IommuMode
     | { mode?: IommuMode; levels?: 3 | 4 | 5; allocator?: AllocatorName; reserved?: [number, number][] };
-  /** The bounce pool; `false` for none. Default none with an IOMMU that translates, 64 MiB otherwise. */
+  /** The bounce pool; `false` for none. Default none with an IOMMU that translates, otherwise 64 MiB, of a small machine a quarter. */
   swiotlb?: false | number | string | { size?: number | string; force?: boolean };
   /** Whether dma-debug watches, and how (src/dma-debug). Default true, both checkers, 65,536 entries. */
   dmaDebug?: boolean | ({ enabled?: boolean } & DmaDebugOptions);
@@ -53,7 +53,7 @@ export const RESERVED_RANGES: readonly [number, number][] = [
   [0xc0000, 0xfebff],
   [0xfee00, 0xfeeff],
 ];
-const SWIOTLB_DEFAULT = '64MiB';
+const SWIOTLB_DEFAULT = 64 * 1024 ** 2;
 const MIN_RAM = 4 * 1024 ** 2;
 const MAX_RAM = 256 * 1024 ** 3;
 const MODES: readonly IommuMode[] = ['strict', 'lazy', 'passthrough', 'off'];
@@ -76,7 +76,7 @@ export function machineConfig(options: MachineOptions = {}): MachineConfig {
     ram: { size: size - (size % 4096), fragmentation: fraction('ram.fragmentation', ram.fragmentation ?? 0) },
     kernel,
     iommu,
-    swiotlb: swiotlbConfig(options.swiotlb, iommu.mode),
+    swiotlb: swiotlbConfig(options.swiotlb, iommu.mode, size),
     dmaDebug: dmaDebugConfig(options.dmaDebug ?? true),
     cpus: checkInteger('cpus', options.cpus ?? 1, 1, 64),
     seed: checkInteger('seed', options.seed ?? 1, 0, 0xffffffff),
@@ -112,12 +112,13 @@ function iommuConfig(options: MachineOptions['iommu'], kernel: KernelName): Mach
   };
 }
 
-function swiotlbConfig(options: MachineOptions['swiotlb'], mode: IommuMode): MachineConfig['swiotlb'] {
+function swiotlbConfig(options: MachineOptions['swiotlb'], mode: IommuMode, ram: number): MachineConfig['swiotlb'] {
   if (options === false) return false;
   if (options === undefined && mode !== 'off' && mode !== 'passthrough') return false;
   const given = typeof options === 'object' ? options : { size: options };
   knownKeys('swiotlb', given, ['size', 'force']);
-  const size = parseSize('swiotlb.size', given.size ?? SWIOTLB_DEFAULT);
+  // Linux takes 64 MiB of any machine that needs a pool; one of a few MiB would have nothing left.
+  const size = parseSize('swiotlb.size', given.size ?? Math.min(SWIOTLB_DEFAULT, ram / 4));
   // The smallest pool is one set of 128 slots of 2 KiB (IO_TLB_SEGSIZE).
   checkInteger('swiotlb.size', size, 256 * 1024, 1024 ** 3);
   if (given.force !== undefined && typeof given.force !== 'boolean') {
