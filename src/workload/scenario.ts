@@ -1,3 +1,4 @@
+import { DRIVER_NAMES, type DriverName } from '../gem/policy/index.js';
 import type { MachineConfig } from '../machine/config.js';
 
 /**
@@ -5,9 +6,7 @@ import type { MachineConfig } from '../machine/config.js';
  * shows them all, `gemdma run NAME` runs one, and each is a test.
  */
 
-export type DriverName = 'linux-3.18' | 'linux-4.1' | 'linux-4.2';
-
-export const DRIVER_NAMES: readonly DriverName[] = ['linux-3.18', 'linux-4.1', 'linux-4.2'];
+export { DRIVER_NAMES, type DriverName };
 
 export interface ScenarioOptions {
   /** Mapping policy of the i915 device, for scenarios that have one. */
