@@ -14,19 +14,19 @@ export class Attributions {
   /** Name of an object's id; by default its number. */
   objectName: (id: number) => string = (id) => `object ${id}`;
   vmaName: (id: number) => string = (id) => `vma ${id}`;
-  readonly #registers: CpuRegisters;
-  readonly #hooks: string[] = [''];
-  readonly #hookIds = new Map<string, number>();
-  readonly #sites: string[] = [''];
-  readonly #siteIds = new Map<string, number>();
+  private readonly registers: CpuRegisters;
+  private readonly hooks: string[] = [''];
+  private readonly hookIds = new Map<string, number>();
+  private readonly sites: string[] = [''];
+  private readonly siteIds = new Map<string, number>();
 
   constructor(registers: CpuRegisters) {
-    this.#registers = registers;
+    this.registers = registers;
   }
 
   /** The id of a hook's name, to be written to the registers. */
   hookId(name: string): number {
-    return intern(this.#hooks, this.#hookIds, name);
+    return intern(this.hooks, this.hookIds, name);
   }
 
   /**
@@ -34,16 +34,16 @@ export class Attributions {
    * @param hook an id of hookId
    */
   set(object: number, vma = 0, hook = 0): void {
-    this.#registers.set(object, vma, hook);
+    this.registers.set(object, vma, hook);
   }
 
   /** Takes the JavaScript call site of the call that is about to be made. Costs microseconds: only when asked for. */
   takeSite(): void {
-    this.#registers.site = intern(this.#sites, this.#siteIds, callSite());
+    this.registers.site = intern(this.sites, this.siteIds, callSite());
   }
 
   clearSite(): void {
-    this.#registers.site = 0;
+    this.registers.site = 0;
   }
 
   /** The texts of ids. */
@@ -51,8 +51,8 @@ export class Attributions {
     return {
       ...(object && { object: this.objectName(object) }),
       ...(vma && { vma: this.vmaName(vma) }),
-      ...(hook && { hook: this.#hooks[hook] ?? `hook ${hook}` }),
-      ...(site && { site: this.#sites[site] }),
+      ...(hook && { hook: this.hooks[hook] ?? `hook ${hook}` }),
+      ...(site && { site: this.sites[site] }),
     };
   }
 }

@@ -60,81 +60,81 @@ export class DmaDebug {
   strict: boolean;
   /** Whether call sites are taken: the DMA API asks `enter` before each call. */
   callSites: boolean;
-  readonly #core: Core;
-  readonly #context: number;
-  readonly #checker: Checker;
-  readonly #devices = new Map<number, DebugDevice>();
-  readonly #findings: Finding[] = [];
+  private readonly core: Core;
+  private readonly context: number;
+  private readonly checker: Checker;
+  private readonly devices = new Map<number, DebugDevice>();
+  private readonly kept: Finding[] = [];
   /** Where the count of findings is in Core.u32: read after every call, so without a detour. */
-  readonly #findingsWord: number;
-  #seen = 0;
-  #allErrors: boolean;
-  #filter: string;
-  #freeSpace: FreeSpace = () => null;
-  #sample = { time: 0, lost: 0, lostPages: 0 };
+  private readonly findingsWord: number;
+  private seen = 0;
+  private allErrors: boolean;
+  private filter: string;
+  private freeSpace: FreeSpace = () => null;
+  private sample = { time: 0, lost: 0, lostPages: 0 };
 
   /**
    * Switches the checker of a context on.
    * @throws GemDmaError ENOMEM
    */
   constructor(core: Core, context: number, dialect: DebugDialect, options: DmaDebugOptions = {}) {
-    this.#core = core;
-    this.#context = context;
+    this.core = core;
+    this.context = context;
     this.registers = new CpuRegisters(core, context);
     this.attributions = new Attributions(this.registers);
-    this.#findingsWord = this.registers.findingsWord;
+    this.findingsWord = this.registers.findingsWord;
     const config = debugConfig(options);
     const flags = debugFlags(dialect, config.checkers);
-    this.#checker = Checker.create(core, context, flags, dialect.buckets, config.entries);
-    this.#allErrors = config.allErrors;
-    this.#filter = filterName(config.driverFilter);
-    this.#checker.setOptions(this.#allErrors, config.numErrors, this.#filter !== '');
+    this.checker = Checker.create(core, context, flags, dialect.buckets, config.entries);
+    this.allErrors = config.allErrors;
+    this.filter = filterName(config.driverFilter);
+    this.checker.setOptions(this.allErrors, config.numErrors, this.filter !== '');
     this.strict = config.strict;
     this.callSites = config.callSites;
-    this.#seen = this.registers.findings;
+    this.seen = this.registers.findings;
   }
 
   /** A device was added: its name is known from now on, and whether it passes the driver filter. */
   addDevice(device: DebugDevice): void {
-    this.#devices.set(device.id, device);
-    this.#applyFilter(device);
+    this.devices.set(device.id, device);
+    this.applyFilter(device);
   }
 
   /** Where the forecast learns how much device address space is left. */
   setFreeSpace(freeSpace: FreeSpace): void {
-    this.#freeSpace = freeSpace;
+    this.freeSpace = freeSpace;
   }
 
   /** debugfs: all_errors, num_errors, driver_filter. What is not given stays. */
   set({ allErrors, numErrors, driverFilter }: Pick<DmaDebugOptions, 'allErrors' | 'numErrors' | 'driverFilter'>): void {
-    if (allErrors !== undefined) this.#allErrors = allErrors;
-    if (driverFilter !== undefined) this.#filter = filterName(driverFilter);
-    this.#checker.setOptions(this.#allErrors, numErrors ?? this.#checker.value(2), this.#filter !== '');
-    for (const device of this.#devices.values()) this.#applyFilter(device);
+    if (allErrors !== undefined) this.allErrors = allErrors;
+    if (driverFilter !== undefined) this.filter = filterName(driverFilter);
+    this.checker.setOptions(this.allErrors, numErrors ?? this.checker.value(2), this.filter !== '');
+    for (const device of this.devices.values()) this.applyFilter(device);
   }
 
-  #applyFilter(device: DebugDevice): void {
-    const passes = this.#filter !== '' && device.driver === this.#filter;
-    this.#core.exports.deviceSetFlags(device.handle, passes ? FILTER_MATCH : 0, passes ? 0 : FILTER_MATCH);
+  private applyFilter(device: DebugDevice): void {
+    const passes = this.filter !== '' && device.driver === this.filter;
+    this.core.exports.deviceSetFlags(device.handle, passes ? FILTER_MATCH : 0, passes ? 0 : FILTER_MATCH);
   }
 
   /** Counters of both checkers; the kernel's by their debugfs names. */
   counters(): CheckerCounters {
-    return this.#checker.counters();
+    return this.checker.counters();
   }
 
   /** Live mappings, mappings that nobody can undo, and the bytes of address space that the latter hold: three loads. */
   poll(): { live: number; lost: number; lostIovaBytes: number } {
     return {
-      live: this.#checker.value(6),
-      lost: this.#checker.value(9),
-      lostIovaBytes: this.#checker.value(10) * 4096,
+      live: this.checker.value(6),
+      lost: this.checker.value(9),
+      lostIovaBytes: this.checker.value(10) * 4096,
     };
   }
 
   /** Every live mapping, as a record. Not while mappings are made or ended. */
   entries(): Generator<LiveEntryRecord> {
-    return this.#checker.entries();
+    return this.checker.entries();
   }
 
   /** Before a call of the DMA API: takes its call site if that is asked for. */
@@ -149,22 +149,22 @@ export class DmaDebug {
    * @throws GemDmaError in strict mode, with `reason` = the check and the whole finding in `details`
    */
   settle(): void {
-    if (this.#core.u32[this.#findingsWord] !== this.#seen) this.#tell();
+    if (this.core.u32[this.findingsWord] !== this.seen) this.tell();
   }
 
-  #tell(): void {
-    this.#seen = this.registers.findings;
+  private tell(): void {
+    this.seen = this.registers.findings;
     const heard = this.strict || this.onError || findingChannel.hasSubscribers || poolChannel.hasSubscribers;
-    if (heard) this.#collect();
+    if (heard) this.collect();
   }
 
-  #collect(): void {
+  private collect(): void {
     let fatal: Finding | undefined;
-    for (const record of this.#checker.drain()) {
-      const finding = this.#finding(record);
-      if (this.#findings.length < KEPT_FINDINGS) this.#findings.push(finding);
+    for (const record of this.checker.drain()) {
+      const finding = this.finding(record);
+      if (this.kept.length < KEPT_FINDINGS) this.kept.push(finding);
       this.onError?.(finding);
-      if (isPool(finding.check)) this.#publishPool(record, finding.check);
+      if (isPool(finding.check)) this.publishPool(record, finding.check);
       else {
         if (findingChannel.hasSubscribers) findingChannel.publish(finding);
         fatal ??= finding;
@@ -175,15 +175,15 @@ export class DmaDebug {
 
   /** Findings so far, oldest first; the first thousand or so are kept, `count` has all of them. */
   get findings(): readonly Finding[] {
-    this.#seen = this.registers.findings;
-    this.#collect();
-    return this.#findings;
+    this.seen = this.registers.findings;
+    this.collect();
+    return this.kept;
   }
 
   /** How often a check has spoken. */
   count(id: CheckId): number {
     const check = CHECKS.find((item) => item.id === id);
-    return check ? this.#checker.count(check.number) : 0;
+    return check ? this.checker.count(check.number) : 0;
   }
 
   /**
@@ -191,7 +191,7 @@ export class DmaDebug {
    * @returns mappings that the device still has
    */
   driverUnbound(device: DebugDevice): number {
-    const count = this.#core.exports.debugDriverUnbound(device.handle);
+    const count = this.core.exports.debugDriverUnbound(device.handle);
     this.settle();
     return count;
   }
@@ -199,40 +199,40 @@ export class DmaDebug {
   /** A device goes away: what it still has is told as at an unbind, then forgotten with it. */
   removeDevice(device: DebugDevice): void {
     this.driverUnbound(device);
-    this.#core.exports.debugDeviceDestroy(device.handle);
+    this.core.exports.debugDeviceDestroy(device.handle);
   }
 
   /** Physical memory that must not be mapped: the current kernel stack, and kernel text with read-only data. */
   places({ stack, text }: { stack?: PhysicalRange; text?: PhysicalRange }): void {
-    const { debugPlaces } = this.#core.exports;
-    debugPlaces(this.#context, stack?.start ?? 0, stack?.length ?? 0, text?.start ?? 0, text?.length ?? 0);
+    const { debugPlaces } = this.core.exports;
+    debugPlaces(this.context, stack?.start ?? 0, stack?.length ?? 0, text?.start ?? 0, text?.length ?? 0);
   }
 
   /** PTEs of a GPU now point at the mapping that begins at `address`; `by` -1 when they no longer do. */
   binding(device: DebugDevice, address: number, by: 1 | -1): void {
-    this.#core.exports.debugBinding(device.handle, address, by);
+    this.core.exports.debugBinding(device.handle, address, by);
   }
 
   /** The CPU writes to a frame of its own accord, as a COW copy does (debug_dma_assert_idle): it must not be mapped. */
   cpuTouch(pfn: number): void {
-    this.#core.exports.debugCpuTouch(this.#context, pfn);
+    this.core.exports.debugCpuTouch(this.context, pfn);
     this.settle();
   }
 
   /** An object of a device is gone: what was mapped for it by itself, not from a table, and still is, is a finding. */
   objectGone(device: DebugDevice, object: number): void {
-    if (this.#core.exports.debugObjectGone(device.handle, object) > 0) this.settle();
+    if (this.core.exports.debugObjectGone(device.handle, object) > 0) this.settle();
   }
 
   /** The complete leak report, as plain data. Its cost is that of one pass over the live mappings. */
   report(): LeakReport {
     this.settle();
-    const counters = this.#checker.counters(false);
-    const time = this.#core.exports.clockNow(this.#context);
-    const grouping = new Grouping(time, this.attributions, (id) => this.#deviceName(id));
-    this.#checker.visit((entry) => grouping.add(entry));
+    const counters = this.checker.counters(false);
+    const time = this.core.exports.clockNow(this.context);
+    const grouping = new Grouping(time, this.attributions, (id) => this.deviceName(id));
+    this.checker.visit((entry) => grouping.add(entry));
     const groups = grouping.groups();
-    const counts = CHECKS.map(({ id, number }) => [id, this.#checker.count(number)] as const);
+    const counts = CHECKS.map(({ id, number }) => [id, this.checker.count(number)] as const);
     const { disabled, errorCount, numErrors, numFreeEntries, minFreeEntries, nrTotalEntries } = counters;
     return {
       time,
@@ -243,7 +243,7 @@ export class DmaDebug {
       },
       lost: { count: counters.lost, iovaBytes: counters.lostPages * 4096 },
       ...groups,
-      forecast: this.#forecast(time, counters),
+      forecast: this.forecast(time, counters),
       findings: Object.fromEntries(counts.filter(([, count]) => count > 0)),
       kernel: { disabled, errorCount, numErrors, numFreeEntries, minFreeEntries, nrTotalEntries },
       missed: counters.missed,
@@ -255,15 +255,15 @@ export class DmaDebug {
     return reportText(this.report());
   }
 
-  #forecast(time: number, { lost, lostPages }: CheckerCounters): Forecast {
-    const since = this.#sample;
+  private forecast(time: number, { lost, lostPages }: CheckerCounters): Forecast {
+    const since = this.sample;
     // A report at the same instant tells about the same stretch of time.
-    if (time > since.time) this.#sample = { time, lost, lostPages };
+    if (time > since.time) this.sample = { time, lost, lostPages };
     const over = time - since.time;
     const mappings = Math.max(0, lost - since.lost);
     const lostBytes = Math.max(0, lostPages - since.lostPages) * 4096;
     const bytesPerSecond = over > 0 ? (lostBytes / over) * 1e9 : 0;
-    const freeBytes = this.#freeSpace();
+    const freeBytes = this.freeSpace();
     const runsOut = freeBytes !== null && lostBytes > 0;
     return {
       over,
@@ -276,16 +276,16 @@ export class DmaDebug {
     };
   }
 
-  #deviceName(id: number): string {
-    return this.#devices.get(id)?.name ?? (id === 0 ? '' : `device ${id}`);
+  private deviceName(id: number): string {
+    return this.devices.get(id)?.name ?? (id === 0 ? '' : `device ${id}`);
   }
 
-  #finding(record: VerdictRecord): Finding {
+  private finding(record: VerdictRecord): Finding {
     const check = checkOf(record.check);
     const data = check.data(record);
     const caller = this.attributions.describe(record.caller);
-    const mapping = record.mapping && this.#mapping(record.mapping);
-    const device = this.#deviceName(record.device);
+    const mapping = record.mapping && this.mapping(record.mapping);
+    const device = this.deviceName(record.device);
     let story = `${device ? `${device} ` : ''}${check.say(data, record)}`;
     if (Object.keys(caller).length > 0) story += ` (${callerText(caller)})`;
     if (mapping && Object.keys(mapping.by).length > 0) {
@@ -306,9 +306,9 @@ export class DmaDebug {
     };
   }
 
-  #mapping({ device, address, size, type, direction, time, by }: EntryRecord): MappingInfo {
+  private mapping({ device, address, size, type, direction, time, by }: EntryRecord): MappingInfo {
     return {
-      device: this.#deviceName(device),
+      device: this.deviceName(device),
       address,
       size,
       type,
@@ -318,7 +318,7 @@ export class DmaDebug {
     };
   }
 
-  #publishPool(record: VerdictRecord, check: PoolMessage['check']): void {
+  private publishPool(record: VerdictRecord, check: PoolMessage['check']): void {
     if (!poolChannel.hasSubscribers) return;
     const message: PoolMessage = { check, time: record.time, total: record.d, disabled: check !== 'POOL_GROWN' };
     poolChannel.publish(message);

@@ -67,12 +67,12 @@ export class DmaDevice {
   readonly id: number;
   readonly name: string;
   readonly driver: string | undefined;
-  #handle: number;
+  private record: number;
   /** One load instead of three on the way to each call. */
-  readonly #core: CoreExports;
+  private readonly core: CoreExports;
   /** The machine's checker: asked after each call of the DMA API whether it found something, which is one load. */
-  readonly #debug: DmaDebug | null;
-  #domain: DmaDomain | 'passthrough' | undefined;
+  private readonly debug: DmaDebug | null;
+  private attached: DmaDomain | 'passthrough' | undefined;
 
   /** Adds a device. Throws RangeErrors for options, GemDmaError ENOMEM. */
   constructor(host: DmaHost, options: DeviceOptions = {}) {
@@ -85,38 +85,38 @@ export class DmaDevice {
     const boundaryBits = checkInteger('segmentBoundaryBits', options.segmentBoundaryBits ?? 32, 12, 64);
     const minAlignMask = checkInteger('minAlignMask', options.minAlignMask ?? 0, 0, MAX_U32);
     const { exports } = host.core;
-    this.#core = exports;
-    this.#handle = exports.deviceCreate(host.context, this.id, sourceId);
-    if (this.#handle === 0) throw new GemDmaError('ENOMEM', 'device_add', 'no memory for a device');
-    exports.deviceSetMask(this.#handle, maskBits, coherentMaskBits);
-    exports.deviceSetSegments(this.#handle, maxSegment, boundaryBits, minAlignMask);
-    if (options.forceBounce) exports.deviceSetFlags(this.#handle, FORCE_BOUNCE, 0);
+    this.core = exports;
+    this.record = exports.deviceCreate(host.context, this.id, sourceId);
+    if (this.record === 0) throw new GemDmaError('ENOMEM', 'device_add', 'no memory for a device');
+    exports.deviceSetMask(this.record, maskBits, coherentMaskBits);
+    exports.deviceSetSegments(this.record, maxSegment, boundaryBits, minAlignMask);
+    if (options.forceBounce) exports.deviceSetFlags(this.record, FORCE_BOUNCE, 0);
     this.name = options.name ?? pciName(sourceId);
     this.driver = options.driver;
-    this.#debug = host.checker ?? null;
+    this.debug = host.checker ?? null;
     try {
       if (options.domain !== undefined) this.attach(options.domain);
     } catch (error) {
       this.destroy();
       throw error;
     }
-    this.#debug?.addDevice(this);
+    this.debug?.addDevice(this);
   }
 
   /** Handle in the core; 0 after destroy. */
   get handle(): number {
-    return this.#handle;
+    return this.record;
   }
 
   /** The domain that translates for the device. */
   get domain(): DmaDomain | 'passthrough' | undefined {
-    return this.#domain;
+    return this.attached;
   }
 
   /** Gives the device a domain. Throws EEXIST when it has one, ENOMEM. */
   attach(domain: DmaDomain | 'passthrough'): void {
     if (domain === 'passthrough') {
-      const rc = this.#core.deviceAttachPassthrough(this.#handle);
+      const rc = this.core.deviceAttachPassthrough(this.record);
       if (rc < 0) {
         throw new GemDmaError(
           errnoName(rc) as ErrnoName,
@@ -125,21 +125,21 @@ export class DmaDevice {
         );
       }
     } else domain.attach(this);
-    this.#domain = domain;
+    this.attached = domain;
   }
 
   /** Takes the device out of its domain. */
   detach(): void {
-    if (this.#domain === undefined) return;
-    this.#core.cookieDetach(this.#handle);
-    this.#domain = undefined;
+    if (this.attached === undefined) return;
+    this.core.cookieDetach(this.record);
+    this.attached = undefined;
   }
 
   /** Widths of what the device can address, in bits (dma_set_mask_and_coherent). */
   setMask(bits: number, coherentBits = bits): void {
     checkInteger('bits', bits, 12, 64);
     checkInteger('coherentBits', coherentBits, 12, 64);
-    this.#core.deviceSetMask(this.#handle, bits, coherentBits);
+    this.core.deviceSetMask(this.record, bits, coherentBits);
   }
 
   /** What a segment may be: longest length, boundary width in bits, alignment kept by bouncing. */
@@ -147,22 +147,22 @@ export class DmaDevice {
     checkInteger('maxSegment', maxSegment, 1, MAX_U32);
     checkInteger('boundaryBits', boundaryBits, 12, 64);
     checkInteger('minAlignMask', minAlignMask, 0, MAX_U32);
-    this.#core.deviceSetSegments(this.#handle, maxSegment, boundaryBits, minAlignMask);
+    this.core.deviceSetSegments(this.record, maxSegment, boundaryBits, minAlignMask);
   }
 
   /** Why the last call that failed did, as a stable identifier. */
   get reason(): string | undefined {
-    return reasonName(this.#core.lastReason(this.host.context));
+    return reasonName(this.core.lastReason(this.host.context));
   }
 
   /** Calls that mapped and unmapped, a list counting once, and the pages over all of them. */
   get counts(): { maps: number; unmaps: number; pagesMapped: number; pagesUnmapped: number } {
-    const { deviceMaps, devicePagesMapped, devicePagesUnmapped, deviceUnmaps } = this.#core;
+    const { deviceMaps, devicePagesMapped, devicePagesUnmapped, deviceUnmaps } = this.core;
     return {
-      maps: deviceMaps(this.#handle) >>> 0,
-      unmaps: deviceUnmaps(this.#handle) >>> 0,
-      pagesMapped: devicePagesMapped(this.#handle),
-      pagesUnmapped: devicePagesUnmapped(this.#handle),
+      maps: deviceMaps(this.record) >>> 0,
+      unmaps: deviceUnmaps(this.record) >>> 0,
+      pagesMapped: devicePagesMapped(this.record),
+      pagesUnmapped: devicePagesUnmapped(this.record),
     };
   }
 
@@ -172,11 +172,11 @@ export class DmaDevice {
    * where nothing limits it (dma_max_mapping_size, dma_opt_mapping_size).
    */
   get limits(): { mergeBoundary: number; maxMapping: number; optMapping: number } {
-    const { dmaMaxMapping, dmaMergeBoundary, dmaOptMapping } = this.#core;
+    const { dmaMaxMapping, dmaMergeBoundary, dmaOptMapping } = this.core;
     return {
-      mergeBoundary: dmaMergeBoundary(this.#handle),
-      maxMapping: dmaMaxMapping(this.#handle),
-      optMapping: dmaOptMapping(this.#handle),
+      mergeBoundary: dmaMergeBoundary(this.record),
+      maxMapping: dmaMaxMapping(this.record),
+      optMapping: dmaOptMapping(this.record),
     };
   }
 
@@ -186,10 +186,10 @@ export class DmaDevice {
    */
   mapPage(pfn: number, offset: number, length: number, dir: Direction, attrs = 0): number {
     if (pfn >>> 0 !== pfn || offset >>> 0 !== offset || length >>> 0 !== length) badPage(pfn, offset, length);
-    const debug = this.#debug;
-    if (debug === null) return this.#core.dmaMapPage(this.#handle, pfn, offset, length, dir, attrs);
+    const debug = this.debug;
+    if (debug === null) return this.core.dmaMapPage(this.record, pfn, offset, length, dir, attrs);
     if (debug.callSites) debug.enter();
-    const address = this.#core.dmaMapPage(this.#handle, pfn, offset, length, dir, attrs);
+    const address = this.core.dmaMapPage(this.record, pfn, offset, length, dir, attrs);
     debug.settle();
     return address;
   }
@@ -197,8 +197,8 @@ export class DmaDevice {
   /** Ends a mapping of mapPage or mapSingle, with the length and direction that it was made with (dma_unmap_page_attrs). */
   unmapPage(address: number, length: number, dir: Direction, attrs = 0): void {
     if (length >>> 0 !== length) badPage(0, 0, length);
-    this.#core.dmaUnmapPage(this.#handle, address, length, dir, attrs);
-    if (this.#debug !== null) this.#debug.settle();
+    this.core.dmaUnmapPage(this.record, address, length, dir, attrs);
+    if (this.debug !== null) this.debug.settle();
   }
 
   /**
@@ -208,8 +208,8 @@ export class DmaDevice {
   mapSingle(physical: number, length: number, dir: Direction, attrs = 0, vmalloc = false): number {
     checkInteger('physical', physical, 0, MAX_U32 * 4096);
     checkInteger('length', length, 0, MAX_U32);
-    this.#enter();
-    return this.#settled(this.#core.dmaMapSingle(this.#handle, physical, length, dir, attrs, vmalloc));
+    this.enter();
+    return this.settled(this.core.dmaMapSingle(this.record, physical, length, dir, attrs, vmalloc));
   }
 
   /** Ends a mapping of mapSingle (dma_unmap_single_attrs). */
@@ -222,75 +222,75 @@ export class DmaDevice {
    * A mapping that the table already has is forgotten, not undone: that is the bug this project began with.
    */
   mapSg(table: ScatterTable, dir: Direction, attrs = 0): number {
-    const rc = this.#mapSg(table, dir, attrs);
+    const rc = this.mapTable(table, dir, attrs);
     return Math.max(rc, 0);
   }
 
   /** Maps a table (dma_map_sgtable). Throws GemDmaError ENOMEM, EINVAL or EIO with the cause as its reason. */
   mapSgTable(table: ScatterTable, dir: Direction, attrs = 0): void {
-    const rc = this.#mapSg(table, dir, attrs);
+    const rc = this.mapTable(table, dir, attrs);
     if (rc <= 0) throw this.failure('dma_map_sg', rc, `a list of ${table.origNents} entries, ${table.bytes} bytes`);
   }
 
-  #mapSg(table: ScatterTable, dir: Direction, attrs: number): number {
-    const debug = this.#debug;
-    if (debug === null) return this.#core.dmaMapSg(this.#handle, table.handle, dir, attrs);
+  private mapTable(table: ScatterTable, dir: Direction, attrs: number): number {
+    const debug = this.debug;
+    if (debug === null) return this.core.dmaMapSg(this.record, table.handle, dir, attrs);
     if (debug.callSites) debug.enter();
-    const rc = this.#core.dmaMapSg(this.#handle, table.handle, dir, attrs);
+    const rc = this.core.dmaMapSg(this.record, table.handle, dir, attrs);
     debug.settle();
     return rc;
   }
 
   /** Ends a table's mapping (dma_unmap_sg_attrs). `nents` is what map was given; the kernel looks at no more segments. */
   unmapSg(table: ScatterTable, dir: Direction, attrs = 0, nents?: number): void {
-    this.#core.dmaUnmapSg(this.#handle, table.handle, nents ?? ALL_ENTRIES, dir, attrs);
-    if (this.#debug !== null) this.#debug.settle();
+    this.core.dmaUnmapSg(this.record, table.handle, nents ?? ALL_ENTRIES, dir, attrs);
+    if (this.debug !== null) this.debug.settle();
   }
 
   /** Maps registers of another device (dma_map_resource). Returns the address, or DMA_MAPPING_ERROR. */
   mapResource(physical: number, length: number, dir: Direction, attrs = 0): number {
     checkInteger('physical', physical, 0, Number.MAX_SAFE_INTEGER);
     checkInteger('length', length, 0, MAX_U32);
-    this.#enter();
-    return this.#settled(this.#core.dmaMapResource(this.#handle, physical, length, dir, attrs));
+    this.enter();
+    return this.settled(this.core.dmaMapResource(this.record, physical, length, dir, attrs));
   }
 
   /** Ends a mapping of mapResource (dma_unmap_resource). */
   unmapResource(address: number, length: number, dir: Direction, attrs = 0): void {
     checkInteger('length', length, 0, MAX_U32);
-    this.#core.dmaUnmapResource(this.#handle, address, length, dir, attrs);
-    this.#debug?.settle();
+    this.core.dmaUnmapResource(this.record, address, length, dir, attrs);
+    this.debug?.settle();
   }
 
   /** Whether an address says that mapping failed (dma_mapping_error); dma-debug notes that the driver has asked. */
   mappingError(address: number): boolean {
-    return Boolean(this.#core.dmaMappingError(this.#handle, address));
+    return Boolean(this.core.dmaMappingError(this.record, address));
   }
 
   /** Hands part of a mapping to the CPU (dma_sync_single_for_cpu). */
   syncForCpu(address: number, length: number, dir: Direction): void {
     checkInteger('length', length, 0, MAX_U32);
-    this.#core.dmaSyncSingle(this.#handle, address, length, dir, false);
-    this.#debug?.settle();
+    this.core.dmaSyncSingle(this.record, address, length, dir, false);
+    this.debug?.settle();
   }
 
   /** Hands part of a mapping to the device (dma_sync_single_for_device). */
   syncForDevice(address: number, length: number, dir: Direction): void {
     checkInteger('length', length, 0, MAX_U32);
-    this.#core.dmaSyncSingle(this.#handle, address, length, dir, true);
-    this.#debug?.settle();
+    this.core.dmaSyncSingle(this.record, address, length, dir, true);
+    this.debug?.settle();
   }
 
   /** Hands a mapped table to the CPU (dma_sync_sg_for_cpu). */
   syncSgForCpu(table: ScatterTable, dir: Direction, nents?: number): void {
-    this.#core.dmaSyncSg(this.#handle, table.handle, nents ?? table.origNents, dir, false);
-    this.#debug?.settle();
+    this.core.dmaSyncSg(this.record, table.handle, nents ?? table.origNents, dir, false);
+    this.debug?.settle();
   }
 
   /** Hands a mapped table to the device (dma_sync_sg_for_device). */
   syncSgForDevice(table: ScatterTable, dir: Direction, nents?: number): void {
-    this.#core.dmaSyncSg(this.#handle, table.handle, nents ?? table.origNents, dir, true);
-    this.#debug?.settle();
+    this.core.dmaSyncSg(this.record, table.handle, nents ?? table.origNents, dir, true);
+    this.debug?.settle();
   }
 
   /**
@@ -299,10 +299,10 @@ export class DmaDevice {
    */
   allocCoherent(length: number, attrs = 0): CoherentBuffer {
     checkInteger('length', length, 1, MAX_U32);
-    this.#enter();
-    const handle = this.#core.dmaAllocCoherent(this.#handle, length, attrs);
+    this.enter();
+    const handle = this.core.dmaAllocCoherent(this.record, length, attrs);
     if (handle === 0) throw this.failure('dma_alloc_coherent', -ERRNO.ENOMEM, `${length} bytes of coherent memory`);
-    return this.#settled(new CoherentBuffer(this, length, ScatterTable.adopt(this.host, handle)));
+    return this.settled(new CoherentBuffer(this, length, ScatterTable.adopt(this.host, handle)));
   }
 
   /**
@@ -312,9 +312,9 @@ export class DmaDevice {
   freeCoherent(buffer: CoherentBuffer, length = buffer.length, address = buffer.address): void {
     checkInteger('length', length, 0, MAX_U32);
     if (buffer.table.handle === 0) return;
-    this.#core.dmaFreeCoherent(this.#handle, buffer.table.handle, length, address);
+    this.core.dmaFreeCoherent(this.record, buffer.table.handle, length, address);
     buffer.table.forget();
-    this.#debug?.settle();
+    this.debug?.settle();
   }
 
   /**
@@ -324,7 +324,7 @@ export class DmaDevice {
   allocIova(size: number, physical = 0): LinkedRange {
     checkInteger('size', size, 1, Number.MAX_SAFE_INTEGER);
     checkInteger('physical', physical, 0, Number.MAX_SAFE_INTEGER);
-    const address = this.#core.dmaIovaTryAlloc(this.#handle, physical, size);
+    const address = this.core.dmaIovaTryAlloc(this.record, physical, size);
     if (address < 0) {
       const code = this.reason === 'DMA_NO_IOMMU' ? ERRNO.EINVAL : ERRNO.ENOMEM;
       throw this.failure('dma_iova_try_alloc', -code, `${size} bytes of address space`);
@@ -333,23 +333,23 @@ export class DmaDevice {
   }
 
   /** Before a call that may map: its call site, where the checker is to take it. */
-  #enter(): void {
-    if (this.#debug?.callSites) this.#debug.enter();
+  private enter(): void {
+    if (this.debug?.callSites) this.debug.enter();
   }
 
   /** After a call: what the checker found in it is said now. */
-  #settled<T>(value: T): T {
-    this.#debug?.settle();
+  private settled<T>(value: T): T {
+    this.debug?.settle();
     return value;
   }
 
   /** Frees the device. Its domain is left first. */
   destroy(): void {
-    if (this.#handle === 0) return;
-    this.#debug?.removeDevice(this);
+    if (this.record === 0) return;
+    this.debug?.removeDevice(this);
     this.detach();
-    this.#core.deviceDestroy(this.#handle);
-    this.#handle = 0;
+    this.core.deviceDestroy(this.record);
+    this.record = 0;
   }
 
   /** The error of a call that returned a negative errno; what it was to map is said in `what`. */

@@ -61,7 +61,7 @@ const MAX_PFN = 2 ** 52 - 1;
 export class DmaDomain {
   readonly host: DmaHost;
   readonly lazy: boolean;
-  #handle: number;
+  private record: number;
 
   /** Makes a domain. Throws ERR_OUT_OF_RANGE for a shape that cannot be, GemDmaError ENOMEM. */
   constructor(host: DmaHost, options: DomainOptions = {}) {
@@ -92,19 +92,8 @@ export class DmaDomain {
       (options.writeImpliesRead === false ? 0 : WRITE_IMPLIES_READ) | (options.unmapWholeRange ? UNMAP_EXACT : 0);
     const ns = milliseconds * NS_PER_MS;
     const { exports } = host.core;
-    this.#handle = exports.cookieCreate(
-      host.context,
-      levels,
-      width,
-      pageSizes,
-      tables,
-      model,
-      line,
-      flags,
-      entries,
-      ns,
-    );
-    if (this.#handle === 0) throw new GemDmaError('ENOMEM', 'iommu_domain_alloc', 'no memory for an IOMMU domain');
+    this.record = exports.cookieCreate(host.context, levels, width, pageSizes, tables, model, line, flags, entries, ns);
+    if (this.record === 0) throw new GemDmaError('ENOMEM', 'iommu_domain_alloc', 'no memory for an IOMMU domain');
     try {
       for (const [first, last] of options.reserved ?? []) this.reserve(first, last);
     } catch (error) {
@@ -115,17 +104,17 @@ export class DmaDomain {
 
   /** Handle of the cookie in the core; 0 after destroy. */
   get handle(): number {
-    return this.#handle;
+    return this.record;
   }
 
   /** Handle of the domain's tables in the core, for dumps and counters. */
   get tables(): number {
-    return this.host.core.exports.cookieIommu(this.#handle);
+    return this.host.core.exports.cookieIommu(this.record);
   }
 
   /** Handle of the domain's IOVA allocator in the core. */
   get iova(): number {
-    return this.host.core.exports.cookieIova(this.#handle);
+    return this.host.core.exports.cookieIova(this.record);
   }
 
   /** Ranges and free pages of the allocator up to a pfn; default: below 4 GiB. */
@@ -137,7 +126,7 @@ export class DmaDomain {
   reserve(first: number, last: number): void {
     checkInteger('first', first, 0, MAX_PFN);
     checkInteger('last', last, first, MAX_PFN);
-    if (!this.host.core.exports.cookieReserve(this.#handle, first, last)) {
+    if (!this.host.core.exports.cookieReserve(this.record, first, last)) {
       throw new GemDmaError(
         'ENOMEM',
         'reserve_iova',
@@ -148,7 +137,7 @@ export class DmaDomain {
 
   /** Attaches a device: from now on its mappings go through this domain. Throws EEXIST when it is attached, ENOMEM. */
   attach(device: DmaDevice): void {
-    const rc = this.host.core.exports.cookieAttach(this.#handle, device.handle);
+    const rc = this.host.core.exports.cookieAttach(this.record, device.handle);
     if (rc === 0) return;
     const reason = reasonName(this.host.core.exports.lastReason(this.host.context));
     if (rc === -17) throw new GemDmaError('EEXIST', 'iommu_attach_device', `device ${device.id} has a domain already`);
@@ -166,14 +155,14 @@ export class DmaDomain {
   /** Ranges that are unmapped but wait for a flush. */
   get pending(): number {
     const { cookieQueue, deferredPending, flushQueuePending } = this.host.core.exports;
-    const queue = cookieQueue(this.#handle);
+    const queue = cookieQueue(this.record);
     return queue === 0 ? deferredPending(this.host.context) : flushQueuePending(queue);
   }
 
   /** Flushes of the queue so far, by cause. */
   get flushes(): { full: number; timer: number } {
     const { cookieQueue, flushQueueFullFlushes, flushQueueTimerFlushes } = this.host.core.exports;
-    const queue = cookieQueue(this.#handle);
+    const queue = cookieQueue(this.record);
     return queue === 0
       ? { full: 0, timer: 0 }
       : { full: flushQueueFullFlushes(queue), timer: flushQueueTimerFlushes(queue) };
@@ -182,17 +171,17 @@ export class DmaDomain {
   /** Flushes what waits at once. */
   flush(): void {
     const { cookieQueue, deferredFlush, flushQueueFlush } = this.host.core.exports;
-    const queue = cookieQueue(this.#handle);
+    const queue = cookieQueue(this.record);
     if (queue !== 0) flushQueueFlush(queue);
     else if (this.lazy) deferredFlush(this.host.context);
   }
 
   /** Frees the domain with its tables and ranges. Throws EBUSY while a device is attached. */
   destroy(): void {
-    if (this.#handle === 0) return;
-    if (this.host.core.exports.cookieDestroy(this.#handle) < 0) {
+    if (this.record === 0) return;
+    if (this.host.core.exports.cookieDestroy(this.record) < 0) {
       throw new GemDmaError('EBUSY', 'iommu_domain_free', 'devices are still attached to the domain');
     }
-    this.#handle = 0;
+    this.record = 0;
   }
 }

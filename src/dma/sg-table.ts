@@ -49,11 +49,11 @@ const RUN_WORDS = 4;
 
 export class ScatterTable {
   readonly host: DmaHost;
-  #handle: number;
+  private record: number;
 
   private constructor(host: DmaHost, handle: number) {
     this.host = host;
-    this.#handle = handle;
+    this.record = handle;
   }
 
   /**
@@ -133,60 +133,60 @@ export class ScatterTable {
 
   /** Handle in the core; 0 after release. */
   get handle(): number {
-    return this.#handle;
+    return this.record;
   }
 
   /** Bytes of all entries. */
   get bytes(): number {
-    return this.host.core.exports.sgBytes(this.#handle);
+    return this.host.core.exports.sgBytes(this.record);
   }
 
   /** Pages of a table made from pages, 0 for one made from entries. */
   get pageCount(): number {
-    return this.host.core.exports.sgPageCount(this.#handle);
+    return this.host.core.exports.sgPageCount(this.record);
   }
 
   /** Entries as they were built (sgt->orig_nents). */
   get origNents(): number {
-    return this.host.core.exports.sgOrigNents(this.#handle);
+    return this.host.core.exports.sgOrigNents(this.record);
   }
 
   /** Segments after mapping, entries before (sgt->nents). */
   get nents(): number {
-    return this.host.core.exports.sgNents(this.#handle);
+    return this.host.core.exports.sgNents(this.record);
   }
 
   /** Whether the last thing done with the table was mapping it. */
   get mapped(): boolean {
-    return (this.host.core.exports.sgFlags(this.#handle) & MAPPED) !== 0;
+    return (this.host.core.exports.sgFlags(this.record) & MAPPED) !== 0;
   }
 
   /** pfn of page n of a table made from pages. */
   pfn(page: number): number {
     checkInteger('page', page, 0, this.pageCount - 1);
-    return this.host.core.u32[(this.host.core.exports.sgPfnVector(this.#handle) >>> 2) + page];
+    return this.host.core.u32[(this.host.core.exports.sgPfnVector(this.record) >>> 2) + page];
   }
 
   /** A copy of all pfns of a table made from pages. */
   pfns(): Uint32Array {
-    const at = this.host.core.exports.sgPfnVector(this.#handle) >>> 2;
+    const at = this.host.core.exports.sgPfnVector(this.record) >>> 2;
     return this.host.core.u32.slice(at, at + this.pageCount);
   }
 
   /** DMA address of page n of a mapped table made from pages, -1 while it was never mapped. */
   dmaAddress(page: number): number {
-    return this.host.core.exports.sgDmaPage(this.#handle, page);
+    return this.host.core.exports.sgDmaPage(this.record, page);
   }
 
   /** The entries, in order, as Linux has them. */
   entries(): SgEntry[] {
     const { sgEntryAddress, sgEntryOffset, sgEntrySize } = this.host.core.exports;
     return Array.from({ length: this.origNents }, (_, i) => {
-      const offset = sgEntryOffset(this.#handle, i) >>> 0;
+      const offset = sgEntryOffset(this.record, i) >>> 0;
       return {
-        pfn: (sgEntryAddress(this.#handle, i) - offset) / PAGE_SIZE,
+        pfn: (sgEntryAddress(this.record, i) - offset) / PAGE_SIZE,
         offset,
-        length: sgEntrySize(this.#handle, i) >>> 0,
+        length: sgEntrySize(this.record, i) >>> 0,
       };
     });
   }
@@ -194,10 +194,10 @@ export class ScatterTable {
   /** The mapped segments, in order; empty while the table was never mapped. */
   segments(): SgSegment[] {
     const { sgDmaSegmentAddress, sgDmaSegmentLength } = this.host.core.exports;
-    if (sgDmaSegmentLength(this.#handle, 0) === 0) return [];
+    if (sgDmaSegmentLength(this.record, 0) === 0) return [];
     return Array.from({ length: this.nents }, (_, i) => ({
-      address: sgDmaSegmentAddress(this.#handle, i),
-      length: sgDmaSegmentLength(this.#handle, i),
+      address: sgDmaSegmentAddress(this.record, i),
+      length: sgDmaSegmentLength(this.record, i),
     }));
   }
 
@@ -206,15 +206,15 @@ export class ScatterTable {
    * it any more.
    */
   release(): void {
-    if (this.#handle === 0) return;
-    this.host.core.exports.sgDestroy(this.#handle);
-    this.#handle = 0;
+    if (this.record === 0) return;
+    this.host.core.exports.sgDestroy(this.record);
+    this.record = 0;
     this.host.checker?.settle();
   }
 
   /** The core has freed the table. */
   forget(): void {
-    this.#handle = 0;
+    this.record = 0;
   }
 
   [Symbol.dispose](): void {

@@ -73,7 +73,7 @@ export abstract class AddressSpace {
     const staging = core.staging(context);
     for (let done = 0; done < n; done += STEP) {
       const part = Math.min(STEP, n - done);
-      this.#refused('gpu_read', core.exports.gpuRead(this.handle, address + done, staging, part), address, n);
+      this.refused('gpu_read', core.exports.gpuRead(this.handle, address + done, staging, part), address, n);
       bytes.set(core.u8.subarray(staging, staging + part), done);
     }
     return bytes;
@@ -87,11 +87,11 @@ export abstract class AddressSpace {
       const part = bytes.subarray(done, done + STEP);
       core.u8.set(part, staging);
       const rc = core.exports.gpuWrite(this.handle, address + done, staging, part.length);
-      this.#refused('gpu_write', rc, address, bytes.length);
+      this.refused('gpu_write', rc, address, bytes.length);
     }
   }
 
-  #refused(syscall: string, rc: number, address: number, n: number): void {
+  private refused(syscall: string, rc: number, address: number, n: number): void {
     if (rc >= 0) return;
     const where = `${n} bytes at 0x${address.toString(16)} of ${this.name}`;
     const details = { vm: this.name, address, size: n, errno: errnoName(rc) };

@@ -11,7 +11,7 @@ export class Context {
   readonly id: number;
   /** Where objects are bound for batches of this context. */
   readonly vm: AddressSpace;
-  #alive = true;
+  private alive = true;
 
   constructor(device: I915Device, id: number, vm: AddressSpace) {
     this.device = device;
@@ -21,13 +21,13 @@ export class Context {
 
   /** Destroys the context. Its address space lives on until the last vma in it is gone. */
   release(): void {
-    if (!this.#alive) refuse(-EINVAL, 'gem_context_destroy', `context ${this.id} was released`);
-    this.#alive = false;
+    if (!this.alive) refuse(-EINVAL, 'gem_context_destroy', `context ${this.id} was released`);
+    this.alive = false;
     --this.device.liveContexts;
     this.vm.release();
   }
 
   [Symbol.dispose](): void {
-    if (this.#alive) this.release();
+    if (this.alive) this.release();
   }
 }

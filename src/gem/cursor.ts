@@ -8,51 +8,51 @@ import type { GemObject } from './object.js';
  * here is which list the cursor points into, and for the defect a picture of that list after it was freed.
  */
 export class PageCursor {
-  #table: number;
-  #last = 0;
-  #freed: Uint32Array | undefined;
+  private table: number;
+  private last = 0;
+  private freed: Uint32Array | undefined;
 
   constructor(table: number) {
-    this.#table = table;
+    this.table = table;
   }
 
   /** Points the cursor to the head of a list. */
   reset(table: number): void {
-    this.#table = table;
-    this.#last = 0;
-    this.#freed = undefined;
+    this.table = table;
+    this.last = 0;
+    this.freed = undefined;
   }
 
   /** The list is about to be freed and nobody will reset the cursor (defect `userptrCursor`). */
   dangle(object: GemObject): void {
     const { exports, u32 } = object.device.core;
     const first = exports.sgPfnVector(object.pages) >>> 2;
-    this.#freed = u32.slice(first, first + object.size / 4096);
-    this.#table = 0;
+    this.freed = u32.slice(first, first + object.size / 4096);
+    this.table = 0;
   }
 
   /** i915_gem_object_get_page: the pfn of page n of an object that has pages. */
   lookup(object: GemObject, n: number): number {
-    if (this.#table !== object.pages && !this.#rewound(object, n)) return this.#stale(object, n);
-    this.#last = n;
+    if (this.table !== object.pages && !this.rewound(object, n)) return this.stale(object, n);
+    this.last = n;
     const { exports, u32 } = object.device.core;
     return u32[(exports.sgPfnVector(object.pages) >>> 2) + n];
   }
 
   // Going backwards starts over from the head of the list that the object has now, which heals a stale cursor.
-  #rewound(object: GemObject, n: number): boolean {
-    if (n >= this.#last) return false;
+  private rewound(object: GemObject, n: number): boolean {
+    if (n >= this.last) return false;
     this.reset(object.pages);
     return true;
   }
 
-  #stale(object: GemObject, n: number): number {
-    if (this.#freed === undefined) {
+  private stale(object: GemObject, n: number): number {
+    if (this.freed === undefined) {
       throw new GemDmaError('EFAULT', 'gem_get_page', `page ${n} of ${object} looked up through a NULL cursor`, {
         reason: 'CURSOR_NULL',
       });
     }
-    this.#last = n;
-    return this.#freed[n];
+    this.last = n;
+    return this.freed[n];
   }
 }

@@ -109,7 +109,7 @@ export class I915Device {
   liveContexts = 0;
   /** getPages calls that found the pages there, which is where mapping with the pages saves a mapping. */
   nestedGetPages = 0;
-  #mapFailure = 0;
+  private mapFailure = 0;
   /** WARN_ONs that fired: something went against the driver's own expectations. */
   readonly warnings: string[] = [];
 
@@ -119,12 +119,12 @@ export class I915Device {
   /** Which range manager: 0 that of 2015, 1 the modern one. */
   readonly mmFlavour: number;
 
-  readonly #registers: CpuRegisters;
-  readonly #dmaDebug: DmaDebug | undefined;
+  private readonly registers: CpuRegisters;
+  private readonly dmaDebug: DmaDebug | undefined;
   /** The checker's numbers of our hooks. */
-  readonly #hookIds: number[];
-  readonly #notifiers: UserptrNotifiers;
-  #contexts = 0;
+  private readonly hookIds: number[];
+  private readonly notifiers: UserptrNotifiers;
+  private contexts = 0;
 
   /**
    * @param device the device in the DMA API, attached to its domain; its mask is set here
@@ -149,10 +149,10 @@ export class I915Device {
     device.setMask(this.config.dmaBits);
     this.sgFlags = machine.swiotlb ? SG_NO_COALESCE : 0;
     this.mmFlavour = machine.modernMm ? 1 : 0;
-    this.#dmaDebug = host.dmaDebug ?? undefined;
-    this.#registers = this.#dmaDebug?.registers ?? new CpuRegisters(host.core, host.context);
-    this.#hookIds = HOOKS.map((name, hook) => (hook === 0 ? 0 : (this.#dmaDebug?.attributions.hookId(name) ?? hook)));
-    this.#notifiers = new UserptrNotifiers(this);
+    this.dmaDebug = host.dmaDebug ?? undefined;
+    this.registers = this.dmaDebug?.registers ?? new CpuRegisters(host.core, host.context);
+    this.hookIds = HOOKS.map((name, hook) => (hook === 0 ? 0 : (this.dmaDebug?.attributions.hookId(name) ?? hook)));
+    this.notifiers = new UserptrNotifiers(this);
     this.ggtt = new Ggtt(this);
     this.vmList.push(this.ggtt);
     if (this.config.ppgtt === 'aliasing') {
@@ -202,12 +202,12 @@ export class I915Device {
     if (options.unsynchronized && options.privileged === false) {
       throw new GemDmaError('EPERM', 'gem_userptr', 'an unsynchronized userptr needs privilege');
     }
-    if (!options.unsynchronized && this.#notifiers.busy(process, address, bytes)) {
+    if (!options.unsynchronized && this.notifiers.busy(process, address, bytes)) {
       refuse(-EAGAIN, 'gem_userptr', `workers are under way for an object that overlaps ${range}`);
     }
-    const backing = new UserptrBacking(this.#notifiers, process, address, bytes, !options.unsynchronized);
+    const backing = new UserptrBacking(this.notifiers, process, address, bytes, !options.unsynchronized);
     const object = new GemObject(this, bytes, backing, DOMAIN_CPU, 1);
-    if (backing.synchronized) this.#notifiers.add(object, backing);
+    if (backing.synchronized) this.notifiers.add(object, backing);
     return object;
   }
 
@@ -224,10 +224,10 @@ export class I915Device {
   /** Makes a hardware context, with an address space of its own in full PPGTT mode. ENOMEM. */
   createContext(): Context {
     const full = this.config.ppgtt === 'full' || this.config.ppgtt === 'full-48bit';
-    const id = this.#contexts + 1;
+    const id = this.contexts + 1;
     const vm = full ? new Ppgtt(this, `PPGTT ${id}`, 'ppgtt') : this.ggtt;
     if (!full) vm.reference();
-    this.#contexts = id;
+    this.contexts = id;
     ++this.liveContexts;
     return new Context(this, id, vm);
   }
@@ -313,52 +313,52 @@ export class I915Device {
     this.stolen?.release();
     this.aliasingPpgtt?.release();
     this.ggtt.release();
-    return this.#dmaDebug?.driverUnbound({ id: this.device.id, handle: this.dma, name: 'i915' }) ?? 0;
+    return this.dmaDebug?.driverUnbound({ id: this.device.id, handle: this.dma, name: 'i915' }) ?? 0;
   }
 
   // What the rest of the driver asks of the device.
 
   /** Who makes the mappings that follow. */
   attribute(object: number, vma: number, hook: number): void {
-    this.#registers.set(object, vma, this.#hookIds[hook]);
+    this.registers.set(object, vma, this.hookIds[hook]);
   }
 
   /** Before a call of the driver's user: the checker may want to know from where. */
   enter(): void {
-    if (this.#dmaDebug !== undefined) this.#dmaDebug.enter();
+    if (this.dmaDebug !== undefined) this.dmaDebug.enter();
   }
 
   /** After it: what the checker found is reported, and thrown if it is strict. */
   settle(): void {
-    if (this.#dmaDebug !== undefined) this.#dmaDebug.settle();
+    if (this.dmaDebug !== undefined) this.dmaDebug.settle();
   }
 
   /** Entries of an address space now lead to a table's mapping (by 1), or no longer do (by -1). */
   binding(address: number, by: 1 | -1): void {
-    if (this.#dmaDebug !== undefined) this.core.exports.debugBinding(this.dma, address, by);
+    if (this.dmaDebug !== undefined) this.core.exports.debugBinding(this.dma, address, by);
   }
 
   /** An object is gone: a mapping that was made for it and is still there will stay. */
   objectGone(object: number): void {
-    if (this.#dmaDebug !== undefined) this.core.exports.debugObjectGone(this.dma, object);
+    if (this.dmaDebug !== undefined) this.core.exports.debugObjectGone(this.dma, object);
   }
 
   /** Whether a checker watches. */
   get checked(): boolean {
-    return this.#dmaDebug !== undefined;
+    return this.dmaDebug !== undefined;
   }
 
   /** dma_map_sg of a table, both directions. Returns segments or a negative errno. */
   mapSg(table: number): number {
     const rc = this.core.exports.dmaMapSg(this.dma, table, BIDIRECTIONAL, 0);
-    if (rc <= 0) this.#mapFailure = this.core.exports.lastReason(this.context);
+    if (rc <= 0) this.mapFailure = this.core.exports.lastReason(this.context);
     return rc;
   }
 
   /** Why the DMA API last refused, once: the driver's own errno is coarser. Undefined when it was something else. */
   takeMapFailure(): string | undefined {
-    const reason = reasonName(this.#mapFailure);
-    this.#mapFailure = 0;
+    const reason = reasonName(this.mapFailure);
+    this.mapFailure = 0;
     return reason;
   }
 

@@ -31,7 +31,7 @@ export class DmaBuf {
   /** Bytes, whole pages. */
   readonly size: number;
   readonly attachments = new Set<DmaBufAttachment>();
-  #refcount = 1;
+  private refcount = 1;
 
   constructor(exporter: DmaBufExporter, size: number) {
     this.exporter = exporter;
@@ -42,22 +42,22 @@ export class DmaBuf {
   attach(device: DmaDevice): DmaBufAttachment {
     const attachment = new DmaBufAttachment(this, device);
     this.attachments.add(attachment);
-    ++this.#refcount;
+    ++this.refcount;
     return attachment;
   }
 
   reference(): void {
-    ++this.#refcount;
+    ++this.refcount;
   }
 
   /** dma_buf_put. EINVAL when nobody holds it. */
   release(): void {
-    if (this.#refcount === 0) refuse(-EINVAL, 'dma_buf_put', 'the dma-buf was released');
-    if (--this.#refcount === 0) this.exporter.release();
+    if (this.refcount === 0) refuse(-EINVAL, 'dma_buf_put', 'the dma-buf was released');
+    if (--this.refcount === 0) this.exporter.release();
   }
 
   [Symbol.dispose](): void {
-    if (this.#refcount > 0) this.release();
+    if (this.refcount > 0) this.release();
   }
 }
 
@@ -65,7 +65,7 @@ export class DmaBuf {
 export class DmaBufAttachment {
   readonly dmaBuf: DmaBuf;
   readonly device: DmaDevice;
-  #table = 0;
+  private table = 0;
 
   constructor(dmaBuf: DmaBuf, device: DmaDevice) {
     this.dmaBuf = dmaBuf;
@@ -74,21 +74,21 @@ export class DmaBufAttachment {
 
   /** dma_buf_map_attachment: a table (handle) mapped for the device. What the exporter throws; EBUSY when it has one. */
   map(): number {
-    if (this.#table !== 0) refuse(-EBUSY, 'dma_buf_map_attachment', 'the attachment is mapped already');
-    this.#table = this.dmaBuf.exporter.map(this);
-    return this.#table;
+    if (this.table !== 0) refuse(-EBUSY, 'dma_buf_map_attachment', 'the attachment is mapped already');
+    this.table = this.dmaBuf.exporter.map(this);
+    return this.table;
   }
 
   /** dma_buf_unmap_attachment. EINVAL when it is not mapped. */
   unmap(): void {
-    if (this.#table === 0) refuse(-EINVAL, 'dma_buf_unmap_attachment', 'the attachment is not mapped');
-    this.dmaBuf.exporter.unmap(this, this.#table);
-    this.#table = 0;
+    if (this.table === 0) refuse(-EINVAL, 'dma_buf_unmap_attachment', 'the attachment is not mapped');
+    this.dmaBuf.exporter.unmap(this, this.table);
+    this.table = 0;
   }
 
   /** dma_buf_detach. EBUSY while mapped. */
   detach(): void {
-    if (this.#table !== 0) refuse(-EBUSY, 'dma_buf_detach', 'the attachment is still mapped');
+    if (this.table !== 0) refuse(-EBUSY, 'dma_buf_detach', 'the attachment is still mapped');
     if (this.dmaBuf.attachments.delete(this)) this.dmaBuf.release();
   }
 }
@@ -96,19 +96,19 @@ export class DmaBufAttachment {
 /** i915 as the exporter: the importer's table is a copy over the object's pages, which stay pinned while it is mapped. */
 class ObjectExporter implements DmaBufExporter {
   readonly name = 'i915';
-  readonly #object: GemObject;
+  private readonly exported: GemObject;
 
   constructor(object: GemObject) {
-    this.#object = object;
+    this.exported = object;
   }
 
   get object(): GemObject {
-    return this.#object;
+    return this.exported;
   }
 
   /** i915_gem_map_dma_buf. */
   map(attachment: DmaBufAttachment): number {
-    const object = this.#object;
+    const object = this.exported;
     const rc = getPages(object);
     if (rc !== 0) refuse(rc, 'dma_buf_map_attachment', `no pages for ${object}`);
     pinPages(object);
@@ -132,15 +132,15 @@ class ObjectExporter implements DmaBufExporter {
 
   /** i915_gem_unmap_dma_buf. */
   unmap(attachment: DmaBufAttachment, table: number): void {
-    const { exports } = this.#object.device.core;
+    const { exports } = this.exported.device.core;
     exports.dmaUnmapSg(attachment.device.handle, table, exports.sgOrigNents(table), BIDIRECTIONAL, 0);
     exports.sgDestroy(table);
-    unpinPages(this.#object);
+    unpinPages(this.exported);
   }
 
   release(): void {
-    this.#object.dmaBuf = null;
-    this.#object.release();
+    this.exported.dmaBuf = null;
+    this.exported.release();
   }
 }
 

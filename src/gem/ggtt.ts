@@ -44,7 +44,7 @@ export class Ggtt extends AddressSpace {
     const { object } = vma;
     let table = object.pages;
     if (vma.view !== undefined) {
-      if (vma.viewPages === 0) vma.viewPages = this.#viewPages(vma);
+      if (vma.viewPages === 0) vma.viewPages = this.viewPages(vma);
       if (vma.viewPages === 0) return -ENOMEM;
       table = vma.viewPages;
     }
@@ -75,7 +75,7 @@ export class Ggtt extends AddressSpace {
   }
 
   // i915_get_ggtt_vma_pages: a list of its own, with the DMA addresses that the object has at this moment.
-  #viewPages(vma: Vma): number {
+  private viewPages(vma: Vma): number {
     const { exports } = this.device.core;
     const { view, object } = vma;
     if (view === undefined) return 0;

@@ -86,7 +86,7 @@ export class GemObject {
 
   /** Gets the backing pages, if they are not there (i915_gem_object_get_pages). EFAULT after madvise, ENOMEM ... */
   getPages(): void {
-    this.#alive('gem_get_pages');
+    this.alive('gem_get_pages');
     this.device.enter();
     this.device.takeMapFailure();
     const rc = getPages(this);
@@ -96,7 +96,7 @@ export class GemObject {
 
   /** Lets go of the backing pages (i915_gem_object_put_pages). EBUSY while they are pinned. */
   putPages(): void {
-    this.#alive('gem_put_pages');
+    this.alive('gem_put_pages');
     const rc = putPages(this);
     this.device.settle();
     if (rc !== 0) refuse(rc, 'gem_put_pages', `the pages of ${this} are pinned ${this.pagesPinCount} times`);
@@ -130,7 +130,7 @@ export class GemObject {
    * @returns whether the contents are still there. EINVAL while pinned in an address space
    */
   madvise(advice: 'willneed' | 'dontneed'): boolean {
-    this.#alive('gem_madvise');
+    this.alive('gem_madvise');
     if (advice !== 'willneed' && advice !== 'dontneed') throw invalidType('advice', "'willneed' or 'dontneed'", advice);
     if (this.pinned) refuse(-EINVAL, 'gem_madvise', `${this} is pinned`);
     const wanted = advice === 'willneed' ? WILLNEED : DONTNEED;
@@ -149,25 +149,25 @@ export class GemObject {
 
   /** Copies bytes into the object, from the CPU (pwrite). EINVAL beyond its end and without a file, EFAULT if purged. */
   pwrite(offset: number, bytes: Uint8Array): void {
-    this.#alive('gem_pwrite');
+    this.alive('gem_pwrite');
     objectWrite(this, offset, bytes);
   }
 
   /** Copies n bytes out of the object, by the CPU (pread). Errors as pwrite. */
   pread(offset: number, n: number): Uint8Array {
-    this.#alive('gem_pread');
+    this.alive('gem_pread');
     return objectRead(this, offset, n);
   }
 
   /** Moves the object to the CPU's or the aperture's domain, for writing or only reading (set_domain). */
   setDomain(domain: Domain, write = false): void {
-    this.#alive('gem_set_domain');
+    this.alive('gem_set_domain');
     setDomain(this, domain, write);
   }
 
   /** Changes how the GPU caches the object, rewriting entries or unbinding what may not stay. EBUSY while pinned. */
   setCacheLevel(caching: Caching): void {
-    this.#alive('gem_set_caching');
+    this.alive('gem_set_caching');
     setCacheLevel(this, caching);
   }
 
@@ -176,7 +176,7 @@ export class GemObject {
    * if it fits the options. E2BIG if it can never fit, ENOSPC if eviction made no room, ENOMEM, EFAULT if purged, EBUSY.
    */
   bind(vm: AddressSpace, options?: BindOptions): Vma {
-    this.#alive('gem_bind');
+    this.alive('gem_bind');
     this.device.enter();
     const vma = bindObject(this, vm, options);
     this.device.settle();
@@ -197,7 +197,7 @@ export class GemObject {
    * in an address space.
    */
   setTiling(tiled: boolean): void {
-    this.#alive('gem_set_tiling');
+    this.alive('gem_set_tiling');
     if (this.pinned) refuse(-EBUSY, 'gem_set_tiling', `${this} is pinned`);
     setTiling(this, tiled);
   }
@@ -216,14 +216,14 @@ export class GemObject {
 
   /** Moves the contents to one contiguous buffer, for hardware that has no GTT for it (attach_phys). */
   attachPhys(align: number): void {
-    this.#alive('gem_attach_phys');
+    this.alive('gem_attach_phys');
     const rc = attachPhys(this, align);
     if (rc !== 0) refuse(rc, 'gem_attach_phys', `${this} cannot be made contiguous, aligned to ${align}`);
   }
 
   /** The object as a dma-buf, for other devices; always the same one (prime handle to fd). */
   export(): DmaBuf {
-    this.#alive('gem_export');
+    this.alive('gem_export');
     return exportObject(this);
   }
 
@@ -255,9 +255,9 @@ export class GemObject {
 
   /** Drops a reference; with the last one the object is freed: unbound everywhere, its pages let go. */
   release(): void {
-    this.#alive('gem_close');
+    this.alive('gem_close');
     if (--this.refcount > 0) return;
-    this.#free();
+    this.free();
     this.device.settle();
   }
 
@@ -266,7 +266,7 @@ export class GemObject {
   }
 
   // i915_gem_free_object
-  #free(): void {
+  private free(): void {
     // As listed: a policy that looks at the list of vmas sees it shrink in this order.
     for (let vma = this.vmaList.first; vma !== null; vma = this.vmaList.first) {
       vma.pinCount = 0;
@@ -281,7 +281,7 @@ export class GemObject {
     --this.device.liveObjects;
   }
 
-  #alive(syscall: string): void {
+  private alive(syscall: string): void {
     if (this.refcount <= 0) refuse(-EINVAL, syscall, `${this} was released`);
   }
 

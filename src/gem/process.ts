@@ -24,15 +24,15 @@ interface Area {
  * holds them.
  */
 export class Process {
-  readonly #ram: PhysicalMemory;
-  readonly #areas: Area[] = [];
+  private readonly ram: PhysicalMemory;
+  private readonly areas: Area[] = [];
   /** Holders of each frame: its mapping and everybody who got it. */
-  readonly #references = new Map<number, number>();
-  readonly #notifiers = new Set<MmuNotifier>();
-  #next = MMAP_BASE;
+  private readonly references = new Map<number, number>();
+  private readonly notifiers = new Set<MmuNotifier>();
+  private next = MMAP_BASE;
 
   constructor(ram: PhysicalMemory) {
-    this.#ram = ram;
+    this.ram = ram;
   }
 
   /**
@@ -44,30 +44,30 @@ export class Process {
   mmap(size: number | string, options: { populate?: boolean } = {}): number {
     const pages = Math.ceil(parseSize('size', size) / PAGE_SIZE);
     checkInteger('size', pages, 1, 2 ** 24);
-    const start = this.#next;
+    const start = this.next;
     const area = { start, end: start + pages * PAGE_SIZE, pfns: new Uint32Array(pages) };
     if (options.populate) {
-      area.pfns.set(this.#ram.alloc(pages));
-      for (const pfn of area.pfns) this.#references.set(pfn, 1);
+      area.pfns.set(this.ram.alloc(pages));
+      for (const pfn of area.pfns) this.references.set(pfn, 1);
     }
     // A page is left out after each mapping, so that running past an end is always an error.
-    this.#next = area.end + PAGE_SIZE;
-    this.#areas.push(area);
+    this.next = area.end + PAGE_SIZE;
+    this.areas.push(area);
     return start;
   }
 
   /** Unmaps whole pages. EINVAL unless the range is page-aligned and within one mapping. */
   munmap(address: number, size: number): void {
-    const area = this.#range('munmap', address, size);
-    this.#zap(area, address, size);
-    this.#areas.splice(this.#areas.indexOf(area), 1);
-    this.#keep(area, area.start, address);
-    this.#keep(area, address + size, area.end);
+    const area = this.range('munmap', address, size);
+    this.zap(area, address, size);
+    this.areas.splice(this.areas.indexOf(area), 1);
+    this.keep(area, area.start, address);
+    this.keep(area, address + size, area.end);
   }
 
   /** Throws pages away; the next touch finds zeros (madvise MADV_DONTNEED). Errors as munmap. */
   discard(address: number, size: number): void {
-    this.#zap(this.#range('madvise', address, size), address, size);
+    this.zap(this.range('madvise', address, size), address, size);
   }
 
   /** Writes bytes, touching pages as needed. EFAULT where nothing is mapped, ENOMEM. */
@@ -76,7 +76,7 @@ export class Process {
     for (let done = 0; done < bytes.length; ) {
       const at = address + done;
       const part = Math.min(bytes.length - done, PAGE_SIZE - (at % PAGE_SIZE));
-      this.#ram.write(this.#touch(at) * PAGE_SIZE + (at % PAGE_SIZE), bytes.subarray(done, done + part));
+      this.ram.write(this.touch(at) * PAGE_SIZE + (at % PAGE_SIZE), bytes.subarray(done, done + part));
       done += part;
     }
   }
@@ -87,7 +87,7 @@ export class Process {
     for (let done = 0; done < n; ) {
       const at = address + done;
       const part = Math.min(n - done, PAGE_SIZE - (at % PAGE_SIZE));
-      bytes.set(this.#ram.read(this.#touch(at) * PAGE_SIZE + (at % PAGE_SIZE), part), done);
+      bytes.set(this.ram.read(this.touch(at) * PAGE_SIZE + (at % PAGE_SIZE), part), done);
       done += part;
     }
     return bytes;
@@ -106,18 +106,18 @@ export class Process {
    */
   getUserPages(address: number, pfns: Uint32Array, fault: boolean): number {
     for (let n = 0; n < pfns.length; ++n) {
-      let pfn = this.#lookup(address + n * PAGE_SIZE);
+      let pfn = this.lookup(address + n * PAGE_SIZE);
       if (!pfn) {
         if (!fault) return n;
         try {
-          pfn = this.#touch(address + n * PAGE_SIZE);
+          pfn = this.touch(address + n * PAGE_SIZE);
         } catch (error) {
           if (!GemDmaError.is(error)) throw error;
           return n > 0 ? n : error.errno;
         }
       }
       pfns[n] = pfn;
-      this.#references.set(pfn, this.#references.get(pfn)! + 1);
+      this.references.set(pfn, this.references.get(pfn)! + 1);
     }
     return pfns.length;
   }
@@ -126,63 +126,63 @@ export class Process {
   putUserPages(pfns: Uint32Array): void {
     const free: number[] = [];
     for (const pfn of pfns) {
-      const left = this.#references.get(pfn)! - 1;
+      const left = this.references.get(pfn)! - 1;
       if (left > 0) {
-        this.#references.set(pfn, left);
+        this.references.set(pfn, left);
       } else {
-        this.#references.delete(pfn);
+        this.references.delete(pfn);
         free.push(pfn);
       }
     }
-    if (free.length > 0) this.#ram.free(free);
+    if (free.length > 0) this.ram.free(free);
   }
 
   /** pfn of the page at an address, or undefined where nothing was touched. */
   pfn(address: number): number | undefined {
-    return this.#lookup(address) || undefined;
+    return this.lookup(address) || undefined;
   }
 
   registerNotifier(notifier: MmuNotifier): void {
-    this.#notifiers.add(notifier);
+    this.notifiers.add(notifier);
   }
 
   unregisterNotifier(notifier: MmuNotifier): void {
-    this.#notifiers.delete(notifier);
+    this.notifiers.delete(notifier);
   }
 
   /** The process ends: everything is unmapped (exit_mmap). */
   exit(): void {
-    for (const area of this.#areas.slice()) this.munmap(area.start, area.end - area.start);
+    for (const area of this.areas.slice()) this.munmap(area.start, area.end - area.start);
   }
 
   [Symbol.dispose](): void {
     this.exit();
   }
 
-  #area(address: number): Area | undefined {
-    return this.#areas.find(({ start, end }) => address >= start && address < end);
+  private area(address: number): Area | undefined {
+    return this.areas.find(({ start, end }) => address >= start && address < end);
   }
 
-  #lookup(address: number): number {
-    const area = this.#area(address);
+  private lookup(address: number): number {
+    const area = this.area(address);
     return area === undefined ? 0 : area.pfns[Math.floor((address - area.start) / PAGE_SIZE)];
   }
 
-  #touch(address: number): number {
-    const area = this.#area(address);
+  private touch(address: number): number {
+    const area = this.area(address);
     if (area === undefined) {
       throw new GemDmaError('EFAULT', 'page_fault', `nothing is mapped at 0x${address.toString(16)}`);
     }
     const page = Math.floor((address - area.start) / PAGE_SIZE);
     if (area.pfns[page] === 0) {
-      area.pfns[page] = this.#ram.alloc(1)[0];
-      this.#references.set(area.pfns[page], 1);
+      area.pfns[page] = this.ram.alloc(1)[0];
+      this.references.set(area.pfns[page], 1);
     }
     return area.pfns[page];
   }
 
-  #range(syscall: string, address: number, size: number): Area {
-    const area = this.#area(address);
+  private range(syscall: string, address: number, size: number): Area {
+    const area = this.area(address);
     if (address % PAGE_SIZE !== 0 || size % PAGE_SIZE !== 0 || size <= 0 || !area || address + size > area.end) {
       throw new GemDmaError(
         'EINVAL',
@@ -194,17 +194,17 @@ export class Process {
   }
 
   // Borrowers first: they must have let go, or hold references of their own, before the pages leave the process.
-  #zap(area: Area, address: number, size: number): void {
-    for (const notifier of [...this.#notifiers]) notifier.invalidate(address, address + size - 1);
+  private zap(area: Area, address: number, size: number): void {
+    for (const notifier of [...this.notifiers]) notifier.invalidate(address, address + size - 1);
     const first = (address - area.start) / PAGE_SIZE;
     const pages = area.pfns.subarray(first, first + size / PAGE_SIZE);
     this.putUserPages(pages.filter((pfn) => pfn !== 0));
     pages.fill(0);
   }
 
-  #keep(area: Area, start: number, end: number): void {
+  private keep(area: Area, start: number, end: number): void {
     if (start === end) return;
     const first = (start - area.start) / PAGE_SIZE;
-    this.#areas.push({ start, end, pfns: area.pfns.slice(first, first + (end - start) / PAGE_SIZE) });
+    this.areas.push({ start, end, pfns: area.pfns.slice(first, first + (end - start) / PAGE_SIZE) });
   }
 }

@@ -11,53 +11,53 @@ const BIDIRECTIONAL = 0;
  * exporter there is. Each attachment gets a table of its own over the same pages, mapped for its device.
  */
 export class SystemHeap {
-  readonly #host: DmaHost;
+  private readonly host: DmaHost;
 
   constructor(host: DmaHost) {
-    this.#host = host;
+    this.host = host;
   }
 
   /** Allocates a dma-buf; bytes or text such as `'1MiB'`, rounded up to whole pages. Throws ENOMEM, EINVAL for nothing. */
   alloc(size: number | string): DmaBuf {
     const pages = Math.ceil(parseSize('size', size) / PAGE_SIZE);
     if (pages === 0) throw new GemDmaError('EINVAL', 'dma_heap_alloc', 'a dma-buf of no bytes');
-    const { core, context } = this.#host;
+    const { core, context } = this.host;
     const table = core.exports.sgAllocPages(context, pages, 0, MAX_ENTRY);
     if (table === 0) throw new GemDmaError('ENOMEM', 'dma_heap_alloc', `no memory for ${pages} pages`);
-    return new DmaBuf(new HeapExporter(this.#host, table, pages), pages * PAGE_SIZE);
+    return new DmaBuf(new HeapExporter(this.host, table, pages), pages * PAGE_SIZE);
   }
 }
 
 class HeapExporter implements DmaBufExporter {
   readonly name = 'system heap';
-  readonly #host: DmaHost;
-  readonly #pages: number;
+  private readonly host: DmaHost;
+  private readonly pages: number;
   /** The table that owns the pages. */
-  readonly #table: number;
+  private readonly table: number;
 
   constructor(host: DmaHost, table: number, pages: number) {
-    this.#host = host;
-    this.#table = table;
-    this.#pages = pages;
+    this.host = host;
+    this.table = table;
+    this.pages = pages;
   }
 
   map(attachment: DmaBufAttachment): number {
-    const { core, context } = this.#host;
+    const { core, context } = this.host;
     const { dmaMapSg, sgDestroy, sgFromPages, sgPfnVector } = core.exports;
-    const copy = sgFromPages(context, this.#pages, sgPfnVector(this.#table), 0, MAX_ENTRY);
+    const copy = sgFromPages(context, this.pages, sgPfnVector(this.table), 0, MAX_ENTRY);
     if (copy === 0) throw new GemDmaError('ENOMEM', 'dma_buf_map_attachment', 'no memory for a table');
     if (dmaMapSg(attachment.device.handle, copy, BIDIRECTIONAL, 0) > 0) return copy;
     sgDestroy(copy);
-    throw new GemDmaError('ENOMEM', 'dma_buf_map_attachment', `${this.#pages} pages could not be mapped`);
+    throw new GemDmaError('ENOMEM', 'dma_buf_map_attachment', `${this.pages} pages could not be mapped`);
   }
 
   unmap(attachment: DmaBufAttachment, table: number): void {
-    const { dmaUnmapSg, sgDestroy, sgOrigNents } = this.#host.core.exports;
+    const { dmaUnmapSg, sgDestroy, sgOrigNents } = this.host.core.exports;
     dmaUnmapSg(attachment.device.handle, table, sgOrigNents(table), BIDIRECTIONAL, 0);
     sgDestroy(table);
   }
 
   release(): void {
-    this.#host.core.exports.sgDestroy(this.#table);
+    this.host.core.exports.sgDestroy(this.table);
   }
 }

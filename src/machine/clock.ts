@@ -14,24 +14,24 @@ const NS_PER_MS = 1e6;
  * drivers (userptr worker, retire) run when the clock is advanced past their time, in order of time and then of queueing.
  */
 export class VirtualClock {
-  readonly #core: Core;
-  readonly #context: number;
-  readonly #tasks: Task[] = [];
-  #sequence = 0;
+  private readonly core: Core;
+  private readonly context: number;
+  private readonly tasks: Task[] = [];
+  private sequence = 0;
 
   constructor(core: Core, context: number) {
-    this.#core = core;
-    this.#context = context;
+    this.core = core;
+    this.context = context;
   }
 
   /** Milliseconds since the machine was made; the clock counts whole nanoseconds. */
   get now(): number {
-    return this.#core.exports.clockNow(this.#context) / NS_PER_MS;
+    return this.core.exports.clockNow(this.context) / NS_PER_MS;
   }
 
   /** Deferred work that waits. */
   get pending(): number {
-    return this.#tasks.length;
+    return this.tasks.length;
   }
 
   /**
@@ -40,14 +40,14 @@ export class VirtualClock {
    */
   schedule(delay: number, run: () => void): () => boolean {
     if (!(delay >= 0 && delay < 2 ** 40)) throw outOfRange('delay', '>= 0 milliseconds', delay);
-    const due = this.#core.exports.clockNow(this.#context) + Math.round(delay * NS_PER_MS);
-    const task = { due, sequence: this.#sequence++, run };
-    let at = this.#tasks.length;
-    while (at > 0 && this.#tasks[at - 1].due > due) --at;
-    this.#tasks.splice(at, 0, task);
+    const due = this.core.exports.clockNow(this.context) + Math.round(delay * NS_PER_MS);
+    const task = { due, sequence: this.sequence++, run };
+    let at = this.tasks.length;
+    while (at > 0 && this.tasks[at - 1].due > due) --at;
+    this.tasks.splice(at, 0, task);
     return () => {
-      const index = this.#tasks.indexOf(task);
-      if (index >= 0) this.#tasks.splice(index, 1);
+      const index = this.tasks.indexOf(task);
+      if (index >= 0) this.tasks.splice(index, 1);
       return index >= 0;
     };
   }
@@ -55,14 +55,14 @@ export class VirtualClock {
   /** Moves time forward by milliseconds, running everything that falls due on the way. Work may queue more work. */
   advance(milliseconds: number): void {
     if (!(milliseconds >= 0 && milliseconds < 2 ** 40)) throw outOfRange('milliseconds', '>= 0', milliseconds);
-    const { clockAdvance, clockNow } = this.#core.exports;
-    const until = clockNow(this.#context) + Math.round(milliseconds * NS_PER_MS);
-    while (this.#tasks.length > 0 && this.#tasks[0].due <= until) {
-      const task = this.#tasks.shift()!;
-      clockAdvance(this.#context, Math.max(0, task.due - clockNow(this.#context)));
+    const { clockAdvance, clockNow } = this.core.exports;
+    const until = clockNow(this.context) + Math.round(milliseconds * NS_PER_MS);
+    while (this.tasks.length > 0 && this.tasks[0].due <= until) {
+      const task = this.tasks.shift()!;
+      clockAdvance(this.context, Math.max(0, task.due - clockNow(this.context)));
       task.run();
     }
-    clockAdvance(this.#context, until - clockNow(this.#context));
+    clockAdvance(this.context, until - clockNow(this.context));
   }
 
   /** Runs deferred work that is due now, without moving time. */

@@ -12,10 +12,10 @@ export class ImportBacking implements Backing {
   readonly kind = 'dma-buf';
   readonly mapping = 'attachment';
   readonly filp = false;
-  readonly #attachment: DmaBufAttachment;
+  private readonly attachment: DmaBufAttachment;
 
   constructor(attachment: DmaBufAttachment) {
-    this.#attachment = attachment;
+    this.attachment = attachment;
   }
 
   /** i915_gem_object_get_pages_dmabuf: whatever the exporter says. */
@@ -23,7 +23,7 @@ export class ImportBacking implements Backing {
     const { device } = object;
     device.attribute(object.id, 0, HOOK_GET_PAGES);
     try {
-      object.pages = this.#attachment.map();
+      object.pages = this.attachment.map();
       return 0;
     } catch (error) {
       if (GemDmaError.is(error)) return error.errno;
@@ -35,7 +35,7 @@ export class ImportBacking implements Backing {
 
   putPages(object: GemObject): void {
     object.device.attribute(object.id, 0, HOOK_PUT_PAGES);
-    this.#attachment.unmap();
+    this.attachment.unmap();
     object.device.attribute(0, 0, HOOK_NONE);
   }
 
@@ -43,6 +43,6 @@ export class ImportBacking implements Backing {
 
   /** drm_prime_gem_destroy. */
   release(): void {
-    this.#attachment.detach();
+    this.attachment.detach();
   }
 }

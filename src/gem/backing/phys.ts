@@ -16,47 +16,47 @@ export class PhysBacking implements Backing {
   readonly kind = 'phys';
   readonly mapping = 'contiguous';
   readonly filp = true;
-  readonly #device: I915Device;
-  readonly #file: ShmemBacking;
-  readonly #size: number;
+  private readonly device: I915Device;
+  private readonly file: ShmemBacking;
+  private readonly size: number;
   /** The coherent buffer: a table of its frames with its one device address. */
-  readonly #buffer: number;
+  private readonly buffer: number;
   /** Contents were not written back for want of memory and are gone, which the kernel tells nobody, either. */
   lost = false;
 
   constructor(device: I915Device, file: ShmemBacking, size: number, buffer: number) {
-    this.#device = device;
-    this.#file = file;
-    this.#size = size;
-    this.#buffer = buffer;
+    this.device = device;
+    this.file = file;
+    this.size = size;
+    this.buffer = buffer;
   }
 
   /** Device address of the buffer. */
   get address(): number {
-    return this.#device.core.exports.sgDmaPage(this.#buffer, 0);
+    return this.device.core.exports.sgDmaPage(this.buffer, 0);
   }
 
   /** i915_gem_object_get_pages_phys. */
   getPages(object: GemObject): number {
-    const rc = this.#file.copy(this.#buffer, 'from file');
-    if (rc === 0) object.pages = this.#buffer;
+    const rc = this.file.copy(this.buffer, 'from file');
+    if (rc === 0) object.pages = this.buffer;
     return rc;
   }
 
   /** i915_gem_object_put_pages_phys. */
   putPages(object: GemObject): void {
     if (object.madv === DONTNEED) object.dirty = false;
-    if (object.dirty && this.#file.copy(this.#buffer, 'to file') !== 0) this.lost = true;
+    if (object.dirty && this.file.copy(this.buffer, 'to file') !== 0) this.lost = true;
     object.dirty = false;
   }
 
   truncate(): void {
-    this.#file.truncate();
+    this.file.truncate();
   }
 
   release(): void {
-    this.#file.release();
-    this.#device.freeCoherent(this.#buffer, this.#size);
+    this.file.release();
+    this.device.freeCoherent(this.buffer, this.size);
   }
 }
 

@@ -18,14 +18,14 @@ const MAX_PAGES = 2 ** 28;
  * contents.
  */
 export class ShmemBacking implements Backing {
-  readonly #device: I915Device;
-  readonly #pages: number;
+  private readonly device: I915Device;
+  private readonly pages: number;
   /** Place among the files that may be swapped out: in that list while there are pages that no object holds. */
-  readonly #idle: ListLink<ShmemBacking> = new ListLink<ShmemBacking>(this);
+  private readonly idle: ListLink<ShmemBacking> = new ListLink<ShmemBacking>(this);
   /** The table of resident pages, 0 when none are. */
-  #table = 0;
+  private table = 0;
   /** Contents in swap by page number: only pages that were ever written. */
-  #swap: Map<number, Uint8Array> | undefined;
+  private swap: Map<number, Uint8Array> | undefined;
 
   get kind(): 'shmem' {
     return 'shmem';
@@ -40,27 +40,27 @@ export class ShmemBacking implements Backing {
   }
 
   constructor(device: I915Device, size: number) {
-    this.#device = device;
-    this.#pages = size / PAGE_SIZE;
+    this.device = device;
+    this.pages = size / PAGE_SIZE;
   }
 
   /** i915_gem_object_get_pages_gtt. */
   getPages(object: GemObject): number {
-    if (this.#table === 0) {
-      const rc = this.#populate();
+    if (this.table === 0) {
+      const rc = this.populate();
       if (rc !== 0) return rc;
     }
-    this.#idle.remove();
-    object.pages = this.#table;
+    this.idle.remove();
+    object.pages = this.table;
     let rc = policyGetPages(object);
-    if (rc === -ENOSPC && this.#device.config.shrinkAndRemap) rc = this.#shrinkAndRemap(object);
+    if (rc === -ENOSPC && this.device.config.shrinkAndRemap) rc = this.shrinkAndRemap(object);
     if (rc === 0) {
       if (quirkPins(object)) pinPages(object);
       return 0;
     }
     // 4.2 to 4.4 leave obj.pages pointing to the table: the next get_pages takes it for pages.
-    if (!this.#device.config.defects.danglingPages) object.pages = 0;
-    this.#device.idleFiles.moveTail(this.#idle);
+    if (!this.device.config.defects.danglingPages) object.pages = 0;
+    this.device.idleFiles.moveTail(this.idle);
     return rc === -ENOSPC ? -ENOMEM : rc;
   }
 
@@ -69,15 +69,15 @@ export class ShmemBacking implements Backing {
     object.readDomains = object.writeDomain = 1;
     policyPutPages(object);
     object.dirty = false;
-    this.#device.idleFiles.moveTail(this.#idle);
+    this.device.idleFiles.moveTail(this.idle);
   }
 
   truncate(): void {
-    this.#swap = undefined;
-    if (this.#table === 0) return;
-    this.#idle.remove();
-    this.#device.core.exports.sgDestroy(this.#table);
-    this.#table = 0;
+    this.swap = undefined;
+    if (this.table === 0) return;
+    this.idle.remove();
+    this.device.core.exports.sgDestroy(this.table);
+    this.table = 0;
   }
 
   release(): void {
@@ -86,14 +86,14 @@ export class ShmemBacking implements Backing {
 
   // A light attempt; then without what nobody needs; then without anything of the GPU's that is not pinned, and with
   // the system reclaiming, which means swapping files out.
-  #populate(): number {
-    const device = this.#device;
-    if (this.#pages > MAX_PAGES) return -ENOMEM;
-    if (this.#allocate()) return 0;
-    shrink(device, this.#pages, SHRINK_BOUND | SHRINK_UNBOUND | SHRINK_PURGEABLE);
-    if (this.#allocate()) return 0;
+  private populate(): number {
+    const device = this.device;
+    if (this.pages > MAX_PAGES) return -ENOMEM;
+    if (this.allocate()) return 0;
+    shrink(device, this.pages, SHRINK_BOUND | SHRINK_UNBOUND | SHRINK_PURGEABLE);
+    if (this.allocate()) return 0;
     shrinkAll(device);
-    while (!this.#allocate()) {
+    while (!this.allocate()) {
       const victim = device.idleFiles.first;
       if (victim === null) return -ENOMEM;
       victim.swapOut();
@@ -101,37 +101,37 @@ export class ShmemBacking implements Backing {
     return 0;
   }
 
-  #allocate(): boolean {
-    const { core, context, ram } = this.#device;
-    this.#table = core.exports.sgAllocPages(context, this.#pages, this.#device.sgFlags, this.#device.maxEntry);
-    if (this.#table === 0) return false;
-    if (this.#swap === undefined) return true;
-    const first = core.exports.sgPfnVector(this.#table) >>> 2;
+  private allocate(): boolean {
+    const { core, context, ram } = this.device;
+    this.table = core.exports.sgAllocPages(context, this.pages, this.device.sgFlags, this.device.maxEntry);
+    if (this.table === 0) return false;
+    if (this.swap === undefined) return true;
+    const first = core.exports.sgPfnVector(this.table) >>> 2;
     try {
-      for (const [page, bytes] of this.#swap) ram.write(core.u32[first + page] * PAGE_SIZE, bytes);
+      for (const [page, bytes] of this.swap) ram.write(core.u32[first + page] * PAGE_SIZE, bytes);
     } catch (error) {
       // What is in swap stays there until all of it is back.
-      core.exports.sgDestroy(this.#table);
-      this.#table = 0;
+      core.exports.sgDestroy(this.table);
+      this.table = 0;
       if (!GemDmaError.is(error, 'ENOMEM')) throw error;
       return false;
     }
-    this.#swap = undefined;
+    this.swap = undefined;
     return true;
   }
 
   /** Copies the file's pages into those of another table of the same size, or back. Returns 0 or -ENOMEM. */
   copy(other: number, direction: 'from file' | 'to file'): number {
-    if (this.#table === 0) {
-      const rc = this.#populate();
+    if (this.table === 0) {
+      const rc = this.populate();
       if (rc !== 0) return rc;
-      this.#device.idleFiles.moveTail(this.#idle);
+      this.device.idleFiles.moveTail(this.idle);
     }
-    const { core, ram } = this.#device;
-    const mine = core.exports.sgPfnVector(this.#table) >>> 2;
+    const { core, ram } = this.device;
+    const mine = core.exports.sgPfnVector(this.table) >>> 2;
     const others = core.exports.sgPfnVector(other) >>> 2;
     try {
-      for (let page = 0; page < this.#pages; ++page) {
+      for (let page = 0; page < this.pages; ++page) {
         const here = core.u32[mine + page] * PAGE_SIZE;
         const there = core.u32[others + page] * PAGE_SIZE;
         if (direction === 'from file') ram.write(there, ram.read(here, PAGE_SIZE));
@@ -146,21 +146,21 @@ export class ShmemBacking implements Backing {
 
   /** Writes the contents to swap and gives the frames back. The file is idle. */
   swapOut(): void {
-    const { core, ram } = this.#device;
+    const { core, ram } = this.device;
     const { sgNextWritten, sgPfnVector } = core.exports;
-    const first = sgPfnVector(this.#table) >>> 2;
+    const first = sgPfnVector(this.table) >>> 2;
     const swap = new Map<number, Uint8Array>();
-    for (let page = sgNextWritten(this.#table, 0); page < this.#pages; page = sgNextWritten(this.#table, page + 1)) {
+    for (let page = sgNextWritten(this.table, 0); page < this.pages; page = sgNextWritten(this.table, page + 1)) {
       swap.set(page, ram.read(core.u32[first + page] * PAGE_SIZE, PAGE_SIZE));
     }
     this.truncate();
-    this.#swap = swap;
+    this.swap = swap;
   }
 
   // Later kernels: room for the mapping is made by dropping the pages, hence mappings, of other objects.
-  #shrinkAndRemap(object: GemObject): number {
+  private shrinkAndRemap(object: GemObject): number {
     for (;;) {
-      if (shrink(this.#device, this.#pages, SHRINK_BOUND | SHRINK_UNBOUND) === 0) return -ENOSPC;
+      if (shrink(this.device, this.pages, SHRINK_BOUND | SHRINK_UNBOUND) === 0) return -ENOSPC;
       const rc = policyGetPages(object);
       if (rc !== -ENOSPC) return rc;
     }

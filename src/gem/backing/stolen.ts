@@ -17,62 +17,62 @@ const FIRMWARE_KEEPS = 1024 ** 2;
  * (i915_gem_stolen.c). Objects from it are contiguous, and the GPU sees them at their physical addresses.
  */
 export class StolenMemory {
-  readonly #device: I915Device;
+  private readonly device: I915Device;
   /** Bytes that objects can be made of: what the firmware keeps for itself is not among them. */
   readonly size: number;
-  readonly #firstPfn: number;
-  readonly #pages: number;
-  readonly #mm: number;
+  private readonly firstPfn: number;
+  private readonly pages: number;
+  private readonly mm: number;
 
   /** Takes `bytes` from the machine's memory, of which the firmware keeps the top. Throws ENOMEM when there is no row. */
   constructor(device: I915Device, bytes: number) {
     const { core, context } = device;
-    this.#device = device;
-    this.#pages = bytes / PAGE_SIZE;
+    this.device = device;
+    this.pages = bytes / PAGE_SIZE;
     this.size = bytes - FIRMWARE_KEEPS;
-    this.#firstPfn = core.exports.rangeAllocLow(context, this.#pages);
-    if (this.#firstPfn === 0) {
+    this.firstPfn = core.exports.rangeAllocLow(context, this.pages);
+    if (this.firstPfn === 0) {
       throw new GemDmaError('ENOMEM', 'stolen_init', `no row of ${bytes} bytes of RAM below 4 GiB`);
     }
-    this.#mapIdentity();
-    this.#mm = core.exports.mmCreate(context, 0, this.size, device.mmFlavour, 0);
-    if (this.#mm <= 0) refuse(this.#mm, 'stolen_init', 'no memory for the range manager of stolen memory');
+    this.mapIdentity();
+    this.mm = core.exports.mmCreate(context, 0, this.size, device.mmFlavour, 0);
+    if (this.mm <= 0) refuse(this.mm, 'stolen_init', 'no memory for the range manager of stolen memory');
   }
 
   /** Physical address of the first byte. */
   get base(): number {
-    return this.#firstPfn * PAGE_SIZE;
+    return this.firstPfn * PAGE_SIZE;
   }
 
   // Firmware tells the IOMMU's driver that the GPU uses this memory at its physical addresses (an RMRR of the DMAR table),
   // which keeps them out of the allocator's hands and maps them one to one, for good.
-  #mapIdentity(): void {
-    const { domain } = this.#device.device;
+  private mapIdentity(): void {
+    const { domain } = this.device.device;
     if (domain === undefined || domain === 'passthrough') return;
-    domain.reserve(this.#firstPfn, this.#firstPfn + this.#pages - 1);
-    const { exports } = this.#device.core;
-    const rc = exports.domainMap(domain.tables, this.base, this.base, this.#pages * PAGE_SIZE, READ | WRITE);
+    domain.reserve(this.firstPfn, this.firstPfn + this.pages - 1);
+    const { exports } = this.device.core;
+    const rc = exports.domainMap(domain.tables, this.base, this.base, this.pages * PAGE_SIZE, READ | WRITE);
     if (rc < 0) refuse(rc, 'stolen_init', 'no memory for the identity mapping of stolen memory');
   }
 
   /** i915_gem_object_create_stolen: an object at the first place that is free. Throws ENOMEM when there is none. */
   create(size: number): GemObject {
-    const { core } = this.#device;
-    const node = core.exports.mmInsert(this.#mm, size, PAGE_SIZE, 0, 0, this.size, 0);
+    const { core } = this.device;
+    const node = core.exports.mmInsert(this.mm, size, PAGE_SIZE, 0, 0, this.size, 0);
     if (node < 0) refuse(-ENOMEM, 'gem_create_stolen', `no ${size} bytes of stolen memory left (of ${this.size})`);
-    return this.#object(node, size);
+    return this.object(node, size);
   }
 
   /** i915_gem_object_create_stolen_for_preallocated: an object over an exact range, such as what firmware shows. */
   createAt(offset: number, size: number): GemObject {
-    const node = this.#device.core.exports.mmReserve(this.#mm, offset, size, 0);
+    const node = this.device.core.exports.mmReserve(this.mm, offset, size, 0);
     if (node < 0) refuse(-ENOMEM, 'gem_create_stolen', `stolen memory at ${offset} is not free for ${size} bytes`);
-    return this.#object(node, size);
+    return this.object(node, size);
   }
 
   // The pages are there from the start and pinned for good; on no list until the object is bound.
-  #object(node: number, size: number): GemObject {
-    const device = this.#device;
+  private object(node: number, size: number): GemObject {
+    const device = this.device;
     const { exports } = device.core;
     const start = this.base + exports.mmNodeStart(node);
     const table = exports.sgContiguous(device.context, start / PAGE_SIZE, size / PAGE_SIZE, start);
@@ -89,13 +89,13 @@ export class StolenMemory {
 
   /** Gives the memory back to the system, as no real machine can; no object of it is left. */
   release(): void {
-    const { core, context, device } = this.#device;
-    core.exports.mmDestroy(this.#mm);
+    const { core, context, device } = this.device;
+    core.exports.mmDestroy(this.mm);
     const { domain } = device;
     if (domain !== undefined && domain !== 'passthrough') {
-      core.exports.domainUnmap(domain.tables, this.base, this.#pages * PAGE_SIZE);
+      core.exports.domainUnmap(domain.tables, this.base, this.pages * PAGE_SIZE);
     }
-    core.exports.rangeFree(context, this.#firstPfn, this.#pages);
+    core.exports.rangeFree(context, this.firstPfn, this.pages);
   }
 }
 
@@ -103,12 +103,12 @@ class StolenBacking implements Backing {
   readonly kind = 'stolen';
   readonly mapping = 'contiguous';
   readonly filp = false;
-  readonly #device: I915Device;
-  readonly #node: number;
+  private readonly device: I915Device;
+  private readonly node: number;
 
   constructor(device: I915Device, node: number) {
-    this.#device = device;
-    this.#node = node;
+    this.device = device;
+    this.node = node;
   }
 
   getPages(): number {
@@ -117,12 +117,12 @@ class StolenBacking implements Backing {
   }
 
   putPages(object: GemObject): void {
-    this.#device.core.exports.sgDestroy(object.pages);
+    this.device.core.exports.sgDestroy(object.pages);
   }
 
   truncate(): void {}
 
   release(): void {
-    this.#device.core.exports.mmRemove(this.#node);
+    this.device.core.exports.mmRemove(this.node);
   }
 }

@@ -28,42 +28,42 @@ export class UserptrBacking implements Backing {
   readonly filp = false;
   readonly process: Process;
   readonly address: number;
-  readonly #size: number;
-  readonly #pages: number;
-  readonly #notifiers: UserptrNotifiers;
+  private readonly size: number;
+  private readonly pages: number;
+  private readonly notifiers: UserptrNotifiers;
   /** Objects that asked to be told of changes; false: the user promised to keep the range as it is (UNSYNCHRONIZED). */
   synchronized: boolean;
   work: Work | number | null = null;
   /** Workers on their way, at most 15, superseded ones included. */
   workers = 0;
-  #pfns: Uint32Array | null = null;
+  private pfns: Uint32Array | null = null;
 
   constructor(notifiers: UserptrNotifiers, process: Process, address: number, size: number, synchronized: boolean) {
-    this.#notifiers = notifiers;
+    this.notifiers = notifiers;
     this.process = process;
     this.address = address;
-    this.#size = size;
-    this.#pages = size / PAGE_SIZE;
+    this.size = size;
+    this.pages = size / PAGE_SIZE;
     this.synchronized = synchronized;
   }
 
   /** i915_gem_userptr_get_pages. */
   getPages(object: GemObject): number {
     const { device } = object;
-    const pfns = new Uint32Array(this.#pages);
+    const pfns = new Uint32Array(this.pages);
     let got = 0;
     // Only in the process itself can its pages be had without sleeping.
     if (device.currentProcess === undefined || device.currentProcess === this.process) {
       got = this.process.getUserPages(this.address, pfns, false);
     }
-    if (got === this.#pages) {
-      const rc = this.#attach(object, pfns);
+    if (got === this.pages) {
+      const rc = this.attach(object, pfns);
       if (rc === 0) this.work = null;
       return rc;
     }
     let rc = -EAGAIN;
     if (this.work === null && this.workers < MAX_WORKERS) {
-      this.#schedule(object);
+      this.schedule(object);
     } else if (typeof this.work === 'number') {
       rc = this.work;
       this.work = null;
@@ -78,8 +78,8 @@ export class UserptrBacking implements Backing {
     policyPutPages(object);
     if (object.device.config.defects.userptrCursor) object.cursor?.dangle(object);
     object.device.core.exports.sgDestroy(object.pages);
-    this.process.putUserPages(this.#pfns!);
-    this.#pfns = null;
+    this.process.putUserPages(this.pfns!);
+    this.pfns = null;
     object.dirty = false;
   }
 
@@ -89,13 +89,13 @@ export class UserptrBacking implements Backing {
   beforeExport(object: GemObject): number {
     if (!this.synchronized) {
       this.synchronized = true;
-      this.#notifiers.add(object, this);
+      this.notifiers.add(object, this);
     }
     return 0;
   }
 
   release(object: GemObject): void {
-    this.#notifiers.remove(object, this);
+    this.notifiers.remove(object, this);
   }
 
   /** The range is about to change: whatever is under way is void, and the pages go. */
@@ -115,38 +115,38 @@ export class UserptrBacking implements Backing {
   }
 
   // st_set_pages and, by policy, the mapping. Without success the pages are let go.
-  #attach(object: GemObject, pfns: Uint32Array): number {
+  private attach(object: GemObject, pfns: Uint32Array): number {
     const { device } = object;
     const table = device.tableOf(pfns);
     let rc = -ENOMEM;
     if (table !== 0) {
       object.pages = table;
-      this.#pfns = pfns;
+      this.pfns = pfns;
       rc = policyGetPages(object);
       if (rc === 0) return 0;
       object.pages = 0;
-      this.#pfns = null;
+      this.pfns = null;
       device.core.exports.sgDestroy(table);
     }
     this.process.putUserPages(pfns);
     return rc;
   }
 
-  #schedule(object: GemObject): void {
+  private schedule(object: GemObject): void {
     ++this.workers;
     object.reference();
     const work = new Work();
     this.work = work;
-    object.device.clock.schedule(0, () => this.#run(object, work));
+    object.device.clock.schedule(0, () => this.run(object, work));
   }
 
   // __i915_gem_userptr_get_pages_worker.
-  #run(object: GemObject, work: Work): void {
+  private run(object: GemObject, work: Work): void {
     const { device } = object;
-    const pfns = new Uint32Array(this.#pages);
+    const pfns = new Uint32Array(this.pages);
     let got = 0;
     let rc = 0;
-    while (got < this.#pages && rc === 0) {
+    while (got < this.pages && rc === 0) {
       const more = this.process.getUserPages(this.address + got * PAGE_SIZE, pfns.subarray(got), true);
       if (more < 0) rc = more;
       else got += more;
@@ -156,7 +156,7 @@ export class UserptrBacking implements Backing {
       this.process.putUserPages(pfns.subarray(0, got));
       rc = 0;
     } else if (rc === 0) {
-      rc = this.#attach(object, pfns);
+      rc = this.attach(object, pfns);
       if (rc === 0) {
         device.unboundList.moveTail(object.globalLink);
         if (!device.config.defects.userptrCursor) object.cursor?.reset(object.pages);
@@ -172,48 +172,48 @@ export class UserptrBacking implements Backing {
 
   /** Whether this range has a byte in [first, last]. */
   overlaps(first: number, last: number): boolean {
-    return this.address <= last && this.address + this.#size - 1 >= first;
+    return this.address <= last && this.address + this.size - 1 >= first;
   }
 }
 
 /** The device's notifiers, one a process (struct i915_mm_struct and i915_mmu_notifier). */
 export class UserptrNotifiers {
-  readonly #device: I915Device;
-  readonly #byProcess = new Map<Process, UserptrNotifier>();
+  private readonly device: I915Device;
+  private readonly byProcess = new Map<Process, UserptrNotifier>();
 
   constructor(device: I915Device) {
-    this.#device = device;
+    this.device = device;
   }
 
   /** Whether an object of the process whose range overlaps has workers: a new object must wait for them (EAGAIN). */
   busy(process: Process, address: number, size: number): boolean {
-    return this.#byProcess.get(process)?.busy(address, address + size - 1) ?? false;
+    return this.byProcess.get(process)?.busy(address, address + size - 1) ?? false;
   }
 
   add(object: GemObject, backing: UserptrBacking): void {
-    let notifier = this.#byProcess.get(backing.process);
+    let notifier = this.byProcess.get(backing.process);
     if (notifier === undefined) {
-      notifier = new UserptrNotifier(this.#device);
-      this.#byProcess.set(backing.process, notifier);
+      notifier = new UserptrNotifier(this.device);
+      this.byProcess.set(backing.process, notifier);
       backing.process.registerNotifier(notifier);
     }
     notifier.objects.set(object, backing);
   }
 
   remove(object: GemObject, backing: UserptrBacking): void {
-    const notifier = this.#byProcess.get(backing.process);
+    const notifier = this.byProcess.get(backing.process);
     if (notifier === undefined || !notifier.objects.delete(object) || notifier.objects.size > 0) return;
-    this.#byProcess.delete(backing.process);
+    this.byProcess.delete(backing.process);
     backing.process.unregisterNotifier(notifier);
   }
 }
 
 class UserptrNotifier implements MmuNotifier {
-  readonly #device: I915Device;
+  private readonly device: I915Device;
   readonly objects = new Map<GemObject, UserptrBacking>();
 
   constructor(device: I915Device) {
-    this.#device = device;
+    this.device = device;
   }
 
   busy(first: number, last: number): boolean {
@@ -225,7 +225,7 @@ class UserptrNotifier implements MmuNotifier {
 
   /** i915_gem_userptr_mn_invalidate_range_start. */
   invalidate(first: number, last: number): void {
-    this.#device.retire();
+    this.device.retire();
     for (const [object, backing] of [...this.objects]) {
       if (!backing.overlaps(first, last) || object.refcount <= 0) continue;
       object.reference();

@@ -26,58 +26,58 @@ interface Layers {
  * of, what lies in RAM. A leak shows as a sum that is too large long before anything runs out.
  */
 export class Accounts {
-  readonly #world: World;
-  readonly #baseline: Layers;
-  readonly #checked: boolean;
-  #findings = 0;
-  #finding: Finding | undefined;
+  private readonly world: World;
+  private readonly baseline: Layers;
+  private readonly checked: boolean;
+  private seen = 0;
+  private finding: Finding | undefined;
   // A checker that had no memory for an entry knows nothing of that mapping and takes its end for a mistake.
-  #blind = false;
+  private blind = false;
 
   constructor(world: World) {
-    this.#world = world;
-    this.#checked = world.machine.config.dmaDebug.enabled;
+    this.world = world;
+    this.checked = world.machine.config.dmaDebug.enabled;
     const expected = new Set<string>(['POOL_GROWN', ...(world.config.expected ?? [])]);
-    if (this.#checked) {
+    if (this.checked) {
       world.machine.dmaDebug.onError = (finding) => {
-        if (NO_MEMORY.has(finding.check)) this.#blind = true;
-        if (!expected.has(finding.check)) this.#finding ??= finding;
+        if (NO_MEMORY.has(finding.check)) this.blind = true;
+        if (!expected.has(finding.check)) this.finding ??= finding;
       };
     }
-    this.#findings = this.#findingsSoFar();
-    this.#baseline = this.#layers();
+    this.seen = this.findingsSoFar();
+    this.baseline = this.layers();
   }
 
   /** Throws for the first finding of the checker that a correct driver would not get. One load when there is none. */
   watch(): void {
-    if (this.#findingsSoFar() !== this.#findings) this.#found();
+    if (this.findingsSoFar() !== this.seen) this.found();
   }
 
-  #findingsSoFar(): number {
-    return this.#checked ? this.#world.machine.dmaDebug.registers.findings : 0;
+  private findingsSoFar(): number {
+    return this.checked ? this.world.machine.dmaDebug.registers.findings : 0;
   }
 
-  #found(): void {
-    this.#findings = this.#findingsSoFar();
-    this.#world.machine.dmaDebug.settle();
-    const finding = this.#finding;
-    if (finding && !this.#blind) throw new StressFailure('finding', finding.check, finding.message, { finding });
+  private found(): void {
+    this.seen = this.findingsSoFar();
+    this.world.machine.dmaDebug.settle();
+    const finding = this.finding;
+    if (finding && !this.blind) throw new StressFailure('finding', finding.check, finding.message, { finding });
   }
 
   get findings(): number {
-    return this.#findings;
+    return this.seen;
   }
 
   /** Live DMA mappings over all devices. */
   get mappings(): number {
-    return this.#world.machine.devices.reduce((sum, { counts }) => sum + counts.maps - counts.unmaps, 0);
+    return this.world.machine.devices.reduce((sum, { counts }) => sum + counts.maps - counts.unmaps, 0);
   }
 
   /** Share of the fullest device address space below 4 GiB that is in use, 0 to 1. */
   get iovaUse(): number {
-    const { iovaFreePages } = this.#world.machine.core.exports;
+    const { iovaFreePages } = this.world.machine.core.exports;
     let least = PAGES_4GIB;
-    for (const { domain } of this.#world.machine.devices) {
+    for (const { domain } of this.world.machine.devices) {
       if (domain !== undefined && domain !== 'passthrough') {
         least = Math.min(least, iovaFreePages(domain.iova, PAGES_4GIB - 1));
       }
@@ -85,53 +85,53 @@ export class Accounts {
     return 1 - least / PAGES_4GIB;
   }
 
-  #space(devices: readonly DmaDevice[]): number {
-    const { iovaCachedPages, iovaFreePages } = this.#world.machine.core.exports;
+  private spaceOf(devices: readonly DmaDevice[]): number {
+    const { iovaCachedPages, iovaFreePages } = this.world.machine.core.exports;
     return devices.reduce((sum, { domain }) => {
       if (domain === undefined || domain === 'passthrough') return sum;
       return sum + iovaFreePages(domain.iova, LAST_PFN) + iovaCachedPages(domain.iova);
     }, 0);
   }
 
-  #layers(): Layers {
-    const { machine } = this.#world;
+  private layers(): Layers {
+    const { machine } = this.world;
     return {
       mappings: this.mappings,
-      entries: this.#checked ? machine.dmaDebug.counters().live : 0,
+      entries: this.checked ? machine.dmaDebug.counters().live : 0,
       frames: machine.core.exports.ramInUse(machine.context),
-      space: this.#space(machine.devices),
+      space: this.spaceOf(machine.devices),
     };
   }
 
   /** The layers at this moment, as far as an operation that was refused must leave them alone. */
   state(): Record<string, unknown> {
-    const { mappings, entries } = this.#layers();
-    const { used = 0 } = this.#world.machine.swiotlb?.stats ?? {};
+    const { mappings, entries } = this.layers();
+    const { used = 0 } = this.world.machine.swiotlb?.stats ?? {};
     // Page tables stay with their address space, whatever they were made for.
-    const tables = this.#world.gpus
+    const tables = this.world.gpus
       .flatMap(({ vmList }) => vmList)
       .reduce((sum, vm) => sum + (vm instanceof Ppgtt ? vm.mappedPages : 0), 0);
-    const nodes = this.#world.gpus.map(({ vmList }) => vmList.map(({ vmas }) => vmas.length));
+    const nodes = this.world.gpus.map(({ vmList }) => vmList.map(({ vmas }) => vmas.length));
     return {
-      ...{ mappings: mappings - tables, entries: this.#blind ? 0 : entries - tables },
-      ...{ space: this.#space(this.#world.devices), bounced: used, nodes },
+      ...{ mappings: mappings - tables, entries: this.blind ? 0 : entries - tables },
+      ...{ space: this.spaceOf(this.world.devices), bounced: used, nodes },
     };
   }
 
   check(): void {
-    for (const [id, { object }] of this.#world.objects.entries()) checkObject(id, object);
-    const { mappings, entries } = this.#layers();
-    const expected = this.#expected();
+    for (const [id, { object }] of this.world.objects.entries()) checkObject(id, object);
+    const { mappings, entries } = this.layers();
+    const expected = this.expected();
     same('mappings', 'live DMA mappings', expected.mappings, mappings);
-    if (this.#checked && !this.#blind) same('entries', 'entries of the checker', expected.entries, entries);
+    if (this.checked && !this.blind) same('entries', 'entries of the checker', expected.entries, entries);
   }
 
   // What GEM, the GPU's tables and the drivers of other devices say is mapped, as calls and as entries: a list is one
   // call, and an entry a segment.
-  #expected(): { mappings: number; entries: number } {
-    const { sgNents } = this.#world.machine.core.exports;
-    let { mappings, entries } = this.#baseline;
-    for (const gpu of this.#world.gpus) {
+  private expected(): { mappings: number; entries: number } {
+    const { sgNents } = this.world.machine.core.exports;
+    let { mappings, entries } = this.baseline;
+    for (const gpu of this.world.gpus) {
       for (const list of [gpu.boundList, gpu.unboundList]) {
         for (const object of list.toArray()) {
           const live = liveMappings(object);
@@ -145,10 +145,10 @@ export class Accounts {
         entries += vm.mappedPages;
       }
     }
-    const buffers = this.#physBuffers();
+    const buffers = this.physBuffers();
     mappings += buffers;
     entries += buffers;
-    for (const { kind, table, attachment } of this.#world.mappings.values()) {
+    for (const { kind, table, attachment } of this.world.mappings.values()) {
       // Address space that is only reserved is no mapping, and what is linked into it the checker does not see.
       if (kind === 'range') continue;
       const list = table?.handle ?? attachment?.table;
@@ -159,10 +159,10 @@ export class Accounts {
   }
 
   // Coherent buffers of contiguous objects: each has one as long as it lives, and the GPU may keep it alive.
-  #physBuffers(): number {
+  private physBuffers(): number {
     const objects = new Set<GemObject>();
-    for (const { object } of this.#world.objects.values()) if (object.backing.kind === 'phys') objects.add(object);
-    for (const { requests } of this.#world.gpus) {
+    for (const { object } of this.world.objects.values()) if (object.backing.kind === 'phys') objects.add(object);
+    for (const { requests } of this.world.gpus) {
       for (const request of requests) {
         for (const object of request.objects) if (object.backing.kind === 'phys') objects.add(object);
       }
@@ -172,17 +172,17 @@ export class Accounts {
 
   /** Everything was given back: nothing may be left. */
   empty(): void {
-    const { mappings, entries, frames, space } = this.#layers();
+    const { mappings, entries, frames, space } = this.layers();
     for (const [id, before, now] of [
-      ['mappings', this.#baseline.mappings, mappings],
-      ['entries', this.#baseline.entries, this.#blind ? this.#baseline.entries : entries],
-      ['frames', this.#baseline.frames, frames],
-      ['IOVA pages', space, this.#baseline.space],
+      ['mappings', this.baseline.mappings, mappings],
+      ['entries', this.baseline.entries, this.blind ? this.baseline.entries : entries],
+      ['frames', this.baseline.frames, frames],
+      ['IOVA pages', space, this.baseline.space],
     ] as const) {
       if (before === now) continue;
       throw new StressFailure('teardown', id, `${now - before} ${id} are left when all was given back`);
     }
-    for (const { liveObjects } of this.#world.gpus) {
+    for (const { liveObjects } of this.world.gpus) {
       if (liveObjects === 0) continue;
       throw new StressFailure('teardown', 'objects', `${liveObjects} objects live on when all was released`);
     }

@@ -13,19 +13,19 @@ interface Piece {
  * it is written again.
  */
 export class Contents {
-  #pieces: Map<number, Piece> | undefined;
-  #zeros = true;
+  private pieces: Map<number, Piece> | undefined;
+  private zeros = true;
 
   write(offset: number, bytes: Uint8Array): void {
-    this.#pieces ??= new Map();
+    this.pieces ??= new Map();
     for (let done = 0; done < bytes.length; ) {
       const piece = Math.floor((offset + done) / PIECE);
       const at = (offset + done) % PIECE;
       const part = Math.min(PIECE - at, bytes.length - done);
-      let held = this.#pieces.get(piece);
+      let held = this.pieces.get(piece);
       if (held === undefined) {
-        held = { bytes: new Uint8Array(PIECE), known: this.#zeros ? undefined : new Uint8Array(PIECE) };
-        this.#pieces.set(piece, held);
+        held = { bytes: new Uint8Array(PIECE), known: this.zeros ? undefined : new Uint8Array(PIECE) };
+        this.pieces.set(piece, held);
       }
       held.bytes.set(part === bytes.length ? bytes : bytes.subarray(done, done + part), at);
       held.known?.fill(1, at, at + part);
@@ -35,15 +35,15 @@ export class Contents {
 
   /** Where bytes read at an offset differ from what must be there; -1 when they do not. */
   differs(offset: number, bytes: Uint8Array): number {
-    if (!this.#zeros && this.#pieces === undefined) return -1;
+    if (!this.zeros && this.pieces === undefined) return -1;
     for (let i = 0; i < bytes.length; ) {
       const piece = Math.floor((offset + i) / PIECE);
       const at = (offset + i) % PIECE;
       const part = Math.min(PIECE - at, bytes.length - i);
-      const held = this.#pieces?.get(piece);
+      const held = this.pieces?.get(piece);
       const expected = held?.bytes;
       const known = held?.known;
-      for (let j = 0; j < part && (held !== undefined || this.#zeros); ++j) {
+      for (let j = 0; j < part && (held !== undefined || this.zeros); ++j) {
         if (bytes[i + j] !== (expected === undefined ? 0 : expected[at + j]) && known?.[at + j] !== 0) return i + j;
       }
       i += part;
@@ -52,19 +52,19 @@ export class Contents {
   }
 
   byteAt(offset: number): number {
-    return this.#pieces?.get(Math.floor(offset / PIECE))?.bytes[offset % PIECE] ?? 0;
+    return this.pieces?.get(Math.floor(offset / PIECE))?.bytes[offset % PIECE] ?? 0;
   }
 
   /** All zeros again, and known. */
   clear(): void {
-    this.#pieces = undefined;
-    this.#zeros = true;
+    this.pieces = undefined;
+    this.zeros = true;
   }
 
   /** Nothing is known until it is written. */
   forget(): void {
-    this.#pieces = undefined;
-    this.#zeros = false;
+    this.pieces = undefined;
+    this.zeros = false;
   }
 }
 

@@ -5,51 +5,51 @@ import type { Random } from './random.js';
  * thing, not by counting, so that an operation means the same thing when others before it are left out.
  */
 export class Entities<T> {
-  readonly #places = new Map<number, number>();
-  readonly #ids: number[] = [];
-  readonly #values: T[] = [];
+  private readonly places = new Map<number, number>();
+  private readonly ids: number[] = [];
+  private readonly things: T[] = [];
 
   get size(): number {
-    return this.#ids.length;
+    return this.ids.length;
   }
 
   get(id: number): T | undefined {
-    const place = this.#places.get(id);
-    return place === undefined ? undefined : this.#values[place];
+    const place = this.places.get(id);
+    return place === undefined ? undefined : this.things[place];
   }
 
   add(id: number, value: T): void {
-    if (this.#places.has(id)) throw new Error(`id ${id} is taken`);
-    this.#places.set(id, this.#ids.length);
-    this.#ids.push(id);
-    this.#values.push(value);
+    if (this.places.has(id)) throw new Error(`id ${id} is taken`);
+    this.places.set(id, this.ids.length);
+    this.ids.push(id);
+    this.things.push(value);
   }
 
   delete(id: number): boolean {
-    const place = this.#places.get(id);
+    const place = this.places.get(id);
     if (place === undefined) return false;
-    this.#places.delete(id);
-    const lastId = this.#ids.pop()!;
-    const last = this.#values.pop()!;
+    this.places.delete(id);
+    const lastId = this.ids.pop()!;
+    const last = this.things.pop()!;
     if (lastId !== id) {
-      this.#ids[place] = lastId;
-      this.#values[place] = last;
-      this.#places.set(lastId, place);
+      this.ids[place] = lastId;
+      this.things[place] = last;
+      this.places.set(lastId, place);
     }
     return true;
   }
 
   /** The id of some live thing; undefined when there is none. */
   pick(random: Random): number | undefined {
-    return this.#ids.length === 0 ? undefined : this.#ids[random.below(this.#ids.length)];
+    return this.ids.length === 0 ? undefined : this.ids[random.below(this.ids.length)];
   }
 
   /** In an order that depends on the history, the same for the same history. Safe against deleting while walking. */
   entries(): [number, T][] {
-    return this.#ids.map((id, place) => [id, this.#values[place]]);
+    return this.ids.map((id, place) => [id, this.things[place]]);
   }
 
   values(): T[] {
-    return [...this.#values];
+    return [...this.things];
   }
 }

@@ -29,13 +29,13 @@ export class Runner<World extends StressWorld> {
   readonly tally: Tally = { operations: 0, done: {}, refused: {}, checks: 0 };
   /** The first failure; nothing runs after it. */
   failure: StressFailure | null = null;
-  readonly #kinds: ReadonlyMap<string, OperationKind<World>>;
-  readonly #checkEvery: number;
+  private readonly byName: ReadonlyMap<string, OperationKind<World>>;
+  private readonly checkEvery: number;
 
   constructor(world: World, kinds: readonly OperationKind<World>[], checkEvery: number) {
     this.world = world;
-    this.#kinds = new Map(kinds.map((kind) => [kind.name, kind]));
-    this.#checkEvery = checkEvery;
+    this.byName = new Map(kinds.map((kind) => [kind.name, kind]));
+    this.checkEvery = checkEvery;
     for (const { name } of kinds) this.tally.done[name] = 0;
   }
 
@@ -44,12 +44,12 @@ export class Runner<World extends StressWorld> {
    * @returns false when it failed, with `failure` set
    */
   apply(operation: Operation): boolean {
-    const kind = this.#kinds.get(operation.op);
+    const kind = this.byName.get(operation.op);
     if (kind === undefined) throw new TypeError(`there is no operation '${operation.op}'`);
-    return this.#apply(kind, operation);
+    return this.applyKind(kind, operation);
   }
 
-  #apply(kind: OperationKind<World>, operation: Operation): boolean {
+  private applyKind(kind: OperationKind<World>, operation: Operation): boolean {
     const { tally, world } = this;
     ++tally.operations;
     try {
@@ -60,7 +60,7 @@ export class Runner<World extends StressWorld> {
         tally.refused[error.code] = (tally.refused[error.code] ?? 0) + 1;
       }
       world.watch();
-      if (tally.operations % this.#checkEvery === 0) this.#check();
+      if (tally.operations % this.checkEvery === 0) this.checkAll();
     } catch (error) {
       this.failure = asFailure(error);
       return false;
@@ -68,7 +68,7 @@ export class Runner<World extends StressWorld> {
     return true;
   }
 
-  #check(): void {
+  private checkAll(): void {
     ++this.tally.checks;
     this.world.check();
   }
@@ -80,15 +80,18 @@ export class Runner<World extends StressWorld> {
    */
   run(random: Random, table: Weighted<OperationKind<World>>, count: number, seen?: (op: Operation) => void): boolean {
     for (let i = 0; i < count; ++i) {
-      const operation = this.#draw(random, table);
+      const operation = this.draw(random, table);
       seen?.(operation.recorded);
-      if (!this.#apply(operation.kind, operation.recorded)) return false;
+      if (!this.applyKind(operation.kind, operation.recorded)) return false;
     }
     return true;
   }
 
   // A kind that has nothing to work on gives way to another draw: that some kind always has is the table's business.
-  #draw(random: Random, table: Weighted<OperationKind<World>>): { kind: OperationKind<World>; recorded: Operation } {
+  private draw(
+    random: Random,
+    table: Weighted<OperationKind<World>>,
+  ): { kind: OperationKind<World>; recorded: Operation } {
     for (let tries = 0; tries < 10_000; ++tries) {
       const kind = table.draw(random);
       const recorded = kind.generate(this.world, random);
@@ -101,7 +104,7 @@ export class Runner<World extends StressWorld> {
   finish(): boolean {
     if (this.failure !== null) return false;
     try {
-      this.#check();
+      this.checkAll();
       this.world.teardown();
     } catch (error) {
       this.failure = asFailure(error);

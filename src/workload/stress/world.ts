@@ -53,8 +53,8 @@ export class World implements StressWorld {
   readonly process: Process;
   /** Sizes to draw, in pages. */
   readonly pages: Weighted<number>;
-  readonly #accounts: Accounts;
-  #ids = 0;
+  private readonly accounts: Accounts;
+  private ids = 0;
 
   /** @param policy in place of the driver preset's, for all GPUs */
   constructor(config: StressConfig, policy?: MappingPolicy) {
@@ -67,16 +67,16 @@ export class World implements StressWorld {
     this.gpus = config.gpus.map((options) => this.machine.addI915(policy ? { ...options, policy } : options));
     this.devices = config.devices.map((maskBits) => this.machine.addDevice({ maskBits }));
     this.process = new Process(this.machine.ram);
-    this.#accounts = new Accounts(this);
+    this.accounts = new Accounts(this);
   }
 
   /** An id that no operation of this run has had. */
   newId(): number {
-    return ++this.#ids;
+    return ++this.ids;
   }
 
   watch(): void {
-    this.#accounts.watch();
+    this.accounts.watch();
   }
 
   check(): void {
@@ -86,7 +86,7 @@ export class World implements StressWorld {
       const { message } = error as Error;
       throw new StressFailure('structure', /subsystem (\d+)/.exec(message)?.[1] ?? 'machine', message);
     }
-    this.#accounts.check();
+    this.accounts.check();
   }
 
   teardown(): void {
@@ -108,16 +108,16 @@ export class World implements StressWorld {
     this.machine.clock.advance(1000);
     this.watch();
     this.check();
-    this.#accounts.empty();
+    this.accounts.empty();
   }
 
   /** What a progress bar shows. */
   gauges(): { objects: number; mappings: number; iovaUse: number; findings: number } {
     return {
       objects: this.objects.size,
-      mappings: this.#accounts.mappings,
-      iovaUse: this.#accounts.iovaUse,
-      findings: this.#accounts.findings,
+      mappings: this.accounts.mappings,
+      iovaUse: this.accounts.iovaUse,
+      findings: this.accounts.findings,
     };
   }
 
@@ -133,7 +133,7 @@ export class World implements StressWorld {
       const bound = object.vmas.filter(({ node }) => node !== 0).map((vma) => vma.id);
       return { id, pages: pages !== 0, pinned, madv, refcount, live: maps - unmaps, bound };
     });
-    return { ...this.#accounts.state(), objects, contexts: this.contexts.size, mapped: this.mappings.size };
+    return { ...this.accounts.state(), objects, contexts: this.contexts.size, mapped: this.mappings.size };
   }
 
   /**
