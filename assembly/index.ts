@@ -18,7 +18,10 @@ export { limitCall, limitFill, limitStorePtes } from './ring/limits';
 export { physRead, physWrite } from './ram/contents';
 export { ramInUse } from './ram/ram';
 export { ramStats } from './ram/stats';
-export { blockOfPagesAlloc, blockOfPagesFree, pagesAlloc, pagesDrain, pagesFree } from './ram/pages';
+export { blockOfPagesAlloc, pagesAlloc, pagesDrain } from './ram/pages';
+export {
+  debugBlockFree as blockOfPagesFree, debugPagesFree as pagesFree, debugSgDestroy as sgDestroy,
+} from './dma-debug/freed';
 export { rangeAllocLow, rangeFree } from './ram/range';
 export { sgEntryAddress, sgEntryOffset, sgEntrySize } from './sg/entries';
 export {
@@ -28,7 +31,7 @@ export { sgNextWritten, sgRead, sgWrite } from './sg/copy';
 export { sgContiguous, sgPartial, sgRotate } from './sg/derive';
 export { sgDmaPage, sgDmaRun, sgDmaSegmentAddress, sgDmaSegmentLength } from './sg/segments';
 export {
-  sgBytes, sgDestroy, sgFlags, sgNents, sgOrigNents, sgPageCount, sgPfnVector, sgRunVector,
+  sgBytes, sgFlags, sgNents, sgOrigNents, sgPageCount, sgPfnVector, sgRunVector,
 } from './sg/sg-table';
 export { lastReason } from './reason';
 export {

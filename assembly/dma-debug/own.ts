@@ -34,14 +34,8 @@ export function ownDoubleMap(state: DebugState, dev: DmaDevice, sgt: SgTable): v
   for (let at = sgt.debugEntries; at != 0; at = changetype<Entry>(at).sgNext) entryLose(state, changetype<Entry>(at));
 }
 
-/** A table goes away: what is still mapped from it can be unmapped by nobody. */
-// @ts-ignore: decorator
-@inline
-export function debugSgDestroy(sgt: SgTable): void {
-  if (sgt.debugEntries != 0) tableGone(sgt);
-}
-
-function tableGone(sgt: SgTable): void {
+/** A table with live mappings goes away: nobody can unmap them any more. */
+export function tableGone(sgt: SgTable): void {
   const state = changetype<DebugState>(changetype<Context>(sgt.ctx).dmaDebug);
   const newest = changetype<Entry>(sgt.debugEntries);
   let live: u32 = 0;

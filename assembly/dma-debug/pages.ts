@@ -7,6 +7,8 @@
 // it, else from the IOMMU's own page tables.
 //
 // A count of 255 stays where it is until a search finds nothing behind it.
+//
+// RAM and tables lie below and know nothing of this: whoever stands above the checker gives frames back through freed.ts.
 
 import { Context } from '../memory/context';
 import { lock, unlock } from '../memory/lock';
@@ -15,6 +17,7 @@ import { IommuDomain } from '../iommu/domain';
 import { iommuIovaToPhys } from '../iommu/unmap';
 import { SgTable } from '../sg/sg-table';
 import { pageSlot } from './cacheline';
+import { Ram, STATE_USED, frameState } from '../ram/ram';
 import { CHECK_FREED_WHILE_MAPPED } from './checks';
 import { ENTRY_COUNTED, ENTRY_PAIR, ENTRY_SCATTERED, ENTRY_UNINDEXED, ENTRY_WALKED, Entry, entryLose, firstEntry, nextEntry } from './entry';
 import { reportOwn } from './log';
@@ -123,29 +126,27 @@ function index(state: DebugState): void {
   }
 }
 
-/** Frames are about to go back to RAM: n of them from a vector of pfns. */
+/**
+ * Frames are about to go back to RAM; those that are not in use will not.
+ * @param pfns vector of n of them; 0 for the n from `first` on
+ */
 // @ts-ignore: decorator
 @inline
-export function debugPagesFreed(ctx: Context, n: u32, pfns: usize): void {
-  if (ctx.dmaDebug != 0 && changetype<DebugState>(ctx.dmaDebug).live != 0) pagesFreed(ctx, n, pfns, 0);
-}
-
-/** The same for n frames from pfn on. */
-// @ts-ignore: decorator
-@inline
-export function debugBlockFreed(ctx: Context, pfn: u32, n: u32): void {
-  if (ctx.dmaDebug != 0 && changetype<DebugState>(ctx.dmaDebug).live != 0) pagesFreed(ctx, n, 0, pfn);
+export function debugPagesFreed(ctx: Context, n: u32, pfns: usize, first: u32): void {
+  if (ctx.dmaDebug != 0 && changetype<DebugState>(ctx.dmaDebug).live != 0) pagesFreed(ctx, n, pfns, first);
 }
 
 function pagesFreed(ctx: Context, n: u32, pfns: usize, first: u32): void {
   const state = changetype<DebugState>(ctx.dmaDebug);
   if ((state.flags & DEBUG_OWN) == 0) return;
+  const ram = changetype<Ram>(ctx.ram);
   lock(ctx.dmaDebug);
   if (state.unindexed != 0) index(state);
   for (let i: u32 = 0; i < n; ++i) {
     const pfn = pfns != 0 ? load<u32>(pfns + (<usize>i << 2)) : first + i;
     const slot = pageSlot(state, pfn);
-    if (slot != 0 && load<u8>(slot, 1) != 0) stillMapped(state, pfn, slot);
+    if (slot == 0 || load<u8>(slot, 1) == 0) continue;
+    if ((frameState(ram, pfn) & STATE_USED) != 0) stillMapped(state, pfn, slot);
   }
   unlock(ctx.dmaDebug);
 }

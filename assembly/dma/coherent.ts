@@ -3,6 +3,7 @@
 // device's coherent mask. The buffer is a table in pages form that owns its frames.
 
 import { debugAllocCoherent, debugFreeCoherent } from '../dma-debug/debug';
+import { debugSgDestroy } from '../dma-debug/freed';
 import { EINVAL, ENOMEM } from '../errno';
 import { IommuDomain } from '../iommu/domain';
 import { iommuMap, iommuMapPfns } from '../iommu/map';
@@ -134,7 +135,7 @@ function takeBlock(dev: DmaDevice, n: u32, dest: usize): bool {
  */
 export function dmaFreeCoherent(dev: DmaDevice, buffer: SgTable, length: u32, dmaAddress: f64): void {
   dmaUnmapCoherent(dev, buffer, length, dmaAddress);
-  sgDestroy(buffer);
+  debugSgDestroy(buffer);
 }
 
 /** The first half of dmaFreeCoherent: ends the mapping, keeps the table. */

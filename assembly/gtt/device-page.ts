@@ -8,6 +8,7 @@ import { shouldFail } from '../memory/fault';
 import { DMA_BIDIRECTIONAL, DmaDevice } from '../dma/device';
 import { dmaMapPage, dmaUnmapPage } from '../dma/map';
 import { debugMappingError } from '../dma-debug/debug';
+import { debugBlockFree } from '../dma-debug/freed';
 import { blockOfPagesAlloc, blockOfPagesFree } from '../ram/pages';
 import { contentsMake } from '../ram/contents';
 import { PAGE_SIZE, Ram, ZONE_DMA32, ZONE_NORMAL } from '../ram/ram';
@@ -48,6 +49,6 @@ export function devicePageMake(device: DmaDevice, page: DevicePage, low: bool): 
 /** Unmaps a page and frees its frame. */
 export function devicePageDrop(device: DmaDevice, page: DevicePage): void {
   dmaUnmapPage(device, <f64>page.address, PAGE_SIZE, DMA_BIDIRECTIONAL, 0);
-  blockOfPagesFree(changetype<Context>(device.ctx), page.pfn, 0);
+  debugBlockFree(changetype<Context>(device.ctx), page.pfn, 0);
   page.bytes = 0;
 }

@@ -2,7 +2,6 @@
 // the top n entries, which keeps runs of neighbours in ascending order through any number of rounds. An empty stack is
 // refilled from a whole 4 MiB block, so the common case touches one byte and one word a frame and nothing else.
 
-import { debugBlockFreed, debugPagesFreed } from '../dma-debug/pages';
 import { ENOMEM } from '../errno';
 import { blockAlloc, blockOrder } from '../memory/block';
 import { Context, FAULT_RAM, cpuOf } from '../memory/context';
@@ -125,7 +124,6 @@ export function pagesFree(ctx: Context, n: u32, src: usize): u32 {
 /** pagesFree, with word that the frames are one run of neighbours. */
 export function pagesGive(ctx: Context, n: u32, src: usize, run: bool): u32 {
   const ram = changetype<Ram>(ctx.ram);
-  debugPagesFreed(ctx, n, src);
   lock(ctx.ram);
   let freed: u32 = 0;
   let done: u32 = 0;
@@ -175,7 +173,6 @@ export function blockOfPagesFree(ctx: Context, pfn: u32, order: u32): bool {
   const ram = changetype<Ram>(ctx.ram);
   const count: u32 = 1 << order;
   if (order > MAX_ORDER || !isFrame(ram, pfn) || !isFrame(ram, pfn + count - 1)) return false;
-  debugBlockFreed(ctx, pfn, count);
   lock(ctx.ram);
   for (let i: u32 = 0; i < count; ++i) {
     if ((load<u8>(stateOf(ram, pfn + i)) & STATE_USED) == 0) {

@@ -8,13 +8,14 @@
 
 import { dmaMapPage, dmaMapSg, dmaUnmapPage, dmaUnmapSg } from '../dma/map';
 import { DmaDevice } from '../dma/device';
+import { debugBlockFree, debugPagesFree, debugSgDestroy } from '../dma-debug/freed';
 import { EINVAL, ENOMEM } from '../errno';
 import { blockAllocZeroed, blockFree, blockOrder } from '../memory/block';
 import { Context } from '../memory/context';
-import { blockOfPagesAlloc, blockOfPagesFree, pagesAlloc, pagesFree } from '../ram/pages';
+import { blockOfPagesAlloc, pagesAlloc } from '../ram/pages';
 import { MAX_ORDER, PAGE_SHIFT, ZONE_NORMAL } from '../ram/ram';
 import { SG_MAX_ENTRY, sgAllocPages } from '../sg/build';
-import { SgTable, sgDestroy } from '../sg/sg-table';
+import { SgTable } from '../sg/sg-table';
 
 export const BENCH_SINGLE: u32 = 0;
 export const BENCH_SG: u32 = 1;
@@ -100,9 +101,9 @@ export function benchDestroy(bench: Bench): void {
   for (let i: u32 = 0; i < bench.capacity; ++i) {
     const slot = slotAt(bench, i);
     if (slot.what == 0) continue;
-    if (bench.mode == BENCH_SG) sgDestroy(changetype<SgTable>(slot.what));
-    else if (bench.pages != 1) blockOfPagesFree(ctx, slot.what, orderOf(bench));
-    else pagesFree(ctx, 1, changetype<usize>(slot));
+    if (bench.mode == BENCH_SG) debugSgDestroy(changetype<SgTable>(slot.what));
+    else if (bench.pages != 1) debugBlockFree(ctx, slot.what, orderOf(bench));
+    else debugPagesFree(ctx, 1, changetype<usize>(slot));
   }
   blockFree(ctx, changetype<usize>(bench));
 }

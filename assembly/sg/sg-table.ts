@@ -18,7 +18,6 @@ import { Context, FAULT_SG } from '../memory/context';
 import { shouldFail } from '../memory/fault';
 import { slabAllocZeroed, slabCacheCreate, slabFree } from '../memory/slab';
 import { pagesGive } from '../ram/pages';
-import { debugSgDestroy } from '../dma-debug/own';
 import { vectorFree } from './vector';
 
 // @ts-ignore: decorator
@@ -145,7 +144,6 @@ export function tableAlloc(ctx: Context): usize {
  */
 export function sgDestroy(sgt: SgTable): void {
   const ctx = changetype<Context>(sgt.ctx);
-  debugSgDestroy(sgt);
   if (sgt.pfns != 0) {
     if ((sgt.flags & SG_OWNS_PAGES) != 0) pagesGive(ctx, sgt.pageCount, sgt.pfns, (sgt.flags & SG_ONE_RUN) != 0);
     vectorFree(ctx, sgt.pfns, <usize>sgt.pageCount << 2);

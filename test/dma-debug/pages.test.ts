@@ -57,6 +57,15 @@ describe('frames freed while mapped', () => {
     ]);
   });
 
+  test('a frame that is not in use does not go, so nothing is said of its mapping', () => {
+    const { machine, device } = lab();
+    const [pfn] = machine.ram.alloc(1);
+    machine.ram.free([pfn]);
+    device.mapPage(pfn, 0, PAGE, DMA_TO_DEVICE);
+    expect(() => machine.ram.free([pfn])).toThrow(expect.objectContaining({ code: 'EINVAL' }));
+    expect(freed(machine)).toBe(0);
+  });
+
   // Random lives of pages, lists and mappings: told exactly when a frame that goes is mapped.
   test.each([1, 2, 3, 4, 5, 6])('seed %i: told exactly when it is so', (seed) => {
     let state = seed;
