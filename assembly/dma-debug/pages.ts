@@ -17,7 +17,7 @@ import { IommuDomain } from '../iommu/domain';
 import { iommuIovaToPhys } from '../iommu/unmap';
 import { SgTable } from '../sg/sg-table';
 import { pageSlot } from './cacheline';
-import { Ram, STATE_USED, frameState } from '../ram/ram';
+import { frameInUse } from '../ram/loan';
 import { CHECK_FREED_WHILE_MAPPED } from './checks';
 import { ENTRY_COUNTED, ENTRY_PAIR, ENTRY_SCATTERED, ENTRY_UNINDEXED, ENTRY_WALKED, Entry, entryLose, firstEntry, nextEntry } from './entry';
 import { reportOwn } from './log';
@@ -139,14 +139,13 @@ export function debugPagesFreed(ctx: Context, n: u32, pfns: usize, first: u32): 
 function pagesFreed(ctx: Context, n: u32, pfns: usize, first: u32): void {
   const state = changetype<DebugState>(ctx.dmaDebug);
   if ((state.flags & DEBUG_OWN) == 0) return;
-  const ram = changetype<Ram>(ctx.ram);
   lock(ctx.dmaDebug);
   if (state.unindexed != 0) index(state);
   for (let i: u32 = 0; i < n; ++i) {
     const pfn = pfns != 0 ? load<u32>(pfns + (<usize>i << 2)) : first + i;
     const slot = pageSlot(state, pfn);
     if (slot == 0 || load<u8>(slot, 1) == 0) continue;
-    if ((frameState(ram, pfn) & STATE_USED) != 0) stillMapped(state, pfn, slot);
+    if (frameInUse(ctx, pfn)) stillMapped(state, pfn, slot);
   }
   unlock(ctx.dmaDebug);
 }

@@ -34,7 +34,7 @@ export class Cpu {
   findings: u32;
   /** Why the last call on this CPU failed: a reason code of the subsystem that failed, see reason.ts. */
   reason: u32;
-  /** Order-0 page stack (ram/): capacity, count and the pfns themselves. */
+  /** Order-0 page stack (ram/): its vector of pfns and how many wait on it. */
   pages: usize;
   pageCount: u32;
   /** Table pages that wait for their next use (iommu/unit.ts), linked through their first words; and how many. */
@@ -42,9 +42,11 @@ export class Cpu {
   pooledUnits: u32;
   /** VT-d table pages taken on this CPU less those given back on it: only the sum over CPUs means anything. */
   tablePages: u32;
+  /** The stack above pageCount, up to here: frames on loan; and below here some frame may have contents (ram/loan.ts). */
+  loanEnd: u32;
+  soiled: u32;
   pad1: u32;
   pad2: u64;
-  pad3: u64;
 }
 
 // A multiple of the cache line, so that two CPUs never write to the same one.

@@ -4,7 +4,9 @@
 import { EFAULT, ENOMEM } from '../errno';
 import { BLOCK_SIZE, blockAllocZeroed, blockFree } from '../memory/block';
 import { Context } from '../memory/context';
-import { PAGE_SHIFT, PAGE_SIZE, Ram, STATE_CONTENT, frameOf, isRam, stateOf } from './ram';
+import { lock, unlock } from '../memory/lock';
+import { loansSettle, stacksSoil } from './loan';
+import { PAGE_SHIFT, PAGE_SIZE, Ram, STATE_CONTENT, STATE_STACK, frameOf, isRam, stateOf } from './ram';
 
 /** Offset of a frame's bytes, or 0 when it was never written. */
 export function contentsPeek(ram: Ram, pfn: u32): usize {
@@ -29,11 +31,19 @@ export function contentsMake(ctx: Context, ram: Ram, pfn: u32): usize {
     bytes = blockAllocZeroed(ctx, 0);
     if (bytes == 0) return 0;
     store<u32>(entry, <u32>bytes);
-    const state = stateOf(ram, pfn);
-    store<u8>(state, load<u8>(state) | STATE_CONTENT);
-    ++ram.written;
+    soil(ctx, ram, stateOf(ram, pfn));
   }
   return bytes;
+}
+
+/** Writes down that a frame has contents: one of a stack's must lose them before somebody else gets it. */
+function soil(ctx: Context, ram: Ram, state: usize): void {
+  lock(ctx.ram);
+  if ((load<u8>(state) & STATE_STACK) != 0) loansSettle(ctx, ram);
+  if ((load<u8>(state) & STATE_STACK) != 0) stacksSoil(ctx);
+  store<u8>(state, load<u8>(state) | STATE_CONTENT);
+  ++ram.written;
+  unlock(ctx.ram);
 }
 
 /** Forgets a frame's bytes: it reads as zeros again. */

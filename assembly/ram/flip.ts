@@ -11,8 +11,6 @@ export const FLIP: u8 = STATE_USED ^ STATE_STACK;
 export const FLIPPED: u32 = 1;
 export const FLIPPED_ALL_USED: u32 = 2;
 export const FLIPPED_CONTENT: u32 = 4;
-/** The frames are one run of neighbours. */
-export const FLIPPED_RUN: u32 = 8;
 
 const NOWHERE: usize = 0xffffffff;
 
@@ -27,21 +25,18 @@ function baseOf(ram: Ram, lo: u32, hi: u32): usize {
 /**
  * Flips the states of n frames.
  * @param from vector of u32 pfns
- * @param run whether they are known to be neighbours, which saves looking
  * @returns FLIPPED with what was found, or 0 with nothing changed: frames of both zones, or none of RAM's
  */
-export function flip(ram: Ram, from: usize, n: u32, run: bool): u32 {
+export function flip(ram: Ram, from: usize, n: u32): u32 {
+  if (n < 16 || !isRun(from, n)) return flipEach(ram, from, n);
   const first = load<u32>(from);
-  const last = load<u32>(from + (<usize>(n - 1) << 2));
-  if (last - first == n - 1 && n >= 16 && (run || adjacent(from, n))) {
-    const base = baseOf(ram, first, last);
-    return base == NOWHERE ? 0 : flipRun(base + <usize>first, n);
-  }
-  return flipEach(ram, from, n);
+  const base = baseOf(ram, first, first + n - 1);
+  return base == NOWHERE ? 0 : flipRun(base + <usize>first, n);
 }
 
 /** Whether n pfns follow one another. Four vectors a round, what each must be counted on by itself. */
-function adjacent(from: usize, n: u32): bool {
+export function isRun(from: usize, n: u32): bool {
+  if (load<u32>(from + (<usize>(n - 1) << 2)) - load<u32>(from) != n - 1) return false;
   const four = i32x4.splat(4);
   const sixteen = i32x4.shl(four, 2);
   let a = i32x4.add(i32x4.splat(load<u32>(from)), i32x4(0, 1, 2, 3));
@@ -60,6 +55,7 @@ function adjacent(from: usize, n: u32): bool {
     d = i32x4.add(d, sixteen);
   }
   if (v128.any_true(v128.or(wrong, wrongToo))) return false;
+  at = max(at, from + 4);
   for (const end = from + (<usize>n << 2); at < end; at += 4) {
     if (load<u32>(at) != load<u32>(at - 4) + 1) return false;
   }
@@ -85,7 +81,7 @@ function flipRun(start: usize, n: u32): u32 {
     content = content || (was & STATE_CONTENT) != 0;
     store<u8>(at, was ^ FLIP);
   }
-  return FLIPPED | FLIPPED_RUN | (used ? FLIPPED_ALL_USED : 0) | (content ? FLIPPED_CONTENT : 0);
+  return FLIPPED | (used ? FLIPPED_ALL_USED : 0) | (content ? FLIPPED_CONTENT : 0);
 }
 
 // @ts-ignore: decorator

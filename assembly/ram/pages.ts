@@ -1,6 +1,6 @@
 // Handing out frames. Single frames wait on the stack of the CPU that runs; n of them move to the caller as one copy of
 // the top n entries, which keeps runs of neighbours in ascending order through any number of rounds. An empty stack is
-// refilled from a whole 4 MiB block, so the common case touches one byte and one word a frame and nothing else.
+// refilled from a whole 4 MiB block. The common case touches one word a frame (loan.ts), the next one its state byte, too.
 
 import { ENOMEM } from '../errno';
 import { blockAlloc, blockOrder } from '../memory/block';
@@ -10,7 +10,8 @@ import { shouldFail } from '../memory/fault';
 import { lock, unlock } from '../memory/lock';
 import { freeBlock, takeBlock } from './buddy';
 import { contentsDrop } from './contents';
-import { FLIP, FLIPPED_ALL_USED, FLIPPED_CONTENT, FLIPPED_RUN, flip } from './flip';
+import { FLIP, FLIPPED_ALL_USED, FLIPPED_CONTENT, flip } from './flip';
+import { flipAnywhere, lend, loansSettle, takeBack } from './loan';
 import {
   MAX_ORDER, Ram, STATE_CONTENT, STATE_STACK, STATE_USED, ZONE_DMA32, ZONE_NORMAL, frameState, isFrame, isRam, ramRandom, stateOf,
 } from './ram';
@@ -37,19 +38,10 @@ function stackFrames(ram: Ram): u32 {
  * @returns 0 or -ENOMEM
  */
 export function pagesAlloc(ctx: Context, n: u32, dest: usize): i32 {
-  return min(pagesTake(ctx, n, dest), 0);
-}
-
-/** What pagesTake says of frames that are neighbours, one after the other. */
-export const TAKEN_RUN: i32 = 1;
-
-/** pagesAlloc for who wants to know: TAKEN_RUN for one run of neighbours, 0 when they may be anything, or -ENOMEM. */
-export function pagesTake(ctx: Context, n: u32, dest: usize): i32 {
   if (shouldFail(ctx, FAULT_RAM)) return ENOMEM;
   const ram = changetype<Ram>(ctx.ram);
   lock(ctx.ram);
   let done: u32 = 0;
-  let run: i32 = 0;
   while (done < n) {
     const cpu = cpuOf(ctx);
     const want = min(n - done, STACK_PART);
@@ -59,42 +51,55 @@ export function pagesTake(ctx: Context, n: u32, dest: usize): i32 {
       return ENOMEM;
     }
     const left = cpu.pageCount - want;
-    memory.copy(dest + (<usize>done << 2), cpu.pages + (<usize>left << 2), <usize>want << 2);
-    cpu.pageCount = left;
+    const at = dest + (<usize>done << 2);
+    memory.copy(at, cpu.pages + (<usize>left << 2), <usize>want << 2);
     ram.stacked -= want;
-    const flipped = claim(ctx, ram, dest + (<usize>done << 2), want);
-    if (want == n && (flipped & FLIPPED_RUN) != 0) run = TAKEN_RUN;
+    if (left >= cpu.soiled) lend(ram, cpu, want);
+    else {
+      loansSettle(ctx, ram);
+      claim(ctx, ram, at, want);
+      topSet(cpu, left);
+      cpu.soiled = left;
+    }
     done += want;
   }
   unlock(ctx.ram);
-  return run;
+  return 0;
 }
 
-function claim(ctx: Context, ram: Ram, from: usize, n: u32): u32 {
-  const flipped = flip(ram, from, n, false);
-  if (flipped != 0 && (flipped & FLIPPED_CONTENT) == 0) return flipped;
+/** Sets where a stack ends that has no frames on loan. */
+// @ts-ignore: decorator
+@inline
+function topSet(cpu: Cpu, count: u32): void {
+  cpu.pageCount = count;
+  cpu.loanEnd = count;
+}
+
+function claim(ctx: Context, ram: Ram, from: usize, n: u32): void {
+  const flipped = flip(ram, from, n);
+  if (flipped == 0) flipAnywhere(ram, from, n);
+  else if ((flipped & FLIPPED_CONTENT) == 0) return;
   for (let at = from, end = from + (<usize>n << 2); at < end; at += 4) {
-    if (flipped == 0) {
-      const state = stateOf(ram, load<u32>(at));
-      store<u8>(state, load<u8>(state) ^ FLIP);
-    }
     if ((load<u8>(stateOf(ram, load<u32>(at))) & STATE_CONTENT) != 0) contentsDrop(ctx, ram, load<u32>(at));
   }
-  return flipped;
 }
 
 /** Moves those of n frames that are in use to a stack that has room for them. Returns how many were. */
-function release(ram: Ram, from: usize, n: u32, top: usize, run: bool): u32 {
-  const flipped = flip(ram, from, n, run);
-  if (flipped != 0) {
-    if ((flipped & FLIPPED_ALL_USED) != 0) {
-      memory.copy(top, from, <usize>n << 2);
-      return n;
-    }
+function release(ram: Ram, cpu: Cpu, from: usize, n: u32): u32 {
+  const top = cpu.pages + (<usize>cpu.pageCount << 2);
+  const flipped = flip(ram, from, n);
+  let count = n;
+  let soiled = (flipped & FLIPPED_CONTENT) != 0;
+  if ((flipped & FLIPPED_ALL_USED) != 0) memory.copy(top, from, <usize>n << 2);
+  else {
     // Some frame was not in use, or is named twice: flipping once more undoes all of it, then one by one.
-    flip(ram, from, n, run);
+    if (flipped != 0) flip(ram, from, n);
+    count = releaseEach(ram, from, n, top);
+    soiled = true;
   }
-  return releaseEach(ram, from, n, top);
+  topSet(cpu, cpu.pageCount + count);
+  if (soiled) cpu.soiled = cpu.pageCount;
+  return count;
 }
 
 function releaseEach(ram: Ram, from: usize, n: u32, top: usize): u32 {
@@ -118,11 +123,6 @@ function releaseEach(ram: Ram, from: usize, n: u32, top: usize): u32 {
  * @returns frames that were really freed
  */
 export function pagesFree(ctx: Context, n: u32, src: usize): u32 {
-  return pagesGive(ctx, n, src, false);
-}
-
-/** pagesFree, with word that the frames are one run of neighbours. */
-export function pagesGive(ctx: Context, n: u32, src: usize, run: bool): u32 {
   const ram = changetype<Ram>(ctx.ram);
   lock(ctx.ram);
   let freed: u32 = 0;
@@ -131,9 +131,13 @@ export function pagesGive(ctx: Context, n: u32, src: usize, run: bool): u32 {
     const cpu = cpuOf(ctx);
     const part = min(n - done, STACK_PART);
     if (cpu.pages == 0 && !stackCreate(ctx, ram, cpu)) break;
-    if (cpu.pageCount + part > stackFrames(ram)) drain(ram, cpu, stackFrames(ram) >> 1);
-    const count = release(ram, src + (<usize>done << 2), part, cpu.pages + (<usize>cpu.pageCount << 2), run);
-    cpu.pageCount += count;
+    const from = src + (<usize>done << 2);
+    let count = part;
+    if (!takeBack(ram, cpu, from, part)) {
+      loansSettle(ctx, ram);
+      if (cpu.pageCount + part > stackFrames(ram)) drain(ram, cpu, stackFrames(ram) >> 1);
+      count = release(ram, cpu, from, part);
+    }
     ram.stacked += count;
     freed += count;
     done += part;
@@ -175,10 +179,12 @@ export function blockOfPagesFree(ctx: Context, pfn: u32, order: u32): bool {
   if (order > MAX_ORDER || !isFrame(ram, pfn) || !isFrame(ram, pfn + count - 1)) return false;
   lock(ctx.ram);
   for (let i: u32 = 0; i < count; ++i) {
-    if ((load<u8>(stateOf(ram, pfn + i)) & STATE_USED) == 0) {
-      unlock(ctx.ram);
-      return false;
-    }
+    const state = stateOf(ram, pfn + i);
+    if ((load<u8>(state) & STATE_USED) != 0) continue;
+    loansSettle(ctx, ram);
+    if ((load<u8>(state) & STATE_USED) != 0) continue;
+    unlock(ctx.ram);
+    return false;
   }
   for (let i: u32 = 0; i < count; ++i) {
     const state = stateOf(ram, pfn + i);
@@ -202,6 +208,7 @@ function stackCreate(ctx: Context, ram: Ram, cpu: Cpu): bool {
 /** Brings the stack to at least `want` frames, by blocks as large as there are. */
 function refill(ctx: Context, ram: Ram, cpu: Cpu, want: u32): bool {
   if (cpu.pages == 0 && !stackCreate(ctx, ram, cpu)) return false;
+  loansSettle(ctx, ram);
   let drained = false;
   while (cpu.pageCount < want) {
     let order: u32 = MAX_ORDER;
@@ -239,11 +246,14 @@ function stackBlock(ram: Ram, cpu: Cpu, pfn: u32, order: u32): void {
     first = random & mask;
     if (order == MAX_ORDER) skip = 1;
   }
+  let soiled: u8 = 0;
   let at = cpu.pages + (<usize>cpu.pageCount << 2);
   for (let i = skip; i < count; ++i) {
     const frame = pfn + ((first + i * step) & mask);
     const state = stateOf(ram, frame);
-    store<u8>(state, (load<u8>(state) & STATE_CONTENT) | STATE_STACK);
+    const content = load<u8>(state) & STATE_CONTENT;
+    store<u8>(state, content | STATE_STACK);
+    soiled |= content;
     store<u32>(at, frame);
     at += 4;
   }
@@ -251,11 +261,12 @@ function stackBlock(ram: Ram, cpu: Cpu, pfn: u32, order: u32): void {
     store<u8>(stateOf(ram, pfn + first), STATE_USED);
     ++ram.held;
   }
-  cpu.pageCount += count - skip;
+  topSet(cpu, cpu.pageCount + count - skip);
+  if (soiled != 0) cpu.soiled = cpu.pageCount;
   ram.stacked += count - skip;
 }
 
-/** Moves the oldest n frames of a stack to the buddy lists. */
+/** Moves the oldest n frames of a stack to the buddy lists. No frame is on loan. */
 function drain(ram: Ram, cpu: Cpu, n: u32): void {
   n = min(n, cpu.pageCount);
   for (let i: u32 = 0; i < n; ++i) {
@@ -265,11 +276,13 @@ function drain(ram: Ram, cpu: Cpu, n: u32): void {
     freeBlock(ram, pfn, 0);
   }
   memory.copy(cpu.pages, cpu.pages + (<usize>n << 2), <usize>(cpu.pageCount - n) << 2);
-  cpu.pageCount -= n;
+  topSet(cpu, cpu.pageCount - n);
+  cpu.soiled -= min(cpu.soiled, n);
   ram.stacked -= n;
 }
 
 function drainAll(ctx: Context, ram: Ram): void {
+  loansSettle(ctx, ram);
   for (let i: usize = 0; i < <usize>ctx.cpuCount; ++i) {
     const cpu = changetype<Cpu>(ctx.cpus + i * CPU_SIZE);
     drain(ram, cpu, cpu.pageCount);
@@ -294,13 +307,17 @@ export function pagesDrain(ctxAt: usize): void {
 /** Every frame is in use, on one stack, in a free block or firmware's. Returns 0, or 1 + the first pfn that is wrong. */
 export function stacksCheck(ctx: Context, ram: Ram): u32 {
   let stacked: u32 = 0;
+  let onLoan: u32 = 0;
   for (let i: usize = 0; i < <usize>ctx.cpuCount; ++i) {
     const cpu = changetype<Cpu>(ctx.cpus + i * CPU_SIZE);
-    for (let at = cpu.pages, end = at + (<usize>cpu.pageCount << 2); at < end; at += 4) {
-      const pfn = load<u32>(at);
-      if (!isRam(ram, pfn) || (frameState(ram, pfn) & ~STATE_CONTENT) != STATE_STACK) return 1 + pfn;
+    if (cpu.loanEnd < cpu.pageCount || cpu.soiled > cpu.pageCount) return 1;
+    for (let j: u32 = 0; j < cpu.loanEnd; ++j) {
+      const pfn = load<u32>(cpu.pages + (<usize>j << 2));
+      const clean = j < cpu.soiled ? STATE_CONTENT : 0;
+      if (!isRam(ram, pfn) || (frameState(ram, pfn) & ~clean) != STATE_STACK) return 1 + pfn;
     }
     stacked += cpu.pageCount;
+    onLoan += cpu.loanEnd - cpu.pageCount;
   }
   let waiting: u32 = 0;
   let used: u32 = 0;
@@ -310,5 +327,6 @@ export function stacksCheck(ctx: Context, ram: Ram): u32 {
     used += <u32>((state & STATE_USED) != 0);
   }
   // A frame that were on stacks twice would leave the two counts apart.
-  return stacked == ram.stacked && waiting == stacked && used + stacked + ram.free == ram.managed ? 0 : 1;
+  const all = stacked == ram.stacked && onLoan == ram.onLoan && waiting == stacked + onLoan;
+  return all && used + waiting + ram.free == ram.managed ? 0 : 1;
 }

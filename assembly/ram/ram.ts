@@ -5,14 +5,15 @@
 // NORMAL above; a request takes NORMAL first.
 //
 //   buddy      blocks of order 0 to 10 (4 MiB), one set of free lists a zone (buddy.ts)
-//   stacks     order-0 frames wait on a stack for each CPU, and move between stack and caller as one copy (pages.ts)
+//   stacks     order-0 frames wait on a stack for each CPU, and move between stack and caller as one copy (pages.ts); what
+//              a caller brings back as it was handed out has not been touched at all (loan.ts)
 //   contents   a frame gets 4 KiB of linear memory when it is first written; others read as zeros (contents.ts)
 //
 // One hot byte a frame is all that allocation touches:
 //
 //   bit 7      head of a free buddy block, bits 3..0 its order
 //   bit 6      in use
-//   bit 5      on a CPU's stack
+//   bit 5      on a CPU's stack, or in use on loan from one
 //   bit 4      has contents (kept when the frame is freed: a device that still reaches it sees the old bytes;
 //              dropped when it is handed out again)
 //   0x00       inside a free block, or firmware's
@@ -59,6 +60,7 @@ export class Ram {
   managed: u32;
   free: u32; // buddy lists only
   stacked: u32;
+  onLoan: u32; // in use, their states still those of the stack that they are from
   held: u32; // kept by the rest of the system
   written: u32; // frames with contents
   fragmentation: u32; // of 65536

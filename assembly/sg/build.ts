@@ -7,7 +7,8 @@
 
 import { EINVAL } from '../errno';
 import { Context } from '../memory/context';
-import { TAKEN_RUN, blockOfPagesAlloc, pagesTake } from '../ram/pages';
+import { isRun } from '../ram/flip';
+import { blockOfPagesAlloc, pagesAlloc } from '../ram/pages';
 import { PAGE_SHIFT, PAGE_SIZE } from '../ram/ram';
 import { SG_NO_COALESCE, SG_ONE_RUN, SG_OWNS_PAGES, SG_RUN_SIZE, SgRun, SgTable, sgDestroy, tableAlloc } from './sg-table';
 import { vectorAlloc } from './vector';
@@ -21,6 +22,7 @@ const CONSECUTIVE = i32x4(0, 1, 2, 3);
 
 /** Places in a vector of pfns where a page is not the neighbour of the one before. */
 export function countBreaks(pfns: usize, n: u32): u32 {
+  if (isRun(pfns, n)) return 0;
   let at = pfns;
   const end = pfns + (<usize>n << 2) - 4; // address of the last pfn: it has no successor
   let breaks: u32 = 0;
@@ -104,12 +106,8 @@ export function sgFinish(sgt: SgTable, offset: u32, bytes: f64, maxEntry: u32, f
 }
 
 function finish(sgt: SgTable, offset: u32, bytes: u64, maxEntry: u32, flags: u32): void {
-  scanned(sgt, offset, bytes, maxEntry, flags, countBreaks(sgt.pfns, sgt.pageCount));
-}
-
-// The rest of finishing, when it is known how often pages are not neighbours.
-function scanned(sgt: SgTable, offset: u32, bytes: u64, maxEntry: u32, flags: u32, breaks: u32): void {
   const n = sgt.pageCount;
+  const breaks = countBreaks(sgt.pfns, n);
   sgt.offset = offset;
   sgt.bytes = bytes;
   sgt.maxEntry = maxEntry;
@@ -143,14 +141,12 @@ export function sgAllocPages(ctx: Context, n: u32, flags: u32, maxEntry: u32): u
   const at = sgReserve(ctx, n);
   if (at == 0) return 0;
   const sgt = changetype<SgTable>(at);
-  const taken = pagesTake(ctx, n, sgt.pfns);
-  if (taken < 0) {
+  if (pagesAlloc(ctx, n, sgt.pfns) < 0) {
     sgDestroy(sgt);
     return 0;
   }
   sgt.flags = SG_OWNS_PAGES;
-  const breaks: u32 = taken == TAKEN_RUN ? 0 : countBreaks(sgt.pfns, n);
-  scanned(sgt, 0, <u64>n << PAGE_SHIFT, max(maxEntry & ~(PAGE_SIZE - 1), PAGE_SIZE), flags & SG_NO_COALESCE, breaks);
+  finish(sgt, 0, <u64>n << PAGE_SHIFT, max(maxEntry & ~(PAGE_SIZE - 1), PAGE_SIZE), flags & SG_NO_COALESCE);
   return at;
 }
 

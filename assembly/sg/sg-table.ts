@@ -17,7 +17,7 @@
 import { Context, FAULT_SG } from '../memory/context';
 import { shouldFail } from '../memory/fault';
 import { slabAllocZeroed, slabCacheCreate, slabFree } from '../memory/slab';
-import { pagesGive } from '../ram/pages';
+import { pagesFree } from '../ram/pages';
 import { vectorFree } from './vector';
 
 // @ts-ignore: decorator
@@ -145,7 +145,7 @@ export function tableAlloc(ctx: Context): usize {
 export function sgDestroy(sgt: SgTable): void {
   const ctx = changetype<Context>(sgt.ctx);
   if (sgt.pfns != 0) {
-    if ((sgt.flags & SG_OWNS_PAGES) != 0) pagesGive(ctx, sgt.pageCount, sgt.pfns, (sgt.flags & SG_ONE_RUN) != 0);
+    if ((sgt.flags & SG_OWNS_PAGES) != 0) pagesFree(ctx, sgt.pageCount, sgt.pfns);
     vectorFree(ctx, sgt.pfns, <usize>sgt.pageCount << 2);
   }
   if (sgt.runs != 0) vectorFree(ctx, sgt.runs, <usize>sgt.runCount * SG_RUN_SIZE);

@@ -1,0 +1,119 @@
+// Frames on loan: in use, while nobody has written that down. What a caller takes from a stack stays where it lay, above
+// the stack's top, and its states stay STACK; when the same frames come back in the same order, as an object's do, the
+// top moves up again over them. Two rows of pfns are compared then and no state is touched, neither on the way out nor on
+// the way back: states of scattered frames cost more than all else that happens to a frame.
+//
+//   0                      pageCount                      loanEnd
+//   | wait on the stack     | on loan, as they were taken  | anything
+//
+// Objects seldom go in the reverse of the order in which they came. So that the last one need not be the first to
+// return, a row is also looked for at some multiples of its length above the top, and changes places with the row there.
+//
+// Whoever needs the states themselves calls loansSettle first: it writes USED into all of them and leaves no loan. That
+// is needed before anything else is put on a stack, since it would overwrite the row, and before a frame is given
+// contents; so a frame costs at most what it costs without all this. Frames on loan have no contents.
+
+import { Context } from '../memory/context';
+import { CPU_SIZE, Cpu } from '../memory/cpu';
+import { lock, unlock } from '../memory/lock';
+import { FLIP, flip } from './flip';
+import { Ram, STATE_STACK, STATE_USED, frameState, stateOf } from './ram';
+
+/** How many rows above the top are looked at for one that comes back. */
+const ROWS: u32 = 64;
+/** Rows shorter than this are looked for at the top only. */
+const ROW_LEAST: u32 = 16;
+
+/** Writes down that the frames on loan are in use. The caller holds the lock. */
+// @ts-ignore: decorator
+@inline
+export function loansSettle(ctx: Context, ram: Ram): void {
+  if (ram.onLoan != 0) settle(ctx, ram);
+}
+
+function settle(ctx: Context, ram: Ram): void {
+  for (let i: usize = 0; i < <usize>ctx.cpuCount; ++i) {
+    const cpu = changetype<Cpu>(ctx.cpus + i * CPU_SIZE);
+    const from = cpu.pages + (<usize>cpu.pageCount << 2);
+    const n = cpu.loanEnd - cpu.pageCount;
+    if (n != 0 && flip(ram, from, n) == 0) flipAnywhere(ram, from, n);
+    cpu.loanEnd = cpu.pageCount;
+  }
+  ram.onLoan = 0;
+}
+
+/** Whether a frame of RAM is in use, for those who do not ask it of every page. */
+export function frameInUse(ctx: Context, pfn: u32): bool {
+  const ram = changetype<Ram>(ctx.ram);
+  lock(ctx.ram);
+  if ((frameState(ram, pfn) & STATE_STACK) != 0) loansSettle(ctx, ram);
+  const used = (frameState(ram, pfn) & STATE_USED) != 0;
+  unlock(ctx.ram);
+  return used;
+}
+
+/** Some frame that waits on a stack was given contents: a device still reaches it. */
+export function stacksSoil(ctx: Context): void {
+  for (let i: usize = 0; i < <usize>ctx.cpuCount; ++i) {
+    const cpu = changetype<Cpu>(ctx.cpus + i * CPU_SIZE);
+    cpu.soiled = cpu.pageCount;
+  }
+}
+
+/** flip for frames of both zones. */
+export function flipAnywhere(ram: Ram, from: usize, n: u32): void {
+  for (let at = from, end = from + (<usize>n << 2); at < end; at += 4) {
+    const state = stateOf(ram, load<u32>(at));
+    store<u8>(state, load<u8>(state) ^ FLIP);
+  }
+}
+
+/** Takes the top n frames of a stack, none of which has contents, on loan. */
+// @ts-ignore: decorator
+@inline
+export function lend(ram: Ram, cpu: Cpu, n: u32): void {
+  cpu.pageCount -= n;
+  ram.onLoan += n;
+}
+
+/** Puts n frames back on the stack that they are on loan from. Returns false where they are not, or no longer in order. */
+export function takeBack(ram: Ram, cpu: Cpu, from: usize, n: u32): bool {
+  const top = cpu.pages + (<usize>cpu.pageCount << 2);
+  const bytes = <usize>n << 2;
+  const last = cpu.pages + (<usize>cpu.loanEnd << 2) - bytes;
+  let row = top;
+  if (row > last) return false;
+  const first = load<u32>(from);
+  if (load<u32>(row) != first) {
+    if (n < ROW_LEAST) return false;
+    const stop = min(last, top + bytes * <usize>(ROWS - 1));
+    do {
+      row += bytes;
+      if (row > stop) return false;
+    } while (load<u32>(row) != first);
+  }
+  if (!same(row, from, n)) return false;
+  if (row != top) {
+    memory.copy(row, top, bytes);
+    memory.copy(top, from, bytes);
+  }
+  cpu.pageCount += n;
+  ram.onLoan -= n;
+  return true;
+}
+
+/** Whether two rows of pfns are the same. */
+function same(a: usize, b: usize, n: u32): bool {
+  let differ = i32x4.splat(0);
+  const end = a + (<usize>n << 2);
+  for (const stop = a + ((<usize>n & ~15) << 2); a < stop; a += 64, b += 64) {
+    const low = v128.or(v128.xor(v128.load(a), v128.load(b)), v128.xor(v128.load(a, 16), v128.load(b, 16)));
+    const high = v128.or(v128.xor(v128.load(a, 32), v128.load(b, 32)), v128.xor(v128.load(a, 48), v128.load(b, 48)));
+    differ = v128.or(differ, v128.or(low, high));
+  }
+  if (v128.any_true(differ)) return false;
+  for (; a < end; a += 4, b += 4) {
+    if (load<u32>(a) != load<u32>(b)) return false;
+  }
+  return true;
+}

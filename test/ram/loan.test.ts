@@ -1,0 +1,130 @@
+import { readFileSync } from 'node:fs';
+import { expect, test } from 'vitest';
+import { Core } from '../../src/core/instance.js';
+
+const debug = new WebAssembly.Module(readFileSync(new URL('../../build/debug.wasm', import.meta.url)));
+const MiB = 1024 * 1024;
+const FRAMES = 8192;
+
+function random(seed: number): (bound: number) => number {
+  let x = seed * 0x9e3779b1;
+  return (bound) => {
+    x ^= x << 13;
+    x ^= x >>> 17;
+    x ^= x << 5;
+    return (x >>> 0) % bound;
+  };
+}
+
+/** Shuffled RAM of two CPUs, all of it on the first one's stack, whose order is known. */
+class Stacks {
+  readonly core = new Core(debug);
+  readonly ctx: number;
+  /** What waits on the first CPU's stack, top last. */
+  readonly stack: number[];
+  readonly #at: number;
+
+  constructor(seed = 1) {
+    this.ctx = this.core.exports.machineCreate(64 * MiB, 2, FRAMES, 65536, seed);
+    this.#at = this.core.exports.blockAlloc(this.ctx, 4);
+    // Taken one by one, frames come in the reverse of the order in which they lie on the stack.
+    const all: number[] = [];
+    for (let pfns = this.alloc(1); pfns !== null; pfns = this.alloc(1)) all.push(pfns[0]);
+    expect(this.free(all)).toBe(all.length);
+    this.stack = all;
+    this.check();
+  }
+
+  alloc(n: number): number[] | null {
+    if (this.core.exports.pagesAlloc(this.ctx, n, this.#at) < 0) return null;
+    return [...this.core.u32.subarray(this.#at >> 2, (this.#at >> 2) + n)];
+  }
+
+  free(pfns: number[]): number {
+    this.core.u32.set(pfns, this.#at >> 2);
+    return this.core.exports.pagesFree(this.ctx, pfns.length, this.#at);
+  }
+
+  write(pfn: number): void {
+    this.core.u32[this.#at >> 2] = 0x12345678;
+    expect(this.core.exports.physWrite(this.ctx, pfn * 4096 + 8, this.#at, 4)).toBe(0);
+  }
+
+  word(pfn: number): number {
+    expect(this.core.exports.physRead(this.ctx, pfn * 4096 + 8, this.#at, 4)).toBe(0);
+    return this.core.u32[this.#at >> 2];
+  }
+
+  check(): void {
+    expect(this.core.exports.machineCheck(this.ctx) >>> 0).toBe(0);
+  }
+}
+
+test.each([1, 2, 3, 4])(
+  'frames come from the top of the stack and go back there, whoever frees what when, seed %i',
+  (seed) => {
+    const ram = new Stacks(seed);
+    const pick = random(seed);
+    const { stack } = ram;
+    const objects: number[][] = [];
+    const written = new Set<number>();
+    for (let step = 0; step < 1500; ++step) {
+      const where = `seed ${seed}, step ${step}`;
+      const kind = pick(16);
+      if (kind < 8 && stack.length > 600) {
+        // Often of one size, as that is what changes places.
+        const n = pick(3) === 0 ? 1 + pick(300) : 64;
+        const pfns = ram.alloc(n)!;
+        expect(pfns, where).toEqual(stack.splice(stack.length - n));
+        for (const pfn of pfns) if (written.delete(pfn)) expect(ram.word(pfn), `${where}: old contents`).toBe(0);
+        objects.push(pfns);
+      } else if (kind < 15 && objects.length > 0) {
+        const [pfns] = objects.splice(
+          pick(4) === 0 ? pick(objects.length) : Math.max(0, objects.length - 1 - pick(3)),
+          1,
+        );
+        if (pick(6) === 0) pfns.sort((a, b) => a - b);
+        expect(ram.free(pfns), where).toBe(pfns.length);
+        if (pick(6) === 0) expect(ram.free(pfns), `${where}: twice`).toBe(0);
+        stack.push(...pfns);
+      } else {
+        const pfn = pick(3) === 0 ? stack[pick(stack.length)] : objects[pick(objects.length)]?.[0];
+        if (pfn === undefined) continue;
+        ram.write(pfn);
+        written.add(pfn);
+      }
+      if (step % 50 === 0) ram.check();
+    }
+    for (const pfn of written) expect(ram.word(pfn)).toBe(0x12345678);
+    ram.check();
+  },
+);
+
+test('a part of what was handed out goes back, by itself and twice', () => {
+  const ram = new Stacks();
+  const pfns = ram.alloc(100)!;
+  expect(ram.free(pfns.slice(0, 40))).toBe(40);
+  ram.check();
+  expect(ram.free(pfns)).toBe(60);
+  expect(ram.free(pfns)).toBe(0);
+  ram.check();
+  expect(ram.alloc(100)).toEqual([...pfns.slice(0, 40), ...pfns.slice(40)]);
+});
+
+test('another CPU frees frames, or one of them as a block', () => {
+  const ram = new Stacks();
+  const { blockOfPagesFree, cpuSet, ramInUse } = ram.core.exports;
+  const pfns = ram.alloc(100)!;
+  const others = ram.alloc(100)!;
+  cpuSet(1);
+  expect(ram.free(pfns)).toBe(100);
+  expect(ram.alloc(100)).toEqual(pfns);
+  ram.check();
+  expect(blockOfPagesFree(ram.ctx, others[7], 0)).toBe(1);
+  expect(blockOfPagesFree(ram.ctx, others[7], 0)).toBe(0);
+  expect(blockOfPagesFree(ram.ctx, ram.stack[0], 0), 'it waits on a stack').toBe(0);
+  cpuSet(0);
+  expect(ram.free(others)).toBe(99);
+  expect(ramInUse(ram.ctx)).toBe(100);
+  ram.check();
+});
