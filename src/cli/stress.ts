@@ -8,7 +8,7 @@ import { DRIVER_NAMES, type DriverName } from '../workload/scenario.js';
 import { type CampaignSum, parseShard, shardSeeds, sumResults } from '../workload/stress/campaign.js';
 import { FAIL_NTH_SCENARIOS, failNth } from '../workload/stress/fail-nth.js';
 import { PROFILE_NAMES, PROFILES, type ProfileName } from '../workload/stress/profiles.js';
-import { replayOperations } from '../workload/stress/run.js';
+import { Replayer } from '../workload/stress/replayer.js';
 import { type StressProgress, type StressResult, stress } from '../workload/stress/stress.js';
 import { readLines, readTrace, writeTrace } from '../workload/stress/trace.js';
 import { choiceOption, integerOption, interruptSignal, numberOption, sizeOption, UsageError } from './options.js';
@@ -227,7 +227,7 @@ function merge(files: string[], options: StressCommandOptions): void {
 
 function replay(file: string, options: StressCommandOptions): void {
   const { config, operations, failure } = usage(() => readTrace(file));
-  const found = replayOperations(config, operations);
+  const found = new Replayer(config).run(operations);
   if (options.json) json({ file, operations: operations.length, recorded: failure, failure: found });
   else if (found) console.log(`${red(found.kind)} ${bold(found.id)}: ${found.message}`);
   else console.log(green(`${number(operations.length)} operations, nothing found`));

@@ -23,7 +23,7 @@ export class Context {
   release(): void {
     if (!this.alive) refuse(-EINVAL, 'gem_context_destroy', `context ${this.id} was released`);
     this.alive = false;
-    --this.device.liveContexts;
+    this.device.contexts.delete(this);
     this.vm.release();
   }
 

@@ -105,8 +105,9 @@ export class I915Device {
   /** Objects and vmas made so far; the last one's number. */
   objectCount = 0;
   vmaCount = 0;
-  liveObjects = 0;
-  liveContexts = 0;
+  /** Everything that exists, in the order in which it was made: what a snapshot must hold. */
+  readonly liveList = new ListLink<GemObject>(null);
+  readonly contexts = new Set<Context>();
   /** getPages calls that found the pages there, which is where mapping with the pages saves a mapping. */
   nestedGetPages = 0;
   private mapFailure = 0;
@@ -124,7 +125,7 @@ export class I915Device {
   /** The checker's numbers of our hooks. */
   private readonly hookIds: number[];
   private readonly notifiers: UserptrNotifiers;
-  private contexts = 0;
+  private contextCount = 0;
 
   /**
    * @param device the device in the DMA API, attached to its domain; its mask is set here
@@ -224,12 +225,13 @@ export class I915Device {
   /** Makes a hardware context, with an address space of its own in full PPGTT mode. ENOMEM. */
   createContext(): Context {
     const full = this.config.ppgtt === 'full' || this.config.ppgtt === 'full-48bit';
-    const id = this.contexts + 1;
+    const id = this.contextCount + 1;
     const vm = full ? new Ppgtt(this, `PPGTT ${id}`, 'ppgtt') : this.ggtt;
     if (!full) vm.reference();
-    this.contexts = id;
-    ++this.liveContexts;
-    return new Context(this, id, vm);
+    this.contextCount = id;
+    const context = new Context(this, id, vm);
+    this.contexts.add(context);
+    return context;
   }
 
   /** Runs a batch: binds every object of the list in the context's address space. See execbuffer.ts for errors. */
@@ -306,14 +308,19 @@ export class I915Device {
    */
   remove(): number {
     this.idle();
-    if (this.liveObjects > 0 || this.liveContexts > 0) {
-      const what = `${this.liveObjects} objects and ${this.liveContexts} contexts`;
+    if (this.liveObjects > 0 || this.contexts.size > 0) {
+      const what = `${this.liveObjects} objects and ${this.contexts.size} contexts`;
       refuse(-EBUSY, 'i915_driver_unload', `there are ${what}`);
     }
     this.stolen?.release();
     this.aliasingPpgtt?.release();
     this.ggtt.release();
     return this.dmaDebug?.driverUnbound({ id: this.device.id, handle: this.dma, name: 'i915' }) ?? 0;
+  }
+
+  /** Objects that were made and not freed. */
+  get liveObjects(): number {
+    return this.liveList.toArray().length;
   }
 
   // What the rest of the driver asks of the device.

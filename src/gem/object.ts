@@ -70,6 +70,8 @@ export class GemObject {
   readonly vmaList = new ListLink<Vma>(null);
   /** Place in the device's unbound or bound list, while there are pages. */
   readonly globalLink: ListLink<GemObject>;
+  /** Place among all objects of the device, from creation to release. */
+  readonly liveLink: ListLink<GemObject>;
 
   constructor(device: I915Device, size: number, backing: Backing, domains: number, cacheLevel: number) {
     this.device = device;
@@ -81,7 +83,8 @@ export class GemObject {
     this.cacheLevel = cacheLevel;
     this.globalLink = new ListLink<GemObject>(this);
     if (device.config.defects.userptrCursor) this.cursor = new PageCursor(0);
-    ++device.liveObjects;
+    this.liveLink = new ListLink<GemObject>(this);
+    device.liveList.moveTail(this.liveLink);
   }
 
   /** Gets the backing pages, if they are not there (i915_gem_object_get_pages). EFAULT after madvise, ENOMEM ... */
@@ -278,7 +281,7 @@ export class GemObject {
     putPages(this);
     this.backing.release(this);
     this.device.objectGone(this.id);
-    --this.device.liveObjects;
+    this.liveLink.remove();
   }
 
   private alive(syscall: string): void {

@@ -35,7 +35,7 @@ export class Machine {
   /** The checker, null without one: what each device tells of its calls. */
   readonly checker: DmaDebug | null;
   readonly #devices: DmaDevice[] = [];
-  #gpus = 0;
+  readonly #gpus: I915Device[] = [];
 
   /**
    * Makes a machine, synchronously.
@@ -110,41 +110,35 @@ export class Machine {
    * @throws RangeErrors and TypeErrors naming the option at fault; GemDmaError ENOMEM
    */
   addI915(options: I915Options = {}): I915Device {
-    ++this.#gpus;
     // The driver sets the mask of its hardware itself, and takes segments of any length.
     const device = this.addDevice({ driver: 'i915', maxSegment: 0xffffffff });
     const { core, context, clock, ram } = this;
-    return new I915Device({ core, context, clock, ram, dmaDebug: this.checker }, device, options, {
+    const gpu = new I915Device({ core, context, clock, ram, dmaDebug: this.checker }, device, options, {
       translated: device.domain !== undefined && device.domain !== 'passthrough',
       swiotlb: this.swiotlb !== null,
       modernMm: this.kernel.drmMm === 'modern',
     });
+    this.#gpus.push(gpu);
+    return gpu;
   }
 
   /**
-   * Copies the state of the machine, to come back to it. Costs about 0.1 ms a MiB of linear memory in use.
-   * @throws GemDmaError ENODEV for a machine with a GPU, whose driver keeps its state outside, EBUSY while deferred work
-   *   waits on the clock
+   * Copies the state of the machine, to come back to it as often as wanted: linear memory, devices, the objects and
+   * contexts of its GPUs, work that waits on the clock. Costs about 0.4 ms a MiB of linear memory, going back 0.06.
+   * @param held what the caller has besides and wants to go back with it: scatter tables, processes, dma-bufs, a model
+   *   that the machine is compared with. Their properties are put back, not their #fields
    */
-  snapshot(): MachineSnapshot {
-    if (this.#gpus > 0) {
-      throw new GemDmaError(
-        'ENODEV',
-        'machine_snapshot',
-        'the driver of a GPU keeps state that a snapshot does not hold',
-      );
-    }
-    if (this.clock.pending > 0) throw new GemDmaError('EBUSY', 'machine_snapshot', 'deferred work waits on the clock');
-    return new MachineSnapshot(this.core, this.context, this.#devices.length);
+  snapshot(...held: object[]): MachineSnapshot {
+    return new MachineSnapshot(this, [this.#devices, this.#gpus, ...held]);
   }
 
   /**
-   * Goes back to a snapshot: every structure, counter and byte is as it was then, time included. Findings that were
-   * told since stay told.
-   * @throws GemDmaError EINVAL for another machine's snapshot, or when devices were added since
+   * Goes back to a snapshot: every structure, counter and byte is as it was then, time and findings included. Whatever
+   * existed then is good again under its old reference; what was made since does not exist any more.
+   * @throws GemDmaError EINVAL for another machine's snapshot
    */
   restore(snapshot: MachineSnapshot): void {
-    snapshot.restore(this.core, this.#devices.length);
+    snapshot.restore(this);
   }
 
   /**

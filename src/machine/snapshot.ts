@@ -1,42 +1,38 @@
 import { GemDmaError } from '../core/errors.js';
-import type { Core } from '../core/instance.js';
+import { HostState } from './host-state.js';
+import type { Machine } from './machine.js';
 
-/**
- * A machine's state at one moment: a copy of its linear memory, in which everything but a GPU's driver lives. Handles
- * and addresses that were valid then are valid again after going back; what was made since does not exist any more.
- */
+/** A machine's state at one moment: a copy of its linear memory, and of the host's objects that belong to it. */
 export class MachineSnapshot {
-  readonly #core: Core;
+  readonly #machine: Machine;
   readonly #bytes: Uint8Array;
   readonly #cpu: number;
-  /** Devices that the machine had. */
-  readonly devices: number;
+  readonly #host: HostState;
 
-  constructor(core: Core, context: number, devices: number) {
+  /** @param roots objects from which everything outside of linear memory can be reached */
+  constructor(machine: Machine, roots: Iterable<object>) {
+    const { core, context } = machine;
     // The host's own block must be there on both sides of going back.
     core.staging(context);
-    this.#core = core;
+    this.#machine = machine;
     this.#bytes = core.u8.slice();
     this.#cpu = core.exports.cpuGet();
-    this.devices = devices;
+    this.#host = new HostState([machine, ...roots], [core, core.exports, core.memory]);
   }
 
-  /** Bytes that it holds. */
+  /** Bytes of linear memory that it holds. */
   get size(): number {
     return this.#bytes.length;
   }
 
-  /** Puts the copy back. Memory that has grown since stays, unused until it is needed again. */
-  restore(core: Core, devices: number): void {
-    if (core !== this.#core) throw new GemDmaError('EINVAL', 'machine_restore', "the snapshot is another machine's");
-    if (devices !== this.devices) {
-      throw new GemDmaError(
-        'EINVAL',
-        'machine_restore',
-        `there were ${this.devices} devices, now there are ${devices}`,
-      );
+  /** Puts everything back. Linear memory that has grown since stays, unused until it is needed again. */
+  restore(machine: Machine): void {
+    if (machine !== this.#machine) {
+      throw new GemDmaError('EINVAL', 'machine_restore', "the snapshot is another machine's");
     }
+    const { core } = machine;
     core.u8.set(this.#bytes);
     core.exports.cpuSet(this.#cpu);
+    this.#host.restore();
   }
 }

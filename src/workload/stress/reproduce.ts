@@ -4,7 +4,8 @@ import { kindOf } from './kinds.js';
 import type { Operation } from './operation.js';
 import { printProgram } from './print.js';
 import type { StressConfig } from './profiles.js';
-import { refusedOperations, replayOperations, StressRun } from './run.js';
+import { Replayer } from './replayer.js';
+import { refusedOperations, StressRun } from './run.js';
 import { ddmin, type ShrinkBudget, simplify } from './shrink.js';
 
 /** A failing run, cut down. */
@@ -56,10 +57,11 @@ export function shrinkOperations(
   const budget: ShrinkBudget = { tries: Number.POSITIVE_INFINITY, expired: () => performance.now() > until };
   // One check, at the end: what a periodic check would have found is there to be found then.
   const quiet = { ...config, checkEvery: Number.MAX_SAFE_INTEGER };
+  const replayer = new Replayer(quiet, policy);
   let tries = 0;
   const fails = (part: readonly Operation[]): boolean => {
     ++tries;
-    return failure.same(replayOperations(quiet, part, policy));
+    return failure.same(replayer.run(part));
   };
   if (!fails(recorded)) return null;
   // A failure of an operation itself comes with the last one; one that a check found came at some time before.

@@ -1,5 +1,4 @@
 import type { MappingPolicy } from '../../gem/policy/policy.js';
-import type { StressFailure } from './failure.js';
 import { ALL_KINDS } from './kinds.js';
 import type { Operation } from './operation.js';
 import type { StressConfig } from './profiles.js';
@@ -43,19 +42,4 @@ export function refusedOperations(
     return going;
   });
   return refused;
-}
-
-/**
- * Applies recorded operations to a fresh machine, then checks it and takes it down.
- * @returns the failure, null when there was none
- */
-export function replayOperations(
-  config: StressConfig,
-  operations: readonly Operation[],
-  policy?: MappingPolicy,
-): StressFailure | null {
-  const runner = new Runner(new World(config, policy), ALL_KINDS, config.checkEvery);
-  for (const operation of operations) if (!runner.apply(operation)) return runner.failure;
-  runner.finish();
-  return runner.failure;
 }

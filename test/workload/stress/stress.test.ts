@@ -14,7 +14,8 @@ import { OPERATION_NAMES } from '../../../src/workload/stress/kinds.js';
 import type { Operation } from '../../../src/workload/stress/operation.js';
 import { printProgram } from '../../../src/workload/stress/print.js';
 import { PROFILE_NAMES, PROFILES, type ProfileName } from '../../../src/workload/stress/profiles.js';
-import { refusedOperations, replayOperations } from '../../../src/workload/stress/run.js';
+import { Replayer } from '../../../src/workload/stress/replayer.js';
+import { refusedOperations } from '../../../src/workload/stress/run.js';
 import { type StressResult, stress, stressConfig } from '../../../src/workload/stress/stress.js';
 import { readTrace, writeTrace } from '../../../src/workload/stress/trace.js';
 
@@ -81,14 +82,14 @@ describe('through the bounce pool, the CPU and the device see each other', () =>
 test('a rotated view whose pages are in another order is found', async () => {
   const { operations } = FAIL_NTH_SCENARIOS.find(({ name }) => name === 'views')!;
   const config = stressConfig({});
-  expect(replayOperations(config, operations)).toBeNull();
+  expect(new Replayer(config).run(operations)).toBeNull();
   const swapped = operations.map((operation) =>
     operation.op === 'bindView' && (operation.view as number[])[0] === 0
       ? { ...operation, view: [0, 6, 4] }
       : operation,
   );
   // The object has one rotated view, whatever its geometry: what is written through it is still found.
-  expect(replayOperations(config, swapped)).toBeNull();
+  expect(new Replayer(config).run(swapped)).toBeNull();
   const real = GemObject.prototype.bind;
   const spy = vi.spyOn(GemObject.prototype, 'bind').mockImplementation(function (this: GemObject, vm, options) {
     const vma = real.call(this, vm, options);
@@ -96,7 +97,7 @@ test('a rotated view whose pages are in another order is found', async () => {
     if (vma.view?.type === 'rotated') Object.assign(vma, { view: { ...vma.view, width: 6, height: 4 } });
     return vma;
   });
-  const failure = replayOperations(config, operations);
+  const failure = new Replayer(config).run(operations);
   spy.mockRestore();
   expect(failure).toMatchObject({ kind: 'contents', id: 'gpu' });
 });
@@ -129,7 +130,7 @@ describe('buggy presets are found', () => {
     const result = await stress({ driver: 'linux-4.1', seed });
     expect(result.failure).toMatchObject({ kind: 'finding', id: 'DOUBLE_MAP' });
     expect(result.reproducer!.operations.length).toBeLessThanOrEqual(8);
-    expect(replayOperations(result.config, result.reproducer!.operations)).toMatchObject({ id: 'DOUBLE_MAP' });
+    expect(new Replayer(result.config).run(result.reproducer!.operations)).toMatchObject({ id: 'DOUBLE_MAP' });
   });
 
   test('without the checker, the leak shows in the accounts', async () => {
@@ -196,7 +197,7 @@ describe('buggy presets are found', () => {
       writeTrace(file, { config, failure: { kind, id, message }, operations: reproducer!.operations });
       const trace = readTrace(file);
       expect(trace.operations).toEqual(reproducer!.operations);
-      expect(replayOperations(trace.config, trace.operations)).toMatchObject({ kind, id });
+      expect(new Replayer(trace.config).run(trace.operations)).toMatchObject({ kind, id });
     }
   });
 });
