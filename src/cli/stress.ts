@@ -6,7 +6,8 @@ import { KERNEL_NAMES, type KernelName } from '../machine/presets.js';
 import { RecordingError } from '../trace/recording.js';
 import { DRIVER_NAMES, type DriverName } from '../workload/scenario.js';
 import { type CampaignSum, parseShard, shardSeeds, sumResults } from '../workload/stress/campaign.js';
-import { FAIL_NTH_SCENARIOS, failNth } from '../workload/stress/fail-nth.js';
+import { failNth } from '../workload/stress/fail-nth.js';
+import { FAIL_NTH_SCENARIOS } from '../workload/stress/fail-nth-scenarios.js';
 import { PROFILE_NAMES, PROFILES, type ProfileName } from '../workload/stress/profiles.js';
 import { Replayer } from '../workload/stress/replayer.js';
 import { type StressProgress, type StressResult, stress } from '../workload/stress/stress.js';
@@ -137,7 +138,9 @@ function stressOptions(options: StressCommandOptions, seed: number): Parameters<
 
 function runFailNth(wanted: string | true, options: StressCommandOptions): void {
   const names = FAIL_NTH_SCENARIOS.map(({ name }) => name);
-  const scenarios = FAIL_NTH_SCENARIOS.filter(({ name }) => wanted === true || name === wanted);
+  const scenarios = FAIL_NTH_SCENARIOS.filter(
+    ({ name }) => wanted === true || name.toLowerCase() === wanted.toLowerCase(),
+  );
   if (scenarios.length === 0) throw new UsageError(`--fail-nth is one of ${names.join(', ')}, not '${String(wanted)}'`);
   const signal = interruptSignal();
   const results = scenarios.map((scenario) =>

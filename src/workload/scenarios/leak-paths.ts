@@ -1,10 +1,7 @@
-import { GemDmaError } from '../../core/errors.js';
+import { type ErrnoName, GemDmaError } from '../../core/errors.js';
 import type { I915Options } from '../../gem/config.js';
-import type { Context } from '../../gem/context.js';
 import type { I915Device } from '../../gem/device.js';
 import type { GemObject } from '../../gem/object.js';
-import { Process } from '../../gem/process.js';
-import { Machine } from '../../machine/machine.js';
 import {
   DRIVER_NAMES,
   type DriverName,
@@ -12,12 +9,19 @@ import {
   type ScenarioOptions,
   type ScenarioResult,
 } from '../scenario.js';
+import { kindOf } from '../stress/kinds.js';
+import type { Operation, OperationScenario } from '../stress/operation.js';
+import { stressConfig } from '../stress/stress.js';
+import { World } from '../stress/world.js';
 
 /**
  * The ways in which i915 lost DMA mappings while it mapped at bind, L1 to L7: each path by itself, on a machine of its
  * own, with everything given back at the end. What is then still mapped is lost for good.
  *
  * Counted is what the IOMMU's allocator of 2015 holds, where one mapping is one range, not what the driver believes.
+ *
+ * The paths are written in the operations of the stress runs, so that these can run them too: `gemdma stress --fail-nth L3`
+ * makes every allocation on a path fail. An operation that may be refused says by what in `refused`.
  */
 
 interface LeakPath {
@@ -25,15 +29,7 @@ interface LeakPath {
   gpu: I915Options;
   /** Mappings that are lost under each driver. */
   leaks: Readonly<Record<DriverName, number>>;
-  work(world: World): void;
-}
-
-interface World {
-  machine: Machine;
-  gpu: I915Device;
-  /** Mapped objects lost their way; kept to add up what was mapped and unmapped. */
-  objects: GemObject[];
-  create(size?: string): GemObject;
+  operations: readonly Operation[];
 }
 
 const FULL: I915Options = { gen: 8, ppgtt: 'full' };
@@ -41,148 +37,127 @@ const FULL: I915Options = { gen: 8, ppgtt: 'full' };
 const ROUNDS = 8;
 /** Alignments that an object is moved for in L3, one after the other. */
 const ALIGNMENTS = [2 ** 19, 2 ** 20, 2 ** 21];
-const FAULT_GTT = 8;
-const FAULT_SG = 5;
+/** Pages of the objects that lose their mappings: 1 MiB. */
+const PAGES = 256;
+const GGTT = 0;
+
+const context = (id: number): Operation => ({ op: 'context', id, gpu: 0 });
+const contextClose = (ctx: number): Operation => ({ op: 'contextClose', ctx });
+const create = (id: number, pages = PAGES): Operation => ({ op: 'create', id, gpu: 0, pages });
+const close = (bo: number): Operation => ({ op: 'close', bo });
+const bind = (bo: number, ctx: number): Operation => ({ op: 'bind', bo, gpu: 0, ctx });
+const unbind = (bo: number, ctx: number): Operation => ({ op: 'unbind', bo, gpu: 0, ctx });
+const exec = (ctx: number, bos: number[], aligns?: number[]): Operation => ({
+  ...{ op: 'exec', gpu: 0, ctx, bos, busy: 1 },
+  ...(aligns && { aligns }),
+});
+
+/** Has the n-th allocation of a kind fail in the operation, which may be refused for it or never make that allocation. */
+const failing = (kind: string, nth: number, operation: Operation): Operation[] => [
+  { op: 'fault', kind, nth },
+  { ...operation, refused: 'ENOMEM' },
+  { op: 'fault', kind, nth: 0 },
+];
+
+/**
+ * Leaves a vma that was never bound: an execbuf looks all objects up and fails at the first, whose pages are gone.
+ * @param purged id for that one
+ */
+const placeholder = (bo: number, ctx: number, purged: number): Operation[] => [
+  create(purged, 1),
+  { op: 'madvise', bo: purged, needed: false },
+  { ...exec(ctx, [purged, bo]), refused: 'EFAULT' },
+  close(purged),
+];
+
+/** Bound in one context, and looked up without being bound in the other. */
+const bindBoth = (bo: number, one: number, two: number, purged: number, boundFirst: boolean): Operation[] =>
+  boundFirst ? [bind(bo, one), ...placeholder(bo, two, purged)] : [...placeholder(bo, two, purged), bind(bo, one)];
+
+/** One object that is freed, and one whose process takes its memory away; six things from an id on. */
+const freedAndInvalidated = (id: number, boundFirst: boolean): Operation[] => {
+  const [one, two, freed, purged, borrowed, another] = [0, 1, 2, 3, 4, 5].map((i) => id + i);
+  return [
+    ...[context(one), context(two), create(freed), ...bindBoth(freed, one, two, purged, boundFirst)],
+    { op: 'userptr', id: borrowed, gpu: 0, pages: PAGES, populate: true },
+    ...[...bindBoth(borrowed, one, two, another, boundFirst), { op: 'invalidate', bo: borrowed }],
+    ...[close(borrowed), close(freed), contextClose(two), contextClose(one)],
+  ];
+};
 
 const PATHS: Readonly<Record<string, LeakPath>> = {
   L1: {
     title: 'a second address space binds what one has bound already',
     gpu: FULL,
     leaks: { 'linux-3.18': 1, 'linux-4.1': 1, 'linux-4.2': 0 },
-    work: ({ gpu, create }) => {
-      using context = gpu.createContext();
-      using object = create();
-      using _own = object.bind(context.vm);
-      using _global = object.bind(gpu.ggtt);
-    },
+    operations: [context(1), create(2), bind(2, 1), bind(2, GGTT), unbind(2, GGTT), unbind(2, 1), close(2)],
   },
   L2: {
     title: `one vma stays bound while another is bound and unbound ${ROUNDS} times`,
     gpu: FULL,
     leaks: { 'linux-3.18': 1, 'linux-4.1': ROUNDS, 'linux-4.2': 0 },
-    work: ({ gpu, create }) => {
-      using context = gpu.createContext();
-      using object = create();
-      using _own = object.bind(context.vm);
-      for (let i = 0; i < ROUNDS; ++i) object.bind(gpu.ggtt).unbind();
-    },
+    operations: [
+      ...[context(1), create(2), bind(2, 1)],
+      ...Array.from({ length: ROUNDS }, () => [bind(2, GGTT), unbind(2, GGTT)]).flat(),
+      ...[unbind(2, 1), close(2)],
+    ],
   },
   L3: {
     title: `execbuf moves an object ${ALIGNMENTS.length} times, and the vma that is kept keeps the mapping`,
     gpu: FULL,
     leaks: { 'linux-3.18': 0, 'linux-4.1': ALIGNMENTS.length, 'linux-4.2': 0 },
-    work: ({ gpu, create }) => {
-      using context = gpu.createContext();
-      using object = create();
-      using batch = create('64KiB');
-      using _low = create('4KiB').bind(context.vm);
-      gpu.execbuffer(context, [{ object }, { object: batch }]);
-      for (const alignment of ALIGNMENTS) {
+    operations: [
+      ...[context(1), create(2), create(3, 16), create(4, 1), bind(4, 1), exec(1, [2, 3])],
+      ...ALIGNMENTS.flatMap((alignment, i) => [
         // A small object in the way, so that the next alignment is not met by chance.
-        create('4KiB').bind(context.vm, { offsetBias: alignment / 2 });
-        gpu.execbuffer(context, [{ object, alignment }, { object: batch }]);
-      }
-      gpu.idle();
-    },
+        create(5 + i, 1),
+        { ...bind(5 + i, 1), bias: alignment / 2 },
+        exec(1, [2, 3], [alignment, 0]),
+      ]),
+      // Until the GPU is done.
+      { op: 'advance', ms: 5 },
+    ],
   },
   L4: {
     title: 'the last bound vma goes while a placeholder is left',
     gpu: FULL,
     leaks: { 'linux-3.18': 0, 'linux-4.1': 1, 'linux-4.2': 0 },
-    work: ({ gpu, create }) => {
-      using one = gpu.createContext();
-      using two = gpu.createContext();
-      using object = create();
-      const bound = object.bind(one.vm);
-      placeholder(gpu, two, object, create);
-      bound.unbind();
-    },
+    operations: [context(1), context(2), create(3), bind(3, 1), ...placeholder(3, 2, 4), unbind(3, 1), close(3)],
   },
   L5: {
     title: 'page tables of gen7 cannot be had once the object is mapped',
     gpu: { gen: 7, ppgtt: 'full' },
     leaks: { 'linux-3.18': 0, 'linux-4.1': 1, 'linux-4.2': 0 },
-    work: ({ machine, gpu, create }) => {
-      using context = gpu.createContext();
-      using object = create();
-      // The first allocation of the bind is its node, the second its page table, if the driver makes one then.
-      refused('ENOMEM', machine, FAULT_GTT, 2, () => object.bind(context.vm));
-      object.bind(context.vm).unbind();
-    },
+    // The first allocation of the bind is its node, the second its page table, if the driver makes one then.
+    operations: [context(1), create(2), ...failing('gtt', 2, bind(2, 1)), bind(2, 1), unbind(2, 1), close(2)],
   },
   L6: {
     title: 'a second view fails to bind: the wrong mapping is undone, twice',
     gpu: FULL,
     leaks: { 'linux-3.18': 1, 'linux-4.1': 1, 'linux-4.2': 0 },
-    work: ({ machine, gpu, create }) => {
-      using object = create();
-      using _normal = object.bind(gpu.ggtt);
-      const view = { type: 'rotated', width: 16, height: 16 } as const;
-      refused('ENOMEM', machine, FAULT_SG, 1, () => object.bind(gpu.ggtt, { view }));
-    },
+    operations: [
+      ...[create(1), bind(1, GGTT)],
+      // Rotated, 16 pages wide and high.
+      ...failing('sg', 1, { op: 'bindView', bo: 1, gpu: 0, ctx: GGTT, view: [0, 16, 16] }),
+      ...[unbind(1, GGTT), close(1)],
+    ],
   },
   L7: {
     title: 'freed, or invalidated, with the bound vma before a placeholder',
     gpu: FULL,
     leaks: { 'linux-3.18': 0, 'linux-4.1': 2, 'linux-4.2': 0 },
-    work: ({ machine, gpu, objects, create }) => {
-      for (const boundFirst of [true, false]) {
-        using one = gpu.createContext();
-        using two = gpu.createContext();
-        using freed = create();
-        bindBoth(gpu, one, two, freed, create, boundFirst);
-
-        using process = new Process(machine.ram);
-        const address = process.mmap('1MiB', { populate: true });
-        using borrowed = gpu.createUserptr(process, address, '1MiB');
-        objects.push(borrowed);
-        bindBoth(gpu, one, two, borrowed, create, boundFirst);
-        process.munmap(address, 1024 ** 2);
-      }
-    },
+    operations: [...freedAndInvalidated(1, true), ...freedAndInvalidated(7, false)],
   },
 };
 
-/** Bound in one context, and looked up without being bound in the other. */
-function bindBoth(
-  gpu: I915Device,
-  one: Context,
-  two: Context,
-  object: GemObject,
-  create: World['create'],
-  boundFirst: boolean,
-): void {
-  if (boundFirst) object.bind(one.vm);
-  placeholder(gpu, two, object, create);
-  if (!boundFirst) object.bind(one.vm);
-}
-
-/** Leaves a vma that was never bound: an execbuf looks all objects up and fails at the first, whose pages are gone. */
-function placeholder(gpu: I915Device, context: Context, object: GemObject, create: World['create']): void {
-  using purged = create('4KiB');
-  purged.madvise('dontneed');
-  try {
-    gpu.execbuffer(context, [{ object: purged }, { object }]);
-  } catch (error) {
-    if (!GemDmaError.is(error, 'EFAULT')) throw error;
-  }
-}
-
-/** Runs something with the n-th allocation of a kind failing; it may fail with that errno, or not meet the fault at all. */
-function refused(code: 'ENOMEM', machine: Machine, kind: number, nth: number, run: () => void): void {
-  const { faultArm } = machine.core.exports;
-  faultArm(machine.context, kind, nth);
-  try {
-    run();
-  } catch (error) {
-    if (!GemDmaError.is(error, code)) throw error;
-  } finally {
-    faultArm(machine.context, kind, 0);
-  }
-}
+/** The paths as sequences of operations. */
+export const LEAK_PATHS: readonly OperationScenario[] = Object.entries(PATHS).map(([name, path]) => ({
+  ...{ name, title: path.title, operations: path.operations },
+  config: { machine: { kernel: 'linux-4.2', iommu: 'strict', ram: '128MiB' }, gpus: [path.gpu], devices: [] },
+}));
 
 /** Ranges that the allocator of the device's domain holds, and their bytes. */
-function ranges(machine: Machine, gpu: I915Device): { count: number; bytes: number } {
+function ranges({ machine, gpus: [gpu] }: World): { count: number; bytes: number } {
   const { domain } = gpu.device;
   if (domain === undefined || domain === 'passthrough') return { count: 0, bytes: 0 };
   const { iovaFoundHi, iovaFoundLo, iovaNextRange } = machine.core.exports;
@@ -194,27 +169,45 @@ function ranges(machine: Machine, gpu: I915Device): { count: number; bytes: numb
   return held;
 }
 
-function runPath(name: string, path: LeakPath, { driver, seed }: ScenarioOptions): ScenarioResult {
-  using machine = new Machine({ kernel: 'linux-4.2', iommu: 'strict', ram: '128MiB', seed });
-  const gpu = machine.addI915({ ...path.gpu, driver });
-  const before = ranges(machine, gpu);
-  const objects: GemObject[] = [];
-  const made: GemObject[] = [];
-  const create = (size = '1MiB'): GemObject => {
-    const object = gpu.createObject(size);
-    objects.push(object);
-    made.push(object);
-    return object;
-  };
-  path.work({ machine, gpu, objects, create });
-  for (const object of made) object[Symbol.dispose]();
-  const after = ranges(machine, gpu);
-  const maps = objects.reduce((sum, object) => sum + object.maps, 0);
-  const unmaps = objects.reduce((sum, object) => sum + object.unmaps, 0);
+/** Does the operations of a path, refusals included. Returns every object that there was. */
+function walk(world: World, operations: readonly Operation[]): Set<GemObject> {
+  const objects = new Set<GemObject>();
+  for (const operation of operations) {
+    try {
+      kindOf(operation).apply(world, operation);
+    } catch (error) {
+      if (operation.refused === undefined || !GemDmaError.is(error, operation.refused as ErrnoName)) throw error;
+    }
+    for (const { object } of world.objects.values()) objects.add(object);
+  }
+  return objects;
+}
+
+/** Gives back what is still there. */
+function giveBack(world: World): void {
+  for (const { object } of world.objects.values()) object.release();
+  for (const [, context] of world.contexts.entries()) context.release();
+}
+
+function runPath({ name, config, operations }: OperationScenario, { driver, seed }: ScenarioOptions): ScenarioResult {
+  const gpus = config!.gpus!.map((gpu) => ({ ...gpu, driver }));
+  const world = new World({ ...stressConfig({ seed }), ...config, gpus, machine: { ...config!.machine, seed } });
+  const { machine } = world;
+  const [gpu]: readonly I915Device[] = world.gpus;
+  const before = ranges(world);
+  const objects = walk(world, operations);
+  giveBack(world);
+  const after = ranges(world);
+  let maps = 0;
+  let unmaps = 0;
+  for (const object of objects) {
+    maps += object.maps;
+    unmaps += object.unmaps;
+  }
   const leakedMappings = after.count - before.count;
   const report = machine.dmaDebug.report();
   machine.check();
-  const expected = path.leaks[driver];
+  const expected = PATHS[name].leaks[driver];
   return {
     scenario: name,
     driver,
@@ -234,10 +227,10 @@ function runPath(name: string, path: LeakPath, { driver, seed }: ScenarioOptions
   };
 }
 
-export const leakPaths: readonly Scenario[] = Object.entries(PATHS).map(([name, path]) => ({
-  name,
+export const leakPaths: readonly Scenario[] = LEAK_PATHS.map((path) => ({
+  name: path.name,
   title: path.title,
   group: 'leak paths of i915',
   drivers: DRIVER_NAMES,
-  run: (options) => runPath(name, path, options),
+  run: (options) => runPath(path, options),
 }));

@@ -1,3 +1,4 @@
+import type { ExecObject } from '../../gem/execbuffer.js';
 import type { GemObject } from '../../gem/object.js';
 import type { View } from '../../gem/view.js';
 import {
@@ -64,10 +65,13 @@ const bind: GemOperation = {
     const bo = boOf(world, operation);
     const vm = bo && spaceOf(world, bo, arg(operation, 'ctx'));
     if (!vm) return false;
-    bo.object.bind(vm);
+    bo.object.bind(vm, operation.bias === undefined ? {} : { offsetBias: arg(operation, 'bias') });
     return true;
   },
-  print: (operation) => [`bo${operation.bo}.bind(${printSpace(operation)});`],
+  print: (operation) => {
+    const options = operation.bias === undefined ? '' : `, { offsetBias: ${operation.bias} }`;
+    return [`bo${operation.bo}.bind(${printSpace(operation)}${options});`];
+  },
   *simpler(operation) {
     if (operation.ctx !== 0) yield { ...operation, ctx: 0 };
   },
@@ -160,25 +164,27 @@ const exec: GemOperation = {
   apply: (world, operation) => {
     const context = world.contexts.get(arg(operation, 'ctx'));
     if (!context) return false;
-    const objects = new Set<GemObject>();
-    for (const id of operation.bos as readonly number[]) {
+    const list = new Map<GemObject, ExecObject>();
+    (operation.bos as readonly number[]).forEach((id, i) => {
       const object = world.objects.get(id)?.object;
-      if (object?.device === context.device) objects.add(object);
-    }
-    if (objects.size === 0) return false;
-    context.device.execbuffer(
-      context,
-      [...objects].map((object) => ({ object })),
-      { busy: arg(operation, 'busy') },
-    );
+      const alignment = (operation.aligns as readonly number[] | undefined)?.[i] ?? 0;
+      if (object?.device === context.device && !list.has(object)) list.set(object, { object, alignment });
+    });
+    if (list.size === 0) return false;
+    context.device.execbuffer(context, [...list.values()], { busy: arg(operation, 'busy') });
     return true;
   },
-  print: ({ gpu, ctx, bos, busy }) => [
-    `gpu${gpu}.execbuffer(ctx${ctx}, [${(bos as number[]).map((bo) => `{ object: bo${bo} }`).join(', ')}], { busy: ${busy} });`,
-  ],
+  print: ({ gpu, ctx, bos, aligns, busy }) => {
+    const list = (bos as readonly number[]).map((bo, i) => {
+      const alignment = (aligns as readonly number[] | undefined)?.[i];
+      return alignment ? `{ object: bo${bo}, alignment: ${alignment} }` : `{ object: bo${bo} }`;
+    });
+    return [`gpu${gpu}.execbuffer(ctx${ctx}, [${list.join(', ')}], { busy: ${busy} });`];
+  },
   *simpler(operation) {
     const bos = operation.bos as readonly number[];
-    if (bos.length > 1) for (const bo of bos) yield { ...operation, bos: bos.filter((other) => other !== bo) };
+    if (operation.aligns === undefined && bos.length > 1)
+      for (const bo of bos) yield { ...operation, bos: bos.filter((other) => other !== bo) };
     if (arg(operation, 'busy') > 0) yield { ...operation, busy: 0 };
   },
 };

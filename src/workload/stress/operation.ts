@@ -1,3 +1,4 @@
+import type { StressConfig } from './profiles.js';
 import type { Random } from './random.js';
 
 /** One operation as it is recorded: a name and plain values, so that a run is a list that JSON can hold. */
@@ -23,4 +24,13 @@ export interface OperationKind<World> {
   print(operation: Operation): string[];
   /** Simpler forms to try when a failing run is cut down, simplest first. */
   simpler?(operation: Operation): Iterable<Operation>;
+}
+
+/** A named sequence of operations, written by hand. Ids are the things of the scenario; context 0 is the global GTT. */
+export interface OperationScenario {
+  name: string;
+  title: string;
+  /** Changes to the churn profile's configuration: other devices, other back ends. */
+  config?: Partial<Pick<StressConfig, 'gpus' | 'devices' | 'machine'>>;
+  operations: readonly Operation[];
 }

@@ -14,6 +14,7 @@ import type { Contents } from './contents.js';
 import { Entities } from './entities.js';
 import { StressFailure } from './failure.js';
 import { endMapping, type Mapping } from './mappings.js';
+import type { Operation } from './operation.js';
 import type { StressConfig } from './profiles.js';
 import { Weighted } from './random.js';
 import type { StressWorld } from './runner.js';
@@ -34,7 +35,7 @@ export interface WorldState {
     pages: boolean;
     pinned: number;
     madv: number;
-    refcount: number;
+    held: number;
     live: number;
     bound: readonly number[];
   }[];
@@ -129,23 +130,29 @@ export class World implements StressWorld {
   /** What an operation that was refused must leave as it was, as plain values. */
   state(): WorldState {
     const objects = this.objects.entries().map(([id, { object }]) => {
-      const { pages, pagesPinCount: pinned, madv, refcount, maps, unmaps } = object;
+      const { pages, pagesPinCount: pinned, madv, refcount, active, maps, unmaps } = object;
       const bound = object.vmas.filter(({ node }) => node !== 0).map((vma) => vma.id);
-      return { id, pages: pages !== 0, pinned, madv, refcount, live: maps - unmaps, bound };
+      // A batch that the GPU is done with drops its references, which waiting for it may bring about at any time.
+      const held = refcount - active;
+      return { id, pages: pages !== 0, pinned, madv, held, live: maps - unmaps, bound };
     });
     return { ...this.accounts.state(), objects, contexts: this.contexts.size, mapped: this.mappings.size };
   }
 
   /**
    * Takes back what the kernel, too, leaves behind of a bind or a batch that was refused in the end: objects bound on
-   * the way stay bound, and pages that were got stay where they are.
+   * the way stay bound, and pages that were got stay where they are. A batch has unbound what must move before it knows
+   * whether there is another place.
    */
-  rewind({ objects }: WorldState): void {
+  rewind({ objects }: WorldState, { op }: Operation): void {
     // Importers before what they borrow from, which was there first.
     for (const { id, pages, bound } of [...objects].reverse()) {
       const object = this.objects.get(id)?.object;
       if (!object) continue;
-      for (const vma of object.vmas) if (vma.node !== 0 && !bound.includes(vma.id)) vma.unbind();
+      for (const vma of object.vmas) {
+        if (vma.node !== 0 && !bound.includes(vma.id)) vma.unbind();
+        if (vma.node === 0 && bound.includes(vma.id) && op === 'exec') object.bind(vma.vm);
+      }
       if (!pages && object.pages !== 0) object.putPages();
     }
   }
