@@ -38,6 +38,10 @@ export const CHECK_FREED_WHILE_MAPPED: u32 = 66; // address = physical, size; en
 export const CHECK_OBJECT_GONE: u32 = 67; // d = object; entry = its mapping
 export const CHECK_STALE_PTE: u32 = 68; // address, size unmapped; d = GPU bindings that still point there
 export const CHECK_UNMAP_MAPPED_COUNT: u32 = 69; // d = original count, e = mapped count that was given
+export const CHECK_LINK_OVERLAP: u32 = 70; // address, size linked; entry = a live link there
+export const CHECK_LINK_OUTSIDE: u32 = 71; // address, size linked; entry = the reservation that is too short, if any
+export const CHECK_LINKS_LEFT: u32 = 72; // address, size of the space given back; d = links; entry = the reservation
+export const CHECK_RANGE_LEFT: u32 = 73; // size = bytes in all; d = reservations, e = links in them; entry = one of them
 
 export const CHECK_OWN_FIRST: u32 = 64;
 export const CHECK_LIMIT: u32 = 96;

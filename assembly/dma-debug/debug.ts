@@ -8,6 +8,7 @@
 //   entry.ts      entries, their pool, the two lookups
 //   cacheline.ts  active cachelines: a second writer of one is an error
 //   unmap.ts      what is compared when a mapping ends;  sync.ts  when it is synced
+//   links.ts      the two-step calls, which no kernel's checker knows
 //   own.ts        what the kernel's checker cannot see: a list mapped twice, addresses overwritten, pages freed, ...
 //   pages.ts      which frames are mapped;  freed.ts  giving frames and tables back past the checker
 //   log.ts        verdicts, drained by the host

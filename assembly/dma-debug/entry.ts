@@ -25,6 +25,9 @@ export const TYPE_COHERENT: u32 = 2;
 export const TYPE_RESOURCE: u32 = 3;
 export const TYPE_PAGE: u32 = 4; // 2015; later kernels know single only
 export const TYPE_NONCOHERENT: u32 = 5;
+/** From here on no kernel's: what was linked into reserved address space, and such space itself (links.ts). */
+export const TYPE_LINK: u32 = 6;
+export const TYPE_RANGE: u32 = 7;
 
 export const UNCHECKED: u32 = 1;
 export const CHECKED: u32 = 2;
@@ -210,6 +213,28 @@ export function entryFree(state: DebugState, entry: Entry): void {
 // @ts-ignore: decorator
 @inline
 export function entryInsert(state: DebugState, entry: Entry): void {
+  append(state, entry);
+  if (entry.size > state.longest) state.longest = entry.size;
+  ++state.live;
+}
+
+/** Puts a link at the end of its chain. */
+export function chainInsert(state: DebugState, entry: Entry): void {
+  append(state, entry);
+}
+
+/** Takes an entry out of its chain without having looked it up. */
+export function chainRemove(state: DebugState, entry: Entry): void {
+  const at = changetype<usize>(entry);
+  const slot = slotOf(state, entry.device, entry.address >> PAGE_SHIFT);
+  let before: usize = load<u32>(slot);
+  while (changetype<Entry>(before).next != at) before = changetype<Entry>(before).next;
+  unchain(slot, before, at);
+}
+
+// @ts-ignore: decorator
+@inline
+function append(state: DebugState, entry: Entry): void {
   const at = changetype<usize>(entry);
   const slot = slotOf(state, entry.device, entry.address >> PAGE_SHIFT);
   const last: usize = load<u32>(slot);
@@ -219,8 +244,16 @@ export function entryInsert(state: DebugState, entry: Entry): void {
     store<u32>(last, <u32>at);
   }
   store<u32>(slot, <u32>at);
-  if (entry.size > state.longest) state.longest = entry.size;
-  ++state.live;
+}
+
+// @ts-ignore: decorator
+@inline
+function unchain(slot: usize, before: usize, at: usize): void {
+  if (before == at) store<u32>(slot, 0);
+  else {
+    store<u32>(before, <u32>changetype<Entry>(at).next);
+    if (<usize>load<u32>(slot) == at) store<u32>(slot, <u32>before);
+  }
 }
 
 /** Whole pages of the device's address space that an entry holds. */
@@ -243,8 +276,8 @@ export function entryStamp(state: DebugState, entry: Entry): void {
   if (entry.object != 0) countObject(state, entry, 1);
 }
 
-// What is mapped from a table is found through the table when its object goes; this is for all else.
-function countObject(state: DebugState, entry: Entry, by: u32): void {
+/** What is mapped from a table is found through the table when its object goes; this is for all else. */
+export function countObject(state: DebugState, entry: Entry, by: u32): void {
   if ((entry.kind & 0xff) == TYPE_SG) return;
   const slot = state.objects + (<usize>(entry.object & (OBJECT_SLOTS - 1)) << 2);
   store<u32>(slot, load<u32>(slot) + by);
@@ -254,14 +287,7 @@ function countObject(state: DebugState, entry: Entry, by: u32): void {
 // @ts-ignore: decorator
 @inline
 export function entryRemove(state: DebugState, entry: Entry): void {
-  const at = changetype<usize>(entry);
-  const slot = state.slot;
-  const before = state.before;
-  if (before == at) store<u32>(slot, 0);
-  else {
-    store<u32>(before, <u32>entry.next);
-    if (<usize>load<u32>(slot) == at) store<u32>(slot, <u32>before);
-  }
+  unchain(state.slot, state.before, changetype<usize>(entry));
   if (entry.object != 0) countObject(state, entry, -1);
   if ((entry.flags & ENTRY_LOST) != 0) {
     --state.lost;
@@ -344,7 +370,7 @@ function findBest(
   let at: usize = load<u32>(last);
   do {
     const entry = changetype<Entry>(at);
-    if (entry.address == address && entry.device == device) {
+    if (entry.address == address && entry.device == device && (entry.kind & 0xff) < TYPE_LINK) {
       if (entry.size == size && entry.kind == kind && entry.sgCallEnts == ents) {
         state.before = before;
         return at;
@@ -387,7 +413,7 @@ export function findContaining(state: DebugState, dev: DmaDevice, address: u64, 
         do {
           at = changetype<Entry>(at).next;
           const entry = changetype<Entry>(at);
-          if (entry.device != device || entry.address >> PAGE_SHIFT != page) continue;
+          if (entry.device != device || entry.address >> PAGE_SHIFT != page || (entry.kind & 0xff) >= TYPE_LINK) continue;
           if (entry.address > address || entry.address + entry.size < address + size) continue;
           if (entry.size == size && entry.kind == kind && entry.sgCallEnts == ents) return at;
           ++matches;
@@ -410,7 +436,7 @@ export function findAt(state: DebugState, device: usize, address: u64, waiting: 
     do {
       at = changetype<Entry>(at).next;
       const entry = changetype<Entry>(at);
-      if (entry.address != address || entry.device != device) continue;
+      if (entry.address != address || entry.device != device || (entry.kind & 0xff) >= TYPE_LINK) continue;
       if (!waiting || entry.checked == UNCHECKED) return at;
     } while (at != last);
   }

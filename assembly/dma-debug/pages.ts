@@ -133,7 +133,9 @@ function index(state: DebugState): void {
 // @ts-ignore: decorator
 @inline
 export function debugPagesFreed(ctx: Context, n: u32, pfns: usize, first: u32): void {
-  if (ctx.dmaDebug != 0 && changetype<DebugState>(ctx.dmaDebug).live != 0) pagesFreed(ctx, n, pfns, first);
+  if (ctx.dmaDebug == 0) return;
+  const state = changetype<DebugState>(ctx.dmaDebug);
+  if ((state.live | state.links) != 0) pagesFreed(ctx, n, pfns, first);
 }
 
 function pagesFreed(ctx: Context, n: u32, pfns: usize, first: u32): void {

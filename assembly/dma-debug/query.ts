@@ -8,7 +8,8 @@ import { SgTable } from '../sg/sg-table';
 import { lineCount } from './cacheline';
 import { CHECK_CPU_TOUCH, CHECK_LEAK_ON_UNBIND, CHECK_LIMIT } from './checks';
 import { lineOf } from './debug';
-import { ENTRY_LINE, ENTRY_LOST, Entry, HASH_SHIFT, entryLose, firstEntry, minFree, nextEntry, numFree, pagesOf } from './entry';
+import { ENTRY_LINE, ENTRY_LOST, Entry, HASH_SHIFT, TYPE_LINK, entryLose, firstEntry, minFree, nextEntry, numFree, pagesOf } from './entry';
+import { linkForget, rangesCheck, rangesForget, rangesLeft } from './links';
 import { report } from './log';
 import { DEBUG_KERNEL, DEBUG_OWN, DebugState } from './state';
 import { dropEntry } from './unmap';
@@ -39,13 +40,13 @@ export function debugValue(ctx: Context, which: u32): f64 {
     case VALUE_NUM_FREE: return numFree(state);
     case VALUE_MIN_FREE: return minFree(state);
     case VALUE_TOTAL: return state.total;
-    case VALUE_LIVE: return state.live;
+    case VALUE_LIVE: return state.live + state.links;
     case VALUE_LIVE_BYTES: return liveSum(state, false);
     case VALUE_LIVE_PAGES: return liveSum(state, true);
     case VALUE_LOST: return state.lost;
     case VALUE_LOST_PAGES: return state.lostPages;
     case VALUE_INSERTS: return state.sequence;
-    case VALUE_MISSED: return state.missed;
+    case VALUE_MISSED: return state.missed + state.linksMissed;
     default: return -1;
   }
 }
@@ -80,7 +81,8 @@ export function debugEntryNext(ctx: Context, at: usize): usize {
 /**
  * The driver of a device was unbound (dma_debug_device_change): one report with the number of mappings it still holds
  * and one of them, the last in the order of the kernel's buckets.
- * @returns how many
+ * Reserved address space that it holds is told by itself, links in it with it.
+ * @returns how many mappings, links included
  */
 export function debugDriverUnbound(dev: DmaDevice): u32 {
   const ctx = changetype<Context>(dev.ctx);
@@ -89,11 +91,17 @@ export function debugDriverUnbound(dev: DmaDevice): u32 {
   lock(ctx.dmaDebug);
   const device = changetype<usize>(dev);
   let count: u32 = 0;
+  let links: u32 = 0;
   let example: usize = 0;
   let bucket: u64 = 0;
   for (let at = firstEntry(state); at != 0; at = nextEntry(state, at)) {
     const entry = changetype<Entry>(at);
     if (entry.device != device) continue;
+    entryLose(state, entry);
+    if ((entry.kind & 0xff) >= TYPE_LINK) {
+      ++links;
+      continue;
+    }
     ++count;
     const mine = (entry.address >> HASH_SHIFT) & <u64>(state.kernelBuckets - 1);
     const later = example == 0 || mine > bucket
@@ -102,14 +110,14 @@ export function debugDriverUnbound(dev: DmaDevice): u32 {
       example = at;
       bucket = mine;
     }
-    entryLose(state, entry);
   }
   if (count != 0) {
     const entry = changetype<Entry>(example);
     report(state, CHECK_LEAK_ON_UNBIND, dev, example, entry.address, entry.size, 0, 0, count, 0);
   }
+  rangesLeft(state, dev);
   unlock(ctx.dmaDebug);
-  return count;
+  return count + links;
 }
 
 /** Forgets every entry of a device whose record is about to go. */
@@ -118,6 +126,7 @@ export function debugDeviceDestroy(dev: DmaDevice): void {
   const state = changetype<DebugState>(ctx.dmaDebug);
   if (changetype<usize>(state) == 0) return;
   lock(ctx.dmaDebug);
+  rangesForget(state, dev);
   const end = state.buckets + ((<usize>state.bucketMask + 1) << 2);
   for (let slot = state.buckets; slot < end; slot += 4) {
     let before: usize = load<u32>(slot);
@@ -130,9 +139,12 @@ export function debugDeviceDestroy(dev: DmaDevice): void {
         before = at;
         continue;
       }
-      state.slot = slot;
-      state.before = before;
-      dropEntry(state, entry);
+      if ((entry.kind & 0xff) >= TYPE_LINK) linkForget(state, entry);
+      else {
+        state.slot = slot;
+        state.before = before;
+        dropEntry(state, entry);
+      }
       if (load<u32>(slot) == 0) break;
     }
   }
@@ -163,17 +175,20 @@ export function debugCpuTouch(ctx: Context, pfn: u32): void {
 
 /**
  * Walks the checker: chains, counters, cachelines and the tables' lists agree.
- * @returns 0, or what is wrong: 1 a chain, 2 counters, 3 a cacheline, 4 a table's list, 5 lost entries
+ * @returns 0, or what is wrong: 1 a chain, 2 counters, 3 a cacheline, 4 a table's list, 5 lost entries, 6 a reservation's links
  */
 export function debugCheck(ctx: Context): u32 {
   const state = changetype<DebugState>(ctx.dmaDebug);
   if (changetype<usize>(state) == 0) return 0;
   let live: u32 = 0;
+  let links: u32 = 0;
   let lost: u32 = 0;
   let lostPages: u64 = 0;
   for (let at = firstEntry(state); at != 0; at = nextEntry(state, at)) {
     const entry = changetype<Entry>(at);
-    if (++live > state.live || entry.next == 0) return 1;
+    if ((entry.kind & 0xff) >= TYPE_LINK) ++links;
+    else ++live;
+    if (live > state.live || entry.next == 0) return 1;
     if ((entry.flags & ENTRY_LOST) != 0) {
       ++lost;
       lostPages += pagesOf(entry);
@@ -189,6 +204,7 @@ export function debugCheck(ctx: Context): u32 {
       if (first != at) return 4;
     }
   }
-  if (live != state.live) return 2;
+  if (live != state.live || links != state.links) return 2;
+  if (!rangesCheck(state)) return 6;
   return lost == state.lost && <u32>lostPages == state.lostPages ? 0 : 5;
 }

@@ -107,6 +107,13 @@ export class DebugState {
   /** Live entries whose address nobody holds any more (ENTRY_LOST), and pages of theirs. */
   lost: u32;
   lostPages: u32;
+  /** Links of two-step mappings, which are no kernel's entries, and where the reservations are found (links.ts). */
+  links: u32;
+  ranges: usize;
+  linkCache: usize;
+  /** Reservations that could not be tracked for want of memory and are still there; links and reservations so far. */
+  rangesMissed: u32;
+  linksMissed: u32;
   /** Entries of merged lists whose pages are not counted in `frames` yet (pages.ts). */
   unindexed: usize;
 }

@@ -125,6 +125,22 @@ function row(dev: DmaDevice, cpu: u32): usize {
   return changetype<usize>(dev) + ROWS + (ASC_FEATURE_THREADS ? <usize>cpu * ROW_SIZE : 0);
 }
 
+/** Counts pages that were linked into address space, which counts as a mapping from its reservation on. */
+// @ts-ignore: decorator
+@inline
+export function countLinked(dev: DmaDevice, pages: u64): void {
+  const at = row(dev, currentCpu());
+  store<u64>(at, load<u64>(at, 8) + pages, 8);
+}
+
+/** Counts pages that were unlinked. */
+// @ts-ignore: decorator
+@inline
+export function countUnlinked(dev: DmaDevice, pages: u64): void {
+  const at = row(dev, currentCpu());
+  store<u64>(at, load<u64>(at, 16) + pages, 16);
+}
+
 /** Counts a mapping that was made. */
 // @ts-ignore: decorator
 @inline
@@ -171,14 +187,14 @@ export function deviceSetFlags(dev: DmaDevice, set: u32, clear: u32): void {
   dev.flags = (dev.flags & ~clear) | set;
 }
 
-/** Map calls that succeeded, lists counted once. */
+/** Map calls that succeeded, lists counted once; and reservations, whatever was linked into them. */
 export function deviceMaps(dev: DmaDevice): u32 {
   let count: u32 = 0;
   for (let cpu = rowCount(changetype<Context>(dev.ctx)); cpu-- > 0; ) count += load<u32>(row(dev, cpu), 0);
   return count;
 }
 
-/** Unmap calls. */
+/** Unmap calls, and reservations given back. */
 export function deviceUnmaps(dev: DmaDevice): u32 {
   let count: u32 = 0;
   for (let cpu = rowCount(changetype<Context>(dev.ctx)); cpu-- > 0; ) count += load<u32>(row(dev, cpu), 4);

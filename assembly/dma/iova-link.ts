@@ -1,6 +1,7 @@
 // The two-step calls (dma_iova_try_alloc and what goes with it, drivers/iommu/dma-iommu.c): a driver reserves address space
 // once, links memory into it piece by piece, and unlinks and frees it again. Only a device behind a domain can.
 
+import { debugLink, debugRangeAlloc, debugRangeFree, debugUnlink } from '../dma-debug/links';
 import { EINVAL, EIO } from '../errno';
 import { Context, cpuOf } from '../memory/context';
 import { IommuDomain } from '../iommu/domain';
@@ -11,7 +12,7 @@ import { iommuUnmap } from '../iommu/unmap';
 import { PAGE_SHIFT } from '../ram/ram';
 import { REASON_DMA_DIRECTION, REASON_DMA_NO_IOMMU, REASON_DMA_RANGE, REASON_DMA_SIZE } from '../reason';
 import { EVENT_DMA_MAP_PAGE, EVENT_DMA_UNMAP_PAGE, emit } from '../ring/events';
-import { DMA_NONE, DmaDevice, OPS_IOMMU, countMapped, countUnmapped } from './device';
+import { DMA_NONE, DmaDevice, OPS_IOMMU, countLinked, countMapped, countUnlinked, countUnmapped } from './device';
 import { cookieOf, protOf, rangeAlloc, rangeFree } from './iommu';
 
 const PAGE_MASK: u64 = 0xfff;
@@ -37,7 +38,11 @@ export function dmaIovaTryAlloc(dev: DmaDevice, phys: f64, size: f64): f64 {
   if (dev.ops != OPS_IOMMU) return fail(dev, REASON_DMA_NO_IOMMU, -1);
   if (!(size >= 1)) return fail(dev, REASON_DMA_SIZE, -1);
   const pfn = rangeAlloc(dev, cookieOf(dev), span(start, <u64>(<i64>size)) >> PAGE_SHIFT, dev.mask);
-  return pfn == 0 ? -1 : <f64>(<i64>((pfn << PAGE_SHIFT) + start));
+  if (pfn == 0) return -1;
+  const address = (pfn << PAGE_SHIFT) + start;
+  countMapped(dev, 0);
+  if (changetype<Context>(dev.ctx).dmaDebug != 0) debugRangeAlloc(dev, address, <u64>(<i64>size));
+  return <f64>(<i64>address);
 }
 
 /**
@@ -58,8 +63,9 @@ export function dmaIovaLink(dev: DmaDevice, base: f64, offset: f64, phys: f64, s
   const bytes = span(address, <u64>(<i64>size));
   const rc = iommuMap(changetype<IommuDomain>(cookieOf(dev).iommu), address - pad, from - pad, bytes, protOf(dir));
   if (rc < 0) return rc;
-  countMapped(dev, bytes >> PAGE_SHIFT);
+  countLinked(dev, bytes >> PAGE_SHIFT);
   const ctx = changetype<Context>(dev.ctx);
+  if (ctx.dmaDebug != 0) debugLink(dev, <u64>(<i64>base), address, from, <u64>(<i64>size), dir);
   if (ctx.events != 0) emit(ctx, EVENT_DMA_MAP_PAGE, dev.id, <f64>(<i64>address), phys, size, dir, attrs);
   return 0;
 }
@@ -74,25 +80,32 @@ export function dmaIovaSync(dev: DmaDevice, base: f64, offset: f64, size: f64): 
 export function dmaIovaUnlink(dev: DmaDevice, base: f64, offset: f64, size: f64, dir: u32, attrs: u32): void {
   if (dev.ops != OPS_IOMMU || !(size >= 1)) return;
   const address = <u64>(<i64>base) + <u64>(<i64>offset);
-  unlink(dev, address, <u64>(<i64>size), true);
+  unlink(dev, <u64>(<i64>base), address, <u64>(<i64>size), dir, true);
   const ctx = changetype<Context>(dev.ctx);
   if (ctx.events != 0) emit(ctx, EVENT_DMA_UNMAP_PAGE, dev.id, <f64>(<i64>address), 0, size, dir, attrs);
 }
 
-function unlink(dev: DmaDevice, address: u64, size: u64, flush: bool): void {
+function unlink(dev: DmaDevice, base: u64, address: u64, size: u64, dir: u32, flush: bool): void {
   const iommu = changetype<IommuDomain>(cookieOf(dev).iommu);
   const start = address & ~PAGE_MASK;
   const bytes = span(address, size);
   iommuUnmap(iommu, start, bytes);
   if (flush) iotlbFlushPages(iommu, start, bytes);
-  countUnmapped(dev, bytes >> PAGE_SHIFT);
+  countUnlinked(dev, bytes >> PAGE_SHIFT);
+  if (changetype<Context>(dev.ctx).dmaDebug != 0) debugUnlink(dev, base, address, size, dir);
 }
 
 /** Gives back reserved space that nothing is linked in (dma_iova_free). */
 export function dmaIovaFree(dev: DmaDevice, base: f64, size: f64): void {
   if (dev.ops != OPS_IOMMU || !(size >= 1)) return;
   const address = <u64>(<i64>base);
+  given(dev, address, size);
   rangeFree(cookieOf(dev), address >> PAGE_SHIFT, span(address, <u64>(<i64>size)) >> PAGE_SHIFT);
+}
+
+function given(dev: DmaDevice, base: u64, size: f64): void {
+  countUnmapped(dev, 0);
+  if (changetype<Context>(dev.ctx).dmaDebug != 0) debugRangeFree(dev, base, <u64>(<i64>size));
 }
 
 /** Unlinks the first `linked` bytes and gives all the space back, after a flush in a lazy domain (dma_iova_destroy). */
@@ -105,7 +118,8 @@ export function dmaIovaDestroy(dev: DmaDevice, base: f64, linked: f64, size: f64
   const cookie = cookieOf(dev);
   const address = <u64>(<i64>base);
   const pages = span(address, <u64>(<i64>size)) >> PAGE_SHIFT;
-  unlink(dev, address, <u64>(<i64>linked), cookie.queue == 0);
+  unlink(dev, address, address, <u64>(<i64>linked), dir, cookie.queue == 0);
+  given(dev, address, size);
   if (cookie.queue != 0) flushQueueAdd(changetype<FlushQueue>(cookie.queue), address >> PAGE_SHIFT, <u32>pages);
   else rangeFree(cookie, address >> PAGE_SHIFT, pages);
   const ctx = changetype<Context>(dev.ctx);

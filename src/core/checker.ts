@@ -25,7 +25,16 @@ const OPTION_ALL_ERRORS = 1;
 const OPTION_FILTER = 2;
 
 /** Types of mappings, by the number that the core gives them. */
-export const MAPPING_TYPES = ['single', 'scatter-gather', 'coherent', 'resource', 'page', 'noncoherent'] as const;
+export const MAPPING_TYPES = [
+  'single',
+  'scatter-gather',
+  'coherent',
+  'resource',
+  'page',
+  'noncoherent',
+  'link',
+  'reservation',
+] as const;
 export type MappingType = (typeof MAPPING_TYPES)[number];
 
 /** Directions (enum dma_data_direction), by number. */

@@ -39,7 +39,11 @@ export type CheckId =
   | 'FREED_WHILE_MAPPED'
   | 'OBJECT_GONE'
   | 'STALE_PTE'
-  | 'UNMAP_MAPPED_COUNT';
+  | 'UNMAP_MAPPED_COUNT'
+  | 'LINK_OVERLAP'
+  | 'LINK_OUTSIDE'
+  | 'LINKS_LEFT'
+  | 'RANGE_LEFT';
 
 /** Values that a verdict tells, by name: addresses and sizes as numbers, directions and types by their names. */
 export type CheckData = Readonly<Record<string, unknown>>;
@@ -341,6 +345,36 @@ export const CHECKS: readonly Check[] = [
     ({ d, e }) => ({ mapCount: d, mappedCount: e }),
     (x) =>
       `unmaps with the ${x.mappedCount} segments that dma_map_sg returned, due are the ${x.mapCount} entries given`,
+  ),
+  check(
+    70,
+    'LINK_OVERLAP',
+    'dma_iova_link',
+    overMapping,
+    (x) =>
+      `links ${x.size} bytes at ${hex(x.deviceAddress)}, where ${hex(x.liveAddress)} is linked: the tables keep that`,
+  ),
+  check(
+    71,
+    'LINK_OUTSIDE',
+    'dma_iova_link',
+    range,
+    (x) => `links ${x.size} bytes at ${hex(x.deviceAddress)}, which are not all in address space that it reserved`,
+  ),
+  check(
+    72,
+    'LINKS_LEFT',
+    'dma_iova_free',
+    ({ address, size, d }) => ({ deviceAddress: address, size, links: d }),
+    (x) => `gives ${x.size} bytes of address space at ${hex(x.deviceAddress)} back with ${x.links} live links in them`,
+  ),
+  check(
+    73,
+    'RANGE_LEFT',
+    'device_unbind',
+    ({ size, d, e }) => ({ reservations: d, size, links: e }),
+    (x) =>
+      `leaves ${x.reservations} reservations of ${x.size} bytes of address space behind, ${x.links} live links in them`,
   ),
 ];
 

@@ -155,7 +155,10 @@ export class DmaDevice {
     return reasonName(this.core.lastReason(this.host.context));
   }
 
-  /** Calls that mapped and unmapped, a list counting once, and the pages over all of them. */
+  /**
+   * Calls that mapped and unmapped, a list counting once, and the pages over all of them. Reserved address space is one
+   * mapping from allocIova to free, whatever is linked into it.
+   */
   get counts(): { maps: number; unmaps: number; pagesMapped: number; pagesUnmapped: number } {
     const { deviceMaps, devicePagesMapped, devicePagesUnmapped, deviceUnmaps } = this.core;
     return {
@@ -324,6 +327,7 @@ export class DmaDevice {
   allocIova(size: number, physical = 0): LinkedRange {
     checkInteger('size', size, 1, Number.MAX_SAFE_INTEGER);
     checkInteger('physical', physical, 0, Number.MAX_SAFE_INTEGER);
+    this.enter();
     const address = this.core.dmaIovaTryAlloc(this.record, physical, size);
     if (address < 0) {
       const code = this.reason === 'DMA_NO_IOMMU' ? ERRNO.EINVAL : ERRNO.ENOMEM;
@@ -408,7 +412,10 @@ export class LinkedRange {
     checkInteger('length', length, 1, this.size - offset);
     checkInteger('physical', physical, 0, Number.MAX_SAFE_INTEGER);
     const { device, address } = this;
-    const rc = device.host.core.exports.dmaIovaLink(device.handle, address, offset, physical, length, dir, attrs);
+    const { checker, core } = device.host;
+    if (checker?.callSites) checker.enter();
+    const rc = core.exports.dmaIovaLink(device.handle, address, offset, physical, length, dir, attrs);
+    checker?.settle();
     if (rc < 0) throw device.failure('dma_iova_link', rc, `${length} bytes at offset ${offset}`);
   }
 
@@ -424,13 +431,17 @@ export class LinkedRange {
   unlink(offset: number, length: number, dir: Direction, attrs = 0): void {
     checkInteger('offset', offset, 0, this.size - 1);
     checkInteger('length', length, 1, this.size - offset);
-    this.device.host.core.exports.dmaIovaUnlink(this.device.handle, this.address, offset, length, dir, attrs);
+    const { checker, core } = this.device.host;
+    core.exports.dmaIovaUnlink(this.device.handle, this.address, offset, length, dir, attrs);
+    checker?.settle();
   }
 
   /** Gives the space back: with nothing linked (dma_iova_free), or after unlinking the first `linked` bytes (dma_iova_destroy). */
   free(linked = 0, dir: Direction = DMA_BIDIRECTIONAL, attrs = 0): void {
     checkInteger('linked', linked, 0, this.size);
-    this.device.host.core.exports.dmaIovaDestroy(this.device.handle, this.address, linked, this.size, dir, attrs);
+    const { checker, core } = this.device.host;
+    core.exports.dmaIovaDestroy(this.device.handle, this.address, linked, this.size, dir, attrs);
+    checker?.settle();
   }
 }
 

@@ -295,6 +295,7 @@ describe('the two-step calls', () => {
     const { counts, tree, tables, ...rest } = state(dev) as Record<string, unknown>;
     const { counts: _, tree: __, tables: ___, ...same } = before as Record<string, unknown>;
     expect(rest).toEqual(same);
+    expect(counts).toEqual({ maps: 1, unmaps: 1, pagesMapped: 24, pagesUnmapped: 24 });
     expect(at.core.exports.machineCheck(at.context)).toBe(0);
   });
 

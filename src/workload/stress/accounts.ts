@@ -95,9 +95,11 @@ export class Accounts {
 
   private layers(): Layers {
     const { machine } = this.world;
+    const { live, missed } = this.checked ? machine.dmaDebug.counters() : { live: 0, missed: 0 };
+    if (missed > 0) this.blind = true;
     return {
       mappings: this.mappings,
-      entries: this.checked ? machine.dmaDebug.counters().live : 0,
+      entries: live,
       frames: machine.core.exports.ramInUse(machine.context),
       space: this.spaceOf(machine.devices),
     };
@@ -149,11 +151,10 @@ export class Accounts {
     mappings += buffers;
     entries += buffers;
     for (const { kind, table, attachment } of this.world.mappings.values()) {
-      // Address space that is only reserved is no mapping, and what is linked into it the checker does not see.
-      if (kind === 'range') continue;
+      // Reserved address space is one mapping and no entry, each page that is linked into it an entry and no mapping.
       const list = table?.handle ?? attachment?.table;
-      ++mappings;
-      if (kind !== 'linked') entries += list === undefined ? 1 : sgNents(list);
+      if (kind !== 'linked') ++mappings;
+      if (kind !== 'range') entries += list === undefined ? 1 : sgNents(list);
     }
     return { mappings, entries };
   }

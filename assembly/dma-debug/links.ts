@@ -1,0 +1,366 @@
+// The two-step calls as the checker sees them. No kernel's dma-debug knows of dma_iova_link, so all of this is ours: the
+// kernel's accounting, its pool and its lookups pass over these entries.
+//
+// Reserved address space is a record of its own, found by device and first page. What is linked into it is a list of
+// entries in the order of their addresses, which also stand in the chains with all others, so that reports show them and
+// freed frames find them. A driver may unlink several links at a time, or part of one: what is left of it stays linked.
+
+import { BLOCK_SIZE, blockAllocZeroed } from '../memory/block';
+import { Context, FAULT_DMA_DEBUG, cpuOf } from '../memory/context';
+import { shouldFail } from '../memory/fault';
+import { lock, unlock } from '../memory/lock';
+import { slabAllocZeroed, slabCacheCreate, slabFree } from '../memory/slab';
+import { DmaDevice } from '../dma/device';
+import {
+  CHECK_LINK_OUTSIDE, CHECK_LINK_OVERLAP, CHECK_LINKS_LEFT, CHECK_RANGE_LEFT, CHECK_UNMAP_DIR, CHECK_UNMAP_UNKNOWN,
+} from './checks';
+import {
+  ENTRY_LOST, ENTRY_PAGES, ENTRY_SIZE, Entry, TYPE_LINK, TYPE_RANGE, chainInsert, chainRemove, countObject,
+  entryFill, entryLose, entryStamp, kindOf, pagesOf,
+} from './entry';
+import { reportOwn } from './log';
+import { countPages, forgetPages } from './pages';
+import { DEBUG_OWN, DebugState } from './state';
+
+// A reservation's entry: sgNext and sgPrevious are its first and its last link, lazyNext the one where the last look ended,
+// bindings says that a link of it could not be tracked. A link's sgNext and sgPrevious are its neighbours.
+
+const BUCKETS: usize = BLOCK_SIZE >> 2;
+
+// @ts-ignore: decorator
+@inline
+function bucketOf(state: DebugState, device: usize, page: u64): usize {
+  const hash = <u32>page ^ <u32>(page >> 10) ^ <u32>(device >> 4);
+  return state.ranges + (<usize>(hash & <u32>(BUCKETS - 1)) << 2);
+}
+
+// @ts-ignore: decorator
+@inline
+function first(entry: Entry): u64 {
+  return entry.address >> 12;
+}
+
+// @ts-ignore: decorator
+@inline
+function end(entry: Entry): u64 {
+  return first(entry) + pagesOf(entry);
+}
+
+/** Where the pointer to a device's reservation is that begins at a page; it holds 0 when there is none. */
+function placeOf(state: DebugState, device: usize, page: u64): usize {
+  let place = bucketOf(state, device, page);
+  do {
+    const at: usize = load<u32>(place);
+    if (at == 0) return place;
+    const range = changetype<Entry>(at);
+    if (range.device == device && first(range) == page) return place;
+    place = at + offsetof<Entry>('next');
+  } while (true);
+}
+
+function take(state: DebugState): usize {
+  const ctx = changetype<Context>(state.ctx);
+  if (state.linkCache == 0) state.linkCache = slabCacheCreate(ctx, ENTRY_SIZE);
+  const at: usize = state.linkCache == 0 || shouldFail(ctx, FAULT_DMA_DEBUG) ? 0 : slabAllocZeroed(state.linkCache);
+  if (at == 0) ++state.linksMissed;
+  return at;
+}
+
+// @ts-ignore: decorator
+@inline
+function checkerOf(dev: DmaDevice): usize {
+  const at = changetype<Context>(dev.ctx).dmaDebug;
+  return at != 0 && (changetype<DebugState>(at).flags & DEBUG_OWN) != 0 ? at : 0;
+}
+
+/** Address space was reserved: `size` bytes from an address on, in whole pages. */
+export function debugRangeAlloc(dev: DmaDevice, address: u64, size: u64): void {
+  const at = checkerOf(dev);
+  if (at == 0) return;
+  const state = changetype<DebugState>(at);
+  const ctx = changetype<Context>(dev.ctx);
+  lock(at);
+  if (state.ranges == 0) state.ranges = blockAllocZeroed(ctx, 0);
+  const record: usize = state.ranges == 0 ? 0 : take(state);
+  if (record == 0) ++state.rangesMissed;
+  else {
+    const range = changetype<Entry>(record);
+    entryFill(range, dev, address, size, 0, 0, 0, kindOf(TYPE_RANGE, 0), 0);
+    v128.store(record + offsetof<Entry>('object'), v128.load(changetype<usize>(cpuOf(ctx))));
+    range.time = ctx.now;
+    const bucket = bucketOf(state, changetype<usize>(dev), address >> 12);
+    range.next = load<u32>(bucket);
+    store<u32>(bucket, <u32>record);
+  }
+  unlock(at);
+}
+
+/** The last link that begins at or before a page, 0 without; looked for from where the last look ended. */
+function before(range: Entry, page: u64): usize {
+  let at = range.lazyNext != 0 ? range.lazyNext : range.sgPrevious;
+  while (at != 0 && first(changetype<Entry>(at)) > page) at = changetype<Entry>(at).sgPrevious;
+  do {
+    const next = at == 0 ? range.sgNext : changetype<Entry>(at).sgNext;
+    if (next == 0 || first(changetype<Entry>(next)) > page) break;
+    at = next;
+  } while (true);
+  range.lazyNext = at;
+  return at;
+}
+
+function listInsert(range: Entry, link: Entry, previous: usize): void {
+  const at = changetype<usize>(link);
+  const next = previous == 0 ? range.sgNext : changetype<Entry>(previous).sgNext;
+  link.sgPrevious = previous;
+  link.sgNext = next;
+  if (previous == 0) range.sgNext = at;
+  else changetype<Entry>(previous).sgNext = at;
+  if (next == 0) range.sgPrevious = at;
+  else changetype<Entry>(next).sgPrevious = at;
+  range.lazyNext = at;
+}
+
+function listRemove(range: Entry, link: Entry): void {
+  const previous = link.sgPrevious;
+  const next = link.sgNext;
+  if (previous == 0) range.sgNext = next;
+  else changetype<Entry>(previous).sgNext = next;
+  if (next == 0) range.sgPrevious = previous;
+  else changetype<Entry>(next).sgPrevious = previous;
+  range.lazyNext = previous != 0 ? previous : next;
+}
+
+/** Memory was linked at an address into the reservation that begins at base. */
+export function debugLink(dev: DmaDevice, base: u64, address: u64, phys: u64, size: u64, dir: u32): void {
+  const at = checkerOf(dev);
+  if (at == 0) return;
+  const state = changetype<DebugState>(at);
+  lock(at);
+  const place: usize = state.ranges == 0 ? 0 : placeOf(state, changetype<usize>(dev), base >> 12);
+  const found: usize = place == 0 ? 0 : load<u32>(place);
+  if (found != 0) link(state, dev, changetype<Entry>(found), address, phys, size, dir);
+  else if (state.rangesMissed == 0) reportOwn(state, CHECK_LINK_OUTSIDE, dev, 0, address, size, 0, 0);
+  unlock(at);
+}
+
+function link(state: DebugState, dev: DmaDevice, range: Entry, address: u64, phys: u64, size: u64, dir: u32): void {
+  const previous = before(range, address >> 12);
+  const next = previous == 0 ? range.sgNext : changetype<Entry>(previous).sgNext;
+  const stop = (address + size + 4095) >> 12;
+  let over: usize = 0;
+  if (previous != 0 && end(changetype<Entry>(previous)) > address >> 12) over = previous;
+  else if (next != 0 && first(changetype<Entry>(next)) < stop) over = next;
+  if (over != 0) reportOwn(state, CHECK_LINK_OVERLAP, dev, over, address, size, 0, 0);
+  if (stop > end(range)) reportOwn(state, CHECK_LINK_OUTSIDE, dev, changetype<usize>(range), address, size, 0, 0);
+  const record = take(state);
+  if (record == 0) {
+    range.bindings = 1;
+    return;
+  }
+  const entry = changetype<Entry>(record);
+  entryFill(entry, dev, address, size, phys, 0, 0, kindOf(TYPE_LINK, dir), 0);
+  entryStamp(state, entry);
+  join(state, range, entry, previous);
+}
+
+/** A filled-in link goes into its list, its chain and the counts of frames. */
+function join(state: DebugState, range: Entry, entry: Entry, previous: usize): void {
+  countPages(state, entry);
+  listInsert(range, entry, previous);
+  chainInsert(state, entry);
+  ++state.links;
+}
+
+/** Bytes from an address on were unlinked from the reservation that begins at base. */
+export function debugUnlink(dev: DmaDevice, base: u64, address: u64, size: u64, dir: u32): void {
+  const at = checkerOf(dev);
+  if (at == 0) return;
+  const state = changetype<DebugState>(at);
+  lock(at);
+  const place: usize = state.ranges == 0 ? 0 : placeOf(state, changetype<usize>(dev), base >> 12);
+  const found: usize = place == 0 ? 0 : load<u32>(place);
+  let known = found == 0 && state.rangesMissed != 0;
+  if (found != 0) {
+    const range = changetype<Entry>(found);
+    const pages = ((address & 4095) + size + 4095) >> 12;
+    known = unlink(state, dev, range, address >> 12, pages, dir) == pages || range.bindings != 0;
+  }
+  if (!known) reportOwn(state, CHECK_UNMAP_UNKNOWN, dev, 0, address, size, 0, 0);
+  unlock(at);
+}
+
+/** Takes what is linked in n pages out. Returns how many of them were. */
+function unlink(state: DebugState, dev: DmaDevice, range: Entry, page: u64, n: u64, dir: u32): u64 {
+  const stop = page + n;
+  let at = before(range, page);
+  if (at == 0) at = range.sgNext;
+  let linked: u64 = 0;
+  let upTo = page;
+  let told = false;
+  while (at != 0) {
+    const entry = changetype<Entry>(at);
+    const next = entry.sgNext;
+    if (first(entry) >= stop) break;
+    if (end(entry) > page) {
+      // Links that overlap are counted once.
+      const from = max(first(entry), upTo);
+      const to = min(end(entry), stop);
+      if (to > from) {
+        linked += to - from;
+        upTo = to;
+      }
+      if (entry.kind >> 8 != dir && !told) {
+        reportOwn(state, CHECK_UNMAP_DIR, dev, at, entry.address, entry.size, entry.kind >> 8, dir);
+        told = true;
+      }
+      cut(state, range, entry, page, stop);
+    }
+    at = next;
+  }
+  return linked;
+}
+
+/** Takes pages [page, stop) out of a link: all of it, or but one piece or two. */
+function cut(state: DebugState, range: Entry, entry: Entry, page: u64, stop: u64): void {
+  const address = entry.address;
+  const after = address + entry.size;
+  const head = first(entry) < page;
+  const tail = end(entry) > stop;
+  const previous = entry.sgPrevious;
+  leave(state, entry);
+  listRemove(range, entry);
+  if (tail) {
+    // The tail is made first: its record is a new one if the head keeps this.
+    const record = head ? take(state) : changetype<usize>(entry);
+    if (record == 0) range.bindings = 1;
+    else {
+      const piece = changetype<Entry>(record);
+      if (head) {
+        memory.copy(record, changetype<usize>(entry), ENTRY_SIZE);
+        if (piece.object != 0) countObject(state, piece, 1);
+      }
+      piece.address = stop << 12;
+      piece.phys = entry.phys + (piece.address - address);
+      piece.size = after - piece.address;
+      join(state, range, piece, previous);
+    }
+  }
+  if (head) {
+    entry.size = (page << 12) - address;
+    join(state, range, entry, previous);
+  } else if (!tail) drop(state, entry);
+}
+
+/** Takes a link out of its chain and the counts; its list is the caller's. */
+function leave(state: DebugState, entry: Entry): void {
+  if ((entry.flags & ENTRY_PAGES) != 0) forgetPages(state, entry);
+  chainRemove(state, entry);
+  if ((entry.flags & ENTRY_LOST) != 0) {
+    --state.lost;
+    state.lostPages -= <u32>pagesOf(entry);
+    entry.flags &= ~ENTRY_LOST;
+  }
+  --state.links;
+}
+
+function drop(state: DebugState, entry: Entry): void {
+  if (entry.object != 0) countObject(state, entry, -1);
+  slabFree(state.linkCache, changetype<usize>(entry));
+}
+
+/** Reserved space was given back, after what the driver unlinked with it. */
+export function debugRangeFree(dev: DmaDevice, base: u64, size: u64): void {
+  const at = checkerOf(dev);
+  if (at == 0) return;
+  const state = changetype<DebugState>(at);
+  lock(at);
+  const place: usize = state.ranges == 0 ? 0 : placeOf(state, changetype<usize>(dev), base >> 12);
+  const found: usize = place == 0 ? 0 : load<u32>(place);
+  if (found != 0) {
+    const range = changetype<Entry>(found);
+    const live = abandon(state, range);
+    if (live != 0) reportOwn(state, CHECK_LINKS_LEFT, dev, found, base, size, live, 0);
+    store<u32>(place, <u32>range.next);
+    slabFree(state.linkCache, found);
+  } else if (state.rangesMissed != 0) --state.rangesMissed;
+  else reportOwn(state, CHECK_UNMAP_UNKNOWN, dev, 0, base, size, 0, 0);
+  unlock(at);
+}
+
+/** Nobody can unlink what is in a reservation any more. Returns how many links that are. */
+function abandon(state: DebugState, range: Entry): u32 {
+  let live: u32 = 0;
+  for (let at = range.sgNext; at != 0; ++live) {
+    const entry = changetype<Entry>(at);
+    at = entry.sgNext;
+    entryLose(state, entry);
+    entry.sgNext = 0;
+    entry.sgPrevious = 0;
+  }
+  return live;
+}
+
+/** The driver of a device is gone: its reservations are in nobody's hands, one report for all. */
+export function rangesLeft(state: DebugState, dev: DmaDevice): void {
+  if (state.ranges == 0) return;
+  let count: u32 = 0;
+  let linked: u32 = 0;
+  let bytes: u64 = 0;
+  let example: usize = 0;
+  for (let bucket: usize = 0; bucket < BUCKETS; ++bucket) {
+    for (let at: usize = load<u32>(state.ranges + (bucket << 2)); at != 0; at = changetype<Entry>(at).next) {
+      const range = changetype<Entry>(at);
+      if (range.device != changetype<usize>(dev)) continue;
+      ++count;
+      bytes += pagesOf(range) << 12;
+      if (example == 0 || range.address > changetype<Entry>(example).address) example = at;
+      for (let l = range.sgNext; l != 0; l = changetype<Entry>(l).sgNext) ++linked;
+    }
+  }
+  if (count == 0) return;
+  const range = changetype<Entry>(example);
+  reportOwn(state, CHECK_RANGE_LEFT, dev, example, range.address, bytes, count, linked);
+}
+
+/** Forgets a device's reservations, then a link of any of them may be dropped. */
+export function rangesForget(state: DebugState, dev: DmaDevice): void {
+  if (state.ranges == 0) return;
+  for (let bucket: usize = 0; bucket < BUCKETS; ++bucket) {
+    let place = state.ranges + (bucket << 2);
+    do {
+      const at: usize = load<u32>(place);
+      if (at == 0) break;
+      const range = changetype<Entry>(at);
+      if (range.device != changetype<usize>(dev)) place = at + offsetof<Entry>('next');
+      else {
+        store<u32>(place, <u32>range.next);
+        slabFree(state.linkCache, at);
+      }
+    } while (true);
+  }
+}
+
+/** Forgets a link whose reservation is forgotten. */
+export function linkForget(state: DebugState, entry: Entry): void {
+  leave(state, entry);
+  drop(state, entry);
+}
+
+/** Each reservation's links are in order, and in it. Returns whether they are. */
+export function rangesCheck(state: DebugState): bool {
+  if (state.ranges == 0) return state.links == 0;
+  for (let bucket: usize = 0; bucket < BUCKETS; ++bucket) {
+    for (let at: usize = load<u32>(state.ranges + (bucket << 2)); at != 0; at = changetype<Entry>(at).next) {
+      const range = changetype<Entry>(at);
+      let previous: usize = 0;
+      for (let l = range.sgNext; l != 0; l = changetype<Entry>(l).sgNext) {
+        const entry = changetype<Entry>(l);
+        if (entry.sgPrevious != previous || entry.device != range.device || (entry.kind & 0xff) != TYPE_LINK) return false;
+        if (previous != 0 && first(entry) < first(changetype<Entry>(previous))) return false;
+        previous = l;
+      }
+      if (range.sgPrevious != previous) return false;
+    }
+  }
+  return true;
+}
