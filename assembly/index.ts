@@ -7,11 +7,11 @@ export { cpuRecord } from './memory/context';
 export { cpuGet, cpuSet } from './memory/cpu';
 export { faultArm, faultCount, faultPending } from './memory/fault';
 export {
-  EVENT_SIZE, eventsDrained, eventsDropped, eventsFirst, eventsPending, eventsRun, eventsStart, eventsStop,
+  eventsDrained, eventsFirst, eventsPending, eventsRun, eventsStart,
 } from './ring/events';
-export { benchCreate, benchDestroy, benchMap, benchPunch, benchUnmap } from './ring/bench';
+export { benchCreate, benchMap, benchPunch, benchUnmap } from './ring/bench';
 export {
-  histogramCount, histogramCreate, histogramDestroy, histogramDeviation, histogramLargest, histogramMean, histogramMerge,
+  histogramCount, histogramCreate, histogramDestroy, histogramDeviation, histogramLargest, histogramMean,
   histogramPercentile, histogramRecord, histogramSmallest,
 } from './ring/histogram';
 export { limitCall, limitFill, limitStorePtes } from './ring/limits';
@@ -29,7 +29,7 @@ export {
 } from './sg/build';
 export { sgNextWritten, sgRead, sgWrite } from './sg/copy';
 export { sgContiguous, sgPartial, sgRotate } from './sg/derive';
-export { sgDmaPage, sgDmaRun, sgDmaSegmentAddress, sgDmaSegmentLength } from './sg/segments';
+export { sgDmaPage, sgDmaSegmentAddress, sgDmaSegmentLength } from './sg/segments';
 export {
   sgBytes, sgFlags, sgNents, sgOrigNents, sgPageCount, sgPfnVector, sgRunVector,
 } from './sg/sg-table';
@@ -47,7 +47,7 @@ export { MM_OP_SIZE, mmReplay } from './gtt/drm-mm-replay';
 export { debugPlaces } from './dma-debug/debug';
 export { debugLogDrained, debugLogDropped, debugLogFirst, debugLogRun } from './dma-debug/log';
 export {
-  debugCheck, debugCount, debugCpuTouch, debugDeviceDestroy, debugDriverUnbound, debugEntryFirst, debugEntryNext,
+  debugCount, debugCpuTouch, debugDeviceDestroy, debugDriverUnbound, debugEntryFirst, debugEntryNext,
   debugValue,
 } from './dma-debug/query';
 export { debugBinding, debugObjectGone } from './dma-debug/own';
@@ -60,7 +60,7 @@ export { deviceRead, deviceWrite } from './iommu/access';
 export { attachDevice, detachDevice } from './iommu/context';
 export { domainCreate, domainDestroy } from './iommu/domain';
 export { leavesDump, tablesDump } from './iommu/dump';
-export { faultLogClear, faultLogCount, faultLogFirst, faultLogLost } from './iommu/fault-log';
+export { faultLogClear, faultLogCount, faultLogFirst } from './iommu/fault-log';
 export {
   deviceTranslate, domainAlreadySet, domainFlushPages, domainId, domainIovaToPhys, domainLevels, domainMap,
   domainMapped, domainMapPfns, domainTablePages, domainUnmap, iommuStats,
@@ -88,7 +88,7 @@ export {
   dmaMapPage, dmaMapResource, dmaMapSg, dmaMapSingle, dmaUnmapPage, dmaUnmapResource, dmaUnmapSg,
 } from './dma/map';
 export {
-  dmaIovaDestroy, dmaIovaFree, dmaIovaLink, dmaIovaSync, dmaIovaTryAlloc, dmaIovaUnlink,
+  dmaIovaDestroy, dmaIovaLink, dmaIovaSync, dmaIovaTryAlloc, dmaIovaUnlink,
 } from './dma/iova-link';
 export { dmaMaxMapping, dmaMergeBoundary, dmaOptMapping } from './dma/limits';
 export { dmaMappingError, dmaSyncSg, dmaSyncSingle } from './dma/sync';

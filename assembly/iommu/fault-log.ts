@@ -117,11 +117,6 @@ export function faultLogCount(ctx: Context): u32 {
   return ctx.iommu == 0 ? 0 : changetype<Iommu>(ctx.iommu).logCount;
 }
 
-/** Records that did not fit since the log was last cleared. */
-export function faultLogLost(ctx: Context): u32 {
-  return ctx.iommu == 0 ? 0 : changetype<Iommu>(ctx.iommu).logLost;
-}
-
 /** Empties the log; the totals stay. */
 export function faultLogClear(ctx: Context): void {
   if (ctx.iommu == 0) return;

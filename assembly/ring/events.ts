@@ -1,7 +1,7 @@
 // ring/ is how the core tells the host what happened: any change of state is one record of 64 bytes in a ring in linear
 // memory. Recording is off unless the host made a ring; then every emit is one load and a branch that predicts.
-// The host drains in batches. A full ring keeps the oldest records and counts what it had to drop, so that a drain says
-// honestly how much is missing.
+// The host drains in batches. A full ring keeps the oldest records; what it has to drop is numbered all the same, so that
+// a gap in the sequence says how many are missing.
 //
 //   record   +0 u32 kind   +4 u32 sequence   +8 f64 time (ns)   +16 u32 device   +20 u32 object
 //            +24 u32 vma   +28 u32 hook      +32 f64 a           +40 f64 b        +48 f64 c   +56 u32 d  +60 u32 e
@@ -12,7 +12,7 @@ import { blockAlloc, blockFree, blockOrder } from '../memory/block';
 import { Context, cpuOf } from '../memory/context';
 import { lock, unlock } from '../memory/lock';
 
-export const EVENT_SIZE: u32 = 64;
+const EVENT_SIZE: u32 = 64;
 
 export const EVENT_DMA_MAP_PAGE: u32 = 1; // a dma address (-1 failed), b physical address, c length, d direction, e attrs
 export const EVENT_DMA_UNMAP_PAGE: u32 = 2; // a dma address, c length, d direction, e attrs
@@ -38,9 +38,7 @@ class Ring {
   head: u32; // next record to write, counted without wrapping
   tail: u32; // next record to drain
   mask: u32;
-  dropped: u32;
   sequence: u32;
-  pad: u32;
 }
 
 const HEADER: usize = 64;
@@ -48,7 +46,8 @@ const HEADER: usize = 64;
 /** Starts recording into a ring of 2^order records. Returns 0 without memory; an existing ring is dropped first. */
 export function eventsStart(ctxAt: usize, order: u32): usize {
   const ctx = changetype<Context>(ctxAt);
-  eventsStop(ctxAt);
+  if (ctx.events != 0) blockFree(ctx, ctx.events);
+  ctx.events = 0;
   const ring = blockAlloc(ctx, blockOrder(HEADER + (<usize>EVENT_SIZE << order)));
   if (ring == 0) return 0;
   memory.fill(ring, 0, HEADER);
@@ -57,26 +56,10 @@ export function eventsStart(ctxAt: usize, order: u32): usize {
   return ring;
 }
 
-export function eventsStop(ctxAt: usize): void {
-  const ctx = changetype<Context>(ctxAt);
-  if (ctx.events == 0) return;
-  blockFree(ctx, ctx.events);
-  ctx.events = 0;
-}
-
 /** Records that wait to be drained. */
 export function eventsPending(ctxAt: usize): u32 {
   const ring = changetype<Ring>(changetype<Context>(ctxAt).events);
   return changetype<usize>(ring) == 0 ? 0 : ring.head - ring.tail;
-}
-
-/** Records lost since the last call because the ring was full. */
-export function eventsDropped(ctxAt: usize): u32 {
-  const ring = changetype<Ring>(changetype<Context>(ctxAt).events);
-  if (changetype<usize>(ring) == 0) return 0;
-  const dropped = ring.dropped;
-  ring.dropped = 0;
-  return dropped;
 }
 
 /** Offset of the oldest undrained record; the host reads up to eventsRun of them from there, then calls eventsDrained. */
@@ -104,7 +87,6 @@ export function emit(ctx: Context, kind: u32, device: u32, a: f64, b: f64, c: f6
   lock(at);
   const sequence = ring.sequence++;
   if (ring.head - ring.tail > ring.mask) {
-    ++ring.dropped;
     unlock(at);
     return;
   }

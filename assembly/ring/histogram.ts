@@ -69,19 +69,6 @@ export function histogramRecord(histogram: Histogram, ns: f64): void {
   store<u32>(at, load<u32>(at) + 1);
 }
 
-/** Adds everything in another histogram to this one. */
-export function histogramMerge(into: Histogram, from: Histogram): void {
-  into.count += from.count;
-  into.sum += from.sum;
-  into.squares += from.squares;
-  into.smallest = min(into.smallest, from.smallest);
-  into.largest = max(into.largest, from.largest);
-  for (let i: usize = 0; i < <usize>BUCKETS; ++i) {
-    const at = changetype<usize>(into) + HEADER + (i << 2);
-    store<u32>(at, load<u32>(at) + load<u32>(changetype<usize>(from) + HEADER + (i << 2)));
-  }
-}
-
 /** The value below or at which a share of all values lies, 0 < share <= 1; NaN when there are none. */
 export function histogramPercentile(histogram: Histogram, share: f64): f64 {
   if (histogram.count == 0) return NaN;

@@ -13,7 +13,6 @@ const {
   histogramDeviation,
   histogramLargest,
   histogramMean,
-  histogramMerge,
   histogramPercentile,
   histogramRecord,
   histogramSmallest,
@@ -56,21 +55,6 @@ describe('latency histogram', () => {
     const one = filled([7]);
     expect([histogramDeviation(one), histogramPercentile(one, 0.5)]).toEqual([0, 7]);
     histogramDestroy(ctx, one);
-  });
-
-  test('merging two is recording all', () => {
-    fc.assert(
-      fc.property(times, times, (a, b) => {
-        const [left, right, all] = [filled(a), filled(b), filled([...a, ...b])];
-        histogramMerge(left, right);
-        for (const share of [0.1, 0.5, 0.99]) {
-          expect(histogramPercentile(left, share)).toBe(histogramPercentile(all, share));
-        }
-        expect(histogramCount(left)).toBe(histogramCount(all));
-        expect(histogramMean(left)).toBeCloseTo(histogramMean(all), 3);
-        for (const at of [left, right, all]) histogramDestroy(ctx, at);
-      }),
-    );
   });
 
   test('what is no time counts as none; an empty one has no percentiles', () => {
