@@ -1,78 +1,56 @@
-// What the core exports, by subsystem. Nothing else is here.
+// What the core exports, by subsystem. Nothing else is here; what only looks at the core is in tools.ts.
 
-export { lockContention } from './contention';
-export { clockAdvance, clockNow, machineCheck, machineCreate, machineRecords } from './machine';
-export { blockAlloc, blockFree, blocksUsed } from './memory/block';
+export { clockAdvance, clockNow, machineCreate } from './machine';
+export { blockAlloc, blockFree } from './memory/block';
 export { cpuRecord } from './memory/context';
 export { cpuGet, cpuSet } from './memory/cpu';
-export { faultArm, faultCount, faultPending } from './memory/fault';
-export {
-  eventsDrained, eventsFirst, eventsPending, eventsRun, eventsStart,
-} from './ring/events';
+export { faultArm } from './memory/fault';
+export { eventsDrained, eventsFirst, eventsPending, eventsRun, eventsStart } from './ring/events';
 export { benchCreate, benchMap, benchPunch, benchUnmap } from './ring/bench';
-export {
-  histogramCount, histogramCreate, histogramDestroy, histogramDeviation, histogramLargest, histogramMean,
-  histogramPercentile, histogramRecord, histogramSmallest,
-} from './ring/histogram';
-export { limitCall, limitFill, limitStorePtes } from './ring/limits';
 export { physRead, physWrite } from './ram/contents';
 export { ramInUse } from './ram/ram';
-export { ramStats } from './ram/stats';
 export { blockOfPagesAlloc, pagesAlloc, pagesDrain } from './ram/pages';
 export {
   debugBlockFree as blockOfPagesFree, debugPagesFree as pagesFree, debugSgDestroy as sgDestroy,
 } from './dma-debug/freed';
 export { rangeAllocLow, rangeFree } from './ram/range';
 export { sgEntryAddress, sgEntryOffset, sgEntrySize } from './sg/entries';
-export {
-  sgAllocBlock, sgAllocPages, sgFinish, sgFinishRuns, sgFromPages, sgReserve, sgReserveRuns,
-} from './sg/build';
+export { sgAllocBlock, sgAllocPages, sgFinish, sgFinishRuns, sgFromPages, sgReserve, sgReserveRuns } from './sg/build';
 export { sgNextWritten, sgRead, sgWrite } from './sg/copy';
 export { sgContiguous, sgPartial, sgRotate } from './sg/derive';
 export { sgDmaPage, sgDmaSegmentAddress, sgDmaSegmentLength } from './sg/segments';
-export {
-  sgBytes, sgFlags, sgNents, sgOrigNents, sgPageCount, sgPfnVector, sgRunVector,
-} from './sg/sg-table';
+export { sgBytes, sgFlags, sgNents, sgOrigNents, sgPageCount, sgPfnVector, sgRunVector } from './sg/sg-table';
 export { lastReason } from './reason';
-export {
-  swiotlbMapSingle, swiotlbMappings, swiotlbResetHighWater, swiotlbStats, swiotlbSyncSingle, swiotlbUnmapSingle,
-} from './swiotlb/host';
+export { swiotlbMapSingle, swiotlbResetHighWater, swiotlbSyncSingle, swiotlbUnmapSingle } from './swiotlb/host';
 export { swiotlbCreate, swiotlbMaxMapping } from './swiotlb/swiotlb';
 export {
-  mmBadNeighbours, mmCreate, mmDestroy, mmHeadHole, mmInsert, mmNext, mmNodeHole, mmNodeSetColor, mmNodeSize, mmNodeStart,
-  mmNodes, mmRemove, mmReserve,
+  mmBadNeighbours, mmCreate, mmDestroy, mmInsert, mmNodeSetColor, mmNodeStart, mmRemove, mmReserve,
 } from './gtt/drm-mm';
 export { mmScanAdd, mmScanColorEvict, mmScanInit, mmScanRemove } from './gtt/drm-mm-scan';
 export { MM_OP_SIZE, mmReplay } from './gtt/drm-mm-replay';
 export { debugPlaces } from './dma-debug/debug';
 export { debugLogDrained, debugLogDropped, debugLogFirst, debugLogRun } from './dma-debug/log';
-export {
-  debugCount, debugCpuTouch, debugDeviceDestroy, debugDriverUnbound, debugEntryFirst, debugEntryNext,
-  debugValue,
-} from './dma-debug/query';
+export { debugCpuTouch, debugDeviceDestroy, debugDriverUnbound } from './dma-debug/query';
 export { debugBinding, debugObjectGone } from './dma-debug/own';
 export { debugCountersSet, debugCreate, debugOptions } from './dma-debug/state';
 export {
-  debugFeedMap, debugFeedMapSg, debugFeedMapSingle, debugFeedMappingError, debugFeedSegments, debugFeedSync, debugFeedSyncSg,
-  debugFeedUnmap, debugFeedUnmapSg,
+  debugFeedMap, debugFeedMapSg, debugFeedMapSingle, debugFeedMappingError, debugFeedSegments, debugFeedSync,
+  debugFeedSyncSg, debugFeedUnmap, debugFeedUnmapSg,
 } from './dma-debug/feed';
 export { deviceRead, deviceWrite } from './iommu/access';
 export { attachDevice, detachDevice } from './iommu/context';
 export { domainCreate, domainDestroy } from './iommu/domain';
-export { leavesDump, tablesDump } from './iommu/dump';
 export { faultLogClear, faultLogCount, faultLogFirst } from './iommu/fault-log';
 export {
-  deviceTranslate, domainAlreadySet, domainFlushPages, domainId, domainIovaToPhys, domainLevels, domainMap,
-  domainMapped, domainMapPfns, domainTablePages, domainUnmap, iommuStats,
+  deviceTranslate, domainFlushPages, domainId, domainIovaToPhys, domainLevels, domainMap, domainMapped, domainMapPfns,
+  domainTablePages, domainUnmap,
 } from './iommu/host';
 export { iotlbFlushDomain, iotlbFlushGlobal } from './iommu/iotlb';
 export { iommuCreate } from './iommu/unit';
 export {
-  iovaAllocate, iovaAllocateFast, iovaCachedNode, iovaCachedPages, iovaCreate, iovaDepot, iovaFindRange, iovaFoundHi,
-  iovaFoundLo, iovaFreePages, iovaGapHistogram, iovaLargestGap, iovaMax32, iovaNextRange, iovaRanges, iovaRelease,
-  iovaReleaseFast, iovaReserveRange, iovaSetCpus,
+  iovaAllocate, iovaAllocateFast, iovaCreate, iovaFindRange, iovaFoundHi, iovaFoundLo, iovaNextRange, iovaRanges,
+  iovaRelease, iovaReleaseFast, iovaReserveRange, iovaSetCpus,
 } from './iova/exports';
-export { domainCheck as iovaDomainCheck } from './iova/check';
 export { iovaDomainDestroy } from './iova/iova';
 export { iovaReplay } from './iova/replay';
 export { dmaAllocCoherent, dmaFreeCoherent, dmaMapCoherent, dmaUnmapCoherent } from './dma/coherent';
@@ -81,28 +59,23 @@ export {
   deviceAttachPassthrough,
 } from './dma/cookie';
 export {
-  deviceCreate, deviceDestroy, deviceMaps, devicePagesMapped, devicePagesUnmapped, deviceSetFlags,
-  deviceSetMask, deviceSetSegments, deviceUnmaps,
+  deviceCreate, deviceDestroy, deviceMaps, devicePagesMapped, devicePagesUnmapped, deviceSetFlags, deviceSetMask,
+  deviceSetSegments, deviceUnmaps,
 } from './dma/device';
 export {
   dmaMapPage, dmaMapResource, dmaMapSg, dmaMapSingle, dmaUnmapPage, dmaUnmapResource, dmaUnmapSg,
 } from './dma/map';
-export {
-  dmaIovaDestroy, dmaIovaLink, dmaIovaSync, dmaIovaTryAlloc, dmaIovaUnlink,
-} from './dma/iova-link';
+export { dmaIovaDestroy, dmaIovaLink, dmaIovaSync, dmaIovaTryAlloc, dmaIovaUnlink } from './dma/iova-link';
 export { dmaMaxMapping, dmaMergeBoundary, dmaOptMapping } from './dma/limits';
 export { dmaMappingError, dmaSyncSg, dmaSyncSingle } from './dma/sync';
 export { deferredFlush, deferredPending } from './iommu/deferred-list';
+export { flushQueueFlush, flushQueueFullFlushes, flushQueuePending, flushQueueTimerFlushes } from './iommu/flush-queue';
 export {
-  flushQueueFlush, flushQueueFullFlushes, flushQueuePending, flushQueueTimerFlushes,
-} from './iommu/flush-queue';
-export {
-  ggttClear, ggttCreate, ggttDestroy, ggttEntry, ggttInsert, ggttInsertPages, ggttInsertRange, ggttMappable,
+  ggttClear, ggttCreate, ggttDestroy, ggttEntry, ggttInsert, ggttInsertPages, ggttInsertRange,
 } from './gtt/ggtt';
 export {
   ppgttAllocRange, ppgttClear, ppgttCreate, ppgttDestroy, ppgttEntry, ppgttInsert, ppgttInsertRange, ppgttPages,
-  ppgttRegister, ppgttTables,
+  ppgttTables,
 } from './gtt/ppgtt';
-export { gpuPteAddress, gpuPteEncode } from './gtt/pte';
 export { gpuRead, gpuTranslate, gpuWrite } from './gtt/translate';
-export { vmMm, vmScratch, vmScratchEntry, vmTotal } from './gtt/vm';
+export { vmMm, vmTotal } from './gtt/vm';

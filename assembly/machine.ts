@@ -1,28 +1,16 @@
-// A machine: one context with the state of every subsystem, its virtual clock, and the check that walks everything.
+// A machine: one context with the state of every subsystem, and its virtual clock.
 
-import { iommuCheck } from './iommu/check';
-import { iovaCheck } from './iova/check';
 import { iovaDepotWork } from './iova/rcache';
 import {
   TIMER_DEFERRED_LIST, TIMER_FLUSH_QUEUE, TIMER_IOVA_DEPOT, timerArg, timerDue, timerKind, timerPop,
 } from './memory/clock';
-import { blocksCheck } from './memory/block';
 import { Context, contextCreate } from './memory/context';
-import { slabLive, slabsCheck } from './memory/slab';
-import { dmaCheck } from './dma/check';
 import { dmaState } from './dma/state';
-import { gttCheck } from './gtt/gtt';
-import { debugCheck } from './dma-debug/query';
 import { ENOMEM } from './errno';
 import { deferredTimeout } from './iommu/deferred-list';
 import { FlushQueue, flushQueueTimeout } from './iommu/flush-queue';
-import { buddyCheck } from './ram/buddy';
-import { stacksCheck } from './ram/pages';
-import { contentsCheck } from './ram/contents';
-import { Ram, ramCreate } from './ram/ram';
+import { ramCreate } from './ram/ram';
 import { sgState } from './sg/sg-table';
-import { slotsCheck } from './swiotlb/slots';
-import { Swiotlb } from './swiotlb/swiotlb';
 
 /**
  * Makes a machine at the start of linear memory.
@@ -68,43 +56,4 @@ function fire(ctx: Context, kind: u32, arg: usize): void {
   if (kind == TIMER_FLUSH_QUEUE) flushQueueTimeout(changetype<FlushQueue>(arg));
   if (kind == TIMER_IOVA_DEPOT) iovaDepotWork(arg);
   if (kind == TIMER_DEFERRED_LIST) deferredTimeout(ctx);
-}
-
-/** Records live in all slab caches and 4 KiB units in use: what must be as before when everything was given back. */
-export function machineRecords(ctx: Context): u32 {
-  return slabLive(ctx);
-}
-
-/**
- * Walks every structure of the machine.
- * @returns 0, or a code: the subsystem in bits 31..28 (1 blocks, 2 slabs, 3 buddy, 4 contents,
- *     5 iova, 7 iommu, 8 dma, 9 swiotlb, 10 GPU tables, 11 dma-debug), where in the rest
- */
-export function machineCheck(ctx: Context): u32 {
-  let wrong = <u32>blocksCheck(ctx);
-  if (wrong != 0) return 0x10000000 | (wrong >> 4);
-  wrong = <u32>slabsCheck(ctx);
-  if (wrong != 0) return 0x20000000 | (wrong >> 4);
-  const ram = changetype<Ram>(ctx.ram);
-  wrong = buddyCheck(ram);
-  if (wrong == 0) wrong = stacksCheck(ctx, ram);
-  if (wrong != 0) return 0x30000000 | wrong;
-  wrong = contentsCheck(ram);
-  if (wrong != 0) return 0x40000000 | wrong;
-  if (ctx.iommu != 0) {
-    wrong = iommuCheck(ctx);
-    if (wrong != 0) return 0x70000000 | wrong;
-  }
-  wrong = iovaCheck(ctx);
-  if (wrong != 0) return 0x50000000 | wrong;
-  if (ctx.swiotlb != 0) {
-    wrong = slotsCheck(changetype<Swiotlb>(ctx.swiotlb));
-    if (wrong != 0) return 0x90000000 | wrong;
-  }
-  wrong = dmaCheck(ctx);
-  if (wrong != 0) return 0x80000000 | (wrong & 0x0fffffff);
-  wrong = gttCheck(ctx);
-  if (wrong != 0) return 0xa0000000 | wrong;
-  wrong = debugCheck(ctx);
-  return wrong != 0 ? 0xb0000000 | wrong : 0;
 }

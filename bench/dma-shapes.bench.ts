@@ -18,7 +18,8 @@ const suite: Suite = {
 const shapes: Readonly<Record<string, () => Task[]>> = {
   limits() {
     const machine = new Machine({ ram: '64MiB' });
-    const { blockAlloc, limitStorePtes } = machine.core.exports;
+    const { blockAlloc } = machine.core.exports;
+    const { limitStorePtes } = machine.core.tools;
     const { vector } = scattered(machine, PAGES);
     const table = blockAlloc(machine.context, orderOf(PAGES * 8));
     return [{ name: LIMIT, operations: 64, run: () => limitStorePtes(table, vector, PAGES, 64) }];

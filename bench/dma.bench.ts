@@ -27,7 +27,8 @@ function device(checker: 'on' | 'off'): { machine: Machine; dev: DmaDevice } {
 
 function limits(): Task[] {
   const machine = new Machine({ ram: '64MiB' });
-  const { blockAlloc, limitCall, limitStorePtes } = machine.core.exports;
+  const { blockAlloc } = machine.core.exports;
+  const { limitCall, limitStorePtes } = machine.core.tools;
   const { vector } = scattered(machine, PAGES);
   const table = blockAlloc(machine.context, orderOf(PAGES * 8));
   return [

@@ -23,7 +23,8 @@ const suite: Suite = {
 
 function limit(): Task {
   const machine = new Machine({ ram: '256MiB', dmaDebug: false });
-  const { blockAlloc, limitStorePtes } = machine.core.exports;
+  const { blockAlloc } = machine.core.exports;
+  const { limitStorePtes } = machine.core.tools;
   const table = blockAlloc(machine.context, 1);
   const { vector } = scattered(machine, PAGES);
   return { name: LIMIT, operations: ROUNDS, run: () => limitStorePtes(table, vector, PAGES, ROUNDS) };

@@ -23,7 +23,8 @@ const suite: Suite = {
 
 function limits(): Task[] {
   const machine = new Machine({ ram: '64MiB' });
-  const { blockAlloc, limitFill, limitStorePtes } = machine.core.exports;
+  const { blockAlloc } = machine.core.exports;
+  const { limitFill, limitStorePtes } = machine.core.tools;
   const { vector } = scattered(machine, PAGES);
   const table = blockAlloc(machine.context, orderOf(PAGES * 8));
   const operations = PAGES * OBJECTS;

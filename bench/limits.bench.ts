@@ -12,7 +12,8 @@ const suite: Suite = {
   title: 'what the machine can do at all, and the naive peers alone',
   tasks(): Task[] {
     const machine = new Machine({ ram: '64MiB' });
-    const { blockAlloc, limitCall, limitFill, limitStorePtes } = machine.core.exports;
+    const { blockAlloc } = machine.core.exports;
+    const { limitCall, limitFill, limitStorePtes } = machine.core.tools;
     const table = blockAlloc(machine.context, 1);
     const { vector, pfns } = scattered(machine, PAGES);
     const naive = new NaivePageTable();

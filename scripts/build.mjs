@@ -3,8 +3,10 @@
 //   node scripts/build.mjs               always
 //   node scripts/build.mjs --if-needed   only when a source is newer than the last build
 //
-// The core's wasm is embedded as base64 in src/core/generated, so that the library loads synchronously and alike in
-// Node and under a bundler. The types of its exports are taken from the compiler's own bindings.
+// The core is two modules on one linear memory: what a machine runs on, and its tools (assembly/tools.ts), which are not
+// even compiled before somebody uses them. The debug build has both in one module. The wasm is embedded as base64 in
+// src/core/generated, so that the library loads synchronously and alike in Node and under a bundler. The types of the
+// exports are taken from the compiler's own bindings.
 
 import { spawn } from 'node:child_process';
 import { mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
@@ -16,7 +18,16 @@ const root = join(dirname(fileURLToPath(import.meta.url)), '..');
 const generated = join(root, 'src/core/generated');
 const coreSources = ['assembly', 'asconfig.json', 'scripts/build.mjs'];
 const sources = [...coreSources, 'src', 'tsconfig.build.json', 'package.json'];
-const targets = ['release', 'threads', 'debug'];
+const CORE = 'assembly/index.ts';
+const TOOLS = 'assembly/tools.ts';
+/** File in build/ to the compiler's target (asconfig.json) and what the module exports. */
+const modules = {
+  release: { target: 'release', entries: [CORE] },
+  'release-tools': { target: 'release', entries: [TOOLS] },
+  threads: { target: 'threads', entries: [CORE] },
+  'threads-tools': { target: 'threads', entries: [TOOLS] },
+  debug: { target: 'debug', entries: [CORE, TOOLS] },
+};
 
 const ifNeeded = process.argv.includes('--if-needed');
 if (ifNeeded && changed(sources) < time('build/stamp')) process.exit(0);
@@ -24,11 +35,11 @@ if (ifNeeded && changed(sources) < time('build/stamp')) process.exit(0);
 mkdirSync(join(root, 'build'), { recursive: true });
 mkdirSync(generated, { recursive: true });
 // The compiler of the core takes most of the time, and most changes are to the host alone.
-if (targets.some((target) => time(`build/${target}.wasm`) < changed(coreSources))) {
-  await Promise.all(targets.map((target) => run('assemblyscript/bin/asc.js', ['--target', target])));
+if (Object.keys(modules).some((name) => time(`build/${name}.wasm`) < changed(coreSources))) {
+  await Promise.all(Object.keys(modules).map(compile));
 }
 writeExports();
-for (const target of ['release', 'threads']) embed(target);
+for (const name of Object.keys(modules)) if (name !== 'debug') embed(name);
 rmSync(join(root, 'dist'), { recursive: true, force: true });
 await run('typescript/bin/tsc', ['-p', 'tsconfig.build.json']);
 await bundle();
@@ -70,6 +81,11 @@ function time(path) {
   }
 }
 
+function compile(name) {
+  const { target, entries } = modules[name];
+  return run('assemblyscript/bin/asc.js', [...entries, '--target', target, '--outFile', `build/${name}.wasm`]);
+}
+
 function run(script, args) {
   const path = createRequire(import.meta.url).resolve(`${script.split('/')[0]}/package.json`);
   const file = join(dirname(path), ...script.split('/').slice(1));
@@ -84,19 +100,29 @@ function run(script, args) {
 function writeExports() {
   const bindings = readFileSync(join(root, 'build/debug.d.ts'), 'utf8');
   const body = bindings
-    .slice(bindings.indexOf('{') + 1, bindings.indexOf('\n}'))
+    .slice(bindings.indexOf('{') + 1, bindings.indexOf('\n}') + 1)
     .replace(/__(?:Record\d+<\w+>|Internref\d+)/g, 'number')
     .replace(/^ {2}export const (\w+): \{[^}]*\};?/gms, '  readonly $1: WebAssembly.Global;')
     .replace(/^ {2}export const memory: .*$/m, '  readonly memory: WebAssembly.Memory;')
     .replace(/^ {2}export function (\w+)/gm, '  $1');
-  const text = `// Made by scripts/build.mjs from the core's sources.\n\nexport interface CoreExports {${body}\n}\n`;
-  writeFileSync(join(generated, 'exports.ts'), text);
+  // Every export has a comment above it: where it comes from, and what the compiler takes and returns.
+  const declarations = [...body.matchAll(/^ {2}\/\*\*(?:(?!\*\/).)*\*\/\n {2}(?:readonly )?(\w+).*?\n/gms)];
+  const describe = (name, module) => {
+    const wasm = new WebAssembly.Module(readFileSync(join(root, `build/${module}.wasm`)));
+    const names = new Set(WebAssembly.Module.exports(wasm).map((entry) => entry.name));
+    const members = declarations.filter(([, member]) => names.has(member)).map(([text]) => text);
+    if (members.length !== names.size)
+      throw new Error(`${module}.wasm: ${names.size} exports, ${members.length} types`);
+    return `\nexport interface ${name} {\n${members.join('')}}\n`;
+  };
+  const text = describe('CoreExports', 'release') + describe('ToolExports', 'release-tools');
+  writeFileSync(join(generated, 'exports.ts'), `// Made by scripts/build.mjs from the core's sources.\n${text}`);
 }
 
-function embed(target) {
-  const base64 = readFileSync(join(root, `build/${target}.wasm`)).toString('base64');
+function embed(name) {
+  const base64 = readFileSync(join(root, `build/${name}.wasm`)).toString('base64');
   writeFileSync(
-    join(generated, `${target}.ts`),
-    `// Made by scripts/build.mjs: build/${target}.wasm.\n\nexport const wasm =\n  '${base64}';\n`,
+    join(generated, `${name}.ts`),
+    `// Made by scripts/build.mjs: build/${name}.wasm.\n\nexport const wasm =\n  '${base64}';\n`,
   );
 }

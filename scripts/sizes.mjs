@@ -17,10 +17,15 @@ const entry = join(root, 'dist/index.js');
 const bundled = join(root, 'dist/bundle/index.js');
 const KB = 1000;
 
-/** Most bytes of each. The goal for release.wasm is 100 KB; docs/PERFORMANCE.md says what stands in the way. */
+/** Most bytes of each. What a machine runs on stays below 100 KB; the tools are loaded when somebody first asks for one. */
+const MODULES = {
+  'release.wasm': 100 * KB,
+  'release-tools.wasm': 20 * KB,
+  'threads.wasm': 105 * KB,
+  'threads-tools.wasm': 20 * KB,
+};
 const LIMITS = {
-  'release.wasm': 120 * KB,
-  'threads.wasm': 140 * KB,
+  ...MODULES,
   'library, bundled': 800 * KB,
   'package, packed': 1500 * KB,
 };
@@ -30,8 +35,7 @@ const library = graph(entry);
 const bundle = graph(bundled);
 const packed = pack();
 const sizes = {
-  'release.wasm': size('build/release.wasm'),
-  'threads.wasm': size('build/threads.wasm'),
+  ...Object.fromEntries(Object.keys(MODULES).map((name) => [name, statSync(join(root, 'build', name)).size])),
   'library, bundled': bundle.files.reduce((sum, file) => sum + statSync(file).size, 0),
   'package, packed': packed.size,
 };
@@ -79,10 +83,6 @@ if (process.argv.includes('--json')) {
   for (const line of wrong) console.error(`sizes: ${line}`);
 }
 process.exitCode = wrong.length > 0 ? 1 : 0;
-
-function size(file) {
-  return statSync(join(root, file)).size;
-}
 
 function kb(bytes) {
   return `${(bytes / KB).toFixed(1)} KB`;

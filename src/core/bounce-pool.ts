@@ -97,7 +97,7 @@ export class BouncePool {
   get stats(): SwiotlbStats {
     const core = this.#core;
     const at = core.staging(this.#context);
-    const fields = core.exports.swiotlbStats(this.#context, at);
+    const fields = core.tools.swiotlbStats(this.#context, at);
     const [start, slots, , used, highWater, live, maps, bytesIn, bytesOut, full, tooLarge, unreachable, ...rest] =
       core.f64.subarray(at >> 3, (at >> 3) + fields);
     const areas: SwiotlbStats['areas'] = [];
@@ -115,7 +115,7 @@ export class BouncePool {
     const most = Math.floor(Core.STAGING_SIZE / (MAPPING_FIELDS * 8));
     for (let from = 0, found = most; found === most; ) {
       const at = core.staging(this.#context);
-      found = core.exports.swiotlbMappings(this.#context, from, at, most);
+      found = core.tools.swiotlbMappings(this.#context, from, at, most);
       const rows = core.f64.slice(at >> 3, (at >> 3) + found * MAPPING_FIELDS);
       for (let i = 0; i < rows.length; i += MAPPING_FIELDS) {
         const [slot, slots, address, physical, length, device, direction] = rows.subarray(i, i + MAPPING_FIELDS);

@@ -168,7 +168,7 @@ export class Checker {
 
   /** One counter by its number, for polling: the order is that of CheckerCounters. */
   value(which: number): number {
-    return this.#core.exports.debugValue(this.#context, which);
+    return this.#core.tools.debugValue(this.#context, which);
   }
 
   /** @param sums false leaves liveBytes and livePages 0: each takes a walk over the live entries */
@@ -192,7 +192,7 @@ export class Checker {
 
   /** Verdicts of one check so far, whatever became of their records. */
   count(check: number): number {
-    return this.#core.exports.debugCount(this.#context, check);
+    return this.#core.tools.debugCount(this.#context, check);
   }
 
   /** Takes every waiting record out of the log, oldest first. */
@@ -214,8 +214,8 @@ export class Checker {
 
   /** Every live entry. No mapping may be made or ended while the iteration runs. */
   *entries(): Generator<LiveEntryRecord> {
-    const { exports } = this.#core;
-    for (let at = exports.debugEntryFirst(this.#context); at !== 0; at = exports.debugEntryNext(this.#context, at)) {
+    const { tools } = this.#core;
+    for (let at = tools.debugEntryFirst(this.#context); at !== 0; at = tools.debugEntryNext(this.#context, at)) {
       yield this.#entry(at);
     }
   }
@@ -225,7 +225,7 @@ export class Checker {
    * No mapping may be made or ended meanwhile.
    */
   visit(visitor: (entry: Readonly<EntryNumbers>) => void): void {
-    const { exports, u32 } = this.#core;
+    const { tools, u32 } = this.#core;
     const seen: EntryNumbers = {
       device: 0,
       address: 0,
@@ -239,7 +239,7 @@ export class Checker {
       site: 0,
       time: 0,
     };
-    for (let at = exports.debugEntryFirst(this.#context); at !== 0; at = exports.debugEntryNext(this.#context, at)) {
+    for (let at = tools.debugEntryFirst(this.#context); at !== 0; at = tools.debugEntryNext(this.#context, at)) {
       const word = at >>> 2;
       seen.device = u32[(u32[word + 1] >>> 2) + 1];
       seen.address = u32[word + 2] + u32[word + 3] * 2 ** 32;

@@ -1,6 +1,7 @@
 import { GemDmaError } from './errors.js';
-import type { CoreExports } from './generated/exports.js';
+import type { CoreExports, ToolExports } from './generated/exports.js';
 import { wasm } from './generated/release.js';
+import { wasm as toolsWasm } from './generated/release-tools.js';
 
 /**
  * One instance of the WebAssembly core with its linear memory. This folder is the only place that touches linear
@@ -11,26 +12,53 @@ import { wasm } from './generated/release.js';
 const INITIAL_PAGES = 64;
 const MAX_PAGES = 65535;
 
-let compiled: WebAssembly.Module | undefined;
-
-/** The single-threaded release core, compiled once for all instances, synchronously. */
-export function coreModule(): WebAssembly.Module {
-  compiled ??= new WebAssembly.Module(Buffer.from(wasm, 'base64'));
-  return compiled;
+/** A build of the core: what a machine runs on, and the tools (assembly/tools.ts), which may be the same module. */
+export interface CoreModules {
+  readonly core: WebAssembly.Module;
+  readonly tools: WebAssembly.Module;
 }
+
+let coreModule: WebAssembly.Module | undefined;
+let toolsModule: WebAssembly.Module | undefined;
+
+/** A module that is embedded as base64, compiled synchronously. */
+export function compile(base64: string): WebAssembly.Module {
+  return new WebAssembly.Module(Buffer.from(base64, 'base64'));
+}
+
+/** The single-threaded release build. Each module is compiled on first use, once for all instances. */
+const release: CoreModules = {
+  get core() {
+    return (coreModule ??= compile(wasm));
+  },
+  get tools() {
+    return (toolsModule ??= compile(toolsWasm));
+  },
+};
 
 export class Core {
   readonly exports: CoreExports;
   readonly memory: WebAssembly.Memory;
+  readonly #modules: CoreModules;
+  #tools: ToolExports | undefined;
   #u8 = new Uint8Array(0);
   #u32 = new Uint32Array(0);
   #f64 = new Float64Array(0);
 
-  /** Instantiates the core. `module` chooses another build of it (debug, threads), `memory` shares one. */
-  constructor(module: WebAssembly.Module = coreModule(), memory?: WebAssembly.Memory) {
+  /** Instantiates the core. `modules` chooses another build of it (debug, threads), `memory` shares one. */
+  constructor(modules: CoreModules = release, memory?: WebAssembly.Memory) {
     this.memory = memory ?? new WebAssembly.Memory({ initial: INITIAL_PAGES, maximum: MAX_PAGES });
-    const instance = new WebAssembly.Instance(module, { env: { memory: this.memory } });
-    this.exports = instance.exports as unknown as CoreExports;
+    this.#modules = modules;
+    this.exports = this.#instantiate(modules.core) as CoreExports;
+  }
+
+  /** Checks, dumps, statistics, histograms: a second instance on the same memory, made when first asked for. */
+  get tools(): ToolExports {
+    return (this.#tools ??= this.#instantiate(this.#modules.tools) as ToolExports);
+  }
+
+  #instantiate(module: WebAssembly.Module): unknown {
+    return new WebAssembly.Instance(module, { env: { memory: this.memory } }).exports;
   }
 
   // Growing memory detaches its buffer, and a view of a detached buffer has length 0: that test costs nothing, where

@@ -41,13 +41,13 @@ function readEntries(core: Core, context: number, dump: (buffer: number, size: n
 
 /** Every entry of a domain's tables, depth first. */
 export function readTables(core: Core, context: number, domain: number): TableEntry[] {
-  return readEntries(core, context, (buffer, size, skip) => core.exports.tablesDump(domain, buffer, size, skip));
+  return readEntries(core, context, (buffer, size, skip) => core.tools.tablesDump(domain, buffer, size, skip));
 }
 
 /** What maps the pages from one pfn to another, both included: runs of leaves and holes, over the borders of tables. */
 export function readLeaves(core: Core, context: number, domain: number, first: number, last: number): TableEntry[] {
   if (last < first) return [];
-  const { leavesDump } = core.exports;
+  const { leavesDump } = core.tools;
   return readEntries(core, context, (buffer, size, skip) => leavesDump(domain, first, last, buffer, size, skip));
 }
 
@@ -103,7 +103,7 @@ export function readFaultLog(core: Core, context: number): LogRecord[] {
 /** The counters of the unit, in the order in which iommuStats writes them. */
 export function readIommuStats(core: Core, context: number): Float64Array {
   const at = core.staging(context);
-  core.exports.iommuStats(context, at);
+  core.tools.iommuStats(context, at);
   return core.f64.slice(at >> 3, (at >> 3) + 20);
 }
 

@@ -105,7 +105,7 @@ export class PhysicalMemory {
   /** How the frames are used now. */
   get stats(): RamStats {
     const at = this.#core.staging(this.#context);
-    this.#core.exports.ramStats(this.#context, at);
+    this.#core.tools.ramStats(this.#context, at);
     const all = this.#core.f64.slice(at >> 3, (at >> 3) + 18);
     const [frames, usable, free, waiting, held, inUse, written] = all;
     return { frames, usable, inUse, free, waiting, held, written, blocks: [...all.subarray(7)] };

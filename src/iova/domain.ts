@@ -67,7 +67,8 @@ const MAX_PFN = 2 ** 53 - 1;
 /** What there is in an allocator up to a limit (in pfns, included); asking changes nothing. */
 export function iovaStats(core: Core, handle: number, limit: number): IovaStats {
   checkInteger('limit', limit, 1, MAX_PFN);
-  const { iovaRanges, iovaFreePages, iovaCachedPages, iovaLargestGap } = core.exports;
+  const { iovaRanges } = core.exports;
+  const { iovaFreePages, iovaCachedPages, iovaLargestGap } = core.tools;
   return {
     ranges: iovaRanges(handle),
     freePages: iovaFreePages(handle, limit),
@@ -202,7 +203,7 @@ export class IovaDomain {
 
   /** Walks the whole index, magazines and spans. Returns 0, or the number of the first check that failed (check.ts). */
   check(): number {
-    return this.#core.exports.iovaDomainCheck(this.handle);
+    return this.#core.tools.iovaDomainCheck(this.handle);
   }
 
   /** Frees the domain with all its ranges. A second call does nothing. */

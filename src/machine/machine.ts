@@ -156,7 +156,7 @@ export class Machine {
    * @throws Error naming the subsystem whose structure is broken, which is a bug of gemdma itself
    */
   check(): void {
-    const code = this.core.exports.machineCheck(this.context) >>> 0;
+    const code = this.core.tools.machineCheck(this.context) >>> 0;
     if (code !== 0)
       throw new Error(`structure check failed: subsystem ${code >>> 28} at 0x${(code & 0xfffffff).toString(16)}`);
   }

@@ -7,7 +7,7 @@ const KINDS = ['blocks', 'slabs', 'ram', 'iova', 'iommu', 'checker'] as const;
 export type Contention = Record<(typeof KINDS)[number], number>;
 
 export function contention(machine: Machine): Contention {
-  const { lockContention } = machine.core.exports;
+  const { lockContention } = machine.core.tools;
   return Object.fromEntries(
     KINDS.map((name, kind) => [name, lockContention(machine.context, kind) >>> 0]),
   ) as Contention;

@@ -3,7 +3,7 @@ import { checkInteger } from '../core/errors.js';
 import { type MachineOptions, machineConfig } from '../machine/config.js';
 import { Machine } from '../machine/machine.js';
 import { CONTROL_STOP, CONTROL_WORDS, type JobReply, type JobRequest, type WorkerData } from './protocol.js';
-import { sharedCore, sharedMemory, threadsModule } from './shared-core.js';
+import { sharedCore, sharedMemory, threadsModules } from './shared-core.js';
 
 /** CPU 0 is the host's; the context has room for 64 (MAX_CPUS). */
 const MAX_WORKERS = 63;
@@ -47,12 +47,12 @@ export class WorkerPool {
   static async create(workers: number, options: MachineOptions = {}): Promise<WorkerPool> {
     checkInteger('workers', workers, 1, MAX_WORKERS);
     const config = machineConfig({ ...options, cpus: workers + 1 });
-    const module = await threadsModule();
+    const modules = await threadsModules();
     const memory = sharedMemory(config.memoryLimit);
-    const machine = new Machine(config, sharedCore(module, memory, 0));
+    const machine = new Machine(config, sharedCore(modules, memory, 0));
     const control = new Int32Array(new SharedArrayBuffer(CONTROL_WORDS * 4));
     const started = Array.from({ length: workers }, (_, index) => {
-      const workerData: WorkerData = { module, memory, control, context: machine.context, index, workers };
+      const workerData: WorkerData = { modules, memory, control, context: machine.context, index, workers };
       return new Worker(new URL('./worker.js', import.meta.url), { workerData });
     });
     return new WorkerPool(machine, started, control);

@@ -1,10 +1,10 @@
-import type { Core } from '../core/instance.js';
+import type { Core, CoreModules } from '../core/instance.js';
 
 /** What passes between a WorkerPool and its workers. Nothing on a hot path: a job runs long between two messages. */
 
 /** Given to a worker when it starts. */
 export interface WorkerData {
-  module: WebAssembly.Module;
+  modules: CoreModules;
   memory: WebAssembly.Memory;
   control: Int32Array;
   context: number;

@@ -1,11 +1,11 @@
-import { Core } from '../core/instance.js';
+import { Core, type CoreModules, compile } from '../core/instance.js';
 
-let compiled: Promise<WebAssembly.Module> | undefined;
+let compiled: Promise<CoreModules> | undefined;
 
 /** The threads build of the core, loaded on first use only: the single-threaded library pays nothing for it. */
-export function threadsModule(): Promise<WebAssembly.Module> {
-  compiled ??= import('../core/generated/threads.js').then(
-    ({ wasm }) => new WebAssembly.Module(Buffer.from(wasm, 'base64')),
+export function threadsModules(): Promise<CoreModules> {
+  compiled ??= Promise.all([import('../core/generated/threads.js'), import('../core/generated/threads-tools.js')]).then(
+    ([core, tools]) => ({ core: compile(core.wasm), tools: compile(tools.wasm) }),
   );
   return compiled;
 }
@@ -25,8 +25,8 @@ export function sharedMemory(bytes: number): WebAssembly.Memory {
 }
 
 /** An instance of the threads build on a shared memory, acting as one virtual CPU. */
-export function sharedCore(module: WebAssembly.Module, memory: WebAssembly.Memory, cpu: number): Core {
-  const core = new Core(module, memory);
+export function sharedCore(modules: CoreModules, memory: WebAssembly.Memory, cpu: number): Core {
+  const core = new Core(modules, memory);
   core.exports.cpuSet(cpu);
   return core;
 }

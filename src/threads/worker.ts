@@ -13,10 +13,10 @@ import { sharedCore } from './shared-core.js';
 
 /** One worker of a WorkerPool: its own instance of the core on the shared memory, running jobs as they come. */
 
-const { module, memory, control, context, index, workers } = workerData as WorkerData;
+const { modules, memory, control, context, index, workers } = workerData as WorkerData;
 const port = parentPort!;
 const worker: JobContext = {
-  core: sharedCore(module, memory, index + 1),
+  core: sharedCore(modules, memory, index + 1),
   context,
   index,
   workers,

@@ -1,9 +1,8 @@
-import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { Core } from '../../src/core/instance.js';
+import { debug } from './debug.js';
 
 const MiB = 1024 * 1024;
-const debug = new WebAssembly.Module(readFileSync(new URL('../../build/debug.wasm', import.meta.url)));
 
 // The debug build traps on a broken assertion, so histories run through it.
 function machine(limit = 64 * MiB, pages = 4096): { core: Core; ctx: number } {
@@ -14,7 +13,8 @@ function machine(limit = 64 * MiB, pages = 4096): { core: Core; ctx: number } {
 describe('linear memory', () => {
   test('blocks are aligned to their size, disjoint, and merge again when freed', () => {
     const { core, ctx } = machine();
-    const { blockAlloc, blockFree, machineCheck } = core.exports;
+    const { blockAlloc, blockFree } = core.exports;
+    const { machineCheck } = core.tools;
     const blocks = [0, 3, 1, 0, 6, 2, 0, 10].map((order) => ({ order, at: blockAlloc(ctx, order) }));
     for (const { order, at } of blocks) {
       expect(at).toBeGreaterThan(0);
@@ -29,7 +29,8 @@ describe('linear memory', () => {
 
   test('growth stops at the limit with nothing lost', () => {
     const { core, ctx } = machine(8 * MiB);
-    const { blockAlloc, blockFree, machineCheck } = core.exports;
+    const { blockAlloc, blockFree } = core.exports;
+    const { machineCheck } = core.tools;
     const blocks: number[] = [];
     for (let at = blockAlloc(ctx, 4); at !== 0; at = blockAlloc(ctx, 4)) blocks.push(at);
     expect(core.memory.buffer.byteLength).toBeLessThanOrEqual(8 * MiB);
@@ -43,7 +44,8 @@ describe('linear memory', () => {
 
   test('an armed fault strikes once, at the allocation asked for', () => {
     const { core, ctx } = machine();
-    const { blockAlloc, faultArm, faultCount, faultPending } = core.exports;
+    const { blockAlloc, faultArm } = core.exports;
+    const { faultCount, faultPending } = core.tools;
     faultArm(ctx, 0, 3);
     expect([blockAlloc(ctx, 0) > 0, blockAlloc(ctx, 0) > 0]).toEqual([true, true]);
     expect(faultPending(ctx, 0)).toBe(1);
@@ -63,7 +65,8 @@ describe('linear memory', () => {
 describe('ram', () => {
   test('frames come back in the same ascending order through rounds of alloc and free', () => {
     const { core, ctx } = machine();
-    const { pagesAlloc, pagesFree, machineCheck } = core.exports;
+    const { pagesAlloc, pagesFree } = core.exports;
+    const { machineCheck } = core.tools;
     const at = core.staging(ctx);
     expect(pagesAlloc(ctx, 1024, at)).toBe(0);
     const first = [...core.u32.subarray(at >> 2, (at >> 2) + 1024)];
@@ -81,7 +84,7 @@ describe('ram', () => {
       const ctx = core.exports.machineCreate(64 * MiB, 1, 8192, 65536, seed);
       const at = core.staging(ctx);
       expect(core.exports.pagesAlloc(ctx, 2048, at)).toBe(0);
-      expect(core.exports.machineCheck(ctx)).toBe(0);
+      expect(core.tools.machineCheck(ctx)).toBe(0);
       return [...core.u32.subarray(at >> 2, (at >> 2) + 2048)];
     };
     const one = frames(7);
@@ -93,7 +96,8 @@ describe('ram', () => {
 
   test('all of it can be taken, by blocks and by frames, and the last request fails whole', () => {
     const { core, ctx } = machine();
-    const { blockOfPagesAlloc, blockOfPagesFree, pagesAlloc, pagesFree, machineCheck } = core.exports;
+    const { blockOfPagesAlloc, blockOfPagesFree, pagesAlloc, pagesFree } = core.exports;
+    const { machineCheck } = core.tools;
     const blocks: number[] = [];
     for (let pfn = blockOfPagesAlloc(ctx, 9, 1); pfn !== 0; pfn = blockOfPagesAlloc(ctx, 9, 1)) {
       expect(pfn % 512).toBe(0);
@@ -131,7 +135,8 @@ describe('ram', () => {
 
   test('freeing says how many frames were in use: named twice, free already, no RAM, in both zones', () => {
     const { core, ctx } = machine(256 * MiB, 0xc0000 + 65536);
-    const { blockOfPagesAlloc, machineCheck, pagesAlloc, pagesFree, physRead, physWrite } = core.exports;
+    const { blockOfPagesAlloc, pagesAlloc, pagesFree, physRead, physWrite } = core.exports;
+    const { machineCheck } = core.tools;
     const at = core.staging(ctx);
     const put = (pfns: number[]): number => {
       core.u32.set(pfns, at >> 2);

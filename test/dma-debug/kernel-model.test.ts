@@ -1,12 +1,11 @@
-import { readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
 import { Checker, REPORT_KERNEL, REPORT_PRINTED, type VerdictRecord } from '../../src/core/checker.js';
 import { Core } from '../../src/core/instance.js';
 import { checkOf } from '../../src/dma-debug/checks.js';
 import { DEBUG_DIALECTS, debugFlags } from '../../src/dma-debug/dialects.js';
+import { debug } from '../core/debug.js';
 import { COHERENT, KernelModel, type ModelVerdict, PAGE, type Ref, SG } from './kernel-model.js';
 
-const debug = new WebAssembly.Module(readFileSync(new URL('../../build/debug.wasm', import.meta.url)));
 const DEVICES = 3;
 const SEGMENT = 32768;
 const BOUNDARY_BITS = 20;
@@ -249,7 +248,7 @@ test.each(histories)('%s, seed %i: the same verdicts and counters, call by call'
       model.total,
       model.numErrors,
     ]);
-    if (step % 500 === 0) expect(exports.machineCheck(ctx) >>> 0, where).toBe(0);
+    if (step % 500 === 0) expect(core.tools.machineCheck(ctx) >>> 0, where).toBe(0);
   }
   expect(verdicts.length).toBeGreaterThan(50);
 });

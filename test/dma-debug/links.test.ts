@@ -1,10 +1,9 @@
-import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { Core } from '../../src/core/instance.js';
 import { DMA_BIDIRECTIONAL, DMA_FROM_DEVICE, DMA_TO_DEVICE, type DmaDevice } from '../../src/dma/device.js';
 import { type Finding, Machine, type MachineOptions } from '../../src/index.js';
+import { debug } from '../core/debug.js';
 
-const debug = new WebAssembly.Module(readFileSync(new URL('../../build/debug.wasm', import.meta.url)));
 const PAGE = 4096;
 const FAULT_DMA_DEBUG = 7;
 
@@ -206,7 +205,7 @@ describe('the two-step calls', () => {
       }
       const live = ranges({ machine }).reduce((sum, [, size]) => sum + Math.ceil(size / PAGE), 0);
       expect(live, `seed ${seed}, step ${step}`).toBe(linked.reduce((sum, there) => sum + there, 0));
-      expect(machine.core.exports.machineCheck(machine.context)).toBe(0);
+      expect(machine.core.tools.machineCheck(machine.context)).toBe(0);
     }
     const findings: readonly Finding[] = machine.dmaDebug.findings;
     expect(findings.map(({ check }) => check)).toEqual(expected);

@@ -1,11 +1,10 @@
-import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { Core } from '../../src/core/instance.js';
 import { DMA_BIDIRECTIONAL, DMA_FROM_DEVICE, DMA_TO_DEVICE, type DmaDevice } from '../../src/dma/device.js';
 import { ScatterTable } from '../../src/dma/sg-table.js';
 import { Machine, type MachineOptions } from '../../src/index.js';
+import { debug } from '../core/debug.js';
 
-const debug = new WebAssembly.Module(readFileSync(new URL('../../build/debug.wasm', import.meta.url)));
 const PAGE = 4096;
 const FAULT_SLAB = 1;
 const FAULT_DMA_DEBUG = 7;

@@ -151,7 +151,7 @@ describe('devices and domains', () => {
     dev.destroy();
     narrow.destroy();
     domain.destroy();
-    expect(at.core.exports.machineCheck(at.context)).toBe(0);
+    expect(at.core.tools.machineCheck(at.context)).toBe(0);
   });
 
   test('a device has one domain at a time', () => {
@@ -240,7 +240,7 @@ describe('without translation', () => {
 describe('coherent memory', () => {
   test('behind an IOMMU it may lie anywhere: one range, 2 MiB blocks as large pages', () => {
     const { at, domain, dev } = behindIommu();
-    const before = at.core.exports.machineRecords(at.context);
+    const before = at.core.tools.machineRecords(at.context);
     const buffer = dev.allocCoherent(2 * MiB + 5000);
     expect(leaves(domain, buffer.address, 2 * MiB + 8192).map(({ level, run }) => [level, run])).toEqual([
       [2, 1],
@@ -252,7 +252,7 @@ describe('coherent memory', () => {
     const single = dev.allocCoherent(2 * MiB, DMA_ATTR.ALLOC_SINGLE_PAGES);
     expect(single.table.pageCount).toBe(512);
     single.free();
-    expect(at.core.exports.machineRecords(at.context)).toBe(before);
+    expect(at.core.tools.machineRecords(at.context)).toBe(before);
     expect(dev.counts).toEqual({ maps: 2, unmaps: 2, pagesMapped: 1026, pagesUnmapped: 1026 });
   });
 
@@ -296,7 +296,7 @@ describe('the two-step calls', () => {
     const { counts: _, tree: __, tables: ___, ...same } = before as Record<string, unknown>;
     expect(rest).toEqual(same);
     expect(counts).toEqual({ maps: 1, unmaps: 1, pagesMapped: 24, pagesUnmapped: 24 });
-    expect(at.core.exports.machineCheck(at.context)).toBe(0);
+    expect(at.core.tools.machineCheck(at.context)).toBe(0);
   });
 
   test('the first piece may begin inside a page, where the memory does, too', () => {

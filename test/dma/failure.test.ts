@@ -27,7 +27,7 @@ function everyFailure(at: DmaHost, { prepare }: Case): number {
   for (const kind of KINDS) {
     for (let nth = 1; nth < MOST; ++nth) {
       const before = state(device);
-      const faults = at.core.exports.faultCount(at.context, kind);
+      const faults = at.core.tools.faultCount(at.context, kind);
       at.core.exports.faultArm(at.context, kind, nth);
       let failed = false;
       try {
@@ -37,7 +37,7 @@ function everyFailure(at: DmaHost, { prepare }: Case): number {
         expect(error, `kind ${kind}, allocation ${nth}`).toMatchObject({ name: 'GemDmaError' });
       }
       at.core.exports.faultArm(at.context, kind, 0);
-      const hit = at.core.exports.faultCount(at.context, kind) > faults;
+      const hit = at.core.tools.faultCount(at.context, kind) > faults;
       if (failed) expect(state(device), `kind ${kind}, allocation ${nth}`).toEqual(before);
       else undo?.();
       expect(hit || !failed).toBe(true);
@@ -45,7 +45,7 @@ function everyFailure(at: DmaHost, { prepare }: Case): number {
       else break;
     }
   }
-  expect(at.core.exports.machineCheck(at.context)).toBe(0);
+  expect(at.core.tools.machineCheck(at.context)).toBe(0);
   return struck;
 }
 

@@ -120,7 +120,7 @@ test.each(kinds)(`%s: any history agrees with the model (seed ${SEED})`, (_, all
     else steps[Math.min(next(7), steps.length - 1)]();
     if (step % 50 === 0) {
       for (const [address, phys] of addresses) expect(translated(domain, address)).toBe(phys);
-      expect(at.core.exports.machineCheck(at.context) >>> 0).toBe(0);
+      expect(at.core.tools.machineCheck(at.context) >>> 0).toBe(0);
     }
   }
   while (live.length > 0) end(live.pop()!);
@@ -134,7 +134,7 @@ test.each(kinds)(`%s: any history agrees with the model (seed ${SEED})`, (_, all
   if (allocator === 'linux-4.2' || allocator === 'linux-6.12') expect(iovaTree(domain).length).toBe(MSI.length);
   domain.destroy();
   advance(at, 1000);
-  expect(at.core.exports.machineCheck(at.context) >>> 0).toBe(0);
+  expect(at.core.tools.machineCheck(at.context) >>> 0).toBe(0);
 });
 
 test('a driver may ask for its limits before it maps', () => {

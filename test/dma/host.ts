@@ -1,13 +1,10 @@
-import { readFileSync } from 'node:fs';
 import { Core } from '../../src/core/instance.js';
 import { readLeaves, type TableEntry } from '../../src/core/iommu.js';
 import type { DmaDevice } from '../../src/dma/device.js';
 import type { DmaDomain } from '../../src/dma/domain.js';
 import type { DmaHost } from '../../src/dma/sg-table.js';
 import { iovaTree } from '../../src/trace/formats/dma-machine.js';
-
-// The debug build traps on a broken assertion, so histories run through it.
-const debug = new WebAssembly.Module(readFileSync(new URL('../../build/debug.wasm', import.meta.url)));
+import { debug } from '../core/debug.js';
 
 export const PAGE = 4096;
 export const MiB = 1024 * 1024;
@@ -42,8 +39,8 @@ export function state(device: DmaDevice): unknown {
   const { domain } = device;
   const translates = domain !== undefined && domain !== 'passthrough';
   return {
-    records: core.exports.machineRecords(context),
-    sound: core.exports.machineCheck(context) >>> 0,
+    records: core.tools.machineRecords(context),
+    sound: core.tools.machineCheck(context) >>> 0,
     counts: device.counts,
     tree: translates ? iovaTree(domain) : [],
     tables: translates ? core.exports.domainTablePages(domain.tables) : 0,

@@ -88,13 +88,13 @@ describe('i915 as the importer', () => {
     const warm = new SystemHeap(machine).alloc('64KiB');
     gpu.importDmaBuf(warm).release();
     warm.release();
-    const before = machine.core.exports.machineRecords(machine.context);
+    const before = machine.core.tools.machineRecords(machine.context);
     const dmaBuf = new SystemHeap(machine).alloc('64KiB');
     const object = gpu.importDmaBuf(dmaBuf);
     dmaBuf.release();
     object.getPages();
     object.release();
-    expect(machine.core.exports.machineRecords(machine.context)).toBe(before);
+    expect(machine.core.tools.machineRecords(machine.context)).toBe(before);
     expect(() => dmaBuf.release()).toThrow(/EINVAL/);
   });
 

@@ -93,7 +93,8 @@ describe.each(stories)('$name', ({ options, tell }) => {
   test.each(Object.entries(KINDS))('leaves nothing when any allocation of kind %s fails', (_name, kind) => {
     const { gpu, machine } = gpuOn({ ...options, driver: 'linux-4.2' });
     machine.addDevice({ maskBits: 39 });
-    const { faultArm, faultPending, machineRecords, mmNodes } = machine.core.exports;
+    const { faultArm } = machine.core.exports;
+    const { faultPending, machineRecords, mmNodes } = machine.core.tools;
     const state = () => ({
       records: machineRecords(machine.context),
       ranges: iovaRanges(machine, gpu),

@@ -144,7 +144,7 @@ describe('freeing', () => {
     warm.bind(gpu.ggtt);
     warm.bind(context.vm);
     warm.release();
-    const before = machine.core.exports.machineRecords(machine.context);
+    const before = machine.core.tools.machineRecords(machine.context);
     for (let i = 0; i < 3; ++i) {
       using object = gpu.createObject('4MiB');
       object.pwrite(4 * MiB - 4, pattern(4));
@@ -154,7 +154,7 @@ describe('freeing', () => {
       object.release();
       expect(object.vmas.length).toBe(2);
     }
-    expect(machine.core.exports.machineRecords(machine.context)).toBe(before);
+    expect(machine.core.tools.machineRecords(machine.context)).toBe(before);
     expect([gpu.liveObjects, gpu.boundList.empty, gpu.unboundList.empty]).toEqual([0, true, true]);
     machine.check();
   });

@@ -1,12 +1,12 @@
-import { readdirSync, readFileSync } from 'node:fs';
+import { readdirSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { Core } from '../../src/core/instance.js';
 import { verify } from '../../src/trace/verify.js';
+import { debug } from '../core/debug.js';
 import { MiB, random } from './host.js';
 import { MmModel, MODERN, OLD } from './mm-model.js';
 
 const [OLD_FLAVOUR, MODERN_FLAVOUR] = [0, 1];
-const debug = new WebAssembly.Module(readFileSync(new URL('../../build/debug.wasm', import.meta.url)));
 
 function machine(): { core: Core; ctx: number } {
   const core = new Core(debug);
@@ -36,8 +36,8 @@ describe.each([
 ])('any history equals the rules (flavour $flavour, colour rule $rule, modes $modes)', ({ flavour, rule, modes }) => {
   test.each([1, 2, 3])('seed %i', (seed) => {
     const { core, ctx } = machine();
-    const { mmCreate, mmInsert, mmRemove, mmReserve, mmNodeStart, mmDestroy, machineCheck, machineRecords } =
-      core.exports;
+    const { mmCreate, mmInsert, mmRemove, mmReserve, mmNodeStart, mmDestroy } = core.exports;
+    const { machineCheck, machineRecords } = core.tools;
     const before = machineRecords(ctx);
     const pick = random(seed);
     const [base, size] = [pick(3) * 4096, (64 + pick(512)) * 65536];
@@ -80,7 +80,8 @@ describe.each([
 });
 
 function holesOf(core: Core, mm: number, base: number): [number, number][] {
-  const { mmNext, mmNodeStart, mmNodeSize, mmNodeHole, mmHeadHole } = core.exports;
+  const { mmNodeStart } = core.exports;
+  const { mmNext, mmNodeSize, mmNodeHole, mmHeadHole } = core.tools;
   const holes: [number, number][] = mmHeadHole(mm) > 0 ? [[base, mmHeadHole(mm)]] : [];
   for (let node = mmNext(mm, 0); node !== 0; node = mmNext(mm, node)) {
     if (mmNodeHole(node) > 0) holes.push([mmNodeStart(node) + mmNodeSize(node), mmNodeHole(node)]);
@@ -113,7 +114,8 @@ describe('placement', () => {
 
   test('refusals: no room, an unknown mode, crossed limits, size 0, each with nothing changed', () => {
     const { core, ctx } = machine();
-    const { mmCreate, mmInsert, mmReserve, mmNodes } = core.exports;
+    const { mmCreate, mmInsert, mmReserve } = core.exports;
+    const { mmNodes } = core.tools;
     const [old, modern] = [OLD_FLAVOUR, MODERN_FLAVOUR].map((flavour) => mmCreate(ctx, 0, MiB, flavour, 0));
     for (const mm of [old, modern]) {
       expect(mmInsert(mm, 2 * MiB, 0, 0, 0, MiB, 0)).toBe(-28);
@@ -127,12 +129,13 @@ describe('placement', () => {
     expect(mmInsert(modern, 0, 0, 0, 0, MiB, 0)).toBe(-28);
     expect(mmCreate(ctx, 0, 0, OLD_FLAVOUR, 0)).toBe(-22);
     expect(mmCreate(ctx, 0, MiB, 2, 0)).toBe(-22);
-    expect(core.exports.machineCheck(ctx)).toBe(0);
+    expect(core.tools.machineCheck(ctx)).toBe(0);
   });
 
   test('every allocation inside an insert can fail, and nothing stays behind', () => {
     const { core, ctx } = machine();
-    const { mmCreate, mmInsert, mmDestroy, faultArm, machineCheck, machineRecords, mmNodes } = core.exports;
+    const { mmCreate, mmInsert, mmDestroy, faultArm } = core.exports;
+    const { machineCheck, machineRecords, mmNodes } = core.tools;
     mmDestroy(mmCreate(ctx, 0, MiB, MODERN_FLAVOUR, 0));
     const empty = machineRecords(ctx);
     for (const [kind, times] of [
@@ -172,8 +175,8 @@ describe('eviction scan', () => {
   /** Fills a manager with 64 KiB nodes, then scans for a size in a given order of nodes. */
   function scan(flavour: number, size: number, order: number[], range: [number, number] = [0, MiB]) {
     const { core, ctx } = machine();
-    const { mmCreate, mmInsert, mmScanInit, mmScanAdd, mmScanRemove, mmRemove, mmNodeStart, machineCheck } =
-      core.exports;
+    const { mmCreate, mmInsert, mmScanInit, mmScanAdd, mmScanRemove, mmRemove, mmNodeStart } = core.exports;
+    const { machineCheck } = core.tools;
     const mm = mmCreate(ctx, 0, MiB, flavour, 0);
     const nodes = Array.from({ length: 16 }, () => mmInsert(mm, 65536, 0, 0, 0, MiB, flavour === 0 ? 0 : MODERN.low));
     expect(mmInsert(mm, size, 0, 0, 0, MiB, 0)).toBe(-28);

@@ -16,7 +16,7 @@ function entries({ core }: Host, at: number, first: number, count: number): numb
 /** The entries that a table's pages must have, from their own DMA addresses. */
 function expected({ core }: Host, table: ScatterTable, platform: number, level: number, pages?: number[]): number[] {
   const list = pages ?? Array.from({ length: table.pageCount }, (_, i) => i);
-  return list.map((page) => core.exports.gpuPteEncode(platform, table.dmaAddress(page), level, 0));
+  return list.map((page) => core.tools.gpuPteEncode(platform, table.dmaAddress(page), level, 0));
 }
 
 describe.each(PATHS)('global GTT, device %s', (path) => {
@@ -25,7 +25,8 @@ describe.each(PATHS)('global GTT, device %s', (path) => {
     (platform) => {
       test('entry k of what is bound is page k; all others stay on the scratch page', () => {
         const machine = host(path);
-        const { ggttInsert, ggttClear, vmScratchEntry, vmScratch, gpuPteAddress, machineCheck } = machine.core.exports;
+        const { ggttInsert, ggttClear } = machine.core.exports;
+        const { vmScratchEntry, vmScratch, gpuPteAddress, machineCheck } = machine.core.tools;
         const gtt = ggtt(machine, platform);
         const scratch = vmScratchEntry(gtt);
         expect(gpuPteAddress(platform, scratch)).toBe(vmScratch(gtt));
@@ -79,7 +80,8 @@ describe.each(PATHS)('global GTT, device %s', (path) => {
 describe('sources of entries', () => {
   test('a range of addresses, also across 4 GiB, where the upper bits of 32-bit entries change', () => {
     const machine = host('direct');
-    const { ggttInsertRange, gpuPteEncode } = machine.core.exports;
+    const { ggttInsertRange } = machine.core.exports;
+    const { gpuPteEncode } = machine.core.tools;
     for (const platform of [PLATFORM.SNB, PLATFORM.HSW, PLATFORM.GEN8]) {
       const gtt = ggtt(machine, platform);
       const base = 3 * 2 ** 32 - 5 * 4096;
@@ -120,7 +122,7 @@ describe('sources of entries', () => {
       return Array.from({ length: Math.ceil((address + length) / 4096) - first }, (_, i) => (first + i) * 4096);
     });
     expect(machine.core.exports.ggttInsert(gtt, 0, table.handle, CACHE.LLC, 0)).toBe(pages.length);
-    const wanted = pages.map((page) => machine.core.exports.gpuPteEncode(PLATFORM.IVB, page, CACHE.LLC, 0));
+    const wanted = pages.map((page) => machine.core.tools.gpuPteEncode(PLATFORM.IVB, page, CACHE.LLC, 0));
     expect(entries(machine, gtt, 0, pages.length)).toEqual(wanted);
   });
 });
@@ -128,7 +130,8 @@ describe('sources of entries', () => {
 describe('limits', () => {
   test('the guard page is never written, and what lies outside or is not mapped is refused', () => {
     const machine = host('iommu');
-    const { ggttInsert, ggttInsertRange, ggttClear, ggttEntry, ggttMappable, vmTotal } = machine.core.exports;
+    const { ggttInsert, ggttInsertRange, ggttClear, ggttEntry, vmTotal } = machine.core.exports;
+    const { ggttMappable } = machine.core.tools;
     const gtt = ggtt(machine, PLATFORM.IVB, 64 * MiB);
     const last = (64 * MiB) / 4096 - 1;
     const scratch = ggttEntry(gtt, last);
@@ -150,7 +153,8 @@ describe('limits', () => {
 
   test('sizes that cannot be', () => {
     const machine = host('direct');
-    const { ggttCreate, machineRecords } = machine.core.exports;
+    const { ggttCreate } = machine.core.exports;
+    const { machineRecords } = machine.core.tools;
     const records = machineRecords(machine.context);
     const { handle } = machine.device;
     const refused = [
@@ -167,7 +171,8 @@ describe('limits', () => {
 
   test.each(PATHS)('every allocation can fail, and nothing stays behind (%s)', (path) => {
     const machine = host(path);
-    const { faultArm, faultPending, ggttCreate, ggttDestroy, machineCheck, machineRecords } = machine.core.exports;
+    const { faultArm, ggttCreate, ggttDestroy } = machine.core.exports;
+    const { faultPending, machineCheck, machineRecords } = machine.core.tools;
     const { handle } = machine.device;
     ggttDestroy(ggttCreate(handle, PLATFORM.GEN8, GiB, 0, 0, 0));
     const before = { records: machineRecords(machine.context), ...machine.device.counts };

@@ -1,8 +1,8 @@
-import { readFileSync } from 'node:fs';
 import { Core } from '../../src/core/instance.js';
 import { DMA_BIDIRECTIONAL, DmaDevice } from '../../src/dma/device.js';
 import { DmaDomain } from '../../src/dma/domain.js';
 import { ScatterTable } from '../../src/dma/sg-table.js';
+import { debug } from '../core/debug.js';
 
 export const MiB = 1024 * 1024;
 export const GiB = 1024 * MiB;
@@ -10,8 +10,6 @@ export const GiB = 1024 * MiB;
 /** assembly/gtt/pte.ts. */
 export const PLATFORM = { SNB: 0, IVB: 1, BYT: 2, HSW: 3, HSW_EDRAM: 4, GEN8: 5 } as const;
 export const CACHE = { NONE: 0, LLC: 1, L3_LLC: 2, WT: 3 } as const;
-
-const debug = new WebAssembly.Module(readFileSync(new URL('../../build/debug.wasm', import.meta.url)));
 
 /** How a device reaches memory: without an IOMMU, behind one, or behind one as in 2015 with a segment an entry. */
 export type Path = 'direct' | 'iommu' | 'iommu-2015';

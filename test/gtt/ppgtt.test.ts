@@ -29,7 +29,7 @@ function mappedOnce(machine: Host): void {
 /** What must be as before once everything was given back. */
 function state({ core, context, device }: Host): unknown {
   const { maps, unmaps } = device.counts;
-  return { mapped: maps - unmaps, records: core.exports.machineRecords(context) };
+  return { mapped: maps - unmaps, records: core.tools.machineRecords(context) };
 }
 
 describe.each(PATHS)('device %s', (path) => {
@@ -45,13 +45,10 @@ describe.each(PATHS)('device %s', (path) => {
         ppgttEntry,
         ppgttPages,
         ppgttTables,
-        gpuPteEncode,
         gpuTranslate,
-        vmScratch,
-        vmScratchEntry,
         vmTotal,
-        machineCheck,
       } = core.exports;
+      const { gpuPteEncode, vmScratch, vmScratchEntry, machineCheck } = core.tools;
       mappedOnce(machine); // state that lasts is made with the first table
       const before = state(machine);
       const { ggtt, ppgtt } = spaces(machine, shape);
@@ -97,8 +94,8 @@ describe.each(PATHS)('device %s', (path) => {
     test('every allocation can fail: nothing made, nothing lost', () => {
       const machine = host(path, 4096);
       const { core, context } = machine;
-      const { faultArm, faultPending, machineCheck, ppgttAllocRange, ppgttCreate, ppgttDestroy, ppgttTables } =
-        core.exports;
+      const { faultArm, ppgttAllocRange, ppgttCreate, ppgttDestroy, ppgttTables } = core.exports;
+      const { faultPending, machineCheck } = core.tools;
       const { ggtt, ppgtt } = spaces(machine, shape);
       ppgttAllocRange(ppgtt, 0, 3 * shape.span);
       let failures = 0;
@@ -148,8 +145,8 @@ describe('any history of ranges', () => {
   test.each(SHAPES.flatMap((shape) => [1, 2].map((seed) => ({ ...shape, seed }))))('$name, seed $seed', (shape) => {
     const machine = host('iommu');
     const { core, context } = machine;
-    const { ppgttAllocRange, ppgttInsertRange, ppgttClear, ppgttEntry, gpuPteEncode, vmScratchEntry, machineCheck } =
-      core.exports;
+    const { ppgttAllocRange, ppgttInsertRange, ppgttClear, ppgttEntry } = core.exports;
+    const { gpuPteEncode, vmScratchEntry, machineCheck } = core.tools;
     const { ppgtt } = spaces(machine, shape);
     const pick = random(shape.seed);
     const model = new Map<number, number>();
@@ -189,7 +186,8 @@ describe('any history of ranges', () => {
 describe('shapes', () => {
   test('gen8 of Linux 4.1 makes and maps 2,052 pages for each context, that of 4.2 none ahead', () => {
     const machine = host('iommu');
-    const { ppgttPages, ppgttTables, ppgttAllocRange, ppgttDestroy, machineCheck } = machine.core.exports;
+    const { ppgttPages, ppgttTables, ppgttAllocRange, ppgttDestroy } = machine.core.exports;
+    const { machineCheck } = machine.core.tools;
     const { ppgtt } = spaces(machine, SHAPES[2], PREALLOCATE);
     // The global GTT's scratch page is the one mapping more.
     expect([ppgttPages(ppgtt), machine.device.counts.maps]).toEqual([2052, 2053]);
@@ -206,20 +204,11 @@ describe('shapes', () => {
   test('gen6 keeps its directory in the global GTT, 64 KiB aligned, as high as there is room, and gives it back', () => {
     const machine = host('direct');
     const { core, context } = machine;
-    const {
-      ggttCreate,
-      ggttEntry,
-      ppgttCreate,
-      ppgttDestroy,
-      ppgttRegister,
-      vmMm,
-      vmScratchEntry,
-      mmNodes,
-      mmNodeStart,
-    } = core.exports;
+    const { ggttCreate, ggttEntry, ppgttCreate, ppgttDestroy, vmMm, mmNodeStart } = core.exports;
+    const { ppgttRegister, vmScratchEntry, mmNodes } = core.tools;
     const ggtt = ggttCreate(machine.device.handle, PLATFORM.IVB, 16 * MiB, 16 * MiB, 0, 0);
     const first = ppgttCreate(ggtt, 2, 0, 0, 0);
-    const start = mmNodeStart(core.exports.mmNext(vmMm(ggtt), 0));
+    const start = mmNodeStart(core.tools.mmNext(vmMm(ggtt), 0));
     expect(start).toBe(14 * MiB - 65536);
     expect(ppgttRegister(first, 0)).toBe((start / 4096) * 4);
     const directory = ggttEntry(ggtt, start / 4096);
@@ -232,7 +221,7 @@ describe('shapes', () => {
     for (const at of [first, ...more]) expect(ppgttDestroy(at)).toBe(0);
     expect(mmNodes(vmMm(ggtt))).toBe(0);
     expect(ggttEntry(ggtt, start / 4096)).toBe(vmScratchEntry(ggtt));
-    expect(core.exports.machineCheck(context)).toBe(0);
+    expect(core.tools.machineCheck(context)).toBe(0);
   });
 
   test('what a platform does not have is refused', () => {

@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest';
 import { Core } from '../../src/core/instance.js';
 import { CACHE, PLATFORM, random } from './host.js';
 
-const { gpuPteEncode: encode, gpuPteAddress: address } = new Core().exports;
+const { gpuPteEncode: encode, gpuPteAddress: address } = new Core().tools;
 
 describe('bits of an entry besides its address', () => {
   test.each([

@@ -72,7 +72,8 @@ test.each(SHAPES)(
 test('a page table that the device cannot read ends the walk', () => {
   const machine = host('iommu');
   const { ppgtt } = bind(machine, PLATFORM.GEN8, 3);
-  const { dmaUnmapPage, gpuTranslate, ppgttRegister } = machine.core.exports;
+  const { dmaUnmapPage, gpuTranslate } = machine.core.exports;
+  const { ppgttRegister } = machine.core.tools;
   dmaUnmapPage(machine.device.handle, ppgttRegister(ppgtt, 0), 4096, DMA_BIDIRECTIONAL, 0);
   expect(gpuTranslate(ppgtt, START, false)).toBe(-1);
   expect(machine.device.reason).toBe('GPU_TABLE_UNREACHABLE');
@@ -101,7 +102,8 @@ test('Bay Trail: an entry without the write bit is read-only', () => {
 
 test('dma-debug counts tables as page mappings, and finds nothing to say about their life', () => {
   const machine = host('iommu');
-  const { debugCreate, debugValue, ppgttDestroy, ggttDestroy, ppgttPages } = machine.core.exports;
+  const { debugCreate, ppgttDestroy, ggttDestroy, ppgttPages } = machine.core.exports;
+  const { debugValue } = machine.core.tools;
   const [VALUE_ERRORS, VALUE_LIVE] = [1, 6]; // assembly/dma-debug/query.ts
   expect(debugCreate(machine.context, 7, 16384, 65536)).toBe(0);
   const { ppgtt, ggtt, table } = bind(machine, PLATFORM.GEN8, 4);

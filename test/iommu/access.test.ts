@@ -1,4 +1,3 @@
-import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { CpuRegisters } from '../../src/core/cpu-registers.js';
 import { Core } from '../../src/core/instance.js';
@@ -7,8 +6,8 @@ import { DmaDomain, type DomainOptions } from '../../src/dma/domain.js';
 import { formatFault, formatStaleAccesses } from '../../src/iommu/dump.js';
 import { deviceRead, deviceWrite } from '../../src/iommu/iommu.js';
 import { Machine } from '../../src/machine/machine.js';
+import { debug } from '../core/debug.js';
 
-const debug = new WebAssembly.Module(readFileSync(new URL('../../build/debug.wasm', import.meta.url)));
 const PAGE = 4096;
 const MiB = 1024 * 1024;
 /** Nanoseconds. */
@@ -344,10 +343,10 @@ test('contexts: attaching fails whole without memory for a table, twice or with 
   const { machine, exports } = setup();
   const { tables } = new DmaDomain(machine);
   const far = exports.deviceCreate(machine.context, 9, 0x0700);
-  const before = exports.machineRecords(machine.context);
+  const before = machine.core.tools.machineRecords(machine.context);
   exports.faultArm(machine.context, 4, 1);
   expect(exports.attachDevice(far, tables)).toBe(-12);
-  expect(exports.machineRecords(machine.context)).toBe(before);
+  expect(machine.core.tools.machineRecords(machine.context)).toBe(before);
   machine.check();
   expect(exports.attachDevice(far, tables)).toBe(0);
   expect(exports.attachDevice(far, tables)).toBe(-16);

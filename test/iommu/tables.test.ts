@@ -1,10 +1,9 @@
-import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { Core } from '../../src/core/instance.js';
 import { readTables } from '../../src/core/iommu.js';
+import { debug } from '../core/debug.js';
 import { DomainModel } from './model.js';
 
-const debug = new WebAssembly.Module(readFileSync(new URL('../../build/debug.wasm', import.meta.url)));
 const PAGE = 4096;
 const MiB = 1024 * 1024;
 const GiB = 1024 * MiB;
@@ -58,7 +57,8 @@ class Pair {
   }
 
   check(): void {
-    const { domainAlreadySet, domainTablePages, machineCheck, physRead } = this.core.exports;
+    const { domainTablePages, physRead } = this.core.exports;
+    const { domainAlreadySet, machineCheck } = this.core.tools;
     expect(machineCheck(this.ctx) >>> 0).toBe(0);
     expect(domainTablePages(this.domain)).toBe(this.model.tablePages);
     expect(domainAlreadySet(this.domain)).toBe(this.model.alreadySet);
@@ -144,7 +144,7 @@ test('1 GiB leaves, whole and in part, and tables that hang off mapped memory', 
   pair.unmap(GiB, GiB);
   pair.check();
   expect(pair.core.exports.domainDestroy(pair.domain)).toBe(1);
-  expect(pair.core.exports.machineCheck(pair.ctx)).toBe(0);
+  expect(pair.core.tools.machineCheck(pair.ctx)).toBe(0);
 });
 
 describe('failing', () => {
@@ -152,8 +152,8 @@ describe('failing', () => {
   const state = ({ core, ctx, domain }: Pair): unknown => [
     readTables(core, ctx, domain),
     core.exports.domainTablePages(domain),
-    core.exports.machineRecords(ctx),
-    core.exports.machineCheck(ctx),
+    core.tools.machineRecords(ctx),
+    core.tools.machineCheck(ctx),
   ];
   const FAULT_PAGE_TABLE = 4;
 
@@ -195,12 +195,12 @@ describe('failing', () => {
     const core = new Core(debug);
     const ctx = core.exports.machineCreate(16 * MiB, 1, 1024, 0, 1);
     core.exports.domainDestroy(core.exports.domainCreate(ctx, 4, 48, 0x1000, 0));
-    const before = core.exports.machineRecords(ctx);
+    const before = core.tools.machineRecords(ctx);
     for (const kind of [1, FAULT_PAGE_TABLE]) {
       core.exports.faultArm(ctx, kind, 1);
       expect(core.exports.domainCreate(ctx, 4, 48, 0x1000, 0)).toBe(0);
-      expect(core.exports.machineRecords(ctx)).toBe(before);
-      expect(core.exports.machineCheck(ctx)).toBe(0);
+      expect(core.tools.machineRecords(ctx)).toBe(before);
+      expect(core.tools.machineCheck(ctx)).toBe(0);
     }
     for (const [levels, width, bitmap] of [
       [2, 30, 0x1000],
@@ -222,7 +222,7 @@ describe('failing', () => {
     expect(domainMap(pair.domain, 2 ** 39 - PAGE, 2 * MiB - PAGE, 4 * MiB + PAGE, 3)).toBe(-14);
     expect(domainTablePages(pair.domain), 'tables of the first piece stay').toBe(3);
     expect(pair.core.exports.domainIovaToPhys(pair.domain, 2 ** 39 - PAGE)).toBe(0);
-    expect(pair.core.exports.machineCheck(pair.ctx)).toBe(0);
+    expect(pair.core.tools.machineCheck(pair.ctx)).toBe(0);
   });
 });
 
@@ -243,5 +243,5 @@ test('the 2015 form clears just the range given and does not make write-only rea
   expect(domainTablePages(domain)).toBe(5);
   expect(domainUnmap(domain, 0, 4 * MiB), 'one call over both tables').toBe(4 * MiB);
   expect(domainTablePages(domain)).toBe(3);
-  expect(core.exports.machineCheck(ctx)).toBe(0);
+  expect(core.tools.machineCheck(ctx)).toBe(0);
 });

@@ -6,7 +6,8 @@ test.each([2, 3])('%i workers fill and clear one domain', async (workers) => {
   const seed = 20150707;
   await using pool = await WorkerPool.create(workers, { ram: '16MiB' });
   const { machine } = pool;
-  const { domainAlreadySet, domainCreate, domainDestroy, machineCheck } = machine.core.exports;
+  const { domainCreate, domainDestroy } = machine.core.exports;
+  const { domainAlreadySet, machineCheck } = machine.core.tools;
   const domain = domainCreate(machine.context, 4, 48, 0x40201000, 1);
   const job = new URL('./jobs/tables.mjs', import.meta.url);
   for (const { steps, wrong } of await pool.run<{ steps: number; wrong: number }>(job, {

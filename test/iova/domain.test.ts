@@ -1,11 +1,10 @@
-import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { GemDmaError } from '../../src/core/errors.js';
 import { Core } from '../../src/core/instance.js';
 import { IovaDomain, type IovaDomainOptions } from '../../src/iova/domain.js';
 import type { IovaModel } from '../../src/iova/models.js';
+import { debug } from '../core/debug.js';
 
-const debug = new WebAssembly.Module(readFileSync('build/debug.wasm'));
 const MODELS: readonly IovaModel[] = ['linux-4.2', 'linux-6.12', 'rcache', 'fast'];
 const FAULT = { block: 0, slab: 1, iova: 3 } as const;
 
@@ -82,7 +81,8 @@ describe('an allocation that cannot get memory leaves no trace', () => {
   // Each operation with every allocation in it made to fail in turn, at many fills, so that nodes must split.
   test.each(MODELS)('%s', (model) => {
     const { core, context } = host();
-    const { faultArm, faultCount } = core.exports;
+    const { faultArm } = core.exports;
+    const { faultCount } = core.tools;
     using domain = new IovaDomain({ core, context }, { model });
     let failed = 0;
     for (let step = 0; step < 800; ++step) {
@@ -111,12 +111,13 @@ describe('an allocation that cannot get memory leaves no trace', () => {
     }
     expect(failed).toBeGreaterThan(800);
     expect(domain.check()).toBe(0);
-    expect(core.exports.machineCheck(context)).toBe(0);
+    expect(core.tools.machineCheck(context)).toBe(0);
   });
 
   test.each(MODELS)('%s: making a domain', (model) => {
     const { core, context } = host();
-    const { faultArm, faultCount, machineRecords } = core.exports;
+    const { faultArm } = core.exports;
+    const { faultCount, machineRecords } = core.tools;
     // The first domain of a context makes the room's own records, too.
     const fresh = machineRecords(context);
     faultArm(context, FAULT.slab, 1);
@@ -146,14 +147,15 @@ describe('an allocation that cannot get memory leaves no trace', () => {
       }
     }
     expect(failed).toBeGreaterThan(0);
-    expect(core.exports.machineCheck(context)).toBe(0);
+    expect(core.tools.machineCheck(context)).toBe(0);
   });
 });
 
 test('a destroyed domain gives back every record, whatever it held', () => {
   for (const model of MODELS) {
     const { core, context } = host(2);
-    const { blocksUsed, cpuSet, machineRecords } = core.exports;
+    const { cpuSet } = core.exports;
+    const { blocksUsed, machineRecords } = core.tools;
     const use = (): void => {
       using domain = new IovaDomain({ core, context }, { model, cpus: 2 });
       const live: [number, number][] = [];
@@ -167,7 +169,7 @@ test('a destroyed domain gives back every record, whatever it held', () => {
     const [records, blocks] = [machineRecords(context), blocksUsed(context)];
     use();
     expect([machineRecords(context), blocksUsed(context)], model).toEqual([records, blocks]);
-    expect(core.exports.machineCheck(context)).toBe(0);
+    expect(core.tools.machineCheck(context)).toBe(0);
   }
 });
 
@@ -176,7 +178,8 @@ test('depots are trimmed by the virtual clock, one magazine a class every 100 ms
   using domain = new IovaDomain({ core, context }, { model: 'rcache' });
   const pfns = Array.from({ length: 127 * 8 }, () => domain.allocFast(4));
   for (const pfn of pfns) domain.freeFast(pfn, 4);
-  const { iovaDepot, clockAdvance } = core.exports;
+  const { clockAdvance } = core.exports;
+  const { iovaDepot } = core.tools;
   const depot = () => iovaDepot(domain.handle, 2);
   const full = depot();
   expect(full).toBe(6);

@@ -1,11 +1,10 @@
-import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { GemDmaError } from '../../src/core/errors.js';
 import { Core } from '../../src/core/instance.js';
 import { IovaDomain } from '../../src/iova/domain.js';
+import { debug } from '../core/debug.js';
 import { Linux42, Linux612 } from './model.js';
 
-const debug = new WebAssembly.Module(readFileSync('build/debug.wasm'));
 const MiB = 1024 * 1024;
 
 function host(cpus = 2): { core: Core; context: number } {
@@ -173,7 +172,7 @@ describe('caches and spans hand out disjoint ranges that the index knows', () =>
       const { freePages, cachedPages } = domain.stats();
       expect(freePages + cachedPages, `seed ${seed}`).toBe(0xfffff);
       expect(domain.check()).toBe(0);
-      expect(core.exports.machineCheck(context)).toBe(0);
+      expect(core.tools.machineCheck(context)).toBe(0);
     }
   });
 });

@@ -20,5 +20,5 @@ test.each(['linux-6.12', 'rcache', 'fast'] as const)('%s: two workers on one dom
   expect(domain.check()).toBe(0);
   const { freePages, cachedPages } = domain.stats();
   expect(freePages + cachedPages).toBe(LIMIT);
-  expect(machine.core.exports.machineCheck(machine.context)).toBe(0);
+  expect(machine.core.tools.machineCheck(machine.context)).toBe(0);
 });

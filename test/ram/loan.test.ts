@@ -1,8 +1,7 @@
-import { readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
 import { Core } from '../../src/core/instance.js';
+import { debug } from '../core/debug.js';
 
-const debug = new WebAssembly.Module(readFileSync(new URL('../../build/debug.wasm', import.meta.url)));
 const MiB = 1024 * 1024;
 const FRAMES = 8192;
 
@@ -56,7 +55,7 @@ class Stacks {
   }
 
   check(): void {
-    expect(this.core.exports.machineCheck(this.ctx) >>> 0).toBe(0);
+    expect(this.core.tools.machineCheck(this.ctx) >>> 0).toBe(0);
   }
 }
 

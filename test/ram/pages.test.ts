@@ -1,10 +1,9 @@
-import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { Core } from '../../src/core/instance.js';
 import type { RamStats } from '../../src/core/physical-memory.js';
 import { Machine } from '../../src/machine/machine.js';
+import { debug } from '../core/debug.js';
 
-const debug = new WebAssembly.Module(readFileSync(new URL('../../build/debug.wasm', import.meta.url)));
 const MiB = 1024 * 1024;
 const HIGH_START = 0x100000;
 const LOW_FRAMES = 0xc0000;
@@ -63,7 +62,8 @@ describe.each([
     [3, 1],
   ])('random histories of frames and blocks, on any CPU, seed %i, fragmentation %f', (seed, fragmentation) => {
     const ram = new Frames(pages, fragmentation, seed);
-    const { blockOfPagesAlloc, blockOfPagesFree, cpuSet, machineCheck, pagesDrain } = ram.core.exports;
+    const { blockOfPagesAlloc, blockOfPagesFree, cpuSet, pagesDrain } = ram.core.exports;
+    const { machineCheck } = ram.core.tools;
     const pick = random(seed);
     const singles: Uint32Array[] = [];
     const blocks: [pfn: number, order: number][] = [];
@@ -104,7 +104,8 @@ describe.each([
 
 test('what was freed at once is handed out again without a detour, and blocks are still to be had', () => {
   const ram = new Frames(16384, 0.25, 5);
-  const { blockOfPagesAlloc, machineCheck } = ram.core.exports;
+  const { blockOfPagesAlloc } = ram.core.exports;
+  const { machineCheck } = ram.core.tools;
   const objects = Array.from({ length: 12 }, (_, i) => ram.alloc(1024, i)!);
   for (const pfns of objects) expect(ram.free(pfns)).toBe(1024);
   const again = Array.from({ length: 12 }, (_, i) => ram.alloc(1024, i)!);

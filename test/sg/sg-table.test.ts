@@ -1,11 +1,9 @@
-import { readFileSync } from 'node:fs';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { Core } from '../../src/core/instance.js';
 import { ScatterTable, type SgEntry } from '../../src/dma/sg-table.js';
 import { verify } from '../../src/trace/verify.js';
-
-const debug = new WebAssembly.Module(readFileSync(new URL('../../build/debug.wasm', import.meta.url)));
+import { debug } from '../core/debug.js';
 
 function host(pages = 4096): { core: Core; context: number } {
   const core = new Core(debug);
@@ -66,7 +64,7 @@ describe('tables from pages', () => {
       },
     );
     fc.assert(property, { seed: 20150629, numRuns: 300 });
-    expect(at.core.exports.machineCheck(at.context)).toBe(0);
+    expect(at.core.tools.machineCheck(at.context)).toBe(0);
   });
 
   test('frames of its own come from RAM and go back to it', () => {
@@ -79,24 +77,24 @@ describe('tables from pages', () => {
     const again = ScatterTable.allocate(at, 1700, { coalesce: false });
     expect(again.origNents).toBe(1700);
     again.release();
-    expect(at.core.exports.machineCheck(at.context)).toBe(0);
+    expect(at.core.tools.machineCheck(at.context)).toBe(0);
   });
 
   test('a limit below a page, a size that ends elsewhere and an empty list are refused', () => {
     const at = host();
-    const before = at.core.exports.machineRecords(at.context);
+    const before = at.core.tools.machineRecords(at.context);
     expect(() => ScatterTable.fromPages(at, [5], { maxSegment: 4095 })).toThrow(/EINVAL/);
     expect(() => ScatterTable.fromPages(at, [5, 6], { size: 4096 })).toThrow(/EINVAL/);
     expect(() => ScatterTable.fromPages(at, [])).toThrow(RangeError);
     expect(() => ScatterTable.fromEntries(at, [{ pfn: 1, offset: 0, length: 0 }])).toThrow(RangeError);
-    expect(at.core.exports.machineRecords(at.context)).toBe(before);
+    expect(at.core.tools.machineRecords(at.context)).toBe(before);
   });
 
   test.each([1, 2, 3, 4])('allocation %i of a build failing leaves nothing behind', (nth) => {
     for (const kind of [0, 1, 2, 5]) {
       const at = host();
       ScatterTable.allocate(at, 3).release();
-      const before = at.core.exports.machineRecords(at.context);
+      const before = at.core.tools.machineRecords(at.context);
       at.core.exports.faultArm(at.context, kind, nth);
       let failed = false;
       try {
@@ -105,9 +103,9 @@ describe('tables from pages', () => {
         failed = true;
         expect(error).toMatchObject({ code: 'ENOMEM' });
       }
-      expect(failed).toBe(at.core.exports.faultCount(at.context, kind) === 1);
-      expect(at.core.exports.machineRecords(at.context)).toBe(before);
-      expect(at.core.exports.machineCheck(at.context)).toBe(0);
+      expect(failed).toBe(at.core.tools.faultCount(at.context, kind) === 1);
+      expect(at.core.tools.machineRecords(at.context)).toBe(before);
+      expect(at.core.tools.machineCheck(at.context)).toBe(0);
     }
   });
 });

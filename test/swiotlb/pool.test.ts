@@ -1,13 +1,12 @@
-import { readFileSync } from 'node:fs';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { BouncePool, type SwiotlbDialect } from '../../src/core/bounce-pool.js';
 import { Core } from '../../src/core/instance.js';
 import { PhysicalMemory } from '../../src/core/physical-memory.js';
+import { debug } from '../core/debug.js';
 import { PoolModel } from './model.js';
 
 const MiB = 1024 ** 2;
-const debug = new WebAssembly.Module(readFileSync(new URL('../../build/debug.wasm', import.meta.url)));
 const BIDIRECTIONAL = 0;
 const TO_DEVICE = 1;
 const FROM_DEVICE = 2;
@@ -38,7 +37,8 @@ function setup({ size = MiB, cpus = 2, dialect = 'areas', mask = 32, boundary = 
   core.exports.deviceSetSegments(device, 65536, boundary, align);
   const ram = new PhysicalMemory(core, ctx);
   const reason = (): number => core.exports.lastReason(ctx);
-  const { swiotlbMapSingle, swiotlbUnmapSingle, swiotlbSyncSingle, machineCheck, cpuSet } = core.exports;
+  const { swiotlbMapSingle, swiotlbUnmapSingle, swiotlbSyncSingle, cpuSet } = core.exports;
+  const { machineCheck } = core.tools;
   return {
     ...{ core, ctx, pool, shape, device, ram, reason, cpuSet },
     map: (phys: number, length: number, dir = BIDIRECTIONAL, attrs = 0) =>
@@ -189,12 +189,12 @@ describe('refusals', () => {
   test('a pool that cannot be made leaves RAM as it was', () => {
     const core = new Core(debug);
     const ctx = core.exports.machineCreate(64 * MiB, 1, 4096, 0, 1);
-    const before = core.exports.machineCheck(ctx);
+    const before = core.tools.machineCheck(ctx);
     expect(() => BouncePool.create(core, ctx, { slots: 32768, areas: 1 }, 'areas')).toThrow(/ENOMEM/);
     expect(() => BouncePool.create(core, ctx, { slots: 100, areas: 1 }, 'areas')).toThrow(/EINVAL/);
     BouncePool.create(core, ctx, { slots: 128, areas: 1 }, 'areas', 0x400);
     expect(() => BouncePool.create(core, ctx, { slots: 128, areas: 1 }, 'areas')).toThrow(/EEXIST/);
-    expect(core.exports.machineCheck(ctx)).toBe(before);
+    expect(core.tools.machineCheck(ctx)).toBe(before);
     // The frames of the pool are nobody else's.
     expect([...new PhysicalMemory(core, ctx).alloc(3000)].filter((pfn) => pfn >= 0x400 && pfn < 0x440)).toEqual([]);
   });

@@ -1,25 +1,9 @@
-import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 // The built package: a worker's module must be JavaScript.
 import { contention, WorkerPool } from '../../dist/threads/index.js';
+import { sections } from '../core/sections.js';
 
 const job = (name: string): URL => new URL(`./jobs/${name}.mjs`, import.meta.url);
-
-/** Sections of a wasm file, by id. */
-function sections(file: string): Set<number> {
-  const bytes = readFileSync(new URL(`../../build/${file}`, import.meta.url));
-  const found = new Set<number>();
-  for (let at = 8; at < bytes.length; ) {
-    found.add(bytes[at++]);
-    let size = 0;
-    for (let shift = 0, more = true; more; shift += 7) {
-      more = bytes[at] > 127;
-      size |= (bytes[at++] & 127) << shift;
-    }
-    at += size;
-  }
-  return found;
-}
 
 describe('the threads build', () => {
   test('has no data segment: each instance would write it into the shared memory again', () => {
@@ -78,14 +62,15 @@ describe('worker pool', () => {
     pool.stop();
     await workers;
     expect(contention(pool.machine).ram).toBeGreaterThan(0);
-    expect(pool.machine.core.exports.machineCheck(pool.machine.context)).toBe(0);
+    expect(pool.machine.core.tools.machineCheck(pool.machine.context)).toBe(0);
   });
 
   test.each([1, 2, 3])('workers %i: frames and blocks have one owner each, and everything adds up', async (workers) => {
     const seed = 20261122;
     await using pool = await WorkerPool.create(workers, { ram: '64MiB', memoryLimit: '64MiB' });
     const { machine } = pool;
-    const { blocksUsed, machineCheck, pagesDrain } = machine.core.exports;
+    const { pagesDrain } = machine.core.exports;
+    const { blocksUsed, machineCheck } = machine.core.tools;
     const data = { rounds: 20_000, seed, marks: new Int32Array(new SharedArrayBuffer(16384 * 4)) };
     await pool.run(job('hammer'), { ...data, rounds: 1000 });
     pagesDrain(machine.context);

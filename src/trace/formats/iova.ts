@@ -62,6 +62,7 @@ function replay(
 /** A domain of the core, answering each step with the text that the recording has for it. */
 class Replayed {
   readonly #exports: Core['exports'];
+  readonly #tools: Core['tools'];
   readonly #context: number;
   readonly #domain: number;
   readonly #old: boolean;
@@ -71,6 +72,7 @@ class Replayed {
 
   constructor(core: Core, context: number, domain: number, header: Header) {
     this.#exports = core.exports;
+    this.#tools = core.tools;
     this.#context = context;
     this.#domain = domain;
     this.#old = header.model === 'linux-4.2';
@@ -118,17 +120,17 @@ class Replayed {
     const core = this.#exports;
     const domain = this.#domain;
     const node = (which: number) => {
-      const lo = core.iovaCachedNode(domain, which);
+      const lo = this.#tools.iovaCachedNode(domain, which);
       return lo >= 0 ? lo.toString(16) : this.#old ? '-' : ANCHOR;
     };
     const ranges = core.iovaRanges(domain);
     if (this.#old) return `${ranges} - ${node(1)} -`;
-    const state = `${ranges} ${node(0)} ${node(1)} ${core.iovaMax32(domain)}`;
+    const state = `${ranges} ${node(0)} ${node(1)} ${this.#tools.iovaMax32(domain)}`;
     return depots ? `${state} ${this.#depots().join(' ')}` : state;
   }
 
   #depots(): number[] {
-    return Array.from({ length: CLASSES }, (_, order) => this.#exports.iovaDepot(this.#domain, order));
+    return Array.from({ length: CLASSES }, (_, order) => this.#tools.iovaDepot(this.#domain, order));
   }
 
   // The kernel's timer takes one magazine from each class every 100 ms.

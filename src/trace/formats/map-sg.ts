@@ -145,7 +145,7 @@ export class MapSgReplay {
   }
 
   #end(record: Json): Json {
-    const broken = this.#device.host.core.exports.machineCheck(this.#device.host.context) >>> 0;
+    const broken = this.#device.host.core.tools.machineCheck(this.#device.host.context) >>> 0;
     const got: Json = { sound: broken, ...this.#limits() };
     record.sound = 0;
     if (this.#domain) got.ranges = iovaTree(this.#domain).map((range) => range.map((pfn) => pfn.toString(16)));

@@ -169,7 +169,7 @@ class SwiotlbReplay {
     // The high-water mark counts from the last time somebody reset it, which a recording does not tell.
     const { highWater } = this.#pool!.stats;
     const marks = [highWater, this.#maxUsed];
-    const broken = this.#core.exports.machineCheck(this.#context);
+    const broken = this.#core.tools.machineCheck(this.#context);
     if (broken !== 0) this.#differs(line, 'end', 'sound structures', `check ${(broken >>> 0).toString(16)}`);
     if (record.used_hiwater !== undefined && !marks.includes(record.used_hiwater as number)) {
       this.#differs(line, 'end', `used_hiwater ${record.used_hiwater}`, marks.join(' or '));

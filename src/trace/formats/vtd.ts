@@ -195,7 +195,7 @@ class VtdReplay {
       }
     }
     if (record.op === 'new' || record.op === 'end') {
-      const broken = this.#core.exports.machineCheck(this.#context) >>> 0;
+      const broken = this.#core.tools.machineCheck(this.#context) >>> 0;
       if (broken !== 0) return { expected: 'sound structures', got: `check ${broken.toString(16)}` };
     }
     return null;

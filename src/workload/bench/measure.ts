@@ -90,7 +90,7 @@ export function* measure(
   stopped: () => boolean,
 ): Generator<Progress, Measured> {
   const { clockAdvance } = core.exports;
-  const { histogramCreate, histogramDestroy, histogramRecord } = core.exports;
+  const { histogramCreate, histogramDestroy, histogramRecord } = core.tools;
   const mapTimes = histogramCreate(context);
   const unmapTimes = histogramCreate(context);
   if (mapTimes === 0 || unmapTimes === 0) throw new Error('no linear memory for the histograms of a benchmark');
@@ -193,7 +193,7 @@ export function* measure(
 }
 
 function latency(core: Core, histogram: number): Latency {
-  const { histogramDeviation, histogramLargest, histogramMean, histogramPercentile } = core.exports;
+  const { histogramDeviation, histogramLargest, histogramMean, histogramPercentile } = core.tools;
   return {
     mean: histogramMean(histogram),
     deviation: histogramDeviation(histogram),

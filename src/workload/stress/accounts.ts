@@ -75,7 +75,7 @@ export class Accounts {
 
   /** Share of the fullest device address space below 4 GiB that is in use, 0 to 1. */
   get iovaUse(): number {
-    const { iovaFreePages } = this.world.machine.core.exports;
+    const { iovaFreePages } = this.world.machine.core.tools;
     let least = PAGES_4GIB;
     for (const { domain } of this.world.machine.devices) {
       if (domain !== undefined && domain !== 'passthrough') {
@@ -86,7 +86,7 @@ export class Accounts {
   }
 
   private spaceOf(devices: readonly DmaDevice[]): number {
-    const { iovaCachedPages, iovaFreePages } = this.world.machine.core.exports;
+    const { iovaCachedPages, iovaFreePages } = this.world.machine.core.tools;
     return devices.reduce((sum, { domain }) => {
       if (domain === undefined || domain === 'passthrough') return sum;
       return sum + iovaFreePages(domain.iova, LAST_PFN) + iovaCachedPages(domain.iova);

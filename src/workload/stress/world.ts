@@ -124,7 +124,7 @@ export class World implements StressWorld {
 
   /** Allocations of a kind that were made to fail so far. */
   faultsStruck(kind: FaultKind): number {
-    return this.machine.core.exports.faultCount(this.machine.context, FAULT_KINDS.indexOf(kind));
+    return this.machine.core.tools.faultCount(this.machine.context, FAULT_KINDS.indexOf(kind));
   }
 
   /** What an operation that was refused must leave as it was, as plain values. */

@@ -1,0 +1,31 @@
+// The core's tools: what looks at a machine from outside (checks, dumps, statistics) and the instruments of benchmarks.
+// No operation of a machine needs them, so the release and threads builds compile them to a module of their own, which is
+// instantiated on the same linear memory when somebody first asks; the debug build has everything in one.
+//
+// Two instances on one memory share all state but the number of the virtual CPU, a global of each. So nothing here may
+// depend on it: no operation that maps, allocates from a CPU's stocks or says why it failed. What calls such operations in
+// batches (ring/bench.ts, the replays) stays in the core, beside the code that it calls and would otherwise copy.
+
+export { lockContention } from './contention';
+export { machineCheck, machineRecords } from './machine-check';
+export { blocksUsed } from './memory/block';
+export { faultCount, faultPending } from './memory/fault';
+export {
+  histogramCount, histogramCreate, histogramDestroy, histogramDeviation, histogramLargest, histogramMean,
+  histogramPercentile, histogramRecord, histogramSmallest,
+} from './ring/histogram';
+export { limitCall, limitFill, limitStorePtes } from './ring/limits';
+export { ramStats } from './ram/stats';
+export { swiotlbMappings, swiotlbStats } from './swiotlb/host';
+export { mmHeadHole, mmNext, mmNodeHole, mmNodeSize, mmNodes } from './gtt/drm-mm';
+export { debugCount, debugEntryFirst, debugEntryNext, debugValue } from './dma-debug/query';
+export { leavesDump, tablesDump } from './iommu/dump';
+export { domainAlreadySet, iommuStats } from './iommu/host';
+export {
+  iovaCachedNode, iovaCachedPages, iovaDepot, iovaFreePages, iovaGapHistogram, iovaLargestGap, iovaMax32,
+} from './iova/exports';
+export { domainCheck as iovaDomainCheck } from './iova/check';
+export { ggttMappable } from './gtt/ggtt';
+export { ppgttRegister } from './gtt/ppgtt';
+export { gpuPteAddress, gpuPteEncode } from './gtt/pte';
+export { vmScratch, vmScratchEntry } from './gtt/vm';
