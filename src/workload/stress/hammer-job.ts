@@ -14,7 +14,7 @@ export interface HammerData {
   held: number;
   /** Longest list in pages. */
   pages: number;
-  /** A word a DMA page below 4 GiB: the worker that holds it, 0 for nobody. */
+  /** A word a page of the addresses that the device can be given: the worker that holds it, 0 for nobody. */
   marks: Int32Array;
 }
 
@@ -27,11 +27,11 @@ export interface HammerReply {
   mapped: number;
 }
 
+/** One mapping: of a table, or, where that is 0, of a page. */
 interface Held {
-  address: number;
-  pages: number;
-  pfn: number;
   table: number;
+  address: number;
+  pfn: number;
 }
 
 const PAGE = 4096;
@@ -43,17 +43,32 @@ const BATCH = 256;
 export default function hammer({ core, context, index, stopped }: JobContext, data: HammerData): HammerReply {
   const { device, marks, operations } = data;
   const { blockAlloc, blockFree, dmaMapPage, dmaMapSg, dmaUnmapPage, dmaUnmapSg } = core.exports;
-  const { pagesAlloc, pagesFree, sgAllocPages, sgDestroy, sgDmaSegmentAddress, sgNents, sgOrigNents } = core.exports;
+  const {
+    pagesAlloc,
+    pagesFree,
+    sgAllocPages,
+    sgDestroy,
+    sgDmaSegmentAddress,
+    sgDmaSegmentLength,
+    sgNents,
+    sgOrigNents,
+  } = core.exports;
   const random = new Random(data.seed + index);
   const owner = index + 1;
   const staging = blockAlloc(context, 0);
   const held: Held[] = [];
   const reply: HammerReply = { operations: 0, doubles: 0, refused: 0, mapped: 0 };
 
-  const mark = (from: number, to: number, { address, pages }: Held): void => {
-    for (let page = address / PAGE, end = page + pages; page < end; ++page) {
+  const markRange = (from: number, to: number, address: number, length: number): void => {
+    for (let page = address / PAGE, end = (address + length) / PAGE; page < end; ++page) {
       if (Atomics.exchange(marks, page, to) !== from) ++reply.doubles;
     }
+  };
+  const mark = (from: number, to: number, item: Held): void => {
+    const { table } = item;
+    if (table === 0) markRange(from, to, item.address, PAGE);
+    const segments = table === 0 ? 0 : sgNents(table);
+    for (let i = 0; i < segments; ++i) markRange(from, to, sgDmaSegmentAddress(table, i), sgDmaSegmentLength(table, i));
   };
   const keep = (item: Held): void => {
     mark(0, owner, item);
@@ -78,7 +93,7 @@ export default function hammer({ core, context, index, stopped }: JobContext, da
     if (pagesAlloc(context, 1, staging) < 0) return;
     const pfn = core.u32[staging >>> 2];
     const address = dmaMapPage(device, pfn, 0, PAGE, BIDIRECTIONAL, 0);
-    if (address >= 0) keep({ address, pages: 1, pfn, table: 0 });
+    if (address >= 0) keep({ table: 0, address, pfn });
     else {
       giveFrame(pfn);
       ++reply.refused;
@@ -88,10 +103,8 @@ export default function hammer({ core, context, index, stopped }: JobContext, da
     const pages = 1 + random.below(data.pages);
     const table = sgAllocPages(context, pages, 0, MAX_ENTRY);
     if (table === 0) return;
-    // The device takes segments of any length: behind an IOMMU a list is one.
-    if (dmaMapSg(device, table, BIDIRECTIONAL, 0) > 0 && sgNents(table) === 1) {
-      keep({ address: sgDmaSegmentAddress(table, 0), pages, pfn: 0, table });
-    } else {
+    if (dmaMapSg(device, table, BIDIRECTIONAL, 0) > 0) keep({ table, address: 0, pfn: 0 });
+    else {
       sgDestroy(table);
       ++reply.refused;
     }

@@ -32,7 +32,9 @@ export interface ThreadStressResult {
   timing: { seconds: number; operationsPerSecond: number };
 }
 
+/** Addresses below 4 GiB come first behind an IOMMU; without one they are RAM's, which leaves a hole of 1 GiB below. */
 const PAGES_4GIB = 2 ** 20;
+const PAGES_HOLE = 2 ** 18;
 const DEFAULT_OPERATIONS = 2_000_000;
 
 /** @throws TypeError or RangeError for options that cannot be */
@@ -44,10 +46,11 @@ export async function stressThreads(options: ThreadStressOptions = {}): Promise<
   await using pool = await WorkerPool.create(threads, machineOptions);
   const { machine } = pool;
   const device = machine.addDevice({ maxSegment: 0xffffffff });
+  const pages = Math.max(PAGES_4GIB, machine.config.ram.size / 4096 + PAGES_HOLE);
   const data: HammerData = {
     device: device.handle,
     ...{ seed, operations: Math.ceil(operations / threads), held: 300, pages: 64 },
-    marks: new Int32Array(new SharedArrayBuffer(PAGES_4GIB * 4)),
+    marks: new Int32Array(new SharedArrayBuffer(pages * 4)),
   };
   const stop = (): void => pool.stop();
   options.signal?.addEventListener('abort', stop);
