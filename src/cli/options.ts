@@ -1,8 +1,28 @@
-import { parseSize } from '../core/errors.js';
+import { GemDmaError, parseSize } from '../core/errors.js';
+import { RecordingError } from '../trace/recording.js';
 
 /** Wrong use of the command line: said in one line, exit code 2, no stack. */
 export class UsageError extends Error {
   override readonly name = 'UsageError';
+}
+
+/**
+ * Turns what the library says of options that cannot be, of files that cannot be read and of machines that cannot be made
+ * into wrong use. Anything else is a bug and stays what it is.
+ */
+export function asUsageError(error: unknown): unknown {
+  const { code, message } = error as { code?: unknown; message: string };
+  const told = GemDmaError.is(error) || error instanceof RecordingError || String(code).startsWith('ERR_');
+  return told ? new UsageError(message) : error;
+}
+
+/** Does something that only wrong use makes fail. */
+export function usage<T>(act: () => T): T {
+  try {
+    return act();
+  } catch (error) {
+    throw asUsageError(error);
+  }
 }
 
 /** Ctrl-C, after the command has reported what it had. */

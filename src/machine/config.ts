@@ -56,8 +56,8 @@ export const RESERVED_RANGES: readonly [number, number][] = [
 const SWIOTLB_DEFAULT = 64 * 1024 ** 2;
 const MIN_RAM = 4 * 1024 ** 2;
 const MAX_RAM = 256 * 1024 ** 3;
-const MODES: readonly IommuMode[] = ['strict', 'lazy', 'passthrough', 'off'];
-const ALLOCATORS: readonly AllocatorName[] = ['linux-4.2', 'linux-6.12', 'rcache', 'fast'];
+export const IOMMU_MODES: readonly IommuMode[] = ['strict', 'lazy', 'passthrough', 'off'];
+export const ALLOCATORS: readonly AllocatorName[] = ['linux-4.2', 'linux-6.12', 'rcache', 'fast'];
 const KEYS = ['ram', 'kernel', 'iommu', 'swiotlb', 'dmaDebug', 'cpus', 'seed', 'memoryLimit'];
 
 /**
@@ -101,7 +101,7 @@ function iommuConfig(options: MachineOptions['iommu'], kernel: KernelName): Mach
     checkInteger('iommu.reserved', hi, lo, 2 ** 52);
   }
   return {
-    mode: oneOf('iommu.mode', given.mode ?? 'strict', MODES),
+    mode: oneOf('iommu.mode', given.mode ?? 'strict', IOMMU_MODES),
     levels,
     allocator: oneOf(
       'iommu.allocator',

@@ -30,6 +30,35 @@ test('a failure prints seed, step, the command that repeats it and the program, 
   expect(stress(...again).out).toMatch(/finding DOUBLE_MAP at step \d+/);
 });
 
+test('the command that repeats a run has every option of it', () => {
+  const { out } = stress(
+    ...['--driver', 'linux-4.1', '--profile', 'lazy', '--checker', 'off', '--allocator', 'fast', '--ram', '48MiB'],
+    ...['--weight', 'bind=30,exec=0', '--weight', 'create=20', '--sizes', '1:3,16,40:0.5', '--objects', '40'],
+    ...['--contexts', '2', '--check-every', '100', '--faults', '0.01', '--shrink', '0', '--json'],
+  );
+  const { failure, replay, timing: _, ...run } = JSON.parse(out);
+  expect(failure).not.toBeNull();
+  expect(run.config.machine).toMatchObject({ ram: 48 * 1024 ** 2, iommu: { mode: 'lazy', allocator: 'fast' } });
+  const [, ...words] = replay.slice('gemdma '.length).replaceAll("'", '').split(' ');
+  const { timing, replay: __, failure: same, ...again } = JSON.parse(stress(...words, '--shrink', '0', '--json').out);
+  expect([again, same]).toEqual([run, failure]);
+  expect(timing.seconds).toBeGreaterThan(0);
+});
+
+test('a profile can come from a file', () => {
+  const file = join(folder, 'mine.json');
+  const profile = { title: 'mine', weights: { create: 1, close: 1 }, machine: {}, gpus: [{}], devices: [] };
+  writeFileSync(
+    file,
+    JSON.stringify({ ...profile, limits: { objects: 3, contexts: 0, mappings: 0 }, pages: [[1, 1]] }),
+  );
+  const { code, out } = stress('--profile', file, '--ops', '500', '--json');
+  expect(code).toBe(0);
+  expect(JSON.parse(out).done).toMatchObject({ create: expect.any(Number), bind: 0 });
+  writeFileSync(file, JSON.stringify(profile));
+  expect(stress('--profile', file)).toMatchObject({ code: 2, err: expect.stringContaining('profile.limits') });
+});
+
 test('a trace is written, and replays', () => {
   const trace = join(folder, 'run.jsonl.gz');
   expect(stress('--driver', 'linux-4.1', '--seed', '3', '--trace', trace).code).toBe(1);
@@ -72,6 +101,12 @@ describe('wrong use exits 2 with one line', () => {
     [['--fail-nth', 'nope'], '--fail-nth is one of object'],
     [['--merge', '/does/not/exist'], 'cannot be read'],
     [['--replay', main], 'not JSON'],
+    [['--weight', 'bnd=3'], "there is no operation 'bnd'"],
+    [['--sizes', '0'], '--sizes takes a whole number'],
+    [['--machine', '{'], '--machine: '],
+    [['--machine', '{"rams":1}'], 'rams'],
+    [['--ram', '1KiB'], 'ram'],
+    [['--ram', '4MiB'], 'ENOMEM'],
     [['--faults', '2'], '--faults takes a number from 0 to 1'],
   ])('%j', (args, message) => {
     const { code, err } = stress(...args);

@@ -312,9 +312,15 @@ export function profileOf(profile: ProfileName | StressProfile): StressProfile {
   for (const key of KEYS) {
     if (!(key in profile)) throw invalidType(`profile.${key}`, 'given', undefined);
   }
-  for (const [pages, weight] of profile.pages) {
-    if (!(Number.isInteger(pages) && pages >= 1)) throw outOfRange('profile.pages', 'whole pages >= 1', pages);
-    if (!(weight >= 0)) throw outOfRange('profile.pages', 'weights >= 0', weight);
-  }
   return profile;
+}
+
+/** Throws RangeErrors and TypeErrors unless these are sizes with weights. */
+export function checkPages(name: string, sizes: unknown): void {
+  if (!Array.isArray(sizes) || sizes.length === 0) throw invalidType(name, 'an array of [pages, weight]', sizes);
+  for (const size of sizes) {
+    const [pages, weight] = Array.isArray(size) ? size : [];
+    if (!(Number.isInteger(pages) && pages >= 1)) throw outOfRange(name, 'whole pages >= 1', pages);
+    if (!(weight >= 0)) throw outOfRange(name, 'weights >= 0', weight);
+  }
 }

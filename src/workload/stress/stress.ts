@@ -1,12 +1,12 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { checkInteger, invalidType, outOfRange } from '../../core/errors.js';
 import type { MappingPolicy } from '../../gem/policy/policy.js';
-import type { MachineOptions } from '../../machine/config.js';
+import { type MachineOptions, machineConfig } from '../../machine/config.js';
 import type { DriverName } from '../scenario.js';
 import type { StressFailure } from './failure.js';
 import { faultOperation } from './faults.js';
 import { ALL_KINDS } from './kinds.js';
-import { type ProfileName, profileOf, type StressConfig, type StressProfile } from './profiles.js';
+import { checkPages, type ProfileName, profileOf, type StressConfig, type StressProfile } from './profiles.js';
 import { type Reproducer, reproduce, SHRINK_SECONDS } from './reproduce.js';
 import { StressRun } from './run.js';
 import { operationTable, type Tally } from './runner.js';
@@ -38,6 +38,8 @@ export interface StressOptions {
   /** Single weights and limits, over those of the profile. */
   weights?: Readonly<Record<string, number>>;
   limits?: Partial<StressProfile['limits']>;
+  /** Sizes of objects and lists in pages with their weights, in place of the profile's. */
+  pages?: StressProfile['pages'];
   /** When to stop: whichever comes first. Defaults 1,000,000 operations and 60 seconds. */
   operations?: number;
   seconds?: number;
@@ -94,7 +96,7 @@ const PROGRESS_MS = 100;
 /**
  * Drives a machine through random operations, checking everything, until operations or seconds run out, the signal is
  * aborted or something is wrong. A failure is a result, not an exception.
- * @throws TypeError or RangeError for options that cannot be
+ * @throws TypeError or RangeError for options that cannot be, GemDmaError for a machine that cannot be made
  */
 export async function stress(options: StressOptions = {}): Promise<StressResult> {
   const config = stressConfig(options);
@@ -176,6 +178,7 @@ export function stressConfig(options: StressOptions): StressConfig {
     weights:
       faults > 0 ? { ...weights, [faultOperation.name]: (total * faults) / (1 - Math.min(faults, 0.9)) } : weights,
     limits: { ...profile.limits, ...options.limits },
+    pages: options.pages ?? profile.pages,
     machine: { seed, ...profile.machine, ...options.machine },
     gpus: profile.gpus.map((gpu) => (policy ? gpu : { ...gpu, driver })),
     checkEvery: checkInteger('checkEvery', options.checkEvery ?? DEFAULT_CHECK_EVERY, 1, Number.MAX_SAFE_INTEGER),
@@ -184,6 +187,8 @@ export function stressConfig(options: StressOptions): StressConfig {
     ...(faults > 0 && { expected: [...(profile.expected ?? []), 'OOM_DISABLED', 'CACHELINE_ENOMEM'] }),
   };
   operationTable(ALL_KINDS, config.weights);
+  checkPages('pages', config.pages);
+  machineConfig(config.machine);
   return config;
 }
 
@@ -191,11 +196,19 @@ function shrinkSeconds({ shrink }: StressOptions): number {
   return typeof shrink === 'number' ? shrink : SHRINK_SECONDS;
 }
 
+/** The command that makes the same run again; a call where there is none, as for a policy in somebody's program. */
 function replayCommand(config: StressConfig, options: StressOptions, operations: number): string {
+  const { profile, policy, machine, weights, limits, pages } = options;
+  if (typeof profile === 'object' || policy !== undefined) {
+    return `stress({ ...options, seed: ${config.seed}, operations: ${operations} })`;
+  }
+  const list = (entries: Iterable<readonly [unknown, unknown]>, between: string): string =>
+    [...entries].map(([key, value]) => `${key}${between}${value}`).join(',');
   const words = ['gemdma', 'stress', '--profile', config.profile, '--seed', config.seed, '--driver', config.driver];
-  const { kernel, iommu } = config.machine;
-  if (kernel) words.push('--kernel', kernel);
-  if (options.machine?.iommu) words.push('--iommu', typeof iommu === 'string' ? iommu : (iommu?.mode ?? 'strict'));
+  if (machine && Object.keys(machine).length > 0) words.push('--machine', `'${JSON.stringify(machine)}'`);
+  if (weights && Object.keys(weights).length > 0) words.push('--weight', list(Object.entries(weights), '='));
+  if (pages) words.push('--sizes', list(pages, ':'));
+  for (const [name, limit] of Object.entries(limits ?? {})) words.push(`--${name}`, limit);
   if (config.faults > 0) words.push('--faults', config.faults);
   if (config.checkEvery !== DEFAULT_CHECK_EVERY) words.push('--check-every', config.checkEvery);
   return [...words, '--ops', operations].join(' ');

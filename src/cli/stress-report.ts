@@ -1,0 +1,111 @@
+import { SingleBar } from 'cli-progress';
+import type { CampaignSum } from '../workload/stress/campaign.js';
+import { PROFILE_NAMES, PROFILES } from '../workload/stress/profiles.js';
+import type { StressProgress, StressResult } from '../workload/stress/stress.js';
+import { bold, dim, green, json, number, rate, red, table } from './print.js';
+
+/** What gemdma stress shows: progress, results, sums of campaigns, the list of profiles. */
+
+/** A bar on a terminal, nothing elsewhere. */
+export function progressBar() {
+  if (!process.stderr.isTTY) return undefined;
+  const bar = new SingleBar({
+    format:
+      '{bar} {percentage}%  {ops} ops  {rate}/s  {objects} objects  {mappings} mapped  IOVA {iova}  {findings} findings',
+    hideCursor: true,
+    clearOnComplete: true,
+    barsize: 16,
+  });
+  let started = false;
+  return {
+    update(progress: StressProgress): void {
+      const { operations, total, seconds, objects, mappings, iovaUse, findings } = progress;
+      const shown = {
+        ops: number(operations),
+        rate: rate(operations / Math.max(seconds, 1e-3)),
+        objects: number(objects),
+        mappings: number(mappings),
+        iova: `${(iovaUse * 100).toFixed(iovaUse < 0.1 ? 2 : 0)}%`,
+        findings,
+      };
+      if (!started) bar.start(total, operations, shown);
+      started = true;
+      bar.update(operations, shown);
+    },
+    stop: () => bar.stop(),
+  };
+}
+
+const WHY: Record<StressResult['ended'], string> = {
+  operations: '',
+  seconds: ', stopped by time',
+  signal: ', interrupted',
+  failure: '',
+};
+
+/** A run for people. */
+export function describe(result: StressResult): string[] {
+  const { profile, seed, driver, operations, done, refused, checks, failure, reproducer, timing } = result;
+  const busiest = Object.entries(done)
+    .filter(([, count]) => count > 0)
+    .sort((a, b) => b[1] - a[1]);
+  const lines = [
+    `${bold(profile)} under ${bold(driver)}, seed ${seed}: ${number(operations)} operations in ` +
+      `${timing.seconds.toFixed(1)} s, ${rate(timing.operationsPerSecond)}/s${WHY[result.ended]}`,
+    dim(`  ${busiest.map(([name, count]) => `${name} ${number(count)}`).join('  ')}`),
+    dim(`  refused: ${countsText(refused)}  complete checks: ${number(checks)}`),
+  ];
+  if (!failure) return [...lines, `  ${green('nothing found')}`];
+  lines.push(
+    `  ${red(failure.kind)} ${bold(failure.id)} at step ${number(failure.step)}: ${failure.message}`,
+    `  again: ${result.replay}`,
+  );
+  if (reproducer) {
+    const { operations: few, tries, minimal, program } = reproducer;
+    lines.push(
+      '',
+      `  ${bold(`cut down to ${few.length} operations`)} in ${number(tries)} tries${minimal ? '' : ', not minimal yet'}:`,
+      '',
+      ...program
+        .trimEnd()
+        .split('\n')
+        .map((line) => `    ${line}`),
+    );
+  }
+  return lines;
+}
+
+function countsText(counts: Readonly<Record<string, number>>): string {
+  const entries = Object.entries(counts);
+  return entries.length === 0 ? 'none' : entries.map(([name, count]) => `${name} ${number(count)}`).join('  ');
+}
+
+/** A campaign for people. */
+export function describeSum(sum: CampaignSum): string[] {
+  const lines = [
+    `${bold(number(sum.runs))} runs, ${number(sum.operations)} operations, ${number(sum.checks)} complete checks`,
+  ];
+  for (const { kind, id, runs, seed, step, message, replay: command } of sum.failures) {
+    lines.push(
+      `  ${red(kind)} ${bold(id)} in ${runs} runs, first seed ${seed} at step ${number(step)}: ${message}`,
+      `    ${command}`,
+    );
+  }
+  if (sum.differing.length > 0) {
+    lines.push(`  ${red('not deterministic')}: seeds ${sum.differing.join(', ')} came out differently`);
+  }
+  if (sum.failures.length === 0 && sum.differing.length === 0) lines.push(`  ${green('nothing found')}`);
+  return lines;
+}
+
+export function listProfiles(asJson = false): void {
+  const profiles = PROFILE_NAMES.map((name) => ({ name, title: PROFILES[name].title }));
+  if (asJson) json(profiles);
+  else
+    console.log(
+      table(
+        ['profile', ''],
+        profiles.map(({ name, title }) => [name, title]),
+      ),
+    );
+}
