@@ -73,7 +73,10 @@ export type { MachineSnapshot } from './machine/snapshot.js';
 export type { Divergence, VerifyResult } from './trace/recording.js';
 export { RecordingError } from './trace/recording.js';
 export { verify } from './trace/verify.js';
+export { type FailNthOptions, type FailNthResult, failNth } from './workload/stress/fail-nth.js';
+export { FAIL_NTH_SCENARIOS } from './workload/stress/fail-nth-scenarios.js';
 export type { StressFailure } from './workload/stress/failure.js';
+export type { Operation, OperationScenario } from './workload/stress/operation.js';
 export { PROFILES, type ProfileName, type StressConfig, type StressProfile } from './workload/stress/profiles.js';
 export {
   type StressOptions,

@@ -126,7 +126,8 @@ export class Machine {
    * Copies the state of the machine, to come back to it as often as wanted: linear memory, devices, the objects and
    * contexts of its GPUs, work that waits on the clock. Costs about 0.4 ms a MiB of linear memory, going back 0.06.
    * @param held what the caller has besides and wants to go back with it: scatter tables, processes, dma-bufs, a model
-   *   that the machine is compared with. Their properties are put back, not their #fields
+   *   that the machine is compared with. Their properties are put back, not their #fields;
+   *   the same goes for a mapping policy of the caller's, whose closures and WeakMaps stay as they are
    */
   snapshot(...held: object[]): MachineSnapshot {
     return new MachineSnapshot(this, [this.#devices, this.#gpus, ...held]);

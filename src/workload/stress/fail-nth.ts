@@ -1,15 +1,16 @@
 import { GemDmaError } from '../../core/errors.js';
 import { FAULT_KINDS, type FaultKind } from '../../core/faults.js';
-import type { MachineSnapshot } from '../../machine/snapshot.js';
+import type { MappingPolicy } from '../../gem/policy/policy.js';
 import type { DriverName } from '../scenario.js';
 import { StressFailure } from './failure.js';
 import { faultOperation } from './faults.js';
-import { ALL_KINDS, kindOf } from './kinds.js';
+import { kindOf } from './kinds.js';
 import type { Operation, OperationScenario } from './operation.js';
 import type { StressConfig } from './profiles.js';
-import { Runner } from './runner.js';
+import { Replayer } from './replayer.js';
+import type { Runner } from './runner.js';
 import { stressConfig } from './stress.js';
-import { World, type WorldState } from './world.js';
+import type { World, WorldState } from './world.js';
 
 /**
  * Every single allocation fails once. For each operation of a scenario, each kind of allocation and each n, a machine
@@ -24,7 +25,11 @@ import { World, type WorldState } from './world.js';
  */
 
 export interface FailNthOptions {
+  /** Mapping policy of the GPUs by preset. Default `linux-4.2`. */
   driver?: DriverName;
+  /** A mapping policy of your own, in place of `driver`. */
+  policy?: MappingPolicy;
+  /** Options of the machine, over those of the scenario. */
   machine?: StressConfig['machine'];
   signal?: AbortSignal;
 }
@@ -47,14 +52,17 @@ const NO_ROOM: ReadonlySet<string> = new Set(['ENOMEM', 'ENOSPC', 'EIO', 'EAGAIN
 /** No operation makes more allocations of one kind than this. */
 const MOST = 10_000;
 
-/** Runs one scenario with each of its allocations failing in turn. */
+/**
+ * Runs one scenario with each of its allocations failing in turn.
+ * @throws TypeError or RangeError for options that cannot be, GemDmaError for a machine that cannot be made
+ */
 export function failNth(scenario: OperationScenario, options: FailNthOptions = {}): FailNthResult {
   const result: FailNthResult = {
     ...{ scenario: scenario.name, points: 0, byOperation: [], byKind: {}, refused: {}, absorbed: 0, failures: [] },
   };
   // Every allocation fails in its turn: the failures that the scenario has of its own are among them.
   const operations = scenario.operations.filter(({ op }) => op !== faultOperation.name);
-  const course = new Course(scenarioConfig(scenario, options), operations);
+  const course = new Course(scenarioConfig(scenario, options), operations, options.policy);
   // A driver that is wrong with all the memory in the world need not be asked what it does without.
   const failure = course.plain();
   if (failure) {
@@ -64,7 +72,7 @@ export function failNth(scenario: OperationScenario, options: FailNthOptions = {
   }
   operations.forEach(({ op }, at) => {
     let points = 0;
-    course.stand();
+    course.goTo(at);
     for (const kind of FAULT_KINDS) {
       for (let nth = 1; nth < MOST && !options.signal?.aborted; ++nth) {
         const outcome = course.point(at, kind, nth);
@@ -77,7 +85,6 @@ export function failNth(scenario: OperationScenario, options: FailNthOptions = {
         else result.refused[outcome] = (result.refused[outcome] ?? 0) + 1;
       }
     }
-    course.advance(at);
     result.byOperation.push({ op, points });
     result.points += points;
   });
@@ -88,74 +95,57 @@ function text({ kind, id, message }: StressFailure): string {
   return `${kind} ${id}: ${message}`;
 }
 
-function scenarioConfig({ config }: OperationScenario, { driver, machine }: FailNthOptions): StressConfig {
-  const base = stressConfig({ ...(driver && { driver }), checkEvery: Number.MAX_SAFE_INTEGER });
+function scenarioConfig({ config }: OperationScenario, { driver, policy, machine }: FailNthOptions): StressConfig {
+  const given = { ...(driver && { driver }), ...(policy && { policy }) };
+  const base = stressConfig({ ...given, checkEvery: Number.MAX_SAFE_INTEGER });
   return {
     ...{ ...base, ...config },
     machine: { ...base.machine, ...config?.machine, ...machine },
-    gpus: (config?.gpus ?? base.gpus).map((gpu) => ({ ...gpu, driver: base.gpus[0].driver! })),
+    gpus: (config?.gpus ?? base.gpus).map((gpu) => ({ ...gpu, ...(!policy && { driver: base.gpus[0].driver! }) })),
     expected: ['OOM_DISABLED', 'CACHELINE_ENOMEM', 'CACHELINE_OVERLAP', 'SEG_LEN'],
   };
 }
 
-/** A scenario on its way: a world that stands before one of the operations, and can come back to there. */
+/** A scenario on its way, one operation after the other. */
 class Course {
-  readonly #runner: Runner<World>;
+  readonly #replayer: Replayer;
   readonly #operations: readonly Operation[];
-  #here: MachineSnapshot;
-  #before: WorldState;
+  #before: WorldState | undefined;
   /** What each operation was refused for when nothing was made to fail; undefined where it was not. */
   readonly plainRefusals: (string | undefined)[] = [];
 
-  constructor(config: StressConfig, operations: readonly Operation[]) {
-    this.#runner = new Runner(new World(config), ALL_KINDS, config.checkEvery);
+  constructor(config: StressConfig, operations: readonly Operation[], policy: MappingPolicy | undefined) {
+    this.#replayer = new Replayer(config, policy);
     this.#operations = operations;
-    this.#before = this.#runner.world.state();
-    this.#here = this.#runner.world.machine.snapshot(this.#runner);
   }
 
-  /** Runs the scenario through and takes the world down. Returns what was wrong, or null, and is back at the beginning. */
+  /** Runs the scenario through and takes the world down. Returns what was wrong, or null. */
   plain(): StressFailure | null {
-    const runner = this.#runner;
+    const runner = this.#replayer.after([]);
+    const { tally } = runner;
     const going = this.#operations.every((operation) => {
-      const refused = { ...runner.tally.refused };
+      const before = { ...tally.refused };
       const well = runner.apply(operation);
-      this.plainRefusals.push(
-        Object.keys(runner.tally.refused).find((code) => runner.tally.refused[code] !== refused[code]),
-      );
+      this.plainRefusals.push(Object.keys(tally.refused).find((code) => tally.refused[code] !== before[code]));
       return well;
     });
     if (going) runner.finish();
-    const { failure } = runner;
-    this.#back();
-    return failure;
+    return runner.failure;
   }
 
-  /** From now on, this is the place to come back to. */
-  stand(): void {
-    const { world } = this.#runner;
-    this.#before = world.state();
-    this.#here = world.machine.snapshot(this.#runner);
-  }
-
-  /** Does operation `at`, before which the world stands, with nothing failing. */
-  advance(at: number): void {
-    this.#back();
-    this.#runner.apply(this.#operations[at]);
-  }
-
-  #back(): void {
-    this.#runner.world.machine.restore(this.#here);
+  /** Goes on to the moment before operation `at`. */
+  goTo(at: number): void {
+    this.#before = this.#replayer.stand(this.#operations.slice(0, at)).state();
   }
 
   /**
-   * One point of operation `at`, before which the world stands.
+   * One point of operation `at`, to which it has gone.
    * @returns the errno's name, `absorbed`, `not reached` when the operation makes fewer allocations, or what went wrong
    */
   point(at: number, kind: FaultKind, nth: number): string | StressFailure {
-    this.#back();
-    const runner = this.#runner;
+    const runner = this.#replayer.after(this.#operations.slice(0, at));
     const { world } = runner;
+    const before = this.#before!;
     const operation = this.#operations[at];
     const plain = this.plainRefusals[at];
     const struck = world.faultsStruck(kind);
@@ -171,8 +161,8 @@ class Course {
       world.machine.failAllocation(kind, 0);
       if (world.faultsStruck(kind) === struck) return 'not reached';
       if (said !== undefined) {
-        world.rewind(this.#before, operation);
-        unchanged(this.#before, world.state(), said);
+        world.rewind(before, operation);
+        unchanged(before, world.state(), said);
         if (!NO_ROOM.has(said) && said !== plain)
           throw new StressFailure('error', said, `${said} is not what having no ${kind} looks like`);
       }
@@ -185,10 +175,10 @@ class Course {
     // An operation that was refused is tried again; then everything goes as it would have gone without the failure.
     const first = said === undefined ? at + 1 : at;
     for (let i = first; i < this.#operations.length; ++i) {
-      const refused = this.#refusals();
+      const refused = refusals(runner);
       if (!runner.apply(this.#operations[i])) return runner.failure!;
       const expected = this.plainRefusals[i] === undefined ? 0 : 1;
-      if (said !== undefined && this.#refusals() - refused !== expected) {
+      if (said !== undefined && refusals(runner) - refused !== expected) {
         const how = expected === 0 ? 'is refused though the failure is over' : 'succeeds where it was refused before';
         return new StressFailure('error', 'retry', `operation ${i} (${this.#operations[i].op}) ${how}`);
       }
@@ -196,10 +186,10 @@ class Course {
     if (!runner.finish()) return runner.failure!;
     return said === undefined || said === plain ? 'absorbed' : said;
   }
+}
 
-  #refusals(): number {
-    return Object.values(this.#runner.tally.refused).reduce((sum, count) => sum + count, 0);
-  }
+function refusals({ tally }: Runner<World>): number {
+  return Object.values(tally.refused).reduce((sum, count) => sum + count, 0);
 }
 
 function same(one: unknown, other: unknown): boolean {

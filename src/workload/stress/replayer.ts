@@ -18,18 +18,55 @@ interface Stop {
 }
 
 /**
- * Runs one sequence of operations after the other, each on the same fresh world: making a world takes ten times as long
- * as going back to its beginning. A sequence that begins as the one before goes on from a stop on the common way.
+ * Runs one sequence of operations after the other, each as if on a fresh world. Making a world takes ten times as long as
+ * going back to its beginning, so there is one world, and a sequence that begins as the one before goes on from a stop on
+ * the common way. A policy of somebody's own may keep state where no snapshot finds it, in a WeakMap or a closure: under
+ * one, every sequence gets a new world.
  */
 export class Replayer {
-  readonly #runner: Runner<World>;
-  readonly #stops: Stop[];
+  readonly #config: StressConfig;
+  readonly #policy: MappingPolicy | undefined;
+  #runner: Runner<World>;
+  readonly #stops: Stop[] = [];
   /** The sequence along which the stops are. */
   #way: readonly Operation[] = [];
 
+  /** @throws GemDmaError when the machine cannot be made */
   constructor(config: StressConfig, policy?: MappingPolicy) {
-    this.#runner = new Runner(new World(config, policy), ALL_KINDS, config.checkEvery);
-    this.#stops = [{ length: 0, snapshot: this.#snapshot() }];
+    this.#config = config;
+    this.#policy = policy;
+    this.#runner = this.#newRunner();
+    this.#stop(0);
+  }
+
+  /**
+   * A world in which these operations were done and nothing else, up to the first failure. What is done to it from then on
+   * lasts until the next call.
+   */
+  after(operations: readonly Operation[]): Runner<World> {
+    const step = Math.max(LEAST_STEP, Math.ceil(operations.length / MOST_STOPS));
+    let at = this.#goBack(operations);
+    const runner = this.#runner;
+    this.#way = operations;
+    for (let i = at; i < operations.length; ++i) {
+      if (i - at >= step && this.#stops.length <= MOST_STOPS) {
+        at = i;
+        this.#stop(i);
+      }
+      if (!runner.apply(operations[i])) break;
+    }
+    return runner;
+  }
+
+  /**
+   * Makes the moment after these operations the stop from which sequences go on that begin with them.
+   * @returns the world at that moment
+   */
+  stand(operations: readonly Operation[]): World {
+    const { world } = this.after(operations);
+    this.#stops.splice(1);
+    this.#stop(operations.length);
+    return world;
   }
 
   /**
@@ -37,34 +74,33 @@ export class Replayer {
    * @returns the failure, null when there was none
    */
   run(operations: readonly Operation[]): StressFailure | null {
-    const runner = this.#runner;
-    const step = Math.max(LEAST_STEP, Math.ceil(operations.length / MOST_STOPS));
-    let { length } = this.#goBack(operations);
-    this.#way = operations;
-    for (let i = length; i < operations.length; ++i) {
-      if (i - length >= step && this.#stops.length <= MOST_STOPS) {
-        length = i;
-        this.#stops.push({ length, snapshot: this.#snapshot() });
-      }
-      if (!runner.apply(operations[i])) return runner.failure;
-    }
+    const runner = this.after(operations);
     runner.finish();
     return runner.failure;
   }
 
-  /** Goes to the last stop before the sequence parts from the way; what lies beyond is of no use any more. */
-  #goBack(operations: readonly Operation[]): Stop {
+  /**
+   * Goes to the last stop before the sequence parts from the way; what lies beyond is of no use any more.
+   * @returns how many operations it is after
+   */
+  #goBack(operations: readonly Operation[]): number {
     const stops = this.#stops;
     const way = this.#way;
     let common = 0;
     while (common < way.length && way[common] === operations[common]) ++common;
-    while (stops.at(-1)!.length > common) stops.pop();
-    const stop = stops.at(-1)!;
-    this.#runner.world.machine.restore(stop.snapshot);
-    return stop;
+    while (stops.length > 0 && stops.at(-1)!.length > common) stops.pop();
+    const stop = stops.at(-1);
+    if (stop) this.#runner.world.machine.restore(stop.snapshot);
+    else this.#runner = this.#newRunner();
+    return stop?.length ?? 0;
   }
 
-  #snapshot(): MachineSnapshot {
-    return this.#runner.world.machine.snapshot(this.#runner);
+  #stop(length: number): void {
+    if (this.#policy !== undefined) return;
+    this.#stops.push({ length, snapshot: this.#runner.world.machine.snapshot(this.#runner) });
+  }
+
+  #newRunner(): Runner<World> {
+    return new Runner(new World(this.#config, this.#policy), ALL_KINDS, this.#config.checkEvery);
   }
 }
