@@ -14,12 +14,12 @@ export {
   debugBlockFree as blockOfPagesFree, debugPagesFree as pagesFree, debugSgDestroy as sgDestroy,
 } from './dma-debug/freed';
 export { rangeAllocLow, rangeFree } from './ram/range';
-export { sgEntryAddress, sgEntryOffset, sgEntrySize } from './sg/entries';
+export { sgEntryAddress, sgEntryOffset, sgEntrySize, sgNents, sgOrigNents } from './sg/entries';
 export { sgAllocBlock, sgAllocPages, sgFinish, sgFinishRuns, sgFromPages, sgReserve, sgReserveRuns } from './sg/build';
 export { sgNextWritten, sgRead, sgWrite } from './sg/copy';
 export { sgContiguous, sgPartial, sgRotate } from './sg/derive';
 export { sgDmaPage, sgDmaSegmentAddress, sgDmaSegmentLength } from './sg/segments';
-export { sgBytes, sgFlags, sgNents, sgOrigNents, sgPageCount, sgPfnVector, sgRunVector } from './sg/sg-table';
+export { sgBytes, sgFlags, sgPageCount, sgPfnVector, sgRunVector } from './sg/sg-table';
 export { lastReason } from './reason';
 export { swiotlbMapSingle, swiotlbResetHighWater, swiotlbSyncSingle, swiotlbUnmapSingle } from './swiotlb/host';
 export { swiotlbCreate, swiotlbMaxMapping } from './swiotlb/swiotlb';

@@ -21,7 +21,7 @@ import { Context } from '../memory/context';
 import { lock, unlock } from '../memory/lock';
 import { DMA_ATTR_SKIP_CPU_SYNC, DMA_BIDIRECTIONAL, DMA_MAPPING_ERROR, DMA_TO_DEVICE, DmaDevice } from '../dma/device';
 import { isRam, Ram } from '../ram/ram';
-import { sgEntryLength, sgEntryPhys } from '../sg/entries';
+import { entriesOf, sgEntryLength, sgEntryPhys } from '../sg/entries';
 import { SgTable, sgPfn } from '../sg/sg-table';
 import { COHERENT_LINE, LINE_ENOMEM, LINE_FRESH, LINE_OVERFLOW, lineInsert, pageSlot, pairInsert } from './cacheline';
 import {
@@ -193,7 +193,7 @@ function mapSg(
     entryFill(entry, dev, address, size, phys, nents, mapped, kind, 0);
     if ((state.flags & DEBUG_CHECK_SEGMENTS) != 0) checkSegment(state, dev, sgt, i, entry);
     sgLink(entry, sgt);
-    if (mapped == sgt.origNents) {
+    if (mapped == entriesOf(sgt)) {
       trackPages(state, dev, entry, dir, attrs);
       continue;
     }

@@ -3,6 +3,7 @@
 
 import { lock, unlock } from '../memory/lock';
 import { DMA_MAPPING_ERROR, DmaDevice } from '../dma/device';
+import { singlePages } from '../sg/entries';
 import { sgSegmentAddress, sgSegmentLength } from '../sg/segments';
 import { SEGMENTS_NONE, SEGMENTS_ONE, SEGMENTS_PHYSICAL, SgTable, sgPfn } from '../sg/sg-table';
 import { lineRemove, pageSlot, pairRemove } from './cacheline';
@@ -51,7 +52,7 @@ export function listLength(sgt: SgTable, i: u32): u64 {
 // @ts-ignore: decorator
 @inline
 export function plainPages(sgt: SgTable): bool {
-  return sgt.shape == SEGMENTS_PHYSICAL && sgt.pfns != 0 && sgt.origNents == sgt.pageCount
+  return sgt.shape == SEGMENTS_PHYSICAL && sgt.pfns != 0 && singlePages(sgt)
     && sgt.bytes == <u64>sgt.pageCount << 12;
 }
 

@@ -6,7 +6,7 @@ import { EIO } from '../errno';
 import { Context, cpuOf } from '../memory/context';
 import { PAGE_SHIFT } from '../ram/ram';
 import { REASON_DMA_MASK, REASON_DMA_NO_SEGMENTS } from '../reason';
-import { sgEntryLength, sgEntryPhys } from '../sg/entries';
+import { entriesOf, sgEntryLength, sgEntryPhys } from '../sg/entries';
 import { segmentsAlloc, segmentsFree, setEntrySegments, setSegmentList } from '../sg/segments';
 import {
   SEGMENTS_LIST, SEGMENTS_PHYSICAL, SG_ONE_RUN, SG_RUN_SIZE, SG_SEGMENT_SIZE, SgRun, SgSegment, SgTable,
@@ -86,7 +86,7 @@ export function mapSgDirect(dev: DmaDevice, sgt: SgTable, dir: u32, attrs: u32):
     cpuOf(ctx).reason = REASON_DMA_MASK;
     return EIO;
   }
-  const count = sgt.origNents;
+  const count = entriesOf(sgt);
   const list = segmentsAlloc(ctx, count);
   if (list == 0) {
     cpuOf(ctx).reason = REASON_DMA_NO_SEGMENTS;

@@ -4,7 +4,7 @@
 // entries are single pages.
 
 import { PAGE_SHIFT } from '../ram/ram';
-import { entryPages, sgEntryLength, sgEntryPhys, singlePages } from '../sg/entries';
+import { entriesOf, entryPages, sgEntryLength, sgEntryPhys, singlePages } from '../sg/entries';
 import { SG_SEGMENT_SIZE, SgSegment, SgTable } from '../sg/sg-table';
 
 const PAGE_MASK: u64 = 0xfff;
@@ -34,7 +34,7 @@ function putSegment(dest: usize, room: u32, i: u32, address: u64, length: u64): 
  * @returns how many there are
  */
 function finalise(sgt: SgTable, iova: u64, boundary: u64, most: u32, dest: usize, room: u32): u32 {
-  const entries = sgt.origNents;
+  const entries = entriesOf(sgt);
   let total: u64 = 0;
   let start: u64 = 0;
   let current: u32 = 0;

@@ -18,7 +18,7 @@ import { blockAlloc, blockFree, blockOrder } from '../memory/block';
 import { PAGE_SHIFT } from '../ram/ram';
 import { REASON_DMA_NO_SEGMENTS, REASON_DMA_SIZE } from '../reason';
 import { SG_MAX_PAGES } from '../sg/build';
-import { sgEntryPhys, singlePages } from '../sg/entries';
+import { entriesOf, sgEntryPhys, singlePages } from '../sg/entries';
 import {
   SCRATCH_SEGMENTS, segmentScratch, segmentsAlloc, segmentsFree, setEntrySegments, setOneSegment, setSegmentList,
   sgEntrySpan, sgSegmentAddress, sgSegmentLength,
@@ -41,7 +41,7 @@ const OVERLONG: u64 = 1 << 63;
 
 /** Bytes of address space that a list takes, padding included where it is padded; with OVERLONG, which Linux refuses. */
 function listSpan(sgt: SgTable, boundary: u64, padded: bool): u64 {
-  const entries = sgt.origNents;
+  const entries = entriesOf(sgt);
   let total: u64 = 0;
   let previous: u64 = 0;
   let refused: u64 = 0;
@@ -68,7 +68,7 @@ function mapPadded(iommu: IommuDomain, sgt: SgTable, iova: u64, prot: u32, bound
     cpuOf(ctx).reason = REASON_DMA_NO_SEGMENTS;
     return ENOMEM;
   }
-  const entries = sgt.origNents;
+  const entries = entriesOf(sgt);
   let at = vector;
   let total: u64 = 0;
   let next: u32 = 0;
@@ -94,7 +94,7 @@ function putPages(at: usize, first: u32, n: u32): usize {
 
 /** Maps a list entry by entry. A table that an entry before a failure needed may stay, empty, as Linux leaves it. */
 function mapEntries(iommu: IommuDomain, sgt: SgTable, iova: u64, prot: u32): i32 {
-  const entries = sgt.origNents;
+  const entries = entriesOf(sgt);
   let mapped: u64 = 0;
   for (let i: u32 = 0; i < entries; ++i) {
     const phys = sgEntryPhys(sgt, i);
@@ -238,7 +238,7 @@ function cutsRuns(sgt: SgTable): bool {
   if (sgt.pfns != 0) return (sgt.flags & SG_NO_COALESCE) != 0 || sgt.maxEntry >> PAGE_SHIFT < sgt.pageCount;
   let end: u64 = 0;
   let run: u64 = 0;
-  for (let i: u32 = 0; i < sgt.origNents; ++i) {
+  for (let i: u32 = 0; i < sgt.runCount; ++i) {
     const phys = sgEntryPhys(sgt, i);
     const start = phys & ~PAGE_MASK;
     const span = sgEntrySpan(sgt, i);

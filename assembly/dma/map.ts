@@ -21,6 +21,7 @@ import { REASON_DMA_DIRECTION, REASON_DMA_MASK, REASON_DMA_SIZE, REASON_DMA_VMAL
 import {
   EVENT_DMA_MAP_PAGE, EVENT_DMA_MAP_SG, EVENT_DMA_UNMAP_PAGE, EVENT_DMA_UNMAP_SG, emit,
 } from '../ring/events';
+import { entriesOf } from '../sg/entries';
 import { SEGMENTS_NONE, SG_MAPPED, SgTable } from '../sg/sg-table';
 import { sgSegmentAddress } from '../sg/segments';
 import { DmaCookie } from './cookie';
@@ -146,7 +147,7 @@ export function dmaMapSg(dev: DmaDevice, sgt: SgTable, dir: u32, attrs: u32): i3
     countMapped(dev, sgPages(sgt));
   }
   const ctx = changetype<Context>(dev.ctx);
-  if (ctx.dmaDebug != 0 && rc > 0) debugMapSg(dev, sgt, sgt.origNents, <u32>rc, dir, attrs);
+  if (ctx.dmaDebug != 0 && rc > 0) debugMapSg(dev, sgt, entriesOf(sgt), <u32>rc, dir, attrs);
   if (ctx.events != 0) {
     const first = rc > 0 ? hostAddress(sgSegmentAddress(sgt, 0)) : -1;
     emit(ctx, EVENT_DMA_MAP_SG, dev.id, first, <f64>changetype<usize>(sgt), <f64>(<i64>sgt.bytes), dir, <u32>rc);
@@ -164,20 +165,25 @@ function sgPages(sgt: SgTable): u64 {
 /** In place of a number of entries: all of them. */
 export const ALL_ENTRIES: u32 = 0xffffffff;
 
+// @ts-ignore: decorator
+@inline
+function given(sgt: SgTable, count: u32): u32 {
+  return count == ALL_ENTRIES ? entriesOf(sgt) : count;
+}
+
 /**
  * Ends a table's mapping (dma_unmap_sg).
  * @param count entries as they were given to map, or ALL_ENTRIES; the kernel looks at no more segments than that
  */
 export function dmaUnmapSg(dev: DmaDevice, sgt: SgTable, count: u32, dir: u32, attrs: u32): void {
   const ctx = changetype<Context>(dev.ctx);
-  const nents = count == ALL_ENTRIES ? sgt.origNents : count;
-  if (ctx.dmaDebug != 0) debugUnmapSg(dev, sgt, nents, dir);
-  if (dev.ops == OPS_IOMMU) unmapSgIommu(dev, sgt, nents);
-  else unmapSgDirect(dev, sgt, nents, dir, attrs);
+  if (ctx.dmaDebug != 0) debugUnmapSg(dev, sgt, given(sgt, count), dir);
+  if (dev.ops == OPS_IOMMU) unmapSgIommu(dev, sgt, count);
+  else unmapSgDirect(dev, sgt, count, dir, attrs);
   sgt.flags &= ~SG_MAPPED;
   countUnmapped(dev, sgPages(sgt));
   if (ctx.events != 0) {
     const first = sgt.shape != SEGMENTS_NONE ? hostAddress(sgSegmentAddress(sgt, 0)) : -1;
-    emit(ctx, EVENT_DMA_UNMAP_SG, dev.id, first, <f64>changetype<usize>(sgt), <f64>(<i64>sgt.bytes), dir, nents);
+    emit(ctx, EVENT_DMA_UNMAP_SG, dev.id, first, <f64>changetype<usize>(sgt), <f64>(<i64>sgt.bytes), dir, given(sgt, count));
   }
 }

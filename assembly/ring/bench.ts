@@ -6,7 +6,7 @@
 //
 //   slot   +0 u32 first pfn, or the SgTable   +4 u32 1 while mapped   +8 f64 dma address (single mode)
 
-import { dmaMapPage, dmaMapSg, dmaUnmapPage, dmaUnmapSg } from '../dma/map';
+import { ALL_ENTRIES, dmaMapPage, dmaMapSg, dmaUnmapPage, dmaUnmapSg } from '../dma/map';
 import { DmaDevice } from '../dma/device';
 import { debugBlockFree, debugPagesFree, debugSgDestroy } from '../dma-debug/freed';
 import { EINVAL, ENOMEM } from '../errno';
@@ -127,7 +127,7 @@ function unmap(bench: Bench, dev: DmaDevice, slot: Slot): void {
   slot.mapped = 0;
   if (bench.mode == BENCH_SG) {
     const sgt = changetype<SgTable>(slot.what);
-    dmaUnmapSg(dev, sgt, sgt.origNents, bench.dir, bench.attrs);
+    dmaUnmapSg(dev, sgt, ALL_ENTRIES, bench.dir, bench.attrs);
   } else dmaUnmapPage(dev, slot.address, bench.pages << PAGE_SHIFT, bench.dir, bench.attrs);
 }
 

@@ -1,6 +1,5 @@
-// Building tables. A table from pages copies a vector of pfns, or has the frames handed out straight into its own, and
-// is then scanned once: how many entries Linux would make of it, and whether all of it is one run. The scan compares
-// four neighbours at a time.
+// Building tables. A table from pages copies a vector of pfns, or has the frames handed out straight into its own. Whether
+// all of it is one run is known then; how many entries Linux would make of the rest is counted when somebody asks.
 //
 // The host builds in two steps, so that nothing has to pass through a staging buffer: sgReserve gives a table with an
 // unfilled vector, the host writes it, sgFinish scans it and sets what follows from it.
@@ -10,63 +9,13 @@ import { Context } from '../memory/context';
 import { isRun } from '../ram/flip';
 import { blockOfPagesAlloc, pagesAlloc } from '../ram/pages';
 import { PAGE_SHIFT, PAGE_SIZE } from '../ram/ram';
-import { SG_NO_COALESCE, SG_ONE_RUN, SG_OWNS_PAGES, SG_RUN_SIZE, SgRun, SgTable, sgDestroy, tableAlloc } from './sg-table';
+import { SG_NO_COALESCE, SG_ONE_RUN, SG_OWNS_PAGES, SG_RUN_SIZE, SG_UNCOUNTED, SgRun, SgTable, sgDestroy, tableAlloc } from './sg-table';
 import { vectorAlloc } from './vector';
 
 /** Where nothing limits an entry: the largest multiple of 4 KiB in 32 bits. */
 export const SG_MAX_ENTRY: u32 = 0xfffff000;
 /** Most pages of a table: what one 32-bit linear memory can describe and more than any object has. */
 export const SG_MAX_PAGES: u32 = 1 << 28;
-
-const CONSECUTIVE = i32x4(0, 1, 2, 3);
-
-/** Places in a vector of pfns where a page is not the neighbour of the one before. */
-export function countBreaks(pfns: usize, n: u32): u32 {
-  if (isRun(pfns, n)) return 0;
-  let at = pfns;
-  const end = pfns + (<usize>n << 2) - 4; // address of the last pfn: it has no successor
-  let breaks: u32 = 0;
-  if (n > 4) {
-    let equal = i32x4.splat(0);
-    const one = i32x4.splat(1);
-    const last = end - 12;
-    for (; at < last; at += 16) {
-      const next = v128.load(at, 4);
-      equal = i32x4.add(equal, i32x4.eq(i32x4.sub(next, v128.load(at)), one));
-    }
-    const pairs = <u32>((at - pfns) >> 2);
-    const neighbours = -(i32x4.extract_lane(equal, 0) + i32x4.extract_lane(equal, 1)
-      + i32x4.extract_lane(equal, 2) + i32x4.extract_lane(equal, 3));
-    breaks = pairs - <u32>neighbours;
-  }
-  for (; at < end; at += 4) breaks += <u32>(load<u32>(at, 4) != load<u32>(at) + 1);
-  return breaks;
-}
-
-/** Pages from a place in a vector on that are neighbours in memory, at most `most`. */
-export function runLength(pfns: usize, most: u32): u32 {
-  const first = load<u32>(pfns);
-  let n: u32 = 0;
-  let want = i32x4.add(i32x4.splat(first), CONSECUTIVE);
-  const four = i32x4.splat(4);
-  for (; n + 4 <= most; n += 4) {
-    if (!i32x4.all_true(i32x4.eq(v128.load(pfns + (<usize>n << 2)), want))) break;
-    want = i32x4.add(want, four);
-  }
-  while (n < most && load<u32>(pfns + (<usize>n << 2)) == first + n) ++n;
-  return n;
-}
-
-// Runs longer than an entry may be are cut: counting then needs each run's length.
-function countEntries(pfns: usize, n: u32, most: u32): u32 {
-  let entries: u32 = 0;
-  for (let page: u32 = 0; page < n; ) {
-    const run = runLength(pfns + (<usize>page << 2), n - page);
-    entries += (run - 1) / most + 1;
-    page += run;
-  }
-  return entries;
-}
 
 /**
  * A table in pages form whose pfns the caller writes to sgPfnVector before sgFinish.
@@ -107,16 +56,13 @@ export function sgFinish(sgt: SgTable, offset: u32, bytes: f64, maxEntry: u32, f
 
 function finish(sgt: SgTable, offset: u32, bytes: u64, maxEntry: u32, flags: u32): void {
   const n = sgt.pageCount;
-  const breaks = countBreaks(sgt.pfns, n);
+  const run = isRun(sgt.pfns, n);
   sgt.offset = offset;
   sgt.bytes = bytes;
   sgt.maxEntry = maxEntry;
-  sgt.flags = (sgt.flags & SG_OWNS_PAGES) | flags | (breaks == 0 ? SG_ONE_RUN : 0);
-  let entries = breaks + 1;
-  if ((flags & SG_NO_COALESCE) != 0) entries = n;
-  else if (maxEntry >> PAGE_SHIFT < n) entries = countEntries(sgt.pfns, n, maxEntry >> PAGE_SHIFT);
-  sgt.origNents = entries;
-  sgt.nents = entries;
+  sgt.flags = (sgt.flags & SG_OWNS_PAGES) | flags | (run ? SG_ONE_RUN : 0);
+  if ((flags & SG_NO_COALESCE) != 0) sgt.origNents = n;
+  else sgt.origNents = run ? (n - 1) / (maxEntry >> PAGE_SHIFT) + 1 : SG_UNCOUNTED;
 }
 
 /**
@@ -201,6 +147,5 @@ export function sgFinishRuns(sgt: SgTable): i32 {
   }
   sgt.bytes = bytes;
   sgt.origNents = sgt.runCount;
-  sgt.nents = sgt.runCount;
   return 0;
 }

@@ -4,7 +4,9 @@
 // that a walk costs one step an entry and a random look costs a walk from there, or from the start if it lies before.
 
 import { PAGE_SHIFT } from '../ram/ram';
-import { SG_NO_COALESCE, SG_ONE_RUN, SG_RUN_SIZE, SgRun, SgTable } from './sg-table';
+import { SG_NO_COALESCE, SG_ONE_RUN, SG_RUN_SIZE, SG_UNCOUNTED, SEGMENTS_NONE, SgRun, SgTable } from './sg-table';
+
+const CONSECUTIVE = i32x4(0, 1, 2, 3);
 
 // @ts-ignore: decorator
 @inline
@@ -12,11 +14,72 @@ function pfnAt(sgt: SgTable, page: u32): u32 {
   return load<u32>(sgt.pfns + (<usize>page << 2));
 }
 
+/** Places in a vector of pfns where a page is not the neighbour of the one before. */
+function countBreaks(pfns: usize, n: u32): u32 {
+  let at = pfns;
+  const end = pfns + (<usize>n << 2) - 4; // address of the last pfn: it has no successor
+  let breaks: u32 = 0;
+  if (n > 4) {
+    let equal = i32x4.splat(0);
+    const one = i32x4.splat(1);
+    const last = end - 12;
+    for (; at < last; at += 16) {
+      const next = v128.load(at, 4);
+      equal = i32x4.add(equal, i32x4.eq(i32x4.sub(next, v128.load(at)), one));
+    }
+    const pairs = <u32>((at - pfns) >> 2);
+    const neighbours = -(i32x4.extract_lane(equal, 0) + i32x4.extract_lane(equal, 1)
+      + i32x4.extract_lane(equal, 2) + i32x4.extract_lane(equal, 3));
+    breaks = pairs - <u32>neighbours;
+  }
+  for (; at < end; at += 4) breaks += <u32>(load<u32>(at, 4) != load<u32>(at) + 1);
+  return breaks;
+}
+
+/** Pages from a place in a vector on that are neighbours in memory, at most `most`. */
+function runLength(pfns: usize, most: u32): u32 {
+  const first = load<u32>(pfns);
+  let n: u32 = 0;
+  let want = i32x4.add(i32x4.splat(first), CONSECUTIVE);
+  const four = i32x4.splat(4);
+  for (; n + 4 <= most; n += 4) {
+    if (!i32x4.all_true(i32x4.eq(v128.load(pfns + (<usize>n << 2)), want))) break;
+    want = i32x4.add(want, four);
+  }
+  while (n < most && load<u32>(pfns + (<usize>n << 2)) == first + n) ++n;
+  return n;
+}
+
+// Runs longer than an entry may be are cut: counting then needs each run's length.
+function countEntries(pfns: usize, n: u32, most: u32): u32 {
+  let entries: u32 = 0;
+  for (let page: u32 = 0; page < n; ) {
+    const run = runLength(pfns + (<usize>page << 2), n - page);
+    entries += (run - 1) / most + 1;
+    page += run;
+  }
+  return entries;
+}
+
+/** Entries of a table (sgt->orig_nents). */
+// @ts-ignore: decorator
+@inline
+export function entriesOf(sgt: SgTable): u32 {
+  return sgt.origNents != SG_UNCOUNTED ? sgt.origNents : count(sgt);
+}
+
+function count(sgt: SgTable): u32 {
+  const n = sgt.pageCount;
+  const most = sgt.maxEntry >> PAGE_SHIFT;
+  sgt.origNents = most < n ? countEntries(sgt.pfns, n, most) : countBreaks(sgt.pfns, n) + 1;
+  return sgt.origNents;
+}
+
 /** Whether each page is an entry of its own: entries and pages are then the same numbers. */
 // @ts-ignore: decorator
 @inline
 export function singlePages(sgt: SgTable): bool {
-  return sgt.origNents == sgt.pageCount;
+  return entriesOf(sgt) == sgt.pageCount;
 }
 
 /** Pages of the entry that begins at a page (pages form). */
@@ -87,12 +150,22 @@ export function sgEntryOffset(sgt: SgTable, i: u32): u32 {
   return i == 0 ? sgt.offset : 0;
 }
 
+/** For the host: entriesOf. */
+export function sgOrigNents(sgt: SgTable): u32 {
+  return entriesOf(sgt);
+}
+
+/** For the host: segments after mapping, entries before (sgt->nents). */
+export function sgNents(sgt: SgTable): u32 {
+  return sgt.shape == SEGMENTS_NONE ? entriesOf(sgt) : sgt.nents;
+}
+
 /** For the host: sgEntryPhys as a number; -1 past the last entry. */
 export function sgEntryAddress(sgt: SgTable, i: u32): f64 {
-  return i < sgt.origNents ? <f64>(<i64>sgEntryPhys(sgt, i)) : -1;
+  return i < entriesOf(sgt) ? <f64>(<i64>sgEntryPhys(sgt, i)) : -1;
 }
 
 /** For the host: bytes of entry i; 0 past the last entry. */
 export function sgEntrySize(sgt: SgTable, i: u32): u32 {
-  return i < sgt.origNents ? sgEntryLength(sgt, i) : 0;
+  return i < entriesOf(sgt) ? sgEntryLength(sgt, i) : 0;
 }

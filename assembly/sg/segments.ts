@@ -4,7 +4,7 @@ import { PAGE_SHIFT } from '../ram/ram';
 import { BLOCK_SIZE, blockAlloc, blockOrder } from '../memory/block';
 import { Context } from '../memory/context';
 import { currentCpu } from '../memory/cpu';
-import { entryPages, sgEntryLength, sgEntryOffset, sgEntryPhys, singlePages } from './entries';
+import { entriesOf, entryPages, sgEntryLength, sgEntryOffset, sgEntryPhys, singlePages } from './entries';
 import {
   SEGMENTS_ENTRIES, SEGMENTS_LIST, SEGMENTS_NONE, SEGMENTS_ONE, SEGMENTS_PHYSICAL, SG_RUN_SIZE, SG_SEGMENT_SIZE, SgRun,
   SgSegment, SgState, SgTable,
@@ -159,7 +159,7 @@ export function setEntrySegments(sgt: SgTable, shape: u32, address: u64, length:
   sgt.shape = shape;
   sgt.inlineAddress = address;
   sgt.inlineLength = length;
-  sgt.nents = sgt.origNents;
+  sgt.nents = entriesOf(sgt);
 }
 
 function dropSegments(sgt: SgTable): void {

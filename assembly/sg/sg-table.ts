@@ -35,9 +35,9 @@ export class SgTable {
   offset: u32;
   /** Longest entry of the table in bytes, a multiple of 4 KiB (pages form; 0xfffff000 where nothing limits it). */
   maxEntry: u32;
-  /** Entries as Linux would count them after building (sgt->orig_nents). */
+  /** Entries as Linux would count them after building (sgt->orig_nents), or SG_UNCOUNTED, which is more than one. */
   origNents: u32;
-  /** Segments after mapping (sgt->nents); equals origNents before. */
+  /** Segments after mapping (sgt->nents). */
   nents: u32;
   /** Where the DMA side is, a SEGMENTS_ value. */
   shape: u32;
@@ -74,6 +74,9 @@ export const SG_MAPPED: u32 = 2;
 export const SG_ONE_RUN: u32 = 4;
 /** The frames belong to the table: they are freed with it. */
 export const SG_OWNS_PAGES: u32 = 8;
+
+/** In place of a number of entries that nobody has asked for yet (entries.ts, entriesOf). */
+export const SG_UNCOUNTED: u32 = 0xffffffff;
 
 /** Never mapped. */
 export const SEGMENTS_NONE: u32 = 0;
@@ -163,14 +166,6 @@ export function sgPfn(sgt: SgTable, page: u32): u32 {
 /** Bytes of all entries. */
 export function sgBytes(sgt: SgTable): f64 {
   return <f64>(<i64>sgt.bytes);
-}
-
-export function sgOrigNents(sgt: SgTable): u32 {
-  return sgt.origNents;
-}
-
-export function sgNents(sgt: SgTable): u32 {
-  return sgt.nents;
 }
 
 /** Pages of a table in pages form, 0 otherwise. */

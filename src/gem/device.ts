@@ -42,6 +42,8 @@ const PAGE_SIZE = 4096;
 const MAX_ENTRY = 0xfffff000;
 const SG_NO_COALESCE = 1;
 const BIDIRECTIONAL = 0;
+/** In place of a number of entries: all of them (assembly/dma/map.ts). */
+const ALL_ENTRIES = -1;
 /** A userptr or import is CPU-cached memory like any other. */
 const DOMAIN_CPU = 1;
 
@@ -371,8 +373,7 @@ export class I915Device {
 
   /** dma_unmap_sg of a table. */
   unmapSg(table: number): void {
-    const { dmaUnmapSg, sgOrigNents } = this.core.exports;
-    dmaUnmapSg(this.dma, table, sgOrigNents(table), BIDIRECTIONAL, 0);
+    this.core.exports.dmaUnmapSg(this.dma, table, ALL_ENTRIES, BIDIRECTIONAL, 0);
   }
 
   /** A table over pages that somebody else owns, built as i915 builds it. 0 without memory. */
