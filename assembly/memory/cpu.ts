@@ -45,8 +45,9 @@ export class Cpu {
   /** The stack above pageCount, up to here: frames on loan; and below here some frame may have contents (ram/loan.ts). */
   loanEnd: u32;
   soiled: u32;
-  pad1: u32;
-  pad2: u64;
+  /** Counts what else than lending and taking back has happened to the stack. */
+  stackChanges: u32;
+  pad: u64;
 }
 
 // A multiple of the cache line, so that two CPUs never write to the same one.

@@ -9,16 +9,20 @@
 // Objects seldom go in the reverse of the order in which they came. So that the last one need not be the first to
 // return, a row is also looked for at some multiples of its length above the top, and changes places with the row there.
 //
+// Who remembers where the row lay, and finds it at the top with nothing else changed, need not even compare.
+//
 // Whoever needs the states themselves calls loansSettle first: it writes USED into all of them and leaves no loan. That
 // is needed before anything else is put on a stack, since it would overwrite the row, and before a frame is given
 // contents; so a frame costs at most what it costs without all this. Frames on loan have no contents.
 
-import { Context } from '../memory/context';
+import { Context, cpuOf } from '../memory/context';
 import { CPU_SIZE, Cpu } from '../memory/cpu';
 import { lock, unlock } from '../memory/lock';
 import { FLIP, flip } from './flip';
 import { Ram, STATE_STACK, STATE_USED, frameState, stateOf } from './ram';
 
+/** Frames that move at a time at most: more of them are several rows. */
+export const ROW_MOST: u32 = 2048;
 /** How many rows above the top are looked at for one that comes back. */
 const ROWS: u32 = 64;
 /** Rows shorter than this are looked for at the top only. */
@@ -37,9 +41,18 @@ function settle(ctx: Context, ram: Ram): void {
     const from = cpu.pages + (<usize>cpu.pageCount << 2);
     const n = cpu.loanEnd - cpu.pageCount;
     if (n != 0 && flip(ram, from, n) == 0) flipAnywhere(ram, from, n);
-    cpu.loanEnd = cpu.pageCount;
+    topSet(cpu, cpu.pageCount);
   }
   ram.onLoan = 0;
+}
+
+/** Sets where a stack ends that has no frames on loan. */
+// @ts-ignore: decorator
+@inline
+export function topSet(cpu: Cpu, count: u32): void {
+  cpu.pageCount = count;
+  cpu.loanEnd = count;
+  ++cpu.stackChanges;
 }
 
 /** Whether a frame of RAM is in use, for those who do not ask it of every page. */
@@ -96,10 +109,37 @@ export function takeBack(ram: Ram, cpu: Cpu, from: usize, n: u32): bool {
   if (row != top) {
     memory.copy(row, top, bytes);
     memory.copy(top, from, bytes);
+    ++cpu.stackChanges;
   }
   cpu.pageCount += n;
   ram.onLoan -= n;
   return true;
+}
+
+/**
+ * For the n frames that this CPU handed out last: what loanReturn needs to find them again.
+ * @returns their place in the stack, and the stack's changes << 32; 0 when they are not on loan as one row
+ */
+export function loanTicket(ctx: Context, n: u32): u64 {
+  const cpu = cpuOf(ctx);
+  if (n > ROW_MOST || cpu.loanEnd - cpu.pageCount < n) return 0;
+  return (<u64>cpu.stackChanges << 32) | (cpu.pages + (<usize>cpu.pageCount << 2));
+}
+
+/** Puts n frames back where loanTicket said they lie. Returns false where that cannot be known without looking. */
+export function loanReturn(ctx: Context, ticket: u64, n: u32): bool {
+  const cpu = cpuOf(ctx);
+  lock(ctx.ram);
+  const row = cpu.pages + (<usize>cpu.pageCount << 2);
+  const there = ticket == ((<u64>cpu.stackChanges << 32) | row) && cpu.loanEnd - cpu.pageCount >= n;
+  if (there) {
+    const ram = changetype<Ram>(ctx.ram);
+    cpu.pageCount += n;
+    ram.onLoan -= n;
+    ram.stacked += n;
+  }
+  unlock(ctx.ram);
+  return there;
 }
 
 /** Whether two rows of pfns are the same. */

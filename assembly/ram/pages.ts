@@ -11,7 +11,7 @@ import { lock, unlock } from '../memory/lock';
 import { freeBlock, takeBlock } from './buddy';
 import { contentsDrop } from './contents';
 import { FLIP, FLIPPED_ALL_USED, FLIPPED_CONTENT, flip } from './flip';
-import { flipAnywhere, lend, loansSettle, takeBack } from './loan';
+import { ROW_MOST, flipAnywhere, lend, loansSettle, takeBack, topSet } from './loan';
 import {
   MAX_ORDER, Ram, STATE_CONTENT, STATE_STACK, STATE_USED, ZONE_DMA32, ZONE_NORMAL, frameState, isFrame, isRam, ramRandom, stateOf,
 } from './ram';
@@ -21,10 +21,8 @@ import {
  * to the buddy lists costs ten times what the stack costs, so whatever a driver frees at once should fit; who needs a
  * block drains the stacks first.
  */
-const STACK_LEAST: u32 = 4096;
+const STACK_LEAST: u32 = 2 * ROW_MOST;
 const STACK_MOST: u32 = 0x40000;
-/** Frames that move at a time at most: what any stack holds twice. */
-const STACK_PART: u32 = STACK_LEAST / 2;
 
 // @ts-ignore: decorator
 @inline
@@ -44,7 +42,7 @@ export function pagesAlloc(ctx: Context, n: u32, dest: usize): i32 {
   let done: u32 = 0;
   while (done < n) {
     const cpu = cpuOf(ctx);
-    const want = min(n - done, STACK_PART);
+    const want = min(n - done, ROW_MOST);
     if (cpu.pageCount < want && !refill(ctx, ram, cpu, want)) {
       unlock(ctx.ram);
       pagesFree(ctx, done, dest);
@@ -65,14 +63,6 @@ export function pagesAlloc(ctx: Context, n: u32, dest: usize): i32 {
   }
   unlock(ctx.ram);
   return 0;
-}
-
-/** Sets where a stack ends that has no frames on loan. */
-// @ts-ignore: decorator
-@inline
-function topSet(cpu: Cpu, count: u32): void {
-  cpu.pageCount = count;
-  cpu.loanEnd = count;
 }
 
 function claim(ctx: Context, ram: Ram, from: usize, n: u32): void {
@@ -129,7 +119,7 @@ export function pagesFree(ctx: Context, n: u32, src: usize): u32 {
   let done: u32 = 0;
   while (done < n) {
     const cpu = cpuOf(ctx);
-    const part = min(n - done, STACK_PART);
+    const part = min(n - done, ROW_MOST);
     if (cpu.pages == 0 && !stackCreate(ctx, ram, cpu)) break;
     const from = src + (<usize>done << 2);
     let count = part;

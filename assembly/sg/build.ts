@@ -7,6 +7,7 @@
 import { EINVAL } from '../errno';
 import { Context } from '../memory/context';
 import { isRun } from '../ram/flip';
+import { loanTicket } from '../ram/loan';
 import { blockOfPagesAlloc, pagesAlloc } from '../ram/pages';
 import { PAGE_SHIFT, PAGE_SIZE } from '../ram/ram';
 import { SG_NO_COALESCE, SG_ONE_RUN, SG_OWNS_PAGES, SG_RUN_SIZE, SG_UNCOUNTED, SgRun, SgTable, sgDestroy, tableAlloc } from './sg-table';
@@ -92,6 +93,7 @@ export function sgAllocPages(ctx: Context, n: u32, flags: u32, maxEntry: u32): u
     return 0;
   }
   sgt.flags = SG_OWNS_PAGES;
+  sgt.ticket = loanTicket(ctx, n);
   finish(sgt, 0, <u64>n << PAGE_SHIFT, max(maxEntry & ~(PAGE_SIZE - 1), PAGE_SIZE), flags & SG_NO_COALESCE);
   return at;
 }

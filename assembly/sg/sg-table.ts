@@ -17,6 +17,7 @@
 import { Context, FAULT_SG } from '../memory/context';
 import { shouldFail } from '../memory/fault';
 import { slabAllocZeroed, slabCacheCreate, slabFree } from '../memory/slab';
+import { loanReturn } from '../ram/loan';
 import { pagesFree } from '../ram/pages';
 import { vectorFree } from './vector';
 
@@ -59,6 +60,8 @@ export class SgTable {
   walkBytes: u64;
   /** Bytes of all entries. */
   bytes: u64;
+  /** Where the table's own frames lie on loan (ram/loan.ts). */
+  ticket: u64;
   /** SEGMENTS_ONE: the segment. SEGMENTS_ENTRIES: address of the first page, and pages mapped in bytes. */
   inlineAddress: u64;
   inlineLength: u64;
@@ -148,7 +151,9 @@ export function tableAlloc(ctx: Context): usize {
 export function sgDestroy(sgt: SgTable): void {
   const ctx = changetype<Context>(sgt.ctx);
   if (sgt.pfns != 0) {
-    if ((sgt.flags & SG_OWNS_PAGES) != 0) pagesFree(ctx, sgt.pageCount, sgt.pfns);
+    if ((sgt.flags & SG_OWNS_PAGES) != 0 && !loanReturn(ctx, sgt.ticket, sgt.pageCount)) {
+      pagesFree(ctx, sgt.pageCount, sgt.pfns);
+    }
     vectorFree(ctx, sgt.pfns, <usize>sgt.pageCount << 2);
   }
   if (sgt.runs != 0) vectorFree(ctx, sgt.runs, <usize>sgt.runCount * SG_RUN_SIZE);

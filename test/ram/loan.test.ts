@@ -44,6 +44,14 @@ class Stacks {
     return this.core.exports.pagesFree(this.ctx, pfns.length, this.#at);
   }
 
+  /** A table with frames of its own. */
+  table(n: number): { handle: number; pfns: number[] } {
+    const handle = this.core.exports.sgAllocPages(this.ctx, n, 0, 0xfffff000);
+    expect(handle).toBeGreaterThan(0);
+    const first = this.core.exports.sgPfnVector(handle) >> 2;
+    return { handle, pfns: [...this.core.u32.subarray(first, first + n)] };
+  }
+
   write(pfn: number): void {
     this.core.u32[this.#at >> 2] = 0x12345678;
     expect(this.core.exports.physWrite(this.ctx, pfn * 4096 + 8, this.#at, 4)).toBe(0);
@@ -59,45 +67,46 @@ class Stacks {
   }
 }
 
-test.each([1, 2, 3, 4])(
-  'frames come from the top of the stack and go back there, whoever frees what when, seed %i',
-  (seed) => {
-    const ram = new Stacks(seed);
-    const pick = random(seed);
-    const { stack } = ram;
-    const objects: number[][] = [];
-    const written = new Set<number>();
-    for (let step = 0; step < 1500; ++step) {
-      const where = `seed ${seed}, step ${step}`;
-      const kind = pick(16);
-      if (kind < 8 && stack.length > 600) {
-        // Often of one size, as that is what changes places.
-        const n = pick(3) === 0 ? 1 + pick(300) : 64;
-        const pfns = ram.alloc(n)!;
-        expect(pfns, where).toEqual(stack.splice(stack.length - n));
-        for (const pfn of pfns) if (written.delete(pfn)) expect(ram.word(pfn), `${where}: old contents`).toBe(0);
-        objects.push(pfns);
-      } else if (kind < 15 && objects.length > 0) {
-        const [pfns] = objects.splice(
-          pick(4) === 0 ? pick(objects.length) : Math.max(0, objects.length - 1 - pick(3)),
-          1,
-        );
+test.each([1, 2, 3, 4])('frames leave and enter at the top, whoever frees what when, seed %i', (seed) => {
+  const ram = new Stacks(seed);
+  const pick = random(seed);
+  const { stack } = ram;
+  const objects: { pfns: number[]; handle?: number }[] = [];
+  const written = new Set<number>();
+  for (let step = 0; step < 1500; ++step) {
+    const where = `seed ${seed}, step ${step}`;
+    const kind = pick(16);
+    if (kind < 8 && stack.length > 600) {
+      // Often of one size, as that is what changes places.
+      const n = pick(3) === 0 ? 1 + pick(300) : 64;
+      const object = pick(2) === 0 ? ram.table(n) : { pfns: ram.alloc(n)! };
+      expect(object.pfns, where).toEqual(stack.splice(stack.length - n));
+      for (const pfn of object.pfns) if (written.delete(pfn)) expect(ram.word(pfn), `${where}: old contents`).toBe(0);
+      objects.push(object);
+    } else if (kind < 15 && objects.length > 0) {
+      const last = objects.length - 1;
+      const [{ pfns, handle }] = objects.splice(pick(4) === 0 ? pick(objects.length) : Math.max(0, last - pick(3)), 1);
+      if (handle !== undefined) {
+        // Now and then somebody has freed a table's frames before it.
+        if (pick(8) === 0) expect(ram.free(pfns), where).toBe(pfns.length);
+        ram.core.exports.sgDestroy(handle);
+      } else {
         if (pick(6) === 0) pfns.sort((a, b) => a - b);
         expect(ram.free(pfns), where).toBe(pfns.length);
         if (pick(6) === 0) expect(ram.free(pfns), `${where}: twice`).toBe(0);
-        stack.push(...pfns);
-      } else {
-        const pfn = pick(3) === 0 ? stack[pick(stack.length)] : objects[pick(objects.length)]?.[0];
-        if (pfn === undefined) continue;
-        ram.write(pfn);
-        written.add(pfn);
       }
-      if (step % 50 === 0) ram.check();
+      stack.push(...pfns);
+    } else {
+      const pfn = pick(3) === 0 ? stack[pick(stack.length)] : objects[pick(objects.length)]?.pfns[0];
+      if (pfn === undefined) continue;
+      ram.write(pfn);
+      written.add(pfn);
     }
-    for (const pfn of written) expect(ram.word(pfn)).toBe(0x12345678);
-    ram.check();
-  },
-);
+    if (step % 50 === 0) ram.check();
+  }
+  for (const pfn of written) expect(ram.word(pfn)).toBe(0x12345678);
+  ram.check();
+});
 
 test('a part of what was handed out goes back, by itself and twice', () => {
   const ram = new Stacks();
@@ -108,6 +117,19 @@ test('a part of what was handed out goes back, by itself and twice', () => {
   expect(ram.free(pfns)).toBe(0);
   ram.check();
   expect(ram.alloc(100)).toEqual([...pfns.slice(0, 40), ...pfns.slice(40)]);
+});
+
+test('a table gives back the frames that it got, wherever they lie by then', () => {
+  const ram = new Stacks();
+  const large = ram.table(5000);
+  const small = ram.table(700);
+  ram.core.exports.sgDestroy(large.handle);
+  ram.check();
+  const again = ram.alloc(5000)!;
+  expect(new Set(again)).toEqual(new Set(large.pfns));
+  ram.core.exports.sgDestroy(small.handle);
+  expect(ram.alloc(700)).toEqual(small.pfns);
+  ram.check();
 });
 
 test('another CPU frees frames, or one of them as a block', () => {
