@@ -41,23 +41,18 @@ export function pageSlot(state: DebugState, pfn: u64): usize {
   return state.frames + ((<usize>pfn - (HIGH_START - state.lowEnd)) << 1);
 }
 
-/** Both counts of a frame by one, in one go: +1 to its first cacheline's if `line`, +1 to that of our mappings. */
+/** Whether both counts of a frame can be raised in one go, its first cacheline's by `lines`: 1, or 0 where that is active. */
 // @ts-ignore: decorator
 @inline
-export function pairInsert(pair: usize, line: bool): bool {
-  const counts = <u32>load<u16>(pair);
-  if (counts >= 0xff00 || (line && (counts & 0xff) != 0)) return false;
-  store<u16>(pair, <u16>(counts + (line ? 0x101 : 0x100)));
-  return true;
+export function pairFree(counts: u32, lines: u32): u32 {
+  return <u32>((counts & (0 - lines) & 0xff) == 0) & <u32>(counts < 0xff00);
 }
 
+/** Whether both can be lowered in one go: 0 where others have changed them so that each must be looked at. */
 // @ts-ignore: decorator
 @inline
-export function pairRemove(pair: usize, line: bool): bool {
-  const counts = <u32>load<u16>(pair);
-  if (counts >= 0xff00 || counts < 0x100 || (line && (counts & 0xff) == 0)) return false;
-  store<u16>(pair, <u16>(counts - (line ? 0x101 : 0x100)));
-  return true;
+export function pairSound(counts: u32, lines: u32): u32 {
+  return <u32>((counts & 0xff) >= lines) & <u32>(counts - 0x100 < 0xfe00);
 }
 
 // @ts-ignore: decorator

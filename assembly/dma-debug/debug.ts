@@ -19,38 +19,37 @@
 
 import { Context } from '../memory/context';
 import { lock, unlock } from '../memory/lock';
-import { DMA_ATTR_SKIP_CPU_SYNC, DMA_BIDIRECTIONAL, DMA_MAPPING_ERROR, DMA_TO_DEVICE, DmaDevice } from '../dma/device';
+import { DMA_ATTR_SKIP_CPU_SYNC, DMA_BIDIRECTIONAL, DMA_TO_DEVICE, DmaDevice } from '../dma/device';
 import { isRam, Ram } from '../ram/ram';
-import { entriesOf, sgEntryLength, sgEntryPhys } from '../sg/entries';
+import { entriesOf, entryBytes, entryPages, sgEntryLength, sgEntryPhys } from '../sg/entries';
 import { SgTable, sgPfn } from '../sg/sg-table';
-import { COHERENT_LINE, LINE_ENOMEM, LINE_FRESH, LINE_OVERFLOW, lineInsert, pageSlot, pairInsert } from './cacheline';
+import { COHERENT_LINE, LINE_ENOMEM, LINE_FRESH, LINE_OVERFLOW, lineInsert, pageSlot, pairFree } from './cacheline';
 import {
   CHECK_CACHELINE_ENOMEM, CHECK_CACHELINE_OVERFLOW, CHECK_CACHELINE_OVERLAP, CHECK_MAP_INVALID, CHECK_MAP_STACK,
   CHECK_MAP_TEXT, CHECK_REJECT_VMALLOC, CHECK_SEG_BOUNDARY, CHECK_SEG_LEN,
 } from './checks';
 import {
-  ENTRY_COUNTED, ENTRY_LINE, ENTRY_PAIR, Entry, TYPE_COHERENT, TYPE_NONCOHERENT, TYPE_PAGE, TYPE_RESOURCE, TYPE_SG, TYPE_SINGLE, UNCHECKED,
-  disable, entryAlloc, entryFill, entryInsert, entryStamp, kindOf, sgLink,
+  CHECK_MORE, ENTRY_COUNTED, ENTRY_LINE, ENTRY_LISTED, Entry, LINE_BIT, TYPE_COHERENT, TYPE_NONCOHERENT, TYPE_PAGE, TYPE_SG,
+  UNCHECKED, disable, entryAlloc, entryFill, entryInsert, kindOf, sgLink,
 } from './entry';
 import { report, reportOwn, reportUncounted } from './log';
 import { ownDoubleMap } from './own';
 import { countPages, deferPages } from './pages';
 import {
-  DEBUG_CHECK_SEGMENTS, DEBUG_COHERENT_QUIRK, DEBUG_KERNEL, DEBUG_ONE_PAGE_TYPE, DEBUG_OWN, DEBUG_REPORT_OVERLAP,
-  DebugState,
+  DEBUG_CHECK_SEGMENTS, DEBUG_COHERENT_QUIRK, DEBUG_KERNEL, DEBUG_OWN, DEBUG_REPORT_OVERLAP, DebugState, setQuick,
 } from './state';
 import { syncSg, syncSingle } from './sync';
-import { listAddress, listLength, markChecked, plainPages, unmapOne, unmapSg } from './unmap';
+import { entriesAreSegments, listAddress, listLength, markChecked, unmapOne, unmapSg } from './unmap';
 
 /** Type of an entry as this kernel has it: since 4.20 a page is a single mapping. */
 // @ts-ignore: decorator
 @inline
 export function typeOf(state: DebugState, type: u32): u32 {
-  return type == TYPE_PAGE && (state.flags & DEBUG_ONE_PAGE_TYPE) != 0 ? TYPE_SINGLE : type;
+  return type == TYPE_PAGE ? state.pageType : type;
 }
 
 /**
- * A page or single mapping was made, or failed (nothing is tracked then).
+ * A page or single mapping was made; of one that failed nobody is told.
  * @param type TYPE_PAGE, TYPE_SINGLE, or TYPE_NONCOHERENT for dma_alloc_pages
  */
 // @ts-ignore: decorator
@@ -58,15 +57,21 @@ export function typeOf(state: DebugState, type: u32): u32 {
 export function debugMapPage(
   dev: DmaDevice, phys: u64, length: u64, dir: u32, dmaAddress: u64, attrs: u32, type: u32 = TYPE_PAGE,
 ): void {
-  const state = changetype<Context>(dev.ctx).dmaDebug;
-  if (state != 0) mapOne(changetype<DebugState>(state), dev, phys, length, dir, dmaAddress, attrs, type);
+  const at = changetype<Context>(dev.ctx).dmaDebug;
+  if (at == 0) return;
+  const state = changetype<DebugState>(at);
+  const how = kindOf(typeOf(state, type), dir) | (attrs << 16);
+  if (type <= TYPE_SG || type == TYPE_PAGE) mapOne(state, dev, phys, length, how, dmaAddress);
+  else mapOther(state, dev, phys, length, how, dmaAddress);
 }
 
 // @ts-ignore: decorator
 @inline
 export function debugUnmapPage(dev: DmaDevice, dmaAddress: u64, length: u64, dir: u32, type: u32 = TYPE_PAGE): void {
-  const state = changetype<Context>(dev.ctx).dmaDebug;
-  if (state != 0) unmapOne(changetype<DebugState>(state), dev, type, dmaAddress, length, dir, 0);
+  const at = changetype<Context>(dev.ctx).dmaDebug;
+  if (at == 0) return;
+  const state = changetype<DebugState>(at);
+  unmapOne(state, dev, kindOf(typeOf(state, type), dir), dmaAddress, length, 0);
 }
 
 /**
@@ -87,35 +92,16 @@ export function debugUnmapSg(dev: DmaDevice, sgt: SgTable, nents: u32, dir: u32)
 }
 
 /** Coherent memory was allocated; phys is that of its first page. */
-// @ts-ignore: decorator
-@inline
 export function debugAllocCoherent(dev: DmaDevice, phys: u64, length: u64, dmaAddress: u64, attrs: u32): void {
-  const state = changetype<Context>(dev.ctx).dmaDebug;
-  if (state == 0) return;
-  mapOne(changetype<DebugState>(state), dev, phys, length, DMA_BIDIRECTIONAL, dmaAddress, attrs, TYPE_COHERENT);
+  debugMapPage(dev, phys, length, DMA_BIDIRECTIONAL, dmaAddress, attrs, TYPE_COHERENT);
 }
 
 /** Coherent memory is about to be freed; phys is that of the CPU address the driver gives. */
-// @ts-ignore: decorator
-@inline
 export function debugFreeCoherent(dev: DmaDevice, phys: u64, length: u64, dmaAddress: u64): void {
   const state = changetype<Context>(dev.ctx).dmaDebug;
   if (state == 0) return;
-  unmapOne(changetype<DebugState>(state), dev, TYPE_COHERENT, dmaAddress, length, DMA_BIDIRECTIONAL, phys);
-}
-
-// @ts-ignore: decorator
-@inline
-export function debugMapResource(dev: DmaDevice, phys: u64, length: u64, dir: u32, dmaAddress: u64, attrs: u32): void {
-  const state = changetype<Context>(dev.ctx).dmaDebug;
-  if (state != 0) mapOne(changetype<DebugState>(state), dev, phys, length, dir, dmaAddress, attrs, TYPE_RESOURCE);
-}
-
-// @ts-ignore: decorator
-@inline
-export function debugUnmapResource(dev: DmaDevice, dmaAddress: u64, length: u64, dir: u32): void {
-  const state = changetype<Context>(dev.ctx).dmaDebug;
-  if (state != 0) unmapOne(changetype<DebugState>(state), dev, TYPE_RESOURCE, dmaAddress, length, dir, 0);
+  const kind = kindOf(TYPE_COHERENT, DMA_BIDIRECTIONAL);
+  unmapOne(changetype<DebugState>(state), dev, kind, dmaAddress, length, phys);
 }
 
 export function debugSyncSingle(dev: DmaDevice, address: u64, size: u64, dir: u32, forDevice: bool): void {
@@ -129,9 +115,11 @@ export function debugSyncSg(dev: DmaDevice, sgt: SgTable, nents: u32, dir: u32, 
 }
 
 /** The driver asked whether an address is an error: the oldest unchecked mapping there counts as checked. */
+// @ts-ignore: decorator
+@inline
 export function debugMappingError(dev: DmaDevice, address: u64): void {
   const state = changetype<Context>(dev.ctx).dmaDebug;
-  if (state != 0) markChecked(changetype<DebugState>(state), dev, address);
+  if (state != 0) markChecked(changetype<DebugState>(state), changetype<usize>(dev), address);
 }
 
 /**
@@ -150,21 +138,48 @@ export function debugMapSingle(dev: DmaDevice, phys: u64, length: u64, vmalloc: 
   return vmalloc;
 }
 
-function mapOne(
-  state: DebugState, dev: DmaDevice, phys: u64, length: u64, dir: u32, address: u64, attrs: u32, anyType: u32,
-): void {
-  if (address == DMA_MAPPING_ERROR || (state.flags & (DEBUG_KERNEL | DEBUG_OWN)) == 0) return;
+/**
+ * A mapping of one piece of RAM. In one frame that nobody else maps, which is nearly always so, it is made here, without a
+ * call: what no call interrupts stays in registers.
+ * @param how kindOf, and attributes from bit 16 on
+ */
+function mapOne(state: DebugState, dev: DmaDevice, phys: u64, length: u64, how: u32, address: u64): void {
   lock(changetype<usize>(state));
-  const type = typeOf(state, anyType);
+  const lines = linesOf(how);
+  const pair = pairOf(state, phys, length, lines);
+  const counts = <u32>load<u16>(pair);
+  const quick = state.quick & <u32>(state.live < state.peak) & <u32>(pair != 0) & pairFree(counts, lines);
+  if (quick != 0) {
+    const entry = changetype<Entry>(state.free);
+    state.free = entry.next;
+    store<u16>(pair, <u16>(counts + 0x100 + lines));
+    entryFill(state, entry, changetype<usize>(dev), address, length, phys, how & 0xffff, 0, 0, UNCHECKED, pair);
+    entryInsert(state, entry, changetype<usize>(dev), address, length, ENTRY_COUNTED | (lines << LINE_BIT));
+  } else mapSlow(state, dev, phys, length, how, address);
+  unlock(changetype<usize>(state));
+}
+
+function mapSlow(state: DebugState, dev: DmaDevice, phys: u64, length: u64, how: u32, address: u64): void {
+  if ((state.flags & (DEBUG_KERNEL | DEBUG_OWN)) == 0) return;
+  const at = entryAlloc(state);
+  if (at == 0) return;
+  const entry = changetype<Entry>(at);
+  entryFill(state, entry, changetype<usize>(dev), address, length, phys, how & 0xffff, 0, 0, UNCHECKED, 0);
+  if (state.places != 0) checkPlace(state, dev, at, phys, length);
+  enter(state, dev, entry, phys, length, how, 0);
+}
+
+/** A mapping of memory whose frames are nobody's to free, or that is no RAM. */
+function mapOther(state: DebugState, dev: DmaDevice, phys: u64, length: u64, how: u32, address: u64): void {
+  if ((state.flags & (DEBUG_KERNEL | DEBUG_OWN)) == 0) return;
+  lock(changetype<usize>(state));
   const at = entryAlloc(state);
   if (at != 0) {
     const entry = changetype<Entry>(at);
-    const checked = type == TYPE_COHERENT || type == TYPE_NONCOHERENT ? 0 : UNCHECKED;
-    entryFill(entry, dev, address, length, phys, 0, 0, kindOf(type, dir), checked);
-    if (type <= TYPE_SG || type == TYPE_PAGE) {
-      if (state.places != 0) checkPlace(state, dev, at, phys, length);
-      trackPages(state, dev, entry, dir, attrs);
-    } else track(state, dev, entry, dir, attrs);
+    const type = how & 0xff;
+    const checked = type == TYPE_COHERENT ? CHECK_MORE : type == TYPE_NONCOHERENT ? 0 : UNCHECKED;
+    entryFill(state, entry, changetype<usize>(dev), address, length, phys, how & 0xffff, 0, 0, checked, 0);
+    track(state, dev, entry, how, 0);
   }
   unlock(changetype<usize>(state));
 }
@@ -174,10 +189,10 @@ function mapSg(
 ): void {
   if ((state.flags & (DEBUG_KERNEL | DEBUG_OWN)) == 0) return;
   lock(changetype<usize>(state));
-  const own = (state.flags & DEBUG_OWN) != 0;
-  const kind = kindOf(TYPE_SG, dir);
-  const plain = plainPages(sgt);
-  if (own && sgt.debugEntries != 0) ownDoubleMap(state, dev, sgt);
+  const how = kindOf(TYPE_SG, dir) | (attrs << 16);
+  const walk = entriesAreSegments(sgt);
+  let page: u32 = 0;
+  if ((state.flags & DEBUG_OWN) != 0 && sgt.debugEntries != 0) ownDoubleMap(state, dev, sgt);
   if (state.places != 0) {
     for (let i: u32 = 0; i < nents; ++i) checkPlace(state, dev, 0, sgEntryPhys(sgt, i), sgEntryLength(sgt, i));
   }
@@ -185,52 +200,71 @@ function mapSg(
     const at = entryAlloc(state);
     if (at == 0) break;
     const entry = changetype<Entry>(at);
-    // The kernel takes the i-th entry given for the i-th segment, whatever was merged before it.
-    const first = i == 0 && sgt.pfns != 0;
-    const phys = first || plain ? (<u64>sgPfn(sgt, i) << 12) + (first ? sgt.offset : 0) : sgEntryPhys(sgt, i);
-    const address = plain ? phys : listAddress(sgt, i);
-    const size: u64 = plain ? 4096 : listLength(sgt, i);
-    entryFill(entry, dev, address, size, phys, nents, mapped, kind, 0);
-    if ((state.flags & DEBUG_CHECK_SEGMENTS) != 0) checkSegment(state, dev, sgt, i, entry);
-    sgLink(entry, sgt);
-    if (mapped == entriesOf(sgt)) {
-      trackPages(state, dev, entry, dir, attrs);
-      continue;
+    let phys: u64;
+    let address: u64;
+    let size: u64;
+    if (walk) {
+      const n = entryPages(sgt, page);
+      phys = (<u64>sgPfn(sgt, page) << 12) + (page == 0 ? sgt.offset : 0);
+      address = phys;
+      size = entryBytes(sgt, page, n);
+      page += n;
+    } else {
+      // The kernel takes the i-th entry given for the i-th segment, whatever was merged before it.
+      phys = i == 0 && sgt.pfns != 0 ? (<u64>sgPfn(sgt, 0) << 12) + sgt.offset : sgEntryPhys(sgt, i);
+      address = listAddress(sgt, i);
+      size = listLength(sgt, i);
     }
-    if (own) deferPages(state, entry);
-    track(state, dev, entry, dir, attrs);
+    entryFill(state, entry, changetype<usize>(dev), address, size, phys, how & 0xffff, nents, mapped, 0, 0);
+    if ((state.flags & DEBUG_CHECK_SEGMENTS) != 0) checkSegment(state, dev, sgt, i, walk ? size : 0, address, size);
+    sgLink(entry, sgt);
+    if (mapped == entriesOf(sgt)) enter(state, dev, entry, phys, size, how, ENTRY_LISTED);
+    else track(state, dev, entry, how, (state.flags & DEBUG_OWN) != 0 ? ENTRY_LISTED | deferPages(state, entry) : ENTRY_LISTED);
   }
   unlock(changetype<usize>(state));
+}
+
+/** Cachelines that a mapping makes active: none for the device to read. */
+// @ts-ignore: decorator
+@inline
+function linesOf(how: u32): u32 {
+  return <u32>((how & 0xff00) != DMA_TO_DEVICE << 8);
+}
+
+/** Where the two counts of a mapping's frame are, if it lies in one and its cacheline is that frame's first; else 0. */
+// @ts-ignore: decorator
+@inline
+function pairOf(state: DebugState, phys: u64, size: u64, lines: u32): usize {
+  const inFrame = <u32>((phys & 4095) + size <= 4096) & <u32>((phys & <u64>((0 - lines) & 0xfc0)) == 0);
+  return inFrame != 0 ? pageSlot(state, phys >> 12) : 0;
 }
 
 /** Tracks an entry that is one piece of RAM. Where that is one frame, its two counts are raised together. */
 // @ts-ignore: decorator
 @inline
-function trackPages(state: DebugState, dev: DmaDevice, entry: Entry, dir: u32, attrs: u32): void {
-  const phys = entry.phys;
+function enter(state: DebugState, dev: DmaDevice, entry: Entry, phys: u64, size: u64, how: u32, flags: u32): void {
   if ((state.flags & DEBUG_OWN) != 0) {
-    const line = dir != DMA_TO_DEVICE;
-    const inFrame = (phys & 4095) + entry.size <= 4096 && (!line || (phys & 0xfc0) == 0);
-    const pair = inFrame ? pageSlot(state, phys >> 12) : 0;
-    if (pair != 0 && pairInsert(pair, line)) {
-      entry.flags = line ? ENTRY_COUNTED | ENTRY_PAIR | ENTRY_LINE : ENTRY_COUNTED | ENTRY_PAIR;
-      entryStamp(state, entry);
-      entryInsert(state, entry);
+    const lines = linesOf(how);
+    const pair = pairOf(state, phys, size, lines);
+    const counts = <u32>load<u16>(pair);
+    if ((<u32>(pair != 0) & pairFree(counts, lines)) != 0) {
+      store<u16>(pair, <u16>(counts + 0x100 + lines));
+      entry.pair = pair;
+      entryInsert(state, entry, entry.device, entry.address, size, flags | ENTRY_COUNTED | (lines << LINE_BIT));
       return;
     }
-    countPages(state, entry);
+    flags |= countPages(state, entry);
   }
-  track(state, dev, entry, dir, attrs);
+  track(state, dev, entry, how, flags);
 }
 
 // add_dma_entry: the entry becomes visible, then its first cacheline active.
-function track(state: DebugState, dev: DmaDevice, entry: Entry, dir: u32, attrs: u32): void {
-  entryStamp(state, entry);
-  entryInsert(state, entry);
-  if (dir == DMA_TO_DEVICE) return;
-  entry.flags |= ENTRY_LINE;
+function track(state: DebugState, dev: DmaDevice, entry: Entry, how: u32, flags: u32): void {
+  const lines = linesOf(how);
+  entryInsert(state, entry, entry.device, entry.address, entry.size, flags | (lines << LINE_BIT));
+  if (lines == 0) return;
   const active = lineInsert(state, lineOf(state, entry));
-  if (active != LINE_FRESH) overlap(state, dev, entry, active, attrs);
+  if (active != LINE_FRESH) overlap(state, dev, entry, active, how >> 16);
 }
 
 /** Key of an entry's first cacheline. */
@@ -268,18 +302,18 @@ function checkPlace(state: DebugState, dev: DmaDevice, entry: usize, phys: u64, 
   }
 }
 
-// check_sg_segment: the length is that of the i-th entry given, the range that of the i-th segment.
+// check_sg_segment: the length is that of the i-th entry given (0: to be looked up), the range that of the i-th segment.
 // @ts-ignore: decorator
 @inline
-function checkSegment(state: DebugState, dev: DmaDevice, sgt: SgTable, i: u32, entry: Entry): void {
+function checkSegment(state: DebugState, dev: DmaDevice, sgt: SgTable, i: u32, given: u64, address: u64, size: u64): void {
   // No entry of a table from pages is longer than the table or its longest entry.
   if (sgt.pfns == 0 || min<u64>(<u64>sgt.maxEntry, sgt.bytes) > <u64>dev.maxSegment) {
-    const length = sgEntryLength(sgt, i);
-    if (length > dev.maxSegment) report(state, CHECK_SEG_LEN, dev, 0, 0, length, dev.maxSegment, 0, 0, 0);
+    const length = given != 0 ? given : <u64>sgEntryLength(sgt, i);
+    if (length > <u64>dev.maxSegment) report(state, CHECK_SEG_LEN, dev, 0, 0, length, dev.maxSegment, 0, 0, 0);
   }
-  const end = entry.address + entry.size - 1;
-  if (((entry.address ^ end) & ~dev.segmentBoundary) != 0) {
-    report(state, CHECK_SEG_BOUNDARY, dev, 0, entry.address, entry.size, end, dev.segmentBoundary, 0, 0);
+  const end = address + size - 1;
+  if (((address ^ end) & ~dev.segmentBoundary) != 0) {
+    report(state, CHECK_SEG_BOUNDARY, dev, 0, address, size, end, dev.segmentBoundary, 0, 0);
   }
 }
 
@@ -291,4 +325,5 @@ export function debugPlaces(ctx: Context, stack: f64, stackLength: f64, text: f6
   state.textStart = <u64>text;
   state.textEnd = textLength > 0 ? <u64>text + <u64>textLength : 0;
   state.places = stackLength > 0 || textLength > 0 ? 1 : 0;
+  setQuick(state);
 }

@@ -5,7 +5,9 @@
 // on which entries share a bucket. So the chains here are of one page of a device's address space each, oldest first, in
 // a table that grows with the number of entries; the kernel's own buckets are gone through by address where they matter.
 //
-// A slot holds the last entry of its chain, whose `next` is the first: appending and taking the first are two loads.
+// A slot holds the first entry of its chain, which knows the last: looking up nearly any mapping is one load and one
+// comparison of all that must agree. An entry takes two cache lines; ending a mapping touches the second only where there is
+// more to undo than the entry itself.
 
 import { BLOCK_SIZE, blockAlloc, blockAllocZeroed, blockFree, blockOrder } from '../memory/block';
 import { Context, FAULT_DMA_DEBUG, FAULT_SLAB, cpuOf } from '../memory/context';
@@ -29,48 +31,62 @@ export const TYPE_NONCOHERENT: u32 = 5;
 export const TYPE_LINK: u32 = 6;
 export const TYPE_RANGE: u32 = 7;
 
+// map_err_type, in Entry.checked; 0 does not apply.
 export const UNCHECKED: u32 = 1;
 export const CHECKED: u32 = 2;
+/** Besides: unmapping it takes a look at more than every entry has (coherent memory). */
+export const CHECK_MORE: u32 = 4;
+/** Besides: GPU bindings point at it. */
+export const CHECK_BOUND: u32 = 8;
 
+/** Where ENTRY_LINE is: it is also the number of cachelines. */
+export const LINE_BIT: u32 = 2;
 /** Its address is in nobody's hands any more: overwritten in its table, or its object or owner is gone. */
 export const ENTRY_LOST: u32 = 1;
 /** Its frames, one piece of RAM, are counted in DebugState.frames (pages.ts). */
 export const ENTRY_COUNTED: u32 = 2;
 /** Its first cacheline is active (not a to-device mapping). */
-export const ENTRY_LINE: u32 = 4;
+export const ENTRY_LINE: u32 = 1 << LINE_BIT;
 /** Its frames are counted, as the table that it is all of has them. */
 export const ENTRY_SCATTERED: u32 = 8;
 /** It is on the list of entries whose pages are counted only when somebody frees pages (pages.ts). */
 export const ENTRY_UNINDEXED: u32 = 16;
 /** Its frames are counted, as the IOMMU's page tables have them. */
 export const ENTRY_WALKED: u32 = 32;
-/** It lies in one frame, whose two counts it has raised in one go; besides COUNTED. */
-export const ENTRY_PAIR: u32 = 64;
-/** In any of the ways above. */
+/** It is counted with its object (DebugState.objects). */
+export const ENTRY_OBJECT: u32 = 64;
+/** It is on its table's list. */
+export const ENTRY_LISTED: u32 = 128;
+/** Its frames are known in any of the ways above. */
 export const ENTRY_PAGES: u32 = ENTRY_COUNTED | ENTRY_SCATTERED | ENTRY_UNINDEXED | ENTRY_WALKED;
 
 // @ts-ignore: decorator
 @unmanaged
 export class Entry {
   next: usize;
-  device: usize; // DmaDevice
+  /** Of the first of a chain: the last. */
+  tail: usize;
   address: u64;
   size: u64;
   phys: u64;
-  sgCallEnts: u32;
-  sgMappedEnts: u32;
-  /** type | direction << 8: what a best match compares in one go. */
+  /** type | direction << 8: what a best match compares in one go. Four words that lie in pairs, each pair one store. */
   kind: u32;
-  /** 0 does not apply, UNCHECKED, CHECKED (map_err_type). */
+  device: usize; // DmaDevice
+  sgCallEnts: u32;
+  /** UNCHECKED, CHECKED, CHECK_ */
   checked: u32;
+  sgMappedEnts: u32;
   /** ENTRY_* */
   flags: u32;
+  sequence: u32;
+  /** Where the two counts of its one frame are that it has raised in one go (cacheline.ts), else 0. */
+  pair: usize;
+  // What follows is in the second cache line.
   /** Who mapped it, from the Cpu's registers. */
   object: u32;
   vma: u32;
   hook: u32;
   site: u32;
-  sequence: u32;
   time: u64;
   /** GPU bindings whose PTEs point here. */
   bindings: u32;
@@ -81,13 +97,13 @@ export class Entry {
   lazyPrevious: usize;
 }
 
-export const ENTRY_SIZE: usize = 104;
+export const ENTRY_SIZE: usize = 128;
 /** Entries are carved from blocks of 32 KiB. */
 const ENTRY_BLOCK_ORDER: u32 = 3;
 /** The kernel's hash takes the address from this bit on: two pages share a bucket. */
 export const HASH_SHIFT: u64 = 13;
 /** Ours has a chain for each page: two in one would only be in each other's way. */
-const PAGE_SHIFT: u64 = 12;
+export const PAGE_SHIFT: u64 = 12;
 
 // @ts-ignore: decorator
 @inline
@@ -95,27 +111,45 @@ export function kindOf(type: u32, direction: u32): u32 {
   return type | (direction << 8);
 }
 
-/** Fills in what every entry has. The fields lie in pairs, so that two are one store. */
+/**
+ * Fills in what every entry has, and who is calling.
+ * @param checked UNCHECKED, CHECKED, CHECK_; pair Entry.pair
+ */
 // @ts-ignore: decorator
 @inline
 export function entryFill(
-  entry: Entry, dev: DmaDevice, address: u64, size: u64, phys: u64, ents: u32, mapped: u32, kind: u32, checked: u32,
+  state: DebugState, entry: Entry, device: usize, address: u64, size: u64, phys: u64, kind: u32, ents: u32, mapped: u32,
+  checked: u32, pair: usize,
 ): void {
   const at = changetype<usize>(entry);
-  entry.device = changetype<usize>(dev);
+  const ctx = changetype<Context>(state.ctx);
   entry.address = address;
   entry.size = size;
   entry.phys = phys;
-  store<u64>(at, <u64>ents | (<u64>mapped << 32), offsetof<Entry>('sgCallEnts'));
-  store<u64>(at, <u64>kind | (<u64>checked << 32), offsetof<Entry>('kind'));
-  entry.flags = 0;
-  store<u64>(at, 0, offsetof<Entry>('bindings')); // and sgt
+  store<u64>(at, <u64>kind | (<u64>device << 32), offsetof<Entry>('kind'));
+  store<u64>(at, <u64>ents | (<u64>checked << 32), offsetof<Entry>('sgCallEnts'));
+  entry.sgMappedEnts = mapped;
+  entry.pair = pair;
+  entry.sequence = ++state.sequence;
+  entry.time = ctx.now;
+  // object, vma, hook and site lie side by side in both records.
+  v128.store(at, v128.load(changetype<usize>(cpuOf(ctx))), offsetof<Entry>('object'));
+}
+
+/** What of an entry is not as asked for, or wants more than a look; 0 for nearly every entry that is looked up. */
+// @ts-ignore: decorator
+@inline
+function unlike(at: usize, device: usize, address: u64, size: u64, kind: u32, ents: u32): u64 {
+  const asked = <u64>kind | (<u64>device << 32);
+  return (load<u64>(at, offsetof<Entry>('address')) ^ address) | (load<u64>(at, offsetof<Entry>('size')) ^ size)
+    | (load<u64>(at, offsetof<Entry>('kind')) ^ asked)
+    | ((load<u64>(at, offsetof<Entry>('sgCallEnts')) ^ <u64>ents) & ~(<u64>CHECKED << 32));
 }
 
 // Neighbouring pages lie in neighbouring slots; the folds keep objects that are all aligned to 2 MiB from meeting.
 // @ts-ignore: decorator
 @inline
-function slotOf(state: DebugState, device: usize, page: u64): usize {
+export function slotOf(state: DebugState, device: usize, page: u64): usize {
   const low = <u32>page;
   const hash = low ^ (low >> 8) ^ (low >> 16) ^ (<u32>device << 3);
   return state.buckets + (<usize>(hash & state.bucketMask) << 2);
@@ -207,53 +241,64 @@ export function minFree(state: DebugState): u32 {
 export function entryFree(state: DebugState, entry: Entry): void {
   store<u32>(changetype<usize>(entry), <u32>state.free);
   state.free = changetype<usize>(entry);
+  --state.live;
 }
 
 /** Puts a filled-in entry at the end of its chain and into every count. */
 // @ts-ignore: decorator
 @inline
-export function entryInsert(state: DebugState, entry: Entry): void {
-  append(state, entry);
-  if (entry.size > state.longest) state.longest = entry.size;
+export function entryInsert(
+  state: DebugState, entry: Entry, device: usize, address: u64, size: u64, flags: u32,
+): void {
+  entry.flags = flags;
+  append(slotOf(state, device, address >> PAGE_SHIFT), changetype<usize>(entry));
+  if (size > state.longest) state.longest = size;
   ++state.live;
+  if (entry.object != 0) countObject(state, entry);
+}
+
+// @ts-ignore: decorator
+@inline
+function append(slot: usize, at: usize): void {
+  const first: usize = load<u32>(slot);
+  store<u64>(at, <u64>at << 32); // no next, and its own tail
+  if (first == 0) store<u32>(slot, <u32>at);
+  else {
+    changetype<Entry>(changetype<Entry>(first).tail).next = at;
+    changetype<Entry>(first).tail = at;
+  }
+}
+
+/** Takes an entry out of its chain, from behind the one before it; 0 for the chain's first. */
+// @ts-ignore: decorator
+@inline
+export function unchain(slot: usize, before: usize, entry: Entry): void {
+  const next = entry.next;
+  if (before == 0) {
+    store<u32>(slot, <u32>next);
+    if (next != 0) changetype<Entry>(next).tail = entry.tail;
+    return;
+  }
+  changetype<Entry>(before).next = next;
+  if (next == 0) changetype<Entry>(load<u32>(slot)).tail = before;
 }
 
 /** Puts a link at the end of its chain. */
 export function chainInsert(state: DebugState, entry: Entry): void {
-  append(state, entry);
+  append(slotOf(state, entry.device, entry.address >> PAGE_SHIFT), changetype<usize>(entry));
 }
 
-/** Takes an entry out of its chain without having looked it up. */
+/** The entry before one in its chain, 0 for the first. */
+export function entryBefore(slot: usize, at: usize): usize {
+  let before: usize = 0;
+  for (let other: usize = load<u32>(slot); other != at; other = changetype<Entry>(other).next) before = other;
+  return before;
+}
+
+/** Takes a link out of its chain. */
 export function chainRemove(state: DebugState, entry: Entry): void {
-  const at = changetype<usize>(entry);
   const slot = slotOf(state, entry.device, entry.address >> PAGE_SHIFT);
-  let before: usize = load<u32>(slot);
-  while (changetype<Entry>(before).next != at) before = changetype<Entry>(before).next;
-  unchain(slot, before, at);
-}
-
-// @ts-ignore: decorator
-@inline
-function append(state: DebugState, entry: Entry): void {
-  const at = changetype<usize>(entry);
-  const slot = slotOf(state, entry.device, entry.address >> PAGE_SHIFT);
-  const last: usize = load<u32>(slot);
-  if (last == 0) entry.next = at;
-  else {
-    entry.next = load<u32>(last);
-    store<u32>(last, <u32>at);
-  }
-  store<u32>(slot, <u32>at);
-}
-
-// @ts-ignore: decorator
-@inline
-function unchain(slot: usize, before: usize, at: usize): void {
-  if (before == at) store<u32>(slot, 0);
-  else {
-    store<u32>(before, <u32>changetype<Entry>(at).next);
-    if (<usize>load<u32>(slot) == at) store<u32>(slot, <u32>before);
-  }
+  unchain(slot, entryBefore(slot, changetype<usize>(entry)), entry);
 }
 
 /** Whole pages of the device's address space that an entry holds. */
@@ -263,37 +308,25 @@ export function pagesOf(entry: Entry): u64 {
   return ((entry.address & 4095) + entry.size + 4095) >> 12;
 }
 
-/** Copies the caller's attribution registers into a new entry. */
-// @ts-ignore: decorator
-@inline
-export function entryStamp(state: DebugState, entry: Entry): void {
-  const ctx = changetype<Context>(state.ctx);
-  const cpu = cpuOf(ctx);
-  // object, vma, hook and site lie side by side in both records.
-  v128.store(changetype<usize>(entry) + offsetof<Entry>('object'), v128.load(changetype<usize>(cpu)));
-  entry.time = ctx.now;
-  entry.sequence = ++state.sequence;
-  if (entry.object != 0) countObject(state, entry, 1);
-}
-
-/** What is mapped from a table is found through the table when its object goes; this is for all else. */
-export function countObject(state: DebugState, entry: Entry, by: u32): void {
+/** Counts an entry with its object. What is mapped from a table is found through the table when its object goes. */
+export function countObject(state: DebugState, entry: Entry): void {
   if ((entry.kind & 0xff) == TYPE_SG) return;
+  entry.flags |= ENTRY_OBJECT;
   const slot = state.objects + (<usize>(entry.object & (OBJECT_SLOTS - 1)) << 2);
-  store<u32>(slot, load<u32>(slot) + by);
+  store<u32>(slot, load<u32>(slot) + 1);
 }
 
-/** Takes an entry out of its chain, from between the slot and the entry that a lookup left in the state. */
-// @ts-ignore: decorator
-@inline
-export function entryRemove(state: DebugState, entry: Entry): void {
-  unchain(state.slot, state.before, changetype<usize>(entry));
-  if (entry.object != 0) countObject(state, entry, -1);
+/** An entry goes that counts with its object or as lost. */
+export function entryUncount(state: DebugState, entry: Entry): void {
+  if ((entry.flags & ENTRY_OBJECT) != 0) {
+    const slot = state.objects + (<usize>(entry.object & (OBJECT_SLOTS - 1)) << 2);
+    store<u32>(slot, load<u32>(slot) - 1);
+  }
   if ((entry.flags & ENTRY_LOST) != 0) {
     --state.lost;
     state.lostPages -= <u32>pagesOf(entry);
   }
-  --state.live;
+  entry.flags &= ~(ENTRY_OBJECT | ENTRY_LOST);
 }
 
 /** Nobody holds this entry's address any more: from now on it counts as leaked. */
@@ -316,59 +349,46 @@ function rehash(state: DebugState): void {
   state.buckets = fresh;
   state.bucketMask = <u32>(count * 2 - 1);
   for (let slot = old; slot < old + (count << 2); slot += 4) {
-    const last: usize = load<u32>(slot);
-    if (last == 0) continue;
-    let at: usize = load<u32>(last);
-    do {
+    for (let at: usize = load<u32>(slot); at != 0; ) {
       const entry = changetype<Entry>(at);
       const next = entry.next;
-      const to = slotOf(state, entry.device, entry.address >> PAGE_SHIFT);
-      const tail: usize = load<u32>(to);
-      if (tail == 0) entry.next = at;
-      else {
-        entry.next = load<u32>(tail);
-        store<u32>(tail, <u32>at);
-      }
-      store<u32>(to, <u32>at);
-      if (at == last) break;
+      append(slotOf(state, entry.device, entry.address >> PAGE_SHIFT), at);
       at = next;
-    } while (true);
+    }
   }
   blockFree(ctx, old);
+}
+
+/** The first entry of a slot if it is just what is asked for and wants no more than a look, 0 when findBest must say. */
+// @ts-ignore: decorator
+@inline
+export function findFirst(slot: usize, device: usize, address: u64, size: u64, kind: u32, ents: u32): usize {
+  // An empty slot leads to offset 0 of linear memory, where no device is.
+  const at: usize = load<u32>(slot);
+  return unlike(at, device, address, size, kind, ents) == 0 ? at : 0;
+}
+
+/** The same for an entry that nobody asked dma_mapping_error about, as a driver leaves all of its mappings that never does. */
+// @ts-ignore: decorator
+@inline
+export function findUnchecked(slot: usize, device: usize, address: u64, size: u64, kind: u32, ents: u32): usize {
+  const at: usize = load<u32>(slot);
+  return unlike(at, device, address, size, kind, ents) == <u64>UNCHECKED << 32 ? at : 0;
 }
 
 /**
  * The entry of a device at an address, as the kernel picks it (bucket_find_exact): the oldest one that agrees in size,
  * type, direction and sg count; otherwise the only one there is, and none when several disagree.
- * @returns the entry or 0; DebugState.slot and before are set for entryRemove
+ * @returns the entry or 0; DebugState.before is the one before it in its chain, for unchain
  */
-// @ts-ignore: decorator
-@inline
-export function findExact(state: DebugState, device: usize, address: u64, size: u64, kind: u32, ents: u32): usize {
-  const slot = slotOf(state, device, address >> PAGE_SHIFT);
-  state.slot = slot;
-  const last: usize = load<u32>(slot);
-  if (last == 0) return 0;
-  const first = changetype<Entry>(changetype<Entry>(last).next);
-  if (
-    first.address == address && first.device == device && first.size == size && first.kind == kind &&
-    first.sgCallEnts == ents
-  ) {
-    state.before = last;
-    return changetype<usize>(first);
-  }
-  return findBest(state, last, device, address, size, kind, ents);
-}
-
-function findBest(
-  state: DebugState, last: usize, device: usize, address: u64, size: u64, kind: u32, ents: u32,
+export function findBest(
+  state: DebugState, slot: usize, device: usize, address: u64, size: u64, kind: u32, ents: u32,
 ): usize {
   let found: usize = 0;
   let foundBefore: usize = 0;
   let matches = 0;
-  let before = last;
-  let at: usize = load<u32>(last);
-  do {
+  let before: usize = 0;
+  for (let at: usize = load<u32>(slot); at != 0; at = changetype<Entry>(at).next) {
     const entry = changetype<Entry>(at);
     if (entry.address == address && entry.device == device && (entry.kind & 0xff) < TYPE_LINK) {
       if (entry.size == size && entry.kind == kind && entry.sgCallEnts == ents) {
@@ -379,10 +399,8 @@ function findBest(
       found = at;
       foundBefore = before;
     }
-    if (at == last) break;
     before = at;
-    at = entry.next;
-  } while (true);
+  }
   state.before = foundBefore;
   return matches == 1 ? found : 0;
 }
@@ -407,18 +425,14 @@ export function findContaining(state: DebugState, dev: DmaDevice, address: u64, 
     let c = chunk - step;
     do {
       for (let page = c << 1; page <= (c << 1) + 1; ++page) {
-        const last: usize = load<u32>(slotOf(state, device, page));
-        if (last == 0) continue;
-        let at = last;
-        do {
-          at = changetype<Entry>(at).next;
+        for (let at: usize = load<u32>(slotOf(state, device, page)); at != 0; at = changetype<Entry>(at).next) {
           const entry = changetype<Entry>(at);
           if (entry.device != device || entry.address >> PAGE_SHIFT != page || (entry.kind & 0xff) >= TYPE_LINK) continue;
           if (entry.address > address || entry.address + entry.size < address + size) continue;
           if (entry.size == size && entry.kind == kind && entry.sgCallEnts == ents) return at;
           ++matches;
           found = at;
-        } while (at != last);
+        }
       }
       if (c < wrap || c - wrap < lowest) break;
       c -= wrap;
@@ -430,24 +444,20 @@ export function findContaining(state: DebugState, dev: DmaDevice, address: u64, 
 
 /** The oldest entry of a device at an address, or 0; with `waiting` the oldest that waits for its mapping-error check. */
 export function findAt(state: DebugState, device: usize, address: u64, waiting: bool): usize {
-  const last: usize = load<u32>(slotOf(state, device, address >> PAGE_SHIFT));
-  let at = last;
-  if (last != 0) {
-    do {
-      at = changetype<Entry>(at).next;
-      const entry = changetype<Entry>(at);
-      if (entry.address != address || entry.device != device || (entry.kind & 0xff) >= TYPE_LINK) continue;
-      if (!waiting || entry.checked == UNCHECKED) return at;
-    } while (at != last);
+  let at: usize = load<u32>(slotOf(state, device, address >> PAGE_SHIFT));
+  for (; at != 0; at = changetype<Entry>(at).next) {
+    const entry = changetype<Entry>(at);
+    if (entry.address != address || entry.device != device || (entry.kind & 0xff) >= TYPE_LINK) continue;
+    if (!waiting || (entry.checked & UNCHECKED) != 0) break;
   }
-  return 0;
+  return at;
 }
 
 function firstFrom(state: DebugState, slot: usize): usize {
   const end = state.buckets + ((<usize>state.bucketMask + 1) << 2);
   for (; slot < end; slot += 4) {
-    const last: usize = load<u32>(slot);
-    if (last != 0) return changetype<Entry>(last).next;
+    const first: usize = load<u32>(slot);
+    if (first != 0) return first;
   }
   return 0;
 }
@@ -460,8 +470,8 @@ export function firstEntry(state: DebugState): usize {
 /** The entry after another, 0 after the last. No entry may come or go between the two calls. */
 export function nextEntry(state: DebugState, at: usize): usize {
   const entry = changetype<Entry>(at);
-  const slot = slotOf(state, entry.device, entry.address >> PAGE_SHIFT);
-  return <usize>load<u32>(slot) == at ? firstFrom(state, slot + 4) : entry.next;
+  if (entry.next != 0) return entry.next;
+  return firstFrom(state, slotOf(state, entry.device, entry.address >> PAGE_SHIFT) + 4);
 }
 
 // A table's live entries are a list through the entries, so that a second map of it is seen with one load.
@@ -480,10 +490,9 @@ export function sgLink(entry: Entry, sgt: SgTable): void {
 // @ts-ignore: decorator
 @inline
 export function sgUnlink(entry: Entry): void {
-  const sgt = entry.sgt;
-  if (sgt == 0) return;
-  if (entry.sgPrevious != 0) changetype<Entry>(entry.sgPrevious).sgNext = entry.sgNext;
-  else changetype<SgTable>(sgt).debugEntries = entry.sgNext;
-  if (entry.sgNext != 0) changetype<Entry>(entry.sgNext).sgPrevious = entry.sgPrevious;
-  entry.sgt = 0;
+  const next = entry.sgNext;
+  const previous = entry.sgPrevious;
+  if (previous != 0) changetype<Entry>(previous).sgNext = next;
+  else changetype<SgTable>(entry.sgt).debugEntries = next;
+  if (next != 0) changetype<Entry>(next).sgPrevious = previous;
 }

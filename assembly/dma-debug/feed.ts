@@ -8,8 +8,9 @@ import { segmentsAlloc, setSegmentList } from '../sg/segments';
 import { SG_SEGMENT_SIZE, SgSegment, SgTable } from '../sg/sg-table';
 import { ENOMEM } from '../errno';
 import {
-  debugMapPage, debugMapSg, debugMapSingle, debugMappingError, debugSyncSg, debugSyncSingle, debugUnmapSg,
+  debugMapPage, debugMapSg, debugMapSingle, debugMappingError, debugSyncSg, debugSyncSingle, debugUnmapSg, typeOf,
 } from './debug';
+import { kindOf } from './entry';
 import { DebugState } from './state';
 import { unmapOne } from './unmap';
 
@@ -17,11 +18,11 @@ function addressOf(value: f64): u64 {
   return value < 0 ? DMA_MAPPING_ERROR : <u64>value;
 }
 
-/** A mapping of one piece was made, of any type but a list's. */
+/** A mapping of one piece was made, of any type but a list's, or failed. */
 export function debugFeedMap(
   dev: DmaDevice, phys: f64, length: f64, dir: u32, address: f64, attrs: u32, type: u32,
 ): void {
-  debugMapPage(dev, <u64>phys, <u64>length, dir, addressOf(address), attrs, type);
+  if (address >= 0) debugMapPage(dev, <u64>phys, <u64>length, dir, addressOf(address), attrs, type);
 }
 
 /** dma_map_single was called, for memory of that kind. Returns whether the DMA API refuses it. */
@@ -33,7 +34,8 @@ export function debugFeedMapSingle(dev: DmaDevice, phys: f64, length: f64, vmall
 export function debugFeedUnmap(dev: DmaDevice, type: u32, address: f64, length: f64, dir: u32, phys: f64): void {
   const state = changetype<Context>(dev.ctx).dmaDebug;
   if (state == 0) return;
-  unmapOne(changetype<DebugState>(state), dev, type, addressOf(address), <u64>length, dir, <u64>phys);
+  const kind = kindOf(typeOf(changetype<DebugState>(state), type), dir);
+  unmapOne(changetype<DebugState>(state), dev, kind, addressOf(address), <u64>length, <u64>phys);
 }
 
 /**

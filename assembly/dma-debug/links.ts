@@ -6,7 +6,7 @@
 // freed frames find them. A driver may unlink several links at a time, or part of one: what is left of it stays linked.
 
 import { BLOCK_SIZE, blockAllocZeroed } from '../memory/block';
-import { Context, FAULT_DMA_DEBUG, cpuOf } from '../memory/context';
+import { Context, FAULT_DMA_DEBUG } from '../memory/context';
 import { shouldFail } from '../memory/fault';
 import { lock, unlock } from '../memory/lock';
 import { slabAllocZeroed, slabCacheCreate, slabFree } from '../memory/slab';
@@ -15,8 +15,8 @@ import {
   CHECK_LINK_OUTSIDE, CHECK_LINK_OVERLAP, CHECK_LINKS_LEFT, CHECK_RANGE_LEFT, CHECK_UNMAP_DIR, CHECK_UNMAP_UNKNOWN,
 } from './checks';
 import {
-  ENTRY_LOST, ENTRY_PAGES, ENTRY_SIZE, Entry, TYPE_LINK, TYPE_RANGE, chainInsert, chainRemove, countObject,
-  entryFill, entryLose, entryStamp, kindOf, pagesOf,
+  ENTRY_LOST, ENTRY_PAGES, ENTRY_SIZE, Entry, TYPE_LINK, TYPE_RANGE, chainInsert, chainRemove, countObject, entryFill,
+  entryLose, entryUncount, kindOf, pagesOf,
 } from './entry';
 import { reportOwn } from './log';
 import { countPages, forgetPages } from './pages';
@@ -58,6 +58,10 @@ function placeOf(state: DebugState, device: usize, page: u64): usize {
   } while (true);
 }
 
+function fill(state: DebugState, entry: Entry, dev: DmaDevice, address: u64, size: u64, phys: u64, kind: u32): void {
+  entryFill(state, entry, changetype<usize>(dev), address, size, phys, kind, 0, 0, 0, 0);
+}
+
 function take(state: DebugState): usize {
   const ctx = changetype<Context>(state.ctx);
   if (state.linkCache == 0) state.linkCache = slabCacheCreate(ctx, ENTRY_SIZE);
@@ -85,9 +89,7 @@ export function debugRangeAlloc(dev: DmaDevice, address: u64, size: u64): void {
   if (record == 0) ++state.rangesMissed;
   else {
     const range = changetype<Entry>(record);
-    entryFill(range, dev, address, size, 0, 0, 0, kindOf(TYPE_RANGE, 0), 0);
-    v128.store(record + offsetof<Entry>('object'), v128.load(changetype<usize>(cpuOf(ctx))));
-    range.time = ctx.now;
+    fill(state, range, dev, address, size, 0, kindOf(TYPE_RANGE, 0));
     const bucket = bucketOf(state, changetype<usize>(dev), address >> 12);
     range.next = load<u32>(bucket);
     store<u32>(bucket, <u32>record);
@@ -158,14 +160,14 @@ function link(state: DebugState, dev: DmaDevice, range: Entry, address: u64, phy
     return;
   }
   const entry = changetype<Entry>(record);
-  entryFill(entry, dev, address, size, phys, 0, 0, kindOf(TYPE_LINK, dir), 0);
-  entryStamp(state, entry);
+  fill(state, entry, dev, address, size, phys, kindOf(TYPE_LINK, dir));
+  if (entry.object != 0) countObject(state, entry);
   join(state, range, entry, previous);
 }
 
 /** A filled-in link goes into its list, its chain and the counts of frames. */
 function join(state: DebugState, range: Entry, entry: Entry, previous: usize): void {
-  countPages(state, entry);
+  entry.flags |= countPages(state, entry);
   listInsert(range, entry, previous);
   chainInsert(state, entry);
   ++state.links;
@@ -237,7 +239,7 @@ function cut(state: DebugState, range: Entry, entry: Entry, page: u64, stop: u64
       const piece = changetype<Entry>(record);
       if (head) {
         memory.copy(record, changetype<usize>(entry), ENTRY_SIZE);
-        if (piece.object != 0) countObject(state, piece, 1);
+        if (piece.object != 0) countObject(state, piece);
       }
       piece.address = stop << 12;
       piece.phys = entry.phys + (piece.address - address);
@@ -264,7 +266,7 @@ function leave(state: DebugState, entry: Entry): void {
 }
 
 function drop(state: DebugState, entry: Entry): void {
-  if (entry.object != 0) countObject(state, entry, -1);
+  entryUncount(state, entry);
   slabFree(state.linkCache, changetype<usize>(entry));
 }
 

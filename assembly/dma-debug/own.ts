@@ -9,7 +9,7 @@ import { sgSegmentAddress, sgSegmentLength } from '../sg/segments';
 import { SG_OWNS_PAGES, SgTable } from '../sg/sg-table';
 import { CHECK_ADDRESS_OVERWRITTEN, CHECK_DOUBLE_MAP, CHECK_OBJECT_GONE } from './checks';
 import {
-  ENTRY_PAGES, ENTRY_SCATTERED, Entry, TYPE_SG, entryLose, findAt, firstEntry, nextEntry,
+  CHECK_BOUND, ENTRY_LISTED, ENTRY_PAGES, ENTRY_SCATTERED, Entry, TYPE_SG, entryLose, findAt, firstEntry, nextEntry,
 } from './entry';
 import { reportOwn } from './log';
 import { forgetPages, freedWhileMapped } from './pages';
@@ -43,7 +43,7 @@ export function tableGone(sgt: SgTable): void {
     const entry = changetype<Entry>(at);
     leaveTable(state, sgt, entry);
     entryLose(state, entry);
-    entry.sgt = 0;
+    entry.flags &= ~ENTRY_LISTED;
     at = entry.sgNext;
   }
   sgt.debugEntries = 0;
@@ -69,7 +69,12 @@ export function debugBinding(dev: DmaDevice, address: f64, by: i32): void {
   if (changetype<usize>(state) == 0) return;
   lock(changetype<usize>(state));
   const at = findAt(state, changetype<usize>(dev), <u64>address, false);
-  if (at != 0) changetype<Entry>(at).bindings = <u32>max<i32>(0, <i32>changetype<Entry>(at).bindings + by);
+  if (at != 0) {
+    const entry = changetype<Entry>(at);
+    const before: i32 = (entry.checked & CHECK_BOUND) != 0 ? <i32>entry.bindings : 0;
+    entry.bindings = <u32>max<i32>(0, before + by);
+    entry.checked = entry.bindings != 0 ? entry.checked | CHECK_BOUND : entry.checked & ~CHECK_BOUND;
+  }
   unlock(changetype<usize>(state));
 }
 

@@ -19,7 +19,9 @@ import { SgTable } from '../sg/sg-table';
 import { pageSlot } from './cacheline';
 import { frameInUse } from '../ram/loan';
 import { CHECK_FREED_WHILE_MAPPED } from './checks';
-import { ENTRY_COUNTED, ENTRY_PAIR, ENTRY_SCATTERED, ENTRY_UNINDEXED, ENTRY_WALKED, Entry, entryLose, firstEntry, nextEntry } from './entry';
+import {
+  ENTRY_COUNTED, ENTRY_LISTED, ENTRY_SCATTERED, ENTRY_UNINDEXED, ENTRY_WALKED, Entry, entryLose, firstEntry, nextEntry,
+} from './entry';
 import { reportOwn } from './log';
 import { DEBUG_OWN, DebugState } from './state';
 
@@ -43,38 +45,35 @@ function uncount(state: DebugState, pfn: u64): void {
   if (n != FULL && n != 0) store<u8>(slot, n - 1, 1);
 }
 
-/** Counts the frames of an entry that lie in one piece from entry.phys on. */
-// @ts-ignore: decorator
-@inline
-export function countPages(state: DebugState, entry: Entry): void {
-  if (entry.size == 0) return;
-  entry.flags |= ENTRY_COUNTED;
+/** Counts the frames of an entry that lie in one piece from entry.phys on. Returns its flag for it. */
+export function countPages(state: DebugState, entry: Entry): u32 {
+  if (entry.size == 0) return 0;
   const last = (entry.phys + entry.size - 1) >> 12;
   for (let pfn = entry.phys >> 12; pfn <= last; ++pfn) count(state, pfn);
+  return ENTRY_COUNTED;
 }
 
-/** Puts an entry whose frames are scattered on the list of those to be counted when pages are freed. */
+/** Puts an entry whose frames are scattered on the list of those to be counted when pages are freed. Returns its flag for it. */
 // @ts-ignore: decorator
 @inline
-export function deferPages(state: DebugState, entry: Entry): void {
-  entry.flags |= ENTRY_UNINDEXED;
+export function deferPages(state: DebugState, entry: Entry): u32 {
   const next = state.unindexed;
   entry.lazyNext = next;
   entry.lazyPrevious = 0;
   if (next != 0) changetype<Entry>(next).lazyPrevious = changetype<usize>(entry);
   state.unindexed = changetype<usize>(entry);
+  return ENTRY_UNINDEXED;
 }
 
 /** Takes an entry's frames out of the counts, or the entry off the list. */
-// @ts-ignore: decorator
-@inline
 export function forgetPages(state: DebugState, entry: Entry): void {
   if ((entry.flags & ENTRY_UNINDEXED) != 0) unlink(state, entry);
   else if ((entry.flags & ENTRY_COUNTED) != 0) {
     const last = (entry.phys + entry.size - 1) >> 12;
     for (let pfn = entry.phys >> 12; pfn <= last; ++pfn) uncount(state, pfn);
   } else scattered(state, entry, false);
-  entry.flags &= ~(ENTRY_COUNTED | ENTRY_SCATTERED | ENTRY_WALKED | ENTRY_PAIR);
+  entry.flags &= ~(ENTRY_COUNTED | ENTRY_SCATTERED | ENTRY_WALKED);
+  entry.pair = 0;
 }
 
 function unlink(state: DebugState, entry: Entry): void {
@@ -120,7 +119,8 @@ function index(state: DebugState): void {
   while (state.unindexed != 0) {
     const entry = changetype<Entry>(state.unindexed);
     unlink(state, entry);
-    const whole = entry.sgMappedEnts == 1 && entry.sgt != 0 && changetype<SgTable>(entry.sgt).pfns != 0;
+    const listed = (entry.flags & ENTRY_LISTED) != 0;
+    const whole = listed && entry.sgMappedEnts == 1 && changetype<SgTable>(entry.sgt).pfns != 0;
     entry.flags |= whole ? ENTRY_SCATTERED : ENTRY_WALKED;
     scattered(state, entry, true);
   }

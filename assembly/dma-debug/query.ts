@@ -8,7 +8,7 @@ import { SgTable } from '../sg/sg-table';
 import { lineCount } from './cacheline';
 import { CHECK_CPU_TOUCH, CHECK_LEAK_ON_UNBIND, CHECK_LIMIT } from './checks';
 import { lineOf } from './debug';
-import { ENTRY_LINE, ENTRY_LOST, Entry, HASH_SHIFT, TYPE_LINK, entryLose, firstEntry, minFree, nextEntry, numFree, pagesOf } from './entry';
+import { ENTRY_LINE, ENTRY_LISTED, ENTRY_LOST, Entry, HASH_SHIFT, TYPE_LINK, entryLose, firstEntry, minFree, nextEntry, numFree, pagesOf } from './entry';
 import { linkForget, rangesCheck, rangesForget, rangesLeft } from './links';
 import { report } from './log';
 import { DEBUG_KERNEL, DEBUG_OWN, DebugState } from './state';
@@ -129,32 +129,15 @@ export function debugDeviceDestroy(dev: DmaDevice): void {
   rangesForget(state, dev);
   const end = state.buckets + ((<usize>state.bucketMask + 1) << 2);
   for (let slot = state.buckets; slot < end; slot += 4) {
-    let before: usize = load<u32>(slot);
-    if (before == 0) continue;
-    let left = chainLength(before);
-    for (; left != 0; --left) {
-      const at = changetype<Entry>(before).next;
+    for (let at: usize = load<u32>(slot); at != 0; ) {
       const entry = changetype<Entry>(at);
-      if (entry.device != changetype<usize>(dev)) {
-        before = at;
-        continue;
-      }
+      at = entry.next;
+      if (entry.device != changetype<usize>(dev)) continue;
       if ((entry.kind & 0xff) >= TYPE_LINK) linkForget(state, entry);
-      else {
-        state.slot = slot;
-        state.before = before;
-        dropEntry(state, entry);
-      }
-      if (load<u32>(slot) == 0) break;
+      else dropEntry(state, entry);
     }
   }
   unlock(ctx.dmaDebug);
-}
-
-function chainLength(last: usize): u32 {
-  let n: u32 = 1;
-  for (let at = changetype<Entry>(last).next; at != last; at = changetype<Entry>(at).next) ++n;
-  return n;
 }
 
 /** The CPU writes to a page of its own accord (debug_dma_assert_idle, 2015): no mapping may begin in it. */
@@ -188,7 +171,7 @@ export function debugCheck(ctx: Context): u32 {
     const entry = changetype<Entry>(at);
     if ((entry.kind & 0xff) >= TYPE_LINK) ++links;
     else ++live;
-    if (live > state.live || entry.next == 0) return 1;
+    if (live > state.live || links > state.links) return 1;
     if ((entry.flags & ENTRY_LOST) != 0) {
       ++lost;
       lostPages += pagesOf(entry);
@@ -198,7 +181,7 @@ export function debugCheck(ctx: Context): u32 {
       // Once a count has overflowed, removals may leave a line that looks free.
       if (state.overflowed == 0 && lineCount(state, lineOf(state, entry)) == 0) return 3;
     }
-    if (entry.sgt != 0) {
+    if ((entry.flags & ENTRY_LISTED) != 0) {
       const before = entry.sgPrevious;
       const first = before == 0 ? changetype<SgTable>(entry.sgt).debugEntries : changetype<Entry>(before).sgNext;
       if (first != at) return 4;

@@ -64,9 +64,12 @@ export class DebugState {
   sequence: u32;
   /** Entries that could not be tracked for want of linear memory: that many unknown addresses prove nothing. */
   missed: u32;
-  /** Slot of the chain that a lookup went through, and the entry before the one it found: for unlinking it. */
-  slot: usize;
+  /** The entry before the one that the last lookup found in its chain, 0 for the first. */
   before: usize;
+  /** 1 where a page's mapping wants no look but at its frame: our checker runs, and no places are watched. */
+  quick: u32;
+  /** Type of a page's mapping: since 4.20 a page is a single mapping. */
+  pageType: u32;
   // The kernel's accounting (debugfs dma-api/).
   errorCount: u32;
   numErrors: u32;
@@ -118,6 +121,10 @@ export class DebugState {
   unindexed: usize;
 }
 
+export function setQuick(state: DebugState): void {
+  state.quick = (state.flags & DEBUG_OWN) != 0 && state.places == 0 ? 1 : 0;
+}
+
 export const LOG_ORDER: u32 = 5;
 export const LOG_RECORDS: u32 = 1024;
 
@@ -148,6 +155,9 @@ export function debugCreate(ctx: Context, flags: u32, kernelBuckets: u32, preall
   }
   state.bucketMask = FIRST_BUCKETS - 1;
   state.flags = flags;
+  setQuick(state);
+  // TYPE_SINGLE and TYPE_PAGE (entry.ts).
+  state.pageType = (flags & DEBUG_ONE_PAGE_TYPE) != 0 ? 0 : 4;
   state.kernelBuckets = kernelBuckets;
   state.numErrors = 1;
   state.prealloc = prealloc;

@@ -8,7 +8,7 @@ import {
   CHECK_SYNC_DIR, CHECK_SYNC_RANGE, CHECK_SYNC_RO_FOR_CPU, CHECK_SYNC_SGCOUNT, CHECK_SYNC_UNKNOWN,
   CHECK_SYNC_WO_FOR_DEV,
 } from './checks';
-import { Entry, TYPE_SG, TYPE_SINGLE, findContaining, findExact, kindOf } from './entry';
+import { Entry, PAGE_SHIFT, TYPE_SG, TYPE_SINGLE, findBest, findContaining, kindOf, slotOf } from './entry';
 import { report } from './log';
 import { DEBUG_KERNEL, DEBUG_OWN, DEBUG_SYNC_SGCOUNT, DebugState } from './state';
 import { listAddress, listLength } from './unmap';
@@ -32,7 +32,8 @@ export function syncSg(state: DebugState, dev: DmaDevice, sgt: SgTable, nents: u
     const address = listAddress(sgt, i);
     const size = listLength(sgt, i);
     if (i == 0) {
-      const first = findExact(state, changetype<usize>(dev), address, size, kind, nents);
+      const device = changetype<usize>(dev);
+      const first = findBest(state, slotOf(state, device, address >> PAGE_SHIFT), device, address, size, kind, nents);
       if (first != 0) mapped = changetype<Entry>(first).sgMappedEnts;
     }
     if (i >= mapped) break;

@@ -3,30 +3,50 @@
 
 import { lock, unlock } from '../memory/lock';
 import { DMA_MAPPING_ERROR, DmaDevice } from '../dma/device';
-import { singlePages } from '../sg/entries';
+import { entryBytes, entryPages } from '../sg/entries';
 import { sgSegmentAddress, sgSegmentLength } from '../sg/segments';
 import { SEGMENTS_NONE, SEGMENTS_ONE, SEGMENTS_PHYSICAL, SgTable, sgPfn } from '../sg/sg-table';
-import { lineRemove, pageSlot, pairRemove } from './cacheline';
+import { lineRemove, pairSound } from './cacheline';
 import {
   CHECK_STALE_PTE, CHECK_UNMAP_CPUADDR, CHECK_UNMAP_DIR, CHECK_UNMAP_INVALID, CHECK_UNMAP_MAPPED_COUNT,
   CHECK_UNMAP_SGCOUNT, CHECK_UNMAP_SIZE, CHECK_UNMAP_TYPE, CHECK_UNMAP_UNCHECKED, CHECK_UNMAP_UNKNOWN,
 } from './checks';
-import { lineOf, typeOf } from './debug';
+import { lineOf } from './debug';
 import {
-  CHECKED, ENTRY_LINE, ENTRY_LOST, ENTRY_PAGES, ENTRY_PAIR, Entry, TYPE_COHERENT, TYPE_SG, UNCHECKED, entryFree,
-  entryRemove, findAt, findExact, kindOf, sgUnlink,
+  CHECKED, CHECK_BOUND, ENTRY_COUNTED, ENTRY_LINE, ENTRY_LISTED, ENTRY_LOST, ENTRY_OBJECT, ENTRY_PAGES, Entry, LINE_BIT, PAGE_SHIFT, TYPE_COHERENT,
+  TYPE_SG, UNCHECKED, entryBefore, entryFree, entryUncount, findAt, findBest, findFirst, findUnchecked, kindOf, sgUnlink, slotOf, unchain,
 } from './entry';
 import { report, reportOwn } from './log';
 import { forgetPages } from './pages';
 import { DEBUG_KERNEL, DEBUG_OWN, DebugState } from './state';
 
-export function unmapOne(
-  state: DebugState, dev: DmaDevice, type: u32, address: u64, size: u64, dir: u32, phys: u64,
-): void {
-  if ((state.flags & (DEBUG_KERNEL | DEBUG_OWN)) == 0) return;
+/**
+ * A mapping of one piece is ended. What mapOne made without a call goes without one, if all that the driver says is right.
+ * @param phys matters for coherent memory only
+ */
+export function unmapOne(state: DebugState, dev: DmaDevice, kind: u32, address: u64, size: u64, phys: u64): void {
   lock(changetype<usize>(state));
-  checkUnmap(state, dev, kindOf(typeOf(state, type), dir), address, size, 0, phys);
+  const slot = slotOf(state, changetype<usize>(dev), address >> PAGE_SHIFT);
+  const at = findFirst(slot, changetype<usize>(dev), address, size, kind, 0);
+  const entry = changetype<Entry>(at);
+  const flags = entry.flags;
+  const pair = entry.pair;
+  const lines = (flags >> LINE_BIT) & 1;
+  const counts = <u32>load<u16>(pair);
+  const plain = <u32>((flags & ~ENTRY_LINE) == ENTRY_COUNTED) & <u32>(pair != 0) & pairSound(counts, lines);
+  if ((<u32>(at != 0) & plain) != 0) {
+    store<u16>(pair, <u16>(counts - 0x100 - lines));
+    unchain(slot, 0, entry);
+    entryFree(state, entry);
+  } else if ((state.flags & (DEBUG_KERNEL | DEBUG_OWN)) != 0) unmapSlow(state, dev, slot, kind, address, size, phys);
   unlock(changetype<usize>(state));
+}
+
+function unmapSlow(
+  state: DebugState, dev: DmaDevice, slot: usize, kind: u32, address: u64, size: u64, phys: u64,
+): void {
+  const at = judge(state, dev, slot, kind, address, size, 0, phys);
+  if (at != 0) drop(state, changetype<Entry>(at), slot, state.before);
 }
 
 /**
@@ -48,12 +68,13 @@ export function listLength(sgt: SgTable, i: u32): u64 {
   return sgt.shape == SEGMENTS_NONE || i >= sgt.nents ? 0 : sgSegmentLength(sgt, i);
 }
 
-/** Whether each page of a table is a whole entry of its own at its physical address: no need to ask for each. */
+/**
+ * Whether a table's segments are its entries where they lie, and follow from its pages: a walk over these tells all.
+ */
 // @ts-ignore: decorator
 @inline
-export function plainPages(sgt: SgTable): bool {
-  return sgt.shape == SEGMENTS_PHYSICAL && sgt.pfns != 0 && singlePages(sgt)
-    && sgt.bytes == <u64>sgt.pageCount << 12;
+export function entriesAreSegments(sgt: SgTable): bool {
+  return sgt.shape == SEGMENTS_PHYSICAL && sgt.pfns != 0;
 }
 
 /** debug_dma_unmap_sg: the first entry knows how many segments there are; without it all nents are looked at. */
@@ -61,13 +82,22 @@ export function unmapSg(state: DebugState, dev: DmaDevice, sgt: SgTable, nents: 
   if ((state.flags & (DEBUG_KERNEL | DEBUG_OWN)) == 0) return;
   lock(changetype<usize>(state));
   const kind = kindOf(TYPE_SG, dir);
-  const plain = plainPages(sgt);
+  const pages = entriesAreSegments(sgt) ? sgt.pageCount : 0;
+  let page: u32 = 0;
   let mapped: u32 = 0;
   for (let i: u32 = 0; i < nents; ++i) {
     if (mapped != 0 && i >= mapped) break;
-    const inside = plain && i < sgt.pageCount;
-    const address = inside ? <u64>sgPfn(sgt, i) << 12 : listAddress(sgt, i);
-    const size: u64 = inside ? 4096 : listLength(sgt, i);
+    let address: u64;
+    let size: u64;
+    if (page < pages) {
+      const n = entryPages(sgt, page);
+      address = (<u64>sgPfn(sgt, page) << 12) + (page == 0 ? sgt.offset : 0);
+      size = entryBytes(sgt, page, n);
+      page += n;
+    } else {
+      address = listAddress(sgt, i);
+      size = listLength(sgt, i);
+    }
     const ents = checkUnmap(state, dev, kind, address, size, nents, 0);
     if (i == 0) mapped = ents;
   }
@@ -75,42 +105,65 @@ export function unmapSg(state: DebugState, dev: DmaDevice, sgt: SgTable, nents: 
 }
 
 /** Checks and removes one mapping. Returns the segments of the call that made it, 0 for one that is not known. */
-function checkUnmap(
-  state: DebugState, dev: DmaDevice, kind: u32, address: u64, size: u64, ents: u32, phys: u64,
-): u32 {
-  const at = findExact(state, changetype<usize>(dev), address, size, kind, ents);
+// @ts-ignore: decorator
+@inline
+function checkUnmap(state: DebugState, dev: DmaDevice, kind: u32, address: u64, size: u64, ents: u32, phys: u64): u32 {
+  const slot = slotOf(state, changetype<usize>(dev), address >> PAGE_SHIFT);
+  let at = findFirst(slot, changetype<usize>(dev), address, size, kind, ents);
+  let before: usize = 0;
+  let mapped: u32 = 0;
   if (at == 0) {
-    unknown(state, dev, address, size);
-    return 0;
+    at = judge(state, dev, slot, kind, address, size, ents, phys);
+    before = state.before;
   }
-  const entry = changetype<Entry>(at);
-  const mapped = entry.sgMappedEnts;
-  // Each word is 0 where it fits: one test for nearly all of what can be wrong.
-  const differs = (entry.kind ^ kind) | (entry.sgCallEnts ^ ents) | (entry.checked & UNCHECKED) | entry.bindings;
-  const fits = differs == 0 && entry.size == size && (kind & 0xff) != TYPE_COHERENT;
-  if (!fits) compare(state, dev, entry, kind, size, ents, phys);
-  drop(state, entry);
+  if (at != 0) {
+    mapped = changetype<Entry>(at).sgMappedEnts;
+    drop(state, changetype<Entry>(at), slot, before);
+  }
   return mapped;
+}
+
+/** Says what is wrong with an unmapping. Returns the entry that goes nevertheless, 0 without one; DebugState.before as findBest. */
+function judge(
+  state: DebugState, dev: DmaDevice, slot: usize, kind: u32, address: u64, size: u64, ents: u32, phys: u64,
+): usize {
+  const first = findUnchecked(slot, changetype<usize>(dev), address, size, kind, ents);
+  if (first != 0) {
+    state.before = 0;
+    report(state, CHECK_UNMAP_UNCHECKED, dev, first, address, size, 0, 0, kind & 0xff, 0);
+    return first;
+  }
+  const at = findBest(state, slot, changetype<usize>(dev), address, size, kind, ents);
+  if (at == 0) unknown(state, dev, address, size);
+  else compare(state, dev, changetype<Entry>(at), kind, size, ents, phys);
+  return at;
 }
 
 /** drop, for callers that are in no hurry. */
 export function dropEntry(state: DebugState, entry: Entry): void {
-  drop(state, entry);
+  const slot = slotOf(state, entry.device, entry.address >> PAGE_SHIFT);
+  drop(state, entry, slot, entryBefore(slot, changetype<usize>(entry)));
 }
 
-/** Takes an entry that a lookup has just found out of everything that knows it. */
+/** Takes an entry out of everything that knows it. */
 // @ts-ignore: decorator
 @inline
-function drop(state: DebugState, entry: Entry): void {
-  const flags = entry.flags & ~ENTRY_LOST;
-  const pair = (flags & ENTRY_PAIR) != 0 ? pageSlot(state, entry.phys >> 12) : 0;
-  if (pair == 0 || !pairRemove(pair, (flags & ENTRY_LINE) != 0)) {
-    if ((flags & ENTRY_LINE) != 0) lineRemove(state, lineOf(state, entry));
-    if ((flags & ENTRY_PAGES) != 0) forgetPages(state, entry);
-  }
-  sgUnlink(entry);
-  entryRemove(state, entry);
+function drop(state: DebugState, entry: Entry, slot: usize, before: usize): void {
+  const flags = entry.flags;
+  const pair = entry.pair;
+  const lines = (flags >> LINE_BIT) & 1;
+  const counts = <u32>load<u16>(pair);
+  if ((<u32>(pair != 0) & pairSound(counts, lines)) != 0) store<u16>(pair, <u16>(counts - 0x100 - lines));
+  else dropCounts(state, entry);
+  if ((flags & ENTRY_LISTED) != 0) sgUnlink(entry);
+  if ((flags & (ENTRY_LOST | ENTRY_OBJECT)) != 0) entryUncount(state, entry);
+  unchain(slot, before, entry);
   entryFree(state, entry);
+}
+
+function dropCounts(state: DebugState, entry: Entry): void {
+  if ((entry.flags & ENTRY_LINE) != 0) lineRemove(state, lineOf(state, entry));
+  if ((entry.flags & ENTRY_PAGES) != 0) forgetPages(state, entry);
 }
 
 function unknown(state: DebugState, dev: DmaDevice, address: u64, size: u64): void {
@@ -143,19 +196,25 @@ function compare(state: DebugState, dev: DmaDevice, entry: Entry, kind: u32, siz
   if (entry.kind >> 8 != kind >> 8) {
     report(state, CHECK_UNMAP_DIR, dev, at, address, entry.size, 0, 0, entry.kind >> 8, kind >> 8);
   }
-  if (entry.checked == UNCHECKED) {
+  if ((entry.checked & UNCHECKED) != 0) {
     report(state, CHECK_UNMAP_UNCHECKED, dev, at, address, entry.size, 0, 0, mappedAs, 0);
   }
-  if ((state.flags & DEBUG_OWN) != 0 && entry.bindings != 0) {
+  if ((state.flags & DEBUG_OWN) != 0 && (entry.checked & CHECK_BOUND) != 0) {
     reportOwn(state, CHECK_STALE_PTE, dev, at, address, entry.size, entry.bindings, 0);
   }
 }
 
 /** debug_dma_mapping_error: of several mappings at one address the oldest that was not checked yet is. */
-export function markChecked(state: DebugState, dev: DmaDevice, address: u64): void {
-  if ((state.flags & (DEBUG_KERNEL | DEBUG_OWN)) == 0) return;
+export function markChecked(state: DebugState, device: usize, address: u64): void {
   lock(changetype<usize>(state));
-  const at = findAt(state, changetype<usize>(dev), address, true);
-  if (at != 0) changetype<Entry>(at).checked = CHECKED;
+  let at: usize = load<u32>(slotOf(state, device, address >> PAGE_SHIFT));
+  let first = changetype<Entry>(at);
+  const found = <u32>(first.address == address) & <u32>(first.device == device) & first.checked & UNCHECKED;
+  if (found == 0) at = findAt(state, device, address, true);
+  if (at != 0) {
+    // As a pair of words, which is how unmapping will load them.
+    const words = load<u64>(at, offsetof<Entry>('sgCallEnts'));
+    store<u64>(at, words ^ (<u64>(UNCHECKED | CHECKED) << 32), offsetof<Entry>('sgCallEnts'));
+  }
   unlock(changetype<usize>(state));
 }

@@ -136,12 +136,18 @@ export function sgEntryLength(sgt: SgTable, i: u32): u32 {
 function lengthInPages(sgt: SgTable, i: u32): u32 {
   walkTo(sgt, i);
   const page = sgt.walkPage;
-  const end = page + entryPages(sgt, page);
-  let length = <u64>(end - page) << PAGE_SHIFT;
+  return <u32>entryBytes(sgt, page, entryPages(sgt, page));
+}
+
+/** Bytes of an entry that is n pages from a page on (pages form). */
+// @ts-ignore: decorator
+@inline
+export function entryBytes(sgt: SgTable, page: u32, n: u32): u64 {
+  let length = <u64>n << PAGE_SHIFT;
   // The first page lacks what lies before the offset, the last what lies behind the table's end.
-  if (i == 0) length -= sgt.offset;
-  if (end == sgt.pageCount) length -= (<u64>sgt.pageCount << PAGE_SHIFT) - sgt.offset - sgt.bytes;
-  return <u32>length;
+  if (page == 0) length -= sgt.offset;
+  if (page + n == sgt.pageCount) length -= (<u64>sgt.pageCount << PAGE_SHIFT) - sgt.offset - sgt.bytes;
+  return length;
 }
 
 /** Offset of the i-th entry's first byte, as its builder gave it: more than a page is possible in runs form. */

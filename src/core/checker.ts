@@ -241,18 +241,18 @@ export class Checker {
     };
     for (let at = tools.debugEntryFirst(this.#context); at !== 0; at = tools.debugEntryNext(this.#context, at)) {
       const word = at >>> 2;
-      seen.device = u32[(u32[word + 1] >>> 2) + 1];
+      seen.device = u32[(u32[word + 9] >>> 2) + 1];
       seen.address = u32[word + 2] + u32[word + 3] * 2 ** 32;
       seen.size = u32[word + 4] + u32[word + 5] * 2 ** 32;
       // The offset in the page as an integer: a remainder of doubles would cost more than all the rest.
       seen.iovaBytes = Math.ceil(((u32[word + 2] & 4095) + seen.size) / 4096) * 4096;
-      seen.type = u32[word + 10] & 0xff;
-      seen.direction = (u32[word + 10] >>> 8) & 0xff;
-      seen.lost = (u32[word + 12] & ENTRY_LOST) !== 0;
-      seen.object = u32[word + 13];
-      seen.hook = u32[word + 15];
-      seen.site = u32[word + 16];
-      seen.time = u32[word + 18] + u32[word + 19] * 2 ** 32;
+      seen.type = u32[word + 8] & 0xff;
+      seen.direction = (u32[word + 8] >>> 8) & 0xff;
+      seen.lost = (u32[word + 13] & ENTRY_LOST) !== 0;
+      seen.object = u32[word + 16];
+      seen.hook = u32[word + 18];
+      seen.site = u32[word + 19];
+      seen.time = u32[word + 20] + u32[word + 21] * 2 ** 32;
       visitor(seen);
     }
   }
@@ -296,22 +296,23 @@ export class Checker {
     const { u32 } = this.#core;
     const word = at >>> 2;
     const wide = (index: number): number => u32[word + index] + u32[word + index + 1] * 2 ** 32;
-    const kind = u32[word + 10];
+    const kind = u32[word + 8];
     return {
       // A device's record has its context first, then its number.
-      device: u32[(u32[word + 1] >>> 2) + 1],
+      device: u32[(u32[word + 9] >>> 2) + 1],
       address: wide(2),
       size: wide(4),
       phys: wide(6),
-      callEnts: u32[word + 8],
-      mappedEnts: u32[word + 9],
+      callEnts: u32[word + 10],
+      mappedEnts: u32[word + 12],
       type: MAPPING_TYPES[kind & 0xff],
       direction: DIRECTIONS[(kind >>> 8) & 0xff],
-      checked: CHECKED[u32[word + 11]],
-      lost: (u32[word + 12] & ENTRY_LOST) !== 0,
-      by: { object: u32[word + 13], vma: u32[word + 14], hook: u32[word + 15], site: u32[word + 16] },
-      sequence: u32[word + 17],
-      time: wide(18),
+      // Higher bits of that word are the core's own.
+      checked: CHECKED[u32[word + 11] & 3],
+      lost: (u32[word + 13] & ENTRY_LOST) !== 0,
+      by: { object: u32[word + 16], vma: u32[word + 17], hook: u32[word + 18], site: u32[word + 19] },
+      sequence: u32[word + 14],
+      time: wide(20),
     };
   }
 }

@@ -9,11 +9,14 @@ export class CpuRegisters {
   readonly #core: Core;
   /** Index of the record's first word in Core.u32. */
   readonly #word: number;
+  /** Core.u32 when `findings` was last read. */
+  #words: Uint32Array;
 
   /** The registers of the CPU that this instance of the core runs as now. */
   constructor(core: Core, context: number) {
     this.#core = core;
     this.#word = core.exports.cpuRecord(context) >>> 2;
+    this.#words = core.u32;
   }
 
   /** Host-side ids of the GEM object, the vma, the policy hook and the call site on whose behalf calls follow; 0 is none. */
@@ -56,13 +59,17 @@ export class CpuRegisters {
     this.#core.u32[this.#word + 3] = id;
   }
 
-  /** Index in Core.u32 of the count of findings. */
-  get findingsWord(): number {
-    return this.#word + 4;
+  /**
+   * Whether there may be more findings than `seen`: one load after each call of the DMA API. Through a view that growth has
+   * detached the answer is yes; reading `findings` takes a new one.
+   */
+  moved(seen: number): boolean {
+    return this.#words[this.#word + 4] !== seen;
   }
 
   /** Findings of dma-debug so far: compare it before and after a call. */
   get findings(): number {
-    return this.#core.u32[this.#word + 4];
+    this.#words = this.#core.u32;
+    return this.#words[this.#word + 4];
   }
 }

@@ -65,8 +65,6 @@ export class DmaDebug {
   private readonly checker: Checker;
   private readonly devices = new Map<number, DebugDevice>();
   private readonly kept: Finding[] = [];
-  /** Where the count of findings is in Core.u32: read after every call, so without a detour. */
-  private readonly findingsWord: number;
   private seen = 0;
   private allErrors: boolean;
   private filter: string;
@@ -82,7 +80,6 @@ export class DmaDebug {
     this.context = context;
     this.registers = new CpuRegisters(core, context);
     this.attributions = new Attributions(this.registers);
-    this.findingsWord = this.registers.findingsWord;
     const config = debugConfig(options);
     const flags = debugFlags(dialect, config.checkers);
     this.checker = Checker.create(core, context, flags, dialect.buckets, config.entries);
@@ -149,7 +146,7 @@ export class DmaDebug {
    * @throws GemDmaError in strict mode, with `reason` = the check and the whole finding in `details`
    */
   settle(): void {
-    if (this.core.u32[this.findingsWord] !== this.seen) this.tell();
+    if (this.registers.moved(this.seen)) this.tell();
   }
 
   private tell(): void {
