@@ -115,22 +115,33 @@ async function campaign(options: StressCommandOptions): Promise<void> {
 }
 
 function merge(files: string[], options: StressCommandOptions): void {
-  const results = files.flatMap((file) =>
-    usage(() => readLines(file)).map((line, i) => {
-      let result: StressResult | undefined;
-      try {
-        result = JSON.parse(line);
-      } catch {}
-      if (typeof result?.seed !== 'number' || typeof result.profile !== 'string') {
-        throw new UsageError(`${file}:${i + 1}: not the result of a stress run`);
-      }
-      return result;
-    }),
-  );
-  const sum = sumResults(results);
+  const sum = sumResults(files.flatMap(readResults));
   if (options.json) json(sum);
   else console.log(describeSum(sum).join('\n'));
   process.exitCode = sum.failures.length > 0 || sum.differing.length > 0 ? 1 : 0;
+}
+
+/** The results in a file. A job that was killed may leave none, or half of the last: that is said, and the rest counts. */
+function readResults(file: string): StressResult[] {
+  const lines = usage(() => readLines(file));
+  if (lines.length === 0) console.error(`gemdma: ${file}: no results`);
+  const results: StressResult[] = [];
+  for (const [i, line] of lines.entries()) {
+    const result = parseResult(line);
+    if (typeof result?.seed === 'number' && typeof result.profile === 'string') results.push(result);
+    else if (result === undefined && i > 0 && i === lines.length - 1) {
+      console.error(`gemdma: ${file}:${i + 1}: cut off, left out`);
+    } else throw new UsageError(`${file}:${i + 1}: not the result of a stress run`);
+  }
+  return results;
+}
+
+function parseResult(line: string): StressResult | undefined {
+  try {
+    return JSON.parse(line);
+  } catch {
+    return undefined;
+  }
 }
 
 function replay(file: string, options: StressCommandOptions): void {

@@ -79,6 +79,13 @@ test('shards give a line a seed, and the merge sums them', () => {
   const { code, out } = stress('--merge', ...parts, '--json');
   expect(code).toBe(0);
   expect(JSON.parse(out)).toMatchObject({ runs: 4, operations: 4000, failures: [], differing: [] });
+  // A job that was killed in the middle of a line, and one that got nowhere.
+  const [cut, nothing] = [join(folder, 'cut.jsonl'), join(folder, 'nothing.jsonl')];
+  writeFileSync(cut, readFileSync(parts[1], 'utf8').slice(0, -100));
+  writeFileSync(nothing, '');
+  const rest = stress('--merge', parts[0], cut, nothing, '--json');
+  expect(JSON.parse(rest.out)).toMatchObject({ runs: 3, operations: 3000 });
+  expect(rest.err).toBe(`gemdma: ${cut}:2: cut off, left out\ngemdma: ${nothing}: no results\n`);
 });
 
 test('results as JSON', () => {

@@ -26,6 +26,7 @@ export function writeTrace(file: string, trace: StressTrace): void {
 /** Throws RecordingError for a file that is not a trace of a stress run. */
 export function readTrace(file: string): StressTrace {
   const lines = readLines(file);
+  if (lines.length === 0) throw new RecordingError(file, 0, 'empty');
   const parse = (line: number): Record<string, unknown> => {
     let value: unknown;
     try {
@@ -47,7 +48,7 @@ export function readTrace(file: string): StressTrace {
   return { config: header.config as StressConfig, failure: header.failure as StressTrace['failure'], operations };
 }
 
-/** Non-empty lines of a text file, plain or gzip. Throws RecordingError when it cannot be read or is empty. */
+/** Non-empty lines of a text file, plain or gzip. Throws RecordingError when it cannot be read. */
 export function readLines(file: string): string[] {
   let bytes: Uint8Array;
   try {
@@ -56,10 +57,8 @@ export function readLines(file: string): string[] {
   } catch (error) {
     throw new RecordingError(file, 0, `cannot be read: ${(error as NodeJS.ErrnoException).code}`);
   }
-  const lines = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
     .toString('utf8')
     .split('\n')
     .filter((line) => line.trim() !== '');
-  if (lines.length === 0) throw new RecordingError(file, 0, 'empty');
-  return lines;
 }
