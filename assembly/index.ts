@@ -39,7 +39,7 @@ export {
 } from './dma-debug/feed';
 export { deviceRead, deviceWrite } from './iommu/access';
 export { attachDevice, detachDevice } from './iommu/context';
-export { domainCreate, domainDestroy } from './iommu/domain';
+export { domainCreate, domainDestroy } from './iommu/domain-life';
 export { faultLogClear, faultLogCount, faultLogFirst } from './iommu/fault-log';
 export {
   deviceTranslate, domainFlushPages, domainId, domainIovaToPhys, domainLevels, domainMap, domainMapped, domainMapPfns,

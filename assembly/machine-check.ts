@@ -13,7 +13,7 @@ import { contentsCheck } from './ram/contents';
 import { stacksCheck } from './ram/pages';
 import { Ram } from './ram/ram';
 import { slotsCheck } from './swiotlb/slots';
-import { Swiotlb } from './swiotlb/swiotlb';
+import { Swiotlb } from './swiotlb/pool';
 
 /** Records live in all slab caches and 4 KiB units in use: what must be as before when everything was given back. */
 export function machineRecords(ctx: Context): u32 {

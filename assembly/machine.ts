@@ -4,12 +4,13 @@ import { iovaDepotWork } from './iova/rcache';
 import {
   TIMER_DEFERRED_LIST, TIMER_FLUSH_QUEUE, TIMER_IOVA_DEPOT, timerArg, timerDue, timerKind, timerPop,
 } from './memory/clock';
-import { Context, contextCreate } from './memory/context';
+import { Context } from './memory/context';
+import { contextCreate } from './memory/create';
 import { dmaState } from './dma/state';
 import { ENOMEM } from './errno';
 import { deferredTimeout } from './iommu/deferred-list';
 import { FlushQueue, flushQueueTimeout } from './iommu/flush-queue';
-import { ramCreate } from './ram/ram';
+import { ramCreate } from './ram/create';
 import { sgState } from './sg/sg-table';
 
 /**

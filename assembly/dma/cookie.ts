@@ -16,7 +16,8 @@ import { slabAllocZeroed, slabCacheCreate, slabFree } from '../memory/slab';
 import { iovaDomainCreate, iovaDomainDestroy, iovaReserve } from '../iova/iova';
 import { attachDevice, detachDevice } from '../iommu/context';
 import { deferredFlush } from '../iommu/deferred-list';
-import { domainCreate, domainDestroy, IommuDomain } from '../iommu/domain';
+import { IommuDomain } from '../iommu/domain';
+import { domainCreate, domainDestroy } from '../iommu/domain-life';
 import { flushQueueCreate, flushQueueDestroy, FlushQueue } from '../iommu/flush-queue';
 import { DEVICE_PASSTHROUGH, DEVICE_TRY_32BIT, DmaDevice, OPS_DIRECT, OPS_IOMMU } from './device';
 import { DmaState } from './state';
@@ -52,7 +53,7 @@ const START_PFN: u64 = 1;
 
 /**
  * A domain that DMA API mappings go through.
- * @param levels, width, pgsizeBitmap, tableFlags as for domainCreate (iommu/domain.ts)
+ * @param levels, width, pgsizeBitmap, tableFlags as for domainCreate (iommu/domain-life.ts)
  * @param model IOVA allocator as for iovaDomainCreate (iova/iova.ts)
  * @param line the 32-bit line as that model has it (dma_32bit_pfn)
  * @param flags COOKIE_*

@@ -14,7 +14,6 @@
 // A handle is the u32 offset of a record in linear memory; 0 is none.
 
 import { CPU_SIZE, Cpu, currentCpu } from './cpu';
-import { blocksInit } from './block';
 
 /** Most virtual CPUs a context can have; the record array is laid out for the number asked for. */
 export const MAX_CPUS: u32 = 64;
@@ -92,33 +91,4 @@ export function cpuOf(ctx: Context): Cpu {
 /** Offset of the record of the CPU that this instance runs as: its registers are the host's to read and write (cpu.ts). */
 export function cpuRecord(ctx: Context): usize {
   return ctx.cpus + <usize>currentCpu() * CPU_SIZE;
-}
-
-/**
- * Lays out a context at the start of linear memory.
- * @param limitBytes most bytes of linear memory that may be used, rounded down to 64 KiB; growth past it is ENOMEM
- * @param cpus virtual CPUs, 1 to MAX_CPUS
- * @returns the context, or 0 when the limit leaves no room for one
- */
-export function contextCreate(limitBytes: f64, cpus: u32): usize {
-  if (cpus == 0 || cpus > MAX_CPUS || !(limitBytes >= 1048576) || limitBytes > 4294901760) return 0;
-  const limit = <usize>limitBytes & ~0xffff;
-  const base: usize = (__heap_base + 63) & ~63;
-  const cpuArray: usize = (base + offsetof<Context>() + 63) & ~63;
-  const faultTable: usize = cpuArray + <usize>cpus * CPU_SIZE;
-  const states: usize = (faultTable + <usize>FAULT_KINDS * 8 + 63) & ~63;
-  const end: usize = (states + (limit >> 12) + 4095) & ~4095;
-  if (end >= limit) return 0;
-  const have: usize = <usize>memory.size() << 16;
-  if (have < end && memory.grow(<i32>((end - have + 0xffff) >> 16)) < 0) return 0;
-  memory.fill(base, 0, end - base);
-  const ctx = changetype<Context>(base);
-  ctx.end = end;
-  ctx.limit = limit;
-  ctx.blockStates = states;
-  ctx.cpus = cpuArray;
-  ctx.cpuCount = cpus;
-  ctx.faultTable = faultTable;
-  blocksInit(ctx);
-  return base;
 }

@@ -21,10 +21,7 @@
 // Fragmentation is a number from 0 to 1 and a seed: that share of the 4 MiB blocks is handed out in a shuffled order,
 // and one frame of each is kept by "the rest of the system", so that they never merge again.
 
-import { EINVAL, ENOMEM } from '../errno';
-import { blockAlloc, blockAllocZeroed, blockOrder } from '../memory/block';
 import { Context } from '../memory/context';
-import { freeRange } from './range';
 
 export const PAGE_SHIFT: u32 = 12;
 export const PAGE_SIZE: u32 = 4096;
@@ -40,10 +37,10 @@ export const ZONE_DMA32: u32 = 0;
 export const ZONE_NORMAL: u32 = 1;
 
 /** First pfn of the hole below 4 GiB at the latest, and first pfn above it. */
-const LOW_END_MAX: u32 = 0xc0000; // 3 GiB
+export const LOW_END_MAX: u32 = 0xc0000; // 3 GiB
 export const HIGH_START: u32 = 0x100000; // 4 GiB
 /** Frames below 1 MiB belong to firmware. */
-const FIRMWARE_END: u32 = 0x100;
+export const FIRMWARE_END: u32 = 0x100;
 
 // @ts-ignore: decorator
 @unmanaged
@@ -101,34 +98,6 @@ export function stateOf(ram: Ram, pfn: u32): usize {
 /** A frame's state byte, for those who do not look at one for every page. */
 export function frameState(ram: Ram, pfn: u32): u8 {
   return load<u8>(stateOf(ram, pfn));
-}
-
-/**
- * Gives the machine its memory.
- * @param pages frames of 4 KiB, at least 4 MiB's worth; what does not fit below 3 GiB lies above 4 GiB
- * @param fragmentation share of 4 MiB blocks handed out shuffled, 0 to 65536
- * @returns 0, -EINVAL for a size that cannot be, -ENOMEM
- */
-export function ramCreate(ctx: Context, pages: u32, fragmentation: u32, seed: u32): i32 {
-  if (pages < 1024 || pages > 0x4000000 || fragmentation > 65536) return EINVAL;
-  const at = blockAllocZeroed(ctx, 0);
-  if (at == 0) return ENOMEM;
-  const ram = changetype<Ram>(at);
-  ram.lowEnd = min(pages, LOW_END_MAX);
-  ram.highEnd = HIGH_START + (pages - ram.lowEnd);
-  ram.frames = pages;
-  ram.fragmentation = fragmentation;
-  ram.random = seed == 0 ? 0x9e3779b9 : seed;
-  ram.lists = at + 256;
-  ram.states = blockAllocZeroed(ctx, blockOrder(pages));
-  ram.links = blockAlloc(ctx, blockOrder(<usize>pages << 3));
-  ram.contents = blockAllocZeroed(ctx, blockOrder(((<usize>pages >> 10) + 1) << 2));
-  if (ram.states == 0 || ram.links == 0 || ram.contents == 0) return ENOMEM;
-  ctx.ram = at;
-  ram.managed = pages - FIRMWARE_END;
-  freeRange(ram, FIRMWARE_END, ram.lowEnd);
-  freeRange(ram, HIGH_START, ram.highEnd);
-  return 0;
 }
 
 /** The seeded generator of this machine's RAM (xorshift32): nothing else may decide about placement. */

@@ -7,8 +7,9 @@ import { currentCpu } from '../memory/cpu';
 import { entriesOf, entryPages, sgEntryLength, sgEntryOffset, sgEntryPhys, singlePages } from './entries';
 import {
   SEGMENTS_ENTRIES, SEGMENTS_LIST, SEGMENTS_NONE, SEGMENTS_ONE, SEGMENTS_PHYSICAL, SG_RUN_SIZE, SG_SEGMENT_SIZE, SgRun,
-  SgSegment, SgState, SgTable,
+  SgSegment, SgTable,
 } from './sg-table';
+import { SgState } from './state';
 import { vectorAlloc, vectorFree } from './vector';
 
 /** What an address is where there is none (DMA_MAPPING_ERROR). */

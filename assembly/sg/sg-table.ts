@@ -19,6 +19,7 @@ import { shouldFail } from '../memory/fault';
 import { slabAllocZeroed, slabCacheCreate, slabFree } from '../memory/slab';
 import { loanReturn } from '../ram/loan';
 import { pagesFree } from '../ram/pages';
+import { SgState } from './state';
 import { vectorFree } from './vector';
 
 // @ts-ignore: decorator
@@ -109,18 +110,6 @@ export class SgSegment {
   length: u64;
 }
 export const SG_SEGMENT_SIZE: usize = 16;
-
-/** State of the subsystem: the cache of tables and those of short vectors (vector.ts). */
-// @ts-ignore: decorator
-@unmanaged
-export class SgState {
-  tables: usize;
-  vectors0: usize;
-  vectors1: usize;
-  vectors2: usize;
-  /** Segments that are being counted: a page for each CPU, made when the first list needs it (segments.ts). */
-  scratch: usize;
-}
 
 /** The subsystem's state, made with the machine. Returns 0 without memory. */
 export function sgState(ctx: Context): usize {

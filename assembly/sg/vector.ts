@@ -4,7 +4,7 @@
 import { blockAlloc, blockFree, blockOrder } from '../memory/block';
 import { Context } from '../memory/context';
 import { slabAlloc, slabCacheCreate, slabFree } from '../memory/slab';
-import { SgState } from './sg-table';
+import { SgState } from './state';
 
 /** Bytes of the slab classes: 16, 64 and 256 pfns. */
 const CLASS0: usize = 64;

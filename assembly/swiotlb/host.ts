@@ -3,7 +3,8 @@
 import { DMA_MAPPING_ERROR, DmaDevice } from '../dma/device';
 import { Context } from '../memory/context';
 import { backOf } from './slots';
-import { Swiotlb, areaOf, mappingOf, slotAddress, swiotlbMap, swiotlbSync, swiotlbUnmap } from './swiotlb';
+import { Swiotlb, areaOf, mappingOf, slotAddress } from './pool';
+import { swiotlbMap, swiotlbSync, swiotlbUnmap } from './swiotlb';
 
 /** swiotlbMap for the host; -1 is DMA_MAPPING_ERROR. */
 export function swiotlbMapSingle(dev: DmaDevice, phys: f64, length: u32, dir: u32, attrs: u32): f64 {

@@ -6,7 +6,7 @@
 //   an address that does not fit the alignment moves on by one slot, a run too short (or across the device's segment
 //   boundary) by the stride, the alignment in slots.
 
-import { SET_SLOTS, SLOT_SHIFT, SLOT_SIZE, Swiotlb, areaOf, mappingOf, slotAddress } from './swiotlb';
+import { SET_SLOTS, SLOT_SHIFT, SLOT_SIZE, Swiotlb, areaOf, mappingOf, slotAddress } from './pool';
 
 export const NO_SLOT: u32 = 0xffffffff;
 /** In `back`: the slot is free. Distances reach 127. */

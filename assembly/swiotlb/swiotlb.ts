@@ -29,98 +29,16 @@ import {
   REASON_SWIOTLB_TOO_LARGE, REASON_SWIOTLB_UNREACHABLE,
 } from '../reason';
 import { EVENT_BOUNCE, emit } from '../ring/events';
+import {
+  AREA_SIZE, MAPPING_SIZE, MAX_MAPPING, POOL_ALIGN_ABOVE_PAGE, POOL_COPY_IN_READABLE, POOL_NO_MIN_ALIGN, SET_SLOTS,
+  SLOT_SHIFT, SLOT_SIZE, Swiotlb, areaOf, mappingOf, slotAddress,
+} from './pool';
 import { BACK_FREE, NO_SLOT, backOf, searchArea, slotsRelease, slotsTake } from './slots';
-
-export const SLOT_SHIFT: u32 = 11;
-export const SLOT_SIZE: u32 = 1 << SLOT_SHIFT; // IO_TLB_SIZE
-export const SET_SLOTS: u32 = 128; // IO_TLB_SEGSIZE
-/** Longest mapping that any pool serves, less what min_align_mask takes: 128 slots of 2 KiB. */
-export const MAX_MAPPING: u32 = SET_SLOTS << SLOT_SHIFT;
-
-/** Page-align requests longer than a page only, not those of exactly one (2015). */
-export const POOL_ALIGN_ABOVE_PAGE: u32 = 1;
-/** Copy in only when the device may read; otherwise always, so that a partial write leaves the rest as it was. */
-export const POOL_COPY_IN_READABLE: u32 = 2;
-/** Ignore min_align_mask. */
-export const POOL_NO_MIN_ALIGN: u32 = 4;
-
-// @ts-ignore: decorator
-@unmanaged
-export class Swiotlb {
-  ctx: usize;
-  flags: u32;
-  /** Physical addresses: the first byte, and the first past the end. */
-  start: u64;
-  end: u64;
-  slots: u32;
-  areas: u32; // power of two
-  areaSlots: u32;
-  /** SwiotlbArea records, one a cache line. */
-  areaTable: usize;
-  /** Two u64 a set: bit k is set when slot k is free. */
-  free: usize;
-  /** A byte a slot: its distance from the first slot of its mapping, or BACK_FREE. */
-  back: usize;
-  /** SwiotlbMapping records, one a slot; valid at first slots only. */
-  mappings: usize;
-  /** Slots in use over all areas, and the most there ever were (io_tlb_used, io_tlb_used_hiwater). */
-  used: u32;
-  highWater: u32;
-  live: u32;
-  maps: u32;
-  /** Requests refused, by cause. */
-  full: u32;
-  tooLarge: u32;
-  unreachable: u32;
-  pad: u32;
-  bytesIn: u64;
-  bytesOut: u64;
-}
-
-// @ts-ignore: decorator
-@unmanaged
-export class SwiotlbArea {
-  guard: u64;
-  index: u32; // within the area: where the last allocation ended
-  used: u32;
-}
-export const AREA_SIZE: usize = 64;
-
-// @ts-ignore: decorator
-@unmanaged
-export class SwiotlbMapping {
-  phys: u64; // of the buffer
-  length: u32; // of the buffer
-  offset: u32; // of its first byte in the first slot
-  slots: u32;
-  device: u32;
-  direction: u32;
-  pad: u32;
-}
-export const MAPPING_SIZE: usize = 32;
 
 // @ts-ignore: decorator
 @inline
 function poolOf(ctx: Context): Swiotlb {
   return changetype<Swiotlb>(ctx.swiotlb);
-}
-
-// @ts-ignore: decorator
-@inline
-export function areaOf(pool: Swiotlb, area: u32): SwiotlbArea {
-  return changetype<SwiotlbArea>(pool.areaTable + <usize>area * AREA_SIZE);
-}
-
-// @ts-ignore: decorator
-@inline
-export function mappingOf(pool: Swiotlb, slot: u32): SwiotlbMapping {
-  return changetype<SwiotlbMapping>(pool.mappings + <usize>slot * MAPPING_SIZE);
-}
-
-// @ts-ignore: decorator
-@inline
-export function slotAddress(pool: Swiotlb, slot: u32): u64 {
-  return pool.start + (<u64>slot << SLOT_SHIFT);
 }
 
 // Counters of the whole pool are shared by areas, so in the threads build an area's lock does not cover them.

@@ -5,7 +5,7 @@ import { Core } from './instance.js';
 export const SLOT_SIZE = 2048;
 export const SET_SLOTS = 128;
 
-/** Dialect properties of the core's pool (assembly/swiotlb/swiotlb.ts, POOL_*). */
+/** Dialect properties of the core's pool (assembly/swiotlb/pool.ts, POOL_*). */
 const ALIGN_ABOVE_PAGE = 1;
 const COPY_IN_READABLE = 2;
 const NO_MIN_ALIGN = 4;
