@@ -4,7 +4,7 @@ import { MM_MODERN } from './drm-mm';
 import { Mm, MmNode, NODE_ALLOCATED, SIZE_CLASSES, holeStart, ofSizeLinks } from './drm-mm-node';
 import { stackCheck } from './hole-stack';
 import { classOf, classWord, sizeRoot } from './holes';
-import { LEFT, RIGHT, treeCheck, treeEnd, treeNext } from './tree';
+import { LEFT, RIGHT, top, treeCheck, treeEnd, treeNext } from './tree';
 
 const WRONG_ORDER: u32 = 1; // nodes overlap, or lie outside the range
 const WRONG_LINK: u32 = 2;
@@ -43,6 +43,7 @@ export function mmCheck(mm: Mm): u32 {
   if (nodes != mm.nodes) return WRONG_COUNT;
   if (stackCheck(mm) != holes) return WRONG_STACK;
   const root = changetype<usize>(mm) + offsetof<Mm>('addressRoot');
+  if (top(0) != 0) return WRONG_ADDRESS_TREE; // the null record
   if (treeCheck(root, true) != (mm.flavour == MM_MODERN ? holes : 0)) return WRONG_ADDRESS_TREE;
   for (let links = treeEnd(root, LEFT); links != 0; links = treeNext(links, RIGHT)) {
     const next = treeNext(links, RIGHT);

@@ -42,7 +42,8 @@ export class Mm {
   /** Next manager of the machine (gtt.ts). */
   nextMm: usize;
   flavour: u32;
-  colorRule: u32;
+  /** Nodes of the eviction scan that is under way (drm-mm-scan.ts). Behind the flavour: one load asks for both. */
+  scanActive: u32;
   start: u64;
   size: u64;
   head: usize;
@@ -60,8 +61,8 @@ export class Mm {
   /** Allocations made and refused, for statistics. */
   inserted: u32;
   refused: u32;
-  /** The eviction scan that is under way (drm-mm-scan.ts). */
-  scanActive: u32;
+  colorRule: u32;
+  /** The eviction scan. */
   scanMode: u32;
   scanColor: u32;
   scanSize: u64;

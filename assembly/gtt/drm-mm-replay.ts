@@ -19,32 +19,37 @@ export const MM_OP_REMOVE: u32 = 2;
  * @returns operations that came out as expected; `count` when all did
  */
 export function mmReplay(mm: Mm, operations: usize, count: u32, nodes: usize): u32 {
-  for (let i: u32 = 0; i < count; ++i) {
-    const at = operations + <usize>i * MM_OP_SIZE;
+  const end = operations + <usize>count * MM_OP_SIZE;
+  let at = operations;
+  for (; at < end; at += MM_OP_SIZE) {
     const kind = load<u32>(at);
-    const slot = nodes + (<usize>load<u32>(at, 4) << 2);
     let got: i64;
-    if (kind == MM_OP_REMOVE) {
+    if (kind == MM_OP_INSERT) {
+      const size = load<u64>(at, 16);
+      const alignment = load<u64>(at, 24);
+      const rc = mmInsertNode(mm, size, alignment, load<u32>(at, 12), load<u64>(at, 32), load<u64>(at, 40), load<u32>(at, 8));
+      got = rc > 0 ? entered(nodes, at, rc) : rc;
+    } else if (kind == MM_OP_RESERVE) {
+      const rc = mmReserveNode(mm, load<u64>(at, 32), load<u64>(at, 16), load<u32>(at, 12));
+      got = rc > 0 ? entered(nodes, at, rc) : rc;
+    } else {
+      const slot = nodes + (<usize>load<u32>(at, 4) << 2);
       const node: usize = load<u32>(slot);
       store<u32>(slot, 0);
       got = node == 0 ? ENOENT : mmRemove(node);
-    } else {
-      const size = load<u64>(at, 16);
-      const lo = load<u64>(at, 32);
-      const color = load<u32>(at, 12);
-      const rc = kind == MM_OP_INSERT
-        ? mmInsertNode(mm, size, load<u64>(at, 24), color, lo, load<u64>(at, 40), load<u32>(at, 8))
-        : mmReserveNode(mm, lo, size, color);
-      got = rc;
-      if (rc > 0) {
-        store<u32>(slot, <u32>rc);
-        got = <i64>changetype<MmNode>(<usize>rc).start;
-      }
     }
     if (got != load<i64>(at, 48)) {
       store<i64>(at, got, 56);
-      return i;
+      break;
     }
   }
-  return count;
+  return <u32>(at - operations) / MM_OP_SIZE;
+}
+
+// Enters an operation's node into the table; returns its start.
+// @ts-ignore: decorator
+@inline
+function entered(nodes: usize, operation: usize, node: i32): i64 {
+  store<u32>(nodes + (<usize>load<u32>(operation, 4) << 2), <u32>node);
+  return <i64>changetype<MmNode>(<usize>node).start;
 }

@@ -154,17 +154,17 @@ export function place(start: u64, end: u64, size: u64, alignment: u64, high: boo
   return at;
 }
 
-// @ts-ignore: decorator
-@inline
+/** Makes a node in the hole after `before`. Returns 0 where it has no place. */
 function fitModern(
   mm: Mm, before: MmNode, size: u64, alignment: u64, color: u32, lo: u64, hi: u64, high: bool,
-): u64 {
+): i32 {
   const start = holeStart(before);
-  return place(
+  const at = place(
     max(start + colorFront(mm, before, color), lo),
     min(start + before.holeSize - colorBack(mm, before, color), hi),
     size, alignment, high,
   );
+  return at == NOWHERE ? 0 : take(mm, before, at, size, color);
 }
 
 /** Whether [start, end) has room from its bottom up (check_free_hole). The bounds may have crossed. */
@@ -215,20 +215,22 @@ export function mmInsert(mm: Mm, size: f64, alignment: f64, color: u32, lo: f64,
 
 export function mmInsertNode(mm: Mm, size: u64, alignment: u64, color: u32, lo: u64, hi: u64, mode: u32): i32 {
   if (lo > hi) return EINVAL;
-  if (mm.scanActive != 0) return EBUSY;
-  if (size == 0) return mm.flavour == MM_MODERN ? ENOSPC : EINVAL;
-  const rc = mm.flavour == MM_MODERN
+  const rc = load<u64>(changetype<usize>(mm), offsetof<Mm>('flavour')) == MM_MODERN
     ? insertModern(mm, size, alignment, color, lo, hi, mode)
-    : insert2015(mm, size, alignment, color, lo, hi, mode);
+    : insertOther(mm, size, alignment, color, lo, hi, mode);
   if (rc == ENOSPC) ++mm.refused;
   return rc;
 }
 
+// @ts-ignore: decorator
+@inline
 function insertModern(mm: Mm, size: u64, alignment: u64, color: u32, lo: u64, hi: u64, mode: u32): i32 {
   const once = (mode & MM_ONCE) != 0;
   mode &= ~MM_ONCE;
   if (mode > MM_EVICT) return EINVAL;
-  if (hi - lo < size || top(mm.addressRoot) < size) return ENOSPC;
+  // Size 0 is as one that is too large.
+  if (size - 1 >= hi - lo) return ENOSPC;
+  if (top(mm.addressRoot) < size) return ENOSPC;
   if (mode == MM_LOW) return insertByAddress(mm, size, alignment, color, lo, hi, once, false);
   if (mode == MM_HIGH) return insertByAddress(mm, size, alignment, color, lo, hi, once, true);
   return mode == MM_BEST
@@ -242,26 +244,26 @@ function insertModern(mm: Mm, size: u64, alignment: u64, color: u32, lo: u64, hi
 function insertByAddress(
   mm: Mm, size: u64, alignment: u64, color: u32, lo: u64, hi: u64, once: bool, high: bool,
 ): i32 {
-  let at = findByAddress(mm, high ? hi : lo, size);
-  while (at != 0) {
+  let at = findByAddress(mm, high ? hi : lo, size, high);
+  do {
     const before = changetype<MmNode>(at);
     // A hole may stand on the way for what lies below it in the tree, and be too small itself.
     if (before.holeSize >= size) {
       if (high ? holeStart(before) + before.holeSize <= lo : holeStart(before) >= hi) break;
-      const start = fitModern(mm, before, size, alignment, color, lo, hi, high);
-      if (start != NOWHERE) return take(mm, before, start, size, color);
+      const rc = fitModern(mm, before, size, alignment, color, lo, hi, high);
+      if (rc != 0) return rc;
     }
     if (once) break;
     at = nextByAddress(before, high ? LEFT : RIGHT, size);
-  }
+  } while (at != 0);
   return ENOSPC;
 }
 
 function insertBest(mm: Mm, size: u64, alignment: u64, color: u32, lo: u64, hi: u64, once: bool): i32 {
   for (let at = findBySize(mm, size); at != 0; at = nextBySize(mm, changetype<MmNode>(at))) {
     const before = changetype<MmNode>(at);
-    const start = fitModern(mm, before, size, alignment, color, lo, hi, false);
-    if (start != NOWHERE) return take(mm, before, start, size, color);
+    const rc = fitModern(mm, before, size, alignment, color, lo, hi, false);
+    if (rc != 0) return rc;
     if (once) break;
   }
   return ENOSPC;
@@ -271,17 +273,24 @@ function insertNewest(mm: Mm, size: u64, alignment: u64, color: u32, lo: u64, hi
   // The stack's top as it is, whatever its size, is what a single look finds.
   for (let slot = findNewest(mm, mm.slotEnd, once ? 1 : size); slot != NO_SLOT; slot = findNewest(mm, slot, size)) {
     const before = slotNode(mm, slot);
-    const start = fitModern(mm, before, size, alignment, color, lo, hi, false);
-    if (start != NOWHERE) return take(mm, before, start, size, color);
+    const rc = fitModern(mm, before, size, alignment, color, lo, hi, false);
+    if (rc != 0) return rc;
     if (once) break;
   }
   return ENOSPC;
 }
 
+// The manager of 2015, or one that an eviction scan has taken nodes from.
+function insertOther(mm: Mm, size: u64, alignment: u64, color: u32, lo: u64, hi: u64, mode: u32): i32 {
+  return mm.scanActive != 0 ? EBUSY : insert2015(mm, size, alignment, color, lo, hi, mode);
+}
+
+// @ts-ignore: decorator
+@inline
 function insert2015(mm: Mm, size: u64, alignment: u64, color: u32, lo: u64, hi: u64, mode: u32): i32 {
   const fromTop = (mode & MM_TOP) != 0;
   mode &= ~MM_TOP;
-  if (mode > MM_SEARCH_BELOW) return EINVAL;
+  if (size == 0 || mode > MM_SEARCH_BELOW) return EINVAL;
   if (mode == MM_SEARCH_BEST) {
     for (let at = findBySize(mm, size); at != 0; at = nextBySize(mm, changetype<MmNode>(at))) {
       const before = changetype<MmNode>(at);
@@ -339,9 +348,8 @@ export function mmReserveNode(mm: Mm, start: u64, size: u64, color: u32): i32 {
   const end = start + size;
   if (mm.flavour == MM_MODERN) {
     if (end <= start) return ENOSPC;
-    const at = findByAddress(mm, start, 0);
-    if (at == 0) return ENOSPC;
-    const before = changetype<MmNode>(at);
+    if (mm.addressRoot == 0) return ENOSPC;
+    const before = changetype<MmNode>(findByAddress(mm, start, 1, false));
     const first = holeStart(before);
     if (first + colorFront(mm, before, color) > start) return ENOSPC;
     if (first + before.holeSize - colorBack(mm, before, color) < end) return ENOSPC;

@@ -61,8 +61,13 @@ function topLevel(slots: u32): u32 {
  * Makes sure that `holes` holes can be on the stack at once with half of the slots to spare, which keeps compacting
  * cheap. Nothing changes without memory.
  */
+// @ts-ignore: decorator
+@inline
 export function stackRoom(ctx: Context, mm: Mm, holes: u32): bool {
-  if (holes << 1 <= mm.slotCount) return true;
+  return holes << 1 <= mm.slotCount || stackGrow(ctx, mm, holes);
+}
+
+function stackGrow(ctx: Context, mm: Mm, holes: u32): bool {
   let slots = max(mm.slotCount, MIN_SLOTS);
   while (slots < holes << 1) slots <<= 1;
   const bytes = stackBytes(slots);
@@ -163,6 +168,8 @@ function setSize(mm: Mm, slot: u32, size: f32): void {
 }
 
 /** Puts the hole after a node on top of the stack. There is a slot: stackRoom saw to it. */
+// @ts-ignore: decorator
+@inline
 export function stackPush(mm: Mm, node: MmNode): void {
   if (mm.slotEnd == mm.slotCount) compact(mm);
   const slot = mm.slotEnd++;
@@ -172,6 +179,8 @@ export function stackPush(mm: Mm, node: MmNode): void {
 }
 
 /** Takes the hole after a node off the stack, wherever it is. */
+// @ts-ignore: decorator
+@inline
 export function stackDrop(mm: Mm, node: MmNode): void {
   const slot = node.slot;
   store<u32>(mm.slots + (<usize>slot << 2), 0);

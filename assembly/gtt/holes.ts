@@ -11,7 +11,7 @@
 import { MM_MODERN } from './drm-mm';
 import { Mm, MmNode, SIZE_CLASSES, SIZE_LINKS, SIZE_ROOTS, holeStart, ofSizeLinks } from './drm-mm-node';
 import { findOldest, NO_SLOT, slotNode, stackDrop, stackPush, stackResize } from './hole-stack';
-import { LEFT, RIGHT, TOP, child, top, treeEnd, treeInsert, treeInsertBetween, treeNext, treeRemove, treeReplace } from './tree';
+import { LEFT, RIGHT, child, top, treeEnd, treeInsert, treeInsertBetween, treeNext, treeRemove, treeReplace } from './tree';
 
 // @ts-ignore: decorator
 @inline
@@ -65,36 +65,32 @@ function addressInsert(mm: Mm, node: MmNode): void {
   treeInsert(root, addressLinks(node), above, side, true);
 }
 
-/** Holes below a point of the tree that can have `size` bytes by their raw size. */
-// @ts-ignore: decorator
-@inline
-function usable(links: usize, size: u64): bool {
-  return links != 0 && load<u64>(links, TOP) >= size;
-}
-
 /**
  * The hole with which a search by address begins (find_hole_addr): going down towards `address` as long as a subtree
- * has a hole of `size` bytes at all. Where that ends depends on the shape of the tree.
+ * has a hole of `size` bytes, at least 1, at all. Where that ends depends on the shape of the tree.
+ * There must be such a hole. `high` says from which end searches mostly begin.
  */
 // @ts-ignore: decorator
 @inline
-export function findByAddress(mm: Mm, address: u64, size: u64): usize {
-  let found: usize = 0;
+export function findByAddress(mm: Mm, address: u64, size: u64, high: bool): usize {
+  let found: usize;
   let at: usize = mm.addressRoot;
-  // From an end of the whole range the way down has no turns, and needs no addresses.
-  if (address <= mm.start || address >= mm.start + mm.size) {
-    const side = address <= mm.start ? LEFT : RIGHT;
-    for (; usable(at, size); at = child(at, side)) found = at;
+  if (high ? address >= mm.start + mm.size : address <= mm.start) {
+    // From an end of the whole range the way down has no turns, and needs no addresses.
+    do {
+      found = at;
+      at = child(at, high ? RIGHT : LEFT);
+    } while (top(at) >= size);
     return found;
   }
-  while (usable(at, size)) {
+  do {
     const node = changetype<MmNode>(at);
     const start = holeStart(node);
     found = at;
     if (address < start) at = child(at, LEFT);
     else if (address > start + node.holeSize) at = child(at, RIGHT);
     else break;
-  }
+  } while (top(at) >= size);
   return found;
 }
 
@@ -103,11 +99,11 @@ export function nextByAddress(node: MmNode, side: usize, size: u64): usize {
   const other = LEFT + RIGHT - side;
   let at = addressLinks(node);
   let next = child(at, side);
-  if (usable(next, size)) {
-    while (usable(next, size)) {
+  if (top(next) >= size) {
+    do {
       at = next;
       next = child(at, other);
-    }
+    } while (top(next) >= size);
     return at;
   }
   let up: usize = load<u32>(at) & ~1;
@@ -233,10 +229,10 @@ function splitAddress(mm: Mm, before: MmNode, node: MmNode): void {
   const links = addressLinks(before);
   if (before.holeSize == 0) {
     if (node.holeSize == 0) treeRemove(root, links, true);
-    else treeReplace(root, links, addressLinks(node), true);
+    else treeReplace(root, links, addressLinks(node));
     return;
   }
-  treeReplace(root, links, links, true);
+  treeReplace(root, links, links);
   if (node.holeSize != 0) treeInsertBetween(root, addressLinks(node), links, treeNext(links, RIGHT), true);
 }
 
@@ -262,8 +258,8 @@ export function holeMerge(mm: Mm, node: MmNode): void {
   stackPush(mm, before);
   if (mm.sized != 0) sizeInsert(mm, before);
   if (!modern) return;
-  if (joins) treeReplace(root, addressLinks(before), addressLinks(before), true);
-  else if (own) treeReplace(root, addressLinks(node), addressLinks(before), true);
+  if (joins) treeReplace(root, addressLinks(before), addressLinks(before));
+  else if (own) treeReplace(root, addressLinks(node), addressLinks(before));
   else addressInsert(mm, before);
 }
 

@@ -44,10 +44,11 @@ function setParent(node: usize, to: usize): void {
   store<u32>(node, (load<u32>(node) & 1) | <u32>to);
 }
 
+/** Largest own value of a subtree; 0 for node 0, the null record (context.ts), so that leaves need no branch. */
 // @ts-ignore: decorator
 @inline
 export function top(node: usize): u64 {
-  return node == 0 ? 0 : load<u64>(node, TOP);
+  return load<u64>(node, TOP);
 }
 
 // @ts-ignore: decorator
@@ -231,31 +232,59 @@ export function treeNext(node: usize, side: usize): usize {
   return at;
 }
 
+/** Sets the largest values of a subtree from `at` on upwards, as far as they change. */
+// @ts-ignore: decorator
+@inline
+function topsUp(at: usize): void {
+  for (; at != 0; at = parent(at)) {
+    const value = topOf(at);
+    if (value == load<u64>(at, TOP)) break;
+    store<u64>(at, value, TOP);
+  }
+}
+
 /**
  * Puts a node in the place, in order, of another that leaves, with the shape that removing the one and inserting the
- * other gives. A red leaf, which one in three is, is simply exchanged: taking it out moves nothing, and the newcomer
- * finds the same free link. They may be one and the same node with a new value of its own.
+ * other gives. Where old has no two children and is not a black leaf, nothing needs balance: a red leaf is simply
+ * exchanged; the only child of a black node, which is red, takes that place, and the newcomer hangs below it.
+ * They may be one and the same node with a new value of its own. In augmented trees only.
  */
-export function treeReplace(root: usize, old: usize, node: usize, augmented: bool): void {
-  if (!isBlack(old) && load<u64>(old, LEFT) == 0) {
-    const above = parent(old); // a red node has a parent
-    relink(root, above, old, node);
+export function treeReplace(root: usize, old: usize, node: usize): void {
+  const left = child(old, LEFT);
+  const right = child(old, RIGHT);
+  let above = parent(old);
+  let side = LEFT;
+  if (right != 0) {
+    above = right;
+    for (let at = child(right, LEFT); at != 0; at = child(at, LEFT)) above = at;
+  } else if (left != 0) {
+    above = left;
+    side = RIGHT;
+  } else if (above != 0 && child(above, RIGHT) == old) side = RIGHT;
+  // Now the newcomer's place is on that side of `above`, or next to it, whatever happens in between.
+  if ((left | right) == 0 ? !isBlack(old) : left == 0 || right == 0) {
+    let low = above;
+    if ((left | right) != 0) {
+      low = parent(old);
+      relink(root, low, old, above);
+      store<u32>(above, load<u32>(old));
+      store<u64>(above, max(load<u64>(above, OWN), load<u64>(node, OWN)), TOP);
+    }
+    store<u32>(above + side, <u32>node);
     store<u32>(node, <u32>above);
     store<u64>(node, 0, LEFT);
-    if (augmented) {
-      store<u64>(node, load<u64>(node, OWN), TOP);
-      for (let at = above; at != 0; at = parent(at)) {
-        const value = topOf(at);
-        if (value == load<u64>(at, TOP)) break;
-        store<u64>(at, value, TOP);
-      }
-    }
+    store<u64>(node, load<u64>(node, OWN), TOP);
+    topsUp(low);
     return;
   }
-  const before = treeNext(old, LEFT);
-  const after = treeNext(old, RIGHT);
-  treeRemove(root, old, augmented);
-  treeInsertBetween(root, node, before, after, augmented);
+  treeRemove(root, old, true);
+  const below = child(above, side);
+  if (below != 0) {
+    above = below;
+    side = BOTH - side;
+    for (let at = child(below, side); at != 0; at = child(at, side)) above = at;
+  }
+  treeInsert(root, node, above, side, true);
 }
 
 /** Inserts between two neighbours in order, either of which may be 0 for an end of the tree. */

@@ -8,10 +8,11 @@
 // and two that every allocation passes through: locks, which exist in the threads build only (lock.ts), and fault
 // injection, by which the host makes the n-th allocation of a kind fail (fault.ts).
 //
-//   0                 __heap_base                       limit
-//   | static (none)   | Context | Cpu[] | block states | blocks of 4 KiB << order ...                   |
+//   0               __heap_base                       limit
+//   | null record   | Context | Cpu[] | block states | blocks of 4 KiB << order ...                   |
 //
-// A handle is the u32 offset of a record in linear memory; 0 is none.
+// A handle is the u32 offset of a record in linear memory; 0 is none. The first 1,024 bytes (memoryBase, asconfig.json)
+// are never written: whoever reads a field through handle 0 finds zeros there, and may spare itself the question.
 
 import { CPU_SIZE, Cpu, currentCpu } from './cpu';
 
