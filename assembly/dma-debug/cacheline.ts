@@ -41,18 +41,20 @@ export function pageSlot(state: DebugState, pfn: u64): usize {
   return state.frames + ((<usize>pfn - (HIGH_START - state.lowEnd)) << 1);
 }
 
-/** Whether both counts of a frame can be raised in one go, its first cacheline's by `lines`: 1, or 0 where that is active. */
+// A mapping raises the two counts of a frame in one go, by `lines` (0 or 1) and `counted` (0 or 0x100), wherever its first
+// cacheline is the frame's and not active yet. Whether that can be is a number, as is whether it can be taken back: 0 where
+// a count is as high as it gets, or others have changed one so that each must be looked at.
+
 // @ts-ignore: decorator
 @inline
-export function pairFree(counts: u32, lines: u32): u32 {
-  return <u32>((counts & (0 - lines) & 0xff) == 0) & <u32>(counts < 0xff00);
+export function pairFree(counts: u32, lines: u32, counted: u32): u32 {
+  return <u32>((counts & (0 - lines) & 0xff) == 0) & <u32>(counts < 0x10000 - counted);
 }
 
-/** Whether both can be lowered in one go: 0 where others have changed them so that each must be looked at. */
 // @ts-ignore: decorator
 @inline
-export function pairSound(counts: u32, lines: u32): u32 {
-  return <u32>((counts & 0xff) >= lines) & <u32>(counts - 0x100 < 0xfe00);
+export function pairSound(counts: u32, lines: u32, counted: u32): u32 {
+  return <u32>((counts & 0xff) >= lines) & <u32>(counts - counted < 0x10000 - (counted << 1));
 }
 
 // @ts-ignore: decorator

@@ -21,7 +21,7 @@ import { Context } from '../memory/context';
 import { lock, unlock } from '../memory/lock';
 import { DMA_ATTR_SKIP_CPU_SYNC, DMA_BIDIRECTIONAL, DMA_TO_DEVICE, DmaDevice } from '../dma/device';
 import { isRam, Ram } from '../ram/ram';
-import { entriesOf, entryBytes, entryPages, sgEntryLength, sgEntryPhys } from '../sg/entries';
+import { entryBytes, entryPages, sgEntryLength, sgEntryPhys } from '../sg/entries';
 import { SgTable, sgPfn } from '../sg/sg-table';
 import { COHERENT_LINE, LINE_ENOMEM, LINE_FRESH, LINE_OVERFLOW, lineInsert, pageSlot, pairFree } from './cacheline';
 import {
@@ -146,9 +146,10 @@ export function debugMapSingle(dev: DmaDevice, phys: u64, length: u64, vmalloc: 
 function mapOne(state: DebugState, dev: DmaDevice, phys: u64, length: u64, how: u32, address: u64): void {
   lock(changetype<usize>(state));
   const lines = linesOf(how);
-  const pair = pairOf(state, phys, length, lines);
+  const pair = pairOf(state, phys, lines);
   const counts = <u32>load<u16>(pair);
-  const quick = state.quick & <u32>(state.live < state.peak) & <u32>(pair != 0) & pairFree(counts, lines);
+  const inFrame = <u32>((phys & 4095) + length <= 4096);
+  const quick = state.quick & inFrame & <u32>(state.live < state.peak) & <u32>(pair != 0) & pairFree(counts, lines, 0x100);
   if (quick != 0) {
     const entry = changetype<Entry>(state.free);
     state.free = entry.next;
@@ -166,7 +167,7 @@ function mapSlow(state: DebugState, dev: DmaDevice, phys: u64, length: u64, how:
   const entry = changetype<Entry>(at);
   entryFill(state, entry, changetype<usize>(dev), address, length, phys, how & 0xffff, 0, 0, UNCHECKED, 0);
   if (state.places != 0) checkPlace(state, dev, at, phys, length);
-  enter(state, dev, entry, phys, length, how, 0);
+  enter(state, dev, entry, phys, length, how, 0, true);
 }
 
 /** A mapping of memory whose frames are nobody's to free, or that is no RAM. */
@@ -218,8 +219,7 @@ function mapSg(
     entryFill(state, entry, changetype<usize>(dev), address, size, phys, how & 0xffff, nents, mapped, 0, 0);
     if ((state.flags & DEBUG_CHECK_SEGMENTS) != 0) checkSegment(state, dev, sgt, i, walk ? size : 0, address, size);
     sgLink(entry, sgt);
-    if (mapped == entriesOf(sgt)) enter(state, dev, entry, phys, size, how, ENTRY_LISTED);
-    else track(state, dev, entry, how, (state.flags & DEBUG_OWN) != 0 ? ENTRY_LISTED | deferPages(state, entry) : ENTRY_LISTED);
+    enter(state, dev, entry, phys, size, how, ENTRY_LISTED, mapped == nents);
   }
   unlock(changetype<usize>(state));
 }
@@ -231,31 +231,37 @@ function linesOf(how: u32): u32 {
   return <u32>((how & 0xff00) != DMA_TO_DEVICE << 8);
 }
 
-/** Where the two counts of a mapping's frame are, if it lies in one and its cacheline is that frame's first; else 0. */
+/** Where the two counts of a mapping's first frame are, if its cacheline is the frame's first or it makes none active; else 0. */
 // @ts-ignore: decorator
 @inline
-function pairOf(state: DebugState, phys: u64, size: u64, lines: u32): usize {
-  const inFrame = <u32>((phys & 4095) + size <= 4096) & <u32>((phys & <u64>((0 - lines) & 0xfc0)) == 0);
-  return inFrame != 0 ? pageSlot(state, phys >> 12) : 0;
+function pairOf(state: DebugState, phys: u64, lines: u32): usize {
+  return (phys & <u64>((0 - lines) & 0xfc0)) == 0 ? pageSlot(state, phys >> 12) : 0;
 }
 
-/** Tracks an entry that is one piece of RAM. Where that is one frame, its two counts are raised together. */
+/**
+ * Tracks an entry of RAM: its frames, where it lies in one at once, and its first cacheline; both counts of a frame are
+ * raised together where that is possible.
+ * @param whole it is one piece of RAM from phys on, not merged of several
+ */
 // @ts-ignore: decorator
 @inline
-function enter(state: DebugState, dev: DmaDevice, entry: Entry, phys: u64, size: u64, how: u32, flags: u32): void {
-  if ((state.flags & DEBUG_OWN) != 0) {
-    const lines = linesOf(how);
-    const pair = pairOf(state, phys, size, lines);
-    const counts = <u32>load<u16>(pair);
-    if ((<u32>(pair != 0) & pairFree(counts, lines)) != 0) {
-      store<u16>(pair, <u16>(counts + 0x100 + lines));
-      entry.pair = pair;
-      entryInsert(state, entry, entry.device, entry.address, size, flags | ENTRY_COUNTED | (lines << LINE_BIT));
-      return;
-    }
-    flags |= countPages(state, entry);
-  }
-  track(state, dev, entry, how, flags);
+function enter(
+  state: DebugState, dev: DmaDevice, entry: Entry, phys: u64, size: u64, how: u32, flags: u32, whole: bool,
+): void {
+  const own = (state.flags & DEBUG_OWN) != 0;
+  const counted: u32 = own && whole && (phys & 4095) + size <= 4096 ? 0x100 : 0;
+  const lines = linesOf(how);
+  const pair = pairOf(state, phys, lines);
+  const counts = <u32>load<u16>(pair);
+  const together = <u32>(pair != 0) & pairFree(counts, lines, counted);
+  if (counted == 0) {
+    if (own) flags |= deferPages(state, entry);
+  } else flags |= together != 0 ? ENTRY_COUNTED : countPages(state, entry);
+  if (together != 0) {
+    store<u16>(pair, <u16>(counts + counted + lines));
+    entry.pair = pair;
+    entryInsert(state, entry, entry.device, entry.address, size, flags | (lines << LINE_BIT));
+  } else track(state, dev, entry, how, flags);
 }
 
 // add_dma_entry: the entry becomes visible, then its first cacheline active.

@@ -39,12 +39,13 @@ export const CHECK_MORE: u32 = 4;
 /** Besides: GPU bindings point at it. */
 export const CHECK_BOUND: u32 = 8;
 
-/** Where ENTRY_LINE is: it is also the number of cachelines. */
+// What ENTRY_LINE and ENTRY_COUNTED add to the two counts of a frame follows from where they are.
 export const LINE_BIT: u32 = 2;
+export const COUNTED_BIT: u32 = 1;
 /** Its address is in nobody's hands any more: overwritten in its table, or its object or owner is gone. */
 export const ENTRY_LOST: u32 = 1;
-/** Its frames, one piece of RAM, are counted in DebugState.frames (pages.ts). */
-export const ENTRY_COUNTED: u32 = 2;
+/** Its one frame is counted in DebugState.frames, together with its cacheline (cacheline.ts). */
+export const ENTRY_COUNTED: u32 = 1 << COUNTED_BIT;
 /** Its first cacheline is active (not a to-device mapping). */
 export const ENTRY_LINE: u32 = 1 << LINE_BIT;
 /** Its frames are counted, as the table that it is all of has them. */
@@ -57,8 +58,10 @@ export const ENTRY_WALKED: u32 = 32;
 export const ENTRY_OBJECT: u32 = 64;
 /** It is on its table's list. */
 export const ENTRY_LISTED: u32 = 128;
+/** Its frames, one piece of RAM, are counted (pages.ts). */
+export const ENTRY_RUN: u32 = 256;
 /** Its frames are known in any of the ways above. */
-export const ENTRY_PAGES: u32 = ENTRY_COUNTED | ENTRY_SCATTERED | ENTRY_UNINDEXED | ENTRY_WALKED;
+export const ENTRY_PAGES: u32 = ENTRY_COUNTED | ENTRY_RUN | ENTRY_SCATTERED | ENTRY_UNINDEXED | ENTRY_WALKED;
 
 // @ts-ignore: decorator
 @unmanaged
@@ -79,7 +82,7 @@ export class Entry {
   /** ENTRY_* */
   flags: u32;
   sequence: u32;
-  /** Where the two counts of its one frame are that it has raised in one go (cacheline.ts), else 0. */
+  /** Where the counts of its first frame are if it has raised them in one go (cacheline.ts), else 0. */
   pair: usize;
   // What follows is in the second cache line.
   /** Who mapped it, from the Cpu's registers. */
@@ -357,6 +360,19 @@ function rehash(state: DebugState): void {
     }
   }
   blockFree(ctx, old);
+}
+
+/** What an entry with a pair has added to the count of its frame's first cacheline, and to that of our mappings. */
+// @ts-ignore: decorator
+@inline
+export function linesIn(flags: u32): u32 {
+  return (flags >> LINE_BIT) & 1;
+}
+
+// @ts-ignore: decorator
+@inline
+export function countedIn(flags: u32): u32 {
+  return (flags & ENTRY_COUNTED) << (8 - COUNTED_BIT);
 }
 
 /** The first entry of a slot if it is just what is asked for and wants no more than a look, 0 when findBest must say. */

@@ -1,10 +1,10 @@
 // Which frames of RAM are mapped: what it takes to say that a page is freed while a device can still reach it.
 //
-// The second byte of a frame's pair (cacheline.ts) counts live mappings that cover it. Where a mapping is one piece of
-// RAM it is counted at once. A list that an IOMMU merged covers a thousand scattered frames, and touching all of them at
-// every map would cost more than mapping does. Such an entry goes on a list instead; only when somebody frees pages are
-// the pages of the entries that are still on it counted, once for each entry: from the table where the entry is all of
-// it, else from the IOMMU's own page tables.
+// The second byte of a frame's pair (cacheline.ts) counts live mappings that cover it. Where a mapping lies in one
+// frame it is counted at once. A list that an IOMMU merged covers a thousand scattered frames, and touching all of them at
+// every map would cost more than mapping does. Such an entry goes on a list instead, and so does any of several frames; only
+// when somebody frees pages are the pages of the entries that are still on it counted, once for each entry: of one piece
+// from where that lies, of a merged list from the table where the entry is all of it, else from the IOMMU's own page tables.
 //
 // A count of 255 stays where it is until a search finds nothing behind it.
 //
@@ -20,7 +20,7 @@ import { pageSlot } from './cacheline';
 import { frameInUse } from '../ram/loan';
 import { CHECK_FREED_WHILE_MAPPED } from './checks';
 import {
-  ENTRY_COUNTED, ENTRY_LISTED, ENTRY_SCATTERED, ENTRY_UNINDEXED, ENTRY_WALKED, Entry, entryLose, firstEntry, nextEntry,
+  ENTRY_COUNTED, ENTRY_LISTED, ENTRY_PAGES, ENTRY_RUN, ENTRY_SCATTERED, ENTRY_UNINDEXED, ENTRY_WALKED, Entry, entryLose, firstEntry, nextEntry,
 } from './entry';
 import { reportOwn } from './log';
 import { DEBUG_OWN, DebugState } from './state';
@@ -50,7 +50,7 @@ export function countPages(state: DebugState, entry: Entry): u32 {
   if (entry.size == 0) return 0;
   const last = (entry.phys + entry.size - 1) >> 12;
   for (let pfn = entry.phys >> 12; pfn <= last; ++pfn) count(state, pfn);
-  return ENTRY_COUNTED;
+  return ENTRY_RUN;
 }
 
 /** Puts an entry whose frames are scattered on the list of those to be counted when pages are freed. Returns its flag for it. */
@@ -67,22 +67,23 @@ export function deferPages(state: DebugState, entry: Entry): u32 {
 
 /** Takes an entry's frames out of the counts, or the entry off the list. */
 export function forgetPages(state: DebugState, entry: Entry): void {
-  if ((entry.flags & ENTRY_UNINDEXED) != 0) unlink(state, entry);
-  else if ((entry.flags & ENTRY_COUNTED) != 0) {
+  if ((entry.flags & ENTRY_UNINDEXED) != 0) undefer(state, entry);
+  else if ((entry.flags & (ENTRY_COUNTED | ENTRY_RUN)) != 0) {
     const last = (entry.phys + entry.size - 1) >> 12;
     for (let pfn = entry.phys >> 12; pfn <= last; ++pfn) uncount(state, pfn);
   } else scattered(state, entry, false);
-  entry.flags &= ~(ENTRY_COUNTED | ENTRY_SCATTERED | ENTRY_WALKED);
-  entry.pair = 0;
+  entry.flags &= ~ENTRY_PAGES;
 }
 
-function unlink(state: DebugState, entry: Entry): void {
+/** Takes an entry off the list of deferPages. */
+// @ts-ignore: decorator
+@inline
+export function undefer(state: DebugState, entry: Entry): void {
   const next = entry.lazyNext;
   const previous = entry.lazyPrevious;
   if (previous != 0) changetype<Entry>(previous).lazyNext = next;
   else state.unindexed = next;
   if (next != 0) changetype<Entry>(next).lazyPrevious = previous;
-  entry.flags &= ~ENTRY_UNINDEXED;
 }
 
 /** Counts or uncounts the frames of an entry that lie anywhere. */
@@ -118,7 +119,13 @@ function domainOf(entry: Entry): usize {
 function index(state: DebugState): void {
   while (state.unindexed != 0) {
     const entry = changetype<Entry>(state.unindexed);
-    unlink(state, entry);
+    undefer(state, entry);
+    entry.flags &= ~ENTRY_UNINDEXED;
+    // As many segments as entries: nothing was merged.
+    if (entry.sgMappedEnts == entry.sgCallEnts) {
+      entry.flags |= countPages(state, entry);
+      continue;
+    }
     const listed = (entry.flags & ENTRY_LISTED) != 0;
     const whole = listed && entry.sgMappedEnts == 1 && changetype<SgTable>(entry.sgt).pfns != 0;
     entry.flags |= whole ? ENTRY_SCATTERED : ENTRY_WALKED;
@@ -156,7 +163,7 @@ function pagesFreed(ctx: Context, n: u32, pfns: usize, first: u32): void {
 function stillMapped(state: DebugState, pfn: u32, slot: usize): void {
   for (let at = firstEntry(state); at != 0; at = nextEntry(state, at)) {
     const entry = changetype<Entry>(at);
-    if ((entry.flags & (ENTRY_COUNTED | ENTRY_SCATTERED | ENTRY_WALKED)) == 0 || !covers(entry, pfn)) continue;
+    if ((entry.flags & ENTRY_PAGES) == 0 || !covers(entry, pfn)) continue;
     freedWhileMapped(state, entry, <u64>pfn << 12);
     if (load<u8>(slot, 1) == 0) return;
   }
@@ -173,7 +180,7 @@ export function freedWhileMapped(state: DebugState, entry: Entry, phys: u64): vo
 }
 
 function covers(entry: Entry, pfn: u32): bool {
-  if ((entry.flags & ENTRY_COUNTED) != 0) {
+  if ((entry.flags & (ENTRY_COUNTED | ENTRY_RUN)) != 0) {
     return entry.phys >> 12 <= <u64>pfn && <u64>pfn <= (entry.phys + entry.size - 1) >> 12;
   }
   if ((entry.flags & ENTRY_SCATTERED) != 0) {

@@ -13,40 +13,19 @@ import {
 } from './checks';
 import { lineOf } from './debug';
 import {
-  CHECKED, CHECK_BOUND, ENTRY_COUNTED, ENTRY_LINE, ENTRY_LISTED, ENTRY_LOST, ENTRY_OBJECT, ENTRY_PAGES, Entry, LINE_BIT, PAGE_SHIFT, TYPE_COHERENT,
-  TYPE_SG, UNCHECKED, entryBefore, entryFree, entryUncount, findAt, findBest, findFirst, findUnchecked, kindOf, sgUnlink, slotOf, unchain,
+  CHECKED, CHECK_BOUND, ENTRY_COUNTED, ENTRY_LINE, ENTRY_LISTED, ENTRY_LOST, ENTRY_OBJECT, ENTRY_PAGES, ENTRY_UNINDEXED, Entry,
+  PAGE_SHIFT, TYPE_COHERENT, TYPE_SG, UNCHECKED, countedIn, entryBefore, entryFree, entryUncount, findAt, findBest, findFirst,
+  findUnchecked, kindOf, linesIn, sgUnlink, slotOf, unchain,
 } from './entry';
 import { report, reportOwn } from './log';
-import { forgetPages } from './pages';
+import { forgetPages, undefer } from './pages';
 import { DEBUG_KERNEL, DEBUG_OWN, DebugState } from './state';
 
-/**
- * A mapping of one piece is ended. What mapOne made without a call goes without one, if all that the driver says is right.
- * @param phys matters for coherent memory only
- */
+/** A mapping of one piece is ended; phys matters for coherent memory only. */
 export function unmapOne(state: DebugState, dev: DmaDevice, kind: u32, address: u64, size: u64, phys: u64): void {
   lock(changetype<usize>(state));
-  const slot = slotOf(state, changetype<usize>(dev), address >> PAGE_SHIFT);
-  const at = findFirst(slot, changetype<usize>(dev), address, size, kind, 0);
-  const entry = changetype<Entry>(at);
-  const flags = entry.flags;
-  const pair = entry.pair;
-  const lines = (flags >> LINE_BIT) & 1;
-  const counts = <u32>load<u16>(pair);
-  const plain = <u32>((flags & ~ENTRY_LINE) == ENTRY_COUNTED) & <u32>(pair != 0) & pairSound(counts, lines);
-  if ((<u32>(at != 0) & plain) != 0) {
-    store<u16>(pair, <u16>(counts - 0x100 - lines));
-    unchain(slot, 0, entry);
-    entryFree(state, entry);
-  } else if ((state.flags & (DEBUG_KERNEL | DEBUG_OWN)) != 0) unmapSlow(state, dev, slot, kind, address, size, phys);
+  checkUnmap(state, dev, kind, address, size, 0, phys);
   unlock(changetype<usize>(state));
-}
-
-function unmapSlow(
-  state: DebugState, dev: DmaDevice, slot: usize, kind: u32, address: u64, size: u64, phys: u64,
-): void {
-  const at = judge(state, dev, slot, kind, address, size, 0, phys);
-  if (at != 0) drop(state, changetype<Entry>(at), slot, state.before);
 }
 
 /**
@@ -79,7 +58,6 @@ export function entriesAreSegments(sgt: SgTable): bool {
 
 /** debug_dma_unmap_sg: the first entry knows how many segments there are; without it all nents are looked at. */
 export function unmapSg(state: DebugState, dev: DmaDevice, sgt: SgTable, nents: u32, dir: u32): void {
-  if ((state.flags & (DEBUG_KERNEL | DEBUG_OWN)) == 0) return;
   lock(changetype<usize>(state));
   const kind = kindOf(TYPE_SG, dir);
   const pages = entriesAreSegments(sgt) ? sgt.pageCount : 0;
@@ -104,23 +82,44 @@ export function unmapSg(state: DebugState, dev: DmaDevice, sgt: SgTable, nents: 
   unlock(changetype<usize>(state));
 }
 
-/** Checks and removes one mapping. Returns the segments of the call that made it, 0 for one that is not known. */
+/**
+ * Checks and removes one mapping. What has only raised the counts of its first frame and is on lists goes without a call, if
+ * all that the driver says is right: what no call interrupts stays in registers.
+ * @returns the segments of the call that made it, 0 for one that is not known
+ */
 // @ts-ignore: decorator
 @inline
 function checkUnmap(state: DebugState, dev: DmaDevice, kind: u32, address: u64, size: u64, ents: u32, phys: u64): u32 {
   const slot = slotOf(state, changetype<usize>(dev), address >> PAGE_SHIFT);
-  let at = findFirst(slot, changetype<usize>(dev), address, size, kind, ents);
-  let before: usize = 0;
-  let mapped: u32 = 0;
-  if (at == 0) {
-    at = judge(state, dev, slot, kind, address, size, ents, phys);
-    before = state.before;
+  const at = findFirst(slot, changetype<usize>(dev), address, size, kind, ents);
+  const entry = changetype<Entry>(at);
+  const pair = entry.pair;
+  const flags = entry.flags;
+  const counts = <u32>load<u16>(pair);
+  const tracks = <u32>((state.flags & (DEBUG_KERNEL | DEBUG_OWN)) != 0);
+  const known = tracks & <u32>(at != 0) & <u32>(pair != 0) & <u32>((flags & ~PLAIN) == 0);
+  if ((known & pairSound(counts, linesIn(flags), countedIn(flags))) == 0) {
+    return unmapSlow(state, dev, slot, kind, address, size, ents, phys);
   }
-  if (at != 0) {
-    mapped = changetype<Entry>(at).sgMappedEnts;
-    drop(state, changetype<Entry>(at), slot, before);
-  }
-  return mapped;
+  store<u16>(pair, <u16>(counts - linesIn(flags) - countedIn(flags)));
+  if ((flags & ENTRY_UNINDEXED) != 0) undefer(state, entry);
+  if ((flags & ENTRY_LISTED) != 0) sgUnlink(entry);
+  unchain(slot, 0, entry);
+  entryFree(state, entry);
+  return entry.sgMappedEnts;
+}
+
+/** Flags of an entry that ends without a call. */
+const PLAIN: u32 = ENTRY_LINE | ENTRY_COUNTED | ENTRY_UNINDEXED | ENTRY_LISTED;
+
+function unmapSlow(
+  state: DebugState, dev: DmaDevice, slot: usize, kind: u32, address: u64, size: u64, ents: u32, phys: u64,
+): u32 {
+  if ((state.flags & (DEBUG_KERNEL | DEBUG_OWN)) == 0) return 0;
+  const at = judge(state, dev, slot, kind, address, size, ents, phys);
+  if (at == 0) return 0;
+  drop(state, changetype<Entry>(at), slot, state.before);
+  return changetype<Entry>(at).sgMappedEnts;
 }
 
 /** Says what is wrong with an unmapping. Returns the entry that goes nevertheless, 0 without one; DebugState.before as findBest. */
@@ -139,22 +138,21 @@ function judge(
   return at;
 }
 
-/** drop, for callers that are in no hurry. */
+/** Takes an entry out of everything that knows it. */
 export function dropEntry(state: DebugState, entry: Entry): void {
   const slot = slotOf(state, entry.device, entry.address >> PAGE_SHIFT);
   drop(state, entry, slot, entryBefore(slot, changetype<usize>(entry)));
 }
 
-/** Takes an entry out of everything that knows it. */
-// @ts-ignore: decorator
-@inline
 function drop(state: DebugState, entry: Entry, slot: usize, before: usize): void {
   const flags = entry.flags;
-  const pair = entry.pair;
-  const lines = (flags >> LINE_BIT) & 1;
-  const counts = <u32>load<u16>(pair);
-  if ((<u32>(pair != 0) & pairSound(counts, lines)) != 0) store<u16>(pair, <u16>(counts - 0x100 - lines));
-  else dropCounts(state, entry);
+  const counts = <u32>load<u16>(entry.pair);
+  const sound = <u32>(entry.pair != 0) & pairSound(counts, linesIn(flags), countedIn(flags));
+  if (sound != 0) {
+    store<u16>(entry.pair, <u16>(counts - linesIn(flags) - countedIn(flags)));
+    entry.flags = flags & ~(ENTRY_LINE | ENTRY_COUNTED);
+  }
+  dropCounts(state, entry);
   if ((flags & ENTRY_LISTED) != 0) sgUnlink(entry);
   if ((flags & (ENTRY_LOST | ENTRY_OBJECT)) != 0) entryUncount(state, entry);
   unchain(slot, before, entry);
