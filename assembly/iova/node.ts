@@ -272,19 +272,8 @@ export function innerClear(inner: usize, i: u32): void {
   for (let k = i; k < INNER_MAX; ++k) store<u64>(inner + (<usize>k << 3), EMPTY_HI, KEY);
 }
 
-// Shifting entries by one is done on whole vectors, keeping what lies on the near side of slot i: a loop over just the
-// entries that move costs more in mispredicted branches than the other half of the leaf does in work.
-
-// Two ranges: those above slot i become their lower neighbours. `index` is theirs, or both it and `i` are off by as much.
-// @ts-ignore: decorator
-@inline
-function rangesUp(at: usize, index: v128, i: v128): void {
-  const moves = i64x2.gt_s(index, i);
-  const lo = v128.bitselect(v128.load(at, LO - 8), v128.load(at, LO), moves);
-  const hi = v128.bitselect(v128.load(at, HI - 8), v128.load(at, HI), moves);
-  v128.store(at, lo, LO);
-  v128.store(at, hi, HI);
-}
+// Ranges are shifted by one in pairs, as many as move. Codes are shifted in whole vectors, keeping what lies on the near
+// side of slot i: there are three of them, and a loop over just those that move would cost more in mispredicted branches.
 
 // Eight codes, index from `first` on: those above slot i move up, slot i and the next get new ones.
 // @ts-ignore: decorator
@@ -305,18 +294,17 @@ function eight(first: i16): v128 {
   return i16x8.add(i16x8(0, 1, 2, 3, 4, 5, 6, 7), i16x8.splat(first));
 }
 
-/** Makes room for a range at slot i of a leaf that holds fewer than LEAF_MAX. */
-export function leafShiftUp(leaf: usize, i: u32): void {
-  const slot = i64x2.splat(i);
-  const two = i64x2.splat(2);
-  const slot2 = i64x2.add(slot, two);
-  const slot4 = i64x2.add(slot2, two);
-  let index = i64x2(22, 23);
-  for (let at = leaf + 176; at > leaf; at -= 48) {
-    rangesUp(at, index, slot);
-    rangesUp(at - 16, index, slot2);
-    rangesUp(at - 32, index, slot4);
-    index = i64x2.sub(index, i64x2.splat(6));
+/** Makes room for a range at slot i of a leaf of `count` ranges, fewer than LEAF_MAX. */
+export function leafShiftUp(leaf: usize, i: u32, count: u32): void {
+  const first = leaf + (<usize>i << 3);
+  let at = leaf + (<usize>count << 3);
+  for (; at >= first + 16; at -= 16) {
+    v128.store(at, v128.load(at, LO - 16), LO - 8);
+    v128.store(at, v128.load(at, HI - 16), HI - 8);
+  }
+  if (at > first) {
+    store<u64>(at, load<u64>(at, LO - 8), LO);
+    store<u64>(at, load<u64>(at, HI - 8), HI);
   }
 }
 
@@ -345,16 +333,6 @@ export function codesInsert(leaf: usize, i: u32, below: u32, above: u32): u32 {
 
 // @ts-ignore: decorator
 @inline
-function rangesDown(at: usize, index: v128, i: v128): void {
-  const stays = i64x2.gt_s(i, index);
-  const lo = v128.bitselect(v128.load(at, LO), v128.load(at, LO + 8), stays);
-  const hi = v128.bitselect(v128.load(at, HI), v128.load(at, HI + 8), stays);
-  v128.store(at, lo, LO);
-  v128.store(at, hi, HI);
-}
-
-// @ts-ignore: decorator
-@inline
 function codesDown(leaf: usize, first: i16, stays: v128): void {
   const at = leaf + (<usize>first << 1);
   const cap = v128.bitselect(v128.load(at, CAP), v128.load(at, CAP + 2), stays);
@@ -365,28 +343,21 @@ function codesDown(leaf: usize, first: i16, stays: v128): void {
 
 /** Closes slot i of a leaf of `count` ranges and marks the last slot as unused. */
 export function leafShiftDown(leaf: usize, i: u32, count: u32): void {
-  const end = leaf + <usize>(LEAF_MAX - 2) * 8;
-  const slot = i64x2.splat(i);
-  const two = i64x2.splat(2);
-  const before = i64x2.sub(slot, two);
-  let index = i64x2(0, 1);
-  rangesDown(leaf, index, slot);
-  for (let at = leaf + 16; at < end; at += 32) {
-    index = i64x2.add(index, two);
-    rangesDown(at, index, slot);
-    rangesDown(at + 16, index, before);
-    index = i64x2.add(index, two);
+  const last = leaf + (<usize>(count - 1) << 3);
+  let at = leaf + (<usize>i << 3);
+  for (; at + 16 <= last; at += 16) {
+    v128.store(at, v128.load(at, LO + 8), LO);
+    v128.store(at, v128.load(at, HI + 8), HI);
+  }
+  if (at < last) {
+    store<u64>(at, load<u64>(at, LO + 8), LO);
+    store<u64>(at, load<u64>(at, HI + 8), HI);
   }
   const narrow = i16x8.splat(<i16>i);
   codesDown(leaf, 0, i16x8.gt_s(narrow, eight(0)));
   codesDown(leaf, 8, i16x8.gt_s(narrow, eight(8)));
   // The last vectors would take their last entries from behind the arrays.
   codesDown(leaf, 16, i16x8.replace_lane(i16x8.gt_s(narrow, eight(16)), 7, -1));
-  if (i <= LEAF_MAX - 2) {
-    store<u64>(end, load<u64>(end, LO + 8), LO);
-    store<u64>(end, load<u64>(end, HI + 8), HI);
-  }
-  const last = leaf + (<usize>(count - 1) << 3);
   store<u64>(last, EMPTY_HI, HI);
   const code = leaf + (<usize>(count - 1) << 1);
   store<u16>(code, 0, CAP);

@@ -250,7 +250,7 @@ export function insertAt(domain: IovaDomain, path: usize, lo: u64, hi: u64): boo
   const was = codesOf(leaf, i);
   const below = gapCodes(start, lo);
   const above = gapCodes(hi + 1, loOf(leaf, i));
-  leafShiftUp(leaf, i);
+  leafShiftUp(leaf, i, count);
   const at = leaf + (<usize>i << 3);
   store<u64>(at, lo, LO);
   store<u64>(at, hi, HI);
