@@ -77,7 +77,8 @@ export function iommuUnmap(domain: IommuDomain, iova: u64, size: u64): u64 {
     done = size;
   } else if (isLarge(domain, position, iova, size)) {
     // One piece of 2 MiB leaves, or of tables in their place.
-    clearRange(domain, position, pfn, pfn + pages - 1);
+    clearLarge(domain, slotAt(position.mid, pfn, 2), <u32>(size >> 21));
+    iotlbUnmapped(domain, pfn, pfn + pages - 1);
     done = size;
   } else if ((domain.flags & DOMAIN_UNMAP_EXACT) != 0) {
     if (size != 0 && pfn < pfnLimit(domain)) {
@@ -107,6 +108,19 @@ function isLarge(domain: IommuDomain, position: Position, iova: u64, size: u64):
   return ((iova | size) & 0x1fffff) == 0 && size - 1 < 0x3fffffff && domain.leafLevel >= 2
     && position.midKey == iova >> 30 && position.midGeneration == domain.midGeneration
     && (iova + size - 1) >> 30 == iova >> 30;
+}
+
+/** Clears n entries of a table of level 2, and frees the tables that they lead to. */
+// @ts-ignore: decorator
+@inline
+function clearLarge(domain: IommuDomain, slot: usize, n: u32): void {
+  lock(changetype<usize>(domain));
+  for (const end = slot + (<usize>n << 3); slot < end; slot += 8) {
+    const entry = load<u64>(slot);
+    store<u64>(slot, 0);
+    if (entry != 0 && (entry & PTE_LARGE) == 0) subtreeFree(domain, tableOf(entry), 1);
+  }
+  unlock(changetype<usize>(domain));
 }
 
 /** Clears pfns [first, last]; nothing when the range leaves the levels' reach (the kernel warns and does nothing). */

@@ -155,7 +155,7 @@ function allocFastSlow(domain: IovaDomain, size: u64, limit: u64, aligned: bool,
 /** Frees the range that holds a pfn (free_iova); its bounds are in foundLo, foundHi. Returns false if there is none. */
 export function iovaFree(at: usize, pfn: u64): bool {
   const domain = changetype<IovaDomain>(at);
-  const span = spanAt(domain, pfn);
+  const span: usize = domain.spans == 0 ? 0 : spanAt(domain, pfn);
   if (span != 0) return slotFree(domain, span, pfn);
   lock(at);
   const leaf = locate(domain, pfn);
