@@ -2,7 +2,7 @@
 // full, but for those that a run of insertions at one end has just begun.
 
 import { slabAlloc, slabFree } from '../memory/slab';
-import { fingerOf, IovaDomain, stateOf } from './domain';
+import { fingerOf, IovaDomain, stateOf, WAY_FOUND, WAY_LOCATED } from './domain';
 import {
   ANCHOR, CAP, CHILD, COUNT, HI, INNER_GAP, INNER_MAX, INNER_MERGED, INNER_MIN, KEY, LEAF_MAX, LEAF_MERGED, LO, LOW, NEXT,
   USED, childOf, countOf, codesSet, gapCodes, hiOf, innerClear, innerMove, innerTop, keyOf, leafClear, leafMove, leafTop, loOf, usedOf,
@@ -30,7 +30,7 @@ export function makeRoom(domain: IovaDomain, path: usize): bool {
     store<u32>(inner, <u32>domain.spareInner);
     domain.spareInner = inner;
   }
-  if (path != fingerOf(domain)) domain.finger = 0;
+  domain.ways &= path == fingerOf(domain) ? WAY_FOUND : WAY_LOCATED;
   if (level > height) growRoot(domain, path);
   while (--level != 0) splitInner(domain, path, level);
   splitLeaf(path, leaf);
@@ -149,7 +149,7 @@ export function innerUsed(inner: usize): u64 {
 
 // The path's leaf has too few ranges: joins it with a neighbour of the same parent, or takes some from there.
 export function mergeLeaf(domain: IovaDomain, path: usize): void {
-  domain.finger = 0;
+  domain.ways = 0;
   const parent = pathNode(path, 1);
   let i = pathIndex(path, 1);
   if (i + 1 == countOf(parent)) --i;

@@ -72,14 +72,19 @@ export class IovaDomain {
   exhaustedCodes: u32;
   exhaustedEnd: u64;
   exhaustedSize: u64;
-  /** Not 0 while the way of the last search (FINGER) leads through nodes as they are. */
-  finger: u32;
+  /** WAY_FOUND, WAY_LOCATED: which ways lead through nodes as they are. */
+  ways: u32;
   /** Two ways to a range: node and index for each level, leaves first (PATH, FINGER). */
   path0: u64; path1: u64; path2: u64; path3: u64; path4: u64; path5: u64; path6: u64; path7: u64; path8: u64;
   path9: u64; path10: u64; path11: u64; path12: u64; path13: u64; path14: u64; path15: u64;
   finger0: u64; finger1: u64; finger2: u64; finger3: u64; finger4: u64; finger5: u64; finger6: u64; finger7: u64;
   finger8: u64; finger9: u64; finger10: u64; finger11: u64; finger12: u64; finger13: u64; finger14: u64; finger15: u64;
 }
+
+/** The way of the last search (FINGER) is good. */
+export const WAY_FOUND: u32 = 1;
+/** The way of the last locate (PATH) is good, and no search has looked there yet. */
+export const WAY_LOCATED: u32 = 2;
 
 const PATH: usize = offsetof<IovaDomain>('path0');
 const FINGER: usize = offsetof<IovaDomain>('finger0');

@@ -6,12 +6,13 @@
 //   and then insert or remove at the place that the walk left on the path
 //
 // A path is the way from the root to an entry: word pairs (node, index), the leaf at level 0. locate and search have one
-// each in the domain. That of locate holds until the next change; that of search, the finger, survives all changes but
-// splits and merges elsewhere, because allocations one after the other mostly come to lie in the same leaf. Changes go
-// up a path only as far as they matter.
+// each in the domain. That of search, the finger, survives all changes but splits and merges elsewhere, because
+// allocations one after the other mostly come to lie in the same leaf. That of locate survives them, too, and the first
+// search after it looks there first: who frees and allocates by turns gets the place that was freed. Changes go up a
+// path only as far as they matter.
 
 import { makeRoom, mergeLeaf, setChild } from './balance';
-import { fingerOf, IovaDomain, pathOf } from './domain';
+import { fingerOf, IovaDomain, pathOf, WAY_FOUND, WAY_LOCATED } from './domain';
 import {
   ANCHOR, CAP, COUNT, HI, INNER_GAP, INNER_MAX, KEY, LEAF_GAP, LEAF_MAX, LEAF_MIN, LO, LOW, NEXT, USED, childOf, codeOf,
   countOf, codesInsert, codesSet, gapCodes, gapStart, hiOf, innerMask, innerRank, innerTop, leafMask, leafRank, leafShiftDown, leafShiftUp, leafTop,
@@ -46,6 +47,7 @@ export function pathIndex(path: usize, level: u32): u32 {
 // @ts-ignore: decorator
 @inline
 export function locate(domain: IovaDomain, pfn: u64): usize {
+  domain.ways |= WAY_LOCATED;
   return walk(domain, pathOf(domain), pfn);
 }
 
@@ -67,16 +69,33 @@ function walk(domain: IovaDomain, path: usize, pfn: u64): usize {
 // @ts-ignore: decorator
 @inline
 function approach(domain: IovaDomain, finger: usize, pfn: u64): usize {
-  if (domain.finger != 0) {
-    const leaf = pathNode(finger, 0);
-    const i = leafRank(leaf, pfn);
-    if (i < countOf(leaf) && pfn >= load<u64>(leaf, LOW)) {
-      setPath(finger, 0, leaf, i);
+  const ways = domain.ways;
+  if ((ways & WAY_LOCATED) != 0) {
+    const path = pathOf(domain);
+    const leaf = pathNode(path, 0);
+    if (covers(leaf, pfn)) {
+      domain.ways = WAY_FOUND;
+      for (let level = domain.height; level != 0; --level) setPath(finger, level, pathNode(path, level), pathIndex(path, level));
+      setPath(finger, 0, leaf, leafRank(leaf, pfn));
       return leaf;
     }
   }
-  domain.finger = 1;
+  domain.ways = WAY_FOUND;
+  if ((ways & WAY_FOUND) != 0) {
+    const leaf = pathNode(finger, 0);
+    if (covers(leaf, pfn)) {
+      setPath(finger, 0, leaf, leafRank(leaf, pfn));
+      return leaf;
+    }
+  }
   return walk(domain, finger, pfn);
+}
+
+// Whether the first range that ends at or above the pfn is in that leaf.
+// @ts-ignore: decorator
+@inline
+function covers(leaf: usize, pfn: u64): bool {
+  return pfn >= load<u64>(leaf, LOW) && pfn <= hiOf(leaf, countOf(leaf) - 1);
 }
 
 /**
@@ -127,7 +146,7 @@ function searchOn(domain: IovaDomain, finger: usize, size: u64, mask: u64, codes
   let level: u32 = 0;
   let node = pathNode(finger, 0);
   let end = pathIndex(finger, 0);
-  let valid: u32 = 1;
+  let valid = WAY_FOUND;
   do {
     if (level == 0) {
       let fits = leafMask(node + codes, need) & ((1 << end) - 1);
@@ -160,7 +179,7 @@ function searchOn(domain: IovaDomain, finger: usize, size: u64, mask: u64, codes
     end = pathIndex(finger, level);
   } while (true);
   // A descent in vain, which floored codes allow, has overwritten the way to the leaf.
-  domain.finger = valid;
+  domain.ways = valid;
   return 0;
 }
 
@@ -262,7 +281,7 @@ export function insertAt(domain: IovaDomain, path: usize, lo: u64, hi: u64): boo
   return true;
 }
 
-/** Takes out the range that the last locate led to; it must not be the anchor. The path is void afterwards. */
+/** Takes out the range that the last locate led to; it must not be the anchor. */
 export function removeAt(domain: IovaDomain): void {
   const path = pathOf(domain);
   const leaf = pathNode(path, 0);
