@@ -150,11 +150,14 @@ export class Accounts {
     const buffers = this.physBuffers();
     mappings += buffers;
     entries += buffers;
+    const links = this.world.machine.config.dmaDebug.checkers === 'kernel' ? 0 : 1;
     for (const { kind, table, attachment } of this.world.mappings.values()) {
-      // Reserved address space is one mapping and no entry, each page that is linked into it an entry and no mapping.
+      // Reserved address space is one mapping and no entry; each page that is linked into it is no mapping, and an entry of
+      // our checker's own.
       const list = table?.handle ?? attachment?.table;
       if (kind !== 'linked') ++mappings;
-      if (kind !== 'range') entries += list === undefined ? 1 : sgNents(list);
+      if (kind === 'linked') entries += links;
+      else if (kind !== 'range') entries += list === undefined ? 1 : sgNents(list);
     }
     return { mappings, entries };
   }

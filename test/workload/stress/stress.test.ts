@@ -39,6 +39,15 @@ describe('correct presets run clean', () => {
     }
   });
 
+  test.each(['kernel', 'own'] as const)('two-step mappings add up with the %s checker alone', async (checkers) => {
+    const result = await stress({
+      ...{ profile: 'share', machine: { dmaDebug: { checkers } }, seed: 5, operations: 4000, checkEvery: 100 },
+      weights: { reserve: 60, link: 80, unlink: 30, unreserve: 20 },
+    });
+    expect(result.failure).toBeNull();
+    expect(result.done.link).toBeGreaterThan(200);
+  });
+
   test('without an IOMMU, bouncing what a device cannot reach', async () => {
     for (const iommu of ['off', 'passthrough'] as const) {
       const machine = { iommu, ram: '128MiB', swiotlb: { size: '1MiB', force: iommu === 'off' } };
