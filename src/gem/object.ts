@@ -10,17 +10,11 @@ import { exportObject } from './dma-buf.js';
 import { type Caching, type Domain, objectRead, objectWrite, setCacheLevel, setDomain } from './domain.js';
 import { bugOn, EBUSY, EINVAL, ENOSPC, refuse } from './errno.js';
 import { ListLink } from './list.js';
+import { DONTNEED, MADV_NAMES, type Madv, PURGED, WILLNEED } from './madvise.js';
 import { getPages, pinPages, putPages, quirkPins, setTiling, truncate, unpinPages } from './pages.js';
 import { vmaUnbind } from './unbind.js';
 import type { View } from './view.js';
 import type { Vma } from './vma.js';
-
-/** obj.madv: what userspace said about the contents, and that they are gone. */
-export const WILLNEED = 0;
-export const DONTNEED = 1;
-export const PURGED = 2;
-const MADV_NAMES = ['willneed', 'dontneed', 'purged'] as const;
-export type Madv = (typeof MADV_NAMES)[number];
 
 const PAGE_SIZE = 4096;
 

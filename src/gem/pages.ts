@@ -1,5 +1,6 @@
 import { bugOn, EBUSY, EFAULT } from './errno.js';
-import { DONTNEED, type GemObject, PURGED, WILLNEED } from './object.js';
+import { DONTNEED, PURGED, WILLNEED } from './madvise.js';
+import type { GemObject } from './object.js';
 import { HOOK_GET_PAGES, HOOK_NONE, HOOK_PURGE, HOOK_PUT_PAGES } from './policy/policy.js';
 
 /**

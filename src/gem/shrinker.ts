@@ -1,7 +1,8 @@
 import type { I915Device } from './device.js';
 import { evictEverything } from './evict.js';
 import { ListLink } from './list.js';
-import { DONTNEED, type GemObject } from './object.js';
+import { DONTNEED } from './madvise.js';
+import type { GemObject } from './object.js';
 import { putPages } from './pages.js';
 import { vmaUnbind } from './unbind.js';
 

@@ -1,6 +1,7 @@
 import type { I915Device } from '../device.js';
 import { EBUSY, EFAULT, EINVAL, ENOMEM } from '../errno.js';
-import { DONTNEED, type GemObject, WILLNEED } from '../object.js';
+import { DONTNEED, WILLNEED } from '../madvise.js';
+import type { GemObject } from '../object.js';
 import { getPages, putPages } from '../pages.js';
 import { HOOK_ATTACH, HOOK_NONE } from '../policy/policy.js';
 import { vmaUnbind } from '../unbind.js';
