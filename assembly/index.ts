@@ -5,7 +5,9 @@ export { blockAlloc, blockFree } from './memory/block';
 export { cpuRecord } from './memory/context';
 export { cpuGet, cpuSet } from './memory/cpu';
 export { faultArm } from './memory/fault';
-export { eventsDrained, eventsFirst, eventsPending, eventsRun, eventsStart } from './ring/events';
+export {
+  emit as eventEmit, eventsDrained, eventsFirst, eventsPending, eventsRun, eventsStart, eventsStop,
+} from './ring/events';
 export { benchCreate, benchMap, benchPunch, benchUnmap } from './ring/bench';
 export { physRead, physWrite } from './ram/contents';
 export { ramInUse } from './ram/ram';

@@ -71,6 +71,7 @@ export type { AllocatorName, IommuMode, MachineConfig, MachineOptions } from './
 export { Machine } from './machine/machine.js';
 export { KERNELS, type KernelName, type KernelProperties } from './machine/presets.js';
 export type { MachineSnapshot } from './machine/snapshot.js';
+export { type EventKind, type EventLog, formatEvent, type MachineEvent } from './trace/events.js';
 export type { Divergence, VerifyResult } from './trace/recording.js';
 export { RecordingError } from './trace/recording.js';
 export { verify } from './trace/verify.js';

@@ -23,13 +23,11 @@ export const EVENT_DMA_FREE: u32 = 6; // coherent: a dma address, b physical add
 export const EVENT_DMA_SYNC: u32 = 7; // a dma address, c length, d direction, e 0 for cpu, 1 for device
 export const EVENT_IOMMU_MAP: u32 = 8; // a iova, b physical address, c size
 export const EVENT_IOMMU_UNMAP: u32 = 9; // a iova, b bytes unmapped, c size asked
-export const EVENT_IOVA_ALLOC: u32 = 10; // a first pfn (0 failed), b pages, c limit pfn
-export const EVENT_IOVA_FREE: u32 = 11; // a first pfn, b pages
-export const EVENT_FAULT: u32 = 12; // a address, d fault reason, e 1 for a write
-export const EVENT_STALE_ACCESS: u32 = 13; // a address, b age in ns, e 1 for a write
-export const EVENT_FINDING: u32 = 14; // a address, b size, d check identifier
-export const EVENT_GEM: u32 = 15; // a size or offset, d operation (src/trace/events.ts), e errno
-export const EVENT_BOUNCE: u32 = 16; // a slot address, b physical address, c length, d direction, e 1 in, 0 out
+export const EVENT_FAULT: u32 = 10; // a address, d fault reason, e 1 for a write
+export const EVENT_STALE_ACCESS: u32 = 11; // a address, b age in ns, e 1 for a write
+export const EVENT_FINDING: u32 = 12; // a address, b size, d check identifier
+export const EVENT_BOUNCE: u32 = 13; // a slot address, b physical address, c length, d direction, e 1 in, 0 out
+// The host's own: what a GPU's driver does, EVENT_GEM = 14 of src/trace/events.ts. a address, c length, d which.
 
 // @ts-ignore: decorator
 @unmanaged
@@ -46,14 +44,20 @@ const HEADER: usize = 64;
 /** Starts recording into a ring of 2^order records. Returns 0 without memory; an existing ring is dropped first. */
 export function eventsStart(ctxAt: usize, order: u32): usize {
   const ctx = changetype<Context>(ctxAt);
-  if (ctx.events != 0) blockFree(ctx, ctx.events);
-  ctx.events = 0;
+  eventsStop(ctxAt);
   const ring = blockAlloc(ctx, blockOrder(HEADER + (<usize>EVENT_SIZE << order)));
   if (ring == 0) return 0;
   memory.fill(ring, 0, HEADER);
   changetype<Ring>(ring).mask = (1 << order) - 1;
   ctx.events = ring;
   return ring;
+}
+
+/** Ends recording. */
+export function eventsStop(ctxAt: usize): void {
+  const ctx = changetype<Context>(ctxAt);
+  if (ctx.events != 0) blockFree(ctx, ctx.events);
+  ctx.events = 0;
 }
 
 /** Records that wait to be drained. */

@@ -1,15 +1,23 @@
 import { Command } from 'commander';
 import { runMainJob } from '../workload/main-job.js';
-import { DRIVER_NAMES, type DriverName, type Scenario, type ScenarioResult } from '../workload/scenario.js';
+import {
+  DRIVER_NAMES,
+  type DriverName,
+  type Scenario,
+  type ScenarioResult,
+  type ScenarioStep,
+} from '../workload/scenario.js';
 import { scenarios } from '../workload/scenarios/index.js';
 import { describeMainJob } from './main-job.js';
 import { choiceOption, Interrupted, integerOption, interruptSignal, UsageError } from './options.js';
 import { bold, bytes, dim, green, json, number, red } from './print.js';
+import { describeSteps } from './steps.js';
 
 interface RunOptions {
   list?: boolean;
   driver?: DriverName;
   seed: number;
+  events?: boolean;
   json?: boolean;
 }
 
@@ -25,6 +33,7 @@ export function runCommand(): Command {
       choiceOption('--driver', DRIVER_NAMES),
     )
     .option('--seed <n>', 'decides everything random', integerOption('--seed', 0, 0xffffffff), 1)
+    .option('--events', 'show every step and what the machine does in it (leak paths)')
     .option('--json', 'results as JSON: one object with --driver, else an array with one a driver')
     .addHelpText('after', '\nExit code 0: everything came out as the kernel has it; 1: something did not.')
     .action(run);
@@ -36,19 +45,27 @@ function run(name: string | undefined, options: RunOptions): void {
     return;
   }
   if (name === undefined) {
+    if (options.events) throw new UsageError('--events goes with the name of a scenario');
     mainJob(options);
     return;
   }
   const scenario = scenarios.find((candidate) => candidate.name.toLowerCase() === name.toLowerCase());
   if (!scenario) throw new UsageError(`there is no scenario '${name}': gemdma run --list shows them all`);
+  if (options.events && !scenario.steps)
+    throw new UsageError(`${scenario.name} cannot be shown step by step: --events is for L1 to L7`);
   const signal = interruptSignal();
   const results: ScenarioResult[] = [];
   for (const driver of driversOf(scenario, options.driver)) {
     if (signal.aborted) break;
-    results.push(scenario.run({ driver, seed: options.seed, signal }));
+    const steps: ScenarioStep[] = [];
+    const onStep = options.events ? (step: ScenarioStep) => steps.push(step) : undefined;
+    const result = scenario.run({ driver, seed: options.seed, signal, ...(onStep && { onStep }) });
+    results.push(onStep ? { ...result, steps } : result);
   }
   if (options.json) json(options.driver || results.length === 1 ? results[0] : results);
-  else for (const result of results) console.log(describe(scenario, result).join('\n'));
+  else
+    for (const result of results)
+      console.log([...describe(scenario, result), ...describeSteps((result.steps as ScenarioStep[]) ?? [])].join('\n'));
   if (signal.aborted) throw new Interrupted();
   process.exitCode = results.every(({ ok }) => ok) ? 0 : 1;
 }

@@ -37,6 +37,7 @@ export interface StressCommandOptions {
   shrink?: number;
   trace?: string;
   replay?: string;
+  events?: boolean;
   failNth?: string | true;
   threads?: number;
   merge?: string[];
@@ -81,6 +82,7 @@ export function stressOptionsCommand(): Command {
     .option('--fail-nth [scenario]', 'make every single allocation of a scenario fail in turn; default: of all')
     .option('--threads <n>', 'workers on one shared memory, all on the same domain', integerOption('--threads', 1, 63))
     .option('--replay <file>', 'apply the operations of such a file')
+    .option('--events', 'with --replay: show what the machine does in each operation')
     .option(
       '--seeds <n>',
       'a campaign: so many seeds, from --seed on, a JSON line each',

@@ -1,13 +1,17 @@
 import { writeFileSync } from 'node:fs';
 import type { Command } from 'commander';
+import type { ScenarioStep } from '../workload/scenario.js';
 import { parseShard, shardSeeds, sumResults } from '../workload/stress/campaign.js';
 import { failNth } from '../workload/stress/fail-nth.js';
 import { FAIL_NTH_SCENARIOS } from '../workload/stress/fail-nth-scenarios.js';
+import { kindOf } from '../workload/stress/kinds.js';
+import type { Operation } from '../workload/stress/operation.js';
 import { Replayer } from '../workload/stress/replayer.js';
 import { type StressResult, stress } from '../workload/stress/stress.js';
 import { readLines, readTrace, writeTrace } from '../workload/stress/trace.js';
 import { asUsageError, interruptSignal, UsageError, usage } from './options.js';
 import { bold, dim, green, json, number, rate, red, table } from './print.js';
+import { describeSteps } from './steps.js';
 import { machineOptions, type StressCommandOptions, stressOptions, stressOptionsCommand } from './stress-options.js';
 import { describe, describeSum, listProfiles, progressBar } from './stress-report.js';
 
@@ -121,6 +125,20 @@ function merge(files: string[], options: StressCommandOptions): void {
   process.exitCode = sum.failures.length > 0 || sum.differing.length > 0 ? 1 : 0;
 }
 
+/** What happens in each operation, up to the one that fails. */
+function stepsOf(replayer: Replayer, operations: readonly Operation[]): ScenarioStep[] {
+  const runner = replayer.after([]);
+  const { events } = runner.world.machine;
+  events.start();
+  const steps: ScenarioStep[] = [];
+  for (const operation of operations) {
+    const well = runner.apply(operation);
+    steps.push({ program: kindOf(operation).print(operation), events: events.drain() });
+    if (!well) break;
+  }
+  return steps;
+}
+
 /** The results in a file. A job that was killed may leave none, or half of the last: that is said, and the rest counts. */
 function readResults(file: string): StressResult[] {
   const lines = usage(() => readLines(file));
@@ -146,10 +164,15 @@ function parseResult(line: string): StressResult | undefined {
 
 function replay(file: string, options: StressCommandOptions): void {
   const { config, operations, failure } = usage(() => readTrace(file));
-  const found = new Replayer(config).run(operations);
-  if (options.json) json({ file, operations: operations.length, recorded: failure, failure: found });
-  else if (found) console.log(`${red(found.kind)} ${bold(found.id)}: ${found.message}`);
-  else console.log(green(`${number(operations.length)} operations, nothing found`));
+  const replayer = new Replayer(config);
+  const steps = options.events ? stepsOf(replayer, operations) : undefined;
+  const found = replayer.run(operations);
+  if (options.json) json({ file, operations: operations.length, recorded: failure, failure: found, steps });
+  else {
+    if (steps) console.log(describeSteps(steps).join('\n'));
+    if (found) console.log(`${red(found.kind)} ${bold(found.id)}: ${found.message}`);
+    else console.log(green(`${number(operations.length)} operations, nothing found`));
+  }
   process.exitCode = found ? 1 : 0;
 }
 

@@ -166,6 +166,7 @@ function bindToVm(
     if (rc === 0) {
       device.boundList.moveTail(object.globalLink);
       vm.inactiveList.moveTail(vma.mmLink);
+      if (device.events.recording) device.tell('i915_vma_bind', object.id, size, vma.id, vma.start);
       return vma;
     }
     device.core.exports.mmRemove(vma.node);

@@ -6,6 +6,7 @@ import { reasonName } from '../core/reasons.js';
 import type { DmaDevice } from '../dma/device.js';
 import type { DmaDebug } from '../dma-debug/dma-debug.js';
 import type { VirtualClock } from '../machine/clock.js';
+import type { EventLog, GemEvent } from '../trace/events.js';
 import type { AddressSpace } from './address-space.js';
 import { ImportBacking } from './backing/import.js';
 import { ShmemBacking } from './backing/shmem.js';
@@ -36,6 +37,8 @@ export interface I915Host {
   readonly ram: PhysicalMemory;
   /** The checker, if it watches. */
   readonly dmaDebug?: DmaDebug | null;
+  /** Told of what the driver does while it records. */
+  readonly events: EventLog;
 }
 
 const PAGE_SIZE = 4096;
@@ -84,6 +87,7 @@ export class I915Device {
   readonly context: number;
   readonly clock: VirtualClock;
   readonly ram: PhysicalMemory;
+  readonly events: EventLog;
   /** The device as the DMA API knows it, and its handle there. */
   readonly device: DmaDevice;
   readonly dma: number;
@@ -147,6 +151,7 @@ export class I915Device {
     this.context = host.context;
     this.clock = host.clock;
     this.ram = host.ram;
+    this.events = host.events;
     this.device = device;
     this.dma = device.handle;
     device.setMask(this.config.dmaBits);
@@ -330,6 +335,15 @@ export class I915Device {
   /** Who makes the mappings that follow. */
   attribute(object: number, vma: number, hook: number): void {
     this.registers.set(object, vma, this.hookIds[hook]);
+  }
+
+  /** Tells the event log, which is asked before whether it records. */
+  tell(event: GemEvent, object: number, length: number, vma = 0, address = 0): void {
+    const { registers } = this;
+    const before = [registers.object, registers.vma, registers.hook] as const;
+    registers.set(object, vma, 0);
+    this.events.gem(event, this.device.id, address, length);
+    registers.set(...before);
   }
 
   /** Before a call of the driver's user: the checker may want to know from where. */

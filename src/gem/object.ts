@@ -79,6 +79,7 @@ export class GemObject {
     if (device.config.defects.userptrCursor) this.cursor = new PageCursor(0);
     this.liveLink = new ListLink<GemObject>(this);
     device.liveList.moveTail(this.liveLink);
+    if (device.events.recording) device.tell('i915_gem_object_create', this.id, size);
   }
 
   /** Gets the backing pages, if they are not there (i915_gem_object_get_pages). EFAULT after madvise, ENOMEM ... */
@@ -276,6 +277,7 @@ export class GemObject {
     this.backing.release(this);
     this.device.objectGone(this.id);
     this.liveLink.remove();
+    if (this.device.events.recording) this.device.tell('i915_gem_object_destroy', this.id, this.size);
   }
 
   private alive(syscall: string): void {

@@ -20,6 +20,8 @@ export function getPages(object: GemObject): number {
   if (rc !== 0) return rc;
   object.device.unboundList.moveTail(object.globalLink);
   object.cursor?.reset(object.pages);
+  const { device } = object;
+  if (device.events.recording) device.tell('i915_gem_object_get_pages', object.id, object.size);
   return 0;
 }
 
@@ -31,6 +33,8 @@ export function putPages(object: GemObject): number {
   object.globalLink.remove();
   object.backing.putPages(object);
   object.pages = 0;
+  const { device } = object;
+  if (device.events.recording) device.tell('i915_gem_object_put_pages', object.id, object.size);
   invalidate(object);
   return 0;
 }

@@ -34,6 +34,8 @@ export function vmaUnbind(vma: Vma): number {
   }
   object.device.core.exports.mmRemove(vma.node);
   vma.node = 0;
+  const { device } = object;
+  if (device.events.recording) device.tell('i915_vma_unbind', object.id, vma.size, vma.id, vma.start);
   vma.destroy();
 
   const { policy } = object.device;

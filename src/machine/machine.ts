@@ -8,6 +8,7 @@ import { DmaDebug } from '../dma-debug/dma-debug.js';
 import type { I915Options } from '../gem/config.js';
 import { I915Device } from '../gem/device.js';
 import { Iommu } from '../iommu/iommu.js';
+import { EventLog } from '../trace/events.js';
 import { VirtualClock } from './clock.js';
 import { type MachineConfig, type MachineOptions, machineConfig, oneOf } from './config.js';
 import { deviceSlot, domainFor, freeSpace, type MachineDeviceOptions } from './devices.js';
@@ -32,6 +33,8 @@ export class Machine {
   /** For the layers of the library itself: the core's instance and the handle of its context. */
   readonly core: Core;
   readonly context: number;
+  /** What happens, event by event, once `events.start()` was called. */
+  readonly events: EventLog;
   /** The checker, null without one: what each device tells of its calls. */
   readonly checker: DmaDebug | null;
   readonly #devices: DmaDevice[] = [];
@@ -71,6 +74,10 @@ export class Machine {
       : null;
     const { enabled, ...debug } = this.config.dmaDebug;
     this.checker = enabled ? new DmaDebug(this.core, this.context, this.kernel.dmaDebug, debug) : null;
+    this.events = new EventLog(this.core, this.context, {
+      device: (id) => this.#devices[id - 1]?.name,
+      caller: (ids) => this.checker?.attributions.describe({ ...ids, site: 0 }) ?? numbers(ids),
+    });
     this.checker?.setFreeSpace(() => freeSpace(this.#devices));
   }
 
@@ -112,8 +119,9 @@ export class Machine {
   addI915(options: I915Options = {}): I915Device {
     // The driver sets the mask of its hardware itself, and takes segments of any length.
     const device = this.addDevice({ driver: 'i915', maxSegment: 0xffffffff });
-    const { core, context, clock, ram } = this;
-    const gpu = new I915Device({ core, context, clock, ram, dmaDebug: this.checker }, device, options, {
+    const { core, context, clock, ram, events } = this;
+    const host = { core, context, clock, ram, events, dmaDebug: this.checker };
+    const gpu = new I915Device(host, device, options, {
       translated: device.domain !== undefined && device.domain !== 'passthrough',
       swiotlb: this.swiotlb !== null,
       modernMm: this.kernel.drmMm === 'modern',
@@ -163,4 +171,9 @@ export class Machine {
   }
 
   [Symbol.dispose](): void {}
+}
+
+/** Callers of a machine without a checker, which has no names for them. */
+function numbers({ object, vma }: { object: number; vma: number }): { object?: string; vma?: string } {
+  return { ...(object && { object: `object ${object}` }), ...(vma && { vma: `vma ${vma}` }) };
 }

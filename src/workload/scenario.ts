@@ -1,5 +1,6 @@
 import { DRIVER_NAMES, type DriverName } from '../gem/policy/index.js';
 import type { MachineConfig } from '../machine/config.js';
+import type { MachineEvent } from '../trace/events.js';
 
 /**
  * Scenarios: named, deterministic pieces of work against a machine, with what must come of them. `gemdma run --list`
@@ -14,6 +15,14 @@ export interface ScenarioOptions {
   /** Decides everything that is random in the run. */
   seed: number;
   signal?: AbortSignal;
+  /** Told of every step and what happened in it, by scenarios that have `steps`. */
+  onStep?: (step: ScenarioStep) => void;
+}
+
+/** One step of a scenario: as a program would say it, and what the machine did. */
+export interface ScenarioStep {
+  program: string[];
+  events: MachineEvent[];
 }
 
 /** What came of a run: plain JSON. Kinds of scenarios add values of their own. */
@@ -43,6 +52,8 @@ export interface Scenario {
   group: string;
   /** Drivers under which it makes sense; empty when it drives the DMA API without i915. */
   drivers: readonly DriverName[];
+  /** Whether `onStep` is told. */
+  steps?: boolean;
   run(options: ScenarioOptions): ScenarioResult;
   /** The result for people, in lines of at most 80 columns. */
   describe?(result: ScenarioResult): string[];

@@ -11,7 +11,10 @@ const folder = mkdtempSync(join(tmpdir(), 'gemdma-cli-'));
 afterAll(() => rmSync(folder, { recursive: true }));
 
 function gemdma(...args: string[]): { code: number | null; out: string; err: string } {
-  const { status, stdout, stderr } = spawnSync(process.execPath, [main, ...args], { encoding: 'utf8' });
+  const { status, stdout, stderr } = spawnSync(process.execPath, [main, ...args], {
+    encoding: 'utf8',
+    maxBuffer: 2 ** 26,
+  });
   return { code: status, out: stdout, err: stderr };
 }
 
@@ -30,6 +33,8 @@ describe('wrong use: one clear line, exit code 2, no stack', () => {
     [['verify', '/does/not/exist'], 'cannot be read: ENOENT'],
     [['run', 'nothing-of-the-kind'], "there is no scenario 'nothing-of-the-kind'"],
     [['run', 'x', '--driver', 'linux-9'], '--driver is one of linux-3.18'],
+    [['run', 'leak', '--events'], 'leak cannot be shown step by step'],
+    [['run', '--events'], '--events goes with the name of a scenario'],
     [['run', 'x', '--seed', 'seven'], "--seed takes a whole number from 0 to 4294967295, not 'seven'"],
   ])('gemdma %j', (args, message) => {
     const { code, err } = gemdma(...args);
@@ -86,5 +91,21 @@ describe('gemdma run', () => {
     const { code, out } = gemdma('run', '--list');
     expect(code).toBe(0);
     for (const name of ['leak', 'L1', 'L7']) expect(out).toMatch(new RegExp(`^ {2}${name} +\\S`, 'm'));
+  });
+});
+
+test('a leak path step by step: the second mapping, the finding, and what is unmapped in the end', () => {
+  const { code, out } = gemdma('run', 'L1', '--driver', 'linux-4.1', '--events');
+  expect(code).toBe(0);
+  const [first, second] = [...out.matchAll(/dma_map_sg: address=(0x\w+)/g)].map(([, address]) => address);
+  expect(second).not.toBe(first);
+  expect(out).toContain('dma_debug: check=DOUBLE_MAP');
+  expect(out).toMatch(new RegExp(`vma\\(ctx1.vm\\)\\?.unbind[\\s\\S]*dma_unmap_sg: address=${second}`));
+  expect(out).not.toContain(`dma_unmap_sg: address=${first}`);
+  expect(out).toMatch(/and more: .*dma_map_page [\d,]+/);
+  const { steps } = JSON.parse(gemdma('run', 'L1', '--driver', 'linux-4.1', '--events', '--json').out);
+  expect(steps.at(1)).toEqual({
+    program: ['const bo2 = gpu0.createObject(1048576);'],
+    events: [expect.objectContaining({ kind: 'i915_gem_object_create', length: 1048576, object: 'object 1' })],
   });
 });

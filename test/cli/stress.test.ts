@@ -63,6 +63,9 @@ test('a trace is written, and replays', () => {
   const trace = join(folder, 'run.jsonl.gz');
   expect(stress('--driver', 'linux-4.1', '--seed', '3', '--trace', trace).code).toBe(1);
   expect(readFileSync(join(folder, 'run.jsonl.mjs'), 'utf8')).toContain('new Machine(');
+  expect(stress('--replay', trace, '--events').out).toMatch(
+    /createObject[\s\S]*i915_gem_object_create[\s\S]*dma_map_sg/,
+  );
   const { code, out } = stress('--replay', trace);
   expect(out).toContain('DOUBLE_MAP');
   expect(code).toBe(1);

@@ -170,7 +170,7 @@ function ranges({ machine, gpus: [gpu] }: World): { count: number; bytes: number
 }
 
 /** Does the operations of a path, refusals included. Returns every object that there was. */
-function walk(world: World, operations: readonly Operation[]): Set<GemObject> {
+function walk(world: World, operations: readonly Operation[], onStep: ScenarioOptions['onStep']): Set<GemObject> {
   const objects = new Set<GemObject>();
   for (const operation of operations) {
     try {
@@ -179,6 +179,7 @@ function walk(world: World, operations: readonly Operation[]): Set<GemObject> {
       if (operation.refused === undefined || !GemDmaError.is(error, operation.refused as ErrnoName)) throw error;
     }
     for (const { object } of world.objects.values()) objects.add(object);
+    onStep?.({ program: kindOf(operation).print(operation), events: world.machine.events.drain() });
   }
   return objects;
 }
@@ -189,14 +190,19 @@ function giveBack(world: World): void {
   for (const [, context] of world.contexts.entries()) context.release();
 }
 
-function runPath({ name, config, operations }: OperationScenario, { driver, seed }: ScenarioOptions): ScenarioResult {
+function runPath(
+  { name, config, operations }: OperationScenario,
+  { driver, seed, onStep }: ScenarioOptions,
+): ScenarioResult {
   const gpus = config!.gpus!.map((gpu) => ({ ...gpu, driver }));
   const world = new World({ ...stressConfig({ seed }), ...config, gpus, machine: { ...config!.machine, seed } });
   const { machine } = world;
   const [gpu]: readonly I915Device[] = world.gpus;
   const before = ranges(world);
-  const objects = walk(world, operations);
+  if (onStep) machine.events.start();
+  const objects = walk(world, operations, onStep);
   giveBack(world);
+  onStep?.({ program: ['// what is left is given back'], events: machine.events.drain() });
   const after = ranges(world);
   let maps = 0;
   let unmaps = 0;
@@ -232,5 +238,6 @@ export const leakPaths: readonly Scenario[] = LEAK_PATHS.map((path) => ({
   title: path.title,
   group: 'leak paths of i915',
   drivers: DRIVER_NAMES,
+  steps: true,
   run: (options) => runPath(path, options),
 }));
