@@ -190,9 +190,15 @@ function searchOn(domain: IovaDomain, finger: usize, size: u64, mask: u64, codes
  * `was` (cap | gap << 16, each a maximum) have become gaps with codes of at most `now`. `leafNow` are the largest of the
  * leaf, asked for only if those shrank.
  */
+// @ts-ignore: decorator
+@inline
 function raise(domain: IovaDomain, path: usize, pages: u64, was: u32, now: u32, leafNow: u32): void {
-  const height = domain.height;
   domain.used += pages;
+  if (domain.height != 0) raiseLevels(domain, path, pages, was, now, leafNow);
+}
+
+function raiseLevels(domain: IovaDomain, path: usize, pages: u64, was: u32, now: u32, leafNow: u32): void {
+  const height = domain.height;
   let changed = true;
   let oldCap = was & 0xffff;
   let oldGap = was >> 16;
