@@ -28,7 +28,7 @@ const ROWS: u32 = 64;
 /** Rows shorter than this are looked for at the top only. */
 const ROW_LEAST: u32 = 16;
 
-/** Writes down that the frames on loan are in use. The caller holds the lock. */
+/** Writes down that all frames on loan are in use. The caller holds the lock. */
 // @ts-ignore: decorator
 @inline
 export function loansSettle(ctx: Context, ram: Ram): void {
@@ -36,14 +36,17 @@ export function loansSettle(ctx: Context, ram: Ram): void {
 }
 
 function settle(ctx: Context, ram: Ram): void {
-  for (let i: usize = 0; i < <usize>ctx.cpuCount; ++i) {
-    const cpu = changetype<Cpu>(ctx.cpus + i * CPU_SIZE);
-    const from = cpu.pages + (<usize>cpu.pageCount << 2);
-    const n = cpu.loanEnd - cpu.pageCount;
-    if (n != 0 && flip(ram, from, n) == 0) flipAnywhere(ram, from, n);
-    topSet(cpu, cpu.pageCount);
-  }
-  ram.onLoan = 0;
+  for (let i: usize = 0; i < <usize>ctx.cpuCount; ++i) stackSettle(ram, changetype<Cpu>(ctx.cpus + i * CPU_SIZE));
+}
+
+/** The same for the frames of one stack, which is about to change. */
+export function stackSettle(ram: Ram, cpu: Cpu): void {
+  const n = cpu.loanEnd - cpu.pageCount;
+  if (n == 0) return;
+  const from = cpu.pages + (<usize>cpu.pageCount << 2);
+  if (flip(ram, from, n) == 0) flipAnywhere(ram, from, n);
+  topSet(cpu, cpu.pageCount);
+  ram.onLoan -= n;
 }
 
 /** Sets where a stack ends that has no frames on loan. */

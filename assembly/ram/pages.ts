@@ -11,7 +11,7 @@ import { lock, unlock } from '../memory/lock';
 import { freeBlock, takeBlock } from './buddy';
 import { contentsDrop } from './contents';
 import { FLIP, FLIPPED_ALL_USED, FLIPPED_CONTENT, flip } from './flip';
-import { ROW_MOST, flipAnywhere, lend, loansSettle, takeBack, topSet } from './loan';
+import { ROW_MOST, flipAnywhere, lend, loansSettle, stackSettle, takeBack, topSet } from './loan';
 import {
   MAX_ORDER, Ram, STATE_CONTENT, STATE_STACK, STATE_USED, ZONE_DMA32, ZONE_NORMAL, frameState, isFrame, isRam, ramRandom, stateOf,
 } from './ram';
@@ -54,7 +54,7 @@ export function pagesAlloc(ctx: Context, n: u32, dest: usize): i32 {
     ram.stacked -= want;
     if (left >= cpu.soiled) lend(ram, cpu, want);
     else {
-      loansSettle(ctx, ram);
+      stackSettle(ram, cpu);
       claim(ctx, ram, at, want);
       topSet(cpu, left);
       cpu.soiled = left;
@@ -75,9 +75,15 @@ function claim(ctx: Context, ram: Ram, from: usize, n: u32): void {
 }
 
 /** Moves those of n frames that are in use to a stack that has room for them. Returns how many were. */
-function release(ram: Ram, cpu: Cpu, from: usize, n: u32): u32 {
+function release(ctx: Context, ram: Ram, cpu: Cpu, from: usize, n: u32): u32 {
   const top = cpu.pages + (<usize>cpu.pageCount << 2);
-  const flipped = flip(ram, from, n);
+  let flipped = flip(ram, from, n);
+  if ((flipped & FLIPPED_ALL_USED) == 0 && ram.onLoan != 0) {
+    // They may be on loan from another CPU's stack.
+    if (flipped != 0) flip(ram, from, n);
+    loansSettle(ctx, ram);
+    flipped = flip(ram, from, n);
+  }
   let count = n;
   let soiled = (flipped & FLIPPED_CONTENT) != 0;
   if ((flipped & FLIPPED_ALL_USED) != 0) memory.copy(top, from, <usize>n << 2);
@@ -124,9 +130,9 @@ export function pagesFree(ctx: Context, n: u32, src: usize): u32 {
     const from = src + (<usize>done << 2);
     let count = part;
     if (!takeBack(ram, cpu, from, part)) {
-      loansSettle(ctx, ram);
+      stackSettle(ram, cpu);
       if (cpu.pageCount + part > stackFrames(ram)) drain(ram, cpu, stackFrames(ram) >> 1);
-      count = release(ram, cpu, from, part);
+      count = release(ctx, ram, cpu, from, part);
     }
     ram.stacked += count;
     freed += count;
@@ -198,7 +204,7 @@ function stackCreate(ctx: Context, ram: Ram, cpu: Cpu): bool {
 /** Brings the stack to at least `want` frames, by blocks as large as there are. */
 function refill(ctx: Context, ram: Ram, cpu: Cpu, want: u32): bool {
   if (cpu.pages == 0 && !stackCreate(ctx, ram, cpu)) return false;
-  loansSettle(ctx, ram);
+  stackSettle(ram, cpu);
   let drained = false;
   while (cpu.pageCount < want) {
     let order: u32 = MAX_ORDER;
@@ -256,7 +262,7 @@ function stackBlock(ram: Ram, cpu: Cpu, pfn: u32, order: u32): void {
   ram.stacked += count - skip;
 }
 
-/** Moves the oldest n frames of a stack to the buddy lists. No frame is on loan. */
+/** Moves the oldest n frames of a stack to the buddy lists. None of it is on loan. */
 function drain(ram: Ram, cpu: Cpu, n: u32): void {
   n = min(n, cpu.pageCount);
   for (let i: u32 = 0; i < n; ++i) {
@@ -280,6 +286,7 @@ function drainAll(ctx: Context, ram: Ram): void {
 }
 
 function drainOthers(ctx: Context, ram: Ram, mine: Cpu): void {
+  loansSettle(ctx, ram);
   for (let i: usize = 0; i < <usize>ctx.cpuCount; ++i) {
     const cpu = changetype<Cpu>(ctx.cpus + i * CPU_SIZE);
     if (cpu != mine) drain(ram, cpu, cpu.pageCount);
