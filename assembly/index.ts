@@ -10,7 +10,6 @@ export {
 } from './ring/events';
 export { benchCreate, benchMap, benchPunch, benchUnmap } from './ring/bench';
 export { physRead, physWrite } from './ram/contents';
-export { ramInUse } from './ram/ram';
 export { blockOfPagesAlloc, pagesAlloc, pagesDrain } from './ram/pages';
 export {
   debugBlockFree as blockOfPagesFree, debugPagesFree as pagesFree, debugSgDestroy as sgDestroy,
@@ -42,16 +41,15 @@ export {
 export { deviceRead, deviceWrite } from './iommu/access';
 export { attachDevice, detachDevice } from './iommu/context';
 export { domainCreate, domainDestroy } from './iommu/domain-life';
-export { faultLogClear, faultLogCount, faultLogFirst } from './iommu/fault-log';
+export { faultLogClear } from './iommu/fault-log';
 export {
-  deviceTranslate, domainFlushPages, domainId, domainIovaToPhys, domainLevels, domainMap, domainMapped, domainMapPfns,
-  domainTablePages, domainUnmap,
+  deviceTranslate, domainFlushPages, domainIovaToPhys, domainMap, domainMapped, domainMapPfns, domainUnmap,
 } from './iommu/host';
 export { iotlbFlushDomain, iotlbFlushGlobal } from './iommu/iotlb';
 export { iommuCreate } from './iommu/unit';
 export {
-  iovaAllocate, iovaAllocateFast, iovaCreate, iovaFindRange, iovaFoundHi, iovaFoundLo, iovaNextRange, iovaRanges,
-  iovaRelease, iovaReleaseFast, iovaReserveRange, iovaSetCpus,
+  iovaAllocate, iovaAllocateFast, iovaCreate, iovaFindRange, iovaFoundHi, iovaFoundLo, iovaRanges, iovaRelease,
+  iovaReleaseFast, iovaReserveRange, iovaSetCpus,
 } from './iova/exports';
 export { iovaDomainDestroy } from './iova/iova';
 export { iovaReplay } from './iova/replay';
@@ -60,24 +58,16 @@ export {
   cookieAttach, cookieCreate, cookieDestroy, cookieDetach, cookieIommu, cookieIova, cookieQueue, cookieReserve,
   deviceAttachPassthrough,
 } from './dma/cookie';
-export {
-  deviceCreate, deviceDestroy, deviceMaps, devicePagesMapped, devicePagesUnmapped, deviceSetFlags, deviceSetMask,
-  deviceSetSegments, deviceUnmaps,
-} from './dma/device';
+export { deviceCreate, deviceDestroy, deviceSetFlags, deviceSetMask, deviceSetSegments } from './dma/device';
 export {
   dmaMapPage, dmaMapResource, dmaMapSg, dmaMapSingle, dmaUnmapPage, dmaUnmapResource, dmaUnmapSg,
 } from './dma/map';
 export { dmaIovaDestroy, dmaIovaLink, dmaIovaSync, dmaIovaTryAlloc, dmaIovaUnlink } from './dma/iova-link';
 export { dmaMaxMapping, dmaMergeBoundary, dmaOptMapping } from './dma/limits';
 export { dmaMappingError, dmaSyncSg, dmaSyncSingle } from './dma/sync';
-export { deferredFlush, deferredPending } from './iommu/deferred-list';
-export { flushQueueFlush, flushQueueFullFlushes, flushQueuePending, flushQueueTimerFlushes } from './iommu/flush-queue';
-export {
-  ggttClear, ggttCreate, ggttDestroy, ggttEntry, ggttInsert, ggttInsertPages, ggttInsertRange,
-} from './gtt/ggtt';
-export {
-  ppgttAllocRange, ppgttClear, ppgttCreate, ppgttDestroy, ppgttEntry, ppgttInsert, ppgttInsertRange, ppgttPages,
-  ppgttTables,
-} from './gtt/ppgtt';
+export { deferredFlush } from './iommu/deferred-list';
+export { flushQueueFlush } from './iommu/flush-queue';
+export { ggttClear, ggttCreate, ggttDestroy, ggttInsert, ggttInsertPages, ggttInsertRange } from './gtt/ggtt';
+export { ppgttAllocRange, ppgttClear, ppgttCreate, ppgttDestroy, ppgttInsert, ppgttInsertRange } from './gtt/ppgtt';
 export { gpuRead, gpuTranslate, gpuWrite } from './gtt/translate';
 export { vmMm, vmTotal } from './gtt/vm';

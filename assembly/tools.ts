@@ -20,12 +20,17 @@ export { swiotlbMappings, swiotlbStats } from './swiotlb/host';
 export { mmHeadHole, mmNext, mmNodeHole, mmNodeSize, mmNodes } from './gtt/drm-mm';
 export { debugCount, debugEntryFirst, debugEntryNext, debugValue } from './dma-debug/query';
 export { leavesDump, tablesDump } from './iommu/dump';
-export { domainAlreadySet, iommuStats } from './iommu/host';
+export { domainAlreadySet, domainId, domainLevels, domainTablePages, iommuStats } from './iommu/host';
 export {
-  iovaCachedNode, iovaCachedPages, iovaDepot, iovaFreePages, iovaGapHistogram, iovaLargestGap, iovaMax32,
+  iovaCachedNode, iovaCachedPages, iovaDepot, iovaFreePages, iovaGapHistogram, iovaLargestGap, iovaMax32, iovaNextRange,
 } from './iova/exports';
 export { domainCheck as iovaDomainCheck } from './iova/check';
-export { ggttMappable } from './gtt/ggtt';
-export { ppgttRegister } from './gtt/ppgtt';
+export { ggttEntry, ggttMappable } from './gtt/ggtt';
+export { ppgttEntry, ppgttPages, ppgttRegister, ppgttTables } from './gtt/ppgtt';
 export { gpuPteAddress, gpuPteEncode } from './gtt/pte';
 export { vmScratch, vmScratchEntry } from './gtt/vm';
+export { ramInUse } from './ram/ram';
+export { faultLogCount, faultLogFirst } from './iommu/fault-log';
+export { deviceMaps, devicePagesMapped, devicePagesUnmapped, deviceUnmaps } from './dma/device';
+export { deferredPending } from './iommu/deferred-list';
+export { flushQueueFullFlushes, flushQueuePending, flushQueueTimerFlushes } from './iommu/flush-queue';

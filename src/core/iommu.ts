@@ -77,8 +77,8 @@ const LOG_RECORD = 64;
 
 /** The fault log of a machine, oldest record first. */
 export function readFaultLog(core: Core, context: number): LogRecord[] {
-  const first = core.exports.faultLogFirst(context);
-  const count = core.exports.faultLogCount(context);
+  const first = core.tools.faultLogFirst(context);
+  const count = core.tools.faultLogCount(context);
   const { u32, f64 } = core;
   return Array.from({ length: count }, (_, i) => {
     const at = first + i * LOG_RECORD;

@@ -160,7 +160,7 @@ export class DmaDevice {
    * mapping from allocIova to free, whatever is linked into it.
    */
   get counts(): { maps: number; unmaps: number; pagesMapped: number; pagesUnmapped: number } {
-    const { deviceMaps, devicePagesMapped, devicePagesUnmapped, deviceUnmaps } = this.core;
+    const { deviceMaps, devicePagesMapped, devicePagesUnmapped, deviceUnmaps } = this.host.core.tools;
     return {
       maps: deviceMaps(this.record) >>> 0,
       unmaps: deviceUnmaps(this.record) >>> 0,

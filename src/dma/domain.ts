@@ -154,14 +154,16 @@ export class DmaDomain {
 
   /** Ranges that are unmapped but wait for a flush. */
   get pending(): number {
-    const { cookieQueue, deferredPending, flushQueuePending } = this.host.core.exports;
+    const { cookieQueue } = this.host.core.exports;
+    const { deferredPending, flushQueuePending } = this.host.core.tools;
     const queue = cookieQueue(this.record);
     return queue === 0 ? deferredPending(this.host.context) : flushQueuePending(queue);
   }
 
   /** Flushes of the queue so far, by cause. */
   get flushes(): { full: number; timer: number } {
-    const { cookieQueue, flushQueueFullFlushes, flushQueueTimerFlushes } = this.host.core.exports;
+    const { cookieQueue } = this.host.core.exports;
+    const { flushQueueFullFlushes, flushQueueTimerFlushes } = this.host.core.tools;
     const queue = cookieQueue(this.record);
     return queue === 0
       ? { full: 0, timer: 0 }

@@ -71,7 +71,7 @@ export class Ggtt extends AddressSpace {
   }
 
   entry(address: number): number {
-    return this.device.core.exports.ggttEntry(this.handle, Math.floor(address / 4096));
+    return this.device.core.tools.ggttEntry(this.handle, Math.floor(address / 4096));
   }
 
   // i915_get_ggtt_vma_pages: a list of its own, with the DMA addresses that the object has at this moment.

@@ -47,17 +47,17 @@ export class Ppgtt extends AddressSpace {
   }
 
   entry(address: number): number {
-    return this.device.core.exports.ppgttEntry(this.handle, address);
+    return this.device.core.tools.ppgttEntry(this.handle, address);
   }
 
   /** Page tables and directories in use. */
   get tables(): number {
-    return this.device.core.exports.ppgttTables(this.handle);
+    return this.device.core.tools.ppgttTables(this.handle);
   }
 
   /** Pages of it that are mapped for the device: tables, scratch tables, a scratch page of its own. */
   get mappedPages(): number {
-    return this.device.core.exports.ppgttPages(this.handle);
+    return this.device.core.tools.ppgttPages(this.handle);
   }
 
   protected destroy(): void {

@@ -217,7 +217,7 @@ export class Iommu {
 
   /** A domain's tables as text, one entry or run a line. */
   dump(domain: DmaDomain): string {
-    const { domainId, domainLevels, domainTablePages } = this.#host.core.exports;
+    const { domainId, domainLevels, domainTablePages } = this.#host.core.tools;
     return dumpTables(this.tables(domain), {
       id: domainId(domain.tables),
       levels: domainLevels(domain.tables),

@@ -51,7 +51,7 @@ describe('the tools, a module of their own', () => {
     const at = core.staging(ctx);
     ramStats(ctx, at);
     const IN_USE = 5;
-    expect(core.f64[(at >> 3) + IN_USE]).toBe(core.exports.ramInUse(ctx));
+    expect(core.f64[(at >> 3) + IN_USE]).toBe(core.tools.ramInUse(ctx));
     core.exports.sgDestroy(table);
     expect(machineCheck(ctx)).toBe(0);
   });

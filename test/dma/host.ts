@@ -43,7 +43,7 @@ export function state(device: DmaDevice): unknown {
     sound: core.tools.machineCheck(context) >>> 0,
     counts: device.counts,
     tree: translates ? iovaTree(domain) : [],
-    tables: translates ? core.exports.domainTablePages(domain.tables) : 0,
+    tables: translates ? core.tools.domainTablePages(domain.tables) : 0,
     leaves: translates ? leaves(domain, 0, 2 ** 32).filter(({ level }) => level > 0) : [],
   };
 }

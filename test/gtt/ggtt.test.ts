@@ -10,7 +10,7 @@ function ggtt({ core, device }: Host, platform: number, total = 2 * GiB): number
 }
 
 function entries({ core }: Host, at: number, first: number, count: number): number[] {
-  return Array.from({ length: count }, (_, i) => core.exports.ggttEntry(at, first + i));
+  return Array.from({ length: count }, (_, i) => core.tools.ggttEntry(at, first + i));
 }
 
 /** The entries that a table's pages must have, from their own DMA addresses. */
@@ -130,7 +130,8 @@ describe('sources of entries', () => {
 describe('limits', () => {
   test('the guard page is never written, and what lies outside or is not mapped is refused', () => {
     const machine = host('iommu');
-    const { ggttInsert, ggttInsertRange, ggttClear, ggttEntry, vmTotal } = machine.core.exports;
+    const { ggttInsert, ggttInsertRange, ggttClear, vmTotal } = machine.core.exports;
+    const { ggttEntry } = machine.core.tools;
     const { ggttMappable } = machine.core.tools;
     const gtt = ggtt(machine, PLATFORM.IVB, 64 * MiB);
     const last = (64 * MiB) / 4096 - 1;

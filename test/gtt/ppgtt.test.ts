@@ -37,17 +37,8 @@ describe.each(PATHS)('device %s', (path) => {
     test('bound pages are found, everything else leads to the scratch page, tables stay until the end', () => {
       const machine = host(path);
       const { core, context, device } = machine;
-      const {
-        ppgttAllocRange,
-        ppgttInsert,
-        ppgttClear,
-        ppgttDestroy,
-        ppgttEntry,
-        ppgttPages,
-        ppgttTables,
-        gpuTranslate,
-        vmTotal,
-      } = core.exports;
+      const { ppgttAllocRange, ppgttInsert, ppgttClear, ppgttDestroy, gpuTranslate, vmTotal } = core.exports;
+      const { ppgttEntry, ppgttPages, ppgttTables } = core.tools;
       const { gpuPteEncode, vmScratch, vmScratchEntry, machineCheck } = core.tools;
       mappedOnce(machine); // state that lasts is made with the first table
       const before = state(machine);
@@ -94,7 +85,8 @@ describe.each(PATHS)('device %s', (path) => {
     test('every allocation can fail: nothing made, nothing lost', () => {
       const machine = host(path, 4096);
       const { core, context } = machine;
-      const { faultArm, ppgttAllocRange, ppgttCreate, ppgttDestroy, ppgttTables } = core.exports;
+      const { faultArm, ppgttAllocRange, ppgttCreate, ppgttDestroy } = core.exports;
+      const { ppgttTables } = core.tools;
       const { faultPending, machineCheck } = core.tools;
       const { ggtt, ppgtt } = spaces(machine, shape);
       ppgttAllocRange(ppgtt, 0, 3 * shape.span);
@@ -145,7 +137,8 @@ describe('any history of ranges', () => {
   test.each(SHAPES.flatMap((shape) => [1, 2].map((seed) => ({ ...shape, seed }))))('$name, seed $seed', (shape) => {
     const machine = host('iommu');
     const { core, context } = machine;
-    const { ppgttAllocRange, ppgttInsertRange, ppgttClear, ppgttEntry } = core.exports;
+    const { ppgttAllocRange, ppgttInsertRange, ppgttClear } = core.exports;
+    const { ppgttEntry } = core.tools;
     const { gpuPteEncode, vmScratchEntry, machineCheck } = core.tools;
     const { ppgtt } = spaces(machine, shape);
     const pick = random(shape.seed);
@@ -186,7 +179,8 @@ describe('any history of ranges', () => {
 describe('shapes', () => {
   test('gen8 of Linux 4.1 makes and maps 2,052 pages for each context, that of 4.2 none ahead', () => {
     const machine = host('iommu');
-    const { ppgttPages, ppgttTables, ppgttAllocRange, ppgttDestroy } = machine.core.exports;
+    const { ppgttAllocRange, ppgttDestroy } = machine.core.exports;
+    const { ppgttPages, ppgttTables } = machine.core.tools;
     const { machineCheck } = machine.core.tools;
     const { ppgtt } = spaces(machine, SHAPES[2], PREALLOCATE);
     // The global GTT's scratch page is the one mapping more.
@@ -204,7 +198,8 @@ describe('shapes', () => {
   test('gen6 keeps its directory in the global GTT, 64 KiB aligned, as high as there is room, and gives it back', () => {
     const machine = host('direct');
     const { core, context } = machine;
-    const { ggttCreate, ggttEntry, ppgttCreate, ppgttDestroy, vmMm, mmNodeStart } = core.exports;
+    const { ggttCreate, ppgttCreate, ppgttDestroy, vmMm, mmNodeStart } = core.exports;
+    const { ggttEntry } = core.tools;
     const { ppgttRegister, vmScratchEntry, mmNodes } = core.tools;
     const ggtt = ggttCreate(machine.device.handle, PLATFORM.IVB, 16 * MiB, 16 * MiB, 0, 0);
     const first = ppgttCreate(ggtt, 2, 0, 0, 0);
@@ -226,8 +221,9 @@ describe('shapes', () => {
 
   test('what a platform does not have is refused', () => {
     const machine = host('direct');
-    const { ppgttCreate, ggttCreate, ppgttAllocRange, ppgttInsertRange, ppgttClear, ppgttEntry, gpuTranslate } =
+    const { ppgttCreate, ggttCreate, ppgttAllocRange, ppgttInsertRange, ppgttClear, gpuTranslate } =
       machine.core.exports;
+    const { ppgttEntry } = machine.core.tools;
     const [old, recent] = [PLATFORM.HSW, PLATFORM.GEN8].map((platform) =>
       ggttCreate(machine.device.handle, platform, GiB, 0, 0, 0),
     );

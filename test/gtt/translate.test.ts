@@ -102,7 +102,8 @@ test('Bay Trail: an entry without the write bit is read-only', () => {
 
 test('dma-debug counts tables as page mappings, and finds nothing to say about their life', () => {
   const machine = host('iommu');
-  const { debugCreate, ppgttDestroy, ggttDestroy, ppgttPages } = machine.core.exports;
+  const { debugCreate, ppgttDestroy, ggttDestroy } = machine.core.exports;
+  const { ppgttPages } = machine.core.tools;
   const { debugValue } = machine.core.tools;
   const [VALUE_ERRORS, VALUE_LIVE] = [1, 6]; // assembly/dma-debug/query.ts
   expect(debugCreate(machine.context, 7, 16384, 65536)).toBe(0);

@@ -77,7 +77,7 @@ describe('a device accesses memory', () => {
     blocked(() => deviceRead(machine, device, 2 ** 48, 1));
     blocked(() => deviceRead(machine, other, readable, 1));
     blocked(() => deviceWrite(machine, stray, 0, bytes(1)));
-    const { id } = { id: exports.domainId(domain.tables) };
+    const { id } = { id: machine.core.tools.domainId(domain.tables) };
     expect(
       iommu
         .faults()
@@ -219,7 +219,7 @@ describe('unmapped but cached', () => {
   });
 
   test('lazy: it goes through until the flush, onto whoever has the frame now, and is recorded with its age', () => {
-    const { machine, device, domain, iommu, exports } = setup({ mode: 'lazy' });
+    const { machine, device, domain, iommu } = setup({ mode: 'lazy' });
     const pfns = machine.ram.alloc(2);
     const [pfn] = pfns;
     const address = device.mapPage(pfn, 0, PAGE, DMA_BIDIRECTIONAL);
@@ -240,8 +240,8 @@ describe('unmapped but cached', () => {
     expect(
       iommu.staleAccesses().map(({ address: at, age, write, device, domain }) => ({ at, age, write, device, domain })),
     ).toEqual([
-      { at: address + 16, age: 2 * MS, write: true, device: 1, domain: exports.domainId(domain.tables) },
-      { at: address, age: 2 * MS + 1000, write: false, device: 1, domain: exports.domainId(domain.tables) },
+      { at: address + 16, age: 2 * MS, write: true, device: 1, domain: machine.core.tools.domainId(domain.tables) },
+      { at: address, age: 2 * MS + 1000, write: false, device: 1, domain: machine.core.tools.domainId(domain.tables) },
     ]);
     expect(iommu.stats.staleAccesses).toEqual({ count: 2, meanAge: 2 * MS + 500, maxAge: 2 * MS + 1000 });
     expect(iommu.iotlb.staleHits).toBe(2);

@@ -57,7 +57,8 @@ class Pair {
   }
 
   check(): void {
-    const { domainTablePages, physRead } = this.core.exports;
+    const { physRead } = this.core.exports;
+    const { domainTablePages } = this.core.tools;
     const { domainAlreadySet, machineCheck } = this.core.tools;
     expect(machineCheck(this.ctx) >>> 0).toBe(0);
     expect(domainTablePages(this.domain)).toBe(this.model.tablePages);
@@ -151,7 +152,7 @@ describe('failing', () => {
   /** Everything a failed call could have left behind. */
   const state = ({ core, ctx, domain }: Pair): unknown => [
     readTables(core, ctx, domain),
-    core.exports.domainTablePages(domain),
+    core.tools.domainTablePages(domain),
     core.tools.machineRecords(ctx),
     core.tools.machineCheck(ctx),
   ];
@@ -215,7 +216,8 @@ describe('failing', () => {
 
   test('what the width does not reach: the pieces before it are mapped and unmapped again', () => {
     const pair = new Pair(3, 3);
-    const { domainMap, domainTablePages, lastReason } = pair.core.exports;
+    const { domainMap, lastReason } = pair.core.exports;
+    const { domainTablePages } = pair.core.tools;
     expect(domainMap(pair.domain, 2 ** 39, 0, PAGE, 3)).toBe(-14);
     expect(lastReason(pair.ctx)).toBe(0x202);
     expect(domainTablePages(pair.domain)).toBe(1);
@@ -231,7 +233,8 @@ test('the 2015 form clears just the range given and does not make write-only rea
   const core = new Core(debug);
   const ctx = core.exports.machineCreate(64 * MiB, 1, 1024, 0, 1);
   const domain = core.exports.domainCreate(ctx, 4, 48, 0x40201000, EXACT);
-  const { domainMap, domainUnmap, domainTablePages, domainIovaToPhys } = core.exports;
+  const { domainMap, domainUnmap, domainIovaToPhys } = core.exports;
+  const { domainTablePages } = core.tools;
   expect(domainMap(domain, 2 * MiB - PAGE, MiB, PAGE * 2, 2)).toBe(0);
   expect(readTables(core, ctx, domain).filter(({ run }) => run > 0)).toEqual([
     { level: 1, iova: 2 * MiB - PAGE, raw: MiB + 2, run: 1 },

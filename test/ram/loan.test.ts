@@ -134,7 +134,8 @@ test('a table gives back the frames that it got, wherever they lie by then', () 
 
 test('another CPU frees frames, or one of them as a block', () => {
   const ram = new Stacks();
-  const { blockOfPagesFree, cpuSet, ramInUse } = ram.core.exports;
+  const { blockOfPagesFree, cpuSet } = ram.core.exports;
+  const { ramInUse } = ram.core.tools;
   const pfns = ram.alloc(100)!;
   const others = ram.alloc(100)!;
   cpuSet(1);

@@ -98,7 +98,7 @@ describe.each([
     for (const pfns of singles) ram.free(pfns);
     for (const [pfn, order] of blocks) blockOfPagesFree(ram.ctx, pfn, order);
     expect(machineCheck(ram.ctx) >>> 0).toBe(0);
-    expect(ram.core.exports.ramInUse(ram.ctx)).toBe(0);
+    expect(ram.core.tools.ramInUse(ram.ctx)).toBe(0);
   });
 });
 

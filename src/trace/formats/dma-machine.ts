@@ -42,7 +42,8 @@ export function iommuEvents({ core, context }: DmaHost): IommuEvent[] {
 
 /** A domain's IOVA tree, as [lo, hi] pfns in order. */
 export function iovaTree(domain: DmaDomain): [lo: number, hi: number][] {
-  const { iovaFoundHi, iovaFoundLo, iovaNextRange } = domain.host.core.exports;
+  const { iovaFoundHi, iovaFoundLo } = domain.host.core.exports;
+  const { iovaNextRange } = domain.host.core.tools;
   const ranges: [number, number][] = [];
   for (let more = iovaNextRange(domain.iova, 0); more; ) {
     const hi = iovaFoundHi(domain.iova);

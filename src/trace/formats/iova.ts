@@ -143,9 +143,8 @@ class Replayed {
   }
 
   #next(): string | null {
-    const core = this.#exports;
-    if (!core.iovaNextRange(this.#domain, Math.max(this.#walked, 0))) return null;
-    this.#walked = core.iovaFoundHi(this.#domain) + 1;
+    if (!this.#tools.iovaNextRange(this.#domain, Math.max(this.#walked, 0))) return null;
+    this.#walked = this.#exports.iovaFoundHi(this.#domain) + 1;
     return this.#found();
   }
 

@@ -108,7 +108,8 @@ class VtdReplay {
   };
 
   #new(line: number, record: Json): Json {
-    const { domainCreate, domainDestroy, domainTablePages } = this.#core.exports;
+    const { domainCreate, domainDestroy } = this.#core.exports;
+    const { domainTablePages } = this.#core.tools;
     if (this.#domain !== 0) domainDestroy(this.#domain);
     if (record.first_level === 1) this.#read.fail(line, 'a first-level domain');
     const levels = this.#read.decimal(line, 'levels', record.levels);
@@ -156,7 +157,7 @@ class VtdReplay {
       if (kind === EVENT_IOMMU_UNMAP) events.push(['u', a.toString(16), c, b]);
     });
     if (record.ev !== undefined) got.ev = events;
-    if (record.table_pages !== undefined) got.table_pages = this.#core.exports.domainTablePages(this.#domain);
+    if (record.table_pages !== undefined) got.table_pages = this.#core.tools.domainTablePages(this.#domain);
     if (record.tables !== undefined) got.tables = readTables(this.#core, this.#context, this.#domain).map(asEntry);
     if (record.leaf !== undefined) {
       const leaves = readLeaves(this.#core, this.#context, this.#domain, iova / PAGE, (iova + size) / PAGE - 1);

@@ -231,13 +231,13 @@ function counters(machine: Machine, device: DmaDevice): Record<string, number> {
   const found: Record<string, number> = { maps, unmaps };
   const { domain } = device;
   if (domain instanceof DmaDomain) {
-    const { exports } = machine.core;
+    const { exports, tools } = machine.core;
     const { iotlb } = machine.iommu;
     found.iotlbPageInvalidations = iotlb.invalidations.page;
     found.iotlbDomainInvalidations = iotlb.invalidations.domain;
     found.iotlbHits = iotlb.hits;
     found.iotlbMisses = iotlb.misses;
-    found.tablePages = exports.domainTablePages(domain.tables);
+    found.tablePages = tools.domainTablePages(domain.tables);
     found.iovaRanges = exports.iovaRanges(domain.iova) >>> 0;
     if (domain.lazy) {
       found.flushesByFullQueue = domain.flushes.full;

@@ -160,7 +160,8 @@ export const LEAK_PATHS: readonly OperationScenario[] = Object.entries(PATHS).ma
 function ranges({ machine, gpus: [gpu] }: World): { count: number; bytes: number } {
   const { domain } = gpu.device;
   if (domain === undefined || domain === 'passthrough') return { count: 0, bytes: 0 };
-  const { iovaFoundHi, iovaFoundLo, iovaNextRange } = machine.core.exports;
+  const { iovaFoundHi, iovaFoundLo } = machine.core.exports;
+  const { iovaNextRange } = machine.core.tools;
   const held = { count: 0, bytes: 0 };
   for (let pfn = 0; iovaNextRange(domain.iova, pfn); pfn = iovaFoundHi(domain.iova) + 1) {
     ++held.count;

@@ -100,7 +100,7 @@ export class Accounts {
     return {
       mappings: this.mappings,
       entries: live,
-      frames: machine.core.exports.ramInUse(machine.context),
+      frames: machine.core.tools.ramInUse(machine.context),
       space: this.spaceOf(machine.devices),
     };
   }
