@@ -5,7 +5,7 @@ import { slabAlloc, slabFree } from '../memory/slab';
 import { fingerOf, IovaDomain, stateOf, WAY_FOUND, WAY_LOCATED } from './domain';
 import {
   ANCHOR, CAP, CHILD, COUNT, HI, INNER_GAP, INNER_MAX, INNER_MERGED, INNER_MIN, KEY, LEAF_MAX, LEAF_MERGED, LO, LOW, NEXT,
-  USED, childOf, countOf, codesSet, gapCodes, hiOf, innerClear, innerMove, innerTop, keyOf, leafClear, leafMove, leafTop, loOf, usedOf,
+  USED, childOf, countOf, codesSet, firstOf, gapCodes, hiOf, innerClear, innerMove, innerTop, keyOf, leafClear, leafMove, leafTop, loOf, usedOf,
 } from './node';
 import { pathIndex, pathNode, setPath } from './tree';
 
@@ -70,20 +70,21 @@ function splitLeaf(path: usize, right: usize): void {
   const left = pathNode(path, 0);
   const i = pathIndex(path, 0);
   const k = cut(i, LEAF_MAX, 1);
-  leafClear(right, 0);
-  leafMove(left, k, right, 0, LEAF_MAX - k);
+  leafClear(right, k);
+  leafMove(left, k, right, k, LEAF_MAX - k);
   store<u32>(right, LEAF_MAX - k, COUNT);
+  leafMove(left, 0, left, LEAF_MAX - k, k);
   store<u32>(left, k, COUNT);
-  leafClear(left, k);
-  const key = hiOf(left, k - 1) + 1;
+  leafClear(left, LEAF_MAX - k);
+  const key = hiOf(left, LEAF_MAX - 1) + 1;
   store<u64>(right, key, LOW);
   store<u32>(right, load<u32>(left, NEXT), NEXT);
   store<u32>(left, <u32>right, NEXT);
   link(path, 1, left, right, key, leafUsed(right), leafTop(left), leafTop(right));
   if (i >= k) {
-    setPath(path, 0, right, i - k);
+    setPath(path, 0, right, i);
     setPath(path, 1, pathNode(path, 1), pathIndex(path, 1) + 1);
-  }
+  } else setPath(path, 0, left, i + LEAF_MAX - k);
 }
 
 function splitInner(domain: IovaDomain, path: usize, level: u32): void {
@@ -129,8 +130,7 @@ export function setChild(node: usize, i: u32, child: usize, used: u64, top: u32)
 /** Pages in the ranges of a leaf. */
 export function leafUsed(leaf: usize): u64 {
   let pages: u64 = 0;
-  const count = countOf(leaf);
-  for (let i: u32 = 0; i < count; ++i) {
+  for (let i = firstOf(leaf); i < LEAF_MAX; ++i) {
     const lo = loOf(leaf, i);
     if (lo != ANCHOR) pages += hiOf(leaf, i) - lo + 1;
   }
@@ -158,7 +158,8 @@ export function mergeLeaf(domain: IovaDomain, path: usize): void {
   const a = countOf(left);
   const b = countOf(right);
   if (a + b <= LEAF_MERGED) {
-    leafMove(right, 0, left, a, b);
+    leafMove(left, LEAF_MAX - a, left, LEAF_MAX - a - b, a);
+    leafMove(right, LEAF_MAX - b, left, LEAF_MAX - b, b);
     store<u32>(left, a + b, COUNT);
     store<u32>(left, load<u32>(right, NEXT), NEXT);
     slabFree(stateOf(domain).leafCache, right);
@@ -167,17 +168,19 @@ export function mergeLeaf(domain: IovaDomain, path: usize): void {
   }
   const half = (a + b) >> 1;
   if (a < half) {
-    leafMove(right, 0, left, a, half - a);
-    leafMove(right, half - a, right, 0, b - (half - a));
-    leafClear(right, a + b - half);
+    const n = half - a;
+    leafMove(left, LEAF_MAX - a, left, LEAF_MAX - half, a);
+    leafMove(right, LEAF_MAX - b, left, LEAF_MAX - n, n);
+    leafClear(right, LEAF_MAX - b + n);
   } else {
-    leafMove(right, 0, right, a - half, b);
-    leafMove(left, half, right, 0, a - half);
-    leafClear(left, half);
+    const n = a - half;
+    leafMove(left, LEAF_MAX - n, right, LEAF_MAX - b - n, n);
+    leafMove(left, LEAF_MAX - a, left, LEAF_MAX - half, half);
+    leafClear(left, LEAF_MAX - half);
   }
   store<u32>(left, half, COUNT);
   store<u32>(right, a + b - half, COUNT);
-  const key = hiOf(left, half - 1) + 1;
+  const key = hiOf(left, LEAF_MAX - 1) + 1;
   store<u64>(right, key, LOW);
   share(parent, i, key, leafUsed(right), leafTop(left), leafTop(right));
 }
@@ -246,13 +249,14 @@ function share(node: usize, i: u32, key: u64, rightUsed: u64, leftTop: u32, righ
 export function treeCreate(domain: IovaDomain, low: u64): bool {
   const leaf = slabAlloc(stateOf(domain).leafCache);
   if (leaf == 0) return false;
-  leafClear(leaf, 0);
+  leafClear(leaf, LEAF_MAX - 1);
   store<u32>(leaf, 1, COUNT);
   store<u32>(leaf, 0, NEXT);
   store<u64>(leaf, low, LOW);
-  store<u64>(leaf, ANCHOR, LO);
-  store<u64>(leaf, ANCHOR, HI);
-  codesSet(leaf, 0, gapCodes(low, ANCHOR));
+  const last = leaf + <usize>(LEAF_MAX - 1) * 8;
+  store<u64>(last, ANCHOR, LO);
+  store<u64>(last, ANCHOR, HI);
+  codesSet(leaf, LEAF_MAX - 1, gapCodes(low, ANCHOR));
   domain.root = leaf;
   domain.height = 0;
   return true;

@@ -4,8 +4,8 @@ import { Context } from '../memory/context';
 import { IovaDomain, IovaState } from './domain';
 import { fastCheck } from './fast';
 import {
-  ANCHOR, CAP, EMPTY_HI, INNER_GAP, INNER_MAX, LEAF_GAP, LEAF_MAX, LOW, NEXT, capOf, childOf, codeOf, countOf, gapStart,
-  hiOf, innerTop, keyOf, leafTop, loOf, usedOf,
+  ANCHOR, CAP, INNER_GAP, INNER_MAX, LEAF_GAP, LEAF_MAX, LOW, NEXT, capOf, childOf, codeOf, countOf, gapStart,
+  hiOf, innerTop, keyOf, leafTop, loOf, UNUSED_HI, UNUSED_KEY, usedOf,
 } from './node';
 import { innerUsed, leafUsed } from './balance';
 import { rcacheCheck } from './rcache';
@@ -36,7 +36,7 @@ export function domainCheck(domain: IovaDomain): u32 {
   const wrong = checkNode(domain, domain.root, domain.height, 0);
   if (wrong != 0) return wrong;
   const last = domain.checkedLeaf;
-  if (load<u32>(last, NEXT) != 0 || loOf(last, countOf(last) - 1) != ANCHOR) return BAD_CHAIN;
+  if (load<u32>(last, NEXT) != 0 || loOf(last, LEAF_MAX - 1) != ANCHOR) return BAD_CHAIN;
   if (domain.checkedRanges != domain.ranges + 1) return BAD_TOTAL;
   const used = domain.height == 0 ? leafUsed(domain.root) : innerUsed(domain.root);
   if (used != domain.used) return BAD_TOTAL;
@@ -54,7 +54,7 @@ function checkNode(domain: IovaDomain, node: usize, level: u32, low: u64): u32 {
   for (let i: u32 = 0; i < INNER_MAX; ++i) {
     const code = node + (<usize>i << 1);
     if (i >= count) {
-      if (keyOf(node, i) != EMPTY_HI || load<u16>(code, CAP) != 0 || load<u16>(code, INNER_GAP) != 0) return BAD_UNUSED;
+      if (keyOf(node, i) != UNUSED_KEY || load<u16>(code, CAP) != 0 || load<u16>(code, INNER_GAP) != 0) return BAD_UNUSED;
       continue;
     }
     const key = i == 0 ? low : keyOf(node, i);
@@ -75,22 +75,22 @@ function checkLeaf(domain: IovaDomain, leaf: usize, low: u64): u32 {
   const previous = domain.checkedLeaf;
   if (previous != 0) {
     if (load<u32>(previous, NEXT) != <u32>leaf) return BAD_CHAIN;
-    const edge = hiOf(previous, countOf(previous) - 1) + 1;
+    const edge = hiOf(previous, LEAF_MAX - 1) + 1;
     if (load<u64>(leaf, LOW) != edge || low != edge) return BAD_EDGE;
   }
   domain.checkedLeaf = leaf;
   domain.checkedRanges += count;
   for (let i: u32 = 0; i < LEAF_MAX; ++i) {
     const code = leaf + (<usize>i << 1);
-    if (i >= count) {
-      if (hiOf(leaf, i) != EMPTY_HI || load<u16>(code, CAP) != 0 || load<u16>(code, LEAF_GAP) != 0) return BAD_UNUSED;
+    if (i < LEAF_MAX - count) {
+      if (hiOf(leaf, i) != UNUSED_HI || load<u16>(code, CAP) != 0 || load<u16>(code, LEAF_GAP) != 0) return BAD_UNUSED;
       continue;
     }
     const lo = loOf(leaf, i);
     const hi = hiOf(leaf, i);
     const start = gapStart(leaf, i);
     // Only below the domain's start may a range begin inside "its" gap's start: a reservation put it there.
-    if (lo > hi || (lo < start && (i != 0 || previous != 0))) return BAD_ORDER;
+    if (lo > hi || (lo < start && (i != LEAF_MAX - count || previous != 0))) return BAD_ORDER;
     const length = lo > start ? lo - start : 0;
     if (load<u16>(code, CAP) != <u16>codeOf(capOf(start, lo))) return BAD_CODE;
     if (load<u16>(code, LEAF_GAP) != <u16>codeOf(length)) return BAD_CODE;

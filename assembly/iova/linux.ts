@@ -12,7 +12,7 @@
 //   seen until a free moves it up. Aligned sizes are rounded up to their power of two, and start_pfn is never used.
 
 import { fingerOf, IOVA_LINUX_42, IovaDomain, pathOf } from './domain';
-import { ANCHOR, CAP, LEAF_GAP, NEXT, countOf, hiOf, loOf } from './node';
+import { ANCHOR, CAP, LEAF_GAP, LEAF_MAX, NEXT, firstOf, hiOf, loOf } from './node';
 import { insertAt, isExhausted, pathIndex, pathNode, search, searchAll } from './tree';
 
 /** What an allocation returns instead of a pfn. No range starts at 0: start_pfn is at least 1. */
@@ -99,9 +99,9 @@ export function forget(domain: IovaDomain): void {
   const i = pathIndex(path, 0);
   const lo = loOf(leaf, i);
   const hi = hiOf(leaf, i);
-  const inLeaf = i + 1 < countOf(leaf);
+  const inLeaf = i + 1 < LEAF_MAX;
   const nextLeaf = inLeaf ? leaf : <usize>load<u32>(leaf, NEXT);
-  const next = inLeaf ? i + 1 : 0;
+  const next = inLeaf ? i + 1 : firstOf(nextLeaf);
   if (domain.model == IOVA_LINUX_42) {
     if (domain.cached32Hi != ANCHOR && lo >= domain.cached32Lo) {
       const above = loOf(nextLeaf, next);

@@ -1,8 +1,9 @@
 // Nodes of the range index: layouts, the summaries that guide a search, and the vector routines that read them.
 //
-// A leaf holds up to 24 ranges in order. Every range owns the gap below it: gap i lies between the end of range i - 1
-// (for the first: `low`, kept in the leaf) and lo[i]. The anchor closes the index at the top, so that every gap has an
-// owner. Gaps are half-open [start, end), ranges inclusive [lo, hi].
+// A leaf holds up to 24 ranges in order, in its last `count` slots: Linux allocates downwards, and so the next range is
+// put in front of the others without moving one. Every range owns the gap below it: gap i lies between the end of range
+// i - 1 (for the first: `low`, kept in the leaf) and lo[i]. The anchor closes the index at the top, so that every gap has
+// an owner. Gaps are half-open [start, end), ranges inclusive [lo, hi].
 //
 //   leaf    +0 count   +4 next    +8 low (u64)
 //           +16 cap u16[24]       +64 gap u16[24]      +112 -
@@ -25,7 +26,7 @@
 // Both are kept as 16-bit codes, floored: a float with 6 bits of exponent and 10 of fraction, exact below 2048. An
 // inner node has each child's maximum. A search compares eight codes at once and makes the exact test in the leaf.
 //
-// Unused slots of a leaf have code 0 and hi = EMPTY_HI, those of an inner node code 0 and key = EMPTY_HI: the vector
+// Unused slots of a leaf have code 0 and hi = UNUSED_HI, those of an inner node code 0 and key = UNUSED_KEY: the vector
 // routines always read whole nodes.
 
 export const LEAF_MAX: u32 = 24;
@@ -52,7 +53,9 @@ export const USED: usize = 528;
 
 /** pfn of the anchor: above every pfn that can be asked for, below 2^63 because vector comparison is signed. */
 export const ANCHOR: u64 = 1 << 62;
-export const EMPTY_HI: u64 = 0x7fffffffffffffff;
+/** Below, and above, every pfn as signed numbers: unused slots of a leaf are its first, of an inner node its last. */
+export const UNUSED_HI: u64 = 0xffffffffffffffff;
+export const UNUSED_KEY: u64 = 0x7fffffffffffffff;
 
 // ---- scalar access ----
 
@@ -60,6 +63,13 @@ export const EMPTY_HI: u64 = 0x7fffffffffffffff;
 @inline
 export function countOf(node: usize): u32 {
   return load<u32>(node, COUNT);
+}
+
+/** Slot of a leaf's first range. */
+// @ts-ignore: decorator
+@inline
+export function firstOf(leaf: usize): u32 {
+  return LEAF_MAX - countOf(leaf);
 }
 
 // @ts-ignore: decorator
@@ -78,7 +88,7 @@ export function hiOf(leaf: usize, i: u32): u64 {
 // @ts-ignore: decorator
 @inline
 export function gapStart(leaf: usize, i: u32): u64 {
-  return i == 0 ? load<u64>(leaf, LOW) : load<u64>(leaf + (<usize>i << 3), HI - 8) + 1;
+  return i == firstOf(leaf) ? load<u64>(leaf, LOW) : load<u64>(leaf + (<usize>i << 3), HI - 8) + 1;
 }
 
 // @ts-ignore: decorator
@@ -137,7 +147,7 @@ export function codesSet(leaf: usize, i: u32, codes: u32): void {
 
 // ---- vectors ----
 
-/** How many ranges end below a pfn: the index of the first that does not. */
+/** Slot of the first range that does not end below a pfn; LEAF_MAX if all do. */
 export function leafRank(leaf: usize, pfn: u64): u32 {
   const x = i64x2.splat(pfn);
   let a = i64x2.lt_s(v128.load(leaf, HI), x);
@@ -245,12 +255,11 @@ export function leafMove(from: usize, i: u32, to: usize, j: u32, n: u32): void {
   memory.copy(to + HI + (b << 3), from + HI + (a << 3), m << 3);
 }
 
-/** Marks slots [i, LEAF_MAX) as unused. */
-export function leafClear(leaf: usize, i: u32): void {
-  const n = <usize>(LEAF_MAX - i);
-  memory.fill(leaf + CAP + (<usize>i << 1), 0, n << 1);
-  memory.fill(leaf + LEAF_GAP + (<usize>i << 1), 0, n << 1);
-  for (let k = i; k < LEAF_MAX; ++k) store<u64>(leaf + (<usize>k << 3), EMPTY_HI, HI);
+/** Marks slots [0, n) as unused. */
+export function leafClear(leaf: usize, n: u32): void {
+  memory.fill(leaf + CAP, 0, <usize>n << 1);
+  memory.fill(leaf + LEAF_GAP, 0, <usize>n << 1);
+  memory.fill(leaf + HI, 0xff, <usize>n << 3);
 }
 
 /** Copies n children with all that is said about them. Overlap is allowed. */
@@ -269,21 +278,20 @@ export function innerClear(inner: usize, i: u32): void {
   const n = <usize>(INNER_MAX - i);
   memory.fill(inner + CAP + (<usize>i << 1), 0, n << 1);
   memory.fill(inner + INNER_GAP + (<usize>i << 1), 0, n << 1);
-  for (let k = i; k < INNER_MAX; ++k) store<u64>(inner + (<usize>k << 3), EMPTY_HI, KEY);
+  for (let k = i; k < INNER_MAX; ++k) store<u64>(inner + (<usize>k << 3), UNUSED_KEY, KEY);
 }
 
 // Ranges are shifted by one in pairs, as many as move. Codes are shifted in whole vectors, keeping what lies on the near
 // side of slot i: there are three of them, and a loop over just those that move would cost more in mispredicted branches.
 
-// Eight codes, index from `first` on: those above slot i move up, slot i and the next get new ones.
+// Eight codes, index from `first` on: those below slot i move down, slot i and the next get new ones.
 // @ts-ignore: decorator
 @inline
-function codesUp(at: usize, first: i16, i: v128, below: v128, above: v128): v128 {
+function codesDown(at: usize, first: i16, i: v128, below: v128, above: v128): v128 {
   const index = eight(first);
-  const one = i16x8.splat(1);
-  let codes = v128.bitselect(v128.load(at - 2), v128.load(at), i16x8.gt_s(index, i));
+  let codes = v128.bitselect(v128.load(at + 2), v128.load(at), i16x8.gt_s(i, index));
   codes = v128.bitselect(below, codes, i16x8.eq(index, i));
-  codes = v128.bitselect(above, codes, i16x8.eq(index, i16x8.add(i, one)));
+  codes = v128.bitselect(above, codes, i16x8.eq(index, i16x8.add(i, i16x8.splat(1))));
   v128.store(at, codes);
   return codes;
 }
@@ -294,23 +302,25 @@ function eight(first: i16): v128 {
   return i16x8.add(i16x8(0, 1, 2, 3, 4, 5, 6, 7), i16x8.splat(first));
 }
 
-/** Makes room for a range at slot i of a leaf of `count` ranges, fewer than LEAF_MAX. */
-export function leafShiftUp(leaf: usize, i: u32, count: u32): void {
-  const first = leaf + (<usize>i << 3);
-  let at = leaf + (<usize>count << 3);
-  for (; at >= first + 16; at -= 16) {
-    v128.store(at, v128.load(at, LO - 16), LO - 8);
-    v128.store(at, v128.load(at, HI - 16), HI - 8);
+/** Makes room for a range below slot i of a leaf of `count` ranges, fewer than LEAF_MAX: those below move down. */
+// @ts-ignore: decorator
+@inline
+export function leafOpen(leaf: usize, i: u32, count: u32): void {
+  const end = leaf + (<usize>i << 3);
+  let at = leaf + (<usize>(LEAF_MAX - count) << 3);
+  for (; at + 16 <= end; at += 16) {
+    v128.store(at - 8, v128.load(at, LO), LO);
+    v128.store(at - 8, v128.load(at, HI), HI);
   }
-  if (at > first) {
-    store<u64>(at, load<u64>(at, LO - 8), LO);
-    store<u64>(at, load<u64>(at, HI - 8), HI);
+  if (at < end) {
+    store<u64>(at - 8, load<u64>(at, LO), LO);
+    store<u64>(at - 8, load<u64>(at, HI), HI);
   }
 }
 
 /**
  * Puts the codes of the gap below a new range into slot i and those of the gap above it into the next, moving the
- * others up. Returns the largest of the leaf: here they are in registers, a moment later they would have to be waited for.
+ * others down. Returns the largest of the leaf: here they are in registers, a moment later they would have to be waited for.
  */
 export function codesInsert(leaf: usize, i: u32, below: u32, above: u32): u32 {
   const slot = i16x8.splat(<i16>i);
@@ -320,9 +330,9 @@ export function codesInsert(leaf: usize, i: u32, below: u32, above: u32): u32 {
   for (let codes = leaf + CAP; codes <= leaf + LEAF_GAP; codes += LEAF_GAP - CAP) {
     const low = i16x8.splat(<i16>below);
     const high = i16x8.splat(<i16>above);
-    const c2 = codesUp(codes + 32, 16, slot, low, high);
-    const c1 = codesUp(codes + 16, 8, slot, low, high);
-    const c0 = codesUp(codes, 0, slot, low, high);
+    const c0 = codesDown(codes, 0, slot, low, high);
+    const c1 = codesDown(codes + 16, 8, slot, low, high);
+    const c2 = codesDown(codes + 32, 16, slot, low, high);
     cap = gap;
     gap = i16x8.max_u(i16x8.max_u(c0, c1), c2);
     below >>= 16;
@@ -333,33 +343,33 @@ export function codesInsert(leaf: usize, i: u32, below: u32, above: u32): u32 {
 
 // @ts-ignore: decorator
 @inline
-function codesDown(leaf: usize, first: i16, stays: v128): void {
+function codesUp(leaf: usize, first: i16, i: v128): void {
   const at = leaf + (<usize>first << 1);
-  const cap = v128.bitselect(v128.load(at, CAP), v128.load(at, CAP + 2), stays);
-  const gap = v128.bitselect(v128.load(at, LEAF_GAP), v128.load(at, LEAF_GAP + 2), stays);
+  const stays = i16x8.gt_s(eight(first), i);
+  const cap = v128.bitselect(v128.load(at, CAP), v128.load(at, CAP - 2), stays);
+  const gap = v128.bitselect(v128.load(at, LEAF_GAP), v128.load(at, LEAF_GAP - 2), stays);
   v128.store(at, cap, CAP);
   v128.store(at, gap, LEAF_GAP);
 }
 
-/** Closes slot i of a leaf of `count` ranges and marks the last slot as unused. */
-export function leafShiftDown(leaf: usize, i: u32, count: u32): void {
-  const last = leaf + (<usize>(count - 1) << 3);
+/** Closes slot i of a leaf of `count` ranges: those below move up, and the first slot is unused. */
+export function leafClose(leaf: usize, i: u32, count: u32): void {
+  const first = leaf + (<usize>(LEAF_MAX - count) << 3);
   let at = leaf + (<usize>i << 3);
-  for (; at + 16 <= last; at += 16) {
-    v128.store(at, v128.load(at, LO + 8), LO);
-    v128.store(at, v128.load(at, HI + 8), HI);
+  for (; at >= first + 16; at -= 16) {
+    v128.store(at, v128.load(at, LO - 16), LO - 8);
+    v128.store(at, v128.load(at, HI - 16), HI - 8);
   }
-  if (at < last) {
-    store<u64>(at, load<u64>(at, LO + 8), LO);
-    store<u64>(at, load<u64>(at, HI + 8), HI);
+  if (at > first) {
+    store<u64>(at, load<u64>(at, LO - 8), LO);
+    store<u64>(at, load<u64>(at, HI - 8), HI);
   }
+  store<u64>(first, UNUSED_HI, HI);
   const narrow = i16x8.splat(<i16>i);
-  codesDown(leaf, 0, i16x8.gt_s(narrow, eight(0)));
-  codesDown(leaf, 8, i16x8.gt_s(narrow, eight(8)));
-  // The last vectors would take their last entries from behind the arrays.
-  codesDown(leaf, 16, i16x8.replace_lane(i16x8.gt_s(narrow, eight(16)), 7, -1));
-  store<u64>(last, EMPTY_HI, HI);
-  const code = leaf + (<usize>(count - 1) << 1);
-  store<u16>(code, 0, CAP);
-  store<u16>(code, 0, LEAF_GAP);
+  codesUp(leaf, 16, narrow);
+  codesUp(leaf, 8, narrow);
+  codesUp(leaf, 0, narrow);
+  // What came from before the arrays; slots in front of the first are 0.
+  store<u16>(leaf, 0, CAP);
+  store<u16>(leaf, 0, LEAF_GAP);
 }

@@ -4,7 +4,9 @@
 import { REASON_IOVA_FRAGMENTED, REASON_IOVA_FULL, REASON_IOVA_LIMIT, REASON_IOVA_SKIPPED } from '../reason';
 import { IOVA_LINUX_42, IovaDomain, pathOf } from './domain';
 import { alignMask, codesFor, roundupPow2 } from './linux';
-import { ANCHOR, childOf, codeOf, countOf, gapStart, hiOf, INNER_GAP, keyOf, loOf, NEXT, usedOf } from './node';
+import {
+  ANCHOR, childOf, codeOf, countOf, firstOf, gapStart, hiOf, INNER_GAP, keyOf, LEAF_MAX, loOf, NEXT, usedOf,
+} from './node';
 import { rcachePages } from './rcache';
 import { spansFree } from './span';
 import { locate, pathIndex, pathNode, searchAll } from './tree';
@@ -22,7 +24,7 @@ export function usedBelow(domain: IovaDomain, end: u64): u64 {
     for (let i: u32 = 0; i < stop; ++i) pages += usedOf(node, i);
   }
   const stop = pathIndex(path, 0);
-  for (let i: u32 = 0; i < stop; ++i) pages += hiOf(leaf, i) - loOf(leaf, i) + 1;
+  for (let i = firstOf(leaf); i < stop; ++i) pages += hiOf(leaf, i) - loOf(leaf, i) + 1;
   const lo = loOf(leaf, stop);
   return lo < end ? pages + (end - lo) : pages;
 }
@@ -45,7 +47,7 @@ export function freeBelow(domain: IovaDomain, limit: u64): u64 {
 function lowestPfn(domain: IovaDomain): u64 {
   let node = domain.root;
   for (let level = domain.height; level != 0; --level) node = childOf(node, 0);
-  return loOf(node, 0);
+  return loOf(node, firstOf(node));
 }
 
 /** Why a request that found no place found none: one of the REASON_IOVA codes. */
@@ -75,7 +77,7 @@ function largestBelow(domain: IovaDomain, node: usize, level: u32, end: u64, bes
   const count = countOf(node);
   if (level == 0) {
     const first = firstPfn(domain);
-    for (let i: u32 = 0; i < count; ++i) {
+    for (let i = LEAF_MAX - count; i < LEAF_MAX; ++i) {
       const start = max<u64>(gapStart(node, i), first);
       const stop = min<u64>(loOf(node, i), end);
       if (start < stop) best = max<u64>(best, stop - start);
@@ -104,15 +106,14 @@ export function gapHistogram(domain: IovaDomain, limit: u64, out: usize): void {
   const end = limit + 1;
   let leaf = locate(domain, first);
   do {
-    const count = countOf(leaf);
-    for (let i: u32 = 0; i < count; ++i) {
+    for (let i = firstOf(leaf); i < LEAF_MAX; ++i) {
       const start = max<u64>(gapStart(leaf, i), first);
       const stop = min<u64>(loOf(leaf, i), end);
       if (start >= stop) continue;
       const slot = out + (<usize>(63 - clz<u64>(stop - start)) << 2);
       store<u32>(slot, load<u32>(slot) + 1);
     }
-    if (loOf(leaf, count - 1) >= end) break;
+    if (loOf(leaf, LEAF_MAX - 1) >= end) break;
     leaf = load<u32>(leaf, NEXT);
   } while (leaf != 0);
 }

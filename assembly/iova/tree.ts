@@ -15,7 +15,7 @@ import { makeRoom, mergeLeaf, setChild } from './balance';
 import { fingerOf, IovaDomain, pathOf, WAY_FOUND, WAY_LOCATED } from './domain';
 import {
   ANCHOR, CAP, COUNT, HI, INNER_GAP, INNER_MAX, KEY, LEAF_GAP, LEAF_MAX, LEAF_MIN, LO, LOW, NEXT, USED, childOf, codeOf,
-  countOf, codesInsert, codesSet, gapCodes, gapStart, hiOf, innerMask, innerRank, innerTop, leafMask, leafRank, leafShiftDown, leafShiftUp, leafTop,
+  countOf, codesInsert, codesSet, firstOf, gapCodes, gapStart, hiOf, innerMask, innerRank, innerTop, leafMask, leafRank, leafClose, leafOpen, leafTop,
   loOf, usedOf,
 } from './node';
 
@@ -95,7 +95,7 @@ function approach(domain: IovaDomain, finger: usize, pfn: u64): usize {
 // @ts-ignore: decorator
 @inline
 function covers(leaf: usize, pfn: u64): bool {
-  return pfn >= load<u64>(leaf, LOW) && pfn <= hiOf(leaf, countOf(leaf) - 1);
+  return pfn >= load<u64>(leaf, LOW) && pfn <= hiOf(leaf, LEAF_MAX - 1);
 }
 
 /**
@@ -185,10 +185,13 @@ function searchOn(domain: IovaDomain, finger: usize, size: u64, mask: u64, codes
 
 // ---- changing ----
 
+/** No codes of a leaf: caps are at most gaps. */
+const LEAF_UNASKED: u32 = 0xffff;
+
 /**
  * Tells the levels above a leaf that `pages` more (or fewer) are in use below, and that gaps of it with codes of at most
  * `was` (cap | gap << 16, each a maximum) have become gaps with codes of at most `now`. `leafNow` are the largest of the
- * leaf, asked for only if those shrank.
+ * leaf, asked for only if those shrank, LEAF_UNASKED if nobody has looked yet.
  */
 // @ts-ignore: decorator
 @inline
@@ -215,7 +218,8 @@ function raiseLevels(domain: IovaDomain, path: usize, pages: u64, was: u32, now:
     const gap = <u32>load<u16>(code, INNER_GAP);
     // Only when what was the largest has shrunk must the others be asked.
     if ((oldCap == cap && newCap < cap) || (oldGap == gap && newGap < gap)) {
-      const top = level == 1 ? leafNow : innerTop(pathNode(path, level - 1));
+      const below = pathNode(path, level - 1);
+      const top = level != 1 ? innerTop(below) : leafNow != LEAF_UNASKED ? leafNow : leafTop(below);
       newCap = top & 0xffff;
       newGap = top >> 16;
     } else {
@@ -275,15 +279,22 @@ export function insertAt(domain: IovaDomain, path: usize, lo: u64, hi: u64): boo
   const was = codesOf(leaf, i);
   const below = gapCodes(start, lo);
   const above = gapCodes(hi + 1, loOf(leaf, i));
-  leafShiftUp(leaf, i, count);
-  const at = leaf + (<usize>i << 3);
+  const now = larger(below, above);
+  let top = LEAF_UNASKED;
+  if (i == LEAF_MAX - count) {
+    codesSet(leaf, i - 1, below);
+    codesSet(leaf, i, above);
+  } else {
+    leafOpen(leaf, i, count);
+    top = codesInsert(leaf, i - 1, below, above);
+  }
+  const at = leaf + (<usize>(i - 1) << 3);
   store<u64>(at, lo, LO);
   store<u64>(at, hi, HI);
-  const top = codesInsert(leaf, i, below, above);
   store<u32>(leaf, count + 1, COUNT);
   ++domain.ranges;
   ++domain.changes;
-  raise(domain, path, hi - lo + 1, was, larger(below, above), top);
+  raise(domain, path, hi - lo + 1, was, now, top);
   return true;
 }
 
@@ -299,15 +310,15 @@ export function removeAt(domain: IovaDomain): void {
   --domain.ranges;
   ++domain.changes;
   store<u32>(leaf, count, COUNT);
-  if (i != count) {
+  if (i != LEAF_MAX - 1) {
     const above = codesOf(leaf, i + 1);
-    leafShiftDown(leaf, i, count + 1);
-    const now = gapCodes(start, loOf(leaf, i));
-    codesSet(leaf, i, now);
+    leafClose(leaf, i, count + 1);
+    const now = gapCodes(start, loOf(leaf, i + 1));
+    codesSet(leaf, i + 1, now);
     raise(domain, path, 0 - pages, larger(was, above), now, now);
   } else {
     // The gap joins the one that the next leaf begins with.
-    leafShiftDown(leaf, i, count + 1);
+    leafClose(leaf, i, count + 1);
     giveToNext(path, load<u32>(leaf, NEXT), start);
     raiseAnew(domain, path, 0 - pages);
   }
@@ -317,7 +328,8 @@ export function removeAt(domain: IovaDomain): void {
 // The space of the path's leaf ends at `start` from now on, and that of the next leaf begins there.
 function giveToNext(path: usize, next: usize, start: u64): void {
   store<u64>(next, start, LOW);
-  codesSet(next, 0, gapCodes(start, loOf(next, 0)));
+  const first = firstOf(next);
+  codesSet(next, first, gapCodes(start, loOf(next, first)));
   let level: u32 = 1;
   while (pathIndex(path, level) + 1 == countOf(pathNode(path, level))) ++level;
   const node = pathNode(path, level);
