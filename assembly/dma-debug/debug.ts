@@ -251,7 +251,7 @@ function enter(
   const own = (state.flags & DEBUG_OWN) != 0;
   const counted: u32 = own && whole && (phys & 4095) + size <= 4096 ? 0x100 : 0;
   const lines = linesOf(how);
-  const pair = pairOf(state, phys, lines);
+  const pair = own ? pairOf(state, phys, lines) : 0;
   const counts = <u32>load<u16>(pair);
   const together = <u32>(pair != 0) & pairFree(counts, lines, counted);
   if (counted == 0) {

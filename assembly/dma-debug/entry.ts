@@ -142,7 +142,7 @@ export function entryFill(
 /** What of an entry is not as asked for, or wants more than a look; 0 for nearly every entry that is looked up. */
 // @ts-ignore: decorator
 @inline
-function unlike(at: usize, device: usize, address: u64, size: u64, kind: u32, ents: u32): u64 {
+export function unlike(at: usize, device: usize, address: u64, size: u64, kind: u32, ents: u32): u64 {
   const asked = <u64>kind | (<u64>device << 32);
   return (load<u64>(at, offsetof<Entry>('address')) ^ address) | (load<u64>(at, offsetof<Entry>('size')) ^ size)
     | (load<u64>(at, offsetof<Entry>('kind')) ^ asked)
@@ -375,16 +375,10 @@ export function countedIn(flags: u32): u32 {
   return (flags & ENTRY_COUNTED) << (8 - COUNTED_BIT);
 }
 
-/** The first entry of a slot if it is just what is asked for and wants no more than a look, 0 when findBest must say. */
-// @ts-ignore: decorator
-@inline
-export function findFirst(slot: usize, device: usize, address: u64, size: u64, kind: u32, ents: u32): usize {
-  // An empty slot leads to offset 0 of linear memory, where no device is.
-  const at: usize = load<u32>(slot);
-  return unlike(at, device, address, size, kind, ents) == 0 ? at : 0;
-}
-
-/** The same for an entry that nobody asked dma_mapping_error about, as a driver leaves all of its mappings that never does. */
+/**
+ * The first entry of a slot if nothing is wrong with it but that nobody asked dma_mapping_error about it, as a driver leaves all
+ * of its mappings that never does.
+ */
 // @ts-ignore: decorator
 @inline
 export function findUnchecked(slot: usize, device: usize, address: u64, size: u64, kind: u32, ents: u32): usize {

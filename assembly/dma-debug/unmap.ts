@@ -14,8 +14,8 @@ import {
 import { lineOf } from './debug';
 import {
   CHECKED, CHECK_BOUND, ENTRY_COUNTED, ENTRY_LINE, ENTRY_LISTED, ENTRY_LOST, ENTRY_OBJECT, ENTRY_PAGES, ENTRY_UNINDEXED, Entry,
-  PAGE_SHIFT, TYPE_COHERENT, TYPE_SG, UNCHECKED, countedIn, entryBefore, entryFree, entryUncount, findAt, findBest, findFirst,
-  findUnchecked, kindOf, linesIn, sgUnlink, slotOf, unchain,
+  PAGE_SHIFT, TYPE_COHERENT, TYPE_SG, UNCHECKED, countedIn, entryBefore, entryFree, entryUncount, findAt, findBest, findUnchecked,
+  kindOf, linesIn, sgUnlink, slotOf, unchain, unlike,
 } from './entry';
 import { report, reportOwn } from './log';
 import { forgetPages, undefer } from './pages';
@@ -83,7 +83,7 @@ export function unmapSg(state: DebugState, dev: DmaDevice, sgt: SgTable, nents: 
 }
 
 /**
- * Checks and removes one mapping. What has only raised the counts of its first frame and is on lists goes without a call, if
+ * Checks and removes one mapping. What our checker tracks that has only raised the counts of its first frame and is on lists goes without a call, if
  * all that the driver says is right: what no call interrupts stays in registers.
  * @returns the segments of the call that made it, 0 for one that is not known
  */
@@ -91,14 +91,15 @@ export function unmapSg(state: DebugState, dev: DmaDevice, sgt: SgTable, nents: 
 @inline
 function checkUnmap(state: DebugState, dev: DmaDevice, kind: u32, address: u64, size: u64, ents: u32, phys: u64): u32 {
   const slot = slotOf(state, changetype<usize>(dev), address >> PAGE_SHIFT);
-  const at = findFirst(slot, changetype<usize>(dev), address, size, kind, ents);
+  // An empty slot leads to offset 0 of linear memory, where no device is and no pair.
+  const at: usize = load<u32>(slot);
   const entry = changetype<Entry>(at);
   const pair = entry.pair;
   const flags = entry.flags;
   const counts = <u32>load<u16>(pair);
-  const tracks = <u32>((state.flags & (DEBUG_KERNEL | DEBUG_OWN)) != 0);
-  const known = tracks & <u32>(at != 0) & <u32>(pair != 0) & <u32>((flags & ~PLAIN) == 0);
-  if ((known & pairSound(counts, linesIn(flags), countedIn(flags))) == 0) {
+  const right = <u32>(unlike(at, changetype<usize>(dev), address, size, kind, ents) == 0);
+  const plain = <u32>(pair != 0) & <u32>((flags & ~PLAIN) == 0) & pairSound(counts, linesIn(flags), countedIn(flags));
+  if ((right & plain) == 0) {
     return unmapSlow(state, dev, slot, kind, address, size, ents, phys);
   }
   store<u16>(pair, <u16>(counts - linesIn(flags) - countedIn(flags)));

@@ -9,6 +9,8 @@ export class CpuRegisters {
   readonly #core: Core;
   /** Index of the record's first word in Core.u32. */
   readonly #word: number;
+  /** Index of the count of findings. */
+  readonly #count: number;
   /** Core.u32 when `findings` was last read. */
   #words: Uint32Array;
 
@@ -16,6 +18,7 @@ export class CpuRegisters {
   constructor(core: Core, context: number) {
     this.#core = core;
     this.#word = core.exports.cpuRecord(context) >>> 2;
+    this.#count = this.#word + 4;
     this.#words = core.u32;
   }
 
@@ -64,12 +67,12 @@ export class CpuRegisters {
    * detached the answer is yes; reading `findings` takes a new one.
    */
   moved(seen: number): boolean {
-    return this.#words[this.#word + 4] !== seen;
+    return this.#words[this.#count] !== seen;
   }
 
   /** Findings of dma-debug so far: compare it before and after a call. */
   get findings(): number {
     this.#words = this.#core.u32;
-    return this.#words[this.#word + 4];
+    return this.#words[this.#count];
   }
 }

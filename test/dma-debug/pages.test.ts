@@ -56,6 +56,55 @@ describe('frames freed while mapped', () => {
     ]);
   });
 
+  test.each(['strict', 'off'] as const)('IOMMU %s: one piece of several frames, by its last', (iommu) => {
+    const { machine, device } = lab({ iommu, ram: '32MiB' });
+    const pfn = machine.ram.allocBlock(4);
+    const table = ScatterTable.fromPages(
+      machine,
+      Uint32Array.from({ length: 8 }, (_, i) => pfn + i),
+    );
+    expect(device.mapSg(table, DMA_FROM_DEVICE)).toBe(1);
+    const address = device.mapPage(pfn + 9, 2048, PAGE, DMA_FROM_DEVICE);
+    const other = machine.ram.alloc(1);
+    machine.ram.free(other);
+    expect(freed(machine)).toBe(0);
+    machine.ram.freeBlock(pfn, 4);
+    expect(machine.dmaDebug.findings.map(({ check, data }) => [check, data.address, data.liveAddress])).toEqual([
+      ['FREED_WHILE_MAPPED', pfn * PAGE, table.dmaAddress(0)],
+      ['FREED_WHILE_MAPPED', (pfn + 9) * PAGE, address],
+    ]);
+    device.mappingError(address);
+    device.unmapPage(address, PAGE, DMA_FROM_DEVICE);
+    device.unmapSg(table, DMA_FROM_DEVICE);
+    expect(machine.dmaDebug.poll()).toEqual({ live: 0, lost: 0, lostIovaBytes: 0 });
+    // Nothing is left of it: neither in the counts of frames nor as an active cacheline.
+    const again = device.mapPage(pfn, 0, PAGE, DMA_FROM_DEVICE);
+    const behind = device.mapPage(pfn + 9, 2048, PAGE, DMA_FROM_DEVICE);
+    expect(machine.dmaDebug.findings).toHaveLength(2);
+    for (const live of [again, behind]) {
+      device.mappingError(live);
+      device.unmapPage(live, PAGE, DMA_FROM_DEVICE);
+    }
+    expect(machine.dmaDebug.findings).toHaveLength(2);
+    machine.check();
+  });
+
+  test('of frames that several mappings cover, each is told and each line is let go', () => {
+    const { machine, device } = lab();
+    const second = machine.addDevice({ maxSegment: 0xffffffff });
+    const [pfn] = machine.ram.alloc(1);
+    const one = device.mapPage(pfn, 0, PAGE, DMA_FROM_DEVICE);
+    const two = second.mapPage(pfn, 0, PAGE, DMA_FROM_DEVICE);
+    machine.ram.free([pfn]);
+    expect(machine.dmaDebug.count('CACHELINE_OVERLAP')).toBe(1);
+    expect(freed(machine)).toBe(2);
+    device.unmapPage(one, PAGE, DMA_FROM_DEVICE);
+    second.unmapPage(two, PAGE, DMA_FROM_DEVICE);
+    device.mapPage(pfn, 0, PAGE, DMA_FROM_DEVICE);
+    expect(machine.dmaDebug.count('CACHELINE_OVERLAP')).toBe(1);
+    machine.check();
+  });
+
   test('a frame that is not in use does not go, so nothing is said of its mapping', () => {
     const { machine, device } = lab();
     const [pfn] = machine.ram.alloc(1);
