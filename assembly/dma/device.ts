@@ -174,7 +174,7 @@ export function deviceSetMask(dev: DmaDevice, bits: u32, coherentBits: u32): voi
 
 /**
  * dma_set_max_seg_size, dma_set_seg_boundary, dma_set_min_align_mask.
- * @param boundaryBits width of the boundary mask in bits, 12 to 64: no segment crosses a multiple of 2^bits
+ * @param boundaryBits width of the boundary mask in bits, 1 to 64: no segment crosses a multiple of 2^bits
  */
 export function deviceSetSegments(dev: DmaDevice, maxSegment: u32, boundaryBits: u32, minAlignMask: u32): void {
   dev.maxSegment = maxSegment;

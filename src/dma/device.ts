@@ -82,7 +82,7 @@ export class DmaDevice {
     const maskBits = checkInteger('maskBits', options.maskBits ?? 32, 12, 64);
     const coherentMaskBits = checkInteger('coherentMaskBits', options.coherentMaskBits ?? maskBits, 12, 64);
     const maxSegment = checkInteger('maxSegment', options.maxSegment ?? 65536, 1, MAX_U32);
-    const boundaryBits = checkInteger('segmentBoundaryBits', options.segmentBoundaryBits ?? 32, 12, 64);
+    const boundaryBits = checkInteger('segmentBoundaryBits', options.segmentBoundaryBits ?? 32, 1, 64);
     const minAlignMask = checkInteger('minAlignMask', options.minAlignMask ?? 0, 0, MAX_U32);
     const { exports } = host.core;
     this.core = exports;
@@ -145,7 +145,7 @@ export class DmaDevice {
   /** What a segment may be: longest length, boundary width in bits, alignment kept by bouncing. */
   setSegments(maxSegment: number, boundaryBits = 32, minAlignMask = 0): void {
     checkInteger('maxSegment', maxSegment, 1, MAX_U32);
-    checkInteger('boundaryBits', boundaryBits, 12, 64);
+    checkInteger('boundaryBits', boundaryBits, 1, 64);
     checkInteger('minAlignMask', minAlignMask, 0, MAX_U32);
     this.core.deviceSetSegments(this.record, maxSegment, boundaryBits, minAlignMask);
   }

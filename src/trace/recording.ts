@@ -36,6 +36,8 @@ export interface Recording {
   header: Readonly<Record<string, unknown>>;
   /** All lines of the file; index 0 is line 1, the header. */
   lines: readonly string[];
+  /** 1-based line that a FieldReader was last asked about: where to point when something deeper down refuses a value. */
+  at: number;
 }
 
 export interface ReplayOptions {
@@ -58,8 +60,8 @@ export class RecordingError extends Error {
   readonly line: number;
   readonly reason: string;
 
-  constructor(file: string, line: number, reason: string) {
-    super(line > 0 ? `${file}:${line}: ${reason}` : `${file}: ${reason}`);
+  constructor(file: string, line: number, reason: string, options?: ErrorOptions) {
+    super(line > 0 ? `${file}:${line}: ${reason}` : `${file}: ${reason}`, options);
     this.file = file;
     this.line = line;
     this.reason = reason;
@@ -80,8 +82,18 @@ export class FieldReader {
     throw new RecordingError(this.#recording.file, line, reason);
   }
 
+  /** Numbers of the lines that record something: all after the header but blank ones and remarks (`# ...`). */
+  lineNumbers(): number[] {
+    const numbers: number[] = [];
+    for (let line = 2; line <= this.#recording.lines.length; ++line) {
+      if (!/^\s*(?:#|$)/.test(this.#recording.lines[line - 1])) numbers.push(line);
+    }
+    return numbers;
+  }
+
   /** A hexadecimal number without 0x, below 2^53. */
   hex(line: number, name: string, text: unknown): number {
+    this.#recording.at = line;
     if (typeof text !== 'string' || !HEX.test(text)) this.fail(line, `${name} is not a hexadecimal number: ${text}`);
     const value = Number.parseInt(text, 16);
     if (!Number.isSafeInteger(value)) this.fail(line, `${name} is beyond 2^53: ${text}`);
@@ -90,6 +102,7 @@ export class FieldReader {
 
   /** A non-negative decimal integer, as text or as a JSON number. */
   decimal(line: number, name: string, value: unknown): number {
+    this.#recording.at = line;
     const number = typeof value === 'string' && /^\d+$/.test(value) ? Number(value) : value;
     if (typeof number !== 'number' || !Number.isSafeInteger(number) || number < 0) {
       this.fail(line, `${name} is not a whole number: ${value}`);
@@ -99,6 +112,7 @@ export class FieldReader {
 
   /** One line of a JSON-lines recording, as an object. */
   json(line: number): Record<string, unknown> {
+    this.#recording.at = line;
     let value: unknown;
     try {
       value = JSON.parse(this.#recording.lines[line - 1]);

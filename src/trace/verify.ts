@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { gunzipSync } from 'node:zlib';
+import { GemDmaError } from '../core/errors.js';
 import { formats } from './formats/index.js';
 import { type Recording, RecordingError, type ReplayOptions, type VerifyResult } from './recording.js';
 
@@ -24,12 +25,15 @@ export function readRecording(file: string): Recording {
       throw new RecordingError(file, 0, `damaged gzip: ${(error as Error).message}`);
     }
   }
-  const lines = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('utf8').split('\n');
+  const lines = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+    .toString('utf8')
+    .replace(/^\ufeff/, '')
+    .split('\n');
   while (lines.length > 0 && lines.at(-1)!.trim() === '') lines.pop();
   if (lines.length === 0) throw new RecordingError(file, 0, 'empty');
   const { kind, version, header } = readHeader(file, lines[0]);
   if (version !== 1) throw new RecordingError(file, 1, `version ${version} of linux-${kind} is not known, only 1`);
-  return { file, kind, header, lines };
+  return { file, kind, header, lines, at: 1 };
 }
 
 function readHeader(file: string, line: string): { kind: string; version: number; header: Record<string, unknown> } {
@@ -59,7 +63,8 @@ function readHeader(file: string, line: string): { kind: string; version: number
 
 /**
  * Replays one recording of a real kernel against the emulator, step by step.
- * Throws RecordingError when the file is not a recording or of a kind that nothing here replays.
+ * Throws RecordingError when the file is not a recording, of a kind that nothing here replays, or has a line with values
+ * that the emulator cannot take.
  */
 export function verify(file: string, options: ReplayOptions = {}): VerifyResult {
   const recording = readRecording(file);
@@ -68,5 +73,15 @@ export function verify(file: string, options: ReplayOptions = {}): VerifyResult 
     const known = formats.flatMap(({ kinds }) => kinds).join(', ');
     throw new RecordingError(file, 1, `linux-${recording.kind} is not a kind that can be replayed (${known})`);
   }
-  return { file, kind: recording.kind, ...format.replay(recording, options) };
+  try {
+    return { file, kind: recording.kind, ...format.replay(recording, options) };
+  } catch (cause) {
+    if (!isRefusal(cause)) throw cause;
+    throw new RecordingError(file, recording.at, `cannot be replayed: ${cause.message}`, { cause });
+  }
+}
+
+/** What a line leads to whose fields are missing, of another shape, or beyond what the emulator holds. */
+function isRefusal(error: unknown): error is Error {
+  return error instanceof TypeError || error instanceof RangeError || GemDmaError.is(error);
 }

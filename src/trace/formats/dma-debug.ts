@@ -41,14 +41,13 @@ export const dmaDebug: RecordingFormat = {
   kinds: ['dma-debug', 'dma-debug-options'],
   replay(recording) {
     const passing = passingFilters(recording);
-    let matched = 0;
-    for (let line = 2; line <= recording.lines.length; ++line) {
+    const cases = new FieldReader(recording).lineNumbers();
+    for (const [matched, line] of cases.entries()) {
       const replay = new CaseReplay(recording, line, passing);
       const divergence = replay.run();
-      if (divergence) return { steps: recording.lines.length - 1, matched, divergence };
-      ++matched;
+      if (divergence) return { steps: cases.length, matched, divergence };
     }
-    return { steps: matched, matched, divergence: null };
+    return { steps: cases.length, matched: cases.length, divergence: null };
   },
 };
 
@@ -56,7 +55,7 @@ export const dmaDebug: RecordingFormat = {
 function passingFilters(recording: Recording): Set<string> {
   const reader = new FieldReader(recording);
   const names = new Set<string>();
-  for (let line = 2; line <= recording.lines.length; ++line) {
+  for (const line of reader.lineNumbers()) {
     const step = reader.json(line);
     const filter = filterOf(step);
     const printed = (step.printed ?? []) as Json[];

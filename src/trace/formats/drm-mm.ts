@@ -62,10 +62,8 @@ function flavourOf(recording: Recording, reader: FieldReader): number {
 function parse(recording: Recording, reader: FieldReader, flavour: number): Segment[] {
   const segments: Segment[] = [];
   let live = new Set<number>();
-  for (let line = 2; line <= recording.lines.length; ++line) {
-    const text = recording.lines[line - 1];
-    const [kind, ...fields] = text.trim().split(/\s+/);
-    if (kind === '' || kind.startsWith('#')) continue;
+  for (const line of reader.lineNumbers()) {
+    const [kind, ...fields] = recording.lines[line - 1].trim().split(/\s+/);
     if (kind === 'I') {
       const [start, size] = [reader.hex(line, 'start', fields[0]), reader.hex(line, 'size', fields[1])];
       if (size === 0) reader.fail(line, 'size is 0');

@@ -77,10 +77,8 @@ export function readSteps(recording: Recording): Step[] {
   const reader = new FieldReader(recording);
   const steps: Step[] = [];
   const live = new Set<number>();
-  for (let line = 2; line <= recording.lines.length; ++line) {
-    const text = recording.lines[line - 1].trimEnd();
-    if (text === '' || text.startsWith('#')) continue;
-    const step = readStep(reader, line, text);
+  for (const line of reader.lineNumbers()) {
+    const step = readStep(reader, line, recording.lines[line - 1].trim());
     if (step.letter === 'A' && step.expected !== '-') live.add(step.a);
     if (step.letter === 'X' && !live.delete(step.a)) reader.fail(line, `X frees id ${step.a}, which holds nothing`);
     steps.push(step);

@@ -16,7 +16,7 @@ export const lazy: RecordingFormat = {
     let steps = 0;
     let matched = 0;
     let divergence: Divergence | null = null;
-    for (let line = 2; line <= recording.lines.length; ++line) {
+    for (const line of replay.read.lineNumbers()) {
       const record = replay.read.json(line);
       if (record.op === 'begin') continue;
       ++steps;

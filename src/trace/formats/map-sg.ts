@@ -29,12 +29,10 @@ const TYPE_IDENTITY = 4;
 const BOUNCE_RAM_FRAMES = 0xc0000 + 0x40000;
 /** The default pool of Linux, IO_TLB_DEFAULT_SIZE. */
 const POOL_SIZE = 64 * 1024 * 1024;
+/** Pages of a coherent buffer, at most. */
+const MOST_PAGES = 2 ** 20;
 /** In place of an address that the pool chose: which slots are free depends on what else the recording machine did. */
 const BOUNCED = 'bounced';
-
-interface Live {
-  unmap(): void;
-}
 
 export class MapSgReplay {
   steps = 0;
@@ -47,7 +45,8 @@ export class MapSgReplay {
   #domain: DmaDomain | undefined;
   /** Physical addresses of the bounce pool's start and end. */
   #pool: [start: number, end: number] | undefined;
-  readonly #live = new Map<number, Live>();
+  /** How to end each mapping, by id. */
+  readonly #live = new Map<number, () => void>();
 
   constructor(recording: Recording, events: boolean) {
     this.#recording = recording;
@@ -59,7 +58,7 @@ export class MapSgReplay {
   }
 
   run(): { steps: number; matched: number; divergence: Divergence | null } {
-    for (let line = 2; line <= this.#recording.lines.length; ++line) {
+    for (const line of this.#read.lineNumbers()) {
       const record = this.#read.json(line);
       const replay = this.#operations[String(record.op)];
       if (!replay) this.#read.fail(line, `unknown operation ${String(record.op)}`);
@@ -89,12 +88,18 @@ export class MapSgReplay {
     unmap: (line, record) => this.#unmap(line, record),
   };
 
+  #keep(line: number, record: Json, unmap: () => void): void {
+    const id = this.#read.decimal(line, 'id', record.id);
+    if (this.#live.has(id)) this.#read.fail(line, `id ${id} is mapped already`);
+    this.#live.set(id, unmap);
+  }
+
   /** A bounce pool about where the recording kernel had its own, so that masks reach it alike. */
   #makePool(): [number, number] {
     let lowest = Number.POSITIVE_INFINITY;
-    for (let line = 2; line <= this.#recording.lines.length; ++line) {
+    for (const line of this.#read.lineNumbers()) {
       const { op, sg, out } = this.#read.json(line);
-      if (op !== 'map_sg') continue;
+      if (op !== 'map_sg' || !Array.isArray(out)) continue;
       (out as [string, number][]).forEach(([address], i) => {
         const at = Number.parseInt(address, 16);
         if (at !== physical((sg as Entry[])[i])) lowest = Math.min(lowest, at);
@@ -178,11 +183,9 @@ export class MapSgReplay {
       table.release();
       return { rc, restored, ...this.#observe(record, []) };
     }
-    this.#live.set(record.id as number, {
-      unmap: () => {
-        this.#device.unmapSg(table, dir, attrs);
-        table.release();
-      },
+    this.#keep(line, record, () => {
+      this.#device.unmapSg(table, dir, attrs);
+      table.release();
     });
     const out = table
       .segments()
@@ -205,7 +208,7 @@ export class MapSgReplay {
       attrs,
     );
     if (address < 0) return { ret: null, ...this.#observe(record, []) };
-    this.#live.set(record.id as number, { unmap: () => this.#device.unmapPage(address, length, dir, attrs) });
+    this.#keep(line, record, () => this.#device.unmapPage(address, length, dir, attrs));
     const phys = this.#read.hex(line, 'pfn', record.pfn) * PAGE + (record.off as number);
     if (this.#pool && record.ret !== null && Number.parseInt(String(record.ret), 16) !== phys) record.ret = BOUNCED;
     const ret = this.#comparable(address, phys);
@@ -217,41 +220,49 @@ export class MapSgReplay {
     const length = record.len as number;
     const address = this.#device.mapResource(this.#read.hex(line, 'phys', record.phys), length, dir);
     if (address < 0) return { ret: null, ...this.#observe(record, []) };
-    this.#live.set(record.id as number, { unmap: () => this.#device.unmapResource(address, length, dir) });
+    this.#keep(line, record, () => this.#device.unmapResource(address, length, dir));
     const ret = address.toString(16);
     return { ret, ...this.#observe(record, [[ret, length]]) };
   }
 
   // The frames were the recording kernel's choice: the table entries tell which. Without tables nothing is left to compare.
+  // A buffer that got no address is asked for all the same, on any frames: the search has emptied the caches of ranges.
   #allocCoherent(line: number, record: Json): Json {
-    const length = record.len as number;
-    if (record.ret === null || record.leaf === undefined) {
-      this.#live.set(record.id as number, { unmap: () => undefined });
+    const length = this.#read.decimal(line, 'len', record.len);
+    if (length > MOST_PAGES * PAGE) this.#read.fail(line, `a coherent buffer of ${length} bytes`);
+    const failed = record.ret === null;
+    if (!this.#domain || (record.leaf === undefined && !failed)) {
+      if (!failed) this.#keep(line, record, () => undefined);
       return {};
     }
-    const pfns = (record.leaf as Leaf[]).flatMap(([, level, count, raw]) => {
-      const first = Math.floor(this.#read.hex(line, 'leaf', raw) / PAGE);
-      return Array.from({ length: count * 512 ** (level - 1) }, (_, i) => first + i);
-    });
+    const pfns = failed
+      ? Array.from({ length: Math.ceil(length / PAGE) }, (_, i) => i + 1)
+      : (record.leaf as Leaf[]).flatMap(([, level, count, raw]) => {
+          const first = Math.floor(this.#read.hex(line, 'leaf', raw) / PAGE);
+          if (count * 512 ** (level - 1) > MOST_PAGES) this.#read.fail(line, `a leaf of ${count} entries`);
+          return Array.from({ length: count * 512 ** (level - 1) }, (_, i) => first + i);
+        });
     const { dmaMapCoherent, dmaUnmapCoherent } = this.#device.host.core.exports;
     const table = ScatterTable.fromPages(this.#device.host, pfns);
-    if (dmaMapCoherent(this.#device.handle, table.handle, length, 0) < 0) return { ret: null };
+    if (dmaMapCoherent(this.#device.handle, table.handle, length, 0) < 0) {
+      table.release();
+      return { ret: null, ...this.#observe(record, []) };
+    }
     const { address } = table.segments()[0];
-    this.#live.set(record.id as number, {
-      unmap: () => {
-        dmaUnmapCoherent(this.#device.handle, table.handle, length, address);
-        table.release();
-      },
+    this.#keep(line, record, () => {
+      dmaUnmapCoherent(this.#device.handle, table.handle, length, address);
+      table.release();
     });
     const ret = address.toString(16);
     return { ret, ...this.#observe(record, [[ret, length]]) };
   }
 
   #unmap(line: number, record: Json): Json {
-    const live = this.#live.get(record.id as number);
-    if (!live) this.#read.fail(line, `unmap of ${record.id}, which is not mapped`);
-    this.#live.delete(record.id as number);
-    live.unmap();
+    const id = this.#read.decimal(line, 'id', record.id);
+    const unmap = this.#live.get(id);
+    if (!unmap) this.#read.fail(line, `unmap of ${id}, which is not mapped`);
+    this.#live.delete(id);
+    unmap();
     return this.#observe(record, []);
   }
 

@@ -3,6 +3,9 @@ import { Core } from '../../core/instance.js';
 import { ScatterTable } from '../../dma/sg-table.js';
 import { type Divergence, FieldReader, type Recording, type RecordingFormat } from '../recording.js';
 
+/** 64 GiB: more than a line should hold, and more than it may take. */
+const MOST_PAGES = 2 ** 24;
+
 /** Replays recordings of sg_alloc_table_from_pages_segment: each line is one table, built and compared. */
 export const sgTable: RecordingFormat = {
   kinds: ['sg_table'],
@@ -11,21 +14,24 @@ export const sgTable: RecordingFormat = {
     const core = new Core();
     const host = { core, context: core.exports.machineCreate(2 ** 30, 1, 1024, 0, 1) };
     let steps = 0;
+    let matched = 0;
     let divergence: Divergence | null = null;
-    for (let line = 2; line <= recording.lines.length; ++line) {
+    for (const line of reader.lineNumbers()) {
       const step = reader.json(line);
-      if (step.op !== 'sgt') continue;
+      if (step.op === 'begin' || step.op === 'end') continue;
+      if (step.op !== 'sgt') reader.fail(line, `unknown operation ${String(step.op)}`);
       ++steps;
+      if (divergence !== null) continue;
       const expected = recorded(step);
       const got = built(host, reader, line, step);
-      if (divergence === null && got !== expected) {
-        const operation = `sg_alloc_table_from_pages_segment n=${step.n} off=${step.off} size=${step.size} max=${step.max}`;
-        divergence = { line, operation, expected, got };
-        break;
+      if (got === expected) {
+        ++matched;
+        continue;
       }
+      const operation = `sg_alloc_table_from_pages_segment n=${step.n} off=${step.off} size=${step.size} max=${step.max}`;
+      divergence = { line, operation, expected, got };
     }
-    const total = recording.lines.filter((text) => text.includes('"op":"sgt"')).length;
-    return { steps: total, matched: divergence === null ? total : steps - 1, divergence };
+    return { steps, matched, divergence };
   },
 };
 
@@ -45,11 +51,14 @@ function built(
   step: Record<string, unknown>,
 ): string {
   const pfns: number[] = [];
+  const pages = reader.decimal(line, 'n', step.n);
   for (const run of step.pfns as [string, number][]) {
     const first = reader.hex(line, 'pfns', run[0]);
     const count = reader.decimal(line, 'pfns', run[1]);
+    if (pfns.length + count > Math.min(pages, MOST_PAGES)) reader.fail(line, `more than n = ${pages} pages`);
     for (let i = 0; i < count; ++i) pfns.push(first + i);
   }
+  if (pfns.length !== pages) reader.fail(line, `${pfns.length} pages, and n = ${pages}`);
   try {
     using table = ScatterTable.fromPages(host, pfns, {
       offset: reader.decimal(line, 'off', step.off),

@@ -13,7 +13,7 @@ export const swiotlb: RecordingFormat = {
   kinds: ['swiotlb'],
   replay(recording) {
     const replay = new SwiotlbReplay(recording);
-    for (let line = 2; line <= recording.lines.length && replay.step(line); ++line);
+    new FieldReader(recording).lineNumbers().every((line) => replay.step(line));
     return { steps: replay.steps, matched: replay.matched, divergence: replay.divergence };
   },
 };
@@ -45,7 +45,6 @@ class SwiotlbReplay {
   matched = 0;
   divergence: Divergence | null = null;
   readonly #read: FieldReader;
-  readonly #recording: Recording;
   readonly #core = new Core();
   readonly #context: number;
   readonly #ram: PhysicalMemory;
@@ -57,7 +56,6 @@ class SwiotlbReplay {
   #marks = 0;
 
   constructor(recording: Recording) {
-    this.#recording = recording;
     this.#read = new FieldReader(recording);
     const { cpus, frames } = this.#survey();
     this.#context = this.#core.exports.machineCreate(LIMIT, cpus, frames, 0, 1);
@@ -69,7 +67,7 @@ class SwiotlbReplay {
   #survey(): { cpus: number; frames: number } {
     let cpus = 1;
     let last = 0;
-    for (let line = 2; line <= this.#recording.lines.length; ++line) {
+    for (const line of this.#read.lineNumbers()) {
       const { op, cpu, phys, len, end } = this.#read.json(line);
       if (op === 'begin') cpus = Math.max(cpus, this.#read.decimal(line, 'cpu', cpu) + 1);
       if (op === 'map')
@@ -141,7 +139,9 @@ class SwiotlbReplay {
     const address = this.#core.exports.swiotlbMapSingle(this.#device, phys, length, dir, 0);
     const got: Record<string, unknown> = { ret: address < 0 ? null : address.toString(16) };
     if (address >= 0) {
-      this.#mapped.set(this.#read.decimal(line, 'id', record.id), { phys, length, address });
+      const id = this.#read.decimal(line, 'id', record.id);
+      if (this.#mapped.has(id)) this.#read.fail(line, `id ${id} is mapped already`);
+      this.#mapped.set(id, { phys, length, address });
       got.slot = Math.floor((address - this.#poolStart) / 2048);
       got.in_slot = (address - this.#poolStart) % 2048;
       got.copied_in = this.#isMarked(address, length, mark) ? 1 : 0;
@@ -156,12 +156,21 @@ class SwiotlbReplay {
     this.#ready(line);
     this.#mapped.delete(id);
     const { phys, length, address } = mapped;
-    const mark = this.#mark(address, length);
+    // Every byte that the device leaves differs from the buffer's own: even a buffer of one tells whether it was copied.
+    const before = this.#bytesAtEnds(phys, length);
+    this.#ends(address, length).forEach((at, i) => {
+      this.#ram.write(
+        at,
+        before[i].map((byte) => ~byte),
+      );
+    });
     const dir = this.#read.decimal(line, 'dir', record.dir);
     const done = this.#core.exports.swiotlbUnmapSingle(this.#device, address, length, dir, 0);
     if (!done) this.#differs(line, `unmap ${id}`, 'unmapped', 'refused');
     // The last mappings of a part are given back without looking at their bytes: then there is nothing to compare.
-    this.#compare(line, record, { copied_back: this.#isMarked(phys, length, mark) ? 1 : 0 });
+    const after = this.#bytesAtEnds(phys, length);
+    const back = after.every((bytes, i) => bytes.every((byte, j) => byte !== before[i][j]));
+    this.#compare(line, record, { copied_back: back ? 1 : 0 });
   }
 
   #end(line: number, record: Record<string, unknown>): void {
@@ -199,15 +208,17 @@ class SwiotlbReplay {
 
   /** Writes a mark that was never there before to the ends of a buffer (one end of a short one), and returns it. */
   #mark(address: number, length: number): Uint8Array {
-    const mark = new Uint8Array(new Float64Array([++this.#marks]).buffer).reverse().subarray(0, length);
+    const mark = new Uint8Array(new Uint32Array([++this.#marks, ~this.#marks]).buffer).subarray(0, length);
     for (const at of this.#ends(address, length)) this.#ram.write(at, mark);
     return mark;
   }
 
   #isMarked(address: number, length: number, mark: Uint8Array): boolean {
-    return this.#ends(address, length).every((at) =>
-      this.#ram.read(at, mark.length).every((byte, i) => byte === mark[i]),
-    );
+    return this.#bytesAtEnds(address, length).every((bytes) => bytes.every((byte, i) => byte === mark[i]));
+  }
+
+  #bytesAtEnds(address: number, length: number): Uint8Array[] {
+    return this.#ends(address, length).map((at) => this.#ram.read(at, Math.min(MARK, length)));
   }
 
   #ends(address: number, length: number): number[] {

@@ -78,7 +78,8 @@ class SymptomReplay {
   }
 
   #operate(line: number, record: Json, { device }: Player): Json {
-    const dir = DIRECTIONS[String(record.dir)] ?? DMA_BIDIRECTIONAL;
+    const dir = DIRECTIONS[String(record.dir ?? 'BIDIRECTIONAL')];
+    if (dir === undefined) this.#read.fail(line, `dir is not a direction: ${record.dir}`);
     switch (record.call) {
       case 'dma_map_sg': {
         const list = (record.sg as [string, number, number][]).map(([pfn, offset, length]) => ({
@@ -117,7 +118,7 @@ class SymptomReplay {
 function replaySymptom(recording: Recording): Outcome {
   const read = new FieldReader(recording);
   const replay = new SymptomReplay(read);
-  return compare(recording, read, (line, record) => replay.step(line, record));
+  return compare(read, (line, record) => replay.step(line, record));
 }
 
 interface Outcome {
@@ -126,9 +127,9 @@ interface Outcome {
   divergence: Divergence | null;
 }
 
-function compare(recording: Recording, read: FieldReader, step: (line: number, record: Json) => Json | null): Outcome {
+function compare(read: FieldReader, step: (line: number, record: Json) => Json | null): Outcome {
   const outcome: Outcome = { steps: 0, matched: 0, divergence: null };
-  for (let line = 2; line <= recording.lines.length; ++line) {
+  for (const line of read.lineNumbers()) {
     const record = read.json(line);
     const got = outcome.divergence === null ? step(line, record) : {};
     if (got === null) continue;
@@ -145,14 +146,12 @@ function compare(recording: Recording, read: FieldReader, step: (line: number, r
 /** Maps lists until a device has no address left, each round on a fresh domain; iterations come before their sum. */
 function replayExhaust(recording: Recording): Outcome {
   const read = new FieldReader(recording);
-  return compare(recording, read, (line, record) => {
+  const numbers = read.lineNumbers();
+  return compare(read, (line, record) => {
     // The first iterations are told before the line that says what was done: look ahead to it.
-    let at = line;
-    let sum = record;
-    while (sum.exhaust === undefined) {
-      if (++at > recording.lines.length) read.fail(line, 'iterations without a sum');
-      sum = read.json(at);
-    }
+    const at = numbers.find((number) => number >= line && read.json(number).exhaust !== undefined);
+    if (at === undefined) return read.fail(line, 'iterations without a sum');
+    const sum = read.json(at);
     const bits = read.decimal(at, 'mask_bits', sum.mask_bits);
     const pages = read.decimal(at, 'pages_per_list', sum.pages_per_list);
     const run = exhaust(bits, pages, sum.exhaust === 'map twice, unmap once');

@@ -14,7 +14,7 @@ export const vtd: RecordingFormat = {
   kinds: ['vtd'],
   replay(recording) {
     const replay = new VtdReplay(recording);
-    for (let line = 2; line <= recording.lines.length && replay.step(line); ++line);
+    new FieldReader(recording).lineNumbers().every((line) => replay.step(line));
     return { steps: replay.steps, matched: replay.matched, divergence: replay.divergence };
   },
 };
@@ -44,7 +44,6 @@ class VtdReplay {
   matched = 0;
   divergence: Divergence | null = null;
   readonly #read: FieldReader;
-  readonly #recording: Recording;
   readonly #core = new Core();
   readonly #context: number;
   readonly #ram: PhysicalMemory;
@@ -52,7 +51,6 @@ class VtdReplay {
   #mapped: Mapped[] = [];
 
   constructor(recording: Recording) {
-    this.#recording = recording;
     this.#read = new FieldReader(recording);
     const frames = this.#survey();
     this.#context = this.#core.exports.machineCreate(LIMIT, 1, frames, 0, 1);
@@ -65,7 +63,7 @@ class VtdReplay {
   #survey(): number {
     let last = 0;
     let written = false;
-    for (let line = 2; line <= this.#recording.lines.length; ++line) {
+    for (const line of this.#read.lineNumbers()) {
       const { op, paddr, size, memory } = this.#read.json(line);
       if (op !== 'new') ++this.steps;
       written ||= memory !== undefined;
