@@ -76,7 +76,7 @@ function approach(domain: IovaDomain, finger: usize, pfn: u64): usize {
     if (covers(leaf, pfn)) {
       domain.ways = WAY_FOUND;
       for (let level = domain.height; level != 0; --level) setPath(finger, level, pathNode(path, level), pathIndex(path, level));
-      setPath(finger, 0, leaf, leafRank(leaf, pfn));
+      setPath(finger, 0, leaf, rankNear(leaf, pfn, pathIndex(path, 0)));
       return leaf;
     }
   }
@@ -84,11 +84,18 @@ function approach(domain: IovaDomain, finger: usize, pfn: u64): usize {
   if ((ways & WAY_FOUND) != 0) {
     const leaf = pathNode(finger, 0);
     if (covers(leaf, pfn)) {
-      setPath(finger, 0, leaf, leafRank(leaf, pfn));
+      setPath(finger, 0, leaf, rankNear(leaf, pfn, pathIndex(finger, 0)));
       return leaf;
     }
   }
   return walk(domain, finger, pfn);
+}
+
+// As leafRank, which need not be asked if it is the slot that one expects.
+// @ts-ignore: decorator
+@inline
+function rankNear(leaf: usize, pfn: u64, slot: u32): u32 {
+  return slot != 0 && <i64>pfn <= <i64>hiOf(leaf, slot) && <i64>pfn > <i64>hiOf(leaf, slot - 1) ? slot : leafRank(leaf, pfn);
 }
 
 // Whether the first range that ends at or above the pfn is in that leaf.
@@ -278,7 +285,7 @@ export function insertAt(domain: IovaDomain, path: usize, lo: u64, hi: u64): boo
   const start = gapStart(leaf, i);
   const was = codesOf(leaf, i);
   const below = gapCodes(start, lo);
-  const above = gapCodes(hi + 1, loOf(leaf, i));
+  const above = hi + 1 < loOf(leaf, i) ? gapCodes(hi + 1, loOf(leaf, i)) : 0;
   const now = larger(below, above);
   let top = LEAF_UNASKED;
   if (i == LEAF_MAX - count) {
@@ -288,6 +295,7 @@ export function insertAt(domain: IovaDomain, path: usize, lo: u64, hi: u64): boo
     leafOpen(leaf, i, count);
     top = codesInsert(leaf, i - 1, below, above);
   }
+  setPath(path, 0, leaf, i - 1); // where the next search of a run begins
   const at = leaf + (<usize>(i - 1) << 3);
   store<u64>(at, lo, LO);
   store<u64>(at, hi, HI);
@@ -313,6 +321,7 @@ export function removeAt(domain: IovaDomain): void {
   if (i != LEAF_MAX - 1) {
     const above = codesOf(leaf, i + 1);
     leafClose(leaf, i, count + 1);
+    setPath(path, 0, leaf, i + 1);
     const now = gapCodes(start, loOf(leaf, i + 1));
     codesSet(leaf, i + 1, now);
     raise(domain, path, 0 - pages, larger(was, above), now, now);
