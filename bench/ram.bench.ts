@@ -33,6 +33,18 @@ function tasksOf(name: string, fragmentation: number): Task[] {
       },
     },
     {
+      name: `one object's life, ${name}, its first frame freed last, page`,
+      operations: PAGES * 16,
+      // Frames that come back in another arrangement than they left in: each one's state is written both ways.
+      run() {
+        for (let i = 0; i < 16; ++i) {
+          pagesAlloc(context, PAGES, vector);
+          pagesFree(context, PAGES - 1, vector + 4);
+          pagesFree(context, 1, vector);
+        }
+      },
+    },
+    {
       name: `64 objects live, ${name}, page`,
       operations: PAGES * 64,
       peer: 'array of free pfns, page',
