@@ -1,7 +1,6 @@
 // The walk over a range manager that machineCheck makes.
 
-import { MM_MODERN } from './drm-mm';
-import { Mm, MmNode, NODE_ALLOCATED, SIZE_CLASSES, holeStart, ofSizeLinks } from './drm-mm-node';
+import { MM_MODERN, Mm, MmNode, NODE_ALLOCATED, SIZE_CLASSES, holeStart, ofSizeLinks } from './drm-mm-node';
 import { stackCheck } from './hole-stack';
 import { classOf, classWord, sizeRoot } from './holes';
 import { LEFT, RIGHT, top, treeCheck, treeEnd, treeNext } from './tree';

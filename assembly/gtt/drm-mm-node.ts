@@ -35,6 +35,10 @@ export const NODE_ALLOCATED: u32 = 1;
 /** Taken out of the list of nodes by an eviction scan, for the time being. */
 export const NODE_SCANNED: u32 = 2;
 
+/** Flavours: the managers of Linux 4.2 and 6.12. */
+export const MM_2015: u32 = 0;
+export const MM_MODERN: u32 = 1;
+
 // @ts-ignore: decorator
 @unmanaged
 export class Mm {

@@ -6,8 +6,8 @@
 // step the manager does nothing else: its other operations return -EBUSY.
 
 import { EBUSY, EINVAL } from '../errno';
-import { COLOR_NONE, MM_HIGH, MM_MODERN, colorBack, colorFront, freeHole, place } from './drm-mm';
-import { Mm, MmNode, NODE_ALLOCATED, NODE_SCANNED, holeStart } from './drm-mm-node';
+import { COLOR_NONE, MM_HIGH, colorBack, colorFront, freeHole, place } from './drm-mm';
+import { MM_MODERN, Mm, MmNode, NODE_ALLOCATED, NODE_SCANNED, holeStart } from './drm-mm-node';
 import { NO_SLOT, findNewest, slotNode } from './hole-stack';
 
 /**

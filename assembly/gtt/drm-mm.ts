@@ -19,16 +19,12 @@ import { EBUSY, EINVAL, ENOMEM, ENOSPC } from '../errno';
 import { blockFree } from '../memory/block';
 import { Context, FAULT_GTT } from '../memory/context';
 import { shouldFail } from '../memory/fault';
-import { slabAlloc, slabFree } from '../memory/slab';
-import { MM_SIZE, Mm, MmNode, NODE_ALLOCATED, holeStart } from './drm-mm-node';
-import { Gtt, gttState } from './gtt';
+import { slabAlloc, slabCacheAt, slabFree } from '../memory/slab';
+import { MM_MODERN, MM_SIZE, Mm, MmNode, NODE_ALLOCATED, holeStart } from './drm-mm-node';
+import { Gtt, gttState } from './state';
 import { NO_SLOT, findNewest, findOldest, slotNode, stackRoom } from './hole-stack';
 import { findByAddress, findBySize, holeFirst, holeMerge, holeSplit, nextByAddress, nextBySize } from './holes';
 import { LEFT, OWN, RIGHT, TOP, top } from './tree';
-
-/** Flavours. */
-export const MM_2015: u32 = 0;
-export const MM_MODERN: u32 = 1;
 
 /** Modes of the modern manager (enum drm_mm_insert_mode). */
 export const MM_BEST: u32 = 0;
@@ -63,9 +59,9 @@ export function mmCreate(ctx: Context, start: f64, size: f64, flavour: u32, colo
   assert(offsetof<MmNode>('addressLinks') == 0 && OWN == offsetof<MmNode>('holeSize') && TOP == offsetof<MmNode>('maxHole'));
   const state = gttState(ctx);
   if (changetype<usize>(state) == 0 || shouldFail(ctx, FAULT_GTT)) return ENOMEM;
-  const at = slabAlloc(state.mmCache);
+  const at = recordMake(ctx, offsetof<Gtt>('mmCache'), MM_SIZE);
   if (at == 0) return ENOMEM;
-  const headAt = slabAlloc(state.nodeCache);
+  const headAt = recordMake(ctx, offsetof<Gtt>('nodeCache'), offsetof<MmNode>());
   memory.fill(at, 0, MM_SIZE);
   const mm = changetype<Mm>(at);
   if (headAt == 0 || !stackRoom(ctx, mm, 2)) {
@@ -91,6 +87,11 @@ export function mmCreate(ctx: Context, start: f64, size: f64, flavour: u32, colo
   mm.nextMm = state.mms;
   state.mms = at;
   return <i32>at;
+}
+
+function recordMake(ctx: Context, link: usize, size: usize): usize {
+  const cache = slabCacheAt(ctx, ctx.gtt + link, size);
+  return cache == 0 ? 0 : slabAlloc(cache);
 }
 
 /** Drops a manager with whatever nodes it still has (drm_mm_takedown, which warns about them). Returns their number. */

@@ -10,14 +10,14 @@ import { EINVAL, ENOMEM, ERANGE } from '../errno';
 import { blockAlloc, blockFree, blockOrder } from '../memory/block';
 import { Context, FAULT_GTT } from '../memory/context';
 import { shouldFail } from '../memory/fault';
-import { slabAllocZeroed, slabFree } from '../memory/slab';
+import { slabAllocZeroed, slabCacheAt, slabFree } from '../memory/slab';
 import { DmaDevice } from '../dma/device';
 import { SgTable } from '../sg/sg-table';
 import { devicePageDrop, devicePageMake } from './device-page';
 import { mmCreate, mmDestroy } from './drm-mm';
 import { Mm } from './drm-mm-node';
 import { PteSource, entriesFill, entriesPut } from './fill';
-import { Gtt, gttState } from './gtt';
+import { Gtt, gttState } from './state';
 import { CACHE_LLC, PLATFORMS, entryShift, pteEncode, pteFlags } from './pte';
 import { GpuVm, VM_GGTT, checkRange, deviceOf, scratchPage, sourceRange, sourceTable } from './vm';
 
@@ -53,7 +53,8 @@ export function ggttCreate(
   const ctx = changetype<Context>(device.ctx);
   const state = gttState(ctx);
   if (changetype<usize>(state) == 0 || shouldFail(ctx, FAULT_GTT)) return ENOMEM;
-  const at = slabAllocZeroed(state.vmCache);
+  const cache = slabCacheAt(ctx, ctx.gtt + offsetof<Gtt>('ggttCache'), offsetof<Ggtt>());
+  const at: usize = cache == 0 ? 0 : slabAllocZeroed(cache);
   if (at == 0) return ENOMEM;
   const ggtt = changetype<Ggtt>(at);
   ggtt.ctx = changetype<usize>(ctx);
@@ -69,7 +70,7 @@ export function ggttCreate(
   if (rc < 0) {
     if (mm > 0) mmDestroy(changetype<Mm>(mm));
     if (ggtt.table != 0) blockFree(ctx, ggtt.table);
-    slabFree(state.vmCache, at);
+    slabFree(state.ggttCache, at);
     return rc;
   }
   ggtt.mm = mm;
@@ -90,7 +91,7 @@ export function ggttDestroy(ggtt: Ggtt): void {
   let link = changetype<usize>(state) + offsetof<Gtt>('ggtts');
   while (load<u32>(link) != <u32>changetype<usize>(ggtt)) link = <usize>load<u32>(link) + offsetof<GpuVm>('next');
   store<u32>(link, <u32>ggtt.next);
-  slabFree(state.vmCache, changetype<usize>(ggtt));
+  slabFree(state.ggttCache, changetype<usize>(ggtt));
 }
 
 function put(ggtt: Ggtt, start: f64, count: i32): i32 {

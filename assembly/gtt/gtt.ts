@@ -6,56 +6,16 @@
 //   ggtt      the global table: one array of entries in the device, shared by everybody
 //   ppgtt     a context's own tables: pages of RAM that the device reaches through DMA mappings like any other memory
 //   translate the GPU's walk, from a GPU address to the byte
-//
-// This file keeps the subsystem's one state record, made when something is first asked of it.
+//   state     the subsystem's one record, made when something is first asked of it
 
 import { Context } from '../memory/context';
-import { slabCacheCreate } from '../memory/slab';
-import { blockAllocZeroed, blockFree } from '../memory/block';
 import { mmCheck } from './drm-mm-check';
-import { MM_SIZE, Mm, MmNode } from './drm-mm-node';
+import { Mm } from './drm-mm-node';
 import { Ggtt } from './ggtt';
-import { PageTable } from './page-table';
 import { Ppgtt } from './ppgtt';
+import { Gtt } from './state';
 import { ggttCheck, ppgttCheck } from './tables-check';
 import { GpuVm } from './vm';
-
-// @ts-ignore: decorator
-@unmanaged
-export class Gtt {
-  /** Every range manager of the machine, linked through nextMm. */
-  mms: usize;
-  mmCache: usize;
-  nodeCache: usize;
-  /** Every global GTT and every PPGTT, linked through next. */
-  ggtts: usize;
-  ppgtts: usize;
-  vmCache: usize;
-  tableCache: usize;
-  childrenCache: usize;
-}
-
-/** The machine's GPU state; null (0) without memory. */
-export function gttState(ctx: Context): Gtt {
-  if (ctx.gtt == 0) ctx.gtt = create(ctx);
-  return changetype<Gtt>(ctx.gtt);
-}
-
-function create(ctx: Context): usize {
-  const at = blockAllocZeroed(ctx, 0);
-  if (at == 0) return 0;
-  const state = changetype<Gtt>(at);
-  state.mmCache = slabCacheCreate(ctx, MM_SIZE);
-  state.nodeCache = slabCacheCreate(ctx, offsetof<MmNode>());
-  state.vmCache = slabCacheCreate(ctx, max(offsetof<Ggtt>(), offsetof<Ppgtt>()));
-  state.tableCache = slabCacheCreate(ctx, offsetof<PageTable>());
-  state.childrenCache = slabCacheCreate(ctx, 2048);
-  if (state.mmCache == 0 || state.nodeCache == 0 || state.vmCache == 0 || state.tableCache == 0 || state.childrenCache == 0) {
-    blockFree(ctx, at);
-    return 0;
-  }
-  return at;
-}
 
 /**
  * Walks every range manager and every table of the machine.

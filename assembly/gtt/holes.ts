@@ -8,8 +8,7 @@
 //
 // A hole belongs to the node before it, as in the kernel: a node with holeSize 0 is in none of the orders.
 
-import { MM_MODERN } from './drm-mm';
-import { Mm, MmNode, SIZE_CLASSES, SIZE_LINKS, SIZE_ROOTS, holeStart, ofSizeLinks } from './drm-mm-node';
+import { MM_MODERN, Mm, MmNode, SIZE_CLASSES, SIZE_LINKS, SIZE_ROOTS, holeStart, ofSizeLinks } from './drm-mm-node';
 import { findOldest, NO_SLOT, slotNode, stackDrop, stackPush, stackResize } from './hole-stack';
 import { LEFT, RIGHT, child, top, treeEnd, treeInsert, treeInsertBetween, treeNext, treeRemove, treeReplace } from './tree';
 

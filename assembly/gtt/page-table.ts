@@ -9,10 +9,10 @@
 
 import { ENOMEM } from '../errno';
 import { Context } from '../memory/context';
-import { slabAlloc, slabAllocZeroed, slabFree } from '../memory/slab';
+import { slabAlloc, slabAllocZeroed, slabCacheAt, slabFree } from '../memory/slab';
 import { DmaDevice } from '../dma/device';
 import { DevicePage, devicePageDrop, devicePageMake } from './device-page';
-import { Gtt } from './gtt';
+import { Gtt } from './state';
 import { isWide, pdeEncode } from './pte';
 
 export const TABLE_BYTES: usize = 4096;
@@ -62,15 +62,16 @@ export function tableMake(device: DmaDevice, level: u32): usize {
 
 /** The record of a table without its page, 0 without memory. */
 export function recordMake(ctx: Context, level: u32): usize {
-  const state = changetype<Gtt>(ctx.gtt);
-  const at = slabAllocZeroed(state.tableCache);
+  const tables = slabCacheAt(ctx, ctx.gtt + offsetof<Gtt>('tableCache'), offsetof<PageTable>());
+  const children = slabCacheAt(ctx, ctx.gtt + offsetof<Gtt>('childrenCache'), 2048);
+  const at: usize = tables == 0 || children == 0 ? 0 : slabAllocZeroed(tables);
   if (at == 0) return 0;
   const table = changetype<PageTable>(at);
   table.level = level;
   if (level > 1) {
-    table.children = slabAlloc(state.childrenCache);
+    table.children = slabAlloc(children);
     if (table.children == 0) {
-      slabFree(state.tableCache, at);
+      slabFree(tables, at);
       return 0;
     }
     memory.fill(table.children, 0, 2048);

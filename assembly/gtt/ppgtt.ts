@@ -12,14 +12,14 @@
 import { EBUSY, EINVAL, ENOMEM, ERANGE } from '../errno';
 import { Context, FAULT_GTT } from '../memory/context';
 import { shouldFail } from '../memory/fault';
-import { slabAllocZeroed, slabFree } from '../memory/slab';
+import { slabAllocZeroed, slabCacheAt, slabFree } from '../memory/slab';
 import { SgTable } from '../sg/sg-table';
 import { devicePageDrop, devicePageMake } from './device-page';
-import { MM_HIGH, MM_MODERN, MM_SEARCH_BELOW, MM_TOP, mmCreate, mmDestroy, mmInsertNode, mmRemove } from './drm-mm';
-import { Mm, MmNode } from './drm-mm-node';
+import { MM_HIGH, MM_SEARCH_BELOW, MM_TOP, mmCreate, mmDestroy, mmInsertNode, mmRemove } from './drm-mm';
+import { MM_MODERN, Mm, MmNode } from './drm-mm-node';
 import { PteSource, entriesFill, entriesPut } from './fill';
 import { Ggtt, ggttSlot } from './ggtt';
-import { Gtt } from './gtt';
+import { Gtt } from './state';
 import {
   PageTable, TABLE_BYTES, childAt, directoryPut, levelEntries, levelShift, recordDrop, recordMake, tableDrop, tableMake,
 } from './page-table';
@@ -100,7 +100,8 @@ export function ppgttCreate(ggtt: Ggtt, levels: u32, total: f64, flags: u32, fla
   if (!(total >= 0) || total > <f64>whole || (<u64>total & 4095) != 0) return EINVAL;
   const state = changetype<Gtt>(ctx.gtt);
   if (shouldFail(ctx, FAULT_GTT)) return ENOMEM;
-  const at = slabAllocZeroed(state.vmCache);
+  const cache = slabCacheAt(ctx, ctx.gtt + offsetof<Gtt>('ppgttCache'), offsetof<Ppgtt>());
+  const at: usize = cache == 0 ? 0 : slabAllocZeroed(cache);
   if (at == 0) return ENOMEM;
   const ppgtt = changetype<Ppgtt>(at);
   ppgtt.ctx = changetype<usize>(ctx);
@@ -206,7 +207,7 @@ function release(ppgtt: Ppgtt): void {
   }
   if (ppgtt.scratchBytes != 0) devicePageDrop(deviceOf(ppgtt), scratchPage(ppgtt));
   if (ppgtt.mm != 0) mmDestroy(changetype<Mm>(ppgtt.mm));
-  slabFree(state.vmCache, changetype<usize>(ppgtt));
+  slabFree(state.ppgttCache, changetype<usize>(ppgtt));
 }
 
 function dropBelow(ppgtt: Ppgtt, directory: PageTable): void {

@@ -2,7 +2,7 @@
 
 import { Context } from '../memory/context';
 import { lock, unlock } from '../memory/lock';
-import { slabAllocZeroed, slabFree } from '../memory/slab';
+import { slabAllocZeroed, slabCacheAt, slabFree } from '../memory/slab';
 import {
   IommuDomain, NO_KEY, POSITIONS, POSITION_SIZE, Position, domainInvalidations, pageInvalidations, subtreeFree,
   unitOf,
@@ -10,7 +10,7 @@ import {
 import { iotlbFlushDomain } from './iotlb';
 import { LEVEL_STRIDE } from './pte';
 import { straysFree } from './stray';
-import { Iommu, cacheAt, domainIdAlloc, domainIdFree, iommuOf, tableAllocZeroed, tableFree } from './unit';
+import { Iommu, domainIdAlloc, domainIdFree, iommuOf, tableAllocZeroed, tableFree } from './unit';
 
 /**
  * Makes a domain with an empty root table.
@@ -26,7 +26,7 @@ export function domainCreate(ctx: Context, levels: u32, width: u32, pgsizeBitmap
   if (iommuOf(ctx) == 0) return 0;
   const unit = changetype<Iommu>(ctx.iommu);
   const link = ctx.iommu + offsetof<Iommu>('domainCache');
-  const cache = cacheAt(ctx, link, POSITIONS + <usize>ctx.cpuCount * POSITION_SIZE);
+  const cache = slabCacheAt(ctx, link, POSITIONS + <usize>ctx.cpuCount * POSITION_SIZE);
   const at: usize = cache == 0 ? 0 : slabAllocZeroed(cache);
   if (at == 0) return 0;
   const root = tableAllocZeroed(unit);

@@ -9,14 +9,14 @@
 
 import { Context } from '../memory/context';
 import { lock, unlock } from '../memory/lock';
-import { slabAlloc, slabFree } from '../memory/slab';
+import { slabAlloc, slabCacheAt, slabFree } from '../memory/slab';
 import { contentsMake, contentsPeek } from '../ram/contents';
 import { Ram, isRam } from '../ram/ram';
 import { IommuDomain, Position, tableTake, unitOf } from './domain';
 import {
   PTE_ADDRESS, PTE_LARGE, PTE_PRESENT, TABLE_WINDOW, indexAt, levelShift, slotAt, tableEntry, tableOf,
 } from './pte';
-import { Iommu, cacheAt, tableFree } from './unit';
+import { Iommu, tableFree } from './unit';
 
 /** No table: physical address 0 is one that can be. */
 const NO_TABLE: u64 = 0xffffffffffffffff;
@@ -73,7 +73,7 @@ export function strayTable(domain: IommuDomain, position: Position, pfn: u64, ta
 function strayMake(domain: IommuDomain, position: Position): usize {
   if (position.reserve == 0) return 0;
   const unit = changetype<usize>(unitOf(domain));
-  const cache = cacheAt(changetype<Context>(domain.ctx), unit + offsetof<Iommu>('strayCache'), offsetof<Stray>());
+  const cache = slabCacheAt(changetype<Context>(domain.ctx), unit + offsetof<Iommu>('strayCache'), offsetof<Stray>());
   const at: usize = cache == 0 ? 0 : slabAlloc(cache);
   if (at == 0) return 0;
   const stray = changetype<Stray>(at);

@@ -111,16 +111,6 @@ export function iommuCreate(ctx: Context, sets: u32, ways: u32, logRecords: u32)
   return at;
 }
 
-/** Makes the slab cache whose offset is kept at `link`, unless it is there. Returns 0 without memory. */
-export function cacheAt(ctx: Context, link: usize, size: usize): usize {
-  let cache: usize = load<u32>(link);
-  if (cache == 0) {
-    cache = slabCacheCreate(ctx, size);
-    store<u32>(link, <u32>cache);
-  }
-  return cache;
-}
-
 /** A table page with anything in it; 0 without memory or by an injected fault. */
 export function tableAlloc(unit: Iommu): usize {
   const ctx = changetype<Context>(unit.ctx);

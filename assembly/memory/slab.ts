@@ -56,6 +56,16 @@ export function slabCacheCreate(ctx: Context, objectSize: usize): usize {
   return changetype<usize>(cache);
 }
 
+/** The cache whose offset is kept at `link`, made when it is first asked for. Returns 0 without memory. */
+export function slabCacheAt(ctx: Context, link: usize, size: usize): usize {
+  let cache: usize = load<u32>(link);
+  if (cache == 0) {
+    cache = slabCacheCreate(ctx, size);
+    store<u32>(link, <u32>cache);
+  }
+  return cache;
+}
+
 /** Takes a record; its contents are whatever was there. Returns 0 without memory. */
 export function slabAlloc(cacheAt: usize): usize {
   const cache = changetype<SlabCache>(cacheAt);
