@@ -58,7 +58,8 @@ export {
   cookieAttach, cookieCreate, cookieDestroy, cookieDetach, cookieIommu, cookieIova, cookieQueue, cookieReserve,
   deviceAttachPassthrough,
 } from './dma/cookie';
-export { deviceCreate, deviceDestroy, deviceSetFlags, deviceSetMask, deviceSetSegments } from './dma/device';
+export { deviceSetFlags, deviceSetMask, deviceSetSegments } from './dma/device';
+export { deviceCreate, deviceDestroy } from './dma/device-life';
 export {
   dmaMapPage, dmaMapResource, dmaMapSg, dmaMapSingle, dmaUnmapPage, dmaUnmapResource, dmaUnmapSg,
 } from './dma/map';

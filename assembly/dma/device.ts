@@ -1,12 +1,8 @@
 // A device as the DMA API sees it: which dma ops serve it, what it can address, and what a scatter-gather segment of it
 // may look like (struct device, struct device_dma_parameters).
 
-import { debugDeviceDestroy } from '../dma-debug/query';
-import { EBUSY } from '../errno';
 import { Context } from '../memory/context';
 import { currentCpu } from '../memory/cpu';
-import { slabAllocZeroed, slabCacheCreate, slabFree } from '../memory/slab';
-import { DmaState } from './state';
 
 // @ts-ignore: decorator
 @unmanaged
@@ -64,49 +60,6 @@ export const DMA_ATTR_PRIVILEGED: u32 = 1 << 9;
 /** What a failed mapping returns (include/linux/dma-mapping.h); the host sees -1. */
 export const DMA_MAPPING_ERROR: u64 = 0xffffffffffffffff;
 
-/** Where nothing was set: 32 bits of address (dma_mask), 64 KiB (dma_get_max_seg_size), 4 GiB (dma_get_seg_boundary). */
-const DEFAULT_MASK: u64 = 0xffffffff;
-const DEFAULT_MAX_SEGMENT: u32 = 65536;
-const DEFAULT_BOUNDARY: u64 = 0xffffffff;
-
-/**
- * A device with dma_direct ops and the defaults of a fresh PCI device.
- * @param id the host's number for it, from 1
- * @param sourceId PCI requester id
- * @returns the device, or 0 without memory
- */
-export function deviceCreate(ctx: Context, id: u32, sourceId: u32): usize {
-  const state = changetype<DmaState>(ctx.dma);
-  if (state.deviceCache == 0) state.deviceCache = slabCacheCreate(ctx, ROWS + <usize>rowCount(ctx) * ROW_SIZE);
-  const at: usize = state.deviceCache == 0 ? 0 : slabAllocZeroed(state.deviceCache);
-  if (at == 0) return 0;
-  const dev = changetype<DmaDevice>(at);
-  dev.ctx = changetype<usize>(ctx);
-  dev.id = id;
-  dev.sourceId = sourceId;
-  dev.flags = DEVICE_TRY_32BIT;
-  dev.mask = DEFAULT_MASK;
-  dev.coherentMask = DEFAULT_MASK;
-  dev.segmentBoundary = DEFAULT_BOUNDARY;
-  dev.maxSegment = DEFAULT_MAX_SEGMENT;
-  dev.next = state.devices;
-  state.devices = at;
-  return at;
-}
-
-/** Frees a device that no domain translates for. Returns 0, or -EBUSY while it is attached. */
-export function deviceDestroy(dev: DmaDevice): i32 {
-  if (dev.cookie != 0 || dev.domain != 0) return EBUSY;
-  const ctx = changetype<Context>(dev.ctx);
-  if (ctx.dmaDebug != 0) debugDeviceDestroy(dev);
-  const state = changetype<DmaState>(ctx.dma);
-  let link = changetype<usize>(state) + offsetof<DmaState>('devices');
-  while (<usize>load<u32>(link) != changetype<usize>(dev)) link = <usize>load<u32>(link) + offsetof<DmaDevice>('next');
-  store<u32>(link, <u32>dev.next);
-  slabFree(state.deviceCache, changetype<usize>(dev));
-  return 0;
-}
-
 // Mappings are counted always: dma_map_* calls that succeeded and dma_unmap_* calls, and the pages over all of them. In
 // the threads build each CPU counts for itself, in a row behind the record; rows are so far apart that no two lie in one
 // cache line, whatever the record's alignment.
@@ -117,6 +70,11 @@ const ROWS: usize = (offsetof<DmaDevice>() + 127) & ~127;
 
 function rowCount(ctx: Context): u32 {
   return ASC_FEATURE_THREADS ? ctx.cpuCount : 1;
+}
+
+/** Bytes of a device's record with the rows behind it. */
+export function deviceSize(ctx: Context): usize {
+  return ROWS + <usize>rowCount(ctx) * ROW_SIZE;
 }
 
 // @ts-ignore: decorator
