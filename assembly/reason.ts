@@ -42,6 +42,11 @@ export const REASON_SWIOTLB_NO_POOL: u32 = 0x604;
 export const REASON_SWIOTLB_OVERFLOW: u32 = 0x605; // more bytes than the mapping holds were to be copied
 export const REASON_SWIOTLB_COPY: u32 = 0x606; // bytes could not be copied: no memory for them, or no RAM there
 
+/** Notes why a call fails. A function of its own, as nothing that succeeds comes here. */
+export function setReason(ctx: Context, reason: u32): void {
+  cpuOf(ctx).reason = reason;
+}
+
 /** Why the last call on this CPU that failed did so. */
 export function lastReason(ctx: Context): u32 {
   return cpuOf(ctx).reason;

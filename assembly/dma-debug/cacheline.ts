@@ -10,7 +10,7 @@
 import { blockAllocZeroed, blockFree, blockOrder } from '../memory/block';
 import { Context, FAULT_DMA_DEBUG } from '../memory/context';
 import { shouldFail } from '../memory/fault';
-import { HIGH_START } from '../ram/ram';
+import { HIGH_SHIFT } from '../ram/ram';
 import { DebugState } from './state';
 
 /** Mappings of one cacheline that are counted: the first and ACTIVE_CACHELINE_MAX_OVERLAP (7) on top. */
@@ -37,8 +37,8 @@ export function frameSlot(state: DebugState, line: u64): usize {
 @inline
 export function pageSlot(state: DebugState, pfn: u64): usize {
   if (pfn < <u64>state.lowEnd) return state.frames + (<usize>pfn << 1);
-  if (pfn < <u64>HIGH_START || pfn >= <u64>state.highEnd) return 0;
-  return state.frames + ((<usize>pfn - (HIGH_START - state.lowEnd)) << 1);
+  if (pfn >> HIGH_SHIFT == 0 || pfn >= <u64>state.highEnd) return 0;
+  return state.highFrames + (<usize>pfn << 1);
 }
 
 // A mapping raises the two counts of a frame in one go, by `lines` (0 or 1) and `counted` (0 or 0x100), wherever its first

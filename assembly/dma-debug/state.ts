@@ -85,6 +85,8 @@ export class DebugState {
   overflowed: u32;
   /** Two bytes a frame of RAM: active mappings of its first cacheline, and mappings of ours that cover it (cacheline.ts). */
   frames: usize;
+  /** Where pfns above 4 GiB are counted from: before `frames` by the bytes of the hole. */
+  highFrames: usize;
   /** Ends of RAM below and above 4 GiB, as pfns. */
   lowEnd: u32;
   highEnd: u32;
@@ -147,6 +149,7 @@ export function debugCreate(ctx: Context, flags: u32, kernelBuckets: u32, preall
   state.highEnd = ram.highEnd;
   state.buckets = blockAllocZeroed(ctx, blockOrder(FIRST_BUCKETS << 2));
   state.frames = blockAllocZeroed(ctx, blockOrder(<usize>ram.frames << 1));
+  state.highFrames = state.frames - (<usize>ram.hole << 1);
   state.log = blockAlloc(ctx, LOG_ORDER);
   state.objects = blockAllocZeroed(ctx, blockOrder(OBJECT_SLOTS << 2));
   if (state.buckets == 0 || state.frames == 0 || state.log == 0 || state.objects == 0) {

@@ -12,7 +12,7 @@ import { Context, cpuOf } from '../memory/context';
 import { blockOfPagesAlloc, pagesAlloc, pagesFree } from '../ram/pages';
 import { rangeFree as framesFree } from '../ram/range';
 import { MAX_ORDER, PAGE_SHIFT, ZONE_DMA32, ZONE_NORMAL } from '../ram/ram';
-import { REASON_DMA_NO_PAGES, REASON_DMA_SIZE } from '../reason';
+import { REASON_DMA_NO_PAGES, REASON_DMA_SIZE, setReason } from '../reason';
 import { EVENT_DMA_ALLOC, EVENT_DMA_FREE, emit } from '../ring/events';
 import { SG_MAX_ENTRY, sgFinish, sgReserve } from '../sg/build';
 import { setOneSegment, sgSegmentAddress } from '../sg/segments';
@@ -34,19 +34,19 @@ export function dmaAllocCoherent(dev: DmaDevice, length: u32, attrs: u32): usize
   const ctx = changetype<Context>(dev.ctx);
   const pages = <u32>((<u64>length + 0xfff) >> PAGE_SHIFT);
   if (pages == 0) {
-    cpuOf(ctx).reason = REASON_DMA_SIZE;
+    setReason(ctx, REASON_DMA_SIZE);
     return 0;
   }
   const at = sgReserve(ctx, pages);
   if (at == 0) {
-    cpuOf(ctx).reason = REASON_DMA_NO_PAGES;
+    setReason(ctx, REASON_DMA_NO_PAGES);
     return 0;
   }
   const buffer = changetype<SgTable>(at);
   const scattered = dev.ops == OPS_IOMMU;
   if (scattered ? !takeFrames(ctx, pages, buffer.pfns, attrs) : !takeBlock(dev, pages, buffer.pfns)) {
     sgDestroy(buffer);
-    cpuOf(ctx).reason = REASON_DMA_NO_PAGES;
+    setReason(ctx, REASON_DMA_NO_PAGES);
     return 0;
   }
   buffer.flags = SG_OWNS_PAGES;
@@ -54,7 +54,7 @@ export function dmaAllocCoherent(dev: DmaDevice, length: u32, attrs: u32): usize
   if (dmaMapCoherent(dev, buffer, length, attrs) < 0) {
     const reason = cpuOf(ctx).reason;
     sgDestroy(buffer);
-    cpuOf(ctx).reason = reason;
+    setReason(ctx, reason);
     return 0;
   }
   return at;

@@ -5,7 +5,7 @@
 import { EIO } from '../errno';
 import { Context, cpuOf } from '../memory/context';
 import { PAGE_SHIFT } from '../ram/ram';
-import { REASON_DMA_MASK, REASON_DMA_NO_SEGMENTS } from '../reason';
+import { REASON_DMA_MASK, REASON_DMA_NO_SEGMENTS, setReason } from '../reason';
 import { entriesOf, sgEntryLength, sgEntryPhys } from '../sg/entries';
 import { segmentsAlloc, segmentsFree, setEntrySegments, setSegmentList } from '../sg/segments';
 import {
@@ -26,7 +26,7 @@ export function mapDirect(dev: DmaDevice, phys: u64, length: u32, dir: u32, attr
   if ((dev.flags & DEVICE_FORCE_BOUNCE) != 0 && ctx.swiotlb != 0) return swiotlbMap(dev, phys, length, dir, attrs);
   if (phys + length - 1 <= dev.mask) return phys;
   if (ctx.swiotlb != 0) return swiotlbMap(dev, phys, length, dir, attrs);
-  cpuOf(ctx).reason = REASON_DMA_MASK;
+  setReason(ctx, REASON_DMA_MASK);
   return DMA_MAPPING_ERROR;
 }
 
@@ -83,13 +83,13 @@ export function mapSgDirect(dev: DmaDevice, sgt: SgTable, dir: u32, attrs: u32):
     return <i32>sgt.nents;
   }
   if (ctx.swiotlb == 0) {
-    cpuOf(ctx).reason = REASON_DMA_MASK;
+    setReason(ctx, REASON_DMA_MASK);
     return EIO;
   }
   const count = entriesOf(sgt);
   const list = segmentsAlloc(ctx, count);
   if (list == 0) {
-    cpuOf(ctx).reason = REASON_DMA_NO_SEGMENTS;
+    setReason(ctx, REASON_DMA_NO_SEGMENTS);
     return EIO;
   }
   for (let i: u32 = 0; i < count; ++i) {
@@ -99,7 +99,7 @@ export function mapSgDirect(dev: DmaDevice, sgt: SgTable, dir: u32, attrs: u32):
       const reason = cpuOf(ctx).reason;
       unmapSegments(dev, list, i, dir, attrs | DMA_ATTR_SKIP_CPU_SYNC);
       segmentsFree(ctx, list, count);
-      cpuOf(ctx).reason = reason;
+      setReason(ctx, reason);
       return EIO;
     }
     const segment = changetype<SgSegment>(list + <usize>i * SG_SEGMENT_SIZE);

@@ -16,7 +16,7 @@ import { iommuMap, iommuMapPfns } from '../iommu/map';
 import { iommuUnmap } from '../iommu/unmap';
 import { blockAlloc, blockFree, blockOrder } from '../memory/block';
 import { PAGE_SHIFT } from '../ram/ram';
-import { REASON_DMA_NO_SEGMENTS, REASON_DMA_SIZE } from '../reason';
+import { REASON_DMA_NO_SEGMENTS, REASON_DMA_SIZE, setReason } from '../reason';
 import { SG_MAX_PAGES } from '../sg/build';
 import { entriesOf, sgEntryPhys, singlePages } from '../sg/entries';
 import {
@@ -65,7 +65,7 @@ function mapPadded(iommu: IommuDomain, sgt: SgTable, iova: u64, prot: u32, bound
   const ctx = changetype<Context>(iommu.ctx);
   const vector: usize = pages > <u64>SG_MAX_PAGES ? 0 : blockAlloc(ctx, blockOrder(<usize>pages << 2));
   if (vector == 0) {
-    cpuOf(ctx).reason = REASON_DMA_NO_SEGMENTS;
+    setReason(ctx, REASON_DMA_NO_SEGMENTS);
     return ENOMEM;
   }
   const entries = entriesOf(sgt);
@@ -135,7 +135,7 @@ export function mapSgIommu(dev: DmaDevice, sgt: SgTable, prot: u32): i32 {
   const plain = sgt.pfns != 0 && (sgt.origNents == 1 || pages - 1 <= boundary || singlePages(sgt));
   const span = plain ? pages : listSpan(sgt, boundary, true);
   if (span >= OVERLONG) {
-    cpuOf(changetype<Context>(dev.ctx)).reason = REASON_DMA_SIZE;
+    setReason(changetype<Context>(dev.ctx), REASON_DMA_SIZE);
     return EINVAL;
   }
   const pfn = rangeAlloc(dev, cookie, span >> PAGE_SHIFT, dev.mask);

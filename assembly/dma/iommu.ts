@@ -2,7 +2,7 @@
 // 2015, intel_map_page of intel-iommu.c): a range of IOVA for each mapping, table entries in it, and back. Lists are in
 // iommu-sg.ts.
 
-import { Context, cpuOf } from '../memory/context';
+import { Context } from '../memory/context';
 import { IovaDomain } from '../iova/domain';
 import { iovaAlloc, iovaAllocFast, iovaFind, iovaFree, iovaFreeFast } from '../iova/iova';
 import { deferredAdd } from '../iommu/deferred-list';
@@ -12,7 +12,7 @@ import { iotlbFlushPages } from '../iommu/iotlb';
 import { iommuMap } from '../iommu/map';
 import { PROT_READ, PROT_WRITE, PTE_ADDRESS, slotAt } from '../iommu/pte';
 import { iommuIovaToPhys, iommuUnmap } from '../iommu/unmap';
-import { REASON_DMA_NOT_MAPPED } from '../reason';
+import { REASON_DMA_NOT_MAPPED, setReason } from '../reason';
 import {
   COOKIE_DEFERRED_LIST, COOKIE_LAZY, COOKIE_RETRY_32BIT, COOKIE_TREE_ONLY, COOKIE_UNMAP_RANGE, DmaCookie,
 } from './cookie';
@@ -86,7 +86,7 @@ export function unmapRange(dev: DmaDevice, cookie: DmaCookie, address: u64, size
 function unmapFound(cookie: DmaCookie, address: u64): void {
   const ctx = changetype<Context>(cookie.ctx);
   if (!iovaFind(cookie.iova, address >> 12)) {
-    cpuOf(ctx).reason = REASON_DMA_NOT_MAPPED;
+    setReason(ctx, REASON_DMA_NOT_MAPPED);
     return;
   }
   const iommu = changetype<IommuDomain>(cookie.iommu);
@@ -140,7 +140,7 @@ function translates(iommu: IommuDomain, address: u64): bool {
 export function unmapPage(dev: DmaDevice, address: u64, size: u64): bool {
   const cookie = cookieOf(dev);
   if ((cookie.flags & COOKIE_UNMAP_RANGE) == 0 && !translates(changetype<IommuDomain>(cookie.iommu), address)) {
-    cpuOf(changetype<Context>(dev.ctx)).reason = REASON_DMA_NOT_MAPPED;
+    setReason(changetype<Context>(dev.ctx), REASON_DMA_NOT_MAPPED);
     return false;
   }
   unmapRange(dev, cookie, address, size);

@@ -3,14 +3,14 @@
 
 import { debugLink, debugRangeAlloc, debugRangeFree, debugUnlink } from '../dma-debug/links';
 import { EINVAL, EIO } from '../errno';
-import { Context, cpuOf } from '../memory/context';
+import { Context } from '../memory/context';
 import { IommuDomain } from '../iommu/domain';
 import { FlushQueue, flushQueueAdd } from '../iommu/flush-queue';
 import { iotlbFlushPages } from '../iommu/iotlb';
 import { iommuMap } from '../iommu/map';
 import { iommuUnmap } from '../iommu/unmap';
 import { PAGE_SHIFT } from '../ram/ram';
-import { REASON_DMA_DIRECTION, REASON_DMA_NO_IOMMU, REASON_DMA_RANGE, REASON_DMA_SIZE } from '../reason';
+import { REASON_DMA_DIRECTION, REASON_DMA_NO_IOMMU, REASON_DMA_RANGE, REASON_DMA_SIZE, setReason } from '../reason';
 import { EVENT_DMA_MAP_PAGE, EVENT_DMA_UNMAP_PAGE, emit } from '../ring/events';
 import { DMA_NONE, DmaDevice, OPS_IOMMU, countLinked, countMapped, countUnlinked, countUnmapped } from './device';
 import { cookieOf, protOf, rangeAlloc, rangeFree } from './iommu';
@@ -25,7 +25,7 @@ function span(address: u64, size: u64): u64 {
 }
 
 function fail(dev: DmaDevice, reason: u32, rc: i32): i32 {
-  cpuOf(changetype<Context>(dev.ctx)).reason = reason;
+  setReason(changetype<Context>(dev.ctx), reason);
   return rc;
 }
 

@@ -15,9 +15,9 @@
 import { debugMapPage, debugMapSg, debugMapSingle, debugUnmapPage, debugUnmapSg } from '../dma-debug/debug';
 import { TYPE_PAGE, TYPE_RESOURCE } from '../dma-debug/entry';
 import { EINVAL } from '../errno';
-import { Context, cpuOf } from '../memory/context';
+import { Context } from '../memory/context';
 import { PAGE_SHIFT } from '../ram/ram';
-import { REASON_DMA_DIRECTION, REASON_DMA_MASK, REASON_DMA_SIZE, REASON_DMA_VMALLOC } from '../reason';
+import { REASON_DMA_DIRECTION, REASON_DMA_MASK, REASON_DMA_SIZE, REASON_DMA_VMALLOC, setReason } from '../reason';
 import {
   EVENT_DMA_MAP_PAGE, EVENT_DMA_MAP_SG, EVENT_DMA_UNMAP_PAGE, EVENT_DMA_UNMAP_SG, emit,
 } from '../ring/events';
@@ -43,7 +43,7 @@ function hostAddress(address: u64): f64 {
 }
 
 function refuse(dev: DmaDevice, reason: u32): void {
-  cpuOf(changetype<Context>(dev.ctx)).reason = reason;
+  setReason(changetype<Context>(dev.ctx), reason);
 }
 
 /**

@@ -7,12 +7,11 @@
 //   GPU address -> entry (each level through the IOMMU) -> DMA address -> IOMMU -> frame -> byte
 
 import { EFAULT } from '../errno';
-import { cpuOf } from '../memory/context';
 import { DmaDevice } from '../dma/device';
 import { TRANSLATE_FAULT, deviceRead, deviceWrite, translate } from '../iommu/access';
 import { contentsPeek } from '../ram/contents';
 import { Ram, isRam } from '../ram/ram';
-import { REASON_GPU_NOT_PRESENT, REASON_GPU_RANGE, REASON_GPU_READ_ONLY, REASON_GPU_TABLE } from '../reason';
+import { REASON_GPU_NOT_PRESENT, REASON_GPU_RANGE, REASON_GPU_READ_ONLY, REASON_GPU_TABLE, setReason } from '../reason';
 import { Ggtt, ggttSlot } from './ggtt';
 import { PageTable, levelEntries, levelShift } from './page-table';
 import { PPGTT_GEN6, PPGTT_GEN8, Ppgtt, REGISTERS } from './ppgtt';
@@ -37,7 +36,7 @@ function fetch(vm: GpuVm, table: u64, index: u32): u64 {
 }
 
 function fail(vm: GpuVm, reason: u32): u64 {
-  cpuOf(contextOf(vm)).reason = reason;
+  setReason(contextOf(vm), reason);
   return TRANSLATE_FAULT;
 }
 

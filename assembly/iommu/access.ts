@@ -4,8 +4,8 @@
 // a stale access.
 
 import { EFAULT } from '../errno';
-import { Context, cpuOf } from '../memory/context';
-import { REASON_IOMMU_FAULT, REASON_NO_RAM } from '../reason';
+import { Context } from '../memory/context';
+import { REASON_IOMMU_FAULT, REASON_NO_RAM, setReason } from '../reason';
 import { lock, unlock } from '../memory/lock';
 import { physRead, physWrite } from '../ram/contents';
 import { DEVICE_BEHIND_IOMMU, DmaDevice } from '../dma/device';
@@ -119,12 +119,12 @@ function access(device: DmaDevice, address: u64, buffer: usize, n: u32, write: b
     const part = min(n, 4096 - (<u32>address & 4095));
     const phys = translate(device, address, write);
     if (phys == TRANSLATE_FAULT) {
-      cpuOf(ctx).reason = REASON_IOMMU_FAULT;
+      setReason(ctx, REASON_IOMMU_FAULT);
       return EFAULT;
     }
     const rc = write ? physWrite(ctx, <f64>phys, buffer, part) : physRead(ctx, <f64>phys, buffer, part);
     if (rc < 0) {
-      cpuOf(ctx).reason = REASON_NO_RAM;
+      setReason(ctx, REASON_NO_RAM);
       return rc;
     }
     address += part;

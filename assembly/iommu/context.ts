@@ -9,8 +9,8 @@
 // 2, one whose bus has no table with reason 1. A passthrough device has an entry as well, of a type that translates nothing.
 
 import { EBUSY, EINVAL, ENOMEM } from '../errno';
-import { Context, cpuOf } from '../memory/context';
-import { REASON_NO_TABLE_MEMORY } from '../reason';
+import { Context } from '../memory/context';
+import { REASON_NO_TABLE_MEMORY, setReason } from '../reason';
 import { DEVICE_BEHIND_IOMMU, DEVICE_PASSTHROUGH, DmaDevice } from '../dma/device';
 import { IommuDomain } from './domain';
 import { iotlbFlushDomain } from './iotlb';
@@ -68,7 +68,7 @@ export function attachDevice(device: DmaDevice, domain: usize): i32 {
       tableFree(unit, unit.rootTable);
       unit.rootTable = 0;
     }
-    cpuOf(ctx).reason = REASON_NO_TABLE_MEMORY;
+    setReason(ctx, REASON_NO_TABLE_MEMORY);
     return ENOMEM;
   }
   if ((load<u64>(at) & ENTRY_PRESENT) != 0) return EBUSY;

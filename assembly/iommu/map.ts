@@ -5,11 +5,11 @@
 // cannot fail half way. CPUs fill different entries side by side; the domain's lock is for hanging tables in. An entry that is live already stays, as the kernel's compare-and-exchange leaves it.
 
 import { EFAULT, EINVAL, ENOMEM } from '../errno';
-import { Context, cpuOf } from '../memory/context';
+import { Context } from '../memory/context';
 import { lock, unlock } from '../memory/lock';
 import { EVENT_IOMMU_MAP, EVENT_IOMMU_UNMAP, emit } from '../ring/events';
 import {
-  REASON_IOVA_BEYOND_WIDTH, REASON_MISALIGNED, REASON_NO_PERMISSION, REASON_NO_TABLE_MEMORY,
+  REASON_IOVA_BEYOND_WIDTH, REASON_MISALIGNED, REASON_NO_PERMISSION, REASON_NO_TABLE_MEMORY, setReason,
 } from '../reason';
 import {
   DOMAIN_SNOOP, DOMAIN_WRITE_IMPLIES_READ, IommuDomain, Position, addressLimit, leafFresh, leafMake, midFind, positionOf,
@@ -44,7 +44,7 @@ function leafBits(domain: IommuDomain, prot: u32): u64 {
 export function iommuMap(domain: IommuDomain, iova: u64, phys: u64, size: u64, prot: u32): i32 {
   const ctx = changetype<Context>(domain.ctx);
   if (((iova | phys | size) & 4095) != 0) {
-    cpuOf(ctx).reason = REASON_MISALIGNED;
+    setReason(ctx, REASON_MISALIGNED);
     return EINVAL;
   }
   let rc = 0;
@@ -94,7 +94,7 @@ function refused(domain: IommuDomain, iova: u64, mapped: u64, reason: u32, rc: i
   const ctx = changetype<Context>(domain.ctx);
   if (mapped != 0) iommuUnmap(domain, iova, mapped);
   else emit(ctx, EVENT_IOMMU_UNMAP, 0, <f64><i64>iova, 0, 0, 0, domain.id);
-  cpuOf(ctx).reason = reason;
+  setReason(ctx, reason);
   return rc;
 }
 
@@ -325,7 +325,7 @@ function missingForPfns(domain: IommuDomain, position: Position, pfn: u64, pfns:
 export function iommuMapPfns(domain: IommuDomain, iova: u64, pfns: usize, count: u32, prot: u32): i32 {
   const ctx = changetype<Context>(domain.ctx);
   if ((iova & 4095) != 0) {
-    cpuOf(ctx).reason = REASON_MISALIGNED;
+    setReason(ctx, REASON_MISALIGNED);
     return EINVAL;
   }
   const limit = addressLimit(domain);

@@ -5,10 +5,10 @@
 // the whole leaf and how unmapping nothing reports a size nobody asked for. A table goes when one piece covers its span.
 // Invalidation is the caller's: strict mode flushes at once, lazy mode later. Until then cached translations are stale.
 
-import { Context, cpuOf } from '../memory/context';
+import { Context } from '../memory/context';
 import { lock, unlock } from '../memory/lock';
 import { EVENT_IOMMU_UNMAP, emit } from '../ring/events';
-import { REASON_MISALIGNED } from '../reason';
+import { REASON_MISALIGNED, setReason } from '../reason';
 import { DOMAIN_UNMAP_EXACT, IommuDomain, Position, leafFind, pfnLimit, positionOf, subtreeFree } from './domain';
 import { iotlbUnmapped } from './iotlb';
 import { clearSlots } from './fill';
@@ -61,7 +61,7 @@ function stopLevel(domain: IommuDomain, position: Position, pfn: u64): u32 {
 export function iommuUnmap(domain: IommuDomain, iova: u64, size: u64): u64 {
   const ctx = changetype<Context>(domain.ctx);
   if (((iova | size) & 4095) != 0) {
-    cpuOf(ctx).reason = REASON_MISALIGNED;
+    setReason(ctx, REASON_MISALIGNED);
     return 0;
   }
   const position = positionOf(domain);

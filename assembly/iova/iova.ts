@@ -15,11 +15,11 @@
 // Functions return a pfn, or 0 with the reason in the CPU's record; nothing has changed then but what Linux itself
 // changes on a failure (max32_alloc_size, flushed magazines).
 
-import { Context, cpuOf, FAULT_IOVA } from '../memory/context';
+import { Context, FAULT_IOVA } from '../memory/context';
 import { shouldFail } from '../memory/fault';
 import { lock, unlock } from '../memory/lock';
 import { slabAllocZeroed, slabFree } from '../memory/slab';
-import { REASON_IOVA_BUSY, REASON_IOVA_NO_MEMORY } from '../reason';
+import { REASON_IOVA_BUSY, REASON_IOVA_NO_MEMORY, setReason } from '../reason';
 import { treeCreate, treeDestroy } from './balance';
 import { IOVA_FAST, IOVA_LINUX_42, IOVA_LINUX_612, IOVA_RCACHE, IovaDomain, IovaState, iovaState, pathOf, stateOf } from './domain';
 import { FAST_ORDERS, fastAlloc, fastCreate, fastDestroy, slotAlloc, slotFind, slotFree } from './fast';
@@ -92,7 +92,7 @@ export function iovaDomainDestroy(at: usize): void {
 }
 
 function noMemory(domain: IovaDomain): u64 {
-  cpuOf(changetype<Context>(domain.ctx)).reason = REASON_IOVA_NO_MEMORY;
+  setReason(changetype<Context>(domain.ctx), REASON_IOVA_NO_MEMORY);
   return 0;
 }
 
@@ -108,7 +108,7 @@ function place(domain: IovaDomain, size: u64, limit: u64, aligned: bool): u64 {
 // What a failed placement comes to: 0, and the reason in the CPU's record.
 function refuse(domain: IovaDomain, result: u64, size: u64, limit: u64, aligned: bool): u64 {
   if (result == NO_MEMORY) return noMemory(domain);
-  cpuOf(changetype<Context>(domain.ctx)).reason = reasonFor(domain, size, limit, aligned);
+  setReason(changetype<Context>(domain.ctx), reasonFor(domain, size, limit, aligned));
   return 0;
 }
 
@@ -302,7 +302,7 @@ export function iovaReserve(at: usize, lo: u64, hi: u64): bool {
   const domain = changetype<IovaDomain>(at);
   if (lo > hi || hi >= IOVA_PFN_END) return false;
   if (domain.spans != 0 && touchesSpan(domain, lo, hi)) {
-    cpuOf(changetype<Context>(domain.ctx)).reason = REASON_IOVA_BUSY;
+    setReason(changetype<Context>(domain.ctx), REASON_IOVA_BUSY);
     return false;
   }
   if (!shouldFail(changetype<Context>(domain.ctx), FAULT_IOVA)) {

@@ -17,6 +17,7 @@ export function ramCreate(ctx: Context, pages: u32, fragmentation: u32, seed: u3
   const ram = changetype<Ram>(at);
   ram.lowEnd = min(pages, LOW_END_MAX);
   ram.highEnd = HIGH_START + (pages - ram.lowEnd);
+  ram.hole = HIGH_START - ram.lowEnd;
   ram.frames = pages;
   ram.fragmentation = fragmentation;
   ram.random = seed == 0 ? 0x9e3779b9 : seed;

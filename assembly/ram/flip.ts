@@ -19,7 +19,7 @@ const NOWHERE: usize = 0xffffffff;
 @inline
 function baseOf(ram: Ram, lo: u32, hi: u32): usize {
   if (hi < ram.lowEnd) return ram.states;
-  return lo >= HIGH_START && hi < ram.highEnd ? ram.states - <usize>(HIGH_START - ram.lowEnd) : NOWHERE;
+  return lo >= HIGH_START && hi < ram.highEnd ? ram.states - <usize>ram.hole : NOWHERE;
 }
 
 /**

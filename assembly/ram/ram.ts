@@ -39,6 +39,7 @@ export const ZONE_NORMAL: u32 = 1;
 /** First pfn of the hole below 4 GiB at the latest, and first pfn above it. */
 export const LOW_END_MAX: u32 = 0xc0000; // 3 GiB
 export const HIGH_START: u32 = 0x100000; // 4 GiB
+export const HIGH_SHIFT: u32 = 20;
 /** Frames below 1 MiB belong to firmware. */
 export const FIRMWARE_END: u32 = 0x100;
 
@@ -52,6 +53,7 @@ export class Ram {
   contents: usize; // a u32 for each 1,024 frames: a page of 1,024 offsets
   lowEnd: u32; // pfn
   highEnd: u32; // pfn, HIGH_START when there is nothing above 4 GiB
+  hole: u32; // pfns from lowEnd to HIGH_START: what a frame above it has less than its pfn
   frames: u32;
   /** Frames in use, on stacks or in buddy lists add up to `managed`. */
   managed: u32;
@@ -68,20 +70,20 @@ export class Ram {
 // @ts-ignore: decorator
 @inline
 export function frameOf(ram: Ram, pfn: u32): u32 {
-  return pfn < HIGH_START ? pfn : pfn - (HIGH_START - ram.lowEnd);
+  return pfn >> HIGH_SHIFT == 0 ? pfn : pfn - ram.hole;
 }
 
 // @ts-ignore: decorator
 @inline
 export function pfnOf(ram: Ram, frame: u32): u32 {
-  return frame < ram.lowEnd ? frame : frame + (HIGH_START - ram.lowEnd);
+  return frame < ram.lowEnd ? frame : frame + ram.hole;
 }
 
 /** isRam, for those who ask it for every page. */
 // @ts-ignore: decorator
 @inline
 export function isFrame(ram: Ram, pfn: u32): bool {
-  return pfn < ram.lowEnd || (pfn >= HIGH_START && pfn < ram.highEnd);
+  return pfn < ram.lowEnd || (pfn >> HIGH_SHIFT != 0 && pfn < ram.highEnd);
 }
 
 /** Whether a pfn is a frame of RAM (firmware's included). */

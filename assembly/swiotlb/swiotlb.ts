@@ -18,7 +18,7 @@
 import { DMA_FROM_DEVICE, DMA_ATTR_SKIP_CPU_SYNC, DMA_MAPPING_ERROR, DMA_TO_DEVICE, DmaDevice } from '../dma/device';
 import { EEXIST, EINVAL, ENOMEM } from '../errno';
 import { BLOCK_SHIFT, blockAlloc, blockAllocZeroed, blockFree, blockOrder } from '../memory/block';
-import { Context, FAULT_SWIOTLB, cpuOf } from '../memory/context';
+import { Context, FAULT_SWIOTLB } from '../memory/context';
 import { currentCpu } from '../memory/cpu';
 import { shouldFail } from '../memory/fault';
 import { lock, unlock } from '../memory/lock';
@@ -26,7 +26,7 @@ import { physCopy } from '../ram/contents';
 import { rangeAllocLow, rangeReserve } from '../ram/range';
 import {
   REASON_SWIOTLB_COPY, REASON_SWIOTLB_FULL, REASON_SWIOTLB_NOT_MAPPED, REASON_SWIOTLB_NO_POOL, REASON_SWIOTLB_OVERFLOW,
-  REASON_SWIOTLB_TOO_LARGE, REASON_SWIOTLB_UNREACHABLE,
+  REASON_SWIOTLB_TOO_LARGE, REASON_SWIOTLB_UNREACHABLE, setReason,
 } from '../reason';
 import { EVENT_BOUNCE, emit } from '../ring/events';
 import {
@@ -116,7 +116,7 @@ function minAlign(pool: Swiotlb, dev: DmaDevice): u32 {
 }
 
 function refuse(ctx: Context, reason: u32): u64 {
-  cpuOf(ctx).reason = reason;
+  setReason(ctx, reason);
   return DMA_MAPPING_ERROR;
 }
 
@@ -231,7 +231,7 @@ export function swiotlbUnmap(dev: DmaDevice, address: u64, length: u32, dir: u32
   const pool = poolOf(ctx);
   const slot = mappingAt(pool, address);
   if (slot == NO_SLOT || slotAddress(pool, slot) + mappingOf(pool, slot).offset != address) {
-    cpuOf(ctx).reason = REASON_SWIOTLB_NOT_MAPPED;
+    setReason(ctx, REASON_SWIOTLB_NOT_MAPPED);
     return false;
   }
   let copied = true;
@@ -251,7 +251,7 @@ export function swiotlbSync(dev: DmaDevice, address: u64, length: u32, dir: u32,
   const ctx = changetype<Context>(dev.ctx);
   const slot = mappingAt(poolOf(ctx), address);
   if (slot == NO_SLOT) {
-    cpuOf(ctx).reason = REASON_SWIOTLB_NOT_MAPPED;
+    setReason(ctx, REASON_SWIOTLB_NOT_MAPPED);
     return false;
   }
   if (dir == (forDevice ? DMA_FROM_DEVICE : DMA_TO_DEVICE)) return true;
@@ -265,14 +265,14 @@ function bounce(ctx: Context, dev: DmaDevice, slot: u32, address: u64, length: u
   const end = begin + mapping.length;
   let ok = true;
   if (address < begin || address + length > end) {
-    cpuOf(ctx).reason = REASON_SWIOTLB_OVERFLOW;
+    setReason(ctx, REASON_SWIOTLB_OVERFLOW);
     ok = false;
     if (address < begin || address >= end) return false;
     length = <u32>(end - address);
   }
   const phys = mapping.phys + (address - begin);
   if ((toSlots ? physCopy(ctx, address, phys, length) : physCopy(ctx, phys, address, length)) < 0) {
-    cpuOf(ctx).reason = REASON_SWIOTLB_COPY;
+    setReason(ctx, REASON_SWIOTLB_COPY);
     return false;
   }
   if (toSlots) pool.bytesIn += length;
