@@ -46,6 +46,16 @@ describe('frames freed while mapped', () => {
     machine.check();
   });
 
+  test.each([0, 7, 8, 21, 39, 42])('many frames, of which only number %i is mapped', (mapped) => {
+    const { machine, device } = lab();
+    const pfns = machine.ram.alloc(43);
+    const address = device.mapPage(pfns[mapped], 0, PAGE, DMA_TO_DEVICE);
+    machine.ram.free(pfns);
+    expect(machine.dmaDebug.findings.map(({ check, data }) => [check, data.liveAddress])).toEqual([
+      ['FREED_WHILE_MAPPED', address],
+    ]);
+  });
+
   test('a block of frames, of which one is mapped', () => {
     const { machine, device } = lab();
     const pfn = machine.ram.allocBlock(3);
