@@ -72,6 +72,10 @@ export class IovaDomain {
   exhaustedCodes: u32;
   exhaustedEnd: u64;
   exhaustedSize: u64;
+  /** Free pages below an end, and `changes` when they were counted last. */
+  freePages: u64;
+  freeEnd: u64;
+  freeAt: u32;
   /** WAY_FOUND, WAY_LOCATED: which ways lead through nodes as they are. */
   ways: u32;
   /** Two ways to a range: node and index for each level, leaves first (PATH, FINGER). */

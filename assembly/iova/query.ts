@@ -1,4 +1,4 @@
-// Questions about a domain that change nothing: how much is free, what the largest gap is, how the gaps are spread,
+// Questions about a domain that change nothing in it: how much is free, what the largest gap is, how the gaps are spread,
 // and why a request had no place.
 
 import { REASON_IOVA_FRAGMENTED, REASON_IOVA_FULL, REASON_IOVA_LIMIT, REASON_IOVA_SKIPPED } from '../reason';
@@ -39,9 +39,15 @@ export function freeBelow(domain: IovaDomain, limit: u64): u64 {
   const first = firstPfn(domain);
   const end = limit + 1;
   if (end <= first) return 0;
+  // Requests that fail come in rows.
+  if (domain.freeAt == domain.changes && domain.freeEnd == end) return domain.freePages;
   const used = usedBelow(domain, end);
   // Only reservations can lie below the start.
-  return end - first - (lowestPfn(domain) < first ? used - usedBelow(domain, first) : used);
+  const free = end - first - (lowestPfn(domain) < first ? used - usedBelow(domain, first) : used);
+  domain.freeAt = domain.changes;
+  domain.freeEnd = end;
+  domain.freePages = free;
+  return free;
 }
 
 function lowestPfn(domain: IovaDomain): u64 {
