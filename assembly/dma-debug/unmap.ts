@@ -175,6 +175,7 @@ function unknown(state: DebugState, dev: DmaDevice, address: u64, size: u64): vo
   else report(state, CHECK_UNMAP_UNKNOWN, dev, 0, address, size, 0, 0, 0, 0);
 }
 
+// Only UNMAP_SIZE tells the size that was mapped; the other reports give the one that the caller passed.
 function compare(state: DebugState, dev: DmaDevice, entry: Entry, kind: u32, size: u64, ents: u32, phys: u64): void {
   const at = changetype<usize>(entry);
   const address = entry.address;
@@ -182,9 +183,9 @@ function compare(state: DebugState, dev: DmaDevice, entry: Entry, kind: u32, siz
   const unmappedAs = kind & 0xff;
   if (entry.size != size) report(state, CHECK_UNMAP_SIZE, dev, at, address, entry.size, size, 0, 0, 0);
   if (mappedAs != unmappedAs) {
-    report(state, CHECK_UNMAP_TYPE, dev, at, address, entry.size, 0, 0, mappedAs, unmappedAs);
+    report(state, CHECK_UNMAP_TYPE, dev, at, address, size, 0, 0, mappedAs, unmappedAs);
   } else if (mappedAs == TYPE_COHERENT && entry.phys != phys) {
-    report(state, CHECK_UNMAP_CPUADDR, dev, at, address, entry.size, entry.phys, phys, 0, 0);
+    report(state, CHECK_UNMAP_CPUADDR, dev, at, address, size, entry.phys, phys, 0, 0);
   }
   if (unmappedAs == TYPE_SG && ents != 0 && ents != entry.sgCallEnts) {
     report(state, CHECK_UNMAP_SGCOUNT, dev, at, address, size, 0, 0, entry.sgCallEnts, ents);
@@ -193,10 +194,10 @@ function compare(state: DebugState, dev: DmaDevice, entry: Entry, kind: u32, siz
     }
   }
   if (entry.kind >> 8 != kind >> 8) {
-    report(state, CHECK_UNMAP_DIR, dev, at, address, entry.size, 0, 0, entry.kind >> 8, kind >> 8);
+    report(state, CHECK_UNMAP_DIR, dev, at, address, size, 0, 0, entry.kind >> 8, kind >> 8);
   }
   if ((entry.checked & UNCHECKED) != 0) {
-    report(state, CHECK_UNMAP_UNCHECKED, dev, at, address, entry.size, 0, 0, mappedAs, 0);
+    report(state, CHECK_UNMAP_UNCHECKED, dev, at, address, size, 0, 0, mappedAs, 0);
   }
   if ((state.flags & DEBUG_OWN) != 0 && (entry.checked & CHECK_BOUND) != 0) {
     reportOwn(state, CHECK_STALE_PTE, dev, at, address, entry.size, entry.bindings, 0);

@@ -145,3 +145,44 @@ test('whether a single byte came back from the bounce pool is seen', () => {
   );
   expect(verify(file)).toMatchObject({ matched: 1200, divergence: null });
 });
+
+describe('a mapping that is ended in more than one wrong way', () => {
+  const device = '0000:00:01.0';
+  const address = '0x00000000ffff0000';
+  const counters = (errors: number, free: number) => ({
+    ...{ disabled: false, error_count: errors, all_errors: 1, num_errors: 1 },
+    ...{ num_free_entries: free, min_free_entries: free, nr_total_entries: 65536 },
+  });
+  const map = { call: 'dma_map_page', dev: device, pfn: '1000', off: 0, len: 100, dir: 'FROM_DEVICE', ret: 'ffff0000' };
+  const size = { id: 'UNMAP_SIZE', device, device_address: address, map_size: '100', unmap_size: '64' };
+  test.each([
+    [
+      'is told with the size that the caller passed: function',
+      [map, { call: 'dma_mapping_error', dev: device, addr: 'ffff0000', ret: 0 }],
+      { call: 'dma_unmap_resource', dev: device, addr: 'ffff0000', len: 64, dir: 'FROM_DEVICE' },
+      [size, { id: 'UNMAP_TYPE', device, size: '64', mapped_as: 'single', unmapped_as: 'resource' }],
+    ],
+    [
+      'is told with the size that the caller passed: direction, no check',
+      [map],
+      { call: 'dma_unmap_page', dev: device, addr: 'ffff0000', len: 64, dir: 'TO_DEVICE' },
+      [
+        size,
+        { id: 'UNMAP_DIR', device, size: '64', mapped_dir: 'FROM_DEVICE', unmapped_dir: 'TO_DEVICE' },
+        { id: 'UNMAP_UNCHECKED', device, size: '64', mapped_as: 'single' },
+      ],
+    ],
+  ])('%s', (_, calls, unmap, verdicts) => {
+    const file = recording(
+      { recording: 'linux-dma-debug', version: 1, kernel: '6.12.117', all_errors: 1 },
+      {
+        case: 'several',
+        calls: [...calls, unmap],
+        before: counters(0, 65536),
+        verdicts,
+        after: { ...counters(verdicts.length, 65536), min_free_entries: 65535 },
+      },
+    );
+    expect(verify(file).divergence).toBeNull();
+  });
+});
