@@ -254,7 +254,8 @@ function stackBlock(ram: Ram, cpu: Cpu, pfn: u32, order: u32): void {
     at += 4;
   }
   if (skip != 0) {
-    store<u8>(stateOf(ram, pfn + first), STATE_USED);
+    const state = stateOf(ram, pfn + first);
+    store<u8>(state, (load<u8>(state) & STATE_CONTENT) | STATE_USED);
     ++ram.held;
   }
   topSet(cpu, cpu.pageCount + count - skip);
