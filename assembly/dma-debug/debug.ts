@@ -30,7 +30,7 @@ import {
 } from './checks';
 import {
   CHECK_MORE, ENTRY_COUNTED, ENTRY_LINE, ENTRY_LISTED, Entry, LINE_BIT, TYPE_COHERENT, TYPE_NONCOHERENT, TYPE_PAGE, TYPE_SG,
-  UNCHECKED, disable, entryAlloc, entryFill, entryInsert, kindOf, sgLink,
+  UNCHECKED, disable, entryAlloc, entryFill, entryInsert, kindOf, sgLink, slotOf,
 } from './entry';
 import { report, reportOwn, reportUncounted } from './log';
 import { ownDoubleMap } from './own';
@@ -39,7 +39,7 @@ import {
   DEBUG_CHECK_SEGMENTS, DEBUG_COHERENT_QUIRK, DEBUG_KERNEL, DEBUG_OWN, DEBUG_REPORT_OVERLAP, DebugState, setQuick,
 } from './state';
 import { syncSg, syncSingle } from './sync';
-import { entriesAreSegments, listAddress, listLength, markChecked, unmapOne, unmapSg } from './unmap';
+import { askError, entriesAreSegments, listAddress, listLength, markChecked, unmapOne, unmapSg } from './unmap';
 
 /** Type of an entry as this kernel has it: since 4.20 a page is a single mapping. */
 // @ts-ignore: decorator
@@ -145,6 +145,10 @@ export function debugMapSingle(dev: DmaDevice, phys: u64, length: u64, vmalloc: 
  */
 function mapOne(state: DebugState, dev: DmaDevice, phys: u64, length: u64, how: u32, address: u64): void {
   lock(changetype<usize>(state));
+  // debug_dma_map_page asks dma_mapping_error about its own address first, and so checks a mapping that is there already.
+  if (load<u32>(slotOf(state, changetype<usize>(dev), address >> 12)) != 0) {
+    askError(state, changetype<usize>(dev), address);
+  }
   const lines = linesOf(how);
   const pair = pairOf(state, phys, lines);
   const counts = <u32>load<u16>(pair);

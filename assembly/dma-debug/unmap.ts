@@ -166,6 +166,8 @@ function dropCounts(state: DebugState, entry: Entry): void {
 }
 
 function unknown(state: DebugState, dev: DmaDevice, address: u64, size: u64): void {
+  // Only dma_mapping_error tells which report it is; of several mappings that all disagree it leaves one checked.
+  askError(state, changetype<usize>(dev), address);
   // A mapping that could not be tracked for want of memory may be the one that ends here.
   if (state.missed != 0) {
     --state.missed;
@@ -211,10 +213,20 @@ export function markChecked(state: DebugState, device: usize, address: u64): voi
   let first = changetype<Entry>(at);
   const found = <u32>(first.address == address) & <u32>(first.device == device) & first.checked & UNCHECKED;
   if (found == 0) at = findAt(state, device, address, true);
-  if (at != 0) {
-    // As a pair of words, which is how unmapping will load them.
-    const words = load<u64>(at, offsetof<Entry>('sgCallEnts'));
-    store<u64>(at, words ^ (<u64>(UNCHECKED | CHECKED) << 32), offsetof<Entry>('sgCallEnts'));
-  }
+  if (at != 0) setChecked(at);
   unlock(changetype<usize>(state));
+}
+
+// As a pair of words, which is how unmapping will load them.
+// @ts-ignore: decorator
+@inline
+function setChecked(at: usize): void {
+  const words = load<u64>(at, offsetof<Entry>('sgCallEnts'));
+  store<u64>(at, words ^ (<u64>(UNCHECKED | CHECKED) << 32), offsetof<Entry>('sgCallEnts'));
+}
+
+/** As markChecked, under the lock: what the kernel does to itself where it asks whether an address is an error. */
+export function askError(state: DebugState, device: usize, address: u64): void {
+  const at = findAt(state, device, address, true);
+  if (at != 0) setChecked(at);
 }

@@ -110,6 +110,15 @@ export class FieldReader {
     return number;
   }
 
+  /** Width of a mask of ones, in hexadecimal without 0x: 1 to 64. */
+  maskBits(line: number, name: string, text: unknown): number {
+    this.#recording.at = line;
+    if (typeof text !== 'string' || !/^(?=.)[137]?f{0,16}$/.test(text)) {
+      this.fail(line, `${name} is not a mask of ones: ${text}`);
+    }
+    return BigInt(`0x${text}`).toString(2).length;
+  }
+
   /** One line of a JSON-lines recording, as an object. */
   json(line: number): Record<string, unknown> {
     this.#recording.at = line;

@@ -7,6 +7,7 @@ import type { DebugDialect } from '../../src/dma-debug/dialects.js';
 
 export const TO_DEVICE = 1;
 export const FROM_DEVICE = 2;
+export const SINGLE = 0;
 export const SG = 1;
 export const COHERENT = 2;
 export const PAGE = 4;
@@ -110,7 +111,10 @@ export class KernelModel {
   }
 
   map(ref: Ref, attrs: number, mappedEnts = 0, sgLength = 0, maxSegment = 65536, boundary = 0xffffffff): void {
-    if (this.disabled || ref.address === ERROR || !this.#alloc()) return;
+    if (this.disabled || ref.address === ERROR) return;
+    // debug_dma_map_page looks with dma_mapping_error whether the mapping failed; the DMA API's other hooks do not.
+    if (ref.type === PAGE || ref.type === SINGLE) this.check(ref.device, ref.address);
+    if (!this.#alloc()) return;
     const type = this.#type(ref.type);
     const checked = type === SG || type === COHERENT ? 0 : 1;
     const entry: ModelEntry = { ...ref, type, mappedEnts, checked, sequence: ++this.#sequence };
@@ -152,6 +156,7 @@ export class KernelModel {
     const ref = { ...given, type: this.#type(given.type) };
     const entry = this.#exact(ref);
     if (!entry) {
+      this.check(ref.device, ref.address);
       if (ref.address === ERROR) this.#error('UNMAP_INVALID', ref.device);
       else this.#error('UNMAP_UNKNOWN', ref.device, ref.address, ref.size);
       return 0;

@@ -75,9 +75,9 @@ export class MapSgReplay {
   readonly #operations: Record<string, (line: number, record: Json) => Json> = {
     begin: () => ({}),
     parms: (line, record) => {
-      this.#device.setMask(this.#bits(line, 'dma_mask', record.dma_mask));
+      this.#device.setMask(this.#read.maskBits(line, 'dma_mask', record.dma_mask));
       const most = this.#read.decimal(line, 'max_seg', record.max_seg);
-      this.#device.setSegments(most, this.#bits(line, 'seg_boundary', record.seg_boundary));
+      this.#device.setSegments(most, this.#read.maskBits(line, 'seg_boundary', record.seg_boundary));
       return {};
     },
     domain: (line, record) => (record.when === 'start' ? this.#start(line, record) : this.#end(record)),
@@ -117,14 +117,6 @@ export class MapSgReplay {
     return address.toString(16);
   }
 
-  /** Width of a mask of ones, written in hex. */
-  #bits(line: number, name: string, text: unknown): number {
-    if (typeof text !== 'string' || !/^[137]?f*$/.test(text) || text === '') {
-      this.#read.fail(line, `${name} is not a mask of ones: ${text}`);
-    }
-    return BigInt(`0x${text}`).toString(2).length;
-  }
-
   #start(line: number, record: Json): Json {
     if (record.ranges === undefined) {
       if (record.type === TYPE_IDENTITY) this.#device.attach('passthrough');
@@ -132,8 +124,8 @@ export class MapSgReplay {
     }
     const aperture = record.aperture as [string, string];
     this.#domain = new DmaDomain(this.#device.host, {
-      width: this.#bits(line, 'aperture', aperture[1]),
-      levels: this.#bits(line, 'aperture', aperture[1]) > 39 ? 4 : 3,
+      width: this.#read.maskBits(line, 'aperture', aperture[1]),
+      levels: this.#read.maskBits(line, 'aperture', aperture[1]) > 39 ? 4 : 3,
       pageSizes: this.#read.hex(line, 'pgsize_bitmap', record.pgsize_bitmap),
       mode: this.#recording.header.strict === false ? 'lazy' : 'strict',
       reserved: (record.ranges as [string, string][]).map(

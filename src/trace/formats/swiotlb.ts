@@ -103,10 +103,8 @@ class SwiotlbReplay {
   };
 
   #begin(line: number, record: Record<string, unknown>): void {
-    const mask = this.#read.hex(line, 'dma_mask', record.dma_mask);
+    const bits = this.#read.maskBits(line, 'dma_mask', record.dma_mask);
     const align = this.#read.hex(line, 'min_align_mask', record.min_align_mask);
-    const bits = Math.log2(mask + 1);
-    if (!Number.isInteger(bits)) this.#read.fail(line, `dma_mask ${String(record.dma_mask)} is no mask`);
     const { deviceCreate, deviceSetMask, deviceSetSegments } = this.#core.exports;
     if (this.#device === 0) this.#device = deviceCreate(this.#context, 1, 0);
     deviceSetMask(this.#device, bits, bits);
