@@ -204,3 +204,12 @@ describe('a mapping that is ended in more than one wrong way', () => {
     expect(verify(file).divergence).toBeNull();
   });
 });
+
+test('a list of more pages than a small machine has exhausts a device, too', () => {
+  const exhaust = { exhaust: 'map, never unmap', mask_bits: 26, pages_per_list: 2500 };
+  const file = recording(
+    { recording: 'linux-exhaust', version: 1 },
+    { ...exhaust, iterations_before_failure: 3, dma_map_sg_ret: 0, dma_map_sgtable_ret: -12 },
+  );
+  expect(verify(file)).toMatchObject({ matched: 1, divergence: null });
+});

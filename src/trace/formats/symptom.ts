@@ -167,7 +167,7 @@ interface Iteration {
 }
 
 function exhaust(bits: number, pages: number, twice: boolean): { sum: Json; iterations: Iteration[] } {
-  const host = dmaMachine(false, 4096);
+  const host = dmaMachine(false, Math.max(4096, pages * 3));
   const domain = new DmaDomain(host, { reserved: RESERVED });
   const device = new DmaDevice(host, { domain, maskBits: bits, maxSegment: 0xffffffff });
   const before = treeSize(domain);
