@@ -7,7 +7,7 @@ import {
   ANCHOR, CAP, CHILD, COUNT, HI, INNER_GAP, INNER_MAX, INNER_MERGED, INNER_MIN, KEY, LEAF_MAX, LEAF_MERGED, LO, LOW, NEXT,
   USED, childOf, countOf, codesSet, firstOf, gapCodes, hiOf, innerClear, innerMove, innerTop, keyOf, leafClear, leafMove, leafTop, loOf, usedOf,
 } from './node';
-import { pathIndex, pathNode, setPath } from './tree';
+import { pathIndex, pathNode, setPath } from './path';
 
 // ---- splitting ----
 

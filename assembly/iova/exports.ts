@@ -9,7 +9,8 @@ import {
 import { ANCHOR, hiOf, loOf } from './node';
 import { cachedPages, freeBelow, gapHistogram, largestGap } from './query';
 import { CLASSES, depotOf } from './rcache';
-import { locate, pathIndex } from './tree';
+import { pathIndex } from './path';
+import { locate } from './tree';
 
 export function iovaCreate(ctx: Context, model: u32, granuleShift: u32, startPfn: f64, pfn32bit: f64, cpus: u32): u32 {
   return <u32>iovaDomainCreate(ctx, model, granuleShift, <u64>startPfn, <u64>pfn32bit, cpus);

@@ -3,7 +3,7 @@
 // each branch, so that Linux's answer, which Linux finds by walking its tree range by range, is one walk from the root.
 //
 //   node.ts     nodes of the index: layout, summaries, vector routines
-//   tree.ts     the index: locate, search, insert, remove; balance.ts splits and merges its nodes
+//   tree.ts     the index: locate, search, insert, remove; balance.ts splits and merges its nodes; path.ts the way to one
 //   linux.ts    where Linux 4.2 and 6.12 put a range, and what they remember
 //   rcache.ts   6.12's magazines and depots in front of the tree
 //   fast.ts     our own model: spans (span.ts) of equal slots, no search at all on the common path
@@ -28,7 +28,8 @@ import { ANCHOR, hiOf, loOf } from './node';
 import { reasonFor } from './query';
 import { CLASSES, orderOf, rcacheCreate, rcacheDestroy, rcacheFlush, rcacheGet, rcacheInsert } from './rcache';
 import { spanAt } from './span';
-import { extendAt, insertAt, locate, pathIndex, removeAt, roomAt } from './tree';
+import { pathIndex } from './path';
+import { extendAt, insertAt, locate, removeAt, roomAt } from './tree';
 
 /** pfns and sizes from here on are refused: below, they are exact as numbers of the host. */
 export const IOVA_PFN_END: u64 = 1 << 53;

@@ -13,7 +13,8 @@
 
 import { fingerOf, IOVA_LINUX_42, IovaDomain, pathOf } from './domain';
 import { ANCHOR, CAP, LEAF_GAP, LEAF_MAX, NEXT, firstOf, hiOf, loOf } from './node';
-import { insertAt, isExhausted, pathIndex, pathNode, search, searchAll } from './tree';
+import { pathIndex, pathNode } from './path';
+import { insertAt, isExhausted, search, searchAll } from './tree';
 
 /** What an allocation returns instead of a pfn. No range starts at 0: start_pfn is at least 1. */
 export const NO_PLACE: u64 = 0;

@@ -9,7 +9,8 @@ import {
 } from './node';
 import { rcachePages } from './rcache';
 import { spansFree } from './span';
-import { locate, pathIndex, pathNode, searchAll } from './tree';
+import { pathIndex, pathNode } from './path';
+import { locate, searchAll } from './tree';
 
 /** Pages below `end` (exclusive) that are in ranges. */
 export function usedBelow(domain: IovaDomain, end: u64): u64 {

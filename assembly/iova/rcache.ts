@@ -18,7 +18,8 @@ import { slabAlloc, slabFree } from '../memory/slab';
 import { IovaDomain, pathOf, stateOf } from './domain';
 import { forget } from './linux';
 import { hiOf, loOf } from './node';
-import { locate, pathIndex, removeAt } from './tree';
+import { pathIndex } from './path';
+import { locate, removeAt } from './tree';
 
 /** IOVA_RANGE_CACHE_MAX_SIZE: classes of order 0 to 5, 1 to 32 pages. */
 export const CLASSES: u32 = 6;
