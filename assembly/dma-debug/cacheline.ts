@@ -11,7 +11,8 @@ import { blockAllocZeroed, blockFree, blockOrder } from '../memory/block';
 import { Context, FAULT_DMA_DEBUG } from '../memory/context';
 import { shouldFail } from '../memory/fault';
 import { HIGH_SHIFT } from '../ram/ram';
-import { DebugState } from './state';
+import { Entry, TYPE_COHERENT } from './entry';
+import { DEBUG_COHERENT_QUIRK, DebugState } from './state';
 
 /** Mappings of one cacheline that are counted: the first and ACTIVE_CACHELINE_MAX_OVERLAP (7) on top. */
 export const LINE_MAX: u32 = 8;
@@ -22,9 +23,18 @@ export const LINE_OVERFLOW: u32 = 2; // it was, and one more cannot be counted
 export const LINE_ENOMEM: u32 = 3;
 
 /** In 4.2 a coherent entry's key lies where no page's does. */
-export const COHERENT_LINE: u64 = 1 << 50;
+const COHERENT_LINE: u64 = 1 << 50;
 
 const FIRST_LINES: usize = 512;
+
+/** Key of an entry's first cacheline. */
+// @ts-ignore: decorator
+@inline
+export function lineOf(state: DebugState, entry: Entry): u64 {
+  const line = entry.phys >> 6;
+  const quirk = (entry.kind & 0xff) == TYPE_COHERENT && (state.flags & DEBUG_COHERENT_QUIRK) != 0;
+  return quirk ? line | COHERENT_LINE : line;
+}
 
 /** The byte of a frame's first cacheline, 0 when the line has none. The next byte counts our mappings of the frame. */
 // @ts-ignore: decorator

@@ -5,7 +5,7 @@
 // says now with what it said then, and takes it out; a sync looks for the entry that covers its range.
 //
 //   state.ts      the record, the counters of the kernel's accounting, the switches that make one kernel or the other
-//   entry.ts      entries, their pool, the two lookups
+//   entry.ts      the record; chains.ts the pool of entries, and the two lookups
 //   cacheline.ts  active cachelines: a second writer of one is an error
 //   unmap.ts      what is compared when a mapping ends;  sync.ts  when it is synced
 //   links.ts      the two-step calls, which no kernel's checker knows
@@ -23,20 +23,21 @@ import { DMA_ATTR_SKIP_CPU_SYNC, DMA_BIDIRECTIONAL, DMA_TO_DEVICE, DmaDevice } f
 import { isRam, Ram } from '../ram/ram';
 import { entryBytes, entryPages, sgEntryLength, sgEntryPhys } from '../sg/entries';
 import { SgTable, sgPfn } from '../sg/sg-table';
-import { COHERENT_LINE, LINE_ENOMEM, LINE_FRESH, LINE_OVERFLOW, lineInsert, pageSlot, pairFree } from './cacheline';
+import { LINE_ENOMEM, LINE_FRESH, LINE_OVERFLOW, lineInsert, lineOf, pageSlot, pairFree } from './cacheline';
 import {
   CHECK_CACHELINE_ENOMEM, CHECK_CACHELINE_OVERFLOW, CHECK_CACHELINE_OVERLAP, CHECK_MAP_INVALID, CHECK_MAP_STACK,
   CHECK_MAP_TEXT, CHECK_REJECT_VMALLOC, CHECK_SEG_BOUNDARY, CHECK_SEG_LEN,
 } from './checks';
+import { disable, entryAlloc, entryInsert, sgLink, slotOf } from './chains';
 import {
-  CHECK_MORE, ENTRY_COUNTED, ENTRY_LINE, ENTRY_LISTED, Entry, LINE_BIT, TYPE_COHERENT, TYPE_NONCOHERENT, TYPE_PAGE, TYPE_SG,
-  UNCHECKED, disable, entryAlloc, entryFill, entryInsert, kindOf, sgLink, slotOf,
+  CHECK_MORE, ENTRY_COUNTED, ENTRY_LINE, ENTRY_LISTED, Entry, LINE_BIT, TYPE_COHERENT, TYPE_NONCOHERENT, TYPE_PAGE,
+  TYPE_SG, UNCHECKED, entryFill, kindOf,
 } from './entry';
 import { report, reportOwn, reportUncounted } from './log';
 import { ownDoubleMap } from './own';
 import { countPages, deferPages } from './pages';
 import {
-  DEBUG_CHECK_SEGMENTS, DEBUG_COHERENT_QUIRK, DEBUG_KERNEL, DEBUG_OWN, DEBUG_REPORT_OVERLAP, DebugState, setQuick,
+  DEBUG_CHECK_SEGMENTS, DEBUG_KERNEL, DEBUG_OWN, DEBUG_REPORT_OVERLAP, DebugState, setQuick,
 } from './state';
 import { syncSg, syncSingle } from './sync';
 import { askError, entriesAreSegments, listAddress, listLength, markChecked, unmapOne, unmapSg } from './unmap';
@@ -275,15 +276,6 @@ function track(state: DebugState, dev: DmaDevice, entry: Entry, how: u32, flags:
   if (lines == 0) return;
   const active = lineInsert(state, lineOf(state, entry));
   if (active != LINE_FRESH) overlap(state, dev, entry, active, how >> 16);
-}
-
-/** Key of an entry's first cacheline. */
-// @ts-ignore: decorator
-@inline
-export function lineOf(state: DebugState, entry: Entry): u64 {
-  const line = entry.phys >> 6;
-  const quirk = (entry.kind & 0xff) == TYPE_COHERENT && (state.flags & DEBUG_COHERENT_QUIRK) != 0;
-  return quirk ? line | COHERENT_LINE : line;
 }
 
 function overlap(state: DebugState, dev: DmaDevice, entry: Entry, active: u32, attrs: u32): void {

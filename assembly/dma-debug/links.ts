@@ -14,10 +14,8 @@ import { DmaDevice } from '../dma/device';
 import {
   CHECK_LINK_OUTSIDE, CHECK_LINK_OVERLAP, CHECK_LINKS_LEFT, CHECK_RANGE_LEFT, CHECK_UNMAP_DIR, CHECK_UNMAP_UNKNOWN,
 } from './checks';
-import {
-  ENTRY_LOST, ENTRY_PAGES, ENTRY_SIZE, Entry, TYPE_LINK, TYPE_RANGE, chainInsert, chainRemove, countObject, entryFill,
-  entryLose, entryUncount, kindOf, pagesOf,
-} from './entry';
+import { chainInsert, chainRemove, countObject, entryLose, entryUncount, pagesOf } from './chains';
+import { ENTRY_LOST, ENTRY_PAGES, ENTRY_SIZE, Entry, TYPE_LINK, TYPE_RANGE, entryFill, kindOf } from './entry';
 import { reportOwn } from './log';
 import { countPages, forgetPages } from './pages';
 import { DEBUG_OWN, DebugState } from './state';

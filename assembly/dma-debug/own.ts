@@ -8,9 +8,8 @@ import { DmaDevice } from '../dma/device';
 import { sgSegmentAddress, sgSegmentLength } from '../sg/segments';
 import { SG_OWNS_PAGES, SgTable } from '../sg/sg-table';
 import { CHECK_ADDRESS_OVERWRITTEN, CHECK_DOUBLE_MAP, CHECK_OBJECT_GONE } from './checks';
-import {
-  CHECK_BOUND, ENTRY_LISTED, ENTRY_PAGES, ENTRY_SCATTERED, Entry, TYPE_SG, entryLose, findAt, firstEntry, nextEntry,
-} from './entry';
+import { entryLose, findAt, firstEntry, nextEntry } from './chains';
+import { CHECK_BOUND, ENTRY_LISTED, ENTRY_PAGES, ENTRY_SCATTERED, Entry, TYPE_SG } from './entry';
 import { reportOwn } from './log';
 import { forgetPages, freedWhileMapped } from './pages';
 import { DEBUG_OWN, DebugState, OBJECT_SLOTS } from './state';

@@ -19,8 +19,9 @@ import { SgTable } from '../sg/sg-table';
 import { pageSlot } from './cacheline';
 import { frameInUse } from '../ram/loan';
 import { CHECK_FREED_WHILE_MAPPED } from './checks';
+import { entryLose, firstEntry, nextEntry } from './chains';
 import {
-  ENTRY_COUNTED, ENTRY_LISTED, ENTRY_PAGES, ENTRY_RUN, ENTRY_SCATTERED, ENTRY_UNINDEXED, ENTRY_WALKED, Entry, entryLose, firstEntry, nextEntry,
+  ENTRY_COUNTED, ENTRY_LISTED, ENTRY_PAGES, ENTRY_RUN, ENTRY_SCATTERED, ENTRY_UNINDEXED, ENTRY_WALKED, Entry,
 } from './entry';
 import { reportOwn } from './log';
 import { DEBUG_OWN, DebugState } from './state';

@@ -8,7 +8,8 @@ import {
   CHECK_SYNC_DIR, CHECK_SYNC_RANGE, CHECK_SYNC_RO_FOR_CPU, CHECK_SYNC_SGCOUNT, CHECK_SYNC_UNKNOWN,
   CHECK_SYNC_WO_FOR_DEV,
 } from './checks';
-import { Entry, PAGE_SHIFT, TYPE_SG, TYPE_SINGLE, findBest, findContaining, kindOf, slotOf } from './entry';
+import { PAGE_SHIFT, findBest, findContaining, slotOf } from './chains';
+import { Entry, TYPE_SG, TYPE_SINGLE, kindOf } from './entry';
 import { report } from './log';
 import { DEBUG_KERNEL, DEBUG_OWN, DEBUG_SYNC_SGCOUNT, DebugState } from './state';
 import { listAddress, listLength } from './unmap';

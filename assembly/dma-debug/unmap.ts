@@ -6,16 +6,18 @@ import { DMA_MAPPING_ERROR, DmaDevice } from '../dma/device';
 import { entryBytes, entryPages } from '../sg/entries';
 import { sgSegmentAddress, sgSegmentLength } from '../sg/segments';
 import { SEGMENTS_NONE, SEGMENTS_ONE, SEGMENTS_PHYSICAL, SgTable, sgPfn } from '../sg/sg-table';
-import { lineRemove, pairSound } from './cacheline';
+import { lineOf, lineRemove, pairSound } from './cacheline';
 import {
   CHECK_STALE_PTE, CHECK_UNMAP_CPUADDR, CHECK_UNMAP_DIR, CHECK_UNMAP_INVALID, CHECK_UNMAP_MAPPED_COUNT,
   CHECK_UNMAP_SGCOUNT, CHECK_UNMAP_SIZE, CHECK_UNMAP_TYPE, CHECK_UNMAP_UNCHECKED, CHECK_UNMAP_UNKNOWN,
 } from './checks';
-import { lineOf } from './debug';
 import {
-  CHECKED, CHECK_BOUND, ENTRY_COUNTED, ENTRY_LINE, ENTRY_LISTED, ENTRY_LOST, ENTRY_OBJECT, ENTRY_PAGES, ENTRY_UNINDEXED, Entry,
-  PAGE_SHIFT, TYPE_COHERENT, TYPE_SG, UNCHECKED, countedIn, entryBefore, entryFree, entryUncount, findAt, findBest, findUnchecked,
-  kindOf, linesIn, sgUnlink, slotOf, unchain, unlike,
+  PAGE_SHIFT, countedIn, entryBefore, entryFree, entryUncount, findAt, findBest, findUnchecked, linesIn, sgUnlink,
+  slotOf, unchain,
+} from './chains';
+import {
+  CHECKED, CHECK_BOUND, ENTRY_COUNTED, ENTRY_LINE, ENTRY_LISTED, ENTRY_LOST, ENTRY_OBJECT, ENTRY_PAGES,
+  ENTRY_UNINDEXED, Entry, TYPE_COHERENT, TYPE_SG, UNCHECKED, kindOf, unlike,
 } from './entry';
 import { report, reportOwn } from './log';
 import { forgetPages, undefer } from './pages';
