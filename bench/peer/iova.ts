@@ -39,4 +39,6 @@ export const iova: Peer = {
   // The depot's timer does not run in the driver: c_depot waits for it.
   recordings: { folder: 'iova', pattern: /^(?:w\d|r_|c_(?!depot\.))/ },
   reach: (recording) => REACH.find(([pattern]) => pattern.test(recording))?.[1],
+  // 100,000 pages are taken first: what is asked is a step while they live.
+  fill: (recording) => (recording.startsWith('w2-') ? 100_000 : undefined),
 };

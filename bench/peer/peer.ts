@@ -23,6 +23,8 @@ export interface Peer {
   recordings: { folder: string; pattern: RegExp };
   /** The share of the kernel's time that ours is to stay below, by recording; none where nothing was set. */
   reach(recording: string): number | undefined;
+  /** Steps at a recording's beginning that only fill what the rest works on; what comes after them is judged alone. */
+  fill?(recording: string): number | undefined;
 }
 
 /** What a driver prints: the kernel's median time, and the first line where its answers and the recording part, or 0. */
