@@ -10,17 +10,20 @@ import {
   endMapping,
   known,
   left,
+  type Mapping,
   PAGE,
   pickDevice,
   pickMapping,
   refused,
 } from './mappings.js';
+import type { World } from './world.js';
 
 /** Mappings of every kind are made and ended. */
 
 /** Registers of other devices lie in the hole for them below 4 GiB. */
 const REGISTERS = 0xe0000000;
 const REGISTER_BYTES = 0x8000000;
+const CACHELINE = 64;
 
 const map: DmaOperation = {
   name: 'map',
@@ -148,6 +151,7 @@ const mapResource: DmaOperation = {
     const device = pickDevice(world, random);
     if (device === null) return null;
     const physical = REGISTERS + random.below(REGISTER_BYTES / 4) * 4;
+    if (lineInUse(world, physical)) return null;
     return {
       op: 'mapResource',
       id: world.newId(),
@@ -178,6 +182,13 @@ const mapResource: DmaOperation = {
     if (operation.length !== PAGE) yield { ...operation, length: PAGE };
   },
 };
+
+/** Whether a live mapping of registers begins in the same cacheline: a second one is a mistake to the checker. */
+function lineInUse(world: World, physical: number): boolean {
+  const line = Math.floor(physical / CACHELINE);
+  const taken = ({ kind, physical: other }: Mapping) => kind === 'resource' && Math.floor(other / CACHELINE) === line;
+  return world.mappings.values().some(taken);
+}
 
 const unmapResource: DmaOperation = {
   name: 'unmapResource',
