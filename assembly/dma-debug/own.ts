@@ -7,9 +7,9 @@ import { lock, unlock } from '../memory/lock';
 import { DmaDevice } from '../dma/device';
 import { sgSegmentAddress, sgSegmentLength } from '../sg/segments';
 import { SG_OWNS_PAGES, SgTable } from '../sg/sg-table';
-import { CHECK_ADDRESS_OVERWRITTEN, CHECK_DOUBLE_MAP, CHECK_OBJECT_GONE } from './checks';
+import { CHECK_ADDRESS_OVERWRITTEN, CHECK_DOUBLE_MAP, CHECK_OBJECT_GONE, CHECK_STALE_PTE } from './checks';
 import { entryLose, findAt, firstEntry, nextEntry } from './chains';
-import { CHECK_BOUND, ENTRY_LISTED, ENTRY_PAGES, ENTRY_SCATTERED, Entry, TYPE_SG } from './entry';
+import { CHECK_BOUND, ENTRY_LISTED, ENTRY_PAGES, ENTRY_SCATTERED, Entry, TYPE_LINK, TYPE_SG } from './entry';
 import { reportOwn } from './log';
 import { forgetPages, freedWhileMapped } from './pages';
 import { DEBUG_OWN, DebugState, OBJECT_SLOTS } from './state';
@@ -68,13 +68,30 @@ export function debugBinding(dev: DmaDevice, address: f64, by: i32): void {
   if (changetype<usize>(state) == 0) return;
   lock(changetype<usize>(state));
   const at = findAt(state, changetype<usize>(dev), <u64>address, false);
-  if (at != 0) {
-    const entry = changetype<Entry>(at);
-    const before: i32 = (entry.checked & CHECK_BOUND) != 0 ? <i32>entry.bindings : 0;
-    entry.bindings = <u32>max<i32>(0, before + by);
-    entry.checked = entry.bindings != 0 ? entry.checked | CHECK_BOUND : entry.checked & ~CHECK_BOUND;
-  }
+  if (at != 0) bind(changetype<Entry>(at), by);
   unlock(changetype<usize>(state));
+}
+
+function bind(entry: Entry, by: i32): void {
+  const before: i32 = (entry.checked & CHECK_BOUND) != 0 ? <i32>entry.bindings : 0;
+  entry.bindings = <u32>max<i32>(0, before + by);
+  entry.checked = entry.bindings != 0 ? entry.checked | CHECK_BOUND : entry.checked & ~CHECK_BOUND;
+}
+
+/**
+ * A mapping ends to which PTEs of a GPU point. They are stale unless the device has another at the same address, as it may
+ * where addresses are physical: to that one they point just as well.
+ */
+export function ownStalePte(state: DebugState, dev: DmaDevice, entry: Entry): void {
+  const address = entry.address;
+  const bindings = entry.bindings;
+  for (let at = findAt(state, entry.device, address, false); at != 0; at = changetype<Entry>(at).next) {
+    const other = changetype<Entry>(at);
+    if (other === entry || other.address != address || other.device != entry.device || (other.kind & 0xff) >= TYPE_LINK) continue;
+    bind(other, <i32>bindings);
+    return;
+  }
+  reportOwn(state, CHECK_STALE_PTE, dev, changetype<usize>(entry), address, entry.size, bindings, 0);
 }
 
 /**

@@ -8,11 +8,11 @@ import { sgSegmentAddress, sgSegmentLength } from '../sg/segments';
 import { SEGMENTS_NONE, SEGMENTS_ONE, SEGMENTS_PHYSICAL, SgTable, sgPfn } from '../sg/sg-table';
 import { lineOf, lineRemove, pairSound } from './cacheline';
 import {
-  CHECK_STALE_PTE, CHECK_UNMAP_CPUADDR, CHECK_UNMAP_DIR, CHECK_UNMAP_INVALID, CHECK_UNMAP_MAPPED_COUNT,
+  CHECK_UNMAP_CPUADDR, CHECK_UNMAP_DIR, CHECK_UNMAP_INVALID, CHECK_UNMAP_MAPPED_COUNT,
   CHECK_UNMAP_SGCOUNT, CHECK_UNMAP_SIZE, CHECK_UNMAP_TYPE, CHECK_UNMAP_UNCHECKED, CHECK_UNMAP_UNKNOWN,
 } from './checks';
 import {
-  PAGE_SHIFT, countedIn, entryBefore, entryFree, entryUncount, findAt, findBest, findUnchecked, linesIn, sgUnlink,
+  PAGE_SHIFT, countedIn, entryBefore, entryFree, entryUncount, findAt, findBest, findUnchecked, linesIn, sgLink, sgUnlink,
   slotOf, unchain,
 } from './chains';
 import {
@@ -20,13 +20,14 @@ import {
   ENTRY_UNINDEXED, Entry, TYPE_COHERENT, TYPE_SG, UNCHECKED, kindOf, unlike,
 } from './entry';
 import { report, reportOwn } from './log';
+import { ownStalePte } from './own';
 import { forgetPages, undefer } from './pages';
 import { DEBUG_KERNEL, DEBUG_OWN, DebugState } from './state';
 
 /** A mapping of one piece is ended; phys matters for coherent memory only. */
 export function unmapOne(state: DebugState, dev: DmaDevice, kind: u32, address: u64, size: u64, phys: u64): void {
   lock(changetype<usize>(state));
-  checkUnmap(state, dev, kind, address, size, 0, phys);
+  checkUnmap(state, dev, kind, address, size, 0, phys, 0);
   unlock(changetype<usize>(state));
 }
 
@@ -78,7 +79,7 @@ export function unmapSg(state: DebugState, dev: DmaDevice, sgt: SgTable, nents: 
       address = listAddress(sgt, i);
       size = listLength(sgt, i);
     }
-    const ents = checkUnmap(state, dev, kind, address, size, nents, 0);
+    const ents = checkUnmap(state, dev, kind, address, size, nents, 0, changetype<usize>(sgt));
     if (i == 0) mapped = ents;
   }
   unlock(changetype<usize>(state));
@@ -91,7 +92,9 @@ export function unmapSg(state: DebugState, dev: DmaDevice, sgt: SgTable, nents: 
  */
 // @ts-ignore: decorator
 @inline
-function checkUnmap(state: DebugState, dev: DmaDevice, kind: u32, address: u64, size: u64, ents: u32, phys: u64): u32 {
+function checkUnmap(
+  state: DebugState, dev: DmaDevice, kind: u32, address: u64, size: u64, ents: u32, phys: u64, sgt: usize,
+): u32 {
   const slot = slotOf(state, changetype<usize>(dev), address >> PAGE_SHIFT);
   // An empty slot leads to offset 0 of linear memory, where no device is and no pair.
   const at: usize = load<u32>(slot);
@@ -99,10 +102,11 @@ function checkUnmap(state: DebugState, dev: DmaDevice, kind: u32, address: u64, 
   const pair = entry.pair;
   const flags = entry.flags;
   const counts = <u32>load<u16>(pair);
-  const right = <u32>(unlike(at, changetype<usize>(dev), address, size, kind, ents) == 0);
+  const right = <u32>(unlike(at, changetype<usize>(dev), address, size, kind, ents) == 0)
+    & (<u32>(sgt == 0) | <u32>((flags & ENTRY_LISTED) == 0) | <u32>(entry.sgt == sgt));
   const plain = <u32>(pair != 0) & <u32>((flags & ~PLAIN) == 0) & pairSound(counts, linesIn(flags), countedIn(flags));
   if ((right & plain) == 0) {
-    return unmapSlow(state, dev, slot, kind, address, size, ents, phys);
+    return unmapSlow(state, dev, slot, kind, address, size, ents, phys, sgt);
   }
   store<u16>(pair, <u16>(counts - linesIn(flags) - countedIn(flags)));
   if ((flags & ENTRY_UNINDEXED) != 0) undefer(state, entry);
@@ -116,13 +120,32 @@ function checkUnmap(state: DebugState, dev: DmaDevice, kind: u32, address: u64, 
 const PLAIN: u32 = ENTRY_LINE | ENTRY_COUNTED | ENTRY_UNINDEXED | ENTRY_LISTED;
 
 function unmapSlow(
-  state: DebugState, dev: DmaDevice, slot: usize, kind: u32, address: u64, size: u64, ents: u32, phys: u64,
+  state: DebugState, dev: DmaDevice, slot: usize, kind: u32, address: u64, size: u64, ents: u32, phys: u64, sgt: usize,
 ): u32 {
   if ((state.flags & (DEBUG_KERNEL | DEBUG_OWN)) == 0) return 0;
   const at = judge(state, dev, slot, kind, address, size, ents, phys);
   if (at == 0) return 0;
+  if (sgt != 0) changeTables(changetype<Entry>(at), sgt);
   drop(state, changetype<Entry>(at), slot, state.before);
   return changetype<Entry>(at).sgMappedEnts;
+}
+
+/**
+ * Of several mappings that are alike in all that the kernel compares, it drops the oldest, whoever ends his. As two tables
+ * may have such entries, where addresses are physical, the one that stays goes over to the other table.
+ */
+function changeTables(entry: Entry, sgt: usize): void {
+  if ((entry.flags & ENTRY_LISTED) == 0 || entry.sgt == sgt) return;
+  for (let at = changetype<SgTable>(sgt).debugEntries; at != 0; at = changetype<Entry>(at).sgNext) {
+    const twin = changetype<Entry>(at);
+    if (twin.address != entry.address || twin.device != entry.device) continue;
+    const other = changetype<SgTable>(entry.sgt);
+    sgUnlink(twin);
+    sgUnlink(entry);
+    sgLink(twin, other);
+    sgLink(entry, changetype<SgTable>(sgt));
+    return;
+  }
 }
 
 /** Says what is wrong with an unmapping. Returns the entry that goes nevertheless, 0 without one; DebugState.before as findBest. */
@@ -203,9 +226,7 @@ function compare(state: DebugState, dev: DmaDevice, entry: Entry, kind: u32, siz
   if ((entry.checked & UNCHECKED) != 0) {
     report(state, CHECK_UNMAP_UNCHECKED, dev, at, address, size, 0, 0, mappedAs, 0);
   }
-  if ((state.flags & DEBUG_OWN) != 0 && (entry.checked & CHECK_BOUND) != 0) {
-    reportOwn(state, CHECK_STALE_PTE, dev, at, address, entry.size, entry.bindings, 0);
-  }
+  if ((state.flags & DEBUG_OWN) != 0 && (entry.checked & CHECK_BOUND) != 0) ownStalePte(state, dev, entry);
 }
 
 /** debug_dma_mapping_error: of several mappings at one address the oldest that was not checked yet is. */

@@ -64,6 +64,30 @@ describe('findings', () => {
     expect(machine.dmaDebug.count('OBJECT_GONE')).toBe(1);
   });
 
+  test.each([
+    [0, 1],
+    [1, 0],
+  ])(
+    'two tables of the same pages at the same addresses: each loses its own mapping, %i before %i',
+    (first, second) => {
+      const machine = new Machine({ ram: '32MiB', iommu: 'off' });
+      const device = machine.addDevice();
+      const pfns = machine.ram.alloc(5);
+      const tables = [0, 1].map(() => ScatterTable.fromPages(machine, pfns));
+      for (const table of tables) device.mapSg(table, DMA_BIDIRECTIONAL);
+      expect(tables[0].dmaAddress(0)).toBe(tables[1].dmaAddress(0));
+      for (const one of [first, second]) {
+        device.unmapSg(tables[one], DMA_BIDIRECTIONAL);
+        tables[one].release();
+        machine.check();
+      }
+      // The kernel says of the second mapping what it says of any overlap.
+      const { OBJECT_GONE, STALE_PTE, UNMAP_UNKNOWN } = machine.dmaDebug.report().findings;
+      expect([OBJECT_GONE, STALE_PTE, UNMAP_UNKNOWN]).toEqual([undefined, undefined, undefined]);
+      expect(machine.dmaDebug.report().live.count).toBe(0);
+    },
+  );
+
   test('onError and the channels get each finding at its call, in one shape', () => {
     const { machine, device } = lab({ allErrors: true });
     const published: Finding[] = [];

@@ -260,3 +260,25 @@ describe('options', () => {
     await expect(stress(options)).rejects.toMatchObject({ code });
   });
 });
+
+test.each([
+  ['linux-6.12', 'off'],
+  ['linux-4.2', 'passthrough'],
+] as const)('what one device maps twice under one address is no mistake: %s, IOMMU %s', async (kernel, iommu) => {
+  const result = await stress({
+    profile: 'share',
+    machine: { kernel, iommu },
+    seed: 8008,
+    operations: 20_000,
+    shrink: 0,
+  });
+  expect(result.failure).toBeNull();
+  expect(result.done.attach).toBeGreaterThan(200);
+});
+
+test('registers of other devices never begin in one cacheline by chance', async () => {
+  const options = { profile: 'exhaust', machine: { kernel: 'linux-6.12' }, seed: 2021, shrink: 0 } as const;
+  const result = await stress({ ...options, operations: 90_000 });
+  expect(result.failure).toBeNull();
+  expect(result.done.mapResource).toBeGreaterThan(100);
+});
