@@ -20,41 +20,34 @@ function physAt(sgt: SgTable, at: u64): f64 {
   return <f64>(<i64>((<u64>sgPfn(sgt, page) << PAGE_SHIFT) | (at & (PAGE_SIZE - 1))));
 }
 
-/**
- * Copies n bytes from byte `offset` of a table in pages form to linear memory.
- * @returns 0; -EINVAL for another form or bytes beyond the table; -EFAULT where a page is not RAM
- */
-export function sgRead(sgt: SgTable, offset: f64, dest: usize, n: u32): i32 {
+/** Walks n bytes of a table from byte `offset` on, page by page, copying each part to or from `mem`. */
+function copy(sgt: SgTable, offset: f64, mem: usize, n: u32, write: bool): i32 {
   const first = <u64>offset;
   if (sgt.pfns == 0 || !(offset >= 0) || first + n > sgt.bytes) return EINVAL;
   let at = first + sgt.offset;
   const ctx = changetype<Context>(sgt.ctx);
   while (n != 0) {
     const bytes = part(at, n);
-    const rc = physRead(ctx, physAt(sgt, at), dest, bytes);
+    const rc = write ? physWrite(ctx, physAt(sgt, at), mem, bytes) : physRead(ctx, physAt(sgt, at), mem, bytes);
     if (rc < 0) return rc;
-    dest += bytes;
+    mem += bytes;
     at += bytes;
     n -= bytes;
   }
   return 0;
 }
 
+/**
+ * Copies n bytes from byte `offset` of a table in pages form to linear memory.
+ * @returns 0; -EINVAL for another form or bytes beyond the table; -EFAULT where a page is not RAM
+ */
+export function sgRead(sgt: SgTable, offset: f64, dest: usize, n: u32): i32 {
+  return copy(sgt, offset, dest, n, false);
+}
+
 /** Copies n bytes from linear memory to byte `offset` of a table. Returns as sgRead, or -ENOMEM: what fitted is written. */
 export function sgWrite(sgt: SgTable, offset: f64, src: usize, n: u32): i32 {
-  const first = <u64>offset;
-  if (sgt.pfns == 0 || !(offset >= 0) || first + n > sgt.bytes) return EINVAL;
-  let at = first + sgt.offset;
-  const ctx = changetype<Context>(sgt.ctx);
-  while (n != 0) {
-    const bytes = part(at, n);
-    const rc = physWrite(ctx, physAt(sgt, at), src, bytes);
-    if (rc < 0) return rc;
-    src += bytes;
-    at += bytes;
-    n -= bytes;
-  }
-  return 0;
+  return copy(sgt, offset, src, n, true);
 }
 
 /** The first page from `page` on that was ever written (pages form), or the table's number of pages. */
