@@ -9,7 +9,7 @@ import { BLOCK_SIZE, blockAllocZeroed } from '../memory/block';
 import { Context, FAULT_DMA_DEBUG } from '../memory/context';
 import { shouldFail } from '../memory/fault';
 import { lock, unlock } from '../memory/lock';
-import { slabAllocZeroed, slabCacheCreate, slabFree } from '../memory/slab';
+import { slabAllocZeroed, slabCacheAt, slabFree } from '../memory/slab';
 import { DmaDevice } from '../dma/device';
 import {
   CHECK_LINK_OUTSIDE, CHECK_LINK_OVERLAP, CHECK_LINKS_LEFT, CHECK_RANGE_LEFT, CHECK_UNMAP_DIR, CHECK_UNMAP_UNKNOWN,
@@ -62,8 +62,8 @@ function fill(state: DebugState, entry: Entry, dev: DmaDevice, address: u64, siz
 
 function take(state: DebugState): usize {
   const ctx = changetype<Context>(state.ctx);
-  if (state.linkCache == 0) state.linkCache = slabCacheCreate(ctx, ENTRY_SIZE);
-  const at: usize = state.linkCache == 0 || shouldFail(ctx, FAULT_DMA_DEBUG) ? 0 : slabAllocZeroed(state.linkCache);
+  const cache = slabCacheAt(ctx, changetype<usize>(state) + offsetof<DebugState>('linkCache'), ENTRY_SIZE);
+  const at: usize = cache == 0 || shouldFail(ctx, FAULT_DMA_DEBUG) ? 0 : slabAllocZeroed(cache);
   if (at == 0) ++state.linksMissed;
   return at;
 }

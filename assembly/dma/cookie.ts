@@ -12,7 +12,7 @@
 
 import { EBUSY, EEXIST } from '../errno';
 import { Context } from '../memory/context';
-import { slabAllocZeroed, slabCacheCreate, slabFree } from '../memory/slab';
+import { slabAllocZeroed, slabCacheAt, slabFree } from '../memory/slab';
 import { iovaDomainCreate, iovaDomainDestroy, iovaReserve } from '../iova/iova';
 import { attachDevice, detachDevice } from '../iommu/context';
 import { deferredFlush } from '../iommu/deferred-list';
@@ -66,8 +66,8 @@ export function cookieCreate(
   queueEntries: u32, queueNs: f64,
 ): usize {
   const state = changetype<DmaState>(ctx.dma);
-  if (state.cookieCache == 0) state.cookieCache = slabCacheCreate(ctx, offsetof<DmaCookie>());
-  const at: usize = state.cookieCache == 0 ? 0 : slabAllocZeroed(state.cookieCache);
+  const cache = slabCacheAt(ctx, ctx.dma + offsetof<DmaState>('cookieCache'), offsetof<DmaCookie>());
+  const at: usize = cache == 0 ? 0 : slabAllocZeroed(cache);
   if (at == 0) return 0;
   const cookie = changetype<DmaCookie>(at);
   cookie.ctx = changetype<usize>(ctx);

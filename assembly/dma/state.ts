@@ -10,7 +10,6 @@ export class DmaState {
   deviceCache: usize;
   cookies: usize;
   cookieCache: usize;
-  queueCache: usize;
   /** Unmaps that wait for a flush of the whole machine, the way of 2015: see iommu/deferred-list.ts. */
   deferred: usize;
 }

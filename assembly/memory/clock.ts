@@ -4,7 +4,7 @@
 
 import { Context } from './context';
 import { lock, unlock } from './lock';
-import { slabAlloc, slabCacheCreate, slabFree } from './slab';
+import { slabAlloc, slabCacheAt, slabFree } from './slab';
 
 // @ts-ignore: decorator
 @unmanaged
@@ -32,9 +32,8 @@ export function timerAdd(ctx: Context, kind: u32, arg: usize, due: u64): bool {
 }
 
 function queue(ctx: Context, kind: u32, arg: usize, due: u64): bool {
-  if (ctx.timerCache == 0) ctx.timerCache = slabCacheCreate(ctx, offsetof<Timer>());
-  if (ctx.timerCache == 0) return false;
-  const at = slabAlloc(ctx.timerCache);
+  const cache = slabCacheAt(ctx, changetype<usize>(ctx) + offsetof<Context>('timerCache'), offsetof<Timer>());
+  const at: usize = cache == 0 ? 0 : slabAlloc(cache);
   if (at == 0) return false;
   const timer = changetype<Timer>(at);
   timer.kind = kind;
