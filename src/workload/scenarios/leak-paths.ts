@@ -11,7 +11,7 @@ import {
 } from '../scenario.js';
 import { kindOf } from '../stress/kinds.js';
 import type { Operation, OperationScenario } from '../stress/operation.js';
-import { stressConfig } from '../stress/stress.js';
+import { scenarioConfig } from '../stress/stress.js';
 import { World } from '../stress/world.js';
 
 /**
@@ -191,12 +191,9 @@ function giveBack(world: World): void {
   for (const [, context] of world.contexts.entries()) context.release();
 }
 
-function runPath(
-  { name, config, operations }: OperationScenario,
-  { driver, seed, onStep }: ScenarioOptions,
-): ScenarioResult {
-  const gpus = config!.gpus!.map((gpu) => ({ ...gpu, driver }));
-  const world = new World({ ...stressConfig({ seed }), ...config, gpus, machine: { ...config!.machine, seed } });
+function runPath(path: OperationScenario, { driver, seed, onStep }: ScenarioOptions): ScenarioResult {
+  const { name, operations } = path;
+  const world = new World(scenarioConfig(path, { driver, seed }));
   const { machine } = world;
   const [gpu]: readonly I915Device[] = world.gpus;
   const before = ranges(world);

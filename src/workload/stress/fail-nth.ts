@@ -9,7 +9,7 @@ import type { Operation, OperationScenario } from './operation.js';
 import type { StressConfig } from './profiles.js';
 import { Replayer } from './replayer.js';
 import type { Runner } from './runner.js';
-import { stressConfig } from './stress.js';
+import { scenarioConfig } from './stress.js';
 import type { World, WorldState } from './world.js';
 
 /**
@@ -62,7 +62,12 @@ export function failNth(scenario: OperationScenario, options: FailNthOptions = {
   };
   // Every allocation fails in its turn: the failures that the scenario has of its own are among them.
   const operations = scenario.operations.filter(({ op }) => op !== faultOperation.name);
-  const course = new Course(scenarioConfig(scenario, options), operations, options.policy);
+  const { signal: _, ...given } = options;
+  const config = {
+    ...scenarioConfig(scenario, { ...given, checkEvery: Number.MAX_SAFE_INTEGER }),
+    expected: ['OOM_DISABLED', 'CACHELINE_ENOMEM', 'CACHELINE_OVERLAP', 'SEG_LEN'],
+  };
+  const course = new Course(config, operations, options.policy);
   // A driver that is wrong with all the memory in the world need not be asked what it does without.
   const failure = course.plain();
   if (failure) {
@@ -93,17 +98,6 @@ export function failNth(scenario: OperationScenario, options: FailNthOptions = {
 
 function text({ kind, id, message }: StressFailure): string {
   return `${kind} ${id}: ${message}`;
-}
-
-function scenarioConfig({ config }: OperationScenario, { driver, policy, machine }: FailNthOptions): StressConfig {
-  const given = { ...(driver && { driver }), ...(policy && { policy }) };
-  const base = stressConfig({ ...given, checkEvery: Number.MAX_SAFE_INTEGER });
-  return {
-    ...{ ...base, ...config },
-    machine: { ...base.machine, ...config?.machine, ...machine },
-    gpus: (config?.gpus ?? base.gpus).map((gpu) => ({ ...gpu, ...(!policy && { driver: base.gpus[0].driver! }) })),
-    expected: ['OOM_DISABLED', 'CACHELINE_ENOMEM', 'CACHELINE_OVERLAP', 'SEG_LEN'],
-  };
 }
 
 /** A scenario on its way, one operation after the other. */

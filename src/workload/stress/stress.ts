@@ -6,6 +6,7 @@ import type { DriverName } from '../scenario.js';
 import type { StressFailure } from './failure.js';
 import { faultOperation } from './faults.js';
 import { ALL_KINDS } from './kinds.js';
+import type { OperationScenario } from './operation.js';
 import { checkPages, type ProfileName, profileOf, type StressConfig, type StressProfile } from './profiles.js';
 import { type Reproducer, reproduce, SHRINK_SECONDS } from './reproduce.js';
 import { StressRun } from './run.js';
@@ -190,6 +191,17 @@ export function stressConfig(options: StressOptions): StressConfig {
   checkPages('pages', config.pages);
   machineConfig(config.machine);
   return config;
+}
+
+/** The configuration of a scenario written by hand: that of `churn` but for what the scenario sets, and then the options. */
+export function scenarioConfig({ config }: OperationScenario, options: StressOptions): StressConfig {
+  const base = stressConfig(options);
+  const { driver } = base.gpus[0];
+  return {
+    ...{ ...base, ...config },
+    machine: { ...base.machine, ...config?.machine, ...options.machine },
+    gpus: (config?.gpus ?? base.gpus).map((gpu) => ({ ...gpu, ...(driver && { driver }) })),
+  };
 }
 
 function shrinkSeconds({ shrink }: StressOptions): number {
