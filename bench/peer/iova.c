@@ -8,6 +8,8 @@
 
 #include <time.h>
 
+#include "drive.h"
+
 struct step {
 	char letter;
 	bool flag;
@@ -140,26 +142,11 @@ static double replay(bool compare, int *parted)
 	return (to.tv_sec - from.tv_sec) * 1e9 + (to.tv_nsec - from.tv_nsec);
 }
 
-static int ascending(const void *a, const void *b)
-{
-	double x = *(const double *)a, y = *(const double *)b;
-	return x < y ? -1 : x > y;
-}
-
 int main(int argc, char **argv)
 {
-	double times[99], spent = 0, seconds;
-	int parted = 0, runs = 0;
-
 	if (argc != 3)
 		fail("usage: iova RECORDING SECONDS", 0);
-	seconds = atof(argv[2]);
 	parse(argv[1]);
 	iova_cache_get();
-	replay(true, &parted);
-	while (!parted && runs < 99 && (runs == 0 || spent < seconds * 1e9))
-		spent += times[runs++] = replay(false, NULL);
-	qsort(times, runs, sizeof(*times), ascending);
-	printf("{\"steps\":%zu,\"nsPerStep\":%f,\"parted\":%d}\n", count, runs ? times[runs / 2] / count : 0, parted);
-	return 0;
+	return drive(count, atof(argv[2]), replay);
 }
