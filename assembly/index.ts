@@ -7,8 +7,8 @@ export { cpuGet, cpuSet } from './memory/cpu';
 export { faultArm } from './memory/fault';
 export {
   emit as eventEmit, eventsDrained, eventsFirst, eventsPending, eventsRun, eventsStart, eventsStop,
-} from './ring/events';
-export { benchCreate, benchMap, benchPunch, benchUnmap } from './ring/bench';
+} from './events/events';
+export { benchCreate, benchMap, benchPunch, benchUnmap } from './bench/bench';
 export { physRead, physWrite } from './ram/contents';
 export { blockOfPagesAlloc, pagesAlloc, pagesDrain } from './ram/pages';
 export {

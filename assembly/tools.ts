@@ -4,7 +4,7 @@
 //
 // Two instances on one memory share all state but the number of the virtual CPU, a global of each. So nothing here may
 // depend on it: no operation that maps, allocates from a CPU's stocks or says why it failed. What calls such operations in
-// batches (ring/bench.ts, the replays) stays in the core, beside the code that it calls and would otherwise copy.
+// batches (bench/bench.ts, the replays) stays in the core, beside the code that it calls and would otherwise copy.
 
 export { lockContention } from './contention';
 export { machineCheck, machineRecords } from './machine-check';
@@ -13,8 +13,8 @@ export { faultCount, faultPending } from './memory/fault';
 export {
   histogramCount, histogramCreate, histogramDestroy, histogramDeviation, histogramLargest, histogramMean,
   histogramPercentile, histogramRecord, histogramSmallest,
-} from './ring/histogram';
-export { limitCall, limitFill, limitStorePtes } from './ring/limits';
+} from './bench/histogram';
+export { limitCall, limitFill, limitStorePtes } from './bench/limits';
 export { ramStats } from './ram/stats';
 export { swiotlbMappings, swiotlbStats } from './swiotlb/host';
 export { mmHeadHole, mmNext, mmNodeHole, mmNodeSize, mmNodes } from './gtt/drm-mm';

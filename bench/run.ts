@@ -22,7 +22,7 @@ const { values, positionals } = parseArgs({
   },
 });
 
-const folder = new URL('.', import.meta.url);
+const folder = new URL('./', import.meta.url);
 const frame = { ...(values.quick ? QUICK : FULL) };
 if (values.rounds) frame.rounds = Number(values.rounds);
 if (values.time) frame.time = Number(values.time);

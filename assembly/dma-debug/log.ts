@@ -11,7 +11,7 @@
 // What address, size, a, b, d and e mean for each check is told in checks.ts. DMA_MAPPING_ERROR is written as -1.
 
 import { Context, cpuOf } from '../memory/context';
-import { EVENT_FINDING, emit } from '../ring/events';
+import { EVENT_FINDING, emit } from '../events/events';
 import { DEVICE_FILTER_MATCH, DMA_MAPPING_ERROR, DmaDevice } from '../dma/device';
 import { Entry } from './entry';
 import { DEBUG_KERNEL, DEBUG_OWN, DebugState, LOG_RECORDS, OPTION_ALL_ERRORS, OPTION_FILTER } from './state';

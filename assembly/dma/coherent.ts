@@ -13,7 +13,7 @@ import { blockOfPagesAlloc, pagesAlloc, pagesFree } from '../ram/pages';
 import { rangeFree as framesFree } from '../ram/range';
 import { MAX_ORDER, PAGE_SHIFT, ZONE_DMA32, ZONE_NORMAL } from '../ram/ram';
 import { REASON_DMA_NO_PAGES, REASON_DMA_SIZE, setReason } from '../reason';
-import { EVENT_DMA_ALLOC, EVENT_DMA_FREE, emit } from '../ring/events';
+import { EVENT_DMA_ALLOC, EVENT_DMA_FREE, emit } from '../events/events';
 import { SG_MAX_ENTRY, sgFinish, sgReserve } from '../sg/build';
 import { setOneSegment, sgSegmentAddress } from '../sg/segments';
 import { SG_MAPPED, SG_ONE_RUN, SG_OWNS_PAGES, SgTable, sgDestroy } from '../sg/sg-table';

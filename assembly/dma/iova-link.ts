@@ -11,7 +11,7 @@ import { iommuMap } from '../iommu/map';
 import { iommuUnmap } from '../iommu/unmap';
 import { PAGE_SHIFT } from '../ram/ram';
 import { REASON_DMA_DIRECTION, REASON_DMA_NO_IOMMU, REASON_DMA_RANGE, REASON_DMA_SIZE, setReason } from '../reason';
-import { EVENT_DMA_MAP_PAGE, EVENT_DMA_UNMAP_PAGE, emit } from '../ring/events';
+import { EVENT_DMA_MAP_PAGE, EVENT_DMA_UNMAP_PAGE, emit } from '../events/events';
 import { DMA_NONE, DmaDevice, OPS_IOMMU, countLinked, countMapped, countUnlinked, countUnmapped } from './device';
 import { cookieOf, protOf, rangeAlloc, rangeFree } from './iommu';
 

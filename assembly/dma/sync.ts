@@ -5,7 +5,7 @@ import { debugMappingError, debugSyncSg, debugSyncSingle } from '../dma-debug/de
 import { IommuDomain } from '../iommu/domain';
 import { iommuIovaToPhys } from '../iommu/unmap';
 import { Context } from '../memory/context';
-import { EVENT_DMA_SYNC, emit } from '../ring/events';
+import { EVENT_DMA_SYNC, emit } from '../events/events';
 import { SEGMENTS_LIST, SEGMENTS_NONE, SgTable } from '../sg/sg-table';
 import { sgSegmentAddress, sgSegmentLength } from '../sg/segments';
 import { isSwiotlb, swiotlbSync } from '../swiotlb/swiotlb';

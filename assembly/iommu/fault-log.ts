@@ -11,7 +11,7 @@
 import { blockAlloc, blockOrder } from '../memory/block';
 import { Context, cpuOf } from '../memory/context';
 import { lock, unlock } from '../memory/lock';
-import { EVENT_FAULT, EVENT_STALE_ACCESS, emit } from '../ring/events';
+import { EVENT_FAULT, EVENT_STALE_ACCESS, emit } from '../events/events';
 import { IommuDomain, unitOf } from './domain';
 import { IotlbEntry } from './iotlb';
 import { Iommu } from './unit';

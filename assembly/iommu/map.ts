@@ -7,7 +7,7 @@
 import { EFAULT, EINVAL, ENOMEM } from '../errno';
 import { Context } from '../memory/context';
 import { lock, unlock } from '../memory/lock';
-import { EVENT_IOMMU_MAP, EVENT_IOMMU_UNMAP, emit } from '../ring/events';
+import { EVENT_IOMMU_MAP, EVENT_IOMMU_UNMAP, emit } from '../events/events';
 import {
   REASON_IOVA_BEYOND_WIDTH, REASON_MISALIGNED, REASON_NO_PERMISSION, REASON_NO_TABLE_MEMORY, setReason,
 } from '../reason';

@@ -7,7 +7,7 @@
 
 import { Context } from '../memory/context';
 import { lock, unlock } from '../memory/lock';
-import { EVENT_IOMMU_UNMAP, emit } from '../ring/events';
+import { EVENT_IOMMU_UNMAP, emit } from '../events/events';
 import { REASON_MISALIGNED, setReason } from '../reason';
 import { DOMAIN_UNMAP_EXACT, IommuDomain, Position, leafFind, pfnLimit, positionOf, subtreeFree } from './domain';
 import { iotlbUnmapped } from './iotlb';

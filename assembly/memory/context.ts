@@ -68,7 +68,7 @@ export class Context {
   timers: usize;
   timerCache: usize;
   timerLock: u64;
-  /** The event ring (ring/events.ts); 0 while recording is off. */
+  /** The event ring (events/events.ts); 0 while recording is off. */
   events: usize;
   /** State of each subsystem, made by machineCreate (machine.ts). */
   ram: usize;

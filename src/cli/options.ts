@@ -1,5 +1,5 @@
 import { GemDmaError, parseSize } from '../core/errors.js';
-import { RecordingError } from '../trace/recording.js';
+import { RecordingError } from '../recordings/recording.js';
 
 /** Wrong use of the command line: said in one line, exit code 2, no stack. */
 export class UsageError extends Error {

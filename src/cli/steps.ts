@@ -1,4 +1,4 @@
-import { formatEvent } from '../trace/events.js';
+import { formatEvent } from '../events/events.js';
 import type { ScenarioStep } from '../workload/scenario.js';
 import { dim, number } from './print.js';
 

@@ -1,6 +1,6 @@
 import { Command } from 'commander';
-import { RecordingError, type VerifyResult } from '../trace/recording.js';
-import { verify } from '../trace/verify.js';
+import { RecordingError, type VerifyResult } from '../recordings/recording.js';
+import { verify } from '../recordings/verify.js';
 import { Interrupted, interruptSignal } from './options.js';
 import { bold, dim, green, json, number, red } from './print.js';
 

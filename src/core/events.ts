@@ -1,6 +1,6 @@
 import type { Core } from './instance.js';
 
-/** One record of the core's event ring; what a to e mean for each kind is told in assembly/ring/events.ts. */
+/** One record of the core's event ring; what a to e mean for each kind is told in assembly/events/events.ts. */
 export interface RawEvent {
   kind: number;
   sequence: number;

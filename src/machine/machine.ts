@@ -5,10 +5,10 @@ import { Core } from '../core/instance.js';
 import { PhysicalMemory } from '../core/physical-memory.js';
 import { DmaDevice } from '../dma/device.js';
 import { DmaDebug } from '../dma-debug/dma-debug.js';
-import type { I915Options } from '../gem/config.js';
-import { I915Device } from '../gem/device.js';
+import { EventLog } from '../events/events.js';
+import type { I915Options } from '../i915/config.js';
+import { I915Device } from '../i915/device.js';
 import { Iommu } from '../iommu/iommu.js';
-import { EventLog } from '../trace/events.js';
 import { VirtualClock } from './clock.js';
 import { type MachineConfig, type MachineOptions, machineConfig, oneOf } from './config.js';
 import { deviceSlot, domainFor, freeSpace, type MachineDeviceOptions } from './devices.js';
@@ -113,7 +113,7 @@ export class Machine {
   }
 
   /**
-   * Adds an Intel GPU with its driver, `i915`. Options as in gem/config.ts.
+   * Adds an Intel GPU with its driver, `i915`. Options as in i915/config.ts.
    * @throws RangeErrors and TypeErrors naming the option at fault; GemDmaError ENOMEM
    */
   addI915(options: I915Options = {}): I915Device {

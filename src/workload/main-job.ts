@@ -1,7 +1,7 @@
 import { fileURLToPath } from 'node:url';
 import { Machine } from '../machine/machine.js';
-import type { VerifyResult } from '../trace/recording.js';
-import { verify } from '../trace/verify.js';
+import type { VerifyResult } from '../recordings/recording.js';
+import { verify } from '../recordings/verify.js';
 import type { DriverName } from './scenario.js';
 import { type LeakResult, leak } from './scenarios/leak.js';
 

@@ -1,6 +1,6 @@
-import { DRIVER_NAMES, type DriverName } from '../gem/policy/index.js';
+import type { MachineEvent } from '../events/events.js';
+import { DRIVER_NAMES, type DriverName } from '../i915/policy/index.js';
 import type { MachineConfig } from '../machine/config.js';
-import type { MachineEvent } from '../trace/events.js';
 
 /**
  * Scenarios: named, deterministic pieces of work against a machine, with what must come of them. `gemdma run --list`

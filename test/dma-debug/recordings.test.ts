@@ -2,7 +2,7 @@ import { mkdtempSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { verify } from '../../src/trace/verify.js';
+import { verify } from '../../src/recordings/verify.js';
 
 const golden = new URL('../golden/dma-debug/', import.meta.url).pathname;
 const scratch = mkdtempSync(join(tmpdir(), 'dma-debug-'));

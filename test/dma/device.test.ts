@@ -12,7 +12,7 @@ import {
 } from '../../src/dma/device.js';
 import { DmaDomain, type DomainOptions } from '../../src/dma/domain.js';
 import { ScatterTable } from '../../src/dma/sg-table.js';
-import { iovaTree } from '../../src/trace/formats/dma-machine.js';
+import { iovaTree } from '../../src/recordings/formats/dma-machine.js';
 import { host, leaves, MiB, MSI, PAGE, state, translated } from './host.js';
 
 function behindIommu(options: DomainOptions = {}, device: DeviceOptions = {}) {

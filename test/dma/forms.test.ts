@@ -3,7 +3,7 @@ import { expect, test } from 'vitest';
 import { DmaDevice } from '../../src/dma/device.js';
 import { DmaDomain } from '../../src/dma/domain.js';
 import { type DmaHost, ScatterTable } from '../../src/dma/sg-table.js';
-import { iovaTree } from '../../src/trace/formats/dma-machine.js';
+import { iovaTree } from '../../src/recordings/formats/dma-machine.js';
 import { host, leaves, MSI, PAGE } from './host.js';
 
 /**

@@ -2,7 +2,7 @@ import { expect, test } from 'vitest';
 import { DMA_BIDIRECTIONAL, DMA_MAPPING_ERROR, DmaDevice } from '../../src/dma/device.js';
 import { DmaDomain, type DomainOptions } from '../../src/dma/domain.js';
 import { ScatterTable } from '../../src/dma/sg-table.js';
-import { iovaTree } from '../../src/trace/formats/dma-machine.js';
+import { iovaTree } from '../../src/recordings/formats/dma-machine.js';
 import { advance, host, MSI, PAGE, translated } from './host.js';
 
 /**

@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest';
 import { DMA_BIDIRECTIONAL, DmaDevice } from '../../src/dma/device.js';
 import { DmaDomain, type DomainOptions } from '../../src/dma/domain.js';
 import type { DmaHost } from '../../src/dma/sg-table.js';
-import { iovaTree } from '../../src/trace/formats/dma-machine.js';
+import { iovaTree } from '../../src/recordings/formats/dma-machine.js';
 import { advance, host, MSI, PAGE, translated } from './host.js';
 
 function lazy(options: DomainOptions = {}, at: DmaHost = host(), id = 1) {

@@ -1,6 +1,6 @@
 import { readdirSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
-import { verify } from '../../src/trace/verify.js';
+import { verify } from '../../src/recordings/verify.js';
 
 const files = ['map_sg', 'lazy', 'symptom'].flatMap((kind) =>
   readdirSync(`test/golden/${kind}`).map((name) => `${kind}/${name}`),

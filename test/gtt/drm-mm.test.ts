@@ -1,7 +1,7 @@
 import { readdirSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { Core } from '../../src/core/instance.js';
-import { verify } from '../../src/trace/verify.js';
+import { verify } from '../../src/recordings/verify.js';
 import { debug } from '../core/debug.js';
 import { MiB, random } from './host.js';
 import { MmModel, MODERN, OLD } from './mm-model.js';

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { gunzipSync } from 'node:zlib';
 import { expect, test } from 'vitest';
-import { verify } from '../../src/trace/verify.js';
+import { verify } from '../../src/recordings/verify.js';
 
 const golden = new URL('../golden/vtd/', import.meta.url).pathname;
 

@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { Core } from '../../src/core/instance.js';
 import { ScatterTable, type SgEntry } from '../../src/dma/sg-table.js';
-import { verify } from '../../src/trace/verify.js';
+import { verify } from '../../src/recordings/verify.js';
 import { debug } from '../core/debug.js';
 
 function host(pages = 4096): { core: Core; context: number } {

@@ -3,8 +3,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { gunzipSync } from 'node:zlib';
 import { expect, test } from 'vitest';
-import { RecordingError } from '../../src/trace/recording.js';
-import { verify } from '../../src/trace/verify.js';
+import { RecordingError } from '../../src/recordings/recording.js';
+import { verify } from '../../src/recordings/verify.js';
 
 const golden = new URL('../golden/swiotlb/first-half.jsonl.gz', import.meta.url).pathname;
 

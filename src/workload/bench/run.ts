@@ -2,7 +2,7 @@ import { availableParallelism } from 'node:os';
 import { GemDmaError } from '../../core/errors.js';
 import { type Direction, DMA_BIDIRECTIONAL, DMA_FROM_DEVICE, DMA_TO_DEVICE, type DmaDevice } from '../../dma/device.js';
 import { DmaDomain } from '../../dma/domain.js';
-import type { Vma } from '../../gem/vma.js';
+import type { Vma } from '../../i915/vma.js';
 import type { MachineConfig } from '../../machine/config.js';
 import { Machine } from '../../machine/machine.js';
 import type { Contention } from '../../threads/index.js';
@@ -48,7 +48,7 @@ export interface BenchHooks {
   onProgress?: (progress: Progress) => void;
 }
 
-/** Numbers of assembly/ring/bench.ts. */
+/** Numbers of assembly/bench/bench.ts. */
 const CORE_MODES = { single: 0, sg: 1 } as const;
 const DIRECTION: Record<BenchDirection, Direction> = {
   bidirectional: DMA_BIDIRECTIONAL,

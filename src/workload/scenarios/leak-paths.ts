@@ -1,7 +1,7 @@
 import { type ErrnoName, GemDmaError } from '../../core/errors.js';
-import type { I915Options } from '../../gem/config.js';
-import type { I915Device } from '../../gem/device.js';
-import type { GemObject } from '../../gem/object.js';
+import type { I915Options } from '../../i915/config.js';
+import type { I915Device } from '../../i915/device.js';
+import type { GemObject } from '../../i915/object.js';
 import {
   DRIVER_NAMES,
   type DriverName,

@@ -1,8 +1,8 @@
 import { GemDmaError } from '../../core/errors.js';
 import { DMA_FROM_DEVICE, type DmaDevice } from '../../dma/device.js';
 import type { DmaDomain } from '../../dma/domain.js';
-import type { Context } from '../../gem/context.js';
-import type { I915Device } from '../../gem/device.js';
+import type { Context } from '../../i915/context.js';
+import type { I915Device } from '../../i915/device.js';
 import { Machine } from '../../machine/machine.js';
 import type { KernelName } from '../../machine/presets.js';
 import type { DriverName, Scenario, ScenarioOptions, ScenarioResult } from '../scenario.js';

@@ -1,7 +1,7 @@
 import type { DmaDevice } from '../../dma/device.js';
 import type { Finding } from '../../dma-debug/channels.js';
-import type { GemObject } from '../../gem/object.js';
-import { Ppgtt } from '../../gem/ppgtt.js';
+import type { GemObject } from '../../i915/object.js';
+import { Ppgtt } from '../../i915/ppgtt.js';
 import { StressFailure } from './failure.js';
 import type { World } from './world.js';
 

@@ -1,6 +1,6 @@
 import { GemDmaError } from '../../core/errors.js';
 import { FAULT_KINDS, type FaultKind } from '../../core/faults.js';
-import type { MappingPolicy } from '../../gem/policy/policy.js';
+import type { MappingPolicy } from '../../i915/policy/policy.js';
 import type { DriverName } from '../scenario.js';
 import { StressFailure } from './failure.js';
 import { faultOperation } from './faults.js';

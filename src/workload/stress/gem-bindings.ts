@@ -1,6 +1,6 @@
-import type { ExecObject } from '../../gem/execbuffer.js';
-import type { GemObject } from '../../gem/object.js';
-import type { View } from '../../gem/view.js';
+import type { ExecObject } from '../../i915/execbuffer.js';
+import type { GemObject } from '../../i915/object.js';
+import type { View } from '../../i915/view.js';
 import {
   arg,
   boOf,

@@ -1,6 +1,6 @@
-import type { AddressSpace } from '../../gem/address-space.js';
-import type { View } from '../../gem/view.js';
-import { GLOBAL_BIND, LOCAL_BIND, type Vma } from '../../gem/vma.js';
+import type { AddressSpace } from '../../i915/address-space.js';
+import type { View } from '../../i915/view.js';
+import { GLOBAL_BIND, LOCAL_BIND, type Vma } from '../../i915/vma.js';
 import type { Operation, OperationKind } from './operation.js';
 import type { Random } from './random.js';
 import type { Bo, World } from './world.js';

@@ -1,4 +1,4 @@
-import type { GemObject } from '../../gem/object.js';
+import type { GemObject } from '../../i915/object.js';
 import { Contents } from './contents.js';
 import { arg, boOf, type GemOperation, onObject, PAGE } from './gem-common.js';
 import type { Bo } from './world.js';

@@ -1,7 +1,7 @@
 import { GemDmaError } from '../../core/errors.js';
 import type { CoherentBuffer, Direction, DmaDevice, LinkedRange } from '../../dma/device.js';
 import type { ScatterTable } from '../../dma/sg-table.js';
-import type { DmaBufAttachment } from '../../gem/dma-buf.js';
+import type { DmaBufAttachment } from '../../drm/dma-buf.js';
 import { Contents, stamped } from './contents.js';
 import { StressFailure } from './failure.js';
 import type { Operation, OperationKind } from './operation.js';

@@ -1,5 +1,5 @@
 import { invalidType, invalidValue, outOfRange } from '../../core/errors.js';
-import type { I915Options } from '../../gem/config.js';
+import type { I915Options } from '../../i915/config.js';
 import type { MachineOptions } from '../../machine/config.js';
 import { knownKeys } from '../../machine/config.js';
 

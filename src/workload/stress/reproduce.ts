@@ -1,4 +1,4 @@
-import type { MappingPolicy } from '../../gem/policy/policy.js';
+import type { MappingPolicy } from '../../i915/policy/policy.js';
 import type { StressFailure } from './failure.js';
 import { kindOf } from './kinds.js';
 import type { Operation } from './operation.js';

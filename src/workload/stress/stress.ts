@@ -1,6 +1,6 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { checkInteger, invalidType, outOfRange } from '../../core/errors.js';
-import type { MappingPolicy } from '../../gem/policy/policy.js';
+import type { MappingPolicy } from '../../i915/policy/policy.js';
 import { type MachineOptions, machineConfig } from '../../machine/config.js';
 import type { DriverName } from '../scenario.js';
 import type { StressFailure } from './failure.js';

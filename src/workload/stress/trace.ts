@@ -1,6 +1,6 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { gunzipSync, gzipSync } from 'node:zlib';
-import { RecordingError } from '../../trace/recording.js';
+import { RecordingError } from '../../recordings/recording.js';
 import type { Operation } from './operation.js';
 import type { StressConfig } from './profiles.js';
 

@@ -1,12 +1,12 @@
 import { GemDmaError } from '../../core/errors.js';
 import { FAULT_KINDS, type FaultKind } from '../../core/faults.js';
 import type { DmaDevice } from '../../dma/device.js';
-import { PhysBacking } from '../../gem/backing/phys.js';
-import type { Context } from '../../gem/context.js';
-import type { I915Device } from '../../gem/device.js';
-import type { GemObject } from '../../gem/object.js';
-import type { MappingPolicy } from '../../gem/policy/policy.js';
-import { Process } from '../../gem/process.js';
+import { Process } from '../../drm/process.js';
+import { PhysBacking } from '../../i915/backing/phys.js';
+import type { Context } from '../../i915/context.js';
+import type { I915Device } from '../../i915/device.js';
+import type { GemObject } from '../../i915/object.js';
+import type { MappingPolicy } from '../../i915/policy/policy.js';
 import { Machine } from '../../machine/machine.js';
 import { Accounts } from './accounts.js';
 import type { Contents } from './contents.js';

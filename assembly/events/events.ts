@@ -1,0 +1,113 @@
+// events/ is how the core tells the host what happened: any change of state is one record of 64 bytes in a ring in linear
+// memory. Recording is off unless the host made a ring; then every emit is one load and a branch that predicts.
+// The host drains in batches. A full ring keeps the oldest records; what it has to drop is numbered all the same, so that
+// a gap in the sequence says how many are missing.
+//
+//   record   +0 u32 kind   +4 u32 sequence   +8 f64 time (ns)   +16 u32 device   +20 u32 object
+//            +24 u32 vma   +28 u32 hook      +32 f64 a           +40 f64 b        +48 f64 c   +56 u32 d  +60 u32 e
+//
+// What a..e mean for each kind is told beside the constants below, once, for the core and for src/trace.
+
+import { blockAlloc, blockFree, blockOrder } from '../memory/block';
+import { Context, cpuOf } from '../memory/context';
+import { lock, unlock } from '../memory/lock';
+
+const EVENT_SIZE: u32 = 64;
+
+export const EVENT_DMA_MAP_PAGE: u32 = 1; // a dma address (-1 failed), b physical address, c length, d direction, e attrs
+export const EVENT_DMA_UNMAP_PAGE: u32 = 2; // a dma address, c length, d direction, e attrs
+export const EVENT_DMA_MAP_SG: u32 = 3; // a first dma address, b sg handle, c bytes, d direction, e nents or errno
+export const EVENT_DMA_UNMAP_SG: u32 = 4; // a first dma address, b sg handle, c bytes, d direction, e nents given
+export const EVENT_DMA_ALLOC: u32 = 5; // coherent: a dma address, b physical address, c length
+export const EVENT_DMA_FREE: u32 = 6; // coherent: a dma address, b physical address, c length
+export const EVENT_DMA_SYNC: u32 = 7; // a dma address, c length, d direction, e 0 for cpu, 1 for device
+export const EVENT_IOMMU_MAP: u32 = 8; // a iova, b physical address, c size
+export const EVENT_IOMMU_UNMAP: u32 = 9; // a iova, b bytes unmapped, c size asked
+export const EVENT_FAULT: u32 = 10; // a address, d fault reason, e 1 for a write
+export const EVENT_STALE_ACCESS: u32 = 11; // a address, b age in ns, e 1 for a write
+export const EVENT_FINDING: u32 = 12; // a address, b size, d check identifier
+export const EVENT_BOUNCE: u32 = 13; // a slot address, b physical address, c length, d direction, e 1 in, 0 out
+// The host's own: what a GPU's driver does, EVENT_GEM = 14 of src/events/events.ts. a address, c length, d which.
+
+// @ts-ignore: decorator
+@unmanaged
+class Ring {
+  guard: u64;
+  head: u32; // next record to write, counted without wrapping
+  tail: u32; // next record to drain
+  mask: u32;
+  sequence: u32;
+}
+
+const HEADER: usize = 64;
+
+/** Starts recording into a ring of 2^order records. Returns 0 without memory; an existing ring is dropped first. */
+export function eventsStart(ctxAt: usize, order: u32): usize {
+  const ctx = changetype<Context>(ctxAt);
+  eventsStop(ctxAt);
+  const ring = blockAlloc(ctx, blockOrder(HEADER + (<usize>EVENT_SIZE << order)));
+  if (ring == 0) return 0;
+  memory.fill(ring, 0, HEADER);
+  changetype<Ring>(ring).mask = (1 << order) - 1;
+  ctx.events = ring;
+  return ring;
+}
+
+/** Ends recording. */
+export function eventsStop(ctxAt: usize): void {
+  const ctx = changetype<Context>(ctxAt);
+  if (ctx.events != 0) blockFree(ctx, ctx.events);
+  ctx.events = 0;
+}
+
+/** Records that wait to be drained. */
+export function eventsPending(ctxAt: usize): u32 {
+  const ring = changetype<Ring>(changetype<Context>(ctxAt).events);
+  return changetype<usize>(ring) == 0 ? 0 : ring.head - ring.tail;
+}
+
+/** Offset of the oldest undrained record; the host reads up to eventsRun of them from there, then calls eventsDrained. */
+export function eventsFirst(ctxAt: usize): usize {
+  const at = changetype<Context>(ctxAt).events;
+  const ring = changetype<Ring>(at);
+  return at + HEADER + <usize>(ring.tail & ring.mask) * EVENT_SIZE;
+}
+
+/** Undrained records that lie in one piece. */
+export function eventsRun(ctxAt: usize): u32 {
+  const ring = changetype<Ring>(changetype<Context>(ctxAt).events);
+  return min(ring.head - ring.tail, ring.mask + 1 - (ring.tail & ring.mask));
+}
+
+export function eventsDrained(ctxAt: usize, count: u32): void {
+  changetype<Ring>(changetype<Context>(ctxAt).events).tail += count;
+}
+
+/** Writes a record while recording is on. Hot paths ask for ctx.events themselves, before they make up the arguments. */
+export function emit(ctx: Context, kind: u32, device: u32, a: f64, b: f64, c: f64, d: u32, e: u32): void {
+  const at = ctx.events;
+  if (at == 0) return;
+  const ring = changetype<Ring>(at);
+  lock(at);
+  const sequence = ring.sequence++;
+  if (ring.head - ring.tail > ring.mask) {
+    unlock(at);
+    return;
+  }
+  const record = at + HEADER + <usize>(ring.head & ring.mask) * EVENT_SIZE;
+  const cpu = cpuOf(ctx);
+  store<u32>(record, kind);
+  store<u32>(record, sequence, 4);
+  store<f64>(record, <f64>ctx.now, 8);
+  store<u32>(record, device, 16);
+  store<u32>(record, cpu.object, 20);
+  store<u32>(record, cpu.vma, 24);
+  store<u32>(record, cpu.hook, 28);
+  store<f64>(record, a, 32);
+  store<f64>(record, b, 40);
+  store<f64>(record, c, 48);
+  store<u32>(record, d, 56);
+  store<u32>(record, e, 60);
+  ++ring.head;
+  unlock(at);
+}

@@ -1,0 +1,200 @@
+import { DIRECTIONS, type DirectionName } from '../core/checker.js';
+import { checkInteger, GemDmaError } from '../core/errors.js';
+import { drainEvents, type RawEvent } from '../core/events.js';
+import type { Core } from '../core/instance.js';
+import { type CheckId, checkOf } from '../dma-debug/checks.js';
+
+/**
+ * What happens in a machine, as the kernel's tracepoints tell it: calls of the DMA API, changes of IOMMU tables, faults,
+ * bounced bytes, and what the GPU's driver does above them. The core writes records of fixed size into a ring; here they
+ * get their names. Tracepoints of the same name: include/trace/events/dma.h, iommu.h, swiotlb.h, i915_trace.h.
+ */
+
+interface Fields {
+  /** `address` null: the call failed. */
+  dma_map_page: { address: number | null; physical: number; length: number; direction: DirectionName; attrs: number };
+  dma_unmap_page: { address: number; length: number; direction: DirectionName; attrs: number };
+  /** `segments` as the call returned them, a negative errno when it failed. */
+  dma_map_sg: { address: number | null; length: number; direction: DirectionName; segments: number };
+  dma_unmap_sg: { address: number | null; length: number; direction: DirectionName; nents: number };
+  dma_alloc: { address: number; physical: number; length: number };
+  dma_free: { address: number; physical: number; length: number };
+  dma_sync: { address: number; length: number; direction: DirectionName; for: 'cpu' | 'device' };
+  /** `domain` is the number that entries of tables and IOTLB carry. */
+  iommu_map: { iova: number; physical: number; length: number; prot: number; domain: number };
+  iommu_unmap: { iova: number; length: number; unmapped: number; domain: number };
+  dmar_fault: { address: number; reason: number; write: boolean };
+  /** An access through the IOTLB to what the tables no longer map, `age` ns after it was unmapped. */
+  stale_access: { address: number; age: number; write: boolean };
+  /** A finding of the checker; `machine.dmaDebug.findings` has it in words. */
+  dma_debug: { check: CheckId; address: number; length: number };
+  swiotlb_bounced: { address: number; physical: number; length: number; copied: 'in' | 'out' };
+  i915_gem_object_create: { length: number };
+  i915_gem_object_destroy: { length: number };
+  i915_gem_object_get_pages: { length: number };
+  i915_gem_object_put_pages: { length: number };
+  /** `address` in the address space that `space` names. */
+  i915_vma_bind: { address: number; length: number };
+  i915_vma_unbind: { address: number; length: number };
+}
+
+export type EventKind = keyof Fields;
+
+/** What every event has. The ids are named as reports name them; absent where the event belongs to nobody. */
+interface Header {
+  /** Counts all events of the machine from 0, those that found the ring full included. */
+  sequence: number;
+  /** Virtual time in ms. */
+  time: number;
+  device?: string;
+  object?: string;
+  vma?: string;
+  /** The driver's moment in which it happened, such as `bind`. */
+  hook?: string;
+}
+
+export type MachineEvent = { [Kind in EventKind]: Header & { kind: Kind } & Fields[Kind] }[EventKind];
+
+/** What the driver of a GPU tells; the numbers of EVENT_GEM's operations (assembly/events/events.ts). */
+export const GEM_EVENTS = [
+  'i915_gem_object_create',
+  'i915_gem_object_destroy',
+  'i915_gem_object_get_pages',
+  'i915_gem_object_put_pages',
+  'i915_vma_bind',
+  'i915_vma_unbind',
+] as const;
+export type GemEvent = (typeof GEM_EVENTS)[number];
+
+type Reader = readonly [EventKind, (event: RawEvent) => Fields[EventKind]];
+
+function reader<Kind extends EventKind>(kind: Kind, read: (event: RawEvent) => Fields[Kind]): Reader {
+  return [kind, read];
+}
+
+const mapped = (address: number): number | null => (address < 0 ? null : address);
+const direction = (d: number): DirectionName => DIRECTIONS[d] ?? 'NONE';
+
+/** Kinds of record by the core's number. */
+const READERS: readonly (Reader | undefined)[] = [
+  undefined,
+  reader('dma_map_page', ({ a, b, c, d, e }) => ({
+    address: mapped(a),
+    physical: b,
+    length: c,
+    direction: direction(d),
+    attrs: e,
+  })),
+  reader('dma_unmap_page', ({ a, c, d, e }) => ({ address: a, length: c, direction: direction(d), attrs: e })),
+  reader('dma_map_sg', ({ a, c, d, e }) => ({
+    address: mapped(a),
+    length: c,
+    direction: direction(d),
+    segments: e | 0,
+  })),
+  reader('dma_unmap_sg', ({ a, c, d, e }) => ({ address: mapped(a), length: c, direction: direction(d), nents: e })),
+  reader('dma_alloc', ({ a, b, c }) => ({ address: a, physical: b, length: c })),
+  reader('dma_free', ({ a, b, c }) => ({ address: a, physical: b, length: c })),
+  reader('dma_sync', ({ a, c, d, e }) => ({
+    address: a,
+    length: c,
+    direction: direction(d),
+    for: e ? 'device' : 'cpu',
+  })),
+  reader('iommu_map', ({ a, b, c, d, e }) => ({ iova: a, physical: b, length: c, prot: d, domain: e })),
+  reader('iommu_unmap', ({ a, b, c, e }) => ({ iova: a, length: c, unmapped: b, domain: e })),
+  reader('dmar_fault', ({ a, d, e }) => ({ address: a, reason: d, write: e !== 0 })),
+  reader('stale_access', ({ a, b, e }) => ({ address: a, age: b, write: e !== 0 })),
+  reader('dma_debug', ({ a, b, d }) => ({ check: checkOf(d).id, address: a, length: b })),
+  reader('swiotlb_bounced', ({ a, b, c, e }) => ({ address: a, physical: b, length: c, copied: e ? 'in' : 'out' })),
+];
+const EVENT_GEM = READERS.length;
+
+/** Who an event belongs to, by the core's numbers. */
+export interface EventNames {
+  device(id: number): string | undefined;
+  caller(ids: { object: number; vma: number; hook: number }): Pick<Header, 'object' | 'vma' | 'hook'>;
+}
+
+export class EventLog {
+  /** Whether events are written at all: whoever tells of something asks first. */
+  recording = false;
+  /** Events that found the ring full since the last drain, and are missing from what it gives. */
+  dropped = 0;
+  private readonly core: Core;
+  private readonly context: number;
+  private readonly names: EventNames;
+  private next = 0;
+
+  constructor(core: Core, context: number, names: EventNames) {
+    this.core = core;
+    this.context = context;
+    this.names = names;
+  }
+
+  /**
+   * Begins to record; what was recorded before and not drained is dropped.
+   * @param options.records how many events the ring holds between two drains, rounded up to a power of two; 64 bytes each
+   * @throws GemDmaError ENOMEM
+   */
+  start({ records = 65536 }: { records?: number } = {}): void {
+    const order = Math.ceil(Math.log2(checkInteger('records', records, 1, 2 ** 20)));
+    this.recording = this.core.exports.eventsStart(this.context, order) !== 0;
+    this.next = 0;
+    if (!this.recording) throw new GemDmaError('ENOMEM', 'events_start', `no memory for a ring of ${records} events`);
+  }
+
+  /** Ends recording. What was not drained is dropped. */
+  stop(): void {
+    this.core.exports.eventsStop(this.context);
+    this.recording = false;
+  }
+
+  /** Takes the events that were recorded since the last drain, oldest first. */
+  drain(): MachineEvent[] {
+    const events: MachineEvent[] = [];
+    this.dropped = 0;
+    if (!this.recording) return events;
+    drainEvents(this.core, this.context, (raw) => {
+      this.dropped += raw.sequence - this.next;
+      this.next = raw.sequence + 1;
+      events.push(this.named(raw));
+    });
+    return events;
+  }
+
+  /** Tells what the driver does. */
+  gem(event: GemEvent, device: number, address: number, length: number): void {
+    this.core.exports.eventEmit(this.context, EVENT_GEM, device, address, 0, length, GEM_EVENTS.indexOf(event), 0);
+  }
+
+  private named(raw: RawEvent): MachineEvent {
+    const device = raw.device === 0 ? undefined : this.names.device(raw.device);
+    const header = {
+      ...{ sequence: raw.sequence, time: raw.time / 1e6 },
+      ...(device !== undefined && { device }),
+      ...this.names.caller(raw),
+    };
+    if (raw.kind === EVENT_GEM) {
+      const kind = GEM_EVENTS[raw.d];
+      const place = kind === 'i915_vma_bind' || kind === 'i915_vma_unbind' ? { address: raw.a } : {};
+      return { kind, ...header, ...place, length: raw.c } as MachineEvent;
+    }
+    const [kind, read] = READERS[raw.kind]!;
+    return { kind, ...header, ...read(raw) } as MachineEvent;
+  }
+}
+
+/** An event as one line, much as the kernel's trace file shows it. */
+export function formatEvent(event: MachineEvent): string {
+  const { kind, sequence: _, time, device, object, vma, hook, ...fields } = event;
+  const text = Object.entries(fields).map(([name, value]) => `${name}=${fieldText(name, value)}`);
+  const by = [object, vma, hook && `in ${hook}`].filter(Boolean).join(', ');
+  return `${time.toFixed(6)} ${device ?? '-'} ${kind}: ${text.join(' ')}${by && ` (${by})`}`;
+}
+
+const ADDRESSES: ReadonlySet<string> = new Set(['address', 'physical', 'iova', 'attrs']);
+
+function fieldText(name: string, value: unknown): string {
+  return typeof value === 'number' && ADDRESSES.has(name) ? `0x${value.toString(16)}` : String(value);
+}

@@ -1,0 +1,105 @@
+import { errnoName, GemDmaError } from '../core/errors.js';
+import { ListLink } from '../drm/list.js';
+import type { I915Device } from './device.js';
+import type { Vma } from './vma.js';
+
+/** Most bytes of one access that the staging block takes. */
+const STEP = 65536;
+
+/**
+ * An address space of the GPU (struct i915_address_space): the global GTT or a per-process one. It has a range manager
+ * that says which addresses are free, page tables, and the vmas in it in the order of their last use.
+ */
+export abstract class AddressSpace {
+  readonly device: I915Device;
+  readonly name: string;
+  readonly isGgtt: boolean;
+  /** Shadows the GGTT: objects are bound through that. */
+  readonly isAliasing: boolean;
+  /** Handle in the core. */
+  readonly handle: number;
+  /** Bytes; addresses run from 0 up to here. */
+  readonly total: number;
+  /** Vmas that the GPU uses, and those that it does not, least recently used first. */
+  readonly activeList = new ListLink<Vma>(null);
+  readonly inactiveList = new ListLink<Vma>(null);
+  refcount = 1;
+  /** Handle of the range manager. */
+  readonly mm: number;
+
+  constructor(device: I915Device, name: string, kind: 'ggtt' | 'aliasing' | 'ppgtt', handle: number) {
+    const { exports } = device.core;
+    this.device = device;
+    this.name = name;
+    this.isGgtt = kind === 'ggtt';
+    this.isAliasing = kind === 'aliasing';
+    this.handle = handle;
+    this.total = exports.vmTotal(handle);
+    this.mm = exports.vmMm(handle);
+  }
+
+  /** Makes the page tables for a vma that has a place (allocate_va_range). Returns 0 or -ENOMEM, tables as before. */
+  abstract allocateVaRange(vma: Vma): number;
+
+  /** Writes a vma's entries for `wanted` (GLOBAL_BIND, LOCAL_BIND). Returns further bits to set, or a negative errno. */
+  abstract bindVma(vma: Vma, wanted: number): number;
+
+  /** Points a vma's entries to the scratch page. */
+  abstract clearVma(vma: Vma): void;
+
+  /** The raw entry for an address, as a number below 2^53. */
+  abstract entry(address: number): number;
+
+  /** The last reference is gone: tables, scratch page and range manager go. */
+  protected abstract destroy(): void;
+
+  reference(): void {
+    ++this.refcount;
+  }
+
+  release(): void {
+    if (--this.refcount === 0) this.destroy();
+  }
+
+  /** Vmas in it, least recently used first, unused ones before used ones. */
+  get vmas(): Vma[] {
+    return [...this.inactiveList.toArray(), ...this.activeList.toArray()];
+  }
+
+  /** n bytes as the GPU reads them. Throws EFAULT where a table or the IOMMU leads nowhere; the fault is recorded. */
+  read(address: number, n: number): Uint8Array {
+    const { core, context } = this.device;
+    const bytes = new Uint8Array(n);
+    const staging = core.staging(context);
+    for (let done = 0; done < n; done += STEP) {
+      const part = Math.min(STEP, n - done);
+      this.refused('gpu_read', core.exports.gpuRead(this.handle, address + done, staging, part), address, n);
+      bytes.set(core.u8.subarray(staging, staging + part), done);
+    }
+    return bytes;
+  }
+
+  /** Writes bytes as the GPU does. Errors as read. */
+  write(address: number, bytes: Uint8Array): void {
+    const { core, context } = this.device;
+    const staging = core.staging(context);
+    for (let done = 0; done < bytes.length; done += STEP) {
+      const part = bytes.subarray(done, done + STEP);
+      core.u8.set(part, staging);
+      const rc = core.exports.gpuWrite(this.handle, address + done, staging, part.length);
+      this.refused('gpu_write', rc, address, bytes.length);
+    }
+  }
+
+  private refused(syscall: string, rc: number, address: number, n: number): void {
+    if (rc >= 0) return;
+    const where = `${n} bytes at 0x${address.toString(16)} of ${this.name}`;
+    const details = { vm: this.name, address, size: n, errno: errnoName(rc) };
+    if (rc === -12) throw new GemDmaError('ENOMEM', syscall, `no linear memory for ${where}`, { details });
+    throw new GemDmaError('EFAULT', syscall, `the GPU cannot reach ${where}`, { details });
+  }
+
+  toString(): string {
+    return this.name;
+  }
+}

@@ -1,0 +1,48 @@
+import { GemDmaError } from '../../core/errors.js';
+import type { DmaBufAttachment } from '../../drm/dma-buf.js';
+import type { GemObject } from '../object.js';
+import { HOOK_GET_PAGES, HOOK_NONE, HOOK_PUT_PAGES } from '../policy/policy.js';
+import type { Backing } from './backing.js';
+
+/**
+ * Another driver's memory, by dma-buf (i915_gem_dmabuf.c). The exporter maps it for this GPU when pages are got and ends
+ * the mapping when they are put; i915 must never map it again.
+ */
+export class ImportBacking implements Backing {
+  readonly kind = 'dma-buf';
+  readonly mapping = 'attachment';
+  readonly filp = false;
+  private readonly attachment: DmaBufAttachment;
+
+  constructor(attachment: DmaBufAttachment) {
+    this.attachment = attachment;
+  }
+
+  /** i915_gem_object_get_pages_dmabuf: whatever the exporter says. */
+  getPages(object: GemObject): number {
+    const { device } = object;
+    device.attribute(object.id, 0, HOOK_GET_PAGES);
+    try {
+      object.pages = this.attachment.map();
+      return 0;
+    } catch (error) {
+      if (GemDmaError.is(error)) return error.errno;
+      throw error;
+    } finally {
+      device.attribute(0, 0, HOOK_NONE);
+    }
+  }
+
+  putPages(object: GemObject): void {
+    object.device.attribute(object.id, 0, HOOK_PUT_PAGES);
+    this.attachment.unmap();
+    object.device.attribute(0, 0, HOOK_NONE);
+  }
+
+  truncate(): void {}
+
+  /** drm_prime_gem_destroy. */
+  release(): void {
+    this.attachment.detach();
+  }
+}

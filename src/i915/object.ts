@@ -1,0 +1,290 @@
+import { checkInteger, invalidType } from '../core/errors.js';
+import type { DmaBuf } from '../drm/dma-buf.js';
+import { exportObject } from '../drm/dma-buf.js';
+import { ListLink } from '../drm/list.js';
+import type { AddressSpace } from './address-space.js';
+import type { Backing } from './backing/backing.js';
+import { attachPhys } from './backing/phys.js';
+import { type BindOptions, bindObject, findVma } from './bind.js';
+import { PageCursor } from './cursor.js';
+import type { I915Device } from './device.js';
+import { type Caching, type Domain, objectRead, objectWrite, setCacheLevel, setDomain } from './domain.js';
+import { bugOn, EBUSY, EINVAL, ENOSPC, refuse } from './errno.js';
+import { DONTNEED, MADV_NAMES, type Madv, PURGED, WILLNEED } from './madvise.js';
+import { getPages, pinPages, putPages, quirkPins, setTiling, truncate, unpinPages } from './pages.js';
+import { vmaUnbind } from './unbind.js';
+import type { View } from './view.js';
+import type { Vma } from './vma.js';
+
+const PAGE_SIZE = 4096;
+
+/**
+ * A GEM object (struct drm_i915_gem_object): memory that the GPU can be shown. Sizes in bytes, always whole pages.
+ *
+ * The methods are the driver's operations under their kernel names. Each throws a GemDmaError with the kernel's errno
+ * when the kernel would refuse, and then nothing has changed. Objects are made by the device: `gpu.createObject('4MiB')`.
+ */
+export class GemObject {
+  readonly device: I915Device;
+  /** Numbers objects of a machine's GPU from 1, in the order in which they were made; reports name objects by it. */
+  readonly id: number;
+  readonly size: number;
+
+  // What follows is the driver's own state, for the driver, policies and the curious; the methods change it.
+
+  /** Where the memory comes from. attachPhys replaces it. */
+  backing: Backing;
+  /** Handle of the sg table while the object holds its pages, else 0. */
+  pages = 0;
+  /** For how many reasons the pages must stay: bound vmas, importers, copies in progress. */
+  pagesPinCount = 0;
+  madv = WILLNEED;
+  /** The pages were written since they were got. */
+  dirty = false;
+  /** Cache domains, bits of I915_GEM_DOMAIN_*. */
+  readDomains: number;
+  writeDomain: number;
+  /** 0 uncached, 1 LLC, 2 L3 and LLC, 3 write-through. */
+  cacheLevel: number;
+  /** The GPU's fence registers present it in tiles. */
+  tiled = false;
+  /** Its normal GGTT vma lies where the CPU and the fence registers reach it. */
+  mapAndFenceable = false;
+  /** Requests of the GPU that use it; each holds a reference. */
+  active = 0;
+  refcount = 1;
+  /** dma_map_sg and dma_unmap_sg calls made for the object's list. */
+  maps = 0;
+  unmaps = 0;
+  /** The dma-buf that it was exported as. */
+  dmaBuf: DmaBuf | null = null;
+  /** Made at the first page lookup. */
+  cursor: PageCursor | undefined;
+  /** Every vma, bound or only a placeholder. */
+  readonly vmaList = new ListLink<Vma>(null);
+  /** Place in the device's unbound or bound list, while there are pages. */
+  readonly globalLink: ListLink<GemObject>;
+  /** Place among all objects of the device, from creation to release. */
+  readonly liveLink: ListLink<GemObject>;
+
+  constructor(device: I915Device, size: number, backing: Backing, domains: number, cacheLevel: number) {
+    this.device = device;
+    this.id = ++device.objectCount;
+    this.size = size;
+    this.backing = backing;
+    this.readDomains = domains;
+    this.writeDomain = domains;
+    this.cacheLevel = cacheLevel;
+    this.globalLink = new ListLink<GemObject>(this);
+    if (device.config.defects.userptrCursor) this.cursor = new PageCursor(0);
+    this.liveLink = new ListLink<GemObject>(this);
+    device.liveList.moveTail(this.liveLink);
+    if (device.events.recording) device.tell('i915_gem_object_create', this.id, size);
+  }
+
+  /** Gets the backing pages, if they are not there (i915_gem_object_get_pages). EFAULT after madvise, ENOMEM ... */
+  getPages(): void {
+    this.alive('gem_get_pages');
+    this.device.enter();
+    this.device.takeMapFailure();
+    const rc = getPages(this);
+    this.device.settle();
+    if (rc !== 0) refuse(rc, 'gem_get_pages', `no pages for ${this}`, undefined, this.device.takeMapFailure());
+  }
+
+  /** Lets go of the backing pages (i915_gem_object_put_pages). EBUSY while they are pinned. */
+  putPages(): void {
+    this.alive('gem_put_pages');
+    const rc = putPages(this);
+    this.device.settle();
+    if (rc !== 0) refuse(rc, 'gem_put_pages', `the pages of ${this} are pinned ${this.pagesPinCount} times`);
+  }
+
+  /** Gets the pages and keeps them until unpinPages. */
+  pinPages(): void {
+    this.getPages();
+    pinPages(this);
+  }
+
+  /** Ends one pinPages. EINVAL when there is none. */
+  unpinPages(): void {
+    if (this.pagesPinCount === 0) refuse(-EINVAL, 'gem_unpin_pages', `the pages of ${this} are not pinned`);
+    unpinPages(this);
+  }
+
+  /** The pfn of page n (i915_gem_object_get_page). Gets the pages first. EINVAL where there are no page frames. */
+  getPage(n: number): number {
+    checkInteger('n', n, 0, this.size / PAGE_SIZE - 1);
+    this.getPages();
+    if (this.backing.mapping === 'contiguous') {
+      refuse(-EINVAL, 'gem_get_page', `the memory of ${this} is not made of page frames`);
+    }
+    this.cursor ??= new PageCursor(this.pages);
+    return this.cursor.lookup(this, n);
+  }
+
+  /**
+   * Says whether the contents are needed (i915_gem_madvise_ioctl). What is not needed may be thrown away at any time.
+   * @returns whether the contents are still there. EINVAL while pinned in an address space
+   */
+  madvise(advice: 'willneed' | 'dontneed'): boolean {
+    this.alive('gem_madvise');
+    if (advice !== 'willneed' && advice !== 'dontneed') throw invalidType('advice', "'willneed' or 'dontneed'", advice);
+    if (this.pinned) refuse(-EINVAL, 'gem_madvise', `${this} is pinned`);
+    const wanted = advice === 'willneed' ? WILLNEED : DONTNEED;
+    if (this.pages !== 0 && quirkPins(this)) {
+      if (this.madv === WILLNEED) unpinPages(this);
+      if (wanted === WILLNEED) pinPages(this);
+    }
+    if (this.madv !== PURGED) this.madv = wanted;
+    if (this.madv === DONTNEED && this.pages === 0) truncate(this);
+    return this.madv !== PURGED;
+  }
+
+  get madvised(): Madv {
+    return MADV_NAMES[this.madv];
+  }
+
+  /** Copies bytes into the object, from the CPU (pwrite). EINVAL beyond its end and without a file, EFAULT if purged. */
+  pwrite(offset: number, bytes: Uint8Array): void {
+    this.alive('gem_pwrite');
+    objectWrite(this, offset, bytes);
+  }
+
+  /** Copies n bytes out of the object, by the CPU (pread). Errors as pwrite. */
+  pread(offset: number, n: number): Uint8Array {
+    this.alive('gem_pread');
+    return objectRead(this, offset, n);
+  }
+
+  /** Moves the object to the CPU's or the aperture's domain, for writing or only reading (set_domain). */
+  setDomain(domain: Domain, write = false): void {
+    this.alive('gem_set_domain');
+    setDomain(this, domain, write);
+  }
+
+  /** Changes how the GPU caches the object, rewriting entries or unbinding what may not stay. EBUSY while pinned. */
+  setCacheLevel(caching: Caching): void {
+    this.alive('gem_set_caching');
+    setCacheLevel(this, caching);
+  }
+
+  /**
+   * Gives the object a place in an address space and writes its entries there; what is bound already stays where it is
+   * if it fits the options. E2BIG if it can never fit, ENOSPC if eviction made no room, ENOMEM, EFAULT if purged, EBUSY.
+   */
+  bind(vm: AddressSpace, options?: BindOptions): Vma {
+    this.alive('gem_bind');
+    this.device.enter();
+    const vma = bindObject(this, vm, options);
+    this.device.settle();
+    return vma;
+  }
+
+  /**
+   * The vma in an address space, bound or a placeholder (i915_gem_obj_to_vma): in the GGTT that of the normal view, or of
+   * the one that is named. An object has one rotated view, whatever its geometry.
+   */
+  vma(vm: AddressSpace, view?: View): Vma | undefined {
+    return findVma(this, vm, view) ?? undefined;
+  }
+
+  /**
+   * Says whether the contents lie in tiles (set_tiling). On machines whose firmware swizzles by physical address
+   * (`pinSwizzledPages`) a tiled object's pages may not move, so they are pinned while it is wanted. EBUSY while pinned
+   * in an address space.
+   */
+  setTiling(tiled: boolean): void {
+    this.alive('gem_set_tiling');
+    if (this.pinned) refuse(-EBUSY, 'gem_set_tiling', `${this} is pinned`);
+    setTiling(this, tiled);
+  }
+
+  /** All vmas, oldest first. */
+  get vmas(): Vma[] {
+    return this.vmaList.toArray();
+  }
+
+  get pinned(): boolean {
+    for (let link = this.vmaList.next; link.owner !== null; link = link.next) {
+      if (link.owner.pinCount > 0) return true;
+    }
+    return false;
+  }
+
+  /** Moves the contents to one contiguous buffer, for hardware that has no GTT for it (attach_phys). */
+  attachPhys(align: number): void {
+    this.alive('gem_attach_phys');
+    const rc = attachPhys(this, align);
+    if (rc !== 0) refuse(rc, 'gem_attach_phys', `${this} cannot be made contiguous, aligned to ${align}`);
+  }
+
+  /** The object as a dma-buf, for other devices; always the same one (prime handle to fd). */
+  export(): DmaBuf {
+    this.alive('gem_export');
+    return exportObject(this);
+  }
+
+  /**
+   * dma_map_sg for the object's list of pages (i915_gem_gtt_prepare_object), for policies. An object whose mapping is
+   * not i915's to make is left alone. A mapping that is there already is forgotten by this, as in the kernel.
+   * @returns 0, or -ENOSPC when the DMA API says no
+   */
+  mapSg(): number {
+    if (this.backing.mapping !== 'sg') return 0;
+    if (this.pages === 0) throw new Error(`policy ${this.device.policy.name} maps ${this}, which has no pages`);
+    if (this.device.mapSg(this.pages) <= 0) return -ENOSPC;
+    ++this.maps;
+    return 0;
+  }
+
+  /** dma_unmap_sg for the object's list of pages (i915_gem_gtt_finish_object), for policies. */
+  unmapSg(): void {
+    if (this.backing.mapping !== 'sg') return;
+    if (this.pages === 0) throw new Error(`policy ${this.device.policy.name} unmaps ${this}, which has no pages`);
+    this.device.unmapSg(this.pages);
+    ++this.unmaps;
+  }
+
+  /** Takes another reference: an importer, the GPU, a worker. */
+  reference(): void {
+    ++this.refcount;
+  }
+
+  /** Drops a reference; with the last one the object is freed: unbound everywhere, its pages let go. */
+  release(): void {
+    this.alive('gem_close');
+    if (--this.refcount > 0) return;
+    this.free();
+    this.device.settle();
+  }
+
+  [Symbol.dispose](): void {
+    if (this.refcount > 0) this.release();
+  }
+
+  // i915_gem_free_object
+  private free(): void {
+    // As listed: a policy that looks at the list of vmas sees it shrink in this order.
+    for (let vma = this.vmaList.first; vma !== null; vma = this.vmaList.first) {
+      vma.pinCount = 0;
+      bugOn(vmaUnbind(vma) !== 0 || !vma.vmaLink.empty, 'a vma of a dying object cannot be unbound');
+    }
+    this.pagesPinCount = 0;
+    // Nobody will read the contents again: they need not be written back.
+    if (this.madv === WILLNEED) this.madv = DONTNEED;
+    putPages(this);
+    this.backing.release(this);
+    this.device.objectGone(this.id);
+    this.liveLink.remove();
+    if (this.device.events.recording) this.device.tell('i915_gem_object_destroy', this.id, this.size);
+  }
+
+  private alive(syscall: string): void {
+    if (this.refcount <= 0) refuse(-EINVAL, syscall, `${this} was released`);
+  }
+
+  toString(): string {
+    return `object ${this.id} (${this.backing.kind}, ${this.size / 1024} KiB)`;
+  }
+}

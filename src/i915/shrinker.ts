@@ -1,0 +1,80 @@
+import { ListLink } from '../drm/list.js';
+import type { I915Device } from './device.js';
+import { evictEverything } from './evict.js';
+import { DONTNEED } from './madvise.js';
+import type { GemObject } from './object.js';
+import { putPages } from './pages.js';
+import { vmaUnbind } from './unbind.js';
+
+/**
+ * Giving memory back under pressure (i915_gem_shrinker.c): objects that userspace does not need first, unbound ones
+ * before bound ones, the oldest of each first. Nothing pinned is touched.
+ */
+export const SHRINK_PURGEABLE = 1;
+export const SHRINK_UNBOUND = 2;
+export const SHRINK_BOUND = 4;
+
+/**
+ * i915_gem_shrink: drops the pages of objects until `target` pages are released.
+ * @param flags which lists, and whether only objects that are not needed
+ * @returns pages released, by the size of the objects, whatever the machine regains of it
+ */
+export function shrink(device: I915Device, target: number, flags: number): number {
+  let released = 0;
+  if ((flags & SHRINK_UNBOUND) !== 0) released = shrinkList(device.unboundList, target, released, flags);
+  if ((flags & SHRINK_BOUND) !== 0) released = shrinkList(device.boundList, target, released, flags);
+  return released;
+}
+
+function shrinkList(list: ListLink<GemObject>, target: number, released: number, flags: number): number {
+  // Parked here while they are looked at: what is done to one object may move others between the lists.
+  const stillInList = new ListLink<GemObject>(null);
+  while (released < target) {
+    const object = list.first;
+    if (object === null) break;
+    stillInList.moveTail(object.globalLink);
+    if ((flags & SHRINK_PURGEABLE) !== 0 && object.madv !== DONTNEED) continue;
+    object.reference();
+    for (const vma of object.vmas) {
+      if (vmaUnbind(vma) !== 0) break;
+    }
+    if (putPages(object) === 0) released += object.size / 4096;
+    object.release();
+  }
+  list.splice(stillInList);
+  return released;
+}
+
+/** i915_gem_shrink_all: unbinds everything that can be, then drops the pages of everything that can be. */
+export function shrinkAll(device: I915Device): number {
+  evictEverything(device);
+  return shrink(device, Number.POSITIVE_INFINITY, SHRINK_BOUND | SHRINK_UNBOUND);
+}
+
+/** i915_gem_shrinker_count: pages that a scan could release. */
+export function shrinkerCount(device: I915Device): number {
+  let pages = 0;
+  for (const object of device.unboundList.toArray()) {
+    if (object.pagesPinCount === 0) pages += object.size / 4096;
+  }
+  for (const object of device.boundList.toArray()) {
+    if (object.pagesPinCount === boundVmas(object)) pages += object.size / 4096;
+  }
+  return pages;
+}
+
+// num_vma_bound: a pinned vma counts twice, so that an object with one never looks shrinkable.
+function boundVmas(object: GemObject): number {
+  let count = 0;
+  for (let link = object.vmaList.next; link.owner !== null; link = link.next) {
+    if (link.owner.node !== 0) ++count;
+    if (link.owner.pinCount > 0) ++count;
+  }
+  return count;
+}
+
+/** i915_gem_shrinker_scan: what the memory manager calls. Returns pages released. */
+export function shrinkerScan(device: I915Device, target: number): number {
+  const released = shrink(device, target, SHRINK_BOUND | SHRINK_UNBOUND | SHRINK_PURGEABLE);
+  return released < target ? released + shrink(device, target - released, SHRINK_BOUND | SHRINK_UNBOUND) : released;
+}

@@ -1,0 +1,97 @@
+import { ListLink } from '../drm/list.js';
+import type { AddressSpace } from './address-space.js';
+import { EINVAL, refuse } from './errno.js';
+import type { GemObject } from './object.js';
+import { vmaUnbind } from './unbind.js';
+import type { View } from './view.js';
+
+/** vma.bound: where entries are written. In the GGTT of an aliasing PPGTT both can be. */
+export const GLOBAL_BIND = 1;
+export const LOCAL_BIND = 2;
+
+/** vma.pin_count has four bits (DRM_I915_GEM_OBJECT_MAX_PIN_COUNT). */
+export const MAX_PIN_COUNT = 15;
+
+/**
+ * An object's place in one address space (struct i915_vma). There is one a PPGTT, and in the GGTT one a view. It exists
+ * before it is bound, as a placeholder that execbuf looks up and binds later, and in the driver before the fix the mere
+ * existence of one kept a mapping alive.
+ */
+export class Vma {
+  readonly object: GemObject;
+  readonly vm: AddressSpace;
+  readonly view: View | undefined;
+  /** Numbers the vmas of a device from 1. */
+  readonly id: number;
+  /** Handle of the drm_mm node, 0 while unbound. */
+  node = 0;
+  /** Address in the vm, in bytes; meaningful while bound. */
+  start = 0;
+  readonly size: number;
+  /** GLOBAL_BIND, LOCAL_BIND or both; 0 while unbound. */
+  bound = 0;
+  /** DMA address that the first entry led to when it was written. */
+  dmaAddress = -1;
+  /** Users that need it where it is, at most 15. */
+  pinCount = 0;
+  /** On the list of an execbuf that is being worked on, which keeps the vma when it is unbound. */
+  onExecList = false;
+  /** The view's own sg table, 0 for the normal view. */
+  viewPages = 0;
+  /** Place in the vm's active or inactive list. */
+  readonly mmLink: ListLink<Vma>;
+  /** Place in the object's list. */
+  readonly vmaLink: ListLink<Vma>;
+
+  /** i915_gem_vma_create: joins the object's list at the end. */
+  constructor(object: GemObject, vm: AddressSpace, view: View | undefined, size: number) {
+    this.object = object;
+    this.vm = vm;
+    this.view = view;
+    this.size = size;
+    this.id = ++object.device.vmaCount;
+    this.mmLink = new ListLink<Vma>(this);
+    this.vmaLink = new ListLink<Vma>(this);
+    object.vmaList.moveTail(this.vmaLink);
+    vm.reference();
+  }
+
+  /** Has a place in the address space (drm_mm_node_allocated). */
+  get allocated(): boolean {
+    return this.node !== 0;
+  }
+
+  /** Takes it out of the address space (i915_vma_unbind). EBUSY while pinned. Harmless when it is unbound already. */
+  unbind(): void {
+    const rc = vmaUnbind(this);
+    this.object.device.settle();
+    if (rc !== 0) refuse(rc, 'vma_unbind', `${this} is pinned ${this.pinCount} times`);
+  }
+
+  /** Ends one pin. EINVAL when there is none. */
+  unpin(): void {
+    if (this.pinCount === 0) refuse(-EINVAL, 'vma_unpin', `${this} is not pinned`);
+    --this.pinCount;
+  }
+
+  /** i915_gem_vma_destroy: the struct goes, unless an execbuf has it on its list. */
+  destroy(): void {
+    if (!this.onExecList) this.forget();
+  }
+
+  /** Leaves the object's list for good. */
+  forget(): void {
+    if (this.vmaLink.empty) return;
+    this.vmaLink.remove();
+    this.vm.release();
+  }
+
+  [Symbol.dispose](): void {
+    this.unbind();
+  }
+
+  toString(): string {
+    const view = this.view === undefined ? '' : `${this.view.type} view, `;
+    return `vma ${this.id} (${view}object ${this.object.id} in ${this.vm.name} at 0x${this.start.toString(16)})`;
+  }
+}
