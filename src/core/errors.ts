@@ -84,6 +84,12 @@ export function invalidValue(name: string, expected: string, got: unknown): Code
   return Object.assign(error, { code: 'ERR_INVALID_ARG_VALUE' });
 }
 
+/** A TypeError for what a function of the caller's returned (ERR_INVALID_RETURN_VALUE). */
+export function invalidReturn(name: string, expected: string, got: unknown): Coded<TypeError> {
+  const error = new TypeError(`The "${name}" function must return ${expected}. It returned ${show(got)}`);
+  return Object.assign(error, { code: 'ERR_INVALID_RETURN_VALUE' });
+}
+
 /** A RangeError for a number outside what is allowed (ERR_OUT_OF_RANGE). */
 export function outOfRange(name: string, expected: string, got: unknown): Coded<RangeError> {
   const error = new RangeError(`The value of "${name}" is out of range. It must be ${expected}. Received ${show(got)}`);

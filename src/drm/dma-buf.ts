@@ -4,7 +4,6 @@ import type { I915Device } from '../i915/device.js';
 import { EBUSY, EINVAL, ENOMEM, refuse } from '../i915/errno.js';
 import type { GemObject } from '../i915/object.js';
 import { getPages, pinPages, unpinPages } from '../i915/pages.js';
-import { HOOK_EXPORT, HOOK_NONE } from '../i915/policy/policy.js';
 
 /**
  * dma-buf: memory that one driver lends to others (drivers/dma-buf). The exporter owns it; each importer attaches its
@@ -108,6 +107,10 @@ class ObjectExporter implements DmaBufExporter {
 
   /** i915_gem_map_dma_buf. */
   map(attachment: DmaBufAttachment): number {
+    return this.exported.device.hooks.call(() => this.mapFor(attachment));
+  }
+
+  private mapFor(attachment: DmaBufAttachment): number {
     const object = this.exported;
     const rc = getPages(object);
     if (rc !== 0) refuse(rc, 'dma_buf_map_attachment', `no pages for ${object}`);
@@ -119,9 +122,10 @@ class ObjectExporter implements DmaBufExporter {
       unpinPages(object);
       refuse(-ENOMEM, 'dma_buf_map_attachment', `no memory for a copy of the table of ${object}`);
     }
-    object.device.attribute(object.id, 0, HOOK_EXPORT);
-    const nents = core.exports.dmaMapSg(attachment.device.handle, copy, BIDIRECTIONAL, 0);
-    object.device.attribute(0, 0, HOOK_NONE);
+    const { handle } = attachment.device;
+    const nents = object.device.hooks.during('export', object.id, 0, () =>
+      core.exports.dmaMapSg(handle, copy, BIDIRECTIONAL, 0),
+    );
     if (nents <= 0) {
       core.exports.sgDestroy(copy);
       unpinPages(object);
@@ -139,8 +143,9 @@ class ObjectExporter implements DmaBufExporter {
   }
 
   release(): void {
-    this.exported.dmaBuf = null;
-    this.exported.release();
+    const object = this.exported;
+    object.dmaBuf = null;
+    object.release();
   }
 }
 

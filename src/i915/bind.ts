@@ -4,7 +4,8 @@ import { bugOn, E2BIG, EBUSY, EINVAL, ENODEV, ENOSPC, refuse } from './errno.js'
 import { evictSomething } from './evict.js';
 import type { GemObject } from './object.js';
 import { getPages, pinPages, unpinPages } from './pages.js';
-import { type BindStage, HOOK_BIND, HOOK_BIND_FAILED, HOOK_NONE } from './policy/policy.js';
+import type { BindStage } from './policy/policy.js';
+import { askPolicy, tellPolicy } from './policy/run.js';
 import { vmaUnbind } from './unbind.js';
 import { checkView, sameView, type View, viewSize } from './view.js';
 import { GLOBAL_BIND, LOCAL_BIND, MAX_PIN_COUNT, Vma } from './vma.js';
@@ -197,26 +198,15 @@ function insertNode(vma: Vma, size: number, alignment: number, start: number, en
 
 function mapAndBind(vma: Vma, flags: number): number {
   const { object, vm } = vma;
-  const { device } = object;
-  if (device.policy.bind !== undefined) {
-    device.attribute(object.id, vma.id, HOOK_BIND);
-    const rc = device.policy.bind(object, vma) ?? 0;
-    device.attribute(0, 0, HOOK_NONE);
-    if (rc !== 0) return rc;
+  let rc = askPolicy('bind', object, vma);
+  if (rc !== 0) return rc;
+  let stage: BindStage = 'page-tables';
+  rc = vm.allocateVaRange(vma);
+  if (rc === 0) {
+    stage = 'entries';
+    rc = vmaBind(vma, flags);
   }
-  let rc = vm.allocateVaRange(vma);
-  if (rc !== 0) return bindFailed(vma, 'page-tables', rc);
-  rc = vmaBind(vma, flags);
-  return rc === 0 ? 0 : bindFailed(vma, 'entries', rc);
-}
-
-function bindFailed(vma: Vma, stage: BindStage, rc: number): number {
-  const { device } = vma.object;
-  if (device.policy.bindFailed !== undefined) {
-    device.attribute(vma.object.id, vma.id, HOOK_BIND_FAILED);
-    device.policy.bindFailed(vma.object, vma, stage);
-    device.attribute(0, 0, HOOK_NONE);
-  }
+  if (rc !== 0) tellPolicy('bindFailed', object, vma, stage);
   return rc;
 }
 

@@ -1,7 +1,7 @@
 import { invalidType, invalidValue, outOfRange, parseSize } from '../core/errors.js';
 import { knownKeys } from '../machine/config.js';
 import { DRIVER_NAMES, type DriverName, POLICIES } from './policy/index.js';
-import type { MappingPolicy } from './policy/policy.js';
+import { type MappingPolicy, POLICY_HOOKS } from './policy/policy.js';
 
 /** Graphics hardware that is told apart: each has its own entry format or cacheability codes. */
 export type Platform = 'snb' | 'ivb' | 'vlv' | 'hsw' | 'hsw-ellc' | 'bdw' | 'chv' | 'skl';
@@ -98,6 +98,8 @@ const KEYS = [
   'shrinkAndRemap',
   'pinSwizzledPages',
 ];
+/** Functions that return before they have run to their end. */
+const SUSPENDED = ['[object AsyncFunction]', '[object GeneratorFunction]', '[object AsyncGeneratorFunction]'];
 const MiB = 1024 ** 2;
 const GiB = 1024 ** 3;
 
@@ -120,9 +122,6 @@ export function i915Config(options: I915Options, translated: boolean): I915Confi
   }
   const stolen = parseSize('stolen', options.stolen ?? 0);
   if (stolen % (4 * MiB) !== 0) throw outOfRange('stolen', 'a multiple of 4 MiB', stolen);
-  if (options.policy !== undefined && (typeof options.policy !== 'object' || typeof options.policy.name !== 'string')) {
-    throw invalidType('policy', 'a MappingPolicy with a name', options.policy);
-  }
   return {
     gen,
     platform,
@@ -141,10 +140,26 @@ export function i915Config(options: I915Options, translated: boolean): I915Confi
 
 /** The policy that options ask for: their own, or a preset's. */
 export function i915Policy(options: I915Options): MappingPolicy {
-  if (options.policy !== undefined) return options.policy;
+  if (options.policy !== undefined) return checkedPolicy(options.policy);
   const driver = options.driver ?? 'linux-4.2';
   if (!DRIVER_NAMES.includes(driver)) throw invalidValue('driver', `one of ${DRIVER_NAMES.join(', ')}`, driver);
   return POLICIES[driver];
+}
+
+// A hook's answer is needed at once: an asynchronous function can only be a mistake. What else the policy has is its own.
+function checkedPolicy(policy: MappingPolicy): MappingPolicy {
+  if (typeof policy !== 'object' || policy === null || typeof policy.name !== 'string') {
+    throw invalidType('policy', 'a MappingPolicy with a name', policy);
+  }
+  for (const hook of POLICY_HOOKS) {
+    const run: unknown = policy[hook];
+    if (run === undefined) continue;
+    if (typeof run !== 'function') throw invalidType(`policy.${hook}`, 'of type function', run);
+    if (SUSPENDED.includes(Object.prototype.toString.call(run))) {
+      throw invalidType(`policy.${hook}`, 'a function that is neither async nor a generator', run);
+    }
+  }
+  return policy;
 }
 
 function generation(options: I915Options): { gen: number; platform: Platform } {

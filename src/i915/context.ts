@@ -24,7 +24,7 @@ export class Context {
     if (!this.alive) refuse(-EINVAL, 'gem_context_destroy', `context ${this.id} was released`);
     this.alive = false;
     this.device.contexts.delete(this);
-    this.vm.release();
+    this.device.hooks.call(() => this.vm.release());
   }
 
   [Symbol.dispose](): void {

@@ -6,6 +6,7 @@ import { reasonName } from '../core/reasons.js';
 import type { DmaDevice } from '../dma/device.js';
 import type { DmaDebug } from '../dma-debug/dma-debug.js';
 import { type DmaBuf, ownObject } from '../drm/dma-buf.js';
+import { HookRunner } from '../drm/hooks.js';
 import { ListLink } from '../drm/list.js';
 import type { Process } from '../drm/process.js';
 import type { EventLog, GemEvent } from '../events/events.js';
@@ -23,7 +24,7 @@ import { evictEverything, evictVm } from './evict.js';
 import { type ExecObject, type ExecOptions, execbuffer } from './execbuffer.js';
 import { Ggtt } from './ggtt.js';
 import { GemObject } from './object.js';
-import { HOOKS, type MappingPolicy } from './policy/policy.js';
+import { HOOKS, type HookName, type MappingPolicy } from './policy/policy.js';
 import { Ppgtt } from './ppgtt.js';
 import { idle, type Request, retireDone } from './retire.js';
 import { shrink, shrinkAll, shrinkerCount, shrinkerScan } from './shrinker.js';
@@ -126,10 +127,9 @@ export class I915Device {
   /** Which range manager: 0 that of 2015, 1 the modern one. */
   readonly mmFlavour: number;
 
-  private readonly registers: CpuRegisters;
+  /** Every call from outside, and every hook of the policy, is run by it. */
+  readonly hooks: HookRunner<HookName>;
   private readonly dmaDebug: DmaDebug | undefined;
-  /** The checker's numbers of our hooks. */
-  private readonly hookIds: number[];
   private readonly notifiers: UserptrNotifiers;
   private contextCount = 0;
 
@@ -158,8 +158,7 @@ export class I915Device {
     this.sgFlags = machine.swiotlb ? SG_NO_COALESCE : 0;
     this.mmFlavour = machine.modernMm ? 1 : 0;
     this.dmaDebug = host.dmaDebug ?? undefined;
-    this.registers = this.dmaDebug?.registers ?? new CpuRegisters(host.core, host.context);
-    this.hookIds = HOOKS.map((name, hook) => (hook === 0 ? 0 : (this.dmaDebug?.attributions.hookId(name) ?? hook)));
+    this.hooks = hookRunner(host);
     this.notifiers = new UserptrNotifiers(this);
     this.ggtt = new Ggtt(this);
     this.vmList.push(this.ggtt);
@@ -233,7 +232,7 @@ export class I915Device {
   createContext(): Context {
     const full = this.config.ppgtt === 'full' || this.config.ppgtt === 'full-48bit';
     const id = this.contextCount + 1;
-    const vm = full ? new Ppgtt(this, `PPGTT ${id}`, 'ppgtt') : this.ggtt;
+    const vm = full ? this.hooks.call(() => new Ppgtt(this, `PPGTT ${id}`, 'ppgtt')) : this.ggtt;
     if (!full) vm.reference();
     this.contextCount = id;
     const context = new Context(this, id, vm);
@@ -243,10 +242,7 @@ export class I915Device {
 
   /** Runs a batch: binds every object of the list in the context's address space. See execbuffer.ts for errors. */
   execbuffer(context: Context, list: readonly ExecObject[], options?: ExecOptions): { vmas: Vma[]; request: Request } {
-    this.enter();
-    const done = execbuffer(this, context, list, options);
-    this.settle();
-    return done;
+    return this.hooks.call(() => execbuffer(this, context, list, options));
   }
 
   /**
@@ -265,12 +261,12 @@ export class I915Device {
 
   /** Retires every request that is done by now (i915_gem_retire_requests). */
   retire(): void {
-    retireDone(this);
+    this.hooks.call(() => retireDone(this));
   }
 
   /** Waits until the GPU is done with everything (i915_gpu_idle). */
   idle(): void {
-    idle(this);
+    this.hooks.call(() => idle(this));
   }
 
   /** Resolves when deferred work that is due (userptr workers, requests done) has run; work queued meanwhile included. */
@@ -281,12 +277,12 @@ export class I915Device {
 
   /** i915_gem_shrink: flags are SHRINK_PURGEABLE, SHRINK_UNBOUND, SHRINK_BOUND. Returns pages released. */
   shrink(target: number, flags: number): number {
-    return shrink(this, target, flags);
+    return this.hooks.call(() => shrink(this, target, flags));
   }
 
   /** i915_gem_shrink_all. Returns pages released. */
   shrinkAll(): number {
-    return shrinkAll(this);
+    return this.hooks.call(() => shrinkAll(this));
   }
 
   /** Pages that the shrinker says it could release, and what a scan for so many releases. */
@@ -295,16 +291,16 @@ export class I915Device {
   }
 
   shrinkerScan(target: number): number {
-    return shrinkerScan(this, target);
+    return this.hooks.call(() => shrinkerScan(this, target));
   }
 
   /** i915_gem_evict_vm and i915_gem_evict_everything. The latter: ENOSPC when the newest address space is empty. */
   evictVm(vm: AddressSpace): void {
-    evictVm(vm, true);
+    this.hooks.call(() => evictVm(vm, true));
   }
 
   evictEverything(): void {
-    const rc = evictEverything(this);
+    const rc = this.hooks.call(() => evictEverything(this));
     if (rc !== 0) refuse(rc, 'gem_evict_everything', 'the newest address space holds nothing');
   }
 
@@ -319,9 +315,11 @@ export class I915Device {
       const what = `${this.liveObjects} objects and ${this.contexts.size} contexts`;
       refuse(-EBUSY, 'i915_driver_unload', `there are ${what}`);
     }
-    this.stolen?.release();
-    this.aliasingPpgtt?.release();
-    this.ggtt.release();
+    this.hooks.call(() => {
+      this.stolen?.release();
+      this.aliasingPpgtt?.release();
+      this.ggtt.release();
+    });
     return this.dmaDebug?.driverUnbound({ id: this.device.id, handle: this.dma, name: 'i915' }) ?? 0;
   }
 
@@ -332,28 +330,9 @@ export class I915Device {
 
   // What the rest of the driver asks of the device.
 
-  /** Who makes the mappings that follow. */
-  attribute(object: number, vma: number, hook: number): void {
-    this.registers.set(object, vma, this.hookIds[hook]);
-  }
-
   /** Tells the event log, which is asked before whether it records. */
   tell(event: GemEvent, object: number, length: number, vma = 0, address = 0): void {
-    const { registers } = this;
-    const before = [registers.object, registers.vma, registers.hook] as const;
-    registers.set(object, vma, 0);
-    this.events.gem(event, this.device.id, address, length);
-    registers.set(...before);
-  }
-
-  /** Before a call of the driver's user: the checker may want to know from where. */
-  enter(): void {
-    if (this.dmaDebug !== undefined) this.dmaDebug.enter();
-  }
-
-  /** After it: what the checker found is reported, and thrown if it is strict. */
-  settle(): void {
-    if (this.dmaDebug !== undefined) this.dmaDebug.settle();
+    this.hooks.during('none', object, vma, () => this.events.gem(event, this.device.id, address, length));
   }
 
   /** Entries of an address space now lead to a table's mapping (by 1), or no longer do (by -1). */
@@ -414,6 +393,14 @@ export class I915Device {
   warn(what: string): void {
     this.warnings.push(what);
   }
+}
+
+// Without a checker nobody interns names: the registers get a hook's place in the list.
+function hookRunner({ core, context, dmaDebug }: I915Host): HookRunner<HookName> {
+  const registers = dmaDebug?.registers ?? new CpuRegisters(core, context);
+  const id = (name: HookName, place: number): number => dmaDebug?.attributions.hookId(name) ?? place;
+  const ids = Object.fromEntries(HOOKS.map((name, place) => [name, place === 0 ? 0 : id(name, place)]));
+  return new HookRunner(registers, ids as Record<HookName, number>, dmaDebug ?? null);
 }
 
 // i915_gem_create: the rounded size of nothing is nothing, and so is what rounding makes of sizes near 2^64.

@@ -85,18 +85,18 @@ export class GemObject {
   /** Gets the backing pages, if they are not there (i915_gem_object_get_pages). EFAULT after madvise, ENOMEM ... */
   getPages(): void {
     this.alive('gem_get_pages');
-    this.device.enter();
-    this.device.takeMapFailure();
-    const rc = getPages(this);
-    this.device.settle();
-    if (rc !== 0) refuse(rc, 'gem_get_pages', `no pages for ${this}`, undefined, this.device.takeMapFailure());
+    const { device } = this;
+    device.hooks.call(() => {
+      device.takeMapFailure();
+      const rc = getPages(this);
+      if (rc !== 0) refuse(rc, 'gem_get_pages', `no pages for ${this}`, undefined, device.takeMapFailure());
+    });
   }
 
   /** Lets go of the backing pages (i915_gem_object_put_pages). EBUSY while they are pinned. */
   putPages(): void {
     this.alive('gem_put_pages');
-    const rc = putPages(this);
-    this.device.settle();
+    const rc = this.device.hooks.call(() => putPages(this));
     if (rc !== 0) refuse(rc, 'gem_put_pages', `the pages of ${this} are pinned ${this.pagesPinCount} times`);
   }
 
@@ -137,7 +137,7 @@ export class GemObject {
       if (wanted === WILLNEED) pinPages(this);
     }
     if (this.madv !== PURGED) this.madv = wanted;
-    if (this.madv === DONTNEED && this.pages === 0) truncate(this);
+    if (this.madv === DONTNEED && this.pages === 0) this.device.hooks.call(() => truncate(this));
     return this.madv !== PURGED;
   }
 
@@ -148,25 +148,25 @@ export class GemObject {
   /** Copies bytes into the object, from the CPU (pwrite). EINVAL beyond its end and without a file, EFAULT if purged. */
   pwrite(offset: number, bytes: Uint8Array): void {
     this.alive('gem_pwrite');
-    objectWrite(this, offset, bytes);
+    this.device.hooks.call(() => objectWrite(this, offset, bytes));
   }
 
   /** Copies n bytes out of the object, by the CPU (pread). Errors as pwrite. */
   pread(offset: number, n: number): Uint8Array {
     this.alive('gem_pread');
-    return objectRead(this, offset, n);
+    return this.device.hooks.call(() => objectRead(this, offset, n));
   }
 
   /** Moves the object to the CPU's or the aperture's domain, for writing or only reading (set_domain). */
   setDomain(domain: Domain, write = false): void {
     this.alive('gem_set_domain');
-    setDomain(this, domain, write);
+    this.device.hooks.call(() => setDomain(this, domain, write));
   }
 
   /** Changes how the GPU caches the object, rewriting entries or unbinding what may not stay. EBUSY while pinned. */
   setCacheLevel(caching: Caching): void {
     this.alive('gem_set_caching');
-    setCacheLevel(this, caching);
+    this.device.hooks.call(() => setCacheLevel(this, caching));
   }
 
   /**
@@ -175,10 +175,7 @@ export class GemObject {
    */
   bind(vm: AddressSpace, options?: BindOptions): Vma {
     this.alive('gem_bind');
-    this.device.enter();
-    const vma = bindObject(this, vm, options);
-    this.device.settle();
-    return vma;
+    return this.device.hooks.call(() => bindObject(this, vm, options));
   }
 
   /**
@@ -215,14 +212,14 @@ export class GemObject {
   /** Moves the contents to one contiguous buffer, for hardware that has no GTT for it (attach_phys). */
   attachPhys(align: number): void {
     this.alive('gem_attach_phys');
-    const rc = attachPhys(this, align);
+    const rc = this.device.hooks.call(() => attachPhys(this, align));
     if (rc !== 0) refuse(rc, 'gem_attach_phys', `${this} cannot be made contiguous, aligned to ${align}`);
   }
 
   /** The object as a dma-buf, for other devices; always the same one (prime handle to fd). */
   export(): DmaBuf {
     this.alive('gem_export');
-    return exportObject(this);
+    return this.device.hooks.call(() => exportObject(this));
   }
 
   /**
@@ -255,8 +252,7 @@ export class GemObject {
   release(): void {
     this.alive('gem_close');
     if (--this.refcount > 0) return;
-    this.free();
-    this.device.settle();
+    this.device.hooks.call(() => this.free());
   }
 
   [Symbol.dispose](): void {

@@ -1,7 +1,7 @@
 import { bugOn, EBUSY, EFAULT } from './errno.js';
 import { DONTNEED, PURGED, WILLNEED } from './madvise.js';
 import type { GemObject } from './object.js';
-import { HOOK_GET_PAGES, HOOK_NONE, HOOK_PURGE, HOOK_PUT_PAGES } from './policy/policy.js';
+import { tellPolicy } from './policy/run.js';
 
 /**
  * How an object gets hold of its backing pages and lets go of them (i915_gem.c). Getting nests: pages that are there
@@ -60,12 +60,7 @@ function invalidate(object: GemObject): void {
  */
 export function truncate(object: GemObject): void {
   if (!object.backing.filp) return;
-  const { policy } = object.device;
-  if (policy.purge !== undefined) {
-    object.device.attribute(object.id, 0, HOOK_PURGE);
-    policy.purge(object);
-    object.device.attribute(0, 0, HOOK_NONE);
-  }
+  tellPolicy('purge', object);
   object.backing.truncate(object);
   object.madv = PURGED;
 }
@@ -85,23 +80,4 @@ export function setTiling(object: GemObject, tiled: boolean): void {
   if (held && tiled) pinPages(object);
   if (held && !tiled) unpinPages(object);
   object.tiled = tiled;
-}
-
-/** The policy's word when an object of the sg kind has its pages; an errno fails getPages. */
-export function policyGetPages(object: GemObject): number {
-  const { device } = object;
-  if (device.policy.getPages === undefined) return 0;
-  device.attribute(object.id, 0, HOOK_GET_PAGES);
-  const rc = device.policy.getPages(object) ?? 0;
-  device.attribute(0, 0, HOOK_NONE);
-  return rc;
-}
-
-/** The policy's turn when an object of the sg kind is about to lose its pages. */
-export function policyPutPages(object: GemObject): void {
-  const { device } = object;
-  if (device.policy.putPages === undefined) return;
-  device.attribute(object.id, 0, HOOK_PUT_PAGES);
-  device.policy.putPages(object);
-  device.attribute(0, 0, HOOK_NONE);
 }

@@ -1,8 +1,8 @@
+import { invalidReturn } from '../core/errors.js';
 import { AddressSpace } from './address-space.js';
 import type { I915Device } from './device.js';
 import { ENOSPC, refuse } from './errno.js';
 import { evictSomething } from './evict.js';
-import { HOOK_NONE, HOOK_PAGE_TABLES } from './policy/policy.js';
 import type { Vma } from './vma.js';
 
 /** Shapes and flags of the core (assembly/gtt/ppgtt.ts): levels of tables, all of them made at once. */
@@ -29,10 +29,11 @@ export class Ppgtt extends AddressSpace {
   allocateVaRange(vma: Vma): number {
     const { device } = this;
     // Tables belong to the address space and outlive the object for whose sake they are made.
-    device.attribute(0, vma.id, HOOK_PAGE_TABLES);
-    const rc = device.core.exports.ppgttAllocRange(this.handle, vma.start, vma.size);
-    device.attribute(0, 0, HOOK_NONE);
-    return Math.min(rc, 0);
+    const { ppgttAllocRange } = device.core.exports;
+    return Math.min(
+      device.hooks.during('pageTables', 0, vma.id, () => ppgttAllocRange(this.handle, vma.start, vma.size)),
+      0,
+    );
   }
 
   /** ppgtt_bind_vma: there is one set of entries, whatever is wanted. */
@@ -68,14 +69,25 @@ export class Ppgtt extends AddressSpace {
   }
 }
 
-// i915_ppgtt_init. A directory that lies in the global GTT may need room made there, once.
 function create(device: I915Device, name: string, aliasing: boolean): number {
-  const { exports } = device.core;
   const { gen, ppgtt } = device.config;
   const levels = gen < 8 ? GEN6 : ppgtt === 'full-48bit' ? GEN8_48BIT : GEN8;
-  const atOnce = levels !== GEN8_48BIT && (aliasing || device.policy.pageTables?.(gen) === 'creation');
+  const atOnce = levels !== GEN8_48BIT && (aliasing || tablesAtCreation(device));
+  const handle = device.hooks.during('pageTables', 0, 0, () => createTables(device, levels, atOnce));
+  if (handle <= 0) refuse(handle, 'i915_ppgtt_init', `no page tables for ${name}`);
+  return handle;
+}
+
+function tablesAtCreation({ policy, config }: I915Device): boolean {
+  const when = policy.pageTables?.(config.gen) ?? 'bind';
+  if (when !== 'creation' && when !== 'bind') throw invalidReturn('policy.pageTables', "'creation' or 'bind'", when);
+  return when === 'creation';
+}
+
+// i915_ppgtt_init. A directory that lies in the global GTT may need room made there, once.
+function createTables(device: I915Device, levels: number, atOnce: boolean): number {
+  const { exports } = device.core;
   const flags = atOnce && levels === GEN8 ? PREALLOCATE : 0;
-  device.attribute(0, 0, HOOK_PAGE_TABLES);
   let handle = exports.ppgttCreate(device.ggtt.handle, levels, 0, flags, device.mmFlavour);
   if (handle === -ENOSPC) {
     const rc = evictSomething(device.ggtt, GEN6_PD_SIZE, GEN6_PD_ALIGN, 0, 0, device.ggtt.total, false);
@@ -85,10 +97,8 @@ function create(device: I915Device, name: string, aliasing: boolean): number {
     const rc = exports.ppgttAllocRange(handle, 0, exports.vmTotal(handle));
     if (rc < 0) {
       exports.ppgttDestroy(handle);
-      handle = rc;
+      return rc;
     }
   }
-  device.attribute(0, 0, HOOK_NONE);
-  if (handle <= 0) refuse(handle, 'i915_ppgtt_init', `no page tables for ${name}`);
   return handle;
 }

@@ -28,7 +28,7 @@ export function addRequest(device: I915Device, objects: GemObject[], millisecond
     }
   }
   device.requests.push(request);
-  device.clock.schedule(milliseconds, () => retireUpTo(device, request));
+  device.clock.schedule(milliseconds, () => device.hooks.call(() => retireUpTo(device, request)));
   return request;
 }
 

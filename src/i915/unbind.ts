@@ -1,6 +1,6 @@
 import { bugOn, EBUSY } from './errno.js';
 import { unpinPages } from './pages.js';
-import { HOOK_LAST_VMA, HOOK_NONE, HOOK_UNBIND } from './policy/policy.js';
+import { tellPolicy } from './policy/run.js';
 import { retireObject } from './retire.js';
 import type { Vma } from './vma.js';
 
@@ -38,19 +38,10 @@ export function vmaUnbind(vma: Vma): number {
   if (device.events.recording) device.tell('i915_vma_unbind', object.id, vma.size, vma.id, vma.start);
   vma.destroy();
 
-  const { policy } = object.device;
-  if (policy.unbind !== undefined) {
-    object.device.attribute(object.id, vma.id, HOOK_UNBIND);
-    policy.unbind(object, vma);
-    object.device.attribute(0, 0, HOOK_NONE);
-  }
+  tellPolicy('unbind', object, vma);
   if (object.vmaList.empty) {
-    if (policy.lastVma !== undefined) {
-      object.device.attribute(object.id, vma.id, HOOK_LAST_VMA);
-      policy.lastVma(object, vma);
-      object.device.attribute(0, 0, HOOK_NONE);
-    }
-    object.device.unboundList.moveTail(object.globalLink);
+    tellPolicy('lastVma', object, vma);
+    device.unboundList.moveTail(object.globalLink);
   }
   unpinPages(object);
   return 0;

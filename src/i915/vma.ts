@@ -63,8 +63,7 @@ export class Vma {
 
   /** Takes it out of the address space (i915_vma_unbind). EBUSY while pinned. Harmless when it is unbound already. */
   unbind(): void {
-    const rc = vmaUnbind(this);
-    this.object.device.settle();
+    const rc = this.object.device.hooks.call(() => vmaUnbind(this));
     if (rc !== 0) refuse(rc, 'vma_unbind', `${this} is pinned ${this.pinCount} times`);
   }
 

@@ -6,7 +6,7 @@ import { PhysicalMemory } from '../core/physical-memory.js';
 import { DmaDevice } from '../dma/device.js';
 import { DmaDebug } from '../dma-debug/dma-debug.js';
 import { EventLog } from '../events/events.js';
-import type { I915Options } from '../i915/config.js';
+import { type I915Options, i915Config } from '../i915/config.js';
 import { I915Device } from '../i915/device.js';
 import { Iommu } from '../iommu/iommu.js';
 import { VirtualClock } from './clock.js';
@@ -117,12 +117,14 @@ export class Machine {
    * @throws RangeErrors and TypeErrors naming the option at fault; GemDmaError ENOMEM
    */
   addI915(options: I915Options = {}): I915Device {
+    const translated = this.config.iommu.mode !== 'off' && this.config.iommu.mode !== 'passthrough';
+    i915Config(options, translated); // What is wrong with the options is said before there is a device.
     // The driver sets the mask of its hardware itself, and takes segments of any length.
     const device = this.addDevice({ driver: 'i915', maxSegment: 0xffffffff });
     const { core, context, clock, ram, events } = this;
     const host = { core, context, clock, ram, events, dmaDebug: this.checker };
     const gpu = new I915Device(host, device, options, {
-      translated: device.domain !== undefined && device.domain !== 'passthrough',
+      translated,
       swiotlb: this.swiotlb !== null,
       modernMm: this.kernel.drmMm === 'modern',
     });

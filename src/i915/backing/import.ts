@@ -1,7 +1,6 @@
 import { GemDmaError } from '../../core/errors.js';
 import type { DmaBufAttachment } from '../../drm/dma-buf.js';
 import type { GemObject } from '../object.js';
-import { HOOK_GET_PAGES, HOOK_NONE, HOOK_PUT_PAGES } from '../policy/policy.js';
 import type { Backing } from './backing.js';
 
 /**
@@ -20,23 +19,17 @@ export class ImportBacking implements Backing {
 
   /** i915_gem_object_get_pages_dmabuf: whatever the exporter says. */
   getPages(object: GemObject): number {
-    const { device } = object;
-    device.attribute(object.id, 0, HOOK_GET_PAGES);
     try {
-      object.pages = this.attachment.map();
+      object.pages = object.device.hooks.during('getPages', object.id, 0, () => this.attachment.map());
       return 0;
     } catch (error) {
       if (GemDmaError.is(error)) return error.errno;
       throw error;
-    } finally {
-      device.attribute(0, 0, HOOK_NONE);
     }
   }
 
   putPages(object: GemObject): void {
-    object.device.attribute(object.id, 0, HOOK_PUT_PAGES);
-    this.attachment.unmap();
-    object.device.attribute(0, 0, HOOK_NONE);
+    object.device.hooks.during('putPages', object.id, 0, () => this.attachment.unmap());
   }
 
   truncate(): void {}

@@ -3,7 +3,6 @@ import { EBUSY, EFAULT, EINVAL, ENOMEM } from '../errno.js';
 import { DONTNEED, WILLNEED } from '../madvise.js';
 import type { GemObject } from '../object.js';
 import { getPages, putPages } from '../pages.js';
-import { HOOK_ATTACH, HOOK_NONE } from '../policy/policy.js';
 import { vmaUnbind } from '../unbind.js';
 import type { Backing } from './backing.js';
 import type { ShmemBacking } from './shmem.js';
@@ -79,9 +78,7 @@ export function attachPhys(object: GemObject, align: number): number {
   if (rc !== 0) return rc;
   // drm_pci_alloc gives memory aligned to its size and takes a larger wish for a mistake.
   if (align > object.size) return -ENOMEM;
-  device.attribute(object.id, 0, HOOK_ATTACH);
-  const buffer = device.allocCoherent(object.size);
-  device.attribute(0, 0, HOOK_NONE);
+  const buffer = device.hooks.during('attach', object.id, 0, () => device.allocCoherent(object.size));
   if (buffer === 0) return -ENOMEM;
   const file = backing as ShmemBacking;
   object.backing = new PhysBacking(device, file, object.size, buffer);

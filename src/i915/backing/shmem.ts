@@ -3,7 +3,8 @@ import { ListLink } from '../../drm/list.js';
 import type { I915Device } from '../device.js';
 import { ENOMEM, ENOSPC } from '../errno.js';
 import type { GemObject } from '../object.js';
-import { pinPages, policyGetPages, policyPutPages, quirkPins } from '../pages.js';
+import { pinPages, quirkPins } from '../pages.js';
+import { askPolicy, tellPolicy } from '../policy/run.js';
 import { SHRINK_BOUND, SHRINK_PURGEABLE, SHRINK_UNBOUND, shrink, shrinkAll } from '../shrinker.js';
 import type { Backing } from './backing.js';
 
@@ -52,7 +53,7 @@ export class ShmemBacking implements Backing {
     }
     this.idle.remove();
     object.pages = this.table;
-    let rc = policyGetPages(object);
+    let rc = askPolicy('getPages', object);
     if (rc === -ENOSPC && this.device.config.shrinkAndRemap) rc = this.shrinkAndRemap(object);
     if (rc === 0) {
       if (quirkPins(object)) pinPages(object);
@@ -67,7 +68,7 @@ export class ShmemBacking implements Backing {
   /** i915_gem_object_put_pages_gtt. */
   putPages(object: GemObject): void {
     object.readDomains = object.writeDomain = 1;
-    policyPutPages(object);
+    tellPolicy('putPages', object);
     object.dirty = false;
     this.device.idleFiles.moveTail(this.idle);
   }
@@ -161,7 +162,7 @@ export class ShmemBacking implements Backing {
   private shrinkAndRemap(object: GemObject): number {
     for (;;) {
       if (shrink(this.device, this.pages, SHRINK_BOUND | SHRINK_UNBOUND) === 0) return -ENOSPC;
-      const rc = policyGetPages(object);
+      const rc = askPolicy('getPages', object);
       if (rc !== -ENOSPC) return rc;
     }
   }

@@ -2,8 +2,8 @@ import type { MmuNotifier, Process } from '../../drm/process.js';
 import type { I915Device } from '../device.js';
 import { bugOn, EAGAIN, ENOMEM } from '../errno.js';
 import type { GemObject } from '../object.js';
-import { policyGetPages, policyPutPages, putPages } from '../pages.js';
-import { HOOK_INVALIDATE, HOOK_NONE } from '../policy/policy.js';
+import { putPages } from '../pages.js';
+import { askPolicy, tellPolicy } from '../policy/run.js';
 import { vmaUnbind } from '../unbind.js';
 import type { Backing } from './backing.js';
 
@@ -75,7 +75,7 @@ export class UserptrBacking implements Backing {
   /** i915_gem_userptr_put_pages. */
   putPages(object: GemObject): void {
     bugOn(this.work !== null, 'pages of a userptr put while a worker is under way');
-    policyPutPages(object);
+    tellPolicy('putPages', object);
     if (object.device.config.defects.userptrCursor) object.cursor?.dangle(object);
     object.device.core.exports.sgDestroy(object.pages);
     this.process.putUserPages(this.pfns!);
@@ -103,11 +103,7 @@ export class UserptrBacking implements Backing {
     const { device } = object;
     this.work = null;
     if (object.pages === 0) return;
-    if (device.policy.invalidate !== undefined) {
-      device.attribute(object.id, 0, HOOK_INVALIDATE);
-      device.policy.invalidate(object);
-      device.attribute(0, 0, HOOK_NONE);
-    }
+    tellPolicy('invalidate', object);
     for (const vma of object.vmas) {
       if (vmaUnbind(vma) !== 0) device.warn(`${vma} cannot be unbound though its memory is being changed`);
     }
@@ -122,7 +118,7 @@ export class UserptrBacking implements Backing {
     if (table !== 0) {
       object.pages = table;
       this.pfns = pfns;
-      rc = policyGetPages(object);
+      rc = askPolicy('getPages', object);
       if (rc === 0) return 0;
       object.pages = 0;
       this.pfns = null;
@@ -137,7 +133,8 @@ export class UserptrBacking implements Backing {
     object.reference();
     const work = new Work();
     this.work = work;
-    object.device.clock.schedule(0, () => this.run(object, work));
+    const { clock, hooks } = object.device;
+    clock.schedule(0, () => hooks.call(() => this.run(object, work)));
   }
 
   // __i915_gem_userptr_get_pages_worker.
@@ -225,12 +222,14 @@ class UserptrNotifier implements MmuNotifier {
 
   /** i915_gem_userptr_mn_invalidate_range_start. */
   invalidate(first: number, last: number): void {
-    this.device.retire();
-    for (const [object, backing] of [...this.objects]) {
-      if (!backing.overlaps(first, last) || object.refcount <= 0) continue;
-      object.reference();
-      backing.invalidate(object);
-      object.release();
-    }
+    this.device.hooks.call(() => {
+      this.device.retire();
+      for (const [object, backing] of [...this.objects]) {
+        if (!backing.overlaps(first, last) || object.refcount <= 0) continue;
+        object.reference();
+        backing.invalidate(object);
+        object.release();
+      }
+    });
   }
 }

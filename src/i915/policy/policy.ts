@@ -11,6 +11,10 @@ import type { Vma } from '../vma.js';
  *
  * Every hook is optional. A hook that can refuse returns 0 or a negative errno (`return object.mapSg()`); returning
  * nothing counts as 0. Kernel functions named below are where i915 would call it.
+ *
+ * A hook that throws counts as one that refuses (EINVAL), where it can, or that is done: the driver undoes or completes its
+ * work, and the call of the library that led to the hook throws the error. So it is with a hook that returns a promise, or
+ * NaN (TypeError ERR_INVALID_RETURN_VALUE). Hooks are synchronous; async functions are refused when the GPU is added.
  */
 export interface MappingPolicy {
   /** Shown in reports. */
@@ -47,10 +51,23 @@ export interface MappingPolicy {
   invalidate?(object: GemObject): void;
 }
 
+/** Names of the hooks above. */
+export const POLICY_HOOKS = [
+  'pageTables',
+  'getPages',
+  'bind',
+  'bindFailed',
+  'unbind',
+  'lastVma',
+  'putPages',
+  'purge',
+  'invalidate',
+] as const satisfies readonly (keyof MappingPolicy)[];
+
 /** How far a bind had come: allocating page tables, or making the entries. */
 export type BindStage = 'page-tables' | 'entries';
 
-/** Hook numbers, written beside object and vma for every mapping that is made: the index in HOOKS. */
+/** The moments of the driver, written beside object and vma into every mapping and event: hooks and work of its own. */
 export const HOOKS = [
   'none',
   'getPages',
@@ -67,16 +84,3 @@ export const HOOKS = [
 ] as const;
 
 export type HookName = (typeof HOOKS)[number];
-
-export const HOOK_NONE = 0;
-export const HOOK_GET_PAGES = 1;
-export const HOOK_BIND = 2;
-export const HOOK_BIND_FAILED = 3;
-export const HOOK_UNBIND = 4;
-export const HOOK_LAST_VMA = 5;
-export const HOOK_PUT_PAGES = 6;
-export const HOOK_PURGE = 7;
-export const HOOK_INVALIDATE = 8;
-export const HOOK_PAGE_TABLES = 9;
-export const HOOK_ATTACH = 10;
-export const HOOK_EXPORT = 11;

@@ -1,0 +1,109 @@
+import type { CpuRegisters } from '../core/cpu-registers.js';
+import { ERRNO, errnoName, invalidReturn } from '../core/errors.js';
+import type { DmaDebug } from '../dma-debug/dma-debug.js';
+
+/**
+ * How a driver is entered, and how it runs the hooks of a policy. Both happen here and nowhere else.
+ *
+ * - `call` is one call from outside: a method of the library, a timer, a notifier. At its end the checker reports what it
+ *   found.
+ * - `during` names the object, vma and hook that mappings and events belong to while some work is done. The names before it
+ *   come back afterwards, whatever the work does; it may be nested.
+ * - `ask` and `notify` run a policy's hook. The driver's code is written as the kernel's: a function is never left in the
+ *   middle. So a hook that throws, or returns what it may not, counts as refusing (-EINVAL) or as done; the driver undoes or
+ *   completes its work, and the outermost `call` throws the first such error.
+ */
+export class HookRunner<Hook extends string> {
+  private readonly registers: CpuRegisters;
+  /** Ids of the hooks' names in the registers. */
+  private readonly ids: Readonly<Record<Hook, number>>;
+  private readonly checker: DmaDebug | null;
+  private entered = false;
+  /** The first error of a hook in the call that is running. */
+  private broken: { error: unknown } | null = null;
+
+  /** @param checker the machine's checker: told of each call's begin and end */
+  constructor(registers: CpuRegisters, ids: Readonly<Record<Hook, number>>, checker: DmaDebug | null) {
+    this.registers = registers;
+    this.ids = ids;
+    this.checker = checker;
+  }
+
+  /**
+   * One call of the driver from outside. A call that a hook makes is part of the call that runs the hook.
+   * @throws what the work throws; before that, what a hook threw or ERR_INVALID_RETURN_VALUE; in the checker's strict mode
+   *   its first finding
+   */
+  call<T>(work: () => T): T {
+    if (this.entered) return work();
+    if (this.checker !== null) this.checker.enter();
+    this.entered = true;
+    let result: T;
+    try {
+      result = work();
+    } catch (error) {
+      throw this.left(error);
+    }
+    if (this.broken !== null) throw this.left(null);
+    this.entered = false;
+    if (this.checker !== null) this.checker.settle();
+    return result;
+  }
+
+  // A failed call ends: its error is a hook's, if there is one. What the checker found is reported, and is not thrown in
+  // place of that error.
+  private left(error: unknown): unknown {
+    const cause = this.broken === null ? error : this.broken.error;
+    this.entered = false;
+    this.broken = null;
+    try {
+      this.checker?.settle();
+    } catch {}
+    return cause;
+  }
+
+  /** Work on behalf of an object and a vma (0: none): mappings and events meanwhile carry their ids and the hook's. */
+  during<T>(hook: Hook, object: number, vma: number, work: () => T): T {
+    const { registers } = this;
+    const { object: outerObject, vma: outerVma, hook: outerHook } = registers;
+    registers.set(object, vma, this.ids[hook]);
+    try {
+      return work();
+    } finally {
+      registers.set(outerObject, outerVma, outerHook);
+    }
+  }
+
+  /** A hook that can refuse. Returns 0 or a negative errno. */
+  ask(hook: Hook, object: number, vma: number, run: () => unknown): number {
+    try {
+      const answer = this.during(hook, object, vma, run) ?? 0;
+      if (answer === 0) return 0;
+      if (typeof answer === 'number' && errnoName(answer) in ERRNO) return answer;
+      throw refused(hook, '0, a negative errno or nothing', answer);
+    } catch (error) {
+      this.broken ??= { error };
+      return -ERRNO.EINVAL;
+    }
+  }
+
+  /** A hook that cannot refuse. What it returns is not looked at, but that a hook is not asynchronous. */
+  notify(hook: Hook, object: number, vma: number, run: () => unknown): void {
+    try {
+      const answer = this.during(hook, object, vma, run);
+      if (isThenable(answer)) throw refused(hook, 'nothing', answer);
+    } catch (error) {
+      this.broken ??= { error };
+    }
+  }
+}
+
+// A promise that is refused may be rejected later, which then concerns nobody.
+function refused(hook: string, expected: string, answer: unknown): TypeError {
+  if (isThenable(answer)) answer.then(undefined, () => {});
+  return invalidReturn(`policy.${hook}`, expected, answer);
+}
+
+function isThenable(value: unknown): value is PromiseLike<unknown> {
+  return typeof value === 'object' && value !== null && typeof (value as { then?: unknown }).then === 'function';
+}
