@@ -28,7 +28,7 @@ export {
   mmBadNeighbours, mmCreate, mmDestroy, mmInsert, mmNodeSetColor, mmNodeStart, mmRemove, mmReserve,
 } from './gtt/drm-mm';
 export { mmScanAdd, mmScanColorEvict, mmScanInit, mmScanRemove } from './gtt/drm-mm-scan';
-export { MM_OP_SIZE, mmReplay } from './gtt/drm-mm-replay';
+export { mmReplay } from './gtt/drm-mm-replay';
 export { debugPlaces } from './dma-debug/debug';
 export { debugLogDrained, debugLogDropped, debugLogFirst, debugLogRun } from './dma-debug/log';
 export { debugCpuTouch, debugDeviceDestroy, debugDriverUnbound } from './dma-debug/query';

@@ -5,28 +5,32 @@
 //
 // The core is two modules on one linear memory: what a machine runs on, and its tools (assembly/tools.ts), which are not
 // even compiled before somebody uses them. The debug build has both in one module. The wasm is embedded as base64 in
-// src/core/generated, so that the library loads synchronously and alike in Node and under a bundler. The types of the
-// exports are taken from the compiler's own bindings.
+// src/core/generated, so that the library loads synchronously and alike in Node and under a bundler. What the host knows
+// of the core beside it, the debug build's compiler tells (contract.mjs).
 
 import { spawn } from 'node:child_process';
 import { mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { generateContract } from './contract.mjs';
 
 const root = join(dirname(fileURLToPath(import.meta.url)), '..');
 const generated = join(root, 'src/core/generated');
-const coreSources = ['assembly', 'asconfig.json', 'scripts/build.mjs'];
-const sources = [...coreSources, 'src', 'tsconfig.build.json', 'package.json'];
+const coreSources = ['assembly', 'asconfig.json', 'scripts/build.mjs', 'scripts/contract-transform.mjs'];
+const sources = [...coreSources, 'scripts/contract.mjs', 'src', 'tsconfig.build.json', 'package.json'];
 const CORE = 'assembly/index.ts';
 const TOOLS = 'assembly/tools.ts';
+const CONTRACT = 'assembly/contract.ts';
+// The records of the contract are no exports of the module, of which the compiler would warn.
+const CONTRACT_OPTIONS = ['--transform', './scripts/contract-transform.mjs', '--disableWarning', '235'];
 /** File in build/ to the compiler's target (asconfig.json) and what the module exports. */
 const modules = {
   release: { target: 'release', entries: [CORE] },
   'release-tools': { target: 'release', entries: [TOOLS] },
   threads: { target: 'threads', entries: [CORE] },
   'threads-tools': { target: 'threads', entries: [TOOLS] },
-  debug: { target: 'debug', entries: [CORE, TOOLS] },
+  debug: { target: 'debug', entries: [CORE, TOOLS, CONTRACT], more: CONTRACT_OPTIONS },
 };
 
 const ifNeeded = process.argv.includes('--if-needed');
@@ -38,7 +42,7 @@ mkdirSync(generated, { recursive: true });
 if (Object.keys(modules).some((name) => time(`build/${name}.wasm`) < changed(coreSources))) {
   await Promise.all(Object.keys(modules).map(compile));
 }
-writeExports();
+generateContract(root, generated, { CoreExports: 'release', ToolExports: 'release-tools' });
 for (const name of Object.keys(modules)) if (name !== 'debug') embed(name);
 rmSync(join(root, 'dist'), { recursive: true, force: true });
 await run('typescript/bin/tsc', ['-p', 'tsconfig.build.json']);
@@ -82,8 +86,8 @@ function time(path) {
 }
 
 function compile(name) {
-  const { target, entries } = modules[name];
-  return run('assemblyscript/bin/asc.js', [...entries, '--target', target, '--outFile', `build/${name}.wasm`]);
+  const { target, entries, more = [] } = modules[name];
+  return run('assemblyscript/bin/asc.js', [...entries, '--target', target, '--outFile', `build/${name}.wasm`, ...more]);
 }
 
 function run(script, args) {
@@ -93,30 +97,6 @@ function run(script, args) {
     const child = spawn(process.execPath, [file, ...args], { cwd: root, stdio: ['ignore', 'inherit', 'inherit'] });
     child.on('exit', (code) => (code === 0 ? resolve() : process.exit(code ?? 1)));
   });
-}
-
-// Only the debug build has bindings: asking for them adds the runtime's exports, and with those a data segment.
-// The compiler describes handles to unmanaged records as opaque types; for the host each is a number.
-function writeExports() {
-  const bindings = readFileSync(join(root, 'build/debug.d.ts'), 'utf8');
-  const body = bindings
-    .slice(bindings.indexOf('{') + 1, bindings.indexOf('\n}') + 1)
-    .replace(/__(?:Record\d+<\w+>|Internref\d+)/g, 'number')
-    .replace(/^ {2}export const (\w+): \{[^}]*\};?/gms, '  readonly $1: WebAssembly.Global;')
-    .replace(/^ {2}export const memory: .*$/m, '  readonly memory: WebAssembly.Memory;')
-    .replace(/^ {2}export function (\w+)/gm, '  $1');
-  // Every export has a comment above it: where it comes from, and what the compiler takes and returns.
-  const declarations = [...body.matchAll(/^ {2}\/\*\*(?:(?!\*\/).)*\*\/\n {2}(?:readonly )?(\w+).*?\n/gms)];
-  const describe = (name, module) => {
-    const wasm = new WebAssembly.Module(readFileSync(join(root, `build/${module}.wasm`)));
-    const names = new Set(WebAssembly.Module.exports(wasm).map((entry) => entry.name));
-    const members = declarations.filter(([, member]) => names.has(member)).map(([text]) => text);
-    if (members.length !== names.size)
-      throw new Error(`${module}.wasm: ${names.size} exports, ${members.length} types`);
-    return `\nexport interface ${name} {\n${members.join('')}}\n`;
-  };
-  const text = describe('CoreExports', 'release') + describe('ToolExports', 'release-tools');
-  writeFileSync(join(generated, 'exports.ts'), `// Made by scripts/build.mjs from the core's sources.\n${text}`);
 }
 
 function embed(name) {

@@ -1,7 +1,9 @@
 import { checkInteger, GemDmaError } from './errors.js';
+import { MM_OP_INSERT, MM_OP_REMOVE, MM_OP_RESERVE } from './generated/constants.js';
+import { MmOperationView } from './generated/records.js';
 import type { Core } from './instance.js';
 
-/** One drm_mm operation with what it is expected to give; assembly/gtt/drm-mm-replay.ts has the layout. */
+/** One drm_mm operation with what it is expected to give; MmOperation of assembly/gtt/drm-mm-replay.ts. */
 export interface MmOperation {
   kind: 'insert' | 'reserve' | 'remove';
   /** Number of the node, of the caller's choosing; a batch keeps a table from 0 to the highest. */
@@ -18,7 +20,7 @@ export interface MmOperation {
   expected: number;
 }
 
-const KINDS = { insert: 0, reserve: 1, remove: 2 } as const;
+const KINDS = { insert: MM_OP_INSERT, reserve: MM_OP_RESERVE, remove: MM_OP_REMOVE } as const;
 
 /** A list of operations in linear memory, ready to run as often as wanted, each time on a new manager. */
 export class MmBatch {
@@ -31,25 +33,24 @@ export class MmBatch {
 
   /** Throws ENOMEM when linear memory has no room for the operations. */
   constructor(core: Core, context: number, operations: readonly MmOperation[]) {
-    const size = core.exports.MM_OP_SIZE.value as number;
     this.#core = core;
     this.#context = context;
     this.count = operations.length;
     this.#ids = operations.reduce((most, { id }) => Math.max(most, checkInteger('id', id, 0, 2 ** 26)), 0) + 1;
-    this.#operations = this.#block(operations.length * size);
+    this.#operations = this.#block(operations.length * MmOperationView.SIZE);
     this.#nodes = this.#block(this.#ids * 4);
-    let word = this.#operations >> 2;
-    for (const operation of operations) {
-      core.u32[word] = KINDS[operation.kind];
-      core.u32[word + 1] = operation.id;
-      core.u32[word + 2] = operation.mode ?? 0;
-      core.u32[word + 3] = operation.color ?? 0;
-      const { size: bytes = 0, alignment = 0, lo = 0, hi = 0, expected } = operation;
-      for (const [i, value] of [bytes, alignment, lo, hi, expected].entries()) {
-        core.u32[word + 4 + i * 2] = value >>> 0;
-        core.u32[word + 5 + i * 2] = Math.floor(value / 2 ** 32) >>> 0;
-      }
-      word += size >> 2;
+    const record = new MmOperationView(core);
+    for (const [i, operation] of operations.entries()) {
+      record.moveTo(this.#operations + i * MmOperationView.SIZE);
+      record.kind = KINDS[operation.kind];
+      record.id = operation.id;
+      record.mode = operation.mode ?? 0;
+      record.color = operation.color ?? 0;
+      record.size = operation.size ?? 0;
+      record.alignment = operation.alignment ?? 0;
+      record.lo = operation.lo ?? 0;
+      record.hi = operation.hi ?? 0;
+      record.expected = operation.expected;
     }
   }
 
@@ -65,16 +66,15 @@ export class MmBatch {
    * @returns operations that came out as expected, what the next one gave, and the time taken in milliseconds
    */
   run(start: number, size: number, flavour: number, colorRule: number): { matched: number; got: number; ms: number } {
-    const { mmCreate, mmDestroy, mmReplay, MM_OP_SIZE } = this.#core.exports;
+    const { mmCreate, mmDestroy, mmReplay } = this.#core.exports;
     const mm = mmCreate(this.#context, start, size, flavour, colorRule);
     if (mm < 0) throw new GemDmaError('ENOMEM', 'mm_create', 'no linear memory for a range manager');
     this.#core.u32.fill(0, this.#nodes >> 2, (this.#nodes >> 2) + this.#ids);
     const begin = performance.now();
     const matched = mmReplay(mm, this.#operations, this.count, this.#nodes);
     const ms = performance.now() - begin;
-    const at = this.#operations + matched * (MM_OP_SIZE.value as number);
-    const word = (at >>> 2) + 14;
-    const got = matched < this.count ? this.#core.u32[word] + (this.#core.u32[word + 1] | 0) * 2 ** 32 : 0;
+    const next = new MmOperationView(this.#core, this.#operations + matched * MmOperationView.SIZE);
+    const got = matched < this.count ? next.got : 0;
     mmDestroy(mm);
     return { matched, got, ms };
   }

@@ -1,0 +1,148 @@
+// Generates src/core/generated/{exports,constants,records}.ts: what the host knows of the core. The facts are the
+// compiler's: build/contract.json, written by contract-transform.mjs while the debug module was compiled, and the values
+// of that module's exported globals.
+
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+
+/**
+ * @param root of the project
+ * @param generated folder for the files
+ * @param parts interface name to the module in build/ whose exports it lists
+ */
+export function generateContract(root, generated, parts) {
+  const contract = JSON.parse(readFileSync(join(root, 'build/contract.json'), 'utf8'));
+  const debug = new WebAssembly.Module(readFileSync(join(root, 'build/debug.wasm')));
+  const write = (name, text) =>
+    writeFileSync(
+      join(generated, `${name}.ts`),
+      `// Made by scripts/contract.mjs from what the compiler made of assembly/.\n${text}`,
+    );
+  write('constants', constants(contract, debug));
+  write('records', records(contract));
+  const named = Object.entries(parts).map(([name, module]) => {
+    const wasm = new WebAssembly.Module(readFileSync(join(root, `build/${module}.wasm`)));
+    return exportsOf(contract, name, WebAssembly.Module.exports(wasm));
+  });
+  write('exports', `${handles(contract)}${named.join('')}`);
+}
+
+function constants(contract, module) {
+  const memory = new WebAssembly.Memory({ initial: 64, maximum: 65536 });
+  const { exports } = new WebAssembly.Instance(module, { env: { memory } });
+  const lines = contract.constants.map(({ name, type, source }) => {
+    const { value } = exports[name];
+    // A global that is unsigned to the compiler is signed to the host.
+    const wide = typeof value === 'bigint';
+    const unsigned = /^u/.test(type) ? (wide ? BigInt.asUintN(64, value) : value >>> 0) : value;
+    const exact = !wide || (unsigned <= Number.MAX_SAFE_INTEGER && unsigned >= Number.MIN_SAFE_INTEGER);
+    return `/** ${type} of ${folder(source)} */\nexport const ${name} = ${exact ? unsigned : `${unsigned}n`};\n`;
+  });
+  return `\n${lines.join('')}`;
+}
+
+/** Where an element is declared: its internal name without the last part. */
+function folder(source) {
+  return `${source.slice(0, source.lastIndexOf('/'))}.ts`;
+}
+
+function classesOf(contract) {
+  const classes = new Map();
+  const add = ({ class: name, bases = [], made }) => {
+    if (name) classes.set(name, bases);
+    if (made && !classes.has(made)) classes.set(made, []);
+  };
+  for (const { parameters, returns } of Object.values(contract.functions)) {
+    for (const { type } of parameters) add(type);
+    add(returns);
+  }
+  for (const { fields } of Object.values(contract.records)) for (const { type } of fields) add(type);
+  return classes;
+}
+
+function handles(contract) {
+  const classes = classesOf(contract);
+  const lines = [...classes].sort().map(([name, bases]) => {
+    const kinds = [name, ...bases.filter((base) => classes.has(base))].map((kind) => `'${kind}'`);
+    return `export type ${name}Handle = Handle<${kinds.join(' | ')}>;\n`;
+  });
+  return `
+declare const kind: unique symbol;
+declare const failed: unique symbol;
+
+/** The offset of a record in linear memory, of the class named and of those that it extends. */
+export type Handle<K extends string> = number & { readonly [kind]?: { readonly [P in K]: true } };
+/** What a call returns that failed: a negative errno. */
+export type Failure = number & { readonly [failed]?: true };
+
+${lines.join('')}`;
+}
+
+/** @param back true for what comes back from the core: a bool is a number there */
+const hostType = (type, back = true) => {
+  if (type.class) return `${type.class}Handle${type.nullable ? ' | 0' : ''}`;
+  if (type.made) return `${type.made}Handle | Failure`;
+  if (type.value === 'void') return 'void';
+  if (type.value === 'bool') return back ? '0 | 1' : 'boolean';
+  return 'number';
+};
+
+const coreType = (type) => type.class ?? (type.made ? `Made<${type.made}>` : type.value);
+
+function exportsOf(contract, name, entries) {
+  const members = entries.map((entry) => {
+    if (entry.kind === 'memory') return '  readonly memory: WebAssembly.Memory;\n';
+    if (entry.kind !== 'function') throw new Error(`${name}: ${entry.kind} ${entry.name} is for assembly/contract.ts`);
+    const { source, parameters, returns } = contract.functions[entry.name];
+    const list = parameters.map((parameter) => `${parameter.name}: ${hostType(parameter.type, false)}`).join(', ');
+    const types = parameters.map((parameter) => coreType(parameter.type)).join(', ');
+    return `  /** \`(${types}) => ${coreType(returns)}\` of ${folder(source)} */\n  ${entry.name}(${list}): ${hostType(returns)};\n`;
+  });
+  return `\nexport interface ${name} {\n${members.join('')}}\n`;
+}
+
+/** How a field of each type is read and written through the views of a record, at a byte offset. */
+const ACCESS = {
+  u8: (at) => [`this.u8[this.at${plus(at)}]`, 'value'],
+  bool: (at) => [`this.u8[this.at${plus(at)}]`, 'value'],
+  u16: (at) => [`this.u32[this.word${plus(at >> 2)}]${at & 2 ? ' >>> 16' : ' & 0xffff'}`],
+  u32: (at) => [`this.u32[this.word${plus(at >> 2)}]`, 'value'],
+  i32: (at) => [`this.u32[this.word${plus(at >> 2)}] | 0`, 'value', `this.u32[this.word${plus(at >> 2)}]`],
+  f64: (at) => [`this.f64[this.double${plus(at >> 3)}]`, 'value'],
+  u64: (at) => wide(at, ''),
+  i64: (at) => wide(at, ' | 0'),
+};
+
+const plus = (n) => (n === 0 ? '' : ` + ${n}`);
+
+function wide(at, signed) {
+  const low = `this.u32[this.word${plus(at >> 2)}]`;
+  const high = `this.u32[this.word${plus((at >> 2) + 1)}]`;
+  return [`${low} + ${signed ? `(${high}${signed})` : high} * 2 ** 32`, null, low, high];
+}
+
+function records(contract) {
+  const used = new Set();
+  const classes = Object.entries(contract.records).map(([name, { source, size, fields }]) => {
+    const members = fields.map(({ name: field, type, offset }) => {
+      const host = hostType(type);
+      for (const handle of host.match(/\w+Handle/g) ?? []) used.add(handle);
+      const access = ACCESS[type.value === 'usize' || type.class ? 'u32' : type.value];
+      if (!access) throw new Error(`${name}.${field}: no access to ${coreType(type)}`);
+      const [read, written, low = read, high] = access(offset);
+      const cast = host === 'number' ? read : `${read} as ${host}`;
+      let text = `\n  /** ${coreType(type)} at +${offset} */\n  get ${field}(): ${host} {\n    return ${cast};\n  }\n`;
+      if (high) {
+        text += `\n  set ${field}(value: number) {\n    ${low} = value;\n    ${high} = Math.floor(value / 2 ** 32);\n  }\n`;
+      } else if (written) text += `\n  set ${field}(value: ${host}) {\n    ${low} = value;\n  }\n`;
+      return text;
+    });
+    const [first, ...rest] = members;
+    return `\n/** ${source.slice(source.lastIndexOf('/') + 1)} of ${folder(source)}, ${size} bytes. */
+export class ${name}View extends RecordView {
+  static readonly SIZE = ${size};
+${first}${rest.join('')}}\n`;
+  });
+  const imports = used.size > 0 ? `import type { ${[...used].sort().join(', ')} } from './exports.js';\n` : '';
+  return `\nimport { RecordView } from '../record-view.js';\n${imports}${classes.join('')}`;
+}
