@@ -5,7 +5,7 @@ import type { BenchResult } from '../workload/bench/run.js';
 import type { ScalingRow } from '../workload/bench/scaling.js';
 import type { Sweepable } from '../workload/bench/sweep.js';
 import { chart } from './chart.js';
-import { bold, cyan, dim, green, number, rate, red, table, yellow } from './print.js';
+import { bold, cyan, dim, green, isColorSupported, number, rate, red, table, yellow } from './print.js';
 
 /** Results of gemdma bench for people, in lines of at most 80 columns. */
 
@@ -98,11 +98,10 @@ export function describeScaling(rows: readonly ScalingRow[]): string[] {
 
 const CHART_COLORS = ['\x1b[36m', '\x1b[33m'];
 
-export function describeSweep(option: Sweepable, results: readonly BenchResult[], file: string): string[] {
+export function describeSweep(option: Sweepable, results: readonly BenchResult[]): string[] {
   if (results.length === 0) return ['nothing was measured'];
   const xs = results.map(({ options }) => Math.max(1, options[option]));
   const ascending = xs.every((x, i) => i === 0 || x > xs[i - 1]);
-  const plain = bold('') === '';
   const first = results[0];
   const growth = (name: 'map' | 'unmap', result: BenchResult): string =>
     `${(result[name].p50 / first[name].p50).toFixed(2)}x`;
@@ -119,7 +118,7 @@ export function describeSweep(option: Sweepable, results: readonly BenchResult[]
               { name: 'unmap', values: results.map(({ unmap }) => unmap.p50) },
             ],
             short,
-            plain ? undefined : CHART_COLORS,
+            isColorSupported ? CHART_COLORS : undefined,
           ),
           '',
         ]
@@ -138,7 +137,6 @@ export function describeSweep(option: Sweepable, results: readonly BenchResult[]
         result.untrusted.length > 0 ? yellow('untrusted') : '',
       ]),
     ),
-    dim(`written to ${file}`),
     ...distrust(
       results.flatMap(({ options, untrusted }) => untrusted.map((reason) => `${short(options[option])}: ${reason}`)),
     ),

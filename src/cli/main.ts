@@ -1,62 +1,57 @@
 #!/usr/bin/env node
 import { readFileSync } from 'node:fs';
-import { Command, CommanderError } from 'commander';
+import { Command } from 'commander';
 import { benchCommand } from './bench.js';
-import { Interrupted, UsageError } from './options.js';
+import { completionCommand } from './completion.js';
+import { EXIT, EXIT_HELP, reportError } from './exit.js';
 import { runCommand } from './run.js';
 import { stressCommand } from './stress.js';
 import { verifyCommand } from './verify.js';
 
 /**
- * The gemdma command. One file of this folder is one sub-command; what they share is in options.ts (arguments) and
- * print.ts (output). Exit codes: 0 everything as it should be, 1 findings, 2 wrong usage or unreadable input,
- * 130 interrupted, 70 a bug of gemdma itself.
+ * The gemdma command. One file of this folder is one sub-command, each in the frame of frame.ts; what they share besides
+ * is in options.ts (arguments), exit.ts (errors and exit codes) and print.ts (output).
  */
 
-const EXIT_USAGE = 2;
-const EXIT_INTERNAL = 70;
-const EXIT_INTERRUPTED = 130;
-
-async function main(): Promise<void> {
+/** The whole command with every sub-command. */
+export function gemdma(): Command {
   const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8'));
   const program = new Command('gemdma')
     .description(
       'The memory side of a Linux GPU driver in user space: benchmark, stress and check DMA mapping policies.',
     )
     .version(version, '-V, --version')
-    .helpOption('-h, --help', 'show help');
-  for (const command of [runCommand(), benchCommand(), stressCommand(), verifyCommand()]) program.addCommand(command);
+    .helpOption('-h, --help', 'show help')
+    .addHelpText('after', EXIT_HELP);
+  const commands = [runCommand(), benchCommand(), stressCommand(), verifyCommand()];
+  for (const command of [...commands, completionCommand(program)]) program.addCommand(command);
   for (const command of [program, ...program.commands]) {
     command.exitOverride().configureOutput({
       outputError: (text, write) => write(`gemdma: ${text.replace(/^error: /, '').replace(/\n(?=.)/, ' ')}`),
     });
   }
-  if (process.argv.length <= 2) {
+  return program;
+}
+
+// A reader that closes early (`gemdma ... | head`) is no error of ours; a disk that is full is one of the caller's.
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  if (error.code === 'EPIPE') process.exit(process.exitCode ?? EXIT.ok);
+  console.error(`gemdma: standard output: ${error.code}`);
+  process.exit(EXIT.usage);
+});
+
+/** Runs the command that the words after `gemdma` say. The exit code is process.exitCode's. */
+export async function main(words: readonly string[]): Promise<void> {
+  const program = gemdma();
+  if (words.length === 0) {
     program.outputHelp();
     return;
   }
-  await program.parseAsync();
+  try {
+    await program.parseAsync(words, { from: 'user' });
+  } catch (error) {
+    process.exitCode = reportError(error);
+  }
 }
 
-// A reader that closes early (`gemdma ... | head`) is no error of ours.
-process.stdout.on('error', (error: NodeJS.ErrnoException) => {
-  if (error.code === 'EPIPE') process.exit(0);
-  throw error;
-});
-
-main().catch((error: unknown) => {
-  if (error instanceof CommanderError) {
-    // Help and version come here too, with code 0.
-    process.exitCode = error.exitCode === 0 ? 0 : EXIT_USAGE;
-  } else if (error instanceof UsageError) {
-    console.error(`gemdma: ${error.message}`);
-    process.exitCode = EXIT_USAGE;
-  } else if (error instanceof Interrupted) {
-    console.error('gemdma: interrupted');
-    process.exitCode = EXIT_INTERRUPTED;
-  } else {
-    console.error('gemdma: internal error, please report it with the command that led here');
-    console.error(error);
-    process.exitCode = EXIT_INTERNAL;
-  }
-});
+await main(process.argv.slice(2));

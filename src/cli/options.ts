@@ -1,34 +1,7 @@
-import { GemDmaError, parseSize } from '../core/errors.js';
-import { RecordingError } from '../recordings/recording.js';
+import { parseSize } from '../core/errors.js';
+import { UsageError } from './exit.js';
 
-/** Wrong use of the command line: said in one line, exit code 2, no stack. */
-export class UsageError extends Error {
-  override readonly name = 'UsageError';
-}
-
-/**
- * Turns what the library says of options that cannot be, of files that cannot be read and of machines that cannot be made
- * into wrong use. Anything else is a bug and stays what it is.
- */
-export function asUsageError(error: unknown): unknown {
-  const { code, message } = error as { code?: unknown; message: string };
-  const told = GemDmaError.is(error) || error instanceof RecordingError || String(code).startsWith('ERR_');
-  return told ? new UsageError(message) : error;
-}
-
-/** Does something that only wrong use makes fail. */
-export function usage<T>(act: () => T): T {
-  try {
-    return act();
-  } catch (error) {
-    throw asUsageError(error);
-  }
-}
-
-/** Ctrl-C, after the command has reported what it had. */
-export class Interrupted extends Error {
-  override readonly name = 'Interrupted';
-}
+/** Readers of option values for commander. Names out of a few are commander's own `choices`. */
 
 const MULTIPLES: Record<string, number> = { '': 1, k: 1e3, K: 1e3, M: 1e6 };
 
@@ -61,22 +34,4 @@ export function sizeOption(name: string): (text: string) => number {
       throw new UsageError(`${name} takes a size such as 4096, 64KiB or 4MiB, not '${text}'`);
     }
   };
-}
-
-/** A reader for one of several names. */
-export function choiceOption<T extends string>(name: string, allowed: readonly T[]): (text: string) => T {
-  return (text) => {
-    if (allowed.includes(text as T)) return text as T;
-    throw new UsageError(`${name} is one of ${allowed.join(', ')}, not '${text}'`);
-  };
-}
-
-/**
- * A signal that Ctrl-C sets: long work stops at its next step and reports what it has. A second Ctrl-C ends the
- * process at once.
- */
-export function interruptSignal(): AbortSignal {
-  const controller = new AbortController();
-  process.once('SIGINT', () => controller.abort());
-  return controller.signal;
 }

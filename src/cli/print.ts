@@ -1,12 +1,19 @@
 import Table from 'cli-table3';
+import { filesize } from 'filesize';
 import picocolors from 'picocolors';
+import wrapAnsi from 'wrap-ansi';
 
-/** Output of the commands: plain text that fits 80 columns, colours on a terminal only. */
+/**
+ * Output of the commands: plain text of at most 80 columns, narrower on a narrower terminal. Colours are picocolors'
+ * decision: NO_COLOR, FORCE_COLOR, TERM=dumb, whether it is a terminal.
+ */
 
-// The library would also colour for CI systems, whose logs are read as text by scripts.
-const colors = picocolors.createColors(process.stdout.isTTY === true && !process.env.NO_COLOR);
+export const { bold, dim, green, red, yellow, cyan, isColorSupported } = picocolors;
 
-export const { bold, dim, green, red, yellow, cyan } = colors;
+/** Columns of text: what the terminal has, at most 80. */
+export function columns(): number {
+  return Math.min(80, process.stdout.columns || 80);
+}
 
 const count = new Intl.NumberFormat('en-US');
 
@@ -15,17 +22,11 @@ export function number(value: number): string {
   return count.format(value);
 }
 
-/** 4194304 -> '4 MiB', 6144 -> '6 KiB', with one decimal where needed. */
+/** 4194304 -> '4 MiB', 6144 -> '6 KiB', with one decimal below 10 where needed. */
 export function bytes(value: number): string {
-  const units = ['B', 'KiB', 'MiB', 'GiB', 'TiB'];
-  let unit = 0;
-  let scaled = value;
-  while (scaled >= 1024 && unit < units.length - 1) {
-    scaled /= 1024;
-    ++unit;
-  }
-  const text = scaled < 10 && !Number.isInteger(scaled) ? scaled.toFixed(1) : String(Math.round(scaled));
-  return `${text} ${units[unit]}`;
+  const { exponent } = filesize(value, { standard: 'iec', output: 'object' });
+  const round = value / 1024 ** exponent < 10 ? 1 : 0;
+  return filesize(value, { standard: 'iec', round });
 }
 
 /** 12345678 -> '12.35 M', for rates. */
@@ -42,7 +43,10 @@ const NO_LINES = Object.fromEntries(
     .map((name) => [name, name === 'left' || name === 'middle' ? '  ' : '']),
 );
 
-/** Rows in aligned columns without lines; the first column to the left, the others to the right. */
+/**
+ * Rows in aligned columns without lines; the first column to the left, the others to the right. Where the terminal is too
+ * narrow for that, a paragraph a row.
+ */
 export function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
   const out = new Table({
     head: head.map((text) => dim(text)),
@@ -51,10 +55,44 @@ export function table(head: readonly string[], rows: readonly (readonly string[]
     colAligns: head.map((_, i) => (i === 0 ? 'left' : 'right')),
   });
   for (const row of rows) out.push([...row]);
-  return out
+  const lines = out
     .toString()
     .split('\n')
-    .map((line) => line.trimEnd())
+    .map((line) => line.trimEnd());
+  return columns() < 80 && out.width > columns() ? paragraphs(head, rows) : lines.join('\n');
+}
+
+/** Each row by its first cell, with the others below it, each behind the head of its column. */
+function paragraphs(head: readonly string[], rows: readonly (readonly string[])[]): string {
+  return rows
+    .flatMap(([name, ...cells]) => [
+      `  ${name}`,
+      ...cells.flatMap((cell, i) =>
+        cell === '' ? [] : [`    ${[dim(head[i + 1]), cell].filter(Boolean).join(': ')}`],
+      ),
+    ])
+    .join('\n');
+}
+
+/** Prints lines, wrapped where the terminal is narrower than they are, further lines as far in as the first. */
+export function printLines(lines: string | readonly string[]): void {
+  const text = typeof lines === 'string' ? lines : lines.join('\n');
+  const width = process.stdout.columns || 0;
+  console.log(
+    width === 0 || width >= 80
+      ? text
+      : text
+          .split('\n')
+          .map((line) => wrapped(line, width))
+          .join('\n'),
+  );
+}
+
+function wrapped(line: string, width: number): string {
+  const indent = /^ */.exec(line)![0].slice(0, width >> 1);
+  return wrapAnsi(line.slice(indent.length), width - indent.length, { trim: false })
+    .split('\n')
+    .map((part) => indent + part)
     .join('\n');
 }
 

@@ -1,4 +1,4 @@
-import { Command } from 'commander';
+import { type Command, Option } from 'commander';
 import { runMainJob } from '../workload/main-job.js';
 import {
   DRIVER_NAMES,
@@ -8,9 +8,11 @@ import {
   type ScenarioStep,
 } from '../workload/scenario.js';
 import { scenarios } from '../workload/scenarios/index.js';
+import { EXIT, type ExitCode, UsageError } from './exit.js';
+import { command, type Frame, framed } from './frame.js';
 import { describeMainJob } from './main-job.js';
-import { choiceOption, Interrupted, integerOption, interruptSignal, UsageError } from './options.js';
-import { bold, bytes, dim, green, json, number, red } from './print.js';
+import { integerOption } from './options.js';
+import { bold, bytes, dim, green, number, red } from './print.js';
 import { describeSteps } from './steps.js';
 
 interface RunOptions {
@@ -18,42 +20,28 @@ interface RunOptions {
   driver?: DriverName;
   seed: number;
   events?: boolean;
-  json?: boolean;
 }
 
 /** gemdma run: named scenarios, by default the main job. */
 export function runCommand(): Command {
-  return new Command('run')
-    .description('run the main job, or a named scenario, and say what came of it')
+  return command('run', 'run the main job, or a named scenario, and say what came of it')
     .argument('[name]', 'scenario; --list shows them all; without one: the main job')
-    .option('--list', 'show every scenario')
-    .option(
-      '--driver <preset>',
-      `mapping policy of i915: ${DRIVER_NAMES.join(', ')}`,
-      choiceOption('--driver', DRIVER_NAMES),
-    )
+    .addOption(new Option('--list', 'show every scenario').conflicts(['driver', 'events', 'seed']))
+    .addOption(new Option('--driver <preset>', 'mapping policy of i915').choices(DRIVER_NAMES))
     .option('--seed <n>', 'decides everything random', integerOption('--seed', 0, 0xffffffff), 1)
     .option('--events', 'show every step and what the machine does in it (leak paths)')
-    .option('--json', 'results as JSON: one object with --driver, else an array with one a driver')
-    .addHelpText('after', '\nExit code 0: everything came out as the kernel has it; 1: something did not.')
-    .action(run);
+    .addHelpText('after', '\n--json gives one object with --driver, else an array with one per driver.')
+    .action(framed(run));
 }
 
-function run(name: string | undefined, options: RunOptions): void {
-  if (options.list) {
-    list(options);
-    return;
-  }
-  if (name === undefined) {
-    if (options.events) throw new UsageError('--events goes with the name of a scenario');
-    mainJob(options);
-    return;
-  }
+async function run(frame: Frame, name: string | undefined, options: RunOptions): Promise<ExitCode> {
+  if (options.list) return list(frame);
+  if (name === undefined) return mainJob(frame, options);
   const scenario = scenarios.find((candidate) => candidate.name.toLowerCase() === name.toLowerCase());
   if (!scenario) throw new UsageError(`there is no scenario '${name}': gemdma run --list shows them all`);
   if (options.events && !scenario.steps)
     throw new UsageError(`${scenario.name} cannot be shown step by step: --events is for L1 to L7`);
-  const signal = interruptSignal();
+  const { signal } = frame;
   const results: ScenarioResult[] = [];
   for (const driver of driversOf(scenario, options.driver)) {
     if (signal.aborted) break;
@@ -62,22 +50,25 @@ function run(name: string | undefined, options: RunOptions): void {
     const result = scenario.run({ driver, seed: options.seed, signal, ...(onStep && { onStep }) });
     results.push(onStep ? { ...result, steps } : result);
   }
-  if (options.json) json(options.driver || results.length === 1 ? results[0] : results);
-  else
-    for (const result of results)
-      console.log([...describe(scenario, result), ...describeSteps((result.steps as ScenarioStep[]) ?? [])].join('\n'));
-  if (signal.aborted) throw new Interrupted();
-  process.exitCode = results.every(({ ok }) => ok) ? 0 : 1;
+  const ok = results.every((result) => result.ok);
+  frame.show(
+    options.driver || results.length === 1 ? results[0] : results,
+    () =>
+      results.flatMap((result) => [
+        ...describe(scenario, result),
+        ...describeSteps((result.steps as ScenarioStep[]) ?? []),
+      ]),
+    { wrong: !ok },
+  );
+  return ok ? EXIT.ok : EXIT.findings;
 }
 
-function mainJob({ driver, seed, json: asJson }: RunOptions): void {
+function mainJob(frame: Frame, { driver, seed, events }: RunOptions): ExitCode {
+  if (events) throw new UsageError('--events goes with the name of a scenario');
   if (driver) throw new UsageError('the main job compares drivers: gemdma run leak --driver ... runs one');
-  const signal = interruptSignal();
-  const result = runMainJob(seed, signal);
-  if (signal.aborted) throw new Interrupted();
-  if (asJson) json(result);
-  else console.log(describeMainJob(result));
-  process.exitCode = result.ok ? 0 : 1;
+  const result = runMainJob(seed, frame.signal);
+  frame.show(result, describeMainJob, { wrong: !result.ok });
+  return result.ok ? EXIT.ok : EXIT.findings;
 }
 
 function driversOf(scenario: Scenario, wanted: DriverName | undefined): readonly DriverName[] {
@@ -104,18 +95,15 @@ function describe(scenario: Scenario, result: ScenarioResult): string[] {
   ];
 }
 
-function list(options: RunOptions): void {
-  if (options.json) {
-    json(scenarios.map(({ name, title, group, drivers }) => ({ name, title, group, drivers })));
-    return;
-  }
-  let group = '';
+function list(frame: Frame): ExitCode {
   const width = Math.max(...scenarios.map(({ name }) => name.length), 0);
-  for (const scenario of scenarios) {
-    if (scenario.group !== group) {
-      group = scenario.group;
-      console.log(bold(group));
-    }
-    console.log(`  ${scenario.name.padEnd(width)}  ${dim(scenario.title)}`);
-  }
+  frame.show(
+    scenarios.map(({ name, title, group, drivers }) => ({ name, title, group, drivers })),
+    (all) =>
+      all.flatMap(({ name, title, group }, i) => [
+        ...(group === all[i - 1]?.group ? [] : [bold(group)]),
+        `  ${name.padEnd(width)}  ${dim(title)}`,
+      ]),
+  );
+  return EXIT.ok;
 }

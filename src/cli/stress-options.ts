@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs';
-import { Command } from 'commander';
+import { type Command, Option } from 'commander';
 import type { AllocatorName, IommuMode, MachineOptions } from '../machine/config.js';
 import { ALLOCATORS, IOMMU_MODES, machineConfig } from '../machine/config.js';
 import { KERNEL_NAMES, type KernelName } from '../machine/presets.js';
@@ -7,7 +7,9 @@ import { DRIVER_NAMES, type DriverName } from '../workload/scenario.js';
 import { OPERATION_NAMES } from '../workload/stress/kinds.js';
 import { PROFILE_NAMES, PROFILES, type ProfileName, type StressProfile } from '../workload/stress/profiles.js';
 import type { StressOptions } from '../workload/stress/stress.js';
-import { choiceOption, integerOption, numberOption, sizeOption, UsageError, usage } from './options.js';
+import { UsageError, usage } from './exit.js';
+import { command } from './frame.js';
+import { integerOption, numberOption, sizeOption } from './options.js';
 
 const CHECKER = ['on', 'off'] as const;
 
@@ -46,8 +48,7 @@ export interface StressCommandOptions {
 
 /** The command with all its options, without what it does. */
 export function stressOptionsCommand(): Command {
-  return new Command('stress')
-    .description('drive devices through millions of random operations and check everything')
+  return command('stress', 'drive devices through millions of random operations and check everything')
     .option(
       '--profile <name>',
       `what to do: ${PROFILE_NAMES.join(', ')}, or a JSON file`,
@@ -58,17 +59,12 @@ export function stressOptionsCommand(): Command {
     .option('--seed <n>', 'decides everything random', integerOption('--seed', 0, 0xffffffff), 1)
     .option('--ops <n>', 'operations (1k, 10M)', integerOption('--ops', 1), 1_000_000)
     .option('--time <seconds>', 'stop earlier after so many seconds', numberOption('--time', 0.001, 1e9), 60)
-    .option(
-      '--driver <preset>',
-      `mapping policy of i915: ${DRIVER_NAMES.join(', ')}`,
-      choiceOption('--driver', DRIVER_NAMES),
-      'linux-4.2',
-    )
-    .option('--kernel <preset>', `DMA stack: ${KERNEL_NAMES.join(', ')}`, choiceOption('--kernel', KERNEL_NAMES))
-    .option('--iommu <mode>', `back end: ${IOMMU_MODES.join(', ')}`, choiceOption('--iommu', IOMMU_MODES))
-    .option('--allocator <name>', `IOVA allocator: ${ALLOCATORS.join(', ')}`, choiceOption('--allocator', ALLOCATORS))
+    .addOption(new Option('--driver <preset>', 'mapping policy of i915').choices(DRIVER_NAMES).default('linux-4.2'))
+    .addOption(new Option('--kernel <preset>', 'DMA stack').choices(KERNEL_NAMES))
+    .addOption(new Option('--iommu <mode>', 'back end').choices(IOMMU_MODES))
+    .addOption(new Option('--allocator <name>', 'IOVA allocator').choices(ALLOCATORS))
     .option('--ram <size>', "emulated RAM, instead of the profile's", sizeOption('--ram'))
-    .option('--checker <on|off>', 'dma-debug', choiceOption('--checker', CHECKER))
+    .addOption(new Option('--checker <on|off>', 'dma-debug').choices(CHECKER))
     .option('--machine <json>', 'any options of the machine, such as \'{"swiotlb":{"size":"1MiB"}}\'', machineOption)
     .option('--weight <op=n,...>', 'how often an operation comes, over the profile; 0: never', weightOption)
     .option('--sizes <pages[:weight],...>', 'sizes of objects and lists, such as 1:30,16:5,1024', sizesOption)
@@ -79,9 +75,13 @@ export function stressOptionsCommand(): Command {
     .option('--faults <p>', 'probability that an allocation near an operation fails', numberOption('--faults', 0, 1))
     .option('--shrink <seconds>', 'how long to cut a failing run down; 0: not at all', numberOption('--shrink', 0, 1e6))
     .option('--trace <file>', 'write the failing operations to a file (.gz: compressed)')
-    .option('--fail-nth [scenario]', 'make every single allocation of a scenario fail in turn; default: of all')
-    .option('--threads <n>', 'workers on one shared memory, all on the same domain', integerOption('--threads', 1, 63))
-    .option('--replay <file>', 'apply the operations of such a file')
+    .addOption(mode('--fail-nth [scenario]', 'make every allocation of a scenario (default: of each) fail in turn'))
+    .addOption(
+      mode('--threads <n>', 'workers on one shared memory, all on the same domain').argParser(
+        integerOption('--threads', 1, 63),
+      ),
+    )
+    .addOption(mode('--replay <file>', 'apply the operations of such a file'))
     .option('--events', 'with --replay: show what the machine does in each operation')
     .option(
       '--seeds <n>',
@@ -90,21 +90,30 @@ export function stressOptionsCommand(): Command {
       1,
     )
     .option('--shard <I/N>', 'of a campaign, take every N-th seed from the I-th on')
-    .option('--merge <files...>', 'sum the JSON lines of campaigns')
-    .option('--json', 'results as JSON')
+    .addOption(mode('--merge <files...>', 'sum the JSON lines of campaigns'))
     .addHelpText(
       'after',
       `\nOperations: ${OPERATION_NAMES.join(' ')}.\n` +
-        'Exit code 0: nothing was found; 1: a failure; 2: wrong usage.\n' +
         'A campaign on many machines, each with its own I:\n' +
         '  gemdma stress --seeds 1000 --shard $I/8 > part-$I.jsonl\n' +
         '  gemdma stress --merge part-*.jsonl',
     );
 }
 
+/** Kinds of work of which a call does one. */
+const MODES = ['failNth', 'threads', 'replay', 'merge'];
+
+function mode(flags: string, description: string): Option {
+  const option = new Option(flags, description);
+  return option.conflicts([...MODES.filter((name) => name !== option.attributeName()), 'trace', 'shard']);
+}
+
 function profileOption(text: string): ProfileName | StressProfile {
   if (text.endsWith('.json')) return readJson<StressProfile>('--profile', () => readFileSync(text, 'utf8'));
-  return choiceOption('--profile', PROFILE_NAMES)(text);
+  if (!PROFILE_NAMES.includes(text as ProfileName)) {
+    throw new UsageError(`--profile is one of ${PROFILE_NAMES.join(', ')} or a .json file, not '${text}'`);
+  }
+  return text as ProfileName;
 }
 
 function machineOption(text: string): MachineOptions {

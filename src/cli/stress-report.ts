@@ -1,39 +1,17 @@
-import { SingleBar } from 'cli-progress';
+import type { CallProgress } from '../core/slices.js';
 import type { CampaignSum } from '../workload/stress/campaign.js';
-import { PROFILE_NAMES, PROFILES } from '../workload/stress/profiles.js';
 import type { StressProgress, StressResult } from '../workload/stress/stress.js';
-import { bold, dim, green, json, number, rate, red, table } from './print.js';
+import { bold, dim, green, number, rate, red } from './print.js';
 
-/** What gemdma stress shows: progress, results, sums of campaigns, the list of profiles. */
+/** What gemdma stress shows: progress, results, sums of campaigns. */
 
-/** A bar on a terminal, nothing elsewhere. */
-export function progressBar() {
-  if (!process.stderr.isTTY) return undefined;
-  const bar = new SingleBar({
-    format:
-      '{bar} {percentage}%  {ops} ops  {rate}/s  {objects} objects  {mappings} mapped  IOVA {iova}  {findings} findings',
-    hideCursor: true,
-    clearOnComplete: true,
-    barsize: 16,
-  });
-  let started = false;
-  return {
-    update(progress: StressProgress): void {
-      const { operations, total, seconds, objects, mappings, iovaUse, findings } = progress;
-      const shown = {
-        ops: number(operations),
-        rate: rate(operations / Math.max(seconds, 1e-3)),
-        objects: number(objects),
-        mappings: number(mappings),
-        iova: `${(iovaUse * 100).toFixed(iovaUse < 0.1 ? 2 : 0)}%`,
-        findings,
-      };
-      if (!started) bar.start(total, operations, shown);
-      started = true;
-      bar.update(operations, shown);
-    },
-    stop: () => bar.stop(),
-  };
+/** Progress of a run in the words of a bar. */
+export function progressOf(progress: StressProgress): CallProgress {
+  const { operations, total, seconds, objects, mappings, iovaUse, findings } = progress;
+  const iova = `${(iovaUse * 100).toFixed(iovaUse < 0.1 ? 2 : 0)}%`;
+  const words = [`${number(operations)} ops`, `${rate(operations / Math.max(seconds, 1e-3))}/s`];
+  words.push(`${number(objects)} objects`, `${number(mappings)} mapped`, `IOVA ${iova}`, `${findings} findings`);
+  return { done: operations, total, what: words.join('  ') };
 }
 
 const WHY: Record<StressResult['ended'], string> = {
@@ -96,16 +74,4 @@ export function describeSum(sum: CampaignSum): string[] {
   }
   if (sum.failures.length === 0 && sum.differing.length === 0) lines.push(`  ${green('nothing found')}`);
   return lines;
-}
-
-export function listProfiles(asJson = false): void {
-  const profiles = PROFILE_NAMES.map((name) => ({ name, title: PROFILES[name].title }));
-  if (asJson) json(profiles);
-  else
-    console.log(
-      table(
-        ['profile', ''],
-        profiles.map(({ name, title }) => [name, title]),
-      ),
-    );
 }

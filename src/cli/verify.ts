@@ -1,54 +1,48 @@
-import { Command } from 'commander';
+import type { Command } from 'commander';
 import { RecordingError, type VerifyResult } from '../recordings/recording.js';
 import { verify } from '../recordings/verify.js';
-import { Interrupted, interruptSignal } from './options.js';
-import { bold, dim, green, json, number, red } from './print.js';
-
-interface VerifyOptions {
-  json?: boolean;
-  time?: boolean;
-}
+import { EXIT, type ExitCode } from './exit.js';
+import { command, type Frame, framed } from './frame.js';
+import { bold, dim, green, number, red } from './print.js';
 
 /** The longest kind there is: dma-debug-options. */
 const KIND_WIDTH = 17;
 
 /** gemdma verify: replays recordings of a real kernel and says where the emulator parts from them. */
 export function verifyCommand(): Command {
-  return new Command('verify')
-    .description('replay recordings of a real kernel against the emulator, step by step')
+  return command('verify', 'replay recordings of a real kernel against the emulator, step by step')
     .argument('<files...>', 'recordings: text or JSON lines, plain or gzip; the kind is in the header')
-    .option('--time', 'also measure: nanoseconds a step, median of several replays run in the core')
-    .option('--json', 'an array with an object a file: file, kind, steps, matched, divergence, nsPerStep')
-    .addHelpText('after', '\nExit code 0: all as recorded; 1: a replay parted from its recording; 2: not a recording.')
-    .action(verifyFiles);
+    .option('--time', 'also measure: nanoseconds per step, median of several replays run in the core')
+    .addHelpText('after', '\n--json gives an array with one object per file.')
+    .action(framed(verifyFiles));
 }
 
-function verifyFiles(files: string[], options: VerifyOptions): void {
-  const signal = interruptSignal();
+async function verifyFiles(frame: Frame, files: string[], { time = false }: { time?: boolean }): Promise<ExitCode> {
+  const { signal } = frame;
   const results: VerifyResult[] = [];
   const errors: RecordingError[] = [];
   const width = Math.min(32, Math.max(...files.map((file) => file.length)));
   for (const file of files) {
     if (signal.aborted) break;
     try {
-      const result = verify(file, { time: options.time ?? false, signal });
+      const result = verify(file, { time, signal });
       results.push(result);
-      if (!options.json) console.log(line(result, width));
+      if (!frame.json) frame.show(result, (shown) => line(shown, width), { wrong: result.divergence !== null });
     } catch (error) {
       if (!(error instanceof RecordingError)) throw error;
       errors.push(error);
-      console.error(`gemdma: ${error.message}`);
+      frame.note(error.message);
     }
   }
   const parted = results.filter(({ divergence }) => divergence !== null).length;
-  if (options.json) {
-    json([...results, ...errors.map(({ file, line, reason }) => ({ file, error: { line, reason } }))]);
-  } else if (files.length > 1) {
+  if (frame.json || files.length > 1) {
+    const all = [...results, ...errors.map(({ file, line: at, reason }) => ({ file, error: { line: at, reason } }))];
     const steps = results.reduce((sum, { matched }) => sum + matched, 0);
-    console.log(bold(`${results.length - parted} of ${files.length} recordings match, ${number(steps)} steps`));
+    frame.show(all, () =>
+      bold(`${results.length - parted} of ${files.length} recordings match, ${number(steps)} steps`),
+    );
   }
-  if (signal.aborted) throw new Interrupted();
-  process.exitCode = errors.length > 0 ? 2 : parted > 0 ? 1 : 0;
+  return errors.length > 0 ? EXIT.usage : parted > 0 ? EXIT.findings : EXIT.ok;
 }
 
 function line({ file, kind, steps, matched, divergence, nsPerStep }: VerifyResult, width: number): string {

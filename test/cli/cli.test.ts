@@ -32,7 +32,7 @@ describe('wrong use: one clear line, exit code 2, no stack', () => {
     [['verify', '--tme', 'x'], "unknown option '--tme'"],
     [['verify', '/does/not/exist'], 'cannot be read: ENOENT'],
     [['run', 'nothing-of-the-kind'], "there is no scenario 'nothing-of-the-kind'"],
-    [['run', 'x', '--driver', 'linux-9'], '--driver is one of linux-3.18'],
+    [['run', 'x', '--driver', 'linux-9'], 'Allowed choices are linux-3.18'],
     [['run', 'leak', '--events'], 'leak cannot be shown step by step'],
     [['run', '--events'], '--events goes with the name of a scenario'],
     [['run', 'x', '--seed', 'seven'], "--seed takes a whole number from 0 to 4294967295, not 'seven'"],

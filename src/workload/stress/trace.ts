@@ -1,4 +1,4 @@
-import { readFileSync, writeFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { gunzipSync, gzipSync } from 'node:zlib';
 import { RecordingError } from '../../recordings/recording.js';
 import type { Operation } from './operation.js';
@@ -16,11 +16,11 @@ export interface StressTrace {
 
 const KIND = 'gemdma-stress';
 
-export function writeTrace(file: string, trace: StressTrace): void {
-  const { config, failure, operations } = trace;
+/** What a file holds: compressed when its name ends in .gz. */
+export function traceContent(file: string, { config, failure, operations }: StressTrace): string | Uint8Array {
   const header = { recording: KIND, version: 1, config, failure };
   const text = `${[header, ...operations].map((line) => JSON.stringify(line)).join('\n')}\n`;
-  writeFileSync(file, file.endsWith('.gz') ? gzipSync(text) : text);
+  return file.endsWith('.gz') ? gzipSync(text) : text;
 }
 
 /** Throws RecordingError for a file that is not a trace of a stress run. */

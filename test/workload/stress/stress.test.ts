@@ -17,7 +17,7 @@ import { PROFILE_NAMES, PROFILES, type ProfileName } from '../../../src/workload
 import { Replayer } from '../../../src/workload/stress/replayer.js';
 import { refusedOperations } from '../../../src/workload/stress/run.js';
 import { type StressResult, stress, stressConfig } from '../../../src/workload/stress/stress.js';
-import { readTrace, writeTrace } from '../../../src/workload/stress/trace.js';
+import { readTrace, traceContent } from '../../../src/workload/stress/trace.js';
 
 const untimed = ({ timing: _, ...result }: StressResult) => result;
 const library = new URL('../../../dist/index.js', import.meta.url);
@@ -207,7 +207,8 @@ describe('buggy presets are found', () => {
       const file = join(mkdtempSync(join(tmpdir(), 'gemdma-')), name);
       const { config, failure, reproducer } = result;
       const { kind, id, message } = failure!;
-      writeTrace(file, { config, failure: { kind, id, message }, operations: reproducer!.operations });
+      const failed = { kind, id, message };
+      writeFileSync(file, traceContent(file, { config, failure: failed, operations: reproducer!.operations }));
       const trace = readTrace(file);
       expect(trace.operations).toEqual(reproducer!.operations);
       expect(new Replayer(trace.config).run(trace.operations)).toMatchObject({ kind, id });

@@ -1,0 +1,65 @@
+/**
+ * Long work in slices: a generator that yields where it may be looked at and stopped. One body serves the synchronous
+ * call, which runs it through, and the asynchronous one, which gives the event loop a turn about fifty times a second so
+ * that signals, timers and an abort arrive.
+ *
+ * Contract of such a generator: it yields at least every 20 ms or so of work, holds no half-done change at a yield, looks
+ * at its signal after a yield, and when that is aborted returns what it has.
+ */
+export type Sliced<Result, Step = void> = Generator<Step, Result, void>;
+
+/** What the long calls of the library have in common. */
+export interface LongCallOptions {
+  /** Ends the call at its next slice, within 50 ms; it returns what it has, marked as interrupted. */
+  signal?: AbortSignal;
+  /** Told where the call stands, about ten times a second. */
+  onProgress?: (progress: CallProgress) => void;
+}
+
+/** Where a long call stands. `total` is an estimate where nobody can know it. */
+export interface CallProgress {
+  done: number;
+  total: number;
+  /** What is worked on: a file, a scenario, a phase. */
+  what: string;
+}
+
+/** Longest time in milliseconds for which the event loop gets no turn. */
+const TURN = 20;
+/** Least time in milliseconds between two reports of progress. */
+const REPORT = 100;
+
+/** Runs sliced work through without giving the event loop a turn. */
+export function complete<Result>(work: Sliced<Result, unknown>): Result {
+  for (;;) {
+    const step = work.next();
+    if (step.done) return step.value;
+  }
+}
+
+/**
+ * Runs sliced work with a turn of the event loop every 20 ms.
+ * @param seen told what the work yields, at most ten times a second
+ */
+export async function inSlices<Result, Step>(work: Sliced<Result, Step>, seen?: (step: Step) => void): Promise<Result> {
+  let turned = performance.now();
+  let reported = turned;
+  for (;;) {
+    const step = work.next();
+    if (step.done) return step.value;
+    const now = performance.now();
+    if (now - reported >= REPORT) {
+      reported = now;
+      seen?.(step.value);
+    }
+    if (now - turned >= TURN) {
+      await turn();
+      turned = performance.now();
+    }
+  }
+}
+
+/** One turn of the event loop: timers, signals and I/O that are due are handled. */
+export function turn(): Promise<void> {
+  return new Promise((resolve) => setImmediate(resolve));
+}
