@@ -10,10 +10,10 @@
 // Linear memory grows in steps: growing is a system call and the first touch of each page a fault, so a step is an
 // eighth of what is there, at least 1 MiB.
 
-import { FAULT_BLOCK, FREE_BLOCKS_OFFSET, MAX_BLOCK_ORDER, Context } from './context';
-import { CPU_SIZE, Cpu } from './cpu';
+import { FAULT_BLOCK, FREE_BLOCKS_OFFSET, MAX_BLOCK_ORDER, Context, cpuAt } from './context';
 import { shouldFail } from './fault';
-import { lock, unlock } from './lock';
+import { guardAt, lock, unlock } from './lock';
+import { fieldOf } from './record';
 
 export const BLOCK_SHIFT: u32 = 12;
 export const BLOCK_SIZE: usize = 4096;
@@ -25,7 +25,7 @@ const MIN_GROWTH: usize = 1 << 20;
 // @ts-ignore: decorator
 @inline
 function listHead(ctx: Context, order: u32): usize {
-  return changetype<usize>(ctx) + FREE_BLOCKS_OFFSET + (<usize>order << 2);
+  return fieldOf(ctx, FREE_BLOCKS_OFFSET) + (<usize>order << 2);
 }
 
 // @ts-ignore: decorator
@@ -98,7 +98,7 @@ function grow(ctx: Context, order: u32): bool {
  */
 export function blockAlloc(ctx: Context, order: u32): usize {
   if (order > MAX_BLOCK_ORDER || shouldFail(ctx, FAULT_BLOCK)) return 0;
-  const guard = changetype<usize>(ctx) + offsetof<Context>('blockLock');
+  const guard = guardAt(ctx, offsetof<Context>('blockLock'));
   lock(guard);
   const block = take(ctx, order);
   unlock(guard);
@@ -132,7 +132,7 @@ export function blockAllocZeroed(ctx: Context, order: u32): usize {
 
 /** Gives a block back; its order is known from the state byte. */
 export function blockFree(ctx: Context, block: usize): void {
-  const guard = changetype<usize>(ctx) + offsetof<Context>('blockLock');
+  const guard = guardAt(ctx, offsetof<Context>('blockLock'));
   lock(guard);
   const state = load<u8>(stateAt(ctx, block));
   assert((state & 0xc0) == USED);
@@ -159,7 +159,7 @@ function freeMerged(ctx: Context, block: usize, order: u32): void {
 /** 4 KiB units of linear memory in use: what a machine holds for itself, pages that wait for their next use left out. */
 export function blocksUsed(ctx: Context): u32 {
   let pooled: u32 = 0;
-  for (let i: usize = 0; i < <usize>ctx.cpuCount; ++i) pooled += changetype<Cpu>(ctx.cpus + i * CPU_SIZE).pooledUnits;
+  for (let i: u32 = 0; i < ctx.cpuCount; ++i) pooled += cpuAt(ctx, i).pooledUnits;
   return ctx.usedUnits - pooled;
 }
 

@@ -15,6 +15,7 @@
 // are never written: whoever reads a field through handle 0 finds zeros there, and may spare itself the question.
 
 import { CPU_SIZE, Cpu, currentCpu } from './cpu';
+import { Guarded } from './lock';
 
 /** Most virtual CPUs a context can have; the record array is laid out for the number asked for. */
 export const MAX_CPUS: u32 = 64;
@@ -55,8 +56,8 @@ export class Context {
   freeBlocks7: u32; freeBlocks8: u32; freeBlocks9: u32; freeBlocks10: u32; freeBlocks11: u32; freeBlocks12: u32;
   freeBlocks13: u32; freeBlocks14: u32; freeBlocks15: u32; freeBlocks16: u32; freeBlocks17: u32; freeBlocks18: u32;
   freeBlocks19: u32; freeBlocks20: u32;
-  /** First slab cache of the list that memoryCheck walks. */
-  caches: usize;
+  /** The newest page of slab caches (slab.ts). */
+  caches: CachePage | null;
   cpus: usize;
   cpuCount: u32;
   /** Bit k set: fault injection is armed for kind k. Zero nearly always: the one test on an allocation's path. */
@@ -81,15 +82,48 @@ export class Context {
   dmaDebug: usize;
 }
 
+/** A cache of records of one size; what class they are of, its CacheOf<T> says (slab.ts). */
+// @ts-ignore: decorator
+@unmanaged
+export class SlabCache extends Guarded {
+  ctx: Context;
+  /** First free record; the next one's offset is its first word. */
+  free: usize;
+  /** The part of the newest block that no record was carved from yet. */
+  fresh: usize;
+  freshEnd: usize;
+  objectSize: u32;
+  /** Order of the blocks that records are carved from: at least 16 records a block. */
+  order: u32;
+  live: u32;
+  total: u32;
+}
+
+/** The first 64 bytes of a block of caches: how many there are in it, and the next such block. */
+// @ts-ignore: decorator
+@unmanaged
+export class CachePage {
+  used: u32;
+  next: CachePage | null;
+}
+
 export const FREE_BLOCKS_OFFSET: usize = offsetof<Context>('freeBlocks0');
 
+/** A CPU's record, by number. */
+// @ts-ignore: decorator
+@inline
+export function cpuAt(ctx: Context, index: u32): Cpu {
+  return changetype<Cpu>(ctx.cpus + <usize>index * CPU_SIZE);
+}
+
+/** The record of the CPU that this instance runs as. */
 // @ts-ignore: decorator
 @inline
 export function cpuOf(ctx: Context): Cpu {
-  return changetype<Cpu>(ctx.cpus + <usize>currentCpu() * CPU_SIZE);
+  return cpuAt(ctx, currentCpu());
 }
 
-/** Offset of the record of the CPU that this instance runs as: its registers are the host's to read and write (cpu.ts). */
-export function cpuRecord(ctx: Context): usize {
-  return ctx.cpus + <usize>currentCpu() * CPU_SIZE;
+/** The same for the host: a CPU's registers are the host's to read and write (cpu.ts). */
+export function cpuRecord(ctx: Context): Cpu {
+  return cpuOf(ctx);
 }

@@ -4,24 +4,37 @@
 //   byte 0..3  state       0 free, 1 held, 2 held and somebody waits
 //   byte 4..7  contended   acquisitions that did not succeed at the first try
 
-/** Bytes that a lock takes inside a record. */
-export const LOCK_SIZE: u32 = 8;
+/** A record that begins with a lock. What holds one elsewhere names its place: guardAt. */
+// @ts-ignore: decorator
+@unmanaged
+export class Guarded {
+  guard: u64;
+}
+
+/** The lock that lies `offset` bytes into a record. */
+// @ts-ignore: decorator
+@inline
+export function guardAt<R>(record: R, offset: usize): Guarded {
+  return changetype<Guarded>(changetype<usize>(record) + offset);
+}
 
 // Spinning pays only while the holder runs on another core; after that many tries the waiter sleeps.
 const SPIN: i32 = 100;
 
 // @ts-ignore: decorator
 @inline
-export function lock(at: usize): void {
+export function lock<R>(record: R): void {
   if (ASC_FEATURE_THREADS) {
+    const at = changetype<usize>(record);
     if (atomic.cmpxchg<u32>(at, 0, 1) != 0) lockContended(at);
   }
 }
 
 // @ts-ignore: decorator
 @inline
-export function unlock(at: usize): void {
+export function unlock<R>(record: R): void {
   if (ASC_FEATURE_THREADS) {
+    const at = changetype<usize>(record);
     if (atomic.xchg<u32>(at, 0) == 2) atomic.notify(at, 1);
   }
 }
@@ -29,8 +42,8 @@ export function unlock(at: usize): void {
 /** How often an acquisition of this lock found it held. Always 0 in the single-threaded build. */
 // @ts-ignore: decorator
 @inline
-export function contendedCount(at: usize): u32 {
-  return load<u32>(at, 4);
+export function contendedCount<R>(record: R): u32 {
+  return load<u32>(changetype<usize>(record), 4);
 }
 
 function lockContended(at: usize): void {

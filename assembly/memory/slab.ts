@@ -3,52 +3,45 @@
 // by the records that were ever live at one time.
 
 import { blockAlloc, BLOCK_SIZE } from './block';
-import { Context, FAULT_SLAB } from './context';
+import { CachePage, Context, FAULT_SLAB, SlabCache } from './context';
 import { shouldFail } from './fault';
 import { contendedCount, lock, unlock } from './lock';
 
+/** A cache of records of class T. */
 // @ts-ignore: decorator
 @unmanaged
-export class SlabCache {
-  guard: u64;
-  ctx: usize;
-  /** First free record; the next one's offset is its first word. */
-  free: usize;
-  /** The part of the newest block that no record was carved from yet. */
-  fresh: usize;
-  freshEnd: usize;
-  objectSize: u32;
-  /** Order of the blocks that records are carved from: at least 16 records a block. */
-  order: u32;
-  live: u32;
-  total: u32;
-  next: usize;
-  pad: u32;
-}
+export class CacheOf<T> extends SlabCache {}
 
 const RECORDS_A_BLOCK: usize = 16;
 // Caches themselves are few; they share blocks of their own, at the head of the context's list.
 const CACHE_SIZE: usize = 64;
 
+/** The i-th cache of a page, from 1: the page's own record is in the place of the first. */
+// @ts-ignore: decorator
+@inline
+function cacheIn(page: CachePage, i: u32): SlabCache {
+  return changetype<SlabCache>(changetype<usize>(page) + <usize>i * CACHE_SIZE);
+}
+
 /**
- * Makes a cache for records of objectSize bytes (rounded up to a multiple of 8, at least 8).
+ * Makes a cache for records of objectSize bytes (rounded up to a multiple of 8, at least 8), whatever their class.
  * @returns the cache, or 0 without memory
  */
 export function slabCacheCreate(ctx: Context, objectSize: usize): usize {
-  // The first 64 bytes of a block of caches link and count them.
   let page = ctx.caches;
-  if (page == 0 || load<u32>(page) == <u32>(BLOCK_SIZE / CACHE_SIZE - 1)) {
+  if (page == null || page.used == <u32>(BLOCK_SIZE / CACHE_SIZE - 1)) {
     const fresh = blockAlloc(ctx, 0);
     if (fresh == 0) return 0;
     memory.fill(fresh, 0, BLOCK_SIZE);
-    store<u32>(fresh, <u32>page, 4);
-    ctx.caches = fresh;
-    page = fresh;
+    const added = changetype<CachePage>(fresh);
+    added.next = page;
+    ctx.caches = added;
+    page = added;
   }
-  const used = load<u32>(page) + 1;
-  store<u32>(page, used);
-  const cache = changetype<SlabCache>(page + <usize>used * CACHE_SIZE);
-  cache.ctx = changetype<usize>(ctx);
+  const used = page.used + 1;
+  page.used = used;
+  const cache = cacheIn(page, used);
+  cache.ctx = ctx;
   cache.objectSize = <u32>((max<usize>(objectSize, 8) + 7) & ~7);
   let order: u32 = 0;
   while ((BLOCK_SIZE << order) < <usize>cache.objectSize * RECORDS_A_BLOCK) ++order;
@@ -56,26 +49,59 @@ export function slabCacheCreate(ctx: Context, objectSize: usize): usize {
   return changetype<usize>(cache);
 }
 
-/** The cache whose offset is kept at `link`, made when it is first asked for. Returns 0 without memory. */
-export function slabCacheAt(ctx: Context, link: usize, size: usize): usize {
-  let cache: usize = load<u32>(link);
+/** Makes a cache for records of `size` bytes, offsetof<T>() or more. Returns null without memory. */
+// @ts-ignore: decorator
+@inline
+export function cacheCreate<T>(ctx: Context, size: usize): CacheOf<T> | null {
+  return changetype<CacheOf<T> | null>(slabCacheCreate(ctx, size));
+}
+
+/** The cache that the field at `field` refers to, made when it is first asked for. Returns null without memory. */
+// @ts-ignore: decorator
+@inline
+export function cacheAt<T>(ctx: Context, field: usize, size: usize): CacheOf<T> | null {
+  return changetype<CacheOf<T> | null>(slabCacheAt(ctx, field, size));
+}
+
+/** Takes a record; its contents are whatever was there. Returns null without memory. */
+// @ts-ignore: decorator
+@inline
+export function cacheAlloc<T>(cache: CacheOf<T>): T | null {
+  return changetype<T | null>(slabAlloc(changetype<usize>(cache)));
+}
+
+/** Takes a record that is all zeros. Returns null without memory. */
+// @ts-ignore: decorator
+@inline
+export function cacheAllocZeroed<T>(cache: CacheOf<T>): T | null {
+  return changetype<T | null>(slabAllocZeroed(changetype<usize>(cache)));
+}
+
+/** Gives a record back. It must come from this cache and be live. */
+// @ts-ignore: decorator
+@inline
+export function cacheFree<T>(cache: CacheOf<T>, record: T): void {
+  slabFree(changetype<usize>(cache), changetype<usize>(record));
+}
+
+export function slabCacheAt(ctx: Context, field: usize, size: usize): usize {
+  let cache: usize = load<u32>(field);
   if (cache == 0) {
     cache = slabCacheCreate(ctx, size);
-    store<u32>(link, <u32>cache);
+    store<u32>(field, <u32>cache);
   }
   return cache;
 }
 
-/** Takes a record; its contents are whatever was there. Returns 0 without memory. */
 export function slabAlloc(cacheAt: usize): usize {
   const cache = changetype<SlabCache>(cacheAt);
-  if (shouldFail(changetype<Context>(cache.ctx), FAULT_SLAB)) return 0;
-  lock(cacheAt);
+  if (shouldFail(cache.ctx, FAULT_SLAB)) return 0;
+  lock(cache);
   let record = cache.free;
   if (record != 0) cache.free = load<u32>(record);
   else record = carve(cache);
   if (record != 0) ++cache.live;
-  unlock(cacheAt);
+  unlock(cache);
   return record;
 }
 
@@ -88,7 +114,7 @@ export function slabAllocZeroed(cacheAt: usize): usize {
 function carve(cache: SlabCache): usize {
   const size: usize = cache.objectSize;
   if (cache.freshEnd - cache.fresh < size) {
-    const block = blockAlloc(changetype<Context>(cache.ctx), cache.order);
+    const block = blockAlloc(cache.ctx, cache.order);
     if (block == 0) return 0;
     cache.fresh = block;
     cache.freshEnd = block + (BLOCK_SIZE << cache.order);
@@ -99,37 +125,35 @@ function carve(cache: SlabCache): usize {
   return record;
 }
 
-/** Gives a record back. It must come from this cache and be live. */
 export function slabFree(cacheAt: usize, record: usize): void {
   const cache = changetype<SlabCache>(cacheAt);
-  lock(cacheAt);
+  lock(cache);
   assert(cache.live != 0);
   store<u32>(record, <u32>cache.free);
   cache.free = record;
   --cache.live;
-  unlock(cacheAt);
+  unlock(cache);
 }
 
 /** Walks a cache's free list against its counters. Returns 0, or the record that is wrong (the cache for a count). */
-export function slabCheck(cacheAt: usize): usize {
-  const cache = changetype<SlabCache>(cacheAt);
+function slabCheck(cache: SlabCache): usize {
   let free: u32 = 0;
   let record = cache.free;
   while (record != 0) {
     if (++free > cache.total) return record;
     record = load<u32>(record);
   }
-  return free + cache.live == cache.total ? 0 : cacheAt;
+  return free + cache.live == cache.total ? 0 : changetype<usize>(cache);
 }
 
 /** Records live in all caches of a context: what a machine must come back to after teardown. */
 export function slabLive(ctx: Context): u32 {
   let live: u32 = 0;
   let page = ctx.caches;
-  while (page != 0) {
-    const used = load<u32>(page);
-    for (let i: u32 = 1; i <= used; ++i) live += changetype<SlabCache>(page + <usize>i * CACHE_SIZE).live;
-    page = load<u32>(page, 4);
+  while (page != null) {
+    const used = page.used;
+    for (let i: u32 = 1; i <= used; ++i) live += cacheIn(page, i).live;
+    page = page.next;
   }
   return live;
 }
@@ -138,10 +162,10 @@ export function slabLive(ctx: Context): u32 {
 export function slabsContended(ctx: Context): u32 {
   let sum: u32 = 0;
   let page = ctx.caches;
-  while (page != 0) {
-    const used = load<u32>(page);
-    for (let i: u32 = 1; i <= used; ++i) sum += contendedCount(page + <usize>i * CACHE_SIZE);
-    page = load<u32>(page, 4);
+  while (page != null) {
+    const used = page.used;
+    for (let i: u32 = 1; i <= used; ++i) sum += contendedCount(cacheIn(page, i));
+    page = page.next;
   }
   return sum;
 }
@@ -149,13 +173,13 @@ export function slabsContended(ctx: Context): u32 {
 /** slabCheck for every cache of a context. */
 export function slabsCheck(ctx: Context): usize {
   let page = ctx.caches;
-  while (page != 0) {
-    const used = load<u32>(page);
+  while (page != null) {
+    const used = page.used;
     for (let i: u32 = 1; i <= used; ++i) {
-      const wrong = slabCheck(page + <usize>i * CACHE_SIZE);
+      const wrong = slabCheck(cacheIn(page, i));
       if (wrong != 0) return wrong;
     }
-    page = load<u32>(page, 4);
+    page = page.next;
   }
   return 0;
 }
