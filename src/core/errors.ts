@@ -18,11 +18,13 @@ export const ERRNO = {
   EFAULT: 14,
   EBUSY: 16,
   EEXIST: 17,
+  EXDEV: 18,
   ENODEV: 19,
   EINVAL: 22,
   ENOSPC: 28,
   ERANGE: 34,
   EOVERFLOW: 75,
+  ESTALE: 116,
 } as const;
 
 export type ErrnoName = keyof typeof ERRNO;

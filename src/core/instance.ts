@@ -2,6 +2,7 @@ import { GemDmaError } from './errors.js';
 import type { CoreExports, ToolExports } from './generated/exports.js';
 import { wasm } from './generated/release.js';
 import { wasm as toolsWasm } from './generated/release-tools.js';
+import { Timeline } from './life.js';
 
 /**
  * One instance of the WebAssembly core with its linear memory. This folder is the only place that touches linear
@@ -39,6 +40,10 @@ const release: CoreModules = {
 export class Core {
   readonly exports: CoreExports;
   readonly memory: WebAssembly.Memory;
+  /** Of the machine that this instance runs, one at most. */
+  readonly timeline = new Timeline();
+  /** Handle of that machine's context, 0 while there is none. */
+  context = 0;
   readonly #modules: CoreModules;
   #tools: ToolExports | undefined;
   #u8 = new Uint8Array(0);

@@ -63,7 +63,9 @@ export class DmaDebug {
   private readonly core: Core;
   private readonly context: number;
   private readonly checker: Checker;
-  private readonly devices = new Map<number, DebugDevice>();
+  /** Devices that are there, and the names of all that ever were: findings are told later. */
+  private readonly devices = new Set<DebugDevice>();
+  private readonly names = new Map<number, string>();
   private readonly kept: Finding[] = [];
   private seen = 0;
   private allErrors: boolean;
@@ -93,7 +95,8 @@ export class DmaDebug {
 
   /** A device was added: its name is known from now on, and whether it passes the driver filter. */
   addDevice(device: DebugDevice): void {
-    this.devices.set(device.id, device);
+    this.devices.add(device);
+    this.names.set(device.id, device.name);
     this.applyFilter(device);
   }
 
@@ -107,7 +110,7 @@ export class DmaDebug {
     if (allErrors !== undefined) this.allErrors = allErrors;
     if (driverFilter !== undefined) this.filter = filterName(driverFilter);
     this.checker.setOptions(this.allErrors, numErrors ?? this.checker.value(2), this.filter !== '');
-    for (const device of this.devices.values()) this.applyFilter(device);
+    for (const device of this.devices) this.applyFilter(device);
   }
 
   private applyFilter(device: DebugDevice): void {
@@ -195,8 +198,12 @@ export class DmaDebug {
 
   /** A device goes away: what it still has is told as at an unbind, then forgotten with it. */
   removeDevice(device: DebugDevice): void {
-    this.driverUnbound(device);
-    this.core.exports.debugDeviceDestroy(device.handle);
+    this.devices.delete(device);
+    try {
+      this.driverUnbound(device);
+    } finally {
+      this.core.exports.debugDeviceDestroy(device.handle);
+    }
   }
 
   /** Physical memory that must not be mapped: the current kernel stack, and kernel text with read-only data. */
@@ -274,7 +281,7 @@ export class DmaDebug {
   }
 
   private deviceName(id: number): string {
-    return this.devices.get(id)?.name ?? (id === 0 ? '' : `device ${id}`);
+    return this.names.get(id) ?? (id === 0 ? '' : `device ${id}`);
   }
 
   private finding(record: VerdictRecord): Finding {

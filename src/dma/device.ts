@@ -1,8 +1,29 @@
-import { checkInteger, ERRNO, type ErrnoName, errnoName, GemDmaError, invalidValue } from '../core/errors.js';
+import {
+  ATTRIBUTE_BITS,
+  badAddress,
+  badTransfer,
+  checkBoolean,
+  checkOptions,
+  checkString,
+  checkTransfer,
+  DIRECTION_BITS,
+  hostTimeline,
+  isAddress,
+} from '../core/arguments.js';
+import {
+  checkInteger,
+  ERRNO,
+  type ErrnoName,
+  errnoName,
+  GemDmaError,
+  invalidType,
+  invalidValue,
+} from '../core/errors.js';
 import type { CoreExports } from '../core/generated/exports.js';
+import { Life } from '../core/life.js';
 import { reasonName } from '../core/reasons.js';
 import type { DmaDebug } from '../dma-debug/dma-debug.js';
-import type { DmaDomain } from './domain.js';
+import { DmaDomain } from './domain.js';
 import { type DmaHost, ScatterTable } from './sg-table.js';
 
 /**
@@ -60,52 +81,119 @@ export interface DeviceOptions {
 const FORCE_BOUNCE = 2;
 /** In place of a number of entries: all of them (assembly/dma/map.ts). */
 const ALL_ENTRIES = -1;
+const MAX_NENTS = 0x7fffffff;
 const MAX_U32 = 0xffffffff;
+/** Records of the checker have 15 bits for a device's number (assembly/dma-debug/log.ts). */
+const MAX_ID = 0x7fff;
+
+const OPTIONS: readonly (keyof DeviceOptions)[] = [
+  'name',
+  'driver',
+  'id',
+  'sourceId',
+  'maskBits',
+  'coherentMaskBits',
+  'maxSegment',
+  'segmentBoundaryBits',
+  'minAlignMask',
+  'forceBounce',
+  'domain',
+];
+/** Addresses of the host bus are that wide (x86 with four or five levels of its own tables). */
+const PHYSICAL_LIMIT = 2 ** 52;
 
 export class DmaDevice {
+  /** @internal */
   readonly host: DmaHost;
   readonly id: number;
   readonly name: string;
   readonly driver: string | undefined;
-  private record: number;
+  readonly #record: number;
+  readonly #life: Life;
   /** One load instead of three on the way to each call. */
   private readonly core: CoreExports;
   /** The machine's checker: asked after each call of the DMA API whether it found something, which is one load. */
   private readonly debug: DmaDebug | null;
+  private readonly gone: (() => void) | undefined;
   private attached: DmaDomain | 'passthrough' | undefined;
 
-  /** Adds a device. Throws RangeErrors for options, GemDmaError ENOMEM. */
-  constructor(host: DmaHost, options: DeviceOptions = {}) {
+  /**
+   * Adds a device.
+   * @param gone for the machine: called once the device is destroyed
+   * @throws TypeErrors and RangeErrors naming the option at fault; GemDmaError ENOMEM, EBUSY, EXDEV, ENODEV, ESTALE
+   */
+  constructor(host: DmaHost, options: DeviceOptions = {}, gone?: () => void) {
+    const timeline = hostTimeline(host, 'device_add');
+    checkOptions('options', options, OPTIONS);
     this.host = host;
-    this.id = checkInteger('id', options.id ?? 1, 1, MAX_U32);
+    this.id = checkInteger('id', options.id ?? 1, 1, MAX_ID);
     const sourceId = checkInteger('sourceId', options.sourceId ?? (this.id << 3) & 0xffff, 0, 0xffff);
     const maskBits = checkInteger('maskBits', options.maskBits ?? 32, 12, 64);
     const coherentMaskBits = checkInteger('coherentMaskBits', options.coherentMaskBits ?? maskBits, 12, 64);
     const maxSegment = checkInteger('maxSegment', options.maxSegment ?? 65536, 1, MAX_U32);
     const boundaryBits = checkInteger('segmentBoundaryBits', options.segmentBoundaryBits ?? 32, 1, 64);
     const minAlignMask = checkInteger('minAlignMask', options.minAlignMask ?? 0, 0, MAX_U32);
+    const forceBounce = checkBoolean('forceBounce', options.forceBounce, false);
+    const { domain } = options;
+    if (domain !== undefined && domain !== 'passthrough') DmaDomain.check(domain, timeline, 'device_add');
+    this.name = checkString('name', options.name) ?? pciName(sourceId);
+    this.driver = checkString('driver', options.driver);
+    this.gone = gone;
+    this.debug = host.checker ?? null;
     const { exports } = host.core;
     this.core = exports;
-    this.record = exports.deviceCreate(host.context, this.id, sourceId);
-    if (this.record === 0) throw new GemDmaError('ENOMEM', 'device_add', 'no memory for a device');
-    exports.deviceSetMask(this.record, maskBits, coherentMaskBits);
-    exports.deviceSetSegments(this.record, maxSegment, boundaryBits, minAlignMask);
-    if (options.forceBounce) exports.deviceSetFlags(this.record, FORCE_BOUNCE, 0);
-    this.name = options.name ?? pciName(sourceId);
-    this.driver = options.driver;
-    this.debug = host.checker ?? null;
+    this.#record = exports.deviceCreate(host.context, this.id, sourceId);
+    if (this.#record === 0) throw new GemDmaError('ENOMEM', 'device_add', 'no memory for a device');
+    this.#life = new Life(timeline, 'device');
+    exports.deviceSetMask(this.#record, maskBits, coherentMaskBits);
+    exports.deviceSetSegments(this.#record, maxSegment, boundaryBits, minAlignMask);
+    if (forceBounce) exports.deviceSetFlags(this.#record, FORCE_BOUNCE, 0);
     try {
-      if (options.domain !== undefined) this.attach(options.domain);
+      if (domain !== undefined) this.attach(domain);
     } catch (error) {
-      this.destroy();
+      this.#life.end();
+      exports.deviceDestroy(this.#record);
       throw error;
     }
+    timeline.members.add(this);
     this.debug?.addDevice(this);
   }
 
-  /** Handle in the core; 0 after destroy. */
+  /** @internal Handle in the core. Throws for a device that is dead. */
   get handle(): number {
-    return this.record;
+    return this.#enter('device');
+  }
+
+  #enter(call: string): number {
+    this.#life.enter(call);
+    return this.#record;
+  }
+
+  /**
+   * @internal The record of a device that a call takes beside an object that has entered.
+   * @throws ERR_INVALID_ARG_TYPE for what is no device; GemDmaError EXDEV, ESTALE, ENODEV
+   */
+  static recordFor(device: DmaDevice, user: Life, call: string): number {
+    user.join(DmaDevice.lifeOf(device), call);
+    return device.#record;
+  }
+
+  /** @internal For calls of a machine's own objects, such as its IOMMU. Errors as recordFor. */
+  static recordIn(host: DmaHost, device: DmaDevice, call: string): number {
+    DmaDevice.lifeOf(device).enterIn(hostTimeline(host, call), call);
+    return device.#record;
+  }
+
+  private static lifeOf(device: DmaDevice): Life {
+    if (typeof device !== 'object' || device === null || !(#life in device)) {
+      throw invalidType('device', 'a DmaDevice', device);
+    }
+    return device.#life;
+  }
+
+  /** Whether it can be used: it was not destroyed, and the machine did not go back to before it was added. */
+  get alive(): boolean {
+    return this.#life.alive;
   }
 
   /** The domain that translates for the device. */
@@ -113,25 +201,26 @@ export class DmaDevice {
     return this.attached;
   }
 
-  /** Gives the device a domain. Throws EEXIST when it has one, ENOMEM. */
+  /** Gives the device a domain. Throws EEXIST when it has one, EBUSY when its requester id is another's, ENOMEM. */
   attach(domain: DmaDomain | 'passthrough'): void {
-    if (domain === 'passthrough') {
-      const rc = this.core.deviceAttachPassthrough(this.record);
-      if (rc < 0) {
-        throw new GemDmaError(
-          errnoName(rc) as ErrnoName,
-          'iommu_attach_device',
-          `device ${this.id} cannot get an identity domain`,
-        );
-      }
-    } else domain.attach(this);
+    const call = 'iommu_attach_device';
+    const record = this.#enter(call);
+    const passthrough = domain === 'passthrough';
+    const cookie = passthrough ? 0 : DmaDomain.recordFor(domain, this.#life, call);
+    if (this.attached !== undefined) throw new GemDmaError('EEXIST', call, `device ${this.id} has a domain already`);
+    const rc = passthrough ? this.core.deviceAttachPassthrough(record) : this.core.cookieAttach(cookie, record);
+    if (rc === -ERRNO.EBUSY) {
+      throw new GemDmaError('EBUSY', call, `the requester id of device ${this.id} is another's`);
+    }
+    if (rc < 0) throw this.failure(call, rc, 'anything: it cannot be attached');
     this.attached = domain;
   }
 
   /** Takes the device out of its domain. */
   detach(): void {
+    const record = this.#enter('iommu_detach_device');
     if (this.attached === undefined) return;
-    this.core.cookieDetach(this.record);
+    this.core.cookieDetach(record);
     this.attached = undefined;
   }
 
@@ -139,7 +228,7 @@ export class DmaDevice {
   setMask(bits: number, coherentBits = bits): void {
     checkInteger('bits', bits, 12, 64);
     checkInteger('coherentBits', coherentBits, 12, 64);
-    this.core.deviceSetMask(this.record, bits, coherentBits);
+    this.core.deviceSetMask(this.#enter('dma_set_mask'), bits, coherentBits);
   }
 
   /** What a segment may be: longest length, boundary width in bits, alignment kept by bouncing. */
@@ -147,11 +236,12 @@ export class DmaDevice {
     checkInteger('maxSegment', maxSegment, 1, MAX_U32);
     checkInteger('boundaryBits', boundaryBits, 1, 64);
     checkInteger('minAlignMask', minAlignMask, 0, MAX_U32);
-    this.core.deviceSetSegments(this.record, maxSegment, boundaryBits, minAlignMask);
+    this.core.deviceSetSegments(this.#enter('dma_set_max_seg_size'), maxSegment, boundaryBits, minAlignMask);
   }
 
   /** Why the last call that failed did, as a stable identifier. */
   get reason(): string | undefined {
+    this.#enter('device');
     return reasonName(this.core.lastReason(this.host.context));
   }
 
@@ -160,12 +250,13 @@ export class DmaDevice {
    * mapping from allocIova to free, whatever is linked into it.
    */
   get counts(): { maps: number; unmaps: number; pagesMapped: number; pagesUnmapped: number } {
+    const record = this.#enter('device');
     const { deviceMaps, devicePagesMapped, devicePagesUnmapped, deviceUnmaps } = this.host.core.tools;
     return {
-      maps: deviceMaps(this.record) >>> 0,
-      unmaps: deviceUnmaps(this.record) >>> 0,
-      pagesMapped: devicePagesMapped(this.record),
-      pagesUnmapped: devicePagesUnmapped(this.record),
+      maps: deviceMaps(record) >>> 0,
+      unmaps: deviceUnmaps(record) >>> 0,
+      pagesMapped: devicePagesMapped(record),
+      pagesUnmapped: devicePagesUnmapped(record),
     };
   }
 
@@ -175,11 +266,12 @@ export class DmaDevice {
    * where nothing limits it (dma_max_mapping_size, dma_opt_mapping_size).
    */
   get limits(): { mergeBoundary: number; maxMapping: number; optMapping: number } {
+    const record = this.#enter('dma_max_mapping_size');
     const { dmaMaxMapping, dmaMergeBoundary, dmaOptMapping } = this.core;
     return {
-      mergeBoundary: dmaMergeBoundary(this.record),
-      maxMapping: dmaMaxMapping(this.record),
-      optMapping: dmaOptMapping(this.record),
+      mergeBoundary: dmaMergeBoundary(record),
+      maxMapping: dmaMaxMapping(record),
+      optMapping: dmaOptMapping(record),
     };
   }
 
@@ -189,10 +281,12 @@ export class DmaDevice {
    */
   mapPage(pfn: number, offset: number, length: number, dir: Direction, attrs = 0): number {
     if (pfn >>> 0 !== pfn || offset >>> 0 !== offset || length >>> 0 !== length) badPage(pfn, offset, length);
+    if ((dir & DIRECTION_BITS) !== dir || (attrs & ATTRIBUTE_BITS) !== attrs) badTransfer(dir, attrs);
+    this.#life.enter('dma_map_page');
     const debug = this.debug;
-    if (debug === null) return this.core.dmaMapPage(this.record, pfn, offset, length, dir, attrs);
+    if (debug === null) return this.core.dmaMapPage(this.#record, pfn, offset, length, dir, attrs);
     if (debug.callSites) debug.enter();
-    const address = this.core.dmaMapPage(this.record, pfn, offset, length, dir, attrs);
+    const address = this.core.dmaMapPage(this.#record, pfn, offset, length, dir, attrs);
     debug.settle();
     return address;
   }
@@ -200,7 +294,10 @@ export class DmaDevice {
   /** Ends a mapping of mapPage or mapSingle, with the length and direction that it was made with (dma_unmap_page_attrs). */
   unmapPage(address: number, length: number, dir: Direction, attrs = 0): void {
     if (length >>> 0 !== length) badPage(0, 0, length);
-    this.core.dmaUnmapPage(this.record, address, length, dir, attrs);
+    if (!isAddress(address)) badAddress(address);
+    if ((dir & DIRECTION_BITS) !== dir || (attrs & ATTRIBUTE_BITS) !== attrs) badTransfer(dir, attrs);
+    this.#life.enter('dma_unmap_page');
+    this.core.dmaUnmapPage(this.#record, address, length, dir, attrs);
     if (this.debug !== null) this.debug.settle();
   }
 
@@ -211,8 +308,11 @@ export class DmaDevice {
   mapSingle(physical: number, length: number, dir: Direction, attrs = 0, vmalloc = false): number {
     checkInteger('physical', physical, 0, MAX_U32 * 4096);
     checkInteger('length', length, 0, MAX_U32);
+    checkTransfer(dir, attrs);
+    checkBoolean('vmalloc', vmalloc, false);
+    const record = this.#enter('dma_map_single');
     this.enter();
-    return this.settled(this.core.dmaMapSingle(this.record, physical, length, dir, attrs, vmalloc));
+    return this.settled(this.core.dmaMapSingle(record, physical, length, dir, attrs, vmalloc));
   }
 
   /** Ends a mapping of mapSingle (dma_unmap_single_attrs). */
@@ -236,63 +336,89 @@ export class DmaDevice {
   }
 
   private mapTable(table: ScatterTable, dir: Direction, attrs: number): number {
+    if ((dir & DIRECTION_BITS) !== dir || (attrs & ATTRIBUTE_BITS) !== attrs) badTransfer(dir, attrs);
+    this.#life.enter('dma_map_sg');
+    const list = ScatterTable.recordFor(table, this.#life, 'dma_map_sg');
     const debug = this.debug;
-    if (debug === null) return this.core.dmaMapSg(this.record, table.handle, dir, attrs);
+    if (debug === null) return this.core.dmaMapSg(this.#record, list, dir, attrs);
     if (debug.callSites) debug.enter();
-    const rc = this.core.dmaMapSg(this.record, table.handle, dir, attrs);
+    const rc = this.core.dmaMapSg(this.#record, list, dir, attrs);
     debug.settle();
     return rc;
   }
 
   /** Ends a table's mapping (dma_unmap_sg_attrs). `nents` is what map was given; the kernel looks at no more segments. */
   unmapSg(table: ScatterTable, dir: Direction, attrs = 0, nents?: number): void {
-    this.core.dmaUnmapSg(this.record, table.handle, nents ?? ALL_ENTRIES, dir, attrs);
+    if ((dir & DIRECTION_BITS) !== dir || (attrs & ATTRIBUTE_BITS) !== attrs) badTransfer(dir, attrs);
+    if (nents !== undefined) checkInteger('nents', nents, 0, MAX_NENTS);
+    this.#life.enter('dma_unmap_sg');
+    const list = ScatterTable.recordFor(table, this.#life, 'dma_unmap_sg');
+    this.core.dmaUnmapSg(this.#record, list, nents ?? ALL_ENTRIES, dir, attrs);
     if (this.debug !== null) this.debug.settle();
   }
 
-  /** Maps registers of another device (dma_map_resource). Returns the address, or DMA_MAPPING_ERROR. */
+  /**
+   * Maps registers of another device (dma_map_resource). Returns the address, or DMA_MAPPING_ERROR.
+   * @param physical below 2^52, which is where the host's addresses end
+   */
   mapResource(physical: number, length: number, dir: Direction, attrs = 0): number {
-    checkInteger('physical', physical, 0, Number.MAX_SAFE_INTEGER);
-    checkInteger('length', length, 0, MAX_U32);
+    checkInteger('physical', physical, 0, PHYSICAL_LIMIT - 1);
+    checkInteger('length', length, 0, Math.min(MAX_U32, PHYSICAL_LIMIT - physical));
+    checkTransfer(dir, attrs);
+    const record = this.#enter('dma_map_resource');
     this.enter();
-    return this.settled(this.core.dmaMapResource(this.record, physical, length, dir, attrs));
+    return this.settled(this.core.dmaMapResource(record, physical, length, dir, attrs));
   }
 
   /** Ends a mapping of mapResource (dma_unmap_resource). */
   unmapResource(address: number, length: number, dir: Direction, attrs = 0): void {
+    if (!isAddress(address)) badAddress(address);
     checkInteger('length', length, 0, MAX_U32);
-    this.core.dmaUnmapResource(this.record, address, length, dir, attrs);
+    checkTransfer(dir, attrs);
+    this.core.dmaUnmapResource(this.#enter('dma_unmap_resource'), address, length, dir, attrs);
     this.debug?.settle();
   }
 
   /** Whether an address says that mapping failed (dma_mapping_error); dma-debug notes that the driver has asked. */
   mappingError(address: number): boolean {
-    return Boolean(this.core.dmaMappingError(this.record, address));
+    if (!isAddress(address)) badAddress(address);
+    return Boolean(this.core.dmaMappingError(this.#enter('dma_mapping_error'), address));
   }
 
   /** Hands part of a mapping to the CPU (dma_sync_single_for_cpu). */
   syncForCpu(address: number, length: number, dir: Direction): void {
-    checkInteger('length', length, 0, MAX_U32);
-    this.core.dmaSyncSingle(this.record, address, length, dir, false);
-    this.debug?.settle();
+    this.syncSingle(address, length, dir, false);
   }
 
   /** Hands part of a mapping to the device (dma_sync_single_for_device). */
   syncForDevice(address: number, length: number, dir: Direction): void {
+    this.syncSingle(address, length, dir, true);
+  }
+
+  private syncSingle(address: number, length: number, dir: Direction, forDevice: boolean): void {
+    if (!isAddress(address)) badAddress(address);
     checkInteger('length', length, 0, MAX_U32);
-    this.core.dmaSyncSingle(this.record, address, length, dir, true);
+    checkTransfer(dir);
+    this.core.dmaSyncSingle(this.#enter('dma_sync_single'), address, length, dir, forDevice);
     this.debug?.settle();
   }
 
   /** Hands a mapped table to the CPU (dma_sync_sg_for_cpu). */
   syncSgForCpu(table: ScatterTable, dir: Direction, nents?: number): void {
-    this.core.dmaSyncSg(this.record, table.handle, nents ?? table.origNents, dir, false);
-    this.debug?.settle();
+    this.syncTable(table, dir, nents, false);
   }
 
   /** Hands a mapped table to the device (dma_sync_sg_for_device). */
   syncSgForDevice(table: ScatterTable, dir: Direction, nents?: number): void {
-    this.core.dmaSyncSg(this.record, table.handle, nents ?? table.origNents, dir, true);
+    this.syncTable(table, dir, nents, true);
+  }
+
+  private syncTable(table: ScatterTable, dir: Direction, nents: number | undefined, forDevice: boolean): void {
+    checkTransfer(dir);
+    if (nents !== undefined) checkInteger('nents', nents, 0, MAX_NENTS);
+    const record = this.#enter('dma_sync_sg');
+    const list = ScatterTable.recordFor(table, this.#life, 'dma_sync_sg');
+    this.core.dmaSyncSg(record, list, nents ?? table.origNents, dir, forDevice);
     this.debug?.settle();
   }
 
@@ -302,20 +428,26 @@ export class DmaDevice {
    */
   allocCoherent(length: number, attrs = 0): CoherentBuffer {
     checkInteger('length', length, 1, MAX_U32);
+    checkTransfer(DMA_BIDIRECTIONAL, attrs);
+    const record = this.#enter('dma_alloc_coherent');
     this.enter();
-    const handle = this.core.dmaAllocCoherent(this.record, length, attrs);
+    const handle = this.core.dmaAllocCoherent(record, length, attrs);
     if (handle === 0) throw this.failure('dma_alloc_coherent', -ERRNO.ENOMEM, `${length} bytes of coherent memory`);
-    return this.settled(new CoherentBuffer(this, length, ScatterTable.adopt(this.host, handle)));
+    return this.settled(new CoherentBuffer(this, length, ScatterTable.lend(this.host, handle)));
   }
 
   /**
    * Frees a coherent buffer (dma_free_attrs). Length and address are what the driver claims; they are unmapped, whatever the
    * buffer is.
+   * @throws GemDmaError ENODEV for a buffer that was freed
    */
-  freeCoherent(buffer: CoherentBuffer, length = buffer.length, address = buffer.address): void {
-    checkInteger('length', length, 0, MAX_U32);
-    if (buffer.table.handle === 0) return;
-    this.core.dmaFreeCoherent(this.record, buffer.table.handle, length, address);
+  freeCoherent(buffer: CoherentBuffer, length?: number, address?: number): void {
+    const record = this.#enter('dma_free_coherent');
+    if (!(buffer instanceof CoherentBuffer)) throw invalidType('buffer', 'a CoherentBuffer', buffer);
+    const list = ScatterTable.recordFor(buffer.table, this.#life, 'dma_free_coherent');
+    checkInteger('length', length ?? buffer.length, 0, MAX_U32);
+    if (!isAddress(address ?? buffer.address)) badAddress(address);
+    this.core.dmaFreeCoherent(record, list, length ?? buffer.length, address ?? buffer.address);
     buffer.table.forget();
     this.debug?.settle();
   }
@@ -325,10 +457,11 @@ export class DmaDevice {
    * first byte will be. Throws ENOMEM with the cause as its reason, EINVAL for a device without a domain.
    */
   allocIova(size: number, physical = 0): LinkedRange {
-    checkInteger('size', size, 1, Number.MAX_SAFE_INTEGER);
-    checkInteger('physical', physical, 0, Number.MAX_SAFE_INTEGER);
+    checkInteger('size', size, 1, PHYSICAL_LIMIT);
+    checkInteger('physical', physical, 0, PHYSICAL_LIMIT - 1);
+    const record = this.#enter('dma_iova_try_alloc');
     this.enter();
-    const address = this.core.dmaIovaTryAlloc(this.record, physical, size);
+    const address = this.core.dmaIovaTryAlloc(record, physical, size);
     if (address < 0) {
       const code = this.reason === 'DMA_NO_IOMMU' ? ERRNO.EINVAL : ERRNO.ENOMEM;
       throw this.failure('dma_iova_try_alloc', -code, `${size} bytes of address space`);
@@ -347,16 +480,31 @@ export class DmaDevice {
     return value;
   }
 
-  /** Frees the device. Its domain is left first. */
+  /**
+   * Frees the device. Its domain is left first; one that `addDevice` made goes with its last device. A second call does
+   * nothing.
+   */
   destroy(): void {
-    if (this.record === 0) return;
-    this.debug?.removeDevice(this);
-    this.detach();
-    this.core.deviceDestroy(this.record);
-    this.record = 0;
+    if (!this.#life.ending('device_del')) return;
+    const { checker, core } = this.host;
+    try {
+      // With strict checks what the device leaves behind is thrown; it is gone all the same.
+      checker?.removeDevice(this);
+    } finally {
+      if (this.attached !== undefined) this.core.cookieDetach(this.#record);
+      this.core.deviceDestroy(this.#record);
+      this.#life.end();
+      core.timeline.members.delete(this);
+      this.gone?.();
+      this.attached = undefined;
+    }
   }
 
-  /** The error of a call that returned a negative errno; what it was to map is said in `what`. */
+  [Symbol.dispose](): void {
+    if (this.alive) this.destroy();
+  }
+
+  /** @internal The error of a call that returned a negative errno; what it was to map is said in `what`. */
   failure(syscall: string, rc: number, what: string): GemDmaError {
     const { reason } = this;
     const code = errnoName(rc) in ERRNO ? (errnoName(rc) as ErrnoName) : 'EINVAL';
@@ -376,20 +524,27 @@ export class CoherentBuffer {
   readonly address: number;
   readonly table: ScatterTable;
 
+  /** @internal `device.allocCoherent` makes them. */
   constructor(device: DmaDevice, length: number, table: ScatterTable) {
     this.device = device;
     this.length = length;
     this.table = table;
     this.address = table.dmaAddress(0);
+    Object.freeze(this);
   }
 
-  /** Frees the buffer as a correct driver does. */
+  /** Whether it can be used: it was not freed, and the machine did not go back to before it was allocated. */
+  get alive(): boolean {
+    return this.table.alive;
+  }
+
+  /** Frees the buffer as a correct driver does. A second call does nothing. */
   free(): void {
-    this.device.freeCoherent(this);
+    if (this.table.ending('dma_free_coherent')) this.device.freeCoherent(this);
   }
 
   [Symbol.dispose](): void {
-    this.free();
+    if (this.alive && this.device.alive) this.free();
   }
 }
 
@@ -399,49 +554,65 @@ export class LinkedRange {
   /** The device's address of the first byte. */
   readonly address: number;
   readonly size: number;
+  readonly #life: Life;
 
+  /** @internal `device.allocIova` makes them. */
   constructor(device: DmaDevice, address: number, size: number) {
     this.device = device;
     this.address = address;
     this.size = size;
+    this.#life = new Life(device.host.core.timeline, 'linked range');
+    Object.freeze(this);
   }
 
   /** Links memory at an offset (dma_iova_link). Throws EIO where the offsets in the page disagree, ENOMEM, EINVAL. */
   link(offset: number, physical: number, length: number, dir: Direction, attrs = 0): void {
-    checkInteger('offset', offset, 0, this.size - 1);
-    checkInteger('length', length, 1, this.size - offset);
-    checkInteger('physical', physical, 0, Number.MAX_SAFE_INTEGER);
-    const { device, address } = this;
-    const { checker, core } = device.host;
+    this.checkPiece(offset, length);
+    checkInteger('physical', physical, 0, PHYSICAL_LIMIT - length);
+    checkTransfer(dir, attrs);
+    const record = this.#enter('dma_iova_link');
+    const { checker, core } = this.device.host;
     if (checker?.callSites) checker.enter();
-    const rc = core.exports.dmaIovaLink(device.handle, address, offset, physical, length, dir, attrs);
+    const rc = core.exports.dmaIovaLink(record, this.address, offset, physical, length, dir, attrs);
     checker?.settle();
-    if (rc < 0) throw device.failure('dma_iova_link', rc, `${length} bytes at offset ${offset}`);
+    if (rc < 0) throw this.device.failure('dma_iova_link', rc, `${length} bytes at offset ${offset}`);
   }
 
   /** Makes what was linked visible to the device (dma_iova_sync). */
   sync(offset = 0, length = this.size - offset): void {
-    checkInteger('offset', offset, 0, this.size - 1);
-    checkInteger('length', length, 1, this.size - offset);
-    const rc = this.device.host.core.exports.dmaIovaSync(this.device.handle, this.address, offset, length);
+    this.checkPiece(offset, length);
+    const rc = this.device.host.core.exports.dmaIovaSync(this.#enter('dma_iova_sync'), this.address, offset, length);
     if (rc < 0) throw this.device.failure('dma_iova_sync', rc, `${length} bytes at offset ${offset}`);
   }
 
   /** Unlinks what was linked at an offset; the space stays reserved (dma_iova_unlink). */
   unlink(offset: number, length: number, dir: Direction, attrs = 0): void {
-    checkInteger('offset', offset, 0, this.size - 1);
-    checkInteger('length', length, 1, this.size - offset);
+    this.checkPiece(offset, length);
+    checkTransfer(dir, attrs);
+    const record = this.#enter('dma_iova_unlink');
     const { checker, core } = this.device.host;
-    core.exports.dmaIovaUnlink(this.device.handle, this.address, offset, length, dir, attrs);
+    core.exports.dmaIovaUnlink(record, this.address, offset, length, dir, attrs);
     checker?.settle();
   }
 
   /** Gives the space back: with nothing linked (dma_iova_free), or after unlinking the first `linked` bytes (dma_iova_destroy). */
   free(linked = 0, dir: Direction = DMA_BIDIRECTIONAL, attrs = 0): void {
     checkInteger('linked', linked, 0, this.size);
+    checkTransfer(dir, attrs);
+    const record = this.#enter('dma_iova_destroy');
     const { checker, core } = this.device.host;
-    core.exports.dmaIovaDestroy(this.device.handle, this.address, linked, this.size, dir, attrs);
+    core.exports.dmaIovaDestroy(record, this.address, linked, this.size, dir, attrs);
     checker?.settle();
+  }
+
+  #enter(call: string): number {
+    this.#life.enter(call);
+    return DmaDevice.recordFor(this.device, this.#life, call);
+  }
+
+  private checkPiece(offset: number, length: number): void {
+    checkInteger('offset', offset, 0, this.size - 1);
+    checkInteger('length', length, 1, this.size - offset);
   }
 }
 

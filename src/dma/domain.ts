@@ -1,8 +1,9 @@
-import { checkInteger, GemDmaError, outOfRange } from '../core/errors.js';
-import { reasonName } from '../core/reasons.js';
+import { checkBoolean, checkOptions, hostTimeline, oneOf } from '../core/arguments.js';
+import { checkInteger, GemDmaError, invalidType, outOfRange } from '../core/errors.js';
+import { Life, type Timeline } from '../core/life.js';
 import { type IovaStats, iovaStats } from '../iova/domain.js';
 import type { IovaModel } from '../iova/models.js';
-import type { DmaDevice } from './device.js';
+import { DmaDevice } from './device.js';
 import type { DmaHost } from './sg-table.js';
 
 /**
@@ -15,7 +16,7 @@ export interface DomainOptions {
   mode?: 'strict' | 'lazy';
   /** Levels of the second-stage tables: 39, 48 or 57 bits of address. Default 4. */
   levels?: 3 | 4 | 5;
-  /** Bits of an IOVA, at most what the levels give, which is the default. */
+  /** Bits of an IOVA, from 21 to what the levels give, which is the default; with five levels 53, the most a double holds. */
   width?: number;
   /** Page sizes of leaves, as iommu_domain.pgsize_bitmap: 0x1000, 0x201000 or 0x40201000, the default. */
   pageSizes?: number;
@@ -57,64 +58,136 @@ const MODELS: Readonly<Record<IovaModel, { model: number; line: number }>> = {
 
 const NS_PER_MS = 1e6;
 const MAX_PFN = 2 ** 52 - 1;
+const MIN_WIDTH = 21;
+const MAX_WIDTH = 53;
+
+const OPTIONS: readonly (keyof DomainOptions)[] = [
+  'mode',
+  'levels',
+  'width',
+  'pageSizes',
+  'allocator',
+  'reserved',
+  'flushQueue',
+  'mergeSegments',
+  'unmapWholeRange',
+  'retryBelow4GiB',
+  'deferredList',
+  'writeImpliesRead',
+];
 
 export class DmaDomain {
+  /** @internal */
   readonly host: DmaHost;
   readonly lazy: boolean;
-  private record: number;
+  readonly #record: number;
+  readonly #life: Life;
 
-  /** Makes a domain. Throws ERR_OUT_OF_RANGE for a shape that cannot be, GemDmaError ENOMEM. */
+  /** Makes a domain. Throws TypeErrors and RangeErrors for a shape that cannot be, GemDmaError ENOMEM. */
   constructor(host: DmaHost, options: DomainOptions = {}) {
+    const timeline = hostTimeline(host, 'iommu_domain_alloc');
+    checkOptions('options', options, OPTIONS);
     this.host = host;
-    this.lazy = options.mode === 'lazy';
+    this.lazy = oneOf('mode', options.mode ?? 'strict', ['strict', 'lazy']) === 'lazy';
     const levels = checkInteger('levels', options.levels ?? 4, 3, 5);
-    const width = checkInteger('width', options.width ?? 0, 0, 12 + 9 * levels);
+    const width = checkWidth(options.width, levels);
     const pageSizes = options.pageSizes ?? 0x40201000;
     if (![0x1000, 0x201000, 0x40201000].includes(pageSizes)) {
       throw outOfRange('pageSizes', '0x1000, 0x201000 or 0x40201000', pageSizes);
     }
-    const entries = checkInteger('flushQueue.entries', options.flushQueue?.entries ?? 256, 2, 65536);
-    const deferred = options.deferredList === true;
+    const { flushQueue = {} } = options;
+    checkOptions('flushQueue', flushQueue, ['entries', 'milliseconds']);
+    const entries = checkInteger('flushQueue.entries', flushQueue.entries ?? 256, 2, 65536);
+    const deferred = checkBoolean('deferredList', options.deferredList, false);
     if (!deferred && (entries & (entries - 1)) !== 0) {
       throw outOfRange('flushQueue.entries', 'a power of two', entries);
     }
-    const milliseconds = checkInteger('flushQueue.milliseconds', options.flushQueue?.milliseconds ?? 10, 1, 1e6);
+    const milliseconds = checkInteger('flushQueue.milliseconds', flushQueue.milliseconds ?? 10, 1, 1e6);
     const allocator = options.allocator ?? 'rcache';
-    const { model, line } = MODELS[allocator];
+    const { model, line } = MODELS[oneOf('allocator', allocator, Object.keys(MODELS) as IovaModel[])];
+    const exact = checkBoolean('unmapWholeRange', options.unmapWholeRange, false);
     const flags =
       (this.lazy ? LAZY : 0) |
-      (options.mergeSegments === false ? MAP_ENTRIES : 0) |
-      (options.unmapWholeRange ? UNMAP_RANGE : 0) |
-      (options.retryBelow4GiB ? RETRY_32BIT : 0) |
+      (checkBoolean('mergeSegments', options.mergeSegments, true) ? 0 : MAP_ENTRIES) |
+      (exact ? UNMAP_RANGE : 0) |
+      (checkBoolean('retryBelow4GiB', options.retryBelow4GiB, false) ? RETRY_32BIT : 0) |
       (deferred ? DEFERRED_LIST : 0) |
       (allocator === 'linux-4.2' ? TREE_ONLY : 0);
     const tables =
-      (options.writeImpliesRead === false ? 0 : WRITE_IMPLIES_READ) | (options.unmapWholeRange ? UNMAP_EXACT : 0);
+      (checkBoolean('writeImpliesRead', options.writeImpliesRead, true) ? WRITE_IMPLIES_READ : 0) |
+      (exact ? UNMAP_EXACT : 0);
+    const reserved = options.reserved ?? [];
+    if (!Array.isArray(reserved)) throw invalidType('reserved', 'an array of [first, last] pfns', reserved);
+    for (const range of reserved) checkRange(range);
     const ns = milliseconds * NS_PER_MS;
     const { exports } = host.core;
-    this.record = exports.cookieCreate(host.context, levels, width, pageSizes, tables, model, line, flags, entries, ns);
-    if (this.record === 0) throw new GemDmaError('ENOMEM', 'iommu_domain_alloc', 'no memory for an IOMMU domain');
+    const record = exports.cookieCreate(
+      host.context,
+      levels,
+      width,
+      pageSizes,
+      tables,
+      model,
+      line,
+      flags,
+      entries,
+      ns,
+    );
+    if (record === 0) throw new GemDmaError('ENOMEM', 'iommu_domain_alloc', 'no memory for an IOMMU domain');
+    this.#record = record;
+    this.#life = new Life(timeline, 'domain');
     try {
-      for (const [first, last] of options.reserved ?? []) this.reserve(first, last);
+      for (const [first, last] of reserved) this.reserve(first, last);
     } catch (error) {
       this.destroy();
       throw error;
     }
   }
 
-  /** Handle of the cookie in the core; 0 after destroy. */
+  #enter(call: string): number {
+    this.#life.enter(call);
+    return this.#record;
+  }
+
+  /**
+   * @internal The record of a domain that a call takes beside an object that has entered.
+   * @throws ERR_INVALID_ARG_TYPE for what is no domain; GemDmaError EXDEV, ESTALE, ENODEV
+   */
+  static recordFor(domain: DmaDomain, user: Life, call: string): number {
+    user.join(DmaDomain.lifeOf(domain), call);
+    return domain.#record;
+  }
+
+  /** @internal Throws unless it is a live domain of the machine whose time line this is. Errors as recordFor. */
+  static check(domain: DmaDomain, timeline: Timeline, call: string): void {
+    DmaDomain.lifeOf(domain).enterIn(timeline, call);
+  }
+
+  private static lifeOf(domain: DmaDomain): Life {
+    if (typeof domain !== 'object' || domain === null || !(#life in domain)) {
+      throw invalidType('domain', 'a DmaDomain', domain);
+    }
+    return domain.#life;
+  }
+
+  /** Whether it can be used: it was not destroyed, and the machine did not go back to before it was made. */
+  get alive(): boolean {
+    return this.#life.alive;
+  }
+
+  /** @internal Handle of the cookie in the core. Throws for a domain that is dead. */
   get handle(): number {
-    return this.record;
+    return this.#enter('iommu_domain');
   }
 
-  /** Handle of the domain's tables in the core, for dumps and counters. */
+  /** @internal Handle of the domain's tables in the core, for dumps and counters. */
   get tables(): number {
-    return this.host.core.exports.cookieIommu(this.record);
+    return this.host.core.exports.cookieIommu(this.#enter('iommu_domain'));
   }
 
-  /** Handle of the domain's IOVA allocator in the core. */
+  /** @internal Handle of the domain's IOVA allocator in the core. */
   get iova(): number {
-    return this.host.core.exports.cookieIova(this.record);
+    return this.host.core.exports.cookieIova(this.#enter('iommu_domain'));
   }
 
   /** Ranges and free pages of the allocator up to a pfn; default: below 4 GiB. */
@@ -124,9 +197,8 @@ export class DmaDomain {
 
   /** Keeps the pfns from first to last from being handed out. Throws ENOMEM. */
   reserve(first: number, last: number): void {
-    checkInteger('first', first, 0, MAX_PFN);
-    checkInteger('last', last, first, MAX_PFN);
-    if (!this.host.core.exports.cookieReserve(this.record, first, last)) {
+    checkRange([first, last]);
+    if (!this.host.core.exports.cookieReserve(this.#enter('reserve_iova'), first, last)) {
       throw new GemDmaError(
         'ENOMEM',
         'reserve_iova',
@@ -135,36 +207,24 @@ export class DmaDomain {
     }
   }
 
-  /** Attaches a device: from now on its mappings go through this domain. Throws EEXIST when it is attached, ENOMEM. */
+  /** Attaches a device: from now on its mappings go through this domain. Errors as DmaDevice.attach. */
   attach(device: DmaDevice): void {
-    const rc = this.host.core.exports.cookieAttach(this.record, device.handle);
-    if (rc === 0) return;
-    const reason = reasonName(this.host.core.exports.lastReason(this.host.context));
-    if (rc === -17) throw new GemDmaError('EEXIST', 'iommu_attach_device', `device ${device.id} has a domain already`);
-    if (rc === -16) {
-      throw new GemDmaError('EBUSY', 'iommu_attach_device', `the requester id of device ${device.id} is another's`);
-    }
-    throw new GemDmaError(
-      rc === -12 ? 'ENOMEM' : 'EINVAL',
-      'iommu_attach_device',
-      `device ${device.id} cannot be attached`,
-      { reason },
-    );
+    this.#enter('iommu_attach_device');
+    DmaDevice.recordFor(device, this.#life, 'iommu_attach_device');
+    device.attach(this);
   }
 
   /** Ranges that are unmapped but wait for a flush. */
   get pending(): number {
-    const { cookieQueue } = this.host.core.exports;
+    const queue = this.#queue();
     const { deferredPending, flushQueuePending } = this.host.core.tools;
-    const queue = cookieQueue(this.record);
     return queue === 0 ? deferredPending(this.host.context) : flushQueuePending(queue);
   }
 
   /** Flushes of the queue so far, by cause. */
   get flushes(): { full: number; timer: number } {
-    const { cookieQueue } = this.host.core.exports;
+    const queue = this.#queue();
     const { flushQueueFullFlushes, flushQueueTimerFlushes } = this.host.core.tools;
-    const queue = cookieQueue(this.record);
     return queue === 0
       ? { full: 0, timer: 0 }
       : { full: flushQueueFullFlushes(queue), timer: flushQueueTimerFlushes(queue) };
@@ -172,18 +232,40 @@ export class DmaDomain {
 
   /** Flushes what waits at once. */
   flush(): void {
-    const { cookieQueue, deferredFlush, flushQueueFlush } = this.host.core.exports;
-    const queue = cookieQueue(this.record);
+    const { deferredFlush, flushQueueFlush } = this.host.core.exports;
+    const queue = this.#queue();
     if (queue !== 0) flushQueueFlush(queue);
     else if (this.lazy) deferredFlush(this.host.context);
   }
 
-  /** Frees the domain with its tables and ranges. Throws EBUSY while a device is attached. */
+  #queue(): number {
+    return this.host.core.exports.cookieQueue(this.#enter('iommu_domain'));
+  }
+
+  /** Frees the domain with its tables and ranges. Throws EBUSY while a device is attached. A second call does nothing. */
   destroy(): void {
-    if (this.record === 0) return;
-    if (this.host.core.exports.cookieDestroy(this.record) < 0) {
+    if (!this.#life.ending('iommu_domain_free')) return;
+    if (!this.destroyUnused()) {
       throw new GemDmaError('EBUSY', 'iommu_domain_free', 'devices are still attached to the domain');
     }
-    this.record = 0;
   }
+
+  /** @internal Frees a live domain unless a device is attached. Returns whether it did. */
+  destroyUnused(): boolean {
+    if (this.host.core.exports.cookieDestroy(this.#enter('iommu_domain_free')) < 0) return false;
+    this.#life.end();
+    return true;
+  }
+}
+
+// A double holds no address of a domain of 2^53 bytes and more exactly: that space is not used.
+function checkWidth(width: number | undefined, levels: number): number {
+  const most = Math.min(12 + 9 * levels, MAX_WIDTH);
+  return checkInteger('width', width ?? most, MIN_WIDTH, most);
+}
+
+function checkRange(range: readonly [number, number]): void {
+  if (!Array.isArray(range) || range.length !== 2) throw invalidType('reserved', '[first, last] pfns', range);
+  checkInteger('first', range[0], 0, MAX_PFN);
+  checkInteger('last', range[1], range[0], MAX_PFN);
 }

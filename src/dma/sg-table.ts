@@ -1,5 +1,6 @@
-import { checkInteger, GemDmaError, invalidType } from '../core/errors.js';
-import type { Core } from '../core/instance.js';
+import { type CoreHost, checkBoolean, checkOptions, hostTimeline } from '../core/arguments.js';
+import { checkInteger, GemDmaError, invalidType, outOfRange } from '../core/errors.js';
+import { Life } from '../core/life.js';
 import type { DmaDebug } from '../dma-debug/dma-debug.js';
 
 /**
@@ -7,11 +8,8 @@ import type { DmaDebug } from '../dma-debug/dma-debug.js';
  * which a device sees them (struct sg_table; assembly/sg).
  */
 
-/** What a table lives in: an instance of the core and a context in it. A Machine is one. */
-export interface DmaHost {
-  readonly core: Core;
-  /** Handle of the core's context. */
-  readonly context: number;
+/** What a table lives in. A Machine is one. */
+export interface DmaHost extends CoreHost {
   /** The machine's checker, if it has one. */
   readonly checker?: DmaDebug | null;
 }
@@ -48,12 +46,18 @@ const MAPPED = 2;
 const RUN_WORDS = 4;
 
 export class ScatterTable {
+  /** @internal */
   readonly host: DmaHost;
-  private record: number;
+  readonly #record: number;
+  readonly #life: Life;
+  /** Belongs to a coherent buffer, which frees it. */
+  readonly #lent: boolean;
 
-  private constructor(host: DmaHost, handle: number) {
+  private constructor(host: DmaHost, record: number, lent = false) {
     this.host = host;
-    this.record = handle;
+    this.#record = record;
+    this.#lent = lent;
+    this.#life = new Life(host.core.timeline, 'scatter table');
   }
 
   /**
@@ -61,15 +65,18 @@ export class ScatterTable {
    * Throws GemDmaError EINVAL for a maxSegment below a page or a size that does not end in the last page, ENOMEM.
    */
   static fromPages(host: DmaHost, pfns: ArrayLike<number>, options: PagesOptions = {}): ScatterTable {
-    const count = checkInteger('pfns.length', pfns.length, 1, MAX_PAGES);
+    hostTimeline(host, 'sg_alloc_table_from_pages');
+    checkOptions('options', options, ['offset', 'size', 'maxSegment', 'coalesce']);
+    const count = checkPfns(pfns);
     const offset = checkInteger('offset', options.offset ?? 0, 0, PAGE_SIZE - 1);
     const size = checkInteger('size', options.size ?? count * PAGE_SIZE - offset, 1, count * PAGE_SIZE - offset);
+    const maxSegment = checkInteger('maxSegment', options.maxSegment ?? MAX_ENTRY, 0, 0xffffffff);
+    const flags = checkBoolean('coalesce', options.coalesce, true) ? 0 : NO_COALESCE;
     const { exports } = host.core;
     const handle = exports.sgReserve(host.context, count);
     if (handle === 0) throw noMemory(`no memory for a table of ${count} pages`);
     host.core.u32.set(pfns, exports.sgPfnVector(handle) >>> 2);
-    const maxSegment = checkInteger('maxSegment', options.maxSegment ?? MAX_ENTRY, 0, 0xffffffff);
-    const rc = exports.sgFinish(handle, offset, size, maxSegment, options.coalesce === false ? NO_COALESCE : 0);
+    const rc = exports.sgFinish(handle, offset, size, maxSegment, flags);
     if (rc < 0) {
       exports.sgDestroy(handle);
       const message = `${count} pages cannot hold ${size} bytes from offset ${offset} in entries of at most ${maxSegment} bytes`;
@@ -86,9 +93,11 @@ export class ScatterTable {
     pages: number,
     options: Pick<PagesOptions, 'maxSegment' | 'coalesce'> = {},
   ): ScatterTable {
+    hostTimeline(host, 'sg_alloc_table');
+    checkOptions('options', options, ['maxSegment', 'coalesce']);
     checkInteger('pages', pages, 1, MAX_PAGES);
     const maxSegment = checkInteger('maxSegment', options.maxSegment ?? MAX_ENTRY, PAGE_SIZE, 0xffffffff);
-    const flags = options.coalesce === false ? NO_COALESCE : 0;
+    const flags = checkBoolean('coalesce', options.coalesce, true) ? 0 : NO_COALESCE;
     const handle = host.core.exports.sgAllocPages(host.context, pages, flags, maxSegment);
     if (handle === 0) throw noMemory(`no memory for a table with ${pages} pages of its own`);
     return new ScatterTable(host, handle);
@@ -96,7 +105,9 @@ export class ScatterTable {
 
   /** A table of one block of 2^order neighbouring frames of its own. Throws ENOMEM. */
   static allocateBlock(host: DmaHost, order: number, below4GiB = false): ScatterTable {
+    hostTimeline(host, 'sg_alloc_table');
     checkInteger('order', order, 0, 10);
+    checkBoolean('below4GiB', below4GiB, false);
     const handle = host.core.exports.sgAllocBlock(host.context, order, below4GiB ? 0 : 1);
     if (handle === 0) throw noMemory(`no memory for a table with a block of order ${order} of its own`);
     return new ScatterTable(host, handle);
@@ -104,12 +115,14 @@ export class ScatterTable {
 
   /** A table of exactly these entries (sg_init_table and sg_set_page). Throws ENOMEM. */
   static fromEntries(host: DmaHost, entries: readonly SgEntry[]): ScatterTable {
+    hostTimeline(host, 'sg_alloc_table');
     if (!Array.isArray(entries)) throw invalidType('entries', 'an array', entries);
     const count = checkInteger('entries.length', entries.length, 1, MAX_PAGES / 4);
-    for (const { pfn, offset, length } of entries) {
-      checkInteger('pfn', pfn, 0, 0xffffffff);
-      checkInteger('offset', offset, 0, 0xffffffff);
-      checkInteger('length', length, 1, 0xffffffff);
+    for (const entry of entries) {
+      checkOptions('entry', entry, ['pfn', 'offset', 'length']);
+      checkInteger('pfn', entry.pfn, 0, 0xffffffff);
+      checkInteger('offset', entry.offset, 0, 0xffffffff);
+      checkInteger('length', entry.length, 1, 0xffffffff);
     }
     const { exports } = host.core;
     const handle = exports.sgReserveRuns(host.context, count);
@@ -126,100 +139,146 @@ export class ScatterTable {
     return new ScatterTable(host, handle);
   }
 
-  /** A table that the core has made. */
-  static adopt(host: DmaHost, handle: number): ScatterTable {
-    return new ScatterTable(host, handle);
+  /** @internal The table of a coherent buffer, which the core has made: `forget` ends it, not `release`. */
+  static lend(host: DmaHost, handle: number): ScatterTable {
+    return new ScatterTable(host, handle, true);
   }
 
-  /** Handle in the core; 0 after release. */
+  /**
+   * @internal The record of a table that a call takes beside an object that has entered.
+   * @throws ERR_INVALID_ARG_TYPE for what is no table; GemDmaError EXDEV, ESTALE, ENODEV
+   */
+  static recordFor(table: ScatterTable, user: Life, call: string): number {
+    if (typeof table !== 'object' || table === null || !(#life in table)) {
+      throw invalidType('table', 'a ScatterTable', table);
+    }
+    user.join(table.#life, call);
+    return table.#record;
+  }
+
+  /** @internal Handle in the core. Throws for a table that is dead. */
   get handle(): number {
-    return this.record;
+    return this.#enter('sg_table');
+  }
+
+  #enter(call: string): number {
+    this.#life.enter(call);
+    return this.#record;
   }
 
   /** Bytes of all entries. */
   get bytes(): number {
-    return this.host.core.exports.sgBytes(this.record);
+    return this.host.core.exports.sgBytes(this.#enter('sg_table'));
   }
 
   /** Pages of a table made from pages, 0 for one made from entries. */
   get pageCount(): number {
-    return this.host.core.exports.sgPageCount(this.record);
+    return this.host.core.exports.sgPageCount(this.#enter('sg_table'));
   }
 
   /** Entries as they were built (sgt->orig_nents). */
   get origNents(): number {
-    return this.host.core.exports.sgOrigNents(this.record);
+    return this.host.core.exports.sgOrigNents(this.#enter('sg_table'));
   }
 
   /** Segments after mapping, entries before (sgt->nents). */
   get nents(): number {
-    return this.host.core.exports.sgNents(this.record);
+    return this.host.core.exports.sgNents(this.#enter('sg_table'));
   }
 
   /** Whether the last thing done with the table was mapping it. */
   get mapped(): boolean {
-    return (this.host.core.exports.sgFlags(this.record) & MAPPED) !== 0;
+    return (this.host.core.exports.sgFlags(this.#enter('sg_table')) & MAPPED) !== 0;
   }
 
   /** pfn of page n of a table made from pages. */
   pfn(page: number): number {
     checkInteger('page', page, 0, this.pageCount - 1);
-    return this.host.core.u32[(this.host.core.exports.sgPfnVector(this.record) >>> 2) + page];
+    return this.host.core.u32[(this.host.core.exports.sgPfnVector(this.#enter('sg_table')) >>> 2) + page];
   }
 
   /** A copy of all pfns of a table made from pages. */
   pfns(): Uint32Array {
-    const at = this.host.core.exports.sgPfnVector(this.record) >>> 2;
+    const at = this.host.core.exports.sgPfnVector(this.#enter('sg_table')) >>> 2;
     return this.host.core.u32.slice(at, at + this.pageCount);
   }
 
-  /** DMA address of page n of a mapped table made from pages, -1 while it was never mapped. */
+  /** DMA address of page n of a mapped table made from pages, -1 while it was never mapped and past its last page. */
   dmaAddress(page: number): number {
-    return this.host.core.exports.sgDmaPage(this.record, page);
+    if (page >>> 0 !== page) checkInteger('page', page, 0, MAX_PAGES);
+    return this.host.core.exports.sgDmaPage(this.#enter('sg_dma_address'), page);
   }
 
   /** The entries, in order, as Linux has them. */
   entries(): SgEntry[] {
+    const record = this.#enter('sg_table');
     const { sgEntryAddress, sgEntryOffset, sgEntrySize } = this.host.core.exports;
     return Array.from({ length: this.origNents }, (_, i) => {
-      const offset = sgEntryOffset(this.record, i) >>> 0;
+      const offset = sgEntryOffset(record, i) >>> 0;
       return {
-        pfn: (sgEntryAddress(this.record, i) - offset) / PAGE_SIZE,
+        pfn: (sgEntryAddress(record, i) - offset) / PAGE_SIZE,
         offset,
-        length: sgEntrySize(this.record, i) >>> 0,
+        length: sgEntrySize(record, i) >>> 0,
       };
     });
   }
 
   /** The mapped segments, in order; empty while the table was never mapped. */
   segments(): SgSegment[] {
+    const record = this.#enter('sg_table');
     const { sgDmaSegmentAddress, sgDmaSegmentLength } = this.host.core.exports;
-    if (sgDmaSegmentLength(this.record, 0) === 0) return [];
+    if (sgDmaSegmentLength(record, 0) === 0) return [];
     return Array.from({ length: this.nents }, (_, i) => ({
-      address: sgDmaSegmentAddress(this.record, i),
-      length: sgDmaSegmentLength(this.record, i),
+      address: sgDmaSegmentAddress(record, i),
+      length: sgDmaSegmentLength(record, i),
     }));
   }
 
   /**
    * Frees the table, and its frames where it owns them (sg_free_table). A mapping that is still there stays: nobody knows
-   * it any more.
+   * it any more. A second call does nothing.
+   * @throws GemDmaError EBUSY for the table of a coherent buffer, which is freed with that; ESTALE, ENODEV
    */
   release(): void {
-    if (this.record === 0) return;
-    this.host.core.exports.sgDestroy(this.record);
-    this.record = 0;
+    if (!this.#life.ending('sg_free_table')) return;
+    if (this.#lent) {
+      throw new GemDmaError('EBUSY', 'sg_free_table', 'the table belongs to a coherent buffer', {
+        reason: 'TABLE_OF_BUFFER',
+      });
+    }
+    this.#life.end();
+    this.host.core.exports.sgDestroy(this.#record);
     this.host.checker?.settle();
   }
 
-  /** The core has freed the table. */
+  /** @internal Whether a lent table is still there to be freed with its buffer. Errors as release. */
+  ending(call: string): boolean {
+    return this.#life.ending(call);
+  }
+
+  /** @internal The core has freed the table. */
   forget(): void {
-    this.record = 0;
+    this.#life.end();
+  }
+
+  /** Whether it can be used: it was not released, and the machine did not go back to before it was made. */
+  get alive(): boolean {
+    return this.#life.alive;
   }
 
   [Symbol.dispose](): void {
-    this.release();
+    if (this.alive && !this.#lent) this.release();
   }
+}
+
+function checkPfns(pfns: ArrayLike<number>): number {
+  if (typeof pfns !== 'object' || pfns === null) throw invalidType('pfns', 'a list of pfns', pfns);
+  const count = checkInteger('pfns.length', pfns.length, 1, MAX_PAGES);
+  if (pfns instanceof Uint32Array) return count;
+  for (let i = 0; i < count; ++i) {
+    if (pfns[i] >>> 0 !== pfns[i]) throw outOfRange(`pfns[${i}]`, 'an integer from 0 to 4294967295', pfns[i]);
+  }
+  return count;
 }
 
 function noMemory(message: string): GemDmaError {

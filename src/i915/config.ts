@@ -1,5 +1,5 @@
+import { checkOptions } from '../core/arguments.js';
 import { invalidType, invalidValue, outOfRange, parseSize } from '../core/errors.js';
-import { knownKeys } from '../machine/config.js';
 import { DRIVER_NAMES, type DriverName, POLICIES } from './policy/index.js';
 import { type MappingPolicy, POLICY_HOOKS } from './policy/policy.js';
 
@@ -109,7 +109,7 @@ const GiB = 1024 ** 3;
  * @throws ERR_INVALID_ARG_TYPE, ERR_INVALID_ARG_VALUE or ERR_OUT_OF_RANGE naming the option at fault
  */
 export function i915Config(options: I915Options, translated: boolean): I915Config {
-  knownKeys('i915', options, KEYS);
+  checkOptions('i915', options, KEYS);
   const { gen, platform } = generation(options);
   const ggtt = parseSize('ggtt', options.ggtt ?? 2 * GiB);
   if (ggtt !== GiB && ggtt !== 2 * GiB && !(ggtt === 4 * GiB && gen >= 8)) {
@@ -188,7 +188,7 @@ function ppgttMode(asked: PpgttMode | undefined, gen: number, translated: boolea
 }
 
 function defects(given: Partial<Defects>): Defects {
-  knownKeys('defects', given, DEFECTS);
+  checkOptions('defects', given, DEFECTS);
   return {
     danglingPages: flag('defects.danglingPages', given.danglingPages, false),
     userptrCursor: flag('defects.userptrCursor', given.userptrCursor, false),

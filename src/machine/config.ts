@@ -1,4 +1,5 @@
-import { checkInteger, invalidType, invalidValue, outOfRange, parseSize } from '../core/errors.js';
+import { checkOptions, oneOf } from '../core/arguments.js';
+import { checkInteger, invalidType, outOfRange, parseSize } from '../core/errors.js';
 import { type DmaDebugConfig, type DmaDebugOptions, debugConfig } from '../dma-debug/options.js';
 import { KERNEL_NAMES, type KernelName } from './presets.js';
 
@@ -65,11 +66,11 @@ const KEYS = ['ram', 'kernel', 'iommu', 'swiotlb', 'dmaDebug', 'cpus', 'seed', '
  * naming the option at fault.
  */
 export function machineConfig(options: MachineOptions = {}): MachineConfig {
-  knownKeys('options', options, KEYS);
+  checkOptions('options', options, KEYS);
   const kernel = oneOf('kernel', options.kernel ?? 'linux-6.12', KERNEL_NAMES);
   const iommu = iommuConfig(options.iommu, kernel);
   const ram = typeof options.ram === 'object' ? options.ram : { size: options.ram };
-  knownKeys('ram', ram, ['size', 'fragmentation']);
+  checkOptions('ram', ram, ['size', 'fragmentation']);
   const size = parseSize('ram', ram.size ?? '1GiB');
   if (size < MIN_RAM || size > MAX_RAM) throw outOfRange('ram', '>= 4MiB && <= 256GiB', size);
   return {
@@ -91,7 +92,7 @@ export function machineConfig(options: MachineOptions = {}): MachineConfig {
 
 function iommuConfig(options: MachineOptions['iommu'], kernel: KernelName): MachineConfig['iommu'] {
   const given = typeof options === 'object' ? options : { mode: options };
-  knownKeys('iommu', given, ['mode', 'levels', 'allocator', 'reserved']);
+  checkOptions('iommu', given, ['mode', 'levels', 'allocator', 'reserved']);
   const levels = given.levels ?? 4;
   if (levels !== 3 && levels !== 4 && levels !== 5) throw outOfRange('iommu.levels', '3, 4 or 5', levels);
   const reserved = given.reserved ?? RESERVED_RANGES;
@@ -116,7 +117,7 @@ function swiotlbConfig(options: MachineOptions['swiotlb'], mode: IommuMode, ram:
   if (options === false) return false;
   if (options === undefined && mode !== 'off' && mode !== 'passthrough') return false;
   const given = typeof options === 'object' ? options : { size: options };
-  knownKeys('swiotlb', given, ['size', 'force']);
+  checkOptions('swiotlb', given, ['size', 'force']);
   // Linux takes 64 MiB of any machine that needs a pool; one of a few MiB would have nothing left.
   const size = parseSize('swiotlb.size', given.size ?? Math.min(SWIOTLB_DEFAULT, ram / 4));
   // The smallest pool is one set of 128 slots of 2 KiB (IO_TLB_SEGSIZE).
@@ -137,19 +138,4 @@ function fraction(name: string, value: unknown): number {
   if (typeof value !== 'number') throw invalidType(name, 'of type number', value);
   if (!(value >= 0 && value <= 1)) throw outOfRange(name, '>= 0 && <= 1', value);
   return value;
-}
-
-/** Throws ERR_INVALID_ARG_VALUE unless value is one of the names allowed. */
-export function oneOf<T extends string>(name: string, value: unknown, allowed: readonly T[]): T {
-  if (!allowed.includes(value as T)) throw invalidValue(name, `one of ${allowed.join(', ')}`, value);
-  return value as T;
-}
-
-/** Throws ERR_INVALID_ARG_VALUE for a misspelt option: a silently ignored one is the worst kind of wrong. */
-export function knownKeys(name: string, value: unknown, known: readonly string[]): void {
-  if (typeof value !== 'object' || value === null) throw invalidType(name, 'of type object', value);
-  for (const key of Object.keys(value)) {
-    if (!known.includes(key))
-      throw invalidValue(`${name}.${key}`, `one of the known options (${known.join(', ')})`, key);
-  }
 }

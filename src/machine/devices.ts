@@ -14,6 +14,22 @@ export interface MachineDeviceOptions extends Omit<DeviceOptions, 'id' | 'domain
   domain?: 'own' | 'passthrough' | DmaDevice;
 }
 
+export const DEVICE_OPTIONS: readonly (keyof MachineDeviceOptions)[] = [
+  'name',
+  'driver',
+  'sourceId',
+  'maskBits',
+  'coherentMaskBits',
+  'maxSegment',
+  'segmentBoundaryBits',
+  'minAlignMask',
+  'forceBounce',
+  'domain',
+];
+
+/** Slots of 256 buses, less the two of the host bridge. */
+export const MAX_DEVICES = 256 * 32 - 2;
+
 /** Devices sit on bus 0 from slot 2 on, function 0, then on the buses after it: bus << 8 | slot << 3. */
 export function deviceSlot(id: number): number {
   const slot = id + 1;
@@ -26,11 +42,14 @@ export function domainFor(
   wanted: MachineDeviceOptions['domain'] = 'own',
 ): DmaDomain | 'passthrough' | undefined {
   const { iommu } = machine.config;
-  if (iommu.mode === 'off') return undefined;
-  if (wanted instanceof DmaDevice) return wanted.domain;
+  if (wanted instanceof DmaDevice) {
+    DmaDevice.recordIn(machine, wanted, 'device_add');
+    return wanted.domain;
+  }
   if (wanted !== 'own' && wanted !== 'passthrough') {
     throw invalidType('domain', "'own', 'passthrough' or a device", wanted);
   }
+  if (iommu.mode === 'off') return undefined;
   if (wanted === 'passthrough' || iommu.mode === 'passthrough') return 'passthrough';
   const { flushQueue, mergeSegments, unmapsWholeRange, retriesBelow4GiB, deferredList, writeImpliesRead } =
     machine.kernel;

@@ -1,17 +1,19 @@
+import { checkOptions, oneOf } from '../core/arguments.js';
 import { BouncePool } from '../core/bounce-pool.js';
-import { checkInteger, errnoName, GemDmaError } from '../core/errors.js';
+import { checkInteger, errnoName, GemDmaError, invalidType, invalidValue } from '../core/errors.js';
 import { FAULT_KINDS, type FaultKind } from '../core/faults.js';
 import { Core } from '../core/instance.js';
 import { PhysicalMemory } from '../core/physical-memory.js';
 import { DmaDevice } from '../dma/device.js';
+import { DmaDomain } from '../dma/domain.js';
 import { DmaDebug } from '../dma-debug/dma-debug.js';
 import { EventLog } from '../events/events.js';
 import { type I915Options, i915Config } from '../i915/config.js';
 import { I915Device } from '../i915/device.js';
 import { Iommu } from '../iommu/iommu.js';
 import { VirtualClock } from './clock.js';
-import { type MachineConfig, type MachineOptions, machineConfig, oneOf } from './config.js';
-import { deviceSlot, domainFor, freeSpace, type MachineDeviceOptions } from './devices.js';
+import { type MachineConfig, type MachineOptions, machineConfig } from './config.js';
+import { DEVICE_OPTIONS, deviceSlot, domainFor, freeSpace, MAX_DEVICES, type MachineDeviceOptions } from './devices.js';
 import { KERNELS, type KernelProperties } from './presets.js';
 import { MachineSnapshot } from './snapshot.js';
 
@@ -30,15 +32,21 @@ export class Machine {
   readonly swiotlb: BouncePool | null;
   /** The VT-d unit: faults, stale accesses, IOTLB, tables. Empty in a machine none of whose devices it serves. */
   readonly iommu: Iommu;
-  /** For the layers of the library itself: the core's instance and the handle of its context. */
+  /** @internal For the layers of the library itself: the core's instance and the handle of its context. */
   readonly core: Core;
+  /** @internal */
   readonly context: number;
   /** What happens, event by event, once `events.start()` was called. */
   readonly events: EventLog;
   /** The checker, null without one: what each device tells of its calls. */
   readonly checker: DmaDebug | null;
-  readonly #devices: DmaDevice[] = [];
-  readonly #gpus: I915Device[] = [];
+  private readonly deviceList: DmaDevice[] = [];
+  private readonly gpus: I915Device[] = [];
+  /** Domains that addDevice made: each goes with its last device. */
+  private readonly ownDomains = new Set<DmaDomain>();
+  /** By number, those of destroyed devices too: events and findings are read later. */
+  private readonly deviceNames: string[] = [];
+  private lastId = 0;
 
   /**
    * Makes a machine, synchronously.
@@ -48,6 +56,8 @@ export class Machine {
    */
   constructor(options: MachineOptions = {}, core: Core = new Core()) {
     this.config = machineConfig(options);
+    if (!(core instanceof Core)) throw invalidType('core', 'an instance of the core', core);
+    if (core.context !== 0) throw invalidValue('core', 'an instance of the core that no machine runs on', core);
     this.kernel = KERNELS[this.config.kernel];
     this.core = core;
     const { ram, cpus, seed, memoryLimit } = this.config;
@@ -64,6 +74,7 @@ export class Machine {
       );
     }
     this.context = rc;
+    core.context = rc;
     this.clock = new VirtualClock(this.core, this.context);
     this.ram = new PhysicalMemory(this.core, this.context, () => this.checker?.settle());
     this.iommu = new Iommu(this);
@@ -75,10 +86,10 @@ export class Machine {
     const { enabled, ...debug } = this.config.dmaDebug;
     this.checker = enabled ? new DmaDebug(this.core, this.context, this.kernel.dmaDebug, debug) : null;
     this.events = new EventLog(this.core, this.context, {
-      device: (id) => this.#devices[id - 1]?.name,
+      device: (id) => this.deviceNames[id],
       caller: (ids) => this.checker?.attributions.describe({ ...ids, site: 0 }) ?? numbers(ids),
     });
-    this.checker?.setFreeSpace(() => freeSpace(this.#devices));
+    this.checker?.setFreeSpace(() => freeSpace(this.deviceList));
   }
 
   /** The checker. Throws ENODEV on a machine that was made without it (`dmaDebug: false`). */
@@ -87,29 +98,61 @@ export class Machine {
     throw new GemDmaError('ENODEV', 'dma_debug', 'the machine was made with dmaDebug: false');
   }
 
-  /** Devices in the order in which they were added. */
+  /** Devices that are there, in the order in which they were added. */
   get devices(): readonly DmaDevice[] {
-    return this.#devices;
+    return this.deviceList;
   }
 
   /**
    * Adds a device: behind the machine's IOMMU in a domain of its own unless the options say otherwise, known to the
-   * checker by its name.
-   * @throws RangeErrors and TypeErrors naming the option at fault; GemDmaError ENOMEM
+   * checker by its name. The domain goes with the last device in it.
+   * @throws RangeErrors and TypeErrors naming the option at fault; GemDmaError ENOMEM, ENOSPC when every slot is taken
    */
   addDevice(options: MachineDeviceOptions = {}): DmaDevice {
+    this.core.timeline.enter('device_add');
+    checkOptions('options', options, DEVICE_OPTIONS);
     const { domain: wanted, ...limits } = options;
-    const id = this.#devices.length + 1;
+    const id = this.freeId();
     const domain = domainFor(this, wanted);
+    const own = domain instanceof DmaDomain && !(wanted instanceof DmaDevice) ? domain : undefined;
     const swiotlb = this.config.swiotlb;
-    const device = new DmaDevice(this, {
-      ...{ sourceId: deviceSlot(id), forceBounce: swiotlb ? swiotlb.force : false },
-      ...limits,
-      id,
-      ...(domain && { domain }),
-    });
-    this.#devices.push(device);
+    let device: DmaDevice;
+    try {
+      const all = {
+        ...{ sourceId: deviceSlot(id), forceBounce: swiotlb ? swiotlb.force : false },
+        ...limits,
+        id,
+        ...(domain && { domain }),
+      };
+      device = new DmaDevice(this, all, () => this.removed(device, own));
+    } catch (error) {
+      own?.destroy();
+      throw error;
+    }
+    if (own !== undefined) this.ownDomains.add(own);
+    this.deviceList.push(device);
+    this.deviceNames[id] = device.name;
+    this.lastId = Math.max(this.lastId, id);
     return device;
+  }
+
+  // Numbers go up, so that old events name the right device, until there is none left; then the lowest that is free.
+  private freeId(): number {
+    if (this.lastId < MAX_DEVICES) return this.lastId + 1;
+    const used = new Set(this.deviceList.map(({ id }) => id));
+    for (let id = 1; id <= MAX_DEVICES; ++id) if (!used.has(id)) return id;
+    throw new GemDmaError('ENOSPC', 'device_add', `all ${MAX_DEVICES} slots of the machine's buses are taken`);
+  }
+
+  private removed(device: DmaDevice, own: DmaDomain | undefined): void {
+    const at = this.deviceList.indexOf(device);
+    if (at >= 0) this.deviceList.splice(at, 1);
+    const gpu = this.gpus.findIndex((item) => item.device === device);
+    if (gpu >= 0) this.gpus.splice(gpu, 1);
+    for (const domain of [device.domain, own]) {
+      if (!(domain instanceof DmaDomain) || !this.ownDomains.has(domain)) continue;
+      if (!domain.alive || domain.destroyUnused()) this.ownDomains.delete(domain);
+    }
   }
 
   /**
@@ -120,35 +163,50 @@ export class Machine {
     const translated = this.config.iommu.mode !== 'off' && this.config.iommu.mode !== 'passthrough';
     i915Config(options, translated); // What is wrong with the options is said before there is a device.
     // The driver sets the mask of its hardware itself, and takes segments of any length.
+    const before = this.lastId;
     const device = this.addDevice({ driver: 'i915', maxSegment: 0xffffffff });
     const { core, context, clock, ram, events } = this;
     const host = { core, context, clock, ram, events, dmaDebug: this.checker };
-    const gpu = new I915Device(host, device, options, {
-      translated,
-      swiotlb: this.swiotlb !== null,
-      modernMm: this.kernel.drmMm === 'modern',
-    });
-    this.#gpus.push(gpu);
-    return gpu;
+    try {
+      const gpu = new I915Device(host, device, options, {
+        translated,
+        swiotlb: this.swiotlb !== null,
+        modernMm: this.kernel.drmMm === 'modern',
+      });
+      this.gpus.push(gpu);
+      return gpu;
+    } catch (error) {
+      device.destroy();
+      this.lastId = before;
+      throw error;
+    }
   }
 
   /**
    * Copies the state of the machine, to come back to it as often as wanted: linear memory, devices, the objects and
    * contexts of its GPUs, work that waits on the clock. Costs about 0.4 ms a MiB of linear memory, going back 0.06.
-   * @param held what the caller has besides and wants to go back with it: scatter tables, processes, dma-bufs, a model
-   *   that the machine is compared with. Their properties are put back, not their #fields;
-   *   the same goes for a mapping policy of the caller's, whose closures and WeakMaps stay as they are
+   * @param held what the caller has besides and wants to go back with it, such as a model that the machine is compared
+   *   with. Its properties are put back, arrays, Maps and Sets with their contents, but not #fields nor what closures
+   *   hold. A held object, or a GPU's mapping policy, takes part by itself with a pair of methods: `snapshot()` returns its
+   *   state, `restore(state)` goes back to it
+   * @throws TypeError for what is no object; what a `snapshot` method throws
    */
   snapshot(...held: object[]): MachineSnapshot {
-    return new MachineSnapshot(this, [this.#devices, this.#gpus, ...held]);
+    this.core.timeline.enter('machine_snapshot');
+    for (const object of held) {
+      if (typeof object !== 'object' || object === null) throw invalidType('held', 'objects', object);
+    }
+    return new MachineSnapshot(this, held, this.gpus);
   }
 
   /**
    * Goes back to a snapshot: every structure, counter and byte is as it was then, time and findings included. Whatever
-   * existed then is good again under its old reference; what was made since does not exist any more.
-   * @throws GemDmaError EINVAL for another machine's snapshot
+   * existed then is good again under its old reference, destroyed or not; what was made since is dead.
+   * @throws GemDmaError EXDEV for another machine's snapshot; once all is back, what a `restore` method throws
    */
   restore(snapshot: MachineSnapshot): void {
+    this.core.timeline.enter('machine_restore');
+    if (!(snapshot instanceof MachineSnapshot)) throw invalidType('snapshot', 'a MachineSnapshot', snapshot);
     snapshot.restore(this);
   }
 
@@ -158,6 +216,7 @@ export class Machine {
    * @param nth 1 is the next one; 0 takes a failure back that has not struck yet
    */
   failAllocation(kind: FaultKind, nth: number): void {
+    this.core.timeline.enter('fail_allocation');
     const index = FAULT_KINDS.indexOf(oneOf('kind', kind, FAULT_KINDS));
     this.core.exports.faultArm(this.context, index, checkInteger('nth', nth, 0, 0xffffffff));
   }
@@ -167,12 +226,20 @@ export class Machine {
    * @throws Error naming the subsystem whose structure is broken, which is a bug of gemdma itself
    */
   check(): void {
+    this.core.timeline.enter('machine_check');
     const code = this.core.tools.machineCheck(this.context) >>> 0;
     if (code !== 0)
       throw new Error(`structure check failed: subsystem ${code >>> 28} at 0x${(code & 0xfffffff).toString(16)}`);
   }
 
-  [Symbol.dispose](): void {}
+  /** Ends the machine: every call of it and of its objects is refused from now on. A second call does nothing. */
+  [Symbol.dispose](): void {
+    this.core.timeline.close({
+      code: 'ENODEV',
+      reason: 'MACHINE_DISPOSED',
+      message: 'the machine was disposed',
+    });
+  }
 }
 
 /** Callers of a machine without a checker, which has no names for them. */

@@ -1,6 +1,20 @@
-import { GemDmaError } from '../core/errors.js';
+import { GemDmaError, invalidType } from '../core/errors.js';
+import type { TimelineMark } from '../core/life.js';
 import { HostState } from './host-state.js';
 import type { Machine } from './machine.js';
+
+/** What an object that keeps its own state provides: a mapping policy, or an object held by the caller. */
+export interface StateHooks {
+  /** A copy of its state. Called when a snapshot is taken; it must not change the machine. */
+  snapshot(): unknown;
+  /** Goes back to a copy that `snapshot` returned, as often as wanted. */
+  restore(state: unknown): void;
+}
+
+interface OwnState {
+  owner: StateHooks;
+  state: unknown;
+}
 
 /** A machine's state at one moment: a copy of its linear memory, and of the host's objects that belong to it. */
 export class MachineSnapshot {
@@ -8,16 +22,23 @@ export class MachineSnapshot {
   readonly #bytes: Uint8Array;
   readonly #cpu: number;
   readonly #host: HostState;
+  readonly #mark: TimelineMark;
+  readonly #own: readonly OwnState[];
 
-  /** @param roots objects from which everything outside of linear memory can be reached */
-  constructor(machine: Machine, roots: Iterable<object>) {
+  /**
+   * @param held objects of the caller's that go back with the machine
+   * @param gpus the machine's: their policies may have state of their own
+   */
+  constructor(machine: Machine, held: readonly object[], gpus: readonly { readonly policy: object }[]) {
     const { core, context } = machine;
+    this.#own = ownStates([...gpus.map(({ policy }) => policy), ...held]);
     // The host's own block must be there on both sides of going back.
     core.staging(context);
     this.#machine = machine;
     this.#bytes = core.u8.slice();
     this.#cpu = core.exports.cpuGet();
-    this.#host = new HostState([machine, ...roots], [core, core.exports, core.memory]);
+    this.#host = new HostState([machine, core.timeline.members, ...held], [core, core.exports, core.memory]);
+    this.#mark = core.timeline.mark();
   }
 
   /** Bytes of linear memory that it holds. */
@@ -25,14 +46,40 @@ export class MachineSnapshot {
     return this.#bytes.length;
   }
 
-  /** Puts everything back. Linear memory that has grown since stays, unused until it is needed again. */
+  /** @internal Puts everything back. Linear memory that has grown since stays, unused until it is needed again. */
   restore(machine: Machine): void {
     if (machine !== this.#machine) {
-      throw new GemDmaError('EINVAL', 'machine_restore', "the snapshot is another machine's");
+      throw new GemDmaError('EXDEV', 'machine_restore', "the snapshot is another machine's", {
+        reason: 'OTHER_MACHINE',
+      });
     }
     const { core } = machine;
     core.u8.set(this.#bytes);
     core.exports.cpuSet(this.#cpu);
     this.#host.restore();
+    core.timeline.goBack(this.#mark);
+    // The machine is whole by now, whatever these do; each gets its turn, and the first error is thrown.
+    const errors: unknown[] = [];
+    for (const { owner, state } of this.#own) {
+      try {
+        owner.restore(state);
+      } catch (error) {
+        errors.push(error);
+      }
+    }
+    if (errors.length > 0) throw errors[0];
   }
+}
+
+function ownStates(objects: readonly object[]): OwnState[] {
+  return [...new Set(objects)].filter(hasState).map((owner) => {
+    const state = owner.snapshot();
+    if (state instanceof Promise) throw invalidType('snapshot()', 'synchronous', state);
+    return { owner, state };
+  });
+}
+
+function hasState(object: object): object is StateHooks {
+  const { snapshot, restore } = object as Partial<StateHooks>;
+  return typeof snapshot === 'function' && typeof restore === 'function';
 }

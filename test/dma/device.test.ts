@@ -64,7 +64,8 @@ describe('single mappings behind an IOMMU', () => {
     expect(dev.mapPage(0x600, 0, PAGE, DMA_BIDIRECTIONAL)).toBe(address);
   });
 
-  test.each([3, 4, -1])('direction %i is none', (dir) => {
+  test('DMA_NONE is no direction to map in', () => {
+    const dir = 3;
     const { at, dev } = behindIommu();
     using table = ScatterTable.fromPages(at, [1, 2]);
     const before = state(dev);

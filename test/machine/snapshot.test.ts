@@ -116,7 +116,7 @@ test('what the caller holds goes back when it is named', () => {
 
 test("another machine's snapshot is refused", () => {
   const snapshot = new Machine({ ram: '16MiB' }).snapshot();
-  expect(() => new Machine({ ram: '16MiB' }).restore(snapshot)).toThrow(/EINVAL: .*another machine's/);
+  expect(() => new Machine({ ram: '16MiB' }).restore(snapshot)).toThrow(/EXDEV: .*another machine's/);
 });
 
 test('memory that grew since is used again', () => {

@@ -1,0 +1,98 @@
+import { invalidType, invalidValue, outOfRange } from './errors.js';
+import { Core } from './instance.js';
+import type { Timeline } from './life.js';
+
+/**
+ * Checks of arguments, for all public calls: before any effect, a TypeError or RangeError that names the argument
+ * (integers and sizes: errors.ts). What is spelt wrong is refused, never ignored.
+ */
+
+/** What a device, table or domain lives in: an instance of the core with a context in it. A Machine is one. */
+export interface CoreHost {
+  readonly core: Core;
+  /** Handle of the core's context. */
+  readonly context: number;
+}
+
+/**
+ * The time line of the machine that a new object is to live in.
+ * @throws ERR_INVALID_ARG_TYPE for what is no machine; GemDmaError ENODEV or EIO for one that accepts no more calls
+ */
+export function hostTimeline(host: CoreHost, call: string): Timeline {
+  const core = (host as CoreHost | null | undefined)?.core;
+  if (!(core instanceof Core)) throw invalidType('machine', 'a Machine', host);
+  // A context that was laid out without a Machine is known from its first use on.
+  if (core.context === 0) core.context = host.context;
+  if (core.context !== host.context) throw invalidType('machine', 'a Machine', host);
+  core.timeline.enter(call);
+  return core.timeline;
+}
+
+/** Throws unless `options` is an object all of whose keys are known: a silently ignored one is the worst kind of wrong. */
+export function checkOptions(name: string, options: unknown, known: readonly string[]): void {
+  if (typeof options !== 'object' || options === null || Array.isArray(options)) {
+    throw invalidType(name, 'of type object', options);
+  }
+  for (const key of Object.keys(options)) {
+    if (!known.includes(key)) {
+      throw invalidValue(`${name}.${key}`, `one of the known options (${known.join(', ')})`, key);
+    }
+  }
+}
+
+/** Throws ERR_INVALID_ARG_VALUE unless value is one of the names allowed. */
+export function oneOf<T extends string>(name: string, value: unknown, allowed: readonly T[]): T {
+  if (!allowed.includes(value as T)) throw invalidValue(name, `one of ${allowed.join(', ')}`, value);
+  return value as T;
+}
+
+/** A boolean, or its default where it is left out. */
+export function checkBoolean(name: string, value: unknown, otherwise: boolean): boolean {
+  if (value === undefined) return otherwise;
+  if (typeof value !== 'boolean') throw invalidType(name, 'of type boolean', value);
+  return value;
+}
+
+/** A text, or undefined where it is left out. */
+export function checkString(name: string, value: unknown): string | undefined {
+  if (value !== undefined && typeof value !== 'string') throw invalidType(name, 'of type string', value);
+  return value;
+}
+
+export function checkFunction(name: string, value: unknown): void {
+  if (typeof value !== 'function') throw invalidType(name, 'of type function', value);
+}
+
+export function checkBytes(name: string, value: unknown): void {
+  if (!(value instanceof Uint8Array)) throw invalidType(name, 'an instance of Uint8Array', value);
+}
+
+/** The direction bits and attributes that a call of the DMA API may have (enum dma_data_direction, DMA_ATTR_*). */
+export const DIRECTION_BITS = 3;
+export const ATTRIBUTE_BITS = 0x3f6;
+
+/** Why a direction or attributes were refused: `(dir & 3) !== dir` or `(attrs & ATTRIBUTE_BITS) !== attrs`. */
+export function badTransfer(dir: unknown, attrs: unknown): never {
+  if (typeof dir !== 'number') throw invalidType('dir', 'a DMA_ direction', dir);
+  if ((dir & DIRECTION_BITS) !== dir) {
+    throw outOfRange('dir', 'DMA_BIDIRECTIONAL, DMA_TO_DEVICE or DMA_FROM_DEVICE', dir);
+  }
+  if (typeof attrs !== 'number') throw invalidType('attrs', 'DMA_ATTR_ bits', attrs);
+  throw outOfRange('attrs', 'a union of DMA_ATTR_ bits', attrs);
+}
+
+/** For calls that no hot path makes: direction and attributes at once. */
+export function checkTransfer(dir: number, attrs = 0): void {
+  if ((dir & DIRECTION_BITS) !== dir || (attrs & ATTRIBUTE_BITS) !== attrs) badTransfer(dir, attrs);
+}
+
+/** Throws unless a device's address is one: an integer from 0 to 2^64, or DMA_MAPPING_ERROR. */
+export function badAddress(address: unknown): never {
+  if (typeof address !== 'number') throw invalidType('address', 'of type number', address);
+  throw outOfRange('address', 'an integer from 0 on, or DMA_MAPPING_ERROR', address);
+}
+
+/** Whether a number is a device's address or DMA_MAPPING_ERROR. */
+export function isAddress(address: number): boolean {
+  return Number.isSafeInteger(address) && address >= -1;
+}

@@ -1,0 +1,219 @@
+import { type ErrnoName, GemDmaError } from './errors.js';
+
+/**
+ * Which objects of the host may be used. An object that stands for a record of the core (a device, a table, a domain)
+ * holds the record's number for good, and a Life that says whether the record is there.
+ *
+ *   Timeline   a machine's: counts births and deaths by serial numbers, which never go back
+ *   Era        the time between two restores; over once the machine went back to a snapshot or accepts no more calls
+ *   Life       an object's: the serial of its birth, that of its death, the last era in which it was found alive
+ *
+ * A birth or death counts unless a restore has undone it. Going back to a snapshot undoes all that came after it, so what
+ * was made since is dead and what was destroyed since is alive, without a walk over the objects.
+ *
+ * The check is one load and a branch (`era.over`). Two objects that were found alive in the same era belong to the same
+ * machine: the era is a machine's own.
+ */
+
+/** One stretch of a machine's time. */
+export class Era {
+  over = false;
+  readonly timeline: Timeline;
+
+  constructor(timeline: Timeline) {
+    this.timeline = timeline;
+  }
+}
+
+/** What a snapshot holds of a timeline. */
+export interface TimelineMark {
+  readonly serial: number;
+  readonly undone: readonly number[];
+}
+
+/** Why a machine accepts no more calls. */
+export interface Closing {
+  code: ErrnoName;
+  reason: 'MACHINE_DISPOSED' | 'MACHINE_BROKEN';
+  message: string;
+}
+
+export class Timeline {
+  /** The era that runs now. */
+  era = new Era(this);
+  /** Objects with state of their own outside of linear memory: a snapshot copies them. */
+  readonly members = new Set<object>();
+  private serial = 0;
+  /** Serials whose births and deaths were undone, as ascending pairs: above the first, up to the second. */
+  private undone: readonly number[] = [];
+  private lastMark = 0;
+  private closing: Closing | null = null;
+
+  /** The serial of a birth or death that happens now. */
+  next(): number {
+    return ++this.serial;
+  }
+
+  /** Whether what happened at a serial has happened in the time line as it is now. */
+  counts(serial: number): boolean {
+    const { undone } = this;
+    for (let i = undone.length - 2; i >= 0 && serial <= undone[i + 1]; i -= 2) {
+      if (serial > undone[i]) return false;
+    }
+    return true;
+  }
+
+  /** Whether a snapshot was taken at a serial or later. */
+  markedSince(serial: number): boolean {
+    return this.lastMark >= serial;
+  }
+
+  /** The present, to come back to. */
+  mark(): TimelineMark {
+    this.lastMark = this.serial;
+    return { serial: this.serial, undone: this.undone };
+  }
+
+  /** Undoes all that happened since a mark. */
+  goBack({ serial, undone }: TimelineMark): void {
+    if (this.serial > serial) {
+      const last = undone.length - 1;
+      this.undone =
+        undone[last] === serial ? [...undone.slice(0, last), this.serial] : [...undone, serial, this.serial];
+    } else this.undone = undone;
+    this.renew();
+  }
+
+  /** Ends the time line: every call from now on is refused. Only the first reason counts. */
+  close(closing: Closing): void {
+    if (this.closing !== null) return;
+    this.closing = closing;
+    this.renew();
+    this.era.over = true;
+  }
+
+  get closed(): boolean {
+    return this.closing !== null;
+  }
+
+  /** @throws GemDmaError ENODEV or EIO once the machine accepts no more calls */
+  enter(call: string): void {
+    if (this.era.over) this.refuse(call);
+  }
+
+  refuse(call: string): void {
+    if (this.closing === null) return;
+    const { code, reason, message } = this.closing;
+    throw new GemDmaError(code, call, message, { reason });
+  }
+
+  private renew(): void {
+    this.era.over = true;
+    this.era = new Era(this);
+  }
+}
+
+// The era of what is destroyed: over, and no machine's.
+const DEAD = new Era(new Timeline());
+DEAD.over = true;
+
+export class Life {
+  readonly timeline: Timeline;
+  /** The last era in which the object was found alive. */
+  private era: Era;
+  private readonly what: string;
+  private readonly birth: number;
+  /** The serial of its death, 0 for none. */
+  private death = 0;
+  /** Deaths that a restore has undone and a restore to another snapshot may bring back. */
+  private earlier: number[] | undefined;
+
+  /**
+   * The object is born now.
+   * @param what it is, as messages say it
+   */
+  constructor(timeline: Timeline, what: string) {
+    this.timeline = timeline;
+    this.era = timeline.era;
+    this.what = what;
+    this.birth = timeline.next();
+  }
+
+  /**
+   * Every method of the object begins here.
+   * @param call the kernel's name of it, the error's `syscall`
+   * @throws GemDmaError ENODEV when it was destroyed or the machine disposed, ESTALE when it was made after the snapshot
+   *   that the machine went back to, EIO when the machine is broken
+   */
+  enter(call: string): void {
+    if (this.era.over) this.revive(call);
+  }
+
+  /** The same for another object that a call of this one takes. EXDEV for one of another machine. */
+  join(other: Life, call: string): void {
+    if (other.era !== this.era) this.admit(other, call);
+  }
+
+  /** The same for a call of one of the machine's own objects, whose time line it is. */
+  enterIn(timeline: Timeline, call: string): void {
+    if (this.timeline !== timeline) this.foreign(call);
+    if (this.era.over) this.revive(call);
+  }
+
+  /** Whether it may be used now. */
+  get alive(): boolean {
+    return !this.timeline.closed && this.exists;
+  }
+
+  /**
+   * For destroy: whether there is something to destroy. A second destroy finds nothing to do.
+   * @throws GemDmaError as `enter`, but for what was destroyed already
+   */
+  ending(call: string): boolean {
+    if (!this.era.over) return true;
+    this.timeline.refuse(call);
+    if (this.timeline.counts(this.birth) && !this.exists) return false;
+    this.revive(call);
+    return true;
+  }
+
+  /** The record is gone. */
+  end(): void {
+    if (this.death !== 0 && this.timeline.markedSince(this.death)) {
+      this.earlier ??= [];
+      this.earlier.push(this.death);
+    }
+    this.death = this.timeline.next();
+    this.era = DEAD;
+  }
+
+  private get exists(): boolean {
+    const { timeline } = this;
+    if (!timeline.counts(this.birth)) return false;
+    if (this.death !== 0 && timeline.counts(this.death)) return false;
+    return this.earlier === undefined || !this.earlier.some((death) => timeline.counts(death));
+  }
+
+  private revive(call: string): void {
+    const { timeline, what } = this;
+    timeline.refuse(call);
+    if (!timeline.counts(this.birth)) {
+      throw new GemDmaError('ESTALE', call, `the ${what} was made after the snapshot that the machine went back to`, {
+        reason: 'OBJECT_RESTORED_AWAY',
+      });
+    }
+    if (!this.exists) {
+      throw new GemDmaError('ENODEV', call, `the ${what} was destroyed`, { reason: 'OBJECT_DESTROYED' });
+    }
+    this.era = timeline.era;
+  }
+
+  private admit(other: Life, call: string): void {
+    if (other.timeline !== this.timeline) other.foreign(call);
+    other.revive(call);
+  }
+
+  private foreign(call: string): never {
+    throw new GemDmaError('EXDEV', call, `the ${this.what} belongs to another machine`, { reason: 'OTHER_MACHINE' });
+  }
+}
