@@ -28,9 +28,17 @@ export type { DmaDebug } from './dma-debug/dma-debug.js';
 export type { DmaDebugOptions } from './dma-debug/options.js';
 export { type Forecast, type LeakReport, type MappingGroup, reportText } from './dma-debug/report.js';
 export { DmaBuf, type DmaBufAttachment, type DmaBufExporter } from './drm/dma-buf.js';
+export type { Driver, DriverClock, DriverHost } from './drm/driver.js';
 export { type MmuNotifier, Process } from './drm/process.js';
 export { SystemHeap } from './drm/system-heap.js';
-export { type EventKind, type EventLog, formatEvent, type MachineEvent } from './events/events.js';
+export {
+  type EventFields,
+  type EventKind,
+  type EventLog,
+  formatEvent,
+  type MachineEvent,
+  type Tracepoint,
+} from './events/events.js';
 export type { AddressSpace } from './i915/address-space.js';
 export type { BackingKind, MappingKind } from './i915/backing/backing.js';
 export type { BindOptions } from './i915/bind.js';
@@ -38,6 +46,7 @@ export type { Defects, I915Config, I915Options, Platform, PpgttMode } from './i9
 export type { Context } from './i915/context.js';
 export type { I915Device, UserptrOptions } from './i915/device.js';
 export type { Caching, Domain } from './i915/domain.js';
+export { i915Driver } from './i915/driver.js';
 export type { ExecObject, ExecOptions } from './i915/execbuffer.js';
 export type { Madv } from './i915/madvise.js';
 export type { GemObject } from './i915/object.js';
@@ -69,9 +78,9 @@ export {
 export { IOVA_MODELS, type IovaModel } from './iova/models.js';
 export type { VirtualClock } from './machine/clock.js';
 export type { AllocatorName, IommuMode, MachineConfig, MachineOptions } from './machine/config.js';
-export { Machine } from './machine/machine.js';
 export { KERNELS, type KernelName, type KernelProperties } from './machine/presets.js';
 export type { MachineSnapshot } from './machine/snapshot.js';
+export { Machine } from './machine.js';
 export type { Divergence, VerifyResult } from './recordings/recording.js';
 export { RecordingError } from './recordings/recording.js';
 export { verify } from './recordings/verify.js';

@@ -10,7 +10,11 @@ import { type CheckId, checkOf } from '../dma-debug/checks.js';
  * get their names. Tracepoints of the same name: include/trace/events/dma.h, iommu.h, swiotlb.h, i915_trace.h.
  */
 
-interface Fields {
+/**
+ * What each kind of event tells. A driver adds the kinds of its own tracepoints to this interface and names them to the log
+ * with `addTracepoints`.
+ */
+export interface EventFields {
   /** `address` null: the call failed. */
   dma_map_page: { address: number | null; physical: number; length: number; direction: DirectionName; attrs: number };
   dma_unmap_page: { address: number; length: number; direction: DirectionName; attrs: number };
@@ -29,16 +33,9 @@ interface Fields {
   /** A finding of the checker; `machine.dmaDebug.findings` has it in words. */
   dma_debug: { check: CheckId; address: number; length: number };
   swiotlb_bounced: { address: number; physical: number; length: number; copied: 'in' | 'out' };
-  i915_gem_object_create: { length: number };
-  i915_gem_object_destroy: { length: number };
-  i915_gem_object_get_pages: { length: number };
-  i915_gem_object_put_pages: { length: number };
-  /** `address` in the address space that `space` names. */
-  i915_vma_bind: { address: number; length: number };
-  i915_vma_unbind: { address: number; length: number };
 }
 
-export type EventKind = keyof Fields;
+export type EventKind = keyof EventFields;
 
 /** What every event has. The ids are named as reports name them; absent where the event belongs to nobody. */
 interface Header {
@@ -53,22 +50,17 @@ interface Header {
   hook?: string;
 }
 
-export type MachineEvent = { [Kind in EventKind]: Header & { kind: Kind } & Fields[Kind] }[EventKind];
+export type MachineEvent = { [Kind in EventKind]: Header & { kind: Kind } & EventFields[Kind] }[EventKind];
 
-/** What the driver of a GPU tells; the numbers of EVENT_GEM's operations (assembly/events/events.ts). */
-export const GEM_EVENTS = [
-  'i915_gem_object_create',
-  'i915_gem_object_destroy',
-  'i915_gem_object_get_pages',
-  'i915_gem_object_put_pages',
-  'i915_vma_bind',
-  'i915_vma_unbind',
-] as const;
-export type GemEvent = (typeof GEM_EVENTS)[number];
+/** A driver's tracepoint: an object's event, with its length in bytes and, if it has one, an address. */
+export interface Tracepoint {
+  readonly kind: EventKind;
+  readonly address?: boolean;
+}
 
-type Reader = readonly [EventKind, (event: RawEvent) => Fields[EventKind]];
+type Reader = readonly [EventKind, (event: RawEvent) => EventFields[EventKind]];
 
-function reader<Kind extends EventKind>(kind: Kind, read: (event: RawEvent) => Fields[Kind]): Reader {
+function reader<Kind extends EventKind>(kind: Kind, read: (event: RawEvent) => EventFields[Kind]): Reader {
   return [kind, read];
 }
 
@@ -108,7 +100,7 @@ const READERS: readonly (Reader | undefined)[] = [
   reader('dma_debug', ({ a, b, d }) => ({ check: checkOf(d).id, address: a, length: b })),
   reader('swiotlb_bounced', ({ a, b, c, e }) => ({ address: a, physical: b, length: c, copied: e ? 'in' : 'out' })),
 ];
-const EVENT_GEM = READERS.length;
+const EVENT_DRIVER = READERS.length;
 
 /** Who an event belongs to, by the core's numbers. */
 export interface EventNames {
@@ -124,6 +116,8 @@ export class EventLog {
   private readonly core: Core;
   private readonly context: number;
   private readonly names: EventNames;
+  /** Tracepoints of the machine's drivers, by the number that their records carry. */
+  private readonly tracepoints: Tracepoint[] = [];
   private next = 0;
 
   constructor(core: Core, context: number, names: EventNames) {
@@ -163,9 +157,14 @@ export class EventLog {
     return events;
   }
 
-  /** Tells what the driver does. */
-  gem(event: GemEvent, device: number, address: number, length: number): void {
-    this.core.exports.eventEmit(this.context, EVENT_GEM, device, address, 0, length, GEM_EVENTS.indexOf(event), 0);
+  /** A driver's tracepoints. Returns the number of the first one; the others follow. */
+  addTracepoints(points: readonly Tracepoint[]): number {
+    return this.tracepoints.push(...points) - points.length;
+  }
+
+  /** Writes a driver's event, by the number of its tracepoint. The caller has asked whether events are recorded. */
+  tell(tracepoint: number, device: number, address: number, length: number): void {
+    this.core.exports.eventEmit(this.context, EVENT_DRIVER, device, address, 0, length, tracepoint, 0);
   }
 
   private named(raw: RawEvent): MachineEvent {
@@ -175,10 +174,9 @@ export class EventLog {
       ...(device !== undefined && { device }),
       ...this.names.caller(raw),
     };
-    if (raw.kind === EVENT_GEM) {
-      const kind = GEM_EVENTS[raw.d];
-      const place = kind === 'i915_vma_bind' || kind === 'i915_vma_unbind' ? { address: raw.a } : {};
-      return { kind, ...header, ...place, length: raw.c } as MachineEvent;
+    if (raw.kind === EVENT_DRIVER) {
+      const { kind, address } = this.tracepoints[raw.d];
+      return { kind, ...header, ...(address && { address: raw.a }), length: raw.c } as MachineEvent;
     }
     const [kind, read] = READERS[raw.kind]!;
     return { kind, ...header, ...read(raw) } as MachineEvent;

@@ -6,11 +6,11 @@ import { reasonName } from '../core/reasons.js';
 import type { DmaDevice } from '../dma/device.js';
 import type { DmaDebug } from '../dma-debug/dma-debug.js';
 import { type DmaBuf, ownObject } from '../drm/dma-buf.js';
+import type { DriverClock, DriverHost } from '../drm/driver.js';
 import { HookRunner } from '../drm/hooks.js';
 import { ListLink } from '../drm/list.js';
 import type { Process } from '../drm/process.js';
-import type { EventLog, GemEvent } from '../events/events.js';
-import type { VirtualClock } from '../machine/clock.js';
+import type { EventLog } from '../events/events.js';
 import type { AddressSpace } from './address-space.js';
 import { ImportBacking } from './backing/import.js';
 import { ShmemBacking } from './backing/shmem.js';
@@ -20,6 +20,7 @@ import { type I915Config, type I915Options, i915Config, i915Policy } from './con
 import { Context } from './context.js';
 import { CACHE_LEVELS, type Caching } from './domain.js';
 import { E2BIG, EAGAIN, EBUSY, EFAULT, EINVAL, ENODEV, refuse } from './errno.js';
+import { type I915Event, TRACEPOINTS } from './events.js';
 import { evictEverything, evictVm } from './evict.js';
 import { type ExecObject, type ExecOptions, execbuffer } from './execbuffer.js';
 import { Ggtt } from './ggtt.js';
@@ -29,18 +30,6 @@ import { Ppgtt } from './ppgtt.js';
 import { idle, type Request, retireDone } from './retire.js';
 import { shrink, shrinkAll, shrinkerCount, shrinkerScan } from './shrinker.js';
 import type { Vma } from './vma.js';
-
-/** What the driver needs of the machine that it runs in. A Machine is one. */
-export interface I915Host {
-  readonly core: Core;
-  readonly context: number;
-  readonly clock: VirtualClock;
-  readonly ram: PhysicalMemory;
-  /** The checker, if it watches. */
-  readonly dmaDebug?: DmaDebug | null;
-  /** Told of what the driver does while it records. */
-  readonly events: EventLog;
-}
 
 const PAGE_SIZE = 4096;
 const MAX_ENTRY = 0xfffff000;
@@ -86,7 +75,7 @@ export class I915Device {
   readonly policy: MappingPolicy;
   readonly core: Core;
   readonly context: number;
-  readonly clock: VirtualClock;
+  readonly clock: DriverClock;
   readonly ram: PhysicalMemory;
   readonly events: EventLog;
   /** The device as the DMA API knows it, and its handle there. */
@@ -132,20 +121,13 @@ export class I915Device {
   private readonly dmaDebug: DmaDebug | undefined;
   private readonly notifiers: UserptrNotifiers;
   private contextCount = 0;
+  private readonly firstTracepoint: number;
 
   /**
    * @param device the device in the DMA API, attached to its domain; its mask is set here
-   * @param translated whether an IOMMU translates its accesses
-   * @param swiotlb whether the machine has a bounce pool
-   * @param modernMm range managers as of 6.12 instead of 2015
    */
-  constructor(
-    host: I915Host,
-    device: DmaDevice,
-    options: I915Options,
-    machine: { translated: boolean; swiotlb: boolean; modernMm: boolean },
-  ) {
-    this.config = i915Config(options, machine.translated);
+  constructor(host: DriverHost, device: DmaDevice, options: I915Options) {
+    this.config = i915Config(options, host.translates);
     this.policy = i915Policy(options);
     this.core = host.core;
     this.context = host.context;
@@ -155,21 +137,33 @@ export class I915Device {
     this.device = device;
     this.dma = device.handle;
     device.setMask(this.config.dmaBits);
-    this.sgFlags = machine.swiotlb ? SG_NO_COALESCE : 0;
-    this.mmFlavour = machine.modernMm ? 1 : 0;
-    this.dmaDebug = host.dmaDebug ?? undefined;
+    this.sgFlags = host.bounces ? SG_NO_COALESCE : 0;
+    this.mmFlavour = host.kernel.drmMm === 'modern' ? 1 : 0;
+    this.dmaDebug = host.checker ?? undefined;
     this.hooks = hookRunner(host);
+    this.firstTracepoint = host.events.addTracepoints(TRACEPOINTS);
     this.notifiers = new UserptrNotifiers(this);
     this.ggtt = new Ggtt(this);
     this.vmList.push(this.ggtt);
-    if (this.config.ppgtt === 'aliasing') {
-      this.aliasingPpgtt = new Ppgtt(this, 'aliasing PPGTT', 'aliasing');
-      this.ggtt.aliasing = this.aliasingPpgtt;
+    try {
+      if (this.config.ppgtt === 'aliasing') {
+        this.aliasingPpgtt = new Ppgtt(this, 'aliasing PPGTT', 'aliasing');
+        this.ggtt.aliasing = this.aliasingPpgtt;
+      }
+      // Before gen8 the GPU reaches stolen memory through the IOMMU, which knows nothing of it (i915_gem_init_stolen).
+      if (this.config.stolen > 0 && !(host.translates && this.config.gen < 8)) {
+        this.stolen = new StolenMemory(this, this.config.stolen);
+      }
+    } catch (error) {
+      this.releaseSpaces();
+      throw error;
     }
-    // Before gen8 the GPU reaches stolen memory through the IOMMU, which knows nothing of it (i915_gem_init_stolen).
-    if (this.config.stolen > 0 && !(machine.translated && this.config.gen < 8)) {
-      this.stolen = new StolenMemory(this, this.config.stolen);
-    }
+  }
+
+  private releaseSpaces(): void {
+    this.stolen?.release();
+    this.aliasingPpgtt?.release();
+    this.ggtt.release();
   }
 
   /**
@@ -315,11 +309,7 @@ export class I915Device {
       const what = `${this.liveObjects} objects and ${this.contexts.size} contexts`;
       refuse(-EBUSY, 'i915_driver_unload', `there are ${what}`);
     }
-    this.hooks.call(() => {
-      this.stolen?.release();
-      this.aliasingPpgtt?.release();
-      this.ggtt.release();
-    });
+    this.hooks.call(() => this.releaseSpaces());
     return this.dmaDebug?.driverUnbound({ id: this.device.id, handle: this.dma, name: 'i915' }) ?? 0;
   }
 
@@ -331,8 +321,9 @@ export class I915Device {
   // What the rest of the driver asks of the device.
 
   /** Tells the event log, which is asked before whether it records. */
-  tell(event: GemEvent, object: number, length: number, vma = 0, address = 0): void {
-    this.hooks.during('none', object, vma, () => this.events.gem(event, this.device.id, address, length));
+  tell(event: I915Event, object: number, length: number, vma = 0, address = 0): void {
+    const tracepoint = this.firstTracepoint + TRACEPOINTS.findIndex(({ kind }) => kind === event);
+    this.hooks.during('none', object, vma, () => this.events.tell(tracepoint, this.device.id, address, length));
   }
 
   /** Entries of an address space now lead to a table's mapping (by 1), or no longer do (by -1). */
@@ -396,11 +387,11 @@ export class I915Device {
 }
 
 // Without a checker nobody interns names: the registers get a hook's place in the list.
-function hookRunner({ core, context, dmaDebug }: I915Host): HookRunner<HookName> {
-  const registers = dmaDebug?.registers ?? new CpuRegisters(core, context);
-  const id = (name: HookName, place: number): number => dmaDebug?.attributions.hookId(name) ?? place;
+function hookRunner({ core, context, checker }: DriverHost): HookRunner<HookName> {
+  const registers = checker?.registers ?? new CpuRegisters(core, context);
+  const id = (name: HookName, place: number): number => checker?.attributions.hookId(name) ?? place;
   const ids = Object.fromEntries(HOOKS.map((name, place) => [name, place === 0 ? 0 : id(name, place)]));
-  return new HookRunner(registers, ids as Record<HookName, number>, dmaDebug ?? null);
+  return new HookRunner(registers, ids as Record<HookName, number>, checker);
 }
 
 // i915_gem_create: the rounded size of nothing is nothing, and so is what rounding makes of sizes near 2^64.

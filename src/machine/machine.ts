@@ -7,9 +7,8 @@ import { PhysicalMemory } from '../core/physical-memory.js';
 import { DmaDevice } from '../dma/device.js';
 import { DmaDomain } from '../dma/domain.js';
 import { DmaDebug } from '../dma-debug/dma-debug.js';
+import type { Driver, DriverHost } from '../drm/driver.js';
 import { EventLog } from '../events/events.js';
-import { type I915Options, i915Config } from '../i915/config.js';
-import { I915Device } from '../i915/device.js';
 import { Iommu } from '../iommu/iommu.js';
 import { VirtualClock } from './clock.js';
 import { type MachineConfig, type MachineOptions, machineConfig } from './config.js';
@@ -17,11 +16,18 @@ import { DEVICE_OPTIONS, deviceSlot, domainFor, freeSpace, MAX_DEVICES, type Mac
 import { KERNELS, type KernelProperties } from './presets.js';
 import { MachineSnapshot } from './snapshot.js';
 
+/** A device that a driver has taken. */
+interface Driven {
+  readonly device: DmaDevice;
+  readonly driver: Driver<unknown, object>;
+  readonly instance: object;
+}
+
 /**
  * One emulated machine: RAM, an IOMMU, devices, a virtual clock. Each has a WebAssembly instance and a linear memory of
  * its own, so machines share nothing and a machine that is dropped is collected with everything in it.
  */
-export class Machine {
+export class Machine implements DriverHost {
   /** The complete description: `new Machine(machine.config)` makes the same machine again. */
   readonly config: MachineConfig;
   /** What the configured kernel does, property by property. */
@@ -41,7 +47,7 @@ export class Machine {
   /** The checker, null without one: what each device tells of its calls. */
   readonly checker: DmaDebug | null;
   private readonly deviceList: DmaDevice[] = [];
-  private readonly gpus: I915Device[] = [];
+  private readonly drivers: Driven[] = [];
   /** Domains that addDevice made: each goes with its last device. */
   private readonly ownDomains = new Set<DmaDomain>();
   /** By number, those of destroyed devices too: events and findings are read later. */
@@ -147,8 +153,8 @@ export class Machine {
   private removed(device: DmaDevice, own: DmaDomain | undefined): void {
     const at = this.deviceList.indexOf(device);
     if (at >= 0) this.deviceList.splice(at, 1);
-    const gpu = this.gpus.findIndex((item) => item.device === device);
-    if (gpu >= 0) this.gpus.splice(gpu, 1);
+    const driven = this.drivers.findIndex((item) => item.device === device);
+    if (driven >= 0) this.drivers.splice(driven, 1);
     for (const domain of [device.domain, own]) {
       if (!(domain instanceof DmaDomain) || !this.ownDomains.has(domain)) continue;
       if (!domain.alive || domain.destroyUnused()) this.ownDomains.delete(domain);
@@ -156,25 +162,19 @@ export class Machine {
   }
 
   /**
-   * Adds an Intel GPU with its driver, `i915`. Options as in i915/config.ts.
+   * Adds a device with the driver that runs it. The options are the driver's.
+   * @returns what the driver made of the device
    * @throws RangeErrors and TypeErrors naming the option at fault; GemDmaError ENOMEM
    */
-  addI915(options: I915Options = {}): I915Device {
-    const translated = this.config.iommu.mode !== 'off' && this.config.iommu.mode !== 'passthrough';
-    i915Config(options, translated); // What is wrong with the options is said before there is a device.
-    // The driver sets the mask of its hardware itself, and takes segments of any length.
+  addDriver<Options, Instance extends object>(driver: Driver<Options, Instance>, options: Options): Instance {
+    this.core.timeline.enter('driver_probe');
+    driver.check?.(options, this); // What is wrong with the options is said before there is a device.
     const before = this.lastId;
-    const device = this.addDevice({ driver: 'i915', maxSegment: 0xffffffff });
-    const { core, context, clock, ram, events } = this;
-    const host = { core, context, clock, ram, events, dmaDebug: this.checker };
+    const device = this.addDevice({ ...driver.limits, driver: driver.name });
     try {
-      const gpu = new I915Device(host, device, options, {
-        translated,
-        swiotlb: this.swiotlb !== null,
-        modernMm: this.kernel.drmMm === 'modern',
-      });
-      this.gpus.push(gpu);
-      return gpu;
+      const instance = driver.probe(this, device, options);
+      this.drivers.push({ device, instance, driver: driver as Driver<unknown, object> });
+      return instance;
     } catch (error) {
       device.destroy();
       this.lastId = before;
@@ -182,12 +182,23 @@ export class Machine {
     }
   }
 
+  /** Whether an IOMMU translates what new devices access. */
+  get translates(): boolean {
+    const { mode } = this.config.iommu;
+    return mode !== 'off' && mode !== 'passthrough';
+  }
+
+  /** Whether the machine has a bounce pool. */
+  get bounces(): boolean {
+    return this.swiotlb !== null;
+  }
+
   /**
-   * Copies the state of the machine, to come back to it as often as wanted: linear memory, devices, the objects and
-   * contexts of its GPUs, work that waits on the clock. Costs about 0.4 ms a MiB of linear memory, going back 0.06.
+   * Copies the state of the machine, to come back to it as often as wanted: linear memory, devices, the objects of
+   * its drivers, work that waits on the clock. Costs about 0.4 ms a MiB of linear memory, going back 0.06.
    * @param held what the caller has besides and wants to go back with it, such as a model that the machine is compared
    *   with. Its properties are put back, arrays, Maps and Sets with their contents, but not #fields nor what closures
-   *   hold. A held object, or a GPU's mapping policy, takes part by itself with a pair of methods: `snapshot()` returns its
+   *   hold. A held object, or a driver's mapping policy, takes part by itself with a pair of methods: `snapshot()` returns its
    *   state, `restore(state)` goes back to it
    * @throws TypeError for what is no object; what a `snapshot` method throws
    */
@@ -196,7 +207,8 @@ export class Machine {
     for (const object of held) {
       if (typeof object !== 'object' || object === null) throw invalidType('held', 'objects', object);
     }
-    return new MachineSnapshot(this, held, this.gpus);
+    const owners = this.drivers.flatMap(({ driver, instance }) => driver.callbacks?.(instance) ?? []);
+    return new MachineSnapshot(this, held, owners);
   }
 
   /**

@@ -27,11 +27,11 @@ export class MachineSnapshot {
 
   /**
    * @param held objects of the caller's that go back with the machine
-   * @param gpus the machine's: their policies may have state of their own
+   * @param callbacks what the drivers call of the caller's, such as mapping policies: it may have state of its own
    */
-  constructor(machine: Machine, held: readonly object[], gpus: readonly { readonly policy: object }[]) {
+  constructor(machine: Machine, held: readonly object[], callbacks: readonly object[]) {
     const { core, context } = machine;
-    this.#own = ownStates([...gpus.map(({ policy }) => policy), ...held]);
+    this.#own = ownStates([...callbacks, ...held]);
     // The host's own block must be there on both sides of going back.
     core.staging(context);
     this.#machine = machine;

@@ -1,4 +1,5 @@
 import { fileURLToPath } from 'node:url';
+import { i915Driver } from '../i915/driver.js';
 import { Machine } from '../machine/machine.js';
 import type { VerifyResult } from '../recordings/recording.js';
 import { verify } from '../recordings/verify.js';
@@ -44,7 +45,7 @@ export function runMainJob(seed: number, signal?: AbortSignal): MainJobResult {
 
 function measure(driver: DriverName, seed: number, signal?: AbortSignal): Throughput {
   using machine = new Machine({ ram: { size: '256MiB', fragmentation: 1 }, dmaDebug: false, seed });
-  const gpu = machine.addI915({ gen: 8, ppgtt: 'full', driver });
+  const gpu = machine.addDriver(i915Driver, { gen: 8, ppgtt: 'full', driver });
   const { vm } = gpu.createContext();
   const lives = (): void => {
     for (let i = 0; i < BATCH; ++i) {

@@ -3,7 +3,7 @@ import { DMA_BIDIRECTIONAL, DMA_FROM_DEVICE, DMA_TO_DEVICE } from '../../src/dma
 import { ScatterTable } from '../../src/dma/sg-table.js';
 import { formatEvent } from '../../src/events/events.js';
 import { deviceRead } from '../../src/iommu/iommu.js';
-import { Machine } from '../../src/machine/machine.js';
+import { Machine } from '../../src/machine.js';
 
 const PAGE = 4096;
 

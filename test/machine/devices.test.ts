@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { ScatterTable } from '../../src/dma/sg-table.js';
-import { Machine } from '../../src/machine/machine.js';
+import { Machine } from '../../src/machine.js';
 
 const TO_DEVICE = 1;
 

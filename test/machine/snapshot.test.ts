@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { ScatterTable } from '../../src/dma/sg-table.js';
 import { Process } from '../../src/drm/process.js';
-import { Machine } from '../../src/machine/machine.js';
+import { Machine } from '../../src/machine.js';
 
 const BIDIRECTIONAL = 0;
 

@@ -34,9 +34,15 @@ export class StolenMemory {
     if (this.firstPfn === 0) {
       throw new GemDmaError('ENOMEM', 'stolen_init', `no row of ${bytes} bytes of RAM below 4 GiB`);
     }
-    this.mapIdentity();
     this.mm = core.exports.mmCreate(context, 0, this.size, device.mmFlavour, 0);
-    if (this.mm <= 0) refuse(this.mm, 'stolen_init', 'no memory for the range manager of stolen memory');
+    try {
+      if (this.mm <= 0) refuse(this.mm, 'stolen_init', 'no memory for the range manager of stolen memory');
+      this.mapIdentity();
+    } catch (error) {
+      if (this.mm > 0) core.exports.mmDestroy(this.mm);
+      core.exports.rangeFree(context, this.firstPfn, this.pages);
+      throw error;
+    }
   }
 
   /** Physical address of the first byte. */

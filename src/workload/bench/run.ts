@@ -2,6 +2,7 @@ import { availableParallelism } from 'node:os';
 import { GemDmaError } from '../../core/errors.js';
 import { type Direction, DMA_BIDIRECTIONAL, DMA_FROM_DEVICE, DMA_TO_DEVICE, type DmaDevice } from '../../dma/device.js';
 import { DmaDomain } from '../../dma/domain.js';
+import { i915Driver } from '../../i915/driver.js';
 import type { Vma } from '../../i915/vma.js';
 import type { MachineConfig } from '../../machine/config.js';
 import { Machine } from '../../machine/machine.js';
@@ -98,7 +99,7 @@ export function benchDevice(machine: Machine, options: BenchOptions): DmaDevice 
 
 /** The life of a GEM object: created, bound in the global GTT and in a context's address space, unbound, freed. */
 function objectTarget(machine: Machine, options: BenchOptions): { target: Target; device: DmaDevice } {
-  const gpu = machine.addI915({ driver: options.policy, ppgtt: 'full' });
+  const gpu = machine.addDriver(i915Driver, { driver: options.policy, ppgtt: 'full' });
   const { vm } = gpu.createContext();
   const size = options.granule * 4096;
   const bound: [Vma, Vma][] = [];

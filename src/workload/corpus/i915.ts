@@ -1,10 +1,11 @@
+import { i915Driver } from '../../i915/driver.js';
 import type { Lab, Mistake, Verdict } from './corpus.js';
 
 /** The mistake that this project began with, made by the driver that made it. */
 
 /** One object is bound in its own address space and in the global one, unbound from both and freed; the driver goes. */
 function bindTwice(lab: Lab): void {
-  const gpu = lab.machine.addI915({ gen: 8, driver: 'linux-4.1', ppgtt: 'full' });
+  const gpu = lab.machine.addDriver(i915Driver, { gen: 8, driver: 'linux-4.1', ppgtt: 'full' });
   const context = gpu.createContext();
   const object = gpu.createObject('64KiB');
   const own = object.bind(context.vm);

@@ -3,6 +3,7 @@ import { DMA_FROM_DEVICE, type DmaDevice } from '../../dma/device.js';
 import type { DmaDomain } from '../../dma/domain.js';
 import type { Context } from '../../i915/context.js';
 import type { I915Device } from '../../i915/device.js';
+import { i915Driver } from '../../i915/driver.js';
 import { Machine } from '../../machine/machine.js';
 import type { KernelName } from '../../machine/presets.js';
 import type { DriverName, Scenario, ScenarioOptions, ScenarioResult } from '../scenario.js';
@@ -97,7 +98,7 @@ class Desk {
 
   constructor(kernel: KernelName, { driver, seed }: ScenarioOptions, bits?: number) {
     this.machine = new Machine({ kernel, ram: { size: '256MiB', fragmentation: 1 }, seed });
-    this.gpu = this.machine.addI915({ gen: 8, ppgtt: 'full', driver });
+    this.gpu = this.machine.addDriver(i915Driver, { gen: 8, ppgtt: 'full', driver });
     if (bits !== undefined) this.gpu.device.setMask(bits);
     this.nic = this.machine.addDevice({ name: '0000:00:19.0', driver: 'e1000e', maskBits: 64 });
     this.#bits = bits;

@@ -5,6 +5,7 @@ import { Process } from '../../drm/process.js';
 import { PhysBacking } from '../../i915/backing/phys.js';
 import type { Context } from '../../i915/context.js';
 import type { I915Device } from '../../i915/device.js';
+import { i915Driver } from '../../i915/driver.js';
 import type { GemObject } from '../../i915/object.js';
 import type { MappingPolicy } from '../../i915/policy/policy.js';
 import { Machine } from '../../machine/machine.js';
@@ -65,7 +66,9 @@ export class World implements StressWorld {
       config.pages.map(([, weight]) => weight),
     );
     this.machine = new Machine(config.machine);
-    this.gpus = config.gpus.map((options) => this.machine.addI915(policy ? { ...options, policy } : options));
+    this.gpus = config.gpus.map((options) =>
+      this.machine.addDriver(i915Driver, policy ? { ...options, policy } : options),
+    );
     this.devices = config.devices.map((maskBits) => this.machine.addDevice({ maskBits }));
     this.process = new Process(this.machine.ram);
     this.accounts = new Accounts(this);

@@ -1,0 +1,59 @@
+import type { Core } from '../core/instance.js';
+import type { PhysicalMemory } from '../core/physical-memory.js';
+import type { DeviceOptions, DmaDevice } from '../dma/device.js';
+import type { DmaDebug } from '../dma-debug/dma-debug.js';
+import type { EventLog } from '../events/events.js';
+
+/**
+ * The seam between a machine and the drivers of its devices (struct pci_driver). A machine knows no driver by name: it
+ * takes one with `machine.addDriver(driver, options)`, keeps what `probe` returns, and copies and restores it with its own
+ * state.
+ */
+export interface Driver<Options, Instance extends object> {
+  /** Name of the driver, as dma-debug's driver filter knows it. */
+  readonly name: string;
+  /** What the hardware can do, as far as the DMA API must know it when the device is added. */
+  readonly limits?: Pick<DeviceOptions, 'maskBits' | 'coherentMaskBits' | 'maxSegment' | 'segmentBoundaryBits'>;
+
+  /**
+   * Checks the options, before there is a device.
+   * @throws TypeError or RangeError naming the option at fault
+   */
+  check?(options: Options, host: DriverHost): void;
+
+  /**
+   * Takes a device. Its fields must be visible properties (TypeScript's `private`, not #fields): a snapshot of the machine
+   * follows them.
+   * @throws GemDmaError; then everything it made is given back, and the machine removes the device
+   */
+  probe(host: DriverHost, device: DmaDevice, options: Options): Instance;
+
+  /** Objects of the caller's that the driver calls, such as a mapping policy: they may have state that a snapshot holds. */
+  callbacks?(instance: Instance): readonly object[];
+}
+
+/** What a driver finds in the machine that it runs in. A Machine is one. */
+export interface DriverHost {
+  readonly core: Core;
+  /** Handle of the core's context. */
+  readonly context: number;
+  readonly clock: DriverClock;
+  readonly ram: PhysicalMemory;
+  /** Told of what the driver does while it records. */
+  readonly events: EventLog;
+  /** The checker, null where none watches. */
+  readonly checker: DmaDebug | null;
+  /** Whether an IOMMU translates what new devices access. */
+  readonly translates: boolean;
+  /** Whether the machine has a bounce pool. */
+  readonly bounces: boolean;
+  /** Which range manager (drm_mm) the machine's kernel has. */
+  readonly kernel: { readonly drmMm: '2015' | 'modern' };
+}
+
+/** The part of the virtual clock that deferred work needs. Milliseconds. */
+export interface DriverClock {
+  readonly now: number;
+  schedule(delay: number, run: () => void): () => boolean;
+  run(): void;
+}

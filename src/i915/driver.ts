@@ -1,0 +1,22 @@
+import type { Driver } from '../drm/driver.js';
+import { type I915Options, i915Config } from './config.js';
+import { I915Device } from './device.js';
+
+/** i915 as a machine takes it: `machine.addDriver(i915Driver, { gen: 8 })`. */
+export const i915Driver: Driver<I915Options, I915Device> = {
+  name: 'i915',
+  // The driver sets the mask of its hardware itself, and takes segments of any length.
+  limits: { maxSegment: 0xffffffff },
+
+  check(options, host) {
+    i915Config(options, host.translates);
+  },
+
+  probe(host, device, options) {
+    return new I915Device(host, device, options);
+  },
+
+  callbacks(gpu) {
+    return [gpu.policy];
+  },
+};
