@@ -1,11 +1,10 @@
 // How often somebody had to wait for a lock, by the kind of what it guards: the figure that says where more threads stop
 // helping. Counted in the locks themselves, on the slow path only; all zeros in the single-threaded build.
 
-import { IommuDomain } from './iommu/domain';
 import { Iommu } from './iommu/unit';
-import { IovaDomain, IovaState } from './iova/domain';
+import { IovaState, iovaStateOf } from './iova/domain';
 import { Context } from './memory/context';
-import { contendedCount } from './memory/lock';
+import { contendedCount, guardAt } from './memory/lock';
 import { slabsContended } from './memory/slab';
 
 /** Kinds of locks, in the order in which src/threads/contention.ts names them. */
@@ -18,10 +17,10 @@ const LOCKS_CHECKER: u32 = 5;
 
 /** Contended acquisitions of the locks of one kind since the context was made. */
 export function lockContention(ctx: Context, kind: u32): u32 {
-  if (kind == LOCKS_BLOCKS) return contendedCount(changetype<usize>(ctx) + offsetof<Context>('blockLock'));
+  if (kind == LOCKS_BLOCKS) return contendedCount(guardAt(ctx, offsetof<Context>('blockLock')));
   if (kind == LOCKS_SLABS) return slabsContended(ctx);
   if (kind == LOCKS_RAM) return contendedCount(ctx.ram);
-  if (kind == LOCKS_IOVA) return ctx.iova == 0 ? 0 : iovaContended(changetype<IovaState>(ctx.iova));
+  if (kind == LOCKS_IOVA) return ctx.iova == 0 ? 0 : iovaContended(iovaStateOf(ctx)!);
   if (kind == LOCKS_IOMMU) return ctx.iommu == 0 ? 0 : iommuContended(changetype<Iommu>(ctx.iommu));
   if (kind == LOCKS_CHECKER) return ctx.dmaDebug == 0 ? 0 : contendedCount(ctx.dmaDebug);
   return 0;
@@ -29,12 +28,12 @@ export function lockContention(ctx: Context, kind: u32): u32 {
 
 function iovaContended(state: IovaState): u32 {
   let sum: u32 = 0;
-  for (let at = state.domains; at != 0; at = changetype<IovaDomain>(at).next) sum += contendedCount(at);
+  for (let domain = state.domains; domain != null; domain = domain!.next) sum += contendedCount(domain);
   return sum;
 }
 
 function iommuContended(unit: Iommu): u32 {
-  let sum = contendedCount(changetype<usize>(unit));
-  for (let at = unit.domains; at != 0; at = changetype<IommuDomain>(at).next) sum += contendedCount(at);
+  let sum = contendedCount(unit);
+  for (let domain = unit.domains; domain != null; domain = domain!.next) sum += contendedCount(domain);
   return sum;
 }

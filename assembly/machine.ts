@@ -1,6 +1,6 @@
 // A machine: one context with the state of every subsystem, and its virtual clock.
 
-import { iovaDepotWork } from './iova/rcache';
+import { Depot, iovaDepotWork } from './iova/rcache';
 import {
   TIMER_DEFERRED_LIST, TIMER_FLUSH_QUEUE, TIMER_IOVA_DEPOT, timerArg, timerDue, timerKind, timerPop,
 } from './memory/clock';
@@ -55,6 +55,6 @@ export function clockAdvance(ctx: Context, nanoseconds: f64): u32 {
 function fire(ctx: Context, kind: u32, arg: usize): void {
   assert(kind != 0 && arg != 0 && changetype<usize>(ctx) != 0);
   if (kind == TIMER_FLUSH_QUEUE) flushQueueTimeout(changetype<FlushQueue>(arg));
-  if (kind == TIMER_IOVA_DEPOT) iovaDepotWork(arg);
+  if (kind == TIMER_IOVA_DEPOT) iovaDepotWork(changetype<Depot>(arg));
   if (kind == TIMER_DEFERRED_LIST) deferredTimeout(ctx);
 }

@@ -60,7 +60,7 @@ export function benchCreate(dev: DmaDevice, mode: u32, pages: u32, capacity: u32
   const at = blockAllocZeroed(ctx, blockOrder(offsetof<Bench>() + <usize>capacity * SLOT_SIZE));
   if (at == 0) return ENOMEM;
   const bench = changetype<Bench>(at);
-  bench.ctx = dev.ctx;
+  bench.ctx = changetype<usize>(dev.ctx);
   bench.dev = changetype<usize>(dev);
   bench.mode = mode;
   bench.pages = pages;

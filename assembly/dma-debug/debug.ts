@@ -145,7 +145,7 @@ export function debugMapSingle(dev: DmaDevice, phys: u64, length: u64, vmalloc: 
  * @param how kindOf, and attributes from bit 16 on
  */
 function mapOne(state: DebugState, dev: DmaDevice, phys: u64, length: u64, how: u32, address: u64): void {
-  lock(changetype<usize>(state));
+  lock(state);
   // debug_dma_map_page asks dma_mapping_error about its own address first, and so checks a mapping that is there already.
   if (load<u32>(slotOf(state, changetype<usize>(dev), address >> 12)) != 0) {
     askError(state, changetype<usize>(dev), address);
@@ -162,7 +162,7 @@ function mapOne(state: DebugState, dev: DmaDevice, phys: u64, length: u64, how: 
     entryFill(state, entry, changetype<usize>(dev), address, length, phys, how & 0xffff, 0, 0, UNCHECKED, pair);
     entryInsert(state, entry, changetype<usize>(dev), address, length, ENTRY_COUNTED | (lines << LINE_BIT));
   } else mapSlow(state, dev, phys, length, how, address);
-  unlock(changetype<usize>(state));
+  unlock(state);
 }
 
 function mapSlow(state: DebugState, dev: DmaDevice, phys: u64, length: u64, how: u32, address: u64): void {
@@ -178,7 +178,7 @@ function mapSlow(state: DebugState, dev: DmaDevice, phys: u64, length: u64, how:
 /** A mapping of memory whose frames are nobody's to free, or that is no RAM. */
 function mapOther(state: DebugState, dev: DmaDevice, phys: u64, length: u64, how: u32, address: u64): void {
   if ((state.flags & (DEBUG_KERNEL | DEBUG_OWN)) == 0) return;
-  lock(changetype<usize>(state));
+  lock(state);
   const at = entryAlloc(state);
   if (at != 0) {
     const entry = changetype<Entry>(at);
@@ -187,14 +187,14 @@ function mapOther(state: DebugState, dev: DmaDevice, phys: u64, length: u64, how
     entryFill(state, entry, changetype<usize>(dev), address, length, phys, how & 0xffff, 0, 0, checked, 0);
     track(state, dev, entry, how, 0);
   }
-  unlock(changetype<usize>(state));
+  unlock(state);
 }
 
 function mapSg(
   state: DebugState, dev: DmaDevice, sgt: SgTable, nents: u32, mapped: u32, dir: u32, attrs: u32,
 ): void {
   if ((state.flags & (DEBUG_KERNEL | DEBUG_OWN)) == 0) return;
-  lock(changetype<usize>(state));
+  lock(state);
   const how = kindOf(TYPE_SG, dir) | (attrs << 16);
   const walk = entriesAreSegments(sgt);
   let page: u32 = 0;
@@ -226,7 +226,7 @@ function mapSg(
     sgLink(entry, sgt);
     enter(state, dev, entry, phys, size, how, ENTRY_LISTED, mapped == nents);
   }
-  unlock(changetype<usize>(state));
+  unlock(state);
 }
 
 /** Cachelines that a mapping makes active: none for the device to read. */

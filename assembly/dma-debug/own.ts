@@ -66,10 +66,10 @@ function leaveTable(state: DebugState, sgt: SgTable, entry: Entry): void {
 export function debugBinding(dev: DmaDevice, address: f64, by: i32): void {
   const state = changetype<DebugState>(changetype<Context>(dev.ctx).dmaDebug);
   if (changetype<usize>(state) == 0) return;
-  lock(changetype<usize>(state));
+  lock(state);
   const at = findAt(state, changetype<usize>(dev), <u64>address, false);
   if (at != 0) bind(changetype<Entry>(at), by);
-  unlock(changetype<usize>(state));
+  unlock(state);
 }
 
 function bind(entry: Entry, by: i32): void {

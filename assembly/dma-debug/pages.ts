@@ -113,7 +113,7 @@ function scattered(state: DebugState, entry: Entry, up: bool): void {
 @inline
 function domainOf(entry: Entry): usize {
   const dev = changetype<DmaDevice>(entry.device);
-  return dev.ops == OPS_IOMMU ? dev.domain : 0;
+  return dev.ops == OPS_IOMMU ? changetype<usize>(dev.domain) : 0;
 }
 
 // The entries whose frames nobody has counted yet are few each time: those made since pages were last freed.

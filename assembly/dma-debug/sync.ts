@@ -18,15 +18,15 @@ export function syncSingle(
   state: DebugState, dev: DmaDevice, address: u64, size: u64, dir: u32, forDevice: bool,
 ): void {
   if ((state.flags & (DEBUG_KERNEL | DEBUG_OWN)) == 0) return;
-  lock(changetype<usize>(state));
+  lock(state);
   checkSync(state, dev, kindOf(TYPE_SINGLE, dir), address, size, 0, forDevice);
-  unlock(changetype<usize>(state));
+  unlock(state);
 }
 
 /** debug_dma_sync_sg_for_cpu, _for_device: an unknown first segment ends it, nothing is said. */
 export function syncSg(state: DebugState, dev: DmaDevice, sgt: SgTable, nents: u32, dir: u32, forDevice: bool): void {
   if ((state.flags & (DEBUG_KERNEL | DEBUG_OWN)) == 0) return;
-  lock(changetype<usize>(state));
+  lock(state);
   const kind = kindOf(TYPE_SG, dir);
   let mapped: u32 = 0;
   for (let i: u32 = 0; i < nents; ++i) {
@@ -40,7 +40,7 @@ export function syncSg(state: DebugState, dev: DmaDevice, sgt: SgTable, nents: u
     if (i >= mapped) break;
     checkSync(state, dev, kind, address, size, nents, forDevice);
   }
-  unlock(changetype<usize>(state));
+  unlock(state);
 }
 
 function checkSync(

@@ -26,9 +26,9 @@ import { DEBUG_KERNEL, DEBUG_OWN, DebugState } from './state';
 
 /** A mapping of one piece is ended; phys matters for coherent memory only. */
 export function unmapOne(state: DebugState, dev: DmaDevice, kind: u32, address: u64, size: u64, phys: u64): void {
-  lock(changetype<usize>(state));
+  lock(state);
   checkUnmap(state, dev, kind, address, size, 0, phys, 0);
-  unlock(changetype<usize>(state));
+  unlock(state);
 }
 
 /**
@@ -61,7 +61,7 @@ export function entriesAreSegments(sgt: SgTable): bool {
 
 /** debug_dma_unmap_sg: the first entry knows how many segments there are; without it all nents are looked at. */
 export function unmapSg(state: DebugState, dev: DmaDevice, sgt: SgTable, nents: u32, dir: u32): void {
-  lock(changetype<usize>(state));
+  lock(state);
   const kind = kindOf(TYPE_SG, dir);
   const pages = entriesAreSegments(sgt) ? sgt.pageCount : 0;
   let page: u32 = 0;
@@ -82,7 +82,7 @@ export function unmapSg(state: DebugState, dev: DmaDevice, sgt: SgTable, nents: 
     const ents = checkUnmap(state, dev, kind, address, size, nents, 0, changetype<usize>(sgt));
     if (i == 0) mapped = ents;
   }
-  unlock(changetype<usize>(state));
+  unlock(state);
 }
 
 /**
@@ -231,13 +231,13 @@ function compare(state: DebugState, dev: DmaDevice, entry: Entry, kind: u32, siz
 
 /** debug_dma_mapping_error: of several mappings at one address the oldest that was not checked yet is. */
 export function markChecked(state: DebugState, device: usize, address: u64): void {
-  lock(changetype<usize>(state));
+  lock(state);
   let at: usize = load<u32>(slotOf(state, device, address >> PAGE_SHIFT));
   let first = changetype<Entry>(at);
   const found = <u32>(first.address == address) & <u32>(first.device == device) & first.checked & UNCHECKED;
   if (found == 0) at = findAt(state, device, address, true);
   if (at != 0) setChecked(at);
-  unlock(changetype<usize>(state));
+  unlock(state);
 }
 
 // As a pair of words, which is how unmapping will load them.

@@ -31,7 +31,7 @@ const HIGH_MASK: u64 = 0xffffffff;
  * @returns the buffer, a table whose first segment is the device's address of it; 0 with the reason in cpu.reason
  */
 export function dmaAllocCoherent(dev: DmaDevice, length: u32, attrs: u32): usize {
-  const ctx = changetype<Context>(dev.ctx);
+  const ctx = dev.ctx;
   const pages = <u32>((<u64>length + 0xfff) >> PAGE_SHIFT);
   if (pages == 0) {
     setReason(ctx, REASON_DMA_SIZE);
@@ -76,7 +76,7 @@ export function dmaMapCoherent(dev: DmaDevice, buffer: SgTable, length: u32, att
   setOneSegment(buffer, address, length);
   buffer.flags |= SG_MAPPED;
   countMapped(dev, buffer.pageCount);
-  const ctx = changetype<Context>(dev.ctx);
+  const ctx = dev.ctx;
   if (ctx.dmaDebug != 0) debugAllocCoherent(dev, phys, length, address, attrs);
   if (ctx.events != 0) emit(ctx, EVENT_DMA_ALLOC, dev.id, <f64>address, <f64>phys, <f64>length, 0, 0);
   return 0;
@@ -87,7 +87,7 @@ function mapFrames(dev: DmaDevice, buffer: SgTable): u64 {
   const pages = buffer.pageCount;
   const pfn = rangeAlloc(dev, cookie, pages, dev.coherentMask);
   if (pfn == 0) return 0;
-  const iommu = changetype<IommuDomain>(cookie.iommu);
+  const iommu = cookie.iommu;
   const iova = pfn << PAGE_SHIFT;
   const both = PROT_READ | PROT_WRITE;
   const first = <u64>load<u32>(buffer.pfns) << PAGE_SHIFT;
@@ -117,7 +117,7 @@ function takeFrames(ctx: Context, n: u32, dest: usize, attrs: u32): bool {
 
 /** One block that the coherent mask reaches; what its order has beyond n pages goes back (dma_direct_alloc). */
 function takeBlock(dev: DmaDevice, n: u32, dest: usize): bool {
-  const ctx = changetype<Context>(dev.ctx);
+  const ctx = dev.ctx;
   const order: u32 = n <= 1 ? 0 : 32 - <u32>clz<u32>(n - 1);
   if (order > MAX_ORDER) return false;
   const first = blockOfPagesAlloc(ctx, order, dev.coherentMask > HIGH_MASK ? ZONE_NORMAL : ZONE_DMA32);
@@ -140,7 +140,7 @@ export function dmaFreeCoherent(dev: DmaDevice, buffer: SgTable, length: u32, dm
 
 /** The first half of dmaFreeCoherent: ends the mapping, keeps the table. */
 export function dmaUnmapCoherent(dev: DmaDevice, buffer: SgTable, length: u32, dmaAddress: f64): void {
-  const ctx = changetype<Context>(dev.ctx);
+  const ctx = dev.ctx;
   const phys = <u64>load<u32>(buffer.pfns) << PAGE_SHIFT;
   const address = <u64>(<i64>dmaAddress);
   if (ctx.dmaDebug != 0) debugFreeCoherent(dev, phys, length, address);

@@ -13,6 +13,7 @@
 import { EBUSY, EEXIST } from '../errno';
 import { Context } from '../memory/context';
 import { slabAllocZeroed, slabCacheAt, slabFree } from '../memory/slab';
+import { IovaDomain } from '../iova/domain';
 import { iovaDomainCreate, iovaDomainDestroy, iovaReserve } from '../iova/iova';
 import { attachDevice, detachDevice } from '../iommu/context';
 import { deferredFlush } from '../iommu/deferred-list';
@@ -25,18 +26,18 @@ import { DmaState } from './state';
 // @ts-ignore: decorator
 @unmanaged
 export class DmaCookie {
-  ctx: usize;
+  ctx: Context;
   flags: u32;
-  /** IommuDomain and IovaDomain; both belong to the cookie. */
-  iommu: usize;
-  iova: usize;
-  /** FlushQueue of a lazy domain with rings, else 0. */
-  queue: usize;
+  /** Both belong to the cookie. */
+  iommu: IommuDomain;
+  iova: IovaDomain;
+  /** Of a lazy domain with rings, else null. */
+  queue: FlushQueue | null;
   /** Devices attached. */
   users: u32;
   /** Last pfn of the aperture. */
   lastPfn: u64;
-  next: usize;
+  next: DmaCookie | null;
   pad: u32;
 }
 
@@ -59,50 +60,50 @@ const START_PFN: u64 = 1;
  * @param flags COOKIE_*
  * @param queueEntries ring size of the flush queue, a power of two; the deferred list's own length with it
  * @param queueNs how long an unmapped range waits at most, in nanoseconds
- * @returns the cookie, or 0 for parameters that cannot be and without memory
+ * @returns the cookie, or null for parameters that cannot be and without memory
  */
 export function cookieCreate(
   ctx: Context, levels: u32, width: u32, pgsizeBitmap: u32, tableFlags: u32, model: u32, line: u32, flags: u32,
   queueEntries: u32, queueNs: f64,
-): usize {
+): DmaCookie | null {
   const state = changetype<DmaState>(ctx.dma);
   const cache = slabCacheAt(ctx, ctx.dma + offsetof<DmaState>('cookieCache'), offsetof<DmaCookie>());
   const at: usize = cache == 0 ? 0 : slabAllocZeroed(cache);
-  if (at == 0) return 0;
+  if (at == 0) return null;
   const cookie = changetype<DmaCookie>(at);
-  cookie.ctx = changetype<usize>(ctx);
+  cookie.ctx = ctx;
   cookie.flags = flags;
   cookie.next = state.cookies;
-  state.cookies = at;
-  cookie.iommu = domainCreate(ctx, levels, width, pgsizeBitmap, tableFlags);
-  if (cookie.iommu != 0) {
-    cookie.lastPfn = ((<u64>1 << <u64>changetype<IommuDomain>(cookie.iommu).width) - 1) >> 12;
-    cookie.iova = iovaDomainCreate(ctx, model, 12, START_PFN, line, ctx.cpuCount);
+  state.cookies = cookie;
+  cookie.iommu = changetype<IommuDomain>(domainCreate(ctx, levels, width, pgsizeBitmap, tableFlags));
+  if (cookie.iommu != null) {
+    cookie.lastPfn = ((<u64>1 << <u64>cookie.iommu.width) - 1) >> 12;
+    cookie.iova = changetype<IovaDomain>(iovaDomainCreate(ctx, model, 12, START_PFN, line, ctx.cpuCount));
   }
-  let whole = cookie.iova != 0;
+  let whole = cookie.iova != null;
   if (whole && (flags & COOKIE_LAZY) != 0 && (flags & COOKIE_DEFERRED_LIST) == 0) {
     cookie.queue = flushQueueCreate(ctx, cookie.iommu, cookie.iova, queueEntries, <u64>queueNs);
-    whole = cookie.queue != 0;
+    whole = cookie.queue != null;
   }
   if (!whole) {
     cookieDestroy(cookie);
-    return 0;
+    return null;
   }
-  return at;
+  return cookie;
 }
 
 /** Frees a domain that no device uses: what waits is flushed, tables and IOVA ranges go. Returns 0 or -EBUSY. */
 export function cookieDestroy(cookie: DmaCookie): i32 {
   if (cookie.users != 0) return EBUSY;
-  const ctx = changetype<Context>(cookie.ctx);
+  const ctx = cookie.ctx;
   const state = changetype<DmaState>(ctx.dma);
-  if (cookie.queue != 0) flushQueueDestroy(changetype<FlushQueue>(cookie.queue));
+  if (cookie.queue != null) flushQueueDestroy(cookie.queue!);
   if ((cookie.flags & COOKIE_DEFERRED_LIST) != 0) deferredFlush(ctx);
-  if (cookie.iova != 0) iovaDomainDestroy(cookie.iova);
-  if (cookie.iommu != 0) domainDestroy(changetype<IommuDomain>(cookie.iommu));
+  if (cookie.iova != null) iovaDomainDestroy(cookie.iova);
+  if (cookie.iommu != null) domainDestroy(cookie.iommu);
   let link = changetype<usize>(state) + offsetof<DmaState>('cookies');
   while (<usize>load<u32>(link) != changetype<usize>(cookie)) link = <usize>load<u32>(link) + offsetof<DmaCookie>('next');
-  store<u32>(link, <u32>cookie.next);
+  store<u32>(link, <u32>changetype<usize>(cookie.next));
   slabFree(state.cookieCache, changetype<usize>(cookie));
   return 0;
 }
@@ -114,10 +115,10 @@ export function cookieReserve(cookie: DmaCookie, firstPfn: f64, lastPfn: f64): b
 
 /** Attaches a device: from now on its mappings go through the domain. Returns 0, -EEXIST when it has one, -ENOMEM. */
 export function cookieAttach(cookie: DmaCookie, dev: DmaDevice): i32 {
-  if (dev.cookie != 0 || dev.domain != 0) return EEXIST;
+  if (dev.cookie != null || dev.domain != null) return EEXIST;
   const rc = attachDevice(dev, cookie.iommu);
   if (rc < 0) return rc;
-  dev.cookie = changetype<usize>(cookie);
+  dev.cookie = cookie;
   dev.ops = OPS_IOMMU;
   dev.flags |= DEVICE_TRY_32BIT;
   ++cookie.users;
@@ -126,39 +127,39 @@ export function cookieAttach(cookie: DmaCookie, dev: DmaDevice): i32 {
 
 /** Detaches a device, which is served by dma_direct again. Its live mappings stay in the domain. */
 export function cookieDetach(dev: DmaDevice): void {
-  if (dev.cookie == 0) {
+  if (dev.cookie == null) {
     detachDevice(dev);
     dev.flags &= ~DEVICE_PASSTHROUGH;
     return;
   }
-  const cookie = changetype<DmaCookie>(dev.cookie);
+  const cookie = dev.cookie!;
   detachDevice(dev);
-  dev.cookie = 0;
+  dev.cookie = null;
   dev.ops = OPS_DIRECT;
-  dev.domain = 0;
+  dev.domain = null;
   --cookie.users;
 }
 
 /** Gives a device an identity domain: its accesses pass the unit as they are. Returns 0, -EEXIST or -ENOMEM. */
 export function deviceAttachPassthrough(dev: DmaDevice): i32 {
-  if (dev.cookie != 0 || dev.domain != 0) return EEXIST;
+  if (dev.cookie != null || dev.domain != null) return EEXIST;
   dev.flags |= DEVICE_PASSTHROUGH;
-  const rc = attachDevice(dev, 0);
+  const rc = attachDevice(dev, null);
   if (rc < 0) dev.flags &= ~DEVICE_PASSTHROUGH;
   return rc;
 }
 
-/** The domain's handle in iommu/, for table dumps and counters. */
-export function cookieIommu(cookie: DmaCookie): usize {
+/** The domain of iommu/, for table dumps and counters. */
+export function cookieIommu(cookie: DmaCookie): IommuDomain {
   return cookie.iommu;
 }
 
-/** The domain's handle in iova/, for queries. */
-export function cookieIova(cookie: DmaCookie): usize {
+/** The domain of iova/, for queries. */
+export function cookieIova(cookie: DmaCookie): IovaDomain {
   return cookie.iova;
 }
 
-/** The flush queue of a lazy domain with rings, else 0. */
-export function cookieQueue(cookie: DmaCookie): usize {
+/** The flush queue of a lazy domain with rings, else null. */
+export function cookieQueue(cookie: DmaCookie): FlushQueue | null {
   return cookie.queue;
 }

@@ -16,15 +16,15 @@ const DEFAULT_BOUNDARY: u64 = 0xffffffff;
  * A device with dma_direct ops and the defaults of a fresh PCI device.
  * @param id the host's number for it, from 1
  * @param sourceId PCI requester id
- * @returns the device, or 0 without memory
+ * @returns the device, or null without memory
  */
-export function deviceCreate(ctx: Context, id: u32, sourceId: u32): usize {
+export function deviceCreate(ctx: Context, id: u32, sourceId: u32): DmaDevice | null {
   const state = changetype<DmaState>(ctx.dma);
   const cache = slabCacheAt(ctx, ctx.dma + offsetof<DmaState>('deviceCache'), deviceSize(ctx));
   const at: usize = cache == 0 ? 0 : slabAllocZeroed(cache);
-  if (at == 0) return 0;
+  if (at == 0) return null;
   const dev = changetype<DmaDevice>(at);
-  dev.ctx = changetype<usize>(ctx);
+  dev.ctx = ctx;
   dev.id = id;
   dev.sourceId = sourceId;
   dev.flags = DEVICE_TRY_32BIT;
@@ -33,19 +33,19 @@ export function deviceCreate(ctx: Context, id: u32, sourceId: u32): usize {
   dev.segmentBoundary = DEFAULT_BOUNDARY;
   dev.maxSegment = DEFAULT_MAX_SEGMENT;
   dev.next = state.devices;
-  state.devices = at;
-  return at;
+  state.devices = dev;
+  return dev;
 }
 
 /** Frees a device that no domain translates for. Returns 0, or -EBUSY while it is attached. */
 export function deviceDestroy(dev: DmaDevice): i32 {
-  if (dev.cookie != 0 || dev.domain != 0) return EBUSY;
-  const ctx = changetype<Context>(dev.ctx);
+  if (dev.cookie != null || dev.domain != null) return EBUSY;
+  const ctx = dev.ctx;
   if (ctx.dmaDebug != 0) debugDeviceDestroy(dev);
   const state = changetype<DmaState>(ctx.dma);
   let link = changetype<usize>(state) + offsetof<DmaState>('devices');
   while (<usize>load<u32>(link) != changetype<usize>(dev)) link = <usize>load<u32>(link) + offsetof<DmaDevice>('next');
-  store<u32>(link, <u32>dev.next);
+  store<u32>(link, <u32>changetype<usize>(dev.next));
   slabFree(state.deviceCache, changetype<usize>(dev));
   return 0;
 }

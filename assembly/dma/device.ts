@@ -1,31 +1,33 @@
 // A device as the DMA API sees it: which dma ops serve it, what it can address, and what a scatter-gather segment of it
 // may look like (struct device, struct device_dma_parameters).
 
+import { IommuDomain } from '../iommu/domain';
 import { Context } from '../memory/context';
 import { currentCpu } from '../memory/cpu';
+import { DmaCookie } from './cookie';
 
 // @ts-ignore: decorator
 @unmanaged
 export class DmaDevice {
-  ctx: usize;
+  ctx: Context;
   /** The host's number for this device, from 1; in every event, finding and fault. */
   id: u32;
   /** OPS_DIRECT or OPS_IOMMU; with OPS_DIRECT the bounce pool serves what the mask cannot reach. */
   ops: u32;
   /** PCI requester id: bus << 8 | devfn. */
   sourceId: u32;
-  /** The IommuDomain that translates this device's accesses, 0 without an IOMMU. May be shared. */
-  domain: usize;
+  /** What translates this device's accesses, null without an IOMMU. May be shared. */
+  domain: IommuDomain | null;
   flags: u32;
   mask: u64;
   coherentMask: u64;
   segmentBoundary: u64;
   maxSegment: u32;
   minAlignMask: u32;
-  /** What the DMA API keeps with the domain: the DmaCookie (cookie.ts), 0 with OPS_DIRECT. */
-  cookie: usize;
+  /** What the DMA API keeps with the domain: null with OPS_DIRECT. */
+  cookie: DmaCookie | null;
   /** Next device of the machine. */
-  next: usize;
+  next: DmaDevice | null;
 }
 
 export const OPS_DIRECT: u32 = 0;
@@ -148,27 +150,27 @@ export function deviceSetFlags(dev: DmaDevice, set: u32, clear: u32): void {
 /** Map calls that succeeded, lists counted once; and reservations, whatever was linked into them. */
 export function deviceMaps(dev: DmaDevice): u32 {
   let count: u32 = 0;
-  for (let cpu = rowCount(changetype<Context>(dev.ctx)); cpu-- > 0; ) count += load<u32>(row(dev, cpu), 0);
+  for (let cpu = rowCount(dev.ctx); cpu-- > 0; ) count += load<u32>(row(dev, cpu), 0);
   return count;
 }
 
 /** Unmap calls, and reservations given back. */
 export function deviceUnmaps(dev: DmaDevice): u32 {
   let count: u32 = 0;
-  for (let cpu = rowCount(changetype<Context>(dev.ctx)); cpu-- > 0; ) count += load<u32>(row(dev, cpu), 4);
+  for (let cpu = rowCount(dev.ctx); cpu-- > 0; ) count += load<u32>(row(dev, cpu), 4);
   return count;
 }
 
 /** Pages over all map calls that succeeded. */
 export function devicePagesMapped(dev: DmaDevice): f64 {
   let pages: u64 = 0;
-  for (let cpu = rowCount(changetype<Context>(dev.ctx)); cpu-- > 0; ) pages += load<u64>(row(dev, cpu), 8);
+  for (let cpu = rowCount(dev.ctx); cpu-- > 0; ) pages += load<u64>(row(dev, cpu), 8);
   return <f64>(<i64>pages);
 }
 
 /** Pages over all unmap calls. */
 export function devicePagesUnmapped(dev: DmaDevice): f64 {
   let pages: u64 = 0;
-  for (let cpu = rowCount(changetype<Context>(dev.ctx)); cpu-- > 0; ) pages += load<u64>(row(dev, cpu), 16);
+  for (let cpu = rowCount(dev.ctx); cpu-- > 0; ) pages += load<u64>(row(dev, cpu), 16);
   return <f64>(<i64>pages);
 }

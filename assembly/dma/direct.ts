@@ -22,7 +22,7 @@ const LAST_ADDRESS: u64 = 0xfffffffffff;
  * @returns its address for the device, or DMA_MAPPING_ERROR with the reason in cpu.reason
  */
 export function mapDirect(dev: DmaDevice, phys: u64, length: u32, dir: u32, attrs: u32): u64 {
-  const ctx = changetype<Context>(dev.ctx);
+  const ctx = dev.ctx;
   if ((dev.flags & DEVICE_FORCE_BOUNCE) != 0 && ctx.swiotlb != 0) return swiotlbMap(dev, phys, length, dir, attrs);
   if (phys + length - 1 <= dev.mask) return phys;
   if (ctx.swiotlb != 0) return swiotlbMap(dev, phys, length, dir, attrs);
@@ -34,7 +34,7 @@ export function mapDirect(dev: DmaDevice, phys: u64, length: u32, dir: u32, attr
 // @ts-ignore: decorator
 @inline
 export function unmapDirect(dev: DmaDevice, address: u64, length: u32, dir: u32, attrs: u32): void {
-  if (isSwiotlb(changetype<Context>(dev.ctx), address)) swiotlbUnmap(dev, address, length, dir, attrs);
+  if (isSwiotlb(dev.ctx, address)) swiotlbUnmap(dev, address, length, dir, attrs);
 }
 
 /** Last physical address of a table, or somewhat above it: the end of the highest page it touches. */
@@ -76,7 +76,7 @@ function highest(pfns: usize, n: u32): u32 {
  * @returns the number of entries, or -EIO with the reason in cpu.reason
  */
 export function mapSgDirect(dev: DmaDevice, sgt: SgTable, dir: u32, attrs: u32): i32 {
-  const ctx = changetype<Context>(dev.ctx);
+  const ctx = dev.ctx;
   const bounceAll = (dev.flags & DEVICE_FORCE_BOUNCE) != 0 && ctx.swiotlb != 0;
   if (!bounceAll && (dev.mask >= LAST_ADDRESS || lastAddress(sgt) <= dev.mask)) {
     setEntrySegments(sgt, SEGMENTS_PHYSICAL, 0, 0);

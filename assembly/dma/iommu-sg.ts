@@ -62,7 +62,7 @@ function listSpan(sgt: SgTable, boundary: u64, padded: bool): u64 {
  * @returns 0, or a negative errno with nothing mapped
  */
 function mapPadded(iommu: IommuDomain, sgt: SgTable, iova: u64, prot: u32, boundary: u64, pages: u64): i32 {
-  const ctx = changetype<Context>(iommu.ctx);
+  const ctx = iommu.ctx;
   const vector: usize = pages > <u64>SG_MAX_PAGES ? 0 : blockAlloc(ctx, blockOrder(<usize>pages << 2));
   if (vector == 0) {
     setReason(ctx, REASON_DMA_NO_SEGMENTS);
@@ -107,7 +107,7 @@ function mapEntries(iommu: IommuDomain, sgt: SgTable, iova: u64, prot: u32): i32
 }
 
 function undo(iommu: IommuDomain, iova: u64, mapped: u64, rc: i32): i32 {
-  const cpu = cpuOf(changetype<Context>(iommu.ctx));
+  const cpu = cpuOf(iommu.ctx);
   const reason = cpu.reason;
   if (mapped != 0) iommuUnmap(iommu, iova, mapped);
   cpu.reason = reason;
@@ -135,13 +135,13 @@ export function mapSgIommu(dev: DmaDevice, sgt: SgTable, prot: u32): i32 {
   const plain = sgt.pfns != 0 && (sgt.origNents == 1 || pages - 1 <= boundary || singlePages(sgt));
   const span = plain ? pages : listSpan(sgt, boundary, true);
   if (span >= OVERLONG) {
-    setReason(changetype<Context>(dev.ctx), REASON_DMA_SIZE);
+    setReason(dev.ctx, REASON_DMA_SIZE);
     return EINVAL;
   }
   const pfn = rangeAlloc(dev, cookie, span >> PAGE_SHIFT, dev.mask);
   if (pfn == 0) return ENOMEM;
   const iova = pfn << PAGE_SHIFT;
-  const iommu = changetype<IommuDomain>(cookie.iommu);
+  const iommu = cookie.iommu;
   if (plain && oneSegment(sgt, iova, span, boundary, dev.maxSegment)) {
     const rc = fillPages(iommu, sgt, iova, prot);
     if (rc < 0) {
@@ -186,8 +186,8 @@ function mapList(
 ): i32 {
   const boundary = dev.segmentBoundary;
   const most = dev.maxSegment;
-  const cpu = cpuOf(changetype<Context>(dev.ctx));
-  const ctx = changetype<Context>(dev.ctx);
+  const cpu = cpuOf(dev.ctx);
+  const ctx = dev.ctx;
   // Most lists are walked once: what they need is known when the scratch space holds it.
   const scratch = segmentScratch(ctx);
   const room = scratch != 0 ? SCRATCH_SEGMENTS : 0;
@@ -221,7 +221,7 @@ function mapSgPacked(dev: DmaDevice, cookie: DmaCookie, sgt: SgTable, prot: u32)
   const pfn = rangeAlloc(dev, cookie, span >> PAGE_SHIFT, dev.mask);
   if (pfn == 0) return ENOMEM;
   const iova = pfn << PAGE_SHIFT;
-  const iommu = changetype<IommuDomain>(cookie.iommu);
+  const iommu = cookie.iommu;
   const pages = span >> PAGE_SHIFT;
   const rc = pages >= LARGE_PAGES && cutsRuns(sgt) ? mapEntries(iommu, sgt, iova, prot)
     : sgt.pfns != 0 ? fillPages(iommu, sgt, iova, prot) : mapPadded(iommu, sgt, iova, prot, 0, pages);

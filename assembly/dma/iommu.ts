@@ -3,11 +3,10 @@
 // iommu-sg.ts.
 
 import { Context } from '../memory/context';
-import { IovaDomain } from '../iova/domain';
 import { iovaAlloc, iovaAllocFast, iovaFind, iovaFree, iovaFreeFast } from '../iova/iova';
 import { deferredAdd } from '../iommu/deferred-list';
 import { IommuDomain, positionOf } from '../iommu/domain';
-import { FlushQueue, flushQueueAdd } from '../iommu/flush-queue';
+import { flushQueueAdd } from '../iommu/flush-queue';
 import { iotlbFlushPages } from '../iommu/iotlb';
 import { iommuMap } from '../iommu/map';
 import { PROT_READ, PROT_WRITE, PTE_ADDRESS, slotAt } from '../iommu/pte';
@@ -25,7 +24,7 @@ const LAST_32BIT: u64 = 0xfffff;
 // @ts-ignore: decorator
 @inline
 export function cookieOf(dev: DmaDevice): DmaCookie {
-  return changetype<DmaCookie>(dev.cookie);
+  return dev.cookie!;
 }
 
 /** Table permissions for a direction (dma_info_to_prot). */
@@ -73,24 +72,24 @@ export function unmapRange(dev: DmaDevice, cookie: DmaCookie, address: u64, size
   }
   const start = address & ~PAGE_MASK;
   const bytes = (size + (address & PAGE_MASK) + PAGE_MASK) & ~PAGE_MASK;
-  const iommu = changetype<IommuDomain>(cookie.iommu);
+  const iommu = cookie.iommu;
   iommuUnmap(iommu, start, bytes);
   if ((cookie.flags & COOKIE_LAZY) == 0) {
     iotlbFlushPages(iommu, start, bytes);
     rangeFree(cookie, start >> 12, bytes >> 12);
-  } else if (cookie.queue != 0) flushQueueAdd(changetype<FlushQueue>(cookie.queue), start >> 12, <u32>(bytes >> 12));
-  else deferredAdd(changetype<Context>(cookie.ctx), cookie.iova, start >> 12);
+  } else if (cookie.queue != null) flushQueueAdd(cookie.queue!, start >> 12, <u32>(bytes >> 12));
+  else deferredAdd(cookie.ctx, cookie.iova, start >> 12);
 }
 
 /** Ends whatever mapping holds an address, all of it (intel_unmap of 2015). */
 function unmapFound(cookie: DmaCookie, address: u64): void {
-  const ctx = changetype<Context>(cookie.ctx);
+  const ctx = cookie.ctx;
   if (!iovaFind(cookie.iova, address >> 12)) {
     setReason(ctx, REASON_DMA_NOT_MAPPED);
     return;
   }
-  const iommu = changetype<IommuDomain>(cookie.iommu);
-  const space = changetype<IovaDomain>(cookie.iova);
+  const iommu = cookie.iommu;
+  const space = cookie.iova;
   const first = space.foundLo;
   const bytes = (space.foundHi - first + 1) << 12;
   iommuUnmap(iommu, first << 12, bytes);
@@ -98,7 +97,7 @@ function unmapFound(cookie: DmaCookie, address: u64): void {
     iotlbFlushPages(iommu, first << 12, bytes);
     rangeFree(cookie, first, bytes >> 12);
   } else if ((cookie.flags & COOKIE_DEFERRED_LIST) != 0) deferredAdd(ctx, cookie.iova, first);
-  else flushQueueAdd(changetype<FlushQueue>(cookie.queue), first, <u32>(bytes >> 12));
+  else flushQueueAdd(cookie.queue!, first, <u32>(bytes >> 12));
 }
 
 /**
@@ -114,7 +113,7 @@ export function mapRange(dev: DmaDevice, phys: u64, size: u64, prot: u32, mask: 
   const bytes = (size + offset + PAGE_MASK) & ~PAGE_MASK;
   const pfn = rangeAlloc(dev, cookie, bytes >> 12, mask);
   if (pfn == 0) return DMA_MAPPING_ERROR;
-  if (iommuMap(changetype<IommuDomain>(cookie.iommu), pfn << 12, phys - offset, bytes, prot) < 0) {
+  if (iommuMap(cookie.iommu, pfn << 12, phys - offset, bytes, prot) < 0) {
     rangeFree(cookie, pfn, bytes >> 12);
     return DMA_MAPPING_ERROR;
   }
@@ -139,8 +138,8 @@ function translates(iommu: IommuDomain, address: u64): bool {
  */
 export function unmapPage(dev: DmaDevice, address: u64, size: u64): bool {
   const cookie = cookieOf(dev);
-  if ((cookie.flags & COOKIE_UNMAP_RANGE) == 0 && !translates(changetype<IommuDomain>(cookie.iommu), address)) {
-    setReason(changetype<Context>(dev.ctx), REASON_DMA_NOT_MAPPED);
+  if ((cookie.flags & COOKIE_UNMAP_RANGE) == 0 && !translates(cookie.iommu, address)) {
+    setReason(dev.ctx, REASON_DMA_NOT_MAPPED);
     return false;
   }
   unmapRange(dev, cookie, address, size);

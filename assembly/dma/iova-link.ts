@@ -5,7 +5,7 @@ import { debugLink, debugRangeAlloc, debugRangeFree, debugUnlink } from '../dma-
 import { EINVAL, EIO } from '../errno';
 import { Context } from '../memory/context';
 import { IommuDomain } from '../iommu/domain';
-import { FlushQueue, flushQueueAdd } from '../iommu/flush-queue';
+import { flushQueueAdd } from '../iommu/flush-queue';
 import { iotlbFlushPages } from '../iommu/iotlb';
 import { iommuMap } from '../iommu/map';
 import { iommuUnmap } from '../iommu/unmap';
@@ -25,7 +25,7 @@ function span(address: u64, size: u64): u64 {
 }
 
 function fail(dev: DmaDevice, reason: u32, rc: i32): i32 {
-  setReason(changetype<Context>(dev.ctx), reason);
+  setReason(dev.ctx, reason);
   return rc;
 }
 
@@ -41,7 +41,7 @@ export function dmaIovaTryAlloc(dev: DmaDevice, phys: f64, size: f64): f64 {
   if (pfn == 0) return -1;
   const address = (pfn << PAGE_SHIFT) + start;
   countMapped(dev, 0);
-  if (changetype<Context>(dev.ctx).dmaDebug != 0) debugRangeAlloc(dev, address, <u64>(<i64>size));
+  if (dev.ctx.dmaDebug != 0) debugRangeAlloc(dev, address, <u64>(<i64>size));
   return <f64>(<i64>address);
 }
 
@@ -61,10 +61,10 @@ export function dmaIovaLink(dev: DmaDevice, base: f64, offset: f64, phys: f64, s
   const pad = address & PAGE_MASK;
   if (pad != (from & PAGE_MASK) || (pad != 0 && offset > 0)) return fail(dev, REASON_DMA_RANGE, EIO);
   const bytes = span(address, <u64>(<i64>size));
-  const rc = iommuMap(changetype<IommuDomain>(cookieOf(dev).iommu), address - pad, from - pad, bytes, protOf(dir));
+  const rc = iommuMap(cookieOf(dev).iommu, address - pad, from - pad, bytes, protOf(dir));
   if (rc < 0) return rc;
   countLinked(dev, bytes >> PAGE_SHIFT);
-  const ctx = changetype<Context>(dev.ctx);
+  const ctx = dev.ctx;
   if (ctx.dmaDebug != 0) debugLink(dev, <u64>(<i64>base), address, from, <u64>(<i64>size), dir);
   if (ctx.events != 0) emit(ctx, EVENT_DMA_MAP_PAGE, dev.id, <f64>(<i64>address), phys, size, dir, attrs);
   return 0;
@@ -81,18 +81,18 @@ export function dmaIovaUnlink(dev: DmaDevice, base: f64, offset: f64, size: f64,
   if (dev.ops != OPS_IOMMU || !(size >= 1)) return;
   const address = <u64>(<i64>base) + <u64>(<i64>offset);
   unlink(dev, <u64>(<i64>base), address, <u64>(<i64>size), dir, true);
-  const ctx = changetype<Context>(dev.ctx);
+  const ctx = dev.ctx;
   if (ctx.events != 0) emit(ctx, EVENT_DMA_UNMAP_PAGE, dev.id, <f64>(<i64>address), 0, size, dir, attrs);
 }
 
 function unlink(dev: DmaDevice, base: u64, address: u64, size: u64, dir: u32, flush: bool): void {
-  const iommu = changetype<IommuDomain>(cookieOf(dev).iommu);
+  const iommu = cookieOf(dev).iommu;
   const start = address & ~PAGE_MASK;
   const bytes = span(address, size);
   iommuUnmap(iommu, start, bytes);
   if (flush) iotlbFlushPages(iommu, start, bytes);
   countUnlinked(dev, bytes >> PAGE_SHIFT);
-  if (changetype<Context>(dev.ctx).dmaDebug != 0) debugUnlink(dev, base, address, size, dir);
+  if (dev.ctx.dmaDebug != 0) debugUnlink(dev, base, address, size, dir);
 }
 
 /** Gives back reserved space that nothing is linked in (dma_iova_free). */
@@ -105,7 +105,7 @@ export function dmaIovaFree(dev: DmaDevice, base: f64, size: f64): void {
 
 function given(dev: DmaDevice, base: u64, size: f64): void {
   countUnmapped(dev, 0);
-  if (changetype<Context>(dev.ctx).dmaDebug != 0) debugRangeFree(dev, base, <u64>(<i64>size));
+  if (dev.ctx.dmaDebug != 0) debugRangeFree(dev, base, <u64>(<i64>size));
 }
 
 /** Unlinks the first `linked` bytes and gives all the space back, after a flush in a lazy domain (dma_iova_destroy). */
@@ -118,10 +118,10 @@ export function dmaIovaDestroy(dev: DmaDevice, base: f64, linked: f64, size: f64
   const cookie = cookieOf(dev);
   const address = <u64>(<i64>base);
   const pages = span(address, <u64>(<i64>size)) >> PAGE_SHIFT;
-  unlink(dev, address, address, <u64>(<i64>linked), dir, cookie.queue == 0);
+  unlink(dev, address, address, <u64>(<i64>linked), dir, cookie.queue == null);
   given(dev, address, size);
-  if (cookie.queue != 0) flushQueueAdd(changetype<FlushQueue>(cookie.queue), address >> PAGE_SHIFT, <u32>pages);
+  if (cookie.queue != null) flushQueueAdd(cookie.queue!, address >> PAGE_SHIFT, <u32>pages);
   else rangeFree(cookie, address >> PAGE_SHIFT, pages);
-  const ctx = changetype<Context>(dev.ctx);
+  const ctx = dev.ctx;
   if (ctx.events != 0) emit(ctx, EVENT_DMA_UNMAP_PAGE, dev.id, base, 0, linked, dir, attrs);
 }

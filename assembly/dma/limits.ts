@@ -20,7 +20,7 @@ export function dmaMergeBoundary(dev: DmaDevice): u32 {
 
 /** Whether the machine has RAM that the device's mask does not reach (dma_addressing_limited). */
 function limited(dev: DmaDevice): bool {
-  const ram = changetype<Ram>(changetype<Context>(dev.ctx).ram);
+  const ram = changetype<Ram>(dev.ctx.ram);
   const end = ram.highEnd > HIGH_START ? ram.highEnd : ram.lowEnd;
   const last = (<u64>end << PAGE_SHIFT) - 1;
   // The kernel compares with the last address rounded up to a mask of ones (dma_direct_get_required_mask).
@@ -29,7 +29,7 @@ function limited(dev: DmaDevice): bool {
 
 /** Longest single mapping in bytes: what a bounce pool can take for a device that may need it, else 2^64. */
 export function dmaMaxMapping(dev: DmaDevice): f64 {
-  if (dev.ops == OPS_IOMMU || changetype<Context>(dev.ctx).swiotlb == 0) return UNLIMITED;
+  if (dev.ops == OPS_IOMMU || dev.ctx.swiotlb == 0) return UNLIMITED;
   return limited(dev) || (dev.flags & DEVICE_FORCE_BOUNCE) != 0 ? <f64>swiotlbMaxMapping(dev) : UNLIMITED;
 }
 

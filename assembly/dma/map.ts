@@ -24,10 +24,9 @@ import {
 import { entriesOf } from '../sg/entries';
 import { SEGMENTS_NONE, SG_MAPPED, SgTable } from '../sg/sg-table';
 import { sgSegmentAddress } from '../sg/segments';
-import { DmaCookie } from './cookie';
 import { DMA_MAPPING_ERROR, DMA_NONE, DmaDevice, OPS_IOMMU, countMapped, countUnmapped } from './device';
 import { mapDirect, mapSgDirect, unmapDirect, unmapSgDirect } from './direct';
-import { mapRange, protOf, unmapPage, unmapRange } from './iommu';
+import { cookieOf, mapRange, protOf, unmapPage, unmapRange } from './iommu';
 import { mapSgIommu, unmapSgIommu } from './iommu-sg';
 
 // @ts-ignore: decorator
@@ -43,7 +42,7 @@ function hostAddress(address: u64): f64 {
 }
 
 function refuse(dev: DmaDevice, reason: u32): void {
-  setReason(changetype<Context>(dev.ctx), reason);
+  setReason(dev.ctx, reason);
 }
 
 /**
@@ -70,7 +69,7 @@ export function dmaMapPage(dev: DmaDevice, pfn: u32, offset: u32, length: u32, d
  */
 export function dmaMapSingle(dev: DmaDevice, physical: f64, length: u32, dir: u32, attrs: u32, vmalloc: bool): f64 {
   const phys = <u64>(<i64>physical);
-  const ctx = changetype<Context>(dev.ctx);
+  const ctx = dev.ctx;
   if (vmalloc || ctx.dmaDebug != 0) {
     if (debugMapSingle(dev, phys, length, vmalloc)) {
       refuse(dev, REASON_DMA_VMALLOC);
@@ -83,7 +82,7 @@ export function dmaMapSingle(dev: DmaDevice, physical: f64, length: u32, dir: u3
 // @ts-ignore: decorator
 @inline
 function mapped(dev: DmaDevice, phys: u64, length: u32, dir: u32, attrs: u32, address: u64, type: u32): f64 {
-  const ctx = changetype<Context>(dev.ctx);
+  const ctx = dev.ctx;
   if (address != DMA_MAPPING_ERROR) {
     countMapped(dev, pagesOf(phys, length));
   }
@@ -105,7 +104,7 @@ export function dmaUnmapPage(dev: DmaDevice, dmaAddress: f64, length: u32, dir: 
 @inline
 function unmapped(dev: DmaDevice, address: u64, length: u32, dir: u32, attrs: u32, type: u32): void {
   countUnmapped(dev, pagesOf(address, length));
-  const ctx = changetype<Context>(dev.ctx);
+  const ctx = dev.ctx;
   if (ctx.dmaDebug != 0) debugUnmapPage(dev, address, length, dir, type);
   if (ctx.events != 0) emit(ctx, EVENT_DMA_UNMAP_PAGE, dev.id, hostAddress(address), 0, <f64>length, dir, attrs);
 }
@@ -128,7 +127,7 @@ export function dmaMapResource(dev: DmaDevice, physical: f64, length: u32, dir: 
 /** Ends a mapping of dmaMapResource (dma_unmap_resource). */
 export function dmaUnmapResource(dev: DmaDevice, dmaAddress: f64, length: u32, dir: u32, attrs: u32): void {
   const address = <u64>(<i64>dmaAddress);
-  if (dev.ops == OPS_IOMMU) unmapRange(dev, changetype<DmaCookie>(dev.cookie), address, length);
+  if (dev.ops == OPS_IOMMU) unmapRange(dev, cookieOf(dev), address, length);
   unmapped(dev, address, length, dir, attrs, TYPE_RESOURCE);
 }
 
@@ -146,7 +145,7 @@ export function dmaMapSg(dev: DmaDevice, sgt: SgTable, dir: u32, attrs: u32): i3
     sgt.flags |= SG_MAPPED;
     countMapped(dev, sgPages(sgt));
   }
-  const ctx = changetype<Context>(dev.ctx);
+  const ctx = dev.ctx;
   if (ctx.dmaDebug != 0 && rc > 0) debugMapSg(dev, sgt, entriesOf(sgt), <u32>rc, dir, attrs);
   if (ctx.events != 0) {
     const first = rc > 0 ? hostAddress(sgSegmentAddress(sgt, 0)) : -1;
@@ -176,7 +175,7 @@ function given(sgt: SgTable, count: u32): u32 {
  * @param count entries as they were given to map, or ALL_ENTRIES; the kernel looks at no more segments than that
  */
 export function dmaUnmapSg(dev: DmaDevice, sgt: SgTable, count: u32, dir: u32, attrs: u32): void {
-  const ctx = changetype<Context>(dev.ctx);
+  const ctx = dev.ctx;
   if (ctx.dmaDebug != 0) debugUnmapSg(dev, sgt, given(sgt, count), dir);
   if (dev.ops == OPS_IOMMU) unmapSgIommu(dev, sgt, count);
   else unmapSgDirect(dev, sgt, count, dir, attrs);

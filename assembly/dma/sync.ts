@@ -14,10 +14,10 @@ import { cookieOf } from './iommu';
 
 // What a device's address leads to: behind a domain the kernel asks its tables.
 function syncAddress(dev: DmaDevice, address: u64, length: u32, dir: u32, forDevice: bool): void {
-  const ctx = changetype<Context>(dev.ctx);
+  const ctx = dev.ctx;
   if (ctx.swiotlb == 0) return;
   const phys = dev.ops == OPS_IOMMU
-    ? iommuIovaToPhys(changetype<IommuDomain>(cookieOf(dev).iommu), address)
+    ? iommuIovaToPhys(cookieOf(dev).iommu, address)
     : address;
   if (isSwiotlb(ctx, phys)) swiotlbSync(dev, phys, length, dir, forDevice);
 }
@@ -30,7 +30,7 @@ function syncAddress(dev: DmaDevice, address: u64, length: u32, dir: u32, forDev
 export function dmaSyncSingle(dev: DmaDevice, dmaAddress: f64, length: u32, dir: u32, forDevice: bool): void {
   const address = <u64>(<i64>dmaAddress);
   syncAddress(dev, address, length, dir, forDevice);
-  const ctx = changetype<Context>(dev.ctx);
+  const ctx = dev.ctx;
   if (ctx.dmaDebug != 0) debugSyncSingle(dev, address, length, dir, forDevice);
   if (ctx.events != 0) emit(ctx, EVENT_DMA_SYNC, dev.id, dmaAddress, 0, <f64>length, dir, <u32>forDevice);
 }
@@ -40,7 +40,7 @@ export function dmaSyncSingle(dev: DmaDevice, dmaAddress: f64, length: u32, dir:
  * @param nents entries as they were given to map
  */
 export function dmaSyncSg(dev: DmaDevice, sgt: SgTable, nents: u32, dir: u32, forDevice: bool): void {
-  const ctx = changetype<Context>(dev.ctx);
+  const ctx = dev.ctx;
   // Only a list of segments can hold bounced ones.
   if (ctx.swiotlb != 0 && sgt.shape == SEGMENTS_LIST) {
     const count = min(nents, sgt.nents);
@@ -58,6 +58,6 @@ export function dmaSyncSg(dev: DmaDevice, sgt: SgTable, nents: u32, dir: u32, fo
 /** dma_mapping_error: whether an address says that mapping failed. dma-debug notes that the driver has asked. */
 export function dmaMappingError(dev: DmaDevice, dmaAddress: f64): bool {
   const address = <u64>(<i64>dmaAddress);
-  if (changetype<Context>(dev.ctx).dmaDebug != 0) debugMappingError(dev, address);
+  if (dev.ctx.dmaDebug != 0) debugMappingError(dev, address);
   return address == DMA_MAPPING_ERROR;
 }

@@ -13,12 +13,12 @@ import {
   CONTEXT_FAULT_DISABLE, CONTEXT_TYPE, CONTEXT_TYPE_MULTI_LEVEL, CONTEXT_TYPE_PASSTHROUGH, ENTRY_PRESENT, contextDomain,
   contextEntry,
 } from './context';
-import { IommuDomain, addressLimit } from './domain';
+import { addressLimit } from './domain';
 import {
   FAULT_BEYOND_WIDTH, FAULT_CONTEXT_INVALID, FAULT_CONTEXT_NOT_PRESENT, FAULT_READ, FAULT_ROOT_NOT_PRESENT, FAULT_WRITE,
   logFault, logStale,
 } from './fault-log';
-import { IotlbEntry, iotlbDrop, iotlbFind, iotlbInsert } from './iotlb';
+import { iotlbDrop, iotlbFind, iotlbInsert } from './iotlb';
 import { PTE_ADDRESS, PTE_LARGE, PTE_READ, PTE_WRITE, levelShift, slotAt, tableOf } from './pte';
 import { Iommu } from './unit';
 
@@ -32,23 +32,22 @@ export const TRANSLATE_FAULT: u64 = 0xffffffffffffffff;
  *   serves the address is physical.
  */
 export function translate(device: DmaDevice, address: u64, write: bool): u64 {
-  const ctx = changetype<Context>(device.ctx);
+  const ctx = device.ctx;
   if (ctx.iommu == 0 || (device.flags & DEVICE_BEHIND_IOMMU) == 0) return address;
   const unit = changetype<Iommu>(ctx.iommu);
-  const at = contextEntry(unit, device.sourceId);
-  if (at == 0) return blocked(unit, device, address, write, FAULT_ROOT_NOT_PRESENT, 0);
-  const entry = load<u64>(at);
-  const id = <u32>(load<u64>(at, 8) >> 8) & 0xffff;
+  const context = contextEntry(unit, device.sourceId);
+  if (context == null) return blocked(unit, device, address, write, FAULT_ROOT_NOT_PRESENT, 0);
+  const entry = context.low;
+  const id = <u32>(context.high >> 8) & 0xffff;
   if ((entry & ENTRY_PRESENT) == 0) return blocked(unit, device, address, write, FAULT_CONTEXT_NOT_PRESENT, 0);
   const kind = entry & CONTEXT_TYPE;
   if (kind == CONTEXT_TYPE_PASSTHROUGH) return address;
   // The device's own domain is nearly always the one that its context entry names; the entry decides.
-  let domainAt = device.domain;
-  if (domainAt == 0 || changetype<IommuDomain>(domainAt).id != id) domainAt = contextDomain(unit, entry, id);
-  if (domainAt == 0 || kind != CONTEXT_TYPE_MULTI_LEVEL) {
+  let domain = device.domain;
+  if (domain == null || domain.id != id) domain = contextDomain(unit, entry, id);
+  if (domain == null || kind != CONTEXT_TYPE_MULTI_LEVEL) {
     return blocked(unit, device, address, write, FAULT_CONTEXT_INVALID, id);
   }
-  const domain = changetype<IommuDomain>(domainAt);
   const silent = (entry & CONTEXT_FAULT_DISABLE) != 0;
   if (address >= addressLimit(domain)) {
     return silent ? TRANSLATE_FAULT : blocked(unit, device, address, write, FAULT_BEYOND_WIDTH, id);
@@ -56,16 +55,15 @@ export function translate(device: DmaDevice, address: u64, write: bool): u64 {
   const need = write ? PTE_WRITE : PTE_READ;
   const pfn = address >> 12;
   lock(ctx.iommu);
-  const hit = iotlbFind(unit, domain, pfn);
-  if (hit != 0) {
-    const cached = changetype<IotlbEntry>(hit);
+  const cached = iotlbFind(unit, domain, pfn);
+  if (cached != null) {
     if ((cached.leaf & need) != 0) {
       const phys = physical(cached.leaf, cached.level, address);
       if (cached.stale != 0) logStale(unit, device.id, device.sourceId, address, write, cached);
       unlock(ctx.iommu);
       return phys;
     }
-    iotlbDrop(unit, hit);
+    iotlbDrop(unit, cached);
   }
   unlock(ctx.iommu);
   let table = domain.root;
@@ -114,7 +112,7 @@ export function deviceWrite(device: DmaDevice, address: f64, buffer: usize, n: u
 }
 
 function access(device: DmaDevice, address: u64, buffer: usize, n: u32, write: bool): i32 {
-  const ctx = changetype<Context>(device.ctx);
+  const ctx = device.ctx;
   while (n != 0) {
     const part = min(n, 4096 - (<u32>address & 4095));
     const phys = translate(device, address, write);

@@ -22,8 +22,8 @@ export function iommuCheck(ctx: Context): u32 {
   let cached: u32 = 0;
   let attached: u32 = 0;
   let domains: u32 = 0;
-  for (let at = unit.domains; at != 0; at = changetype<IommuDomain>(at).next) {
-    const domain = changetype<IommuDomain>(at);
+  for (let at = unit.domains; at != null; at = at!.next) {
+    const domain = at;
     const count = countTables(ctx, domain.root, domain.levels);
     if (count == 0) return 1 << 20 | domain.id;
     if (count + straysCount(domain) != domain.tablePages) return 2 << 20 | domain.id;
@@ -64,7 +64,7 @@ function countTables(ctx: Context, table: usize, level: u32): u32 {
 
 // Only this CPU's: another's may move while it is looked at.
 function positionRight(domain: IommuDomain, position: Position): bool {
-  assert(currentCpu() < changetype<Context>(domain.ctx).cpuCount);
+  assert(currentCpu() < domain.ctx.cpuCount);
   if (position.reserve != 0) return false;
   if (position.leafGeneration == domain.leafGeneration && position.leafKey < pfnLimit(domain) >> 9) {
     if (tableFind(domain, position, position.leafKey << 9, 1, false) != position.leaf) return false;
@@ -81,7 +81,7 @@ function iotlbCheck(unit: Iommu): u32 {
   for (let at = unit.iotlb; at < end; at += IOTLB_ENTRY) {
     const entry = changetype<IotlbEntry>(at);
     if (entry.leaf == 0 || entry.stale != 0) continue;
-    const domain = changetype<IommuDomain>(entry.domain);
+    const domain = entry.domain;
     const pfn = entry.page << levelShift(entry.level);
     const table = tableFind(domain, positionOf(domain), pfn, entry.level, false);
     if (table == 0 || load<u64>(slotAt(table, pfn, entry.level)) != entry.leaf) return 5 << 20 | domain.id;

@@ -26,24 +26,31 @@ export const CONTEXT_TYPE_PASSTHROUGH: u64 = 8;
 /** Domain id of passthrough entries: their own, so that no real domain's invalidations touch them (FLPT_DEFAULT_DID). */
 const PASSTHROUGH_ID: u64 = 1;
 
-/** The context entry of a requester id, or 0 when its bus has no context table. */
-export function contextEntry(unit: Iommu, sourceId: u32): usize {
-  if (unit.rootTable == 0) return 0;
-  const root = load<u64>(unit.rootTable + (<usize>(sourceId >> 8) << 4));
-  return (root & ENTRY_PRESENT) == 0 ? 0 : tableOf(root) + (<usize>(sourceId & 255) << 4);
+// @ts-ignore: decorator
+@unmanaged
+export class ContextEntry {
+  low: u64;
+  high: u64;
 }
 
-/** contextEntry, with the root table and the context table made where they are missing; 0 without memory. */
-function contextEntryMake(unit: Iommu, sourceId: u32): usize {
+/** The context entry of a requester id, null when its bus has no context table. */
+export function contextEntry(unit: Iommu, sourceId: u32): ContextEntry | null {
+  if (unit.rootTable == 0) return null;
+  const root = load<u64>(unit.rootTable + (<usize>(sourceId >> 8) << 4));
+  return (root & ENTRY_PRESENT) == 0 ? null : changetype<ContextEntry>(tableOf(root) + (<usize>(sourceId & 255) << 4));
+}
+
+/** contextEntry, with the root table and the context table made where they are missing; null without memory. */
+function contextEntryMake(unit: Iommu, sourceId: u32): ContextEntry | null {
   if (unit.rootTable == 0) {
     const root = tableAllocZeroed(unit);
-    if (root == 0) return 0;
+    if (root == 0) return null;
     unit.rootTable = root;
   }
   const at = contextEntry(unit, sourceId);
-  if (at != 0) return at;
+  if (at != null) return at;
   const table = tableAllocZeroed(unit);
-  if (table == 0) return 0;
+  if (table == 0) return null;
   ++unit.contextTables;
   store<u64>(unit.rootTable + (<usize>(sourceId >> 8) << 4), TABLE_WINDOW | <u64>table | ENTRY_PRESENT);
   return contextEntry(unit, sourceId);
@@ -51,19 +58,19 @@ function contextEntryMake(unit: Iommu, sourceId: u32): usize {
 
 /**
  * Puts a device behind a domain: writes its context entry.
- * @param domain handle of the domain, or 0 for a device of DEVICE_PASSTHROUGH
+ * @param domain null for a device of DEVICE_PASSTHROUGH
  * @returns 0; -EINVAL for a requester id above 0xffff or no domain where one is needed; -EBUSY when another attachment
  *   of this requester id stands; -ENOMEM
  */
-export function attachDevice(device: DmaDevice, domain: usize): i32 {
-  const ctx = changetype<Context>(device.ctx);
+export function attachDevice(device: DmaDevice, domain: IommuDomain | null): i32 {
+  const ctx = device.ctx;
   const passthrough = (device.flags & DEVICE_PASSTHROUGH) != 0;
-  if (device.sourceId > 0xffff || passthrough == (domain != 0)) return EINVAL;
-  if (iommuOf(ctx) == 0) return ENOMEM;
+  if (device.sourceId > 0xffff || passthrough == (domain != null)) return EINVAL;
+  if (iommuOf(ctx) == null) return ENOMEM;
   const unit = changetype<Iommu>(ctx.iommu);
   const hadRoot = unit.rootTable;
-  const at = contextEntryMake(unit, device.sourceId);
-  if (at == 0) {
+  const entry = contextEntryMake(unit, device.sourceId);
+  if (entry == null) {
     if (hadRoot == 0 && unit.rootTable != 0) {
       tableFree(unit, unit.rootTable);
       unit.rootTable = 0;
@@ -71,14 +78,14 @@ export function attachDevice(device: DmaDevice, domain: usize): i32 {
     setReason(ctx, REASON_NO_TABLE_MEMORY);
     return ENOMEM;
   }
-  if ((load<u64>(at) & ENTRY_PRESENT) != 0) return EBUSY;
+  if ((entry.low & ENTRY_PRESENT) != 0) return EBUSY;
   if (passthrough) {
-    store<u64>(at, PASSTHROUGH_ID << 8 | 2, 8);
-    store<u64>(at, ENTRY_PRESENT | CONTEXT_TYPE_PASSTHROUGH);
+    entry.high = PASSTHROUGH_ID << 8 | 2;
+    entry.low = ENTRY_PRESENT | CONTEXT_TYPE_PASSTHROUGH;
   } else {
-    const target = changetype<IommuDomain>(domain);
-    store<u64>(at, (<u64>target.id << 8) | (target.levels - 2), 8);
-    store<u64>(at, TABLE_WINDOW | <u64>target.root | ENTRY_PRESENT | CONTEXT_TYPE_MULTI_LEVEL);
+    const target = domain!;
+    entry.high = (<u64>target.id << 8) | (target.levels - 2);
+    entry.low = TABLE_WINDOW | <u64>target.root | ENTRY_PRESENT | CONTEXT_TYPE_MULTI_LEVEL;
     ++target.attached;
   }
   device.domain = domain;
@@ -88,23 +95,22 @@ export function attachDevice(device: DmaDevice, domain: usize): i32 {
 
 /** Takes a device's context entry away and invalidates what its domain has cached. Nothing when it has none. */
 export function detachDevice(device: DmaDevice): void {
-  const ctx = changetype<Context>(device.ctx);
-  const at: usize = ctx.iommu == 0 ? 0 : contextEntry(changetype<Iommu>(ctx.iommu), device.sourceId);
-  if (at == 0 || (load<u64>(at) & ENTRY_PRESENT) == 0) return;
-  store<u64>(at, 0);
-  store<u64>(at, 0, 8);
-  if (device.domain == 0) return;
-  const domain = changetype<IommuDomain>(device.domain);
+  const ctx = device.ctx;
+  const entry: ContextEntry | null = ctx.iommu == 0 ? null : contextEntry(changetype<Iommu>(ctx.iommu), device.sourceId);
+  if (entry == null || (entry.low & ENTRY_PRESENT) == 0) return;
+  entry.low = 0;
+  entry.high = 0;
+  if (device.domain == null) return;
+  const domain = device.domain!;
   --domain.attached;
   iotlbFlushDomain(domain);
-  device.domain = 0;
+  device.domain = null;
 }
 
-/** The domain whose root a context entry names, or 0. */
-export function contextDomain(unit: Iommu, entry: u64, id: u32): usize {
-  for (let at = unit.domains; at != 0; at = changetype<IommuDomain>(at).next) {
-    const domain = changetype<IommuDomain>(at);
-    if (domain.id == id) return (entry & PTE_ADDRESS) == (TABLE_WINDOW | <u64>domain.root) ? at : 0;
+/** The domain whose root a context entry names. */
+export function contextDomain(unit: Iommu, entry: u64, id: u32): IommuDomain | null {
+  for (let domain = unit.domains; domain != null; domain = domain!.next) {
+    if (domain.id == id) return (entry & PTE_ADDRESS) == (TABLE_WINDOW | <u64>domain.root) ? domain : null;
   }
-  return 0;
+  return null;
 }

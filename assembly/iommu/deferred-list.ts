@@ -7,6 +7,7 @@ import { blockAlloc, blockOrder } from '../memory/block';
 import { TIMER_DEFERRED_LIST, timerAdd } from '../memory/clock';
 import { Context } from '../memory/context';
 import { lock, unlock } from '../memory/lock';
+import { IovaDomain } from '../iova/domain';
 import { iovaFree } from '../iova/iova';
 import { DmaState } from '../dma/state';
 import { iotlbFlushGlobal } from './iotlb';
@@ -26,32 +27,45 @@ export class DeferredList {
   pad: u32;
 }
 
+// @ts-ignore: decorator
+@unmanaged
+class DeferredRange {
+  pfn: u64;
+  space: IovaDomain;
+  pad: u32;
+}
+
 const HEADER: usize = 32;
-// A range: u64 first pfn, u32 IovaDomain, u32 unused.
-const RANGE_SIZE: usize = 16;
+const RANGE_SIZE: usize = offsetof<DeferredRange>();
+
+// @ts-ignore: decorator
+@inline
+function rangeAt(list: DeferredList, i: u32): DeferredRange {
+  return changetype<DeferredRange>(changetype<usize>(list) + HEADER + <usize>i * RANGE_SIZE);
+}
 
 /** Puts a range on the list; the list is made with the first one. Without memory for list or timer it is freed at once. */
-export function deferredAdd(ctx: Context, iova: usize, pfn: u64): void {
+export function deferredAdd(ctx: Context, space: IovaDomain, pfn: u64): void {
   const state = changetype<DmaState>(ctx.dma);
-  if (state.deferred == 0) {
+  if (state.deferred == null) {
     const at = blockAlloc(ctx, blockOrder(HEADER + <usize>HIGH_WATER_MARK * RANGE_SIZE));
     if (at == 0) {
       iotlbFlushGlobal(ctx);
-      iovaFree(iova, pfn);
+      iovaFree(space, pfn);
       return;
     }
     memory.fill(at, 0, HEADER);
-    state.deferred = at;
+    state.deferred = changetype<DeferredList>(at);
   }
-  const list = changetype<DeferredList>(state.deferred);
+  const list = state.deferred!;
   lock(state.deferred);
   if (list.count == HIGH_WATER_MARK) flushList(ctx, list);
-  const range = state.deferred + HEADER + <usize>list.count * RANGE_SIZE;
-  store<u64>(range, pfn);
-  store<u32>(range, <u32>iova, 8);
+  const range = rangeAt(state.deferred!, list.count);
+  range.pfn = pfn;
+  range.space = space;
   ++list.count;
   if (list.timerOn == 0) {
-    list.timerOn = <u32>timerAdd(ctx, TIMER_DEFERRED_LIST, state.deferred, ctx.now + TIMEOUT);
+    list.timerOn = <u32>timerAdd(ctx, TIMER_DEFERRED_LIST, changetype<usize>(state.deferred), ctx.now + TIMEOUT);
     if (list.timerOn == 0) flushList(ctx, list);
   }
   unlock(state.deferred);
@@ -59,16 +73,16 @@ export function deferredAdd(ctx: Context, iova: usize, pfn: u64): void {
 
 /** The timer's work (flush_unmaps_timeout). */
 export function deferredTimeout(ctx: Context): void {
-  changetype<DeferredList>(changetype<DmaState>(ctx.dma).deferred).timerOn = 0;
+  changetype<DmaState>(ctx.dma).deferred!.timerOn = 0;
   deferredFlush(ctx);
 }
 
 /** Flushes the IOTLB and frees every range on the list (flush_unmaps). */
 export function deferredFlush(ctx: Context): void {
   const state = changetype<DmaState>(ctx.dma);
-  if (state.deferred == 0) return;
+  if (state.deferred == null) return;
   lock(state.deferred);
-  flushList(ctx, changetype<DeferredList>(state.deferred));
+  flushList(ctx, state.deferred!);
   unlock(state.deferred);
 }
 
@@ -79,11 +93,13 @@ function flushList(ctx: Context, list: DeferredList): void {
   const first = changetype<usize>(list) + HEADER;
   const end = first + <usize>list.count * RANGE_SIZE;
   list.count = 0;
-  for (let range = first; range < end; range += RANGE_SIZE) iovaFree(load<u32>(range, 8), load<u64>(range));
+  for (let at = first; at < end; at += RANGE_SIZE) {
+    iovaFree(changetype<DeferredRange>(at).space, changetype<DeferredRange>(at).pfn);
+  }
 }
 
 /** Ranges on the list. */
 export function deferredPending(ctx: Context): u32 {
   const state = changetype<DmaState>(ctx.dma);
-  return changetype<usize>(state) == 0 || state.deferred == 0 ? 0 : changetype<DeferredList>(state.deferred).count;
+  return changetype<usize>(state) == 0 || state.deferred == null ? 0 : state.deferred!.count;
 }

@@ -18,17 +18,17 @@ import { Iommu, domainIdAlloc, domainIdFree, iommuOf, tableAllocZeroed, tableFre
  * @param width bits of an IOVA, 0 for all that the levels give
  * @param pgsizeBitmap page sizes as iommu_domain.pgsize_bitmap has them: bit 12 always, 21 for 2 MiB, 30 for 1 GiB with it
  * @param flags DOMAIN_*
- * @returns the domain, or 0 for parameters that cannot be, without memory or without a domain id
+ * @returns the domain, or null for parameters that cannot be, without memory or without a domain id
  */
-export function domainCreate(ctx: Context, levels: u32, width: u32, pgsizeBitmap: u32, flags: u32): usize {
-  if (levels < 3 || levels > 5 || width > 12 + levels * LEVEL_STRIDE || (width != 0 && width < 21)) return 0;
-  if (pgsizeBitmap != 0x1000 && pgsizeBitmap != 0x201000 && pgsizeBitmap != 0x40201000) return 0;
-  if (iommuOf(ctx) == 0) return 0;
+export function domainCreate(ctx: Context, levels: u32, width: u32, pgsizeBitmap: u32, flags: u32): IommuDomain | null {
+  if (levels < 3 || levels > 5 || width > 12 + levels * LEVEL_STRIDE || (width != 0 && width < 21)) return null;
+  if (pgsizeBitmap != 0x1000 && pgsizeBitmap != 0x201000 && pgsizeBitmap != 0x40201000) return null;
+  if (iommuOf(ctx) == null) return null;
   const unit = changetype<Iommu>(ctx.iommu);
   const link = ctx.iommu + offsetof<Iommu>('domainCache');
   const cache = slabCacheAt(ctx, link, POSITIONS + <usize>ctx.cpuCount * POSITION_SIZE);
   const at: usize = cache == 0 ? 0 : slabAllocZeroed(cache);
-  if (at == 0) return 0;
+  if (at == 0) return null;
   const root = tableAllocZeroed(unit);
   lock(ctx.iommu);
   const id = root == 0 ? 0 : domainIdAlloc(unit);
@@ -36,10 +36,10 @@ export function domainCreate(ctx: Context, levels: u32, width: u32, pgsizeBitmap
   if (id == 0) {
     if (root != 0) tableFree(unit, root);
     slabFree(cache, at);
-    return 0;
+    return null;
   }
   const domain = changetype<IommuDomain>(at);
-  domain.ctx = changetype<usize>(ctx);
+  domain.ctx = ctx;
   domain.id = id;
   domain.levels = levels;
   domain.width = width == 0 ? 12 + levels * LEVEL_STRIDE : width;
@@ -54,10 +54,10 @@ export function domainCreate(ctx: Context, levels: u32, width: u32, pgsizeBitmap
   }
   lock(ctx.iommu);
   domain.next = unit.domains;
-  unit.domains = at;
+  unit.domains = domain;
   ++unit.domainCount;
   unlock(ctx.iommu);
-  return at;
+  return domain;
 }
 
 /**
@@ -73,14 +73,13 @@ export function domainDestroy(domain: IommuDomain): bool {
   assert(domain.tablePages == 0);
   unit.pageInvalidations += pageInvalidations(domain);
   unit.domainInvalidations += domainInvalidations(domain);
-  const at = changetype<usize>(domain);
-  lock(changetype<usize>(unit));
+  lock(unit);
   let link = changetype<usize>(unit) + offsetof<Iommu>('domains');
-  while (<usize>load<u32>(link) != at) link = <usize>load<u32>(link) + offsetof<IommuDomain>('next');
-  store<u32>(link, <u32>domain.next);
+  while (<usize>load<u32>(link) != changetype<usize>(domain)) link = <usize>load<u32>(link) + offsetof<IommuDomain>('next');
+  store<u32>(link, <u32>changetype<usize>(domain.next));
   --unit.domainCount;
   domainIdFree(unit, domain.id);
-  unlock(changetype<usize>(unit));
-  slabFree(unit.domainCache, at);
+  unlock(unit);
+  slabFree(unit.domainCache, changetype<usize>(domain));
   return true;
 }

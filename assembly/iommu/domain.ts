@@ -8,14 +8,15 @@ import { Context } from '../memory/context';
 import { currentCpu } from '../memory/cpu';
 import { lock, unlock } from '../memory/lock';
 import { LEVEL_STRIDE, PTE_LARGE, TABLE_ENTRIES, TABLE_SIZE, slotAt, tableEntry, tableOf } from './pte';
+import { Stray } from './stray';
 import { Iommu, tableAlloc, tableFree } from './unit';
 
 // @ts-ignore: decorator
 @unmanaged
 export class IommuDomain {
   guard: u64;
-  ctx: usize;
-  next: usize;
+  ctx: Context;
+  next: IommuDomain | null;
   /** Domain id as context entries and IOTLB tags carry it. */
   id: u32;
   levels: u32;
@@ -41,7 +42,7 @@ export class IommuDomain {
   /** Mapping over a live 4 KiB entry: how often the old entry was kept. */
   alreadySet: u32;
   /** Tables that mistakes hung into mapped memory (stray.ts). */
-  strays: usize;
+  strays: Stray | null;
 }
 
 export const POSITIONS: usize = 128;
@@ -77,33 +78,38 @@ export const NO_KEY: u64 = 0xffffffffffffffff;
 // @ts-ignore: decorator
 @inline
 export function unitOf(domain: IommuDomain): Iommu {
-  return changetype<Iommu>(changetype<Context>(domain.ctx).iommu);
+  return changetype<Iommu>(domain.ctx.iommu);
+}
+
+/** The position of a CPU; they follow the domain's record. */
+// @ts-ignore: decorator
+@inline
+export function positionAt(domain: IommuDomain, cpu: u32): Position {
+  return changetype<Position>(changetype<usize>(domain) + POSITIONS + <usize>cpu * POSITION_SIZE);
 }
 
 // @ts-ignore: decorator
 @inline
 export function positionOf(domain: IommuDomain): Position {
-  return changetype<Position>(changetype<usize>(domain) + POSITIONS + <usize>currentCpu() * POSITION_SIZE);
+  return positionAt(domain, currentCpu());
 }
 
 /** Page-selective invalidations of a domain, over all CPUs. */
 export function pageInvalidations(domain: IommuDomain): u64 {
-  const cpus = changetype<Context>(domain.ctx).cpuCount;
+  const cpus = domain.ctx.cpuCount;
   let sum: u64 = 0;
   for (let cpu: u32 = 0; cpu < cpus; ++cpu) {
-    const position = changetype<usize>(domain) + POSITIONS + <usize>cpu * POSITION_SIZE;
-    sum += changetype<Position>(position).pageInvalidations;
+    sum += positionAt(domain, cpu).pageInvalidations;
   }
   return sum;
 }
 
 /** The same for domain-selective ones. */
 export function domainInvalidations(domain: IommuDomain): u64 {
-  const cpus = changetype<Context>(domain.ctx).cpuCount;
+  const cpus = domain.ctx.cpuCount;
   let sum: u64 = 0;
   for (let cpu: u32 = 0; cpu < cpus; ++cpu) {
-    const position = changetype<usize>(domain) + POSITIONS + <usize>cpu * POSITION_SIZE;
-    sum += changetype<Position>(position).domainInvalidations;
+    sum += positionAt(domain, cpu).domainInvalidations;
   }
   return sum;
 }
@@ -179,13 +185,13 @@ export function tableTake(domain: IommuDomain, position: Position): usize {
 
 /** Hangs a zeroed table into an empty slot, unless another CPU was first. Returns the slot's entry. */
 function tableHang(domain: IommuDomain, position: Position, slot: usize): u64 {
-  lock(changetype<usize>(domain));
+  lock(domain);
   let entry: u64 = ASC_FEATURE_THREADS ? load<u64>(slot) : 0;
   if (entry == 0) {
     entry = tableEntry(tableTake(domain, position));
     store<u64>(slot, entry);
   }
-  unlock(changetype<usize>(domain));
+  unlock(domain);
   return entry;
 }
 
@@ -251,11 +257,11 @@ function leafWalk(domain: IommuDomain, position: Position, pfn: u64, n: u32): us
     // Another CPU may fill other parts of the table as soon as it hangs there: then it must be clear before.
     if (ASC_FEATURE_THREADS && n < TABLE_ENTRIES) entry = tableHang(domain, position, slot);
     else {
-      lock(changetype<usize>(domain));
+      lock(domain);
       const fresh = tableTakeRaw(domain, position);
       entry = tableEntry(fresh);
       store<u64>(slot, entry);
-      unlock(changetype<usize>(domain));
+      unlock(domain);
       position.fresh = fresh;
     }
   }

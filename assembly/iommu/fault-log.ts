@@ -37,7 +37,7 @@ const RECORD_FAULT: u64 = 1 << 63;
 
 /** The next free record with time and attribution filled in, or 0 when the log is full or cannot be had. */
 function append(unit: Iommu, kind: u32, device: u32): usize {
-  const ctx = changetype<Context>(unit.ctx);
+  const ctx = unit.ctx;
   if (unit.log == 0) unit.log = blockAlloc(ctx, blockOrder(<usize>unit.logCapacity * LOG_RECORD));
   if (unit.log == 0 || unit.logCount == unit.logCapacity) {
     ++unit.logLost;
@@ -57,7 +57,7 @@ function append(unit: Iommu, kind: u32, device: u32): usize {
 
 /** A device's access that the unit blocked. */
 export function logFault(unit: Iommu, device: u32, sourceId: u32, address: u64, write: bool, reason: u32, domainId: u32): void {
-  lock(changetype<usize>(unit));
+  lock(unit);
   ++unit.faults;
   const at = append(unit, LOG_FAULT, device);
   if (at != 0) {
@@ -66,8 +66,8 @@ export function logFault(unit: Iommu, device: u32, sourceId: u32, address: u64, 
     store<f64>(at, <f64>address, 24);
     store<u32>(at, domainId, 60);
   }
-  unlock(changetype<usize>(unit));
-  emit(changetype<Context>(unit.ctx), EVENT_FAULT, device, <f64>address, 0, 0, reason, write ? 1 : 0);
+  unlock(unit);
+  emit(unit.ctx, EVENT_FAULT, device, <f64>address, 0, 0, reason, write ? 1 : 0);
 }
 
 /**
@@ -75,7 +75,7 @@ export function logFault(unit: Iommu, device: u32, sourceId: u32, address: u64, 
  * The unit is locked.
  */
 export function logStale(unit: Iommu, device: u32, sourceId: u32, address: u64, write: bool, entry: IotlbEntry): void {
-  const ctx = changetype<Context>(unit.ctx);
+  const ctx = unit.ctx;
   const age = ctx.now - entry.since;
   ++unit.staleAccesses;
   ++unit.staleHits;
@@ -89,7 +89,7 @@ export function logStale(unit: Iommu, device: u32, sourceId: u32, address: u64, 
     store<u32>(at, entry.object, 48);
     store<u32>(at, entry.vma, 52);
     store<u32>(at, entry.hook, 56);
-    store<u32>(at, changetype<IommuDomain>(entry.domain).id, 60);
+    store<u32>(at, entry.domain.id, 60);
   }
   emit(ctx, EVENT_STALE_ACCESS, device, <f64>address, <f64>age, 0, entry.object, write ? 1 : 0);
 }
@@ -97,7 +97,7 @@ export function logStale(unit: Iommu, device: u32, sourceId: u32, address: u64, 
 /** `DMA PTE for vPFN 0x... already set`: the entry that was to be written is lost, the old one stays. */
 export function logAlreadySet(domain: IommuDomain, pfn: u64, value: u64): void {
   const unit = unitOf(domain);
-  lock(changetype<usize>(unit));
+  lock(unit);
   ++unit.alreadySet;
   const at = append(unit, LOG_ALREADY_SET, 0);
   if (at != 0) {
@@ -105,7 +105,7 @@ export function logAlreadySet(domain: IommuDomain, pfn: u64, value: u64): void {
     store<f64>(at, <f64>value, 32);
     store<u32>(at, domain.id, 60);
   }
-  unlock(changetype<usize>(unit));
+  unlock(unit);
 }
 
 /** First record of the log; the host reads logCount of them. */

@@ -13,6 +13,7 @@ import { TIMER_FLUSH_QUEUE, timerAdd, timerCancel } from '../memory/clock';
 import { Context } from '../memory/context';
 import { currentCpu } from '../memory/cpu';
 import { lock, unlock } from '../memory/lock';
+import { IovaDomain } from '../iova/domain';
 import { iovaFreeFast } from '../iova/iova';
 import { IommuDomain } from './domain';
 import { iotlbFlushDomain } from './iotlb';
@@ -22,10 +23,10 @@ import { iotlbFlushDomain } from './iotlb';
 export class FlushQueue {
   /** Taken around a flush and around arming the timer; a ring's own guard around its entries. */
   guard: u64;
-  ctx: usize;
-  /** IommuDomain and IovaDomain that it flushes and frees to. */
-  iommu: usize;
-  iova: usize;
+  ctx: Context;
+  /** Where it flushes, and where it frees to. */
+  iommu: IommuDomain;
+  iova: IovaDomain;
   /** Places of a ring less one: a power of two less one. */
   mask: u32;
   started: u32;
@@ -57,7 +58,7 @@ class FqEntry {
   counter: u32;
 }
 
-const ENTRY_SIZE: usize = 16;
+const ENTRY_SIZE: usize = offsetof<FqEntry>();
 const HEADER: usize = 64;
 // One cache line each, so that two CPUs never write to the same one.
 const RING_SIZE: usize = 64;
@@ -68,20 +69,26 @@ function ringAt(queue: FlushQueue, cpu: u32): FqRing {
   return changetype<FqRing>(changetype<usize>(queue) + HEADER + <usize>cpu * RING_SIZE);
 }
 
+// @ts-ignore: decorator
+@inline
+function entryAt(ring: FqRing, i: u32): FqEntry {
+  return changetype<FqEntry>(ring.entries + <usize>i * ENTRY_SIZE);
+}
+
 /**
  * Makes a flush queue with a ring for each CPU.
  * @param entries places of a ring, a power of two from 2; one of them stays free
  * @param timeout nanoseconds from the first queued range to the flush
- * @returns the queue, or 0 without memory or for a size that cannot be
+ * @returns the queue, or null without memory or for a size that cannot be
  */
-export function flushQueueCreate(ctx: Context, iommu: usize, iova: usize, entries: u32, timeout: u64): usize {
-  if (entries < 2 || entries > 65536 || (entries & (entries - 1)) != 0) return 0;
+export function flushQueueCreate(ctx: Context, iommu: IommuDomain, iova: IovaDomain, entries: u32, timeout: u64): FlushQueue | null {
+  if (entries < 2 || entries > 65536 || (entries & (entries - 1)) != 0) return null;
   const size = HEADER + <usize>ctx.cpuCount * RING_SIZE;
   const at = blockAlloc(ctx, blockOrder(size));
-  if (at == 0) return 0;
+  if (at == 0) return null;
   memory.fill(at, 0, size);
   const queue = changetype<FlushQueue>(at);
-  queue.ctx = changetype<usize>(ctx);
+  queue.ctx = ctx;
   queue.iommu = iommu;
   queue.iova = iova;
   queue.mask = entries - 1;
@@ -90,11 +97,11 @@ export function flushQueueCreate(ctx: Context, iommu: usize, iova: usize, entrie
     const ring = blockAlloc(ctx, blockOrder(<usize>entries * ENTRY_SIZE));
     if (ring == 0) {
       release(ctx, queue);
-      return 0;
+      return null;
     }
     ringAt(queue, cpu).entries = ring;
   }
-  return at;
+  return queue;
 }
 
 function release(ctx: Context, queue: FlushQueue): void {
@@ -107,7 +114,7 @@ function release(ctx: Context, queue: FlushQueue): void {
 
 /** Flushes what waits and frees the queue. */
 export function flushQueueDestroy(queue: FlushQueue): void {
-  const ctx = changetype<Context>(queue.ctx);
+  const ctx = queue.ctx;
   timerCancel(ctx, TIMER_FLUSH_QUEUE, changetype<usize>(queue));
   flushQueueFlush(queue);
   release(ctx, queue);
@@ -116,30 +123,30 @@ export function flushQueueDestroy(queue: FlushQueue): void {
 /** Queues a range whose table entries are gone; it is freed after a flush of the IOTLB. */
 export function flushQueueAdd(queue: FlushQueue, pfn: u64, pages: u32): void {
   const ring = ringAt(queue, currentCpu());
-  lock(changetype<usize>(ring));
+  lock(ring);
   // What an earlier flush has covered makes room first.
   if (ring.head != ring.tail) drain(queue, ring);
   if (((ring.tail + 1) & queue.mask) == ring.head) {
     flushIotlb(queue, 1, 0);
     drain(queue, ring);
   }
-  const entry = changetype<FqEntry>(ring.entries + <usize>ring.tail * ENTRY_SIZE);
+  const entry = entryAt(ring, ring.tail);
   entry.pfn = pfn;
   entry.pages = pages;
   entry.counter = queue.started;
   ring.tail = (ring.tail + 1) & queue.mask;
   ++ring.queued;
-  unlock(changetype<usize>(ring));
+  unlock(ring);
   if (queue.timerOn == 0) armTimer(queue);
 }
 
 function armTimer(queue: FlushQueue): void {
-  const ctx = changetype<Context>(queue.ctx);
-  lock(changetype<usize>(queue));
+  const ctx = queue.ctx;
+  lock(queue);
   let armed = queue.timerOn != 0;
   if (!armed) armed = timerAdd(ctx, TIMER_FLUSH_QUEUE, changetype<usize>(queue), ctx.now + queue.timeout);
   queue.timerOn = <u32>armed;
-  unlock(changetype<usize>(queue));
+  unlock(queue);
   // Without memory for a timer nothing may wait.
   if (!armed) flushQueueFlush(queue);
 }
@@ -157,30 +164,30 @@ export function flushQueueFlush(queue: FlushQueue): void {
 
 function flushAll(queue: FlushQueue, byTimer: u32): void {
   flushIotlb(queue, 0, byTimer);
-  const cpus = changetype<Context>(queue.ctx).cpuCount;
+  const cpus = queue.ctx.cpuCount;
   for (let cpu: u32 = 0; cpu < cpus; ++cpu) {
     const ring = ringAt(queue, cpu);
-    lock(changetype<usize>(ring));
+    lock(ring);
     drain(queue, ring);
-    unlock(changetype<usize>(ring));
+    unlock(ring);
   }
 }
 
 function flushIotlb(queue: FlushQueue, byFullRing: u32, byTimer: u32): void {
-  lock(changetype<usize>(queue));
+  lock(queue);
   queue.fullFlushes += byFullRing;
   queue.timerFlushes += byTimer;
   ++queue.started;
-  iotlbFlushDomain(changetype<IommuDomain>(queue.iommu));
+  iotlbFlushDomain(queue.iommu);
   ++queue.finished;
-  unlock(changetype<usize>(queue));
+  unlock(queue);
 }
 
 /** Frees the ranges of a ring that a finished flush covers. */
 function drain(queue: FlushQueue, ring: FqRing): void {
   const finished = queue.finished;
   while (ring.head != ring.tail) {
-    const entry = changetype<FqEntry>(ring.entries + <usize>ring.head * ENTRY_SIZE);
+    const entry = entryAt(ring, ring.head);
     if (<i32>(finished - entry.counter) <= 0) break;
     iovaFreeFast(queue.iova, entry.pfn, entry.pages);
     ++ring.freed;
@@ -191,7 +198,7 @@ function drain(queue: FlushQueue, ring: FqRing): void {
 /** Ranges that wait, over all CPUs. */
 export function flushQueuePending(queue: FlushQueue): u32 {
   let pending: u32 = 0;
-  const cpus = changetype<Context>(queue.ctx).cpuCount;
+  const cpus = queue.ctx.cpuCount;
   for (let cpu: u32 = 0; cpu < cpus; ++cpu) {
     const ring = ringAt(queue, cpu);
     pending += (ring.tail - ring.head) & queue.mask;
@@ -212,7 +219,7 @@ export function flushQueueTimerFlushes(queue: FlushQueue): u32 {
 /** Rings against counters. Returns 0, or 1 + the CPU whose ring is wrong. */
 export function flushQueueCheck(queue: FlushQueue): u32 {
   if (queue.started != queue.finished) return 1;
-  const cpus = changetype<Context>(queue.ctx).cpuCount;
+  const cpus = queue.ctx.cpuCount;
   for (let cpu: u32 = 0; cpu < cpus; ++cpu) {
     const ring = ringAt(queue, cpu);
     if (ring.head > queue.mask || ring.tail > queue.mask) return cpu + 1;

@@ -66,17 +66,13 @@ export function domainAlreadySet(domain: IommuDomain): u32 {
 
 function allPageInvalidations(unit: Iommu): u64 {
   let sum = unit.pageInvalidations;
-  for (let at = unit.domains; at != 0; at = changetype<IommuDomain>(at).next) {
-    sum += pageInvalidations(changetype<IommuDomain>(at));
-  }
+  for (let domain = unit.domains; domain != null; domain = domain!.next) sum += pageInvalidations(domain);
   return sum;
 }
 
 function allDomainInvalidations(unit: Iommu): u64 {
   let sum = unit.domainInvalidations;
-  for (let at = unit.domains; at != 0; at = changetype<IommuDomain>(at).next) {
-    sum += domainInvalidations(changetype<IommuDomain>(at));
-  }
+  for (let domain = unit.domains; domain != null; domain = domain!.next) sum += domainInvalidations(domain);
   return sum;
 }
 

@@ -28,7 +28,7 @@ export class IotlbEntry {
   leaf: u64;
   /** Time of unmapping, where `stale` is set. */
   since: u64;
-  domain: usize;
+  domain: IommuDomain;
   level: u32;
   /** Value of the unit's clock at the last use. */
   used: u32;
@@ -54,36 +54,36 @@ function endOf(unit: Iommu): usize {
   return unit.iotlb + <usize>(unit.iotlbSets * unit.iotlbWays) * IOTLB_ENTRY;
 }
 
-/** The cached translation of a pfn, or 0. Counts the hit or miss. */
-export function iotlbFind(unit: Iommu, domain: IommuDomain, pfn: u64): usize {
-  let at: usize = 0;
+/** The cached translation of a pfn. Counts the hit or miss. */
+export function iotlbFind(unit: Iommu, domain: IommuDomain, pfn: u64): IotlbEntry | null {
+  let entry: IotlbEntry | null = null;
   if (domain.cached != 0) {
-    if (unit.iotlbLevel1 != 0) at = probe(unit, domain, pfn, 1);
-    if (at == 0 && unit.iotlbLevel2 != 0) at = probe(unit, domain, pfn >> 9, 2);
-    if (at == 0 && unit.iotlbLevel3 != 0) at = probe(unit, domain, pfn >> 18, 3);
+    if (unit.iotlbLevel1 != 0) entry = probe(unit, domain, pfn, 1);
+    if (entry == null && unit.iotlbLevel2 != 0) entry = probe(unit, domain, pfn >> 9, 2);
+    if (entry == null && unit.iotlbLevel3 != 0) entry = probe(unit, domain, pfn >> 18, 3);
   }
-  if (at == 0) ++unit.misses;
+  if (entry == null) ++unit.misses;
   else {
     ++unit.hits;
-    changetype<IotlbEntry>(at).used = ++unit.iotlbClock;
+    entry.used = ++unit.iotlbClock;
   }
-  return at;
+  return entry;
 }
 
-function probe(unit: Iommu, domain: IommuDomain, page: u64, level: u32): usize {
+function probe(unit: Iommu, domain: IommuDomain, page: u64, level: u32): IotlbEntry | null {
   let at = setOf(unit, domain, page, level);
   for (let way: u32 = 0; way < unit.iotlbWays; ++way, at += IOTLB_ENTRY) {
     const entry = changetype<IotlbEntry>(at);
-    if (entry.leaf != 0 && entry.page == page && entry.domain == changetype<usize>(domain) && entry.level == level) return at;
+    if (entry.leaf != 0 && entry.page == page && entry.domain == domain && entry.level == level) return entry;
   }
-  return 0;
+  return null;
 }
 
 /** Caches a leaf for the page around a pfn, in place of the least recently used entry. Without memory nothing is cached. */
 export function iotlbInsert(unit: Iommu, domain: IommuDomain, pfn: u64, leaf: u64, level: u32): void {
   if (unit.iotlb == 0) {
     const bytes = <usize>(unit.iotlbSets * unit.iotlbWays) * IOTLB_ENTRY;
-    unit.iotlb = blockAllocZeroed(changetype<Context>(unit.ctx), blockOrder(bytes));
+    unit.iotlb = blockAllocZeroed(unit.ctx, blockOrder(bytes));
     if (unit.iotlb == 0) return;
   }
   const page = pfn >> levelShift(level);
@@ -99,7 +99,7 @@ export function iotlbInsert(unit: Iommu, domain: IommuDomain, pfn: u64, leaf: u6
   }
   victim.page = page;
   victim.leaf = leaf;
-  victim.domain = changetype<usize>(domain);
+  victim.domain = domain;
   victim.level = level;
   victim.used = ++unit.iotlbClock;
   victim.stale = 0;
@@ -118,15 +118,15 @@ function count(unit: Iommu, domain: IommuDomain, level: u32, by: i32): void {
 }
 
 function drop(unit: Iommu, entry: IotlbEntry): void {
-  const domain = changetype<IommuDomain>(entry.domain);
+  const domain = entry.domain;
   if (entry.stale != 0) --domain.stale;
   entry.leaf = 0;
   count(unit, domain, entry.level, -1);
 }
 
 /** Drops one entry, as a hit that does not allow the access does before the walk is made again. */
-export function iotlbDrop(unit: Iommu, at: usize): void {
-  drop(unit, changetype<IotlbEntry>(at));
+export function iotlbDrop(unit: Iommu, entry: IotlbEntry): void {
+  drop(unit, entry);
 }
 
 /** The tables no longer hold pfns [first, last]: what is cached of them is stale from now on. */
@@ -147,7 +147,7 @@ function invalidate(domain: IommuDomain, first: u64, last: u64): void {
 /** Drops, or marks stale, what is cached of pfns [first, last] of a domain. */
 function forRange(domain: IommuDomain, first: u64, last: u64, dropped: bool): void {
   const unit = unitOf(domain);
-  lock(changetype<usize>(unit));
+  lock(unit);
   // Looking up each page pays while there are few; above that every entry is looked at.
   const few = last - first < <u64>((unit.iotlbSets * unit.iotlbWays) >> 4);
   if (few) {
@@ -157,18 +157,18 @@ function forRange(domain: IommuDomain, first: u64, last: u64, dropped: bool): vo
   } else {
     for (let at = unit.iotlb, end = endOf(unit); at < end; at += IOTLB_ENTRY) {
       const entry = changetype<IotlbEntry>(at);
-      if (entry.leaf == 0 || entry.domain != changetype<usize>(domain)) continue;
+      if (entry.leaf == 0 || entry.domain != domain) continue;
       const shift = levelShift(entry.level);
       if (entry.page << shift <= last && ((entry.page + 1) << shift) > first) affect(unit, domain, entry, dropped);
     }
   }
-  unlock(changetype<usize>(unit));
+  unlock(unit);
 }
 
 function forPages(unit: Iommu, domain: IommuDomain, first: u64, last: u64, level: u32, dropped: bool): void {
   for (let page = first; page <= last; ++page) {
-    const at = probe(unit, domain, page, level);
-    if (at != 0) affect(unit, domain, changetype<IotlbEntry>(at), dropped);
+    const entry = probe(unit, domain, page, level);
+    if (entry != null) affect(unit, domain, entry, dropped);
   }
 }
 
@@ -180,7 +180,7 @@ function affect(unit: Iommu, domain: IommuDomain, entry: IotlbEntry, dropped: bo
 }
 
 function markStale(domain: IommuDomain, entry: IotlbEntry): void {
-  const ctx = changetype<Context>(domain.ctx);
+  const ctx = domain.ctx;
   const cpu = cpuOf(ctx);
   entry.stale = 1;
   entry.since = ctx.now;
@@ -222,8 +222,9 @@ export function iotlbFlushGlobal(ctx: Context): void {
   ++unit.globalInvalidations;
   if (unit.iotlb != 0) {
     for (let at = unit.iotlb, end = endOf(unit); at < end; at += IOTLB_ENTRY) {
-      if (changetype<IotlbEntry>(at).leaf == 0) continue;
-      drop(unit, changetype<IotlbEntry>(at));
+      const entry = changetype<IotlbEntry>(at);
+      if (entry.leaf == 0) continue;
+      drop(unit, entry);
       ++unit.invalidated;
     }
   }

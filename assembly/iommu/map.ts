@@ -42,7 +42,7 @@ function leafBits(domain: IommuDomain, prot: u32): u64 {
  *   -ENOMEM without a table page, with nothing changed
  */
 export function iommuMap(domain: IommuDomain, iova: u64, phys: u64, size: u64, prot: u32): i32 {
-  const ctx = changetype<Context>(domain.ctx);
+  const ctx = domain.ctx;
   if (((iova | phys | size) & 4095) != 0) {
     setReason(ctx, REASON_MISALIGNED);
     return EINVAL;
@@ -91,7 +91,7 @@ function mapLarge(domain: IommuDomain, iova: u64, phys: u64, size: u64, prot: u3
 
 // A failed map ends with an unmap of what was mapped before the piece that failed, be it nothing.
 function refused(domain: IommuDomain, iova: u64, mapped: u64, reason: u32, rc: i32): i32 {
-  const ctx = changetype<Context>(domain.ctx);
+  const ctx = domain.ctx;
   if (mapped != 0) iommuUnmap(domain, iova, mapped);
   else emit(ctx, EVENT_IOMMU_UNMAP, 0, <f64><i64>iova, 0, 0, 0, domain.id);
   setReason(ctx, reason);
@@ -245,9 +245,9 @@ function fillLarge(
     if (old != 0) {
       store<u64>(slot, 0);
       if ((old & PTE_LARGE) == 0) {
-        lock(changetype<usize>(domain));
+        lock(domain);
         subtreeFree(domain, tableOf(old), level - 1);
-        unlock(changetype<usize>(domain));
+        unlock(domain);
       }
       iotlbFlushRange(domain, pfn, pfn + (<u64>1 << shift) - 1);
     }
@@ -323,7 +323,7 @@ function missingForPfns(domain: IommuDomain, position: Position, pfn: u64, pfns:
  * @returns as iommuMap, except that a range that crosses the domain's width is refused whole
  */
 export function iommuMapPfns(domain: IommuDomain, iova: u64, pfns: usize, count: u32, prot: u32): i32 {
-  const ctx = changetype<Context>(domain.ctx);
+  const ctx = domain.ctx;
   if ((iova & 4095) != 0) {
     setReason(ctx, REASON_MISALIGNED);
     return EINVAL;

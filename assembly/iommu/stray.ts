@@ -23,8 +23,8 @@ const NO_TABLE: u64 = 0xffffffffffffffff;
 
 // @ts-ignore: decorator
 @unmanaged
-class Stray {
-  next: usize;
+export class Stray {
+  next: Stray | null;
   table: usize;
 }
 
@@ -32,7 +32,7 @@ class Stray {
 function entryAt(domain: IommuDomain, table: u64, index: u32, write: bool): usize {
   const offset = <usize>index << 3;
   if (table >> 32 == TABLE_WINDOW >> 32) return isStray(domain, tableOf(table)) ? tableOf(table) + offset : 0;
-  const ctx = changetype<Context>(domain.ctx);
+  const ctx = domain.ctx;
   const pfn = table >> 12;
   if (pfn > 0xffffffff || !isRam(changetype<Ram>(ctx.ram), <u32>pfn)) return 0;
   const ram = changetype<Ram>(ctx.ram);
@@ -41,8 +41,8 @@ function entryAt(domain: IommuDomain, table: u64, index: u32, write: bool): usiz
 }
 
 function isStray(domain: IommuDomain, table: usize): bool {
-  for (let at = domain.strays; at != 0; at = changetype<Stray>(at).next) {
-    if (changetype<Stray>(at).table == table) return true;
+  for (let stray = domain.strays; stray != null; stray = stray!.next) {
+    if (stray.table == table) return true;
   }
   return false;
 }
@@ -73,15 +73,15 @@ export function strayTable(domain: IommuDomain, position: Position, pfn: u64, ta
 function strayMake(domain: IommuDomain, position: Position): usize {
   if (position.reserve == 0) return 0;
   const unit = changetype<usize>(unitOf(domain));
-  const cache = slabCacheAt(changetype<Context>(domain.ctx), unit + offsetof<Iommu>('strayCache'), offsetof<Stray>());
+  const cache = slabCacheAt(domain.ctx, unit + offsetof<Iommu>('strayCache'), offsetof<Stray>());
   const at: usize = cache == 0 ? 0 : slabAlloc(cache);
   if (at == 0) return 0;
   const stray = changetype<Stray>(at);
-  lock(changetype<usize>(domain));
+  lock(domain);
   stray.table = tableTake(domain, position);
   stray.next = domain.strays;
-  domain.strays = at;
-  unlock(changetype<usize>(domain));
+  domain.strays = stray;
+  unlock(domain);
   return stray.table;
 }
 
@@ -126,35 +126,36 @@ function strayDrop(domain: IommuDomain, entry: u64): void {
   if ((entry & PTE_ADDRESS) >> 32 != TABLE_WINDOW >> 32) return;
   let link = changetype<usize>(domain) + offsetof<IommuDomain>('strays');
   for (let at: usize = load<u32>(link); at != 0; at = load<u32>(link)) {
-    if (changetype<Stray>(at).table == tableOf(entry)) {
-      store<u32>(link, <u32>changetype<Stray>(at).next);
-      strayFree(domain, at);
+    const stray = changetype<Stray>(at);
+    if (stray.table == tableOf(entry)) {
+      store<u32>(link, <u32>changetype<usize>(stray.next));
+      strayFree(domain, stray);
       return;
     }
-    link = at;
+    link = at + offsetof<Stray>('next');
   }
 }
 
-function strayFree(domain: IommuDomain, at: usize): void {
+function strayFree(domain: IommuDomain, stray: Stray): void {
   const unit = unitOf(domain);
   --domain.tablePages;
-  tableFree(unit, changetype<Stray>(at).table);
-  slabFree(unit.strayCache, at);
+  tableFree(unit, stray.table);
+  slabFree(unit.strayCache, changetype<usize>(stray));
 }
 
 /** Frees the tables that only mapped memory pointed to. */
 export function straysFree(domain: IommuDomain): void {
-  for (let at = domain.strays; at != 0; ) {
-    const next = changetype<Stray>(at).next;
-    strayFree(domain, at);
-    at = next;
+  for (let stray = domain.strays; stray != null; ) {
+    const next = stray.next;
+    strayFree(domain, stray);
+    stray = next;
   }
-  domain.strays = 0;
+  domain.strays = null;
 }
 
 /** How many there are. */
 export function straysCount(domain: IommuDomain): u32 {
   let count: u32 = 0;
-  for (let at = domain.strays; at != 0; at = changetype<Stray>(at).next) ++count;
+  for (let stray = domain.strays; stray != null; stray = stray!.next) ++count;
   return count;
 }

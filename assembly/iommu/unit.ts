@@ -18,7 +18,7 @@ import { blockAlloc, blockAllocZeroed, blockFree } from '../memory/block';
 import { Context, FAULT_PAGE_TABLE, cpuOf } from '../memory/context';
 import { CPU_SIZE, Cpu } from '../memory/cpu';
 import { shouldFail } from '../memory/fault';
-import { slabCacheCreate } from '../memory/slab';
+import { IommuDomain } from './domain';
 import { TABLE_SIZE } from './pte';
 
 /** Domain ids that the unit has (Capability Register, ND = 6): 16 bits. Linux keeps 0 (no domain) and 1 (passthrough) for itself. */
@@ -30,12 +30,12 @@ const POOL_MAX: u32 = 256;
 @unmanaged
 export class Iommu {
   guard: u64;
-  ctx: usize;
+  ctx: Context;
   /** Root table (context.ts), 0 until the first device is attached; context tables hang off it. */
   rootTable: usize;
   contextTables: u32;
   /** Live domains, linked through IommuDomain.next. */
-  domains: usize;
+  domains: IommuDomain | null;
   domainCount: u32;
   domainCache: usize;
   strayCache: usize;
@@ -74,11 +74,11 @@ export class Iommu {
   alreadySet: u32;
 }
 
-/** The machine's unit, made on first use with 64 sets of 4 ways; 0 without memory. */
+/** The machine's unit, made on first use with 64 sets of 4 ways; null without memory. */
 // @ts-ignore: decorator
 @inline
-export function iommuOf(ctx: Context): usize {
-  return ctx.iommu != 0 ? ctx.iommu : iommuCreate(ctx, 64, 4, 1024);
+export function iommuOf(ctx: Context): Iommu | null {
+  return ctx.iommu != 0 ? changetype<Iommu>(ctx.iommu) : iommuCreate(ctx, 64, 4, 1024);
 }
 
 /**
@@ -86,34 +86,34 @@ export function iommuOf(ctx: Context): usize {
  * @param sets IOTLB sets, a power of two up to 4,096
  * @param ways entries a set, 1 to 64
  * @param logRecords records that the fault log holds, 1 to 65,536
- * @returns the unit, or 0 for sizes that cannot be or without memory
+ * @returns the unit, or null for sizes that cannot be or without memory
  */
-export function iommuCreate(ctx: Context, sets: u32, ways: u32, logRecords: u32): usize {
-  if (ctx.iommu != 0) return ctx.iommu;
-  if (sets == 0 || sets > 4096 || (sets & (sets - 1)) != 0 || ways == 0 || ways > 64) return 0;
-  if (logRecords == 0 || logRecords > 65536) return 0;
+export function iommuCreate(ctx: Context, sets: u32, ways: u32, logRecords: u32): Iommu | null {
+  if (ctx.iommu != 0) return changetype<Iommu>(ctx.iommu);
+  if (sets == 0 || sets > 4096 || (sets & (sets - 1)) != 0 || ways == 0 || ways > 64) return null;
+  if (logRecords == 0 || logRecords > 65536) return null;
   // The unit takes the first half of a page-sized block, the bitmap of domain ids two blocks of its own.
   const at = blockAllocZeroed(ctx, 0);
-  if (at == 0) return 0;
+  if (at == 0) return null;
   const unit = changetype<Iommu>(at);
   unit.domainIds = blockAllocZeroed(ctx, 1);
   if (unit.domainIds == 0) {
     blockFree(ctx, at);
-    return 0;
+    return null;
   }
   store<u8>(unit.domainIds, 3);
   unit.nextDomainId = 2;
-  unit.ctx = changetype<usize>(ctx);
+  unit.ctx = ctx;
   unit.iotlbSets = sets;
   unit.iotlbWays = ways;
   unit.logCapacity = logRecords;
   ctx.iommu = at;
-  return at;
+  return unit;
 }
 
 /** A table page with anything in it; 0 without memory or by an injected fault. */
 export function tableAlloc(unit: Iommu): usize {
-  const ctx = changetype<Context>(unit.ctx);
+  const ctx = unit.ctx;
   if (shouldFail(ctx, FAULT_PAGE_TABLE)) return 0;
   const cpu = cpuOf(ctx);
   let table = cpu.freeTables;
@@ -136,7 +136,7 @@ export function tableAllocZeroed(unit: Iommu): usize {
 
 /** Gives a table page back, whatever is in it: who takes it next clears what it does not fill. */
 export function tableFree(unit: Iommu, table: usize): void {
-  const ctx = changetype<Context>(unit.ctx);
+  const ctx = unit.ctx;
   const cpu = cpuOf(ctx);
   --cpu.tablePages;
   if (cpu.pooledUnits < POOL_MAX) {

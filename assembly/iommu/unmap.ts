@@ -59,7 +59,7 @@ function stopLevel(domain: IommuDomain, position: Position, pfn: u64): u32 {
  *   iova or size is not a multiple of 4 KiB or iova is beyond the domain's levels
  */
 export function iommuUnmap(domain: IommuDomain, iova: u64, size: u64): u64 {
-  const ctx = changetype<Context>(domain.ctx);
+  const ctx = domain.ctx;
   if (((iova | size) & 4095) != 0) {
     setReason(ctx, REASON_MISALIGNED);
     return 0;
@@ -114,24 +114,24 @@ function isLarge(domain: IommuDomain, position: Position, iova: u64, size: u64):
 // @ts-ignore: decorator
 @inline
 function clearLarge(domain: IommuDomain, slot: usize, n: u32): void {
-  lock(changetype<usize>(domain));
+  lock(domain);
   for (const end = slot + (<usize>n << 3); slot < end; slot += 8) {
     const entry = load<u64>(slot);
     store<u64>(slot, 0);
     if (entry != 0 && (entry & PTE_LARGE) == 0) subtreeFree(domain, tableOf(entry), 1);
   }
-  unlock(changetype<usize>(domain));
+  unlock(domain);
 }
 
 /** Clears pfns [first, last]; nothing when the range leaves the levels' reach (the kernel warns and does nothing). */
 function clearRange(domain: IommuDomain, position: Position, first: u64, last: u64): void {
   if (last >= pfnLimit(domain)) return;
-  lock(changetype<usize>(domain));
+  lock(domain);
   const inMid = first >> 18 == last >> 18 && last - first < 0x3ffff;
   if (inMid && position.midKey == first >> 18 && position.midGeneration == domain.midGeneration) {
     clearLevel(domain, position.mid, 2, first, last);
   } else clearLevel(domain, domain.root, domain.levels, first, last);
-  unlock(changetype<usize>(domain));
+  unlock(domain);
   iotlbUnmapped(domain, first, last);
 }
 

@@ -1,7 +1,7 @@
 // The walk over everything that iova/ keeps. Each check has a number, so that a failure says what was broken.
 
 import { Context } from '../memory/context';
-import { IovaDomain, IovaState } from './domain';
+import { IovaDomain, iovaStateOf } from './domain';
 import { fastCheck } from './fast';
 import {
   ANCHOR, CAP, INNER_GAP, INNER_MAX, LEAF_GAP, LEAF_MAX, LOW, NEXT, capOf, childOf, codeOf, countOf, gapStart,
@@ -103,9 +103,9 @@ function checkLeaf(domain: IovaDomain, leaf: usize, low: u64): u32 {
 /** domainCheck for every domain of a context. */
 export function iovaCheck(ctx: Context): u32 {
   if (ctx.iova == 0) return 0;
-  for (let at = changetype<IovaState>(ctx.iova).domains; at != 0; at = changetype<IovaDomain>(at).next) {
-    const wrong = domainCheck(changetype<IovaDomain>(at));
-    if (wrong != 0) return (<u32>at & 0x0ffffff0) | wrong;
+  for (let domain = iovaStateOf(ctx)!.domains; domain != null; domain = domain!.next) {
+    const wrong = domainCheck(domain);
+    if (wrong != 0) return (<u32>changetype<usize>(domain) & 0x0ffffff0) | wrong;
   }
   return 0;
 }

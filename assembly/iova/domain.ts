@@ -2,8 +2,10 @@
 
 
 import { Context } from '../memory/context';
-import { slabAllocZeroed, slabCacheCreate } from '../memory/slab';
+import { CacheOf, cacheAllocZeroed, cacheCreate, slabCacheCreate } from '../memory/slab';
 import { INNER_SIZE, LEAF_SIZE } from './node';
+import { Magazine } from './rcache';
+import { Span } from './span';
 
 /** Linux 4.2's allocator (drivers/iommu/iova.c of 2015). */
 export const IOVA_LINUX_42: u32 = 1;
@@ -21,7 +23,7 @@ export const MAX_HEIGHT: u32 = 15;
 @unmanaged
 export class IovaDomain {
   guard: u64;
-  ctx: usize;
+  ctx: Context;
   /** IOVA_LINUX_42, IOVA_LINUX_612 or IOVA_FAST. */
   model: u32;
   /** Root of the index and the number of inner levels above the leaves. */
@@ -57,7 +59,7 @@ export class IovaDomain {
   /** Inner nodes set aside for a split, linked through their first word. */
   spareInner: usize;
   /** Next domain of the context, for the machine's check. */
-  next: usize;
+  next: IovaDomain | null;
   /** Where a check's walk has come to: ranges met, last leaf, and a bit for each remembered node that was met. */
   checkedRanges: u32;
   checkedLeaf: usize;
@@ -110,43 +112,50 @@ export function fingerOf(domain: IovaDomain): usize {
 // @ts-ignore: decorator
 @unmanaged
 export class IovaState {
-  domainCache: usize;
+  domainCache: CacheOf<IovaDomain>;
+  /** Nodes of the index (node.ts). */
   leafCache: usize;
   innerCache: usize;
-  magazineCache: usize;
-  spanCache: usize;
-  domains: usize;
+  magazineCache: CacheOf<Magazine>;
+  spanCache: CacheOf<Span>;
+  domains: IovaDomain | null;
   guard: u64;
 }
 
 export const MAGAZINE_BYTES: usize = 1024;
 export const SPAN_BYTES: usize = 64;
 
-/** The room's state, made when the first domain of a context is; 0 without memory. */
-export function iovaState(ctx: Context): usize {
-  if (ctx.iova != 0) return ctx.iova;
+/** The room's state; null before the first domain of a context is made. */
+// @ts-ignore: decorator
+@inline
+export function iovaStateOf(ctx: Context): IovaState | null {
+  return changetype<IovaState | null>(ctx.iova);
+}
+
+/** The room's state, made when the first domain of a context is; null without memory. */
+export function iovaState(ctx: Context): IovaState | null {
+  if (ctx.iova != 0) return iovaStateOf(ctx);
   // The caches first: they hold no record, so that a failure on the way leaves none behind.
-  const holder = slabCacheCreate(ctx, offsetof<IovaState>());
-  const domains = slabCacheCreate(ctx, offsetof<IovaDomain>());
+  const holder = cacheCreate<IovaState>(ctx, offsetof<IovaState>());
+  const domains = cacheCreate<IovaDomain>(ctx, offsetof<IovaDomain>());
   const leaves = slabCacheCreate(ctx, LEAF_SIZE);
   const inners = slabCacheCreate(ctx, INNER_SIZE);
-  const magazines = slabCacheCreate(ctx, MAGAZINE_BYTES);
-  const spans = slabCacheCreate(ctx, SPAN_BYTES);
-  if (holder == 0 || domains == 0 || leaves == 0 || inners == 0 || magazines == 0 || spans == 0) return 0;
-  const at = slabAllocZeroed(holder);
-  if (at == 0) return 0;
-  const state = changetype<IovaState>(at);
+  const magazines = cacheCreate<Magazine>(ctx, MAGAZINE_BYTES);
+  const spans = cacheCreate<Span>(ctx, SPAN_BYTES);
+  if (holder == null || domains == null || leaves == 0 || inners == 0 || magazines == null || spans == null) return null;
+  const state = cacheAllocZeroed(holder);
+  if (state == null) return null;
   state.domainCache = domains;
   state.leafCache = leaves;
   state.innerCache = inners;
   state.magazineCache = magazines;
   state.spanCache = spans;
-  ctx.iova = at;
-  return at;
+  ctx.iova = changetype<usize>(state);
+  return state;
 }
 
 // @ts-ignore: decorator
 @inline
 export function stateOf(domain: IovaDomain): IovaState {
-  return changetype<IovaState>(changetype<Context>(domain.ctx).iova);
+  return iovaStateOf(domain.ctx)!;
 }

@@ -12,31 +12,31 @@ import { CLASSES, depotOf } from './rcache';
 import { pathIndex } from './path';
 import { locate } from './tree';
 
-export function iovaCreate(ctx: Context, model: u32, granuleShift: u32, startPfn: f64, pfn32bit: f64, cpus: u32): u32 {
-  return <u32>iovaDomainCreate(ctx, model, granuleShift, <u64>startPfn, <u64>pfn32bit, cpus);
+export function iovaCreate(ctx: Context, model: u32, granuleShift: u32, startPfn: f64, pfn32bit: f64, cpus: u32): IovaDomain | null {
+  return iovaDomainCreate(ctx, model, granuleShift, <u64>startPfn, <u64>pfn32bit, cpus);
 }
 
-export function iovaAllocate(domain: usize, size: f64, limitPfn: f64, aligned: bool): f64 {
+export function iovaAllocate(domain: IovaDomain, size: f64, limitPfn: f64, aligned: bool): f64 {
   return <f64>iovaAlloc(domain, <u64>size, <u64>limitPfn, aligned);
 }
 
-export function iovaRelease(domain: usize, pfn: f64): bool {
+export function iovaRelease(domain: IovaDomain, pfn: f64): bool {
   return iovaFree(domain, <u64>pfn);
 }
 
-export function iovaAllocateFast(domain: usize, size: f64, limitPfn: f64, flush: bool): f64 {
+export function iovaAllocateFast(domain: IovaDomain, size: f64, limitPfn: f64, flush: bool): f64 {
   return <f64>iovaAllocFast(domain, <u64>size, <u64>limitPfn, flush);
 }
 
-export function iovaReleaseFast(domain: usize, pfn: f64, size: f64): void {
+export function iovaReleaseFast(domain: IovaDomain, pfn: f64, size: f64): void {
   iovaFreeFast(domain, <u64>pfn, <u64>size);
 }
 
-export function iovaReserveRange(domain: usize, lo: f64, hi: f64): bool {
+export function iovaReserveRange(domain: IovaDomain, lo: f64, hi: f64): bool {
   return iovaReserve(domain, <u64>lo, <u64>hi);
 }
 
-export function iovaFindRange(domain: usize, pfn: f64): bool {
+export function iovaFindRange(domain: IovaDomain, pfn: f64): bool {
   return iovaFind(domain, <u64>pfn);
 }
 
@@ -77,21 +77,21 @@ export function iovaSetCpus(domain: IovaDomain, cpus: u32): void {
 
 /** The first range that ends at or above a pfn, into foundLo and foundHi: for walking them in order. */
 export function iovaNextRange(domain: IovaDomain, pfn: f64): bool {
-  lock(changetype<usize>(domain));
+  lock(domain);
   const leaf = locate(domain, <u64>pfn);
   const i = pathIndex(pathOf(domain), 0);
   const lo = loOf(leaf, i);
   domain.foundLo = lo;
   domain.foundHi = hiOf(leaf, i);
-  unlock(changetype<usize>(domain));
+  unlock(domain);
   return lo != ANCHOR;
 }
 
 /** Pages from the domain's start up to the limit (inclusive) that are in no range. */
 export function iovaFreePages(domain: IovaDomain, limit: f64): f64 {
-  lock(changetype<usize>(domain));
+  lock(domain);
   const pages = freeBelow(domain, <u64>limit);
-  unlock(changetype<usize>(domain));
+  unlock(domain);
   return <f64>pages;
 }
 
@@ -102,15 +102,15 @@ export function iovaCachedPages(domain: IovaDomain): f64 {
 
 /** Pages of the largest gap up to the limit (inclusive). */
 export function iovaLargestGap(domain: IovaDomain, limit: f64): f64 {
-  lock(changetype<usize>(domain));
+  lock(domain);
   const pages = largestGap(domain, <u64>limit);
-  unlock(changetype<usize>(domain));
+  unlock(domain);
   return <f64>pages;
 }
 
 /** Counts of gaps by order, 53 u32 at `out`, up to the limit (inclusive). */
 export function iovaGapHistogram(domain: IovaDomain, limit: f64, out: usize): void {
-  lock(changetype<usize>(domain));
+  lock(domain);
   gapHistogram(domain, <u64>limit, out);
-  unlock(changetype<usize>(domain));
+  unlock(domain);
 }

@@ -13,11 +13,11 @@ import { blockAllocZeroed, blockFree, blockOrder } from '../memory/block';
 import { Context } from '../memory/context';
 import { currentCpu } from '../memory/cpu';
 import { lock, unlock } from '../memory/lock';
-import { slabAlloc, slabFree } from '../memory/slab';
+import { cacheAlloc, cacheFree } from '../memory/slab';
 import { fingerOf, IovaDomain, stateOf } from './domain';
 import { alignMask, codesFor, NO_MEMORY, NO_PLACE } from './linux';
 import { CAP } from './node';
-import { ALL_FREE, SLOTS, Span, spanAt, spanEnter, spansDestroy } from './span';
+import { ALL_FREE, SLOTS, Span, SpanList, spanAt, spanEnter, spansDestroy } from './span';
 import { insertAt, locate, removeAt, search, searchAll } from './tree';
 
 /** Orders that have spans: 1 to 32 pages. */
@@ -27,42 +27,42 @@ export const ZONES: u32 = 2;
 /** Gives a domain its lists. Returns false without memory. */
 export function fastCreate(domain: IovaDomain, cpus: u32): bool {
   const bytes = <usize>cpus * (ZONES * FAST_ORDERS + 1) * 4;
-  domain.lists = blockAllocZeroed(changetype<Context>(domain.ctx), blockOrder(bytes));
+  domain.lists = blockAllocZeroed(domain.ctx, blockOrder(bytes));
   domain.cacheCpus = cpus;
   return domain.lists != 0;
 }
 
 export function fastDestroy(domain: IovaDomain): void {
   spansDestroy(domain);
-  blockFree(changetype<Context>(domain.ctx), domain.lists);
+  blockFree(domain.ctx, domain.lists);
 }
 
 /** Head of a list of spans with free slots. */
 // @ts-ignore: decorator
 @inline
-export function listOf(domain: IovaDomain, cpu: u32, zone: u32, order: u32): usize {
-  return domain.lists + (<usize>((cpu * ZONES + zone) * FAST_ORDERS + order) << 2);
+export function listOf(domain: IovaDomain, cpu: u32, zone: u32, order: u32): SpanList {
+  return changetype<SpanList>(domain.lists + (<usize>((cpu * ZONES + zone) * FAST_ORDERS + order) << 2));
 }
 
 // Head of a CPU's list of spans in which others freed slots.
 // @ts-ignore: decorator
 @inline
-function returnedOf(domain: IovaDomain, cpu: u32): usize {
-  return domain.lists + (<usize>(domain.cacheCpus * ZONES * FAST_ORDERS + cpu) << 2);
+function returnedOf(domain: IovaDomain, cpu: u32): SpanList {
+  return changetype<SpanList>(domain.lists + (<usize>(domain.cacheCpus * ZONES * FAST_ORDERS + cpu) << 2));
 }
 
-function push(list: usize, span: Span): void {
-  const next = load<u32>(list);
+function push(list: SpanList, span: Span): void {
+  const next = list.first;
   span.next = next;
-  span.previous = 0;
-  if (next != 0) changetype<Span>(<usize>next).previous = changetype<usize>(span);
-  store<u32>(list, <u32>changetype<usize>(span));
+  span.previous = null;
+  if (next != null) next.previous = span;
+  list.first = span;
 }
 
-function unlink(list: usize, span: Span): void {
-  if (span.previous != 0) changetype<Span>(span.previous).next = span.next;
-  else store<u32>(list, <u32>span.next);
-  if (span.next != 0) changetype<Span>(span.next).previous = span.previous;
+function unlink(list: SpanList, span: Span): void {
+  if (span.previous != null) span.previous!.next = span.next;
+  else list.first = span.next;
+  if (span.next != null) span.next!.previous = span.previous;
 }
 
 /** A slot for 1 << order pages below `end`, or 0 when the index must be asked. */
@@ -70,15 +70,14 @@ function unlink(list: usize, span: Span): void {
 @inline
 export function slotAlloc(domain: IovaDomain, order: u32, end: u64): u64 {
   const list = listOf(domain, currentCpu(), end > domain.line ? 1 : 0, order);
-  const at: usize = load<u32>(list);
-  if (at == 0) return 0;
-  const span = changetype<Span>(at);
+  const span = list.first;
+  if (span == null) return 0;
   return span.end <= end ? takeSlot(list, span) : 0;
 }
 
 // @ts-ignore: decorator
 @inline
-function takeSlot(list: usize, span: Span): u64 {
+function takeSlot(list: SpanList, span: Span): u64 {
   const free = span.free;
   const rest = free & (free - 1);
   span.free = rest;
@@ -88,7 +87,7 @@ function takeSlot(list: usize, span: Span): u64 {
 
 /** Where slotAlloc had nothing: slots that others gave back, a new span, or a range of the index. Takes the lock. */
 export function fastAlloc(domain: IovaDomain, size: u64, limit: u64, aligned: bool, order: u32): u64 {
-  lock(changetype<usize>(domain));
+  lock(domain);
   let pfn: u64 = NO_PLACE;
   if (order < FAST_ORDERS) {
     collect(domain);
@@ -96,7 +95,7 @@ export function fastAlloc(domain: IovaDomain, size: u64, limit: u64, aligned: bo
     if (pfn == NO_PLACE) pfn = slotFromNewSpan(domain, order, limit + 1);
   }
   if (pfn == NO_PLACE) pfn = placeRange(domain, size, limit, aligned);
-  unlock(changetype<usize>(domain));
+  unlock(domain);
   return pfn;
 }
 
@@ -115,24 +114,23 @@ function slotFromNewSpan(domain: IovaDomain, order: u32, end: u64): u64 {
   const base = search(domain, end, pages, 0 - pages, CAP);
   if (base < domain.start) return NO_PLACE;
   const cache = stateOf(domain).spanCache;
-  const at = slabAlloc(cache);
-  if (at == 0) return NO_PLACE;
-  const span = changetype<Span>(at);
+  const span = cacheAlloc(cache);
+  if (span == null) return NO_PLACE;
   span.base = base;
   span.end = base + pages;
   span.free = ALL_FREE;
   span.remote = 0;
-  span.returned = 0;
+  span.returned = null;
   span.cpu = currentCpu();
   span.order = order;
   span.zone = zone;
   if (!spanEnter(domain, span, true)) {
-    slabFree(cache, at);
+    cacheFree<Span>(cache, span);
     return NO_PLACE;
   }
   if (!insertAt(domain, fingerOf(domain), base, base + pages - 1)) {
     spanEnter(domain, span, false);
-    slabFree(cache, at);
+    cacheFree<Span>(cache, span);
     return NO_PLACE;
   }
   const list = listOf(domain, span.cpu, zone, order);
@@ -144,8 +142,7 @@ function slotFromNewSpan(domain: IovaDomain, order: u32, end: u64): u64 {
  * Frees the slot that holds a pfn of a span; its bounds are in foundLo, foundHi.
  * @returns false if it is free already
  */
-export function slotFree(domain: IovaDomain, at: usize, pfn: u64): bool {
-  const span = changetype<Span>(at);
+export function slotFree(domain: IovaDomain, span: Span, pfn: u64): bool {
   const slot = (pfn - span.base) >> span.order;
   const bit = <u64>1 << slot;
   domain.foundLo = span.base + (slot << span.order);
@@ -160,27 +157,27 @@ export function slotFree(domain: IovaDomain, at: usize, pfn: u64): bool {
 }
 
 function slotReturn(domain: IovaDomain, span: Span, bit: u64): bool {
-  lock(changetype<usize>(domain));
+  lock(domain);
   const fresh = ((span.free | span.remote) & bit) == 0;
   if (fresh) {
     if (span.remote == 0) {
       const list = returnedOf(domain, span.cpu);
-      span.returned = load<u32>(list);
-      store<u32>(list, <u32>changetype<usize>(span));
+      span.returned = list.first;
+      list.first = span;
     }
     span.remote |= bit;
   }
-  unlock(changetype<usize>(domain));
+  unlock(domain);
   return fresh;
 }
 
 // Takes over what other CPUs have freed of this CPU's spans. The caller holds the lock.
 function collect(domain: IovaDomain): void {
   const list = returnedOf(domain, currentCpu());
-  let at: usize = load<u32>(list);
-  store<u32>(list, 0);
-  while (at != 0) {
-    const span = changetype<Span>(at);
+  let at = list.first;
+  list.first = null;
+  while (at != null) {
+    const span = at;
     if (span.free == 0) push(listOf(domain, span.cpu, span.zone, span.order), span);
     span.free |= span.remote;
     span.remote = 0;
@@ -189,10 +186,10 @@ function collect(domain: IovaDomain): void {
 }
 
 function emptied(domain: IovaDomain, span: Span): void {
-  if (span.next == 0 && span.previous == 0) return;
-  lock(changetype<usize>(domain));
+  if (span.next == null && span.previous == null) return;
+  lock(domain);
   release(domain, span);
-  unlock(changetype<usize>(domain));
+  unlock(domain);
 }
 
 // Gives an empty span's range back to the index. The caller holds the lock.
@@ -201,7 +198,7 @@ function release(domain: IovaDomain, span: Span): void {
   spanEnter(domain, span, false);
   locate(domain, span.base);
   removeAt(domain);
-  slabFree(stateOf(domain).spanCache, changetype<usize>(span));
+  cacheFree(stateOf(domain).spanCache, span);
 }
 
 // Gives back this CPU's empty spans, which are kept for the next request. Returns whether there was one.
@@ -210,8 +207,8 @@ function releaseEmpty(domain: IovaDomain): bool {
   const cpu = currentCpu();
   for (let zone: u32 = 0; zone < ZONES; ++zone) {
     for (let order: u32 = 0; order < FAST_ORDERS; ++order) {
-      for (let at: usize = load<u32>(listOf(domain, cpu, zone, order)); at != 0; ) {
-        const span = changetype<Span>(at);
+      for (let at = listOf(domain, cpu, zone, order).first; at != null; ) {
+        const span = at;
         at = span.next;
         if (span.free != ALL_FREE || span.remote != 0) continue;
         release(domain, span);
@@ -223,8 +220,7 @@ function releaseEmpty(domain: IovaDomain): bool {
 }
 
 /** Whether a pfn lies in a slot that is in use; its bounds into foundLo, foundHi. */
-export function slotFind(domain: IovaDomain, at: usize, pfn: u64): bool {
-  const span = changetype<Span>(at);
+export function slotFind(domain: IovaDomain, span: Span, pfn: u64): bool {
   const slot = (pfn - span.base) >> span.order;
   if ((((span.free | span.remote) >> slot) & 1) != 0) return false;
   domain.foundLo = span.base + (slot << span.order);
@@ -238,9 +234,9 @@ export function fastCheck(domain: IovaDomain): bool {
   for (let cpu: u32 = 0; cpu < domain.cacheCpus; ++cpu) {
     for (let zone: u32 = 0; zone < ZONES; ++zone) {
       for (let order: u32 = 0; order < FAST_ORDERS; ++order) {
-        let previous: usize = 0;
-        for (let at: usize = load<u32>(listOf(domain, cpu, zone, order)); at != 0; ) {
-          const span = changetype<Span>(at);
+        let previous: Span | null = null;
+        for (let at = listOf(domain, cpu, zone, order).first; at != null; ) {
+          const span = at;
           if (span.previous != previous || span.free == 0 || (span.free & span.remote) != 0) return false;
           if (span.cpu != cpu || span.zone != zone || span.order != order) return false;
           if (spanAt(domain, span.base) != at || spanAt(domain, span.end - 1) != at) return false;

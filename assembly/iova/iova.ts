@@ -18,16 +18,16 @@
 import { Context, FAULT_IOVA } from '../memory/context';
 import { shouldFail } from '../memory/fault';
 import { lock, unlock } from '../memory/lock';
-import { slabAllocZeroed, slabFree } from '../memory/slab';
+import { cacheAllocZeroed, cacheFree } from '../memory/slab';
 import { REASON_IOVA_BUSY, REASON_IOVA_NO_MEMORY, setReason } from '../reason';
 import { treeCreate, treeDestroy } from './balance';
-import { IOVA_FAST, IOVA_LINUX_42, IOVA_LINUX_612, IOVA_RCACHE, IovaDomain, IovaState, iovaState, pathOf, stateOf } from './domain';
+import { IOVA_FAST, IOVA_LINUX_42, IOVA_LINUX_612, IOVA_RCACHE, IovaDomain, IovaState, iovaState, iovaStateOf, pathOf, stateOf } from './domain';
 import { FAST_ORDERS, fastAlloc, fastCreate, fastDestroy, slotAlloc, slotFind, slotFree } from './fast';
 import { allocLinux42, allocLinux612, forget, NO_MEMORY, NO_PLACE, roundupPow2 } from './linux';
 import { ANCHOR, hiOf, loOf } from './node';
 import { reasonFor } from './query';
 import { CLASSES, orderOf, rcacheCreate, rcacheDestroy, rcacheFlush, rcacheGet, rcacheInsert } from './rcache';
-import { spanAt } from './span';
+import { Span, spanAt } from './span';
 import { pathIndex } from './path';
 import { extendAt, insertAt, locate, removeAt, roomAt } from './tree';
 
@@ -40,20 +40,19 @@ export const IOVA_PFN_END: u64 = 1 << 53;
  * @param startPfn lowest pfn to be handed out, at least 1 (4.2 starts one above it)
  * @param pfn32bit the 32-bit line as the kernel has it: 1 << (32 - granuleShift) in 6.12, one less in 4.2
  * @param cpus CPUs that are online: what a depot is trimmed to
- * @returns its handle, 0 without memory or for parameters that cannot be
+ * @returns the domain, null without memory or for parameters that cannot be
  */
 export function iovaDomainCreate(
   ctx: Context, model: u32, granuleShift: u32, startPfn: u64, pfn32bit: u64, cpus: u32,
-): usize {
+): IovaDomain | null {
   const kind = model & ~IOVA_RCACHE;
-  if (kind < IOVA_LINUX_42 || kind > IOVA_FAST || (model != kind && kind != IOVA_LINUX_612)) return 0;
-  if (startPfn == 0 || startPfn >= IOVA_PFN_END || pfn32bit >= IOVA_PFN_END || cpus == 0) return 0;
-  if (iovaState(ctx) == 0) return 0;
-  const state = changetype<IovaState>(ctx.iova);
-  const at = slabAllocZeroed(state.domainCache);
-  if (at == 0) return 0;
-  const domain = changetype<IovaDomain>(at);
-  domain.ctx = changetype<usize>(ctx);
+  if (kind < IOVA_LINUX_42 || kind > IOVA_FAST || (model != kind && kind != IOVA_LINUX_612)) return null;
+  if (startPfn == 0 || startPfn >= IOVA_PFN_END || pfn32bit >= IOVA_PFN_END || cpus == 0) return null;
+  if (iovaState(ctx) == null) return null;
+  const state = iovaStateOf(ctx)!;
+  const domain = cacheAllocZeroed(state.domainCache);
+  if (domain == null) return null;
+  domain.ctx = ctx;
   domain.model = kind;
   domain.granuleShift = granuleShift;
   domain.start = startPfn;
@@ -65,35 +64,34 @@ export function iovaDomainCreate(
   domain.cached32Lo = ANCHOR;
   domain.cached32Hi = ANCHOR;
   if (!treeCreate(domain, kind == IOVA_LINUX_42 ? startPfn + 1 : startPfn)) {
-    slabFree(state.domainCache, at);
-    return 0;
+    cacheFree<IovaDomain>(state.domainCache, domain);
+    return null;
   }
   const ready = kind == IOVA_FAST ? fastCreate(domain, ctx.cpuCount) : model == kind || rcacheCreate(domain, ctx.cpuCount);
   if (!ready) {
     treeDestroy(domain);
-    slabFree(state.domainCache, at);
-    return 0;
+    cacheFree<IovaDomain>(state.domainCache, domain);
+    return null;
   }
   domain.next = state.domains;
-  state.domains = at;
-  return at;
+  state.domains = domain;
+  return domain;
 }
 
 /** Frees a domain with all its ranges (put_iova_domain). */
-export function iovaDomainDestroy(at: usize): void {
-  const domain = changetype<IovaDomain>(at);
+export function iovaDomainDestroy(domain: IovaDomain): void {
   const state = stateOf(domain);
   let link = changetype<usize>(state) + offsetof<IovaState>('domains');
-  while (load<u32>(link) != <u32>at) link = <usize>load<u32>(link) + offsetof<IovaDomain>('next');
-  store<u32>(link, <u32>domain.next);
+  while (<usize>load<u32>(link) != changetype<usize>(domain)) link = <usize>load<u32>(link) + offsetof<IovaDomain>('next');
+  store<u32>(link, <u32>changetype<usize>(domain.next));
   if (domain.magazines != 0) rcacheDestroy(domain);
   if (domain.model == IOVA_FAST) fastDestroy(domain);
   treeDestroy(domain);
-  slabFree(state.domainCache, at);
+  cacheFree<IovaDomain>(state.domainCache, domain);
 }
 
 function noMemory(domain: IovaDomain): u64 {
-  setReason(changetype<Context>(domain.ctx), REASON_IOVA_NO_MEMORY);
+  setReason(domain.ctx, REASON_IOVA_NO_MEMORY);
   return 0;
 }
 
@@ -109,7 +107,7 @@ function place(domain: IovaDomain, size: u64, limit: u64, aligned: bool): u64 {
 // What a failed placement comes to: 0, and the reason in the CPU's record.
 function refuse(domain: IovaDomain, result: u64, size: u64, limit: u64, aligned: bool): u64 {
   if (result == NO_MEMORY) return noMemory(domain);
-  setReason(changetype<Context>(domain.ctx), reasonFor(domain, size, limit, aligned));
+  setReason(domain.ctx, reasonFor(domain, size, limit, aligned));
   return 0;
 }
 
@@ -120,16 +118,15 @@ function refuse(domain: IovaDomain, result: u64, size: u64, limit: u64, aligned:
  * @param aligned to the smallest power of two that is at least the size
  * @returns its first pfn, or 0 with the reason in the CPU's record
  */
-export function iovaAlloc(at: usize, size: u64, limitPfn: u64, aligned: bool): u64 {
-  const domain = changetype<IovaDomain>(at);
+export function iovaAlloc(domain: IovaDomain, size: u64, limitPfn: u64, aligned: bool): u64 {
   assert(size != 0);
-  if (shouldFail(changetype<Context>(domain.ctx), FAULT_IOVA)) return noMemory(domain);
+  if (shouldFail(domain.ctx, FAULT_IOVA)) return noMemory(domain);
   limitPfn = min<u64>(limitPfn, IOVA_PFN_END - 1);
   if (domain.model == IOVA_FAST) return allocFast(domain, size, limitPfn, aligned);
-  lock(at);
+  lock(domain);
   let pfn = place(domain, size, limitPfn, aligned);
   if (pfn == NO_PLACE || pfn == NO_MEMORY) pfn = refuse(domain, pfn, size, limitPfn, aligned);
-  unlock(at);
+  unlock(domain);
   return pfn;
 }
 
@@ -147,18 +144,17 @@ function allocFast(domain: IovaDomain, size: u64, limit: u64, aligned: bool): u6
 function allocFastSlow(domain: IovaDomain, size: u64, limit: u64, aligned: bool, order: u32): u64 {
   const pfn = fastAlloc(domain, size, limit, aligned, order);
   if (pfn != NO_PLACE && pfn != NO_MEMORY) return pfn;
-  lock(changetype<usize>(domain));
+  lock(domain);
   refuse(domain, pfn, size, limit, aligned);
-  unlock(changetype<usize>(domain));
+  unlock(domain);
   return 0;
 }
 
 /** Frees the range that holds a pfn (free_iova); its bounds are in foundLo, foundHi. Returns false if there is none. */
-export function iovaFree(at: usize, pfn: u64): bool {
-  const domain = changetype<IovaDomain>(at);
-  const span: usize = domain.spans == 0 ? 0 : spanAt(domain, pfn);
-  if (span != 0) return slotFree(domain, span, pfn);
-  lock(at);
+export function iovaFree(domain: IovaDomain, pfn: u64): bool {
+  const span: Span | null = domain.spans == 0 ? null : spanAt(domain, pfn);
+  if (span != null) return slotFree(domain, span, pfn);
+  lock(domain);
   const leaf = locate(domain, pfn);
   const i = pathIndex(pathOf(domain), 0);
   const lo = loOf(leaf, i);
@@ -169,7 +165,7 @@ export function iovaFree(at: usize, pfn: u64): bool {
     forget(domain);
     removeAt(domain);
   }
-  unlock(at);
+  unlock(domain);
   return found;
 }
 
@@ -180,18 +176,17 @@ export function iovaFree(at: usize, pfn: u64): bool {
  */
 // @ts-ignore: decorator
 @inline
-export function iovaAllocFast(at: usize, size: u64, limitPfn: u64, flush: bool): u64 {
-  const domain = changetype<IovaDomain>(at);
-  if (domain.magazines == 0) return iovaAlloc(at, roundSmall(domain, size), limitPfn, true);
+export function iovaAllocFast(domain: IovaDomain, size: u64, limitPfn: u64, flush: bool): u64 {
+  if (domain.magazines == 0) return iovaAlloc(domain, roundSmall(domain, size), limitPfn, true);
   const order = orderOf(size);
   if (order < CLASSES) {
-    if (shouldFail(changetype<Context>(domain.ctx), FAULT_IOVA)) return noMemory(domain);
+    if (shouldFail(domain.ctx, FAULT_IOVA)) return noMemory(domain);
     size = <u64>1 << order;
     const pfn = rcacheGet(domain, order, limitPfn + 1 - size);
     if (pfn != 0) return pfn;
-    return allocMissed(at, size, limitPfn, flush, false);
+    return allocMissed(domain, size, limitPfn, flush, false);
   }
-  return allocMissed(at, size, limitPfn, flush, true);
+  return allocMissed(domain, size, limitPfn, flush, true);
 }
 
 // @ts-ignore: decorator
@@ -200,9 +195,8 @@ function roundSmall(domain: IovaDomain, size: u64): u64 {
   return domain.model == IOVA_LINUX_612 && size < 32 ? roundupPow2(size) : size;
 }
 
-function allocMissed(at: usize, size: u64, limitPfn: u64, flush: bool, mayFail: bool): u64 {
-  const domain = changetype<IovaDomain>(at);
-  if (mayFail && shouldFail(changetype<Context>(domain.ctx), FAULT_IOVA)) return noMemory(domain);
+function allocMissed(domain: IovaDomain, size: u64, limitPfn: u64, flush: bool, mayFail: bool): u64 {
+  if (mayFail && shouldFail(domain.ctx, FAULT_IOVA)) return noMemory(domain);
   limitPfn = min<u64>(limitPfn, IOVA_PFN_END - 1);
   if (ASC_FEATURE_THREADS) {
     if (size < GROUP) {
@@ -210,14 +204,14 @@ function allocMissed(at: usize, size: u64, limitPfn: u64, flush: bool, mayFail: 
       if (pfn != NO_PLACE) return pfn;
     }
   }
-  lock(at);
+  lock(domain);
   let pfn = place(domain, size, limitPfn, true);
   if (pfn == NO_PLACE && flush) {
     rcacheFlush(domain);
     pfn = place(domain, size, limitPfn, true);
   }
   if (pfn == NO_PLACE || pfn == NO_MEMORY) pfn = refuse(domain, pfn, size, limitPfn, true);
-  unlock(at);
+  unlock(domain);
   return pfn;
 }
 
@@ -250,7 +244,7 @@ function allocGroup(domain: IovaDomain, size: u64, limitPfn: u64): u64 {
   if (first == NO_PLACE || first == NO_MEMORY || lowest == first + GROUP) return NO_PLACE;
   const order = orderOf(size);
   for (let pfn = lowest + size; pfn < first + GROUP; pfn += size) {
-    if (!rcacheInsert(domain, order, pfn)) iovaFree(at, pfn);
+    if (!rcacheInsert(domain, order, pfn)) iovaFree(domain, pfn);
   }
   return lowest;
 }
@@ -265,21 +259,19 @@ function takeBack(domain: IovaDomain, pfn: u64): void {
 /** Gives a range back by way of the caches (free_iova_fast). `size` is as it was asked for. */
 // @ts-ignore: decorator
 @inline
-export function iovaFreeFast(at: usize, pfn: u64, size: u64): void {
-  const domain = changetype<IovaDomain>(at);
+export function iovaFreeFast(domain: IovaDomain, pfn: u64, size: u64): void {
   if (domain.magazines != 0) {
     const order = orderOf(size);
     if (order < CLASSES && rcacheInsert(domain, order, pfn)) return;
   }
-  iovaFree(at, pfn);
+  iovaFree(domain, pfn);
 }
 
 /** The range that holds a pfn, into foundLo, foundHi (find_iova). Returns false if there is none. */
-export function iovaFind(at: usize, pfn: u64): bool {
-  const domain = changetype<IovaDomain>(at);
+export function iovaFind(domain: IovaDomain, pfn: u64): bool {
   const span = spanAt(domain, pfn);
-  if (span != 0) return slotFind(domain, span, pfn);
-  lock(at);
+  if (span != null) return slotFind(domain, span, pfn);
+  lock(domain);
   const leaf = locate(domain, pfn);
   const i = pathIndex(pathOf(domain), 0);
   const lo = loOf(leaf, i);
@@ -288,7 +280,7 @@ export function iovaFind(at: usize, pfn: u64): bool {
     domain.foundLo = lo;
     domain.foundHi = hiOf(leaf, i);
   }
-  unlock(at);
+  unlock(domain);
   return found;
 }
 
@@ -299,19 +291,18 @@ export function iovaFind(at: usize, pfn: u64): bool {
  * The fast model refuses ranges that its spans lie in (REASON_IOVA_BUSY): reserve before the first allocation there.
  * @returns false for a range that cannot be, or without memory; nothing has changed then
  */
-export function iovaReserve(at: usize, lo: u64, hi: u64): bool {
-  const domain = changetype<IovaDomain>(at);
+export function iovaReserve(domain: IovaDomain, lo: u64, hi: u64): bool {
   if (lo > hi || hi >= IOVA_PFN_END) return false;
   if (domain.spans != 0 && touchesSpan(domain, lo, hi)) {
-    setReason(changetype<Context>(domain.ctx), REASON_IOVA_BUSY);
+    setReason(domain.ctx, REASON_IOVA_BUSY);
     return false;
   }
-  if (!shouldFail(changetype<Context>(domain.ctx), FAULT_IOVA)) {
-    lock(at);
+  if (!shouldFail(domain.ctx, FAULT_IOVA)) {
+    lock(domain);
     // Room for the range that may have to be made, before any other grows.
     const room = loOf(locate(domain, hi), pathIndex(pathOf(domain), 0)) <= hi || roomAt(domain, pathOf(domain));
     if (room) reserve(domain, lo, hi);
-    unlock(at);
+    unlock(domain);
     if (room) return true;
   }
   noMemory(domain);
@@ -319,16 +310,16 @@ export function iovaReserve(at: usize, lo: u64, hi: u64): bool {
 }
 
 function touchesSpan(domain: IovaDomain, lo: u64, hi: u64): bool {
-  lock(changetype<usize>(domain));
+  lock(domain);
   let touches = false;
   do {
     const leaf = locate(domain, lo);
     const i = pathIndex(pathOf(domain), 0);
     if (loOf(leaf, i) > hi) break;
-    touches = spanAt(domain, loOf(leaf, i)) != 0;
+    touches = spanAt(domain, loOf(leaf, i)) != null;
     lo = hiOf(leaf, i) + 1;
   } while (!touches);
-  unlock(changetype<usize>(domain));
+  unlock(domain);
   return touches;
 }
 

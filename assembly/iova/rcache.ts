@@ -2,9 +2,9 @@
 // in the tree, to be handed out again. Six classes by order; for each class a loaded and a previous magazine a CPU, and
 // a depot of full magazines, a stack without upper bound that a timer trims to the number of online CPUs.
 //
-//   magazine   +0 count, +4 next in the depot, +8 pfn u64[127]     1 KiB: that is why there are 127
-//   caches     for CPU c and class k: (loaded, previous) u32 at ((c * 6) + k) * 8
-//   depots     one Depot a class
+//   Magazine        127 pfns: with its header just 1 KiB
+//   MagazineCache   one for each CPU and class
+//   Depot           one for each class, behind the caches
 //
 // In the threads build a CPU's magazines are touched by their owner alone, without a lock; depots and tree are under
 // the domain's lock. Where Linux empties every CPU's magazines, that build empties the caller's own and the depots.
@@ -14,7 +14,8 @@ import { Context } from '../memory/context';
 import { currentCpu } from '../memory/cpu';
 import { lock, unlock } from '../memory/lock';
 import { blockAllocZeroed, blockFree, blockOrder } from '../memory/block';
-import { slabAlloc, slabFree } from '../memory/slab';
+import { cacheAlloc, cacheFree } from '../memory/slab';
+import { recordAt } from '../memory/record';
 import { IovaDomain, pathOf, stateOf } from './domain';
 import { forget } from './linux';
 import { hiOf, loOf } from './node';
@@ -30,36 +31,57 @@ const DEPOT_DELAY: u64 = 100_000_000;
 
 // @ts-ignore: decorator
 @unmanaged
+export class Magazine {
+  count: u32;
+  /** The next one in the depot. */
+  next: Magazine | null;
+  /** The first of MAGAZINE_PFNS. */
+  pfns: u64;
+}
+
+/** A CPU's magazines of one class. */
+// @ts-ignore: decorator
+@unmanaged
+class MagazineCache {
+  loaded: Magazine;
+  previous: Magazine;
+}
+
+// @ts-ignore: decorator
+@unmanaged
 export class Depot {
-  /** The magazine on top; they are linked through their second word. */
-  top: usize;
+  /** The magazine on top. */
+  top: Magazine | null;
   count: u32;
   /** 1 while the trimming timer is queued. */
   armed: u32;
-  domain: usize;
+  domain: IovaDomain;
 }
 
-const DEPOT_SIZE: usize = 16;
-const CACHE_SIZE: usize = 8;
-const PFNS: usize = 8;
-const DEPOT_NEXT: usize = 4;
+const PFNS: usize = offsetof<Magazine>('pfns');
 
 // @ts-ignore: decorator
 @inline
-function cacheOf(domain: IovaDomain, cpu: u32, order: u32): usize {
-  return domain.magazines + ((<usize>cpu * CLASSES + order) << 3);
+function cacheOf(domain: IovaDomain, cpu: u32, order: u32): MagazineCache {
+  return recordAt<MagazineCache>(domain.magazines, cpu * CLASSES + order);
 }
 
 // @ts-ignore: decorator
 @inline
 export function depotOf(domain: IovaDomain, order: u32): Depot {
-  return changetype<Depot>(domain.depots + <usize>order * DEPOT_SIZE);
+  return changetype<Depot>(domain.depots + <usize>order * offsetof<Depot>());
 }
 
 // @ts-ignore: decorator
 @inline
-function pfnAt(magazine: usize, i: u32): u64 {
-  return load<u64>(magazine + (<usize>i << 3), PFNS);
+function pfnAt(magazine: Magazine, i: u32): u64 {
+  return load<u64>(changetype<usize>(magazine) + (<usize>i << 3), PFNS);
+}
+
+// @ts-ignore: decorator
+@inline
+function pfnSet(magazine: Magazine, i: u32, pfn: u64): void {
+  store<u64>(changetype<usize>(magazine) + (<usize>i << 3), pfn, PFNS);
 }
 
 /** Order of the class that serves a size: order_base_2. */
@@ -71,22 +93,22 @@ export function orderOf(size: u64): u32 {
 
 /** Gives a domain its caches (iova_domain_init_rcaches). Returns false without memory, with nothing left behind. */
 export function rcacheCreate(domain: IovaDomain, cpus: u32): bool {
-  const ctx = changetype<Context>(domain.ctx);
-  const cells = <usize>cpus * CLASSES * CACHE_SIZE;
-  const at = blockAllocZeroed(ctx, blockOrder(cells + <usize>CLASSES * DEPOT_SIZE));
+  const ctx = domain.ctx;
+  const cells = <usize>cpus * CLASSES * offsetof<MagazineCache>();
+  const at = blockAllocZeroed(ctx, blockOrder(cells + <usize>CLASSES * offsetof<Depot>()));
   if (at == 0) return false;
   domain.magazines = at;
   domain.depots = at + cells;
   domain.cacheCpus = cpus;
-  for (let order: u32 = 0; order < CLASSES; ++order) depotOf(domain, order).domain = changetype<usize>(domain);
+  for (let order: u32 = 0; order < CLASSES; ++order) depotOf(domain, order).domain = domain;
   for (let cell = at; cell < domain.depots; cell += 4) {
-    const magazine = slabAlloc(stateOf(domain).magazineCache);
-    if (magazine == 0) {
+    const magazine = cacheAlloc(stateOf(domain).magazineCache);
+    if (magazine == null) {
       rcacheDestroy(domain);
       return false;
     }
-    store<u32>(magazine, 0);
-    store<u32>(cell, <u32>magazine);
+    magazine.count = 0;
+    store<u32>(cell, <u32>changetype<usize>(magazine));
   }
   return true;
 }
@@ -95,35 +117,35 @@ export function rcacheCreate(domain: IovaDomain, cpus: u32): bool {
 export function rcacheDestroy(domain: IovaDomain): void {
   const cache = stateOf(domain).magazineCache;
   for (let cell = domain.magazines; cell < domain.depots; cell += 4) {
-    if (load<u32>(cell) != 0) slabFree(cache, load<u32>(cell));
+    if (load<u32>(cell) != 0) cacheFree(cache, changetype<Magazine>(load<u32>(cell)));
   }
   for (let order: u32 = 0; order < CLASSES; ++order) {
     const depot = depotOf(domain, order);
-    if (depot.armed != 0) timerCancel(changetype<Context>(domain.ctx), TIMER_IOVA_DEPOT, changetype<usize>(depot));
-    while (depot.count != 0) slabFree(cache, depotPop(depot));
+    if (depot.armed != 0) timerCancel(domain.ctx, TIMER_IOVA_DEPOT, changetype<usize>(depot));
+    while (depot.count != 0) cacheFree(cache, depotPop(depot));
   }
-  blockFree(changetype<Context>(domain.ctx), domain.magazines);
+  blockFree(domain.ctx, domain.magazines);
   domain.magazines = 0;
   domain.depots = 0;
   domain.cacheCpus = 0;
 }
 
-function depotPop(depot: Depot): usize {
-  const magazine = depot.top;
-  depot.top = load<u32>(magazine, DEPOT_NEXT);
+function depotPop(depot: Depot): Magazine {
+  const magazine = depot.top!;
+  depot.top = magazine.next;
   --depot.count;
   return magazine;
 }
 
-function depotPush(domain: IovaDomain, depot: Depot, magazine: usize): void {
-  store<u32>(magazine, <u32>depot.top, DEPOT_NEXT);
+function depotPush(domain: IovaDomain, depot: Depot, magazine: Magazine): void {
+  magazine.next = depot.top;
   depot.top = magazine;
   ++depot.count;
   if (depot.armed == 0) arm(domain, depot);
 }
 
 function arm(domain: IovaDomain, depot: Depot): void {
-  const ctx = changetype<Context>(domain.ctx);
+  const ctx = domain.ctx;
   // Without memory for the timer the depot just stays as it is until the next magazine comes.
   depot.armed = timerAdd(ctx, TIMER_IOVA_DEPOT, changetype<usize>(depot), ctx.now + DEPOT_DELAY) ? 1 : 0;
 }
@@ -137,12 +159,12 @@ function arm(domain: IovaDomain, depot: Depot): void {
 @inline
 export function rcacheGet(domain: IovaDomain, order: u32, highest: u64): u64 {
   const cache = cacheOf(domain, currentCpu(), order);
-  const loaded: usize = load<u32>(cache);
-  const count = load<u32>(loaded);
+  const loaded = cache.loaded;
+  const count = loaded.count;
   if (count != 0) {
     const pfn = pfnAt(loaded, count - 1);
     if (pfn <= highest) {
-      store<u32>(loaded, count - 1);
+      loaded.count = count - 1;
       return pfn;
     }
     return magazinePop(loaded, count, highest);
@@ -151,32 +173,32 @@ export function rcacheGet(domain: IovaDomain, order: u32, highest: u64): u64 {
 }
 
 // The loaded magazine is empty: the previous one, else one from the depot.
-function rcacheRefill(domain: IovaDomain, order: u32, cache: usize, highest: u64): u64 {
-  const empty = load<u32>(cache);
-  const previous = load<u32>(cache, 4);
-  if (load<u32>(previous) != 0) {
-    store<u32>(cache, previous);
-    store<u32>(cache, empty, 4);
-    return magazinePop(previous, load<u32>(previous), highest);
+function rcacheRefill(domain: IovaDomain, order: u32, cache: MagazineCache, highest: u64): u64 {
+  const empty = cache.loaded;
+  const previous = cache.previous;
+  if (previous.count != 0) {
+    cache.loaded = previous;
+    cache.previous = empty;
+    return magazinePop(previous, previous.count, highest);
   }
   const depot = depotOf(domain, order);
   if (depot.count == 0) return 0;
-  lock(changetype<usize>(domain));
-  const full = depot.count != 0 ? depotPop(depot) : 0;
-  unlock(changetype<usize>(domain));
-  if (full == 0) return 0;
-  slabFree(stateOf(domain).magazineCache, empty);
-  store<u32>(cache, <u32>full);
-  return magazinePop(full, load<u32>(full), highest);
+  lock(domain);
+  const full = depot.count != 0 ? depotPop(depot) : null;
+  unlock(domain);
+  if (full == null) return 0;
+  cacheFree(stateOf(domain).magazineCache, empty);
+  cache.loaded = full;
+  return magazinePop(full, full.count, highest);
 }
 
 // From the newest down, the first that will do; the newest takes its place.
-function magazinePop(magazine: usize, count: u32, highest: u64): u64 {
+function magazinePop(magazine: Magazine, count: u32, highest: u64): u64 {
   for (let i = count; i-- > 0; ) {
     const pfn = pfnAt(magazine, i);
     if (pfn > highest) continue;
-    store<u64>(magazine + (<usize>i << 3), pfnAt(magazine, count - 1), PFNS);
-    store<u32>(magazine, count - 1);
+    pfnSet(magazine, i, pfnAt(magazine, count - 1));
+    magazine.count = count - 1;
     return pfn;
   }
   return 0;
@@ -187,40 +209,40 @@ function magazinePop(magazine: usize, count: u32, highest: u64): u64 {
 @inline
 export function rcacheInsert(domain: IovaDomain, order: u32, pfn: u64): bool {
   const cache = cacheOf(domain, currentCpu(), order);
-  const loaded: usize = load<u32>(cache);
-  const count = load<u32>(loaded);
+  const loaded = cache.loaded;
+  const count = loaded.count;
   if (count == MAGAZINE_PFNS) return rcacheSpill(domain, order, cache, pfn);
-  store<u64>(loaded + (<usize>count << 3), pfn, PFNS);
-  store<u32>(loaded, count + 1);
+  pfnSet(loaded, count, pfn);
+  loaded.count = count + 1;
   return true;
 }
 
 // The loaded magazine is full: the previous one if it has room, else an empty one, and the full one goes to the depot.
-function rcacheSpill(domain: IovaDomain, order: u32, cache: usize, pfn: u64): bool {
-  const full = load<u32>(cache);
-  let into: usize = load<u32>(cache, 4);
-  if (load<u32>(into) != MAGAZINE_PFNS) {
-    store<u32>(cache, full, 4);
+function rcacheSpill(domain: IovaDomain, order: u32, cache: MagazineCache, pfn: u64): bool {
+  const full = cache.loaded;
+  let into: Magazine | null = cache.previous;
+  if (into.count != MAGAZINE_PFNS) {
+    cache.previous = full;
   } else {
-    into = slabAlloc(stateOf(domain).magazineCache);
-    if (into == 0) return false;
-    store<u32>(into, 0);
-    lock(changetype<usize>(domain));
+    into = cacheAlloc(stateOf(domain).magazineCache);
+    if (into == null) return false;
+    into.count = 0;
+    lock(domain);
     depotPush(domain, depotOf(domain, order), full);
-    unlock(changetype<usize>(domain));
+    unlock(domain);
   }
-  store<u32>(cache, <u32>into);
-  const count = load<u32>(into);
-  store<u64>(into + (<usize>count << 3), pfn, PFNS);
-  store<u32>(into, count + 1);
+  cache.loaded = into;
+  const count = into.count;
+  pfnSet(into, count, pfn);
+  into.count = count + 1;
   return true;
 }
 
 // ---- emptying; the caller holds the domain's lock ----
 
 // iova_magazine_free_pfns: from the oldest up. A pfn that was put in twice is in the tree once: it is passed over.
-function magazineEmpty(domain: IovaDomain, magazine: usize): void {
-  const count = load<u32>(magazine);
+function magazineEmpty(domain: IovaDomain, magazine: Magazine): void {
+  const count = magazine.count;
   for (let i: u32 = 0; i < count; ++i) {
     const pfn = pfnAt(magazine, i);
     const leaf = locate(domain, pfn);
@@ -228,7 +250,7 @@ function magazineEmpty(domain: IovaDomain, magazine: usize): void {
     forget(domain);
     removeAt(domain);
   }
-  store<u32>(magazine, 0);
+  magazine.count = 0;
 }
 
 /** Gives everything that is cached back to the tree (free_cpu_cached_iovas for each CPU, free_global_cached_iovas). */
@@ -237,8 +259,8 @@ export function rcacheFlush(domain: IovaDomain): void {
   const end: u32 = ASC_FEATURE_THREADS ? first + 1 : domain.cacheCpus;
   for (let cpu = first; cpu < end; ++cpu) {
     for (let order: u32 = 0; order < CLASSES; ++order) {
-      magazineEmpty(domain, load<u32>(cacheOf(domain, cpu, order)));
-      magazineEmpty(domain, load<u32>(cacheOf(domain, cpu, order), 4));
+      magazineEmpty(domain, cacheOf(domain, cpu, order).loaded);
+      magazineEmpty(domain, cacheOf(domain, cpu, order).previous);
     }
   }
   for (let order: u32 = 0; order < CLASSES; ++order) {
@@ -250,18 +272,17 @@ export function rcacheFlush(domain: IovaDomain): void {
 function dropTop(domain: IovaDomain, depot: Depot): void {
   const magazine = depotPop(depot);
   magazineEmpty(domain, magazine);
-  slabFree(stateOf(domain).magazineCache, magazine);
+  cacheFree(stateOf(domain).magazineCache, magazine);
 }
 
 /** iova_depot_work_func: while a depot holds more magazines than CPUs are online, one goes every 100 ms. */
-export function iovaDepotWork(depotAt: usize): void {
-  const depot = changetype<Depot>(depotAt);
-  const domain = changetype<IovaDomain>(depot.domain);
+export function iovaDepotWork(depot: Depot): void {
+  const domain = depot.domain;
   depot.armed = 0;
   if (depot.count <= domain.cpus) return;
-  lock(changetype<usize>(domain));
+  lock(domain);
   dropTop(domain, depot);
-  unlock(changetype<usize>(domain));
+  unlock(domain);
   arm(domain, depot);
 }
 
@@ -286,10 +307,10 @@ export function rcachePages(domain: IovaDomain): u64 {
     const size: u64 = <u64>1 << order;
     for (let cpu: u32 = 0; cpu < domain.cacheCpus; ++cpu) {
       const cache = cacheOf(domain, cpu, order);
-      pages += (<u64>load<u32>(load<u32>(cache)) + load<u32>(load<u32>(cache, 4))) * size;
+      pages += (<u64>cache.loaded.count + cache.previous.count) * size;
     }
-    for (let at: usize = depotOf(domain, order).top; at != 0; at = load<u32>(at, DEPOT_NEXT)) {
-      pages += <u64>load<u32>(at) * size;
+    for (let magazine = depotOf(domain, order).top; magazine != null; magazine = magazine!.next) {
+      pages += <u64>magazine.count * size;
     }
   }
   return pages;
@@ -299,14 +320,14 @@ export function rcachePages(domain: IovaDomain): u64 {
 export function rcacheCheck(domain: IovaDomain): bool {
   if (domain.magazines == 0) return true;
   for (let cell = domain.magazines; cell < domain.depots; cell += 4) {
-    const magazine: usize = load<u32>(cell);
-    if (magazine == 0 || load<u32>(magazine) > MAGAZINE_PFNS) return false;
+    const magazine = changetype<Magazine | null>(load<u32>(cell));
+    if (magazine == null || magazine.count > MAGAZINE_PFNS) return false;
   }
   for (let order: u32 = 0; order < CLASSES; ++order) {
     const depot = depotOf(domain, order);
     let count: u32 = 0;
-    for (let at: usize = depot.top; at != 0 && count <= depot.count; at = load<u32>(at, DEPOT_NEXT)) {
-      if (load<u32>(at) != MAGAZINE_PFNS) return false;
+    for (let magazine = depot.top; magazine != null && count <= depot.count; magazine = magazine!.next) {
+      if (magazine.count != MAGAZINE_PFNS) return false;
       ++count;
     }
     if (count != depot.count) return false;

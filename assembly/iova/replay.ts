@@ -20,7 +20,7 @@ export const STEP_WAIT: u32 = 7; // online CPUs
 const OPERAND: u64 = (1 << 53) - 1;
 
 /** Performs `count` steps on a domain. Returns how many allocations failed. */
-export function iovaReplay(domain: usize, steps: usize, count: u32): u32 {
+export function iovaReplay(domain: IovaDomain, steps: usize, count: u32): u32 {
   let failed: u32 = 0;
   const end = steps + (<usize>count << 4);
   for (let at = steps; at < end; at += 16) {
@@ -41,7 +41,7 @@ export function iovaReplay(domain: usize, steps: usize, count: u32): u32 {
   return failed;
 }
 
-function perform(domain: usize, operation: u32, a: u64, b: u64, flag: bool): u32 {
+function perform(domain: IovaDomain, operation: u32, a: u64, b: u64, flag: bool): u32 {
   switch (operation) {
     case STEP_ALLOC: return iovaAlloc(domain, b, a, flag) == 0 ? 1 : 0;
     case STEP_FREE: {
@@ -57,8 +57,8 @@ function perform(domain: usize, operation: u32, a: u64, b: u64, flag: bool): u32
       return 0;
     }
     case STEP_WAIT: {
-      changetype<IovaDomain>(domain).cpus = <u32>a;
-      rcacheTrim(changetype<IovaDomain>(domain));
+      domain.cpus = <u32>a;
+      rcacheTrim(domain);
       return 0;
     }
   }

@@ -8,7 +8,7 @@
 
 import { blockAllocZeroed, blockFree } from '../memory/block';
 import { Context } from '../memory/context';
-import { slabFree } from '../memory/slab';
+import { cacheFree } from '../memory/slab';
 import { IovaDomain, stateOf } from './domain';
 
 export const SLOTS: u32 = 64;
@@ -23,13 +23,20 @@ export class Span {
   free: u64;
   remote: u64;
   /** The owner's list of spans with free slots. */
-  next: usize;
-  previous: usize;
+  next: Span | null;
+  previous: Span | null;
   /** The owner's list of spans in which others freed slots. */
-  returned: usize;
+  returned: Span | null;
   cpu: u32;
   order: u32;
   zone: u32;
+}
+
+/** The head of a list of spans: one word of IovaDomain.lists (fast.ts). */
+// @ts-ignore: decorator
+@unmanaged
+export class SpanList {
+  first: Span | null;
 }
 
 const KEY_SHIFT: u64 = 6;
@@ -37,23 +44,23 @@ const NODE_BITS: u64 = 10;
 const NODE_MASK: u64 = (1 << 10) - 1;
 const HEIGHT_MASK: u32 = 0xfff;
 
-/** The span that a pfn is in, 0 for none. */
-export function spanAt(domain: IovaDomain, pfn: u64): usize {
+/** The span that a pfn is in. */
+export function spanAt(domain: IovaDomain, pfn: u64): Span | null {
   const root = domain.spans;
   const height = root & HEIGHT_MASK;
   const key = pfn >> KEY_SHIFT;
-  if (height == 0 || key >> (<u64>height * NODE_BITS) != 0) return 0;
+  if (height == 0 || key >> (<u64>height * NODE_BITS) != 0) return null;
   let node: usize = root & ~HEIGHT_MASK;
   for (let level = height; --level != 0; ) {
     node = load<u32>(node + (<usize>((key >> (<u64>level * NODE_BITS)) & NODE_MASK) << 2));
-    if (node == 0) return 0;
+    if (node == 0) return null;
   }
-  return load<u32>(node + (<usize>(key & NODE_MASK) << 2));
+  return changetype<Span | null>(load<u32>(node + (<usize>(key & NODE_MASK) << 2)));
 }
 
 // The word of a key, made if need be; 0 without memory.
 function wordOf(domain: IovaDomain, key: u64): usize {
-  const ctx = changetype<Context>(domain.ctx);
+  const ctx = domain.ctx;
   while ((domain.spans & HEIGHT_MASK) == 0 || key >> (<u64>(domain.spans & HEIGHT_MASK) * NODE_BITS) != 0) {
     const node = blockAllocZeroed(ctx, 0);
     if (node == 0) return 0;
@@ -96,7 +103,7 @@ function freeNode(domain: IovaDomain, node: usize, height: u32, key: u64): void 
     if (height > 1) freeNode(domain, at, height - 1, (key + i) << NODE_BITS);
   }
   if (height == 1) freeSpans(domain, node);
-  blockFree(changetype<Context>(domain.ctx), node);
+  blockFree(domain.ctx, node);
 }
 
 function freeSpans(domain: IovaDomain, node: usize): void {
@@ -106,8 +113,9 @@ function freeSpans(domain: IovaDomain, node: usize): void {
       ++i;
       continue;
     }
-    i += <usize>1 << changetype<Span>(at).order;
-    slabFree(stateOf(domain).spanCache, at);
+    const span = changetype<Span>(at);
+    i += <usize>1 << span.order;
+    cacheFree(stateOf(domain).spanCache, span);
   }
 }
 
