@@ -27,9 +27,14 @@ export type { CheckData, CheckId } from './dma-debug/checks.js';
 export type { DmaDebug } from './dma-debug/dma-debug.js';
 export type { DmaDebugOptions } from './dma-debug/options.js';
 export { type Forecast, type LeakReport, type MappingGroup, reportText } from './dma-debug/report.js';
+export { DrmDevice, type DrmHook } from './drm/device.js';
 export { DmaBuf, type DmaBufAttachment, type DmaBufExporter } from './drm/dma-buf.js';
 export type { Driver, DriverClock, DriverHost } from './drm/driver.js';
+export { exportObject } from './drm/gem-export.js';
+export { DrmGemObject, type GemBacking } from './drm/gem-object.js';
 export { type MmuNotifier, Process } from './drm/process.js';
+export type { Reclaim, Shrinker } from './drm/reclaim.js';
+export { ShmemFile } from './drm/shmem-file.js';
 export { SystemHeap } from './drm/system-heap.js';
 export {
   type EventFields,

@@ -3,6 +3,7 @@ import type { PhysicalMemory } from '../core/physical-memory.js';
 import type { DeviceOptions, DmaDevice } from '../dma/device.js';
 import type { DmaDebug } from '../dma-debug/dma-debug.js';
 import type { EventLog } from '../events/events.js';
+import type { Reclaim } from './reclaim.js';
 
 /**
  * The seam between a machine and the drivers of its devices (struct pci_driver). A machine knows no driver by name: it
@@ -39,6 +40,8 @@ export interface DriverHost {
   readonly context: number;
   readonly clock: DriverClock;
   readonly ram: PhysicalMemory;
+  /** Memory pressure: drivers register their shrinkers. */
+  readonly reclaim: Reclaim;
   /** Told of what the driver does while it records. */
   readonly events: EventLog;
   /** The checker, null where none watches. */

@@ -1,5 +1,5 @@
 import type { CpuRegisters } from '../core/cpu-registers.js';
-import { ERRNO, errnoName, invalidReturn } from '../core/errors.js';
+import { ERRNO, errnoName, GemDmaError, invalidReturn } from '../core/errors.js';
 import type { DmaDebug } from '../dma-debug/dma-debug.js';
 
 /**
@@ -9,7 +9,7 @@ import type { DmaDebug } from '../dma-debug/dma-debug.js';
  *   found.
  * - `during` names the object, vma and hook that mappings and events belong to while some work is done. The names before it
  *   come back afterwards, whatever the work does; it may be nested.
- * - `ask` and `notify` run a policy's hook. The driver's code is written as the kernel's: a function is never left in the
+ * - `ask` and `notify` run a policy's hook, `guard` other code that is not the driver's. The driver's code is written as the kernel's: a function is never left in the
  *   middle. So a hook that throws, or returns what it may not, counts as refusing (-EINVAL) or as done; the driver undoes or
  *   completes its work, and the outermost `call` throws the first such error.
  */
@@ -74,6 +74,22 @@ export class HookRunner<Hook extends string> {
     }
   }
 
+  /** Code of others' that the driver calls in the middle of its work: another driver's shrinker, an exporter. */
+  guard(run: () => unknown): void {
+    try {
+      run();
+    } catch (error) {
+      this.broken ??= { error };
+    }
+  }
+
+  /** The errno that code of others' threw, for a caller that can refuse. Any other error is kept, and counts as EINVAL. */
+  errnoOf(error: unknown): number {
+    if (GemDmaError.is(error)) return error.errno;
+    this.broken ??= { error };
+    return -ERRNO.EINVAL;
+  }
+
   /** A hook that can refuse. Returns 0 or a negative errno. */
   ask(hook: Hook, object: number, vma: number, run: () => unknown): number {
     try {
@@ -89,12 +105,10 @@ export class HookRunner<Hook extends string> {
 
   /** A hook that cannot refuse. What it returns is not looked at, but that a hook is not asynchronous. */
   notify(hook: Hook, object: number, vma: number, run: () => unknown): void {
-    try {
+    this.guard(() => {
       const answer = this.during(hook, object, vma, run);
       if (isThenable(answer)) throw refused(hook, 'nothing', answer);
-    } catch (error) {
-      this.broken ??= { error };
-    }
+    });
   }
 }
 

@@ -1,9 +1,10 @@
 import { checkInteger, invalidType } from '../core/errors.js';
+import { bugOn, E2BIG, EBUSY, EINVAL, ENODEV, ENOSPC, refuse } from '../drm/errno.js';
+import { pinPages, unpinPages } from '../drm/gem-object.js';
 import type { AddressSpace } from './address-space.js';
-import { bugOn, E2BIG, EBUSY, EINVAL, ENODEV, ENOSPC, refuse } from './errno.js';
 import { evictSomething } from './evict.js';
 import type { GemObject } from './object.js';
-import { getPages, pinPages, unpinPages } from './pages.js';
+import { getPages } from './pages.js';
 import type { BindStage } from './policy/policy.js';
 import { askPolicy, tellPolicy } from './policy/run.js';
 import { vmaUnbind } from './unbind.js';

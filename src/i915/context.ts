@@ -1,6 +1,6 @@
+import { EINVAL, refuse } from '../drm/errno.js';
 import type { AddressSpace } from './address-space.js';
 import type { I915Device } from './device.js';
-import { EINVAL, refuse } from './errno.js';
 
 /**
  * A hardware context (struct intel_context): what a process runs its batches in. With full PPGTT it has an address space

@@ -1,16 +1,13 @@
-import { CpuRegisters } from '../core/cpu-registers.js';
 import { checkInteger, GemDmaError, invalidType, invalidValue, outOfRange, parseSize } from '../core/errors.js';
-import type { Core } from '../core/instance.js';
-import type { PhysicalMemory } from '../core/physical-memory.js';
-import { reasonName } from '../core/reasons.js';
 import type { DmaDevice } from '../dma/device.js';
-import type { DmaDebug } from '../dma-debug/dma-debug.js';
-import { type DmaBuf, ownObject } from '../drm/dma-buf.js';
-import type { DriverClock, DriverHost } from '../drm/driver.js';
-import { HookRunner } from '../drm/hooks.js';
+import { DrmDevice } from '../drm/device.js';
+import type { DmaBuf } from '../drm/dma-buf.js';
+import type { DriverHost } from '../drm/driver.js';
+import { E2BIG, EAGAIN, EBUSY, EFAULT, EINVAL, ENODEV, refuse } from '../drm/errno.js';
+import { ownObject } from '../drm/gem-export.js';
 import { ListLink } from '../drm/list.js';
 import type { Process } from '../drm/process.js';
-import type { EventLog } from '../events/events.js';
+import type { Shrinker } from '../drm/reclaim.js';
 import type { AddressSpace } from './address-space.js';
 import { ImportBacking } from './backing/import.js';
 import { ShmemBacking } from './backing/shmem.js';
@@ -19,8 +16,7 @@ import { UserptrBacking, UserptrNotifiers } from './backing/userptr.js';
 import { type I915Config, type I915Options, i915Config, i915Policy } from './config.js';
 import { Context } from './context.js';
 import { CACHE_LEVELS, type Caching } from './domain.js';
-import { E2BIG, EAGAIN, EBUSY, EFAULT, EINVAL, ENODEV, refuse } from './errno.js';
-import { type I915Event, TRACEPOINTS } from './events.js';
+import { TRACEPOINTS } from './events.js';
 import { evictEverything, evictVm } from './evict.js';
 import { type ExecObject, type ExecOptions, execbuffer } from './execbuffer.js';
 import { Ggtt } from './ggtt.js';
@@ -28,15 +24,18 @@ import { GemObject } from './object.js';
 import { HOOKS, type HookName, type MappingPolicy } from './policy/policy.js';
 import { Ppgtt } from './ppgtt.js';
 import { idle, type Request, retireDone } from './retire.js';
-import { shrink, shrinkAll, shrinkerCount, shrinkerScan } from './shrinker.js';
+import {
+  SHRINK_BOUND,
+  SHRINK_PURGEABLE,
+  SHRINK_UNBOUND,
+  shrink,
+  shrinkAll,
+  shrinkerCount,
+  shrinkerScan,
+} from './shrinker.js';
 import type { Vma } from './vma.js';
 
 const PAGE_SIZE = 4096;
-const MAX_ENTRY = 0xfffff000;
-const SG_NO_COALESCE = 1;
-const BIDIRECTIONAL = 0;
-/** In place of a number of entries: all of them (assembly/dma/map.ts). */
-const ALL_ENTRIES = -1;
 /** A userptr or import is CPU-cached memory like any other. */
 const DOMAIN_CPU = 1;
 
@@ -55,14 +54,16 @@ export interface UserptrOptions {
 }
 
 /**
- * i915/ is the driver's memory management as it was in 2015, told in TypeScript under the kernel's own names.
+ * i915/ is the memory management of the driver as of 2015, under the names of the kernel.
  *
  *   object.ts         a GEM object and its methods          backing/   where its memory comes from, one file a kind
  *   pages.ts          get_pages, put_pages and pins         policy/    when its DMA mapping is made and ended
  *   bind.ts           a place in an address space           unbind.ts  and out of it
  *   vma.ts, view.ts   that place, and what it shows         ggtt.ts, ppgtt.ts  the address spaces
  *   execbuffer.ts     batches; retire.ts when they are done evict.ts, shrinker.ts  under pressure
- *   domain.ts         the CPU's accesses                    dma-buf.ts, process.ts  the other side of imports, userptr
+ *   domain.ts         the CPU's accesses
+ *
+ * What any GEM driver has is in drm/: the device and object that these extend, shmem files, dma-bufs, processes, reclaim.
  *
  * An object gets its pages (getPages), is bound in one or more address spaces (bind, which needs the pages), unbound
  * again, and some time later its pages are put. The list of pages must be mapped for the device while an entry of any
@@ -70,17 +71,9 @@ export interface UserptrOptions {
  *
  * This class is the device: `machine.addI915({ gen: 8, driver: 'linux-4.1' })`.
  */
-export class I915Device {
+export class I915Device extends DrmDevice<HookName> {
   readonly config: I915Config;
   readonly policy: MappingPolicy;
-  readonly core: Core;
-  readonly context: number;
-  readonly clock: DriverClock;
-  readonly ram: PhysicalMemory;
-  readonly events: EventLog;
-  /** The device as the DMA API knows it, and its handle there. */
-  readonly device: DmaDevice;
-  readonly dma: number;
   /** The global GTT. */
   readonly ggtt: Ggtt;
   /** The PPGTT that shadows it, in that mode. */
@@ -92,56 +85,39 @@ export class I915Device {
   /** Objects that hold pages, by whether they are bound somewhere, least recently used first. */
   readonly boundList = new ListLink<GemObject>(null);
   readonly unboundList = new ListLink<GemObject>(null);
-  /** Shmem files with resident pages that no object holds: what the system may swap out, oldest first. */
-  readonly idleFiles = new ListLink<ShmemBacking>(null);
   /** What the GPU is busy with, oldest first. */
   readonly requests: Request[] = [];
   /** The process on whose behalf the driver runs; undefined: always the right one. */
   currentProcess: Process | undefined;
-  /** Objects and vmas made so far; the last one's number. */
-  objectCount = 0;
+  /** Vmas made so far; the last one's number. */
   vmaCount = 0;
-  /** Everything that exists, in the order in which it was made: what a snapshot must hold. */
-  readonly liveList = new ListLink<GemObject>(null);
   readonly contexts = new Set<Context>();
   /** getPages calls that found the pages there, which is where mapping with the pages saves a mapping. */
   nestedGetPages = 0;
-  private mapFailure = 0;
   /** WARN_ONs that fired: something went against the driver's own expectations. */
   readonly warnings: string[] = [];
 
-  /** How sg tables are built: an entry a page where swiotlb may be behind, merged otherwise. */
-  readonly sgFlags: number;
-  readonly maxEntry = MAX_ENTRY;
-  /** Which range manager: 0 that of 2015, 1 the modern one. */
-  readonly mmFlavour: number;
+  // A light attempt; then without what nobody needs; then without anything of the GPU's that is not pinned.
+  override readonly reliefs = [
+    (pages: number) => void shrink(this, pages, SHRINK_BOUND | SHRINK_UNBOUND | SHRINK_PURGEABLE),
+    () => void shrinkAll(this),
+  ];
+  private readonly shrinker: Shrinker = {
+    count: () => shrinkerCount(this),
+    scan: (target) => this.hooks.call(() => shrinkerScan(this, target)),
+  };
 
-  /** Every call from outside, and every hook of the policy, is run by it. */
-  readonly hooks: HookRunner<HookName>;
-  private readonly dmaDebug: DmaDebug | undefined;
   private readonly notifiers: UserptrNotifiers;
   private contextCount = 0;
-  private readonly firstTracepoint: number;
 
   /**
    * @param device the device in the DMA API, attached to its domain; its mask is set here
    */
   constructor(host: DriverHost, device: DmaDevice, options: I915Options) {
+    super(host, device, HOOKS, TRACEPOINTS);
     this.config = i915Config(options, host.translates);
     this.policy = i915Policy(options);
-    this.core = host.core;
-    this.context = host.context;
-    this.clock = host.clock;
-    this.ram = host.ram;
-    this.events = host.events;
-    this.device = device;
-    this.dma = device.handle;
     device.setMask(this.config.dmaBits);
-    this.sgFlags = host.bounces ? SG_NO_COALESCE : 0;
-    this.mmFlavour = host.kernel.drmMm === 'modern' ? 1 : 0;
-    this.dmaDebug = host.checker ?? undefined;
-    this.hooks = hookRunner(host);
-    this.firstTracepoint = host.events.addTracepoints(TRACEPOINTS);
     this.notifiers = new UserptrNotifiers(this);
     this.ggtt = new Ggtt(this);
     this.vmList.push(this.ggtt);
@@ -158,6 +134,7 @@ export class I915Device {
       this.releaseSpaces();
       throw error;
     }
+    this.reclaim.register(this.shrinker);
   }
 
   private releaseSpaces(): void {
@@ -214,12 +191,12 @@ export class I915Device {
 
   /** Imports a dma-buf (prime fd to handle). One that this device exported is the very same object, once more held. */
   importDmaBuf(dmaBuf: DmaBuf): GemObject {
-    const own = ownObject(this, dmaBuf);
+    const own = ownObject<GemObject>(this, dmaBuf);
     if (own !== null) {
       own.reference();
       return own;
     }
-    return new GemObject(this, dmaBuf.size, new ImportBacking(dmaBuf.attach(this.device)), 0, 0);
+    return new GemObject(this, dmaBuf.size, new ImportBacking(dmaBuf.attach(this.dmaDevice)), 0, 0);
   }
 
   /** Makes a hardware context, with an address space of its own in full PPGTT mode. ENOMEM. */
@@ -310,88 +287,14 @@ export class I915Device {
       refuse(-EBUSY, 'i915_driver_unload', `there are ${what}`);
     }
     this.hooks.call(() => this.releaseSpaces());
-    return this.dmaDebug?.driverUnbound({ id: this.device.id, handle: this.dma, name: 'i915' }) ?? 0;
-  }
-
-  /** Objects that were made and not freed. */
-  get liveObjects(): number {
-    return this.liveList.toArray().length;
-  }
-
-  // What the rest of the driver asks of the device.
-
-  /** Tells the event log, which is asked before whether it records. */
-  tell(event: I915Event, object: number, length: number, vma = 0, address = 0): void {
-    const tracepoint = this.firstTracepoint + TRACEPOINTS.findIndex(({ kind }) => kind === event);
-    this.hooks.during('none', object, vma, () => this.events.tell(tracepoint, this.device.id, address, length));
-  }
-
-  /** Entries of an address space now lead to a table's mapping (by 1), or no longer do (by -1). */
-  binding(address: number, by: 1 | -1): void {
-    if (this.dmaDebug !== undefined) this.core.exports.debugBinding(this.dma, address, by);
-  }
-
-  /** An object is gone: a mapping that was made for it and is still there will stay. */
-  objectGone(object: number): void {
-    if (this.dmaDebug !== undefined) this.core.exports.debugObjectGone(this.dma, object);
-  }
-
-  /** Whether a checker watches. */
-  get checked(): boolean {
-    return this.dmaDebug !== undefined;
-  }
-
-  /** dma_map_sg of a table, both directions. Returns segments or a negative errno. */
-  mapSg(table: number): number {
-    const rc = this.core.exports.dmaMapSg(this.dma, table, BIDIRECTIONAL, 0);
-    if (rc <= 0) this.mapFailure = this.core.exports.lastReason(this.context);
-    return rc;
-  }
-
-  /** Why the DMA API last refused, once: the driver's own errno is coarser. Undefined when it was something else. */
-  takeMapFailure(): string | undefined {
-    const reason = reasonName(this.mapFailure);
-    this.mapFailure = 0;
-    return reason;
-  }
-
-  /** dma_unmap_sg of a table. */
-  unmapSg(table: number): void {
-    this.core.exports.dmaUnmapSg(this.dma, table, ALL_ENTRIES, BIDIRECTIONAL, 0);
-  }
-
-  /** A table over pages that somebody else owns, built as i915 builds it. 0 without memory. */
-  tableOf(pfns: Uint32Array): number {
-    const { exports } = this.core;
-    const table = exports.sgReserve(this.context, pfns.length);
-    if (table === 0) return 0;
-    this.core.u32.set(pfns, exports.sgPfnVector(table) >>> 2);
-    exports.sgFinish(table, 0, pfns.length * PAGE_SIZE, this.maxEntry, this.sgFlags);
-    return table;
-  }
-
-  /** dma_alloc_coherent. Returns the buffer, a table (handle), or 0. */
-  allocCoherent(size: number): number {
-    return this.core.exports.dmaAllocCoherent(this.dma, size, 0);
-  }
-
-  freeCoherent(buffer: number, size: number): void {
-    const { dmaFreeCoherent, sgDmaPage } = this.core.exports;
-    dmaFreeCoherent(this.dma, buffer, size, sgDmaPage(buffer, 0));
+    this.reclaim.unregister(this.shrinker);
+    return this.driverUnbound('i915');
   }
 
   /** A WARN_ON that fired. */
   warn(what: string): void {
     this.warnings.push(what);
   }
-}
-
-// Without a checker nobody interns names: the registers get a hook's place in the list.
-function hookRunner({ core, context, checker }: DriverHost): HookRunner<HookName> {
-  const registers = checker?.registers ?? new CpuRegisters(core, context);
-  const id = (name: HookName, place: number): number => checker?.attributions.hookId(name) ?? place;
-  const ids = Object.fromEntries(HOOKS.map((name, place) => [name, place === 0 ? 0 : id(name, place)]));
-  return new HookRunner(registers, ids as Record<HookName, number>, checker);
 }
 
 // i915_gem_create: the rounded size of nothing is nothing, and so is what rounding makes of sizes near 2^64.

@@ -1,8 +1,9 @@
 import { checkInteger, invalidType, invalidValue } from '../core/errors.js';
+import { EBUSY, EINVAL, refuse } from '../drm/errno.js';
+import { pinPages, unpinPages } from '../drm/gem-object.js';
 import { PIN_UPDATE, vmaBind } from './bind.js';
-import { EBUSY, EINVAL, refuse } from './errno.js';
 import type { GemObject } from './object.js';
-import { getPages, pinPages, unpinPages } from './pages.js';
+import { getPages } from './pages.js';
 import { retireObject } from './retire.js';
 import { vmaUnbind } from './unbind.js';
 

@@ -1,8 +1,8 @@
 import type { CoreExports } from '../core/generated/exports.js';
+import { ENOSPC } from '../drm/errno.js';
 import type { ListLink } from '../drm/list.js';
 import type { AddressSpace } from './address-space.js';
 import type { I915Device } from './device.js';
-import { ENOSPC } from './errno.js';
 import { idle } from './retire.js';
 import { vmaUnbind } from './unbind.js';
 import type { Vma } from './vma.js';

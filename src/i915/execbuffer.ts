@@ -1,8 +1,8 @@
 import { invalidType } from '../core/errors.js';
+import { EINVAL, ENOSPC, refuse } from '../drm/errno.js';
 import { doPin, lookupOrCreateVma, misplaced, PIN_GLOBAL, PIN_MAPPABLE, PIN_OFFSET_BIAS, PIN_USER } from './bind.js';
 import type { Context } from './context.js';
 import type { I915Device } from './device.js';
-import { EINVAL, ENOSPC, refuse } from './errno.js';
 import { evictVm } from './evict.js';
 import type { GemObject } from './object.js';
 import { addRequest, type Request } from './retire.js';

@@ -1,7 +1,7 @@
+import { ENOMEM, refuse } from '../drm/errno.js';
 import { AddressSpace } from './address-space.js';
 import type { Platform } from './config.js';
 import type { I915Device } from './device.js';
-import { ENOMEM, refuse } from './errno.js';
 import type { Ppgtt } from './ppgtt.js';
 import { GLOBAL_BIND, LOCAL_BIND, type Vma } from './vma.js';
 

@@ -1,6 +1,8 @@
 import { checkInteger, invalidType } from '../core/errors.js';
 import type { DmaBuf } from '../drm/dma-buf.js';
-import { exportObject } from '../drm/dma-buf.js';
+import { bugOn, EBUSY, EINVAL, ENOSPC, refuse } from '../drm/errno.js';
+import { exportObject } from '../drm/gem-export.js';
+import { DrmGemObject, pinPages, unpinPages } from '../drm/gem-object.js';
 import { ListLink } from '../drm/list.js';
 import type { AddressSpace } from './address-space.js';
 import type { Backing } from './backing/backing.js';
@@ -9,9 +11,8 @@ import { type BindOptions, bindObject, findVma } from './bind.js';
 import { PageCursor } from './cursor.js';
 import type { I915Device } from './device.js';
 import { type Caching, type Domain, objectRead, objectWrite, setCacheLevel, setDomain } from './domain.js';
-import { bugOn, EBUSY, EINVAL, ENOSPC, refuse } from './errno.js';
 import { DONTNEED, MADV_NAMES, type Madv, PURGED, WILLNEED } from './madvise.js';
-import { getPages, pinPages, putPages, quirkPins, setTiling, truncate, unpinPages } from './pages.js';
+import { getPages, putPages, quirkPins, setTiling, truncate } from './pages.js';
 import { vmaUnbind } from './unbind.js';
 import type { View } from './view.js';
 import type { Vma } from './vma.js';
@@ -24,20 +25,11 @@ const PAGE_SIZE = 4096;
  * The methods are the driver's operations under their kernel names. Each throws a GemDmaError with the kernel's errno
  * when the kernel would refuse, and then nothing has changed. Objects are made by the device: `gpu.createObject('4MiB')`.
  */
-export class GemObject {
-  readonly device: I915Device;
-  /** Numbers objects of a machine's GPU from 1, in the order in which they were made; reports name objects by it. */
-  readonly id: number;
-  readonly size: number;
-
+export class GemObject extends DrmGemObject<I915Device> {
   // What follows is the driver's own state, for the driver, policies and the curious; the methods change it.
 
   /** Where the memory comes from. attachPhys replaces it. */
   backing: Backing;
-  /** Handle of the sg table while the object holds its pages, else 0. */
-  pages = 0;
-  /** For how many reasons the pages must stay: bound vmas, importers, copies in progress. */
-  pagesPinCount = 0;
   madv = WILLNEED;
   /** The pages were written since they were got. */
   dirty = false;
@@ -52,33 +44,24 @@ export class GemObject {
   mapAndFenceable = false;
   /** Requests of the GPU that use it; each holds a reference. */
   active = 0;
-  refcount = 1;
   /** dma_map_sg and dma_unmap_sg calls made for the object's list. */
   maps = 0;
   unmaps = 0;
-  /** The dma-buf that it was exported as. */
-  dmaBuf: DmaBuf | null = null;
   /** Made at the first page lookup. */
   cursor: PageCursor | undefined;
   /** Every vma, bound or only a placeholder. */
   readonly vmaList = new ListLink<Vma>(null);
   /** Place in the device's unbound or bound list, while there are pages. */
   readonly globalLink: ListLink<GemObject>;
-  /** Place among all objects of the device, from creation to release. */
-  readonly liveLink: ListLink<GemObject>;
 
   constructor(device: I915Device, size: number, backing: Backing, domains: number, cacheLevel: number) {
-    this.device = device;
-    this.id = ++device.objectCount;
-    this.size = size;
+    super(device, size);
     this.backing = backing;
     this.readDomains = domains;
     this.writeDomain = domains;
     this.cacheLevel = cacheLevel;
     this.globalLink = new ListLink<GemObject>(this);
     if (device.config.defects.userptrCursor) this.cursor = new PageCursor(0);
-    this.liveLink = new ListLink<GemObject>(this);
-    device.liveList.moveTail(this.liveLink);
     if (device.events.recording) device.tell('i915_gem_object_create', this.id, size);
   }
 
@@ -243,24 +226,18 @@ export class GemObject {
     ++this.unmaps;
   }
 
-  /** Takes another reference: an importer, the GPU, a worker. */
-  reference(): void {
-    ++this.refcount;
+  gemPin(): number {
+    const rc = getPages(this);
+    if (rc === 0) pinPages(this);
+    return rc;
   }
 
-  /** Drops a reference; with the last one the object is freed: unbound everywhere, its pages let go. */
-  release(): void {
-    this.alive('gem_close');
-    if (--this.refcount > 0) return;
-    this.device.hooks.call(() => this.free());
-  }
-
-  [Symbol.dispose](): void {
-    if (this.refcount > 0) this.release();
+  gemUnpin(): void {
+    unpinPages(this);
   }
 
   // i915_gem_free_object
-  private free(): void {
+  protected free(): void {
     // As listed: a policy that looks at the list of vmas sees it shrink in this order.
     for (let vma = this.vmaList.first; vma !== null; vma = this.vmaList.first) {
       vma.pinCount = 0;
@@ -274,13 +251,5 @@ export class GemObject {
     this.device.objectGone(this.id);
     this.liveLink.remove();
     if (this.device.events.recording) this.device.tell('i915_gem_object_destroy', this.id, this.size);
-  }
-
-  private alive(syscall: string): void {
-    if (this.refcount <= 0) refuse(-EINVAL, syscall, `${this} was released`);
-  }
-
-  toString(): string {
-    return `object ${this.id} (${this.backing.kind}, ${this.size / 1024} KiB)`;
   }
 }

@@ -1,4 +1,5 @@
-import { bugOn, EBUSY, EFAULT } from './errno.js';
+import { bugOn, EBUSY, EFAULT } from '../drm/errno.js';
+import { pinPages, unpinPages } from '../drm/gem-object.js';
 import { DONTNEED, PURGED, WILLNEED } from './madvise.js';
 import type { GemObject } from './object.js';
 import { tellPolicy } from './policy/run.js';
@@ -37,16 +38,6 @@ export function putPages(object: GemObject): number {
   if (device.events.recording) device.tell('i915_gem_object_put_pages', object.id, object.size);
   invalidate(object);
   return 0;
-}
-
-export function pinPages(object: GemObject): void {
-  bugOn(object.pages === 0, 'pinning pages that are not there');
-  ++object.pagesPinCount;
-}
-
-export function unpinPages(object: GemObject): void {
-  bugOn(object.pagesPinCount === 0, 'unpinning pages that nobody pinned');
-  --object.pagesPinCount;
 }
 
 // i915_gem_object_invalidate: what nobody wants any more is thrown away as soon as nobody holds it. (For a wanted

@@ -1,7 +1,7 @@
 import { invalidReturn } from '../core/errors.js';
+import { ENOSPC, refuse } from '../drm/errno.js';
 import { AddressSpace } from './address-space.js';
 import type { I915Device } from './device.js';
-import { ENOSPC, refuse } from './errno.js';
 import { evictSomething } from './evict.js';
 import type { Vma } from './vma.js';
 

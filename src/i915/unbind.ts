@@ -1,5 +1,5 @@
-import { bugOn, EBUSY } from './errno.js';
-import { unpinPages } from './pages.js';
+import { bugOn, EBUSY } from '../drm/errno.js';
+import { unpinPages } from '../drm/gem-object.js';
 import { tellPolicy } from './policy/run.js';
 import { retireObject } from './retire.js';
 import type { Vma } from './vma.js';

@@ -1,6 +1,6 @@
+import { EINVAL, refuse } from '../drm/errno.js';
 import { ListLink } from '../drm/list.js';
 import type { AddressSpace } from './address-space.js';
-import { EINVAL, refuse } from './errno.js';
 import type { GemObject } from './object.js';
 import { vmaUnbind } from './unbind.js';
 import type { View } from './view.js';

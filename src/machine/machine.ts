@@ -8,6 +8,7 @@ import { DmaDevice } from '../dma/device.js';
 import { DmaDomain } from '../dma/domain.js';
 import { DmaDebug } from '../dma-debug/dma-debug.js';
 import type { Driver, DriverHost } from '../drm/driver.js';
+import { Reclaim } from '../drm/reclaim.js';
 import { EventLog } from '../events/events.js';
 import { Iommu } from '../iommu/iommu.js';
 import { VirtualClock } from './clock.js';
@@ -34,6 +35,8 @@ export class Machine implements DriverHost {
   readonly kernel: KernelProperties;
   readonly clock: VirtualClock;
   readonly ram: PhysicalMemory;
+  /** Memory pressure: what drivers can give back, and files that can be swapped out. */
+  readonly reclaim = new Reclaim();
   /** The bounce pool, null for a machine without one. */
   readonly swiotlb: BouncePool | null;
   /** The VT-d unit: faults, stale accesses, IOTLB, tables. Empty in a machine none of whose devices it serves. */

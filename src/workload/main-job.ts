@@ -58,7 +58,7 @@ function measure(driver: DriverName, seed: number, signal?: AbortSignal): Throug
     }
   };
   lives(); // The optimising compiler and the page tables warm up.
-  const before = gpu.device.counts;
+  const before = gpu.dmaDevice.counts;
   const start = performance.now();
   let objects = 0;
   let elapsed: number;
@@ -67,7 +67,7 @@ function measure(driver: DriverName, seed: number, signal?: AbortSignal): Throug
     objects += BATCH;
     elapsed = performance.now() - start;
   } while (elapsed < MEASURE_MS && !signal?.aborted);
-  const after = gpu.device.counts;
+  const after = gpu.dmaDevice.counts;
   const rate = (count: number): number => Math.round((count / elapsed) * 1000);
   return {
     driver,

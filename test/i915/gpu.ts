@@ -17,7 +17,7 @@ export function gpuOn(
 
 /** Ranges that the IOVA allocator of the GPU's domain holds: one a mapping, and those that are reserved. */
 export function iovaRanges(machine: Machine, gpu: I915Device): number {
-  const { domain } = gpu.device;
+  const { domain } = gpu.dmaDevice;
   if (domain === undefined || domain === 'passthrough') throw new Error('no IOMMU translates for the GPU');
   return machine.core.exports.iovaRanges(domain.iova);
 }

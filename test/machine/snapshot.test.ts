@@ -54,7 +54,7 @@ test('a GPU goes back with its objects, wherever they had got to', () => {
   const state = () => [
     machine.clock.now,
     machine.clock.pending,
-    { ...gpu.device.counts },
+    { ...gpu.dmaDevice.counts },
     gpu.liveObjects,
     object.vmas,
   ];

@@ -1,3 +1,4 @@
+import type { GemBacking } from '../../drm/gem-object.js';
 import type { GemObject } from '../object.js';
 
 /**
@@ -11,27 +12,15 @@ import type { GemObject } from '../object.js';
  *   stolen   memory set aside by firmware   contiguous    nobody: fixed addresses           the device
  *   dma-buf  another driver's pages         attachment    the exporter, on i915's behalf    the pages
  */
-export interface Backing {
+export interface Backing extends GemBacking<GemObject> {
   readonly kind: BackingKind;
   readonly mapping: MappingKind;
 
   /** Is there a shmem file behind it, which pread, pwrite and purging need? (obj.base.filp) */
   readonly filp: boolean;
 
-  /** Gets hold of the pages and sets `object.pages`. Returns 0 or a negative errno, and then has changed nothing. */
-  getPages(object: GemObject): number;
-
-  /** Lets go of the pages; the caller clears `object.pages`. */
-  putPages(object: GemObject): void;
-
   /** Throws away what the file holds (shmem_truncate_range). Called only with a filp. */
   truncate(object: GemObject): void;
-
-  /** The object is about to become a dma-buf (the dmabuf_export callback). Refusing fails the export. */
-  beforeExport?(object: GemObject): number;
-
-  /** The object is being freed: gives back what is not pages. */
-  release(object: GemObject): void;
 }
 
 export type BackingKind = 'shmem' | 'phys' | 'stolen' | 'dma-buf' | 'userptr';

@@ -1,4 +1,3 @@
-import { GemDmaError } from '../../core/errors.js';
 import type { DmaBufAttachment } from '../../drm/dma-buf.js';
 import type { GemObject } from '../object.js';
 import type { Backing } from './backing.js';
@@ -23,19 +22,19 @@ export class ImportBacking implements Backing {
       object.pages = object.device.hooks.during('getPages', object.id, 0, () => this.attachment.map());
       return 0;
     } catch (error) {
-      if (GemDmaError.is(error)) return error.errno;
-      throw error;
+      return object.device.hooks.errnoOf(error);
     }
   }
 
   putPages(object: GemObject): void {
-    object.device.hooks.during('putPages', object.id, 0, () => this.attachment.unmap());
+    const { hooks } = object.device;
+    hooks.guard(() => hooks.during('putPages', object.id, 0, () => this.attachment.unmap()));
   }
 
   truncate(): void {}
 
   /** drm_prime_gem_destroy. */
-  release(): void {
-    this.attachment.detach();
+  release(object: GemObject): void {
+    object.device.hooks.guard(() => this.attachment.detach());
   }
 }

@@ -1,5 +1,5 @@
+import { EBUSY, EFAULT, EINVAL, ENOMEM } from '../../drm/errno.js';
 import type { I915Device } from '../device.js';
-import { EBUSY, EFAULT, EINVAL, ENOMEM } from '../errno.js';
 import { DONTNEED, WILLNEED } from '../madvise.js';
 import type { GemObject } from '../object.js';
 import { getPages, putPages } from '../pages.js';
@@ -17,16 +17,16 @@ export class PhysBacking implements Backing {
   readonly mapping = 'contiguous';
   readonly filp = true;
   private readonly device: I915Device;
-  private readonly file: ShmemBacking;
+  private readonly shmem: ShmemBacking;
   private readonly size: number;
   /** The coherent buffer: a table of its frames with its one device address. */
   private readonly buffer: number;
   /** Contents were not written back for want of memory and are gone, which the kernel tells nobody, either. */
   lost = false;
 
-  constructor(device: I915Device, file: ShmemBacking, size: number, buffer: number) {
+  constructor(device: I915Device, shmem: ShmemBacking, size: number, buffer: number) {
     this.device = device;
-    this.file = file;
+    this.shmem = shmem;
     this.size = size;
     this.buffer = buffer;
   }
@@ -38,7 +38,7 @@ export class PhysBacking implements Backing {
 
   /** i915_gem_object_get_pages_phys. */
   getPages(object: GemObject): number {
-    const rc = this.file.copy(this.buffer, 'from file');
+    const rc = this.shmem.file.copy(this.buffer, 'from file');
     if (rc === 0) object.pages = this.buffer;
     return rc;
   }
@@ -46,16 +46,16 @@ export class PhysBacking implements Backing {
   /** i915_gem_object_put_pages_phys. */
   putPages(object: GemObject): void {
     if (object.madv === DONTNEED) object.dirty = false;
-    if (object.dirty && this.file.copy(this.buffer, 'to file') !== 0) this.lost = true;
+    if (object.dirty && this.shmem.file.copy(this.buffer, 'to file') !== 0) this.lost = true;
     object.dirty = false;
   }
 
   truncate(): void {
-    this.file.truncate();
+    this.shmem.truncate();
   }
 
   release(): void {
-    this.file.release();
+    this.shmem.release();
     this.device.freeCoherent(this.buffer, this.size);
   }
 }

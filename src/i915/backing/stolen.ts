@@ -1,8 +1,8 @@
 import { GemDmaError } from '../../core/errors.js';
+import { bugOn, ENOMEM, refuse } from '../../drm/errno.js';
+import { pinPages } from '../../drm/gem-object.js';
 import type { I915Device } from '../device.js';
-import { bugOn, ENOMEM, refuse } from '../errno.js';
 import { GemObject } from '../object.js';
-import { pinPages } from '../pages.js';
 import type { Backing } from './backing.js';
 
 const PAGE_SIZE = 4096;
@@ -53,7 +53,7 @@ export class StolenMemory {
   // Firmware tells the IOMMU's driver that the GPU uses this memory at its physical addresses (an RMRR of the DMAR table),
   // which keeps them out of the allocator's hands and maps them one to one, for good.
   private mapIdentity(): void {
-    const { domain } = this.device.device;
+    const { domain } = this.device.dmaDevice;
     if (domain === undefined || domain === 'passthrough') return;
     domain.reserve(this.firstPfn, this.firstPfn + this.pages - 1);
     const { exports } = this.device.core;
@@ -95,9 +95,9 @@ export class StolenMemory {
 
   /** Gives the memory back to the system, as no real machine can; no object of it is left. */
   release(): void {
-    const { core, context, device } = this.device;
+    const { core, context, dmaDevice } = this.device;
     core.exports.mmDestroy(this.mm);
-    const { domain } = device;
+    const { domain } = dmaDevice;
     if (domain !== undefined && domain !== 'passthrough') {
       core.exports.domainUnmap(domain.tables, this.base, this.pages * PAGE_SIZE);
     }

@@ -1,6 +1,6 @@
+import { bugOn, EAGAIN, ENOMEM } from '../../drm/errno.js';
 import type { MmuNotifier, Process } from '../../drm/process.js';
 import type { I915Device } from '../device.js';
-import { bugOn, EAGAIN, ENOMEM } from '../errno.js';
 import type { GemObject } from '../object.js';
 import { putPages } from '../pages.js';
 import { askPolicy, tellPolicy } from '../policy/run.js';

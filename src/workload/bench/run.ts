@@ -104,7 +104,7 @@ function objectTarget(machine: Machine, options: BenchOptions): { target: Target
   const size = options.granule * 4096;
   const bound: [Vma, Vma][] = [];
   return {
-    device: gpu.device,
+    device: gpu.dmaDevice,
     target: {
       map(n) {
         for (let i = 0; i < n; ++i) {

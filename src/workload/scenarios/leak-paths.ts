@@ -158,7 +158,7 @@ export const LEAK_PATHS: readonly OperationScenario[] = Object.entries(PATHS).ma
 
 /** Ranges that the allocator of the device's domain holds, and their bytes. */
 function ranges({ machine, gpus: [gpu] }: World): { count: number; bytes: number } {
-  const { domain } = gpu.device;
+  const { domain } = gpu.dmaDevice;
   if (domain === undefined || domain === 'passthrough') return { count: 0, bytes: 0 };
   const { iovaFoundHi, iovaFoundLo } = machine.core.exports;
   const { iovaNextRange } = machine.core.tools;

@@ -99,7 +99,7 @@ class Desk {
   constructor(kernel: KernelName, { driver, seed }: ScenarioOptions, bits?: number) {
     this.machine = new Machine({ kernel, ram: { size: '256MiB', fragmentation: 1 }, seed });
     this.gpu = this.machine.addDriver(i915Driver, { gen: 8, ppgtt: 'full', driver });
-    if (bits !== undefined) this.gpu.device.setMask(bits);
+    if (bits !== undefined) this.gpu.dmaDevice.setMask(bits);
     this.nic = this.machine.addDevice({ name: '0000:00:19.0', driver: 'e1000e', maskBits: 64 });
     this.#bits = bits;
     this.#random = new Random(seed);
@@ -183,7 +183,7 @@ class Desk {
   }
 
   get domain(): DmaDomain {
-    const { domain } = this.gpu.device;
+    const { domain } = this.gpu.dmaDevice;
     if (typeof domain !== 'object') throw new Error('the GPU of this scenario is behind an IOMMU');
     return domain;
   }
@@ -267,7 +267,7 @@ function runLeak(options: ScenarioOptions): LeakResult {
   using desk = new Desk(kernel, options);
   const { machine, gpu } = desk;
   const before = desk.iova();
-  const counts = gpu.device.counts;
+  const counts = gpu.dmaDevice.counts;
   desk.open();
   const exhibit = desk.exhibit();
   let fullAfter: number | null = null;
@@ -281,8 +281,8 @@ function runLeak(options: ScenarioOptions): LeakResult {
   machine.check();
   const small = smallDomain(options);
   const innocent = innocentDevice(options);
-  const maps = gpu.device.counts.maps - counts.maps;
-  const unmaps = gpu.device.counts.unmaps - counts.unmaps;
+  const maps = gpu.dmaDevice.counts.maps - counts.maps;
+  const unmaps = gpu.dmaDevice.counts.unmaps - counts.unmaps;
   const leakers = byObject.filter((group) => group.lost > 0);
   const result: LeakResult = {
     scenario: 'leak',

@@ -162,7 +162,7 @@ describe('userptr', () => {
   test('a failed map stays ENOSPC', () => {
     const { gpu, process } = world();
     const address = process.mmap('16KiB', { populate: true });
-    const { domain } = gpu.device;
+    const { domain } = gpu.dmaDevice;
     if (domain !== undefined && domain !== 'passthrough') domain.reserve(0, 2 ** 27 - 1);
     const object = gpu.createUserptr(process, address, '16KiB');
     expect(() => object.getPages()).toThrow(/ENOSPC/);

@@ -100,7 +100,7 @@ describe('when an object is mapped', () => {
 describe('a failed map', () => {
   // Nothing below 4 KiB of IOVA space is left: reserve everything that the domain still has.
   function fill(gpu: ReturnType<typeof gpuOn>['gpu']): void {
-    const { domain } = gpu.device;
+    const { domain } = gpu.dmaDevice;
     if (domain !== undefined && domain !== 'passthrough') domain.reserve(0, 2 ** 27 - 1);
   }
 
@@ -133,7 +133,7 @@ describe('a failed map', () => {
     const idle = gpu.createObject('64KiB');
     idle.getPages();
     // With 32 bits there is one attempt to fail, not one below 4 GiB and one above.
-    gpu.device.setMask(32);
+    gpu.dmaDevice.setMask(32);
     machine.core.exports.faultArm(machine.context, FAULT_IOVA, 1);
     const object = gpu.createObject('64KiB');
     object.getPages();

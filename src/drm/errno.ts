@@ -20,5 +20,5 @@ export function refuse(
 
 /** A broken invariant of the driver itself: the kernel's BUG_ON. Never the caller's fault. */
 export function bugOn(broken: boolean, what: string): void {
-  if (broken) throw new Error(`i915 invariant broken: ${what}`);
+  if (broken) throw new Error(`driver invariant broken: ${what}`);
 }

@@ -1,0 +1,160 @@
+import { CpuRegisters } from '../core/cpu-registers.js';
+import type { Core } from '../core/instance.js';
+import type { PhysicalMemory } from '../core/physical-memory.js';
+import { reasonName } from '../core/reasons.js';
+import type { DmaDevice } from '../dma/device.js';
+import type { DmaDebug } from '../dma-debug/dma-debug.js';
+import type { EventKind, EventLog, Tracepoint } from '../events/events.js';
+import type { DriverClock, DriverHost } from './driver.js';
+import type { DrmGemObject } from './gem-object.js';
+import { HookRunner } from './hooks.js';
+import { ListLink } from './list.js';
+import type { Reclaim } from './reclaim.js';
+
+const PAGE_SIZE = 4096;
+/** Longest entry of a table in bytes: whole pages below 4 GiB. */
+const MAX_ENTRY = 0xfffff000;
+const SG_NO_COALESCE = 1;
+const BIDIRECTIONAL = 0;
+/** In place of a number of entries: all of them (assembly/dma/map.ts). */
+const ALL_ENTRIES = -1;
+
+/** Moments that every GEM driver has: none in particular, and mapping for an importer. */
+export type DrmHook = 'none' | 'export';
+
+/**
+ * A device with a GEM driver (struct drm_device): what the driver needs of its machine, the objects that exist, the mapping
+ * of their tables. A driver extends it.
+ */
+export abstract class DrmDevice<Hook extends string = DrmHook> {
+  readonly core: Core;
+  readonly context: number;
+  readonly clock: DriverClock;
+  readonly ram: PhysicalMemory;
+  readonly events: EventLog;
+  readonly reclaim: Reclaim;
+  /** The device as the DMA API knows it, and its handle there. */
+  readonly dmaDevice: DmaDevice;
+  readonly dma: number;
+  /** Every call from outside, and every hook of a policy, is run by it. */
+  readonly hooks: HookRunner<Hook | DrmHook>;
+  /** What the driver does, one step after the other, when there are no pages for a shmem file. Each gets the file's pages. */
+  readonly reliefs: readonly ((pages: number) => void)[] = [];
+  /** How sg tables are built: an entry per page where swiotlb may be behind, merged otherwise. */
+  readonly sgFlags: number;
+  readonly maxEntry = MAX_ENTRY;
+  /** Which range manager: 0 that of 2015, 1 the modern one. */
+  readonly mmFlavour: number;
+  /** Objects made so far; the last one's number. */
+  objectCount = 0;
+  /** Everything that exists, in the order in which it was made. */
+  readonly liveList = new ListLink<DrmGemObject>(null);
+  private readonly dmaDebug: DmaDebug | null;
+  private readonly tracepoints: ReadonlyMap<EventKind, number>;
+  private mapFailure = 0;
+
+  /**
+   * @param hooks names of the driver's moments; the first is `none`
+   * @param tracepoints of the driver; `tell` writes them
+   */
+  protected constructor(
+    host: DriverHost,
+    dmaDevice: DmaDevice,
+    hooks: readonly (Hook | DrmHook)[],
+    tracepoints: readonly Tracepoint[],
+  ) {
+    this.core = host.core;
+    this.context = host.context;
+    this.clock = host.clock;
+    this.ram = host.ram;
+    this.events = host.events;
+    this.reclaim = host.reclaim;
+    this.dmaDevice = dmaDevice;
+    this.dma = dmaDevice.handle;
+    this.sgFlags = host.bounces ? SG_NO_COALESCE : 0;
+    this.mmFlavour = host.kernel.drmMm === 'modern' ? 1 : 0;
+    this.dmaDebug = host.checker;
+    this.hooks = hookRunner(host, hooks);
+    const first = host.events.addTracepoints(tracepoints);
+    this.tracepoints = new Map(tracepoints.map(({ kind }, i) => [kind, first + i]));
+  }
+
+  /** Objects that were made and not freed. */
+  get liveObjects(): number {
+    return this.liveList.toArray().length;
+  }
+
+  /** Writes an event. The caller has asked whether events are recorded. */
+  tell(event: EventKind, object: number, length: number, vma = 0, address = 0): void {
+    const tracepoint = this.tracepoints.get(event)!;
+    this.hooks.during('none', object, vma, () => this.events.tell(tracepoint, this.dmaDevice.id, address, length));
+  }
+
+  /** Whether a checker watches. */
+  get checked(): boolean {
+    return this.dmaDebug !== null;
+  }
+
+  /** Entries of an address space now lead to a table's mapping (by 1), or no longer do (by -1). */
+  binding(address: number, by: 1 | -1): void {
+    if (this.dmaDebug !== null) this.core.exports.debugBinding(this.dma, address, by);
+  }
+
+  /** An object is gone: a mapping that was made for it and is still there will stay. */
+  objectGone(object: number): void {
+    if (this.dmaDebug !== null) this.core.exports.debugObjectGone(this.dma, object);
+  }
+
+  /** The driver is unbound. Returns mappings that are left over, as the checker counts them then; 0 where none watches. */
+  protected driverUnbound(name: string): number {
+    return this.dmaDebug?.driverUnbound({ id: this.dmaDevice.id, handle: this.dma, name }) ?? 0;
+  }
+
+  /** dma_map_sg of a table, both directions. Returns segments or a negative errno. */
+  mapSg(table: number): number {
+    const rc = this.core.exports.dmaMapSg(this.dma, table, BIDIRECTIONAL, 0);
+    if (rc <= 0) this.mapFailure = this.core.exports.lastReason(this.context);
+    return rc;
+  }
+
+  /** dma_unmap_sg of a table. */
+  unmapSg(table: number): void {
+    this.core.exports.dmaUnmapSg(this.dma, table, ALL_ENTRIES, BIDIRECTIONAL, 0);
+  }
+
+  /** Why the DMA API last refused, once: the driver's own errno is coarser. Undefined when it was something else. */
+  takeMapFailure(): string | undefined {
+    const reason = reasonName(this.mapFailure);
+    this.mapFailure = 0;
+    return reason;
+  }
+
+  /** A table over pages that somebody else owns, built as the driver builds its own. 0 without memory. */
+  tableOf(pfns: Uint32Array): number {
+    const { exports } = this.core;
+    const table = exports.sgReserve(this.context, pfns.length);
+    if (table === 0) return 0;
+    this.core.u32.set(pfns, exports.sgPfnVector(table) >>> 2);
+    exports.sgFinish(table, 0, pfns.length * PAGE_SIZE, this.maxEntry, this.sgFlags);
+    return table;
+  }
+
+  /** dma_alloc_coherent. Returns the buffer, a table (handle), or 0. */
+  allocCoherent(size: number): number {
+    return this.core.exports.dmaAllocCoherent(this.dma, size, 0);
+  }
+
+  freeCoherent(buffer: number, size: number): void {
+    const { dmaFreeCoherent, sgDmaPage } = this.core.exports;
+    dmaFreeCoherent(this.dma, buffer, size, sgDmaPage(buffer, 0));
+  }
+}
+
+// Without a checker no names are interned: the registers get a hook's place in the list.
+function hookRunner<Hook extends string>(host: DriverHost, hooks: readonly Hook[]): HookRunner<Hook> {
+  const { core, context, checker } = host;
+  const registers = checker?.registers ?? new CpuRegisters(core, context);
+  const id = (name: Hook, place: number): number => checker?.attributions.hookId(name) ?? place;
+  const ids = Object.fromEntries(hooks.map((name, place) => [name, place === 0 ? 0 : id(name, place)]));
+  return new HookRunner(registers, ids as Record<Hook, number>, checker);
+}

@@ -1,0 +1,76 @@
+import { GemDmaError } from '../core/errors.js';
+import type { DrmDevice } from './device.js';
+import { DmaBuf, type DmaBufAttachment, type DmaBufExporter } from './dma-buf.js';
+import { ENOMEM, refuse } from './errno.js';
+import type { DrmGemObject } from './gem-object.js';
+
+/** GEM objects as dma-bufs (drivers/gpu/drm/drm_prime.c). */
+
+const BIDIRECTIONAL = 0;
+
+/** A GEM driver as the exporter: the importer's table is a copy over the object's pages, which stay pinned while it is mapped. */
+class GemExporter implements DmaBufExporter {
+  readonly name: string;
+  readonly object: DrmGemObject;
+
+  constructor(object: DrmGemObject) {
+    this.name = object.device.dmaDevice.driver ?? 'gem';
+    this.object = object;
+  }
+
+  map(attachment: DmaBufAttachment): number {
+    return this.object.device.hooks.call(() => this.mapFor(attachment));
+  }
+
+  private mapFor(attachment: DmaBufAttachment): number {
+    const { object } = this;
+    const rc = object.gemPin();
+    if (rc !== 0) refuse(rc, 'dma_buf_map_attachment', `no pages for ${object}`);
+    const { core, context, hooks, sgFlags, maxEntry } = object.device;
+    const pfns = core.exports.sgPfnVector(object.pages);
+    const copy = core.exports.sgFromPages(context, object.size / 4096, pfns, sgFlags, maxEntry);
+    if (copy === 0) {
+      object.gemUnpin();
+      refuse(-ENOMEM, 'dma_buf_map_attachment', `no memory for a copy of the table of ${object}`);
+    }
+    const { handle } = attachment.device;
+    const nents = hooks.during('export', object.id, 0, () => core.exports.dmaMapSg(handle, copy, BIDIRECTIONAL, 0));
+    if (nents <= 0) {
+      core.exports.sgDestroy(copy);
+      object.gemUnpin();
+      throw new GemDmaError('ENOMEM', 'dma_buf_map_attachment', `${object} could not be mapped for the importer`);
+    }
+    return copy;
+  }
+
+  unmap(attachment: DmaBufAttachment, table: number): void {
+    const { exports } = this.object.device.core;
+    exports.dmaUnmapSg(attachment.device.handle, table, exports.sgOrigNents(table), BIDIRECTIONAL, 0);
+    exports.sgDestroy(table);
+    this.object.gemUnpin();
+  }
+
+  release(): void {
+    this.object.dmaBuf = null;
+    this.object.release();
+  }
+}
+
+/** drm_gem_prime_export: the object's dma-buf, which holds a reference to it. */
+export function exportObject(object: DrmGemObject): DmaBuf {
+  if (object.dmaBuf !== null) {
+    object.dmaBuf.reference();
+    return object.dmaBuf;
+  }
+  const rc = object.backing.beforeExport?.(object as never) ?? 0;
+  if (rc !== 0) refuse(rc, 'gem_export', `${object} may not be exported`);
+  object.reference();
+  object.dmaBuf = new DmaBuf(new GemExporter(object), object.size);
+  return object.dmaBuf;
+}
+
+/** The object behind a dma-buf of this very device, or null: importing one's own needs no attachment. */
+export function ownObject<Object extends DrmGemObject>(device: DrmDevice, dmaBuf: DmaBuf): Object | null {
+  const { exporter } = dmaBuf;
+  return exporter instanceof GemExporter && exporter.object.device === device ? (exporter.object as Object) : null;
+}

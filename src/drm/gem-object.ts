@@ -1,0 +1,92 @@
+import type { DrmDevice } from './device.js';
+import type { DmaBuf } from './dma-buf.js';
+import { bugOn, EINVAL, refuse } from './errno.js';
+import { ListLink } from './list.js';
+
+/** Where an object's memory comes from. A driver has one for each kind of memory (struct drm_gem_object_funcs). */
+export interface GemBacking<Object> {
+  /** As reports name it, such as `shmem`. */
+  readonly kind: string;
+  /** Gets hold of the pages and sets `object.pages`. Returns 0 or a negative errno, and then has changed nothing. */
+  getPages(object: Object): number;
+  /** Lets go of the pages; the caller clears `object.pages`. */
+  putPages(object: Object): void;
+  /** The object is about to become a dma-buf. Refusing fails the export. */
+  beforeExport?(object: Object): number;
+  /** The object is being freed: gives back what is not pages. */
+  release(object: Object): void;
+}
+
+/**
+ * What the objects of all GEM drivers have (struct drm_gem_object): a number, a size, references, and pages that come from a
+ * backing and stay while they are pinned.
+ */
+export abstract class DrmGemObject<Device extends DrmDevice = DrmDevice> {
+  readonly device: Device;
+  /** Numbers the objects of a device from 1, in the order in which they were made; reports name objects by it. */
+  readonly id: number;
+  /** Bytes, whole pages. */
+  readonly size: number;
+  abstract backing: GemBacking<never>;
+  /** Handle of the sg table while the object holds its pages, else 0. */
+  pages = 0;
+  /** For how many reasons the pages must stay: bound vmas, importers, copies in progress. */
+  pagesPinCount = 0;
+  refcount = 1;
+  /** The dma-buf that it was exported as. */
+  dmaBuf: DmaBuf | null = null;
+  /** Place among all objects of the device, from creation to release. */
+  readonly liveLink: ListLink<DrmGemObject>;
+
+  constructor(device: Device, size: number) {
+    this.device = device;
+    this.id = ++device.objectCount;
+    this.size = size;
+    this.liveLink = new ListLink<DrmGemObject>(this);
+    device.liveList.moveTail(this.liveLink);
+  }
+
+  /** Gets the pages, if they are not there, and keeps them (drm_gem_pin). Returns 0 or a negative errno. */
+  abstract gemPin(): number;
+
+  /** Ends one gemPin. */
+  abstract gemUnpin(): void;
+
+  /** With the last reference (drm_gem_object_funcs.free): everything that the object holds is let go. */
+  protected abstract free(): void;
+
+  /** Takes another reference: an importer, the GPU, a worker. */
+  reference(): void {
+    ++this.refcount;
+  }
+
+  /** Drops a reference; with the last one the object is freed. */
+  release(): void {
+    this.alive('gem_close');
+    if (--this.refcount > 0) return;
+    this.device.hooks.call(() => this.free());
+  }
+
+  [Symbol.dispose](): void {
+    if (this.refcount > 0) this.release();
+  }
+
+  protected alive(syscall: string): void {
+    if (this.refcount <= 0) refuse(-EINVAL, syscall, `${this} was released`);
+  }
+
+  toString(): string {
+    return `object ${this.id} (${this.backing.kind}, ${this.size / 1024} KiB)`;
+  }
+}
+
+/** The pages must stay, for one reason more. */
+export function pinPages(object: DrmGemObject): void {
+  bugOn(object.pages === 0, 'pinning pages that are not there');
+  ++object.pagesPinCount;
+}
+
+export function unpinPages(object: DrmGemObject): void {
+  bugOn(object.pagesPinCount === 0, 'unpinning pages that nobody pinned');
+  --object.pagesPinCount;
+}

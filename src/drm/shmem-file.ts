@@ -1,0 +1,128 @@
+import { GemDmaError } from '../core/errors.js';
+import type { DrmDevice } from './device.js';
+import { ENOMEM } from './errno.js';
+import { ListLink } from './list.js';
+import type { Swappable } from './reclaim.js';
+
+const PAGE_SIZE = 4096;
+/** Most pages of a scatter-gather table (assembly/sg/build.ts): 1 TiB, more than any machine here has. */
+const MAX_PAGES = 2 ** 28;
+
+/**
+ * A shmem file (mm/shmem.c): memory of the page cache that the system may swap out while no object holds it. The file's
+ * pages are kept as the scatter-gather table that the object gets, so that holding them again costs nothing. Under pressure
+ * idle files are written to swap, and come back with the same contents.
+ */
+export class ShmemFile implements Swappable {
+  private readonly device: DrmDevice;
+  private readonly pages: number;
+  /** Place among the idle files of the machine. */
+  private readonly idle: ListLink<Swappable> = new ListLink<Swappable>(this);
+  /** The table of resident pages, 0 when none are. */
+  private table = 0;
+  /** Contents in swap by page number: only pages that were ever written. */
+  private swap: Map<number, Uint8Array> | undefined;
+
+  /** @param size bytes, whole pages */
+  constructor(device: DrmDevice, size: number) {
+    this.device = device;
+    this.pages = size / PAGE_SIZE;
+  }
+
+  /** Makes the pages resident and keeps them so until `put`. Returns the table of them, or -ENOMEM. */
+  get(): number {
+    if (this.table === 0) {
+      const rc = this.populate();
+      if (rc !== 0) return rc;
+    }
+    this.idle.remove();
+    return this.table;
+  }
+
+  /** Nobody holds the pages any more. */
+  put(): void {
+    this.device.reclaim.idleFiles.moveTail(this.idle);
+  }
+
+  /** Throws the contents away (shmem_truncate_range). */
+  truncate(): void {
+    this.swap = undefined;
+    if (this.table === 0) return;
+    this.idle.remove();
+    this.device.core.exports.sgDestroy(this.table);
+    this.table = 0;
+  }
+
+  /** Copies the file's pages into those of another table of the same size, or back. Returns 0 or -ENOMEM. */
+  copy(other: number, direction: 'from file' | 'to file'): number {
+    if (this.table === 0) {
+      const rc = this.populate();
+      if (rc !== 0) return rc;
+      this.put();
+    }
+    const { core, ram } = this.device;
+    const mine = core.exports.sgPfnVector(this.table) >>> 2;
+    const others = core.exports.sgPfnVector(other) >>> 2;
+    try {
+      for (let page = 0; page < this.pages; ++page) {
+        const here = core.u32[mine + page] * PAGE_SIZE;
+        const there = core.u32[others + page] * PAGE_SIZE;
+        if (direction === 'from file') ram.write(there, ram.read(here, PAGE_SIZE));
+        else ram.write(here, ram.read(there, PAGE_SIZE));
+      }
+    } catch (error) {
+      if (!GemDmaError.is(error, 'ENOMEM')) throw error;
+      return -ENOMEM;
+    }
+    return 0;
+  }
+
+  swapOut(): number {
+    const { core, ram } = this.device;
+    const { sgNextWritten, sgPfnVector } = core.exports;
+    const first = sgPfnVector(this.table) >>> 2;
+    const swap = new Map<number, Uint8Array>();
+    for (let page = sgNextWritten(this.table, 0); page < this.pages; page = sgNextWritten(this.table, page + 1)) {
+      swap.set(page, ram.read(core.u32[first + page] * PAGE_SIZE, PAGE_SIZE));
+    }
+    this.truncate();
+    this.swap = swap;
+    return this.pages;
+  }
+
+  // One attempt; one after each step that the driver takes to relieve the pressure; then with the system reclaiming:
+  // every driver's shrinker, and swapping one idle file after the other.
+  private populate(): number {
+    const { device, pages } = this;
+    if (pages > MAX_PAGES) return -ENOMEM;
+    if (this.allocate()) return 0;
+    for (const relieve of device.reliefs) {
+      relieve(pages);
+      if (this.allocate()) return 0;
+    }
+    device.hooks.guard(() => device.reclaim.shrink(pages));
+    while (!this.allocate()) {
+      if (device.reclaim.swapOut() === 0) return -ENOMEM;
+    }
+    return 0;
+  }
+
+  private allocate(): boolean {
+    const { core, context, ram } = this.device;
+    this.table = core.exports.sgAllocPages(context, this.pages, this.device.sgFlags, this.device.maxEntry);
+    if (this.table === 0) return false;
+    if (this.swap === undefined) return true;
+    const first = core.exports.sgPfnVector(this.table) >>> 2;
+    try {
+      for (const [page, bytes] of this.swap) ram.write(core.u32[first + page] * PAGE_SIZE, bytes);
+    } catch (error) {
+      // What is in swap stays there until all of it is back.
+      core.exports.sgDestroy(this.table);
+      this.table = 0;
+      if (!GemDmaError.is(error, 'ENOMEM')) throw error;
+      return false;
+    }
+    this.swap = undefined;
+    return true;
+  }
+}
