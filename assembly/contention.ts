@@ -6,6 +6,7 @@ import { IovaState, iovaStateOf } from './iova/domain';
 import { Context } from './memory/context';
 import { contendedCount, guardAt } from './memory/lock';
 import { slabsContended } from './memory/slab';
+import { ramOf } from './ram/ram';
 
 /** Kinds of locks, in the order in which src/threads/contention.ts names them. */
 const LOCKS_BLOCKS: u32 = 0;
@@ -19,7 +20,7 @@ const LOCKS_CHECKER: u32 = 5;
 export function lockContention(ctx: Context, kind: u32): u32 {
   if (kind == LOCKS_BLOCKS) return contendedCount(guardAt(ctx, offsetof<Context>('blockLock')));
   if (kind == LOCKS_SLABS) return slabsContended(ctx);
-  if (kind == LOCKS_RAM) return contendedCount(ctx.ram);
+  if (kind == LOCKS_RAM) return contendedCount(ramOf(ctx));
   if (kind == LOCKS_IOVA) return ctx.iova == 0 ? 0 : iovaContended(iovaStateOf(ctx)!);
   if (kind == LOCKS_IOMMU) return ctx.iommu == 0 ? 0 : iommuContended(changetype<Iommu>(ctx.iommu));
   if (kind == LOCKS_CHECKER) return ctx.dmaDebug == 0 ? 0 : contendedCount(ctx.dmaDebug);

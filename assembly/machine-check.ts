@@ -11,7 +11,7 @@ import { slabLive, slabsCheck } from './memory/slab';
 import { buddyCheck } from './ram/buddy';
 import { contentsCheck } from './ram/contents';
 import { stacksCheck } from './ram/pages';
-import { Ram } from './ram/ram';
+import { ramOf } from './ram/ram';
 import { slotsCheck } from './swiotlb/slots';
 import { Swiotlb } from './swiotlb/pool';
 
@@ -30,7 +30,7 @@ export function machineCheck(ctx: Context): u32 {
   if (wrong != 0) return 0x10000000 | (wrong >> 4);
   wrong = <u32>slabsCheck(ctx);
   if (wrong != 0) return 0x20000000 | (wrong >> 4);
-  const ram = changetype<Ram>(ctx.ram);
+  const ram = ramOf(ctx);
   wrong = buddyCheck(ram);
   if (wrong == 0) wrong = stacksCheck(ctx, ram);
   if (wrong != 0) return 0x30000000 | wrong;

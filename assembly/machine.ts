@@ -10,6 +10,7 @@ import { dmaState } from './dma/state';
 import { ENOMEM } from './errno';
 import { deferredTimeout } from './iommu/deferred-list';
 import { FlushQueue, flushQueueTimeout } from './iommu/flush-queue';
+import { addressOf } from './memory/record';
 import { ramCreate } from './ram/create';
 import { sgState } from './sg/sg-table';
 
@@ -23,13 +24,12 @@ import { sgState } from './sg/sg-table';
  * @returns the context's handle, or a negative errno
  */
 export function machineCreate(limitBytes: f64, cpus: u32, pages: u32, fragmentation: u32, seed: u32): i32 {
-  const at = contextCreate(limitBytes, cpus);
-  if (at == 0) return ENOMEM;
-  const ctx = changetype<Context>(at);
+  const ctx = contextCreate(limitBytes, cpus);
+  if (ctx == null) return ENOMEM;
   // What every machine uses is there from the start, so that a call that fails leaves not even that behind.
   if (sgState(ctx) == 0 || dmaState(ctx) == 0) return ENOMEM;
   const rc = ramCreate(ctx, pages, fragmentation, seed);
-  return rc < 0 ? rc : <i32>at;
+  return rc < 0 ? rc : <i32>addressOf(ctx);
 }
 
 /** The virtual clock, in nanoseconds since the machine was made. */
@@ -41,9 +41,9 @@ export function clockNow(ctx: Context): f64 {
 export function clockAdvance(ctx: Context, nanoseconds: f64): u32 {
   const until = ctx.now + <u64>nanoseconds;
   let fired: u32 = 0;
-  for (let at = timerDue(ctx, until); at != 0; at = timerDue(ctx, until)) {
-    const kind = timerKind(at);
-    const arg = timerArg(at);
+  for (let timer = timerDue(ctx, until); timer != null; timer = timerDue(ctx, until)) {
+    const kind = timerKind(timer);
+    const arg = timerArg(timer);
     timerPop(ctx);
     fire(ctx, kind, arg);
     ++fired;

@@ -11,7 +11,7 @@ import { debugMappingError } from '../dma-debug/debug';
 import { debugBlockFree } from '../dma-debug/freed';
 import { blockOfPagesAlloc, blockOfPagesFree } from '../ram/pages';
 import { contentsMake } from '../ram/contents';
-import { PAGE_SIZE, Ram, ZONE_DMA32, ZONE_NORMAL } from '../ram/ram';
+import { PAGE_SIZE, ZONE_DMA32, ZONE_NORMAL, ramOf } from '../ram/ram';
 
 // @ts-ignore: decorator
 @unmanaged
@@ -33,7 +33,7 @@ export function devicePageMake(device: DmaDevice, page: DevicePage, low: bool): 
   if (shouldFail(ctx, FAULT_GTT)) return ENOMEM;
   const pfn = blockOfPagesAlloc(ctx, 0, low ? ZONE_DMA32 : ZONE_NORMAL);
   if (pfn == 0) return ENOMEM;
-  const bytes = contentsMake(ctx, changetype<Ram>(ctx.ram), pfn);
+  const bytes = contentsMake(ctx, ramOf(ctx), pfn);
   const address: f64 = bytes == 0 ? -1 : dmaMapPage(device, pfn, 0, PAGE_SIZE, DMA_BIDIRECTIONAL, 0);
   if (address < 0) {
     blockOfPagesFree(ctx, pfn, 0);

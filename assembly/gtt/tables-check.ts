@@ -1,7 +1,7 @@
 // The walk over GPU tables that machineCheck makes.
 
 import { contentsPeek } from '../ram/contents';
-import { Ram } from '../ram/ram';
+import { ramOf } from '../ram/ram';
 import { Ggtt, ggttEntry } from './ggtt';
 import { PageTable, childAt, levelEntries } from './page-table';
 import { PPGTT_GEN8, PPGTT_GEN8_48BIT, Ppgtt, scratchTable } from './ppgtt';
@@ -32,7 +32,7 @@ export function ppgttCheck(ppgtt: Ppgtt): u32 {
 function subtreeCheck(ppgtt: Ppgtt, table: PageTable): i32 {
   const platform = ppgtt.platform;
   const ctx = contextOf(ppgtt);
-  if (table.pfn != 0 && contentsPeek(changetype<Ram>(ctx.ram), table.pfn) != table.bytes) return -WRONG_PAGE;
+  if (table.pfn != 0 && contentsPeek(ramOf(ctx), table.pfn) != table.bytes) return -WRONG_PAGE;
   const registers = table.level == PPGTT_GEN8 && ppgtt.levels == PPGTT_GEN8;
   const entries: u32 = registers ? 4 : levelEntries(platform, table.level);
   let count = 0;

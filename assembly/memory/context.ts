@@ -66,8 +66,8 @@ export class Context {
   faultTable: usize;
   /** The machine's virtual clock in nanoseconds, and its timers in order of time (clock.ts). */
   now: u64;
-  timers: usize;
-  timerCache: usize;
+  timers: Timer | null;
+  timerCache: CacheOf<Timer> | null;
   timerLock: u64;
   /** The event ring (events/events.ts); 0 while recording is off. */
   events: usize;
@@ -82,7 +82,7 @@ export class Context {
   dmaDebug: usize;
 }
 
-/** A cache of records of one size; what class they are of, its CacheOf<T> says (slab.ts). */
+/** A cache of records of one size (slab.ts). */
 // @ts-ignore: decorator
 @unmanaged
 export class SlabCache extends Guarded {
@@ -99,12 +99,34 @@ export class SlabCache extends Guarded {
   total: u32;
 }
 
+/** A cache of records of class T. */
+// @ts-ignore: decorator
+@unmanaged
+export class CacheOf<T> extends SlabCache {}
+
 /** The first 64 bytes of a block of caches: how many there are in it, and the next such block. */
 // @ts-ignore: decorator
 @unmanaged
 export class CachePage {
   used: u32;
   next: CachePage | null;
+}
+
+/** What refers to a timer: the timer before it, or the context. */
+// @ts-ignore: decorator
+@unmanaged
+export class TimerLink {
+  next: Timer | null;
+}
+
+/** A timer that is queued (clock.ts). */
+// @ts-ignore: decorator
+@unmanaged
+export class Timer extends TimerLink {
+  kind: u32;
+  /** The record that it is for, by kind. */
+  arg: usize;
+  due: u64;
 }
 
 export const FREE_BLOCKS_OFFSET: usize = offsetof<Context>('freeBlocks0');

@@ -6,19 +6,19 @@ import { CPU_SIZE } from './cpu';
  * Lays out a context at the start of linear memory.
  * @param limitBytes most bytes of linear memory that may be used, rounded down to 64 KiB; growth past it is ENOMEM
  * @param cpus virtual CPUs, 1 to MAX_CPUS
- * @returns the context, or 0 when the limit leaves no room for one
+ * @returns the context, or null when the limit leaves no room for one
  */
-export function contextCreate(limitBytes: f64, cpus: u32): usize {
-  if (cpus == 0 || cpus > MAX_CPUS || !(limitBytes >= 1048576) || limitBytes > 4294901760) return 0;
+export function contextCreate(limitBytes: f64, cpus: u32): Context | null {
+  if (cpus == 0 || cpus > MAX_CPUS || !(limitBytes >= 1048576) || limitBytes > 4294901760) return null;
   const limit = <usize>limitBytes & ~0xffff;
   const base: usize = (__heap_base + 63) & ~63;
   const cpuArray: usize = (base + offsetof<Context>() + 63) & ~63;
   const faultTable: usize = cpuArray + <usize>cpus * CPU_SIZE;
   const states: usize = (faultTable + <usize>FAULT_KINDS * 8 + 63) & ~63;
   const end: usize = (states + (limit >> 12) + 4095) & ~4095;
-  if (end >= limit) return 0;
+  if (end >= limit) return null;
   const have: usize = <usize>memory.size() << 16;
-  if (have < end && memory.grow(<i32>((end - have + 0xffff) >> 16)) < 0) return 0;
+  if (have < end && memory.grow(<i32>((end - have + 0xffff) >> 16)) < 0) return null;
   memory.fill(base, 0, end - base);
   const ctx = changetype<Context>(base);
   ctx.end = end;
@@ -28,5 +28,5 @@ export function contextCreate(limitBytes: f64, cpus: u32): usize {
   ctx.cpuCount = cpus;
   ctx.faultTable = faultTable;
   blocksInit(ctx);
-  return base;
+  return ctx;
 }

@@ -24,22 +24,20 @@ function countDown(ctx: Context, kind: u32): bool {
 }
 
 /** Makes the n-th allocation of a kind fail, counted from now, 1 = the next; 0 disarms the kind. */
-export function faultArm(ctxAt: usize, kind: u32, nth: u32): void {
+export function faultArm(ctx: Context, kind: u32, nth: u32): void {
   if (kind >= FAULT_KINDS) return;
-  const ctx = changetype<Context>(ctxAt);
   store<u32>(ctx.faultTable + (<usize>kind << 3), nth);
   ctx.faultMask = nth == 0 ? ctx.faultMask & ~(1 << kind) : ctx.faultMask | (1 << kind);
 }
 
 /** Allocations that are still to come before an armed fault strikes; 0 when the kind is not armed. */
-export function faultPending(ctxAt: usize, kind: u32): u32 {
-  const ctx = changetype<Context>(ctxAt);
+export function faultPending(ctx: Context, kind: u32): u32 {
   if (kind >= FAULT_KINDS || (ctx.faultMask & (1 << kind)) == 0) return 0;
   return load<u32>(ctx.faultTable + (<usize>kind << 3));
 }
 
 /** How many allocations of a kind were made to fail since the context was made. */
-export function faultCount(ctxAt: usize, kind: u32): u32 {
+export function faultCount(ctx: Context, kind: u32): u32 {
   if (kind >= FAULT_KINDS) return 0;
-  return load<u32>(changetype<Context>(ctxAt).faultTable + (<usize>kind << 3), 4);
+  return load<u32>(ctx.faultTable + (<usize>kind << 3), 4);
 }

@@ -4,6 +4,7 @@
 //   byte 0..3  state       0 free, 1 held, 2 held and somebody waits
 //   byte 4..7  contended   acquisitions that did not succeed at the first try
 
+
 /** A record that begins with a lock. What holds one elsewhere names its place: guardAt. */
 // @ts-ignore: decorator
 @unmanaged

@@ -3,14 +3,11 @@
 // by the records that were ever live at one time.
 
 import { blockAlloc, BLOCK_SIZE } from './block';
-import { CachePage, Context, FAULT_SLAB, SlabCache } from './context';
+import { CacheOf, CachePage, Context, FAULT_SLAB, SlabCache } from './context';
 import { shouldFail } from './fault';
 import { contendedCount, lock, unlock } from './lock';
 
-/** A cache of records of class T. */
-// @ts-ignore: decorator
-@unmanaged
-export class CacheOf<T> extends SlabCache {}
+export { CacheOf } from './context';
 
 const RECORDS_A_BLOCK: usize = 16;
 // Caches themselves are few; they share blocks of their own, at the head of the context's list.
@@ -77,13 +74,6 @@ export function cacheAllocZeroed<T>(cache: CacheOf<T>): T | null {
   return changetype<T | null>(slabAllocZeroed(changetype<usize>(cache)));
 }
 
-/** Gives a record back. It must come from this cache and be live. */
-// @ts-ignore: decorator
-@inline
-export function cacheFree<T>(cache: CacheOf<T>, record: T): void {
-  slabFree(changetype<usize>(cache), changetype<usize>(record));
-}
-
 export function slabCacheAt(ctx: Context, field: usize, size: usize): usize {
   let cache: usize = load<u32>(field);
   if (cache == 0) {
@@ -123,6 +113,16 @@ function carve(cache: SlabCache): usize {
   cache.fresh = record + size;
   ++cache.total;
   return record;
+}
+
+/** Gives a record back. It must come from this cache and be live. */
+export function cacheFree<T>(cache: CacheOf<T>, record: T): void {
+  lock(cache);
+  assert(cache.live != 0);
+  store<u32>(changetype<usize>(record), <u32>cache.free);
+  cache.free = changetype<usize>(record);
+  --cache.live;
+  unlock(cache);
 }
 
 export function slabFree(cacheAt: usize, record: usize): void {

@@ -6,7 +6,7 @@ import { BLOCK_SIZE, blockAllocZeroed, blockFree } from '../memory/block';
 import { Context } from '../memory/context';
 import { lock, unlock } from '../memory/lock';
 import { loansSettle, stacksSoil } from './loan';
-import { PAGE_SHIFT, PAGE_SIZE, Ram, STATE_CONTENT, STATE_STACK, frameOf, isRam, stateOf } from './ram';
+import { PAGE_SHIFT, PAGE_SIZE, Ram, STATE_CONTENT, STATE_STACK, frameOf, isRam, ramOf, stateOf } from './ram';
 
 /** Offset of a frame's bytes, or 0 when it was never written. */
 export function contentsPeek(ram: Ram, pfn: u32): usize {
@@ -38,12 +38,12 @@ export function contentsMake(ctx: Context, ram: Ram, pfn: u32): usize {
 
 /** Writes down that a frame has contents: one of a stack's must lose them before somebody else gets it. */
 function soil(ctx: Context, ram: Ram, state: usize): void {
-  lock(ctx.ram);
+  lock(ramOf(ctx));
   if ((load<u8>(state) & STATE_STACK) != 0) loansSettle(ctx, ram);
   if ((load<u8>(state) & STATE_STACK) != 0) stacksSoil(ctx);
   store<u8>(state, load<u8>(state) | STATE_CONTENT);
   ++ram.written;
-  unlock(ctx.ram);
+  unlock(ramOf(ctx));
 }
 
 /** Forgets a frame's bytes: it reads as zeros again. */
@@ -64,7 +64,7 @@ export function contentsDrop(ctx: Context, ram: Ram, pfn: u32): void {
 /** Copies n bytes of physical memory to dest, across frames. Returns 0, or -EFAULT where there is no RAM. */
 export function physRead(ctx: Context, address: f64, dest: usize, n: u32): i32 {
   let phys = <u64>address;
-  const ram = changetype<Ram>(ctx.ram);
+  const ram = ramOf(ctx);
   while (n != 0) {
     const pfn = phys >> PAGE_SHIFT;
     if (pfn > 0xffffffff || !isRam(ram, <u32>pfn)) return EFAULT;
@@ -86,7 +86,7 @@ export function physRead(ctx: Context, address: f64, dest: usize, n: u32): i32 {
  */
 export function physWrite(ctx: Context, address: f64, src: usize, n: u32): i32 {
   let phys = <u64>address;
-  const ram = changetype<Ram>(ctx.ram);
+  const ram = ramOf(ctx);
   while (n != 0) {
     const pfn = phys >> PAGE_SHIFT;
     if (pfn > 0xffffffff || !isRam(ram, <u32>pfn)) return EFAULT;
@@ -108,7 +108,7 @@ export function physWrite(ctx: Context, address: f64, src: usize, n: u32): i32 {
  * @returns 0; -EFAULT where there is no RAM, -ENOMEM when a frame's bytes cannot be had: what lies before is copied
  */
 export function physCopy(ctx: Context, to: u64, from: u64, n: u32): i32 {
-  const ram = changetype<Ram>(ctx.ram);
+  const ram = ramOf(ctx);
   while (n != 0) {
     const source = from >> PAGE_SHIFT;
     const target = to >> PAGE_SHIFT;

@@ -15,11 +15,11 @@
 // is needed before anything else is put on a stack, since it would overwrite the row, and before a frame is given
 // contents; so a frame costs at most what it costs without all this. Frames on loan have no contents.
 
-import { Context, cpuOf } from '../memory/context';
-import { CPU_SIZE, Cpu } from '../memory/cpu';
+import { Context, cpuAt, cpuOf } from '../memory/context';
+import { Cpu } from '../memory/cpu';
 import { lock, unlock } from '../memory/lock';
 import { FLIP, flip } from './flip';
-import { Ram, STATE_STACK, STATE_USED, frameState, stateOf } from './ram';
+import { Ram, STATE_STACK, STATE_USED, frameState, ramOf, stateOf } from './ram';
 
 /** Frames that move at a time at most: more of them are several rows. */
 export const ROW_MOST: u32 = 2048;
@@ -36,7 +36,7 @@ export function loansSettle(ctx: Context, ram: Ram): void {
 }
 
 function settle(ctx: Context, ram: Ram): void {
-  for (let i: usize = 0; i < <usize>ctx.cpuCount; ++i) stackSettle(ram, changetype<Cpu>(ctx.cpus + i * CPU_SIZE));
+  for (let i: u32 = 0; i < ctx.cpuCount; ++i) stackSettle(ram, cpuAt(ctx, i));
 }
 
 /** The same for the frames of one stack, which is about to change. */
@@ -60,18 +60,18 @@ export function topSet(cpu: Cpu, count: u32): void {
 
 /** Whether a frame of RAM is in use, for those who do not ask it of every page. */
 export function frameInUse(ctx: Context, pfn: u32): bool {
-  const ram = changetype<Ram>(ctx.ram);
-  lock(ctx.ram);
+  const ram = ramOf(ctx);
+  lock(ramOf(ctx));
   if ((frameState(ram, pfn) & STATE_STACK) != 0) loansSettle(ctx, ram);
   const used = (frameState(ram, pfn) & STATE_USED) != 0;
-  unlock(ctx.ram);
+  unlock(ramOf(ctx));
   return used;
 }
 
 /** Some frame that waits on a stack was given contents: a device still reaches it. */
 export function stacksSoil(ctx: Context): void {
-  for (let i: usize = 0; i < <usize>ctx.cpuCount; ++i) {
-    const cpu = changetype<Cpu>(ctx.cpus + i * CPU_SIZE);
+  for (let i: u32 = 0; i < ctx.cpuCount; ++i) {
+    const cpu = cpuAt(ctx, i);
     cpu.soiled = cpu.pageCount;
   }
 }
@@ -132,16 +132,16 @@ export function loanTicket(ctx: Context, n: u32): u64 {
 /** Puts n frames back where loanTicket said they lie. Returns false where that cannot be known without looking. */
 export function loanReturn(ctx: Context, ticket: u64, n: u32): bool {
   const cpu = cpuOf(ctx);
-  lock(ctx.ram);
+  lock(ramOf(ctx));
   const row = cpu.pages + (<usize>cpu.pageCount << 2);
   const there = ticket == ((<u64>cpu.stackChanges << 32) | row) && cpu.loanEnd - cpu.pageCount >= n;
   if (there) {
-    const ram = changetype<Ram>(ctx.ram);
+    const ram = ramOf(ctx);
     cpu.pageCount += n;
     ram.onLoan -= n;
     ram.stacked += n;
   }
-  unlock(ctx.ram);
+  unlock(ramOf(ctx));
   return there;
 }
 

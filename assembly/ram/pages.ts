@@ -4,8 +4,8 @@
 
 import { ENOMEM } from '../errno';
 import { blockAlloc, blockOrder } from '../memory/block';
-import { Context, FAULT_RAM, cpuOf } from '../memory/context';
-import { CPU_SIZE, Cpu } from '../memory/cpu';
+import { Context, FAULT_RAM, cpuAt, cpuOf } from '../memory/context';
+import { Cpu } from '../memory/cpu';
 import { shouldFail } from '../memory/fault';
 import { lock, unlock } from '../memory/lock';
 import { freeBlock, takeBlock } from './buddy';
@@ -13,7 +13,8 @@ import { contentsDrop } from './contents';
 import { FLIP, FLIPPED_ALL_USED, FLIPPED_CONTENT, flip } from './flip';
 import { ROW_MOST, flipAnywhere, lend, loansSettle, stackSettle, takeBack, topSet } from './loan';
 import {
-  MAX_ORDER, Ram, STATE_CONTENT, STATE_STACK, STATE_USED, ZONE_DMA32, ZONE_NORMAL, frameState, isFrame, isRam, ramRandom, stateOf,
+  MAX_ORDER, Ram, STATE_CONTENT, STATE_STACK, STATE_USED, ZONE_DMA32, ZONE_NORMAL, frameState, isFrame, isRam, ramOf,
+  ramRandom, stateOf,
 } from './ram';
 
 /**
@@ -37,14 +38,14 @@ function stackFrames(ram: Ram): u32 {
  */
 export function pagesAlloc(ctx: Context, n: u32, dest: usize): i32 {
   if (shouldFail(ctx, FAULT_RAM)) return ENOMEM;
-  const ram = changetype<Ram>(ctx.ram);
-  lock(ctx.ram);
+  const ram = ramOf(ctx);
+  lock(ramOf(ctx));
   let done: u32 = 0;
   while (done < n) {
     const cpu = cpuOf(ctx);
     const want = min(n - done, ROW_MOST);
     if (cpu.pageCount < want && !refill(ctx, ram, cpu, want)) {
-      unlock(ctx.ram);
+      unlock(ramOf(ctx));
       pagesFree(ctx, done, dest);
       return ENOMEM;
     }
@@ -61,7 +62,7 @@ export function pagesAlloc(ctx: Context, n: u32, dest: usize): i32 {
     }
     done += want;
   }
-  unlock(ctx.ram);
+  unlock(ramOf(ctx));
   return 0;
 }
 
@@ -119,8 +120,8 @@ function releaseEach(ram: Ram, from: usize, n: u32, top: usize): u32 {
  * @returns frames that were really freed
  */
 export function pagesFree(ctx: Context, n: u32, src: usize): u32 {
-  const ram = changetype<Ram>(ctx.ram);
-  lock(ctx.ram);
+  const ram = ramOf(ctx);
+  lock(ramOf(ctx));
   let freed: u32 = 0;
   let done: u32 = 0;
   while (done < n) {
@@ -138,7 +139,7 @@ export function pagesFree(ctx: Context, n: u32, src: usize): u32 {
     freed += count;
     done += part;
   }
-  unlock(ctx.ram);
+  unlock(ramOf(ctx));
   return freed;
 }
 
@@ -149,8 +150,8 @@ export function pagesFree(ctx: Context, n: u32, src: usize): u32 {
  */
 export function blockOfPagesAlloc(ctx: Context, order: u32, zone: u32): u32 {
   if (order > MAX_ORDER || shouldFail(ctx, FAULT_RAM)) return 0;
-  const ram = changetype<Ram>(ctx.ram);
-  lock(ctx.ram);
+  const ram = ramOf(ctx);
+  lock(ramOf(ctx));
   let pfn = takeFrom(ram, zone, order);
   if (pfn == 0) {
     // Frames on the stacks may complete a block.
@@ -164,22 +165,22 @@ export function blockOfPagesAlloc(ctx: Context, order: u32, zone: u32): u32 {
       store<u8>(state, STATE_USED);
     }
   }
-  unlock(ctx.ram);
+  unlock(ramOf(ctx));
   return pfn;
 }
 
 /** Gives a block of blockOfPagesAlloc back, whole. Returns false when one of its frames is not in use. */
 export function blockOfPagesFree(ctx: Context, pfn: u32, order: u32): bool {
-  const ram = changetype<Ram>(ctx.ram);
+  const ram = ramOf(ctx);
   const count: u32 = 1 << order;
   if (order > MAX_ORDER || !isFrame(ram, pfn) || !isFrame(ram, pfn + count - 1)) return false;
-  lock(ctx.ram);
+  lock(ramOf(ctx));
   for (let i: u32 = 0; i < count; ++i) {
     const state = stateOf(ram, pfn + i);
     if ((load<u8>(state) & STATE_USED) != 0) continue;
     loansSettle(ctx, ram);
     if ((load<u8>(state) & STATE_USED) != 0) continue;
-    unlock(ctx.ram);
+    unlock(ramOf(ctx));
     return false;
   }
   for (let i: u32 = 0; i < count; ++i) {
@@ -187,7 +188,7 @@ export function blockOfPagesFree(ctx: Context, pfn: u32, order: u32): bool {
     store<u8>(state, load<u8>(state) & STATE_CONTENT);
   }
   freeBlock(ram, pfn, order);
-  unlock(ctx.ram);
+  unlock(ramOf(ctx));
   return true;
 }
 
@@ -280,34 +281,33 @@ function drain(ram: Ram, cpu: Cpu, n: u32): void {
 
 function drainAll(ctx: Context, ram: Ram): void {
   loansSettle(ctx, ram);
-  for (let i: usize = 0; i < <usize>ctx.cpuCount; ++i) {
-    const cpu = changetype<Cpu>(ctx.cpus + i * CPU_SIZE);
+  for (let i: u32 = 0; i < ctx.cpuCount; ++i) {
+    const cpu = cpuAt(ctx, i);
     drain(ram, cpu, cpu.pageCount);
   }
 }
 
 function drainOthers(ctx: Context, ram: Ram, mine: Cpu): void {
   loansSettle(ctx, ram);
-  for (let i: usize = 0; i < <usize>ctx.cpuCount; ++i) {
-    const cpu = changetype<Cpu>(ctx.cpus + i * CPU_SIZE);
+  for (let i: u32 = 0; i < ctx.cpuCount; ++i) {
+    const cpu = cpuAt(ctx, i);
     if (cpu != mine) drain(ram, cpu, cpu.pageCount);
   }
 }
 
 /** Returns every waiting frame to the buddy lists, so that they merge (drain_all_pages). */
-export function pagesDrain(ctxAt: usize): void {
-  const ctx = changetype<Context>(ctxAt);
-  lock(ctx.ram);
-  drainAll(ctx, changetype<Ram>(ctx.ram));
-  unlock(ctx.ram);
+export function pagesDrain(ctx: Context): void {
+  lock(ramOf(ctx));
+  drainAll(ctx, ramOf(ctx));
+  unlock(ramOf(ctx));
 }
 
 /** Every frame is in use, on one stack, in a free block or firmware's. Returns 0, or 1 + the first pfn that is wrong. */
 export function stacksCheck(ctx: Context, ram: Ram): u32 {
   let stacked: u32 = 0;
   let onLoan: u32 = 0;
-  for (let i: usize = 0; i < <usize>ctx.cpuCount; ++i) {
-    const cpu = changetype<Cpu>(ctx.cpus + i * CPU_SIZE);
+  for (let i: u32 = 0; i < ctx.cpuCount; ++i) {
+    const cpu = cpuAt(ctx, i);
     if (cpu.loanEnd < cpu.pageCount || cpu.soiled > cpu.pageCount) return 1;
     for (let j: u32 = 0; j < cpu.loanEnd; ++j) {
       const pfn = load<u32>(cpu.pages + (<usize>j << 2));

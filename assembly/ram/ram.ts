@@ -22,6 +22,7 @@
 // and one frame of each is kept by "the rest of the system", so that they never merge again.
 
 import { Context } from '../memory/context';
+import { Guarded } from '../memory/lock';
 
 export const PAGE_SHIFT: u32 = 12;
 export const PAGE_SIZE: u32 = 4096;
@@ -45,8 +46,7 @@ export const FIRMWARE_END: u32 = 0x100;
 
 // @ts-ignore: decorator
 @unmanaged
-export class Ram {
-  guard: u64;
+export class Ram extends Guarded {
   /** Hot bytes, links and contents are indexed by frame: the pfn, less the hole for frames above 4 GiB. */
   states: usize;
   links: usize; // next, previous: two u32 a frame, used only in heads of free blocks
@@ -65,6 +65,13 @@ export class Ram {
   fragmentation: u32; // of 65536
   random: u32;
   lists: usize; // (MAX_ORDER + 1) heads a zone
+}
+
+/** The machine's memory, which it has from the start (create.ts). */
+// @ts-ignore: decorator
+@inline
+export function ramOf(ctx: Context): Ram {
+  return changetype<Ram>(ctx.ram);
 }
 
 // @ts-ignore: decorator
@@ -114,6 +121,6 @@ export function ramRandom(ram: Ram): u32 {
 
 /** Frames that somebody has: neither free, nor waiting on a stack, nor kept by the rest of the system. */
 export function ramInUse(ctx: Context): u32 {
-  const ram = changetype<Ram>(ctx.ram);
+  const ram = ramOf(ctx);
   return ram.managed - ram.free - ram.stacked - ram.held;
 }

@@ -6,7 +6,9 @@ import { shouldFail } from '../memory/fault';
 import { lock, unlock } from '../memory/lock';
 import { freeBlock, takeBlockAt } from './buddy';
 import { contentsDrop } from './contents';
-import { HIGH_START, MAX_ORDER, Ram, STATE_CONTENT, STATE_FREE, STATE_USED, frameState, isRam, stateOf } from './ram';
+import {
+  HIGH_START, MAX_ORDER, Ram, STATE_CONTENT, STATE_FREE, STATE_USED, frameState, isRam, ramOf, stateOf,
+} from './ram';
 
 /** No free block holds the frame. */
 const NOT_FREE: u32 = 0xff;
@@ -70,14 +72,14 @@ function claim(ctx: Context, ram: Ram, start: u32, count: u32): void {
  */
 export function rangeReserve(ctx: Context, start: u32, count: u32): bool {
   if (shouldFail(ctx, FAULT_RAM)) return false;
-  const ram = changetype<Ram>(ctx.ram);
+  const ram = ramOf(ctx);
   const end = start + count;
   if (count == 0 || end < start || !isRam(ram, start) || !isRam(ram, end - 1)) return false;
   if (start < HIGH_START && end > HIGH_START) return false;
-  lock(ctx.ram);
+  lock(ramOf(ctx));
   const free = lastTaken(ram, start, end) == end;
   if (free) claim(ctx, ram, start, count);
-  unlock(ctx.ram);
+  unlock(ramOf(ctx));
   return free;
 }
 
@@ -87,8 +89,8 @@ export function rangeReserve(ctx: Context, start: u32, count: u32): bool {
  */
 export function rangeAllocLow(ctx: Context, count: u32): u32 {
   if (count == 0 || shouldFail(ctx, FAULT_RAM)) return 0;
-  const ram = changetype<Ram>(ctx.ram);
-  lock(ctx.ram);
+  const ram = ramOf(ctx);
+  lock(ramOf(ctx));
   let end = ram.lowEnd;
   let start: u32 = 0;
   while (end > count) {
@@ -100,19 +102,19 @@ export function rangeAllocLow(ctx: Context, count: u32): u32 {
     }
     end = taken;
   }
-  unlock(ctx.ram);
+  unlock(ramOf(ctx));
   return start;
 }
 
 /** Gives back what rangeReserve or rangeAllocLow took. */
 export function rangeFree(ctx: Context, start: u32, count: u32): void {
-  const ram = changetype<Ram>(ctx.ram);
-  lock(ctx.ram);
+  const ram = ramOf(ctx);
+  lock(ramOf(ctx));
   for (let pfn = start; pfn < start + count; ++pfn) {
     const state = stateOf(ram, pfn);
     assert((load<u8>(state) & STATE_USED) != 0);
     store<u8>(state, load<u8>(state) & STATE_CONTENT);
   }
   freeRange(ram, start, start + count);
-  unlock(ctx.ram);
+  unlock(ramOf(ctx));
 }

@@ -2,7 +2,7 @@
 
 import { Context } from '../memory/context';
 import { freeBlocks } from './buddy';
-import { MAX_ORDER, Ram, ramInUse } from './ram';
+import { MAX_ORDER, ramInUse, ramOf } from './ram';
 
 /** Numbers that ramStats writes: seven, and one for each order. */
 export const RAM_STATS: u32 = 7 + MAX_ORDER + 1;
@@ -12,7 +12,7 @@ export const RAM_STATS: u32 = 7 + MAX_ORDER + 1;
  * rest of the system, in use, with contents; then the number of free blocks of each order (/proc/buddyinfo).
  */
 export function ramStats(ctx: Context, buffer: usize): void {
-  const ram = changetype<Ram>(ctx.ram);
+  const ram = ramOf(ctx);
   store<f64>(buffer, ram.frames);
   store<f64>(buffer, ram.managed, 8);
   store<f64>(buffer, ram.free, 16);

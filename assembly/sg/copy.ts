@@ -3,7 +3,7 @@
 import { EINVAL } from '../errno';
 import { Context } from '../memory/context';
 import { physRead, physWrite } from '../ram/contents';
-import { PAGE_SHIFT, PAGE_SIZE, Ram, STATE_CONTENT, frameState } from '../ram/ram';
+import { PAGE_SHIFT, PAGE_SIZE, STATE_CONTENT, frameState, ramOf } from '../ram/ram';
 import { SgTable, sgPfn } from './sg-table';
 
 /** Bytes of one page's share of a copy that is at byte `at` of the pages and has n bytes to go. */
@@ -52,7 +52,7 @@ export function sgWrite(sgt: SgTable, offset: f64, src: usize, n: u32): i32 {
 
 /** The first page from `page` on that was ever written (pages form), or the table's number of pages. */
 export function sgNextWritten(sgt: SgTable, page: u32): u32 {
-  const ram = changetype<Ram>(changetype<Context>(sgt.ctx).ram);
+  const ram = ramOf(changetype<Context>(sgt.ctx));
   while (page < sgt.pageCount && (frameState(ram, sgPfn(sgt, page)) & STATE_CONTENT) == 0) ++page;
   return page;
 }
