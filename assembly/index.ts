@@ -6,11 +6,11 @@ export { cpuRecord } from './memory/context';
 export { cpuGet, cpuSet } from './memory/cpu';
 export { faultArm } from './memory/fault';
 export {
-  emit as eventEmit, eventsDrained, eventsFirst, eventsPending, eventsRun, eventsStart, eventsStop,
+  emit as eventEmit, eventsDrained, eventsFirst, eventsPending, eventsRun, eventsSequence, eventsStart, eventsStop,
 } from './events/events';
 export { benchCreate, benchMap, benchPunch, benchUnmap } from './bench/bench';
 export { physRead, physWrite } from './ram/contents';
-export { blockOfPagesAlloc, pagesAlloc, pagesDrain } from './ram/pages';
+export { blockOfPagesAlloc, pagesAlloc, pagesDrain, pagesInUse } from './ram/pages';
 export {
   debugBlockFree as blockOfPagesFree, debugPagesFree as pagesFree, debugSgDestroy as sgDestroy,
 } from './dma-debug/freed';

@@ -41,12 +41,12 @@ class Ring {
 
 const HEADER: usize = 64;
 
-/** Starts recording into a ring of 2^order records. Returns 0 without memory; an existing ring is dropped first. */
+/** Starts recording into a ring of 2^order records, in place of the one that there is. Returns 0 without memory for it. */
 export function eventsStart(ctxAt: usize, order: u32): usize {
   const ctx = changetype<Context>(ctxAt);
-  eventsStop(ctxAt);
   const ring = blockAlloc(ctx, blockOrder(HEADER + (<usize>EVENT_SIZE << order)));
   if (ring == 0) return 0;
+  eventsStop(ctxAt);
   memory.fill(ring, 0, HEADER);
   changetype<Ring>(ring).mask = (1 << order) - 1;
   ctx.events = ring;
@@ -64,6 +64,12 @@ export function eventsStop(ctxAt: usize): void {
 export function eventsPending(ctxAt: usize): u32 {
   const ring = changetype<Ring>(changetype<Context>(ctxAt).events);
   return changetype<usize>(ring) == 0 ? 0 : ring.head - ring.tail;
+}
+
+/** Events so far, those that found the ring full included: the number of the next one. */
+export function eventsSequence(ctxAt: usize): u32 {
+  const ring = changetype<Ring>(changetype<Context>(ctxAt).events);
+  return changetype<usize>(ring) == 0 ? 0 : ring.sequence;
 }
 
 /** Offset of the oldest undrained record; the host reads up to eventsRun of them from there, then calls eventsDrained. */

@@ -96,11 +96,11 @@ function blocked(unit: Iommu, device: DmaDevice, address: u64, write: bool, reas
 }
 
 /**
- * A device reads n bytes at a DMA address into linear memory.
+ * A device reads n bytes at a DMA address into linear memory; -1 is DMA_MAPPING_ERROR.
  * @returns 0; -EFAULT at the first page that was blocked or where there is no RAM: what lies before was read
  */
 export function deviceRead(device: DmaDevice, address: f64, buffer: usize, n: u32): i32 {
-  return access(device, <u64>address, buffer, n, false);
+  return access(device, <u64>(<i64>address), buffer, n, false);
 }
 
 /**
@@ -108,7 +108,7 @@ export function deviceRead(device: DmaDevice, address: f64, buffer: usize, n: u3
  * @returns 0; -EFAULT as deviceRead; -ENOMEM when a frame's bytes cannot be had
  */
 export function deviceWrite(device: DmaDevice, address: f64, buffer: usize, n: u32): i32 {
-  return access(device, <u64>address, buffer, n, true);
+  return access(device, <u64>(<i64>address), buffer, n, true);
 }
 
 function access(device: DmaDevice, address: u64, buffer: usize, n: u32, write: bool): i32 {

@@ -13,8 +13,8 @@ import { contentsDrop } from './contents';
 import { FLIP, FLIPPED_ALL_USED, FLIPPED_CONTENT, flip } from './flip';
 import { ROW_MOST, flipAnywhere, lend, loansSettle, stackSettle, takeBack, topSet } from './loan';
 import {
-  MAX_ORDER, Ram, STATE_CONTENT, STATE_STACK, STATE_USED, ZONE_DMA32, ZONE_NORMAL, frameState, isFrame, isRam, ramOf,
-  ramRandom, stateOf,
+  MAX_ORDER, Ram, STATE_CONTENT, STATE_KEPT, STATE_STACK, STATE_USED, ZONE_DMA32, ZONE_NORMAL, frameState, isFrame, isRam,
+  ramOf, ramRandom, stateOf,
 } from './ram';
 
 /**
@@ -143,6 +143,28 @@ export function pagesFree(ctx: Context, n: u32, src: usize): u32 {
   return freed;
 }
 
+/** Whether n single frames are all in use by somebody who may give them back, and each is named once. */
+export function pagesInUse(ctx: Context, n: u32, src: usize): bool {
+  const ram = ramOf(ctx);
+  lock(ram);
+  loansSettle(ctx, ram);
+  // A frame that was seen is no longer USED until all are: a second look at it finds that.
+  let seen: u32 = 0;
+  for (; seen < n; ++seen) {
+    const pfn = load<u32>(src + (<usize>seen << 2));
+    if (!isFrame(ram, pfn)) break;
+    const state = stateOf(ram, pfn);
+    if ((load<u8>(state) & (STATE_USED | STATE_KEPT)) != STATE_USED) break;
+    store<u8>(state, load<u8>(state) ^ FLIP);
+  }
+  for (let i: u32 = 0; i < seen; ++i) {
+    const state = stateOf(ram, load<u32>(src + (<usize>i << 2)));
+    store<u8>(state, load<u8>(state) ^ FLIP);
+  }
+  unlock(ram);
+  return seen == n;
+}
+
 /**
  * Takes a block of 2^order neighbouring frames aligned to its size.
  * @param zone ZONE_DMA32: below 4 GiB; ZONE_NORMAL: anywhere, above 4 GiB first
@@ -169,17 +191,18 @@ export function blockOfPagesAlloc(ctx: Context, order: u32, zone: u32): u32 {
   return pfn;
 }
 
-/** Gives a block of blockOfPagesAlloc back, whole. Returns false when one of its frames is not in use. */
+/** Gives a block of blockOfPagesAlloc back, whole. Returns false when one of its frames is not in use, or it is no block. */
 export function blockOfPagesFree(ctx: Context, pfn: u32, order: u32): bool {
   const ram = ramOf(ctx);
   const count: u32 = 1 << order;
-  if (order > MAX_ORDER || !isFrame(ram, pfn) || !isFrame(ram, pfn + count - 1)) return false;
+  if (order > MAX_ORDER || (pfn & (count - 1)) != 0) return false;
+  if (!isFrame(ram, pfn) || !isFrame(ram, pfn + count - 1)) return false;
   lock(ramOf(ctx));
   for (let i: u32 = 0; i < count; ++i) {
     const state = stateOf(ram, pfn + i);
-    if ((load<u8>(state) & STATE_USED) != 0) continue;
+    if ((load<u8>(state) & (STATE_USED | STATE_KEPT)) == STATE_USED) continue;
     loansSettle(ctx, ram);
-    if ((load<u8>(state) & STATE_USED) != 0) continue;
+    if ((load<u8>(state) & (STATE_USED | STATE_KEPT)) == STATE_USED) continue;
     unlock(ramOf(ctx));
     return false;
   }
@@ -256,7 +279,7 @@ function stackBlock(ram: Ram, cpu: Cpu, pfn: u32, order: u32): void {
   }
   if (skip != 0) {
     const state = stateOf(ram, pfn + first);
-    store<u8>(state, (load<u8>(state) & STATE_CONTENT) | STATE_USED);
+    store<u8>(state, (load<u8>(state) & STATE_CONTENT) | STATE_USED | STATE_KEPT);
     ++ram.held;
   }
   topSet(cpu, cpu.pageCount + count - skip);

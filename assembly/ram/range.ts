@@ -7,7 +7,7 @@ import { lock, unlock } from '../memory/lock';
 import { freeBlock, takeBlockAt } from './buddy';
 import { contentsDrop } from './contents';
 import {
-  HIGH_START, MAX_ORDER, Ram, STATE_CONTENT, STATE_FREE, STATE_USED, frameState, isRam, ramOf, stateOf,
+  HIGH_START, MAX_ORDER, Ram, STATE_CONTENT, STATE_FREE, STATE_KEPT, STATE_USED, frameState, isRam, ramOf, stateOf,
 } from './ram';
 
 /** No free block holds the frame. */
@@ -58,7 +58,7 @@ function claim(ctx: Context, ram: Ram, start: u32, count: u32): void {
     for (let pfn = at; pfn < last; ++pfn) {
       const state = stateOf(ram, pfn);
       if ((load<u8>(state) & STATE_CONTENT) != 0) contentsDrop(ctx, ram, pfn);
-      store<u8>(state, STATE_USED);
+      store<u8>(state, STATE_USED | STATE_KEPT);
     }
     if (next > last) freeRange(ram, last, next);
     if (head < at) freeRange(ram, head, at);

@@ -96,6 +96,7 @@ export class BouncePool {
 
   get stats(): SwiotlbStats {
     const core = this.#core;
+    core.timeline.enter('swiotlb');
     const at = core.staging(this.#context);
     const fields = core.tools.swiotlbStats(this.#context, at);
     const [start, slots, , used, highWater, live, maps, bytesIn, bytesOut, full, tooLarge, unreachable, ...rest] =
@@ -114,6 +115,7 @@ export class BouncePool {
     const core = this.#core;
     const most = Math.floor(Core.STAGING_SIZE / (MAPPING_FIELDS * 8));
     for (let from = 0, found = most; found === most; ) {
+      core.timeline.enter('swiotlb');
       const at = core.staging(this.#context);
       found = core.tools.swiotlbMappings(this.#context, from, at, most);
       const rows = core.f64.slice(at >> 3, (at >> 3) + found * MAPPING_FIELDS);
@@ -127,6 +129,7 @@ export class BouncePool {
 
   /** Forgets the high-water mark, as a write to the kernel's io_tlb_used_hiwater does. */
   resetHighWater(): void {
+    this.#core.timeline.enter('swiotlb');
     this.#core.exports.swiotlbResetHighWater(this.#context);
   }
 }

@@ -212,12 +212,14 @@ export class Checker {
     return this.#core.exports.debugLogDropped(this.#context);
   }
 
-  /** Every live entry. No mapping may be made or ended while the iteration runs. */
-  *entries(): Generator<LiveEntryRecord> {
+  /** Every live entry. */
+  entries(): LiveEntryRecord[] {
     const { tools } = this.#core;
+    const records: LiveEntryRecord[] = [];
     for (let at = tools.debugEntryFirst(this.#context); at !== 0; at = tools.debugEntryNext(this.#context, at)) {
-      yield this.#entry(at);
+      records.push(this.#entry(at));
     }
+    return records;
   }
 
   /**

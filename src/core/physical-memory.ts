@@ -1,8 +1,13 @@
+import { checkBytes, oneOf } from './arguments.js';
 import { checkInteger, GemDmaError, invalidType } from './errors.js';
 import { Core } from './instance.js';
 
 const PAGE_SIZE = 4096;
 const MAX_ADDRESS = 2 ** 52;
+const MAX_FRAMES = 2 ** 24;
+/** pfns that the staging block holds. */
+const PART = Core.STAGING_SIZE / 4;
+const MAX_PFN = 0xffffffff;
 
 /** How RAM is used, in frames of 4 KiB. inUse, free, waiting and held add up to `usable`. */
 export interface RamStats {
@@ -45,14 +50,14 @@ export class PhysicalMemory {
    * @throws GemDmaError ENOMEM
    */
   alloc(n: number): Uint32Array {
-    checkInteger('n', n, 1, 2 ** 24);
+    this.#enter('alloc_pages');
+    checkInteger('n', n, 1, MAX_FRAMES);
     const pfns = new Uint32Array(n);
     const staging = this.#core.staging(this.#context);
-    const most = Core.STAGING_SIZE / 4;
-    for (let done = 0; done < n; done += most) {
-      const part = Math.min(most, n - done);
+    for (let done = 0; done < n; done += PART) {
+      const part = Math.min(PART, n - done);
       if (this.#core.exports.pagesAlloc(this.#context, part, staging) < 0) {
-        this.free(pfns.subarray(0, done));
+        this.#put(pfns.subarray(0, done));
         throw new GemDmaError('ENOMEM', 'alloc_pages', `no ${n} frames of RAM left`, { reason: 'RAM_FULL' });
       }
       pfns.set(this.#core.u32.subarray(staging >> 2, (staging >> 2) + part), done);
@@ -68,7 +73,9 @@ export class PhysicalMemory {
    * @throws GemDmaError ENOMEM
    */
   allocBlock(order: number, zone: 'dma32' | 'normal' = 'normal'): number {
+    this.#enter('alloc_pages');
     checkInteger('order', order, 0, 10);
+    oneOf('zone', zone, ['dma32', 'normal']);
     const pfn = this.#core.exports.blockOfPagesAlloc(this.#context, order, zone === 'dma32' ? 0 : 1);
     if (pfn === 0) {
       throw new GemDmaError('ENOMEM', 'alloc_pages', `no free block of order ${order} in zone ${zone}`, {
@@ -78,32 +85,64 @@ export class PhysicalMemory {
     return pfn;
   }
 
-  /** Gives single frames back. @throws GemDmaError EINVAL when one of them is not in use; the others are freed. */
+  /** Gives single frames back. @throws GemDmaError EINVAL, and frees none, when one is not in use or is named twice. */
   free(pfns: ArrayLike<number>): void {
-    const staging = this.#core.staging(this.#context);
-    const most = Core.STAGING_SIZE / 4;
-    let freed = 0;
-    for (let done = 0; done < pfns.length; done += most) {
-      const part = Math.min(most, pfns.length - done);
-      for (let i = 0; i < part; ++i) this.#core.u32[(staging >> 2) + i] = pfns[done + i];
-      freed += this.#core.exports.pagesFree(this.#context, part, staging);
+    this.#enter('free_pages');
+    if (typeof pfns !== 'object' || pfns === null) throw invalidType('pfns', 'a list of pfns', pfns);
+    const count = checkInteger('pfns.length', pfns.length, 0, MAX_FRAMES);
+    for (let i = 0; i < count; ++i) {
+      if (pfns[i] >>> 0 !== pfns[i]) checkInteger(`pfns[${i}]`, pfns[i], 0, MAX_PFN);
     }
+    const { pagesInUse } = this.#core.exports;
+    let whole = count <= PART || new Set(Array.from(pfns)).size === count;
+    for (let done = 0; whole && done < count; done += PART) {
+      whole = Boolean(pagesInUse(this.#context, Math.min(PART, count - done), this.#stage(pfns, done)));
+    }
+    if (!whole) {
+      throw new GemDmaError(
+        'EINVAL',
+        'free_pages',
+        `not all of the ${count} frames are in use, or one is named twice`,
+        {
+          reason: 'RAM_NOT_IN_USE',
+        },
+      );
+    }
+    this.#put(pfns);
     this.#freed();
-    if (freed !== pfns.length) {
-      throw new GemDmaError('EINVAL', 'free_pages', `${pfns.length - freed} of ${pfns.length} frames were not in use`);
+  }
+
+  #put(pfns: ArrayLike<number>): void {
+    for (let done = 0; done < pfns.length; done += PART) {
+      const at = this.#stage(pfns, done);
+      this.#core.exports.pagesFree(this.#context, Math.min(PART, pfns.length - done), at);
     }
   }
 
-  /** Gives a block of allocBlock back. @throws GemDmaError EINVAL when it is not in use as a whole */
+  /** Puts as many pfns as the staging block holds there. Returns its offset. */
+  #stage(pfns: ArrayLike<number>, from: number): number {
+    const staging = this.#core.staging(this.#context);
+    const part = Math.min(PART, pfns.length - from);
+    for (let i = 0; i < part; ++i) this.#core.u32[(staging >> 2) + i] = pfns[from + i];
+    return staging;
+  }
+
+  /** Gives a block of allocBlock back. @throws GemDmaError EINVAL when it is not in use as a whole, or no such block */
   freeBlock(pfn: number, order: number): void {
+    this.#enter('free_pages');
+    checkInteger('pfn', pfn, 0, MAX_PFN);
+    checkInteger('order', order, 0, 10);
     if (!this.#core.exports.blockOfPagesFree(this.#context, pfn, order)) {
-      throw new GemDmaError('EINVAL', 'free_pages', `pfn 0x${pfn.toString(16)} order ${order} is not a block in use`);
+      throw new GemDmaError('EINVAL', 'free_pages', `pfn 0x${pfn.toString(16)} order ${order} is not a block in use`, {
+        reason: 'RAM_NOT_IN_USE',
+      });
     }
     this.#freed();
   }
 
   /** How the frames are used now. */
   get stats(): RamStats {
+    this.#enter('ram');
     const at = this.#core.staging(this.#context);
     this.#core.tools.ramStats(this.#context, at);
     const all = this.#core.f64.slice(at >> 3, (at >> 3) + 18);
@@ -113,11 +152,13 @@ export class PhysicalMemory {
 
   /** Returns the frames that wait on stacks to the buddy lists, where they merge to blocks again (drain_all_pages). */
   drain(): void {
+    this.#enter('drain_all_pages');
     this.#core.exports.pagesDrain(this.#context);
   }
 
   /** n bytes from a physical address. @throws GemDmaError EFAULT where there is no RAM */
   read(address: number, n: number): Uint8Array {
+    this.#enter('phys_read');
     checkInteger('address', address, 0, MAX_ADDRESS);
     checkInteger('n', n, 0, 2 ** 30);
     const bytes = new Uint8Array(n);
@@ -132,8 +173,9 @@ export class PhysicalMemory {
 
   /** Writes bytes at a physical address. @throws GemDmaError EFAULT where there is no RAM, ENOMEM */
   write(address: number, bytes: Uint8Array): void {
+    this.#enter('phys_write');
     checkInteger('address', address, 0, MAX_ADDRESS);
-    if (!(bytes instanceof Uint8Array)) throw invalidType('bytes', 'an instance of Uint8Array', bytes);
+    checkBytes('bytes', bytes);
     const staging = this.#core.staging(this.#context);
     for (let done = 0; done < bytes.length; done += Core.STAGING_SIZE) {
       const part = bytes.subarray(done, done + Core.STAGING_SIZE);
@@ -144,6 +186,10 @@ export class PhysicalMemory {
         address,
       );
     }
+  }
+
+  #enter(call: string): void {
+    this.#core.timeline.enter(call);
   }
 
   #refused(what: string, rc: number, address: number): void {

@@ -1,3 +1,4 @@
+import { checkOptions } from '../core/arguments.js';
 import {
   Checker,
   type CheckerCounters,
@@ -9,7 +10,7 @@ import {
   type VerdictRecord,
 } from '../core/checker.js';
 import { CpuRegisters } from '../core/cpu-registers.js';
-import { GemDmaError } from '../core/errors.js';
+import { checkInteger, GemDmaError, invalidType, invalidValue } from '../core/errors.js';
 import type { Core } from '../core/instance.js';
 import { Attributions, callerText } from './attribution.js';
 import { type Finding, findingChannel, type MappingInfo, type PoolMessage, poolChannel } from './channels.js';
@@ -28,6 +29,7 @@ export interface DebugDevice {
   /** The core's number for it, from 1, and its handle. */
   readonly id: number;
   readonly handle: number;
+  readonly alive: boolean;
   /** As printed, such as `0000:00:02.0`. */
   readonly name: string;
   /** The bound driver's name, for the driver filter. */
@@ -48,6 +50,7 @@ const FILTER_MATCH = 8;
 /** Findings that are kept for `findings`; later ones are counted and published only. */
 const KEPT_FINDINGS = 1000;
 const FILTER_NAME_LENGTH = 63;
+const MAX_ADDRESS = 2 ** 52;
 
 export class DmaDebug {
   /** Who maps: set before calls, copied into every mapping. */
@@ -93,20 +96,35 @@ export class DmaDebug {
     this.seen = this.registers.findings;
   }
 
-  /** A device was added: its name is known from now on, and whether it passes the driver filter. */
+  // The handle of a device that this checker watches.
+  private known(device: DebugDevice, call: string): number {
+    if (this.devices.has(device)) return device.handle;
+    if (typeof device !== 'object' || device === null || typeof device.alive !== 'boolean') {
+      throw invalidType('device', 'a DmaDevice', device);
+    }
+    // Of a dead device this throws what it died of.
+    if (!device.alive) void device.handle;
+    throw new GemDmaError('EXDEV', call, 'the device belongs to another machine', { reason: 'OTHER_MACHINE' });
+  }
+
+  /** @internal A device was added: its name is known from now on, and whether it passes the driver filter. */
   addDevice(device: DebugDevice): void {
     this.devices.add(device);
     this.names.set(device.id, device.name);
     this.applyFilter(device);
   }
 
-  /** Where the forecast learns how much device address space is left. */
+  /** @internal Where the forecast learns how much device address space is left. */
   setFreeSpace(freeSpace: FreeSpace): void {
     this.freeSpace = freeSpace;
   }
 
   /** debugfs: all_errors, num_errors, driver_filter. What is not given stays. */
-  set({ allErrors, numErrors, driverFilter }: Pick<DmaDebugOptions, 'allErrors' | 'numErrors' | 'driverFilter'>): void {
+  set(options: Pick<DmaDebugOptions, 'allErrors' | 'numErrors' | 'driverFilter'>): void {
+    this.core.timeline.enter('dma_debug');
+    checkOptions('options', options, ['allErrors', 'numErrors', 'driverFilter']);
+    debugConfig(options); // Types and ranges.
+    const { allErrors, numErrors, driverFilter } = options;
     if (allErrors !== undefined) this.allErrors = allErrors;
     if (driverFilter !== undefined) this.filter = filterName(driverFilter);
     this.checker.setOptions(this.allErrors, numErrors ?? this.checker.value(2), this.filter !== '');
@@ -120,11 +138,13 @@ export class DmaDebug {
 
   /** Counters of both checkers; the kernel's by their debugfs names. */
   counters(): CheckerCounters {
+    this.core.timeline.enter('dma_debug');
     return this.checker.counters();
   }
 
   /** Live mappings, mappings that nobody can undo, and the bytes of address space that the latter hold: three loads. */
   poll(): { live: number; lost: number; lostIovaBytes: number } {
+    this.core.timeline.enter('dma_debug');
     return {
       live: this.checker.value(6),
       lost: this.checker.value(9),
@@ -132,12 +152,13 @@ export class DmaDebug {
     };
   }
 
-  /** Every live mapping, as a record. Not while mappings are made or ended. */
-  entries(): Generator<LiveEntryRecord> {
+  /** Every mapping that is live now, as a record. */
+  entries(): LiveEntryRecord[] {
+    this.core.timeline.enter('dma_debug');
     return this.checker.entries();
   }
 
-  /** Before a call of the DMA API: takes its call site if that is asked for. */
+  /** @internal Before a call of the DMA API: takes its call site if that is asked for. */
   enter(): void {
     if (this.callSites) this.attributions.takeSite();
   }
@@ -158,23 +179,29 @@ export class DmaDebug {
     if (heard) this.collect();
   }
 
+  // A callback that throws does not keep the others from hearing; its error comes out once all findings are told.
   private collect(): void {
-    let fatal: Finding | undefined;
+    const errors: unknown[] = [];
     for (const record of this.checker.drain()) {
       const finding = this.finding(record);
       if (this.kept.length < KEPT_FINDINGS) this.kept.push(finding);
-      this.onError?.(finding);
+      try {
+        this.onError?.(finding);
+      } catch (error) {
+        errors.push(error);
+      }
       if (isPool(finding.check)) this.publishPool(record, finding.check);
       else {
         if (findingChannel.hasSubscribers) findingChannel.publish(finding);
-        fatal ??= finding;
+        if (this.strict) errors.push(strictError(finding));
       }
     }
-    if (this.strict && fatal) throw strictError(fatal);
+    if (errors.length > 0) throw errors[0];
   }
 
   /** Findings so far, oldest first; the first thousand or so are kept, `count` has all of them. */
   get findings(): readonly Finding[] {
+    this.core.timeline.enter('dma_debug');
     this.seen = this.registers.findings;
     this.collect();
     return this.kept;
@@ -182,8 +209,10 @@ export class DmaDebug {
 
   /** How often a check has spoken. */
   count(id: CheckId): number {
+    this.core.timeline.enter('dma_debug');
     const check = CHECKS.find((item) => item.id === id);
-    return check ? this.checker.count(check.number) : 0;
+    if (check === undefined) throw invalidValue('id', 'the identifier of a check', id);
+    return this.checker.count(check.number);
   }
 
   /**
@@ -191,45 +220,59 @@ export class DmaDebug {
    * @returns mappings that the device still has
    */
   driverUnbound(device: DebugDevice): number {
-    const count = this.core.exports.debugDriverUnbound(device.handle);
+    const count = this.core.exports.debugDriverUnbound(this.known(device, 'driver_unbind'));
     this.settle();
     return count;
   }
 
-  /** A device goes away: what it still has is told as at an unbind, then forgotten with it. */
+  /** @internal A device goes away: what it still has is told as at an unbind, then forgotten with it. */
   removeDevice(device: DebugDevice): void {
-    this.devices.delete(device);
+    if (!this.devices.has(device)) return;
+    const { handle } = device;
     try {
       this.driverUnbound(device);
     } finally {
-      this.core.exports.debugDeviceDestroy(device.handle);
+      this.core.exports.debugDeviceDestroy(handle);
+      this.devices.delete(device);
     }
   }
 
   /** Physical memory that must not be mapped: the current kernel stack, and kernel text with read-only data. */
-  places({ stack, text }: { stack?: PhysicalRange; text?: PhysicalRange }): void {
+  places(ranges: { stack?: PhysicalRange; text?: PhysicalRange }): void {
+    this.core.timeline.enter('dma_debug');
+    checkOptions('ranges', ranges, ['stack', 'text']);
+    const { stack, text } = ranges;
+    for (const [name, range] of Object.entries({ stack, text })) {
+      if (range === undefined) continue;
+      checkOptions(name, range, ['start', 'length']);
+      checkInteger(`${name}.start`, range.start, 0, MAX_ADDRESS);
+      checkInteger(`${name}.length`, range.length, 0, MAX_ADDRESS - range.start);
+    }
     const { debugPlaces } = this.core.exports;
     debugPlaces(this.context, stack?.start ?? 0, stack?.length ?? 0, text?.start ?? 0, text?.length ?? 0);
   }
 
-  /** PTEs of a GPU now point at the mapping that begins at `address`; `by` -1 when they no longer do. */
+  /** @internal PTEs of a GPU now point at the mapping that begins at `address`; `by` -1 when they no longer do. */
   binding(device: DebugDevice, address: number, by: 1 | -1): void {
     this.core.exports.debugBinding(device.handle, address, by);
   }
 
   /** The CPU writes to a frame of its own accord, as a COW copy does (debug_dma_assert_idle): it must not be mapped. */
   cpuTouch(pfn: number): void {
-    this.core.exports.debugCpuTouch(this.context, pfn);
+    this.core.timeline.enter('debug_dma_assert_idle');
+    this.core.exports.debugCpuTouch(this.context, checkInteger('pfn', pfn, 0, 0xffffffff));
     this.settle();
   }
 
   /** An object of a device is gone: what was mapped for it by itself, not from a table, and still is, is a finding. */
   objectGone(device: DebugDevice, object: number): void {
-    if (this.core.exports.debugObjectGone(device.handle, object) > 0) this.settle();
+    const handle = this.known(device, 'gem_object_free');
+    if (this.core.exports.debugObjectGone(handle, checkInteger('object', object, 0, 0xffffffff)) > 0) this.settle();
   }
 
   /** The complete leak report, as plain data. Its cost is that of one pass over the live mappings. */
   report(): LeakReport {
+    this.core.timeline.enter('dma_debug');
     this.settle();
     const counters = this.checker.counters(false);
     const time = this.core.exports.clockNow(this.context);

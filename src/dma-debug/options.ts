@@ -1,3 +1,4 @@
+import { checkOptions } from '../core/arguments.js';
 import { checkInteger, invalidType, invalidValue } from '../core/errors.js';
 import type { Checkers } from './dialects.js';
 
@@ -36,11 +37,7 @@ const DEFAULTS: DmaDebugConfig = {
 
 /** Completes and checks the options. Throws ERR_INVALID_ARG_TYPE, ERR_INVALID_ARG_VALUE or ERR_OUT_OF_RANGE. */
 export function debugConfig(options: DmaDebugOptions): DmaDebugConfig {
-  for (const key of Object.keys(options)) {
-    if (!(key in DEFAULTS)) {
-      throw invalidValue(`dmaDebug.${key}`, `one of the known options (${Object.keys(DEFAULTS).join(', ')})`, key);
-    }
-  }
+  checkOptions('dmaDebug', options, Object.keys(DEFAULTS));
   const config = { ...DEFAULTS };
   for (const [key, value] of Object.entries(options)) {
     if (value === undefined) continue;

@@ -70,6 +70,7 @@ export class Grouping {
   readonly #deviceName: (id: number) => string;
   readonly #sites = new Map<number | string, MappingGroup>();
   readonly #objects = new Map<number | string, MappingGroup>();
+  readonly #origins = new Map<MappingGroup, () => string>();
 
   constructor(now: number, attributions: Attributions, deviceName: (id: number) => string) {
     this.#now = now;
@@ -77,46 +78,52 @@ export class Grouping {
     this.#deviceName = deviceName;
   }
 
-  /** One entry: called for each of them, so that numbers are keys wherever the ids allow it. */
+  /**
+   * One entry: called for each of them, so that numbers are keys wherever the ids allow it. Names are asked for later:
+   * they may be the caller's functions, which can do anything.
+   */
   add(entry: EntryNumbers): void {
-    const { device, object, hook, site } = entry;
+    const { device, type, object, hook, site } = entry;
     const small = device < 2 ** 12 && hook < 2 ** 20 && site < 2 ** 20;
     const siteKey = small ? (device * 2 ** 20 + hook) * 2 ** 20 + site : `${device}/${hook}/${site}`;
     let group = this.#sites.get(siteKey);
     if (!group) {
-      group = emptyGroup(this.#site(entry));
+      group = emptyGroup();
       this.#sites.set(siteKey, group);
+      this.#origins.set(group, () => this.#site(device, type, hook, site));
     }
     count(group, entry, this.#now);
     const objectKey = device < 2 ** 20 ? device * 2 ** 32 + object : `${device}/${object}`;
     group = this.#objects.get(objectKey);
     if (!group) {
-      group = emptyGroup(this.#object(entry));
+      group = emptyGroup();
       this.#objects.set(objectKey, group);
+      this.#origins.set(group, () => this.#object(device, object));
     }
     count(group, entry, this.#now);
   }
 
-  #site({ device, type, hook, site }: EntryNumbers): string {
+  #site(device: number, type: number, hook: number, site: number): string {
     const by = this.#attributions.describe({ object: 0, vma: 0, hook, site });
     const who = hook !== 0 || site !== 0 ? callerText(by) : `${MAPPING_TYPES[type]}, nobody named`;
     return `${this.#deviceName(device)}: ${who}`;
   }
 
-  #object({ device, object }: EntryNumbers): string {
+  #object(device: number, object: number): string {
     const by = this.#attributions.describe({ object, vma: 0, hook: 0, site: 0 });
     return `${this.#deviceName(device)}: ${by.object ?? 'no object'}`;
   }
 
   /** The groups, the worst first. */
   groups(): { bySite: MappingGroup[]; byObject: MappingGroup[] } {
+    for (const [group, origin] of this.#origins) group.origin = origin();
     return { bySite: sorted(this.#sites), byObject: sorted(this.#objects) };
   }
 }
 
-function emptyGroup(origin: string): MappingGroup {
+function emptyGroup(): MappingGroup {
   return {
-    origin,
+    origin: '',
     count: 0,
     bytes: 0,
     iovaBytes: 0,

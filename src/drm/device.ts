@@ -106,8 +106,8 @@ export abstract class DrmDevice<Hook extends string = DrmHook> {
   }
 
   /** The driver is unbound. Returns mappings that are left over, as the checker counts them then; 0 where none watches. */
-  protected driverUnbound(name: string): number {
-    return this.dmaDebug?.driverUnbound({ id: this.dmaDevice.id, handle: this.dma, name }) ?? 0;
+  protected driverUnbound(): number {
+    return this.dmaDebug?.driverUnbound(this.dmaDevice) ?? 0;
   }
 
   /** dma_map_sg of a table, both directions. Returns segments or a negative errno. */

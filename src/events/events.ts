@@ -1,3 +1,4 @@
+import { checkOptions } from '../core/arguments.js';
 import { DIRECTIONS, type DirectionName } from '../core/checker.js';
 import { checkInteger, GemDmaError } from '../core/errors.js';
 import { drainEvents, type RawEvent } from '../core/events.js';
@@ -131,38 +132,41 @@ export class EventLog {
    * @param options.records how many events the ring holds between two drains, rounded up to a power of two; 64 bytes each
    * @throws GemDmaError ENOMEM
    */
-  start({ records = 65536 }: { records?: number } = {}): void {
-    const order = Math.ceil(Math.log2(checkInteger('records', records, 1, 2 ** 20)));
-    this.recording = this.core.exports.eventsStart(this.context, order) !== 0;
+  start(options: { records?: number } = {}): void {
+    this.core.timeline.enter('events_start');
+    checkOptions('options', options, ['records']);
+    const records = checkInteger('records', options.records ?? 65536, 1, 2 ** 20);
+    const ring = this.core.exports.eventsStart(this.context, Math.ceil(Math.log2(records)));
+    if (ring === 0) throw new GemDmaError('ENOMEM', 'events_start', `no memory for a ring of ${records} events`);
+    this.recording = true;
     this.next = 0;
-    if (!this.recording) throw new GemDmaError('ENOMEM', 'events_start', `no memory for a ring of ${records} events`);
   }
 
   /** Ends recording. What was not drained is dropped. */
   stop(): void {
+    this.core.timeline.enter('events_stop');
     this.core.exports.eventsStop(this.context);
     this.recording = false;
   }
 
   /** Takes the events that were recorded since the last drain, oldest first. */
   drain(): MachineEvent[] {
-    const events: MachineEvent[] = [];
-    this.dropped = 0;
-    if (!this.recording) return events;
-    drainEvents(this.core, this.context, (raw) => {
-      this.dropped += raw.sequence - this.next;
-      this.next = raw.sequence + 1;
-      events.push(this.named(raw));
-    });
-    return events;
+    this.core.timeline.enter('events_drain');
+    const raws: RawEvent[] = [];
+    if (this.recording) drainEvents(this.core, this.context, (raw) => raws.push(raw));
+    // What the ring had no room for is numbered all the same.
+    const sequence = this.core.exports.eventsSequence(this.context) >>> 0;
+    this.dropped = this.recording ? sequence - this.next - raws.length : 0;
+    this.next = sequence;
+    return raws.map((raw) => this.named(raw));
   }
 
-  /** A driver's tracepoints. Returns the number of the first one; the others follow. */
+  /** @internal A driver's tracepoints. Returns the number of the first one; the others follow. */
   addTracepoints(points: readonly Tracepoint[]): number {
     return this.tracepoints.push(...points) - points.length;
   }
 
-  /** Writes a driver's event, by the number of its tracepoint. The caller has asked whether events are recorded. */
+  /** @internal Writes a driver's event, by the number of its tracepoint. The caller has asked whether events are recorded. */
   tell(tracepoint: number, device: number, address: number, length: number): void {
     this.core.exports.eventEmit(this.context, EVENT_DRIVER, device, address, 0, length, tracepoint, 0);
   }

@@ -1,5 +1,5 @@
 import { checkOptions } from '../core/arguments.js';
-import { invalidType, invalidValue, outOfRange, parseSize } from '../core/errors.js';
+import { checkInteger, invalidType, invalidValue, outOfRange, parseSize } from '../core/errors.js';
 import { DRIVER_NAMES, type DriverName, POLICIES } from './policy/index.js';
 import { type MappingPolicy, POLICY_HOOKS } from './policy/policy.js';
 
@@ -168,7 +168,7 @@ function generation(options: I915Options): { gen: number; platform: Platform } {
     throw invalidValue('platform', `one of ${Object.keys(PLATFORM_GENS).join(', ')}`, platform);
   }
   const gen = options.gen ?? (platform === undefined ? 8 : PLATFORM_GENS[platform]);
-  if (DEFAULT_PLATFORM[gen] === undefined) throw outOfRange('gen', '6, 7, 8 or 9', gen);
+  checkInteger('gen', gen, 6, 9);
   if (platform !== undefined && PLATFORM_GENS[platform] !== gen) {
     throw invalidValue('platform', `a platform of gen ${gen}`, platform);
   }

@@ -288,7 +288,7 @@ export class I915Device extends DrmDevice<HookName> {
     }
     this.hooks.call(() => this.releaseSpaces());
     this.reclaim.unregister(this.shrinker);
-    return this.driverUnbound('i915');
+    return this.driverUnbound();
   }
 
   /** A WARN_ON that fired. */

@@ -1,3 +1,4 @@
+import { checkBytes } from '../core/arguments.js';
 import { checkInteger, GemDmaError } from '../core/errors.js';
 import {
   deviceReadBytes,
@@ -10,8 +11,8 @@ import {
   type TableEntry,
 } from '../core/iommu.js';
 import { reasonName } from '../core/reasons.js';
-import type { DmaDevice } from '../dma/device.js';
-import type { DmaDomain } from '../dma/domain.js';
+import { DMA_MAPPING_ERROR, DmaDevice } from '../dma/device.js';
+import { DmaDomain } from '../dma/domain.js';
 import type { DmaHost } from '../dma/sg-table.js';
 import { dumpTables } from './dump.js';
 
@@ -107,6 +108,9 @@ const REASONS = [
   'Next page table ptr is invalid',
 ];
 
+/** Addresses end where doubles stop being exact. */
+const MAX_ADDRESS = Number.MAX_SAFE_INTEGER;
+
 export class Iommu {
   readonly #host: DmaHost;
 
@@ -116,6 +120,7 @@ export class Iommu {
 
   #log<T>(kinds: readonly LogRecord['kind'][], shape: (record: LogRecord) => T): T[] {
     const { core, context } = this.#host;
+    core.timeline.enter('iommu');
     return readFaultLog(core, context)
       .filter(({ kind }) => kinds.includes(kind))
       .map(shape);
@@ -162,6 +167,7 @@ export class Iommu {
 
   /** Empties the log of faults, stale accesses and entries already set. Totals in `stats` stay. */
   clearLog(): void {
+    this.#host.core.timeline.enter('iommu');
     this.#host.core.exports.faultLogClear(this.#host.context);
   }
 
@@ -187,54 +193,65 @@ export class Iommu {
   }
 
   #stats(): Float64Array {
+    this.#host.core.timeline.enter('iommu');
     return readIommuStats(this.#host.core, this.#host.context);
   }
 
   /** Drops every cached translation (global invalidation). */
   flushAll(): void {
+    this.#host.core.timeline.enter('iommu');
     this.#host.core.exports.iotlbFlushGlobal(this.#host.context);
+  }
+
+  #tables(domain: DmaDomain): number {
+    DmaDomain.check(domain, this.#host.core.timeline, 'iommu');
+    return domain.tables;
   }
 
   /** Every entry of a domain's tables, depth first. */
   tables(domain: DmaDomain): TableEntry[] {
-    return readTables(this.#host.core, this.#host.context, domain.tables);
+    return readTables(this.#host.core, this.#host.context, this.#tables(domain));
   }
 
   /** What maps `size` bytes from `iova` on: runs of leaves, and of holes (level 0). */
   leaves(domain: DmaDomain, iova: number, size: number): TableEntry[] {
-    checkInteger('iova', iova, 0, 2 ** 57);
-    checkInteger('size', size, 1, 2 ** 57);
+    const tables = this.#tables(domain);
+    checkInteger('iova', iova, 0, MAX_ADDRESS);
+    checkInteger('size', size, 1, MAX_ADDRESS + 1 - iova);
     const last = Math.floor((iova + size - 1) / 4096);
-    return readLeaves(this.#host.core, this.#host.context, domain.tables, Math.floor(iova / 4096), last);
+    return readLeaves(this.#host.core, this.#host.context, tables, Math.floor(iova / 4096), last);
   }
 
   /** Where an IOVA leads, as a CPU asks (iommu_iova_to_phys); null where nothing is mapped. */
   iovaToPhys(domain: DmaDomain, iova: number): number | null {
-    checkInteger('iova', iova, 0, Number.MAX_SAFE_INTEGER);
+    const tables = this.#tables(domain);
+    checkInteger('iova', iova, 0, MAX_ADDRESS);
     const { domainIovaToPhys, domainMapped } = this.#host.core.exports;
-    return domainMapped(domain.tables, iova) ? domainIovaToPhys(domain.tables, iova) : null;
+    return domainMapped(tables, iova) ? domainIovaToPhys(tables, iova) : null;
   }
 
   /** A domain's tables as text, one entry or run a line. */
   dump(domain: DmaDomain): string {
     const { domainId, domainLevels, domainTablePages } = this.#host.core.tools;
+    const tables = this.#tables(domain);
     return dumpTables(this.tables(domain), {
-      id: domainId(domain.tables),
-      levels: domainLevels(domain.tables),
-      tablePages: domainTablePages(domain.tables),
+      id: domainId(tables),
+      levels: domainLevels(tables),
+      tablePages: domainTablePages(tables),
     });
   }
 }
 
 /**
- * Bytes that a device reads from memory at a DMA address, through its domain.
+ * Bytes that a device reads from memory at a DMA address, through its domain. An access at DMA_MAPPING_ERROR faults.
  * @throws GemDmaError EFAULT with reason IOMMU_FAULT where the unit blocked it (Iommu.faults says why), IOMMU_NO_RAM
  */
 export function deviceRead(host: DmaHost, device: DmaDevice, address: number, length: number): Uint8Array {
-  checkInteger('address', address, 0, Number.MAX_SAFE_INTEGER);
-  checkInteger('length', length, 0, 2 ** 31);
-  const bytes = deviceReadBytes(host.core, host.context, device.handle, address, length);
-  if (bytes === null) throw accessError(host, device, 'EFAULT', `read ${length} bytes at 0x${address.toString(16)}`);
+  const record = DmaDevice.recordIn(host, device, 'device_access');
+  checkInteger('address', address, DMA_MAPPING_ERROR, MAX_ADDRESS);
+  checkInteger('length', length, 0, 2 ** 30);
+  const bytes = deviceReadBytes(host.core, host.context, record, address, length);
+  if (bytes === null) throw accessError(host, device, 'EFAULT', `read ${length} bytes at ${at(address)}`);
   return bytes;
 }
 
@@ -243,15 +260,16 @@ export function deviceRead(host: DmaHost, device: DmaDevice, address: number, le
  * @throws GemDmaError EFAULT as deviceRead; ENOMEM when no linear memory is left for the bytes of a frame
  */
 export function deviceWrite(host: DmaHost, device: DmaDevice, address: number, bytes: Uint8Array): void {
-  checkInteger('address', address, 0, Number.MAX_SAFE_INTEGER);
-  const rc = deviceWriteBytes(host.core, host.context, device.handle, address, bytes);
+  const record = DmaDevice.recordIn(host, device, 'device_access');
+  checkInteger('address', address, DMA_MAPPING_ERROR, MAX_ADDRESS);
+  checkBytes('bytes', bytes);
+  const rc = deviceWriteBytes(host.core, host.context, record, address, bytes);
   if (rc === 0) return;
-  throw accessError(
-    host,
-    device,
-    rc === -12 ? 'ENOMEM' : 'EFAULT',
-    `write ${bytes.length} bytes at 0x${address.toString(16)}`,
-  );
+  throw accessError(host, device, rc === -12 ? 'ENOMEM' : 'EFAULT', `write ${bytes.length} bytes at ${at(address)}`);
+}
+
+function at(address: number): string {
+  return address === DMA_MAPPING_ERROR ? 'DMA_MAPPING_ERROR' : `0x${address.toString(16)}`;
 }
 
 function accessError(host: DmaHost, device: DmaDevice, code: 'EFAULT' | 'ENOMEM', what: string): GemDmaError {

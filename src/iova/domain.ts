@@ -1,6 +1,8 @@
-import { checkInteger, GemDmaError, invalidValue } from '../core/errors.js';
+import { type CoreHost, checkOptions, hostTimeline } from '../core/arguments.js';
+import { checkInteger, GemDmaError, invalidType, invalidValue } from '../core/errors.js';
 import type { Core } from '../core/instance.js';
 import { gapHistogram } from '../core/iova-histogram.js';
+import { Life } from '../core/life.js';
 import { reasonName } from '../core/reasons.js';
 import { IOVA_MODELS, type IovaModel } from './models.js';
 
@@ -10,12 +12,8 @@ import { IOVA_MODELS, type IovaModel } from './models.js';
  * has one of these; this class is for those who want to study or measure the allocator alone.
  */
 
-/** What a domain lives in: an instance of the core and a context in it. A Machine is one. */
-export interface IovaHost {
-  readonly core: Core;
-  /** Handle of the core's context. */
-  readonly context: number;
-}
+/** What a domain lives in. A Machine is one. */
+export type IovaHost = CoreHost;
 
 export interface IovaDomainOptions {
   /** Whose rules place the ranges. Default `linux-6.12`. */
@@ -77,6 +75,20 @@ export function iovaStats(core: Core, handle: number, limit: number): IovaStats 
   };
 }
 
+const NO_OPTIONS = Object.freeze({});
+
+// Options are given at each call of a hot path: a loop over the few names costs less than a list of them.
+function checkAllocOptions(options: { limit?: number }, flag: 'aligned' | 'flush'): void {
+  if (typeof options !== 'object' || options === null) throw invalidType('options', 'of type object', options);
+  for (const key in options) {
+    if (key !== 'limit' && key !== flag) {
+      throw invalidValue(`options.${key}`, `one of the known options (limit, ${flag})`, key);
+    }
+  }
+  const value = (options as Record<string, unknown>)[flag];
+  if (value !== undefined && typeof value !== 'boolean') throw invalidType(flag, 'of type boolean', value);
+}
+
 export class IovaDomain {
   readonly model: IovaModel;
   readonly granule: number;
@@ -84,12 +96,15 @@ export class IovaDomain {
   readonly limit32: number;
   readonly #core: Core;
   readonly #context: number;
-  #handle: number;
+  readonly #record: number;
+  readonly #life: Life;
 
-  /** Makes an empty domain. Throws ERR_OUT_OF_RANGE or ERR_INVALID_ARG_VALUE, GemDmaError ENOMEM. */
+  /** Makes an empty domain. Throws TypeErrors and RangeErrors naming the option at fault, GemDmaError ENOMEM. */
   constructor(host: IovaHost, options: IovaDomainOptions = {}) {
+    const timeline = hostTimeline(host, 'init_iova_domain');
+    checkOptions('options', options, ['model', 'granule', 'startPfn', 'cpus']);
     const { model = 'linux-6.12', granule = 4096, startPfn = 1, cpus = 1 } = options;
-    if (!Object.hasOwn(IOVA_MODELS, model)) {
+    if (typeof model !== 'string' || !Object.hasOwn(IOVA_MODELS, model)) {
       throw invalidValue('model', `one of ${Object.keys(IOVA_MODELS).join(', ')}`, model);
     }
     checkInteger('granule', granule, 4096, 2 ** 30);
@@ -104,18 +119,28 @@ export class IovaDomain {
     this.#context = host.context;
     // The kernels keep the line between 32-bit and other limits differently: the last pfn below it, the first above.
     const line = model === 'linux-4.2' ? this.limit32 : this.limit32 + 1;
-    this.#handle = host.core.exports.iovaCreate(host.context, IOVA_MODELS[model], shift, startPfn, line, cpus);
-    if (this.#handle === 0) {
+    this.#record = host.core.exports.iovaCreate(host.context, IOVA_MODELS[model], shift, startPfn, line, cpus);
+    if (this.#record === 0) {
       throw new GemDmaError('ENOMEM', 'init_iova_domain', 'no linear memory left for an IOVA domain', {
         reason: 'IOVA_NO_MEMORY',
       });
     }
+    this.#life = new Life(timeline, 'IOVA domain');
   }
 
-  /** Handle of the core's record. Throws when the domain was destroyed. */
+  /** @internal Handle of the core's record. Throws for a domain that is dead. */
   get handle(): number {
-    if (this.#handle === 0) throw new GemDmaError('EINVAL', 'iova', 'this IOVA domain was destroyed');
-    return this.#handle;
+    return this.#enter('iova_domain');
+  }
+
+  #enter(call: string): number {
+    this.#life.enter(call);
+    return this.#record;
+  }
+
+  /** Whether it can be used: it was not destroyed, and the machine did not go back to before it was made. */
+  get alive(): boolean {
+    return this.#life.alive;
   }
 
   /**
@@ -124,10 +149,12 @@ export class IovaDomain {
    * @returns its first pfn
    * @throws GemDmaError ENOSPC or ENOMEM, with an IovaReason as `reason` and what there was in `details`
    */
-  alloc(size: number, { limit = this.limit32, aligned = true }: IovaAllocOptions = {}): number {
+  alloc(size: number, options: IovaAllocOptions = NO_OPTIONS): number {
+    if (options !== NO_OPTIONS) checkAllocOptions(options, 'aligned');
+    const { limit = this.limit32, aligned = true } = options;
     checkInteger('size', size, 1, MAX_PFN);
     checkInteger('limit', limit, 1, MAX_PFN);
-    const pfn = this.#core.exports.iovaAllocate(this.handle, size, limit, aligned);
+    const pfn = this.#core.exports.iovaAllocate(this.#enter('alloc_iova'), size, limit, aligned);
     return pfn !== 0 ? pfn : this.#failed('alloc_iova', size, limit, aligned);
   }
 
@@ -136,30 +163,32 @@ export class IovaDomain {
    * @returns its first pfn
    * @throws GemDmaError as alloc
    */
-  allocFast(size: number, { limit = this.limit32, flush = true }: IovaAllocFastOptions = {}): number {
+  allocFast(size: number, options: IovaAllocFastOptions = NO_OPTIONS): number {
+    if (options !== NO_OPTIONS) checkAllocOptions(options, 'flush');
+    const { limit = this.limit32, flush = true } = options;
     checkInteger('size', size, 1, MAX_PFN);
     checkInteger('limit', limit, 1, MAX_PFN);
-    const pfn = this.#core.exports.iovaAllocateFast(this.handle, size, limit, flush);
+    const pfn = this.#core.exports.iovaAllocateFast(this.#enter('alloc_iova_fast'), size, limit, flush);
     return pfn !== 0 ? pfn : this.#failed('alloc_iova_fast', size, limit, true);
   }
 
   /** free_iova: frees the range that holds a pfn. Returns it, undefined if there is none: then nothing happens. */
   free(pfn: number): IovaRange | undefined {
     checkInteger('pfn', pfn, 0, MAX_PFN);
-    return this.#core.exports.iovaRelease(this.handle, pfn) ? this.#found() : undefined;
+    return this.#core.exports.iovaRelease(this.#enter('free_iova'), pfn) ? this.#found() : undefined;
   }
 
   /** free_iova_fast: gives a range back by way of the caches. `size` is what was asked for. */
   freeFast(pfn: number, size: number): void {
     checkInteger('pfn', pfn, 0, MAX_PFN);
     checkInteger('size', size, 1, MAX_PFN);
-    this.#core.exports.iovaReleaseFast(this.handle, pfn, size);
+    this.#core.exports.iovaReleaseFast(this.#enter('free_iova_fast'), pfn, size);
   }
 
   /** find_iova: the range that holds a pfn. */
   find(pfn: number): IovaRange | undefined {
     checkInteger('pfn', pfn, 0, MAX_PFN);
-    return this.#core.exports.iovaFindRange(this.handle, pfn) ? this.#found() : undefined;
+    return this.#core.exports.iovaFindRange(this.#enter('find_iova'), pfn) ? this.#found() : undefined;
   }
 
   /**
@@ -170,7 +199,7 @@ export class IovaDomain {
   reserve(lo: number, hi: number): IovaRange {
     checkInteger('hi', hi, 0, MAX_PFN);
     checkInteger('lo', lo, 0, hi);
-    if (this.#core.exports.iovaReserveRange(this.handle, lo, hi)) return this.#found();
+    if (this.#core.exports.iovaReserveRange(this.#enter('reserve_iova'), lo, hi)) return this.#found();
     const reason = reasonName(this.#core.exports.lastReason(this.#context));
     const busy = reason === 'IOVA_BUSY';
     const why = busy ? 'parts of it are shared out already: reserve first' : 'no memory for its record';
@@ -208,13 +237,13 @@ export class IovaDomain {
 
   /** Frees the domain with all its ranges. A second call does nothing. */
   destroy(): void {
-    if (this.#handle === 0) return;
-    this.#core.exports.iovaDomainDestroy(this.#handle);
-    this.#handle = 0;
+    if (!this.#life.ending('put_iova_domain')) return;
+    this.#core.exports.iovaDomainDestroy(this.#record);
+    this.#life.end();
   }
 
   [Symbol.dispose](): void {
-    this.destroy();
+    if (this.alive) this.destroy();
   }
 
   #found(): IovaRange {

@@ -1,4 +1,5 @@
-import { outOfRange } from '../core/errors.js';
+import { checkFunction } from '../core/arguments.js';
+import { invalidType, outOfRange } from '../core/errors.js';
 import type { Core } from '../core/instance.js';
 
 interface Task {
@@ -26,6 +27,7 @@ export class VirtualClock {
 
   /** Milliseconds since the machine was made; the clock counts whole nanoseconds. */
   get now(): number {
+    this.core.timeline.enter('clock');
     return this.core.exports.clockNow(this.context) / NS_PER_MS;
   }
 
@@ -36,10 +38,12 @@ export class VirtualClock {
 
   /**
    * Queues work to run `delay` milliseconds from now (0: at the next `advance` or `run`).
-   * @returns a function that takes it back; false when it ran already
+   * @returns a function that takes it back; false when it ran already, or a restore has taken it back
    */
   schedule(delay: number, run: () => void): () => boolean {
-    if (!(delay >= 0 && delay < 2 ** 40)) throw outOfRange('delay', '>= 0 milliseconds', delay);
+    this.core.timeline.enter('clock');
+    checkSpan('delay', delay);
+    checkFunction('run', run);
     const due = this.core.exports.clockNow(this.context) + Math.round(delay * NS_PER_MS);
     const task = { due, sequence: this.sequence++, run };
     let at = this.tasks.length;
@@ -54,7 +58,8 @@ export class VirtualClock {
 
   /** Moves time forward by milliseconds, running everything that falls due on the way. Work may queue more work. */
   advance(milliseconds: number): void {
-    if (!(milliseconds >= 0 && milliseconds < 2 ** 40)) throw outOfRange('milliseconds', '>= 0', milliseconds);
+    this.core.timeline.enter('clock');
+    checkSpan('milliseconds', milliseconds);
     const { clockAdvance, clockNow } = this.core.exports;
     const until = clockNow(this.context) + Math.round(milliseconds * NS_PER_MS);
     while (this.tasks.length > 0 && this.tasks[0].due <= until) {
@@ -62,11 +67,18 @@ export class VirtualClock {
       clockAdvance(this.context, Math.max(0, task.due - clockNow(this.context)));
       task.run();
     }
-    clockAdvance(this.context, until - clockNow(this.context));
+    // Work that ran may have moved the clock on by itself.
+    clockAdvance(this.context, Math.max(0, until - clockNow(this.context)));
   }
 
   /** Runs deferred work that is due now, without moving time. */
   run(): void {
     this.advance(0);
   }
+}
+
+function checkSpan(name: string, milliseconds: unknown): void {
+  if (typeof milliseconds !== 'number') throw invalidType(name, 'of type number', milliseconds);
+  if (!(milliseconds >= 0 && milliseconds < 2 ** 40))
+    throw outOfRange(name, 'milliseconds from 0 to 2^40', milliseconds);
 }

@@ -129,6 +129,7 @@ function swiotlbConfig(options: MachineOptions['swiotlb'], mode: IommuMode, ram:
 }
 
 function dmaDebugConfig(option: NonNullable<MachineOptions['dmaDebug']>): MachineConfig['dmaDebug'] {
+  if (Array.isArray(option)) throw invalidType('dmaDebug', 'of type object', option);
   const { enabled, ...rest } = typeof option === 'object' ? option : { enabled: option };
   if (enabled !== undefined && typeof enabled !== 'boolean') throw invalidType('dmaDebug', 'of type boolean', enabled);
   return { enabled: enabled ?? true, ...debugConfig(rest) };

@@ -1,0 +1,24 @@
+import { expect } from 'vitest';
+import type { Machine } from '../../src/machine/machine.js';
+
+/** Everything that a refused call must leave as it was. */
+export function stateOf(machine: Machine): unknown {
+  const { core, context } = machine;
+  return {
+    records: core.tools.machineRecords(context),
+    sound: core.tools.machineCheck(context) >>> 0,
+    frames: machine.ram.stats.inUse,
+    devices: machine.devices.map((device) => [device.id, device.counts]),
+    domains: machine.iommu.stats.domains,
+    time: machine.clock.now,
+    waiting: machine.clock.pending,
+    live: machine.checker?.counters(),
+  };
+}
+
+/** Runs calls that are all refused, and sees that nothing has changed. */
+export function tracked(machine: Machine, calls: () => void): void {
+  const before = stateOf(machine);
+  calls();
+  expect(stateOf(machine)).toEqual(before);
+}
