@@ -48,14 +48,16 @@ export { CLASSES as RCACHE_CLASSES } from './iova/rcache';
 export {
   STEP_ALLOC, STEP_ALLOC_FAST, STEP_FIND, STEP_FREE, STEP_FREE_FAST, STEP_RESERVE, STEP_WAIT,
 } from './iova/replay';
-export { DOMAIN_SNOOP, DOMAIN_UNMAP_EXACT, DOMAIN_WRITE_IMPLIES_READ } from './iommu/domain';
+export { DOMAIN_SNOOP, DOMAIN_UNMAP_EXACT, DOMAIN_WRITE_IMPLIES_READ } from './iommu/vtd/tables';
 export { LOG_ALREADY_SET, LOG_FAULT, LOG_STALE_READ, LOG_STALE_WRITE } from './iommu/fault-log';
 export {
   FAULT_BEYOND_WIDTH as VTD_BEYOND_WIDTH, FAULT_CONTEXT_INVALID as VTD_CONTEXT_INVALID,
   FAULT_CONTEXT_NOT_PRESENT as VTD_CONTEXT_NOT_PRESENT, FAULT_READ as VTD_READ,
   FAULT_ROOT_NOT_PRESENT as VTD_ROOT_NOT_PRESENT, FAULT_TABLE_POINTER as VTD_TABLE_POINTER, FAULT_WRITE as VTD_WRITE,
-} from './iommu/fault-log';
-export { PROT_READ, PROT_WRITE, PTE_LARGE, PTE_READ, PTE_SNOOP, PTE_WRITE, TABLE_ENTRIES } from './iommu/pte';
+} from './iommu/vtd/fault-record';
+export { PROT_READ, PROT_WRITE } from './iommu/domain';
+export { FORMAT_VTD } from './iommu/formats';
+export { PTE_LARGE, PTE_READ, PTE_SNOOP, PTE_WRITE, TABLE_ENTRIES } from './iommu/vtd/pte';
 
 // dma/, dma-debug/
 export {

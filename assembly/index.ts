@@ -38,8 +38,7 @@ export {
   debugFeedMap, debugFeedMapSg, debugFeedMapSingle, debugFeedMappingError, debugFeedSegments, debugFeedSync,
   debugFeedSyncSg, debugFeedUnmap, debugFeedUnmapSg,
 } from './dma-debug/feed';
-export { deviceRead, deviceWrite } from './iommu/access';
-export { attachDevice, detachDevice } from './iommu/context';
+export { attachDevice, detachDevice, deviceRead, deviceWrite } from './iommu/access';
 export { domainCreate, domainDestroy } from './iommu/domain-life';
 export { faultLogClear } from './iommu/fault-log';
 export {

@@ -19,7 +19,7 @@ export { ramStats } from './ram/stats';
 export { swiotlbMappings, swiotlbStats } from './swiotlb/host';
 export { mmHeadHole, mmNext, mmNodeHole, mmNodeSize, mmNodes } from './gtt/drm-mm';
 export { debugCount, debugEntryFirst, debugEntryNext, debugValue } from './dma-debug/query';
-export { leavesDump, tablesDump } from './iommu/dump';
+export { leavesDump, tablesDump } from './iommu/formats';
 export { domainAlreadySet, domainId, domainLevels, domainTablePages, iommuStats } from './iommu/host';
 export {
   iovaCachedNode, iovaCachedPages, iovaDepot, iovaFreePages, iovaGapHistogram, iovaLargestGap, iovaMax32, iovaNextRange,

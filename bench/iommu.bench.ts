@@ -18,7 +18,7 @@ const suite: Suite = {
     const { blockAlloc, domainCreate, domainMap, domainMapPfns, domainUnmap, iommuCreate } = machine.core.exports;
     const { limitCall, limitFill, limitStorePtes } = machine.core.tools;
     const { context } = machine;
-    iommuCreate(context, 64, 4, 1024);
+    iommuCreate(context, 64, 4, 1024, 0);
     const domain = domainCreate(context, 4, 0, 0x40201000, 1);
     const { vector, pfns } = scattered(machine, PAGES);
     const table = blockAlloc(context, orderOf(PAGES * 8));

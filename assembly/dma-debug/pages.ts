@@ -14,7 +14,7 @@ import { Context } from '../memory/context';
 import { lock, unlock } from '../memory/lock';
 import { DmaDevice, OPS_IOMMU } from '../dma/device';
 import { IommuDomain } from '../iommu/domain';
-import { iommuIovaToPhys } from '../iommu/unmap';
+import { iommuIovaToPhys } from '../iommu/formats';
 import { SgTable } from '../sg/sg-table';
 import { pageSlot } from './cacheline';
 import { frameInUse } from '../ram/loan';

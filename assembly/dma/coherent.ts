@@ -5,9 +5,8 @@
 import { debugAllocCoherent, debugFreeCoherent } from '../dma-debug/debug';
 import { debugSgDestroy } from '../dma-debug/freed';
 import { EINVAL, ENOMEM } from '../errno';
-import { IommuDomain } from '../iommu/domain';
-import { iommuMap, iommuMapPfns } from '../iommu/map';
-import { PROT_READ, PROT_WRITE } from '../iommu/pte';
+import { PROT_READ, PROT_WRITE } from '../iommu/domain';
+import { iommuMap, iommuMapPfns } from '../iommu/formats';
 import { Context, cpuOf } from '../memory/context';
 import { blockOfPagesAlloc, pagesAlloc, pagesFree } from '../ram/pages';
 import { rangeFree as framesFree } from '../ram/range';

@@ -15,7 +15,7 @@ import { Context } from '../memory/context';
 import { slabAllocZeroed, slabCacheAt, slabFree } from '../memory/slab';
 import { IovaDomain } from '../iova/domain';
 import { iovaDomainCreate, iovaDomainDestroy, iovaReserve } from '../iova/iova';
-import { attachDevice, detachDevice } from '../iommu/context';
+import { attachDevice, detachDevice } from '../iommu/access';
 import { deferredFlush } from '../iommu/deferred-list';
 import { IommuDomain } from '../iommu/domain';
 import { domainCreate, domainDestroy } from '../iommu/domain-life';
@@ -54,7 +54,7 @@ const START_PFN: u64 = 1;
 
 /**
  * A domain that DMA API mappings go through.
- * @param levels, width, pgsizeBitmap, tableFlags as for domainCreate (iommu/domain-life.ts)
+ * @param levels, width, pageSizes, tableFlags as for domainCreate (iommu/domain-life.ts)
  * @param model IOVA allocator as for iovaDomainCreate (iova/iova.ts)
  * @param line the 32-bit line as that model has it (dma_32bit_pfn)
  * @param flags COOKIE_*
@@ -63,7 +63,7 @@ const START_PFN: u64 = 1;
  * @returns the cookie, or null for parameters that cannot be and without memory
  */
 export function cookieCreate(
-  ctx: Context, levels: u32, width: u32, pgsizeBitmap: u32, tableFlags: u32, model: u32, line: u32, flags: u32,
+  ctx: Context, levels: u32, width: u32, pageSizes: f64, tableFlags: u32, model: u32, line: u32, flags: u32,
   queueEntries: u32, queueNs: f64,
 ): DmaCookie | null {
   const state = changetype<DmaState>(ctx.dma);
@@ -75,7 +75,7 @@ export function cookieCreate(
   cookie.flags = flags;
   cookie.next = state.cookies;
   state.cookies = cookie;
-  cookie.iommu = changetype<IommuDomain>(domainCreate(ctx, levels, width, pgsizeBitmap, tableFlags));
+  cookie.iommu = changetype<IommuDomain>(domainCreate(ctx, levels, width, pageSizes, tableFlags));
   if (cookie.iommu != null) {
     cookie.lastPfn = ((<u64>1 << <u64>cookie.iommu.width) - 1) >> 12;
     cookie.iova = changetype<IovaDomain>(iovaDomainCreate(ctx, model, 12, START_PFN, line, ctx.cpuCount));

@@ -12,8 +12,7 @@
 import { EINVAL, ENOMEM } from '../errno';
 import { Context, cpuOf } from '../memory/context';
 import { IommuDomain } from '../iommu/domain';
-import { iommuMap, iommuMapPfns } from '../iommu/map';
-import { iommuUnmap } from '../iommu/unmap';
+import { iommuMap, iommuMapPfns, iommuUnmap } from '../iommu/formats';
 import { blockAlloc, blockFree, blockOrder } from '../memory/block';
 import { PAGE_SHIFT } from '../ram/ram';
 import { REASON_DMA_NO_SEGMENTS, REASON_DMA_SIZE, setReason } from '../reason';

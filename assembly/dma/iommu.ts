@@ -5,12 +5,10 @@
 import { Context } from '../memory/context';
 import { iovaAlloc, iovaAllocFast, iovaFind, iovaFree, iovaFreeFast } from '../iova/iova';
 import { deferredAdd } from '../iommu/deferred-list';
-import { IommuDomain, positionOf } from '../iommu/domain';
+import { PROT_READ, PROT_WRITE } from '../iommu/domain';
+import { iommuMap, iommuTranslates, iommuUnmap } from '../iommu/formats';
 import { flushQueueAdd } from '../iommu/flush-queue';
 import { iotlbFlushPages } from '../iommu/iotlb';
-import { iommuMap } from '../iommu/map';
-import { PROT_READ, PROT_WRITE, PTE_ADDRESS, slotAt } from '../iommu/pte';
-import { iommuIovaToPhys, iommuUnmap } from '../iommu/unmap';
 import { REASON_DMA_NOT_MAPPED, setReason } from '../reason';
 import {
   COOKIE_DEFERRED_LIST, COOKIE_LAZY, COOKIE_RETRY_32BIT, COOKIE_TREE_ONLY, COOKIE_UNMAP_RANGE, DmaCookie,
@@ -120,17 +118,6 @@ export function mapRange(dev: DmaDevice, phys: u64, size: u64, prot: u32, mask: 
   return (pfn << 12) + offset;
 }
 
-/** Whether an address leads to memory other than page 0. The leaf table of the last call answers without a walk. */
-// @ts-ignore: decorator
-@inline
-function translates(iommu: IommuDomain, address: u64): bool {
-  const position = positionOf(iommu);
-  if (position.leafKey == address >> 21 && position.leafGeneration == iommu.leafGeneration) {
-    return (load<u64>(slotAt(position.leaf, address >> 12, 1)) & PTE_ADDRESS) != 0;
-  }
-  return iommuIovaToPhys(iommu, address) != 0;
-}
-
 /**
  * Ends a single mapping (iommu_dma_unmap_page): the kernel first asks the tables where it leads, and leaves it alone when
  * that is nowhere. In 2015 it asked the allocator instead.
@@ -138,7 +125,7 @@ function translates(iommu: IommuDomain, address: u64): bool {
  */
 export function unmapPage(dev: DmaDevice, address: u64, size: u64): bool {
   const cookie = cookieOf(dev);
-  if ((cookie.flags & COOKIE_UNMAP_RANGE) == 0 && !translates(cookie.iommu, address)) {
+  if ((cookie.flags & COOKIE_UNMAP_RANGE) == 0 && !iommuTranslates(cookie.iommu, address)) {
     setReason(dev.ctx, REASON_DMA_NOT_MAPPED);
     return false;
   }

@@ -4,11 +4,9 @@
 import { debugLink, debugRangeAlloc, debugRangeFree, debugUnlink } from '../dma-debug/links';
 import { EINVAL, EIO } from '../errno';
 import { Context } from '../memory/context';
-import { IommuDomain } from '../iommu/domain';
+import { iommuMap, iommuUnmap } from '../iommu/formats';
 import { flushQueueAdd } from '../iommu/flush-queue';
 import { iotlbFlushPages } from '../iommu/iotlb';
-import { iommuMap } from '../iommu/map';
-import { iommuUnmap } from '../iommu/unmap';
 import { PAGE_SHIFT } from '../ram/ram';
 import { REASON_DMA_DIRECTION, REASON_DMA_NO_IOMMU, REASON_DMA_RANGE, REASON_DMA_SIZE, setReason } from '../reason';
 import { EVENT_DMA_MAP_PAGE, EVENT_DMA_UNMAP_PAGE, emit } from '../events/events';

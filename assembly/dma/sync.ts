@@ -2,8 +2,7 @@
 // anything to move; dma-debug looks at every call.
 
 import { debugMappingError, debugSyncSg, debugSyncSingle } from '../dma-debug/debug';
-import { IommuDomain } from '../iommu/domain';
-import { iommuIovaToPhys } from '../iommu/unmap';
+import { iommuIovaToPhys } from '../iommu/formats';
 import { Context } from '../memory/context';
 import { EVENT_DMA_SYNC, emit } from '../events/events';
 import { SEGMENTS_LIST, SEGMENTS_NONE, SgTable } from '../sg/sg-table';

@@ -1,26 +1,47 @@
-// A device reads and writes memory. Each page of an access is translated as the hardware does it: requester id -> root
-// and context entry -> IOTLB -> second-stage tables -> frame. What may not be is recorded as a fault with the reason of
-// the VT-d specification and ends the access; what an unmapped but still cached translation lets through is recorded as
-// a stale access.
+// A device reads and writes memory. Each page of an access is translated as the hardware does it: requester id -> device
+// table -> IOTLB -> the domain's tables -> frame. What may not be is recorded as a fault in the hardware's own words and
+// ends the access; what an unmapped but still cached translation lets through is recorded as a stale access.
 
-import { EFAULT } from '../errno';
-import { Context } from '../memory/context';
-import { REASON_IOMMU_FAULT, REASON_NO_RAM, setReason } from '../reason';
+import { DEVICE_BEHIND_IOMMU, DEVICE_PASSTHROUGH, DmaDevice } from '../dma/device';
+import { EFAULT, EINVAL, ENOMEM } from '../errno';
 import { lock, unlock } from '../memory/lock';
 import { physRead, physWrite } from '../ram/contents';
-import { DEVICE_BEHIND_IOMMU, DmaDevice } from '../dma/device';
-import {
-  CONTEXT_FAULT_DISABLE, CONTEXT_TYPE, CONTEXT_TYPE_MULTI_LEVEL, CONTEXT_TYPE_PASSTHROUGH, ENTRY_PRESENT, contextDomain,
-  contextEntry,
-} from './context';
-import { addressLimit } from './domain';
-import {
-  FAULT_BEYOND_WIDTH, FAULT_CONTEXT_INVALID, FAULT_CONTEXT_NOT_PRESENT, FAULT_READ, FAULT_ROOT_NOT_PRESENT, FAULT_WRITE,
-  logFault, logStale,
-} from './fault-log';
-import { iotlbDrop, iotlbFind, iotlbInsert } from './iotlb';
-import { PTE_ADDRESS, PTE_LARGE, PTE_READ, PTE_WRITE, levelShift, slotAt, tableOf } from './pte';
-import { Iommu } from './unit';
+import { REASON_IOMMU_FAULT, REASON_NO_RAM, setReason } from '../reason';
+import { IommuDomain, PROT_READ, PROT_WRITE, addressLimit, leafPhys } from './domain';
+import { logStale } from './fault-log';
+import { formatAttach, formatBlocked, formatDetach, formatLookup, formatWalk } from './formats';
+import { iotlbDrop, iotlbFind, iotlbFlushDomain, iotlbInsert } from './iotlb';
+import { Iommu, iommuOf, passThrough } from './unit';
+
+/**
+ * Puts a device behind a domain: writes its entry of the device table.
+ * @param domain null for a device of DEVICE_PASSTHROUGH
+ * @returns 0; -EINVAL for a requester id above 0xffff or no domain where one is needed; -EBUSY when another attachment
+ *   of this requester id stands; -ENOMEM
+ */
+export function attachDevice(device: DmaDevice, domain: IommuDomain | null): i32 {
+  const passthrough = (device.flags & DEVICE_PASSTHROUGH) != 0;
+  if (device.sourceId > 0xffff || passthrough == (domain != null)) return EINVAL;
+  const unit = iommuOf(device.ctx);
+  if (unit == null) return ENOMEM;
+  const rc = formatAttach(unit, device, domain);
+  if (rc < 0) return rc;
+  if (domain != null) ++domain.attached;
+  device.domain = domain;
+  device.flags |= DEVICE_BEHIND_IOMMU;
+  return 0;
+}
+
+/** Takes a device's entry away and invalidates what its domain has cached. Nothing when it has none. */
+export function detachDevice(device: DmaDevice): void {
+  const unit = changetype<Iommu | null>(device.ctx.iommu);
+  if (unit == null || !formatDetach(unit, device)) return;
+  const domain = device.domain;
+  if (domain == null) return;
+  --domain.attached;
+  iotlbFlushDomain(domain);
+  device.domain = null;
+}
 
 /** What translate returns for an access that was blocked. */
 export const TRANSLATE_FAULT: u64 = 0xffffffffffffffff;
@@ -35,63 +56,33 @@ export function translate(device: DmaDevice, address: u64, write: bool): u64 {
   const ctx = device.ctx;
   if (ctx.iommu == 0 || (device.flags & DEVICE_BEHIND_IOMMU) == 0) return address;
   const unit = changetype<Iommu>(ctx.iommu);
-  const context = contextEntry(unit, device.sourceId);
-  if (context == null) return blocked(unit, device, address, write, FAULT_ROOT_NOT_PRESENT, 0);
-  const entry = context.low;
-  const id = <u32>(context.high >> 8) & 0xffff;
-  if ((entry & ENTRY_PRESENT) == 0) return blocked(unit, device, address, write, FAULT_CONTEXT_NOT_PRESENT, 0);
-  const kind = entry & CONTEXT_TYPE;
-  if (kind == CONTEXT_TYPE_PASSTHROUGH) return address;
-  // The device's own domain is nearly always the one that its context entry names; the entry decides.
-  let domain = device.domain;
-  if (domain == null || domain.id != id) domain = contextDomain(unit, entry, id);
-  if (domain == null || kind != CONTEXT_TYPE_MULTI_LEVEL) {
-    return blocked(unit, device, address, write, FAULT_CONTEXT_INVALID, id);
-  }
-  const silent = (entry & CONTEXT_FAULT_DISABLE) != 0;
-  if (address >= addressLimit(domain)) {
-    return silent ? TRANSLATE_FAULT : blocked(unit, device, address, write, FAULT_BEYOND_WIDTH, id);
-  }
-  const need = write ? PTE_WRITE : PTE_READ;
-  const pfn = address >> 12;
-  lock(ctx.iommu);
-  const cached = iotlbFind(unit, domain, pfn);
+  const domain = formatLookup(unit, device, address, write);
+  if (domain == null) return TRANSLATE_FAULT;
+  if (domain == passThrough()) return address;
+  if (address >= addressLimit(domain)) return blocked(unit, device, domain, address, write);
+  const need = <u64>(write ? PROT_WRITE : PROT_READ);
+  lock(unit);
+  const cached = iotlbFind(unit, domain, address);
   if (cached != null) {
     if ((cached.leaf & need) != 0) {
-      const phys = physical(cached.leaf, cached.level, address);
+      const phys = leafPhys(cached.leaf, address);
       if (cached.stale != 0) logStale(unit, device.id, device.sourceId, address, write, cached);
-      unlock(ctx.iommu);
+      unlock(unit);
       return phys;
     }
     iotlbDrop(unit, cached);
   }
-  unlock(ctx.iommu);
-  let table = domain.root;
-  let level = domain.levels;
-  let leaf: u64 = 0;
-  do {
-    leaf = load<u64>(slotAt(table, pfn, level));
-    if ((leaf & need) == 0 || level == 1 || (leaf & PTE_LARGE) != 0) break;
-    table = tableOf(leaf);
-    --level;
-  } while (level != 0);
-  if ((leaf & need) == 0) {
-    return silent ? TRANSLATE_FAULT : blocked(unit, device, address, write, write ? FAULT_WRITE : FAULT_READ, id);
-  }
-  lock(ctx.iommu);
-  iotlbInsert(unit, domain, pfn, leaf, level);
-  unlock(ctx.iommu);
-  return physical(leaf, level, address);
+  unlock(unit);
+  const leaf = formatWalk(domain, address);
+  if ((leaf & need) == 0) return blocked(unit, device, domain, address, write);
+  lock(unit);
+  iotlbInsert(unit, domain, address, leaf);
+  unlock(unit);
+  return leafPhys(leaf, address);
 }
 
-// @ts-ignore: decorator
-@inline
-function physical(leaf: u64, level: u32, address: u64): u64 {
-  return (leaf & PTE_ADDRESS) | (address & ((<u64>4096 << levelShift(level)) - 1));
-}
-
-function blocked(unit: Iommu, device: DmaDevice, address: u64, write: bool, reason: u32, id: u32): u64 {
-  logFault(unit, device.id, device.sourceId, address, write, reason, id);
+function blocked(unit: Iommu, device: DmaDevice, domain: IommuDomain, address: u64, write: bool): u64 {
+  formatBlocked(unit, device, domain, address, write);
   return TRANSLATE_FAULT;
 }
 

@@ -1,288 +1,115 @@
-// A domain: one address space of the VT-d unit (struct dmar_domain), with its second-stage tables of 3, 4 or 5 levels.
+// A domain: one address space of the unit (struct iommu_domain), whatever the format of its tables.
 //
-// Each CPU keeps its position: the leaf table and the level-2 table that its last call touched. A position is valid while
-// no table of that level was freed since, which one number a domain tells. The positions follow the record, 64 bytes a
-// CPU, so that no two CPUs write to the same cache line.
+// A format's own record extends this one and has room up to DOMAIN_SIZE. Behind it lies a record of 64 bytes per CPU, so
+// that no two CPUs write to the same cache line: the CPU's counters, then what the format keeps there.
 
 import { Context } from '../memory/context';
 import { currentCpu } from '../memory/cpu';
-import { lock, unlock } from '../memory/lock';
-import { LEVEL_STRIDE, PTE_LARGE, TABLE_ENTRIES, TABLE_SIZE, slotAt, tableEntry, tableOf } from './pte';
-import { Stray } from './stray';
-import { Iommu, tableAlloc, tableFree } from './unit';
+import { Guarded } from '../memory/lock';
+
+/** IOMMU_READ, IOMMU_WRITE of include/linux/iommu.h; CACHE, NOEXEC, MMIO and PRIV leave no trace in an entry. */
+export const PROT_READ: u32 = 1;
+export const PROT_WRITE: u32 = 2;
 
 // @ts-ignore: decorator
 @unmanaged
-export class IommuDomain {
-  guard: u64;
+export class IommuDomain extends Guarded {
   ctx: Context;
   next: IommuDomain | null;
-  /** Domain id as context entries and IOTLB tags carry it. */
+  /** FORMAT_* of formats.ts: whose tables these are. */
+  format: u32;
+  /** Domain id as the device table and IOTLB tags carry it. */
   id: u32;
-  levels: u32;
-  /** Highest level of a leaf: 1 for 4 KiB pages only, 2 up to 2 MiB, 3 up to 1 GiB. */
-  leafLevel: u32;
+  /** DOMAIN_* of the format. */
   flags: u32;
-  /** Bits of an IOVA (gaw); at most what the levels span (agaw). */
+  /** Levels of the tables as they are now. */
+  levels: u32;
+  /** Bits of an IOVA (gaw); at most what the levels can span. */
   width: u32;
   root: usize;
   /** Pages in use for tables, the root included. */
   tablePages: u32;
+  /** Devices that the domain is attached to. */
+  attached: u32;
   /** Entries of this domain in the IOTLB, and how many of them are stale. */
   cached: u32;
   stale: u32;
   /** Pfns that the cached entries lie between, or did when there were more of them. */
   cachedFirst: u64;
   cachedLast: u64;
-  /** Devices whose context entry names this domain. */
-  attached: u32;
-  /** Bumped when a leaf table, or one above, is freed. */
-  leafGeneration: u32;
-  midGeneration: u32;
-  /** Mapping over a live 4 KiB entry: how often the old entry was kept. */
+  /** Mapping over a live entry: how often the old entry was kept. */
   alreadySet: u32;
-  /** Tables that mistakes hung into mapped memory (stray.ts). */
-  strays: Stray | null;
 }
 
-export const POSITIONS: usize = 128;
-export const POSITION_SIZE: usize = 64;
-
+/** What a CPU keeps of a domain; a format's own record extends it. */
 // @ts-ignore: decorator
 @unmanaged
-export class Position {
-  leafKey: u64; // pfn >> 9
-  midKey: u64; // pfn >> 18
-  leaf: usize;
-  mid: usize;
-  leafGeneration: u32;
-  midGeneration: u32;
-  /** Table pages set aside for the call that runs, linked through their first words. */
-  reserve: usize;
+export class DomainCpu {
   /** Invalidations of this domain by this CPU: of pages, and of all of it. */
   pageInvalidations: u64;
   domainInvalidations: u64;
-  /** The leaf table that the call made last and has not filled yet, or 0. */
-  fresh: usize;
 }
 
-/** Write-only mappings come out readable as well (6.12). */
-export const DOMAIN_WRITE_IMPLIES_READ: u32 = 1;
-/** Leaves carry the snoop bit. */
-export const DOMAIN_SNOOP: u32 = 2;
-/** Unmapping clears just the range given (the DMA API of 2015), not whole leaves and levels as iommu_unmap does. */
-export const DOMAIN_UNMAP_EXACT: u32 = 4;
-
-export const NO_KEY: u64 = 0xffffffffffffffff;
+export const DOMAIN_SIZE: usize = 192;
+export const DOMAIN_CPU_SIZE: usize = 64;
 
 // @ts-ignore: decorator
 @inline
-export function unitOf(domain: IommuDomain): Iommu {
-  return changetype<Iommu>(domain.ctx.iommu);
+export function domainCpuAt(domain: IommuDomain, cpu: u32): DomainCpu {
+  return changetype<DomainCpu>(changetype<usize>(domain) + DOMAIN_SIZE + <usize>cpu * DOMAIN_CPU_SIZE);
 }
 
-/** The position of a CPU; they follow the domain's record. */
+/** What the CPU that runs keeps of a domain. */
 // @ts-ignore: decorator
 @inline
-export function positionAt(domain: IommuDomain, cpu: u32): Position {
-  return changetype<Position>(changetype<usize>(domain) + POSITIONS + <usize>cpu * POSITION_SIZE);
-}
-
-// @ts-ignore: decorator
-@inline
-export function positionOf(domain: IommuDomain): Position {
-  return positionAt(domain, currentCpu());
+export function domainCpuOf(domain: IommuDomain): DomainCpu {
+  return domainCpuAt(domain, currentCpu());
 }
 
 /** Page-selective invalidations of a domain, over all CPUs. */
 export function pageInvalidations(domain: IommuDomain): u64 {
-  const cpus = domain.ctx.cpuCount;
   let sum: u64 = 0;
-  for (let cpu: u32 = 0; cpu < cpus; ++cpu) {
-    sum += positionAt(domain, cpu).pageInvalidations;
-  }
+  for (let cpu: u32 = 0; cpu < domain.ctx.cpuCount; ++cpu) sum += domainCpuAt(domain, cpu).pageInvalidations;
   return sum;
 }
 
 /** The same for domain-selective ones. */
 export function domainInvalidations(domain: IommuDomain): u64 {
-  const cpus = domain.ctx.cpuCount;
   let sum: u64 = 0;
-  for (let cpu: u32 = 0; cpu < cpus; ++cpu) {
-    sum += positionAt(domain, cpu).domainInvalidations;
-  }
+  for (let cpu: u32 = 0; cpu < domain.ctx.cpuCount; ++cpu) sum += domainCpuAt(domain, cpu).domainInvalidations;
   return sum;
 }
 
-/** Pfns below this one are within the levels' reach (domain_pfn_supported). */
-// @ts-ignore: decorator
-@inline
-export function pfnLimit(domain: IommuDomain): u64 {
-  return <u64>1 << <u64>(domain.levels * LEVEL_STRIDE);
-}
-
-/** First IOVA beyond the width (__DOMAIN_MAX_ADDR + 1). */
+/** First IOVA beyond the width (__DOMAIN_MAX_ADDR + 1), or the last of 64 bits. */
 // @ts-ignore: decorator
 @inline
 export function addressLimit(domain: IommuDomain): u64 {
-  return <u64>1 << <u64>domain.width;
-}
-
-/** Frees a table of a level with everything below it. The domain is locked; the caller clears the entry that led to it. */
-export function subtreeFree(domain: IommuDomain, table: usize, level: u32): void {
-  if (level > 1) {
-    for (let at = table, end = table + 4096; at < end; at += 8) {
-      const entry = load<u64>(at);
-      if (entry != 0 && (entry & PTE_LARGE) == 0) subtreeFree(domain, tableOf(entry), level - 1);
-    }
-    ++domain.midGeneration;
-  }
-  ++domain.leafGeneration;
-  --domain.tablePages;
-  tableFree(unitOf(domain), table);
-}
-
-/** Sets n table pages aside for the call that runs. Returns false with none taken when they cannot be had. */
-export function tablesReserve(domain: IommuDomain, position: Position, n: u32): bool {
-  const unit = unitOf(domain);
-  for (let i: u32 = 0; i < n; ++i) {
-    const table = tableAlloc(unit);
-    if (table == 0) {
-      tablesUnreserve(domain, position);
-      return false;
-    }
-    store<u32>(table, <u32>position.reserve);
-    position.reserve = table;
-  }
-  return true;
-}
-
-/** Gives back what a call set aside and did not need. */
-export function tablesUnreserve(domain: IommuDomain, position: Position): void {
-  for (let table = position.reserve; table != 0; ) {
-    const next: usize = load<u32>(table);
-    tableFree(unitOf(domain), table);
-    table = next;
-  }
-  position.reserve = 0;
-}
-
-/** Takes one table page of those set aside, with anything in it. The domain is locked. */
-function tableTakeRaw(domain: IommuDomain, position: Position): usize {
-  const table = position.reserve;
-  assert(table != 0);
-  position.reserve = load<u32>(table);
-  ++domain.tablePages;
-  return table;
-}
-
-/** Takes one table page of those set aside, zeroed. The domain is locked. */
-export function tableTake(domain: IommuDomain, position: Position): usize {
-  const table = tableTakeRaw(domain, position);
-  memory.fill(table, 0, TABLE_SIZE);
-  return table;
-}
-
-/** Hangs a zeroed table into an empty slot, unless another CPU was first. Returns the slot's entry. */
-function tableHang(domain: IommuDomain, position: Position, slot: usize): u64 {
-  lock(domain);
-  let entry: u64 = ASC_FEATURE_THREADS ? load<u64>(slot) : 0;
-  if (entry == 0) {
-    entry = tableEntry(tableTake(domain, position));
-    store<u64>(slot, entry);
-  }
-  unlock(domain);
-  return entry;
+  return domain.width < 64 ? <u64>1 << <u64>domain.width : 0xffffffffffffffff;
 }
 
 /**
- * The table of `target` level on the path of a pfn, with `create` made from pages set aside where it is missing.
- * @returns its offset; 0 when it is missing, or when a large leaf stands in the way
- */
-export function tableFind(domain: IommuDomain, position: Position, pfn: u64, target: u32, create: bool): usize {
-  let table = domain.root;
-  let level = domain.levels;
-  while (level > target) {
-    const slot = slotAt(table, pfn, level);
-    let entry = load<u64>(slot);
-    if (entry == 0) {
-      if (!create) return 0;
-      entry = tableHang(domain, position, slot);
-    }
-    if ((entry & PTE_LARGE) != 0) return 0;
-    table = tableOf(entry);
-    --level;
-  }
-  return table;
-}
-
-/** tableFind for level 2, remembered. */
-export function midFind(domain: IommuDomain, position: Position, pfn: u64, create: bool): usize {
-  if (position.midKey == pfn >> 18 && position.midGeneration == domain.midGeneration) return position.mid;
-  const mid = tableFind(domain, position, pfn, 2, create);
-  if (mid == 0) return 0;
-  position.midKey = pfn >> 18;
-  position.mid = mid;
-  position.midGeneration = domain.midGeneration;
-  return mid;
-}
-
-/** tableFind for level 1, remembered, of a table that is there: 0 when it is not, or a large leaf is. */
-// @ts-ignore: decorator
-@inline
-export function leafFind(domain: IommuDomain, position: Position, pfn: u64): usize {
-  if (position.leafKey == pfn >> 9 && position.leafGeneration == domain.leafGeneration) return position.leaf;
-  return leafWalk(domain, position, pfn, 0);
-}
-
-/**
- * tableFind for level 1, remembered, for a call that is about to fill n entries and has set the tables aside. A table made
- * for it has anything in it: position.fresh says so, and the caller clears what it does not fill (leafFresh).
- * @returns 0 only when a large leaf stands in the way
+ * A translation as device accesses and the IOTLB have it: what a format's walk returns.
+ *
+ *    63..12            7..2                          1    0
+ *   | physical address | page size as a power of two | W | R |
+ *
+ * The address is that of the page, whatever its size. 0: nothing is mapped.
  */
 // @ts-ignore: decorator
 @inline
-export function leafMake(domain: IommuDomain, position: Position, pfn: u64, n: u32): usize {
-  if (position.leafKey == pfn >> 9 && position.leafGeneration == domain.leafGeneration) return position.leaf;
-  return leafWalk(domain, position, pfn, n);
+export function leafPack(phys: u64, shift: u32, prot: u32): u64 {
+  return phys | (<u64>shift << 2) | <u64>prot;
 }
 
-function leafWalk(domain: IommuDomain, position: Position, pfn: u64, n: u32): usize {
-  const mid = midFind(domain, position, pfn, n != 0);
-  if (mid == 0) return 0;
-  const slot = slotAt(mid, pfn, 2);
-  let entry = load<u64>(slot);
-  if (entry == 0) {
-    if (n == 0) return 0;
-    // Another CPU may fill other parts of the table as soon as it hangs there: then it must be clear before.
-    if (ASC_FEATURE_THREADS && n < TABLE_ENTRIES) entry = tableHang(domain, position, slot);
-    else {
-      lock(domain);
-      const fresh = tableTakeRaw(domain, position);
-      entry = tableEntry(fresh);
-      store<u64>(slot, entry);
-      unlock(domain);
-      position.fresh = fresh;
-    }
-  }
-  if ((entry & PTE_LARGE) != 0) return 0;
-  const leaf = tableOf(entry);
-  position.leafKey = pfn >> 9;
-  position.leaf = leaf;
-  position.leafGeneration = domain.leafGeneration;
-  return leaf;
-}
-
-/** Whether a leaf table is new. If so, clears all of it but the n entries from `index` on, which the caller fills. */
 // @ts-ignore: decorator
 @inline
-export function leafFresh(position: Position, leaf: usize, index: u32, n: u32): bool {
-  if (position.fresh == 0) return false;
-  assert(position.fresh == leaf);
-  position.fresh = 0;
-  if (n < TABLE_ENTRIES) {
-    memory.fill(leaf, 0, <usize>index << 3);
-    memory.fill(leaf + (<usize>(index + n) << 3), 0, <usize>(TABLE_ENTRIES - index - n) << 3);
-  }
-  return true;
+export function leafShift(leaf: u64): u32 {
+  return <u32>(leaf >> 2) & 63;
+}
+
+/** The physical address that a leaf gives an address in its page. */
+// @ts-ignore: decorator
+@inline
+export function leafPhys(leaf: u64, address: u64): u64 {
+  return (leaf & ~0xfff) | (address & ((<u64>1 << leafShift(leaf)) - 1));
 }

@@ -1,20 +1,20 @@
 // The fault log: what the unit recorded, 64 bytes each, in linear memory for the host to read. It keeps the oldest
 // records and counts what no longer fits, as the hardware does when its fault registers overflow (PFO).
 //
-//   +0  u64 FI: page address of the fault      +8  u64 source id 15..0, reason 39..32, type 62 (1 = read), F 63
+//   +0  u64, +8 u64       the hardware's own record (vtd/fault-record.ts)
 //   +16 f64 time (ns)     +24 f64 address, or pfn for ALREADY_SET       +32 f64 age (ns), or the entry that stays
 //   +40 u32 kind          +44 u32 device       +48 u32 object           +52 u32 vma      +56 u32 hook   +60 u32 domain id
 //
-// The first two words are the fault recording register of the hardware (VT-d specification, 11.4.14). F is clear for what
-// is no fault: a stale access, which the hardware lets through unnoticed, and a live entry that was mapped over.
+// Of what is no fault, a stale access, which the hardware lets through unnoticed, and a live entry that was mapped over,
+// that record is all zeros but for the requester id.
 
 import { blockAlloc, blockOrder } from '../memory/block';
 import { Context, cpuOf } from '../memory/context';
 import { lock, unlock } from '../memory/lock';
 import { EVENT_FAULT, EVENT_STALE_ACCESS, emit } from '../events/events';
-import { IommuDomain, unitOf } from './domain';
+import { IommuDomain } from './domain';
 import { IotlbEntry } from './iotlb';
-import { Iommu } from './unit';
+import { Iommu, unitOf } from './unit';
 
 export const LOG_RECORD: u32 = 64;
 
@@ -22,18 +22,6 @@ export const LOG_FAULT: u32 = 1;
 export const LOG_STALE_READ: u32 = 2;
 export const LOG_STALE_WRITE: u32 = 3;
 export const LOG_ALREADY_SET: u32 = 4;
-
-// Fault reasons of legacy-mode translation (VT-d specification, appendix A).
-export const FAULT_ROOT_NOT_PRESENT: u32 = 0x01;
-export const FAULT_CONTEXT_NOT_PRESENT: u32 = 0x02;
-export const FAULT_CONTEXT_INVALID: u32 = 0x03;
-export const FAULT_BEYOND_WIDTH: u32 = 0x04;
-export const FAULT_WRITE: u32 = 0x05;
-export const FAULT_READ: u32 = 0x06;
-export const FAULT_TABLE_POINTER: u32 = 0x07;
-
-const RECORD_READ: u64 = 1 << 62;
-const RECORD_FAULT: u64 = 1 << 63;
 
 /** The next free record with time and attribution filled in, or 0 when the log is full or cannot be had. */
 function append(unit: Iommu, kind: u32, device: u32): usize {
@@ -55,14 +43,20 @@ function append(unit: Iommu, kind: u32, device: u32): usize {
   return at;
 }
 
-/** A device's access that the unit blocked. */
-export function logFault(unit: Iommu, device: u32, sourceId: u32, address: u64, write: bool, reason: u32, domainId: u32): void {
+/**
+ * A device's access that the unit blocked.
+ * @param reason as the hardware numbers it
+ * @param low, high the hardware's own record of the fault
+ */
+export function logFault(
+  unit: Iommu, device: u32, address: u64, write: bool, reason: u32, domainId: u32, low: u64, high: u64,
+): void {
   lock(unit);
   ++unit.faults;
   const at = append(unit, LOG_FAULT, device);
   if (at != 0) {
-    store<u64>(at, address & ~4095);
-    store<u64>(at, RECORD_FAULT | (write ? 0 : RECORD_READ) | (<u64>reason << 32) | sourceId, 8);
+    store<u64>(at, low);
+    store<u64>(at, high, 8);
     store<f64>(at, <f64>address, 24);
     store<u32>(at, domainId, 60);
   }

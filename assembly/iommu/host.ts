@@ -5,10 +5,10 @@ import { Context } from '../memory/context';
 import { DmaDevice } from '../dma/device';
 import { TRANSLATE_FAULT, translate } from './access';
 import { IommuDomain, domainInvalidations, pageInvalidations } from './domain';
-import { iotlbEntries, iotlbFlushPages } from './iotlb';
-import { iommuMap, iommuMapPfns } from './map';
-import { Iommu, tablePages, tablesPooled } from './unit';
-import { iommuIovaToPhys, iommuUnmap, leafOf } from './unmap';
+import { formatWalk, iommuIovaToPhys, iommuMap, iommuMapPfns, iommuUnmap } from './formats';
+import { iotlbFlushPages } from './iotlb';
+import { tablePages, tablesPooled } from './tables';
+import { Iommu } from './unit';
 
 /** iommuMap. */
 export function domainMap(domain: IommuDomain, iova: f64, phys: f64, size: f64, prot: u32): i32 {
@@ -32,7 +32,7 @@ export function domainIovaToPhys(domain: IommuDomain, iova: f64): f64 {
 
 /** Whether an IOVA leads anywhere: an IOVA may well lead to physical address 0. */
 export function domainMapped(domain: IommuDomain, iova: f64): bool {
-  return leafOf(domain, <i64>iova >> 12) != 0;
+  return formatWalk(domain, <i64>iova) != 0;
 }
 
 /** iotlbFlushPages; nothing for a size of 0. */
@@ -93,7 +93,7 @@ export function iommuStats(ctx: Context, buffer: usize): void {
   const unit = changetype<Iommu>(ctx.iommu);
   store<f64>(buffer, unit.iotlbSets);
   store<f64>(buffer, unit.iotlbWays, 8);
-  store<f64>(buffer, iotlbEntries(unit), 16);
+  store<f64>(buffer, unit.iotlbEntries, 16);
   store<f64>(buffer, <f64>unit.hits, 24);
   store<f64>(buffer, <f64>unit.misses, 32);
   store<f64>(buffer, <f64>unit.staleHits, 40);

@@ -12,9 +12,8 @@
 import { blockAllocZeroed, blockOrder } from '../memory/block';
 import { Context, cpuOf } from '../memory/context';
 import { lock, unlock } from '../memory/lock';
-import { IommuDomain, positionOf, unitOf } from './domain';
-import { levelShift } from './pte';
-import { Iommu } from './unit';
+import { IommuDomain, domainCpuOf, leafShift } from './domain';
+import { Iommu, unitOf } from './unit';
 
 /** Largest address mask of a page-selective invalidation (Capability Register, MAMV): 2^18 pages. */
 const AMASK_MAX: u32 = 18;
@@ -22,14 +21,15 @@ const AMASK_MAX: u32 = 18;
 // @ts-ignore: decorator
 @unmanaged
 export class IotlbEntry {
-  /** First pfn of the page, shifted by its level. */
+  /** Number of the page: its first address, shifted by `shift`. */
   page: u64;
-  /** The leaf as it was in the tables; 0 for an empty way. */
+  /** The translation as the walk returned it (leafPack, domain.ts); 0 for an empty way. */
   leaf: u64;
   /** Time of unmapping, where `stale` is set. */
   since: u64;
   domain: IommuDomain;
-  level: u32;
+  /** Size of the page as a power of two. */
+  shift: u32;
   /** Value of the unit's clock at the last use. */
   used: u32;
   stale: u32;
@@ -41,26 +41,35 @@ export class IotlbEntry {
 
 export const IOTLB_ENTRY: usize = 56;
 
-// @ts-ignore: decorator
-@inline
-function setOf(unit: Iommu, domain: IommuDomain, page: u64, level: u32): usize {
-  const hash = (<u32>page ^ <u32>(page >> 12)) + domain.id * 7 + level - 1;
-  return unit.iotlb + <usize>((hash & (unit.iotlbSets - 1)) * unit.iotlbWays) * IOTLB_ENTRY;
+/** Where the unit counts cached entries by size of page: a u32 per power of two, in the second half of its block. */
+const SIZE_COUNTS: usize = 2048;
+
+/** Entries that the IOTLB has room for. */
+export function iotlbCapacity(unit: Iommu): u32 {
+  return unit.iotlbSets * unit.iotlbWays;
 }
 
 // @ts-ignore: decorator
 @inline
-function endOf(unit: Iommu): usize {
-  return unit.iotlb + <usize>(unit.iotlbSets * unit.iotlbWays) * IOTLB_ENTRY;
+export function iotlbAt(unit: Iommu, i: u32): IotlbEntry {
+  return changetype<IotlbEntry>(unit.iotlb + <usize>i * IOTLB_ENTRY);
 }
 
-/** The cached translation of a pfn. Counts the hit or miss. */
-export function iotlbFind(unit: Iommu, domain: IommuDomain, pfn: u64): IotlbEntry | null {
+// @ts-ignore: decorator
+@inline
+function setOf(unit: Iommu, domain: IommuDomain, page: u64, shift: u32): u32 {
+  const hash = (<u32>page ^ <u32>(page >> 12)) + domain.id * 7 + (shift - 12) / 9;
+  return (hash & (unit.iotlbSets - 1)) * unit.iotlbWays;
+}
+
+/** The cached translation of an address. Counts the hit or miss. */
+export function iotlbFind(unit: Iommu, domain: IommuDomain, address: u64): IotlbEntry | null {
   let entry: IotlbEntry | null = null;
   if (domain.cached != 0) {
-    if (unit.iotlbLevel1 != 0) entry = probe(unit, domain, pfn, 1);
-    if (entry == null && unit.iotlbLevel2 != 0) entry = probe(unit, domain, pfn >> 9, 2);
-    if (entry == null && unit.iotlbLevel3 != 0) entry = probe(unit, domain, pfn >> 18, 3);
+    for (let sizes = unit.iotlbSizes; sizes != 0 && entry == null; sizes &= sizes - 1) {
+      const shift = <u32>ctz<u64>(sizes);
+      entry = probe(unit, domain, address >> shift, shift);
+    }
   }
   if (entry == null) ++unit.misses;
   else {
@@ -70,27 +79,27 @@ export function iotlbFind(unit: Iommu, domain: IommuDomain, pfn: u64): IotlbEntr
   return entry;
 }
 
-function probe(unit: Iommu, domain: IommuDomain, page: u64, level: u32): IotlbEntry | null {
-  let at = setOf(unit, domain, page, level);
-  for (let way: u32 = 0; way < unit.iotlbWays; ++way, at += IOTLB_ENTRY) {
-    const entry = changetype<IotlbEntry>(at);
-    if (entry.leaf != 0 && entry.page == page && entry.domain == domain && entry.level == level) return entry;
+function probe(unit: Iommu, domain: IommuDomain, page: u64, shift: u32): IotlbEntry | null {
+  const first = setOf(unit, domain, page, shift);
+  for (let way: u32 = 0; way < unit.iotlbWays; ++way) {
+    const entry = iotlbAt(unit, first + way);
+    if (entry.leaf != 0 && entry.page == page && entry.domain == domain && entry.shift == shift) return entry;
   }
   return null;
 }
 
-/** Caches a leaf for the page around a pfn, in place of the least recently used entry. Without memory nothing is cached. */
-export function iotlbInsert(unit: Iommu, domain: IommuDomain, pfn: u64, leaf: u64, level: u32): void {
+/** Caches a translation, in place of the least recently used entry of its set. Without memory nothing is cached. */
+export function iotlbInsert(unit: Iommu, domain: IommuDomain, address: u64, leaf: u64): void {
   if (unit.iotlb == 0) {
-    const bytes = <usize>(unit.iotlbSets * unit.iotlbWays) * IOTLB_ENTRY;
-    unit.iotlb = blockAllocZeroed(unit.ctx, blockOrder(bytes));
+    unit.iotlb = blockAllocZeroed(unit.ctx, blockOrder(<usize>iotlbCapacity(unit) * IOTLB_ENTRY));
     if (unit.iotlb == 0) return;
   }
-  const page = pfn >> levelShift(level);
-  let at = setOf(unit, domain, page, level);
-  let victim = changetype<IotlbEntry>(at);
-  for (let way: u32 = 0; way < unit.iotlbWays && victim.leaf != 0; ++way, at += IOTLB_ENTRY) {
-    const entry = changetype<IotlbEntry>(at);
+  const shift = leafShift(leaf);
+  const page = address >> shift;
+  const first = setOf(unit, domain, page, shift);
+  let victim = iotlbAt(unit, first);
+  for (let way: u32 = 0; way < unit.iotlbWays && victim.leaf != 0; ++way) {
+    const entry = iotlbAt(unit, first + way);
     if (entry.leaf == 0 || unit.iotlbClock - entry.used > unit.iotlbClock - victim.used) victim = entry;
   }
   if (victim.leaf != 0) {
@@ -100,28 +109,31 @@ export function iotlbInsert(unit: Iommu, domain: IommuDomain, pfn: u64, leaf: u6
   victim.page = page;
   victim.leaf = leaf;
   victim.domain = domain;
-  victim.level = level;
+  victim.shift = shift;
   victim.used = ++unit.iotlbClock;
   victim.stale = 0;
-  const start = page << levelShift(level);
-  const end = ((page + 1) << levelShift(level)) - 1;
+  const start = page << (shift - 12);
+  const end = start + ((<u64>1 << (shift - 12)) - 1);
   domain.cachedFirst = domain.cached == 0 ? start : min(domain.cachedFirst, start);
   domain.cachedLast = domain.cached == 0 ? end : max(domain.cachedLast, end);
-  count(unit, domain, level, 1);
+  count(unit, domain, shift, 1);
 }
 
-function count(unit: Iommu, domain: IommuDomain, level: u32, by: i32): void {
+function count(unit: Iommu, domain: IommuDomain, shift: u32, by: i32): void {
   domain.cached += by;
-  if (level == 1) unit.iotlbLevel1 += by;
-  else if (level == 2) unit.iotlbLevel2 += by;
-  else unit.iotlbLevel3 += by;
+  unit.iotlbEntries += by;
+  const at = changetype<usize>(unit) + SIZE_COUNTS + (<usize>shift << 2);
+  const left = load<u32>(at) + by;
+  store<u32>(at, left);
+  const bit = <u64>1 << shift;
+  unit.iotlbSizes = left != 0 ? unit.iotlbSizes | bit : unit.iotlbSizes & ~bit;
 }
 
 function drop(unit: Iommu, entry: IotlbEntry): void {
   const domain = entry.domain;
   if (entry.stale != 0) --domain.stale;
   entry.leaf = 0;
-  count(unit, domain, entry.level, -1);
+  count(unit, domain, entry.shift, -1);
 }
 
 /** Drops one entry, as a hit that does not allow the access does before the walk is made again. */
@@ -149,27 +161,24 @@ function forRange(domain: IommuDomain, first: u64, last: u64, dropped: bool): vo
   const unit = unitOf(domain);
   lock(unit);
   // Looking up each page pays while there are few; above that every entry is looked at.
-  const few = last - first < <u64>((unit.iotlbSets * unit.iotlbWays) >> 4);
+  const few = last - first < <u64>(iotlbCapacity(unit) >> 4);
   if (few) {
-    if (unit.iotlbLevel1 != 0) forPages(unit, domain, first, last, 1, dropped);
-    if (unit.iotlbLevel2 != 0) forPages(unit, domain, first >> 9, last >> 9, 2, dropped);
-    if (unit.iotlbLevel3 != 0) forPages(unit, domain, first >> 18, last >> 18, 3, dropped);
+    for (let sizes = unit.iotlbSizes; sizes != 0; sizes &= sizes - 1) {
+      const shift = <u32>ctz<u64>(sizes) - 12;
+      for (let page = first >> shift; page <= last >> shift; ++page) {
+        const entry = probe(unit, domain, page, shift + 12);
+        if (entry != null) affect(unit, domain, entry, dropped);
+      }
+    }
   } else {
-    for (let at = unit.iotlb, end = endOf(unit); at < end; at += IOTLB_ENTRY) {
-      const entry = changetype<IotlbEntry>(at);
+    for (let i: u32 = 0; i < iotlbCapacity(unit); ++i) {
+      const entry = iotlbAt(unit, i);
       if (entry.leaf == 0 || entry.domain != domain) continue;
-      const shift = levelShift(entry.level);
-      if (entry.page << shift <= last && ((entry.page + 1) << shift) > first) affect(unit, domain, entry, dropped);
+      const start = entry.page << (entry.shift - 12);
+      if (start <= last && start + ((<u64>1 << (entry.shift - 12)) - 1) >= first) affect(unit, domain, entry, dropped);
     }
   }
   unlock(unit);
-}
-
-function forPages(unit: Iommu, domain: IommuDomain, first: u64, last: u64, level: u32, dropped: bool): void {
-  for (let page = first; page <= last; ++page) {
-    const entry = probe(unit, domain, page, level);
-    if (entry != null) affect(unit, domain, entry, dropped);
-  }
 }
 
 function affect(unit: Iommu, domain: IommuDomain, entry: IotlbEntry, dropped: bool): void {
@@ -197,7 +206,7 @@ export function iotlbFlushRange(domain: IommuDomain, first: u64, last: u64): voi
     iotlbFlushDomain(domain);
     return;
   }
-  ++positionOf(domain).pageInvalidations;
+  ++domainCpuOf(domain).pageInvalidations;
   invalidate(domain, first >> order << order, (((first >> order) + 1) << order) - 1);
 }
 
@@ -210,7 +219,7 @@ export function iotlbFlushPages(domain: IommuDomain, iova: u64, size: u64): void
 
 /** Domain-selective invalidation. */
 export function iotlbFlushDomain(domain: IommuDomain): void {
-  ++positionOf(domain).domainInvalidations;
+  ++domainCpuOf(domain).domainInvalidations;
   invalidate(domain, 0, 0xffffffffffffffff);
 }
 
@@ -220,18 +229,11 @@ export function iotlbFlushGlobal(ctx: Context): void {
   const unit = changetype<Iommu>(ctx.iommu);
   lock(ctx.iommu);
   ++unit.globalInvalidations;
-  if (unit.iotlb != 0) {
-    for (let at = unit.iotlb, end = endOf(unit); at < end; at += IOTLB_ENTRY) {
-      const entry = changetype<IotlbEntry>(at);
-      if (entry.leaf == 0) continue;
-      drop(unit, entry);
-      ++unit.invalidated;
-    }
+  for (let i: u32 = 0; unit.iotlb != 0 && i < iotlbCapacity(unit); ++i) {
+    const entry = iotlbAt(unit, i);
+    if (entry.leaf == 0) continue;
+    drop(unit, entry);
+    ++unit.invalidated;
   }
   unlock(ctx.iommu);
-}
-
-/** Entries cached, over all domains. */
-export function iotlbEntries(unit: Iommu): u32 {
-  return unit.iotlbLevel1 + unit.iotlbLevel2 + unit.iotlbLevel3;
 }

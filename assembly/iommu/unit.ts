@@ -1,44 +1,41 @@
-// iommu/ is the VT-d unit of the machine: what stands between a device's DMA address and memory.
+// iommu/ stands between a device's DMA address and memory: what every IOMMU has. The tables and their ways of being wrong
+// are a format's, in a folder of its own.
 //
-//   unit.ts        the unit itself: root table, domain ids, table pages and their pool, IOTLB, fault log
-//   domain.ts      one address space: its root, where the last call was in the tables, table pages
-//   map.ts         filling tables         fill.ts    rows of leaves with SIMD
-//   unmap.ts       clearing tables        stray.ts   mistakes that write elsewhere
-//   context.ts     root and context entries: which domain serves which device
+//   formats.ts     the list of formats, and what each must be able to do
+//   unit.ts        the unit: its devices' table, domain ids, domains
+//   domain.ts      one address space;  domain-life.ts  how it comes into being and goes;  tables.ts  pages for tables
 //   iotlb.ts       cached translations, their invalidation and their staleness
-//   access.ts      a device reads or writes memory: context, IOTLB, tables, fault
-//   fault-log.ts   what went wrong, in the hardware's own format
-//   dump.ts        tables as lists of entries      check.ts   walks everything
+//   access.ts      a device reads or writes memory: device table, IOTLB, tables, fault
+//   fault-log.ts   what went wrong        check.ts   walks everything
+//   flush-queue.ts, deferred-list.ts      unmapped ranges that wait for an invalidation
+//   vtd/           Intel VT-d, second-stage tables
 //
-// Tables have the hardware's bits (pte.ts) and live in linear memory. Speed comes from two rules: a domain remembers the
-// leaf table of the last call on each CPU, so that neighbours need no walk; and entries are written and cleared many at
-// a time with SIMD. Nothing about the IOTLB costs anything while no device has accessed memory.
+// Tables have the hardware's bits and live in linear memory. Nothing about the IOTLB costs anything while no device has
+// accessed memory.
 
-import { blockAlloc, blockAllocZeroed, blockFree } from '../memory/block';
-import { Context, FAULT_PAGE_TABLE, cpuOf } from '../memory/context';
-import { CPU_SIZE, Cpu } from '../memory/cpu';
-import { shouldFail } from '../memory/fault';
+import { blockAllocZeroed, blockFree } from '../memory/block';
+import { Context } from '../memory/context';
+import { Guarded } from '../memory/lock';
 import { IommuDomain } from './domain';
-import { TABLE_SIZE } from './pte';
 
 /** Domain ids that the unit has (Capability Register, ND = 6): 16 bits. Linux keeps 0 (no domain) and 1 (passthrough) for itself. */
 export const DOMAIN_IDS: u32 = 65536;
-/** Free table pages that wait on a CPU for their next use, at most; more go back to the block allocator. */
-const POOL_MAX: u32 = 256;
 
 // @ts-ignore: decorator
 @unmanaged
-export class Iommu {
-  guard: u64;
+export class Iommu extends Guarded {
   ctx: Context;
-  /** Root table (context.ts), 0 until the first device is attached; context tables hang off it. */
-  rootTable: usize;
-  contextTables: u32;
+  /** FORMAT_* of formats.ts: the kind of hardware, and of its tables. */
+  format: u32;
+  /** The table that leads from a requester id to a domain, 0 until a device is attached; and pages of it in all. */
+  deviceTable: usize;
+  devicePages: u32;
   /** Live domains, linked through IommuDomain.next. */
   domains: IommuDomain | null;
   domainCount: u32;
   domainCache: usize;
-  strayCache: usize;
+  /** For the format's own records. */
+  formatCache: usize;
   /** Bit n set: domain id n is taken. */
   domainIds: usize;
   nextDomainId: u32;
@@ -47,10 +44,9 @@ export class Iommu {
   iotlbSets: u32;
   iotlbWays: u32;
   iotlbClock: u32;
-  /** Entries cached at each page size, so that a lookup probes only sizes that are there. */
-  iotlbLevel1: u32;
-  iotlbLevel2: u32;
-  iotlbLevel3: u32;
+  /** Entries cached; bit n set: some are of pages of 2^n bytes, so that a lookup probes only sizes that are there. */
+  iotlbEntries: u32;
+  iotlbSizes: u64;
   hits: u64;
   misses: u64;
   staleHits: u64;
@@ -78,21 +74,22 @@ export class Iommu {
 // @ts-ignore: decorator
 @inline
 export function iommuOf(ctx: Context): Iommu | null {
-  return ctx.iommu != 0 ? changetype<Iommu>(ctx.iommu) : iommuCreate(ctx, 64, 4, 1024);
+  return ctx.iommu != 0 ? changetype<Iommu>(ctx.iommu) : iommuCreate(ctx, 64, 4, 1024, 0);
 }
 
 /**
- * Makes the machine's VT-d unit. A machine has one; a second call returns the first one's.
+ * Makes the machine's IOMMU. A machine has one; a second call returns the first one's.
  * @param sets IOTLB sets, a power of two up to 4,096
  * @param ways entries a set, 1 to 64
  * @param logRecords records that the fault log holds, 1 to 65,536
+ * @param format FORMAT_* of formats.ts
  * @returns the unit, or null for sizes that cannot be or without memory
  */
-export function iommuCreate(ctx: Context, sets: u32, ways: u32, logRecords: u32): Iommu | null {
+export function iommuCreate(ctx: Context, sets: u32, ways: u32, logRecords: u32, format: u32): Iommu | null {
   if (ctx.iommu != 0) return changetype<Iommu>(ctx.iommu);
   if (sets == 0 || sets > 4096 || (sets & (sets - 1)) != 0 || ways == 0 || ways > 64) return null;
   if (logRecords == 0 || logRecords > 65536) return null;
-  // The unit takes the first half of a page-sized block, the bitmap of domain ids two blocks of its own.
+  // The unit takes the first half of a page-sized block (the second counts IOTLB entries, iotlb.ts), the bitmap of domain ids two blocks of its own.
   const at = blockAllocZeroed(ctx, 0);
   if (at == 0) return null;
   const unit = changetype<Iommu>(at);
@@ -104,60 +101,12 @@ export function iommuCreate(ctx: Context, sets: u32, ways: u32, logRecords: u32)
   store<u8>(unit.domainIds, 3);
   unit.nextDomainId = 2;
   unit.ctx = ctx;
+  unit.format = format;
   unit.iotlbSets = sets;
   unit.iotlbWays = ways;
   unit.logCapacity = logRecords;
   ctx.iommu = at;
   return unit;
-}
-
-/** A table page with anything in it; 0 without memory or by an injected fault. */
-export function tableAlloc(unit: Iommu): usize {
-  const ctx = unit.ctx;
-  if (shouldFail(ctx, FAULT_PAGE_TABLE)) return 0;
-  const cpu = cpuOf(ctx);
-  let table = cpu.freeTables;
-  if (table != 0) {
-    cpu.freeTables = load<u32>(table);
-    --cpu.pooledUnits;
-  } else {
-    table = blockAlloc(ctx, 0);
-    if (table == 0) return 0;
-  }
-  ++cpu.tablePages;
-  return table;
-}
-
-export function tableAllocZeroed(unit: Iommu): usize {
-  const table = tableAlloc(unit);
-  if (table != 0) memory.fill(table, 0, TABLE_SIZE);
-  return table;
-}
-
-/** Gives a table page back, whatever is in it: who takes it next clears what it does not fill. */
-export function tableFree(unit: Iommu, table: usize): void {
-  const ctx = unit.ctx;
-  const cpu = cpuOf(ctx);
-  --cpu.tablePages;
-  if (cpu.pooledUnits < POOL_MAX) {
-    store<u32>(table, <u32>cpu.freeTables);
-    cpu.freeTables = table;
-    ++cpu.pooledUnits;
-  } else blockFree(ctx, table);
-}
-
-/** Table pages in use: all domains', the root table and context tables. */
-export function tablePages(ctx: Context): u32 {
-  let pages: u32 = 0;
-  for (let i: usize = 0; i < <usize>ctx.cpuCount; ++i) pages += changetype<Cpu>(ctx.cpus + i * CPU_SIZE).tablePages;
-  return pages;
-}
-
-/** Table pages that wait for their next use, on all CPUs. */
-export function tablesPooled(ctx: Context): u32 {
-  let pages: u32 = 0;
-  for (let i: usize = 0; i < <usize>ctx.cpuCount; ++i) pages += changetype<Cpu>(ctx.cpus + i * CPU_SIZE).pooledUnits;
-  return pages;
 }
 
 /** The next free domain id after the last one given, or 0 when all are taken. */
@@ -176,4 +125,18 @@ export function domainIdAlloc(unit: Iommu): u32 {
 export function domainIdFree(unit: Iommu, id: u32): void {
   const byte = unit.domainIds + (id >> 3);
   store<u8>(byte, load<u8>(byte) & ~(<u8>1 << <u8>(id & 7)));
+}
+
+/** The unit that a domain is of. */
+// @ts-ignore: decorator
+@inline
+export function unitOf(domain: IommuDomain): Iommu {
+  return changetype<Iommu>(domain.ctx.iommu);
+}
+
+/** In place of a domain: accesses pass untranslated. */
+// @ts-ignore: decorator
+@inline
+export function passThrough(): IommuDomain {
+  return changetype<IommuDomain>(1);
 }

@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { CpuRegisters } from '../../src/core/cpu-registers.js';
+import { FORMAT_VTD } from '../../src/core/generated/constants.js';
 import { Core } from '../../src/core/instance.js';
 import { DMA_BIDIRECTIONAL, DMA_FROM_DEVICE, DMA_TO_DEVICE, DmaDevice } from '../../src/dma/device.js';
 import { DmaDomain, type DomainOptions } from '../../src/dma/domain.js';
@@ -181,7 +182,7 @@ describe('the IOTLB', () => {
   test('a set replaces the entry that was used least recently', () => {
     const core = new Core(debug);
     const machine = new Machine({ ram: '64MiB' }, core);
-    expect(core.exports.iommuCreate(machine.context, 1, 2, 16)).toBeGreaterThan(0);
+    expect(core.exports.iommuCreate(machine.context, 1, 2, 16, FORMAT_VTD)).toBeGreaterThan(0);
     const domain = new DmaDomain(machine);
     const device = new DmaDevice(machine, { domain, maskBits: 48 });
     core.exports.domainMap(domain.tables, 0x10000, 0x400000, 4 * PAGE, 3);

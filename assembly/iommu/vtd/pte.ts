@@ -5,8 +5,8 @@
 //   | - | ign.  | address / frame | SNP |  -  | PS |  -  | W | R |
 //
 // A table is 512 entries of 8 bytes. Level 1 holds 4 KiB leaves; PS at level 2 and 3 makes a leaf of 2 MiB and 1 GiB.
-// Tables are pages of linear memory that the devices see at TABLE_WINDOW + offset. The window starts at a multiple of
-// 4 GiB, so following a table pointer is taking the low 32 bits of the entry.
+
+import { TABLE_WINDOW } from '../tables';
 
 export const PTE_READ: u64 = 1;
 export const PTE_WRITE: u64 = 2;
@@ -16,18 +16,10 @@ export const PTE_LARGE: u64 = 0x80;
 export const PTE_SNOOP: u64 = 0x800;
 export const PTE_ADDRESS: u64 = 0x000ffffffffff000;
 
-/** Where devices see linear memory: 64 TiB, above any RAM that a machine can have. */
-export const TABLE_WINDOW: u64 = 1 << 46;
-
 /** Bits of the pfn that each level decodes. */
 export const LEVEL_STRIDE: u32 = 9;
 export const TABLE_ENTRIES: u32 = 512;
 export const TABLE_MASK: u32 = 511;
-export const TABLE_SIZE: usize = 4096;
-
-/** IOMMU_READ, IOMMU_WRITE of include/linux/iommu.h; CACHE, NOEXEC, MMIO and PRIV leave no trace in an entry. */
-export const PROT_READ: u32 = 1;
-export const PROT_WRITE: u32 = 2;
 
 // @ts-ignore: decorator
 @inline

@@ -5,18 +5,18 @@
 // the whole leaf and how unmapping nothing reports a size nobody asked for. A table goes when one piece covers its span.
 // Invalidation is the caller's: strict mode flushes at once, lazy mode later. Until then cached translations are stale.
 
-import { Context } from '../memory/context';
-import { lock, unlock } from '../memory/lock';
-import { EVENT_IOMMU_UNMAP, emit } from '../events/events';
-import { REASON_MISALIGNED, setReason } from '../reason';
-import { DOMAIN_UNMAP_EXACT, IommuDomain, Position, leafFind, pfnLimit, positionOf, subtreeFree } from './domain';
-import { iotlbUnmapped } from './iotlb';
+import { lock, unlock } from '../../memory/lock';
+import { IommuDomain } from '../domain';
+import { iotlbUnmapped } from '../iotlb';
 import { clearSlots } from './fill';
 import { PTE_ADDRESS, PTE_LARGE, TABLE_ENTRIES, indexAt, levelShift, slotAt, tableOf } from './pte';
 import { strayClear } from './stray';
+import {
+  DOMAIN_UNMAP_EXACT, Position, VtdDomain, leafFind, pfnLimit, positionOf, subtreeFree, vtdOf,
+} from './tables';
 
 /** Bytes of the next piece of a map or unmap: as many pages of the largest size that fits as come before a larger one. */
-export function pieceOf(domain: IommuDomain, iova: u64, phys: u64, size: u64): u64 {
+export function pieceOf(domain: VtdDomain, iova: u64, phys: u64, size: u64): u64 {
   const merged = iova | phys;
   let level: u32 = 1;
   while (level < domain.leafLevel) {
@@ -36,7 +36,7 @@ export function pieceOf(domain: IommuDomain, iova: u64, phys: u64, size: u64): u
 }
 
 /** Level at which the walk to a pfn ends: at a leaf or where nothing is. */
-function stopLevel(domain: IommuDomain, position: Position, pfn: u64): u32 {
+function stopLevel(domain: VtdDomain, position: Position, pfn: u64): u32 {
   if (position.leafKey == pfn >> 9 && position.leafGeneration == domain.leafGeneration) return 1;
   let table = domain.root;
   let level = domain.levels;
@@ -54,16 +54,12 @@ function stopLevel(domain: IommuDomain, position: Position, pfn: u64): u32 {
 }
 
 /**
- * Unmaps [iova, iova + size). What was not mapped is no error.
- * @returns bytes unmapped as the kernel counts them: more than asked where a leaf or an empty level is larger, 0 when
- *   iova or size is not a multiple of 4 KiB or iova is beyond the domain's levels
+ * iommuUnmap.
+ * @returns bytes unmapped as the kernel counts them: more than asked where a leaf or an empty level is larger, 0 where
+ *   iova is beyond the domain's levels
  */
-export function iommuUnmap(domain: IommuDomain, iova: u64, size: u64): u64 {
-  const ctx = domain.ctx;
-  if (((iova | size) & 4095) != 0) {
-    setReason(ctx, REASON_MISALIGNED);
-    return 0;
-  }
+export function vtdUnmap(at: IommuDomain, iova: u64, size: u64): u64 {
+  const domain = vtdOf(at);
   const position = positionOf(domain);
   const pfn = iova >> 12;
   let done: u64 = 0;
@@ -97,14 +93,13 @@ export function iommuUnmap(domain: IommuDomain, iova: u64, size: u64): u64 {
       done += piece;
     }
   }
-  if (ctx.events != 0) emit(ctx, EVENT_IOMMU_UNMAP, 0, <f64><i64>iova, <f64><i64>done, <f64><i64>size, 0, domain.id);
   return done;
 }
 
 /** Whether a range is whole 2 MiB leaves of a table that is at hand, fewer than the table has: such a range is one piece. */
 // @ts-ignore: decorator
 @inline
-function isLarge(domain: IommuDomain, position: Position, iova: u64, size: u64): bool {
+function isLarge(domain: VtdDomain, position: Position, iova: u64, size: u64): bool {
   return ((iova | size) & 0x1fffff) == 0 && size - 1 < 0x3fffffff && domain.leafLevel >= 2
     && position.midKey == iova >> 30 && position.midGeneration == domain.midGeneration
     && (iova + size - 1) >> 30 == iova >> 30;
@@ -113,7 +108,7 @@ function isLarge(domain: IommuDomain, position: Position, iova: u64, size: u64):
 /** Clears n entries of a table of level 2, and frees the tables that they lead to. */
 // @ts-ignore: decorator
 @inline
-function clearLarge(domain: IommuDomain, slot: usize, n: u32): void {
+function clearLarge(domain: VtdDomain, slot: usize, n: u32): void {
   lock(domain);
   for (const end = slot + (<usize>n << 3); slot < end; slot += 8) {
     const entry = load<u64>(slot);
@@ -124,7 +119,7 @@ function clearLarge(domain: IommuDomain, slot: usize, n: u32): void {
 }
 
 /** Clears pfns [first, last]; nothing when the range leaves the levels' reach (the kernel warns and does nothing). */
-function clearRange(domain: IommuDomain, position: Position, first: u64, last: u64): void {
+function clearRange(domain: VtdDomain, position: Position, first: u64, last: u64): void {
   if (last >= pfnLimit(domain)) return;
   lock(domain);
   const inMid = first >> 18 == last >> 18 && last - first < 0x3ffff;
@@ -135,7 +130,7 @@ function clearRange(domain: IommuDomain, position: Position, first: u64, last: u
   iotlbUnmapped(domain, first, last);
 }
 
-function clearLevel(domain: IommuDomain, table: usize, level: u32, first: u64, last: u64): void {
+function clearLevel(domain: VtdDomain, table: usize, level: u32, first: u64, last: u64): void {
   if (level == 1) {
     clearSlots(slotAt(table, first, 1), <u32>(last - first + 1));
     return;
@@ -156,25 +151,4 @@ function clearLevel(domain: IommuDomain, table: usize, level: u32, first: u64, l
     }
     pfn = stop + 1;
   }
-}
-
-/** The leaf that maps a pfn, 0 where nothing does; its level is in bits 63..60, which no entry uses. */
-export function leafOf(domain: IommuDomain, pfn: u64): u64 {
-  if (pfn >= pfnLimit(domain)) return 0;
-  let table = domain.root;
-  let level = domain.levels;
-  do {
-    const entry = load<u64>(slotAt(table, pfn, level));
-    if (entry == 0) return 0;
-    if (level == 1 || (entry & PTE_LARGE) != 0) return entry | (<u64>level << 60);
-    table = tableOf(entry);
-    --level;
-  } while (level != 0);
-  return 0;
-}
-
-/** Physical address that an IOVA leads to, or 0 when it leads nowhere (intel_iommu_iova_to_phys). */
-export function iommuIovaToPhys(domain: IommuDomain, iova: u64): u64 {
-  const leaf = leafOf(domain, iova >> 12);
-  return leaf == 0 ? 0 : (leaf & PTE_ADDRESS) + (iova & ((<u64>4096 << levelShift(<u32>(leaf >> 60))) - 1));
 }

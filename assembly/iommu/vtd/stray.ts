@@ -7,16 +7,17 @@
 // (4 KiB inside 1 GiB needs one); nothing but the mapped bytes points to them, so the domain keeps a list of them. A
 // pointer that mapped bytes merely look like is followed into RAM, but never into linear memory that is not on that list.
 
-import { Context } from '../memory/context';
-import { lock, unlock } from '../memory/lock';
-import { slabAlloc, slabCacheAt, slabFree } from '../memory/slab';
-import { contentsMake, contentsPeek } from '../ram/contents';
-import { Ram, isRam } from '../ram/ram';
-import { IommuDomain, Position, tableTake, unitOf } from './domain';
+import { Context } from '../../memory/context';
+import { lock, unlock } from '../../memory/lock';
+import { slabAlloc, slabCacheAt, slabFree } from '../../memory/slab';
+import { contentsMake, contentsPeek } from '../../ram/contents';
+import { Ram, isRam } from '../../ram/ram';
+import { TABLE_WINDOW, tableFree } from '../tables';
+import { Iommu, unitOf } from '../unit';
 import {
-  PTE_ADDRESS, PTE_LARGE, PTE_PRESENT, TABLE_WINDOW, indexAt, levelShift, slotAt, tableEntry, tableOf,
+  PTE_ADDRESS, PTE_LARGE, PTE_PRESENT, indexAt, levelShift, slotAt, tableEntry, tableOf,
 } from './pte';
-import { Iommu, tableFree } from './unit';
+import { Position, VtdDomain, tableTake } from './tables';
 
 /** No table: physical address 0 is one that can be. */
 const NO_TABLE: u64 = 0xffffffffffffffff;
@@ -29,7 +30,7 @@ export class Stray {
 }
 
 /** Offset of the entry at `index` of a table anywhere, or 0 where there is nothing to read or write. */
-function entryAt(domain: IommuDomain, table: u64, index: u32, write: bool): usize {
+function entryAt(domain: VtdDomain, table: u64, index: u32, write: bool): usize {
   const offset = <usize>index << 3;
   if (table >> 32 == TABLE_WINDOW >> 32) return isStray(domain, tableOf(table)) ? tableOf(table) + offset : 0;
   const ctx = domain.ctx;
@@ -40,7 +41,7 @@ function entryAt(domain: IommuDomain, table: u64, index: u32, write: bool): usiz
   return bytes == 0 ? 0 : bytes + offset;
 }
 
-function isStray(domain: IommuDomain, table: usize): bool {
+function isStray(domain: VtdDomain, table: usize): bool {
   for (let stray = domain.strays; stray != null; stray = stray!.next) {
     if (stray.table == table) return true;
   }
@@ -51,7 +52,7 @@ function isStray(domain: IommuDomain, table: usize): bool {
  * Walks to the table of `target` level for a pfn whose path runs through a large leaf, making tables that are missing.
  * @returns the table as a physical address, or NO_TABLE when a table could not be hung in
  */
-export function strayTable(domain: IommuDomain, position: Position, pfn: u64, target: u32): u64 {
+export function strayTable(domain: VtdDomain, position: Position, pfn: u64, target: u32): u64 {
   let level = domain.levels;
   let entry = load<u64>(slotAt(domain.root, pfn, level));
   while ((entry & PTE_LARGE) == 0) entry = load<u64>(slotAt(tableOf(entry), pfn, --level));
@@ -70,10 +71,10 @@ export function strayTable(domain: IommuDomain, position: Position, pfn: u64, ta
   return table;
 }
 
-function strayMake(domain: IommuDomain, position: Position): usize {
+function strayMake(domain: VtdDomain, position: Position): usize {
   if (position.reserve == 0) return 0;
   const unit = changetype<usize>(unitOf(domain));
-  const cache = slabCacheAt(domain.ctx, unit + offsetof<Iommu>('strayCache'), offsetof<Stray>());
+  const cache = slabCacheAt(domain.ctx, unit + offsetof<Iommu>('formatCache'), offsetof<Stray>());
   const at: usize = cache == 0 ? 0 : slabAlloc(cache);
   if (at == 0) return 0;
   const stray = changetype<Stray>(at);
@@ -86,7 +87,7 @@ function strayMake(domain: IommuDomain, position: Position): usize {
 }
 
 /** Writes an entry into a table anywhere, unless something is there: what is there stays, and false comes back. */
-export function strayStore(domain: IommuDomain, table: u64, index: u32, value: u64): bool {
+export function strayStore(domain: VtdDomain, table: u64, index: u32, value: u64): bool {
   const slot: usize = table == NO_TABLE ? 0 : entryAt(domain, table, index, true);
   if (slot == 0) return true;
   if (load<u64>(slot) != 0) return false;
@@ -95,7 +96,7 @@ export function strayStore(domain: IommuDomain, table: u64, index: u32, value: u
 }
 
 /** Clears the large leaf around a pfn. */
-export function strayLeafClear(domain: IommuDomain, pfn: u64): void {
+export function strayLeafClear(domain: VtdDomain, pfn: u64): void {
   let level = domain.levels;
   let slot = slotAt(domain.root, pfn, level);
   while ((load<u64>(slot) & PTE_LARGE) == 0) slot = slotAt(tableOf(load<u64>(slot)), pfn, --level);
@@ -103,7 +104,7 @@ export function strayLeafClear(domain: IommuDomain, pfn: u64): void {
 }
 
 /** Clears what looks present for [first, last] in a table anywhere, as unmapping part of a large leaf does. */
-export function strayClear(domain: IommuDomain, table: u64, level: u32, first: u64, last: u64): void {
+export function strayClear(domain: VtdDomain, table: u64, level: u32, first: u64, last: u64): void {
   const shift = levelShift(level);
   const end = indexAt(last, level);
   let pfn = first;
@@ -122,9 +123,9 @@ export function strayClear(domain: IommuDomain, table: u64, level: u32, first: u
   }
 }
 
-function strayDrop(domain: IommuDomain, entry: u64): void {
+function strayDrop(domain: VtdDomain, entry: u64): void {
   if ((entry & PTE_ADDRESS) >> 32 != TABLE_WINDOW >> 32) return;
-  let link = changetype<usize>(domain) + offsetof<IommuDomain>('strays');
+  let link = changetype<usize>(domain) + offsetof<VtdDomain>('strays');
   for (let at: usize = load<u32>(link); at != 0; at = load<u32>(link)) {
     const stray = changetype<Stray>(at);
     if (stray.table == tableOf(entry)) {
@@ -136,15 +137,15 @@ function strayDrop(domain: IommuDomain, entry: u64): void {
   }
 }
 
-function strayFree(domain: IommuDomain, stray: Stray): void {
+function strayFree(domain: VtdDomain, stray: Stray): void {
   const unit = unitOf(domain);
   --domain.tablePages;
   tableFree(unit, stray.table);
-  slabFree(unit.strayCache, changetype<usize>(stray));
+  slabFree(unit.formatCache, changetype<usize>(stray));
 }
 
 /** Frees the tables that only mapped memory pointed to. */
-export function straysFree(domain: IommuDomain): void {
+export function straysFree(domain: VtdDomain): void {
   for (let stray = domain.strays; stray != null; ) {
     const next = stray.next;
     strayFree(domain, stray);
@@ -154,7 +155,7 @@ export function straysFree(domain: IommuDomain): void {
 }
 
 /** How many there are. */
-export function straysCount(domain: IommuDomain): u32 {
+export function straysCount(domain: VtdDomain): u32 {
   let count: u32 = 0;
   for (let stray = domain.strays; stray != null; stray = stray!.next) ++count;
   return count;

@@ -4,8 +4,9 @@
 //
 // A raw entry stays below 2^53: bits 63..52 are never set.
 
-import { IommuDomain, pfnLimit } from './domain';
+import { IommuDomain } from '../domain';
 import { PTE_LARGE, TABLE_ENTRIES, levelShift, slotAt, tableOf } from './pte';
+import { pfnLimit, vtdOf } from './tables';
 
 export const DUMP_RECORD: u32 = 24;
 
@@ -35,7 +36,7 @@ function put(cursor: Cursor, pfn: u64, raw: u64, level: u32, run: u32): void {
  * @param skip records to leave out, for reading a large dump part by part
  * @returns records that there are in all
  */
-export function tablesDump(domain: IommuDomain, buffer: usize, size: u32, skip: u32): u32 {
+export function vtdTablesDump(domain: IommuDomain, buffer: usize, size: u32, skip: u32): u32 {
   const cursor = changetype<Cursor>(buffer);
   cursor.at = buffer + 16;
   cursor.end = buffer + size;
@@ -71,7 +72,8 @@ function dumpTable(cursor: Cursor, table: usize, level: u32, first: u64): void {
  * @param buffer 16 bytes for the dump's own use, then room for records: level 0 is a hole of `run` pages of 4 KiB
  * @returns records that there are in all
  */
-export function leavesDump(domain: IommuDomain, first: f64, last: f64, buffer: usize, size: u32, skip: u32): u32 {
+export function vtdLeavesDump(at: IommuDomain, first: f64, last: f64, buffer: usize, size: u32, skip: u32): u32 {
+  const domain = vtdOf(at);
   const cursor = changetype<Cursor>(buffer);
   cursor.at = buffer + 16;
   cursor.end = buffer + size;

@@ -4,31 +4,29 @@
 // the physically adjacent run. A call first counts the tables that it will need and sets them aside, so that filling
 // cannot fail half way. CPUs fill different entries side by side; the domain's lock is for hanging tables in. An entry that is live already stays, as the kernel's compare-and-exchange leaves it.
 
-import { EFAULT, EINVAL, ENOMEM } from '../errno';
-import { Context } from '../memory/context';
-import { lock, unlock } from '../memory/lock';
-import { EVENT_IOMMU_MAP, EVENT_IOMMU_UNMAP, emit } from '../events/events';
-import {
-  REASON_IOVA_BEYOND_WIDTH, REASON_MISALIGNED, REASON_NO_PERMISSION, REASON_NO_TABLE_MEMORY, setReason,
-} from '../reason';
-import {
-  DOMAIN_SNOOP, DOMAIN_WRITE_IMPLIES_READ, IommuDomain, Position, addressLimit, leafFresh, leafMake, midFind, positionOf,
-  subtreeFree, tableFind, tablesReserve, tablesUnreserve,
-} from './domain';
-import { logAlreadySet } from './fault-log';
+import { EFAULT, EINVAL, ENOMEM } from '../../errno';
+import { lock, unlock } from '../../memory/lock';
+import { EVENT_IOMMU_UNMAP, emit } from '../../events/events';
+import { REASON_IOVA_BEYOND_WIDTH, REASON_NO_PERMISSION, REASON_NO_TABLE_MEMORY, setReason } from '../../reason';
+import { IommuDomain, PROT_READ, PROT_WRITE, addressLimit } from '../domain';
+import { logAlreadySet } from '../fault-log';
+import { iotlbFlushRange } from '../iotlb';
 import { adjacent, fillAdjacent, fillFreeAdjacent, fillFreeScattered, fillScattered } from './fill';
-import { iotlbFlushRange } from './iotlb';
 import {
-  PROT_READ, PROT_WRITE, PTE_LARGE, PTE_READ, PTE_SNOOP, PTE_WRITE, TABLE_ENTRIES, TABLE_MASK, indexAt, levelShift,
+  PTE_LARGE, PTE_READ, PTE_SNOOP, PTE_WRITE, TABLE_ENTRIES, TABLE_MASK, indexAt, levelShift,
   slotAt, tableOf,
 } from './pte';
 import { strayLeafClear, strayStore, strayTable } from './stray';
-import { iommuUnmap, pieceOf } from './unmap';
+import {
+  DOMAIN_SNOOP, DOMAIN_WRITE_IMPLIES_READ, Position, VtdDomain, leafFresh, leafMake, midFind, positionOf, subtreeFree,
+  tableFind, tablesReserve, tablesUnreserve, vtdOf,
+} from './tables';
+import { pieceOf, vtdUnmap } from './unmap';
 
 /** The permission bits of a leaf. */
 // @ts-ignore: decorator
 @inline
-function leafBits(domain: IommuDomain, prot: u32): u64 {
+function leafBits(domain: VtdDomain, prot: u32): u64 {
   let bits = <u64>(prot & (PROT_READ | PROT_WRITE));
   if ((domain.flags & DOMAIN_WRITE_IMPLIES_READ) != 0) bits |= PTE_READ;
   if ((domain.flags & DOMAIN_SNOOP) != 0) bits |= PTE_SNOOP;
@@ -36,38 +34,31 @@ function leafBits(domain: IommuDomain, prot: u32): u64 {
 }
 
 /**
- * Maps [iova, iova + size) to [phys, phys + size) (iommu_map).
- * @param prot PROT_READ | PROT_WRITE; other bits leave no trace
- * @returns 0; -EINVAL for what is not a multiple of 4 KiB or without permission; -EFAULT beyond the domain's width;
- *   -ENOMEM without a table page, with nothing changed
+ * iommuMap.
+ * @returns 0; -EINVAL without permission; -EFAULT beyond the domain's width; -ENOMEM without a table page, with nothing
+ *   changed
  */
-export function iommuMap(domain: IommuDomain, iova: u64, phys: u64, size: u64, prot: u32): i32 {
-  const ctx = domain.ctx;
-  if (((iova | phys | size) & 4095) != 0) {
-    setReason(ctx, REASON_MISALIGNED);
-    return EINVAL;
-  }
-  let rc = 0;
+export function vtdMap(at: IommuDomain, iova: u64, phys: u64, size: u64, prot: u32): i32 {
+  const domain = vtdOf(at);
   if (size == 4096 ? mapPage(domain, iova >> 12, phys, prot) : mapLarge(domain, iova, phys, size, prot)) {
     // The one page of most calls, or large pages, beside the last ones.
-  } else if (size != 0) {
-    const limit = addressLimit(domain);
-    if (iova >= limit || limit - iova < size) rc = mapToLimit(domain, iova, phys, size, prot, limit);
-    else if ((prot & (PROT_READ | PROT_WRITE)) == 0) rc = refused(domain, iova, 0, REASON_NO_PERMISSION, EINVAL);
-    else if (!mapRun(domain, iova >> 12, phys >> 12, size >> 12, leafBits(domain, prot))) {
-      rc = refused(domain, iova, 0, REASON_NO_TABLE_MEMORY, ENOMEM);
-    }
+    return 0;
   }
-  if (ctx.events != 0 && rc == 0) {
-    emit(ctx, EVENT_IOMMU_MAP, 0, <f64><i64>iova, <f64><i64>phys, <f64><i64>size, prot, domain.id);
-  }
-  return rc;
+  return size == 0 ? 0 : mapAny(domain, iova, phys, size, prot);
+}
+
+function mapAny(domain: VtdDomain, iova: u64, phys: u64, size: u64, prot: u32): i32 {
+  const limit = addressLimit(domain);
+  if (iova >= limit || limit - iova < size) return mapToLimit(domain, iova, phys, size, prot, limit);
+  if ((prot & (PROT_READ | PROT_WRITE)) == 0) return refused(domain, iova, 0, REASON_NO_PERMISSION, EINVAL);
+  if (mapRun(domain, iova >> 12, phys >> 12, size >> 12, leafBits(domain, prot))) return 0;
+  return refused(domain, iova, 0, REASON_NO_TABLE_MEMORY, ENOMEM);
 }
 
 /** Maps one page whose table is at hand and whose entry is free. Returns false, with nothing done, where it is not so. */
 // @ts-ignore: decorator
 @inline
-function mapPage(domain: IommuDomain, pfn: u64, phys: u64, prot: u32): bool {
+function mapPage(domain: VtdDomain, pfn: u64, phys: u64, prot: u32): bool {
   const position = positionOf(domain);
   if (position.leafKey != pfn >> 9 || position.leafGeneration != domain.leafGeneration) return false;
   const slot = slotAt(position.leaf, pfn, 1);
@@ -79,7 +70,7 @@ function mapPage(domain: IommuDomain, pfn: u64, phys: u64, prot: u32): bool {
 /** Maps nothing but 2 MiB leaves of a table that is at hand. Returns false, with nothing done, where it is not so. */
 // @ts-ignore: decorator
 @inline
-function mapLarge(domain: IommuDomain, iova: u64, phys: u64, size: u64, prot: u32): bool {
+function mapLarge(domain: VtdDomain, iova: u64, phys: u64, size: u64, prot: u32): bool {
   // A whole gigabyte could be one leaf of the level above.
   if (((iova | phys | size) & 0x1fffff) != 0 || size - 1 >= 0x3fffffff || domain.leafLevel < 2) return false;
   const position = positionOf(domain);
@@ -90,16 +81,16 @@ function mapLarge(domain: IommuDomain, iova: u64, phys: u64, size: u64, prot: u3
 }
 
 // A failed map ends with an unmap of what was mapped before the piece that failed, be it nothing.
-function refused(domain: IommuDomain, iova: u64, mapped: u64, reason: u32, rc: i32): i32 {
+function refused(domain: VtdDomain, iova: u64, mapped: u64, reason: u32, rc: i32): i32 {
   const ctx = domain.ctx;
-  if (mapped != 0) iommuUnmap(domain, iova, mapped);
-  else emit(ctx, EVENT_IOMMU_UNMAP, 0, <f64><i64>iova, 0, 0, 0, domain.id);
+  const done = mapped != 0 ? vtdUnmap(domain, iova, mapped) : 0;
+  emit(ctx, EVENT_IOMMU_UNMAP, 0, <f64><i64>iova, <f64><i64>done, <f64><i64>mapped, 0, domain.id);
   setReason(ctx, reason);
   return rc;
 }
 
 // The kernel maps piece by piece, one page size each, and notices the width only at the piece that crosses it.
-function mapToLimit(domain: IommuDomain, iova: u64, phys: u64, size: u64, prot: u32, limit: u64): i32 {
+function mapToLimit(domain: VtdDomain, iova: u64, phys: u64, size: u64, prot: u32, limit: u64): i32 {
   let good: u64 = 0;
   do {
     const at = iova + good;
@@ -115,7 +106,7 @@ function mapToLimit(domain: IommuDomain, iova: u64, phys: u64, size: u64, prot: 
 }
 
 /** Level of the largest leaf for a run of n pages. */
-function levelOfRun(domain: IommuDomain, pfn: u64, frame: u64, n: u64): u32 {
+function levelOfRun(domain: VtdDomain, pfn: u64, frame: u64, n: u64): u32 {
   if (n < TABLE_ENTRIES || ((pfn | frame) & TABLE_MASK) != 0 || domain.leafLevel < 2) return 1;
   return n < 0x40000 || ((pfn | frame) & 0x3ffff) != 0 || domain.leafLevel < 3 ? 2 : 3;
 }
@@ -129,7 +120,7 @@ function spanOf(level: u32, pfn: u64, n: u64): u64 {
 }
 
 /** Highest level at which a table is missing on the way to level `target`; below `target` when none is. */
-function missingTop(domain: IommuDomain, position: Position, pfn: u64, target: u32): u32 {
+function missingTop(domain: VtdDomain, position: Position, pfn: u64, target: u32): u32 {
   if (target == 2 && position.midKey == pfn >> 18 && position.midGeneration == domain.midGeneration) return 1;
   if (target == 1) {
     if (position.leafKey == pfn >> 9 && position.leafGeneration == domain.leafGeneration) return 0;
@@ -160,7 +151,7 @@ function newlyMissing(pfn: u64, target: u32, top: u32, last: u64, lastTarget: u3
   return count;
 }
 
-function missingForRun(domain: IommuDomain, position: Position, pfn: u64, frame: u64, n: u64): u32 {
+function missingForRun(domain: VtdDomain, position: Position, pfn: u64, frame: u64, n: u64): u32 {
   let missing: u32 = 0;
   let last: u64 = 0;
   let lastTarget: u32 = 1;
@@ -181,7 +172,7 @@ function missingForRun(domain: IommuDomain, position: Position, pfn: u64, frame:
 }
 
 /** Maps n adjacent frames. Returns false when a table cannot be had, with nothing changed. */
-function mapRun(domain: IommuDomain, pfn: u64, frame: u64, n: u64, bits: u64): bool {
+function mapRun(domain: VtdDomain, pfn: u64, frame: u64, n: u64, bits: u64): bool {
   const position = positionOf(domain);
   const missing = missingForRun(domain, position, pfn, frame, n);
   if (missing != 0 && !tablesReserve(domain, position, missing)) return false;
@@ -190,7 +181,7 @@ function mapRun(domain: IommuDomain, pfn: u64, frame: u64, n: u64, bits: u64): b
   return true;
 }
 
-function fillRun(domain: IommuDomain, position: Position, pfn: u64, frame: u64, n: u64, bits: u64): void {
+function fillRun(domain: VtdDomain, position: Position, pfn: u64, frame: u64, n: u64, bits: u64): void {
   while (n != 0) {
     const level = levelOfRun(domain, pfn, frame, n);
     const span = spanOf(level, pfn, n);
@@ -208,7 +199,7 @@ function fillRun(domain: IommuDomain, position: Position, pfn: u64, frame: u64, 
 }
 
 /** Leaves for adjacent frames in one table. */
-function fillLeafAdjacent(domain: IommuDomain, position: Position, leaf: usize, pfn: u64, value: u64, n: u32): void {
+function fillLeafAdjacent(domain: VtdDomain, position: Position, leaf: usize, pfn: u64, value: u64, n: u32): void {
   const slot = slotAt(leaf, pfn, 1);
   if (leafFresh(position, leaf, indexAt(pfn, 1), n)) fillAdjacent(slot, value, n);
   else {
@@ -218,7 +209,7 @@ function fillLeafAdjacent(domain: IommuDomain, position: Position, leaf: usize, 
 
 /** Leaves of level 2 or 3 over whatever is there: tables below go, with their live entries (switch_to_super_page). */
 function fillLarge(
-  domain: IommuDomain, position: Position, pfn: u64, frame: u64, count: u32, level: u32, bits: u64,
+  domain: VtdDomain, position: Position, pfn: u64, frame: u64, count: u32, level: u32, bits: u64,
 ): void {
   const shift = levelShift(level);
   const table = level == 2 ? midFind(domain, position, pfn, true) : tableFind(domain, position, pfn, level, true);
@@ -259,18 +250,18 @@ function fillLarge(
 }
 
 /** Writes the i-th leaf of a row, unless something is there: that stays. */
-function storeFree(domain: IommuDomain, slot: usize, pfn: u64, i: u32, value: u64): void {
+function storeFree(domain: VtdDomain, slot: usize, pfn: u64, i: u32, value: u64): void {
   const at = slot + (<usize>i << 3);
   if (load<u64>(at) == 0) store<u64>(at, value);
   else noteAlreadySet(domain, pfn + i, value);
 }
 
-function noteAlreadySet(domain: IommuDomain, pfn: u64, value: u64): void {
+function noteAlreadySet(domain: VtdDomain, pfn: u64, value: u64): void {
   ++domain.alreadySet;
   logAlreadySet(domain, pfn, value);
 }
 
-function strayAdjacent(domain: IommuDomain, position: Position, pfn: u64, value: u64, n: u32): void {
+function strayAdjacent(domain: VtdDomain, position: Position, pfn: u64, value: u64, n: u32): void {
   const stray = strayTable(domain, position, pfn, 1);
   for (let i: u32 = 0; i < n; ++i) {
     const entry = value + (<u64>i << 12);
@@ -279,12 +270,12 @@ function strayAdjacent(domain: IommuDomain, position: Position, pfn: u64, value:
 }
 
 /** levelOfRun for frames of a vector: what matters is the run of adjacent frames that begins here. */
-function levelOfPfns(domain: IommuDomain, pfn: u64, pfns: usize, n: u32): u32 {
+function levelOfPfns(domain: VtdDomain, pfn: u64, pfns: usize, n: u32): u32 {
   if (n < TABLE_ENTRIES || (<u32>pfn & TABLE_MASK) != 0) return 1;
   return levelOfAligned(domain, pfn, pfns, n);
 }
 
-function levelOfAligned(domain: IommuDomain, pfn: u64, pfns: usize, n: u32): u32 {
+function levelOfAligned(domain: VtdDomain, pfn: u64, pfns: usize, n: u32): u32 {
   const level = levelOfRun(domain, pfn, load<u32>(pfns), n);
   if (level == 1 || !adjacent(pfns, TABLE_ENTRIES)) return 1;
   return level == 3 && adjacent(pfns, 0x40000) ? 3 : 2;
@@ -297,7 +288,7 @@ function spanOfPfns(level: u32, pfn: u64, n: u32): u32 {
   return level == 1 ? min(n, TABLE_ENTRIES - (<u32>pfn & TABLE_MASK)) : 1 << levelShift(level);
 }
 
-function missingForPfns(domain: IommuDomain, position: Position, pfn: u64, pfns: usize, n: u32): u32 {
+function missingForPfns(domain: VtdDomain, position: Position, pfn: u64, pfns: usize, n: u32): u32 {
   let missing: u32 = 0;
   let last: u64 = 0;
   let lastTarget: u32 = 1;
@@ -317,17 +308,9 @@ function missingForPfns(domain: IommuDomain, position: Position, pfn: u64, pfns:
   return missing;
 }
 
-/**
- * Maps count single frames at consecutive IOVA pages, as iommu_map for each run of adjacent frames does.
- * @param pfns vector of u32 pfns
- * @returns as iommuMap, except that a range that crosses the domain's width is refused whole
- */
-export function iommuMapPfns(domain: IommuDomain, iova: u64, pfns: usize, count: u32, prot: u32): i32 {
-  const ctx = domain.ctx;
-  if ((iova & 4095) != 0) {
-    setReason(ctx, REASON_MISALIGNED);
-    return EINVAL;
-  }
+/** iommuMapPfns. Errors as vtdMap; a range that crosses the domain's width is refused whole. */
+export function vtdMapPfns(at: IommuDomain, iova: u64, pfns: usize, count: u32, prot: u32): i32 {
+  const domain = vtdOf(at);
   const limit = addressLimit(domain);
   if (iova >= limit || limit - iova < <u64>count << 12) return refused(domain, iova, 0, REASON_IOVA_BEYOND_WIDTH, EFAULT);
   if ((prot & (PROT_READ | PROT_WRITE)) == 0) return refused(domain, iova, 0, REASON_NO_PERMISSION, EINVAL);
@@ -336,7 +319,6 @@ export function iommuMapPfns(domain: IommuDomain, iova: u64, pfns: usize, count:
   const pfn = iova >> 12;
   if (count < TABLE_ENTRIES && indexAt(pfn, 1) + count <= TABLE_ENTRIES && position.leafKey == pfn >> 9 && position.leafGeneration == domain.leafGeneration) {
     fillLeaf(domain, position, position.leaf, pfn, pfns, count, bits);
-    if (ctx.events != 0) emitRuns(ctx, domain, iova, pfns, count, prot);
     return 0;
   }
   const missing = missingForPfns(domain, position, pfn, pfns, count);
@@ -345,7 +327,6 @@ export function iommuMapPfns(domain: IommuDomain, iova: u64, pfns: usize, count:
   }
   fillPfns(domain, position, pfn, pfns, count, bits);
   if (position.reserve != 0) tablesUnreserve(domain, position);
-  if (ctx.events != 0) emitRuns(ctx, domain, iova, pfns, count, prot);
   return 0;
 }
 
@@ -353,7 +334,7 @@ export function iommuMapPfns(domain: IommuDomain, iova: u64, pfns: usize, count:
 // @ts-ignore: decorator
 @inline
 function fillLeaf(
-  domain: IommuDomain, position: Position, leaf: usize, pfn: u64, pfns: usize, n: u32, bits: u64,
+  domain: VtdDomain, position: Position, leaf: usize, pfn: u64, pfns: usize, n: u32, bits: u64,
 ): void {
   const slot = slotAt(leaf, pfn, 1);
   if (leafFresh(position, leaf, indexAt(pfn, 1), n)) fillScattered(slot, pfns, n, bits);
@@ -364,7 +345,7 @@ function fillLeaf(
   }
 }
 
-function fillPfns(domain: IommuDomain, position: Position, pfn: u64, pfns: usize, n: u32, bits: u64): void {
+function fillPfns(domain: VtdDomain, position: Position, pfn: u64, pfns: usize, n: u32, bits: u64): void {
   while (n != 0) {
     const level = levelOfPfns(domain, pfn, pfns, n);
     const span = spanOfPfns(level, pfn, n);
@@ -383,16 +364,5 @@ function fillPfns(domain: IommuDomain, position: Position, pfn: u64, pfns: usize
     pfn += span;
     pfns += <usize>span << 2;
     n -= span;
-  }
-}
-
-function emitRuns(ctx: Context, domain: IommuDomain, iova: u64, pfns: usize, count: u32, prot: u32): void {
-  let start: u32 = 0;
-  for (let i: u32 = 1; i <= count; ++i) {
-    const first = load<u32>(pfns + (<usize>start << 2));
-    if (i < count && load<u32>(pfns + (<usize>i << 2)) == first + (i - start)) continue;
-    const size = <f64>(i - start) * 4096;
-    emit(ctx, EVENT_IOMMU_MAP, 0, <f64>(iova + (<u64>start << 12)), <f64>first * 4096, size, prot, domain.id);
-    start = i;
   }
 }

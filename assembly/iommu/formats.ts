@@ -1,0 +1,190 @@
+// The list of formats: which IOMMUs there are, and what each must be able to do. Everything else of iommu/, and everything
+// above it, knows a format by these functions alone. A format never imports this file.
+//
+// A new format is a folder with these functions, a number here, and one line in each of them. Its domain extends
+// IommuDomain (at most DOMAIN_SIZE bytes), its record of a CPU extends DomainCpu (DOMAIN_CPU_SIZE). Takes and gives table
+// pages by tables.ts, counts those of a domain in domain.tablePages and those of the device table in unit.devicePages.
+
+import { DmaDevice } from '../dma/device';
+import { EINVAL, ENODEV } from '../errno';
+import { EVENT_IOMMU_MAP, EVENT_IOMMU_UNMAP, emit } from '../events/events';
+import { Context } from '../memory/context';
+import { REASON_MISALIGNED, setReason } from '../reason';
+import { IommuDomain } from './domain';
+import { Iommu } from './unit';
+import { vtdAttach, vtdAttached, vtdDetach, vtdLookup } from './vtd/context';
+import { vtdCheck, vtdDomainFree, vtdDomainInit, vtdWidth } from './vtd/domain';
+import { vtdLeavesDump, vtdTablesDump } from './vtd/dump';
+import { vtdBlocked } from './vtd/fault';
+import { vtdMap, vtdMapPfns } from './vtd/map';
+import { vtdUnmap } from './vtd/unmap';
+import { vtdIovaToPhys, vtdTranslates, vtdWalk } from './vtd/walk';
+
+/** Intel VT-d, second-stage tables (vtd/). */
+export const FORMAT_VTD: u32 = 0;
+
+export const FORMATS: u32 = 1;
+
+// ---- domains ----
+
+/**
+ * Whether there are domains of such a shape, and how wide they are.
+ * @param levels of the tables
+ * @param width bits of an IOVA, 0 for all that the levels give
+ * @param pageSizes iommu_domain.pgsize_bitmap
+ * @returns bits of an IOVA, 0 when there are none
+ */
+export function formatWidth(format: u32, levels: u32, width: u32, pageSizes: u64): u32 {
+  return format == FORMAT_VTD ? vtdWidth(levels, width, pageSizes) : 0;
+}
+
+/**
+ * Makes a new domain's tables. The record is zeroed but for ctx, format, id, flags, levels and width.
+ * @returns false without a table page, with none taken
+ */
+export function domainInit(domain: IommuDomain, pageSizes: u64): bool {
+  return domain.format == FORMAT_VTD ? vtdDomainInit(domain, pageSizes) : false;
+}
+
+/** Frees all of a domain's tables. No device is attached, nothing of it is in the IOTLB. */
+export function domainFree(domain: IommuDomain): void {
+  if (domain.format == FORMAT_VTD) vtdDomainFree(domain);
+}
+
+// ---- tables: the hot paths ----
+
+/**
+ * Maps [iova, iova + size) to [phys, phys + size) (iommu_map).
+ * What fails is undone and told as an event of an unmap, as the kernel's iommu_map does: [iova, bytes that were mapped).
+ * @param prot PROT_READ | PROT_WRITE; other bits leave no trace
+ * A format is asked for multiples of 4 KiB only.
+ * @returns 0, or a negative errno with the reason in cpu.reason
+ */
+// @ts-ignore: decorator
+@inline
+export function iommuMap(domain: IommuDomain, iova: u64, phys: u64, size: u64, prot: u32): i32 {
+  if (((iova | phys | size) & 4095) != 0) return misaligned(domain.ctx);
+  const rc = domain.format == FORMAT_VTD ? vtdMap(domain, iova, phys, size, prot) : ENODEV;
+  const ctx = domain.ctx;
+  if (ctx.events != 0 && rc == 0) {
+    emit(ctx, EVENT_IOMMU_MAP, 0, <f64><i64>iova, <f64><i64>phys, <f64><i64>size, prot, domain.id);
+  }
+  return rc;
+}
+
+/**
+ * Maps count single frames at consecutive IOVA pages, as iommuMap for each run of adjacent frames does.
+ * @param pfns vector of u32 pfns
+ * @returns as iommuMap; a range that crosses the domain's width is refused whole
+ */
+// @ts-ignore: decorator
+@inline
+export function iommuMapPfns(domain: IommuDomain, iova: u64, pfns: usize, count: u32, prot: u32): i32 {
+  if ((iova & 4095) != 0) return misaligned(domain.ctx);
+  const rc = domain.format == FORMAT_VTD ? vtdMapPfns(domain, iova, pfns, count, prot) : ENODEV;
+  const ctx = domain.ctx;
+  if (ctx.events != 0 && rc == 0) emitRuns(ctx, domain, iova, pfns, count, prot);
+  return rc;
+}
+
+/**
+ * Unmaps [iova, iova + size) (iommu_unmap_fast). What was not mapped is no error. The tables no longer hold what went, and
+ * iotlbUnmapped has been told so; invalidations are the caller's.
+ * @returns bytes unmapped as the kernel counts them, which may be more than asked; 0 with the reason in cpu.reason for
+ *   what is not a multiple of 4 KiB, which no format is asked for
+ */
+// @ts-ignore: decorator
+@inline
+export function iommuUnmap(domain: IommuDomain, iova: u64, size: u64): u64 {
+  if (((iova | size) & 4095) != 0) {
+    misaligned(domain.ctx);
+    return 0;
+  }
+  const done = domain.format == FORMAT_VTD ? vtdUnmap(domain, iova, size) : 0;
+  const ctx = domain.ctx;
+  if (ctx.events != 0) emit(ctx, EVENT_IOMMU_UNMAP, 0, <f64><i64>iova, <f64><i64>done, <f64><i64>size, 0, domain.id);
+  return done;
+}
+
+/** Physical address that an IOVA leads to, or 0 when it leads nowhere (iommu_iova_to_phys). */
+// @ts-ignore: decorator
+@inline
+export function iommuIovaToPhys(domain: IommuDomain, iova: u64): u64 {
+  return domain.format == FORMAT_VTD ? vtdIovaToPhys(domain, iova) : 0;
+}
+
+/** Whether iommuIovaToPhys is not 0: asked at each unmap of a page. */
+// @ts-ignore: decorator
+@inline
+export function iommuTranslates(domain: IommuDomain, iova: u64): bool {
+  return domain.format == FORMAT_VTD ? vtdTranslates(domain, iova) : false;
+}
+
+// ---- device accesses ----
+
+/** Writes a device's entry into the device table. Contract of attachDevice (access.ts). */
+export function formatAttach(unit: Iommu, device: DmaDevice, domain: IommuDomain | null): i32 {
+  return unit.format == FORMAT_VTD ? vtdAttach(unit, device, domain) : ENODEV;
+}
+
+/** Clears a device's entry. Returns false when it has none. */
+export function formatDetach(unit: Iommu, device: DmaDevice): bool {
+  return unit.format == FORMAT_VTD ? vtdDetach(unit, device) : false;
+}
+
+/**
+ * What the device table says of a device that makes an access.
+ * @returns its domain, passThrough() (unit.ts), or null for an access that is blocked: the fault is recorded
+ */
+export function formatLookup(unit: Iommu, device: DmaDevice, address: u64, write: bool): IommuDomain | null {
+  return unit.format == FORMAT_VTD ? vtdLookup(unit, device, address, write) : null;
+}
+
+/** What the tables hold for an address, as leafPack (domain.ts) packs it; 0 when nothing is there. No permission is asked. */
+export function formatWalk(domain: IommuDomain, address: u64): u64 {
+  return domain.format == FORMAT_VTD ? vtdWalk(domain, address) : 0;
+}
+
+/** Records that an access was blocked: beyond the domain's width, or without a translation that allows it. */
+export function formatBlocked(unit: Iommu, device: DmaDevice, domain: IommuDomain, address: u64, write: bool): void {
+  if (unit.format == FORMAT_VTD) vtdBlocked(unit, device, domain, address, write);
+}
+
+// ---- looking from outside ----
+
+/** Every entry of a domain, depth first. Contract of tablesDump (vtd/dump.ts). */
+export function tablesDump(domain: IommuDomain, buffer: usize, size: u32, skip: u32): u32 {
+  return domain.format == FORMAT_VTD ? vtdTablesDump(domain, buffer, size, skip) : 0;
+}
+
+/** What maps the pages [first, last]. Contract of leavesDump (vtd/dump.ts). */
+export function leavesDump(domain: IommuDomain, first: f64, last: f64, buffer: usize, size: u32, skip: u32): u32 {
+  return domain.format == FORMAT_VTD ? vtdLeavesDump(domain, first, last, buffer, size, skip) : 0;
+}
+
+/** Walks a domain's tables. Returns 0, or what is wrong: 1 an entry, 2 the number of table pages, 3 what a CPU remembers. */
+export function formatCheck(domain: IommuDomain): u32 {
+  return domain.format == FORMAT_VTD ? vtdCheck(domain) : 1;
+}
+
+/** Entries of the device table that are present. */
+export function formatAttached(unit: Iommu): u32 {
+  return unit.format == FORMAT_VTD ? vtdAttached(unit) : 0;
+}
+
+// 4 KiB is the smallest page of every format.
+function misaligned(ctx: Context): i32 {
+  setReason(ctx, REASON_MISALIGNED);
+  return EINVAL;
+}
+
+function emitRuns(ctx: Context, domain: IommuDomain, iova: u64, pfns: usize, count: u32, prot: u32): void {
+  let start: u32 = 0;
+  for (let i: u32 = 1; i <= count; ++i) {
+    const first = load<u32>(pfns + (<usize>start << 2));
+    if (i < count && load<u32>(pfns + (<usize>i << 2)) == first + (i - start)) continue;
+    const size = <f64>(i - start) * 4096;
+    emit(ctx, EVENT_IOMMU_MAP, 0, <f64>(iova + (<u64>start << 12)), <f64>first * 4096, size, prot, domain.id);
+    start = i;
+  }
+}
