@@ -1,0 +1,154 @@
+import { TraceError } from './completeness.js';
+
+/** Where an input comes from, and how compressed ones are opened: plain, gzip or zstd, recognised by their first bytes. */
+
+/** An input that can be read at any place. A trace.dat needs one, since its CPUs' data lie one after the other. */
+export interface RandomAccess {
+  readonly size: number;
+  /** Bytes from `offset`; fewer than `length` at the end of the input only. */
+  read(offset: number, length: number): Promise<Uint8Array>;
+}
+
+export type TraceSource = AsyncIterable<Uint8Array> | RandomAccess;
+
+/** Decompressors that the platform does not have. */
+export interface Codecs {
+  /** A frame of zstd of which the size is known. */
+  zstd?(bytes: Uint8Array, size: number): Uint8Array;
+  /** A stream of zstd. */
+  zstdStream?(source: AsyncIterable<Uint8Array>): AsyncIterable<Uint8Array>;
+}
+
+const PIECE = 1 << 18;
+/** Most of a stream that is kept to read it at any place, as a trace.dat through a pipe is. */
+const MAX_KEPT = 1 << 30;
+
+export function isRandomAccess(source: TraceSource): source is RandomAccess {
+  return !(Symbol.asyncIterator in source);
+}
+
+/** All of an input in order. */
+export async function* pieces(source: RandomAccess, from = 0): AsyncGenerator<Uint8Array> {
+  for (let at = from; at < source.size; ) {
+    const piece = await source.read(at, Math.min(PIECE, source.size - at));
+    if (piece.length === 0) return;
+    at += piece.length;
+    yield piece;
+  }
+}
+
+/** A stream whose first bytes can be looked at. */
+export class Peeked implements AsyncIterable<Uint8Array> {
+  head: Uint8Array = new Uint8Array(0);
+  private readonly rest: AsyncIterator<Uint8Array>;
+
+  constructor(source: AsyncIterable<Uint8Array>) {
+    this.rest = source[Symbol.asyncIterator]();
+  }
+
+  async peek(length: number): Promise<Uint8Array> {
+    while (this.head.length < length) {
+      const { done, value } = await this.rest.next();
+      if (done) break;
+      const longer = new Uint8Array(this.head.length + value.length);
+      longer.set(this.head);
+      longer.set(value, this.head.length);
+      this.head = longer;
+    }
+    return this.head;
+  }
+
+  async *[Symbol.asyncIterator](): AsyncGenerator<Uint8Array> {
+    try {
+      if (this.head.length > 0) yield this.head;
+      for (;;) {
+        const { done, value } = await this.rest.next();
+        if (done) return;
+        yield value;
+      }
+    } finally {
+      await this.rest.return?.();
+    }
+  }
+}
+
+export type Compression = 'gzip' | 'zstd' | 'none';
+
+export function compressionOf(head: Uint8Array): Compression {
+  if (head[0] === 0x1f && head[1] === 0x8b) return 'gzip';
+  if (head[0] === 0x28 && head[1] === 0xb5 && head[2] === 0x2f && head[3] === 0xfd) return 'zstd';
+  return 'none';
+}
+
+/** A platform decompressor over a stream, with Node's back-pressure. */
+export async function* inflate(
+  source: AsyncIterable<Uint8Array>,
+  format: 'gzip' | 'deflate' | 'deflate-raw',
+): AsyncGenerator<Uint8Array> {
+  const iterator = source[Symbol.asyncIterator]();
+  const readable = new ReadableStream<BufferSource>({
+    async pull(controller) {
+      const { done, value } = await iterator.next();
+      if (done) controller.close();
+      else controller.enqueue(value as Uint8Array<ArrayBuffer>);
+    },
+    async cancel() {
+      await iterator.return?.();
+    },
+  });
+  const reader = readable.pipeThrough(new DecompressionStream(format)).getReader();
+  try {
+    for (;;) {
+      const { done, value } = await reader.read();
+      if (done) return;
+      yield value;
+    }
+  } finally {
+    await reader.cancel().catch(() => {});
+  }
+}
+
+export async function inflateAll(bytes: Uint8Array, format: 'gzip' | 'deflate'): Promise<Uint8Array> {
+  async function* once(): AsyncGenerator<Uint8Array> {
+    yield bytes;
+  }
+  return collect(inflate(once(), format), Number.POSITIVE_INFINITY, '');
+}
+
+/** A stream as a whole. */
+async function collect(source: AsyncIterable<Uint8Array>, most: number, input: string): Promise<Uint8Array> {
+  const parts: Uint8Array[] = [];
+  let size = 0;
+  for await (const part of source) {
+    parts.push(part);
+    size += part.length;
+    if (size > most) {
+      throw new TraceError(
+        input,
+        0,
+        0,
+        `a trace.dat of more than ${most} bytes through a pipe or compressed: give the plain file`,
+      );
+    }
+  }
+  const whole = new Uint8Array(size);
+  let at = 0;
+  for (const part of parts) {
+    whole.set(part, at);
+    at += part.length;
+  }
+  return whole;
+}
+
+/** A stream in memory, to be read at any place. */
+export async function keep(source: AsyncIterable<Uint8Array>, input: string): Promise<RandomAccess> {
+  return inMemory(await collect(source, MAX_KEPT, input));
+}
+
+export function inMemory(bytes: Uint8Array): RandomAccess {
+  return {
+    size: bytes.length,
+    read: async (offset, length) =>
+      bytes.subarray(Math.min(offset, bytes.length), Math.min(offset + length, bytes.length)),
+  };
+}
