@@ -6,6 +6,7 @@ import { completionCommand } from './completion.js';
 import { EXIT, EXIT_HELP, reportError } from './exit.js';
 import { runCommand } from './run.js';
 import { stressCommand } from './stress.js';
+import { traceCommand } from './trace.js';
 import { verifyCommand } from './verify.js';
 
 /**
@@ -23,7 +24,7 @@ export function gemdma(): Command {
     .version(version, '-V, --version')
     .helpOption('-h, --help', 'show help')
     .addHelpText('after', EXIT_HELP);
-  const commands = [runCommand(), benchCommand(), stressCommand(), verifyCommand()];
+  const commands = [runCommand(), benchCommand(), stressCommand(), verifyCommand(), traceCommand()];
   for (const command of [...commands, completionCommand(program)]) program.addCommand(command);
   for (const command of [program, ...program.commands]) {
     command.exitOverride().configureOutput({

@@ -1,0 +1,80 @@
+import { closeSync, openSync, readSync } from 'node:fs';
+import { Worker } from 'node:worker_threads';
+import { type PostedBatch, received, type TraceBatch } from '../trace/batch.js';
+import type { Gaps } from '../trace/completeness.js';
+
+/** The inputs of `gemdma trace`, each read by a thread of its own, one after the other. */
+
+export interface WorkerInput {
+  file: string;
+}
+
+/** What a reading thread says: batches, and in the end how complete the input was, or why it could not be read. */
+export type InputMessage =
+  | { batch: PostedBatch }
+  | { gaps: Omit<Gaps, 'other' | 'notUnderstood'> }
+  | { error: InputError };
+
+export interface InputError {
+  message: string;
+  input: string;
+  line: number;
+  column: number;
+  reason: string;
+}
+
+export type InputGaps = Omit<Gaps, 'other' | 'notUnderstood'>;
+
+/**
+ * Reads an input in a thread.
+ * @param take is called with each batch, in order
+ * @returns how complete it was, or the error
+ */
+export async function readInput(
+  file: string,
+  take: (batch: TraceBatch) => void,
+  signal: AbortSignal,
+): Promise<InputGaps | InputError> {
+  const worker = new Worker(new URL('./trace-worker.js', import.meta.url), {
+    workerData: { file } satisfies WorkerInput,
+  });
+  const stop = (): void => void worker.terminate();
+  signal.addEventListener('abort', stop);
+  try {
+    return await new Promise((resolve, reject) => {
+      let result: InputGaps | InputError | null = null;
+      worker.on('message', (message: InputMessage) => {
+        if ('batch' in message) {
+          take(received(message.batch));
+          worker.postMessage(0);
+        } else result = 'gaps' in message ? message.gaps : message.error;
+      });
+      worker.on('error', reject);
+      worker.on('exit', () => {
+        const stopped = { message: 'interrupted', input: file, line: 0, column: 0, reason: 'interrupted' };
+        resolve(result ?? stopped);
+      });
+    });
+  } finally {
+    signal.removeEventListener('abort', stop);
+  }
+}
+
+/** Logs before traces: a fault that a log tells is then looked at when the trace has come to its time. */
+export function logsFirst(files: readonly string[]): string[] {
+  const isLog = (file: string): boolean => {
+    try {
+      const head = Buffer.alloc(200);
+      const fd = openSync(file, 'r');
+      const length = readSync(fd, head, 0, head.length, 0);
+      closeSync(fd);
+      return /^\s*(?:<\d+>)?(?:\[\s*\d+\.\d+\]|[A-Z][a-z]{2}\s+\d+\s[\d:]+\s|\d{4}-\d\d-\d\dT)/.test(
+        head.toString('latin1', 0, length),
+      );
+    } catch {
+      return false;
+    }
+  };
+  const order = files.map((file) => ({ file, log: file !== '-' && isLog(file) }));
+  return [...order.filter(({ log }) => log), ...order.filter(({ log }) => !log)].map(({ file }) => file);
+}
