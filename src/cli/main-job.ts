@@ -1,35 +1,57 @@
-import type { MainJobResult } from '../workload/main-job.js';
-import type { LeakResult } from '../workload/scenarios/leak.js';
-import { bold, bytes, dim, green, number, rate, red, table } from './print.js';
+import type { VerifyResult } from '../recordings/recording.js';
+import type { MainJobResult, Throughput } from '../workload/main-job.js';
+import { type LeakResult, OBJECTS } from '../workload/scenarios/leak.js';
+import { bold, bytes, dim, green, number, paragraph, rate, red, table, yellow } from './print.js';
 
 /** The main job's result for people: both policies side by side, in 80 columns. */
 
 const RULES: Readonly<Record<string, string>> = { 'linux-4.1': 'maps at bind', 'linux-4.2': 'maps in get_pages' };
 
-export function describeMainJob({ seed, policies, replay, throughput, ok }: MainJobResult): string {
-  const heads = policies.map(({ driver }) => driver);
-  const sections = [
+/** What the main job does, before it is done. */
+export function announceMainJob(seed: number): string {
+  return [
     bold('Linux commit e227330223a7, "drm/i915: avoid leaking DMA mappings"'),
-    `${number(policies[0].objects)} objects, each bound in the GGTT and in the PPGTT of a context, on an i915\n` +
+    `${number(OBJECTS)} objects, each bound in the GGTT and in the PPGTT of a context, on an i915\n` +
       `behind VT-d beside a network card: the same work under two policies (seed ${seed}).`,
-    table(['', ...heads], [['', ...heads.map((driver) => dim(RULES[driver] ?? ''))], ...work(policies)]),
-    `${bold('One object in two address spaces')}\n${table(['', ...heads], exhibit(policies))}`,
-    `${bold('What it leads to')}\n${table(['', ...heads], consequences(policies))}`,
-    ...leaks(policies),
-    `${bold('A real kernel, address for address')}\n  ${recording(replay)}`,
-    bold('Throughput') +
-      dim('  (objects of 1 MiB in scattered pages, checker off)') +
-      `\n${table(
-        ['', ...heads],
-        [
-          ['object lives a second', ...throughput.map((t) => rate(t.objectsPerSecond))],
-          ['mappings a second', ...throughput.map((t) => rate(t.mappingsPerSecond))],
-          ['pages mapped a second', ...throughput.map((t) => rate(t.pagesPerSecond))],
-        ],
-      )}`,
-    ok ? green('Everything came out as the kernel has it.') : red('Something did NOT come out as the kernel has it.'),
-  ];
+    '',
+  ].join('\n\n');
+}
+
+/** What came of it; of an interrupted job, the parts that are complete. */
+export function describeMainJob({ policies, replay, throughput, ok, interrupted }: MainJobResult): string {
+  const heads = policies.map(({ driver }) => driver);
+  const sections: string[] = [];
+  if (policies.length > 0) {
+    sections.push(
+      table(['', ...heads], [['', ...heads.map((driver) => dim(RULES[driver] ?? ''))], ...work(policies)]),
+      `${bold('One object in two address spaces')}\n${table(['', ...heads], exhibit(policies))}`,
+      `${bold('What it leads to')}\n${table(['', ...heads], consequences(policies))}`,
+      ...leaks(policies),
+    );
+  }
+  if (replay) sections.push(`${bold('A real kernel, address for address')}\n  ${recording(replay)}`);
+  if (throughput.length > 0) sections.push(speed(throughput));
+  if (interrupted) sections.push(yellow('Interrupted: this is what there was.'));
+  else {
+    sections.push(
+      ok ? green('Everything came out as the kernel has it.') : red('Something did NOT come out as the kernel has it.'),
+    );
+  }
   return sections.join('\n\n');
+}
+
+function speed(throughput: Throughput[]): string {
+  const rows = [
+    ['object lives a second', ...throughput.map((t) => rate(t.objectsPerSecond))],
+    ['mappings a second', ...throughput.map((t) => rate(t.mappingsPerSecond))],
+    ['pages mapped a second', ...throughput.map((t) => rate(t.pagesPerSecond))],
+  ];
+  const doubts = [...new Set(throughput.flatMap(({ untrusted }) => untrusted))];
+  return [
+    bold('Throughput') + dim('  (objects of 1 MiB in scattered pages, checker off)'),
+    table(['', ...throughput.map(({ driver }) => driver)], rows),
+    ...doubts.map((why) => yellow(paragraph(`untrusted: ${why}`, '  '))),
+  ].join('\n');
 }
 
 function work(policies: LeakResult[]): string[][] {
@@ -94,7 +116,7 @@ function leaks(policies: LeakResult[]): string[] {
     );
 }
 
-function recording({ file, steps, matched, divergence }: MainJobResult['replay']): string {
+function recording({ file, steps, matched, divergence }: VerifyResult): string {
   const text = `${file}: ${number(matched)} of ${number(steps)} steps match`;
   if (!divergence) return green(text);
   return red(`${text}; line ${divergence.line}: expected ${divergence.expected}, got ${divergence.got}`);

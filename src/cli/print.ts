@@ -96,6 +96,11 @@ function wrapped(line: string, width: number): string {
     .join('\n');
 }
 
+/** A text in lines of at most the terminal's width, each so far in. */
+export function paragraph(text: string, indent = ''): string {
+  return wrapped(indent + text, columns());
+}
+
 /** One JSON value on standard output, for machines. */
 export function json(value: unknown): void {
   console.log(JSON.stringify(value, null, 2));

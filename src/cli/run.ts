@@ -1,4 +1,5 @@
 import { type Command, Option } from 'commander';
+import { inSlices } from '../core/slices.js';
 import { runMainJob } from '../workload/main-job.js';
 import {
   DRIVER_NAMES,
@@ -10,9 +11,9 @@ import {
 import { scenarios } from '../workload/scenarios/index.js';
 import { EXIT, type ExitCode, UsageError } from './exit.js';
 import { command, type Frame, framed } from './frame.js';
-import { describeMainJob } from './main-job.js';
+import { announceMainJob, describeMainJob } from './main-job.js';
 import { integerOption } from './options.js';
-import { bold, bytes, dim, green, number, red } from './print.js';
+import { bold, bytes, dim, green, number, red, yellow } from './print.js';
 import { describeSteps } from './steps.js';
 
 interface RunOptions {
@@ -47,7 +48,8 @@ async function run(frame: Frame, name: string | undefined, options: RunOptions):
     if (signal.aborted) break;
     const steps: ScenarioStep[] = [];
     const onStep = options.events ? (step: ScenarioStep) => steps.push(step) : undefined;
-    const result = scenario.run({ driver, seed: options.seed, signal, ...(onStep && { onStep }) });
+    const work = scenario.run({ driver, seed: options.seed, signal, ...(onStep && { onStep }) });
+    const result = await inSlices(work, frame.bar().update);
     results.push(onStep ? { ...result, steps } : result);
   }
   const ok = results.every((result) => result.ok);
@@ -63,10 +65,11 @@ async function run(frame: Frame, name: string | undefined, options: RunOptions):
   return ok ? EXIT.ok : EXIT.findings;
 }
 
-function mainJob(frame: Frame, { driver, seed, events }: RunOptions): ExitCode {
+async function mainJob(frame: Frame, { driver, seed, events }: RunOptions): Promise<ExitCode> {
   if (events) throw new UsageError('--events goes with the name of a scenario');
   if (driver) throw new UsageError('the main job compares drivers: gemdma run leak --driver ... runs one');
-  const result = runMainJob(seed, frame.signal);
+  if (!frame.json) frame.show(seed, announceMainJob);
+  const result = await runMainJob(seed, { signal: frame.signal, onProgress: frame.bar().update });
   frame.show(result, describeMainJob, { wrong: !result.ok });
   return result.ok ? EXIT.ok : EXIT.findings;
 }
@@ -84,7 +87,11 @@ function driversOf(scenario: Scenario, wanted: DriverName | undefined): readonly
 }
 
 function describe(scenario: Scenario, result: ScenarioResult): string[] {
-  const verdict = result.ok ? green('as the kernel has it') : red('NOT as the kernel has it');
+  const verdict = result.interrupted
+    ? yellow('interrupted: the figures are of a part of it')
+    : result.ok
+      ? green('as the kernel has it')
+      : red('NOT as the kernel has it');
   return [
     `${bold(scenario.name)}${result.driver ? ` under ${bold(result.driver)}` : ''}  ${scenario.title}`,
     ...(scenario.describe?.(result) ?? [

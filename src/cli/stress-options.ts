@@ -6,16 +6,24 @@ import { KERNEL_NAMES, type KernelName } from '../machine/presets.js';
 import { DRIVER_NAMES, type DriverName } from '../workload/scenario.js';
 import { OPERATION_NAMES } from '../workload/stress/kinds.js';
 import { PROFILE_NAMES, PROFILES, type ProfileName, type StressProfile } from '../workload/stress/profiles.js';
-import type { StressOptions } from '../workload/stress/stress.js';
+import { type StressOptions, stressConfig } from '../workload/stress/stress.js';
 import { UsageError, usage } from './exit.js';
 import { command } from './frame.js';
 import { integerOption, numberOption, sizeOption } from './options.js';
+import type { PolicyFile } from './policy-file.js';
 
 const CHECKER = ['on', 'off'] as const;
 
+/** A profile of the user's own, and the file that it came from. */
+interface ProfileFile {
+  file: string;
+  profile: StressProfile;
+}
+
 /** What commander gives for gemdma stress. */
 export interface StressCommandOptions {
-  profile: ProfileName | StressProfile;
+  profile: ProfileName | ProfileFile;
+  policy?: string;
   list?: boolean;
   seed: number;
   seeds: number;
@@ -60,6 +68,9 @@ export function stressOptionsCommand(): Command {
     .option('--ops <n>', 'operations (1k, 10M)', integerOption('--ops', 1), 1_000_000)
     .option('--time <seconds>', 'stop earlier after so many seconds', numberOption('--time', 0.001, 1e9), 60)
     .addOption(new Option('--driver <preset>', 'mapping policy of i915').choices(DRIVER_NAMES).default('linux-4.2'))
+    .addOption(
+      new Option('--policy <file>', 'a mapping policy of your own: a module, or module#export').conflicts('driver'),
+    )
     .addOption(new Option('--kernel <preset>', 'DMA stack').choices(KERNEL_NAMES))
     .addOption(new Option('--iommu <mode>', 'back end').choices(IOMMU_MODES))
     .addOption(new Option('--allocator <name>', 'IOVA allocator').choices(ALLOCATORS))
@@ -108,8 +119,12 @@ function mode(flags: string, description: string): Option {
   return option.conflicts([...MODES.filter((name) => name !== option.attributeName()), 'trace', 'shard']);
 }
 
-function profileOption(text: string): ProfileName | StressProfile {
-  if (text.endsWith('.json')) return readJson<StressProfile>('--profile', () => readFileSync(text, 'utf8'));
+function profileOption(text: string): ProfileName | ProfileFile {
+  if (text.endsWith('.json')) {
+    const profile = readJson<StressProfile>(`--profile ${text}`, () => readFileSync(text, 'utf8'));
+    usage(() => stressConfig({ profile }));
+    return { file: text, profile };
+  }
   if (!PROFILE_NAMES.includes(text as ProfileName)) {
     throw new UsageError(`--profile is one of ${PROFILE_NAMES.join(', ')} or a .json file, not '${text}'`);
   }
@@ -152,24 +167,29 @@ function sizesOption(text: string): StressProfile['pages'] {
 /** The machine as the options have it, over the profile's. */
 export function machineOptions(options: StressCommandOptions): MachineOptions {
   const { profile, allocator, kernel, ram, checker, machine } = options;
-  const known = typeof profile === 'string' ? PROFILES[profile] : profile;
-  const before: MachineOptions['iommu'] = machine?.iommu ?? (known as StressProfile).machine?.iommu;
+  const known: StressProfile = typeof profile === 'string' ? PROFILES[profile] : profile.profile;
+  const before: MachineOptions['iommu'] = machine?.iommu ?? known.machine?.iommu;
   const details = typeof before === 'object' ? before : before && { mode: before };
   const iommu = { ...details, ...(options.iommu && { mode: options.iommu }), ...(allocator && { allocator }) };
   return {
     ...machine,
     ...(kernel && { kernel }),
     ...((options.iommu || allocator) && { iommu }),
-    ...(ram && { ram }),
+    ...(ram !== undefined && { ram }),
     ...(checker && { dmaDebug: checker === 'on' }),
   };
 }
 
 /** The options of one run. */
-export function stressOptions(options: StressCommandOptions, seed: number): StressOptions {
-  const { objects, contexts, mappings } = options;
+export function stressOptions(options: StressCommandOptions, seed: number, own?: PolicyFile): StressOptions {
+  const { objects, contexts, mappings, profile, driver } = options;
   return {
-    ...{ profile: options.profile, seed, driver: options.driver, machine: machineOptions(options) },
+    ...{ profile: typeof profile === 'string' ? profile : profile.profile, seed, machine: machineOptions(options) },
+    ...(own ? { policy: own.policy } : { driver }),
+    sources: {
+      ...(own && { policy: own.source }),
+      ...(typeof profile === 'object' && { profile: profile.file }),
+    },
     ...{ operations: options.ops, seconds: options.time },
     limits: {
       ...(objects && { objects }),

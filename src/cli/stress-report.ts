@@ -39,10 +39,15 @@ export function describe(result: StressResult): string[] {
     `  again: ${result.replay}`,
   );
   if (reproducer) {
-    const { operations: few, tries, minimal, program } = reproducer;
+    const { operations: few, tries, minimal, confirmed, program } = reproducer;
+    const what = [
+      `in ${number(tries)} tries`,
+      ...(minimal ? ['minimal'] : []),
+      confirmed ? 'run: it fails' : 'NOT failing when run',
+    ];
     lines.push(
       '',
-      `  ${bold(`cut down to ${few.length} operations`)} in ${number(tries)} tries${minimal ? '' : ', not minimal yet'}:`,
+      `  ${bold(`cut down to ${few.length} operations`)} ${what.join(', ')}:`,
       '',
       ...program
         .trimEnd()

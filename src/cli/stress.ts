@@ -1,16 +1,19 @@
 import type { Command } from 'commander';
+import type { CallProgress } from '../core/slices.js';
+import { readLines } from '../recordings/text.js';
 import type { ScenarioStep } from '../workload/scenario.js';
 import { parseShard, shardSeeds, sumResults } from '../workload/stress/campaign.js';
-import { failNth } from '../workload/stress/fail-nth.js';
+import { type FailNthResult, failNthAsync } from '../workload/stress/fail-nth.js';
 import { FAIL_NTH_SCENARIOS } from '../workload/stress/fail-nth-scenarios.js';
 import { kindOf } from '../workload/stress/kinds.js';
 import type { Operation } from '../workload/stress/operation.js';
 import { PROFILE_NAMES, PROFILES } from '../workload/stress/profiles.js';
 import { Replayer } from '../workload/stress/replayer.js';
-import { type StressResult, stress } from '../workload/stress/stress.js';
-import { readLines, readTrace, traceContent } from '../workload/stress/trace.js';
+import { type StressProgress, type StressResult, stress } from '../workload/stress/stress.js';
+import { readTrace, traceContent } from '../workload/stress/trace.js';
 import { asUsageError, EXIT, type ExitCode, UsageError, usage } from './exit.js';
 import { type Frame, framed } from './frame.js';
+import { importPolicy, type PolicyFile } from './policy-file.js';
 import { bold, dim, green, number, rate, red, table } from './print.js';
 import { describeSteps } from './steps.js';
 import { machineOptions, type StressCommandOptions, stressOptions, stressOptionsCommand } from './stress-options.js';
@@ -34,11 +37,12 @@ async function run(frame: Frame, options: StressCommandOptions): Promise<ExitCod
   if (options.merge) return merge(frame, options.merge);
   if (options.replay !== undefined) return replay(frame, options.replay, options);
   if (options.seeds > 1 || options.shard !== undefined) return campaign(frame, options);
+  const own = await ownPolicy(options);
   const trace = frame.output('--trace', options.trace);
   const program = frame.output('--trace', options.trace && `${options.trace.replace(/\.gz$/, '')}.mjs`);
   const bar = frame.bar();
   const result = await stress({
-    ...stressOptions(options, options.seed),
+    ...stressOptions(options, options.seed, own),
     signal: frame.signal,
     onProgress: (progress) => bar.update(progressOf(progress)),
   });
@@ -53,6 +57,10 @@ async function run(frame: Frame, options: StressCommandOptions): Promise<ExitCod
   return failure ? EXIT.findings : EXIT.ok;
 }
 
+function ownPolicy({ policy }: StressCommandOptions): Promise<PolicyFile> | undefined {
+  return policy === undefined ? undefined : importPolicy(policy);
+}
+
 function listProfiles(frame: Frame): ExitCode {
   frame.show(
     PROFILE_NAMES.map((name) => ({ name, title: PROFILES[name].title })),
@@ -65,16 +73,23 @@ function listProfiles(frame: Frame): ExitCode {
   return EXIT.ok;
 }
 
-function runFailNth(frame: Frame, wanted: string | true, options: StressCommandOptions): ExitCode {
+async function runFailNth(frame: Frame, wanted: string | true, options: StressCommandOptions): Promise<ExitCode> {
   const names = FAIL_NTH_SCENARIOS.map(({ name }) => name);
   const scenarios = FAIL_NTH_SCENARIOS.filter(
     ({ name }) => wanted === true || name.toLowerCase() === wanted.toLowerCase(),
   );
   if (scenarios.length === 0) throw new UsageError(`--fail-nth is one of ${names.join(', ')}, not '${String(wanted)}'`);
   const { signal } = frame;
-  const results = scenarios.map((scenario) =>
-    failNth(scenario, { driver: options.driver, machine: machineOptions(options), signal }),
-  );
+  const bar = frame.bar();
+  const own = await ownPolicy(options);
+  const given = { ...(own ? { policy: own.policy } : { driver: options.driver }), machine: machineOptions(options) };
+  const results: FailNthResult[] = [];
+  for (const [i, scenario] of scenarios.entries()) {
+    if (signal.aborted) break;
+    const onProgress = ({ done, total, what }: CallProgress): void =>
+      bar.update({ done: i + done / total, total: scenarios.length, what });
+    results.push(await failNthAsync(scenario, { ...given, signal, onProgress }));
+  }
   const points = results.reduce((sum, result) => sum + result.points, 0);
   const failures = results.flatMap((result) =>
     result.failures.map((failure) => ({ ...failure, scenario: result.scenario })),
@@ -91,18 +106,19 @@ function runFailNth(frame: Frame, wanted: string | true, options: StressCommandO
         ({ scenario, operation, op, kind, nth, failure }) =>
           `  ${red('wrong')} ${scenario}, operation ${operation} (${op}), ${kind} allocation ${nth}: ${failure}`,
       ),
-      `${bold(number(points))} allocations failed, each once; ${verdict(failures.length)}`,
+      `${bold(number(points))} allocations failed, each once; ${verdict(failures.length, points)}`,
     ],
-    { wrong: failures.length > 0 },
+    { wrong: failures.length > 0 || points === 0 },
   );
-  return failures.length > 0 ? EXIT.findings : EXIT.ok;
+  return failures.length > 0 || points === 0 ? EXIT.findings : EXIT.ok;
 }
 
 async function runThreads(frame: Frame, threads: number, options: StressCommandOptions): Promise<ExitCode> {
   // Loaded only now: nothing else of the command needs worker threads.
   const { stressThreads } = await import('../workload/stress/threads.js');
   const result = await stressThreads({
-    ...{ threads, seed: options.seed, operations: options.ops, signal: frame.signal },
+    ...{ threads, seed: options.seed, operations: options.ops },
+    ...{ signal: frame.signal, onProgress: frame.bar().update },
     machine: machineOptions(options),
   });
   const { seed, operations, mapped, timing, contention, failures } = result;
@@ -123,7 +139,8 @@ async function runThreads(frame: Frame, threads: number, options: StressCommandO
   return failures.length > 0 ? EXIT.findings : EXIT.ok;
 }
 
-function verdict(wrong: number): string {
+function verdict(wrong: number, points: number): string {
+  if (points === 0 && wrong === 0) return red('nothing was tried');
   return wrong === 0
     ? green('nothing lost, everything as it was before')
     : red(`${number(wrong)} left something wrong`);
@@ -133,14 +150,21 @@ async function campaign(frame: Frame, options: StressCommandOptions): Promise<Ex
   const shard = options.shard === undefined ? undefined : usage(() => parseShard(options.shard!));
   const { signal } = frame;
   const bar = frame.bar();
+  const own = await ownPolicy(options);
   const seeds = [...shardSeeds(options.seed, options.seeds, shard)];
   let failed = false;
   for (const [i, seed] of seeds.entries()) {
     if (signal.aborted) break;
-    bar.update({ done: i, total: seeds.length, what: `seed ${seed}` });
-    const result = await stress({ ...stressOptions(options, seed), signal });
+    const part = {
+      onProgress: (progress: StressProgress): void => {
+        const { done, total, what } = progressOf(progress);
+        bar.update({ done: i + done / total, total: seeds.length, what: `seed ${seed}  ${what}` });
+      },
+    };
+    const result = await stress({ ...stressOptions(options, seed, own), signal, ...part });
     failed ||= result.failure !== null;
-    frame.line(result);
+    // Half a run says nothing that a sum could use.
+    if (result.ended !== 'signal') frame.line(result);
   }
   return failed ? EXIT.findings : EXIT.ok;
 }

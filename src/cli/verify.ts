@@ -1,9 +1,10 @@
 import type { Command } from 'commander';
+import type { CallProgress } from '../core/slices.js';
 import { RecordingError, type VerifyResult } from '../recordings/recording.js';
-import { verify } from '../recordings/verify.js';
+import { verifyAsync } from '../recordings/verify.js';
 import { EXIT, type ExitCode } from './exit.js';
 import { command, type Frame, framed } from './frame.js';
-import { bold, dim, green, number, red } from './print.js';
+import { bold, dim, green, number, red, yellow } from './print.js';
 
 /** The longest kind there is: dma-debug-options. */
 const KIND_WIDTH = 17;
@@ -19,39 +20,54 @@ export function verifyCommand(): Command {
 
 async function verifyFiles(frame: Frame, files: string[], { time = false }: { time?: boolean }): Promise<ExitCode> {
   const { signal } = frame;
+  const bar = frame.bar();
   const results: VerifyResult[] = [];
   const errors: RecordingError[] = [];
   const width = Math.min(32, Math.max(...files.map((file) => file.length)));
-  for (const file of files) {
+  for (const [i, file] of files.entries()) {
     if (signal.aborted) break;
+    const onProgress = ({ done, total }: CallProgress): void =>
+      bar.update({ done: i + done / total, total: files.length, what: file });
     try {
-      const result = verify(file, { time, signal });
+      const result = await verifyAsync(file, { time, signal, onProgress });
       results.push(result);
-      if (!frame.json) frame.show(result, (shown) => line(shown, width), { wrong: result.divergence !== null });
+      if (!frame.json) frame.show(result, (shown) => line(shown, width), { wrong: isWrong(result) });
     } catch (error) {
       if (!(error instanceof RecordingError)) throw error;
       errors.push(error);
       frame.note(error.message);
     }
   }
-  const parted = results.filter(({ divergence }) => divergence !== null).length;
+  const wrong = results.filter(isWrong).length;
   if (frame.json || files.length > 1) {
     const all = [...results, ...errors.map(({ file, line: at, reason }) => ({ file, error: { line: at, reason } }))];
     const steps = results.reduce((sum, { matched }) => sum + matched, 0);
-    frame.show(all, () =>
-      bold(`${results.length - parted} of ${files.length} recordings match, ${number(steps)} steps`),
-    );
+    const match = results.filter((result) => !isWrong(result) && !result.interrupted).length;
+    frame.show(all, () => bold(`${match} of ${files.length} recordings match, ${number(steps)} steps`));
   }
-  return errors.length > 0 ? EXIT.usage : parted > 0 ? EXIT.findings : EXIT.ok;
+  return errors.length > 0 ? EXIT.usage : wrong > 0 ? EXIT.findings : EXIT.ok;
 }
 
-function line({ file, kind, steps, matched, divergence, nsPerStep }: VerifyResult, width: number): string {
+/** A replay that parted from its recording, and a recording whose end is missing or that has no step to compare. */
+function isWrong({ divergence, cut, steps, interrupted }: VerifyResult): boolean {
+  return divergence !== null || typeof cut === 'string' || (steps === 0 && !interrupted);
+}
+
+function line(result: VerifyResult, width: number): string {
+  const { file, kind, steps, matched, divergence, cut, nsPerStep, interrupted } = result;
   const name = file.length > width ? `…${file.slice(file.length - width + 1)}` : file.padEnd(width);
+  const head = `${name} ${kind.padEnd(KIND_WIDTH)}`;
   const time = nsPerStep === undefined ? '' : dim(`${nsPerStep.toFixed(1).padStart(9)} ns`);
-  if (!divergence) return `${name} ${kind.padEnd(KIND_WIDTH)} ${green('ok')} ${number(steps).padStart(8)} steps${time}`;
-  const { line: at, operation, expected, got } = divergence;
-  return (
-    `${name} ${kind.padEnd(KIND_WIDTH)} ${red('PARTS')} after ${number(matched)} of ${number(steps)} steps${time}\n` +
-    `  line ${at}: ${operation}\n    expected ${expected}\n    got      ${got}`
-  );
+  const count = `${number(steps).padStart(8)} steps`;
+  if (divergence) {
+    const { line: at, operation, expected, got } = divergence;
+    return (
+      `${head} ${red('PARTS')} after ${number(matched)} of ${number(steps)} steps${time}\n` +
+      `  line ${at}: ${operation}\n    expected ${expected}\n    got      ${got}`
+    );
+  }
+  if (interrupted) return `${head} ${yellow('interrupted')} after ${number(matched)} steps`;
+  if (typeof cut === 'string') return `${head} ${red('CUT OFF')} ${number(matched)} steps match; ${cut}, is missing`;
+  if (steps === 0) return `${head} ${red('NOTHING')} to compare`;
+  return `${head} ${green('ok')} ${count}${time}${cut === undefined ? dim('  (no count: may be cut off)') : ''}`;
 }

@@ -1,3 +1,5 @@
+import type { LongCallOptions, Sliced } from '../core/slices.js';
+
 /**
  * Recordings of a real kernel, and what it means to replay one. A recording is a text or JSON-lines file, plain or
  * gzip, that names its kind in its header: `# linux-<kind> 1 key=value ...` or `{"recording":"linux-<kind>",...}`.
@@ -24,6 +26,13 @@ export interface VerifyResult {
   /** Steps that came out as recorded, up to the first that did not. */
   matched: number;
   divergence: Divergence | null;
+  /**
+   * What is missing at the end: null when the recording is known to be whole, by the count in its header or by the line
+   * that ends its kind; absent when nothing in the file tells.
+   */
+  cut?: string | null;
+  /** Only when the signal was aborted: `matched` of the steps were compared, and `steps` is a guess. */
+  interrupted?: true;
   /** Median time of a step over several replays run in the core as a batch; only when timing was asked for. */
   nsPerStep?: number;
 }
@@ -40,16 +49,32 @@ export interface Recording {
   at: number;
 }
 
-export interface ReplayOptions {
+export interface ReplayOptions extends LongCallOptions {
   /** Also measure, where the kind can be replayed as a batch in the core. */
   time?: boolean;
-  signal?: AbortSignal;
 }
 
 export interface RecordingFormat {
   /** Kinds that this format replays, as the header names them without `linux-`. */
   kinds: readonly string[];
-  replay(recording: Recording, options: ReplayOptions): Omit<VerifyResult, 'file' | 'kind'>;
+  /** Replays it, and yields after a line or a few how many steps matched so far. */
+  replay(recording: Recording, options: ReplayOptions): Sliced<Outcome, number>;
+  /** For a kind whose last line no other follows: what is missing, or null; undefined when this one need not have it. */
+  cut?(recording: Recording): string | null | undefined;
+}
+
+/** What a format finds out. */
+export type Outcome = Pick<VerifyResult, 'steps' | 'matched' | 'divergence' | 'nsPerStep'>;
+
+/** Whether the last line that records something is the one that ends its kind. */
+export function endsWith(
+  recording: Recording,
+  name: string,
+  isEnd: (record: Record<string, unknown>) => boolean,
+): string | null {
+  const read = new FieldReader(recording);
+  const last = read.lineNumbers().at(-1);
+  return last !== undefined && isEnd(read.json(last)) ? null : `the ${name} line, which comes last`;
 }
 
 /** A file that cannot be read as a recording: says where and why. */

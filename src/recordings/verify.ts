@@ -1,36 +1,23 @@
-import { readFileSync } from 'node:fs';
-import { gunzipSync } from 'node:zlib';
 import { GemDmaError } from '../core/errors.js';
+import { type CallProgress, complete, inSlices, type Sliced } from '../core/slices.js';
 import { formats } from './formats/index.js';
-import { type Recording, RecordingError, type ReplayOptions, type VerifyResult } from './recording.js';
+import {
+  FieldReader,
+  type Recording,
+  RecordingError,
+  type RecordingFormat,
+  type ReplayOptions,
+  type VerifyResult,
+} from './recording.js';
+import { readLines, readLinesAsync } from './text.js';
 
-const GZIP_MAGIC = [0x1f, 0x8b];
 const TEXT_HEADER = /^# linux-(\S+) (\d+)((?: \S+)*)\s*$/;
 
-/**
- * Reads a recording and recognises its kind from the header; gzip by its magic, not by its name.
- * Throws RecordingError for a file that cannot be read, is empty, has no header or a version other than 1.
- */
-export function readRecording(file: string): Recording {
-  let bytes: Uint8Array;
-  try {
-    bytes = readFileSync(file);
-  } catch (error) {
-    throw new RecordingError(file, 0, `cannot be read: ${(error as NodeJS.ErrnoException).code}`);
-  }
-  if (bytes[0] === GZIP_MAGIC[0] && bytes[1] === GZIP_MAGIC[1]) {
-    try {
-      bytes = gunzipSync(bytes);
-    } catch (error) {
-      throw new RecordingError(file, 0, `damaged gzip: ${(error as Error).message}`);
-    }
-  }
-  const lines = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
-    .toString('utf8')
-    .replace(/^\ufeff/, '')
-    .split('\n');
+/** A recording from its lines, of the kind that the header names. */
+function openRecording(file: string, lines: string[]): Recording {
   while (lines.length > 0 && lines.at(-1)!.trim() === '') lines.pop();
   if (lines.length === 0) throw new RecordingError(file, 0, 'empty');
+  lines[0] = lines[0].replace(/^\ufeff/, '');
   const { kind, version, header } = readHeader(file, lines[0]);
   if (version !== 1) throw new RecordingError(file, 1, `version ${version} of linux-${kind} is not known, only 1`);
   return { file, kind, header, lines, at: 1 };
@@ -62,23 +49,73 @@ function readHeader(file: string, line: string): { kind: string; version: number
 }
 
 /**
- * Replays one recording of a real kernel against the emulator, step by step.
- * Throws RecordingError when the file is not a recording, of a kind that nothing here replays, or has a line with values
- * that the emulator cannot take.
+ * Whether a recording is whole. The header may say how many lines were recorded (`steps`); some kinds end with a line that
+ * no other line follows.
+ * @returns what is missing, null when nothing is, undefined when nobody can tell
+ * @throws RecordingError when there are fewer or more lines than the header says
  */
-export function verify(file: string, options: ReplayOptions = {}): VerifyResult {
-  const recording = readRecording(file);
-  const format = formats.find(({ kinds }) => kinds.includes(recording.kind));
+function missing(recording: Recording, end: RecordingFormat['cut']): string | null | undefined {
+  const { steps } = recording.header;
+  if (steps === undefined) return end?.(recording);
+  const read = new FieldReader(recording);
+  const said = read.decimal(1, 'steps', steps);
+  const there = read.lineNumbers().length;
+  if (there === said) return null;
+  const what = there < said ? 'the recording is cut off' : 'more was added';
+  throw new RecordingError(
+    recording.file,
+    recording.lines.length,
+    `${there} lines of ${said} that the header says: ${what}`,
+  );
+}
+
+function* replay(file: string, lines: string[], options: ReplayOptions): Sliced<VerifyResult, CallProgress> {
+  const recording = openRecording(file, lines);
+  const { kind } = recording;
+  const format = formats.find(({ kinds }) => kinds.includes(kind));
   if (!format) {
     const known = formats.flatMap(({ kinds }) => kinds).join(', ');
-    throw new RecordingError(file, 1, `linux-${recording.kind} is not a kind that can be replayed (${known})`);
+    throw new RecordingError(file, 1, `linux-${kind} is not a kind that can be replayed (${known})`);
   }
+  const cut = missing(recording, format.cut);
+  const whole = { ...(cut === undefined ? {} : { cut }) };
+  const work = format.replay(recording, options);
   try {
-    return { file, kind: recording.kind, ...format.replay(recording, options) };
+    for (let matched = 0; ; ) {
+      const step = work.next();
+      if (step.done) return { file, kind, ...step.value, ...whole };
+      matched = step.value;
+      yield { done: matched, total: lines.length, what: file };
+      if (options.signal?.aborted) {
+        work.return(undefined as never);
+        return { file, kind, steps: lines.length - 1, matched, divergence: null, ...whole, interrupted: true };
+      }
+    }
   } catch (cause) {
     if (!isRefusal(cause)) throw cause;
     throw new RecordingError(file, recording.at, `cannot be replayed: ${cause.message}`, { cause });
   }
+}
+
+/**
+ * Replays one recording of a real kernel against the emulator, step by step.
+ * @param file text or JSON lines, plain or gzip, at most 256 MiB unpacked
+ * @throws RecordingError when the file is not a recording, of a kind that nothing here replays, shorter than its header
+ *   says, or has a line with values that the emulator cannot take
+ * @example
+ *   const { steps, matched, divergence } = verify('test/golden/iova/c_full.txt.gz');
+ */
+export function verify(file: string, options: ReplayOptions = {}): VerifyResult {
+  return complete(replay(file, readLines(file), options));
+}
+
+/** The same with a turn of the event loop every 20 ms, so that an abort arrives and progress shows. */
+export async function verifyAsync(file: string, options: ReplayOptions = {}): Promise<VerifyResult> {
+  const lines = await readLinesAsync(file, options.signal);
+  if (options.signal?.aborted) {
+    return { file, kind: '', steps: 0, matched: 0, divergence: null, interrupted: true };
+  }
+  return inSlices(replay(file, lines, options), options.onProgress);
 }
 
 /** What a line leads to whose fields are missing, of another shape, or beyond what the emulator holds. */

@@ -1,8 +1,11 @@
 import { fileURLToPath } from 'node:url';
+import type { CallProgress, LongCallOptions, Sliced } from '../core/slices.js';
+import { inSlices } from '../core/slices.js';
 import { i915Driver } from '../i915/driver.js';
 import { Machine } from '../machine/machine.js';
 import type { VerifyResult } from '../recordings/recording.js';
-import { verify } from '../recordings/verify.js';
+import { verifyAsync } from '../recordings/verify.js';
+import { busy } from './bench/measure.js';
 import type { DriverName } from './scenario.js';
 import { type LeakResult, leak } from './scenarios/leak.js';
 
@@ -18,32 +21,58 @@ export interface Throughput {
   /** dma_map_sg calls, and pages that they mapped. */
   mappingsPerSecond: number;
   pagesPerSecond: number;
+  /** Reasons not to believe the figures; empty when there are none. */
+  untrusted: string[];
 }
 
+/** What came of it; of an interrupted job, of its parts so far. */
 export interface MainJobResult {
   seed: number;
   policies: LeakResult[];
-  replay: VerifyResult;
+  replay: VerifyResult | null;
   throughput: Throughput[];
   ok: boolean;
+  interrupted?: true;
 }
 
 /** A real 6.12 kernel's domain filled until allocations fail, a third of it freed, and again. */
-const RECORDING = new URL('../../test/golden/iova/c_full.txt.gz', import.meta.url);
+const RECORDING = 'test/golden/iova/c_full.txt.gz';
 const OBJECT = '1MiB';
 /** How long a policy is measured, in milliseconds, and after how many objects the clock is looked at. */
 const MEASURE_MS = 400;
 const BATCH = 100;
+/** Shares of the parts in the whole, for its progress: about as long as they take. */
+const SHARES = { policy: 40, replay: 5, measure: 7 };
 
-export function runMainJob(seed: number, signal?: AbortSignal): MainJobResult {
-  const policies = leak.drivers.map((driver) => leak.run({ driver, seed, signal }) as LeakResult);
-  const replay = verify(fileURLToPath(RECORDING), { signal });
-  const throughput = leak.drivers.map((driver) => measure(driver, seed, signal));
-  const ok = replay.divergence === null && policies.every((result) => result.ok);
-  return { seed, policies, replay: { ...replay, file: 'test/golden/iova/c_full.txt.gz' }, throughput, ok };
+export async function runMainJob(seed: number, { signal, onProgress }: LongCallOptions = {}): Promise<MainJobResult> {
+  const { drivers } = leak;
+  const total = drivers.length * (SHARES.policy + SHARES.measure) + SHARES.replay;
+  let before = 0;
+  const part = (share: number) => (progress: CallProgress) =>
+    onProgress?.({ ...progress, done: before + (share * progress.done) / progress.total, total });
+  const result: MainJobResult = { seed, policies: [], replay: null, throughput: [], ok: false };
+  for (const driver of drivers) {
+    const { policy } = SHARES;
+    const came = await inSlices(leak.run({ driver, seed, signal }), part(policy));
+    if (signal?.aborted) return { ...result, interrupted: true };
+    result.policies.push(came as LeakResult);
+    before += policy;
+  }
+  const file = fileURLToPath(new URL(`../../${RECORDING}`, import.meta.url));
+  const replay = await verifyAsync(file, { signal, onProgress: part(SHARES.replay) });
+  if (signal?.aborted) return { ...result, interrupted: true };
+  result.replay = { ...replay, file: RECORDING };
+  before += SHARES.replay;
+  for (const driver of drivers) {
+    const came = await inSlices(measure(driver, seed, signal), part(SHARES.measure));
+    if (signal?.aborted) return { ...result, interrupted: true };
+    result.throughput.push(came);
+    before += SHARES.measure;
+  }
+  return { ...result, ok: replay.divergence === null && result.policies.every(({ ok }) => ok) };
 }
 
-function measure(driver: DriverName, seed: number, signal?: AbortSignal): Throughput {
+function* measure(driver: DriverName, seed: number, signal?: AbortSignal): Sliced<Throughput, CallProgress> {
   using machine = new Machine({ ram: { size: '256MiB', fragmentation: 1 }, dmaDebug: false, seed });
   const gpu = machine.addDriver(i915Driver, { gen: 8, ppgtt: 'full', driver });
   const { vm } = gpu.createContext();
@@ -59,6 +88,7 @@ function measure(driver: DriverName, seed: number, signal?: AbortSignal): Throug
   };
   lives(); // The optimising compiler and the page tables warm up.
   const before = gpu.dmaDevice.counts;
+  const cpu = process.cpuUsage();
   const start = performance.now();
   let objects = 0;
   let elapsed: number;
@@ -66,13 +96,16 @@ function measure(driver: DriverName, seed: number, signal?: AbortSignal): Throug
     lives();
     objects += BATCH;
     elapsed = performance.now() - start;
+    yield { done: Math.min(elapsed, MEASURE_MS), total: MEASURE_MS, what: `throughput of ${driver}` };
   } while (elapsed < MEASURE_MS && !signal?.aborted);
   const after = gpu.dmaDevice.counts;
+  const { user, system } = process.cpuUsage(cpu);
   const rate = (count: number): number => Math.round((count / elapsed) * 1000);
   return {
     driver,
     objectsPerSecond: rate(objects),
     mappingsPerSecond: rate(after.maps - before.maps),
     pagesPerSecond: rate(after.pagesMapped - before.pagesMapped),
+    untrusted: busy((user + system) / 1000 / elapsed),
   };
 }

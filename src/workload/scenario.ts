@@ -1,3 +1,4 @@
+import type { CallProgress, LongCallOptions, Sliced } from '../core/slices.js';
 import type { MachineEvent } from '../events/events.js';
 import { DRIVER_NAMES, type DriverName } from '../i915/policy/index.js';
 import type { MachineConfig } from '../machine/config.js';
@@ -9,12 +10,11 @@ import type { MachineConfig } from '../machine/config.js';
 
 export { DRIVER_NAMES, type DriverName };
 
-export interface ScenarioOptions {
+export interface ScenarioOptions extends LongCallOptions {
   /** Mapping policy of the i915 device, for scenarios that have one. */
   driver: DriverName;
   /** Decides everything that is random in the run. */
   seed: number;
-  signal?: AbortSignal;
   /** Told of every step and what happened in it, by scenarios that have `steps`. */
   onStep?: (step: ScenarioStep) => void;
 }
@@ -40,6 +40,8 @@ export interface ScenarioResult {
   leakedMappings: number;
   leakedIovaBytes: number;
   config: MachineConfig;
+  /** Only when the signal was aborted: the figures are of a part of the work, and `ok` is false. */
+  interrupted?: true;
   [value: string]: unknown;
 }
 
@@ -54,7 +56,14 @@ export interface Scenario {
   drivers: readonly DriverName[];
   /** Whether `onStep` is told. */
   steps?: boolean;
-  run(options: ScenarioOptions): ScenarioResult;
+  /** Runs it, in slices where that takes long. */
+  run(options: ScenarioOptions): Sliced<ScenarioResult, CallProgress>;
   /** The result for people, in lines of at most 80 columns. */
   describe?(result: ScenarioResult): string[];
+}
+
+/** A scenario's run that is over in a few milliseconds: one slice. */
+export function* once(run: () => ScenarioResult, what: string): Sliced<ScenarioResult, CallProgress> {
+  yield { done: 0, total: 1, what };
+  return run();
 }

@@ -1,7 +1,9 @@
 import { describe, expect, test } from 'vitest';
+import { complete } from '../../src/core/slices.js';
 import { type LeakResult, leak } from '../../src/workload/scenarios/leak.js';
 
-const run = (driver: 'linux-4.1' | 'linux-4.2', seed: number): LeakResult => leak.run({ driver, seed }) as LeakResult;
+const run = (driver: 'linux-4.1' | 'linux-4.2', seed: number): LeakResult =>
+  complete(leak.run({ driver, seed })) as LeakResult;
 
 describe.each([20150709])('the leak, seed %i', (seed) => {
   const before = run('linux-4.1', seed);

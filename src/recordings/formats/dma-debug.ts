@@ -39,10 +39,11 @@ interface Mapped {
 
 export const dmaDebug: RecordingFormat = {
   kinds: ['dma-debug', 'dma-debug-options'],
-  replay(recording) {
+  *replay(recording) {
     const passing = passingFilters(recording);
     const cases = new FieldReader(recording).lineNumbers();
     for (const [matched, line] of cases.entries()) {
+      yield matched;
       const replay = new CaseReplay(recording, line, passing);
       const divergence = replay.run();
       if (divergence) return { steps: cases.length, matched, divergence };

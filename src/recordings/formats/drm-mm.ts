@@ -1,5 +1,6 @@
 import { Core } from '../../core/instance.js';
 import { MmBatch, type MmOperation } from '../../core/mm-batch.js';
+import type { Sliced } from '../../core/slices.js';
 import { FieldReader, type Recording, type RecordingFormat, type ReplayOptions } from '../recording.js';
 import { medianTime } from '../timing.js';
 
@@ -10,6 +11,8 @@ const FLAVOURS = [
 ] as const;
 const FLAG = 16;
 const MODERN = 1;
+/** Lines that are read between two yields. */
+const LINES = 1024;
 const COLOR_RULES: Record<string, number> = { none: 0, i915: 1 };
 
 interface Segment {
@@ -23,12 +26,12 @@ interface Segment {
 /** Replays recordings of drm_mm: each `I` line begins a new manager, each line after it is one operation. */
 export const drmMm: RecordingFormat = {
   kinds: ['drm_mm'],
-  replay(recording: Recording, options: ReplayOptions) {
+  *replay(recording: Recording, options: ReplayOptions) {
     const reader = new FieldReader(recording);
     const flavour = flavourOf(recording, reader);
     const colorRule = COLOR_RULES[String(recording.header.colour_adjust ?? 'none')];
     if (colorRule === undefined) reader.fail(1, `colour_adjust=${recording.header.colour_adjust} is not known`);
-    const segments = parse(recording, reader, flavour);
+    const segments = yield* parse(recording, reader, flavour);
     const steps = segments.reduce((sum, { operations }) => sum + operations.length, 0);
     const core = new Core();
     const context = core.exports.machineCreate(2 ** 31, 1, 1024, 0, 1);
@@ -36,6 +39,7 @@ export const drmMm: RecordingFormat = {
     let time = 0;
     for (const { start, size, operations, lines } of segments) {
       using batch = new MmBatch(core, context, operations);
+      yield matched;
       const run = batch.run(start, size, flavour, colorRule);
       matched += run.matched;
       if (run.matched < operations.length) {
@@ -45,7 +49,7 @@ export const drmMm: RecordingFormat = {
         return { steps, matched, divergence: { line, operation, expected, got: show(run.got) } };
       }
       if (!options.time) continue;
-      time += medianTime(() => batch.run(start, size, flavour, colorRule).ms);
+      time += yield* medianTime(() => batch.run(start, size, flavour, colorRule).ms, matched);
     }
     return { steps, matched, divergence: null, ...(options.time && steps > 0 && { nsPerStep: (time * 1e6) / steps }) };
   },
@@ -59,10 +63,11 @@ function flavourOf(recording: Recording, reader: FieldReader): number {
   return major > 4 || (major === 4 && minor >= 11) ? MODERN : 0;
 }
 
-function parse(recording: Recording, reader: FieldReader, flavour: number): Segment[] {
+function* parse(recording: Recording, reader: FieldReader, flavour: number): Sliced<Segment[], number> {
   const segments: Segment[] = [];
   let live = new Set<number>();
   for (const line of reader.lineNumbers()) {
+    if (line % LINES === 0) yield 0;
     const [kind, ...fields] = recording.lines[line - 1].trim().split(/\s+/);
     if (kind === 'I') {
       const [start, size] = [reader.hex(line, 'start', fields[0]), reader.hex(line, 'size', fields[1])];

@@ -1,3 +1,4 @@
+import type { Sliced } from '../../core/slices.js';
 import type { IovaModel } from '../../iova/models.js';
 import { FieldReader, type Recording } from '../recording.js';
 
@@ -21,6 +22,9 @@ export interface Step {
   flag: boolean;
   expected: string;
 }
+
+/** Lines that are read between two yields. */
+const LINES = 1024;
 
 /** How a recording writes the anchor's pfn. */
 export const ANCHOR = 'f'.repeat(16);
@@ -73,11 +77,12 @@ const FIELDS: Readonly<Record<string, readonly [number, number]>> = {
 };
 
 /** Reads and checks every line but remarks. Throws RecordingError with the line that is wrong. */
-export function readSteps(recording: Recording): Step[] {
+export function* readSteps(recording: Recording): Sliced<Step[], number> {
   const reader = new FieldReader(recording);
   const steps: Step[] = [];
   const live = new Set<number>();
   for (const line of reader.lineNumbers()) {
+    if (line % LINES === 0) yield 0;
     const step = readStep(reader, line, recording.lines[line - 1].trim());
     if (step.letter === 'A' && step.expected !== '-') live.add(step.a);
     if (step.letter === 'X' && !live.delete(step.a)) reader.fail(line, `X frees id ${step.a}, which holds nothing`);

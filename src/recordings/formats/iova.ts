@@ -1,5 +1,6 @@
 import { Core } from '../../core/instance.js';
 import { IovaSteps, STEP } from '../../core/iova-steps.js';
+import type { Sliced } from '../../core/slices.js';
 import { IOVA_MODELS } from '../../iova/models.js';
 import type { Divergence, RecordingFormat } from '../recording.js';
 import { medianTime } from '../timing.js';
@@ -11,12 +12,18 @@ import { ANCHOR, type Header, range, readHeader, readSteps, type Step } from './
  */
 export const iova: RecordingFormat = {
   kinds: ['iova'],
-  replay(recording, { time, signal }) {
+  *replay(recording, { time }) {
     const header = readHeader(recording);
-    const steps = readSteps(recording);
-    const { matched, divergence } = replay(header, steps, signal);
+    const steps = yield* readSteps(recording);
+    const { matched, divergence } = yield* replay(header, steps);
     const result = { steps: steps.length, matched, divergence };
-    return time ? { ...result, nsPerStep: measure(header, steps) } : result;
+    return time ? { ...result, nsPerStep: yield* measure(header, steps) } : result;
+  },
+  // A recorder that writes states writes the whole tree at the end; another writes neither.
+  cut({ lines }) {
+    if (!lines.some((line) => /^[ST] /.test(line))) return undefined;
+    const last = lines.findLast((line) => /^[A-Za-z]/.test(line));
+    return last?.startsWith('T ') ? null : 'the tree (T lines), which comes last';
   },
 };
 
@@ -33,16 +40,15 @@ function open(header: Header): { core: Core; context: number; create: () => numb
   return { core, context, create };
 }
 
-function replay(
+function* replay(
   header: Header,
   steps: readonly Step[],
-  signal: AbortSignal | undefined,
-): { matched: number; divergence: Divergence | null } {
+): Sliced<{ matched: number; divergence: Divergence | null }, number> {
   const { core, context, create } = open(header);
   const at = create();
   const allocator = new Replayed(core, context, at, header);
   for (let i = 0; i < steps.length; ++i) {
-    if ((i & 0xffff) === 0) signal?.throwIfAborted();
+    if ((i & 0x3ff) === 0) yield i;
     const step = steps[i];
     const got = allocator.perform(step);
     if (got !== step.expected) {
@@ -183,7 +189,7 @@ function describe({ letter, a, b, limit, flag }: Step): string {
 // ---- measuring ----
 
 /** Median nanoseconds a step over replays on fresh domains, each one call of the core. */
-function measure(header: Header, steps: readonly Step[]): number {
+function* measure(header: Header, steps: readonly Step[]): Sliced<number, number> {
   const { core, context, create } = open(header);
   using packed = pack(core, context, steps);
   const once = (): number => {
@@ -194,7 +200,7 @@ function measure(header: Header, steps: readonly Step[]): number {
     core.exports.iovaDomainDestroy(domain);
     return elapsed;
   };
-  return (medianTime(once) * 1e6) / packed.count;
+  return ((yield* medianTime(once, steps.length)) * 1e6) / packed.count;
 }
 
 // Frees go by the pfn that the recording has: where the replay matched, that is the pfn that the domain gave.

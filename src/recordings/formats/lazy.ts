@@ -11,12 +11,13 @@ import { dmaMachine, firstDifference, iovaTree, RESERVED } from './dma-machine.j
  */
 export const lazy: RecordingFormat = {
   kinds: ['lazy'],
-  replay(recording: Recording) {
+  *replay(recording: Recording) {
     const replay = new LazyReplay(recording);
     let steps = 0;
     let matched = 0;
     let divergence: Divergence | null = null;
     for (const line of replay.read.lineNumbers()) {
+      yield matched;
       const record = replay.read.json(line);
       if (record.op === 'begin') continue;
       ++steps;

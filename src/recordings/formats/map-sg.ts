@@ -1,9 +1,17 @@
 import { BouncePool } from '../../core/bounce-pool.js';
 import { readLeaves } from '../../core/iommu.js';
+import type { Sliced } from '../../core/slices.js';
 import { type Direction, DmaDevice } from '../../dma/device.js';
 import { DmaDomain } from '../../dma/domain.js';
 import { ScatterTable } from '../../dma/sg-table.js';
-import { type Divergence, FieldReader, type Recording, type RecordingFormat } from '../recording.js';
+import {
+  type Divergence,
+  endsWith,
+  FieldReader,
+  type Outcome,
+  type Recording,
+  type RecordingFormat,
+} from '../recording.js';
 import { dmaMachine, firstDifference, iommuEvents, iovaTree } from './dma-machine.js';
 
 /**
@@ -13,10 +21,11 @@ import { dmaMachine, firstDifference, iommuEvents, iovaTree } from './dma-machin
  */
 export const mapSg: RecordingFormat = {
   kinds: ['map_sg'],
-  replay(recording) {
-    const observed = new MapSgReplay(recording, true).run();
-    return observed.divergence === null ? new MapSgReplay(recording, false).run() : observed;
+  *replay(recording) {
+    const observed = yield* new MapSgReplay(recording, true).run();
+    return observed.divergence === null ? yield* new MapSgReplay(recording, false).run() : observed;
   },
+  cut: (recording) => endsWith(recording, 'domain', ({ op, when }) => op === 'domain' && when === 'end'),
 };
 
 type Json = Record<string, unknown>;
@@ -57,8 +66,9 @@ export class MapSgReplay {
     if (bounced) this.#pool = this.#makePool();
   }
 
-  run(): { steps: number; matched: number; divergence: Divergence | null } {
+  *run(): Sliced<Outcome, number> {
     for (const line of this.#read.lineNumbers()) {
+      yield this.matched;
       const record = this.#read.json(line);
       const replay = this.#operations[String(record.op)];
       if (!replay) this.#read.fail(line, `unknown operation ${String(record.op)}`);

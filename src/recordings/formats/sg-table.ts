@@ -9,7 +9,7 @@ const MOST_PAGES = 2 ** 24;
 /** Replays recordings of sg_alloc_table_from_pages_segment: each line is one table, built and compared. */
 export const sgTable: RecordingFormat = {
   kinds: ['sg_table'],
-  replay(recording: Recording) {
+  *replay(recording: Recording) {
     const reader = new FieldReader(recording);
     const core = new Core();
     const host = { core, context: core.exports.machineCreate(2 ** 30, 1, 1024, 0, 1) };
@@ -17,6 +17,7 @@ export const sgTable: RecordingFormat = {
     let matched = 0;
     let divergence: Divergence | null = null;
     for (const line of reader.lineNumbers()) {
+      yield matched;
       const step = reader.json(line);
       if (step.op === 'begin' || step.op === 'end') continue;
       if (step.op !== 'sgt') reader.fail(line, `unknown operation ${String(step.op)}`);

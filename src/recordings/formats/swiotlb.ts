@@ -1,7 +1,7 @@
 import { BouncePool } from '../../core/bounce-pool.js';
 import { Core } from '../../core/instance.js';
 import { PhysicalMemory } from '../../core/physical-memory.js';
-import { type Divergence, FieldReader, type Recording, type RecordingFormat } from '../recording.js';
+import { type Divergence, endsWith, FieldReader, type Recording, type RecordingFormat } from '../recording.js';
 
 /**
  * `linux-swiotlb`: one bounce pool, mapped and unmapped by a device whose min_align_mask and mask the `begin` lines
@@ -11,11 +11,15 @@ import { type Divergence, FieldReader, type Recording, type RecordingFormat } fr
  */
 export const swiotlb: RecordingFormat = {
   kinds: ['swiotlb'],
-  replay(recording) {
+  *replay(recording) {
     const replay = new SwiotlbReplay(recording);
-    new FieldReader(recording).lineNumbers().every((line) => replay.step(line));
+    for (const line of new FieldReader(recording).lineNumbers()) {
+      yield replay.matched;
+      if (!replay.step(line)) break;
+    }
     return { steps: replay.steps, matched: replay.matched, divergence: replay.divergence };
   },
+  cut: (recording) => endsWith(recording, 'end', ({ op }) => op === 'end'),
 };
 
 const LIMIT = 2 ** 30;

@@ -1,7 +1,8 @@
+import type { Sliced } from '../../core/slices.js';
 import { type Direction, DMA_BIDIRECTIONAL, DMA_FROM_DEVICE, DMA_TO_DEVICE, DmaDevice } from '../../dma/device.js';
 import { DmaDomain } from '../../dma/domain.js';
 import { type DmaHost, ScatterTable } from '../../dma/sg-table.js';
-import { type Divergence, FieldReader, type Recording, type RecordingFormat } from '../recording.js';
+import { FieldReader, type Outcome, type Recording, type RecordingFormat } from '../recording.js';
 import { dmaMachine, firstDifference, iommuEvents, iovaTree, RESERVED } from './dma-machine.js';
 
 /**
@@ -11,7 +12,7 @@ import { dmaMachine, firstDifference, iommuEvents, iovaTree, RESERVED } from './
  */
 export const symptom: RecordingFormat = {
   kinds: ['symptom', 'exhaust'],
-  replay(recording: Recording) {
+  replay(recording: Recording): Sliced<Outcome, number> {
     return recording.kind === 'exhaust' ? replayExhaust(recording) : replaySymptom(recording);
   },
 };
@@ -115,21 +116,16 @@ class SymptomReplay {
   }
 }
 
-function replaySymptom(recording: Recording): Outcome {
+function replaySymptom(recording: Recording): Sliced<Outcome, number> {
   const read = new FieldReader(recording);
   const replay = new SymptomReplay(read);
   return compare(read, (line, record) => replay.step(line, record));
 }
 
-interface Outcome {
-  steps: number;
-  matched: number;
-  divergence: Divergence | null;
-}
-
-function compare(read: FieldReader, step: (line: number, record: Json) => Json | null): Outcome {
+function* compare(read: FieldReader, step: (line: number, record: Json) => Json | null): Sliced<Outcome, number> {
   const outcome: Outcome = { steps: 0, matched: 0, divergence: null };
   for (const line of read.lineNumbers()) {
+    yield outcome.matched;
     const record = read.json(line);
     const got = outcome.divergence === null ? step(line, record) : {};
     if (got === null) continue;
@@ -144,7 +140,7 @@ function compare(read: FieldReader, step: (line: number, record: Json) => Json |
 }
 
 /** Maps lists until a device has no address left, each round on a fresh domain; iterations come before their sum. */
-function replayExhaust(recording: Recording): Outcome {
+function replayExhaust(recording: Recording): Sliced<Outcome, number> {
   const read = new FieldReader(recording);
   const numbers = read.lineNumbers();
   return compare(read, (line, record) => {

@@ -2,7 +2,7 @@ import { drainEvents } from '../../core/events.js';
 import { Core } from '../../core/instance.js';
 import { readLeaves, readTables, type TableEntry } from '../../core/iommu.js';
 import { PhysicalMemory } from '../../core/physical-memory.js';
-import { type Divergence, FieldReader, type Recording, type RecordingFormat } from '../recording.js';
+import { type Divergence, endsWith, FieldReader, type Recording, type RecordingFormat } from '../recording.js';
 
 /**
  * `linux-vtd`: second-stage tables, driven through iommu_map, iommu_unmap and iommu_iova_to_phys. Each `new` line starts
@@ -12,11 +12,15 @@ import { type Divergence, FieldReader, type Recording, type RecordingFormat } fr
  */
 export const vtd: RecordingFormat = {
   kinds: ['vtd'],
-  replay(recording) {
+  *replay(recording) {
     const replay = new VtdReplay(recording);
-    new FieldReader(recording).lineNumbers().every((line) => replay.step(line));
+    for (const line of new FieldReader(recording).lineNumbers()) {
+      yield replay.matched;
+      if (!replay.step(line)) break;
+    }
     return { steps: replay.steps, matched: replay.matched, divergence: replay.divergence };
   },
+  cut: (recording) => endsWith(recording, 'end', ({ op }) => op === 'end'),
 };
 
 type Json = Record<string, unknown>;

@@ -213,6 +213,15 @@ function clockCost(): number {
   return costs.sort()[500] * 1e6;
 }
 
+/**
+ * Why figures should not be believed that were measured with so much of a CPU.
+ * @param cpuShare CPU time over the time that passed, 1 when the process had a CPU to itself
+ */
+export function busy(cpuShare: number): string[] {
+  if (cpuShare >= 0.9) return [];
+  return [`the process got only ${(100 * cpuShare).toFixed(0)} % of the CPU it asked for: the machine is busy`];
+}
+
 /** Why the figures of a run should not be believed, one sentence a reason; empty when nothing speaks against them. */
 export function doubts(measured: Measured, cpuShare: number): string[] {
   const { map, unmap, blocks, batch, batches, failed, clock, warmup } = measured;
@@ -232,9 +241,7 @@ export function doubts(measured: Measured, cpuShare: number): string[] {
       reasons.push(`${name} latency varied by ${(100 * spread).toFixed(0)} % from one part of the run to the next`);
     }
   }
-  if (cpuShare < 0.9) {
-    reasons.push(`the process got only ${(100 * cpuShare).toFixed(0)} % of the CPU it asked for: the machine is busy`);
-  }
+  reasons.push(...busy(cpuShare));
   if (failed > 0) reasons.push(`${failed} mappings failed`);
   return reasons;
 }

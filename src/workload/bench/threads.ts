@@ -28,10 +28,12 @@ export async function runThreads(options: BenchOptions, hooks: BenchHooks): Prom
     const before = contention(machine);
     const cpu = process.cpuUsage();
     const start = performance.now();
-    const all = await pool.run<Measured>(new URL('./job.js', import.meta.url), (index: number) => ({
+    const job = pool.run<Measured>(new URL('./job.js', import.meta.url), (index: number) => ({
       options,
       bench: benches[index],
     }));
+    if (hooks.signal?.aborted) stop();
+    const all = await job;
     const used = process.cpuUsage(cpu);
     const threads = Math.min(options.threads, availableParallelism());
     const share = (used.user + used.system) / 1000 / (performance.now() - start) / threads;

@@ -5,7 +5,7 @@ import type { CheckId } from '../../dma-debug/checks.js';
 import type { MachineOptions } from '../../machine/config.js';
 import type { MachineDeviceOptions } from '../../machine/devices.js';
 import { Machine } from '../../machine/machine.js';
-import type { Scenario, ScenarioOptions, ScenarioResult } from '../scenario.js';
+import { once, type Scenario, type ScenarioResult } from '../scenario.js';
 
 /**
  * A corpus of mistakes that drivers make with the DMA API. Each is a short piece of driver against the public API, with
@@ -94,12 +94,12 @@ export function mistakeScenario(name: string, mistake: Mistake): Scenario {
     title: mistake.title,
     group: 'Mistakes with the DMA API',
     drivers: [],
-    run: (options) => run(name, mistake, options),
+    run: () => once(() => run(name, mistake), name),
     describe: (result) => describe(mistake, result),
   };
 }
 
-function run(name: string, mistake: Mistake, _options: ScenarioOptions): ScenarioResult {
+function run(name: string, mistake: Mistake): ScenarioResult {
   const lab = new Lab(mistake);
   mistake.run(lab);
   const { machine } = lab;

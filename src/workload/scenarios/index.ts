@@ -1,7 +1,35 @@
+import { invalidValue } from '../../core/errors.js';
+import { type CallProgress, complete, inSlices, type Sliced } from '../../core/slices.js';
 import { corpus } from '../corpus/index.js';
-import type { Scenario } from '../scenario.js';
+import { DRIVER_NAMES, type Scenario, type ScenarioOptions, type ScenarioResult } from '../scenario.js';
 import { leak } from './leak.js';
 import { leakPaths } from './leak-paths.js';
 
 /** Every named scenario, in the order in which `gemdma run --list` shows them. */
 export const scenarios: readonly Scenario[] = [leak, ...leakPaths, ...corpus];
+
+/**
+ * Runs a named scenario: a leak path of i915, a common mistake with the DMA API, or `leak`, the whole story.
+ * @param name as `gemdma run --list` shows it; upper and lower case are the same
+ * @param options `driver` defaults to linux-4.2, `seed` to 1
+ * @throws TypeError when there is no such scenario, or it does not run under the driver
+ * @example
+ *   const { leakedMappings } = runScenario('L1', { driver: 'linux-4.1' });
+ */
+export function runScenario(name: string, options: Partial<ScenarioOptions> = {}): ScenarioResult {
+  return complete(started(name, options));
+}
+
+/** The same with a turn of the event loop every 20 ms, so that an abort arrives and progress shows. */
+export async function runScenarioAsync(name: string, options: Partial<ScenarioOptions> = {}): Promise<ScenarioResult> {
+  return inSlices(started(name, options), options.onProgress);
+}
+
+function started(name: string, options: Partial<ScenarioOptions>): Sliced<ScenarioResult, CallProgress> {
+  const scenario = scenarios.find((candidate) => candidate.name.toLowerCase() === String(name).toLowerCase());
+  if (!scenario) throw invalidValue('name', 'a scenario (gemdma run --list shows them)', name);
+  const { driver = 'linux-4.2', seed = 1 } = options;
+  const allowed = scenario.drivers.length > 0 ? scenario.drivers : DRIVER_NAMES;
+  if (!allowed.includes(driver)) throw invalidValue('driver', `one of ${allowed.join(', ')}`, driver);
+  return scenario.run({ ...options, driver, seed });
+}

@@ -5,6 +5,7 @@ import type { GemObject } from '../../i915/object.js';
 import {
   DRIVER_NAMES,
   type DriverName,
+  once,
   type Scenario,
   type ScenarioOptions,
   type ScenarioResult,
@@ -237,5 +238,5 @@ export const leakPaths: readonly Scenario[] = LEAK_PATHS.map((path) => ({
   group: 'leak paths of i915',
   drivers: DRIVER_NAMES,
   steps: true,
-  run: (options) => runPath(path, options),
+  run: (options) => once(() => runPath(path, options), path.name),
 }));

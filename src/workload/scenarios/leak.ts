@@ -1,4 +1,5 @@
 import { GemDmaError } from '../../core/errors.js';
+import type { CallProgress, Sliced } from '../../core/slices.js';
 import { DMA_FROM_DEVICE, type DmaDevice } from '../../dma/device.js';
 import type { DmaDomain } from '../../dma/domain.js';
 import type { Context } from '../../i915/context.js';
@@ -20,6 +21,8 @@ import { Random } from '../stress/random.js';
 
 /** Objects of the churn: enough to run dma-debug's 65,536 entries dry at one lost object each. */
 const CHURN_OBJECTS = 8000;
+/** With the one that is looked at closely. */
+export const OBJECTS = CHURN_OBJECTS + 1;
 /** Address bits of the GPU in the small domain, and objects after which the experiment ends without a failure. */
 const SMALL_BITS = 27;
 const SMALL_OBJECTS = 8000;
@@ -204,10 +207,27 @@ function dmaAddress(entry: number): number {
   return Math.floor(entry / PAGE) * PAGE;
 }
 
+/** What one part of the story is to yield: a share of the whole. */
+interface Part {
+  options: ScenarioOptions;
+  /** Objects that lived in the parts before. */
+  before: number;
+}
+
+/** Objects of all parts. */
+const ALL_OBJECTS = CHURN_OBJECTS + SMALL_OBJECTS + TODAY_OBJECTS;
+
 /** Lives of objects beside a receiving network card, until `objects` or the signal; `each` may end it earlier. */
-function churn(desk: Desk, objects: number, signal: AbortSignal | undefined, each: (done: number) => boolean): number {
+function* churn(
+  desk: Desk,
+  objects: number,
+  { options: { driver, signal }, before }: Part,
+  each: (done: number) => boolean,
+): Sliced<number, CallProgress> {
   let done = 0;
-  while (done < objects && !signal?.aborted) {
+  while (done < objects) {
+    yield { done: before + done, total: ALL_OBJECTS, what: `leak under ${driver}` };
+    if (signal?.aborted) break;
     desk.life();
     if (++done % RECEIVE_EVERY === 0) desk.receive();
     if (!each(done)) break;
@@ -216,12 +236,12 @@ function churn(desk: Desk, objects: number, signal: AbortSignal | undefined, eac
 }
 
 /** The GPU can address little: when does its address space run out? */
-function smallDomain(options: ScenarioOptions): LeakResult['smallDomain'] {
+function* smallDomain(options: ScenarioOptions): Sliced<LeakResult['smallDomain'], CallProgress> {
   using desk = new Desk('linux-4.2', options, SMALL_BITS);
   const result: LeakResult['smallDomain'] = { bits: SMALL_BITS, failedAfter: null, error: null, tried: 0 };
   desk.open();
   try {
-    churn(desk, SMALL_OBJECTS, options.signal, (done) => {
+    yield* churn(desk, SMALL_OBJECTS, { options, before: CHURN_OBJECTS }, (done) => {
       result.tried = done;
       return true;
     });
@@ -234,7 +254,7 @@ function smallDomain(options: ScenarioOptions): LeakResult['smallDomain'] {
 }
 
 /** A kernel of today reports an overlap at once, to whoever maps second. */
-function innocentDevice(options: ScenarioOptions): Innocent | null {
+function* innocentDevice(options: ScenarioOptions): Sliced<Innocent | null, CallProgress> {
   using desk = new Desk('linux-6.12', options);
   let innocent: Innocent | null = null;
   let done = 0;
@@ -244,7 +264,7 @@ function innocentDevice(options: ScenarioOptions): Innocent | null {
     if (!kernel || device !== desk.nic.name || innocent) return;
     innocent = { device, check, leftBy: leftBy(desk, Number(data.cacheline)), afterObjects: done };
   };
-  churn(desk, TODAY_OBJECTS, options.signal, (count) => {
+  yield* churn(desk, TODAY_OBJECTS, { options, before: CHURN_OBJECTS + SMALL_OBJECTS }, (count) => {
     done = count;
     return innocent === null;
   });
@@ -261,7 +281,7 @@ function leftBy({ machine: { dmaDebug } }: Desk, cacheline: number): string {
   return 'nobody';
 }
 
-function runLeak(options: ScenarioOptions): LeakResult {
+function* runLeak(options: ScenarioOptions): Sliced<LeakResult, CallProgress> {
   const { driver, seed, signal } = options;
   const kernel = 'linux-4.2';
   using desk = new Desk(kernel, options);
@@ -271,7 +291,7 @@ function runLeak(options: ScenarioOptions): LeakResult {
   desk.open();
   const exhibit = desk.exhibit();
   let fullAfter: number | null = null;
-  const objects = churn(desk, CHURN_OBJECTS, signal, (done) => {
+  const objects = yield* churn(desk, CHURN_OBJECTS, { options, before: 0 }, (done) => {
     if (fullAfter === null && machine.dmaDebug.counters().disabled) fullAfter = done;
     return true;
   });
@@ -279,8 +299,8 @@ function runLeak(options: ScenarioOptions): LeakResult {
   const after = desk.iova();
   const { lost, byObject, bySite, findings, kernel: checker } = machine.dmaDebug.report();
   machine.check();
-  const small = smallDomain(options);
-  const innocent = innocentDevice(options);
+  const small = yield* smallDomain(options);
+  const innocent = yield* innocentDevice(options);
   const maps = gpu.dmaDevice.counts.maps - counts.maps;
   const unmaps = gpu.dmaDevice.counts.unmaps - counts.unmaps;
   const leakers = byObject.filter((group) => group.lost > 0);
@@ -313,6 +333,7 @@ function runLeak(options: ScenarioOptions): LeakResult {
     innocent,
     config: machine.config,
   };
+  if (signal?.aborted) return { ...result, interrupted: true };
   return { ...result, ok: asTheKernel(result) };
 }
 

@@ -1,11 +1,12 @@
 import { GemDmaError } from '../../core/errors.js';
 import { FAULT_KINDS, type FaultKind } from '../../core/faults.js';
-import type { MappingPolicy } from '../../i915/policy/policy.js';
+import { type CallProgress, complete, inSlices, type LongCallOptions, type Sliced } from '../../core/slices.js';
 import type { DriverName } from '../scenario.js';
 import { StressFailure } from './failure.js';
 import { faultOperation } from './faults.js';
 import { kindOf } from './kinds.js';
 import type { Operation, OperationScenario } from './operation.js';
+import type { PolicySource } from './policy.js';
 import type { StressConfig } from './profiles.js';
 import { Replayer } from './replayer.js';
 import type { Runner } from './runner.js';
@@ -24,14 +25,13 @@ import type { World, WorldState } from './world.js';
  * with its malloc and iommufd's selftest with fail_nth.
  */
 
-export interface FailNthOptions {
+export interface FailNthOptions extends LongCallOptions {
   /** Mapping policy of the GPUs by preset. Default `linux-4.2`. */
   driver?: DriverName;
-  /** A mapping policy of your own, in place of `driver`. */
-  policy?: MappingPolicy;
+  /** A mapping policy of your own, in place of `driver`, or a function that makes one for each GPU of each machine. */
+  policy?: PolicySource;
   /** Options of the machine, over those of the scenario. */
   machine?: StressConfig['machine'];
-  signal?: AbortSignal;
 }
 
 /** What came of a scenario: plain JSON. */
@@ -45,6 +45,8 @@ export interface FailNthResult {
   refused: Record<string, number>;
   absorbed: number;
   failures: { operation: number; op: string; kind: FaultKind | 'no'; nth: number; failure: string }[];
+  /** Only when the signal was aborted: points remain that were not tried. */
+  interrupted?: true;
 }
 
 /** Errnos that "there was no memory, no room" may come out as, in the kernel's own functions. */
@@ -55,14 +57,26 @@ const MOST = 10_000;
 /**
  * Runs one scenario with each of its allocations failing in turn.
  * @throws TypeError or RangeError for options that cannot be, GemDmaError for a machine that cannot be made
+ * @example
+ *   const results = FAIL_NTH_SCENARIOS.map((scenario) => failNth(scenario, { policy: () => myPolicy() }));
+ *   assert(results.every(({ failures }) => failures.length === 0));
  */
 export function failNth(scenario: OperationScenario, options: FailNthOptions = {}): FailNthResult {
+  return complete(points(scenario, options));
+}
+
+/** The same with a turn of the event loop every 20 ms, so that an abort arrives and progress shows. */
+export async function failNthAsync(scenario: OperationScenario, options: FailNthOptions = {}): Promise<FailNthResult> {
+  return inSlices(points(scenario, options), options.onProgress);
+}
+
+function* points(scenario: OperationScenario, options: FailNthOptions): Sliced<FailNthResult, CallProgress> {
   const result: FailNthResult = {
     ...{ scenario: scenario.name, points: 0, byOperation: [], byKind: {}, refused: {}, absorbed: 0, failures: [] },
   };
   // Every allocation fails in its turn: the failures that the scenario has of its own are among them.
   const operations = scenario.operations.filter(({ op }) => op !== faultOperation.name);
-  const { signal: _, ...given } = options;
+  const { signal, onProgress: _, ...given } = options;
   const config = {
     ...scenarioConfig(scenario, { ...given, checkEvery: Number.MAX_SAFE_INTEGER }),
     expected: ['OOM_DISABLED', 'CACHELINE_ENOMEM', 'CACHELINE_OVERLAP', 'SEG_LEN'],
@@ -75,14 +89,16 @@ export function failNth(scenario: OperationScenario, options: FailNthOptions = {
     result.failures.push({ operation, op: operations[operation].op, kind: 'no', nth: 0, failure: text(failure) });
     return result;
   }
-  operations.forEach(({ op }, at) => {
-    let points = 0;
+  for (const [at, { op }] of operations.entries()) {
+    const before = result.points;
     course.goTo(at);
     for (const kind of FAULT_KINDS) {
-      for (let nth = 1; nth < MOST && !options.signal?.aborted; ++nth) {
+      for (let nth = 1; nth < MOST; ++nth) {
+        yield { done: at, total: operations.length, what: `${scenario.name}: ${op}` };
+        if (signal?.aborted) return { ...result, interrupted: true };
         const outcome = course.point(at, kind, nth);
         if (outcome === 'not reached') break;
-        ++points;
+        ++result.points;
         result.byKind[kind] = (result.byKind[kind] ?? 0) + 1;
         if (outcome instanceof StressFailure) {
           result.failures.push({ operation: at, op, kind, nth, failure: text(outcome) });
@@ -90,9 +106,8 @@ export function failNth(scenario: OperationScenario, options: FailNthOptions = {
         else result.refused[outcome] = (result.refused[outcome] ?? 0) + 1;
       }
     }
-    result.byOperation.push({ op, points });
-    result.points += points;
-  });
+    result.byOperation.push({ op, points: result.points - before });
+  }
   return result;
 }
 
@@ -108,7 +123,7 @@ class Course {
   /** What each operation was refused for when nothing was made to fail; undefined where it was not. */
   readonly plainRefusals: (string | undefined)[] = [];
 
-  constructor(config: StressConfig, operations: readonly Operation[], policy: MappingPolicy | undefined) {
+  constructor(config: StressConfig, operations: readonly Operation[], policy: PolicySource | undefined) {
     this.#replayer = new Replayer(config, policy);
     this.#operations = operations;
   }

@@ -1,37 +1,43 @@
 import type { StressFailure } from './failure.js';
 import { kindOf } from './kinds.js';
 import type { Operation } from './operation.js';
+import { type PolicySource, policyImport, type Sources } from './policy.js';
 import type { StressConfig } from './profiles.js';
 
 /**
  * Recorded operations as a program against the public API. It is TypeScript that is JavaScript as well, so that it can be
- * run as it stands, and it ends with an error that names the failure.
- * @param refused indexes of operations that the emulated kernel refuses
+ * run as it stands, and it ends with an error that names the failure. A policy of somebody's own is imported from where
+ * `sources` has it.
  */
 export function printProgram(
   config: StressConfig,
   failure: StressFailure,
   operations: readonly Operation[],
-  refused: ReadonlySet<number> = new Set(),
+  { refused = new Set(), policy, sources }: ProgramOptions = {},
 ): string {
   const body = operations.flatMap((operation, i) => {
     const lines = kindOf(operation).print(operation);
     return refused.has(i) ? ['refused(() => {', ...lines.map((line) => `  ${line}`), '});'] : lines;
   });
+  if (failure.kind === 'contents') body.push(...comparison(body.pop() ?? '', failure));
   const text = body.join('\n');
   const names = ['Machine', ...IMPORTED.filter((name) => new RegExp(`\\b${name}\\b`).test(text))];
   if (/\bprocess\b/.test(text)) names.push('Process');
   const lines = [
     `// ${failure.kind} ${failure.id}: ${failure.message}`,
-    `// Found by gemdma stress --profile ${config.profile} --seed ${config.seed} --driver ${config.driver}.`,
+    `// Found by gemdma stress: profile ${config.profile}, seed ${config.seed}, policy '${config.driver}'.`,
     `import { ${names.sort().join(', ')} } from 'gemdma';`,
+    ...(policy ? policyImport(sources) : []),
     '',
     ...(/\bstamped\(/.test(text) ? STAMPED : []),
     ...(refused.size > 0 ? REFUSED : []),
     `const machine = new Machine(${literal(config.machine)});`,
   ];
   config.gpus.forEach((options, i) => {
-    if (new RegExp(`\\bgpu${i}\\b`).test(text)) lines.push(`const gpu${i} = machine.addI915(${literal(options)});`);
+    if (!new RegExp(`\\bgpu${i}\\b`).test(text)) return;
+    const own = typeof policy === 'function' ? 'policy: policy()' : 'policy';
+    const all = policy ? `{ ...${literal(options)}, ${own} }` : literal(options);
+    lines.push(`const gpu${i} = machine.addI915(${all});`);
   });
   config.devices.forEach((maskBits, i) => {
     if (new RegExp(`\\bdevice${i}\\b`).test(text)) {
@@ -41,6 +47,13 @@ export function printProgram(
   if (failure.kind === 'accounting' || failure.kind === 'teardown') lines.push(...LIVE);
   if (/\bprocess\b/.test(text)) lines.push('const process = new Process(machine.ram);');
   return `${[...lines, '', ...body, '', ...verdict(failure, operations), ''].join('\n')}`;
+}
+
+export interface ProgramOptions {
+  /** Indexes of operations that the emulated kernel refuses. */
+  refused?: ReadonlySet<number>;
+  policy?: PolicySource;
+  sources?: Sources;
 }
 
 /** What operations may need besides. */
@@ -71,10 +84,23 @@ const STAMPED = [
   '};',
 ];
 
+/** A last line that reads bytes, as one that looks at the byte that was wrong. */
+function comparison(line: string, { details, id }: StressFailure): string[] {
+  const { index, expected } = details;
+  if (index === undefined || !/^\w+\.p?read\(.*\);$/.test(line)) return [line];
+  return [
+    `const bytes = ${line}`,
+    `if (bytes[${index}] !== ${expected}) throw new Error(\`the ${id} reads \${bytes[${index}]}, not ${expected}\`);`,
+  ];
+}
+
 /** What must hold at the end, and does not. */
 function verdict(failure: StressFailure, operations: readonly Operation[]): string[] {
   if (failure.kind === 'finding') {
-    return ['const [finding] = machine.dmaDebug.findings;', 'if (finding) throw new Error(finding.message);'];
+    return [
+      'const [finding] = machine.dmaDebug.findings;',
+      "if (finding) throw new Error(finding.check + ': ' + finding.message);",
+    ];
   }
   if (failure.kind === 'accounting' || failure.kind === 'teardown') {
     return [

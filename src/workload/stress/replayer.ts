@@ -1,8 +1,9 @@
-import type { MappingPolicy } from '../../i915/policy/policy.js';
+import { complete, type Sliced } from '../../core/slices.js';
 import type { MachineSnapshot } from '../../machine/snapshot.js';
 import type { StressFailure } from './failure.js';
 import { ALL_KINDS } from './kinds.js';
 import type { Operation } from './operation.js';
+import type { PolicySource } from './policy.js';
 import type { StressConfig } from './profiles.js';
 import { Runner } from './runner.js';
 import { World } from './world.js';
@@ -10,6 +11,8 @@ import { World } from './world.js';
 /** A copy of a world takes as long as a thousand operations, and memory: so few, and so far apart. */
 const MOST_STOPS = 12;
 const LEAST_STEP = 4096;
+/** A mask: operations between two yields. */
+const SLICE = 0x1ff;
 
 /** How a world was after the first `length` operations of a sequence. */
 interface Stop {
@@ -21,18 +24,18 @@ interface Stop {
  * Runs one sequence of operations after the other, each as if on a fresh world. Making a world takes ten times as long as
  * going back to its beginning, so there is one world, and a sequence that begins as the one before goes on from a stop on
  * the common way. A policy of somebody's own may keep state where no snapshot finds it, in a WeakMap or a closure: under
- * one, every sequence gets a new world.
+ * one, every sequence goes on from the beginning, with new policies.
  */
 export class Replayer {
   readonly #config: StressConfig;
-  readonly #policy: MappingPolicy | undefined;
+  readonly #policy: PolicySource | undefined;
   #runner: Runner<World>;
   readonly #stops: Stop[] = [];
   /** The sequence along which the stops are. */
   #way: readonly Operation[] = [];
 
   /** @throws GemDmaError when the machine cannot be made */
-  constructor(config: StressConfig, policy?: MappingPolicy) {
+  constructor(config: StressConfig, policy?: PolicySource) {
     this.#config = config;
     this.#policy = policy;
     this.#runner = this.#newRunner();
@@ -44,6 +47,10 @@ export class Replayer {
    * lasts until the next call.
    */
   after(operations: readonly Operation[]): Runner<World> {
+    return complete(this.#advance(operations));
+  }
+
+  *#advance(operations: readonly Operation[]): Sliced<Runner<World>> {
     const step = Math.max(LEAST_STEP, Math.ceil(operations.length / MOST_STOPS));
     let at = this.#goBack(operations);
     const runner = this.#runner;
@@ -54,6 +61,7 @@ export class Replayer {
         this.#stop(i);
       }
       if (!runner.apply(operations[i])) break;
+      if ((i & SLICE) === SLICE) yield;
     }
     return runner;
   }
@@ -74,7 +82,12 @@ export class Replayer {
    * @returns the failure, null when there was none
    */
   run(operations: readonly Operation[]): StressFailure | null {
-    const runner = this.after(operations);
+    return complete(this.sliced(operations));
+  }
+
+  /** The same in slices. Work that is left half done leaves the replayer of no use. */
+  *sliced(operations: readonly Operation[]): Sliced<StressFailure | null> {
+    const runner = yield* this.#advance(operations);
     runner.finish();
     return runner.failure;
   }
@@ -88,15 +101,16 @@ export class Replayer {
     const way = this.#way;
     let common = 0;
     while (common < way.length && way[common] === operations[common]) ++common;
-    while (stops.length > 0 && stops.at(-1)!.length > common) stops.pop();
-    const stop = stops.at(-1);
-    if (stop) this.#runner.world.machine.restore(stop.snapshot);
-    else this.#runner = this.#newRunner();
-    return stop?.length ?? 0;
+    while (stops.at(-1)!.length > common) stops.pop();
+    const stop = stops.at(-1)!;
+    const { world } = this.#runner;
+    world.machine.restore(stop.snapshot);
+    world.renewPolicies();
+    return stop.length;
   }
 
   #stop(length: number): void {
-    if (this.#policy !== undefined) return;
+    if (this.#policy !== undefined && length > 0) return;
     this.#stops.push({ length, snapshot: this.#runner.world.machine.snapshot(this.#runner) });
   }
 

@@ -1,11 +1,13 @@
-import type { MappingPolicy } from '../../i915/policy/policy.js';
+import type { Sliced } from '../../core/slices.js';
 import type { StressFailure } from './failure.js';
 import { kindOf } from './kinds.js';
 import type { Operation } from './operation.js';
+import type { PolicySource, Sources } from './policy.js';
 import { printProgram } from './print.js';
 import type { StressConfig } from './profiles.js';
+import { runProgram } from './program.js';
 import { Replayer } from './replayer.js';
-import { refusedOperations, StressRun } from './run.js';
+import { courseOf, StressRun } from './run.js';
 import { ddmin, type ShrinkBudget, simplify } from './shrink.js';
 
 /** A failing run, cut down. */
@@ -14,81 +16,130 @@ export interface Reproducer {
   operations: Operation[];
   /** The same as a program against the public API, which ends with an error. */
   program: string;
+  /** Whether the program was run and failed. When it did not, only `operations` lead to the failure. */
+  confirmed: boolean;
   /** Shorter sequences that were tried. */
   tries: number;
-  /** Whether no operation can be left out any more; false when time ran out before. */
+  /** Whether every operation was left out by itself and the failure did not come without it; false when time ran out. */
   minimal: boolean;
+}
+
+/** What a reproducer is looked for with. */
+export interface ReproduceOptions {
+  policy?: PolicySource;
+  sources?: Sources;
+  /** How long to look for a shorter sequence. */
+  seconds: number;
+  signal?: AbortSignal;
 }
 
 /** How long shrinking may take when nothing else was asked for. */
 export const SHRINK_SECONDS = 8;
 const OF_CHECKS: ReadonlySet<string> = new Set(['structure', 'accounting', 'teardown']);
 const MAX_RECORDED = 2_000_000;
+/** Operations that are recorded between two yields. */
+const SLICE = 512;
 
 /**
  * Finds the shortest sequence it can that fails in the same way.
  * @param step operations after which the run failed
- * @param seconds how long to look for a shorter one
- * @returns null when the failure does not come again, or the run was too long to be recorded
+ * @returns null when the failure does not come again, the run was too long to be recorded, or the signal was aborted
  */
-export function reproduce(
+export function* reproduce(
   config: StressConfig,
-  policy: MappingPolicy | undefined,
   failure: StressFailure,
   step: number,
-  seconds = SHRINK_SECONDS,
-): Reproducer | null {
+  options: ReproduceOptions,
+): Sliced<Reproducer | null> {
   if (step > MAX_RECORDED) return null;
   const recorded: Operation[] = [];
-  const again = new StressRun(config, policy);
-  again.step(step, (operation) => recorded.push(operation));
-  return shrinkOperations(config, policy, failure, recorded, seconds);
+  const again = new StressRun(config, options.policy);
+  while (recorded.length < step && !options.signal?.aborted) {
+    if (!again.step(Math.min(SLICE, step - recorded.length), (operation) => recorded.push(operation))) break;
+    yield;
+  }
+  return yield* shrinkOperations(config, failure, recorded, options);
 }
 
 /** Cuts recorded operations down to the few that lead to the failure; null when they do not lead to it. */
-export function shrinkOperations(
+export function* shrinkOperations(
   config: StressConfig,
-  policy: MappingPolicy | undefined,
   failure: StressFailure,
   recorded: readonly Operation[],
-  seconds = SHRINK_SECONDS,
-): Reproducer | null {
+  { policy, sources, seconds, signal }: ReproduceOptions,
+): Sliced<Reproducer | null> {
   const until = performance.now() + seconds * 1000;
-  const budget: ShrinkBudget = { tries: Number.POSITIVE_INFINITY, expired: () => performance.now() > until };
+  const stopped = (): boolean => signal?.aborted ?? false;
+  const budget: ShrinkBudget = {
+    tries: Number.POSITIVE_INFINITY,
+    expired: () => stopped() || performance.now() > until,
+  };
   // One check, at the end: what a periodic check would have found is there to be found then.
   const quiet = { ...config, checkEvery: Number.MAX_SAFE_INTEGER };
   const replayer = new Replayer(quiet, policy);
   let tries = 0;
-  const fails = (part: readonly Operation[]): boolean => {
+  function* fails(part: readonly Operation[]): Sliced<boolean> {
     ++tries;
-    return failure.same(replayer.run(part));
-  };
-  if (!fails(recorded)) return null;
+    const work = replayer.sliced(part);
+    for (;;) {
+      const slice = work.next();
+      if (slice.done) return failure.same(slice.value);
+      yield;
+      // The budget has expired with this: nobody tries anything else, and what was best stays it.
+      if (stopped()) return false;
+    }
+  }
+  /** Operations that do nothing have no place in a program, which has no name for what they are about. */
+  function* withoutIdle(part: Operation[]): Sliced<Operation[]> {
+    const { idle } = yield* courseOf(quiet, part, policy);
+    const rest = part.filter((_, i) => !idle.has(i));
+    return rest.length < part.length && (yield* fails(rest)) ? rest : part;
+  }
+  if (!(yield* fails(recorded))) return null;
   // A failure of an operation itself comes with the last one; one that a check found came at some time before.
-  let best = OF_CHECKS.has(failure.kind) ? shortestPrefix(recorded, fails, budget) : [...recorded];
-  best = related(best, failure, fails);
-  best = bySubject(best, fails, budget);
-  let { items, minimal } = ddmin(best, fails, budget);
+  let best = OF_CHECKS.has(failure.kind) ? yield* shortestPrefix(recorded, fails, budget) : [...recorded];
+  best = yield* related(best, failure, fails, budget);
+  best = yield* bySubject(best, fails, budget);
+  best = yield* withoutIdle(best);
+  let { items } = yield* ddmin(best, fails, budget);
   const simpler = (operation: Operation): Iterable<Operation> => kindOf(operation).simpler?.(operation) ?? [];
-  const simplified = simplify(items, simpler, fails, budget).items;
-  if (simplified.some((operation, i) => operation !== items[i]))
-    ({ items, minimal } = ddmin(simplified, fails, budget));
-  const operations = renumbered(items);
-  const refused = refusedOperations(quiet, operations, policy);
-  return { operations, program: printProgram(config, failure, operations, refused), tries, minimal };
+  const simplified = (yield* simplify(items, simpler, fails, budget)).items;
+  if (simplified.some((operation, i) => operation !== items[i])) ({ items } = yield* ddmin(simplified, fails, budget));
+  if (stopped()) return null;
+  // Numbered anew, operations are others than those that were tried: what is said of them is found out of them.
+  items = yield* withoutIdle(items);
+  let operations = renumbered(items);
+  if (!(yield* fails(operations))) operations = items;
+  const minimal = yield* isMinimal(operations, fails, budget);
+  const { refused } = yield* courseOf(quiet, operations, policy);
+  const found = replayer.run(operations) ?? failure;
+  const program = printProgram(config, found, operations, { refused, policy, sources });
+  return { operations, program, confirmed: runProgram(program, found, policy), tries, minimal };
+}
+
+/** Whether the failure needs each of the operations. */
+function* isMinimal(
+  operations: readonly Operation[],
+  fails: (part: readonly Operation[]) => Sliced<boolean>,
+  budget: ShrinkBudget,
+): Sliced<boolean> {
+  for (let i = 0; i < operations.length; ++i) {
+    if (budget.expired() || (yield* fails(operations.toSpliced(i, 1)))) return false;
+  }
+  return !budget.expired();
 }
 
 /** The first operations that fail: what comes after the culprit goes in a few tries, as nearly always it does not matter. */
-function shortestPrefix(
+function* shortestPrefix(
   operations: readonly Operation[],
-  fails: (part: readonly Operation[]) => boolean,
+  fails: (part: readonly Operation[]) => Sliced<boolean>,
   budget: ShrinkBudget,
-): Operation[] {
+): Sliced<Operation[]> {
   let passing = 0;
   let failing = operations.length;
   while (failing - passing > 1 && !budget.expired()) {
     const middle = (passing + failing) >> 1;
-    if (fails(operations.slice(0, middle))) failing = middle;
+    if (yield* fails(operations.slice(0, middle))) failing = middle;
     else passing = middle;
   }
   return operations.slice(0, failing);
@@ -103,29 +154,30 @@ function idsOf(operation: Operation): number[] {
 }
 
 /** What the last operation has to do with, directly or through something between, is tried before anything else. */
-function related(
+function* related(
   operations: Operation[],
   failure: StressFailure,
-  fails: (part: readonly Operation[]) => boolean,
-): Operation[] {
+  fails: (part: readonly Operation[]) => Sliced<boolean>,
+  budget: ShrinkBudget,
+): Sliced<Operation[]> {
   const ids = new Set(idsOf(operations.at(-1)!));
   if (typeof failure.details.subject === 'number') ids.add(failure.details.subject);
-  for (let round = 0; round < 3; ++round) {
+  for (let round = 0; round < 3 && !budget.expired(); ++round) {
     const part = operations.filter((operation) => idsOf(operation).some((id) => ids.has(id)));
     // Things are needed, too, that the others are made of.
     for (const operation of part) for (const id of idsOf(operation)) ids.add(id);
     const closed = operations.filter((operation) => ids.has(operation.id as number) || part.includes(operation));
-    if (closed.length < operations.length && closed.length > 0 && fails(closed)) return closed;
+    if (closed.length < operations.length && closed.length > 0 && (yield* fails(closed))) return closed;
   }
   return operations;
 }
 
 /** Leaves out whole things with all that was done to them, while there are many operations. */
-function bySubject(
+function* bySubject(
   operations: Operation[],
-  fails: (part: readonly Operation[]) => boolean,
+  fails: (part: readonly Operation[]) => Sliced<boolean>,
   budget: ShrinkBudget,
-): Operation[] {
+): Sliced<Operation[]> {
   const subjectOf = (operation: Operation): string => String(idsOf(operation)[0] ?? operation.op);
   const subjects = [...new Set(operations.map(subjectOf))];
   if (subjects.length < 3) return operations;
@@ -133,7 +185,7 @@ function bySubject(
     const set = new Set(kept);
     return operations.filter((operation) => set.has(subjectOf(operation)));
   };
-  return part(ddmin(subjects, (kept) => fails(part(kept)), budget).items);
+  return part((yield* ddmin(subjects, (kept) => fails(part(kept)), budget)).items);
 }
 
 /**

@@ -1,6 +1,7 @@
-import type { MappingPolicy } from '../../i915/policy/policy.js';
+import type { Sliced } from '../../core/slices.js';
 import { ALL_KINDS } from './kinds.js';
 import type { Operation } from './operation.js';
+import type { PolicySource } from './policy.js';
 import type { StressConfig } from './profiles.js';
 import { Random } from './random.js';
 import { operationTable, Runner } from './runner.js';
@@ -13,7 +14,7 @@ export class StressRun {
   readonly #random: Random;
   readonly #table;
 
-  constructor(config: StressConfig, policy: MappingPolicy | undefined) {
+  constructor(config: StressConfig, policy: PolicySource | undefined) {
     this.world = new World(config, policy);
     this.runner = new Runner(this.world, ALL_KINDS, config.checkEvery);
     this.#random = new Random(config.seed);
@@ -26,20 +27,34 @@ export class StressRun {
   }
 }
 
-/** Indexes of recorded operations that the emulated kernel refuses. */
-export function refusedOperations(
+/** What recorded operations come to when they are applied to a fresh world. */
+export interface Course {
+  /** Indexes of operations that the emulated kernel refuses. */
+  refused: Set<number>;
+  /** Indexes of operations that do nothing: what they are about is not there. */
+  idle: Set<number>;
+}
+
+/** Applies operations to a fresh world and says of each what it did. */
+export function* courseOf(
   config: StressConfig,
   operations: readonly Operation[],
-  policy?: MappingPolicy,
-): Set<number> {
+  policy?: PolicySource,
+): Sliced<Course> {
   const runner = new Runner(new World(config, policy), ALL_KINDS, config.checkEvery);
-  const count = (): number => Object.values(runner.tally.refused).reduce((sum, n) => sum + n, 0);
-  const refused = new Set<number>();
-  operations.every((operation, i) => {
-    const before = count();
+  const sum = (counts: Readonly<Record<string, number>>): number =>
+    Object.values(counts).reduce((total, count) => total + count, 0);
+  const course: Course = { refused: new Set(), idle: new Set() };
+  for (const [i, operation] of operations.entries()) {
+    const { done, refused } = runner.tally;
+    const [doneBefore, refusedBefore] = [sum(done), sum(refused)];
     const going = runner.apply(operation);
-    if (count() > before) refused.add(i);
-    return going;
-  });
-  return refused;
+    if (sum(refused) > refusedBefore) course.refused.add(i);
+    else if (going && sum(done) === doneBefore) course.idle.add(i);
+    if (!going) break;
+    if (i % SLICE === 0) yield;
+  }
+  return course;
 }
+
+const SLICE = 64;

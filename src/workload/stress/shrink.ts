@@ -1,4 +1,6 @@
-/** What shrinking may cost: tries, and a clock that says when to stop. */
+import type { Sliced } from '../../core/slices.js';
+
+/** What shrinking may cost: tries, and a clock or a signal that says when to stop. */
 export interface ShrinkBudget {
   tries: number;
   /** Asked before every try; true ends the search with the best so far. */
@@ -21,14 +23,14 @@ export interface Shrunk<T> {
  * @param items the whole sequence; it is known to fail and not tried again
  * @param fails whether a part of it still fails in the same way
  */
-export function ddmin<T>(items: readonly T[], fails: (part: T[]) => boolean, budget: ShrinkBudget): Shrunk<T> {
+export function* ddmin<T>(
+  items: readonly T[],
+  fails: (part: T[]) => Sliced<boolean>,
+  budget: ShrinkBudget,
+): Sliced<Shrunk<T>> {
   let best = [...items];
   let tries = 0;
   let chunks = 2;
-  const still = (part: T[]): boolean => {
-    ++tries;
-    return fails(part);
-  };
   while (best.length >= 2) {
     const size = Math.ceil(best.length / chunks);
     let found = false;
@@ -36,7 +38,9 @@ export function ddmin<T>(items: readonly T[], fails: (part: T[]) => boolean, bud
     for (let start = Math.floor((best.length - 1) / size) * size; start >= 0; start -= size) {
       if (tries >= budget.tries || budget.expired()) return { items: best, tries, minimal: false };
       const rest = [...best.slice(0, start), ...best.slice(start + size)];
-      if (rest.length > 0 && still(rest)) {
+      if (rest.length === 0) continue;
+      ++tries;
+      if (yield* fails(rest)) {
         best = rest;
         found = true;
       }
@@ -52,12 +56,12 @@ export function ddmin<T>(items: readonly T[], fails: (part: T[]) => boolean, bud
  * Makes single items smaller: for each, in turn, the first of its simpler forms that fails still, again and again.
  * @param simpler forms of an item to try, simplest first
  */
-export function simplify<T>(
+export function* simplify<T>(
   items: readonly T[],
   simpler: (item: T) => Iterable<T>,
-  fails: (part: T[]) => boolean,
+  fails: (part: T[]) => Sliced<boolean>,
   budget: ShrinkBudget,
-): Shrunk<T> {
+): Sliced<Shrunk<T>> {
   let best = [...items];
   let tries = 0;
   for (let i = 0; i < best.length; ++i) {
@@ -68,7 +72,7 @@ export function simplify<T>(
         if (tries >= budget.tries || budget.expired()) return { items: best, tries, minimal: false };
         const part = [...best.slice(0, i), form, ...best.slice(i + 1)];
         ++tries;
-        if (!fails(part)) continue;
+        if (!(yield* fails(part))) continue;
         best = part;
         again = true;
         break;

@@ -1,12 +1,12 @@
-import { setImmediate as nextTurn } from 'node:timers/promises';
 import { checkInteger, invalidType, outOfRange } from '../../core/errors.js';
-import type { MappingPolicy } from '../../i915/policy/policy.js';
+import { inSlices, turn } from '../../core/slices.js';
 import { type MachineOptions, machineConfig } from '../../machine/config.js';
 import type { DriverName } from '../scenario.js';
 import type { StressFailure } from './failure.js';
 import { faultOperation } from './faults.js';
 import { ALL_KINDS } from './kinds.js';
 import type { OperationScenario } from './operation.js';
+import { newPolicy, type PolicySource, type Sources } from './policy.js';
 import { checkPages, type ProfileName, profileOf, type StressConfig, type StressProfile } from './profiles.js';
 import { type Reproducer, reproduce, SHRINK_SECONDS } from './reproduce.js';
 import { StressRun } from './run.js';
@@ -32,8 +32,10 @@ export interface StressOptions {
   profile?: ProfileName | StressProfile;
   /** Mapping policy of the GPUs by preset. Default `linux-4.2`. */
   driver?: DriverName;
-  /** A mapping policy of your own, in place of `driver`. */
-  policy?: MappingPolicy;
+  /** A mapping policy of your own, in place of `driver`, or a function that makes one for each GPU of each machine. */
+  policy?: PolicySource;
+  /** Where a policy and a profile of your own are, so that what is printed can be run. */
+  sources?: Sources;
   /** Options of the machine, over those of the profile. */
   machine?: MachineOptions;
   /** Single weights and limits, over those of the profile. */
@@ -129,7 +131,7 @@ export async function stress(options: StressOptions = {}): Promise<StressResult>
     }
     if (now - yielded >= YIELD_MS) {
       // So that an abort can arrive at all, and whoever embeds this stays alive.
-      await nextTurn();
+      await turn();
       yielded = performance.now();
     }
     if (options.signal?.aborted) {
@@ -151,7 +153,7 @@ export async function stress(options: StressOptions = {}): Promise<StressResult>
     },
     reproducer:
       failure && options.shrink !== false && options.shrink !== 0
-        ? reproduce(config, options.policy, failure, tally.operations, shrinkSeconds(options))
+        ? await inSlices(reproduce(config, failure, tally.operations, { ...options, seconds: shrinkSeconds(options) }))
         : null,
     replay: replayCommand(config, options, tally.operations),
     config,
@@ -175,7 +177,7 @@ export function stressConfig(options: StressOptions): StressConfig {
     ...profile,
     profile: typeof options.profile === 'object' ? 'custom' : (options.profile ?? 'churn'),
     seed,
-    driver: policy?.name ?? driver,
+    driver: policy === undefined ? driver : newPolicy(policy).name,
     weights:
       faults > 0 ? { ...weights, [faultOperation.name]: (total * faults) / (1 - Math.min(faults, 0.9)) } : weights,
     limits: { ...profile.limits, ...options.limits },
@@ -210,13 +212,16 @@ function shrinkSeconds({ shrink }: StressOptions): number {
 
 /** The command that makes the same run again; a call where there is none, as for a policy in somebody's program. */
 function replayCommand(config: StressConfig, options: StressOptions, operations: number): string {
-  const { profile, policy, machine, weights, limits, pages } = options;
-  if (typeof profile === 'object' || policy !== undefined) {
+  const { profile, policy, machine, weights, limits, pages, sources } = options;
+  if ((typeof profile === 'object' && !sources?.profile) || (policy !== undefined && !sources?.policy)) {
     return `stress({ ...options, seed: ${config.seed}, operations: ${operations} })`;
   }
   const list = (entries: Iterable<readonly [unknown, unknown]>, between: string): string =>
     [...entries].map(([key, value]) => `${key}${between}${value}`).join(',');
-  const words = ['gemdma', 'stress', '--profile', config.profile, '--seed', config.seed, '--driver', config.driver];
+  const words: (string | number)[] = ['gemdma', 'stress', '--seed', config.seed];
+  words.push('--profile', typeof profile === 'object' ? quoted(sources!.profile!) : config.profile);
+  if (policy === undefined) words.push('--driver', config.driver);
+  else words.push('--policy', quoted(sources!.policy!));
   if (machine && Object.keys(machine).length > 0) words.push('--machine', `'${JSON.stringify(machine)}'`);
   if (weights && Object.keys(weights).length > 0) words.push('--weight', list(Object.entries(weights), '='));
   if (pages) words.push('--sizes', list(pages, ':'));
@@ -224,4 +229,9 @@ function replayCommand(config: StressConfig, options: StressOptions, operations:
   if (config.faults > 0) words.push('--faults', config.faults);
   if (config.checkEvery !== DEFAULT_CHECK_EVERY) words.push('--check-every', config.checkEvery);
   return [...words, '--ops', operations].join(' ');
+}
+
+/** A word for a shell. */
+function quoted(word: string): string {
+  return /^[\w./:@%+#-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`;
 }

@@ -1,4 +1,5 @@
 import { checkInteger } from '../../core/errors.js';
+import type { LongCallOptions } from '../../core/slices.js';
 import type { MachineOptions } from '../../machine/config.js';
 import { type Contention, contention } from '../../threads/contention.js';
 import { WorkerPool } from '../../threads/pool.js';
@@ -8,7 +9,7 @@ import type { HammerData, HammerReply } from './hammer-job.js';
  * Real concurrency: worker threads on one shared memory, each a virtual CPU with caches of its own, hammer one domain.
  * The order in which they come is the machine's own; what must hold in any order is checked.
  */
-export interface ThreadStressOptions {
+export interface ThreadStressOptions extends LongCallOptions {
   /** Workers, 1 to 63. Default 2. */
   threads?: number;
   seed?: number;
@@ -16,7 +17,6 @@ export interface ThreadStressOptions {
   operations?: number;
   /** Options of the machine. Default strict, without the checker, whose one lock would be all that is measured. */
   machine?: MachineOptions;
-  signal?: AbortSignal;
 }
 
 export interface ThreadStressResult {
@@ -29,6 +29,8 @@ export interface ThreadStressResult {
   contention: Contention;
   /** What did not hold, in words; empty when all did. */
   failures: string[];
+  /** Only when the signal was aborted: fewer operations were done than asked for. */
+  interrupted?: true;
   timing: { seconds: number; operationsPerSecond: number };
 }
 
@@ -55,9 +57,21 @@ export async function stressThreads(options: ThreadStressOptions = {}): Promise<
   const stop = (): void => pool.stop();
   options.signal?.addEventListener('abort', stop);
   const started = performance.now();
-  const replies = await pool.run<HammerReply>(new URL('./hammer-job.js', import.meta.url), data);
+  // A worker says nothing while it works; what the others have mapped shows how far they are.
+  const timer = setInterval(() => {
+    const what = `${threads} threads, ${device.counts.maps} mapped`;
+    options.onProgress?.({ done: device.counts.maps, total: Math.round(operations / 2), what });
+  }, 100);
+  let replies: HammerReply[];
+  try {
+    const job = pool.run<HammerReply>(new URL('./hammer-job.js', import.meta.url), data);
+    if (options.signal?.aborted) stop();
+    replies = await job;
+  } finally {
+    clearInterval(timer);
+    options.signal?.removeEventListener('abort', stop);
+  }
   const seconds = (performance.now() - started) / 1000;
-  options.signal?.removeEventListener('abort', stop);
   machine.clock.advance(1000);
 
   const sum = (what: keyof HammerReply): number => replies.reduce((total, reply) => total + reply[what], 0);
@@ -82,6 +96,7 @@ export async function stressThreads(options: ThreadStressOptions = {}): Promise<
     ...{ threads, seed, operations: sum('operations'), mapped: sum('mapped'), refused: sum('refused') },
     contention: contention(machine),
     failures,
+    ...(options.signal?.aborted && { interrupted: true }),
     timing: { seconds, operationsPerSecond: Math.round(sum('operations') / seconds) },
   };
 }

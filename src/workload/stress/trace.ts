@@ -1,6 +1,6 @@
-import { readFileSync } from 'node:fs';
-import { gunzipSync, gzipSync } from 'node:zlib';
+import { gzipSync } from 'node:zlib';
 import { RecordingError } from '../../recordings/recording.js';
+import { readLines } from '../../recordings/text.js';
 import type { Operation } from './operation.js';
 import type { StressConfig } from './profiles.js';
 
@@ -46,19 +46,4 @@ export function readTrace(file: string): StressTrace {
     return operation as Operation;
   });
   return { config: header.config as StressConfig, failure: header.failure as StressTrace['failure'], operations };
-}
-
-/** Non-empty lines of a text file, plain or gzip. Throws RecordingError when it cannot be read. */
-export function readLines(file: string): string[] {
-  let bytes: Uint8Array;
-  try {
-    bytes = readFileSync(file);
-    if (bytes[0] === 0x1f && bytes[1] === 0x8b) bytes = gunzipSync(bytes);
-  } catch (error) {
-    throw new RecordingError(file, 0, `cannot be read: ${(error as NodeJS.ErrnoException).code}`);
-  }
-  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
-    .toString('utf8')
-    .split('\n')
-    .filter((line) => line.trim() !== '');
 }

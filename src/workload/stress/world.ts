@@ -16,6 +16,7 @@ import { Entities } from './entities.js';
 import { StressFailure } from './failure.js';
 import { endMapping, type Mapping } from './mappings.js';
 import type { Operation } from './operation.js';
+import { newPolicy, type PolicySource } from './policy.js';
 import type { StressConfig } from './profiles.js';
 import { Weighted } from './random.js';
 import type { StressWorld } from './runner.js';
@@ -55,23 +56,34 @@ export class World implements StressWorld {
   readonly process: Process;
   /** Sizes to draw, in pages. */
   readonly pages: Weighted<number>;
+  readonly #policy: PolicySource | undefined;
   private readonly accounts: Accounts;
   private ids = 0;
 
   /** @param policy in place of the driver preset's, for all GPUs */
-  constructor(config: StressConfig, policy?: MappingPolicy) {
+  constructor(config: StressConfig, policy?: PolicySource) {
     this.config = config;
+    this.#policy = policy;
     this.pages = new Weighted(
       config.pages.map(([pages]) => pages),
       config.pages.map(([, weight]) => weight),
     );
     this.machine = new Machine(config.machine);
     this.gpus = config.gpus.map((options) =>
-      this.machine.addDriver(i915Driver, policy ? { ...options, policy } : options),
+      this.machine.addDriver(i915Driver, policy ? { ...options, policy: newPolicy(policy) } : options),
     );
     this.devices = config.devices.map((maskBits) => this.machine.addDevice({ maskBits }));
     this.process = new Process(this.machine.ram);
     this.accounts = new Accounts(this);
+  }
+
+  /**
+   * Gives every GPU a new policy where somebody's own can be made anew. For a world back at its beginning, in which no
+   * policy has been asked anything about an object: what the ones before kept in closures is gone.
+   */
+  renewPolicies(): void {
+    if (typeof this.#policy !== 'function') return;
+    for (const gpu of this.gpus) (gpu as { policy: MappingPolicy }).policy = this.#policy();
   }
 
   /** An id that no operation of this run has had. */
@@ -169,7 +181,7 @@ export class World implements StressWorld {
       'contents',
       who,
       `the ${who.toUpperCase()} reads ${bytes[at]} at byte ${offset + at} of ${bo.object}, where ${expected} was written`,
-      { subject: this.objects.entries().find(([, other]) => other === bo)?.[0] },
+      { subject: this.objects.entries().find(([, other]) => other === bo)?.[0], index: at, expected },
     );
   }
 

@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { GemDmaError } from '../../../src/core/errors.js';
+import { complete, type Sliced } from '../../../src/core/slices.js';
 import { parseShard, shardSeeds } from '../../../src/workload/stress/campaign.js';
 import { Contents } from '../../../src/workload/stress/contents.js';
 import { Entities } from '../../../src/workload/stress/entities.js';
@@ -84,13 +85,21 @@ describe('contents', () => {
   });
 });
 
+/** A predicate as shrinking asks it. */
+function sliced<T>(fails: (part: T[]) => boolean): (part: T[]) => Sliced<boolean> {
+  return function* (part) {
+    yield;
+    return fails(part);
+  };
+}
+
 describe('shrinking', () => {
   test('finds the items that matter, in order, and only those', () => {
     fc.assert(
       fc.property(fc.uniqueArray(fc.nat(300), { minLength: 1, maxLength: 6 }), (needed) => {
         const items = Array.from({ length: 301 }, (_, i) => i);
         const fails = (part: number[]): boolean => needed.every((n) => part.includes(n));
-        const { items: left, minimal } = ddmin(items, fails, unlimited);
+        const { items: left, minimal } = complete(ddmin(items, sliced(fails), unlimited));
         expect(left).toEqual([...needed].sort((a, b) => a - b));
         expect(minimal).toBe(true);
       }),
@@ -102,7 +111,13 @@ describe('shrinking', () => {
       fc.property(fc.array(fc.nat(9), { minLength: 1, maxLength: 60 }), fc.nat(20), (items, least) => {
         const total = (part: number[]): number => part.reduce((sum, n) => sum + n, 0);
         fc.pre(total(items) >= least);
-        const { items: left } = ddmin(items, (part) => total(part) >= least, unlimited);
+        const { items: left } = complete(
+          ddmin(
+            items,
+            sliced((part) => total(part) >= least),
+            unlimited,
+          ),
+        );
         expect(total(left)).toBeGreaterThanOrEqual(Math.min(least, total(left)));
         for (let i = 0; i < left.length && left.length > 1; ++i) {
           expect(total(left.filter((_, j) => j !== i))).toBeLessThan(least);
@@ -117,16 +132,26 @@ describe('shrinking', () => {
       items: left,
       tries,
       minimal,
-    } = ddmin(items, (part) => part.includes(0) && part.includes(40), {
-      tries: 3,
-      expired: () => false,
-    });
+    } = complete(
+      ddmin(
+        items,
+        sliced((part) => part.includes(0) && part.includes(40)),
+        { tries: 3, expired: () => false },
+      ),
+    );
     expect([left.includes(0), left.includes(40), tries, minimal]).toEqual([true, true, 3, false]);
   });
 
   test('simplify makes items smaller while it fails', () => {
     const halves = (n: number): number[] => (n > 1 ? [1, Math.floor(n / 2), n - 1] : []);
-    const { items } = simplify([50, 7, 90], halves, (part) => part[0] >= 20 && part[2] >= 3, unlimited);
+    const { items } = complete(
+      simplify(
+        [50, 7, 90],
+        halves,
+        sliced((part) => part[0] >= 20 && part[2] >= 3),
+        unlimited,
+      ),
+    );
     expect(items).toEqual([20, 1, 3]);
   });
 });

@@ -3,6 +3,7 @@ import { mkdtempSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, test, vi } from 'vitest';
+import { complete } from '../../../src/core/slices.js';
 import { DmaDevice } from '../../../src/dma/device.js';
 import { GemObject } from '../../../src/i915/object.js';
 import type { MappingPolicy } from '../../../src/i915/policy/policy.js';
@@ -15,7 +16,7 @@ import type { Operation } from '../../../src/workload/stress/operation.js';
 import { printProgram } from '../../../src/workload/stress/print.js';
 import { PROFILE_NAMES, PROFILES, type ProfileName } from '../../../src/workload/stress/profiles.js';
 import { Replayer } from '../../../src/workload/stress/replayer.js';
-import { refusedOperations } from '../../../src/workload/stress/run.js';
+import { courseOf } from '../../../src/workload/stress/run.js';
 import { type StressResult, stress, stressConfig } from '../../../src/workload/stress/stress.js';
 import { readTrace, traceContent } from '../../../src/workload/stress/trace.js';
 
@@ -116,10 +117,10 @@ test('every kind of operation prints as a program that runs', async () => {
     const config = { ...stressConfig({}), ...scenario.config };
     const failure = new StressFailure('teardown', 'x', 'x');
     const file = join(mkdtempSync(join(tmpdir(), 'gemdma-')), 'scenario.mjs');
-    const refused = refusedOperations(config, scenario.operations);
+    const { refused } = complete(courseOf(config, scenario.operations));
     writeFileSync(
       file,
-      printProgram(config, failure, scenario.operations, refused).replace("'gemdma'", `'${library}'`),
+      printProgram(config, failure, scenario.operations, { refused }).replace("'gemdma'", `'${library}'`),
     );
     await expect(import(file), scenario.name).resolves.toBeDefined();
   }
@@ -195,9 +196,9 @@ describe('buggy presets are found', () => {
       { op: 'bind', bo: 1, gpu: 0, ctx: 0 },
       { op: 'putPages', bo: 1 },
     ];
-    const refused = refusedOperations(config, operations);
+    const { refused } = complete(courseOf(config, operations));
     expect([...refused]).toEqual([2]);
-    const program = printProgram(config, new StressFailure('finding', 'X', 'x'), operations, refused);
+    const program = printProgram(config, new StressFailure('finding', 'X', 'x'), operations, { refused });
     expect(program).toContain('refused(() => {\n  bo1.putPages();\n});');
   });
 

@@ -1,0 +1,113 @@
+import { closeSync, createReadStream, fstatSync, openSync, readFileSync } from 'node:fs';
+import { Readable } from 'node:stream';
+import { createGunzip, gunzipSync } from 'node:zlib';
+import { RecordingError } from './recording.js';
+
+/**
+ * Text files as lines, plain or gzip by their first bytes. The synchronous reader takes a file whole; the asynchronous one
+ * streams it, so that it can be interrupted. Both refuse more than MAX_TEXT before they hold it: a gzip file of a few
+ * kilobytes can hold gigabytes.
+ */
+
+/** Most bytes of text that a file may hold, unpacked: 256 MiB, some five million lines of a recording. */
+export const MAX_TEXT = 256 * 1024 ** 2;
+
+const GZIP_MAGIC = [0x1f, 0x8b];
+
+/**
+ * All lines of a file, the empty one after the last line end left out.
+ * @throws RecordingError when it cannot be read, is damaged, or holds more than MAX_TEXT
+ */
+export function readLines(file: string): string[] {
+  const lines = new Lines(file);
+  lines.add(readBytes(file));
+  return lines.end();
+}
+
+/**
+ * The same, streamed; the event loop turns meanwhile.
+ * @returns what was read until the signal was aborted
+ * @throws as readLines
+ */
+export async function readLinesAsync(file: string, signal?: AbortSignal): Promise<string[]> {
+  const lines = new Lines(file);
+  try {
+    const source = createReadStream(file, { highWaterMark: 2 ** 20 });
+    const chunks = source[Symbol.asyncIterator]() as AsyncIterator<Buffer>;
+    const first = await chunks.next();
+    if (first.done) return lines.end();
+    const all = async function* (): AsyncGenerator<Buffer> {
+      yield first.value;
+      for (let next = await chunks.next(); !next.done; next = await chunks.next()) yield next.value;
+    };
+    const packed = isGzip(first.value);
+    const stream = packed ? Readable.from(all()).pipe(createGunzip({ chunkSize: 2 ** 20 })) : all();
+    for await (const chunk of stream) {
+      lines.add(chunk as Buffer);
+      if (signal?.aborted) break;
+    }
+    source.destroy();
+  } catch (error) {
+    throw refusal(file, error);
+  }
+  return lines.end();
+}
+
+function readBytes(file: string): Uint8Array {
+  let descriptor: number | undefined;
+  try {
+    descriptor = openSync(file, 'r');
+    if (fstatSync(descriptor).size > MAX_TEXT) throw tooLarge(file);
+    const bytes = readFileSync(descriptor);
+    return isGzip(bytes) ? gunzipSync(bytes, { maxOutputLength: MAX_TEXT }) : bytes;
+  } catch (error) {
+    throw refusal(file, error);
+  } finally {
+    if (descriptor !== undefined) closeSync(descriptor);
+  }
+}
+
+function isGzip(bytes: Uint8Array): boolean {
+  return bytes[0] === GZIP_MAGIC[0] && bytes[1] === GZIP_MAGIC[1];
+}
+
+/** What a failed read means. zlib's errors have codes of their own, those of the file system a system call. */
+function refusal(file: string, error: unknown): unknown {
+  if (error instanceof RecordingError) return error;
+  const { code, message, syscall } = error as NodeJS.ErrnoException;
+  if (code === 'ERR_BUFFER_TOO_LARGE') return tooLarge(file);
+  if (syscall !== undefined) return new RecordingError(file, 0, `cannot be read: ${code}`);
+  if (code?.startsWith('Z_')) return new RecordingError(file, 0, `damaged gzip: ${message}`);
+  return error;
+}
+
+function tooLarge(file: string): RecordingError {
+  return new RecordingError(file, 0, `more than ${MAX_TEXT / 1024 ** 2} MiB of text, which is the limit`);
+}
+
+/** Splits text that comes in chunks into lines. */
+class Lines {
+  readonly #file: string;
+  readonly #lines: string[] = [];
+  readonly #decoder = new TextDecoder();
+  #rest = '';
+  #bytes = 0;
+
+  constructor(file: string) {
+    this.#file = file;
+  }
+
+  add(chunk: Uint8Array): void {
+    this.#bytes += chunk.length;
+    if (this.#bytes > MAX_TEXT) throw tooLarge(this.#file);
+    const parts = (this.#rest + this.#decoder.decode(chunk, { stream: true })).split('\n');
+    this.#rest = parts.pop()!;
+    for (const part of parts) this.#lines.push(part);
+  }
+
+  end(): string[] {
+    this.#rest += this.#decoder.decode();
+    if (this.#rest !== '') this.#lines.push(this.#rest);
+    return this.#lines;
+  }
+}
