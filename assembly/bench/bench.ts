@@ -12,6 +12,7 @@ import { debugBlockFree, debugPagesFree, debugSgDestroy } from '../dma-debug/fre
 import { EINVAL, ENOMEM } from '../errno';
 import { blockAllocZeroed, blockFree, blockOrder } from '../memory/block';
 import { Context } from '../memory/context';
+import { addressOf } from '../memory/record';
 import { blockOfPagesAlloc, pagesAlloc } from '../ram/pages';
 import { MAX_ORDER, PAGE_SHIFT, ZONE_NORMAL } from '../ram/ram';
 import { SG_MAX_ENTRY, sgAllocPages } from '../sg/build';
@@ -80,7 +81,7 @@ export function benchCreate(dev: DmaDevice, mode: u32, pages: u32, capacity: u32
 }
 
 function memoryTake(ctx: Context, bench: Bench): u32 {
-  if (bench.mode == BENCH_SG) return <u32>sgAllocPages(ctx, bench.pages, 0, SG_MAX_ENTRY);
+  if (bench.mode == BENCH_SG) return <u32>addressOf(sgAllocPages(ctx, bench.pages, 0, SG_MAX_ENTRY));
   if (bench.pages != 1) return blockOfPagesAlloc(ctx, orderOf(bench), ZONE_NORMAL);
   // One page: from the CPU's stack, so that fragmented RAM shows. The slot vector's first word serves as the buffer.
   const buffer = bench.slots;

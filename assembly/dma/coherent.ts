@@ -27,26 +27,25 @@ const HIGH_MASK: u64 = 0xffffffff;
 /**
  * Allocates a coherent buffer and maps it.
  * @param length bytes; whole pages are taken
- * @returns the buffer, a table whose first segment is the device's address of it; 0 with the reason in cpu.reason
+ * @returns the buffer, a table whose first segment is the device's address of it; null with the reason in cpu.reason
  */
-export function dmaAllocCoherent(dev: DmaDevice, length: u32, attrs: u32): usize {
+export function dmaAllocCoherent(dev: DmaDevice, length: u32, attrs: u32): SgTable | null {
   const ctx = dev.ctx;
   const pages = <u32>((<u64>length + 0xfff) >> PAGE_SHIFT);
   if (pages == 0) {
     setReason(ctx, REASON_DMA_SIZE);
-    return 0;
+    return null;
   }
-  const at = sgReserve(ctx, pages);
-  if (at == 0) {
+  const buffer = sgReserve(ctx, pages);
+  if (buffer == null) {
     setReason(ctx, REASON_DMA_NO_PAGES);
-    return 0;
+    return null;
   }
-  const buffer = changetype<SgTable>(at);
   const scattered = dev.ops == OPS_IOMMU;
   if (scattered ? !takeFrames(ctx, pages, buffer.pfns, attrs) : !takeBlock(dev, pages, buffer.pfns)) {
     sgDestroy(buffer);
     setReason(ctx, REASON_DMA_NO_PAGES);
-    return 0;
+    return null;
   }
   buffer.flags = SG_OWNS_PAGES;
   sgFinish(buffer, 0, <f64>pages * 4096, SG_MAX_ENTRY, 0);
@@ -54,9 +53,9 @@ export function dmaAllocCoherent(dev: DmaDevice, length: u32, attrs: u32): usize
     const reason = cpuOf(ctx).reason;
     sgDestroy(buffer);
     setReason(ctx, reason);
-    return 0;
+    return null;
   }
-  return at;
+  return buffer;
 }
 
 /**

@@ -21,21 +21,20 @@ export const SG_MAX_PAGES: u32 = 1 << 28;
 /**
  * A table in pages form whose pfns the caller writes to sgPfnVector before sgFinish.
  * @param n pages, 1 to SG_MAX_PAGES
- * @returns the table, or 0 without memory
+ * @returns the table, or null without memory
  */
-export function sgReserve(ctx: Context, n: u32): usize {
-  if (n == 0 || n > SG_MAX_PAGES) return 0;
-  const at = tableAlloc(ctx);
-  if (at == 0) return 0;
-  const sgt = changetype<SgTable>(at);
+export function sgReserve(ctx: Context, n: u32): SgTable | null {
+  if (n == 0 || n > SG_MAX_PAGES) return null;
+  const sgt = tableAlloc(ctx);
+  if (sgt == null) return null;
   const pfns = vectorAlloc(ctx, <usize>n << 2);
   if (pfns == 0) {
     sgDestroy(sgt);
-    return 0;
+    return null;
   }
   sgt.pfns = pfns;
   sgt.pageCount = n;
-  return at;
+  return sgt;
 }
 
 /**
@@ -69,73 +68,69 @@ function finish(sgt: SgTable, offset: u32, bytes: u64, maxEntry: u32, flags: u32
 /**
  * A table over pages that somebody else owns.
  * @param pfns vector of n u32 pfns, copied
- * @returns the table, or 0 without memory
+ * @returns the table, or null without memory
  */
-export function sgFromPages(ctx: Context, n: u32, pfns: usize, flags: u32, maxEntry: u32): usize {
-  const at = sgReserve(ctx, n);
-  if (at == 0) return 0;
-  const sgt = changetype<SgTable>(at);
+export function sgFromPages(ctx: Context, n: u32, pfns: usize, flags: u32, maxEntry: u32): SgTable | null {
+  const sgt = sgReserve(ctx, n);
+  if (sgt == null) return null;
   memory.copy(sgt.pfns, pfns, <usize>n << 2);
   finish(sgt, 0, <u64>n << PAGE_SHIFT, max(maxEntry & ~(PAGE_SIZE - 1), PAGE_SIZE), flags & SG_NO_COALESCE);
-  return at;
+  return sgt;
 }
 
 /**
  * A table with frames of its own, which go back to RAM with it.
- * @returns the table, or 0 without memory of either kind
+ * @returns the table, or null without memory of either kind
  */
-export function sgAllocPages(ctx: Context, n: u32, flags: u32, maxEntry: u32): usize {
-  const at = sgReserve(ctx, n);
-  if (at == 0) return 0;
-  const sgt = changetype<SgTable>(at);
+export function sgAllocPages(ctx: Context, n: u32, flags: u32, maxEntry: u32): SgTable | null {
+  const sgt = sgReserve(ctx, n);
+  if (sgt == null) return null;
   if (pagesAlloc(ctx, n, sgt.pfns) < 0) {
     sgDestroy(sgt);
-    return 0;
+    return null;
   }
   sgt.flags = SG_OWNS_PAGES;
   sgt.ticket = loanTicket(ctx, n);
   finish(sgt, 0, <u64>n << PAGE_SHIFT, max(maxEntry & ~(PAGE_SIZE - 1), PAGE_SIZE), flags & SG_NO_COALESCE);
-  return at;
+  return sgt;
 }
 
 /**
  * A table of one block of neighbouring frames, 2^order pages, which go back to RAM with it.
  * @param zone ZONE_DMA32 or ZONE_NORMAL, as for blockOfPagesAlloc
- * @returns the table, or 0 without memory of either kind
+ * @returns the table, or null without memory of either kind
  */
-export function sgAllocBlock(ctx: Context, order: u32, zone: u32): usize {
+export function sgAllocBlock(ctx: Context, order: u32, zone: u32): SgTable | null {
   const n: u32 = 1 << order;
-  const at = sgReserve(ctx, n);
-  if (at == 0) return 0;
-  const sgt = changetype<SgTable>(at);
+  const sgt = sgReserve(ctx, n);
+  if (sgt == null) return null;
   const first = blockOfPagesAlloc(ctx, order, zone);
   if (first == 0) {
     sgDestroy(sgt);
-    return 0;
+    return null;
   }
   for (let i: u32 = 0; i < n; ++i) store<u32>(sgt.pfns + (<usize>i << 2), first + i);
   sgt.flags = SG_OWNS_PAGES;
   finish(sgt, 0, <u64>n << PAGE_SHIFT, SG_MAX_ENTRY, 0);
-  return at;
+  return sgt;
 }
 
 /**
  * A table in runs form of n entries whose runs the caller writes to sgRunVector before sgFinishRuns.
- * @returns the table, or 0 without memory
+ * @returns the table, or null without memory
  */
-export function sgReserveRuns(ctx: Context, n: u32): usize {
-  if (n == 0 || n > SG_MAX_PAGES / 4) return 0;
-  const at = tableAlloc(ctx);
-  if (at == 0) return 0;
-  const sgt = changetype<SgTable>(at);
+export function sgReserveRuns(ctx: Context, n: u32): SgTable | null {
+  if (n == 0 || n > SG_MAX_PAGES / 4) return null;
+  const sgt = tableAlloc(ctx);
+  if (sgt == null) return null;
   const runs = vectorAlloc(ctx, <usize>n * SG_RUN_SIZE);
   if (runs == 0) {
     sgDestroy(sgt);
-    return 0;
+    return null;
   }
   sgt.runs = runs;
   sgt.runCount = n;
-  return at;
+  return sgt;
 }
 
 /** Makes each run of a reserved table an entry. Returns 0, or -EINVAL for an empty one. */

@@ -1,7 +1,6 @@
 // The CPU's way into a table's pages: what pread and pwrite do, page by page, whatever the table is mapped to.
 
 import { EINVAL } from '../errno';
-import { Context } from '../memory/context';
 import { physRead, physWrite } from '../ram/contents';
 import { PAGE_SHIFT, PAGE_SIZE, STATE_CONTENT, frameState, ramOf } from '../ram/ram';
 import { SgTable, sgPfn } from './sg-table';
@@ -25,7 +24,7 @@ function copy(sgt: SgTable, offset: f64, mem: usize, n: u32, write: bool): i32 {
   const first = <u64>offset;
   if (sgt.pfns == 0 || !(offset >= 0) || first + n > sgt.bytes) return EINVAL;
   let at = first + sgt.offset;
-  const ctx = changetype<Context>(sgt.ctx);
+  const ctx = sgt.ctx;
   while (n != 0) {
     const bytes = part(at, n);
     const rc = write ? physWrite(ctx, physAt(sgt, at), mem, bytes) : physRead(ctx, physAt(sgt, at), mem, bytes);
@@ -52,7 +51,7 @@ export function sgWrite(sgt: SgTable, offset: f64, src: usize, n: u32): i32 {
 
 /** The first page from `page` on that was ever written (pages form), or the table's number of pages. */
 export function sgNextWritten(sgt: SgTable, page: u32): u32 {
-  const ram = ramOf(changetype<Context>(sgt.ctx));
+  const ram = ramOf(sgt.ctx);
   while (page < sgt.pageCount && (frameState(ram, sgPfn(sgt, page)) & STATE_CONTENT) == 0) ++page;
   return page;
 }

@@ -4,7 +4,7 @@
 // that a walk costs one step an entry and a random look costs a walk from there, or from the start if it lies before.
 
 import { PAGE_SHIFT } from '../ram/ram';
-import { SG_NO_COALESCE, SG_ONE_RUN, SG_RUN_SIZE, SG_UNCOUNTED, SEGMENTS_NONE, SgRun, SgTable } from './sg-table';
+import { SG_NO_COALESCE, SG_ONE_RUN, SG_UNCOUNTED, SEGMENTS_NONE, SgTable, runAt } from './sg-table';
 
 const CONSECUTIVE = i32x4(0, 1, 2, 3);
 
@@ -117,7 +117,7 @@ function walkTo(sgt: SgTable, i: u32): void {
 @inline
 export function sgEntryPhys(sgt: SgTable, i: u32): u64 {
   if (sgt.pfns != 0) return physInPages(sgt, i);
-  const run = changetype<SgRun>(sgt.runs + <usize>i * SG_RUN_SIZE);
+  const run = runAt(sgt, i);
   return (<u64>run.pfn << PAGE_SHIFT) + run.offset;
 }
 
@@ -130,7 +130,7 @@ function physInPages(sgt: SgTable, i: u32): u64 {
 // @ts-ignore: decorator
 @inline
 export function sgEntryLength(sgt: SgTable, i: u32): u32 {
-  return sgt.pfns != 0 ? lengthInPages(sgt, i) : changetype<SgRun>(sgt.runs + <usize>i * SG_RUN_SIZE).length;
+  return sgt.pfns != 0 ? lengthInPages(sgt, i) : runAt(sgt, i).length;
 }
 
 function lengthInPages(sgt: SgTable, i: u32): u32 {
@@ -152,7 +152,7 @@ export function entryBytes(sgt: SgTable, page: u32, n: u32): u64 {
 
 /** Offset of the i-th entry's first byte, as its builder gave it: more than a page is possible in runs form. */
 export function sgEntryOffset(sgt: SgTable, i: u32): u32 {
-  if (sgt.pfns == 0) return changetype<SgRun>(sgt.runs + <usize>i * SG_RUN_SIZE).offset;
+  if (sgt.pfns == 0) return runAt(sgt, i).offset;
   return i == 0 ? sgt.offset : 0;
 }
 

@@ -6,20 +6,14 @@ import { Context } from '../memory/context';
 import { currentCpu } from '../memory/cpu';
 import { entriesOf, entryPages, sgEntryLength, sgEntryOffset, sgEntryPhys, singlePages } from './entries';
 import {
-  SEGMENTS_ENTRIES, SEGMENTS_LIST, SEGMENTS_NONE, SEGMENTS_ONE, SEGMENTS_PHYSICAL, SG_RUN_SIZE, SG_SEGMENT_SIZE, SgRun,
-  SgSegment, SgTable,
+  SEGMENTS_ENTRIES, SEGMENTS_LIST, SEGMENTS_NONE, SEGMENTS_ONE, SEGMENTS_PHYSICAL, SG_SEGMENT_SIZE, SgTable, runAt,
+  segmentAt,
 } from './sg-table';
-import { SgState } from './state';
+import { sgOf } from './state';
 import { vectorAlloc, vectorFree } from './vector';
 
 /** What an address is where there is none (DMA_MAPPING_ERROR). */
 const NO_ADDRESS: u64 = 0xffffffffffffffff;
-
-// @ts-ignore: decorator
-@inline
-function segmentAt(sgt: SgTable, i: u32): SgSegment {
-  return changetype<SgSegment>(sgt.segments + <usize>i * SG_SEGMENT_SIZE);
-}
 
 /** Bytes of the whole pages that entry i touches: what it takes behind an IOMMU. */
 export function sgEntrySpan(sgt: SgTable, i: u32): u64 {
@@ -38,7 +32,7 @@ function packedBefore(sgt: SgTable, i: u32): u64 {
     sgt.walkBytes = 0;
   }
   while (sgt.walkSegment < i) {
-    const run = changetype<SgRun>(sgt.runs + <usize>sgt.walkSegment * SG_RUN_SIZE);
+    const run = runAt(sgt, sgt.walkSegment);
     sgt.walkBytes += (<u64>(run.offset & 0xfff) + run.length + 0xfff) & ~0xfff;
     ++sgt.walkSegment;
   }
@@ -120,7 +114,7 @@ export const SCRATCH_SEGMENTS: u32 = 256;
 
 /** This CPU's space for segments that are not counted yet; 0 without memory. */
 export function segmentScratch(ctx: Context): usize {
-  const state = changetype<SgState>(ctx.sg);
+  const state = sgOf(ctx);
   if (state.scratch == 0) state.scratch = blockAlloc(ctx, blockOrder(<usize>ctx.cpuCount * BLOCK_SIZE));
   return state.scratch == 0 ? 0 : state.scratch + <usize>currentCpu() * BLOCK_SIZE;
 }
@@ -164,7 +158,7 @@ export function setEntrySegments(sgt: SgTable, shape: u32, address: u64, length:
 }
 
 function dropSegments(sgt: SgTable): void {
-  if (sgt.segments != 0) segmentsFree(changetype<Context>(sgt.ctx), sgt.segments, sgt.segmentCapacity);
+  if (sgt.segments != 0) segmentsFree(sgt.ctx, sgt.segments, sgt.segmentCapacity);
   sgt.segments = 0;
   sgt.segmentCapacity = 0;
   sgt.listMost = 0;

@@ -16,16 +16,17 @@
 
 import { Context, FAULT_SG } from '../memory/context';
 import { shouldFail } from '../memory/fault';
-import { slabAllocZeroed, slabCacheCreate, slabFree } from '../memory/slab';
+import { addressOf, recordAt } from '../memory/record';
+import { cacheAllocZeroed, cacheCreate, cacheFree } from '../memory/slab';
 import { loanReturn } from '../ram/loan';
 import { pagesFree } from '../ram/pages';
-import { SgState } from './state';
+import { SgState, sgOf } from './state';
 import { vectorFree } from './vector';
 
 // @ts-ignore: decorator
 @unmanaged
 export class SgTable {
-  ctx: usize;
+  ctx: Context;
   flags: u32;
   /** Pages form: vector of u32 pfns; 0 in runs form. */
   pfns: usize;
@@ -111,26 +112,26 @@ export class SgSegment {
 }
 export const SG_SEGMENT_SIZE: usize = 16;
 
-/** The subsystem's state, made with the machine. Returns 0 without memory. */
-export function sgState(ctx: Context): usize {
-  if (ctx.sg != 0) return ctx.sg;
-  const home = slabCacheCreate(ctx, offsetof<SgState>());
-  if (home == 0) return 0;
-  const tables = slabCacheCreate(ctx, offsetof<SgTable>());
-  if (tables == 0) return 0;
-  const at = slabAllocZeroed(home);
-  if (at == 0) return 0;
-  changetype<SgState>(at).tables = tables;
-  ctx.sg = at;
-  return at;
+/** The subsystem's state, made with the machine. Returns null without memory. */
+export function sgState(ctx: Context): SgState | null {
+  if (ctx.sg != 0) return sgOf(ctx);
+  const home = cacheCreate<SgState>(ctx, offsetof<SgState>());
+  if (home == null) return null;
+  const tables = cacheCreate<SgTable>(ctx, offsetof<SgTable>());
+  if (tables == null) return null;
+  const state = cacheAllocZeroed<SgState>(home);
+  if (state == null) return null;
+  state.tables = tables;
+  ctx.sg = addressOf(state);
+  return state;
 }
 
-/** An empty table, of no form yet. Returns 0 without memory. */
-export function tableAlloc(ctx: Context): usize {
-  if (shouldFail(ctx, FAULT_SG)) return 0;
-  const at = slabAllocZeroed(changetype<SgState>(ctx.sg).tables);
-  if (at != 0) changetype<SgTable>(at).ctx = changetype<usize>(ctx);
-  return at;
+/** An empty table, of no form yet. Returns null without memory. */
+export function tableAlloc(ctx: Context): SgTable | null {
+  if (shouldFail(ctx, FAULT_SG)) return null;
+  const sgt = cacheAllocZeroed(sgOf(ctx).tables);
+  if (sgt != null) sgt.ctx = ctx;
+  return sgt;
 }
 
 /**
@@ -138,7 +139,7 @@ export function tableAlloc(ctx: Context): usize {
  * not undone: nobody knows it any more, which is how a driver leaks one.
  */
 export function sgDestroy(sgt: SgTable): void {
-  const ctx = changetype<Context>(sgt.ctx);
+  const ctx = sgt.ctx;
   if (sgt.pfns != 0) {
     if ((sgt.flags & SG_OWNS_PAGES) != 0 && !loanReturn(ctx, sgt.ticket, sgt.pageCount)) {
       pagesFree(ctx, sgt.pageCount, sgt.pfns);
@@ -147,7 +148,21 @@ export function sgDestroy(sgt: SgTable): void {
   }
   if (sgt.runs != 0) vectorFree(ctx, sgt.runs, <usize>sgt.runCount * SG_RUN_SIZE);
   if (sgt.segments != 0) vectorFree(ctx, sgt.segments, <usize>sgt.segmentCapacity * SG_SEGMENT_SIZE);
-  slabFree(changetype<SgState>(ctx.sg).tables, changetype<usize>(sgt));
+  cacheFree(sgOf(ctx).tables, sgt);
+}
+
+/** The i-th run (runs form). */
+// @ts-ignore: decorator
+@inline
+export function runAt(sgt: SgTable, i: u32): SgRun {
+  return recordAt<SgRun>(sgt.runs, i);
+}
+
+/** The i-th segment of a list (SEGMENTS_LIST). */
+// @ts-ignore: decorator
+@inline
+export function segmentAt(sgt: SgTable, i: u32): SgSegment {
+  return recordAt<SgSegment>(sgt.segments, i);
 }
 
 /** pfn of a page of the table, counted from its first (pages form). */

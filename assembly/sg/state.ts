@@ -1,11 +1,21 @@
+import { CacheOf, Context, SlabCache } from '../memory/context';
+import { SgTable } from './sg-table';
+
 /** State of the subsystem: the cache of tables and those of short vectors (vector.ts). */
 // @ts-ignore: decorator
 @unmanaged
 export class SgState {
-  tables: usize;
-  vectors0: usize;
-  vectors1: usize;
-  vectors2: usize;
+  tables: CacheOf<SgTable>;
+  vectors0: SlabCache | null;
+  vectors1: SlabCache | null;
+  vectors2: SlabCache | null;
   /** Segments that are being counted: a page for each CPU, made when the first list needs it (segments.ts). */
   scratch: usize;
+}
+
+/** The machine's, which it has from the start (sg-table.ts). */
+// @ts-ignore: decorator
+@inline
+export function sgOf(ctx: Context): SgState {
+  return changetype<SgState>(ctx.sg);
 }

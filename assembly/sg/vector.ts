@@ -3,8 +3,9 @@
 
 import { blockAlloc, blockFree, blockOrder } from '../memory/block';
 import { Context } from '../memory/context';
+import { fieldOf } from '../memory/record';
 import { slabAlloc, slabCacheCreate, slabFree } from '../memory/slab';
-import { SgState } from './state';
+import { SgState, sgOf } from './state';
 
 /** Bytes of the slab classes: 16, 64 and 256 pfns. */
 const CLASS0: usize = 64;
@@ -14,7 +15,7 @@ const CLASS2: usize = 1024;
 // @ts-ignore: decorator
 @inline
 function cacheSlot(ctx: Context, bytes: usize): usize {
-  return ctx.sg + offsetof<SgState>('vectors0') + (bytes <= CLASS0 ? 0 : bytes <= CLASS1 ? 4 : 8);
+  return fieldOf(sgOf(ctx), offsetof<SgState>('vectors0')) + (bytes <= CLASS0 ? 0 : bytes <= CLASS1 ? 4 : 8);
 }
 
 /** Room for `bytes` bytes, contents undefined; the subsystem's state exists. Returns 0 without memory. */
