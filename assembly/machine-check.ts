@@ -13,7 +13,7 @@ import { contentsCheck } from './ram/contents';
 import { stacksCheck } from './ram/pages';
 import { ramOf } from './ram/ram';
 import { slotsCheck } from './swiotlb/slots';
-import { Swiotlb } from './swiotlb/pool';
+import { poolOf } from './swiotlb/pool';
 
 /** Records live in all slab caches and 4 KiB units in use: what must be as before when everything was given back. */
 export function machineRecords(ctx: Context): u32 {
@@ -43,7 +43,7 @@ export function machineCheck(ctx: Context): u32 {
   wrong = iovaCheck(ctx);
   if (wrong != 0) return 0x50000000 | wrong;
   if (ctx.swiotlb != 0) {
-    wrong = slotsCheck(changetype<Swiotlb>(ctx.swiotlb));
+    wrong = slotsCheck(poolOf(ctx)!);
     if (wrong != 0) return 0x90000000 | wrong;
   }
   wrong = dmaCheck(ctx);

@@ -3,8 +3,6 @@
 //
 // A bench is a vector of slots, each with memory of its own: single mode a buffer of physically adjacent pages, as the
 // kernel's dma_map_benchmark has it, sg mode a table. Distinct memory matters: dma-debug reports overlapping mappings.
-//
-//   slot   +0 u32 first pfn, or the SgTable   +4 u32 1 while mapped   +8 f64 dma address (single mode)
 
 import { ALL_ENTRIES, dmaMapPage, dmaMapSg, dmaUnmapPage, dmaUnmapSg } from '../dma/map';
 import { DmaDevice } from '../dma/device';
@@ -12,7 +10,7 @@ import { debugBlockFree, debugPagesFree, debugSgDestroy } from '../dma-debug/fre
 import { EINVAL, ENOMEM } from '../errno';
 import { blockAllocZeroed, blockFree, blockOrder } from '../memory/block';
 import { Context } from '../memory/context';
-import { addressOf } from '../memory/record';
+import { addressOf, recordAt } from '../memory/record';
 import { blockOfPagesAlloc, pagesAlloc } from '../ram/pages';
 import { MAX_ORDER, PAGE_SHIFT, ZONE_NORMAL } from '../ram/ram';
 import { SG_MAX_ENTRY, sgAllocPages } from '../sg/build';
@@ -24,8 +22,8 @@ export const BENCH_SG: u32 = 1;
 // @ts-ignore: decorator
 @unmanaged
 export class Bench {
-  ctx: usize;
-  dev: usize;
+  ctx: Context;
+  dev: DmaDevice;
   mode: u32;
   /** Pages of a mapping (the kernel's granule). */
   pages: u32;
@@ -38,16 +36,26 @@ export class Bench {
 // @ts-ignore: decorator
 @unmanaged
 class Slot {
+  /** First pfn of the buffer, or the SgTable. */
   what: u32;
+  /** 1 while mapped. */
   mapped: u32;
+  /** DMA address (single mode). */
   address: f64;
 }
 const SLOT_SIZE: usize = 16;
 
+/** Memory of a slot in sg mode. */
+// @ts-ignore: decorator
+@inline
+function tableOf(slot: Slot): SgTable {
+  return changetype<SgTable>(slot.what);
+}
+
 // @ts-ignore: decorator
 @inline
 function slotAt(bench: Bench, index: u32): Slot {
-  return changetype<Slot>(bench.slots + <usize>index * SLOT_SIZE);
+  return recordAt<Slot>(bench.slots, index);
 }
 
 /**
@@ -57,12 +65,12 @@ function slotAt(bench: Bench, index: u32): Slot {
  */
 export function benchCreate(dev: DmaDevice, mode: u32, pages: u32, capacity: u32, dir: u32, attrs: u32): i32 {
   if (pages == 0 || capacity == 0 || mode > BENCH_SG || (mode == BENCH_SINGLE && pages > <u32>(1 << MAX_ORDER))) return EINVAL;
-  const ctx = changetype<Context>(dev.ctx);
+  const ctx = dev.ctx;
   const at = blockAllocZeroed(ctx, blockOrder(offsetof<Bench>() + <usize>capacity * SLOT_SIZE));
   if (at == 0) return ENOMEM;
   const bench = changetype<Bench>(at);
-  bench.ctx = changetype<usize>(dev.ctx);
-  bench.dev = changetype<usize>(dev);
+  bench.ctx = dev.ctx;
+  bench.dev = dev;
   bench.mode = mode;
   bench.pages = pages;
   bench.dir = dir;
@@ -97,23 +105,23 @@ function orderOf(bench: Bench): u32 {
 
 /** Ends what is still mapped and gives everything back. */
 export function benchDestroy(bench: Bench): void {
-  const ctx = changetype<Context>(bench.ctx);
+  const ctx = bench.ctx;
   benchUnmap(bench, 0, bench.capacity);
   for (let i: u32 = 0; i < bench.capacity; ++i) {
     const slot = slotAt(bench, i);
     if (slot.what == 0) continue;
-    if (bench.mode == BENCH_SG) debugSgDestroy(changetype<SgTable>(slot.what));
+    if (bench.mode == BENCH_SG) debugSgDestroy(tableOf(slot));
     else if (bench.pages != 1) debugBlockFree(ctx, slot.what, orderOf(bench));
-    else debugPagesFree(ctx, 1, changetype<usize>(slot));
+    else debugPagesFree(ctx, 1, addressOf(slot));
   }
-  blockFree(ctx, changetype<usize>(bench));
+  blockFree(ctx, addressOf(bench));
 }
 
 // @ts-ignore: decorator
 @inline
 function map(bench: Bench, dev: DmaDevice, slot: Slot): bool {
   if (bench.mode == BENCH_SG) {
-    slot.mapped = <u32>(dmaMapSg(dev, changetype<SgTable>(slot.what), bench.dir, bench.attrs) > 0);
+    slot.mapped = <u32>(dmaMapSg(dev, tableOf(slot), bench.dir, bench.attrs) > 0);
   } else {
     const address = dmaMapPage(dev, slot.what, 0, bench.pages << PAGE_SHIFT, bench.dir, bench.attrs);
     slot.address = address;
@@ -127,14 +135,14 @@ function map(bench: Bench, dev: DmaDevice, slot: Slot): bool {
 function unmap(bench: Bench, dev: DmaDevice, slot: Slot): void {
   slot.mapped = 0;
   if (bench.mode == BENCH_SG) {
-    const sgt = changetype<SgTable>(slot.what);
+    const sgt = tableOf(slot);
     dmaUnmapSg(dev, sgt, ALL_ENTRIES, bench.dir, bench.attrs);
   } else dmaUnmapPage(dev, slot.address, bench.pages << PAGE_SHIFT, bench.dir, bench.attrs);
 }
 
 /** Maps n slots from `first` on. Returns how many of the calls succeeded; a slot that is mapped already is left alone. */
 export function benchMap(bench: Bench, first: u32, n: u32): u32 {
-  const dev = changetype<DmaDevice>(bench.dev);
+  const dev = bench.dev;
   const end = min(first + n, bench.capacity);
   let done: u32 = 0;
   for (let i = first; i < end; ++i) {
@@ -146,7 +154,7 @@ export function benchMap(bench: Bench, first: u32, n: u32): u32 {
 
 /** Ends the mappings of n slots from `first` on. Returns how many there were. */
 export function benchUnmap(bench: Bench, first: u32, n: u32): u32 {
-  const dev = changetype<DmaDevice>(bench.dev);
+  const dev = bench.dev;
   const end = min(first + n, bench.capacity);
   let done: u32 = 0;
   for (let i = first; i < end; ++i) {
@@ -160,7 +168,7 @@ export function benchUnmap(bench: Bench, first: u32, n: u32): u32 {
 
 /** Ends n mappings at random places, so that holes are left between the others. Returns how many were ended. */
 export function benchPunch(bench: Bench, n: u32, seed: u32): u32 {
-  const dev = changetype<DmaDevice>(bench.dev);
+  const dev = bench.dev;
   let x = seed == 0 ? 0x9e3779b9 : seed;
   let done: u32 = 0;
   for (let tries: u32 = 0; done < n && tries < 64 * bench.capacity; ++tries) {

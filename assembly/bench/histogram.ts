@@ -2,18 +2,18 @@
 // one part in 64 whatever its size, in 11 KiB and a handful of instructions a value (the idea of HdrHistogram). Values
 // are nanoseconds with a fraction; the first buckets are 1/64 ns wide.
 //
-//   +0 f64 count   +8 f64 sum   +16 f64 sum of squares   +24 f64 smallest   +32 f64 largest   +64 u32 bucket[]
-//
 // The core reads no clock: the host times a batch of operations and records its mean.
 
 import { blockAlloc, blockFree, blockOrder } from '../memory/block';
 import { Context } from '../memory/context';
+import { addressOf } from '../memory/record';
 
 const SUB_BITS: u32 = 6;
 const SUB: u32 = 1 << SUB_BITS;
 /** Highest power of two told apart, in 1/64 ns: 2^46 is 18 minutes. */
 const TOP: u32 = 46;
 const BUCKETS: u32 = (TOP - SUB_BITS + 2) << SUB_BITS;
+/** Bytes before the counts, u32 each. */
 const HEADER: usize = 64;
 const SIZE: usize = HEADER + <usize>BUCKETS * 4;
 
@@ -27,17 +27,25 @@ export class Histogram {
   largest: f64;
 }
 
-/** Makes an empty histogram. Returns 0 without memory. */
-export function histogramCreate(ctx: Context): usize {
+/** Makes an empty histogram. Returns null without memory. */
+export function histogramCreate(ctx: Context): Histogram | null {
   const at = blockAlloc(ctx, blockOrder(SIZE));
-  if (at == 0) return 0;
+  if (at == 0) return null;
   memory.fill(at, 0, SIZE);
-  changetype<Histogram>(at).smallest = Infinity;
-  return at;
+  const histogram = changetype<Histogram>(at);
+  histogram.smallest = Infinity;
+  return histogram;
 }
 
-export function histogramDestroy(ctx: Context, at: usize): void {
-  blockFree(ctx, at);
+export function histogramDestroy(ctx: Context, histogram: Histogram): void {
+  blockFree(ctx, addressOf(histogram));
+}
+
+/** Where a bucket's count lies. */
+// @ts-ignore: decorator
+@inline
+function countAt(histogram: Histogram, bucket: u32): usize {
+  return addressOf(histogram) + HEADER + (<usize>bucket << 2);
 }
 
 // @ts-ignore: decorator
@@ -65,7 +73,7 @@ export function histogramRecord(histogram: Histogram, ns: f64): void {
   histogram.squares += value * value;
   histogram.smallest = min(histogram.smallest, value);
   histogram.largest = max(histogram.largest, value);
-  const at = changetype<usize>(histogram) + HEADER + (<usize>bucketOf(value) << 2);
+  const at = countAt(histogram, bucketOf(value));
   store<u32>(at, load<u32>(at) + 1);
 }
 
@@ -75,7 +83,7 @@ export function histogramPercentile(histogram: Histogram, share: f64): f64 {
   const rank = max<f64>(1, ceil(share * histogram.count));
   let seen: f64 = 0;
   for (let i: u32 = 0; i < BUCKETS; ++i) {
-    seen += <f64>load<u32>(changetype<usize>(histogram) + HEADER + (<usize>i << 2));
+    seen += <f64>load<u32>(countAt(histogram, i));
     if (seen >= rank) return max(histogram.smallest, min(histogram.largest, middle(i)));
   }
   return histogram.largest;

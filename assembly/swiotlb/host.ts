@@ -3,7 +3,7 @@
 import { DMA_MAPPING_ERROR, DmaDevice } from '../dma/device';
 import { Context } from '../memory/context';
 import { backOf } from './slots';
-import { Swiotlb, areaOf, mappingOf, slotAddress } from './pool';
+import { areaOf, mappingOf, poolOf, slotAddress } from './pool';
 import { swiotlbMap, swiotlbSync, swiotlbUnmap } from './swiotlb';
 
 /** swiotlbMap for the host; -1 is DMA_MAPPING_ERROR. */
@@ -26,8 +26,8 @@ export function swiotlbSyncSingle(dev: DmaDevice, address: f64, length: u32, dir
  * @returns how many were written, 0 without a pool
  */
 export function swiotlbStats(ctx: Context, dest: usize): u32 {
-  const pool = changetype<Swiotlb>(ctx.swiotlb);
-  if (changetype<usize>(pool) == 0) return 0;
+  const pool = poolOf(ctx);
+  if (pool == null) return 0;
   store<f64>(dest, <f64>pool.start);
   store<f64>(dest, <f64>pool.slots, 8);
   store<f64>(dest, <f64>pool.areas, 16);
@@ -52,8 +52,8 @@ export function swiotlbStats(ctx: Context, dest: usize): u32 {
 
 /** Forgets the high-water mark (a write to io_tlb_used_hiwater). */
 export function swiotlbResetHighWater(ctx: Context): void {
-  const pool = changetype<Swiotlb>(ctx.swiotlb);
-  if (changetype<usize>(pool) != 0) pool.highWater = pool.used;
+  const pool = poolOf(ctx);
+  if (pool != null) pool.highWater = pool.used;
 }
 
 /**
@@ -62,8 +62,8 @@ export function swiotlbResetHighWater(ctx: Context): void {
  * @returns mappings written, at most max
  */
 export function swiotlbMappings(ctx: Context, from: u32, dest: usize, max: u32): u32 {
-  const pool = changetype<Swiotlb>(ctx.swiotlb);
-  if (changetype<usize>(pool) == 0) return 0;
+  const pool = poolOf(ctx);
+  if (pool == null) return 0;
   let found: u32 = 0;
   let slot = from;
   while (slot < pool.slots && found < max) {

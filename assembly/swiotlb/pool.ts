@@ -1,5 +1,9 @@
 // The records of a bounce pool: itself, its areas, its mappings; and what a slot is.
 
+import { Context } from '../memory/context';
+import { Guarded } from '../memory/lock';
+import { recordAt } from '../memory/record';
+
 export const SLOT_SHIFT: u32 = 11;
 export const SLOT_SIZE: u32 = 1 << SLOT_SHIFT; // IO_TLB_SIZE
 export const SET_SLOTS: u32 = 128; // IO_TLB_SEGSIZE
@@ -16,7 +20,7 @@ export const POOL_NO_MIN_ALIGN: u32 = 4;
 // @ts-ignore: decorator
 @unmanaged
 export class Swiotlb {
-  ctx: usize;
+  ctx: Context;
   flags: u32;
   /** Physical addresses: the first byte, and the first past the end. */
   start: u64;
@@ -48,8 +52,7 @@ export class Swiotlb {
 
 // @ts-ignore: decorator
 @unmanaged
-export class SwiotlbArea {
-  guard: u64;
+export class SwiotlbArea extends Guarded {
   index: u32; // within the area: where the last allocation ended
   used: u32;
 }
@@ -68,6 +71,13 @@ export class SwiotlbMapping {
 }
 export const MAPPING_SIZE: usize = 32;
 
+/** The machine's pool, null without one. */
+// @ts-ignore: decorator
+@inline
+export function poolOf(ctx: Context): Swiotlb | null {
+  return changetype<Swiotlb | null>(ctx.swiotlb);
+}
+
 // @ts-ignore: decorator
 @inline
 export function areaOf(pool: Swiotlb, area: u32): SwiotlbArea {
@@ -77,7 +87,7 @@ export function areaOf(pool: Swiotlb, area: u32): SwiotlbArea {
 // @ts-ignore: decorator
 @inline
 export function mappingOf(pool: Swiotlb, slot: u32): SwiotlbMapping {
-  return changetype<SwiotlbMapping>(pool.mappings + <usize>slot * MAPPING_SIZE);
+  return recordAt<SwiotlbMapping>(pool.mappings, slot);
 }
 
 // @ts-ignore: decorator

@@ -22,6 +22,7 @@ import { Context, FAULT_SWIOTLB } from '../memory/context';
 import { currentCpu } from '../memory/cpu';
 import { shouldFail } from '../memory/fault';
 import { lock, unlock } from '../memory/lock';
+import { fieldOf } from '../memory/record';
 import { physCopy } from '../ram/contents';
 import { rangeAllocLow, rangeReserve } from '../ram/range';
 import {
@@ -31,15 +32,9 @@ import {
 import { EVENT_BOUNCE, emit } from '../events/events';
 import {
   AREA_SIZE, MAPPING_SIZE, MAX_MAPPING, POOL_ALIGN_ABOVE_PAGE, POOL_COPY_IN_READABLE, POOL_NO_MIN_ALIGN, SET_SLOTS,
-  SLOT_SHIFT, SLOT_SIZE, Swiotlb, areaOf, mappingOf, slotAddress,
+  SLOT_SHIFT, SLOT_SIZE, Swiotlb, areaOf, mappingOf, poolOf, slotAddress,
 } from './pool';
 import { BACK_FREE, NO_SLOT, backOf, searchArea, slotsRelease, slotsTake } from './slots';
-
-// @ts-ignore: decorator
-@inline
-function poolOf(ctx: Context): Swiotlb {
-  return changetype<Swiotlb>(ctx.swiotlb);
-}
 
 // Counters of the whole pool are shared by areas, so in the threads build an area's lock does not cover them.
 function count(at: usize, n: u32): u32 {
@@ -76,7 +71,7 @@ export function swiotlbCreate(ctx: Context, slots: u32, areas: u32, flags: u32, 
     return ENOMEM;
   }
   const pool = changetype<Swiotlb>(at);
-  pool.ctx = changetype<usize>(ctx);
+  pool.ctx = ctx;
   pool.flags = flags;
   pool.start = <u64>first << BLOCK_SHIFT;
   pool.end = pool.start + (<u64>slots << SLOT_SHIFT);
@@ -98,13 +93,13 @@ export function swiotlbCreate(ctx: Context, slots: u32, areas: u32, flags: u32, 
 @inline
 export function isSwiotlb(ctx: Context, phys: u64): bool {
   const pool = poolOf(ctx);
-  return changetype<usize>(pool) != 0 && phys >= pool.start && phys < pool.end;
+  return pool != null && phys >= pool.start && phys < pool.end;
 }
 
 /** Longest buffer that can be mapped for a device (swiotlb_max_mapping_size). */
 export function swiotlbMaxMapping(dev: DmaDevice): u32 {
-  const pool = poolOf(changetype<Context>(dev.ctx));
-  const align: u32 = changetype<usize>(pool) == 0 ? 0 : minAlign(pool, dev);
+  const pool = poolOf(dev.ctx);
+  const align: u32 = pool == null ? 0 : minAlign(pool, dev);
   const lost = (align + SLOT_SIZE - 1) & ~(SLOT_SIZE - 1);
   return lost < MAX_MAPPING ? MAX_MAPPING - lost : 0;
 }
@@ -126,26 +121,26 @@ function refuse(ctx: Context, reason: u32): u64 {
  * @returns the address of the copy of the first byte; DMA_MAPPING_ERROR with the reason in cpu.reason, nothing changed
  */
 export function swiotlbMap(dev: DmaDevice, phys: u64, length: u32, dir: u32, attrs: u32): u64 {
-  const ctx = changetype<Context>(dev.ctx);
+  const ctx = dev.ctx;
   const pool = poolOf(ctx);
-  if (changetype<usize>(pool) == 0) return refuse(ctx, REASON_SWIOTLB_NO_POOL);
+  if (pool == null) return refuse(ctx, REASON_SWIOTLB_NO_POOL);
   assert(length != 0);
   const align = minAlign(pool, dev);
   const offset = <u32>phys & align & (SLOT_SIZE - 1);
   if (length > MAX_MAPPING - offset) {
-    count(changetype<usize>(pool) + offsetof<Swiotlb>('tooLarge'), 1);
+    count(fieldOf(pool, offsetof<Swiotlb>('tooLarge')), 1);
     return refuse(ctx, REASON_SWIOTLB_TOO_LARGE);
   }
   const size = length + offset;
   const slot = shouldFail(ctx, FAULT_SWIOTLB) ? NO_SLOT : findSlots(pool, dev, phys, size, align);
   if (slot == NO_SLOT) {
-    count(changetype<usize>(pool) + offsetof<Swiotlb>('full'), 1);
+    count(fieldOf(pool, offsetof<Swiotlb>('full')), 1);
     return refuse(ctx, REASON_SWIOTLB_FULL);
   }
   const address = slotAddress(pool, slot) + offset;
   if (address + length - 1 > dev.mask) {
     release(pool, slot);
-    count(changetype<usize>(pool) + offsetof<Swiotlb>('unreachable'), 1);
+    count(fieldOf(pool, offsetof<Swiotlb>('unreachable')), 1);
     return refuse(ctx, REASON_SWIOTLB_UNREACHABLE);
   }
   const mapping = mappingOf(pool, slot);
@@ -163,8 +158,8 @@ export function swiotlbMap(dev: DmaDevice, phys: u64, length: u32, dir: u32, att
     pool.bytesIn += length;
     emit(ctx, EVENT_BOUNCE, dev.id, <f64>address, <f64>phys, <f64>length, dir, 1);
   }
-  count(changetype<usize>(pool) + offsetof<Swiotlb>('maps'), 1);
-  count(changetype<usize>(pool) + offsetof<Swiotlb>('live'), 1);
+  count(fieldOf(pool, offsetof<Swiotlb>('maps')), 1);
+  count(fieldOf(pool, offsetof<Swiotlb>('live')), 1);
   return address;
 }
 
@@ -180,7 +175,7 @@ function findSlots(pool: Swiotlb, dev: DmaDevice, phys: u64, size: u32, align: u
   for (let i: u32 = 0; i < pool.areas; ++i) {
     const index = (first + i) & (pool.areas - 1);
     const area = areaOf(pool, index);
-    lock(changetype<usize>(area));
+    lock(area);
     let slot = NO_SLOT;
     if (slots <= pool.areaSlots - area.used) {
       slot = searchArea(pool, index, slots, slotMask | keep, <u32>phys & keep, max(slotMask, keep), dev.segmentBoundary);
@@ -190,12 +185,12 @@ function findSlots(pool: Swiotlb, dev: DmaDevice, phys: u64, size: u32, align: u
         const next = slot - index * pool.areaSlots + slots;
         area.index = next < pool.areaSlots ? next : 0;
         area.used += slots;
-        const used = count(changetype<usize>(pool) + offsetof<Swiotlb>('used'), slots);
+        const used = count(fieldOf(pool, offsetof<Swiotlb>('used')), slots);
         // Two CPUs may race here; the mark is a statistic, as the kernel's is.
         if (used > pool.highWater) pool.highWater = used;
       }
     }
-    unlock(changetype<usize>(area));
+    unlock(area);
     if (slot != NO_SLOT) return slot;
   }
   return NO_SLOT;
@@ -204,16 +199,16 @@ function findSlots(pool: Swiotlb, dev: DmaDevice, phys: u64, size: u32, align: u
 function release(pool: Swiotlb, slot: u32): void {
   const slots = mappingOf(pool, slot).slots;
   const area = areaOf(pool, slot / pool.areaSlots);
-  lock(changetype<usize>(area));
+  lock(area);
   slotsRelease(pool, slot, slots);
   area.used -= slots;
-  count(changetype<usize>(pool) + offsetof<Swiotlb>('used'), 0 - slots);
-  unlock(changetype<usize>(area));
+  count(fieldOf(pool, offsetof<Swiotlb>('used')), 0 - slots);
+  unlock(area);
 }
 
 /** First slot of the mapping that an address lies in, or NO_SLOT. */
-function mappingAt(pool: Swiotlb, address: u64): u32 {
-  if (changetype<usize>(pool) == 0 || address < pool.start || address >= pool.end) return NO_SLOT;
+function mappingAt(pool: Swiotlb | null, address: u64): u32 {
+  if (pool == null || address < pool.start || address >= pool.end) return NO_SLOT;
   const slot = <u32>((address - pool.start) >> SLOT_SHIFT);
   const back = load<u8>(backOf(pool, slot));
   return back == BACK_FREE ? NO_SLOT : slot - <u32>back;
@@ -227,17 +222,17 @@ function mappingAt(pool: Swiotlb, address: u64): u32 {
  *     slots are free then all the same)
  */
 export function swiotlbUnmap(dev: DmaDevice, address: u64, length: u32, dir: u32, attrs: u32): bool {
-  const ctx = changetype<Context>(dev.ctx);
+  const ctx = dev.ctx;
   const pool = poolOf(ctx);
   const slot = mappingAt(pool, address);
-  if (slot == NO_SLOT || slotAddress(pool, slot) + mappingOf(pool, slot).offset != address) {
+  if (slot == NO_SLOT || slotAddress(pool!, slot) + mappingOf(pool!, slot).offset != address) {
     setReason(ctx, REASON_SWIOTLB_NOT_MAPPED);
     return false;
   }
   let copied = true;
   if (dir != DMA_TO_DEVICE && (attrs & DMA_ATTR_SKIP_CPU_SYNC) == 0) copied = bounce(ctx, dev, slot, address, length, dir, false);
-  release(pool, slot);
-  count(changetype<usize>(pool) + offsetof<Swiotlb>('live'), 0 - 1);
+  release(pool!, slot);
+  count(fieldOf(pool, offsetof<Swiotlb>('live')), 0 - 1);
   return copied;
 }
 
@@ -248,7 +243,7 @@ export function swiotlbUnmap(dev: DmaDevice, address: u64, length: u32, dir: u32
  * @returns false with the reason when no mapping holds the address, or more was asked than it holds (which is cut)
  */
 export function swiotlbSync(dev: DmaDevice, address: u64, length: u32, dir: u32, forDevice: bool): bool {
-  const ctx = changetype<Context>(dev.ctx);
+  const ctx = dev.ctx;
   const slot = mappingAt(poolOf(ctx), address);
   if (slot == NO_SLOT) {
     setReason(ctx, REASON_SWIOTLB_NOT_MAPPED);
@@ -259,7 +254,7 @@ export function swiotlbSync(dev: DmaDevice, address: u64, length: u32, dir: u32,
 }
 
 function bounce(ctx: Context, dev: DmaDevice, slot: u32, address: u64, length: u32, dir: u32, toSlots: bool): bool {
-  const pool = poolOf(ctx);
+  const pool = poolOf(ctx)!;
   const mapping = mappingOf(pool, slot);
   const begin = slotAddress(pool, slot) + mapping.offset;
   const end = begin + mapping.length;
