@@ -303,7 +303,8 @@ export function removeAt(domain: IovaDomain): void {
     setPath(path, 0, leaf, i + 1);
     const now = gapCodes(start, loOf(leaf, i + 1));
     codesSet(leaf, i + 1, now);
-    raise(domain, path, 0 - pages, larger(was, above), now, now);
+    // The joined gap is smaller than its upper part if the range was a reservation below the domain's start.
+    raise(domain, path, 0 - pages, larger(was, above), now, LEAF_UNASKED);
   } else {
     // The gap joins the one that the next leaf begins with.
     leafClose(leaf, i, count + 1);

@@ -239,3 +239,16 @@ test('ranges, find and free speak of the same ranges', () => {
     expect(domain.free(pfn)).toBeUndefined();
   }
 });
+
+// A range below the domain's start takes nothing from the gap above it: what it gives back is less than it seems.
+test('freeing a reservation below the start leaves the gaps above it to be found', () => {
+  for (const model of ['linux-6.12', 'rcache'] as const) {
+    using domain = new IovaDomain(host(), { model, startPfn: 8 });
+    for (const pfn of [8, 17, 26, 35]) domain.reserve(pfn, pfn);
+    for (let pfn = 44; pfn <= 63; ++pfn) domain.reserve(pfn, pfn);
+    domain.reserve(0, 0);
+    domain.free(0);
+    expect(domain.alloc(8, { limit: 63, aligned: false })).toBe(36);
+    expect(domain.alloc(8, { limit: 63, aligned: false })).toBe(27);
+  }
+});
