@@ -35,7 +35,7 @@ export const drmMm: Peer = {
       'types',
     ].map((name) => `linux/${name}`),
   ].map((name) => `${name}.h`),
-  driver: 'drm_mm.c',
+  driver: 'peer/drm_mm.c',
   recordings: { folder: 'drm_mm', pattern: /^(?!k42_)/ },
   reach: () => 1,
 };

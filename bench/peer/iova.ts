@@ -35,7 +35,7 @@ export const iova: Peer = {
     'types',
     'workqueue',
   ].map((name) => `linux/${name}.h`),
-  driver: 'iova.c',
+  driver: 'peer/iova.c',
   // The depot's timer does not run in the driver: c_depot waits for it.
   recordings: { folder: 'iova', pattern: /^(?:w\d|r_|c_(?!depot\.))/ },
   reach: (recording) => REACH.find(([pattern]) => pattern.test(recording))?.[1],

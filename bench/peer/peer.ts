@@ -4,21 +4,24 @@ import { dirname, join } from 'node:path';
 import { gunzipSync } from 'node:zlib';
 
 /**
- * A file of the kernel that does what a part of the core does, and how to compile and drive it: the file itself and the
- * headers it really needs come from an unpacked source tree, every other header is a stub of ours (stubs/kernel.h), and
- * a driver of ours replays recordings through it.
+ * A program made of a file of the kernel and a driver of ours: the file itself and the headers it really needs come from
+ * an unpacked source tree, every other header is a stub of ours (stubs/kernel.h).
  */
-export interface Peer {
+export interface KernelProgram {
   name: string;
-  /** What the kernel's file is called there, for the table's title. */
+  /** What the kernel's file is called there. */
   title: string;
   /** Files of the kernel to compile, and headers of it to use, as paths inside its tree. */
   sources: string[];
   headers: string[];
   /** Headers that those include and that stubs/kernel.h stands for, such as `linux/slab.h`. */
   stubs: string[];
-  /** Our driver in this folder: `driver RECORDING SECONDS` prints one line of JSON, a DriverResult. */
+  /** Our driver, as a path below bench/. */
   driver: string;
+}
+
+/** A part of the core with its peer in the kernel: `driver RECORDING SECONDS` prints one line of JSON, a DriverResult. */
+export interface Peer extends KernelProgram {
   /** Recordings to run, in test/golden. */
   recordings: { folder: string; pattern: RegExp };
   /** The share of the kernel's time that ours is to stay below, by recording; none where nothing was set. */
@@ -36,7 +39,7 @@ export interface DriverResult {
 
 /** The repository's own folder; this file runs from build/bench/peer. */
 const ROOT = join(import.meta.dirname, '../../..');
-const HERE = join(ROOT, 'bench/peer');
+const BENCH = join(ROOT, 'bench');
 
 /** The first C compiler that answers, or null. */
 export function findCompiler(): string | null {
@@ -50,13 +53,13 @@ export function findCompiler(): string | null {
   return null;
 }
 
-/** Files of a peer that a tree lacks. */
-export function missing(peer: Peer, tree: string): string[] {
+/** Files of a program that a tree lacks. */
+export function missing(peer: KernelProgram, tree: string): string[] {
   return [...peer.sources, ...peer.headers].filter((file) => !existsSync(join(tree, file)));
 }
 
-/** Compiles a peer with the optimisation the kernel is built with; returns the program. Throws with the compiler's words. */
-export function compile(peer: Peer, tree: string, compiler: string, folder: string): string {
+/** Compiles a program with the optimisation the kernel is built with; returns the program. Throws with the compiler's words. */
+export function compile(peer: KernelProgram, tree: string, compiler: string, folder: string): string {
   const include = join(folder, peer.name, 'include');
   const write = (header: string, put: (path: string) => void): void => {
     const path = join(include, header);
@@ -67,10 +70,20 @@ export function compile(peer: Peer, tree: string, compiler: string, folder: stri
   for (const header of peer.headers) {
     write(header.replace(/^include\//, ''), (path) => copyFileSync(join(tree, header), path));
   }
-  write('peer/kernel.h', (path) => copyFileSync(join(HERE, 'stubs/kernel.h'), path));
+  write('peer/kernel.h', (path) => copyFileSync(join(BENCH, 'peer/stubs/kernel.h'), path));
   const program = join(folder, peer.name, peer.name);
-  const sources = [join(HERE, peer.driver), ...peer.sources.map((file) => join(tree, file))];
-  const flags = ['-O2', '-std=gnu11', '-fno-strict-aliasing', '-w', '-include', 'peer/kernel.h', `-I${include}`];
+  const sources = [join(BENCH, peer.driver), ...peer.sources.map((file) => join(tree, file))];
+  // The tree's own folders come last: a driver may include one of the kernel's files by its path.
+  const flags = [
+    '-O2',
+    '-std=gnu11',
+    '-fno-strict-aliasing',
+    '-w',
+    '-include',
+    'peer/kernel.h',
+    `-I${include}`,
+    `-I${tree}`,
+  ];
   const { status, stderr } = spawnSync(compiler, [...flags, '-o', program, ...sources], { encoding: 'utf8' });
   if (status !== 0) throw new Error(`${compiler} cannot compile ${peer.title} of this tree:\n${stderr}`);
   return program;
