@@ -4,8 +4,8 @@
  * every object gets its own properties again. Objects keep their identity: a reference that was held before is good
  * afterwards, in a closure that waits on the clock, too.
  *
- * For this to see everything, fields of such classes are TypeScript's `private`; a #field is invisible from here, and
- * is for what never changes.
+ * For this to see everything, what changes is in fields of TypeScript's `private`. A #field is invisible from here: it is
+ * readonly and holds a number, a function or an object that is reached otherwise (test/life/restore.test.ts).
  */
 
 /** How one object is copied, and how the copy is put back. */
@@ -20,7 +20,10 @@ const ARRAY: Kind<unknown[], unknown[]> = {
   copy: (array) => array.slice(),
   put(array, copy) {
     array.length = copy.length;
-    for (let i = 0; i < copy.length; ++i) array[i] = copy[i];
+    for (let i = 0; i < copy.length; ++i) {
+      if (copy[i] === undefined && !(i in copy)) delete array[i];
+      else array[i] = copy[i];
+    }
   },
   references: (copy) => copy,
 };
@@ -43,11 +46,29 @@ const SET: Kind<Set<unknown>, unknown[]> = {
   references: (copy) => copy,
 };
 
-type Numbers = Uint8Array | Uint32Array | Float64Array;
+const bytesOf = ({ buffer, byteOffset, byteLength }: ArrayBufferView): Uint8Array =>
+  new Uint8Array(buffer, byteOffset, byteLength);
 
-const NUMBERS: Kind<Numbers, Numbers> = {
-  copy: (numbers) => numbers.slice(),
-  put: (numbers, copy) => numbers.set(copy),
+// Any view: a Buffer's own slice would share its bytes.
+const VIEW: Kind<ArrayBufferView, Uint8Array> = {
+  copy: (view) => bytesOf(view).slice(),
+  put(view, copy) {
+    bytesOf(view).set(copy);
+  },
+  references: () => [],
+};
+
+const BUFFER: Kind<ArrayBuffer, Uint8Array> = {
+  copy: (buffer) => new Uint8Array(buffer).slice(),
+  put: (buffer, copy) => new Uint8Array(buffer).set(copy),
+  references: () => [],
+};
+
+const DATE: Kind<Date, number> = {
+  copy: (date) => date.getTime(),
+  put(date, copy) {
+    date.setTime(copy);
+  },
   references: () => [],
 };
 
@@ -60,18 +81,19 @@ const RECORD: Kind<Record<string, unknown>, Record<string, unknown>> = {
   references: (copy) => Object.values(copy),
 };
 
-// What has no properties of its own to speak of is left alone: functions are no objects here, frozen ones never change.
-function kindOf(object: object): Kind<never, unknown> | null {
+// Functions are no objects here, frozen ones never change.
+function kindOf(object: object): Kind<never, unknown> {
   if (Array.isArray(object)) return ARRAY;
   if (object instanceof Map) return MAP;
   if (object instanceof Set) return SET;
-  if (ArrayBuffer.isView(object)) return object instanceof DataView ? null : NUMBERS;
-  return RECORD;
+  if (ArrayBuffer.isView(object)) return VIEW;
+  if (object instanceof ArrayBuffer) return BUFFER;
+  return object instanceof Date ? DATE : RECORD;
 }
 
 export class HostState {
-  readonly #objects: object[] = [];
-  readonly #copies: unknown[] = [];
+  private readonly objects: object[] = [];
+  private readonly copies: unknown[] = [];
 
   /**
    * Copies everything that can be reached.
@@ -86,24 +108,32 @@ export class HostState {
       if (typeof object !== 'object' || object === null || seen.has(object)) continue;
       seen.add(object);
       const kind = kindOf(object);
-      if (kind === null) continue;
       const copy = kind.copy(object as never);
       for (const reference of kind.references(copy as never)) waiting.push(reference);
       if (Object.isFrozen(object)) continue;
-      this.#objects.push(object);
-      this.#copies.push(copy);
+      this.objects.push(object);
+      this.copies.push(copy);
     }
   }
 
   /** Objects that it holds a copy of. */
   get size(): number {
-    return this.#objects.length;
+    return this.objects.length;
   }
 
-  /** Puts every copy back into its object. */
-  restore(): void {
-    for (const [i, object] of this.#objects.entries()) {
-      kindOf(object)!.put(object as never, this.#copies[i] as never);
+  /**
+   * Puts every copy back into its object.
+   * @returns what could not be put back, such as a property that was made read-only since; all else is back
+   */
+  restore(): unknown[] {
+    const errors: unknown[] = [];
+    for (const [i, object] of this.objects.entries()) {
+      try {
+        kindOf(object).put(object as never, this.copies[i] as never);
+      } catch (error) {
+        errors.push(error);
+      }
     }
+    return errors;
   }
 }

@@ -56,10 +56,9 @@ export class MachineSnapshot {
     const { core } = machine;
     core.u8.set(this.#bytes);
     core.exports.cpuSet(this.#cpu);
-    this.#host.restore();
+    const errors = this.#host.restore();
     core.timeline.goBack(this.#mark);
     // The machine is whole by now, whatever these do; each gets its turn, and the first error is thrown.
-    const errors: unknown[] = [];
     for (const { owner, state } of this.#own) {
       try {
         owner.restore(state);

@@ -49,6 +49,13 @@ export interface MappingPolicy {
 
   /** The process changes the memory under a userptr object; unbinding and putPages follow. */
   invalidate?(object: GemObject): void;
+
+  /**
+   * State of the policy's own takes part in snapshots of the machine by this pair: a copy of it, and the way back to a
+   * copy, as often as wanted.
+   */
+  snapshot?(): unknown;
+  restore?(state: unknown): void;
 }
 
 /** Names of the hooks above. */

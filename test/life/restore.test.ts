@@ -1,0 +1,247 @@
+import { createHash } from 'node:crypto';
+import { readdirSync, readFileSync } from 'node:fs';
+import { describe, expect, test } from 'vitest';
+import { DmaDevice } from '../../src/dma/device.js';
+import { DmaDomain } from '../../src/dma/domain.js';
+import { ScatterTable } from '../../src/dma/sg-table.js';
+import { Process } from '../../src/drm/process.js';
+import { SystemHeap } from '../../src/drm/system-heap.js';
+import { POLICIES } from '../../src/i915/policy/index.js';
+import type { MappingPolicy } from '../../src/i915/policy/policy.js';
+import { IovaDomain } from '../../src/iova/domain.js';
+import { Machine } from '../../src/machine.js';
+
+/** A restore brings back all of it. */
+
+const SOURCE = new URL('../../src/', import.meta.url);
+/** Folders whose objects a snapshot holds. */
+const ROOMS = ['core', 'machine', 'dma', 'dma-debug', 'events', 'iommu', 'iova', 'drm', 'i915'];
+/** Caches of linear memory, which a restore leaves as they are, and objects that no machine refers to. */
+const OUTSIDE = [
+  'core/instance.ts',
+  'core/cpu-registers.ts',
+  'core/iova-steps.ts',
+  'core/mm-batch.ts',
+  'dma-debug/report.ts',
+];
+
+function sources(): string[] {
+  return ROOMS.flatMap((room) =>
+    readdirSync(new URL(room, SOURCE), { recursive: true })
+      .map((file) => `${room}/${file}`)
+      .filter((file) => file.endsWith('.ts') && !file.includes('generated') && !OUTSIDE.includes(file)),
+  );
+}
+
+describe('the rule that makes it complete', () => {
+  test.each(sources())('%s: what changes can be seen from outside', (file) => {
+    const text = readFileSync(new URL(file, SOURCE), 'utf8');
+    // Fields, static ones included; methods and accessors have a parenthesis after the name.
+    for (const [line, readonly, initial] of text.matchAll(
+      /^ {2}(?:static )?(readonly )?#\w+(?:[!?]?: [^=;]+)?( = [^;]+)?;/gm,
+    )) {
+      expect(readonly, `${line.trim()} changes, and no snapshot sees it`).toBe('readonly ');
+      expect(initial ?? '', `${line.trim()} holds what changes`).not.toMatch(/\[|\{|new (?!Life\b)/);
+    }
+    expect(text.match(/^let .*/gm) ?? [], 'state of the module').toEqual([]);
+  });
+});
+
+/** Everything that hangs off some objects, as text: identity as numbers in order of the first visit. */
+function fingerprint(...roots: object[]): string {
+  const numbers = new Map<object, number>();
+  const lines: string[] = [];
+  const outside = new Set<unknown>(
+    roots.flatMap((root) => (root instanceof Machine ? [root.core, root.core.exports] : [])),
+  );
+  const waiting: object[] = [];
+  const name = (value: unknown): string => {
+    if (typeof value === 'function') return 'function';
+    if (typeof value !== 'object' || value === null)
+      return typeof value === 'string' ? JSON.stringify(value) : String(value);
+    if (outside.has(value)) return 'core';
+    let number = numbers.get(value);
+    if (number === undefined) {
+      number = numbers.size;
+      numbers.set(value, number);
+      waiting.push(value);
+    }
+    return `#${number}`;
+  };
+  for (const root of roots) name(root);
+  for (let object = waiting.shift(); object !== undefined; object = waiting.shift()) {
+    const parts: string[] = [object.constructor?.name ?? 'null'];
+    if (ArrayBuffer.isView(object))
+      parts.push(new Uint8Array(object.buffer, object.byteOffset, object.byteLength).join());
+    else {
+      if (object instanceof Map) for (const [key, value] of object) parts.push(`${name(key)}=>${name(value)}`);
+      if (object instanceof Set) for (const value of object) parts.push(name(value));
+      for (const [key, value] of Object.entries(object)) parts.push(`${key}:${name(value)}`);
+    }
+    lines.push(`${name(object)} ${parts.join(' ')}`);
+  }
+  return lines.join('\n');
+}
+
+test('everything held comes back, whatever kind of thing it is', () => {
+  const machine = new Machine({ ram: '16MiB' });
+  const inner = { n: 1 };
+  const held = {
+    set: new Set<unknown>([1, inner]),
+    map: new Map<unknown, unknown>([['a', inner]]),
+    list: [1, inner, 3],
+    record: { a: 1 } as Record<string, unknown>,
+    words: Uint32Array.of(1, 2),
+    big: BigInt64Array.of(1n),
+    buffer: Buffer.from('ab'),
+    view: new DataView(new ArrayBuffer(4)),
+    bytes: new ArrayBuffer(2),
+    date: new Date(5),
+    frozen: Object.freeze({ list: [1] }),
+  };
+  const look = (): string =>
+    `${fingerprint(held)} ${new Uint8Array(held.bytes).join()} ${held.date.getTime()} ${held.view.getInt8(0)}`;
+  const before = look();
+  const snapshot = machine.snapshot(held);
+  for (let round = 0; round < 2; ++round) {
+    held.set.add(2).delete(1);
+    held.map.set('b', 2).delete('a');
+    held.list.push(4);
+    held.list.shift();
+    Object.assign(held.record, { a: 2, b: 3 });
+    held.words[0] = 9;
+    held.big[0] = 9n;
+    held.buffer[0] = 9;
+    held.view.setInt8(0, 9);
+    new Uint8Array(held.bytes)[1] = 9;
+    held.date.setTime(6);
+    held.frozen.list.push(2);
+    inner.n = 2;
+    expect(look()).not.toBe(before);
+    machine.restore(snapshot);
+    expect(look()).toBe(before);
+  }
+});
+
+test('a property that was made read-only since does not keep the rest from coming back', () => {
+  const machine = new Machine({ ram: '16MiB' });
+  const device = machine.addDevice();
+  const first = { n: 1 };
+  const last = { n: 1 };
+  const snapshot = machine.snapshot(first, last);
+  first.n = 2;
+  last.n = 2;
+  Object.freeze(first);
+  device.destroy();
+  expect(() => machine.restore(snapshot)).toThrow(TypeError);
+  expect([last.n, device.alive, machine.devices.length]).toEqual([1, true, 1]);
+  machine.check();
+});
+
+test('an object with a snapshot and a restore of its own takes part by these', () => {
+  const machine = new Machine({ ram: '16MiB' });
+  class Model {
+    #seen = 0;
+    count(): number {
+      return ++this.#seen;
+    }
+    snapshot(): number {
+      return this.#seen;
+    }
+    restore(state: number): void {
+      this.#seen = state;
+    }
+  }
+  const model = new Model();
+  model.count();
+  const snapshot = machine.snapshot(model);
+  expect(model.count()).toBe(2);
+  machine.restore(snapshot);
+  expect(model.count()).toBe(2);
+  const failing = { snapshot: () => 1, restore: () => expect.fail('no') };
+  const other = machine.snapshot(failing, model);
+  model.count();
+  expect(() => machine.restore(other)).toThrow(/no/);
+  expect(model.count(), 'the others have their turn').toBe(3);
+  machine.check();
+  expect(() => machine.snapshot({ snapshot: async () => 1, restore: () => {} })).toThrow(TypeError);
+  expect(() => machine.snapshot({ snapshot: () => expect.fail('mine'), restore: () => {} })).toThrow(/mine/);
+});
+
+test('a mapping policy has state of its own', () => {
+  const machine = new Machine({ ram: '64MiB' });
+  let binds = 0;
+  const policy: MappingPolicy = {
+    ...POLICIES['linux-4.1'],
+    name: 'counting',
+    bind: (object, vma) => {
+      ++binds;
+      return POLICIES['linux-4.1'].bind!(object, vma);
+    },
+    snapshot: () => binds,
+    restore: (state: unknown) => {
+      binds = state as number;
+    },
+  };
+  const gpu = machine.addI915({ policy });
+  const object = gpu.createObject(8192);
+  const snapshot = machine.snapshot();
+  object.bind(gpu.ggtt);
+  expect(binds).toBe(1);
+  machine.restore(snapshot);
+  expect(binds).toBe(0);
+});
+
+test.each(['linux-4.2', 'linux-6.12'] as const)('%s: a machine at work is bit for bit what it was', (kernel) => {
+  const machine = new Machine({ ram: '64MiB', kernel, swiotlb: '1MiB', iommu: 'lazy' });
+  const gpu = machine.addI915({ gen: 8, driver: kernel === 'linux-4.2' ? 'linux-4.2' : 'linux-4.1' });
+  const device = machine.addDevice();
+  const bare = new DmaDevice(machine, { id: 100, sourceId: 0xff00 });
+  const process = new Process(machine.ram);
+  const heap = new SystemHeap(machine);
+  const table = ScatterTable.allocate(machine, 9);
+  const iova = new IovaDomain(machine, { model: 'rcache' });
+  const held: object[] = [process, heap];
+  machine.events.start({ records: 64 });
+  let turn = 0;
+  const work = (): void => {
+    ++turn;
+    const object = gpu.createObject(16384 * turn);
+    object.bind(gpu.ggtt);
+    gpu.createContext();
+    device.mapSg(table, 0);
+    device.mapPage(machine.ram.alloc(1)[0], 0, 64, 1);
+    const fresh = machine.addDevice({ maskBits: 40 });
+    fresh.allocCoherent(5000);
+    if (bare.domain === undefined) bare.attach(new DmaDomain(machine));
+    else bare.detach();
+    process.write(process.mmap(65536), Uint8Array.of(turn));
+    const dmaBuf = heap.alloc(8192);
+    dmaBuf.attach(device).map();
+    gpu.importDmaBuf(dmaBuf).getPages();
+    iova.allocFast(turn);
+    machine.clock.schedule(turn, () => {});
+    machine.clock.advance(turn % 3);
+    machine.dmaDebug.set({ numErrors: turn });
+    machine.dmaDebug.count('DOUBLE_MAP');
+    if (turn % 2 === 0) fresh.destroy();
+    if (turn % 3 === 0) machine.events.drain();
+  };
+  work();
+  work();
+  const look = (): string => {
+    const bytes = new Uint8Array(machine.core.memory.buffer, 0, before.size);
+    const sum = createHash('sha1').update(bytes).digest('hex');
+    return `${sum}\n${fingerprint(machine, ...held)}`;
+  };
+  const before = machine.snapshot(...held);
+  const then = look();
+  for (let round = 0; round < 3; ++round) {
+    for (let i = 0; i < 5; ++i) work();
+    expect(fingerprint(machine, ...held)).not.toBe(then.slice(then.indexOf('\n') + 1));
+    machine.restore(before);
+    const [now, was] = [look().split('\n'), then.split('\n')];
+    expect(now.filter((line, i) => line !== was[i])).toEqual(was.filter((line, i) => line !== now[i]));
+    machine.check();
+  }
+});
