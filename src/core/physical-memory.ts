@@ -1,6 +1,7 @@
 import { checkBytes, oneOf } from './arguments.js';
 import { checkInteger, GemDmaError, invalidType } from './errors.js';
 import { Core } from './instance.js';
+import type { Timeline } from './life.js';
 
 const PAGE_SIZE = 4096;
 const MAX_ADDRESS = 2 ** 52;
@@ -42,6 +43,17 @@ export class PhysicalMemory {
     this.#core = core;
     this.#context = context;
     this.#freed = freed;
+  }
+
+  /**
+   * @internal The time line of the machine whose memory it is.
+   * @throws ERR_INVALID_ARG_TYPE for what is no machine's memory; GemDmaError ENODEV or EIO for one that takes no calls
+   */
+  static timelineOf(ram: PhysicalMemory, call: string): Timeline {
+    if (typeof ram !== 'object' || ram === null || !(#core in ram)) throw invalidType('ram', "a machine's memory", ram);
+    const { timeline } = ram.#core;
+    timeline.enter(call);
+    return timeline;
   }
 
   /**

@@ -116,6 +116,7 @@ export class DmaDevice {
   private readonly debug: DmaDebug | null;
   private readonly gone: (() => void) | undefined;
   private attached: DmaDomain | 'passthrough' | undefined;
+  private driven = false;
 
   /**
    * Adds a device.
@@ -189,6 +190,11 @@ export class DmaDevice {
       throw invalidType('device', 'a DmaDevice', device);
     }
     return device.#life;
+  }
+
+  /** @internal A driver has taken the device, or let it go. */
+  setDriven(driven: boolean): void {
+    this.driven = driven;
   }
 
   /** Whether it can be used: it was not destroyed, and the machine did not go back to before it was added. */
@@ -482,10 +488,14 @@ export class DmaDevice {
 
   /**
    * Frees the device. Its domain is left first; one that `addDevice` made goes with its last device. A second call does
-   * nothing.
+   * nothing. EBUSY while a driver is bound to it.
    */
   destroy(): void {
     if (!this.#life.ending('device_del')) return;
+    if (this.driven) {
+      const message = `the driver of device ${this.id} is bound to it: remove that first`;
+      throw new GemDmaError('EBUSY', 'device_del', message, { reason: 'DRIVER_BOUND' });
+    }
     const { checker, core } = this.host;
     try {
       // With strict checks what the device leaves behind is thrown; it is gone all the same.

@@ -1,5 +1,6 @@
 import { CpuRegisters } from '../core/cpu-registers.js';
 import type { Core } from '../core/instance.js';
+import { Living } from '../core/living.js';
 import type { PhysicalMemory } from '../core/physical-memory.js';
 import { reasonName } from '../core/reasons.js';
 import type { DmaDevice } from '../dma/device.js';
@@ -26,7 +27,7 @@ export type DrmHook = 'none' | 'export';
  * A device with a GEM driver (struct drm_device): what the driver needs of its machine, the objects that exist, the mapping
  * of their tables. A driver extends it.
  */
-export abstract class DrmDevice<Hook extends string = DrmHook> {
+export abstract class DrmDevice<Hook extends string = DrmHook> extends Living {
   readonly core: Core;
   readonly context: number;
   readonly clock: DriverClock;
@@ -63,6 +64,7 @@ export abstract class DrmDevice<Hook extends string = DrmHook> {
     hooks: readonly (Hook | DrmHook)[],
     tracepoints: readonly Tracepoint[],
   ) {
+    super(host.core.timeline, 'driver');
     this.core = host.core;
     this.context = host.context;
     this.clock = host.clock;
@@ -70,6 +72,7 @@ export abstract class DrmDevice<Hook extends string = DrmHook> {
     this.events = host.events;
     this.reclaim = host.reclaim;
     this.dmaDevice = dmaDevice;
+    dmaDevice.setDriven(true);
     this.dma = dmaDevice.handle;
     this.sgFlags = host.bounces ? SG_NO_COALESCE : 0;
     this.mmFlavour = host.kernel.drmMm === 'modern' ? 1 : 0;
@@ -77,6 +80,12 @@ export abstract class DrmDevice<Hook extends string = DrmHook> {
     this.hooks = hookRunner(host, hooks);
     const first = host.events.addTracepoints(tracepoints);
     this.tracepoints = new Map(tracepoints.map(({ kind }, i) => [kind, first + i]));
+  }
+
+  /** A call from outside: refused once the driver is unbound. */
+  protected call<T>(syscall: string, work: () => T): T {
+    this.enter(syscall);
+    return this.hooks.call(work);
   }
 
   /** Objects that were made and not freed. */
@@ -105,8 +114,13 @@ export abstract class DrmDevice<Hook extends string = DrmHook> {
     if (this.dmaDebug !== null) this.core.exports.debugObjectGone(this.dma, object);
   }
 
-  /** The driver is unbound. Returns mappings that are left over, as the checker counts them then; 0 where none watches. */
+  /**
+   * The driver is unbound: its calls are refused from now on, and the device may be destroyed.
+   * @returns mappings that are left over, as the checker counts them then; 0 where none watches
+   */
   protected driverUnbound(): number {
+    this.end();
+    this.dmaDevice.setDriven(false);
     return this.dmaDebug?.driverUnbound(this.dmaDevice) ?? 0;
   }
 

@@ -1,5 +1,9 @@
-import type { DmaDevice } from '../dma/device.js';
+import { type CoreHost, hostTimeline } from '../core/arguments.js';
+import { checkInteger, invalidReturn, invalidType } from '../core/errors.js';
+import { Living } from '../core/living.js';
+import { DmaDevice } from '../dma/device.js';
 import { EBUSY, EINVAL, refuse } from './errno.js';
+import { Shared } from './shared.js';
 
 /**
  * dma-buf: memory that one driver lends to others (drivers/dma-buf). The exporter owns it; each importer attaches its
@@ -19,61 +23,79 @@ export interface DmaBufExporter {
 }
 
 /** A dma-buf, with as many holders as its reference count says. */
-export class DmaBuf {
+export class DmaBuf extends Shared {
   readonly exporter: DmaBufExporter;
   /** Bytes, whole pages. */
   readonly size: number;
   readonly attachments = new Set<DmaBufAttachment>();
-  private refcount = 1;
+  private readonly host: CoreHost;
 
-  constructor(exporter: DmaBufExporter, size: number) {
+  /**
+   * @param host the machine that the memory belongs to
+   * @param size bytes, whole pages
+   */
+  constructor(host: CoreHost, exporter: DmaBufExporter, size: number) {
+    const timeline = hostTimeline(host, 'dma_buf_export');
+    if (typeof exporter?.map !== 'function') throw invalidType('exporter', 'a DmaBufExporter', exporter);
+    if (checkInteger('size', size, 4096, Number.MAX_SAFE_INTEGER) % 4096 !== 0) {
+      throw invalidType('size', 'a multiple of 4096', size);
+    }
+    super(timeline, 'dma-buf');
+    this.host = host;
     this.exporter = exporter;
     this.size = size;
+    timeline.members.add(this);
   }
 
-  /** dma_buf_attach. */
+  /** dma_buf_attach. EXDEV for a device of another machine, ENODEV or ESTALE for one that is gone. */
   attach(device: DmaDevice): DmaBufAttachment {
-    const attachment = new DmaBufAttachment(this, device);
+    this.enter('dma_buf_attach');
+    DmaDevice.recordIn(this.host, device, 'dma_buf_attach');
+    const attachment = new DmaBufAttachment(this.host, this, device);
     this.attachments.add(attachment);
-    ++this.refcount;
+    this.get();
     return attachment;
   }
 
-  reference(): void {
-    ++this.refcount;
+  /** dma_buf_put. ENODEV when nobody holds it. */
+  override release(): void {
+    super.release();
   }
 
-  /** dma_buf_put. EINVAL when nobody holds it. */
-  release(): void {
-    if (this.refcount === 0) refuse(-EINVAL, 'dma_buf_put', 'the dma-buf was released');
-    if (--this.refcount === 0) this.exporter.release();
-  }
-
-  [Symbol.dispose](): void {
-    if (this.refcount > 0) this.release();
+  protected free(): void {
+    this.host.core.timeline.members.delete(this);
+    this.exporter.release();
   }
 }
 
 /** One device's use of a dma-buf. */
-export class DmaBufAttachment {
+export class DmaBufAttachment extends Living {
   readonly dmaBuf: DmaBuf;
   readonly device: DmaDevice;
   private table = 0;
 
-  constructor(dmaBuf: DmaBuf, device: DmaDevice) {
+  constructor(host: CoreHost, dmaBuf: DmaBuf, device: DmaDevice) {
+    super(hostTimeline(host, 'dma_buf_attach'), 'attachment');
     this.dmaBuf = dmaBuf;
     this.device = device;
   }
 
   /** dma_buf_map_attachment: a table (handle) mapped for the device. What the exporter throws; EBUSY when it has one. */
   map(): number {
+    this.enter('dma_buf_map_attachment');
+    this.device.handle; // Throws for a device that is gone.
     if (this.table !== 0) refuse(-EBUSY, 'dma_buf_map_attachment', 'the attachment is mapped already');
-    this.table = this.dmaBuf.exporter.map(this);
-    return this.table;
+    const table: unknown = this.dmaBuf.exporter.map(this);
+    if (typeof table !== 'number' || table <= 0 || table >>> 0 !== table) {
+      throw invalidReturn('exporter.map', 'the handle of a table', table);
+    }
+    this.table = table;
+    return table;
   }
 
   /** dma_buf_unmap_attachment. EINVAL when it is not mapped. */
   unmap(): void {
+    this.enter('dma_buf_unmap_attachment');
     if (this.table === 0) refuse(-EINVAL, 'dma_buf_unmap_attachment', 'the attachment is not mapped');
     const { table } = this;
     this.table = 0;
@@ -82,7 +104,10 @@ export class DmaBufAttachment {
 
   /** dma_buf_detach. EBUSY while mapped. */
   detach(): void {
+    this.enter('dma_buf_detach');
     if (this.table !== 0) refuse(-EBUSY, 'dma_buf_detach', 'the attachment is still mapped');
-    if (this.dmaBuf.attachments.delete(this)) this.dmaBuf.release();
+    this.dmaBuf.attachments.delete(this);
+    this.end();
+    this.dmaBuf.put();
   }
 }

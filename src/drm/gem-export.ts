@@ -51,21 +51,22 @@ class GemExporter implements DmaBufExporter {
   }
 
   release(): void {
-    this.object.dmaBuf = null;
-    this.object.release();
+    const { object } = this;
+    object.dmaBuf = null;
+    object.put();
   }
 }
 
 /** drm_gem_prime_export: the object's dma-buf, which holds a reference to it. */
 export function exportObject(object: DrmGemObject): DmaBuf {
   if (object.dmaBuf !== null) {
-    object.dmaBuf.reference();
+    object.dmaBuf.reopen();
     return object.dmaBuf;
   }
   const rc = object.backing.beforeExport?.(object as never) ?? 0;
   if (rc !== 0) refuse(rc, 'gem_export', `${object} may not be exported`);
-  object.reference();
-  object.dmaBuf = new DmaBuf(new GemExporter(object), object.size);
+  object.dmaBuf = new DmaBuf(object.device, new GemExporter(object), object.size);
+  object.get();
   return object.dmaBuf;
 }
 

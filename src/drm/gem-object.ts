@@ -1,7 +1,8 @@
 import type { DrmDevice } from './device.js';
 import type { DmaBuf } from './dma-buf.js';
-import { bugOn, EINVAL, refuse } from './errno.js';
+import { bugOn } from './errno.js';
 import { ListLink } from './list.js';
+import { Shared } from './shared.js';
 
 /** Where an object's memory comes from. A driver has one for each kind of memory (struct drm_gem_object_funcs). */
 export interface GemBacking<Object> {
@@ -21,7 +22,7 @@ export interface GemBacking<Object> {
  * What the objects of all GEM drivers have (struct drm_gem_object): a number, a size, references, and pages that come from a
  * backing and stay while they are pinned.
  */
-export abstract class DrmGemObject<Device extends DrmDevice = DrmDevice> {
+export abstract class DrmGemObject<Device extends DrmDevice = DrmDevice> extends Shared {
   readonly device: Device;
   /** Numbers the objects of a device from 1, in the order in which they were made; reports name objects by it. */
   readonly id: number;
@@ -32,13 +33,13 @@ export abstract class DrmGemObject<Device extends DrmDevice = DrmDevice> {
   pages = 0;
   /** For how many reasons the pages must stay: bound vmas, importers, copies in progress. */
   pagesPinCount = 0;
-  refcount = 1;
   /** The dma-buf that it was exported as. */
   dmaBuf: DmaBuf | null = null;
   /** Place among all objects of the device, from creation to release. */
   readonly liveLink: ListLink<DrmGemObject>;
 
   constructor(device: Device, size: number) {
+    super(device.core.timeline, `object ${device.objectCount + 1}`);
     this.device = device;
     this.id = ++device.objectCount;
     this.size = size;
@@ -52,30 +53,18 @@ export abstract class DrmGemObject<Device extends DrmDevice = DrmDevice> {
   /** Ends one gemPin. */
   abstract gemUnpin(): void;
 
-  /** With the last reference (drm_gem_object_funcs.free): everything that the object holds is let go. */
-  protected abstract free(): void;
-
-  /** Takes another reference: an importer, the GPU, a worker. */
-  reference(): void {
-    ++this.refcount;
+  /** A call from outside. */
+  protected call<T>(syscall: string, work: () => T): T {
+    this.enter(syscall);
+    return this.device.hooks.call(work);
   }
 
-  /** Drops a reference; with the last one the object is freed. */
-  release(): void {
-    this.alive('gem_close');
-    if (--this.refcount > 0) return;
-    this.device.hooks.call(() => this.free());
+  /** @internal A reference less; freeing the object is a call of the driver. */
+  override put(): void {
+    this.device.hooks.call(() => super.put());
   }
 
-  [Symbol.dispose](): void {
-    if (this.refcount > 0) this.release();
-  }
-
-  protected alive(syscall: string): void {
-    if (this.refcount <= 0) refuse(-EINVAL, syscall, `${this} was released`);
-  }
-
-  toString(): string {
+  override toString(): string {
     return `object ${this.id} (${this.backing.kind}, ${this.size / 1024} KiB)`;
   }
 }

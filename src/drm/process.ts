@@ -1,5 +1,7 @@
-import { checkInteger, GemDmaError, invalidType, parseSize } from '../core/errors.js';
-import type { PhysicalMemory } from '../core/physical-memory.js';
+import { checkBoolean, checkBytes, checkFunction, checkOptions } from '../core/arguments.js';
+import { checkInteger, GemDmaError, parseSize } from '../core/errors.js';
+import { Living } from '../core/living.js';
+import { PhysicalMemory } from '../core/physical-memory.js';
 
 const PAGE_SIZE = 4096;
 /** Where the first mapping goes: below it lie text and heap, of no interest here. */
@@ -23,16 +25,22 @@ interface Area {
  * whose pages appear when they are touched, go when they are unmapped or discarded, and outlive that while somebody
  * holds them.
  */
-export class Process {
+export class Process extends Living {
   private readonly ram: PhysicalMemory;
+  private readonly members: Set<object>;
   private readonly areas: Area[] = [];
   /** Holders of each frame: its mapping and everybody who got it. */
   private readonly references = new Map<number, number>();
   private readonly notifiers = new Set<MmuNotifier>();
   private next = MMAP_BASE;
 
+  /** @param ram the machine's */
   constructor(ram: PhysicalMemory) {
+    const timeline = PhysicalMemory.timelineOf(ram, 'fork');
+    super(timeline, 'process');
     this.ram = ram;
+    this.members = timeline.members;
+    this.members.add(this);
   }
 
   /**
@@ -42,11 +50,14 @@ export class Process {
    * @returns its address
    */
   mmap(size: number | string, options: { populate?: boolean } = {}): number {
+    this.enter('mmap');
     const pages = Math.ceil(parseSize('size', size) / PAGE_SIZE);
     checkInteger('size', pages, 1, 2 ** 24);
+    checkOptions('options', options, ['populate']);
+    const populate = checkBoolean('populate', options.populate, false);
     const start = this.next;
     const area = { start, end: start + pages * PAGE_SIZE, pfns: new Uint32Array(pages) };
-    if (options.populate) {
+    if (populate) {
       area.pfns.set(this.ram.alloc(pages));
       for (const pfn of area.pfns) this.references.set(pfn, 1);
     }
@@ -58,6 +69,7 @@ export class Process {
 
   /** Unmaps whole pages. EINVAL unless the range is page-aligned and within one mapping. */
   munmap(address: number, size: number): void {
+    this.enter('munmap');
     const area = this.range('munmap', address, size);
     this.zap(area, address, size);
     this.areas.splice(this.areas.indexOf(area), 1);
@@ -67,12 +79,15 @@ export class Process {
 
   /** Throws pages away; the next touch finds zeros (madvise MADV_DONTNEED). Errors as munmap. */
   discard(address: number, size: number): void {
+    this.enter('madvise');
     this.zap(this.range('madvise', address, size), address, size);
   }
 
   /** Writes bytes, touching pages as needed. EFAULT where nothing is mapped, ENOMEM. */
   write(address: number, bytes: Uint8Array): void {
-    if (!(bytes instanceof Uint8Array)) throw invalidType('bytes', 'an instance of Uint8Array', bytes);
+    this.enter('process_write');
+    checkInteger('address', address, 0, TASK_SIZE);
+    checkBytes('bytes', bytes);
     for (let done = 0; done < bytes.length; ) {
       const at = address + done;
       const part = Math.min(bytes.length - done, PAGE_SIZE - (at % PAGE_SIZE));
@@ -83,6 +98,8 @@ export class Process {
 
   /** Reads n bytes, touching pages as needed. Errors as write. */
   read(address: number, n: number): Uint8Array {
+    this.enter('process_read');
+    checkInteger('address', address, 0, TASK_SIZE);
     const bytes = new Uint8Array(checkInteger('n', n, 0, 2 ** 31));
     for (let done = 0; done < n; ) {
       const at = address + done;
@@ -99,7 +116,7 @@ export class Process {
   }
 
   /**
-   * Holds pages from an address on, as far as they are there; with `fault`, touching those that are not
+   * @internal Holds pages from an address on, as far as they are there; with `fault`, touching those that are not
    * (get_user_pages; without, __get_user_pages_fast).
    * @param pfns receives them; its length is how many are wanted
    * @returns how many were got, or -EFAULT or -ENOMEM when `fault` got none further and none at all
@@ -122,7 +139,7 @@ export class Process {
     return pfns.length;
   }
 
-  /** Lets go of pages that getUserPages got. Frames that nobody holds go back to RAM. */
+  /** @internal Lets go of pages that getUserPages got. Frames that nobody holds go back to RAM. */
   putUserPages(pfns: Uint32Array): void {
     const free: number[] = [];
     for (const pfn of pfns) {
@@ -139,10 +156,13 @@ export class Process {
 
   /** pfn of the page at an address, or undefined where nothing was touched. */
   pfn(address: number): number | undefined {
+    this.enter('pagemap');
     return this.lookup(address) || undefined;
   }
 
   registerNotifier(notifier: MmuNotifier): void {
+    this.enter('mmu_notifier_register');
+    checkFunction('notifier.invalidate', notifier?.invalidate);
     this.notifiers.add(notifier);
   }
 
@@ -150,13 +170,16 @@ export class Process {
     this.notifiers.delete(notifier);
   }
 
-  /** The process ends: everything is unmapped (exit_mmap). */
+  /** The process ends: everything is unmapped (exit_mmap). A second call does nothing. */
   exit(): void {
+    if (!this.ending('exit')) return;
     for (const area of this.areas.slice()) this.munmap(area.start, area.end - area.start);
+    this.end();
+    this.members.delete(this);
   }
 
   [Symbol.dispose](): void {
-    this.exit();
+    if (this.alive) this.exit();
   }
 
   private area(address: number): Area | undefined {

@@ -1,3 +1,4 @@
+import { hostTimeline } from '../core/arguments.js';
 import { GemDmaError, parseSize } from '../core/errors.js';
 import type { DmaHost } from '../dma/sg-table.js';
 import { DmaBuf, type DmaBufAttachment, type DmaBufExporter } from './dma-buf.js';
@@ -14,17 +15,20 @@ export class SystemHeap {
   private readonly host: DmaHost;
 
   constructor(host: DmaHost) {
+    hostTimeline(host, 'dma_heap');
     this.host = host;
   }
 
   /** Allocates a dma-buf; bytes or text such as `'1MiB'`, rounded up to whole pages. Throws ENOMEM, EINVAL for nothing. */
   alloc(size: number | string): DmaBuf {
+    hostTimeline(this.host, 'dma_heap_alloc');
     const pages = Math.ceil(parseSize('size', size) / PAGE_SIZE);
+    if (pages > 2 ** 24) throw new GemDmaError('ENOMEM', 'dma_heap_alloc', `no machine has ${pages} pages`);
     if (pages === 0) throw new GemDmaError('EINVAL', 'dma_heap_alloc', 'a dma-buf of no bytes');
     const { core, context } = this.host;
     const table = core.exports.sgAllocPages(context, pages, 0, MAX_ENTRY);
     if (table === 0) throw new GemDmaError('ENOMEM', 'dma_heap_alloc', `no memory for ${pages} pages`);
-    return new DmaBuf(new HeapExporter(this.host, table, pages), pages * PAGE_SIZE);
+    return new DmaBuf(this.host, new HeapExporter(this.host, table, pages), pages * PAGE_SIZE);
   }
 }
 

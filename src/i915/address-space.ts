@@ -1,4 +1,6 @@
-import { errnoName, GemDmaError } from '../core/errors.js';
+import { checkBytes } from '../core/arguments.js';
+import { checkInteger, errnoName, GemDmaError } from '../core/errors.js';
+import { Living } from '../core/living.js';
 import { ListLink } from '../drm/list.js';
 import type { I915Device } from './device.js';
 import type { Vma } from './vma.js';
@@ -10,7 +12,7 @@ const STEP = 65536;
  * An address space of the GPU (struct i915_address_space): the global GTT or a per-process one. It has a range manager
  * that says which addresses are free, page tables, and the vmas in it in the order of their last use.
  */
-export abstract class AddressSpace {
+export abstract class AddressSpace extends Living {
   readonly device: I915Device;
   readonly name: string;
   readonly isGgtt: boolean;
@@ -24,10 +26,12 @@ export abstract class AddressSpace {
   readonly activeList = new ListLink<Vma>(null);
   readonly inactiveList = new ListLink<Vma>(null);
   refcount = 1;
+  private closed = false;
   /** Handle of the range manager. */
   readonly mm: number;
 
   constructor(device: I915Device, name: string, kind: 'ggtt' | 'aliasing' | 'ppgtt', handle: number) {
+    super(device.core.timeline, name);
     const { exports } = device.core;
     this.device = device;
     this.name = name;
@@ -48,17 +52,40 @@ export abstract class AddressSpace {
   abstract clearVma(vma: Vma): void;
 
   /** The raw entry for an address, as a number below 2^53. */
-  abstract entry(address: number): number;
+  entry(address: number): number {
+    checkInteger('address', address, 0, this.total - 1);
+    this.enter('gpu_entry');
+    return this.entryAt(address);
+  }
+
+  protected abstract entryAt(address: number): number;
 
   /** The last reference is gone: tables, scratch page and range manager go. */
   protected abstract destroy(): void;
 
-  reference(): void {
+  /** @internal */
+  override enter(call: string): void {
+    super.enter(call);
+    if (!this.closed) return;
+    throw new GemDmaError('ENODEV', call, `the context of ${this.name} was released`, { reason: 'OBJECT_DESTROYED' });
+  }
+
+  /** @internal Its context is released: the user has no way to it any more, though vmas may be in it. */
+  close(): void {
+    this.closed = true;
+    this.put();
+  }
+
+  /** @internal */
+  get(): void {
     ++this.refcount;
   }
 
-  release(): void {
-    if (--this.refcount === 0) this.destroy();
+  /** @internal */
+  put(): void {
+    if (--this.refcount > 0) return;
+    this.destroy();
+    this.end();
   }
 
   /** Vmas in it, least recently used first, unused ones before used ones. */
@@ -68,6 +95,9 @@ export abstract class AddressSpace {
 
   /** n bytes as the GPU reads them. Throws EFAULT where a table or the IOMMU leads nowhere; the fault is recorded. */
   read(address: number, n: number): Uint8Array {
+    checkInteger('address', address, 0, 2 ** 48);
+    checkInteger('n', n, 0, 2 ** 30);
+    this.enter('gpu_read');
     const { core, context } = this.device;
     const bytes = new Uint8Array(n);
     const staging = core.staging(context);
@@ -81,6 +111,9 @@ export abstract class AddressSpace {
 
   /** Writes bytes as the GPU does. Errors as read. */
   write(address: number, bytes: Uint8Array): void {
+    checkInteger('address', address, 0, 2 ** 48);
+    checkBytes('bytes', bytes);
+    this.enter('gpu_write');
     const { core, context } = this.device;
     const staging = core.staging(context);
     for (let done = 0; done < bytes.length; done += STEP) {
@@ -99,7 +132,7 @@ export abstract class AddressSpace {
     throw new GemDmaError('EFAULT', syscall, `the GPU cannot reach ${where}`, { details });
   }
 
-  toString(): string {
+  override toString(): string {
     return this.name;
   }
 }

@@ -1,4 +1,5 @@
-import { checkInteger, invalidType } from '../core/errors.js';
+import { checkBoolean, checkOptions, oneOf } from '../core/arguments.js';
+import { checkInteger, outOfRange } from '../core/errors.js';
 import { bugOn, E2BIG, EBUSY, EINVAL, ENODEV, ENOSPC, refuse } from '../drm/errno.js';
 import { pinPages, unpinPages } from '../drm/gem-object.js';
 import type { AddressSpace } from './address-space.js';
@@ -41,32 +42,56 @@ export interface BindOptions {
   pin?: boolean;
 }
 
+const BIND_OPTIONS: readonly (keyof BindOptions)[] = [
+  'alignment',
+  'mappable',
+  'nonblock',
+  'offsetBias',
+  'as',
+  'view',
+  'pin',
+];
+
+/** Checks an alignment in bytes: 0 for none, or a power of two. Throws ERR_INVALID_ARG_TYPE or ERR_OUT_OF_RANGE. */
+export function checkAlignment(name: string, value: number): number {
+  checkInteger(name, value, 0, 2 ** 48);
+  if (!isAlignment(value)) throw outOfRange(name, '0 or a power of two', value);
+  return value;
+}
+
+/** Whether a number of bytes is 0 or a power of two. */
+export function isAlignment(value: number): boolean {
+  return value === 0 || 2 ** Math.round(Math.log2(value)) === value;
+}
+
 /** The work of GemObject.bind: checks arguments, pins and, unless it was asked for, drops the pin again. */
 export function bindObject(object: GemObject, vm: AddressSpace, options: BindOptions | undefined): Vma {
   let flags = vm.isGgtt ? PIN_GLOBAL : PIN_USER;
+  let pin = false;
   let alignment = 0;
   let bias = 0;
   let view: View | undefined;
   if (options !== undefined) {
+    checkOptions('options', options, BIND_OPTIONS);
     flags = flagsOf(vm, options);
-    alignment = checkInteger('alignment', options.alignment ?? 0, 0, 2 ** 48);
+    pin = checkBoolean('pin', options.pin, false);
+    alignment = checkAlignment('alignment', options.alignment ?? 0);
     bias = checkInteger('offsetBias', options.offsetBias ?? 0, 0, 2 ** 48);
     view = options.view;
     if (view !== undefined) checkView(object, view);
-    if ((alignment & (alignment - 1)) !== 0) throw invalidType('alignment', 'a power of two', alignment);
   }
   object.device.takeMapFailure(); // One that a retry ladder got over is no cause of what follows.
   const vma = doPin(object, vm, view, alignment, flags, bias);
   if (typeof vma === 'number') return refuseBind(vma, object, vm);
-  if (options?.pin !== true) --vma.pinCount;
+  if (!pin) --vma.pinCount;
   return vma;
 }
 
 function flagsOf(vm: AddressSpace, options: BindOptions): number {
-  const as = options.as ?? (vm.isGgtt ? 'global' : 'user');
+  const as = oneOf('as', options.as ?? (vm.isGgtt ? 'global' : 'user'), ['global', 'user', 'both']);
   let flags = as === 'global' ? PIN_GLOBAL : as === 'user' ? PIN_USER : PIN_GLOBAL | PIN_USER;
-  if (options.mappable === true) flags |= PIN_MAPPABLE | PIN_GLOBAL;
-  if (options.nonblock === true) flags |= PIN_NONBLOCK;
+  if (checkBoolean('mappable', options.mappable, false)) flags |= PIN_MAPPABLE | PIN_GLOBAL;
+  if (checkBoolean('nonblock', options.nonblock, false)) flags |= PIN_NONBLOCK;
   if (options.offsetBias !== undefined) flags |= PIN_OFFSET_BIAS;
   return flags;
 }

@@ -1,14 +1,15 @@
+import { checkBoolean, checkOptions } from '../core/arguments.js';
 import { checkInteger, GemDmaError, invalidType, invalidValue, outOfRange, parseSize } from '../core/errors.js';
 import type { DmaDevice } from '../dma/device.js';
 import { DrmDevice } from '../drm/device.js';
-import type { DmaBuf } from '../drm/dma-buf.js';
+import { DmaBuf } from '../drm/dma-buf.js';
 import type { DriverHost } from '../drm/driver.js';
 import { E2BIG, EAGAIN, EBUSY, EFAULT, EINVAL, ENODEV, refuse } from '../drm/errno.js';
 import { ownObject } from '../drm/gem-export.js';
 import { ListLink } from '../drm/list.js';
-import type { Process } from '../drm/process.js';
+import { Process } from '../drm/process.js';
 import type { Shrinker } from '../drm/reclaim.js';
-import type { AddressSpace } from './address-space.js';
+import { AddressSpace } from './address-space.js';
 import { ImportBacking } from './backing/import.js';
 import { ShmemBacking } from './backing/shmem.js';
 import { StolenMemory } from './backing/stolen.js';
@@ -139,8 +140,8 @@ export class I915Device extends DrmDevice<HookName> {
 
   private releaseSpaces(): void {
     this.stolen?.release();
-    this.aliasingPpgtt?.release();
-    this.ggtt.release();
+    this.aliasingPpgtt?.put();
+    this.ggtt.put();
   }
 
   /**
@@ -148,6 +149,8 @@ export class I915Device extends DrmDevice<HookName> {
    * @param size bytes or text such as `'4MiB'`, rounded up to whole pages. EINVAL for 0
    */
   createObject(size: number | string, options?: CreateOptions): GemObject {
+    this.enter('gem_create');
+    if (options !== undefined) checkOptions('options', options, ['caching']);
     const bytes = wholePages(typeof size === 'number' ? size : parseSize('size', size));
     let level = this.config.llc ? 1 : 0;
     if (options?.caching !== undefined) level = cacheLevel(options.caching);
@@ -156,6 +159,7 @@ export class I915Device extends DrmDevice<HookName> {
 
   /** Makes an object of stolen memory. ENODEV when the device has none, EINVAL for 0, ENOMEM when it is used up. */
   createStolen(size: number | string): GemObject {
+    this.enter('gem_create_stolen');
     const bytes = wholePages(parseSize('size', size));
     if (this.stolen === undefined) refuse(-ENODEV, 'gem_create_stolen', 'the device has no stolen memory to use');
     return this.stolen.create(bytes);
@@ -167,8 +171,14 @@ export class I915Device extends DrmDevice<HookName> {
    * without privilege, EAGAIN while workers of an overlapping object are under way.
    */
   createUserptr(process: Process, address: number, size: number | string, options: UserptrOptions = {}): GemObject {
+    checkOptions('options', options, ['unsynchronized', 'readOnly', 'privileged']);
+    const unsynchronized = checkBoolean('unsynchronized', options.unsynchronized, false);
+    const privileged = checkBoolean('privileged', options.privileged, true);
+    const readOnly = checkBoolean('readOnly', options.readOnly, false);
     const bytes = parseSize('size', size);
     checkInteger('address', address, 0, Number.MAX_SAFE_INTEGER);
+    this.enter('gem_userptr');
+    this.accept(Process, 'process', process, 'gem_userptr');
     const range = `${bytes} bytes at 0x${address.toString(16)}`;
     if (address % PAGE_SIZE !== 0 || bytes % PAGE_SIZE !== 0) {
       refuse(-EINVAL, 'gem_userptr', `${range} are not whole pages`);
@@ -176,14 +186,14 @@ export class I915Device extends DrmDevice<HookName> {
     if (bytes === 0 && !this.config.defects.emptyUserptr) refuse(-EINVAL, 'gem_userptr', 'no bytes');
     if (bytes > this.config.ggtt) refuse(-E2BIG, 'gem_userptr', `${range} exceed the GGTT`);
     if (!process.accessOk(address, bytes)) refuse(-EFAULT, 'gem_userptr', `${range} are not a user's`);
-    if (options.readOnly) refuse(-ENODEV, 'gem_userptr', 'no read-only mappings on this hardware');
-    if (options.unsynchronized && options.privileged === false) {
+    if (readOnly) refuse(-ENODEV, 'gem_userptr', 'no read-only mappings on this hardware');
+    if (unsynchronized && !privileged) {
       throw new GemDmaError('EPERM', 'gem_userptr', 'an unsynchronized userptr needs privilege');
     }
-    if (!options.unsynchronized && this.notifiers.busy(process, address, bytes)) {
+    if (!unsynchronized && this.notifiers.busy(process, address, bytes)) {
       refuse(-EAGAIN, 'gem_userptr', `workers are under way for an object that overlaps ${range}`);
     }
-    const backing = new UserptrBacking(this.notifiers, process, address, bytes, !options.unsynchronized);
+    const backing = new UserptrBacking(this.notifiers, process, address, bytes, !unsynchronized);
     const object = new GemObject(this, bytes, backing, DOMAIN_CPU, 1);
     if (backing.synchronized) this.notifiers.add(object, backing);
     return object;
@@ -191,9 +201,11 @@ export class I915Device extends DrmDevice<HookName> {
 
   /** Imports a dma-buf (prime fd to handle). One that this device exported is the very same object, once more held. */
   importDmaBuf(dmaBuf: DmaBuf): GemObject {
+    this.enter('gem_import');
+    this.accept(DmaBuf, 'dmaBuf', dmaBuf, 'gem_import');
     const own = ownObject<GemObject>(this, dmaBuf);
     if (own !== null) {
-      own.reference();
+      own.reopen();
       return own;
     }
     return new GemObject(this, dmaBuf.size, new ImportBacking(dmaBuf.attach(this.dmaDevice)), 0, 0);
@@ -201,10 +213,11 @@ export class I915Device extends DrmDevice<HookName> {
 
   /** Makes a hardware context, with an address space of its own in full PPGTT mode. ENOMEM. */
   createContext(): Context {
+    this.enter('gem_context_create');
     const full = this.config.ppgtt === 'full' || this.config.ppgtt === 'full-48bit';
     const id = this.contextCount + 1;
     const vm = full ? this.hooks.call(() => new Ppgtt(this, `PPGTT ${id}`, 'ppgtt')) : this.ggtt;
-    if (!full) vm.reference();
+    if (!full) vm.get();
     this.contextCount = id;
     const context = new Context(this, id, vm);
     this.contexts.add(context);
@@ -213,7 +226,7 @@ export class I915Device extends DrmDevice<HookName> {
 
   /** Runs a batch: binds every object of the list in the context's address space. See execbuffer.ts for errors. */
   execbuffer(context: Context, list: readonly ExecObject[], options?: ExecOptions): { vmas: Vma[]; request: Request } {
-    return this.hooks.call(() => execbuffer(this, context, list, options));
+    return this.call('gem_execbuffer', () => execbuffer(this, context, list, options));
   }
 
   /**
@@ -221,23 +234,26 @@ export class I915Device extends DrmDevice<HookName> {
    * EFAULT when a table or the IOMMU has nothing there; the fault is recorded.
    */
   read(vm: AddressSpace, address: number, n: number): Uint8Array {
-    return vm.read(checkInteger('address', address, 0, 2 ** 48), checkInteger('n', n, 0, 2 ** 30));
+    this.enter('gpu_read');
+    this.checkVm(vm, 'gpu_read');
+    return vm.read(address, n);
   }
 
   /** Writes bytes as the GPU does. Errors as read. */
   write(vm: AddressSpace, address: number, bytes: Uint8Array): void {
-    if (!(bytes instanceof Uint8Array)) throw invalidType('bytes', 'an instance of Uint8Array', bytes);
-    vm.write(checkInteger('address', address, 0, 2 ** 48), bytes);
+    this.enter('gpu_write');
+    this.checkVm(vm, 'gpu_write');
+    vm.write(address, bytes);
   }
 
   /** Retires every request that is done by now (i915_gem_retire_requests). */
   retire(): void {
-    this.hooks.call(() => retireDone(this));
+    this.call('gem_retire', () => retireDone(this));
   }
 
   /** Waits until the GPU is done with everything (i915_gpu_idle). */
   idle(): void {
-    this.hooks.call(() => idle(this));
+    this.call('gem_idle', () => idle(this));
   }
 
   /** Resolves when deferred work that is due (userptr workers, requests done) has run; work queued meanwhile included. */
@@ -248,39 +264,47 @@ export class I915Device extends DrmDevice<HookName> {
 
   /** i915_gem_shrink: flags are SHRINK_PURGEABLE, SHRINK_UNBOUND, SHRINK_BOUND. Returns pages released. */
   shrink(target: number, flags: number): number {
-    return this.hooks.call(() => shrink(this, target, flags));
+    checkTarget(target);
+    checkInteger('flags', flags, 0, SHRINK_BOUND | SHRINK_UNBOUND | SHRINK_PURGEABLE);
+    return this.call('gem_shrink', () => shrink(this, target, flags));
   }
 
   /** i915_gem_shrink_all. Returns pages released. */
   shrinkAll(): number {
-    return this.hooks.call(() => shrinkAll(this));
+    return this.call('gem_shrink_all', () => shrinkAll(this));
   }
 
   /** Pages that the shrinker says it could release, and what a scan for so many releases. */
   shrinkerCount(): number {
+    this.enter('gem_shrinker_count');
     return shrinkerCount(this);
   }
 
   shrinkerScan(target: number): number {
-    return this.hooks.call(() => shrinkerScan(this, target));
+    checkTarget(target);
+    return this.call('gem_shrinker_scan', () => shrinkerScan(this, target));
   }
 
   /** i915_gem_evict_vm and i915_gem_evict_everything. The latter: ENOSPC when the newest address space is empty. */
   evictVm(vm: AddressSpace): void {
+    this.enter('gem_evict_vm');
+    this.checkVm(vm, 'gem_evict_vm');
     this.hooks.call(() => evictVm(vm, true));
   }
 
   evictEverything(): void {
-    const rc = this.hooks.call(() => evictEverything(this));
+    const rc = this.call('gem_evict_everything', () => evictEverything(this));
     if (rc !== 0) refuse(rc, 'gem_evict_everything', 'the newest address space holds nothing');
   }
 
   /**
    * The driver is unbound (i915_driver_unload): its address spaces and stolen memory go, and dma-debug is told.
    * @returns mappings that are left over, as the kernel counts them then; 0 where nobody watches
+   *   and at a second call, which does nothing
    * @throws GemDmaError EBUSY while there are objects or contexts
    */
   remove(): number {
+    if (!this.ending('i915_driver_unload')) return 0;
     this.idle();
     if (this.liveObjects > 0 || this.contexts.size > 0) {
       const what = `${this.liveObjects} objects and ${this.contexts.size} contexts`;
@@ -291,10 +315,27 @@ export class I915Device extends DrmDevice<HookName> {
     return this.driverUnbound();
   }
 
+  /** @internal An address space that comes as an argument: this GPU's, alive, and not that of a released context. */
+  checkVm(vm: AddressSpace, call: string): void {
+    this.accept(AddressSpace, 'vm', vm, call);
+    if (vm.device !== this) otherDevice(call, vm.name);
+  }
+
   /** A WARN_ON that fired. */
   warn(what: string): void {
     this.warnings.push(what);
   }
+}
+
+/** Throws EXDEV for what belongs to another device of the machine. */
+export function otherDevice(call: string, what: string): never {
+  throw new GemDmaError('EXDEV', call, `${what} belongs to another GPU`, { reason: 'OTHER_DEVICE' });
+}
+
+// Pages that are to be released: any number, however large.
+function checkTarget(target: number): void {
+  if (typeof target !== 'number') throw invalidType('target', 'of type number', target);
+  if (!(target >= 0)) throw outOfRange('target', '>= 0 pages', target);
 }
 
 // i915_gem_create: the rounded size of nothing is nothing, and so is what rounding makes of sizes near 2^64.

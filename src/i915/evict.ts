@@ -59,7 +59,7 @@ function unwind(exports: CoreExports, scanned: Vma[]): Vma[] {
   for (let i = scanned.length - 1; i >= 0; --i) {
     const vma = scanned[i];
     if (exports.mmScanRemove(vma.node) !== 1) continue;
-    vma.object.reference();
+    vma.object.get();
     victims.push(vma);
   }
   return victims.reverse();
@@ -69,7 +69,7 @@ function unbindAll(victims: Vma[]): number {
   let rc = 0;
   for (const vma of victims) {
     if (rc === 0) rc = vmaUnbind(vma);
-    vma.object.release();
+    vma.object.put();
   }
   return rc;
 }

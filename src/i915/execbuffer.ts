@@ -1,10 +1,20 @@
-import { invalidType } from '../core/errors.js';
+import { checkBoolean, checkOptions } from '../core/arguments.js';
+import { checkInteger, invalidType, outOfRange } from '../core/errors.js';
 import { EINVAL, ENOSPC, refuse } from '../drm/errno.js';
-import { doPin, lookupOrCreateVma, misplaced, PIN_GLOBAL, PIN_MAPPABLE, PIN_OFFSET_BIAS, PIN_USER } from './bind.js';
-import type { Context } from './context.js';
-import type { I915Device } from './device.js';
+import {
+  doPin,
+  isAlignment,
+  lookupOrCreateVma,
+  misplaced,
+  PIN_GLOBAL,
+  PIN_MAPPABLE,
+  PIN_OFFSET_BIAS,
+  PIN_USER,
+} from './bind.js';
+import { Context } from './context.js';
+import { type I915Device, otherDevice } from './device.js';
 import { evictVm } from './evict.js';
-import type { GemObject } from './object.js';
+import { GemObject } from './object.js';
 import { addRequest, type Request } from './retire.js';
 import { vmaUnbind } from './unbind.js';
 import type { Vma } from './vma.js';
@@ -40,13 +50,17 @@ export function execbuffer(
   list: readonly ExecObject[],
   options: ExecOptions = {},
 ): { vmas: Vma[]; request: Request } {
-  check(device, list);
+  check(device, context, list);
+  checkOptions('options', options, ['busy']);
+  const busy = options.busy ?? 1;
+  if (typeof busy !== 'number') throw invalidType('busy', 'of type number', busy);
+  if (!(busy >= 0 && busy < 2 ** 40)) throw outOfRange('busy', '>= 0 milliseconds', busy);
   const { vm } = context;
   // eb_lookup_vmas: from here on every object has a vma, bound or not, that unbinding does not destroy.
   const vmas = list.map(({ object }) => lookupOrCreateVma(object, vm, undefined));
   for (const vma of vmas) {
     vma.onExecList = true;
-    vma.object.reference();
+    vma.object.get();
   }
   const rc = reserve(list, vmas);
   let request: Request | undefined;
@@ -58,24 +72,37 @@ export function execbuffer(
       object.writeDomain = list[i].write ? 2 : 0;
     }
     const objects = list.map(({ object }) => object);
-    request = addRequest(device, objects, options.busy ?? 1);
+    request = addRequest(device, objects, busy);
   }
   // eb_destroy. A vma that was looked up and not bound stays as a placeholder.
   for (const vma of vmas) {
     vma.onExecList = false;
-    vma.object.release();
+    vma.object.put();
   }
   if (rc !== 0) refuse(rc, 'gem_execbuffer', `${list.length} objects could not be bound in ${vm.name}`);
   return { vmas, request: request! };
 }
 
-function check(device: I915Device, list: readonly ExecObject[]): void {
+const EXEC_OBJECT: readonly (keyof ExecObject)[] = ['object', 'alignment', 'write', 'needsGtt'];
+
+function check(device: I915Device, context: Context, list: readonly ExecObject[]): void {
+  const call = 'gem_execbuffer';
   if (!Array.isArray(list)) throw invalidType('list', 'an array of objects', list);
+  device.accept(Context, 'context', context, call);
+  if (context.device !== device) otherDevice(call, `context ${context.id}`);
+  for (const entry of list) {
+    checkOptions('list', entry, EXEC_OBJECT);
+    checkInteger('alignment', entry.alignment ?? 0, 0, 2 ** 48);
+    checkBoolean('write', entry.write, false);
+    checkBoolean('needsGtt', entry.needsGtt, false);
+    device.accept(GemObject, 'object', entry.object, call);
+    if (entry.object.device !== device) otherDevice(call, `${entry.object}`);
+  }
   if (list.length === 0) refuse(-EINVAL, 'gem_execbuffer', 'a batch needs at least one object');
   const full = device.config.ppgtt === 'full' || device.config.ppgtt === 'full-48bit';
   const seen = new Set<GemObject>();
   for (const { object, alignment = 0, needsGtt = false } of list) {
-    if ((alignment & (alignment - 1)) !== 0) refuse(-EINVAL, 'gem_execbuffer', `alignment ${alignment}`);
+    if (!isAlignment(alignment)) refuse(-EINVAL, 'gem_execbuffer', `alignment ${alignment}`);
     if (needsGtt && full) refuse(-EINVAL, 'gem_execbuffer', 'NEEDS_GTT means nothing with full PPGTT');
     if (seen.has(object)) refuse(-EINVAL, 'gem_execbuffer', `${object} is listed twice`);
     seen.add(object);

@@ -70,7 +70,7 @@ export class Ggtt extends AddressSpace {
     }
   }
 
-  entry(address: number): number {
+  protected entryAt(address: number): number {
     return this.device.core.tools.ggttEntry(this.handle, Math.floor(address / 4096));
   }
 

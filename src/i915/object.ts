@@ -1,3 +1,4 @@
+import { checkBoolean, checkBytes, oneOf } from '../core/arguments.js';
 import { checkInteger, invalidType } from '../core/errors.js';
 import type { DmaBuf } from '../drm/dma-buf.js';
 import { bugOn, EBUSY, EINVAL, ENOSPC, refuse } from '../drm/errno.js';
@@ -7,14 +8,22 @@ import { ListLink } from '../drm/list.js';
 import type { AddressSpace } from './address-space.js';
 import type { Backing } from './backing/backing.js';
 import { attachPhys } from './backing/phys.js';
-import { type BindOptions, bindObject, findVma } from './bind.js';
+import { type BindOptions, bindObject, checkAlignment, findVma } from './bind.js';
 import { PageCursor } from './cursor.js';
 import type { I915Device } from './device.js';
-import { type Caching, type Domain, objectRead, objectWrite, setCacheLevel, setDomain } from './domain.js';
+import {
+  CACHE_LEVELS,
+  type Caching,
+  type Domain,
+  objectRead,
+  objectWrite,
+  setCacheLevel,
+  setDomain,
+} from './domain.js';
 import { DONTNEED, MADV_NAMES, type Madv, PURGED, WILLNEED } from './madvise.js';
 import { getPages, putPages, quirkPins, setTiling, truncate } from './pages.js';
 import { vmaUnbind } from './unbind.js';
-import type { View } from './view.js';
+import { checkView, type View } from './view.js';
 import type { Vma } from './vma.js';
 
 const PAGE_SIZE = 4096;
@@ -47,6 +56,8 @@ export class GemObject extends DrmGemObject<I915Device> {
   /** dma_map_sg and dma_unmap_sg calls made for the object's list. */
   maps = 0;
   unmaps = 0;
+  /** pinPages that the user has not ended. */
+  private userPins = 0;
   /** Made at the first page lookup. */
   cursor: PageCursor | undefined;
   /** Every vma, bound or only a placeholder. */
@@ -67,43 +78,50 @@ export class GemObject extends DrmGemObject<I915Device> {
 
   /** Gets the backing pages, if they are not there (i915_gem_object_get_pages). EFAULT after madvise, ENOMEM ... */
   getPages(): void {
-    this.alive('gem_get_pages');
+    this.call('gem_get_pages', () => this.needPages('gem_get_pages'));
+  }
+
+  private needPages(syscall: string): void {
     const { device } = this;
-    device.hooks.call(() => {
-      device.takeMapFailure();
-      const rc = getPages(this);
-      if (rc !== 0) refuse(rc, 'gem_get_pages', `no pages for ${this}`, undefined, device.takeMapFailure());
-    });
+    device.takeMapFailure();
+    const rc = getPages(this);
+    if (rc !== 0) refuse(rc, syscall, `no pages for ${this}`, undefined, device.takeMapFailure());
   }
 
   /** Lets go of the backing pages (i915_gem_object_put_pages). EBUSY while they are pinned. */
   putPages(): void {
-    this.alive('gem_put_pages');
-    const rc = this.device.hooks.call(() => putPages(this));
+    const rc = this.call('gem_put_pages', () => putPages(this));
     if (rc !== 0) refuse(rc, 'gem_put_pages', `the pages of ${this} are pinned ${this.pagesPinCount} times`);
   }
 
   /** Gets the pages and keeps them until unpinPages. */
   pinPages(): void {
-    this.getPages();
-    pinPages(this);
+    this.call('gem_pin_pages', () => {
+      this.needPages('gem_pin_pages');
+      ++this.userPins;
+      pinPages(this);
+    });
   }
 
   /** Ends one pinPages. EINVAL when there is none. */
   unpinPages(): void {
-    if (this.pagesPinCount === 0) refuse(-EINVAL, 'gem_unpin_pages', `the pages of ${this} are not pinned`);
+    this.enter('gem_unpin_pages');
+    if (this.userPins === 0) refuse(-EINVAL, 'gem_unpin_pages', `pinPages was not called for the pages of ${this}`);
+    --this.userPins;
     unpinPages(this);
   }
 
   /** The pfn of page n (i915_gem_object_get_page). Gets the pages first. EINVAL where there are no page frames. */
   getPage(n: number): number {
     checkInteger('n', n, 0, this.size / PAGE_SIZE - 1);
-    this.getPages();
-    if (this.backing.mapping === 'contiguous') {
-      refuse(-EINVAL, 'gem_get_page', `the memory of ${this} is not made of page frames`);
-    }
-    this.cursor ??= new PageCursor(this.pages);
-    return this.cursor.lookup(this, n);
+    return this.call('gem_get_page', () => {
+      if (this.backing.mapping === 'contiguous') {
+        refuse(-EINVAL, 'gem_get_page', `the memory of ${this} is not made of page frames`);
+      }
+      this.needPages('gem_get_page');
+      this.cursor ??= new PageCursor(this.pages);
+      return this.cursor.lookup(this, n);
+    });
   }
 
   /**
@@ -111,17 +129,18 @@ export class GemObject extends DrmGemObject<I915Device> {
    * @returns whether the contents are still there. EINVAL while pinned in an address space
    */
   madvise(advice: 'willneed' | 'dontneed'): boolean {
-    this.alive('gem_madvise');
-    if (advice !== 'willneed' && advice !== 'dontneed') throw invalidType('advice', "'willneed' or 'dontneed'", advice);
-    if (this.pinned) refuse(-EINVAL, 'gem_madvise', `${this} is pinned`);
-    const wanted = advice === 'willneed' ? WILLNEED : DONTNEED;
-    if (this.pages !== 0 && quirkPins(this)) {
-      if (this.madv === WILLNEED) unpinPages(this);
-      if (wanted === WILLNEED) pinPages(this);
-    }
-    if (this.madv !== PURGED) this.madv = wanted;
-    if (this.madv === DONTNEED && this.pages === 0) this.device.hooks.call(() => truncate(this));
-    return this.madv !== PURGED;
+    oneOf('advice', advice, ['willneed', 'dontneed']);
+    return this.call('gem_madvise', () => {
+      if (this.pinned) refuse(-EINVAL, 'gem_madvise', `${this} is pinned`);
+      const wanted = advice === 'willneed' ? WILLNEED : DONTNEED;
+      if (this.pages !== 0 && quirkPins(this)) {
+        if (this.madv === WILLNEED) unpinPages(this);
+        if (wanted === WILLNEED) pinPages(this);
+      }
+      if (this.madv !== PURGED) this.madv = wanted;
+      if (this.madv === DONTNEED && this.pages === 0) truncate(this);
+      return this.madv !== PURGED;
+    });
   }
 
   get madvised(): Madv {
@@ -130,35 +149,41 @@ export class GemObject extends DrmGemObject<I915Device> {
 
   /** Copies bytes into the object, from the CPU (pwrite). EINVAL beyond its end and without a file, EFAULT if purged. */
   pwrite(offset: number, bytes: Uint8Array): void {
-    this.alive('gem_pwrite');
-    this.device.hooks.call(() => objectWrite(this, offset, bytes));
+    checkInteger('offset', offset, 0, Number.MAX_SAFE_INTEGER);
+    checkBytes('bytes', bytes);
+    this.call('gem_pwrite', () => objectWrite(this, offset, bytes));
   }
 
   /** Copies n bytes out of the object, by the CPU (pread). Errors as pwrite. */
   pread(offset: number, n: number): Uint8Array {
-    this.alive('gem_pread');
-    return this.device.hooks.call(() => objectRead(this, offset, n));
+    checkInteger('offset', offset, 0, Number.MAX_SAFE_INTEGER);
+    checkInteger('n', n, 0, 2 ** 31);
+    return this.call('gem_pread', () => objectRead(this, offset, n));
   }
 
   /** Moves the object to the CPU's or the aperture's domain, for writing or only reading (set_domain). */
   setDomain(domain: Domain, write = false): void {
-    this.alive('gem_set_domain');
-    this.device.hooks.call(() => setDomain(this, domain, write));
+    oneOf('domain', domain, ['cpu', 'gtt']);
+    checkBoolean('write', write, false);
+    this.call('gem_set_domain', () => setDomain(this, domain, write));
   }
 
   /** Changes how the GPU caches the object, rewriting entries or unbinding what may not stay. EBUSY while pinned. */
   setCacheLevel(caching: Caching): void {
-    this.alive('gem_set_caching');
-    this.device.hooks.call(() => setCacheLevel(this, caching));
+    oneOf('caching', caching, CACHE_LEVELS);
+    this.call('gem_set_caching', () => setCacheLevel(this, caching));
   }
 
   /**
    * Gives the object a place in an address space and writes its entries there; what is bound already stays where it is
-   * if it fits the options. E2BIG if it can never fit, ENOSPC if eviction made no room, ENOMEM, EFAULT if purged, EBUSY.
+   * if it fits the options. E2BIG if it can never fit, ENOSPC if eviction made no room, ENOMEM, EFAULT if purged, EBUSY;
+   * EXDEV for an address space of another GPU, ENODEV for that of a released context.
    */
   bind(vm: AddressSpace, options?: BindOptions): Vma {
-    this.alive('gem_bind');
-    return this.device.hooks.call(() => bindObject(this, vm, options));
+    return this.call('gem_bind', () => {
+      this.device.checkVm(vm, 'gem_bind');
+      return bindObject(this, vm, options);
+    });
   }
 
   /**
@@ -166,6 +191,9 @@ export class GemObject extends DrmGemObject<I915Device> {
    * the one that is named. An object has one rotated view, whatever its geometry.
    */
   vma(vm: AddressSpace, view?: View): Vma | undefined {
+    this.enter('gem_vma');
+    this.device.checkVm(vm, 'gem_vma');
+    if (view !== undefined) checkView(this, view);
     return findVma(this, vm, view) ?? undefined;
   }
 
@@ -175,7 +203,8 @@ export class GemObject extends DrmGemObject<I915Device> {
    * in an address space.
    */
   setTiling(tiled: boolean): void {
-    this.alive('gem_set_tiling');
+    if (typeof tiled !== 'boolean') throw invalidType('tiled', 'of type boolean', tiled);
+    this.enter('gem_set_tiling');
     if (this.pinned) refuse(-EBUSY, 'gem_set_tiling', `${this} is pinned`);
     setTiling(this, tiled);
   }
@@ -192,17 +221,19 @@ export class GemObject extends DrmGemObject<I915Device> {
     return false;
   }
 
-  /** Moves the contents to one contiguous buffer, for hardware that has no GTT for it (attach_phys). */
+  /**
+   * Moves the contents to one contiguous buffer, for hardware that has no GTT for it (attach_phys).
+   * @param align of its address in bytes: 0 or a power of two
+   */
   attachPhys(align: number): void {
-    this.alive('gem_attach_phys');
-    const rc = this.device.hooks.call(() => attachPhys(this, align));
+    checkAlignment('align', align);
+    const rc = this.call('gem_attach_phys', () => attachPhys(this, align));
     if (rc !== 0) refuse(rc, 'gem_attach_phys', `${this} cannot be made contiguous, aligned to ${align}`);
   }
 
   /** The object as a dma-buf, for other devices; always the same one (prime handle to fd). */
   export(): DmaBuf {
-    this.alive('gem_export');
-    return this.device.hooks.call(() => exportObject(this));
+    return this.call('gem_export', () => exportObject(this));
   }
 
   /**
@@ -211,8 +242,7 @@ export class GemObject extends DrmGemObject<I915Device> {
    * @returns 0, or -ENOSPC when the DMA API says no
    */
   mapSg(): number {
-    if (this.backing.mapping !== 'sg') return 0;
-    if (this.pages === 0) throw new Error(`policy ${this.device.policy.name} maps ${this}, which has no pages`);
+    if (!this.mayMap('dma_map_sg')) return 0;
     if (this.device.mapSg(this.pages) <= 0) return -ENOSPC;
     ++this.maps;
     return 0;
@@ -220,18 +250,27 @@ export class GemObject extends DrmGemObject<I915Device> {
 
   /** dma_unmap_sg for the object's list of pages (i915_gem_gtt_finish_object), for policies. */
   unmapSg(): void {
-    if (this.backing.mapping !== 'sg') return;
-    if (this.pages === 0) throw new Error(`policy ${this.device.policy.name} unmaps ${this}, which has no pages`);
+    if (!this.mayMap('dma_unmap_sg')) return;
     this.device.unmapSg(this.pages);
     ++this.unmaps;
   }
 
+  // A hook may be called for an object that its user has released.
+  private mayMap(syscall: string): boolean {
+    this.enterFreed(syscall);
+    if (this.backing.mapping !== 'sg') return false;
+    if (this.pages === 0) refuse(-EINVAL, syscall, `${this} has no pages (policy ${this.device.policy.name})`);
+    return true;
+  }
+
+  /** @internal */
   gemPin(): number {
     const rc = getPages(this);
     if (rc === 0) pinPages(this);
     return rc;
   }
 
+  /** @internal */
   gemUnpin(): void {
     unpinPages(this);
   }
@@ -244,6 +283,7 @@ export class GemObject extends DrmGemObject<I915Device> {
       bugOn(vmaUnbind(vma) !== 0 || !vma.vmaLink.empty, 'a vma of a dying object cannot be unbound');
     }
     this.pagesPinCount = 0;
+    this.userPins = 0;
     // Nobody will read the contents again: they need not be written back.
     if (this.madv === WILLNEED) this.madv = DONTNEED;
     putPages(this);

@@ -47,12 +47,13 @@ export class Ppgtt extends AddressSpace {
     this.device.core.exports.ppgttClear(this.handle, vma.start, vma.size / 4096);
   }
 
-  entry(address: number): number {
+  protected entryAt(address: number): number {
     return this.device.core.tools.ppgttEntry(this.handle, address);
   }
 
   /** Page tables and directories in use. */
   get tables(): number {
+    this.enter('ppgtt_tables');
     return this.device.core.tools.ppgttTables(this.handle);
   }
 

@@ -22,7 +22,7 @@ export function addRequest(device: I915Device, objects: GemObject[], millisecond
   const request = new Request(objects, device.clock.now + milliseconds);
   for (const object of objects) {
     ++object.active;
-    object.reference();
+    object.get();
     for (const vma of object.vmas) {
       if (vma.node !== 0) vma.vm.activeList.moveTail(vma.mmLink);
     }
@@ -63,5 +63,5 @@ function retireFrom(object: GemObject): void {
       if (vma.node !== 0) vma.vm.inactiveList.moveTail(vma.mmLink);
     }
   }
-  object.release();
+  object.put();
 }

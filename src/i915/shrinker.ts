@@ -34,12 +34,12 @@ function shrinkList(list: ListLink<GemObject>, target: number, released: number,
     if (object === null) break;
     stillInList.moveTail(object.globalLink);
     if ((flags & SHRINK_PURGEABLE) !== 0 && object.madv !== DONTNEED) continue;
-    object.reference();
+    object.get();
     for (const vma of object.vmas) {
       if (vmaUnbind(vma) !== 0) break;
     }
     if (putPages(object) === 0) released += object.size / 4096;
-    object.release();
+    object.put();
   }
   list.splice(stillInList);
   return released;

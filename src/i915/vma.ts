@@ -1,3 +1,4 @@
+import { Living } from '../core/living.js';
 import { EINVAL, refuse } from '../drm/errno.js';
 import { ListLink } from '../drm/list.js';
 import type { AddressSpace } from './address-space.js';
@@ -17,7 +18,7 @@ export const MAX_PIN_COUNT = 15;
  * before it is bound, as a placeholder that execbuf looks up and binds later, and in the driver before the fix the mere
  * existence of one kept a mapping alive.
  */
-export class Vma {
+export class Vma extends Living {
   readonly object: GemObject;
   readonly vm: AddressSpace;
   readonly view: View | undefined;
@@ -45,6 +46,7 @@ export class Vma {
 
   /** i915_gem_vma_create: joins the object's list at the end. */
   constructor(object: GemObject, vm: AddressSpace, view: View | undefined, size: number) {
+    super(object.device.core.timeline, 'vma');
     this.object = object;
     this.vm = vm;
     this.view = view;
@@ -53,7 +55,7 @@ export class Vma {
     this.mmLink = new ListLink<Vma>(this);
     this.vmaLink = new ListLink<Vma>(this);
     object.vmaList.moveTail(this.vmaLink);
-    vm.reference();
+    vm.get();
   }
 
   /** Has a place in the address space (drm_mm_node_allocated). */
@@ -63,12 +65,14 @@ export class Vma {
 
   /** Takes it out of the address space (i915_vma_unbind). EBUSY while pinned. Harmless when it is unbound already. */
   unbind(): void {
+    if (!this.ending('vma_unbind')) return;
     const rc = this.object.device.hooks.call(() => vmaUnbind(this));
     if (rc !== 0) refuse(rc, 'vma_unbind', `${this} is pinned ${this.pinCount} times`);
   }
 
   /** Ends one pin. EINVAL when there is none. */
   unpin(): void {
+    this.enter('vma_unpin');
     if (this.pinCount === 0) refuse(-EINVAL, 'vma_unpin', `${this} is not pinned`);
     --this.pinCount;
   }
@@ -82,14 +86,15 @@ export class Vma {
   forget(): void {
     if (this.vmaLink.empty) return;
     this.vmaLink.remove();
-    this.vm.release();
+    this.end();
+    this.vm.put();
   }
 
   [Symbol.dispose](): void {
-    this.unbind();
+    if (this.alive) this.unbind();
   }
 
-  toString(): string {
+  override toString(): string {
     const view = this.view === undefined ? '' : `${this.view.type} view, `;
     return `vma ${this.id} (${view}object ${this.object.id} in ${this.vm.name} at 0x${this.start.toString(16)})`;
   }

@@ -179,6 +179,7 @@ export class Machine implements DriverHost {
       this.drivers.push({ device, instance, driver: driver as Driver<unknown, object> });
       return instance;
     } catch (error) {
+      device.setDriven(false);
       device.destroy();
       this.lastId = before;
       throw error;

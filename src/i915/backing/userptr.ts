@@ -130,7 +130,7 @@ export class UserptrBacking implements Backing {
 
   private schedule(object: GemObject): void {
     ++this.workers;
-    object.reference();
+    object.get();
     const work = new Work();
     this.work = work;
     const { clock, hooks } = object.device;
@@ -164,7 +164,7 @@ export class UserptrBacking implements Backing {
     // Whoever's turn it is: a superseded worker ends its successor's too, as in the kernel.
     this.work = rc === 0 ? null : rc;
     --this.workers;
-    object.release();
+    object.put();
   }
 
   /** Whether this range has a byte in [first, last]. */
@@ -226,9 +226,9 @@ class UserptrNotifier implements MmuNotifier {
       this.device.retire();
       for (const [object, backing] of [...this.objects]) {
         if (!backing.overlaps(first, last) || object.refcount <= 0) continue;
-        object.reference();
+        object.get();
         backing.invalidate(object);
-        object.release();
+        object.put();
       }
     });
   }

@@ -200,6 +200,6 @@ describe('a policy of your own', () => {
   test('that maps without pages is told so', () => {
     const { gpu } = gpuOn({ policy: { name: 'early', purge: (object) => object.unmapSg() } });
     const object = gpu.createObject('64KiB');
-    expect(() => object.madvise('dontneed')).toThrow(/policy early unmaps object 1/);
+    expect(() => object.madvise('dontneed')).toThrow(/EINVAL: object 1 .* has no pages .policy early./);
   });
 });

@@ -1,0 +1,78 @@
+import { GemDmaError } from '../core/errors.js';
+import type { Timeline } from '../core/life.js';
+import { Living } from '../core/living.js';
+
+/**
+ * What its user holds by handles and the driver by references (drm_gem_object, dma_buf). A handle is a reference that only
+ * the user gives back: without one every method refuses, though the GPU or an importer may keep the object alive.
+ */
+export abstract class Shared extends Living {
+  /** How often the user holds it. */
+  handles = 1;
+  /** How often it is held at all. With the last reference it is freed. */
+  refcount = 1;
+  private readonly what: string;
+
+  constructor(timeline: Timeline, what: string) {
+    super(timeline, what);
+    this.what = what;
+  }
+
+  /** Whether the user may use it. */
+  override get alive(): boolean {
+    return super.alive && this.handles > 0;
+  }
+
+  /** @internal */
+  override enter(call: string): void {
+    super.enter(call);
+    if (this.handles > 0) return;
+    throw new GemDmaError('ENODEV', call, `the ${this.what} was released`, { reason: 'OBJECT_DESTROYED' });
+  }
+
+  /** @internal For what may be done without a handle, while it is there. */
+  enterFreed(call: string): void {
+    super.enter(call);
+  }
+
+  /** @internal Another reference: an importer, the GPU, a worker. */
+  get(): void {
+    ++this.refcount;
+  }
+
+  /** @internal Drops a reference. */
+  put(): void {
+    if (--this.refcount > 0) return;
+    try {
+      this.free();
+    } finally {
+      this.end();
+    }
+  }
+
+  /** @internal Another handle, of what is still there. */
+  reopen(): void {
+    ++this.handles;
+    ++this.refcount;
+  }
+
+  /** Another handle. */
+  reference(): void {
+    this.enter('reference');
+    this.reopen();
+  }
+
+  /** Gives one handle back. ENODEV when there is none. */
+  release(): void {
+    this.enter('release');
+    --this.handles;
+    this.put();
+  }
+
+  [Symbol.dispose](): void {
+    if (this.alive) this.release();
+  }
+
+  /** With the last reference: everything that it holds is let go. */
+  protected abstract free(): void;
+}
