@@ -8,13 +8,13 @@ import { contendedCount, guardAt } from './memory/lock';
 import { slabsContended } from './memory/slab';
 import { ramOf } from './ram/ram';
 
-/** Kinds of locks, in the order in which src/threads/contention.ts names them. */
-const LOCKS_BLOCKS: u32 = 0;
-const LOCKS_SLABS: u32 = 1;
-const LOCKS_RAM: u32 = 2;
-const LOCKS_IOVA: u32 = 3;
-const LOCKS_IOMMU: u32 = 4;
-const LOCKS_CHECKER: u32 = 5;
+/** Kinds of locks. */
+export const LOCKS_BLOCKS: u32 = 0;
+export const LOCKS_SLABS: u32 = 1;
+export const LOCKS_RAM: u32 = 2;
+export const LOCKS_IOVA: u32 = 3;
+export const LOCKS_IOMMU: u32 = 4;
+export const LOCKS_CHECKER: u32 = 5;
 
 /** Contended acquisitions of the locks of one kind since the context was made. */
 export function lockContention(ctx: Context, kind: u32): u32 {

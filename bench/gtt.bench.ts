@@ -77,7 +77,7 @@ function tables(): Task[] {
     add(`PPGTT 48-bit insert, ${source}`, ratio, (i) => ppgttInsert(long, START, lists[i], LLC, 0));
     const view = core.exports.blockAlloc(machine.context, orderOf(PAGES * 4));
     const pages = Uint32Array.from({ length: PAGES }, (_, i) => (31 - (i & 31)) * 32 + (i >> 5));
-    core.u32.set(pages, view >> 2);
+    core.writeWords(view, pages);
     add(`GGTT rotated view, ${source}`, undefined, (i) => ggttInsertPages(wide, START, lists[i], view, PAGES, LLC, 0));
     if (behind === 'direct') continue;
     add('GGTT gen8 clear', 0.2, () => ggttClear(wide, START, PAGES));

@@ -12,7 +12,7 @@ export function scattered(machine: Machine, count: number, seed = 1): { vector: 
   }
   const vector = machine.core.exports.blockAlloc(machine.context, orderOf(count * 4));
   if (vector === 0) throw new Error('no linear memory for the frames of a benchmark');
-  machine.core.u32.set(pfns, vector >> 2);
+  machine.core.writeWords(vector, pfns);
   return { vector, pfns };
 }
 

@@ -121,10 +121,14 @@ function wide(at, signed) {
   return [`${low} + ${signed ? `(${high}${signed})` : high} * 2 ** 32`, null, low, high];
 }
 
+/** Names that RecordView uses itself. */
+const OWN_FIELDS = new Set(['u8', 'u32', 'f64', 'at', 'word', 'double', 'stale', 'moveTo']);
+
 function records(contract) {
   const used = new Set();
   const classes = Object.entries(contract.records).map(([name, { source, size, fields }]) => {
     const members = fields.map(({ name: field, type, offset }) => {
+      if (OWN_FIELDS.has(field)) throw new Error(`${name}.${field}: a field of RecordView has that name`);
       const host = hostType(type);
       for (const handle of host.match(/\w+Handle/g) ?? []) used.add(handle);
       const access = ACCESS[type.value === 'usize' || type.class ? 'u32' : type.value];

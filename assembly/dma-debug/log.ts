@@ -1,14 +1,6 @@
-// The verdict log: what was found, as records of 128 bytes in a ring that the host drains. Cpu.findings counts them, so
+// The verdict log: what was found, as records in a ring that the host drains. Cpu.findings counts them, so
 // that the host knows with one load after a call whether there is anything to fetch. A full ring keeps its oldest
 // records, since the first finding is the one that explains the others, and counts what it dropped.
-//
-//   +0 u32 check     +4 u32 sequence   +8 f64 time (ns)    +16 u32 device id   +20 u32 REPORT_* flags
-//   +24 f64 address  +32 f64 size      +40 f64 a           +48 f64 b           +56 u32 d   +60 u32 e
-//   +64 u32 object, vma, hook, site of the caller          +80 the same of the entry (0 without one)
-//   +96 f64 entry's address   +104 f64 its size   +112 f64 its time   +120 u32 its sequence
-//   +124 u32 its type | direction << 8 | 1 << 16 (there is an entry) | its device id << 17
-//
-// What address, size, a, b, d and e mean for each check is told in checks.ts. DMA_MAPPING_ERROR is written as -1.
 
 import { Context, cpuOf } from '../memory/context';
 import { EVENT_FINDING, emit } from '../events/events';
@@ -16,14 +8,54 @@ import { DEVICE_FILTER_MATCH, DMA_MAPPING_ERROR, DmaDevice } from '../dma/device
 import { Entry } from './entry';
 import { DEBUG_KERNEL, DEBUG_OWN, DebugState, LOG_RECORDS, OPTION_ALL_ERRORS, OPTION_FILTER } from './state';
 
-export const LOG_RECORD_SIZE: usize = 128;
-
 /** The kernel's checker saw it (and counted it, if it is an error). */
 export const REPORT_KERNEL: u32 = 1;
 /** The kernel would have printed it: the filter passes and num_errors or all_errors allowed it. */
 export const REPORT_PRINTED: u32 = 2;
 /** Our checker reports it. */
 export const REPORT_OWN: u32 = 4;
+/** The verdict is about a mapping: the record's entry fields are its. */
+export const REPORT_ENTRY: u32 = 8;
+
+/** One verdict. What address, size, a, b, d and e mean for each check is told in checks.ts. */
+// @ts-ignore: decorator
+@unmanaged
+export class Verdict {
+  /** CHECK_* */
+  check: u32;
+  sequence: u32;
+  /** Virtual time in nanoseconds. */
+  time: f64;
+  /** Id of the device, 0 where none is involved. */
+  device: u32;
+  /** REPORT_* */
+  flags: u32;
+  /** -1 is DMA_MAPPING_ERROR. */
+  address: f64;
+  size: f64;
+  a: f64;
+  b: f64;
+  d: u32;
+  e: u32;
+  /** Who made the call, as the host's ids. */
+  object: u32;
+  vma: u32;
+  hook: u32;
+  site: u32;
+  /** What follows is of the mapping that the verdict is about: who made it, where it is and when it was made. */
+  entryObject: u32;
+  entryVma: u32;
+  entryHook: u32;
+  entrySite: u32;
+  entryAddress: f64;
+  entrySize: f64;
+  entryTime: f64;
+  entrySequence: u32;
+  /** TYPE_* and DMA_* direction. */
+  entryType: u8;
+  entryDirection: u8;
+  entryDevice: u16;
+}
 
 // @ts-ignore: decorator
 @inline
@@ -99,44 +131,54 @@ function write(
     ++state.logDropped;
     return;
   }
-  const at = state.log + <usize>(state.logHead & (LOG_RECORDS - 1)) * LOG_RECORD_SIZE;
+  const at = slotOf(state, state.logHead);
   ++state.logHead;
-  store<u32>(at, check);
-  store<u32>(at, sequence, 4);
-  store<f64>(at, <f64>ctx.now, 8);
-  store<u32>(at, device, 16);
-  store<u32>(at, flags, 20);
-  store<f64>(at, addressNumber(address), 24);
-  store<f64>(at, <f64>size, 32);
-  store<f64>(at, <f64>a, 40);
-  store<f64>(at, <f64>b, 48);
-  store<u32>(at, d, 56);
-  store<u32>(at, e, 60);
-  store<u32>(at, cpu.object, 64);
-  store<u32>(at, cpu.vma, 68);
-  store<u32>(at, cpu.hook, 72);
-  store<u32>(at, cpu.site, 76);
+  const verdict = changetype<Verdict>(at);
+  verdict.check = check;
+  verdict.sequence = sequence;
+  verdict.time = <f64>ctx.now;
+  verdict.device = device;
+  verdict.flags = flags;
+  verdict.address = addressNumber(address);
+  verdict.size = <f64>size;
+  verdict.a = <f64>a;
+  verdict.b = <f64>b;
+  verdict.d = d;
+  verdict.e = e;
+  verdict.object = cpu.object;
+  verdict.vma = cpu.vma;
+  verdict.hook = cpu.hook;
+  verdict.site = cpu.site;
   // A fill of so few bytes is a call that costs more than all the rest.
-  v128.store(at, i64x2.splat(0), 80);
-  v128.store(at, i64x2.splat(0), 96);
-  v128.store(at, i64x2.splat(0), 112);
+  v128.store(at, i64x2.splat(0), offsetof<Verdict>('entryObject'));
+  v128.store(at, i64x2.splat(0), offsetof<Verdict>('entryAddress'));
+  v128.store(at, i64x2.splat(0), offsetof<Verdict>('entryTime'));
   if (entryAt == 0) return;
   const entry = changetype<Entry>(entryAt);
-  store<u32>(at, entry.object, 80);
-  store<u32>(at, entry.vma, 84);
-  store<u32>(at, entry.hook, 88);
-  store<u32>(at, entry.site, 92);
-  store<f64>(at, addressNumber(entry.address), 96);
-  store<f64>(at, <f64>entry.size, 104);
-  store<f64>(at, <f64>entry.time, 112);
-  store<u32>(at, entry.sequence, 120);
-  store<u32>(at, (entry.kind & 0xffff) | 0x10000 | (changetype<DmaDevice>(entry.device).id << 17), 124);
+  verdict.flags = flags | REPORT_ENTRY;
+  verdict.entryObject = entry.object;
+  verdict.entryVma = entry.vma;
+  verdict.entryHook = entry.hook;
+  verdict.entrySite = entry.site;
+  verdict.entryAddress = addressNumber(entry.address);
+  verdict.entrySize = <f64>entry.size;
+  verdict.entryTime = <f64>entry.time;
+  verdict.entrySequence = entry.sequence;
+  verdict.entryType = <u8>entry.kind;
+  verdict.entryDirection = <u8>(entry.kind >> 8);
+  verdict.entryDevice = <u16>changetype<DmaDevice>(entry.device).id;
+}
+
+// @ts-ignore: decorator
+@inline
+function slotOf(state: DebugState, number: u32): usize {
+  return state.log + <usize>(number & (LOG_RECORDS - 1)) * offsetof<Verdict>();
 }
 
 /** Offset of the oldest record that was not drained; debugLogRun of them lie in one piece there. */
 export function debugLogFirst(ctx: Context): usize {
   const state = changetype<DebugState>(ctx.dmaDebug);
-  return state.log + <usize>(state.logTail & (LOG_RECORDS - 1)) * LOG_RECORD_SIZE;
+  return slotOf(state, state.logTail);
 }
 
 export function debugLogRun(ctx: Context): u32 {

@@ -15,19 +15,19 @@ import { DEBUG_KERNEL, DEBUG_OWN, DebugState } from './state';
 import { dropEntry } from './unmap';
 
 // Counters by number, for debugValue.
-const VALUE_DISABLED: u32 = 0; // 1 when the kernel's checker is off
-const VALUE_ERROR_COUNT: u32 = 1;
-const VALUE_NUM_ERRORS: u32 = 2;
-const VALUE_NUM_FREE: u32 = 3;
-const VALUE_MIN_FREE: u32 = 4;
-const VALUE_TOTAL: u32 = 5;
-const VALUE_LIVE: u32 = 6;
-const VALUE_LIVE_BYTES: u32 = 7;
-const VALUE_LIVE_PAGES: u32 = 8;
-const VALUE_LOST: u32 = 9;
-const VALUE_LOST_PAGES: u32 = 10;
-const VALUE_INSERTS: u32 = 11;
-const VALUE_MISSED: u32 = 12;
+export const VALUE_DISABLED: u32 = 0; // 1 when the kernel's checker is off
+export const VALUE_ERROR_COUNT: u32 = 1;
+export const VALUE_NUM_ERRORS: u32 = 2;
+export const VALUE_NUM_FREE: u32 = 3;
+export const VALUE_MIN_FREE: u32 = 4;
+export const VALUE_TOTAL: u32 = 5;
+export const VALUE_LIVE: u32 = 6;
+export const VALUE_LIVE_BYTES: u32 = 7;
+export const VALUE_LIVE_PAGES: u32 = 8;
+export const VALUE_LOST: u32 = 9;
+export const VALUE_LOST_PAGES: u32 = 10;
+export const VALUE_INSERTS: u32 = 11;
+export const VALUE_MISSED: u32 = 12;
 
 /** One of the checker's counters; 0 while it is off, -1 for a number that is none. */
 export function debugValue(ctx: Context, which: u32): f64 {

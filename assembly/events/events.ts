@@ -1,18 +1,11 @@
-// events/ is how the core tells the host what happened: any change of state is one record of 64 bytes in a ring in linear
-// memory. Recording is off unless the host made a ring; then every emit is one load and a branch that predicts.
+// events/ is how the core tells the host what happened: any change of state is one record in a ring in linear memory.
+// Recording is off unless the host made a ring; then every emit is one load and a branch that predicts.
 // The host drains in batches. A full ring keeps the oldest records; what it has to drop is numbered all the same, so that
 // a gap in the sequence says how many are missing.
-//
-//   record   +0 u32 kind   +4 u32 sequence   +8 f64 time (ns)   +16 u32 device   +20 u32 object
-//            +24 u32 vma   +28 u32 hook      +32 f64 a           +40 f64 b        +48 f64 c   +56 u32 d  +60 u32 e
-//
-// What a..e mean for each kind is told beside the constants below, once, for the core and for src/trace.
 
 import { blockAlloc, blockFree, blockOrder } from '../memory/block';
 import { Context, cpuOf } from '../memory/context';
 import { lock, unlock } from '../memory/lock';
-
-const EVENT_SIZE: u32 = 64;
 
 export const EVENT_DMA_MAP_PAGE: u32 = 1; // a dma address (-1 failed), b physical address, c length, d direction, e attrs
 export const EVENT_DMA_UNMAP_PAGE: u32 = 2; // a dma address, c length, d direction, e attrs
@@ -27,7 +20,8 @@ export const EVENT_FAULT: u32 = 10; // a address, d fault reason, e 1 for a writ
 export const EVENT_STALE_ACCESS: u32 = 11; // a address, b age in ns, e 1 for a write
 export const EVENT_FINDING: u32 = 12; // a address, b size, d check identifier
 export const EVENT_BOUNCE: u32 = 13; // a slot address, b physical address, c length, d direction, e 1 in, 0 out
-// The host's own: what a GPU's driver does, EVENT_GEM = 14 of src/events/events.ts. a address, c length, d which.
+/** The host's own: what a driver does. a address, c length, d which (src/events/events.ts). */
+export const EVENT_DRIVER: u32 = 14;
 
 // @ts-ignore: decorator
 @unmanaged
@@ -39,12 +33,33 @@ class Ring {
   sequence: u32;
 }
 
+/** One event. Its number counts those that were dropped, too. What a to e mean is told beside the kinds above. */
+// @ts-ignore: decorator
+@unmanaged
+export class Event {
+  /** EVENT_* */
+  kind: u32;
+  sequence: u32;
+  /** Virtual time in nanoseconds. */
+  time: f64;
+  device: u32;
+  /** Who made the call, as the host's ids. */
+  object: u32;
+  vma: u32;
+  hook: u32;
+  a: f64;
+  b: f64;
+  c: f64;
+  d: u32;
+  e: u32;
+}
+
 const HEADER: usize = 64;
 
 /** Starts recording into a ring of 2^order records, in place of the one that there is. Returns 0 without memory for it. */
 export function eventsStart(ctxAt: usize, order: u32): usize {
   const ctx = changetype<Context>(ctxAt);
-  const ring = blockAlloc(ctx, blockOrder(HEADER + (<usize>EVENT_SIZE << order)));
+  const ring = blockAlloc(ctx, blockOrder(HEADER + (offsetof<Event>() << order)));
   if (ring == 0) return 0;
   eventsStop(ctxAt);
   memory.fill(ring, 0, HEADER);
@@ -76,7 +91,7 @@ export function eventsSequence(ctxAt: usize): u32 {
 export function eventsFirst(ctxAt: usize): usize {
   const at = changetype<Context>(ctxAt).events;
   const ring = changetype<Ring>(at);
-  return at + HEADER + <usize>(ring.tail & ring.mask) * EVENT_SIZE;
+  return at + HEADER + <usize>(ring.tail & ring.mask) * offsetof<Event>();
 }
 
 /** Undrained records that lie in one piece. */
@@ -100,20 +115,20 @@ export function emit(ctx: Context, kind: u32, device: u32, a: f64, b: f64, c: f6
     unlock(at);
     return;
   }
-  const record = at + HEADER + <usize>(ring.head & ring.mask) * EVENT_SIZE;
+  const event = changetype<Event>(at + HEADER + <usize>(ring.head & ring.mask) * offsetof<Event>());
   const cpu = cpuOf(ctx);
-  store<u32>(record, kind);
-  store<u32>(record, sequence, 4);
-  store<f64>(record, <f64>ctx.now, 8);
-  store<u32>(record, device, 16);
-  store<u32>(record, cpu.object, 20);
-  store<u32>(record, cpu.vma, 24);
-  store<u32>(record, cpu.hook, 28);
-  store<f64>(record, a, 32);
-  store<f64>(record, b, 40);
-  store<f64>(record, c, 48);
-  store<u32>(record, d, 56);
-  store<u32>(record, e, 60);
+  event.kind = kind;
+  event.sequence = sequence;
+  event.time = <f64>ctx.now;
+  event.device = device;
+  event.object = cpu.object;
+  event.vma = cpu.vma;
+  event.hook = cpu.hook;
+  event.a = a;
+  event.b = b;
+  event.c = c;
+  event.d = d;
+  event.e = e;
   ++ring.head;
   unlock(at);
 }

@@ -1,46 +1,73 @@
-// The fault log: what the unit recorded, 64 bytes each, in linear memory for the host to read. It keeps the oldest
+// The fault log: what the unit recorded, in linear memory for the host to read. It keeps the oldest
 // records and counts what no longer fits, as the hardware does when its fault registers overflow (PFO).
-//
-//   +0  u64, +8 u64       the hardware's own record (vtd/fault-record.ts)
-//   +16 f64 time (ns)     +24 f64 address, or pfn for ALREADY_SET       +32 f64 age (ns), or the entry that stays
-//   +40 u32 kind          +44 u32 device       +48 u32 object           +52 u32 vma      +56 u32 hook   +60 u32 domain id
-//
-// Of what is no fault, a stale access, which the hardware lets through unnoticed, and a live entry that was mapped over,
-// that record is all zeros but for the requester id.
 
 import { blockAlloc, blockOrder } from '../memory/block';
 import { Context, cpuOf } from '../memory/context';
 import { lock, unlock } from '../memory/lock';
+import { DmaDevice } from '../dma/device';
 import { EVENT_FAULT, EVENT_STALE_ACCESS, emit } from '../events/events';
 import { IommuDomain } from './domain';
 import { IotlbEntry } from './iotlb';
 import { Iommu, unitOf } from './unit';
-
-export const LOG_RECORD: u32 = 64;
 
 export const LOG_FAULT: u32 = 1;
 export const LOG_STALE_READ: u32 = 2;
 export const LOG_STALE_WRITE: u32 = 3;
 export const LOG_ALREADY_SET: u32 = 4;
 
-/** The next free record with time and attribution filled in, or 0 when the log is full or cannot be had. */
-function append(unit: Iommu, kind: u32, device: u32): usize {
+/**
+ * One record. Of what is no fault, a stale access, which the hardware lets through unnoticed, and a live entry that was
+ * mapped over, the hardware has none of its own: low and high are 0.
+ */
+// @ts-ignore: decorator
+@unmanaged
+export class FaultRecord {
+  /** The hardware's own record (vtd/fault-record.ts). */
+  low: u64;
+  high: u64;
+  /** Virtual time in nanoseconds. */
+  time: f64;
+  /** The address accessed; of an entry found already set, the pfn. */
+  address: f64;
+  /** Of a stale access its age in nanoseconds; of an entry found already set, the one that was to be written. */
+  value: f64;
+  /** LOG_* */
+  kind: u32;
+  /** Id of the device. */
+  device: u32;
+  /** Who made the call, or whose mapping was accessed when it was stale: the host's ids. */
+  object: u32;
+  vma: u32;
+  hook: u32;
+  /** Id of the domain. */
+  domain: u32;
+  /** Requester id of the device. */
+  sourceId: u16;
+  /** Of a fault its reason as the hardware numbers it, and whether the access was a write. */
+  reason: u8;
+  write: bool;
+  pad: u32;
+}
+
+/** The next free record with time and attribution filled in, or null when the log is full or cannot be had. */
+function append(unit: Iommu, kind: u32, device: u32): FaultRecord | null {
   const ctx = unit.ctx;
-  if (unit.log == 0) unit.log = blockAlloc(ctx, blockOrder(<usize>unit.logCapacity * LOG_RECORD));
+  if (unit.log == 0) unit.log = blockAlloc(ctx, blockOrder(<usize>unit.logCapacity * offsetof<FaultRecord>()));
   if (unit.log == 0 || unit.logCount == unit.logCapacity) {
     ++unit.logLost;
-    return 0;
+    return null;
   }
-  const at = unit.log + <usize>(unit.logCount++ * LOG_RECORD);
-  memory.fill(at, 0, LOG_RECORD);
+  const at = unit.log + <usize>(unit.logCount++) * offsetof<FaultRecord>();
+  memory.fill(at, 0, offsetof<FaultRecord>());
+  const record = changetype<FaultRecord>(at);
   const cpu = cpuOf(ctx);
-  store<f64>(at, <f64>ctx.now, 16);
-  store<u32>(at, kind, 40);
-  store<u32>(at, device, 44);
-  store<u32>(at, cpu.object, 48);
-  store<u32>(at, cpu.vma, 52);
-  store<u32>(at, cpu.hook, 56);
-  return at;
+  record.time = <f64>ctx.now;
+  record.kind = kind;
+  record.device = device;
+  record.object = cpu.object;
+  record.vma = cpu.vma;
+  record.hook = cpu.hook;
+  return record;
 }
 
 /**
@@ -49,19 +76,22 @@ function append(unit: Iommu, kind: u32, device: u32): usize {
  * @param low, high the hardware's own record of the fault
  */
 export function logFault(
-  unit: Iommu, device: u32, address: u64, write: bool, reason: u32, domainId: u32, low: u64, high: u64,
+  unit: Iommu, device: DmaDevice, address: u64, write: bool, reason: u32, domainId: u32, low: u64, high: u64,
 ): void {
   lock(unit);
   ++unit.faults;
-  const at = append(unit, LOG_FAULT, device);
-  if (at != 0) {
-    store<u64>(at, low);
-    store<u64>(at, high, 8);
-    store<f64>(at, <f64>address, 24);
-    store<u32>(at, domainId, 60);
+  const record = append(unit, LOG_FAULT, device.id);
+  if (record) {
+    record.low = low;
+    record.high = high;
+    record.address = <f64>address;
+    record.domain = domainId;
+    record.sourceId = <u16>device.sourceId;
+    record.reason = <u8>reason;
+    record.write = write;
   }
   unlock(unit);
-  emit(unit.ctx, EVENT_FAULT, device, <f64>address, 0, 0, reason, write ? 1 : 0);
+  emit(unit.ctx, EVENT_FAULT, device.id, <f64>address, 0, 0, reason, write ? 1 : 0);
 }
 
 /**
@@ -75,15 +105,15 @@ export function logStale(unit: Iommu, device: u32, sourceId: u32, address: u64, 
   ++unit.staleHits;
   unit.staleAgeTotal += age;
   unit.staleAgeMax = max(unit.staleAgeMax, age);
-  const at = append(unit, write ? LOG_STALE_WRITE : LOG_STALE_READ, device);
-  if (at != 0) {
-    store<u64>(at, sourceId, 8);
-    store<f64>(at, <f64>address, 24);
-    store<f64>(at, <f64>age, 32);
-    store<u32>(at, entry.object, 48);
-    store<u32>(at, entry.vma, 52);
-    store<u32>(at, entry.hook, 56);
-    store<u32>(at, entry.domain.id, 60);
+  const record = append(unit, write ? LOG_STALE_WRITE : LOG_STALE_READ, device);
+  if (record) {
+    record.sourceId = <u16>sourceId;
+    record.address = <f64>address;
+    record.value = <f64>age;
+    record.object = entry.object;
+    record.vma = entry.vma;
+    record.hook = entry.hook;
+    record.domain = entry.domain.id;
   }
   emit(ctx, EVENT_STALE_ACCESS, device, <f64>address, <f64>age, 0, entry.object, write ? 1 : 0);
 }
@@ -93,11 +123,11 @@ export function logAlreadySet(domain: IommuDomain, pfn: u64, value: u64): void {
   const unit = unitOf(domain);
   lock(unit);
   ++unit.alreadySet;
-  const at = append(unit, LOG_ALREADY_SET, 0);
-  if (at != 0) {
-    store<f64>(at, <f64>pfn, 24);
-    store<f64>(at, <f64>value, 32);
-    store<u32>(at, domain.id, 60);
+  const record = append(unit, LOG_ALREADY_SET, 0);
+  if (record) {
+    record.address = <f64>pfn;
+    record.value = <f64>value;
+    record.domain = domain.id;
   }
   unlock(unit);
 }

@@ -1,4 +1,4 @@
-// The unit for the host: addresses cross as f64, statistics as a block of numbers. They are below 2^63, and the signed
+// The unit for the host: addresses cross as f64, statistics as a record. They are below 2^63, and the signed
 // conversions are one instruction where the unsigned ones are several.
 
 import { Context } from '../memory/context';
@@ -76,39 +76,60 @@ function allDomainInvalidations(unit: Iommu): u64 {
   return sum;
 }
 
-/** Numbers that iommuStats writes. */
-export const IOMMU_STATS: u32 = 20;
+/** The unit's counters. */
+// @ts-ignore: decorator
+@unmanaged
+export class IommuStats {
+  /** Of the IOTLB: its shape, entries cached, and what lookups found. */
+  sets: f64;
+  ways: f64;
+  entries: f64;
+  hits: f64;
+  misses: f64;
+  staleHits: f64;
+  evictions: f64;
+  /** Invalidations by kind, and the entries that they dropped. */
+  pageInvalidations: f64;
+  domainInvalidations: f64;
+  globalInvalidations: f64;
+  invalidated: f64;
+  faults: f64;
+  staleAccesses: f64;
+  /** Nanoseconds. */
+  staleAgeTotal: f64;
+  staleAgeMax: f64;
+  alreadySet: f64;
+  /** Records that the fault log had no room for. */
+  logLost: f64;
+  domains: f64;
+  tablePages: f64;
+  tablesPooled: f64;
+}
 
-/**
- * Writes the unit's counters as IOMMU_STATS doubles: sets, ways, entries cached, hits, misses, hits on stale entries,
- * evictions; invalidations by page, by domain, global, entries that they dropped; faults, stale accesses, sum and
- * maximum of their ages (ns), entries found already set, log records lost; domains, table pages, pooled table pages.
- * All zero in a machine without a unit.
- */
+/** Writes an IommuStats, all zero in a machine without a unit. */
 export function iommuStats(ctx: Context, buffer: usize): void {
-  if (ctx.iommu == 0) {
-    memory.fill(buffer, 0, IOMMU_STATS << 3);
-    return;
-  }
+  memory.fill(buffer, 0, offsetof<IommuStats>());
+  if (ctx.iommu == 0) return;
   const unit = changetype<Iommu>(ctx.iommu);
-  store<f64>(buffer, unit.iotlbSets);
-  store<f64>(buffer, unit.iotlbWays, 8);
-  store<f64>(buffer, unit.iotlbEntries, 16);
-  store<f64>(buffer, <f64>unit.hits, 24);
-  store<f64>(buffer, <f64>unit.misses, 32);
-  store<f64>(buffer, <f64>unit.staleHits, 40);
-  store<f64>(buffer, <f64>unit.evictions, 48);
-  store<f64>(buffer, <f64>(<i64>allPageInvalidations(unit)), 56);
-  store<f64>(buffer, <f64>(<i64>allDomainInvalidations(unit)), 64);
-  store<f64>(buffer, <f64>unit.globalInvalidations, 72);
-  store<f64>(buffer, <f64>unit.invalidated, 80);
-  store<f64>(buffer, unit.faults, 88);
-  store<f64>(buffer, unit.staleAccesses, 96);
-  store<f64>(buffer, <f64>unit.staleAgeTotal, 104);
-  store<f64>(buffer, <f64>unit.staleAgeMax, 112);
-  store<f64>(buffer, unit.alreadySet, 120);
-  store<f64>(buffer, unit.logLost, 128);
-  store<f64>(buffer, unit.domainCount, 136);
-  store<f64>(buffer, tablePages(ctx), 144);
-  store<f64>(buffer, tablesPooled(ctx), 152);
+  const stats = changetype<IommuStats>(buffer);
+  stats.sets = unit.iotlbSets;
+  stats.ways = unit.iotlbWays;
+  stats.entries = unit.iotlbEntries;
+  stats.hits = <f64>unit.hits;
+  stats.misses = <f64>unit.misses;
+  stats.staleHits = <f64>unit.staleHits;
+  stats.evictions = <f64>unit.evictions;
+  stats.pageInvalidations = <f64>(<i64>allPageInvalidations(unit));
+  stats.domainInvalidations = <f64>(<i64>allDomainInvalidations(unit));
+  stats.globalInvalidations = <f64>unit.globalInvalidations;
+  stats.invalidated = <f64>unit.invalidated;
+  stats.faults = unit.faults;
+  stats.staleAccesses = unit.staleAccesses;
+  stats.staleAgeTotal = <f64>unit.staleAgeTotal;
+  stats.staleAgeMax = <f64>unit.staleAgeMax;
+  stats.alreadySet = unit.alreadySet;
+  stats.logLost = unit.logLost;
+  stats.domains = unit.domainCount;
+  stats.tablePages = tablePages(ctx);
+  stats.tablesPooled = tablesPooled(ctx);
 }

@@ -4,23 +4,36 @@ import { Context } from '../memory/context';
 import { freeBlocks } from './buddy';
 import { MAX_ORDER, ramInUse, ramOf } from './ram';
 
-/** Numbers that ramStats writes: seven, and one for each order. */
-export const RAM_STATS: u32 = 7 + MAX_ORDER + 1;
+/** Frames by use. */
+// @ts-ignore: decorator
+@unmanaged
+export class RamStats {
+  frames: f64;
+  /** Frames that can be handed out. */
+  managed: f64;
+  /** In free blocks. */
+  free: f64;
+  /** Waiting on CPUs' stacks. */
+  stacked: f64;
+  /** Kept by the rest of the system. */
+  held: f64;
+  inUse: f64;
+  /** With contents. */
+  written: f64;
+}
 
-/**
- * Writes RAM_STATS doubles: frames, frames that can be handed out, in free blocks, waiting on CPUs' stacks, kept by the
- * rest of the system, in use, with contents; then the number of free blocks of each order (/proc/buddyinfo).
- */
+/** Writes a RamStats and behind it MAX_ORDER + 1 doubles: the free blocks of each order (/proc/buddyinfo). */
 export function ramStats(ctx: Context, buffer: usize): void {
   const ram = ramOf(ctx);
-  store<f64>(buffer, ram.frames);
-  store<f64>(buffer, ram.managed, 8);
-  store<f64>(buffer, ram.free, 16);
-  store<f64>(buffer, ram.stacked, 24);
-  store<f64>(buffer, ram.held, 32);
-  store<f64>(buffer, ramInUse(ctx), 40);
-  store<f64>(buffer, ram.written, 48);
+  const stats = changetype<RamStats>(buffer);
+  stats.frames = ram.frames;
+  stats.managed = ram.managed;
+  stats.free = ram.free;
+  stats.stacked = ram.stacked;
+  stats.held = ram.held;
+  stats.inUse = ramInUse(ctx);
+  stats.written = ram.written;
   for (let order: u32 = 0; order <= MAX_ORDER; ++order) {
-    store<f64>(buffer + 56 + (<usize>order << 3), freeBlocks(ram, order));
+    store<f64>(buffer + offsetof<RamStats>() + (<usize>order << 3), freeBlocks(ram, order));
   }
 }

@@ -1,4 +1,4 @@
-// The bounce pool as the host sees it: addresses as doubles, statistics and live mappings as rows of doubles.
+// The bounce pool as the host sees it: addresses as doubles, statistics and live mappings as records.
 
 import { DMA_MAPPING_ERROR, DmaDevice } from '../dma/device';
 import { Context } from '../memory/context';
@@ -20,34 +20,79 @@ export function swiotlbSyncSingle(dev: DmaDevice, address: f64, length: u32, dir
   return swiotlbSync(dev, <u64>address, length, dir, forDevice);
 }
 
-/**
- * Writes the pool's statistics as doubles: start, slots, areas, used, high-water mark, live mappings, mappings made,
- * bytes copied in, bytes copied out, refused as full, as too large, as unreachable; then index and used of each area.
- * @returns how many were written, 0 without a pool
- */
+/** The pool's counters: slots unless it is said otherwise. */
+// @ts-ignore: decorator
+@unmanaged
+export class SwiotlbStats {
+  /** Physical address of the first slot. */
+  start: f64;
+  slots: f64;
+  areas: f64;
+  used: f64;
+  /** Most slots that were in use at one time. */
+  highWater: f64;
+  /** Mappings that live now, and mappings made so far. */
+  live: f64;
+  maps: f64;
+  bytesIn: f64;
+  bytesOut: f64;
+  /** Requests refused. */
+  full: f64;
+  tooLarge: f64;
+  unreachable: f64;
+}
+
+/** An area: where its search goes on, and its slots in use. */
+// @ts-ignore: decorator
+@unmanaged
+export class SwiotlbAreaStats {
+  index: f64;
+  used: f64;
+}
+
+/** A mapping that lives in the pool. */
+// @ts-ignore: decorator
+@unmanaged
+export class SwiotlbLive {
+  /** Its first slot, and how many. */
+  slot: f64;
+  slots: f64;
+  /** What the device uses. */
+  address: f64;
+  /** The buffer that the slots stand for, and its bytes. */
+  physical: f64;
+  length: f64;
+  /** Id of the device. */
+  device: f64;
+  direction: f64;
+}
+
+/** Writes a SwiotlbStats and behind it a SwiotlbAreaStats for each area. Returns the number of areas, 0 without a pool. */
 export function swiotlbStats(ctx: Context, dest: usize): u32 {
   const pool = poolOf(ctx);
   if (pool == null) return 0;
-  store<f64>(dest, <f64>pool.start);
-  store<f64>(dest, <f64>pool.slots, 8);
-  store<f64>(dest, <f64>pool.areas, 16);
-  store<f64>(dest, <f64>pool.used, 24);
-  store<f64>(dest, <f64>pool.highWater, 32);
-  store<f64>(dest, <f64>pool.live, 40);
-  store<f64>(dest, <f64>pool.maps, 48);
-  store<f64>(dest, <f64>pool.bytesIn, 56);
-  store<f64>(dest, <f64>pool.bytesOut, 64);
-  store<f64>(dest, <f64>pool.full, 72);
-  store<f64>(dest, <f64>pool.tooLarge, 80);
-  store<f64>(dest, <f64>pool.unreachable, 88);
-  let at = dest + 96;
+  const stats = changetype<SwiotlbStats>(dest);
+  stats.start = <f64>pool.start;
+  stats.slots = <f64>pool.slots;
+  stats.areas = <f64>pool.areas;
+  stats.used = <f64>pool.used;
+  stats.highWater = <f64>pool.highWater;
+  stats.live = <f64>pool.live;
+  stats.maps = <f64>pool.maps;
+  stats.bytesIn = <f64>pool.bytesIn;
+  stats.bytesOut = <f64>pool.bytesOut;
+  stats.full = <f64>pool.full;
+  stats.tooLarge = <f64>pool.tooLarge;
+  stats.unreachable = <f64>pool.unreachable;
+  let at = dest + offsetof<SwiotlbStats>();
   for (let i: u32 = 0; i < pool.areas; ++i) {
     const area = areaOf(pool, i);
-    store<f64>(at, <f64>area.index);
-    store<f64>(at, <f64>area.used, 8);
-    at += 16;
+    const row = changetype<SwiotlbAreaStats>(at);
+    row.index = <f64>area.index;
+    row.used = <f64>area.used;
+    at += offsetof<SwiotlbAreaStats>();
   }
-  return 12 + pool.areas * 2;
+  return pool.areas;
 }
 
 /** Forgets the high-water mark (a write to io_tlb_used_hiwater). */
@@ -57,8 +102,7 @@ export function swiotlbResetHighWater(ctx: Context): void {
 }
 
 /**
- * Writes live mappings in the order of their slots, from slot `from` on, seven doubles each: first slot, slots, address,
- * physical address of the buffer, length, device, direction.
+ * Writes live mappings in the order of their slots, from slot `from` on, a SwiotlbLive for each.
  * @returns mappings written, at most max
  */
 export function swiotlbMappings(ctx: Context, from: u32, dest: usize, max: u32): u32 {
@@ -72,14 +116,15 @@ export function swiotlbMappings(ctx: Context, from: u32, dest: usize, max: u32):
       continue;
     }
     const mapping = mappingOf(pool, slot);
-    store<f64>(dest, <f64>slot);
-    store<f64>(dest, <f64>mapping.slots, 8);
-    store<f64>(dest, <f64>(slotAddress(pool, slot) + mapping.offset), 16);
-    store<f64>(dest, <f64>mapping.phys, 24);
-    store<f64>(dest, <f64>mapping.length, 32);
-    store<f64>(dest, <f64>mapping.device, 40);
-    store<f64>(dest, <f64>mapping.direction, 48);
-    dest += 56;
+    const live = changetype<SwiotlbLive>(dest);
+    live.slot = <f64>slot;
+    live.slots = <f64>mapping.slots;
+    live.address = <f64>(slotAddress(pool, slot) + mapping.offset);
+    live.physical = <f64>mapping.phys;
+    live.length = <f64>mapping.length;
+    live.device = <f64>mapping.device;
+    live.direction = <f64>mapping.direction;
+    dest += offsetof<SwiotlbLive>();
     slot += mapping.slots;
     ++found;
   }

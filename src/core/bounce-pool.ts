@@ -1,17 +1,18 @@
 import { GemDmaError } from './errors.js';
+import {
+  EEXIST,
+  EINVAL,
+  POOL_ALIGN_ABOVE_PAGE,
+  POOL_COPY_IN_READABLE,
+  POOL_NO_MIN_ALIGN,
+  SET_SLOTS,
+  SLOT_SIZE,
+} from './generated/constants.js';
+import { SwiotlbAreaStatsView, SwiotlbLiveView, SwiotlbStatsView } from './generated/records.js';
 import { Core } from './instance.js';
 
 /** Bounce slots of 2 KiB, in sets of 128 that no mapping crosses (include/linux/swiotlb.h). */
-export const SLOT_SIZE = 2048;
-export const SET_SLOTS = 128;
-
-/** Dialect properties of the core's pool (assembly/swiotlb/pool.ts, POOL_*). */
-const ALIGN_ABOVE_PAGE = 1;
-const COPY_IN_READABLE = 2;
-const NO_MIN_ALIGN = 4;
-
-const STATS_FIELDS = 12;
-const MAPPING_FIELDS = 7;
+export { SET_SLOTS, SLOT_SIZE };
 
 /** How a pool is searched and filled: today's areas, or the single moving index of 2015. */
 export type SwiotlbDialect = 'areas' | 'index';
@@ -81,11 +82,11 @@ export class BouncePool {
     dialect: SwiotlbDialect,
     startPfn = 0,
   ): BouncePool {
-    const flags = dialect === 'index' ? ALIGN_ABOVE_PAGE | COPY_IN_READABLE | NO_MIN_ALIGN : 0;
+    const flags = dialect === 'index' ? POOL_ALIGN_ABOVE_PAGE | POOL_COPY_IN_READABLE | POOL_NO_MIN_ALIGN : 0;
     const rc = core.exports.swiotlbCreate(context, shape.slots, shape.areas, flags, startPfn);
     if (rc < 0) {
       const size = shape.slots * SLOT_SIZE;
-      const code = rc === -17 ? 'EEXIST' : rc === -22 ? 'EINVAL' : 'ENOMEM';
+      const code = rc === EEXIST ? 'EEXIST' : rc === EINVAL ? 'EINVAL' : 'ENOMEM';
       const why = { EEXIST: 'there is a pool', EINVAL: 'no such shape', ENOMEM: 'no piece of RAM below 4 GiB is free' };
       throw new GemDmaError(code, 'swiotlb_init', `no bounce pool of ${size} bytes: ${why[code]}`, {
         details: { ...shape, startPfn },
@@ -98,11 +99,14 @@ export class BouncePool {
     const core = this.#core;
     core.timeline.enter('swiotlb');
     const at = core.staging(this.#context);
-    const fields = core.tools.swiotlbStats(this.#context, at);
-    const [start, slots, , used, highWater, live, maps, bytesIn, bytesOut, full, tooLarge, unreachable, ...rest] =
-      core.f64.subarray(at >> 3, (at >> 3) + fields);
-    const areas: SwiotlbStats['areas'] = [];
-    for (let i = 0; i < fields - STATS_FIELDS; i += 2) areas.push({ index: rest[i], used: rest[i + 1] });
+    const count = core.tools.swiotlbStats(this.#context, at);
+    const stats = new SwiotlbStatsView(core, at);
+    const { start, slots, used, highWater, live, maps, bytesIn, bytesOut, full, tooLarge, unreachable } = stats;
+    const area = new SwiotlbAreaStatsView(core);
+    const areas = Array.from({ length: count }, (_, i) => {
+      area.moveTo(at + SwiotlbStatsView.SIZE + i * SwiotlbAreaStatsView.SIZE);
+      return { index: area.index, used: area.used };
+    });
     return {
       ...{ start, slots, used, highWater, live, maps, bytesIn, bytesOut },
       refused: { full, tooLarge, unreachable },
@@ -113,17 +117,19 @@ export class BouncePool {
   /** Mappings that live now, in the order of their slots. */
   *mappings(): Generator<SwiotlbMapping> {
     const core = this.#core;
-    const most = Math.floor(Core.STAGING_SIZE / (MAPPING_FIELDS * 8));
+    const most = Math.floor(Core.STAGING_SIZE / SwiotlbLiveView.SIZE);
     for (let from = 0, found = most; found === most; ) {
       core.timeline.enter('swiotlb');
       const at = core.staging(this.#context);
       found = core.tools.swiotlbMappings(this.#context, from, at, most);
-      const rows = core.f64.slice(at >> 3, (at >> 3) + found * MAPPING_FIELDS);
-      for (let i = 0; i < rows.length; i += MAPPING_FIELDS) {
-        const [slot, slots, address, physical, length, device, direction] = rows.subarray(i, i + MAPPING_FIELDS);
-        yield { slot, slots, address, physical, length, device, direction };
-        from = slot + slots;
-      }
+      const record = new SwiotlbLiveView(core);
+      const rows = Array.from({ length: found }, (_, i) => {
+        record.moveTo(at + i * SwiotlbLiveView.SIZE);
+        const { slot, slots, address, physical, length, device, direction } = record;
+        return { slot, slots, address, physical, length, device, direction };
+      });
+      yield* rows;
+      for (const { slot, slots } of rows) from = slot + slots;
     }
   }
 

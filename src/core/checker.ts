@@ -1,45 +1,71 @@
 import { GemDmaError } from './errors.js';
+import {
+  CHECKED,
+  DMA_BIDIRECTIONAL,
+  DMA_FROM_DEVICE,
+  DMA_NONE,
+  DMA_TO_DEVICE,
+  ENTRY_LOST,
+  OPTION_ALL_ERRORS,
+  OPTION_FILTER,
+  PAGE_SIZE,
+  REPORT_ENTRY,
+  TYPE_COHERENT,
+  TYPE_LINK,
+  TYPE_NONCOHERENT,
+  TYPE_PAGE,
+  TYPE_RANGE,
+  TYPE_RESOURCE,
+  TYPE_SG,
+  TYPE_SINGLE,
+  UNCHECKED,
+  VALUE_DISABLED,
+  VALUE_ERROR_COUNT,
+  VALUE_INSERTS,
+  VALUE_LIVE,
+  VALUE_LIVE_BYTES,
+  VALUE_LIVE_PAGES,
+  VALUE_LOST,
+  VALUE_LOST_PAGES,
+  VALUE_MIN_FREE,
+  VALUE_MISSED,
+  VALUE_NUM_ERRORS,
+  VALUE_NUM_FREE,
+  VALUE_TOTAL,
+} from './generated/constants.js';
+import { DmaDeviceView, EntryView, VerdictView } from './generated/records.js';
 import type { Core } from './instance.js';
+
+const PAGE_MASK = PAGE_SIZE - 1;
 
 /**
  * The core's dma-debug as records: the verdict log, the live entries, the counters (assembly/dma-debug). What the numbers
  * mean is told in src/dma-debug/checks.ts.
  */
 
-/** Switches of debugCreate, as assembly/dma-debug/state.ts has them. */
-export const DEBUG_KERNEL = 1;
-export const DEBUG_OWN = 2;
-export const DEBUG_GROWS = 4;
-export const DEBUG_REPORT_OVERLAP = 8;
-export const DEBUG_CHECK_SEGMENTS = 16;
-export const DEBUG_ONE_PAGE_TYPE = 32;
-export const DEBUG_SYNC_BY_SEGMENT = 64;
-export const DEBUG_SYNC_SGCOUNT = 128;
-export const DEBUG_COHERENT_QUIRK = 256;
-
-export const REPORT_KERNEL = 1;
-export const REPORT_PRINTED = 2;
-export const REPORT_OWN = 4;
-
-const OPTION_ALL_ERRORS = 1;
-const OPTION_FILTER = 2;
-
+const TYPES = {
+  [TYPE_SINGLE]: 'single',
+  [TYPE_SG]: 'scatter-gather',
+  [TYPE_COHERENT]: 'coherent',
+  [TYPE_RESOURCE]: 'resource',
+  [TYPE_PAGE]: 'page',
+  [TYPE_NONCOHERENT]: 'noncoherent',
+  [TYPE_LINK]: 'link',
+  [TYPE_RANGE]: 'reservation',
+} as const;
+export type MappingType = (typeof TYPES)[keyof typeof TYPES];
 /** Types of mappings, by the number that the core gives them. */
-export const MAPPING_TYPES = [
-  'single',
-  'scatter-gather',
-  'coherent',
-  'resource',
-  'page',
-  'noncoherent',
-  'link',
-  'reservation',
-] as const;
-export type MappingType = (typeof MAPPING_TYPES)[number];
+export const MAPPING_TYPES: Readonly<Record<number, MappingType>> = TYPES;
 
+const DIRECTION_NAMES = {
+  [DMA_BIDIRECTIONAL]: 'BIDIRECTIONAL',
+  [DMA_TO_DEVICE]: 'TO_DEVICE',
+  [DMA_FROM_DEVICE]: 'FROM_DEVICE',
+  [DMA_NONE]: 'NONE',
+} as const;
+export type DirectionName = (typeof DIRECTION_NAMES)[keyof typeof DIRECTION_NAMES];
 /** Directions (enum dma_data_direction), by number. */
-export const DIRECTIONS = ['BIDIRECTIONAL', 'TO_DEVICE', 'FROM_DEVICE', 'NONE'] as const;
-export type DirectionName = (typeof DIRECTIONS)[number];
+export const DIRECTIONS: Readonly<Record<number, DirectionName>> = DIRECTION_NAMES;
 
 /** Host-side ids of whoever made a call; 0 is none. */
 export interface CallerIds {
@@ -107,11 +133,7 @@ export interface EntryNumbers {
   time: number;
 }
 
-const RECORD_SIZE = 128;
-const CHECKED = ['not applicable', 'not checked', 'checked'] as const;
-const ENTRY_LOST = 1;
-
-/** debugfs dma-api/, and what ours counts besides; the order is that of debugValue. */
+/** debugfs dma-api/, and what ours counts besides. */
 export interface CheckerCounters {
   /** The kernel's checker is off: never switched on, or dead for want of entries. */
   disabled: boolean;
@@ -166,7 +188,7 @@ export class Checker {
     this.#core.exports.debugCountersSet(this.#context, errorCount, numFree, minFree, total);
   }
 
-  /** One counter by its number, for polling: the order is that of CheckerCounters. */
+  /** One counter by its number (VALUE_*), for polling. */
   value(which: number): number {
     return this.#core.tools.debugValue(this.#context, which);
   }
@@ -174,19 +196,19 @@ export class Checker {
   /** @param sums false leaves liveBytes and livePages 0: each takes a walk over the live entries */
   counters(sums = true): CheckerCounters {
     return {
-      disabled: this.value(0) === 1,
-      errorCount: this.value(1),
-      numErrors: this.value(2),
-      numFreeEntries: this.value(3),
-      minFreeEntries: this.value(4),
-      nrTotalEntries: this.value(5),
-      live: this.value(6),
-      liveBytes: sums ? this.value(7) : 0,
-      livePages: sums ? this.value(8) : 0,
-      lost: this.value(9),
-      lostPages: this.value(10),
-      inserts: this.value(11),
-      missed: this.value(12),
+      disabled: this.value(VALUE_DISABLED) === 1,
+      errorCount: this.value(VALUE_ERROR_COUNT),
+      numErrors: this.value(VALUE_NUM_ERRORS),
+      numFreeEntries: this.value(VALUE_NUM_FREE),
+      minFreeEntries: this.value(VALUE_MIN_FREE),
+      nrTotalEntries: this.value(VALUE_TOTAL),
+      live: this.value(VALUE_LIVE),
+      liveBytes: sums ? this.value(VALUE_LIVE_BYTES) : 0,
+      livePages: sums ? this.value(VALUE_LIVE_PAGES) : 0,
+      lost: this.value(VALUE_LOST),
+      lostPages: this.value(VALUE_LOST_PAGES),
+      inserts: this.value(VALUE_INSERTS),
+      missed: this.value(VALUE_MISSED),
     };
   }
 
@@ -201,7 +223,8 @@ export class Checker {
     const records: VerdictRecord[] = [];
     for (let run = exports.debugLogRun(this.#context); run > 0; run = exports.debugLogRun(this.#context)) {
       const first = exports.debugLogFirst(this.#context);
-      for (let i = 0; i < run; ++i) records.push(this.#verdict(first + i * RECORD_SIZE));
+      const verdict = new VerdictView(this.#core);
+      for (let i = 0; i < run; ++i) records.push(verdictRecord(verdict.moveTo(first + i * VerdictView.SIZE)));
       exports.debugLogDrained(this.#context, run);
     }
     return records;
@@ -217,7 +240,8 @@ export class Checker {
     const { tools } = this.#core;
     const records: LiveEntryRecord[] = [];
     for (let at = tools.debugEntryFirst(this.#context); at !== 0; at = tools.debugEntryNext(this.#context, at)) {
-      records.push(this.#entry(at));
+      const entry = new EntryView(this.#core, at);
+      records.push(entryRecord(entry, new DmaDeviceView(this.#core, entry.device).id));
     }
     return records;
   }
@@ -227,7 +251,9 @@ export class Checker {
    * No mapping may be made or ended meanwhile.
    */
   visit(visitor: (entry: Readonly<EntryNumbers>) => void): void {
-    const { tools, u32 } = this.#core;
+    const { tools } = this.#core;
+    const entry = new EntryView(this.#core);
+    const device = new DmaDeviceView(this.#core);
     const seen: EntryNumbers = {
       device: 0,
       address: 0,
@@ -242,79 +268,68 @@ export class Checker {
       time: 0,
     };
     for (let at = tools.debugEntryFirst(this.#context); at !== 0; at = tools.debugEntryNext(this.#context, at)) {
-      const word = at >>> 2;
-      seen.device = u32[(u32[word + 9] >>> 2) + 1];
-      seen.address = u32[word + 2] + u32[word + 3] * 2 ** 32;
-      seen.size = u32[word + 4] + u32[word + 5] * 2 ** 32;
+      entry.moveTo(at);
+      const { address, size, kind } = entry;
+      seen.device = device.moveTo(entry.device).id;
+      seen.address = address;
+      seen.size = size;
       // The offset in the page as an integer: a remainder of doubles would cost more than all the rest.
-      seen.iovaBytes = Math.ceil(((u32[word + 2] & 4095) + seen.size) / 4096) * 4096;
-      seen.type = u32[word + 8] & 0xff;
-      seen.direction = (u32[word + 8] >>> 8) & 0xff;
-      seen.lost = (u32[word + 13] & ENTRY_LOST) !== 0;
-      seen.object = u32[word + 16];
-      seen.hook = u32[word + 18];
-      seen.site = u32[word + 19];
-      seen.time = u32[word + 20] + u32[word + 21] * 2 ** 32;
+      seen.iovaBytes = Math.ceil(((address & PAGE_MASK) + size) / PAGE_SIZE) * PAGE_SIZE;
+      seen.type = kind & 0xff;
+      seen.direction = (kind >>> 8) & 0xff;
+      seen.lost = (entry.flags & ENTRY_LOST) !== 0;
+      seen.object = entry.object;
+      seen.hook = entry.hook;
+      seen.site = entry.site;
+      seen.time = entry.time;
       visitor(seen);
     }
   }
+}
 
-  #verdict(at: number): VerdictRecord {
-    const { u32, f64 } = this.#core;
-    const word = at >>> 2;
-    const double = at >>> 3;
-    const packed = u32[word + 31];
-    return {
-      check: u32[word],
-      sequence: u32[word + 1],
-      time: f64[double + 1],
-      device: u32[word + 4],
-      flags: u32[word + 5],
-      address: f64[double + 3],
-      size: f64[double + 4],
-      a: f64[double + 5],
-      b: f64[double + 6],
-      d: u32[word + 14],
-      e: u32[word + 15],
-      caller: { object: u32[word + 16], vma: u32[word + 17], hook: u32[word + 18], site: u32[word + 19] },
-      mapping:
-        (packed & 0x10000) === 0
-          ? null
-          : {
-              device: packed >>> 17,
-              address: f64[double + 12],
-              size: f64[double + 13],
-              type: MAPPING_TYPES[packed & 0xff],
-              direction: DIRECTIONS[(packed >>> 8) & 0xff],
-              time: f64[double + 14],
-              sequence: u32[word + 30],
-              by: { object: u32[word + 20], vma: u32[word + 21], hook: u32[word + 22], site: u32[word + 23] },
-            },
-    };
-  }
+function verdictRecord(verdict: VerdictView): VerdictRecord {
+  const { check, sequence, time, device, flags, address, size, a, b, d, e, object, vma, hook, site } = verdict;
+  return {
+    ...{ check, sequence, time, device, flags, address, size, a, b, d, e },
+    caller: { object, vma, hook, site },
+    mapping: (flags & REPORT_ENTRY) === 0 ? null : verdictMapping(verdict),
+  };
+}
 
-  // Offsets of the Entry record in assembly/dma-debug/entry.ts; 64-bit fields hold numbers below 2^53, or all ones.
-  #entry(at: number): LiveEntryRecord {
-    const { u32 } = this.#core;
-    const word = at >>> 2;
-    const wide = (index: number): number => u32[word + index] + u32[word + index + 1] * 2 ** 32;
-    const kind = u32[word + 8];
-    return {
-      // A device's record has its context first, then its number.
-      device: u32[(u32[word + 9] >>> 2) + 1],
-      address: wide(2),
-      size: wide(4),
-      phys: wide(6),
-      callEnts: u32[word + 10],
-      mappedEnts: u32[word + 12],
-      type: MAPPING_TYPES[kind & 0xff],
-      direction: DIRECTIONS[(kind >>> 8) & 0xff],
-      // Higher bits of that word are the core's own.
-      checked: CHECKED[u32[word + 11] & 3],
-      lost: (u32[word + 13] & ENTRY_LOST) !== 0,
-      by: { object: u32[word + 16], vma: u32[word + 17], hook: u32[word + 18], site: u32[word + 19] },
-      sequence: u32[word + 14],
-      time: wide(20),
-    };
-  }
+function verdictMapping(verdict: VerdictView): EntryRecord {
+  return {
+    device: verdict.entryDevice,
+    address: verdict.entryAddress,
+    size: verdict.entrySize,
+    type: MAPPING_TYPES[verdict.entryType],
+    direction: DIRECTIONS[verdict.entryDirection],
+    time: verdict.entryTime,
+    sequence: verdict.entrySequence,
+    by: {
+      object: verdict.entryObject,
+      vma: verdict.entryVma,
+      hook: verdict.entryHook,
+      site: verdict.entrySite,
+    },
+  };
+}
+
+/** Sizes and addresses of an entry are below 2^53, or all ones. */
+function entryRecord(entry: EntryView, device: number): LiveEntryRecord {
+  const { address, size, phys, sgCallEnts, sgMappedEnts, kind, object, vma, hook, site, sequence, time } = entry;
+  return {
+    ...{ device, address, size, phys, sequence, time },
+    callEnts: sgCallEnts,
+    mappedEnts: sgMappedEnts,
+    type: MAPPING_TYPES[kind & 0xff],
+    direction: DIRECTIONS[(kind >>> 8) & 0xff],
+    checked:
+      (entry.checked & UNCHECKED) !== 0
+        ? 'not checked'
+        : (entry.checked & CHECKED) !== 0
+          ? 'checked'
+          : 'not applicable',
+    lost: (entry.flags & ENTRY_LOST) !== 0,
+    by: { object, vma, hook, site },
+  };
 }

@@ -1,78 +1,78 @@
+import { CpuView } from './generated/records.js';
 import type { Core } from './instance.js';
 
 /**
- * The registers of a virtual CPU that host and core share (assembly/memory/cpu.ts): who is calling, which the core copies
+ * The registers of a virtual CPU that host and core share (Cpu of assembly/memory/cpu.ts): who is calling, which the core copies
  * into every mapping and event, and how many findings the checker has made. Reading or writing one is a plain load or
  * store in linear memory.
  */
 export class CpuRegisters {
   readonly #core: Core;
-  /** Index of the record's first word in Core.u32. */
-  readonly #word: number;
-  /** Index of the count of findings. */
-  readonly #count: number;
-  /** Core.u32 when `findings` was last read. */
-  #words: Uint32Array;
+  readonly #at: number;
+  /** The record as it was last looked at: growth of linear memory makes the view stale. */
+  #cpu: CpuView;
 
   /** The registers of the CPU that this instance of the core runs as now. */
   constructor(core: Core, context: number) {
     this.#core = core;
-    this.#word = core.exports.cpuRecord(context) >>> 2;
-    this.#count = this.#word + 4;
-    this.#words = core.u32;
+    this.#at = core.exports.cpuRecord(context);
+    this.#cpu = new CpuView(core, this.#at);
+  }
+
+  get #fresh(): CpuView {
+    return this.#cpu.stale ? (this.#cpu = new CpuView(this.#core, this.#at)) : this.#cpu;
   }
 
   /** Host-side ids of the GEM object, the vma, the policy hook and the call site on whose behalf calls follow; 0 is none. */
   set(object: number, vma: number, hook: number): void {
-    const { u32 } = this.#core;
-    u32[this.#word] = object;
-    u32[this.#word + 1] = vma;
-    u32[this.#word + 2] = hook;
+    const cpu = this.#fresh;
+    cpu.object = object;
+    cpu.vma = vma;
+    cpu.hook = hook;
   }
 
   get object(): number {
-    return this.#core.u32[this.#word];
+    return this.#fresh.object;
   }
 
   set object(id: number) {
-    this.#core.u32[this.#word] = id;
+    this.#fresh.object = id;
   }
 
   get vma(): number {
-    return this.#core.u32[this.#word + 1];
+    return this.#fresh.vma;
   }
 
   set vma(id: number) {
-    this.#core.u32[this.#word + 1] = id;
+    this.#fresh.vma = id;
   }
 
   get hook(): number {
-    return this.#core.u32[this.#word + 2];
+    return this.#fresh.hook;
   }
 
   set hook(id: number) {
-    this.#core.u32[this.#word + 2] = id;
+    this.#fresh.hook = id;
   }
 
   get site(): number {
-    return this.#core.u32[this.#word + 3];
+    return this.#fresh.site;
   }
 
   set site(id: number) {
-    this.#core.u32[this.#word + 3] = id;
+    this.#fresh.site = id;
   }
 
   /**
    * Whether there may be more findings than `seen`: one load after each call of the DMA API. Through a view that growth has
-   * detached the answer is yes; reading `findings` takes a new one.
+   * made stale the answer is yes; reading `findings` takes a new one.
    */
   moved(seen: number): boolean {
-    return this.#words[this.#count] !== seen;
+    return this.#cpu.findings !== seen;
   }
 
   /** Findings of dma-debug so far: compare it before and after a call. */
   get findings(): number {
-    this.#words = this.#core.u32;
-    return this.#words[this.#count];
+    return this.#fresh.findings;
   }
 }

@@ -1,3 +1,5 @@
+import * as contract from './generated/constants.js';
+
 /**
  * Errors of the library. Everything that the emulated kernel refuses is a GemDmaError in the shape of Node's system
  * errors; everything that the caller got wrong is a TypeError or RangeError with a Node-style code, thrown before
@@ -6,25 +8,25 @@
 
 /** Error numbers that the emulated kernel returns, by name, as positive values (uapi/asm-generic/errno*.h). */
 export const ERRNO = {
-  EPERM: 1,
-  ENOENT: 2,
-  EINTR: 4,
-  EIO: 5,
-  E2BIG: 7,
-  EBADF: 9,
-  EAGAIN: 11,
-  ENOMEM: 12,
-  EACCES: 13,
-  EFAULT: 14,
-  EBUSY: 16,
-  EEXIST: 17,
-  EXDEV: 18,
-  ENODEV: 19,
-  EINVAL: 22,
-  ENOSPC: 28,
-  ERANGE: 34,
-  EOVERFLOW: 75,
-  ESTALE: 116,
+  EPERM: -contract.EPERM,
+  ENOENT: -contract.ENOENT,
+  EINTR: -contract.EINTR,
+  EIO: -contract.EIO,
+  E2BIG: -contract.E2BIG,
+  EBADF: -contract.EBADF,
+  EAGAIN: -contract.EAGAIN,
+  ENOMEM: -contract.ENOMEM,
+  EACCES: -contract.EACCES,
+  EFAULT: -contract.EFAULT,
+  EBUSY: -contract.EBUSY,
+  EEXIST: -contract.EEXIST,
+  EXDEV: -contract.EXDEV,
+  ENODEV: -contract.ENODEV,
+  EINVAL: -contract.EINVAL,
+  ENOSPC: -contract.ENOSPC,
+  ERANGE: -contract.ERANGE,
+  EOVERFLOW: -contract.EOVERFLOW,
+  ESTALE: -contract.ESTALE,
 } as const;
 
 export type ErrnoName = keyof typeof ERRNO;

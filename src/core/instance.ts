@@ -6,7 +6,7 @@ import { Timeline } from './life.js';
 
 /**
  * One instance of the WebAssembly core with its linear memory. This folder is the only place that touches linear
- * memory from TypeScript: everybody else calls exports and reads through the views of a Core.
+ * memory from TypeScript (a test checks that): everybody else calls exports and asks a Core for copies.
  */
 
 /** 64 KiB pages of linear memory that a new instance starts with: enough for a machine's own records. */
@@ -83,6 +83,67 @@ export class Core {
   /** Linear memory as doubles; index is offset >> 3. */
   get f64(): Float64Array {
     return this.#f64.length === 0 ? (this.#f64 = new Float64Array(this.memory.buffer)) : this.#f64;
+  }
+
+  // What is at a place of linear memory, copied out and in, for everybody outside this folder.
+
+  /** A copy of n bytes. */
+  readBytes(at: number, n: number): Uint8Array {
+    return this.u8.slice(at >>> 0, (at >>> 0) + n);
+  }
+
+  writeBytes(at: number, bytes: ArrayLike<number>): void {
+    this.u8.set(bytes, at >>> 0);
+  }
+
+  /** A 32-bit word. */
+  readWord(at: number): number {
+    return this.u32[at >>> 2];
+  }
+
+  writeWord(at: number, value: number): void {
+    this.u32[at >>> 2] = value;
+  }
+
+  /** A copy of n words of 32 bits. */
+  readWords(at: number, n: number): Uint32Array {
+    return this.u32.slice(at >>> 2, (at >>> 2) + n);
+  }
+
+  writeWords(at: number, words: ArrayLike<number>): void {
+    this.u32.set(words, at >>> 2);
+  }
+
+  fillWords(at: number, n: number, value: number): void {
+    this.u32.fill(value, at >>> 2, (at >>> 2) + n);
+  }
+
+  /** A copy of n doubles. */
+  readDoubles(at: number, n: number): Float64Array {
+    return this.f64.slice(at >>> 3, (at >>> 3) + n);
+  }
+
+  writeDoubles(at: number, doubles: ArrayLike<number>): void {
+    this.f64.set(doubles, at >>> 3);
+  }
+
+  fillBytes(at: number, n: number, value: number): void {
+    this.u8.fill(value, at >>> 0, (at >>> 0) + n);
+  }
+
+  /** Bytes of linear memory that there are now. */
+  get memoryBytes(): number {
+    return this.memory.buffer.byteLength;
+  }
+
+  /** A copy of all of linear memory. */
+  save(): Uint8Array {
+    return this.u8.slice();
+  }
+
+  /** Puts a copy back. What linear memory has grown by since stays as it is. */
+  restore(bytes: Uint8Array): void {
+    this.u8.set(bytes);
   }
 
   /** Drops the views: needed only when a shared memory may have grown. */

@@ -1,3 +1,5 @@
+import { LOG_ALREADY_SET, LOG_FAULT, LOG_STALE_READ, LOG_STALE_WRITE } from './generated/constants.js';
+import { DumpCursorView, FaultRecordView, IommuStatsView, TableRunView } from './generated/records.js';
 import { Core } from './instance.js';
 
 /** What the VT-d unit keeps in linear memory, read out (assembly/iommu: dump.ts, fault-log.ts, host.ts). */
@@ -14,26 +16,18 @@ export interface TableEntry {
   run: number;
 }
 
-const HEADER = 16;
-const RECORD = 24;
-
 function readEntries(core: Core, context: number, dump: (buffer: number, size: number, skip: number) => number) {
   const entries: TableEntry[] = [];
   const buffer = core.staging(context);
-  const room = Math.floor((Core.STAGING_SIZE - HEADER) / RECORD);
+  const room = Math.floor((Core.STAGING_SIZE - DumpCursorView.SIZE) / TableRunView.SIZE);
   let total: number;
   do {
-    total = dump(buffer, HEADER + room * RECORD, entries.length);
+    total = dump(buffer, Core.STAGING_SIZE, entries.length);
     const count = Math.min(room, total - entries.length);
-    const { u32 } = core;
-    const { f64 } = core;
-    for (let i = 0, at = buffer + HEADER; i < count; ++i, at += RECORD) {
-      entries.push({
-        iova: f64[at >> 3],
-        raw: f64[(at + 8) >> 3],
-        level: u32[(at + 16) >> 2],
-        run: u32[(at + 20) >> 2],
-      });
+    const record = new TableRunView(core);
+    for (let i = 0; i < count; ++i) {
+      const { iova, raw, level, run } = record.moveTo(buffer + DumpCursorView.SIZE + i * TableRunView.SIZE);
+      entries.push({ iova, raw, level, run });
     }
   } while (entries.length < total);
   return entries;
@@ -72,39 +66,44 @@ export interface LogRecord {
   domain: number;
 }
 
-const KINDS = ['fault', 'fault', 'stale-read', 'stale-write', 'already-set'] as const;
-const LOG_RECORD = 64;
+const KINDS: Readonly<Record<number, LogRecord['kind']>> = {
+  [LOG_FAULT]: 'fault',
+  [LOG_STALE_READ]: 'stale-read',
+  [LOG_STALE_WRITE]: 'stale-write',
+  [LOG_ALREADY_SET]: 'already-set',
+};
 
 /** The fault log of a machine, oldest record first. */
 export function readFaultLog(core: Core, context: number): LogRecord[] {
   const first = core.tools.faultLogFirst(context);
   const count = core.tools.faultLogCount(context);
-  const { u32, f64 } = core;
+  const record = new FaultRecordView(core);
   return Array.from({ length: count }, (_, i) => {
-    const at = first + i * LOG_RECORD;
-    const w = at >> 2;
+    record.moveTo(first + i * FaultRecordView.SIZE);
+    const { time, device, sourceId, reason, address, value, object, vma, hook, domain } = record;
+    const read = record.kind === LOG_FAULT && record.write === 0;
     return {
-      kind: KINDS[u32[w + 10]],
-      time: f64[(at + 16) >> 3],
-      device: u32[w + 11],
-      sourceId: u32[w + 2] & 0xffff,
-      reason: u32[w + 3] & 0xff,
-      read: ((u32[w + 3] >>> 30) & 1) === 1,
-      address: f64[(at + 24) >> 3],
-      value: f64[(at + 32) >> 3],
-      object: u32[w + 12],
-      vma: u32[w + 13],
-      hook: u32[w + 14],
-      domain: u32[w + 15],
+      kind: KINDS[record.kind],
+      time,
+      device,
+      sourceId,
+      reason,
+      read,
+      address,
+      value,
+      object,
+      vma,
+      hook,
+      domain,
     };
   });
 }
 
-/** The counters of the unit, in the order in which iommuStats writes them. */
-export function readIommuStats(core: Core, context: number): Float64Array {
+/** The counters of the unit, in a record that holds until the next call of the core. */
+export function readIommuStats(core: Core, context: number): IommuStatsView {
   const at = core.staging(context);
   core.tools.iommuStats(context, at);
-  return core.f64.slice(at >> 3, (at >> 3) + 20);
+  return new IommuStatsView(core, at);
 }
 
 /** Bytes that a device reads at a DMA address. Returns null where the access was blocked or found no RAM. */
@@ -114,7 +113,7 @@ export function deviceReadBytes(core: Core, context: number, device: number, add
   for (let done = 0; done < length; ) {
     const part = Math.min(length - done, Core.STAGING_SIZE);
     if (core.exports.deviceRead(device, address + done, at, part) < 0) return null;
-    bytes.set(core.u8.subarray(at, at + part), done);
+    bytes.set(core.readBytes(at, part), done);
     done += part;
   }
   return bytes;
@@ -125,7 +124,7 @@ export function deviceWriteBytes(core: Core, context: number, device: number, ad
   const at = core.staging(context);
   for (let done = 0; done < bytes.length; ) {
     const part = Math.min(bytes.length - done, Core.STAGING_SIZE);
-    core.u8.set(bytes.subarray(done, done + part), at);
+    core.writeBytes(at, bytes.subarray(done, done + part));
     const rc = core.exports.deviceWrite(device, address + done, at, part);
     if (rc < 0) return rc;
     done += part;

@@ -1,13 +1,11 @@
+import { GAP_CLASSES } from './generated/constants.js';
 import type { Core } from './instance.js';
-
-/** Classes of gaps that the core counts (assembly/iova/query.ts, GAP_CLASSES). */
-const GAP_CLASSES = 53;
 
 /** How many gaps of 2^k to 2^(k + 1) - 1 pages a domain has up to a limit; index k, up to the last that is not 0. */
 export function gapHistogram(core: Core, context: number, domain: number, limit: number): number[] {
   const at = core.staging(context);
   core.tools.iovaGapHistogram(domain, limit, at);
-  const counts = [...core.u32.subarray(at >> 2, (at >> 2) + GAP_CLASSES)];
+  const counts = [...core.readWords(at, GAP_CLASSES)];
   while (counts.length > 0 && counts.at(-1) === 0) counts.pop();
   return counts;
 }

@@ -69,7 +69,7 @@ export class MmBatch {
     const { mmCreate, mmDestroy, mmReplay } = this.#core.exports;
     const mm = mmCreate(this.#context, start, size, flavour, colorRule);
     if (mm < 0) throw new GemDmaError('ENOMEM', 'mm_create', 'no linear memory for a range manager');
-    this.#core.u32.fill(0, this.#nodes >> 2, (this.#nodes >> 2) + this.#ids);
+    this.#core.fillWords(this.#nodes, this.#ids, 0);
     const begin = performance.now();
     const matched = mmReplay(mm, this.#operations, this.count, this.#nodes);
     const ms = performance.now() - begin;

@@ -1,9 +1,10 @@
 import { checkBytes, oneOf } from './arguments.js';
 import { checkInteger, GemDmaError, invalidType } from './errors.js';
+import { ENOMEM, MAX_ORDER, PAGE_SIZE, ZONE_DMA32, ZONE_NORMAL } from './generated/constants.js';
+import { RamStatsView } from './generated/records.js';
 import { Core } from './instance.js';
 import type { Timeline } from './life.js';
 
-const PAGE_SIZE = 4096;
 const MAX_ADDRESS = 2 ** 52;
 const MAX_FRAMES = 2 ** 24;
 /** pfns that the staging block holds. */
@@ -72,7 +73,7 @@ export class PhysicalMemory {
         this.#put(pfns.subarray(0, done));
         throw new GemDmaError('ENOMEM', 'alloc_pages', `no ${n} frames of RAM left`, { reason: 'RAM_FULL' });
       }
-      pfns.set(this.#core.u32.subarray(staging >> 2, (staging >> 2) + part), done);
+      pfns.set(this.#core.readWords(staging, part), done);
     }
     return pfns;
   }
@@ -86,9 +87,9 @@ export class PhysicalMemory {
    */
   allocBlock(order: number, zone: 'dma32' | 'normal' = 'normal'): number {
     this.#enter('alloc_pages');
-    checkInteger('order', order, 0, 10);
+    checkInteger('order', order, 0, MAX_ORDER);
     oneOf('zone', zone, ['dma32', 'normal']);
-    const pfn = this.#core.exports.blockOfPagesAlloc(this.#context, order, zone === 'dma32' ? 0 : 1);
+    const pfn = this.#core.exports.blockOfPagesAlloc(this.#context, order, zone === 'dma32' ? ZONE_DMA32 : ZONE_NORMAL);
     if (pfn === 0) {
       throw new GemDmaError('ENOMEM', 'alloc_pages', `no free block of order ${order} in zone ${zone}`, {
         reason: 'RAM_FULL',
@@ -135,7 +136,7 @@ export class PhysicalMemory {
   #stage(pfns: ArrayLike<number>, from: number): number {
     const staging = this.#core.staging(this.#context);
     const part = Math.min(PART, pfns.length - from);
-    for (let i = 0; i < part; ++i) this.#core.u32[(staging >> 2) + i] = pfns[from + i];
+    this.#core.writeWords(staging, Array.prototype.slice.call(pfns, from, from + part));
     return staging;
   }
 
@@ -157,9 +158,9 @@ export class PhysicalMemory {
     this.#enter('ram');
     const at = this.#core.staging(this.#context);
     this.#core.tools.ramStats(this.#context, at);
-    const all = this.#core.f64.slice(at >> 3, (at >> 3) + 18);
-    const [frames, usable, free, waiting, held, inUse, written] = all;
-    return { frames, usable, inUse, free, waiting, held, written, blocks: [...all.subarray(7)] };
+    const { frames, managed, free, stacked, held, inUse, written } = new RamStatsView(this.#core, at);
+    const blocks = [...this.#core.readDoubles(at + RamStatsView.SIZE, MAX_ORDER + 1)];
+    return { frames, usable: managed, inUse, free, waiting: stacked, held, written, blocks };
   }
 
   /** Returns the frames that wait on stacks to the buddy lists, where they merge to blocks again (drain_all_pages). */
@@ -178,7 +179,7 @@ export class PhysicalMemory {
     for (let done = 0; done < n; done += Core.STAGING_SIZE) {
       const part = Math.min(Core.STAGING_SIZE, n - done);
       this.#refused('read', this.#core.exports.physRead(this.#context, address + done, staging, part), address);
-      bytes.set(this.#core.u8.subarray(staging, staging + part), done);
+      bytes.set(this.#core.readBytes(staging, part), done);
     }
     return bytes;
   }
@@ -191,7 +192,7 @@ export class PhysicalMemory {
     const staging = this.#core.staging(this.#context);
     for (let done = 0; done < bytes.length; done += Core.STAGING_SIZE) {
       const part = bytes.subarray(done, done + Core.STAGING_SIZE);
-      this.#core.u8.set(part, staging);
+      this.#core.writeBytes(staging, part);
       this.#refused(
         'write',
         this.#core.exports.physWrite(this.#context, address + done, staging, part.length),
@@ -207,7 +208,7 @@ export class PhysicalMemory {
   #refused(what: string, rc: number, address: number): void {
     if (rc === 0) return;
     const where = `0x${address.toString(16)} (pfn 0x${Math.floor(address / PAGE_SIZE).toString(16)})`;
-    if (rc === -12) throw new GemDmaError('ENOMEM', `phys_${what}`, `no linear memory for the contents of ${where}`);
+    if (rc === ENOMEM) throw new GemDmaError('ENOMEM', `phys_${what}`, `no linear memory for the contents of ${where}`);
     throw new GemDmaError('EFAULT', `phys_${what}`, `there is no RAM at ${where}`);
   }
 }

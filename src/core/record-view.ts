@@ -25,6 +25,11 @@ export class RecordView {
     this.moveTo(at);
   }
 
+  /** Whether linear memory has grown since: fields read as undefined. A shared memory leaves views as they are. */
+  get stale(): boolean {
+    return this.u32.length === 0;
+  }
+
   /** Moves the view to the record at an offset of linear memory. */
   moveTo(at: number): this {
     this.at = at;

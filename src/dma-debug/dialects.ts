@@ -8,7 +8,7 @@ import {
   DEBUG_REPORT_OVERLAP,
   DEBUG_SYNC_BY_SEGMENT,
   DEBUG_SYNC_SGCOUNT,
-} from '../core/checker.js';
+} from '../core/generated/constants.js';
 
 /** What differs between kernels in their checker (lib/dma-debug.c in 4.2, kernel/dma/debug.c in 6.12). */
 export interface DebugDialect {

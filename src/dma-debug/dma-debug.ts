@@ -4,13 +4,21 @@ import {
   type CheckerCounters,
   type EntryRecord,
   type LiveEntryRecord,
-  REPORT_KERNEL,
-  REPORT_OWN,
-  REPORT_PRINTED,
   type VerdictRecord,
 } from '../core/checker.js';
 import { CpuRegisters } from '../core/cpu-registers.js';
 import { checkInteger, GemDmaError, invalidType, invalidValue } from '../core/errors.js';
+import {
+  DEVICE_FILTER_MATCH,
+  PAGE_SIZE,
+  REPORT_KERNEL,
+  REPORT_OWN,
+  REPORT_PRINTED,
+  VALUE_LIVE,
+  VALUE_LOST,
+  VALUE_LOST_PAGES,
+  VALUE_NUM_ERRORS,
+} from '../core/generated/constants.js';
 import type { Core } from '../core/instance.js';
 import { Attributions, callerText } from './attribution.js';
 import { type Finding, findingChannel, type MappingInfo, type PoolMessage, poolChannel } from './channels.js';
@@ -45,8 +53,6 @@ export interface PhysicalRange {
 /** Free device address space in bytes over all domains; null when nothing translates. */
 export type FreeSpace = () => number | null;
 
-/** DEVICE_FILTER_MATCH of assembly/dma/device.ts. */
-const FILTER_MATCH = 8;
 /** Findings that are kept for `findings`; later ones are counted and published only. */
 const KEPT_FINDINGS = 1000;
 const FILTER_NAME_LENGTH = 63;
@@ -127,13 +133,13 @@ export class DmaDebug {
     const { allErrors, numErrors, driverFilter } = options;
     if (allErrors !== undefined) this.allErrors = allErrors;
     if (driverFilter !== undefined) this.filter = filterName(driverFilter);
-    this.checker.setOptions(this.allErrors, numErrors ?? this.checker.value(2), this.filter !== '');
+    this.checker.setOptions(this.allErrors, numErrors ?? this.checker.value(VALUE_NUM_ERRORS), this.filter !== '');
     for (const device of this.devices) this.applyFilter(device);
   }
 
   private applyFilter(device: DebugDevice): void {
     const passes = this.filter !== '' && device.driver === this.filter;
-    this.core.exports.deviceSetFlags(device.handle, passes ? FILTER_MATCH : 0, passes ? 0 : FILTER_MATCH);
+    this.core.exports.deviceSetFlags(device.handle, passes ? DEVICE_FILTER_MATCH : 0, passes ? 0 : DEVICE_FILTER_MATCH);
   }
 
   /** Counters of both checkers; the kernel's by their debugfs names. */
@@ -146,9 +152,9 @@ export class DmaDebug {
   poll(): { live: number; lost: number; lostIovaBytes: number } {
     this.core.timeline.enter('dma_debug');
     return {
-      live: this.checker.value(6),
-      lost: this.checker.value(9),
-      lostIovaBytes: this.checker.value(10) * 4096,
+      live: this.checker.value(VALUE_LIVE),
+      lost: this.checker.value(VALUE_LOST),
+      lostIovaBytes: this.checker.value(VALUE_LOST_PAGES) * PAGE_SIZE,
     };
   }
 
@@ -288,7 +294,7 @@ export class DmaDebug {
         bytes: groups.bySite.reduce((sum, { bytes }) => sum + bytes, 0),
         iovaBytes: groups.bySite.reduce((sum, { iovaBytes }) => sum + iovaBytes, 0),
       },
-      lost: { count: counters.lost, iovaBytes: counters.lostPages * 4096 },
+      lost: { count: counters.lost, iovaBytes: counters.lostPages * PAGE_SIZE },
       ...groups,
       forecast: this.forecast(time, counters),
       findings: Object.fromEntries(counts.filter(([, count]) => count > 0)),
@@ -308,7 +314,7 @@ export class DmaDebug {
     if (time > since.time) this.sample = { time, lost, lostPages };
     const over = time - since.time;
     const mappings = Math.max(0, lost - since.lost);
-    const lostBytes = Math.max(0, lostPages - since.lostPages) * 4096;
+    const lostBytes = Math.max(0, lostPages - since.lostPages) * PAGE_SIZE;
     const bytesPerSecond = over > 0 ? (lostBytes / over) * 1e9 : 0;
     const freeBytes = this.freeSpace();
     const runsOut = freeBytes !== null && lostBytes > 0;

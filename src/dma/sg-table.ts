@@ -1,6 +1,17 @@
 import { type CoreHost, checkBoolean, checkOptions, hostTimeline } from '../core/arguments.js';
 import { checkInteger, GemDmaError, invalidType, outOfRange } from '../core/errors.js';
+import {
+  MAX_ORDER,
+  PAGE_SIZE,
+  SG_MAPPED,
+  SG_MAX_ENTRY,
+  SG_MAX_PAGES,
+  SG_NO_COALESCE,
+  ZONE_DMA32,
+  ZONE_NORMAL,
+} from '../core/generated/constants.js';
 import { Life } from '../core/life.js';
+import { pfnOf, readPfns, writePfns, writeRuns } from '../core/sg-vectors.js';
 import type { DmaDebug } from '../dma-debug/dma-debug.js';
 
 /**
@@ -38,13 +49,6 @@ export interface PagesOptions {
   coalesce?: boolean;
 }
 
-const PAGE_SIZE = 4096;
-const MAX_ENTRY = 0xfffff000;
-const MAX_PAGES = 2 ** 28;
-const NO_COALESCE = 1;
-const MAPPED = 2;
-const RUN_WORDS = 4;
-
 export class ScatterTable {
   /** @internal */
   readonly host: DmaHost;
@@ -70,12 +74,12 @@ export class ScatterTable {
     const count = checkPfns(pfns);
     const offset = checkInteger('offset', options.offset ?? 0, 0, PAGE_SIZE - 1);
     const size = checkInteger('size', options.size ?? count * PAGE_SIZE - offset, 1, count * PAGE_SIZE - offset);
-    const maxSegment = checkInteger('maxSegment', options.maxSegment ?? MAX_ENTRY, 0, 0xffffffff);
-    const flags = checkBoolean('coalesce', options.coalesce, true) ? 0 : NO_COALESCE;
+    const maxSegment = checkInteger('maxSegment', options.maxSegment ?? SG_MAX_ENTRY, 0, 0xffffffff);
+    const flags = checkBoolean('coalesce', options.coalesce, true) ? 0 : SG_NO_COALESCE;
     const { exports } = host.core;
     const handle = exports.sgReserve(host.context, count);
     if (handle === 0) throw noMemory(`no memory for a table of ${count} pages`);
-    host.core.u32.set(pfns, exports.sgPfnVector(handle) >>> 2);
+    writePfns(host.core, handle, pfns);
     const rc = exports.sgFinish(handle, offset, size, maxSegment, flags);
     if (rc < 0) {
       exports.sgDestroy(handle);
@@ -95,9 +99,9 @@ export class ScatterTable {
   ): ScatterTable {
     hostTimeline(host, 'sg_alloc_table');
     checkOptions('options', options, ['maxSegment', 'coalesce']);
-    checkInteger('pages', pages, 1, MAX_PAGES);
-    const maxSegment = checkInteger('maxSegment', options.maxSegment ?? MAX_ENTRY, PAGE_SIZE, 0xffffffff);
-    const flags = checkBoolean('coalesce', options.coalesce, true) ? 0 : NO_COALESCE;
+    checkInteger('pages', pages, 1, SG_MAX_PAGES);
+    const maxSegment = checkInteger('maxSegment', options.maxSegment ?? SG_MAX_ENTRY, PAGE_SIZE, 0xffffffff);
+    const flags = checkBoolean('coalesce', options.coalesce, true) ? 0 : SG_NO_COALESCE;
     const handle = host.core.exports.sgAllocPages(host.context, pages, flags, maxSegment);
     if (handle === 0) throw noMemory(`no memory for a table with ${pages} pages of its own`);
     return new ScatterTable(host, handle);
@@ -106,9 +110,9 @@ export class ScatterTable {
   /** A table of one block of 2^order neighbouring frames of its own. Throws ENOMEM. */
   static allocateBlock(host: DmaHost, order: number, below4GiB = false): ScatterTable {
     hostTimeline(host, 'sg_alloc_table');
-    checkInteger('order', order, 0, 10);
+    checkInteger('order', order, 0, MAX_ORDER);
     checkBoolean('below4GiB', below4GiB, false);
-    const handle = host.core.exports.sgAllocBlock(host.context, order, below4GiB ? 0 : 1);
+    const handle = host.core.exports.sgAllocBlock(host.context, order, below4GiB ? ZONE_DMA32 : ZONE_NORMAL);
     if (handle === 0) throw noMemory(`no memory for a table with a block of order ${order} of its own`);
     return new ScatterTable(host, handle);
   }
@@ -117,7 +121,7 @@ export class ScatterTable {
   static fromEntries(host: DmaHost, entries: readonly SgEntry[]): ScatterTable {
     hostTimeline(host, 'sg_alloc_table');
     if (!Array.isArray(entries)) throw invalidType('entries', 'an array', entries);
-    const count = checkInteger('entries.length', entries.length, 1, MAX_PAGES / 4);
+    const count = checkInteger('entries.length', entries.length, 1, SG_MAX_PAGES / 4);
     for (const entry of entries) {
       checkOptions('entry', entry, ['pfn', 'offset', 'length']);
       checkInteger('pfn', entry.pfn, 0, 0xffffffff);
@@ -127,14 +131,7 @@ export class ScatterTable {
     const { exports } = host.core;
     const handle = exports.sgReserveRuns(host.context, count);
     if (handle === 0) throw noMemory(`no memory for a table of ${count} entries`);
-    const words = host.core.u32;
-    let at = exports.sgRunVector(handle) >>> 2;
-    for (const { pfn, offset, length } of entries) {
-      words[at] = pfn;
-      words[at + 1] = offset;
-      words[at + 2] = length;
-      at += RUN_WORDS;
-    }
+    writeRuns(host.core, handle, entries);
     exports.sgFinishRuns(handle);
     return new ScatterTable(host, handle);
   }
@@ -188,24 +185,23 @@ export class ScatterTable {
 
   /** Whether the last thing done with the table was mapping it. */
   get mapped(): boolean {
-    return (this.host.core.exports.sgFlags(this.#enter('sg_table')) & MAPPED) !== 0;
+    return (this.host.core.exports.sgFlags(this.#enter('sg_table')) & SG_MAPPED) !== 0;
   }
 
   /** pfn of page n of a table made from pages. */
   pfn(page: number): number {
     checkInteger('page', page, 0, this.pageCount - 1);
-    return this.host.core.u32[(this.host.core.exports.sgPfnVector(this.#enter('sg_table')) >>> 2) + page];
+    return pfnOf(this.host.core, this.#enter('sg_table'), page);
   }
 
   /** A copy of all pfns of a table made from pages. */
   pfns(): Uint32Array {
-    const at = this.host.core.exports.sgPfnVector(this.#enter('sg_table')) >>> 2;
-    return this.host.core.u32.slice(at, at + this.pageCount);
+    return readPfns(this.host.core, this.#enter('sg_table'), this.pageCount);
   }
 
   /** DMA address of page n of a mapped table made from pages, -1 while it was never mapped and past its last page. */
   dmaAddress(page: number): number {
-    if (page >>> 0 !== page) checkInteger('page', page, 0, MAX_PAGES);
+    if (page >>> 0 !== page) checkInteger('page', page, 0, SG_MAX_PAGES);
     return this.host.core.exports.sgDmaPage(this.#enter('sg_dma_address'), page);
   }
 
@@ -273,7 +269,7 @@ export class ScatterTable {
 
 function checkPfns(pfns: ArrayLike<number>): number {
   if (typeof pfns !== 'object' || pfns === null) throw invalidType('pfns', 'a list of pfns', pfns);
-  const count = checkInteger('pfns.length', pfns.length, 1, MAX_PAGES);
+  const count = checkInteger('pfns.length', pfns.length, 1, SG_MAX_PAGES);
   if (pfns instanceof Uint32Array) return count;
   for (let i = 0; i < count; ++i) {
     if (pfns[i] >>> 0 !== pfns[i]) throw outOfRange(`pfns[${i}]`, 'an integer from 0 to 4294967295', pfns[i]);

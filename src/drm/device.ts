@@ -3,6 +3,7 @@ import type { Core } from '../core/instance.js';
 import { Living } from '../core/living.js';
 import type { PhysicalMemory } from '../core/physical-memory.js';
 import { reasonName } from '../core/reasons.js';
+import { writePfns } from '../core/sg-vectors.js';
 import type { DmaDevice } from '../dma/device.js';
 import type { DmaDebug } from '../dma-debug/dma-debug.js';
 import type { EventKind, EventLog, Tracepoint } from '../events/events.js';
@@ -148,7 +149,7 @@ export abstract class DrmDevice<Hook extends string = DrmHook> extends Living {
     const { exports } = this.core;
     const table = exports.sgReserve(this.context, pfns.length);
     if (table === 0) return 0;
-    this.core.u32.set(pfns, exports.sgPfnVector(table) >>> 2);
+    writePfns(this.core, table, pfns);
     exports.sgFinish(table, 0, pfns.length * PAGE_SIZE, this.maxEntry, this.sgFlags);
     return table;
   }

@@ -1,4 +1,5 @@
 import { GemDmaError } from '../core/errors.js';
+import { pfnOf } from '../core/sg-vectors.js';
 import type { DrmDevice } from './device.js';
 import { ENOMEM } from './errno.js';
 import { ListLink } from './list.js';
@@ -61,12 +62,10 @@ export class ShmemFile implements Swappable {
       this.put();
     }
     const { core, ram } = this.device;
-    const mine = core.exports.sgPfnVector(this.table) >>> 2;
-    const others = core.exports.sgPfnVector(other) >>> 2;
     try {
       for (let page = 0; page < this.pages; ++page) {
-        const here = core.u32[mine + page] * PAGE_SIZE;
-        const there = core.u32[others + page] * PAGE_SIZE;
+        const here = pfnOf(core, this.table, page) * PAGE_SIZE;
+        const there = pfnOf(core, other, page) * PAGE_SIZE;
         if (direction === 'from file') ram.write(there, ram.read(here, PAGE_SIZE));
         else ram.write(here, ram.read(there, PAGE_SIZE));
       }
@@ -79,11 +78,10 @@ export class ShmemFile implements Swappable {
 
   swapOut(): number {
     const { core, ram } = this.device;
-    const { sgNextWritten, sgPfnVector } = core.exports;
-    const first = sgPfnVector(this.table) >>> 2;
+    const { sgNextWritten } = core.exports;
     const swap = new Map<number, Uint8Array>();
     for (let page = sgNextWritten(this.table, 0); page < this.pages; page = sgNextWritten(this.table, page + 1)) {
-      swap.set(page, ram.read(core.u32[first + page] * PAGE_SIZE, PAGE_SIZE));
+      swap.set(page, ram.read(pfnOf(core, this.table, page) * PAGE_SIZE, PAGE_SIZE));
     }
     this.truncate();
     this.swap = swap;
@@ -112,9 +110,8 @@ export class ShmemFile implements Swappable {
     this.table = core.exports.sgAllocPages(context, this.pages, this.device.sgFlags, this.device.maxEntry);
     if (this.table === 0) return false;
     if (this.swap === undefined) return true;
-    const first = core.exports.sgPfnVector(this.table) >>> 2;
     try {
-      for (const [page, bytes] of this.swap) ram.write(core.u32[first + page] * PAGE_SIZE, bytes);
+      for (const [page, bytes] of this.swap) ram.write(pfnOf(core, this.table, page) * PAGE_SIZE, bytes);
     } catch (error) {
       // What is in swap stays there until all of it is back.
       core.exports.sgDestroy(this.table);

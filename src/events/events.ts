@@ -2,6 +2,22 @@ import { checkOptions } from '../core/arguments.js';
 import { DIRECTIONS, type DirectionName } from '../core/checker.js';
 import { checkInteger, GemDmaError } from '../core/errors.js';
 import { drainEvents, type RawEvent } from '../core/events.js';
+import {
+  EVENT_BOUNCE,
+  EVENT_DMA_ALLOC,
+  EVENT_DMA_FREE,
+  EVENT_DMA_MAP_PAGE,
+  EVENT_DMA_MAP_SG,
+  EVENT_DMA_SYNC,
+  EVENT_DMA_UNMAP_PAGE,
+  EVENT_DMA_UNMAP_SG,
+  EVENT_DRIVER,
+  EVENT_FAULT,
+  EVENT_FINDING,
+  EVENT_IOMMU_MAP,
+  EVENT_IOMMU_UNMAP,
+  EVENT_STALE_ACCESS,
+} from '../core/generated/constants.js';
 import type { Core } from '../core/instance.js';
 import { type CheckId, checkOf } from '../dma-debug/checks.js';
 
@@ -69,39 +85,58 @@ const mapped = (address: number): number | null => (address < 0 ? null : address
 const direction = (d: number): DirectionName => DIRECTIONS[d] ?? 'NONE';
 
 /** Kinds of record by the core's number. */
-const READERS: readonly (Reader | undefined)[] = [
-  undefined,
-  reader('dma_map_page', ({ a, b, c, d, e }) => ({
+const READERS: Readonly<Record<number, Reader>> = {
+  [EVENT_DMA_MAP_PAGE]: reader('dma_map_page', ({ a, b, c, d, e }) => ({
     address: mapped(a),
     physical: b,
     length: c,
     direction: direction(d),
     attrs: e,
   })),
-  reader('dma_unmap_page', ({ a, c, d, e }) => ({ address: a, length: c, direction: direction(d), attrs: e })),
-  reader('dma_map_sg', ({ a, c, d, e }) => ({
+  [EVENT_DMA_UNMAP_PAGE]: reader('dma_unmap_page', ({ a, c, d, e }) => ({
+    address: a,
+    length: c,
+    direction: direction(d),
+    attrs: e,
+  })),
+  [EVENT_DMA_MAP_SG]: reader('dma_map_sg', ({ a, c, d, e }) => ({
     address: mapped(a),
     length: c,
     direction: direction(d),
     segments: e | 0,
   })),
-  reader('dma_unmap_sg', ({ a, c, d, e }) => ({ address: mapped(a), length: c, direction: direction(d), nents: e })),
-  reader('dma_alloc', ({ a, b, c }) => ({ address: a, physical: b, length: c })),
-  reader('dma_free', ({ a, b, c }) => ({ address: a, physical: b, length: c })),
-  reader('dma_sync', ({ a, c, d, e }) => ({
+  [EVENT_DMA_UNMAP_SG]: reader('dma_unmap_sg', ({ a, c, d, e }) => ({
+    address: mapped(a),
+    length: c,
+    direction: direction(d),
+    nents: e,
+  })),
+  [EVENT_DMA_ALLOC]: reader('dma_alloc', ({ a, b, c }) => ({ address: a, physical: b, length: c })),
+  [EVENT_DMA_FREE]: reader('dma_free', ({ a, b, c }) => ({ address: a, physical: b, length: c })),
+  [EVENT_DMA_SYNC]: reader('dma_sync', ({ a, c, d, e }) => ({
     address: a,
     length: c,
     direction: direction(d),
     for: e ? 'device' : 'cpu',
   })),
-  reader('iommu_map', ({ a, b, c, d, e }) => ({ iova: a, physical: b, length: c, prot: d, domain: e })),
-  reader('iommu_unmap', ({ a, b, c, e }) => ({ iova: a, length: c, unmapped: b, domain: e })),
-  reader('dmar_fault', ({ a, d, e }) => ({ address: a, reason: d, write: e !== 0 })),
-  reader('stale_access', ({ a, b, e }) => ({ address: a, age: b, write: e !== 0 })),
-  reader('dma_debug', ({ a, b, d }) => ({ check: checkOf(d).id, address: a, length: b })),
-  reader('swiotlb_bounced', ({ a, b, c, e }) => ({ address: a, physical: b, length: c, copied: e ? 'in' : 'out' })),
-];
-const EVENT_DRIVER = READERS.length;
+  [EVENT_IOMMU_MAP]: reader('iommu_map', ({ a, b, c, d, e }) => ({
+    iova: a,
+    physical: b,
+    length: c,
+    prot: d,
+    domain: e,
+  })),
+  [EVENT_IOMMU_UNMAP]: reader('iommu_unmap', ({ a, b, c, e }) => ({ iova: a, length: c, unmapped: b, domain: e })),
+  [EVENT_FAULT]: reader('dmar_fault', ({ a, d, e }) => ({ address: a, reason: d, write: e !== 0 })),
+  [EVENT_STALE_ACCESS]: reader('stale_access', ({ a, b, e }) => ({ address: a, age: b, write: e !== 0 })),
+  [EVENT_FINDING]: reader('dma_debug', ({ a, b, d }) => ({ check: checkOf(d).id, address: a, length: b })),
+  [EVENT_BOUNCE]: reader('swiotlb_bounced', ({ a, b, c, e }) => ({
+    address: a,
+    physical: b,
+    length: c,
+    copied: e ? 'in' : 'out',
+  })),
+};
 
 /** Who an event belongs to, by the core's numbers. */
 export interface EventNames {

@@ -104,7 +104,7 @@ export abstract class AddressSpace extends Living {
     for (let done = 0; done < n; done += STEP) {
       const part = Math.min(STEP, n - done);
       this.refused('gpu_read', core.exports.gpuRead(this.handle, address + done, staging, part), address, n);
-      bytes.set(core.u8.subarray(staging, staging + part), done);
+      bytes.set(core.readBytes(staging, part), done);
     }
     return bytes;
   }
@@ -118,7 +118,7 @@ export abstract class AddressSpace extends Living {
     const staging = core.staging(context);
     for (let done = 0; done < bytes.length; done += STEP) {
       const part = bytes.subarray(done, done + STEP);
-      core.u8.set(part, staging);
+      core.writeBytes(staging, part);
       const rc = core.exports.gpuWrite(this.handle, address + done, staging, part.length);
       this.refused('gpu_write', rc, address, bytes.length);
     }

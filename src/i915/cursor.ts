@@ -1,4 +1,6 @@
 import { GemDmaError } from '../core/errors.js';
+import { PAGE_SIZE } from '../core/generated/constants.js';
+import { pfnOf, readPfns } from '../core/sg-vectors.js';
 import type { GemObject } from './object.js';
 
 /**
@@ -25,9 +27,7 @@ export class PageCursor {
 
   /** The list is about to be freed and nobody will reset the cursor (defect `userptrCursor`). */
   dangle(object: GemObject): void {
-    const { exports, u32 } = object.device.core;
-    const first = exports.sgPfnVector(object.pages) >>> 2;
-    this.freed = u32.slice(first, first + object.size / 4096);
+    this.freed = readPfns(object.device.core, object.pages, object.size / PAGE_SIZE);
     this.table = 0;
   }
 
@@ -35,8 +35,7 @@ export class PageCursor {
   lookup(object: GemObject, n: number): number {
     if (this.table !== object.pages && !this.rewound(object, n)) return this.stale(object, n);
     this.last = n;
-    const { exports, u32 } = object.device.core;
-    return u32[(exports.sgPfnVector(object.pages) >>> 2) + n];
+    return pfnOf(object.device.core, object.pages, n);
   }
 
   // Going backwards starts over from the head of the list that the object has now, which heals a stale cursor.

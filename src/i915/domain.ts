@@ -29,7 +29,7 @@ export function objectWrite(object: GemObject, offset: number, bytes: Uint8Array
   const step = 65536;
   for (let done = 0; done < bytes.length; done += step) {
     const part = bytes.subarray(done, done + step);
-    core.u8.set(part, staging);
+    core.writeBytes(staging, part);
     const rc = core.exports.sgWrite(object.pages, offset + done, staging, part.length);
     if (rc < 0) {
       unpinPages(object);
@@ -52,7 +52,7 @@ export function objectRead(object: GemObject, offset: number, n: number): Uint8A
   for (let done = 0; done < n; done += step) {
     const part = Math.min(step, n - done);
     core.exports.sgRead(object.pages, offset + done, staging, part);
-    bytes.set(core.u8.subarray(staging, staging + part), done);
+    bytes.set(core.readBytes(staging, part), done);
   }
   unpinPages(object);
   return bytes;

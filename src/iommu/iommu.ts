@@ -1,5 +1,6 @@
 import { checkBytes } from '../core/arguments.js';
 import { checkInteger, GemDmaError } from '../core/errors.js';
+import type { IommuStatsView } from '../core/generated/records.js';
 import {
   deviceReadBytes,
   deviceWriteBytes,
@@ -172,7 +173,8 @@ export class Iommu {
   }
 
   get iotlb(): IotlbStats {
-    const [sets, ways, entries, hits, misses, staleHits, evictions, page, domain, global, dropped] = this.#stats();
+    const stats = this.#stats();
+    const { sets, ways, entries, hits, misses, staleHits, evictions } = stats;
     return {
       sets,
       ways,
@@ -181,18 +183,25 @@ export class Iommu {
       misses,
       staleHits,
       evictions,
-      invalidations: { page, domain, global, dropped },
+      invalidations: {
+        page: stats.pageInvalidations,
+        domain: stats.domainInvalidations,
+        global: stats.globalInvalidations,
+        dropped: stats.invalidated,
+      },
     };
   }
 
   get stats(): IommuStats {
-    const [faults, count, total, maxAge, alreadySet, logLost, domains, tablePages, pooledPages] =
-      this.#stats().subarray(11);
-    const meanAge = count === 0 ? 0 : total / count;
-    return { faults, alreadySet, logLost, staleAccesses: { count, meanAge, maxAge }, domains, tablePages, pooledPages };
+    const stats = this.#stats();
+    const { faults, alreadySet, logLost, domains, tablePages, tablesPooled } = stats;
+    const count = stats.staleAccesses;
+    const meanAge = count === 0 ? 0 : stats.staleAgeTotal / count;
+    const staleAccesses = { count, meanAge, maxAge: stats.staleAgeMax };
+    return { faults, alreadySet, logLost, staleAccesses, domains, tablePages, pooledPages: tablesPooled };
   }
 
-  #stats(): Float64Array {
+  #stats(): IommuStatsView {
     this.#host.core.timeline.enter('iommu');
     return readIommuStats(this.#host.core, this.#host.context);
   }

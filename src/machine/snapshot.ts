@@ -35,7 +35,7 @@ export class MachineSnapshot {
     // The host's own block must be there on both sides of going back.
     core.staging(context);
     this.#machine = machine;
-    this.#bytes = core.u8.slice();
+    this.#bytes = core.save();
     this.#cpu = core.exports.cpuGet();
     this.#host = new HostState([machine, core.timeline.members, ...held], [core, core.exports, core.memory]);
     this.#mark = core.timeline.mark();
@@ -54,7 +54,7 @@ export class MachineSnapshot {
       });
     }
     const { core } = machine;
-    core.u8.set(this.#bytes);
+    core.restore(this.#bytes);
     core.exports.cpuSet(this.#cpu);
     const errors = this.#host.restore();
     core.timeline.goBack(this.#mark);

@@ -33,7 +33,7 @@ describe('linear memory', () => {
     const { machineCheck } = core.tools;
     const blocks: number[] = [];
     for (let at = blockAlloc(ctx, 4); at !== 0; at = blockAlloc(ctx, 4)) blocks.push(at);
-    expect(core.memory.buffer.byteLength).toBeLessThanOrEqual(8 * MiB);
+    expect(core.memoryBytes).toBeLessThanOrEqual(8 * MiB);
     expect(blocks.length * 65536).toBeGreaterThan(7 * MiB);
     expect(blockAlloc(ctx, 4)).toBe(0);
     expect(machineCheck(ctx)).toBe(0);
@@ -69,12 +69,12 @@ describe('ram', () => {
     const { machineCheck } = core.tools;
     const at = core.staging(ctx);
     expect(pagesAlloc(ctx, 1024, at)).toBe(0);
-    const first = [...core.u32.subarray(at >> 2, (at >> 2) + 1024)];
+    const first = [...core.readWords(at, 1024)];
     expect(first).toEqual(Array.from({ length: 1024 }, (_, i) => first[0] + i));
     expect(pagesFree(ctx, 1024, at)).toBe(1024);
     expect(pagesFree(ctx, 1024, at), 'a second free of the same frames does nothing').toBe(0);
     expect(pagesAlloc(ctx, 1024, at)).toBe(0);
-    expect([...core.u32.subarray(at >> 2, (at >> 2) + 1024)]).toEqual(first);
+    expect([...core.readWords(at, 1024)]).toEqual(first);
     expect(machineCheck(ctx)).toBe(0);
   });
 
@@ -85,7 +85,7 @@ describe('ram', () => {
       const at = core.staging(ctx);
       expect(core.exports.pagesAlloc(ctx, 2048, at)).toBe(0);
       expect(core.tools.machineCheck(ctx)).toBe(0);
-      return [...core.u32.subarray(at >> 2, (at >> 2) + 2048)];
+      return [...core.readWords(at, 2048)];
     };
     const one = frames(7);
     expect(new Set(one).size).toBe(2048);
@@ -119,11 +119,11 @@ describe('ram', () => {
     const { blockOfPagesAlloc, blockOfPagesFree, physRead, physWrite } = core.exports;
     const at = core.staging(ctx);
     const pfn = blockOfPagesAlloc(ctx, 1, 1);
-    core.u8.set([1, 2, 3, 4], at);
+    core.writeBytes(at, [1, 2, 3, 4]);
     expect(physWrite(ctx, pfn * 4096 + 4094, at, 4)).toBe(0);
     const read = (): number[] => {
       expect(physRead(ctx, pfn * 4096 + 4092, at + 64, 8)).toBe(0);
-      return [...core.u8.subarray(at + 64, at + 72)];
+      return [...core.readBytes(at + 64, 8)];
     };
     expect(read()).toEqual([0, 0, 1, 2, 3, 4, 0, 0]);
     blockOfPagesFree(ctx, pfn, 1);
@@ -139,31 +139,31 @@ describe('ram', () => {
     const { machineCheck } = core.tools;
     const at = core.staging(ctx);
     const put = (pfns: number[]): number => {
-      core.u32.set(pfns, at >> 2);
+      core.writeWords(at, pfns);
       return pfns.length;
     };
     expect(pagesAlloc(ctx, 40, at)).toBe(0);
-    const pfns = [...core.u32.subarray(at >> 2, (at >> 2) + 40)];
+    const pfns = [...core.readWords(at, 40)];
     const low = blockOfPagesAlloc(ctx, 0, 0);
     expect([pfns[0] >= 0x100000, low < 0xc0000]).toEqual([true, true]);
     expect(pagesFree(ctx, put([pfns[0], pfns[1], pfns[0]]), at), 'named twice').toBe(2);
     expect(pagesFree(ctx, put([pfns[1], pfns[2], pfns[3], pfns[4], pfns[5]]), at), 'one free already').toBe(4);
     expect(pagesFree(ctx, put([pfns[6], 0xd0000, 0xfffffff0, 0, pfns[7]]), at), 'no RAM, or firmware').toBe(2);
     expect(pagesFree(ctx, put([pfns[8], low, pfns[9]]), at), 'both zones').toBe(3);
-    core.u8.fill(7, at, at + 16);
+    core.fillBytes(at, 16, 7);
     expect(physWrite(ctx, pfns[20] * 4096, at, 16)).toBe(0);
     expect(pagesFree(ctx, put(pfns.slice(10, 40)), at), 'a run').toBe(30);
     expect(pagesFree(ctx, put(pfns.slice(10, 40)), at), 'the run again').toBe(0);
     expect(machineCheck(ctx)).toBe(0);
     // Handed out again, frames of both zones in one call, and the one with contents reads as zeros.
     expect(pagesAlloc(ctx, 40, at)).toBe(0);
-    const again = [...core.u32.subarray(at >> 2, (at >> 2) + 40)];
+    const again = [...core.readWords(at, 40)];
     expect([...again].sort((a, b) => a - b)).toEqual(
       [low, ...pfns].sort((a, b) => a - b).filter((pfn) => again.includes(pfn)),
     );
     expect(again).toContain(pfns[20]);
     expect(physRead(ctx, pfns[20] * 4096, at, 16)).toBe(0);
-    expect([...core.u8.subarray(at, at + 16)]).toEqual(new Array(16).fill(0));
+    expect([...core.readBytes(at, 16)]).toEqual(new Array(16).fill(0));
     expect(machineCheck(ctx)).toBe(0);
   });
 });

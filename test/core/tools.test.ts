@@ -1,4 +1,5 @@
 import { afterEach, describe, expect, test, vi } from 'vitest';
+import { RamStatsView } from '../../src/core/generated/records.js';
 import { Core } from '../../src/core/instance.js';
 import { sections } from './sections.js';
 
@@ -50,8 +51,7 @@ describe('the tools, a module of their own', () => {
     expect(machineRecords(ctx)).toBeGreaterThan(before);
     const at = core.staging(ctx);
     ramStats(ctx, at);
-    const IN_USE = 5;
-    expect(core.f64[(at >> 3) + IN_USE]).toBe(core.tools.ramInUse(ctx));
+    expect(new RamStatsView(core, at).inUse).toBe(core.tools.ramInUse(ctx));
     core.exports.sgDestroy(table);
     expect(machineCheck(ctx)).toBe(0);
   });
@@ -59,24 +59,23 @@ describe('the tools, a module of their own', () => {
   test('tell broken structures', () => {
     const { core, ctx } = release();
     const table = core.exports.sgAllocPages(ctx, 100, 0, 2 ** 31);
-    const vector = core.exports.sgPfnVector(table) >>> 2;
+    const vector = core.exports.sgPfnVector(table);
     core.exports.sgDestroy(table);
-    const { u32 } = core;
     expect(core.tools.machineCheck(ctx)).toBe(0);
     // A free block's or record's first word is its link.
-    u32.fill(0x12345678, vector, vector + 8);
+    core.fillWords(vector, 8, 0x12345678);
     expect(core.tools.machineCheck(ctx) >>> 28).toBeGreaterThan(0);
   });
 
   test('may make memory grow under the core', () => {
     const { core, ctx } = release();
-    const bytes = core.memory.buffer.byteLength;
+    const bytes = core.memoryBytes;
     const made: number[] = [];
-    while (core.memory.buffer.byteLength === bytes) made.push(core.tools.histogramCreate(ctx));
+    while (core.memoryBytes === bytes) made.push(core.tools.histogramCreate(ctx));
     core.tools.histogramRecord(made.at(-1)!, 5);
     expect(core.tools.histogramMean(made.at(-1)!)).toBe(5);
     const block = core.exports.blockAlloc(ctx, 0);
-    core.u8[block] = 1;
+    core.fillBytes(block, 1, 1);
     expect(made).not.toContain(block);
     for (const at of made) core.tools.histogramDestroy(ctx, at);
     core.exports.blockFree(ctx, block);

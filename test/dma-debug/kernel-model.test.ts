@@ -1,6 +1,8 @@
 import { expect, test } from 'vitest';
-import { Checker, REPORT_KERNEL, REPORT_PRINTED, type VerdictRecord } from '../../src/core/checker.js';
+import { Checker, type VerdictRecord } from '../../src/core/checker.js';
+import { REPORT_KERNEL, REPORT_PRINTED } from '../../src/core/generated/constants.js';
 import { Core } from '../../src/core/instance.js';
+import { writeRuns } from '../../src/core/sg-vectors.js';
 import { checkOf } from '../../src/dma-debug/checks.js';
 import { DEBUG_DIALECTS, debugFlags } from '../../src/dma-debug/dialects.js';
 import { debug } from '../core/debug.js';
@@ -85,8 +87,11 @@ test.each(histories)('%s, seed %i: the same verdicts and counters, call by call'
       4096 * (1 + pick(12)),
     ]);
     const table = exports.sgReserveRuns(ctx, entries.length);
-    const words = exports.sgRunVector(table) >>> 2;
-    for (const [i, entry] of entries.entries()) core.u32.set(entry, words + i * 4);
+    writeRuns(
+      core,
+      table,
+      entries.map(([pfn, offset, length]) => ({ pfn, offset, length })),
+    );
     exports.sgFinishRuns(table);
     return { table, entries, segments: [] };
   });
@@ -169,7 +174,7 @@ test.each(histories)('%s, seed %i: the same verdicts and counters, call by call'
       const dir = pick(3);
       const mapped = pick(2) === 0 ? list.entries.length : 1 + pick(list.entries.length);
       list.segments = Array.from({ length: mapped }, () => [address(), size()]);
-      core.f64.set(list.segments.flat(), staging >>> 3);
+      core.writeDoubles(staging, list.segments.flat());
       exports.debugFeedSegments(list.table, mapped, staging);
       for (const [i, [at, length]] of list.segments.entries()) {
         const [pfn, offset, entryLength] = list.entries[i];

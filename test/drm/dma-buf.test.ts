@@ -38,7 +38,7 @@ describe('i915 as the exporter', () => {
     const { sgDmaPage, deviceRead } = machine.core.exports;
     const staging = machine.core.staging(machine.context);
     expect(deviceRead(other.handle, sgDmaPage(table, 1), staging, 16)).toBe(0);
-    expect(machine.core.u8.slice(staging, staging + 16)).toEqual(pattern(16, 4096));
+    expect(machine.core.readBytes(staging, 16)).toEqual(pattern(16, 4096));
     attachment.unmap();
     expect([other.counts.unmaps, object.pagesPinCount]).toEqual([1, 0]);
     expect(() => attachment.unmap()).toThrow(/EINVAL/);

@@ -12,7 +12,7 @@ test('its objects map, the device reaches them, and all is given back', () => {
   const object = dev.create(4);
   expect(object.gemPin()).toBe(0);
   const { sgDmaPage, sgPfnVector } = machine.core.exports;
-  const pfn = machine.core.u32[sgPfnVector(object.pages) >>> 2];
+  const pfn = machine.core.readWord(sgPfnVector(object.pages));
   machine.ram.write(pfn * 4096, pattern(100));
   expect(deviceRead(machine, dev.dmaDevice, sgDmaPage(object.pages, 0), 100)).toEqual(pattern(100));
   expect(machine.dmaDebug.report().live.count).toBeGreaterThan(0);
@@ -71,7 +71,7 @@ test('under pressure of i915 its idle objects are shrunk and swapped, pinned one
   const held = dev.create(512);
   for (const object of [idle, held]) expect(object.gemPin()).toBe(0);
   const { sgPfnVector } = machine.core.exports;
-  const first = (): number => machine.core.u32[sgPfnVector(idle.pages) >>> 2];
+  const first = (): number => machine.core.readWord(sgPfnVector(idle.pages));
   machine.ram.write(first() * 4096, pattern(64));
   idle.gemUnpin();
   expect(machine.reclaim.count()).toBe(1);

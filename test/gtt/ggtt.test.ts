@@ -62,14 +62,14 @@ describe.each(PATHS)('global GTT, device %s', (path) => {
           [128, [5, 6, 7, 8]],
         ] as const) {
           const at = machine.core.staging(machine.context);
-          machine.core.u32.set(pages, at >> 2);
+          machine.core.writeWords(at, pages);
           const { length } = pages;
           expect(ggttInsertPages(gtt, first * 4096, table.handle, at, length, CACHE.NONE, 0)).toBe(length);
           const wanted = expected(machine, table, platform, CACHE.NONE, [...pages]);
           expect(entries(machine, gtt, first, length)).toEqual(wanted);
         }
         const at = machine.core.staging(machine.context);
-        machine.core.u32.set([0, 12], at >> 2);
+        machine.core.writeWords(at, [0, 12]);
         expect(ggttInsertPages(gtt, 0, table.handle, at, 2, CACHE.NONE, 0), 'page 12 of 12').toBe(-22);
         expect(ggttInsertPages(gtt, 0, table.handle, at, 0xffffffff, CACHE.NONE, 0)).toBeLessThan(0);
       });

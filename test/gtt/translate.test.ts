@@ -26,12 +26,12 @@ function gpu({ core, context }: Host, vm: number) {
   const at = core.staging(context);
   return {
     read(address: number, n: number): number[] | number {
-      core.u8.fill(0xee, at, at + n);
+      core.fillBytes(at, n, 0xee);
       const rc = core.exports.gpuRead(vm, address, at, n);
-      return rc < 0 ? rc : [...core.u8.subarray(at, at + n)];
+      return rc < 0 ? rc : [...core.readBytes(at, n)];
     },
     write(address: number, bytes: number[]): number {
-      core.u8.set(bytes, at);
+      core.writeBytes(at, bytes);
       return core.exports.gpuWrite(vm, address, at, bytes.length);
     },
   };
@@ -50,7 +50,7 @@ describe.each(['direct', 'iommu', 'iommu-2015'] as Path[])('device %s', (path) =
       // And they are in the frames that the table names.
       const at = machine.core.staging(machine.context);
       expect(machine.core.exports.physRead(machine.context, table.pfn(1) * 4096, at, 16)).toBe(0);
-      expect([...machine.core.u8.subarray(at, at + 16)]).toEqual(bytes.slice(96, 112));
+      expect([...machine.core.readBytes(at, 16)]).toEqual(bytes.slice(96, 112));
     },
   );
 });

@@ -43,7 +43,7 @@ describe('a device accesses memory', () => {
     expect([...deviceRead(machine, device, a, 4)]).toEqual([1, 2, 3, 0]);
     const list = new Uint32Array([second, first]);
     const at = machine.core.staging(machine.context);
-    machine.core.u32.set(list, at >> 2);
+    machine.core.writeWords(at, list);
     expect(
       machine.core.exports.domainMapPfns(
         device.domain instanceof DmaDomain ? device.domain.tables : 0,

@@ -43,7 +43,7 @@ class Pair {
   /** Frames anywhere through the vector; the model sees one map for each run of adjacent frames. */
   mapPfns(iova: number, pfns: number[], prot: number): void {
     const at = this.core.staging(this.ctx);
-    this.core.u32.set(pfns, at >> 2);
+    this.core.writeWords(at, pfns);
     expect(this.core.exports.domainMapPfns(this.domain, iova, at, pfns.length, prot)).toBe(0);
     for (let start = 0, i = 1; i <= pfns.length; ++i) {
       if (i < pfns.length && pfns[i] === pfns[i - 1] + 1) continue;
@@ -70,7 +70,7 @@ class Pair {
     const at = this.core.staging(this.ctx);
     for (const [address, raw] of this.model.words) {
       expect(physRead(this.ctx, address, at, 8)).toBe(0);
-      expect(this.core.u32[at >> 2] + this.core.u32[(at >> 2) + 1] * 2 ** 32, `word at ${address}`).toBe(raw);
+      expect(this.core.readWord(at) + this.core.readWord(at + 4) * 2 ** 32, `word at ${address}`).toBe(raw);
     }
   }
 }
@@ -171,7 +171,10 @@ describe('failing', () => {
       'scattered frames',
       (pair: Pair) => {
         const at = pair.core.staging(pair.ctx);
-        for (let i = 0; i < 1500; ++i) pair.core.u32[(at >> 2) + i] = (i * 7919) % 16384;
+        pair.core.writeWords(
+          at,
+          Array.from({ length: 1500 }, (_, i) => (i * 7919) % 16384),
+        );
         return pair.core.exports.domainMapPfns(pair.domain, GiB - 3 * MiB, at, 1500, 3);
       },
     ],

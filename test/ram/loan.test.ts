@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest';
 import { Core } from '../../src/core/instance.js';
+import { readPfns } from '../../src/core/sg-vectors.js';
 import { debug } from '../core/debug.js';
 
 const MiB = 1024 * 1024;
@@ -36,11 +37,11 @@ class Stacks {
 
   alloc(n: number): number[] | null {
     if (this.core.exports.pagesAlloc(this.ctx, n, this.#at) < 0) return null;
-    return [...this.core.u32.subarray(this.#at >> 2, (this.#at >> 2) + n)];
+    return [...this.core.readWords(this.#at, n)];
   }
 
   free(pfns: number[]): number {
-    this.core.u32.set(pfns, this.#at >> 2);
+    this.core.writeWords(this.#at, pfns);
     return this.core.exports.pagesFree(this.ctx, pfns.length, this.#at);
   }
 
@@ -48,18 +49,17 @@ class Stacks {
   table(n: number): { handle: number; pfns: number[] } {
     const handle = this.core.exports.sgAllocPages(this.ctx, n, 0, 0xfffff000);
     expect(handle).toBeGreaterThan(0);
-    const first = this.core.exports.sgPfnVector(handle) >> 2;
-    return { handle, pfns: [...this.core.u32.subarray(first, first + n)] };
+    return { handle, pfns: [...readPfns(this.core, handle, n)] };
   }
 
   write(pfn: number): void {
-    this.core.u32[this.#at >> 2] = 0x12345678;
+    this.core.writeWord(this.#at, 0x12345678);
     expect(this.core.exports.physWrite(this.ctx, pfn * 4096 + 8, this.#at, 4)).toBe(0);
   }
 
   word(pfn: number): number {
     expect(this.core.exports.physRead(this.ctx, pfn * 4096 + 8, this.#at, 4)).toBe(0);
-    return this.core.u32[this.#at >> 2];
+    return this.core.readWord(this.#at);
   }
 
   check(): void {

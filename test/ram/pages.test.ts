@@ -40,13 +40,13 @@ class Frames {
 
   alloc(n: number, object: number): Uint32Array | null {
     if (this.core.exports.pagesAlloc(this.ctx, n, this.#at) < 0) return null;
-    const pfns = this.core.u32.slice(this.#at >> 2, (this.#at >> 2) + n);
+    const pfns = this.core.readWords(this.#at, n);
     this.take(pfns, object);
     return pfns;
   }
 
   free(pfns: Uint32Array): number {
-    this.core.u32.set(pfns, this.#at >> 2);
+    this.core.writeWords(this.#at, pfns);
     for (const pfn of pfns) this.owner.delete(pfn);
     return this.core.exports.pagesFree(this.ctx, pfns.length, this.#at);
   }

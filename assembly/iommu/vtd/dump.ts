@@ -1,44 +1,53 @@
-// Tables as lists of entries, for the host: 24 bytes each.
-//
-//   +0 f64 IOVA of the first page     +8 f64 raw entry     +16 u32 level     +20 u32 run
-//
-// A raw entry stays below 2^53: bits 63..52 are never set.
+// Tables as lists of entries, for the host.
 
 import { IommuDomain } from '../domain';
 import { PTE_LARGE, TABLE_ENTRIES, levelShift, slotAt, tableOf } from './pte';
 import { pfnLimit, vtdOf } from './tables';
 
-export const DUMP_RECORD: u32 = 24;
+/** One entry of a table, or several in a row. */
+// @ts-ignore: decorator
+@unmanaged
+export class TableRun {
+  /** Of the first page. */
+  iova: f64;
+  /** The entry, of several the first one. It stays below 2^53: bits 63..52 are never set. */
+  raw: f64;
+  /** Of the table; 0 is a hole. */
+  level: u32;
+  /** Leaves in sequence, 0 for a pointer to a table; of a hole, pages of 4 KiB. */
+  run: u32;
+}
 
 // What one dump carries through its recursion, in the caller's own buffer: records to skip, room left, where to write.
 // @ts-ignore: decorator
 @unmanaged
-class Cursor {
-  at: usize;
+export class DumpCursor {
+  next: usize;
   end: usize;
   skip: u32;
   total: u32;
 }
 
-function put(cursor: Cursor, pfn: u64, raw: u64, level: u32, run: u32): void {
-  if (++cursor.total <= cursor.skip || cursor.at + DUMP_RECORD > cursor.end) return;
-  store<f64>(cursor.at, <f64>(pfn << 12));
-  store<f64>(cursor.at, <f64>raw, 8);
-  store<u32>(cursor.at, level, 16);
-  store<u32>(cursor.at, run, 20);
-  cursor.at += DUMP_RECORD;
+function put(cursor: DumpCursor, pfn: u64, raw: u64, level: u32, run: u32): void {
+  if (++cursor.total <= cursor.skip || cursor.next + offsetof<TableRun>() > cursor.end) return;
+  const record = changetype<TableRun>(cursor.next);
+  record.iova = <f64>(pfn << 12);
+  record.raw = <f64>raw;
+  record.level = level;
+  record.run = run;
+  cursor.next += offsetof<TableRun>();
 }
 
 /**
  * Every entry of a domain, depth first: run 0 for a pointer to a table, else that many leaves of one table in sequence.
- * @param buffer 16 bytes for the dump's own use, then room for records
+ * @param buffer a DumpCursor for the dump's own use, then room for TableRuns
  * @param size bytes of the buffer
  * @param skip records to leave out, for reading a large dump part by part
  * @returns records that there are in all
  */
 export function vtdTablesDump(domain: IommuDomain, buffer: usize, size: u32, skip: u32): u32 {
-  const cursor = changetype<Cursor>(buffer);
-  cursor.at = buffer + 16;
+  const cursor = changetype<DumpCursor>(buffer);
+  cursor.next = buffer + offsetof<DumpCursor>();
   cursor.end = buffer + size;
   cursor.skip = skip;
   cursor.total = 0;
@@ -46,7 +55,7 @@ export function vtdTablesDump(domain: IommuDomain, buffer: usize, size: u32, ski
   return cursor.total;
 }
 
-function dumpTable(cursor: Cursor, table: usize, level: u32, first: u64): void {
+function dumpTable(cursor: DumpCursor, table: usize, level: u32, first: u64): void {
   const pages = <u64>1 << levelShift(level);
   let index: u32 = 0;
   while (index < TABLE_ENTRIES) {
@@ -69,13 +78,13 @@ function dumpTable(cursor: Cursor, table: usize, level: u32, first: u64): void {
 
 /**
  * What maps the pages [first, last]: runs of leaves, over the borders of tables, and of holes.
- * @param buffer 16 bytes for the dump's own use, then room for records: level 0 is a hole of `run` pages of 4 KiB
+ * @param buffer a DumpCursor for the dump's own use, then room for TableRuns
  * @returns records that there are in all
  */
 export function vtdLeavesDump(at: IommuDomain, first: f64, last: f64, buffer: usize, size: u32, skip: u32): u32 {
   const domain = vtdOf(at);
-  const cursor = changetype<Cursor>(buffer);
-  cursor.at = buffer + 16;
+  const cursor = changetype<DumpCursor>(buffer);
+  cursor.next = buffer + offsetof<DumpCursor>();
   cursor.end = buffer + size;
   cursor.skip = skip;
   cursor.total = 0;

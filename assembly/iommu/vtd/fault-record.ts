@@ -22,5 +22,5 @@ const RECORD_FAULT: u64 = 1 << 63;
 /** Records a device's access that the unit blocked. */
 export function vtdFault(unit: Iommu, device: DmaDevice, address: u64, write: bool, reason: u32, domainId: u32): void {
   const high = RECORD_FAULT | (write ? 0 : RECORD_READ) | (<u64>reason << 32) | device.sourceId;
-  logFault(unit, device.id, address, write, reason, domainId, address & ~4095, high);
+  logFault(unit, device, address, write, reason, domainId, address & ~4095, high);
 }

@@ -1,5 +1,16 @@
-import { Checker, DIRECTIONS, REPORT_PRINTED, type VerdictRecord } from '../../core/checker.js';
+import { Checker, DIRECTIONS, type VerdictRecord } from '../../core/checker.js';
+import {
+  DEVICE_FILTER_MATCH,
+  DMA_BIDIRECTIONAL,
+  REPORT_PRINTED,
+  TYPE_COHERENT,
+  TYPE_NONCOHERENT,
+  TYPE_PAGE,
+  TYPE_RESOURCE,
+  TYPE_SINGLE,
+} from '../../core/generated/constants.js';
 import { Core } from '../../core/instance.js';
+import { writeRuns } from '../../core/sg-vectors.js';
 import { checkOf } from '../../dma-debug/checks.js';
 import { DEBUG_DIALECTS, debugFlags } from '../../dma-debug/dialects.js';
 import { type Divergence, FieldReader, type Recording, type RecordingFormat } from '../recording.js';
@@ -17,13 +28,6 @@ import { type Divergence, FieldReader, type Recording, type RecordingFormat } fr
 type Json = Record<string, unknown>;
 
 const DEFAULT_DEVICE = '0000:00:01.0';
-const SINGLE = 0;
-const COHERENT = 2;
-const RESOURCE = 3;
-const PAGE = 4;
-const NONCOHERENT = 5;
-const FILTER_MATCH = 8;
-const BIDIRECTIONAL = 0;
 const LINEAR_MEMORY = 64 * 1024 ** 2;
 const RAM_PAGES = 1024;
 const DEFAULT_ENTRIES = 65536;
@@ -159,7 +163,7 @@ class CaseReplay {
       const id = this.#devices.size + 1;
       handle = this.#core.exports.deviceCreate(this.#context, id, id);
       if (this.#filter !== '' && this.#passing.has(this.#filter)) {
-        this.#core.exports.deviceSetFlags(handle, FILTER_MATCH, 0);
+        this.#core.exports.deviceSetFlags(handle, DEVICE_FILTER_MATCH, 0);
       }
       this.#segments(handle);
       this.#devices.set(key, handle);
@@ -197,9 +201,9 @@ class CaseReplay {
   #dir(call: Json, otherwise?: number): number {
     if (call.dir === undefined && otherwise !== undefined) return otherwise;
     if (typeof call.dir === 'number' && call.dir in DIRECTIONS) return call.dir;
-    const dir = DIRECTIONS.indexOf(call.dir as (typeof DIRECTIONS)[number]);
-    if (dir < 0) this.#reader.fail(this.#line, `dir is not a direction: ${call.dir}`);
-    return dir;
+    const found = Object.entries(DIRECTIONS).find(([, name]) => name === call.dir);
+    if (!found) this.#reader.fail(this.#line, `dir is not a direction: ${call.dir}`);
+    return Number(found[0]);
   }
 
   #call(call: Json): void {
@@ -221,7 +225,7 @@ class CaseReplay {
       case 'dma_unmap_single':
         exports.debugFeedUnmap(
           dev,
-          name === 'dma_unmap_page' ? PAGE : SINGLE,
+          name === 'dma_unmap_page' ? TYPE_PAGE : TYPE_SINGLE,
           this.#address('addr', call.addr),
           this.#number(call, 'len'),
           this.#dir(call),
@@ -236,29 +240,29 @@ class CaseReplay {
           dev,
           this.#hex(call, 'phys'),
           this.#number(call, 'len'),
-          this.#dir(call, BIDIRECTIONAL),
+          this.#dir(call, DMA_BIDIRECTIONAL),
           this.#address('ret', call.ret),
           0,
-          RESOURCE,
+          TYPE_RESOURCE,
         );
         break;
       case 'dma_unmap_resource':
         exports.debugFeedUnmap(
           dev,
-          RESOURCE,
+          TYPE_RESOURCE,
           this.#address('addr', call.addr),
           this.#number(call, 'len'),
-          this.#dir(call, BIDIRECTIONAL),
+          this.#dir(call, DMA_BIDIRECTIONAL),
           0,
         );
         break;
       case 'dma_alloc_coherent':
       case 'dma_alloc_pages':
-        this.#alloc(dev, call, name === 'dma_alloc_coherent' ? COHERENT : NONCOHERENT);
+        this.#alloc(dev, call, name === 'dma_alloc_coherent' ? TYPE_COHERENT : TYPE_NONCOHERENT);
         break;
       case 'dma_free_coherent':
       case 'dma_free_pages':
-        this.#free(dev, call, name === 'dma_free_coherent' ? COHERENT : NONCOHERENT);
+        this.#free(dev, call, name === 'dma_free_coherent' ? TYPE_COHERENT : TYPE_NONCOHERENT);
         break;
       case 'dma_map_sg':
         this.#mapSg(dev, call);
@@ -293,7 +297,7 @@ class CaseReplay {
     const dev = this.#device(undefined);
     for (let i = 0; i < Number(held[1]); ++i) {
       const address = SOME_PAGE + i * 4096;
-      this.#core.exports.debugFeedMap(dev, address, 4096, 1, address, 0, PAGE);
+      this.#core.exports.debugFeedMap(dev, address, 4096, 1, address, 0, TYPE_PAGE);
       this.#core.exports.debugFeedMappingError(dev, address);
     }
   }
@@ -310,7 +314,7 @@ class CaseReplay {
       this.#core.exports.debugPlaces(this.#context, phys - (phys % 4096), 4096, 0, 0);
     }
     const attrs = call.attrs === undefined ? 0 : this.#number(call, 'attrs');
-    this.#core.exports.debugFeedMap(dev, phys, mapped.length, mapped.dir, mapped.address, attrs, PAGE);
+    this.#core.exports.debugFeedMap(dev, phys, mapped.length, mapped.dir, mapped.address, attrs, TYPE_PAGE);
     this.#pages.push(mapped);
   }
 
@@ -320,7 +324,7 @@ class CaseReplay {
     const phys = call.phys === undefined ? SOME_PAGE + Math.max(0, address % 4096) : this.#hex(call, 'phys');
     const length = call.len === undefined ? 16 : this.#number(call, 'len');
     if (this.#checker && this.#core.exports.debugFeedMapSingle(dev, phys, length, refused)) return;
-    this.#core.exports.debugFeedMap(dev, phys, length, this.#dir(call, 1), address, 0, SINGLE);
+    this.#core.exports.debugFeedMap(dev, phys, length, this.#dir(call, 1), address, 0, TYPE_SINGLE);
     this.#pages.push({ address, length, phys, dir: this.#dir(call, 1) });
   }
 
@@ -335,7 +339,8 @@ class CaseReplay {
           : address;
     const told = this.#expected.find(({ id }) => id === 'UNMAP_DIR')?.mapped_dir;
     const free = this.#array('calls').find((other) => other.call === 'dma_free_pages');
-    const dir = type === COHERENT ? BIDIRECTIONAL : this.#dir({ dir: call.dir ?? told ?? free?.dir }, BIDIRECTIONAL);
+    const dir =
+      type === TYPE_COHERENT ? DMA_BIDIRECTIONAL : this.#dir({ dir: call.dir ?? told ?? free?.dir }, DMA_BIDIRECTIONAL);
     const length = this.#number(call, 'len');
     this.#core.exports.debugFeedMap(dev, phys, length, dir, address, 0, type);
     this.#coherent.push({ address, length, phys, dir });
@@ -347,7 +352,7 @@ class CaseReplay {
     const allocated = this.#coherent.find((mapped) => mapped.address === address);
     const told = this.#expected.find(({ id }) => id === 'UNMAP_CPUADDR')?.cpu_free_address;
     const phys = told === undefined ? (allocated?.phys ?? 0) : Number(normal(told));
-    const dir = type === COHERENT ? BIDIRECTIONAL : this.#dir(call, allocated?.dir ?? BIDIRECTIONAL);
+    const dir = type === TYPE_COHERENT ? DMA_BIDIRECTIONAL : this.#dir(call, allocated?.dir ?? DMA_BIDIRECTIONAL);
     this.#core.exports.debugFeedUnmap(dev, type, address, this.#number(call, 'len'), dir, phys);
   }
 
@@ -376,15 +381,18 @@ class CaseReplay {
   #table(entries: readonly number[][]): number {
     const { exports } = this.#core;
     const table = exports.sgReserveRuns(this.#context, entries.length);
-    const words = exports.sgRunVector(table) >>> 2;
-    for (const [i, entry] of entries.entries()) this.#core.u32.set(entry, words + i * 4);
+    writeRuns(
+      this.#core,
+      table,
+      entries.map(([pfn, offset, length]) => ({ pfn, offset, length })),
+    );
     exports.sgFinishRuns(table);
     return table;
   }
 
   #setSegments(table: number, segments: readonly number[][]): void {
     const staging = this.#core.staging(this.#context);
-    this.#core.f64.set(segments.flat(), staging >>> 3);
+    this.#core.writeDoubles(staging, segments.flat());
     this.#core.exports.debugFeedSegments(table, segments.length, staging);
   }
 

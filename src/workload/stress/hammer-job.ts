@@ -86,12 +86,12 @@ export default function hammer({ core, context, index, stopped }: JobContext, da
     }
   };
   const giveFrame = (pfn: number): void => {
-    core.u32[staging >>> 2] = pfn;
+    core.writeWord(staging, pfn);
     pagesFree(context, 1, staging);
   };
   const mapPage = (): void => {
     if (pagesAlloc(context, 1, staging) < 0) return;
-    const pfn = core.u32[staging >>> 2];
+    const pfn = core.readWord(staging);
     const address = dmaMapPage(device, pfn, 0, PAGE, BIDIRECTIONAL, 0);
     if (address >= 0) keep({ table: 0, address, pfn });
     else {

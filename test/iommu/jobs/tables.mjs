@@ -43,7 +43,7 @@ export default function tables({ core, context, index, workers, stopped }, { dom
     const first = (1 + index) * 65536 + next(32768);
     const single = next(3) === 0;
     const frames = Array.from({ length: count }, (_, i) => (single ? first + i : first + ((i * 7) % 512)));
-    core.u32.set(frames, vector >> 2);
+    core.writeWords(vector, frames);
     const rc = single
       ? domainMap(domain, iova, first * PAGE, count * PAGE, 3)
       : domainMapPfns(domain, iova, vector, count, 3);

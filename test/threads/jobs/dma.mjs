@@ -28,7 +28,7 @@ export default function dma({ core, context, index }, { device, rounds, seed, ma
       sgDestroy(table);
     } else {
       dmaUnmapPage(device, address, PAGE, 0, 0);
-      core.u32[staging >> 2] = pfn;
+      core.writeWord(staging, pfn);
       pagesFree(context, 1, staging);
     }
   };
@@ -37,7 +37,7 @@ export default function dma({ core, context, index }, { device, rounds, seed, ma
       end(held.splice(next(held.length), 1)[0]);
     } else if (next(4) !== 0) {
       if (pagesAlloc(context, 1, staging) < 0) continue;
-      const pfn = core.u32[staging >> 2];
+      const pfn = core.readWord(staging);
       const address = dmaMapPage(device, pfn, 0, PAGE, 0, 0);
       if (address < 0) {
         ++failed;

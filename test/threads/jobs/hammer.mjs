@@ -18,10 +18,10 @@ export default function hammer({ core, context, index, stopped }, { rounds, seed
   const give = (item) => {
     if (item.pfns) {
       for (const pfn of item.pfns) if (Atomics.exchange(marks, pfn, 0) !== owner) ++doubles;
-      core.u32.set(item.pfns, staging >> 2);
+      core.writeWords(staging, item.pfns);
       if (pagesFree(context, item.pfns.length, staging) !== item.pfns.length) ++doubles;
     } else {
-      for (let at = item.block; at < item.block + item.size; at += 4) if (core.u32[at >> 2] !== owner) ++doubles;
+      for (let at = item.block; at < item.block + item.size; at += 4) if (core.readWord(at) !== owner) ++doubles;
       blockFree(context, item.block);
     }
   };
@@ -33,12 +33,12 @@ export default function hammer({ core, context, index, stopped }, { rounds, seed
       const block = blockAlloc(context, order);
       if (block === 0) continue;
       const size = 4096 << order;
-      core.u32.fill(owner, block >> 2, (block + size) >> 2);
+      core.fillWords(block, size / 4, owner);
       held.push({ block, size });
     } else {
       const n = 1 + next(200);
       if (pagesAlloc(context, n, staging) < 0) continue;
-      const pfns = core.u32.slice(staging >> 2, (staging >> 2) + n);
+      const pfns = core.readWords(staging, n);
       for (const pfn of pfns) if (Atomics.exchange(marks, pfn, owner) !== 0) ++doubles;
       held.push({ pfns });
     }
