@@ -230,7 +230,7 @@ test.each(['linux-4.2', 'linux-6.12'] as const)('%s: a machine at work is bit fo
   work();
   work();
   const look = (): string => {
-    const bytes = new Uint8Array(machine.core.memory.buffer, 0, before.size);
+    const bytes = machine.core.readBytes(0, before.size);
     const sum = createHash('sha1').update(bytes).digest('hex');
     return `${sum}\n${fingerprint(machine, ...held)}`;
   };
