@@ -293,6 +293,8 @@ export function iovaFind(domain: IovaDomain, pfn: u64): bool {
  */
 export function iovaReserve(domain: IovaDomain, lo: u64, hi: u64): bool {
   if (lo > hi || hi >= IOVA_PFN_END) return false;
+  // Since its tree has an anchor (4.15) the kernel refuses what is no pfn of a 64-bit address, with a warning.
+  if (domain.model != IOVA_LINUX_42 && hi > 0xffffffffffffffff >> <u64>domain.granuleShift) return false;
   if (domain.spans != 0 && touchesSpan(domain, lo, hi)) {
     setReason(domain.ctx, REASON_IOVA_BUSY);
     return false;

@@ -252,3 +252,55 @@ test('freeing a reservation below the start leaves the gaps above it to be found
     expect(domain.alloc(8, { limit: 63, aligned: false })).toBe(27);
   }
 });
+
+describe('ranges below the first pfn', () => {
+  test.each([1, 2, 3, 4])('reserved and freed at random, the index stays right, seed %i', (seed) => {
+    let state = seed;
+    const pick = (n: number): number => {
+      state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
+      return Math.floor((state / 2 ** 32) * n);
+    };
+    const start = 8 + pick(40);
+    using domain = new IovaDomain(host(), { model: 'linux-6.12', startPfn: start });
+    for (let step = 0; step < 1500; ++step) {
+      const pfn = pick(240);
+      if (pick(2) === 0) domain.free(pfn);
+      else if (domain.find(pfn) === undefined) domain.reserve(pfn, pfn);
+      if (step % 10 !== 0) continue;
+      expect(domain.check(), `step ${step}`).toBe(0);
+      const size = 1 + pick(9);
+      const taken = new Set<number>();
+      for (const { lo, hi } of domain.ranges()) for (let at = lo; at <= hi; ++at) taken.add(at);
+      let best: number | undefined;
+      for (let at = 256 - size; at >= start && best === undefined; --at) {
+        let free = true;
+        for (let i = 0; i < size && free; ++i) free = !taken.has(at + i);
+        if (free) best = at;
+      }
+      // Searched from the top: the node that Linux remembers is at the limit.
+      domain.free(domain.alloc(1, { limit: 2 ** 21 }));
+      let found: number | undefined;
+      try {
+        found = domain.alloc(size, { limit: 255, aligned: false });
+      } catch (error) {
+        if (!GemDmaError.is(error)) throw error;
+      }
+      if (found !== undefined) domain.free(found);
+      else expect(best, `step ${step}, size ${size}`).toBeUndefined();
+    }
+  });
+});
+
+test('a pfn that is none of a 64-bit address cannot be reserved, since 4.15', () => {
+  for (const [granule, end] of [
+    [16384, 2 ** 50],
+    [65536, 2 ** 48],
+  ]) {
+    using modern = new IovaDomain(host(), { model: 'linux-6.12', granule });
+    expect(() => modern.reserve(end - 1, end)).toThrow(GemDmaError);
+    expect([...modern.ranges()]).toEqual([]);
+    expect(modern.reserve(end - 2, end - 1)).toEqual({ lo: end - 2, hi: end - 1 });
+    using old = new IovaDomain(host(), { model: 'linux-4.2', granule });
+    expect(old.reserve(end - 1, end)).toEqual({ lo: end - 1, hi: end });
+  }
+});
