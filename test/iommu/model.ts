@@ -100,24 +100,42 @@ export class DomainModel {
       let level = 1;
       const fits = (bytes: number): boolean => at % bytes === 0 && frame % bytes === 0 && size - done >= bytes;
       while (level < this.leafLevel && fits(SIZES[level + 1])) ++level;
-      this.#set(at, frame + ((prot & 3) | 1) + (level > 1 ? 0x80 : 0), level);
-      done += SIZES[level];
+      const count = Math.min(Math.floor((size - done) / SIZES[level]), 512 - indexOf(at, level));
+      this.#set(at, frame + ((prot & 3) | 1) + (level > 1 ? 0x80 : 0), level, count);
+      done += count * SIZES[level];
     }
     return 0;
   }
 
-  #set(iova: number, raw: number, level: number): void {
+  /** Leaves of one table in sequence. */
+  #set(iova: number, raw: number, level: number, count: number): void {
     const found = this.#descend(iova, level);
     if (!found) return;
-    const index = indexOf(iova, level);
-    const old = found.slots.get(index);
-    if (old === undefined) found.slots.set(index, raw);
-    else if (level > 1 && !found.stray) {
-      if (old instanceof Table) this.#free(old);
-      found.slots.set(index, raw);
-    } else {
-      ++this.alreadySet;
-      if (level > 1) this.#removeLeafAround(iova);
+    let present = false;
+    for (let i = 0; i < count; ++i) {
+      const index = indexOf(iova, level) + i;
+      const old = found.slots.get(index);
+      if (old !== undefined && level > 1 && !found.stray) {
+        if (old instanceof Table && level === 3) this.#leak(old);
+        if (old instanceof Table) this.#free(old);
+      } else if (old !== undefined) {
+        ++this.alreadySet;
+        present ||= old instanceof Table || old % 4 !== 0;
+        continue;
+      }
+      found.slots.set(index, raw + i * SIZES[level]);
+    }
+    if (level > 1 && present) this.#removeLeafAround(iova);
+  }
+
+  /** Behind a 2 MiB leaf of a table that a 1 GiB leaf replaces, the kernel loses what the entries point to. */
+  #leak(table: Table): void {
+    let behind = false;
+    for (let index = 0; index < 512; ++index) {
+      const word = table.get(index);
+      if (word === undefined && !behind) return;
+      if (typeof word === 'number') behind = true;
+      else if (behind) table.delete(index);
     }
   }
 

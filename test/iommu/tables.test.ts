@@ -148,6 +148,53 @@ test('1 GiB leaves, whole and in part, and tables that hang off mapped memory', 
   expect(pair.core.tools.machineCheck(pair.ctx)).toBe(0);
 });
 
+test('a run of frames over a live 1 GiB leaf is one run for the conflict', () => {
+  const pair = new Pair(4, 3);
+  pair.map(0, 0, GiB, 3);
+  const pfns = Array.from({ length: 1024 }, (_, i) => i);
+  pair.mapPfns(0, pfns, 3);
+  expect(pair.model.alreadySet).toBe(0);
+  pair.check();
+  pair.mapPfns(0, pfns, 3);
+  expect(pair.core.tools.domainAlreadySet(pair.domain)).toBe(2);
+  expect(pair.core.tools.domainTablePages(pair.domain)).toBe(2);
+  expect(pair.core.exports.domainMapped(pair.domain, 2 * MiB), 'the leaf around both went').toBe(0);
+  pair.check();
+});
+
+test('a 1 GiB leaf over a table leaks the tables behind a 2 MiB leaf, as the kernel does', () => {
+  const pair = new Pair(4, 3);
+  const { domainIovaToPhys, domainDestroy } = pair.core.exports;
+  const { domainTablePages, machineCheck } = pair.core.tools;
+  pair.map(GiB, 0, 2 * MiB + PAGE, 3);
+  expect(domainTablePages(pair.domain)).toBe(4);
+  pair.map(GiB, GiB, GiB, 3);
+  expect(domainTablePages(pair.domain), 'root, level 3, and the table that nothing points to').toBe(3);
+  expect(domainIovaToPhys(pair.domain, GiB + 2 * MiB)).toBe(GiB + 2 * MiB);
+  pair.check();
+  // A table before the leaf is freed, and one behind a hole; of those behind the leaf all are lost.
+  pair.map(2 * GiB, 0, PAGE, 3);
+  pair.map(2 * GiB + 2 * MiB, 0, 2 * MiB, 3);
+  pair.map(2 * GiB + 8 * MiB, 0, PAGE, 3);
+  pair.map(2 * GiB + 20 * MiB, 0, PAGE, 3);
+  expect(domainTablePages(pair.domain)).toBe(7);
+  pair.map(2 * GiB, 0, GiB, 3);
+  expect(domainTablePages(pair.domain)).toBe(5);
+  pair.check();
+  expect(domainDestroy(pair.domain)).toBe(1);
+  expect(machineCheck(pair.ctx)).toBe(0);
+});
+
+test('tables behind a hole of the replaced table are freed', () => {
+  const pair = new Pair(4, 3);
+  pair.map(GiB + 2 * MiB, 0, 2 * MiB, 3);
+  pair.map(GiB + 4 * MiB, 0, PAGE, 3);
+  expect(pair.model.tablePages).toBe(4);
+  pair.map(GiB, GiB, GiB, 3);
+  expect(pair.model.tablePages, 'the loop ends at the first entry that is not present').toBe(2);
+  pair.check();
+});
+
 describe('failing', () => {
   /** Everything a failed call could have left behind. */
   const state = ({ core, ctx, domain }: Pair): unknown => [

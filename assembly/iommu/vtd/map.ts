@@ -13,10 +13,10 @@ import { logAlreadySet } from '../fault-log';
 import { iotlbFlushRange } from '../iotlb';
 import { adjacent, fillAdjacent, fillFreeAdjacent, fillFreeScattered, fillScattered } from './fill';
 import {
-  PTE_LARGE, PTE_READ, PTE_SNOOP, PTE_WRITE, TABLE_ENTRIES, TABLE_MASK, indexAt, levelShift,
+  PTE_LARGE, PTE_PRESENT, PTE_READ, PTE_SNOOP, PTE_WRITE, TABLE_ENTRIES, TABLE_MASK, indexAt, levelShift,
   slotAt, tableOf,
 } from './pte';
-import { strayLeafClear, strayStore, strayTable } from './stray';
+import { leakBehindLeaf, strayLeafClear, strayStore, strayTable } from './stray';
 import {
   DOMAIN_SNOOP, DOMAIN_WRITE_IMPLIES_READ, Position, VtdDomain, leafFresh, leafMake, midFind, positionOf, subtreeFree,
   tableFind, tablesReserve, tablesUnreserve, vtdOf,
@@ -215,16 +215,16 @@ function fillLarge(
   const table = level == 2 ? midFind(domain, position, pfn, true) : tableFind(domain, position, pfn, level, true);
   if (table == 0) {
     const stray = strayTable(domain, position, pfn, level);
-    let conflicts: u32 = 0;
+    let present = false;
     for (let i: u32 = 0; i < count; ++i) {
       const at = pfn + (<u64>i << shift);
       const value = ((frame + (<u64>i << shift)) << 12) | bits | PTE_LARGE;
-      if (strayStore(domain, stray, indexAt(at, level), value)) continue;
-      noteAlreadySet(domain, at, value);
-      ++conflicts;
+      const old = strayStore(domain, stray, indexAt(at, level), value);
+      if (old != 0) noteAlreadySet(domain, at, value);
+      present = present || (old & PTE_PRESENT) != 0;
     }
     // Making room for a large leaf clears its range first, and that walk does stop at the leaf around it: it goes.
-    if (conflicts != 0) {
+    if (present) {
       strayLeafClear(domain, pfn);
       iotlbFlushRange(domain, pfn, pfn + (<u64>count << shift) - 1);
     }
@@ -237,6 +237,7 @@ function fillLarge(
       store<u64>(slot, 0);
       if ((old & PTE_LARGE) == 0) {
         lock(domain);
+        if (level == 3) leakBehindLeaf(domain, tableOf(old));
         subtreeFree(domain, tableOf(old), level - 1);
         unlock(domain);
       }
@@ -265,27 +266,33 @@ function strayAdjacent(domain: VtdDomain, position: Position, pfn: u64, value: u
   const stray = strayTable(domain, position, pfn, 1);
   for (let i: u32 = 0; i < n; ++i) {
     const entry = value + (<u64>i << 12);
-    if (!strayStore(domain, stray, indexAt(pfn + i, 1), entry)) noteAlreadySet(domain, pfn + i, entry);
+    if (strayStore(domain, stray, indexAt(pfn + i, 1), entry) != 0) noteAlreadySet(domain, pfn + i, entry);
   }
 }
 
-/** levelOfRun for frames of a vector: what matters is the run of adjacent frames that begins here. */
-function levelOfPfns(domain: VtdDomain, pfn: u64, pfns: usize, n: u32): u32 {
-  if (n < TABLE_ENTRIES || (<u32>pfn & TABLE_MASK) != 0) return 1;
-  return levelOfAligned(domain, pfn, pfns, n);
-}
-
-function levelOfAligned(domain: VtdDomain, pfn: u64, pfns: usize, n: u32): u32 {
-  const level = levelOfRun(domain, pfn, load<u32>(pfns), n);
-  if (level == 1 || !adjacent(pfns, TABLE_ENTRIES)) return 1;
-  return level == 3 && adjacent(pfns, 0x40000) ? 3 : 2;
-}
-
-/** Pages that leaves of one level fill from here in one table: one large leaf at a time, as the run may end with it. */
+/** Frames from here on that are neighbours and of which large leaves can be made, 0 where none can. */
 // @ts-ignore: decorator
 @inline
-function spanOfPfns(level: u32, pfn: u64, n: u32): u32 {
-  return level == 1 ? min(n, TABLE_ENTRIES - (<u32>pfn & TABLE_MASK)) : 1 << levelShift(level);
+function largeRun(domain: VtdDomain, pfn: u64, pfns: usize, n: u32): u32 {
+  return n < TABLE_ENTRIES || (<u32>pfn & TABLE_MASK) != 0 ? 0 : largeRunAligned(domain, pfn, pfns, n);
+}
+
+function largeRunAligned(domain: VtdDomain, pfn: u64, pfns: usize, n: u32): u32 {
+  const first = load<u32>(pfns);
+  if (levelOfRun(domain, pfn, first, n) == 1) return 0;
+  let run: u32 = 0;
+  while (n - run >= TABLE_ENTRIES && load<u32>(pfns + (<usize>run << 2)) == first + run) {
+    if (!adjacent(pfns + (<usize>run << 2), TABLE_ENTRIES)) break;
+    run += TABLE_ENTRIES;
+  }
+  return run;
+}
+
+/** Pages from here on that leaves of one level fill in one table. */
+// @ts-ignore: decorator
+@inline
+function spanOfPfns(level: u32, pfn: u64, n: u32, run: u32): u32 {
+  return level == 1 ? min(n, TABLE_ENTRIES - (<u32>pfn & TABLE_MASK)) : <u32>spanOf(level, pfn, run);
 }
 
 function missingForPfns(domain: VtdDomain, position: Position, pfn: u64, pfns: usize, n: u32): u32 {
@@ -294,13 +301,14 @@ function missingForPfns(domain: VtdDomain, position: Position, pfn: u64, pfns: u
   let lastTarget: u32 = 1;
   let lastTop: u32 = 0;
   while (n != 0) {
-    const level = levelOfPfns(domain, pfn, pfns, n);
+    const run = largeRun(domain, pfn, pfns, n);
+    const level: u32 = run == 0 ? 1 : levelOfRun(domain, pfn, load<u32>(pfns), run);
     const top = missingTop(domain, position, pfn, level);
     if (top >= level) missing += newlyMissing(pfn, level, top, last, lastTarget, lastTop);
     last = pfn;
     lastTarget = level;
     lastTop = top;
-    const span = spanOfPfns(level, pfn, n);
+    const span = spanOfPfns(level, pfn, n, run);
     pfn += span;
     pfns += <usize>span << 2;
     n -= span;
@@ -347,9 +355,10 @@ function fillLeaf(
 
 function fillPfns(domain: VtdDomain, position: Position, pfn: u64, pfns: usize, n: u32, bits: u64): void {
   while (n != 0) {
-    const level = levelOfPfns(domain, pfn, pfns, n);
-    const span = spanOfPfns(level, pfn, n);
-    if (level != 1) fillLarge(domain, position, pfn, load<u32>(pfns), 1, level, bits);
+    const run = largeRun(domain, pfn, pfns, n);
+    const level: u32 = run == 0 ? 1 : levelOfRun(domain, pfn, load<u32>(pfns), run);
+    const span = spanOfPfns(level, pfn, n, run);
+    if (level != 1) fillLarge(domain, position, pfn, load<u32>(pfns), span >> levelShift(level), level, bits);
     else {
       const leaf = leafMake(domain, position, pfn, span);
       if (leaf != 0) fillLeaf(domain, position, leaf, pfn, pfns, span, bits);
@@ -357,7 +366,7 @@ function fillPfns(domain: VtdDomain, position: Position, pfn: u64, pfns: usize, 
         const stray = strayTable(domain, position, pfn, 1);
         for (let i: u32 = 0; i < span; ++i) {
           const entry = (<u64>load<u32>(pfns + (<usize>i << 2)) << 12) | bits;
-          if (!strayStore(domain, stray, indexAt(pfn + i, 1), entry)) noteAlreadySet(domain, pfn + i, entry);
+          if (strayStore(domain, stray, indexAt(pfn + i, 1), entry) != 0) noteAlreadySet(domain, pfn + i, entry);
         }
       }
     }

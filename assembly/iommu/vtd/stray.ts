@@ -12,7 +12,7 @@ import { lock, unlock } from '../../memory/lock';
 import { slabAlloc, slabCacheAt, slabFree } from '../../memory/slab';
 import { contentsMake, contentsPeek } from '../../ram/contents';
 import { Ram, isRam } from '../../ram/ram';
-import { TABLE_WINDOW, tableFree } from '../tables';
+import { TABLE_SIZE, TABLE_WINDOW, tableFree } from '../tables';
 import { Iommu, unitOf } from '../unit';
 import {
   PTE_ADDRESS, PTE_LARGE, PTE_PRESENT, indexAt, levelShift, slotAt, tableEntry, tableOf,
@@ -86,13 +86,13 @@ function strayMake(domain: VtdDomain, position: Position): usize {
   return stray.table;
 }
 
-/** Writes an entry into a table anywhere, unless something is there: what is there stays, and false comes back. */
-export function strayStore(domain: VtdDomain, table: u64, index: u32, value: u64): bool {
+/** Writes an entry into a table anywhere, unless something is there: that stays. Returns what was there. */
+export function strayStore(domain: VtdDomain, table: u64, index: u32, value: u64): u64 {
   const slot: usize = table == NO_TABLE ? 0 : entryAt(domain, table, index, true);
-  if (slot == 0) return true;
-  if (load<u64>(slot) != 0) return false;
-  store<u64>(slot, value);
-  return true;
+  if (slot == 0) return 0;
+  const old = load<u64>(slot);
+  if (old == 0) store<u64>(slot, value);
+  return old;
 }
 
 /** Clears the large leaf around a pfn. */
@@ -152,11 +152,40 @@ export function straysFree(domain: VtdDomain): void {
     stray = next;
   }
   domain.strays = null;
+  for (let table = domain.leaked; table != 0; ) {
+    const next: usize = load<u32>(table);
+    --domain.tablePages;
+    tableFree(unitOf(domain), table);
+    table = next;
+  }
+  domain.leaked = 0;
 }
 
-/** How many there are. */
+/**
+ * Clears the table that a 1 GiB leaf is about to replace, as the kernel does before it frees it (dma_pte_clear_range): from the
+ * first 2 MiB leaf on, that loop clears entry after entry without a look. Tables to which they point are leaked: nothing
+ * leads to them, and they stay counted. The domain is locked.
+ */
+export function leakBehindLeaf(domain: VtdDomain, table: usize): void {
+  let behind = false;
+  for (let slot = table, end = table + TABLE_SIZE; slot < end; slot += 8) {
+    const entry = load<u64>(slot);
+    if ((entry & PTE_LARGE) != 0) behind = true;
+    else if (!behind) {
+      // At an entry that is not present the loop skips the rest of the table.
+      if (entry == 0) return;
+    } else if (entry != 0) {
+      store<u64>(slot, 0);
+      store<u32>(tableOf(entry), <u32>domain.leaked);
+      domain.leaked = tableOf(entry);
+    }
+  }
+}
+
+/** How many there are, those that nothing points to included. */
 export function straysCount(domain: VtdDomain): u32 {
   let count: u32 = 0;
+  for (let table = domain.leaked; table != 0; table = load<u32>(table)) ++count;
   for (let stray = domain.strays; stray != null; stray = stray!.next) ++count;
   return count;
 }

@@ -21,6 +21,8 @@ export class VtdDomain extends IommuDomain {
   midGeneration: u32;
   /** Tables that mistakes hung into mapped memory (stray.ts). */
   strays: Stray | null;
+  /** Tables that the kernel has lost, linked through their first words: leakBehindLeaf. */
+  leaked: usize;
 }
 
 // @ts-ignore: decorator
