@@ -43,6 +43,9 @@ export const MM_TOP: u32 = 16;
 export const COLOR_NONE: u32 = 0;
 export const COLOR_I915: u32 = 1;
 
+/** I915_COLOR_UNEVICTABLE: the colour of what no object is. */
+export const COLOR_UNEVICTABLE: u32 = 0xffffffff;
+
 /** Bytes between neighbours of different colours under COLOR_I915. */
 const COLOR_GAP: u64 = 4096;
 /** No place: no start of a node, which is below 2^53. */
@@ -79,6 +82,7 @@ export function mmCreate(ctx: Context, start: f64, size: f64, flavour: u32, colo
   mm.head = headAt;
   head.mm = at;
   head.start = mm.start + mm.size;
+  head.color = flavour == MM_MODERN ? COLOR_UNEVICTABLE : 0;
   head.size = 0 - mm.size; // so that the first hole begins at mm.start, modulo 2^64
   head.next = headAt;
   head.previous = headAt;
@@ -123,11 +127,17 @@ function misalignment(address: u64, alignment: u64): u64 {
   return (alignment & (alignment - 1)) == 0 ? address & (alignment - 1) : address % alignment;
 }
 
-/** Bytes to stay away from the node before a hole, and from the one after it (i915_gtt_color_adjust). */
+/**
+ * Bytes to stay away from the node before a hole, and from the one after it (i915_gtt_color_adjust of 4.2,
+ * i915_ggtt_color_adjust of 6.12). The head has a colour of its own in 6.12, I915_COLOR_UNEVICTABLE: nodes keep away from
+ * the end of the space, of which the GPU must not prefetch past, not from its beginning. In 2015 its colour is 0, and
+ * counts at the beginning alone.
+ */
 // @ts-ignore: decorator
 @inline
 export function colorFront(mm: Mm, before: MmNode, color: u32): u64 {
-  return mm.colorRule != COLOR_NONE && before.color != color ? COLOR_GAP : 0;
+  if (mm.colorRule == COLOR_NONE || before.color == color) return 0;
+  return mm.flavour == MM_MODERN && (before.flags & NODE_ALLOCATED) == 0 ? 0 : COLOR_GAP;
 }
 
 // @ts-ignore: decorator
@@ -135,7 +145,8 @@ export function colorFront(mm: Mm, before: MmNode, color: u32): u64 {
 export function colorBack(mm: Mm, before: MmNode, color: u32): u64 {
   if (mm.colorRule == COLOR_NONE) return 0;
   const after = changetype<MmNode>(before.next);
-  return (after.flags & NODE_ALLOCATED) != 0 && after.color != color ? COLOR_GAP : 0;
+  if (after.color == color) return 0;
+  return mm.flavour == MM_MODERN || (after.flags & NODE_ALLOCATED) != 0 ? COLOR_GAP : 0;
 }
 
 /** Place within [start, end) as the modern manager finds it: from the top in mode high, else from the bottom. */

@@ -100,6 +100,20 @@ describe('placement', () => {
     expect(starts).toEqual([0x1000, 0x5000, 0x9000, 0xc000, 0x10000]);
   });
 
+  test('modern: colours keep a page away from the end of the space, not from its beginning', () => {
+    const { core, ctx } = machine();
+    const { mmCreate, mmInsert, mmNodeStart } = core.exports;
+    for (const color of [0, 1]) {
+      const mm = mmCreate(ctx, 0, MiB, MODERN_FLAVOUR, 1);
+      expect(mmNodeStart(mmInsert(mm, 8192, 0, color, 0, MiB, MODERN.high))).toBe(MiB - 4096 - 8192);
+      expect(mmNodeStart(mmInsert(mm, 8192, 0, color, 0, MiB, MODERN.low))).toBe(0);
+      expect(mmInsert(mmCreate(ctx, 0, 8192, MODERN_FLAVOUR, 1), 8192, 0, color, 0, 8192, MODERN.best)).toBe(-28);
+      const old = mmCreate(ctx, 0, MiB, OLD_FLAVOUR, 1);
+      const top = OLD.default + OLD.top;
+      expect(mmNodeStart(mmInsert(old, 8192, 0, color, 0, MiB, top))).toBe(MiB - 8192);
+    }
+  });
+
   test('2015: what was freed last is used first', () => {
     const { core, ctx } = machine();
     const { mmCreate, mmInsert, mmNodeStart, mmRemove } = core.exports;

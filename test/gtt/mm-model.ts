@@ -85,7 +85,10 @@ export class MmModel {
     if (!this.#colors) return [0, 0];
     const before = this.nodes.find((node) => node.start + node.size === hole.start);
     const after = this.nodes.find((node) => node.start === hole.end);
-    return [(before?.color ?? 0) !== color ? 4096 : 0, after && after.color !== color ? 4096 : 0];
+    // Modern: no gap at the beginning of the space, always one at its end.
+    const front = this.#modern ? (before ?? { color }).color : (before?.color ?? 0);
+    const back = after ? after.color !== color : this.#modern;
+    return [front !== color ? 4096 : 0, back ? 4096 : 0];
   }
 
   #fitModern(
