@@ -3,13 +3,13 @@
 //   node scripts/build.mjs               always
 //   node scripts/build.mjs --if-needed   only when a source is newer than the last build
 //
-// The core is two modules on one linear memory: what a machine runs on, and its tools (assembly/tools.ts), which are not
-// even compiled before somebody uses them. The debug build has both in one module. The wasm is embedded as base64 in
-// src/core/generated, so that the library loads synchronously and alike in Node and under a bundler. What the host knows
-// of the core beside it, the debug build's compiler tells (contract.mjs).
+// The core is three modules on one linear memory: what a machine runs on, its tools (assembly/tools.ts) and what C drivers
+// call (assembly/driver), which are not even compiled before somebody uses them. The debug build has the first two in one
+// module. The wasm is embedded as base64 in src/core/generated, so that the library loads synchronously and alike in Node
+// and under a bundler. What the host knows of the core beside it, the debug build's compiler tells (contract.mjs).
 
 import { spawn } from 'node:child_process';
-import { mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -21,6 +21,7 @@ const coreSources = ['assembly', 'asconfig.json', 'scripts/build.mjs', 'scripts/
 const sources = [...coreSources, 'scripts/contract.mjs', 'src', 'tsconfig.build.json', 'package.json'];
 const CORE = 'assembly/index.ts';
 const TOOLS = 'assembly/tools.ts';
+const DRIVER = 'assembly/driver/index.ts';
 const CONTRACT = 'assembly/contract.ts';
 // The records of the contract are no exports of the module, of which the compiler would warn.
 const CONTRACT_OPTIONS = ['--transform', './scripts/contract-transform.mjs', '--disableWarning', '235'];
@@ -28,6 +29,7 @@ const CONTRACT_OPTIONS = ['--transform', './scripts/contract-transform.mjs', '--
 const modules = {
   release: { target: 'release', entries: [CORE] },
   'release-tools': { target: 'release', entries: [TOOLS] },
+  'release-driver': { target: 'release', entries: [DRIVER] },
   threads: { target: 'threads', entries: [CORE] },
   'threads-tools': { target: 'threads', entries: [TOOLS] },
   debug: { target: 'debug', entries: [CORE, TOOLS, CONTRACT], more: CONTRACT_OPTIONS },
@@ -46,6 +48,8 @@ generateContract(root, generated, { CoreExports: 'release', ToolExports: 'releas
 for (const name of Object.keys(modules)) if (name !== 'debug') embed(name);
 rmSync(join(root, 'dist'), { recursive: true, force: true });
 await run('typescript/bin/tsc', ['-p', 'tsconfig.build.json']);
+// What C drivers are compiled with.
+cpSync(join(root, 'src/driver/c'), join(root, 'dist/driver/c'), { recursive: true });
 await bundle();
 writeFileSync(join(root, 'build/stamp'), '');
 
@@ -54,7 +58,10 @@ writeFileSync(join(root, 'build/stamp'), '');
 // the modules are that find files of the package.
 async function bundle() {
   const { rolldown } = await import('rolldown');
-  const entries = { index: 'index.js', threads: 'threads/index.js', worker: 'threads/worker.js' };
+  const entries = {
+    ...{ index: 'index.js', threads: 'threads/index.js', worker: 'threads/worker.js' },
+    ...{ driver: 'driver/index.js', 'driver-worker': 'driver/driver-worker.js' },
+  };
   const input = Object.fromEntries(Object.entries(entries).map(([name, file]) => [name, join(root, 'dist', file)]));
   const build = await rolldown({ input, platform: 'node', logLevel: 'warn' });
   await build.write({ dir: join(root, 'dist/bundle'), format: 'esm', chunkFileNames: 'chunk-[hash].js' });

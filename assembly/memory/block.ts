@@ -143,6 +143,13 @@ export function blockFree(ctx: Context, block: usize): void {
   unlock(guard);
 }
 
+/** Makes a block in use 2^order blocks of 4 KiB, each of which is given back by itself. */
+export function blockSplit(ctx: Context, block: usize): void {
+  const first = stateAt(ctx, block);
+  const order = load<u8>(first) & 0x3f;
+  memory.fill(first, USED, <usize>1 << order);
+}
+
 function freeMerged(ctx: Context, block: usize, order: u32): void {
   while (order < MAX_BLOCK_ORDER) {
     const buddy = block ^ (BLOCK_SIZE << order);

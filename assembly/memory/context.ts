@@ -80,6 +80,8 @@ export class Context {
   swiotlb: usize;
   gtt: usize;
   dmaDebug: usize;
+  /** C drivers (driver/state.ts); 0 while the machine has none. */
+  driver: usize;
 }
 
 /** A cache of records of one size (slab.ts). */

@@ -15,8 +15,10 @@ export function contentsPeek(ram: Ram, pfn: u32): usize {
   return page == 0 ? 0 : load<u32>(page + (<usize>(frame & 1023) << 2));
 }
 
-/** Offset of a frame's bytes for writing, or 0 without memory. */
-export function contentsMake(ctx: Context, ram: Ram, pfn: u32): usize {
+/** Where the offset of a frame's bytes is kept, or 0 without memory. */
+// @ts-ignore: decorator
+@inline
+function entryMake(ctx: Context, ram: Ram, pfn: u32): usize {
   const frame = frameOf(ram, pfn);
   const slot = ram.contents + (<usize>(frame >> 10) << 2);
   let page: usize = load<u32>(slot);
@@ -25,7 +27,13 @@ export function contentsMake(ctx: Context, ram: Ram, pfn: u32): usize {
     if (page == 0) return 0;
     store<u32>(slot, <u32>page);
   }
-  const entry = page + (<usize>(frame & 1023) << 2);
+  return page + (<usize>(frame & 1023) << 2);
+}
+
+/** Offset of a frame's bytes for writing, or 0 without memory. */
+export function contentsMake(ctx: Context, ram: Ram, pfn: u32): usize {
+  const entry = entryMake(ctx, ram, pfn);
+  if (entry == 0) return 0;
   let bytes: usize = load<u32>(entry);
   if (bytes == 0) {
     bytes = blockAllocZeroed(ctx, 0);
@@ -34,6 +42,24 @@ export function contentsMake(ctx: Context, ram: Ram, pfn: u32): usize {
     soil(ctx, ram, stateOf(ram, pfn));
   }
   return bytes;
+}
+
+/** Gives a frame without contents the bytes of a 4 KiB block of the caller's, which are its own from now on. Returns false without memory. */
+export function contentsPlace(ctx: Context, ram: Ram, pfn: u32, bytes: usize): bool {
+  const entry = entryMake(ctx, ram, pfn);
+  if (entry == 0) return false;
+  store<u32>(entry, <u32>bytes);
+  soil(ctx, ram, stateOf(ram, pfn));
+  return true;
+}
+
+/** Moves a frame's contents to another block of 4 KiB, to which the caller has copied them. */
+export function contentsMove(ctx: Context, ram: Ram, pfn: u32, to: usize): void {
+  const frame = frameOf(ram, pfn);
+  const entry = <usize>load<u32>(ram.contents + (<usize>(frame >> 10) << 2)) + (<usize>(frame & 1023) << 2);
+  const from: usize = load<u32>(entry);
+  store<u32>(entry, <u32>to);
+  blockFree(ctx, from);
 }
 
 /** Writes down that a frame has contents: one of a stack's must lose them before somebody else gets it. */

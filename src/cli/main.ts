@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs';
 import { Command } from 'commander';
 import { benchCommand } from './bench.js';
 import { completionCommand } from './completion.js';
+import { driverCommand } from './driver.js';
 import { EXIT, EXIT_HELP, reportError } from './exit.js';
 import { runCommand } from './run.js';
 import { stressCommand } from './stress.js';
@@ -24,9 +25,9 @@ export function gemdma(): Command {
     .version(version, '-V, --version')
     .helpOption('-h, --help', 'show help')
     .addHelpText('after', EXIT_HELP);
-  const commands = [runCommand(), benchCommand(), stressCommand(), verifyCommand(), traceCommand()];
+  const commands = [runCommand(), benchCommand(), stressCommand(), verifyCommand(), traceCommand(), driverCommand()];
   for (const command of [...commands, completionCommand(program)]) program.addCommand(command);
-  for (const command of [program, ...program.commands]) {
+  for (const command of [program, ...program.commands.flatMap((item) => [item, ...item.commands])]) {
     command.exitOverride().configureOutput({
       outputError: (text, write) => write(`gemdma: ${text.replace(/^error: /, '').replace(/\n(?=.)/, ' ')}`),
     });

@@ -14,6 +14,8 @@ export class Attributions {
   /** Name of an object's id; by default its number. */
   objectName: (id: number) => string = (id) => `object ${id}`;
   vmaName: (id: number) => string = (id) => `vma ${id}`;
+  /** Name of a call site that somebody else than takeSite has written to the registers. */
+  siteName: (id: number) => string = (id) => `site ${id}`;
   private readonly registers: CpuRegisters;
   private readonly hooks: string[] = [''];
   private readonly hookIds = new Map<string, number>();
@@ -52,7 +54,7 @@ export class Attributions {
       ...(object && { object: this.objectName(object) }),
       ...(vma && { vma: this.vmaName(vma) }),
       ...(hook && { hook: this.hooks[hook] ?? `hook ${hook}` }),
-      ...(site && { site: this.sites[site] }),
+      ...(site && { site: this.sites[site] ?? this.siteName(site) }),
     };
   }
 }

@@ -213,6 +213,16 @@ export class DmaDebug {
     return this.kept;
   }
 
+  /** Findings since they were last asked for, each with the id of the call site that made its mapping (0 without). */
+  takeFindings(): { finding: Finding; mappingSite: number }[] {
+    this.seen = this.registers.findings;
+    return this.checker.drain().map((record) => {
+      const finding = this.finding(record);
+      if (this.kept.length < KEPT_FINDINGS) this.kept.push(finding);
+      return { finding, mappingSite: record.mapping?.by.site ?? 0 };
+    });
+  }
+
   /** How often a check has spoken. */
   count(id: CheckId): number {
     this.core.timeline.enter('dma_debug');

@@ -71,6 +71,13 @@ export class VirtualClock {
     clockAdvance(this.context, Math.max(0, until - clockNow(this.context)));
   }
 
+  /** Moves time forward to the next deferred work, which runs, or by all of `milliseconds` when there is none in them. */
+  advanceToNext(milliseconds: number): void {
+    const first = this.tasks[0];
+    const wait = first === undefined ? milliseconds : Math.max(0, first.due / NS_PER_MS - this.now);
+    this.advance(Math.min(milliseconds, wait));
+  }
+
   /** Runs deferred work that is due now, without moving time. */
   run(): void {
     this.advance(0);

@@ -1,0 +1,135 @@
+// The DMA API as C calls it: addresses of 64 bits, no conversion but the cast. After each call one load tells whether the
+// checker found something; only then the host hears of it.
+
+import { Context, cpuOf } from '../memory/context';
+import { Cpu } from '../memory/cpu';
+import { DMA_MAPPING_ERROR, DmaDevice } from '../dma/device';
+import { dmaMapPage, dmaMapResource, dmaMapSingle, dmaUnmapPage, dmaUnmapResource } from '../dma/map';
+import { dmaMaxMapping, dmaMergeBoundary, dmaOptMapping } from '../dma/limits';
+import { dmaMappingError, dmaSyncSingle } from '../dma/sync';
+import { PAGE_SHIFT, PAGE_SIZE } from '../ram/ram';
+import { gd_virt_pfn } from './frames';
+import { hostSettle } from './host';
+import { Mapping, mappingAdd, mappingEnd, mappingFind, mappingGive, mappingTake, watching } from './owner';
+import { UNIT_VMALLOC, ctxOf, driverState } from './state';
+
+// @ts-ignore: decorator
+@inline
+export function findingsOf(ctx: Context): u32 {
+  return cpuOf(ctx).findings;
+}
+
+// @ts-ignore: decorator
+@inline
+export function settle(ctx: Context, before: u32): void {
+  if (cpuOf(ctx).findings != before) hostSettle();
+}
+
+/** Address of the register that C writes a call's site to. */
+export function gd_site_register(): usize {
+  return changetype<usize>(cpuOf(ctxOf())) + offsetof<Cpu>('site');
+}
+
+/** Nanoseconds of virtual time. */
+export function gd_now(): u64 {
+  return ctxOf().now;
+}
+
+/** dma_set_mask and dma_set_coherent_mask; a mask of 0 stays as it is. */
+export function gd_dma_masks(dev: DmaDevice, mask: u64, coherent: u64): void {
+  if (mask != 0) dev.mask = mask;
+  if (coherent != 0) dev.coherentMask = coherent;
+}
+
+/** struct device_dma_parameters: what a segment may be. A boundary of 0 is none. */
+export function gd_dma_segments(dev: DmaDevice, longest: u32, boundary: u64, alignMask: u32): void {
+  if (longest != 0) dev.maxSegment = longest;
+  if (boundary != 0) dev.segmentBoundary = boundary;
+  dev.minAlignMask = alignMask;
+}
+
+/** dma_map_page_attrs. @returns the device's address or DMA_MAPPING_ERROR */
+export function gd_dma_map(dev: DmaDevice, phys: u64, length: u32, dir: u32, attrs: u32): u64 {
+  const ctx = changetype<Context>(dev.ctx);
+  const before = findingsOf(ctx);
+  const dma = <u64>(<i64>dmaMapPage(dev, <u32>(phys >> PAGE_SHIFT), <u32>phys & (PAGE_SIZE - 1), length, dir, attrs));
+  if (dma != DMA_MAPPING_ERROR && watching()) mappingAdd(dev, phys, length, dir, attrs, dma, false);
+  settle(ctx, before);
+  return dma;
+}
+
+/** dma_map_single_attrs, which takes memory of the direct map only. @returns the device's address or DMA_MAPPING_ERROR */
+export function gd_dma_map_single(dev: DmaDevice, address: usize, length: u32, dir: u32, attrs: u32): u64 {
+  const pfn = gd_virt_pfn(address);
+  if (pfn != 0 && (pfn & UNIT_VMALLOC) == 0) {
+    return gd_dma_map(dev, (<u64>pfn << PAGE_SHIFT) | <u64>(address & (PAGE_SIZE - 1)), length, dir, attrs);
+  }
+  const ctx = changetype<Context>(dev.ctx);
+  const before = findingsOf(ctx);
+  driverState().refused = address;
+  dmaMapSingle(dev, <f64>address, length, dir, attrs, true);
+  settle(ctx, before);
+  driverState().refused = 0;
+  return DMA_MAPPING_ERROR;
+}
+
+/** dma_unmap_page_attrs. */
+export function gd_dma_unmap(dev: DmaDevice, dma: u64, length: u32, dir: u32, attrs: u32): void {
+  const ctx = changetype<Context>(dev.ctx);
+  const before = findingsOf(ctx);
+  if (watching()) {
+    const at = mappingFind(dev, dma);
+    if (at != 0 && changetype<Mapping>(at).dma == dma) mappingEnd(at);
+  }
+  dmaUnmapPage(dev, <f64>(<i64>dma), length, dir, attrs);
+  settle(ctx, before);
+}
+
+export function gd_dma_map_resource(dev: DmaDevice, phys: u64, length: u32, dir: u32, attrs: u32): u64 {
+  const ctx = changetype<Context>(dev.ctx);
+  const before = findingsOf(ctx);
+  const dma = <u64>(<i64>dmaMapResource(dev, <f64>(<i64>phys), length, dir, attrs));
+  settle(ctx, before);
+  return dma;
+}
+
+export function gd_dma_unmap_resource(dev: DmaDevice, dma: u64, length: u32, dir: u32, attrs: u32): void {
+  const ctx = changetype<Context>(dev.ctx);
+  const before = findingsOf(ctx);
+  dmaUnmapResource(dev, <f64>(<i64>dma), length, dir, attrs);
+  settle(ctx, before);
+}
+
+/** dma_mapping_error. */
+export function gd_dma_error(dev: DmaDevice, dma: u64): bool {
+  return dmaMappingError(dev, <f64>(<i64>dma));
+}
+
+/** dma_sync_single_for_cpu and dma_sync_single_for_device. */
+export function gd_dma_sync(dev: DmaDevice, dma: u64, length: u32, dir: u32, forDevice: bool): void {
+  const ctx = changetype<Context>(dev.ctx);
+  const before = findingsOf(ctx);
+  if (watching()) {
+    const at = mappingFind(dev, dma);
+    if (at != 0) {
+      const mapping = changetype<Mapping>(at);
+      const offset = <u32>(dma - mapping.dma);
+      if (forDevice) mappingGive(mapping, offset, length);
+      else mappingTake(mapping, offset, length);
+    }
+  }
+  dmaSyncSingle(dev, <f64>(<i64>dma), length, dir, forDevice);
+  settle(ctx, before);
+}
+
+export function gd_dma_max_mapping(dev: DmaDevice): f64 {
+  return dmaMaxMapping(dev);
+}
+
+export function gd_dma_opt_mapping(dev: DmaDevice): f64 {
+  return dmaOptMapping(dev);
+}
+
+export function gd_dma_merge_boundary(dev: DmaDevice): u32 {
+  return dmaMergeBoundary(dev);
+}

@@ -1,0 +1,251 @@
+import { existsSync, readFileSync } from 'node:fs';
+import { basename } from 'node:path';
+import { type Command, Command as Group, Option } from 'commander';
+import { GemDmaError } from '../core/errors.js';
+import { type BuiltDriver, buildDriver } from '../driver/build.js';
+import { type DriverFailNthResult, driverFailNth } from '../driver/fail-nth.js';
+import { loadTest } from '../driver/load-test.js';
+import { failNthText, findingsText } from '../driver/report.js';
+import { type RunResult, runDriver } from '../driver/run.js';
+import { symbolsOf } from '../driver/symbols.js';
+import { IOMMU_MODES, type IommuMode, type MachineOptions } from '../machine/config.js';
+import { KERNEL_NAMES, type KernelName } from '../machine/presets.js';
+import { asUsageError, EXIT, type ExitCode, UsageError, usage } from './exit.js';
+import { command, type Frame, framed } from './frame.js';
+import { integerOption } from './options.js';
+import { dim } from './print.js';
+
+interface MachineFlags {
+  iommu?: IommuMode;
+  swiotlb?: boolean;
+  kernelPreset?: KernelName;
+  machine?: string;
+  test: string;
+  kasan: boolean;
+  stacks?: boolean;
+}
+
+/** gemdma driver: C drivers under the checker. */
+export function driverCommand(): Command {
+  const group = new Group('driver').description(
+    "compile a driver's unmodified C to WebAssembly and run it in a machine, with a model of its device",
+  );
+  for (const sub of [buildCommand(), symbolsCommand(), runCommand(), failNthCommand()]) group.addCommand(sub);
+  return group;
+}
+
+function collect(value: string, before: string[]): string[] {
+  return [...before, value];
+}
+
+function buildCommand(): Command {
+  return command('build', 'compile and link C files; both widths of dma_addr_t, the narrow one as NAME.dma32.wasm')
+    .argument('<file...>', 'C files of the driver')
+    .option('--kernel <dir>', "a kernel tree whose headers are used; without one, gemdma's own")
+    .option(
+      '--with <file>',
+      'a file of the tree to compile besides, such as lib/scatterlist.c; repeatable',
+      collect,
+      [],
+    )
+    .option('--include <dir>', 'a folder of headers; repeatable', collect, [])
+    .option('--define <macro>', 'NAME or NAME=value; repeatable', collect, [])
+    .option('-o, --output <file>', 'where the module goes; default NAME.wasm of the first file')
+    .option('--no-kasan', "do not check the CPU's accesses")
+    .addOption(new Option('--compiler <which>', 'whose clang').choices(['auto', 'system', 'npm']).default('auto'))
+    .option('--cache <dir>', 'where objects are kept')
+    .action(framed(build));
+}
+
+interface BuildFlags {
+  kernel?: string;
+  with: string[];
+  include: string[];
+  define: string[];
+  output?: string;
+  kasan: boolean;
+  compiler: 'auto' | 'system' | 'npm';
+  cache?: string;
+}
+
+async function build(frame: Frame, files: string[], flags: BuildFlags): Promise<ExitCode> {
+  const wide = frame.output('--output', flags.output ?? `${basename(files[0], '.c')}.wasm`);
+  const narrowed = frame.output('--output', narrow(wide.file));
+  const built: BuiltDriver[] = [];
+  for (const dmaBits of [64, 32] as const) {
+    try {
+      built.push(await buildDriver({ files, ...flags, dmaBits }));
+    } catch (error) {
+      if (!GemDmaError.is(error)) throw error;
+      // Diagnostics of the compiler are shown as they are.
+      if (!error.reason?.startsWith('DRIVER_')) throw asUsageError(error);
+      console.error(error.message.replace(/^E[A-Z]+: /, ''));
+      return EXIT.usage;
+    }
+  }
+  if (built[0].warnings !== '') console.error(built[0].warnings.trimEnd());
+  wide.set(built[0].wasm);
+  narrowed.set(built[1].wasm);
+  const paths = [wide.file, narrowed.file];
+  const result = built.map(({ wasm, compiler, compiled }, i) => ({
+    file: paths[i],
+    bytes: wasm.length,
+    compiler,
+    compiled,
+  }));
+  frame.show(result, (all) =>
+    all.map(
+      ({ file, bytes, compiler, compiled }) => `${file}: ${bytes} bytes, ${compiled} files compiled by ${compiler}`,
+    ),
+  );
+  return EXIT.ok;
+}
+
+function narrow(path: string): string {
+  return path.replace(/(\.wasm)?$/, '.dma32.wasm');
+}
+
+function symbolsCommand(): Command {
+  return command('symbols', 'say of each function that a driver calls who has it: real, constant, or nobody')
+    .argument('<module>', 'what gemdma driver build wrote')
+    .action(framed(symbols));
+}
+
+function symbols(frame: Frame, path: string): ExitCode {
+  const all = usage(() => symbolsOf(read(path)));
+  const wrong = all.some(({ kind }) => kind === 'missing');
+  frame.show(all, () => all.map(({ name, kind, text }) => `${kind.padEnd(9)} ${name.padEnd(32)} ${dim(text)}`), {
+    wrong,
+  });
+  return wrong ? EXIT.findings : EXIT.ok;
+}
+
+function withMachine(made: Command): Command {
+  return made
+    .argument('<module>', 'what gemdma driver build wrote')
+    .requiredOption('--test <file>', "the test's module: device, model and scenario")
+    .addOption(new Option('--iommu <mode>', 'mode of the IOMMU').choices(IOMMU_MODES))
+    .option('--swiotlb', 'bounce every mapping (swiotlb=force)')
+    .addOption(new Option('--kernel-preset <name>', 'whose DMA stack').choices(KERNEL_NAMES))
+    .option('--machine <json>', 'the whole machine as JSON')
+    .option('--no-kasan', "do not check the CPU's accesses")
+    .option('--stacks', 'show the calls that led to each finding');
+}
+
+function runCommand(): Command {
+  return withMachine(command('run', 'run a test once'))
+    .option('--nth <n>', 'make the n-th allocation fail', integerOption('--nth', 0), 0)
+    .option('--log', 'show what the driver printed')
+    .action(framed(run));
+}
+
+interface RunFlags extends MachineFlags {
+  nth: number;
+  log?: boolean;
+}
+
+async function run(frame: Frame, path: string, flags: RunFlags): Promise<ExitCode> {
+  const test = await loaded(flags.test);
+  const { nth, kasan } = flags;
+  const options = { machine: machineOf(flags), nth, kasan, dmaBits: widthOf(path) };
+  const result = usage(() => runDriver(read(path), test, options));
+  const wrong = result.findings.length > 0;
+  frame.show(result, () => describeRun(result, flags), { wrong });
+  return wrong ? EXIT.findings : EXIT.ok;
+}
+
+function describeRun(result: RunResult, { nth, log, stacks }: RunFlags): string[] {
+  const { missing, struck, findings } = result;
+  return [
+    ...(log ? result.log.map(dim) : []),
+    ...(missing.length > 0 ? [dim(`not modelled: ${missing.join(', ')}`)] : []),
+    ...(nth > 0 && struck === null ? [dim(`fewer than ${nth} allocations were made`)] : []),
+    findingsText(findings, { stacks }),
+  ];
+}
+
+function failNthCommand(): Command {
+  return withMachine(command('fail-nth', 'make each allocation of a test fail in turn, in both widths of dma_addr_t'))
+    .option('--all', 'every point, not the first, second and last of each place and stack')
+    .option('--time-limit <ms>', 'for one point', integerOption('--time-limit', 10, 3_600_000), 5000)
+    .action(framed(failNth));
+}
+
+interface FailNthFlags extends MachineFlags {
+  all?: boolean;
+  timeLimit: number;
+}
+
+async function failNth(frame: Frame, path: string, flags: FailNthFlags): Promise<ExitCode> {
+  await loaded(flags.test);
+  const machine = usage(() => machineOf(flags));
+  const results: DriverFailNthResult[] = [];
+  const files = [path];
+  const narrowed = narrow(path);
+  if (widthOf(path) === 64 && existsSync(narrowed)) files.push(narrowed);
+  const bar = frame.bar();
+  for (const file of files) {
+    if (frame.signal.aborted) break;
+    const { all, timeLimit, kasan } = flags;
+    const wasm = read(file);
+    const onProgress = (done: number, of: number): void => bar.update({ what: file, done, total: of });
+    try {
+      const options = { machine, dmaBits: widthOf(file), all, timeLimit, kasan, signal: frame.signal, onProgress };
+      results.push(await driverFailNth(wasm, flags.test, options));
+    } catch (error) {
+      throw asUsageError(error);
+    }
+  }
+  const wrong = results.some(({ baseline, failures }) => baseline.length + failures.length > 0);
+  const describe = (): string[] =>
+    results.flatMap((result, i) => {
+      const command = `gemdma driver run ${files[i]} --test ${flags.test}${machineText(flags)}`;
+      return [...(i > 0 ? [''] : []), failNthText(result, { stacks: flags.stacks, command })];
+    });
+  frame.show(results, describe, { wrong });
+  return wrong ? EXIT.findings : EXIT.ok;
+}
+
+function widthOf(path: string): 32 | 64 {
+  return path.endsWith('.dma32.wasm') ? 32 : 64;
+}
+
+async function loaded(path: string): ReturnType<typeof loadTest> {
+  try {
+    return await loadTest(path);
+  } catch (error) {
+    throw asUsageError(error);
+  }
+}
+
+function machineOf({ iommu, swiotlb, kernelPreset, machine }: MachineFlags): MachineOptions {
+  let given: MachineOptions = {};
+  if (machine !== undefined) {
+    try {
+      given = JSON.parse(machine) as MachineOptions;
+    } catch (error) {
+      throw new UsageError(`--machine takes JSON: ${(error as Error).message}`);
+    }
+  }
+  // Only without translation a mapping can bounce.
+  if (swiotlb)
+    return { ...given, iommu: iommu ?? 'off', swiotlb: { force: true }, ...(kernelPreset && { kernel: kernelPreset }) };
+  return { ...given, ...(iommu && { iommu }), ...(kernelPreset && { kernel: kernelPreset }) };
+}
+
+function machineText({ iommu, swiotlb, kernelPreset, machine }: MachineFlags): string {
+  return [
+    iommu ? ` --iommu ${iommu}` : '',
+    swiotlb ? ' --swiotlb' : '',
+    kernelPreset ? ` --kernel-preset ${kernelPreset}` : '',
+    machine ? ` --machine '${machine}'` : '',
+  ].join('');
+}
+
+function read(path: string): Uint8Array {
+  try {
+    return readFileSync(path);
+  } catch (error) {
+    throw new UsageError(`cannot read ${path}: ${(error as Error).message}`);
+  }
+}

@@ -1,0 +1,312 @@
+import { createHash } from 'node:crypto';
+import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { homedir } from 'node:os';
+import { basename, dirname, join, resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { GemDmaError } from '../core/errors.js';
+import { type Compiler, type CompilerChoice, findCompiler } from './compiler.js';
+import { explain } from './diagnostics.js';
+import { OWN_HEADERS, RUNTIME } from './sources.js';
+import { treeHeaders } from './tree.js';
+
+/**
+ * Compiles and links C drivers. Objects are kept by what they are made of: the compiler, the flags, the source and every
+ * header that the compiler has read for it.
+ */
+
+export interface BuildOptions {
+  /** C files of the driver. */
+  files: readonly string[];
+  /** Root of a kernel tree: its headers are used (tree mode). Without one, gemdma's own (own mode). */
+  kernel?: string;
+  /** Files of the tree to compile besides, such as lib/scatterlist.c. */
+  with?: readonly string[];
+  /** More folders of headers. */
+  include?: readonly string[];
+  /** Macros, `NAME` or `NAME=value`. */
+  define?: readonly string[];
+  /** Check the CPU's accesses. Default true. */
+  kasan?: boolean;
+  /** Bits of dma_addr_t: 64 (default) or 32. */
+  dmaBits?: 32 | 64;
+  compiler?: CompilerChoice;
+  /** Where objects are kept. Default `gemdma` in the user's cache folder. */
+  cache?: string;
+}
+
+export interface BuiltDriver {
+  /** The module, to be written to a file or loaded. */
+  wasm: Uint8Array;
+  /** What the compiler said besides. */
+  warnings: string;
+  /** Which compiler it was. */
+  compiler: string;
+  /** Files that were compiled now, not taken from the cache. */
+  compiled: number;
+}
+
+/** gemdma's C: beside this file in the sources, and in dist. */
+const C_FOLDER = fileURLToPath(new URL('../driver/c/', import.meta.url)).replace(/\/$/, '');
+const BASE_FLAGS = [
+  '--target=wasm32',
+  '-std=gnu11',
+  '-O2',
+  '-g',
+  '-gdwarf-4',
+  '-fPIC',
+  '-ffreestanding',
+  '-fwrapv',
+  '-fno-strict-aliasing',
+  '-fno-delete-null-pointer-checks',
+  '-mbulk-memory',
+  '-nostdinc',
+];
+const KASAN_FLAGS = [
+  '-Xclang',
+  '-fsanitize=kernel-address',
+  '-Xclang',
+  '-fsanitize-recover=kernel-address',
+  '-mllvm',
+  '-asan-instrumentation-with-call-threshold=0',
+  '-mllvm',
+  '-asan-stack=0',
+  '-mllvm',
+  '-asan-globals=0',
+  '-mllvm',
+  '-asan-opt-same-temp=0',
+  '-mllvm',
+  '-asan-kernel-mem-intrinsic-prefix=1',
+  // So that the note of a call's site, which is made with one, is no access of the driver's.
+  '-mllvm',
+  '-asan-instrument-atomics=0',
+];
+const LINK_FLAGS = ['-shared', '--experimental-pic', '--import-memory', '--allow-undefined', '--export-dynamic'];
+
+interface Job {
+  source: string;
+  flags: string[];
+}
+
+/** Where objects are kept unless the caller says otherwise. */
+export function defaultCache(): string {
+  return join(process.env.XDG_CACHE_HOME || join(homedir(), '.cache'), 'gemdma', 'driver');
+}
+
+/**
+ * Builds a driver.
+ * @throws GemDmaError ENOENT without a compiler or a file, EINVAL with the compiler's diagnostics in the message
+ * @example
+ * const { wasm } = await buildDriver({ files: ['ring_nic.c'] });
+ */
+export async function buildDriver(options: BuildOptions): Promise<BuiltDriver> {
+  const compiler = await findCompiler(options.compiler);
+  const cache = resolve(options.cache ?? defaultCache());
+  const jobs = plan(options, cache);
+  const digests = new Digests();
+  const results = await inParallel(jobs, (job) => compile(compiler, job, options, cache, digests));
+  const failed = results.filter(({ object }) => object === null);
+  if (failed.length > 0) {
+    const told = failed.map(({ output }) => output).join('\n');
+    throw new GemDmaError('EINVAL', 'clang', explain(told, options.kernel !== undefined), { reason: 'DRIVER_COMPILE' });
+  }
+  const objects = results.map(({ object }) => object as string);
+  const key = hash([compiler.version, ...LINK_FLAGS, ...objects]);
+  const linked = join(cache, `${key}.wasm`);
+  if (!existsSync(linked)) {
+    const fresh = `${linked}.${process.pid}`;
+    const { code, output } = await compiler.link([...LINK_FLAGS, ...objects, '-o', fresh], [fresh], objects);
+    if (code !== 0) throw new GemDmaError('EINVAL', 'wasm-ld', output.trim(), { reason: 'DRIVER_LINK' });
+    renameSync(fresh, linked);
+  }
+  const wasm = readFileSync(linked);
+  return {
+    wasm: withCalls(wasm, objects.slice(0, options.files.length + (options.with?.length ?? 0))),
+    warnings: results.map(({ output }) => output).join(''),
+    compiler: compiler.version,
+    compiled: results.filter(({ fresh }) => fresh).length,
+  };
+}
+
+/** Adds a custom section with the names of the functions that the driver's own objects leave to others. */
+function withCalls(wasm: Uint8Array, objects: readonly string[]): Uint8Array {
+  const own = new Set(
+    WebAssembly.Module.exports(new WebAssembly.Module(wasm as Uint8Array<ArrayBuffer>)).map(({ name }) => name),
+  );
+  const names = new Set<string>();
+  for (const object of objects) {
+    for (const { name, kind } of WebAssembly.Module.imports(new WebAssembly.Module(readFileSync(object)))) {
+      if (kind === 'function' && !own.has(name) && !name.startsWith('__asan_')) names.add(name);
+    }
+  }
+  const title = Buffer.from('gemdma.calls');
+  const text = Buffer.from([...names].sort().join('\n'));
+  const body = Buffer.concat([Buffer.from([title.length]), title, text]);
+  const size: number[] = [];
+  for (let rest = body.length; ; rest >>>= 7) {
+    size.push(rest > 0x7f ? (rest & 0x7f) | 0x80 : rest);
+    if (rest <= 0x7f) break;
+  }
+  return Buffer.concat([wasm, Buffer.from([0, ...size]), body]);
+}
+
+function plan(options: BuildOptions, cache: string): Job[] {
+  const { kernel, kasan = true, dmaBits = 64 } = options;
+  const common = join(C_FOLDER, 'common');
+  const mode = kernel === undefined ? ownHeaders(cache) : treeHeaders(resolve(kernel));
+  // The last one that fits is taken.
+  const maps = [`-ffile-prefix-map=${process.cwd()}/=`];
+  if (kernel !== undefined) maps.push(`-ffile-prefix-map=${resolve(kernel)}/=`);
+  maps.push(`-ffile-prefix-map=${C_FOLDER}/=gemdma/`);
+  const width = dmaBits === 32 ? ['-DGD_DMA32'] : [];
+  const shared = [...BASE_FLAGS, ...mode, `-I${common}`, ...maps, ...width];
+  const runtime = RUNTIME.map((name) => ({
+    source: join(C_FOLDER, 'runtime', name),
+    flags: [...shared, '-fvisibility=hidden', '-w'],
+  }));
+  const include = (options.include ?? []).map((folder) => `-I${resolve(folder)}`);
+  const define = (options.define ?? []).map((macro) => `-D${macro}`);
+  const own = [
+    ...shared,
+    ...include,
+    ...define,
+    ...(kasan ? KASAN_FLAGS : []),
+    '-include',
+    'gemdma/site.h',
+    '-Wno-everything',
+  ];
+  const sources = [...options.files, ...(options.with ?? [])].map((file) => resolve(file));
+  for (const source of sources) {
+    if (!existsSync(source)) throw new GemDmaError('ENOENT', 'open', `there is no file ${source}`);
+  }
+  const modname = (source: string): string => basename(source, '.c').replace(/[^A-Za-z0-9_]/g, '_');
+  return [
+    ...sources.map((source) => ({
+      source,
+      flags: [
+        ...own,
+        `-I${dirname(source)}`,
+        `-DKBUILD_MODNAME="${modname(source)}"`,
+        `-DKBUILD_BASENAME="${modname(source)}"`,
+      ],
+    })),
+    ...runtime.map((job) => ({
+      ...job,
+      flags: [...job.flags, '-DKBUILD_MODNAME="gemdma"', '-DKBUILD_BASENAME="gemdma"'],
+    })),
+  ];
+}
+
+/** Flags of the own mode: each header of Linux that it knows is one that includes gemdma's. */
+function ownHeaders(cache: string): string[] {
+  const text = '#include <gemdma/all.h>\n';
+  const folder = join(cache, `own-${hash([text, ...OWN_HEADERS]).slice(0, 16)}`);
+  if (!existsSync(join(folder, 'complete'))) {
+    for (const name of OWN_HEADERS) {
+      mkdirSync(dirname(join(folder, name)), { recursive: true });
+      writeFileSync(join(folder, name), text);
+    }
+    writeFileSync(join(folder, 'complete'), '');
+  }
+  return [`-I${join(C_FOLDER, 'own')}`, `-I${folder}`];
+}
+
+interface Compiled {
+  object: string | null;
+  output: string;
+  fresh: boolean;
+}
+
+/** What an object was made of: every file that was read, and a hash of its contents. */
+interface Manifest {
+  inputs: [string, string][];
+  object: string;
+  output: string;
+}
+
+async function compile(
+  compiler: Compiler,
+  job: Job,
+  options: BuildOptions,
+  cache: string,
+  digests: Digests,
+): Promise<Compiled> {
+  const key = hash([compiler.version, job.source, ...job.flags]);
+  const manifestPath = join(cache, `${key}.json`);
+  const known = readManifest(manifestPath, digests);
+  if (known) return { object: known.object, output: known.output, fresh: false };
+  mkdirSync(cache, { recursive: true });
+  const stem = join(cache, `${key}.${process.pid}`);
+  const args = [...job.flags, '-c', job.source, '-MD', '-MF', `${stem}.d`, '-o', `${stem}.o`];
+  const roots = [
+    job.source,
+    C_FOLDER,
+    ...job.flags.filter((flag) => flag.startsWith('-I')).map((flag) => flag.slice(2)),
+    ...(options.kernel === undefined ? [] : [join(resolve(options.kernel), 'include')]),
+  ];
+  const { code, output } = await compiler.clang(
+    args,
+    [`${stem}.o`, `${stem}.d`],
+    [...new Set(roots)].filter(existsSync),
+  );
+  if (code !== 0) return { object: null, output, fresh: true };
+  const inputs = dependencies(readFileSync(`${stem}.d`, 'utf8')).map((path): [string, string] => [
+    path,
+    digests.of(path),
+  ]);
+  const object = join(cache, `${hash([key, ...inputs.flat()])}.o`);
+  renameSync(`${stem}.o`, object);
+  const manifest: Manifest = { inputs, object, output };
+  writeFileSync(`${stem}.json`, JSON.stringify(manifest));
+  renameSync(`${stem}.json`, manifestPath);
+  return { object, output, fresh: true };
+}
+
+function readManifest(path: string, digests: Digests): Manifest | null {
+  if (!existsSync(path)) return null;
+  const manifest = JSON.parse(readFileSync(path, 'utf8')) as Manifest;
+  const same = manifest.inputs.every(([input, digest]) => existsSync(input) && digests.of(input) === digest);
+  return same && existsSync(manifest.object) ? manifest : null;
+}
+
+/** Files of a make rule. */
+function dependencies(rule: string): string[] {
+  const names = rule
+    .replaceAll('\\\n', ' ')
+    .replace(/^[^:]*:/, '')
+    .trim()
+    .split(/\s+/);
+  return names.map((name) => (name.startsWith('@root/') ? name.slice(5) : resolve(name)));
+}
+
+/** Hashes of files: a build reads the same headers for each of its files. */
+class Digests {
+  readonly #known = new Map<string, string>();
+
+  of(path: string): string {
+    let digest = this.#known.get(path);
+    if (digest === undefined) {
+      digest = createHash('sha256').update(readFileSync(path)).digest('hex').slice(0, 24);
+      this.#known.set(path, digest);
+    }
+    return digest;
+  }
+}
+
+function hash(parts: readonly string[]): string {
+  const digest = createHash('sha256');
+  for (const part of parts) digest.update(part).update('\0');
+  return digest.digest('hex').slice(0, 32);
+}
+
+async function inParallel<T, R>(items: readonly T[], act: (item: T) => Promise<R>): Promise<R[]> {
+  const results: R[] = new Array(items.length);
+  let next = 0;
+  const worker = async (): Promise<void> => {
+    while (next < items.length) {
+      const i = next++;
+      results[i] = await act(items[i]);
+    }
+  };
+  await Promise.all(Array.from({ length: 4 }, worker));
+  return results;
+}

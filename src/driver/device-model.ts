@@ -1,0 +1,122 @@
+import { GemDmaError } from '../core/errors.js';
+import type { DmaDevice } from '../dma/device.js';
+import { deviceRead, deviceWrite } from '../iommu/iommu.js';
+import type { Machine } from '../machine/machine.js';
+import type { Findings } from './findings.js';
+
+/** What a test says of the hardware: the device that the driver drives, and how it behaves. */
+
+/** The device as the bus presents it. */
+export interface DeviceDescription {
+  /** `pci` (default) or `platform`. */
+  bus?: 'pci' | 'platform';
+  /** PCI ids, `vendor:device` or `vendor:device:subvendor:subdevice`, hexadecimal. */
+  ids?: string;
+  revision?: number;
+  /** Bytes of each region of registers: BARs in order, a number or null for one that is not there. */
+  bars?: readonly (number | null)[];
+  /** BARs that are I/O ports. */
+  ioBars?: readonly number[];
+  /** Name of a platform device. */
+  name?: string;
+  /** PCI configuration space, little-endian bytes by offset. */
+  config?: Readonly<Record<number, number>>;
+}
+
+/** How the device answers. Addresses are offsets in a BAR; sizes 1, 2 or 4. */
+export interface DeviceModel {
+  read(bar: number, at: number, size: number): number;
+  write(bar: number, at: number, size: number, value: number): void;
+}
+
+/** Longest time that one `after` may lie ahead, in nanoseconds: an hour. */
+const LONGEST = 3600e9;
+
+/** What a device can do by itself: reach memory through its IOMMU, raise its interrupt, do something later. */
+export class ModelDevice {
+  readonly #machine: Machine;
+  readonly #device: () => DmaDevice;
+  readonly #findings: Findings;
+  readonly #raise: (level: boolean) => void;
+  /** Accesses so far, to memory. */
+  readonly counts = { reads: 0, writes: 0, faults: 0 };
+
+  constructor(machine: Machine, device: () => DmaDevice, findings: Findings, raise: (level: boolean) => void) {
+    this.#machine = machine;
+    this.#device = device;
+    this.#findings = findings;
+    this.#raise = raise;
+  }
+
+  /** Bytes that the device reads at a DMA address; null where the IOMMU blocks it, which is a finding. */
+  readMemory(address: number, length: number): Uint8Array | null {
+    ++this.counts.reads;
+    return this.#access(address, length, 'reads', () => deviceRead(this.#machine, this.#device(), address, length));
+  }
+
+  /** Lets the device write bytes at a DMA address; false where the IOMMU blocks it, which is a finding. */
+  writeMemory(address: number, bytes: Uint8Array): boolean {
+    ++this.counts.writes;
+    const done = this.#access(address, bytes.length, 'writes', () => {
+      deviceWrite(this.#machine, this.#device(), address, bytes);
+      return true;
+    });
+    return done ?? false;
+  }
+
+  #access<T>(address: number, length: number, verb: string, act: () => T): T | null {
+    const stale = this.#machine.iommu.stats.staleAccesses.count;
+    try {
+      const value = act();
+      if (this.#machine.iommu.stats.staleAccesses.count !== stale) {
+        this.#findings.add(
+          'STALE_DMA',
+          `the device ${verb} ${length} bytes at 0x${address.toString(16)}, which is unmapped`,
+          [],
+        );
+      }
+      return value;
+    } catch (error) {
+      if (!GemDmaError.is(error)) throw error;
+      ++this.counts.faults;
+      const message = `the device ${verb} ${length} bytes at 0x${address.toString(16)}: ${error.reason ?? error.code}`;
+      this.#findings.add('DEVICE_FAULT', message, []);
+      return null;
+    }
+  }
+
+  /** A 32-bit number in memory, little-endian; null as readMemory. */
+  read32(address: number): number | null {
+    const bytes = this.readMemory(address, 4);
+    return bytes === null ? null : new DataView(bytes.buffer, bytes.byteOffset).getUint32(0, true);
+  }
+
+  /** A 64-bit number below 2^53 in memory, little-endian; null as readMemory. */
+  read64(address: number): number | null {
+    const bytes = this.readMemory(address, 8);
+    if (bytes === null) return null;
+    const view = new DataView(bytes.buffer, bytes.byteOffset);
+    return view.getUint32(0, true) + view.getUint32(4, true) * 2 ** 32;
+  }
+
+  write32(address: number, value: number): boolean {
+    const bytes = new Uint8Array(4);
+    new DataView(bytes.buffer).setUint32(0, value, true);
+    return this.writeMemory(address, bytes);
+  }
+
+  /** Raises the interrupt: the driver's handler runs when the driver's present call has returned. */
+  raise(): void {
+    this.#raise(true);
+  }
+
+  /** Takes an interrupt back that was not delivered yet. */
+  lower(): void {
+    this.#raise(false);
+  }
+
+  /** Does something later, at most an hour. */
+  after(nanoseconds: number, act: () => void): void {
+    this.#machine.clock.schedule(Math.min(nanoseconds, LONGEST) / 1e6, act);
+  }
+}

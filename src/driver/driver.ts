@@ -1,0 +1,450 @@
+import type { DmaDevice } from '../dma/device.js';
+import { hex } from '../dma-debug/checks.js';
+import type { Machine } from '../machine/machine.js';
+import { type DeviceDescription, type DeviceModel, ModelDevice } from './device-model.js';
+import { DebugInfo, type SourcePlace } from './dwarf.js';
+import { driverPlace, Findings } from './findings.js';
+import { type HostFunctions, type LoadedModule, loadModule, type MemoryRange } from './loader.js';
+import { cstring, format } from './printk.js';
+import { driverStack } from './stack.js';
+
+/** A driver compiled from C, in a machine, with its device. */
+
+/** A point at which an allocation can fail. */
+export interface FaultPoint {
+  /** Counts from 1 in the order of a run. */
+  number: number;
+  /** What is allocated: a FAULT_NAMES. */
+  kind: FaultName;
+  at: SourcePlace | null;
+  stack: SourcePlace[];
+}
+
+/** In the order of enum gd_fault (c/common/gemdma/core.h). */
+export const FAULT_NAMES = [
+  'kmalloc',
+  'pages',
+  'skb',
+  'dma_map',
+  'dma_map_sg',
+  'dma_alloc_coherent',
+  'irq',
+  'pci',
+  'ioremap',
+  'register_netdev',
+  'thread',
+  'dma_set_mask',
+  'dma_pool',
+] as const;
+export type FaultName = (typeof FAULT_NAMES)[number];
+
+/** In the order of enum gd_finding. */
+const FINDING_NAMES = ['BUG', 'WARN', 'HANG', 'DOUBLE_FREE', 'BAD_FREE', 'LEAK', 'LOCK', 'SLEEP_IN_ATOMIC', 'MISUSE'];
+/** In the order of REPORT_ (assembly/driver/shadow.ts). */
+const REPORT_NAMES = [
+  'NULL_ACCESS',
+  'WILD_ACCESS',
+  'USE_AFTER_FREE',
+  'OUT_OF_BOUNDS',
+  'CPU_ACCESS',
+  'FREE_WHILE_MAPPED',
+];
+const DIRECTIONS = ['DMA_BIDIRECTIONAL', 'DMA_TO_DEVICE', 'DMA_FROM_DEVICE'];
+const IRQ = 11;
+const MMIO_SHIFT = 20;
+const IORESOURCE_IO = 0x100;
+const IORESOURCE_MEM = 0x200;
+const IORESOURCE_IRQ = 0x400;
+const LINES_KEPT = 2000;
+
+/** The driver can't go on: a BUG, a trap, a hang, a function that nobody has. The finding says what it was. */
+export class DriverStopped extends Error {
+  override readonly name = 'DriverStopped';
+}
+
+export interface DriverOptions {
+  /** Check the CPU's accesses; of effect in a driver that was built for it. Default true. */
+  kasan?: boolean;
+  /** Bits of the driver's dma_addr_t. Default 64. */
+  dmaBits?: 32 | 64;
+}
+
+export class Driver {
+  readonly machine: Machine;
+  readonly findings = new Findings();
+  /** What the driver printed. */
+  readonly log: string[] = [];
+  /** Packets that the driver handed to the network stack. */
+  readonly packets: Uint8Array[] = [];
+  /** Points at which an allocation could have failed, while they are surveyed. */
+  readonly points: FaultPoint[] = [];
+  /** The point that was made to fail. */
+  struck: FaultPoint | null = null;
+  readonly device: DmaDevice;
+  /** The device's own side, for its model. */
+  readonly hardware: ModelDevice;
+  readonly #module: LoadedModule;
+  readonly #debug: DebugInfo;
+  readonly #dma64: boolean;
+  #model: DeviceModel = { read: () => 0xffffffff, write: () => {} };
+  #packet: Uint8Array[] = [];
+  #config: Record<number, number> = {};
+  #stopped = false;
+
+  /**
+   * Loads a driver and makes its device. Nothing of the driver runs before `init`.
+   * @param machine a new one: a machine holds one driver
+   * @param wasm what buildDriver gave
+   * @throws GemDmaError EINVAL for a module that is no driver, ENOMEM
+   */
+  constructor(machine: Machine, wasm: Uint8Array, description: DeviceDescription = {}, options: DriverOptions = {}) {
+    this.machine = machine;
+    this.#debug = new DebugInfo(wasm);
+    this.#dma64 = options.dmaBits !== 32;
+    this.device = machine.addDevice({ driver: description.name ?? 'driver' });
+    this.hardware = new ModelDevice(
+      machine,
+      () => this.device,
+      this.findings,
+      (level) => this.#module.exports.gd_irq_set(IRQ, level ? 1 : 0),
+    );
+    const callbacks = { settle: () => this.#settle(), report: this.#report.bind(this) };
+    const kasan = options.kasan !== false;
+    this.#module = loadModule(machine, wasm, callbacks, this.#host(), kasan, (name) => this.#missing(name));
+    if (machine.checker) {
+      machine.checker.attributions.siteName = (at) => placeName(this.#site(at));
+    }
+    this.#describe(description);
+  }
+
+  /** Functions of the kernel that the driver names and nobody has: each stops the driver when it is called. */
+  get missing(): readonly string[] {
+    return this.#module.missing;
+  }
+
+  /** Whether a finding has stopped the driver for good. */
+  get stopped(): boolean {
+    return this.#stopped;
+  }
+
+  /** The device's behaviour; registers read as all ones before there is one. */
+  set model(model: DeviceModel) {
+    this.#model = model;
+  }
+
+  #describe(description: DeviceDescription): void {
+    const { bus = 'pci', ids = '1234:0001', revision = 0, bars = [4096], ioBars = [], config = {} } = description;
+    const [vendor = 0, device = 0, subvendor = 0, subdevice = 0] = ids.split(':').map((id) => Number.parseInt(id, 16));
+    const { exports } = this.#module;
+    this.#config = { ...config };
+    const kind = bus === 'pci' ? 1 : 2;
+    const name = description.name ?? this.device.name;
+    const both = (high: number, low: number): number => ((high << 16) | low) >>> 0;
+    const text = this.#text(name);
+    exports.gd_device_create(
+      ...[kind, this.device.handle, both(vendor, device), both(subvendor, subdevice), revision, 16, IRQ, text],
+    );
+    bars.forEach((size, n) => {
+      if (size) exports.gd_device_resource(n, size, ioBars.includes(n) ? IORESOURCE_IO : IORESOURCE_MEM);
+    });
+    if (bus === 'platform') exports.gd_device_resource(IRQ, 0, IORESOURCE_IRQ);
+  }
+
+  /** Puts a text where C can read it. Its memory is that of the data's end, used again by the next. */
+  #text(text: string): number {
+    const bytes = Buffer.from(`${text}\0`, 'latin1');
+    const at = this.#module.stack.start;
+    this.machine.core.u8.set(bytes, at);
+    return at;
+  }
+
+  /**
+   * Calls a function of the driver or of the runtime by name, then lets run what became due: interrupts, NAPI, timers, work.
+   * @returns what the function returned, as a signed number
+   * @throws DriverStopped when it cannot go on; TypeError for a name that the module does not export
+   */
+  call(name: string, ...args: number[]): number {
+    const act = this.#module.exports[name];
+    if (typeof act !== 'function') throw new TypeError(`the driver exports no function ${name}`);
+    const value = this.#guard(() => act(...args));
+    if (name !== 'gd_poll' && name !== 'gd_pass') this.#guard(() => this.#module.exports.gd_poll());
+    return value;
+  }
+
+  #guard(act: () => number): number {
+    if (this.#stopped) throw new DriverStopped('the driver has stopped');
+    const pointer = this.#module.stackPointer.value;
+    try {
+      return act();
+    } catch (error) {
+      this.#module.stackPointer.value = pointer;
+      if (error instanceof DriverStopped) {
+        this.#stopped = true;
+        throw error;
+      }
+      const overflow = error instanceof RangeError;
+      if (!overflow && !(error instanceof WebAssembly.RuntimeError)) throw error;
+      this.#stopped = true;
+      const { message, stack } = error as Error;
+      const text = overflow ? 'calls itself without end' : trapText(message);
+      this.findings.add('OOPS', text, driverStack(this.#debug, stack));
+      throw new DriverStopped(text);
+    }
+  }
+
+  /** module_init. @returns its errno or 0 */
+  init(): number {
+    return this.call('init_module');
+  }
+
+  /** Binds the driver to the device (probe). @returns its errno or 0 */
+  probe(): number {
+    return this.call('gd_probe');
+  }
+
+  /** Unbinds it (remove, and managed resources); then says what is left: mappings, memory, interrupts, timers. */
+  remove(): number {
+    const rc = this.call('gd_remove');
+    return rc;
+  }
+
+  /** module_exit. */
+  exit(): void {
+    if (typeof this.#module.exports.cleanup_module === 'function') this.call('cleanup_module');
+  }
+
+  /** What the driver leaves behind: to be asked when it is unbound. */
+  leaks(): void {
+    if (this.#stopped) return;
+    for (const entry of this.machine.checker?.entries() ?? []) {
+      if (entry.type === 'coherent') continue;
+      const born = this.#site(entry.by.site);
+      this.findings.add(
+        'LEAK_ON_UNBIND',
+        `leaves a mapping of ${entry.size} bytes at ${hex(entry.address)} (${entry.type}, ${entry.direction})`,
+        [],
+        born,
+      );
+    }
+    this.#guard(() => this.#module.exports.gd_leaks());
+  }
+
+  /** Lets virtual time pass, in milliseconds; what becomes due in it runs. */
+  advance(milliseconds: number): void {
+    this.call('gd_pass', milliseconds * 1e6);
+  }
+
+  /** Makes the n-th allocation from now fail (0: none); `survey` notes every point with its stack. */
+  armFault(nth: number, survey = false): void {
+    this.#module.exports.gd_faults_arm(nth, survey ? 1 : 0);
+  }
+
+  /** Points that the driver has passed since armFault. */
+  get faultCount(): number {
+    return this.#module.exports.gd_faults_count();
+  }
+
+  /** Bytes of the driver's memory. */
+  bytes(at: number, length: number): Uint8Array {
+    return this.machine.core.u8.slice(at, at + length);
+  }
+
+  #stack(): SourcePlace[] {
+    return driverStack(this.#debug);
+  }
+
+  /**
+   * The stack, with the place in front that the driver noted last where that is of one of its calls: clang may have made one
+   * call of several, which has no line.
+   */
+  #stackWithSite(): SourcePlace[] {
+    const stack = this.#stack();
+    const noted = this.#site(this.machine.dmaDebug.registers.site);
+    const found = driverPlace(stack);
+    if (!noted || !found || (noted.file === found.file && noted.line === found.line)) return stack;
+    // The note is old unless its function is under way, or was inlined where the line is unknown.
+    const inner = stack.indexOf(found);
+    const unknown = stack.slice(0, inner).some(({ line, file }) => line === 0 && file === '');
+    if (found.func !== noted.func && !unknown) return stack;
+    return [noted, ...stack.slice(found.func === noted.func ? inner + 1 : inner)];
+  }
+
+  /** A place that the driver noted: struct gd_site. */
+  #site(at: number): SourcePlace | null {
+    const { data } = this.#module;
+    if (at < data.start || at >= data.start + data.bytes) return null;
+    const { u32 } = this.machine.core;
+    const line = u32[(at >>> 2) + 2];
+    if (line === 0) return null;
+    const memory = this.machine.core;
+    return { func: cstring(memory, u32[at >>> 2]), file: cstring(memory, u32[(at >>> 2) + 1]), line };
+  }
+
+  #missing(name: string): never {
+    this.findings.add('MISUSE', `calls ${name}, which is not modelled`, this.#stack());
+    throw new DriverStopped(name);
+  }
+
+  /** The checker has new findings: they are the driver's call that is under way. */
+  #settle(): void {
+    const stack = this.#stackWithSite();
+    const records = this.machine.dmaDebug.takeFindings();
+    const refused = this.#module.core.gd_refused();
+    for (const { finding, mappingSite } of records) {
+      const text = finding.message.replace(/^[A-Z_]+: (\S+ )?/, '');
+      const where =
+        finding.check === 'REJECT_VMALLOC' ? `maps ${this.#kindOfMemory(refused)}: refused` : trimStory(text);
+      this.findings.add(finding.check, truncated(where), stack, this.#site(mappingSite));
+    }
+  }
+
+  /** What an address that is not in the direct map is. */
+  #kindOfMemory(at: number): string {
+    const { stack, data } = this.#module;
+    const inside = ({ start, bytes }: MemoryRange): boolean => at >= start && at < start + bytes;
+    if (inside(stack)) return 'a buffer on the stack';
+    if (inside(data)) return "memory of the module's image";
+    if (at < 4096) return `NULL (0x${at.toString(16)})`;
+    return (this.#module.core.gd_virt_pfn(at) & 0x80000000) !== 0
+      ? 'vmalloc memory'
+      : `0x${at.toString(16)}, which is no memory`;
+  }
+
+  #report(
+    kind: number,
+    address: number,
+    size: number,
+    write: number,
+    other: number,
+    length: number,
+    dma: number,
+    dir: number,
+    site: number,
+  ): void {
+    const id = REPORT_NAMES[kind];
+    const stack = this.#stack();
+    const at = address >>> 0;
+    const access = `${write ? 'writes' : 'reads'} ${size} bytes`;
+    let born: SourcePlace | null = null;
+    let text: string;
+    if (id === 'CPU_ACCESS' || id === 'FREE_WHILE_MAPPED') {
+      born = this.#site(site);
+      const mapping = `${length} bytes, ${DIRECTIONS[dir]}, at ${hex(dma)}`;
+      const offset = at - other;
+      text =
+        id === 'CPU_ACCESS'
+          ? `the CPU ${access} at offset ${offset} of a buffer that the device owns (mapped: ${mapping})`
+          : `frees ${size} bytes while the device still has a mapping of them (${mapping})`;
+    } else {
+      const object = this.#object(at);
+      born = object?.site ?? null;
+      if (id === 'NULL_ACCESS') text = `${access} at address 0x${at.toString(16)}`;
+      else if (object)
+        text = `${access} at offset ${at - object.start} of ${object.size} bytes${id === 'USE_AFTER_FREE' ? ' that are free' : ''}`;
+      else text = `${access} at 0x${at.toString(16)}${id === 'USE_AFTER_FREE' ? ', which is free' : ''}`;
+    }
+    this.findings.add(id, text, stack, born);
+    if (id === 'NULL_ACCESS') throw new DriverStopped(text);
+  }
+
+  /** The object of the runtime's that an address lies in. */
+  #object(at: number): { start: number; size: number; site: SourcePlace | null } | null {
+    const out = this.#module.stack.start;
+    if (this.#module.exports.gd_object_find(at, out) === 0) return null;
+    const { u32 } = this.machine.core;
+    const word = out >>> 2;
+    return { start: u32[word], size: u32[word + 1], site: this.#site(u32[word + 3]) };
+  }
+
+  #host(): HostFunctions {
+    const memory = this.machine.core;
+    const { clock } = this.machine;
+    return {
+      gd_host_finding: (kind, text, at, size, born) => {
+        const story = cstring(memory, text);
+        const object = at && !born ? this.#object(at) : null;
+        // What is left is nobody's call.
+        const stack = FINDING_NAMES[kind] === 'LEAK' ? [] : this.#stack();
+        this.findings.add(FINDING_NAMES[kind], story, stack, this.#site(born) ?? object?.site ?? null);
+        void size;
+      },
+      gd_host_printk: (template, args, prefix) => {
+        const from = cstring(memory, prefix);
+        const raw = format(memory, cstring(memory, template), args, this.#dma64);
+        const text = withoutLevel(raw).trimEnd();
+        if (this.log.length < LINES_KEPT) this.log.push(from === '' ? text : `${from}: ${text}`);
+      },
+      gd_host_format: (to, size, template, args) => {
+        const text = format(memory, cstring(memory, template), args, this.#dma64);
+        if (size > 0) {
+          const bytes = Buffer.from(text, 'latin1').subarray(0, (size >>> 0) - 1);
+          memory.u8.set(bytes, to);
+          memory.u8[to + bytes.length] = 0;
+        }
+        return text.length;
+      },
+      gd_host_read: (at, size) => this.#model.read((at >>> MMIO_SHIFT) & 15, at & 0xfffff, size) | 0,
+      gd_host_write: (at, size, value) => {
+        const mask = size === 4 ? 0xffffffff : size === 2 ? 0xffff : 0xff;
+        this.#model.write((at >>> MMIO_SHIFT) & 15, at & 0xfffff, size, (value & mask) >>> 0);
+      },
+      gd_host_config_read: (_device, at, size) => {
+        let value = 0;
+        for (let i = size; i-- > 0; ) value = value * 256 + (this.#config[at + i] ?? 0);
+        return value | 0;
+      },
+      gd_host_config_write: (_device, at, size, value) => {
+        for (let i = 0; i < size; ++i) this.#config[at + i] = (value >>> (8 * i)) & 0xff;
+      },
+      gd_host_advance: (nanoseconds) => clock.advanceToNext(nanoseconds / 1e6),
+      gd_host_point: (kind, number, strikes) => {
+        const stack = this.#stack();
+        const point = { number, kind: FAULT_NAMES[kind], at: driverPlace(stack), stack };
+        if (strikes) this.struck = point;
+        else this.points.push(point);
+      },
+      gd_host_packet: (_device, at, length, last) => {
+        this.#packet.push(memory.u8.slice(at, at + length));
+        if (!last) return;
+        this.packets.push(Buffer.concat(this.#packet));
+        this.#packet = [];
+      },
+      gd_host_oops: (text) => {
+        throw new DriverStopped(cstring(memory, text));
+      },
+    };
+  }
+}
+
+/** Names of what the host gives to drivers, for `gemdma driver symbols`. */
+export const HOST_FUNCTIONS: readonly string[] = [
+  ...['gd_host_finding', 'gd_host_printk', 'gd_host_format', 'gd_host_read', 'gd_host_write', 'gd_host_config_read'],
+  ...['gd_host_config_write', 'gd_host_advance', 'gd_host_point', 'gd_host_packet', 'gd_host_oops'],
+];
+
+/** A message without the level in front: KERN_ERR is a byte 1 and a digit in the tree, `<3>` in own mode. */
+function withoutLevel(text: string): string {
+  return text.charCodeAt(0) === 1 ? text.slice(2) : text.replace(/^<[0-7]>/, '');
+}
+
+function placeName(place: SourcePlace | null): string {
+  return place === null ? 'nowhere known' : `${place.func} (${place.file}:${place.line})`;
+}
+
+/** The checker's sentence without who mapped and when: findings say that by themselves. */
+function trimStory(text: string): string {
+  return text.replace(/; 0x[0-9a-f]+ was mapped at .*$/, '').replace(/ \(at .*\)$/, '');
+}
+
+/** An address that is DMA_MAPPING_ERROR cut to 32 bits is called what it is. */
+function truncated(text: string): string {
+  return text.replace(/0xffffffff\b/g, '0xffffffff (DMA_MAPPING_ERROR, truncated to 32 bits)');
+}
+
+function trapText(message: string): string {
+  if (/null function|signature mismatch|table index|indirect call/i.test(message)) {
+    return `calls through a function pointer that is none (${message})`;
+  }
+  if (/out of bounds/.test(message)) return 'touches memory that is not there, a register without readl perhaps';
+  return `traps: ${message}`;
+}

@@ -1,0 +1,12 @@
+/** gemdma/driver: C drivers under the checker. For Node. */
+export { type BuildOptions, type BuiltDriver, buildDriver } from './build.js';
+export type { CompilerChoice } from './compiler.js';
+export type { DeviceDescription, DeviceModel, ModelDevice } from './device-model.js';
+export { Driver, type DriverOptions, DriverStopped, type FaultName, type FaultPoint } from './driver.js';
+export type { SourcePlace } from './dwarf.js';
+export { type DriverFailNthOptions, type DriverFailNthResult, driverFailNth, type FailureFinding } from './fail-nth.js';
+export type { DriverFinding, DriverFindingId } from './findings.js';
+export { loadTest } from './load-test.js';
+export { failNthText, findingsText } from './report.js';
+export { type RunOptions, type RunResult, runDriver } from './run.js';
+export type { DriverTest, Packet, Scenario } from './scenario.js';

@@ -1,0 +1,73 @@
+import type { FaultName, FaultPoint } from './driver.js';
+import type { DriverFailNthResult, FailureFinding } from './fail-nth.js';
+import { type DriverFinding, placeText } from './findings.js';
+
+/** Findings as text that can be sent to a driver's maintainer: what, where, what led to it, how to see it again. */
+
+export interface ReportOptions {
+  /** Show the calls that led to each finding. */
+  stacks?: boolean;
+  /** The command that shows a finding again; `--nth` is added where one is needed. */
+  command?: string;
+}
+
+const WHAT: Readonly<Record<FaultName, string>> = {
+  kmalloc: 'the allocation',
+  pages: 'the allocation of pages',
+  skb: 'the allocation of the skb',
+  dma_map: 'the mapping',
+  dma_map_sg: 'the mapping of the list',
+  dma_alloc_coherent: 'the allocation of coherent memory',
+  irq: 'the request of the interrupt',
+  pci: 'the PCI call',
+  ioremap: 'the mapping of the registers',
+  register_netdev: 'register_netdev',
+  thread: 'the start of the thread or workqueue',
+  dma_set_mask: 'dma_set_mask',
+  dma_pool: 'the allocation from the DMA pool',
+};
+
+function pointText({ kind, at }: FaultPoint): string {
+  return `${WHAT[kind]} in ${at === null ? 'the runtime' : placeText(at)} fails`;
+}
+
+function lines(finding: DriverFinding, options: ReportOptions, extra: readonly string[]): string[] {
+  const { id, message, at, born, stack, count } = finding;
+  return [
+    `${id}: ${at === null ? 'the driver' : placeText(at)} ${message}${count > 1 ? ` (${count} times)` : ''}`,
+    ...(born === null ? [] : [`    made in ${placeText(born)}`]),
+    ...extra.map((text) => `    ${text}`),
+    ...(options.stacks ? stack.slice(1).map((place) => `      called from ${placeText(place)}`) : []),
+  ];
+}
+
+/** Findings of one run. */
+export function findingsText(findings: readonly DriverFinding[], options: ReportOptions = {}): string {
+  if (findings.length === 0) return 'no findings';
+  const count = `${findings.length} finding${findings.length === 1 ? '' : 's'}`;
+  return [`${count}:`, ...findings.flatMap((finding) => ['', ...lines(finding, options, [])])].join('\n');
+}
+
+function failureLines({ finding, point, points }: FailureFinding, options: ReportOptions): string[] {
+  const again = options.command ? [`to see it: ${options.command} --nth ${point.number}`] : [];
+  const more = points > 1 ? `, and ${points - 1} more like it` : '';
+  return lines(finding, options, [`when ${pointText(point)} (allocation ${point.number}${more})`, ...again]);
+}
+
+/** What fail-nth found, with the failure that led to each finding. */
+export function failNthText(result: DriverFailNthResult, options: ReportOptions = {}): string {
+  const { dmaBits, baseline, failures, points, groups, tried } = result;
+  const out = [
+    `${dmaBits}-bit dma_addr_t: ${points} allocations in ${groups} places and stacks, ${tried} of them made to fail`,
+  ];
+  if (baseline.length > 0) {
+    out.push('', 'Without any failure:');
+    for (const finding of baseline) out.push('', ...lines(finding, options, []));
+  }
+  if (failures.length > 0) {
+    out.push('', 'When an allocation fails:');
+    for (const failure of failures) out.push('', ...failureLines(failure, options));
+  }
+  if (baseline.length + failures.length === 0) out.push('no findings');
+  return out.join('\n');
+}

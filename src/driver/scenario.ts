@@ -1,0 +1,126 @@
+import type { Machine } from '../machine/machine.js';
+import type { DeviceDescription, DeviceModel, ModelDevice } from './device-model.js';
+import { type Driver, DriverStopped } from './driver.js';
+
+/** A test of a driver, as a module's default export: the device, its model, and what is done with the driver. */
+export interface DriverTest {
+  device?: DeviceDescription;
+  /** Makes the device's model; called once for each run. */
+  model?(hardware: ModelDevice): DeviceModel;
+  /**
+   * What happens between probe and remove. Calls may fail: under fail-nth every one of them does at some point, and the
+   * scenario goes on. Where probe fails it is not called.
+   */
+  run?(scenario: Scenario): void;
+}
+
+/** A packet to send: bytes of the linear part, and of each fragment. */
+export interface Packet {
+  length?: number;
+  fragments?: number;
+  fragmentLength?: number;
+  /** Value of the first byte; each next byte is one more. Default 0. */
+  first?: number;
+}
+
+/** What a scenario does with a driver. Results are errnos as the kernel returns them, 0 or above for success. */
+export class Scenario {
+  readonly driver: Driver;
+  readonly machine: Machine;
+  /** Whether the driver is bound to the device. */
+  bound = false;
+
+  constructor(driver: Driver) {
+    this.driver = driver;
+    this.machine = driver.machine;
+  }
+
+  /** Binds the driver. */
+  probe(): number {
+    const rc = this.driver.probe();
+    this.bound = rc === 0;
+    return rc;
+  }
+
+  /** Unbinds it; of no effect when it is not bound. */
+  remove(): number {
+    if (!this.bound) return 0;
+    this.bound = false;
+    return this.driver.remove();
+  }
+
+  /** Lets virtual time pass: interrupts, timers, work and the model's own deeds happen in it. */
+  advance(milliseconds: number): void {
+    this.driver.advance(milliseconds);
+  }
+
+  /** Calls a function that the driver exports (any that is not static). */
+  call(name: string, ...args: number[]): number {
+    return this.driver.call(name, ...args);
+  }
+
+  /** Suspends or resumes the device. */
+  suspend(): number {
+    return this.driver.call('gd_suspend');
+  }
+
+  resume(): number {
+    return this.driver.call('gd_resume');
+  }
+
+  /** Opens network device n (ifconfig up). */
+  open(n = 0): number {
+    return this.driver.call('gd_net_open', n);
+  }
+
+  /** Closes it. */
+  stop(n = 0): number {
+    return this.driver.call('gd_net_stop', n);
+  }
+
+  /** Sends a packet: 0, -16 when the queue is full, -100 when the device is down. */
+  send({ length = 64, fragments = 0, fragmentLength = 512, first = 0 }: Packet = {}, n = 0): number {
+    return this.driver.call('gd_net_xmit', n, length, fragments, fragmentLength, first);
+  }
+
+  /** The transmit watchdog fires (ndo_tx_timeout). */
+  timeout(n = 0): number {
+    return this.driver.call('gd_net_timeout', n);
+  }
+
+  setMtu(mtu: number, n = 0): number {
+    return this.driver.call('gd_net_mtu', n, mtu);
+  }
+
+  /** Packets that the driver gave to the network stack since it was last asked. */
+  received(): Uint8Array[] {
+    return this.driver.packets.splice(0);
+  }
+
+  /** Says that something must hold; it is a finding where it does not, unless an allocation was made to fail. */
+  expect(holds: boolean, what: string): void {
+    if (!holds && this.driver.struck === null) this.driver.findings.add('SCENARIO', `expected: ${what}`, []);
+  }
+}
+
+/** Runs a test: module_init, probe, the scenario, remove, module_exit, and what is left. */
+export function runScenario(driver: Driver, test: DriverTest): { initialized: number; probed: number } {
+  const scenario = new Scenario(driver);
+  let initialized = 0;
+  let probed = 0;
+  try {
+    initialized = driver.init();
+    if (initialized === 0) {
+      probed = scenario.probe();
+      scenario.expect(probed === 0, `probe returns 0, it returned ${probed}`);
+      if (probed === 0) test.run?.(scenario);
+      scenario.remove();
+      driver.exit();
+    }
+    driver.advance(0);
+    driver.leaks();
+  } catch (error) {
+    if (!(error instanceof DriverStopped)) throw error;
+  }
+  return { initialized, probed };
+}

@@ -1,0 +1,57 @@
+/** Files of the C runtime (src/driver/c/runtime), and the headers that own mode answers for. */
+
+export const RUNTIME = [
+  'base.c',
+  'device.c',
+  'dma.c',
+  'irq.c',
+  'net.c',
+  'pages.c',
+  'pci.c',
+  'sched.c',
+  'sg.c',
+  'skb.c',
+  'slab.c',
+] as const;
+
+const LINUX = `
+atomic bitfield bitmap bitops bits bug cache compiler compiler_types completion ctype delay device device/driver dma-buf dma-direction
+dma-mapping dmaengine dmapool err errno etherdevice ethtool export firmware gfp highmem if_ether if_vlan init
+interrupt io io-64-nonatomic-lo-hi iopoll iosys-map irq irqreturn jiffies kernel kref kthread ktime limits list list_sort log2 math
+math64 minmax mm mod_devicetable module moduleparam mutex netdevice of of_device overflow page-flags pci pci_ids pfn platform_device
+pm pm_runtime poison prefetch printk property random ratelimit refcount rtnetlink sched scatterlist seq_file shmem_fs sizes skbuff slab smp
+spinlock stddef string string_helpers swab swiotlb time timer types uaccess vmalloc wait workqueue moduleloader mempool
+`
+  .trim()
+  .split(/\s+/);
+
+export const OWN_HEADERS: readonly string[] = [
+  ...LINUX.map((name) => `linux/${name}.h`),
+  'asm/barrier.h',
+  'asm/byteorder.h',
+  'asm/cacheflush.h',
+  'asm/io.h',
+  'asm/page.h',
+  'asm/unaligned.h',
+  'drm/drm_device.h',
+  'drm/drm_drv.h',
+  'drm/drm_file.h',
+  'drm/drm_gem.h',
+  'drm/drm_gem_shmem_helper.h',
+  'drm/drm_prime.h',
+  'net/ip.h',
+  'uapi/linux/if_ether.h',
+];
+
+/** Functions of the runtime that answer the same always, and what they answer. */
+export const CONSTANT: Readonly<Record<string, string>> = {
+  pci_set_master: 'notes it',
+  pci_save_state: '0',
+  pci_restore_state: 'nothing happens',
+  pci_set_power_state: '0',
+  pci_clear_mwi: 'nothing happens',
+  synchronize_irq: 'nothing happens: no interrupt runs meanwhile',
+  dma_get_required_mask: '32 bits',
+  netif_carrier_on: 'notes it',
+  netif_carrier_off: 'notes it',
+};
