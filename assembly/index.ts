@@ -22,7 +22,9 @@ export { sgContiguous, sgPartial, sgRotate } from './sg/derive';
 export { sgDmaPage, sgDmaSegmentAddress, sgDmaSegmentLength } from './sg/segments';
 export { sgBytes, sgFlags, sgPageCount, sgPfnVector, sgRunVector } from './sg/sg-table';
 export { lastReason } from './reason';
-export { swiotlbMapSingle, swiotlbResetHighWater, swiotlbSyncSingle, swiotlbUnmapSingle } from './swiotlb/host';
+export {
+  swiotlbMapSingle, swiotlbResetHighWater, swiotlbSetIndex, swiotlbSyncSingle, swiotlbUnmapSingle,
+} from './swiotlb/host';
 export { swiotlbCreate, swiotlbMaxMapping } from './swiotlb/swiotlb';
 export {
   mmBadNeighbours, mmCreate, mmDestroy, mmInsert, mmNodeSetColor, mmNodeStart, mmRemove, mmReserve,
@@ -48,7 +50,7 @@ export { iotlbFlushDomain, iotlbFlushGlobal } from './iommu/iotlb';
 export { iommuCreate } from './iommu/unit';
 export {
   iovaAllocate, iovaAllocateFast, iovaCreate, iovaFindRange, iovaFoundHi, iovaFoundLo, iovaRanges, iovaRelease,
-  iovaReleaseFast, iovaReserveRange, iovaSetCpus,
+  iovaReleaseFast, iovaReserveRange, iovaSetCpus, iovaSetMagazine,
 } from './iova/exports';
 export { iovaDomainDestroy } from './iova/iova';
 export { iovaReplay } from './iova/replay';

@@ -49,6 +49,8 @@ export class IovaDomain {
   foundHi: u64;
   /** Online CPUs: what the depots are trimmed to. */
   cpus: u32;
+  /** pfns that a magazine of this domain holds (rcache.ts). */
+  magazinePfns: u32;
   /** CPUs with magazines, and the arrays of rcache.ts; 0 without them. */
   cacheCpus: u32;
   magazines: usize;

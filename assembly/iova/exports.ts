@@ -8,7 +8,7 @@ import {
 } from './iova';
 import { ANCHOR, hiOf, loOf } from './node';
 import { cachedPages, freeBelow, gapHistogram, largestGap } from './query';
-import { CLASSES, depotOf } from './rcache';
+import { CLASSES, MAGAZINE_PFNS, depotOf, rcachePages } from './rcache';
 import { pathIndex } from './path';
 import { locate } from './tree';
 
@@ -68,6 +68,13 @@ export function iovaMax32(domain: IovaDomain): f64 {
 /** Magazines in the depot of a size class, 0 without caches. */
 export function iovaDepot(domain: IovaDomain, order: u32): u32 {
   return domain.magazines != 0 && order < CLASSES ? depotOf(domain, order).count : 0;
+}
+
+/** Sets how many pfns a magazine holds, 1 to 127; magazines that hold something already keep the domain as it is. */
+export function iovaSetMagazine(domain: IovaDomain, pfns: u32): bool {
+  if (domain.magazines == 0 || pfns == 0 || pfns > MAGAZINE_PFNS || rcachePages(domain) != 0) return false;
+  domain.magazinePfns = pfns;
+  return true;
 }
 
 /** Sets the number of online CPUs, which is what depots are trimmed to. */

@@ -99,6 +99,7 @@ export function rcacheCreate(domain: IovaDomain, cpus: u32): bool {
   if (at == 0) return false;
   domain.magazines = at;
   domain.depots = at + cells;
+  domain.magazinePfns = MAGAZINE_PFNS;
   domain.cacheCpus = cpus;
   for (let order: u32 = 0; order < CLASSES; ++order) depotOf(domain, order).domain = domain;
   for (let cell = at; cell < domain.depots; cell += 4) {
@@ -211,7 +212,7 @@ export function rcacheInsert(domain: IovaDomain, order: u32, pfn: u64): bool {
   const cache = cacheOf(domain, currentCpu(), order);
   const loaded = cache.loaded;
   const count = loaded.count;
-  if (count == MAGAZINE_PFNS) return rcacheSpill(domain, order, cache, pfn);
+  if (count == domain.magazinePfns) return rcacheSpill(domain, order, cache, pfn);
   pfnSet(loaded, count, pfn);
   loaded.count = count + 1;
   return true;
@@ -221,7 +222,7 @@ export function rcacheInsert(domain: IovaDomain, order: u32, pfn: u64): bool {
 function rcacheSpill(domain: IovaDomain, order: u32, cache: MagazineCache, pfn: u64): bool {
   const full = cache.loaded;
   let into: Magazine | null = cache.previous;
-  if (into.count != MAGAZINE_PFNS) {
+  if (into.count != domain.magazinePfns) {
     cache.previous = full;
   } else {
     into = cacheAlloc(stateOf(domain).magazineCache);
@@ -321,13 +322,13 @@ export function rcacheCheck(domain: IovaDomain): bool {
   if (domain.magazines == 0) return true;
   for (let cell = domain.magazines; cell < domain.depots; cell += 4) {
     const magazine = changetype<Magazine | null>(load<u32>(cell));
-    if (magazine == null || magazine.count > MAGAZINE_PFNS) return false;
+    if (magazine == null || magazine.count > domain.magazinePfns) return false;
   }
   for (let order: u32 = 0; order < CLASSES; ++order) {
     const depot = depotOf(domain, order);
     let count: u32 = 0;
     for (let magazine = depot.top; magazine != null && count <= depot.count; magazine = magazine!.next) {
-      if (magazine.count != MAGAZINE_PFNS) return false;
+      if (magazine.count != domain.magazinePfns) return false;
       ++count;
     }
     if (count != depot.count) return false;

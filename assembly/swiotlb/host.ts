@@ -95,6 +95,14 @@ export function swiotlbStats(ctx: Context, dest: usize): u32 {
   return pool.areas;
 }
 
+/** Sets where an area goes on searching, in slots of the area. Returns false for what is none of its slots. */
+export function swiotlbSetIndex(ctx: Context, area: u32, index: u32): bool {
+  const pool = poolOf(ctx);
+  if (pool == null || area >= pool.areas || index >= pool.areaSlots) return false;
+  areaOf(pool, area).index = index;
+  return true;
+}
+
 /** Forgets the high-water mark (a write to io_tlb_used_hiwater). */
 export function swiotlbResetHighWater(ctx: Context): void {
   const pool = poolOf(ctx);

@@ -1,4 +1,4 @@
-import { GemDmaError } from './errors.js';
+import { GemDmaError, outOfRange } from './errors.js';
 import {
   EEXIST,
   EINVAL,
@@ -131,6 +131,17 @@ export class BouncePool {
       yield* rows;
       for (const { slot, slots } of rows) from = slot + slots;
     }
+  }
+
+  /**
+   * Sets where an area goes on searching: what a replay that begins in the middle has inferred.
+   * @param index slot within the area
+   * @throws RangeError for an area or slot that the pool does not have
+   */
+  setIndex(area: number, index: number): void {
+    this.#core.timeline.enter('swiotlb');
+    if (this.#core.exports.swiotlbSetIndex(this.#context, area, index)) return;
+    throw outOfRange('index', `a slot of one of the pool's areas`, `${index} of area ${area}`);
   }
 
   /** Forgets the high-water mark, as a write to the kernel's io_tlb_used_hiwater does. */

@@ -58,6 +58,9 @@ const KEPT_FINDINGS = 1000;
 const FILTER_NAME_LENGTH = 63;
 const MAX_ADDRESS = 2 ** 52;
 
+/** What a trace that begins in the middle leads to without anybody's fault. */
+const NOT_IN_TRACES: readonly CheckId[] = ['UNMAP_UNKNOWN', 'SYNC_UNKNOWN', 'UNMAP_UNCHECKED'];
+
 export class DmaDebug {
   /** Who maps: set before calls, copied into every mapping. */
   readonly attributions: Attributions;
@@ -69,6 +72,9 @@ export class DmaDebug {
   strict: boolean;
   /** Whether call sites are taken: the DMA API asks `enter` before each call. */
   callSites: boolean;
+  /** Calls that were about mappings from before the stream began, with `midLife`. */
+  fromBefore = 0;
+  private readonly midLife: boolean;
   private readonly core: Core;
   private readonly context: number;
   private readonly checker: Checker;
@@ -98,6 +104,7 @@ export class DmaDebug {
     this.filter = filterName(config.driverFilter);
     this.checker.setOptions(this.allErrors, config.numErrors, this.filter !== '');
     this.strict = config.strict;
+    this.midLife = config.midLife;
     this.callSites = config.callSites;
     this.seen = this.registers.findings;
   }
@@ -190,6 +197,10 @@ export class DmaDebug {
     const errors: unknown[] = [];
     for (const record of this.checker.drain()) {
       const finding = this.finding(record);
+      if (this.midLife && NOT_IN_TRACES.includes(finding.check)) {
+        if (finding.check !== 'UNMAP_UNCHECKED') ++this.fromBefore;
+        continue;
+      }
       if (this.kept.length < KEPT_FINDINGS) this.kept.push(finding);
       try {
         this.onError?.(finding);

@@ -17,6 +17,12 @@ export interface DmaDebugOptions {
   callSites?: boolean;
   /** Throw a GemDmaError at the offending call. Default false. */
   strict?: boolean;
+  /**
+   * The stream of calls is a trace's, which begins in the middle and has no dma_mapping_error: an unmap or sync of what was
+   * never mapped is of a mapping from before, and an unmap of an address that nobody asked about is no finding.
+   * Default false.
+   */
+  midLife?: boolean;
 }
 
 export type DmaDebugConfig = Required<DmaDebugOptions>;
@@ -33,6 +39,7 @@ const DEFAULTS: DmaDebugConfig = {
   driverFilter: '',
   callSites: false,
   strict: false,
+  midLife: false,
 };
 
 /** Completes and checks the options. Throws ERR_INVALID_ARG_TYPE, ERR_INVALID_ARG_VALUE or ERR_OUT_OF_RANGE. */

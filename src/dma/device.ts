@@ -19,6 +19,7 @@ import {
   invalidType,
   invalidValue,
 } from '../core/errors.js';
+import { PROT_READ, PROT_WRITE, TYPE_PAGE } from '../core/generated/constants.js';
 import type { CoreExports } from '../core/generated/exports.js';
 import { Life } from '../core/life.js';
 import { reasonName } from '../core/reasons.js';
@@ -295,6 +296,45 @@ export class DmaDevice {
     const address = this.core.dmaMapPage(this.#record, pfn, offset, length, dir, attrs);
     debug.settle();
     return address;
+  }
+
+  /**
+   * Makes a mapping that is known to exist, at its address: table entries, range and entry of the checker are then as if
+   * mapPage had returned that address. For replays of traces that begin in the middle; it counts in no statistics.
+   * @param address what the device uses, with the same offset in its page as the memory
+   * @param physical of the first byte
+   * @throws GemDmaError EEXIST when a part of the range is taken, ENOMEM, EINVAL where the device's ops cannot give that
+   *   address; RangeErrors
+   */
+  mapPageAt(address: number, physical: number, length: number, dir: Direction, attrs = 0): void {
+    const call = 'dma_map_page';
+    checkInteger('address', address, 0, Number.MAX_SAFE_INTEGER);
+    checkInteger('physical', physical, 0, PHYSICAL_LIMIT - 1);
+    checkInteger('length', length, 1, MAX_U32);
+    checkTransfer(dir, attrs);
+    const record = this.#enter(call);
+    const offset = address % 4096;
+    const { attached } = this;
+    if (attached instanceof DmaDomain) {
+      if (physical % 4096 !== offset) throw new GemDmaError('EINVAL', call, 'an IOMMU keeps the offset in the page');
+      const bytes = Math.ceil((offset + length) / 4096) * 4096;
+      attached.claimRange((address - offset) / 4096, bytes / 4096, call);
+      const prot = dir === DMA_TO_DEVICE ? PROT_READ : dir === DMA_FROM_DEVICE ? PROT_WRITE : PROT_READ | PROT_WRITE;
+      const rc = this.core.domainMap(attached.tables, address - offset, physical - offset, bytes, prot);
+      if (rc < 0) {
+        this.core.iovaRelease(attached.iova, (address - offset) / 4096);
+        throw this.failure(call, rc, `${length} bytes at 0x${address.toString(16)}`);
+      }
+    } else if (address !== physical) {
+      throw new GemDmaError('EINVAL', call, 'without translation an address is that of the memory');
+    }
+    if (this.debug !== null) {
+      this.enter();
+      this.core.debugFeedMap(record, physical, length, dir, address, attrs, TYPE_PAGE);
+      // The driver that has it has asked whether it is one.
+      this.core.debugFeedMappingError(record, address);
+      this.debug.settle();
+    }
   }
 
   /** Ends a mapping of mapPage or mapSingle, with the length and direction that it was made with (dma_unmap_page_attrs). */

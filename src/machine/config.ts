@@ -1,7 +1,7 @@
 import { checkOptions, oneOf } from '../core/arguments.js';
 import { checkInteger, invalidType, outOfRange, parseSize } from '../core/errors.js';
 import { type DmaDebugConfig, type DmaDebugOptions, debugConfig } from '../dma-debug/options.js';
-import { KERNEL_NAMES, type KernelName } from './presets.js';
+import { KERNEL_NAMES, KERNELS, type KernelName } from './presets.js';
 
 /**
  * A machine as one plain JSON value. It is validated here and nowhere else; the complete form is printed with findings
@@ -20,9 +20,29 @@ export interface MachineOptions {
   /** The IOMMU: a mode, or mode and details. Default strict, four levels. */
   iommu?:
     | IommuMode
-    | { mode?: IommuMode; levels?: 3 | 4 | 5; allocator?: AllocatorName; reserved?: [number, number][] };
+    | {
+        mode?: IommuMode;
+        levels?: 3 | 4 | 5;
+        allocator?: AllocatorName;
+        reserved?: [number, number][];
+        /** pfns that a magazine of `rcache` holds, 1 to 127, which is the kernel's and the default. */
+        magazine?: number;
+        /** Lazy: places of a CPU's ring, a power of two, and how long a range waits. Default the kernel's. */
+        flushQueue?: { entries?: number; milliseconds?: number };
+      };
   /** The bounce pool; `false` for none. Default none with an IOMMU that translates, otherwise 64 MiB, of a small machine a quarter. */
-  swiotlb?: false | number | string | { size?: number | string; force?: boolean };
+  swiotlb?:
+    | false
+    | number
+    | string
+    | {
+        size?: number | string;
+        force?: boolean;
+        /** Physical address of the pool, a multiple of 4096. Default 0: as high below 4 GiB as there is room. */
+        base?: number;
+        /** Slot of each area at which its search goes on. Default 0. */
+        indices?: number[];
+      };
   /** Whether dma-debug watches, and how (src/dma-debug). Default true, both checkers, 65,536 entries. */
   dmaDebug?: boolean | ({ enabled?: boolean } & DmaDebugOptions);
   /** Virtual CPUs, 1 to 64. Default 1. */
@@ -37,8 +57,15 @@ export interface MachineOptions {
 export interface MachineConfig {
   ram: { size: number; fragmentation: number };
   kernel: KernelName;
-  iommu: { mode: IommuMode; levels: 3 | 4 | 5; allocator: AllocatorName; reserved: [number, number][] };
-  swiotlb: { size: number; force: boolean } | false;
+  iommu: {
+    mode: IommuMode;
+    levels: 3 | 4 | 5;
+    allocator: AllocatorName;
+    reserved: [number, number][];
+    magazine: number;
+    flushQueue: { entries: number; milliseconds: number };
+  };
+  swiotlb: { size: number; force: boolean; base: number; indices: number[] } | false;
   dmaDebug: { enabled: boolean } & DmaDebugConfig;
   cpus: number;
   seed: number;
@@ -92,7 +119,7 @@ export function machineConfig(options: MachineOptions = {}): MachineConfig {
 
 function iommuConfig(options: MachineOptions['iommu'], kernel: KernelName): MachineConfig['iommu'] {
   const given = typeof options === 'object' ? options : { mode: options };
-  checkOptions('iommu', given, ['mode', 'levels', 'allocator', 'reserved']);
+  checkOptions('iommu', given, ['mode', 'levels', 'allocator', 'reserved', 'magazine', 'flushQueue']);
   const levels = given.levels ?? 4;
   if (levels !== 3 && levels !== 4 && levels !== 5) throw outOfRange('iommu.levels', '3, 4 or 5', levels);
   const reserved = given.reserved ?? RESERVED_RANGES;
@@ -110,6 +137,20 @@ function iommuConfig(options: MachineOptions['iommu'], kernel: KernelName): Mach
       ALLOCATORS,
     ),
     reserved: reserved.map(([lo, hi]) => [lo, hi]),
+    magazine: checkInteger('iommu.magazine', given.magazine ?? 127, 1, 127),
+    flushQueue: flushQueueConfig(given.flushQueue, kernel),
+  };
+}
+
+function flushQueueConfig(
+  given: { entries?: number; milliseconds?: number } = {},
+  kernel: KernelName,
+): MachineConfig['iommu']['flushQueue'] {
+  checkOptions('iommu.flushQueue', given, ['entries', 'milliseconds']);
+  const usual = KERNELS[kernel].flushQueue;
+  return {
+    entries: checkInteger('iommu.flushQueue.entries', given.entries ?? usual.entries, 2, 65536),
+    milliseconds: checkInteger('iommu.flushQueue.milliseconds', given.milliseconds ?? usual.milliseconds, 1, 1e6),
   };
 }
 
@@ -117,7 +158,7 @@ function swiotlbConfig(options: MachineOptions['swiotlb'], mode: IommuMode, ram:
   if (options === false) return false;
   if (options === undefined && mode !== 'off' && mode !== 'passthrough') return false;
   const given = typeof options === 'object' ? options : { size: options };
-  checkOptions('swiotlb', given, ['size', 'force']);
+  checkOptions('swiotlb', given, ['size', 'force', 'base', 'indices']);
   // Linux takes 64 MiB of any machine that needs a pool; one of a few MiB would have nothing left.
   const size = parseSize('swiotlb.size', given.size ?? Math.min(SWIOTLB_DEFAULT, ram / 4));
   // The smallest pool is one set of 128 slots of 2 KiB (IO_TLB_SEGSIZE).
@@ -125,7 +166,12 @@ function swiotlbConfig(options: MachineOptions['swiotlb'], mode: IommuMode, ram:
   if (given.force !== undefined && typeof given.force !== 'boolean') {
     throw invalidType('swiotlb.force', 'of type boolean', given.force);
   }
-  return { size, force: given.force ?? false };
+  const base = checkInteger('swiotlb.base', given.base ?? 0, 0, 2 ** 32 - 4096);
+  if (base % 4096 !== 0) throw outOfRange('swiotlb.base', 'a multiple of 4096', base);
+  const indices = given.indices ?? [];
+  if (!Array.isArray(indices)) throw invalidType('swiotlb.indices', 'an array of slots', indices);
+  for (const index of indices) checkInteger('swiotlb.indices', index, 0, size / 2048 - 1);
+  return { size, force: given.force ?? false, base, indices: [...indices] };
 }
 
 function dmaDebugConfig(option: NonNullable<MachineOptions['dmaDebug']>): MachineConfig['dmaDebug'] {

@@ -51,11 +51,17 @@ export function domainFor(
   }
   if (iommu.mode === 'off') return undefined;
   if (wanted === 'passthrough' || iommu.mode === 'passthrough') return 'passthrough';
-  const { flushQueue, mergeSegments, unmapsWholeRange, retriesBelow4GiB, deferredList, writeImpliesRead } =
-    machine.kernel;
+  const { mergeSegments, unmapsWholeRange, retriesBelow4GiB, deferredList, writeImpliesRead } = machine.kernel;
   return new DmaDomain(machine, {
     ...{ mode: iommu.mode, levels: iommu.levels, allocator: iommu.allocator, reserved: iommu.reserved },
-    ...{ flushQueue, mergeSegments, unmapWholeRange: unmapsWholeRange, deferredList, writeImpliesRead },
+    ...{
+      flushQueue: iommu.flushQueue,
+      magazine: iommu.magazine,
+      mergeSegments,
+      unmapWholeRange: unmapsWholeRange,
+      deferredList,
+      writeImpliesRead,
+    },
     retryBelow4GiB: retriesBelow4GiB,
   });
 }

@@ -90,8 +90,15 @@ export class Machine implements DriverHost {
     const { swiotlb } = this.config;
     const dialect = this.kernel.swiotlb;
     this.swiotlb = swiotlb
-      ? BouncePool.create(this.core, this.context, BouncePool.shape(swiotlb.size, cpus, dialect), dialect)
+      ? BouncePool.create(
+          this.core,
+          this.context,
+          BouncePool.shape(swiotlb.size, cpus, dialect),
+          dialect,
+          swiotlb.base / 4096,
+        )
       : null;
+    if (swiotlb) swiotlb.indices.forEach((index, area) => void this.swiotlb!.setIndex(area, index));
     const { enabled, ...debug } = this.config.dmaDebug;
     this.checker = enabled ? new DmaDebug(this.core, this.context, this.kernel.dmaDebug, debug) : null;
     this.events = new EventLog(this.core, this.context, {
@@ -105,6 +112,21 @@ export class Machine implements DriverHost {
   get dmaDebug(): DmaDebug {
     if (this.checker) return this.checker;
     throw new GemDmaError('ENODEV', 'dma_debug', 'the machine was made with dmaDebug: false');
+  }
+
+  /**
+   * The virtual CPU on which calls are made from now on: it decides whose magazines hand out and take back ranges, whose ring of
+   * a flush queue a range waits in, and which area of the bounce pool is searched first. A timer's work runs on the CPU that
+   * is set when the clock is advanced.
+   * @throws RangeError for a CPU that the machine does not have
+   */
+  get cpu(): number {
+    return this.core.exports.cpuGet();
+  }
+
+  set cpu(index: number) {
+    this.core.timeline.enter('cpu');
+    this.core.exports.cpuSet(checkInteger('cpu', index, 0, this.config.cpus - 1));
   }
 
   /** Devices that are there, in the order in which they were added. */
