@@ -94,6 +94,8 @@ export type { AuditResult } from './trace/audit/result.js';
 export { EVENT, ROW, type TraceBatch } from './trace/batch.js';
 export { type Gaps, TraceError } from './trace/completeness.js';
 export { type ReadOptions, readTrace, type TraceReader } from './trace/read.js';
+export { Rebuild } from './trace/replay/rebuild.js';
+export { type TraceVerification, verifyTrace } from './trace/replay/verify.js';
 export type { Codecs, RandomAccess, TraceSource } from './trace/source.js';
 export { type FailNthOptions, type FailNthResult, failNth } from './workload/stress/fail-nth.js';
 export { FAIL_NTH_SCENARIOS } from './workload/stress/fail-nth-scenarios.js';

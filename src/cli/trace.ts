@@ -6,12 +6,14 @@ import { EXIT, type ExitCode, UsageError } from './exit.js';
 import { command, type Frame, framed } from './frame.js';
 import { type InputError, type InputGaps, logsFirst, readInput } from './trace-input.js';
 import { parseVersion, recipe } from './trace-recipe.js';
+import { verifyFiles } from './trace-replay.js';
 import { describeAudit } from './trace-report.js';
 
 interface TraceOptions {
   at?: string;
   device?: string;
   recipe?: string | boolean;
+  verify?: boolean;
 }
 
 /** gemdma trace: what a real machine's DMA did. */
@@ -23,6 +25,7 @@ export function traceCommand(): Command {
     )
     .option('--at <address>', 'the whole history of a device address')
     .option('--device <name>', 'this device only, such as 0000:00:02.0')
+    .option('--verify', 'replay the calls in the emulator under the recorded configuration and compare every address')
     .option('--recipe [kernel]', 'print the commands that record what is needed, on this kernel or that version')
     .action(framed(trace));
 }
@@ -35,6 +38,7 @@ async function trace(frame: Frame, files: string[], options: TraceOptions): Prom
   if (at !== undefined && !/^(0x)?[0-9a-f]{1,16}$/i.test(at)) {
     throw new UsageError(`--at takes an address in hexadecimal digits, not '${at}'`);
   }
+  if (options.verify) return verifyFiles(frame, files);
   const audit = new Audit({ at, device });
   const inputs: InputGaps[] = [];
   const errors: InputError[] = [];

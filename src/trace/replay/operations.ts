@@ -1,0 +1,82 @@
+/** What a trace did, call by call, as columns: the input of a replay. Kept as a whole, some 80 bytes a call. */
+
+export const OP = { MAP: 1, UNMAP: 2, FLUSH: 3 } as const;
+
+/** How a call mapped: one buffer, coherent memory, or a list. */
+export const SHAPE = { PAGE: 0, COHERENT: 1, LIST: 2, RESOURCE: 3 } as const;
+
+/** The entries of a list, and the segments that the device saw. */
+export interface OperationList {
+  /** Physical address and length of each entry, in pairs. */
+  entries: Float64Array;
+  /** Device address and length of each segment, in pairs. */
+  segments: Float64Array;
+}
+
+export class Operations {
+  length = 0;
+  op: Uint8Array = new Uint8Array(1024);
+  shape: Uint8Array = new Uint8Array(1024);
+  direction: Uint8Array = new Uint8Array(1024);
+  cpu: Uint16Array = new Uint16Array(1024);
+  device: Uint16Array = new Uint16Array(1024);
+  /** When the range was taken or given back: that of the iommu:* event where there is one. Nanoseconds. */
+  time: Float64Array = new Float64Array(1024);
+  sequence: Float64Array = new Float64Array(1024);
+  /** First address that the device used. */
+  address: Float64Array = new Float64Array(1024);
+  physical: Float64Array = new Float64Array(1024);
+  size: Float64Array = new Float64Array(1024);
+  /** Pages of address space from the first address on. */
+  pages: Float64Array = new Float64Array(1024);
+  /** UNMAP: the call that mapped it, -1 for one before the trace began. */
+  of: Int32Array = new Int32Array(1024);
+  readonly lists = new Map<number, OperationList>();
+  /** Names of devices, by number. */
+  readonly devices: string[] = [];
+  /** Devices that share an address space, by group; the others have one each. */
+  readonly groups = new Map<number, number>();
+  /** CPUs that events name. */
+  cpus = 1;
+  /** Maps that only iommu:map told: they take address space, nobody knows whose. */
+  unattributed = 0;
+  /** Whether iommu:map events were recorded. */
+  hasIommu = false;
+  /** Buffers that swiotlb_bounced told. */
+  bounced = 0;
+
+  add(op: number): number {
+    if (this.length === this.op.length) this.grow();
+    const at = this.length++;
+    this.op[at] = op;
+    this.of[at] = -1;
+    return at;
+  }
+
+  private grow(): void {
+    const size = this.op.length * 2;
+    const into = <T extends { set(from: ArrayLike<number>): void }>(from: ArrayLike<number>, to: T): T => {
+      to.set(from);
+      return to;
+    };
+    this.op = into(this.op, new Uint8Array(size));
+    this.shape = into(this.shape, new Uint8Array(size));
+    this.direction = into(this.direction, new Uint8Array(size));
+    this.cpu = into(this.cpu, new Uint16Array(size));
+    this.device = into(this.device, new Uint16Array(size));
+    this.time = into(this.time, new Float64Array(size));
+    this.sequence = into(this.sequence, new Float64Array(size));
+    this.address = into(this.address, new Float64Array(size));
+    this.physical = into(this.physical, new Float64Array(size));
+    this.size = into(this.size, new Float64Array(size));
+    this.pages = into(this.pages, new Float64Array(size));
+    this.of = into(this.of, new Int32Array(size));
+  }
+
+  /** Calls in the order in which they took or gave back address space. */
+  order(): Int32Array {
+    const order = new Int32Array(this.length);
+    for (let i = 0; i < order.length; ++i) order[i] = i;
+    return order.sort((a, b) => this.sequence[a] - this.sequence[b] || a - b);
+  }
+}

@@ -1,0 +1,99 @@
+import { DMA_MAPPING_ERROR } from '../../dma/device.js';
+import { type InferredSpace, infer } from './infer.js';
+import { type InferredPool, inferPool } from './infer-pool.js';
+import { OP, type Operations, SHAPE } from './operations.js';
+import { Run } from './run.js';
+
+/** Runs a trace's calls through the emulator under the recorded configuration, and compares every address. */
+
+export interface VerifyDifference {
+  /** Seconds. */
+  time: number;
+  device: string;
+  cpu: number;
+  /** Addresses in bytes; got null for a call that the emulator refused. */
+  recorded: number;
+  got: number | null;
+  pages: number;
+}
+
+export interface TraceVerification {
+  mode: 'strict' | 'lazy' | 'direct' | 'swiotlb';
+  compared: number;
+  matched: number;
+  differences: VerifyDifference[];
+  /** What was inferred: mappings that were live, cached ranges, holes, and addresses that the tree explains. */
+  inferred: { live: number; cached: number; holes: number; fromTree: number };
+}
+
+const MAX_DIFFERENCES = 20;
+/** Rounds in which a call that did not match is taken to have come out of a magazine. */
+const MAX_ROUNDS = 24;
+
+export function verifyTrace(operations: Operations): TraceVerification {
+  const order = operations.order();
+  let best: TraceVerification | null = null;
+  const forced = new Set<number>();
+  for (let round = 0; round < MAX_ROUNDS; ++round) {
+    const spaces = infer(operations, order, forced);
+    // Where the pool begins decides only which sets of slots there are: other begins are tried when one does not match.
+    const pool = inferPool(operations, order, spaces, round);
+    const { result, firstWrong } = runOnce(operations, order, spaces, pool);
+    if (best === null || result.matched > best.matched) best = result;
+    if (firstWrong < 0 || (pool === undefined && forced.has(firstWrong))) break;
+    forced.add(firstWrong);
+  }
+  return best!;
+}
+
+function runOnce(
+  o: Operations,
+  order: Int32Array,
+  spaces: InferredSpace[],
+  pool: InferredPool | undefined,
+): { result: TraceVerification; firstWrong: number } {
+  const translated = spaces.some(({ translation }) => translation === 'iommu');
+  const swiotlb = pool ? { size: pool.size, force: pool.force, base: pool.base } : false;
+  const ram = pool ? memoryFor(o, pool) : '64MiB';
+  const run = new Run(o, spaces, { ram, iommu: { mode: translated ? 'strict' : 'off' }, swiotlb }, pool);
+  for (const space of spaces) run.begin(space);
+  if (pool) run.beginPool(pool);
+  const result: TraceVerification = {
+    ...{ mode: translated ? 'strict' : pool ? 'swiotlb' : 'direct', compared: 0, matched: 0, differences: [] },
+    inferred: {
+      live: spaces.reduce((sum, { live }) => sum + live.length, 0) + (pool?.taken.length ?? 0),
+      cached: spaces.reduce((sum, { cached }) => sum + cached.reduce((n, { pfns }) => n + pfns.length, 0), 0),
+      holes: spaces.reduce((sum, { holes }) => sum + holes.length, 0),
+      fromTree: spaces.reduce((sum, { fromTree }) => sum + fromTree, 0),
+    },
+  };
+  let firstWrong = -1;
+  const observer = {
+    mapped(call: number, address: number): void {
+      // Without translation only the memory's own address could be compared, and coherent memory tells none.
+      if (!translated && o.shape[call] === SHAPE.COHERENT) return;
+      ++result.compared;
+      if (address === o.address[call]) {
+        ++result.matched;
+        return;
+      }
+      if (firstWrong < 0) firstWrong = call;
+      if (result.differences.length >= MAX_DIFFERENCES) return;
+      result.differences.push({
+        ...{ time: o.time[call] / 1e9, device: o.devices[o.device[call]], cpu: o.cpu[call], recorded: o.address[call] },
+        ...{ got: address === DMA_MAPPING_ERROR ? null : address, pages: o.pages[call] },
+      });
+    },
+  };
+  for (const call of order) if (o.op[call] !== OP.FLUSH) run.step(call, observer);
+  return { result, firstWrong };
+}
+
+/** RAM that holds the pool and every buffer, since bouncing copies. */
+function memoryFor(o: Operations, pool: InferredPool): number {
+  let most = pool.base + pool.size;
+  for (let call = 0; call < o.length; ++call) {
+    if (o.op[call] === OP.MAP && o.physical[call] > 0) most = Math.max(most, o.physical[call] + o.size[call]);
+  }
+  return Math.min(256 * 1024 ** 3, Math.ceil(most / 2 ** 20 + 1) * 2 ** 20);
+}
