@@ -55,7 +55,7 @@ export { IOVA_PFN_END } from './iova/iova';
 export { GAP_CLASSES } from './iova/query';
 export { CLASSES as RCACHE_CLASSES } from './iova/rcache';
 export {
-  STEP_ALLOC, STEP_ALLOC_FAST, STEP_FIND, STEP_FREE, STEP_FREE_FAST, STEP_RESERVE, STEP_WAIT,
+  IovaStep, STEP_ALLOC, STEP_ALLOC_FAST, STEP_FIND, STEP_FREE, STEP_FREE_FAST, STEP_RESERVE, STEP_WAIT,
 } from './iova/replay';
 export { DOMAIN_SNOOP, DOMAIN_UNMAP_EXACT, DOMAIN_WRITE_IMPLIES_READ } from './iommu/vtd/tables';
 export { DumpCursor, TableRun } from './iommu/vtd/dump';

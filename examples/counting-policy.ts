@@ -38,7 +38,7 @@ export function work(policy: MappingPolicy): { lost: number; report: string } {
     // A new address space has no page tables yet: the first bind makes one.
     using context = gpu.createContext();
     using object = gpu.createObject('4MiB');
-    if (i % 7 === 0) machine.core.exports.faultArm(machine.context, FAULT_GTT, 2);
+    if (i % 7 === 0) machine.failAllocation('gtt', 2);
     try {
       object.bind(context.vm);
       object.bind(gpu.ggtt);
@@ -49,9 +49,6 @@ export function work(policy: MappingPolicy): { lost: number; report: string } {
   }
   return { lost: machine.dmaDebug.report().lost.count, report: machine.dmaDebug.reportText() };
 }
-
-/** The kind of allocation that fails: range managers' nodes and GPU page tables. */
-const FAULT_GTT = 8;
 
 if (import.meta.url === `file://${process.argv[1]}`) {
   for (const policy of [countingPolicy(), correctedPolicy()]) {

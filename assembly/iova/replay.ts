@@ -1,9 +1,6 @@
 // Many operations in one call: a recording's steps packed into linear memory, for measuring without the host's share.
 //
-//   step   +0 u64   bits 63..56 the operation, 52..0 its first operand
-//          +8 u64   bit 63 the flag, 52..0 its second operand
-//
-// Operations bear the recording's letters. What each returned is not compared here: the replay by the host does that.
+// What each step returned is not compared here: the replay by the host does that.
 
 import { IovaDomain } from './domain';
 import { iovaAlloc, iovaAllocFast, iovaFind, iovaFree, iovaFreeFast, iovaReserve } from './iova';
@@ -17,25 +14,33 @@ export const STEP_RESERVE: u32 = 5; // lo, hi
 export const STEP_FIND: u32 = 6; // pfn
 export const STEP_WAIT: u32 = 7; // online CPUs
 
-const OPERAND: u64 = (1 << 53) - 1;
+/** One step, written by the host. */
+// @ts-ignore: decorator
+@unmanaged
+export class IovaStep {
+  /** Operands, as told beside the operations. */
+  first: u64;
+  second: u64;
+  /** STEP_* */
+  operation: u32;
+  /** The third operand where there is one. */
+  flag: bool;
+}
 
 /** Performs `count` steps on a domain. Returns how many allocations failed. */
 export function iovaReplay(domain: IovaDomain, steps: usize, count: u32): u32 {
   let failed: u32 = 0;
-  const end = steps + (<usize>count << 4);
-  for (let at = steps; at < end; at += 16) {
-    const first = load<u64>(at);
-    const second = load<u64>(at, 8);
-    const operation = <u32>(first >> 56);
-    const a = first & OPERAND;
-    const b = second & OPERAND;
+  const end = steps + <usize>count * offsetof<IovaStep>();
+  for (let at = steps; at < end; at += offsetof<IovaStep>()) {
+    const step = changetype<IovaStep>(at);
+    const operation = step.operation;
     // The two whose own time is a few nanoseconds come before the jump table.
     if (operation == STEP_ALLOC_FAST) {
-      if (iovaAllocFast(domain, b, a, second >> 63 != 0) == 0) ++failed;
+      if (iovaAllocFast(domain, step.second, step.first, step.flag) == 0) ++failed;
     } else if (operation == STEP_FREE_FAST) {
-      iovaFreeFast(domain, a, b);
+      iovaFreeFast(domain, step.first, step.second);
     } else {
-      failed += perform(domain, operation, a, b, second >> 63 != 0);
+      failed += perform(domain, operation, step.first, step.second, step.flag);
     }
   }
   return failed;

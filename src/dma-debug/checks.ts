@@ -1,4 +1,5 @@
 import { DIRECTIONS, MAPPING_TYPES, type VerdictRecord } from '../core/checker.js';
+import * as contract from '../core/generated/constants.js';
 
 /**
  * Every check of the checker: its stable identifier, what it tells, in which words. The numbers are the core's
@@ -85,46 +86,41 @@ const overMapping = ({ address, size, mapping }: VerdictRecord): CheckData => ({
 });
 
 function check(
-  number: number,
   id: CheckId,
   call: string,
   data: (verdict: VerdictRecord) => CheckData,
   say: (data: CheckData, verdict: VerdictRecord) => string,
 ): Check {
-  return { id, number, kernel: number < 64, call, data, say };
+  const number = contract[`CHECK_${id}`];
+  return { id, number, kernel: number < contract.CHECK_OWN_FIRST, call, data, say };
 }
 
 export const CHECKS: readonly Check[] = [
   check(
-    1,
     'UNMAP_INVALID',
     'dma_unmap',
     nothing,
     () => 'unmaps DMA_MAPPING_ERROR: the mapping had failed and nobody looked',
   ),
   check(
-    2,
     'UNMAP_UNKNOWN',
     'dma_unmap',
     range,
     (x) => `unmaps ${x.size} bytes at ${hex(x.deviceAddress)}, where this device has no mapping`,
   ),
   check(
-    3,
     'UNMAP_SIZE',
     'dma_unmap',
     ({ address, size, a }) => ({ deviceAddress: address, mapSize: size, unmapSize: a }),
     (x) => `unmaps ${x.unmapSize} bytes at ${hex(x.deviceAddress)}, mapped were ${x.mapSize}`,
   ),
   check(
-    4,
     'UNMAP_TYPE',
     'dma_unmap',
     ({ address, size, d, e }) => ({ deviceAddress: address, size, mappedAs: type(d), unmappedAs: type(e) }),
     (x) => `unmaps ${hex(x.deviceAddress)} as ${x.unmappedAs}, it was mapped as ${x.mappedAs}`,
   ),
   check(
-    5,
     'UNMAP_CPUADDR',
     'dma_free_coherent',
     ({ address, size, a, b }) => ({ deviceAddress: address, size, cpuAllocAddress: a, cpuFreeAddress: b }),
@@ -132,127 +128,109 @@ export const CHECKS: readonly Check[] = [
       `frees ${hex(x.deviceAddress)} with the CPU address of ${hex(x.cpuFreeAddress)}, allocated was ${hex(x.cpuAllocAddress)}`,
   ),
   check(
-    6,
     'UNMAP_SGCOUNT',
     'dma_unmap_sg',
     ({ d, e }) => ({ mapCount: d, unmapCount: e }),
     (x) => `unmaps a list of ${x.mapCount} entries as ${x.unmapCount}`,
   ),
   check(
-    7,
     'UNMAP_DIR',
     'dma_unmap',
     ({ address, size, d, e }) => ({ deviceAddress: address, size, mappedDir: dir(d), unmappedDir: dir(e) }),
     (x) => `unmaps ${hex(x.deviceAddress)} as ${x.unmappedDir}, it was mapped ${x.mappedDir}`,
   ),
   check(
-    8,
     'UNMAP_UNCHECKED',
     'dma_unmap',
     ({ address, size, d }) => ({ deviceAddress: address, size, mappedAs: type(d) }),
     (x) => `unmaps ${hex(x.deviceAddress)} without having asked dma_mapping_error about it`,
   ),
   check(
-    9,
     'SYNC_UNKNOWN',
     'dma_sync',
     range,
     (x) => `syncs ${x.size} bytes at ${hex(x.deviceAddress)}, which no mapping covers`,
   ),
   check(
-    10,
     'SYNC_RANGE',
     'dma_sync',
     ({ address, size, a }) => ({ deviceAddress: address, size, syncSize: a }),
     (x) => `syncs ${x.syncSize} bytes of the ${x.size} at ${hex(x.deviceAddress)}`,
   ),
   check(
-    11,
     'SYNC_DIR',
     'dma_sync',
     synced,
     (x) => `syncs ${hex(x.deviceAddress)} as ${x.syncedDir}, it is mapped ${x.mappedDir}`,
   ),
   check(
-    12,
     'SYNC_RO_FOR_CPU',
     'dma_sync_for_cpu',
     synced,
     (x) => `syncs ${hex(x.deviceAddress)} for the CPU, but the device only reads it (${x.mappedDir})`,
   ),
   check(
-    13,
     'SYNC_WO_FOR_DEV',
     'dma_sync_for_device',
     synced,
     (x) => `syncs ${hex(x.deviceAddress)} for the device, which only writes it (${x.mappedDir})`,
   ),
   check(
-    14,
     'SYNC_SGCOUNT',
     'dma_sync_sg',
     ({ d, e }) => ({ mapCount: d, syncCount: e }),
     (x) => `syncs a list of ${x.mapCount} entries as ${x.syncCount}`,
   ),
-  check(15, 'MAP_STACK', 'dma_map', place, (x) => `maps memory of the kernel stack, physical ${hex(x.address)}`),
+  check('MAP_STACK', 'dma_map', place, (x) => `maps memory of the kernel stack, physical ${hex(x.address)}`),
   check(
-    16,
     'MAP_TEXT',
     'dma_map',
     place,
     (x) => `maps ${x.size} bytes of kernel text or read-only data, physical ${hex(x.address)}`,
   ),
   check(
-    17,
     'MAP_INVALID',
     'dma_map_single',
     place,
     (x) => `maps ${x.size} bytes at physical ${hex(x.address)}, which is no memory`,
   ),
   check(
-    18,
     'MAP_VMALLOC',
     'dma_map_single',
     place,
     (x) => `maps ${x.size} bytes of vmalloc memory, physical ${hex(x.address)}`,
   ),
   check(
-    19,
     'SEG_LEN',
     'dma_map_sg',
     ({ size, a }) => ({ len: size, max: a }),
     (x) => `maps a segment of ${x.len} bytes, the device says it can take ${x.max}`,
   ),
   check(
-    20,
     'SEG_BOUNDARY',
     'dma_map_sg',
     ({ address, a, b }) => ({ start: address, end: a, boundary: b }),
     (x) => `maps a segment ${hex(x.start)}-${hex(x.end)} across the device's boundary ${hex(x.boundary)}`,
   ),
   check(
-    21,
     'CACHELINE_OVERLAP',
     'dma_map',
     ({ address, size, a }) => ({ deviceAddress: address, size, cacheline: a }),
     (x) => `maps at ${hex(x.deviceAddress)} a cacheline (${hex(x.cacheline)}) that another mapping lets a device write`,
   ),
   check(
-    22,
     'CACHELINE_OVERFLOW',
     'dma_map',
     ({ a, d }) => ({ limit: d, cacheline: a }),
     (x) => `more than ${x.limit} mappings overlap in cacheline ${hex(x.cacheline)}`,
   ),
   check(
-    23,
     'CPU_TOUCH',
     'debug_dma_assert_idle',
     ({ address, a }) => ({ deviceAddress: address, cacheline: a }),
     (x) => `the CPU writes to cacheline ${hex(x.cacheline)} while it is mapped at ${hex(x.deviceAddress)}`,
   ),
   check(
-    24,
     'LEAK_ON_UNBIND',
     'driver_unbind',
     ({ d, mapping }) => ({
@@ -267,35 +245,25 @@ export const CHECKS: readonly Check[] = [
     (x) => `the driver is gone and leaves ${x.count} mappings behind`,
   ),
   check(
-    25,
     'OOM_DISABLED',
     'dma_map',
     nothing,
     (_, { d }) => `the kernel's checker is out of entries (${d}) and disabled for good`,
   ),
   check(
-    26,
     'CACHELINE_ENOMEM',
     'dma_map',
     nothing,
     () => 'no memory to track a cacheline: the kernel disables its checker',
   ),
   check(
-    27,
     'POOL_GROWN',
     'dma_map',
     ({ d }) => ({ total: d }),
     (x) => `the kernel's pool has grown to ${x.total} entries`,
   ),
+  check('REJECT_VMALLOC', 'dma_map_single', nothing, () => 'vmalloc memory or a stack is refused before it is mapped'),
   check(
-    28,
-    'REJECT_VMALLOC',
-    'dma_map_single',
-    nothing,
-    () => 'vmalloc memory or a stack is refused before it is mapped',
-  ),
-  check(
-    64,
     'DOUBLE_MAP',
     'dma_map_sg',
     overMapping,
@@ -303,7 +271,6 @@ export const CHECKS: readonly Check[] = [
       `maps a table again, to ${hex(x.deviceAddress)} (${x.size} bytes), that is still mapped at ${hex(x.liveAddress)} (${x.liveSize} bytes)`,
   ),
   check(
-    65,
     'ADDRESS_OVERWRITTEN',
     'dma_map_sg',
     overMapping,
@@ -311,7 +278,6 @@ export const CHECKS: readonly Check[] = [
       `overwrites the table's address ${hex(x.liveAddress)} with ${hex(x.deviceAddress)}: ${x.liveSize} bytes there can never be unmapped`,
   ),
   check(
-    66,
     'FREED_WHILE_MAPPED',
     'free_pages',
     ({ address, size, mapping }) => ({
@@ -324,7 +290,6 @@ export const CHECKS: readonly Check[] = [
     (x) => `frees physical ${hex(x.address)} while the device reaches it through ${hex(x.liveAddress)}`,
   ),
   check(
-    67,
     'OBJECT_GONE',
     'sg_free_table',
     ({ address, size, d, e }) => ({ deviceAddress: address, size, object: d, mappings: e }),
@@ -332,14 +297,12 @@ export const CHECKS: readonly Check[] = [
       `drops the table of object ${x.object} with ${x.mappings} live mappings, the newest at ${hex(x.deviceAddress)}`,
   ),
   check(
-    68,
     'STALE_PTE',
     'dma_unmap',
     ({ address, size, d }) => ({ deviceAddress: address, size, bindings: d }),
     (x) => `unmaps ${hex(x.deviceAddress)} while ${x.bindings} GPU bindings have PTEs that point there`,
   ),
   check(
-    69,
     'UNMAP_MAPPED_COUNT',
     'dma_unmap_sg',
     ({ d, e }) => ({ mapCount: d, mappedCount: e }),
@@ -347,7 +310,6 @@ export const CHECKS: readonly Check[] = [
       `unmaps with the ${x.mappedCount} segments that dma_map_sg returned, due are the ${x.mapCount} entries given`,
   ),
   check(
-    70,
     'LINK_OVERLAP',
     'dma_iova_link',
     overMapping,
@@ -355,21 +317,18 @@ export const CHECKS: readonly Check[] = [
       `links ${x.size} bytes at ${hex(x.deviceAddress)}, where ${hex(x.liveAddress)} is linked: the tables keep that`,
   ),
   check(
-    71,
     'LINK_OUTSIDE',
     'dma_iova_link',
     range,
     (x) => `links ${x.size} bytes at ${hex(x.deviceAddress)}, which are not all in address space that it reserved`,
   ),
   check(
-    72,
     'LINKS_LEFT',
     'dma_iova_free',
     ({ address, size, d }) => ({ deviceAddress: address, size, links: d }),
     (x) => `gives ${x.size} bytes of address space at ${hex(x.deviceAddress)} back with ${x.links} live links in them`,
   ),
   check(
-    73,
     'RANGE_LEFT',
     'device_unbind',
     ({ size, d, e }) => ({ reservations: d, size, links: e }),

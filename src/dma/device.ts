@@ -19,7 +19,24 @@ import {
   invalidType,
   invalidValue,
 } from '../core/errors.js';
-import { PROT_READ, PROT_WRITE, TYPE_PAGE } from '../core/generated/constants.js';
+import {
+  ALL_ENTRIES,
+  DEVICE_FORCE_BOUNCE,
+  DMA_ATTR_ALLOC_SINGLE_PAGES,
+  DMA_ATTR_FORCE_CONTIGUOUS,
+  DMA_ATTR_NO_KERNEL_MAPPING,
+  DMA_ATTR_NO_WARN,
+  DMA_ATTR_PRIVILEGED,
+  DMA_ATTR_SKIP_CPU_SYNC,
+  DMA_ATTR_WEAK_ORDERING,
+  DMA_ATTR_WRITE_COMBINE,
+  DMA_BIDIRECTIONAL,
+  DMA_FROM_DEVICE,
+  DMA_TO_DEVICE,
+  PROT_READ,
+  PROT_WRITE,
+  TYPE_PAGE,
+} from '../core/generated/constants.js';
 import type { CoreExports } from '../core/generated/exports.js';
 import { Life } from '../core/life.js';
 import { reasonName } from '../core/reasons.js';
@@ -33,9 +50,7 @@ import { type DmaHost, ScatterTable } from './sg-table.js';
  */
 
 /** Which way data moves (enum dma_data_direction). */
-export const DMA_BIDIRECTIONAL = 0;
-export const DMA_TO_DEVICE = 1;
-export const DMA_FROM_DEVICE = 2;
+export { DMA_BIDIRECTIONAL, DMA_FROM_DEVICE, DMA_TO_DEVICE };
 
 export type Direction = typeof DMA_BIDIRECTIONAL | typeof DMA_TO_DEVICE | typeof DMA_FROM_DEVICE;
 
@@ -44,14 +59,14 @@ export const DMA_MAPPING_ERROR = -1;
 
 /** Attributes of a mapping, to be OR-ed (include/linux/dma-mapping.h). */
 export const DMA_ATTR = {
-  WEAK_ORDERING: 1 << 1,
-  WRITE_COMBINE: 1 << 2,
-  NO_KERNEL_MAPPING: 1 << 4,
-  SKIP_CPU_SYNC: 1 << 5,
-  FORCE_CONTIGUOUS: 1 << 6,
-  ALLOC_SINGLE_PAGES: 1 << 7,
-  NO_WARN: 1 << 8,
-  PRIVILEGED: 1 << 9,
+  WEAK_ORDERING: DMA_ATTR_WEAK_ORDERING,
+  WRITE_COMBINE: DMA_ATTR_WRITE_COMBINE,
+  NO_KERNEL_MAPPING: DMA_ATTR_NO_KERNEL_MAPPING,
+  SKIP_CPU_SYNC: DMA_ATTR_SKIP_CPU_SYNC,
+  FORCE_CONTIGUOUS: DMA_ATTR_FORCE_CONTIGUOUS,
+  ALLOC_SINGLE_PAGES: DMA_ATTR_ALLOC_SINGLE_PAGES,
+  NO_WARN: DMA_ATTR_NO_WARN,
+  PRIVILEGED: DMA_ATTR_PRIVILEGED,
 } as const;
 
 export interface DeviceOptions {
@@ -79,9 +94,8 @@ export interface DeviceOptions {
   domain?: DmaDomain | 'passthrough';
 }
 
-const FORCE_BOUNCE = 2;
-/** In place of a number of entries: all of them (assembly/dma/map.ts). */
-const ALL_ENTRIES = -1;
+/** As a small integer. */
+const EVERY_ENTRY = ALL_ENTRIES | 0;
 const MAX_NENTS = 0x7fffffff;
 const MAX_U32 = 0xffffffff;
 /** Records of the checker have 15 bits for a device's number (assembly/dma-debug/log.ts). */
@@ -149,7 +163,7 @@ export class DmaDevice {
     this.#life = new Life(timeline, 'device');
     exports.deviceSetMask(this.#record, maskBits, coherentMaskBits);
     exports.deviceSetSegments(this.#record, maxSegment, boundaryBits, minAlignMask);
-    if (forceBounce) exports.deviceSetFlags(this.#record, FORCE_BOUNCE, 0);
+    if (forceBounce) exports.deviceSetFlags(this.#record, DEVICE_FORCE_BOUNCE, 0);
     try {
       if (domain !== undefined) this.attach(domain);
     } catch (error) {
@@ -399,7 +413,7 @@ export class DmaDevice {
     if (nents !== undefined) checkInteger('nents', nents, 0, MAX_NENTS);
     this.#life.enter('dma_unmap_sg');
     const list = ScatterTable.recordFor(table, this.#life, 'dma_unmap_sg');
-    this.core.dmaUnmapSg(this.#record, list, nents ?? ALL_ENTRIES, dir, attrs);
+    this.core.dmaUnmapSg(this.#record, list, nents ?? EVERY_ENTRY, dir, attrs);
     if (this.debug !== null) this.debug.settle();
   }
 

@@ -1,8 +1,19 @@
 import { checkBoolean, checkOptions, hostTimeline, oneOf } from '../core/arguments.js';
 import { checkInteger, GemDmaError, invalidType, outOfRange } from '../core/errors.js';
+import {
+  COOKIE_DEFERRED_LIST,
+  COOKIE_LAZY,
+  COOKIE_MAP_ENTRIES,
+  COOKIE_RETRY_32BIT,
+  COOKIE_TREE_ONLY,
+  COOKIE_UNMAP_RANGE,
+  DOMAIN_UNMAP_EXACT,
+  DOMAIN_WRITE_IMPLIES_READ,
+  PAGE_SIZE,
+} from '../core/generated/constants.js';
 import { Life, type Timeline } from '../core/life.js';
 import { type IovaStats, iovaStats } from '../iova/domain.js';
-import type { IovaModel } from '../iova/models.js';
+import { IOVA_MODELS, type IovaModel } from '../iova/models.js';
 import { DmaDevice } from './device.js';
 import type { DmaHost } from './sg-table.js';
 
@@ -40,23 +51,8 @@ export interface DomainOptions {
   writeImpliesRead?: boolean;
 }
 
-const LAZY = 1;
-const MAP_ENTRIES = 2;
-const UNMAP_RANGE = 4;
-const RETRY_32BIT = 8;
-const DEFERRED_LIST = 16;
-const TREE_ONLY = 32;
-
-const WRITE_IMPLIES_READ = 1;
-const UNMAP_EXACT = 4;
-
-/** Allocator models of assembly/iova/domain.ts, and the 32-bit line as each has it. */
-const MODELS: Readonly<Record<IovaModel, { model: number; line: number }>> = {
-  'linux-4.2': { model: 1, line: 0xfffff },
-  'linux-6.12': { model: 2, line: 0x100000 },
-  rcache: { model: 0x102, line: 0x100000 },
-  fast: { model: 3, line: 0x100000 },
-};
+/** The last pfn below 4 GiB. */
+const LAST_32BIT = 2 ** 32 / PAGE_SIZE - 1;
 
 const NS_PER_MS = 1e6;
 const MAX_PFN = 2 ** 52 - 1;
@@ -112,18 +108,20 @@ export class DmaDomain {
     const magazine = checkInteger('magazine', options.magazine ?? MAGAZINE, 1, MAGAZINE);
     const allocator = options.allocator ?? 'rcache';
     this.allocator = allocator;
-    const { model, line } = MODELS[oneOf('allocator', allocator, Object.keys(MODELS) as IovaModel[])];
+    const model = IOVA_MODELS[oneOf('allocator', allocator, Object.keys(IOVA_MODELS) as IovaModel[])];
+    // The kernels keep the line between 32-bit and other limits differently: the last pfn below it, the first above.
+    const line = allocator === 'linux-4.2' ? LAST_32BIT : LAST_32BIT + 1;
     const exact = checkBoolean('unmapWholeRange', options.unmapWholeRange, false);
     const flags =
-      (this.lazy ? LAZY : 0) |
-      (checkBoolean('mergeSegments', options.mergeSegments, true) ? 0 : MAP_ENTRIES) |
-      (exact ? UNMAP_RANGE : 0) |
-      (checkBoolean('retryBelow4GiB', options.retryBelow4GiB, false) ? RETRY_32BIT : 0) |
-      (deferred ? DEFERRED_LIST : 0) |
-      (allocator === 'linux-4.2' ? TREE_ONLY : 0);
+      (this.lazy ? COOKIE_LAZY : 0) |
+      (checkBoolean('mergeSegments', options.mergeSegments, true) ? 0 : COOKIE_MAP_ENTRIES) |
+      (exact ? COOKIE_UNMAP_RANGE : 0) |
+      (checkBoolean('retryBelow4GiB', options.retryBelow4GiB, false) ? COOKIE_RETRY_32BIT : 0) |
+      (deferred ? COOKIE_DEFERRED_LIST : 0) |
+      (allocator === 'linux-4.2' ? COOKIE_TREE_ONLY : 0);
     const tables =
-      (checkBoolean('writeImpliesRead', options.writeImpliesRead, true) ? WRITE_IMPLIES_READ : 0) |
-      (exact ? UNMAP_EXACT : 0);
+      (checkBoolean('writeImpliesRead', options.writeImpliesRead, true) ? DOMAIN_WRITE_IMPLIES_READ : 0) |
+      (exact ? DOMAIN_UNMAP_EXACT : 0);
     const reserved = options.reserved ?? [];
     if (!Array.isArray(reserved)) throw invalidType('reserved', 'an array of [first, last] pfns', reserved);
     for (const range of reserved) checkRange(range);

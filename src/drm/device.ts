@@ -1,4 +1,15 @@
 import { CpuRegisters } from '../core/cpu-registers.js';
+import {
+  ALL_ENTRIES,
+  DMA_BIDIRECTIONAL,
+  MM_2015,
+  MM_BEST,
+  MM_MODERN,
+  MM_SEARCH_DEFAULT,
+  PAGE_SIZE,
+  SG_MAX_ENTRY,
+  SG_NO_COALESCE,
+} from '../core/generated/constants.js';
 import type { Core } from '../core/instance.js';
 import { Living } from '../core/living.js';
 import type { PhysicalMemory } from '../core/physical-memory.js';
@@ -12,14 +23,6 @@ import type { DrmGemObject } from './gem-object.js';
 import { HookRunner } from './hooks.js';
 import { ListLink } from './list.js';
 import type { Reclaim } from './reclaim.js';
-
-const PAGE_SIZE = 4096;
-/** Longest entry of a table in bytes: whole pages below 4 GiB. */
-const MAX_ENTRY = 0xfffff000;
-const SG_NO_COALESCE = 1;
-const BIDIRECTIONAL = 0;
-/** In place of a number of entries: all of them (assembly/dma/map.ts). */
-const ALL_ENTRIES = -1;
 
 /** Moments that every GEM driver has: none in particular, and mapping for an importer. */
 export type DrmHook = 'none' | 'export';
@@ -44,9 +47,11 @@ export abstract class DrmDevice<Hook extends string = DrmHook> extends Living {
   readonly reliefs: readonly ((pages: number) => void)[] = [];
   /** How sg tables are built: an entry per page where swiotlb may be behind, merged otherwise. */
   readonly sgFlags: number;
-  readonly maxEntry = MAX_ENTRY;
-  /** Which range manager: 0 that of 2015, 1 the modern one. */
+  readonly maxEntry = SG_MAX_ENTRY;
+  /** Which range manager: MM_2015 or MM_MODERN. */
   readonly mmFlavour: number;
+  /** How nodes are inserted: DRM_MM_SEARCH_DEFAULT of 2015, DRM_MM_INSERT_BEST of today. */
+  readonly mmInsertMode: number;
   /** Objects made so far; the last one's number. */
   objectCount = 0;
   /** Everything that exists, in the order in which it was made. */
@@ -76,7 +81,8 @@ export abstract class DrmDevice<Hook extends string = DrmHook> extends Living {
     dmaDevice.setDriven(true);
     this.dma = dmaDevice.handle;
     this.sgFlags = host.bounces ? SG_NO_COALESCE : 0;
-    this.mmFlavour = host.kernel.drmMm === 'modern' ? 1 : 0;
+    this.mmFlavour = host.kernel.drmMm === 'modern' ? MM_MODERN : MM_2015;
+    this.mmInsertMode = host.kernel.drmMm === 'modern' ? MM_BEST : MM_SEARCH_DEFAULT;
     this.dmaDebug = host.checker;
     this.hooks = hookRunner(host, hooks);
     const first = host.events.addTracepoints(tracepoints);
@@ -127,14 +133,14 @@ export abstract class DrmDevice<Hook extends string = DrmHook> extends Living {
 
   /** dma_map_sg of a table, both directions. Returns segments or a negative errno. */
   mapSg(table: number): number {
-    const rc = this.core.exports.dmaMapSg(this.dma, table, BIDIRECTIONAL, 0);
+    const rc = this.core.exports.dmaMapSg(this.dma, table, DMA_BIDIRECTIONAL, 0);
     if (rc <= 0) this.mapFailure = this.core.exports.lastReason(this.context);
     return rc;
   }
 
   /** dma_unmap_sg of a table. */
   unmapSg(table: number): void {
-    this.core.exports.dmaUnmapSg(this.dma, table, ALL_ENTRIES, BIDIRECTIONAL, 0);
+    this.core.exports.dmaUnmapSg(this.dma, table, ALL_ENTRIES, DMA_BIDIRECTIONAL, 0);
   }
 
   /** Why the DMA API last refused, once: the driver's own errno is coarser. Undefined when it was something else. */

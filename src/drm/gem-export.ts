@@ -1,12 +1,11 @@
 import { GemDmaError } from '../core/errors.js';
+import { DMA_BIDIRECTIONAL } from '../core/generated/constants.js';
 import type { DrmDevice } from './device.js';
 import { DmaBuf, type DmaBufAttachment, type DmaBufExporter } from './dma-buf.js';
 import { ENOMEM, refuse } from './errno.js';
 import type { DrmGemObject } from './gem-object.js';
 
 /** GEM objects as dma-bufs (drivers/gpu/drm/drm_prime.c). */
-
-const BIDIRECTIONAL = 0;
 
 /** A GEM driver as the exporter: the importer's table is a copy over the object's pages, which stay pinned while it is mapped. */
 class GemExporter implements DmaBufExporter {
@@ -34,7 +33,7 @@ class GemExporter implements DmaBufExporter {
       refuse(-ENOMEM, 'dma_buf_map_attachment', `no memory for a copy of the table of ${object}`);
     }
     const { handle } = attachment.device;
-    const nents = hooks.during('export', object.id, 0, () => core.exports.dmaMapSg(handle, copy, BIDIRECTIONAL, 0));
+    const nents = hooks.during('export', object.id, 0, () => core.exports.dmaMapSg(handle, copy, DMA_BIDIRECTIONAL, 0));
     if (nents <= 0) {
       core.exports.sgDestroy(copy);
       object.gemUnpin();
@@ -45,7 +44,7 @@ class GemExporter implements DmaBufExporter {
 
   unmap(attachment: DmaBufAttachment, table: number): void {
     const { exports } = this.object.device.core;
-    exports.dmaUnmapSg(attachment.device.handle, table, exports.sgOrigNents(table), BIDIRECTIONAL, 0);
+    exports.dmaUnmapSg(attachment.device.handle, table, exports.sgOrigNents(table), DMA_BIDIRECTIONAL, 0);
     exports.sgDestroy(table);
     this.object.gemUnpin();
   }

@@ -1,9 +1,9 @@
 import { checkBoolean, checkBytes, checkFunction, checkOptions } from '../core/arguments.js';
 import { checkInteger, GemDmaError, parseSize } from '../core/errors.js';
+import { PAGE_SIZE } from '../core/generated/constants.js';
 import { Living } from '../core/living.js';
 import { PhysicalMemory } from '../core/physical-memory.js';
 
-const PAGE_SIZE = 4096;
 /** Where the first mapping goes: below it lie text and heap, of no interest here. */
 const MMAP_BASE = 0x7f0000000000;
 const TASK_SIZE = 0x7ffffffff000;

@@ -1,13 +1,10 @@
 import { GemDmaError } from '../core/errors.js';
+import { PAGE_SIZE, SG_MAX_PAGES } from '../core/generated/constants.js';
 import { pfnOf } from '../core/sg-vectors.js';
 import type { DrmDevice } from './device.js';
 import { ENOMEM } from './errno.js';
 import { ListLink } from './list.js';
 import type { Swappable } from './reclaim.js';
-
-const PAGE_SIZE = 4096;
-/** Most pages of a scatter-gather table (assembly/sg/build.ts): 1 TiB, more than any machine here has. */
-const MAX_PAGES = 2 ** 28;
 
 /**
  * A shmem file (mm/shmem.c): memory of the page cache that the system may swap out while no object holds it. The file's
@@ -92,7 +89,7 @@ export class ShmemFile implements Swappable {
   // every driver's shrinker, and swapping one idle file after the other.
   private populate(): number {
     const { device, pages } = this;
-    if (pages > MAX_PAGES) return -ENOMEM;
+    if (pages > SG_MAX_PAGES) return -ENOMEM;
     if (this.allocate()) return 0;
     for (const relieve of device.reliefs) {
       relieve(pages);

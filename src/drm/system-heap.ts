@@ -1,11 +1,8 @@
 import { hostTimeline } from '../core/arguments.js';
 import { GemDmaError, parseSize } from '../core/errors.js';
+import { DMA_BIDIRECTIONAL, PAGE_SIZE, SG_MAX_ENTRY } from '../core/generated/constants.js';
 import type { DmaHost } from '../dma/sg-table.js';
 import { DmaBuf, type DmaBufAttachment, type DmaBufExporter } from './dma-buf.js';
-
-const PAGE_SIZE = 4096;
-const MAX_ENTRY = 0xfffff000;
-const BIDIRECTIONAL = 0;
 
 /**
  * A dma-buf heap: pages of the system that belong to no device (drivers/dma-buf/heaps/system_heap.c), the simplest
@@ -26,7 +23,7 @@ export class SystemHeap {
     if (pages > 2 ** 24) throw new GemDmaError('ENOMEM', 'dma_heap_alloc', `no machine has ${pages} pages`);
     if (pages === 0) throw new GemDmaError('EINVAL', 'dma_heap_alloc', 'a dma-buf of no bytes');
     const { core, context } = this.host;
-    const table = core.exports.sgAllocPages(context, pages, 0, MAX_ENTRY);
+    const table = core.exports.sgAllocPages(context, pages, 0, SG_MAX_ENTRY);
     if (table === 0) throw new GemDmaError('ENOMEM', 'dma_heap_alloc', `no memory for ${pages} pages`);
     return new DmaBuf(this.host, new HeapExporter(this.host, table, pages), pages * PAGE_SIZE);
   }
@@ -48,16 +45,16 @@ class HeapExporter implements DmaBufExporter {
   map(attachment: DmaBufAttachment): number {
     const { core, context } = this.host;
     const { dmaMapSg, sgDestroy, sgFromPages, sgPfnVector } = core.exports;
-    const copy = sgFromPages(context, this.pages, sgPfnVector(this.table), 0, MAX_ENTRY);
+    const copy = sgFromPages(context, this.pages, sgPfnVector(this.table), 0, SG_MAX_ENTRY);
     if (copy === 0) throw new GemDmaError('ENOMEM', 'dma_buf_map_attachment', 'no memory for a table');
-    if (dmaMapSg(attachment.device.handle, copy, BIDIRECTIONAL, 0) > 0) return copy;
+    if (dmaMapSg(attachment.device.handle, copy, DMA_BIDIRECTIONAL, 0) > 0) return copy;
     sgDestroy(copy);
     throw new GemDmaError('ENOMEM', 'dma_buf_map_attachment', `${this.pages} pages could not be mapped`);
   }
 
   unmap(attachment: DmaBufAttachment, table: number): void {
     const { dmaUnmapSg, sgDestroy, sgOrigNents } = this.host.core.exports;
-    dmaUnmapSg(attachment.device.handle, table, sgOrigNents(table), BIDIRECTIONAL, 0);
+    dmaUnmapSg(attachment.device.handle, table, sgOrigNents(table), DMA_BIDIRECTIONAL, 0);
     sgDestroy(table);
   }
 

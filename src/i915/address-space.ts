@@ -1,5 +1,6 @@
 import { checkBytes } from '../core/arguments.js';
 import { checkInteger, errnoName, GemDmaError } from '../core/errors.js';
+import { ENOMEM } from '../core/generated/constants.js';
 import { Living } from '../core/living.js';
 import { ListLink } from '../drm/list.js';
 import type { I915Device } from './device.js';
@@ -128,7 +129,7 @@ export abstract class AddressSpace extends Living {
     if (rc >= 0) return;
     const where = `${n} bytes at 0x${address.toString(16)} of ${this.name}`;
     const details = { vm: this.name, address, size: n, errno: errnoName(rc) };
-    if (rc === -12) throw new GemDmaError('ENOMEM', syscall, `no linear memory for ${where}`, { details });
+    if (rc === ENOMEM) throw new GemDmaError('ENOMEM', syscall, `no linear memory for ${where}`, { details });
     throw new GemDmaError('EFAULT', syscall, `the GPU cannot reach ${where}`, { details });
   }
 

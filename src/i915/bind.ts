@@ -1,5 +1,6 @@
 import { checkBoolean, checkOptions, oneOf } from '../core/arguments.js';
 import { checkInteger, outOfRange } from '../core/errors.js';
+import { PAGE_SIZE } from '../core/generated/constants.js';
 import { bugOn, E2BIG, EBUSY, EINVAL, ENODEV, ENOSPC, refuse } from '../drm/errno.js';
 import { pinPages, unpinPages } from '../drm/gem-object.js';
 import type { AddressSpace } from './address-space.js';
@@ -19,10 +20,6 @@ export const PIN_GLOBAL = 4;
 export const PIN_OFFSET_BIAS = 8;
 export const PIN_USER = 16;
 export const PIN_UPDATE = 32;
-
-const PAGE_SIZE = 4096;
-/** DRM_MM_SEARCH_DEFAULT of 2015 and DRM_MM_INSERT_BEST of today. */
-const INSERT_MODE = 0;
 
 /** How `bo.bind` may place an object. */
 export interface BindOptions {
@@ -210,7 +207,7 @@ function insertNode(vma: Vma, size: number, alignment: number, start: number, en
   const { exports } = vm.device.core;
   const color = vma.object.cacheLevel;
   for (;;) {
-    const node = exports.mmInsert(vm.mm, size, alignment, color, start, end, INSERT_MODE);
+    const node = exports.mmInsert(vm.mm, size, alignment, color, start, end, vm.device.mmInsertMode);
     if (node > 0) {
       vma.node = node;
       vma.start = exports.mmNodeStart(node);

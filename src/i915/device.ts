@@ -1,5 +1,6 @@
 import { checkBoolean, checkOptions } from '../core/arguments.js';
 import { checkInteger, GemDmaError, invalidType, invalidValue, outOfRange, parseSize } from '../core/errors.js';
+import { PAGE_SIZE } from '../core/generated/constants.js';
 import type { DmaDevice } from '../dma/device.js';
 import { DrmDevice } from '../drm/device.js';
 import { DmaBuf } from '../drm/dma-buf.js';
@@ -16,7 +17,7 @@ import { StolenMemory } from './backing/stolen.js';
 import { UserptrBacking, UserptrNotifiers } from './backing/userptr.js';
 import { type I915Config, type I915Options, i915Config, i915Policy } from './config.js';
 import { Context } from './context.js';
-import { CACHE_LEVELS, type Caching } from './domain.js';
+import { CACHE_LEVELS, type Caching, cacheLevelOf } from './domain.js';
 import { TRACEPOINTS } from './events.js';
 import { evictEverything, evictVm } from './evict.js';
 import { type ExecObject, type ExecOptions, execbuffer } from './execbuffer.js';
@@ -36,7 +37,6 @@ import {
 } from './shrinker.js';
 import type { Vma } from './vma.js';
 
-const PAGE_SIZE = 4096;
 /** A userptr or import is CPU-cached memory like any other. */
 const DOMAIN_CPU = 1;
 
@@ -346,7 +346,6 @@ function wholePages(size: number): number {
 }
 
 function cacheLevel(caching: Caching): number {
-  const level = CACHE_LEVELS.indexOf(caching);
-  if (level < 0) throw invalidValue('caching', `one of ${CACHE_LEVELS.join(', ')}`, caching);
-  return level;
+  if (!CACHE_LEVELS.includes(caching)) throw invalidValue('caching', `one of ${CACHE_LEVELS.join(', ')}`, caching);
+  return cacheLevelOf(caching);
 }

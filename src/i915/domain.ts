@@ -1,3 +1,4 @@
+import { CACHE_L3_LLC, CACHE_LLC, CACHE_NONE, CACHE_WT } from '../core/generated/constants.js';
 import { EBUSY, EINVAL, refuse } from '../drm/errno.js';
 import { pinPages, unpinPages } from '../drm/gem-object.js';
 import { PIN_UPDATE, vmaBind } from './bind.js';
@@ -15,9 +16,15 @@ export type Domain = 'cpu' | 'gtt';
 export const DOMAIN_CPU = 1;
 export const DOMAIN_GTT = 0x40;
 
-/** Cache levels by name (enum i915_cache_level); the value is the index. */
-export type Caching = 'none' | 'llc' | 'l3-llc' | 'wt';
-export const CACHE_LEVELS: readonly Caching[] = ['none', 'llc', 'l3-llc', 'wt'];
+/** Cache levels by name (enum i915_cache_level). */
+const LEVELS = { none: CACHE_NONE, llc: CACHE_LLC, 'l3-llc': CACHE_L3_LLC, wt: CACHE_WT } as const;
+export type Caching = keyof typeof LEVELS;
+export const CACHE_LEVELS = Object.keys(LEVELS) as readonly Caching[];
+
+/** The core's number of a cache level. */
+export function cacheLevelOf(caching: Caching): number {
+  return LEVELS[caching];
+}
 
 /** i915_gem_pwrite_ioctl. */
 export function objectWrite(object: GemObject, offset: number, bytes: Uint8Array): void {
@@ -90,7 +97,7 @@ export function setDomain(object: GemObject, domain: Domain, write: boolean): vo
  * entries of the others are written again.
  */
 export function setCacheLevel(object: GemObject, caching: Caching): void {
-  const level = CACHE_LEVELS.indexOf(caching);
+  const level = cacheLevelOf(caching);
   if (object.cacheLevel === level) return;
   if (object.pinned) refuse(-EBUSY, 'gem_set_caching', `${object} is pinned`);
   const { exports } = object.device.core;

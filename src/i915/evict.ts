@@ -7,9 +7,6 @@ import { idle } from './retire.js';
 import { vmaUnbind } from './unbind.js';
 import type { Vma } from './vma.js';
 
-/** As objects are inserted: DRM_MM_SEARCH_DEFAULT of 2015 and DRM_MM_INSERT_BEST of today. */
-const INSERT_MODE = 0;
-
 /**
  * Making room in an address space (i915_gem_evict.c): the vmas that were used least recently go, as few as make one hole
  * that is large enough.
@@ -30,7 +27,7 @@ export function evictSomething(
 ): number {
   const { exports } = vm.device.core;
   for (let waited = false; ; waited = true) {
-    const rc = exports.mmScanInit(vm.mm, size, alignment, color, start, end, INSERT_MODE);
+    const rc = exports.mmScanInit(vm.mm, size, alignment, color, start, end, vm.device.mmInsertMode);
     if (rc !== 0) return rc;
     const scanned: Vma[] = [];
     const found = scan(exports, vm.inactiveList, scanned) || (!nonblock && scan(exports, vm.activeList, scanned));

@@ -1,3 +1,13 @@
+import {
+  COLOR_I915,
+  COLOR_NONE,
+  PLATFORM_BYT,
+  PLATFORM_GEN8,
+  PLATFORM_HSW,
+  PLATFORM_HSW_EDRAM,
+  PLATFORM_IVB,
+  PLATFORM_SNB,
+} from '../core/generated/constants.js';
 import { ENOMEM, refuse } from '../drm/errno.js';
 import { AddressSpace } from './address-space.js';
 import type { Platform } from './config.js';
@@ -7,14 +17,14 @@ import { GLOBAL_BIND, LOCAL_BIND, type Vma } from './vma.js';
 
 /** The core's platforms (assembly/gtt/pte.ts): each writes its entries differently. */
 const PLATFORMS: Readonly<Record<Platform, number>> = {
-  snb: 0,
-  ivb: 1,
-  vlv: 2,
-  hsw: 3,
-  'hsw-ellc': 4,
-  bdw: 5,
-  chv: 5,
-  skl: 5,
+  snb: PLATFORM_SNB,
+  ivb: PLATFORM_IVB,
+  vlv: PLATFORM_BYT,
+  hsw: PLATFORM_HSW,
+  'hsw-ellc': PLATFORM_HSW_EDRAM,
+  bdw: PLATFORM_GEN8,
+  chv: PLATFORM_GEN8,
+  skl: PLATFORM_GEN8,
 };
 
 /**
@@ -28,7 +38,14 @@ export class Ggtt extends AddressSpace {
   constructor(device: I915Device) {
     const { platform, ggtt, mappable, llc } = device.config;
     const { exports } = device.core;
-    const handle = exports.ggttCreate(device.dma, PLATFORMS[platform], ggtt, mappable, device.mmFlavour, llc ? 0 : 1);
+    const handle = exports.ggttCreate(
+      device.dma,
+      PLATFORMS[platform],
+      ggtt,
+      mappable,
+      device.mmFlavour,
+      llc ? COLOR_NONE : COLOR_I915,
+    );
     if (handle <= 0) refuse(handle, 'i915_gem_init_global_gtt', `no memory for a global GTT of ${ggtt} bytes`);
     super(device, 'GGTT', 'ggtt', handle);
   }

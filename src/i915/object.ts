@@ -1,5 +1,6 @@
 import { checkBoolean, checkBytes, oneOf } from '../core/arguments.js';
 import { checkInteger, invalidType } from '../core/errors.js';
+import { PAGE_SIZE } from '../core/generated/constants.js';
 import type { DmaBuf } from '../drm/dma-buf.js';
 import { bugOn, EBUSY, EINVAL, ENOSPC, refuse } from '../drm/errno.js';
 import { exportObject } from '../drm/gem-export.js';
@@ -25,8 +26,6 @@ import { getPages, putPages, quirkPins, setTiling, truncate } from './pages.js';
 import { vmaUnbind } from './unbind.js';
 import { checkView, type View } from './view.js';
 import type { Vma } from './vma.js';
-
-const PAGE_SIZE = 4096;
 
 /**
  * A GEM object (struct drm_i915_gem_object): memory that the GPU can be shown. Sizes in bytes, always whole pages.

@@ -1,15 +1,10 @@
 import { invalidReturn } from '../core/errors.js';
+import { PPGTT_GEN6, PPGTT_GEN8, PPGTT_GEN8_48BIT, PPGTT_PREALLOCATE } from '../core/generated/constants.js';
 import { ENOSPC, refuse } from '../drm/errno.js';
 import { AddressSpace } from './address-space.js';
 import type { I915Device } from './device.js';
 import { evictSomething } from './evict.js';
 import type { Vma } from './vma.js';
-
-/** Shapes and flags of the core (assembly/gtt/ppgtt.ts): levels of tables, all of them made at once. */
-const GEN6 = 2;
-const GEN8 = 3;
-const GEN8_48BIT = 4;
-const PREALLOCATE = 1;
 
 /** A gen6 directory lies in the global GTT: 512 entries of it, in the space of as many pages. */
 const GEN6_PD_SIZE = 512 * 4096;
@@ -72,8 +67,8 @@ export class Ppgtt extends AddressSpace {
 
 function create(device: I915Device, name: string, aliasing: boolean): number {
   const { gen, ppgtt } = device.config;
-  const levels = gen < 8 ? GEN6 : ppgtt === 'full-48bit' ? GEN8_48BIT : GEN8;
-  const atOnce = levels !== GEN8_48BIT && (aliasing || tablesAtCreation(device));
+  const levels = gen < 8 ? PPGTT_GEN6 : ppgtt === 'full-48bit' ? PPGTT_GEN8_48BIT : PPGTT_GEN8;
+  const atOnce = levels !== PPGTT_GEN8_48BIT && (aliasing || tablesAtCreation(device));
   const handle = device.hooks.during('pageTables', 0, 0, () => createTables(device, levels, atOnce));
   if (handle <= 0) refuse(handle, 'i915_ppgtt_init', `no page tables for ${name}`);
   return handle;
@@ -88,13 +83,13 @@ function tablesAtCreation({ policy, config }: I915Device): boolean {
 // i915_ppgtt_init. A directory that lies in the global GTT may need room made there, once.
 function createTables(device: I915Device, levels: number, atOnce: boolean): number {
   const { exports } = device.core;
-  const flags = atOnce && levels === GEN8 ? PREALLOCATE : 0;
+  const flags = atOnce && levels === PPGTT_GEN8 ? PPGTT_PREALLOCATE : 0;
   let handle = exports.ppgttCreate(device.ggtt.handle, levels, 0, flags, device.mmFlavour);
   if (handle === -ENOSPC) {
     const rc = evictSomething(device.ggtt, GEN6_PD_SIZE, GEN6_PD_ALIGN, 0, 0, device.ggtt.total, false);
     if (rc === 0) handle = exports.ppgttCreate(device.ggtt.handle, levels, 0, flags, device.mmFlavour);
   }
-  if (handle > 0 && atOnce && levels === GEN6) {
+  if (handle > 0 && atOnce && levels === PPGTT_GEN6) {
     const rc = exports.ppgttAllocRange(handle, 0, exports.vmTotal(handle));
     if (rc < 0) {
       exports.ppgttDestroy(handle);

@@ -1,3 +1,4 @@
+import { PAGE_SIZE as PAGE } from '../core/generated/constants.js';
 import type { TableEntry } from '../core/iommu.js';
 import type { AlreadySet, IommuFault, StaleAccess } from './iommu.js';
 
@@ -5,7 +6,6 @@ import type { AlreadySet, IommuFault, StaleAccess } from './iommu.js';
 
 const SIZES = ['', '4 KiB', '2 MiB', '1 GiB'];
 const PAGES = [0, 1, 512, 512 ** 2];
-const PAGE = 4096;
 
 const hex = (value: number, digits = 0): string => `0x${value.toString(16).padStart(digits, '0')}`;
 

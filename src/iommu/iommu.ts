@@ -1,5 +1,6 @@
 import { checkBytes } from '../core/arguments.js';
 import { checkInteger, GemDmaError } from '../core/errors.js';
+import { ENOMEM } from '../core/generated/constants.js';
 import type { IommuStatsView } from '../core/generated/records.js';
 import {
   deviceReadBytes,
@@ -274,7 +275,7 @@ export function deviceWrite(host: DmaHost, device: DmaDevice, address: number, b
   checkBytes('bytes', bytes);
   const rc = deviceWriteBytes(host.core, host.context, record, address, bytes);
   if (rc === 0) return;
-  throw accessError(host, device, rc === -12 ? 'ENOMEM' : 'EFAULT', `write ${bytes.length} bytes at ${at(address)}`);
+  throw accessError(host, device, rc === ENOMEM ? 'ENOMEM' : 'EFAULT', `write ${bytes.length} bytes at ${at(address)}`);
 }
 
 function at(address: number): string {

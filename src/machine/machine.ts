@@ -1,7 +1,7 @@
 import { checkOptions, oneOf } from '../core/arguments.js';
 import { BouncePool } from '../core/bounce-pool.js';
 import { checkInteger, errnoName, GemDmaError, invalidType, invalidValue } from '../core/errors.js';
-import { FAULT_KINDS, type FaultKind } from '../core/faults.js';
+import { FAULT_KINDS, FAULTS, type FaultKind } from '../core/faults.js';
 import { Core } from '../core/instance.js';
 import { PhysicalMemory } from '../core/physical-memory.js';
 import { DmaDevice } from '../dma/device.js';
@@ -255,8 +255,8 @@ export class Machine implements DriverHost {
    */
   failAllocation(kind: FaultKind, nth: number): void {
     this.core.timeline.enter('fail_allocation');
-    const index = FAULT_KINDS.indexOf(oneOf('kind', kind, FAULT_KINDS));
-    this.core.exports.faultArm(this.context, index, checkInteger('nth', nth, 0, 0xffffffff));
+    const number = FAULTS[oneOf('kind', kind, FAULT_KINDS)];
+    this.core.exports.faultArm(this.context, number, checkInteger('nth', nth, 0, 0xffffffff));
   }
 
   /**

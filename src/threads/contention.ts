@@ -1,14 +1,29 @@
+import {
+  LOCKS_BLOCKS,
+  LOCKS_CHECKER,
+  LOCKS_IOMMU,
+  LOCKS_IOVA,
+  LOCKS_RAM,
+  LOCKS_SLABS,
+} from '../core/generated/constants.js';
 import type { Machine } from '../machine/machine.js';
 
-/** What locks guard, in the order of the core's kinds (assembly/contention.ts). */
-const KINDS = ['blocks', 'slabs', 'ram', 'iova', 'iommu', 'checker'] as const;
+/** What locks guard, with the core's number of each kind. */
+const KINDS = {
+  blocks: LOCKS_BLOCKS,
+  slabs: LOCKS_SLABS,
+  ram: LOCKS_RAM,
+  iova: LOCKS_IOVA,
+  iommu: LOCKS_IOMMU,
+  checker: LOCKS_CHECKER,
+} as const;
 
 /** Acquisitions that found a lock held, since the machine was made, by what the lock guards. */
-export type Contention = Record<(typeof KINDS)[number], number>;
+export type Contention = Record<keyof typeof KINDS, number>;
 
 export function contention(machine: Machine): Contention {
   const { lockContention } = machine.core.tools;
   return Object.fromEntries(
-    KINDS.map((name, kind) => [name, lockContention(machine.context, kind) >>> 0]),
+    Object.entries(KINDS).map(([name, kind]) => [name, lockContention(machine.context, kind) >>> 0]),
   ) as Contention;
 }

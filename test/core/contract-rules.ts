@@ -97,12 +97,15 @@ function named(constants: Constants): Named[] {
   }));
 }
 
+/** Whether two numbers are one to the core, which takes -1 for the highest. */
+const same = (a: number, b: number): boolean => a === b || (b < 0 && a === b >>> 0);
+
 /** The constant of the core that something of that name and value says again. */
 function match(all: readonly Named[], name: string, value: number): Named | undefined {
   const own = words(name);
   return own.length === 0
     ? undefined
-    : all.find((item) => item.value === value && own.every((word) => item.words.has(word)));
+    : all.find((item) => same(item.value, value) && own.every((word) => item.words.has(word)));
 }
 
 const unwrap = (node: Node | null): Node | null =>

@@ -1,14 +1,11 @@
 import { GemDmaError } from '../../core/errors.js';
+import { COLOR_NONE, PAGE_SIZE, PROT_READ, PROT_WRITE } from '../../core/generated/constants.js';
 import { bugOn, ENOMEM, refuse } from '../../drm/errno.js';
 import { pinPages } from '../../drm/gem-object.js';
 import type { I915Device } from '../device.js';
 import { GemObject } from '../object.js';
 import type { Backing } from './backing.js';
 
-const PAGE_SIZE = 4096;
-/** Permissions of an IOMMU mapping (IOMMU_READ, IOMMU_WRITE). */
-const READ = 1;
-const WRITE = 2;
 /** What firmware keeps for itself at the top: 1 MiB by the field that gen7 and later have for it, at its usual value. */
 const FIRMWARE_KEEPS = 1024 ** 2;
 
@@ -34,7 +31,7 @@ export class StolenMemory {
     if (this.firstPfn === 0) {
       throw new GemDmaError('ENOMEM', 'stolen_init', `no row of ${bytes} bytes of RAM below 4 GiB`);
     }
-    this.mm = core.exports.mmCreate(context, 0, this.size, device.mmFlavour, 0);
+    this.mm = core.exports.mmCreate(context, 0, this.size, device.mmFlavour, COLOR_NONE);
     try {
       if (this.mm <= 0) refuse(this.mm, 'stolen_init', 'no memory for the range manager of stolen memory');
       this.mapIdentity();
@@ -57,14 +54,14 @@ export class StolenMemory {
     if (domain === undefined || domain === 'passthrough') return;
     domain.reserve(this.firstPfn, this.firstPfn + this.pages - 1);
     const { exports } = this.device.core;
-    const rc = exports.domainMap(domain.tables, this.base, this.base, this.pages * PAGE_SIZE, READ | WRITE);
+    const rc = exports.domainMap(domain.tables, this.base, this.base, this.pages * PAGE_SIZE, PROT_READ | PROT_WRITE);
     if (rc < 0) refuse(rc, 'stolen_init', 'no memory for the identity mapping of stolen memory');
   }
 
   /** i915_gem_object_create_stolen: an object at the first place that is free. Throws ENOMEM when there is none. */
   create(size: number): GemObject {
     const { core } = this.device;
-    const node = core.exports.mmInsert(this.mm, size, PAGE_SIZE, 0, 0, this.size, 0);
+    const node = core.exports.mmInsert(this.mm, size, PAGE_SIZE, 0, 0, this.size, this.device.mmInsertMode);
     if (node < 0) refuse(-ENOMEM, 'gem_create_stolen', `no ${size} bytes of stolen memory left (of ${this.size})`);
     return this.object(node, size);
   }

@@ -1,3 +1,4 @@
+import { PAGE_SIZE } from '../../core/generated/constants.js';
 import { bugOn, EAGAIN, ENOMEM } from '../../drm/errno.js';
 import type { MmuNotifier, Process } from '../../drm/process.js';
 import type { I915Device } from '../device.js';
@@ -6,8 +7,6 @@ import { putPages } from '../pages.js';
 import { askPolicy, tellPolicy } from '../policy/run.js';
 import { vmaUnbind } from '../unbind.js';
 import type { Backing } from './backing.js';
-
-const PAGE_SIZE = 4096;
 
 /** userptr.workers has four bits. */
 export const MAX_WORKERS = 15;

@@ -2,6 +2,8 @@ import { Checker, DIRECTIONS, type VerdictRecord } from '../../core/checker.js';
 import {
   DEVICE_FILTER_MATCH,
   DMA_BIDIRECTIONAL,
+  DMA_TO_DEVICE,
+  PAGE_SIZE,
   REPORT_PRINTED,
   TYPE_COHERENT,
   TYPE_NONCOHERENT,
@@ -297,7 +299,7 @@ class CaseReplay {
     const dev = this.#device(undefined);
     for (let i = 0; i < Number(held[1]); ++i) {
       const address = SOME_PAGE + i * 4096;
-      this.#core.exports.debugFeedMap(dev, address, 4096, 1, address, 0, TYPE_PAGE);
+      this.#core.exports.debugFeedMap(dev, address, PAGE_SIZE, DMA_TO_DEVICE, address, 0, TYPE_PAGE);
       this.#core.exports.debugFeedMappingError(dev, address);
     }
   }

@@ -1,4 +1,5 @@
 import { drainEvents } from '../../core/events.js';
+import { EVENT_IOMMU_MAP, EVENT_IOMMU_UNMAP } from '../../core/generated/constants.js';
 import { Core } from '../../core/instance.js';
 import type { DmaDomain } from '../../dma/domain.js';
 import type { DmaHost } from '../../dma/sg-table.js';
@@ -6,8 +7,6 @@ import type { DmaHost } from '../../dma/sg-table.js';
 /** What the replays of DMA API recordings have in common: the machine under them, and how they look at it. */
 
 const MEMORY_LIMIT = 0xffff0000;
-const EVENT_IOMMU_MAP = 8;
-const EVENT_IOMMU_UNMAP = 9;
 const EVENT_RING_ORDER = 12;
 
 /** IOVA ranges that the recording machine's host bridge and MSI window take, in pfns. */

@@ -1,3 +1,17 @@
+import {
+  COLOR_I915,
+  COLOR_NONE,
+  MM_BEST,
+  MM_EVICT,
+  MM_HIGH,
+  MM_LOW,
+  MM_MODERN,
+  MM_ONCE,
+  MM_SEARCH_BELOW,
+  MM_SEARCH_BEST,
+  MM_SEARCH_DEFAULT,
+  MM_TOP,
+} from '../../core/generated/constants.js';
 import { Core } from '../../core/instance.js';
 import { MmBatch, type MmOperation } from '../../core/mm-batch.js';
 import type { Sliced } from '../../core/slices.js';
@@ -6,14 +20,18 @@ import { medianTime } from '../timing.js';
 
 /** Search modes by name, for each flavour of the manager; a flag may follow after a plus sign (assembly/gtt/drm-mm.ts). */
 const FLAVOURS = [
-  { modes: { default: 0, best: 1, below: 2 }, flag: 'top' },
-  { modes: { best: 0, low: 1, high: 2, evict: 3 }, flag: 'once' },
+  {
+    modes: { default: MM_SEARCH_DEFAULT, best: MM_SEARCH_BEST, below: MM_SEARCH_BELOW },
+    flag: { name: 'top', value: MM_TOP },
+  },
+  {
+    modes: { best: MM_BEST, low: MM_LOW, high: MM_HIGH, evict: MM_EVICT },
+    flag: { name: 'once', value: MM_ONCE },
+  },
 ] as const;
-const FLAG = 16;
-const MODERN = 1;
 /** Lines that are read between two yields. */
 const LINES = 1024;
-const COLOR_RULES: Record<string, number> = { none: 0, i915: 1 };
+const COLOR_RULES: Record<string, number> = { none: COLOR_NONE, i915: COLOR_I915 };
 
 interface Segment {
   start: number;
@@ -60,7 +78,7 @@ function flavourOf(recording: Recording, reader: FieldReader): number {
   const version = /^(\d+)\.(\d+)/.exec(String(recording.header.kernel ?? '6.12'));
   if (!version) reader.fail(1, `kernel=${recording.header.kernel} is not a kernel version`);
   const [major, minor] = [Number(version[1]), Number(version[2])];
-  return major > 4 || (major === 4 && minor >= 11) ? MODERN : 0;
+  return major > 4 || (major === 4 && minor >= 11) ? MM_MODERN : 0;
 }
 
 function* parse(recording: Recording, reader: FieldReader, flavour: number): Sliced<Segment[], number> {
@@ -108,7 +126,7 @@ function readOperation(
   if (kind !== 'i') reader.fail(line, `not an operation: ${kind}`);
   const [mode, flag, ...more] = fields[6]?.split('+') ?? [];
   const known: Record<string, number> = FLAVOURS[flavour].modes;
-  if (!(mode in known) || more.length > 0 || (flag !== undefined && flag !== FLAVOURS[flavour].flag)) {
+  if (!(mode in known) || more.length > 0 || (flag !== undefined && flag !== FLAVOURS[flavour].flag.name)) {
     reader.fail(line, `mode is not known: ${fields[6]}`);
   }
   return {
@@ -119,7 +137,7 @@ function readOperation(
     color: reader.decimal(line, 'color', fields[3]),
     lo: hex('lo', 4),
     hi: hex('hi', 5),
-    mode: known[mode] + (flag ? FLAG : 0),
+    mode: known[mode] + (flag ? FLAVOURS[flavour].flag.value : 0),
     expected: result(7),
   };
 }

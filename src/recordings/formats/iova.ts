@@ -1,5 +1,15 @@
+import {
+  RCACHE_CLASSES,
+  STEP_ALLOC,
+  STEP_ALLOC_FAST,
+  STEP_FIND,
+  STEP_FREE,
+  STEP_FREE_FAST,
+  STEP_RESERVE,
+  STEP_WAIT,
+} from '../../core/generated/constants.js';
 import { Core } from '../../core/instance.js';
-import { IovaSteps, STEP } from '../../core/iova-steps.js';
+import { IovaSteps } from '../../core/iova-steps.js';
 import type { Sliced } from '../../core/slices.js';
 import { IOVA_MODELS } from '../../iova/models.js';
 import type { Divergence, RecordingFormat } from '../recording.js';
@@ -30,7 +40,6 @@ export const iova: RecordingFormat = {
 /** Linear memory that a replay may use. */
 const MEMORY_LIMIT = 2 ** 32 - 2 ** 16;
 const DEPOT_DELAY = 100e6; // IOVA_DEPOT_DELAY, 100 ms in nanoseconds
-const CLASSES = 6;
 
 function open(header: Header): { core: Core; context: number; create: () => number } {
   const core = new Core();
@@ -136,7 +145,7 @@ class Replayed {
   }
 
   #depots(): number[] {
-    return Array.from({ length: CLASSES }, (_, order) => this.#tools.iovaDepot(this.#domain, order));
+    return Array.from({ length: RCACHE_CLASSES }, (_, order) => this.#tools.iovaDepot(this.#domain, order));
   }
 
   // The kernel's timer takes one magazine from each class every 100 ms.
@@ -209,28 +218,28 @@ function pack(core: Core, context: number, steps: readonly Step[]): IovaSteps {
   for (const { letter, a, b, limit, flag, expected } of steps) {
     switch (letter) {
       case 'A':
-        packed.push(STEP.alloc, limit, b, flag);
+        packed.push(STEP_ALLOC, limit, b, flag);
         break;
       case 'a':
-        packed.push(STEP.allocFast, limit, b, flag);
+        packed.push(STEP_ALLOC_FAST, limit, b, flag);
         break;
       case 'X':
-        packed.push(STEP.free, Number.parseInt(expected, 16));
+        packed.push(STEP_FREE, Number.parseInt(expected, 16));
         break;
       case 'F':
-        packed.push(STEP.free, a);
+        packed.push(STEP_FREE, a);
         break;
       case 'f':
-        packed.push(STEP.freeFast, a, b);
+        packed.push(STEP_FREE_FAST, a, b);
         break;
       case 'R':
-        packed.push(STEP.reserve, a, b);
+        packed.push(STEP_RESERVE, a, b);
         break;
       case 'Q':
-        packed.push(STEP.find, a);
+        packed.push(STEP_FIND, a);
         break;
       case 'W':
-        packed.push(STEP.wait, a);
+        packed.push(STEP_WAIT, a);
         break;
     }
   }

@@ -1,3 +1,4 @@
+import { PAGE_SIZE as PAGE } from '../../core/generated/constants.js';
 import { DMA_BIDIRECTIONAL, DmaDevice } from '../../dma/device.js';
 import { DmaDomain } from '../../dma/domain.js';
 import { type DmaHost, ScatterTable } from '../../dma/sg-table.js';
@@ -31,8 +32,6 @@ export const lazy: RecordingFormat = {
 };
 
 type Json = Record<string, unknown>;
-
-const PAGE = 4096;
 
 class LazyReplay {
   readonly read: FieldReader;

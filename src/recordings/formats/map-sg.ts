@@ -1,4 +1,5 @@
 import { BouncePool } from '../../core/bounce-pool.js';
+import { PAGE_SIZE as PAGE } from '../../core/generated/constants.js';
 import { readLeaves } from '../../core/iommu.js';
 import type { Sliced } from '../../core/slices.js';
 import { type Direction, DmaDevice } from '../../dma/device.js';
@@ -32,7 +33,6 @@ type Json = Record<string, unknown>;
 type Entry = [pfn: string, offset: number, length: number];
 type Leaf = [iova: string, level: number, count: number, raw: string];
 
-const PAGE = 4096;
 const TYPE_IDENTITY = 4;
 /** RAM of a machine with a bounce pool: what fits below the hole, and 1 GiB above 4 GiB. */
 const BOUNCE_RAM_FRAMES = 0xc0000 + 0x40000;

@@ -1,4 +1,5 @@
 import { BouncePool } from '../../core/bounce-pool.js';
+import { HIGH_START, PAGE_SIZE as PAGE } from '../../core/generated/constants.js';
 import { Core } from '../../core/instance.js';
 import { PhysicalMemory } from '../../core/physical-memory.js';
 import { type Divergence, endsWith, FieldReader, type Recording, type RecordingFormat } from '../recording.js';
@@ -23,10 +24,8 @@ export const swiotlb: RecordingFormat = {
 };
 
 const LIMIT = 2 ** 30;
-const PAGE = 4096;
 /** Frames of RAM below 4 GiB at most, and the first frame above it (assembly/ram/ram.ts). */
 const LOW_FRAMES = 0xc0000;
-const HIGH_START = 0x100000;
 /** What a device has by default: it does not matter to single mappings. */
 const MAX_SEGMENT = 65536;
 /** Bytes marked at each end of a buffer. */

@@ -1,3 +1,4 @@
+import { ENOMEM } from '../../core/generated/constants.js';
 import type { Sliced } from '../../core/slices.js';
 import { type Direction, DMA_BIDIRECTIONAL, DMA_FROM_DEVICE, DMA_TO_DEVICE, DmaDevice } from '../../dma/device.js';
 import { DmaDomain } from '../../dma/domain.js';
@@ -19,7 +20,6 @@ export const symptom: RecordingFormat = {
 
 type Json = Record<string, unknown>;
 
-const ENOMEM = -12;
 const DIRECTIONS: Readonly<Record<string, Direction>> = {
   BIDIRECTIONAL: DMA_BIDIRECTIONAL,
   TO_DEVICE: DMA_TO_DEVICE,

@@ -1,4 +1,11 @@
 import { drainEvents } from '../../core/events.js';
+import {
+  DOMAIN_WRITE_IMPLIES_READ,
+  EVENT_IOMMU_MAP,
+  EVENT_IOMMU_UNMAP,
+  HIGH_START,
+  PAGE_SIZE as PAGE,
+} from '../../core/generated/constants.js';
 import { Core } from '../../core/instance.js';
 import { readLeaves, readTables, type TableEntry } from '../../core/iommu.js';
 import { PhysicalMemory } from '../../core/physical-memory.js';
@@ -27,15 +34,9 @@ type Json = Record<string, unknown>;
 type Entry = [level: number, iova: string, raw: string, run: number];
 
 const LIMIT = 0xffff0000;
-const PAGE = 4096;
 /** Frames of RAM below 4 GiB at most, and the first frame above it (assembly/ram/ram.ts). */
 const LOW_FRAMES = 0xc0000;
-const HIGH_START = 0x100000;
 const MOST_FRAMES = 0x1000000;
-const EVENT_IOMMU_MAP = 8;
-const EVENT_IOMMU_UNMAP = 9;
-/** What this kernel's domains do (assembly/iommu/domain.ts): a writable leaf is readable, too. */
-const WRITE_IMPLIES_READ = 1;
 
 interface Mapped {
   iova: number;
@@ -117,7 +118,7 @@ class VtdReplay {
     const levels = this.#read.decimal(line, 'levels', record.levels);
     const width = this.#read.decimal(line, 'gaw', record.gaw);
     const pageSizes = this.#read.hex(line, 'pgsize_bitmap', record.pgsize_bitmap);
-    this.#domain = domainCreate(this.#context, levels, width, pageSizes, WRITE_IMPLIES_READ);
+    this.#domain = domainCreate(this.#context, levels, width, pageSizes, DOMAIN_WRITE_IMPLIES_READ);
     if (this.#domain === 0)
       this.#read.fail(line, `no domain of ${levels} levels, ${width} bits, pages ${record.pgsize_bitmap}`);
     this.#mapped = [];

@@ -1,8 +1,8 @@
+import { PAGE_SIZE as PAGE } from '../../core/generated/constants.js';
 import { EVENT, type EventNumber, NO_CPU, ROW, type TraceBatch } from '../batch.js';
 import type { LiveMappings } from './live.js';
 import { type AddressEvent, addressText, seconds } from './result.js';
 
-const PAGE = 4096;
 const MAX_HISTORY = 10_000;
 
 /** How the history of an address calls events. */

@@ -1,3 +1,4 @@
+import { PAGE_SIZE as PAGE } from '../../core/generated/constants.js';
 import type { EndedMappings } from './history.js';
 import { type LiveMappings, MAPPING_NAMES, STATE } from './live.js';
 import { addressText, type FaultReport, type Holder, seconds } from './result.js';
@@ -19,7 +20,6 @@ interface Names {
 
 /** A device that faults in a loop fills a log; so many different pages of a device are looked at. */
 const MAX_FAULTS = 256;
-const PAGE = 4096;
 
 export class FaultList {
   readonly list: FaultReport[] = [];

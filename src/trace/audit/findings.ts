@@ -1,3 +1,4 @@
+import { DMA_TO_DEVICE } from '../../core/generated/constants.js';
 import type { LiveMappings } from './live.js';
 import {
   type AuditResult,
@@ -16,8 +17,6 @@ interface Names {
   get(number: number): string;
 }
 
-const TO_DEVICE = 1;
-
 /** Memory that a device has mapped more than once at the same time. */
 export class OverlapList {
   private count = 0;
@@ -27,7 +26,7 @@ export class OverlapList {
   add(live: LiveMappings, first: number, second: number, physical: number, names: Names): void {
     ++this.count;
     // What the device only reads may well be mapped twice: a zero page, a packet to several receivers.
-    const read = live.direction[first] === TO_DEVICE && live.direction[second] === TO_DEVICE;
+    const read = live.direction[first] === DMA_TO_DEVICE && live.direction[second] === DMA_TO_DEVICE;
     if (read) ++this.readOnly;
     if (read || this.examples.length >= MAX_EXAMPLES) return;
     const side = (record: number): Overlap['first'] => ({

@@ -1,3 +1,4 @@
+import { PAGE_SIZE as PAGE } from '../../core/generated/constants.js';
 import { NO_CPU, NO_DIRECTION, type TraceBatch } from '../batch.js';
 import { NO_DEVICE } from './devices.js';
 import { MAPPING, STATE } from './live.js';
@@ -14,7 +15,6 @@ import { mappingOf } from './suspects.js';
  * so a map waits on its CPU for the event that claims it, and an unmap puts its mapping into the state CLOSING.
  */
 
-const PAGE = 4096;
 /** Pages of a run of iommu:map events that is looked for from a page within. */
 const MAX_RUN = 512;
 

@@ -1,3 +1,4 @@
+import { PAGE_SIZE } from '../../core/generated/constants.js';
 import { PageIndex } from './page-index.js';
 
 /**
@@ -101,7 +102,7 @@ export class PhysicalPieces {
 
 function levelOf(bytes: number): number {
   let level = 0;
-  for (let size = 4096; size < bytes && level < LEVELS - 1; size *= 1 << LEVEL_SHIFT) ++level;
+  for (let size = PAGE_SIZE; size < bytes && level < LEVELS - 1; size *= 1 << LEVEL_SHIFT) ++level;
   return level;
 }
 

@@ -1,3 +1,4 @@
+import { PAGE_SIZE as PAGE } from '../../core/generated/constants.js';
 import { NO_CPU, ROW, type TraceBatch } from '../batch.js';
 import type { StringTable } from '../strings.js';
 import { DeviceAccount, NO_DEVICE } from './devices.js';
@@ -14,8 +15,6 @@ import { mappingOf, SuspectGroups, SuspectList, type SuspectMapping } from './su
  * Pairs what maps with what unmaps, for the events of the DMA API; iommu-runs.ts does so for iommu:*. `names` are the audit's
  * numbers of the batch's strings.
  */
-
-const PAGE = 4096;
 
 export class Pairing {
   readonly strings: StringTable;

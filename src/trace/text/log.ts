@@ -1,3 +1,5 @@
+import { DMA_BIDIRECTIONAL, DMA_FROM_DEVICE, DMA_NONE, DMA_TO_DEVICE } from '../../core/generated/constants.js';
+
 /** What stands before a message of the kernel's log, in the ways in which such logs are kept, and what messages share. */
 
 export interface LogLine {
@@ -37,9 +39,14 @@ export function splitAddress(digits: string): { page: number; offset: number } {
   return { page: Number.parseInt(plain.slice(0, -3) || '0', 16), offset: Number.parseInt(plain.slice(-3), 16) };
 }
 
-const DIRECTIONS = ['BIDIRECTIONAL', 'TO_DEVICE', 'FROM_DEVICE', 'NONE'];
+const DIRECTIONS = {
+  DMA_BIDIRECTIONAL,
+  DMA_TO_DEVICE,
+  DMA_FROM_DEVICE,
+  DMA_NONE,
+} as const;
 
 export function directionOf(name: string): number {
-  const at = DIRECTIONS.indexOf(name.replace(/^DMA_/, ''));
-  return at < 0 ? 255 : at;
+  const known: Readonly<Record<string, number>> = DIRECTIONS;
+  return known[name.replace(/^(?!DMA_)/, 'DMA_')] ?? 255;
 }

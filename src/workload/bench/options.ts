@@ -1,4 +1,5 @@
 import { checkInteger, invalidValue, outOfRange } from '../../core/errors.js';
+import { PAGE_SIZE as PAGE } from '../../core/generated/constants.js';
 import {
   type AllocatorName,
   type IommuMode,
@@ -74,7 +75,6 @@ const BATCH_PAGES = 65536;
 const LARGEST_BATCH = 1024;
 /** Objects of a batch are few: each is created, bound twice and freed again from JavaScript. */
 const LARGEST_OBJECT_BATCH = 64;
-const PAGE = 4096;
 const GIB = 2 ** 30;
 
 /** Completes options and checks them. Throws RangeErrors and TypeErrors naming the option. */

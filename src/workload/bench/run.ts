@@ -1,5 +1,6 @@
 import { availableParallelism } from 'node:os';
 import { GemDmaError } from '../../core/errors.js';
+import { BENCH_SG, BENCH_SINGLE } from '../../core/generated/constants.js';
 import { type Direction, DMA_BIDIRECTIONAL, DMA_FROM_DEVICE, DMA_TO_DEVICE, type DmaDevice } from '../../dma/device.js';
 import { DmaDomain } from '../../dma/domain.js';
 import { i915Driver } from '../../i915/driver.js';
@@ -49,8 +50,7 @@ export interface BenchHooks {
   onProgress?: (progress: Progress) => void;
 }
 
-/** Numbers of assembly/bench/bench.ts. */
-const CORE_MODES = { single: 0, sg: 1 } as const;
+const CORE_MODES = { single: BENCH_SINGLE, sg: BENCH_SG } as const;
 const DIRECTION: Record<BenchDirection, Direction> = {
   bidirectional: DMA_BIDIRECTIONAL,
   'to-device': DMA_TO_DEVICE,

@@ -1,3 +1,4 @@
+import { FAULT_IOVA } from '../../core/generated/constants.js';
 import type { DmaDevice } from '../../dma/device.js';
 import { ScatterTable } from '../../dma/sg-table.js';
 import type { Finding } from '../../dma-debug/channels.js';
@@ -84,7 +85,6 @@ export class Lab {
   }
 }
 
-const FAULT_IOVA = 3;
 const COLUMNS = 80;
 
 /** The scenario of a mistake: it is as the kernel has it when both checkers say exactly what the corpus says they do. */

@@ -1,8 +1,8 @@
+import { PAGE_SIZE as PAGE } from '../../core/generated/constants.js';
 import { DMA_ATTR, DMA_BIDIRECTIONAL, DMA_FROM_DEVICE, DMA_TO_DEVICE } from '../../dma/device.js';
 import { ScatterTable } from '../../dma/sg-table.js';
 import type { Mistake } from './corpus.js';
 
-const PAGE = 4096;
 const OBJECT = 1;
 
 /** Mappings that outlive what they map, or are outlived by what uses them. */

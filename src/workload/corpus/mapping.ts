@@ -1,8 +1,7 @@
+import { PAGE_SIZE as PAGE } from '../../core/generated/constants.js';
 import { DMA_ATTR, DMA_BIDIRECTIONAL, DMA_FROM_DEVICE, DMA_TO_DEVICE } from '../../dma/device.js';
 import { ScatterTable } from '../../dma/sg-table.js';
 import type { Mistake } from './corpus.js';
-
-const PAGE = 4096;
 
 /** Memory that must not be mapped, or not like that. */
 export const mapping: Readonly<Record<string, Mistake>> = {

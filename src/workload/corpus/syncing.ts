@@ -1,7 +1,6 @@
+import { PAGE_SIZE as PAGE } from '../../core/generated/constants.js';
 import { DMA_FROM_DEVICE, DMA_TO_DEVICE } from '../../dma/device.js';
 import type { Mistake } from './corpus.js';
-
-const PAGE = 4096;
 
 /** Buffers handed over between CPU and device in another way than they are mapped. */
 export const syncing: Readonly<Record<string, Mistake>> = {

@@ -1,7 +1,6 @@
+import { PAGE_SIZE as PAGE } from '../../core/generated/constants.js';
 import { DMA_BIDIRECTIONAL, DMA_FROM_DEVICE, DMA_TO_DEVICE } from '../../dma/device.js';
 import type { Mistake } from './corpus.js';
-
-const PAGE = 4096;
 
 /** Mappings that are ended in another way than they were made. */
 export const unmapping: Readonly<Record<string, Mistake>> = {

@@ -1,4 +1,5 @@
 import { GemDmaError } from '../../core/errors.js';
+import { PAGE_SIZE as PAGE } from '../../core/generated/constants.js';
 import type { CallProgress, Sliced } from '../../core/slices.js';
 import { DMA_FROM_DEVICE, type DmaDevice } from '../../dma/device.js';
 import type { DmaDomain } from '../../dma/domain.js';
@@ -29,7 +30,6 @@ const SMALL_OBJECTS = 8000;
 /** Objects before the network card of a present-day kernel is looked at. */
 const TODAY_OBJECTS = 500;
 const CONTEXTS = 4;
-const PAGE = 4096;
 const CACHELINE = 64;
 /** The network card receives once in so many objects. */
 const RECEIVE_EVERY = 8;

@@ -1,3 +1,4 @@
+import { PAGE_SIZE as PAGE } from '../../core/generated/constants.js';
 import type { AddressSpace } from '../../i915/address-space.js';
 import type { View } from '../../i915/view.js';
 import { GLOBAL_BIND, LOCAL_BIND, type Vma } from '../../i915/vma.js';
@@ -12,7 +13,8 @@ import type { Bo, World } from './world.js';
  */
 export type GemOperation = OperationKind<World>;
 
-export const PAGE = 4096;
+export { PAGE };
+
 /** Longest piece of memory that is read or written at once. */
 export const MAX_BYTES = 200;
 const ROTATED = 0;

@@ -1,3 +1,4 @@
+import { DMA_BIDIRECTIONAL, PAGE_SIZE as PAGE, SG_MAX_ENTRY } from '../../core/generated/constants.js';
 import type { JobContext } from '../../threads/protocol.js';
 import { Random } from './random.js';
 
@@ -34,9 +35,6 @@ interface Held {
   pfn: number;
 }
 
-const PAGE = 4096;
-const BIDIRECTIONAL = 0;
-const MAX_ENTRY = 0xfffff000;
 /** Operations between two looks at whether the pool wants to stop. */
 const BATCH = 256;
 
@@ -78,10 +76,10 @@ export default function hammer({ core, context, index, stopped }: JobContext, da
   const end = (item: Held): void => {
     mark(owner, 0, item);
     if (item.table !== 0) {
-      dmaUnmapSg(device, item.table, sgOrigNents(item.table), BIDIRECTIONAL, 0);
+      dmaUnmapSg(device, item.table, sgOrigNents(item.table), DMA_BIDIRECTIONAL, 0);
       sgDestroy(item.table);
     } else {
-      dmaUnmapPage(device, item.address, PAGE, BIDIRECTIONAL, 0);
+      dmaUnmapPage(device, item.address, PAGE, DMA_BIDIRECTIONAL, 0);
       giveFrame(item.pfn);
     }
   };
@@ -92,7 +90,7 @@ export default function hammer({ core, context, index, stopped }: JobContext, da
   const mapPage = (): void => {
     if (pagesAlloc(context, 1, staging) < 0) return;
     const pfn = core.readWord(staging);
-    const address = dmaMapPage(device, pfn, 0, PAGE, BIDIRECTIONAL, 0);
+    const address = dmaMapPage(device, pfn, 0, PAGE, DMA_BIDIRECTIONAL, 0);
     if (address >= 0) keep({ table: 0, address, pfn });
     else {
       giveFrame(pfn);
@@ -101,9 +99,9 @@ export default function hammer({ core, context, index, stopped }: JobContext, da
   };
   const mapList = (): void => {
     const pages = 1 + random.below(data.pages);
-    const table = sgAllocPages(context, pages, 0, MAX_ENTRY);
+    const table = sgAllocPages(context, pages, 0, SG_MAX_ENTRY);
     if (table === 0) return;
-    if (dmaMapSg(device, table, BIDIRECTIONAL, 0) > 0) keep({ table, address: 0, pfn: 0 });
+    if (dmaMapSg(device, table, DMA_BIDIRECTIONAL, 0) > 0) keep({ table, address: 0, pfn: 0 });
     else {
       sgDestroy(table);
       ++reply.refused;

@@ -1,4 +1,5 @@
 import { GemDmaError } from '../../core/errors.js';
+import { DMA_FROM_DEVICE, DMA_TO_DEVICE, PAGE_SIZE as PAGE } from '../../core/generated/constants.js';
 import type { CoherentBuffer, Direction, DmaDevice, LinkedRange } from '../../dma/device.js';
 import type { ScatterTable } from '../../dma/sg-table.js';
 import type { DmaBufAttachment } from '../../drm/dma-buf.js';
@@ -14,6 +15,8 @@ import type { World } from './world.js';
  * mapping; what the device reads must be those, and what it writes must be there after syncing or unmapping.
  */
 export type DmaOperation = OperationKind<World>;
+
+export { DMA_FROM_DEVICE as FROM_DEVICE, DMA_TO_DEVICE as TO_DEVICE, PAGE };
 
 /**
  * - `page`, `sg`: streaming mappings
@@ -47,9 +50,6 @@ export interface Mapping {
   written?: { offset: number; length: number };
 }
 
-export const PAGE = 4096;
-export const TO_DEVICE = 1;
-export const FROM_DEVICE = 2;
 export const MAX_BYTES = 200;
 const NO_PROBE = { offset: 0, length: 16 };
 
@@ -89,7 +89,7 @@ export function known(world: World, direction: Direction, bytes: Uint8Array): Co
   const contents = new Contents();
   const { kernel, swiotlb } = world.machine;
   // In 2015 a bounced page came back with whatever its slot held where the device wrote nothing.
-  if (direction === FROM_DEVICE && swiotlb !== null && kernel.swiotlb === 'index') contents.forget();
+  if (direction === DMA_FROM_DEVICE && swiotlb !== null && kernel.swiotlb === 'index') contents.forget();
   else contents.write(0, bytes);
   return contents;
 }

@@ -1,5 +1,5 @@
 import { GemDmaError } from '../../core/errors.js';
-import { FAULT_KINDS, type FaultKind } from '../../core/faults.js';
+import { FAULTS, type FaultKind } from '../../core/faults.js';
 import type { DmaDevice } from '../../dma/device.js';
 import { Process } from '../../drm/process.js';
 import { PhysBacking } from '../../i915/backing/phys.js';
@@ -139,7 +139,7 @@ export class World implements StressWorld {
 
   /** Allocations of a kind that were made to fail so far. */
   faultsStruck(kind: FaultKind): number {
-    return this.machine.core.tools.faultCount(this.machine.context, FAULT_KINDS.indexOf(kind));
+    return this.machine.core.tools.faultCount(this.machine.context, FAULTS[kind]);
   }
 
   /** What an operation that was refused must leave as it was, as plain values. */
