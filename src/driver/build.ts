@@ -1,4 +1,3 @@
-import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { basename, dirname, join, resolve } from 'node:path';
@@ -6,6 +5,8 @@ import { fileURLToPath } from 'node:url';
 import { GemDmaError } from '../core/errors.js';
 import { type Compiler, type CompilerChoice, findCompiler } from './compiler.js';
 import { explain } from './diagnostics.js';
+import { Digests, digest } from './digest.js';
+import { definedFunctions } from './module.js';
 import { OWN_HEADERS, RUNTIME } from './sources.js';
 import { treeHeaders } from './tree.js';
 
@@ -80,7 +81,7 @@ const KASAN_FLAGS = [
   '-mllvm',
   '-asan-instrument-atomics=0',
 ];
-const LINK_FLAGS = ['-shared', '--experimental-pic', '--import-memory', '--allow-undefined', '--export-dynamic'];
+const LINK_FLAGS = ['-shared', '--experimental-pic', '--import-memory', '--allow-undefined'];
 
 interface Job {
   source: string;
@@ -110,17 +111,21 @@ export async function buildDriver(options: BuildOptions): Promise<BuiltDriver> {
     throw new GemDmaError('EINVAL', 'clang', explain(told, options.kernel !== undefined), { reason: 'DRIVER_COMPILE' });
   }
   const objects = results.map(({ object }) => object as string);
-  const key = hash([compiler.version, ...LINK_FLAGS, ...objects]);
+  const own = objects.slice(0, options.files.length + (options.with?.length ?? 0));
+  // What is not static in the driver is its test's to call.
+  const exported = [...new Set(own.flatMap((object) => definedFunctions(readFileSync(object))))];
+  const flags = [...LINK_FLAGS, ...exported.map((name) => `--export=${name}`)];
+  const key = digest([compiler.version, ...flags, ...objects]);
   const linked = join(cache, `${key}.wasm`);
   if (!existsSync(linked)) {
     const fresh = `${linked}.${process.pid}`;
-    const { code, output } = await compiler.link([...LINK_FLAGS, ...objects, '-o', fresh], [fresh], objects);
+    const { code, output } = await compiler.link([...flags, ...objects, '-o', fresh], [fresh], objects);
     if (code !== 0) throw new GemDmaError('EINVAL', 'wasm-ld', output.trim(), { reason: 'DRIVER_LINK' });
     renameSync(fresh, linked);
   }
   const wasm = readFileSync(linked);
   return {
-    wasm: withCalls(wasm, objects.slice(0, options.files.length + (options.with?.length ?? 0))),
+    wasm: withCalls(wasm, own, exported),
     warnings: results.map(({ output }) => output).join(''),
     compiler: compiler.version,
     compiled: results.filter(({ fresh }) => fresh).length,
@@ -128,10 +133,8 @@ export async function buildDriver(options: BuildOptions): Promise<BuiltDriver> {
 }
 
 /** Adds a custom section with the names of the functions that the driver's own objects leave to others. */
-function withCalls(wasm: Uint8Array, objects: readonly string[]): Uint8Array {
-  const own = new Set(
-    WebAssembly.Module.exports(new WebAssembly.Module(wasm as Uint8Array<ArrayBuffer>)).map(({ name }) => name),
-  );
+function withCalls(wasm: Uint8Array, objects: readonly string[], exported: readonly string[]): Uint8Array {
+  const own = new Set(exported);
   const names = new Set<string>();
   for (const object of objects) {
     for (const { name, kind } of WebAssembly.Module.imports(new WebAssembly.Module(readFileSync(object)))) {
@@ -152,7 +155,7 @@ function withCalls(wasm: Uint8Array, objects: readonly string[]): Uint8Array {
 function plan(options: BuildOptions, cache: string): Job[] {
   const { kernel, kasan = true, dmaBits = 64 } = options;
   const common = join(C_FOLDER, 'common');
-  const mode = kernel === undefined ? ownHeaders(cache) : treeHeaders(resolve(kernel));
+  const mode = kernel === undefined ? ownHeaders(cache) : treeHeaders(resolve(kernel), join(C_FOLDER, 'tree'), cache);
   // The last one that fits is taken.
   const maps = [`-ffile-prefix-map=${process.cwd()}/=`];
   if (kernel !== undefined) maps.push(`-ffile-prefix-map=${resolve(kernel)}/=`);
@@ -199,7 +202,7 @@ function plan(options: BuildOptions, cache: string): Job[] {
 /** Flags of the own mode: each header of Linux that it knows is one that includes gemdma's. */
 function ownHeaders(cache: string): string[] {
   const text = '#include <gemdma/all.h>\n';
-  const folder = join(cache, `own-${hash([text, ...OWN_HEADERS]).slice(0, 16)}`);
+  const folder = join(cache, `own-${digest([text, ...OWN_HEADERS]).slice(0, 16)}`);
   if (!existsSync(join(folder, 'complete'))) {
     for (const name of OWN_HEADERS) {
       mkdirSync(dirname(join(folder, name)), { recursive: true });
@@ -230,7 +233,7 @@ async function compile(
   cache: string,
   digests: Digests,
 ): Promise<Compiled> {
-  const key = hash([compiler.version, job.source, ...job.flags]);
+  const key = digest([compiler.version, job.source, ...job.flags]);
   const manifestPath = join(cache, `${key}.json`);
   const known = readManifest(manifestPath, digests);
   if (known) return { object: known.object, output: known.output, fresh: false };
@@ -253,7 +256,7 @@ async function compile(
     path,
     digests.of(path),
   ]);
-  const object = join(cache, `${hash([key, ...inputs.flat()])}.o`);
+  const object = join(cache, `${digest([key, ...inputs.flat()])}.o`);
   renameSync(`${stem}.o`, object);
   const manifest: Manifest = { inputs, object, output };
   writeFileSync(`${stem}.json`, JSON.stringify(manifest));
@@ -264,7 +267,7 @@ async function compile(
 function readManifest(path: string, digests: Digests): Manifest | null {
   if (!existsSync(path)) return null;
   const manifest = JSON.parse(readFileSync(path, 'utf8')) as Manifest;
-  const same = manifest.inputs.every(([input, digest]) => existsSync(input) && digests.of(input) === digest);
+  const same = manifest.inputs.every(([input, sum]) => existsSync(input) && digests.of(input) === sum);
   return same && existsSync(manifest.object) ? manifest : null;
 }
 
@@ -276,26 +279,6 @@ function dependencies(rule: string): string[] {
     .trim()
     .split(/\s+/);
   return names.map((name) => (name.startsWith('@root/') ? name.slice(5) : resolve(name)));
-}
-
-/** Hashes of files: a build reads the same headers for each of its files. */
-class Digests {
-  readonly #known = new Map<string, string>();
-
-  of(path: string): string {
-    let digest = this.#known.get(path);
-    if (digest === undefined) {
-      digest = createHash('sha256').update(readFileSync(path)).digest('hex').slice(0, 24);
-      this.#known.set(path, digest);
-    }
-    return digest;
-  }
-}
-
-function hash(parts: readonly string[]): string {
-  const digest = createHash('sha256');
-  for (const part of parts) digest.update(part).update('\0');
-  return digest.digest('hex').slice(0, 32);
 }
 
 async function inParallel<T, R>(items: readonly T[], act: (item: T) => Promise<R>): Promise<R[]> {

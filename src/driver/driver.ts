@@ -3,7 +3,7 @@ import { hex } from '../dma-debug/checks.js';
 import type { Machine } from '../machine/machine.js';
 import { type DeviceDescription, type DeviceModel, ModelDevice } from './device-model.js';
 import { DebugInfo, type SourcePlace } from './dwarf.js';
-import { driverPlace, Findings } from './findings.js';
+import { driverPlace, Findings, isRuntime } from './findings.js';
 import { type HostFunctions, type LoadedModule, loadModule, type MemoryRange } from './loader.js';
 import { cstring, format } from './printk.js';
 import { driverStack } from './stack.js';
@@ -264,7 +264,7 @@ export class Driver {
     if (!noted || !found || (noted.file === found.file && noted.line === found.line)) return stack;
     // The note is old unless its function is under way, or was inlined where the line is unknown.
     const inner = stack.indexOf(found);
-    const unknown = stack.slice(0, inner).some(({ line, file }) => line === 0 && file === '');
+    const unknown = stack.slice(0, inner).some((place) => place.line === 0 && !isRuntime(place));
     if (found.func !== noted.func && !unknown) return stack;
     return [noted, ...stack.slice(found.func === noted.func ? inner + 1 : inner)];
   }

@@ -75,7 +75,7 @@ export class DebugInfo {
     const rows = (this.#rows ??= this.#readLines());
     const row = before(rows.addresses, address);
     // Line 0: clang has made one instruction of several lines'.
-    if (row < 0 || rows.lines[row] === 0) return [{ func: wasmName, file: '', line: 0 }];
+    if (row < 0 || rows.lines[row] === 0) return [{ func: wasmName, file: rows.files[row] ?? '', line: 0 }];
     const chain: Inlined[] = [];
     this.#units ??= this.#readUnits();
     for (const { functions } of this.#units) {

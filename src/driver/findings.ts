@@ -44,7 +44,7 @@ export function placeText({ func, file, line }: SourcePlace): string {
 }
 
 /** The runtime's own code and headers, which are never the driver's line. */
-function isRuntime({ file }: SourcePlace): boolean {
+export function isRuntime({ file }: SourcePlace): boolean {
   return file.startsWith('gemdma/') || file.startsWith('<built-in>') || file === '';
 }
 
@@ -54,7 +54,7 @@ function isHeader({ file }: SourcePlace): boolean {
 
 /** The driver's own line of a stack: the innermost in one of its C files, else in a header. */
 export function driverPlace(stack: readonly SourcePlace[]): SourcePlace | null {
-  const theirs = stack.filter((place) => !isRuntime(place));
+  const theirs = stack.filter((place) => place.line !== 0 && !isRuntime(place));
   return theirs.find((place) => !isHeader(place)) ?? theirs[0] ?? null;
 }
 
@@ -75,7 +75,14 @@ export class Findings {
   /** Notes a finding; the same one of the same places is counted. */
   add(id: string, message: string, stack: SourcePlace[], born: SourcePlace | null = null): DriverFinding {
     const at = driverPlace(stack);
-    const finding = { id, message, at, born, stack: stack.filter((item) => !isRuntime(item)), count: 1 };
+    const finding = {
+      id,
+      message,
+      at,
+      born,
+      stack: stack.filter((item) => item.line !== 0 && !isRuntime(item)),
+      count: 1,
+    };
     const key = findingKey(finding);
     const known = this.#known.get(key);
     if (known) {

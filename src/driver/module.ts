@@ -125,3 +125,57 @@ export function dylinkOf(custom: Map<string, Uint8Array>): DylinkInfo {
   }
   return { memorySize: 0, memoryAlignment: 1, tableSize: 0 };
 }
+
+const SYMBOL_TABLE = 8;
+const FUNCTION = 0;
+const DATA = 1;
+const SECTION = 3;
+const LOCAL = 2;
+const UNDEFINED = 0x10;
+const EXPLICIT_NAME = 0x40;
+
+/** Functions of an object file that others may call: defined in it and not static (tool-conventions, Linking.md). */
+export function definedFunctions(object: Uint8Array): string[] {
+  const section = sectionsOf(object).custom.get('linking');
+  if (!section) return [];
+  const names: string[] = [];
+  const reader = new Reader(section);
+  reader.uleb();
+  while (reader.at < section.length) {
+    const kind = reader.u8();
+    const size = reader.uleb();
+    const next = reader.at + size;
+    if (kind === SYMBOL_TABLE) {
+      for (let count = reader.uleb(); count > 0; --count) {
+        const symbol = readSymbol(reader);
+        if (symbol !== null && (symbol.flags & (LOCAL | UNDEFINED)) === 0) names.push(symbol.name);
+      }
+    }
+    reader.at = next;
+  }
+  return names;
+}
+
+/** One symbol; null for one that is no function. */
+function readSymbol(reader: Reader): { name: string; flags: number } | null {
+  const kind = reader.u8();
+  const flags = reader.uleb();
+  const text = (): string => {
+    const length = reader.uleb();
+    reader.at += length;
+    return latin1(reader.bytes, reader.at - length, reader.at);
+  };
+  if (kind === SECTION) {
+    reader.uleb();
+    return null;
+  }
+  if (kind === DATA) {
+    text();
+    if ((flags & UNDEFINED) === 0) for (let i = 0; i < 3; ++i) reader.uleb();
+    return null;
+  }
+  reader.uleb();
+  const named = (flags & UNDEFINED) === 0 || (flags & EXPLICIT_NAME) !== 0;
+  const name = named ? text() : '';
+  return kind === FUNCTION ? { name, flags } : null;
+}

@@ -76,7 +76,7 @@ export function format(memory: Bytes, template: string, args: number, dma64 = tr
         text += format(memory, cstring(memory, inner), view.getUint32(view.getUint32(at + 4, true), true), dma64);
         continue;
       } else if (extension === 'e') out = String(at | 0);
-      else out = `0x${at.toString(16).padStart(8, '0')}`;
+      else out = at.toString(16).padStart(8, '0');
       text += out;
       continue;
     } else {

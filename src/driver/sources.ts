@@ -4,6 +4,7 @@ export const RUNTIME = [
   'base.c',
   'device.c',
   'dma.c',
+  'gem.c',
   'irq.c',
   'net.c',
   'pages.c',
@@ -12,6 +13,7 @@ export const RUNTIME = [
   'sg.c',
   'skb.c',
   'slab.c',
+  'tree.c',
 ] as const;
 
 const LINUX = `

@@ -6,7 +6,7 @@ import { bugMacros, plantedBugs } from './planted.js';
 
 const cache = new URL('../../build/driver-cache', import.meta.url).pathname;
 const examples = new URL('../../examples/drivers/', import.meta.url).pathname;
-const DRIVERS = ['nic/ring_nic'];
+const DRIVERS = ['nic/ring_nic', 'blk/sg_queue', 'gem/gem_copy', 'dmac/copy_client'];
 
 const compiler = await findCompiler().catch(() => null);
 const withCompiler = describe.skipIf(compiler === null);

@@ -71,7 +71,9 @@ export default {
   model,
   run(t) {
     for (let round = 0; round < 2; ++round) {
-      if (t.open() !== 0) continue;
+      const opened = t.open();
+      t.expect(opened === 0, `open returns 0, it returned ${opened}`);
+      if (opened !== 0) continue;
       let sent = 0;
       for (let i = 0; i < 40; ++i) {
         if (t.send({ length: 60 + i, fragments: i % 4, fragmentLength: 300, first: i }) === 0) ++sent;

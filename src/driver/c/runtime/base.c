@@ -39,7 +39,7 @@ GD_EXPORT void gd_boot(void)
 {
 	gd_site_reg = gd_site_register();
 	*gd_site_reg = &nowhere;
-	gd_mem_map = gd_pages();
+	gd_pages_set(gd_pages());
 	gd_time_passed();
 }
 

@@ -37,6 +37,10 @@ struct net_device *alloc_etherdev_mqs(int priv, unsigned int tx, unsigned int rx
 	__builtin_memset(dev->broadcast, 0xff, ETH_ALEN);
 	INIT_LIST_HEAD(&dev->napi_list);
 	INIT_LIST_HEAD(&dev->dev_list);
+#ifdef GD_TREE
+	INIT_LIST_HEAD(&dev->mc.list);
+	INIT_LIST_HEAD(&dev->uc.list);
+#endif
 	return dev;
 }
 
@@ -246,7 +250,11 @@ bool gd_napi_run(void)
 	return true;
 }
 
+#ifdef GD_TREE
+gro_result_t napi_gro_receive(struct napi_struct *n, struct sk_buff *s)
+#else
 int napi_gro_receive(struct napi_struct *n, struct sk_buff *s)
+#endif
 {
 	received++;
 	gd_skb_deliver(n->dev, s);

@@ -2,7 +2,20 @@
 /* Pages, vmalloc areas, and scatterlists over them. */
 #include "runtime.h"
 
+#ifdef GD_TREE
+void *gd_pages_at;
+#else
 struct page *gd_mem_map;
+#endif
+
+void gd_pages_set(void *at)
+{
+#ifdef GD_TREE
+	gd_pages_at = at;
+#else
+	gd_mem_map = at;
+#endif
+}
 
 /* Pages that the driver has, by their struct page: born and a mark. */
 #define PAGES_MARK ((struct address_space *)0x9a6e)
@@ -36,7 +49,7 @@ bool virt_addr_valid_(const void *at)
 	return pfn != 0 && !(pfn & GD_PFN_VMALLOC);
 }
 
-bool is_vmalloc_addr(const void *at)
+bool gd_is_vmalloc(const void *at)
 {
 	return (gd_virt_pfn(at) & GD_PFN_VMALLOC) != 0;
 }
@@ -146,7 +159,7 @@ void vfree(const void *at)
 {
 	if (!at)
 		return;
-	if (!is_vmalloc_addr(at)) {
+	if (!gd_is_vmalloc(at)) {
 		gd_finding(GD_BAD_FREE, at, 0, NULL, "vfree of %p, which vmalloc did not give", at);
 		return;
 	}
@@ -161,7 +174,7 @@ void *gd_kvmalloc(size_t size, gfp_t gfp)
 
 void kvfree(const void *at)
 {
-	if (is_vmalloc_addr(at))
+	if (gd_is_vmalloc(at))
 		vfree(at);
 	else
 		kfree(at);
@@ -195,6 +208,11 @@ void vunmap(const void *at)
 }
 
 #ifndef GD_TREE
+bool is_vmalloc_addr(const void *at)
+{
+	return gd_is_vmalloc(at);
+}
+
 void put_page(struct page *page)
 {
 	gd_put_page(page);
@@ -202,29 +220,21 @@ void put_page(struct page *page)
 
 struct kmem_cache *kmem_cache_create(const char *name, unsigned int size, unsigned int align, unsigned int flags, void (*ctor)(void *))
 {
-	extern void *gd_cache_create(const char *, u32, void (*)(void *));
-
 	return gd_cache_create(name, ALIGN(size, align ? align : 8), ctor);
 }
 
 void kmem_cache_destroy(struct kmem_cache *cache)
 {
-	extern void gd_cache_destroy(void *);
-
 	gd_cache_destroy(cache);
 }
 
 void *gd_cache_alloc(struct kmem_cache *cache, gfp_t gfp)
 {
-	extern void *gd_cache_take(void *, gfp_t);
-
 	return gd_cache_take(cache, gfp);
 }
 
 void kmem_cache_free(struct kmem_cache *cache, void *at)
 {
-	extern void gd_cache_give(void *, void *);
-
 	gd_cache_give(cache, at);
 }
 #endif

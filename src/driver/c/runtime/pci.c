@@ -8,6 +8,8 @@
 #define MMIO_BASE 0xf0000000u
 #define MMIO_SHIFT 20
 
+int gd_alloc_vectors(struct pci_dev *p);
+
 struct gd_device {
 	u32 kind; /* 1 PCI, 2 platform */
 	struct pci_dev pci;
@@ -387,8 +389,6 @@ void *const *pcim_iomap_table(struct pci_dev *p)
 
 int pci_alloc_irq_vectors(struct pci_dev *p, unsigned int lo, unsigned int hi, unsigned int flags)
 {
-	extern int gd_alloc_vectors(struct pci_dev *);
-
 	return gd_alloc_vectors(p);
 }
 #endif

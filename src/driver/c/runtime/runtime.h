@@ -24,14 +24,33 @@ bool gd_run_pending(void);
 bool gd_wait_step(u64 deadline);
 void gd_might_sleep(const char *what);
 void gd_hang(const char *what);
+void gd_sched_free(const void *at, u32 size);
 bool gd_irqs_run(void);
 bool gd_napi_run(void);
 
+#ifdef GD_TREE
+#include <gemdma/tree-api.h>
+#endif
+
+/* device.c */
+void *gd_devres_alloc(dr_release_t release, size_t size, gfp_t gfp);
+int devres_release_all(struct device *d);
+
 /* pages.c */
+#ifdef GD_TREE
+/* asm/page.h has the array by this name. */
+#define gd_mem_map ((struct page *)gd_pages_at)
+#endif
 struct page *gd_alloc_pages(gfp_t gfp, unsigned int order);
 void *gd_kmalloc(size_t size, gfp_t gfp);
 bool gd_in_atomic(gfp_t gfp, const char *what);
 void gd_put_page(struct page *page);
+bool gd_is_vmalloc(const void *at);
+void gd_pages_set(void *at);
+void *gd_cache_create(const char *name, u32 size, void (*ctor)(void *));
+void gd_cache_destroy(void *at);
+void *gd_cache_take(void *at, gfp_t gfp);
+void gd_cache_give(void *at, void *object);
 
 /* skb.c */
 struct sk_buff *gd_skb_build(struct net_device *dev, u32 linear, u32 frags, u32 each, u32 first);

@@ -103,6 +103,8 @@ int mod_timer(struct timer_list *t, unsigned long expires)
 		return was;
 	}
 	t->expires = expires;
+	/* Where it was started: the flags are nobody's here. */
+	t->flags = (u32)gd_site_now();
 	while (*link && (long)((*link)->expires - expires) <= 0)
 		link = (struct timer_list **)&(*link)->entry.next;
 	t->entry.next = (struct hlist_node *)*link;
@@ -172,7 +174,7 @@ bool queue_work_on(int cpu, struct workqueue_struct *wq, struct work_struct *w)
 		gd_finding(GD_MISUSE, w, 0, NULL, "queues work that was never set up");
 		return false;
 	}
-	WORK_DATA(w) |= 1;
+	WORK_DATA(w) = (u32)gd_site_now() | 1;
 	list_add_tail(&w->entry, work_list());
 	return true;
 }
@@ -184,7 +186,7 @@ static bool work_unqueue(struct work_struct *w)
 	list_for_each(e, work_list()) {
 		if (e == &w->entry) {
 			list_del_init(e);
-			WORK_DATA(w) &= ~1UL;
+			WORK_DATA(w) = 0;
 			return true;
 		}
 	}
@@ -199,7 +201,7 @@ static bool work_run_one(void)
 		return false;
 	w = list_first_entry(work_list(), struct work_struct, entry);
 	list_del_init(&w->entry);
-	WORK_DATA(w) &= ~1UL;
+	WORK_DATA(w) = 0;
 	w->func(w);
 	return true;
 }
@@ -214,7 +216,7 @@ void delayed_work_timer_fn(struct timer_list *t)
 {
 	struct delayed_work *w = container_of(t, struct delayed_work, timer);
 
-	WORK_DATA(&w->work) &= ~1UL;
+	WORK_DATA(&w->work) = 0;
 	queue_work_on(0, NULL, &w->work);
 }
 
@@ -224,7 +226,7 @@ bool queue_delayed_work_on(int cpu, struct workqueue_struct *wq, struct delayed_
 		return false;
 	if (delay == 0)
 		return queue_work_on(cpu, wq, &w->work);
-	WORK_DATA(&w->work) |= 1;
+	WORK_DATA(&w->work) = (u32)gd_site_now() | 1;
 	w->timer.function = delayed_work_timer_fn;
 	mod_timer(&w->timer, jiffies + delay);
 	return true;
@@ -240,7 +242,7 @@ bool cancel_delayed_work(struct delayed_work *w)
 	bool was = timer_unlink(&w->timer);
 
 	was |= work_unqueue(&w->work);
-	WORK_DATA(&w->work) &= ~1UL;
+	WORK_DATA(&w->work) = 0;
 	return was;
 }
 
@@ -554,7 +556,30 @@ bool completion_done(struct completion *c)
 	return c->done != 0;
 }
 
-/* Memory that is about to be freed, or a driver that is gone, must not have timers or work that would still run. */
+/* Memory that is about to be freed must not hold a timer or work that would still run. */
+void gd_sched_free(const void *at, u32 size)
+{
+	struct timer_list *t, *next;
+	struct list_head *e, *n;
+
+	for (t = timers; t; t = next) {
+		next = timer_next(t);
+		if ((char *)t - (char *)at >= 0 && (u32)((char *)t - (char *)at) < size) {
+			gd_finding(GD_MISUSE, t, 0, (const struct gd_site *)t->flags, "frees memory with a timer in it that runs");
+			timer_unlink(t);
+		}
+	}
+	list_for_each_safe(e, n, work_list()) {
+		struct work_struct *w = list_entry(e, struct work_struct, entry);
+
+		if ((char *)w - (char *)at >= 0 && (u32)((char *)w - (char *)at) < size) {
+			gd_finding(GD_MISUSE, w, 0, (const struct gd_site *)(WORK_DATA(w) & ~3UL), "frees memory with work in it that is queued");
+			work_unqueue(w);
+		}
+	}
+}
+
+/* A driver that is gone must have none. */
 void gd_leaks_sched(void)
 {
 	struct timer_list *t;
@@ -562,9 +587,12 @@ void gd_leaks_sched(void)
 	struct gd_thread *thread;
 
 	for (t = timers; t; t = timer_next(t))
-		gd_finding(GD_LEAK, t, 0, NULL, "leaves a timer running");
-	list_for_each(e, work_list())
-		gd_finding(GD_LEAK, e, 0, NULL, "leaves work queued");
+		gd_finding(GD_LEAK, t, 0, (const struct gd_site *)t->flags, "leaves a timer running");
+	list_for_each(e, work_list()) {
+		struct work_struct *w = list_entry(e, struct work_struct, entry);
+
+		gd_finding(GD_LEAK, e, 0, (const struct gd_site *)(WORK_DATA(w) & ~3UL), "leaves work queued");
+	}
 	for (thread = threads; thread; thread = thread->next)
 		gd_finding(GD_LEAK, thread, 0, NULL, "leaves a thread");
 }

@@ -77,7 +77,6 @@ static void skb_free(struct sk_buff *s)
 }
 
 #undef kfree_skb
-#undef consume_skb
 void gd_kfree_skb(struct sk_buff *s)
 {
 	if (!s)
@@ -87,11 +86,6 @@ void gd_kfree_skb(struct sk_buff *s)
 		return;
 	}
 	skb_free(s);
-}
-
-void consume_skb(struct sk_buff *s)
-{
-	gd_kfree_skb(s);
 }
 
 static void over(const char *what, struct sk_buff *s, u32 n)
@@ -194,7 +188,7 @@ struct sk_buff *gd_skb_copy(const struct sk_buff *s, gfp_t gfp)
 	return copy;
 }
 
-int __skb_linearize(struct sk_buff *s)
+int gd_skb_linearize(struct sk_buff *s)
 {
 	u32 i, n = s->len, headroom = skb_headroom(s);
 	char *data, *old = (char *)s->head;
@@ -322,6 +316,16 @@ void gd_skb_deliver(struct net_device *dev, struct sk_buff *s)
 }
 
 #ifndef GD_TREE
+int __skb_linearize(struct sk_buff *s)
+{
+	return gd_skb_linearize(s);
+}
+
+void consume_skb(struct sk_buff *s)
+{
+	gd_kfree_skb(s);
+}
+
 void kfree_skb_reason(struct sk_buff *s, int reason)
 {
 	gd_kfree_skb(s);

@@ -190,6 +190,7 @@ void gd_object_free(const void *at, enum gd_kind kind)
 		return;
 	}
 	gd_check_free(at, object->size);
+	gd_sched_free(at, object->size);
 	object->state = OBJECT_DEAD;
 	object->freed = gd_site_now();
 	live_objects--;
@@ -343,7 +344,8 @@ void gd_cache_give(void *at, void *object)
 
 void gd_leaks_objects(void)
 {
-	static const char *const what[] = { "object", "skb", "skb data", "cache", "managed resource", "", "network device", "DMA pool" };
+	static const char *const what[] = { "object", "skb", "skb data", "cache", "managed resource", "", "network device", "DMA pool",
+		"dma-buf", "DRM device" };
 	struct slab *slab;
 	u32 i;
 

@@ -96,6 +96,7 @@ _Bool gd_fail(enum gd_fault kind);
 /* runtime/slab.c */
 enum gd_kind {
 	GD_KIND_KMALLOC, GD_KIND_SKB, GD_KIND_SKB_DATA, GD_KIND_CACHE, GD_KIND_DEVRES, GD_KIND_OWN, GD_KIND_NETDEV, GD_KIND_POOL,
+	GD_KIND_DMABUF, GD_KIND_DRM,
 };
 void *gd_object_alloc(gd_u32 size, enum gd_kind kind, _Bool zero);
 void gd_object_free(const void *at, enum gd_kind kind);

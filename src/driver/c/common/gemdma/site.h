@@ -106,11 +106,29 @@
 #define dma_sync_sg_for_cpu(d, l, n, r) GD_AT((dma_sync_sg_for_cpu)(d, l, n, r))
 #define dma_sync_sg_for_device(d, l, n, r) GD_AT((dma_sync_sg_for_device)(d, l, n, r))
 #define kfree(p) GD_AT((kfree)(p))
+#define kmem_cache_free(c, p) GD_AT((kmem_cache_free)(c, p))
+#ifndef GD_TREE
+#define kmem_cache_create(n, s, a, f, c) GD_AT((kmem_cache_create)(n, s, a, f, c))
+#endif
+
+#ifndef GD_TREE
+#undef drm_dev_alloc
+#define drm_dev_alloc(d, p) GD_AT(gd_drm_dev_alloc(d, p))
+#define dma_buf_attach(b, d) GD_AT((dma_buf_attach)(b, d))
+#define dma_buf_map_attachment(a, r) GD_AT((dma_buf_map_attachment)(a, r))
+#define dma_buf_unmap_attachment(a, t, r) GD_AT((dma_buf_unmap_attachment)(a, t, r))
+#define drm_gem_shmem_create(d, n) GD_AT((drm_gem_shmem_create)(d, n))
+#define drm_gem_shmem_get_pages_sgt(s) GD_AT((drm_gem_shmem_get_pages_sgt)(s))
+#define drm_gem_shmem_vmap(s, m) GD_AT((drm_gem_shmem_vmap)(s, m))
+#define drm_gem_prime_export(o, f) GD_AT((drm_gem_prime_export)(o, f))
+#endif
 
 #undef sg_alloc_table
 #undef sg_alloc_table_from_pages
+#undef sg_alloc_table_from_pages_segment
 #define sg_alloc_table(t, n, g) GD_AT(gd_sg_alloc_table(t, n, g))
 #define sg_alloc_table_from_pages(t, p, n, o, s, g) GD_AT(gd_sg_alloc_table_from_pages(t, p, n, o, s, ~0u, g))
+#define sg_alloc_table_from_pages_segment(t, p, n, o, s, m, g) GD_AT(gd_sg_alloc_table_from_pages(t, p, n, o, s, m, g))
 
 #undef alloc_skb
 #undef dev_alloc_skb
@@ -137,6 +155,14 @@
 #define pci_request_regions(p, n) GD_AT((pci_request_regions)(p, n))
 #define pci_iomap(p, b, n) GD_AT((pci_iomap)(p, b, n))
 #define pci_ioremap_bar(p, b) GD_AT((pci_ioremap_bar)(p, b))
+#undef schedule_delayed_work
+#undef queue_delayed_work
+#undef schedule_work
+#undef queue_work
+#define schedule_delayed_work(w, d) GD_AT(queue_delayed_work_on(0, system_wq, w, d))
+#define queue_delayed_work(q, w, d) GD_AT(queue_delayed_work_on(0, q, w, d))
+#define schedule_work(w) GD_AT(queue_work_on(0, system_wq, w))
+#define queue_work(q, w) GD_AT(queue_work_on(0, q, w))
 #define mod_timer(t, e) GD_AT((mod_timer)(t, e))
 
 #endif

@@ -1,2 +1,3 @@
 /* SPDX-License-Identifier: MIT */
+#include <gemdma/drm.h>
 #include <gemdma/net.h>

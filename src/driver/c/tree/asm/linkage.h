@@ -1,0 +1,2 @@
+/* SPDX-License-Identifier: MIT */
+#define _THIS_IP_ 0UL
