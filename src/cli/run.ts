@@ -1,5 +1,6 @@
 import { type Command, Option } from 'commander';
 import { inSlices } from '../core/slices.js';
+import type { MachineEvent } from '../events/events.js';
 import { runMainJob } from '../workload/main-job.js';
 import {
   DRIVER_NAMES,
@@ -15,12 +16,14 @@ import { announceMainJob, describeMainJob } from './main-job.js';
 import { integerOption } from './options.js';
 import { bold, bytes, dim, green, number, red, yellow } from './print.js';
 import { describeSteps } from './steps.js';
+import { traceOutput } from './trace-out.js';
 
 interface RunOptions {
   list?: boolean;
   driver?: DriverName;
   seed: number;
   events?: boolean;
+  traceOut?: string;
 }
 
 /** gemdma run: named scenarios, by default the main job. */
@@ -31,6 +34,10 @@ export function runCommand(): Command {
     .addOption(new Option('--driver <preset>', 'mapping policy of i915').choices(DRIVER_NAMES))
     .option('--seed <n>', 'decides everything random', integerOption('--seed', 0, 0xffffffff), 1)
     .option('--events', 'show every step and what the machine does in it (leak paths)')
+    .option(
+      '--trace-out <file>',
+      'write what the machine does: ftrace text for .txt, else a Perfetto trace (leak paths)',
+    )
     .addHelpText('after', '\n--json gives one object with --driver, else an array with one per driver.')
     .action(framed(run));
 }
@@ -42,17 +49,31 @@ async function run(frame: Frame, name: string | undefined, options: RunOptions):
   if (!scenario) throw new UsageError(`there is no scenario '${name}': gemdma run --list shows them all`);
   if (options.events && !scenario.steps)
     throw new UsageError(`${scenario.name} cannot be shown step by step: --events is for L1 to L7`);
+  const out = frame.output('--trace-out', options.traceOut);
+  if (out && !scenario.steps)
+    throw new UsageError(`${scenario.name} has no steps to trace: --trace-out is for L1 to L7`);
+  if (out && driversOf(scenario, options.driver).length > 1) {
+    throw new UsageError('--trace-out writes one run: choose a --driver');
+  }
+  const events: MachineEvent[] = [];
   const { signal } = frame;
   const results: ScenarioResult[] = [];
   for (const driver of driversOf(scenario, options.driver)) {
     if (signal.aborted) break;
     const steps: ScenarioStep[] = [];
-    const onStep = options.events ? (step: ScenarioStep) => steps.push(step) : undefined;
+    const onStep =
+      options.events || out
+        ? (step: ScenarioStep) => {
+            if (options.events) steps.push(step);
+            if (out) events.push(...step.events);
+          }
+        : undefined;
     const work = scenario.run({ driver, seed: options.seed, signal, ...(onStep && { onStep }) });
     const result = await inSlices(work, frame.bar().update);
-    results.push(onStep ? { ...result, steps } : result);
+    results.push(options.events ? { ...result, steps } : result);
   }
   const ok = results.every((result) => result.ok);
+  if (options.traceOut !== undefined) out?.set(await traceOutput(options.traceOut, events));
   frame.show(
     options.driver || results.length === 1 ? results[0] : results,
     () =>
@@ -65,8 +86,8 @@ async function run(frame: Frame, name: string | undefined, options: RunOptions):
   return ok ? EXIT.ok : EXIT.findings;
 }
 
-async function mainJob(frame: Frame, { driver, seed, events }: RunOptions): Promise<ExitCode> {
-  if (events) throw new UsageError('--events goes with the name of a scenario');
+async function mainJob(frame: Frame, { driver, seed, events, traceOut }: RunOptions): Promise<ExitCode> {
+  if (events || traceOut) throw new UsageError(`--${events ? 'events' : 'trace-out'} goes with the name of a scenario`);
   if (driver) throw new UsageError('the main job compares drivers: gemdma run leak --driver ... runs one');
   if (!frame.json) frame.show(seed, announceMainJob);
   const result = await runMainJob(seed, { signal: frame.signal, onProgress: frame.bar().update });

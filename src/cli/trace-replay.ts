@@ -1,8 +1,9 @@
 import { Rebuild } from '../trace/replay/rebuild.js';
 import { type TraceVerification, verifyTrace } from '../trace/replay/verify.js';
-import { EXIT, type ExitCode } from './exit.js';
+import { parseWhatIf, type WhatIfResult, whatIf } from '../trace/replay/what-if.js';
+import { EXIT, type ExitCode, UsageError } from './exit.js';
 import type { Frame } from './frame.js';
-import { bold, dim, green, number, red, table } from './print.js';
+import { bold, bytes, dim, green, number, red, table } from './print.js';
 import { type InputError, readInput } from './trace-input.js';
 
 /** gemdma trace --verify: each trace through the emulator, address for address. */
@@ -48,7 +49,79 @@ function describe(results: readonly Verified[]): string {
     const rest = compared - matched - shown.length;
     return ['', bold(file), ...shown, ...(rest > 0 ? [dim(`  and ${number(rest)} more`)] : [])];
   });
+  const ticks = results.flatMap(({ file, tick }) =>
+    tick
+      ? [`\n${file}: lazy; tick of ${tick.hz} Hz, ${number(tick.corrections)} flushes otherwise than the rule says`]
+      : [],
+  );
   const none = results.filter(({ compared }) => compared === 0);
   const remarks = none.map(({ file }) => `\n${file} has no event of the DMA API with an address: nothing to compare.`);
-  return [table(head, rows), ...details, ...remarks].join('\n');
+  return [table(head, rows), ...ticks, ...details, ...remarks].join('\n');
+}
+
+/** gemdma trace --what-if: the calls of all files, one after the other, under each configuration. */
+export async function whatIfFiles(
+  frame: Frame,
+  files: readonly string[],
+  wanted: readonly string[],
+): Promise<ExitCode> {
+  const asked = wanted.map((text) => {
+    try {
+      return { name: text, options: parseWhatIf(text) };
+    } catch (error) {
+      if (error instanceof TypeError) throw new UsageError(`--what-if: ${error.message}`);
+      throw error;
+    }
+  });
+  const rebuild = new Rebuild();
+  const errors: InputError[] = [];
+  for (const [input, file] of files.entries()) {
+    if (frame.signal.aborted) break;
+    const read = await readInput(file, (batch) => rebuild.add(batch, input), frame.signal);
+    if ('message' in read && !frame.signal.aborted) {
+      errors.push(read);
+      frame.note(read.message);
+    }
+  }
+  const operations = rebuild.finish();
+  const runs: { name: string; result: WhatIfResult }[] = [];
+  for (const { name, options } of [{ name: 'recorded', options: {} }, ...asked]) {
+    if (!frame.signal.aborted) runs.push({ name, result: whatIf(operations, options) });
+  }
+  frame.show(runs, describeRuns, { wrong: true });
+  return errors.length > 0 ? EXIT.usage : EXIT.ok;
+}
+
+function describeRuns(runs: readonly { name: string; result: WhatIfResult }[]): string {
+  const row = (name: string, value: (result: WhatIfResult) => string): string[] => [
+    name,
+    ...runs.map(({ result }) => value(result)),
+  ];
+  const rows = [
+    row('maps', ({ maps }) => number(maps)),
+    row('failures', ({ failures }) => (failures > 0 ? red(number(failures)) : '0')),
+    row('first failure', ({ firstFailure }) => (firstFailure === null ? '-' : `${firstFailure.toFixed(6)} s`)),
+    row('IOTLB flushes: ranges', ({ invalidations: { page } }) => number(page)),
+    row('  whole domain', ({ invalidations: { domain } }) => number(domain)),
+    row('table pages, most', ({ tablePages }) => number(tablePages)),
+    row('largest hole, least', ({ largestHole }) => (largestHole === null ? '-' : bytes(largestHole))),
+    row('bounce pool, most', ({ bounceHighWater }) => (bounceHighWater === null ? '-' : bytes(bounceHighWater))),
+    row('bytes bounced', ({ bouncedBytes }) => (bouncedBytes === 0 ? '-' : bytes(bouncedBytes))),
+    row('stale ranges', ({ stale }) => (stale ? number(stale.ranges) : '-')),
+    row('  for, mean', ({ stale }) => (stale ? `${stale.meanMilliseconds.toFixed(1)} ms` : '-')),
+    row('  at most', ({ stale }) => (stale ? `${stale.maxMilliseconds.toFixed(1)} ms` : '-')),
+    row('  at a time', ({ stale }) => (stale ? number(stale.most) : '-')),
+    row('searches of the tree', ({ search }) => (search ? number(search.allocations) : '-')),
+    row('  nodes visited, mean', ({ search }) => (search ? search.meanSteps.toFixed(1) : '-')),
+    row('  most', ({ search }) => (search ? number(search.maxSteps) : '-')),
+  ];
+  const failed = runs.filter(({ result }) => result.failures > 0);
+  const reasons = failed.map(({ name, result }) => {
+    const list = Object.entries(result.reasons).map(([reason, n]) => `${reason} ${number(n)}`);
+    return `  ${name}: ${list.join(', ')}`;
+  });
+  return [
+    table(['', ...runs.map(({ name }) => name || 'recorded')], rows),
+    ...(reasons.length > 0 ? ['', bold('Why'), ...reasons] : []),
+  ].join('\n');
 }

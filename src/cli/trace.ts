@@ -2,18 +2,22 @@ import { release } from 'node:os';
 import type { Command } from 'commander';
 import { Audit } from '../trace/audit/audit.js';
 import type { AuditResult } from '../trace/audit/result.js';
+import type { TraceBatch } from '../trace/batch.js';
 import { EXIT, type ExitCode, UsageError } from './exit.js';
 import { command, type Frame, framed } from './frame.js';
+import { PerfettoWriter } from './perfetto.js';
 import { type InputError, type InputGaps, logsFirst, readInput } from './trace-input.js';
 import { parseVersion, recipe } from './trace-recipe.js';
-import { verifyFiles } from './trace-replay.js';
+import { verifyFiles, whatIfFiles } from './trace-replay.js';
 import { describeAudit } from './trace-report.js';
 
 interface TraceOptions {
   at?: string;
   device?: string;
   recipe?: string | boolean;
+  perfetto?: string;
   verify?: boolean;
+  whatIf?: string[];
 }
 
 /** gemdma trace: what a real machine's DMA did. */
@@ -26,6 +30,12 @@ export function traceCommand(): Command {
     .option('--at <address>', 'the whole history of a device address')
     .option('--device <name>', 'this device only, such as 0000:00:02.0')
     .option('--verify', 'replay the calls in the emulator under the recorded configuration and compare every address')
+    .option(
+      '--what-if <options>',
+      'replay the calls under another configuration beside the recorded one, such as mode=lazy,mask=32; keys: mode (strict, lazy, off, swiotlb), allocator, kernel, mask, magazine, queue, timeout, swiotlb; repeatable',
+      (text: string, before: string[] = []) => [...before, text],
+    )
+    .option('--perfetto <file>', 'write the mappings as a Perfetto trace (ui.perfetto.dev)')
     .option('--recipe [kernel]', 'print the commands that record what is needed, on this kernel or that version')
     .action(framed(trace));
 }
@@ -38,19 +48,27 @@ async function trace(frame: Frame, files: string[], options: TraceOptions): Prom
   if (at !== undefined && !/^(0x)?[0-9a-f]{1,16}$/i.test(at)) {
     throw new UsageError(`--at takes an address in hexadecimal digits, not '${at}'`);
   }
+  if (options.whatIf) return whatIfFiles(frame, files, options.whatIf);
   if (options.verify) return verifyFiles(frame, files);
+  const out = frame.output('--perfetto', options.perfetto);
+  const perfetto = out && new PerfettoWriter();
   const audit = new Audit({ at, device });
   const inputs: InputGaps[] = [];
   const errors: InputError[] = [];
   for (const [number, file] of logsFirst(files).entries()) {
     if (frame.signal.aborted) break;
-    const read = await readInput(file, (batch) => audit.add(batch, number), frame.signal);
+    const take = (batch: TraceBatch): void => {
+      audit.add(batch, number);
+      perfetto?.add(batch, number);
+    };
+    const read = await readInput(file, take, frame.signal);
     if (!('message' in read)) inputs.push(read);
     else if (!frame.signal.aborted) {
       errors.push(read);
       frame.note(read.message);
     }
   }
+  if (perfetto) out?.set(perfetto.finish());
   const result = audit.result();
   const value = { inputs: inputs.map(plainGaps), errors: errors.map(({ message: _, ...rest }) => rest), ...result };
   const wrong = found(result);

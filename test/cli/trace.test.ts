@@ -85,6 +85,39 @@ describe('gemdma trace', () => {
     expect(out).toContain('2,226');
   });
 
+  test('--verify compares every address; --json has what was inferred', () => {
+    const { code, out } = trace(['--verify', net, 'test/golden/trace/boot.txt.gz']);
+    expect(code).toBe(0);
+    expect(out).toMatch(/net\.txt\.gz\s+strict\s+2,226\s+2,226\s+100\.00 %/);
+    expect(out).toMatch(/boot\.txt\.gz\s+strict\s+28\s+28\s+100\.00 %/);
+    const { verified } = JSON.parse(trace(['--verify', '--json', net]).out);
+    expect(verified).toMatchObject([{ mode: 'strict', compared: 2226, matched: 2226, inferred: { live: 255 } }]);
+  });
+
+  test('--what-if, repeatable: columns side by side', () => {
+    const { code, out } = trace([net, '--what-if', 'mode=lazy', '--what-if', 'mask=20']);
+    expect(code).toBe(0);
+    expect(out).toMatch(/recorded\s+mode=lazy\s+mask=20/);
+    expect(out).toMatch(/failures\s+0\s+0\s+\d+/);
+    const bad = trace([net, '--what-if', 'mode=fast']);
+    expect([bad.code, bad.err.trim().split('\n').length]).toEqual([2, 1]);
+  });
+
+  test('--perfetto and run --trace-out write files; what was run reads back', () => {
+    const perfetto = join(folder, 'net.pftrace');
+    expect(trace([net, '--perfetto', perfetto]).code).toBe(0);
+    expect(readFileSync(perfetto).length).toBeGreaterThan(100_000);
+    const text = join(folder, 'run.txt');
+    const run = spawnSync(process.execPath, [main, 'run', 'L1', '--driver', 'linux-4.1', '--trace-out', text], {
+      encoding: 'utf8',
+    });
+    expect(run.stderr).toBe('');
+    const { out } = trace([text, '--json']);
+    const { inputs, devices } = JSON.parse(out);
+    expect(inputs[0].notUnderstoodLines).toBe(0);
+    expect(devices[0].maps).toBeGreaterThan(0);
+  });
+
   test.each([
     ['6.12', ['-e dma', 'buffer_subbuf_size_kb', 'tracepoint:dma:dma_map_page']],
     ['5.10', ['-e intel_iommu', 'no dma:* events', 'tracepoint:intel_iommu:map_single']],

@@ -20,6 +20,8 @@ export interface RunObserver {
   mapped?(call: number, address: number): void;
   /** Before a call is made. */
   before?(call: number): void;
+  /** After an unmap. */
+  unmapped?(call: number): void;
 }
 
 export class Run {
@@ -29,6 +31,9 @@ export class Run {
   private readonly addresses: Float64Array;
   private readonly tables = new Map<number, ScatterTable>();
   private now = Number.NaN;
+  /** Where mappings from before the trace are, by the page that the trace has them at. */
+  private readonly elsewhere = new Map<number, { device: DmaDevice; address: number; size: number }>();
+  private anywhere = false;
 
   /**
    * Makes the machine and its devices; nothing is mapped yet.
@@ -85,6 +90,16 @@ export class Run {
     }
   }
 
+  /** Maps what was live when the trace began, wherever the allocator puts it: for runs that are not to be compared. */
+  beginAnywhere(space: InferredSpace): void {
+    this.anywhere = true;
+    const device = this.devices[space.devices[0]]!;
+    for (const { page, pages } of [...space.live].sort((a, b) => b.page - a.page)) {
+      const address = device.mapPage(SOME_FRAME, 0, pages * PAGE, 0);
+      if (address !== DMA_MAPPING_ERROR) this.elsewhere.set(page, { device, address, size: pages * PAGE });
+    }
+  }
+
   /** Takes the slots of the bounce pool that were taken when the trace began. */
   beginPool({ taken, areas, size, indices }: InferredPool): void {
     const pool = this.machine.swiotlb!;
@@ -122,7 +137,10 @@ export class Run {
       const address = this.map(call);
       this.addresses[call] = address;
       observer.mapped?.(call, address);
-    } else if (o.op[call] === OP.UNMAP) this.unmap(call);
+    } else if (o.op[call] === OP.UNMAP) {
+      this.unmap(call);
+      observer.unmapped?.(call);
+    }
   }
 
   private map(call: number): number {
@@ -160,6 +178,14 @@ export class Run {
     const begun = o.of[call];
     const direction = o.direction[call] as Direction;
     if (begun < 0) {
+      const page = Math.floor(o.address[call] / PAGE);
+      const moved = this.elsewhere.get(page);
+      if (moved !== undefined) {
+        this.elsewhere.delete(page);
+        moved.device.unmapPage(moved.address, moved.size, 0);
+        return;
+      }
+      if (this.anywhere) return;
       const size = o.pages[call] * PAGE;
       if (device.domain instanceof DmaDomain)
         device.unmapPage(o.address[call] - (o.address[call] % PAGE), size, direction);

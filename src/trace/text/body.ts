@@ -85,6 +85,24 @@ for (let i = 0; i < 6; ++i) HEX[97 + i] = HEX[65 + i] = 10 + i;
 /** Most values of a list; the kernel's own limit is 128, a trace.dat record of one page holds some 500. */
 const MAX_LIST = 1 << 16;
 
+/** Numbers of a list. */
+export class ValueList {
+  values = new Float64Array(128);
+  count = 0;
+
+  /** Returns false when the list is full. */
+  add(value: number): boolean {
+    if (this.count === this.values.length) {
+      if (this.count === MAX_LIST) return false;
+      const larger = new Float64Array(this.values.length * 2);
+      larger.set(this.values);
+      this.values = larger;
+    }
+    this.values[this.count++] = value;
+    return true;
+  }
+}
+
 export class EventBody {
   /** Known fields that the body had. */
   known = 0;
@@ -108,12 +126,9 @@ export class EventBody {
   index = 0;
   deviceStart = 0;
   deviceEnd = 0;
-  readonly phys = new Float64Array(MAX_LIST);
-  readonly addresses = new Float64Array(MAX_LIST);
-  readonly lengths = new Float64Array(MAX_LIST);
-  physCount = 0;
-  addressCount = 0;
-  lengthCount = 0;
+  readonly phys = new ValueList();
+  readonly addresses = new ValueList();
+  readonly lengths = new ValueList();
   /** Where and why reading stopped; '' while all is well. */
   reason = '';
   errorAt = 0;
@@ -143,9 +158,9 @@ export class EventBody {
     this.index = 0;
     this.deviceStart = 0;
     this.deviceEnd = 0;
-    this.physCount = 0;
-    this.addressCount = 0;
-    this.lengthCount = 0;
+    this.phys.count = 0;
+    this.addresses.count = 0;
+    this.lengths.count = 0;
     this.reason = '';
     this.raw = false;
   }
@@ -252,13 +267,13 @@ export class EventBody {
         this.readAttributes();
         return;
       case FIELD.PHYS_LIST:
-        this.physCount = this.list(this.phys, 8);
+        this.list(this.phys, 8);
         return;
       case FIELD.ADDRESS_LIST:
-        this.addressCount = this.list(this.addresses, 8);
+        this.list(this.addresses, 8);
         return;
       case FIELD.LENGTH_LIST:
-        this.lengthCount = this.list(this.lengths, 4);
+        this.list(this.lengths, 4);
         return;
       case FIELD.COUNT:
         this.readCount();
@@ -399,47 +414,41 @@ export class EventBody {
     this.nents = value;
   }
 
-  private list(into: Float64Array, width: number): number {
+  private list(into: ValueList, width: number): void {
     const { bytes, end } = this;
     const c = bytes[this.at];
-    if (c === 123 /* { */) return this.braces(into);
-    if (c === 65 /* ARRAY[ */ && bytes[this.at + 5] === 91) return this.array(into, width);
-    if (this.at >= end || c === SPACE) return 0;
-    this.fail('a list is expected here');
-    return 0;
+    if (c === 123 /* { */) this.braces(into);
+    else if (c === 65 /* ARRAY[ */ && bytes[this.at + 5] === 91) this.array(into, width);
+    else if (this.at < end && c !== SPACE) this.fail('a list is expected here');
   }
 
-  private braces(into: Float64Array): number {
+  private braces(into: ValueList): void {
     const { bytes, end } = this;
     ++this.at;
-    let count = 0;
     while (this.at < end) {
       const c = bytes[this.at];
       if (c === 125) {
         ++this.at;
-        return count;
+        return;
       }
       if (c === 44 || c === SPACE) {
         ++this.at;
         continue;
       }
       const value = this.number(true, 'a number of a list', false);
-      if (this.reason !== '') return count;
-      if (count === MAX_LIST) {
+      if (this.reason !== '') return;
+      if (!into.add(value)) {
         this.fail(`a list of more than ${MAX_LIST}`);
-        return count;
+        return;
       }
-      into[count++] = value;
     }
     this.fail('the list does not end');
-    return count;
   }
 
   /** `ARRAY[00, c0, 43, 3c, ...]`: bytes in memory order, least significant first. */
-  private array(into: Float64Array, width: number): number {
+  private array(into: ValueList, width: number): void {
     const { bytes, end } = this;
     this.at += 6;
-    let count = 0;
     let within = 0;
     let low = 0;
     let high = 0;
@@ -448,7 +457,7 @@ export class EventBody {
       if (c === 93) {
         ++this.at;
         if (within !== 0) this.fail(`the list has ${within} bytes that are no whole number of ${width}`);
-        return count;
+        return;
       }
       if (c === 44 || c === SPACE) {
         ++this.at;
@@ -458,22 +467,20 @@ export class EventBody {
       const b = this.at + 1 < end ? HEX[bytes[this.at + 1]] : 255;
       if (a === 255 || (b === 255 && bytes[this.at + 1] !== 44 && bytes[this.at + 1] !== 93)) {
         this.fail('a byte of a list is expected here');
-        return count;
+        return;
       }
       const byte = b === 255 ? a : a * 16 + b;
       this.at += b === 255 ? 1 : 2;
       if (within < 4) low += byte * 2 ** (8 * within);
       else high += byte * 2 ** (8 * (within - 4));
       if (++within < width) continue;
-      if (count === MAX_LIST) {
+      if (!into.add(high * 2 ** 32 + low)) {
         this.fail(`a list of more than ${MAX_LIST}`);
-        return count;
+        return;
       }
-      into[count++] = high * 2 ** 32 + low;
       within = low = high = 0;
     }
     this.fail('the list does not end');
-    return count;
   }
 }
 

@@ -64,7 +64,7 @@ export function missing({ needs }: EventRule, body: EventBody): string {
   if ((needs & NEEDS_ADDRESS) !== 0 && !body.hasAddress) return 'the device address is missing';
   if ((needs & NEEDS_SIZE) !== 0 && !body.hasSize) return 'the size is missing';
   if ((needs & NEEDS_DEVICE) !== 0 && body.deviceEnd === 0) return 'the device is missing';
-  if ((needs & NEEDS_LIST) !== 0 && body.physCount === 0 && !body.hasAddress) return 'the list is missing';
+  if ((needs & NEEDS_LIST) !== 0 && body.phys.count === 0 && !body.hasAddress) return 'the list is missing';
   return '';
 }
 
@@ -114,27 +114,27 @@ export function writeEvent(
       ++gaps.truncatedLists;
     }
     if (body.index > 1) flags |= ROW.CONTINUES;
-  } else if (body.physCount > 0) flags |= writeLists(writer, row, body);
+  } else if (body.phys.count > 0) flags |= writeLists(writer, row, body);
   c.flags[row] = flags;
 }
 
-function writeLists(writer: BatchWriter, row: number, body: EventBody): number {
+function writeLists(writer: BatchWriter, row: number, { phys, addresses, lengths, nents }: EventBody): number {
   const c = writer.columns;
-  c.entries[row] = body.physCount;
-  c.extra[row] = body.nents < 0 ? body.physCount : body.nents;
-  const segments = Math.min(body.addressCount, body.lengthCount);
+  c.entries[row] = phys.count;
+  c.extra[row] = nents < 0 ? phys.count : nents;
+  const segments = Math.min(addresses.count, lengths.count);
   c.segments[row] = segments;
-  for (let i = 0; i < body.physCount; ++i) writer.value(body.phys[i]);
-  for (let i = 0; i < segments; ++i) writer.value(body.addresses[i]);
+  for (let i = 0; i < phys.count; ++i) writer.value(phys.values[i]);
+  for (let i = 0; i < segments; ++i) writer.value(addresses.values[i]);
   let size = 0;
   for (let i = 0; i < segments; ++i) {
-    writer.value(body.lengths[i]);
-    size += body.lengths[i];
+    writer.value(lengths.values[i]);
+    size += lengths.values[i];
   }
   if (segments === 0) return 0;
-  c.page[row] = Math.floor(body.addresses[0] / 4096);
-  c.offset[row] = body.addresses[0] % 4096;
-  c.physical[row] = body.phys[0];
+  c.page[row] = Math.floor(addresses.values[0] / 4096);
+  c.offset[row] = addresses.values[0] % 4096;
+  c.physical[row] = phys.values[0];
   c.size[row] = size;
   return ROW.ADDRESS | ROW.SIZE;
 }

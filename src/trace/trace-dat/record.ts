@@ -1,6 +1,6 @@
 import type { BatchWriter } from '../batch.js';
 import type { Gaps } from '../completeness.js';
-import type { EventBody } from '../text/body.js';
+import type { EventBody, ValueList } from '../text/body.js';
 import { EVENT_RULES, missing, writeEvent } from '../text/events.js';
 import type { EventField, EventFormat } from './event-format.js';
 
@@ -114,13 +114,9 @@ export class RecordReader {
     if (fields.truncated !== undefined) body.truncated = this.number(view, at, fields.truncated) !== 0;
     if (fields.nents !== undefined) body.nents = this.number(view, at, fields.nents);
     if (fields.index !== undefined) body.index = this.number(view, at, fields.index);
-    if (fields.phys !== undefined) body.physCount = this.list(view, at, length, fields.phys, body.phys, 8);
-    if (fields.addresses !== undefined) {
-      body.addressCount = this.list(view, at, length, fields.addresses, body.addresses, 8);
-    }
-    if (fields.lengths !== undefined) {
-      body.lengthCount = this.list(view, at, length, fields.lengths, body.lengths, 4);
-    }
+    if (fields.phys !== undefined) this.list(view, at, length, fields.phys, body.phys, 8);
+    if (fields.addresses !== undefined) this.list(view, at, length, fields.addresses, body.addresses, 8);
+    if (fields.lengths !== undefined) this.list(view, at, length, fields.lengths, body.lengths, 4);
     const lack = missing(this.rule!, body);
     if (lack === '') writeEvent(into.writer, into.gaps, this.rule!, body, header, device);
     return lack;
@@ -146,25 +142,17 @@ export class RecordReader {
     return [at + start, Math.min(value >>> 16, length - start)];
   }
 
-  private list(
-    view: DataView,
-    at: number,
-    length: number,
-    field: EventField,
-    into: Float64Array,
-    width: number,
-  ): number {
+  private list(view: DataView, at: number, length: number, field: EventField, into: ValueList, width: number): void {
     const [start, size] = this.located(view, at, length, field);
     const count = Math.floor(size / width);
     for (let i = 0; i < count; ++i) {
       const place = start + i * width;
-      if (width === 4) into[i] = view.getUint32(place, this.little);
+      if (width === 4) into.add(view.getUint32(place, this.little));
       else {
         const first = view.getUint32(place, this.little);
         const second = view.getUint32(place + 4, this.little);
-        into[i] = this.little ? second * 2 ** 32 + first : first * 2 ** 32 + second;
+        into.add(this.little ? second * 2 ** 32 + first : first * 2 ** 32 + second);
       }
     }
-    return count;
   }
 }
