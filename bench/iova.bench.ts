@@ -1,4 +1,4 @@
-import { IovaDomain, type IovaModel, Machine } from 'gemdma';
+import { type AllocatorName, IovaDomain, Machine } from 'gemdma';
 import type { Suite, Task } from './frame.js';
 import { FirstFitIova, FreeListIova } from './naive/iova.js';
 import { random } from './support.js';
@@ -26,7 +26,7 @@ const suite: Suite = {
 
 /** Frees at random and allocations by turns, with that many live. The array of pfns is walked in order, so that only the
  * allocator's own memory is reached at random. */
-function growth(model: IovaModel, counts: readonly number[]): Task[] {
+function growth(model: AllocatorName, counts: readonly number[]): Task[] {
   const first = `${model}, ${counts[0].toLocaleString('en')} live`;
   return counts.map((live, i) => {
     const { alloc, free } = calls(model);
@@ -60,7 +60,7 @@ function shuffled(values: Float64Array): Float64Array {
   return values;
 }
 
-function calls(model: IovaModel): { alloc: () => number; free: (pfn: number) => void } {
+function calls(model: AllocatorName): { alloc: () => number; free: (pfn: number) => void } {
   const { core, domain } = make(model);
   const { iovaAllocate, iovaRelease, iovaAllocateFast, iovaReleaseFast } = core.exports;
   const { handle } = domain;
@@ -72,7 +72,7 @@ function calls(model: IovaModel): { alloc: () => number; free: (pfn: number) => 
     : { alloc: () => iovaAllocate(handle, 1, LIMIT, true), free: (pfn) => void iovaRelease(handle, pfn) };
 }
 
-function make(model: IovaModel): { core: Machine['core']; domain: IovaDomain } {
+function make(model: AllocatorName): { core: Machine['core']; domain: IovaDomain } {
   const machine = new Machine({ ram: '64MiB' });
   return { core: machine.core, domain: new IovaDomain(machine, { model }) };
 }

@@ -71,6 +71,7 @@ export {
   type IotlbStats,
   type StaleAccess,
 } from './iommu/iommu.js';
+export { ALLOCATORS, type AllocatorName, type AllocatorRules } from './iova/allocators.js';
 export {
   type IovaAllocFastOptions,
   type IovaAllocOptions,
@@ -80,10 +81,9 @@ export {
   type IovaReason,
   type IovaStats,
 } from './iova/domain.js';
-export { IOVA_MODELS, type IovaModel } from './iova/models.js';
+export { KERNELS, type KernelName, type KernelProperties } from './kernels/kernels.js';
 export type { VirtualClock } from './machine/clock.js';
-export type { AllocatorName, IommuMode, MachineConfig, MachineOptions } from './machine/config.js';
-export { KERNELS, type KernelName, type KernelProperties } from './machine/presets.js';
+export type { IommuMode, MachineConfig, MachineOptions } from './machine/config.js';
 export type { MachineSnapshot } from './machine/snapshot.js';
 export { Machine } from './machine.js';
 export type { Divergence, VerifyResult } from './recordings/recording.js';

@@ -1,7 +1,8 @@
 import { readFileSync } from 'node:fs';
 import { type Command, Option } from 'commander';
 import { GemDmaError } from '../core/errors.js';
-import { KERNEL_NAMES } from '../machine/presets.js';
+import { ALLOCATOR_NAMES } from '../iova/allocators.js';
+import { KERNEL_NAMES } from '../kernels/kernels.js';
 import { type Comparison, compare, parseResult } from '../workload/bench/compare.js';
 import {
   BACKENDS,
@@ -33,8 +34,6 @@ interface Options extends Omit<BenchOptions, 'checker' | 'direction' | 'bits'> {
   csv?: string;
 }
 
-const ALLOCATORS = ['linux-4.2', 'linux-6.12', 'rcache', 'fast'] as const;
-
 /** gemdma bench: the kernel's dma_map_benchmark against the emulator, and what only an emulator can vary. */
 export function benchCommand(): Command {
   const { threads, seconds, direction, granule, mode, transfer, backend, kernel, policy, live, seed } = BENCH_DEFAULTS;
@@ -59,7 +58,7 @@ export function benchCommand(): Command {
       .option('-x, --transfer <ns>', 'virtual time from map to unmap', integerOption('--transfer', 0, 1e9), transfer)
       .addOption(oneOf('--backend <name>', 'DMA back end', BACKENDS, backend))
       .addOption(oneOf('--kernel <preset>', 'DMA stack', KERNEL_NAMES, kernel))
-      .addOption(oneOf('--allocator <name>', 'IOVA allocator; default: the kernel’s', ALLOCATORS))
+      .addOption(oneOf('--allocator <name>', 'IOVA allocator; default: the kernel’s', ALLOCATOR_NAMES))
       .addOption(oneOf('--policy <driver>', 'mapping policy, with --mode object', DRIVER_NAMES, policy))
       .option('--checker', 'dma-debug watches')
       .option(

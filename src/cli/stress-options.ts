@@ -1,9 +1,10 @@
 import { readFileSync } from 'node:fs';
 import { type Command, Option } from 'commander';
-import type { AllocatorName, IommuMode, MachineOptions } from '../machine/config.js';
-import { ALLOCATORS, IOMMU_MODES, machineConfig } from '../machine/config.js';
-import { KERNEL_NAMES, type KernelName } from '../machine/presets.js';
-import { DRIVER_NAMES, type DriverName } from '../workload/scenario.js';
+import { ALLOCATOR_NAMES, type AllocatorName } from '../iova/allocators.js';
+import { KERNEL_NAMES, type KernelName } from '../kernels/kernels.js';
+import type { IommuMode, MachineOptions } from '../machine/config.js';
+import { IOMMU_MODES, machineConfig } from '../machine/config.js';
+import { DEFAULT_DRIVER, DRIVER_NAMES, type DriverName } from '../workload/scenario.js';
 import { OPERATION_NAMES } from '../workload/stress/kinds.js';
 import { PROFILE_NAMES, PROFILES, type ProfileName, type StressProfile } from '../workload/stress/profiles.js';
 import { type StressOptions, stressConfig } from '../workload/stress/stress.js';
@@ -67,13 +68,13 @@ export function stressOptionsCommand(): Command {
     .option('--seed <n>', 'decides everything random', integerOption('--seed', 0, 0xffffffff), 1)
     .option('--ops <n>', 'operations (1k, 10M)', integerOption('--ops', 1), 1_000_000)
     .option('--time <seconds>', 'stop earlier after so many seconds', numberOption('--time', 0.001, 1e9), 60)
-    .addOption(new Option('--driver <preset>', 'mapping policy of i915').choices(DRIVER_NAMES).default('linux-4.2'))
+    .addOption(new Option('--driver <preset>', 'mapping policy of i915').choices(DRIVER_NAMES).default(DEFAULT_DRIVER))
     .addOption(
       new Option('--policy <file>', 'a mapping policy of your own: a module, or module#export').conflicts('driver'),
     )
     .addOption(new Option('--kernel <preset>', 'DMA stack').choices(KERNEL_NAMES))
     .addOption(new Option('--iommu <mode>', 'back end').choices(IOMMU_MODES))
-    .addOption(new Option('--allocator <name>', 'IOVA allocator').choices(ALLOCATORS))
+    .addOption(new Option('--allocator <name>', 'IOVA allocator').choices(ALLOCATOR_NAMES))
     .option('--ram <size>', "emulated RAM, instead of the profile's", sizeOption('--ram'))
     .addOption(new Option('--checker <on|off>', 'dma-debug').choices(CHECKER))
     .option('--machine <json>', 'any options of the machine, such as \'{"swiotlb":{"size":"1MiB"}}\'', machineOption)

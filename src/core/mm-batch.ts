@@ -1,5 +1,5 @@
 import { checkInteger, GemDmaError } from './errors.js';
-import { MM_OP_INSERT, MM_OP_REMOVE, MM_OP_RESERVE } from './generated/constants.js';
+import { MM_OP_INSERT, MM_OP_REMOVE, MM_OP_RESERVE, PAGE_SIZE } from './generated/constants.js';
 import { MmOperationView } from './generated/records.js';
 import type { Core } from './instance.js';
 
@@ -55,7 +55,7 @@ export class MmBatch {
   }
 
   #block(bytes: number): number {
-    const order = Math.max(0, Math.ceil(Math.log2(bytes / 4096)));
+    const order = Math.max(0, Math.ceil(Math.log2(bytes / PAGE_SIZE)));
     const at = this.#core.exports.blockAlloc(this.#context, order) >>> 0;
     if (at === 0) throw new GemDmaError('ENOMEM', 'mm_batch', `no ${bytes} bytes of linear memory for the operations`);
     return at;

@@ -30,29 +30,6 @@ export interface DebugDialect {
   coherentQuirk: boolean;
 }
 
-export const DEBUG_DIALECTS = {
-  'linux-4.2': {
-    growing: false,
-    reportsOverlap: false,
-    checksSegments: false,
-    buckets: 1024,
-    onePageType: false,
-    syncsBySegment: true,
-    syncsCount: false,
-    coherentQuirk: true,
-  },
-  'linux-6.12': {
-    growing: true,
-    reportsOverlap: true,
-    checksSegments: true,
-    buckets: 16384,
-    onePageType: true,
-    syncsBySegment: false,
-    syncsCount: true,
-    coherentQuirk: false,
-  },
-} as const satisfies Record<string, DebugDialect>;
-
 /** Whose checker runs: the kernel's with its death and all, ours that never stops, or both over the same entries. */
 export type Checkers = 'both' | 'kernel' | 'own';
 

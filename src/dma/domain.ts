@@ -12,8 +12,8 @@ import {
   PAGE_SIZE,
 } from '../core/generated/constants.js';
 import { Life, type Timeline } from '../core/life.js';
+import { ALLOCATOR_NAMES, ALLOCATORS, type AllocatorName } from '../iova/allocators.js';
 import { type IovaStats, iovaStats } from '../iova/domain.js';
-import { IOVA_MODELS, type IovaModel } from '../iova/models.js';
 import { DmaDevice } from './device.js';
 import type { DmaHost } from './sg-table.js';
 
@@ -32,7 +32,7 @@ export interface DomainOptions {
   /** Page sizes of leaves, as iommu_domain.pgsize_bitmap: 0x1000, 0x201000 or 0x40201000, the default. */
   pageSizes?: number;
   /** Which allocator hands out ranges. Default `rcache`, that of Linux 6.12 with its magazines. */
-  allocator?: IovaModel;
+  allocator?: AllocatorName;
   /** pfns that a magazine of `rcache` holds, 1 to 127. Default 127, the kernel's IOVA_MAG_SIZE. */
   magazine?: number;
   /** Ranges that are never handed out, [first, last] pfns: bridge windows, the MSI range. Default none. */
@@ -81,7 +81,7 @@ export class DmaDomain {
   /** @internal */
   readonly host: DmaHost;
   readonly lazy: boolean;
-  readonly allocator: IovaModel;
+  readonly allocator: AllocatorName;
   readonly #record: number;
   readonly #life: Life;
 
@@ -108,9 +108,9 @@ export class DmaDomain {
     const magazine = checkInteger('magazine', options.magazine ?? MAGAZINE, 1, MAGAZINE);
     const allocator = options.allocator ?? 'rcache';
     this.allocator = allocator;
-    const model = IOVA_MODELS[oneOf('allocator', allocator, Object.keys(IOVA_MODELS) as IovaModel[])];
+    const { model, lineBelow, fastPath } = ALLOCATORS[oneOf('allocator', allocator, ALLOCATOR_NAMES)];
     // The kernels keep the line between 32-bit and other limits differently: the last pfn below it, the first above.
-    const line = allocator === 'linux-4.2' ? LAST_32BIT : LAST_32BIT + 1;
+    const line = lineBelow ? LAST_32BIT : LAST_32BIT + 1;
     const exact = checkBoolean('unmapWholeRange', options.unmapWholeRange, false);
     const flags =
       (this.lazy ? COOKIE_LAZY : 0) |
@@ -118,7 +118,7 @@ export class DmaDomain {
       (exact ? COOKIE_UNMAP_RANGE : 0) |
       (checkBoolean('retryBelow4GiB', options.retryBelow4GiB, false) ? COOKIE_RETRY_32BIT : 0) |
       (deferred ? COOKIE_DEFERRED_LIST : 0) |
-      (allocator === 'linux-4.2' ? COOKIE_TREE_ONLY : 0);
+      (fastPath ? 0 : COOKIE_TREE_ONLY);
     const tables =
       (checkBoolean('writeImpliesRead', options.writeImpliesRead, true) ? DOMAIN_WRITE_IMPLIES_READ : 0) |
       (exact ? DOMAIN_UNMAP_EXACT : 0);
@@ -226,7 +226,7 @@ export class DmaDomain {
     checkInteger('pfn', pfn, 1, MAX_PFN);
     checkInteger('pages', pages, 1, MAX_PFN);
     const order = Math.ceil(Math.log2(pages));
-    if (this.allocator !== 'rcache' || order > 5) {
+    if (!ALLOCATORS[this.allocator].magazines || order > 5) {
       throw new GemDmaError('EINVAL', call, `no magazine takes ${pages} pages of this domain`);
     }
     this.claimRange(pfn, 2 ** order, call);

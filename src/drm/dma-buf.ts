@@ -1,5 +1,6 @@
 import { type CoreHost, hostTimeline } from '../core/arguments.js';
 import { checkInteger, invalidReturn, invalidType } from '../core/errors.js';
+import { PAGE_SIZE } from '../core/generated/constants.js';
 import { Living } from '../core/living.js';
 import { DmaDevice } from '../dma/device.js';
 import { EBUSY, EINVAL, refuse } from './errno.js';
@@ -37,7 +38,7 @@ export class DmaBuf extends Shared {
   constructor(host: CoreHost, exporter: DmaBufExporter, size: number) {
     const timeline = hostTimeline(host, 'dma_buf_export');
     if (typeof exporter?.map !== 'function') throw invalidType('exporter', 'a DmaBufExporter', exporter);
-    if (checkInteger('size', size, 4096, Number.MAX_SAFE_INTEGER) % 4096 !== 0) {
+    if (checkInteger('size', size, PAGE_SIZE, Number.MAX_SAFE_INTEGER) % PAGE_SIZE !== 0) {
       throw invalidType('size', 'a multiple of 4096', size);
     }
     super(timeline, 'dma-buf');

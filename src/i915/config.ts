@@ -1,6 +1,7 @@
 import { checkOptions } from '../core/arguments.js';
 import { checkInteger, invalidType, invalidValue, outOfRange, parseSize } from '../core/errors.js';
-import { DRIVER_NAMES, type DriverName, POLICIES } from './policy/index.js';
+import { PAGE_SIZE } from '../core/generated/constants.js';
+import { DEFAULT_DRIVER, DRIVER_NAMES, type DriverName, POLICIES } from './policy/index.js';
 import { type MappingPolicy, POLICY_HOOKS } from './policy/policy.js';
 
 /** Graphics hardware that is told apart: each has its own entry format or cacheability codes. */
@@ -117,7 +118,7 @@ export function i915Config(options: I915Options, translated: boolean): I915Confi
   }
   const mappable = parseSize('mappable', options.mappable ?? 256 * MiB);
   // i915_gem_gtt.c, gen6_gmch_probe: a smaller or larger aperture means that the BAR was misread.
-  if (mappable < 64 * MiB || mappable > 512 * MiB || mappable % 4096 !== 0) {
+  if (mappable < 64 * MiB || mappable > 512 * MiB || mappable % PAGE_SIZE !== 0) {
     throw outOfRange('mappable', '64 to 512 MiB', mappable);
   }
   const stolen = parseSize('stolen', options.stolen ?? 0);
@@ -141,7 +142,7 @@ export function i915Config(options: I915Options, translated: boolean): I915Confi
 /** The policy that options ask for: their own, or a preset's. */
 export function i915Policy(options: I915Options): MappingPolicy {
   if (options.policy !== undefined) return checkedPolicy(options.policy);
-  const driver = options.driver ?? 'linux-4.2';
+  const driver = options.driver ?? DEFAULT_DRIVER;
   if (!DRIVER_NAMES.includes(driver)) throw invalidValue('driver', `one of ${DRIVER_NAMES.join(', ')}`, driver);
   return POLICIES[driver];
 }

@@ -1,3 +1,4 @@
+import { PAGE_SIZE } from '../core/generated/constants.js';
 import { ListLink } from '../drm/list.js';
 import type { I915Device } from './device.js';
 import { evictEverything } from './evict.js';
@@ -38,7 +39,7 @@ function shrinkList(list: ListLink<GemObject>, target: number, released: number,
     for (const vma of object.vmas) {
       if (vmaUnbind(vma) !== 0) break;
     }
-    if (putPages(object) === 0) released += object.size / 4096;
+    if (putPages(object) === 0) released += object.size / PAGE_SIZE;
     object.put();
   }
   list.splice(stillInList);
@@ -55,10 +56,10 @@ export function shrinkAll(device: I915Device): number {
 export function shrinkerCount(device: I915Device): number {
   let pages = 0;
   for (const object of device.unboundList.toArray()) {
-    if (object.pagesPinCount === 0) pages += object.size / 4096;
+    if (object.pagesPinCount === 0) pages += object.size / PAGE_SIZE;
   }
   for (const object of device.boundList.toArray()) {
-    if (object.pagesPinCount === boundVmas(object)) pages += object.size / 4096;
+    if (object.pagesPinCount === boundVmas(object)) pages += object.size / PAGE_SIZE;
   }
   return pages;
 }

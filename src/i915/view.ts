@@ -1,4 +1,5 @@
 import { checkInteger, invalidValue } from '../core/errors.js';
+import { PAGE_SIZE } from '../core/generated/constants.js';
 import type { GemObject } from './object.js';
 
 /**
@@ -16,7 +17,7 @@ export type View =
 /** Bytes that a view takes in the GTT. */
 export function viewSize(object: GemObject, view: View | undefined): number {
   if (view === undefined) return object.size;
-  return (view.type === 'rotated' ? view.width * view.height : view.size) * 4096;
+  return (view.type === 'rotated' ? view.width * view.height : view.size) * PAGE_SIZE;
 }
 
 /** i915_ggtt_view_equal: an object has one rotated view, whatever its geometry. */
@@ -28,7 +29,7 @@ export function sameView(a: View | undefined, b: View | undefined): boolean {
 
 /** Throws ERR_INVALID_ARG_VALUE or ERR_OUT_OF_RANGE unless the object has the pages that a view shows. */
 export function checkView(object: GemObject, view: View): void {
-  const pages = object.size / 4096;
+  const pages = object.size / PAGE_SIZE;
   if (view.type === 'rotated') {
     checkInteger('view.width', view.width, 1, pages);
     checkInteger('view.height', view.height, 1, Math.floor(pages / view.width));

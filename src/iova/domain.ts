@@ -1,10 +1,11 @@
 import { type CoreHost, checkOptions, hostTimeline } from '../core/arguments.js';
 import { checkInteger, GemDmaError, invalidType, invalidValue } from '../core/errors.js';
+import { PAGE_SIZE } from '../core/generated/constants.js';
 import type { Core } from '../core/instance.js';
 import { gapHistogram } from '../core/iova-histogram.js';
 import { Life } from '../core/life.js';
 import { reasonName } from '../core/reasons.js';
-import { IOVA_MODELS, type IovaModel } from './models.js';
+import { ALLOCATORS, type AllocatorName } from './allocators.js';
 
 /**
  * An I/O virtual address space and the allocator that hands out its ranges (drivers/iommu/iova.c), by itself: without a
@@ -17,7 +18,7 @@ export type IovaHost = CoreHost;
 
 export interface IovaDomainOptions {
   /** Whose rules place the ranges. Default `linux-6.12`. */
-  model?: IovaModel;
+  model?: AllocatorName;
   /** Bytes that a pfn stands for, a power of two from 4096 up to 1 GiB. Default 4096. */
   granule?: number;
   /** Lowest pfn to be handed out, from 1; Linux 4.2 begins one above it. Default 1. */
@@ -90,7 +91,7 @@ function checkAllocOptions(options: { limit?: number }, flag: 'aligned' | 'flush
 }
 
 export class IovaDomain {
-  readonly model: IovaModel;
+  readonly model: AllocatorName;
   readonly granule: number;
   /** The last pfn below 4 GiB: the limit of a 32-bit device. */
   readonly limit32: number;
@@ -103,11 +104,11 @@ export class IovaDomain {
   constructor(host: IovaHost, options: IovaDomainOptions = {}) {
     const timeline = hostTimeline(host, 'init_iova_domain');
     checkOptions('options', options, ['model', 'granule', 'startPfn', 'cpus']);
-    const { model = 'linux-6.12', granule = 4096, startPfn = 1, cpus = 1 } = options;
-    if (typeof model !== 'string' || !Object.hasOwn(IOVA_MODELS, model)) {
-      throw invalidValue('model', `one of ${Object.keys(IOVA_MODELS).join(', ')}`, model);
+    const { model = 'linux-6.12', granule = PAGE_SIZE, startPfn = 1, cpus = 1 } = options;
+    if (typeof model !== 'string' || !Object.hasOwn(ALLOCATORS, model)) {
+      throw invalidValue('model', `one of ${Object.keys(ALLOCATORS).join(', ')}`, model);
     }
-    checkInteger('granule', granule, 4096, 2 ** 30);
+    checkInteger('granule', granule, PAGE_SIZE, 2 ** 30);
     const shift = Math.log2(granule);
     if (!Number.isInteger(shift)) throw invalidValue('granule', 'a power of two', granule);
     checkInteger('startPfn', startPfn, 1, MAX_PFN);
@@ -118,8 +119,8 @@ export class IovaDomain {
     this.#core = host.core;
     this.#context = host.context;
     // The kernels keep the line between 32-bit and other limits differently: the last pfn below it, the first above.
-    const line = model === 'linux-4.2' ? this.limit32 : this.limit32 + 1;
-    this.#record = host.core.exports.iovaCreate(host.context, IOVA_MODELS[model], shift, startPfn, line, cpus);
+    const line = ALLOCATORS[model].lineBelow ? this.limit32 : this.limit32 + 1;
+    this.#record = host.core.exports.iovaCreate(host.context, ALLOCATORS[model].model, shift, startPfn, line, cpus);
     if (this.#record === 0) {
       throw new GemDmaError('ENOMEM', 'init_iova_domain', 'no linear memory left for an IOVA domain', {
         reason: 'IOVA_NO_MEMORY',

@@ -1,7 +1,9 @@
 import { checkOptions, oneOf } from '../core/arguments.js';
 import { checkInteger, invalidType, outOfRange, parseSize } from '../core/errors.js';
+import { PAGE_SIZE } from '../core/generated/constants.js';
 import { type DmaDebugConfig, type DmaDebugOptions, debugConfig } from '../dma-debug/options.js';
-import { KERNEL_NAMES, KERNELS, type KernelName } from './presets.js';
+import { ALLOCATOR_NAMES, type AllocatorName } from '../iova/allocators.js';
+import { DEFAULT_KERNEL, KERNEL_NAMES, KERNELS, type KernelName } from '../kernels/kernels.js';
 
 /**
  * A machine as one plain JSON value. It is validated here and nowhere else; the complete form is printed with findings
@@ -9,7 +11,6 @@ import { KERNEL_NAMES, KERNELS, type KernelName } from './presets.js';
  */
 
 export type IommuMode = 'strict' | 'lazy' | 'passthrough' | 'off';
-export type AllocatorName = 'linux-4.2' | 'linux-6.12' | 'rcache' | 'fast';
 
 /** What `new Machine()` accepts. Sizes are bytes or text such as `'1GiB'`. Everything has a default. */
 export interface MachineOptions {
@@ -85,7 +86,6 @@ const SWIOTLB_DEFAULT = 64 * 1024 ** 2;
 const MIN_RAM = 4 * 1024 ** 2;
 const MAX_RAM = 256 * 1024 ** 3;
 export const IOMMU_MODES: readonly IommuMode[] = ['strict', 'lazy', 'passthrough', 'off'];
-export const ALLOCATORS: readonly AllocatorName[] = ['linux-4.2', 'linux-6.12', 'rcache', 'fast'];
 const KEYS = ['ram', 'kernel', 'iommu', 'swiotlb', 'dmaDebug', 'cpus', 'seed', 'memoryLimit'];
 
 /**
@@ -94,14 +94,14 @@ const KEYS = ['ram', 'kernel', 'iommu', 'swiotlb', 'dmaDebug', 'cpus', 'seed', '
  */
 export function machineConfig(options: MachineOptions = {}): MachineConfig {
   checkOptions('options', options, KEYS);
-  const kernel = oneOf('kernel', options.kernel ?? 'linux-6.12', KERNEL_NAMES);
+  const kernel = oneOf('kernel', options.kernel ?? DEFAULT_KERNEL, KERNEL_NAMES);
   const iommu = iommuConfig(options.iommu, kernel);
   const ram = typeof options.ram === 'object' ? options.ram : { size: options.ram };
   checkOptions('ram', ram, ['size', 'fragmentation']);
   const size = parseSize('ram', ram.size ?? '1GiB');
   if (size < MIN_RAM || size > MAX_RAM) throw outOfRange('ram', '>= 4MiB && <= 256GiB', size);
   return {
-    ram: { size: size - (size % 4096), fragmentation: fraction('ram.fragmentation', ram.fragmentation ?? 0) },
+    ram: { size: size - (size % PAGE_SIZE), fragmentation: fraction('ram.fragmentation', ram.fragmentation ?? 0) },
     kernel,
     iommu,
     swiotlb: swiotlbConfig(options.swiotlb, iommu.mode, size),
@@ -131,11 +131,7 @@ function iommuConfig(options: MachineOptions['iommu'], kernel: KernelName): Mach
   return {
     mode: oneOf('iommu.mode', given.mode ?? 'strict', IOMMU_MODES),
     levels,
-    allocator: oneOf(
-      'iommu.allocator',
-      given.allocator ?? (kernel === 'linux-4.2' ? 'linux-4.2' : 'rcache'),
-      ALLOCATORS,
-    ),
+    allocator: oneOf('iommu.allocator', given.allocator ?? KERNELS[kernel].allocator, ALLOCATOR_NAMES),
     reserved: reserved.map(([lo, hi]) => [lo, hi]),
     magazine: checkInteger('iommu.magazine', given.magazine ?? 127, 1, 127),
     flushQueue: flushQueueConfig(given.flushQueue, kernel),

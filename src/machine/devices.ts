@@ -1,4 +1,5 @@
 import { invalidType } from '../core/errors.js';
+import { PAGE_SIZE } from '../core/generated/constants.js';
 import { type DeviceOptions, DmaDevice } from '../dma/device.js';
 import { DmaDomain } from '../dma/domain.js';
 import type { Machine } from './machine.js';
@@ -73,5 +74,5 @@ export function freeSpace(devices: readonly DmaDevice[]): number | null {
   if (domains.size === 0) return null;
   let pages = 0;
   for (const domain of domains) pages += domain.iovaStats().freePages;
-  return pages * 4096;
+  return pages * PAGE_SIZE;
 }

@@ -11,10 +11,10 @@ import type { Driver, DriverHost } from '../drm/driver.js';
 import { Reclaim } from '../drm/reclaim.js';
 import { EventLog } from '../events/events.js';
 import { Iommu } from '../iommu/iommu.js';
+import { KERNELS, type KernelProperties } from '../kernels/kernels.js';
 import { VirtualClock } from './clock.js';
 import { type MachineConfig, type MachineOptions, machineConfig } from './config.js';
 import { DEVICE_OPTIONS, deviceSlot, domainFor, freeSpace, MAX_DEVICES, type MachineDeviceOptions } from './devices.js';
-import { KERNELS, type KernelProperties } from './presets.js';
 import { MachineSnapshot } from './snapshot.js';
 
 /** A device that a driver has taken. */

@@ -1,6 +1,6 @@
 import type { CallProgress, LongCallOptions, Sliced } from '../core/slices.js';
 import type { MachineEvent } from '../events/events.js';
-import { DRIVER_NAMES, type DriverName } from '../i915/policy/index.js';
+import { DEFAULT_DRIVER, DRIVER_NAMES, type DriverName } from '../i915/policy/index.js';
 import type { MachineConfig } from '../machine/config.js';
 
 /**
@@ -8,7 +8,7 @@ import type { MachineConfig } from '../machine/config.js';
  * shows them all, `gemdma run NAME` runs one, and each is a test.
  */
 
-export { DRIVER_NAMES, type DriverName };
+export { DEFAULT_DRIVER, DRIVER_NAMES, type DriverName };
 
 export interface ScenarioOptions extends LongCallOptions {
   /** Mapping policy of the i915 device, for scenarios that have one. */

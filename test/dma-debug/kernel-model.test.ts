@@ -4,7 +4,8 @@ import { REPORT_KERNEL, REPORT_PRINTED } from '../../src/core/generated/constant
 import { Core } from '../../src/core/instance.js';
 import { writeRuns } from '../../src/core/sg-vectors.js';
 import { checkOf } from '../../src/dma-debug/checks.js';
-import { DEBUG_DIALECTS, debugFlags } from '../../src/dma-debug/dialects.js';
+import { debugFlags } from '../../src/dma-debug/dialects.js';
+import { KERNELS } from '../../src/kernels/kernels.js';
 import { debug } from '../core/debug.js';
 import { COHERENT, KernelModel, type ModelVerdict, PAGE, type Ref, SG } from './kernel-model.js';
 
@@ -61,7 +62,7 @@ const histories = [1, 2, 3, 4, 5, 6, 7, 8].flatMap((seed) =>
 
 test.each(histories)('%s, seed %i: the same verdicts and counters, call by call', (kernel, seed) => {
   const pick = random(seed);
-  const dialect = DEBUG_DIALECTS[kernel];
+  const dialect = KERNELS[kernel].dmaDebug;
   const prealloc = [40, 64, 100, 1000][pick(4)];
   const allErrors = pick(2) === 0;
   const core = new Core(debug);

@@ -1,11 +1,11 @@
 import { describe, expect, test } from 'vitest';
 import { GemDmaError } from '../../src/core/errors.js';
 import { Core } from '../../src/core/instance.js';
+import type { AllocatorName } from '../../src/iova/allocators.js';
 import { IovaDomain, type IovaDomainOptions } from '../../src/iova/domain.js';
-import type { IovaModel } from '../../src/iova/models.js';
 import { debug } from '../core/debug.js';
 
-const MODELS: readonly IovaModel[] = ['linux-4.2', 'linux-6.12', 'rcache', 'fast'];
+const MODELS: readonly AllocatorName[] = ['linux-4.2', 'linux-6.12', 'rcache', 'fast'];
 const FAULT = { block: 0, slab: 1, iova: 3 } as const;
 
 function host(cpus = 1): { core: Core; context: number } {
@@ -197,7 +197,7 @@ test('depots are trimmed by the virtual clock, one magazine a class every 100 ms
 
 describe('arguments that cannot be are refused before anything changes', () => {
   const bad: [string, IovaDomainOptions][] = [
-    ['model', { model: 'linux-2.6' as IovaModel }],
+    ['model', { model: 'linux-2.6' as AllocatorName }],
     ['granule', { granule: 5000 }],
     ['granule', { granule: 2048 }],
     ['startPfn', { startPfn: 0 }],

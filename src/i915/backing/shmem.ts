@@ -1,3 +1,4 @@
+import { PAGE_SIZE } from '../../core/generated/constants.js';
 import { ENOMEM, ENOSPC } from '../../drm/errno.js';
 import { pinPages } from '../../drm/gem-object.js';
 import { ShmemFile } from '../../drm/shmem-file.js';
@@ -66,7 +67,7 @@ export class ShmemBacking implements Backing {
   // Later kernels: room for the mapping is made by dropping the pages, hence mappings, of other objects.
   private shrinkAndRemap(object: GemObject): number {
     for (;;) {
-      if (shrink(this.device, object.size / 4096, SHRINK_BOUND | SHRINK_UNBOUND) === 0) return -ENOSPC;
+      if (shrink(this.device, object.size / PAGE_SIZE, SHRINK_BOUND | SHRINK_UNBOUND) === 0) return -ENOSPC;
       const rc = askPolicy('getPages', object);
       if (rc !== -ENOSPC) return rc;
     }

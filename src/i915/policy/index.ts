@@ -8,6 +8,9 @@ export type DriverName = 'linux-3.18' | 'linux-4.1' | 'linux-4.2';
 
 export const DRIVER_NAMES: readonly DriverName[] = ['linux-3.18', 'linux-4.1', 'linux-4.2'];
 
+/** What a GPU gets when nothing else is said: the newest. */
+export const DEFAULT_DRIVER: DriverName = 'linux-4.2';
+
 export const POLICIES: Readonly<Record<DriverName, MappingPolicy>> = {
   'linux-3.18': linux318,
   'linux-4.1': linux41,

@@ -14,7 +14,8 @@ import {
 import { Core } from '../../core/instance.js';
 import { writeRuns } from '../../core/sg-vectors.js';
 import { checkOf } from '../../dma-debug/checks.js';
-import { DEBUG_DIALECTS, debugFlags } from '../../dma-debug/dialects.js';
+import { type DebugDialect, debugFlags } from '../../dma-debug/dialects.js';
+import { kernelOfRecording } from '../kernel.js';
 import { type Divergence, FieldReader, type Recording, type RecordingFormat } from '../recording.js';
 
 /**
@@ -105,7 +106,7 @@ class CaseReplay {
     this.#filter = filterOf(this.#step);
     this.#passing = passing;
     this.#context = this.#core.exports.machineCreate(LINEAR_MEMORY, 1, RAM_PAGES, 0, 1);
-    this.#checker = this.#switchOn(String(recording.header.kernel ?? ''));
+    this.#checker = this.#switchOn(kernelOfRecording(recording, 'dmaDebug').dmaDebug);
   }
 
   #array(name: string): Json[] {
@@ -120,10 +121,9 @@ class CaseReplay {
     return value as Json;
   }
 
-  #switchOn(kernel: string): Checker | null {
+  #switchOn(dialect: DebugDialect): Checker | null {
     const before = this.#counters('before');
     if (before.disabled === true) return null;
-    const dialect = DEBUG_DIALECTS[/^[2-4]\./.test(kernel) ? 'linux-4.2' : 'linux-6.12'];
     const options = (this.#step.options ?? []) as string[];
     const entries = options.find((text) => text.startsWith('dma_debug_entries='))?.split('=')[1];
     const checker = Checker.create(

@@ -15,6 +15,7 @@ import {
 import { Core } from '../../core/instance.js';
 import { MmBatch, type MmOperation } from '../../core/mm-batch.js';
 import type { Sliced } from '../../core/slices.js';
+import { kernelOfRecording } from '../kernel.js';
 import { FieldReader, type Recording, type RecordingFormat, type ReplayOptions } from '../recording.js';
 import { medianTime } from '../timing.js';
 
@@ -46,7 +47,7 @@ export const drmMm: RecordingFormat = {
   kinds: ['drm_mm'],
   *replay(recording: Recording, options: ReplayOptions) {
     const reader = new FieldReader(recording);
-    const flavour = flavourOf(recording, reader);
+    const flavour = kernelOfRecording(recording, 'drmMm').drmMm === 'modern' ? MM_MODERN : 0;
     const colorRule = COLOR_RULES[String(recording.header.colour_adjust ?? 'none')];
     if (colorRule === undefined) reader.fail(1, `colour_adjust=${recording.header.colour_adjust} is not known`);
     const segments = yield* parse(recording, reader, flavour);
@@ -72,14 +73,6 @@ export const drmMm: RecordingFormat = {
     return { steps, matched, divergence: null, ...(options.time && steps > 0 && { nsPerStep: (time * 1e6) / steps }) };
   },
 };
-
-/** The range manager was rewritten for Linux 4.11; before that it was the one of 2015. */
-function flavourOf(recording: Recording, reader: FieldReader): number {
-  const version = /^(\d+)\.(\d+)/.exec(String(recording.header.kernel ?? '6.12'));
-  if (!version) reader.fail(1, `kernel=${recording.header.kernel} is not a kernel version`);
-  const [major, minor] = [Number(version[1]), Number(version[2])];
-  return major > 4 || (major === 4 && minor >= 11) ? MM_MODERN : 0;
-}
 
 function* parse(recording: Recording, reader: FieldReader, flavour: number): Sliced<Segment[], number> {
   const segments: Segment[] = [];

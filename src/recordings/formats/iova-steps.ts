@@ -1,9 +1,10 @@
 import type { Sliced } from '../../core/slices.js';
-import type { IovaModel } from '../../iova/models.js';
+import { ALLOCATORS, type AllocatorName } from '../../iova/allocators.js';
+import { kernelOfRecording } from '../kernel.js';
 import { FieldReader, type Recording } from '../recording.js';
 
 export interface Header {
-  model: IovaModel;
+  model: AllocatorName;
   granuleShift: number;
   startPfn: number;
   pfn32bit: number;
@@ -41,25 +42,17 @@ export function readHeader(recording: Recording): Header {
   const caches = reader.decimal(1, 'rcaches', rcaches);
   const online = reader.decimal(1, 'cpus', cpus);
   if (online < 1 || online > 64) reader.fail(1, `cpus is not 1 to 64: ${online}`);
-  const modern = isModern(reader, kernel);
-  if (caches > 1 || (caches === 1 && !modern)) reader.fail(1, `rcaches=${caches} is not known for kernel ${kernel}`);
+  const { allocator, treeAllocator } = kernelOfRecording(recording, 'treeAllocator');
+  const model = caches === 0 ? treeAllocator : allocator;
+  if (caches > 1 || (caches === 1 && !ALLOCATORS[model].fastPath))
+    reader.fail(1, `rcaches=${caches} is not known for kernel ${kernel}`);
   return {
-    model: modern ? (caches === 1 ? 'rcache' : 'linux-6.12') : 'linux-4.2',
+    model,
     granuleShift,
     startPfn,
     pfn32bit: reader.hex(1, 'dma_32bit_pfn', dma_32bit_pfn),
     cpus: online,
   };
-}
-
-// A header that names no kernel means the modern allocator: only the 2015 one needs telling apart.
-function isModern(reader: FieldReader, kernel: unknown = '6.12'): boolean {
-  const version = /^(\d+)\.(\d+)/.exec(String(kernel));
-  if (!version) reader.fail(1, `kernel is not a version: ${kernel}`);
-  const [major, minor] = [Number(version[1]), Number(version[2])];
-  if (major >= 6) return true;
-  if (major === 4 && (minor === 1 || minor === 2)) return false;
-  return reader.fail(1, `the allocator of kernel ${kernel} is not emulated, only those of 4.1, 4.2 and 6.x`);
 }
 
 /** Fields of each kind of line, the letter included; S has up to 11. */

@@ -11,7 +11,7 @@ import {
 import { Core } from '../../core/instance.js';
 import { IovaSteps } from '../../core/iova-steps.js';
 import type { Sliced } from '../../core/slices.js';
-import { IOVA_MODELS } from '../../iova/models.js';
+import { ALLOCATORS } from '../../iova/allocators.js';
 import type { Divergence, RecordingFormat } from '../recording.js';
 import { medianTime } from '../timing.js';
 import { ANCHOR, type Header, range, readHeader, readSteps, type Step } from './iova-steps.js';
@@ -45,7 +45,8 @@ function open(header: Header): { core: Core; context: number; create: () => numb
   const core = new Core();
   const context = core.exports.machineCreate(MEMORY_LIMIT, header.cpus, 1024, 0, 1);
   const { model, granuleShift, startPfn, pfn32bit, cpus } = header;
-  const create = () => core.exports.iovaCreate(context, IOVA_MODELS[model], granuleShift, startPfn, pfn32bit, cpus);
+  const create = () =>
+    core.exports.iovaCreate(context, ALLOCATORS[model].model, granuleShift, startPfn, pfn32bit, cpus);
   return { core, context, create };
 }
 
@@ -80,7 +81,7 @@ class Replayed {
   readonly #tools: Core['tools'];
   readonly #context: number;
   readonly #domain: number;
-  readonly #old: boolean;
+  readonly #anchored: boolean;
   readonly #pfns = new Map<number, number>();
   /** Where the walk of T lines has come to; -1 before the first. */
   #walked = -1;
@@ -90,7 +91,7 @@ class Replayed {
     this.#tools = core.tools;
     this.#context = context;
     this.#domain = domain;
-    this.#old = header.model === 'linux-4.2';
+    this.#anchored = ALLOCATORS[header.model].anchored;
   }
 
   perform({ letter, a, b, limit, flag, expected }: Step): string {
@@ -136,10 +137,10 @@ class Replayed {
     const domain = this.#domain;
     const node = (which: number) => {
       const lo = this.#tools.iovaCachedNode(domain, which);
-      return lo >= 0 ? lo.toString(16) : this.#old ? '-' : ANCHOR;
+      return lo >= 0 ? lo.toString(16) : this.#anchored ? ANCHOR : '-';
     };
     const ranges = core.iovaRanges(domain);
-    if (this.#old) return `${ranges} - ${node(1)} -`;
+    if (!this.#anchored) return `${ranges} - ${node(1)} -`;
     const state = `${ranges} ${node(0)} ${node(1)} ${this.#tools.iovaMax32(domain)}`;
     return depots ? `${state} ${this.#depots().join(' ')}` : state;
   }

@@ -1,7 +1,8 @@
 import { DMA_MAPPING_ERROR } from '../../dma/device.js';
 import { DmaDomain } from '../../dma/domain.js';
-import type { AllocatorName, MachineOptions } from '../../machine/config.js';
-import type { KernelName } from '../../machine/presets.js';
+import type { AllocatorName } from '../../iova/allocators.js';
+import type { KernelName } from '../../kernels/kernels.js';
+import type { MachineOptions } from '../../machine/config.js';
 import { type InferredSpace, infer } from './infer.js';
 import { OP, type Operations } from './operations.js';
 import { Run, type RunObserver } from './run.js';

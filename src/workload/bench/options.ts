@@ -1,13 +1,9 @@
 import { checkInteger, invalidValue, outOfRange } from '../../core/errors.js';
 import { PAGE_SIZE as PAGE } from '../../core/generated/constants.js';
-import {
-  type AllocatorName,
-  type IommuMode,
-  type MachineConfig,
-  type MachineOptions,
-  machineConfig,
-} from '../../machine/config.js';
-import type { KernelName } from '../../machine/presets.js';
+import { DEFAULT_DRIVER } from '../../i915/policy/index.js';
+import type { AllocatorName } from '../../iova/allocators.js';
+import { DEFAULT_KERNEL, type KernelName } from '../../kernels/kernels.js';
+import { type IommuMode, type MachineConfig, type MachineOptions, machineConfig } from '../../machine/config.js';
 import type { DriverName } from '../scenario.js';
 
 /**
@@ -61,8 +57,8 @@ export const BENCH_DEFAULTS: Readonly<Omit<BenchOptions, 'bits'>> = {
   mode: 'single',
   transfer: 0,
   backend: 'strict',
-  kernel: 'linux-6.12',
-  policy: 'linux-4.2',
+  kernel: DEFAULT_KERNEL,
+  policy: DEFAULT_DRIVER,
   checker: false,
   fragmentation: 0,
   live: 0,

@@ -1,5 +1,6 @@
 import { invalidValue } from '../../core/errors.js';
 import { type CallProgress, complete, inSlices, type Sliced } from '../../core/slices.js';
+import { DEFAULT_DRIVER } from '../../i915/policy/index.js';
 import { corpus } from '../corpus/index.js';
 import { DRIVER_NAMES, type Scenario, type ScenarioOptions, type ScenarioResult } from '../scenario.js';
 import { leak } from './leak.js';
@@ -28,7 +29,7 @@ export async function runScenarioAsync(name: string, options: Partial<ScenarioOp
 function started(name: string, options: Partial<ScenarioOptions>): Sliced<ScenarioResult, CallProgress> {
   const scenario = scenarios.find((candidate) => candidate.name.toLowerCase() === String(name).toLowerCase());
   if (!scenario) throw invalidValue('name', 'a scenario (gemdma run --list shows them)', name);
-  const { driver = 'linux-4.2', seed = 1 } = options;
+  const { driver = DEFAULT_DRIVER, seed = 1 } = options;
   const allowed = scenario.drivers.length > 0 ? scenario.drivers : DRIVER_NAMES;
   if (!allowed.includes(driver)) throw invalidValue('driver', `one of ${allowed.join(', ')}`, driver);
   return scenario.run({ ...options, driver, seed });

@@ -1,4 +1,5 @@
 import { type ErrnoName, GemDmaError } from '../../core/errors.js';
+import { PAGE_SIZE } from '../../core/generated/constants.js';
 import type { I915Options } from '../../i915/config.js';
 import type { I915Device } from '../../i915/device.js';
 import type { GemObject } from '../../i915/object.js';
@@ -166,7 +167,7 @@ function ranges({ machine, gpus: [gpu] }: World): { count: number; bytes: number
   const held = { count: 0, bytes: 0 };
   for (let pfn = 0; iovaNextRange(domain.iova, pfn); pfn = iovaFoundHi(domain.iova) + 1) {
     ++held.count;
-    held.bytes += (iovaFoundHi(domain.iova) + 1 - iovaFoundLo(domain.iova)) * 4096;
+    held.bytes += (iovaFoundHi(domain.iova) + 1 - iovaFoundLo(domain.iova)) * PAGE_SIZE;
   }
   return held;
 }

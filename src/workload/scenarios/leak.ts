@@ -6,8 +6,8 @@ import type { DmaDomain } from '../../dma/domain.js';
 import type { Context } from '../../i915/context.js';
 import type { I915Device } from '../../i915/device.js';
 import { i915Driver } from '../../i915/driver.js';
+import type { KernelName } from '../../kernels/kernels.js';
 import { Machine } from '../../machine/machine.js';
-import type { KernelName } from '../../machine/presets.js';
 import type { DriverName, Scenario, ScenarioOptions, ScenarioResult } from '../scenario.js';
 import { Random } from '../stress/random.js';
 

@@ -1,3 +1,4 @@
+import { PAGE_SIZE } from '../../core/generated/constants.js';
 import type { Direction } from '../../dma/device.js';
 import { ScatterTable } from '../../dma/sg-table.js';
 import { Contents } from './contents.js';
@@ -11,7 +12,6 @@ import {
   known,
   left,
   type Mapping,
-  PAGE,
   pickDevice,
   pickMapping,
   refused,
@@ -30,8 +30,8 @@ const map: DmaOperation = {
   generate: (world, random) => {
     const device = pickDevice(world, random);
     if (device === null) return null;
-    const offset = random.oneIn(2) ? 0 : random.below(PAGE);
-    const length = offset === 0 && random.oneIn(2) ? PAGE : 1 + random.below(PAGE - offset);
+    const offset = random.oneIn(2) ? 0 : random.below(PAGE_SIZE);
+    const length = offset === 0 && random.oneIn(2) ? PAGE_SIZE : 1 + random.below(PAGE_SIZE - offset);
     return { op: 'map', id: world.newId(), device, offset, length, dir: random.below(3), stamp: random.u32() };
   },
   apply: (world, operation) => {
@@ -41,7 +41,7 @@ const map: DmaOperation = {
     const offset = arg(operation, 'offset');
     const length = arg(operation, 'length');
     const frames = ram.alloc(1);
-    const physical = frames[0] * PAGE + offset;
+    const physical = frames[0] * PAGE_SIZE + offset;
     const bytes = before(arg(operation, 'stamp'), length);
     let address = -1;
     try {
@@ -65,7 +65,7 @@ const map: DmaOperation = {
   ],
   *simpler(operation) {
     if (arg(operation, 'offset') > 0) yield { ...operation, offset: 0 };
-    if (arg(operation, 'length') < PAGE) yield { ...operation, offset: 0, length: PAGE };
+    if (arg(operation, 'length') < PAGE_SIZE) yield { ...operation, offset: 0, length: PAGE_SIZE };
   },
 };
 
@@ -78,7 +78,7 @@ const unmap: DmaOperation = {
     world.mappings.delete(arg(operation, 'map'));
     mapping.device.unmapPage(mapping.address, mapping.length, mapping.direction);
     const bytes = left(world, mapping);
-    world.machine.ram.free([Math.floor(mapping.physical / PAGE)]);
+    world.machine.ram.free([Math.floor(mapping.physical / PAGE_SIZE)]);
     compareLeft(mapping, arg(operation, 'map'), bytes);
     return true;
   },
@@ -103,8 +103,8 @@ const mapSg: DmaOperation = {
     const direction = arg(operation, 'dir') as Direction;
     const window = arg(operation, 'window');
     const table = ScatterTable.allocate(world.machine, arg(operation, 'pages'), { maxSegment: 65536 });
-    const physical = table.pfn(window) * PAGE;
-    const bytes = before(arg(operation, 'stamp'), PAGE);
+    const physical = table.pfn(window) * PAGE_SIZE;
+    const bytes = before(arg(operation, 'stamp'), PAGE_SIZE);
     try {
       world.machine.ram.write(physical, bytes);
       device.mapSgTable(table, direction);
@@ -114,7 +114,16 @@ const mapSg: DmaOperation = {
     }
     const contents = known(world, direction, bytes);
     world.mappings.add(arg(operation, 'id'), {
-      ...{ device, kind: 'sg', direction, address: table.dmaAddress(window), length: PAGE, physical, table, contents },
+      ...{
+        device,
+        kind: 'sg',
+        direction,
+        address: table.dmaAddress(window),
+        length: PAGE_SIZE,
+        physical,
+        table,
+        contents,
+      },
     });
     return true;
   },
@@ -179,7 +188,7 @@ const mapResource: DmaOperation = {
   ],
   *simpler(operation) {
     if (operation.physical !== REGISTERS) yield { ...operation, physical: REGISTERS };
-    if (operation.length !== PAGE) yield { ...operation, length: PAGE };
+    if (operation.length !== PAGE_SIZE) yield { ...operation, length: PAGE_SIZE };
   },
 };
 
@@ -208,7 +217,7 @@ const coherent: DmaOperation = {
   generate: (world, random) => {
     const device = pickDevice(world, random);
     if (device === null) return null;
-    return { op: 'coherent', id: world.newId(), device, length: (1 + random.below(4)) * PAGE };
+    return { op: 'coherent', id: world.newId(), device, length: (1 + random.below(4)) * PAGE_SIZE };
   },
   apply: (world, operation) => {
     const device = world.devices[arg(operation, 'device')];

@@ -1,3 +1,4 @@
+import { PAGE_SIZE } from '../../core/generated/constants.js';
 import type { Direction } from '../../dma/device.js';
 import { Contents } from './contents.js';
 import {
@@ -8,7 +9,6 @@ import {
   known,
   left,
   type Mapping,
-  PAGE,
   pickDevice,
   pickMapping,
   unlink,
@@ -31,7 +31,7 @@ const reserve: DmaOperation = {
   },
   apply: (world, operation) => {
     const device = world.devices[arg(operation, 'device')];
-    const length = arg(operation, 'pages') * PAGE;
+    const length = arg(operation, 'pages') * PAGE_SIZE;
     const range = device.allocIova(length);
     world.mappings.add(arg(operation, 'id'), {
       ...{ device, kind: 'range', direction: 0, address: range.address, length, physical: 0, contents: new Contents() },
@@ -39,7 +39,7 @@ const reserve: DmaOperation = {
     });
     return true;
   },
-  print: ({ id, device, pages }) => [`const range${id} = device${device}.allocIova(${(pages as number) * PAGE});`],
+  print: ({ id, device, pages }) => [`const range${id} = device${device}.allocIova(${(pages as number) * PAGE_SIZE});`],
   *simpler(operation) {
     if (arg(operation, 'pages') > 1) yield { ...operation, pages: 1 };
   },
@@ -63,40 +63,47 @@ const link: DmaOperation = {
     const [range, mapping] = pickRange(world, random) ?? [];
     if (mapping === undefined) return null;
     // Often at the start: a range that is linked from there can be destroyed at once.
-    const page = random.oneIn(3) ? 0 : random.below(mapping.length / PAGE);
+    const page = random.oneIn(3) ? 0 : random.below(mapping.length / PAGE_SIZE);
     if (mapping.links!.has(page)) return null;
     return { op: 'link', id: world.newId(), range: range!, page, dir: random.below(3), stamp: random.u32() };
   },
   apply: (world, operation) => {
     const of = world.mappings.get(arg(operation, 'range'));
     const page = arg(operation, 'page');
-    if (of?.kind !== 'range' || page * PAGE >= of.length || of.links!.has(page)) return false;
+    if (of?.kind !== 'range' || page * PAGE_SIZE >= of.length || of.links!.has(page)) return false;
     const { ram } = world.machine;
     const direction = arg(operation, 'dir') as Direction;
     const frames = ram.alloc(1);
-    const physical = frames[0] * PAGE;
-    const bytes = before(arg(operation, 'stamp'), PAGE);
+    const physical = frames[0] * PAGE_SIZE;
+    const bytes = before(arg(operation, 'stamp'), PAGE_SIZE);
     try {
       ram.write(physical, bytes);
-      of.range!.link(page * PAGE, physical, PAGE, direction);
+      of.range!.link(page * PAGE_SIZE, physical, PAGE_SIZE, direction);
     } catch (error) {
       ram.free(frames);
       throw error;
     }
-    of.range!.sync(page * PAGE, PAGE);
+    of.range!.sync(page * PAGE_SIZE, PAGE_SIZE);
     of.links!.set(page, arg(operation, 'id'));
     world.mappings.add(arg(operation, 'id'), {
-      ...{ device: of.device, kind: 'linked', direction, address: of.address + page * PAGE, length: PAGE, physical },
+      ...{
+        device: of.device,
+        kind: 'linked',
+        direction,
+        address: of.address + page * PAGE_SIZE,
+        length: PAGE_SIZE,
+        physical,
+      },
       ...{ contents: known(world, direction, bytes), link: { of, range: arg(operation, 'range'), page } },
     });
     return true;
   },
   print: ({ id, range, page, dir }) => {
-    const at = (page as number) * PAGE;
+    const at = (page as number) * PAGE_SIZE;
     return [
       `const [pfn${id}] = machine.ram.alloc(1);`,
-      `range${range}.link(${at}, pfn${id} * ${PAGE}, ${PAGE}, ${dir});`,
-      `range${range}.sync(${at}, ${PAGE});`,
+      `range${range}.link(${at}, pfn${id} * ${PAGE_SIZE}, ${PAGE_SIZE}, ${dir});`,
+      `range${range}.sync(${at}, ${PAGE_SIZE});`,
       `const map${id} = range${range}.address + ${at};`,
     ];
   },
@@ -124,7 +131,7 @@ const unlinkPage: DmaOperation = {
     return true;
   },
   print: ({ map, range, page, dir }) => [
-    `range${range}.unlink(${(page as number) * PAGE}, ${PAGE}, ${dir});`,
+    `range${range}.unlink(${(page as number) * PAGE_SIZE}, ${PAGE_SIZE}, ${dir});`,
     `machine.ram.free([pfn${map}]);`,
   ],
 };
@@ -148,8 +155,8 @@ const unreserve: DmaOperation = {
       const mapping = world.mappings.get(linked);
       if (mapping?.link?.of !== of || mapping.link.page !== 0) return false;
       const bytes = left(world, mapping);
-      of.range!.free(PAGE, mapping.direction);
-      world.machine.ram.free([mapping.physical / PAGE]);
+      of.range!.free(PAGE_SIZE, mapping.direction);
+      world.machine.ram.free([mapping.physical / PAGE_SIZE]);
       world.mappings.delete(linked);
       compareLeft(mapping, linked, bytes);
     }
@@ -159,7 +166,7 @@ const unreserve: DmaOperation = {
   print: ({ map, linked, dir }) =>
     linked === undefined
       ? [`range${map}.free();`]
-      : [`range${map}.free(${PAGE}, ${dir});`, `machine.ram.free([pfn${linked}]);`],
+      : [`range${map}.free(${PAGE_SIZE}, ${dir});`, `machine.ram.free([pfn${linked}]);`],
 };
 
 export const rangeOperations: readonly DmaOperation[] = [reserve, link, unlinkPage, unreserve];

@@ -1,3 +1,4 @@
+import { PAGE_SIZE } from '../../core/generated/constants.js';
 import { LEAK_PATHS } from '../scenarios/leak-paths.js';
 import type { Operation, OperationScenario } from './operation.js';
 
@@ -47,10 +48,10 @@ export const FAIL_NTH_SCENARIOS: readonly OperationScenario[] = [
       { op: 'mapSg', id: 2, device: 0, pages: 700, dir: 0, window: 650, stamp: 5 },
       { op: 'coherent', id: 3, device: 1, length: 12288 },
       { op: 'unmapSg', map: 2, device: 0, length: 0, dir: 0 },
-      { op: 'map', id: 4, device: 1, offset: 0, length: 4096, dir: 2, stamp: 9 },
+      { op: 'map', id: 4, device: 1, offset: 0, length: PAGE_SIZE, dir: 2, stamp: 9 },
       { op: 'unmap', map: 1, device: 0, length: 3000, dir: 1 },
       { op: 'coherentFree', map: 3, device: 1, length: 12288, dir: 0 },
-      { op: 'unmap', map: 4, device: 1, length: 4096, dir: 2 },
+      { op: 'unmap', map: 4, device: 1, length: PAGE_SIZE, dir: 2 },
     ],
   },
   {
@@ -60,8 +61,8 @@ export const FAIL_NTH_SCENARIOS: readonly OperationScenario[] = [
     operations: [
       { op: 'mapSg', id: 1, device: 0, pages: 3, dir: 0, window: 1, stamp: 5 },
       { op: 'unmapSg', map: 1, device: 0, length: 0, dir: 0 },
-      { op: 'map', id: 2, device: 0, offset: 0, length: 4096, dir: 1, stamp: 3 },
-      { op: 'unmap', map: 2, device: 0, length: 4096, dir: 1 },
+      { op: 'map', id: 2, device: 0, offset: 0, length: PAGE_SIZE, dir: 1, stamp: 3 },
+      { op: 'unmap', map: 2, device: 0, length: PAGE_SIZE, dir: 1 },
       { op: 'advance', ms: 20 },
       { op: 'mapSg', id: 3, device: 0, pages: 40, dir: 0, window: 0, stamp: 5 },
       { op: 'unmapSg', map: 3, device: 0, length: 0, dir: 0 },
@@ -94,7 +95,7 @@ export const FAIL_NTH_SCENARIOS: readonly OperationScenario[] = [
       { op: 'bindView', bo: 1, gpu: 0, ctx: 0, view: [0, 4, 6] },
       { op: 'bindView', bo: 1, gpu: 0, ctx: 0, view: [1, 3, 10] },
       { op: 'gpuWrite', bo: 1, gpu: 0, ctx: 0, view: [0, 4, 6], offset: 16_434, length: 50, stamp: 5 },
-      { op: 'gpuRead', bo: 1, gpu: 0, ctx: 0, view: [1, 3, 10], offset: 4096, length: 200 },
+      { op: 'gpuRead', bo: 1, gpu: 0, ctx: 0, view: [1, 3, 10], offset: PAGE_SIZE, length: 200 },
       { op: 'unbind', bo: 1, gpu: 0, ctx: 0 },
       { op: 'unbind', bo: 1, gpu: 0, ctx: 0, view: [0, 4, 6] },
       { op: 'close', bo: 1 },

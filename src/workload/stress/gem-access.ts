@@ -1,9 +1,9 @@
+import { PAGE_SIZE } from '../../core/generated/constants.js';
 import { stamped } from './contents.js';
 import {
   arg,
   boOf,
   type GemOperation,
-  PAGE,
   pageShown,
   pickSpace,
   pickView,
@@ -111,7 +111,7 @@ function gpuAccess(name: 'gpuRead' | 'gpuWrite'): GemOperation {
       const length = arg(operation, 'length');
       if (!vma || offset + length > vma.size) return false;
       // There is one rotated view, and its geometry is that of the first bind.
-      const at = pageShown(vma.view, Math.floor(offset / PAGE)) * PAGE + (offset % PAGE);
+      const at = pageShown(vma.view, Math.floor(offset / PAGE_SIZE)) * PAGE_SIZE + (offset % PAGE_SIZE);
       const gpu = bo.object.device;
       world.accessing(() => {
         if (write) {

@@ -1,3 +1,4 @@
+import { PAGE_SIZE } from '../../core/generated/constants.js';
 import type { ExecObject } from '../../i915/execbuffer.js';
 import type { GemObject } from '../../i915/object.js';
 import type { View } from '../../i915/view.js';
@@ -5,7 +6,6 @@ import {
   arg,
   boOf,
   type GemOperation,
-  PAGE,
   pickSpace,
   pickView,
   printSpace,
@@ -84,7 +84,7 @@ const bindView: GemOperation = {
     if (id === undefined) return null;
     const { object } = world.objects.get(id)!;
     if (object.vmas.length >= MANY_VMAS) return null;
-    const pages = object.size / PAGE;
+    const pages = object.size / PAGE_SIZE;
     const operation = { op: 'bindView', bo: id, gpu: world.gpus.indexOf(object.device), ctx: 0 };
     if (random.oneIn(2)) {
       const width = 1 + random.below(Math.min(SIDE, pages));
@@ -98,7 +98,7 @@ const bindView: GemOperation = {
   apply: (world, operation) => {
     const bo = boOf(world, operation);
     const view = viewOf(operation)!;
-    if (!bo || pagesNeeded(view) * PAGE > bo.object.size) return false;
+    if (!bo || pagesNeeded(view) * PAGE_SIZE > bo.object.size) return false;
     bo.object.bind(bo.object.device.ggtt, { view });
     return true;
   },

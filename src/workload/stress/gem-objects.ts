@@ -1,13 +1,14 @@
+import { PAGE_SIZE } from '../../core/generated/constants.js';
 import type { GemObject } from '../../i915/object.js';
 import { Contents } from './contents.js';
-import { arg, boOf, type GemOperation, onObject, PAGE } from './gem-common.js';
+import { arg, boOf, type GemOperation, onObject } from './gem-common.js';
 import type { Bo } from './world.js';
 
 /** Objects of every kind come and go, get their pages and lose them. */
 
 const CACHINGS = ['none', 'llc', 'l3-llc'] as const;
 /** What attachPhys is asked for: as cursors of that time were. */
-const PHYS_ALIGN = 4096;
+const PHYS_ALIGN = PAGE_SIZE;
 
 const create: GemOperation = {
   name: 'create',
@@ -17,11 +18,11 @@ const create: GemOperation = {
   },
   apply: (world, operation) => {
     const gpu = world.gpus[arg(operation, 'gpu')];
-    const object = gpu.createObject(arg(operation, 'pages') * PAGE);
+    const object = gpu.createObject(arg(operation, 'pages') * PAGE_SIZE);
     world.objects.add(arg(operation, 'id'), { object, contents: new Contents() });
     return true;
   },
-  print: ({ id, gpu, pages }) => [`const bo${id} = gpu${gpu}.createObject(${(pages as number) * PAGE});`],
+  print: ({ id, gpu, pages }) => [`const bo${id} = gpu${gpu}.createObject(${(pages as number) * PAGE_SIZE});`],
   *simpler(operation) {
     if (arg(operation, 'pages') > 1) yield { ...operation, pages: 1 };
   },
@@ -38,14 +39,14 @@ const createStolen: GemOperation = {
   apply: (world, operation) => {
     const gpu = world.gpus[arg(operation, 'gpu')];
     if (gpu.stolen === undefined) return false;
-    const object = gpu.createStolen(arg(operation, 'pages') * PAGE);
+    const object = gpu.createStolen(arg(operation, 'pages') * PAGE_SIZE);
     const contents = new Contents();
     // Nobody cleans stolen memory: the last object's bytes are still there.
     contents.forget();
     world.objects.add(arg(operation, 'id'), { object, contents });
     return true;
   },
-  print: ({ id, gpu, pages }) => [`const bo${id} = gpu${gpu}.createStolen(${(pages as number) * PAGE});`],
+  print: ({ id, gpu, pages }) => [`const bo${id} = gpu${gpu}.createStolen(${(pages as number) * PAGE_SIZE});`],
   *simpler(operation) {
     if (arg(operation, 'pages') > 1) yield { ...operation, pages: 1 };
   },
@@ -123,7 +124,7 @@ const userptr: GemOperation = {
   },
   apply: (world, operation) => {
     const { process } = world;
-    const size = arg(operation, 'pages') * PAGE;
+    const size = arg(operation, 'pages') * PAGE_SIZE;
     const address = process.mmap(size, { populate: operation.populate as boolean });
     let object: GemObject;
     try {
@@ -136,8 +137,8 @@ const userptr: GemOperation = {
     return true;
   },
   print: ({ id, gpu, pages, populate }) => [
-    `const range${id} = process.mmap(${(pages as number) * PAGE}, { populate: ${populate} });`,
-    `const bo${id} = gpu${gpu}.createUserptr(process, range${id}, ${(pages as number) * PAGE});`,
+    `const range${id} = process.mmap(${(pages as number) * PAGE_SIZE}, { populate: ${populate} });`,
+    `const bo${id} = gpu${gpu}.createUserptr(process, range${id}, ${(pages as number) * PAGE_SIZE});`,
   ],
   *simpler(operation) {
     if (arg(operation, 'pages') > 1) yield { ...operation, pages: 1 };

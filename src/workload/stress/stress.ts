@@ -1,5 +1,6 @@
 import { checkInteger, invalidType, outOfRange } from '../../core/errors.js';
 import { inSlices, turn } from '../../core/slices.js';
+import { DEFAULT_DRIVER } from '../../i915/policy/index.js';
 import { type MachineOptions, machineConfig } from '../../machine/config.js';
 import type { DriverName } from '../scenario.js';
 import type { StressFailure } from './failure.js';
@@ -164,7 +165,7 @@ export async function stress(options: StressOptions = {}): Promise<StressResult>
 /** Completes and checks a run's options. Throws TypeErrors and RangeErrors naming the option at fault. */
 export function stressConfig(options: StressOptions): StressConfig {
   const profile = profileOf(options.profile ?? 'churn');
-  const { policy, driver = 'linux-4.2' } = options;
+  const { policy, driver = DEFAULT_DRIVER } = options;
   if (options.signal !== undefined && !(options.signal instanceof AbortSignal)) {
     throw invalidType('signal', 'an AbortSignal', options.signal);
   }

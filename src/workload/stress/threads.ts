@@ -1,4 +1,5 @@
 import { checkInteger } from '../../core/errors.js';
+import { PAGE_SIZE } from '../../core/generated/constants.js';
 import type { LongCallOptions } from '../../core/slices.js';
 import type { MachineOptions } from '../../machine/config.js';
 import { type Contention, contention } from '../../threads/contention.js';
@@ -48,7 +49,7 @@ export async function stressThreads(options: ThreadStressOptions = {}): Promise<
   await using pool = await WorkerPool.create(threads, machineOptions);
   const { machine } = pool;
   const device = machine.addDevice({ maxSegment: 0xffffffff });
-  const pages = Math.max(PAGES_4GIB, machine.config.ram.size / 4096 + PAGES_HOLE);
+  const pages = Math.max(PAGES_4GIB, machine.config.ram.size / PAGE_SIZE + PAGES_HOLE);
   const data: HammerData = {
     device: device.handle,
     ...{ seed, operations: Math.ceil(operations / threads), held: 300, pages: 64 },

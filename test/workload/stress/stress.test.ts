@@ -7,7 +7,7 @@ import { complete } from '../../../src/core/slices.js';
 import { DmaDevice } from '../../../src/dma/device.js';
 import { GemObject } from '../../../src/i915/object.js';
 import type { MappingPolicy } from '../../../src/i915/policy/policy.js';
-import { KERNEL_NAMES } from '../../../src/machine/presets.js';
+import { KERNEL_NAMES } from '../../../src/kernels/kernels.js';
 import { sumResults } from '../../../src/workload/stress/campaign.js';
 import { FAIL_NTH_SCENARIOS } from '../../../src/workload/stress/fail-nth-scenarios.js';
 import { StressFailure } from '../../../src/workload/stress/failure.js';

@@ -1,0 +1,137 @@
+import type { DebugDialect } from '../dma-debug/dialects.js';
+import type { AllocatorName } from '../iova/allocators.js';
+
+/**
+ * Kernels as data. Two dials choose whose behaviour is emulated: `kernel` for the DMA stack and `driver` for i915. A kernel
+ * is nothing but the properties below. Code asks for a property, never for a kernel's name, so that any mixture can be
+ * configured; test/machine/presets.test.ts holds that. A kernel whose properties all exist is one more row of KERNELS.
+ */
+
+/** What differs between kernels in the DMA stack. */
+export interface KernelProperties {
+  /** IOVA allocator of the DMA API, and the same without its caches. */
+  allocator: AllocatorName;
+  treeAllocator: AllocatorName;
+  /** dma_map_sg: does the IOMMU merge a list into as few segments as the device allows (iommu_dma_map_sg)? */
+  mergeSegments: boolean;
+  /** Entries that wait for the flush queue before it is flushed at once, and its timer. */
+  flushQueue: { entries: number; milliseconds: number };
+  /** Unmapping ends the whole range that holds the address, not just the size given. */
+  unmapsWholeRange: boolean;
+  /** A device with more than 32 bits of address tries below 4 GiB at every mapping, not until that failed once. */
+  retriesBelow4GiB: boolean;
+  /** Lazy unmaps wait on one list of the whole machine, not in rings of a domain's CPUs. */
+  deferredList: boolean;
+  /** A mapping that the device may write it may read, too. */
+  writeImpliesRead: boolean;
+  /** swiotlb: areas with 128-slot sets searched next-fit, or the 2015 first fit from a moving index. */
+  swiotlb: 'areas' | 'index';
+  /** dma-debug: what its checker knows, and what becomes of it when its pool is empty. */
+  dmaDebug: DebugDialect;
+  /** drm_mm: the 2015 hole stack, or the modern size and address trees. */
+  drmMm: '2015' | 'modern';
+}
+
+/** The releases in which a property is as a row has it. Outside of all spans a property's behaviour is not known. */
+interface Span {
+  readonly since: string;
+  /** The last one; undefined: up to the row that comes next. */
+  readonly until?: string;
+}
+
+interface Kernel extends KernelProperties {
+  /** Where a property came before the release that the row is named after, or is known to end. */
+  readonly spans: { readonly [Property in keyof KernelProperties]?: Span };
+}
+
+/** Oldest first. */
+const ROWS = {
+  'linux-4.2': {
+    allocator: 'linux-4.2',
+    treeAllocator: 'linux-4.2',
+    mergeSegments: false,
+    flushQueue: { entries: 250, milliseconds: 10 },
+    unmapsWholeRange: true,
+    retriesBelow4GiB: true,
+    deferredList: true,
+    writeImpliesRead: false,
+    swiotlb: 'index',
+    dmaDebug: {
+      growing: false,
+      reportsOverlap: false,
+      checksSegments: false,
+      buckets: 1024,
+      onePageType: false,
+      syncsBySegment: true,
+      syncsCount: false,
+      coherentQuirk: true,
+    },
+    drmMm: '2015',
+    spans: {
+      treeAllocator: { since: '4.1', until: '4.2' },
+      dmaDebug: { since: '2.0' },
+      drmMm: { since: '0.0' },
+    },
+  },
+  'linux-6.12': {
+    allocator: 'rcache',
+    treeAllocator: 'linux-6.12',
+    mergeSegments: true,
+    flushQueue: { entries: 256, milliseconds: 10 },
+    unmapsWholeRange: false,
+    retriesBelow4GiB: false,
+    deferredList: false,
+    writeImpliesRead: true,
+    swiotlb: 'areas',
+    dmaDebug: {
+      growing: true,
+      reportsOverlap: true,
+      checksSegments: true,
+      buckets: 16384,
+      onePageType: true,
+      syncsBySegment: false,
+      syncsCount: true,
+      coherentQuirk: false,
+    },
+    drmMm: 'modern',
+    spans: {
+      treeAllocator: { since: '6.0' },
+      dmaDebug: { since: '5.0' },
+      drmMm: { since: '4.11' },
+    },
+  },
+} as const satisfies Record<string, Kernel>;
+
+export type KernelName = keyof typeof ROWS;
+
+export const KERNELS: Readonly<Record<KernelName, KernelProperties>> = ROWS;
+
+/** Oldest first. */
+export const KERNEL_NAMES = Object.keys(ROWS) as readonly KernelName[];
+
+/** What a machine emulates when nothing else is said: the newest. */
+export const DEFAULT_KERNEL = KERNEL_NAMES[KERNEL_NAMES.length - 1];
+
+/**
+ * The kernel that has a property as a release had it, such as the one that a recording was made on.
+ * @param version such as `6.12` or `4.2.0-rc1`
+ * @returns undefined where that release's behaviour is not emulated
+ */
+export function kernelOf(property: keyof KernelProperties, version: string): KernelProperties | undefined {
+  const release = releaseOf(version);
+  if (release === undefined) return undefined;
+  let found: Kernel | undefined;
+  for (const name of KERNEL_NAMES) {
+    const row: Kernel = ROWS[name];
+    const { since, until } = row.spans[property] ?? { since: name.slice(name.indexOf('-') + 1) };
+    if (release < releaseOf(since)!) continue;
+    found = until === undefined || release <= releaseOf(until)! ? row : undefined;
+  }
+  return found;
+}
+
+/** A release as one number that orders them; undefined for what is none. */
+function releaseOf(version: string): number | undefined {
+  const match = /^(\d+)\.(\d+)/.exec(version);
+  return match === null ? undefined : Number(match[1]) * 1000 + Number(match[2]);
+}
