@@ -1,7 +1,7 @@
 import { DMA_MAPPING_ERROR } from '../../dma/device.js';
 import { DmaDomain } from '../../dma/domain.js';
-import type { AllocatorName } from '../../iova/allocators.js';
-import type { KernelName } from '../../kernels/kernels.js';
+import { ALLOCATOR_NAMES, ALLOCATORS, type AllocatorName } from '../../iova/allocators.js';
+import { KERNEL_NAMES, type KernelName } from '../../kernels/kernels.js';
 import type { MachineOptions } from '../../machine/config.js';
 import { type InferredSpace, infer } from './infer.js';
 import { OP, type Operations } from './operations.js';
@@ -57,8 +57,8 @@ export interface WhatIfResult {
 
 const KEYS: Record<keyof WhatIfOptions, (value: string) => string | number> = {
   mode: oneOf('mode', ['strict', 'lazy', 'off', 'swiotlb']),
-  allocator: oneOf('allocator', ['linux-4.2', 'linux-6.12', 'rcache', 'fast']),
-  kernel: oneOf('kernel', ['linux-4.2', 'linux-6.12']),
+  allocator: oneOf('allocator', [...ALLOCATOR_NAMES]),
+  kernel: oneOf('kernel', [...KERNEL_NAMES]),
   mask: integer('mask', 12, 64),
   magazine: integer('magazine', 1, 127),
   queue: integer('queue', 2, 65536),
@@ -271,7 +271,7 @@ class Watch implements RunObserver {
     const { machine } = this.run;
     const { page, domain } = machine.iommu.iotlb.invalidations;
     const { stale, search } = this;
-    const kernels = this.options.allocator !== 'fast' && this.domains.length > 0;
+    const kernels = ALLOCATORS[this.run.machine.config.iommu.allocator].kernels && this.domains.length > 0;
     const pool = machine.swiotlb?.stats;
     return {
       ...{ options: this.options, maps: this.maps, failures: this.failures, firstFailure: this.firstFailure },
