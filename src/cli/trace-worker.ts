@@ -59,6 +59,9 @@ async function source(file: string): Promise<TraceSource> {
       const { bytesRead } = await handle.read(bytes, 0, length, offset);
       return bytes.subarray(0, bytesRead);
     },
+    async readInto(target, offset) {
+      return (await handle.read(target, 0, target.length, offset)).bytesRead;
+    },
   };
 }
 

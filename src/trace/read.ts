@@ -49,8 +49,11 @@ export function readTrace(source: TraceSource, options: ReadOptions = {}): Trace
 async function* batches(source: TraceSource, gaps: Gaps, codecs: Codecs): AsyncGenerator<TraceBatch> {
   const writer = new BatchWriter();
   let random: RandomAccess | null = isRandomAccess(source) ? source : null;
-  let stream = new Peeked(random ? pieces(random) : counted(source as AsyncIterable<Uint8Array>, gaps));
-  const compression = compressionOf(await stream.peek(4));
+  const known = random ? compressionOf(await random.read(0, 4)) : null;
+  // A decompressor may still hold a piece when it asks for the next; the reader of text does not.
+  const plain = random ? pieces(random, known === 'none') : counted(source as AsyncIterable<Uint8Array>, gaps);
+  let stream = new Peeked(plain);
+  const compression = known ?? compressionOf(await stream.peek(4));
   if (random) gaps.bytes = random.size;
   if (compression !== 'none') {
     random = null;

@@ -7,6 +7,8 @@ export interface RandomAccess {
   readonly size: number;
   /** Bytes from `offset`; fewer than `length` at the end of the input only. */
   read(offset: number, length: number): Promise<Uint8Array>;
+  /** The same into a buffer of the caller's, which saves a buffer for each piece of a text. Returns the bytes read. */
+  readInto?(target: Uint8Array, offset: number): Promise<number>;
 }
 
 export type TraceSource = AsyncIterable<Uint8Array> | RandomAccess;
@@ -27,10 +29,16 @@ export function isRandomAccess(source: TraceSource): source is RandomAccess {
   return !(Symbol.asyncIterator in source);
 }
 
-/** All of an input in order. */
-export async function* pieces(source: RandomAccess, from = 0): AsyncGenerator<Uint8Array> {
-  for (let at = from; at < source.size; ) {
-    const piece = await source.read(at, Math.min(PIECE, source.size - at));
+/**
+ * All of an input in order.
+ * @param reuse every piece is in the same buffer: the one before is gone when the next is asked for
+ */
+export async function* pieces(source: RandomAccess, reuse = false): AsyncGenerator<Uint8Array> {
+  const buffer = reuse && source.readInto ? new Uint8Array(PIECE) : null;
+  for (let at = 0; at < source.size; ) {
+    const piece = buffer
+      ? buffer.subarray(0, await source.readInto!(buffer, at))
+      : await source.read(at, Math.min(PIECE, source.size - at));
     if (piece.length === 0) return;
     at += piece.length;
     yield piece;
