@@ -58,7 +58,10 @@ export {
   IovaStep, STEP_ALLOC, STEP_ALLOC_FAST, STEP_FIND, STEP_FREE, STEP_FREE_FAST, STEP_RESERVE, STEP_WAIT,
 } from './iova/replay';
 export { DOMAIN_SNOOP, DOMAIN_UNMAP_EXACT, DOMAIN_WRITE_IMPLIES_READ } from './iommu/vtd/tables';
-export { DumpCursor, TableRun } from './iommu/vtd/dump';
+export { DumpCursor, TableRun } from './iommu/dump';
+export { AMD_NP_CACHE } from './iommu/amdv1/domain';
+export { AmdCall, CALLS_MAX as AMD_CALLS_MAX, CALL_FLUSH as AMD_CALL_FLUSH, CALL_MAP as AMD_CALL_MAP,
+  CALL_UNMAP as AMD_CALL_UNMAP } from './iommu/amdv1/calls';
 export { FaultRecord } from './iommu/fault-log';
 export { IommuStats } from './iommu/host';
 export { LOG_ALREADY_SET, LOG_FAULT, LOG_STALE_READ, LOG_STALE_WRITE } from './iommu/fault-log';
@@ -68,7 +71,7 @@ export {
   FAULT_ROOT_NOT_PRESENT as VTD_ROOT_NOT_PRESENT, FAULT_TABLE_POINTER as VTD_TABLE_POINTER, FAULT_WRITE as VTD_WRITE,
 } from './iommu/vtd/fault-record';
 export { PROT_READ, PROT_WRITE } from './iommu/domain';
-export { FORMAT_VTD } from './iommu/formats';
+export { FORMAT_AMDV1, FORMAT_VTD } from './iommu/formats';
 export { PTE_LARGE, PTE_READ, PTE_SNOOP, PTE_WRITE, TABLE_ENTRIES } from './iommu/vtd/pte';
 
 // dma/, dma-debug/

@@ -41,13 +41,15 @@ export {
   debugFeedSyncSg, debugFeedUnmap, debugFeedUnmapSg,
 } from './dma-debug/feed';
 export { attachDevice, detachDevice, deviceRead, deviceWrite } from './iommu/access';
+export { amdReplayIovaToPhys, amdReplayMap, amdReplayRefused, amdReplayUnmap } from './iommu/amdv1/replay';
+export { callsStart as amdCallsStart } from './iommu/amdv1/calls';
 export { domainCreate, domainDestroy } from './iommu/domain-life';
 export { faultLogClear } from './iommu/fault-log';
 export {
   deviceTranslate, domainFlushPages, domainIovaToPhys, domainMap, domainMapped, domainMapPfns, domainUnmap,
 } from './iommu/host';
 export { iotlbFlushDomain, iotlbFlushGlobal } from './iommu/iotlb';
-export { iommuCreate } from './iommu/unit';
+export { iommuCreate, iommuFormat, iommuMake } from './iommu/unit';
 export {
   iovaAllocate, iovaAllocateFast, iovaCreate, iovaFindRange, iovaFoundHi, iovaFoundLo, iovaRanges, iovaRelease,
   iovaReleaseFast, iovaReserveRange, iovaSetCpus, iovaSetMagazine,

@@ -20,6 +20,9 @@ export { swiotlbMappings, swiotlbStats } from './swiotlb/host';
 export { mmHeadHole, mmNext, mmNodeHole, mmNodeSize, mmNodes } from './gtt/drm-mm';
 export { debugCount, debugEntryFirst, debugEntryNext, debugValue } from './dma-debug/query';
 export { leavesDump, tablesDump } from './iommu/formats';
+export { amdEntriesDump } from './iommu/amdv1/dump';
+export { amdFreed, amdGrown, amdLeaked, amdReplayLimit } from './iommu/amdv1/replay';
+export { callsFirst as amdCallsFirst, callsTake as amdCallsTake } from './iommu/amdv1/calls';
 export { domainAlreadySet, domainId, domainLevels, domainTablePages, iommuStats } from './iommu/host';
 export {
   iovaCachedNode, iovaCachedPages, iovaDepot, iovaFreePages, iovaGapHistogram, iovaLargestGap, iovaMax32, iovaNextRange,

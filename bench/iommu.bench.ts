@@ -60,6 +60,7 @@ const suite: Suite = {
       ...objects(machine, domain, PAGES, TABLES),
       ...objects(machine, domain, PAGES, MANY),
       ...objects(machine, domain, 16, MANY),
+      ...amdTables(),
       {
         name: 'map + unmap one page, call',
         operations: 512,
@@ -128,6 +129,37 @@ const suite: Suite = {
     ];
   },
 };
+
+/** AMD's tables with its page sizes: scattered pages, and runs of 64 KiB, which are one page of 16 slots each. */
+function amdTables(): Task[] {
+  const machine = new Machine({ ram: '1GiB', iommu: { format: 'amdv1' } });
+  const { domainCreate, domainMap, domainMapPfns, domainUnmap } = machine.core.exports;
+  const domain = domainCreate(machine.context, 3, 0, 0x201000, 0);
+  const sized = domainCreate(machine.context, 3, 0, 0x000fff7ffffff000, 0);
+  const { vector } = scattered(machine, PAGES);
+  const at = (i: number): number => BASE + i * PAGES * 4096;
+  const limit = 'bare PTE loop, page';
+  const map = (): void => {
+    for (let i = 0; i < TABLES; ++i) domainMapPfns(domain, at(i), vector, PAGES, READ_WRITE);
+  };
+  const unmap = (): void => {
+    for (let i = 0; i < TABLES; ++i) domainUnmap(domain, at(i), PAGES * 4096);
+  };
+  const mapRuns = (): void => {
+    for (let i = 0; i < TABLES * 64; ++i)
+      domainMap(sized, BASE + i * 0x10000, 0x10000000 + (i & 63) * 0x10000, 0x10000, READ_WRITE);
+  };
+  const unmapRuns = (): void => {
+    for (let i = 0; i < TABLES; ++i) domainUnmap(sized, at(i), PAGES * 4096);
+  };
+  const operations = PAGES * TABLES;
+  return [
+    { name: 'AMD: map 1,024 scattered, page', operations, limit, before: unmap, run: map },
+    { name: 'AMD: unmap 1,024, page', operations, limit, before: map, run: unmap },
+    { name: 'AMD: map 64 KiB runs, page', operations, limit, before: unmapRuns, run: mapRuns },
+    { name: 'AMD: unmap 64 KiB runs, page', operations, limit, before: mapRuns, run: unmapRuns },
+  ];
+}
 
 /** Objects side by side, each at a multiple of its size as the DMA API places it: their tables come and go with them. */
 function objects(machine: Machine, domain: number, pages: number, count: number): Task[] {

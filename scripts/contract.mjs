@@ -87,6 +87,9 @@ const hostType = (type, back = true) => {
   return 'number';
 };
 
+/** In a signature, where 64 bits cross as a BigInt; a record's field of 64 bits is read as a number. */
+const signatureType = (type, back = true) => (/^[iu]64$/.test(type.value ?? '') ? 'bigint' : hostType(type, back));
+
 const coreType = (type) => type.class ?? (type.made ? `Made<${type.made}>` : type.value);
 
 function exportsOf(contract, name, entries) {
@@ -94,9 +97,9 @@ function exportsOf(contract, name, entries) {
     if (entry.kind === 'memory') return '  readonly memory: WebAssembly.Memory;\n';
     if (entry.kind !== 'function') throw new Error(`${name}: ${entry.kind} ${entry.name} is for assembly/contract.ts`);
     const { source, parameters, returns } = contract.functions[entry.name];
-    const list = parameters.map((parameter) => `${parameter.name}: ${hostType(parameter.type, false)}`).join(', ');
+    const list = parameters.map((parameter) => `${parameter.name}: ${signatureType(parameter.type, false)}`).join(', ');
     const types = parameters.map((parameter) => coreType(parameter.type)).join(', ');
-    return `  /** \`(${types}) => ${coreType(returns)}\` of ${folder(source)} */\n  ${entry.name}(${list}): ${hostType(returns)};\n`;
+    return `  /** \`(${types}) => ${coreType(returns)}\` of ${folder(source)} */\n  ${entry.name}(${list}): ${signatureType(returns)};\n`;
   });
   return `\nexport interface ${name} {\n${members.join('')}}\n`;
 }

@@ -66,11 +66,12 @@ export {
   deviceRead,
   deviceWrite,
   Iommu,
-  type IommuFault,
   type IommuStats,
   type IotlbStats,
   type StaleAccess,
 } from './iommu/iommu.js';
+export type { IommuFault } from './iommu-formats/format.js';
+export type { IommuFormatName } from './iommu-formats/index.js';
 export { ALLOCATORS, type AllocatorName, type AllocatorRules } from './iova/allocators.js';
 export {
   type IovaAllocFastOptions,

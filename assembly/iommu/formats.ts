@@ -6,12 +6,19 @@
 // pages by tables.ts, counts those of a domain in domain.tablePages and those of the device table in unit.devicePages.
 
 import { DmaDevice } from '../dma/device';
-import { EINVAL, ENODEV } from '../errno';
+import { EINVAL } from '../errno';
 import { EVENT_IOMMU_MAP, EVENT_IOMMU_UNMAP, emit } from '../events/events';
 import { Context } from '../memory/context';
 import { REASON_MISALIGNED, setReason } from '../reason';
 import { IommuDomain } from './domain';
 import { Iommu } from './unit';
+import { amdCheck } from './amdv1/check';
+import { amdAttach, amdAttached, amdDetach, amdLookup } from './amdv1/device-table';
+import { amdDomainFree, amdDomainInit, amdWidth } from './amdv1/domain';
+import { amdLeavesDump, amdTablesDump } from './amdv1/dump';
+import { amdMap, amdMapPfns } from './amdv1/map';
+import { amdUnmap } from './amdv1/unmap';
+import { amdBlocked, amdIovaToPhys, amdWalk } from './amdv1/walk';
 import { vtdAttach, vtdAttached, vtdDetach, vtdLookup } from './vtd/context';
 import { vtdCheck, vtdDomainFree, vtdDomainInit, vtdWidth } from './vtd/domain';
 import { vtdLeavesDump, vtdTablesDump } from './vtd/dump';
@@ -23,7 +30,10 @@ import { vtdIovaToPhys, vtdTranslates, vtdWalk } from './vtd/walk';
 /** Intel VT-d, second-stage tables (vtd/). */
 export const FORMAT_VTD: u32 = 0;
 
-export const FORMATS: u32 = 1;
+/** AMD's I/O page tables of version 1 (amdv1/). */
+export const FORMAT_AMDV1: u32 = 1;
+
+export const FORMATS: u32 = 2;
 
 // ---- domains ----
 
@@ -35,7 +45,7 @@ export const FORMATS: u32 = 1;
  * @returns bits of an IOVA, 0 when there are none
  */
 export function formatWidth(format: u32, levels: u32, width: u32, pageSizes: u64): u32 {
-  return format == FORMAT_VTD ? vtdWidth(levels, width, pageSizes) : 0;
+  return format == FORMAT_VTD ? vtdWidth(levels, width, pageSizes) : amdWidth(width, pageSizes);
 }
 
 /**
@@ -43,12 +53,13 @@ export function formatWidth(format: u32, levels: u32, width: u32, pageSizes: u64
  * @returns false without a table page, with none taken
  */
 export function domainInit(domain: IommuDomain, pageSizes: u64): bool {
-  return domain.format == FORMAT_VTD ? vtdDomainInit(domain, pageSizes) : false;
+  return domain.format == FORMAT_VTD ? vtdDomainInit(domain, pageSizes) : amdDomainInit(domain, pageSizes);
 }
 
 /** Frees all of a domain's tables. No device is attached, nothing of it is in the IOTLB. */
 export function domainFree(domain: IommuDomain): void {
   if (domain.format == FORMAT_VTD) vtdDomainFree(domain);
+  else amdDomainFree(domain);
 }
 
 // ---- tables: the hot paths ----
@@ -64,7 +75,7 @@ export function domainFree(domain: IommuDomain): void {
 @inline
 export function iommuMap(domain: IommuDomain, iova: u64, phys: u64, size: u64, prot: u32): i32 {
   if (((iova | phys | size) & 4095) != 0) return misaligned(domain.ctx);
-  const rc = domain.format == FORMAT_VTD ? vtdMap(domain, iova, phys, size, prot) : ENODEV;
+  const rc = domain.format == FORMAT_VTD ? vtdMap(domain, iova, phys, size, prot) : amdMap(domain, iova, phys, size, prot);
   const ctx = domain.ctx;
   if (ctx.events != 0 && rc == 0) {
     emit(ctx, EVENT_IOMMU_MAP, 0, <f64><i64>iova, <f64><i64>phys, <f64><i64>size, prot, domain.id);
@@ -81,7 +92,7 @@ export function iommuMap(domain: IommuDomain, iova: u64, phys: u64, size: u64, p
 @inline
 export function iommuMapPfns(domain: IommuDomain, iova: u64, pfns: usize, count: u32, prot: u32): i32 {
   if ((iova & 4095) != 0) return misaligned(domain.ctx);
-  const rc = domain.format == FORMAT_VTD ? vtdMapPfns(domain, iova, pfns, count, prot) : ENODEV;
+  const rc = domain.format == FORMAT_VTD ? vtdMapPfns(domain, iova, pfns, count, prot) : amdMapPfns(domain, iova, pfns, count, prot);
   const ctx = domain.ctx;
   if (ctx.events != 0 && rc == 0) emitRuns(ctx, domain, iova, pfns, count, prot);
   return rc;
@@ -100,7 +111,7 @@ export function iommuUnmap(domain: IommuDomain, iova: u64, size: u64): u64 {
     misaligned(domain.ctx);
     return 0;
   }
-  const done = domain.format == FORMAT_VTD ? vtdUnmap(domain, iova, size) : 0;
+  const done = domain.format == FORMAT_VTD ? vtdUnmap(domain, iova, size) : amdUnmap(domain, iova, size);
   const ctx = domain.ctx;
   if (ctx.events != 0) emit(ctx, EVENT_IOMMU_UNMAP, 0, <f64><i64>iova, <f64><i64>done, <f64><i64>size, 0, domain.id);
   return done;
@@ -110,26 +121,26 @@ export function iommuUnmap(domain: IommuDomain, iova: u64, size: u64): u64 {
 // @ts-ignore: decorator
 @inline
 export function iommuIovaToPhys(domain: IommuDomain, iova: u64): u64 {
-  return domain.format == FORMAT_VTD ? vtdIovaToPhys(domain, iova) : 0;
+  return domain.format == FORMAT_VTD ? vtdIovaToPhys(domain, iova) : amdIovaToPhys(domain, iova);
 }
 
 /** Whether iommuIovaToPhys is not 0: asked at each unmap of a page. */
 // @ts-ignore: decorator
 @inline
 export function iommuTranslates(domain: IommuDomain, iova: u64): bool {
-  return domain.format == FORMAT_VTD ? vtdTranslates(domain, iova) : false;
+  return domain.format == FORMAT_VTD ? vtdTranslates(domain, iova) : amdIovaToPhys(domain, iova) != 0;
 }
 
 // ---- device accesses ----
 
 /** Writes a device's entry into the device table. Contract of attachDevice (access.ts). */
 export function formatAttach(unit: Iommu, device: DmaDevice, domain: IommuDomain | null): i32 {
-  return unit.format == FORMAT_VTD ? vtdAttach(unit, device, domain) : ENODEV;
+  return unit.format == FORMAT_VTD ? vtdAttach(unit, device, domain) : amdAttach(unit, device, domain);
 }
 
 /** Clears a device's entry. Returns false when it has none. */
 export function formatDetach(unit: Iommu, device: DmaDevice): bool {
-  return unit.format == FORMAT_VTD ? vtdDetach(unit, device) : false;
+  return unit.format == FORMAT_VTD ? vtdDetach(unit, device) : amdDetach(unit, device);
 }
 
 /**
@@ -137,39 +148,40 @@ export function formatDetach(unit: Iommu, device: DmaDevice): bool {
  * @returns its domain, passThrough() (unit.ts), or null for an access that is blocked: the fault is recorded
  */
 export function formatLookup(unit: Iommu, device: DmaDevice, address: u64, write: bool): IommuDomain | null {
-  return unit.format == FORMAT_VTD ? vtdLookup(unit, device, address, write) : null;
+  return unit.format == FORMAT_VTD ? vtdLookup(unit, device, address, write) : amdLookup(unit, device, address, write);
 }
 
 /** What the tables hold for an address, as leafPack (domain.ts) packs it; 0 when nothing is there. No permission is asked. */
 export function formatWalk(domain: IommuDomain, address: u64): u64 {
-  return domain.format == FORMAT_VTD ? vtdWalk(domain, address) : 0;
+  return domain.format == FORMAT_VTD ? vtdWalk(domain, address) : amdWalk(domain, address);
 }
 
 /** Records that an access was blocked: beyond the domain's width, or without a translation that allows it. */
 export function formatBlocked(unit: Iommu, device: DmaDevice, domain: IommuDomain, address: u64, write: bool): void {
   if (unit.format == FORMAT_VTD) vtdBlocked(unit, device, domain, address, write);
+  else amdBlocked(unit, device, domain, address, write);
 }
 
 // ---- looking from outside ----
 
 /** Every entry of a domain, depth first. Contract of tablesDump (vtd/dump.ts). */
 export function tablesDump(domain: IommuDomain, buffer: usize, size: u32, skip: u32): u32 {
-  return domain.format == FORMAT_VTD ? vtdTablesDump(domain, buffer, size, skip) : 0;
+  return domain.format == FORMAT_VTD ? vtdTablesDump(domain, buffer, size, skip) : amdTablesDump(domain, buffer, size, skip);
 }
 
 /** What maps the pages [first, last]. Contract of leavesDump (vtd/dump.ts). */
 export function leavesDump(domain: IommuDomain, first: f64, last: f64, buffer: usize, size: u32, skip: u32): u32 {
-  return domain.format == FORMAT_VTD ? vtdLeavesDump(domain, first, last, buffer, size, skip) : 0;
+  return domain.format == FORMAT_VTD ? vtdLeavesDump(domain, first, last, buffer, size, skip) : amdLeavesDump(domain, first, last, buffer, size, skip);
 }
 
 /** Walks a domain's tables. Returns 0, or what is wrong: 1 an entry, 2 the number of table pages, 3 what a CPU remembers. */
 export function formatCheck(domain: IommuDomain): u32 {
-  return domain.format == FORMAT_VTD ? vtdCheck(domain) : 1;
+  return domain.format == FORMAT_VTD ? vtdCheck(domain) : amdCheck(domain);
 }
 
 /** Entries of the device table that are present. */
 export function formatAttached(unit: Iommu): u32 {
-  return unit.format == FORMAT_VTD ? vtdAttached(unit) : 0;
+  return unit.format == FORMAT_VTD ? vtdAttached(unit) : amdAttached(unit);
 }
 
 // 4 KiB is the smallest page of every format.

@@ -74,7 +74,12 @@ export class Iommu extends Guarded {
 // @ts-ignore: decorator
 @inline
 export function iommuOf(ctx: Context): Iommu | null {
-  return ctx.iommu != 0 ? changetype<Iommu>(ctx.iommu) : iommuCreate(ctx, 64, 4, 1024, 0);
+  return ctx.iommu != 0 ? changetype<Iommu>(ctx.iommu) : iommuMake(ctx, 0);
+}
+
+/** Makes the machine's IOMMU with 64 sets of 4 ways and a log of 1,024 records. Contract of iommuCreate. */
+export function iommuMake(ctx: Context, format: u32): Iommu | null {
+  return iommuCreate(ctx, 64, 4, 1024, format);
 }
 
 /**
@@ -107,6 +112,11 @@ export function iommuCreate(ctx: Context, sets: u32, ways: u32, logRecords: u32,
   unit.logCapacity = logRecords;
   ctx.iommu = at;
   return unit;
+}
+
+/** FORMAT_* of the machine's IOMMU; that of the one that it would get while it has none. */
+export function iommuFormat(ctx: Context): u32 {
+  return ctx.iommu == 0 ? 0 : changetype<Iommu>(ctx.iommu).format;
 }
 
 /** The next free domain id after the last one given, or 0 when all are taken. */

@@ -2,21 +2,26 @@ import { LOG_ALREADY_SET, LOG_FAULT, LOG_STALE_READ, LOG_STALE_WRITE } from './g
 import { DumpCursorView, FaultRecordView, IommuStatsView, TableRunView } from './generated/records.js';
 import { Core } from './instance.js';
 
-/** What the VT-d unit keeps in linear memory, read out (assembly/iommu: dump.ts, fault-log.ts, host.ts). */
+/** What the IOMMU keeps in linear memory, read out (assembly/iommu: dump.ts, fault-log.ts, host.ts). */
 
-/** One entry of a second-stage table, or a run of leaves. */
+/** One entry of a table, or a run of leaves. */
 export interface TableEntry {
   /** 1 = 4 KiB, 2 = 2 MiB, 3 = 1 GiB; 0 in a list of leaves is a hole. */
   level: number;
   /** First address that the entry translates. */
   iova: number;
-  /** The entry as the hardware has it; of a run, the first one's. */
-  raw: number;
+  /** The entry as the hardware has it, all 64 bits; of a run, the first one's. */
+  raw: bigint;
   /** Leaves of this level in sequence, each one page further on; 0 for a pointer to a table. Of a hole, 4 KiB pages. */
   run: number;
 }
 
-function readEntries(core: Core, context: number, dump: (buffer: number, size: number, skip: number) => number) {
+/** Reads a dump part by part: `dump` writes what fits into a buffer, from the entry `skip` on, and returns how many there are. */
+export function readEntries(
+  core: Core,
+  context: number,
+  dump: (buffer: number, size: number, skip: number) => number,
+): TableEntry[] {
   const entries: TableEntry[] = [];
   const buffer = core.staging(context);
   const room = Math.floor((Core.STAGING_SIZE - DumpCursorView.SIZE) / TableRunView.SIZE);
@@ -26,8 +31,9 @@ function readEntries(core: Core, context: number, dump: (buffer: number, size: n
     const count = Math.min(room, total - entries.length);
     const record = new TableRunView(core);
     for (let i = 0; i < count; ++i) {
-      const { iova, raw, level, run } = record.moveTo(buffer + DumpCursorView.SIZE + i * TableRunView.SIZE);
-      entries.push({ iova, raw, level, run });
+      record.moveTo(buffer + DumpCursorView.SIZE + i * TableRunView.SIZE);
+      const { iova, rawLow, rawHigh, level, run } = record;
+      entries.push({ iova, raw: (BigInt(rawHigh) << 32n) | BigInt(rawLow), level, run });
     }
   } while (entries.length < total);
   return entries;
@@ -52,7 +58,7 @@ export interface LogRecord {
   time: number;
   device: number;
   sourceId: number;
-  /** VT-d fault reason, 0 for what is no fault. */
+  /** Of a fault its reason as the hardware numbers it, else 0. */
   reason: number;
   /** Of a fault: whether it was a read. */
   read: boolean;

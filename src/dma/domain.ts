@@ -7,11 +7,10 @@ import {
   COOKIE_RETRY_32BIT,
   COOKIE_TREE_ONLY,
   COOKIE_UNMAP_RANGE,
-  DOMAIN_UNMAP_EXACT,
-  DOMAIN_WRITE_IMPLIES_READ,
   PAGE_SIZE,
 } from '../core/generated/constants.js';
 import { Life, type Timeline } from '../core/life.js';
+import { formatOf } from '../iommu-formats/index.js';
 import { ALLOCATOR_NAMES, ALLOCATORS, type AllocatorName } from '../iova/allocators.js';
 import { type IovaStats, iovaStats } from '../iova/domain.js';
 import { DmaDevice } from './device.js';
@@ -25,11 +24,14 @@ import type { DmaHost } from './sg-table.js';
 export interface DomainOptions {
   /** Strict: an unmapped range is flushed and free at once. Lazy: after a flush for many. Default strict. */
   mode?: 'strict' | 'lazy';
-  /** Levels of the second-stage tables: 39, 48 or 57 bits of address. Default 4. */
+  /** Levels of VT-d's second-stage tables: 39, 48 or 57 bits of address. Default 4. AMD's begin with 3 and grow. */
   levels?: 3 | 4 | 5;
   /** Bits of an IOVA, from 21 to what the levels give, which is the default; with five levels 53, the most a double holds. */
   width?: number;
-  /** Page sizes of leaves, as iommu_domain.pgsize_bitmap: 0x1000, 0x201000 or 0x40201000, the default. */
+  /**
+   * Page sizes of leaves, as iommu_domain.pgsize_bitmap. VT-d: 0x1000, 0x201000 or 0x40201000, the default. AMD: any that have
+   * 4 KiB; default all that there are.
+   */
   pageSizes?: number;
   /** Which allocator hands out ranges. Default `rcache`, that of Linux 6.12 with its magazines. */
   allocator?: AllocatorName;
@@ -47,8 +49,10 @@ export interface DomainOptions {
   retryBelow4GiB?: boolean;
   /** Lazy unmaps wait on one list of 250 for the whole machine, as in 2015, not in rings. Default false. */
   deferredList?: boolean;
-  /** A mapping that the device may write it may read, too, as 6.12 has it. Default true. */
+  /** VT-d: a mapping that the device may write it may read, too, as 6.12 has it. Default true. */
   writeImpliesRead?: boolean;
+  /** AMD: the unit caches what is not present, as a hypervisor's does, so that mapping flushes, too. Default false. */
+  npCache?: boolean;
 }
 
 /** The last pfn below 4 GiB. */
@@ -75,6 +79,7 @@ const OPTIONS: readonly (keyof DomainOptions)[] = [
   'retryBelow4GiB',
   'deferredList',
   'writeImpliesRead',
+  'npCache',
 ];
 
 export class DmaDomain {
@@ -91,12 +96,12 @@ export class DmaDomain {
     checkOptions('options', options, OPTIONS);
     this.host = host;
     this.lazy = oneOf('mode', options.mode ?? 'strict', ['strict', 'lazy']) === 'lazy';
-    const levels = checkInteger('levels', options.levels ?? 4, 3, 5);
-    const width = checkWidth(options.width, levels);
-    const pageSizes = options.pageSizes ?? 0x40201000;
-    if (![0x1000, 0x201000, 0x40201000].includes(pageSizes)) {
-      throw outOfRange('pageSizes', '0x1000, 0x201000 or 0x40201000', pageSizes);
-    }
+    const format = formatOf(host.core.exports.iommuFormat(host.context));
+    const levels = checkInteger('levels', options.levels ?? format.levels[0], 3, 5);
+    if (!format.levels.includes(levels as 3 | 4 | 5)) throw outOfRange('levels', format.levels.join(' or '), levels);
+    const width = checkWidth(options.width, format.width(levels));
+    const pageSizes = checkInteger('pageSizes', options.pageSizes ?? format.pageSizes, 0x1000, Number.MAX_SAFE_INTEGER);
+    if (!format.isPageSizes(pageSizes)) throw outOfRange('pageSizes', format.pageSizesAllowed, pageSizes);
     const { flushQueue = {} } = options;
     checkOptions('flushQueue', flushQueue, ['entries', 'milliseconds']);
     const entries = checkInteger('flushQueue.entries', flushQueue.entries ?? 256, 2, 65536);
@@ -119,9 +124,9 @@ export class DmaDomain {
       (checkBoolean('retryBelow4GiB', options.retryBelow4GiB, false) ? COOKIE_RETRY_32BIT : 0) |
       (deferred ? COOKIE_DEFERRED_LIST : 0) |
       (fastPath ? 0 : COOKIE_TREE_ONLY);
-    const tables =
-      (checkBoolean('writeImpliesRead', options.writeImpliesRead, true) ? DOMAIN_WRITE_IMPLIES_READ : 0) |
-      (exact ? DOMAIN_UNMAP_EXACT : 0);
+    const writeImpliesRead = checkBoolean('writeImpliesRead', options.writeImpliesRead, true);
+    const npCache = checkBoolean('npCache', options.npCache, false);
+    const tables = format.domainFlags({ writeImpliesRead, exact, npCache });
     const reserved = options.reserved ?? [];
     if (!Array.isArray(reserved)) throw invalidType('reserved', 'an array of [first, last] pfns', reserved);
     for (const range of reserved) checkRange(range);
@@ -299,8 +304,8 @@ export class DmaDomain {
 }
 
 // A double holds no address of a domain of 2^53 bytes and more exactly: that space is not used.
-function checkWidth(width: number | undefined, levels: number): number {
-  const most = Math.min(12 + 9 * levels, MAX_WIDTH);
+function checkWidth(width: number | undefined, bits: number): number {
+  const most = Math.min(bits, MAX_WIDTH);
   return checkInteger('width', width ?? most, MIN_WIDTH, most);
 }
 

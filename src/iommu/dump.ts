@@ -1,22 +1,16 @@
-import { PAGE_SIZE as PAGE } from '../core/generated/constants.js';
+import { PAGE_SIZE } from '../core/generated/constants.js';
 import type { TableEntry } from '../core/iommu.js';
-import type { AlreadySet, IommuFault, StaleAccess } from './iommu.js';
+import { formatSource, hex, type IommuFault, type IommuFormat } from '../iommu-formats/format.js';
+import { IOMMU_FORMATS } from '../iommu-formats/index.js';
+import type { AlreadySet, StaleAccess } from './iommu.js';
 
-/** Tables and records of the VT-d unit as text for people. */
+/** Tables and records of an IOMMU as text for people. */
 
-const SIZES = ['', '4 KiB', '2 MiB', '1 GiB'];
-const PAGES = [0, 1, 512, 512 ** 2];
+const UNITS = ['bytes', 'KiB', 'MiB', 'GiB', 'TiB', 'PiB'];
 
-const hex = (value: number, digits = 0): string => `0x${value.toString(16).padStart(digits, '0')}`;
-
-/** Bits of an entry below the address: r read, w write, s snoop. */
-function access(raw: number): string {
-  const low = raw % PAGE;
-  return `${low & 1 ? 'r' : '-'}${low & 2 ? 'w' : '-'}${low & 0x800 ? 's' : ''}`;
-}
-
-function address(raw: number): number {
-  return raw - (raw % PAGE);
+function size(bytes: number): string {
+  const unit = Math.min(Math.floor(Math.log2(bytes) / 10), UNITS.length - 1);
+  return `${bytes / 1024 ** unit} ${UNITS[unit]}`;
 }
 
 /**
@@ -28,31 +22,34 @@ function address(raw: number): number {
  *       2 0x0000000200000 = 0x140000000 rw 2 MiB x 3
  */
 export function dumpTables(
+  format: IommuFormat,
   entries: readonly TableEntry[],
   { id, levels, tablePages }: { id: number; levels: number; tablePages: number },
 ): string {
   const lines = [`domain ${id}: ${levels} levels, ${tablePages} table page${tablePages === 1 ? '' : 's'}`];
+  let mapped = 0;
   for (const { level, iova, raw, run } of entries) {
     const place = `${' '.repeat(levels - level)}${level} ${hex(iova, 13)}`;
-    if (run === 0) lines.push(`${place} -> ${hex(address(raw))}`);
-    else lines.push(`${place} = ${hex(address(raw))} ${access(raw)} ${SIZES[level]}${run > 1 ? ` x ${run}` : ''}`);
+    const address = hex(format.address(level, raw));
+    if (run === 0) lines.push(`${place} -> ${address}`);
+    else {
+      const page = format.page(level, raw);
+      // Fewer slots than the page fills are what a mapping over it has left.
+      const pages = Math.max(1, Math.floor(run / page.slots));
+      lines.push(`${place} = ${address} ${format.access(raw)} ${size(page.size)}${pages > 1 ? ` x ${pages}` : ''}`);
+      mapped += (pages * page.size) / PAGE_SIZE;
+    }
   }
-  const mapped = entries.reduce((sum, { level, run }) => (run === 0 ? sum : sum + run * PAGES[level]), 0);
   lines.push(`${mapped} pages of 4 KiB mapped`);
   return lines.join('\n');
 }
 
-/** bus:device.function of a requester id. */
-export function formatSource(sourceId: number): string {
-  const digits = (value: number): string => value.toString(16).padStart(2, '0');
-  return `${digits(sourceId >> 8)}:${digits((sourceId >> 3) & 31)}.${sourceId & 7}`;
-}
+export { formatSource };
 
 /** A fault in the words of the kernel log. */
-export function formatFault({ write, sourceId, address, reason, message }: IommuFault): string {
-  const page = hex(address - (address % PAGE));
-  const code = hex(reason, 2);
-  return `DMAR: [DMA ${write ? 'Write' : 'Read'} NO_PASID] Request device [${formatSource(sourceId)}] fault addr ${page} [fault reason ${code}] ${message}`;
+export function formatFault(fault: IommuFault): string {
+  const format = IOMMU_FORMATS.find(({ name }) => name === fault.unit)!;
+  return format.formatFault(fault);
 }
 
 /** An entry found already set in the words of the kernel log. */

@@ -16,32 +16,14 @@ import { reasonName } from '../core/reasons.js';
 import { DMA_MAPPING_ERROR, DmaDevice } from '../dma/device.js';
 import { DmaDomain } from '../dma/domain.js';
 import type { DmaHost } from '../dma/sg-table.js';
+import type { IommuFault, IommuFormat } from '../iommu-formats/format.js';
+import { formatOf } from '../iommu-formats/index.js';
 import { dumpTables } from './dump.js';
 
 /**
- * The VT-d unit of a machine, seen from outside: what it blocked, what slipped through, what its IOTLB did, and what is in
+ * The IOMMU of a machine, seen from outside: what it blocked, what slipped through, what its IOTLB did, and what is in
  * the tables (assembly/iommu).
  */
-
-/** An access that the unit blocked. */
-export interface IommuFault {
-  /** Virtual time in nanoseconds. */
-  time: number;
-  device: number;
-  /** PCI requester id, bus << 8 | devfn. */
-  sourceId: number;
-  address: number;
-  write: boolean;
-  /** VT-d fault reason, and what Linux prints for it. */
-  reason: number;
-  message: string;
-  /** Domain id of the context entry, 0 without one. */
-  domain: number;
-  /** Who was at work: the attribution of the access. 0 is nobody. */
-  object: number;
-  vma: number;
-  hook: number;
-}
 
 /** An access that a cached translation let through after its page had been unmapped. */
 export interface StaleAccess {
@@ -98,18 +80,6 @@ export interface IommuStats {
   pooledPages: number;
 }
 
-/** What Linux prints for each fault reason (drivers/iommu/intel/dmar.c). */
-const REASONS = [
-  'Software',
-  'Present bit in root entry is clear',
-  'Present bit in context entry is clear',
-  'Invalid context entry',
-  'Access beyond MGAW',
-  'PTE Write access is not set',
-  'PTE Read access is not set',
-  'Next page table ptr is invalid',
-];
-
 /** Addresses end where doubles stop being exact. */
 const MAX_ADDRESS = Number.MAX_SAFE_INTEGER;
 
@@ -130,14 +100,16 @@ export class Iommu {
 
   /** Accesses that the unit blocked and recorded, oldest first. */
   faults(): IommuFault[] {
+    const format = this.#format();
     return this.#log(['fault'], ({ reason, read, time, device, sourceId, address, domain, object, vma, hook }) => ({
       time,
       device,
       sourceId,
       address,
       write: !read,
+      unit: format.name,
       reason,
-      message: REASONS[reason] ?? `reason 0x${reason.toString(16)}`,
+      message: format.faultMessage(reason),
       domain,
       object,
       vma,
@@ -213,6 +185,11 @@ export class Iommu {
     this.#host.core.exports.iotlbFlushGlobal(this.#host.context);
   }
 
+  #format(): IommuFormat {
+    const { core, context } = this.#host;
+    return formatOf(core.exports.iommuFormat(context));
+  }
+
   #tables(domain: DmaDomain): number {
     DmaDomain.check(domain, this.#host.core.timeline, 'iommu');
     return domain.tables;
@@ -244,7 +221,7 @@ export class Iommu {
   dump(domain: DmaDomain): string {
     const { domainId, domainLevels, domainTablePages } = this.#host.core.tools;
     const tables = this.#tables(domain);
-    return dumpTables(this.tables(domain), {
+    return dumpTables(this.#format(), this.tables(domain), {
       id: domainId(tables),
       levels: domainLevels(tables),
       tablePages: domainTablePages(tables),

@@ -1,7 +1,8 @@
-import { checkOptions, oneOf } from '../core/arguments.js';
+import { checkBoolean, checkOptions, oneOf } from '../core/arguments.js';
 import { checkInteger, invalidType, outOfRange, parseSize } from '../core/errors.js';
 import { PAGE_SIZE } from '../core/generated/constants.js';
 import { type DmaDebugConfig, type DmaDebugOptions, debugConfig } from '../dma-debug/options.js';
+import { IOMMU_FORMATS, type IommuFormatName, iommuFormat } from '../iommu-formats/index.js';
 import { ALLOCATOR_NAMES, type AllocatorName } from '../iova/allocators.js';
 import { DEFAULT_KERNEL, KERNEL_NAMES, KERNELS, type KernelName } from '../kernels/kernels.js';
 
@@ -23,7 +24,11 @@ export interface MachineOptions {
     | IommuMode
     | {
         mode?: IommuMode;
+        /** Intel's VT-d or AMD's page tables of version 1, filled as 6.12 does. Default vtd. */
+        format?: IommuFormatName;
         levels?: 3 | 4 | 5;
+        /** AMD: the unit caches what is not present, as a hypervisor's does. Default false. */
+        npCache?: boolean;
         allocator?: AllocatorName;
         reserved?: [number, number][];
         /** pfns that a magazine of `rcache` holds, 1 to 127, which is the kernel's and the default. */
@@ -60,7 +65,9 @@ export interface MachineConfig {
   kernel: KernelName;
   iommu: {
     mode: IommuMode;
+    format: IommuFormatName;
     levels: 3 | 4 | 5;
+    npCache: boolean;
     allocator: AllocatorName;
     reserved: [number, number][];
     magazine: number;
@@ -119,9 +126,20 @@ export function machineConfig(options: MachineOptions = {}): MachineConfig {
 
 function iommuConfig(options: MachineOptions['iommu'], kernel: KernelName): MachineConfig['iommu'] {
   const given = typeof options === 'object' ? options : { mode: options };
-  checkOptions('iommu', given, ['mode', 'levels', 'allocator', 'reserved', 'magazine', 'flushQueue']);
-  const levels = given.levels ?? 4;
-  if (levels !== 3 && levels !== 4 && levels !== 5) throw outOfRange('iommu.levels', '3, 4 or 5', levels);
+  checkOptions('iommu', given, [
+    'mode',
+    'format',
+    'levels',
+    'npCache',
+    'allocator',
+    'reserved',
+    'magazine',
+    'flushQueue',
+  ]);
+  const names = IOMMU_FORMATS.map(({ name }) => name);
+  const format = iommuFormat(oneOf('iommu.format', given.format ?? names[0], names));
+  const levels = given.levels ?? format.levels[0];
+  if (!format.levels.includes(levels)) throw outOfRange('iommu.levels', format.levels.join(', '), levels);
   const reserved = given.reserved ?? RESERVED_RANGES;
   if (!Array.isArray(reserved)) throw invalidType('iommu.reserved', 'an array of [first, last] pfns', reserved);
   for (const [lo, hi] of reserved) {
@@ -130,7 +148,9 @@ function iommuConfig(options: MachineOptions['iommu'], kernel: KernelName): Mach
   }
   return {
     mode: oneOf('iommu.mode', given.mode ?? 'strict', IOMMU_MODES),
+    format: format.name,
     levels,
+    npCache: checkBoolean('iommu.npCache', given.npCache, false),
     allocator: oneOf('iommu.allocator', given.allocator ?? KERNELS[kernel].allocator, ALLOCATOR_NAMES),
     reserved: reserved.map(([lo, hi]) => [lo, hi]),
     magazine: checkInteger('iommu.magazine', given.magazine ?? 127, 1, 127),

@@ -54,7 +54,8 @@ export function domainFor(
   if (wanted === 'passthrough' || iommu.mode === 'passthrough') return 'passthrough';
   const { mergeSegments, unmapsWholeRange, retriesBelow4GiB, deferredList, writeImpliesRead } = machine.kernel;
   return new DmaDomain(machine, {
-    ...{ mode: iommu.mode, levels: iommu.levels, allocator: iommu.allocator, reserved: iommu.reserved },
+    ...{ mode: iommu.mode, levels: iommu.levels, npCache: iommu.npCache },
+    ...{ allocator: iommu.allocator, reserved: iommu.reserved },
     ...{
       flushQueue: iommu.flushQueue,
       magazine: iommu.magazine,

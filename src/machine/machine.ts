@@ -11,6 +11,7 @@ import type { Driver, DriverHost } from '../drm/driver.js';
 import { Reclaim } from '../drm/reclaim.js';
 import { EventLog } from '../events/events.js';
 import { Iommu } from '../iommu/iommu.js';
+import { IOMMU_FORMATS, iommuFormat } from '../iommu-formats/index.js';
 import { KERNELS, type KernelProperties } from '../kernels/kernels.js';
 import { VirtualClock } from './clock.js';
 import { type MachineConfig, type MachineOptions, machineConfig } from './config.js';
@@ -86,6 +87,12 @@ export class Machine implements DriverHost {
     core.context = rc;
     this.clock = new VirtualClock(this.core, this.context);
     this.ram = new PhysicalMemory(this.core, this.context, () => this.checker?.settle());
+    const format = iommuFormat(this.config.iommu.format);
+    // The unit of the default format is made when a device needs it.
+    const other = format !== IOMMU_FORMATS[0] && this.config.iommu.mode !== 'off';
+    if (other && this.core.exports.iommuMake(this.context, format.number) === 0) {
+      throw new GemDmaError('ENOMEM', 'machine_create', 'no memory for the IOMMU');
+    }
     this.iommu = new Iommu(this);
     const { swiotlb } = this.config;
     const dialect = this.kernel.swiotlb;

@@ -26,7 +26,7 @@ describe('single mappings behind an IOMMU', () => {
     const { domain, dev } = behindIommu();
     const address = dev.mapPage(0x500, 100, 5000, DMA_BIDIRECTIONAL);
     expect(address % PAGE).toBe(100);
-    expect(leaves(domain, address, 5000)).toMatchObject([{ level: 1, run: 2, raw: 0x500003 }]);
+    expect(leaves(domain, address, 5000)).toMatchObject([{ level: 1, run: 2, raw: 0x500003n }]);
     expect(translated(domain, address + PAGE)).toBe(0x501000 + 100);
     dev.unmapPage(address, 5000, DMA_BIDIRECTIONAL);
     expect(translated(domain, address)).toBe(0);

@@ -77,9 +77,9 @@ describe('the IOMMU driver of 2015', () => {
     const { domain, dev } = device();
     const bits = ([DMA_BIDIRECTIONAL, DMA_TO_DEVICE, DMA_FROM_DEVICE] as const).map((dir) => {
       const address = dev.mapPage(0x500, 0, PAGE, dir);
-      return leaves(domain, address, PAGE)[0].raw % 4;
+      return leaves(domain, address, PAGE)[0].raw % 4n;
     });
-    expect(bits).toEqual([3, 1, 2]);
+    expect(bits).toEqual([3n, 1n, 2n]);
   });
 });
 

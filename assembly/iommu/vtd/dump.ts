@@ -1,42 +1,9 @@
 // Tables as lists of entries, for the host.
 
 import { IommuDomain } from '../domain';
+import { DumpCursor, cursorInit, put } from '../dump';
 import { PTE_LARGE, TABLE_ENTRIES, levelShift, slotAt, tableOf } from './pte';
 import { pfnLimit, vtdOf } from './tables';
-
-/** One entry of a table, or several in a row. */
-// @ts-ignore: decorator
-@unmanaged
-export class TableRun {
-  /** Of the first page. */
-  iova: f64;
-  /** The entry, of several the first one. It stays below 2^53: bits 63..52 are never set. */
-  raw: f64;
-  /** Of the table; 0 is a hole. */
-  level: u32;
-  /** Leaves in sequence, 0 for a pointer to a table; of a hole, pages of 4 KiB. */
-  run: u32;
-}
-
-// What one dump carries through its recursion, in the caller's own buffer: records to skip, room left, where to write.
-// @ts-ignore: decorator
-@unmanaged
-export class DumpCursor {
-  next: usize;
-  end: usize;
-  skip: u32;
-  total: u32;
-}
-
-function put(cursor: DumpCursor, pfn: u64, raw: u64, level: u32, run: u32): void {
-  if (++cursor.total <= cursor.skip || cursor.next + offsetof<TableRun>() > cursor.end) return;
-  const record = changetype<TableRun>(cursor.next);
-  record.iova = <f64>(pfn << 12);
-  record.raw = <f64>raw;
-  record.level = level;
-  record.run = run;
-  cursor.next += offsetof<TableRun>();
-}
 
 /**
  * Every entry of a domain, depth first: run 0 for a pointer to a table, else that many leaves of one table in sequence.
@@ -46,11 +13,7 @@ function put(cursor: DumpCursor, pfn: u64, raw: u64, level: u32, run: u32): void
  * @returns records that there are in all
  */
 export function vtdTablesDump(domain: IommuDomain, buffer: usize, size: u32, skip: u32): u32 {
-  const cursor = changetype<DumpCursor>(buffer);
-  cursor.next = buffer + offsetof<DumpCursor>();
-  cursor.end = buffer + size;
-  cursor.skip = skip;
-  cursor.total = 0;
+  const cursor = cursorInit(buffer, size, skip);
   dumpTable(cursor, domain.root, domain.levels, 0);
   return cursor.total;
 }
@@ -64,13 +27,13 @@ function dumpTable(cursor: DumpCursor, table: usize, level: u32, first: u64): vo
     if (raw == 0) {
       ++index;
     } else if (level > 1 && (raw & PTE_LARGE) == 0) {
-      put(cursor, pfn, raw, level, 0);
+      put(cursor, pfn << 12, raw, level, 0);
       dumpTable(cursor, tableOf(raw), level - 1, pfn);
       ++index;
     } else {
       let run: u32 = 1;
       while (index + run < TABLE_ENTRIES && load<u64>(table + (<usize>(index + run) << 3)) == raw + ((run * pages) << 12)) ++run;
-      put(cursor, pfn, raw, level, run);
+      put(cursor, pfn << 12, raw, level, run);
       index += run;
     }
   }
@@ -83,11 +46,7 @@ function dumpTable(cursor: DumpCursor, table: usize, level: u32, first: u64): vo
  */
 export function vtdLeavesDump(at: IommuDomain, first: f64, last: f64, buffer: usize, size: u32, skip: u32): u32 {
   const domain = vtdOf(at);
-  const cursor = changetype<DumpCursor>(buffer);
-  cursor.next = buffer + offsetof<DumpCursor>();
-  cursor.end = buffer + size;
-  cursor.skip = skip;
-  cursor.total = 0;
+  const cursor = cursorInit(buffer, size, skip);
   const stop = min(<u64>last + 1, pfnLimit(domain));
   let start: u64 = 0;
   let raw: u64 = 0;
@@ -110,7 +69,7 @@ export function vtdLeavesDump(at: IommuDomain, first: f64, last: f64, buffer: us
     const follows = run != 0 && kind == here && (entry == 0 || entry == raw + (<u64>run << shift << 12));
     if (follows) run += by;
     else {
-      if (run != 0) put(cursor, start, raw, kind, run);
+      if (run != 0) put(cursor, start << 12, raw, kind, run);
       start = pfn;
       raw = entry;
       kind = here;
@@ -118,6 +77,6 @@ export function vtdLeavesDump(at: IommuDomain, first: f64, last: f64, buffer: us
     }
     pfn = next;
   }
-  if (run != 0) put(cursor, start, raw, kind, run);
+  if (run != 0) put(cursor, start << 12, raw, kind, run);
   return cursor.total;
 }

@@ -1,4 +1,5 @@
 import type { RecordingFormat } from '../recording.js';
+import { amdv1 } from './amdv1.js';
 import { dmaDebug } from './dma-debug.js';
 import { drmMm } from './drm-mm.js';
 import { iova } from './iova.js';
@@ -10,4 +11,15 @@ import { symptom } from './symptom.js';
 import { vtd } from './vtd.js';
 
 /** Every kind of recording that can be replayed, one file a format. */
-export const formats: readonly RecordingFormat[] = [dmaDebug, drmMm, iova, lazy, mapSg, sgTable, swiotlb, symptom, vtd];
+export const formats: readonly RecordingFormat[] = [
+  amdv1,
+  dmaDebug,
+  drmMm,
+  iova,
+  lazy,
+  mapSg,
+  sgTable,
+  swiotlb,
+  symptom,
+  vtd,
+];

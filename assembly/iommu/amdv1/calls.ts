@@ -1,0 +1,76 @@
+// What a domain's driver was asked for, call by call, for whoever compares it with a kernel: runs of pages of one size
+// (map_pages, unmap_pages) and requests to flush (amd_iommu_domain_flush_pages).
+
+import { blockAlloc, blockFree } from '../../memory/block';
+import { AmdDomain } from './domain';
+
+export const CALL_MAP: u32 = 0; // count pages of `size` bytes at iova, of which `done` bytes were mapped
+export const CALL_UNMAP: u32 = 1; // the same, unmapped
+export const CALL_FLUSH: u32 = 2; // `size` bytes at iova
+
+// @ts-ignore: decorator
+@unmanaged
+export class AmdCall {
+  iovaLow: u32;
+  iovaHigh: u32;
+  size: f64;
+  count: f64;
+  done: f64;
+  /** CALL_* */
+  kind: u32;
+  pad: u32;
+}
+
+// @ts-ignore: decorator
+@unmanaged
+export class AmdCalls {
+  /** Calls since the record was read last, the ones beyond CALLS_MAX included. */
+  count: u32;
+  pad: u32;
+}
+
+const CALLS_ORDER: u32 = 8;
+const HEADER: usize = offsetof<AmdCalls>();
+/** Calls that are kept between two readings. */
+export const CALLS_MAX: u32 = (((4096 << CALLS_ORDER) - 8) / 40);
+
+/** Starts recording. Returns false without memory. */
+export function callsStart(domain: AmdDomain): bool {
+  if (domain.calls != 0) return true;
+  domain.calls = blockAlloc(domain.ctx, CALLS_ORDER);
+  if (domain.calls == 0) return false;
+  changetype<AmdCalls>(domain.calls).count = 0;
+  return true;
+}
+
+export function callsStop(domain: AmdDomain): void {
+  if (domain.calls != 0) blockFree(domain.ctx, domain.calls);
+  domain.calls = 0;
+}
+
+/** Offset of the first AmdCall. */
+export function callsFirst(domain: AmdDomain): usize {
+  return domain.calls + HEADER;
+}
+
+/** Calls since the last reading. */
+export function callsTake(domain: AmdDomain): u32 {
+  const calls = changetype<AmdCalls>(domain.calls);
+  const count = calls.count;
+  calls.count = 0;
+  return count;
+}
+
+export function noteCall(domain: AmdDomain, kind: u32, iova: u64, size: u64, count: u64, done: u64): void {
+  const calls = changetype<AmdCalls>(domain.calls);
+  if (calls.count < CALLS_MAX) {
+    const call = changetype<AmdCall>(domain.calls + HEADER + <usize>calls.count * offsetof<AmdCall>());
+    call.iovaLow = <u32>iova;
+    call.iovaHigh = <u32>(iova >> 32);
+    call.size = <f64>size;
+    call.count = <f64>count;
+    call.done = <f64>done;
+    call.kind = kind;
+  }
+  ++calls.count;
+}

@@ -1,0 +1,35 @@
+// What the driver asks its units to flush (amd_iommu_domain_flush_pages).
+
+import { iotlbFlushDomain, iotlbFlushPages } from '../iotlb';
+import { CALL_FLUSH, noteCall } from './calls';
+import { AMD_NP_CACHE, AmdDomain } from './domain';
+
+/**
+ * Flushes [iova, iova + size). A unit that caches what is not present, as a hypervisor's does, is asked for aligned powers of
+ * two only.
+ */
+export function flushPages(domain: AmdDomain, iova: u64, size: u64): void {
+  if ((domain.flags & AMD_NP_CACHE) == 0) {
+    flushOnce(domain, iova, size);
+    return;
+  }
+  while (size != 0) {
+    let shift: u64 = 63 - clz(size);
+    if (iova != 0) shift = min(shift, ctz(iova));
+    flushOnce(domain, iova, (<u64>1) << shift);
+    iova += (<u64>1) << shift;
+    size -= (<u64>1) << shift;
+  }
+}
+
+/** Flushes what an unmap has gathered. What gathered nothing is a flush of 2 bytes at the last address, as in the kernel. */
+export function flushGathered(domain: AmdDomain): void {
+  flushPages(domain, domain.gatherStart, domain.gatherEnd - domain.gatherStart + 1);
+}
+
+function flushOnce(domain: AmdDomain, iova: u64, size: u64): void {
+  if (domain.calls != 0) noteCall(domain, CALL_FLUSH, iova, size, 1, size);
+  // A command whose range wraps is one for everything.
+  if (iova + size < iova) iotlbFlushDomain(domain);
+  else iotlbFlushPages(domain, iova, size);
+}

@@ -1,0 +1,52 @@
+// For whoever compares a domain with a kernel call by call: addresses of all 64 bits, the flush that ends an unmap, a limit of
+// table pages. The host passes BigInts; nothing here is on a hot path.
+
+import { IommuDomain } from '../domain';
+import { amdOf } from './domain';
+import { flushGathered } from './flush';
+import { amdMap } from './map';
+import { amdUnmap } from './unmap';
+import { amdIovaToPhys } from './walk';
+
+/** iommu_map. Contract of iommuMap. */
+export function amdReplayMap(domain: IommuDomain, iova: u64, phys: u64, size: u64, prot: u32): i32 {
+  return amdMap(domain, iova, phys, size, prot);
+}
+
+/** iommu_unmap: with the flush. */
+export function amdReplayUnmap(domain: IommuDomain, iova: u64, size: u64): u64 {
+  const done = amdUnmap(domain, iova, size);
+  flushGathered(amdOf(domain));
+  return done;
+}
+
+/** iommu_unmap of what is not a multiple of the page size: nothing is unmapped, and flushed all the same. */
+export function amdReplayRefused(domain: IommuDomain): void {
+  amdUnmap(domain, 0, 0);
+  flushGathered(amdOf(domain));
+}
+
+/** iommu_iova_to_phys. */
+export function amdReplayIovaToPhys(domain: IommuDomain, iova: u64): u64 {
+  return amdIovaToPhys(domain, iova);
+}
+
+/** Table pages that a domain may have, 0 for no limit. */
+export function amdReplayLimit(domain: IommuDomain, pages: u32): void {
+  amdOf(domain).tableLimit = pages;
+}
+
+/** Table pages freed by maps so far. */
+export function amdFreed(domain: IommuDomain): u32 {
+  return amdOf(domain).freed;
+}
+
+/** Levels grown so far. */
+export function amdGrown(domain: IommuDomain): u32 {
+  return amdOf(domain).grown;
+}
+
+/** Table pages that no entry leads to any more. */
+export function amdLeaked(domain: IommuDomain): u32 {
+  return amdOf(domain).leaked;
+}

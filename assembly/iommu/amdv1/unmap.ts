@@ -1,0 +1,51 @@
+// Unmapping in AMD's tables (iommu_v1_unmap_pages). A page goes whole, whichever part of it was named; an empty entry of
+// 4 KiB counts as unmapped; and the IOMMU core goes on behind the bytes that the driver returns, not behind the page.
+
+import { IommuDomain } from '../domain';
+import { iotlbUnmapped } from '../iotlb';
+import { pageCount, pageShift } from '../pgsize';
+import { CALL_UNMAP, noteCall } from './calls';
+import { AmdDomain, amdOf, tableLose } from './domain';
+import { isPointer, nextLevel, slotsShift, tableOf } from './pte';
+import { slotFind } from './walk';
+
+/** iommuUnmap. domain.gatherStart and gatherEnd tell what has to be flushed. */
+export function amdUnmap(at: IommuDomain, iova: u64, size: u64): u64 {
+  const domain = amdOf(at);
+  domain.gatherStart = 0xffffffffffffffff;
+  domain.gatherEnd = 0;
+  let unmapped: u64 = 0;
+  while (unmapped < size) {
+    const from = iova + unmapped;
+    const shift = pageShift(domain.sizes, from, size - unmapped);
+    const count = pageCount(domain.sizes, from, from, size - unmapped, shift);
+    const done = unmapPages(domain, from, count << shift);
+    if (domain.calls != 0) noteCall(domain, CALL_UNMAP, from, (<u64>1) << shift, count, done);
+    if (done == 0) break;
+    domain.gatherStart = min(domain.gatherStart, from);
+    domain.gatherEnd = max(domain.gatherEnd, from + done - 1);
+    unmapped += done;
+  }
+  return unmapped;
+}
+
+/** One call of the driver: every page that begins or lies in [iova, iova + size), up to where the tables end. */
+function unmapPages(domain: AmdDomain, iova: u64, size: u64): u64 {
+  let done: u64 = 0;
+  while (done < size) {
+    const slot = slotFind(domain, iova);
+    if (slot == 0) break;
+    const shift = domain.foundShift;
+    const end = slot + (<usize>8 << slotsShift(shift));
+    for (let at = slot; at < end; at += 8) {
+      const entry = load<u64>(at);
+      if (isPointer(entry)) tableLose(domain, tableOf(entry), nextLevel(entry));
+      store<u64>(at, 0);
+    }
+    const first = iova >> shift << (shift - 12);
+    iotlbUnmapped(domain, first, first + ((<u64>1) << (shift - 12)) - 1);
+    done += (<u64>1) << shift;
+    iova = (iova >> shift << shift) + ((<u64>1) << shift);
+  }
+  return done;
+}

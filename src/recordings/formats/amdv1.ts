@@ -1,0 +1,227 @@
+import {
+  AMD_CALL_FLUSH,
+  AMD_CALL_MAP,
+  AMD_CALLS_MAX,
+  AMD_NP_CACHE,
+  FORMAT_AMDV1,
+} from '../../core/generated/constants.js';
+import { AmdCallView } from '../../core/generated/records.js';
+import { Core } from '../../core/instance.js';
+import { readEntries, type TableEntry } from '../../core/iommu.js';
+import { type Divergence, FieldReader, type Recording, type RecordingFormat } from '../recording.js';
+
+/**
+ * `linux-amdv1`: page tables of AMD's version 1, driven through iommu_map, iommu_unmap and iommu_iova_to_phys. Each `new`
+ * line starts on an empty domain. Compared are results, the driver's calls, trace events, requests to flush, table pages
+ * taken and freed, and the entries; where the recording kernel put its tables is its own affair: of a pointer, the flags
+ * count. Addresses take all 64 bits.
+ */
+export const amdv1: RecordingFormat = {
+  kinds: ['amdv1'],
+  *replay(recording) {
+    const replay = new AmdReplay(recording);
+    for (const line of new FieldReader(recording).lineNumbers()) {
+      yield replay.matched;
+      if (!replay.step(line)) break;
+    }
+    return { steps: replay.steps, matched: replay.matched, divergence: replay.divergence };
+  },
+};
+
+type Json = Record<string, unknown>;
+type Operation = (line: number, record: Json) => Json;
+
+const MEMORY_LIMIT = 0xffff0000;
+const RAM_PAGES = 1024;
+const LAST = 0xffff_ffff_ffff_ffffn;
+/** The address bits of a pointer. */
+const ADDRESS = 0x000f_ffff_ffff_f000n;
+
+class AmdReplay {
+  steps = 0;
+  matched = 0;
+  divergence: Divergence | null = null;
+  readonly #read: FieldReader;
+  readonly #core = new Core();
+  readonly #context: number;
+  readonly #operations: Readonly<Record<string, Operation>>;
+  #domain = 0;
+  #pageSizes = 0n;
+
+  constructor(recording: Recording) {
+    this.#read = new FieldReader(recording);
+    this.steps = this.#read.lineNumbers().length;
+    this.#context = this.#core.exports.machineCreate(MEMORY_LIMIT, 1, RAM_PAGES, 0, 1);
+    this.#core.exports.iommuMake(this.#context, FORMAT_AMDV1);
+    this.#operations = {
+      new: (line, record) => this.#new(line, record),
+      map: (line, record) => this.#watch(record, () => this.#map(line, record)),
+      unmap: (line, record) => this.#watch(record, () => this.#unmap(line, record)),
+      iova_to_phys: (line, record) => ({
+        phys: hex(this.#core.exports.amdReplayIovaToPhys(this.#domain, this.#address(line, 'iova', record.iova))),
+      }),
+      dump: () => ({}),
+      free: () => this.#free(),
+      limit: (line, record) => {
+        this.#core.tools.amdReplayLimit(this.#domain, this.#read.decimal(line, 'pages', record.pages));
+        return {};
+      },
+    };
+  }
+
+  /** Replays one line. Returns false where recording and tables part; `divergence` then says how. */
+  step(line: number): boolean {
+    const record = this.#read.json(line);
+    const operation = this.#operations[String(record.op)];
+    if (!operation) this.#read.fail(line, `unknown operation ${String(record.op)}`);
+    if (record.op !== 'new' && this.#domain === 0) this.#read.fail(line, 'no domain: no new line before it');
+    const got = operation(line, record);
+    if (this.#domain !== 0) Object.assign(got, this.#tables(line, record));
+    for (const [name, value] of Object.entries(got)) {
+      const [expected, have] = [JSON.stringify(record[name]), JSON.stringify(value)];
+      if (expected === have) continue;
+      this.divergence = { line, operation: describe(record), expected: `${name} ${expected}`, got: `${name} ${have}` };
+      return false;
+    }
+    ++this.matched;
+    return true;
+  }
+
+  #address(line: number, name: string, text: unknown): bigint {
+    if (typeof text !== 'string' || !/^[0-9a-f]{1,16}$/.test(text)) {
+      this.#read.fail(line, `${name} is not an address: ${text}`);
+    }
+    return BigInt(`0x${text}`);
+  }
+
+  #size(line: number, record: Json): bigint {
+    return BigInt(this.#read.decimal(line, 'size', record.size));
+  }
+
+  #new(line: number, record: Json): Json {
+    const { amdCallsStart, domainCreate } = this.#core.exports;
+    this.#free();
+    this.#pageSizes = this.#address(line, 'pgsize_bitmap', record.pgsize_bitmap);
+    const flags = record.np_cache ? AMD_NP_CACHE : 0;
+    this.#domain = domainCreate(this.#context, 3, 0, Number(this.#pageSizes), flags);
+    if (this.#domain === 0) this.#read.fail(line, `no domain with page sizes ${record.pgsize_bitmap}`);
+    if (!amdCallsStart(this.#domain)) this.#read.fail(line, 'no memory to record calls');
+    return {};
+  }
+
+  /** Whether the IOMMU core refuses it before it asks the driver. */
+  #misaligned(...values: bigint[]): boolean {
+    const smallest = this.#pageSizes & -this.#pageSizes;
+    return values.some((value) => (value & (smallest - 1n)) !== 0n);
+  }
+
+  #map(line: number, record: Json): Json {
+    const iova = this.#address(line, 'iova', record.iova);
+    const phys = this.#address(line, 'paddr', record.paddr);
+    const size = this.#size(line, record);
+    const prot = this.#read.decimal(line, 'prot', record.prot);
+    if (this.#misaligned(iova, phys, size)) return { rc: -22 };
+    const rc = this.#core.exports.amdReplayMap(this.#domain, iova, phys, size, prot);
+    const { pages, flush } = this.#calls();
+    const mapped = pages.reduce((sum, call) => sum + (call.mapping ? call.done : 0), 0);
+    const undone = pages.reduce((sum, call) => sum + (call.mapping ? 0 : call.done), 0);
+    const ev = rc === 0 ? [['m', hex(iova), hex(phys), Number(size)]] : [['u', hex(iova), mapped, undone]];
+    return { rc, pages: pages.map(({ call }) => call), ev, flush };
+  }
+
+  #unmap(line: number, record: Json): Json {
+    const iova = this.#address(line, 'iova', record.iova);
+    const size = this.#size(line, record);
+    if (this.#misaligned(iova, size)) {
+      this.#core.exports.amdReplayRefused(this.#domain);
+      return { unmapped: 0, flush: this.#calls().flush };
+    }
+    const unmapped = Number(this.#core.exports.amdReplayUnmap(this.#domain, iova, size));
+    const { pages, flush } = this.#calls();
+    return { unmapped, pages: pages.map(({ call }) => call), ev: [['u', hex(iova), Number(size), unmapped]], flush };
+  }
+
+  #free(): Json {
+    if (this.#domain === 0) return {};
+    const { domainTablePages, amdLeaked } = this.#core.tools;
+    const lost = amdLeaked(this.#domain);
+    const freed = domainTablePages(this.#domain) - lost;
+    this.#core.exports.domainDestroy(this.#domain);
+    this.#domain = 0;
+    return { freed, table_pages: lost };
+  }
+
+  /** What the driver was called for since the last look. */
+  #calls(): { pages: Call[]; flush: [string, number][] } {
+    const { amdCallsFirst, amdCallsTake } = this.#core.tools;
+    const first = amdCallsFirst(this.#domain);
+    const count = amdCallsTake(this.#domain);
+    if (count > AMD_CALLS_MAX)
+      throw new RangeError(`${count} calls of the driver in one step, at most ${AMD_CALLS_MAX} can be compared`);
+    const pages: Call[] = [];
+    const flush: [string, number][] = [];
+    const record = new AmdCallView(this.#core);
+    for (let i = 0; i < count; ++i) {
+      record.moveTo(first + i * AmdCallView.SIZE);
+      const iova = hex((BigInt(record.iovaHigh) << 32n) | BigInt(record.iovaLow));
+      const { kind, size, count: number, done } = record;
+      if (kind === AMD_CALL_FLUSH) flush.push([iova, size]);
+      else pages.push({ mapping: kind === AMD_CALL_MAP, done, call: [iova, size.toString(16), number, done] });
+    }
+    return { pages, flush };
+  }
+
+  /** Runs a map or unmap, with what it grew and freed. */
+  #watch(record: Json, run: () => Json): Json {
+    const { amdFreed, amdGrown } = this.#core.tools;
+    const before = { freed: amdFreed(this.#domain), grown: amdGrown(this.#domain) };
+    const got = run();
+    const grown = amdGrown(this.#domain) - before.grown;
+    const freed = amdFreed(this.#domain) - before.freed;
+    // A recording leaves out what is nothing.
+    if (grown !== 0 || record.grown !== undefined) got.grown = grown;
+    if (freed !== 0 || record.freed !== undefined) got.freed = freed;
+    if ((got.pages as unknown[] | undefined)?.length === 0 && record.pages === undefined) delete got.pages;
+    return got;
+  }
+
+  /** Levels, table pages and entries, as far as the line has them. */
+  #tables(line: number, record: Json): Json {
+    const got: Json = {};
+    const { amdEntriesDump, domainLevels, domainTablePages } = this.#core.tools;
+    const entries = (first: bigint, last: bigint): unknown[] =>
+      readEntries(this.#core, this.#context, (buffer, size, skip) =>
+        amdEntriesDump(this.#domain, first, last, buffer, size, skip),
+      ).map(asEntry);
+    if (record.mode !== undefined) got.mode = domainLevels(this.#domain);
+    if (record.table_pages !== undefined) got.table_pages = domainTablePages(this.#domain);
+    if (record.tables !== undefined) got.tables = entries(0n, LAST);
+    if (record.entries !== undefined) {
+      const first = this.#address(line, 'iova', record.iova);
+      const bytes = BigInt(Math.max(Number(record.size), Number(record.unmapped ?? 0), 1));
+      const last = first + bytes - 1n;
+      got.entries = entries(first, last > LAST ? LAST : last);
+    }
+    if (record.op === 'dump' && this.#core.tools.machineCheck(this.#context) !== 0) got.structures = 'broken';
+    return got;
+  }
+}
+
+interface Call {
+  mapping: boolean;
+  done: number;
+  call: [iova: string, pageSize: string, count: number, done: number];
+}
+
+function hex(value: bigint): string {
+  return BigInt.asUintN(64, value).toString(16);
+}
+
+function asEntry({ level, iova, raw, run }: TableEntry): [number, string, string, number] {
+  return [level, BigInt(iova).toString(16), hex(run === 0 ? raw & ~ADDRESS : raw), run];
+}
+
+function describe({ op, iova, paddr, size, case: name }: Json): string {
+  const parts = [op, name, iova && `0x${iova}`, paddr && `to 0x${paddr}`, size !== undefined && `${size} bytes`];
+  return parts.filter(Boolean).join(' ');
+}
