@@ -100,14 +100,16 @@ export { Rebuild } from './trace/replay/rebuild.js';
 export { type TraceVerification, verifyTrace } from './trace/replay/verify.js';
 export { parseWhatIf, type WhatIfOptions, type WhatIfResult, whatIf } from './trace/replay/what-if.js';
 export { type Codecs, inMemory, type RandomAccess, type TraceSource } from './trace/source.js';
-export { type FailNthOptions, type FailNthResult, failNth } from './workload/stress/fail-nth.js';
-export { FAIL_NTH_SCENARIOS } from './workload/stress/fail-nth-scenarios.js';
-export type { StressFailure } from './workload/stress/failure.js';
-export type { Operation, OperationScenario } from './workload/stress/operation.js';
-export { PROFILES, type ProfileName, type StressConfig, type StressProfile } from './workload/stress/profiles.js';
 export {
-  type StressOptions,
-  type StressProgress,
-  type StressResult,
-  stress,
-} from './workload/stress/stress.js';
+  PROFILES,
+  type ProfileName,
+  type StressConfig,
+  type StressProfile,
+} from './workload/stress/config/profiles.js';
+export type { StressFailure } from './workload/stress/engine/failure.js';
+export type { Operation } from './workload/stress/engine/operation.js';
+export { type FailNthOptions, type FailNthResult, failNth } from './workload/stress/fail-nth/fail-nth.js';
+export { FAIL_NTH_SCENARIOS } from './workload/stress/fail-nth/scenarios.js';
+export type { StressOptions, StressProgress } from './workload/stress/run/configure.js';
+export type { OperationScenario } from './workload/stress/run/scenario.js';
+export { type StressResult, stress } from './workload/stress/stress.js';

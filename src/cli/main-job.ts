@@ -1,6 +1,6 @@
 import type { VerifyResult } from '../recordings/recording.js';
-import type { MainJobResult, Throughput } from '../workload/main-job.js';
 import { type LeakResult, OBJECTS } from '../workload/scenarios/leak.js';
+import type { MainJobResult, Throughput } from '../workload/scenarios/main-job.js';
 import { bold, bytes, dim, green, number, paragraph, rate, red, table, yellow } from './print.js';
 
 /** The main job's result for people: both policies side by side, in 80 columns. */

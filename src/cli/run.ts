@@ -1,7 +1,6 @@
 import { type Command, Option } from 'commander';
 import { inSlices } from '../core/slices.js';
 import type { MachineEvent } from '../events/events.js';
-import { runMainJob } from '../workload/main-job.js';
 import {
   DRIVER_NAMES,
   type DriverName,
@@ -10,6 +9,7 @@ import {
   type ScenarioStep,
 } from '../workload/scenario.js';
 import { scenarios } from '../workload/scenarios/index.js';
+import { runMainJob } from '../workload/scenarios/main-job.js';
 import { EXIT, type ExitCode, UsageError } from './exit.js';
 import { command, type Frame, framed } from './frame.js';
 import { announceMainJob, describeMainJob } from './main-job.js';

@@ -11,10 +11,11 @@ import {
   type ScenarioOptions,
   type ScenarioResult,
 } from '../scenario.js';
-import { kindOf } from '../stress/kinds.js';
-import type { Operation, OperationScenario } from '../stress/operation.js';
-import { scenarioConfig } from '../stress/stress.js';
-import { World } from '../stress/world.js';
+import type { Operation } from '../stress/engine/operation.js';
+import { kindOf } from '../stress/operations/kinds.js';
+import { World } from '../stress/operations/world.js';
+import { scenarioConfig } from '../stress/run/configure.js';
+import type { OperationScenario } from '../stress/run/scenario.js';
 
 /**
  * The ways in which i915 lost DMA mappings while it mapped at bind, L1 to L7: each path by itself, on a machine of its

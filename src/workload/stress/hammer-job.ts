@@ -1,6 +1,6 @@
 import { DMA_BIDIRECTIONAL, PAGE_SIZE as PAGE, SG_MAX_ENTRY } from '../../core/generated/constants.js';
 import type { JobContext } from '../../threads/protocol.js';
-import { Random } from './random.js';
+import { Random } from './engine/random.js';
 
 /**
  * What a worker of `stress --threads` does: maps and unmaps pages and lists for a device that all workers share, and

@@ -1,8 +1,8 @@
 import { gzipSync } from 'node:zlib';
 import { RecordingError } from '../../recordings/recording.js';
 import { readLines } from '../../recordings/text.js';
-import type { Operation } from './operation.js';
-import type { StressConfig } from './profiles.js';
+import type { StressConfig } from './config/profiles.js';
+import type { Operation } from './engine/operation.js';
 
 /**
  * A run as a file: JSON lines, gzip when the name says so. The first line names kind and version and holds the complete

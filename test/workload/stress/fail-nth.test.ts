@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
-import { failNth } from '../../../src/workload/stress/fail-nth.js';
-import { FAIL_NTH_SCENARIOS } from '../../../src/workload/stress/fail-nth-scenarios.js';
+import { failNth } from '../../../src/workload/stress/fail-nth/fail-nth.js';
+import { FAIL_NTH_SCENARIOS } from '../../../src/workload/stress/fail-nth/scenarios.js';
 
 describe.each(['linux-6.12', 'linux-4.2'] as const)('every allocation fails once, on %s', (kernel) => {
   test.each(FAIL_NTH_SCENARIOS.map((scenario) => [scenario.name, scenario] as const))('%s', (_, scenario) => {

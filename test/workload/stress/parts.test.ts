@@ -3,13 +3,13 @@ import { describe, expect, test } from 'vitest';
 import { GemDmaError } from '../../../src/core/errors.js';
 import { complete, type Sliced } from '../../../src/core/slices.js';
 import { parseShard, shardSeeds } from '../../../src/workload/stress/campaign.js';
-import { Contents } from '../../../src/workload/stress/contents.js';
-import { Entities } from '../../../src/workload/stress/entities.js';
-import { StressFailure } from '../../../src/workload/stress/failure.js';
-import type { OperationKind } from '../../../src/workload/stress/operation.js';
-import { Random, Weighted } from '../../../src/workload/stress/random.js';
-import { operationTable, Runner, type StressWorld } from '../../../src/workload/stress/runner.js';
-import { ddmin, simplify } from '../../../src/workload/stress/shrink.js';
+import { Entities } from '../../../src/workload/stress/engine/entities.js';
+import { StressFailure } from '../../../src/workload/stress/engine/failure.js';
+import type { OperationKind } from '../../../src/workload/stress/engine/operation.js';
+import { Random, Weighted } from '../../../src/workload/stress/engine/random.js';
+import { operationTable, Runner, type StressWorld } from '../../../src/workload/stress/engine/runner.js';
+import { Contents } from '../../../src/workload/stress/operations/contents.js';
+import { ddmin, simplify } from '../../../src/workload/stress/shrink/shrink.js';
 
 const unlimited = { tries: Number.POSITIVE_INFINITY, expired: () => false };
 

@@ -1,10 +1,10 @@
 import { describe, expect, test } from 'vitest';
-import type { Operation } from '../../../src/workload/stress/operation.js';
-import { PROFILE_NAMES } from '../../../src/workload/stress/profiles.js';
-import { Random } from '../../../src/workload/stress/random.js';
-import { Replayer } from '../../../src/workload/stress/replayer.js';
-import { StressRun } from '../../../src/workload/stress/run.js';
-import { stressConfig } from '../../../src/workload/stress/stress.js';
+import { PROFILE_NAMES } from '../../../src/workload/stress/config/profiles.js';
+import type { Operation } from '../../../src/workload/stress/engine/operation.js';
+import { Random } from '../../../src/workload/stress/engine/random.js';
+import { stressConfig } from '../../../src/workload/stress/run/configure.js';
+import { StressRun } from '../../../src/workload/stress/run/run.js';
+import { Replayer } from '../../../src/workload/stress/shrink/replayer.js';
 
 const STEPS = 700;
 

@@ -1,13 +1,13 @@
 import { fileURLToPath } from 'node:url';
-import type { CallProgress, LongCallOptions, Sliced } from '../core/slices.js';
-import { inSlices } from '../core/slices.js';
-import { i915Driver } from '../i915/driver.js';
-import { Machine } from '../machine/machine.js';
-import type { VerifyResult } from '../recordings/recording.js';
-import { verifyAsync } from '../recordings/verify.js';
-import { busy } from './bench/measure.js';
-import type { DriverName } from './scenario.js';
-import { type LeakResult, leak } from './scenarios/leak.js';
+import type { CallProgress, LongCallOptions, Sliced } from '../../core/slices.js';
+import { inSlices } from '../../core/slices.js';
+import { i915Driver } from '../../i915/driver.js';
+import { Machine } from '../../machine/machine.js';
+import type { VerifyResult } from '../../recordings/recording.js';
+import { verifyAsync } from '../../recordings/verify.js';
+import { busy } from '../bench/measure.js';
+import type { DriverName } from '../scenario.js';
+import { type LeakResult, leak } from './leak.js';
 
 /**
  * The main job: the story of the leak under both policies, a recording of a real kernel's allocator replayed, and what

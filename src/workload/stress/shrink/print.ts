@@ -1,8 +1,8 @@
-import type { StressFailure } from './failure.js';
-import { kindOf } from './kinds.js';
-import type { Operation } from './operation.js';
-import { type PolicySource, policyImport, type Sources } from './policy.js';
-import type { StressConfig } from './profiles.js';
+import { type PolicySource, policyImport, type Sources } from '../config/policy.js';
+import type { StressConfig } from '../config/profiles.js';
+import type { StressFailure } from '../engine/failure.js';
+import type { Operation } from '../engine/operation.js';
+import { kindOf } from '../operations/kinds.js';
 
 /**
  * Recorded operations as a program against the public API. It is TypeScript that is JavaScript as well, so that it can be

@@ -1,4 +1,4 @@
-import { GemDmaError } from '../../core/errors.js';
+import { GemDmaError } from '../../../core/errors.js';
 import { StressFailure } from './failure.js';
 import type { Operation, OperationKind } from './operation.js';
 import { type Random, Weighted } from './random.js';

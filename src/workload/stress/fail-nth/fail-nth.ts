@@ -1,17 +1,18 @@
-import { GemDmaError } from '../../core/errors.js';
-import { FAULT_KINDS, type FaultKind } from '../../core/faults.js';
-import { type CallProgress, complete, inSlices, type LongCallOptions, type Sliced } from '../../core/slices.js';
-import type { DriverName } from '../scenario.js';
-import { StressFailure } from './failure.js';
-import { faultOperation } from './faults.js';
-import { kindOf } from './kinds.js';
-import type { Operation, OperationScenario } from './operation.js';
-import type { PolicySource } from './policy.js';
-import type { StressConfig } from './profiles.js';
-import { Replayer } from './replayer.js';
-import type { Runner } from './runner.js';
-import { scenarioConfig } from './stress.js';
-import type { World, WorldState } from './world.js';
+import { GemDmaError } from '../../../core/errors.js';
+import { FAULT_KINDS, type FaultKind } from '../../../core/faults.js';
+import { type CallProgress, complete, inSlices, type LongCallOptions, type Sliced } from '../../../core/slices.js';
+import type { DriverName } from '../../scenario.js';
+import type { PolicySource } from '../config/policy.js';
+import type { StressConfig } from '../config/profiles.js';
+import { StressFailure } from '../engine/failure.js';
+import type { Operation } from '../engine/operation.js';
+import type { Runner } from '../engine/runner.js';
+import { faultOperation } from '../operations/faults.js';
+import { kindOf } from '../operations/kinds.js';
+import type { World, WorldState } from '../operations/world.js';
+import { scenarioConfig } from '../run/configure.js';
+import type { OperationScenario } from '../run/scenario.js';
+import { Replayer } from '../shrink/replayer.js';
 
 /**
  * Every single allocation fails once. For each operation of a scenario, each kind of allocation and each n, a machine

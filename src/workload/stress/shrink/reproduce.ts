@@ -1,13 +1,13 @@
-import type { Sliced } from '../../core/slices.js';
-import type { StressFailure } from './failure.js';
-import { kindOf } from './kinds.js';
-import type { Operation } from './operation.js';
-import type { PolicySource, Sources } from './policy.js';
+import type { Sliced } from '../../../core/slices.js';
+import type { PolicySource, Sources } from '../config/policy.js';
+import type { StressConfig } from '../config/profiles.js';
+import type { StressFailure } from '../engine/failure.js';
+import type { Operation } from '../engine/operation.js';
+import { kindOf } from '../operations/kinds.js';
+import { courseOf, StressRun } from '../run/run.js';
 import { printProgram } from './print.js';
-import type { StressConfig } from './profiles.js';
 import { runProgram } from './program.js';
 import { Replayer } from './replayer.js';
-import { courseOf, StressRun } from './run.js';
 import { ddmin, type ShrinkBudget, simplify } from './shrink.js';
 
 /** A failing run, cut down. */

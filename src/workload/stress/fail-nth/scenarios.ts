@@ -1,6 +1,7 @@
-import { PAGE_SIZE } from '../../core/generated/constants.js';
-import { LEAK_PATHS } from '../scenarios/leak-paths.js';
-import type { Operation, OperationScenario } from './operation.js';
+import { PAGE_SIZE } from '../../../core/generated/constants.js';
+import { LEAK_PATHS } from '../../scenarios/leak-paths.js';
+import type { Operation } from '../engine/operation.js';
+import type { OperationScenario } from '../run/scenario.js';
 
 const create = (id: number, pages: number, gpu = 0): Operation => ({ op: 'create', id, gpu, pages });
 const bind = (bo: number, ctx: number, gpu = 0): Operation => ({ op: 'bind', bo, gpu, ctx });

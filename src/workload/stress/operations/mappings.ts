@@ -1,12 +1,11 @@
-import { GemDmaError } from '../../core/errors.js';
-import { DMA_FROM_DEVICE, DMA_TO_DEVICE, PAGE_SIZE as PAGE } from '../../core/generated/constants.js';
-import type { CoherentBuffer, Direction, DmaDevice, LinkedRange } from '../../dma/device.js';
-import type { ScatterTable } from '../../dma/sg-table.js';
-import type { DmaBufAttachment } from '../../drm/dma-buf.js';
+import { GemDmaError } from '../../../core/errors.js';
+import { DMA_FROM_DEVICE, DMA_TO_DEVICE, PAGE_SIZE } from '../../../core/generated/constants.js';
+import type { CoherentBuffer, Direction, DmaDevice, LinkedRange } from '../../../dma/device.js';
+import type { ScatterTable } from '../../../dma/sg-table.js';
+import type { DmaBufAttachment } from '../../../drm/dma-buf.js';
+import { StressFailure } from '../engine/failure.js';
+import type { Random } from '../engine/random.js';
 import { Contents, stamped } from './contents.js';
-import { StressFailure } from './failure.js';
-import type { Operation, OperationKind } from './operation.js';
-import type { Random } from './random.js';
 import type { World } from './world.js';
 
 /**
@@ -14,9 +13,8 @@ import type { World } from './world.js';
  * that the making operation gave it. Every mapping of memory has frames of its own, with bytes that the CPU wrote before
  * mapping; what the device reads must be those, and what it writes must be there after syncing or unmapping.
  */
-export type DmaOperation = OperationKind<World>;
 
-export { DMA_FROM_DEVICE as FROM_DEVICE, DMA_TO_DEVICE as TO_DEVICE, PAGE };
+export { DMA_FROM_DEVICE as FROM_DEVICE, DMA_TO_DEVICE as TO_DEVICE };
 
 /**
  * - `page`, `sg`: streaming mappings
@@ -51,17 +49,25 @@ export interface Mapping {
 }
 
 export const MAX_BYTES = 200;
+const DIRECTIONS: readonly Direction[] = [0, 1, 2];
 const NO_PROBE = { offset: 0, length: 16 };
-
-export const arg = (operation: Operation, name: string): number => operation[name] as number;
 
 export function pickDevice(world: World, random: Random): number | null {
   if (world.devices.length === 0 || world.mappings.size >= world.config.limits.mappings) return null;
   return random.below(world.devices.length);
 }
 
+export function pickDirection(random: Random): Direction {
+  return random.pick(DIRECTIONS);
+}
+
 /** An operation that ends a random mapping of a kind. */
-export function pickMapping(world: World, random: Random, op: string, kind: MappingKind): Operation | null {
+export function pickMapping<Op extends string>(
+  world: World,
+  random: Random,
+  op: Op,
+  kind: MappingKind,
+): Ending<Op> | null {
   for (let tries = 0; tries < 8; ++tries) {
     const id = world.mappings.pick(random);
     if (id === undefined) return null;
@@ -72,6 +78,15 @@ export function pickMapping(world: World, random: Random, op: string, kind: Mapp
   }
   return null;
 }
+
+/** What the operations have that end a mapping. */
+type Ending<Op> = {
+  readonly op: Op;
+  readonly map: number;
+  readonly device: number;
+  readonly length: number;
+  readonly dir: Direction;
+};
 
 export function refused(device: DmaDevice, syscall: string): GemDmaError {
   return new GemDmaError('ENOMEM', syscall, `device ${device.id} cannot map: ${device.reason}`, {
@@ -131,8 +146,8 @@ export function endAttachment(attachment: DmaBufAttachment): void {
 export function unlink(world: World, mapping: Mapping): void {
   const { of, page } = mapping.link!;
   of.links!.delete(page);
-  of.range!.unlink(page * PAGE, PAGE, mapping.direction);
-  world.machine.ram.free([mapping.physical / PAGE]);
+  of.range!.unlink(page * PAGE_SIZE, PAGE_SIZE, mapping.direction);
+  world.machine.ram.free([mapping.physical / PAGE_SIZE]);
 }
 
 /** Ends a mapping as a correct driver does. */
@@ -141,7 +156,7 @@ export function endMapping(world: World, mapping: Mapping): void {
   switch (mapping.kind) {
     case 'page':
       device.unmapPage(address, length, direction);
-      world.machine.ram.free([Math.floor(physical / PAGE)]);
+      world.machine.ram.free([Math.floor(physical / PAGE_SIZE)]);
       break;
     case 'sg':
       device.unmapSg(table!, direction);

@@ -1,11 +1,9 @@
-import { PAGE_SIZE } from '../../core/generated/constants.js';
-import type { ExecObject } from '../../i915/execbuffer.js';
-import type { GemObject } from '../../i915/object.js';
-import type { View } from '../../i915/view.js';
+import { PAGE_SIZE } from '../../../core/generated/constants.js';
+import type { ExecObject } from '../../../i915/execbuffer.js';
+import type { GemObject } from '../../../i915/object.js';
+import type { View } from '../../../i915/view.js';
 import {
-  arg,
   boOf,
-  type GemOperation,
   pickSpace,
   pickView,
   printSpace,
@@ -15,6 +13,7 @@ import {
   viewArgument,
   viewOf,
 } from './gem-common.js';
+import type { AnyKind, Kind } from './types.js';
 
 /** Objects find their places in address spaces, by binding and by batches, and lose them. */
 
@@ -24,36 +23,36 @@ const PART = 64;
 /** Vmas of one object, beyond which no further views are made: execbuf and the shrinker walk them all. */
 const MANY_VMAS = 6;
 
-const context: GemOperation = {
+const context: Kind<'context'> = {
   name: 'context',
   generate: (world, random) => {
     if (world.contexts.size >= world.config.limits.contexts) return null;
     return { op: 'context', id: world.newId(), gpu: random.below(world.gpus.length) };
   },
   apply: (world, operation) => {
-    world.contexts.add(arg(operation, 'id'), world.gpus[arg(operation, 'gpu')].createContext());
+    world.contexts.add(operation.id, world.gpus[operation.gpu].createContext());
     return true;
   },
   print: ({ id, gpu }) => [`const ctx${id} = gpu${gpu}.createContext();`],
 };
 
-const contextClose: GemOperation = {
+const contextClose: Kind<'contextClose'> = {
   name: 'contextClose',
   generate: (world, random) => {
     const ctx = world.contexts.pick(random);
     return ctx === undefined ? null : { op: 'contextClose', ctx };
   },
   apply: (world, operation) => {
-    const ctx = world.contexts.get(arg(operation, 'ctx'));
+    const ctx = world.contexts.get(operation.ctx);
     if (!ctx) return false;
-    world.contexts.delete(arg(operation, 'ctx'));
+    world.contexts.delete(operation.ctx);
     ctx.release();
     return true;
   },
   print: ({ ctx }) => [`ctx${ctx}.release();`],
 };
 
-const bind: GemOperation = {
+const bind: Kind<'bind'> = {
   name: 'bind',
   generate: (world, random) => {
     const id = world.objects.pick(random);
@@ -63,9 +62,9 @@ const bind: GemOperation = {
   },
   apply: (world, operation) => {
     const bo = boOf(world, operation);
-    const vm = bo && spaceOf(world, bo, arg(operation, 'ctx'));
+    const vm = bo && spaceOf(world, bo, operation.ctx);
     if (!vm) return false;
-    bo.object.bind(vm, operation.bias === undefined ? {} : { offsetBias: arg(operation, 'bias') });
+    bo.object.bind(vm, operation.bias === undefined ? {} : { offsetBias: operation.bias });
     return true;
   },
   print: (operation) => {
@@ -77,7 +76,7 @@ const bind: GemOperation = {
   },
 };
 
-const bindView: GemOperation = {
+const bindView: Kind<'bindView'> = {
   name: 'bindView',
   generate: (world, random) => {
     const id = world.objects.pick(random);
@@ -85,7 +84,7 @@ const bindView: GemOperation = {
     const { object } = world.objects.get(id)!;
     if (object.vmas.length >= MANY_VMAS) return null;
     const pages = object.size / PAGE_SIZE;
-    const operation = { op: 'bindView', bo: id, gpu: world.gpus.indexOf(object.device), ctx: 0 };
+    const operation = { op: 'bindView', bo: id, gpu: world.gpus.indexOf(object.device), ctx: 0 } as const;
     if (random.oneIn(2)) {
       const width = 1 + random.below(Math.min(SIDE, pages));
       const height = 1 + random.below(Math.min(SIDE, Math.floor(pages / width)));
@@ -104,7 +103,7 @@ const bindView: GemOperation = {
   },
   print: (operation) => [`bo${operation.bo}.bind(${printSpace(operation)}, { view: ${printView(operation)} });`],
   *simpler(operation) {
-    const [type, a, b] = operation.view as readonly number[];
+    const [type, a, b] = operation.view;
     const smallest = viewOf(operation)!.type === 'rotated' ? 1 : 0;
     if (a !== smallest || b !== 1) yield { ...operation, view: [type, smallest, 1] };
   },
@@ -115,7 +114,7 @@ function pagesNeeded(view: View): number {
   return view.type === 'rotated' ? view.width * view.height : view.offset + view.size;
 }
 
-const unbind: GemOperation = {
+const unbind: Kind<'unbind'> = {
   name: 'unbind',
   generate: (world, random) => {
     for (let tries = 0; tries < 8; ++tries) {
@@ -127,14 +126,14 @@ const unbind: GemOperation = {
       const view = ctx === 0 && random.oneIn(2) ? pickView(bo, random) : undefined;
       const vma = bo.object.vma(vm, view);
       if (!vma || vma.node === 0) continue;
-      const operation = { op: 'unbind', bo: id, gpu: world.gpus.indexOf(bo.object.device), ctx };
+      const operation = { op: 'unbind', bo: id, gpu: world.gpus.indexOf(bo.object.device), ctx } as const;
       return view === undefined ? operation : { ...operation, view: viewArgument(view) };
     }
     return null;
   },
   apply: (world, operation) => {
     const bo = boOf(world, operation);
-    const vm = bo && spaceOf(world, bo, arg(operation, 'ctx'));
+    const vm = bo && spaceOf(world, bo, operation.ctx);
     const vma = vm && bo.object.vma(vm, viewOf(operation));
     if (!vma || vma.node === 0) return false;
     vma.unbind();
@@ -143,7 +142,7 @@ const unbind: GemOperation = {
   print: (operation) => [`${printVma(operation)}?.unbind();`],
 };
 
-const exec: GemOperation = {
+const exec: Kind<'exec'> = {
   name: 'exec',
   generate: (world, random) => {
     const ctx = world.contexts.pick(random);
@@ -162,34 +161,34 @@ const exec: GemOperation = {
     return { op: 'exec', gpu: world.gpus.indexOf(gpu), ctx, bos, busy: random.below(5) };
   },
   apply: (world, operation) => {
-    const context = world.contexts.get(arg(operation, 'ctx'));
+    const context = world.contexts.get(operation.ctx);
     if (!context) return false;
     const list = new Map<GemObject, ExecObject>();
-    (operation.bos as readonly number[]).forEach((id, i) => {
+    operation.bos.forEach((id, i) => {
       const object = world.objects.get(id)?.object;
-      const alignment = (operation.aligns as readonly number[] | undefined)?.[i] ?? 0;
+      const alignment = operation.aligns?.[i] ?? 0;
       if (object?.device === context.device && !list.has(object)) list.set(object, { object, alignment });
     });
     if (list.size === 0) return false;
-    context.device.execbuffer(context, [...list.values()], { busy: arg(operation, 'busy') });
+    context.device.execbuffer(context, [...list.values()], { busy: operation.busy });
     return true;
   },
   print: ({ gpu, ctx, bos, aligns, busy }) => {
-    const list = (bos as readonly number[]).map((bo, i) => {
-      const alignment = (aligns as readonly number[] | undefined)?.[i];
+    const list = bos.map((bo, i) => {
+      const alignment = aligns?.[i];
       return alignment ? `{ object: bo${bo}, alignment: ${alignment} }` : `{ object: bo${bo} }`;
     });
     return [`gpu${gpu}.execbuffer(ctx${ctx}, [${list.join(', ')}], { busy: ${busy} });`];
   },
   *simpler(operation) {
-    const bos = operation.bos as readonly number[];
+    const bos = operation.bos;
     if (operation.aligns === undefined && bos.length > 1)
       for (const bo of bos) yield { ...operation, bos: bos.filter((other) => other !== bo) };
-    if (arg(operation, 'busy') > 0) yield { ...operation, busy: 0 };
+    if (operation.busy > 0) yield { ...operation, busy: 0 };
   },
 };
 
-const evict: GemOperation = {
+const evict: Kind<'evict'> = {
   name: 'evict',
   generate: (world, random) => {
     const ctx = world.contexts.pick(random) ?? 0;
@@ -197,8 +196,8 @@ const evict: GemOperation = {
     return { op: 'evict', gpu, ctx: random.oneIn(3) ? 0 : ctx };
   },
   apply: (world, operation) => {
-    const gpu = world.gpus[arg(operation, 'gpu')];
-    const ctx = arg(operation, 'ctx');
+    const gpu = world.gpus[operation.gpu];
+    const ctx = operation.ctx;
     const vm = ctx === 0 ? gpu.ggtt : world.contexts.get(ctx)?.vm;
     if (!vm) return false;
     gpu.evictVm(vm);
@@ -207,4 +206,4 @@ const evict: GemOperation = {
   print: (operation) => [`gpu${operation.gpu}.evictVm(${printSpace(operation)});`],
 };
 
-export const bindingOperations: readonly GemOperation[] = [context, contextClose, bind, bindView, unbind, exec, evict];
+export const bindingOperations: readonly AnyKind[] = [context, contextClose, bind, bindView, unbind, exec, evict];

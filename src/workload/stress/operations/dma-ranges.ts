@@ -1,20 +1,18 @@
-import { PAGE_SIZE } from '../../core/generated/constants.js';
-import type { Direction } from '../../dma/device.js';
+import { PAGE_SIZE } from '../../../core/generated/constants.js';
+import type { Random } from '../engine/random.js';
 import { Contents } from './contents.js';
 import {
-  arg,
   before,
   compareLeft,
-  type DmaOperation,
   known,
   left,
   type Mapping,
   pickDevice,
+  pickDirection,
   pickMapping,
   unlink,
 } from './mappings.js';
-import type { Operation } from './operation.js';
-import type { Random } from './random.js';
+import type { AnyKind, Kind, OperationOf } from './types.js';
 import type { World } from './world.js';
 
 /** The two-step calls: address space is reserved once, and memory linked into it and unlinked page by page. */
@@ -22,7 +20,7 @@ import type { World } from './world.js';
 /** Pages of a range, at most: links are made one by one. */
 const MOST_PAGES = 64;
 
-const reserve: DmaOperation = {
+const reserve: Kind<'reserve'> = {
   name: 'reserve',
   generate: (world, random) => {
     const device = pickDevice(world, random);
@@ -30,18 +28,18 @@ const reserve: DmaOperation = {
     return { op: 'reserve', id: world.newId(), device, pages: Math.min(MOST_PAGES, world.pages.draw(random)) };
   },
   apply: (world, operation) => {
-    const device = world.devices[arg(operation, 'device')];
-    const length = arg(operation, 'pages') * PAGE_SIZE;
+    const device = world.devices[operation.device];
+    const length = operation.pages * PAGE_SIZE;
     const range = device.allocIova(length);
-    world.mappings.add(arg(operation, 'id'), {
+    world.mappings.add(operation.id, {
       ...{ device, kind: 'range', direction: 0, address: range.address, length, physical: 0, contents: new Contents() },
       ...{ range, links: new Map() },
     });
     return true;
   },
-  print: ({ id, device, pages }) => [`const range${id} = device${device}.allocIova(${(pages as number) * PAGE_SIZE});`],
+  print: ({ id, device, pages }) => [`const range${id} = device${device}.allocIova(${pages * PAGE_SIZE});`],
   *simpler(operation) {
-    if (arg(operation, 'pages') > 1) yield { ...operation, pages: 1 };
+    if (operation.pages > 1) yield { ...operation, pages: 1 };
   },
 };
 
@@ -56,7 +54,7 @@ function pickRange(world: World, random: Random): [number, Mapping] | undefined 
   return undefined;
 }
 
-const link: DmaOperation = {
+const link: Kind<'link'> = {
   name: 'link',
   generate: (world, random) => {
     if (pickDevice(world, random) === null) return null;
@@ -65,17 +63,17 @@ const link: DmaOperation = {
     // Often at the start: a range that is linked from there can be destroyed at once.
     const page = random.oneIn(3) ? 0 : random.below(mapping.length / PAGE_SIZE);
     if (mapping.links!.has(page)) return null;
-    return { op: 'link', id: world.newId(), range: range!, page, dir: random.below(3), stamp: random.u32() };
+    return { op: 'link', id: world.newId(), range: range!, page, dir: pickDirection(random), stamp: random.u32() };
   },
   apply: (world, operation) => {
-    const of = world.mappings.get(arg(operation, 'range'));
-    const page = arg(operation, 'page');
+    const of = world.mappings.get(operation.range);
+    const page = operation.page;
     if (of?.kind !== 'range' || page * PAGE_SIZE >= of.length || of.links!.has(page)) return false;
     const { ram } = world.machine;
-    const direction = arg(operation, 'dir') as Direction;
+    const direction = operation.dir;
     const frames = ram.alloc(1);
     const physical = frames[0] * PAGE_SIZE;
-    const bytes = before(arg(operation, 'stamp'), PAGE_SIZE);
+    const bytes = before(operation.stamp, PAGE_SIZE);
     try {
       ram.write(physical, bytes);
       of.range!.link(page * PAGE_SIZE, physical, PAGE_SIZE, direction);
@@ -84,8 +82,8 @@ const link: DmaOperation = {
       throw error;
     }
     of.range!.sync(page * PAGE_SIZE, PAGE_SIZE);
-    of.links!.set(page, arg(operation, 'id'));
-    world.mappings.add(arg(operation, 'id'), {
+    of.links!.set(page, operation.id);
+    world.mappings.add(operation.id, {
       ...{
         device: of.device,
         kind: 'linked',
@@ -94,12 +92,12 @@ const link: DmaOperation = {
         length: PAGE_SIZE,
         physical,
       },
-      ...{ contents: known(world, direction, bytes), link: { of, range: arg(operation, 'range'), page } },
+      ...{ contents: known(world, direction, bytes), link: { of, range: operation.range, page } },
     });
     return true;
   },
   print: ({ id, range, page, dir }) => {
-    const at = (page as number) * PAGE_SIZE;
+    const at = page * PAGE_SIZE;
     return [
       `const [pfn${id}] = machine.ram.alloc(1);`,
       `range${range}.link(${at}, pfn${id} * ${PAGE_SIZE}, ${PAGE_SIZE}, ${dir});`,
@@ -108,38 +106,38 @@ const link: DmaOperation = {
     ];
   },
   *simpler(operation) {
-    if (arg(operation, 'page') > 0) yield { ...operation, page: 0 };
+    if (operation.page > 0) yield { ...operation, page: 0 };
   },
 };
 
-const unlinkPage: DmaOperation = {
+const unlinkPage: Kind<'unlink'> = {
   name: 'unlink',
   generate: (world, random) => {
     const operation = pickMapping(world, random, 'unlink', 'linked');
     if (operation === null) return null;
     const { map, dir } = operation;
-    const { range, page } = world.mappings.get(map as number)!.link!;
+    const { range, page } = world.mappings.get(map)!.link!;
     return { op: 'unlink', map, range, page, dir };
   },
   apply: (world, operation) => {
-    const mapping = world.mappings.get(arg(operation, 'map'));
+    const mapping = world.mappings.get(operation.map);
     if (mapping?.kind !== 'linked') return false;
-    world.mappings.delete(arg(operation, 'map'));
+    world.mappings.delete(operation.map);
     const bytes = left(world, mapping);
     unlink(world, mapping);
-    compareLeft(mapping, arg(operation, 'map'), bytes);
+    compareLeft(mapping, operation.map, bytes);
     return true;
   },
   print: ({ map, range, page, dir }) => [
-    `range${range}.unlink(${(page as number) * PAGE_SIZE}, ${PAGE_SIZE}, ${dir});`,
+    `range${range}.unlink(${page * PAGE_SIZE}, ${PAGE_SIZE}, ${dir});`,
     `machine.ram.free([pfn${map}]);`,
   ],
 };
 
 /** Gives a range back: with nothing linked, or together with the one page that is linked at its start (`linked`). */
-const unreserve: DmaOperation = {
+const unreserve: Kind<'unreserve'> = {
   name: 'unreserve',
-  generate: (world, random): Operation | null => {
+  generate: (world, random): OperationOf<'unreserve'> | null => {
     const [map, mapping] = pickRange(world, random) ?? [];
     if (mapping === undefined || mapping.links!.size > 1) return null;
     const linked = mapping.links!.get(0) ?? 0;
@@ -147,8 +145,8 @@ const unreserve: DmaOperation = {
     return { op: 'unreserve', map: map!, linked, dir: world.mappings.get(linked)!.direction };
   },
   apply: (world, operation) => {
-    const of = world.mappings.get(arg(operation, 'map'));
-    const linked = (operation.linked ?? 0) as number;
+    const of = world.mappings.get(operation.map);
+    const linked = operation.linked ?? 0;
     if (of?.kind !== 'range' || of.links!.size !== (linked === 0 ? 0 : 1)) return false;
     if (linked === 0) of.range!.free();
     else {
@@ -160,7 +158,7 @@ const unreserve: DmaOperation = {
       world.mappings.delete(linked);
       compareLeft(mapping, linked, bytes);
     }
-    world.mappings.delete(arg(operation, 'map'));
+    world.mappings.delete(operation.map);
     return true;
   },
   print: ({ map, linked, dir }) =>
@@ -169,4 +167,4 @@ const unreserve: DmaOperation = {
       : [`range${map}.free(${PAGE_SIZE}, ${dir});`, `machine.ram.free([pfn${linked}]);`],
 };
 
-export const rangeOperations: readonly DmaOperation[] = [reserve, link, unlinkPage, unreserve];
+export const rangeOperations: readonly AnyKind[] = [reserve, link, unlinkPage, unreserve];

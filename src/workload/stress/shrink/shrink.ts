@@ -1,4 +1,4 @@
-import type { Sliced } from '../../core/slices.js';
+import type { Sliced } from '../../../core/slices.js';
 
 /** What shrinking may cost: tries, and a clock or a signal that says when to stop. */
 export interface ShrinkBudget {

@@ -1,7 +1,7 @@
-import { checkOptions } from '../../core/arguments.js';
-import { invalidType, invalidValue, outOfRange } from '../../core/errors.js';
-import type { I915Options } from '../../i915/config.js';
-import type { MachineOptions } from '../../machine/config.js';
+import { checkOptions } from '../../../core/arguments.js';
+import { invalidType, invalidValue, outOfRange } from '../../../core/errors.js';
+import type { I915Options } from '../../../i915/config.js';
+import type { MachineOptions } from '../../../machine/config.js';
 
 /**
  * What a stress run does, as data: which machine, which devices, how often each operation, how large and how many. A

@@ -1,5 +1,5 @@
-import { invalidType } from '../../core/errors.js';
-import type { MappingPolicy } from '../../i915/policy/policy.js';
+import { invalidType } from '../../../core/errors.js';
+import type { MappingPolicy } from '../../../i915/policy/policy.js';
 
 /**
  * A mapping policy of your own: a value, or a function that makes a new one. Prefer the function for a policy that keeps

@@ -1,9 +1,10 @@
-import { PAGE_SIZE as PAGE } from '../../core/generated/constants.js';
-import type { AddressSpace } from '../../i915/address-space.js';
-import type { View } from '../../i915/view.js';
-import { GLOBAL_BIND, LOCAL_BIND, type Vma } from '../../i915/vma.js';
-import type { Operation, OperationKind } from './operation.js';
-import type { Random } from './random.js';
+import { PAGE_SIZE } from '../../../core/generated/constants.js';
+import type { AddressSpace } from '../../../i915/address-space.js';
+import type { View } from '../../../i915/view.js';
+import { GLOBAL_BIND, LOCAL_BIND, type Vma } from '../../../i915/vma.js';
+import type { OperationKind } from '../engine/operation.js';
+import type { Random } from '../engine/random.js';
+import type { OperationOf, ViewArgument } from './types.js';
 import type { Bo, World } from './world.js';
 
 /**
@@ -11,28 +12,23 @@ import type { Bo, World } from './world.js';
  * the making operation gave them; context 0 is the global GTT of the object's own GPU. `view` names what the GTT shows of
  * an object, as `[0, width, height]` for rotated and `[1, offset, size]` for partial; without it, all of the object.
  */
-export type GemOperation = OperationKind<World>;
-
-export { PAGE };
 
 /** Longest piece of memory that is read or written at once. */
 export const MAX_BYTES = 200;
 const ROTATED = 0;
 const PARTIAL = 1;
 
-export const arg = (operation: Operation, name: string): number => operation[name] as number;
-
-export function boOf(world: World, operation: Operation): Bo | undefined {
-  return world.objects.get(arg(operation, 'bo'));
+export function boOf(world: World, operation: { readonly bo: number }): Bo | undefined {
+  return world.objects.get(operation.bo);
 }
 
 /** An operation on a random object, nothing else. */
-export function onObject(
-  name: string,
-  act: (bo: Bo, world: World, operation: Operation) => boolean,
+export function onObject<Name extends 'close' | 'getPages' | 'putPages' | 'attachPhys'>(
+  name: Name,
+  act: (bo: Bo, world: World, operation: { readonly bo: number }) => boolean,
   code: string,
   possible?: (bo: Bo) => boolean,
-): GemOperation {
+): OperationKind<World, { readonly op: Name; readonly bo: number }> {
   return {
     name,
     generate: (world, random) => {
@@ -54,7 +50,7 @@ export function spaceOf(world: World, bo: Bo, ctx: number): AddressSpace | undef
   return context?.device === bo.object.device ? context.vm : undefined;
 }
 
-export function printSpace(operation: Operation): string {
+export function printSpace(operation: { readonly gpu: number; readonly ctx: number }): string {
   const { gpu, ctx } = operation;
   return ctx === 0 ? `gpu${gpu}.ggtt` : `ctx${ctx}.vm`;
 }
@@ -71,18 +67,18 @@ export function pickSpace(world: World, bo: Bo, random: Random): number {
 }
 
 /** The view that an operation names; undefined for the normal one. */
-export function viewOf(operation: Operation): View | undefined {
+export function viewOf(operation: { readonly view?: ViewArgument }): View | undefined {
   if (operation.view === undefined) return undefined;
-  const [type, a, b] = operation.view as readonly number[];
+  const [type, a, b] = operation.view;
   return type === ROTATED ? { type: 'rotated', width: a, height: b } : { type: 'partial', offset: a, size: b };
 }
 
 /** A view as an operation holds it. */
-export function viewArgument(view: View): readonly number[] {
+export function viewArgument(view: View): ViewArgument {
   return view.type === 'rotated' ? [ROTATED, view.width, view.height] : [PARTIAL, view.offset, view.size];
 }
 
-export function printView(operation: Operation): string {
+export function printView(operation: { readonly view?: ViewArgument }): string {
   const view = viewOf(operation);
   if (view === undefined) return '';
   return view.type === 'rotated'
@@ -91,7 +87,7 @@ export function printView(operation: Operation): string {
 }
 
 /** The vma that an operation names, as an expression. */
-export function printVma(operation: Operation): string {
+export function printVma(operation: OperationOf<'unbind'> | OperationOf<'gpuRead'> | OperationOf<'gpuWrite'>): string {
   const view = printView(operation);
   return `bo${operation.bo}.vma(${printSpace(operation)}${view === '' ? '' : `, ${view}`})`;
 }
@@ -128,7 +124,7 @@ export function range(size: number, random: Random): { offset: number; length: n
   const length = 1 + random.below(Math.min(MAX_BYTES, size));
   // Often at a page boundary, where mistakes are.
   const offset = random.oneIn(2)
-    ? Math.max(0, Math.min(size - length, random.below(size / PAGE) * PAGE - (length >> 1)))
+    ? Math.max(0, Math.min(size - length, random.below(size / PAGE_SIZE) * PAGE_SIZE - (length >> 1)))
     : random.below(size - length + 1);
   return { offset, length };
 }
@@ -136,10 +132,5 @@ export function range(size: number, random: Random): { offset: number; length: n
 /** A random range within one of the pages of `size` bytes. */
 export function rangeInPage(size: number, random: Random): { offset: number; length: number } {
   const length = 1 + random.below(MAX_BYTES);
-  return { offset: random.below(size / PAGE) * PAGE + random.below(PAGE - length + 1), length };
-}
-
-export function* smallerRange(operation: Operation): Iterable<Operation> {
-  if (arg(operation, 'length') > 1) yield { ...operation, length: 1 };
-  if (arg(operation, 'offset') > 0) yield { ...operation, offset: 0 };
+  return { offset: random.below(size / PAGE_SIZE) * PAGE_SIZE + random.below(PAGE_SIZE - length + 1), length };
 }

@@ -1,7 +1,8 @@
-import { PAGE_SIZE } from '../../core/generated/constants.js';
-import type { GemObject } from '../../i915/object.js';
+import { PAGE_SIZE } from '../../../core/generated/constants.js';
+import type { GemObject } from '../../../i915/object.js';
 import { Contents } from './contents.js';
-import { arg, boOf, type GemOperation, onObject } from './gem-common.js';
+import { boOf, onObject } from './gem-common.js';
+import type { AnyKind, Kind } from './types.js';
 import type { Bo } from './world.js';
 
 /** Objects of every kind come and go, get their pages and lose them. */
@@ -10,25 +11,25 @@ const CACHINGS = ['none', 'llc', 'l3-llc'] as const;
 /** What attachPhys is asked for: as cursors of that time were. */
 const PHYS_ALIGN = PAGE_SIZE;
 
-const create: GemOperation = {
+const create: Kind<'create'> = {
   name: 'create',
   generate: (world, random) => {
     if (world.objects.size >= world.config.limits.objects) return null;
     return { op: 'create', id: world.newId(), gpu: random.below(world.gpus.length), pages: world.pages.draw(random) };
   },
   apply: (world, operation) => {
-    const gpu = world.gpus[arg(operation, 'gpu')];
-    const object = gpu.createObject(arg(operation, 'pages') * PAGE_SIZE);
-    world.objects.add(arg(operation, 'id'), { object, contents: new Contents() });
+    const gpu = world.gpus[operation.gpu];
+    const object = gpu.createObject(operation.pages * PAGE_SIZE);
+    world.objects.add(operation.id, { object, contents: new Contents() });
     return true;
   },
-  print: ({ id, gpu, pages }) => [`const bo${id} = gpu${gpu}.createObject(${(pages as number) * PAGE_SIZE});`],
+  print: ({ id, gpu, pages }) => [`const bo${id} = gpu${gpu}.createObject(${pages * PAGE_SIZE});`],
   *simpler(operation) {
-    if (arg(operation, 'pages') > 1) yield { ...operation, pages: 1 };
+    if (operation.pages > 1) yield { ...operation, pages: 1 };
   },
 };
 
-const createStolen: GemOperation = {
+const createStolen: Kind<'stolen'> = {
   name: 'stolen',
   generate: (world, random) => {
     if (world.objects.size >= world.config.limits.objects) return null;
@@ -37,25 +38,25 @@ const createStolen: GemOperation = {
     return { op: 'stolen', id: world.newId(), gpu, pages: world.pages.draw(random) };
   },
   apply: (world, operation) => {
-    const gpu = world.gpus[arg(operation, 'gpu')];
+    const gpu = world.gpus[operation.gpu];
     if (gpu.stolen === undefined) return false;
-    const object = gpu.createStolen(arg(operation, 'pages') * PAGE_SIZE);
+    const object = gpu.createStolen(operation.pages * PAGE_SIZE);
     const contents = new Contents();
     // Nobody cleans stolen memory: the last object's bytes are still there.
     contents.forget();
-    world.objects.add(arg(operation, 'id'), { object, contents });
+    world.objects.add(operation.id, { object, contents });
     return true;
   },
-  print: ({ id, gpu, pages }) => [`const bo${id} = gpu${gpu}.createStolen(${(pages as number) * PAGE_SIZE});`],
+  print: ({ id, gpu, pages }) => [`const bo${id} = gpu${gpu}.createStolen(${pages * PAGE_SIZE});`],
   *simpler(operation) {
-    if (arg(operation, 'pages') > 1) yield { ...operation, pages: 1 };
+    if (operation.pages > 1) yield { ...operation, pages: 1 };
   },
 };
 
 const close = onObject(
   'close',
   ({ object, userptr }, world, operation) => {
-    world.objects.delete(arg(operation, 'bo'));
+    world.objects.delete(operation.bo);
     object.release();
     if (userptr) userptr.process.munmap(userptr.address, object.size);
     return true;
@@ -84,7 +85,7 @@ const putPages = onObject(
   ({ object: { pages, pagesPinCount, id } }) => pages !== 0 && (pagesPinCount === 0 || id % 16 === 0),
 );
 
-const madvise: GemOperation = {
+const madvise: Kind<'madvise'> = {
   name: 'madvise',
   generate: (world, random) => {
     const bo = world.objects.pick(random);
@@ -99,7 +100,7 @@ const madvise: GemOperation = {
   print: ({ bo, needed }) => [`bo${bo}.madvise('${needed ? 'willneed' : 'dontneed'}');`],
 };
 
-const caching: GemOperation = {
+const caching: Kind<'caching'> = {
   name: 'caching',
   generate: (world, random) => {
     const bo = world.objects.pick(random);
@@ -108,13 +109,13 @@ const caching: GemOperation = {
   apply: (world, operation) => {
     const bo = boOf(world, operation);
     if (!bo) return false;
-    bo.object.setCacheLevel(CACHINGS[arg(operation, 'level')]);
+    bo.object.setCacheLevel(CACHINGS[operation.level]);
     return true;
   },
-  print: ({ bo, level }) => [`bo${bo}.setCacheLevel('${CACHINGS[level as number]}');`],
+  print: ({ bo, level }) => [`bo${bo}.setCacheLevel('${CACHINGS[level]}');`],
 };
 
-const userptr: GemOperation = {
+const userptr: Kind<'userptr'> = {
   name: 'userptr',
   generate: (world, random) => {
     if (world.objects.size >= world.config.limits.objects) return null;
@@ -124,29 +125,29 @@ const userptr: GemOperation = {
   },
   apply: (world, operation) => {
     const { process } = world;
-    const size = arg(operation, 'pages') * PAGE_SIZE;
-    const address = process.mmap(size, { populate: operation.populate as boolean });
+    const size = operation.pages * PAGE_SIZE;
+    const address = process.mmap(size, { populate: operation.populate });
     let object: GemObject;
     try {
-      object = world.gpus[arg(operation, 'gpu')].createUserptr(process, address, size);
+      object = world.gpus[operation.gpu].createUserptr(process, address, size);
     } catch (error) {
       process.munmap(address, size);
       throw error;
     }
-    world.objects.add(arg(operation, 'id'), { object, contents: new Contents(), userptr: { process, address } });
+    world.objects.add(operation.id, { object, contents: new Contents(), userptr: { process, address } });
     return true;
   },
   print: ({ id, gpu, pages, populate }) => [
-    `const range${id} = process.mmap(${(pages as number) * PAGE_SIZE}, { populate: ${populate} });`,
-    `const bo${id} = gpu${gpu}.createUserptr(process, range${id}, ${(pages as number) * PAGE_SIZE});`,
+    `const range${id} = process.mmap(${pages * PAGE_SIZE}, { populate: ${populate} });`,
+    `const bo${id} = gpu${gpu}.createUserptr(process, range${id}, ${pages * PAGE_SIZE});`,
   ],
   *simpler(operation) {
-    if (arg(operation, 'pages') > 1) yield { ...operation, pages: 1 };
+    if (operation.pages > 1) yield { ...operation, pages: 1 };
     if (operation.populate === false) yield { ...operation, populate: true };
   },
 };
 
-const invalidate: GemOperation = {
+const invalidate: Kind<'invalidate'> = {
   name: 'invalidate',
   generate: (world, random) => {
     for (let tries = 0; tries < 8; ++tries) {
@@ -179,7 +180,7 @@ const attachPhys = onObject(
   attachable,
 );
 
-const importDmaBuf: GemOperation = {
+const importDmaBuf: Kind<'import'> = {
   name: 'import',
   generate: (world, random) => {
     if (world.objects.size >= world.config.limits.objects) return null;
@@ -193,8 +194,8 @@ const importDmaBuf: GemOperation = {
     if (bo?.object.backing.kind !== 'shmem') return false;
     const dmaBuf = bo.object.export();
     try {
-      const object = world.gpus[arg(operation, 'gpu')].importDmaBuf(dmaBuf);
-      world.objects.add(arg(operation, 'id'), { object, contents: bo.contents });
+      const object = world.gpus[operation.gpu].importDmaBuf(dmaBuf);
+      world.objects.add(operation.id, { object, contents: bo.contents });
     } finally {
       dmaBuf.release();
     }
@@ -207,18 +208,18 @@ const importDmaBuf: GemOperation = {
   ],
 };
 
-const shrink: GemOperation = {
+const shrink: Kind<'shrink'> = {
   name: 'shrink',
   generate: (world, random) => ({
     op: 'shrink',
     gpu: random.below(world.gpus.length),
     pages: 1 << random.below(12),
   }),
-  apply: (world, operation) => world.gpus[arg(operation, 'gpu')].shrinkerScan(arg(operation, 'pages')) > 0,
+  apply: (world, operation) => world.gpus[operation.gpu].shrinkerScan(operation.pages) > 0,
   print: ({ gpu, pages }) => [`gpu${gpu}.shrinkerScan(${pages});`],
 };
 
-export const objectOperations: readonly GemOperation[] = [
+export const objectOperations: readonly AnyKind[] = [
   create,
   createStolen,
   close,

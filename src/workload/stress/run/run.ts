@@ -1,11 +1,11 @@
-import type { Sliced } from '../../core/slices.js';
-import { ALL_KINDS } from './kinds.js';
-import type { Operation } from './operation.js';
-import type { PolicySource } from './policy.js';
-import type { StressConfig } from './profiles.js';
-import { Random } from './random.js';
-import { operationTable, Runner } from './runner.js';
-import { World } from './world.js';
+import type { Sliced } from '../../../core/slices.js';
+import type { PolicySource } from '../config/policy.js';
+import type { StressConfig } from '../config/profiles.js';
+import type { Operation } from '../engine/operation.js';
+import { Random } from '../engine/random.js';
+import { operationTable, Runner } from '../engine/runner.js';
+import { ALL_KINDS } from '../operations/kinds.js';
+import { World } from '../operations/world.js';
 
 /** One run from its first operation: what stress and reproduce have in common. */
 export class StressRun {

@@ -1,7 +1,7 @@
+import type { Operation, OperationKind } from '../engine/operation.js';
 import { dmaOperations } from './dma-operations.js';
 import { faultOperation } from './faults.js';
 import { gemOperations } from './gem-operations.js';
-import type { Operation, OperationKind } from './operation.js';
 import type { World } from './world.js';
 
 /** Every kind of operation there is. */

@@ -1,8 +1,8 @@
-import type { DmaDevice } from '../../dma/device.js';
-import type { Finding } from '../../dma-debug/channels.js';
-import type { GemObject } from '../../i915/object.js';
-import { Ppgtt } from '../../i915/ppgtt.js';
-import { StressFailure } from './failure.js';
+import type { DmaDevice } from '../../../dma/device.js';
+import type { Finding } from '../../../dma-debug/channels.js';
+import type { GemObject } from '../../../i915/object.js';
+import { Ppgtt } from '../../../i915/ppgtt.js';
+import { StressFailure } from '../engine/failure.js';
 import type { World } from './world.js';
 
 const PAGES_4GIB = 2 ** 20;

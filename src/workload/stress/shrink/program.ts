@@ -1,10 +1,10 @@
-import { GemDmaError } from '../../core/errors.js';
-import { ScatterTable } from '../../dma/sg-table.js';
-import { Process } from '../../drm/process.js';
-import { deviceRead, deviceWrite } from '../../iommu/iommu.js';
-import { Machine } from '../../machine.js';
-import type { StressFailure } from './failure.js';
-import type { PolicySource } from './policy.js';
+import { GemDmaError } from '../../../core/errors.js';
+import { ScatterTable } from '../../../dma/sg-table.js';
+import { Process } from '../../../drm/process.js';
+import { deviceRead, deviceWrite } from '../../../iommu/iommu.js';
+import { Machine } from '../../../machine.js';
+import type { PolicySource } from '../config/policy.js';
+import type { StressFailure } from '../engine/failure.js';
 
 /** What a printed program may import from the package. */
 const EXPORTS = { Machine, Process, ScatterTable, deviceRead, deviceWrite };

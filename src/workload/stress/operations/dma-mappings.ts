@@ -1,21 +1,20 @@
-import { PAGE_SIZE } from '../../core/generated/constants.js';
-import type { Direction } from '../../dma/device.js';
-import { ScatterTable } from '../../dma/sg-table.js';
+import { PAGE_SIZE } from '../../../core/generated/constants.js';
+import { ScatterTable } from '../../../dma/sg-table.js';
 import { Contents } from './contents.js';
 import {
-  arg,
   before,
   compareLeft,
-  type DmaOperation,
   endAttachment,
   endMapping,
   known,
   left,
   type Mapping,
   pickDevice,
+  pickDirection,
   pickMapping,
   refused,
 } from './mappings.js';
+import type { AnyKind, Kind } from './types.js';
 import type { World } from './world.js';
 
 /** Mappings of every kind are made and ended. */
@@ -25,24 +24,24 @@ const REGISTERS = 0xe0000000;
 const REGISTER_BYTES = 0x8000000;
 const CACHELINE = 64;
 
-const map: DmaOperation = {
+const map: Kind<'map'> = {
   name: 'map',
   generate: (world, random) => {
     const device = pickDevice(world, random);
     if (device === null) return null;
     const offset = random.oneIn(2) ? 0 : random.below(PAGE_SIZE);
     const length = offset === 0 && random.oneIn(2) ? PAGE_SIZE : 1 + random.below(PAGE_SIZE - offset);
-    return { op: 'map', id: world.newId(), device, offset, length, dir: random.below(3), stamp: random.u32() };
+    return { op: 'map', id: world.newId(), device, offset, length, dir: pickDirection(random), stamp: random.u32() };
   },
   apply: (world, operation) => {
     const { ram } = world.machine;
-    const device = world.devices[arg(operation, 'device')];
-    const direction = arg(operation, 'dir') as Direction;
-    const offset = arg(operation, 'offset');
-    const length = arg(operation, 'length');
+    const device = world.devices[operation.device];
+    const direction = operation.dir;
+    const offset = operation.offset;
+    const length = operation.length;
     const frames = ram.alloc(1);
     const physical = frames[0] * PAGE_SIZE + offset;
-    const bytes = before(arg(operation, 'stamp'), length);
+    const bytes = before(operation.stamp, length);
     let address = -1;
     try {
       ram.write(physical, bytes);
@@ -53,7 +52,7 @@ const map: DmaOperation = {
       throw error;
     }
     const contents = known(world, direction, bytes);
-    world.mappings.add(arg(operation, 'id'), {
+    world.mappings.add(operation.id, {
       ...{ device, kind: 'page', direction, address, length, physical, contents },
     });
     return true;
@@ -64,22 +63,22 @@ const map: DmaOperation = {
     `if (device${device}.mappingError(map${id})) throw new Error(device${device}.reason);`,
   ],
   *simpler(operation) {
-    if (arg(operation, 'offset') > 0) yield { ...operation, offset: 0 };
-    if (arg(operation, 'length') < PAGE_SIZE) yield { ...operation, offset: 0, length: PAGE_SIZE };
+    if (operation.offset > 0) yield { ...operation, offset: 0 };
+    if (operation.length < PAGE_SIZE) yield { ...operation, offset: 0, length: PAGE_SIZE };
   },
 };
 
-const unmap: DmaOperation = {
+const unmap: Kind<'unmap'> = {
   name: 'unmap',
   generate: (world, random) => pickMapping(world, random, 'unmap', 'page'),
   apply: (world, operation) => {
-    const mapping = world.mappings.get(arg(operation, 'map'));
+    const mapping = world.mappings.get(operation.map);
     if (mapping?.kind !== 'page') return false;
-    world.mappings.delete(arg(operation, 'map'));
+    world.mappings.delete(operation.map);
     mapping.device.unmapPage(mapping.address, mapping.length, mapping.direction);
     const bytes = left(world, mapping);
     world.machine.ram.free([Math.floor(mapping.physical / PAGE_SIZE)]);
-    compareLeft(mapping, arg(operation, 'map'), bytes);
+    compareLeft(mapping, operation.map, bytes);
     return true;
   },
   print: ({ map: id, device, length, dir }) => [
@@ -89,22 +88,22 @@ const unmap: DmaOperation = {
 };
 
 /** A list of which the CPU and the device use one page, `window`: what they write must come through, wherever it lies. */
-const mapSg: DmaOperation = {
+const mapSg: Kind<'mapSg'> = {
   name: 'mapSg',
   generate: (world, random) => {
     const device = pickDevice(world, random);
     if (device === null) return null;
     const pages = world.pages.draw(random);
-    const dir = random.below(3);
+    const dir = pickDirection(random);
     return { op: 'mapSg', id: world.newId(), device, pages, dir, window: random.below(pages), stamp: random.u32() };
   },
   apply: (world, operation) => {
-    const device = world.devices[arg(operation, 'device')];
-    const direction = arg(operation, 'dir') as Direction;
-    const window = arg(operation, 'window');
-    const table = ScatterTable.allocate(world.machine, arg(operation, 'pages'), { maxSegment: 65536 });
+    const device = world.devices[operation.device];
+    const direction = operation.dir;
+    const window = operation.window;
+    const table = ScatterTable.allocate(world.machine, operation.pages, { maxSegment: 65536 });
     const physical = table.pfn(window) * PAGE_SIZE;
-    const bytes = before(arg(operation, 'stamp'), PAGE_SIZE);
+    const bytes = before(operation.stamp, PAGE_SIZE);
     try {
       world.machine.ram.write(physical, bytes);
       device.mapSgTable(table, direction);
@@ -113,7 +112,7 @@ const mapSg: DmaOperation = {
       throw error;
     }
     const contents = known(world, direction, bytes);
-    world.mappings.add(arg(operation, 'id'), {
+    world.mappings.add(operation.id, {
       ...{
         device,
         kind: 'sg',
@@ -133,28 +132,28 @@ const mapSg: DmaOperation = {
     `const map${id} = table${id}.dmaAddress(${window});`,
   ],
   *simpler(operation) {
-    if (arg(operation, 'pages') > 1) yield { ...operation, pages: 1, window: 0 };
+    if (operation.pages > 1) yield { ...operation, pages: 1, window: 0 };
   },
 };
 
-const unmapSg: DmaOperation = {
+const unmapSg: Kind<'unmapSg'> = {
   name: 'unmapSg',
   generate: (world, random) => pickMapping(world, random, 'unmapSg', 'sg'),
   apply: (world, operation) => {
-    const mapping = world.mappings.get(arg(operation, 'map'));
+    const mapping = world.mappings.get(operation.map);
     if (!mapping?.table) return false;
-    world.mappings.delete(arg(operation, 'map'));
+    world.mappings.delete(operation.map);
     mapping.device.unmapSg(mapping.table, mapping.direction);
     const bytes = left(world, mapping);
     mapping.table.release();
-    compareLeft(mapping, arg(operation, 'map'), bytes);
+    compareLeft(mapping, operation.map, bytes);
     return true;
   },
   print: ({ map: id, device, dir }) => [`device${device}.unmapSg(table${id}, ${dir});`, `table${id}.release();`],
 };
 
 /** Registers of another device, for transfers from device to device. */
-const mapResource: DmaOperation = {
+const mapResource: Kind<'mapResource'> = {
   name: 'mapResource',
   generate: (world, random) => {
     const device = pickDevice(world, random);
@@ -167,17 +166,17 @@ const mapResource: DmaOperation = {
       device,
       physical,
       length: 4 << random.below(14),
-      dir: random.below(3),
+      dir: pickDirection(random),
     };
   },
   apply: (world, operation) => {
-    const device = world.devices[arg(operation, 'device')];
-    const direction = arg(operation, 'dir') as Direction;
-    const physical = arg(operation, 'physical');
-    const length = arg(operation, 'length');
+    const device = world.devices[operation.device];
+    const direction = operation.dir;
+    const physical = operation.physical;
+    const length = operation.length;
     const address = device.mapResource(physical, length, direction);
     if (device.mappingError(address)) throw refused(device, 'dma_map_resource');
-    world.mappings.add(arg(operation, 'id'), {
+    world.mappings.add(operation.id, {
       ...{ device, kind: 'resource', direction, address, length, physical, contents: new Contents() },
     });
     return true;
@@ -199,20 +198,20 @@ function lineInUse(world: World, physical: number): boolean {
   return world.mappings.values().some(taken);
 }
 
-const unmapResource: DmaOperation = {
+const unmapResource: Kind<'unmapResource'> = {
   name: 'unmapResource',
   generate: (world, random) => pickMapping(world, random, 'unmapResource', 'resource'),
   apply: (world, operation) => {
-    const mapping = world.mappings.get(arg(operation, 'map'));
+    const mapping = world.mappings.get(operation.map);
     if (mapping?.kind !== 'resource') return false;
-    world.mappings.delete(arg(operation, 'map'));
+    world.mappings.delete(operation.map);
     endMapping(world, mapping);
     return true;
   },
   print: ({ map: id, device, length, dir }) => [`device${device}.unmapResource(map${id}, ${length}, ${dir});`],
 };
 
-const coherent: DmaOperation = {
+const coherent: Kind<'coherent'> = {
   name: 'coherent',
   generate: (world, random) => {
     const device = pickDevice(world, random);
@@ -220,11 +219,11 @@ const coherent: DmaOperation = {
     return { op: 'coherent', id: world.newId(), device, length: (1 + random.below(4)) * PAGE_SIZE };
   },
   apply: (world, operation) => {
-    const device = world.devices[arg(operation, 'device')];
-    const length = arg(operation, 'length');
+    const device = world.devices[operation.device];
+    const length = operation.length;
     const buffer = device.allocCoherent(length);
     const { address } = buffer;
-    world.mappings.add(arg(operation, 'id'), {
+    world.mappings.add(operation.id, {
       ...{ device, kind: 'coherent', direction: 0, address, length, physical: 0, buffer, contents: new Contents() },
     });
     return true;
@@ -232,20 +231,20 @@ const coherent: DmaOperation = {
   print: ({ id, device, length }) => [`const buffer${id} = device${device}.allocCoherent(${length});`],
 };
 
-const coherentFree: DmaOperation = {
+const coherentFree: Kind<'coherentFree'> = {
   name: 'coherentFree',
   generate: (world, random) => pickMapping(world, random, 'coherentFree', 'coherent'),
   apply: (world, operation) => {
-    const mapping = world.mappings.get(arg(operation, 'map'));
+    const mapping = world.mappings.get(operation.map);
     if (!mapping?.buffer) return false;
-    world.mappings.delete(arg(operation, 'map'));
+    world.mappings.delete(operation.map);
     mapping.buffer.free();
     return true;
   },
   print: ({ map: id }) => [`buffer${id}.free();`],
 };
 
-const attach: DmaOperation = {
+const attach: Kind<'attach'> = {
   name: 'attach',
   generate: (world, random) => {
     const device = pickDevice(world, random);
@@ -253,9 +252,9 @@ const attach: DmaOperation = {
     return device === null || bo === undefined ? null : { op: 'attach', id: world.newId(), bo, device };
   },
   apply: (world, operation) => {
-    const bo = world.objects.get(arg(operation, 'bo'));
+    const bo = world.objects.get(operation.bo);
     if (bo?.object.backing.kind !== 'shmem') return false;
-    const device = world.devices[arg(operation, 'device')];
+    const device = world.devices[operation.device];
     const dmaBuf = bo.object.export();
     const attachment = dmaBuf.attach(device);
     dmaBuf.release();
@@ -267,7 +266,7 @@ const attach: DmaOperation = {
       throw error;
     }
     const length = bo.object.size;
-    world.mappings.add(arg(operation, 'id'), {
+    world.mappings.add(operation.id, {
       ...{ device, kind: 'attachment', direction: 0, address: 0, length, physical: 0, contents: bo.contents },
       attachment: { of: attachment, table },
     });
@@ -281,20 +280,20 @@ const attach: DmaOperation = {
   ],
 };
 
-const detach: DmaOperation = {
+const detach: Kind<'detach'> = {
   name: 'detach',
   generate: (world, random) => pickMapping(world, random, 'detach', 'attachment'),
   apply: (world, operation) => {
-    const mapping = world.mappings.get(arg(operation, 'map'));
+    const mapping = world.mappings.get(operation.map);
     if (!mapping?.attachment) return false;
-    world.mappings.delete(arg(operation, 'map'));
+    world.mappings.delete(operation.map);
     endAttachment(mapping.attachment.of);
     return true;
   },
   print: ({ map: id }) => [`attachment${id}.unmap();`, `attachment${id}.detach();`],
 };
 
-export const mappingOperations: readonly DmaOperation[] = [
+export const mappingOperations: readonly AnyKind[] = [
   map,
   unmap,
   mapSg,

@@ -1,25 +1,25 @@
-import { GemDmaError } from '../../core/errors.js';
-import { FAULTS, type FaultKind } from '../../core/faults.js';
-import type { DmaDevice } from '../../dma/device.js';
-import { Process } from '../../drm/process.js';
-import { PhysBacking } from '../../i915/backing/phys.js';
-import type { Context } from '../../i915/context.js';
-import type { I915Device } from '../../i915/device.js';
-import { i915Driver } from '../../i915/driver.js';
-import type { GemObject } from '../../i915/object.js';
-import type { MappingPolicy } from '../../i915/policy/policy.js';
-import { Machine } from '../../machine/machine.js';
+import { GemDmaError } from '../../../core/errors.js';
+import { FAULTS, type FaultKind } from '../../../core/faults.js';
+import type { DmaDevice } from '../../../dma/device.js';
+import { Process } from '../../../drm/process.js';
+import { PhysBacking } from '../../../i915/backing/phys.js';
+import type { Context } from '../../../i915/context.js';
+import type { I915Device } from '../../../i915/device.js';
+import { i915Driver } from '../../../i915/driver.js';
+import type { GemObject } from '../../../i915/object.js';
+import type { MappingPolicy } from '../../../i915/policy/policy.js';
+import { Machine } from '../../../machine/machine.js';
+import { newPolicy, type PolicySource } from '../config/policy.js';
+import type { StressConfig } from '../config/profiles.js';
+
+import { Entities } from '../engine/entities.js';
+import { StressFailure } from '../engine/failure.js';
+import type { Operation } from '../engine/operation.js';
+import { Weighted } from '../engine/random.js';
+import type { StressWorld } from '../engine/runner.js';
 import { Accounts } from './accounts.js';
 import type { Contents } from './contents.js';
-
-import { Entities } from './entities.js';
-import { StressFailure } from './failure.js';
 import { endMapping, type Mapping } from './mappings.js';
-import type { Operation } from './operation.js';
-import { newPolicy, type PolicySource } from './policy.js';
-import type { StressConfig } from './profiles.js';
-import { Weighted } from './random.js';
-import type { StressWorld } from './runner.js';
 
 /** A GEM object of the run, with what must be in it. */
 export interface Bo {

@@ -1,12 +1,12 @@
-import { complete, type Sliced } from '../../core/slices.js';
-import type { MachineSnapshot } from '../../machine/snapshot.js';
-import type { StressFailure } from './failure.js';
-import { ALL_KINDS } from './kinds.js';
-import type { Operation } from './operation.js';
-import type { PolicySource } from './policy.js';
-import type { StressConfig } from './profiles.js';
-import { Runner } from './runner.js';
-import { World } from './world.js';
+import { complete, type Sliced } from '../../../core/slices.js';
+import type { MachineSnapshot } from '../../../machine/snapshot.js';
+import type { PolicySource } from '../config/policy.js';
+import type { StressConfig } from '../config/profiles.js';
+import type { StressFailure } from '../engine/failure.js';
+import type { Operation } from '../engine/operation.js';
+import { Runner } from '../engine/runner.js';
+import { ALL_KINDS } from '../operations/kinds.js';
+import { World } from '../operations/world.js';
 
 /** A copy of a world takes as long as a thousand operations, and memory: so few, and so far apart. */
 const MOST_STOPS = 12;

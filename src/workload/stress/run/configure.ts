@@ -1,0 +1,106 @@
+import { checkInteger, invalidType, outOfRange } from '../../../core/errors.js';
+import { DEFAULT_DRIVER } from '../../../i915/policy/index.js';
+import { type MachineOptions, machineConfig } from '../../../machine/config.js';
+import type { DriverName } from '../../scenario.js';
+import { newPolicy, type PolicySource, type Sources } from '../config/policy.js';
+import { checkPages, type ProfileName, profileOf, type StressConfig, type StressProfile } from '../config/profiles.js';
+import { operationTable } from '../engine/runner.js';
+import { faultOperation } from '../operations/faults.js';
+import { ALL_KINDS } from '../operations/kinds.js';
+import type { OperationScenario } from './scenario.js';
+
+/** From the options of a run to its configuration, which is complete and plain JSON. */
+
+export interface StressOptions {
+  /** Decides everything random. Default 1. */
+  seed?: number;
+  /** A profile's name, or one of your own. Default `churn`. */
+  profile?: ProfileName | StressProfile;
+  /** Mapping policy of the GPUs by preset. Default `linux-4.2`. */
+  driver?: DriverName;
+  /** A mapping policy of your own, in place of `driver`, or a function that makes one for each GPU of each machine. */
+  policy?: PolicySource;
+  /** Where a policy and a profile of your own are, so that what is printed can be run. */
+  sources?: Sources;
+  /** Options of the machine, over those of the profile. */
+  machine?: MachineOptions;
+  /** Single weights and limits, over those of the profile. */
+  weights?: Readonly<Record<string, number>>;
+  limits?: Partial<StressProfile['limits']>;
+  /** Sizes of objects and lists in pages with their weights, in place of the profile's. */
+  pages?: StressProfile['pages'];
+  /** When to stop: whichever comes first. Defaults 1,000,000 operations and 60 seconds. */
+  operations?: number;
+  seconds?: number;
+  /** Operations between two complete checks. Default 4096. */
+  checkEvery?: number;
+  /** Probability that an allocation soon after an operation is made to fail. Default 0. */
+  faults?: number;
+  /** Whether a failure is cut down to the operations that matter, or for how many seconds. Default 8 seconds. */
+  shrink?: boolean | number;
+  /** Ends the run at the next batch; the result says `signal` and holds what there is. */
+  signal?: AbortSignal;
+  /** Called about ten times a second. */
+  onProgress?: (progress: StressProgress) => void;
+}
+
+/** Where a run stands. */
+export interface StressProgress {
+  operations: number;
+  /** Operations that were asked for. */
+  total: number;
+  seconds: number;
+  objects: number;
+  /** Live DMA mappings over all devices. */
+  mappings: number;
+  /** Share of the most contended device address space that is in use, 0 to 1; 0 without an IOMMU. */
+  iovaUse: number;
+  findings: number;
+}
+
+export const DEFAULT_CHECK_EVERY = 4096;
+
+/** Completes and checks a run's options. Throws TypeErrors and RangeErrors naming the option at fault. */
+export function stressConfig(options: StressOptions): StressConfig {
+  const profile = profileOf(options.profile ?? 'churn');
+  const { policy, driver = DEFAULT_DRIVER } = options;
+  if (options.signal !== undefined && !(options.signal instanceof AbortSignal)) {
+    throw invalidType('signal', 'an AbortSignal', options.signal);
+  }
+  const faults = options.faults ?? 0;
+  if (!(faults >= 0 && faults <= 1)) throw outOfRange('faults', '>= 0 && <= 1', faults);
+  const weights = { ...profile.weights, ...options.weights };
+  const total = Object.values(weights).reduce((sum, weight) => sum + weight, 0);
+  const seed = checkInteger('seed', options.seed ?? 1, 0, 0xffffffff);
+  const config: StressConfig = {
+    ...profile,
+    profile: typeof options.profile === 'object' ? 'custom' : (options.profile ?? 'churn'),
+    seed,
+    driver: policy === undefined ? driver : newPolicy(policy).name,
+    weights:
+      faults > 0 ? { ...weights, [faultOperation.name]: (total * faults) / (1 - Math.min(faults, 0.9)) } : weights,
+    limits: { ...profile.limits, ...options.limits },
+    pages: options.pages ?? profile.pages,
+    machine: { seed, ...profile.machine, ...options.machine },
+    gpus: profile.gpus.map((gpu) => (policy ? gpu : { ...gpu, driver })),
+    checkEvery: checkInteger('checkEvery', options.checkEvery ?? DEFAULT_CHECK_EVERY, 1, Number.MAX_SAFE_INTEGER),
+    faults,
+    // No entry to be had means the end of the kernel's checker: that is what it does, and ours goes on.
+    ...(faults > 0 && { expected: [...(profile.expected ?? []), 'OOM_DISABLED', 'CACHELINE_ENOMEM'] }),
+  };
+  operationTable(ALL_KINDS, config.weights);
+  checkPages('pages', config.pages);
+  machineConfig(config.machine);
+  return config;
+}
+
+/** The configuration of a scenario written by hand: that of `churn` but for what the scenario sets, and then the options. */
+export function scenarioConfig({ config }: OperationScenario, options: StressOptions): StressConfig {
+  const base = stressConfig(options);
+  const { driver } = base.gpus[0];
+  return {
+    ...{ ...base, ...config },
+    machine: { ...base.machine, ...config?.machine, ...options.machine },
+    gpus: (config?.gpus ?? base.gpus).map((gpu) => ({ ...gpu, ...(driver && { driver }) })),
+  };
+}
