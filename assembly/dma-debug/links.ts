@@ -9,6 +9,7 @@ import { BLOCK_SIZE, blockAllocZeroed } from '../memory/block';
 import { Context, FAULT_DMA_DEBUG } from '../memory/context';
 import { shouldFail } from '../memory/fault';
 import { lock, unlock } from '../memory/lock';
+import { addressOf, fieldOf } from '../memory/record';
 import { slabAllocZeroed, slabCacheAt, slabFree } from '../memory/slab';
 import { DmaDevice } from '../dma/device';
 import {
@@ -62,8 +63,8 @@ function fill(state: DebugState, entry: Entry, dev: DmaDevice, address: u64, siz
 
 function take(state: DebugState): usize {
   const ctx = changetype<Context>(state.ctx);
-  const cache = slabCacheAt(ctx, changetype<usize>(state) + offsetof<DebugState>('linkCache'), ENTRY_SIZE);
-  const at: usize = cache == 0 || shouldFail(ctx, FAULT_DMA_DEBUG) ? 0 : slabAllocZeroed(cache);
+  const cache = slabCacheAt<Entry>(ctx, fieldOf(state, offsetof<DebugState>('linkCache')), ENTRY_SIZE);
+  const at: usize = cache == null || shouldFail(ctx, FAULT_DMA_DEBUG) ? 0 : addressOf(slabAllocZeroed(cache));
   if (at == 0) ++state.linksMissed;
   return at;
 }
@@ -265,7 +266,7 @@ function leave(state: DebugState, entry: Entry): void {
 
 function drop(state: DebugState, entry: Entry): void {
   entryUncount(state, entry);
-  slabFree(state.linkCache, changetype<usize>(entry));
+  slabFree(state.linkCache!, entry);
 }
 
 /** Reserved space was given back, after what the driver unlinked with it. */
@@ -281,7 +282,7 @@ export function debugRangeFree(dev: DmaDevice, base: u64, size: u64): void {
     const live = abandon(state, range);
     if (live != 0) reportOwn(state, CHECK_LINKS_LEFT, dev, found, base, size, live, 0);
     store<u32>(place, <u32>range.next);
-    slabFree(state.linkCache, found);
+    slabFree(state.linkCache!, changetype<Entry>(found));
   } else if (state.rangesMissed != 0) --state.rangesMissed;
   else reportOwn(state, CHECK_UNMAP_UNKNOWN, dev, 0, base, size, 0, 0);
   unlock(at);
@@ -334,7 +335,7 @@ export function rangesForget(state: DebugState, dev: DmaDevice): void {
       if (range.device != changetype<usize>(dev)) place = at + offsetof<Entry>('next');
       else {
         store<u32>(place, <u32>range.next);
-        slabFree(state.linkCache, at);
+        slabFree(state.linkCache!, changetype<Entry>(at));
       }
     } while (true);
   }

@@ -5,9 +5,10 @@
 // is memory. A machine that asks for the kernel's behaviour alone (no DEBUG_OWN) stops tracking where the kernel would.
 
 import { blockAlloc, blockAllocZeroed, blockFree, blockOrder } from '../memory/block';
-import { Context } from '../memory/context';
+import { CacheOf, Context } from '../memory/context';
 import { Ram } from '../ram/ram';
 import { EINVAL, ENOMEM } from '../errno';
+import { Entry } from './entry';
 
 /** The kernel's checker counts and reports: cleared for good when it runs out of entries. */
 export const DEBUG_KERNEL: u32 = 1;
@@ -115,7 +116,7 @@ export class DebugState {
   /** Links of two-step mappings, which are no kernel's entries, and where the reservations are found (links.ts). */
   links: u32;
   ranges: usize;
-  linkCache: usize;
+  linkCache: CacheOf<Entry> | null;
   /** Reservations that could not be tracked for want of memory and are still there; links and reservations so far. */
   rangesMissed: u32;
   linksMissed: u32;

@@ -12,6 +12,7 @@
 
 import { EBUSY, EEXIST } from '../errno';
 import { Context } from '../memory/context';
+import { addressOf, fieldOf } from '../memory/record';
 import { slabAllocZeroed, slabCacheAt, slabFree } from '../memory/slab';
 import { IovaDomain } from '../iova/domain';
 import { iovaDomainCreate, iovaDomainDestroy, iovaReserve } from '../iova/iova';
@@ -21,7 +22,7 @@ import { IommuDomain } from '../iommu/domain';
 import { domainCreate, domainDestroy } from '../iommu/domain-life';
 import { flushQueueCreate, flushQueueDestroy, FlushQueue } from '../iommu/flush-queue';
 import { DEVICE_PASSTHROUGH, DEVICE_TRY_32BIT, DmaDevice, OPS_DIRECT, OPS_IOMMU } from './device';
-import { DmaState } from './state';
+import { DmaState, dmaOf } from './state';
 
 // @ts-ignore: decorator
 @unmanaged
@@ -66,11 +67,10 @@ export function cookieCreate(
   ctx: Context, levels: u32, width: u32, pageSizes: f64, tableFlags: u32, model: u32, line: u32, flags: u32,
   queueEntries: u32, queueNs: f64,
 ): DmaCookie | null {
-  const state = changetype<DmaState>(ctx.dma);
-  const cache = slabCacheAt(ctx, ctx.dma + offsetof<DmaState>('cookieCache'), offsetof<DmaCookie>());
-  const at: usize = cache == 0 ? 0 : slabAllocZeroed(cache);
-  if (at == 0) return null;
-  const cookie = changetype<DmaCookie>(at);
+  const state = dmaOf(ctx);
+  const cache = slabCacheAt<DmaCookie>(ctx, fieldOf(dmaOf(ctx), offsetof<DmaState>('cookieCache')), offsetof<DmaCookie>());
+  const cookie: DmaCookie | null = cache == null ? null : slabAllocZeroed(cache);
+  if (cookie == null) return null;
   cookie.ctx = ctx;
   cookie.flags = flags;
   cookie.next = state.cookies;
@@ -96,15 +96,15 @@ export function cookieCreate(
 export function cookieDestroy(cookie: DmaCookie): i32 {
   if (cookie.users != 0) return EBUSY;
   const ctx = cookie.ctx;
-  const state = changetype<DmaState>(ctx.dma);
+  const state = dmaOf(ctx);
   if (cookie.queue != null) flushQueueDestroy(cookie.queue!);
   if ((cookie.flags & COOKIE_DEFERRED_LIST) != 0) deferredFlush(ctx);
   if (cookie.iova != null) iovaDomainDestroy(cookie.iova);
   if (cookie.iommu != null) domainDestroy(cookie.iommu);
-  let link = changetype<usize>(state) + offsetof<DmaState>('cookies');
-  while (<usize>load<u32>(link) != changetype<usize>(cookie)) link = <usize>load<u32>(link) + offsetof<DmaCookie>('next');
-  store<u32>(link, <u32>changetype<usize>(cookie.next));
-  slabFree(state.cookieCache, changetype<usize>(cookie));
+  let link = fieldOf(state, offsetof<DmaState>('cookies'));
+  while (<usize>load<u32>(link) != addressOf(cookie)) link = <usize>load<u32>(link) + offsetof<DmaCookie>('next');
+  store<u32>(link, <u32>addressOf(cookie.next));
+  slabFree(state.cookieCache!, cookie);
   return 0;
 }
 

@@ -3,9 +3,10 @@
 import { debugDeviceDestroy } from '../dma-debug/query';
 import { EBUSY } from '../errno';
 import { Context } from '../memory/context';
+import { addressOf, fieldOf } from '../memory/record';
 import { slabAllocZeroed, slabCacheAt, slabFree } from '../memory/slab';
 import { DEVICE_TRY_32BIT, DmaDevice, deviceSize } from './device';
-import { DmaState } from './state';
+import { DmaState, dmaOf } from './state';
 
 /** Where nothing was set: 32 bits of address (dma_mask), 64 KiB (dma_get_max_seg_size), 4 GiB (dma_get_seg_boundary). */
 const DEFAULT_MASK: u64 = 0xffffffff;
@@ -19,11 +20,10 @@ const DEFAULT_BOUNDARY: u64 = 0xffffffff;
  * @returns the device, or null without memory
  */
 export function deviceCreate(ctx: Context, id: u32, sourceId: u32): DmaDevice | null {
-  const state = changetype<DmaState>(ctx.dma);
-  const cache = slabCacheAt(ctx, ctx.dma + offsetof<DmaState>('deviceCache'), deviceSize(ctx));
-  const at: usize = cache == 0 ? 0 : slabAllocZeroed(cache);
-  if (at == 0) return null;
-  const dev = changetype<DmaDevice>(at);
+  const state = dmaOf(ctx);
+  const cache = slabCacheAt<DmaDevice>(ctx, fieldOf(dmaOf(ctx), offsetof<DmaState>('deviceCache')), deviceSize(ctx));
+  const dev: DmaDevice | null = cache == null ? null : slabAllocZeroed(cache);
+  if (dev == null) return null;
   dev.ctx = ctx;
   dev.id = id;
   dev.sourceId = sourceId;
@@ -42,10 +42,10 @@ export function deviceDestroy(dev: DmaDevice): i32 {
   if (dev.cookie != null || dev.domain != null) return EBUSY;
   const ctx = dev.ctx;
   if (ctx.dmaDebug != 0) debugDeviceDestroy(dev);
-  const state = changetype<DmaState>(ctx.dma);
-  let link = changetype<usize>(state) + offsetof<DmaState>('devices');
-  while (<usize>load<u32>(link) != changetype<usize>(dev)) link = <usize>load<u32>(link) + offsetof<DmaDevice>('next');
-  store<u32>(link, <u32>changetype<usize>(dev.next));
-  slabFree(state.deviceCache, changetype<usize>(dev));
+  const state = dmaOf(ctx);
+  let link = fieldOf(state, offsetof<DmaState>('devices'));
+  while (<usize>load<u32>(link) != addressOf(dev)) link = <usize>load<u32>(link) + offsetof<DmaDevice>('next');
+  store<u32>(link, <u32>addressOf(dev.next));
+  slabFree(state.deviceCache!, dev);
   return 0;
 }

@@ -6,6 +6,7 @@
 // Records exist only while the CPU's accesses are checked.
 
 import { Context, cpuOf } from '../memory/context';
+import { addressOf, fieldOf } from '../memory/record';
 import { slabAlloc, slabCacheAt, slabFree } from '../memory/slab';
 import { DMA_ATTR_SKIP_CPU_SYNC, DMA_TO_DEVICE, DmaDevice } from '../dma/device';
 import { contentsPeek } from '../ram/contents';
@@ -71,10 +72,10 @@ function span(phys: u64, length: u32): u32 {
 export function mappingAdd(dev: DmaDevice, phys: u64, length: u32, dir: u32, attrs: u32, dma: u64, listed: bool): usize {
   const state = driverState();
   const ctx = changetype<Context>(dev.ctx);
-  const cache = slabCacheAt(ctx, changetype<usize>(state) + offsetof<DriverState>('mappingCache'), offsetof<Mapping>());
-  const at: usize = cache == 0 ? 0 : slabAlloc(cache);
-  if (at == 0) return 0;
-  const mapping = changetype<Mapping>(at);
+  const cache = slabCacheAt<Mapping>(ctx, fieldOf(state, offsetof<DriverState>('mappingCache')), offsetof<Mapping>());
+  const mapping: Mapping | null = cache == null ? null : slabAlloc(cache);
+  if (mapping == null) return 0;
+  const at = addressOf(mapping);
   mapping.device = changetype<usize>(dev);
   mapping.dma = dma;
   mapping.phys = phys;
@@ -111,7 +112,7 @@ export function mappingEnd(at: usize): void {
   unlink(frameSlot(mapping.phys >> PAGE_SHIFT), at, offsetof<Mapping>('frameNext'));
   mapping.flags &= ~MAPPING_OWNED;
   mappingTake(mapping, 0, mapping.length);
-  slabFree(driverState().mappingCache, at);
+  slabFree(driverState().mappingCache!, mapping);
 }
 
 /** The mapping of a device that holds an address, the one that begins there first; 0 without. */

@@ -3,6 +3,7 @@
 // or unmap of the same list is seen for what it is.
 
 import { Context } from '../memory/context';
+import { addressOf, fieldOf } from '../memory/record';
 import { slabAllocZeroed, slabCacheAt } from '../memory/slab';
 import { DmaDevice } from '../dma/device';
 import { dmaMapSg, dmaUnmapSg } from '../dma/map';
@@ -19,7 +20,7 @@ import { DriverState, HASH_SLOTS, ctxOf, driverState } from './state';
 
 // @ts-ignore: decorator
 @unmanaged
-class SglRecord {
+export class SglRecord {
   next: usize;
   /** C's address of the list. */
   sgl: usize;
@@ -48,8 +49,8 @@ export function gd_sg_begin(sgl: usize, n: u32): usize {
   const state = driverState();
   let at = find(sgl);
   if (at == 0) {
-    const cache = slabCacheAt(ctx, changetype<usize>(state) + offsetof<DriverState>('sglCache'), offsetof<SglRecord>());
-    at = cache == 0 ? 0 : slabAllocZeroed(cache);
+    const cache = slabCacheAt<SglRecord>(ctx, fieldOf(state, offsetof<DriverState>('sglCache')), offsetof<SglRecord>());
+    at = cache == null ? 0 : addressOf(slabAllocZeroed(cache));
     if (at == 0) return 0;
     const slot = slotOf(sgl);
     changetype<SglRecord>(at).sgl = sgl;

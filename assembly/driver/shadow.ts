@@ -18,7 +18,8 @@
 // clang's instrumentation calls __asan_load* and __asan_store* before each access. The common answer costs two loads.
 
 import { BLOCK_SHIFT, BLOCK_SIZE, blockAllocZeroed, blockFree } from '../memory/block';
-import { slabAlloc, slabCacheAt, slabFree } from '../memory/slab';
+import { fieldOf } from '../memory/record';
+import { slabAllocBytes, slabCacheAt, slabFreeBytes } from '../memory/slab';
 import { hostReport } from './host';
 import { Mapping, mappingAt } from './owner';
 import { DriverState, STATE_KASAN, ctxOf, driverState } from './state';
@@ -75,7 +76,7 @@ export function shadowPages(at: usize, count: u32, code: u32): void {
   for (let i: u32 = 0; i < count; ++i) {
     const slot = state.unitShadow + ((at >> BLOCK_SHIFT) + i << 2);
     const word = load<u32>(slot);
-    if (word > SHADOW_FREED) slabFree(state.shadowCache, word);
+    if (word > SHADOW_FREED) slabFreeBytes(state.shadowCache!, word);
     store<u32>(slot, code);
   }
 }
@@ -95,8 +96,8 @@ function detail(address: usize): usize {
   const slot = state.unitShadow + (address >> BLOCK_SHIFT << 2);
   const word = load<u32>(slot);
   if (word > SHADOW_FREED) return word;
-  const cache = slabCacheAt(ctxOf(), changetype<usize>(state) + offsetof<DriverState>('shadowCache'), DETAIL_SIZE);
-  const at: usize = cache == 0 ? 0 : slabAlloc(cache);
+  const cache = slabCacheAt<usize>(ctxOf(), fieldOf(state, offsetof<DriverState>('shadowCache')), DETAIL_SIZE);
+  const at: usize = cache == null ? 0 : slabAllocBytes(cache);
   if (at == 0) return 0;
   let value: u32 = 0;
   if (word == SHADOW_DEVICE_WRITES) value = BYTE_OWNED | BYTE_WRITES;

@@ -15,8 +15,10 @@
 // Exports carry the names that C uses, gd_ for gemdma's and __asan_ for those that clang's instrumentation calls.
 
 import { BLOCK_SHIFT, blockAllocZeroed, blockOrder } from '../memory/block';
-import { Context } from '../memory/context';
+import { CacheOf, Context } from '../memory/context';
 import { Ram } from '../ram/ram';
+import { Mapping } from './owner';
+import { SglRecord } from './sg';
 
 // @ts-ignore: decorator
 @unmanaged
@@ -34,9 +36,9 @@ export class DriverState {
   byAddress: usize;
   byFrame: usize;
   bySgl: usize;
-  mappingCache: usize;
-  sglCache: usize;
-  shadowCache: usize;
+  mappingCache: CacheOf<Mapping> | null;
+  sglCache: CacheOf<SglRecord> | null;
+  shadowCache: CacheOf<usize> | null;
   /** Most frames that one mapping has spanned. */
   widest: u32;
   /** Address that dma_map_single refused last: where it lies says why. */

@@ -3,7 +3,7 @@
 // mapping; and the CPU writes it through the frame's own bytes.
 
 import { ENOMEM } from '../errno';
-import { Context, FAULT_GTT } from '../memory/context';
+import { FAULT_GTT } from '../memory/context';
 import { shouldFail } from '../memory/fault';
 import { DMA_BIDIRECTIONAL, DmaDevice } from '../dma/device';
 import { dmaMapPage, dmaUnmapPage } from '../dma/map';
@@ -29,7 +29,7 @@ export class DevicePage {
  * @returns 0, or -ENOMEM with nothing left behind
  */
 export function devicePageMake(device: DmaDevice, page: DevicePage, low: bool): i32 {
-  const ctx = changetype<Context>(device.ctx);
+  const ctx = device.ctx;
   if (shouldFail(ctx, FAULT_GTT)) return ENOMEM;
   const pfn = blockOfPagesAlloc(ctx, 0, low ? ZONE_DMA32 : ZONE_NORMAL);
   if (pfn == 0) return ENOMEM;
@@ -49,6 +49,6 @@ export function devicePageMake(device: DmaDevice, page: DevicePage, low: bool): 
 /** Unmaps a page and frees its frame. */
 export function devicePageDrop(device: DmaDevice, page: DevicePage): void {
   dmaUnmapPage(device, <f64>page.address, PAGE_SIZE, DMA_BIDIRECTIONAL, 0);
-  debugBlockFree(changetype<Context>(device.ctx), page.pfn, 0);
+  debugBlockFree(device.ctx, page.pfn, 0);
   page.bytes = 0;
 }

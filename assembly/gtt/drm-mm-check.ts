@@ -1,6 +1,7 @@
 // The walk over a range manager that machineCheck makes.
 
-import { MM_MODERN, Mm, MmNode, NODE_ALLOCATED, SIZE_CLASSES, holeStart, ofSizeLinks } from './drm-mm-node';
+import { fieldOf } from '../memory/record';
+import { MM_MODERN, Mm, NODE_ALLOCATED, SIZE_CLASSES, holeStart, ofAddressLinks, ofSizeLinks } from './drm-mm-node';
 import { stackCheck } from './hole-stack';
 import { classOf, classWord, sizeRoot } from './holes';
 import { LEFT, RIGHT, top, treeCheck, treeEnd, treeNext } from './tree';
@@ -25,9 +26,9 @@ export function mmCheck(mm: Mm): u32 {
   let end = mm.start;
   let at = mm.head;
   do {
-    const node = changetype<MmNode>(at);
-    const next = changetype<MmNode>(node.next);
-    if (next.previous != at || node.mm != changetype<usize>(mm)) return WRONG_LINK;
+    const node = at;
+    const next = node.next;
+    if (next.previous != at || node.mm != mm) return WRONG_LINK;
     if (at != mm.head) {
       if ((node.flags & NODE_ALLOCATED) == 0 || node.size == 0 || node.start < end) return WRONG_ORDER;
       if (holeStart(node) > mm.start + mm.size) return WRONG_ORDER;
@@ -41,12 +42,12 @@ export function mmCheck(mm: Mm): u32 {
   } while (at != mm.head);
   if (nodes != mm.nodes) return WRONG_COUNT;
   if (stackCheck(mm) != holes) return WRONG_STACK;
-  const root = changetype<usize>(mm) + offsetof<Mm>('addressRoot');
+  const root = fieldOf(mm, offsetof<Mm>('addressRoot'));
   if (top(0) != 0) return WRONG_ADDRESS_TREE; // the null record
   if (treeCheck(root, true) != (mm.flavour == MM_MODERN ? holes : 0)) return WRONG_ADDRESS_TREE;
   for (let links = treeEnd(root, LEFT); links != 0; links = treeNext(links, RIGHT)) {
     const next = treeNext(links, RIGHT);
-    if (next != 0 && holeStart(changetype<MmNode>(next)) <= holeStart(changetype<MmNode>(links))) return WRONG_ADDRESS_TREE;
+    if (next != 0 && holeStart(ofAddressLinks(next)) <= holeStart(ofAddressLinks(links))) return WRONG_ADDRESS_TREE;
   }
   return checkSizes(mm, holes) ? 0 : WRONG_SIZE_TREE;
 }

@@ -1,6 +1,8 @@
 // The records of a range manager: struct drm_mm and struct drm_mm_node.
 
 // @ts-ignore: decorator
+import { Context } from '../memory/context';
+
 @unmanaged
 export class MmNode {
   /** Links of the hole in the tree by address, see tree.ts: parent, left, right. First, so that they are the record. */
@@ -23,10 +25,10 @@ export class MmNode {
   color: u32;
   // What a search reads is in the 64 bytes above.
   /** Neighbours by address, round through the head. */
-  next: usize;
-  previous: usize;
+  next: MmNode;
+  previous: MmNode;
   flags: u32;
-  mm: usize;
+  mm: Mm;
 }
 
 export const SIZE_LINKS: usize = offsetof<MmNode>('sizeLinks');
@@ -42,15 +44,15 @@ export const MM_MODERN: u32 = 1;
 // @ts-ignore: decorator
 @unmanaged
 export class Mm {
-  ctx: usize;
+  ctx: Context;
   /** Next manager of the machine (gtt.ts). */
-  nextMm: usize;
+  nextMm: Mm | null;
   flavour: u32;
   /** Nodes of the eviction scan that is under way (drm-mm-scan.ts). Behind the flavour: one load asks for both. */
   scanActive: u32;
   start: u64;
   size: u64;
-  head: usize;
+  head: MmNode;
   /** Nodes allocated, the head not counted. */
   nodes: u32;
   addressRoot: u32;
@@ -93,6 +95,14 @@ export function holeStart(node: MmNode): u64 {
   return node.start + node.size;
 }
 
+/** The node of links in the tree by address. */
+// @ts-ignore: decorator
+@inline
+export function ofAddressLinks(links: usize): MmNode {
+  return changetype<MmNode>(links);
+}
+
+/** The node of links in a tree by size. */
 // @ts-ignore: decorator
 @inline
 export function ofSizeLinks(links: usize): MmNode {

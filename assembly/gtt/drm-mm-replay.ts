@@ -53,7 +53,7 @@ export function mmReplay(mm: Mm, operations: usize, count: u32, nodes: usize): u
       const slot = nodes + (<usize>operation.id << 2);
       const node: usize = load<u32>(slot);
       store<u32>(slot, 0);
-      got = node == 0 ? ENOENT : mmRemove(node);
+      got = node == 0 ? ENOENT : mmRemove(changetype<MmNode>(node));
     }
     if (got != operation.expected) {
       operation.got = got;

@@ -37,12 +37,12 @@ export function mmScanInit(mm: Mm, size: f64, alignment: f64, color: u32, lo: f6
  */
 export function mmScanAdd(node: MmNode): i32 {
   if ((node.flags & (NODE_ALLOCATED | NODE_SCANNED)) != NODE_ALLOCATED) return EINVAL;
-  const mm = changetype<Mm>(node.mm);
+  const mm = node.mm;
   node.flags |= NODE_SCANNED;
   ++mm.scanActive;
   // The node keeps its own links: mmScanRemove finds its place by them.
-  const before = changetype<MmNode>(node.previous);
-  const after = changetype<MmNode>(node.next);
+  const before = node.previous;
+  const after = node.next;
   before.next = node.next;
   after.previous = node.previous;
   const start = holeStart(before);
@@ -72,34 +72,34 @@ export function mmScanAdd(node: MmNode): i32 {
  */
 export function mmScanRemove(node: MmNode): i32 {
   if ((node.flags & NODE_SCANNED) == 0) return EINVAL;
-  const mm = changetype<Mm>(node.mm);
-  const before = changetype<MmNode>(node.previous);
-  const after = changetype<MmNode>(node.next);
+  const mm = node.mm;
+  const before = node.previous;
+  const after = node.next;
   // Out of order shows only where nodes were neighbours; what would break the ring is refused.
   if (before.next != node.next || after.previous != node.previous) return EINVAL;
   node.flags &= ~NODE_SCANNED;
   --mm.scanActive;
-  before.next = changetype<usize>(node);
-  after.previous = changetype<usize>(node);
+  before.next = node;
+  after.previous = node;
   const end = mm.flavour == MM_MODERN ? holeStart(node) : after.start;
   return end > mm.hitStart && node.start < mm.hitEnd ? 1 : 0;
 }
 
 /**
  * After the victims of a scan have gone: a neighbour that colour still keeps too near (drm_mm_scan_color_evict, modern).
- * @returns the node that has to go as well, 0 for none
+ * @returns the node that has to go as well, null for none
  */
-export function mmScanColorEvict(mm: Mm): usize {
-  if (mm.colorRule == COLOR_NONE || mm.flavour != MM_MODERN || mm.hitEnd <= mm.hitStart) return 0;
+export function mmScanColorEvict(mm: Mm): MmNode | null {
+  if (mm.colorRule == COLOR_NONE || mm.flavour != MM_MODERN || mm.hitEnd <= mm.hitStart) return null;
   const size = mm.hitEnd - mm.hitStart;
   for (let slot = findNewest(mm, mm.slotEnd, size); slot != NO_SLOT; slot = findNewest(mm, slot, size)) {
     const before = slotNode(mm, slot);
     const start = holeStart(before);
     const end = start + before.holeSize;
     if (start > mm.hitStart || end < mm.hitEnd) continue;
-    if (start + colorFront(mm, before, mm.scanColor) > mm.hitStart) return changetype<usize>(before);
+    if (start + colorFront(mm, before, mm.scanColor) > mm.hitStart) return before;
     if (end - colorBack(mm, before, mm.scanColor) < mm.hitEnd) return before.next;
-    return 0;
+    return null;
   }
-  return 0;
+  return null;
 }

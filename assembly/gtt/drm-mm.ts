@@ -19,9 +19,10 @@ import { EBUSY, EINVAL, ENOMEM, ENOSPC } from '../errno';
 import { blockFree } from '../memory/block';
 import { Context, FAULT_GTT } from '../memory/context';
 import { shouldFail } from '../memory/fault';
-import { slabAlloc, slabCacheAt, slabFree } from '../memory/slab';
+import { addressOf, fieldOf } from '../memory/record';
+import { slabAlloc, slabFree, slabAlloc, slabCacheAt } from '../memory/slab';
 import { MM_MODERN, MM_SIZE, Mm, MmNode, NODE_ALLOCATED, holeStart } from './drm-mm-node';
-import { Gtt, gttState } from './state';
+import { Gtt, gttOf, gttState } from './state';
 import { NO_SLOT, findNewest, findOldest, slotNode, stackRoom } from './hole-stack';
 import { findByAddress, findBySize, holeFirst, holeMerge, holeSplit, nextByAddress, nextBySize } from './holes';
 import { LEFT, OWN, RIGHT, TOP, top } from './tree';
@@ -61,61 +62,59 @@ export function mmCreate(ctx: Context, start: f64, size: f64, flavour: u32, colo
   }
   assert(offsetof<MmNode>('addressLinks') == 0 && OWN == offsetof<MmNode>('holeSize') && TOP == offsetof<MmNode>('maxHole'));
   const state = gttState(ctx);
-  if (changetype<usize>(state) == 0 || shouldFail(ctx, FAULT_GTT)) return ENOMEM;
-  const at = recordMake(ctx, offsetof<Gtt>('mmCache'), MM_SIZE);
-  if (at == 0) return ENOMEM;
-  const headAt = recordMake(ctx, offsetof<Gtt>('nodeCache'), offsetof<MmNode>());
-  memory.fill(at, 0, MM_SIZE);
-  const mm = changetype<Mm>(at);
-  if (headAt == 0 || !stackRoom(ctx, mm, 2)) {
-    if (headAt != 0) slabFree(state.nodeCache, headAt);
-    slabFree(state.mmCache, at);
+  if (state == null || shouldFail(ctx, FAULT_GTT)) return ENOMEM;
+  const mm = recordMake<Mm>(ctx, offsetof<Gtt>('mmCache'), MM_SIZE);
+  if (mm == null) return ENOMEM;
+  const head = recordMake<MmNode>(ctx, offsetof<Gtt>('nodeCache'), offsetof<MmNode>());
+  memory.fill(addressOf(mm), 0, MM_SIZE);
+  if (head == null || !stackRoom(ctx, mm, 2)) {
+    if (head != null) slabFree<MmNode>(state.nodeCache!, head);
+    slabFree<Mm>(state.mmCache!, mm);
     return ENOMEM;
   }
-  memory.fill(headAt, 0, offsetof<MmNode>());
-  const head = changetype<MmNode>(headAt);
-  mm.ctx = changetype<usize>(ctx);
+  memory.fill(addressOf(head), 0, offsetof<MmNode>());
+  mm.ctx = ctx;
   mm.flavour = flavour;
   mm.colorRule = colorRule;
   mm.start = <u64>start;
   mm.size = <u64>size;
-  mm.head = headAt;
-  head.mm = at;
+  mm.head = head;
+  head.mm = mm;
   head.start = mm.start + mm.size;
   head.color = flavour == MM_MODERN ? COLOR_UNEVICTABLE : 0;
   head.size = 0 - mm.size; // so that the first hole begins at mm.start, modulo 2^64
-  head.next = headAt;
-  head.previous = headAt;
+  head.next = head;
+  head.previous = head;
   head.holeSize = mm.size;
   holeFirst(mm, head);
   mm.nextMm = state.mms;
-  state.mms = at;
-  return <i32>at;
+  state.mms = mm;
+  return <i32>addressOf(mm);
 }
 
-function recordMake(ctx: Context, link: usize, size: usize): usize {
-  const cache = slabCacheAt(ctx, ctx.gtt + link, size);
-  return cache == 0 ? 0 : slabAlloc(cache);
+function recordMake<T>(ctx: Context, cacheField: usize, size: usize): T | null {
+  const cache = slabCacheAt<T>(ctx, ctx.gtt + cacheField, size);
+  return cache == null ? null : slabAlloc<T>(cache);
 }
 
 /** Drops a manager with whatever nodes it still has (drm_mm_takedown, which warns about them). Returns their number. */
 export function mmDestroy(mm: Mm): u32 {
-  const ctx = changetype<Context>(mm.ctx);
-  const state = changetype<Gtt>(ctx.gtt);
+  const ctx = mm.ctx;
+  const state = gttOf(ctx);
   let left: u32 = 0;
-  let at = changetype<MmNode>(mm.head).next;
-  while (at != mm.head) {
-    const next = changetype<MmNode>(at).next;
-    slabFree(state.nodeCache, at);
-    at = next;
+  let node = mm.head.next;
+  while (node != mm.head) {
+    const next = node.next;
+    slabFree(state.nodeCache!, node);
+    node = next;
     ++left;
   }
-  slabFree(state.nodeCache, mm.head);
+  slabFree(state.nodeCache!, mm.head);
   blockFree(ctx, mm.slots);
-  let link = changetype<usize>(state) + offsetof<Gtt>('mms');
-  while (load<u32>(link) != <u32>changetype<usize>(mm)) link = <usize>load<u32>(link) + offsetof<Mm>('nextMm');
-  store<u32>(link, <u32>mm.nextMm);
-  slabFree(state.mmCache, changetype<usize>(mm));
+  let link = fieldOf(state, offsetof<Gtt>('mms'));
+  while (load<u32>(link) != <u32>addressOf(mm)) link = <usize>load<u32>(link) + offsetof<Mm>('nextMm');
+  store<u32>(link, <u32>addressOf(mm.nextMm));
+  slabFree(state.mmCache!, mm);
   return left;
 }
 
@@ -144,7 +143,7 @@ export function colorFront(mm: Mm, before: MmNode, color: u32): u64 {
 @inline
 export function colorBack(mm: Mm, before: MmNode, color: u32): u64 {
   if (mm.colorRule == COLOR_NONE) return 0;
-  const after = changetype<MmNode>(before.next);
+  const after = before.next;
   if (after.color == color) return 0;
   return mm.flavour == MM_MODERN || (after.flags & NODE_ALLOCATED) != 0 ? COLOR_GAP : 0;
 }
@@ -227,7 +226,7 @@ export function mmInsert(mm: Mm, size: f64, alignment: f64, color: u32, lo: f64,
 
 export function mmInsertNode(mm: Mm, size: u64, alignment: u64, color: u32, lo: u64, hi: u64, mode: u32): i32 {
   if (lo > hi) return EINVAL;
-  const rc = load<u64>(changetype<usize>(mm), offsetof<Mm>('flavour')) == MM_MODERN
+  const rc = load<u64>(addressOf(mm), offsetof<Mm>('flavour')) == MM_MODERN
     ? insertModern(mm, size, alignment, color, lo, hi, mode)
     : insertOther(mm, size, alignment, color, lo, hi, mode);
   if (rc == ENOSPC) ++mm.refused;
@@ -256,9 +255,9 @@ function insertModern(mm: Mm, size: u64, alignment: u64, color: u32, lo: u64, hi
 function insertByAddress(
   mm: Mm, size: u64, alignment: u64, color: u32, lo: u64, hi: u64, once: bool, high: bool,
 ): i32 {
-  let at = findByAddress(mm, high ? hi : lo, size, high);
+  let at: MmNode | null = findByAddress(mm, high ? hi : lo, size, high);
   do {
-    const before = changetype<MmNode>(at);
+    const before = at;
     // A hole may stand on the way for what lies below it in the tree, and be too small itself.
     if (before.holeSize >= size) {
       if (high ? holeStart(before) + before.holeSize <= lo : holeStart(before) >= hi) break;
@@ -267,13 +266,13 @@ function insertByAddress(
     }
     if (once) break;
     at = nextByAddress(before, high ? LEFT : RIGHT, size);
-  } while (at != 0);
+  } while (at != null);
   return ENOSPC;
 }
 
 function insertBest(mm: Mm, size: u64, alignment: u64, color: u32, lo: u64, hi: u64, once: bool): i32 {
-  for (let at = findBySize(mm, size); at != 0; at = nextBySize(mm, changetype<MmNode>(at))) {
-    const before = changetype<MmNode>(at);
+  for (let at = findBySize(mm, size); at != null; at = nextBySize(mm, at!)) {
+    const before = at;
     const rc = fitModern(mm, before, size, alignment, color, lo, hi, false);
     if (rc != 0) return rc;
     if (once) break;
@@ -304,8 +303,8 @@ function insert2015(mm: Mm, size: u64, alignment: u64, color: u32, lo: u64, hi: 
   mode &= ~MM_TOP;
   if (size == 0 || mode > MM_SEARCH_BELOW) return EINVAL;
   if (mode == MM_SEARCH_BEST) {
-    for (let at = findBySize(mm, size); at != 0; at = nextBySize(mm, changetype<MmNode>(at))) {
-      const before = changetype<MmNode>(at);
+    for (let at = findBySize(mm, size); at != null; at = nextBySize(mm, at!)) {
+      const before = at;
       const start = fit2015(mm, before, size, alignment, color, lo, hi, fromTop);
       if (start != NOWHERE) return take(mm, before, start, size, color);
     }
@@ -324,24 +323,23 @@ function insert2015(mm: Mm, size: u64, alignment: u64, color: u32, lo: u64, hi: 
 
 /** Makes a node at a place within the hole after `before`. */
 function take(mm: Mm, before: MmNode, start: u64, size: u64, color: u32): i32 {
-  const ctx = changetype<Context>(mm.ctx);
+  const ctx = mm.ctx;
   if (shouldFail(ctx, FAULT_GTT) || !stackRoom(ctx, mm, mm.nodes + 2)) return ENOMEM;
-  const at = slabAlloc(changetype<Gtt>(ctx.gtt).nodeCache);
-  if (at == 0) return ENOMEM;
-  const node = changetype<MmNode>(at);
+  const node = slabAlloc(gttOf(ctx).nodeCache!);
+  if (node == null) return ENOMEM;
   node.start = start;
   node.size = size;
   node.color = color;
   node.flags = NODE_ALLOCATED;
-  node.mm = changetype<usize>(mm);
+  node.mm = mm;
   node.next = before.next;
-  node.previous = changetype<usize>(before);
-  changetype<MmNode>(before.next).previous = at;
-  before.next = at;
+  node.previous = before;
+  before.next.previous = node;
+  before.next = node;
   holeSplit(mm, before, node);
   ++mm.nodes;
   ++mm.inserted;
-  return <i32>at;
+  return <i32>addressOf(node);
 }
 
 /**
@@ -361,7 +359,7 @@ export function mmReserveNode(mm: Mm, start: u64, size: u64, color: u32): i32 {
   if (mm.flavour == MM_MODERN) {
     if (end <= start) return ENOSPC;
     if (mm.addressRoot == 0) return ENOSPC;
-    const before = changetype<MmNode>(findByAddress(mm, start, 1, false));
+    const before = findByAddress(mm, start, 1, false);
     const first = holeStart(before);
     if (first + colorFront(mm, before, color) > start) return ENOSPC;
     if (first + before.holeSize - colorBack(mm, before, color) < end) return ENOSPC;
@@ -377,17 +375,16 @@ export function mmReserveNode(mm: Mm, start: u64, size: u64, color: u32): i32 {
 }
 
 /** Gives a node's range back (drm_mm_remove_node). Returns 0, or -EBUSY during an eviction scan. */
-export function mmRemove(at: usize): i32 {
-  const node = changetype<MmNode>(at);
-  const mm = changetype<Mm>(node.mm);
+export function mmRemove(node: MmNode): i32 {
+  const mm = node.mm;
   assert((node.flags & NODE_ALLOCATED) != 0);
   if (mm.scanActive != 0) return EBUSY;
   holeMerge(mm, node);
-  changetype<MmNode>(node.previous).next = node.next;
-  changetype<MmNode>(node.next).previous = node.previous;
+  node.previous.next = node.next;
+  node.next.previous = node.previous;
   node.flags = 0;
   --mm.nodes;
-  slabFree(changetype<Gtt>(changetype<Context>(mm.ctx).gtt).nodeCache, at);
+  slabFree(gttOf(mm.ctx).nodeCache!, node);
   return 0;
 }
 
@@ -411,15 +408,15 @@ export function mmNodeHole(node: MmNode): f64 {
   return <f64>node.holeSize;
 }
 
-/** The node after another by address, or the first when `node` is 0; 0 behind the last. */
-export function mmNext(mm: Mm, node: usize): usize {
-  const next = changetype<MmNode>(node == 0 ? mm.head : node).next;
-  return next == mm.head ? 0 : next;
+/** The node after another by address, or the first when `node` is null; null behind the last. */
+export function mmNext(mm: Mm, node: MmNode | null): MmNode | null {
+  const next = (node == null ? mm.head : node).next;
+  return next == mm.head ? null : next;
 }
 
 /** Size of the hole in front of the first node. */
 export function mmHeadHole(mm: Mm): f64 {
-  return <f64>changetype<MmNode>(mm.head).holeSize;
+  return <f64>mm.head.holeSize;
 }
 
 export function mmNodes(mm: Mm): u32 {
@@ -431,10 +428,10 @@ export function mmNodes(mm: Mm): u32 {
  * colours differ.
  */
 export function mmBadNeighbours(node: MmNode, color: u32): bool {
-  const mm = changetype<Mm>(node.mm);
+  const mm = node.mm;
   if (mm.colorRule == COLOR_NONE) return false;
-  const before = changetype<MmNode>(node.previous);
-  const after = changetype<MmNode>(node.next);
+  const before = node.previous;
+  const after = node.next;
   if ((before.flags & NODE_ALLOCATED) != 0 && before.color != color && before.holeSize == 0) return true;
   return (after.flags & NODE_ALLOCATED) != 0 && after.color != color && node.holeSize == 0;
 }

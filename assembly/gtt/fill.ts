@@ -22,8 +22,8 @@ export class PteSource {
   platform: u32;
   /** Bits of each entry apart from the address. */
   bits: u32;
-  /** The table, 0 for a range. */
-  sgt: usize;
+  /** The table, null for a range. */
+  sgt: SgTable | null;
   /** Page numbers of a view, u32 each; 0 for all pages in order. */
   pages: usize;
   /** First address of a range. */
@@ -48,11 +48,11 @@ function segmentPages(sgt: SgTable, i: u32): u64 {
 /** Writes `count` entries at `at`, from entry `first` of the source on. */
 export function entriesPut(at: usize, source: PteSource, first: u32, count: u32): void {
   const wide = isWide(source.platform);
-  if (source.sgt == 0) {
+  if (source.sgt == null) {
     ascending(at, source, wide, source.address + <u64>first * PAGE, count);
     return;
   }
-  const sgt = changetype<SgTable>(source.sgt);
+  const sgt = source.sgt!;
   const step: u32 = wide ? 3 : 2;
   if (source.pages != 0) {
     view(at, source, wide, source.pages + (<usize>first << 2), count);
@@ -81,7 +81,7 @@ function one(at: usize, source: PteSource, wide: bool, address: u64): void {
 
 /** Listed pages. Where an address follows from the page number alone, or from the pfn, nothing is asked of the table. */
 function view(at: usize, source: PteSource, wide: bool, pages: usize, count: u32): void {
-  const sgt = changetype<SgTable>(source.sgt);
+  const sgt = source.sgt!;
   const step: usize = wide ? 8 : 4;
   const end = pages + (<usize>count << 2);
   if (sgt.shape == SEGMENTS_ONE || sgt.shape == SEGMENTS_ENTRIES) {
@@ -99,7 +99,7 @@ function view(at: usize, source: PteSource, wide: bool, pages: usize, count: u32
 
 /** Segments that begin or end inside a page take the whole of it, one after the other. */
 function bySegments(at: usize, source: PteSource, wide: bool, first: u32, count: u32): void {
-  const sgt = changetype<SgTable>(source.sgt);
+  const sgt = source.sgt!;
   const step: u32 = wide ? 3 : 2;
   for (let i: u32 = 0; i < sgt.nents && count != 0; ++i) {
     const pages = <u32>segmentPages(sgt, i);

@@ -8,18 +8,19 @@
 
 import { EINVAL, ENOMEM, ERANGE } from '../errno';
 import { blockAlloc, blockFree, blockOrder } from '../memory/block';
-import { Context, FAULT_GTT } from '../memory/context';
+import { FAULT_GTT } from '../memory/context';
 import { shouldFail } from '../memory/fault';
+import { addressOf, fieldOf } from '../memory/record';
 import { slabAllocZeroed, slabCacheAt, slabFree } from '../memory/slab';
 import { DmaDevice } from '../dma/device';
 import { SgTable } from '../sg/sg-table';
 import { devicePageDrop, devicePageMake } from './device-page';
 import { mmCreate, mmDestroy } from './drm-mm';
 import { Mm } from './drm-mm-node';
-import { PteSource, entriesFill, entriesPut } from './fill';
-import { Gtt, gttState } from './state';
+import { entriesFill, entriesPut } from './fill';
+import { Gtt, gttOf, gttState } from './state';
 import { CACHE_LLC, PLATFORMS, entryShift, pteEncode, pteFlags } from './pte';
-import { GpuVm, VM_GGTT, checkRange, deviceOf, scratchPage, sourceRange, sourceTable } from './vm';
+import { GpuVm, VM_GGTT, checkRange, scratchPage, sourceRange, sourceTable } from './vm';
 
 /** Bytes at the end that are never handed out. */
 const GUARD: u64 = 4096;
@@ -50,17 +51,16 @@ export function ggttCreate(
 ): i32 {
   if (platform >= PLATFORMS || !(total >= 8192) || total > 4294967296 || (<u64>total & 4095) != 0) return EINVAL;
   if (!(mappable >= 0) || mappable > total) return EINVAL;
-  const ctx = changetype<Context>(device.ctx);
+  const ctx = device.ctx;
   const state = gttState(ctx);
-  if (changetype<usize>(state) == 0 || shouldFail(ctx, FAULT_GTT)) return ENOMEM;
-  const cache = slabCacheAt(ctx, ctx.gtt + offsetof<Gtt>('ggttCache'), offsetof<Ggtt>());
-  const at: usize = cache == 0 ? 0 : slabAllocZeroed(cache);
-  if (at == 0) return ENOMEM;
-  const ggtt = changetype<Ggtt>(at);
-  ggtt.ctx = changetype<usize>(ctx);
+  if (state == null || shouldFail(ctx, FAULT_GTT)) return ENOMEM;
+  const cache = slabCacheAt<Ggtt>(ctx, fieldOf(gttOf(ctx), offsetof<Gtt>('ggttCache')), offsetof<Ggtt>());
+  const ggtt: Ggtt | null = cache == null ? null : slabAllocZeroed(cache);
+  if (ggtt == null) return ENOMEM;
+  ggtt.ctx = ctx;
   ggtt.kind = VM_GGTT;
   ggtt.platform = platform;
-  ggtt.device = changetype<usize>(device);
+  ggtt.device = device;
   ggtt.total = <u64>total;
   ggtt.mappable = <u64>mappable;
   const count = <u32>(ggtt.total >> 12);
@@ -70,35 +70,35 @@ export function ggttCreate(
   if (rc < 0) {
     if (mm > 0) mmDestroy(changetype<Mm>(mm));
     if (ggtt.table != 0) blockFree(ctx, ggtt.table);
-    slabFree(state.ggttCache, at);
+    slabFree<Ggtt>(state.ggttCache!, ggtt);
     return rc;
   }
-  ggtt.mm = mm;
+  ggtt.mm = changetype<Mm>(mm);
   ggtt.scratchEntry = pteEncode(platform, ggtt.scratchAddress, pteFlags(platform, CACHE_LLC, 0));
   entriesFill(ggtt.table, platform, ggtt.scratchEntry, count);
   ggtt.next = state.ggtts;
-  state.ggtts = at;
-  return <i32>at;
+  state.ggtts = ggtt;
+  return <i32>addressOf(ggtt);
 }
 
 /** Drops a global GTT, its manager and its scratch page. PPGTTs that use either go first. */
 export function ggttDestroy(ggtt: Ggtt): void {
-  const ctx = changetype<Context>(ggtt.ctx);
-  const state = changetype<Gtt>(ctx.gtt);
-  mmDestroy(changetype<Mm>(ggtt.mm));
-  devicePageDrop(deviceOf(ggtt), scratchPage(ggtt));
+  const ctx = ggtt.ctx;
+  const state = gttOf(ctx);
+  mmDestroy(ggtt.mm!);
+  devicePageDrop(ggtt.device, scratchPage(ggtt));
   blockFree(ctx, ggtt.table);
-  let link = changetype<usize>(state) + offsetof<Gtt>('ggtts');
-  while (load<u32>(link) != <u32>changetype<usize>(ggtt)) link = <usize>load<u32>(link) + offsetof<GpuVm>('next');
-  store<u32>(link, <u32>ggtt.next);
-  slabFree(state.ggttCache, changetype<usize>(ggtt));
+  let link = fieldOf(state, offsetof<Gtt>('ggtts'));
+  while (load<u32>(link) != <u32>addressOf(ggtt)) link = <usize>load<u32>(link) + offsetof<GpuVm>('next');
+  store<u32>(link, <u32>addressOf(ggtt.next));
+  slabFree(state.ggttCache!, ggtt);
 }
 
 function put(ggtt: Ggtt, start: f64, count: i32): i32 {
   if (count < 0) return count;
   const rc = checkRange(start, count, ggtt.total - GUARD);
   if (rc < 0) return rc;
-  entriesPut(ggttSlot(ggtt, <u64>start), changetype<PteSource>(ggtt), 0, count);
+  entriesPut(ggttSlot(ggtt, <u64>start), ggtt, 0, count);
   return count;
 }
 

@@ -9,13 +9,12 @@
 //   state     the subsystem's one record, made when something is first asked of it
 
 import { Context } from '../memory/context';
+import { addressOf } from '../memory/record';
 import { mmCheck } from './drm-mm-check';
-import { Mm } from './drm-mm-node';
 import { Ggtt } from './ggtt';
 import { Ppgtt } from './ppgtt';
-import { Gtt } from './state';
+import { gttOf } from './state';
 import { ggttCheck, ppgttCheck } from './tables-check';
-import { GpuVm } from './vm';
 
 /**
  * Walks every range manager and every table of the machine.
@@ -24,18 +23,18 @@ import { GpuVm } from './vm';
  */
 export function gttCheck(ctx: Context): u32 {
   if (ctx.gtt == 0) return 0;
-  const state = changetype<Gtt>(ctx.gtt);
-  for (let at = state.mms; at != 0; at = changetype<Mm>(at).nextMm) {
-    const wrong = mmCheck(changetype<Mm>(at));
-    if (wrong != 0) return code(at, wrong);
+  const state = gttOf(ctx);
+  for (let mm = state.mms; mm != null; mm = mm!.nextMm) {
+    const wrong = mmCheck(mm);
+    if (wrong != 0) return code(addressOf(mm), wrong);
   }
-  for (let at = state.ggtts; at != 0; at = changetype<GpuVm>(at).next) {
-    const wrong = ggttCheck(changetype<Ggtt>(at));
-    if (wrong != 0) return code(at, wrong);
+  for (let vm = state.ggtts; vm != null; vm = vm!.next) {
+    const wrong = ggttCheck(changetype<Ggtt>(vm));
+    if (wrong != 0) return code(addressOf(vm), wrong);
   }
-  for (let at = state.ppgtts; at != 0; at = changetype<GpuVm>(at).next) {
-    const wrong = ppgttCheck(changetype<Ppgtt>(at));
-    if (wrong != 0) return code(at, wrong);
+  for (let vm = state.ppgtts; vm != null; vm = vm!.next) {
+    const wrong = ppgttCheck(changetype<Ppgtt>(vm));
+    if (wrong != 0) return code(addressOf(vm), wrong);
   }
   return 0;
 }

@@ -17,6 +17,7 @@
 
 import { blockAlloc, blockFree, blockOrder } from '../memory/block';
 import { Context } from '../memory/context';
+import { addressOf } from '../memory/record';
 import { Mm, MmNode } from './drm-mm-node';
 
 const FAN_SHIFT: u32 = 4;
@@ -92,10 +93,10 @@ function compact(mm: Mm): void {
   const used = mm.slotEnd;
   let to: u32 = 0;
   for (let from: u32 = 0; from < used; ++from) {
-    const node: usize = load<u32>(mm.slots + (<usize>from << 2));
-    if (node == 0) continue;
-    changetype<MmNode>(node).slot = to;
-    store<u32>(mm.slots + (<usize>to << 2), <u32>node);
+    const node = slotEntry(mm, from);
+    if (node == null) continue;
+    node.slot = to;
+    store<u32>(mm.slots + (<usize>to << 2), <u32>addressOf(node));
     ++to;
   }
   if (used > to) memory.fill(mm.slots + (<usize>to << 2), 0, <usize>(used - to) << 2);
@@ -106,8 +107,8 @@ function compact(mm: Mm): void {
 function levelsWrite(mm: Mm): void {
   const leaf = levelAt(mm, 0);
   for (let slot: u32 = 0; slot < mm.slotEnd; ++slot) {
-    const node = slotNode(mm, slot);
-    store<f32>(leaf + (<usize>slot << 2), changetype<usize>(node) == 0 ? 0 : <f32>(<i64>node.holeSize));
+    const node = slotEntry(mm, slot);
+    store<f32>(leaf + (<usize>slot << 2), node == null ? 0 : <f32>(<i64>node.holeSize));
   }
   memory.fill(leaf + (<usize>mm.slotEnd << 2), 0, <usize>(mm.slotCount - mm.slotEnd) << 2);
   let below = leaf;
@@ -174,7 +175,7 @@ export function stackPush(mm: Mm, node: MmNode): void {
   if (mm.slotEnd == mm.slotCount) compact(mm);
   const slot = mm.slotEnd++;
   node.slot = slot;
-  store<u32>(mm.slots + (<usize>slot << 2), <u32>changetype<usize>(node));
+  store<u32>(mm.slots + (<usize>slot << 2), <u32>addressOf(node));
   if (mm.leveled != 0) setSize(mm, slot, <f32>(<i64>node.holeSize));
 }
 
@@ -193,10 +194,18 @@ export function stackResize(mm: Mm, node: MmNode): void {
   if (mm.leveled != 0) setSize(mm, node.slot, <f32>(<i64>node.holeSize));
 }
 
+/** The node whose hole is in a slot, null for an empty one. */
+// @ts-ignore: decorator
+@inline
+export function slotEntry(mm: Mm, slot: u32): MmNode | null {
+  return changetype<MmNode | null>(<usize>load<u32>(mm.slots + (<usize>slot << 2)));
+}
+
+/** The same of a slot that is not empty. */
 // @ts-ignore: decorator
 @inline
 export function slotNode(mm: Mm, slot: u32): MmNode {
-  return changetype<MmNode>(<usize>load<u32>(mm.slots + (<usize>slot << 2)));
+  return slotEntry(mm, slot)!;
 }
 
 /** The newest hole below a slot (slotEnd: of all) that can have `size` bytes, or NO_SLOT. */
@@ -261,9 +270,9 @@ export function stackCheck(mm: Mm): i32 {
   let count = 0;
   const leaf = levelAt(mm, 0);
   for (let slot: u32 = 0; slot < mm.slotCount; ++slot) {
-    const node = slotNode(mm, slot);
+    const node = slotEntry(mm, slot);
     const size = load<f32>(leaf + (<usize>slot << 2));
-    if (changetype<usize>(node) == 0) {
+    if (node == null) {
       if (mm.leveled != 0 && size != 0) return -1;
       continue;
     }

@@ -8,14 +8,17 @@
 //
 // A hole belongs to the node before it, as in the kernel: a node with holeSize 0 is in none of the orders.
 
-import { MM_MODERN, Mm, MmNode, SIZE_CLASSES, SIZE_LINKS, SIZE_ROOTS, holeStart, ofSizeLinks } from './drm-mm-node';
-import { findOldest, NO_SLOT, slotNode, stackDrop, stackPush, stackResize } from './hole-stack';
+import { addressOf, fieldOf } from '../memory/record';
+import {
+  MM_MODERN, Mm, MmNode, SIZE_CLASSES, SIZE_LINKS, SIZE_ROOTS, holeStart, ofAddressLinks, ofSizeLinks,
+} from './drm-mm-node';
+import { slotEntry, stackDrop, stackPush, stackResize } from './hole-stack';
 import { LEFT, RIGHT, child, top, treeEnd, treeInsert, treeInsertBetween, treeNext, treeRemove, treeReplace } from './tree';
 
 // @ts-ignore: decorator
 @inline
 function addressRoot(mm: Mm): usize {
-  return changetype<usize>(mm) + offsetof<Mm>('addressRoot');
+  return fieldOf(mm, offsetof<Mm>('addressRoot'));
 }
 
 /** Size class: the power of two below a size (less than 2^53), and the two bits after its highest. */
@@ -29,25 +32,25 @@ export function classOf(size: u64): u32 {
 // @ts-ignore: decorator
 @inline
 export function sizeRoot(mm: Mm, index: u32): usize {
-  return changetype<usize>(mm) + SIZE_ROOTS + (<usize>index << 2);
+  return fieldOf(mm, SIZE_ROOTS) + (<usize>index << 2);
 }
 
 // @ts-ignore: decorator
 @inline
 export function classWord(mm: Mm, index: u32): usize {
-  return changetype<usize>(mm) + offsetof<Mm>('classes0') + (<usize>(index >> 6) << 3);
+  return fieldOf(mm, offsetof<Mm>('classes0')) + (<usize>(index >> 6) << 3);
 }
 
 // @ts-ignore: decorator
 @inline
 function addressLinks(node: MmNode): usize {
-  return changetype<usize>(node);
+  return addressOf(node);
 }
 
 // @ts-ignore: decorator
 @inline
 function sizeLinks(node: MmNode): usize {
-  return changetype<usize>(node) + SIZE_LINKS;
+  return fieldOf(node, SIZE_LINKS);
 }
 
 // ---- by address
@@ -59,7 +62,7 @@ function addressInsert(mm: Mm, node: MmNode): void {
   let side = LEFT;
   for (let at: usize = load<u32>(root); at != 0; at = child(at, side)) {
     above = at;
-    side = start < holeStart(changetype<MmNode>(at)) ? LEFT : RIGHT;
+    side = start < holeStart(ofAddressLinks(at)) ? LEFT : RIGHT;
   }
   treeInsert(root, addressLinks(node), above, side, true);
 }
@@ -71,7 +74,7 @@ function addressInsert(mm: Mm, node: MmNode): void {
  */
 // @ts-ignore: decorator
 @inline
-export function findByAddress(mm: Mm, address: u64, size: u64, high: bool): usize {
+export function findByAddress(mm: Mm, address: u64, size: u64, high: bool): MmNode {
   let found: usize;
   let at: usize = mm.addressRoot;
   if (high ? address >= mm.start + mm.size : address <= mm.start) {
@@ -80,21 +83,21 @@ export function findByAddress(mm: Mm, address: u64, size: u64, high: bool): usiz
       found = at;
       at = child(at, high ? RIGHT : LEFT);
     } while (top(at) >= size);
-    return found;
+    return ofAddressLinks(found);
   }
   do {
-    const node = changetype<MmNode>(at);
+    const node = ofAddressLinks(at);
     const start = holeStart(node);
     found = at;
     if (address < start) at = child(at, LEFT);
     else if (address > start + node.holeSize) at = child(at, RIGHT);
     else break;
   } while (top(at) >= size);
-  return found;
+  return ofAddressLinks(found);
 }
 
 /** The next hole on a side (RIGHT: upwards), leaving out subtrees without a hole of `size` bytes (next_hole_*_addr). */
-export function nextByAddress(node: MmNode, side: usize, size: u64): usize {
+export function nextByAddress(node: MmNode, side: usize, size: u64): MmNode | null {
   const other = LEFT + RIGHT - side;
   let at = addressLinks(node);
   let next = child(at, side);
@@ -103,14 +106,14 @@ export function nextByAddress(node: MmNode, side: usize, size: u64): usize {
       at = next;
       next = child(at, other);
     } while (top(next) >= size);
-    return at;
+    return ofAddressLinks(at);
   }
   let up: usize = load<u32>(at) & ~1;
   while (up != 0 && child(up, side) == at) {
     at = up;
     up = load<u32>(at) & ~1;
   }
-  return up;
+  return up == 0 ? null : ofAddressLinks(up);
 }
 
 // ---- by size
@@ -153,25 +156,25 @@ function sizeRemove(mm: Mm, node: MmNode): void {
 /** Makes the trees by size, which nobody had asked for so far. */
 function sizeIndex(mm: Mm): void {
   for (let slot: u32 = 0; slot < mm.slotEnd; ++slot) {
-    const node = slotNode(mm, slot);
-    if (changetype<usize>(node) != 0) sizeInsert(mm, node);
+    const node = slotEntry(mm, slot);
+    if (node != null) sizeInsert(mm, node);
   }
   mm.sized = 1;
 }
 
-/** The smallest hole of all classes from one on, or 0. */
-function smallestFrom(mm: Mm, index: u32): usize {
+/** The smallest hole of all classes from one on, or null. */
+function smallestFrom(mm: Mm, index: u32): MmNode | null {
   let shift = <u64>(index & 63);
   for (let first = index & ~63; first < SIZE_CLASSES; first += 64) {
     const bits = load<u64>(classWord(mm, first)) >> shift << shift;
-    if (bits != 0) return changetype<usize>(ofSizeLinks(treeEnd(sizeRoot(mm, first + <u32>ctz(bits)), LEFT)));
+    if (bits != 0) return ofSizeLinks(treeEnd(sizeRoot(mm, first + <u32>ctz(bits)), LEFT));
     shift = 0;
   }
-  return 0;
+  return null;
 }
 
 /** The smallest hole of at least `size` bytes (best_hole). */
-export function findBySize(mm: Mm, size: u64): usize {
+export function findBySize(mm: Mm, size: u64): MmNode | null {
   if (mm.sized == 0) sizeIndex(mm);
   const index = classOf(size);
   let best: usize = 0;
@@ -180,16 +183,16 @@ export function findBySize(mm: Mm, size: u64): usize {
     if (fits) best = at;
     at = child(at, fits ? LEFT : RIGHT);
   }
-  if (best != 0) return changetype<usize>(ofSizeLinks(best));
-  return index + 1 == SIZE_CLASSES ? 0 : smallestFrom(mm, index + 1);
+  if (best != 0) return ofSizeLinks(best);
+  return index + 1 == SIZE_CLASSES ? null : smallestFrom(mm, index + 1);
 }
 
 /** The next larger hole, or an older one of the same size. */
-export function nextBySize(mm: Mm, node: MmNode): usize {
+export function nextBySize(mm: Mm, node: MmNode): MmNode | null {
   const next = treeNext(sizeLinks(node), RIGHT);
-  if (next != 0) return changetype<usize>(ofSizeLinks(next));
+  if (next != 0) return ofSizeLinks(next);
   const index = classOf(node.holeSize);
-  return index + 1 == SIZE_CLASSES ? 0 : smallestFrom(mm, index + 1);
+  return index + 1 == SIZE_CLASSES ? null : smallestFrom(mm, index + 1);
 }
 
 // ---- all orders together
@@ -237,7 +240,7 @@ function splitAddress(mm: Mm, before: MmNode, node: MmNode): void {
 
 /** A node that is about to leave: the holes on both sides of it and its own space become one, the newest. */
 export function holeMerge(mm: Mm, node: MmNode): void {
-  const before = changetype<MmNode>(node.previous);
+  const before = node.previous;
   const modern = mm.flavour == MM_MODERN;
   const root = addressRoot(mm);
   const own = node.holeSize != 0;

@@ -9,10 +9,11 @@
 
 import { ENOMEM } from '../errno';
 import { Context } from '../memory/context';
-import { slabAlloc, slabAllocZeroed, slabCacheAt, slabFree } from '../memory/slab';
+import { fieldOf } from '../memory/record';
+import { slabAllocBytes, slabAllocZeroed, slabCacheAt, slabFree, slabFreeBytes } from '../memory/slab';
 import { DmaDevice } from '../dma/device';
 import { DevicePage, devicePageDrop, devicePageMake } from './device-page';
-import { Gtt } from './state';
+import { Gtt, gttOf } from './state';
 import { isWide, pdeEncode } from './pte';
 
 export const TABLE_BYTES: usize = 4096;
@@ -25,10 +26,10 @@ export class PageTable extends DevicePage {
   children: usize;
   level: u32;
   /** The directory above and the entry that leads here. */
-  above: usize;
+  above: PageTable | null;
   index: u32;
   /** While a range is being allocated: the table made before this one, for undoing. */
-  made: usize;
+  made: PageTable | null;
 }
 
 /** Address bits below the index of a level. */
@@ -47,55 +48,54 @@ export function levelEntries(platform: u32, level: u32): u32 {
 
 /**
  * Makes a table, mapped for the device, with its entries undefined.
- * @returns its handle, or 0 without memory
+ * @returns the table, or null without memory
  */
-export function tableMake(device: DmaDevice, level: u32): usize {
-  const ctx = changetype<Context>(device.ctx);
-  const at = recordMake(ctx, level);
-  if (at == 0) return 0;
-  if (devicePageMake(device, changetype<DevicePage>(at), false) == ENOMEM) {
-    recordDrop(ctx, at);
-    return 0;
+export function tableMake(device: DmaDevice, level: u32): PageTable | null {
+  const ctx = device.ctx;
+  const table = recordMake(ctx, level);
+  if (table == null) return null;
+  if (devicePageMake(device, table, false) == ENOMEM) {
+    recordDrop(ctx, table);
+    return null;
   }
-  return at;
+  return table;
 }
 
-/** The record of a table without its page, 0 without memory. */
-export function recordMake(ctx: Context, level: u32): usize {
-  const tables = slabCacheAt(ctx, ctx.gtt + offsetof<Gtt>('tableCache'), offsetof<PageTable>());
-  const children = slabCacheAt(ctx, ctx.gtt + offsetof<Gtt>('childrenCache'), 2048);
-  const at: usize = tables == 0 || children == 0 ? 0 : slabAllocZeroed(tables);
-  if (at == 0) return 0;
-  const table = changetype<PageTable>(at);
+/** The record of a table without its page, null without memory. */
+export function recordMake(ctx: Context, level: u32): PageTable | null {
+  const tables = slabCacheAt<PageTable>(ctx, fieldOf(gttOf(ctx), offsetof<Gtt>('tableCache')), offsetof<PageTable>());
+  const children = slabCacheAt<usize>(ctx, fieldOf(gttOf(ctx), offsetof<Gtt>('childrenCache')), 2048);
+  const table: PageTable | null = tables == null || children == null ? null : slabAllocZeroed(tables);
+  if (table == null) return null;
   table.level = level;
   if (level > 1) {
-    table.children = slabAlloc(children);
+    table.children = slabAllocBytes(children!);
     if (table.children == 0) {
-      slabFree(tables, at);
-      return 0;
+      slabFree<PageTable>(tables!, table);
+      return null;
     }
     memory.fill(table.children, 0, 2048);
   }
-  return at;
+  return table;
 }
 
-export function recordDrop(ctx: Context, at: usize): void {
-  const state = changetype<Gtt>(ctx.gtt);
-  const table = changetype<PageTable>(at);
-  if (table.children != 0) slabFree(state.childrenCache, table.children);
-  slabFree(state.tableCache, at);
+export function recordDrop(ctx: Context, table: PageTable): void {
+  const state = gttOf(ctx);
+  if (table.children != 0) slabFreeBytes(state.childrenCache!, table.children);
+  slabFree(state.tableCache!, table);
 }
 
 /** Unmaps and frees a table's page, and its record. */
-export function tableDrop(device: DmaDevice, at: usize): void {
-  devicePageDrop(device, changetype<DevicePage>(at));
-  recordDrop(changetype<Context>(device.ctx), at);
+export function tableDrop(device: DmaDevice, table: PageTable): void {
+  devicePageDrop(device, table);
+  recordDrop(device.ctx, table);
 }
 
+/** The table that an entry of a directory leads to, null for none. */
 // @ts-ignore: decorator
 @inline
-export function childAt(directory: PageTable, index: u32): usize {
-  return load<u32>(directory.children + (<usize>index << 2));
+export function childAt(directory: PageTable, index: u32): PageTable | null {
+  return changetype<PageTable | null>(load<u32>(directory.children + (<usize>index << 2)));
 }
 
 /** Writes a directory's entry. A directory that is registers holds bare addresses. */

@@ -10,21 +10,22 @@
 // directories, 2,052 mappings for each context.
 
 import { EBUSY, EINVAL, ENOMEM, ERANGE } from '../errno';
-import { Context, FAULT_GTT } from '../memory/context';
+import { FAULT_GTT } from '../memory/context';
 import { shouldFail } from '../memory/fault';
+import { addressOf, fieldOf } from '../memory/record';
 import { slabAllocZeroed, slabCacheAt, slabFree } from '../memory/slab';
 import { SgTable } from '../sg/sg-table';
 import { devicePageDrop, devicePageMake } from './device-page';
 import { MM_HIGH, MM_SEARCH_BELOW, MM_TOP, mmCreate, mmDestroy, mmInsertNode, mmRemove } from './drm-mm';
 import { MM_MODERN, Mm, MmNode } from './drm-mm-node';
-import { PteSource, entriesFill, entriesPut } from './fill';
+import { entriesFill, entriesPut } from './fill';
 import { Ggtt, ggttSlot } from './ggtt';
-import { Gtt } from './state';
+import { Gtt, gttOf } from './state';
 import {
-  PageTable, TABLE_BYTES, childAt, directoryPut, levelEntries, levelShift, recordDrop, recordMake, tableDrop, tableMake,
+  PageTable, childAt, directoryPut, levelEntries, levelShift, recordDrop, recordMake, tableDrop, tableMake,
 } from './page-table';
 import { CACHE_LLC, entryShift, isWide, pdeEncode, pteEncode, pteFlags } from './pte';
-import { GpuVm, VM_PPGTT, checkRange, contextOf, deviceOf, scratchPage, sourceRange, sourceTable } from './vm';
+import { GpuVm, VM_PPGTT, checkRange, scratchPage, sourceRange, sourceTable } from './vm';
 
 /** Shapes. */
 export const PPGTT_GEN6: u32 = 2; // levels of tables
@@ -43,19 +44,19 @@ const GEN6_PD_ALIGN: u64 = 65536;
 // @ts-ignore: decorator
 @unmanaged
 export class Ppgtt extends GpuVm {
-  ggtt: usize;
+  ggtt: Ggtt;
   flags: u32;
   levels: u32;
   /** The uppermost directory. */
-  root: usize;
+  root: PageTable | null;
   /** Tables in use: the root where it is a page, those below; scratch tables not counted. */
   tables: u32;
   /** gen6: the node that keeps the directory's place in the global GTT. */
-  node: usize;
-  /** What a missing table of level 1, 2, 3 is replaced by; 0 where nothing can be missing. */
-  scratch1: usize;
-  scratch2: usize;
-  scratch3: usize;
+  node: MmNode | null;
+  /** What a missing table of level 1, 2, 3 is replaced by; null where nothing can be missing. */
+  scratch1: PageTable | null;
+  scratch2: PageTable | null;
+  scratch3: PageTable | null;
   /** gen8, 32 bits: the four PDP registers. gen8, 48 bits: the first one, with the PML4's address. */
   registers0: u64;
   registers1: u64;
@@ -71,9 +72,9 @@ function scratchSlot(ppgtt: Ppgtt, level: u32): usize {
   return changetype<usize>(ppgtt) + offsetof<Ppgtt>('scratch1') + (<usize>(level - 1) << 2);
 }
 
-/** What stands for a missing table of a level, or 0. */
-export function scratchTable(ppgtt: Ppgtt, level: u32): usize {
-  return load<u32>(scratchSlot(ppgtt, level));
+/** What stands for a missing table of a level, or null. */
+export function scratchTable(ppgtt: Ppgtt, level: u32): PageTable | null {
+  return changetype<PageTable | null>(load<u32>(scratchSlot(ppgtt, level)));
 }
 
 // @ts-ignore: decorator
@@ -92,23 +93,22 @@ function rootIsRegisters(ppgtt: Ppgtt): bool {
  *   shape that the platform does not have, -ENOMEM. Nothing is left behind on failure.
  */
 export function ppgttCreate(ggtt: Ggtt, levels: u32, total: f64, flags: u32, flavour: u32): i32 {
-  const ctx = changetype<Context>(ggtt.ctx);
+  const ctx = ggtt.ctx;
   const wide = isWide(ggtt.platform);
   if (levels < PPGTT_GEN6 || levels > PPGTT_GEN8_48BIT || wide != (levels != PPGTT_GEN6)) return EINVAL;
   if ((flags & PPGTT_PREALLOCATE) != 0 && levels != PPGTT_GEN8) return EINVAL;
   const whole: u64 = levels == PPGTT_GEN6 ? 1 << 31 : levels == PPGTT_GEN8 ? <u64>1 << 32 : <u64>1 << 48;
   if (!(total >= 0) || total > <f64>whole || (<u64>total & 4095) != 0) return EINVAL;
-  const state = changetype<Gtt>(ctx.gtt);
+  const state = gttOf(ctx);
   if (shouldFail(ctx, FAULT_GTT)) return ENOMEM;
-  const cache = slabCacheAt(ctx, ctx.gtt + offsetof<Gtt>('ppgttCache'), offsetof<Ppgtt>());
-  const at: usize = cache == 0 ? 0 : slabAllocZeroed(cache);
-  if (at == 0) return ENOMEM;
-  const ppgtt = changetype<Ppgtt>(at);
-  ppgtt.ctx = changetype<usize>(ctx);
+  const cache = slabCacheAt<Ppgtt>(ctx, fieldOf(gttOf(ctx), offsetof<Gtt>('ppgttCache')), offsetof<Ppgtt>());
+  const ppgtt: Ppgtt | null = cache == null ? null : slabAllocZeroed(cache);
+  if (ppgtt == null) return ENOMEM;
+  ppgtt.ctx = ctx;
   ppgtt.kind = VM_PPGTT;
   ppgtt.platform = ggtt.platform;
   ppgtt.device = ggtt.device;
-  ppgtt.ggtt = changetype<usize>(ggtt);
+  ppgtt.ggtt = ggtt;
   ppgtt.levels = levels;
   ppgtt.flags = flags;
   ppgtt.total = total == 0 ? whole : <u64>total;
@@ -118,17 +118,17 @@ export function ppgttCreate(ggtt: Ggtt, levels: u32, total: f64, flags: u32, fla
     return rc;
   }
   ppgtt.next = state.ppgtts;
-  state.ppgtts = at;
-  return <i32>at;
+  state.ppgtts = ppgtt;
+  return <i32>addressOf(ppgtt);
 }
 
 function build(ppgtt: Ppgtt, ggtt: Ggtt, flavour: u32): i32 {
-  const ctx = contextOf(ppgtt);
+  const ctx = ppgtt.ctx;
   const mm = mmCreate(ctx, 0, <f64>ppgtt.total, flavour, 0);
   if (mm < 0) return mm;
-  ppgtt.mm = mm;
+  ppgtt.mm = changetype<Mm>(mm);
   if ((ppgtt.flags & PPGTT_OWN_SCRATCH) != 0) {
-    if (devicePageMake(deviceOf(ppgtt), scratchPage(ppgtt), true) < 0) return ENOMEM;
+    if (devicePageMake(ppgtt.device, scratchPage(ppgtt), true) < 0) return ENOMEM;
   } else {
     ppgtt.scratchAddress = ggtt.scratchAddress;
   }
@@ -137,37 +137,37 @@ function build(ppgtt: Ppgtt, ggtt: Ggtt, flavour: u32): i32 {
   const top = ppgtt.levels;
   if ((ppgtt.flags & PPGTT_PREALLOCATE) == 0) {
     for (let level: u32 = 1; level < top; ++level) {
-      const scratch = tableMake(deviceOf(ppgtt), level);
-      if (scratch == 0) return ENOMEM;
-      tableInit(ppgtt, changetype<PageTable>(scratch), level);
-      store<u32>(scratchSlot(ppgtt, level), <u32>scratch);
+      const scratch = tableMake(ppgtt.device, level);
+      if (scratch == null) return ENOMEM;
+      tableInit(ppgtt, scratch, level);
+      store<u32>(scratchSlot(ppgtt, level), <u32>addressOf(scratch));
     }
   }
   if (top == PPGTT_GEN8_48BIT) {
-    ppgtt.root = tableMake(deviceOf(ppgtt), top);
-    if (ppgtt.root == 0) return ENOMEM;
+    ppgtt.root = tableMake(ppgtt.device, top);
+    if (ppgtt.root == null) return ENOMEM;
     ++ppgtt.tables;
-    tableInit(ppgtt, changetype<PageTable>(ppgtt.root), top);
-    ppgtt.registers0 = changetype<PageTable>(ppgtt.root).address;
+    tableInit(ppgtt, ppgtt.root!, top);
+    ppgtt.registers0 = ppgtt.root!.address;
     return 0;
   }
   const root = recordMake(ctx, top);
-  if (root == 0) return ENOMEM;
+  if (root == null) return ENOMEM;
   ppgtt.root = root;
   if (top == PPGTT_GEN8) {
-    changetype<PageTable>(root).bytes = changetype<usize>(ppgtt) + REGISTERS;
+    root.bytes = fieldOf(ppgtt, REGISTERS);
     if ((ppgtt.flags & PPGTT_PREALLOCATE) != 0) return allocRange(ppgtt, 0, ppgtt.total);
     for (let i: u32 = 0; i < 4; ++i) {
-      directoryPut(changetype<PageTable>(root), platform, i, changetype<PageTable>(ppgtt.scratch2).address, true);
+      directoryPut(root, platform, i, ppgtt.scratch2!.address, true);
     }
     return 0;
   }
-  const mode = changetype<Mm>(ggtt.mm).flavour == MM_MODERN ? MM_HIGH : MM_SEARCH_BELOW | MM_TOP;
-  const node = mmInsertNode(changetype<Mm>(ggtt.mm), GEN6_PD_SIZE, GEN6_PD_ALIGN, 0, 0, ggtt.total, mode);
+  const mode = ggtt.mm!.flavour == MM_MODERN ? MM_HIGH : MM_SEARCH_BELOW | MM_TOP;
+  const node = mmInsertNode(ggtt.mm!, GEN6_PD_SIZE, GEN6_PD_ALIGN, 0, 0, ggtt.total, mode);
   if (node < 0) return node;
-  ppgtt.node = node;
-  changetype<PageTable>(root).bytes = ggttSlot(ggtt, changetype<MmNode>(<usize>node).start);
-  tableInit(ppgtt, changetype<PageTable>(root), 2);
+  ppgtt.node = changetype<MmNode>(node);
+  root.bytes = ggttSlot(ggtt, changetype<MmNode>(node).start);
+  tableInit(ppgtt, root, 2);
   return 0;
 }
 
@@ -180,42 +180,41 @@ function tableInit(ppgtt: Ppgtt, table: PageTable, level: u32): void {
   }
   // With everything preallocated nothing is missing, and entries are written as the tables come.
   const below = scratchTable(ppgtt, level - 1);
-  if (below == 0) return;
-  const entry = pdeEncode(platform, changetype<PageTable>(below).address);
+  if (below == null) return;
+  const entry = pdeEncode(platform, below.address);
   entriesFill(table.bytes, platform, entry, levelEntries(platform, level));
 }
 
 /** Gives everything back that an address space has, complete or half made. */
 function release(ppgtt: Ppgtt): void {
-  const ctx = contextOf(ppgtt);
-  const state = changetype<Gtt>(ctx.gtt);
-  if (ppgtt.root != 0) {
-    const root = changetype<PageTable>(ppgtt.root);
-    dropBelow(ppgtt, root);
-    if (ppgtt.levels == PPGTT_GEN8_48BIT) tableDrop(deviceOf(ppgtt), ppgtt.root);
-    else recordDrop(ctx, ppgtt.root);
+  const ctx = ppgtt.ctx;
+  const state = gttOf(ctx);
+  if (ppgtt.root != null) {
+    dropBelow(ppgtt, ppgtt.root!);
+    if (ppgtt.levels == PPGTT_GEN8_48BIT) tableDrop(ppgtt.device, ppgtt.root!);
+    else recordDrop(ctx, ppgtt.root!);
   }
   for (let level: u32 = 1; level < ppgtt.levels; ++level) {
     const scratch = scratchTable(ppgtt, level);
-    if (scratch != 0) tableDrop(deviceOf(ppgtt), scratch);
+    if (scratch != null) tableDrop(ppgtt.device, scratch);
   }
-  if (ppgtt.node != 0) {
-    const ggtt = changetype<Ggtt>(ppgtt.ggtt);
-    const start = changetype<MmNode>(ppgtt.node).start;
+  if (ppgtt.node != null) {
+    const ggtt = ppgtt.ggtt;
+    const start = ppgtt.node!.start;
     entriesFill(ggttSlot(ggtt, start), ggtt.platform, ggtt.scratchEntry, <u32>(GEN6_PD_SIZE >> 12));
-    mmRemove(ppgtt.node);
+    mmRemove(ppgtt.node!);
   }
-  if (ppgtt.scratchBytes != 0) devicePageDrop(deviceOf(ppgtt), scratchPage(ppgtt));
-  if (ppgtt.mm != 0) mmDestroy(changetype<Mm>(ppgtt.mm));
-  slabFree(state.ppgttCache, changetype<usize>(ppgtt));
+  if (ppgtt.scratchBytes != 0) devicePageDrop(ppgtt.device, scratchPage(ppgtt));
+  if (ppgtt.mm != null) mmDestroy(ppgtt.mm!);
+  slabFree(state.ppgttCache!, ppgtt);
 }
 
 function dropBelow(ppgtt: Ppgtt, directory: PageTable): void {
   for (let i: u32 = 0; i < 512; ++i) {
-    const at = childAt(directory, i);
-    if (at == 0) continue;
-    if (directory.level > 2) dropBelow(ppgtt, changetype<PageTable>(at));
-    tableDrop(deviceOf(ppgtt), at);
+    const table = childAt(directory, i);
+    if (table == null) continue;
+    if (directory.level > 2) dropBelow(ppgtt, table);
+    tableDrop(ppgtt.device, table);
     --ppgtt.tables;
   }
 }
@@ -225,25 +224,25 @@ function dropBelow(ppgtt: Ppgtt, directory: PageTable): void {
  * @returns 0, or -EBUSY while the global GTT is being scanned for eviction (gen6, whose directory lies there)
  */
 export function ppgttDestroy(ppgtt: Ppgtt): i32 {
-  const state = changetype<Gtt>(contextOf(ppgtt).gtt);
-  const scanned = changetype<Mm>(changetype<Ggtt>(ppgtt.ggtt).mm).scanActive != 0;
-  if (ppgtt.node != 0 && scanned) return EBUSY;
-  let link = changetype<usize>(state) + offsetof<Gtt>('ppgtts');
-  while (load<u32>(link) != <u32>changetype<usize>(ppgtt)) link = <usize>load<u32>(link) + offsetof<GpuVm>('next');
-  store<u32>(link, <u32>ppgtt.next);
+  const state = gttOf(ppgtt.ctx);
+  const scanned = ppgtt.ggtt.mm!.scanActive != 0;
+  if (ppgtt.node != null && scanned) return EBUSY;
+  let link = fieldOf(state, offsetof<Gtt>('ppgtts'));
+  while (load<u32>(link) != <u32>addressOf(ppgtt)) link = <usize>load<u32>(link) + offsetof<GpuVm>('next');
+  store<u32>(link, <u32>addressOf(ppgtt.next));
   release(ppgtt);
   return 0;
 }
 
 // ---- tables for a range
 
-/** Page table that covers an address, 0 where there is none. */
-function leafOf(ppgtt: Ppgtt, address: u64): usize {
+/** Page table that covers an address, null where there is none. */
+function leafOf(ppgtt: Ppgtt, address: u64): PageTable | null {
   let at = ppgtt.root;
   for (let level = ppgtt.levels; level > 1; --level) {
     const index = <u32>(address >> levelShift(ppgtt.platform, level)) & 511;
-    at = childAt(changetype<PageTable>(at), index);
-    if (at == 0) return 0;
+    at = childAt(at!, index);
+    if (at == null) return null;
   }
   return at;
 }
@@ -264,26 +263,26 @@ function allocRange(ppgtt: Ppgtt, start: u64, length: u64): i32 {
   const platform = ppgtt.platform;
   const span = <u64>1 << levelShift(platform, 2);
   const end = start + length;
-  let made: usize = 0;
+  let made: PageTable | null = null;
   for (let address = start & ~(span - 1); address < end; address += span) {
     let at = ppgtt.root;
     for (let level = ppgtt.levels; level > 1; --level) {
-      const directory = changetype<PageTable>(at);
+      const directory = at!;
       const index = <u32>(address >> levelShift(platform, level)) & 511;
       at = childAt(directory, index);
-      if (at != 0) continue;
-      at = tableMake(deviceOf(ppgtt), level - 1);
-      if (at == 0) {
+      if (at != null) continue;
+      at = tableMake(ppgtt.device, level - 1);
+      if (at == null) {
         undo(ppgtt, made);
         return ENOMEM;
       }
-      const table = changetype<PageTable>(at);
+      const table = at;
       tableInit(ppgtt, table, level - 1);
-      table.above = changetype<usize>(directory);
+      table.above = directory;
       table.index = index;
       table.made = made;
       made = at;
-      store<u32>(directory.children + (<usize>index << 2), <u32>at);
+      store<u32>(directory.children + (<usize>index << 2), <u32>addressOf(at));
       directoryPut(directory, platform, index, table.address, level == ppgtt.levels && rootIsRegisters(ppgtt));
       ++ppgtt.tables;
     }
@@ -292,16 +291,16 @@ function allocRange(ppgtt: Ppgtt, start: u64, length: u64): i32 {
 }
 
 /** Takes tables away again, the newest first, so that each is empty when its turn comes. */
-function undo(ppgtt: Ppgtt, made: usize): void {
-  while (made != 0) {
-    const table = changetype<PageTable>(made);
-    const directory = changetype<PageTable>(table.above);
+function undo(ppgtt: Ppgtt, made: PageTable | null): void {
+  while (made != null) {
+    const table = made;
+    const directory = table.above!;
     store<u32>(directory.children + (<usize>table.index << 2), 0);
     const scratch = scratchTable(ppgtt, table.level);
     const registers = directory.level == ppgtt.levels && rootIsRegisters(ppgtt);
-    if (scratch != 0) directoryPut(directory, ppgtt.platform, table.index, changetype<PageTable>(scratch).address, registers);
+    if (scratch != null) directoryPut(directory, ppgtt.platform, table.index, scratch.address, registers);
     const next = table.made;
-    tableDrop(deviceOf(ppgtt), made);
+    tableDrop(ppgtt.device, made);
     --ppgtt.tables;
     made = next;
   }
@@ -314,7 +313,7 @@ function covered(ppgtt: Ppgtt, start: u64, count: u64): bool {
   const span = <u64>1 << levelShift(ppgtt.platform, 2);
   const end = start + (count << 12);
   for (let address = start & ~(span - 1); address < end; address += span) {
-    if (leafOf(ppgtt, address) == 0) return false;
+    if (leafOf(ppgtt, address) == null) return false;
   }
   return true;
 }
@@ -331,8 +330,8 @@ function put(ppgtt: Ppgtt, start: f64, count: i32): i32 {
   while (done < <u32>count) {
     const index = <u32>(address >> 12) & (entries - 1);
     const part = min(<u32>count - done, entries - index);
-    const leaf = changetype<PageTable>(leafOf(ppgtt, address));
-    entriesPut(leaf.bytes + (<usize>index << entryShift(platform)), changetype<PteSource>(ppgtt), done, part);
+    const leaf = leafOf(ppgtt, address)!;
+    entriesPut(leaf.bytes + (<usize>index << entryShift(platform)), ppgtt, done, part);
     address += <u64>part << 12;
     done += part;
   }
@@ -369,8 +368,8 @@ export function ppgttClear(ppgtt: Ppgtt, start: f64, count: u32): i32 {
     const index = <u32>(address >> 12) & (entries - 1);
     const part = min(left, entries - index);
     const leaf = leafOf(ppgtt, address);
-    if (leaf != 0) {
-      const at = changetype<PageTable>(leaf).bytes + (<usize>index << entryShift(platform));
+    if (leaf != null) {
+      const at = leaf.bytes + (<usize>index << entryShift(platform));
       entriesFill(at, platform, ppgtt.scratchEntry, part);
     }
     address += <u64>part << 12;
@@ -383,9 +382,9 @@ export function ppgttClear(ppgtt: Ppgtt, start: f64, count: u32): i32 {
 export function ppgttEntry(ppgtt: Ppgtt, address: f64): f64 {
   if (!(address >= 0) || address >= <f64>ppgtt.total) return <f64>ERANGE;
   const leaf = leafOf(ppgtt, <u64>address);
-  if (leaf == 0) return <f64>ppgtt.scratchEntry;
+  if (leaf == null) return <f64>ppgtt.scratchEntry;
   const index = <u32>(<u64>address >> 12) & (levelEntries(ppgtt.platform, 1) - 1);
-  const at = changetype<PageTable>(leaf).bytes + (<usize>index << entryShift(ppgtt.platform));
+  const at = leaf.bytes + (<usize>index << entryShift(ppgtt.platform));
   return isWide(ppgtt.platform) ? <f64>load<u64>(at) : <f64>load<u32>(at);
 }
 
@@ -397,14 +396,14 @@ export function ppgttTables(ppgtt: Ppgtt): u32 {
 /** Pages of an address space that are mapped for the device: tables, scratch tables, a scratch page of its own. */
 export function ppgttPages(ppgtt: Ppgtt): u32 {
   let count = ppgtt.tables + (ppgtt.scratchBytes != 0 ? 1 : 0);
-  for (let level: u32 = 1; level < ppgtt.levels; ++level) count += scratchTable(ppgtt, level) != 0 ? 1 : 0;
+  for (let level: u32 = 1; level < ppgtt.levels; ++level) count += scratchTable(ppgtt, level) != null ? 1 : 0;
   return count;
 }
 
 /** gen8: a PDP register; gen6: the directory's byte offset in the global GTT's table (PP_DIR_BASE), whatever `index` is. */
 export function ppgttRegister(ppgtt: Ppgtt, index: u32): f64 {
   if (ppgtt.levels == PPGTT_GEN6) {
-    return <f64>(changetype<PageTable>(ppgtt.root).bytes - changetype<Ggtt>(ppgtt.ggtt).table);
+    return <f64>(ppgtt.root!.bytes - ppgtt.ggtt.table);
   }
-  return <f64>load<u64>(changetype<usize>(ppgtt) + REGISTERS + (<usize>(index & 3) << 3));
+  return <f64>load<u64>(fieldOf(ppgtt, REGISTERS) + (<usize>(index & 3) << 3));
 }

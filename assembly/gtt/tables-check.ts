@@ -6,7 +6,6 @@ import { Ggtt, ggttEntry } from './ggtt';
 import { PageTable, childAt, levelEntries } from './page-table';
 import { PPGTT_GEN8, PPGTT_GEN8_48BIT, Ppgtt, scratchTable } from './ppgtt';
 import { isWide, pdeEncode, pteValid } from './pte';
-import { contextOf } from './vm';
 
 const WRONG_GUARD: u32 = 9; // the last page of a global GTT is not on the scratch page
 const WRONG_PAGE: u32 = 10; // a table's bytes are not its frame's
@@ -21,7 +20,7 @@ export function ggttCheck(ggtt: Ggtt): u32 {
 
 /** Returns 0 or what is wrong: 10 page, 11 directory, 12 entry, 13 count. */
 export function ppgttCheck(ppgtt: Ppgtt): u32 {
-  const root = changetype<PageTable>(ppgtt.root);
+  const root = ppgtt.root!;
   const counted: u32 = ppgtt.levels == PPGTT_GEN8_48BIT ? 1 : 0;
   const found = subtreeCheck(ppgtt, root);
   if (found < 0) return <u32>-found;
@@ -31,7 +30,7 @@ export function ppgttCheck(ppgtt: Ppgtt): u32 {
 /** Tables below a directory, or a negative code. */
 function subtreeCheck(ppgtt: Ppgtt, table: PageTable): i32 {
   const platform = ppgtt.platform;
-  const ctx = contextOf(ppgtt);
+  const ctx = ppgtt.ctx;
   if (table.pfn != 0 && contentsPeek(ramOf(ctx), table.pfn) != table.bytes) return -WRONG_PAGE;
   const registers = table.level == PPGTT_GEN8 && ppgtt.levels == PPGTT_GEN8;
   const entries: u32 = registers ? 4 : levelEntries(platform, table.level);
@@ -43,16 +42,16 @@ function subtreeCheck(ppgtt: Ppgtt, table: PageTable): i32 {
       continue;
     }
     let at = childAt(table, i);
-    if (at != 0) {
-      const below = subtreeCheck(ppgtt, changetype<PageTable>(at));
+    if (at != null) {
+      const below = subtreeCheck(ppgtt, at);
       if (below < 0) return below;
       count += below + 1;
     } else {
       at = scratchTable(ppgtt, table.level - 1);
       // Nothing can be missing where everything was made at once.
-      if (at == 0) return -WRONG_DIRECTORY;
+      if (at == null) return -WRONG_DIRECTORY;
     }
-    const address = changetype<PageTable>(at).address;
+    const address = at.address;
     if (entry != (registers ? address : pdeEncode(platform, address))) return -WRONG_DIRECTORY;
   }
   return count;

@@ -9,14 +9,15 @@
 import { EFAULT } from '../errno';
 import { DmaDevice } from '../dma/device';
 import { TRANSLATE_FAULT, deviceRead, deviceWrite, translate } from '../iommu/access';
+import { fieldOf } from '../memory/record';
 import { contentsPeek } from '../ram/contents';
-import { Ram, isRam } from '../ram/ram';
+import { isRam, ramOf } from '../ram/ram';
 import { REASON_GPU_NOT_PRESENT, REASON_GPU_RANGE, REASON_GPU_READ_ONLY, REASON_GPU_TABLE, setReason } from '../reason';
 import { Ggtt, ggttSlot } from './ggtt';
-import { PageTable, levelEntries, levelShift } from './page-table';
+import { levelEntries, levelShift } from './page-table';
 import { PPGTT_GEN6, PPGTT_GEN8, Ppgtt, REGISTERS } from './ppgtt';
 import { PLATFORM_BYT, isWide, pteAddress, pteValid } from './pte';
-import { GpuVm, VM_GGTT, contextOf, deviceOf } from './vm';
+import { GpuVm, VM_GGTT } from './vm';
 
 /** Bit 1 of an entry: may be written, where the platform has such a bit. */
 const WRITEABLE: u64 = 2;
@@ -26,8 +27,8 @@ const NO_ENTRY: u64 = 0xffffffffffffffff;
 /** An entry of a table in RAM, as the device reads it: 8 bytes, or 4 of them. */
 function fetch(vm: GpuVm, table: u64, index: u32): u64 {
   const wide = isWide(vm.platform);
-  const phys = translate(deviceOf(vm), table + (<u64>index << (wide ? 3 : 2)), false);
-  const ram = changetype<Ram>(contextOf(vm).ram);
+  const phys = translate(vm.device, table + (<u64>index << (wide ? 3 : 2)), false);
+  const ram = ramOf(vm.ctx);
   if (phys == TRANSLATE_FAULT || phys >> 44 != 0 || !isRam(ram, <u32>(phys >> 12))) return NO_ENTRY;
   const bytes = contentsPeek(ram, <u32>(phys >> 12));
   if (bytes == 0) return 0;
@@ -36,7 +37,7 @@ function fetch(vm: GpuVm, table: u64, index: u32): u64 {
 }
 
 function fail(vm: GpuVm, reason: u32): u64 {
-  setReason(contextOf(vm), reason);
+  setReason(vm.ctx, reason);
   return TRANSLATE_FAULT;
 }
 
@@ -47,11 +48,11 @@ function walk(ppgtt: Ppgtt, address: u64): u64 {
   let entry: u64;
   if (ppgtt.levels == PPGTT_GEN6) {
     level = 1;
-    entry = load<u32>(changetype<PageTable>(ppgtt.root).bytes + (<usize>(address >> levelShift(platform, 2)) << 2));
+    entry = load<u32>(ppgtt.root!.bytes + (<usize>(address >> levelShift(platform, 2)) << 2));
     if (!pteValid(entry)) return fail(ppgtt, REASON_GPU_NOT_PRESENT);
   } else if (ppgtt.levels == PPGTT_GEN8) {
     level = 2;
-    entry = load<u64>(changetype<usize>(ppgtt) + REGISTERS + (<usize>(address >> 30) << 3));
+    entry = load<u64>(fieldOf(ppgtt, REGISTERS) + (<usize>(address >> 30) << 3));
   } else {
     level = 4;
     entry = ppgtt.registers0;
@@ -70,11 +71,11 @@ function translateGpu(vm: GpuVm, address: u64, write: bool): u64 {
   const platform = vm.platform;
   let entry: u64;
   if (vm.kind == VM_GGTT) {
-    const at = ggttSlot(changetype<Ggtt>(changetype<usize>(vm)), address);
+    const at = ggttSlot(changetype<Ggtt>(vm), address);
     entry = isWide(platform) ? load<u64>(at) : <u64>load<u32>(at);
     if (!pteValid(entry)) return fail(vm, REASON_GPU_NOT_PRESENT);
   } else {
-    entry = walk(changetype<Ppgtt>(changetype<usize>(vm)), address);
+    entry = walk(changetype<Ppgtt>(vm), address);
     if (entry == NO_ENTRY) return TRANSLATE_FAULT;
   }
   if (write && (isWide(platform) || platform == PLATFORM_BYT) && (entry & WRITEABLE) == 0) {
@@ -111,7 +112,7 @@ export function gpuWrite(vm: GpuVm, address: f64, buffer: usize, n: u32): i32 {
 }
 
 function access(vm: GpuVm, address: u64, buffer: usize, n: u32, write: bool): i32 {
-  const device: DmaDevice = deviceOf(vm);
+  const device: DmaDevice = vm.device;
   while (n != 0) {
     const part = min(n, 4096 - (<u32>address & 4095));
     const dma = translateGpu(vm, address, write);

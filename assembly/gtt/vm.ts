@@ -3,8 +3,10 @@
 import { EINVAL, ERANGE } from '../errno';
 import { Context } from '../memory/context';
 import { DmaDevice } from '../dma/device';
+import { fieldOf } from '../memory/record';
 import { SgTable } from '../sg/sg-table';
 import { DevicePage } from './device-page';
+import { Mm } from './drm-mm-node';
 import { PteSource, sourcePages } from './fill';
 import { pteFlags } from './pte';
 
@@ -15,16 +17,16 @@ export const VM_PPGTT: u32 = 2;
 // @ts-ignore: decorator
 @unmanaged
 export class GpuVm extends PteSource {
-  ctx: usize;
+  ctx: Context;
   kind: u32;
   /** The DmaDevice that walks the tables. */
-  device: usize;
+  device: DmaDevice;
   /** Who has which part of it. */
-  mm: usize;
+  mm: Mm | null;
   /** Bytes of address space. */
   total: u64;
   /** Next address space of the same kind (gtt.ts). */
-  next: usize;
+  next: GpuVm | null;
   /** The page that every unused entry leads to: the fields of a DevicePage. */
   scratchAddress: u64;
   scratchBytes: usize;
@@ -37,19 +39,7 @@ export class GpuVm extends PteSource {
 @inline
 export function scratchPage(vm: GpuVm): DevicePage {
   assert(offsetof<GpuVm>('scratchPfn') - offsetof<GpuVm>('scratchAddress') == offsetof<DevicePage>('pfn'));
-  return changetype<DevicePage>(changetype<usize>(vm) + offsetof<GpuVm>('scratchAddress'));
-}
-
-// @ts-ignore: decorator
-@inline
-export function contextOf(vm: GpuVm): Context {
-  return changetype<Context>(vm.ctx);
-}
-
-// @ts-ignore: decorator
-@inline
-export function deviceOf(vm: GpuVm): DmaDevice {
-  return changetype<DmaDevice>(vm.device);
+  return changetype<DevicePage>(fieldOf(vm, offsetof<GpuVm>('scratchAddress')));
 }
 
 /** Whether `count` pages fit from `start` on in `limit` bytes: 0, -EINVAL for an address inside a page, or -ERANGE. */
@@ -71,7 +61,7 @@ export function sourceTable(vm: GpuVm, sgt: SgTable, pages: usize, count: u32, l
     }
   }
   vm.bits = pteFlags(vm.platform, level, flags);
-  vm.sgt = changetype<usize>(sgt);
+  vm.sgt = sgt;
   vm.pages = pages;
   return <i32>(pages != 0 ? count : have);
 }
@@ -80,15 +70,15 @@ export function sourceTable(vm: GpuVm, sgt: SgTable, pages: usize, count: u32, l
 export function sourceRange(vm: GpuVm, address: f64, level: u32, flags: u32): i32 {
   if (!(address >= 0) || (<u64>address & 4095) != 0) return EINVAL;
   vm.bits = pteFlags(vm.platform, level, flags);
-  vm.sgt = 0;
+  vm.sgt = null;
   vm.address = <u64>address;
   return 0;
 }
 
 // ---- for the host
 
-export function vmMm(vm: GpuVm): usize {
-  return vm.mm;
+export function vmMm(vm: GpuVm): Mm {
+  return vm.mm!;
 }
 
 export function vmTotal(vm: GpuVm): f64 {

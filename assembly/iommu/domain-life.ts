@@ -2,6 +2,7 @@
 
 import { Context } from '../memory/context';
 import { lock, unlock } from '../memory/lock';
+import { addressOf, fieldOf } from '../memory/record';
 import { slabAllocZeroed, slabCacheAt, slabFree } from '../memory/slab';
 import { DOMAIN_CPU_SIZE, DOMAIN_SIZE, IommuDomain, domainInvalidations, pageInvalidations } from './domain';
 import { FORMAT_VTD, domainFree, domainInit, formatWidth } from './formats';
@@ -22,10 +23,10 @@ export function domainCreate(ctx: Context, levels: u32, width: u32, pageSizes: f
   if (bits == 0) return null;
   const unit = iommuOf(ctx);
   if (unit == null) return null;
-  const cache = slabCacheAt(ctx, ctx.iommu + offsetof<Iommu>('domainCache'), DOMAIN_SIZE + <usize>ctx.cpuCount * DOMAIN_CPU_SIZE);
-  const at: usize = cache == 0 ? 0 : slabAllocZeroed(cache);
-  if (at == 0) return null;
-  const domain = changetype<IommuDomain>(at);
+  const size = DOMAIN_SIZE + <usize>ctx.cpuCount * DOMAIN_CPU_SIZE;
+  const cache = slabCacheAt<IommuDomain>(ctx, ctx.iommu + offsetof<Iommu>('domainCache'), size);
+  const domain: IommuDomain | null = cache == null ? null : slabAllocZeroed(cache);
+  if (domain == null) return null;
   lock(unit);
   const id = domainIdAlloc(unit);
   unlock(unit);
@@ -37,7 +38,7 @@ export function domainCreate(ctx: Context, levels: u32, width: u32, pageSizes: f
   domain.width = bits;
   if (id == 0 || !domainInit(domain, <u64>pageSizes)) {
     if (id != 0) domainIdFree(unit, id);
-    slabFree(cache, changetype<usize>(domain));
+    slabFree<IommuDomain>(cache!, domain);
     return null;
   }
   lock(unit);
@@ -61,12 +62,12 @@ export function domainDestroy(domain: IommuDomain): bool {
   unit.pageInvalidations += pageInvalidations(domain);
   unit.domainInvalidations += domainInvalidations(domain);
   lock(unit);
-  let link = changetype<usize>(unit) + offsetof<Iommu>('domains');
-  while (<usize>load<u32>(link) != changetype<usize>(domain)) link = <usize>load<u32>(link) + offsetof<IommuDomain>('next');
-  store<u32>(link, <u32>changetype<usize>(domain.next));
+  let link = fieldOf(unit, offsetof<Iommu>('domains'));
+  while (<usize>load<u32>(link) != addressOf(domain)) link = <usize>load<u32>(link) + offsetof<IommuDomain>('next');
+  store<u32>(link, <u32>addressOf(domain.next));
   --unit.domainCount;
   domainIdFree(unit, domain.id);
   unlock(unit);
-  slabFree(unit.domainCache, changetype<usize>(domain));
+  slabFree(unit.domainCache!, domain);
   return true;
 }

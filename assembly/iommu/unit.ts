@@ -14,7 +14,7 @@
 // accessed memory.
 
 import { blockAllocZeroed, blockFree } from '../memory/block';
-import { Context } from '../memory/context';
+import { CacheOf, Context, SlabCache } from '../memory/context';
 import { Guarded } from '../memory/lock';
 import { IommuDomain } from './domain';
 
@@ -33,9 +33,9 @@ export class Iommu extends Guarded {
   /** Live domains, linked through IommuDomain.next. */
   domains: IommuDomain | null;
   domainCount: u32;
-  domainCache: usize;
+  domainCache: CacheOf<IommuDomain> | null;
   /** For the format's own records. */
-  formatCache: usize;
+  formatCache: SlabCache | null;
   /** Bit n set: domain id n is taken. */
   domainIds: usize;
   nextDomainId: u32;

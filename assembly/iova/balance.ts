@@ -1,7 +1,7 @@
 // Splitting and merging nodes of the index, and making and freeing it. Nodes other than the root stay at least a quarter
 // full, but for those that a run of insertions at one end has just begun.
 
-import { slabAlloc, slabFree } from '../memory/slab';
+import { slabAllocBytes, slabFreeBytes } from '../memory/slab';
 import { fingerOf, IovaDomain, stateOf, WAY_FOUND, WAY_LOCATED } from './domain';
 import {
   ANCHOR, CAP, CHILD, COUNT, HI, INNER_GAP, INNER_MAX, INNER_MERGED, INNER_MIN, KEY, LEAF_MAX, LEAF_MERGED, LO, LOW, NEXT,
@@ -18,13 +18,13 @@ export function makeRoom(domain: IovaDomain, path: usize): bool {
   let level: u32 = 1;
   while (level <= height && countOf(pathNode(path, level)) == INNER_MAX) ++level;
   const inners = level > height ? level : level - 1; // a new root as well
-  const leaf = slabAlloc(state.leafCache);
+  const leaf = slabAllocBytes(state.leafCache);
   if (leaf == 0) return false;
   for (let i: u32 = 0; i < inners; ++i) {
-    const inner = slabAlloc(state.innerCache);
+    const inner = slabAllocBytes(state.innerCache);
     if (inner == 0) {
-      slabFree(state.leafCache, leaf);
-      while (domain.spareInner != 0) slabFree(state.innerCache, takeSpare(domain));
+      slabFreeBytes(state.leafCache, leaf);
+      while (domain.spareInner != 0) slabFreeBytes(state.innerCache, takeSpare(domain));
       return false;
     }
     store<u32>(inner, <u32>domain.spareInner);
@@ -162,7 +162,7 @@ export function mergeLeaf(domain: IovaDomain, path: usize): void {
     leafMove(right, LEAF_MAX - b, left, LEAF_MAX - b, b);
     store<u32>(left, a + b, COUNT);
     store<u32>(left, load<u32>(right, NEXT), NEXT);
-    slabFree(stateOf(domain).leafCache, right);
+    slabFreeBytes(stateOf(domain).leafCache, right);
     unlink(domain, path, 1, i, leafTop(left));
     return;
   }
@@ -198,7 +198,7 @@ function mergeInner(domain: IovaDomain, path: usize, level: u32): void {
   if (a + b <= INNER_MERGED) {
     innerMove(right, 0, left, a, b);
     store<u32>(left, a + b, COUNT);
-    slabFree(stateOf(domain).innerCache, right);
+    slabFreeBytes(stateOf(domain).innerCache, right);
     unlink(domain, path, level + 1, i, innerTop(left));
     return;
   }
@@ -231,7 +231,7 @@ function unlink(domain: IovaDomain, path: usize, level: u32, i: u32, top: u32): 
     if (count != 1) return;
     domain.root = childOf(node, 0);
     --domain.height;
-    slabFree(stateOf(domain).innerCache, node);
+    slabFreeBytes(stateOf(domain).innerCache, node);
   } else if (count < INNER_MIN) mergeInner(domain, path, level);
 }
 
@@ -247,7 +247,7 @@ function share(node: usize, i: u32, key: u64, rightUsed: u64, leftTop: u32, righ
 
 /** Makes an index that holds the anchor and nothing else. Returns false without memory. */
 export function treeCreate(domain: IovaDomain, low: u64): bool {
-  const leaf = slabAlloc(stateOf(domain).leafCache);
+  const leaf = slabAllocBytes(stateOf(domain).leafCache);
   if (leaf == 0) return false;
   leafClear(leaf, LEAF_MAX - 1);
   store<u32>(leaf, 1, COUNT);
@@ -270,10 +270,10 @@ export function treeDestroy(domain: IovaDomain): void {
 function freeNode(domain: IovaDomain, node: usize, level: u32): void {
   const state = stateOf(domain);
   if (level == 0) {
-    slabFree(state.leafCache, node);
+    slabFreeBytes(state.leafCache, node);
     return;
   }
   const count = countOf(node);
   for (let i: u32 = 0; i < count; ++i) freeNode(domain, childOf(node, i), level - 1);
-  slabFree(state.innerCache, node);
+  slabFreeBytes(state.innerCache, node);
 }

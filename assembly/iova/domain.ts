@@ -2,7 +2,7 @@
 
 
 import { Context } from '../memory/context';
-import { CacheOf, cacheAllocZeroed, cacheCreate, slabCacheCreate } from '../memory/slab';
+import { CacheOf, slabAllocZeroed, slabCacheCreate, slabCacheCreate } from '../memory/slab';
 import { INNER_SIZE, LEAF_SIZE } from './node';
 import { Magazine } from './rcache';
 import { Span } from './span';
@@ -116,8 +116,8 @@ export function fingerOf(domain: IovaDomain): usize {
 export class IovaState {
   domainCache: CacheOf<IovaDomain>;
   /** Nodes of the index (node.ts). */
-  leafCache: usize;
-  innerCache: usize;
+  leafCache: CacheOf<usize>;
+  innerCache: CacheOf<usize>;
   magazineCache: CacheOf<Magazine>;
   spanCache: CacheOf<Span>;
   domains: IovaDomain | null;
@@ -138,14 +138,14 @@ export function iovaStateOf(ctx: Context): IovaState | null {
 export function iovaState(ctx: Context): IovaState | null {
   if (ctx.iova != 0) return iovaStateOf(ctx);
   // The caches first: they hold no record, so that a failure on the way leaves none behind.
-  const holder = cacheCreate<IovaState>(ctx, offsetof<IovaState>());
-  const domains = cacheCreate<IovaDomain>(ctx, offsetof<IovaDomain>());
-  const leaves = slabCacheCreate(ctx, LEAF_SIZE);
-  const inners = slabCacheCreate(ctx, INNER_SIZE);
-  const magazines = cacheCreate<Magazine>(ctx, MAGAZINE_BYTES);
-  const spans = cacheCreate<Span>(ctx, SPAN_BYTES);
-  if (holder == null || domains == null || leaves == 0 || inners == 0 || magazines == null || spans == null) return null;
-  const state = cacheAllocZeroed(holder);
+  const holder = slabCacheCreate<IovaState>(ctx, offsetof<IovaState>());
+  const domains = slabCacheCreate<IovaDomain>(ctx, offsetof<IovaDomain>());
+  const leaves = slabCacheCreate<usize>(ctx, LEAF_SIZE);
+  const inners = slabCacheCreate<usize>(ctx, INNER_SIZE);
+  const magazines = slabCacheCreate<Magazine>(ctx, MAGAZINE_BYTES);
+  const spans = slabCacheCreate<Span>(ctx, SPAN_BYTES);
+  if (holder == null || domains == null || leaves == null || inners == null || magazines == null || spans == null) return null;
+  const state = slabAllocZeroed(holder);
   if (state == null) return null;
   state.domainCache = domains;
   state.leafCache = leaves;

@@ -10,10 +10,9 @@
 // An empty span goes back to the index unless it is its list's last.
 
 import { blockAllocZeroed, blockFree, blockOrder } from '../memory/block';
-import { Context } from '../memory/context';
 import { currentCpu } from '../memory/cpu';
 import { lock, unlock } from '../memory/lock';
-import { cacheAlloc, cacheFree } from '../memory/slab';
+import { slabAlloc, slabFree } from '../memory/slab';
 import { fingerOf, IovaDomain, stateOf } from './domain';
 import { alignMask, codesFor, NO_MEMORY, NO_PLACE } from './linux';
 import { CAP } from './node';
@@ -114,7 +113,7 @@ function slotFromNewSpan(domain: IovaDomain, order: u32, end: u64): u64 {
   const base = search(domain, end, pages, 0 - pages, CAP);
   if (base < domain.start) return NO_PLACE;
   const cache = stateOf(domain).spanCache;
-  const span = cacheAlloc(cache);
+  const span = slabAlloc(cache);
   if (span == null) return NO_PLACE;
   span.base = base;
   span.end = base + pages;
@@ -125,12 +124,12 @@ function slotFromNewSpan(domain: IovaDomain, order: u32, end: u64): u64 {
   span.order = order;
   span.zone = zone;
   if (!spanEnter(domain, span, true)) {
-    cacheFree<Span>(cache, span);
+    slabFree<Span>(cache, span);
     return NO_PLACE;
   }
   if (!insertAt(domain, fingerOf(domain), base, base + pages - 1)) {
     spanEnter(domain, span, false);
-    cacheFree<Span>(cache, span);
+    slabFree<Span>(cache, span);
     return NO_PLACE;
   }
   const list = listOf(domain, span.cpu, zone, order);
@@ -198,7 +197,7 @@ function release(domain: IovaDomain, span: Span): void {
   spanEnter(domain, span, false);
   locate(domain, span.base);
   removeAt(domain);
-  cacheFree(stateOf(domain).spanCache, span);
+  slabFree(stateOf(domain).spanCache, span);
 }
 
 // Gives back this CPU's empty spans, which are kept for the next request. Returns whether there was one.

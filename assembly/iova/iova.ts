@@ -18,7 +18,7 @@
 import { Context, FAULT_IOVA } from '../memory/context';
 import { shouldFail } from '../memory/fault';
 import { lock, unlock } from '../memory/lock';
-import { cacheAllocZeroed, cacheFree } from '../memory/slab';
+import { slabAllocZeroed, slabFree } from '../memory/slab';
 import { REASON_IOVA_BUSY, REASON_IOVA_NO_MEMORY, setReason } from '../reason';
 import { treeCreate, treeDestroy } from './balance';
 import { IOVA_FAST, IOVA_LINUX_42, IOVA_LINUX_612, IOVA_RCACHE, IovaDomain, IovaState, iovaState, iovaStateOf, pathOf, stateOf } from './domain';
@@ -50,7 +50,7 @@ export function iovaDomainCreate(
   if (startPfn == 0 || startPfn >= IOVA_PFN_END || pfn32bit >= IOVA_PFN_END || cpus == 0) return null;
   if (iovaState(ctx) == null) return null;
   const state = iovaStateOf(ctx)!;
-  const domain = cacheAllocZeroed(state.domainCache);
+  const domain = slabAllocZeroed(state.domainCache);
   if (domain == null) return null;
   domain.ctx = ctx;
   domain.model = kind;
@@ -64,13 +64,13 @@ export function iovaDomainCreate(
   domain.cached32Lo = ANCHOR;
   domain.cached32Hi = ANCHOR;
   if (!treeCreate(domain, kind == IOVA_LINUX_42 ? startPfn + 1 : startPfn)) {
-    cacheFree<IovaDomain>(state.domainCache, domain);
+    slabFree<IovaDomain>(state.domainCache, domain);
     return null;
   }
   const ready = kind == IOVA_FAST ? fastCreate(domain, ctx.cpuCount) : model == kind || rcacheCreate(domain, ctx.cpuCount);
   if (!ready) {
     treeDestroy(domain);
-    cacheFree<IovaDomain>(state.domainCache, domain);
+    slabFree<IovaDomain>(state.domainCache, domain);
     return null;
   }
   domain.next = state.domains;
@@ -87,7 +87,7 @@ export function iovaDomainDestroy(domain: IovaDomain): void {
   if (domain.magazines != 0) rcacheDestroy(domain);
   if (domain.model == IOVA_FAST) fastDestroy(domain);
   treeDestroy(domain);
-  cacheFree<IovaDomain>(state.domainCache, domain);
+  slabFree<IovaDomain>(state.domainCache, domain);
 }
 
 function noMemory(domain: IovaDomain): u64 {

@@ -10,15 +10,14 @@
 // the domain's lock. Where Linux empties every CPU's magazines, that build empties the caller's own and the depots.
 
 import { timerAdd, timerCancel, TIMER_IOVA_DEPOT } from '../memory/clock';
-import { Context } from '../memory/context';
 import { currentCpu } from '../memory/cpu';
 import { lock, unlock } from '../memory/lock';
 import { blockAllocZeroed, blockFree, blockOrder } from '../memory/block';
-import { cacheAlloc, cacheFree } from '../memory/slab';
+import { slabAlloc, slabFree } from '../memory/slab';
 import { recordAt } from '../memory/record';
 import { IovaDomain, pathOf, stateOf } from './domain';
 import { forget } from './linux';
-import { hiOf, loOf } from './node';
+import { loOf } from './node';
 import { pathIndex } from './path';
 import { locate, removeAt } from './tree';
 
@@ -103,7 +102,7 @@ export function rcacheCreate(domain: IovaDomain, cpus: u32): bool {
   domain.cacheCpus = cpus;
   for (let order: u32 = 0; order < CLASSES; ++order) depotOf(domain, order).domain = domain;
   for (let cell = at; cell < domain.depots; cell += 4) {
-    const magazine = cacheAlloc(stateOf(domain).magazineCache);
+    const magazine = slabAlloc(stateOf(domain).magazineCache);
     if (magazine == null) {
       rcacheDestroy(domain);
       return false;
@@ -118,12 +117,12 @@ export function rcacheCreate(domain: IovaDomain, cpus: u32): bool {
 export function rcacheDestroy(domain: IovaDomain): void {
   const cache = stateOf(domain).magazineCache;
   for (let cell = domain.magazines; cell < domain.depots; cell += 4) {
-    if (load<u32>(cell) != 0) cacheFree(cache, changetype<Magazine>(load<u32>(cell)));
+    if (load<u32>(cell) != 0) slabFree(cache, changetype<Magazine>(load<u32>(cell)));
   }
   for (let order: u32 = 0; order < CLASSES; ++order) {
     const depot = depotOf(domain, order);
     if (depot.armed != 0) timerCancel(domain.ctx, TIMER_IOVA_DEPOT, changetype<usize>(depot));
-    while (depot.count != 0) cacheFree(cache, depotPop(depot));
+    while (depot.count != 0) slabFree(cache, depotPop(depot));
   }
   blockFree(domain.ctx, domain.magazines);
   domain.magazines = 0;
@@ -188,7 +187,7 @@ function rcacheRefill(domain: IovaDomain, order: u32, cache: MagazineCache, high
   const full = depot.count != 0 ? depotPop(depot) : null;
   unlock(domain);
   if (full == null) return 0;
-  cacheFree(stateOf(domain).magazineCache, empty);
+  slabFree(stateOf(domain).magazineCache, empty);
   cache.loaded = full;
   return magazinePop(full, full.count, highest);
 }
@@ -225,7 +224,7 @@ function rcacheSpill(domain: IovaDomain, order: u32, cache: MagazineCache, pfn: 
   if (into.count != domain.magazinePfns) {
     cache.previous = full;
   } else {
-    into = cacheAlloc(stateOf(domain).magazineCache);
+    into = slabAlloc(stateOf(domain).magazineCache);
     if (into == null) return false;
     into.count = 0;
     lock(domain);
@@ -273,7 +272,7 @@ export function rcacheFlush(domain: IovaDomain): void {
 function dropTop(domain: IovaDomain, depot: Depot): void {
   const magazine = depotPop(depot);
   magazineEmpty(domain, magazine);
-  cacheFree(stateOf(domain).magazineCache, magazine);
+  slabFree(stateOf(domain).magazineCache, magazine);
 }
 
 /** iova_depot_work_func: while a depot holds more magazines than CPUs are online, one goes every 100 ms. */

@@ -7,8 +7,7 @@
 // domain does.
 
 import { blockAllocZeroed, blockFree } from '../memory/block';
-import { Context } from '../memory/context';
-import { cacheFree } from '../memory/slab';
+import { slabFree } from '../memory/slab';
 import { IovaDomain, stateOf } from './domain';
 
 export const SLOTS: u32 = 64;
@@ -115,7 +114,7 @@ function freeSpans(domain: IovaDomain, node: usize): void {
     }
     const span = changetype<Span>(at);
     i += <usize>1 << span.order;
-    cacheFree(stateOf(domain).spanCache, span);
+    slabFree(stateOf(domain).spanCache, span);
   }
 }
 

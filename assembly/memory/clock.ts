@@ -5,7 +5,7 @@
 import { Context, Timer, TimerLink } from './context';
 import { guardAt, lock, unlock } from './lock';
 import { fieldOf } from './record';
-import { cacheAlloc, cacheAt, cacheFree } from './slab';
+import { slabAlloc, slabCacheAt, slabFree } from './slab';
 
 export const TIMER_FLUSH_QUEUE: u32 = 1; // arg: flush queue
 export const TIMER_IOVA_DEPOT: u32 = 2; // arg: the depot of a size class (iova/rcache.ts)
@@ -31,8 +31,8 @@ function firstLink(ctx: Context): TimerLink {
 }
 
 function queue(ctx: Context, kind: u32, arg: usize, due: u64): bool {
-  const cache = cacheAt<Timer>(ctx, fieldOf(ctx, offsetof<Context>('timerCache')), offsetof<Timer>());
-  const timer: Timer | null = cache == null ? null : cacheAlloc(cache);
+  const cache = slabCacheAt<Timer>(ctx, fieldOf(ctx, offsetof<Context>('timerCache')), offsetof<Timer>());
+  const timer: Timer | null = cache == null ? null : slabAlloc(cache);
   if (timer == null) return false;
   timer.kind = kind;
   timer.arg = arg;
@@ -61,7 +61,7 @@ function cancel(ctx: Context, kind: u32, arg: usize): void {
     const timer = other;
     if (timer.kind == kind && timer.arg == arg) {
       link.next = timer.next;
-      cacheFree<Timer>(ctx.timerCache!, other);
+      slabFree<Timer>(ctx.timerCache!, other);
       return;
     }
     link = other;
@@ -87,5 +87,5 @@ export function timerPop(ctx: Context): void {
   const timer = ctx.timers!;
   ctx.timers = timer.next;
   ctx.now = max(ctx.now, timer.due);
-  cacheFree(ctx.timerCache!, timer);
+  slabFree(ctx.timerCache!, timer);
 }

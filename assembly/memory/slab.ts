@@ -21,14 +21,14 @@ function cacheIn(page: CachePage, i: u32): SlabCache {
 }
 
 /**
- * Makes a cache for records of objectSize bytes (rounded up to a multiple of 8, at least 8), whatever their class.
- * @returns the cache, or 0 without memory
+ * Makes a cache for records of `size` bytes (rounded up to a multiple of 8, at least 8): offsetof<T>() or more.
+ * @returns the cache, or null without memory
  */
-export function slabCacheCreate(ctx: Context, objectSize: usize): usize {
+export function slabCacheCreate<T>(ctx: Context, size: usize): CacheOf<T> | null {
   let page = ctx.caches;
   if (page == null || page.used == <u32>(BLOCK_SIZE / CACHE_SIZE - 1)) {
     const fresh = blockAlloc(ctx, 0);
-    if (fresh == 0) return 0;
+    if (fresh == 0) return null;
     memory.fill(fresh, 0, BLOCK_SIZE);
     const added = changetype<CachePage>(fresh);
     added.next = page;
@@ -39,65 +39,46 @@ export function slabCacheCreate(ctx: Context, objectSize: usize): usize {
   page.used = used;
   const cache = cacheIn(page, used);
   cache.ctx = ctx;
-  cache.objectSize = <u32>((max<usize>(objectSize, 8) + 7) & ~7);
+  cache.objectSize = <u32>((max<usize>(size, 8) + 7) & ~7);
   let order: u32 = 0;
   while ((BLOCK_SIZE << order) < <usize>cache.objectSize * RECORDS_A_BLOCK) ++order;
   cache.order = order;
-  return changetype<usize>(cache);
-}
-
-/** Makes a cache for records of `size` bytes, offsetof<T>() or more. Returns null without memory. */
-// @ts-ignore: decorator
-@inline
-export function cacheCreate<T>(ctx: Context, size: usize): CacheOf<T> | null {
-  return changetype<CacheOf<T> | null>(slabCacheCreate(ctx, size));
+  return changetype<CacheOf<T>>(cache);
 }
 
 /** The cache that the field at `field` refers to, made when it is first asked for. Returns null without memory. */
-// @ts-ignore: decorator
-@inline
-export function cacheAt<T>(ctx: Context, field: usize, size: usize): CacheOf<T> | null {
-  return changetype<CacheOf<T> | null>(slabCacheAt(ctx, field, size));
-}
-
-/** Takes a record; its contents are whatever was there. Returns null without memory. */
-// @ts-ignore: decorator
-@inline
-export function cacheAlloc<T>(cache: CacheOf<T>): T | null {
-  return changetype<T | null>(slabAlloc(changetype<usize>(cache)));
-}
-
-/** Takes a record that is all zeros. Returns null without memory. */
-// @ts-ignore: decorator
-@inline
-export function cacheAllocZeroed<T>(cache: CacheOf<T>): T | null {
-  return changetype<T | null>(slabAllocZeroed(changetype<usize>(cache)));
-}
-
-export function slabCacheAt(ctx: Context, field: usize, size: usize): usize {
-  let cache: usize = load<u32>(field);
-  if (cache == 0) {
-    cache = slabCacheCreate(ctx, size);
-    store<u32>(field, <u32>cache);
+export function slabCacheAt<T>(ctx: Context, field: usize, size: usize): CacheOf<T> | null {
+  let cache = changetype<CacheOf<T> | null>(load<u32>(field));
+  if (cache == null) {
+    cache = slabCacheCreate<T>(ctx, size);
+    store<u32>(field, <u32>changetype<usize>(cache));
   }
   return cache;
 }
 
-export function slabAlloc(cacheAt: usize): usize {
-  const cache = changetype<SlabCache>(cacheAt);
-  if (shouldFail(cache.ctx, FAULT_SLAB)) return 0;
+/** Takes a record; its contents are whatever was there. Returns null without memory. */
+export function slabAlloc<T>(cache: CacheOf<T>): T | null {
+  if (shouldFail(cache.ctx, FAULT_SLAB)) return null;
   lock(cache);
   let record = cache.free;
   if (record != 0) cache.free = load<u32>(record);
   else record = carve(cache);
   if (record != 0) ++cache.live;
   unlock(cache);
-  return record;
+  return changetype<T | null>(record);
 }
 
-export function slabAllocZeroed(cacheAt: usize): usize {
-  const record = slabAlloc(cacheAt);
-  if (record != 0) memory.fill(record, 0, changetype<SlabCache>(cacheAt).objectSize);
+/** The same of a cache that holds bytes of any kind. Returns 0 without memory. */
+// @ts-ignore: decorator
+@inline
+export function slabAllocBytes(cache: CacheOf<usize>): usize {
+  return changetype<usize>(slabAlloc<SlabCache>(changetype<CacheOf<SlabCache>>(cache)));
+}
+
+/** Takes a record that is all zeros. Returns null without memory. */
+export function slabAllocZeroed<T>(cache: CacheOf<T>): T | null {
+  const record = slabAlloc<T>(cache);
+  if (record != null) memory.fill(changetype<usize>(record), 0, cache.objectSize);
   return record;
 }
 
@@ -116,7 +97,7 @@ function carve(cache: SlabCache): usize {
 }
 
 /** Gives a record back. It must come from this cache and be live. */
-export function cacheFree<T>(cache: CacheOf<T>, record: T): void {
+export function slabFree<T>(cache: CacheOf<T>, record: T): void {
   lock(cache);
   assert(cache.live != 0);
   store<u32>(changetype<usize>(record), <u32>cache.free);
@@ -125,12 +106,13 @@ export function cacheFree<T>(cache: CacheOf<T>, record: T): void {
   unlock(cache);
 }
 
-export function slabFree(cacheAt: usize, record: usize): void {
-  const cache = changetype<SlabCache>(cacheAt);
+/** The same for bytes of slabAllocBytes. */
+export function slabFreeBytes(cache: CacheOf<usize>, at: usize): void {
+  assert(at != 0);
   lock(cache);
   assert(cache.live != 0);
-  store<u32>(record, <u32>cache.free);
-  cache.free = record;
+  store<u32>(at, <u32>cache.free);
+  cache.free = at;
   --cache.live;
   unlock(cache);
 }

@@ -17,7 +17,7 @@
 import { Context, FAULT_SG } from '../memory/context';
 import { shouldFail } from '../memory/fault';
 import { addressOf, recordAt } from '../memory/record';
-import { cacheAllocZeroed, cacheCreate, cacheFree } from '../memory/slab';
+import { slabAllocZeroed, slabCacheCreate, slabFree } from '../memory/slab';
 import { loanReturn } from '../ram/loan';
 import { pagesFree } from '../ram/pages';
 import { SgState, sgOf } from './state';
@@ -115,11 +115,11 @@ export const SG_SEGMENT_SIZE: usize = 16;
 /** The subsystem's state, made with the machine. Returns null without memory. */
 export function sgState(ctx: Context): SgState | null {
   if (ctx.sg != 0) return sgOf(ctx);
-  const home = cacheCreate<SgState>(ctx, offsetof<SgState>());
+  const home = slabCacheCreate<SgState>(ctx, offsetof<SgState>());
   if (home == null) return null;
-  const tables = cacheCreate<SgTable>(ctx, offsetof<SgTable>());
+  const tables = slabCacheCreate<SgTable>(ctx, offsetof<SgTable>());
   if (tables == null) return null;
-  const state = cacheAllocZeroed<SgState>(home);
+  const state = slabAllocZeroed<SgState>(home);
   if (state == null) return null;
   state.tables = tables;
   ctx.sg = addressOf(state);
@@ -129,7 +129,7 @@ export function sgState(ctx: Context): SgState | null {
 /** An empty table, of no form yet. Returns null without memory. */
 export function tableAlloc(ctx: Context): SgTable | null {
   if (shouldFail(ctx, FAULT_SG)) return null;
-  const sgt = cacheAllocZeroed(sgOf(ctx).tables);
+  const sgt = slabAllocZeroed(sgOf(ctx).tables);
   if (sgt != null) sgt.ctx = ctx;
   return sgt;
 }
@@ -148,7 +148,7 @@ export function sgDestroy(sgt: SgTable): void {
   }
   if (sgt.runs != 0) vectorFree(ctx, sgt.runs, <usize>sgt.runCount * SG_RUN_SIZE);
   if (sgt.segments != 0) vectorFree(ctx, sgt.segments, <usize>sgt.segmentCapacity * SG_SEGMENT_SIZE);
-  cacheFree(sgOf(ctx).tables, sgt);
+  slabFree(sgOf(ctx).tables, sgt);
 }
 
 /** The i-th run (runs form). */

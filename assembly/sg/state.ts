@@ -1,4 +1,4 @@
-import { CacheOf, Context, SlabCache } from '../memory/context';
+import { CacheOf, Context } from '../memory/context';
 import { SgTable } from './sg-table';
 
 /** State of the subsystem: the cache of tables and those of short vectors (vector.ts). */
@@ -6,9 +6,9 @@ import { SgTable } from './sg-table';
 @unmanaged
 export class SgState {
   tables: CacheOf<SgTable>;
-  vectors0: SlabCache | null;
-  vectors1: SlabCache | null;
-  vectors2: SlabCache | null;
+  vectors0: CacheOf<usize> | null;
+  vectors1: CacheOf<usize> | null;
+  vectors2: CacheOf<usize> | null;
   /** Segments that are being counted: a page for each CPU, made when the first list needs it (segments.ts). */
   scratch: usize;
 }

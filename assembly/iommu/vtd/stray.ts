@@ -7,8 +7,9 @@
 // (4 KiB inside 1 GiB needs one); nothing but the mapped bytes points to them, so the domain keeps a list of them. A
 // pointer that mapped bytes merely look like is followed into RAM, but never into linear memory that is not on that list.
 
-import { Context } from '../../memory/context';
+import { CacheOf } from '../../memory/context';
 import { lock, unlock } from '../../memory/lock';
+import { fieldOf } from '../../memory/record';
 import { slabAlloc, slabCacheAt, slabFree } from '../../memory/slab';
 import { contentsMake, contentsPeek } from '../../ram/contents';
 import { Ram, isRam } from '../../ram/ram';
@@ -73,11 +74,10 @@ export function strayTable(domain: VtdDomain, position: Position, pfn: u64, targ
 
 function strayMake(domain: VtdDomain, position: Position): usize {
   if (position.reserve == 0) return 0;
-  const unit = changetype<usize>(unitOf(domain));
-  const cache = slabCacheAt(domain.ctx, unit + offsetof<Iommu>('formatCache'), offsetof<Stray>());
-  const at: usize = cache == 0 ? 0 : slabAlloc(cache);
-  if (at == 0) return 0;
-  const stray = changetype<Stray>(at);
+  const unit = unitOf(domain);
+  const cache = slabCacheAt<Stray>(domain.ctx, fieldOf(unit, offsetof<Iommu>('formatCache')), offsetof<Stray>());
+  const stray: Stray | null = cache == null ? null : slabAlloc(cache);
+  if (stray == null) return 0;
   lock(domain);
   stray.table = tableTake(domain, position);
   stray.next = domain.strays;
@@ -141,7 +141,7 @@ function strayFree(domain: VtdDomain, stray: Stray): void {
   const unit = unitOf(domain);
   --domain.tablePages;
   tableFree(unit, stray.table);
-  slabFree(unit.formatCache, changetype<usize>(stray));
+  slabFree(changetype<CacheOf<Stray>>(unit.formatCache), stray);
 }
 
 /** Frees the tables that only mapped memory pointed to. */
