@@ -6,7 +6,7 @@ import { debugBlockFree, debugPagesFree } from '../dma-debug/freed';
 import { BLOCK_SHIFT, BLOCK_SIZE, blockAllocZeroed, blockFree, blockOrder, blockSplit } from '../memory/block';
 import { contentsMake, contentsMove, contentsPeek, contentsPlace } from '../ram/contents';
 import { blockOfPagesAlloc, pagesAlloc } from '../ram/pages';
-import { MAX_ORDER, PAGE_SHIFT, ZONE_DMA32, ZONE_NORMAL, frameOf, isRam, pfnOf } from '../ram/ram';
+import { MAX_ORDER, PAGE_SHIFT, ZONE_DMA32, ZONE_NORMAL, isRam } from '../ram/ram';
 import { SHADOW_FREED, SHADOW_OPEN, shadowMove, shadowPages } from './shadow';
 import { DriverState, UNIT_VMALLOC, ctxOf, driverState, ramOf } from './state';
 
@@ -94,13 +94,14 @@ export function gd_pfn_virt(pfn: u32): usize {
   return at;
 }
 
-/** Number of a frame, the index of its struct page; and back. */
-export function gd_frame(pfn: u32): u32 {
-  return frameOf(ramOf(), pfn);
+/** Frames below 4 GiB: the number of such a frame is its pfn. */
+export function gd_low_frames(): u32 {
+  return ramOf().lowEnd;
 }
 
-export function gd_frame_pfn(frame: u32): u32 {
-  return pfnOf(ramOf(), frame);
+/** What the pfn of a frame above 4 GiB has more than its number. */
+export function gd_hole(): u32 {
+  return ramOf().hole;
 }
 
 /** Frames of RAM. */

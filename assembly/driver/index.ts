@@ -2,7 +2,7 @@
 
 export { gd_attach, gd_pages, gd_refused } from './state';
 export {
-  gd_frame, gd_frame_pfn, gd_frames, gd_pages_alloc, gd_pages_free, gd_pfn_virt, gd_vfree, gd_virt_pfn, gd_vmalloc, gd_vmap,
+  gd_frames, gd_hole, gd_low_frames, gd_pages_alloc, gd_pages_free, gd_pfn_virt, gd_vfree, gd_virt_pfn, gd_vmalloc, gd_vmap,
   gd_vunmap,
 } from './frames';
 export {
@@ -13,9 +13,10 @@ export {
 } from './shadow';
 export { gd_check_free } from './owner';
 export {
-  gd_dma_error, gd_dma_map, gd_dma_map_resource, gd_dma_map_single, gd_dma_masks, gd_dma_max_mapping, gd_dma_merge_boundary,
+  gd_checker, gd_dma_error, gd_dma_map, gd_dma_map_resource, gd_dma_map_single, gd_dma_masks, gd_dma_max_mapping, gd_dma_merge_boundary,
   gd_dma_opt_mapping, gd_dma_segments, gd_dma_sync, gd_dma_unmap, gd_dma_unmap_resource, gd_now, gd_site_register,
 } from './dma';
 export { gd_sg_address, gd_sg_begin, gd_sg_gone, gd_sg_length, gd_sg_map, gd_sg_sync, gd_sg_unmap } from './sg';
 export { gd_coherent_alloc, gd_coherent_free } from './coherent';
+export { gd_bench_core } from './bench';
 export { cpuSet } from '../memory/cpu';

@@ -2,18 +2,20 @@ import { existsSync, readFileSync } from 'node:fs';
 import { basename } from 'node:path';
 import { type Command, Command as Group, Option } from 'commander';
 import { GemDmaError } from '../core/errors.js';
+import { benchDriver, type DriverBench } from '../driver/bench.js';
 import { type BuiltDriver, buildDriver } from '../driver/build.js';
-import { type DriverFailNthResult, driverFailNth } from '../driver/fail-nth.js';
+import { driverFailNth } from '../driver/fail-nth.js';
 import { loadTest } from '../driver/load-test.js';
-import { failNthText, findingsText } from '../driver/report.js';
+import { failNthText, findingsText, stressText } from '../driver/report.js';
 import { type RunResult, runDriver } from '../driver/run.js';
+import { driverStress, stressRound } from '../driver/stress.js';
 import { symbolsOf } from '../driver/symbols.js';
 import { KERNEL_NAMES, type KernelName } from '../kernels/kernels.js';
 import { IOMMU_MODES, type IommuMode, type MachineOptions } from '../machine/config.js';
 import { asUsageError, EXIT, type ExitCode, UsageError, usage } from './exit.js';
 import { command, type Frame, framed } from './frame.js';
 import { integerOption } from './options.js';
-import { dim } from './print.js';
+import { dim, table } from './print.js';
 
 interface MachineFlags {
   iommu?: IommuMode;
@@ -30,7 +32,8 @@ export function driverCommand(): Command {
   const group = new Group('driver').description(
     "compile a driver's unmodified C to WebAssembly and run it in a machine, with a model of its device",
   );
-  for (const sub of [buildCommand(), symbolsCommand(), runCommand(), failNthCommand()]) group.addCommand(sub);
+  const subs = [buildCommand(), symbolsCommand(), runCommand(), failNthCommand(), stressCommand(), benchCommand()];
+  for (const sub of subs) group.addCommand(sub);
   return group;
 }
 
@@ -135,6 +138,11 @@ function withMachine(made: Command): Command {
 function runCommand(): Command {
   return withMachine(command('run', 'run a test once'))
     .option('--nth <n>', 'make the n-th allocation fail', integerOption('--nth', 0), 0)
+    .option(
+      '--stress-seed <n>',
+      'a round of stress: its machine and its failures',
+      integerOption('--stress-seed', 0, 0xffffffff),
+    )
     .option('--log', 'show what the driver printed')
     .action(framed(run));
 }
@@ -142,12 +150,14 @@ function runCommand(): Command {
 interface RunFlags extends MachineFlags {
   nth: number;
   log?: boolean;
+  stressSeed?: number;
 }
 
 async function run(frame: Frame, path: string, flags: RunFlags): Promise<ExitCode> {
   const test = await loaded(flags.test);
   const { nth, kasan } = flags;
-  const options = { machine: machineOf(flags), nth, kasan, dmaBits: widthOf(path) };
+  const round = flags.stressSeed === undefined ? {} : stressRound(flags.stressSeed, machineOf(flags));
+  const options = { machine: machineOf(flags), nth, kasan, dmaBits: widthOf(path), ...round };
   const result = usage(() => runDriver(read(path), test, options));
   const wrong = result.findings.length > 0;
   frame.show(result, () => describeRun(result, flags), { wrong });
@@ -177,33 +187,117 @@ interface FailNthFlags extends MachineFlags {
 }
 
 async function failNth(frame: Frame, path: string, flags: FailNthFlags): Promise<ExitCode> {
-  await loaded(flags.test);
   const machine = usage(() => machineOf(flags));
-  const results: DriverFailNthResult[] = [];
+  const { all, timeLimit, kasan } = flags;
+  const results = await inBothWidths(frame, path, flags, (wasm, more) =>
+    driverFailNth(wasm, flags.test, { machine, all, timeLimit, kasan, ...more }),
+  );
+  const wrong = results.some(([, { baseline, failures }]) => baseline.length + failures.length > 0);
+  frame.show(
+    results.map(([, result]) => result),
+    () =>
+      results.flatMap(([command, result], i) => [
+        ...(i > 0 ? [''] : []),
+        failNthText(result, { stacks: flags.stacks, command }),
+      ]),
+    { wrong },
+  );
+  return wrong ? EXIT.findings : EXIT.ok;
+}
+
+interface Shared {
+  dmaBits: 32 | 64;
+  signal: AbortSignal;
+  onProgress(done: number, of: number): void;
+}
+
+/** Does something with a module, and with the one beside it of the other width. Each result has the command that runs its module. */
+async function inBothWidths<T>(
+  frame: Frame,
+  path: string,
+  flags: MachineFlags,
+  act: (wasm: Uint8Array, shared: Shared) => Promise<T>,
+): Promise<[string, T][]> {
+  await loaded(flags.test);
   const files = [path];
   const narrowed = narrow(path);
   if (widthOf(path) === 64 && existsSync(narrowed)) files.push(narrowed);
   const bar = frame.bar();
+  const results: [string, T][] = [];
   for (const file of files) {
     if (frame.signal.aborted) break;
-    const { all, timeLimit, kasan } = flags;
     const wasm = read(file);
     const onProgress = (done: number, of: number): void => bar.update({ what: file, done, total: of });
     try {
-      const options = { machine, dmaBits: widthOf(file), all, timeLimit, kasan, signal: frame.signal, onProgress };
-      results.push(await driverFailNth(wasm, flags.test, options));
+      const result = await act(wasm, { dmaBits: widthOf(file), signal: frame.signal, onProgress });
+      results.push([`gemdma driver run ${file} --test ${flags.test}${machineText(flags)}`, result]);
     } catch (error) {
       throw asUsageError(error);
     }
   }
-  const wrong = results.some(({ baseline, failures }) => baseline.length + failures.length > 0);
-  const describe = (): string[] =>
-    results.flatMap((result, i) => {
-      const command = `gemdma driver run ${files[i]} --test ${flags.test}${machineText(flags)}`;
-      return [...(i > 0 ? [''] : []), failNthText(result, { stacks: flags.stacks, command })];
-    });
-  frame.show(results, describe, { wrong });
+  return results;
+}
+
+function stressCommand(): Command {
+  return withMachine(
+    command('stress', 'run a test again and again, on random machines, with random failures of allocations'),
+  )
+    .option('--seed <n>', 'seed of the first round', integerOption('--seed', 0, 0xffffffff), 1)
+    .option('--rounds <n>', 'how many', integerOption('--rounds', 1, 1e9), 100)
+    .option('--time-limit <ms>', 'for one round', integerOption('--time-limit', 10, 3_600_000), 5000)
+    .action(framed(stress));
+}
+
+interface StressFlags extends MachineFlags {
+  seed: number;
+  rounds: number;
+  timeLimit: number;
+}
+
+async function stress(frame: Frame, path: string, flags: StressFlags): Promise<ExitCode> {
+  const machine = usage(() => machineOf(flags));
+  const { seed, rounds, timeLimit, kasan } = flags;
+  const results = await inBothWidths(frame, path, flags, (wasm, more) =>
+    driverStress(wasm, flags.test, { machine, seed, rounds, timeLimit, kasan, ...more }),
+  );
+  const wrong = results.some(([, { findings }]) => findings.length > 0);
+  frame.show(
+    results.map(([, result]) => result),
+    () =>
+      results.flatMap(([command, result], i) => [
+        ...(i > 0 ? [''] : []),
+        stressText(result, { stacks: flags.stacks, command }),
+      ]),
+    { wrong },
+  );
   return wrong ? EXIT.findings : EXIT.ok;
+}
+
+function benchCommand(): Command {
+  return command('bench', 'what a mapping from C costs beside the core, loading, and the checks of accesses')
+    .argument('<module>', 'what gemdma driver build wrote')
+    .requiredOption('--test <file>', "the test's module: device, model and scenario")
+    .action(framed(bench));
+}
+
+async function bench(frame: Frame, path: string, flags: { test: string }): Promise<ExitCode> {
+  const test = await loaded(flags.test);
+  const result = usage(() => benchDriver(read(path), test));
+  frame.show(result, describeBench);
+  return EXIT.ok;
+}
+
+function describeBench({ rows, load, checked, unchecked }: DriverBench): string[] {
+  const ns = (value: number): string => `${value.toFixed(1)} ns`;
+  return [
+    table(
+      ['map + mapping_error + unmap of a page', 'from C', 'core', 'ratio'],
+      rows.map(({ what, c, core, ratio }) => [what, ns(c), ns(core), ratio.toFixed(2)]),
+    ),
+    '',
+    `machine and driver loaded in ${load.toFixed(1)} ms`,
+    `the test: ${unchecked.toFixed(1)} ms, with accesses checked ${checked.toFixed(1)} ms (${(checked / unchecked).toFixed(2)}x)`,
+  ];
 }
 
 function widthOf(path: string): 32 | 64 {

@@ -3,7 +3,7 @@ import { homedir } from 'node:os';
 import { basename, dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { GemDmaError } from '../core/errors.js';
-import { type Compiler, type CompilerChoice, findCompiler } from './compiler.js';
+import { type Compiler, type CompilerChoice, findCompiler, ROOT } from './compiler.js';
 import { explain } from './diagnostics.js';
 import { Digests, digest } from './digest.js';
 import { definedFunctions } from './module.js';
@@ -123,6 +123,7 @@ export async function buildDriver(options: BuildOptions): Promise<BuiltDriver> {
     if (code !== 0) throw new GemDmaError('EINVAL', 'wasm-ld', output.trim(), { reason: 'DRIVER_LINK' });
     renameSync(fresh, linked);
   }
+  await compiler.done();
   const wasm = readFileSync(linked);
   return {
     wasm: withCalls(wasm, own, exported),
@@ -278,7 +279,7 @@ function dependencies(rule: string): string[] {
     .replace(/^[^:]*:/, '')
     .trim()
     .split(/\s+/);
-  return names.map((name) => (name.startsWith('@root/') ? name.slice(5) : resolve(name)));
+  return names.map((name) => (name.startsWith(`${ROOT}/`) ? name.slice(ROOT.length) : resolve(name)));
 }
 
 async function inParallel<T, R>(items: readonly T[], act: (item: T) => Promise<R>): Promise<R[]> {

@@ -28,6 +28,8 @@ export interface Compiler {
   clang(args: readonly string[], outputs: readonly string[], roots: readonly string[]): Promise<ToolResult>;
   /** Runs wasm-ld in the same way. */
   link(args: readonly string[], outputs: readonly string[], inputs: readonly string[]): Promise<ToolResult>;
+  /** A build is over. */
+  done(): Promise<void>;
 }
 
 /** Which compiler: the first there is, or one of the two. */
@@ -66,6 +68,7 @@ function system(): Compiler | null {
       version,
       clang: (args) => execute(`clang${suffix}`, args),
       link: (args) => execute(linker, args),
+      done: async () => {},
     };
     break;
   }
@@ -85,6 +88,9 @@ function execute(command: string, args: readonly string[]): Promise<ToolResult> 
 interface Tree {
   [name: string]: Tree | Uint8Array | string;
 }
+
+/** Folder of a tree that stands for the host's root. */
+export const ROOT = '__root__';
 
 interface Package {
   runLLVM(args: string[], files: Tree, options: Record<string, unknown>): Promise<Tree>;
@@ -110,6 +116,7 @@ async function npm(): Promise<Compiler | null> {
     version: `${PACKAGE} ${version}`,
     clang: (args, outputs, roots) => runPackage(loaded, 'clang', args, outputs, roots),
     link: (args, outputs, inputs) => runPackage(loaded, 'wasm-ld', args, outputs, inputs),
+    done: async () => (await import('./tree-copy.js')).forget(),
   };
 }
 
@@ -142,29 +149,31 @@ async function runPackage(
     if (bytes) output += Buffer.from(bytes).toString('utf8');
   };
   try {
-    const made = await loaded.runLLVM([tool, ...args.map(relative)], files, { stdout: write, stderr: write });
+    // Files are told by their paths on the host.
+    const names = tool === 'clang' ? [`-ffile-prefix-map=${ROOT}/=/`] : [];
+    const made = await loaded.runLLVM([tool, ...names, ...args.map(relative)], files, { stdout: write, stderr: write });
     for (const path of outputs) {
       const bytes = lookUp(made, path);
       if (!bytes) continue;
       mkdirSync(dirname(path), { recursive: true });
       writeFileSync(path, bytes);
     }
-    return { code: 0, output: output.replaceAll('@root/', '/') };
+    return { code: 0, output: output.replaceAll(`${ROOT}/`, '/') };
   } catch (error) {
     const code = (error as { code?: number }).code;
     if (code === undefined) throw error;
-    return { code, output: output.replaceAll('@root/', '/') };
+    return { code, output: output.replaceAll(`${ROOT}/`, '/') };
   }
 }
 
 // The package's files lie in its working directory: absolute paths become relative to it.
 function relative(arg: string): string {
-  return arg.replace(/^(-I|-o|-MF|-include|-ffile-prefix-map=|)\/(?=[^/])/, '$1@root/');
+  return arg.replace(/^(-I|-o|-MF|-include|-ffile-prefix-map=|)\/(?=[^/])/, '$1__root__/');
 }
 
 export function folderOf(files: Tree, path: string): Tree {
   let at = files;
-  for (const name of ['@root', ...path.split('/').filter(Boolean)]) {
+  for (const name of [ROOT, ...path.split('/').filter(Boolean)]) {
     at = (at[name] ??= {}) as Tree;
   }
   return at;
@@ -172,7 +181,7 @@ export function folderOf(files: Tree, path: string): Tree {
 
 function lookUp(files: Tree, path: string): Uint8Array | null {
   let at: Tree | Uint8Array | string | undefined = files;
-  for (const name of ['@root', ...path.split('/').filter(Boolean)]) {
+  for (const name of [ROOT, ...path.split('/').filter(Boolean)]) {
     if (at === undefined || typeof at === 'string' || at instanceof Uint8Array) return null;
     at = at[name];
   }

@@ -8,6 +8,7 @@ export interface DriverCoreExports {
   gd_open(at: number, bytes: number): void;
   gd_refused(): number;
   gd_virt_pfn(at: number): number;
+  gd_bench_core(device: number, pfns: number, addresses: number, n: number, rounds: number): number;
 }
 
 let module: WebAssembly.Module | undefined;

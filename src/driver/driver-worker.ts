@@ -1,11 +1,11 @@
 import { parentPort, workerData } from 'node:worker_threads';
-import type { DriverWorkerData, DriverWorkerReply, DriverWorkerRequest } from './fail-nth.js';
 import { loadTest } from './load-test.js';
+import type { DriverWorkerData, DriverWorkerReply, DriverWorkerRequest } from './point-runner.js';
 import { runDriver } from './run.js';
 
-/** The worker of fail-nth: runs a test once for each request. */
+/** The worker of fail-nth and stress: runs a test once for each request. */
 
-const { wasm, test: url, machine, dmaBits, kasan } = workerData as DriverWorkerData;
+const { wasm, test: url, options } = workerData as DriverWorkerData;
 const loading = loadTest(url);
 const port = parentPort!;
 
@@ -13,10 +13,9 @@ port.on('message', async (request: DriverWorkerRequest) => {
   port.postMessage(await answer(request));
 });
 
-async function answer({ nth, survey }: DriverWorkerRequest): Promise<DriverWorkerReply> {
+async function answer(request: DriverWorkerRequest): Promise<DriverWorkerReply> {
   try {
-    const test = await loading;
-    return { result: runDriver(wasm, test, { machine, dmaBits, kasan, nth, survey }) };
+    return { result: runDriver(wasm, await loading, { ...options, ...request }) };
   } catch (error) {
     return { error: error instanceof Error ? (error.stack ?? error.message) : String(error) };
   }

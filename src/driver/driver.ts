@@ -239,6 +239,23 @@ export class Driver {
     this.#module.exports.gd_faults_arm(nth, survey ? 1 : 0);
   }
 
+  /** Makes allocations fail at random, `rate` of 1,000; the seed decides which. */
+  armRandomFaults(seed: number, rate: number): void {
+    this.#module.exports.gd_faults_random(seed, rate);
+  }
+
+  /**
+   * For `bench`: maps, asks and unmaps pages from C or from the core's own code.
+   * @returns nanoseconds for one page
+   */
+  time(from: 'c' | 'core', pages: number, rounds: number): number {
+    const { exports, core } = this.#module;
+    const start = performance.now();
+    if (from === 'c') exports.gd_bench_c(pages, rounds);
+    else core.gd_bench_core(this.device.handle, exports.gd_bench_pfns(), exports.gd_bench_room(), pages, rounds);
+    return ((performance.now() - start) * 1e6) / (pages * rounds);
+  }
+
   /** Points that the driver has passed since armFault. */
   get faultCount(): number {
     return this.#module.exports.gd_faults_count();

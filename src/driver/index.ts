@@ -1,4 +1,6 @@
 /** gemdma/driver: C drivers under the checker. For Node. */
+
+export { benchDriver, type DriverBench, type DriverBenchRow } from './bench.js';
 export { type BuildOptions, type BuiltDriver, buildDriver } from './build.js';
 export type { CompilerChoice } from './compiler.js';
 export type { DeviceDescription, DeviceModel, ModelDevice } from './device-model.js';
@@ -7,6 +9,13 @@ export type { SourcePlace } from './dwarf.js';
 export { type DriverFailNthOptions, type DriverFailNthResult, driverFailNth, type FailureFinding } from './fail-nth.js';
 export type { DriverFinding, DriverFindingId } from './findings.js';
 export { loadTest } from './load-test.js';
-export { failNthText, findingsText } from './report.js';
+export { failNthText, findingsText, stressText } from './report.js';
 export { type RunOptions, type RunResult, runDriver } from './run.js';
 export type { DriverTest, Packet, Scenario } from './scenario.js';
+export {
+  type DriverStressOptions,
+  type DriverStressResult,
+  driverStress,
+  type StressFinding,
+  stressRound,
+} from './stress.js';

@@ -1,6 +1,7 @@
 import type { FaultName, FaultPoint } from './driver.js';
 import type { DriverFailNthResult, FailureFinding } from './fail-nth.js';
 import { type DriverFinding, placeText } from './findings.js';
+import type { DriverStressResult } from './stress.js';
 
 /** Findings as text that can be sent to a driver's maintainer: what, where, what led to it, how to see it again. */
 
@@ -69,5 +70,17 @@ export function failNthText(result: DriverFailNthResult, options: ReportOptions 
     for (const failure of failures) out.push('', ...failureLines(failure, options));
   }
   if (baseline.length + failures.length === 0) out.push('no findings');
+  return out.join('\n');
+}
+
+/** What stress found, with the seed that shows it again. */
+export function stressText(result: DriverStressResult, options: ReportOptions = {}): string {
+  const { dmaBits, seed, rounds, findings } = result;
+  const out = [`${dmaBits}-bit dma_addr_t: ${rounds} rounds from seed ${seed}`];
+  for (const { finding, seed: first, rounds: times } of findings) {
+    const again = options.command ? [`to see it: ${options.command} --stress-seed ${first}`] : [];
+    out.push('', ...lines(finding, options, [`in ${times} of the rounds, first with seed ${first}`, ...again]));
+  }
+  if (findings.length === 0) out.push('no findings');
   return out.join('\n');
 }

@@ -11,6 +11,8 @@ export interface RunOptions extends DriverOptions {
   nth?: number;
   /** Notes every point at which an allocation could fail. */
   survey?: boolean;
+  /** Makes allocations fail at random, `rate` of 1,000. */
+  random?: { seed: number; rate: number };
 }
 
 export interface RunResult {
@@ -45,7 +47,8 @@ export function driverMachine(options: MachineOptions = {}): Machine {
 export function runDriver(wasm: Uint8Array, test: DriverTest, options: RunOptions = {}): RunResult {
   const driver = new Driver(driverMachine(options.machine), wasm, test.device, options);
   if (test.model) driver.model = test.model(driver.hardware);
-  driver.armFault(options.nth ?? 0, options.survey ?? false);
+  if (options.random) driver.armRandomFaults(options.random.seed, options.random.rate);
+  else driver.armFault(options.nth ?? 0, options.survey ?? false);
   const { probed } = runScenario(driver, test);
   return {
     findings: driver.findings.list,

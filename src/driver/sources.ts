@@ -2,6 +2,7 @@
 
 export const RUNTIME = [
   'base.c',
+  'bench.c',
   'device.c',
   'dma.c',
   'gem.c',

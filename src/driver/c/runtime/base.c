@@ -3,19 +3,26 @@
 #include "runtime.h"
 
 const struct gd_site **gd_site_reg;
+gd_u32 gd_low_end, gd_hole_pages, gd_checker_on;
 static const struct gd_site nowhere = { "", "", 0 };
 
 /* ---- faults: each allocation is a point; one of them fails, or all from one on. ---- */
-static struct { u32 count, nth, survey, on; } faults;
+static struct { u32 count, nth, survey, random, rate; } faults;
+gd_u32 gd_faults_on;
 
-bool gd_fail(enum gd_fault kind)
+bool gd_fail_slow(enum gd_fault kind)
 {
 	u32 strikes;
 
-	if (!faults.on)
-		return false;
 	faults.count++;
 	strikes = faults.count == faults.nth;
+	if (faults.rate) {
+		/* xorshift: the seed decides everything. */
+		faults.random ^= faults.random << 13;
+		faults.random ^= faults.random >> 17;
+		faults.random ^= faults.random << 5;
+		strikes = faults.random % 1000 < faults.rate;
+	}
 	if (strikes || faults.survey)
 		gd_host_point(kind, faults.count, strikes);
 	return strikes;
@@ -27,7 +34,17 @@ GD_EXPORT void gd_faults_arm(u32 nth, u32 survey)
 	faults.count = 0;
 	faults.nth = nth;
 	faults.survey = survey;
-	faults.on = nth || survey;
+	faults.rate = 0;
+	gd_faults_on = nth || survey;
+}
+
+/* Makes allocations fail at random, `rate` of 1,000. */
+GD_EXPORT void gd_faults_random(u32 seed, u32 rate)
+{
+	faults.count = faults.nth = faults.survey = 0;
+	faults.random = seed ? seed : 0x9e3779b9;
+	faults.rate = rate;
+	gd_faults_on = rate != 0;
 }
 
 GD_EXPORT u32 gd_faults_count(void)
@@ -39,6 +56,9 @@ GD_EXPORT void gd_boot(void)
 {
 	gd_site_reg = gd_site_register();
 	*gd_site_reg = &nowhere;
+	gd_low_end = gd_low_frames();
+	gd_hole_pages = gd_hole();
+	gd_checker_on = gd_checker();
 	gd_pages_set(gd_pages());
 	gd_time_passed();
 }

@@ -10,23 +10,33 @@ static inline u64 wide(dma_addr_t at)
 	return at == DMA_MAPPING_ERROR ? GD_NO_ADDRESS : (u64)at;
 }
 
-static u32 handle(struct device *d, const char *what)
+static noinline void no_device(const char *what)
 {
-	u32 h = d ? d->archdata.gd_handle : 0;
+	gd_finding(GD_MISUSE, NULL, 0, NULL, "%s for a device that does no DMA", what);
+	gd_host_oops("no device");
+}
 
-	if (h == 0) {
-		gd_finding(GD_MISUSE, NULL, 0, NULL, "%s for a device that does no DMA", what);
-		gd_host_oops("no device");
-	}
-	return h;
+static inline u32 handle(struct device *d, const char *what)
+{
+	if (__builtin_expect(!d || !d->archdata.gd_handle, 0))
+		no_device(what);
+	return d->archdata.gd_handle;
 }
 
 /* What the driver has set of its masks and segments, before a mapping is made. */
-static u32 prepared(struct device *d, const char *what)
+static inline u32 prepared(struct device *d, const char *what)
 {
+	static struct device *last;
+	static u64 last_mask, last_coherent;
 	u32 h = handle(d, what);
+	u64 mask = d->dma_mask ? *d->dma_mask : 0;
 
-	gd_dma_masks(h, d->dma_mask ? *d->dma_mask : 0, d->coherent_dma_mask);
+	if (__builtin_expect(d != last || mask != last_mask || d->coherent_dma_mask != last_coherent, 0)) {
+		last = d;
+		last_mask = mask;
+		last_coherent = d->coherent_dma_mask;
+		gd_dma_masks(h, last_mask, last_coherent);
+	}
 	return h;
 }
 
@@ -128,7 +138,11 @@ void dma_unmap_resource(struct device *d, dma_addr_t at, size_t size, enum dma_d
 
 int gd_mapping_error(struct device *d, dma_addr_t at)
 {
-	return gd_dma_error(handle(d, "dma_mapping_error"), wide(at)) ? -ENOMEM : 0;
+	u32 h = handle(d, "dma_mapping_error");
+
+	if (gd_checker_on)
+		gd_dma_error(h, wide(at));
+	return at == DMA_MAPPING_ERROR ? -ENOMEM : 0;
 }
 
 void gd_dma_sync_range(struct device *d, dma_addr_t at, size_t size, enum dma_data_direction dir, bool for_device)

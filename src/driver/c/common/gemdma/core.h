@@ -27,8 +27,12 @@ gd_u32 gd_pages_alloc(gd_u32 order, gd_u32 low);
 void gd_pages_free(gd_u32 pfn, gd_u32 order);
 gd_u32 gd_virt_pfn(const void *address);
 void *gd_pfn_virt(gd_u32 pfn);
-gd_u32 gd_frame(gd_u32 pfn);
-gd_u32 gd_frame_pfn(gd_u32 frame);
+gd_u32 gd_low_frames(void);
+gd_u32 gd_hole(void);
+/* The same as registers: the runtime sets them at its start. */
+extern gd_u32 gd_low_end, gd_hole_pages __attribute__((visibility("hidden")));
+static inline gd_u32 gd_frame(gd_u32 pfn) { return pfn < gd_low_end ? pfn : pfn - gd_hole_pages; }
+static inline gd_u32 gd_frame_pfn(gd_u32 frame) { return frame < gd_low_end ? frame : frame + gd_hole_pages; }
 gd_u32 gd_frames(void);
 void *gd_vmalloc(gd_u32 pages);
 void gd_vfree(const void *at, gd_u32 pages);
@@ -47,6 +51,7 @@ void gd_check_free(const void *at, gd_u32 n);
 /* assembly/driver/dma.ts, sg.ts, coherent.ts */
 const struct gd_site **gd_site_register(void);
 gd_u64 gd_now(void);
+gd_u32 gd_checker(void);
 void gd_dma_masks(gd_u32 dev, gd_u64 mask, gd_u64 coherent);
 void gd_dma_segments(gd_u32 dev, gd_u32 longest, gd_u64 boundary, gd_u32 align);
 gd_u64 gd_dma_map(gd_u32 dev, gd_u64 phys, gd_u32 length, gd_u32 dir, gd_u32 attrs);
@@ -91,7 +96,9 @@ enum gd_fault {
 	GD_FAULT_KMALLOC, GD_FAULT_PAGES, GD_FAULT_SKB, GD_FAULT_MAP, GD_FAULT_MAP_SG, GD_FAULT_COHERENT, GD_FAULT_IRQ,
 	GD_FAULT_PCI, GD_FAULT_IOREMAP, GD_FAULT_REGISTER, GD_FAULT_THREAD, GD_FAULT_MASK, GD_FAULT_POOL,
 };
-_Bool gd_fail(enum gd_fault kind);
+extern gd_u32 gd_faults_on __attribute__((visibility("hidden")));
+_Bool gd_fail_slow(enum gd_fault kind);
+static inline _Bool gd_fail(enum gd_fault kind) { return __builtin_expect(gd_faults_on, 0) ? gd_fail_slow(kind) : 0; }
 
 /* runtime/slab.c */
 enum gd_kind {

@@ -1,0 +1,27 @@
+// The baseline of `gemdma driver bench`: the calls that C makes, made here, without C.
+
+import { DMA_FROM_DEVICE, DMA_MAPPING_ERROR, DmaDevice } from '../dma/device';
+import { dmaMapPage, dmaUnmapPage } from '../dma/map';
+import { dmaMappingError } from '../dma/sync';
+import { PAGE_SIZE } from '../ram/ram';
+
+/**
+ * Maps n pages, asks whether that failed, and unmaps them, `rounds` times.
+ * @param pfns vector of n u32; @param addresses room for n f64
+ * @returns mappings that were made
+ */
+export function gd_bench_core(dev: DmaDevice, pfns: usize, addresses: usize, n: u32, rounds: u32): u32 {
+  let made: u32 = 0;
+  for (let round: u32 = 0; round < rounds; ++round) {
+    for (let i: usize = 0; i < <usize>n; ++i) {
+      const address = dmaMapPage(dev, load<u32>(pfns + (i << 2)), 0, PAGE_SIZE, DMA_FROM_DEVICE, 0);
+      if (!dmaMappingError(dev, address)) ++made;
+      store<f64>(addresses + (i << 3), address);
+    }
+    for (let i: usize = 0; i < <usize>n; ++i) {
+      const address = load<f64>(addresses + (i << 3));
+      if (address != <f64>(<i64>DMA_MAPPING_ERROR)) dmaUnmapPage(dev, address, PAGE_SIZE, DMA_FROM_DEVICE, 0);
+    }
+  }
+  return made;
+}

@@ -1,0 +1,84 @@
+import type { MachineOptions } from '../machine/config.js';
+import { Driver } from './driver.js';
+import { driverMachine } from './run.js';
+import { type DriverTest, runScenario } from './scenario.js';
+
+/**
+ * What a driver in C costs here: a page mapped, asked about and unmapped, from C beside the same calls in the core's own code;
+ * loading; and a test as a whole, with and without the CPU's accesses checked.
+ */
+
+/** One figure. */
+export interface DriverBenchRow {
+  what: string;
+  /** Nanoseconds for a page from C, and in the core. */
+  c: number;
+  core: number;
+  /** c / core: the median over rounds in which both were timed one after the other. */
+  ratio: number;
+}
+
+export interface DriverBench {
+  rows: DriverBenchRow[];
+  /** Milliseconds for a machine with the driver loaded. */
+  load: number;
+  /** Milliseconds for the test, the CPU's accesses checked and not: the same module. */
+  checked: number;
+  unchecked: number;
+}
+
+const PAGES = 256;
+const BATCH = 20;
+const ROUNDS = 41;
+const LOADS = 15;
+
+const MACHINES: readonly [string, MachineOptions][] = [
+  ['direct', { iommu: 'off', dmaDebug: false }],
+  ['direct, checker', { iommu: 'off' }],
+  ['strict', { iommu: 'strict', dmaDebug: false }],
+  ['strict, checker', { iommu: 'strict' }],
+];
+
+/** Times a driver. */
+export function benchDriver(wasm: Uint8Array, test: DriverTest): DriverBench {
+  const rows = MACHINES.map(([what, machine]) => row(what, wasm, test, machine));
+  const load = median(Array.from({ length: LOADS }, () => timed(() => new Driver(driverMachine(), wasm, test.device))));
+  const whole = (kasan: boolean): number => {
+    const driver = new Driver(driverMachine(), wasm, test.device, { kasan });
+    if (test.model) driver.model = test.model(driver.hardware);
+    return timed(() => runScenario(driver, test));
+  };
+  const pairs = Array.from({ length: LOADS }, () => [whole(true), whole(false)]);
+  return {
+    rows,
+    load,
+    checked: median(pairs.map(([checked]) => checked)),
+    unchecked: median(pairs.map(([, unchecked]) => unchecked)),
+  };
+}
+
+function row(what: string, wasm: Uint8Array, test: DriverTest, machine: MachineOptions): DriverBenchRow {
+  const driver = new Driver(driverMachine(machine), wasm, test.device, { kasan: false });
+  driver.call('gd_bench_prepare', PAGES);
+  for (let i = 0; i < 20; ++i) for (const from of ['c', 'core'] as const) driver.time(from, PAGES, BATCH);
+  const pairs = Array.from({ length: ROUNDS }, () => [
+    driver.time('c', PAGES, BATCH),
+    driver.time('core', PAGES, BATCH),
+  ]);
+  return {
+    what,
+    c: median(pairs.map(([c]) => c)),
+    core: median(pairs.map(([, core]) => core)),
+    ratio: median(pairs.map(([c, core]) => c / core)),
+  };
+}
+
+function timed(act: () => unknown): number {
+  const start = performance.now();
+  act();
+  return performance.now() - start;
+}
+
+function median(values: readonly number[]): number {
+  return [...values].sort((a, b) => a - b)[values.length >> 1];
+}

@@ -1,0 +1,93 @@
+import type { MachineOptions } from '../machine/config.js';
+import { type DriverFinding, findingKey } from './findings.js';
+import { PointRunner, type RunnerOptions } from './point-runner.js';
+
+/**
+ * A test again and again, each round on another machine and with allocations failing at random: several in one run, as they
+ * do when memory is short. A round is decided by its seed alone.
+ */
+
+export interface DriverStressOptions extends RunnerOptions {
+  /** Seed of the first round; each next one is one more. Default 1. */
+  seed?: number;
+  /** Default 100. */
+  rounds?: number;
+  onProgress?(done: number, of: number): void;
+  signal?: AbortSignal;
+}
+
+export interface StressFinding {
+  finding: DriverFinding;
+  /** Seed of the first round that led to it. */
+  seed: number;
+  rounds: number;
+}
+
+export interface DriverStressResult {
+  dmaBits: 32 | 64;
+  seed: number;
+  rounds: number;
+  findings: StressFinding[];
+}
+
+/** What a seed makes of a run: the machine, and how many of 1,000 allocations fail. */
+export interface StressRound {
+  machine: MachineOptions;
+  random: { seed: number; rate: number };
+}
+
+const MODES: readonly MachineOptions[] = [
+  { iommu: 'strict' },
+  { iommu: 'lazy' },
+  { iommu: 'off' },
+  { iommu: 'off', swiotlb: { force: true } },
+  { iommu: 'strict', kernel: 'linux-4.2' },
+];
+const RATES = [0, 1, 5, 20, 100];
+const FRAGMENTATION = [0, 0.5, 1];
+
+/** The round of a seed. A machine that the caller gives keeps what it says. */
+export function stressRound(seed: number, machine: MachineOptions = {}): StressRound {
+  let state = (Math.imul(seed, 0x9e3779b1) ^ 0x85ebca6b) >>> 0 || 1;
+  const pick = <T>(from: readonly T[]): T => {
+    state ^= state << 13;
+    state ^= state >>> 17;
+    state ^= state << 5;
+    return from[(state >>> 0) % from.length];
+  };
+  const ram = { size: '64MiB', fragmentation: pick(FRAGMENTATION) };
+  return { machine: { seed, ram, ...pick(MODES), ...machine }, random: { seed, rate: pick(RATES) } };
+}
+
+/**
+ * Runs a test many times.
+ * @param wasm what buildDriver gave
+ * @param test URL or path of the test's module
+ * @throws Error that the test threw
+ */
+export async function driverStress(
+  wasm: Uint8Array,
+  test: string | URL,
+  options: DriverStressOptions = {},
+): Promise<DriverStressResult> {
+  const { dmaBits = 64, seed = 1, rounds = 100, signal } = options;
+  const runner = new PointRunner(wasm, test, options);
+  const findings = new Map<string, StressFinding>();
+  let done = 0;
+  try {
+    for (; done < rounds && !signal?.aborted; ++done) {
+      const at = seed + done;
+      const result = await runner.run(stressRound(at, options.machine), options.timeLimit);
+      for (const finding of result === null ? [runner.hang(null)] : result.findings) {
+        const key = findingKey(finding);
+        const before = findings.get(key);
+        if (before) ++before.rounds;
+        else findings.set(key, { finding, seed: at, rounds: 1 });
+      }
+      options.onProgress?.(done + 1, rounds);
+    }
+  } finally {
+    await runner.close();
+  }
+  return { dmaBits, seed, rounds: done, findings: [...findings.values()] };
+}
