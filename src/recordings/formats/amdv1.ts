@@ -8,7 +8,8 @@ import {
 import { AmdCallView } from '../../core/generated/records.js';
 import { Core } from '../../core/instance.js';
 import { readEntries, type TableEntry } from '../../core/iommu.js';
-import { type Divergence, FieldReader, type Recording, type RecordingFormat } from '../recording.js';
+import { FieldReader, type Recording, type RecordingFormat } from '../recording.js';
+import { type Difference, type LineReplay, replayLines } from '../replay.js';
 
 /**
  * `linux-amdv1`: page tables of AMD's version 1, driven through iommu_map, iommu_unmap and iommu_iova_to_phys. Each `new`
@@ -18,14 +19,7 @@ import { type Divergence, FieldReader, type Recording, type RecordingFormat } fr
  */
 export const amdv1: RecordingFormat = {
   kinds: ['amdv1'],
-  *replay(recording) {
-    const replay = new AmdReplay(recording);
-    for (const line of new FieldReader(recording).lineNumbers()) {
-      yield replay.matched;
-      if (!replay.step(line)) break;
-    }
-    return { steps: replay.steps, matched: replay.matched, divergence: replay.divergence };
-  },
+  replay: (recording) => replayLines(recording, new AmdReplay(recording)),
 };
 
 type Json = Record<string, unknown>;
@@ -37,10 +31,7 @@ const LAST = 0xffff_ffff_ffff_ffffn;
 /** The address bits of a pointer. */
 const ADDRESS = 0x000f_ffff_ffff_f000n;
 
-class AmdReplay {
-  steps = 0;
-  matched = 0;
-  divergence: Divergence | null = null;
+class AmdReplay implements LineReplay {
   readonly #read: FieldReader;
   readonly #core = new Core();
   readonly #context: number;
@@ -50,7 +41,6 @@ class AmdReplay {
 
   constructor(recording: Recording) {
     this.#read = new FieldReader(recording);
-    this.steps = this.#read.lineNumbers().length;
     this.#context = this.#core.exports.machineCreate(MEMORY_LIMIT, 1, RAM_PAGES, 0, 1);
     this.#core.exports.iommuMake(this.#context, FORMAT_AMDV1);
     this.#operations = {
@@ -69,9 +59,11 @@ class AmdReplay {
     };
   }
 
-  /** Replays one line. Returns false where recording and tables part; `divergence` then says how. */
-  step(line: number): boolean {
-    const record = this.#read.json(line);
+  counts(): boolean {
+    return true;
+  }
+
+  step(line: number, record: Record<string, unknown>): Difference | null {
     const operation = this.#operations[String(record.op)];
     if (!operation) this.#read.fail(line, `unknown operation ${String(record.op)}`);
     if (record.op !== 'new' && this.#domain === 0) this.#read.fail(line, 'no domain: no new line before it');
@@ -80,11 +72,9 @@ class AmdReplay {
     for (const [name, value] of Object.entries(got)) {
       const [expected, have] = [JSON.stringify(record[name]), JSON.stringify(value)];
       if (expected === have) continue;
-      this.divergence = { line, operation: describe(record), expected: `${name} ${expected}`, got: `${name} ${have}` };
-      return false;
+      return { operation: describe(record), expected: `${name} ${expected}`, got: `${name} ${have}` };
     }
-    ++this.matched;
-    return true;
+    return null;
   }
 
   #address(line: number, name: string, text: unknown): bigint {

@@ -17,6 +17,7 @@ import { checkOf } from '../../dma-debug/checks.js';
 import { type DebugDialect, debugFlags } from '../../dma-debug/dialects.js';
 import { kernelOfRecording } from '../kernel.js';
 import { type Divergence, FieldReader, type Recording, type RecordingFormat } from '../recording.js';
+import { replayLines } from '../replay.js';
 
 /**
  * Recordings of dma-debug: one misuse or one correct use a line, with the counters of debugfs before and after it and
@@ -46,16 +47,12 @@ interface Mapped {
 
 export const dmaDebug: RecordingFormat = {
   kinds: ['dma-debug', 'dma-debug-options'],
-  *replay(recording) {
+  replay(recording) {
     const passing = passingFilters(recording);
-    const cases = new FieldReader(recording).lineNumbers();
-    for (const [matched, line] of cases.entries()) {
-      yield matched;
-      const replay = new CaseReplay(recording, line, passing);
-      const divergence = replay.run();
-      if (divergence) return { steps: cases.length, matched, divergence };
-    }
-    return { steps: cases.length, matched: cases.length, divergence: null };
+    return replayLines(recording, {
+      counts: () => true,
+      step: (line) => new CaseReplay(recording, line, passing).run(),
+    });
   },
 };
 

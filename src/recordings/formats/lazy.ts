@@ -2,7 +2,8 @@ import { PAGE_SIZE as PAGE } from '../../core/generated/constants.js';
 import { DMA_BIDIRECTIONAL, DmaDevice } from '../../dma/device.js';
 import { DmaDomain } from '../../dma/domain.js';
 import { type DmaHost, ScatterTable } from '../../dma/sg-table.js';
-import { type Divergence, FieldReader, type Recording, type RecordingFormat } from '../recording.js';
+import { FieldReader, type Recording, type RecordingFormat } from '../recording.js';
+import { type Difference, type LineReplay, replayLines } from '../replay.js';
 import { dmaMachine, firstDifference, iovaTree, RESERVED } from './dma-machine.js';
 
 /**
@@ -12,29 +13,13 @@ import { dmaMachine, firstDifference, iovaTree, RESERVED } from './dma-machine.j
  */
 export const lazy: RecordingFormat = {
   kinds: ['lazy'],
-  *replay(recording: Recording) {
-    const replay = new LazyReplay(recording);
-    let steps = 0;
-    let matched = 0;
-    let divergence: Divergence | null = null;
-    for (const line of replay.read.lineNumbers()) {
-      yield matched;
-      const record = replay.read.json(line);
-      if (record.op === 'begin') continue;
-      ++steps;
-      if (divergence !== null) continue;
-      const wrong = firstDifference(record, replay.step(line, record));
-      if (wrong) divergence = { line, operation: String(record.op), ...wrong };
-      else ++matched;
-    }
-    return { steps, matched, divergence };
-  },
+  replay: (recording) => replayLines(recording, new LazyReplay(recording)),
 };
 
 type Json = Record<string, unknown>;
 
-class LazyReplay {
-  readonly read: FieldReader;
+class LazyReplay implements LineReplay {
+  readonly #read: FieldReader;
   readonly #host: DmaHost;
   readonly #domain: DmaDomain;
   readonly #device: DmaDevice;
@@ -42,7 +27,7 @@ class LazyReplay {
   #mapped: number[] = [];
 
   constructor(recording: Recording) {
-    this.read = new FieldReader(recording);
+    this.#read = new FieldReader(recording);
     this.#host = dmaMachine(false);
     const mode = recording.header.strict === false ? 'lazy' : 'strict';
     this.#domain = new DmaDomain(this.#host, { mode, reserved: RESERVED });
@@ -50,12 +35,18 @@ class LazyReplay {
     this.#pages = ScatterTable.allocate(this.#host, 256).pfns();
   }
 
-  step(line: number, record: Json): Json {
+  counts({ op }: Json): boolean {
+    return op !== 'begin';
+  }
+
+  step(line: number, record: Json): Difference | null {
+    if (record.op === 'begin') return null;
     const got = this.#operate(line, record);
     const us = (record.us as number | undefined) ?? 0;
     const ms = (record.ms as number | undefined) ?? 0;
     this.#host.core.exports.clockAdvance(this.#host.context, us * 1e3 + ms * 1e6);
-    return { ...got, tree_ranges: iovaTree(this.#domain).length };
+    const wrong = firstDifference(record, { ...got, tree_ranges: iovaTree(this.#domain).length });
+    return wrong && { operation: String(record.op), ...wrong };
   }
 
   #operate(line: number, record: Json): Json {
@@ -73,7 +64,7 @@ class LazyReplay {
       return { phys_after: after };
     }
     if (op === 'map_unmap_loop') {
-      const n = this.read.decimal(line, 'n', record.n);
+      const n = this.#read.decimal(line, 'n', record.n);
       const addresses = Array.from({ length: n }, () => {
         const address = this.#map(0);
         this.#device.unmapPage(address, PAGE, DMA_BIDIRECTIONAL);
@@ -82,7 +73,7 @@ class LazyReplay {
       return { addr: addresses };
     }
     const pages = /^map_unmap_(\d+)p$/.exec(op);
-    if (!pages) this.read.fail(line, `unknown operation ${op}`);
+    if (!pages) this.#read.fail(line, `unknown operation ${op}`);
     const length = Number(pages[1]) * PAGE;
     const address = this.#device.mapPage(this.#pages[0], 0, length, DMA_BIDIRECTIONAL);
     this.#device.unmapPage(address, length, DMA_BIDIRECTIONAL);

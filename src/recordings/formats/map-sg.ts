@@ -1,18 +1,11 @@
 import { BouncePool } from '../../core/bounce-pool.js';
 import { PAGE_SIZE as PAGE } from '../../core/generated/constants.js';
 import { readLeaves } from '../../core/iommu.js';
-import type { Sliced } from '../../core/slices.js';
 import { type Direction, DmaDevice } from '../../dma/device.js';
 import { DmaDomain } from '../../dma/domain.js';
 import { ScatterTable } from '../../dma/sg-table.js';
-import {
-  type Divergence,
-  endsWith,
-  FieldReader,
-  type Outcome,
-  type Recording,
-  type RecordingFormat,
-} from '../recording.js';
+import { endsWith, FieldReader, type Recording, type RecordingFormat } from '../recording.js';
+import { type Difference, type LineReplay, replayLines } from '../replay.js';
 import { dmaMachine, firstDifference, iommuEvents, iovaTree } from './dma-machine.js';
 
 /**
@@ -23,8 +16,8 @@ import { dmaMachine, firstDifference, iommuEvents, iovaTree } from './dma-machin
 export const mapSg: RecordingFormat = {
   kinds: ['map_sg'],
   *replay(recording) {
-    const observed = yield* new MapSgReplay(recording, true).run();
-    return observed.divergence === null ? yield* new MapSgReplay(recording, false).run() : observed;
+    const observed = yield* replayLines(recording, new MapSgReplay(recording, true));
+    return observed.divergence === null ? yield* replayLines(recording, new MapSgReplay(recording, false)) : observed;
   },
   cut: (recording) => endsWith(recording, 'domain', ({ op, when }) => op === 'domain' && when === 'end'),
 };
@@ -43,10 +36,7 @@ const MOST_PAGES = 2 ** 20;
 /** In place of an address that the pool chose: which slots are free depends on what else the recording machine did. */
 const BOUNCED = 'bounced';
 
-export class MapSgReplay {
-  steps = 0;
-  matched = 0;
-  divergence: Divergence | null = null;
+export class MapSgReplay implements LineReplay {
   readonly #read: FieldReader;
   readonly #recording: Recording;
   readonly #events: boolean;
@@ -66,20 +56,15 @@ export class MapSgReplay {
     if (bounced) this.#pool = this.#makePool();
   }
 
-  *run(): Sliced<Outcome, number> {
-    for (const line of this.#read.lineNumbers()) {
-      yield this.matched;
-      const record = this.#read.json(line);
-      const replay = this.#operations[String(record.op)];
-      if (!replay) this.#read.fail(line, `unknown operation ${String(record.op)}`);
-      ++this.steps;
-      if (this.divergence !== null) continue;
-      const got = replay(line, record);
-      const wrong = firstDifference(record, got);
-      if (wrong) this.divergence = { line, operation: describe(record), ...wrong };
-      else ++this.matched;
-    }
-    return { steps: this.steps, matched: this.matched, divergence: this.divergence };
+  counts(): boolean {
+    return true;
+  }
+
+  step(line: number, record: Json): Difference | null {
+    const replay = this.#operations[String(record.op)];
+    if (!replay) this.#read.fail(line, `unknown operation ${String(record.op)}`);
+    const wrong = firstDifference(record, replay(line, record));
+    return wrong && { operation: describe(record), ...wrong };
   }
 
   readonly #operations: Record<string, (line: number, record: Json) => Json> = {

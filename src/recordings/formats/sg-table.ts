@@ -1,7 +1,8 @@
 import { GemDmaError } from '../../core/errors.js';
 import { Core } from '../../core/instance.js';
 import { ScatterTable } from '../../dma/sg-table.js';
-import { type Divergence, FieldReader, type Recording, type RecordingFormat } from '../recording.js';
+import { FieldReader, type RecordingFormat } from '../recording.js';
+import { replayLines } from '../replay.js';
 
 /** 64 GiB: more than a line should hold, and more than it may take. */
 const MOST_PAGES = 2 ** 24;
@@ -9,30 +10,21 @@ const MOST_PAGES = 2 ** 24;
 /** Replays recordings of sg_alloc_table_from_pages_segment: each line is one table, built and compared. */
 export const sgTable: RecordingFormat = {
   kinds: ['sg_table'],
-  *replay(recording: Recording) {
+  replay(recording) {
     const reader = new FieldReader(recording);
     const core = new Core();
     const host = { core, context: core.exports.machineCreate(2 ** 30, 1, 1024, 0, 1) };
-    let steps = 0;
-    let matched = 0;
-    let divergence: Divergence | null = null;
-    for (const line of reader.lineNumbers()) {
-      yield matched;
-      const step = reader.json(line);
-      if (step.op === 'begin' || step.op === 'end') continue;
-      if (step.op !== 'sgt') reader.fail(line, `unknown operation ${String(step.op)}`);
-      ++steps;
-      if (divergence !== null) continue;
-      const expected = recorded(step);
-      const got = built(host, reader, line, step);
-      if (got === expected) {
-        ++matched;
-        continue;
-      }
-      const operation = `sg_alloc_table_from_pages_segment n=${step.n} off=${step.off} size=${step.size} max=${step.max}`;
-      divergence = { line, operation, expected, got };
-    }
-    return { steps, matched, divergence };
+    return replayLines(recording, {
+      counts: ({ op }) => op !== 'begin' && op !== 'end',
+      step(line, step) {
+        if (!this.counts(step)) return null;
+        if (step.op !== 'sgt') reader.fail(line, `unknown operation ${String(step.op)}`);
+        const expected = recorded(step);
+        const got = built(host, reader, line, step);
+        const operation = `sg_alloc_table_from_pages_segment n=${step.n} off=${step.off} size=${step.size} max=${step.max}`;
+        return got === expected ? null : { operation, expected, got };
+      },
+    });
   },
 };
 

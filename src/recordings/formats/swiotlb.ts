@@ -2,7 +2,8 @@ import { BouncePool } from '../../core/bounce-pool.js';
 import { HIGH_START, PAGE_SIZE as PAGE } from '../../core/generated/constants.js';
 import { Core } from '../../core/instance.js';
 import { PhysicalMemory } from '../../core/physical-memory.js';
-import { type Divergence, endsWith, FieldReader, type Recording, type RecordingFormat } from '../recording.js';
+import { endsWith, FieldReader, type Recording, type RecordingFormat } from '../recording.js';
+import { type Difference, type LineReplay, replayLines } from '../replay.js';
 
 /**
  * `linux-swiotlb`: one bounce pool, mapped and unmapped by a device whose min_align_mask and mask the `begin` lines
@@ -12,14 +13,7 @@ import { type Divergence, endsWith, FieldReader, type Recording, type RecordingF
  */
 export const swiotlb: RecordingFormat = {
   kinds: ['swiotlb'],
-  *replay(recording) {
-    const replay = new SwiotlbReplay(recording);
-    for (const line of new FieldReader(recording).lineNumbers()) {
-      yield replay.matched;
-      if (!replay.step(line)) break;
-    }
-    return { steps: replay.steps, matched: replay.matched, divergence: replay.divergence };
-  },
+  replay: (recording) => replayLines(recording, new SwiotlbReplay(recording)),
   cut: (recording) => endsWith(recording, 'end', ({ op }) => op === 'end'),
 };
 
@@ -32,8 +26,8 @@ const MAX_SEGMENT = 65536;
 const MARK = 8;
 
 class Mismatch extends Error {
-  constructor(readonly divergence: Divergence) {
-    super(divergence.got);
+  constructor(readonly difference: Difference) {
+    super(difference.got);
   }
 }
 
@@ -43,10 +37,7 @@ interface Mapped {
   address: number;
 }
 
-class SwiotlbReplay {
-  steps = 0;
-  matched = 0;
-  divergence: Divergence | null = null;
+class SwiotlbReplay implements LineReplay {
   readonly #read: FieldReader;
   readonly #core = new Core();
   readonly #context: number;
@@ -76,25 +67,26 @@ class SwiotlbReplay {
       if (op === 'map')
         last = Math.max(last, this.#read.hex(line, 'phys', phys) + this.#read.decimal(line, 'len', len));
       if (op === 'pool') last = Math.max(last, this.#read.hex(line, 'end', end));
-      this.steps += op === 'map' || op === 'unmap' || op === 'end' ? 1 : 0;
     }
     if (cpus > 64) this.#read.fail(1, `${cpus} CPUs are more than a machine can have`);
     const frames = Math.ceil(last / PAGE);
     return { cpus, frames: Math.max(1024, frames > HIGH_START ? frames - HIGH_START + LOW_FRAMES : LOW_FRAMES) };
   }
 
-  /** Replays one line. Returns false where recording and pool part; `divergence` then says how. */
-  step(line: number): boolean {
-    const record = this.#read.json(line);
+  counts({ op }: Record<string, unknown>): boolean {
+    return op === 'map' || op === 'unmap' || op === 'end';
+  }
+
+  step(line: number, record: Record<string, unknown>): Difference | null {
     const replay = this.#operations[String(record.op)];
     if (!replay) this.#read.fail(line, `unknown operation ${String(record.op)}`);
     try {
       replay(line, record);
     } catch (error) {
       if (!(error instanceof Mismatch)) throw error;
-      this.divergence = error.divergence;
+      return error.difference;
     }
-    return this.divergence === null;
+    return null;
   }
 
   readonly #operations: Record<string, (line: number, record: Record<string, unknown>) => void> = {
@@ -200,11 +192,10 @@ class SwiotlbReplay {
         this.#differs(line, `${record.op} ${record.id ?? ''}`, `${name} ${record[name]}`, `${name} ${value}`);
       }
     }
-    ++this.matched;
   }
 
-  #differs(line: number, operation: string, expected: string, got: string): never {
-    throw new Mismatch({ line, operation: operation.trim(), expected, got });
+  #differs(_line: number, operation: string, expected: string, got: string): never {
+    throw new Mismatch({ operation: operation.trim(), expected, got });
   }
 
   /** Writes a mark that was never there before to the ends of a buffer (one end of a short one), and returns it. */

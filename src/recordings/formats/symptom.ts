@@ -4,6 +4,7 @@ import { type Direction, DMA_BIDIRECTIONAL, DMA_FROM_DEVICE, DMA_TO_DEVICE, DmaD
 import { DmaDomain } from '../../dma/domain.js';
 import { type DmaHost, ScatterTable } from '../../dma/sg-table.js';
 import { FieldReader, type Outcome, type Recording, type RecordingFormat } from '../recording.js';
+import { type Difference, replayLines } from '../replay.js';
 import { dmaMachine, firstDifference, iommuEvents, iovaTree, RESERVED } from './dma-machine.js';
 
 /**
@@ -117,33 +118,26 @@ class SymptomReplay {
 }
 
 function replaySymptom(recording: Recording): Sliced<Outcome, number> {
-  const read = new FieldReader(recording);
-  const replay = new SymptomReplay(read);
-  return compare(read, (line, record) => replay.step(line, record));
+  const replay = new SymptomReplay(new FieldReader(recording));
+  return replayLines(recording, {
+    // Other lines are remarks.
+    counts: ({ call, first_iova_phys }) => call !== undefined || first_iova_phys !== undefined,
+    step: (line, record) => differing(record, replay.step(line, record) ?? {}),
+  });
 }
 
-function* compare(read: FieldReader, step: (line: number, record: Json) => Json | null): Sliced<Outcome, number> {
-  const outcome: Outcome = { steps: 0, matched: 0, divergence: null };
-  for (const line of read.lineNumbers()) {
-    yield outcome.matched;
-    const record = read.json(line);
-    const got = outcome.divergence === null ? step(line, record) : {};
-    if (got === null) continue;
-    ++outcome.steps;
-    if (outcome.divergence !== null) continue;
-    const wrong = firstDifference(record, got);
-    const operation = String(record.call ?? record.exhaust ?? record.note ?? `iteration ${record.iter}`);
-    if (wrong) outcome.divergence = { line, operation, ...wrong };
-    else ++outcome.matched;
-  }
-  return outcome;
+function differing(record: Json, got: Json): Difference | null {
+  const wrong = firstDifference(record, got);
+  return (
+    wrong && { operation: String(record.call ?? record.exhaust ?? record.note ?? `iteration ${record.iter}`), ...wrong }
+  );
 }
 
 /** Maps lists until a device has no address left, each round on a fresh domain; iterations come before their sum. */
 function replayExhaust(recording: Recording): Sliced<Outcome, number> {
   const read = new FieldReader(recording);
   const numbers = read.lineNumbers();
-  return compare(read, (line, record) => {
+  const step = (line: number, record: Json): Json => {
     // The first iterations are told before the line that says what was done: look ahead to it.
     const at = numbers.find((number) => number >= line && read.json(number).exhaust !== undefined);
     if (at === undefined) return read.fail(line, 'iterations without a sum');
@@ -154,7 +148,8 @@ function replayExhaust(recording: Recording): Sliced<Outcome, number> {
     if (record.exhaust !== undefined) return run.sum;
     const iteration = run.iterations[read.decimal(line, 'iter', record.iter)] ?? {};
     return { first: iteration.first?.toString(16) ?? null, second: iteration.second?.toString(16) ?? null };
-  });
+  };
+  return replayLines(recording, { counts: () => true, step: (line, record) => differing(record, step(line, record)) });
 }
 
 interface Iteration {

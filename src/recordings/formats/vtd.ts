@@ -9,7 +9,8 @@ import {
 import { Core } from '../../core/instance.js';
 import { readLeaves, readTables, type TableEntry } from '../../core/iommu.js';
 import { PhysicalMemory } from '../../core/physical-memory.js';
-import { type Divergence, endsWith, FieldReader, type Recording, type RecordingFormat } from '../recording.js';
+import { endsWith, FieldReader, type Recording, type RecordingFormat } from '../recording.js';
+import { type Difference, type LineReplay, replayLines } from '../replay.js';
 
 /**
  * `linux-vtd`: second-stage tables, driven through iommu_map, iommu_unmap and iommu_iova_to_phys. Each `new` line starts
@@ -19,14 +20,7 @@ import { type Divergence, endsWith, FieldReader, type Recording, type RecordingF
  */
 export const vtd: RecordingFormat = {
   kinds: ['vtd'],
-  *replay(recording) {
-    const replay = new VtdReplay(recording);
-    for (const line of new FieldReader(recording).lineNumbers()) {
-      yield replay.matched;
-      if (!replay.step(line)) break;
-    }
-    return { steps: replay.steps, matched: replay.matched, divergence: replay.divergence };
-  },
+  replay: (recording) => replayLines(recording, new VtdReplay(recording)),
   cut: (recording) => endsWith(recording, 'end', ({ op }) => op === 'end'),
 };
 
@@ -44,10 +38,7 @@ interface Mapped {
   size: number;
 }
 
-class VtdReplay {
-  steps = 0;
-  matched = 0;
-  divergence: Divergence | null = null;
+class VtdReplay implements LineReplay {
   readonly #read: FieldReader;
   readonly #core = new Core();
   readonly #context: number;
@@ -70,7 +61,6 @@ class VtdReplay {
     let written = false;
     for (const line of this.#read.lineNumbers()) {
       const { op, paddr, size, memory } = this.#read.json(line);
-      if (op !== 'new') ++this.steps;
       written ||= memory !== undefined;
       if (op === 'map' && (size as number) <= 2 ** 30)
         last = Math.max(last, this.#address(line, 'paddr', paddr) + Number(size));
@@ -89,17 +79,17 @@ class VtdReplay {
     return value;
   }
 
-  /** Replays one line. Returns false where recording and tables part; `divergence` then says how. */
-  step(line: number): boolean {
-    const record = this.#read.json(line);
+  counts({ op }: Record<string, unknown>): boolean {
+    return op !== 'new';
+  }
+
+  step(line: number, record: Record<string, unknown>): Difference | null {
     const replay = this.#operations[String(record.op)];
     if (!replay) this.#read.fail(line, `unknown operation ${String(record.op)}`);
     if (record.op !== 'new' && this.#domain === 0) this.#read.fail(line, 'no domain: no new line before it');
     const got = replay(line, record);
     const wrong = this.#differs(record, got);
-    if (wrong) this.divergence = { line, operation: describe(record), ...wrong };
-    else if (record.op !== 'new') ++this.matched;
-    return !wrong;
+    return wrong && { operation: describe(record), ...wrong };
   }
 
   readonly #operations: Record<string, (line: number, record: Json) => Json> = {
