@@ -48,6 +48,10 @@ describe('ftrace text', () => {
       'perf script, PID/TID',
       '  dd    83/83    [001]     6.688368: iommu:map: IOMMU: iova=0xfffa0000 - 0xfffa1000 paddr=0x102353000 size=4096',
     ],
+    [
+      'perf script with the period',
+      '  dd    83 [001]     6.688368:          1 iommu:map: IOMMU: iova=0xfffa0000 - 0xfffa1000 paddr=0x102353000 size=4096',
+    ],
     ['carriage returns', `${MAP}\r`],
     ['quoted', `> > ${MAP}`],
     ['an older kernel, sizes with 0x', MAP.replace('size=4096', 'size=0x1000').replace(' - 0x00000000fffa1000', '')],
@@ -61,6 +65,27 @@ describe('ftrace text', () => {
   test('comms with blanks, dashes and brackets', async () => {
     const line = MAP.replace('dd-83', 'Web [1] Content-x-4711');
     expect(await one(line)).toMatchObject({ task: 'Web [1] Content-x-4711', cpu: 1 });
+  });
+
+  test('a mapping that failed is an error, not a mapping', async () => {
+    const line = PAGE.replace('dma_addr=ffffd000', 'dma_addr=ffffffffffffffff');
+    expect(await one(line)).toMatchObject({ kind: 'dma_map_sg_err', device: '0000:00:04.0' });
+  });
+
+  test('newest kernels: dma_map_phys of memory and of registers, dma_alloc_sgt', async () => {
+    const memory = PAGE.replace('dma_map_page', 'dma_map_phys');
+    expect(await one(memory)).toMatchObject({ kind: 'dma_map_page', size: 4096 });
+    expect(await one(memory.replace('NO_WARN', 'MMIO'))).toMatchObject({ kind: 'dma_map_resource' });
+    const table = PAGE.replace(
+      /dma_map_page.*/,
+      'dma_alloc_sgt: 0000:00:04.0 dir=TO_DEVICE dma_addr=fff00000 size=8192 phys_addrs={0x100000,0x200000} flags=GFP_KERNEL attrs=',
+    );
+    expect(await one(table)).toMatchObject({
+      kind: 'dma_alloc_sgt',
+      page: 0xfff00,
+      size: 8192,
+      phys: [0x100000, 0x200000],
+    });
   });
 
   test('all 64 bits of an address are kept', async () => {

@@ -1,4 +1,5 @@
 import { EVENT, NO_CPU } from '../batch.js';
+import { HEX } from '../text/body.js';
 import { missing, ruleOf, writeEvent } from '../text/events.js';
 import { LINE, type LineContext, type LineFormat, type LineVerdict, textOf } from '../text/line-format.js';
 
@@ -31,6 +32,16 @@ export function event(context: LineContext, bytes: Uint8Array, end: number): Lin
     if (bytes[at] === 58 && at + 1 < end && bytes[at + 1] !== SPACE) name = at + 1;
     ++at;
   }
+  if (bytes[at - 1] !== 58 && HEX[bytes[name]] < 10) {
+    // perf script with the period: a number before the event.
+    while (at < end && bytes[at] === SPACE) ++at;
+    name = at;
+    while (at < end && bytes[at] !== SPACE) {
+      if (bytes[at] === 58 && at + 1 < end && bytes[at + 1] !== SPACE) name = at + 1;
+      ++at;
+    }
+  }
+  if (at === end && name === end) return context.open(end, 'the event is missing');
   if (bytes[at - 1] !== 58) {
     gaps.other('function');
     return LINE.OTHER;

@@ -42,7 +42,8 @@ function line(context: LineContext, bytes: Uint8Array, start: number, end: numbe
   }
   const smmu = SMMU.exec(message);
   if (!smmu) return LINE.FOREIGN;
-  fault(context, time, smmu[1], smmu[2], 'context fault', false);
+  // It names itself, not the device.
+  fault(context, time, '', smmu[2], `context fault of ${smmu[1]}`, false);
   return LINE.READ;
 }
 

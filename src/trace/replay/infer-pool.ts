@@ -125,7 +125,11 @@ function replayIndices(o: Operations, order: Int32Array, devices: ReadonlySet<nu
     // Where the search would have stopped before was taken.
     let at = first + index[area];
     for (let passed = 0; passed < MAX_PASSED && at !== slot; ++passed) {
-      if (used[at] === 0 && fits(used, at, n, o.size[call], first, areaSlots)) {
+      if (
+        used[at] === 0 &&
+        (keep === 0 || (at - slot) % 2 === 0) &&
+        fits(used, at, n, o.size[call], first, areaSlots, keep)
+      ) {
         used[at] = 1;
         if (!atBegin.has(at)) {
           pool.taken.push(at);
@@ -141,8 +145,17 @@ function replayIndices(o: Operations, order: Int32Array, devices: ReadonlySet<nu
   for (const slot of atBegin) if (!pool.taken.includes(slot)) pool.taken.push(slot);
 }
 
-function fits(used: Uint8Array, at: number, n: number, size: number, first: number, areaSlots: number): boolean {
-  if (size >= PAGE && at % 2 !== 0) return false;
+function fits(
+  used: Uint8Array,
+  at: number,
+  n: number,
+  size: number,
+  first: number,
+  areaSlots: number,
+  keep: number,
+): boolean {
+  // Without a mask of its own, what is as long as a page begins at one.
+  if (keep === 0 && size >= PAGE && at % 2 !== 0) return false;
   if (at + n > first + areaSlots || (at % SET_SLOTS) + n > SET_SLOTS) return false;
   for (let i = at; i < at + n; ++i) if (used[i] !== 0) return false;
   return true;

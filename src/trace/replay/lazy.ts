@@ -1,28 +1,17 @@
 import { DMA_MAPPING_ERROR } from '../../dma/device.js';
 import { DmaDomain } from '../../dma/domain.js';
 import { type InferredSpace, infer } from './infer.js';
+import { alternatives, type Decision, findDecisions, findTick, firesAt, type Tick, takerOf } from './lazy-model.js';
 import { OP, type Operations } from './operations.js';
 import { Run } from './run.js';
 
 /**
  * Lazy traces. When a range that was unmapped is free again, the flush queue's timer decides, and no event tells of it: it is a
  * timer of jiffies, so it fires at a tick edge, ceil(10 ms / tick) + 1 edges after it was armed, and the ranges go into the
- * magazines of the CPU that it runs on. Frequency and phase of the tick are those under which most addresses match; where a
- * flush still does not fit what follows it, it is tried on another CPU and an edge earlier or later.
+ * magazines of the CPU that it runs on: that of the next call that is given one of them. Frequency and phase of the tick are
+ * those under which most addresses match; where a flush still does not fit what follows it, it is tried on another CPU, later,
+ * and an edge earlier or later.
  */
-
-export interface Tick {
-  hz: number;
-  /** Nanoseconds of an edge after a multiple of the period. */
-  phase: number;
-}
-
-/** What a flush was otherwise than the rule says. */
-interface Decision {
-  cpu?: number;
-  /** Edges later. */
-  edges?: number;
-}
 
 export interface LazyRun {
   matched: number;
@@ -42,21 +31,24 @@ export interface LazyVerification {
   spaces: InferredSpace[];
 }
 
-const TIMEOUT = 10e6;
-const FREQUENCIES = [250, 1000, 100, 300];
-const PHASES = 16;
-/** Calls that decide about frequency and phase, and those after a flush that decide about it. */
-const PROBE = 3000;
+const PAGE = 4096;
+/** Calls after a flush that decide about it. */
 const WINDOW = 500;
-const MAX_CORRECTIONS = 160;
+const MAX_CORRECTIONS = 40;
+/** Flushes that the model looks at one by one. */
+const MODEL_ROUNDS = 400;
 /** The machine's own timer is out of the way: a thousand seconds. */
 const NEVER = 1e6;
 
 export function verifyLazy(o: Operations, order: Int32Array): LazyVerification {
   const forced = new Set<number>();
   let spaces = infer(o, order, forced);
-  const tick = findTick(o, order, spaces);
-  const decisions = new Map<number, Decision>();
+  const spaceOf: number[] = [];
+  spaces.forEach(({ devices }, index) => {
+    for (const device of devices) spaceOf[device] = index;
+  });
+  const tick = findTick(o, order, spaceOf);
+  const decisions = findDecisions(o, order, spaceOf, tick, MODEL_ROUNDS);
   let best = runLazy(o, order, spaces, tick, decisions);
   const givenUp = new Set<number>();
   for (let round = 0; round < MAX_CORRECTIONS; ++round) {
@@ -84,26 +76,6 @@ export function verifyLazy(o: Operations, order: Int32Array): LazyVerification {
     else decisions.delete(better.flush);
   }
   return { run: best, tick, corrections: decisions.size, spaces };
-}
-
-/** The frequency and phase of the tick that explain most addresses. */
-function findTick(o: Operations, order: Int32Array, spaces: InferredSpace[]): Tick {
-  let best = { hz: FREQUENCIES[0], phase: 0 };
-  let matched = -1;
-  const attempt = (tick: Tick): void => {
-    const run = runLazy(o, order, spaces, tick, new Map(), PROBE);
-    if (run.matched > matched) {
-      matched = run.matched;
-      best = tick;
-    }
-  };
-  for (const hz of FREQUENCIES) {
-    for (let i = 0; i < PHASES; ++i) attempt({ hz, phase: (i * 1e9) / hz / PHASES });
-  }
-  const { hz, phase } = best;
-  const step = 1e9 / hz / PHASES;
-  for (let i = -7; i < 8; ++i) attempt({ hz, phase: phase + (i * step) / 8 });
-  return best;
 }
 
 /** Tries the last two flushes before a call otherwise. Returns what makes fewer calls of the window wrong. */
@@ -137,22 +109,12 @@ function correct(
   return best;
 }
 
-function alternatives(cpus: number): Decision[] {
-  const all: Decision[] = [];
-  for (let cpu = 0; cpu < Math.min(cpus, 8); ++cpu) for (const edges of [0, 1, -1]) all.push({ cpu, edges });
-  return all;
-}
-
-/** When a timer fires that is armed at a time. */
-export function firesAt(armed: number, { hz, phase }: Tick, edges = 0): number {
-  const period = 1e9 / hz;
-  const next = phase + (Math.floor((armed - phase) / period) + 1) * period;
-  return next + (Math.ceil(TIMEOUT / period) + edges) * period;
-}
-
 interface Timer {
   fires: number;
-  cpu: number;
+  /** Of the unmap that armed it. */
+  armedOn: number;
+  /** The CPU that a decision says. */
+  cpu: number | undefined;
 }
 
 /** One run with the flushes at the edges of a tick, or where the trace itself tells them. */
@@ -180,6 +142,7 @@ export function runLazy(
   };
   const told = o.op.includes(OP.FLUSH);
   const timers = new Map<DmaDomain, Timer>();
+  const waiting = new Map<DmaDomain, Set<number>>();
   const { machine } = run;
   const flush = (domain: DmaDomain, cpu: number, place: number): void => {
     machine.cpu = Math.min(cpu, machine.config.cpus - 1);
@@ -188,10 +151,12 @@ export function runLazy(
   };
   for (let place = 0; place < Math.min(order.length, most); ++place) {
     const call = order[place];
-    for (const [domain, { fires, cpu }] of timers) {
+    for (const [domain, { fires, cpu, armedOn }] of timers) {
       if (fires > o.time[call]) continue;
       timers.delete(domain);
-      flush(domain, cpu, place);
+      const pages = waiting.get(domain)!;
+      flush(domain, cpu ?? takerOf(o, order, place, pages) ?? armedOn, place);
+      pages.clear();
     }
     if (o.op[call] === OP.FLUSH) {
       for (const domain of domainsOf(run)) if (domain.pending > 0) flush(domain, o.cpu[call], place);
@@ -200,9 +165,13 @@ export function runLazy(
     run.step(call, observer);
     if (o.op[call] !== OP.UNMAP || told) continue;
     const domain = run.devices[o.device[call]]?.domain;
-    if (!(domain instanceof DmaDomain) || timers.has(domain) || domain.pending === 0) continue;
-    const { cpu = o.cpu[call], edges = 0 } = decisions.get(result.flushes.length + timers.size) ?? {};
-    timers.set(domain, { fires: firesAt(o.time[call], tick, edges), cpu });
+    if (!(domain instanceof DmaDomain) || domain.pending === 0) continue;
+    let pages = waiting.get(domain);
+    if (pages === undefined) waiting.set(domain, (pages = new Set()));
+    pages.add(Math.floor(o.address[call] / PAGE));
+    if (timers.has(domain)) continue;
+    const decision = decisions.get(result.flushes.length + timers.size) ?? {};
+    timers.set(domain, { fires: firesAt(o.time[call], tick, decision), cpu: decision.cpu, armedOn: o.cpu[call] });
   }
   return result;
 }

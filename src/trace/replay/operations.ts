@@ -5,13 +5,8 @@ export const OP = { MAP: 1, UNMAP: 2, FLUSH: 3 } as const;
 /** How a call mapped: one buffer, coherent memory, or a list. */
 export const SHAPE = { PAGE: 0, COHERENT: 1, LIST: 2, RESOURCE: 3 } as const;
 
-/** The entries of a list, and the segments that the device saw. */
-export interface OperationList {
-  /** Physical address and length of each entry, in pairs. */
-  entries: Float64Array;
-  /** Device address and length of each segment, in pairs. */
-  segments: Float64Array;
-}
+/** The entries of a list: physical address and length of each, in pairs. */
+export type OperationList = Float64Array;
 
 export class Operations {
   length = 0;

@@ -167,13 +167,8 @@ export class Rebuild {
     if (n === 0) return;
     const start = batch.list[row];
     const value = (i: number): number => batch.values[start + i];
-    const segments = new Float64Array(m * 2);
     let total = 0;
-    for (let i = 0; i < m; ++i) {
-      segments[i * 2] = value(n + i);
-      segments[i * 2 + 1] = value(n + m + i);
-      total += value(n + m + i);
-    }
+    for (let i = 0; i < m; ++i) total += value(n + m + i);
     const entries = new Float64Array(n * 2);
     let left = total;
     let run = 0;
@@ -192,10 +187,10 @@ export class Rebuild {
       entries[i * 2 + 1] = length;
       left -= length;
     }
-    o.lists.set(at, { entries, segments });
+    o.lists.set(at, entries);
     if (runs.length === 0) {
-      const end = segments[(m - 1) * 2] + segments[(m - 1) * 2 + 1];
-      o.pages[at] = Math.max(1, Math.ceil(end / PAGE) - Math.floor(segments[0] / PAGE));
+      const end = value(n + m - 1) + value(n + m + m - 1);
+      o.pages[at] = Math.max(1, Math.ceil(end / PAGE) - Math.floor(value(n) / PAGE));
     }
   }
 
@@ -223,7 +218,7 @@ export class Rebuild {
     o.shape[at] = o.shape[call];
     take(this.live, Math.floor(o.address[call] / PAGE), call);
     const list = o.lists.get(call);
-    if (list) take(this.lists, list.entries[0], call);
+    if (list) take(this.lists, list[0], call);
   }
 
   private unmap(shape: number, batch: TraceBatch, row: number, names: string[]): void {
@@ -263,8 +258,8 @@ export class Rebuild {
     const start = batch.list[row];
     const same = (call: number): boolean => {
       const list = o.lists.get(call)!;
-      if (o.device[call] !== device || list.entries.length < n * 2) return false;
-      for (let i = 0; i < n; ++i) if (list.entries[i * 2] !== batch.values[start + i]) return false;
+      if (o.device[call] !== device || list.length < n * 2) return false;
+      for (let i = 0; i < n; ++i) if (list[i * 2] !== batch.values[start + i]) return false;
       return true;
     };
     const call = this.lists.get(batch.values[start])?.find(same) ?? -1;

@@ -149,13 +149,12 @@ export class Run {
     const direction = o.direction[call] as Direction;
     const list = o.shape[call] === SHAPE.LIST ? o.lists.get(call) : undefined;
     if (list !== undefined) {
-      const { entries } = list;
       const table = ScatterTable.fromEntries(
         this.machine,
-        Array.from({ length: entries.length / 2 }, (_, i) => ({
-          pfn: Math.floor(entries[i * 2] / PAGE),
-          offset: entries[i * 2] % PAGE,
-          length: Math.max(1, entries[i * 2 + 1]),
+        Array.from({ length: list.length / 2 }, (_, i) => ({
+          pfn: Math.floor(list[i * 2] / PAGE),
+          offset: list[i * 2] % PAGE,
+          length: Math.max(1, list[i * 2 + 1]),
         })),
       );
       const segments = device.mapSg(table, direction);
@@ -189,7 +188,12 @@ export class Run {
       const size = o.pages[call] * PAGE;
       if (device.domain instanceof DmaDomain)
         device.unmapPage(o.address[call] - (o.address[call] % PAGE), size, direction);
-      else if (this.machine.swiotlb) device.unmapPage(o.address[call] - (o.address[call] % SLOT), SLOT, direction);
+      else if (this.machine.swiotlb) {
+        // Each slot that was taken at the begin is a mapping of its own.
+        const first = o.address[call] - (o.address[call] % SLOT);
+        const end = o.address[call] + o.size[call];
+        for (let at = first; at < end; at += SLOT) device.unmapPage(at, SLOT, direction);
+      }
       return;
     }
     const table = this.tables.get(begun);

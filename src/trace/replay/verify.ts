@@ -31,6 +31,8 @@ export interface TraceVerification {
 const MAX_DIFFERENCES = 20;
 /** Below that share of addresses it may be that the IOMMU is lazy. */
 const STRICT = 0.98;
+/** Pages of a set of slots: the begins of a pool that make a difference. */
+const SET_PAGES = 64;
 /** Rounds in which a call that did not match is taken to have come out of a magazine. */
 const MAX_ROUNDS = 24;
 
@@ -41,10 +43,11 @@ export function verifyTrace(operations: Operations): TraceVerification {
   const order = operations.order();
   let best: TraceVerification | null = null;
   const forced = new Set<number>();
-  for (let round = 0; round < MAX_ROUNDS; ++round) {
+  for (let round = 0, most = MAX_ROUNDS; round < most; ++round) {
     const spaces = infer(operations, order, forced);
     // Where the pool begins decides only which sets of slots there are: other begins are tried when one does not match.
     const pool = inferPool(operations, order, spaces, round);
+    if (pool !== undefined) most = SET_PAGES;
     const { result, firstWrong } = runOnce(operations, order, spaces, pool);
     if (best === null || result.matched > best.matched) best = result;
     if (firstWrong < 0 || (pool === undefined && forced.has(firstWrong))) break;

@@ -56,6 +56,9 @@ export function ruleOf(bytes: Uint8Array, start: number, end: number): EventRule
   return hashes.get(hash);
 }
 
+const LAST_PAGE = 2 ** 52 - 1;
+const MAPS: ReadonlySet<number> = new Set([EVENT.MAP_PAGE, EVENT.MAP_RESOURCE, EVENT.ALLOC, EVENT.ALLOC_PAGES]);
+
 /** AMD-Vi's IO_PAGE_FAULT flag RW (AMD I/O Virtualization Technology Specification 48882, section 2.5.3). */
 const FAULT_RW = 0x20;
 
@@ -83,6 +86,8 @@ export function writeEvent(
     if (kind === EVENT.MAP_PAGE) kind = EVENT.MAP_RESOURCE;
     else if (kind === EVENT.UNMAP_PAGE) kind = EVENT.UNMAP_RESOURCE;
   }
+  // DMA_MAPPING_ERROR, which dma_map_page events tell as any other address.
+  if (body.page === LAST_PAGE && body.offset === 0xfff && MAPS.has(kind)) kind = EVENT.MAP_ERROR;
   const row = writer.row(kind, time, cpu, task);
   const c = writer.columns;
   c.device[row] = device;
