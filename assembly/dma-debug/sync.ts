@@ -3,6 +3,7 @@
 
 import { lock, unlock } from '../memory/lock';
 import { DMA_BIDIRECTIONAL, DMA_FROM_DEVICE, DMA_TO_DEVICE, DmaDevice } from '../dma/device';
+import { entriesOf } from '../sg/entries';
 import { SgTable } from '../sg/sg-table';
 import {
   CHECK_SYNC_DIR, CHECK_SYNC_RANGE, CHECK_SYNC_RO_FOR_CPU, CHECK_SYNC_SGCOUNT, CHECK_SYNC_UNKNOWN,
@@ -29,7 +30,8 @@ export function syncSg(state: DebugState, dev: DmaDevice, sgt: SgTable, nents: u
   lock(state);
   const kind = kindOf(TYPE_SG, dir);
   let mapped: u32 = 0;
-  for (let i: u32 = 0; i < nents; ++i) {
+  const end = min(nents, entriesOf(sgt));
+  for (let i: u32 = 0; i < end; ++i) {
     const address = listAddress(sgt, i);
     const size = listLength(sgt, i);
     if (i == 0) {

@@ -3,7 +3,7 @@
 
 import { lock, unlock } from '../memory/lock';
 import { DMA_MAPPING_ERROR, DmaDevice } from '../dma/device';
-import { entryBytes, entryPages } from '../sg/entries';
+import { entriesOf, entryBytes, entryPages } from '../sg/entries';
 import { sgSegmentAddress, sgSegmentLength } from '../sg/segments';
 import { SEGMENTS_NONE, SEGMENTS_ONE, SEGMENTS_PHYSICAL, SgTable, sgPfn } from '../sg/sg-table';
 import { lineOf, lineRemove, pairSound } from './cacheline';
@@ -66,7 +66,9 @@ export function unmapSg(state: DebugState, dev: DmaDevice, sgt: SgTable, nents: 
   const pages = entriesAreSegments(sgt) ? sgt.pageCount : 0;
   let page: u32 = 0;
   let mapped: u32 = 0;
-  for (let i: u32 = 0; i < nents; ++i) {
+  // The kernel walks on past the end of a list where it is told to.
+  const end = min(nents, entriesOf(sgt));
+  for (let i: u32 = 0; i < end; ++i) {
     if (mapped != 0 && i >= mapped) break;
     let address: u64;
     let size: u64;

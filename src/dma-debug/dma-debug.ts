@@ -112,9 +112,7 @@ export class DmaDebug {
   // The handle of a device that this checker watches.
   private known(device: DebugDevice, call: string): number {
     if (this.devices.has(device)) return device.handle;
-    if (typeof device !== 'object' || device === null || typeof device.alive !== 'boolean') {
-      throw invalidType('device', 'a DmaDevice', device);
-    }
+    if (aliveness(device) === undefined) throw invalidType('device', 'a DmaDevice', device);
     // Of a dead device this throws what it died of.
     if (!device.alive) void device.handle;
     throw new GemDmaError('EXDEV', call, 'the device belongs to another machine', { reason: 'OTHER_MACHINE' });
@@ -396,6 +394,15 @@ export class DmaDebug {
     if (!poolChannel.hasSubscribers) return;
     const message: PoolMessage = { check, time: record.time, total: record.d, disabled: check !== 'POOL_GROWN' };
     poolChannel.publish(message);
+  }
+}
+
+// Undefined for what is no device: of a copy of one the engine refuses to read it.
+function aliveness(device: Partial<DebugDevice> | null | undefined): boolean | undefined {
+  try {
+    return typeof device?.alive === 'boolean' ? device.alive : undefined;
+  } catch {
+    return undefined;
   }
 }
 

@@ -37,7 +37,10 @@ export class DmaBuf extends Shared {
    */
   constructor(host: CoreHost, exporter: DmaBufExporter, size: number) {
     const timeline = hostTimeline(host, 'dma_buf_export');
-    if (typeof exporter?.map !== 'function') throw invalidType('exporter', 'a DmaBufExporter', exporter);
+    for (const name of ['map', 'unmap', 'release'] as const) {
+      if (typeof exporter?.[name] !== 'function')
+        throw invalidType('exporter', `a DmaBufExporter with ${name}()`, exporter);
+    }
     if (checkInteger('size', size, PAGE_SIZE, Number.MAX_SAFE_INTEGER) % PAGE_SIZE !== 0) {
       throw invalidType('size', 'a multiple of 4096', size);
     }

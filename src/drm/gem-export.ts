@@ -44,7 +44,9 @@ class GemExporter implements DmaBufExporter {
 
   unmap(attachment: DmaBufAttachment, table: number): void {
     const { exports } = this.object.device.core;
-    exports.dmaUnmapSg(attachment.device.handle, table, exports.sgOrigNents(table), DMA_BIDIRECTIONAL, 0);
+    // A mapping of a device that is gone went with it.
+    const { device } = attachment;
+    if (device.alive) exports.dmaUnmapSg(device.handle, table, exports.sgOrigNents(table), DMA_BIDIRECTIONAL, 0);
     exports.sgDestroy(table);
     this.object.gemUnpin();
   }

@@ -54,7 +54,9 @@ class HeapExporter implements DmaBufExporter {
 
   unmap(attachment: DmaBufAttachment, table: number): void {
     const { dmaUnmapSg, sgDestroy, sgOrigNents } = this.host.core.exports;
-    dmaUnmapSg(attachment.device.handle, table, sgOrigNents(table), DMA_BIDIRECTIONAL, 0);
+    // A mapping of a device that is gone went with it.
+    const { device } = attachment;
+    if (device.alive) dmaUnmapSg(device.handle, table, sgOrigNents(table), DMA_BIDIRECTIONAL, 0);
     sgDestroy(table);
   }
 

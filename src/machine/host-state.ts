@@ -99,14 +99,16 @@ export class HostState {
    * Copies everything that can be reached.
    * @param roots where to begin
    * @param outside objects that are not looked at, nor what only they refer to
+   * @param refuse throws for an object that must not be reached
    */
-  constructor(roots: Iterable<object>, outside: Iterable<object>) {
+  constructor(roots: Iterable<object>, outside: Iterable<object>, refuse: (object: object) => void) {
     const seen = new Set<object>(outside);
     const waiting: unknown[] = [...roots];
     while (waiting.length > 0) {
       const object = waiting.pop();
       if (typeof object !== 'object' || object === null || seen.has(object)) continue;
       seen.add(object);
+      refuse(object);
       const kind = kindOf(object);
       const copy = kind.copy(object as never);
       for (const reference of kind.references(copy as never)) waiting.push(reference);

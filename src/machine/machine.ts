@@ -233,7 +233,8 @@ export class Machine implements DriverHost {
    *   with. Its properties are put back, arrays, Maps and Sets with their contents, but not #fields nor what closures
    *   hold. A held object, or a driver's mapping policy, takes part by itself with a pair of methods: `snapshot()` returns its
    *   state, `restore(state)` goes back to it
-   * @throws TypeError for what is no object; what a `snapshot` method throws
+   * @throws TypeError for what is no object; GemDmaError EXDEV when what is held leads to another machine; what a
+   *   `snapshot` method throws
    */
   snapshot(...held: object[]): MachineSnapshot {
     this.core.timeline.enter('machine_snapshot');

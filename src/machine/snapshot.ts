@@ -1,4 +1,5 @@
 import { GemDmaError, invalidType } from '../core/errors.js';
+import { Core } from '../core/instance.js';
 import type { TimelineMark } from '../core/life.js';
 import { HostState } from './host-state.js';
 import type { Machine } from './machine.js';
@@ -37,7 +38,18 @@ export class MachineSnapshot {
     this.#machine = machine;
     this.#bytes = core.save();
     this.#cpu = core.exports.cpuGet();
-    this.#host = new HostState([machine, core.timeline.members, ...held], [core, core.exports, core.memory]);
+    this.#host = new HostState(
+      [machine, core.timeline.members, ...held],
+      [core, core.exports, core.memory],
+      (object) => {
+        const other = (object as { core?: unknown }).core;
+        if (other instanceof Core && other !== core) {
+          throw new GemDmaError('EXDEV', 'machine_snapshot', 'what is held leads to another machine', {
+            reason: 'OTHER_MACHINE',
+          });
+        }
+      },
+    );
     this.#mark = core.timeline.mark();
   }
 

@@ -1,0 +1,182 @@
+import { GemDmaError } from '../../../src/core/errors.js';
+import { FAULT_KINDS } from '../../../src/core/faults.js';
+import type { Core } from '../../../src/core/instance.js';
+import type { CoherentBuffer, DmaDevice, LinkedRange } from '../../../src/dma/device.js';
+import { DmaDomain } from '../../../src/dma/domain.js';
+import type { ScatterTable } from '../../../src/dma/sg-table.js';
+import type { DmaBuf, DmaBufAttachment } from '../../../src/drm/dma-buf.js';
+import type { Process } from '../../../src/drm/process.js';
+import type { SystemHeap } from '../../../src/drm/system-heap.js';
+import type { AddressSpace } from '../../../src/i915/address-space.js';
+import type { Context } from '../../../src/i915/context.js';
+import type { I915Device } from '../../../src/i915/device.js';
+import type { GemObject } from '../../../src/i915/object.js';
+import type { Vma } from '../../../src/i915/vma.js';
+import { IovaDomain } from '../../../src/iova/domain.js';
+import type { MachineOptions } from '../../../src/machine/config.js';
+import type { MachineSnapshot } from '../../../src/machine/snapshot.js';
+import { Machine } from '../../../src/machine.js';
+import { type Source, WRONG } from './source.js';
+
+/** Most objects of a kind that are remembered: more than a sequence makes, so that all can be given back. */
+const REMEMBERED = 1000;
+
+/** What callbacks of the caller's throw. */
+export class CallbackError extends Error {}
+
+/** Two machines, and everything that calls have returned: alive, dead, restored away. */
+export class World {
+  readonly machines: Machine[];
+  readonly devices: DmaDevice[] = [];
+  readonly domains: DmaDomain[] = [];
+  readonly tables: ScatterTable[] = [];
+  readonly buffers: CoherentBuffer[] = [];
+  readonly ranges: LinkedRange[] = [];
+  readonly iovas: IovaDomain[] = [];
+  readonly snapshots: [Machine, MachineSnapshot, number][] = [];
+  readonly pfns: number[] = [];
+  readonly addresses: number[] = [0, 4096, -1];
+  readonly cancels: (() => boolean)[] = [];
+  readonly heaps: SystemHeap[] = [];
+  readonly dmaBufs: DmaBuf[] = [];
+  readonly attachments: DmaBufAttachment[] = [];
+  readonly processes: Process[] = [];
+  readonly gpus: I915Device[] = [];
+  readonly objects: GemObject[] = [];
+  readonly contexts: Context[] = [];
+  readonly spaces: AddressSpace[] = [];
+  readonly vmas: Vma[] = [];
+  /** Addresses in processes. */
+  readonly users: number[] = [0x7f0000000000];
+  /** Calls and what they threw, for the report of a failure. */
+  readonly log: string[] = [];
+  /** The calls that are made; undefined: all. */
+  names: readonly string[] | undefined;
+  /** Told the name of each call, before it is made. */
+  entered: ((name: string) => void) | undefined;
+  /** Calls within a callback of a call. */
+  depth = 0;
+  /** Set by a call that may leave something behind when it throws: a callback has thrown, or has done work. */
+  reentered = false;
+
+  ended = false;
+  private readonly baseline: (number | undefined)[];
+
+  constructor(core: () => Core, source: Source) {
+    const [first, second] = [options(source), options(source)];
+    this.log.push(JSON.stringify(first), JSON.stringify(second));
+    this.machines = [new Machine(first, core()), new Machine(second, core())];
+    // What a machine keeps from its first device, domain and allocator on.
+    for (const machine of this.machines) {
+      machine.addDevice().destroy();
+      new DmaDomain(machine).destroy();
+      new IovaDomain(machine).destroy();
+    }
+    this.baseline = this.records();
+    for (const machine of this.machines) this.devices.push(machine.addDevice());
+  }
+
+  machine(source: Source): Machine {
+    return this.machines[source.note(source.below(8) === 7 ? 1 : 0)];
+  }
+
+  keep<T>(pool: T[], value: T): T {
+    if (pool.length >= REMEMBERED) pool.splice(0, 1);
+    pool.push(value);
+    return value;
+  }
+
+  /** An object of a pool, now and then one that is none. */
+  one<T>(pool: readonly T[], source: Source): T {
+    const at = source.below(20);
+    if (at === 19) return source.note(source.pick(WRONG)) as T;
+    const value = pool.length === 0 ? undefined : pool[source.below(pool.length)];
+    source.note(at === 18 || at === 17 ? `a copy of ${value}` : value);
+    if (at === 18 && typeof value === 'object') return { ...value };
+    if (at === 17 && typeof value === 'object') return Object.create(value as object) as T;
+    return value as T;
+  }
+
+  /** Records of both machines, undefined for one that was disposed. */
+  records(): (number | undefined)[] {
+    return this.machines.map(({ core, context }) =>
+      core.timeline.closed ? undefined : core.tools.machineRecords(context),
+    );
+  }
+
+  check(): void {
+    for (const machine of this.machines) if (!machine.core.timeline.closed) machine.check();
+  }
+
+  private endDrivers(): void {
+    for (const gpu of this.gpus) if (gpu.alive) gpu.idle();
+    for (const vma of this.vmas) while (vma.alive && vma.pinCount > 0) vma.unpin();
+    for (const attachment of this.attachments) {
+      ignore(() => attachment.unmap());
+      ignore(() => attachment.detach());
+    }
+    for (const object of this.objects) {
+      for (let i = 0; i < 100 && object.alive; ++i) {
+        ignore(() => object.unpinPages());
+        ignore(() => object.release());
+      }
+    }
+    for (const dmaBuf of this.dmaBufs) for (let i = 0; i < 100 && dmaBuf.alive; ++i) ignore(() => dmaBuf.release());
+    for (const context of this.contexts) context[Symbol.dispose]();
+    for (const process of this.processes) process[Symbol.dispose]();
+    for (const gpu of this.gpus) if (gpu.alive) gpu.remove();
+  }
+
+  /** Gives back everything that is alive. What is left then is a leak. */
+  end(): void {
+    this.ended = true;
+    const living = this.machines.filter(({ core }) => !core.timeline.closed);
+    for (const machine of living) {
+      for (const kind of FAULT_KINDS) machine.failAllocation(kind, 0);
+      const { checker } = machine;
+      if (checker) Object.assign(checker, { onError: undefined, strict: false, callSites: false });
+      if (checker) checker.attributions.objectName = (id) => `object ${id}`;
+      machine.clock.advance(1000);
+    }
+    this.endDrivers();
+    for (const one of [...this.buffers, ...this.tables, ...this.iovas]) one[Symbol.dispose]();
+    for (const device of [...this.devices, ...living.flatMap(({ devices }) => devices)]) device[Symbol.dispose]();
+    for (const domain of this.domains) if (domain.alive) domain.destroy();
+    // Memory of a device that is gone is lost to its driver: here it goes by the back door.
+    for (const { alive, table } of this.buffers) if (alive) table.host.core.exports.sgDestroy(table.handle);
+    for (const machine of living) {
+      machine.clock.advance(1000);
+      machine.check();
+    }
+    const left = this.records();
+    for (const [i, records] of left.entries()) {
+      if (records !== undefined && records !== this.baseline[i]) {
+        throw new Error(`${records} records are left of machine ${i}, it began with ${this.baseline[i]}`);
+      }
+    }
+  }
+}
+
+function ignore(call: () => unknown): void {
+  try {
+    call();
+  } catch (error) {
+    if (!(error instanceof GemDmaError)) throw error;
+  }
+}
+
+function options(source: Source): MachineOptions {
+  return {
+    ram: '16MiB',
+    kernel: source.pick(['linux-6.12', 'linux-4.2']),
+    iommu: {
+      mode: source.pick(['strict', 'lazy', 'strict', 'passthrough', 'off'] as const),
+      levels: source.pick([4, 3, 5] as const),
+    },
+    swiotlb: source.pick([false, '1MiB', { size: '1MiB', force: true }] as const),
+    dmaDebug: source.pick([true, true, false, { entries: 40 }] as const),
+    cpus: source.pick([1, 2]),
+    memoryLimit: '16MiB',
+    seed: source.below(100),
+  };
+}
