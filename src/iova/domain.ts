@@ -155,7 +155,8 @@ export class IovaDomain {
     const { limit = this.limit32, aligned = true } = options;
     checkInteger('size', size, 1, MAX_PFN);
     checkInteger('limit', limit, 1, MAX_PFN);
-    const pfn = this.#core.exports.iovaAllocate(this.#enter('alloc_iova'), size, limit, aligned);
+    this.#life.enter('alloc_iova');
+    const pfn = this.#core.exports.iovaAllocate(this.#record, size, limit, aligned);
     return pfn !== 0 ? pfn : this.#failed('alloc_iova', size, limit, aligned);
   }
 
@@ -169,21 +170,24 @@ export class IovaDomain {
     const { limit = this.limit32, flush = true } = options;
     checkInteger('size', size, 1, MAX_PFN);
     checkInteger('limit', limit, 1, MAX_PFN);
-    const pfn = this.#core.exports.iovaAllocateFast(this.#enter('alloc_iova_fast'), size, limit, flush);
+    this.#life.enter('alloc_iova_fast');
+    const pfn = this.#core.exports.iovaAllocateFast(this.#record, size, limit, flush);
     return pfn !== 0 ? pfn : this.#failed('alloc_iova_fast', size, limit, true);
   }
 
   /** free_iova: frees the range that holds a pfn. Returns it, undefined if there is none: then nothing happens. */
   free(pfn: number): IovaRange | undefined {
     checkInteger('pfn', pfn, 0, MAX_PFN);
-    return this.#core.exports.iovaRelease(this.#enter('free_iova'), pfn) ? this.#found() : undefined;
+    this.#life.enter('free_iova');
+    return this.#core.exports.iovaRelease(this.#record, pfn) ? this.#found() : undefined;
   }
 
   /** free_iova_fast: gives a range back by way of the caches. `size` is what was asked for. */
   freeFast(pfn: number, size: number): void {
     checkInteger('pfn', pfn, 0, MAX_PFN);
     checkInteger('size', size, 1, MAX_PFN);
-    this.#core.exports.iovaReleaseFast(this.#enter('free_iova_fast'), pfn, size);
+    this.#life.enter('free_iova_fast');
+    this.#core.exports.iovaReleaseFast(this.#record, pfn, size);
   }
 
   /** find_iova: the range that holds a pfn. */

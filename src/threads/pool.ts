@@ -1,5 +1,6 @@
 import { Worker } from 'node:worker_threads';
-import { checkInteger } from '../core/errors.js';
+import { checkOptions } from '../core/arguments.js';
+import { checkInteger, invalidType } from '../core/errors.js';
 import { type MachineOptions, machineConfig } from '../machine/config.js';
 import { Machine } from '../machine/machine.js';
 import { CONTROL_STOP, CONTROL_WORDS, type JobReply, type JobRequest, type WorkerData } from './protocol.js';
@@ -7,6 +8,8 @@ import { sharedCore, sharedMemory, threadsModules } from './shared-core.js';
 
 /** CPU 0 is the host's; the context has room for 64 (MAX_CPUS). */
 const MAX_WORKERS = 63;
+/** How long close waits for a job to see that it is to stop. */
+const CLOSE_MS = 5000;
 
 /**
  * One machine on several threads: a shared linear memory, the threads build of the core, and workers that each have an
@@ -23,6 +26,7 @@ export class WorkerPool {
   readonly #control: Int32Array;
   #jobs = 0;
   #running: { id: number; left: number; results: unknown[]; errors: unknown[]; done: () => void } | undefined;
+  #finished: Promise<void> | undefined;
   #closed = false;
 
   private constructor(machine: Machine, workers: Worker[], control: Int32Array) {
@@ -65,21 +69,27 @@ export class WorkerPool {
    * @returns each worker's result, in order; rejects when one failed, after all have come back
    */
   async run<Result>(module: URL | string, data?: unknown | ((index: number) => unknown)): Promise<Result[]> {
+    if (!(module instanceof URL) && typeof module !== 'string') throw invalidType('module', 'a URL', module);
     if (this.#closed) throw new Error('the worker pool is closed');
     if (this.#running) throw new Error('the worker pool runs a job already');
+    this.machine.core.timeline.enter('worker_pool');
+    const id = this.#jobs + 1;
+    // Workers wait for one another: either all get their data, or none does.
+    const requests = this.#workers.map((_, index): JobRequest => {
+      const value = typeof data === 'function' ? data(index) : data;
+      structuredClone(value);
+      return { id, module: String(module), data: value };
+    });
+    if (this.#running || this.#closed) throw new Error('the worker pool runs a job already');
+    this.#jobs = id;
     Atomics.store(this.#control, CONTROL_STOP, 0);
-    const id = ++this.#jobs;
     const running = { id, left: this.size, results: new Array<unknown>(this.size), errors: [] as unknown[], done() {} };
     const finished = new Promise<void>((resolve) => (running.done = resolve));
     this.#running = running;
+    this.#finished = finished;
     this.#workers.forEach((worker, index) => {
-      const request: JobRequest = {
-        id,
-        module: String(module),
-        data: typeof data === 'function' ? data(index) : data,
-      };
       worker.ref();
-      worker.postMessage(request);
+      worker.postMessage(requests[index]);
     });
     await finished;
     this.#running = undefined;
@@ -93,10 +103,25 @@ export class WorkerPool {
     Atomics.store(this.#control, CONTROL_STOP, 1);
   }
 
-  /** Stops a running job and ends the workers. The machine stays readable. */
-  async close(): Promise<void> {
+  /**
+   * Asks a running job to return, waits for that, and ends the workers. The machine stays as it is and can be used. A job
+   * that has not returned after `timeout` is cut off in the middle of an operation: then the machine is broken, and refuses
+   * every call with EIO.
+   * @param options.timeout milliseconds, default 5000
+   */
+  async close(options: { timeout?: number } = {}): Promise<void> {
+    checkOptions('options', options, ['timeout']);
+    const timeout = checkInteger('timeout', options.timeout ?? CLOSE_MS, 0, 2 ** 31 - 1);
     this.#closed = true;
     this.stop();
+    if (this.#running) {
+      let timer: NodeJS.Timeout | undefined;
+      const late = new Promise<void>((resolve) => {
+        timer = setTimeout(resolve, timeout);
+      });
+      await Promise.race([this.#finished, late]);
+      clearTimeout(timer);
+    }
     await Promise.all(this.#workers.map((worker) => worker.terminate()));
   }
 
@@ -104,10 +129,15 @@ export class WorkerPool {
     await this.close();
   }
 
-  #settle(index: number, { id, result, error }: JobReply): void {
+  #settle(index: number, { id, result, error, trapped }: JobReply): void {
     const running = this.#running;
     if (!running || running.id !== id) return;
     if (error !== undefined) {
+      // A trap leaves an operation half done and locks held, as an end does.
+      if (trapped) {
+        this.#break(index, 'trapped', error);
+        return;
+      }
       running.errors.push(error);
       this.stop();
     }
@@ -115,16 +145,24 @@ export class WorkerPool {
     if (--running.left === 0) running.done();
   }
 
-  // A worker that ends in the middle of a job may hold locks: the pool is of no further use.
   #lost(index: number, error: unknown): void {
-    const running = this.#running;
     this.#closed = true;
-    if (!running) return;
+    if (this.#running && this.#running.left > 0) this.#break(index, 'ended', error);
+  }
+
+  // What a worker was changing in the middle of a job is half done, and locks that it held stay so: others would wait for
+  // them for ever. The job ends here, and the machine refuses every call.
+  #break(index: number, how: string, error: unknown): void {
+    const running = this.#running!;
+    this.#closed = true;
+    this.machine.core.timeline.close({
+      code: 'EIO',
+      reason: 'MACHINE_BROKEN',
+      message: `worker ${index} ${how} in the middle of a job: what it was changing is half done`,
+    });
     running.errors.push(error);
     running.left = 0;
     running.done();
-    this.#workers.forEach((worker, other) => {
-      if (other !== index) void worker.terminate();
-    });
+    for (const worker of this.#workers) void worker.terminate();
   }
 }

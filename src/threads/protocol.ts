@@ -24,6 +24,8 @@ export interface JobReply {
   id: number;
   result?: unknown;
   error?: unknown;
+  /** The core trapped. */
+  trapped?: boolean;
 }
 
 /** Words of the control buffer. */

@@ -34,6 +34,7 @@ port.on('message', async ({ id, module: url, data }: JobRequest) => {
     reply.result = await job(worker, data);
   } catch (error) {
     reply.error = error;
+    reply.trapped = error instanceof WebAssembly.RuntimeError;
   }
   port.postMessage(reply);
 });

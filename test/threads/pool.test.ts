@@ -50,6 +50,56 @@ describe('worker pool', () => {
     await expect(pool.run(job('simple'), 'again')).rejects.toThrow('closed');
   });
 
+  test('a machine that a worker died in says so at every call', async () => {
+    await using pool = await WorkerPool.create(2, { ram: '16MiB' });
+    const device = pool.machine.addDevice();
+    await expect(pool.run(job('simple'), 'die')).rejects.toThrow('ended before its job');
+    const broken = expect.objectContaining({ code: 'EIO', reason: 'MACHINE_BROKEN' });
+    for (const call of [
+      () => pool.machine.ram.alloc(1),
+      () => pool.machine.addDevice(),
+      () => pool.machine.check(),
+      () => pool.machine.clock.advance(1),
+      () => device.mapPage(300, 0, 4096, 0),
+      () => device.destroy(),
+    ]) {
+      expect(call, String(call)).toThrow(broken);
+    }
+    device[Symbol.dispose]();
+  });
+
+  test('close() waits for a running job to return, and the machine can be used', async () => {
+    const pool = await WorkerPool.create(2, { ram: '16MiB' });
+    const running = pool.run<number>(job('simple'), 'loop');
+    await pool.close();
+    for (const rounds of await running) expect(rounds).toBeGreaterThan(0);
+    expect(pool.machine.ram.alloc(1)).toHaveLength(1);
+    pool.machine.check();
+    await pool.close();
+  });
+
+  test('a job that does not return is cut off, and the machine says that it is broken', async () => {
+    const pool = await WorkerPool.create(2, { ram: '16MiB' });
+    const running = pool.run(job('simple'), 'forever');
+    const failed = expect(running).rejects.toThrow('ended before its job');
+    await pool.close({ timeout: 50 });
+    await failed;
+    expect(() => pool.machine.ram.alloc(1)).toThrow(expect.objectContaining({ code: 'EIO' }));
+  });
+
+  test('a worker that traps holds its locks for ever: nobody waits for them', async () => {
+    await using pool = await WorkerPool.create(2, { ram: '16MiB' });
+    await expect(pool.run(job('simple'), 'trap')).rejects.toThrow(/memory access|unreachable/);
+    expect(() => pool.machine.ram.alloc(1)).toThrow(expect.objectContaining({ code: 'EIO', reason: 'MACHINE_BROKEN' }));
+  });
+
+  test('data that cannot be sent is refused before any worker has it', async () => {
+    await using pool = await WorkerPool.create(2, { ram: '16MiB' });
+    await expect(pool.run(job('simple'), (index: number) => (index === 1 ? { f() {} } : 'x'))).rejects.toThrow(/clone/);
+    await expect(pool.run(5 as never)).rejects.toThrow(TypeError);
+    expect(await pool.run(job('simple'), 'again')).toHaveLength(2);
+  });
+
   test('contention is counted where it happens', async () => {
     // Enough that there are always frames left for the host, whatever the workers hold and have on their stacks.
     await using pool = await WorkerPool.create(2, { ram: '64MiB' });
