@@ -368,6 +368,68 @@ int generic_mii_ioctl(struct mii_if_info *mii, struct mii_ioctl_data *data, int 
 void mii_ethtool_get_link_ksettings(struct mii_if_info *mii, struct ethtool_link_ksettings *k) { }
 int mii_ethtool_set_link_ksettings(struct mii_if_info *mii, const struct ethtool_link_ksettings *k) { return 0; }
 
+/* ---- what single drivers ask for ---- */
+void get_random_bytes(void *to, size_t n)
+{
+	static u32 state = 0x9e3779b9;
+	u8 *at = to;
+
+	gd_check(to, n, 1);
+	for (; n; n--) {
+		state ^= state << 13;
+		state ^= state >> 17;
+		state ^= state << 5;
+		*at++ = state;
+	}
+}
+unsigned long _find_next_bit(const unsigned long *p, unsigned long n, unsigned long from)
+{
+	for (; from < n; from++)
+		if (p[from / BITS_PER_LONG] & (1UL << (from % BITS_PER_LONG)))
+			return from;
+	return n;
+}
+unsigned long _find_first_bit(const unsigned long *p, unsigned long n) { return _find_next_bit(p, n, 0); }
+unsigned long _find_next_zero_bit(const unsigned long *p, unsigned long n, unsigned long from)
+{
+	for (; from < n; from++)
+		if (!(p[from / BITS_PER_LONG] & (1UL << (from % BITS_PER_LONG))))
+			return from;
+	return n;
+}
+unsigned long _find_first_zero_bit(const unsigned long *p, unsigned long n) { return _find_next_zero_bit(p, n, 0); }
+void netdev_stats_to_stats64(struct rtnl_link_stats64 *to, const struct net_device_stats *from)
+{
+	const unsigned long *at = (const unsigned long *)from;
+	u64 *out = (u64 *)to;
+	u32 i;
+
+	for (i = 0; i < sizeof(*from) / sizeof(*at); i++)
+		out[i] = at[i];
+}
+void skb_copy_and_csum_dev(const struct sk_buff *s, u8 *to) { skb_copy_bits(s, 0, to, s->len); }
+void pci_pme_active(struct pci_dev *p, bool on) { }
+int pci_try_set_mwi(struct pci_dev *p) { return pci_set_mwi(p); }
+pci_power_t pci_choose_state(struct pci_dev *p, pm_message_t state) { return PCI_D0; }
+u8 pci_find_capability(struct pci_dev *p, int cap) { return 0; }
+struct pci_dev *pci_get_device(unsigned int vendor, unsigned int device, struct pci_dev *from) { return NULL; }
+void pci_dev_put(struct pci_dev *p) { }
+int device_wakeup_enable(struct device *d) { return 0; }
+void mii_ethtool_gset(struct mii_if_info *mii, struct ethtool_cmd *cmd) { }
+int mii_ethtool_sset(struct mii_if_info *mii, struct ethtool_cmd *cmd) { return 0; }
+void ethtool_convert_legacy_u32_to_link_mode(unsigned long *to, u32 from) { to[0] = from; }
+bool ethtool_convert_link_mode_to_legacy_u32(u32 *to, const unsigned long *from)
+{
+	*to = from[0];
+	return true;
+}
+void __tasklet_hi_schedule(struct tasklet_struct *t) { __tasklet_schedule(t); }
+char *strcat(char *to, const char *from)
+{
+	strcpy(to + strlen(to), from);
+	return to;
+}
+
 /* ---- 64-bit atomics (lib/atomic64.c) ---- */
 s64 generic_atomic64_read(const atomic64_t *v) { return v->counter; }
 void generic_atomic64_set(atomic64_t *v, s64 i) { v->counter = i; }
