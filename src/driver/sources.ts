@@ -19,11 +19,11 @@ export const RUNTIME = [
 
 const LINUX = `
 atomic bitfield bitmap bitops bits bug cache compiler compiler_types completion ctype delay device device/driver dma-buf dma-direction
-dma-mapping dmaengine dmapool err errno etherdevice ethtool export firmware gfp highmem if_ether if_vlan init
+dma-map-ops dma-mapping dmaengine dmapool err errno etherdevice ethtool export firmware gfp highmem if_ether if_vlan init
 interrupt io io-64-nonatomic-lo-hi iopoll iosys-map irq irqreturn jiffies kernel kref kthread ktime limits list list_sort log2 math
 math64 minmax mm mod_devicetable module moduleparam mutex netdevice of of_device overflow page-flags pci pci_ids pfn platform_device
 pm pm_runtime poison prefetch printk property random ratelimit refcount rtnetlink sched scatterlist seq_file shmem_fs sizes skbuff slab smp
-spinlock stddef string string_helpers swab swiotlb time timer types uaccess vmalloc wait workqueue moduleloader mempool
+spinlock spinlock_types stddef string string_helpers swab swiotlb time timer types uaccess vmalloc wait workqueue moduleloader mempool
 `
   .trim()
   .split(/\s+/);
@@ -42,6 +42,7 @@ export const OWN_HEADERS: readonly string[] = [
   'drm/drm_gem.h',
   'drm/drm_gem_shmem_helper.h',
   'drm/drm_prime.h',
+  'drm/drm_print.h',
   'net/ip.h',
   'uapi/linux/if_ether.h',
 ];

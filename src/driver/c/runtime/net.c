@@ -86,6 +86,11 @@ static int device_close(struct net_device *dev)
 	return rc;
 }
 
+int gd_net_close(struct net_device *dev)
+{
+	return device_close(dev);
+}
+
 void unregister_netdev(struct net_device *dev)
 {
 	if (dev->reg_state != NETREG_REGISTERED) {

@@ -489,6 +489,21 @@ void *devm_ioremap_resource(struct device *d, const struct resource *res)
 	return r->at;
 }
 
+void *gd_devm_ioremap(struct device *d, phys_addr_t at)
+{
+	struct bar_res *r = gd_devres_alloc(bar_release, sizeof(*r), GFP_KERNEL);
+
+	if (!r)
+		return NULL;
+	r->at = gd_ioremap(at);
+	if (!r->at) {
+		devres_free(r);
+		return NULL;
+	}
+	devres_add(d, r);
+	return r->at;
+}
+
 void *devm_platform_ioremap_resource(struct platform_device *p, unsigned int n)
 {
 	return devm_ioremap_resource(&p->dev, platform_get_resource(p, IORESOURCE_MEM, n));

@@ -415,6 +415,18 @@ u8 pci_find_capability(struct pci_dev *p, int cap) { return 0; }
 struct pci_dev *pci_get_device(unsigned int vendor, unsigned int device, struct pci_dev *from) { return NULL; }
 void pci_dev_put(struct pci_dev *p) { }
 int device_wakeup_enable(struct device *d) { return 0; }
+void __iomem *devm_ioremap(struct device *d, resource_size_t at, resource_size_t n)
+{
+	extern void *gd_devm_ioremap(struct device *, phys_addr_t);
+
+	return gd_devm_ioremap(d, at);
+}
+void dev_close(struct net_device *d)
+{
+	extern int gd_net_close(struct net_device *);
+
+	gd_net_close(d);
+}
 void mii_ethtool_gset(struct mii_if_info *mii, struct ethtool_cmd *cmd) { }
 int mii_ethtool_sset(struct mii_if_info *mii, struct ethtool_cmd *cmd) { return 0; }
 void ethtool_convert_legacy_u32_to_link_mode(unsigned long *to, u32 from) { to[0] = from; }

@@ -254,6 +254,8 @@ struct resource *platform_get_resource(struct platform_device *p, unsigned int t
 int platform_get_irq(struct platform_device *p, unsigned int n);
 void *devm_platform_ioremap_resource(struct platform_device *p, unsigned int n);
 void *devm_ioremap_resource(struct device *d, const struct resource *r);
+void *gd_devm_ioremap(struct device *d, phys_addr_t at);
+#define devm_ioremap(d, at, n) gd_devm_ioremap(d, at)
 #define of_match_ptr(p) (p)
 
 #endif
