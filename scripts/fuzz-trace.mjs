@@ -27,7 +27,8 @@ const texts = ['boot.txt', 'block.txt', 'net.txt', 'trace-cmd-report.txt'].map(g
 const dat = golden('trace-cmd.dat');
 
 function mutate(input) {
-  let bytes = input.slice();
+  // A copy: the slice of a Buffer is none.
+  let bytes = new Uint8Array(input);
   for (let changes = 1 + random(6); changes > 0; --changes) {
     const at = random(bytes.length);
     const kind = random(5);

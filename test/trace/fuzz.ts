@@ -16,7 +16,8 @@ export function generator(seed: number): (n: number) => number {
 const INTERESTING = [0, 10, 13, 32, 0x2c, 0x3a, 0x3d, 0x5b, 0x5d, 0x7b, 0x7d, 0x7f, 0x80, 0xff];
 
 export function mutate(input: Uint8Array, random: (n: number) => number): Uint8Array {
-  let bytes = input.slice();
+  // A copy: the slice of a Buffer is none.
+  let bytes: Uint8Array = new Uint8Array(input);
   for (let changes = 1 + random(6); changes > 0; --changes) {
     const at = random(bytes.length);
     switch (random(6)) {

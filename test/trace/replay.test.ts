@@ -72,6 +72,21 @@ describe('every address of a real kernel', () => {
     expect(await verified(once(lines.join('\n')))).toMatchObject({ mode: 'swiotlb', compared: 2226, matched: 2226 });
   });
 
+  test('a device with an identity domain beside one that is translated', async () => {
+    const block = golden('block.txt').toString().split('\n');
+    const direct = golden('net.txt')
+      .toString()
+      .split('\n')
+      .filter((line) => line.includes('dma_map_page'));
+    const beside = direct.map((line) => line.replace(/dma_addr=\w+/, `dma_addr=${/phys_addr=(\w+)/.exec(line)![1]}`));
+    const coherent =
+      '  dd-1 [000] ..... 9.000000: dma_alloc: 0000:00:05.0 dir=BIDIRECTIONAL dma_addr=123000 size=4096 virt_addr=0 flags=GFP_KERNEL attrs=';
+    expect(await verified(once([...block, ...beside, coherent].join('\n')))).toMatchObject({
+      compared: 2739,
+      matched: 2739,
+    });
+  });
+
   test('without IOMMU addresses are the memory own', async () => {
     const lines = golden('net.txt')
       .toString()

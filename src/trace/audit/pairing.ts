@@ -237,7 +237,9 @@ export class Pairing {
     if (best < 0) {
       const again = this.ended.last(device, page);
       const twice = again >= 0 && this.ended.offset[again] === offset;
-      if (twice && !(account.untranslated && this.gaps.lostEvents > 0)) {
+      // Without translation memory may have been mapped a second time before the trace began, at the same address.
+      const before = account.untranslated && (this.gaps.lostEvents > 0 || this.gaps.startedInMidLife > 0);
+      if (twice && !before) {
         this.mismatches.add('unmapped-twice', account.name, addressText(page, offset), time, this.strings.get(task), {
           mapped: `unmapped at ${(this.ended.ended[again] / 1e9).toFixed(6)} by ${this.strings.get(this.ended.unmapper[again]) || 'an event that is not in the trace'}`,
           unmapped: `${size} bytes`,

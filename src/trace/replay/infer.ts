@@ -63,6 +63,17 @@ export function infer(
   return found;
 }
 
+/**
+ * Which calls can be compared: without translation an address is the memory's own, and coherent memory tells none.
+ * @returns by device whether its coherent memory is among them
+ */
+export function comparesCoherent(spaces: readonly InferredSpace[]): boolean[] {
+  const compares: boolean[] = [];
+  for (const { devices, translation } of spaces)
+    for (const device of devices) compares[device] = translation === 'iommu';
+  return compares;
+}
+
 /** Devices by space. */
 function spaces({ devices, groups }: Operations): number[][] {
   const byGroup = new Map<number, number[]>();

@@ -1,8 +1,8 @@
 import { DMA_MAPPING_ERROR } from '../../dma/device.js';
 import { DmaDomain } from '../../dma/domain.js';
-import { type InferredSpace, infer } from './infer.js';
+import { comparesCoherent, type InferredSpace, infer } from './infer.js';
 import { alternatives, type Decision, findDecisions, findTick, firesAt, type Tick, takerOf } from './lazy-model.js';
-import { OP, type Operations } from './operations.js';
+import { OP, type Operations, SHAPE } from './operations.js';
 import { Run } from './run.js';
 
 /**
@@ -130,8 +130,10 @@ export function runLazy(
   const run = new Run(o, spaces, { ram: '64MiB', iommu, swiotlb: false });
   for (const space of spaces) run.begin(space);
   const result: LazyRun = { matched: 0, compared: 0, wrong: [], got: new Map(), flushes: [] };
+  const coherent = comparesCoherent(spaces);
   const observer = {
     mapped(call: number, address: number): void {
+      if (o.shape[call] === SHAPE.COHERENT && !coherent[o.device[call]]) return;
       ++result.compared;
       if (address === o.address[call]) ++result.matched;
       else {

@@ -213,6 +213,7 @@ export class Rebuild {
     o.of[at] = call;
     if (call < 0) return;
     o.pages[at] = o.pages[call];
+    o.direction[at] = o.direction[call];
     o.size[at] = o.size[call];
     o.address[at] = o.address[call];
     o.shape[at] = o.shape[call];
@@ -233,6 +234,7 @@ export class Rebuild {
       o.device[cpu.unmapped] === device &&
       o.of[cpu.unmapped] !== NOBODY
     ) {
+      if (batch.direction[row] <= 2) o.direction[cpu.unmapped] = batch.direction[row];
       cpu.unmapped = -1;
       return;
     }
@@ -246,7 +248,9 @@ export class Rebuild {
       o.time[at] = time;
       cpu.unmapped = -1;
     }
+    const told = o.direction[at];
     this.end(at, this.find(page, device, batch.offset[row]));
+    o.direction[at] = told;
     if (shape === SHAPE.COHERENT) cpu.waiting = at;
   }
 

@@ -1,4 +1,4 @@
-import { type InferredSpace, infer } from './infer.js';
+import { comparesCoherent, type InferredSpace, infer } from './infer.js';
 import { type InferredPool, inferPool } from './infer-pool.js';
 import { verifyLazy } from './lazy.js';
 import { OP, type Operations, SHAPE } from './operations.js';
@@ -104,10 +104,10 @@ function runOnce(
     inferred: summary(spaces, pool?.taken.length ?? 0),
   };
   let firstWrong = -1;
+  const coherent = comparesCoherent(spaces);
   const observer = {
     mapped(call: number, address: number): void {
-      // Without translation only the memory's own address could be compared, and coherent memory tells none.
-      if (!translated && o.shape[call] === SHAPE.COHERENT) return;
+      if (o.shape[call] === SHAPE.COHERENT && !coherent[o.device[call]]) return;
       ++result.compared;
       if (address === o.address[call]) {
         ++result.matched;

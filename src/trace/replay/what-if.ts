@@ -173,6 +173,8 @@ class Watch implements RunObserver {
   private largestHole = Number.POSITIVE_INFINITY;
   private calls = 0;
   private started = { page: 0, domain: 0 };
+  /** Bytes bounced before the trace's own calls. */
+  private bounced = 0;
   /** Times at which ranges that wait were unmapped, by domain; and its flushes so far. */
   private readonly waiting = new Map<DmaDomain, { times: number[]; flushes: number }>();
   private stale = { ranges: 0, total: 0, max: 0, most: 0 };
@@ -193,6 +195,8 @@ class Watch implements RunObserver {
   start(): void {
     const { page, domain } = this.run.machine.iommu.iotlb.invalidations;
     this.started = { page, domain };
+    const pool = this.run.machine.swiotlb?.stats;
+    this.bounced = pool ? pool.bytesIn + pool.bytesOut : 0;
   }
 
   private domainOf(call: number): DmaDomain | undefined {
@@ -280,7 +284,7 @@ class Watch implements RunObserver {
       largestHole: this.domains.length > 0 ? this.largestHole : null,
       ...{
         bounceHighWater: pool ? pool.highWater * 2048 : null,
-        bouncedBytes: pool ? pool.bytesIn + pool.bytesOut : 0,
+        bouncedBytes: pool ? pool.bytesIn + pool.bytesOut - this.bounced : 0,
       },
       stale:
         this.mode === 'lazy'
