@@ -150,7 +150,7 @@ export abstract class DrmDevice<Hook extends string = DrmHook> extends Living {
     return reason;
   }
 
-  /** A table over pages that somebody else owns, built as the driver builds its own. 0 without memory. */
+  /** A table over pages that it does not own, built as the driver builds its own. Returns 0 without memory. */
   tableOf(pfns: Uint32Array): number {
     const { exports } = this.core;
     const table = exports.sgReserve(this.context, pfns.length);

@@ -61,7 +61,7 @@ export class DmaBuf extends Shared {
     return attachment;
   }
 
-  /** dma_buf_put. ENODEV when nobody holds it. */
+  /** dma_buf_put. ENODEV when it was released before. */
   override release(): void {
     super.release();
   }

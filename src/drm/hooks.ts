@@ -112,7 +112,7 @@ export class HookRunner<Hook extends string> {
   }
 }
 
-// A promise that is refused may be rejected later, which then concerns nobody.
+// A promise that is refused may be rejected later: without a handler that would end the process.
 function refused(hook: string, expected: string, answer: unknown): TypeError {
   if (isThenable(answer)) answer.then(undefined, () => {});
   return invalidReturn(`policy.${hook}`, expected, answer);

@@ -29,7 +29,7 @@ export class Process extends Living {
   private readonly ram: PhysicalMemory;
   private readonly members: Set<object>;
   private readonly areas: Area[] = [];
-  /** Holders of each frame: its mapping and everybody who got it. */
+  /** Holders of each frame: its mapping and each caller of getUserPages. */
   private readonly references = new Map<number, number>();
   private readonly notifiers = new Set<MmuNotifier>();
   private next = MMAP_BASE;
@@ -139,7 +139,7 @@ export class Process extends Living {
     return pfns.length;
   }
 
-  /** @internal Lets go of pages that getUserPages got. Frames that nobody holds go back to RAM. */
+  /** @internal Lets go of pages that getUserPages got. Frames without a holder go back to RAM. */
   putUserPages(pfns: Uint32Array): void {
     const free: number[] = [];
     for (const pfn of pfns) {

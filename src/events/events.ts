@@ -54,7 +54,7 @@ export interface EventFields {
 
 export type EventKind = keyof EventFields;
 
-/** What every event has. The ids are named as reports name them; absent where the event belongs to nobody. */
+/** What every event has. The ids are named as reports name them; absent where the event has no device, object or hook. */
 interface Header {
   /** Counts all events of the machine from 0, those that found the ring full included. */
   sequence: number;
@@ -145,7 +145,7 @@ export interface EventNames {
 }
 
 export class EventLog {
-  /** Whether events are written at all: whoever tells of something asks first. */
+  /** Whether events are written at all: a caller asks before it writes one. */
   recording = false;
   /** Events that found the ring full since the last drain, and are missing from what it gives. */
   dropped = 0;

@@ -6,7 +6,7 @@ import type { I915Device } from './device.js';
  * A hardware context (struct intel_context): what a process runs its batches in. With full PPGTT it has an address space
  * of its own; otherwise all share the aliasing PPGTT or the global GTT.
  */
-export class Context extends Living {
+export class GpuContext extends Living {
   readonly device: I915Device;
   readonly id: number;
   /** Where objects are bound for batches of this context. */

@@ -25,7 +25,7 @@ export class PageCursor {
     this.freed = undefined;
   }
 
-  /** The list is about to be freed and nobody will reset the cursor (defect `userptrCursor`). */
+  /** The list is about to be freed, and the cursor is not reset (defect `userptrCursor`). */
   dangle(object: GemObject): void {
     this.freed = readPfns(object.device.core, object.pages, object.size / PAGE_SIZE);
     this.table = 0;

@@ -16,8 +16,8 @@ import { ShmemBacking } from './backing/shmem.js';
 import { StolenMemory } from './backing/stolen.js';
 import { UserptrBacking, UserptrNotifiers } from './backing/userptr.js';
 import { type I915Config, type I915Options, i915Config, i915Policy } from './config.js';
-import { Context } from './context.js';
-import { CACHE_LEVELS, type Caching, cacheLevelOf } from './domain.js';
+import { GpuContext } from './context.js';
+import { CACHE_LEVELS, type Caching, cacheLevelOf } from './cpu-access.js';
 import { TRACEPOINTS } from './events.js';
 import { evictEverything, evictVm } from './evict.js';
 import { type ExecObject, type ExecOptions, execbuffer } from './execbuffer.js';
@@ -92,13 +92,13 @@ export class I915Device extends DrmDevice<HookName> {
   currentProcess: Process | undefined;
   /** Vmas made so far; the last one's number. */
   vmaCount = 0;
-  readonly contexts = new Set<Context>();
+  readonly contexts = new Set<GpuContext>();
   /** getPages calls that found the pages there, which is where mapping with the pages saves a mapping. */
   nestedGetPages = 0;
   /** WARN_ONs that fired: something went against the driver's own expectations. */
   readonly warnings: string[] = [];
 
-  // A light attempt; then without what nobody needs; then without anything of the GPU's that is not pinned.
+  // A light attempt; then after dropping purgeable objects; then after dropping all objects of the GPU that are not pinned.
   override readonly reliefs = [
     (pages: number) => void shrink(this, pages, SHRINK_BOUND | SHRINK_UNBOUND | SHRINK_PURGEABLE),
     () => void shrinkAll(this),
@@ -212,20 +212,24 @@ export class I915Device extends DrmDevice<HookName> {
   }
 
   /** Makes a hardware context, with an address space of its own in full PPGTT mode. ENOMEM. */
-  createContext(): Context {
+  createContext(): GpuContext {
     this.enter('gem_context_create');
     const full = this.config.ppgtt === 'full' || this.config.ppgtt === 'full-48bit';
     const id = this.contextCount + 1;
     const vm = full ? this.hooks.call(() => new Ppgtt(this, `PPGTT ${id}`, 'ppgtt')) : this.ggtt;
     if (!full) vm.get();
     this.contextCount = id;
-    const context = new Context(this, id, vm);
+    const context = new GpuContext(this, id, vm);
     this.contexts.add(context);
     return context;
   }
 
   /** Runs a batch: binds every object of the list in the context's address space. See execbuffer.ts for errors. */
-  execbuffer(context: Context, list: readonly ExecObject[], options?: ExecOptions): { vmas: Vma[]; request: Request } {
+  execbuffer(
+    context: GpuContext,
+    list: readonly ExecObject[],
+    options?: ExecOptions,
+  ): { vmas: Vma[]; request: Request } {
     return this.call('gem_execbuffer', () => execbuffer(this, context, list, options));
   }
 
@@ -299,7 +303,7 @@ export class I915Device extends DrmDevice<HookName> {
 
   /**
    * The driver is unbound (i915_driver_unload): its address spaces and stolen memory go, and dma-debug is told.
-   * @returns mappings that are left over, as the kernel counts them then; 0 where nobody watches
+   * @returns mappings that are left over, as the kernel counts them then; 0 without a checker
    *   and at a second call, which does nothing
    * @throws GemDmaError EBUSY while there are objects or contexts
    */

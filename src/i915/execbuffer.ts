@@ -11,7 +11,7 @@ import {
   PIN_OFFSET_BIAS,
   PIN_USER,
 } from './bind.js';
-import { Context } from './context.js';
+import { GpuContext } from './context.js';
 import { type I915Device, otherDevice } from './device.js';
 import { evictVm } from './evict.js';
 import { GemObject } from './object.js';
@@ -46,7 +46,7 @@ export interface ExecOptions {
  */
 export function execbuffer(
   device: I915Device,
-  context: Context,
+  context: GpuContext,
   list: readonly ExecObject[],
   options: ExecOptions = {},
 ): { vmas: Vma[]; request: Request } {
@@ -85,10 +85,10 @@ export function execbuffer(
 
 const EXEC_OBJECT: readonly (keyof ExecObject)[] = ['object', 'alignment', 'write', 'needsGtt'];
 
-function check(device: I915Device, context: Context, list: readonly ExecObject[]): void {
+function check(device: I915Device, context: GpuContext, list: readonly ExecObject[]): void {
   const call = 'gem_execbuffer';
   if (!Array.isArray(list)) throw invalidType('list', 'an array of objects', list);
-  device.accept(Context, 'context', context, call);
+  device.accept(GpuContext, 'context', context, call);
   if (context.device !== device) otherDevice(call, `context ${context.id}`);
   for (const entry of list) {
     checkOptions('list', entry, EXEC_OBJECT);

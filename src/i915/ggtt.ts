@@ -28,7 +28,7 @@ const PLATFORMS: Readonly<Record<Platform, number>> = {
 };
 
 /**
- * The global GTT: one table for everybody, of which the CPU reaches the first part. On machines whose GPU does not share
+ * The global GTT: one table for all contexts, of which the CPU reaches the first part. On machines whose GPU does not share
  * the CPU's cache, neighbours of different cache levels are kept a page apart.
  */
 export class Ggtt extends AddressSpace {

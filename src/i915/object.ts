@@ -10,8 +10,6 @@ import type { AddressSpace } from './address-space.js';
 import type { Backing } from './backing/backing.js';
 import { attachPhys } from './backing/phys.js';
 import { type BindOptions, bindObject, checkAlignment, findVma } from './bind.js';
-import { PageCursor } from './cursor.js';
-import type { I915Device } from './device.js';
 import {
   CACHE_LEVELS,
   type Caching,
@@ -20,7 +18,9 @@ import {
   objectWrite,
   setCacheLevel,
   setDomain,
-} from './domain.js';
+} from './cpu-access.js';
+import { PageCursor } from './cursor.js';
+import type { I915Device } from './device.js';
 import { DONTNEED, MADV_NAMES, type Madv, PURGED, WILLNEED } from './madvise.js';
 import { getPages, putPages, quirkPins, setTiling, truncate } from './pages.js';
 import { vmaUnbind } from './unbind.js';

@@ -5,8 +5,8 @@ import type { GemObject } from './object.js';
 import { tellPolicy } from './policy/run.js';
 
 /**
- * How an object gets hold of its backing pages and lets go of them (i915_gem.c). Getting nests: pages that are there
- * are there for everybody, and a count of pins says for how many they must stay.
+ * How an object gets its backing pages and puts them (i915_gem.c). Getting nests: it does nothing while the pages are
+ * there, and a count of pins says for how many users they must stay.
  */
 
 /** i915_gem_object_get_pages: 0, or -EFAULT for an object that is not wanted any more, or what the backing says. */
@@ -26,7 +26,7 @@ export function getPages(object: GemObject): number {
   return 0;
 }
 
-/** i915_gem_object_put_pages: 0, or -EBUSY while somebody needs the pages. */
+/** i915_gem_object_put_pages: 0, or -EBUSY while the pages are pinned. */
 export function putPages(object: GemObject): number {
   if (object.pages === 0) return 0;
   if (object.pagesPinCount !== 0) return -EBUSY;
@@ -40,7 +40,7 @@ export function putPages(object: GemObject): number {
   return 0;
 }
 
-// i915_gem_object_invalidate: what nobody wants any more is thrown away as soon as nobody holds it. (For a wanted
+// i915_gem_object_invalidate: contents that are not needed are dropped as soon as the pages are put. (For a wanted
 // object the kernel drops clean pages from its cache, which changes no contents.)
 function invalidate(object: GemObject): void {
   if (object.madv === DONTNEED) truncate(object);

@@ -35,7 +35,7 @@ export interface StaleAccess {
   /** Nanoseconds between the unmap and this access. */
   age: number;
   domain: number;
-  /** Who unmapped the page: the attribution of that call. 0 is nobody. */
+  /** Who unmapped the page: the attribution of that call. 0 is none. */
   object: number;
   vma: number;
   hook: number;

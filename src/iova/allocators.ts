@@ -1,6 +1,6 @@
 import { IOVA_FAST, IOVA_LINUX_42, IOVA_LINUX_612, IOVA_RCACHE } from '../core/generated/constants.js';
 
-/** What tells IOVA allocators apart, for whoever makes a domain with one. */
+/** How IOVA allocators differ, as far as the host must know to make a domain with one. */
 export interface AllocatorRules {
   /** The number that the core knows it by. */
   readonly model: number;

@@ -3,7 +3,7 @@ import { DmaBuf, type DmaBufExporter } from '../../src/drm/dma-buf.js';
 import { Process } from '../../src/drm/process.js';
 import { SystemHeap } from '../../src/drm/system-heap.js';
 import type { AddressSpace } from '../../src/i915/address-space.js';
-import type { Context } from '../../src/i915/context.js';
+import type { GpuContext } from '../../src/i915/context.js';
 import type { I915Device } from '../../src/i915/device.js';
 import { GemObject } from '../../src/i915/object.js';
 import type { Machine } from '../../src/machine.js';
@@ -152,7 +152,7 @@ describe('an object', () => {
     const made = Object.create(GemObject.prototype) as GemObject;
     expect(() => made.getPages()).toThrow(TypeError);
     expect(() => gpu.execbuffer(gpu.createContext(), [{ object: made }])).toThrow(badType);
-    expect(() => gpu.execbuffer({} as Context, [{ object: gpu.createObject(PAGE) }])).toThrow(badType);
+    expect(() => gpu.execbuffer({} as GpuContext, [{ object: gpu.createObject(PAGE) }])).toThrow(badType);
   });
 });
 

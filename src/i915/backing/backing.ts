@@ -9,7 +9,7 @@ import type { GemObject } from '../object.js';
  *   shmem    pages of a shmem file          sg            i915, dma_map_sg                  the policy says
  *   userptr  pages of a process             sg            i915, dma_map_sg                  the policy says
  *   phys     one coherent buffer            contiguous    the allocator, dma_alloc_coherent the buffer
- *   stolen   memory set aside by firmware   contiguous    nobody: fixed addresses           the device
+ *   stolen   memory set aside by firmware   contiguous    no mapping: fixed addresses       the device
  *   dma-buf  another driver's pages         attachment    the exporter, on i915's behalf    the pages
  */
 export interface Backing extends GemBacking<GemObject> {

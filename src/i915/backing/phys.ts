@@ -21,7 +21,7 @@ export class PhysBacking implements Backing {
   private readonly size: number;
   /** The coherent buffer: a table of its frames with its one device address. */
   private readonly buffer: number;
-  /** Contents were not written back for want of memory and are gone, which the kernel tells nobody, either. */
+  /** Contents were not written back, without memory to do so, and are lost. The kernel does not report it, either. */
   lost = false;
 
   constructor(device: I915Device, shmem: ShmemBacking, size: number, buffer: number) {

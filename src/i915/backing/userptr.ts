@@ -148,7 +148,7 @@ export class UserptrBacking implements Backing {
       else got += more;
     }
     if (this.work !== work) {
-      // Cancelled or superseded: nobody wants the pages any more.
+      // Cancelled or superseded: the pages are not needed any more.
       this.process.putUserPages(pfns.subarray(0, got));
       rc = 0;
     } else if (rc === 0) {
@@ -160,7 +160,7 @@ export class UserptrBacking implements Backing {
     } else {
       this.process.putUserPages(pfns.subarray(0, got));
     }
-    // Whoever's turn it is: a superseded worker ends its successor's too, as in the kernel.
+    // A superseded worker clears the work of its successor, too, as in the kernel.
     this.work = rc === 0 ? null : rc;
     --this.workers;
     object.put();

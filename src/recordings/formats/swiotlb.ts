@@ -168,7 +168,7 @@ class SwiotlbReplay implements LineReplay {
 
   #end(line: number, record: Record<string, unknown>): void {
     this.#ready(line);
-    // The high-water mark counts from the last time somebody reset it, which a recording does not tell.
+    // The high-water mark counts from its last reset, which a recording does not tell.
     const { highWater } = this.#pool!.stats;
     const marks = [highWater, this.#maxUsed];
     const broken = this.#core.tools.machineCheck(this.#context);

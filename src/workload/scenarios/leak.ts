@@ -3,7 +3,7 @@ import { PAGE_SIZE as PAGE } from '../../core/generated/constants.js';
 import type { CallProgress, Sliced } from '../../core/slices.js';
 import { DMA_FROM_DEVICE, type DmaDevice } from '../../dma/device.js';
 import type { DmaDomain } from '../../dma/domain.js';
-import type { Context } from '../../i915/context.js';
+import type { GpuContext } from '../../i915/context.js';
 import type { I915Device } from '../../i915/device.js';
 import { i915Driver } from '../../i915/driver.js';
 import type { KernelName } from '../../kernels/kernels.js';
@@ -92,7 +92,7 @@ class Desk {
   readonly machine: Machine;
   readonly gpu: I915Device;
   readonly nic: DmaDevice;
-  readonly contexts: Context[] = [];
+  readonly contexts: GpuContext[] = [];
   readonly #bits: number | undefined;
   readonly #random: Random;
   readonly #bytes = new Uint8Array(16);

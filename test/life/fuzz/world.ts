@@ -8,7 +8,7 @@ import type { DmaBuf, DmaBufAttachment } from '../../../src/drm/dma-buf.js';
 import type { Process } from '../../../src/drm/process.js';
 import type { SystemHeap } from '../../../src/drm/system-heap.js';
 import type { AddressSpace } from '../../../src/i915/address-space.js';
-import type { Context } from '../../../src/i915/context.js';
+import type { GpuContext } from '../../../src/i915/context.js';
 import type { I915Device } from '../../../src/i915/device.js';
 import type { GemObject } from '../../../src/i915/object.js';
 import type { Vma } from '../../../src/i915/vma.js';
@@ -43,7 +43,7 @@ export class World {
   readonly processes: Process[] = [];
   readonly gpus: I915Device[] = [];
   readonly objects: GemObject[] = [];
-  readonly contexts: Context[] = [];
+  readonly contexts: GpuContext[] = [];
   readonly spaces: AddressSpace[] = [];
   readonly vmas: Vma[] = [];
   /** Addresses in processes. */

@@ -3,7 +3,7 @@ import { FAULTS, type FaultKind } from '../../../core/faults.js';
 import type { DmaDevice } from '../../../dma/device.js';
 import { Process } from '../../../drm/process.js';
 import { PhysBacking } from '../../../i915/backing/phys.js';
-import type { Context } from '../../../i915/context.js';
+import type { GpuContext } from '../../../i915/context.js';
 import type { I915Device } from '../../../i915/device.js';
 import { i915Driver } from '../../../i915/driver.js';
 import type { GemObject } from '../../../i915/object.js';
@@ -51,7 +51,7 @@ export class World implements StressWorld {
   readonly gpus: readonly I915Device[];
   readonly devices: readonly DmaDevice[];
   readonly objects = new Entities<Bo>();
-  readonly contexts = new Entities<Context>();
+  readonly contexts = new Entities<GpuContext>();
   readonly mappings = new Entities<Mapping>();
   readonly process: Process;
   /** Sizes to draw, in pages. */
