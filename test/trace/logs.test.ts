@@ -37,6 +37,20 @@ describe('faults', () => {
     expect((await rowsOf(once(lines.join('\n')))).rows).toHaveLength(1);
   });
 
+  test('VT-d: the lines around a fault, without the time that a mail has cut off', async () => {
+    const read = await rowsOf(
+      once(
+        [
+          'dmar: DRHD: handling fault status reg 2',
+          'dmar: DMAR:[DMA Read] Request device [00:05.0] fault addr fffef040 ',
+          'DMAR:[fault reason 06] PTE Read access is not set',
+        ].join('\n'),
+      ),
+    );
+    expect(read.rows).toMatchObject([{ ...fault, device: '0000:00:05.0', flags: 8 + 16 }]);
+    expect(read.gaps.notUnderstoodLines).toBe(0);
+  });
+
   test('AMD-Vi, with the device in brackets and before the message', async () => {
     const told = await rows(
       '[ 6.7] AMD-Vi: Event logged [IO_PAGE_FAULT device=01:00.0 domain=0x000a address=0x00000000fffef040 flags=0x0020]',

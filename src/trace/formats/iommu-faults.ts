@@ -11,6 +11,8 @@ export const iommuFaults: LineFormat = { name: 'IOMMU faults', line };
 const DMAR =
   /\[(DMA (?:Read|Write)[^\]]*)\]\s*Request device \[([0-9a-f:.]+)\](?:\s+PASID \S+)?(?:\s+fault addr\s+(?:0x)?([0-9a-f]+)\b\s*(?:\[fault reason (?:0x)?([0-9a-f]+)\]\s*(.*))?)?/i;
 const DMAR_REASON = /DMAR:\s*\[fault reason\s+(?:0x)?([0-9a-f]+)\]/i;
+/** The line before the faults of an interrupt. */
+const DMAR_STATUS = /DRHD: handling fault status/i;
 const AMD = /Event logged \[(\w+)\s*([^\]]*)(\])?/;
 const SMMU = /(\S+): Unhandled context fault: .*?iova=0x([0-9a-f]+)/i;
 /** IO_PAGE_FAULT's flag RW (48882, section 2.5.3). */
@@ -27,7 +29,7 @@ function line(context: LineContext, bytes: Uint8Array, start: number, end: numbe
     fault(context, time, pciName(device), address, why?.trim() || access, access.startsWith('DMA Write'));
     return LINE.READ;
   }
-  if (DMAR_REASON.test(message)) return LINE.OTHER;
+  if (DMAR_REASON.test(message) || DMAR_STATUS.test(message)) return LINE.OTHER;
   const amd = AMD.exec(message);
   if (amd) {
     const [, event, fields, closed] = amd;
