@@ -493,7 +493,16 @@ export class DmaDevice {
     this.enter();
     const handle = this.core.dmaAllocCoherent(record, length, attrs);
     if (handle === 0) throw this.failure('dma_alloc_coherent', -ERRNO.ENOMEM, `${length} bytes of coherent memory`);
-    return this.settled(new CoherentBuffer(this, length, ScatterTable.lend(this.host, handle)));
+    const buffer = new CoherentBuffer(this, length, ScatterTable.lend(this.host, handle));
+    try {
+      this.debug?.settle();
+    } catch (error) {
+      // A finding that is thrown, or a callback's error: nobody gets the buffer.
+      this.core.dmaFreeCoherent(record, handle, length, buffer.address);
+      buffer.table.forget();
+      throw error;
+    }
+    return buffer;
   }
 
   /**

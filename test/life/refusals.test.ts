@@ -6,7 +6,7 @@ import { deviceRead, deviceWrite } from '../../src/iommu/iommu.js';
 import { IovaDomain } from '../../src/iova/domain.js';
 import type { MachineOptions } from '../../src/machine/config.js';
 import { Machine } from '../../src/machine.js';
-import { tracked } from './state.js';
+import { stateOf, tracked } from './state.js';
 
 /** Small inputs that once corrupted a machine, hung or were accepted in silence: refused, and nothing has changed. */
 
@@ -416,4 +416,19 @@ test('a ring that was full tells at once how many events it missed', () => {
   for (let i = 0; i < 100; ++i) device.unmapPage(device.mapPage(pfn, 0, PAGE, TO), PAGE, TO);
   expect(machine.events.drain().length).toBe(4);
   expect(machine.events.dropped).toBe(196);
+});
+
+test('coherent memory that a callback keeps from its driver is freed', () => {
+  const { machine, device } = rig({ iommu: 'off', swiotlb: false });
+  device.unmapPage(DMA_MAPPING_ERROR, PAGE, TO);
+  const { inUse } = machine.ram.stats;
+  const { records } = stateOf(machine) as { records: number };
+  machine.dmaDebug.onError = () => {
+    throw new Error('mine');
+  };
+  // Memory that grows makes the next call look at the findings so far.
+  machine.events.start({ records: 2 ** 17 });
+  expect(() => device.allocCoherent(PAGE)).toThrow('mine');
+  expect([machine.ram.stats.inUse, (stateOf(machine) as { records: number }).records]).toEqual([inUse, records]);
+  machine.check();
 });

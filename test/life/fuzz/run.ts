@@ -72,7 +72,8 @@ function run(world: World, steps: readonly (readonly number[])[], step?: (n: num
 // Whether a call was refused before it did anything. A finding that is thrown comes after the call's own effects; where
 // memory ran out, what was mapped and unmapped again waits in the caches of the IOVA allocator.
 function refusal(error: unknown): boolean {
-  if (!(error instanceof GemDmaError)) return true;
+  // What a hook returned is looked at after it has run.
+  if (!(error instanceof GemDmaError)) return (error as { code?: string }).code !== 'ERR_INVALID_RETURN_VALUE';
   return !FINDINGS.has(error.reason) && !['ENOMEM', 'ENOSPC', 'E2BIG', 'EFAULT'].includes(error.code);
 }
 
