@@ -38,7 +38,7 @@ export function work(policy: MappingPolicy): { lost: number; report: string } {
     // A new address space has no page tables yet: the first bind makes one.
     using context = gpu.createContext();
     using object = gpu.createObject('4MiB');
-    if (i % 7 === 0) machine.failAllocation('gtt', 2);
+    if (i % 7 === 0) machine.failAllocation('gtt', 2); // range managers' nodes and GPU page tables
     try {
       object.bind(context.vm);
       object.bind(gpu.ggtt);

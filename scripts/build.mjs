@@ -47,10 +47,14 @@ if (Object.keys(modules).some((name) => time(`build/${name}.wasm`) < changed(cor
 generateContract(root, generated, { CoreExports: 'release', ToolExports: 'release-tools' });
 for (const name of Object.keys(modules)) if (name !== 'debug') embed(name);
 rmSync(join(root, 'dist'), { recursive: true, force: true });
-await run('typescript/bin/tsc', ['-p', 'tsconfig.build.json']);
+// The package's types leave out what is @internal; benchmarks and tests of this repository see all of it.
+const whole = ['--stripInternal', 'false', '--emitDeclarationOnly', '--outDir', 'build/types'];
+await Promise.all([
+  run('typescript/bin/tsc', ['-p', 'tsconfig.build.json']).then(bundle),
+  run('typescript/bin/tsc', ['-p', 'tsconfig.build.json', ...whole]),
+]);
 // What C drivers are compiled with.
 cpSync(join(root, 'src/driver/c'), join(root, 'dist/driver/c'), { recursive: true });
-await bundle();
 writeFileSync(join(root, 'build/stamp'), '');
 
 // Node takes 50 ms to find and read a hundred modules, and 5 to read one. The package's entries are bundled, with what they
@@ -61,6 +65,7 @@ async function bundle() {
   const entries = {
     ...{ index: 'index.js', threads: 'threads/index.js', worker: 'threads/worker.js' },
     ...{ driver: 'driver/index.js', 'driver-worker': 'driver/driver-worker.js' },
+    ...{ job: 'workload/bench/job.js', 'hammer-job': 'workload/stress/hammer-job.js' },
   };
   const input = Object.fromEntries(Object.entries(entries).map(([name, file]) => [name, join(root, 'dist', file)]));
   const build = await rolldown({ input, platform: 'node', logLevel: 'warn' });

@@ -94,7 +94,7 @@ const coreType = (type) => type.class ?? (type.made ? `Made<${type.made}>` : typ
 
 function exportsOf(contract, name, entries) {
   const members = entries.map((entry) => {
-    if (entry.kind === 'memory') return '  readonly memory: WebAssembly.Memory;\n';
+    if (entry.kind === 'memory') return '  /** @internal */\n  readonly memory: WebAssembly.Memory;\n';
     if (entry.kind !== 'function') throw new Error(`${name}: ${entry.kind} ${entry.name} is for assembly/contract.ts`);
     const { source, parameters, returns } = contract.functions[entry.name];
     const list = parameters.map((parameter) => `${parameter.name}: ${signatureType(parameter.type, false)}`).join(', ');

@@ -1,8 +1,22 @@
 /** gemdma: the memory side of a Linux GPU driver in user space. */
+
+export type { CoreHost } from './core/arguments.js';
 export type { BouncePool, SwiotlbMapping, SwiotlbStats } from './core/bounce-pool.js';
+export type {
+  CallerIds,
+  CheckerCounters,
+  DirectionName,
+  EntryRecord,
+  LiveEntryRecord,
+  MappingType,
+} from './core/checker.js';
 export { ERRNO, type ErrnoName, GemDmaError } from './core/errors.js';
+export { FAULT_KINDS, type FaultKind } from './core/faults.js';
 export type { TableEntry } from './core/iommu.js';
+export type { Living } from './core/living.js';
 export type { PhysicalMemory, RamStats } from './core/physical-memory.js';
+export type { AbortSignalLike, CallProgress, LongCallOptions } from './core/slices.js';
+export type { CoherentBuffer, LinkedRange } from './dma/device.js';
 export {
   type DeviceOptions,
   type Direction,
@@ -24,8 +38,9 @@ export {
   type PoolMessage,
 } from './dma-debug/channels.js';
 export type { CheckData, CheckId } from './dma-debug/checks.js';
-export type { DmaDebug } from './dma-debug/dma-debug.js';
-export type { DmaDebugOptions } from './dma-debug/options.js';
+export type { Checkers, DebugDialect } from './dma-debug/dialects.js';
+export type { DebugDevice, DmaDebug, PhysicalRange } from './dma-debug/dma-debug.js';
+export type { DmaDebugConfig, DmaDebugOptions } from './dma-debug/options.js';
 export { type Forecast, type LeakReport, type MappingGroup, reportText } from './dma-debug/report.js';
 export { DrmDevice, type DrmHook } from './drm/device.js';
 export { DmaBuf, type DmaBufAttachment, type DmaBufExporter } from './drm/dma-buf.js';
@@ -33,11 +48,13 @@ export type { Driver, DriverClock, DriverHost } from './drm/driver.js';
 export { exportObject } from './drm/gem-export.js';
 export { DrmGemObject, type GemBacking } from './drm/gem-object.js';
 export { type MmuNotifier, Process } from './drm/process.js';
-export type { Reclaim, Shrinker } from './drm/reclaim.js';
+export type { Reclaim, Shrinker, Swappable } from './drm/reclaim.js';
+export type { Shared } from './drm/shared.js';
 export { ShmemFile } from './drm/shmem-file.js';
 export { SystemHeap } from './drm/system-heap.js';
 export {
   type EventFields,
+  type EventHeader,
   type EventKind,
   type EventLog,
   formatEvent,
@@ -50,13 +67,15 @@ export type { BindOptions } from './i915/bind.js';
 export type { Defects, I915Config, I915Options, Platform, PpgttMode } from './i915/config.js';
 export type { GpuContext } from './i915/context.js';
 export type { Caching, Domain } from './i915/cpu-access.js';
-export type { I915Device, UserptrOptions } from './i915/device.js';
+export type { CreateOptions, I915Device, UserptrOptions } from './i915/device.js';
 export { i915Driver } from './i915/driver.js';
 export type { ExecObject, ExecOptions } from './i915/execbuffer.js';
+export type { Ggtt } from './i915/ggtt.js';
 export type { Madv } from './i915/madvise.js';
 export type { GemObject } from './i915/object.js';
 export { DRIVER_NAMES, type DriverName, POLICIES } from './i915/policy/index.js';
 export { type BindStage, HOOKS, type HookName, type MappingPolicy } from './i915/policy/policy.js';
+export type { Request } from './i915/retire.js';
 export { SHRINK_BOUND, SHRINK_PURGEABLE, SHRINK_UNBOUND } from './i915/shrinker.js';
 export type { View } from './i915/view.js';
 export type { Vma } from './i915/vma.js';
@@ -73,6 +92,7 @@ export {
 export type { IommuFault } from './iommu-formats/format.js';
 export type { IommuFormatName } from './iommu-formats/index.js';
 export { ALLOCATORS, type AllocatorName, type AllocatorRules } from './iova/allocators.js';
+export type { IovaHost } from './iova/domain.js';
 export {
   type IovaAllocFastOptions,
   type IovaAllocOptions,
@@ -85,31 +105,61 @@ export {
 export { KERNELS, type KernelName, type KernelProperties } from './kernels/kernels.js';
 export type { VirtualClock } from './machine/clock.js';
 export type { IommuMode, MachineConfig, MachineOptions } from './machine/config.js';
+export type { MachineDeviceOptions } from './machine/devices.js';
+export type { Machine as BaseMachine } from './machine/machine.js';
 export type { MachineSnapshot } from './machine/snapshot.js';
 export { Machine } from './machine.js';
-export type { Divergence, VerifyResult } from './recordings/recording.js';
-export { RecordingError } from './recordings/recording.js';
-export { verify } from './recordings/verify.js';
+export { type Divergence, RecordingError, type ReplayOptions, type VerifyResult } from './recordings/recording.js';
+export { verify, verifyAsync } from './recordings/verify.js';
 export { Audit, type AuditOptions } from './trace/audit/audit.js';
-export type { AuditResult } from './trace/audit/result.js';
-export { EVENT, ROW, type TraceBatch } from './trace/batch.js';
-export { type Gaps, TraceError } from './trace/completeness.js';
+export type { Percentiles } from './trace/audit/histogram.js';
+export type {
+  AddressEvent,
+  AuditResult,
+  Completeness,
+  DeviceSummary,
+  Evidence,
+  FaultReport,
+  Holder,
+  Mismatch,
+  MismatchKind,
+  Overlap,
+  SpaceSample,
+  SuspectGroup,
+} from './trace/audit/result.js';
+export type { ColumnName } from './trace/batch.js';
+export { type Columns, EVENT, ROW, type TraceBatch } from './trace/batch.js';
+export { type Gaps, type NotUnderstood, TraceError } from './trace/completeness.js';
 export { type FtraceOptions, FtraceWriter, formatFtrace } from './trace/export/ftrace.js';
 export { type ReadOptions, readTrace, type TraceReader } from './trace/read.js';
+export type { Operations } from './trace/replay/operations.js';
 export { Rebuild } from './trace/replay/rebuild.js';
+export type { VerifyDifference } from './trace/replay/verify.js';
 export { type TraceVerification, verifyTrace } from './trace/replay/verify.js';
+export type { WhatIfMode } from './trace/replay/what-if.js';
 export { parseWhatIf, type WhatIfOptions, type WhatIfResult, whatIf } from './trace/replay/what-if.js';
 export { type Codecs, inMemory, type RandomAccess, type TraceSource } from './trace/source.js';
+export { type BenchCallOptions, bench } from './workload/bench/bench.js';
+export type { Latency, Measured } from './workload/bench/measure.js';
+export type { BenchBackend, BenchDirection, BenchMode, BenchOptions } from './workload/bench/options.js';
+export type { BenchResult, Contention, LockKind } from './workload/bench/run.js';
+export type { Scenario, ScenarioOptions, ScenarioResult, ScenarioStep } from './workload/scenario.js';
+export { runScenario, runScenarioAsync, scenarios } from './workload/scenarios/index.js';
+export type { PolicySource, Sources } from './workload/stress/config/policy.js';
 export {
   PROFILES,
   type ProfileName,
   type StressConfig,
   type StressProfile,
 } from './workload/stress/config/profiles.js';
-export type { StressFailure } from './workload/stress/engine/failure.js';
+export type { FailureKind, StressFailure } from './workload/stress/engine/failure.js';
 export type { Operation } from './workload/stress/engine/operation.js';
-export { type FailNthOptions, type FailNthResult, failNth } from './workload/stress/fail-nth/fail-nth.js';
+export type { Tally } from './workload/stress/engine/runner.js';
+export { type FailNthOptions, type FailNthResult, failNth, failNthAsync } from './workload/stress/fail-nth/fail-nth.js';
 export { FAIL_NTH_SCENARIOS } from './workload/stress/fail-nth/scenarios.js';
 export type { StressOptions, StressProgress } from './workload/stress/run/configure.js';
 export type { OperationScenario } from './workload/stress/run/scenario.js';
+export type { Reproducer } from './workload/stress/shrink/reproduce.js';
 export { type StressResult, stress } from './workload/stress/stress.js';
+export { stressThreads } from './workload/stress/threaded.js';
+export type { ThreadStressOptions, ThreadStressResult } from './workload/stress/threads.js';

@@ -22,10 +22,12 @@ import { describeComparison, describeResult, describeScaling, describeSweep } fr
 import { EXIT, type ExitCode, UsageError } from './exit.js';
 import { command, type Frame, framed } from './frame.js';
 import { integerOption, numberOption } from './options.js';
+import { importPolicy } from './policy-file.js';
 
 interface Options extends Omit<BenchOptions, 'checker' | 'direction' | 'bits'> {
   bits?: number;
   dir: BenchOptions['direction'];
+  policy?: string;
   checker?: boolean;
   json?: boolean;
   quiet?: boolean;
@@ -36,7 +38,7 @@ interface Options extends Omit<BenchOptions, 'checker' | 'direction' | 'bits'> {
 
 /** gemdma bench: the kernel's dma_map_benchmark against the emulator, and what only an emulator can vary. */
 export function benchCommand(): Command {
-  const { threads, seconds, direction, granule, mode, transfer, backend, kernel, policy, live, seed } = BENCH_DEFAULTS;
+  const { threads, seconds, direction, granule, mode, transfer, backend, kernel, driver, live, seed } = BENCH_DEFAULTS;
   const oneOf = (flags: string, what: string, choices: readonly string[], value?: string): Option => {
     const option = new Option(flags, what).choices(choices);
     return value === undefined ? option : option.default(value);
@@ -59,7 +61,10 @@ export function benchCommand(): Command {
       .addOption(oneOf('--backend <name>', 'DMA back end', BACKENDS, backend))
       .addOption(oneOf('--kernel <preset>', 'DMA stack', KERNEL_NAMES, kernel))
       .addOption(oneOf('--allocator <name>', 'IOVA allocator; default: the kernel’s', ALLOCATOR_NAMES))
-      .addOption(oneOf('--policy <driver>', 'mapping policy, with --mode object', DRIVER_NAMES, policy))
+      .addOption(oneOf('--driver <preset>', 'mapping policy of i915, with --mode object', DRIVER_NAMES, driver))
+      .addOption(
+        new Option('--policy <file>', 'a mapping policy of your own: a module, or module#export').conflicts('driver'),
+      )
       .option('--checker', 'dma-debug watches')
       .option(
         '--fragmentation <share>',
@@ -95,7 +100,8 @@ async function bench(frame: Frame, options: Options): Promise<ExitCode> {
   const wanted = checked(options);
   const file = frame.output('--csv', options.csv);
   const bar = benchBar(frame.bar());
-  const hooks = { signal: frame.signal, onProgress: bar.progress };
+  const own = options.policy === undefined ? undefined : await importPolicy(options.policy);
+  const hooks = { signal: frame.signal, onProgress: bar.progress, ...(own && { policy: own.policy }) };
   try {
     if (options.sweep) {
       const { option, values } = options.sweep;
@@ -128,7 +134,7 @@ async function bench(frame: Frame, options: Options): Promise<ExitCode> {
 
 /** Options that do not go together are wrong usage, not an error of the library. */
 function checked(options: Options): BenchOptions {
-  const { json: _json, quiet: _quiet, compare: _compare, sweep, csv: _csv, dir, ...rest } = options;
+  const { json: _json, quiet: _quiet, compare: _compare, sweep, csv: _csv, dir, policy: _policy, ...rest } = options;
   const wanted = { ...rest, direction: dir, checker: options.checker ?? false };
   // A sweep has one device: its address space is that of the largest value.
   if (sweep) wanted.bits ??= defaultBits({ ...wanted, [sweep.option]: Math.max(...sweep.values) });

@@ -123,6 +123,7 @@ function mode(flags: string, description: string): Option {
 function profileOption(text: string): ProfileName | ProfileFile {
   if (text.endsWith('.json')) {
     const profile = readJson<StressProfile>(`--profile ${text}`, () => readFileSync(text, 'utf8'));
+    if (typeof profile !== 'object' || profile === null) throw new UsageError(`--profile ${text}: not a profile`);
     usage(() => stressConfig({ profile }));
     return { file: text, profile };
   }

@@ -65,7 +65,7 @@ function countsText(counts: Readonly<Record<string, number>>): string {
 }
 
 /** A campaign for people. */
-export function describeSum(sum: CampaignSum): string[] {
+export function describeSum(sum: CampaignSum, whole: boolean): string[] {
   const lines = [
     `${bold(number(sum.runs))} runs, ${number(sum.operations)} operations, ${number(sum.checks)} complete checks`,
   ];
@@ -78,6 +78,14 @@ export function describeSum(sum: CampaignSum): string[] {
   if (sum.differing.length > 0) {
     lines.push(`  ${red('not deterministic')}: seeds ${sum.differing.join(', ')} came out differently`);
   }
-  if (sum.failures.length === 0 && sum.differing.length === 0) lines.push(`  ${green('nothing found')}`);
+  const { missing } = sum;
+  if (missing && missing.seeds > 0) {
+    lines.push(
+      `  ${red('incomplete')}: ${number(missing.seeds)} of ${number(missing.of)} seeds have no result, of shard ` +
+        missing.shards.join(', '),
+    );
+  } else if (!whole)
+    lines.push(`  ${red('incomplete')}: ${sum.runs === 0 ? 'there is no result' : 'a file has lost results'}`);
+  if (sum.failures.length === 0 && sum.differing.length === 0 && whole) lines.push(`  ${green('nothing found')}`);
   return lines;
 }

@@ -1,8 +1,8 @@
 import type { Command } from 'commander';
-import type { CallProgress } from '../core/slices.js';
+import { type CallProgress, inSlices, type Sliced } from '../core/slices.js';
 import { readLines } from '../recordings/text.js';
-import type { ScenarioStep } from '../workload/scenario.js';
-import { parseShard, shardSeeds, sumResults } from '../workload/stress/campaign.js';
+import { DRIVER_NAMES, type DriverName, type ScenarioStep } from '../workload/scenario.js';
+import { type Campaign, type CampaignResult, parseShard, shardSeeds, sumResults } from '../workload/stress/campaign.js';
 import { PROFILE_NAMES, PROFILES } from '../workload/stress/config/profiles.js';
 import type { Operation } from '../workload/stress/engine/operation.js';
 import { type FailNthResult, failNthAsync } from '../workload/stress/fail-nth/fail-nth.js';
@@ -11,11 +11,12 @@ import { kindOf } from '../workload/stress/operations/kinds.js';
 import type { StressProgress } from '../workload/stress/run/configure.js';
 import { Replayer } from '../workload/stress/shrink/replayer.js';
 import { type StressResult, stress } from '../workload/stress/stress.js';
+import { stressThreads } from '../workload/stress/threaded.js';
 import { readTrace, traceContent } from '../workload/stress/trace.js';
 import { asUsageError, EXIT, type ExitCode, UsageError, usage } from './exit.js';
 import { type Frame, framed } from './frame.js';
 import { importPolicy, type PolicyFile } from './policy-file.js';
-import { bold, dim, green, number, rate, red, table } from './print.js';
+import { bold, dim, green, number, rate, red, table, yellow } from './print.js';
 import { describeSteps } from './steps.js';
 import { machineOptions, type StressCommandOptions, stressOptions, stressOptionsCommand } from './stress-options.js';
 import { describe, describeSum, progressOf } from './stress-report.js';
@@ -115,8 +116,6 @@ async function runFailNth(frame: Frame, wanted: string | true, options: StressCo
 }
 
 async function runThreads(frame: Frame, threads: number, options: StressCommandOptions): Promise<ExitCode> {
-  // Loaded only now: nothing else of the command needs worker threads.
-  const { stressThreads } = await import('../workload/stress/threads.js');
   const result = await stressThreads({
     ...{ threads, seed: options.seed, operations: options.ops },
     ...{ signal: frame.signal, onProgress: frame.bar().update },
@@ -165,15 +164,21 @@ async function campaign(frame: Frame, options: StressCommandOptions): Promise<Ex
     const result = await stress({ ...stressOptions(options, seed, own), signal, ...part });
     failed ||= result.failure !== null;
     // Half a run says nothing that a sum could use.
-    if (result.ended !== 'signal') frame.line(result);
+    const campaign: Campaign = { first: options.seed, seeds: options.seeds, shard: shard ?? { index: 1, of: 1 } };
+    if (result.ended !== 'signal') frame.line({ ...result, campaign });
   }
   return failed ? EXIT.findings : EXIT.ok;
 }
 
 function merge(frame: Frame, files: string[]): ExitCode {
-  const sum = sumResults(files.flatMap((file) => readResults(frame, file)));
-  const wrong = sum.failures.length > 0 || sum.differing.length > 0;
-  frame.show(sum, describeSum, { wrong });
+  const lost: string[] = [];
+  const sum = sumResults(files.flatMap((file) => readResults(file, lost)));
+  for (const what of lost) frame.note(what);
+  // What a file has lost does not matter when the campaign has all its seeds: another run of the shard has them.
+  const { missing } = sum;
+  const whole = sum.runs > 0 && (missing ? missing.seeds === 0 : lost.length === 0);
+  const wrong = sum.failures.length > 0 || sum.differing.length > 0 || !whole;
+  frame.show({ ...sum, lost }, () => describeSum(sum, whole), { wrong });
   return wrong ? EXIT.findings : EXIT.ok;
 }
 
@@ -192,21 +197,33 @@ function stepsOf(replayer: Replayer, operations: readonly Operation[]): Scenario
 }
 
 /** The results in a file. A job that was killed may leave none, or half of the last: that is said, and the rest counts. */
-function readResults(frame: Frame, file: string): StressResult[] {
-  const lines = usage(() => readLines(file));
-  if (lines.length === 0) frame.note(`${file}: no results`);
-  const results: StressResult[] = [];
+function readResults(file: string, lost: string[]): CampaignResult[] {
+  const lines = usage(() => readLines(file)).filter((line) => line.trim() !== '');
+  if (lines.length === 0) lost.push(`${file}: no results`);
+  const results: CampaignResult[] = [];
   for (const [i, line] of lines.entries()) {
     const result = parseResult(line);
-    if (typeof result?.seed === 'number' && typeof result.profile === 'string') results.push(result);
-    else if (result === undefined && i > 0 && i === lines.length - 1) {
-      frame.note(`${file}:${i + 1}: cut off, left out`);
+    if (isResult(result)) results.push(result);
+    else if (result === undefined && i === lines.length - 1) {
+      lost.push(`${file}:${i + 1}: cut off, left out`);
     } else throw new UsageError(`${file}:${i + 1}: not the result of a stress run`);
   }
   return results;
 }
 
-function parseResult(line: string): StressResult | undefined {
+/** Whether a value has what a sum needs of a result. */
+function isResult(value: unknown): value is CampaignResult {
+  if (typeof value !== 'object' || value === null) return false;
+  const { seed, profile, operations, checks, done, refused, config, failure } = value as StressResult;
+  return (
+    [seed, operations, checks].every(Number.isSafeInteger) &&
+    typeof profile === 'string' &&
+    [done, refused, config].every((part) => typeof part === 'object' && part !== null) &&
+    (failure === null || typeof failure?.id === 'string')
+  );
+}
+
+function parseResult(line: string): unknown {
   try {
     return JSON.parse(line);
   } catch {
@@ -214,20 +231,41 @@ function parseResult(line: string): StressResult | undefined {
   }
 }
 
-function replay(frame: Frame, file: string, options: StressCommandOptions): ExitCode {
+async function replay(frame: Frame, file: string, options: StressCommandOptions): Promise<ExitCode> {
   const { config, operations, failure } = usage(() => readTrace(file));
-  const replayer = new Replayer(config);
+  const own = await ownPolicy(options);
+  if (!own && !DRIVER_NAMES.includes(config.driver as DriverName)) {
+    throw new UsageError(
+      `${file} was made with a policy of somebody's own, '${config.driver}': --policy says where it is`,
+    );
+  }
+  const replayer = new Replayer(config, own?.policy);
   const steps = options.events ? stepsOf(replayer, operations) : undefined;
-  const found = replayer.run(operations);
+  const bar = frame.bar();
+  const found = await inSlices(stoppable(replayer.sliced(operations), frame.signal), () =>
+    bar.update({ done: 0, total: 1, what: `${number(operations.length)} operations` }),
+  );
   frame.show(
     { file, operations: operations.length, recorded: failure, failure: found, steps },
     () => [
       ...(steps ? describeSteps(steps) : []),
       found
         ? `${red(found.kind)} ${bold(found.id)}: ${found.message}`
-        : green(`${number(operations.length)} operations, nothing found`),
+        : frame.signal.aborted
+          ? yellow('interrupted before the last operation')
+          : green(`${number(operations.length)} operations, nothing found`),
     ],
     { wrong: found !== null },
   );
   return found ? EXIT.findings : EXIT.ok;
+}
+
+/** Work that ends without a result when the signal is aborted. */
+function* stoppable<Result>(work: Sliced<Result>, signal: AbortSignal): Sliced<Result | null> {
+  for (;;) {
+    const slice = work.next();
+    if (slice.done) return slice.value;
+    yield;
+    if (signal.aborted) return null;
+  }
 }

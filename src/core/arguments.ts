@@ -9,8 +9,9 @@ import type { Timeline } from './life.js';
 
 /** What a device, table or domain lives in: an instance of the core with a context in it. A Machine is one. */
 export interface CoreHost {
+  /** @internal */
   readonly core: Core;
-  /** Handle of the core's context. */
+  /** Handle of the core's context. @internal */
   readonly context: number;
 }
 

@@ -62,6 +62,7 @@ export class BouncePool {
   /**
    * Slots and areas of a pool of that many bytes, as the kernel rounds them (kernel/dma/swiotlb.c): whole sets; with
    * areas, one for each CPU, both powers of two and a set for each area at least.
+   * @internal
    */
   static shape(size: number, cpus: number, dialect: SwiotlbDialect): { slots: number; areas: number } {
     const slots = Math.ceil(size / SLOT_SIZE / SET_SLOTS) * SET_SLOTS;
@@ -74,6 +75,7 @@ export class BouncePool {
    * Makes the pool of a context.
    * @param startPfn first frame; 0 places it as high below 4 GiB as there is room
    * @throws GemDmaError ENOMEM when RAM below 4 GiB has no such piece, EEXIST for a second pool
+   * @internal
    */
   static create(
     core: Core,

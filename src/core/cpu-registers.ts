@@ -17,6 +17,9 @@ export class CpuRegisters {
     this.#core = core;
     this.#at = core.exports.cpuRecord(context);
     this.#cpu = new CpuView(core, this.#at);
+    core.onRelease(() => {
+      this.#cpu = undefined as never;
+    });
   }
 
   get #fresh(): CpuView {

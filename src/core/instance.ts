@@ -13,7 +13,10 @@ import { Timeline } from './life.js';
 const INITIAL_PAGES = 64;
 const MAX_PAGES = 65535;
 
-/** A build of the core: what a machine runs on, and the tools (assembly/tools.ts), which may be the same module. */
+/**
+ * A build of the core: what a machine runs on, and the tools (assembly/tools.ts), which may be the same module.
+ * @internal
+ */
 export interface CoreModules {
   readonly core: WebAssembly.Module;
   readonly tools: WebAssembly.Module;
@@ -22,7 +25,7 @@ export interface CoreModules {
 let coreModule: WebAssembly.Module | undefined;
 let toolsModule: WebAssembly.Module | undefined;
 
-/** A module that is embedded as base64, compiled synchronously. */
+/** A module that is embedded as base64, compiled synchronously. @internal */
 export function compile(base64: string): WebAssembly.Module {
   return new WebAssembly.Module(Buffer.from(base64, 'base64'));
 }
@@ -39,6 +42,7 @@ const release: CoreModules = {
 
 export class Core {
   readonly exports: CoreExports;
+  /** @internal */
   readonly memory: WebAssembly.Memory;
   /** Of the machine that this instance runs, one at most. */
   readonly timeline = new Timeline();
@@ -46,11 +50,12 @@ export class Core {
   context = 0;
   readonly #modules: CoreModules;
   #tools: ToolExports | undefined;
+  readonly #holders: (() => void)[] = [];
   #u8 = new Uint8Array(0);
   #u32 = new Uint32Array(0);
   #f64 = new Float64Array(0);
 
-  /** Instantiates the core. `modules` chooses another build of it (debug, threads), `memory` shares one. */
+  /** Instantiates the core. `modules` chooses another build of it (debug, threads), `memory` shares one. @internal */
   constructor(modules: CoreModules = release, memory?: WebAssembly.Memory) {
     this.memory = memory ?? new WebAssembly.Memory({ initial: INITIAL_PAGES, maximum: MAX_PAGES });
     this.#modules = modules;
@@ -60,6 +65,25 @@ export class Core {
   /** Checks, dumps, statistics, histograms: a second instance on the same memory, made when first asked for. */
   get tools(): ToolExports {
     return (this.#tools ??= this.#instantiate(this.#modules.tools) as ToolExports);
+  }
+
+  /**
+   * Lets go of the instance and its linear memory, so that they are collected though somebody still holds the machine. For
+   * a timeline that is closed: nothing reaches for them any more.
+   */
+  release(): void {
+    const mutable = this as { exports: CoreExports; memory: WebAssembly.Memory };
+    mutable.exports = {} as CoreExports;
+    mutable.memory = new WebAssembly.Memory({ initial: 0 });
+    this.#tools = undefined;
+    this.refresh();
+    for (const forget of this.#holders) forget();
+    this.#holders.length = 0;
+  }
+
+  /** What else holds a view of linear memory for as long as the core is there: told when it is to forget it. */
+  onRelease(forget: () => void): void {
+    this.#holders.push(forget);
   }
 
   #instantiate(module: WebAssembly.Module): unknown {

@@ -9,7 +9,10 @@ export abstract class Living {
   // Not seen by snapshots: the time line decides what is alive after going back.
   readonly #life: Life;
 
-  /** @param what it is, as messages say it */
+  /**
+   * @param what it is, as messages say it
+   * @internal
+   */
   constructor(timeline: Timeline, what: string) {
     this.#life = new Life(timeline, what);
   }

@@ -39,7 +39,7 @@ export class PhysicalMemory {
   readonly #context: number;
   readonly #freed: () => void;
 
-  /** @param freed called after frames went back: the checker may have found them mapped */
+  /** @param freed called after frames went back: the checker may have found them mapped @internal */
   constructor(core: Core, context: number, freed: () => void = () => {}) {
     this.#core = core;
     this.#context = context;
@@ -163,7 +163,10 @@ export class PhysicalMemory {
     return { frames, usable: managed, inUse, free, waiting: stacked, held, written, blocks };
   }
 
-  /** Returns the frames that wait on stacks to the buddy lists, where they merge to blocks again (drain_all_pages). */
+  /**
+   * Returns the frames that wait on stacks to the buddy lists, where they merge to blocks again (drain_all_pages).
+   * @internal
+   */
   drain(): void {
     this.#enter('drain_all_pages');
     this.#core.exports.pagesDrain(this.#context);

@@ -8,10 +8,17 @@
  */
 export type Sliced<Result, Step = void> = Generator<Step, Result, void>;
 
+/** An AbortSignal as far as it is needed: consumers need neither DOM nor Node types for it. */
+export interface AbortSignalLike {
+  readonly aborted: boolean;
+  addEventListener(type: 'abort', listener: () => void): void;
+  removeEventListener(type: 'abort', listener: () => void): void;
+}
+
 /** What the long calls of the library have in common. */
 export interface LongCallOptions {
   /** Ends the call at its next slice, within 50 ms; it returns what it has, marked as interrupted. */
-  signal?: AbortSignal;
+  signal?: AbortSignalLike;
   /** Told where the call stands, about ten times a second. */
   onProgress?: (progress: CallProgress) => void;
 }

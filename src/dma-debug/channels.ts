@@ -68,5 +68,7 @@ export interface PoolMessage {
 export const FINDING_CHANNEL = 'gemdma:dma-debug:finding';
 export const POOL_CHANNEL = 'gemdma:dma-debug:pool';
 
+/** @internal */
 export const findingChannel = channel(FINDING_CHANNEL);
+/** @internal */
 export const poolChannel = channel(POOL_CHANNEL);

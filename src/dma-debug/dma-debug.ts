@@ -62,15 +62,15 @@ const MAX_ADDRESS = 2 ** 52;
 const NOT_IN_TRACES: readonly CheckId[] = ['UNMAP_UNKNOWN', 'SYNC_UNKNOWN', 'UNMAP_UNCHECKED'];
 
 export class DmaDebug {
-  /** Who maps: set before calls, copied into every mapping. */
+  /** Who maps: set before calls, copied into every mapping. @internal */
   readonly attributions: Attributions;
-  /** The shared registers, for whoever writes them at every call. */
+  /** The shared registers, for whoever writes them at every call. @internal */
   readonly registers: CpuRegisters;
   /** Called for each finding at the call that made it. */
   onError: ((finding: Finding) => void) | undefined;
   /** Whether a finding throws. */
   strict: boolean;
-  /** Whether call sites are taken: the DMA API asks `enter` before each call. */
+  /** Whether call sites are taken: the DMA API asks `enter` before each call. @internal */
   callSites: boolean;
   /** Calls that were about mappings from before the stream began, with `midLife`. */
   fromBefore = 0;
@@ -91,6 +91,7 @@ export class DmaDebug {
   /**
    * Switches the checker of a context on.
    * @throws GemDmaError ENOMEM
+   * @internal
    */
   constructor(core: Core, context: number, dialect: DebugDialect, options: DmaDebugOptions = {}) {
     this.core = core;
@@ -179,6 +180,7 @@ export class DmaDebug {
    * the channels, and with `strict` the first of them is thrown. With nobody listening it stays in the core's log until
    * somebody asks.
    * @throws GemDmaError in strict mode, with `reason` = the check and the whole finding in `details`
+   * @internal
    */
   settle(): void {
     if (this.registers.moved(this.seen)) this.tell();
@@ -289,7 +291,10 @@ export class DmaDebug {
     this.settle();
   }
 
-  /** An object of a device is gone: what was mapped for it by itself, not from a table, and still is, is a finding. */
+  /**
+   * An object of a device is gone: what was mapped for it by itself, not from a table, and still is, is a finding.
+   * @internal
+   */
   objectGone(device: DebugDevice, object: number): void {
     const handle = this.known(device, 'gem_object_free');
     if (this.core.exports.debugObjectGone(handle, checkInteger('object', object, 0, 0xffffffff)) > 0) this.settle();

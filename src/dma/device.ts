@@ -133,6 +133,11 @@ export class DmaDevice {
   private attached: DmaDomain | 'passthrough' | undefined;
   private driven = false;
 
+  /** The machine is disposed: nothing of the core is reached for any more. @internal */
+  forgetCore(): void {
+    (this as unknown as { core: unknown }).core = {};
+  }
+
   /**
    * Adds a device.
    * @param gone for the machine: called once the device is destroyed

@@ -49,7 +49,7 @@ const SURVEY_LIMIT = 30_000;
  */
 export async function driverFailNth(
   wasm: Uint8Array,
-  test: string | URL,
+  test: string | { readonly href: string },
   options: DriverFailNthOptions = {},
 ): Promise<DriverFailNthResult> {
   const { dmaBits = 64, signal } = options;

@@ -8,7 +8,7 @@ import type { DriverTest } from './scenario.js';
  * @param test path or file URL
  * @throws GemDmaError ENOENT, or EINVAL for a module whose default export is no test
  */
-export async function loadTest(test: string | URL): Promise<DriverTest> {
+export async function loadTest(test: string | { readonly href: string }): Promise<DriverTest> {
   const text = String(test);
   const url = text.startsWith('file:') ? text : pathToFileURL(resolve(text)).href;
   let loaded: { default?: unknown };

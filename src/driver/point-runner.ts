@@ -37,7 +37,7 @@ export class PointRunner {
 
   constructor(
     wasm: Uint8Array,
-    test: string | URL,
+    test: string | { readonly href: string },
     { machine, dmaBits, kasan, timeLimit = TIME_LIMIT }: RunnerOptions,
   ) {
     this.#data = { wasm, test: String(test), options: { machine, dmaBits, kasan } };

@@ -67,7 +67,7 @@ export function stressRound(seed: number, machine: MachineOptions = {}): StressR
  */
 export async function driverStress(
   wasm: Uint8Array,
-  test: string | URL,
+  test: string | { readonly href: string },
   options: DriverStressOptions = {},
 ): Promise<DriverStressResult> {
   const { dmaBits = 64, seed = 1, rounds = 100, signal } = options;

@@ -32,29 +32,40 @@ export type DrmHook = 'none' | 'export';
  * of their tables. A driver extends it.
  */
 export abstract class DrmDevice<Hook extends string = DrmHook> extends Living {
+  /** @internal */
   readonly core: Core;
+  /** @internal */
   readonly context: number;
+  /** @internal */
   readonly clock: DriverClock;
+  /** @internal */
   readonly ram: PhysicalMemory;
+  /** @internal */
   readonly events: EventLog;
+  /** @internal */
   readonly reclaim: Reclaim;
   /** The device as the DMA API knows it, and its handle there. */
   readonly dmaDevice: DmaDevice;
+  /** @internal */
   readonly dma: number;
-  /** Every call from outside, and every hook of a policy, is run by it. */
+  /** Every call from outside, and every hook of a policy, is run by it. @internal */
   readonly hooks: HookRunner<Hook | DrmHook>;
-  /** What the driver does, one step after the other, when there are no pages for a shmem file. Each gets the file's pages. */
+  /**
+   * What the driver does, one step after the other, when there are no pages for a shmem file. Each gets the file's pages.
+   * @internal
+   */
   readonly reliefs: readonly ((pages: number) => void)[] = [];
-  /** How sg tables are built: an entry per page where swiotlb may be behind, merged otherwise. */
+  /** How sg tables are built: an entry per page where swiotlb may be behind, merged otherwise. @internal */
   readonly sgFlags: number;
+  /** @internal */
   readonly maxEntry = SG_MAX_ENTRY;
-  /** Which range manager: MM_2015 or MM_MODERN. */
+  /** Which range manager: MM_2015 or MM_MODERN. @internal */
   readonly mmFlavour: number;
-  /** How nodes are inserted: DRM_MM_SEARCH_DEFAULT of 2015, DRM_MM_INSERT_BEST of today. */
+  /** How nodes are inserted: DRM_MM_SEARCH_DEFAULT of 2015, DRM_MM_INSERT_BEST of today. @internal */
   readonly mmInsertMode: number;
-  /** Objects made so far; the last one's number. */
+  /** Objects made so far; the last one's number. @internal */
   objectCount = 0;
-  /** Everything that exists, in the order in which it was made. */
+  /** Everything that exists, in the order in which it was made. @internal */
   readonly liveList = new ListLink<DrmGemObject>(null);
   private readonly dmaDebug: DmaDebug | null;
   private readonly tracepoints: ReadonlyMap<EventKind, number>;
@@ -100,23 +111,23 @@ export abstract class DrmDevice<Hook extends string = DrmHook> extends Living {
     return this.liveList.toArray().length;
   }
 
-  /** Writes an event. The caller has asked whether events are recorded. */
+  /** Writes an event. The caller has asked whether events are recorded. @internal */
   tell(event: EventKind, object: number, length: number, vma = 0, address = 0): void {
     const tracepoint = this.tracepoints.get(event)!;
     this.hooks.during('none', object, vma, () => this.events.tell(tracepoint, this.dmaDevice.id, address, length));
   }
 
-  /** Whether a checker watches. */
+  /** Whether a checker watches. @internal */
   get checked(): boolean {
     return this.dmaDebug !== null;
   }
 
-  /** Entries of an address space now lead to a table's mapping (by 1), or no longer do (by -1). */
+  /** Entries of an address space now lead to a table's mapping (by 1), or no longer do (by -1). @internal */
   binding(address: number, by: 1 | -1): void {
     if (this.dmaDebug !== null) this.core.exports.debugBinding(this.dma, address, by);
   }
 
-  /** An object is gone: a mapping that was made for it and is still there will stay. */
+  /** An object is gone: a mapping that was made for it and is still there will stay. @internal */
   objectGone(object: number): void {
     if (this.dmaDebug !== null) this.core.exports.debugObjectGone(this.dma, object);
   }
@@ -131,26 +142,29 @@ export abstract class DrmDevice<Hook extends string = DrmHook> extends Living {
     return this.dmaDebug?.driverUnbound(this.dmaDevice) ?? 0;
   }
 
-  /** dma_map_sg of a table, both directions. Returns segments or a negative errno. */
+  /** dma_map_sg of a table, both directions. Returns segments or a negative errno. @internal */
   mapSg(table: number): number {
     const rc = this.core.exports.dmaMapSg(this.dma, table, DMA_BIDIRECTIONAL, 0);
     if (rc <= 0) this.mapFailure = this.core.exports.lastReason(this.context);
     return rc;
   }
 
-  /** dma_unmap_sg of a table. */
+  /** dma_unmap_sg of a table. @internal */
   unmapSg(table: number): void {
     this.core.exports.dmaUnmapSg(this.dma, table, ALL_ENTRIES, DMA_BIDIRECTIONAL, 0);
   }
 
-  /** Why the DMA API last refused, once: the driver's own errno is coarser. Undefined when it was something else. */
+  /**
+   * Why the DMA API last refused, once: the driver's own errno is coarser. Undefined when it was something else.
+   * @internal
+   */
   takeMapFailure(): string | undefined {
     const reason = reasonName(this.mapFailure);
     this.mapFailure = 0;
     return reason;
   }
 
-  /** A table over pages that it does not own, built as the driver builds its own. Returns 0 without memory. */
+  /** A table over pages that it does not own, built as the driver builds its own. Returns 0 without memory. @internal */
   tableOf(pfns: Uint32Array): number {
     const { exports } = this.core;
     const table = exports.sgReserve(this.context, pfns.length);
@@ -160,11 +174,12 @@ export abstract class DrmDevice<Hook extends string = DrmHook> extends Living {
     return table;
   }
 
-  /** dma_alloc_coherent. Returns the buffer, a table (handle), or 0. */
+  /** dma_alloc_coherent. Returns the buffer, a table (handle), or 0. @internal */
   allocCoherent(size: number): number {
     return this.core.exports.dmaAllocCoherent(this.dma, size, 0);
   }
 
+  /** @internal */
   freeCoherent(buffer: number, size: number): void {
     const { dmaFreeCoherent, sgDmaPage } = this.core.exports;
     dmaFreeCoherent(this.dma, buffer, size, sgDmaPage(buffer, 0));

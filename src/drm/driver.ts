@@ -35,20 +35,21 @@ export interface Driver<Options, Instance extends object> {
 
 /** What a driver finds in the machine that it runs in. A Machine is one. */
 export interface DriverHost {
+  /** @internal */
   readonly core: Core;
-  /** Handle of the core's context. */
+  /** Handle of the core's context. @internal */
   readonly context: number;
   readonly clock: DriverClock;
   readonly ram: PhysicalMemory;
-  /** Memory pressure: drivers register their shrinkers. */
+  /** Memory pressure: drivers register their shrinkers. @internal */
   readonly reclaim: Reclaim;
   /** Told of what the driver does while it records. */
   readonly events: EventLog;
-  /** The checker, null where none watches. */
+  /** The checker, null where none watches. @internal */
   readonly checker: DmaDebug | null;
-  /** Whether an IOMMU translates what new devices access. */
+  /** Whether an IOMMU translates what new devices access. @internal */
   readonly translates: boolean;
-  /** Whether the machine has a bounce pool. */
+  /** Whether the machine has a bounce pool. @internal */
   readonly bounces: boolean;
   /** Which range manager (drm_mm) the machine's kernel has. */
   readonly kernel: { readonly drmMm: '2015' | 'modern' };

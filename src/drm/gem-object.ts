@@ -28,16 +28,18 @@ export abstract class DrmGemObject<Device extends DrmDevice = DrmDevice> extends
   readonly id: number;
   /** Bytes, whole pages. */
   readonly size: number;
+  /** @internal */
   abstract backing: GemBacking<never>;
-  /** Handle of the sg table while the object holds its pages, else 0. */
+  /** Handle of the sg table while the object holds its pages, else 0. @internal */
   pages = 0;
-  /** For how many reasons the pages must stay: bound vmas, importers, copies in progress. */
+  /** For how many reasons the pages must stay: bound vmas, importers, copies in progress. @internal */
   pagesPinCount = 0;
-  /** The dma-buf that it was exported as. */
+  /** The dma-buf that it was exported as. @internal */
   dmaBuf: DmaBuf | null = null;
-  /** Place among all objects of the device, from creation to release. */
+  /** Place among all objects of the device, from creation to release. @internal */
   readonly liveLink: ListLink<DrmGemObject>;
 
+  /** @internal */
   constructor(device: Device, size: number) {
     super(device.core.timeline, `object ${device.objectCount + 1}`);
     this.device = device;
@@ -47,10 +49,10 @@ export abstract class DrmGemObject<Device extends DrmDevice = DrmDevice> extends
     device.liveList.moveTail(this.liveLink);
   }
 
-  /** Gets the pages, if they are not there, and keeps them (drm_gem_pin). Returns 0 or a negative errno. */
+  /** Gets the pages, if they are not there, and keeps them (drm_gem_pin). Returns 0 or a negative errno. @internal */
   abstract gemPin(): number;
 
-  /** Ends one gemPin. */
+  /** Ends one gemPin. @internal */
   abstract gemUnpin(): void;
 
   /** A call from outside. */

@@ -154,18 +154,20 @@ export class Process extends Living {
     if (free.length > 0) this.ram.free(free);
   }
 
-  /** pfn of the page at an address, or undefined where nothing was touched. */
+  /** pfn of the page at an address, or undefined where nothing was touched. @internal */
   pfn(address: number): number | undefined {
     this.enter('pagemap');
     return this.lookup(address) || undefined;
   }
 
+  /** @internal */
   registerNotifier(notifier: MmuNotifier): void {
     this.enter('mmu_notifier_register');
     checkFunction('notifier.invalidate', notifier?.invalidate);
     this.notifiers.add(notifier);
   }
 
+  /** @internal */
   unregisterNotifier(notifier: MmuNotifier): void {
     this.notifiers.delete(notifier);
   }

@@ -20,7 +20,7 @@ export interface Swappable {
 }
 
 export class Reclaim {
-  /** Files with resident pages that no object holds, oldest first. */
+  /** Files with resident pages that no object holds, oldest first. @internal */
   readonly idleFiles = new ListLink<Swappable>(null);
   private readonly shrinkers: Shrinker[] = [];
 

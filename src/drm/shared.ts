@@ -13,6 +13,7 @@ export abstract class Shared extends Living {
   refcount = 1;
   private readonly what: string;
 
+  /** @internal */
   constructor(timeline: Timeline, what: string) {
     super(timeline, what);
     this.what = what;

@@ -55,7 +55,7 @@ export interface EventFields {
 export type EventKind = keyof EventFields;
 
 /** What every event has. The ids are named as reports name them; absent where the event has no device, object or hook. */
-interface Header {
+export interface EventHeader {
   /** Counts all events of the machine from 0, those that found the ring full included. */
   sequence: number;
   /** Virtual time in ms. */
@@ -67,7 +67,7 @@ interface Header {
   hook?: string;
 }
 
-export type MachineEvent = { [Kind in EventKind]: Header & { kind: Kind } & EventFields[Kind] }[EventKind];
+export type MachineEvent = { [Kind in EventKind]: EventHeader & { kind: Kind } & EventFields[Kind] }[EventKind];
 
 /** A driver's tracepoint: an object's event, with its length in bytes and, if it has one, an address. */
 export interface Tracepoint {
@@ -141,7 +141,7 @@ const READERS: Readonly<Record<number, Reader>> = {
 /** Who an event belongs to, by the core's numbers. */
 export interface EventNames {
   device(id: number): string | undefined;
-  caller(ids: { object: number; vma: number; hook: number }): Pick<Header, 'object' | 'vma' | 'hook'>;
+  caller(ids: { object: number; vma: number; hook: number }): Pick<EventHeader, 'object' | 'vma' | 'hook'>;
 }
 
 export class EventLog {
@@ -156,6 +156,7 @@ export class EventLog {
   private readonly tracepoints: Tracepoint[] = [];
   private next = 0;
 
+  /** @internal */
   constructor(core: Core, context: number, names: EventNames) {
     this.core = core;
     this.context = context;
@@ -201,7 +202,10 @@ export class EventLog {
     return this.tracepoints.push(...points) - points.length;
   }
 
-  /** @internal Writes a driver's event, by the number of its tracepoint. The caller has asked whether events are recorded. */
+  /**
+   * Writes a driver's event, by the number of its tracepoint. The caller has asked whether events are recorded.
+   * @internal
+   */
   tell(tracepoint: number, device: number, address: number, length: number): void {
     this.core.exports.eventEmit(this.context, EVENT_DRIVER, device, address, 0, length, tracepoint, 0);
   }

@@ -17,20 +17,23 @@ export abstract class AddressSpace extends Living {
   readonly device: I915Device;
   readonly name: string;
   readonly isGgtt: boolean;
-  /** Shadows the GGTT: objects are bound through that. */
+  /** Shadows the GGTT: objects are bound through that. @internal */
   readonly isAliasing: boolean;
-  /** Handle in the core. */
+  /** Handle in the core. @internal */
   readonly handle: number;
-  /** Bytes; addresses run from 0 up to here. */
+  /** Bytes; addresses run from 0 up to here. @internal */
   readonly total: number;
-  /** Vmas that the GPU uses, and those that it does not, least recently used first. */
+  /** Vmas that the GPU uses, and those that it does not, least recently used first. @internal */
   readonly activeList = new ListLink<Vma>(null);
+  /** @internal */
   readonly inactiveList = new ListLink<Vma>(null);
+  /** @internal */
   refcount = 1;
   private closed = false;
-  /** Handle of the range manager. */
+  /** Handle of the range manager. @internal */
   readonly mm: number;
 
+  /** @internal */
   constructor(device: I915Device, name: string, kind: 'ggtt' | 'aliasing' | 'ppgtt', handle: number) {
     super(device.core.timeline, name);
     const { exports } = device.core;
@@ -43,13 +46,19 @@ export abstract class AddressSpace extends Living {
     this.mm = exports.vmMm(handle);
   }
 
-  /** Makes the page tables for a vma that has a place (allocate_va_range). Returns 0 or -ENOMEM, tables as before. */
+  /**
+   * Makes the page tables for a vma that has a place (allocate_va_range). Returns 0 or -ENOMEM, tables as before.
+   * @internal
+   */
   abstract allocateVaRange(vma: Vma): number;
 
-  /** Writes a vma's entries for `wanted` (GLOBAL_BIND, LOCAL_BIND). Returns further bits to set, or a negative errno. */
+  /**
+   * Writes a vma's entries for `wanted` (GLOBAL_BIND, LOCAL_BIND). Returns further bits to set, or a negative errno.
+   * @internal
+   */
   abstract bindVma(vma: Vma, wanted: number): number;
 
-  /** Points a vma's entries to the scratch page. */
+  /** Points a vma's entries to the scratch page. @internal */
   abstract clearVma(vma: Vma): void;
 
   /** The raw entry for an address, as a number below 2^53. */

@@ -12,6 +12,7 @@ export class GpuContext extends Living {
   /** Where objects are bound for batches of this context. */
   readonly vm: AddressSpace;
 
+  /** @internal */
   constructor(device: I915Device, id: number, vm: AddressSpace) {
     super(device.core.timeline, `context ${id}`);
     this.device = device;

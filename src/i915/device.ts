@@ -77,21 +77,24 @@ export class I915Device extends DrmDevice<HookName> {
   readonly policy: MappingPolicy;
   /** The global GTT. */
   readonly ggtt: Ggtt;
-  /** The PPGTT that shadows it, in that mode. */
+  /** The PPGTT that shadows it, in that mode. @internal */
   readonly aliasingPpgtt: Ppgtt | undefined;
-  /** All address spaces, oldest first. */
+  /** All address spaces, oldest first. @internal */
   readonly vmList: AddressSpace[] = [];
+  /** @internal */
   readonly stolen: StolenMemory | undefined;
 
-  /** Objects that hold pages, by whether they are bound somewhere, least recently used first. */
+  /** Objects that hold pages, by whether they are bound somewhere, least recently used first. @internal */
   readonly boundList = new ListLink<GemObject>(null);
+  /** @internal */
   readonly unboundList = new ListLink<GemObject>(null);
-  /** What the GPU is busy with, oldest first. */
+  /** What the GPU is busy with, oldest first. @internal */
   readonly requests: Request[] = [];
-  /** The process on whose behalf the driver runs; undefined: always the right one. */
+  /** The process on whose behalf the driver runs; undefined: always the right one. @internal */
   currentProcess: Process | undefined;
-  /** Vmas made so far; the last one's number. */
+  /** Vmas made so far; the last one's number. @internal */
   vmaCount = 0;
+  /** @internal */
   readonly contexts = new Set<GpuContext>();
   /** getPages calls that found the pages there, which is where mapping with the pages saves a mapping. */
   nestedGetPages = 0;
@@ -113,6 +116,7 @@ export class I915Device extends DrmDevice<HookName> {
 
   /**
    * @param device the device in the DMA API, attached to its domain; its mask is set here
+   * @internal
    */
   constructor(host: DriverHost, device: DmaDevice, options: I915Options) {
     super(host, device, HOOKS, TRACEPOINTS);
@@ -325,7 +329,7 @@ export class I915Device extends DrmDevice<HookName> {
     if (vm.device !== this) otherDevice(call, vm.name);
   }
 
-  /** A WARN_ON that fired. */
+  /** A WARN_ON that fired. @internal */
   warn(what: string): void {
     this.warnings.push(what);
   }

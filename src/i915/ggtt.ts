@@ -32,9 +32,10 @@ const PLATFORMS: Readonly<Record<Platform, number>> = {
  * the CPU's cache, neighbours of different cache levels are kept a page apart.
  */
 export class Ggtt extends AddressSpace {
-  /** The PPGTT that batches use in its place, in that mode. */
+  /** The PPGTT that batches use in its place, in that mode. @internal */
   aliasing: Ppgtt | undefined;
 
+  /** @internal */
   constructor(device: I915Device) {
     const { platform, ggtt, mappable, llc } = device.config;
     const { exports } = device.core;
@@ -50,12 +51,12 @@ export class Ggtt extends AddressSpace {
     super(device, 'GGTT', 'ggtt', handle);
   }
 
-  /** The table is all there. */
+  /** The table is all there. @internal */
   allocateVaRange(): number {
     return 0;
   }
 
-  /** ggtt_bind_vma: global entries unless only local ones are wanted and there is a PPGTT to have them. */
+  /** ggtt_bind_vma: global entries unless only local ones are wanted and there is a PPGTT to have them. @internal */
   bindVma(vma: Vma, wanted: number): number {
     const { exports } = this.device.core;
     const { object } = vma;
@@ -78,6 +79,7 @@ export class Ggtt extends AddressSpace {
     return bound;
   }
 
+  /** @internal */
   clearVma(vma: Vma): void {
     const { exports } = this.device.core;
     const pages = vma.size / 4096;

@@ -36,34 +36,37 @@ import type { Vma } from './vma.js';
 export class GemObject extends DrmGemObject<I915Device> {
   // What follows is the driver's own state, for the driver, policies and the curious; the methods change it.
 
-  /** Where the memory comes from. attachPhys replaces it. */
+  /** Where the memory comes from. attachPhys replaces it. @internal */
   backing: Backing;
+  /** @internal */
   madv = WILLNEED;
-  /** The pages were written since they were got. */
+  /** The pages were written since they were got. @internal */
   dirty = false;
-  /** Cache domains, bits of I915_GEM_DOMAIN_*. */
+  /** Cache domains, bits of I915_GEM_DOMAIN_*. @internal */
   readDomains: number;
+  /** @internal */
   writeDomain: number;
-  /** 0 uncached, 1 LLC, 2 L3 and LLC, 3 write-through. */
+  /** 0 uncached, 1 LLC, 2 L3 and LLC, 3 write-through. @internal */
   cacheLevel: number;
-  /** The GPU's fence registers present it in tiles. */
+  /** The GPU's fence registers present it in tiles. @internal */
   tiled = false;
-  /** Its normal GGTT vma lies where the CPU and the fence registers reach it. */
+  /** Its normal GGTT vma lies where the CPU and the fence registers reach it. @internal */
   mapAndFenceable = false;
-  /** Requests of the GPU that use it; each holds a reference. */
+  /** Requests of the GPU that use it; each holds a reference. @internal */
   active = 0;
   /** dma_map_sg and dma_unmap_sg calls made for the object's list. */
   maps = 0;
   unmaps = 0;
   /** pinPages that the user has not ended. */
   private userPins = 0;
-  /** Made at the first page lookup. */
+  /** Made at the first page lookup. @internal */
   cursor: PageCursor | undefined;
-  /** Every vma, bound or only a placeholder. */
+  /** Every vma, bound or only a placeholder. @internal */
   readonly vmaList = new ListLink<Vma>(null);
-  /** Place in the device's unbound or bound list, while there are pages. */
+  /** Place in the device's unbound or bound list, while there are pages. @internal */
   readonly globalLink: ListLink<GemObject>;
 
+  /** @internal */
   constructor(device: I915Device, size: number, backing: Backing, domains: number, cacheLevel: number) {
     super(device, size);
     this.backing = backing;

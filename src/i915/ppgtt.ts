@@ -16,11 +16,13 @@ const GEN6_PD_ALIGN = 65536;
  * points entries to the scratch page.
  */
 export class Ppgtt extends AddressSpace {
+  /** @internal */
   constructor(device: I915Device, name: string, kind: 'aliasing' | 'ppgtt') {
     super(device, name, kind, create(device, name, kind === 'aliasing'));
     if (kind === 'ppgtt') device.vmList.push(this);
   }
 
+  /** @internal */
   allocateVaRange(vma: Vma): number {
     const { device } = this;
     // Tables belong to the address space and outlive the object for whose sake they are made.
@@ -31,13 +33,14 @@ export class Ppgtt extends AddressSpace {
     );
   }
 
-  /** ppgtt_bind_vma: there is one set of entries, whatever is wanted. */
+  /** ppgtt_bind_vma: there is one set of entries, whatever is wanted. @internal */
   bindVma(vma: Vma): number {
     const { object } = vma;
     const rc = this.device.core.exports.ppgttInsert(this.handle, vma.start, object.pages, object.cacheLevel, 0);
     return Math.min(rc, 0);
   }
 
+  /** @internal */
   clearVma(vma: Vma): void {
     this.device.core.exports.ppgttClear(this.handle, vma.start, vma.size / 4096);
   }

@@ -22,29 +22,29 @@ export class Vma extends Living {
   readonly object: GemObject;
   readonly vm: AddressSpace;
   readonly view: View | undefined;
-  /** Numbers the vmas of a device from 1. */
+  /** Numbers the vmas of a device from 1. @internal */
   readonly id: number;
-  /** Handle of the drm_mm node, 0 while unbound. */
+  /** Handle of the drm_mm node, 0 while unbound. @internal */
   node = 0;
   /** Address in the vm, in bytes; meaningful while bound. */
   start = 0;
   readonly size: number;
-  /** GLOBAL_BIND, LOCAL_BIND or both; 0 while unbound. */
+  /** GLOBAL_BIND, LOCAL_BIND or both; 0 while unbound. @internal */
   bound = 0;
-  /** DMA address that the first entry led to when it was written. */
+  /** DMA address that the first entry led to when it was written. @internal */
   dmaAddress = -1;
   /** Users that need it where it is, at most 15. */
   pinCount = 0;
-  /** On the list of an execbuf that is being worked on, which keeps the vma when it is unbound. */
+  /** On the list of an execbuf that is being worked on, which keeps the vma when it is unbound. @internal */
   onExecList = false;
-  /** The view's own sg table, 0 for the normal view. */
+  /** The view's own sg table, 0 for the normal view. @internal */
   viewPages = 0;
-  /** Place in the vm's active or inactive list. */
+  /** Place in the vm's active or inactive list. @internal */
   readonly mmLink: ListLink<Vma>;
-  /** Place in the object's list. */
+  /** Place in the object's list. @internal */
   readonly vmaLink: ListLink<Vma>;
 
-  /** i915_gem_vma_create: joins the object's list at the end. */
+  /** i915_gem_vma_create: joins the object's list at the end. @internal */
   constructor(object: GemObject, vm: AddressSpace, view: View | undefined, size: number) {
     super(object.device.core.timeline, 'vma');
     this.object = object;
@@ -77,12 +77,12 @@ export class Vma extends Living {
     --this.pinCount;
   }
 
-  /** i915_gem_vma_destroy: the struct goes, unless an execbuf has it on its list. */
+  /** i915_gem_vma_destroy: the struct goes, unless an execbuf has it on its list. @internal */
   destroy(): void {
     if (!this.onExecList) this.forget();
   }
 
-  /** Leaves the object's list for good. */
+  /** Leaves the object's list for good. @internal */
   forget(): void {
     if (this.vmaLink.empty) return;
     this.vmaLink.remove();

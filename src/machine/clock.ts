@@ -20,6 +20,7 @@ export class VirtualClock {
   private readonly tasks: Task[] = [];
   private sequence = 0;
 
+  /** @internal */
   constructor(core: Core, context: number) {
     this.core = core;
     this.context = context;

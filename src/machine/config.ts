@@ -142,7 +142,9 @@ function iommuConfig(options: MachineOptions['iommu'], kernel: KernelName): Mach
   if (!format.levels.includes(levels)) throw outOfRange('iommu.levels', format.levels.join(', '), levels);
   const reserved = given.reserved ?? RESERVED_RANGES;
   if (!Array.isArray(reserved)) throw invalidType('iommu.reserved', 'an array of [first, last] pfns', reserved);
-  for (const [lo, hi] of reserved) {
+  for (const range of reserved) {
+    if (!Array.isArray(range)) throw invalidType('iommu.reserved', 'an array of [first, last] pfns', range);
+    const [lo, hi] = range;
     checkInteger('iommu.reserved', lo, 0, 2 ** 52);
     checkInteger('iommu.reserved', hi, lo, 2 ** 52);
   }

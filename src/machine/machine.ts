@@ -36,7 +36,7 @@ export class Machine implements DriverHost {
   readonly kernel: KernelProperties;
   readonly clock: VirtualClock;
   readonly ram: PhysicalMemory;
-  /** Memory pressure: what drivers can give back, and files that can be swapped out. */
+  /** Memory pressure: what drivers can give back, and files that can be swapped out. @internal */
   readonly reclaim = new Reclaim();
   /** The bounce pool, null for a machine without one. */
   readonly swiotlb: BouncePool | null;
@@ -48,7 +48,7 @@ export class Machine implements DriverHost {
   readonly context: number;
   /** What happens, event by event, once `events.start()` was called. */
   readonly events: EventLog;
-  /** The checker, null without one: what each device tells of its calls. */
+  /** The checker, null without one: what each device tells of its calls. @internal */
   readonly checker: DmaDebug | null;
   private readonly deviceList: DmaDevice[] = [];
   private readonly drivers: Driven[] = [];
@@ -60,10 +60,17 @@ export class Machine implements DriverHost {
 
   /**
    * Makes a machine, synchronously.
+   * @throws TypeError or RangeError naming the option at fault; GemDmaError ENOMEM when memoryLimit is too small
+   * @example
+   *   const machine = new Machine({ ram: '1GiB', kernel: 'linux-6.12', iommu: 'strict' });
+   */
+  constructor(options?: MachineOptions);
+  /**
    * @param core an instance whose linear memory holds nothing yet, in place of a new one: another build of the core, or
    *   one on a memory that worker threads share
-   * @throws TypeError or RangeError naming the option at fault; GemDmaError ENOMEM when memoryLimit is too small
+   * @internal
    */
+  constructor(options: MachineOptions | undefined, core: Core);
   constructor(options: MachineOptions = {}, core: Core = new Core()) {
     this.config = machineConfig(options);
     if (!(core instanceof Core)) throw invalidType('core', 'an instance of the core', core);
@@ -215,13 +222,13 @@ export class Machine implements DriverHost {
     }
   }
 
-  /** Whether an IOMMU translates what new devices access. */
+  /** Whether an IOMMU translates what new devices access. @internal */
   get translates(): boolean {
     const { mode } = this.config.iommu;
     return mode !== 'off' && mode !== 'passthrough';
   }
 
-  /** Whether the machine has a bounce pool. */
+  /** Whether the machine has a bounce pool. @internal */
   get bounces(): boolean {
     return this.swiotlb !== null;
   }
@@ -278,13 +285,19 @@ export class Machine implements DriverHost {
       throw new Error(`structure check failed: subsystem ${code >>> 28} at 0x${(code & 0xfffffff).toString(16)}`);
   }
 
-  /** Ends the machine: every call of it and of its objects is refused from now on. A second call does nothing. */
+  /**
+   * Ends the machine: every call of it and of its objects is refused from now on, and its memory is given back. A second
+   * call does nothing.
+   */
   [Symbol.dispose](): void {
+    if (this.core.timeline.closed) return;
     this.core.timeline.close({
       code: 'ENODEV',
       reason: 'MACHINE_DISPOSED',
       message: 'the machine was disposed',
     });
+    for (const device of this.deviceList) device.forgetCore();
+    this.core.release();
   }
 }
 

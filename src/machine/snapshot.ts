@@ -29,6 +29,7 @@ export class MachineSnapshot {
   /**
    * @param held objects of the caller's that go back with the machine
    * @param callbacks what the drivers call of the caller's, such as mapping policies: it may have state of its own
+   * @internal
    */
   constructor(machine: Machine, held: readonly object[], callbacks: readonly object[]) {
     const { core, context } = machine;

@@ -1,6 +1,7 @@
 import { closeSync, createReadStream, fstatSync, openSync, readFileSync } from 'node:fs';
 import { Readable } from 'node:stream';
 import { createGunzip, gunzipSync } from 'node:zlib';
+import type { AbortSignalLike } from '../core/slices.js';
 import { RecordingError } from './recording.js';
 
 /**
@@ -29,7 +30,7 @@ export function readLines(file: string): string[] {
  * @returns what was read until the signal was aborted
  * @throws as readLines
  */
-export async function readLinesAsync(file: string, signal?: AbortSignal): Promise<string[]> {
+export async function readLinesAsync(file: string, signal?: AbortSignalLike): Promise<string[]> {
   const lines = new Lines(file);
   try {
     const source = createReadStream(file, { highWaterMark: 2 ** 20 });
@@ -100,7 +101,9 @@ class Lines {
   add(chunk: Uint8Array): void {
     this.#bytes += chunk.length;
     if (this.#bytes > MAX_TEXT) throw tooLarge(this.#file);
-    const parts = (this.#rest + this.#decoder.decode(chunk, { stream: true })).split('\n');
+    // Only what is new is looked through: a line of hundreds of megabytes comes in hundreds of chunks.
+    const parts = this.#decoder.decode(chunk, { stream: true }).split('\n');
+    parts[0] = this.#rest + parts[0];
     this.#rest = parts.pop()!;
     for (const part of parts) this.#lines.push(part);
   }

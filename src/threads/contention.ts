@@ -8,19 +8,23 @@ import {
 } from '../core/generated/constants.js';
 import type { Machine } from '../machine/machine.js';
 
+/** What locks guard. */
+export type LockKind = 'blocks' | 'slabs' | 'ram' | 'iova' | 'iommu' | 'checker';
+
 /** What locks guard, with the core's number of each kind. */
-const KINDS = {
+const KINDS: Readonly<Record<LockKind, number>> = {
   blocks: LOCKS_BLOCKS,
   slabs: LOCKS_SLABS,
   ram: LOCKS_RAM,
   iova: LOCKS_IOVA,
   iommu: LOCKS_IOMMU,
   checker: LOCKS_CHECKER,
-} as const;
+};
 
 /** Acquisitions that found a lock held, since the machine was made, by what the lock guards. */
-export type Contention = Record<keyof typeof KINDS, number>;
+export type Contention = Record<LockKind, number>;
 
+/** How often each kind of lock of a machine was found held, since the machine was made. */
 export function contention(machine: Machine): Contention {
   const { lockContention } = machine.core.tools;
   return Object.fromEntries(

@@ -68,8 +68,11 @@ export class WorkerPool {
    * @param data given to each; a function of the worker's index makes it differ
    * @returns each worker's result, in order; rejects when one failed, after all have come back
    */
-  async run<Result>(module: URL | string, data?: unknown | ((index: number) => unknown)): Promise<Result[]> {
-    if (!(module instanceof URL) && typeof module !== 'string') throw invalidType('module', 'a URL', module);
+  async run<Result>(
+    module: { readonly href: string } | string,
+    data?: unknown | ((index: number) => unknown),
+  ): Promise<Result[]> {
+    if (typeof module !== 'string' && typeof module?.href !== 'string') throw invalidType('module', 'a URL', module);
     if (this.#closed) throw new Error('the worker pool is closed');
     if (this.#running) throw new Error('the worker pool runs a job already');
     this.machine.core.timeline.enter('worker_pool');

@@ -2,7 +2,7 @@ import type { Core, CoreModules } from '../core/instance.js';
 
 /** What passes between a WorkerPool and its workers. Nothing on a hot path: a job runs long between two messages. */
 
-/** Given to a worker when it starts. */
+/** Given to a worker when it starts. @internal */
 export interface WorkerData {
   modules: CoreModules;
   memory: WebAssembly.Memory;

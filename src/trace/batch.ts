@@ -129,7 +129,7 @@ const COLUMNS = {
   flags: Uint8Array,
 } as const;
 
-type ColumnName = keyof typeof COLUMNS;
+export type ColumnName = keyof typeof COLUMNS;
 export type Columns = { [Name in ColumnName]: InstanceType<(typeof COLUMNS)[Name]> };
 const NAMES = Object.keys(COLUMNS) as ColumnName[];
 

@@ -56,9 +56,9 @@ export interface Scenario {
   drivers: readonly DriverName[];
   /** Whether `onStep` is told. */
   steps?: boolean;
-  /** Runs it, in slices where that takes long. */
+  /** Runs it, in slices where that takes long. @internal */
   run(options: ScenarioOptions): Sliced<ScenarioResult, CallProgress>;
-  /** The result for people, in lines of at most 80 columns. */
+  /** The result for people, in lines of at most 80 columns. @internal */
   describe?(result: ScenarioResult): string[];
 }
 

@@ -1,6 +1,6 @@
-import { expect, test } from 'vitest';
 // The built package: a worker's module must be JavaScript.
-import { WorkerPool } from '../../dist/threads/index.js';
+import { WorkerPool } from 'gemdma/threads';
+import { expect, test } from 'vitest';
 
 test.each([2, 3])('%i workers fill and clear one domain', async (workers) => {
   const seed = 20150707;

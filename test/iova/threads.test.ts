@@ -1,7 +1,7 @@
-import { expect, test } from 'vitest';
 // The built package: a worker's module must be JavaScript.
-import { IovaDomain } from '../../dist/index.js';
-import { WorkerPool } from '../../dist/threads/index.js';
+import { IovaDomain } from 'gemdma';
+import { WorkerPool } from 'gemdma/threads';
+import { expect, test } from 'vitest';
 
 const LIMIT = 0xfffff;
 

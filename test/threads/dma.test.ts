@@ -1,6 +1,6 @@
-import { describe, expect, test } from 'vitest';
 // The built package: a worker's module must be JavaScript.
-import { contention, WorkerPool } from '../../dist/threads/index.js';
+import { contention, WorkerPool } from 'gemdma/threads';
+import { describe, expect, test } from 'vitest';
 
 const job = new URL('./jobs/dma.mjs', import.meta.url);
 const seed = 1204;

@@ -1,6 +1,6 @@
-import { describe, expect, test } from 'vitest';
 // The built package: a worker's module must be JavaScript.
-import { contention, WorkerPool } from '../../dist/threads/index.js';
+import { contention, WorkerPool } from 'gemdma/threads';
+import { describe, expect, test } from 'vitest';
 import { sections } from '../core/sections.js';
 
 const job = (name: string): URL => new URL(`./jobs/${name}.mjs`, import.meta.url);

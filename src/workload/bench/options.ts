@@ -36,8 +36,8 @@ export interface BenchOptions {
   kernel: KernelName;
   /** Default that of the kernel. */
   allocator?: AllocatorName;
-  /** Mapping policy of the i915 device, for mode `object`. */
-  policy: DriverName;
+  /** Mapping policy of the i915 device, for mode `object`: a preset, or the name of a policy of your own. */
+  driver: DriverName | (string & {});
   /** Whether dma-debug watches. */
   checker: boolean;
   /** From 0 to 1: how scattered RAM is, and how many holes lie between the live mappings. */
@@ -58,7 +58,7 @@ export const BENCH_DEFAULTS: Readonly<Omit<BenchOptions, 'bits'>> = {
   transfer: 0,
   backend: 'strict',
   kernel: DEFAULT_KERNEL,
-  policy: DEFAULT_DRIVER,
+  driver: DEFAULT_DRIVER,
   checker: false,
   fragmentation: 0,
   live: 0,

@@ -1,13 +1,17 @@
 import { availableParallelism } from 'node:os';
 import { GemDmaError } from '../../core/errors.js';
 import { BENCH_SG, BENCH_SINGLE } from '../../core/generated/constants.js';
+import type { Core } from '../../core/instance.js';
+import type { AbortSignalLike } from '../../core/slices.js';
 import { type Direction, DMA_BIDIRECTIONAL, DMA_FROM_DEVICE, DMA_TO_DEVICE, type DmaDevice } from '../../dma/device.js';
 import { DmaDomain } from '../../dma/domain.js';
 import { i915Driver } from '../../i915/driver.js';
+import type { DriverName } from '../../i915/policy/index.js';
 import type { Vma } from '../../i915/vma.js';
 import type { MachineConfig } from '../../machine/config.js';
 import { Machine } from '../../machine/machine.js';
 import type { Contention } from '../../threads/index.js';
+import { newPolicy, type PolicySource } from '../stress/config/policy.js';
 import { doubts, type Latency, type Measured, measure, type Progress, type Target } from './measure.js';
 import {
   type BenchDirection,
@@ -46,9 +50,13 @@ export interface BenchResult {
 }
 
 export interface BenchHooks {
-  signal?: AbortSignal;
+  signal?: AbortSignalLike;
   onProgress?: (progress: Progress) => void;
+  /** A mapping policy of your own, in place of `driver`. */
+  policy?: PolicySource;
 }
+
+export type { Contention, LockKind } from '../../threads/index.js';
 
 const CORE_MODES = { single: BENCH_SINGLE, sg: BENCH_SG } as const;
 const DIRECTION: Record<BenchDirection, Direction> = {
@@ -58,7 +66,7 @@ const DIRECTION: Record<BenchDirection, Direction> = {
 };
 
 /** A batch of buffers or lists in the core, for one virtual CPU. Throws when memory for it is missing. */
-export function coreBench(machine: Pick<Machine, 'core'>, device: number, options: BenchOptions, n: number): number {
+export function coreBench(machine: { readonly core: Core }, device: number, options: BenchOptions, n: number): number {
   if (options.mode === 'object') throw new Error('objects are not driven by the core');
   const { granule, mode, direction } = options;
   const bench = machine.core.exports.benchCreate(device, CORE_MODES[mode], granule, n, DIRECTION[direction], 0);
@@ -66,7 +74,7 @@ export function coreBench(machine: Pick<Machine, 'core'>, device: number, option
   return bench;
 }
 
-export function coreTarget(machine: Pick<Machine, 'core'>, bench: number): Target {
+export function coreTarget(machine: { readonly core: Core }, bench: number): Target {
   const { benchMap, benchUnmap } = machine.core.exports;
   return {
     map: (n) => benchMap(bench, 0, n),
@@ -98,8 +106,16 @@ export function benchDevice(machine: Machine, options: BenchOptions): DmaDevice 
 }
 
 /** The life of a GEM object: created, bound in the global GTT and in a context's address space, unbound, freed. */
-function objectTarget(machine: Machine, options: BenchOptions): { target: Target; device: DmaDevice } {
-  const gpu = machine.addDriver(i915Driver, { driver: options.policy, ppgtt: 'full' });
+function objectTarget(
+  machine: Machine,
+  options: BenchOptions,
+  policy?: PolicySource,
+): { target: Target; device: DmaDevice } {
+  const { driver } = options;
+  const gpu = machine.addDriver(i915Driver, {
+    ppgtt: 'full',
+    ...(policy ? { policy: newPolicy(policy) } : { driver: driver as DriverName }),
+  });
   const { vm } = gpu.createContext();
   const size = options.granule * 4096;
   const bound: [Vma, Vma][] = [];
@@ -131,15 +147,16 @@ function objectTarget(machine: Machine, options: BenchOptions): { target: Target
  * @param signal ends it early, with the figures so far
  */
 export async function runBench(given: Partial<BenchOptions> = {}, hooks: BenchHooks = {}): Promise<BenchResult> {
-  const options = benchOptions(given);
+  const driver = hooks.policy ? newPolicy(hooks.policy).name : given.driver;
+  const options = benchOptions({ ...given, ...(driver && { driver }) });
   if (options.threads > 1) {
     const { runThreads } = await import('./threads.js');
     return runThreads(options, hooks);
   }
-  const machine = new Machine(benchMachine(options));
+  using machine = new Machine(benchMachine(options));
   let target: Target;
   let device: DmaDevice;
-  if (options.mode === 'object') ({ target, device } = objectTarget(machine, options));
+  if (options.mode === 'object') ({ target, device } = objectTarget(machine, options, hooks.policy));
   else {
     device = benchDevice(machine, options);
     target = coreTarget(machine, coreBench(machine, device.handle, options, batchLimit(options)));

@@ -58,7 +58,7 @@ export async function runMainJob(seed: number, { signal, onProgress }: LongCallO
     result.policies.push(came as LeakResult);
     before += policy;
   }
-  const file = fileURLToPath(new URL(`../../${RECORDING}`, import.meta.url));
+  const file = fileURLToPath(new URL(`../../../${RECORDING}`, import.meta.url));
   const replay = await verifyAsync(file, { signal, onProgress: part(SHARES.replay) });
   if (signal?.aborted) return { ...result, interrupted: true };
   result.replay = { ...replay, file: RECORDING };
@@ -72,7 +72,11 @@ export async function runMainJob(seed: number, { signal, onProgress }: LongCallO
   return { ...result, ok: replay.divergence === null && result.policies.every(({ ok }) => ok) };
 }
 
-function* measure(driver: DriverName, seed: number, signal?: AbortSignal): Sliced<Throughput, CallProgress> {
+function* measure(
+  driver: DriverName,
+  seed: number,
+  signal?: LongCallOptions['signal'],
+): Sliced<Throughput, CallProgress> {
   using machine = new Machine({ ram: { size: '256MiB', fragmentation: 1 }, dmaDebug: false, seed });
   const gpu = machine.addDriver(i915Driver, { gen: 8, ppgtt: 'full', driver });
   const { vm } = gpu.createContext();

@@ -30,6 +30,16 @@ export function shardSeeds(first: number, count: number, shard: Shard = { index:
   return seeds;
 }
 
+/** The campaign of which a result is part: seeds from `first` on, and the shard that ran it. */
+export interface Campaign {
+  first: number;
+  seeds: number;
+  shard: Shard;
+}
+
+/** A result as a campaign writes it down, one a line. */
+export type CampaignResult = StressResult & { campaign?: Campaign };
+
 /** What a campaign came to. */
 export interface CampaignSum {
   runs: number;
@@ -41,16 +51,21 @@ export interface CampaignSum {
   failures: { kind: string; id: string; message: string; runs: number; seed: number; step: number; replay: string }[];
   /** Seeds that occur more than once with different results: the run was not deterministic. */
   differing: number[];
+  /** Seeds of the campaigns for which there is no result, and the shards that should have them; null when nobody can tell. */
+  missing: { seeds: number; of: number; shards: string[] } | null;
 }
 
 /** Sums the results of runs; the order in which they come does not matter. A result that comes twice counts once. */
-export function sumResults(results: readonly StressResult[]): CampaignSum {
-  const sum: CampaignSum = { runs: 0, operations: 0, checks: 0, done: {}, refused: {}, failures: [], differing: [] };
+export function sumResults(results: readonly CampaignResult[]): CampaignSum {
+  const sum: CampaignSum = {
+    ...{ runs: 0, operations: 0, checks: 0, done: {}, refused: {}, failures: [], differing: [] },
+    missing: missingOf(results),
+  };
   const seen = new Map<string, string>();
   const failures = new Map<string, CampaignSum['failures'][number]>();
   for (const result of [...results].sort((a, b) => a.seed - b.seed)) {
     const key = JSON.stringify([result.profile, result.seed, result.driver, result.config]);
-    const { timing: _, ...counted } = result;
+    const { timing: _, campaign: __, ...counted } = result;
     const text = JSON.stringify(counted);
     const before = seen.get(key);
     if (before !== undefined) {
@@ -77,4 +92,29 @@ export function sumResults(results: readonly StressResult[]): CampaignSum {
 
 function add(to: Record<string, number>, from: Readonly<Record<string, number>>): void {
   for (const [name, count] of Object.entries(from)) to[name] = (to[name] ?? 0) + count;
+}
+
+/** What is missing of the campaigns that results name. Each is told from others by all that its runs have in common. */
+function missingOf(results: readonly CampaignResult[]): CampaignSum['missing'] {
+  if (results.length === 0 || results.some(({ campaign }) => campaign === undefined)) return null;
+  const campaigns = new Map<string, { campaign: Campaign; there: Set<number> }>();
+  for (const { campaign, profile, driver, seed, config } of results) {
+    const { first, seeds, shard } = campaign!;
+    const { seed: _, machine, ...common } = config;
+    const key = JSON.stringify([first, seeds, shard.of, profile, driver, { ...machine, seed: 0 }, common]);
+    const known = campaigns.get(key) ?? { campaign: campaign!, there: new Set<number>() };
+    campaigns.set(key, known);
+    known.there.add(seed);
+  }
+  const missing = { seeds: 0, of: 0, shards: [] as string[] };
+  for (const { campaign, there } of campaigns.values()) {
+    const { first, seeds, shard } = campaign;
+    missing.of += seeds;
+    for (let index = 1; index <= shard.of; ++index) {
+      const lost = shardSeeds(first, seeds, { index, of: shard.of }).filter((seed) => !there.has(seed));
+      if (lost.length > 0) missing.shards.push(`${index}/${shard.of}`);
+      missing.seeds += lost.length;
+    }
+  }
+  return missing;
 }

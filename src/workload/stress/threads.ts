@@ -41,7 +41,7 @@ const PAGES_HOLE = 2 ** 18;
 const DEFAULT_OPERATIONS = 2_000_000;
 
 /** @throws TypeError or RangeError for options that cannot be */
-export async function stressThreads(options: ThreadStressOptions = {}): Promise<ThreadStressResult> {
+export async function hammerThreads(options: ThreadStressOptions = {}): Promise<ThreadStressResult> {
   const threads = checkInteger('threads', options.threads ?? 2, 1, 63);
   const seed = checkInteger('seed', options.seed ?? 1, 0, 0xffffffff);
   const operations = checkInteger('operations', options.operations ?? DEFAULT_OPERATIONS, 1, Number.MAX_SAFE_INTEGER);

@@ -1,6 +1,6 @@
-import { expect, test } from 'vitest';
 // The built package: a worker's module must be JavaScript.
-import { stressThreads } from '../../../dist/workload/stress/threads.js';
+import { stressThreads } from 'gemdma';
+import { expect, test } from 'vitest';
 
 test.each([
   ['strict', { iommu: 'strict' }],

@@ -1,5 +1,5 @@
 import { checkOptions } from '../../../core/arguments.js';
-import { invalidType, invalidValue, outOfRange } from '../../../core/errors.js';
+import { checkInteger, invalidType, invalidValue, outOfRange } from '../../../core/errors.js';
 import type { I915Options } from '../../../i915/config.js';
 import type { MachineOptions } from '../../../machine/config.js';
 
@@ -312,7 +312,28 @@ export function profileOf(profile: ProfileName | StressProfile): StressProfile {
   for (const key of KEYS) {
     if (!(key in profile)) throw invalidType(`profile.${key}`, 'given', undefined);
   }
+  const { gpus, devices, limits } = profile;
+  if (!Array.isArray(gpus)) throw invalidType('profile.gpus', 'an array of options of i915', gpus);
+  if (!Array.isArray(devices)) throw invalidType('profile.devices', 'an array of mask bits', devices);
+  for (const bits of devices) checkInteger('profile.devices', bits, 12, 64);
+  checkOptions('profile.limits', limits, LIMITS);
+  for (const name of LIMITS) checkInteger(`profile.limits.${name}`, limits[name], 0, 1e7);
+  checkWeights('profile.weights', profile.weights);
+  checkPages('profile.pages', profile.pages);
   return profile;
+}
+
+const LIMITS = ['objects', 'contexts', 'mappings'] as const;
+
+/** Throws TypeErrors and RangeErrors unless these are weights by name. */
+export function checkWeights(name: string, weights: unknown): void {
+  if (typeof weights !== 'object' || weights === null || Array.isArray(weights)) {
+    throw invalidType(name, 'an object of weights', weights);
+  }
+  for (const [key, weight] of Object.entries(weights)) {
+    if (typeof weight !== 'number') throw invalidType(`${name}.${key}`, 'of type number', weight);
+    if (!(weight >= 0 && weight < Number.POSITIVE_INFINITY)) throw outOfRange(`${name}.${key}`, '>= 0', weight);
+  }
 }
 
 /** Throws RangeErrors and TypeErrors unless these are sizes with weights. */
@@ -323,4 +344,5 @@ export function checkPages(name: string, sizes: unknown): void {
     if (!(Number.isInteger(pages) && pages >= 1)) throw outOfRange(name, 'whole pages >= 1', pages);
     if (!(weight >= 0)) throw outOfRange(name, 'weights >= 0', weight);
   }
+  if (sizes.every(([, weight]) => weight === 0)) throw outOfRange(name, 'a weight > 0', 0);
 }

@@ -1,3 +1,5 @@
+import { outOfRange } from '../../../core/errors.js';
+
 /**
  * The only source of chance in a stress run: xoshiro128** (Blackman and Vigna), 32-bit integers throughout, so that a
  * seed means the same run on every machine and every version of Node.
@@ -76,7 +78,7 @@ export class Weighted<T> {
     const n = values.length;
     const sum = weights.reduce((total, weight) => total + weight, 0);
     if (!(sum > 0) || weights.length !== n || weights.some((weight) => !(weight >= 0))) {
-      throw new RangeError('weights must be non-negative, and one of them positive');
+      throw outOfRange('weights', 'non-negative, and one of them positive', weights.join(', '));
     }
     this.#values = values;
     this.#threshold = new Float64Array(n).fill(1);

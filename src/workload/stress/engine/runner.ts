@@ -1,4 +1,4 @@
-import { GemDmaError } from '../../../core/errors.js';
+import { GemDmaError, invalidValue } from '../../../core/errors.js';
 import { StressFailure } from './failure.js';
 import type { Operation, OperationKind } from './operation.js';
 import { type Random, Weighted } from './random.js';
@@ -97,7 +97,7 @@ export class Runner<World extends StressWorld> {
       const recorded = kind.generate(this.world, random);
       if (recorded !== null) return { kind, recorded };
     }
-    throw new RangeError('none of the weighted operations can be done in this state');
+    throw invalidValue('weights', 'such that some operation can be done in every state', 'those given');
   }
 
   /** Checks everything, gives everything back and checks again. Returns false after a failure. */
@@ -113,7 +113,7 @@ export class Runner<World extends StressWorld> {
   }
 }
 
-/** A table of the kinds that have a weight. Throws a RangeError for a weight of a kind that there is not. */
+/** A table of the kinds that have a weight. Throws ERR_INVALID_ARG_VALUE for a weight of a kind that there is not. */
 export function operationTable<World>(
   kinds: readonly OperationKind<World>[],
   weights: Readonly<Record<string, number>>,
@@ -121,7 +121,11 @@ export function operationTable<World>(
   const names = new Set(kinds.map(({ name }) => name));
   const unknown = Object.keys(weights).find((name) => !names.has(name));
   if (unknown !== undefined) {
-    throw new RangeError(`there is no operation '${unknown}' (there are ${[...names].join(', ')})`);
+    throw invalidValue(
+      'weights',
+      `of operations (there are ${[...names].join(', ')}): there is no operation '${unknown}'`,
+      unknown,
+    );
   }
   const used = kinds.filter(({ name }) => (weights[name] ?? 0) > 0);
   return new Weighted(

@@ -1,9 +1,17 @@
 import { checkInteger, invalidType, outOfRange } from '../../../core/errors.js';
+import type { AbortSignalLike } from '../../../core/slices.js';
 import { DEFAULT_DRIVER } from '../../../i915/policy/index.js';
 import { type MachineOptions, machineConfig } from '../../../machine/config.js';
 import type { DriverName } from '../../scenario.js';
 import { newPolicy, type PolicySource, type Sources } from '../config/policy.js';
-import { checkPages, type ProfileName, profileOf, type StressConfig, type StressProfile } from '../config/profiles.js';
+import {
+  checkPages,
+  checkWeights,
+  type ProfileName,
+  profileOf,
+  type StressConfig,
+  type StressProfile,
+} from '../config/profiles.js';
 import { operationTable } from '../engine/runner.js';
 import { faultOperation } from '../operations/faults.js';
 import { ALL_KINDS } from '../operations/kinds.js';
@@ -39,7 +47,7 @@ export interface StressOptions {
   /** Whether a failure is cut down to the operations that matter, or for how many seconds. Default 8 seconds. */
   shrink?: boolean | number;
   /** Ends the run at the next batch; the result says `signal` and holds what there is. */
-  signal?: AbortSignal;
+  signal?: AbortSignalLike;
   /** Called about ten times a second. */
   onProgress?: (progress: StressProgress) => void;
 }
@@ -62,13 +70,14 @@ export const DEFAULT_CHECK_EVERY = 4096;
 
 /** Completes and checks a run's options. Throws TypeErrors and RangeErrors naming the option at fault. */
 export function stressConfig(options: StressOptions): StressConfig {
-  const profile = profileOf(options.profile ?? 'churn');
+  const profile = profileOf(options.profile === undefined ? 'churn' : options.profile);
   const { policy, driver = DEFAULT_DRIVER } = options;
-  if (options.signal !== undefined && !(options.signal instanceof AbortSignal)) {
+  if (options.signal !== undefined && typeof options.signal?.aborted !== 'boolean') {
     throw invalidType('signal', 'an AbortSignal', options.signal);
   }
   const faults = options.faults ?? 0;
   if (!(faults >= 0 && faults <= 1)) throw outOfRange('faults', '>= 0 && <= 1', faults);
+  if (options.weights !== undefined) checkWeights('weights', options.weights);
   const weights = { ...profile.weights, ...options.weights };
   const total = Object.values(weights).reduce((sum, weight) => sum + weight, 0);
   const seed = checkInteger('seed', options.seed ?? 1, 0, 0xffffffff);

@@ -1,4 +1,4 @@
-import type { Sliced } from '../../../core/slices.js';
+import type { AbortSignalLike, Sliced } from '../../../core/slices.js';
 import type { PolicySource, Sources } from '../config/policy.js';
 import type { StressConfig } from '../config/profiles.js';
 import type { StressFailure } from '../engine/failure.js';
@@ -30,7 +30,7 @@ export interface ReproduceOptions {
   sources?: Sources;
   /** How long to look for a shorter sequence. */
   seconds: number;
-  signal?: AbortSignal;
+  signal?: AbortSignalLike;
 }
 
 /** How long shrinking may take when nothing else was asked for. */

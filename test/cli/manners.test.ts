@@ -1,0 +1,162 @@
+import { spawnSync } from 'node:child_process';
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { gzipSync } from 'node:zlib';
+import { afterAll, describe, expect, test } from 'vitest';
+import { gemdma as inTerminal, main } from './terminal.js';
+
+const folder = mkdtempSync(join(tmpdir(), 'gemdma-manners-'));
+afterAll(() => rmSync(folder, { recursive: true }));
+
+function gemdma(args: string[], env: Record<string, string> = {}): { code: number | null; out: string; err: string } {
+  const { CI: _, NO_COLOR: __, FORCE_COLOR: ___, ...rest } = process.env;
+  const { status, stdout, stderr } = spawnSync(process.execPath, [main, ...args], {
+    encoding: 'utf8',
+    cwd: folder,
+    env: { ...rest, ...env },
+    maxBuffer: 2 ** 26,
+  });
+  return { code: status, out: stdout, err: stderr };
+}
+
+describe('outputs', () => {
+  test('a target that cannot be written is refused before any work', () => {
+    const started = performance.now();
+    const { code, out, err } = gemdma(['stress', '--ops', '1000M', '--time', '1000', '--trace', '/nonexistent/x.json']);
+    expect([code, out]).toEqual([2, '']);
+    expect(err).toBe('gemdma: --trace: /nonexistent/x.json cannot be written: ENOENT\n');
+    expect(performance.now() - started).toBeLessThan(60_000);
+  });
+
+  test('nothing is written that nobody asked for, and no empty file stays behind', () => {
+    expect(gemdma(['bench', '--seconds', '0.02', '--sweep', 'live=10,20']).code).toBe(0);
+    expect(gemdma(['stress', '--ops', '500', '--trace', 'run.jsonl']).code).toBe(0);
+    expect(['gemdma-live.csv', 'run.jsonl', 'run.jsonl.mjs'].filter((name) => existsSync(join(folder, name)))).toEqual(
+      [],
+    );
+  });
+
+  test('standard output that is full is a file error', () => {
+    const { status, stderr } = spawnSync('sh', ['-c', `'${process.execPath}' '${main}' run --list > /dev/full`], {
+      encoding: 'utf8',
+    });
+    expect([status, stderr]).toEqual([2, 'gemdma: standard output: ENOSPC\n']);
+  });
+});
+
+describe('input of every wrong kind is exit code 2 with the reason in one line', () => {
+  const file = (name: string, content: string | Uint8Array): string => {
+    writeFileSync(join(folder, name), content);
+    return name;
+  };
+  const profile = {
+    title: 'x',
+    machine: {},
+    gpus: [{}],
+    devices: [],
+    limits: { objects: 1, contexts: 0, mappings: 0 },
+  };
+  test.each([
+    [['stress', '--replay', file('r.json', '{}\n')], 'r.json:1: not the trace of a stress run'],
+    [['stress', '--profile', file('null.json', 'null')], 'not a profile'],
+    [
+      [
+        'stress',
+        '--profile',
+        file('neg.json', JSON.stringify({ ...profile, pages: [[1, 1]], weights: { create: -1 } })),
+      ],
+      'profile.weights.create',
+    ],
+    [
+      [
+        'stress',
+        '--profile',
+        file('stuck.json', JSON.stringify({ ...profile, pages: [[1, 1]], weights: { close: 1 } })),
+      ],
+      'some operation can be done',
+    ],
+    [['stress', '--machine', '{"iommu":{"reserved":[5]}}'], 'iommu.reserved'],
+    [['stress', '--machine', '[]'], 'must be'],
+    [['stress', '--ram', '0'], 'ram'],
+    [['verify', file('bomb.gz', gzipSync(Buffer.alloc(300 * 2 ** 20)))], 'more than 256 MiB of text'],
+    [['verify', file('short', '# linux-sg_table 1 steps=3\n{"op":"begin"}\n')], '1 lines of 3'],
+    [['stress', '--trace', 'x', '--merge', 'y'], 'cannot be used with'],
+  ])('%j', (args, message) => {
+    const { code, err } = gemdma(args);
+    expect(err).toContain(message);
+    expect(err).toMatch(/^gemdma: [^\n]*\n$/);
+    expect(code).toBe(2);
+  });
+});
+
+describe('what was not run is not green', () => {
+  const shard = (index: number): string => {
+    const name = `part-${index}.jsonl`;
+    writeFileSync(join(folder, name), gemdma(['stress', '--seeds', '4', '--shard', `${index}/4`, '--ops', '500']).out);
+    return name;
+  };
+  test('a campaign with all shards is; one without some says which', () => {
+    const parts = [1, 2, 3, 4].map(shard);
+    expect(gemdma(['stress', '--merge', ...parts])).toMatchObject({
+      code: 0,
+      out: expect.stringContaining('nothing found'),
+    });
+    const { code, out } = gemdma(['stress', '--merge', parts[0], parts[2]]);
+    expect(code).toBe(1);
+    expect(out).toContain('2 of 4 seeds have no result, of shard 2/4, 4/4');
+  });
+
+  test('no result at all', () => {
+    writeFileSync(join(folder, 'empty.jsonl'), '');
+    expect(gemdma(['stress', '--merge', 'empty.jsonl'])).toMatchObject({
+      code: 1,
+      out: expect.stringContaining('incomplete'),
+    });
+  });
+});
+
+describe('colours', () => {
+  const coloured = (env: Record<string, string>): boolean => gemdma(['run', '--list'], env).out.includes('\u001b[');
+  test('none in a pipe, unless they are asked for, and never against NO_COLOR', () => {
+    expect([coloured({}), coloured({ FORCE_COLOR: '1' }), coloured({ FORCE_COLOR: '1', NO_COLOR: '1' })]).toEqual([
+      false,
+      true,
+      false,
+    ]);
+  });
+
+  test('on a terminal, unless it is a dumb one', async () => {
+    const [smart, dumb] = ['xterm', 'dumb'].map((TERM) => inTerminal('run --list', { env: { TERM } }));
+    await Promise.all([smart.ended, dumb.ended]);
+    expect(smart.screen).toContain('\u001b[1m');
+    expect(dumb.screen).not.toContain('\u001b[1m');
+  });
+});
+
+test('on a terminal of 40 columns every line fits', async () => {
+  const terminal = inTerminal('stress --list', { columns: 40, env: { NO_COLOR: '1' } });
+  expect(await terminal.ended).toBe(0);
+  const lines = terminal.screen.split(/\r?\n/).slice(1);
+  expect(lines.join(' ')).toContain('churn');
+  expect(Math.max(...lines.map((line) => line.length))).toBeLessThanOrEqual(40);
+});
+
+describe('completion', () => {
+  test.each([
+    ['gemdma ', 1, 'stress'],
+    ['gemdma stress --dri', 2, '--driver'],
+    ['gemdma stress --driver linux-4', 3, 'linux-4.1'],
+  ])('bash completes %j', (line, word, wanted) => {
+    const words = line.split(' ').map((text) => `'${text}'`);
+    const script = `${gemdma(['completion', 'bash']).out}\nCOMP_WORDS=(${words.join(' ')}); COMP_CWORD=${word}; _gemdma; printf '%s\\n' "\${COMPREPLY[@]}"`;
+    const { stdout, stderr } = spawnSync('bash', ['-c', script], { encoding: 'utf8', cwd: folder });
+    expect(stderr).toBe('');
+    expect(stdout.split('\n')).toContain(wanted);
+  });
+
+  test('fish and zsh have theirs', () => {
+    expect(gemdma(['completion', 'fish']).out).toContain("__fish_seen_subcommand_from stress' -l driver");
+    expect(gemdma(['completion', 'zsh']).out).toContain('bashcompinit');
+  });
+});

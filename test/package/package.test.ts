@@ -1,0 +1,158 @@
+import { spawnSync } from 'node:child_process';
+import { readFileSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, describe, expect, test } from 'vitest';
+import { filesOf, packedProject, root } from './packed.js';
+
+const project = packedProject();
+afterAll(() => rmSync(project.folder, { recursive: true }));
+
+/** What a consumer writes: every entry, with types that signatures name. */
+const CONSUMER = `
+import { bench, failNthAsync, FAIL_NTH_SCENARIOS, GemDmaError, Machine, runScenario, stress, verify } from 'gemdma';
+import type { DmaDevice, Finding, I915Device, MappingPolicy, PolicySource, StressResult, Vma } from 'gemdma';
+import { WorkerPool } from 'gemdma/threads';
+
+export const policy: MappingPolicy = { name: 'mine', getPages: (object) => object.mapSg(), putPages: (object) => object.unmapSg() };
+export const source: PolicySource = () => policy;
+export async function all(): Promise<[StressResult, number]> {
+  using machine = new Machine({ ram: '16MiB' });
+  const gpu: I915Device = machine.addI915({ policy });
+  const device: DmaDevice = machine.addDevice();
+  const vma: Vma = gpu.createObject('64KiB').bind(gpu.ggtt);
+  machine.dmaDebug.onError = (finding: Finding) => finding.message;
+  await using pool = await WorkerPool.create(1, { ram: '16MiB' });
+  const controller = { aborted: false, addEventListener() {}, removeEventListener() {} };
+  const { failures } = await failNthAsync(FAIL_NTH_SCENARIOS[0], { policy: source, signal: controller });
+  const { map } = await bench({ seconds: 0.1, onProgress: ({ done, total }) => done / total });
+  const leaked = runScenario('L1', { driver: 'linux-4.1' }).leakedMappings;
+  if (GemDmaError.is(undefined)) verify('x').matched;
+  return [await stress({ policy: source }), failures.length + map.p50 + leaked + vma.start + device.id + pool.size];
+}
+`;
+
+/** What must not be there: the inside of the core and the driver's own state. */
+const INTERNALS = ['machine.core', 'machine.context', 'gpu.vmList', 'object.backing', 'object.cursor'].map(
+  (expression) => `import type { GemObject, I915Device, Machine } from 'gemdma';
+declare const machine: Machine; declare const gpu: I915Device; declare const object: GemObject;
+void [machine, gpu, object];
+export const inside = ${expression};
+`,
+);
+
+const COMPILERS = { '5.9': 'typescript-5.9', current: 'typescript' };
+const RESOLUTIONS = { node16: 'node16', nodenext: 'nodenext', bundler: 'esnext' };
+
+function typescript(compiler: string, file: string, resolution: keyof typeof RESOLUTIONS): [number | null, string] {
+  const tsc = join(root, 'node_modules', compiler, 'bin/tsc');
+  const flags = ['--noEmit', '--strict', '--exactOptionalPropertyTypes', '--skipLibCheck', 'false'];
+  const target = ['--target', 'es2022', '--lib', 'es2022,esnext.disposable'];
+  const modules = ['--module', RESOLUTIONS[resolution], '--moduleResolution', resolution];
+  const { status, stdout } = project.run(process.execPath, tsc, ...flags, ...target, ...modules, file);
+  return [status, stdout];
+}
+
+describe('strict consumers without DOM and without the types of Node', () => {
+  const consumer = project.write('consumer.ts', CONSUMER);
+  const cases = Object.entries(COMPILERS).flatMap(([version, compiler]) =>
+    (Object.keys(RESOLUTIONS) as (keyof typeof RESOLUTIONS)[]).map((how) => [version, how, compiler] as const),
+  );
+  test.each(cases)('TypeScript %s, %s', (_, resolution, compiler) => {
+    expect(typescript(compiler, consumer, resolution)).toEqual([0, '']);
+  });
+
+  test.each(INTERNALS.map((text) => [/inside = (\S+);/.exec(text)![1], text]))('%s is not public', (_, text) => {
+    const [status, out] = typescript(COMPILERS.current, project.write('inside.ts', text), 'nodenext');
+    expect(out).toMatch(/Property '\w+' does not exist/);
+    expect(status).not.toBe(0);
+  });
+});
+
+test('every type that a signature names is exported', () => {
+  const extractor = join(root, 'node_modules/@microsoft/api-extractor/bin/api-extractor');
+  const config = join(root, 'scripts/api-extractor.json');
+  const { status, stdout, stderr } = spawnSync(process.execPath, [extractor, 'run', '--config', config], {
+    cwd: root,
+    encoding: 'utf8',
+  });
+  // A constant whose keys or values make a type (`keyof typeof FAULTS`) is no type itself.
+  const said = `${stdout}${stderr}`.split('\n').filter((line) => /\((?:ae-|TS)/.test(line));
+  const forgotten = said.filter((line) => !/The symbol "[A-Z_]+" needs/.test(line));
+  expect(forgotten).toEqual([]);
+  expect(status).not.toBeNull();
+});
+
+test('publint finds nothing', () => {
+  const publint = join(root, 'node_modules/publint/src/cli.js');
+  const { status, stdout } = project.run(
+    process.execPath,
+    publint,
+    '--strict',
+    join(project.folder, 'node_modules/gemdma'),
+  );
+  expect(stdout).toContain('All good!');
+  expect(status).toBe(0);
+});
+
+test('are the types wrong? no', () => {
+  const attw = join(root, 'node_modules/@arethetypeswrong/cli/dist/index.js');
+  const { status, stdout } = project.run(
+    process.execPath,
+    attw,
+    '--profile',
+    'esm-only',
+    '--format',
+    'ascii',
+    project.tarball,
+  );
+  expect(stdout).toMatch(/bundler: 🟢/);
+  expect(status).toBe(0);
+});
+
+const PROGRAM = `
+import { Machine, runScenario, stress, stressThreads } from 'gemdma';
+import { WorkerPool } from 'gemdma/threads';
+const machine = new Machine({ ram: '16MiB' });
+machine.check();
+const { failure } = await stress({ operations: 2000 });
+const { failures } = await stressThreads({ threads: 1, operations: 1000, machine: { ram: '32MiB', memoryLimit: '64MiB' } });
+const pool = await WorkerPool.create(1, { ram: '16MiB' });
+await pool.close();
+console.log(process.version.split('.')[0], runScenario('L1', { driver: 'linux-4.1' }).leakedMappings, failure, failures.length);
+`;
+
+describe('the packed file runs', () => {
+  const program = project.write('program.mjs', PROGRAM);
+  const cli = join(project.folder, 'node_modules/.bin/gemdma');
+  test.each(['20', '22', '24'])(
+    'under Node %s: library, threads and command',
+    (version) => {
+      const node = (...args: string[]) => project.run('npx', '-y', '-p', `node@${version}`, 'node', ...args);
+      expect(node(program)).toMatchObject({ stdout: `v${version} 1 null 0\n`, status: 0 });
+      expect(node(cli, 'run', 'L1', '--driver', 'linux-4.1')).toMatchObject({ status: 0, stderr: '' });
+      const policy = project.write(
+        'policy.ts',
+        "import { POLICIES } from 'gemdma';\nconst name: string = 'mine';\nexport default { ...POLICIES['linux-4.1'], name };\n",
+      );
+      expect(node(cli, 'stress', '--policy', policy, '--ops', '2k')).toMatchObject({
+        status: 1,
+        stdout: expect.stringContaining('DOUBLE_MAP'),
+      });
+    },
+    180_000,
+  );
+});
+
+test('what is in it: what runs, what is read, and nothing of how it is built', () => {
+  const files = filesOf(project);
+  for (const name of ['README.md', 'LICENSE', 'CHANGELOG.md', 'dist/index.d.ts', 'dist/bundle/index.js'])
+    expect(files).toContain(name);
+  expect(files.filter((name) => /(^|\/)(src|assembly|build|node_modules)(\/|$)/.test(name))).toEqual([]);
+  const { dependencies } = JSON.parse(readFileSync(join(project.folder, 'node_modules/gemdma/package.json'), 'utf8'));
+  for (const name of files.filter((file) => file.startsWith('dist/bundle/') && file.endsWith('.js'))) {
+    const text = readFileSync(join(project.folder, 'node_modules/gemdma', name), 'utf8');
+    const imports = [...text.matchAll(/(?:^|\n)import [^\n]*? from ["']([^."'][^"']*)["']/g)].map(([, from]) => from);
+    expect(imports.filter((from) => !from.startsWith('node:'))).toEqual([]);
+    expect(Object.keys(dependencies).some((dependency) => text.includes(`require("${dependency}")`))).toBe(false);
+  }
+});
