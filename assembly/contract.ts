@@ -53,7 +53,7 @@ export {
 export { IOVA_FAST, IOVA_LINUX_42, IOVA_LINUX_612, IOVA_RCACHE } from './iova/domain';
 export { IOVA_PFN_END } from './iova/iova';
 export { GAP_CLASSES } from './iova/query';
-export { CLASSES as RCACHE_CLASSES } from './iova/rcache';
+export { CLASSES as RCACHE_CLASSES, MAGAZINE_PFNS } from './iova/rcache';
 export {
   IovaStep, STEP_ALLOC, STEP_ALLOC_FAST, STEP_FIND, STEP_FREE, STEP_FREE_FAST, STEP_RESERVE, STEP_WAIT,
 } from './iova/replay';

@@ -1,4 +1,5 @@
 import { DMA_BIDIRECTIONAL, DmaDevice, DmaDomain, Machine, ScatterTable } from 'gemdma';
+import { CACHE_LLC, COLOR_NONE, MM_2015, PPGTT_GEN8, PPGTT_GEN8_48BIT, PPGTT_PREALLOCATE } from '#contract';
 import type { Suite, Task } from './frame.js';
 import { orderOf, random, scattered } from './support.js';
 
@@ -8,7 +9,6 @@ const OBJECTS = 16;
 const LOOP = 'bare PTE loop, page';
 const FILL = 'memory.fill, page';
 const [SNB, GEN8] = [0, 5];
-const LLC = 1;
 const GiB = 2 ** 30;
 
 const suite: Suite = {
@@ -63,22 +63,24 @@ function tables(): Task[] {
       dev.mapSg(list, DMA_BIDIRECTIONAL);
       return list.handle;
     });
-    const wide = ggttCreate(dev.handle, GEN8, 4 * GiB, 0, 0, 0);
-    const narrow = ggttCreate(dev.handle, SNB, 2 * GiB, 0, 0, 0);
-    const ppgtt = ppgttCreate(wide, 3, 0, 0, 0);
-    const long = ppgttCreate(wide, 4, 0, 0, 0);
+    const wide = ggttCreate(dev.handle, GEN8, 4 * GiB, 0, MM_2015, COLOR_NONE);
+    const narrow = ggttCreate(dev.handle, SNB, 2 * GiB, 0, MM_2015, COLOR_NONE);
+    const ppgtt = ppgttCreate(wide, PPGTT_GEN8, 0, 0, MM_2015);
+    const long = ppgttCreate(wide, PPGTT_GEN8_48BIT, 0, 0, MM_2015);
     for (const vm of [ppgtt, long]) ppgttAllocRange(vm, 0, 2 * PAGES * 4096);
     const source = behind === 'iommu' ? 'one segment' : 'scattered';
     // The figure to reach is for what an IOMMU makes of an object; reading a vector of pfns comes on top of it.
     const ratio = behind === 'iommu' ? 0.45 : undefined;
-    add(`GGTT gen8 insert, ${source}`, ratio, (i) => ggttInsert(wide, START, lists[i], LLC, 0));
-    add(`GGTT gen6 insert, ${source}`, ratio, (i) => ggttInsert(narrow, START, lists[i], LLC, 0));
-    add(`PPGTT gen8 insert, ${source}`, ratio, (i) => ppgttInsert(ppgtt, START, lists[i], LLC, 0));
-    add(`PPGTT 48-bit insert, ${source}`, ratio, (i) => ppgttInsert(long, START, lists[i], LLC, 0));
+    add(`GGTT gen8 insert, ${source}`, ratio, (i) => ggttInsert(wide, START, lists[i], CACHE_LLC, 0));
+    add(`GGTT gen6 insert, ${source}`, ratio, (i) => ggttInsert(narrow, START, lists[i], CACHE_LLC, 0));
+    add(`PPGTT gen8 insert, ${source}`, ratio, (i) => ppgttInsert(ppgtt, START, lists[i], CACHE_LLC, 0));
+    add(`PPGTT 48-bit insert, ${source}`, ratio, (i) => ppgttInsert(long, START, lists[i], CACHE_LLC, 0));
     const view = core.exports.blockAlloc(machine.context, orderOf(PAGES * 4));
     const pages = Uint32Array.from({ length: PAGES }, (_, i) => (31 - (i & 31)) * 32 + (i >> 5));
     core.writeWords(view, pages);
-    add(`GGTT rotated view, ${source}`, undefined, (i) => ggttInsertPages(wide, START, lists[i], view, PAGES, LLC, 0));
+    add(`GGTT rotated view, ${source}`, undefined, (i) =>
+      ggttInsertPages(wide, START, lists[i], view, PAGES, CACHE_LLC, 0),
+    );
     if (behind === 'direct') continue;
     add('GGTT gen8 clear', 0.2, () => ggttClear(wide, START, PAGES));
     add('PPGTT gen8 clear', 0.2, () => ppgttClear(ppgtt, START, PAGES));
@@ -92,13 +94,13 @@ function walk(): Task[] {
   const dev = device(machine, 'iommu');
   const { ggttCreate, ggttInsert, gpuRead, gpuTranslate, ppgttCreate, ppgttAllocRange, ppgttInsert } =
     machine.core.exports;
-  const ggtt = ggttCreate(dev.handle, GEN8, GiB, 0, 0, 0);
-  const ppgtt = ppgttCreate(ggtt, 3, 0, 0, 0);
+  const ggtt = ggttCreate(dev.handle, GEN8, GiB, 0, MM_2015, COLOR_NONE);
+  const ppgtt = ppgttCreate(ggtt, PPGTT_GEN8, 0, 0, MM_2015);
   const list = ScatterTable.fromPages(machine, scattered(machine, PAGES).pfns);
   dev.mapSg(list, DMA_BIDIRECTIONAL);
   ppgttAllocRange(ppgtt, 0, PAGES * 4096);
-  ppgttInsert(ppgtt, 0, list.handle, LLC, 0);
-  ggttInsert(ggtt, 0, list.handle, LLC, 0);
+  ppgttInsert(ppgtt, 0, list.handle, CACHE_LLC, 0);
+  ggttInsert(ggtt, 0, list.handle, CACHE_LLC, 0);
   const buffer = machine.core.exports.blockAlloc(machine.context, 0);
   return [
     ...[ggtt, ppgtt].map(
@@ -125,14 +127,14 @@ function spaces(): Task[] {
   const machine = new Machine({ ram: '64MiB', dmaDebug: false });
   const dev = device(machine, 'iommu');
   const { ggttCreate, ppgttCreate, ppgttDestroy, ppgttAllocRange } = machine.core.exports;
-  const ggtt = ggttCreate(dev.handle, GEN8, GiB, 0, 0, 0);
+  const ggtt = ggttCreate(dev.handle, GEN8, GiB, 0, MM_2015, COLOR_NONE);
   return [
     {
       name: 'PPGTT with 4 MiB of tables, create + destroy',
       operations: 64,
       run() {
         for (let i = 0; i < 64; ++i) {
-          const ppgtt = ppgttCreate(ggtt, 3, 0, 0, 0);
+          const ppgtt = ppgttCreate(ggtt, PPGTT_GEN8, 0, 0, MM_2015);
           ppgttAllocRange(ppgtt, 0, 4 * 2 ** 20);
           ppgttDestroy(ppgtt);
         }
@@ -142,7 +144,7 @@ function spaces(): Task[] {
       name: 'PPGTT of Linux 4.1, 2,052 pages, create + destroy',
       operations: 1,
       run() {
-        ppgttDestroy(ppgttCreate(ggtt, 3, 0, 1, 0));
+        ppgttDestroy(ppgttCreate(ggtt, PPGTT_GEN8, 0, PPGTT_PREALLOCATE, MM_2015));
       },
     },
   ];
@@ -164,7 +166,7 @@ function ranges(modern: boolean): Task[] {
       const machine = new Machine({ ram: '16MiB', dmaDebug: false });
       const { mmCreate, mmInsert, mmRemove } = machine.core.exports;
       const size = live * 17 * 4096;
-      const mm = mmCreate(machine.context, 0, size, modern ? 1 : 0, 0);
+      const mm = mmCreate(machine.context, 0, size, modern ? 1 : 0, COLOR_NONE);
       const next = random(live);
       const insert = (): number => mmInsert(mm, (1 + next(16)) * 4096, 0, 0, 0, size, mode);
       const nodes = Uint32Array.from({ length: live }, insert);

@@ -1,4 +1,5 @@
 import { Machine } from 'gemdma';
+import { DOMAIN_WRITE_IMPLIES_READ } from '#contract';
 import type { Suite, Task } from './frame.js';
 import { NaivePageTable } from './naive/page-table.js';
 import { orderOf, scattered } from './support.js';
@@ -19,7 +20,7 @@ const suite: Suite = {
     const { limitCall, limitFill, limitStorePtes } = machine.core.tools;
     const { context } = machine;
     iommuCreate(context, 64, 4, 1024, 0);
-    const domain = domainCreate(context, 4, 0, 0x40201000, 1);
+    const domain = domainCreate(context, 4, 0, 0x40201000, DOMAIN_WRITE_IMPLIES_READ);
     const { vector, pfns } = scattered(machine, PAGES);
     const table = blockAlloc(context, orderOf(PAGES * 8));
     const { attachDevice, deviceCreate, deviceTranslate } = machine.core.exports;

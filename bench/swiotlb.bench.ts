@@ -1,7 +1,7 @@
 import { DMA_BIDIRECTIONAL, DMA_TO_DEVICE, Machine } from 'gemdma';
+import { PAGE_SIZE as PAGE } from '#contract';
 import type { Suite, Task } from './frame.js';
 
-const PAGE = 4096;
 const CALLS = 256;
 const LIMIT = 'copy 4 KiB in JavaScript';
 

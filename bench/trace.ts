@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { Audit } from 'gemdma';
+import { DMA_BIDIRECTIONAL, DMA_FROM_DEVICE, DMA_TO_DEVICE, PAGE_SIZE as PAGE } from '#contract';
 
 /**
  * Events a second from a file to its audit, with the reader in a worker as on the command line, and the most memory that the
@@ -83,7 +84,7 @@ class Text implements Sink {
     this.line(
       cpu,
       time + 100,
-      `dma_map_page: ${DEVICE} dir=${NAMES[direction]} dma_addr=${iova.toString(16)} size=${size} phys_addr=${physical.toString(16)} attrs=`,
+      `dma_map_page: ${DEVICE} dir=${DIRECTIONS[direction]} dma_addr=${iova.toString(16)} size=${size} phys_addr=${physical.toString(16)} attrs=`,
     );
   }
 
@@ -93,13 +94,16 @@ class Text implements Sink {
     this.line(
       cpu,
       time + 100,
-      `dma_unmap_page: ${DEVICE} dir=${NAMES[direction]} dma_addr=${iova.toString(16)} size=${size} attrs=`,
+      `dma_unmap_page: ${DEVICE} dir=${DIRECTIONS[direction]} dma_addr=${iova.toString(16)} size=${size} attrs=`,
     );
   }
 }
 
-const NAMES = ['BIDIRECTIONAL', 'TO_DEVICE', 'FROM_DEVICE'];
-const PAGE = 4096;
+const DIRECTIONS: Readonly<Record<number, string>> = {
+  [DMA_BIDIRECTIONAL]: 'BIDIRECTIONAL',
+  [DMA_TO_DEVICE]: 'TO_DEVICE',
+  [DMA_FROM_DEVICE]: 'FROM_DEVICE',
+};
 
 /** Fields of the events of trace.dat: name, offset, size; `*` for data elsewhere in the record. */
 const EVENTS: readonly [system: string, name: string, id: number, fields: readonly [string, number, number][]][] = [

@@ -12,6 +12,7 @@ export type {
 } from './core/checker.js';
 export { ERRNO, type ErrnoName, GemDmaError } from './core/errors.js';
 export { FAULT_KINDS, type FaultKind } from './core/faults.js';
+export { PAGE_SIZE } from './core/generated/constants.js';
 export type { TableEntry } from './core/iommu.js';
 export type { Living } from './core/living.js';
 export type { PhysicalMemory, RamStats } from './core/physical-memory.js';

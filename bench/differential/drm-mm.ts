@@ -1,3 +1,4 @@
+import { PAGE_SIZE } from '#contract';
 import { drmMm as peer } from '../peer/drm-mm.js';
 import type { Subject } from './subject.js';
 
@@ -7,9 +8,8 @@ const MODES = ['best', 'low', 'high', 'evict'];
 export const drmMm: Subject = {
   program: { ...peer, driver: 'differential/drm_mm.c' },
   generate(random, steps) {
-    const page = 4096;
-    const total = page * 2 ** random.between(6, 18);
-    const first = random.chance(0.5) ? 0 : page * random.between(1, 64);
+    const total = PAGE_SIZE * 2 ** random.between(6, 18);
+    const first = random.chance(0.5) ? 0 : PAGE_SIZE * random.between(1, 64);
     const modes = random.chance(0.4) ? MODES : [random.pick(MODES)];
     const once = random.pick([0, 0, 0.2]);
     const frees = random.pick([0.2, 0.4, 0.5]);
@@ -19,21 +19,23 @@ export const drmMm: Subject = {
     const lines = [`I ${hex(first)} ${hex(total)}`];
     for (let id = 0; id < steps; ++id) {
       const chance = random.u32() / 2 ** 32;
-      const size = page * random.between(1, largest);
+      const size = PAGE_SIZE * random.between(1, largest);
       if (chance < frees && held.length > 0) {
         lines.push(`d ${held.splice(random.below(held.length), 1)[0]}`);
       } else if (chance > 0.95) {
-        lines.push(`v ${id} ${hex(first + page * random.below(total / page))} ${hex(size)} 0`);
+        lines.push(`v ${id} ${hex(first + PAGE_SIZE * random.below(total / PAGE_SIZE))} ${hex(size)} 0`);
         held.push(id);
       } else {
         const alignment = random.chance(0.3)
-          ? page * random.between(1, 16)
+          ? PAGE_SIZE * random.between(1, 16)
           : random.chance(0.3)
-            ? page * 2 ** random.below(6)
+            ? PAGE_SIZE * 2 ** random.below(6)
             : 0;
         const whole = random.chance(0.6);
-        const lo = whole ? first : first + page * random.below(total / page / 2);
-        const hi = whole ? first + total : Math.min(first + total, lo + page * random.between(1, total / page));
+        const lo = whole ? first : first + PAGE_SIZE * random.below(total / PAGE_SIZE / 2);
+        const hi = whole
+          ? first + total
+          : Math.min(first + total, lo + PAGE_SIZE * random.between(1, total / PAGE_SIZE));
         const mode = random.pick(modes) + (random.chance(once) ? '+once' : '');
         lines.push(`i ${id} ${hex(size)} ${hex(alignment)} 0 ${hex(lo)} ${hex(hi)} ${mode}`);
         held.push(id);

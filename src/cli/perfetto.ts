@@ -1,4 +1,5 @@
 import { PbfWriter } from 'pbf';
+import { PAGE_SIZE as PAGE } from '../core/generated/constants.js';
 import { EVENT, type EventNumber, ROW, type TraceBatch } from '../trace/batch.js';
 
 /**
@@ -24,7 +25,6 @@ const COUNTER_EVENT = 4;
 const STATE_CLEARED = 1;
 const SEQUENCE = 1;
 
-const PAGE = 4096;
 const NAMES: Partial<Record<EventNumber, string>> = {
   ...{ [EVENT.MAP_PAGE]: 'page', [EVENT.MAP_RESOURCE]: 'resource', [EVENT.MAP_SG]: 'sg', [EVENT.ALLOC]: 'coherent' },
   ...{ [EVENT.ALLOC_PAGES]: 'coherent', [EVENT.ALLOC_SGT]: 'coherent' },

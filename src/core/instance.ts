@@ -120,6 +120,13 @@ export class Core {
     this.u8.set(bytes, at >>> 0);
   }
 
+  /** The text up to a zero byte, `most` bytes at most, as Latin-1. */
+  readText(at: number, most: number): string {
+    const bytes = this.u8.subarray(at >>> 0, (at >>> 0) + most);
+    const end = bytes.indexOf(0);
+    return Buffer.from(bytes.subarray(0, end < 0 ? bytes.length : end)).toString('latin1');
+  }
+
   /** A 32-bit word. */
   readWord(at: number): number {
     return this.u32[at >>> 2];

@@ -7,6 +7,7 @@ import {
   COOKIE_RETRY_32BIT,
   COOKIE_TREE_ONLY,
   COOKIE_UNMAP_RANGE,
+  MAGAZINE_PFNS,
   PAGE_SIZE,
 } from '../core/generated/constants.js';
 import { Life, type Timeline } from '../core/life.js';
@@ -60,8 +61,6 @@ const LAST_32BIT = 2 ** 32 / PAGE_SIZE - 1;
 
 const NS_PER_MS = 1e6;
 const MAX_PFN = 2 ** 52 - 1;
-/** IOVA_MAG_SIZE. */
-const MAGAZINE = 127;
 const MIN_WIDTH = 21;
 const MAX_WIDTH = 53;
 
@@ -110,7 +109,7 @@ export class DmaDomain {
       throw outOfRange('flushQueue.entries', 'a power of two', entries);
     }
     const milliseconds = checkInteger('flushQueue.milliseconds', flushQueue.milliseconds ?? 10, 1, 1e6);
-    const magazine = checkInteger('magazine', options.magazine ?? MAGAZINE, 1, MAGAZINE);
+    const magazine = checkInteger('magazine', options.magazine ?? MAGAZINE_PFNS, 1, MAGAZINE_PFNS);
     const allocator = options.allocator ?? 'rcache';
     this.allocator = allocator;
     const { model, lineBelow, fastPath } = ALLOCATORS[oneOf('allocator', allocator, ALLOCATOR_NAMES)];
@@ -147,7 +146,7 @@ export class DmaDomain {
     if (record === 0) throw new GemDmaError('ENOMEM', 'iommu_domain_alloc', 'no memory for an IOMMU domain');
     this.#record = record;
     this.#life = new Life(timeline, 'domain');
-    if (magazine !== MAGAZINE) exports.iovaSetMagazine(this.iova, magazine);
+    if (magazine !== MAGAZINE_PFNS) exports.iovaSetMagazine(this.iova, magazine);
     try {
       for (const [first, last] of reserved) this.reserve(first, last);
     } catch (error) {

@@ -1,3 +1,4 @@
+import { DIRECTIONS } from '../core/checker.js';
 import type { DmaDevice } from '../dma/device.js';
 import { hex } from '../dma-debug/checks.js';
 import type { Machine } from '../machine/machine.js';
@@ -49,7 +50,6 @@ const REPORT_NAMES = [
   'CPU_ACCESS',
   'FREE_WHILE_MAPPED',
 ];
-const DIRECTIONS = ['DMA_BIDIRECTIONAL', 'DMA_TO_DEVICE', 'DMA_FROM_DEVICE'];
 const IRQ = 11;
 const MMIO_SHIFT = 20;
 const IORESOURCE_IO = 0x100;
@@ -154,7 +154,7 @@ export class Driver {
   #text(text: string): number {
     const bytes = Buffer.from(`${text}\0`, 'latin1');
     const at = this.#module.stack.start;
-    this.machine.core.u8.set(bytes, at);
+    this.machine.core.writeBytes(at, bytes);
     return at;
   }
 
@@ -263,7 +263,7 @@ export class Driver {
 
   /** Bytes of the driver's memory. */
   bytes(at: number, length: number): Uint8Array {
-    return this.machine.core.u8.slice(at, at + length);
+    return this.machine.core.readBytes(at, length);
   }
 
   #stack(): SourcePlace[] {
@@ -290,11 +290,9 @@ export class Driver {
   #site(at: number): SourcePlace | null {
     const { data } = this.#module;
     if (at < data.start || at >= data.start + data.bytes) return null;
-    const { u32 } = this.machine.core;
-    const line = u32[(at >>> 2) + 2];
-    if (line === 0) return null;
-    const memory = this.machine.core;
-    return { func: cstring(memory, u32[at >>> 2]), file: cstring(memory, u32[(at >>> 2) + 1]), line };
+    const { core } = this.machine;
+    const [func, file, line] = core.readWords(at, 3);
+    return line === 0 ? null : { func: cstring(core, func), file: cstring(core, file), line };
   }
 
   #missing(name: string): never {
@@ -346,7 +344,7 @@ export class Driver {
     let text: string;
     if (id === 'CPU_ACCESS' || id === 'FREE_WHILE_MAPPED') {
       born = this.#site(site);
-      const mapping = `${length} bytes, ${DIRECTIONS[dir]}, at ${hex(dma)}`;
+      const mapping = `${length} bytes, DMA_${DIRECTIONS[dir]}, at ${hex(dma)}`;
       const offset = at - other;
       text =
         id === 'CPU_ACCESS'
@@ -368,9 +366,8 @@ export class Driver {
   #object(at: number): { start: number; size: number; site: SourcePlace | null } | null {
     const out = this.#module.stack.start;
     if (this.#module.exports.gd_object_find(at, out) === 0) return null;
-    const { u32 } = this.machine.core;
-    const word = out >>> 2;
-    return { start: u32[word], size: u32[word + 1], site: this.#site(u32[word + 3]) };
+    const [start, size, , site] = this.machine.core.readWords(out, 4);
+    return { start, size, site: this.#site(site) };
   }
 
   #host(): HostFunctions {
@@ -395,8 +392,8 @@ export class Driver {
         const text = format(memory, cstring(memory, template), args, this.#dma64);
         if (size > 0) {
           const bytes = Buffer.from(text, 'latin1').subarray(0, (size >>> 0) - 1);
-          memory.u8.set(bytes, to);
-          memory.u8[to + bytes.length] = 0;
+          memory.writeBytes(to, bytes);
+          memory.fillBytes(to + bytes.length, 1, 0);
         }
         return text.length;
       },
@@ -421,7 +418,7 @@ export class Driver {
         else this.points.push(point);
       },
       gd_host_packet: (_device, at, length, last) => {
-        this.#packet.push(memory.u8.slice(at, at + length));
+        this.#packet.push(memory.readBytes(at, length));
         if (!last) return;
         this.packets.push(Buffer.concat(this.#packet));
         this.#packet = [];

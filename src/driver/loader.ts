@@ -1,4 +1,5 @@
 import { GemDmaError } from '../core/errors.js';
+import { PAGE_SIZE as PAGE } from '../core/generated/constants.js';
 import type { Machine } from '../machine/machine.js';
 import { type DriverCoreExports, driverCore } from './core-module.js';
 import { dylinkOf, sectionsOf } from './module.js';
@@ -10,7 +11,6 @@ import { dylinkOf, sectionsOf } from './module.js';
 
 /** Bytes of the driver's stack: large, as there is one for everything. */
 const STACK_ORDER = 5;
-const PAGE = 4096;
 
 /** A place in linear memory that is the module's own. */
 export interface MemoryRange {
@@ -141,7 +141,7 @@ function block(machine: Machine, driver: DriverCoreExports, size: number): Memor
   const start = machine.core.exports.blockAlloc(machine.context, order);
   if (start === 0) throw noMemory(`${size} bytes of the driver`);
   const bytes = PAGE << order;
-  machine.core.u8.fill(0, start, start + bytes);
+  machine.core.fillBytes(start, bytes, 0);
   driver.gd_open(start, bytes);
   return { start, bytes };
 }

@@ -1,37 +1,38 @@
 /** printk's format (Documentation/core-api/printk-formats.rst), as far as drivers use it, over the arguments of wasm32's varargs. */
 
+import type { Core } from '../core/instance.js';
+
 /** Reads the memory of a driver. */
-export interface Bytes {
-  u8: Uint8Array;
-}
+export type Bytes = Pick<Core, 'readBytes' | 'readWord' | 'readText'>;
 
 /** Text of C at an address. */
-export function cstring({ u8 }: Bytes, at: number, most = 4096): string {
-  if (at === 0) return '(null)';
-  let end = at;
-  while (end < u8.length && end - at < most && u8[end] !== 0) ++end;
-  return Buffer.from(u8.buffer, u8.byteOffset + at, end - at).toString('latin1');
+export function cstring(memory: Bytes, at: number, most = 4096): string {
+  return at === 0 ? '(null)' : memory.readText(at, most);
+}
+
+function wideAt(memory: Bytes, at: number): bigint {
+  return BigInt(memory.readWord(at)) | (BigInt(memory.readWord(at + 4)) << 32n);
 }
 
 /** Varargs in memory: 4-byte values one after the other, 8-byte values aligned. */
 class Arguments {
-  readonly #view: DataView;
+  readonly #memory: Bytes;
   #at: number;
 
-  constructor({ u8 }: Bytes, at: number) {
-    this.#view = new DataView(u8.buffer, u8.byteOffset, u8.byteLength);
+  constructor(memory: Bytes, at: number) {
+    this.#memory = memory;
     this.#at = at;
   }
 
   word(): number {
     this.#at += 4;
-    return this.#view.getUint32(this.#at - 4, true);
+    return this.#memory.readWord(this.#at - 4);
   }
 
   wide(): bigint {
     this.#at = (this.#at + 7) & ~7;
     this.#at += 8;
-    return this.#view.getBigUint64(this.#at - 8, true);
+    return wideAt(this.#memory, this.#at - 8);
   }
 }
 
@@ -63,17 +64,15 @@ export function format(memory: Bytes, template: string, args: number, dma64 = tr
     else if (kind === 'p') {
       const at = next.word();
       const suffix = /^[a-zA-Z]*/.exec(rest)![0];
-      const view = new DataView(memory.u8.buffer, memory.u8.byteOffset);
       const extension = /^(M|a[dp]?|h[CDN]?|V|OF|e|I4|I6)/.exec(suffix)?.[0] ?? '';
       rest = rest.slice(extension.length);
-      if (extension === 'M') out = hex(memory.u8.subarray(at, at + 6), ':');
-      else if (extension === 'ad' && !dma64) out = `0x${view.getUint32(at, true).toString(16).padStart(8, '0')}`;
-      else if (extension.startsWith('a')) out = `0x${view.getBigUint64(at, true).toString(16).padStart(16, '0')}`;
-      else if (extension.startsWith('h'))
-        out = hex(memory.u8.subarray(at, at + columns), extension === 'hN' ? '' : ' ');
+      if (extension === 'M') out = hex(memory.readBytes(at, 6), ':');
+      else if (extension === 'ad' && !dma64) out = `0x${memory.readWord(at).toString(16).padStart(8, '0')}`;
+      else if (extension.startsWith('a')) out = `0x${wideAt(memory, at).toString(16).padStart(16, '0')}`;
+      else if (extension.startsWith('h')) out = hex(memory.readBytes(at, columns), extension === 'hN' ? '' : ' ');
       else if (extension === 'V') {
-        const inner = view.getUint32(at, true);
-        text += format(memory, cstring(memory, inner), view.getUint32(view.getUint32(at + 4, true), true), dma64);
+        const inner = memory.readWord(at);
+        text += format(memory, cstring(memory, inner), memory.readWord(memory.readWord(at + 4)), dma64);
         continue;
       } else if (extension === 'e') out = String(at | 0);
       else out = at.toString(16).padStart(8, '0');

@@ -1,9 +1,17 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { indexedViews, memoryUses } from './contract-rules.js';
+import * as constants from '../../src/core/generated/constants.js';
+import { indexedViews, memoryUses, type Parameters, restated } from './contract-rules.js';
 
 const ROOT = join(import.meta.dirname, '../..');
+const contract = JSON.parse(readFileSync(join(ROOT, 'build/contract.json'), 'utf8')) as {
+  functions: Record<string, { parameters: { name: string }[] }>;
+};
+const parameters: Parameters = Object.fromEntries(
+  Object.entries(contract.functions).map(([name, item]) => [name, item.parameters.map((parameter) => parameter.name)]),
+);
+
 /** Files of these folders, by path from the root. */
 function filesOf(...folders: string[]): string[] {
   return folders.flatMap((folder) =>
@@ -19,6 +27,13 @@ const check = (path: string, rule: (source: string, lang: 'ts' | 'js') => string
   rule(readFileSync(join(ROOT, path), 'utf8'), langOf(path)).map((line) => `${path}:${line}`);
 
 describe('the contract with the core', () => {
+  test('nothing says a number of the core again', () => {
+    const found = filesOf('src', 'test', 'bench', 'examples').flatMap((path) =>
+      check(path, (source, lang) => restated(source, constants, parameters, lang, path)),
+    );
+    expect(found).toEqual([]);
+  });
+
   test('only src/core touches linear memory', () => {
     const outside = filesOf('src', 'test', 'bench', 'examples').filter((path) => !path.startsWith('src/core/'));
     expect(outside.flatMap((path) => check(path, memoryUses))).toEqual([]);
@@ -32,6 +47,25 @@ describe('the contract with the core', () => {
   });
 
   test('the rules find what they are for', () => {
+    const planted = `
+      const EVENT_FAULT = 10;
+      const lazy = { block: 0, slab: 1 } as const;
+      const FILTER_MATCH = 1 << 3;
+      const KINDS = ['block', 'slab', 'ram']; KINDS.indexOf(kind);
+      if (rc === -12) core.exports.faultArm(context, 8, 1);
+      expect(rc).toBe(-28);`;
+    expect(restated(planted, constants, parameters)).toEqual([
+      '2: EVENT_FAULT = 10 is EVENT_FAULT',
+      '3: lazy lists numbers of FAULT_*',
+      '4: FILTER_MATCH = 8 is DEVICE_FILTER_MATCH',
+      '5: KINDS lists numbers of FAULT_*',
+      '6: -12 is ENOMEM',
+      '7: -28 is ENOSPC',
+      '6: faultArm(kind: 8)',
+    ]);
+    expect(
+      restated('const PAGES = 16; const at = f(3); mmInsert(mm, 1, 2, 3, 4, 5, mode);', constants, parameters),
+    ).toEqual([]);
     expect(
       memoryUses('const a = core.u32[3];\nconst { f64 } = machine.core;\nnew Uint8Array(core.memory.buffer);'),
     ).toEqual(['1: core.u32', '2: { f64 }', '3: core.memory.buffer']);

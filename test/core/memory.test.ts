@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest';
+import { EFAULT, EINVAL, ENOMEM, FAULT_BLOCK, ZONE_DMA32, ZONE_NORMAL } from '../../src/core/generated/constants.js';
 import { Core } from '../../src/core/instance.js';
 import { debug } from './debug.js';
 
@@ -46,19 +47,19 @@ describe('linear memory', () => {
     const { core, ctx } = machine();
     const { blockAlloc, faultArm } = core.exports;
     const { faultCount, faultPending } = core.tools;
-    faultArm(ctx, 0, 3);
+    faultArm(ctx, FAULT_BLOCK, 3);
     expect([blockAlloc(ctx, 0) > 0, blockAlloc(ctx, 0) > 0]).toEqual([true, true]);
-    expect(faultPending(ctx, 0)).toBe(1);
+    expect(faultPending(ctx, FAULT_BLOCK)).toBe(1);
     expect(blockAlloc(ctx, 0)).toBe(0);
     expect(blockAlloc(ctx, 0)).toBeGreaterThan(0);
-    expect(faultCount(ctx, 0)).toBe(1);
+    expect(faultCount(ctx, FAULT_BLOCK)).toBe(1);
   });
 
   test('sizes that cannot be are refused', () => {
     const core = new Core(debug);
-    expect(core.exports.machineCreate(4096, 1, 4096, 0, 1)).toBe(-12);
-    expect(core.exports.machineCreate(64 * MiB, 0, 4096, 0, 1)).toBe(-12);
-    expect(new Core(debug).exports.machineCreate(64 * MiB, 1, 1, 0, 1)).toBe(-22);
+    expect(core.exports.machineCreate(4096, 1, 4096, 0, 1)).toBe(ENOMEM);
+    expect(core.exports.machineCreate(64 * MiB, 0, 4096, 0, 1)).toBe(ENOMEM);
+    expect(new Core(debug).exports.machineCreate(64 * MiB, 1, 1, 0, 1)).toBe(EINVAL);
   });
 });
 
@@ -99,13 +100,13 @@ describe('ram', () => {
     const { blockOfPagesAlloc, blockOfPagesFree, pagesAlloc, pagesFree } = core.exports;
     const { machineCheck } = core.tools;
     const blocks: number[] = [];
-    for (let pfn = blockOfPagesAlloc(ctx, 9, 1); pfn !== 0; pfn = blockOfPagesAlloc(ctx, 9, 1)) {
+    for (let pfn = blockOfPagesAlloc(ctx, 9, ZONE_NORMAL); pfn !== 0; pfn = blockOfPagesAlloc(ctx, 9, ZONE_NORMAL)) {
       expect(pfn % 512).toBe(0);
       blocks.push(pfn);
     }
     const at = core.staging(ctx);
     const left = 4096 - 256 - blocks.length * 512;
-    expect(pagesAlloc(ctx, left + 1, at)).toBe(-12);
+    expect(pagesAlloc(ctx, left + 1, at)).toBe(ENOMEM);
     expect(pagesAlloc(ctx, left, at)).toBe(0);
     expect(machineCheck(ctx)).toBe(0);
     expect(pagesFree(ctx, left, at)).toBe(left);
@@ -118,7 +119,7 @@ describe('ram', () => {
     const { core, ctx } = machine();
     const { blockOfPagesAlloc, blockOfPagesFree, physRead, physWrite } = core.exports;
     const at = core.staging(ctx);
-    const pfn = blockOfPagesAlloc(ctx, 1, 1);
+    const pfn = blockOfPagesAlloc(ctx, 1, ZONE_NORMAL);
     core.writeBytes(at, [1, 2, 3, 4]);
     expect(physWrite(ctx, pfn * 4096 + 4094, at, 4)).toBe(0);
     const read = (): number[] => {
@@ -128,9 +129,9 @@ describe('ram', () => {
     expect(read()).toEqual([0, 0, 1, 2, 3, 4, 0, 0]);
     blockOfPagesFree(ctx, pfn, 1);
     expect(read(), 'freed frames keep their bytes').toEqual([0, 0, 1, 2, 3, 4, 0, 0]);
-    expect(blockOfPagesAlloc(ctx, 1, 1)).toBe(pfn);
+    expect(blockOfPagesAlloc(ctx, 1, ZONE_NORMAL)).toBe(pfn);
     expect(read()).toEqual([0, 0, 0, 0, 0, 0, 0, 0]);
-    expect(physRead(ctx, 2 ** 40, at, 8)).toBe(-14);
+    expect(physRead(ctx, 2 ** 40, at, 8)).toBe(EFAULT);
   });
 
   test('freeing says how many frames were in use: named twice, free already, no RAM, in both zones', () => {
@@ -144,7 +145,7 @@ describe('ram', () => {
     };
     expect(pagesAlloc(ctx, 40, at)).toBe(0);
     const pfns = [...core.readWords(at, 40)];
-    const low = blockOfPagesAlloc(ctx, 0, 0);
+    const low = blockOfPagesAlloc(ctx, 0, ZONE_DMA32);
     expect([pfns[0] >= 0x100000, low < 0xc0000]).toEqual([true, true]);
     expect(pagesFree(ctx, put([pfns[0], pfns[1], pfns[0]]), at), 'named twice').toBe(2);
     expect(pagesFree(ctx, put([pfns[1], pfns[2], pfns[3], pfns[4], pfns[5]]), at), 'one free already').toBe(4);

@@ -1,6 +1,7 @@
 import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import { describe, expect, test } from 'vitest';
 import { GemDmaError } from '../../src/core/errors.js';
+import { PAGE_SIZE as PAGE } from '../../src/core/generated/constants.js';
 import { DMA_BIDIRECTIONAL, DMA_FROM_DEVICE, DMA_TO_DEVICE, type DmaDevice } from '../../src/dma/device.js';
 import { ScatterTable } from '../../src/dma/sg-table.js';
 import { FINDING_CHANNEL, type Finding, POOL_CHANNEL, type PoolMessage } from '../../src/dma-debug/channels.js';
@@ -8,7 +9,6 @@ import type { DmaDebugOptions } from '../../src/dma-debug/options.js';
 import { reportText } from '../../src/dma-debug/report.js';
 import { Machine } from '../../src/machine/machine.js';
 
-const PAGE = 4096;
 const MS = 1e6;
 
 function lab(dmaDebug: DmaDebugOptions = {}): { machine: Machine; device: DmaDevice } {

@@ -1,3 +1,12 @@
+import {
+  DMA_ATTR_SKIP_CPU_SYNC,
+  DMA_FROM_DEVICE,
+  DMA_TO_DEVICE,
+  TYPE_PAGE as PAGE,
+  TYPE_COHERENT,
+  TYPE_SG,
+  TYPE_SINGLE,
+} from '../../src/core/generated/constants.js';
 import type { DebugDialect } from '../../src/dma-debug/dialects.js';
 
 /**
@@ -5,13 +14,16 @@ import type { DebugDialect } from '../../src/dma-debug/dialects.js';
  * The core must say the same, verdict by verdict, with its own tables.
  */
 
-export const TO_DEVICE = 1;
-export const FROM_DEVICE = 2;
-export const SINGLE = 0;
-export const SG = 1;
-export const COHERENT = 2;
-export const PAGE = 4;
-export const SKIP_CPU_SYNC = 32;
+export {
+  DMA_ATTR_SKIP_CPU_SYNC as SKIP_CPU_SYNC,
+  DMA_FROM_DEVICE as FROM_DEVICE,
+  DMA_TO_DEVICE as TO_DEVICE,
+  PAGE,
+  TYPE_COHERENT as COHERENT,
+  TYPE_SG as SG,
+  TYPE_SINGLE as SINGLE,
+};
+
 const ERROR = -1;
 
 export interface Ref {
@@ -107,18 +119,18 @@ export class KernelModel {
 
   #line({ phys, type }: Ref): number {
     const line = Math.floor(phys / 64);
-    return type === COHERENT && this.#dialect.coherentQuirk ? line + 2 ** 50 : line;
+    return type === TYPE_COHERENT && this.#dialect.coherentQuirk ? line + 2 ** 50 : line;
   }
 
   map(ref: Ref, attrs: number, mappedEnts = 0, sgLength = 0, maxSegment = 65536, boundary = 0xffffffff): void {
     if (this.disabled || ref.address === ERROR) return;
     // debug_dma_map_page looks with dma_mapping_error whether the mapping failed; the DMA API's other hooks do not.
-    if (ref.type === PAGE || ref.type === SINGLE) this.check(ref.device, ref.address);
+    if (ref.type === PAGE || ref.type === TYPE_SINGLE) this.check(ref.device, ref.address);
     if (!this.#alloc()) return;
     const type = this.#type(ref.type);
-    const checked = type === SG || type === COHERENT ? 0 : 1;
+    const checked = type === TYPE_SG || type === TYPE_COHERENT ? 0 : 1;
     const entry: ModelEntry = { ...ref, type, mappedEnts, checked, sequence: ++this.#sequence };
-    if (type === SG && this.#dialect.checksSegments) {
+    if (type === TYPE_SG && this.#dialect.checksSegments) {
       if (sgLength > maxSegment) this.#error('SEG_LEN', ref.device, sgLength, maxSegment);
       const end = ref.address + ref.size - 1;
       if (Math.floor(ref.address / (boundary + 1)) !== Math.floor(end / (boundary + 1))) {
@@ -126,7 +138,7 @@ export class KernelModel {
       }
     }
     this.#bucket(ref.address).push(entry);
-    if (ref.dir === TO_DEVICE) return;
+    if (ref.dir === DMA_TO_DEVICE) return;
     const line = this.#line(entry);
     const active = this.#lines.get(line) ?? 0;
     if (active < 8) this.#lines.set(line, active + 1);
@@ -134,7 +146,7 @@ export class KernelModel {
       this.#overflowed = true;
       this.#remark('CACHELINE_OVERFLOW', ref.device);
     }
-    if (active > 0 && this.#dialect.reportsOverlap && (attrs & SKIP_CPU_SYNC) === 0) {
+    if (active > 0 && this.#dialect.reportsOverlap && (attrs & DMA_ATTR_SKIP_CPU_SYNC) === 0) {
       this.#error('CACHELINE_OVERLAP', ref.device);
     }
   }
@@ -163,10 +175,10 @@ export class KernelModel {
     }
     if (ref.size !== entry.size) this.#error('UNMAP_SIZE', ref.device, entry.size, ref.size);
     if (ref.type !== entry.type) this.#error('UNMAP_TYPE', ref.device, entry.type, ref.type);
-    else if (ref.type === COHERENT && ref.phys !== entry.phys) {
+    else if (ref.type === TYPE_COHERENT && ref.phys !== entry.phys) {
       this.#error('UNMAP_CPUADDR', ref.device, entry.phys, ref.phys);
     }
-    if (ref.type === SG && ref.ents > 0 && ref.ents !== entry.ents) {
+    if (ref.type === TYPE_SG && ref.ents > 0 && ref.ents !== entry.ents) {
       this.#error('UNMAP_SGCOUNT', ref.device, entry.ents, ref.ents);
     }
     if (ref.dir !== entry.dir) this.#error('UNMAP_DIR', ref.device, entry.dir, ref.dir);
@@ -174,7 +186,7 @@ export class KernelModel {
     const bucket = this.#bucket(entry.address);
     bucket.splice(bucket.indexOf(entry), 1);
     ++this.free;
-    if (entry.dir !== TO_DEVICE) {
+    if (entry.dir !== DMA_TO_DEVICE) {
       const line = this.#line(entry);
       const active = this.#lines.get(line) ?? 0;
       if (active > 1) this.#lines.set(line, active - 1);
@@ -216,13 +228,13 @@ export class KernelModel {
     }
     if (entry.dir === 0) return;
     if (ref.dir !== entry.dir) this.#error('SYNC_DIR', ref.device, entry.dir, ref.dir);
-    if (!forDevice && entry.dir !== FROM_DEVICE && ref.dir !== TO_DEVICE) {
+    if (!forDevice && entry.dir !== DMA_FROM_DEVICE && ref.dir !== DMA_TO_DEVICE) {
       this.#error('SYNC_RO_FOR_CPU', ref.device, entry.dir, ref.dir);
     }
-    if (forDevice && entry.dir !== TO_DEVICE && ref.dir !== FROM_DEVICE) {
+    if (forDevice && entry.dir !== DMA_TO_DEVICE && ref.dir !== DMA_FROM_DEVICE) {
       this.#error('SYNC_WO_FOR_DEV', ref.device, entry.dir, ref.dir);
     }
-    if (ref.type === SG && ref.ents > 0 && ref.ents !== entry.ents && this.#dialect.syncsCount) {
+    if (ref.type === TYPE_SG && ref.ents > 0 && ref.ents !== entry.ents && this.#dialect.syncsCount) {
       this.#error('SYNC_SGCOUNT', ref.device, entry.ents, ref.ents);
     }
   }

@@ -1,11 +1,9 @@
 import { describe, expect, test } from 'vitest';
+import { FAULT_DMA_DEBUG, PAGE_SIZE as PAGE } from '../../src/core/generated/constants.js';
 import { Core } from '../../src/core/instance.js';
 import { DMA_BIDIRECTIONAL, DMA_FROM_DEVICE, DMA_TO_DEVICE, type DmaDevice } from '../../src/dma/device.js';
 import { type Finding, Machine, type MachineOptions } from '../../src/index.js';
 import { debug } from '../core/debug.js';
-
-const PAGE = 4096;
-const FAULT_DMA_DEBUG = 7;
 
 function lab(options: MachineOptions = {}): { machine: Machine; device: DmaDevice } {
   const machine = new Machine({ ram: '32MiB', iommu: 'strict', swiotlb: false, ...options }, new Core(debug));

@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
+import { DMA_BIDIRECTIONAL } from '../../src/core/generated/constants.js';
 import { DmaDevice } from '../../src/dma/device.js';
 import { DmaDomain } from '../../src/dma/domain.js';
 import { type DmaHost, ScatterTable } from '../../src/dma/sg-table.js';
@@ -75,7 +76,7 @@ function run(options: Limits, events: boolean, build: (at: DmaHost) => ScatterTa
     segmentBoundaryBits: options.boundaryBits,
   });
   const table = build(at);
-  const rc = at.core.exports.dmaMapSg(device.handle, table.handle, 0, 0);
+  const rc = at.core.exports.dmaMapSg(device.handle, table.handle, DMA_BIDIRECTIONAL, 0);
   const tree = iovaTree(domain);
   const [lo, hi] = tree[0];
   const held = leaves(domain, lo * PAGE, (hi - lo + 1) * PAGE);

@@ -1,3 +1,4 @@
+import { PAGE_SIZE as PAGE } from '../../src/core/generated/constants.js';
 import { Core } from '../../src/core/instance.js';
 import { readLeaves, type TableEntry } from '../../src/core/iommu.js';
 import type { DmaDevice } from '../../src/dma/device.js';
@@ -6,7 +7,8 @@ import type { DmaHost } from '../../src/dma/sg-table.js';
 import { iovaTree } from '../../src/recordings/formats/dma-machine.js';
 import { debug } from '../core/debug.js';
 
-export const PAGE = 4096;
+export { PAGE };
+
 export const MiB = 1024 * 1024;
 export const MSI: readonly (readonly [number, number])[] = [[0xfee00, 0xfeeff]];
 

@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest';
+import { FAULT_SLAB } from '../../src/core/generated/constants.js';
 import { DMA_BIDIRECTIONAL, DmaDevice } from '../../src/dma/device.js';
 import { DmaDomain, type DomainOptions } from '../../src/dma/domain.js';
 import type { DmaHost } from '../../src/dma/sg-table.js';
@@ -92,9 +93,9 @@ describe('the flush queue of a lazy domain', () => {
   test('without memory for a timer nothing waits', () => {
     const { at, domain, device } = lazy();
     const address = device.mapPage(0x500, 0, PAGE, DMA_BIDIRECTIONAL);
-    at.core.exports.faultArm(at.context, 1, 1);
+    at.core.exports.faultArm(at.context, FAULT_SLAB, 1);
     device.unmapPage(address, PAGE, DMA_BIDIRECTIONAL);
-    expect(at.core.tools.faultCount(at.context, 1)).toBe(1);
+    expect(at.core.tools.faultCount(at.context, FAULT_SLAB)).toBe(1);
     expect(domain.pending).toBe(0);
     expect(at.core.tools.machineCheck(at.context)).toBe(0);
   });

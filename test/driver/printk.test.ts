@@ -1,8 +1,14 @@
 import { expect, test } from 'vitest';
 import { format } from '../../src/driver/printk.js';
 
-const memory = { u8: new Uint8Array(4096) };
-const view = new DataView(memory.u8.buffer);
+const bytes = new Uint8Array(4096);
+const view = new DataView(bytes.buffer);
+const memory = {
+  readBytes: (at: number, n: number) => bytes.slice(at, at + n),
+  readWord: (at: number) => view.getUint32(at, true),
+  readText: (at: number, most: number) =>
+    Buffer.from(bytes.subarray(at, Math.min(at + most, bytes.indexOf(0, at)))).toString('latin1'),
+};
 const ARGS = 1024;
 
 /** Puts arguments as wasm32's varargs have them. */
@@ -17,7 +23,7 @@ function printed(template: string, ...args: (number | bigint | string)[]): strin
     } else {
       let value = arg;
       if (typeof value === 'string') {
-        memory.u8.set(Buffer.from(`${value}\0`), text);
+        bytes.set(Buffer.from(`${value}\0`), text);
         value = text;
         text += (arg as string).length + 1;
       }
@@ -43,7 +49,7 @@ test.each<[string, string, (number | bigint | string)[]]>([
 });
 
 test('%pM and %pad read what they point to', () => {
-  memory.u8.set([0x52, 0x54, 0, 1, 2, 3], 3000);
+  bytes.set([0x52, 0x54, 0, 1, 2, 3], 3000);
   view.setBigUint64(3008, 0x1234567890n, true);
   expect(printed('%pM', 3000)).toBe('52:54:00:01:02:03');
   expect(printed('%pad', 3008)).toBe('0x0000001234567890');

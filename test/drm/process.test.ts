@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest';
+import { EFAULT } from '../../src/core/generated/constants.js';
 import { Process } from '../../src/drm/process.js';
 import { Machine } from '../../src/machine/machine.js';
 
@@ -43,7 +44,7 @@ describe('a process', () => {
     expect(mm.getUserPages(at, pfns, true)).toBe(4);
     expect(new Set(pfns).size).toBe(4);
     mm.putUserPages(pfns);
-    expect(mm.getUserPages(at + 65536, pfns, true)).toBe(-14);
+    expect(mm.getUserPages(at + 65536, pfns, true)).toBe(EFAULT);
   });
 
   test('notifiers hear of a change before it happens; the middle of a mapping can go', () => {

@@ -1,11 +1,10 @@
 import { expect, test } from 'vitest';
+import { PAGE_SIZE as PAGE } from '../../src/core/generated/constants.js';
 import { DMA_BIDIRECTIONAL, DMA_FROM_DEVICE, DMA_TO_DEVICE } from '../../src/dma/device.js';
 import { ScatterTable } from '../../src/dma/sg-table.js';
 import { formatEvent } from '../../src/events/events.js';
 import { deviceRead } from '../../src/iommu/iommu.js';
 import { Machine } from '../../src/machine.js';
-
-const PAGE = 4096;
 
 test("an object's life under a driver that maps at bind: who did what, and what the checker says", () => {
   const machine = new Machine({ ram: '64MiB', kernel: 'linux-4.2' });

@@ -1,12 +1,20 @@
 import { readdirSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
+import {
+  COLOR_I915,
+  COLOR_NONE,
+  EBUSY,
+  EINVAL,
+  ENOMEM,
+  ENOSPC,
+  MM_2015,
+  MM_MODERN,
+} from '../../src/core/generated/constants.js';
 import { Core } from '../../src/core/instance.js';
 import { verify } from '../../src/recordings/verify.js';
 import { debug } from '../core/debug.js';
 import { MiB, random } from './host.js';
 import { MmModel, MODERN, OLD } from './mm-model.js';
-
-const [OLD_FLAVOUR, MODERN_FLAVOUR] = [0, 1];
 
 function machine(): { core: Core; ctx: number } {
   const core = new Core(debug);
@@ -24,15 +32,15 @@ describe('recordings of drm_mm.c', () => {
 });
 
 describe.each([
-  { flavour: OLD_FLAVOUR, rule: 0, modes: [OLD.default, OLD.best, OLD.below] },
+  { flavour: MM_2015, rule: COLOR_NONE, modes: [OLD.default, OLD.best, OLD.below] },
   {
-    flavour: OLD_FLAVOUR,
-    rule: 1,
+    flavour: MM_2015,
+    rule: COLOR_I915,
     modes: [OLD.default, OLD.default + OLD.top, OLD.below + OLD.top, OLD.best + OLD.top],
   },
-  { flavour: MODERN_FLAVOUR, rule: 0, modes: [MODERN.best, MODERN.low, MODERN.high, MODERN.evict] },
-  { flavour: MODERN_FLAVOUR, rule: 1, modes: [MODERN.best, MODERN.low, MODERN.high, MODERN.evict] },
-  { flavour: MODERN_FLAVOUR, rule: 0, modes: [MODERN.low, MODERN.high] },
+  { flavour: MM_MODERN, rule: COLOR_NONE, modes: [MODERN.best, MODERN.low, MODERN.high, MODERN.evict] },
+  { flavour: MM_MODERN, rule: COLOR_I915, modes: [MODERN.best, MODERN.low, MODERN.high, MODERN.evict] },
+  { flavour: MM_MODERN, rule: COLOR_NONE, modes: [MODERN.low, MODERN.high] },
 ])('any history equals the rules (flavour $flavour, colour rule $rule, modes $modes)', ({ flavour, rule, modes }) => {
   test.each([1, 2, 3])('seed %i', (seed) => {
     const { core, ctx } = machine();
@@ -42,7 +50,7 @@ describe.each([
     const pick = random(seed);
     const [base, size] = [pick(3) * 4096, (64 + pick(512)) * 65536];
     const mm = mmCreate(ctx, base, size, flavour, rule);
-    const model = new MmModel(base, size, flavour === MODERN_FLAVOUR, rule === 1);
+    const model = new MmModel(base, size, flavour === MM_MODERN, rule === COLOR_I915);
     const live: number[] = [];
     for (let step = 0; step < 900; ++step) {
       const at = `seed ${seed}, step ${step}`;
@@ -93,7 +101,7 @@ describe('placement', () => {
   test('2015: the colours 1,0,1,1,0 of an empty space without a shared cache are kept a page apart', () => {
     const { core, ctx } = machine();
     const { mmCreate, mmInsert, mmNodeStart } = core.exports;
-    const mm = mmCreate(ctx, 0, 256 * MiB - 4096, OLD_FLAVOUR, 1);
+    const mm = mmCreate(ctx, 0, 256 * MiB - 4096, MM_2015, COLOR_I915);
     const starts = [1, 0, 1, 1, 0].map((color) =>
       mmNodeStart(mmInsert(mm, 12288, 0, color, 0, 256 * MiB, OLD.default)),
     );
@@ -104,11 +112,13 @@ describe('placement', () => {
     const { core, ctx } = machine();
     const { mmCreate, mmInsert, mmNodeStart } = core.exports;
     for (const color of [0, 1]) {
-      const mm = mmCreate(ctx, 0, MiB, MODERN_FLAVOUR, 1);
+      const mm = mmCreate(ctx, 0, MiB, MM_MODERN, COLOR_I915);
       expect(mmNodeStart(mmInsert(mm, 8192, 0, color, 0, MiB, MODERN.high))).toBe(MiB - 4096 - 8192);
       expect(mmNodeStart(mmInsert(mm, 8192, 0, color, 0, MiB, MODERN.low))).toBe(0);
-      expect(mmInsert(mmCreate(ctx, 0, 8192, MODERN_FLAVOUR, 1), 8192, 0, color, 0, 8192, MODERN.best)).toBe(-28);
-      const old = mmCreate(ctx, 0, MiB, OLD_FLAVOUR, 1);
+      expect(mmInsert(mmCreate(ctx, 0, 8192, MM_MODERN, COLOR_I915), 8192, 0, color, 0, 8192, MODERN.best)).toBe(
+        ENOSPC,
+      );
+      const old = mmCreate(ctx, 0, MiB, MM_2015, COLOR_I915);
       const top = OLD.default + OLD.top;
       expect(mmNodeStart(mmInsert(old, 8192, 0, color, 0, MiB, top))).toBe(MiB - 8192);
     }
@@ -117,7 +127,7 @@ describe('placement', () => {
   test('2015: what was freed last is used first', () => {
     const { core, ctx } = machine();
     const { mmCreate, mmInsert, mmNodeStart, mmRemove } = core.exports;
-    const mm = mmCreate(ctx, 0, MiB, OLD_FLAVOUR, 0);
+    const mm = mmCreate(ctx, 0, MiB, MM_2015, COLOR_NONE);
     const nodes = Array.from({ length: 8 }, () => mmInsert(mm, 4096, 0, 0, 0, MiB, OLD.default));
     mmRemove(nodes[1]);
     mmRemove(nodes[5]);
@@ -130,19 +140,19 @@ describe('placement', () => {
     const { core, ctx } = machine();
     const { mmCreate, mmInsert, mmReserve } = core.exports;
     const { mmNodes } = core.tools;
-    const [old, modern] = [OLD_FLAVOUR, MODERN_FLAVOUR].map((flavour) => mmCreate(ctx, 0, MiB, flavour, 0));
+    const [old, modern] = [MM_2015, MM_MODERN].map((flavour) => mmCreate(ctx, 0, MiB, flavour, COLOR_NONE));
     for (const mm of [old, modern]) {
-      expect(mmInsert(mm, 2 * MiB, 0, 0, 0, MiB, 0)).toBe(-28);
-      expect(mmInsert(mm, 4096, 2 * MiB, 0, 4096, MiB, 0)).toBe(-28);
-      expect(mmInsert(mm, 4096, 0, 0, 8192, 4096, 0)).toBe(-22);
-      expect(mmInsert(mm, 4096, 0, 0, 0, MiB, 9)).toBe(-22);
-      expect(mmReserve(mm, MiB - 4096, 8192, 0)).toBe(-28);
+      expect(mmInsert(mm, 2 * MiB, 0, 0, 0, MiB, MODERN.best)).toBe(ENOSPC);
+      expect(mmInsert(mm, 4096, 2 * MiB, 0, 4096, MiB, MODERN.best)).toBe(ENOSPC);
+      expect(mmInsert(mm, 4096, 0, 0, 8192, 4096, MODERN.best)).toBe(EINVAL);
+      expect(mmInsert(mm, 4096, 0, 0, 0, MiB, 9)).toBe(EINVAL);
+      expect(mmReserve(mm, MiB - 4096, 8192, 0)).toBe(ENOSPC);
       expect(mmNodes(mm)).toBe(0);
     }
-    expect(mmInsert(old, 0, 0, 0, 0, MiB, 0)).toBe(-22);
-    expect(mmInsert(modern, 0, 0, 0, 0, MiB, 0)).toBe(-28);
-    expect(mmCreate(ctx, 0, 0, OLD_FLAVOUR, 0)).toBe(-22);
-    expect(mmCreate(ctx, 0, MiB, 2, 0)).toBe(-22);
+    expect(mmInsert(old, 0, 0, 0, 0, MiB, OLD.default)).toBe(EINVAL);
+    expect(mmInsert(modern, 0, 0, 0, 0, MiB, MODERN.best)).toBe(ENOSPC);
+    expect(mmCreate(ctx, 0, 0, MM_2015, COLOR_NONE)).toBe(EINVAL);
+    expect(mmCreate(ctx, 0, MiB, 2, COLOR_NONE)).toBe(EINVAL);
     expect(core.tools.machineCheck(ctx)).toBe(0);
   });
 
@@ -150,7 +160,7 @@ describe('placement', () => {
     const { core, ctx } = machine();
     const { mmCreate, mmInsert, mmDestroy, faultArm } = core.exports;
     const { machineCheck, machineRecords, mmNodes } = core.tools;
-    mmDestroy(mmCreate(ctx, 0, MiB, MODERN_FLAVOUR, 0));
+    mmDestroy(mmCreate(ctx, 0, MiB, MM_MODERN, COLOR_NONE));
     const empty = machineRecords(ctx);
     for (const [kind, times] of [
       [8, 1],
@@ -159,11 +169,11 @@ describe('placement', () => {
     ]) {
       for (let nth = 1; nth <= times; ++nth) {
         faultArm(ctx, kind, nth);
-        expect(mmCreate(ctx, 0, MiB, MODERN_FLAVOUR, 0), `kind ${kind} nth ${nth}`).toBe(-12);
+        expect(mmCreate(ctx, 0, MiB, MM_MODERN, COLOR_NONE), `kind ${kind} nth ${nth}`).toBe(ENOMEM);
         expect(machineRecords(ctx)).toBe(empty);
       }
     }
-    const mm = mmCreate(ctx, 0, 64 * MiB, MODERN_FLAVOUR, 0);
+    const mm = mmCreate(ctx, 0, 64 * MiB, MM_MODERN, COLOR_NONE);
     let refused = 0;
     for (let i = 0; i < 600; ++i) {
       const records = machineRecords(ctx);
@@ -172,7 +182,7 @@ describe('placement', () => {
         const node = mmInsert(mm, 4096, 8192, 0, 0, 64 * MiB, MODERN.low);
         faultArm(ctx, kind, 0);
         if (node > 0) continue;
-        expect(node).toBe(-12);
+        expect(node).toBe(ENOMEM);
         expect(machineRecords(ctx)).toBe(records);
         ++refused;
       }
@@ -191,9 +201,9 @@ describe('eviction scan', () => {
     const { core, ctx } = machine();
     const { mmCreate, mmInsert, mmScanInit, mmScanAdd, mmScanRemove, mmRemove, mmNodeStart } = core.exports;
     const { machineCheck } = core.tools;
-    const mm = mmCreate(ctx, 0, MiB, flavour, 0);
+    const mm = mmCreate(ctx, 0, MiB, flavour, COLOR_NONE);
     const nodes = Array.from({ length: 16 }, () => mmInsert(mm, 65536, 0, 0, 0, MiB, flavour === 0 ? 0 : MODERN.low));
-    expect(mmInsert(mm, size, 0, 0, 0, MiB, 0)).toBe(-28);
+    expect(mmInsert(mm, size, 0, 0, 0, MiB, MODERN.best)).toBe(ENOSPC);
     expect(mmScanInit(mm, size, 0, 0, ...range, 0)).toBe(0);
     const added: number[] = [];
     let found = false;
@@ -202,8 +212,10 @@ describe('eviction scan', () => {
       found = mmScanAdd(nodes[index]) === 1;
       if (found) break;
     }
-    expect(mmInsert(mm, 4096, 0, 0, 0, MiB, 0), 'a manager that is being scanned does nothing else').toBe(-16);
-    expect(mmScanAdd(nodes[added[0]])).toBe(-22);
+    expect(mmInsert(mm, 4096, 0, 0, 0, MiB, MODERN.best), 'a manager that is being scanned does nothing else').toBe(
+      EBUSY,
+    );
+    expect(mmScanAdd(nodes[added[0]])).toBe(EINVAL);
     const victims = added.reverse().filter((index) => mmScanRemove(nodes[index]) === 1);
     expect(machineCheck(ctx)).toBe(0);
     if (!found) return { found, victims, start: -1 };
@@ -213,7 +225,7 @@ describe('eviction scan', () => {
     return { found, victims: victims.sort((a, b) => a - b), start: node > 0 ? mmNodeStart(node) : node };
   }
 
-  test.each([OLD_FLAVOUR, MODERN_FLAVOUR])('only neighbours of the hole go (flavour %i)', (flavour) => {
+  test.each([MM_2015, MM_MODERN])('only neighbours of the hole go (flavour %i)', (flavour) => {
     const result = scan(flavour, 3 * 65536, [0, 9, 3, 11, 4, 10, 5]);
     expect(result).toEqual({ found: true, victims: [9, 10, 11], start: 9 * 65536 });
   });
@@ -221,17 +233,17 @@ describe('eviction scan', () => {
   test('2015 evicts all of the hole, the modern manager only what the request will cover', () => {
     // A hole of 128 KiB grows by a whole node although 4 KiB more would do.
     const order = [7, 8, 6];
-    expect(scan(OLD_FLAVOUR, 2 * 65536 + 4096, order).victims).toEqual([6, 7, 8]);
-    expect(scan(MODERN_FLAVOUR, 2 * 65536, order).victims).toEqual([7, 8]);
+    expect(scan(MM_2015, 2 * 65536 + 4096, order).victims).toEqual([6, 7, 8]);
+    expect(scan(MM_MODERN, 2 * 65536, order).victims).toEqual([7, 8]);
   });
 
   test('limits hold for the hit', () => {
-    expect(scan(MODERN_FLAVOUR, 2 * 65536, [0, 1, 8, 9], [MiB / 2, MiB]).victims).toEqual([8, 9]);
-    expect(scan(OLD_FLAVOUR, 2 * 65536, [0, 1, 8, 9], [MiB / 2, MiB]).victims).toEqual([8, 9]);
+    expect(scan(MM_MODERN, 2 * 65536, [0, 1, 8, 9], [MiB / 2, MiB]).victims).toEqual([8, 9]);
+    expect(scan(MM_2015, 2 * 65536, [0, 1, 8, 9], [MiB / 2, MiB]).victims).toEqual([8, 9]);
   });
 
   test('nothing found: nothing has to go', () => {
-    expect(scan(MODERN_FLAVOUR, 2 * 65536, [0, 2, 4])).toEqual({ found: false, victims: [], start: -1 });
-    expect(scan(OLD_FLAVOUR, 2 * 65536, [0, 2, 4])).toEqual({ found: false, victims: [], start: -1 });
+    expect(scan(MM_MODERN, 2 * 65536, [0, 2, 4])).toEqual({ found: false, victims: [], start: -1 });
+    expect(scan(MM_2015, 2 * 65536, [0, 2, 4])).toEqual({ found: false, victims: [], start: -1 });
   });
 });

@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest';
+import { COLOR_NONE, EINVAL, ENOMEM, ERANGE, MM_2015 } from '../../src/core/generated/constants.js';
 import { DMA_BIDIRECTIONAL, DmaDevice } from '../../src/dma/device.js';
 import { ScatterTable } from '../../src/dma/sg-table.js';
 import { CACHE, GiB, type Host, host, MiB, mapped, type Path, PLATFORM } from './host.js';
@@ -6,7 +7,7 @@ import { CACHE, GiB, type Host, host, MiB, mapped, type Path, PLATFORM } from '.
 const PATHS: Path[] = ['direct', 'iommu', 'iommu-2015'];
 
 function ggtt({ core, device }: Host, platform: number, total = 2 * GiB): number {
-  return core.exports.ggttCreate(device.handle, platform, total, Math.min(total, 256 * MiB), 0, 0);
+  return core.exports.ggttCreate(device.handle, platform, total, Math.min(total, 256 * MiB), MM_2015, COLOR_NONE);
 }
 
 function entries({ core }: Host, at: number, first: number, count: number): number[] {
@@ -70,7 +71,7 @@ describe.each(PATHS)('global GTT, device %s', (path) => {
         }
         const at = machine.core.staging(machine.context);
         machine.core.writeWords(at, [0, 12]);
-        expect(ggttInsertPages(gtt, 0, table.handle, at, 2, CACHE.NONE, 0), 'page 12 of 12').toBe(-22);
+        expect(ggttInsertPages(gtt, 0, table.handle, at, 2, CACHE.NONE, 0), 'page 12 of 12').toBe(EINVAL);
         expect(ggttInsertPages(gtt, 0, table.handle, at, 0xffffffff, CACHE.NONE, 0)).toBeLessThan(0);
       });
     },
@@ -88,7 +89,7 @@ describe('sources of entries', () => {
       expect(ggttInsertRange(gtt, 4096, base, 11, CACHE.LLC, 0)).toBe(11);
       const wanted = Array.from({ length: 11 }, (_, i) => gpuPteEncode(platform, base + i * 4096, CACHE.LLC, 0));
       expect(entries(machine, gtt, 1, 11)).toEqual(wanted);
-      expect(ggttInsertRange(gtt, 0, 4097, 1, CACHE.LLC, 0)).toBe(-22);
+      expect(ggttInsertRange(gtt, 0, 4097, 1, CACHE.LLC, 0)).toBe(EINVAL);
     }
   });
 
@@ -96,7 +97,7 @@ describe('sources of entries', () => {
     const machine = host('direct');
     expect(machine.core.exports.swiotlbCreate(machine.context, 2048, 1, 0, 0)).toBe(0);
     const device = new DmaDevice(machine, { id: 2, maskBits: 39, forceBounce: true });
-    const gtt = machine.core.exports.ggttCreate(device.handle, PLATFORM.GEN8, GiB, 0, 0, 0);
+    const gtt = machine.core.exports.ggttCreate(device.handle, PLATFORM.GEN8, GiB, 0, MM_2015, COLOR_NONE);
     const table = ScatterTable.allocate(machine, 9, { coalesce: false });
     expect(device.mapSg(table, DMA_BIDIRECTIONAL), device.reason).toBe(9);
     expect(machine.core.exports.ggttInsert(gtt, 8192, table.handle, CACHE.LLC, 0)).toBe(9);
@@ -137,18 +138,18 @@ describe('limits', () => {
     const last = (64 * MiB) / 4096 - 1;
     const scratch = ggttEntry(gtt, last);
     const table = mapped(machine, 4);
-    expect(ggttInsert(gtt, (last - 3) * 4096, table.handle, CACHE.LLC, 0)).toBe(-34);
+    expect(ggttInsert(gtt, (last - 3) * 4096, table.handle, CACHE.LLC, 0)).toBe(ERANGE);
     expect(ggttInsert(gtt, (last - 4) * 4096, table.handle, CACHE.LLC, 0)).toBe(4);
     expect(ggttEntry(gtt, last)).toBe(scratch);
-    expect(ggttInsert(gtt, 2048, table.handle, CACHE.LLC, 0)).toBe(-22);
-    expect(ggttInsert(gtt, -4096, table.handle, CACHE.LLC, 0)).toBe(-34);
-    expect(ggttInsert(gtt, Number.NaN, table.handle, CACHE.LLC, 0)).toBe(-34);
-    expect(ggttInsert(gtt, 2 ** 60, table.handle, CACHE.LLC, 0)).toBe(-34);
+    expect(ggttInsert(gtt, 2048, table.handle, CACHE.LLC, 0)).toBe(EINVAL);
+    expect(ggttInsert(gtt, -4096, table.handle, CACHE.LLC, 0)).toBe(ERANGE);
+    expect(ggttInsert(gtt, Number.NaN, table.handle, CACHE.LLC, 0)).toBe(ERANGE);
+    expect(ggttInsert(gtt, 2 ** 60, table.handle, CACHE.LLC, 0)).toBe(ERANGE);
     expect(ggttInsertRange(gtt, 0, 0, 0xffffffff, CACHE.LLC, 0)).toBeLessThan(0);
-    expect(ggttClear(gtt, 64 * MiB, 1)).toBe(-34);
-    expect(ggttEntry(gtt, last + 1)).toBe(-34);
+    expect(ggttClear(gtt, 64 * MiB, 1)).toBe(ERANGE);
+    expect(ggttEntry(gtt, last + 1)).toBe(ERANGE);
     const unmapped = ScatterTable.allocate(machine, 4);
-    expect(ggttInsert(gtt, 0, unmapped.handle, CACHE.LLC, 0)).toBe(-22);
+    expect(ggttInsert(gtt, 0, unmapped.handle, CACHE.LLC, 0)).toBe(EINVAL);
     expect([ggttMappable(gtt), vmTotal(gtt)]).toEqual([64 * MiB, 64 * MiB]);
   });
 
@@ -165,7 +166,7 @@ describe('limits', () => {
       [0, GiB + 5, 0],
       [0, GiB, 2 * GiB],
       [0, GiB, -1],
-    ].map(([platform, total, mappable]) => ggttCreate(handle, platform, total, mappable, 0, 0));
+    ].map(([platform, total, mappable]) => ggttCreate(handle, platform, total, mappable, MM_2015, COLOR_NONE));
     expect(refused).toEqual(refused.map(() => -22));
     expect(machineRecords(machine.context)).toBe(records);
   });
@@ -175,13 +176,13 @@ describe('limits', () => {
     const { faultArm, ggttCreate, ggttDestroy } = machine.core.exports;
     const { faultPending, machineCheck, machineRecords } = machine.core.tools;
     const { handle } = machine.device;
-    ggttDestroy(ggttCreate(handle, PLATFORM.GEN8, GiB, 0, 0, 0));
+    ggttDestroy(ggttCreate(handle, PLATFORM.GEN8, GiB, 0, MM_2015, COLOR_NONE));
     const before = { records: machineRecords(machine.context), ...machine.device.counts };
     let failures = 0;
     for (let kind = 0; kind <= 8; ++kind) {
       for (let nth = 1; ; ++nth) {
         faultArm(machine.context, kind, nth);
-        const gtt = ggttCreate(handle, PLATFORM.GEN8, GiB, 0, 0, 0);
+        const gtt = ggttCreate(handle, PLATFORM.GEN8, GiB, 0, MM_2015, COLOR_NONE);
         const struck = faultPending(machine.context, kind) === 0;
         faultArm(machine.context, kind, 0);
         if (gtt > 0) {
@@ -189,7 +190,7 @@ describe('limits', () => {
           if (!struck) break;
           continue;
         }
-        expect(gtt, `kind ${kind}, allocation ${nth}`).toBe(-12);
+        expect(gtt, `kind ${kind}, allocation ${nth}`).toBe(ENOMEM);
         const { maps, unmaps } = machine.device.counts;
         expect(maps - unmaps).toBe(before.maps - before.unmaps);
         expect(machineRecords(machine.context), `kind ${kind}, allocation ${nth}`).toBe(before.records);

@@ -1,3 +1,15 @@
+import {
+  CACHE_L3_LLC,
+  CACHE_LLC,
+  CACHE_NONE,
+  CACHE_WT,
+  PLATFORM_BYT,
+  PLATFORM_GEN8,
+  PLATFORM_HSW,
+  PLATFORM_HSW_EDRAM,
+  PLATFORM_IVB,
+  PLATFORM_SNB,
+} from '../../src/core/generated/constants.js';
 import { Core } from '../../src/core/instance.js';
 import { DMA_BIDIRECTIONAL, DmaDevice } from '../../src/dma/device.js';
 import { DmaDomain } from '../../src/dma/domain.js';
@@ -8,8 +20,15 @@ export const MiB = 1024 * 1024;
 export const GiB = 1024 * MiB;
 
 /** assembly/gtt/pte.ts. */
-export const PLATFORM = { SNB: 0, IVB: 1, BYT: 2, HSW: 3, HSW_EDRAM: 4, GEN8: 5 } as const;
-export const CACHE = { NONE: 0, LLC: 1, L3_LLC: 2, WT: 3 } as const;
+export const PLATFORM = {
+  SNB: PLATFORM_SNB,
+  IVB: PLATFORM_IVB,
+  BYT: PLATFORM_BYT,
+  HSW: PLATFORM_HSW,
+  HSW_EDRAM: PLATFORM_HSW_EDRAM,
+  GEN8: PLATFORM_GEN8,
+} as const;
+export const CACHE = { NONE: CACHE_NONE, LLC: CACHE_LLC, L3_LLC: CACHE_L3_LLC, WT: CACHE_WT } as const;
 
 /** How a device reaches memory: without an IOMMU, behind one, or behind one as in 2015 with a segment an entry. */
 export type Path = 'direct' | 'iommu' | 'iommu-2015';

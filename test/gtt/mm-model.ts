@@ -1,10 +1,26 @@
+import {
+  MM_BEST,
+  MM_EVICT,
+  MM_HIGH,
+  MM_LOW,
+  MM_SEARCH_BELOW,
+  MM_SEARCH_BEST,
+  MM_SEARCH_DEFAULT,
+  MM_TOP,
+} from '../../src/core/generated/constants.js';
+
 /**
  * drm_mm by its rules alone: a list of nodes, a list of holes by age, and every search a walk over all holes. What the
  * core must agree with on any history. MM_ONCE of the searches by address is left out: it depends on a tree's shape.
  */
 
-export const MODERN = { best: 0, low: 1, high: 2, evict: 3 } as const;
-export const OLD = { default: 0, best: 1, below: 2, top: 16 } as const;
+export const MODERN = { best: MM_BEST, low: MM_LOW, high: MM_HIGH, evict: MM_EVICT } as const;
+export const OLD = {
+  default: MM_SEARCH_DEFAULT,
+  best: MM_SEARCH_BEST,
+  below: MM_SEARCH_BELOW,
+  top: MM_TOP,
+} as const;
 
 export interface ModelNode {
   start: number;

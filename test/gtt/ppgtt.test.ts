@@ -1,10 +1,20 @@
 import { describe, expect, test } from 'vitest';
+import {
+  COLOR_NONE,
+  EINVAL,
+  ENOMEM,
+  ENOSPC,
+  ERANGE,
+  MM_2015,
+  PPGTT_GEN6,
+  PPGTT_GEN8,
+  PPGTT_OWN_SCRATCH,
+  PPGTT_PREALLOCATE,
+} from '../../src/core/generated/constants.js';
 import { DMA_BIDIRECTIONAL } from '../../src/dma/device.js';
 import { CACHE, GiB, type Host, host, MiB, mapped, type Path, PLATFORM, random } from './host.js';
 
 const PATHS: Path[] = ['direct', 'iommu', 'iommu-2015'];
-const PREALLOCATE = 1;
-const OWN_SCRATCH = 2;
 
 /** Shapes: levels, the span of a page table, and the scratch tables that stand for what is missing. */
 const SHAPES = [
@@ -16,8 +26,8 @@ const SHAPES = [
 
 function spaces(machine: Host, shape: (typeof SHAPES)[number], flags = 0): { ggtt: number; ppgtt: number } {
   const { ggttCreate, ppgttCreate } = machine.core.exports;
-  const ggtt = ggttCreate(machine.device.handle, shape.platform, GiB, 256 * MiB, 0, 0);
-  return { ggtt, ppgtt: ppgttCreate(ggtt, shape.levels, 0, flags, 0) };
+  const ggtt = ggttCreate(machine.device.handle, shape.platform, GiB, 256 * MiB, MM_2015, COLOR_NONE);
+  return { ggtt, ppgtt: ppgttCreate(ggtt, shape.levels, 0, flags, MM_2015) };
 }
 
 function mappedOnce(machine: Host): void {
@@ -52,7 +62,7 @@ describe.each(PATHS)('device %s', (path) => {
       // Across the border of two page tables, at an odd page.
       const table = mapped(machine, 613);
       const start = shape.span * 5 - 300 * 4096;
-      expect(core.exports.ppgttInsert(ppgtt, start, table.handle, CACHE.LLC, 0), 'no page tables yet').toBe(-22);
+      expect(core.exports.ppgttInsert(ppgtt, start, table.handle, CACHE.LLC, 0), 'no page tables yet').toBe(EINVAL);
       expect(ppgttAllocRange(ppgtt, start, table.bytes)).toBe(2 + Math.max(0, shape.levels - 2));
       expect(ppgttAllocRange(ppgtt, start, table.bytes), 'they are there').toBe(0);
       expect(gpuTranslate(ppgtt, start, false)).toBe(vmScratch(ppgtt));
@@ -101,7 +111,7 @@ describe.each(PATHS)('device %s', (path) => {
             const struck = faultPending(context, kind) === 0;
             faultArm(context, kind, 0);
             if (result > 0) undo(result);
-            else expect(result, `kind ${kind}, allocation ${nth}`).toBe(-12);
+            else expect(result, `kind ${kind}, allocation ${nth}`).toBe(ENOMEM);
             expect(state(machine), `kind ${kind}, allocation ${nth}`).toEqual(before);
             expect(machineCheck(context)).toBe(0);
             if (!struck) break;
@@ -109,7 +119,7 @@ describe.each(PATHS)('device %s', (path) => {
           }
         }
       };
-      each(() => ppgttCreate(ggtt, shape.levels, 0, OWN_SCRATCH, 0), ppgttDestroy);
+      each(() => ppgttCreate(ggtt, shape.levels, 0, PPGTT_OWN_SCRATCH, MM_2015), ppgttDestroy);
       const created = failures;
       expect(created).toBeGreaterThan(3);
       // Ranges that lie elsewhere each time, for tables once made stay.
@@ -120,7 +130,7 @@ describe.each(PATHS)('device %s', (path) => {
         for (let nth = 1; nth <= 2; ++nth) {
           const before = state(machine);
           faultArm(context, kind, nth);
-          expect(ppgttAllocRange(ppgtt, next - shape.span / 2, 3 * shape.span)).toBe(-12);
+          expect(ppgttAllocRange(ppgtt, next - shape.span / 2, 3 * shape.span)).toBe(ENOMEM);
           expect(state(machine)).toEqual(before);
           expect(machineCheck(context)).toBe(0);
         }
@@ -182,7 +192,7 @@ describe('shapes', () => {
     const { ppgttAllocRange, ppgttDestroy } = machine.core.exports;
     const { ppgttPages, ppgttTables } = machine.core.tools;
     const { machineCheck } = machine.core.tools;
-    const { ppgtt } = spaces(machine, SHAPES[2], PREALLOCATE);
+    const { ppgtt } = spaces(machine, SHAPES[2], PPGTT_PREALLOCATE);
     // The global GTT's scratch page is the one mapping more.
     expect([ppgttPages(ppgtt), machine.device.counts.maps]).toEqual([2052, 2053]);
     expect(ppgttAllocRange(ppgtt, 0, 4 * GiB)).toBe(0);
@@ -201,17 +211,17 @@ describe('shapes', () => {
     const { ggttCreate, ppgttCreate, ppgttDestroy, vmMm, mmNodeStart } = core.exports;
     const { ggttEntry } = core.tools;
     const { ppgttRegister, vmScratchEntry, mmNodes } = core.tools;
-    const ggtt = ggttCreate(machine.device.handle, PLATFORM.IVB, 16 * MiB, 16 * MiB, 0, 0);
-    const first = ppgttCreate(ggtt, 2, 0, 0, 0);
+    const ggtt = ggttCreate(machine.device.handle, PLATFORM.IVB, 16 * MiB, 16 * MiB, MM_2015, COLOR_NONE);
+    const first = ppgttCreate(ggtt, PPGTT_GEN6, 0, 0, MM_2015);
     const start = mmNodeStart(core.tools.mmNext(vmMm(ggtt), 0));
     expect(start).toBe(14 * MiB - 65536);
     expect(ppgttRegister(first, 0)).toBe((start / 4096) * 4);
     const directory = ggttEntry(ggtt, start / 4096);
     expect(directory & 1).toBe(1);
-    const more = Array.from({ length: 6 }, () => ppgttCreate(ggtt, 2, 0, 0, 0));
+    const more = Array.from({ length: 6 }, () => ppgttCreate(ggtt, PPGTT_GEN6, 0, 0, MM_2015));
     expect(more.every((at) => at > 0)).toBe(true);
     const before = state(machine);
-    expect(ppgttCreate(ggtt, 2, 0, 0, 0), 'the global GTT is full').toBe(-28);
+    expect(ppgttCreate(ggtt, PPGTT_GEN6, 0, 0, MM_2015), 'the global GTT is full').toBe(ENOSPC);
     expect(state(machine)).toEqual(before);
     for (const at of [first, ...more]) expect(ppgttDestroy(at)).toBe(0);
     expect(mmNodes(vmMm(ggtt))).toBe(0);
@@ -225,7 +235,7 @@ describe('shapes', () => {
       machine.core.exports;
     const { ppgttEntry } = machine.core.tools;
     const [old, recent] = [PLATFORM.HSW, PLATFORM.GEN8].map((platform) =>
-      ggttCreate(machine.device.handle, platform, GiB, 0, 0, 0),
+      ggttCreate(machine.device.handle, platform, GiB, 0, MM_2015, COLOR_NONE),
     );
     const refused = [
       [old, 3, 0, 0],
@@ -234,19 +244,19 @@ describe('shapes', () => {
       [recent, 5, 0, 0],
       [recent, 3, 8 * GiB, 0],
       [recent, 3, 4095, 0],
-      [recent, 4, 0, PREALLOCATE],
-      [old, 2, 0, PREALLOCATE],
-    ].map(([ggtt, levels, total, flags]) => ppgttCreate(ggtt, levels, total, flags, 0));
+      [recent, 4, 0, PPGTT_PREALLOCATE],
+      [old, 2, 0, PPGTT_PREALLOCATE],
+    ].map(([ggtt, levels, total, flags]) => ppgttCreate(ggtt, levels, total, flags, MM_2015));
     expect(refused).toEqual(refused.map(() => -22));
-    const ppgtt = ppgttCreate(recent, 3, 2 * GiB, 0, 0);
-    expect(ppgttAllocRange(ppgtt, 2 * GiB - 4096, 8192)).toBe(-34);
-    expect(ppgttAllocRange(ppgtt, -4096, 8192)).toBe(-34);
+    const ppgtt = ppgttCreate(recent, PPGTT_GEN8, 2 * GiB, 0, MM_2015);
+    expect(ppgttAllocRange(ppgtt, 2 * GiB - 4096, 8192)).toBe(ERANGE);
+    expect(ppgttAllocRange(ppgtt, -4096, 8192)).toBe(ERANGE);
     expect(ppgttAllocRange(ppgtt, 2 * GiB - 4096, 4096)).toBe(2);
-    expect(ppgttInsertRange(ppgtt, 2 * GiB - 4096, 0, 2, CACHE.LLC, 0)).toBe(-34);
+    expect(ppgttInsertRange(ppgtt, 2 * GiB - 4096, 0, 2, CACHE.LLC, 0)).toBe(ERANGE);
     expect(ppgttInsertRange(ppgtt, 2 * GiB - 4096, 0, 1, CACHE.LLC, 0)).toBe(1);
-    expect(ppgttInsertRange(ppgtt, 2 * GiB - 4095, 0, 1, CACHE.LLC, 0)).toBe(-22);
-    expect(ppgttClear(ppgtt, 2 * GiB, 1)).toBe(-34);
-    expect(ppgttEntry(ppgtt, 2 * GiB)).toBe(-34);
+    expect(ppgttInsertRange(ppgtt, 2 * GiB - 4095, 0, 1, CACHE.LLC, 0)).toBe(EINVAL);
+    expect(ppgttClear(ppgtt, 2 * GiB, 1)).toBe(ERANGE);
+    expect(ppgttEntry(ppgtt, 2 * GiB)).toBe(ERANGE);
     expect(gpuTranslate(ppgtt, 2 * GiB, false)).toBe(-1);
     expect(machine.device.reason).toBe('GPU_BEYOND_RANGE');
   });

@@ -1,4 +1,13 @@
 import { describe, expect, test } from 'vitest';
+import {
+  COLOR_NONE,
+  DEBUG_GROWS,
+  DEBUG_KERNEL,
+  DEBUG_OWN,
+  EFAULT,
+  MM_2015,
+  PTE_READ_ONLY,
+} from '../../src/core/generated/constants.js';
 import { DMA_BIDIRECTIONAL } from '../../src/dma/device.js';
 import { CACHE, GiB, type Host, host, MiB, mapped, type Path, PLATFORM } from './host.js';
 
@@ -12,8 +21,8 @@ const START = 4 * MiB - 4096; // the second page lies under another page table
 
 function bind(machine: Host, platform: number, levels: number) {
   const { ggttCreate, ggttInsert, ppgttCreate, ppgttAllocRange, ppgttInsert } = machine.core.exports;
-  const ggtt = ggttCreate(machine.device.handle, platform, GiB, 256 * MiB, 0, 0);
-  const ppgtt = ppgttCreate(ggtt, levels, 0, 0, 0);
+  const ggtt = ggttCreate(machine.device.handle, platform, GiB, 256 * MiB, MM_2015, COLOR_NONE);
+  const ppgtt = ppgttCreate(ggtt, levels, 0, 0, MM_2015);
   const table = mapped(machine, 3);
   ppgttAllocRange(ppgtt, START, SIZE);
   expect(ppgttInsert(ppgtt, START, table.handle, CACHE.LLC, 0)).toBe(3);
@@ -64,8 +73,8 @@ test.each(SHAPES)(
     machine.device.unmapSg(table, DMA_BIDIRECTIONAL);
     // The entries are still there: the IOMMU is what stops the access.
     expect(machine.core.exports.gpuTranslate(ppgtt, START, true)).toBe(table.dmaAddress(0));
-    expect(gpu(machine, ppgtt).read(START, 3)).toBe(-14);
-    expect(gpu(machine, ggtt).read(START, 3)).toBe(-14);
+    expect(gpu(machine, ppgtt).read(START, 3)).toBe(EFAULT);
+    expect(gpu(machine, ggtt).read(START, 3)).toBe(EFAULT);
   },
 );
 
@@ -91,13 +100,13 @@ test('only where nothing is bound does the GPU read zeros, from the scratch page
 test('Bay Trail: an entry without the write bit is read-only', () => {
   const machine = host('direct');
   const { ggttCreate, ggttInsert, gpuTranslate } = machine.core.exports;
-  const ggtt = ggttCreate(machine.device.handle, PLATFORM.BYT, GiB, 0, 0, 0);
+  const ggtt = ggttCreate(machine.device.handle, PLATFORM.BYT, GiB, 0, MM_2015, COLOR_NONE);
   const table = mapped(machine, 2);
-  expect(ggttInsert(ggtt, 0, table.handle, CACHE.LLC, 1)).toBe(2);
+  expect(ggttInsert(ggtt, 0, table.handle, CACHE.LLC, PTE_READ_ONLY)).toBe(2);
   expect(gpuTranslate(ggtt, 4096, false)).toBe(table.dmaAddress(1));
   expect(gpuTranslate(ggtt, 4096, true)).toBe(-1);
   expect(machine.device.reason).toBe('GPU_READ_ONLY');
-  expect(gpu(machine, ggtt).write(0, [1])).toBe(-14);
+  expect(gpu(machine, ggtt).write(0, [1])).toBe(EFAULT);
 });
 
 test('dma-debug counts tables as page mappings, and finds nothing to say about their life', () => {
@@ -106,7 +115,7 @@ test('dma-debug counts tables as page mappings, and finds nothing to say about t
   const { ppgttPages } = machine.core.tools;
   const { debugValue } = machine.core.tools;
   const [VALUE_ERRORS, VALUE_LIVE] = [1, 6]; // assembly/dma-debug/query.ts
-  expect(debugCreate(machine.context, 7, 16384, 65536)).toBe(0);
+  expect(debugCreate(machine.context, DEBUG_KERNEL | DEBUG_OWN | DEBUG_GROWS, 16384, 65536)).toBe(0);
   const { ppgtt, ggtt, table } = bind(machine, PLATFORM.GEN8, 4);
   expect(debugValue(machine.context, VALUE_LIVE)).toBe(ppgttPages(ppgtt) + 1 + table.nents);
   machine.device.unmapSg(table, DMA_BIDIRECTIONAL);

@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { GemDmaError } from '../../src/core/errors.js';
+import { FAULTS } from '../../src/core/faults.js';
 import { Process } from '../../src/drm/process.js';
 import { SystemHeap } from '../../src/drm/system-heap.js';
 import type { I915Options } from '../../src/i915/config.js';
@@ -8,7 +9,7 @@ import type { Machine } from '../../src/machine/machine.js';
 import { gpuOn, iovaRanges, pattern } from './gpu.js';
 
 // Every allocation on the way is made to fail in turn; whatever is then refused must leave nothing behind.
-const KINDS = { block: 0, slab: 1, ram: 2, iova: 3, 'page table': 4, sg: 5, gtt: 8 } as const;
+const { swiotlb: _bounce, 'dma-debug': _checker, ...KINDS } = FAULTS;
 const GIVE_UP = 400;
 
 interface Story {

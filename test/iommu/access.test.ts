@@ -1,6 +1,16 @@
 import { describe, expect, test } from 'vitest';
 import { CpuRegisters } from '../../src/core/cpu-registers.js';
-import { FORMAT_VTD } from '../../src/core/generated/constants.js';
+import {
+  DEVICE_BEHIND_IOMMU,
+  EBUSY,
+  EINVAL,
+  ENOMEM,
+  FAULT_PAGE_TABLE,
+  FORMAT_VTD,
+  PAGE_SIZE as PAGE,
+  PROT_READ,
+  PROT_WRITE,
+} from '../../src/core/generated/constants.js';
 import { Core } from '../../src/core/instance.js';
 import { DMA_BIDIRECTIONAL, DMA_FROM_DEVICE, DMA_TO_DEVICE, DmaDevice } from '../../src/dma/device.js';
 import { DmaDomain, type DomainOptions } from '../../src/dma/domain.js';
@@ -9,7 +19,6 @@ import { deviceRead, deviceWrite } from '../../src/iommu/iommu.js';
 import { Machine } from '../../src/machine/machine.js';
 import { debug } from '../core/debug.js';
 
-const PAGE = 4096;
 const MiB = 1024 * 1024;
 /** Nanoseconds. */
 const MS = 1e6;
@@ -50,7 +59,7 @@ describe('a device accesses memory', () => {
         2 ** 30,
         at,
         2,
-        3,
+        PROT_READ | PROT_WRITE,
       ),
     ).toBe(0);
     deviceWrite(machine, device, 2 ** 30 + PAGE - 2, bytes(7, 8, 9, 10));
@@ -66,7 +75,7 @@ describe('a device accesses memory', () => {
     const writable = device.mapPage(pfn, 0, PAGE, DMA_FROM_DEVICE);
     const other = new DmaDevice(machine, { id: 2, sourceId: 0x0318, domain });
     const stray = new DmaDevice(machine, { id: 3, sourceId: 0x0400 });
-    exports.deviceSetFlags(stray.handle, 16, 0);
+    exports.deviceSetFlags(stray.handle, DEVICE_BEHIND_IOMMU, 0);
     other.detach();
     const blocked = (act: () => void): void => {
       expect(act).toThrow(expect.objectContaining({ code: 'EFAULT', reason: 'IOMMU_FAULT' }));
@@ -154,8 +163,8 @@ describe('a device accesses memory', () => {
 describe('the IOTLB', () => {
   test('counts hits and misses, serves large pages from one entry, and drops what a page-selective flush covers', () => {
     const { machine, device, domain, iommu, exports } = setup();
-    exports.domainMap(domain.tables, 64 * MiB, 16 * MiB, 2 * MiB, 3);
-    exports.domainMap(domain.tables, 128 * MiB, 16 * MiB + PAGE, 8 * PAGE, 3);
+    exports.domainMap(domain.tables, 64 * MiB, 16 * MiB, 2 * MiB, PROT_READ | PROT_WRITE);
+    exports.domainMap(domain.tables, 128 * MiB, 16 * MiB + PAGE, 8 * PAGE, PROT_READ | PROT_WRITE);
     for (let i = 0; i < 8; ++i) deviceRead(machine, device, 64 * MiB + i * 5 * PAGE, 8);
     expect(iommu.iotlb).toMatchObject({ entries: 1, hits: 7, misses: 1 });
     for (let i = 0; i < 8; ++i) deviceRead(machine, device, 128 * MiB + i * PAGE, 8);
@@ -185,7 +194,7 @@ describe('the IOTLB', () => {
     expect(core.exports.iommuCreate(machine.context, 1, 2, 16, FORMAT_VTD)).toBeGreaterThan(0);
     const domain = new DmaDomain(machine);
     const device = new DmaDevice(machine, { domain, maskBits: 48 });
-    core.exports.domainMap(domain.tables, 0x10000, 0x400000, 4 * PAGE, 3);
+    core.exports.domainMap(domain.tables, 0x10000, 0x400000, 4 * PAGE, PROT_READ | PROT_WRITE);
     const touch = (page: number): boolean => {
       const { hits } = machine.iommu.iotlb;
       deviceRead(machine, device, 0x10000 + page * PAGE, 1);
@@ -198,7 +207,7 @@ describe('the IOTLB', () => {
 
   test('a cached translation that forbids the access is looked up again', () => {
     const { machine, device, domain, exports, iommu } = setup({ writeImpliesRead: false });
-    exports.domainMap(domain.tables, MiB, 4 * MiB, PAGE, 1);
+    exports.domainMap(domain.tables, MiB, 4 * MiB, PAGE, PROT_READ);
     deviceRead(machine, device, MiB, 1);
     expect(() => deviceWrite(machine, device, MiB, bytes(1))).toThrow();
     expect(iommu.iotlb).toMatchObject({ entries: 0 });
@@ -264,7 +273,7 @@ describe('unmapped but cached', () => {
     const { machine, domain, device, iommu, exports } = setup({ mode: 'lazy' });
     const registers = new CpuRegisters(machine.core, machine.context);
     const attribute = (object: number): void => registers.set(object, 0, 0);
-    exports.domainMap(domain.tables, MiB, 4 * MiB, 3 * PAGE, 3);
+    exports.domainMap(domain.tables, MiB, 4 * MiB, 3 * PAGE, PROT_READ | PROT_WRITE);
     deviceRead(machine, device, MiB, 3 * PAGE);
     attribute(7);
     exports.domainUnmap(domain.tables, MiB, PAGE);
@@ -277,7 +286,7 @@ describe('unmapped but cached', () => {
 
   test('a large leaf: unmapping any part of it makes its entry stale', () => {
     const { machine, domain, device, iommu, exports } = setup({ mode: 'lazy' });
-    exports.domainMap(domain.tables, 4 * MiB, 8 * MiB, 2 * MiB, 3);
+    exports.domainMap(domain.tables, 4 * MiB, 8 * MiB, 2 * MiB, PROT_READ | PROT_WRITE);
     deviceRead(machine, device, 5 * MiB, 1);
     expect(exports.domainUnmap(domain.tables, 4 * MiB, PAGE)).toBe(2 * MiB);
     deviceRead(machine, device, 5 * MiB + 7, 1);
@@ -305,7 +314,10 @@ describe('random maps, unmaps, flushes and accesses', () => {
       const kind = pick(20);
       if (kind < 4 && range.every((each) => !now.has(each))) {
         const frame = large ? pick(16) * 512 : pick(8192);
-        expect(exports.domainMap(domain.tables, base + page * PAGE, frame * PAGE, count * PAGE, 3), at).toBe(0);
+        expect(
+          exports.domainMap(domain.tables, base + page * PAGE, frame * PAGE, count * PAGE, PROT_READ | PROT_WRITE),
+          at,
+        ).toBe(0);
         for (const each of range) now.set(each, frame + each - page);
       } else if (kind < 8) {
         // Leaves go whole: the pages beside a small range within one are unmapped with it.
@@ -345,22 +357,22 @@ test('contexts: attaching fails whole without memory for a table, twice or with 
   const { tables } = new DmaDomain(machine);
   const far = exports.deviceCreate(machine.context, 9, 0x0700);
   const before = machine.core.tools.machineRecords(machine.context);
-  exports.faultArm(machine.context, 4, 1);
-  expect(exports.attachDevice(far, tables)).toBe(-12);
+  exports.faultArm(machine.context, FAULT_PAGE_TABLE, 1);
+  expect(exports.attachDevice(far, tables)).toBe(ENOMEM);
   expect(machine.core.tools.machineRecords(machine.context)).toBe(before);
   machine.check();
   expect(exports.attachDevice(far, tables)).toBe(0);
-  expect(exports.attachDevice(far, tables)).toBe(-16);
+  expect(exports.attachDevice(far, tables)).toBe(EBUSY);
   expect(exports.domainDestroy(tables), 'a device is attached').toBe(0);
   exports.detachDevice(far);
   expect(exports.domainDestroy(tables)).toBe(1);
-  expect(exports.attachDevice(exports.deviceCreate(machine.context, 10, 0x10000), tables)).toBe(-22);
+  expect(exports.attachDevice(exports.deviceCreate(machine.context, 10, 0x10000), tables)).toBe(EINVAL);
   machine.check();
 });
 
 test('a dump shows tables level by level', () => {
   const { machine, domain, iommu } = setup();
-  machine.core.exports.domainMap(domain.tables, 2 * MiB, 4 * MiB, 4 * MiB + PAGE, 3);
+  machine.core.exports.domainMap(domain.tables, 2 * MiB, 4 * MiB, 4 * MiB + PAGE, PROT_READ | PROT_WRITE);
   const text = iommu
     .dump(domain)
     .replace(/-> 0x[0-9a-f]+/g, '-> table')

@@ -1,11 +1,11 @@
 import { describe, expect, test } from 'vitest';
+import { PAGE_SIZE as PAGE } from '../../src/core/generated/constants.js';
 import { DMA_BIDIRECTIONAL, DMA_FROM_DEVICE, DMA_TO_DEVICE } from '../../src/dma/device.js';
 import { DmaDomain } from '../../src/dma/domain.js';
 import { ScatterTable } from '../../src/dma/sg-table.js';
 import { deviceRead, deviceWrite, formatFault } from '../../src/index.js';
 import { Machine } from '../../src/machine.js';
 
-const PAGE = 4096;
 const MiB = 1024 ** 2;
 
 function amd(options: object = {}): Machine {

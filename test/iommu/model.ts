@@ -1,9 +1,10 @@
+import { PAGE_SIZE as PAGE } from '../../src/core/generated/constants.js';
+
 /**
  * A small model of a VT-d domain: tables as objects, every call walked from the root, one entry at a time, nothing
  * remembered between calls. Mapped memory is a map of words, so that it can stand in for a table as it does in Linux.
  */
 
-const PAGE = 4096;
 const SIZES = [0, PAGE, PAGE * 512, PAGE * 512 ** 2, PAGE * 512 ** 3, PAGE * 512 ** 4, PAGE * 512 ** 5];
 
 /** A word of a table or of memory: a leaf or any other raw value, or a pointer to a table. */

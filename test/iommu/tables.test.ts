@@ -1,14 +1,22 @@
 import { describe, expect, test } from 'vitest';
+import {
+  DOMAIN_UNMAP_EXACT,
+  DOMAIN_WRITE_IMPLIES_READ,
+  EFAULT,
+  ENOMEM,
+  FAULT_PAGE_TABLE,
+  PAGE_SIZE as PAGE,
+  PROT_READ,
+  PROT_WRITE,
+} from '../../src/core/generated/constants.js';
 import { Core } from '../../src/core/instance.js';
 import { readTables } from '../../src/core/iommu.js';
 import { debug } from '../core/debug.js';
 import { DomainModel } from './model.js';
 
-const PAGE = 4096;
 const MiB = 1024 * 1024;
 const GiB = 1024 * MiB;
 const BITMAPS = [0, 0x1000, 0x201000, 0x40201000];
-const WRITE_IMPLIES_READ = 1;
 
 /** A seeded generator (mulberry32) of whole numbers below a bound. */
 function random(seed: number): (bound: number) => number {
@@ -30,7 +38,7 @@ class Pair {
 
   constructor(levels: number, leafLevel: number, ram = 64 * MiB) {
     this.ctx = this.core.exports.machineCreate(256 * MiB, 2, ram / PAGE, 0, 1);
-    this.domain = this.core.exports.domainCreate(this.ctx, levels, 0, BITMAPS[leafLevel], WRITE_IMPLIES_READ);
+    this.domain = this.core.exports.domainCreate(this.ctx, levels, 0, BITMAPS[leafLevel], DOMAIN_WRITE_IMPLIES_READ);
     expect(this.domain).toBeGreaterThan(0);
     this.model = new DomainModel(levels, leafLevel, ram);
   }
@@ -203,16 +211,15 @@ describe('failing', () => {
     core.tools.machineRecords(ctx),
     core.tools.machineCheck(ctx),
   ];
-  const FAULT_PAGE_TABLE = 4;
 
   test.each([
     [
       'a run over several tables',
-      (pair: Pair) => pair.core.exports.domainMap(pair.domain, GiB - 3 * MiB, PAGE, 6 * MiB, 3),
+      (pair: Pair) => pair.core.exports.domainMap(pair.domain, GiB - 3 * MiB, PAGE, 6 * MiB, PROT_READ | PROT_WRITE),
     ],
     [
       'large leaves over live tables',
-      (pair: Pair) => pair.core.exports.domainMap(pair.domain, 0, 2 * MiB, GiB + 5 * PAGE, 3),
+      (pair: Pair) => pair.core.exports.domainMap(pair.domain, 0, 2 * MiB, GiB + 5 * PAGE, PROT_READ | PROT_WRITE),
     ],
     [
       'scattered frames',
@@ -222,7 +229,7 @@ describe('failing', () => {
           at,
           Array.from({ length: 1500 }, (_, i) => (i * 7919) % 16384),
         );
-        return pair.core.exports.domainMapPfns(pair.domain, GiB - 3 * MiB, at, 1500, 3);
+        return pair.core.exports.domainMapPfns(pair.domain, GiB - 3 * MiB, at, 1500, PROT_READ | PROT_WRITE);
       },
     ],
   ])('%s: whichever table cannot be had, nothing has changed', (_what, map) => {
@@ -236,7 +243,7 @@ describe('failing', () => {
         expect(nth, 'at least two tables were needed').toBeGreaterThan(2);
         break;
       }
-      expect(rc).toBe(-12);
+      expect(rc).toBe(ENOMEM);
       expect(pair.core.exports.lastReason(pair.ctx)).toBe(0x203);
       expect(state(pair), `table ${nth}`).toEqual(before);
     }
@@ -268,10 +275,10 @@ describe('failing', () => {
     const pair = new Pair(3, 3);
     const { domainMap, lastReason } = pair.core.exports;
     const { domainTablePages } = pair.core.tools;
-    expect(domainMap(pair.domain, 2 ** 39, 0, PAGE, 3)).toBe(-14);
+    expect(domainMap(pair.domain, 2 ** 39, 0, PAGE, PROT_READ | PROT_WRITE)).toBe(EFAULT);
     expect(lastReason(pair.ctx)).toBe(0x202);
     expect(domainTablePages(pair.domain)).toBe(1);
-    expect(domainMap(pair.domain, 2 ** 39 - PAGE, 2 * MiB - PAGE, 4 * MiB + PAGE, 3)).toBe(-14);
+    expect(domainMap(pair.domain, 2 ** 39 - PAGE, 2 * MiB - PAGE, 4 * MiB + PAGE, PROT_READ | PROT_WRITE)).toBe(EFAULT);
     expect(domainTablePages(pair.domain), 'tables of the first piece stay').toBe(3);
     expect(pair.core.exports.domainIovaToPhys(pair.domain, 2 ** 39 - PAGE)).toBe(0);
     expect(pair.core.tools.machineCheck(pair.ctx)).toBe(0);
@@ -279,13 +286,12 @@ describe('failing', () => {
 });
 
 test('the 2015 form clears just the range given and does not make write-only readable', () => {
-  const EXACT = 4;
   const core = new Core(debug);
   const ctx = core.exports.machineCreate(64 * MiB, 1, 1024, 0, 1);
-  const domain = core.exports.domainCreate(ctx, 4, 48, 0x40201000, EXACT);
+  const domain = core.exports.domainCreate(ctx, 4, 48, 0x40201000, DOMAIN_UNMAP_EXACT);
   const { domainMap, domainUnmap, domainIovaToPhys } = core.exports;
   const { domainTablePages } = core.tools;
-  expect(domainMap(domain, 2 * MiB - PAGE, MiB, PAGE * 2, 2)).toBe(0);
+  expect(domainMap(domain, 2 * MiB - PAGE, MiB, PAGE * 2, PROT_WRITE)).toBe(0);
   expect(readTables(core, ctx, domain).filter(({ run }) => run > 0)).toEqual([
     { level: 1, iova: 2 * MiB - PAGE, raw: BigInt(MiB + 2), run: 1 },
     { level: 1, iova: 2 * MiB, raw: BigInt(MiB + PAGE + 2), run: 1 },

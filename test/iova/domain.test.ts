@@ -1,12 +1,13 @@
 import { describe, expect, test } from 'vitest';
 import { GemDmaError } from '../../src/core/errors.js';
+import { FAULTS } from '../../src/core/faults.js';
 import { Core } from '../../src/core/instance.js';
 import type { AllocatorName } from '../../src/iova/allocators.js';
 import { IovaDomain, type IovaDomainOptions } from '../../src/iova/domain.js';
 import { debug } from '../core/debug.js';
 
 const MODELS: readonly AllocatorName[] = ['linux-4.2', 'linux-6.12', 'rcache', 'fast'];
-const FAULT = { block: 0, slab: 1, iova: 3 } as const;
+const FAULT = { block: FAULTS.block, slab: FAULTS.slab, iova: FAULTS.iova } as const;
 
 function host(cpus = 1): { core: Core; context: number } {
   const core = new Core(debug);

@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest';
+import { PAGE_SIZE as PAGE } from '../../src/core/generated/constants.js';
 import { DmaBuf, type DmaBufExporter } from '../../src/drm/dma-buf.js';
 import { Process } from '../../src/drm/process.js';
 import { SystemHeap } from '../../src/drm/system-heap.js';
@@ -12,7 +13,6 @@ import { tracked } from './state.js';
 
 /** The same as refusals.test.ts, for what drivers make: objects, vmas, contexts, dma-bufs, processes. */
 
-const PAGE = 4096;
 const stale = expect.objectContaining({ code: 'ESTALE', reason: 'OBJECT_RESTORED_AWAY' });
 const gone = expect.objectContaining({ code: 'ENODEV', reason: 'OBJECT_DESTROYED' });
 const foreign = expect.objectContaining({ code: 'EXDEV', reason: 'OTHER_MACHINE' });

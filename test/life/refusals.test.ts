@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest';
+import { DMA_TO_DEVICE, PAGE_SIZE as PAGE } from '../../src/core/generated/constants.js';
 import { CoherentBuffer, DMA_MAPPING_ERROR, DmaDevice } from '../../src/dma/device.js';
 import { DmaDomain } from '../../src/dma/domain.js';
 import { ScatterTable } from '../../src/dma/sg-table.js';
@@ -11,8 +12,6 @@ import { stateOf, tracked } from './state.js';
 /** Small inputs that once corrupted a machine, hung or were accepted in silence: refused, and nothing has changed. */
 
 const BI = 0;
-const TO = 1;
-const PAGE = 4096;
 
 function rig(options: MachineOptions = {}) {
   const machine = new Machine({ ram: '64MiB', ...options });
@@ -114,12 +113,12 @@ describe('a dead device', () => {
         () => device.counts,
         () => device.limits,
         () => device.reason,
-        () => device.mapPage(pfn, 0, PAGE, TO),
-        () => device.unmapPage(PAGE, PAGE, TO),
-        () => device.mapSg(table, TO),
+        () => device.mapPage(pfn, 0, PAGE, DMA_TO_DEVICE),
+        () => device.unmapPage(PAGE, PAGE, DMA_TO_DEVICE),
+        () => device.mapSg(table, DMA_TO_DEVICE),
         () => device.allocCoherent(1),
         () => device.allocIova(1),
-        () => range.link(0, pfn * PAGE, PAGE, TO),
+        () => range.link(0, pfn * PAGE, PAGE, DMA_TO_DEVICE),
         () => range.free(),
         () => deviceRead(machine, device, 0, 1),
         () => deviceWrite(machine, device, 0, new Uint8Array(1)),
@@ -182,15 +181,15 @@ describe('objects that are none, or are not of this machine', () => {
         5,
         'table',
       ]) {
-        expect(() => device.mapSg(made, TO), String(made)).toThrow(TypeError);
-        expect(() => device.unmapSg(made, TO)).toThrow(TypeError);
-        expect(() => device.mapSgTable(made, TO)).toThrow(TypeError);
-        expect(() => device.syncSgForCpu(made, TO)).toThrow(TypeError);
+        expect(() => device.mapSg(made, DMA_TO_DEVICE), String(made)).toThrow(TypeError);
+        expect(() => device.unmapSg(made, DMA_TO_DEVICE)).toThrow(TypeError);
+        expect(() => device.mapSgTable(made, DMA_TO_DEVICE)).toThrow(TypeError);
+        expect(() => device.syncSgForCpu(made, DMA_TO_DEVICE)).toThrow(TypeError);
         expect(() => device.freeCoherent(made)).toThrow(TypeError);
       }
     });
     const foreignTable = ScatterTable.allocate(new Machine({ ram: '16MiB' }), 1);
-    tracked(machine, () => expect(() => device.mapSg(foreignTable, TO)).toThrow(foreign));
+    tracked(machine, () => expect(() => device.mapSg(foreignTable, DMA_TO_DEVICE)).toThrow(foreign));
   });
 
   test('devices and domains', () => {
@@ -340,13 +339,13 @@ describe('arguments before effects', () => {
         expect(() => device.syncForCpu(PAGE, PAGE, dir)).toThrow(/dir/);
       }
       for (const attrs of [1, 8, 1 << 10, -1, 0.5, '32', null, true] as never[]) {
-        expect(() => device.mapPage(pfn, 0, PAGE, TO, attrs), String(attrs)).toThrow(/attrs/);
-        expect(() => device.mapSg(table, TO, attrs)).toThrow(/attrs/);
+        expect(() => device.mapPage(pfn, 0, PAGE, DMA_TO_DEVICE, attrs), String(attrs)).toThrow(/attrs/);
+        expect(() => device.mapSg(table, DMA_TO_DEVICE, attrs)).toThrow(/attrs/);
         expect(() => device.allocCoherent(PAGE, attrs)).toThrow(/attrs/);
       }
       for (const address of [Number.NaN, -2, 0.5, '4096', null, Number.POSITIVE_INFINITY] as never[]) {
-        expect(() => device.unmapPage(address, PAGE, TO), String(address)).toThrow(/address/);
-        expect(() => device.syncForDevice(address, PAGE, TO)).toThrow(/address/);
+        expect(() => device.unmapPage(address, PAGE, DMA_TO_DEVICE), String(address)).toThrow(/address/);
+        expect(() => device.syncForDevice(address, PAGE, DMA_TO_DEVICE)).toThrow(/address/);
         expect(() => device.mappingError(address)).toThrow(/address/);
       }
       for (const time of ['10', Number.NaN, -1, null, Number.POSITIVE_INFINITY] as never[]) {
@@ -378,16 +377,16 @@ describe('addresses that a double does not hold', () => {
 
   test('are not handed out, with five levels neither', () => {
     const [pfn] = machine.ram.alloc(1);
-    const address = device.mapPage(pfn, 0x11, 64, TO);
+    const address = device.mapPage(pfn, 0x11, 64, DMA_TO_DEVICE);
     expect(address % PAGE).toBe(0x11);
     expect(Number.isSafeInteger(address + 64)).toBe(true);
     expect(device.mappingError(address)).toBe(false);
-    device.unmapPage(address, 64, TO);
-    const last = device.mapPage(5, 0xfff, 1, TO);
+    device.unmapPage(address, 64, DMA_TO_DEVICE);
+    const last = device.mapPage(5, 0xfff, 1, DMA_TO_DEVICE);
     expect(last % PAGE).toBe(0xfff);
     expect(last).toBeLessThan(2 ** 53);
     expect(device.mappingError(last)).toBe(false);
-    device.unmapPage(last, 1, TO);
+    device.unmapPage(last, 1, DMA_TO_DEVICE);
     expect(machine.dmaDebug.findings).toEqual([]);
     machine.check();
   });
@@ -413,14 +412,14 @@ test('a ring that was full tells at once how many events it missed', () => {
   const { machine, device } = rig({ iommu: 'off', swiotlb: false, dmaDebug: false });
   machine.events.start({ records: 4 });
   const [pfn] = machine.ram.alloc(1);
-  for (let i = 0; i < 100; ++i) device.unmapPage(device.mapPage(pfn, 0, PAGE, TO), PAGE, TO);
+  for (let i = 0; i < 100; ++i) device.unmapPage(device.mapPage(pfn, 0, PAGE, DMA_TO_DEVICE), PAGE, DMA_TO_DEVICE);
   expect(machine.events.drain().length).toBe(4);
   expect(machine.events.dropped).toBe(196);
 });
 
 test('coherent memory that a callback keeps from its driver is freed', () => {
   const { machine, device } = rig({ iommu: 'off', swiotlb: false });
-  device.unmapPage(DMA_MAPPING_ERROR, PAGE, TO);
+  device.unmapPage(DMA_MAPPING_ERROR, PAGE, DMA_TO_DEVICE);
   const { inUse } = machine.ram.stats;
   const { records } = stateOf(machine) as { records: number };
   machine.dmaDebug.onError = () => {

@@ -1,18 +1,17 @@
 import { expect, test } from 'vitest';
+import { DMA_TO_DEVICE } from '../../src/core/generated/constants.js';
 import { ScatterTable } from '../../src/dma/sg-table.js';
 import { Machine } from '../../src/machine.js';
-
-const TO_DEVICE = 1;
 
 test('a device gets a domain of its own behind the IOMMU, and a name', () => {
   const machine = new Machine({ ram: '16MiB' });
   const [a, b] = [machine.addDevice(), machine.addDevice({ maskBits: 39 })];
   expect(a.domain).not.toBe(b.domain);
   const [pfn] = machine.ram.alloc(1);
-  const first = a.mapPage(pfn, 0, 4096, TO_DEVICE);
-  expect(first).toBe(b.mapPage(pfn, 0, 4096, TO_DEVICE));
+  const first = a.mapPage(pfn, 0, 4096, DMA_TO_DEVICE);
+  expect(first).toBe(b.mapPage(pfn, 0, 4096, DMA_TO_DEVICE));
   expect(first).not.toBe(pfn * 4096);
-  a.unmapPage(first, 8192, TO_DEVICE);
+  a.unmapPage(first, 8192, DMA_TO_DEVICE);
   expect(machine.dmaDebug.findings.map(({ check, device }) => [check, device])).toContainEqual([
     'UNMAP_SIZE',
     '0000:00:02.0',
@@ -26,9 +25,9 @@ test('devices can share a domain, pass it by, or have none', () => {
   const shared = machine.addDevice({ domain: first });
   const direct = machine.addDevice({ domain: 'passthrough' });
   const [pfn] = machine.ram.alloc(1);
-  const one = first.mapPage(pfn, 0, 4096, TO_DEVICE);
-  expect(shared.mapPage(pfn, 0, 4096, TO_DEVICE)).toBe(one - 4096);
-  expect(direct.mapPage(pfn, 0, 4096, TO_DEVICE)).toBe(pfn * 4096);
+  const one = first.mapPage(pfn, 0, 4096, DMA_TO_DEVICE);
+  expect(shared.mapPage(pfn, 0, 4096, DMA_TO_DEVICE)).toBe(one - 4096);
+  expect(direct.mapPage(pfn, 0, 4096, DMA_TO_DEVICE)).toBe(pfn * 4096);
   const bare = new Machine({ ram: '16MiB', iommu: 'off', swiotlb: false });
   expect(bare.addDevice().domain).toBeUndefined();
 });
@@ -39,8 +38,8 @@ test.each(['linux-4.2', 'linux-6.12'] as const)('%s maps, unmaps and is clean, s
     const device = machine.addDevice();
     const table = ScatterTable.allocate(machine, 5);
     for (let i = 0; i < 600; ++i) {
-      device.mapSgTable(table, TO_DEVICE);
-      device.unmapSg(table, TO_DEVICE);
+      device.mapSgTable(table, DMA_TO_DEVICE);
+      device.unmapSg(table, DMA_TO_DEVICE);
     }
     table.release();
     machine.clock.advance(100);

@@ -1,10 +1,9 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
+import { DMA_BIDIRECTIONAL } from '../../src/core/generated/constants.js';
 import { ScatterTable } from '../../src/dma/sg-table.js';
 import { Process } from '../../src/drm/process.js';
 import { Machine } from '../../src/machine.js';
-
-const BIDIRECTIONAL = 0;
 
 test.each(['strict', 'lazy', 'off'] as const)('after going back, the same calls have the same results: %s', (iommu) => {
   const step = fc.record({ map: fc.boolean(), pages: fc.integer({ min: 1, max: 40 }), which: fc.nat() });
@@ -17,12 +16,12 @@ test.each(['strict', 'lazy', 'off'] as const)('after going back, the same calls 
           machine.clock.advance(1);
           if (map || live.length === 0) {
             const table = ScatterTable.allocate(machine, pages);
-            device.mapSgTable(table, BIDIRECTIONAL);
+            device.mapSgTable(table, DMA_BIDIRECTIONAL);
             live.push(table);
             return table.segments();
           }
           const [table] = live.splice(which % live.length, 1);
-          device.unmapSg(table, BIDIRECTIONAL);
+          device.unmapSg(table, DMA_BIDIRECTIONAL);
           table.release();
           return machine.clock.now;
         });
@@ -94,8 +93,8 @@ test('what the caller holds goes back when it is named', () => {
   expect(() => object.getPages()).toThrow(/EAGAIN/);
   const snapshot = machine.snapshot(table, process, model);
   for (let round = 0; round < 2; ++round) {
-    device.mapSgTable(table, BIDIRECTIONAL);
-    device.unmapSg(table, BIDIRECTIONAL);
+    device.mapSgTable(table, DMA_BIDIRECTIONAL);
+    device.unmapSg(table, DMA_BIDIRECTIONAL);
     table.release();
     machine.clock.run();
     object.getPages();

@@ -1,11 +1,11 @@
 import { describe, expect, test } from 'vitest';
+import { HIGH_START, ZONE_DMA32, ZONE_NORMAL } from '../../src/core/generated/constants.js';
 import { Core } from '../../src/core/instance.js';
 import type { RamStats } from '../../src/core/physical-memory.js';
 import { Machine } from '../../src/machine/machine.js';
 import { debug } from '../core/debug.js';
 
 const MiB = 1024 * 1024;
-const HIGH_START = 0x100000;
 const LOW_FRAMES = 0xc0000;
 
 function random(seed: number): (bound: number) => number {
@@ -111,17 +111,20 @@ test('what was freed at once is handed out again without a detour, and blocks ar
   const again = Array.from({ length: 12 }, (_, i) => ram.alloc(1024, i)!);
   expect(new Set(again.flatMap((pfns) => [...pfns]))).toEqual(new Set(objects.flatMap((pfns) => [...pfns])));
   for (const pfns of again) ram.free(pfns);
-  expect(blockOfPagesAlloc(ram.ctx, 9, 1), 'frames on stacks merge when a block is asked for').toBeGreaterThan(0);
+  expect(
+    blockOfPagesAlloc(ram.ctx, 9, ZONE_NORMAL),
+    'frames on stacks merge when a block is asked for',
+  ).toBeGreaterThan(0);
   expect(machineCheck(ram.ctx) >>> 0).toBe(0);
 });
 
 test('below 4 GiB means below 4 GiB, also when only that is left', () => {
   const ram = new Frames(LOW_FRAMES + 4096, 0, 1);
   const { blockOfPagesAlloc } = ram.core.exports;
-  expect(blockOfPagesAlloc(ram.ctx, 3, 1)).toBeGreaterThanOrEqual(HIGH_START);
-  expect(blockOfPagesAlloc(ram.ctx, 3, 0)).toBeLessThan(LOW_FRAMES);
-  while (blockOfPagesAlloc(ram.ctx, 10, 1) >= HIGH_START);
-  expect(blockOfPagesAlloc(ram.ctx, 10, 1), 'anywhere falls back below').toBeLessThan(LOW_FRAMES);
+  expect(blockOfPagesAlloc(ram.ctx, 3, ZONE_NORMAL)).toBeGreaterThanOrEqual(HIGH_START);
+  expect(blockOfPagesAlloc(ram.ctx, 3, ZONE_DMA32)).toBeLessThan(LOW_FRAMES);
+  while (blockOfPagesAlloc(ram.ctx, 10, ZONE_NORMAL) >= HIGH_START);
+  expect(blockOfPagesAlloc(ram.ctx, 10, ZONE_NORMAL), 'anywhere falls back below').toBeLessThan(LOW_FRAMES);
 });
 
 test('stats add up, and fragmentation shows in the blocks that are left', () => {

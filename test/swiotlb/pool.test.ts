@@ -1,21 +1,25 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { BouncePool, type SwiotlbDialect } from '../../src/core/bounce-pool.js';
+import {
+  DMA_ATTR_SKIP_CPU_SYNC,
+  DMA_BIDIRECTIONAL,
+  DMA_FROM_DEVICE,
+  DMA_TO_DEVICE,
+  FAULT_BLOCK,
+  FAULT_SWIOTLB,
+  REASON_SWIOTLB_FULL,
+  REASON_SWIOTLB_NOT_MAPPED,
+  REASON_SWIOTLB_OVERFLOW,
+  REASON_SWIOTLB_TOO_LARGE,
+  REASON_SWIOTLB_UNREACHABLE,
+} from '../../src/core/generated/constants.js';
 import { Core } from '../../src/core/instance.js';
 import { PhysicalMemory } from '../../src/core/physical-memory.js';
 import { debug } from '../core/debug.js';
 import { PoolModel } from './model.js';
 
 const MiB = 1024 ** 2;
-const BIDIRECTIONAL = 0;
-const TO_DEVICE = 1;
-const FROM_DEVICE = 2;
-const SKIP_CPU_SYNC = 1 << 5;
-const FULL = 0x600;
-const TOO_LARGE = 0x601;
-const UNREACHABLE = 0x602;
-const NOT_MAPPED = 0x603;
-const OVERFLOW = 0x605;
 
 interface Options {
   size?: number;
@@ -41,9 +45,9 @@ function setup({ size = MiB, cpus = 2, dialect = 'areas', mask = 32, boundary = 
   const { machineCheck } = core.tools;
   return {
     ...{ core, ctx, pool, shape, device, ram, reason, cpuSet },
-    map: (phys: number, length: number, dir = BIDIRECTIONAL, attrs = 0) =>
+    map: (phys: number, length: number, dir = DMA_BIDIRECTIONAL, attrs = 0) =>
       swiotlbMapSingle(device, phys, length, dir, attrs),
-    unmap: (address: number, length: number, dir = BIDIRECTIONAL, attrs = 0) =>
+    unmap: (address: number, length: number, dir = DMA_BIDIRECTIONAL, attrs = 0) =>
       Boolean(swiotlbUnmapSingle(device, address, length, dir, attrs)),
     sync: (address: number, length: number, dir: number, forDevice: boolean) =>
       Boolean(swiotlbSyncSingle(device, address, length, dir, forDevice)),
@@ -131,11 +135,11 @@ describe('refusals', () => {
     const held: number[] = [];
     for (let at = room.map(0x200000, 262_144); at >= 0; at = room.map(0x200000, 262_144)) held.push(at);
     expect(held).toHaveLength(4);
-    expect(room.reason()).toBe(FULL);
+    expect(room.reason()).toBe(REASON_SWIOTLB_FULL);
     expect(room.map(0x200000, 1)).toBe(-1);
-    expect(room.reason()).toBe(FULL);
+    expect(room.reason()).toBe(REASON_SWIOTLB_FULL);
     expect(room.map(0x200000, 262_145)).toBe(-1);
-    expect(room.reason()).toBe(TOO_LARGE);
+    expect(room.reason()).toBe(REASON_SWIOTLB_TOO_LARGE);
     expect(room.pool.stats).toMatchObject({ used: 512, live: 4, refused: { full: 2, tooLarge: 1, unreachable: 0 } });
     for (const at of held) expect(room.unmap(at, 262_144)).toBe(true);
     expect(room.pool.stats).toMatchObject({ used: 0, live: 0, highWater: 512 });
@@ -155,18 +159,18 @@ describe('refusals', () => {
   test('slots beyond the mask are given back', () => {
     const room = setup({ mask: 20 });
     expect(room.map(0x200000, 100)).toBe(-1);
-    expect(room.reason()).toBe(UNREACHABLE);
+    expect(room.reason()).toBe(REASON_SWIOTLB_UNREACHABLE);
     expect(room.pool.stats).toMatchObject({ used: 0, live: 0, refused: { unreachable: 1 } });
     expect(room.check()).toBe(0);
   });
 
   test('an injected slot failure and a failing copy leave no trace', () => {
     const room = setup();
-    room.core.exports.faultArm(room.ctx, 6, 1);
+    room.core.exports.faultArm(room.ctx, FAULT_SWIOTLB, 1);
     expect(room.map(0x200000, 100)).toBe(-1);
-    expect(room.reason()).toBe(FULL);
+    expect(room.reason()).toBe(REASON_SWIOTLB_FULL);
     room.ram.write(0x200000, Uint8Array.of(1));
-    room.core.exports.faultArm(room.ctx, 0, 1);
+    room.core.exports.faultArm(room.ctx, FAULT_BLOCK, 1);
     expect(room.map(0x200000, 100)).toBe(-1);
     expect(room.pool.stats).toMatchObject({ used: 0, live: 0 });
     expect(room.check()).toBe(0);
@@ -178,9 +182,9 @@ describe('refusals', () => {
     const at = room.map(0x200000, 5000);
     for (const wrong of [at + 2048, at + 1, at + 8192, 0x200000]) {
       expect(room.unmap(wrong, 10)).toBe(false);
-      expect(room.reason()).toBe(NOT_MAPPED);
+      expect(room.reason()).toBe(REASON_SWIOTLB_NOT_MAPPED);
     }
-    expect(room.sync(at + 3 * 2048, 4, BIDIRECTIONAL, true)).toBe(false);
+    expect(room.sync(at + 3 * 2048, 4, DMA_BIDIRECTIONAL, true)).toBe(false);
     expect(room.unmap(at, 5000)).toBe(true);
     expect(room.unmap(at, 5000)).toBe(false);
     expect(room.check()).toBe(0);
@@ -205,12 +209,12 @@ describe('bytes', () => {
   const show = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
 
   test.each([
-    { dialect: 'areas' as const, dir: TO_DEVICE, seen: 'buffer', back: 'buffer' },
-    { dialect: 'areas' as const, dir: FROM_DEVICE, seen: 'buffer', back: 'DEVICE' },
-    { dialect: 'areas' as const, dir: BIDIRECTIONAL, seen: 'buffer', back: 'DEVICE' },
-    { dialect: 'index' as const, dir: TO_DEVICE, seen: 'buffer', back: 'buffer' },
-    { dialect: 'index' as const, dir: FROM_DEVICE, seen: '\0\0\0\0\0\0', back: 'DEVICE' },
-    { dialect: 'index' as const, dir: BIDIRECTIONAL, seen: 'buffer', back: 'DEVICE' },
+    { dialect: 'areas' as const, dir: DMA_TO_DEVICE, seen: 'buffer', back: 'buffer' },
+    { dialect: 'areas' as const, dir: DMA_FROM_DEVICE, seen: 'buffer', back: 'DEVICE' },
+    { dialect: 'areas' as const, dir: DMA_BIDIRECTIONAL, seen: 'buffer', back: 'DEVICE' },
+    { dialect: 'index' as const, dir: DMA_TO_DEVICE, seen: 'buffer', back: 'buffer' },
+    { dialect: 'index' as const, dir: DMA_FROM_DEVICE, seen: '\0\0\0\0\0\0', back: 'DEVICE' },
+    { dialect: 'index' as const, dir: DMA_BIDIRECTIONAL, seen: 'buffer', back: 'DEVICE' },
   ])('$dialect, direction $dir: the device sees "$seen", the CPU gets "$back"', ({ dialect, dir, seen, back }) => {
     const room = setup({ dialect });
     room.ram.write(0x200ffd, text('buffer'));
@@ -226,10 +230,10 @@ describe('bytes', () => {
   test('DMA_ATTR_SKIP_CPU_SYNC skips the copy back, not the copy in', () => {
     const room = setup();
     room.ram.write(0x200000, text('buffer'));
-    const at = room.map(0x200000, 6, FROM_DEVICE, SKIP_CPU_SYNC);
+    const at = room.map(0x200000, 6, DMA_FROM_DEVICE, DMA_ATTR_SKIP_CPU_SYNC);
     expect(show(room.ram.read(at, 6))).toBe('buffer');
     room.ram.write(at, text('DEVICE'));
-    room.unmap(at, 6, FROM_DEVICE, SKIP_CPU_SYNC);
+    room.unmap(at, 6, DMA_FROM_DEVICE, DMA_ATTR_SKIP_CPU_SYNC);
     expect(show(room.ram.read(0x200000, 6))).toBe('buffer');
   });
 
@@ -237,19 +241,19 @@ describe('bytes', () => {
     const room = setup({ align: 0xfff });
     const length = 6000;
     room.ram.write(0x200123, new Uint8Array(length).fill(1));
-    const at = room.map(0x200123, length, BIDIRECTIONAL);
+    const at = room.map(0x200123, length, DMA_BIDIRECTIONAL);
     expect(at % 4096).toBe(0x123);
     room.ram.write(at, new Uint8Array(length).fill(2));
-    expect(room.sync(at + 5000, 10, BIDIRECTIONAL, false)).toBe(true);
+    expect(room.sync(at + 5000, 10, DMA_BIDIRECTIONAL, false)).toBe(true);
     const cpu = room.ram.read(0x200123, length);
     expect(cpu.every((byte, i) => byte === (i >= 5000 && i < 5010 ? 2 : 1))).toBe(true);
     room.ram.write(0x200123, new Uint8Array(length).fill(3));
-    expect(room.sync(at, 1, BIDIRECTIONAL, true)).toBe(true);
+    expect(room.sync(at, 1, DMA_BIDIRECTIONAL, true)).toBe(true);
     expect([...room.ram.read(at, 2)]).toEqual([3, 2]);
-    expect(room.sync(at, length, FROM_DEVICE, true), 'nothing to do towards a device that only writes').toBe(true);
+    expect(room.sync(at, length, DMA_FROM_DEVICE, true), 'nothing to do towards a device that only writes').toBe(true);
     expect([...room.ram.read(at, 2)]).toEqual([3, 2]);
-    expect(room.sync(at + 5999, 2, BIDIRECTIONAL, true), 'one byte too many').toBe(false);
-    expect(room.reason()).toBe(OVERFLOW);
+    expect(room.sync(at + 5999, 2, DMA_BIDIRECTIONAL, true), 'one byte too many').toBe(false);
+    expect(room.reason()).toBe(REASON_SWIOTLB_OVERFLOW);
     expect(room.unmap(at, length)).toBe(true);
     expect(room.check()).toBe(0);
   });

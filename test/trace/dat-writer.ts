@@ -1,4 +1,5 @@
 import { deflateSync } from 'node:zlib';
+import { PAGE_SIZE as PAGE } from '../../src/core/generated/constants.js';
 
 /** Writes trace.dat files of either version, byte order and kernel word size, as trace-cmd.dat.v6(5) and v7(5) have them. */
 
@@ -23,8 +24,6 @@ export interface DatOptions {
   /** Events lost before the second page of each CPU. */
   lost?: number;
 }
-
-const PAGE = 4096;
 
 class Out {
   bytes: number[] = [];

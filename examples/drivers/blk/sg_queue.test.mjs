@@ -1,6 +1,6 @@
 // The hardware of sg_queue.c, a disk that keeps what is written, and what is done with it.
 
-const PAGE = 4096;
+import { PAGE_SIZE as PAGE } from 'gemdma';
 
 function model(hardware) {
   let command = 0;

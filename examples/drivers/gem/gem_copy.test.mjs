@@ -1,6 +1,6 @@
 // The hardware of gem_copy.c, a copy engine, and what is done with it.
 
-const PAGE = 4096;
+import { PAGE_SIZE as PAGE } from 'gemdma';
 
 function model(hardware) {
   const reg = new Map();

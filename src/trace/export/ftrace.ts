@@ -1,11 +1,10 @@
+import { PAGE_SIZE as PAGE } from '../../core/generated/constants.js';
 import type { MachineEvent } from '../../events/events.js';
 
 /**
  * A machine's events as ftrace text, as the kernel would have written them: what reads a kernel's trace reads an emulator's.
  * Lists are written with one entry and one segment, since an event has their first address and their length only.
  */
-
-const PAGE = 4096;
 
 export interface FtraceOptions {
   /** Task of every event, `name-pid`. Default `gemdma-1`. */

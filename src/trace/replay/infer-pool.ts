@@ -1,3 +1,4 @@
+import { PAGE_SIZE as PAGE, SET_SLOTS, SLOT_SIZE } from '../../core/generated/constants.js';
 import type { InferredSpace } from './infer.js';
 import { OP, type Operations, SHAPE } from './operations.js';
 
@@ -7,9 +8,8 @@ import { OP, type Operations, SHAPE } from './operations.js';
  * passed over were taken when the trace began.
  */
 
-export const SLOT = 2048;
-const PAGE = 4096;
-const SET_SLOTS = 128;
+export { SLOT_SIZE as SLOT };
+
 /** swiotlb's default size, IO_TLB_DEFAULT_SIZE. */
 const DEFAULT_SIZE = 64 * 1024 ** 2;
 /** Slots that a search may have passed over; a longer way is another story. */
@@ -83,13 +83,13 @@ export function inferPool(
 }
 
 function replayIndices(o: Operations, order: Int32Array, devices: ReadonlySet<number>, pool: InferredPool): void {
-  const areaSlots = pool.size / SLOT / pool.areas;
-  const used = new Uint8Array(pool.size / SLOT);
+  const areaSlots = pool.size / SLOT_SIZE / pool.areas;
+  const used = new Uint8Array(pool.size / SLOT_SIZE);
   const index = new Array<number>(pool.areas).fill(-1);
   const atBegin = new Set<number>();
-  const slotOf = (address: number): number => Math.floor((address - pool.base) / SLOT);
+  const slotOf = (address: number): number => Math.floor((address - pool.base) / SLOT_SIZE);
   const slotsOf = (call: number, keep: number): number =>
-    Math.ceil((o.size[call] + (o.address[call] & keep & (SLOT - 1))) / SLOT);
+    Math.ceil((o.size[call] + (o.address[call] & keep & (SLOT_SIZE - 1))) / SLOT_SIZE);
   // What ends without having begun was there.
   for (const call of order) {
     if (o.op[call] !== OP.UNMAP || o.of[call] !== -1 || !devices.has(o.device[call])) continue;

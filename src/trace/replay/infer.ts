@@ -1,3 +1,4 @@
+import { PAGE_SIZE as PAGE } from '../../core/generated/constants.js';
 import { OP, type Operations, SHAPE } from './operations.js';
 
 /**
@@ -9,7 +10,6 @@ import { OP, type Operations, SHAPE } from './operations.js';
  *     else out of the magazine of the CPU that got it; one that is too long for a magazine was a hole.
  */
 
-const PAGE = 4096;
 /** Largest size that magazines keep, as a power of two of pages (IOVA_RANGE_CACHE_MAX_SIZE). */
 const MAX_ORDER = 5;
 const TOP_32BIT = 0x100000;

@@ -1,3 +1,4 @@
+import { MAGAZINE_PFNS, PAGE_SIZE as PAGE } from '../../core/generated/constants.js';
 import { orderOf } from './infer.js';
 import { OP, type Operations } from './operations.js';
 
@@ -21,7 +22,6 @@ export interface Decision {
   delay?: number;
 }
 
-const PAGE = 4096;
 const TIMEOUT = 10e6;
 /** Calls after a flush among which one is looked for that is given a range of it. */
 const LOOK_AHEAD = 600;
@@ -82,8 +82,6 @@ interface Space {
   where: Map<number, number[]>;
 }
 
-/** IOVA_MAG_SIZE, and the places of a ring that can be used (IOVA_DEFAULT_FQ_SIZE - 1). */
-const MAGAZINE = 127;
 const RING = 255;
 
 export interface ModelRun {
@@ -167,8 +165,8 @@ function drain(space: Space, ring: Waiting[], cpu: number): void {
     space.waiting.delete(page);
     if (order > 5) continue;
     const cache = cacheOf(space, cpu, order);
-    if (cache.loaded.length === MAGAZINE) {
-      if (cache.previous.length < MAGAZINE) [cache.loaded, cache.previous] = [cache.previous, cache.loaded];
+    if (cache.loaded.length === MAGAZINE_PFNS) {
+      if (cache.previous.length < MAGAZINE_PFNS) [cache.loaded, cache.previous] = [cache.previous, cache.loaded];
       else {
         cache.depot.push(cache.loaded);
         cache.loaded = [];

@@ -1,3 +1,4 @@
+import { PAGE_SIZE as PAGE } from '../../core/generated/constants.js';
 import { DMA_MAPPING_ERROR } from '../../dma/device.js';
 import { DmaDomain } from '../../dma/domain.js';
 import { comparesCoherent, type InferredSpace, infer } from './infer.js';
@@ -31,7 +32,6 @@ export interface LazyVerification {
   spaces: InferredSpace[];
 }
 
-const PAGE = 4096;
 /** Calls after a flush that decide about it. */
 const WINDOW = 500;
 const MAX_CORRECTIONS = 40;

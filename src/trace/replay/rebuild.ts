@@ -1,3 +1,4 @@
+import { PAGE_SIZE as PAGE } from '../../core/generated/constants.js';
 import { EVENT, type EventNumber, NO_CPU, ROW, type TraceBatch } from '../batch.js';
 import { OP, Operations, SHAPE } from './operations.js';
 
@@ -6,7 +7,6 @@ import { OP, Operations, SHAPE } from './operations.js';
  * iommu:unmap: where these were recorded, they order the calls; dma_unmap_sg and dma_free come before, all others after.
  */
 
-const PAGE = 4096;
 /** Devices of a trace beyond which something is wrong with it. */
 const MAX_DEVICES = 4096;
 

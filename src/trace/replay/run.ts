@@ -1,3 +1,4 @@
+import { PAGE_SIZE as PAGE } from '../../core/generated/constants.js';
 import { type Direction, DMA_MAPPING_ERROR, type DmaDevice } from '../../dma/device.js';
 import { DmaDomain } from '../../dma/domain.js';
 import { ScatterTable } from '../../dma/sg-table.js';
@@ -9,7 +10,6 @@ import { OP, type Operations, SHAPE } from './operations.js';
 
 /** One run of a trace's calls through the emulator. */
 
-const PAGE = 4096;
 const TOP_32BIT = 0x100000;
 /** A frame for what nobody knows the memory of. */
 const SOME_FRAME = 1;

@@ -1,9 +1,9 @@
 import { describe, expect, test } from 'vitest';
+import { FAULT_IOVA } from '../../../src/core/generated/constants.js';
 import { DRIVER_NAMES, type DriverName } from '../../../src/i915/policy/index.js';
 import type { MappingPolicy } from '../../../src/i915/policy/policy.js';
 import { gpuOn, iovaRanges, pattern } from '../gpu.js';
 
-const FAULT_IOVA = 3;
 const full = (driver: DriverName): ReturnType<typeof gpuOn> => gpuOn({ gen: 8, ppgtt: 'full', driver });
 
 describe('when an object is mapped', () => {

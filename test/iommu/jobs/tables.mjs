@@ -1,7 +1,8 @@
 // A job of test/iommu/threads.test.ts: maps and unmaps in one domain beside other workers. Small ranges share leaf tables
 // with theirs; large ones come and go with tables of their own. What a worker mapped it must find, until it unmaps it.
 
-const PAGE = 4096;
+import { PAGE_SIZE as PAGE, PROT_READ, PROT_WRITE } from '../../../dist/core/generated/constants.js';
+
 const TABLE = 512 * PAGE;
 const GROUP = 16;
 
@@ -45,8 +46,8 @@ export default function tables({ core, context, index, workers, stopped }, { dom
     const frames = Array.from({ length: count }, (_, i) => (single ? first + i : first + ((i * 7) % 512)));
     core.writeWords(vector, frames);
     const rc = single
-      ? domainMap(domain, iova, first * PAGE, count * PAGE, 3)
-      : domainMapPfns(domain, iova, vector, count, 3);
+      ? domainMap(domain, iova, first * PAGE, count * PAGE, PROT_READ | PROT_WRITE)
+      : domainMapPfns(domain, iova, vector, count, PROT_READ | PROT_WRITE);
     if (rc !== 0) ++wrong;
     live.set(iova, { count, frames });
     check(iova, count, frames);

@@ -1,7 +1,7 @@
 // A job of test/threads/dma.test.ts: maps and unmaps for a shared device in a seeded order, through the same domain as
 // the other workers, and reports the DMA pages that it held at the end.
 
-const PAGE = 4096;
+import { DMA_BIDIRECTIONAL, PAGE_SIZE as PAGE } from '../../../dist/core/generated/constants.js';
 
 export default function dma({ core, context, index }, { device, rounds, seed, marks, order }) {
   const { dmaMapPage, dmaUnmapPage, dmaMapSg, dmaUnmapSg, pagesAlloc, pagesFree, blockAlloc, blockFree } = core.exports;
@@ -24,10 +24,10 @@ export default function dma({ core, context, index }, { device, rounds, seed, ma
   const end = ({ address, pages, pfn, table }) => {
     mark(owner, 0, address / PAGE, pages);
     if (table) {
-      dmaUnmapSg(device, table, sgOrigNents(table), 0, 0);
+      dmaUnmapSg(device, table, sgOrigNents(table), DMA_BIDIRECTIONAL, 0);
       sgDestroy(table);
     } else {
-      dmaUnmapPage(device, address, PAGE, 0, 0);
+      dmaUnmapPage(device, address, PAGE, DMA_BIDIRECTIONAL, 0);
       core.writeWord(staging, pfn);
       pagesFree(context, 1, staging);
     }
@@ -38,7 +38,7 @@ export default function dma({ core, context, index }, { device, rounds, seed, ma
     } else if (next(4) !== 0) {
       if (pagesAlloc(context, 1, staging) < 0) continue;
       const pfn = core.readWord(staging);
-      const address = dmaMapPage(device, pfn, 0, PAGE, 0, 0);
+      const address = dmaMapPage(device, pfn, 0, PAGE, DMA_BIDIRECTIONAL, 0);
       if (address < 0) {
         ++failed;
         continue;
@@ -49,7 +49,7 @@ export default function dma({ core, context, index }, { device, rounds, seed, ma
       const pages = 1 + next(1 << order);
       const table = sgAllocPages(context, pages, 0, 0xfffff000);
       if (table === 0) continue;
-      if (dmaMapSg(device, table, 0, 0) <= 0 || sgNents(table) !== 1) {
+      if (dmaMapSg(device, table, DMA_BIDIRECTIONAL, 0) <= 0 || sgNents(table) !== 1) {
         ++failed;
         continue;
       }
