@@ -8,7 +8,7 @@
 //   | cacheline + 1                    | count 1-8 |      0 is a free slot
 
 import { blockAllocZeroed, blockFree, blockOrder } from '../memory/block';
-import { Context, FAULT_DMA_DEBUG } from '../memory/context';
+import { FAULT_DMA_DEBUG } from '../memory/context';
 import { shouldFail } from '../memory/fault';
 import { HIGH_SHIFT } from '../ram/ram';
 import { Entry, TYPE_COHERENT } from './entry';
@@ -151,7 +151,7 @@ export function lineCount(state: DebugState, line: u64): u32 {
 }
 
 function resize(state: DebugState): bool {
-  const ctx = changetype<Context>(state.ctx);
+  const ctx = state.ctx;
   const old = state.lines;
   const count: usize = old == 0 ? 0 : <usize>state.lineMask + 1;
   const want = max<usize>(count * 2, FIRST_LINES);

@@ -10,9 +10,10 @@
 // more to undo than the entry itself.
 
 import { BLOCK_SIZE, blockAlloc, blockAllocZeroed, blockFree, blockOrder } from '../memory/block';
-import { Context, FAULT_DMA_DEBUG, FAULT_SLAB } from '../memory/context';
+import { FAULT_DMA_DEBUG, FAULT_SLAB } from '../memory/context';
 import { shouldFail } from '../memory/fault';
 import { DmaDevice } from '../dma/device';
+import { addressOf } from '../memory/record';
 import { SgTable } from '../sg/sg-table';
 import { CHECK_OOM_DISABLED, CHECK_POOL_GROWN } from './checks';
 import {
@@ -35,10 +36,24 @@ export const PAGE_SHIFT: u64 = 12;
 // Neighbouring pages lie in neighbouring slots; the folds keep objects that are all aligned to 2 MiB from meeting.
 // @ts-ignore: decorator
 @inline
-export function slotOf(state: DebugState, device: usize, page: u64): usize {
+export function slotOf(state: DebugState, device: DmaDevice, page: u64): usize {
   const low = <u32>page;
-  const hash = low ^ (low >> 8) ^ (low >> 16) ^ (<u32>device << 3);
+  const hash = low ^ (low >> 8) ^ (low >> 16) ^ (<u32>addressOf(device) << 3);
   return state.buckets + (<usize>(hash & state.bucketMask) << 2);
+}
+
+/** The first entry of the chain at a slot, null for an empty one. */
+// @ts-ignore: decorator
+@inline
+export function chainAt(slot: usize): Entry | null {
+  return changetype<Entry | null>(load<u32>(slot));
+}
+
+/** The same, the null record of an empty one: for a look at fields that are 0 in no entry. */
+// @ts-ignore: decorator
+@inline
+export function headAt(slot: usize): Entry {
+  return changetype<Entry>(load<u32>(slot));
 }
 
 /**
@@ -46,45 +61,46 @@ export function slotOf(state: DebugState, device: usize, page: u64): usize {
  *
  * Everything that can happen here, the pool's growth or death, a new block of entries, a larger table, happens when there
  * are about to be more live entries than ever: one comparison keeps it out of the way.
- * @returns the entry, or 0 when nothing is tracked (any more)
+ * @returns the entry, or null when nothing is tracked (any more)
  */
 // @ts-ignore: decorator
 @inline
-export function entryAlloc(state: DebugState): usize {
+export function entryAlloc(state: DebugState): Entry | null {
   if (state.live >= state.peak) return allocPeak(state);
-  const entry = state.free;
-  state.free = load<u32>(entry);
+  const entry = state.free!;
+  state.free = entry.next;
   return entry;
 }
 
-function allocPeak(state: DebugState): usize {
+function allocPeak(state: DebugState): Entry | null {
   if ((state.flags & DEBUG_KERNEL) != 0 && state.live == state.pool) grow(state);
-  if ((state.flags & (DEBUG_KERNEL | DEBUG_OWN)) == 0) return 0;
-  const ctx = changetype<Context>(state.ctx);
-  let entry: usize = 0;
+  if ((state.flags & (DEBUG_KERNEL | DEBUG_OWN)) == 0) return null;
+  const ctx = state.ctx;
+  let entry: Entry | null = null;
   if (!shouldFail(ctx, FAULT_SLAB) && !shouldFail(ctx, FAULT_DMA_DEBUG)) {
-    entry = state.free != 0 ? state.free : carve(state);
+    entry = state.free != null ? state.free : carve(state);
   }
-  if (entry == 0) {
+  if (entry == null) {
     // The kernel would have had its entry already: without one it stops, as it does when the pool cannot grow.
     if ((state.flags & DEBUG_KERNEL) != 0) disable(state, CHECK_OOM_DISABLED);
     if ((state.flags & DEBUG_OWN) != 0) ++state.missed;
-    return 0;
+    return null;
   }
-  state.free = load<u32>(entry);
+  state.free = entry.next;
   state.peak = state.live + 1;
   if (state.live > state.bucketMask) rehash(state);
   return entry;
 }
 
-function carve(state: DebugState): usize {
-  const block = blockAlloc(changetype<Context>(state.ctx), ENTRY_BLOCK_ORDER);
-  if (block == 0) return 0;
+function carve(state: DebugState): Entry | null {
+  const block = blockAlloc(state.ctx, ENTRY_BLOCK_ORDER);
+  if (block == 0) return null;
   let at = block + ((BLOCK_SIZE << ENTRY_BLOCK_ORDER) / ENTRY_SIZE - 1) * ENTRY_SIZE;
-  let next: usize = 0;
+  let next: Entry | null = null;
   for (; at >= block; at -= ENTRY_SIZE) {
-    store<u32>(at, <u32>next);
-    next = at;
+    const entry = changetype<Entry>(at);
+    entry.next = next;
+    next = entry;
   }
   state.free = next;
   return next;
@@ -94,7 +110,7 @@ function carve(state: DebugState): usize {
 function grow(state: DebugState): void {
   state.minFree = 0;
   const fixed = (state.flags & DEBUG_GROWS) == 0 || (state.flags & DEBUG_POOL_FIXED) != 0;
-  if (fixed || shouldFail(changetype<Context>(state.ctx), FAULT_DMA_DEBUG)) {
+  if (fixed || shouldFail(state.ctx, FAULT_DMA_DEBUG)) {
     disable(state, CHECK_OOM_DISABLED);
     return;
   }
@@ -125,8 +141,8 @@ export function minFree(state: DebugState): u32 {
 // @ts-ignore: decorator
 @inline
 export function entryFree(state: DebugState, entry: Entry): void {
-  store<u32>(changetype<usize>(entry), <u32>state.free);
-  state.free = changetype<usize>(entry);
+  entry.next = state.free;
+  state.free = entry;
   --state.live;
 }
 
@@ -134,10 +150,10 @@ export function entryFree(state: DebugState, entry: Entry): void {
 // @ts-ignore: decorator
 @inline
 export function entryInsert(
-  state: DebugState, entry: Entry, device: usize, address: u64, size: u64, flags: u32,
+  state: DebugState, entry: Entry, device: DmaDevice, address: u64, size: u64, flags: u32,
 ): void {
   entry.flags = flags;
-  append(slotOf(state, device, address >> PAGE_SHIFT), changetype<usize>(entry));
+  append(slotOf(state, device, address >> PAGE_SHIFT), entry);
   if (size > state.longest) state.longest = size;
   ++state.live;
   if (entry.object != 0) countObject(state, entry);
@@ -145,46 +161,46 @@ export function entryInsert(
 
 // @ts-ignore: decorator
 @inline
-function append(slot: usize, at: usize): void {
-  const first: usize = load<u32>(slot);
-  store<u64>(at, <u64>at << 32); // no next, and its own tail
-  if (first == 0) store<u32>(slot, <u32>at);
+function append(slot: usize, entry: Entry): void {
+  const first = chainAt(slot);
+  store<u64>(addressOf(entry), <u64>addressOf(entry) << 32); // no next, and its own tail
+  if (first == null) store<u32>(slot, <u32>addressOf(entry));
   else {
-    changetype<Entry>(changetype<Entry>(first).tail).next = at;
-    changetype<Entry>(first).tail = at;
+    first.tail.next = entry;
+    first.tail = entry;
   }
 }
 
-/** Takes an entry out of its chain, from behind the one before it; 0 for the chain's first. */
+/** Takes an entry out of its chain, from behind the one before it; null for the chain's first. */
 // @ts-ignore: decorator
 @inline
-export function unchain(slot: usize, before: usize, entry: Entry): void {
+export function unchain(slot: usize, before: Entry | null, entry: Entry): void {
   const next = entry.next;
-  if (before == 0) {
-    store<u32>(slot, <u32>next);
-    if (next != 0) changetype<Entry>(next).tail = entry.tail;
+  if (before == null) {
+    store<u32>(slot, <u32>addressOf(next));
+    if (next != null) next.tail = entry.tail;
     return;
   }
-  changetype<Entry>(before).next = next;
-  if (next == 0) changetype<Entry>(load<u32>(slot)).tail = before;
+  before.next = next;
+  if (next == null) chainAt(slot)!.tail = before;
 }
 
 /** Puts a link at the end of its chain. */
 export function chainInsert(state: DebugState, entry: Entry): void {
-  append(slotOf(state, entry.device, entry.address >> PAGE_SHIFT), changetype<usize>(entry));
+  append(slotOf(state, entry.device, entry.address >> PAGE_SHIFT), entry);
 }
 
-/** The entry before one in its chain, 0 for the first. */
-export function entryBefore(slot: usize, at: usize): usize {
-  let before: usize = 0;
-  for (let other: usize = load<u32>(slot); other != at; other = changetype<Entry>(other).next) before = other;
+/** The entry before one in its chain, null for the first. */
+export function entryBefore(slot: usize, entry: Entry): Entry | null {
+  let before: Entry | null = null;
+  for (let other = chainAt(slot); other != entry; other = other!.next) before = other;
   return before;
 }
 
 /** Takes a link out of its chain. */
 export function chainRemove(state: DebugState, entry: Entry): void {
   const slot = slotOf(state, entry.device, entry.address >> PAGE_SHIFT);
-  unchain(slot, entryBefore(slot, changetype<usize>(entry)), entry);
+  unchain(slot, entryBefore(slot, entry), entry);
 }
 
 /** Whole pages of the device's address space that an entry holds. */
@@ -225,7 +241,7 @@ export function entryLose(state: DebugState, entry: Entry): void {
 
 // Doubling keeps the chains' order: each is walked from its oldest entry and appended to.
 function rehash(state: DebugState): void {
-  const ctx = changetype<Context>(state.ctx);
+  const ctx = state.ctx;
   const old = state.buckets;
   const count: usize = <usize>state.bucketMask + 1;
   if (count >= 1 << 24) return;
@@ -235,11 +251,10 @@ function rehash(state: DebugState): void {
   state.buckets = fresh;
   state.bucketMask = <u32>(count * 2 - 1);
   for (let slot = old; slot < old + (count << 2); slot += 4) {
-    for (let at: usize = load<u32>(slot); at != 0; ) {
-      const entry = changetype<Entry>(at);
+    for (let entry = chainAt(slot); entry != null; ) {
       const next = entry.next;
-      append(slotOf(state, entry.device, entry.address >> PAGE_SHIFT), at);
-      at = next;
+      append(slotOf(state, entry.device, entry.address >> PAGE_SHIFT), entry);
+      entry = next;
     }
   }
   blockFree(ctx, old);
@@ -264,46 +279,47 @@ export function countedIn(flags: u32): u32 {
  */
 // @ts-ignore: decorator
 @inline
-export function findUnchecked(slot: usize, device: usize, address: u64, size: u64, kind: u32, ents: u32): usize {
-  const at: usize = load<u32>(slot);
-  return unlike(at, device, address, size, kind, ents) == <u64>UNCHECKED << 32 ? at : 0;
+export function findUnchecked(slot: usize, device: DmaDevice, address: u64, size: u64, kind: u32, ents: u32): Entry | null {
+  const entry = headAt(slot);
+  return unlike(entry, device, address, size, kind, ents) == <u64>UNCHECKED << 32 ? entry : null;
 }
 
 /**
  * The entry of a device at an address, as the kernel picks it (bucket_find_exact): the oldest one that agrees in size,
  * type, direction and sg count; otherwise the only one there is, and none when several disagree.
- * @returns the entry or 0; DebugState.before is the one before it in its chain, for unchain
+ * @returns the entry or null; DebugState.before is the one before it in its chain, for unchain
  */
 export function findBest(
-  state: DebugState, slot: usize, device: usize, address: u64, size: u64, kind: u32, ents: u32,
-): usize {
-  let found: usize = 0;
-  let foundBefore: usize = 0;
+  state: DebugState, slot: usize, device: DmaDevice, address: u64, size: u64, kind: u32, ents: u32,
+): Entry | null {
+  let found: Entry | null = null;
+  let foundBefore: Entry | null = null;
   let matches = 0;
-  let before: usize = 0;
-  for (let at: usize = load<u32>(slot); at != 0; at = changetype<Entry>(at).next) {
-    const entry = changetype<Entry>(at);
+  let before: Entry | null = null;
+  for (let entry = chainAt(slot); entry != null; entry = entry!.next) {
     if (entry.address == address && entry.device == device && (entry.kind & 0xff) < TYPE_LINK) {
       if (entry.size == size && entry.kind == kind && entry.sgCallEnts == ents) {
         state.before = before;
-        return at;
+        return entry;
       }
       ++matches;
-      found = at;
+      found = entry;
       foundBefore = before;
     }
-    before = at;
+    before = entry;
   }
   state.before = foundBefore;
-  return matches == 1 ? found : 0;
+  return matches == 1 ? found : null;
 }
 
 /**
  * The entry of a device that covers [address, address + size), as the kernel picks it (bucket_find_contain): bucket
  * after bucket downwards, in each the best match by the rule of findExact.
  */
-export function findContaining(state: DebugState, dev: DmaDevice, address: u64, size: u64, kind: u32, ents: u32): usize {
-  const device = changetype<usize>(dev);
+export function findContaining(
+  state: DebugState, dev: DmaDevice, address: u64, size: u64, kind: u32, ents: u32,
+): Entry | null {
+  const device = dev;
   const chunk = address >> HASH_SHIFT;
   const wrap = <u64>state.kernelBuckets;
   let steps = min<u64>(wrap, chunk + 1);
@@ -312,19 +328,18 @@ export function findContaining(state: DebugState, dev: DmaDevice, address: u64, 
   const reach = min<u64>((state.longest >> HASH_SHIFT) + 1, chunk);
   const lowest = chunk - reach;
   for (let step: u64 = 0; step < steps && step <= reach; ++step) {
-    let found: usize = 0;
+    let found: Entry | null = null;
     let matches = 0;
     // The kernel's bucket holds every chunk that is the same modulo its size.
     let c = chunk - step;
     do {
       for (let page = c << 1; page <= (c << 1) + 1; ++page) {
-        for (let at: usize = load<u32>(slotOf(state, device, page)); at != 0; at = changetype<Entry>(at).next) {
-          const entry = changetype<Entry>(at);
+        for (let entry = chainAt(slotOf(state, device, page)); entry != null; entry = entry!.next) {
           if (entry.device != device || entry.address >> PAGE_SHIFT != page || (entry.kind & 0xff) >= TYPE_LINK) continue;
           if (entry.address > address || entry.address + entry.size < address + size) continue;
-          if (entry.size == size && entry.kind == kind && entry.sgCallEnts == ents) return at;
+          if (entry.size == size && entry.kind == kind && entry.sgCallEnts == ents) return entry;
           ++matches;
-          found = at;
+          found = entry;
         }
       }
       if (c < wrap || c - wrap < lowest) break;
@@ -332,52 +347,57 @@ export function findContaining(state: DebugState, dev: DmaDevice, address: u64, 
     } while (true);
     if (matches == 1) return found;
   }
-  return 0;
+  return null;
 }
 
-/** The oldest entry of a device at an address, or 0; with `waiting` the oldest that waits for its mapping-error check. */
-export function findAt(state: DebugState, device: usize, address: u64, waiting: bool): usize {
-  let at: usize = load<u32>(slotOf(state, device, address >> PAGE_SHIFT));
-  for (; at != 0; at = changetype<Entry>(at).next) {
-    const entry = changetype<Entry>(at);
+/** The oldest entry of a device at an address, or null; with `waiting` the oldest that waits for its mapping-error check. */
+export function findAt(state: DebugState, device: DmaDevice, address: u64, waiting: bool): Entry | null {
+  let entry = chainAt(slotOf(state, device, address >> PAGE_SHIFT));
+  for (; entry != null; entry = entry!.next) {
     if (entry.address != address || entry.device != device || (entry.kind & 0xff) >= TYPE_LINK) continue;
     if (!waiting || (entry.checked & UNCHECKED) != 0) break;
   }
-  return at;
+  return entry;
 }
 
-function firstFrom(state: DebugState, slot: usize): usize {
+function firstFrom(state: DebugState, slot: usize): Entry | null {
   const end = state.buckets + ((<usize>state.bucketMask + 1) << 2);
   for (; slot < end; slot += 4) {
-    const first: usize = load<u32>(slot);
-    if (first != 0) return first;
+    const first = chainAt(slot);
+    if (first != null) return first;
   }
-  return 0;
+  return null;
 }
 
-/** First live entry in the order of the chains, 0 without. */
-export function firstEntry(state: DebugState): usize {
+/** First live entry in the order of the chains, null without. */
+export function firstEntry(state: DebugState): Entry | null {
   return firstFrom(state, state.buckets);
 }
 
-/** The entry after another, 0 after the last. No entry may come or go between the two calls. */
-export function nextEntry(state: DebugState, at: usize): usize {
-  const entry = changetype<Entry>(at);
-  if (entry.next != 0) return entry.next;
+/** The entry after another, null after the last. No entry may come or go between the two calls. */
+export function nextEntry(state: DebugState, entry: Entry): Entry | null {
+  if (entry.next != null) return entry.next;
   return firstFrom(state, slotOf(state, entry.device, entry.address >> PAGE_SHIFT) + 4);
 }
 
 // A table's live entries are a list through the entries, so that a second map of it is seen with one load.
 
+/** The first of a table's live entries, null without. */
+// @ts-ignore: decorator
+@inline
+export function liveEntries(sgt: SgTable): Entry | null {
+  return changetype<Entry | null>(sgt.debugEntries);
+}
+
 // @ts-ignore: decorator
 @inline
 export function sgLink(entry: Entry, sgt: SgTable): void {
-  const first = sgt.debugEntries;
-  entry.sgt = changetype<usize>(sgt);
+  const first = liveEntries(sgt);
+  entry.sgt = sgt;
   entry.sgNext = first;
-  entry.sgPrevious = 0;
-  if (first != 0) changetype<Entry>(first).sgPrevious = changetype<usize>(entry);
-  sgt.debugEntries = changetype<usize>(entry);
+  entry.sgPrevious = null;
+  if (first != null) first.sgPrevious = entry;
+  sgt.debugEntries = addressOf(entry);
 }
 
 // @ts-ignore: decorator
@@ -385,7 +405,7 @@ export function sgLink(entry: Entry, sgt: SgTable): void {
 export function sgUnlink(entry: Entry): void {
   const next = entry.sgNext;
   const previous = entry.sgPrevious;
-  if (previous != 0) changetype<Entry>(previous).sgNext = next;
-  else changetype<SgTable>(entry.sgt).debugEntries = next;
-  if (next != 0) changetype<Entry>(next).sgPrevious = previous;
+  if (previous != null) previous.sgNext = next;
+  else entry.sgt!.debugEntries = addressOf(next);
+  if (next != null) next.sgPrevious = previous;
 }

@@ -20,7 +20,7 @@
 import { Context } from '../memory/context';
 import { lock, unlock } from '../memory/lock';
 import { DMA_ATTR_SKIP_CPU_SYNC, DMA_BIDIRECTIONAL, DMA_TO_DEVICE, DmaDevice } from '../dma/device';
-import { isRam, Ram } from '../ram/ram';
+import { isRam, ramOf } from '../ram/ram';
 import { entryBytes, entryPages, sgEntryLength, sgEntryPhys } from '../sg/entries';
 import { SgTable, sgPfn } from '../sg/sg-table';
 import { LINE_ENOMEM, LINE_FRESH, LINE_OVERFLOW, lineInsert, lineOf, pageSlot, pairFree } from './cacheline';
@@ -37,7 +37,7 @@ import { report, reportOwn, reportUncounted } from './log';
 import { ownDoubleMap } from './own';
 import { countPages, deferPages } from './pages';
 import {
-  DEBUG_CHECK_SEGMENTS, DEBUG_KERNEL, DEBUG_OWN, DEBUG_REPORT_OVERLAP, DebugState, setQuick,
+  DEBUG_CHECK_SEGMENTS, DEBUG_KERNEL, DEBUG_OWN, DEBUG_REPORT_OVERLAP, DebugState, debugOf, setQuick,
 } from './state';
 import { syncSg, syncSingle } from './sync';
 import { askError, entriesAreSegments, listAddress, listLength, markChecked, unmapOne, unmapSg } from './unmap';
@@ -58,9 +58,8 @@ export function typeOf(state: DebugState, type: u32): u32 {
 export function debugMapPage(
   dev: DmaDevice, phys: u64, length: u64, dir: u32, dmaAddress: u64, attrs: u32, type: u32 = TYPE_PAGE,
 ): void {
-  const at = changetype<Context>(dev.ctx).dmaDebug;
-  if (at == 0) return;
-  const state = changetype<DebugState>(at);
+  const state = debugOf(dev.ctx);
+  if (state == null) return;
   const how = kindOf(typeOf(state, type), dir) | (attrs << 16);
   if (type <= TYPE_SG || type == TYPE_PAGE) mapOne(state, dev, phys, length, how, dmaAddress);
   else mapOther(state, dev, phys, length, how, dmaAddress);
@@ -69,9 +68,8 @@ export function debugMapPage(
 // @ts-ignore: decorator
 @inline
 export function debugUnmapPage(dev: DmaDevice, dmaAddress: u64, length: u64, dir: u32, type: u32 = TYPE_PAGE): void {
-  const at = changetype<Context>(dev.ctx).dmaDebug;
-  if (at == 0) return;
-  const state = changetype<DebugState>(at);
+  const state = debugOf(dev.ctx);
+  if (state == null) return;
   unmapOne(state, dev, kindOf(typeOf(state, type), dir), dmaAddress, length, 0);
 }
 
@@ -82,14 +80,14 @@ export function debugUnmapPage(dev: DmaDevice, dmaAddress: u64, length: u64, dir
 // @ts-ignore: decorator
 @inline
 export function debugMapSg(dev: DmaDevice, sgt: SgTable, nents: u32, mappedEnts: u32, dir: u32, attrs: u32): void {
-  const state = changetype<Context>(dev.ctx).dmaDebug;
-  if (state != 0) mapSg(changetype<DebugState>(state), dev, sgt, nents, mappedEnts, dir, attrs);
+  const state = debugOf(dev.ctx);
+  if (state != null) mapSg(state, dev, sgt, nents, mappedEnts, dir, attrs);
 }
 
 /** A list is about to be unmapped: nents as the driver gives it, which must be what it gave to map. */
 export function debugUnmapSg(dev: DmaDevice, sgt: SgTable, nents: u32, dir: u32): void {
-  const state = changetype<Context>(dev.ctx).dmaDebug;
-  if (state != 0) unmapSg(changetype<DebugState>(state), dev, sgt, nents, dir);
+  const state = debugOf(dev.ctx);
+  if (state != null) unmapSg(state, dev, sgt, nents, dir);
 }
 
 /** Coherent memory was allocated; phys is that of its first page. */
@@ -99,28 +97,28 @@ export function debugAllocCoherent(dev: DmaDevice, phys: u64, length: u64, dmaAd
 
 /** Coherent memory is about to be freed; phys is that of the CPU address the driver gives. */
 export function debugFreeCoherent(dev: DmaDevice, phys: u64, length: u64, dmaAddress: u64): void {
-  const state = changetype<Context>(dev.ctx).dmaDebug;
-  if (state == 0) return;
+  const state = debugOf(dev.ctx);
+  if (state == null) return;
   const kind = kindOf(TYPE_COHERENT, DMA_BIDIRECTIONAL);
-  unmapOne(changetype<DebugState>(state), dev, kind, dmaAddress, length, phys);
+  unmapOne(state, dev, kind, dmaAddress, length, phys);
 }
 
 export function debugSyncSingle(dev: DmaDevice, address: u64, size: u64, dir: u32, forDevice: bool): void {
-  const state = changetype<Context>(dev.ctx).dmaDebug;
-  if (state != 0) syncSingle(changetype<DebugState>(state), dev, address, size, dir, forDevice);
+  const state = debugOf(dev.ctx);
+  if (state != null) syncSingle(state, dev, address, size, dir, forDevice);
 }
 
 export function debugSyncSg(dev: DmaDevice, sgt: SgTable, nents: u32, dir: u32, forDevice: bool): void {
-  const state = changetype<Context>(dev.ctx).dmaDebug;
-  if (state != 0) syncSg(changetype<DebugState>(state), dev, sgt, nents, dir, forDevice);
+  const state = debugOf(dev.ctx);
+  if (state != null) syncSg(state, dev, sgt, nents, dir, forDevice);
 }
 
 /** The driver asked whether an address is an error: the oldest unchecked mapping there counts as checked. */
 // @ts-ignore: decorator
 @inline
 export function debugMappingError(dev: DmaDevice, address: u64): void {
-  const state = changetype<Context>(dev.ctx).dmaDebug;
-  if (state != 0) markChecked(changetype<DebugState>(state), changetype<usize>(dev), address);
+  const state = debugOf(dev.ctx);
+  if (state != null) markChecked(state, dev, address);
 }
 
 /**
@@ -129,12 +127,12 @@ export function debugMappingError(dev: DmaDevice, address: u64): void {
  * @returns whether the DMA API refuses it (since 4.20), with DMA_MAPPING_ERROR for an answer
  */
 export function debugMapSingle(dev: DmaDevice, phys: u64, length: u64, vmalloc: bool): bool {
-  const ctx = changetype<Context>(dev.ctx);
-  const state = changetype<DebugState>(ctx.dmaDebug);
-  if (changetype<usize>(state) == 0) return vmalloc;
-  if (vmalloc) reportUncounted(state, CHECK_REJECT_VMALLOC, dev, 0, phys, 0);
-  else if (!isRam(changetype<Ram>(ctx.ram), <u32>min<u64>(phys >> 12, 0xffffffff))) {
-    report(state, CHECK_MAP_INVALID, dev, 0, phys, length, 0, 0, 0, 0);
+  const ctx = dev.ctx;
+  const state = debugOf(ctx);
+  if (state == null) return vmalloc;
+  if (vmalloc) reportUncounted(state, CHECK_REJECT_VMALLOC, dev, null, phys, 0);
+  else if (!isRam(ramOf(ctx), <u32>min<u64>(phys >> 12, 0xffffffff))) {
+    report(state, CHECK_MAP_INVALID, dev, null, phys, length, 0, 0, 0, 0);
   }
   return vmalloc;
 }
@@ -147,8 +145,8 @@ export function debugMapSingle(dev: DmaDevice, phys: u64, length: u64, vmalloc: 
 function mapOne(state: DebugState, dev: DmaDevice, phys: u64, length: u64, how: u32, address: u64): void {
   lock(state);
   // debug_dma_map_page asks dma_mapping_error about its own address first, and so checks a mapping that is there already.
-  if (load<u32>(slotOf(state, changetype<usize>(dev), address >> 12)) != 0) {
-    askError(state, changetype<usize>(dev), address);
+  if (load<u32>(slotOf(state, dev, address >> 12)) != 0) {
+    askError(state, dev, address);
   }
   const lines = linesOf(how);
   const pair = pairOf(state, phys, lines);
@@ -156,22 +154,21 @@ function mapOne(state: DebugState, dev: DmaDevice, phys: u64, length: u64, how: 
   const inFrame = <u32>((phys & 4095) + length <= 4096);
   const quick = state.quick & inFrame & <u32>(state.live < state.peak) & <u32>(pair != 0) & pairFree(counts, lines, 0x100);
   if (quick != 0) {
-    const entry = changetype<Entry>(state.free);
+    const entry = state.free!;
     state.free = entry.next;
     store<u16>(pair, <u16>(counts + 0x100 + lines));
-    entryFill(state, entry, changetype<usize>(dev), address, length, phys, how & 0xffff, 0, 0, UNCHECKED, pair);
-    entryInsert(state, entry, changetype<usize>(dev), address, length, ENTRY_COUNTED | (lines << LINE_BIT));
+    entryFill(state, entry, dev, address, length, phys, how & 0xffff, 0, 0, UNCHECKED, pair);
+    entryInsert(state, entry, dev, address, length, ENTRY_COUNTED | (lines << LINE_BIT));
   } else mapSlow(state, dev, phys, length, how, address);
   unlock(state);
 }
 
 function mapSlow(state: DebugState, dev: DmaDevice, phys: u64, length: u64, how: u32, address: u64): void {
   if ((state.flags & (DEBUG_KERNEL | DEBUG_OWN)) == 0) return;
-  const at = entryAlloc(state);
-  if (at == 0) return;
-  const entry = changetype<Entry>(at);
-  entryFill(state, entry, changetype<usize>(dev), address, length, phys, how & 0xffff, 0, 0, UNCHECKED, 0);
-  if (state.places != 0) checkPlace(state, dev, at, phys, length);
+  const entry = entryAlloc(state);
+  if (entry == null) return;
+  entryFill(state, entry, dev, address, length, phys, how & 0xffff, 0, 0, UNCHECKED, 0);
+  if (state.places != 0) checkPlace(state, dev, entry, phys, length);
   enter(state, dev, entry, phys, length, how, 0, true);
 }
 
@@ -179,12 +176,11 @@ function mapSlow(state: DebugState, dev: DmaDevice, phys: u64, length: u64, how:
 function mapOther(state: DebugState, dev: DmaDevice, phys: u64, length: u64, how: u32, address: u64): void {
   if ((state.flags & (DEBUG_KERNEL | DEBUG_OWN)) == 0) return;
   lock(state);
-  const at = entryAlloc(state);
-  if (at != 0) {
-    const entry = changetype<Entry>(at);
+  const entry = entryAlloc(state);
+  if (entry != null) {
     const type = how & 0xff;
     const checked = type == TYPE_COHERENT ? CHECK_MORE : type == TYPE_NONCOHERENT ? 0 : UNCHECKED;
-    entryFill(state, entry, changetype<usize>(dev), address, length, phys, how & 0xffff, 0, 0, checked, 0);
+    entryFill(state, entry, dev, address, length, phys, how & 0xffff, 0, 0, checked, 0);
     track(state, dev, entry, how, 0);
   }
   unlock(state);
@@ -200,12 +196,11 @@ function mapSg(
   let page: u32 = 0;
   if ((state.flags & DEBUG_OWN) != 0 && sgt.debugEntries != 0) ownDoubleMap(state, dev, sgt);
   if (state.places != 0) {
-    for (let i: u32 = 0; i < nents; ++i) checkPlace(state, dev, 0, sgEntryPhys(sgt, i), sgEntryLength(sgt, i));
+    for (let i: u32 = 0; i < nents; ++i) checkPlace(state, dev, null, sgEntryPhys(sgt, i), sgEntryLength(sgt, i));
   }
   for (let i: u32 = 0; i < mapped; ++i) {
-    const at = entryAlloc(state);
-    if (at == 0) break;
-    const entry = changetype<Entry>(at);
+    const entry = entryAlloc(state);
+    if (entry == null) break;
     let phys: u64;
     let address: u64;
     let size: u64;
@@ -221,7 +216,7 @@ function mapSg(
       address = listAddress(sgt, i);
       size = listLength(sgt, i);
     }
-    entryFill(state, entry, changetype<usize>(dev), address, size, phys, how & 0xffff, nents, mapped, 0, 0);
+    entryFill(state, entry, dev, address, size, phys, how & 0xffff, nents, mapped, 0, 0);
     if ((state.flags & DEBUG_CHECK_SEGMENTS) != 0) checkSegment(state, dev, sgt, i, walk ? size : 0, address, size);
     sgLink(entry, sgt);
     enter(state, dev, entry, phys, size, how, ENTRY_LISTED, mapped == nents);
@@ -287,15 +282,15 @@ function overlap(state: DebugState, dev: DmaDevice, entry: Entry, active: u32, a
   }
   if (active == LINE_OVERFLOW && state.overflowed == 0) {
     state.overflowed = 1;
-    reportUncounted(state, CHECK_CACHELINE_OVERFLOW, dev, changetype<usize>(entry), line, 7);
+    reportUncounted(state, CHECK_CACHELINE_OVERFLOW, dev, entry, line, 7);
   }
   if ((state.flags & DEBUG_REPORT_OVERLAP) == 0 || (attrs & DMA_ATTR_SKIP_CPU_SYNC) != 0) return;
-  report(state, CHECK_CACHELINE_OVERLAP, dev, changetype<usize>(entry), entry.address, entry.size, line, 0, 0, 0);
+  report(state, CHECK_CACHELINE_OVERLAP, dev, entry, entry.address, entry.size, line, 0, 0, 0);
 }
 
 // check_for_stack and check_for_illegal_area. The kernel compares the direct map's addresses with the image's, so on
 // x86-64 it never sees text; ours compares where the bytes are.
-function checkPlace(state: DebugState, dev: DmaDevice, entry: usize, phys: u64, length: u64): void {
+function checkPlace(state: DebugState, dev: DmaDevice, entry: Entry | null, phys: u64, length: u64): void {
   if (phys >= state.stackStart && phys < state.stackEnd) {
     report(state, CHECK_MAP_STACK, dev, entry, phys, length, 0, 0, 0, 0);
   }
@@ -311,17 +306,17 @@ function checkSegment(state: DebugState, dev: DmaDevice, sgt: SgTable, i: u32, g
   // No entry of a table from pages is longer than the table or its longest entry.
   if (sgt.pfns == 0 || min<u64>(<u64>sgt.maxEntry, sgt.bytes) > <u64>dev.maxSegment) {
     const length = given != 0 ? given : <u64>sgEntryLength(sgt, i);
-    if (length > <u64>dev.maxSegment) report(state, CHECK_SEG_LEN, dev, 0, 0, length, dev.maxSegment, 0, 0, 0);
+    if (length > <u64>dev.maxSegment) report(state, CHECK_SEG_LEN, dev, null, 0, length, dev.maxSegment, 0, 0, 0);
   }
   const end = address + size - 1;
   if (((address ^ end) & ~dev.segmentBoundary) != 0) {
-    report(state, CHECK_SEG_BOUNDARY, dev, 0, address, size, end, dev.segmentBoundary, 0, 0);
+    report(state, CHECK_SEG_BOUNDARY, dev, null, address, size, end, dev.segmentBoundary, 0, 0);
   }
 }
 
 /** Physical ranges that checkPlace watches: the current kernel stack, and text with rodata. Length 0 is none. */
 export function debugPlaces(ctx: Context, stack: f64, stackLength: f64, text: f64, textLength: f64): void {
-  const state = changetype<DebugState>(ctx.dmaDebug);
+  const state = debugOf(ctx)!;
   state.stackStart = <u64>stack;
   state.stackEnd = stackLength > 0 ? <u64>stack + <u64>stackLength : 0;
   state.textStart = <u64>text;

@@ -1,7 +1,9 @@
 // An entry: one mapped element (struct dma_debug_entry), and what is told of it.
 
-import { Context, cpuOf } from '../memory/context';
+import { cpuOf } from '../memory/context';
 import { DmaDevice } from '../dma/device';
+import { addressOf } from '../memory/record';
+import { SgTable } from '../sg/sg-table';
 import { DebugState } from './state';
 
 export const TYPE_SINGLE: u32 = 0;
@@ -49,15 +51,15 @@ export const ENTRY_PAGES: u32 = ENTRY_COUNTED | ENTRY_RUN | ENTRY_SCATTERED | EN
 // @ts-ignore: decorator
 @unmanaged
 export class Entry {
-  next: usize;
+  next: Entry | null;
   /** Of the first of a chain: the last. */
-  tail: usize;
+  tail: Entry;
   address: u64;
   size: u64;
   phys: u64;
   /** type | direction << 8: what a best match compares in one go. Four words that lie in pairs, each pair one store. */
   kind: u32;
-  device: usize; // DmaDevice
+  device: DmaDevice;
   sgCallEnts: u32;
   /** UNCHECKED, CHECKED, CHECK_ */
   checked: u32;
@@ -76,11 +78,11 @@ export class Entry {
   time: u64;
   /** GPU bindings whose PTEs point here. */
   bindings: u32;
-  sgt: usize;
-  sgNext: usize;
-  sgPrevious: usize;
-  lazyNext: usize;
-  lazyPrevious: usize;
+  sgt: SgTable | null;
+  sgNext: Entry | null;
+  sgPrevious: Entry | null;
+  lazyNext: Entry | null;
+  lazyPrevious: Entry | null;
 }
 
 export const ENTRY_SIZE: usize = 128;
@@ -97,29 +99,30 @@ export function kindOf(type: u32, direction: u32): u32 {
 // @ts-ignore: decorator
 @inline
 export function entryFill(
-  state: DebugState, entry: Entry, device: usize, address: u64, size: u64, phys: u64, kind: u32, ents: u32, mapped: u32,
+  state: DebugState, entry: Entry, device: DmaDevice, address: u64, size: u64, phys: u64, kind: u32, ents: u32, mapped: u32,
   checked: u32, pair: usize,
 ): void {
-  const at = changetype<usize>(entry);
-  const ctx = changetype<Context>(state.ctx);
+  const at = addressOf(entry);
+  const ctx = state.ctx;
   entry.address = address;
   entry.size = size;
   entry.phys = phys;
-  store<u64>(at, <u64>kind | (<u64>device << 32), offsetof<Entry>('kind'));
+  store<u64>(at, <u64>kind | (<u64>addressOf(device) << 32), offsetof<Entry>('kind'));
   store<u64>(at, <u64>ents | (<u64>checked << 32), offsetof<Entry>('sgCallEnts'));
   entry.sgMappedEnts = mapped;
   entry.pair = pair;
   entry.sequence = ++state.sequence;
   entry.time = ctx.now;
   // object, vma, hook and site lie side by side in both records.
-  v128.store(at, v128.load(changetype<usize>(cpuOf(ctx))), offsetof<Entry>('object'));
+  v128.store(at, v128.load(addressOf(cpuOf(ctx))), offsetof<Entry>('object'));
 }
 
 /** What of an entry is not as asked for, or wants more than a look; 0 for nearly every entry that is looked up. */
 // @ts-ignore: decorator
 @inline
-export function unlike(at: usize, device: usize, address: u64, size: u64, kind: u32, ents: u32): u64 {
-  const asked = <u64>kind | (<u64>device << 32);
+export function unlike(entry: Entry, device: DmaDevice, address: u64, size: u64, kind: u32, ents: u32): u64 {
+  const at = addressOf(entry);
+  const asked = <u64>kind | (<u64>addressOf(device) << 32);
   return (load<u64>(at, offsetof<Entry>('address')) ^ address) | (load<u64>(at, offsetof<Entry>('size')) ^ size)
     | (load<u64>(at, offsetof<Entry>('kind')) ^ asked)
     | ((load<u64>(at, offsetof<Entry>('sgCallEnts')) ^ <u64>ents) & ~(<u64>CHECKED << 32));

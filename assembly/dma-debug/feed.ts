@@ -2,16 +2,16 @@
 // kernel's DMA API can be judged this way without emulating what was under it. The host gives addresses as numbers, -1
 // for DMA_MAPPING_ERROR, and types by number: 0 single, 1 scatter-gather, 2 coherent, 3 resource, 4 page, 5 noncoherent.
 
-import { Context } from '../memory/context';
 import { DMA_MAPPING_ERROR, DmaDevice } from '../dma/device';
+import { recordAt } from '../memory/record';
 import { segmentsAlloc, setSegmentList } from '../sg/segments';
-import { SG_SEGMENT_SIZE, SgSegment, SgTable } from '../sg/sg-table';
+import { SgSegment, SgTable } from '../sg/sg-table';
 import { ENOMEM } from '../errno';
 import {
   debugMapPage, debugMapSg, debugMapSingle, debugMappingError, debugSyncSg, debugSyncSingle, debugUnmapSg, typeOf,
 } from './debug';
 import { kindOf } from './entry';
-import { DebugState } from './state';
+import { debugOf } from './state';
 import { unmapOne } from './unmap';
 
 function addressOf(value: f64): u64 {
@@ -32,10 +32,10 @@ export function debugFeedMapSingle(dev: DmaDevice, phys: f64, length: f64, vmall
 
 /** A mapping of one piece was ended; phys matters for coherent memory only. */
 export function debugFeedUnmap(dev: DmaDevice, type: u32, address: f64, length: f64, dir: u32, phys: f64): void {
-  const state = changetype<Context>(dev.ctx).dmaDebug;
-  if (state == 0) return;
-  const kind = kindOf(typeOf(changetype<DebugState>(state), type), dir);
-  unmapOne(changetype<DebugState>(state), dev, kind, addressOf(address), <u64>length, <u64>phys);
+  const state = debugOf(dev.ctx);
+  if (state == null) return;
+  const kind = kindOf(typeOf(state, type), dir);
+  unmapOne(state, dev, kind, addressOf(address), <u64>length, <u64>phys);
 }
 
 /**
@@ -44,10 +44,10 @@ export function debugFeedUnmap(dev: DmaDevice, type: u32, address: f64, length: 
  * @returns 0 or -ENOMEM
  */
 export function debugFeedSegments(sgt: SgTable, n: u32, at: usize): i32 {
-  const list = segmentsAlloc(changetype<Context>(sgt.ctx), n);
+  const list = segmentsAlloc(sgt.ctx, n);
   if (list == 0) return ENOMEM;
   for (let i: usize = 0; i < <usize>n; ++i) {
-    const segment = changetype<SgSegment>(list + i * SG_SEGMENT_SIZE);
+    const segment = recordAt<SgSegment>(list, <u32>i);
     segment.address = addressOf(load<f64>(at + (i << 4)));
     segment.length = <u64>load<f64>(at + (i << 4), 8);
   }

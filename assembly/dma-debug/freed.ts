@@ -24,7 +24,7 @@ export function debugBlockFree(ctx: Context, pfn: u32, order: u32): bool {
 export function debugSgDestroy(sgt: SgTable): void {
   if (sgt.debugEntries != 0) tableGone(sgt);
   if ((sgt.flags & SG_OWNS_PAGES) != 0 && sgt.pfns != 0) {
-    debugPagesFreed(changetype<Context>(sgt.ctx), sgt.pageCount, sgt.pfns, 0);
+    debugPagesFreed(sgt.ctx, sgt.pageCount, sgt.pfns, 0);
   }
   sgDestroy(sgt);
 }

@@ -6,7 +6,9 @@ import { Context, cpuOf } from '../memory/context';
 import { EVENT_FINDING, emit } from '../events/events';
 import { DEVICE_FILTER_MATCH, DMA_MAPPING_ERROR, DmaDevice } from '../dma/device';
 import { Entry } from './entry';
-import { DEBUG_KERNEL, DEBUG_OWN, DebugState, LOG_RECORDS, OPTION_ALL_ERRORS, OPTION_FILTER } from './state';
+import {
+  DEBUG_KERNEL, DEBUG_OWN, DebugState, LOG_RECORDS, OPTION_ALL_ERRORS, OPTION_FILTER, debugRecord,
+} from './state';
 
 /** The kernel's checker saw it (and counted it, if it is an error). */
 export const REPORT_KERNEL: u32 = 1;
@@ -65,7 +67,7 @@ export function addressNumber(address: u64): f64 {
 
 /** An error of the kernel's checker (err_printk): counted, and printed if filter and limits let it. */
 export function report(
-  state: DebugState, check: u32, dev: DmaDevice, entry: usize, address: u64, size: u64, a: u64, b: u64, d: u32, e: u32,
+  state: DebugState, check: u32, dev: DmaDevice, entry: Entry | null, address: u64, size: u64, a: u64, b: u64, d: u32, e: u32,
 ): void {
   let flags: u32 = (state.flags & DEBUG_OWN) != 0 ? REPORT_OWN : 0;
   if ((state.flags & DEBUG_KERNEL) != 0) {
@@ -79,7 +81,7 @@ export function report(
   }
   if (flags == 0) return;
   // What a driver does wrong at every call fills the log at once: from then on it is counted here.
-  if (isFull(state) && changetype<Context>(state.ctx).events == 0) {
+  if (isFull(state) && state.ctx.events == 0) {
     tally(state, check);
     ++state.logDropped;
   } else write(state, check, flags, dev.id, entry, address, size, a, b, d, e);
@@ -97,11 +99,11 @@ function isFull(state: DebugState): bool {
 function tally(state: DebugState, check: u32): u32 {
   const count = state.counts + (<usize>check << 2);
   store<u32>(count, load<u32>(count) + 1);
-  return ++cpuOf(changetype<Context>(state.ctx)).findings;
+  return ++cpuOf(state.ctx).findings;
 }
 
 /** A remark of the kernel's that is no error: never counted, never filtered. */
-export function reportUncounted(state: DebugState, check: u32, dev: DmaDevice, entry: usize, a: u64, d: u32): void {
+export function reportUncounted(state: DebugState, check: u32, dev: DmaDevice, entry: Entry | null, a: u64, d: u32): void {
   const flags: u32 = ((state.flags & DEBUG_KERNEL) != 0 ? REPORT_KERNEL | REPORT_PRINTED : 0)
     | ((state.flags & DEBUG_OWN) != 0 ? REPORT_OWN : 0);
   if (flags != 0) write(state, check, flags, dev.id, entry, 0, 0, a, 0, d, 0);
@@ -109,21 +111,21 @@ export function reportUncounted(state: DebugState, check: u32, dev: DmaDevice, e
 
 /** What becomes of the pool: no device is involved. */
 export function reportPool(state: DebugState, check: u32, total: u32): void {
-  write(state, check, REPORT_KERNEL | REPORT_PRINTED, 0, 0, 0, 0, 0, 0, total, 0);
+  write(state, check, REPORT_KERNEL | REPORT_PRINTED, 0, null, 0, 0, 0, 0, total, 0);
 }
 
 /** A finding that the kernel's checker cannot make. */
 export function reportOwn(
-  state: DebugState, check: u32, dev: DmaDevice, entry: usize, address: u64, size: u64, d: u32, e: u32,
+  state: DebugState, check: u32, dev: DmaDevice, entry: Entry | null, address: u64, size: u64, d: u32, e: u32,
 ): void {
   write(state, check, REPORT_OWN, dev.id, entry, address, size, 0, 0, d, e);
 }
 
 function write(
-  state: DebugState, check: u32, flags: u32, device: u32, entryAt: usize, address: u64, size: u64, a: u64, b: u64,
+  state: DebugState, check: u32, flags: u32, device: u32, entry: Entry | null, address: u64, size: u64, a: u64, b: u64,
   d: u32, e: u32,
 ): void {
-  const ctx = changetype<Context>(state.ctx);
+  const ctx = state.ctx;
   const cpu = cpuOf(ctx);
   const sequence = tally(state, check);
   emit(ctx, EVENT_FINDING, device, addressNumber(address), <f64>size, <f64>a, check, flags);
@@ -153,8 +155,7 @@ function write(
   v128.store(at, i64x2.splat(0), offsetof<Verdict>('entryObject'));
   v128.store(at, i64x2.splat(0), offsetof<Verdict>('entryAddress'));
   v128.store(at, i64x2.splat(0), offsetof<Verdict>('entryTime'));
-  if (entryAt == 0) return;
-  const entry = changetype<Entry>(entryAt);
+  if (entry == null) return;
   verdict.flags = flags | REPORT_ENTRY;
   verdict.entryObject = entry.object;
   verdict.entryVma = entry.vma;
@@ -166,7 +167,7 @@ function write(
   verdict.entrySequence = entry.sequence;
   verdict.entryType = <u8>entry.kind;
   verdict.entryDirection = <u8>(entry.kind >> 8);
-  verdict.entryDevice = <u16>changetype<DmaDevice>(entry.device).id;
+  verdict.entryDevice = <u16>entry.device.id;
 }
 
 // @ts-ignore: decorator
@@ -177,22 +178,22 @@ function slotOf(state: DebugState, number: u32): usize {
 
 /** Offset of the oldest record that was not drained; debugLogRun of them lie in one piece there. */
 export function debugLogFirst(ctx: Context): usize {
-  const state = changetype<DebugState>(ctx.dmaDebug);
+  const state = debugRecord(ctx);
   return slotOf(state, state.logTail);
 }
 
 export function debugLogRun(ctx: Context): u32 {
-  const state = changetype<DebugState>(ctx.dmaDebug);
+  const state = debugRecord(ctx);
   return min(state.logHead - state.logTail, LOG_RECORDS - (state.logTail & (LOG_RECORDS - 1)));
 }
 
 export function debugLogDrained(ctx: Context, count: u32): void {
-  changetype<DebugState>(ctx.dmaDebug).logTail += count;
+  debugRecord(ctx).logTail += count;
 }
 
 /** Records dropped since the last call because the log was full. */
 export function debugLogDropped(ctx: Context): u32 {
-  const state = changetype<DebugState>(ctx.dmaDebug);
+  const state = debugRecord(ctx);
   const dropped = state.logDropped;
   state.logDropped = 0;
   return dropped;

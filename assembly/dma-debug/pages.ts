@@ -12,10 +12,9 @@
 
 import { Context } from '../memory/context';
 import { lock, unlock } from '../memory/lock';
-import { DmaDevice, OPS_IOMMU } from '../dma/device';
+import { OPS_IOMMU } from '../dma/device';
 import { IommuDomain } from '../iommu/domain';
 import { iommuIovaToPhys } from '../iommu/formats';
-import { SgTable } from '../sg/sg-table';
 import { pageSlot } from './cacheline';
 import { frameInUse } from '../ram/loan';
 import { CHECK_FREED_WHILE_MAPPED } from './checks';
@@ -24,7 +23,7 @@ import {
   ENTRY_COUNTED, ENTRY_LISTED, ENTRY_PAGES, ENTRY_RUN, ENTRY_SCATTERED, ENTRY_UNINDEXED, ENTRY_WALKED, Entry,
 } from './entry';
 import { reportOwn } from './log';
-import { DEBUG_OWN, DebugState } from './state';
+import { DEBUG_OWN, DebugState, debugOf } from './state';
 
 const FULL: u8 = 255;
 
@@ -60,9 +59,9 @@ export function countPages(state: DebugState, entry: Entry): u32 {
 export function deferPages(state: DebugState, entry: Entry): u32 {
   const next = state.unindexed;
   entry.lazyNext = next;
-  entry.lazyPrevious = 0;
-  if (next != 0) changetype<Entry>(next).lazyPrevious = changetype<usize>(entry);
-  state.unindexed = changetype<usize>(entry);
+  entry.lazyPrevious = null;
+  if (next != null) next.lazyPrevious = entry;
+  state.unindexed = entry;
   return ENTRY_UNINDEXED;
 }
 
@@ -82,15 +81,15 @@ export function forgetPages(state: DebugState, entry: Entry): void {
 export function undefer(state: DebugState, entry: Entry): void {
   const next = entry.lazyNext;
   const previous = entry.lazyPrevious;
-  if (previous != 0) changetype<Entry>(previous).lazyNext = next;
+  if (previous != null) previous.lazyNext = next;
   else state.unindexed = next;
-  if (next != 0) changetype<Entry>(next).lazyPrevious = previous;
+  if (next != null) next.lazyPrevious = previous;
 }
 
 /** Counts or uncounts the frames of an entry that lie anywhere. */
 function scattered(state: DebugState, entry: Entry, up: bool): void {
   if ((entry.flags & ENTRY_SCATTERED) != 0) {
-    const sgt = changetype<SgTable>(entry.sgt);
+    const sgt = entry.sgt!;
     const end = sgt.pfns + (<usize>sgt.pageCount << 2);
     for (let at = sgt.pfns; at < end; at += 4) {
       if (up) count(state, load<u32>(at));
@@ -99,10 +98,10 @@ function scattered(state: DebugState, entry: Entry, up: bool): void {
     return;
   }
   const domain = domainOf(entry);
-  if (domain == 0) return;
+  if (domain == null) return;
   const end = entry.address + entry.size;
   for (let at = entry.address & ~0xfff; at < end; at += 4096) {
-    const phys = iommuIovaToPhys(changetype<IommuDomain>(domain), at);
+    const phys = iommuIovaToPhys(domain, at);
     if (phys == 0) continue;
     if (up) count(state, phys >> 12);
     else uncount(state, phys >> 12);
@@ -111,15 +110,15 @@ function scattered(state: DebugState, entry: Entry, up: bool): void {
 
 // @ts-ignore: decorator
 @inline
-function domainOf(entry: Entry): usize {
-  const dev = changetype<DmaDevice>(entry.device);
-  return dev.ops == OPS_IOMMU ? changetype<usize>(dev.domain) : 0;
+function domainOf(entry: Entry): IommuDomain | null {
+  const dev = entry.device;
+  return dev.ops == OPS_IOMMU ? dev.domain : null;
 }
 
 // The entries whose frames nobody has counted yet are few each time: those made since pages were last freed.
 function index(state: DebugState): void {
-  while (state.unindexed != 0) {
-    const entry = changetype<Entry>(state.unindexed);
+  while (state.unindexed != null) {
+    const entry = state.unindexed!;
     undefer(state, entry);
     entry.flags &= ~ENTRY_UNINDEXED;
     // As many segments as entries: nothing was merged.
@@ -128,7 +127,7 @@ function index(state: DebugState): void {
       continue;
     }
     const listed = (entry.flags & ENTRY_LISTED) != 0;
-    const whole = listed && entry.sgMappedEnts == 1 && changetype<SgTable>(entry.sgt).pfns != 0;
+    const whole = listed && entry.sgMappedEnts == 1 && entry.sgt!.pfns != 0;
     entry.flags |= whole ? ENTRY_SCATTERED : ENTRY_WALKED;
     scattered(state, entry, true);
   }
@@ -142,15 +141,15 @@ function index(state: DebugState): void {
 @inline
 export function debugPagesFreed(ctx: Context, n: u32, pfns: usize, first: u32): void {
   if (ctx.dmaDebug == 0) return;
-  const state = changetype<DebugState>(ctx.dmaDebug);
+  const state = debugOf(ctx)!;
   if ((state.live | state.links) != 0) pagesFreed(ctx, n, pfns, first);
 }
 
 function pagesFreed(ctx: Context, n: u32, pfns: usize, first: u32): void {
-  const state = changetype<DebugState>(ctx.dmaDebug);
+  const state = debugOf(ctx)!;
   if ((state.flags & DEBUG_OWN) == 0) return;
-  lock(ctx.dmaDebug);
-  if (state.unindexed != 0) index(state);
+  lock(debugOf(ctx));
+  if (state.unindexed != null) index(state);
   // Nearly always none of them is mapped, which a look at all counts together tells.
   const from: u32 = pfns != 0 ? uncounted(state, n, pfns) : 0;
   for (let i = from; i < n; ++i) {
@@ -159,7 +158,7 @@ function pagesFreed(ctx: Context, n: u32, pfns: usize, first: u32): void {
     if (slot == 0 || load<u8>(slot, 1) == 0) continue;
     if (frameInUse(ctx, pfn)) stillMapped(state, pfn, slot);
   }
-  unlock(ctx.dmaDebug);
+  unlock(debugOf(ctx));
 }
 
 /** How many frames from a vector's first on nobody counts: in groups of eight, and none where one is not low RAM. */
@@ -186,8 +185,7 @@ function counted(counts: usize, at: usize): u32 {
 
 /** Says it of every mapping that covers the frame, of each once in its life: then its frames count no more. */
 function stillMapped(state: DebugState, pfn: u32, slot: usize): void {
-  for (let at = firstEntry(state); at != 0; at = nextEntry(state, at)) {
-    const entry = changetype<Entry>(at);
+  for (let entry = firstEntry(state); entry != null; entry = nextEntry(state, entry!)) {
     if ((entry.flags & ENTRY_PAGES) == 0 || !covers(entry, pfn)) continue;
     freedWhileMapped(state, entry, <u64>pfn << 12);
     if (load<u8>(slot, 1) == 0) return;
@@ -198,8 +196,8 @@ function stillMapped(state: DebugState, pfn: u32, slot: usize): void {
 
 /** Reports an entry whose frames are freed, the first of them at phys. */
 export function freedWhileMapped(state: DebugState, entry: Entry, phys: u64): void {
-  const dev = changetype<DmaDevice>(entry.device);
-  reportOwn(state, CHECK_FREED_WHILE_MAPPED, dev, changetype<usize>(entry), phys, entry.size, 0, 0);
+  const dev = entry.device;
+  reportOwn(state, CHECK_FREED_WHILE_MAPPED, dev, entry, phys, entry.size, 0, 0);
   forgetPages(state, entry);
   entryLose(state, entry);
 }
@@ -209,7 +207,7 @@ function covers(entry: Entry, pfn: u32): bool {
     return entry.phys >> 12 <= <u64>pfn && <u64>pfn <= (entry.phys + entry.size - 1) >> 12;
   }
   if ((entry.flags & ENTRY_SCATTERED) != 0) {
-    const sgt = changetype<SgTable>(entry.sgt);
+    const sgt = entry.sgt!;
     const end = sgt.pfns + (<usize>sgt.pageCount << 2);
     for (let at = sgt.pfns; at < end; at += 4) {
       if (load<u32>(at) == pfn) return true;
@@ -217,10 +215,10 @@ function covers(entry: Entry, pfn: u32): bool {
     return false;
   }
   const domain = domainOf(entry);
-  if (domain == 0) return false;
+  if (domain == null) return false;
   const end = entry.address + entry.size;
   for (let at = entry.address & ~0xfff; at < end; at += 4096) {
-    if (iommuIovaToPhys(changetype<IommuDomain>(domain), at) >> 12 == <u64>pfn) return true;
+    if (iommuIovaToPhys(domain, at) >> 12 == <u64>pfn) return true;
   }
   return false;
 }

@@ -4,14 +4,15 @@
 import { Context } from '../memory/context';
 import { lock, unlock } from '../memory/lock';
 import { DMA_TO_DEVICE, DmaDevice } from '../dma/device';
-import { SgTable } from '../sg/sg-table';
 import { lineCount, lineOf } from './cacheline';
 import { CHECK_CPU_TOUCH, CHECK_LEAK_ON_UNBIND, CHECK_LIMIT } from './checks';
-import { HASH_SHIFT, entryLose, firstEntry, minFree, nextEntry, numFree, pagesOf } from './chains';
+import {
+  HASH_SHIFT, chainAt, entryLose, firstEntry, liveEntries, minFree, nextEntry, numFree, pagesOf,
+} from './chains';
 import { ENTRY_LINE, ENTRY_LISTED, ENTRY_LOST, Entry, TYPE_LINK } from './entry';
 import { linkForget, rangesCheck, rangesForget, rangesLeft } from './links';
 import { report } from './log';
-import { DEBUG_KERNEL, DEBUG_OWN, DebugState } from './state';
+import { DEBUG_KERNEL, DEBUG_OWN, DebugState, debugOf } from './state';
 import { dropEntry } from './unmap';
 
 // Counters by number, for debugValue.
@@ -31,8 +32,8 @@ export const VALUE_MISSED: u32 = 12;
 
 /** One of the checker's counters; 0 while it is off, -1 for a number that is none. */
 export function debugValue(ctx: Context, which: u32): f64 {
-  const state = changetype<DebugState>(ctx.dmaDebug);
-  if (changetype<usize>(state) == 0) return which == VALUE_DISABLED ? 1 : 0;
+  const state = debugOf(ctx);
+  if (state == null) return which == VALUE_DISABLED ? 1 : 0;
   switch (which) {
     case VALUE_DISABLED: return (state.flags & DEBUG_KERNEL) == 0 ? 1 : 0;
     case VALUE_ERROR_COUNT: return state.errorCount;
@@ -54,8 +55,7 @@ export function debugValue(ctx: Context, which: u32): f64 {
 // Bytes or pages of all live entries: counted when somebody asks, not at every map.
 function liveSum(state: DebugState, pages: bool): f64 {
   let sum: u64 = 0;
-  for (let at = firstEntry(state); at != 0; at = nextEntry(state, at)) {
-    const entry = changetype<Entry>(at);
+  for (let entry = firstEntry(state); entry != null; entry = nextEntry(state, entry!)) {
     sum += pages ? pagesOf(entry) : entry.size;
   }
   return <f64>sum;
@@ -63,19 +63,19 @@ function liveSum(state: DebugState, pages: bool): f64 {
 
 /** Verdicts of a check so far, printed or not. */
 export function debugCount(ctx: Context, check: u32): u32 {
-  const state = changetype<DebugState>(ctx.dmaDebug);
-  return changetype<usize>(state) == 0 || check >= CHECK_LIMIT ? 0 : load<u32>(state.counts + (<usize>check << 2));
+  const state = debugOf(ctx);
+  return state == null || check >= CHECK_LIMIT ? 0 : load<u32>(state.counts + (<usize>check << 2));
 }
 
-/** First live entry in the order of the chains, 0 without; the host reads its record (entry.ts). */
-export function debugEntryFirst(ctx: Context): usize {
-  const state = changetype<DebugState>(ctx.dmaDebug);
-  return changetype<usize>(state) == 0 ? 0 : firstEntry(state);
+/** First live entry in the order of the chains, null without; the host reads its record (entry.ts). */
+export function debugEntryFirst(ctx: Context): Entry | null {
+  const state = debugOf(ctx);
+  return state == null ? null : firstEntry(state);
 }
 
-/** The entry after another, 0 after the last. No mapping may be made or ended between the two calls. */
-export function debugEntryNext(ctx: Context, at: usize): usize {
-  return nextEntry(changetype<DebugState>(ctx.dmaDebug), at);
+/** The entry after another, null after the last. No mapping may be made or ended between the two calls. */
+export function debugEntryNext(ctx: Context, entry: Entry): Entry | null {
+  return nextEntry(debugOf(ctx)!, entry);
 }
 
 /**
@@ -85,18 +85,16 @@ export function debugEntryNext(ctx: Context, at: usize): usize {
  * @returns how many mappings, links included
  */
 export function debugDriverUnbound(dev: DmaDevice): u32 {
-  const ctx = changetype<Context>(dev.ctx);
-  const state = changetype<DebugState>(ctx.dmaDebug);
-  if (changetype<usize>(state) == 0) return 0;
-  lock(ctx.dmaDebug);
-  const device = changetype<usize>(dev);
+  const ctx = dev.ctx;
+  const state = debugOf(ctx);
+  if (state == null) return 0;
+  lock(debugOf(ctx));
   let count: u32 = 0;
   let links: u32 = 0;
-  let example: usize = 0;
+  let example: Entry | null = null;
   let bucket: u64 = 0;
-  for (let at = firstEntry(state); at != 0; at = nextEntry(state, at)) {
-    const entry = changetype<Entry>(at);
-    if (entry.device != device) continue;
+  for (let entry = firstEntry(state); entry != null; entry = nextEntry(state, entry!)) {
+    if (entry.device != dev) continue;
     entryLose(state, entry);
     if ((entry.kind & 0xff) >= TYPE_LINK) {
       ++links;
@@ -104,52 +102,51 @@ export function debugDriverUnbound(dev: DmaDevice): u32 {
     }
     ++count;
     const mine = (entry.address >> HASH_SHIFT) & <u64>(state.kernelBuckets - 1);
-    const later = example == 0 || mine > bucket
-      || (mine == bucket && <i32>(entry.sequence - changetype<Entry>(example).sequence) > 0);
+    const later = example == null || mine > bucket
+      || (mine == bucket && <i32>(entry.sequence - example.sequence) > 0);
     if (later) {
-      example = at;
+      example = entry;
       bucket = mine;
     }
   }
   if (count != 0) {
-    const entry = changetype<Entry>(example);
-    report(state, CHECK_LEAK_ON_UNBIND, dev, example, entry.address, entry.size, 0, 0, count, 0);
+    const entry = example!;
+    report(state, CHECK_LEAK_ON_UNBIND, dev, entry, entry.address, entry.size, 0, 0, count, 0);
   }
   rangesLeft(state, dev);
-  unlock(ctx.dmaDebug);
+  unlock(debugOf(ctx));
   return count + links;
 }
 
 /** Forgets every entry of a device whose record is about to go. */
 export function debugDeviceDestroy(dev: DmaDevice): void {
-  const ctx = changetype<Context>(dev.ctx);
-  const state = changetype<DebugState>(ctx.dmaDebug);
-  if (changetype<usize>(state) == 0) return;
-  lock(ctx.dmaDebug);
+  const ctx = dev.ctx;
+  const state = debugOf(ctx);
+  if (state == null) return;
+  lock(debugOf(ctx));
   rangesForget(state, dev);
   const end = state.buckets + ((<usize>state.bucketMask + 1) << 2);
   for (let slot = state.buckets; slot < end; slot += 4) {
-    for (let at: usize = load<u32>(slot); at != 0; ) {
-      const entry = changetype<Entry>(at);
+    for (let at = chainAt(slot); at != null; ) {
+      const entry = at;
       at = entry.next;
-      if (entry.device != changetype<usize>(dev)) continue;
+      if (entry.device != dev) continue;
       if ((entry.kind & 0xff) >= TYPE_LINK) linkForget(state, entry);
       else dropEntry(state, entry);
     }
   }
-  unlock(ctx.dmaDebug);
+  unlock(debugOf(ctx));
 }
 
 /** The CPU writes to a page of its own accord (debug_dma_assert_idle, 2015): no mapping may begin in it. */
 export function debugCpuTouch(ctx: Context, pfn: u32): void {
-  const state = changetype<DebugState>(ctx.dmaDebug);
-  if (changetype<usize>(state) == 0 || (state.flags & (DEBUG_KERNEL | DEBUG_OWN)) == 0) return;
+  const state = debugOf(ctx);
+  if (state == null || (state.flags & (DEBUG_KERNEL | DEBUG_OWN)) == 0) return;
   for (let line = <u64>pfn << 6; line < (<u64>pfn + 1) << 6; ++line) {
     if (lineCount(state, line) == 0) continue;
-    for (let at = firstEntry(state); at != 0; at = nextEntry(state, at)) {
-      const entry = changetype<Entry>(at);
+    for (let entry = firstEntry(state); entry != null; entry = nextEntry(state, entry!)) {
       if ((entry.flags & ENTRY_LINE) == 0 || lineOf(state, entry) != line) continue;
-      report(state, CHECK_CPU_TOUCH, changetype<DmaDevice>(entry.device), at, entry.address, entry.size, line, 0, 0, 0);
+      report(state, CHECK_CPU_TOUCH, entry.device, entry, entry.address, entry.size, line, 0, 0, 0);
       return;
     }
     return;
@@ -161,14 +158,13 @@ export function debugCpuTouch(ctx: Context, pfn: u32): void {
  * @returns 0, or what is wrong: 1 a chain, 2 counters, 3 a cacheline, 4 a table's list, 5 lost entries, 6 a reservation's links
  */
 export function debugCheck(ctx: Context): u32 {
-  const state = changetype<DebugState>(ctx.dmaDebug);
-  if (changetype<usize>(state) == 0) return 0;
+  const state = debugOf(ctx);
+  if (state == null) return 0;
   let live: u32 = 0;
   let links: u32 = 0;
   let lost: u32 = 0;
   let lostPages: u64 = 0;
-  for (let at = firstEntry(state); at != 0; at = nextEntry(state, at)) {
-    const entry = changetype<Entry>(at);
+  for (let entry = firstEntry(state); entry != null; entry = nextEntry(state, entry!)) {
     if ((entry.kind & 0xff) >= TYPE_LINK) ++links;
     else ++live;
     if (live > state.live || links > state.links) return 1;
@@ -183,8 +179,8 @@ export function debugCheck(ctx: Context): u32 {
     }
     if ((entry.flags & ENTRY_LISTED) != 0) {
       const before = entry.sgPrevious;
-      const first = before == 0 ? changetype<SgTable>(entry.sgt).debugEntries : changetype<Entry>(before).sgNext;
-      if (first != at) return 4;
+      const first = before == null ? liveEntries(entry.sgt!) : before.sgNext;
+      if (first != entry) return 4;
     }
   }
   if (live != state.live || links != state.links) return 2;

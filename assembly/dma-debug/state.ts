@@ -6,8 +6,10 @@
 
 import { blockAlloc, blockAllocZeroed, blockFree, blockOrder } from '../memory/block';
 import { CacheOf, Context } from '../memory/context';
-import { Ram } from '../ram/ram';
 import { EINVAL, ENOMEM } from '../errno';
+import { ramOf } from '../ram/ram';
+import { Guarded } from '../memory/lock';
+import { addressOf } from '../memory/record';
 import { Entry } from './entry';
 
 /** The kernel's checker counts and reports: cleared for good when it runs out of entries. */
@@ -44,9 +46,8 @@ export const OBJECT_SLOTS: u32 = 65536;
 
 // @ts-ignore: decorator
 @unmanaged
-export class DebugState {
-  guard: u64;
-  ctx: usize;
+export class DebugState extends Guarded {
+  ctx: Context;
   /** DEBUG_* */
   flags: u32;
   /** OPTION_* */
@@ -58,7 +59,7 @@ export class DebugState {
   kernelBuckets: u32;
   live: u32;
   /** Entries that were carved and are in no chain. */
-  free: usize;
+  free: Entry | null;
   /** Longest entry ever: no containing lookup need look further back. */
   longest: u64;
   /** Entries ever made. */
@@ -66,7 +67,7 @@ export class DebugState {
   /** Entries that could not be tracked for want of linear memory: that many unknown addresses prove nothing. */
   missed: u32;
   /** The entry before the one that the last lookup found in its chain, 0 for the first. */
-  before: usize;
+  before: Entry | null;
   /** 1 where a page's mapping wants no look but at its frame: our checker runs, and no places are watched. */
   quick: u32;
   /** Type of a page's mapping: since 4.20 a page is a single mapping. */
@@ -121,7 +122,21 @@ export class DebugState {
   rangesMissed: u32;
   linksMissed: u32;
   /** Entries of merged lists whose pages are not counted in `frames` yet (pages.ts). */
-  unindexed: usize;
+  unindexed: Entry | null;
+}
+
+/** The machine's checker, null while it is off. */
+// @ts-ignore: decorator
+@inline
+export function debugOf(ctx: Context): DebugState | null {
+  return changetype<DebugState | null>(ctx.dmaDebug);
+}
+
+/** The same, the null record while it is off: for the host, which asks whether there is anything to read. */
+// @ts-ignore: decorator
+@inline
+export function debugRecord(ctx: Context): DebugState {
+  return changetype<DebugState>(ctx.dmaDebug);
 }
 
 export function setQuick(state: DebugState): void {
@@ -143,8 +158,8 @@ export function debugCreate(ctx: Context, flags: u32, kernelBuckets: u32, preall
   const at = blockAllocZeroed(ctx, 0);
   if (at == 0) return ENOMEM;
   const state = changetype<DebugState>(at);
-  const ram = changetype<Ram>(ctx.ram);
-  state.ctx = changetype<usize>(ctx);
+  const ram = ramOf(ctx);
+  state.ctx = ctx;
   state.counts = at + 1024;
   state.lowEnd = ram.lowEnd;
   state.highEnd = ram.highEnd;
@@ -180,12 +195,12 @@ function release(ctx: Context, state: DebugState): void {
   if (state.frames != 0) blockFree(ctx, state.frames);
   if (state.log != 0) blockFree(ctx, state.log);
   if (state.objects != 0) blockFree(ctx, state.objects);
-  blockFree(ctx, changetype<usize>(state));
+  blockFree(ctx, addressOf(state));
 }
 
 /** Counters of the debugfs directory, for the host to set (a recording starts where the kernel then was). */
 export function debugOptions(ctx: Context, options: u32, numErrors: u32, poolFixed: bool): void {
-  const state = changetype<DebugState>(ctx.dmaDebug);
+  const state = debugOf(ctx)!;
   state.options = options;
   state.numErrors = numErrors;
   state.flags = poolFixed ? state.flags | DEBUG_POOL_FIXED : state.flags & ~DEBUG_POOL_FIXED;
@@ -193,7 +208,7 @@ export function debugOptions(ctx: Context, options: u32, numErrors: u32, poolFix
 
 /** Sets the counters to where a kernel was: entries of other devices are simply not free. */
 export function debugCountersSet(ctx: Context, errorCount: u32, numFree: u32, minFree: u32, total: u32): void {
-  const state = changetype<DebugState>(ctx.dmaDebug);
+  const state = debugOf(ctx)!;
   state.errorCount = errorCount;
   state.pool = numFree + state.live;
   state.peak = state.live;

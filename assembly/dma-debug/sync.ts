@@ -35,9 +35,8 @@ export function syncSg(state: DebugState, dev: DmaDevice, sgt: SgTable, nents: u
     const address = listAddress(sgt, i);
     const size = listLength(sgt, i);
     if (i == 0) {
-      const device = changetype<usize>(dev);
-      const first = findBest(state, slotOf(state, device, address >> PAGE_SHIFT), device, address, size, kind, nents);
-      if (first != 0) mapped = changetype<Entry>(first).sgMappedEnts;
+      const first = findBest(state, slotOf(state, dev, address >> PAGE_SHIFT), dev, address, size, kind, nents);
+      if (first != null) mapped = first.sgMappedEnts;
     }
     if (i >= mapped) break;
     checkSync(state, dev, kind, address, size, nents, forDevice);
@@ -48,15 +47,14 @@ export function syncSg(state: DebugState, dev: DmaDevice, sgt: SgTable, nents: u
 function checkSync(
   state: DebugState, dev: DmaDevice, kind: u32, address: u64, size: u64, ents: u32, forDevice: bool,
 ): void {
-  const at = findContaining(state, dev, address, size, kind, ents);
-  if (at == 0) {
-    if (state.missed == 0) report(state, CHECK_SYNC_UNKNOWN, dev, 0, address, size, 0, 0, 0, 0);
+  const entry = findContaining(state, dev, address, size, kind, ents);
+  if (entry == null) {
+    if (state.missed == 0) report(state, CHECK_SYNC_UNKNOWN, dev, null, address, size, 0, 0, 0, 0);
     return;
   }
-  const entry = changetype<Entry>(at);
   const mapped = entry.kind >> 8;
   const dir = kind >> 8;
-  if (size > entry.size) report(state, CHECK_SYNC_RANGE, dev, at, entry.address, entry.size, size, 0, 0, 0);
+  if (size > entry.size) report(state, CHECK_SYNC_RANGE, dev, entry, entry.address, entry.size, size, 0, 0, 0);
   if (mapped == DMA_BIDIRECTIONAL) return;
   if (dir != mapped) say(state, CHECK_SYNC_DIR, dev, entry, address, dir);
   if (!forDevice && mapped != DMA_FROM_DEVICE && dir != DMA_TO_DEVICE) {
@@ -66,10 +64,10 @@ function checkSync(
     say(state, CHECK_SYNC_WO_FOR_DEV, dev, entry, address, dir);
   }
   if (ents != 0 && (kind & 0xff) == TYPE_SG && ents != entry.sgCallEnts && (state.flags & DEBUG_SYNC_SGCOUNT) != 0) {
-    report(state, CHECK_SYNC_SGCOUNT, dev, at, entry.address, entry.size, 0, 0, entry.sgCallEnts, ents);
+    report(state, CHECK_SYNC_SGCOUNT, dev, entry, entry.address, entry.size, 0, 0, entry.sgCallEnts, ents);
   }
 }
 
 function say(state: DebugState, check: u32, dev: DmaDevice, entry: Entry, address: u64, dir: u32): void {
-  report(state, check, dev, changetype<usize>(entry), address, entry.size, 0, 0, entry.kind >> 8, dir);
+  report(state, check, dev, entry, address, entry.size, 0, 0, entry.kind >> 8, dir);
 }
