@@ -1,7 +1,7 @@
 // How often somebody had to wait for a lock, by the kind of what it guards: the figure that says where more threads stop
 // helping. Counted in the locks themselves, on the slow path only; all zeros in the single-threaded build.
 
-import { Iommu } from './iommu/unit';
+import { Iommu, unitIn } from './iommu/unit';
 import { IovaState, iovaStateOf } from './iova/domain';
 import { Context } from './memory/context';
 import { contendedCount, guardAt } from './memory/lock';
@@ -22,7 +22,7 @@ export function lockContention(ctx: Context, kind: u32): u32 {
   if (kind == LOCKS_SLABS) return slabsContended(ctx);
   if (kind == LOCKS_RAM) return contendedCount(ramOf(ctx));
   if (kind == LOCKS_IOVA) return ctx.iova == 0 ? 0 : iovaContended(iovaStateOf(ctx)!);
-  if (kind == LOCKS_IOMMU) return ctx.iommu == 0 ? 0 : iommuContended(changetype<Iommu>(ctx.iommu));
+  if (kind == LOCKS_IOMMU) return ctx.iommu == 0 ? 0 : iommuContended(unitIn(ctx)!);
   if (kind == LOCKS_CHECKER) return ctx.dmaDebug == 0 ? 0 : contendedCount(ctx.dmaDebug);
   return 0;
 }

@@ -53,7 +53,7 @@ export function clockAdvance(ctx: Context, nanoseconds: f64): u32 {
 }
 
 function fire(ctx: Context, kind: u32, arg: usize): void {
-  assert(kind != 0 && arg != 0 && changetype<usize>(ctx) != 0);
+  assert(kind != 0 && arg != 0);
   if (kind == TIMER_FLUSH_QUEUE) flushQueueTimeout(changetype<FlushQueue>(arg));
   if (kind == TIMER_IOVA_DEPOT) iovaDepotWork(changetype<Depot>(arg));
   if (kind == TIMER_DEFERRED_LIST) deferredTimeout(ctx);

@@ -4,6 +4,7 @@
 import { IommuDomain } from '../iommu/domain';
 import { Context } from '../memory/context';
 import { currentCpu } from '../memory/cpu';
+import { fieldOf } from '../memory/record';
 import { DmaCookie } from './cookie';
 
 // @ts-ignore: decorator
@@ -82,7 +83,7 @@ export function deviceSize(ctx: Context): usize {
 // @ts-ignore: decorator
 @inline
 function row(dev: DmaDevice, cpu: u32): usize {
-  return changetype<usize>(dev) + ROWS + (ASC_FEATURE_THREADS ? <usize>cpu * ROW_SIZE : 0);
+  return fieldOf(dev, ROWS) + (ASC_FEATURE_THREADS ? <usize>cpu * ROW_SIZE : 0);
 }
 
 /** Counts pages that were linked into address space, which counts as a mapping from its reservation on. */

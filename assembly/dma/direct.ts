@@ -3,7 +3,8 @@
 // longest segment matter here, and nothing is merged.
 
 import { EIO } from '../errno';
-import { Context, cpuOf } from '../memory/context';
+import { cpuOf } from '../memory/context';
+import { recordAt } from '../memory/record';
 import { PAGE_SHIFT } from '../ram/ram';
 import { REASON_DMA_MASK, REASON_DMA_NO_SEGMENTS, setReason } from '../reason';
 import { entriesOf, sgEntryLength, sgEntryPhys } from '../sg/entries';
@@ -102,7 +103,7 @@ export function mapSgDirect(dev: DmaDevice, sgt: SgTable, dir: u32, attrs: u32):
       setReason(ctx, reason);
       return EIO;
     }
-    const segment = changetype<SgSegment>(list + <usize>i * SG_SEGMENT_SIZE);
+    const segment = recordAt<SgSegment>(list, i);
     segment.address = address;
     segment.length = length;
   }

@@ -3,9 +3,10 @@
 // by entry for any list, a stretch of single pages at a time for tables of whole pages, and a segment at a time where all
 // entries are single pages.
 
+import { recordAt } from '../memory/record';
 import { PAGE_SHIFT } from '../ram/ram';
 import { entriesOf, entryPages, sgEntryLength, sgEntryPhys, singlePages } from '../sg/entries';
-import { SG_SEGMENT_SIZE, SgSegment, SgTable } from '../sg/sg-table';
+import { SgSegment, SgTable } from '../sg/sg-table';
 
 const PAGE_MASK: u64 = 0xfff;
 
@@ -21,7 +22,7 @@ export function paddingOf(boundary: u64, total: u64, span: u64): u64 {
 @inline
 function putSegment(dest: usize, room: u32, i: u32, address: u64, length: u64): void {
   if (i >= room) return;
-  const segment = changetype<SgSegment>(dest + <usize>i * SG_SEGMENT_SIZE);
+  const segment = recordAt<SgSegment>(dest, i);
   segment.address = address;
   segment.length = length;
 }

@@ -1,8 +1,7 @@
 // What a driver may ask about its mappings before it makes them (dma_get_merge_boundary, dma_max_mapping_size,
 // dma_opt_mapping_size).
 
-import { Context } from '../memory/context';
-import { HIGH_START, PAGE_SHIFT, Ram } from '../ram/ram';
+import { HIGH_START, PAGE_SHIFT, ramOf } from '../ram/ram';
 import { swiotlbMaxMapping } from '../swiotlb/swiotlb';
 import { COOKIE_MAP_ENTRIES, COOKIE_TREE_ONLY } from './cookie';
 import { DEVICE_FORCE_BOUNCE, DmaDevice, OPS_IOMMU } from './device';
@@ -20,7 +19,7 @@ export function dmaMergeBoundary(dev: DmaDevice): u32 {
 
 /** Whether the machine has RAM that the device's mask does not reach (dma_addressing_limited). */
 function limited(dev: DmaDevice): bool {
-  const ram = changetype<Ram>(dev.ctx.ram);
+  const ram = ramOf(dev.ctx);
   const end = ram.highEnd > HIGH_START ? ram.highEnd : ram.lowEnd;
   const last = (<u64>end << PAGE_SHIFT) - 1;
   // The kernel compares with the last address rounded up to a mask of ones (dma_direct_get_required_mask).

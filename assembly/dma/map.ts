@@ -15,7 +15,7 @@
 import { debugMapPage, debugMapSg, debugMapSingle, debugUnmapPage, debugUnmapSg } from '../dma-debug/debug';
 import { TYPE_PAGE, TYPE_RESOURCE } from '../dma-debug/entry';
 import { EINVAL } from '../errno';
-import { Context } from '../memory/context';
+import { addressOf } from '../memory/record';
 import { PAGE_SHIFT } from '../ram/ram';
 import { REASON_DMA_DIRECTION, REASON_DMA_MASK, REASON_DMA_SIZE, REASON_DMA_VMALLOC, setReason } from '../reason';
 import {
@@ -149,7 +149,7 @@ export function dmaMapSg(dev: DmaDevice, sgt: SgTable, dir: u32, attrs: u32): i3
   if (ctx.dmaDebug != 0 && rc > 0) debugMapSg(dev, sgt, entriesOf(sgt), <u32>rc, dir, attrs);
   if (ctx.events != 0) {
     const first = rc > 0 ? hostAddress(sgSegmentAddress(sgt, 0)) : -1;
-    emit(ctx, EVENT_DMA_MAP_SG, dev.id, first, <f64>changetype<usize>(sgt), <f64>(<i64>sgt.bytes), dir, <u32>rc);
+    emit(ctx, EVENT_DMA_MAP_SG, dev.id, first, <f64>addressOf(sgt), <f64>(<i64>sgt.bytes), dir, <u32>rc);
   }
   return rc;
 }
@@ -183,6 +183,6 @@ export function dmaUnmapSg(dev: DmaDevice, sgt: SgTable, count: u32, dir: u32, a
   countUnmapped(dev, sgPages(sgt));
   if (ctx.events != 0) {
     const first = sgt.shape != SEGMENTS_NONE ? hostAddress(sgSegmentAddress(sgt, 0)) : -1;
-    emit(ctx, EVENT_DMA_UNMAP_SG, dev.id, first, <f64>changetype<usize>(sgt), <f64>(<i64>sgt.bytes), dir, given(sgt, count));
+    emit(ctx, EVENT_DMA_UNMAP_SG, dev.id, first, <f64>addressOf(sgt), <f64>(<i64>sgt.bytes), dir, given(sgt, count));
   }
 }

@@ -6,6 +6,7 @@
 import { blockAlloc, blockFree, blockOrder } from '../memory/block';
 import { Context, cpuOf } from '../memory/context';
 import { lock, unlock } from '../memory/lock';
+import { addressOf } from '../memory/record';
 
 export const EVENT_DMA_MAP_PAGE: u32 = 1; // a dma address (-1 failed), b physical address, c length, d direction, e attrs
 export const EVENT_DMA_UNMAP_PAGE: u32 = 2; // a dma address, c length, d direction, e attrs
@@ -56,12 +57,18 @@ export class Event {
 
 const HEADER: usize = 64;
 
+/** The ring, null while recording is off. */
+// @ts-ignore: decorator
+@inline
+function ringOf(ctx: Context): Ring | null {
+  return changetype<Ring | null>(ctx.events);
+}
+
 /** Starts recording into a ring of 2^order records, in place of the one that there is. Returns 0 without memory for it. */
-export function eventsStart(ctxAt: usize, order: u32): usize {
-  const ctx = changetype<Context>(ctxAt);
+export function eventsStart(ctx: Context, order: u32): usize {
   const ring = blockAlloc(ctx, blockOrder(HEADER + (offsetof<Event>() << order)));
   if (ring == 0) return 0;
-  eventsStop(ctxAt);
+  eventsStop(ctx);
   memory.fill(ring, 0, HEADER);
   changetype<Ring>(ring).mask = (1 << order) - 1;
   ctx.events = ring;
@@ -69,39 +76,37 @@ export function eventsStart(ctxAt: usize, order: u32): usize {
 }
 
 /** Ends recording. */
-export function eventsStop(ctxAt: usize): void {
-  const ctx = changetype<Context>(ctxAt);
+export function eventsStop(ctx: Context): void {
   if (ctx.events != 0) blockFree(ctx, ctx.events);
   ctx.events = 0;
 }
 
 /** Records that wait to be drained. */
-export function eventsPending(ctxAt: usize): u32 {
-  const ring = changetype<Ring>(changetype<Context>(ctxAt).events);
-  return changetype<usize>(ring) == 0 ? 0 : ring.head - ring.tail;
+export function eventsPending(ctx: Context): u32 {
+  const ring = ringOf(ctx);
+  return ring == null ? 0 : ring.head - ring.tail;
 }
 
 /** Events so far, those that found the ring full included: the number of the next one. */
-export function eventsSequence(ctxAt: usize): u32 {
-  const ring = changetype<Ring>(changetype<Context>(ctxAt).events);
-  return changetype<usize>(ring) == 0 ? 0 : ring.sequence;
+export function eventsSequence(ctx: Context): u32 {
+  const ring = ringOf(ctx);
+  return ring == null ? 0 : ring.sequence;
 }
 
 /** Offset of the oldest undrained record; the host reads up to eventsRun of them from there, then calls eventsDrained. */
-export function eventsFirst(ctxAt: usize): usize {
-  const at = changetype<Context>(ctxAt).events;
-  const ring = changetype<Ring>(at);
-  return at + HEADER + <usize>(ring.tail & ring.mask) * offsetof<Event>();
+export function eventsFirst(ctx: Context): usize {
+  const ring = changetype<Ring>(ctx.events);
+  return addressOf(ring) + HEADER + <usize>(ring.tail & ring.mask) * offsetof<Event>();
 }
 
 /** Undrained records that lie in one piece. */
-export function eventsRun(ctxAt: usize): u32 {
-  const ring = changetype<Ring>(changetype<Context>(ctxAt).events);
+export function eventsRun(ctx: Context): u32 {
+  const ring = changetype<Ring>(ctx.events);
   return min(ring.head - ring.tail, ring.mask + 1 - (ring.tail & ring.mask));
 }
 
-export function eventsDrained(ctxAt: usize, count: u32): void {
-  changetype<Ring>(changetype<Context>(ctxAt).events).tail += count;
+export function eventsDrained(ctx: Context, count: u32): void {
+  ringOf(ctx)!.tail += count;
 }
 
 /** Writes a record while recording is on. Hot paths ask for ctx.events themselves, before they make up the arguments. */

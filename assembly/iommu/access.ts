@@ -11,7 +11,7 @@ import { IommuDomain, PROT_READ, PROT_WRITE, addressLimit, leafPhys } from './do
 import { logStale } from './fault-log';
 import { formatAttach, formatBlocked, formatDetach, formatLookup, formatWalk } from './formats';
 import { iotlbDrop, iotlbFind, iotlbFlushDomain, iotlbInsert } from './iotlb';
-import { Iommu, iommuOf, passThrough } from './unit';
+import { Iommu, iommuOf, passThrough, unitIn } from './unit';
 
 /**
  * Puts a device behind a domain: writes its entry of the device table.
@@ -34,7 +34,7 @@ export function attachDevice(device: DmaDevice, domain: IommuDomain | null): i32
 
 /** Takes a device's entry away and invalidates what its domain has cached. Nothing when it has none. */
 export function detachDevice(device: DmaDevice): void {
-  const unit = changetype<Iommu | null>(device.ctx.iommu);
+  const unit = unitIn(device.ctx);
   if (unit == null || !formatDetach(unit, device)) return;
   const domain = device.domain;
   if (domain == null) return;
@@ -55,7 +55,7 @@ export const TRANSLATE_FAULT: u64 = 0xffffffffffffffff;
 export function translate(device: DmaDevice, address: u64, write: bool): u64 {
   const ctx = device.ctx;
   if (ctx.iommu == 0 || (device.flags & DEVICE_BEHIND_IOMMU) == 0) return address;
-  const unit = changetype<Iommu>(ctx.iommu);
+  const unit = unitIn(ctx)!;
   const domain = formatLookup(unit, device, address, write);
   if (domain == null) return TRANSLATE_FAULT;
   if (domain == passThrough()) return address;

@@ -2,9 +2,9 @@
 
 import { Context } from '../memory/context';
 import { formatAttached, formatCheck, formatWalk } from './formats';
-import { IotlbEntry, iotlbAt, iotlbCapacity } from './iotlb';
+import { iotlbAt, iotlbCapacity } from './iotlb';
 import { tablePages } from './tables';
-import { Iommu } from './unit';
+import { Iommu, unitIn } from './unit';
 
 /**
  * @returns 0, or what is wrong in bits 27..20 and the domain's id below:
@@ -12,7 +12,7 @@ import { Iommu } from './unit';
  *   entry that differs from the tables and is not stale, 6 the unit's counters, 7 the device table
  */
 export function iommuCheck(ctx: Context): u32 {
-  const unit = changetype<Iommu>(ctx.iommu);
+  const unit = unitIn(ctx)!;
   let tables: u32 = 0;
   let cached: u32 = 0;
   let attached: u32 = 0;

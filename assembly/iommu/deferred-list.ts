@@ -9,7 +9,8 @@ import { Context } from '../memory/context';
 import { lock, unlock } from '../memory/lock';
 import { IovaDomain } from '../iova/domain';
 import { iovaFree } from '../iova/iova';
-import { DmaState } from '../dma/state';
+import { DmaState, dmaOf } from '../dma/state';
+import { addressOf, fieldOf, recordAt } from '../memory/record';
 import { iotlbFlushGlobal } from './iotlb';
 
 /** HIGH_WATER_MARK of intel-iommu.c. */
@@ -41,12 +42,12 @@ const RANGE_SIZE: usize = offsetof<DeferredRange>();
 // @ts-ignore: decorator
 @inline
 function rangeAt(list: DeferredList, i: u32): DeferredRange {
-  return changetype<DeferredRange>(changetype<usize>(list) + HEADER + <usize>i * RANGE_SIZE);
+  return recordAt<DeferredRange>(fieldOf(list, HEADER), i);
 }
 
 /** Puts a range on the list; the list is made with the first one. Without memory for list or timer it is freed at once. */
 export function deferredAdd(ctx: Context, space: IovaDomain, pfn: u64): void {
-  const state = changetype<DmaState>(ctx.dma);
+  const state = dmaOf(ctx);
   if (state.deferred == null) {
     const at = blockAlloc(ctx, blockOrder(HEADER + <usize>HIGH_WATER_MARK * RANGE_SIZE));
     if (at == 0) {
@@ -65,7 +66,7 @@ export function deferredAdd(ctx: Context, space: IovaDomain, pfn: u64): void {
   range.space = space;
   ++list.count;
   if (list.timerOn == 0) {
-    list.timerOn = <u32>timerAdd(ctx, TIMER_DEFERRED_LIST, changetype<usize>(state.deferred), ctx.now + TIMEOUT);
+    list.timerOn = <u32>timerAdd(ctx, TIMER_DEFERRED_LIST, addressOf(state.deferred), ctx.now + TIMEOUT);
     if (list.timerOn == 0) flushList(ctx, list);
   }
   unlock(state.deferred);
@@ -73,13 +74,13 @@ export function deferredAdd(ctx: Context, space: IovaDomain, pfn: u64): void {
 
 /** The timer's work (flush_unmaps_timeout). */
 export function deferredTimeout(ctx: Context): void {
-  changetype<DmaState>(ctx.dma).deferred!.timerOn = 0;
+  dmaOf(ctx).deferred!.timerOn = 0;
   deferredFlush(ctx);
 }
 
 /** Flushes the IOTLB and frees every range on the list (flush_unmaps). */
 export function deferredFlush(ctx: Context): void {
-  const state = changetype<DmaState>(ctx.dma);
+  const state = dmaOf(ctx);
   if (state.deferred == null) return;
   lock(state.deferred);
   flushList(ctx, state.deferred!);
@@ -90,16 +91,17 @@ function flushList(ctx: Context, list: DeferredList): void {
   if (list.count == 0) return;
   iotlbFlushGlobal(ctx);
   ++list.flushes;
-  const first = changetype<usize>(list) + HEADER;
+  const first = fieldOf(list, HEADER);
   const end = first + <usize>list.count * RANGE_SIZE;
   list.count = 0;
   for (let at = first; at < end; at += RANGE_SIZE) {
-    iovaFree(changetype<DeferredRange>(at).space, changetype<DeferredRange>(at).pfn);
+    const range = changetype<DeferredRange>(at);
+    iovaFree(range.space, range.pfn);
   }
 }
 
 /** Ranges on the list. */
 export function deferredPending(ctx: Context): u32 {
-  const state = changetype<DmaState>(ctx.dma);
-  return changetype<usize>(state) == 0 || state.deferred == null ? 0 : state.deferred!.count;
+  const state = changetype<DmaState | null>(ctx.dma);
+  return state == null || state.deferred == null ? 0 : state.deferred!.count;
 }

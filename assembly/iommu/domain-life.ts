@@ -7,7 +7,7 @@ import { slabAllocZeroed, slabCacheAt, slabFree } from '../memory/slab';
 import { DOMAIN_CPU_SIZE, DOMAIN_SIZE, IommuDomain, domainInvalidations, pageInvalidations } from './domain';
 import { FORMAT_VTD, domainFree, domainInit, formatWidth } from './formats';
 import { iotlbFlushDomain } from './iotlb';
-import { Iommu, domainIdAlloc, domainIdFree, iommuOf, unitOf } from './unit';
+import { Iommu, domainIdAlloc, domainIdFree, iommuOf, unitIn, unitOf } from './unit';
 
 /**
  * Makes a domain of the unit's format, without a mapping.
@@ -18,7 +18,7 @@ import { Iommu, domainIdAlloc, domainIdFree, iommuOf, unitOf } from './unit';
  * @returns the domain, or null for parameters that cannot be, without memory or without a domain id
  */
 export function domainCreate(ctx: Context, levels: u32, width: u32, pageSizes: f64, flags: u32): IommuDomain | null {
-  const format = ctx.iommu == 0 ? FORMAT_VTD : changetype<Iommu>(ctx.iommu).format;
+  const format = ctx.iommu == 0 ? FORMAT_VTD : unitIn(ctx)!.format;
   const bits = formatWidth(format, levels, width, <u64>pageSizes);
   if (bits == 0) return null;
   const unit = iommuOf(ctx);

@@ -6,6 +6,7 @@
 import { Context } from '../memory/context';
 import { currentCpu } from '../memory/cpu';
 import { Guarded } from '../memory/lock';
+import { fieldOf } from '../memory/record';
 
 /** IOMMU_READ, IOMMU_WRITE of include/linux/iommu.h; CACHE, NOEXEC, MMIO and PRIV leave no trace in an entry. */
 export const PROT_READ: u32 = 1;
@@ -56,7 +57,7 @@ export const DOMAIN_CPU_SIZE: usize = 64;
 // @ts-ignore: decorator
 @inline
 export function domainCpuAt(domain: IommuDomain, cpu: u32): DomainCpu {
-  return changetype<DomainCpu>(changetype<usize>(domain) + DOMAIN_SIZE + <usize>cpu * DOMAIN_CPU_SIZE);
+  return changetype<DomainCpu>(fieldOf(domain, DOMAIN_SIZE) + <usize>cpu * DOMAIN_CPU_SIZE);
 }
 
 /** What the CPU that runs keeps of a domain. */

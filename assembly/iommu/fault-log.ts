@@ -8,7 +8,7 @@ import { DmaDevice } from '../dma/device';
 import { EVENT_FAULT, EVENT_STALE_ACCESS, emit } from '../events/events';
 import { IommuDomain } from './domain';
 import { IotlbEntry } from './iotlb';
-import { Iommu, unitOf } from './unit';
+import { Iommu, unitIn, unitOf } from './unit';
 
 export const LOG_FAULT: u32 = 1;
 export const LOG_STALE_READ: u32 = 2;
@@ -134,16 +134,16 @@ export function logAlreadySet(domain: IommuDomain, pfn: u64, value: u64): void {
 
 /** First record of the log; the host reads logCount of them. */
 export function faultLogFirst(ctx: Context): usize {
-  return ctx.iommu == 0 ? 0 : changetype<Iommu>(ctx.iommu).log;
+  return ctx.iommu == 0 ? 0 : unitIn(ctx)!.log;
 }
 
 export function faultLogCount(ctx: Context): u32 {
-  return ctx.iommu == 0 ? 0 : changetype<Iommu>(ctx.iommu).logCount;
+  return ctx.iommu == 0 ? 0 : unitIn(ctx)!.logCount;
 }
 
 /** Empties the log; the totals stay. */
 export function faultLogClear(ctx: Context): void {
   if (ctx.iommu == 0) return;
-  changetype<Iommu>(ctx.iommu).logCount = 0;
-  changetype<Iommu>(ctx.iommu).logLost = 0;
+  unitIn(ctx)!.logCount = 0;
+  unitIn(ctx)!.logLost = 0;
 }

@@ -15,6 +15,7 @@ import { currentCpu } from '../memory/cpu';
 import { lock, unlock } from '../memory/lock';
 import { IovaDomain } from '../iova/domain';
 import { iovaFreeFast } from '../iova/iova';
+import { addressOf, fieldOf } from '../memory/record';
 import { IommuDomain } from './domain';
 import { iotlbFlushDomain } from './iotlb';
 
@@ -66,7 +67,7 @@ const RING_SIZE: usize = 64;
 // @ts-ignore: decorator
 @inline
 function ringAt(queue: FlushQueue, cpu: u32): FqRing {
-  return changetype<FqRing>(changetype<usize>(queue) + HEADER + <usize>cpu * RING_SIZE);
+  return changetype<FqRing>(fieldOf(queue, HEADER) + <usize>cpu * RING_SIZE);
 }
 
 // @ts-ignore: decorator
@@ -109,13 +110,13 @@ function release(ctx: Context, queue: FlushQueue): void {
     const entries = ringAt(queue, cpu).entries;
     if (entries != 0) blockFree(ctx, entries);
   }
-  blockFree(ctx, changetype<usize>(queue));
+  blockFree(ctx, addressOf(queue));
 }
 
 /** Flushes what waits and frees the queue. */
 export function flushQueueDestroy(queue: FlushQueue): void {
   const ctx = queue.ctx;
-  timerCancel(ctx, TIMER_FLUSH_QUEUE, changetype<usize>(queue));
+  timerCancel(ctx, TIMER_FLUSH_QUEUE, addressOf(queue));
   flushQueueFlush(queue);
   release(ctx, queue);
 }
@@ -144,7 +145,7 @@ function armTimer(queue: FlushQueue): void {
   const ctx = queue.ctx;
   lock(queue);
   let armed = queue.timerOn != 0;
-  if (!armed) armed = timerAdd(ctx, TIMER_FLUSH_QUEUE, changetype<usize>(queue), ctx.now + queue.timeout);
+  if (!armed) armed = timerAdd(ctx, TIMER_FLUSH_QUEUE, addressOf(queue), ctx.now + queue.timeout);
   queue.timerOn = <u32>armed;
   unlock(queue);
   // Without memory for a timer nothing may wait.

@@ -8,7 +8,7 @@ import { IommuDomain, domainInvalidations, pageInvalidations } from './domain';
 import { formatWalk, iommuIovaToPhys, iommuMap, iommuMapPfns, iommuUnmap } from './formats';
 import { iotlbFlushPages } from './iotlb';
 import { tablePages, tablesPooled } from './tables';
-import { Iommu } from './unit';
+import { Iommu, unitIn } from './unit';
 
 /** iommuMap. */
 export function domainMap(domain: IommuDomain, iova: f64, phys: f64, size: f64, prot: u32): i32 {
@@ -110,7 +110,7 @@ export class IommuStats {
 export function iommuStats(ctx: Context, buffer: usize): void {
   memory.fill(buffer, 0, offsetof<IommuStats>());
   if (ctx.iommu == 0) return;
-  const unit = changetype<Iommu>(ctx.iommu);
+  const unit = unitIn(ctx)!;
   const stats = changetype<IommuStats>(buffer);
   stats.sets = unit.iotlbSets;
   stats.ways = unit.iotlbWays;

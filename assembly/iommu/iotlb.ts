@@ -13,7 +13,7 @@ import { blockAllocZeroed, blockOrder } from '../memory/block';
 import { Context, cpuOf } from '../memory/context';
 import { lock, unlock } from '../memory/lock';
 import { IommuDomain, domainCpuOf, leafShift } from './domain';
-import { Iommu, unitOf } from './unit';
+import { Iommu, unitIn, unitOf } from './unit';
 
 /** Largest address mask of a page-selective invalidation (Capability Register, MAMV): 2^18 pages. */
 const AMASK_MAX: u32 = 18;
@@ -226,7 +226,7 @@ export function iotlbFlushDomain(domain: IommuDomain): void {
 /** Global invalidation: every domain's entries. */
 export function iotlbFlushGlobal(ctx: Context): void {
   if (ctx.iommu == 0) return;
-  const unit = changetype<Iommu>(ctx.iommu);
+  const unit = unitIn(ctx)!;
   lock(ctx.iommu);
   ++unit.globalInvalidations;
   for (let i: u32 = 0; unit.iotlb != 0 && i < iotlbCapacity(unit); ++i) {

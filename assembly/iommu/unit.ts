@@ -70,11 +70,18 @@ export class Iommu extends Guarded {
   alreadySet: u32;
 }
 
+/** The machine's unit, null before it is made. */
+// @ts-ignore: decorator
+@inline
+export function unitIn(ctx: Context): Iommu | null {
+  return changetype<Iommu | null>(ctx.iommu);
+}
+
 /** The machine's unit, made on first use with 64 sets of 4 ways; null without memory. */
 // @ts-ignore: decorator
 @inline
 export function iommuOf(ctx: Context): Iommu | null {
-  return ctx.iommu != 0 ? changetype<Iommu>(ctx.iommu) : iommuMake(ctx, 0);
+  return ctx.iommu != 0 ? unitIn(ctx) : iommuMake(ctx, 0);
 }
 
 /** Makes the machine's IOMMU with 64 sets of 4 ways and a log of 1,024 records. Contract of iommuCreate. */
@@ -91,7 +98,7 @@ export function iommuMake(ctx: Context, format: u32): Iommu | null {
  * @returns the unit, or null for sizes that cannot be or without memory
  */
 export function iommuCreate(ctx: Context, sets: u32, ways: u32, logRecords: u32, format: u32): Iommu | null {
-  if (ctx.iommu != 0) return changetype<Iommu>(ctx.iommu);
+  if (ctx.iommu != 0) return unitIn(ctx);
   if (sets == 0 || sets > 4096 || (sets & (sets - 1)) != 0 || ways == 0 || ways > 64) return null;
   if (logRecords == 0 || logRecords > 65536) return null;
   // The unit takes the first half of a page-sized block (the second counts IOTLB entries, iotlb.ts), the bitmap of domain ids two blocks of its own.
@@ -141,7 +148,7 @@ export function domainIdFree(unit: Iommu, id: u32): void {
 // @ts-ignore: decorator
 @inline
 export function unitOf(domain: IommuDomain): Iommu {
-  return changetype<Iommu>(domain.ctx.iommu);
+  return unitIn(domain.ctx)!;
 }
 
 /** In place of a domain: accesses pass untranslated. */

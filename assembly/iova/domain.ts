@@ -2,6 +2,7 @@
 
 
 import { Context } from '../memory/context';
+import { addressOf } from '../memory/record';
 import { CacheOf, slabAllocZeroed, slabCacheCreate, slabCacheCreate } from '../memory/slab';
 import { INNER_SIZE, LEAF_SIZE } from './node';
 import { Magazine } from './rcache';
@@ -152,7 +153,7 @@ export function iovaState(ctx: Context): IovaState | null {
   state.innerCache = inners;
   state.magazineCache = magazines;
   state.spanCache = spans;
-  ctx.iova = changetype<usize>(state);
+  ctx.iova = addressOf(state);
   return state;
 }
 

@@ -9,10 +9,10 @@
 
 import { CacheOf } from '../../memory/context';
 import { lock, unlock } from '../../memory/lock';
-import { fieldOf } from '../../memory/record';
+import { addressOf, fieldOf } from '../../memory/record';
 import { slabAlloc, slabCacheAt, slabFree } from '../../memory/slab';
 import { contentsMake, contentsPeek } from '../../ram/contents';
-import { Ram, isRam } from '../../ram/ram';
+import { isRam, ramOf } from '../../ram/ram';
 import { TABLE_SIZE, TABLE_WINDOW, tableFree } from '../tables';
 import { Iommu, unitOf } from '../unit';
 import {
@@ -36,8 +36,8 @@ function entryAt(domain: VtdDomain, table: u64, index: u32, write: bool): usize 
   if (table >> 32 == TABLE_WINDOW >> 32) return isStray(domain, tableOf(table)) ? tableOf(table) + offset : 0;
   const ctx = domain.ctx;
   const pfn = table >> 12;
-  if (pfn > 0xffffffff || !isRam(changetype<Ram>(ctx.ram), <u32>pfn)) return 0;
-  const ram = changetype<Ram>(ctx.ram);
+  if (pfn > 0xffffffff || !isRam(ramOf(ctx), <u32>pfn)) return 0;
+  const ram = ramOf(ctx);
   const bytes = write ? contentsMake(ctx, ram, <u32>pfn) : contentsPeek(ram, <u32>pfn);
   return bytes == 0 ? 0 : bytes + offset;
 }
@@ -125,11 +125,11 @@ export function strayClear(domain: VtdDomain, table: u64, level: u32, first: u64
 
 function strayDrop(domain: VtdDomain, entry: u64): void {
   if ((entry & PTE_ADDRESS) >> 32 != TABLE_WINDOW >> 32) return;
-  let link = changetype<usize>(domain) + offsetof<VtdDomain>('strays');
+  let link = fieldOf(domain, offsetof<VtdDomain>('strays'));
   for (let at: usize = load<u32>(link); at != 0; at = load<u32>(link)) {
     const stray = changetype<Stray>(at);
     if (stray.table == tableOf(entry)) {
-      store<u32>(link, <u32>changetype<usize>(stray.next));
+      store<u32>(link, <u32>addressOf(stray.next));
       strayFree(domain, stray);
       return;
     }

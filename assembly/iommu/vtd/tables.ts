@@ -5,6 +5,7 @@
 
 import { currentCpu } from '../../memory/cpu';
 import { lock, unlock } from '../../memory/lock';
+import { fieldOf } from '../../memory/record';
 import { DOMAIN_CPU_SIZE, DOMAIN_SIZE, DomainCpu, IommuDomain } from '../domain';
 import { TABLE_SIZE, tableAlloc, tableFree } from '../tables';
 import { unitOf } from '../unit';
@@ -60,7 +61,7 @@ export function vtdOf(domain: IommuDomain): VtdDomain {
 // @ts-ignore: decorator
 @inline
 export function positionAt(domain: VtdDomain, cpu: u32): Position {
-  return changetype<Position>(changetype<usize>(domain) + DOMAIN_SIZE + <usize>cpu * DOMAIN_CPU_SIZE);
+  return changetype<Position>(fieldOf(domain, DOMAIN_SIZE) + <usize>cpu * DOMAIN_CPU_SIZE);
 }
 
 // @ts-ignore: decorator
