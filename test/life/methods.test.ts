@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest';
+import { PAGE_SIZE as PAGE } from '../../src/core/generated/constants.js';
 import { PhysicalMemory } from '../../src/core/physical-memory.js';
 import { CoherentBuffer, DmaDevice, LinkedRange } from '../../src/dma/device.js';
 import { DmaDomain } from '../../src/dma/domain.js';
@@ -14,8 +15,6 @@ import { tracked } from './state.js';
  * Every method and getter of every class of the DMA side, on an object that is dead. The members are read from the
  * prototypes; one that takes arguments needs a row in the tables below.
  */
-
-const PAGE = 4096;
 
 interface Rig {
   machine: Machine;
