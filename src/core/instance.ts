@@ -3,6 +3,7 @@ import type { CoreExports, ToolExports } from './generated/exports.js';
 import { wasm } from './generated/release.js';
 import { wasm as toolsWasm } from './generated/release-tools.js';
 import { Timeline } from './life.js';
+import { watchNullRecord } from './null-record.js';
 
 /**
  * One instance of the WebAssembly core with its linear memory. This folder is the only place that touches linear
@@ -20,6 +21,8 @@ const MAX_PAGES = 65535;
 export interface CoreModules {
   readonly core: WebAssembly.Module;
   readonly tools: WebAssembly.Module;
+  /** Bytes from 0 that no call may write to, looked at after each when given: the debug build's check (null-record.ts). */
+  readonly nullRecord?: number;
 }
 
 let coreModule: WebAssembly.Module | undefined;
@@ -87,7 +90,9 @@ export class Core {
   }
 
   #instantiate(module: WebAssembly.Module): unknown {
-    return new WebAssembly.Instance(module, { env: { memory: this.memory } }).exports;
+    const { exports } = new WebAssembly.Instance(module, { env: { memory: this.memory } });
+    const { nullRecord } = this.#modules;
+    return nullRecord ? watchNullRecord(exports, this.memory, nullRecord) : exports;
   }
 
   // Growing memory detaches its buffer, and a view of a detached buffer has length 0: that test costs nothing, where
