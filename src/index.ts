@@ -90,7 +90,7 @@ export {
   type IotlbStats,
   type StaleAccess,
 } from './iommu/iommu.js';
-export type { IommuFault } from './iommu-formats/format.js';
+export type { IommuFault, IommuFormat } from './iommu-formats/format.js';
 export type { IommuFormatName } from './iommu-formats/index.js';
 export { ALLOCATORS, type AllocatorName, type AllocatorRules } from './iova/allocators.js';
 export type { IovaHost } from './iova/domain.js';
@@ -133,7 +133,7 @@ export { type Columns, EVENT, ROW, type TraceBatch } from './trace/batch.js';
 export { type Gaps, type NotUnderstood, TraceError } from './trace/completeness.js';
 export { type FtraceOptions, FtraceWriter, formatFtrace } from './trace/export/ftrace.js';
 export { type ReadOptions, readTrace, type TraceReader } from './trace/read.js';
-export type { Operations } from './trace/replay/operations.js';
+export type { OperationList, Operations } from './trace/replay/operations.js';
 export { Rebuild } from './trace/replay/rebuild.js';
 export type { VerifyDifference } from './trace/replay/verify.js';
 export { type TraceVerification, verifyTrace } from './trace/replay/verify.js';
