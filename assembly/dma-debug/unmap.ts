@@ -67,7 +67,7 @@ export function unmapSg(state: DebugState, dev: DmaDevice, sgt: SgTable, nents: 
   const pages = entriesAreSegments(sgt) ? sgt.pageCount : 0;
   let page: u32 = 0;
   let mapped: u32 = 0;
-  // The kernel walks on past the end of a list where it is told to.
+  // Past the end of its list the kernel would follow a pointer to nowhere: nothing is to be looked at there.
   const end = min(nents, entriesOf(sgt));
   for (let i: u32 = 0; i < end; ++i) {
     if (mapped != 0 && i >= mapped) break;

@@ -67,6 +67,7 @@ export class Core {
 
   /** Checks, dumps, statistics, histograms: a second instance on the same memory, made when first asked for. */
   get tools(): ToolExports {
+    this.timeline.enter('machine');
     return (this.#tools ??= this.#instantiate(this.#modules.tools) as ToolExports);
   }
 

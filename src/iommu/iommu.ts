@@ -187,6 +187,7 @@ export class Iommu {
 
   #format(): IommuFormat {
     const { core, context } = this.#host;
+    core.timeline.enter('iommu');
     return formatOf(core.exports.iommuFormat(context));
   }
 

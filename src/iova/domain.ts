@@ -216,8 +216,7 @@ export class IovaDomain {
 
   /** All ranges in order, the cached ones among them. Not to be continued after a change. */
   *ranges(): Generator<IovaRange> {
-    const { iovaNextRange } = this.#core.tools;
-    for (let pfn = 0; iovaNextRange(this.handle, pfn); ) {
+    for (let pfn = 0; this.handle !== 0 && this.#core.tools.iovaNextRange(this.handle, pfn); ) {
       const range = this.#found();
       pfn = range.hi + 1;
       yield range;

@@ -116,7 +116,7 @@ const ARGUMENTS: Record<string, Record<string, (rig: Rig) => unknown[]>> = {
 };
 
 /** Members of the device that only prepare or finish a call of another. */
-const INNER = new Set(['enter', 'settled', 'checkPiece', 'canAttach', 'setDriven']);
+const INNER = new Set(['forgetCore', 'enter', 'settled', 'checkPiece', 'canAttach', 'setDriven']);
 
 const CLASSES = [
   [DmaDevice, 'device'],
