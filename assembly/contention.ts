@@ -14,7 +14,7 @@ export const LOCKS_SLABS: u32 = 1;
 export const LOCKS_RAM: u32 = 2;
 export const LOCKS_IOVA: u32 = 3;
 export const LOCKS_IOMMU: u32 = 4;
-export const LOCKS_CHECKER: u32 = 5;
+export const LOCKS_DMA_DEBUG: u32 = 5;
 
 /** Contended acquisitions of the locks of one kind since the context was made. */
 export function lockContention(ctx: Context, kind: u32): u32 {
@@ -23,7 +23,7 @@ export function lockContention(ctx: Context, kind: u32): u32 {
   if (kind == LOCKS_RAM) return contendedCount(ramOf(ctx));
   if (kind == LOCKS_IOVA) return ctx.iova == 0 ? 0 : iovaContended(iovaStateOf(ctx)!);
   if (kind == LOCKS_IOMMU) return ctx.iommu == 0 ? 0 : iommuContended(unitIn(ctx)!);
-  if (kind == LOCKS_CHECKER) return ctx.dmaDebug == 0 ? 0 : contendedCount(ctx.dmaDebug);
+  if (kind == LOCKS_DMA_DEBUG) return ctx.dmaDebug == 0 ? 0 : contendedCount(ctx.dmaDebug);
   return 0;
 }
 

@@ -8,12 +8,12 @@ const MAPPINGS = 16;
 const LIVE = 100_000;
 
 /**
- * What watching costs: the same calls with the checker off, with ours alone, with both, and with call sites. A driver
+ * What watching costs: the same calls with dma-debug off, with ours alone, with both, and with call sites. A driver
  * that asks dma_mapping_error about each mapping, as it must; one that does not makes a finding at every unmap.
  */
 const suite: Suite = {
   name: 'dma-debug',
-  title: 'dma-debug: the same calls with the checker off and on; reports over 100,000 live mappings',
+  title: 'dma-debug: the same calls with dma-debug off and on; reports over 100,000 live mappings',
   variants: ['off', 'own', 'both', 'sites', 'report'],
   tasks(variant: string): Task[] {
     return variant === 'report' ? reports() : calls(variant as Variant);
@@ -29,7 +29,7 @@ const OPTIONS = {
   sites: { callSites: true },
 } as const;
 
-/** At most this many times the same with the checker off; call sites cost what they cost. */
+/** At most this many times the same with dma-debug off; call sites cost what they cost. */
 const RATIOS: Partial<Record<Variant, number>> = { own: 1.5, both: 1.5 };
 
 function device(variant: Variant, iommu: 'strict' | 'off'): { machine: Machine; dev: DmaDevice } {

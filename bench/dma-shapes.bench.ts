@@ -8,7 +8,7 @@ const LIMIT = 'bare PTE loop, 1,024 pages';
 /** Whole calls, not pages: what the shape of an object and the number of live mappings do to a 4 MiB list. */
 const suite: Suite = {
   name: 'dma-shapes',
-  title: 'mapSg and unmapSg of 4 MiB by shape, strict IOMMU, checker off; figures are those of one call',
+  title: 'mapSg and unmapSg of 4 MiB by shape, strict IOMMU, dma-debug off; figures are those of one call',
   variants: ['limits', 'scattered', 'contiguous', 'unaligned', 'segments', 'live', 'entries', 'lazy', 'singles'],
   tasks(variant: string): Task[] {
     return shapes[variant]!();

@@ -13,14 +13,14 @@ const suite: Suite = {
   title: 'the DMA API behind a strict IOMMU: lists of 1,024 scattered pages, single pages from JavaScript',
   variants: ['limits', 'lists off', 'lists on', 'singles off', 'singles on', 'naive off', 'naive on'],
   tasks(variant: string): Task[] {
-    const [what, checker] = variant.split(' ') as [string, 'off' | 'on'];
+    const [what, dmaDebug] = variant.split(' ') as [string, 'off' | 'on'];
     if (what === 'limits') return limits();
-    return { lists, singles, naive }[what]!(checker);
+    return { lists, singles, naive }[what]!(dmaDebug);
   },
 };
 
-function device(checker: 'on' | 'off'): { machine: Machine; dev: DmaDevice } {
-  const machine = new Machine({ ram: '512MiB', dmaDebug: checker === 'on' });
+function device(dmaDebug: 'on' | 'off'): { machine: Machine; dev: DmaDevice } {
+  const machine = new Machine({ ram: '512MiB', dmaDebug: dmaDebug === 'on' });
   const domain = new DmaDomain(machine);
   return { machine, dev: new DmaDevice(machine, { domain, maxSegment: 2 ** 31 }) };
 }
@@ -43,8 +43,8 @@ function limits(): Task[] {
   ];
 }
 
-function lists(checker: 'on' | 'off'): Task[] {
-  const { machine, dev } = device(checker);
+function lists(dmaDebug: 'on' | 'off'): Task[] {
+  const { machine, dev } = device(dmaDebug);
   const tables = Array.from({ length: LISTS }, (_, i) =>
     ScatterTable.fromPages(machine, scattered(machine, PAGES, i + 1).pfns),
   );
@@ -56,20 +56,20 @@ function lists(checker: 'on' | 'off'): Task[] {
   };
   map();
   const operations = PAGES * LISTS;
-  // With the checker a fifth more than what is to be reached without.
-  const more = checker === 'on' ? 1.2 : 1;
+  // With dma-debug a fifth more than what is to be reached without.
+  const more = dmaDebug === 'on' ? 1.2 : 1;
   return [
     {
-      name: `mapSg, checker ${checker}, page`,
+      name: `mapSg, dma-debug ${dmaDebug}, page`,
       operations,
       before: unmap,
       run: map,
       limit: LIMIT,
-      peer: `naive map, checker ${checker}, page`,
+      peer: `naive map, dma-debug ${dmaDebug}, page`,
       reach: { of: LIMIT, ratio: 1 * more },
     },
     {
-      name: `unmapSg, checker ${checker}, page`,
+      name: `unmapSg, dma-debug ${dmaDebug}, page`,
       operations,
       before() {
         unmap();
@@ -77,22 +77,22 @@ function lists(checker: 'on' | 'off'): Task[] {
       },
       run: unmap,
       limit: LIMIT,
-      peer: `naive unmap, checker ${checker}, page`,
+      peer: `naive unmap, dma-debug ${dmaDebug}, page`,
       reach: { of: LIMIT, ratio: 0.7 * more },
     },
   ];
 }
 
-function singles(checker: 'on' | 'off'): Task[] {
-  const { machine, dev } = device(checker);
+function singles(dmaDebug: 'on' | 'off'): Task[] {
+  const { machine, dev } = device(dmaDebug);
   const pfns = machine.ram.alloc(SINGLES);
   return [
     {
-      name: `map + unmap one page from JS, checker ${checker}`,
+      name: `map + unmap one page from JS, dma-debug ${dmaDebug}`,
       operations: SINGLES,
       limit: 'call from JS',
-      peer: `naive map + unmap one page, checker ${checker}`,
-      reach: checker === 'off' ? { ns: 60 } : { of: 'map + unmap one page from JS, checker off', ratio: 1.5 },
+      peer: `naive map + unmap one page, dma-debug ${dmaDebug}`,
+      reach: dmaDebug === 'off' ? { ns: 60 } : { of: 'map + unmap one page from JS, dma-debug off', ratio: 1.5 },
       run() {
         for (let i = 0; i < SINGLES; ++i) {
           const address = dev.mapPage(pfns[i], 0, 4096, DMA_BIDIRECTIONAL);
@@ -103,9 +103,9 @@ function singles(checker: 'on' | 'off'): Task[] {
   ];
 }
 
-function naive(checker: 'on' | 'off'): Task[] {
+function naive(dmaDebug: 'on' | 'off'): Task[] {
   const machine = new Machine({ ram: '512MiB' });
-  const dma = new NaiveDma(checker === 'on');
+  const dma = new NaiveDma(dmaDebug === 'on');
   const lists = Array.from({ length: LISTS }, (_, i) => scattered(machine, PAGES, i + 1).pfns);
   const at = new Array<number>(LISTS).fill(0);
   const map = (): void => {
@@ -119,9 +119,9 @@ function naive(checker: 'on' | 'off'): Task[] {
   };
   const operations = PAGES * LISTS;
   return [
-    { name: `naive map, checker ${checker}, page`, operations, before: unmap, run: map },
+    { name: `naive map, dma-debug ${dmaDebug}, page`, operations, before: unmap, run: map },
     {
-      name: `naive unmap, checker ${checker}, page`,
+      name: `naive unmap, dma-debug ${dmaDebug}, page`,
       operations,
       before() {
         unmap();
@@ -130,7 +130,7 @@ function naive(checker: 'on' | 'off'): Task[] {
       run: unmap,
     },
     {
-      name: `naive map + unmap one page, checker ${checker}`,
+      name: `naive map + unmap one page, dma-debug ${dmaDebug}`,
       operations: SINGLES,
       run() {
         for (let i = 0; i < SINGLES; ++i) dma.unmap(dma.mapPage(lists[0][i]), 1);

@@ -15,9 +15,9 @@ const suite: Suite = {
     if (variant === 'limit') return [limit()];
     const [where, how] = variant.split(' ');
     const driver = how === 'leaky' ? 'linux-4.1' : 'linux-4.2';
-    const checker = how === 'checked';
-    const name = `life under ${driver}, ${where}${checker ? ', checker on' : ''}`;
-    return [life(name, driver, where === 'scattered' ? 1 : 0, checker)];
+    const dmaDebug = how === 'checked';
+    const name = `life under ${driver}, ${where}${dmaDebug ? ', dma-debug on' : ''}`;
+    return [life(name, driver, where === 'scattered' ? 1 : 0, dmaDebug)];
   },
 };
 

@@ -1,10 +1,10 @@
 import { GemDmaError, type GemObject, Machine, type MappingPolicy } from 'gemdma';
 
 /**
- * A mapping policy of your own, run under the checker.
+ * A mapping policy of your own, run under dma-debug.
  *
  * The idea is good: map an object with its first vma, unmap it with its last, and count vmas so that none in between
- * maps again. It passes every test that binds and unbinds. Can you see the bug before the checker does?
+ * maps again. It passes every test that binds and unbinds. Can you see the bug before dma-debug does?
  */
 export function countingPolicy(): MappingPolicy {
   const bound = new WeakMap<GemObject, number>();

@@ -4,12 +4,12 @@ export type { CoreHost } from './core/arguments.js';
 export type { BouncePool, SwiotlbMapping, SwiotlbStats } from './core/bounce-pool.js';
 export type {
   CallerIds,
-  CheckerCounters,
   DirectionName,
+  DmaDebugCounters,
   EntryRecord,
   LiveEntryRecord,
   MappingType,
-} from './core/checker.js';
+} from './core/dma-debug-records.js';
 export { ERRNO, type ErrnoName, GemDmaError } from './core/errors.js';
 export { FAULT_KINDS, type FaultKind } from './core/faults.js';
 export { PAGE_SIZE } from './core/generated/constants.js';

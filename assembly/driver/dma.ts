@@ -49,7 +49,7 @@ export function gd_dma_segments(dev: DmaDevice, longest: u32, boundary: u64, ali
 }
 
 /** Whether dma-debug watches: only then dma_mapping_error has anybody to tell. */
-export function gd_checker(): bool {
+export function gd_dma_debug(): bool {
   return changetype<usize>(ctxOf()) != 0 && changetype<usize>(ctxOf().dmaDebug) != 0;
 }
 

@@ -13,7 +13,7 @@ export {
 } from './shadow';
 export { gd_check_free } from './owner';
 export {
-  gd_checker, gd_dma_error, gd_dma_map, gd_dma_map_resource, gd_dma_map_single, gd_dma_masks, gd_dma_max_mapping, gd_dma_merge_boundary,
+  gd_dma_debug, gd_dma_error, gd_dma_map, gd_dma_map_resource, gd_dma_map_single, gd_dma_masks, gd_dma_max_mapping, gd_dma_merge_boundary,
   gd_dma_opt_mapping, gd_dma_segments, gd_dma_sync, gd_dma_unmap, gd_dma_unmap_resource, gd_now, gd_site_register,
 } from './dma';
 export { gd_sg_address, gd_sg_begin, gd_sg_gone, gd_sg_length, gd_sg_map, gd_sg_sync, gd_sg_unmap } from './sg';

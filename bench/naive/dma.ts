@@ -35,7 +35,7 @@ export class NaiveDma {
     return this.mapSg(this.#one);
   }
 
-  /** @returns whether there was such a mapping (always true without the checker) */
+  /** @returns whether there was such a mapping (always true without dma-debug) */
   unmap(iova: number, pages: number): boolean {
     if (this.#live && this.#live.get(iova) !== pages) return false;
     this.#live?.delete(iova);

@@ -40,7 +40,7 @@ function title({ mode, threads, backend, kernel, allocator, granule, direction, 
   const pages = `${granule} ${granule === 1 ? 'page' : 'pages'}`;
   const parts = [`${backend}, ${kernel}${allocator ? `, ${allocator}` : ''}`, direction, `${more.bits} bits`];
   if (threads > 1) parts.push(`${threads} threads`);
-  if (more.checker) parts.push('checker');
+  if (more.dmaDebug) parts.push('dma-debug');
   if (more.live > 0) parts.push(`${number(more.live)} live`);
   if (more.fragmentation > 0) parts.push(`fragmentation ${more.fragmentation}`);
   if (more.transfer > 0) parts.push(`transfer ${number(more.transfer)} ns`);

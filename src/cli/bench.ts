@@ -24,11 +24,11 @@ import { command, type Frame, framed } from './frame.js';
 import { integerOption, numberOption } from './options.js';
 import { importPolicy } from './policy-file.js';
 
-interface Options extends Omit<BenchOptions, 'checker' | 'direction' | 'bits'> {
+interface Options extends Omit<BenchOptions, 'dmaDebug' | 'direction' | 'bits'> {
   bits?: number;
   dir: BenchOptions['direction'];
   policy?: string;
-  checker?: boolean;
+  dmaDebug?: boolean;
   json?: boolean;
   quiet?: boolean;
   compare?: string[];
@@ -65,7 +65,7 @@ export function benchCommand(): Command {
       .addOption(
         new Option('--policy <file>', 'a mapping policy of your own: a module, or module#export').conflicts('driver'),
       )
-      .option('--checker', 'dma-debug watches')
+      .option('--dma-debug', 'dma-debug watches')
       .option(
         '--fragmentation <share>',
         '0 to 1: scattered RAM, holes between live mappings',
@@ -135,7 +135,7 @@ async function bench(frame: Frame, options: Options): Promise<ExitCode> {
 /** Options that do not go together are wrong usage, not an error of the library. */
 function checked(options: Options): BenchOptions {
   const { json: _json, quiet: _quiet, compare: _compare, sweep, csv: _csv, dir, policy: _policy, ...rest } = options;
-  const wanted = { ...rest, direction: dir, checker: options.checker ?? false };
+  const wanted = { ...rest, direction: dir, dmaDebug: options.dmaDebug ?? false };
   // A sweep has one device: its address space is that of the largest value.
   if (sweep) wanted.bits ??= defaultBits({ ...wanted, [sweep.option]: Math.max(...sweep.values) });
   try {

@@ -27,7 +27,7 @@ interface MachineFlags {
   stacks?: boolean;
 }
 
-/** gemdma driver: C drivers under the checker. */
+/** gemdma driver: C drivers under dma-debug. */
 export function driverCommand(): Command {
   const group = new Group('driver').description(
     "compile a driver's unmodified C to WebAssembly and run it in a machine, with a model of its device",

@@ -48,7 +48,7 @@ function speed(throughput: Throughput[]): string {
   ];
   const doubts = [...new Set(throughput.flatMap(({ untrusted }) => untrusted))];
   return [
-    bold('Throughput') + dim('  (objects of 1 MiB in scattered pages, checker off)'),
+    bold('Throughput') + dim('  (objects of 1 MiB in scattered pages, dma-debug off)'),
     table(['', ...throughput.map(({ driver }) => driver)], rows),
     ...doubts.map((why) => yellow(paragraph(`untrusted: ${why}`, '  '))),
   ].join('\n');
@@ -93,7 +93,7 @@ function consequences(policies: LeakResult[]): string[][] {
     row(`${number(entries)} dma-debug entries (2015)`, ({ dmaDebug: { fullAfter } }) =>
       fullAfter === null ? 'enough' : red(`full at object ${number(fullAfter)}`),
     ),
-    row('and the checker', ({ dmaDebug: { disabled } }) => (disabled ? red('off for good') : 'on')),
+    row('and dma-debug', ({ dmaDebug: { disabled } }) => (disabled ? red('off for good') : 'on')),
     row('a kernel of today blames', ({ innocent }) => (innocent ? red('the network card') : 'nobody')),
     row('though the page was left by', ({ innocent }) => innocent?.leftBy ?? '-'),
   ];

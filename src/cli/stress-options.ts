@@ -13,7 +13,7 @@ import { command } from './frame.js';
 import { integerOption, numberOption, sizeOption } from './options.js';
 import type { PolicyFile } from './policy-file.js';
 
-const CHECKER = ['on', 'off'] as const;
+const DMA_DEBUG = ['on', 'off'] as const;
 
 /** A profile of the user's own, and the file that it came from. */
 interface ProfileFile {
@@ -36,7 +36,7 @@ export interface StressCommandOptions {
   iommu?: IommuMode;
   allocator?: AllocatorName;
   ram?: number;
-  checker?: (typeof CHECKER)[number];
+  dmaDebug?: (typeof DMA_DEBUG)[number];
   machine?: MachineOptions;
   weight?: Record<string, number>;
   sizes?: StressProfile['pages'];
@@ -76,7 +76,7 @@ export function stressOptionsCommand(): Command {
     .addOption(new Option('--iommu <mode>', 'back end').choices(IOMMU_MODES))
     .addOption(new Option('--allocator <name>', 'IOVA allocator').choices(ALLOCATOR_NAMES))
     .option('--ram <size>', "emulated RAM, instead of the profile's", sizeOption('--ram'))
-    .addOption(new Option('--checker <on|off>', 'dma-debug').choices(CHECKER))
+    .addOption(new Option('--dma-debug <on|off>', 'whether dma-debug watches').choices(DMA_DEBUG))
     .option('--machine <json>', 'any options of the machine, such as \'{"swiotlb":{"size":"1MiB"}}\'', machineOption)
     .option('--weight <op=n,...>', 'how often an operation comes, over the profile; 0: never', weightOption)
     .option('--sizes <pages[:weight],...>', 'sizes of objects and lists, such as 1:30,16:5,1024', sizesOption)
@@ -168,7 +168,7 @@ function sizesOption(text: string): StressProfile['pages'] {
 
 /** The machine as the options have it, over the profile's. */
 export function machineOptions(options: StressCommandOptions): MachineOptions {
-  const { profile, allocator, kernel, ram, checker, machine } = options;
+  const { profile, allocator, kernel, ram, dmaDebug, machine } = options;
   const known: StressProfile = typeof profile === 'string' ? PROFILES[profile] : profile.profile;
   const before: MachineOptions['iommu'] = machine?.iommu ?? known.machine?.iommu;
   const details = typeof before === 'object' ? before : before && { mode: before };
@@ -178,7 +178,7 @@ export function machineOptions(options: StressCommandOptions): MachineOptions {
     ...(kernel && { kernel }),
     ...((options.iommu || allocator) && { iommu }),
     ...(ram !== undefined && { ram }),
-    ...(checker && { dmaDebug: checker === 'on' }),
+    ...(dmaDebug && { dmaDebug: dmaDebug === 'on' }),
   };
 }
 

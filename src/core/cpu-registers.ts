@@ -3,7 +3,7 @@ import type { Core } from './instance.js';
 
 /**
  * The registers of a virtual CPU that host and core share (Cpu of assembly/memory/cpu.ts): who is calling, which the core copies
- * into every mapping and event, and how many findings the checker has made. Reading or writing one is a plain load or
+ * into every mapping and event, and how many findings dma-debug has made. Reading or writing one is a plain load or
  * store in linear memory.
  */
 export class CpuRegisters {

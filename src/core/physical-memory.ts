@@ -39,7 +39,7 @@ export class PhysicalMemory {
   readonly #context: number;
   readonly #freed: () => void;
 
-  /** @param freed called after frames went back: the checker may have found them mapped @internal */
+  /** @param freed called after frames went back: dma-debug may have found them mapped @internal */
   constructor(core: Core, context: number, freed: () => void = () => {}) {
     this.#core = core;
     this.#context = context;

@@ -1,5 +1,5 @@
-import type { CallerIds } from '../core/checker.js';
 import type { CpuRegisters } from '../core/cpu-registers.js';
+import type { CallerIds } from '../core/dma-debug-records.js';
 import type { Attribution } from './channels.js';
 
 /** Frames of this library stand between a call of the DMA API and whoever makes it. */

@@ -2,7 +2,7 @@ import { channel } from 'node:diagnostics_channel';
 import type { CheckData, CheckId } from './checks.js';
 
 /**
- * What the checker says, as messages. Each channel of `node:diagnostics_channel` below carries one shape; with no
+ * What dma-debug says, as messages. Each channel of `node:diagnostics_channel` below carries one shape; with no
  * subscriber a message is not even made.
  *
  *     import { subscribe } from 'node:diagnostics_channel';

@@ -1,8 +1,8 @@
-import { DIRECTIONS, MAPPING_TYPES, type VerdictRecord } from '../core/checker.js';
+import { DIRECTIONS, MAPPING_TYPES, type VerdictRecord } from '../core/dma-debug-records.js';
 import * as contract from '../core/generated/constants.js';
 
 /**
- * Every check of the checker: its stable identifier, what it tells, in which words. The numbers are the core's
+ * Every check of dma-debug: its stable identifier, what it tells, in which words. The numbers are the core's
  * (assembly/dma-debug/checks.ts).
  */
 

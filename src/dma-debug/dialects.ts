@@ -10,9 +10,9 @@ import {
   DEBUG_SYNC_SGCOUNT,
 } from '../core/generated/constants.js';
 
-/** What differs between kernels in their checker (lib/dma-debug.c in 4.2, kernel/dma/debug.c in 6.12). */
+/** What differs between the kernels' dma-debug (lib/dma-debug.c in 4.2, kernel/dma/debug.c in 6.12). */
 export interface DebugDialect {
-  /** An empty pool grows by a page of entries; otherwise it disables the checker for good. */
+  /** An empty pool grows by a page of entries; otherwise it disables dma-debug for good. */
   growing: boolean;
   /** A second mapping of an active cacheline is an error of its own. */
   reportsOverlap: boolean;

@@ -1,12 +1,12 @@
 import { checkOptions } from '../core/arguments.js';
+import { CpuRegisters } from '../core/cpu-registers.js';
 import {
-  Checker,
-  type CheckerCounters,
+  type DmaDebugCounters,
+  DmaDebugRecords,
   type EntryRecord,
   type LiveEntryRecord,
   type VerdictRecord,
-} from '../core/checker.js';
-import { CpuRegisters } from '../core/cpu-registers.js';
+} from '../core/dma-debug-records.js';
 import { checkInteger, GemDmaError, invalidType, invalidValue } from '../core/errors.js';
 import {
   DEVICE_FILTER_MATCH,
@@ -32,7 +32,7 @@ import { type Forecast, Grouping, type LeakReport, reportText } from './report.j
  * as that kernel's would; ours reports its checks and its own at the call, and never stops.
  */
 
-/** What the checker needs to know of a device. */
+/** What dma-debug needs to know of a device. */
 export interface DebugDevice {
   /** The core's number for it, from 1, and its handle. */
   readonly id: number;
@@ -77,7 +77,7 @@ export class DmaDebug {
   private readonly midLife: boolean;
   private readonly core: Core;
   private readonly context: number;
-  private readonly checker: Checker;
+  private readonly records: DmaDebugRecords;
   /** Devices that are there, and the names of all that ever were: findings are told later. */
   private readonly devices = new Set<DebugDevice>();
   private readonly names = new Map<number, string>();
@@ -89,7 +89,7 @@ export class DmaDebug {
   private sample = { time: 0, lost: 0, lostPages: 0 };
 
   /**
-   * Switches the checker of a context on.
+   * Switches dma-debug of a context on.
    * @throws GemDmaError ENOMEM
    * @internal
    */
@@ -100,17 +100,17 @@ export class DmaDebug {
     this.attributions = new Attributions(this.registers);
     const config = debugConfig(options);
     const flags = debugFlags(dialect, config.checkers);
-    this.checker = Checker.create(core, context, flags, dialect.buckets, config.entries);
+    this.records = DmaDebugRecords.create(core, context, flags, dialect.buckets, config.entries);
     this.allErrors = config.allErrors;
     this.filter = filterName(config.driverFilter);
-    this.checker.setOptions(this.allErrors, config.numErrors, this.filter !== '');
+    this.records.setOptions(this.allErrors, config.numErrors, this.filter !== '');
     this.strict = config.strict;
     this.midLife = config.midLife;
     this.callSites = config.callSites;
     this.seen = this.registers.findings;
   }
 
-  // The handle of a device that this checker watches.
+  // The handle of a device that this dma-debug watches.
   private known(device: DebugDevice, call: string): number {
     if (this.devices.has(device)) return device.handle;
     if (aliveness(device) === undefined) throw invalidType('device', 'a DmaDevice', device);
@@ -139,7 +139,7 @@ export class DmaDebug {
     const { allErrors, numErrors, driverFilter } = options;
     if (allErrors !== undefined) this.allErrors = allErrors;
     if (driverFilter !== undefined) this.filter = filterName(driverFilter);
-    this.checker.setOptions(this.allErrors, numErrors ?? this.checker.value(VALUE_NUM_ERRORS), this.filter !== '');
+    this.records.setOptions(this.allErrors, numErrors ?? this.records.value(VALUE_NUM_ERRORS), this.filter !== '');
     for (const device of this.devices) this.applyFilter(device);
   }
 
@@ -149,25 +149,25 @@ export class DmaDebug {
   }
 
   /** Counters of both checkers; the kernel's by their debugfs names. */
-  counters(): CheckerCounters {
+  counters(): DmaDebugCounters {
     this.core.timeline.enter('dma_debug');
-    return this.checker.counters();
+    return this.records.counters();
   }
 
   /** Live mappings, mappings that nobody can undo, and the bytes of address space that the latter hold: three loads. */
   poll(): { live: number; lost: number; lostIovaBytes: number } {
     this.core.timeline.enter('dma_debug');
     return {
-      live: this.checker.value(VALUE_LIVE),
-      lost: this.checker.value(VALUE_LOST),
-      lostIovaBytes: this.checker.value(VALUE_LOST_PAGES) * PAGE_SIZE,
+      live: this.records.value(VALUE_LIVE),
+      lost: this.records.value(VALUE_LOST),
+      lostIovaBytes: this.records.value(VALUE_LOST_PAGES) * PAGE_SIZE,
     };
   }
 
   /** Every mapping that is live now, as a record. */
   entries(): LiveEntryRecord[] {
     this.core.timeline.enter('dma_debug');
-    return this.checker.entries();
+    return this.records.entries();
   }
 
   /** @internal Before a call of the DMA API: takes its call site if that is asked for. */
@@ -195,7 +195,7 @@ export class DmaDebug {
   // A callback that throws does not keep the others from hearing; its error comes out once all findings are told.
   private collect(): void {
     const errors: unknown[] = [];
-    for (const record of this.checker.drain()) {
+    for (const record of this.records.drain()) {
       const finding = this.finding(record);
       if (this.midLife && NOT_IN_TRACES.includes(finding.check)) {
         if (finding.check !== 'UNMAP_UNCHECKED') ++this.fromBefore;
@@ -227,7 +227,7 @@ export class DmaDebug {
   /** Findings since they were last asked for, each with the id of the call site that made its mapping (0 without). */
   takeFindings(): { finding: Finding; mappingSite: number }[] {
     this.seen = this.registers.findings;
-    return this.checker.drain().map((record) => {
+    return this.records.drain().map((record) => {
       const finding = this.finding(record);
       if (this.kept.length < KEPT_FINDINGS) this.kept.push(finding);
       return { finding, mappingSite: record.mapping?.by.site ?? 0 };
@@ -239,7 +239,7 @@ export class DmaDebug {
     this.core.timeline.enter('dma_debug');
     const check = CHECKS.find((item) => item.id === id);
     if (check === undefined) throw invalidValue('id', 'the identifier of a check', id);
-    return this.checker.count(check.number);
+    return this.records.count(check.number);
   }
 
   /**
@@ -304,12 +304,12 @@ export class DmaDebug {
   report(): LeakReport {
     this.core.timeline.enter('dma_debug');
     this.settle();
-    const counters = this.checker.counters(false);
+    const counters = this.records.counters(false);
     const time = this.core.exports.clockNow(this.context);
     const grouping = new Grouping(time, this.attributions, (id) => this.deviceName(id));
-    this.checker.visit((entry) => grouping.add(entry));
+    this.records.visit((entry) => grouping.add(entry));
     const groups = grouping.groups();
-    const counts = CHECKS.map(({ id, number }) => [id, this.checker.count(number)] as const);
+    const counts = CHECKS.map(({ id, number }) => [id, this.records.count(number)] as const);
     const { disabled, errorCount, numErrors, numFreeEntries, minFreeEntries, nrTotalEntries } = counters;
     return {
       time,
@@ -332,7 +332,7 @@ export class DmaDebug {
     return reportText(this.report());
   }
 
-  private forecast(time: number, { lost, lostPages }: CheckerCounters): Forecast {
+  private forecast(time: number, { lost, lostPages }: DmaDebugCounters): Forecast {
     const since = this.sample;
     // A report at the same instant tells about the same stretch of time.
     if (time > since.time) this.sample = { time, lost, lostPages };

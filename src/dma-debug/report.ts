@@ -1,4 +1,4 @@
-import { type CheckerCounters, DIRECTIONS, type EntryNumbers, MAPPING_TYPES } from '../core/checker.js';
+import { DIRECTIONS, type DmaDebugCounters, type EntryNumbers, MAPPING_TYPES } from '../core/dma-debug-records.js';
 import type { Attributions } from './attribution.js';
 import { callerText } from './attribution.js';
 import type { CheckId } from './checks.js';
@@ -28,7 +28,7 @@ export interface MappingGroup {
 
 /** How fast device address space is lost, and how long it lasts. */
 export interface Forecast {
-  /** Nanoseconds of virtual time that the figures cover: since the machine was made, or since the checker was last asked. */
+  /** Nanoseconds of virtual time that the figures cover: since the machine was made, or since dma-debug was last asked. */
   over: number;
   /** Mappings lost, and their address space in bytes, in that time; and the same for a second. */
   lost: number;
@@ -56,7 +56,7 @@ export interface LeakReport {
   findings: Partial<Record<CheckId, number>>;
   /** The kernel's own counters (debugfs dma-api/). */
   kernel: Pick<
-    CheckerCounters,
+    DmaDebugCounters,
     'disabled' | 'errorCount' | 'numErrors' | 'numFreeEntries' | 'minFreeEntries' | 'nrTotalEntries'
   >;
   /** Mappings that could not be tracked: where it is not 0, the report is not complete. */

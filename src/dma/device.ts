@@ -98,7 +98,7 @@ export interface DeviceOptions {
 const EVERY_ENTRY = ALL_ENTRIES | 0;
 const MAX_NENTS = 0x7fffffff;
 const MAX_U32 = 0xffffffff;
-/** Records of the checker have 15 bits for a device's number (assembly/dma-debug/log.ts). */
+/** Records of dma-debug have 15 bits for a device's number (assembly/dma-debug/log.ts). */
 const MAX_ID = 0x7fff;
 
 const OPTIONS: readonly (keyof DeviceOptions)[] = [
@@ -127,8 +127,8 @@ export class DmaDevice {
   readonly #life: Life;
   /** One load instead of three on the way to each call. */
   private readonly core: CoreExports;
-  /** The machine's checker: asked after each call of the DMA API whether it found something, which is one load. */
-  private readonly debug: DmaDebug | null;
+  /** The machine's dma-debug: asked after each call of the DMA API whether it found something, which is one load. */
+  private readonly dmaDebug: DmaDebug | null;
   private readonly gone: (() => void) | undefined;
   private attached: DmaDomain | 'passthrough' | undefined;
   private driven = false;
@@ -160,7 +160,7 @@ export class DmaDevice {
     this.name = checkString('name', options.name) ?? pciName(sourceId);
     this.driver = checkString('driver', options.driver);
     this.gone = gone;
-    this.debug = host.checker ?? null;
+    this.dmaDebug = host.dmaDebugOrNull ?? null;
     const { exports } = host.core;
     this.core = exports;
     this.#record = exports.deviceCreate(host.context, this.id, sourceId);
@@ -177,7 +177,7 @@ export class DmaDevice {
       throw error;
     }
     timeline.members.add(this);
-    this.debug?.addDevice(this);
+    this.dmaDebug?.addDevice(this);
   }
 
   /** @internal Handle in the core. Throws for a device that is dead. */
@@ -309,7 +309,7 @@ export class DmaDevice {
     if (pfn >>> 0 !== pfn || offset >>> 0 !== offset || length >>> 0 !== length) badPage(pfn, offset, length);
     if ((dir & DIRECTION_BITS) !== dir || (attrs & ATTRIBUTE_BITS) !== attrs) badTransfer(dir, attrs);
     this.#life.enter('dma_map_page');
-    const debug = this.debug;
+    const debug = this.dmaDebug;
     if (debug === null) return this.core.dmaMapPage(this.#record, pfn, offset, length, dir, attrs);
     if (debug.callSites) debug.enter();
     const address = this.core.dmaMapPage(this.#record, pfn, offset, length, dir, attrs);
@@ -318,7 +318,7 @@ export class DmaDevice {
   }
 
   /**
-   * Makes a mapping that is known to exist, at its address: table entries, range and entry of the checker are then as if
+   * Makes a mapping that is known to exist, at its address: table entries, range and entry of dma-debug are then as if
    * mapPage had returned that address. For replays of traces that begin in the middle; it counts in no statistics.
    * @param address what the device uses, with the same offset in its page as the memory
    * @param physical of the first byte
@@ -347,12 +347,12 @@ export class DmaDevice {
     } else if (address !== physical) {
       throw new GemDmaError('EINVAL', call, 'without translation an address is that of the memory');
     }
-    if (this.debug !== null) {
+    if (this.dmaDebug !== null) {
       this.enter();
       this.core.debugFeedMap(record, physical, length, dir, address, attrs, TYPE_PAGE);
       // The driver that has it has asked whether it is one.
       this.core.debugFeedMappingError(record, address);
-      this.debug.settle();
+      this.dmaDebug.settle();
     }
   }
 
@@ -363,7 +363,7 @@ export class DmaDevice {
     if ((dir & DIRECTION_BITS) !== dir || (attrs & ATTRIBUTE_BITS) !== attrs) badTransfer(dir, attrs);
     this.#life.enter('dma_unmap_page');
     this.core.dmaUnmapPage(this.#record, address, length, dir, attrs);
-    if (this.debug !== null) this.debug.settle();
+    if (this.dmaDebug !== null) this.dmaDebug.settle();
   }
 
   /**
@@ -404,7 +404,7 @@ export class DmaDevice {
     if ((dir & DIRECTION_BITS) !== dir || (attrs & ATTRIBUTE_BITS) !== attrs) badTransfer(dir, attrs);
     this.#life.enter('dma_map_sg');
     const list = ScatterTable.recordFor(table, this.#life, 'dma_map_sg');
-    const debug = this.debug;
+    const debug = this.dmaDebug;
     if (debug === null) return this.core.dmaMapSg(this.#record, list, dir, attrs);
     if (debug.callSites) debug.enter();
     const rc = this.core.dmaMapSg(this.#record, list, dir, attrs);
@@ -419,7 +419,7 @@ export class DmaDevice {
     this.#life.enter('dma_unmap_sg');
     const list = ScatterTable.recordFor(table, this.#life, 'dma_unmap_sg');
     this.core.dmaUnmapSg(this.#record, list, nents ?? EVERY_ENTRY, dir, attrs);
-    if (this.debug !== null) this.debug.settle();
+    if (this.dmaDebug !== null) this.dmaDebug.settle();
   }
 
   /**
@@ -441,7 +441,7 @@ export class DmaDevice {
     checkInteger('length', length, 0, MAX_U32);
     checkTransfer(dir, attrs);
     this.core.dmaUnmapResource(this.#enter('dma_unmap_resource'), address, length, dir, attrs);
-    this.debug?.settle();
+    this.dmaDebug?.settle();
   }
 
   /** Whether an address says that mapping failed (dma_mapping_error); dma-debug notes that the driver has asked. */
@@ -465,7 +465,7 @@ export class DmaDevice {
     checkInteger('length', length, 0, MAX_U32);
     checkTransfer(dir);
     this.core.dmaSyncSingle(this.#enter('dma_sync_single'), address, length, dir, forDevice);
-    this.debug?.settle();
+    this.dmaDebug?.settle();
   }
 
   /** Hands a mapped table to the CPU (dma_sync_sg_for_cpu). */
@@ -484,7 +484,7 @@ export class DmaDevice {
     const record = this.#enter('dma_sync_sg');
     const list = ScatterTable.recordFor(table, this.#life, 'dma_sync_sg');
     this.core.dmaSyncSg(record, list, nents ?? table.origNents, dir, forDevice);
-    this.debug?.settle();
+    this.dmaDebug?.settle();
   }
 
   /**
@@ -500,7 +500,7 @@ export class DmaDevice {
     if (handle === 0) throw this.failure('dma_alloc_coherent', -ERRNO.ENOMEM, `${length} bytes of coherent memory`);
     const buffer = new CoherentBuffer(this, length, ScatterTable.lend(this.host, handle));
     try {
-      this.debug?.settle();
+      this.dmaDebug?.settle();
     } catch (error) {
       // A finding that is thrown, or a callback's error: nobody gets the buffer.
       this.core.dmaFreeCoherent(record, handle, length, buffer.address);
@@ -523,7 +523,7 @@ export class DmaDevice {
     if (!isAddress(address ?? buffer.address)) badAddress(address);
     this.core.dmaFreeCoherent(record, list, length ?? buffer.length, address ?? buffer.address);
     buffer.table.forget();
-    this.debug?.settle();
+    this.dmaDebug?.settle();
   }
 
   /**
@@ -543,14 +543,14 @@ export class DmaDevice {
     return new LinkedRange(this, address, size);
   }
 
-  /** Before a call that may map: its call site, where the checker is to take it. */
+  /** Before a call that may map: its call site, where dma-debug is to take it. */
   private enter(): void {
-    if (this.debug?.callSites) this.debug.enter();
+    if (this.dmaDebug?.callSites) this.dmaDebug.enter();
   }
 
-  /** After a call: what the checker found in it is said now. */
+  /** After a call: what dma-debug found in it is said now. */
   private settled<T>(value: T): T {
-    this.debug?.settle();
+    this.dmaDebug?.settle();
     return value;
   }
 
@@ -564,10 +564,10 @@ export class DmaDevice {
       const message = `the driver of device ${this.id} is bound to it: remove that first`;
       throw new GemDmaError('EBUSY', 'device_del', message, { reason: 'DRIVER_BOUND' });
     }
-    const { checker, core } = this.host;
+    const { dmaDebugOrNull: dmaDebug, core } = this.host;
     try {
       // With strict checks what the device leaves behind is thrown; it is gone all the same.
-      checker?.removeDevice(this);
+      dmaDebug?.removeDevice(this);
     } finally {
       if (this.attached !== undefined) this.core.cookieDetach(this.#record);
       this.core.deviceDestroy(this.#record);
@@ -649,10 +649,10 @@ export class LinkedRange {
     checkInteger('physical', physical, 0, PHYSICAL_LIMIT - length);
     checkTransfer(dir, attrs);
     const record = this.#enter('dma_iova_link');
-    const { checker, core } = this.device.host;
-    if (checker?.callSites) checker.enter();
+    const { dmaDebugOrNull: dmaDebug, core } = this.device.host;
+    if (dmaDebug?.callSites) dmaDebug.enter();
     const rc = core.exports.dmaIovaLink(record, this.address, offset, physical, length, dir, attrs);
-    checker?.settle();
+    dmaDebug?.settle();
     if (rc < 0) throw this.device.failure('dma_iova_link', rc, `${length} bytes at offset ${offset}`);
   }
 
@@ -668,9 +668,9 @@ export class LinkedRange {
     this.checkPiece(offset, length);
     checkTransfer(dir, attrs);
     const record = this.#enter('dma_iova_unlink');
-    const { checker, core } = this.device.host;
+    const { dmaDebugOrNull: dmaDebug, core } = this.device.host;
     core.exports.dmaIovaUnlink(record, this.address, offset, length, dir, attrs);
-    checker?.settle();
+    dmaDebug?.settle();
   }
 
   /** Gives the space back: with nothing linked (dma_iova_free), or after unlinking the first `linked` bytes (dma_iova_destroy). */
@@ -678,9 +678,9 @@ export class LinkedRange {
     checkInteger('linked', linked, 0, this.size);
     checkTransfer(dir, attrs);
     const record = this.#enter('dma_iova_destroy');
-    const { checker, core } = this.device.host;
+    const { dmaDebugOrNull: dmaDebug, core } = this.device.host;
     core.exports.dmaIovaDestroy(record, this.address, linked, this.size, dir, attrs);
-    checker?.settle();
+    dmaDebug?.settle();
   }
 
   #enter(call: string): number {

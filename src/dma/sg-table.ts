@@ -21,8 +21,8 @@ import type { DmaDebug } from '../dma-debug/dma-debug.js';
 
 /** What a table lives in. A Machine is one. */
 export interface DmaHost extends CoreHost {
-  /** The machine's checker, if it has one. */
-  readonly checker?: DmaDebug | null;
+  /** The machine's dma-debug, if it has one. */
+  readonly dmaDebugOrNull?: DmaDebug | null;
 }
 
 /** One entry of a table: `length` bytes from `offset` on in page `pfn`; lengths past the page go on in its neighbours. */
@@ -244,7 +244,7 @@ export class ScatterTable {
     }
     this.#life.end();
     this.host.core.exports.sgDestroy(this.#record);
-    this.host.checker?.settle();
+    this.host.dmaDebugOrNull?.settle();
   }
 
   /** @internal Whether a lent table is still there to be freed with its buffer. Errors as release. */

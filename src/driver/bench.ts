@@ -33,9 +33,9 @@ const LOADS = 15;
 
 const MACHINES: readonly [string, MachineOptions][] = [
   ['direct', { iommu: 'off', dmaDebug: false }],
-  ['direct, checker', { iommu: 'off' }],
+  ['direct, dma-debug', { iommu: 'off' }],
   ['strict', { iommu: 'strict', dmaDebug: false }],
-  ['strict, checker', { iommu: 'strict' }],
+  ['strict, dma-debug', { iommu: 'strict' }],
 ];
 
 /** Times a driver. */

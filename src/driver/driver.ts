@@ -1,4 +1,4 @@
-import { DIRECTIONS } from '../core/checker.js';
+import { DIRECTIONS } from '../core/dma-debug-records.js';
 import type { DmaDevice } from '../dma/device.js';
 import { hex } from '../dma-debug/checks.js';
 import type { Machine } from '../machine/machine.js';
@@ -111,8 +111,8 @@ export class Driver {
     const callbacks = { settle: () => this.#settle(), report: this.#report.bind(this) };
     const kasan = options.kasan !== false;
     this.#module = loadModule(machine, wasm, callbacks, this.#host(), kasan, (name) => this.#missing(name));
-    if (machine.checker) {
-      machine.checker.attributions.siteName = (at) => placeName(this.#site(at));
+    if (machine.dmaDebugOrNull) {
+      machine.dmaDebugOrNull.attributions.siteName = (at) => placeName(this.#site(at));
     }
     this.#describe(description);
   }
@@ -216,7 +216,7 @@ export class Driver {
   /** What the driver leaves behind: to be asked when it is unbound. */
   leaks(): void {
     if (this.#stopped) return;
-    for (const entry of this.machine.checker?.entries() ?? []) {
+    for (const entry of this.machine.dmaDebugOrNull?.entries() ?? []) {
       if (entry.type === 'coherent') continue;
       const born = this.#site(entry.by.site);
       this.findings.add(
@@ -300,7 +300,7 @@ export class Driver {
     throw new DriverStopped(name);
   }
 
-  /** The checker has new findings: they are the driver's call that is under way. */
+  /** dma-debug has new findings: they are the driver's call that is under way. */
   #settle(): void {
     const stack = this.#stackWithSite();
     const records = this.machine.dmaDebug.takeFindings();
@@ -445,7 +445,7 @@ function placeName(place: SourcePlace | null): string {
   return place === null ? 'nowhere known' : `${place.func} (${place.file}:${place.line})`;
 }
 
-/** The checker's sentence without who mapped and when: findings say that by themselves. */
+/** dma-debug's sentence without who mapped and when: findings say that by themselves. */
 function trimStory(text: string): string {
   return text.replace(/; 0x[0-9a-f]+ was mapped at .*$/, '').replace(/ \(at .*\)$/, '');
 }

@@ -1,4 +1,4 @@
-/** gemdma/driver: C drivers under the checker. For Node. */
+/** gemdma/driver: C drivers under dma-debug. For Node. */
 
 export { benchDriver, type DriverBench, type DriverBenchRow } from './bench.js';
 export { type BuildOptions, type BuiltDriver, buildDriver } from './build.js';

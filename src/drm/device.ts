@@ -94,7 +94,7 @@ export abstract class DrmDevice<Hook extends string = DrmHook> extends Living {
     this.sgFlags = host.bounces ? SG_NO_COALESCE : 0;
     this.mmFlavour = host.kernel.drmMm === 'modern' ? MM_MODERN : MM_2015;
     this.mmInsertMode = host.kernel.drmMm === 'modern' ? MM_BEST : MM_SEARCH_DEFAULT;
-    this.dmaDebug = host.checker;
+    this.dmaDebug = host.dmaDebugOrNull;
     this.hooks = hookRunner(host, hooks);
     const first = host.events.addTracepoints(tracepoints);
     this.tracepoints = new Map(tracepoints.map(({ kind }, i) => [kind, first + i]));
@@ -117,7 +117,7 @@ export abstract class DrmDevice<Hook extends string = DrmHook> extends Living {
     this.hooks.during('none', object, vma, () => this.events.tell(tracepoint, this.dmaDevice.id, address, length));
   }
 
-  /** Whether a checker watches. @internal */
+  /** Whether dma-debug watches. @internal */
   get checked(): boolean {
     return this.dmaDebug !== null;
   }
@@ -134,7 +134,7 @@ export abstract class DrmDevice<Hook extends string = DrmHook> extends Living {
 
   /**
    * The driver is unbound: its calls are refused from now on, and the device may be destroyed.
-   * @returns mappings that are left over, as the checker counts them then; 0 where none watches
+   * @returns mappings that are left over, as dma-debug counts them then; 0 where none watches
    */
   protected driverUnbound(): number {
     this.end();
@@ -186,11 +186,11 @@ export abstract class DrmDevice<Hook extends string = DrmHook> extends Living {
   }
 }
 
-// Without a checker no names are interned: the registers get a hook's place in the list.
+// Without dma-debug no names are interned: the registers get a hook's place in the list.
 function hookRunner<Hook extends string>(host: DriverHost, hooks: readonly Hook[]): HookRunner<Hook> {
-  const { core, context, checker } = host;
-  const registers = checker?.registers ?? new CpuRegisters(core, context);
-  const id = (name: Hook, place: number): number => checker?.attributions.hookId(name) ?? place;
+  const { core, context, dmaDebugOrNull: dmaDebug } = host;
+  const registers = dmaDebug?.registers ?? new CpuRegisters(core, context);
+  const id = (name: Hook, place: number): number => dmaDebug?.attributions.hookId(name) ?? place;
   const ids = Object.fromEntries(hooks.map((name, place) => [name, place === 0 ? 0 : id(name, place)]));
-  return new HookRunner(registers, ids as Record<Hook, number>, checker);
+  return new HookRunner(registers, ids as Record<Hook, number>, dmaDebug);
 }

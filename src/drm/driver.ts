@@ -45,8 +45,8 @@ export interface DriverHost {
   readonly reclaim: Reclaim;
   /** Told of what the driver does while it records. */
   readonly events: EventLog;
-  /** The checker, null where none watches. @internal */
-  readonly checker: DmaDebug | null;
+  /** dma-debug, null where none watches. @internal */
+  readonly dmaDebugOrNull: DmaDebug | null;
   /** Whether an IOMMU translates what new devices access. @internal */
   readonly translates: boolean;
   /** Whether the machine has a bounce pool. @internal */

@@ -5,7 +5,7 @@ import type { DmaDebug } from '../dma-debug/dma-debug.js';
 /**
  * How a driver is entered, and how it runs the hooks of a policy. Both happen here and nowhere else.
  *
- * - `call` is one call from outside: a method of the library, a timer, a notifier. At its end the checker reports what it
+ * - `call` is one call from outside: a method of the library, a timer, a notifier. At its end dma-debug reports what it
  *   found.
  * - `during` names the object, vma and hook that mappings and events belong to while some work is done. The names before it
  *   come back afterwards, whatever the work does; it may be nested.
@@ -17,26 +17,26 @@ export class HookRunner<Hook extends string> {
   private readonly registers: CpuRegisters;
   /** Ids of the hooks' names in the registers. */
   private readonly ids: Readonly<Record<Hook, number>>;
-  private readonly checker: DmaDebug | null;
+  private readonly dmaDebug: DmaDebug | null;
   private entered = false;
   /** The first error of a hook in the call that is running. */
   private broken: { error: unknown } | null = null;
 
-  /** @param checker the machine's checker: told of each call's begin and end */
-  constructor(registers: CpuRegisters, ids: Readonly<Record<Hook, number>>, checker: DmaDebug | null) {
+  /** @param dmaDebug the dma-debug of the machine: told of each call's begin and end */
+  constructor(registers: CpuRegisters, ids: Readonly<Record<Hook, number>>, dmaDebug: DmaDebug | null) {
     this.registers = registers;
     this.ids = ids;
-    this.checker = checker;
+    this.dmaDebug = dmaDebug;
   }
 
   /**
    * One call of the driver from outside. A call that a hook makes is part of the call that runs the hook.
-   * @throws what the work throws; before that, what a hook threw or ERR_INVALID_RETURN_VALUE; in the checker's strict mode
+   * @throws what the work throws; before that, what a hook threw or ERR_INVALID_RETURN_VALUE; in dma-debug's strict mode
    *   its first finding
    */
   call<T>(work: () => T): T {
     if (this.entered) return work();
-    if (this.checker !== null) this.checker.enter();
+    if (this.dmaDebug !== null) this.dmaDebug.enter();
     this.entered = true;
     let result: T;
     try {
@@ -46,18 +46,18 @@ export class HookRunner<Hook extends string> {
     }
     if (this.broken !== null) throw this.left(null);
     this.entered = false;
-    if (this.checker !== null) this.checker.settle();
+    if (this.dmaDebug !== null) this.dmaDebug.settle();
     return result;
   }
 
-  // A failed call ends: its error is a hook's, if there is one. What the checker found is reported, and is not thrown in
+  // A failed call ends: its error is a hook's, if there is one. What dma-debug found is reported, and is not thrown in
   // place of that error.
   private left(error: unknown): unknown {
     const cause = this.broken === null ? error : this.broken.error;
     this.entered = false;
     this.broken = null;
     try {
-      this.checker?.settle();
+      this.dmaDebug?.settle();
     } catch {}
     return cause;
   }

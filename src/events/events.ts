@@ -1,5 +1,5 @@
 import { checkOptions } from '../core/arguments.js';
-import { DIRECTIONS, type DirectionName } from '../core/checker.js';
+import { DIRECTIONS, type DirectionName } from '../core/dma-debug-records.js';
 import { checkInteger, GemDmaError } from '../core/errors.js';
 import { drainEvents, type RawEvent } from '../core/events.js';
 import {
@@ -47,7 +47,7 @@ export interface EventFields {
   dmar_fault: { address: number; reason: number; write: boolean };
   /** An access through the IOTLB to what the tables no longer map, `age` ns after it was unmapped. */
   stale_access: { address: number; age: number; write: boolean };
-  /** A finding of the checker; `machine.dmaDebug.findings` has it in words. */
+  /** A finding of dma-debug; `machine.dmaDebug.findings` has it in words. */
   dma_debug: { check: CheckId; address: number; length: number };
   swiotlb_bounced: { address: number; physical: number; length: number; copied: 'in' | 'out' };
 }

@@ -307,7 +307,7 @@ export class I915Device extends DrmDevice<HookName> {
 
   /**
    * The driver is unbound (i915_driver_unload): its address spaces and stolen memory go, and dma-debug is told.
-   * @returns mappings that are left over, as the kernel counts them then; 0 without a checker
+   * @returns mappings that are left over, as the kernel counts them then; 0 without dma-debug
    *   and at a second call, which does nothing
    * @throws GemDmaError EBUSY while there are objects or contexts
    */

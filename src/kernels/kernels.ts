@@ -26,7 +26,7 @@ export interface KernelProperties {
   writeImpliesRead: boolean;
   /** swiotlb: areas with 128-slot sets searched next-fit, or the 2015 first fit from a moving index. */
   swiotlb: 'areas' | 'index';
-  /** dma-debug: what its checker knows, and what becomes of it when its pool is empty. */
+  /** dma-debug: what it knows, and what becomes of it when its pool is empty. */
   dmaDebug: DebugDialect;
   /** drm_mm: the 2015 hole stack, or the modern size and address trees. */
   drmMm: '2015' | 'modern';

@@ -48,8 +48,8 @@ export class Machine implements DriverHost {
   readonly context: number;
   /** What happens, event by event, once `events.start()` was called. */
   readonly events: EventLog;
-  /** The checker, null without one: what each device tells of its calls. @internal */
-  readonly checker: DmaDebug | null;
+  /** dma-debug, null where it is off: what each device tells of its calls. @internal */
+  readonly dmaDebugOrNull: DmaDebug | null;
   private readonly deviceList: DmaDevice[] = [];
   private readonly drivers: Driven[] = [];
   /** Domains that addDevice made: each goes with its last device. */
@@ -93,7 +93,7 @@ export class Machine implements DriverHost {
     this.context = rc;
     core.context = rc;
     this.clock = new VirtualClock(this.core, this.context);
-    this.ram = new PhysicalMemory(this.core, this.context, () => this.checker?.settle());
+    this.ram = new PhysicalMemory(this.core, this.context, () => this.dmaDebugOrNull?.settle());
     const format = iommuFormat(this.config.iommu.format);
     // The unit of the default format is made when a device needs it.
     const other = format !== IOMMU_FORMATS[0] && this.config.iommu.mode !== 'off';
@@ -114,17 +114,17 @@ export class Machine implements DriverHost {
       : null;
     if (swiotlb) swiotlb.indices.forEach((index, area) => void this.swiotlb!.setIndex(area, index));
     const { enabled, ...debug } = this.config.dmaDebug;
-    this.checker = enabled ? new DmaDebug(this.core, this.context, this.kernel.dmaDebug, debug) : null;
+    this.dmaDebugOrNull = enabled ? new DmaDebug(this.core, this.context, this.kernel.dmaDebug, debug) : null;
     this.events = new EventLog(this.core, this.context, {
       device: (id) => this.deviceNames[id],
-      caller: (ids) => this.checker?.attributions.describe({ ...ids, site: 0 }) ?? numbers(ids),
+      caller: (ids) => this.dmaDebugOrNull?.attributions.describe({ ...ids, site: 0 }) ?? numbers(ids),
     });
-    this.checker?.setFreeSpace(() => freeSpace(this.deviceList));
+    this.dmaDebugOrNull?.setFreeSpace(() => freeSpace(this.deviceList));
   }
 
-  /** The checker. Throws ENODEV on a machine that was made without it (`dmaDebug: false`). */
+  /** dma-debug. Throws ENODEV on a machine that was made without it (`dmaDebug: false`). */
   get dmaDebug(): DmaDebug {
-    if (this.checker) return this.checker;
+    if (this.dmaDebugOrNull) return this.dmaDebugOrNull;
     throw new GemDmaError('ENODEV', 'dma_debug', 'the machine was made with dmaDebug: false');
   }
 
@@ -149,8 +149,8 @@ export class Machine implements DriverHost {
   }
 
   /**
-   * Adds a device: behind the machine's IOMMU in a domain of its own unless the options say otherwise, known to the
-   * checker by its name. The domain goes with the last device in it.
+   * Adds a device: behind the machine's IOMMU in a domain of its own unless the options say otherwise, known to
+   * dma-debug by its name. The domain goes with the last device in it.
    * @throws RangeErrors and TypeErrors naming the option at fault; GemDmaError ENOMEM, ENOSPC when every slot is taken
    */
   addDevice(options: MachineDeviceOptions = {}): DmaDevice {
@@ -301,7 +301,7 @@ export class Machine implements DriverHost {
   }
 }
 
-/** Callers of a machine without a checker, which has no names for them. */
+/** Callers of a machine without dma-debug, which has no names for them. */
 function numbers({ object, vma }: { object: number; vma: number }): { object?: string; vma?: string } {
   return { ...(object && { object: `object ${object}` }), ...(vma && { vma: `vma ${vma}` }) };
 }

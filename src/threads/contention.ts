@@ -1,6 +1,6 @@
 import {
   LOCKS_BLOCKS,
-  LOCKS_CHECKER,
+  LOCKS_DMA_DEBUG,
   LOCKS_IOMMU,
   LOCKS_IOVA,
   LOCKS_RAM,
@@ -9,7 +9,7 @@ import {
 import type { Machine } from '../machine/machine.js';
 
 /** What locks guard. */
-export type LockKind = 'blocks' | 'slabs' | 'ram' | 'iova' | 'iommu' | 'checker';
+export type LockKind = 'blocks' | 'slabs' | 'ram' | 'iova' | 'iommu' | 'dmaDebug';
 
 /** What locks guard, with the core's number of each kind. */
 const KINDS: Readonly<Record<LockKind, number>> = {
@@ -18,7 +18,7 @@ const KINDS: Readonly<Record<LockKind, number>> = {
   ram: LOCKS_RAM,
   iova: LOCKS_IOVA,
   iommu: LOCKS_IOMMU,
-  checker: LOCKS_CHECKER,
+  dmaDebug: LOCKS_DMA_DEBUG,
 };
 
 /** Acquisitions that found a lock held, since the machine was made, by what the lock guards. */

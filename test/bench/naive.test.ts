@@ -80,7 +80,7 @@ describe('naive page table and DMA API', () => {
     expect([300, 511, 512, 1299].map((page) => table.lookup(page))).toEqual([-1, -1, -1, -1]);
   });
 
-  test('the checker refuses an unmap that matches no mapping', () => {
+  test('dma-debug refuses an unmap that matches no mapping', () => {
     const dma = new NaiveDma(true);
     const iova = dma.mapSg(Uint32Array.of(9, 3, 5));
     expect([dma.lookup(iova), dma.lookup(iova + 2)]).toEqual([9, 5]);

@@ -32,7 +32,7 @@ test('a failure prints seed, step, the command that repeats it and the program, 
 
 test('the command that repeats a run has every option of it', () => {
   const { out } = stress(
-    ...['--driver', 'linux-4.1', '--profile', 'lazy', '--checker', 'off', '--allocator', 'fast', '--ram', '48MiB'],
+    ...['--driver', 'linux-4.1', '--profile', 'lazy', '--dma-debug', 'off', '--allocator', 'fast', '--ram', '48MiB'],
     ...['--weight', 'bind=30,exec=0', '--weight', 'create=20', '--sizes', '1:3,16,40:0.5', '--objects', '40'],
     ...['--contexts', '2', '--check-every', '100', '--faults', '0.01', '--shrink', '0', '--json'],
   );

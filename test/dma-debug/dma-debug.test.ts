@@ -258,7 +258,7 @@ describe('the leak report', () => {
     expect(quiet.machine.dmaDebug.report().bySite[0].origin).toBe('0000:00:02.0: single, nobody named');
   });
 
-  test('a device that goes takes its mappings out of the checker, after they were told', () => {
+  test('a device that goes takes its mappings out of dma-debug, after they were told', () => {
     const { machine, device } = lab();
     const other = machine.addDevice();
     const pfns = machine.ram.alloc(3);

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { Checker, type VerdictRecord } from '../../src/core/checker.js';
+import { DmaDebugRecords, type VerdictRecord } from '../../src/core/dma-debug-records.js';
 import { REPORT_KERNEL, REPORT_PRINTED } from '../../src/core/generated/constants.js';
 import { Core } from '../../src/core/instance.js';
 import { writeRuns } from '../../src/core/sg-vectors.js';
@@ -70,9 +70,9 @@ test.each(histories)('%s, seed %i: the same verdicts and counters, call by call'
   const ctx = exports.machineCreate(64 * 2 ** 20, 1, 2048, 0, 1);
   // With ours switched off, nothing but the kernel's accounting decides what is tracked; with both, it must not matter.
   const checkers = seed % 2 === 0 ? 'both' : 'kernel';
-  const checker = Checker.create(core, ctx, debugFlags(dialect, checkers), dialect.buckets, prealloc);
+  const records = DmaDebugRecords.create(core, ctx, debugFlags(dialect, checkers), dialect.buckets, prealloc);
   const numErrors = pick(50);
-  checker.setOptions(allErrors, numErrors, false);
+  records.setOptions(allErrors, numErrors, false);
   const model = new KernelModel(dialect, prealloc, allErrors, numErrors);
   const devices = Array.from({ length: DEVICES }, (_, i) => {
     const handle = exports.deviceCreate(ctx, i + 1, i + 1);
@@ -236,9 +236,9 @@ test.each(histories)('%s, seed %i: the same verdicts and counters, call by call'
   for (let step = 0; step < 4000; ++step) {
     const kind = weights[pick(weights.length)];
     kinds[kind]();
-    const records = checker.drain().filter(({ flags }) => (flags & REPORT_KERNEL) !== 0);
+    const reported = records.drain().filter(({ flags }) => (flags & REPORT_KERNEL) !== 0);
     const where = `seed ${seed}, step ${step}, kind ${kind}`;
-    expect(records.map(told), where).toEqual(model.verdicts.slice(verdicts.length));
+    expect(reported.map(told), where).toEqual(model.verdicts.slice(verdicts.length));
     verdicts.push(...model.verdicts.slice(verdicts.length));
     const {
       disabled,
@@ -247,7 +247,7 @@ test.each(histories)('%s, seed %i: the same verdicts and counters, call by call'
       minFreeEntries,
       nrTotalEntries,
       numErrors: left,
-    } = checker.counters();
+    } = records.counters();
     expect([disabled, errorCount, numFreeEntries, minFreeEntries, nrTotalEntries, left], where).toEqual([
       model.disabled,
       model.errorCount,

@@ -49,7 +49,7 @@ test.each([
   ['options.jsonl', 'the size of the grown pool', '"nr_total_entries":416', '"nr_total_entries":448'],
   [
     'options.jsonl',
-    'the death of the checker',
+    'the death of dma-debug',
     '"after":{"disabled":true,"error_count":0,"all_errors":1,"num_errors":1,"num_free_entries":0,"min_free_entries":0,"nr_total_entries":64',
     '"after":{"disabled":false,"error_count":0,"all_errors":1,"num_errors":1,"num_free_entries":0,"min_free_entries":0,"nr_total_entries":64',
   ],

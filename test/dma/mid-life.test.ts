@@ -74,7 +74,7 @@ describe('magazines', () => {
   });
 });
 
-test('the checker of a stream that begins in the middle', () => {
+test('dma-debug of a stream that begins in the middle', () => {
   const findings = (midLife: boolean) => {
     const machine = new Machine({ ram: '64MiB', dmaDebug: { midLife } });
     const device = machine.addDevice();

@@ -6,7 +6,7 @@ import { formatEvent } from '../../src/events/events.js';
 import { deviceRead } from '../../src/iommu/iommu.js';
 import { Machine } from '../../src/machine.js';
 
-test("an object's life under a driver that maps at bind: who did what, and what the checker says", () => {
+test("an object's life under a driver that maps at bind: who did what, and what dma-debug says", () => {
   const machine = new Machine({ ram: '64MiB', kernel: 'linux-4.2' });
   const gpu = machine.addI915({ gen: 8, ppgtt: 'none', driver: 'linux-4.1' });
   machine.events.start();

@@ -36,7 +36,7 @@ describe.each(Object.entries(MACHINES))('%s', (_name, options) => {
 });
 
 describe('without translation', () => {
-  test('a second map gives the same addresses: nothing is lost but what the checker counts', () => {
+  test('a second map gives the same addresses: nothing is lost but what dma-debug counts', () => {
     const { gpu, machine } = gpuOn({ gen: 8, ppgtt: 'full', driver: 'linux-4.1' }, { iommu: 'off', swiotlb: false });
     const context = gpu.createContext();
     const object = gpu.createObject('64KiB');

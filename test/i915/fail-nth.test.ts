@@ -9,7 +9,7 @@ import type { Machine } from '../../src/machine/machine.js';
 import { gpuOn, iovaRanges, pattern } from './gpu.js';
 
 // Every allocation on the way is made to fail in turn; whatever is then refused must leave nothing behind.
-const { swiotlb: _bounce, 'dma-debug': _checker, ...KINDS } = FAULTS;
+const { swiotlb: _bounce, 'dma-debug': _dmaDebug, ...KINDS } = FAULTS;
 const GIVE_UP = 400;
 
 interface Story {

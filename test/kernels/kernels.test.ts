@@ -100,7 +100,7 @@ describe('the kernel that a release was like', () => {
     expect(kernelOf(property, version)).toBeUndefined();
   });
 
-  test('the checker changed between 4 and 5', () => {
+  test('dma-debug changed between 4 and 5', () => {
     expect(kernelOf('dmaDebug', '4.19')?.dmaDebug.growing).toBe(false);
     expect(kernelOf('dmaDebug', '5.0')?.dmaDebug.growing).toBe(true);
   });

@@ -131,7 +131,7 @@ const CLASSES = [
 function members(type: { name: string; prototype: object }, object: object, others: Rig): [string, () => unknown][] {
   const uses: [string, () => unknown][] = [];
   for (const [name, property] of Object.entries(Object.getOwnPropertyDescriptors(type.prototype))) {
-    // A linked range is no record: what is freed twice is a driver's mistake, which the checker tells.
+    // A linked range is no record: what is freed twice is a driver's mistake, which dma-debug tells.
     const ends = ENDS.has(name) && !(type === IovaDomain && name === 'free') && type !== LinkedRange;
     if (HARMLESS.has(name) || INNER.has(name) || ends) continue;
     const get = property.get;

@@ -12,7 +12,7 @@ export function stateOf(machine: Machine): unknown {
     domains: machine.iommu.stats.domains,
     time: machine.clock.now,
     waiting: machine.clock.pending,
-    live: machine.checker?.counters(),
+    live: machine.dmaDebugOrNull?.counters(),
   };
 }
 

@@ -48,7 +48,7 @@ test.each(['linux-4.2', 'linux-6.12'] as const)('%s maps, unmaps and is clean, s
   }
 });
 
-test('a machine without the checker says so', () => {
+test('a machine without dma-debug says so', () => {
   expect(() => new Machine({ ram: '16MiB', dmaDebug: false }).dmaDebug).toThrow(/ENODEV/);
 });
 
@@ -75,7 +75,7 @@ test.each(['linux-4.2', 'linux-6.12'] as const)(
   },
 );
 
-test('a GPU on a machine without the checker', () => {
+test('a GPU on a machine without dma-debug', () => {
   const machine = new Machine({ ram: '16MiB', dmaDebug: false });
   const gpu = machine.addI915({ driver: 'linux-4.1' });
   const bo = gpu.createObject(4096);

@@ -103,7 +103,7 @@ describe('worker pool', () => {
   test('contention is counted where it happens', async () => {
     // Enough that there are always frames left for the host, whatever the workers hold and have on their stacks.
     await using pool = await WorkerPool.create(2, { ram: '64MiB' });
-    expect(contention(pool.machine)).toEqual({ blocks: 0, slabs: 0, ram: 0, iova: 0, iommu: 0, checker: 0 });
+    expect(contention(pool.machine)).toEqual({ blocks: 0, slabs: 0, ram: 0, iova: 0, iommu: 0, dmaDebug: 0 });
     const marks = new Int32Array(new SharedArrayBuffer(16384 * 4));
     const workers = pool.run(job('hammer'), { rounds: 1e9, seed: 1, marks });
     const { ram } = pool.machine;

@@ -1,4 +1,4 @@
-import { Checker, DIRECTIONS, type VerdictRecord } from '../../core/checker.js';
+import { DIRECTIONS, DmaDebugRecords, type VerdictRecord } from '../../core/dma-debug-records.js';
 import {
   DEVICE_FILTER_MATCH,
   DMA_BIDIRECTIONAL,
@@ -21,7 +21,7 @@ import { replayLines } from '../replay.js';
 
 /**
  * Recordings of dma-debug: one misuse or one correct use a line, with the counters of debugfs before and after it and
- * what the kernel reported. The checker is fed with the calls and the addresses that they got; what the DMA API returns
+ * what the kernel reported. dma-debug is fed with the calls and the addresses that they got; what the DMA API returns
  * is another recording's matter (map-sg.ts).
  *
  * Some inputs are not in a recording, only their trace in a verdict: the direction of a dma_alloc_pages, the CPU address
@@ -85,7 +85,7 @@ class CaseReplay {
   readonly #passing: ReadonlySet<string>;
   readonly #core = new Core();
   readonly #context: number;
-  readonly #checker: Checker | null;
+  readonly #records: DmaDebugRecords | null;
   readonly #deviceIds = new Map<string, number>();
   readonly #devices = new Map<string, number>();
   /** Lists by their entries, in order of their last mapping. */
@@ -103,7 +103,7 @@ class CaseReplay {
     this.#filter = filterOf(this.#step);
     this.#passing = passing;
     this.#context = this.#core.exports.machineCreate(LINEAR_MEMORY, 1, RAM_PAGES, 0, 1);
-    this.#checker = this.#switchOn(kernelOfRecording(recording, 'dmaDebug').dmaDebug);
+    this.#records = this.#switchOn(kernelOfRecording(recording, 'dmaDebug').dmaDebug);
   }
 
   #array(name: string): Json[] {
@@ -118,12 +118,12 @@ class CaseReplay {
     return value as Json;
   }
 
-  #switchOn(dialect: DebugDialect): Checker | null {
+  #switchOn(dialect: DebugDialect): DmaDebugRecords | null {
     const before = this.#counters('before');
     if (before.disabled === true) return null;
     const options = (this.#step.options ?? []) as string[];
     const entries = options.find((text) => text.startsWith('dma_debug_entries='))?.split('=')[1];
-    const checker = Checker.create(
+    const records = DmaDebugRecords.create(
       this.#core,
       this.#context,
       debugFlags(dialect, 'both'),
@@ -131,15 +131,15 @@ class CaseReplay {
       entries === undefined ? DEFAULT_ENTRIES : this.#reader.decimal(this.#line, 'dma_debug_entries', entries),
     );
     const count = (name: string): number => this.#reader.decimal(this.#line, name, before[name]);
-    checker.setCounters(
+    records.setCounters(
       count('error_count'),
       count('num_free_entries'),
       count('min_free_entries'),
       count('nr_total_entries'),
     );
     const fixed = this.#array('calls').some(({ note }) => /no growth|-ENOMEM/.test(String(note ?? '')));
-    checker.setOptions(count('all_errors') !== 0, count('num_errors'), this.#filter !== '', fixed);
-    return checker;
+    records.setOptions(count('all_errors') !== 0, count('num_errors'), this.#filter !== '', fixed);
+    return records;
   }
 
   run(): Divergence | null {
@@ -147,9 +147,9 @@ class CaseReplay {
     for (const verdict of this.#expected) {
       if (verdict.id === 'LEAK_ON_UNBIND') this.#core.exports.debugDriverUnbound(this.#device(verdict.device));
     }
-    const records = this.#checker?.drain() ?? [];
+    const verdicts = this.#records?.drain() ?? [];
     return (
-      this.#compareVerdicts(records.filter(({ flags }) => (flags & REPORT_PRINTED) !== 0)) ?? this.#compareCounters()
+      this.#compareVerdicts(verdicts.filter(({ flags }) => (flags & REPORT_PRINTED) !== 0)) ?? this.#compareCounters()
     );
   }
 
@@ -322,7 +322,7 @@ class CaseReplay {
     const address = this.#address('ret', call.ret);
     const phys = call.phys === undefined ? SOME_PAGE + Math.max(0, address % 4096) : this.#hex(call, 'phys');
     const length = call.len === undefined ? 16 : this.#number(call, 'len');
-    if (this.#checker && this.#core.exports.debugFeedMapSingle(dev, phys, length, refused)) return;
+    if (this.#records && this.#core.exports.debugFeedMapSingle(dev, phys, length, refused)) return;
     this.#core.exports.debugFeedMap(dev, phys, length, this.#dir(call, 1), address, 0, TYPE_SINGLE);
     this.#pages.push({ address, length, phys, dir: this.#dir(call, 1) });
   }
@@ -430,12 +430,12 @@ class CaseReplay {
 
   #compareCounters(): Divergence | null {
     const after = this.#counters('after');
-    if (!this.#checker) {
+    if (!this.#records) {
       const before = this.#counters('before');
       const changed = Object.keys(after).find((name) => after[name] !== before[name]);
       return changed ? this.#divergence(changed, String(after[changed]), String(before[changed])) : null;
     }
-    const counters = this.#checker.counters();
+    const counters = this.#records.counters();
     const got: Json = {
       disabled: counters.disabled,
       error_count: counters.errorCount,

@@ -37,7 +37,7 @@ export class Run {
 
   /**
    * Makes the machine and its devices; nothing is mapped yet.
-   * @param options the machine, but for its CPUs and its checker
+   * @param options the machine, but for its CPUs and its dma-debug
    */
   constructor(operations: Operations, spaces: readonly InferredSpace[], options: MachineOptions, pool?: InferredPool) {
     this.o = operations;

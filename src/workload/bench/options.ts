@@ -8,7 +8,7 @@ import type { DriverName } from '../scenario.js';
 
 /**
  * What a benchmark measures, in the words of the kernel's dma_map_benchmark (threads, seconds, direction, dma bits,
- * granule, transfer time), with what only an emulator can choose: back end, allocator, checker, fragmentation, mappings
+ * granule, transfer time), with what only an emulator can choose: back end, allocator, dma-debug, fragmentation, mappings
  * that live throughout, and the mapping policy of a GPU driver.
  */
 
@@ -39,7 +39,7 @@ export interface BenchOptions {
   /** Mapping policy of the i915 device, for mode `object`: a preset, or the name of a policy of your own. */
   driver: DriverName | (string & {});
   /** Whether dma-debug watches. */
-  checker: boolean;
+  dmaDebug: boolean;
   /** From 0 to 1: how scattered RAM is, and how many holes lie between the live mappings. */
   fragmentation: number;
   /** Mappings that live throughout. */
@@ -59,7 +59,7 @@ export const BENCH_DEFAULTS: Readonly<Omit<BenchOptions, 'bits'>> = {
   backend: 'strict',
   kernel: DEFAULT_KERNEL,
   driver: DEFAULT_DRIVER,
-  checker: false,
+  dmaDebug: false,
   fragmentation: 0,
   live: 0,
   batch: 0,
@@ -118,7 +118,7 @@ export function liveWithHoles({ live, fragmentation }: BenchOptions): number {
 
 /** The machine that a benchmark runs on. */
 export function benchMachine(options: BenchOptions): MachineConfig {
-  const { backend, kernel, allocator, checker, fragmentation, seed, threads, granule } = options;
+  const { backend, kernel, allocator, dmaDebug, fragmentation, seed, threads, granule } = options;
   const pages = (threads * batchLimit(options) + liveWithHoles(options)) * 2 ** Math.ceil(Math.log2(granule));
   const mode: IommuMode = backend === 'direct' || backend === 'swiotlb' ? 'off' : backend;
   const machine: MachineOptions = {
@@ -126,7 +126,7 @@ export function benchMachine(options: BenchOptions): MachineConfig {
     kernel,
     iommu: { mode, ...(allocator && { allocator }) },
     swiotlb: backend === 'swiotlb' ? { size: '512MiB', force: true } : false,
-    dmaDebug: checker,
+    dmaDebug,
     memoryLimit: 3 * GIB,
     seed,
   };

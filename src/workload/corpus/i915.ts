@@ -29,7 +29,7 @@ const HARM = 'Each bind in a second address space loses the range of the first; 
 
 export const i915: Readonly<Record<string, Mistake>> = {
   'i915-two-address-spaces': {
-    title: 'i915 maps an object at each first bind, under the checker of its time',
+    title: 'i915 maps an object at each first bind, under dma-debug of its time',
     harm: HARM,
     commit: COMMIT,
     machine: { kernel: 'linux-4.2' },
@@ -38,7 +38,7 @@ export const i915: Readonly<Record<string, Mistake>> = {
     run: bindTwice,
   },
   'i915-two-address-spaces-6.12': {
-    title: 'the same driver under the checker of 6.12',
+    title: 'the same driver under dma-debug of 6.12',
     harm: HARM,
     commit: COMMIT,
     kernel: ['CACHELINE_OVERLAP at bind', 'LEAK_ON_UNBIND at unbind'],

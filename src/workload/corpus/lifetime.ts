@@ -91,7 +91,7 @@ export const lifetime: Readonly<Record<string, Mistake>> = {
   },
   'leak-until-the-checker-dies': {
     title: "a driver never unmaps, until the kernel's checker of 2015 is out of entries",
-    harm: 'The checker switches itself off for good: the leak hides itself, and every later mistake of everybody.',
+    harm: 'dma-debug switches itself off for good: the leak hides itself, and every later mistake of everybody.',
     machine: { kernel: 'linux-4.2', dmaDebug: { allErrors: true, entries: 64 } },
     kernel: ['OOM_DISABLED at map'],
     ours: ['LEAK_ON_UNBIND at unbind'],

@@ -53,7 +53,7 @@ export interface Exhibit {
 export interface Innocent {
   device: string;
   check: string;
-  /** The object that left the page mapped, as the checker has it. */
+  /** The object that left the page mapped, as dma-debug has it. */
   leftBy: string;
   /** Objects before it. */
   afterObjects: number;
@@ -82,7 +82,7 @@ export interface LeakResult extends ScenarioResult {
   iova: { freeBefore: number; freeAfter: number };
   /** A GPU with few address bits: the object at which the first mapping failed, null when none did. */
   smallDomain: { bits: number; failedAfter: number | null; error: string | null; tried: number };
-  /** The 2015 checker's table: objects after which it was full and the checker off, null when it never was. */
+  /** The table of 2015's dma-debug: objects after which it was full and dma-debug off, null when it never was. */
   dmaDebug: { entries: number; fullAfter: number | null; disabled: boolean };
   innocent: Innocent | null;
 }
@@ -297,7 +297,7 @@ function* runLeak(options: ScenarioOptions): Sliced<LeakResult, CallProgress> {
   });
   desk.close();
   const after = desk.iova();
-  const { lost, byObject, bySite, findings, kernel: checker } = machine.dmaDebug.report();
+  const { lost, byObject, bySite, findings, kernel: counters } = machine.dmaDebug.report();
   machine.check();
   const small = yield* smallDomain(options);
   const innocent = yield* innocentDevice(options);
@@ -329,7 +329,7 @@ function* runLeak(options: ScenarioOptions): Sliced<LeakResult, CallProgress> {
       .map(({ origin, lost, lostIovaBytes }) => ({ site: origin, entries: lost, bytes: lostIovaBytes })),
     iova: { freeBefore: before.free, freeAfter: after.free },
     smallDomain: small,
-    dmaDebug: { entries: machine.config.dmaDebug.entries, fullAfter, disabled: checker.disabled },
+    dmaDebug: { entries: machine.config.dmaDebug.entries, fullAfter, disabled: counters.disabled },
     innocent,
     config: machine.config,
   };

@@ -16,7 +16,7 @@ export interface ThreadStressOptions extends LongCallOptions {
   seed?: number;
   /** Of all workers together. Default 2,000,000. */
   operations?: number;
-  /** Options of the machine. Default strict, without the checker, whose one lock would be all that is measured. */
+  /** Options of the machine. Default strict, without dma-debug, whose one lock would be all that is measured. */
   machine?: MachineOptions;
 }
 

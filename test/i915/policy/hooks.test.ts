@@ -210,7 +210,7 @@ test('a policy may keep its state in itself', () => {
   expect(policy.binds).toBe(2);
 });
 
-test('a hook that calls the library is inside the outer call: what the checker finds is said at its end', () => {
+test('a hook that calls the library is inside the outer call: what dma-debug finds is said at its end', () => {
   const found = vi.fn();
   const { machine, gpu } = policyOn({
     unbind(object) {

@@ -295,7 +295,7 @@ const CALLS: Record<string, Call> = {
   },
   swiotlb: (w, s) =>
     call(w.machine(s).swiotlb, (pool) => pool && [pool.stats, [...pool.mappings()], pool.resetHighWater()]),
-  // Events, the clock, the checker
+  // Events, the clock, dma-debug
   events: (w, s) => {
     const { events } = w.machine(s);
     switch (s.below(4)) {
@@ -354,13 +354,13 @@ const CALLS: Record<string, Call> = {
     }
   },
   listen: (w, s) => {
-    const { checker } = w.machine(s);
-    if (checker === null) return;
+    const { dmaDebugOrNull: dmaDebug } = w.machine(s);
+    if (dmaDebug === null) return;
     const what = s.below(5);
-    checker.strict = what === 1;
-    checker.callSites = what === 2;
-    checker.onError = what === 3 ? callback(w, s, anyCall) : undefined;
-    checker.attributions.objectName =
+    dmaDebug.strict = what === 1;
+    dmaDebug.callSites = what === 2;
+    dmaDebug.onError = what === 3 ? callback(w, s, anyCall) : undefined;
+    dmaDebug.attributions.objectName =
       what === 4 ? (id) => `o${id}${callback(w, s, anyCall)() ?? ''}` : (id) => `object ${id}`;
   },
   // The machine

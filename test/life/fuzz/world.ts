@@ -133,9 +133,9 @@ export class World {
     const living = this.machines.filter(({ core }) => !core.timeline.closed);
     for (const machine of living) {
       for (const kind of FAULT_KINDS) machine.failAllocation(kind, 0);
-      const { checker } = machine;
-      if (checker) Object.assign(checker, { onError: undefined, strict: false, callSites: false });
-      if (checker) checker.attributions.objectName = (id) => `object ${id}`;
+      const { dmaDebugOrNull: dmaDebug } = machine;
+      if (dmaDebug) Object.assign(dmaDebug, { onError: undefined, strict: false, callSites: false });
+      if (dmaDebug) dmaDebug.attributions.objectName = (id) => `object ${id}`;
       machine.clock.advance(1000);
     }
     this.endDrivers();

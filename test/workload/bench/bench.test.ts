@@ -29,7 +29,7 @@ describe('a benchmark run', () => {
     [{ mode: 'single', granule: 3, live: 100, fragmentation: 0.5 }],
     [{ mode: 'single', backend: 'swiotlb', direction: 'to-device' }],
     [{ mode: 'single', backend: 'passthrough', bits: 64 }],
-    [{ mode: 'sg', granule: 64, fragmentation: 1, checker: true }],
+    [{ mode: 'sg', granule: 64, fragmentation: 1, dmaDebug: true }],
     [{ mode: 'sg', granule: 8, kernel: 'linux-4.2', live: 50 }],
     [{ mode: 'single', backend: 'lazy', transfer: 50_000 }],
   ] as const)('%j: what goes in comes out', async (options) => {

@@ -33,7 +33,7 @@ describe('the leak matrix', () => {
           live: lost,
           // Every object that loses a mapping here has 1 MiB.
           leakedIovaBytes: lost * MiB,
-          checker: { lost, lostIovaBytes: lost * MiB },
+          dmaDebug: { lost, lostIovaBytes: lost * MiB },
         });
         expect(result.maps).toBeGreaterThan(0);
         expect(JSON.parse(JSON.stringify(result))).toEqual(result);

@@ -21,7 +21,7 @@ function everything({ runner, world }: StressRun): unknown {
 describe.each(PROFILE_NAMES)('going back in the middle of %s', (profile) => {
   test.each(['linux-4.2', 'linux-4.1'] as const)('the same operations come to the same: %s', (driver) => {
     const seed = 20 + PROFILE_NAMES.indexOf(profile);
-    // A driver that loses mappings does so unnoticed without a checker, so that there is a way on to come back from.
+    // A driver that loses mappings does so unnoticed without dma-debug, so that there is a way on to come back from.
     const machine = { dmaDebug: driver !== 'linux-4.1' };
     const config = stressConfig({ profile, driver, seed, machine, faults: 0.02, checkEvery: 1e9 });
     const run = new StressRun(config, undefined);

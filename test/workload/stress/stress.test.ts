@@ -131,7 +131,7 @@ test('every kind of operation prints as a program that runs', async () => {
 });
 
 test.each(['churn', 'pressure', 'exhaust', 'userptr'] satisfies ProfileName[])(
-  'failing allocations leave %s in order, the checker included',
+  'failing allocations leave %s in order, dma-debug included',
   async (profile) => {
     const result = await stress({ profile, seed: 22, operations: 8000, faults: 0.05, checkEvery: 200 });
     expect(result.failure).toBeNull();
@@ -148,7 +148,7 @@ describe('buggy presets are found', () => {
     expect(new Replayer(result.config).run(result.reproducer!.operations)).toMatchObject({ id: 'DOUBLE_MAP' });
   });
 
-  test('without the checker, the leak shows in the accounts', async () => {
+  test('without dma-debug, the leak shows in the accounts', async () => {
     const result = await stress({ driver: 'linux-4.1', machine: { dmaDebug: false }, checkEvery: 100 });
     expect(result.failure).toMatchObject({ kind: 'accounting' });
     expect(result.reproducer!.operations.length).toBeLessThanOrEqual(8);

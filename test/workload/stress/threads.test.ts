@@ -5,7 +5,7 @@ import { expect, test } from 'vitest';
 test.each([
   ['strict', { iommu: 'strict' }],
   ['lazy', { iommu: 'lazy' }],
-  ['strict with the checker', { iommu: 'strict', dmaDebug: true }],
+  ['strict with dma-debug', { iommu: 'strict', dmaDebug: true }],
   ['no IOMMU, RAM above 4 GiB', { iommu: 'off', ram: '5GiB' }],
 ] as const)('three workers on one domain, %s: every page owned once, all counters add up', async (_, machine) => {
   const result = await stressThreads({ threads: 3, seed: 41, operations: 60_000, machine });

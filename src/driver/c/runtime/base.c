@@ -3,7 +3,7 @@
 #include "runtime.h"
 
 const struct gd_site **gd_site_reg;
-gd_u32 gd_low_end, gd_hole_pages, gd_checker_on;
+gd_u32 gd_low_end, gd_hole_pages, gd_dma_debug_on;
 static const struct gd_site nowhere = { "", "", 0 };
 
 /* ---- faults: each allocation is a point; one of them fails, or all from one on. ---- */
@@ -58,7 +58,7 @@ GD_EXPORT void gd_boot(void)
 	*gd_site_reg = &nowhere;
 	gd_low_end = gd_low_frames();
 	gd_hole_pages = gd_hole();
-	gd_checker_on = gd_checker();
+	gd_dma_debug_on = gd_dma_debug();
 	gd_pages_set(gd_pages());
 	gd_time_passed();
 }

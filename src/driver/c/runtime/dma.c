@@ -140,7 +140,7 @@ int gd_mapping_error(struct device *d, dma_addr_t at)
 {
 	u32 h = handle(d, "dma_mapping_error");
 
-	if (gd_checker_on)
+	if (gd_dma_debug_on)
 		gd_dma_error(h, wide(at));
 	return at == DMA_MAPPING_ERROR ? -ENOMEM : 0;
 }

@@ -19,7 +19,7 @@ export interface StressProfile {
   readonly devices: readonly number[];
   /** Most live objects (over all GPUs), contexts and direct mappings. What would be one more is destroyed instead. */
   readonly limits: Readonly<{ objects: number; contexts: number; mappings: number }>;
-  /** Checks of the checker that speak about correct drivers, too: not counted as findings. */
+  /** Checks of dma-debug that speak about correct drivers, too: not counted as findings. */
   readonly expected?: readonly string[];
   /** Sizes of objects and lists in pages, with their weights. */
   readonly pages: readonly (readonly [pages: number, weight: number])[];

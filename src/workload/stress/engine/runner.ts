@@ -5,7 +5,7 @@ import { type Random, Weighted } from './random.js';
 
 /** What a runner needs of the world that it drives, besides what the operations need. */
 export interface StressWorld {
-  /** Throws a StressFailure when a checker has reported something since the last call. Asked after every operation. */
+  /** Throws a StressFailure when dma-debug has reported something since the last call. Asked after every operation. */
   watch(): void;
   /** Walks everything and compares the layers; throws a StressFailure. Asked every `checkEvery` operations. */
   check(): void;

@@ -13,7 +13,7 @@ const LAST_PFN = 2 ** 36 - 1;
 interface Layers {
   /** DMA mappings that were made and not ended, over all devices. */
   mappings: number;
-  /** Live entries of the checker. */
+  /** Live entries of dma-debug. */
   entries: number;
   /** Frames of RAM that somebody has. */
   frames: number;
@@ -22,7 +22,7 @@ interface Layers {
 }
 
 /**
- * The sums that must agree across layers: what GEM thinks is mapped, what the DMA API has mapped, what the checker knows
+ * The sums that must agree across layers: what GEM thinks is mapped, what the DMA API has mapped, what dma-debug knows
  * of, what lies in RAM. A leak shows as a sum that is too large long before anything runs out.
  */
 export class Accounts {
@@ -31,7 +31,7 @@ export class Accounts {
   private readonly checked: boolean;
   private seen = 0;
   private finding: Finding | undefined;
-  // A checker that had no memory for an entry knows nothing of that mapping and takes its end for a mistake.
+  // dma-debug that had no memory for an entry knows nothing of that mapping and takes its end for a mistake.
   private blind = false;
 
   constructor(world: World) {
@@ -48,7 +48,7 @@ export class Accounts {
     this.baseline = this.layers();
   }
 
-  /** Throws for the first finding of the checker that a correct driver would not get. One load when there is none. */
+  /** Throws for the first finding of dma-debug that a correct driver would not get. One load when there is none. */
   watch(): void {
     if (this.findingsSoFar() !== this.seen) this.found();
   }
@@ -125,7 +125,7 @@ export class Accounts {
     const { mappings, entries } = this.layers();
     const expected = this.expected();
     same('mappings', 'live DMA mappings', expected.mappings, mappings);
-    if (this.checked && !this.blind) same('entries', 'entries of the checker', expected.entries, entries);
+    if (this.checked && !this.blind) same('entries', 'entries of dma-debug', expected.entries, entries);
   }
 
   // What GEM, the GPU's tables and the drivers of other devices say is mapped, as calls and as entries: a list is one
@@ -193,7 +193,7 @@ export class Accounts {
   }
 }
 
-/** What the checker says when it has no memory for an entry. */
+/** What dma-debug says when it has no memory for an entry. */
 const NO_MEMORY: ReadonlySet<string> = new Set(['OOM_DISABLED', 'CACHELINE_ENOMEM']);
 
 /** Mappings of an object's pages that are there, by its own books: the driver's calls, or the attachment's. */

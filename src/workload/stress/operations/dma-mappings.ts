@@ -191,7 +191,7 @@ const mapResource: Kind<'mapResource'> = {
   },
 };
 
-/** Whether a live mapping of registers begins in the same cacheline: a second one is a mistake to the checker. */
+/** Whether a live mapping of registers begins in the same cacheline: a second one is a mistake to dma-debug. */
 function lineInUse(world: World, physical: number): boolean {
   const line = Math.floor(physical / CACHELINE);
   const taken = ({ kind, physical: other }: Mapping) => kind === 'resource' && Math.floor(other / CACHELINE) === line;

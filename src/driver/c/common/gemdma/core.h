@@ -51,7 +51,7 @@ void gd_check_free(const void *at, gd_u32 n);
 /* assembly/driver/dma.ts, sg.ts, coherent.ts */
 const struct gd_site **gd_site_register(void);
 gd_u64 gd_now(void);
-gd_u32 gd_checker(void);
+gd_u32 gd_dma_debug(void);
 void gd_dma_masks(gd_u32 dev, gd_u64 mask, gd_u64 coherent);
 void gd_dma_segments(gd_u32 dev, gd_u32 longest, gd_u64 boundary, gd_u32 align);
 gd_u64 gd_dma_map(gd_u32 dev, gd_u64 phys, gd_u32 length, gd_u32 dir, gd_u32 attrs);

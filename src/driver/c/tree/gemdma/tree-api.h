@@ -33,6 +33,6 @@ int gd_mapping_error(struct device *d, dma_addr_t at);
 void gd_dma_sync_range(struct device *d, dma_addr_t at, size_t size, enum dma_data_direction dir, bool for_device);
 void gd_dma_sync_list(struct device *d, struct scatterlist *sgl, int n, enum dma_data_direction dir, bool for_device);
 
-/* In the tree these are inline functions that ask whether there is anything to do, which the checker has to see. */
+/* In the tree these are inline functions that ask whether there is anything to do, which dma-debug has to see. */
 #define dma_mapping_error(d, a) gd_mapping_error(d, a)
 #endif

@@ -94,7 +94,7 @@ export interface VerdictRecord {
   mapping: EntryRecord | null;
 }
 
-/** A mapping as the checker knows it. */
+/** A mapping as dma-debug knows it. */
 export interface EntryRecord {
   device: number;
   address: number;
@@ -134,7 +134,7 @@ export interface EntryNumbers {
 }
 
 /** debugfs dma-api/, and what ours counts besides. */
-export interface CheckerCounters {
+export interface DmaDebugCounters {
   /** The kernel's checker is off: never switched on, or dead for want of entries. */
   disabled: boolean;
   errorCount: number;
@@ -155,7 +155,7 @@ export interface CheckerCounters {
   missed: number;
 }
 
-export class Checker {
+export class DmaDebugRecords {
   readonly #core: Core;
   readonly #context: number;
 
@@ -165,16 +165,16 @@ export class Checker {
   }
 
   /**
-   * Switches the checker of a context on.
+   * Switches dma-debug of a context on.
    * @param flags DEBUG_*
    * @param buckets of the kernel's hash: 1,024 or 16,384
    * @param entries of its pool
    * @throws GemDmaError ENOMEM
    */
-  static create(core: Core, context: number, flags: number, buckets: number, entries: number): Checker {
+  static create(core: Core, context: number, flags: number, buckets: number, entries: number): DmaDebugRecords {
     const rc = core.exports.debugCreate(context, flags, buckets, entries);
     if (rc < 0) throw new GemDmaError('ENOMEM', 'dma_debug_init', 'no linear memory for the tables of dma-debug');
-    return new Checker(core, context);
+    return new DmaDebugRecords(core, context);
   }
 
   /** @param filter a driver filter is set; which devices pass it their flags say */
@@ -194,7 +194,7 @@ export class Checker {
   }
 
   /** @param sums false leaves liveBytes and livePages 0: each takes a walk over the live entries */
-  counters(sums = true): CheckerCounters {
+  counters(sums = true): DmaDebugCounters {
     return {
       disabled: this.value(VALUE_DISABLED) === 1,
       errorCount: this.value(VALUE_ERROR_COUNT),
