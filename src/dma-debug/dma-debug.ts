@@ -14,6 +14,7 @@ import {
   REPORT_KERNEL,
   REPORT_OWN,
   REPORT_PRINTED,
+  VALUE_DISABLED,
   VALUE_LIVE,
   VALUE_LOST,
   VALUE_LOST_PAGES,
@@ -154,10 +155,14 @@ export class DmaDebug {
     return this.records.counters();
   }
 
-  /** Live mappings, mappings that nobody can undo, and the bytes of address space that the latter hold: three loads. */
-  poll(): { live: number; lost: number; lostIovaBytes: number } {
+  /**
+   * Whether the kernel's checker is off, live mappings, mappings that nobody can undo, and the bytes of address space that
+   * the latter hold: four loads, where `counters` walks every entry.
+   */
+  poll(): { disabled: boolean; live: number; lost: number; lostIovaBytes: number } {
     this.core.timeline.enter('dma_debug');
     return {
+      disabled: this.records.value(VALUE_DISABLED) === 1,
       live: this.records.value(VALUE_LIVE),
       lost: this.records.value(VALUE_LOST),
       lostIovaBytes: this.records.value(VALUE_LOST_PAGES) * PAGE_SIZE,

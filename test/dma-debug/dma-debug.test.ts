@@ -221,7 +221,7 @@ describe('the leak report', () => {
     expect(report.bySite[1]).toMatchObject({ bytes: 128, iovaBytes: PAGE, oldest: 7 * MS });
     expect(report.findings).toMatchObject({ DOUBLE_MAP: 2, ADDRESS_OVERWRITTEN: 2 });
     expect(JSON.parse(JSON.stringify(report))).toEqual(report);
-    expect(machine.dmaDebug.poll()).toEqual({ live: 4, lost: 2, lostIovaBytes: 2 * 16 * PAGE });
+    expect(machine.dmaDebug.poll()).toEqual({ disabled: false, live: 4, lost: 2, lostIovaBytes: 2 * 16 * PAGE });
     const text = reportText(report);
     for (const part of ['4 live mappings', '2 are lost: 128 KiB', 'in probe', 'object 1', 'DOUBLE_MAP 2']) {
       expect(text).toContain(part);

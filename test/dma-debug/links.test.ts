@@ -121,7 +121,7 @@ describe('the two-step calls', () => {
       check: 'LINKS_LEFT',
       data: { deviceAddress: range.address, size: 4 * PAGE, links: 1 },
     });
-    expect(machine.dmaDebug.poll()).toEqual({ live: 1, lost: 1, lostIovaBytes: PAGE });
+    expect(machine.dmaDebug.poll()).toEqual({ disabled: false, live: 1, lost: 1, lostIovaBytes: PAGE });
     machine.ram.free([pfn]);
     expect(machine.dmaDebug.findings.at(-1)).toMatchObject({
       check: 'FREED_WHILE_MAPPED',
@@ -143,7 +143,7 @@ describe('the two-step calls', () => {
     ]);
     expect(machine.dmaDebug.counters()).toMatchObject({ errorCount: 1, lost: 2 });
     device.destroy();
-    expect(machine.dmaDebug.poll()).toEqual({ live: 0, lost: 0, lostIovaBytes: 0 });
+    expect(machine.dmaDebug.poll()).toEqual({ disabled: false, live: 0, lost: 0, lostIovaBytes: 0 });
     machine.check();
   });
 

@@ -83,7 +83,7 @@ describe('frames freed while mapped', () => {
     device.mappingError(address);
     device.unmapPage(address, PAGE, DMA_FROM_DEVICE);
     device.unmapSg(table, DMA_FROM_DEVICE);
-    expect(machine.dmaDebug.poll()).toEqual({ live: 0, lost: 0, lostIovaBytes: 0 });
+    expect(machine.dmaDebug.poll()).toEqual({ disabled: false, live: 0, lost: 0, lostIovaBytes: 0 });
     // Nothing is left of it: neither in the counts of frames nor as an active cacheline.
     const again = device.mapPage(pfn, 0, PAGE, DMA_FROM_DEVICE);
     const behind = device.mapPage(pfn + 9, 2048, PAGE, DMA_FROM_DEVICE);

@@ -292,7 +292,7 @@ function* runLeak(options: ScenarioOptions): Sliced<LeakResult, CallProgress> {
   const exhibit = desk.exhibit();
   let fullAfter: number | null = null;
   const objects = yield* churn(desk, CHURN_OBJECTS, { options, before: 0 }, (done) => {
-    if (fullAfter === null && machine.dmaDebug.counters().disabled) fullAfter = done;
+    if (fullAfter === null && machine.dmaDebug.poll().disabled) fullAfter = done;
     return true;
   });
   desk.close();
