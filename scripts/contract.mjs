@@ -1,4 +1,4 @@
-// Generates src/core/generated/{exports,constants,records}.ts: what the host knows of the core. The facts are the
+// Generates src/core/generated/{exports,constants,names,records}.ts: what the host knows of the core. The facts are the
 // compiler's: build/contract.json, written by contract-transform.mjs while the debug module was compiled, and the values
 // of that module's exported globals.
 
@@ -18,7 +18,9 @@ export function generateContract(root, generated, parts) {
       join(generated, `${name}.ts`),
       `// Made by scripts/contract.mjs from what the compiler made of assembly/.\n${text}`,
     );
-  write('constants', constants(contract, debug));
+  const values = valuesOf(contract, debug);
+  write('constants', constants(contract, values));
+  write('names', names(values));
   write('records', records(contract));
   const named = Object.entries(parts).map(([name, module]) => {
     const wasm = new WebAssembly.Module(readFileSync(join(root, `build/${module}.wasm`)));
@@ -27,18 +29,44 @@ export function generateContract(root, generated, parts) {
   write('exports', `${handles(contract)}${named.join('')}`);
 }
 
-function constants(contract, module) {
+/** Constant to its value: a number where that is exact, a bigint otherwise. */
+function valuesOf(contract, module) {
   const memory = new WebAssembly.Memory({ initial: 64, maximum: 65536 });
   const { exports } = new WebAssembly.Instance(module, { env: { memory } });
-  const lines = contract.constants.map(({ name, type, source }) => {
+  const entries = contract.constants.map(({ name, type }) => {
     const { value } = exports[name];
     // A global that is unsigned to the compiler is signed to the host.
     const wide = typeof value === 'bigint';
     const unsigned = /^u/.test(type) ? (wide ? BigInt.asUintN(64, value) : value >>> 0) : value;
     const exact = !wide || (unsigned <= Number.MAX_SAFE_INTEGER && unsigned >= Number.MIN_SAFE_INTEGER);
-    return `/** ${type} of ${folder(source)} */\nexport const ${name} = ${exact ? unsigned : `${unsigned}n`};\n`;
+    return [name, wide && exact ? Number(unsigned) : unsigned];
+  });
+  return new Map(entries);
+}
+
+function constants(contract, values) {
+  const lines = contract.constants.map(({ name, type, source }) => {
+    const value = values.get(name);
+    return `/** ${type} of ${folder(source)} */\nexport const ${name} = ${value}${typeof value === 'bigint' ? 'n' : ''};\n`;
   });
   return `\n${lines.join('')}`;
+}
+
+/** Constants that are looked up by their names: a namespace of all constants would be made at every start. */
+function names(values) {
+  const lines = (prefix) =>
+    [...values]
+      .filter(([name]) => name.startsWith(prefix))
+      .map(([name, value]) => `  ${name.slice(prefix.length)}: ${value},\n`);
+  return `
+/** REASON_* by the rest of their names. */
+export const REASONS = {
+${lines('REASON_').join('')}} as const;
+
+/** CHECK_* by the rest of their names. */
+export const CHECKS = {
+${lines('CHECK_').join('')}} as const;
+`;
 }
 
 /** Where an element is declared: its internal name without the last part. */

@@ -1,4 +1,24 @@
-import * as contract from './generated/constants.js';
+import {
+  E2BIG,
+  EACCES,
+  EAGAIN,
+  EBADF,
+  EBUSY,
+  EEXIST,
+  EFAULT,
+  EINTR,
+  EINVAL,
+  EIO,
+  ENODEV,
+  ENOENT,
+  ENOMEM,
+  ENOSPC,
+  EOVERFLOW,
+  EPERM,
+  ERANGE,
+  ESTALE,
+  EXDEV,
+} from './generated/constants.js';
 
 /**
  * Errors of the library. Everything that the emulated kernel refuses is a GemDmaError in the shape of Node's system
@@ -8,25 +28,25 @@ import * as contract from './generated/constants.js';
 
 /** Error numbers that the emulated kernel returns, by name, as positive values (uapi/asm-generic/errno*.h). */
 export const ERRNO = {
-  EPERM: -contract.EPERM,
-  ENOENT: -contract.ENOENT,
-  EINTR: -contract.EINTR,
-  EIO: -contract.EIO,
-  E2BIG: -contract.E2BIG,
-  EBADF: -contract.EBADF,
-  EAGAIN: -contract.EAGAIN,
-  ENOMEM: -contract.ENOMEM,
-  EACCES: -contract.EACCES,
-  EFAULT: -contract.EFAULT,
-  EBUSY: -contract.EBUSY,
-  EEXIST: -contract.EEXIST,
-  EXDEV: -contract.EXDEV,
-  ENODEV: -contract.ENODEV,
-  EINVAL: -contract.EINVAL,
-  ENOSPC: -contract.ENOSPC,
-  ERANGE: -contract.ERANGE,
-  EOVERFLOW: -contract.EOVERFLOW,
-  ESTALE: -contract.ESTALE,
+  EPERM: -EPERM,
+  ENOENT: -ENOENT,
+  EINTR: -EINTR,
+  EIO: -EIO,
+  E2BIG: -E2BIG,
+  EBADF: -EBADF,
+  EAGAIN: -EAGAIN,
+  ENOMEM: -ENOMEM,
+  EACCES: -EACCES,
+  EFAULT: -EFAULT,
+  EBUSY: -EBUSY,
+  EEXIST: -EEXIST,
+  EXDEV: -EXDEV,
+  ENODEV: -ENODEV,
+  EINVAL: -EINVAL,
+  ENOSPC: -ENOSPC,
+  ERANGE: -ERANGE,
+  EOVERFLOW: -EOVERFLOW,
+  ESTALE: -ESTALE,
 } as const;
 
 export type ErrnoName = keyof typeof ERRNO;
@@ -101,7 +121,7 @@ export function outOfRange(name: string, expected: string, got: unknown): Coded<
 }
 
 function show(value: unknown): string {
-  if (typeof value === 'string') return `'${value.length > 60 ? `${value.slice(0, 60)}…` : value}'`;
+  if (typeof value === 'string') return `'${value.length > 60 ? `${value.slice(0, 60)}\u2026` : value}'`;
   if (typeof value === 'function') return `function ${value.name || '(anonymous)'}`;
   if (typeof value === 'object' && value !== null) return `an instance of ${value.constructor?.name ?? 'Object'}`;
   return typeof value === 'bigint' ? `${value}n` : String(value);

@@ -1,13 +1,14 @@
-import * as contract from './generated/constants.js';
+import { REASON_NONE } from './generated/constants.js';
+import { REASONS } from './generated/names.js';
 
 /** Reason codes of the core (assembly/reason.ts) to their stable identifiers, as errors and reports carry them. */
-const REASONS: ReadonlyMap<number, string> = new Map(
-  Object.entries(contract)
-    .filter(([name, code]) => name.startsWith('REASON_') && code !== contract.REASON_NONE)
-    .map(([name, code]) => [Number(code), name.slice('REASON_'.length)]),
+const NAMES: ReadonlyMap<number, string> = new Map(
+  Object.entries(REASONS)
+    .filter(([, code]) => code !== REASON_NONE)
+    .map(([name, code]) => [code, name]),
 );
 
 /** The identifier of a reason code; undefined for 0, an unknown one is said by number. */
 export function reasonName(code: number): string | undefined {
-  return code === contract.REASON_NONE ? undefined : (REASONS.get(code) ?? `REASON_0x${code.toString(16)}`);
+  return code === REASON_NONE ? undefined : (NAMES.get(code) ?? `REASON_0x${code.toString(16)}`);
 }

@@ -1,5 +1,6 @@
 import { DIRECTIONS, MAPPING_TYPES, type VerdictRecord } from '../core/dma-debug-records.js';
-import * as contract from '../core/generated/constants.js';
+import { CHECK_OWN_FIRST } from '../core/generated/constants.js';
+import { CHECKS as NUMBERS } from '../core/generated/names.js';
 
 /**
  * Every check of dma-debug: its stable identifier, what it tells, in which words. The numbers are the core's
@@ -91,8 +92,8 @@ function check(
   data: (verdict: VerdictRecord) => CheckData,
   say: (data: CheckData, verdict: VerdictRecord) => string,
 ): Check {
-  const number = contract[`CHECK_${id}`];
-  return { id, number, kernel: number < contract.CHECK_OWN_FIRST, call, data, say };
+  const number = NUMBERS[id];
+  return { id, number, kernel: number < CHECK_OWN_FIRST, call, data, say };
 }
 
 export const CHECKS: readonly Check[] = [

@@ -50,7 +50,7 @@ export class Gaps {
   notUnderstood(line: number, column: number, reason: string, text: string): void {
     ++this.notUnderstoodLines;
     if (this.examples.length >= MAX_EXAMPLES) return;
-    const shown = text.length > MAX_TEXT ? `${text.slice(0, MAX_TEXT)}…` : text;
+    const shown = text.length > MAX_TEXT ? `${text.slice(0, MAX_TEXT)}\u2026` : text;
     this.examples.push({ input: this.input, line, column, reason, text: shown });
   }
 }
