@@ -43,10 +43,11 @@ export {
 export { attachDevice, detachDevice, deviceRead, deviceWrite } from './iommu/access';
 export { amdReplayIovaToPhys, amdReplayMap, amdReplayRefused, amdReplayUnmap } from './iommu/amdv1/replay';
 export { callsStart as amdCallsStart } from './iommu/amdv1/calls';
-export { domainCreate, domainDestroy } from './iommu/domain-life';
+export { dmaDomainCreate, domainCreate, domainDestroy } from './iommu/domain-life';
 export { faultLogClear } from './iommu/fault-log';
 export {
-  deviceTranslate, domainFlushPages, domainIovaToPhys, domainMap, domainMapped, domainMapPfns, domainUnmap,
+  deviceTranslate, domainFlushPages, domainFlushQueue, domainIova, domainIovaToPhys, domainMap, domainMapped,
+  domainMapPfns, domainUnmap,
 } from './iommu/host';
 export { iotlbFlushDomain, iotlbFlushGlobal } from './iommu/iotlb';
 export { iommuCreate, iommuFormat, iommuMake } from './iommu/unit';
@@ -57,12 +58,9 @@ export {
 export { iovaDomainDestroy } from './iova/iova';
 export { iovaReplay } from './iova/replay';
 export { dmaAllocCoherent, dmaFreeCoherent, dmaMapCoherent, dmaUnmapCoherent } from './dma/coherent';
-export {
-  cookieAttach, cookieCreate, cookieDestroy, cookieDetach, cookieIommu, cookieIova, cookieQueue, cookieReserve,
-  deviceAttachPassthrough,
-} from './dma/cookie';
-export { deviceSetFlags, deviceSetMask, deviceSetSegments } from './dma/device';
-export { deviceCreate, deviceDestroy } from './dma/device-life';
+export { deviceSetFlags, deviceSetMask, deviceSetSegments } from './device/device';
+export { deviceCreate } from './device/life';
+export { deviceDestroy } from './dma/device-life';
 export {
   dmaMapPage, dmaMapResource, dmaMapSg, dmaMapSingle, dmaUnmapPage, dmaUnmapResource, dmaUnmapSg,
 } from './dma/map';

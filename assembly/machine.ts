@@ -6,7 +6,7 @@ import {
 } from './memory/clock';
 import { Context } from './memory/context';
 import { contextCreate } from './memory/create';
-import { dmaState } from './dma/state';
+import { deviceState } from './device/state';
 import { ENOMEM } from './errno';
 import { deferredTimeout } from './iommu/deferred-list';
 import { FlushQueue, flushQueueTimeout } from './iommu/flush-queue';
@@ -27,7 +27,7 @@ export function machineCreate(limitBytes: f64, cpus: u32, pages: u32, fragmentat
   const ctx = contextCreate(limitBytes, cpus);
   if (ctx == null) return ENOMEM;
   // What every machine uses is there from the start, so that a call that fails leaves not even that behind.
-  if (sgState(ctx) == null || dmaState(ctx) == null) return ENOMEM;
+  if (sgState(ctx) == null || deviceState(ctx) == null) return ENOMEM;
   const rc = ramCreate(ctx, pages, fragmentation, seed);
   return rc < 0 ? rc : <i32>addressOf(ctx);
 }

@@ -34,6 +34,6 @@ export { gpuPteAddress, gpuPteEncode } from './gtt/pte';
 export { vmScratch, vmScratchEntry } from './gtt/vm';
 export { ramInUse } from './ram/ram';
 export { faultLogCount, faultLogFirst } from './iommu/fault-log';
-export { deviceMaps, devicePagesMapped, devicePagesUnmapped, deviceUnmaps } from './dma/device';
+export { deviceMaps, devicePagesMapped, devicePagesUnmapped, deviceUnmaps } from './device/counts';
 export { deferredPending } from './iommu/deferred-list';
 export { flushQueueFullFlushes, flushQueuePending, flushQueueTimerFlushes } from './iommu/flush-queue';

@@ -5,7 +5,7 @@
 // kernel's dma_map_benchmark has it, sg mode a table. Distinct memory matters: dma-debug reports overlapping mappings.
 
 import { ALL_ENTRIES, dmaMapPage, dmaMapSg, dmaUnmapPage, dmaUnmapSg } from '../dma/map';
-import { DmaDevice } from '../dma/device';
+import { DmaDevice } from '../device/device';
 import { debugBlockFree, debugPagesFree, debugSgDestroy } from '../dma-debug/freed';
 import { EINVAL, ENOMEM } from '../errno';
 import { blockAllocZeroed, blockFree, blockOrder } from '../memory/block';

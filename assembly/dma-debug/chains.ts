@@ -12,7 +12,7 @@
 import { BLOCK_SIZE, blockAlloc, blockAllocZeroed, blockFree, blockOrder } from '../memory/block';
 import { FAULT_DMA_DEBUG, FAULT_SLAB } from '../memory/context';
 import { shouldFail } from '../memory/fault';
-import { DmaDevice } from '../dma/device';
+import { DmaDevice } from '../device/device';
 import { addressOf } from '../memory/record';
 import { SgTable } from '../sg/sg-table';
 import { CHECK_OOM_DISABLED, CHECK_POOL_GROWN } from './checks';

@@ -19,7 +19,8 @@
 
 import { Context } from '../memory/context';
 import { lock, unlock } from '../memory/lock';
-import { DMA_ATTR_SKIP_CPU_SYNC, DMA_BIDIRECTIONAL, DMA_TO_DEVICE, DmaDevice } from '../dma/device';
+import { DmaDevice } from '../device/device';
+import { DMA_ATTR_SKIP_CPU_SYNC, DMA_BIDIRECTIONAL, DMA_TO_DEVICE } from '../device/mapping';
 import { isRam, ramOf } from '../ram/ram';
 import { entryBytes, entryPages, sgEntryLength, sgEntryPhys } from '../sg/entries';
 import { SgTable, sgPfn } from '../sg/sg-table';

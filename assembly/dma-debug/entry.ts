@@ -1,7 +1,7 @@
 // An entry: one mapped element (struct dma_debug_entry), and what is told of it.
 
 import { cpuOf } from '../memory/context';
-import { DmaDevice } from '../dma/device';
+import { DmaDevice } from '../device/device';
 import { addressOf } from '../memory/record';
 import { SgTable } from '../sg/sg-table';
 import { DebugState } from './state';

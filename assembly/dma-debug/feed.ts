@@ -2,7 +2,8 @@
 // kernel's DMA API can be judged this way without emulating what was under it. The host gives addresses as numbers, -1
 // for DMA_MAPPING_ERROR, and types by number: 0 single, 1 scatter-gather, 2 coherent, 3 resource, 4 page, 5 noncoherent.
 
-import { DMA_MAPPING_ERROR, DmaDevice } from '../dma/device';
+import { DmaDevice } from '../device/device';
+import { DMA_MAPPING_ERROR } from '../device/mapping';
 import { recordAt } from '../memory/record';
 import { segmentsAlloc, setSegmentList } from '../sg/segments';
 import { SgSegment, SgTable } from '../sg/sg-table';

@@ -11,7 +11,7 @@ import { shouldFail } from '../memory/fault';
 import { lock, unlock } from '../memory/lock';
 import { addressOf, fieldOf } from '../memory/record';
 import { slabAllocZeroed, slabCacheAt, slabFree } from '../memory/slab';
-import { DmaDevice } from '../dma/device';
+import { DmaDevice } from '../device/device';
 import {
   CHECK_LINK_OUTSIDE, CHECK_LINK_OVERLAP, CHECK_LINKS_LEFT, CHECK_RANGE_LEFT, CHECK_UNMAP_DIR, CHECK_UNMAP_UNKNOWN,
 } from './checks';

@@ -4,7 +4,8 @@
 
 import { Context, cpuOf } from '../memory/context';
 import { EVENT_FINDING, emit } from '../events/events';
-import { DEVICE_FILTER_MATCH, DMA_MAPPING_ERROR, DmaDevice } from '../dma/device';
+import { DEVICE_FILTER_MATCH, DmaDevice } from '../device/device';
+import { DMA_MAPPING_ERROR } from '../device/mapping';
 import { Entry } from './entry';
 import {
   DEBUG_KERNEL, DEBUG_OWN, DebugState, LOG_RECORDS, OPTION_ALL_ERRORS, OPTION_FILTER, debugRecord,

@@ -3,7 +3,7 @@
 // know what an address belongs to, and speak at the call that does the damage.
 
 import { lock, unlock } from '../memory/lock';
-import { DmaDevice } from '../dma/device';
+import { DmaDevice } from '../device/device';
 import { sgSegmentAddress, sgSegmentLength } from '../sg/segments';
 import { SG_OWNS_PAGES, SgTable } from '../sg/sg-table';
 import { CHECK_ADDRESS_OVERWRITTEN, CHECK_DOUBLE_MAP, CHECK_OBJECT_GONE, CHECK_STALE_PTE } from './checks';

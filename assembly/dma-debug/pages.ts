@@ -12,8 +12,8 @@
 
 import { Context } from '../memory/context';
 import { lock, unlock } from '../memory/lock';
-import { OPS_IOMMU } from '../dma/device';
-import { IommuDomain } from '../iommu/domain';
+import { OPS_IOMMU } from '../device/device';
+import { IommuDomain, domainOf } from '../iommu/domain';
 import { iommuIovaToPhys } from '../iommu/formats';
 import { pageSlot } from './cacheline';
 import { frameInUse } from '../ram/loan';
@@ -97,7 +97,7 @@ function scattered(state: DebugState, entry: Entry, up: bool): void {
     }
     return;
   }
-  const domain = domainOf(entry);
+  const domain = domainFor(entry);
   if (domain == null) return;
   const end = entry.address + entry.size;
   for (let at = entry.address & ~0xfff; at < end; at += 4096) {
@@ -110,9 +110,9 @@ function scattered(state: DebugState, entry: Entry, up: bool): void {
 
 // @ts-ignore: decorator
 @inline
-function domainOf(entry: Entry): IommuDomain | null {
+function domainFor(entry: Entry): IommuDomain | null {
   const dev = entry.device;
-  return dev.ops == OPS_IOMMU ? dev.domain : null;
+  return dev.ops == OPS_IOMMU ? domainOf(dev) : null;
 }
 
 // The entries whose frames nobody has counted yet are few each time: those made since pages were last freed.
@@ -214,7 +214,7 @@ function covers(entry: Entry, pfn: u32): bool {
     }
     return false;
   }
-  const domain = domainOf(entry);
+  const domain = domainFor(entry);
   if (domain == null) return false;
   const end = entry.address + entry.size;
   for (let at = entry.address & ~0xfff; at < end; at += 4096) {

@@ -3,7 +3,8 @@
 
 import { Context } from '../memory/context';
 import { lock, unlock } from '../memory/lock';
-import { DMA_TO_DEVICE, DmaDevice } from '../dma/device';
+import { DmaDevice } from '../device/device';
+import { DMA_TO_DEVICE } from '../device/mapping';
 import { lineCount, lineOf } from './cacheline';
 import { CHECK_CPU_TOUCH, CHECK_LEAK_ON_UNBIND, CHECK_LIMIT } from './checks';
 import {

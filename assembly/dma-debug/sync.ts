@@ -2,7 +2,8 @@
 // beyond its entry is not "too long" but unknown: SYNC_RANGE exists and, as in the kernel, cannot be reached that way.
 
 import { lock, unlock } from '../memory/lock';
-import { DMA_BIDIRECTIONAL, DMA_FROM_DEVICE, DMA_TO_DEVICE, DmaDevice } from '../dma/device';
+import { DmaDevice } from '../device/device';
+import { DMA_BIDIRECTIONAL, DMA_FROM_DEVICE, DMA_TO_DEVICE } from '../device/mapping';
 import { entriesOf } from '../sg/entries';
 import { SgTable } from '../sg/sg-table';
 import {

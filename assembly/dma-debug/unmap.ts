@@ -2,7 +2,8 @@
 // goes in any case: a driver that unmaps wrongly has still unmapped.
 
 import { lock, unlock } from '../memory/lock';
-import { DMA_MAPPING_ERROR, DmaDevice } from '../dma/device';
+import { DmaDevice } from '../device/device';
+import { DMA_MAPPING_ERROR } from '../device/mapping';
 import { addressOf } from '../memory/record';
 import { entriesOf, entryBytes, entryPages } from '../sg/entries';
 import { sgSegmentAddress, sgSegmentLength } from '../sg/segments';

@@ -1,26 +1,27 @@
 // The walk over the DMA API's own structures: devices against domains, flush queues.
 
-import { Context } from '../memory/context';
+import { OPS_IOMMU } from '../device/device';
+import { devicesOf } from '../device/state';
+import { domainOf } from '../iommu/domain';
 import { flushQueueCheck } from '../iommu/flush-queue';
-import { OPS_IOMMU } from './device';
-import { DmaState } from './state';
+import { unitIn } from '../iommu/unit';
+import { Context } from '../memory/context';
 
-/** Returns 0, or the device's number or the cookie's place that is wrong. */
+/** Returns 0; or the number of a device, or the handle of a domain, that is wrong; or by how many attachments differ. */
 export function dmaCheck(ctx: Context): u32 {
-  const state = changetype<DmaState>(ctx.dma);
-  if (changetype<usize>(state) == 0) return 0;
   let attached: u32 = 0;
-  for (let at = state.devices; at != null; at = at!.next) {
+  for (let at = devicesOf(ctx).devices; at != null; at = at!.next) {
     const dev = at;
-    if ((dev.ops == OPS_IOMMU) != (dev.cookie != null)) return dev.id;
-    if (dev.cookie == null) continue;
-    if (dev.domain != dev.cookie!.iommu) return dev.id;
-    ++attached;
+    const domain = domainOf(dev);
+    if ((dev.ops == OPS_IOMMU) != (domain != null && domain.cookie != null)) return dev.id;
+    if (domain != null) ++attached;
   }
-  for (let at = state.cookies; at != null; at = at!.next) {
-    const cookie = at;
-    if (cookie.queue != null && flushQueueCheck(cookie.queue!) != 0) return <u32>changetype<usize>(at);
-    attached -= cookie.users;
+  const unit = unitIn(ctx);
+  if (unit == null) return attached;
+  for (let at = unit.domains; at != null; at = at!.next) {
+    const cookie = at.cookie;
+    if (cookie != null && cookie.queue != null && flushQueueCheck(cookie.queue!) != 0) return <u32>changetype<usize>(at);
+    attached -= at.attached;
   }
   return attached;
 }

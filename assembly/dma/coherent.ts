@@ -16,8 +16,10 @@ import { EVENT_DMA_ALLOC, EVENT_DMA_FREE, emit } from '../events/events';
 import { SG_MAX_ENTRY, sgFinish, sgReserve } from '../sg/build';
 import { setOneSegment, sgSegmentAddress } from '../sg/segments';
 import { SG_MAPPED, SG_ONE_RUN, SG_OWNS_PAGES, SgTable, sgDestroy } from '../sg/sg-table';
-import { DMA_ATTR_ALLOC_SINGLE_PAGES, DmaDevice, OPS_IOMMU, countMapped, countUnmapped } from './device';
-import { cookieOf, rangeAlloc, rangeFree, unmapRange } from './iommu';
+import { countMapped, countUnmapped } from '../device/counts';
+import { DmaDevice, OPS_IOMMU } from '../device/device';
+import { DMA_ATTR_ALLOC_SINGLE_PAGES } from '../device/mapping';
+import { cookieOf, dmaDomainOf, rangeAlloc, rangeFree, unmapRange } from './iommu';
 
 /** Pages of the block that an IOMMU can map as one 2 MiB leaf: the only larger order worth asking for. */
 const LARGE_ORDER: u32 = 9;
@@ -81,17 +83,17 @@ export function dmaMapCoherent(dev: DmaDevice, buffer: SgTable, length: u32, att
 }
 
 function mapFrames(dev: DmaDevice, buffer: SgTable): u64 {
-  const cookie = cookieOf(dev);
+  const domain = dmaDomainOf(dev);
+  const cookie = cookieOf(domain);
   const pages = buffer.pageCount;
   const pfn = rangeAlloc(dev, cookie, pages, dev.coherentMask);
   if (pfn == 0) return 0;
-  const iommu = cookie.iommu;
   const iova = pfn << PAGE_SHIFT;
   const both = PROT_READ | PROT_WRITE;
   const first = <u64>load<u32>(buffer.pfns) << PAGE_SHIFT;
   const rc = (buffer.flags & SG_ONE_RUN) != 0
-    ? iommuMap(iommu, iova, first, <u64>pages << PAGE_SHIFT, both)
-    : iommuMapPfns(iommu, iova, buffer.pfns, pages, both);
+    ? iommuMap(domain, iova, first, <u64>pages << PAGE_SHIFT, both)
+    : iommuMapPfns(domain, iova, buffer.pfns, pages, both);
   if (rc == 0) return iova;
   rangeFree(cookie, pfn, pages);
   return 0;
@@ -142,7 +144,7 @@ export function dmaUnmapCoherent(dev: DmaDevice, buffer: SgTable, length: u32, d
   const phys = <u64>load<u32>(buffer.pfns) << PAGE_SHIFT;
   const address = <u64>(<i64>dmaAddress);
   if (ctx.dmaDebug != 0) debugFreeCoherent(dev, phys, length, address);
-  if (dev.ops == OPS_IOMMU) unmapRange(dev, cookieOf(dev), address, length);
+  if (dev.ops == OPS_IOMMU) unmapRange(dmaDomainOf(dev), address, length);
   buffer.flags &= ~SG_MAPPED;
   countUnmapped(dev, buffer.pageCount);
   if (ctx.events != 0) emit(ctx, EVENT_DMA_FREE, dev.id, dmaAddress, <f64>phys, <f64>length, 0, 0);

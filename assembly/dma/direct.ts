@@ -13,7 +13,8 @@ import {
   SEGMENTS_LIST, SEGMENTS_PHYSICAL, SG_ONE_RUN, SG_RUN_SIZE, SG_SEGMENT_SIZE, SgRun, SgSegment, SgTable,
 } from '../sg/sg-table';
 import { isSwiotlb, swiotlbMap, swiotlbUnmap } from '../swiotlb/swiotlb';
-import { DEVICE_FORCE_BOUNCE, DMA_ATTR_SKIP_CPU_SYNC, DMA_MAPPING_ERROR, DmaDevice } from './device';
+import { DEVICE_FORCE_BOUNCE, DmaDevice } from '../device/device';
+import { DMA_ATTR_SKIP_CPU_SYNC, DMA_MAPPING_ERROR } from '../device/mapping';
 
 /** The last address that a u32 pfn can have. */
 const LAST_ADDRESS: u64 = 0xfffffffffff;

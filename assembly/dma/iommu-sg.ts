@@ -11,6 +11,7 @@
 
 import { EINVAL, ENOMEM } from '../errno';
 import { Context, cpuOf } from '../memory/context';
+import { COOKIE_MAP_ENTRIES, COOKIE_UNMAP_RANGE, DmaCookie } from '../iommu/cookie';
 import { IommuDomain } from '../iommu/domain';
 import { iommuMap, iommuMapPfns, iommuUnmap } from '../iommu/formats';
 import { blockAlloc, blockFree, blockOrder } from '../memory/block';
@@ -25,9 +26,8 @@ import {
 import {
   SEGMENTS_ENTRIES, SEGMENTS_NONE, SEGMENTS_ONE, SG_NO_COALESCE, SG_ONE_RUN, SG_SEGMENT_SIZE, SgTable,
 } from '../sg/sg-table';
-import { COOKIE_MAP_ENTRIES, COOKIE_UNMAP_RANGE, DmaCookie } from './cookie';
-import { DmaDevice } from './device';
-import { cookieOf, rangeAlloc, rangeFree, unmapRange } from './iommu';
+import { DmaDevice } from '../device/device';
+import { cookieOf, dmaDomainOf, rangeAlloc, rangeFree, unmapRange } from './iommu';
 import { paddingOf, segmentsOf } from './iommu-segments';
 
 const PAGE_MASK: u64 = 0xfff;
@@ -60,8 +60,8 @@ function listSpan(sgt: SgTable, boundary: u64, padded: bool): u64 {
  * @param pages pages of the vector, as listSpan has them
  * @returns 0, or a negative errno with nothing mapped
  */
-function mapPadded(iommu: IommuDomain, sgt: SgTable, iova: u64, prot: u32, boundary: u64, pages: u64): i32 {
-  const ctx = iommu.ctx;
+function mapPadded(domain: IommuDomain, sgt: SgTable, iova: u64, prot: u32, boundary: u64, pages: u64): i32 {
+  const ctx = domain.ctx;
   const vector: usize = pages > <u64>SG_MAX_PAGES ? 0 : blockAlloc(ctx, blockOrder(<usize>pages << 2));
   if (vector == 0) {
     setReason(ctx, REASON_DMA_NO_SEGMENTS);
@@ -81,7 +81,7 @@ function mapPadded(iommu: IommuDomain, sgt: SgTable, iova: u64, prot: u32, bound
     at = putPages(at, first, <u32>(span >> PAGE_SHIFT));
     next = first + <u32>(span >> PAGE_SHIFT);
   }
-  const rc = iommuMapPfns(iommu, iova, vector, <u32>pages, prot);
+  const rc = iommuMapPfns(domain, iova, vector, <u32>pages, prot);
   blockFree(ctx, vector);
   return rc;
 }
@@ -92,23 +92,23 @@ function putPages(at: usize, first: u32, n: u32): usize {
 }
 
 /** Maps a list entry by entry. A table that an entry before a failure needed may stay, empty, as Linux leaves it. */
-function mapEntries(iommu: IommuDomain, sgt: SgTable, iova: u64, prot: u32): i32 {
+function mapEntries(domain: IommuDomain, sgt: SgTable, iova: u64, prot: u32): i32 {
   const entries = entriesOf(sgt);
   let mapped: u64 = 0;
   for (let i: u32 = 0; i < entries; ++i) {
     const phys = sgEntryPhys(sgt, i);
     const span = sgEntrySpan(sgt, i);
-    const rc = iommuMap(iommu, iova + mapped, phys & ~PAGE_MASK, span, prot);
-    if (rc < 0) return undo(iommu, iova, mapped, rc);
+    const rc = iommuMap(domain, iova + mapped, phys & ~PAGE_MASK, span, prot);
+    if (rc < 0) return undo(domain, iova, mapped, rc);
     mapped += span;
   }
   return 0;
 }
 
-function undo(iommu: IommuDomain, iova: u64, mapped: u64, rc: i32): i32 {
-  const cpu = cpuOf(iommu.ctx);
+function undo(domain: IommuDomain, iova: u64, mapped: u64, rc: i32): i32 {
+  const cpu = cpuOf(domain.ctx);
   const reason = cpu.reason;
-  if (mapped != 0) iommuUnmap(iommu, iova, mapped);
+  if (mapped != 0) iommuUnmap(domain, iova, mapped);
   cpu.reason = reason;
   return rc;
 }
@@ -126,8 +126,9 @@ function oneSegment(sgt: SgTable, iova: u64, span: u64, boundary: u64, most: u32
  * @returns its segments, or -ENOMEM or -EINVAL with the reason in cpu.reason and nothing changed
  */
 export function mapSgIommu(dev: DmaDevice, sgt: SgTable, prot: u32): i32 {
-  const cookie = cookieOf(dev);
-  if ((cookie.flags & COOKIE_MAP_ENTRIES) != 0) return mapSgPacked(dev, cookie, sgt, prot);
+  const domain = dmaDomainOf(dev);
+  const cookie = cookieOf(domain);
+  if ((cookie.flags & COOKIE_MAP_ENTRIES) != 0) return mapSgPacked(dev, domain, cookie, sgt, prot);
   const boundary = dev.segmentBoundary;
   const pages = <u64>sgt.pageCount << PAGE_SHIFT;
   // Padding needs a list that reaches beyond the boundary, counted from its own start, with an entry across it.
@@ -140,9 +141,8 @@ export function mapSgIommu(dev: DmaDevice, sgt: SgTable, prot: u32): i32 {
   const pfn = rangeAlloc(dev, cookie, span >> PAGE_SHIFT, dev.mask);
   if (pfn == 0) return ENOMEM;
   const iova = pfn << PAGE_SHIFT;
-  const iommu = cookie.iommu;
   if (plain && oneSegment(sgt, iova, span, boundary, dev.maxSegment)) {
-    const rc = fillPages(iommu, sgt, iova, prot);
+    const rc = fillPages(domain, sgt, iova, prot);
     if (rc < 0) {
       rangeFree(cookie, pfn, span >> PAGE_SHIFT);
       return rc;
@@ -153,7 +153,7 @@ export function mapSgIommu(dev: DmaDevice, sgt: SgTable, prot: u32): i32 {
   // The list of an earlier mapping serves again, as long as no boundary cuts this one or cut that one.
   const whole = plain && (iova & boundary) + (span - 1) <= boundary;
   if (whole && sgt.listMost == dev.maxSegment) {
-    const rc = fillPages(iommu, sgt, iova, prot);
+    const rc = fillPages(domain, sgt, iova, prot);
     if (rc < 0) {
       rangeFree(cookie, pfn, span >> PAGE_SHIFT);
       return rc;
@@ -161,7 +161,7 @@ export function mapSgIommu(dev: DmaDevice, sgt: SgTable, prot: u32): i32 {
     sgt.listShift = iova - sgt.listStart;
     return <i32>sgt.nents;
   }
-  const rc = mapList(dev, iommu, sgt, iova, prot, plain, span >> PAGE_SHIFT);
+  const rc = mapList(dev, domain, sgt, iova, prot, plain, span >> PAGE_SHIFT);
   if (rc < 0) rangeFree(cookie, pfn, span >> PAGE_SHIFT);
   else if (whole && rc > 1) {
     sgt.listMost = dev.maxSegment;
@@ -172,16 +172,16 @@ export function mapSgIommu(dev: DmaDevice, sgt: SgTable, prot: u32): i32 {
 
 // @ts-ignore: decorator
 @inline
-function fillPages(iommu: IommuDomain, sgt: SgTable, iova: u64, prot: u32): i32 {
+function fillPages(domain: IommuDomain, sgt: SgTable, iova: u64, prot: u32): i32 {
   if ((sgt.flags & SG_ONE_RUN) != 0) {
     const bytes = <u64>sgt.pageCount << PAGE_SHIFT;
-    return iommuMap(iommu, iova, <u64>load<u32>(sgt.pfns) << PAGE_SHIFT, bytes, prot);
+    return iommuMap(domain, iova, <u64>load<u32>(sgt.pfns) << PAGE_SHIFT, bytes, prot);
   }
-  return iommuMapPfns(iommu, iova, sgt.pfns, sgt.pageCount, prot);
+  return iommuMapPfns(domain, iova, sgt.pfns, sgt.pageCount, prot);
 }
 
 function mapList(
-  dev: DmaDevice, iommu: IommuDomain, sgt: SgTable, iova: u64, prot: u32, plain: bool, pages: u64,
+  dev: DmaDevice, domain: IommuDomain, sgt: SgTable, iova: u64, prot: u32, plain: bool, pages: u64,
 ): i32 {
   const boundary = dev.segmentBoundary;
   const most = dev.maxSegment;
@@ -199,7 +199,7 @@ function mapList(
       return ENOMEM;
     }
   }
-  const rc = plain ? fillPages(iommu, sgt, iova, prot) : mapPadded(iommu, sgt, iova, prot, boundary, pages);
+  const rc = plain ? fillPages(domain, sgt, iova, prot) : mapPadded(domain, sgt, iova, prot, boundary, pages);
   if (rc < 0) {
     if (list != 0) segmentsFree(ctx, list, count);
     return rc;
@@ -215,15 +215,14 @@ function mapList(
 }
 
 /** intel_map_sg of 2015. Returns the number of entries, or -ENOMEM. */
-function mapSgPacked(dev: DmaDevice, cookie: DmaCookie, sgt: SgTable, prot: u32): i32 {
+function mapSgPacked(dev: DmaDevice, domain: IommuDomain, cookie: DmaCookie, sgt: SgTable, prot: u32): i32 {
   const span = sgt.pfns != 0 ? <u64>sgt.pageCount << PAGE_SHIFT : listSpan(sgt, 0, false) & ~OVERLONG;
   const pfn = rangeAlloc(dev, cookie, span >> PAGE_SHIFT, dev.mask);
   if (pfn == 0) return ENOMEM;
   const iova = pfn << PAGE_SHIFT;
-  const iommu = cookie.iommu;
   const pages = span >> PAGE_SHIFT;
-  const rc = pages >= LARGE_PAGES && cutsRuns(sgt) ? mapEntries(iommu, sgt, iova, prot)
-    : sgt.pfns != 0 ? fillPages(iommu, sgt, iova, prot) : mapPadded(iommu, sgt, iova, prot, 0, pages);
+  const rc = pages >= LARGE_PAGES && cutsRuns(sgt) ? mapEntries(domain, sgt, iova, prot)
+    : sgt.pfns != 0 ? fillPages(domain, sgt, iova, prot) : mapPadded(domain, sgt, iova, prot, 0, pages);
   if (rc < 0) {
     rangeFree(cookie, pfn, span >> PAGE_SHIFT);
     return rc;
@@ -258,18 +257,18 @@ function cutsRuns(sgt: SgTable): bool {
  */
 export function unmapSgIommu(dev: DmaDevice, sgt: SgTable, nents: u32): u64 {
   if (sgt.shape == SEGMENTS_NONE || nents == 0) return 0;
-  const cookie = cookieOf(dev);
+  const domain = dmaDomainOf(dev);
   if (sgt.shape == SEGMENTS_ONE) {
-    unmapRange(dev, cookie, sgt.inlineAddress, sgt.inlineLength);
+    unmapRange(domain, sgt.inlineAddress, sgt.inlineLength);
     return sgt.inlineLength;
   }
   const first = sgSegmentAddress(sgt, 0);
-  if ((cookie.flags & COOKIE_UNMAP_RANGE) != 0 && sgt.shape == SEGMENTS_ENTRIES) {
-    unmapRange(dev, cookie, first, sgt.inlineLength);
+  if ((cookieOf(domain).flags & COOKIE_UNMAP_RANGE) != 0 && sgt.shape == SEGMENTS_ENTRIES) {
+    unmapRange(domain, first, sgt.inlineLength);
     return sgt.inlineLength;
   }
   const last = min(nents, sgt.nents) - 1;
   const size = sgSegmentAddress(sgt, last) + sgSegmentLength(sgt, last) - first;
-  unmapRange(dev, cookie, first, size);
+  unmapRange(domain, first, size);
   return size;
 }

@@ -2,27 +2,35 @@
 // 2015, intel_map_page of intel-iommu.c): a range of IOVA for each mapping, table entries in it, and back. Lists are in
 // iommu-sg.ts.
 
-import { Context } from '../memory/context';
 import { iovaAlloc, iovaAllocFast, iovaFind, iovaFree, iovaFreeFast } from '../iova/iova';
 import { deferredAdd } from '../iommu/deferred-list';
-import { PROT_READ, PROT_WRITE } from '../iommu/domain';
+import {
+  COOKIE_DEFERRED_LIST, COOKIE_LAZY, COOKIE_RETRY_32BIT, COOKIE_TREE_ONLY, COOKIE_UNMAP_RANGE, DmaCookie,
+} from '../iommu/cookie';
+import { IommuDomain, PROT_READ, PROT_WRITE, domainOf } from '../iommu/domain';
 import { iommuMap, iommuTranslates, iommuUnmap } from '../iommu/formats';
 import { flushQueueAdd } from '../iommu/flush-queue';
 import { iotlbFlushPages } from '../iommu/iotlb';
 import { REASON_DMA_NOT_MAPPED, setReason } from '../reason';
-import {
-  COOKIE_DEFERRED_LIST, COOKIE_LAZY, COOKIE_RETRY_32BIT, COOKIE_TREE_ONLY, COOKIE_UNMAP_RANGE, DmaCookie,
-} from './cookie';
-import { DEVICE_TRY_32BIT, DMA_FROM_DEVICE, DMA_MAPPING_ERROR, DMA_TO_DEVICE, DmaDevice } from './device';
+import { DEVICE_TRY_32BIT, DmaDevice } from '../device/device';
+import { DMA_FROM_DEVICE, DMA_MAPPING_ERROR, DMA_TO_DEVICE } from '../device/mapping';
 
 const PAGE_MASK: u64 = 0xfff;
 /** Last pfn below 4 GiB. */
 const LAST_32BIT: u64 = 0xfffff;
 
+/** The domain of a device with OPS_IOMMU. */
 // @ts-ignore: decorator
 @inline
-export function cookieOf(dev: DmaDevice): DmaCookie {
-  return dev.cookie!;
+export function dmaDomainOf(dev: DmaDevice): IommuDomain {
+  return domainOf(dev)!;
+}
+
+/** What such a domain has for the DMA API. */
+// @ts-ignore: decorator
+@inline
+export function cookieOf(domain: IommuDomain): DmaCookie {
+  return domain.cookie!;
 }
 
 /** Table permissions for a direction (dma_info_to_prot). */
@@ -63,36 +71,35 @@ export function rangeFree(cookie: DmaCookie, pfn: u64, pages: u64): void {
  * The kernel believes what it is told: a wrong size clears the wrong entries and frees the range into the wrong class.
  * @param size bytes from address on; what is mapped is the pages they touch
  */
-export function unmapRange(dev: DmaDevice, cookie: DmaCookie, address: u64, size: u64): void {
+export function unmapRange(domain: IommuDomain, address: u64, size: u64): void {
+  const cookie = cookieOf(domain);
   if ((cookie.flags & COOKIE_UNMAP_RANGE) != 0) {
-    unmapFound(cookie, address);
+    unmapFound(domain, cookie, address);
     return;
   }
   const start = address & ~PAGE_MASK;
   const bytes = (size + (address & PAGE_MASK) + PAGE_MASK) & ~PAGE_MASK;
-  const iommu = cookie.iommu;
-  iommuUnmap(iommu, start, bytes);
+  iommuUnmap(domain, start, bytes);
   if ((cookie.flags & COOKIE_LAZY) == 0) {
-    iotlbFlushPages(iommu, start, bytes);
+    iotlbFlushPages(domain, start, bytes);
     rangeFree(cookie, start >> 12, bytes >> 12);
   } else if (cookie.queue != null) flushQueueAdd(cookie.queue!, start >> 12, <u32>(bytes >> 12));
-  else deferredAdd(cookie.ctx, cookie.iova, start >> 12);
+  else deferredAdd(domain.ctx, cookie.iova, start >> 12);
 }
 
 /** Ends whatever mapping holds an address, all of it (intel_unmap of 2015). */
-function unmapFound(cookie: DmaCookie, address: u64): void {
-  const ctx = cookie.ctx;
+function unmapFound(domain: IommuDomain, cookie: DmaCookie, address: u64): void {
+  const ctx = domain.ctx;
   if (!iovaFind(cookie.iova, address >> 12)) {
     setReason(ctx, REASON_DMA_NOT_MAPPED);
     return;
   }
-  const iommu = cookie.iommu;
   const space = cookie.iova;
   const first = space.foundLo;
   const bytes = (space.foundHi - first + 1) << 12;
-  iommuUnmap(iommu, first << 12, bytes);
+  iommuUnmap(domain, first << 12, bytes);
   if ((cookie.flags & COOKIE_LAZY) == 0) {
-    iotlbFlushPages(iommu, first << 12, bytes);
+    iotlbFlushPages(domain, first << 12, bytes);
     rangeFree(cookie, first, bytes >> 12);
   } else if ((cookie.flags & COOKIE_DEFERRED_LIST) != 0) deferredAdd(ctx, cookie.iova, first);
   else flushQueueAdd(cookie.queue!, first, <u32>(bytes >> 12));
@@ -106,12 +113,13 @@ function unmapFound(cookie: DmaCookie, address: u64): void {
 // @ts-ignore: decorator
 @inline
 export function mapRange(dev: DmaDevice, phys: u64, size: u64, prot: u32, mask: u64): u64 {
-  const cookie = cookieOf(dev);
+  const domain = dmaDomainOf(dev);
+  const cookie = cookieOf(domain);
   const offset = phys & PAGE_MASK;
   const bytes = (size + offset + PAGE_MASK) & ~PAGE_MASK;
   const pfn = rangeAlloc(dev, cookie, bytes >> 12, mask);
   if (pfn == 0) return DMA_MAPPING_ERROR;
-  if (iommuMap(cookie.iommu, pfn << 12, phys - offset, bytes, prot) < 0) {
+  if (iommuMap(domain, pfn << 12, phys - offset, bytes, prot) < 0) {
     rangeFree(cookie, pfn, bytes >> 12);
     return DMA_MAPPING_ERROR;
   }
@@ -124,11 +132,11 @@ export function mapRange(dev: DmaDevice, phys: u64, size: u64, prot: u32, mask: 
  * @returns whether there was something to unmap
  */
 export function unmapPage(dev: DmaDevice, address: u64, size: u64): bool {
-  const cookie = cookieOf(dev);
-  if ((cookie.flags & COOKIE_UNMAP_RANGE) == 0 && !iommuTranslates(cookie.iommu, address)) {
+  const domain = dmaDomainOf(dev);
+  if ((cookieOf(domain).flags & COOKIE_UNMAP_RANGE) == 0 && !iommuTranslates(domain, address)) {
     setReason(dev.ctx, REASON_DMA_NOT_MAPPED);
     return false;
   }
-  unmapRange(dev, cookie, address, size);
+  unmapRange(domain, address, size);
   return true;
 }

@@ -10,8 +10,10 @@ import { iotlbFlushPages } from '../iommu/iotlb';
 import { PAGE_SHIFT } from '../ram/ram';
 import { REASON_DMA_DIRECTION, REASON_DMA_NO_IOMMU, REASON_DMA_RANGE, REASON_DMA_SIZE, setReason } from '../reason';
 import { EVENT_DMA_MAP_PAGE, EVENT_DMA_UNMAP_PAGE, emit } from '../events/events';
-import { DMA_NONE, DmaDevice, OPS_IOMMU, countLinked, countMapped, countUnlinked, countUnmapped } from './device';
-import { cookieOf, protOf, rangeAlloc, rangeFree } from './iommu';
+import { countLinked, countMapped, countUnlinked, countUnmapped } from '../device/counts';
+import { DmaDevice, OPS_IOMMU } from '../device/device';
+import { DMA_NONE } from '../device/mapping';
+import { cookieOf, dmaDomainOf, protOf, rangeAlloc, rangeFree } from './iommu';
 
 const PAGE_MASK: u64 = 0xfff;
 
@@ -35,7 +37,7 @@ export function dmaIovaTryAlloc(dev: DmaDevice, phys: f64, size: f64): f64 {
   const start = <u64>(<i64>phys) & PAGE_MASK;
   if (dev.ops != OPS_IOMMU) return fail(dev, REASON_DMA_NO_IOMMU, -1);
   if (!(size >= 1)) return fail(dev, REASON_DMA_SIZE, -1);
-  const pfn = rangeAlloc(dev, cookieOf(dev), span(start, <u64>(<i64>size)) >> PAGE_SHIFT, dev.mask);
+  const pfn = rangeAlloc(dev, cookieOf(dmaDomainOf(dev)), span(start, <u64>(<i64>size)) >> PAGE_SHIFT, dev.mask);
   if (pfn == 0) return -1;
   const address = (pfn << PAGE_SHIFT) + start;
   countMapped(dev, 0);
@@ -59,7 +61,7 @@ export function dmaIovaLink(dev: DmaDevice, base: f64, offset: f64, phys: f64, s
   const pad = address & PAGE_MASK;
   if (pad != (from & PAGE_MASK) || (pad != 0 && offset > 0)) return fail(dev, REASON_DMA_RANGE, EIO);
   const bytes = span(address, <u64>(<i64>size));
-  const rc = iommuMap(cookieOf(dev).iommu, address - pad, from - pad, bytes, protOf(dir));
+  const rc = iommuMap(dmaDomainOf(dev), address - pad, from - pad, bytes, protOf(dir));
   if (rc < 0) return rc;
   countLinked(dev, bytes >> PAGE_SHIFT);
   const ctx = dev.ctx;
@@ -84,11 +86,11 @@ export function dmaIovaUnlink(dev: DmaDevice, base: f64, offset: f64, size: f64,
 }
 
 function unlink(dev: DmaDevice, base: u64, address: u64, size: u64, dir: u32, flush: bool): void {
-  const iommu = cookieOf(dev).iommu;
+  const domain = dmaDomainOf(dev);
   const start = address & ~PAGE_MASK;
   const bytes = span(address, size);
-  iommuUnmap(iommu, start, bytes);
-  if (flush) iotlbFlushPages(iommu, start, bytes);
+  iommuUnmap(domain, start, bytes);
+  if (flush) iotlbFlushPages(domain, start, bytes);
   countUnlinked(dev, bytes >> PAGE_SHIFT);
   if (dev.ctx.dmaDebug != 0) debugUnlink(dev, base, address, size, dir);
 }
@@ -98,7 +100,7 @@ export function dmaIovaFree(dev: DmaDevice, base: f64, size: f64): void {
   if (dev.ops != OPS_IOMMU || !(size >= 1)) return;
   const address = <u64>(<i64>base);
   given(dev, address, size);
-  rangeFree(cookieOf(dev), address >> PAGE_SHIFT, span(address, <u64>(<i64>size)) >> PAGE_SHIFT);
+  rangeFree(cookieOf(dmaDomainOf(dev)), address >> PAGE_SHIFT, span(address, <u64>(<i64>size)) >> PAGE_SHIFT);
 }
 
 function given(dev: DmaDevice, base: u64, size: f64): void {
@@ -113,7 +115,7 @@ export function dmaIovaDestroy(dev: DmaDevice, base: f64, linked: f64, size: f64
     return;
   }
   if (dev.ops != OPS_IOMMU) return;
-  const cookie = cookieOf(dev);
+  const cookie = cookieOf(dmaDomainOf(dev));
   const address = <u64>(<i64>base);
   const pages = span(address, <u64>(<i64>size)) >> PAGE_SHIFT;
   unlink(dev, address, address, <u64>(<i64>linked), dir, cookie.queue == null);

@@ -3,9 +3,9 @@
 
 import { HIGH_START, PAGE_SHIFT, ramOf } from '../ram/ram';
 import { swiotlbMaxMapping } from '../swiotlb/swiotlb';
-import { COOKIE_MAP_ENTRIES, COOKIE_TREE_ONLY } from './cookie';
-import { DEVICE_FORCE_BOUNCE, DmaDevice, OPS_IOMMU } from './device';
-import { cookieOf } from './iommu';
+import { COOKIE_MAP_ENTRIES, COOKIE_TREE_ONLY } from '../iommu/cookie';
+import { DEVICE_FORCE_BOUNCE, DmaDevice, OPS_IOMMU } from '../device/device';
+import { cookieOf, dmaDomainOf } from './iommu';
 
 /** SIZE_MAX as the host sees it: nothing limits a mapping. */
 const UNLIMITED: f64 = 18446744073709551616.0;
@@ -14,7 +14,7 @@ const CACHED_BYTES: f64 = 131072.0;
 
 /** Mask below which entries of a list are merged whatever their physical addresses: 0xfff behind an IOMMU, 0 where none. */
 export function dmaMergeBoundary(dev: DmaDevice): u32 {
-  return dev.ops == OPS_IOMMU && (cookieOf(dev).flags & COOKIE_MAP_ENTRIES) == 0 ? 0xfff : 0;
+  return dev.ops == OPS_IOMMU && (cookieOf(dmaDomainOf(dev)).flags & COOKIE_MAP_ENTRIES) == 0 ? 0xfff : 0;
 }
 
 /** Whether the machine has RAM that the device's mask does not reach (dma_addressing_limited). */
@@ -34,5 +34,5 @@ export function dmaMaxMapping(dev: DmaDevice): f64 {
 
 /** Longest mapping in bytes that is fast: what the IOVA caches serve, else as dmaMaxMapping. */
 export function dmaOptMapping(dev: DmaDevice): f64 {
-  return dev.ops == OPS_IOMMU && (cookieOf(dev).flags & COOKIE_TREE_ONLY) == 0 ? CACHED_BYTES : dmaMaxMapping(dev);
+  return dev.ops == OPS_IOMMU && (cookieOf(dmaDomainOf(dev)).flags & COOKIE_TREE_ONLY) == 0 ? CACHED_BYTES : dmaMaxMapping(dev);
 }

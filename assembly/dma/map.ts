@@ -7,7 +7,7 @@
 //   coherent.ts   memory that device and CPU share
 //   iova-link.ts  the two-step calls: reserve address space, link memory into it
 //   sync.ts       sync for cpu and for device; limits.ts what a driver may ask before it maps
-//   device.ts, cookie.ts, state.ts the records; check.ts the walk over them
+//   device-life.ts the end of a device; check.ts the walk over devices and domains
 //
 // Addresses and lengths cross to the host as doubles, DMA_MAPPING_ERROR as -1. A call that fails changes nothing and
 // leaves the reason in cpu.reason.
@@ -24,9 +24,11 @@ import {
 import { entriesOf } from '../sg/entries';
 import { SEGMENTS_NONE, SG_MAPPED, SgTable } from '../sg/sg-table';
 import { sgSegmentAddress } from '../sg/segments';
-import { DMA_MAPPING_ERROR, DMA_NONE, DmaDevice, OPS_IOMMU, countMapped, countUnmapped } from './device';
+import { countMapped, countUnmapped } from '../device/counts';
+import { DmaDevice, OPS_IOMMU } from '../device/device';
+import { DMA_MAPPING_ERROR, DMA_NONE } from '../device/mapping';
 import { mapDirect, mapSgDirect, unmapDirect, unmapSgDirect } from './direct';
-import { cookieOf, mapRange, protOf, unmapPage, unmapRange } from './iommu';
+import { dmaDomainOf, mapRange, protOf, unmapPage, unmapRange } from './iommu';
 import { mapSgIommu, unmapSgIommu } from './iommu-sg';
 
 // @ts-ignore: decorator
@@ -127,7 +129,7 @@ export function dmaMapResource(dev: DmaDevice, physical: f64, length: u32, dir: 
 /** Ends a mapping of dmaMapResource (dma_unmap_resource). */
 export function dmaUnmapResource(dev: DmaDevice, dmaAddress: f64, length: u32, dir: u32, attrs: u32): void {
   const address = <u64>(<i64>dmaAddress);
-  if (dev.ops == OPS_IOMMU) unmapRange(dev, cookieOf(dev), address, length);
+  if (dev.ops == OPS_IOMMU) unmapRange(dmaDomainOf(dev), address, length);
   unmapped(dev, address, length, dir, attrs, TYPE_RESOURCE);
 }
 

@@ -8,15 +8,16 @@ import { EVENT_DMA_SYNC, emit } from '../events/events';
 import { SEGMENTS_LIST, SEGMENTS_NONE, SgTable } from '../sg/sg-table';
 import { sgSegmentAddress, sgSegmentLength } from '../sg/segments';
 import { isSwiotlb, swiotlbSync } from '../swiotlb/swiotlb';
-import { DMA_MAPPING_ERROR, DmaDevice, OPS_IOMMU } from './device';
-import { cookieOf } from './iommu';
+import { DmaDevice, OPS_IOMMU } from '../device/device';
+import { DMA_MAPPING_ERROR } from '../device/mapping';
+import { dmaDomainOf } from './iommu';
 
 // What a device's address leads to: behind a domain the kernel asks its tables.
 function syncAddress(dev: DmaDevice, address: u64, length: u32, dir: u32, forDevice: bool): void {
   const ctx = dev.ctx;
   if (ctx.swiotlb == 0) return;
   const phys = dev.ops == OPS_IOMMU
-    ? iommuIovaToPhys(cookieOf(dev).iommu, address)
+    ? iommuIovaToPhys(dmaDomainOf(dev), address)
     : address;
   if (isSwiotlb(ctx, phys)) swiotlbSync(dev, phys, length, dir, forDevice);
 }

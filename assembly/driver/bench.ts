@@ -1,6 +1,7 @@
 // The baseline of `gemdma driver bench`: the calls that C makes, made here, without C.
 
-import { DMA_FROM_DEVICE, DMA_MAPPING_ERROR, DmaDevice } from '../dma/device';
+import { DmaDevice } from '../device/device';
+import { DMA_FROM_DEVICE, DMA_MAPPING_ERROR } from '../device/mapping';
 import { dmaMapPage, dmaUnmapPage } from '../dma/map';
 import { dmaMappingError } from '../dma/sync';
 import { PAGE_SIZE } from '../ram/ram';

@@ -2,7 +2,7 @@
 
 import { Context } from '../memory/context';
 import { BLOCK_SHIFT, blockAllocZeroed, blockFree, blockOrder, blockSplit } from '../memory/block';
-import { DmaDevice } from '../dma/device';
+import { DmaDevice } from '../device/device';
 import { dmaAllocCoherent, dmaFreeCoherent } from '../dma/coherent';
 import { contentsPlace } from '../ram/contents';
 import { PAGE_SHIFT } from '../ram/ram';

@@ -3,7 +3,8 @@
 
 import { Context, cpuOf } from '../memory/context';
 import { Cpu } from '../memory/cpu';
-import { DMA_MAPPING_ERROR, DmaDevice } from '../dma/device';
+import { DmaDevice } from '../device/device';
+import { DMA_MAPPING_ERROR } from '../device/mapping';
 import { dmaMapPage, dmaMapResource, dmaMapSingle, dmaUnmapPage, dmaUnmapResource } from '../dma/map';
 import { dmaMaxMapping, dmaMergeBoundary, dmaOptMapping } from '../dma/limits';
 import { dmaMappingError, dmaSyncSingle } from '../dma/sync';

@@ -8,7 +8,8 @@
 import { Context, cpuOf } from '../memory/context';
 import { addressOf, fieldOf } from '../memory/record';
 import { slabAlloc, slabCacheAt, slabFree } from '../memory/slab';
-import { DMA_ATTR_SKIP_CPU_SYNC, DMA_TO_DEVICE, DmaDevice } from '../dma/device';
+import { DmaDevice } from '../device/device';
+import { DMA_ATTR_SKIP_CPU_SYNC, DMA_TO_DEVICE } from '../device/mapping';
 import { contentsPeek } from '../ram/contents';
 import { PAGE_SHIFT, PAGE_SIZE } from '../ram/ram';
 import { hostReport } from './host';

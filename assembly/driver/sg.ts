@@ -5,7 +5,7 @@
 import { Context } from '../memory/context';
 import { addressOf, fieldOf } from '../memory/record';
 import { slabAllocZeroed, slabCacheAt } from '../memory/slab';
-import { DmaDevice } from '../dma/device';
+import { DmaDevice } from '../device/device';
 import { dmaMapSg, dmaUnmapSg } from '../dma/map';
 import { dmaSyncSg } from '../dma/sync';
 import { ENOMEM } from '../errno';

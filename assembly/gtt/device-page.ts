@@ -5,7 +5,8 @@
 import { ENOMEM } from '../errno';
 import { FAULT_GTT } from '../memory/context';
 import { shouldFail } from '../memory/fault';
-import { DMA_BIDIRECTIONAL, DmaDevice } from '../dma/device';
+import { DmaDevice } from '../device/device';
+import { DMA_BIDIRECTIONAL } from '../device/mapping';
 import { dmaMapPage, dmaUnmapPage } from '../dma/map';
 import { debugMappingError } from '../dma-debug/debug';
 import { debugBlockFree } from '../dma-debug/freed';

@@ -12,7 +12,7 @@ import { FAULT_GTT } from '../memory/context';
 import { shouldFail } from '../memory/fault';
 import { addressOf, fieldOf } from '../memory/record';
 import { slabAllocZeroed, slabCacheAt, slabFree } from '../memory/slab';
-import { DmaDevice } from '../dma/device';
+import { DmaDevice } from '../device/device';
 import { SgTable } from '../sg/sg-table';
 import { devicePageDrop, devicePageMake } from './device-page';
 import { mmCreate, mmDestroy } from './drm-mm';

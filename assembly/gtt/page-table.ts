@@ -11,7 +11,7 @@ import { ENOMEM } from '../errno';
 import { Context } from '../memory/context';
 import { fieldOf } from '../memory/record';
 import { slabAllocBytes, slabAllocZeroed, slabCacheAt, slabFree, slabFreeBytes } from '../memory/slab';
-import { DmaDevice } from '../dma/device';
+import { DmaDevice } from '../device/device';
 import { DevicePage, devicePageDrop, devicePageMake } from './device-page';
 import { Gtt, gttOf } from './state';
 import { isWide, pdeEncode } from './pte';

@@ -7,7 +7,7 @@
 //   GPU address -> entry (each level through the IOMMU) -> DMA address -> IOMMU -> frame -> byte
 
 import { EFAULT } from '../errno';
-import { DmaDevice } from '../dma/device';
+import { DmaDevice } from '../device/device';
 import { TRANSLATE_FAULT, deviceRead, deviceWrite, translate } from '../iommu/access';
 import { fieldOf } from '../memory/record';
 import { contentsPeek } from '../ram/contents';

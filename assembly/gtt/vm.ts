@@ -2,7 +2,7 @@
 
 import { EINVAL, ERANGE } from '../errno';
 import { Context } from '../memory/context';
-import { DmaDevice } from '../dma/device';
+import { DmaDevice } from '../device/device';
 import { fieldOf } from '../memory/record';
 import { SgTable } from '../sg/sg-table';
 import { DevicePage } from './device-page';

@@ -2,45 +2,59 @@
 // table -> IOTLB -> the domain's tables -> frame. What may not be is recorded as a fault in the hardware's own words and
 // ends the access; what an unmapped but still cached translation lets through is recorded as a stale access.
 
-import { DEVICE_BEHIND_IOMMU, DEVICE_PASSTHROUGH, DmaDevice } from '../dma/device';
+import {
+  DEVICE_BEHIND_IOMMU, DEVICE_PASSTHROUGH, DEVICE_TRY_32BIT, DmaDevice, OPS_DIRECT, OPS_IOMMU,
+} from '../device/device';
 import { EFAULT, EINVAL, ENOMEM } from '../errno';
 import { lock, unlock } from '../memory/lock';
 import { physRead, physWrite } from '../ram/contents';
 import { REASON_IOMMU_FAULT, REASON_NO_RAM, setReason } from '../reason';
-import { IommuDomain, PROT_READ, PROT_WRITE, addressLimit, leafPhys } from './domain';
+import { IommuDomain, PROT_READ, PROT_WRITE, addressLimit, domainOf, leafPhys } from './domain';
 import { logStale } from './fault-log';
 import { formatAttach, formatBlocked, formatDetach, formatLookup, formatWalk } from './formats';
 import { iotlbDrop, iotlbFind, iotlbFlushDomain, iotlbInsert } from './iotlb';
 import { Iommu, iommuOf, passThrough, unitIn } from './unit';
 
 /**
- * Puts a device behind a domain: writes its entry of the device table.
- * @param domain null for a device of DEVICE_PASSTHROUGH
- * @returns 0; -EINVAL for a requester id above 0xffff or no domain where one is needed; -EBUSY when another attachment
- *   of this requester id stands; -ENOMEM
+ * Attaches a device to a domain: writes its entry of the device table. A domain with a cookie serves its DMA API calls, too
+ * (iommu_setup_dma_ops).
+ * @param domain null for an identity domain: accesses pass the unit as they are
+ * @returns 0; -EINVAL for a requester id above 0xffff; -EBUSY when an attachment of this requester id stands; -ENOMEM
  */
 export function attachDevice(device: DmaDevice, domain: IommuDomain | null): i32 {
-  const passthrough = (device.flags & DEVICE_PASSTHROUGH) != 0;
-  if (device.sourceId > 0xffff || passthrough == (domain != null)) return EINVAL;
+  if (device.sourceId > 0xffff) return EINVAL;
   const unit = iommuOf(device.ctx);
   if (unit == null) return ENOMEM;
   const rc = formatAttach(unit, device, domain);
   if (rc < 0) return rc;
-  if (domain != null) ++domain.attached;
-  device.domain = domain;
   device.flags |= DEVICE_BEHIND_IOMMU;
+  if (domain == null) {
+    device.flags |= DEVICE_PASSTHROUGH;
+    return 0;
+  }
+  ++domain.attached;
+  device.domain = domain;
+  if (domain.cookie != null) {
+    device.ops = OPS_IOMMU;
+    device.flags |= DEVICE_TRY_32BIT;
+  }
   return 0;
 }
 
-/** Takes a device's entry away and invalidates what its domain has cached. Nothing when it has none. */
+/**
+ * Detaches a device: its entry goes, what its domain has cached is invalidated, and dma_direct serves it again. Live
+ * mappings stay in the domain. Nothing for a device that is not attached.
+ */
 export function detachDevice(device: DmaDevice): void {
-  const unit = unitIn(device.ctx);
-  if (unit == null || !formatDetach(unit, device)) return;
-  const domain = device.domain;
+  const domain = domainOf(device);
+  if (domain == null && (device.flags & DEVICE_PASSTHROUGH) == 0) return;
+  formatDetach(unitIn(device.ctx)!, device);
+  device.flags &= ~DEVICE_PASSTHROUGH;
+  device.ops = OPS_DIRECT;
+  device.domain = null;
   if (domain == null) return;
   --domain.attached;
   iotlbFlushDomain(domain);
-  device.domain = null;
 }
 
 /** What translate returns for an access that was blocked. */

@@ -9,9 +9,9 @@ import { Context } from '../memory/context';
 import { lock, unlock } from '../memory/lock';
 import { IovaDomain } from '../iova/domain';
 import { iovaFree } from '../iova/iova';
-import { DmaState, dmaOf } from '../dma/state';
 import { addressOf, fieldOf, recordAt } from '../memory/record';
 import { iotlbFlushGlobal } from './iotlb';
+import { unitIn } from './unit';
 
 /** HIGH_WATER_MARK of intel-iommu.c. */
 const HIGH_WATER_MARK: u32 = 250;
@@ -47,8 +47,8 @@ function rangeAt(list: DeferredList, i: u32): DeferredRange {
 
 /** Puts a range on the list; the list is made with the first one. Without memory for list or timer it is freed at once. */
 export function deferredAdd(ctx: Context, space: IovaDomain, pfn: u64): void {
-  const state = dmaOf(ctx);
-  if (state.deferred == null) {
+  const unit = unitIn(ctx)!;
+  if (unit.deferred == null) {
     const at = blockAlloc(ctx, blockOrder(HEADER + <usize>HIGH_WATER_MARK * RANGE_SIZE));
     if (at == 0) {
       iotlbFlushGlobal(ctx);
@@ -56,35 +56,36 @@ export function deferredAdd(ctx: Context, space: IovaDomain, pfn: u64): void {
       return;
     }
     memory.fill(at, 0, HEADER);
-    state.deferred = changetype<DeferredList>(at);
+    unit.deferred = changetype<DeferredList>(at);
   }
-  const list = state.deferred!;
-  lock(state.deferred);
+  const list = unit.deferred!;
+  lock(list);
   if (list.count == HIGH_WATER_MARK) flushList(ctx, list);
-  const range = rangeAt(state.deferred!, list.count);
+  const range = rangeAt(list, list.count);
   range.pfn = pfn;
   range.space = space;
   ++list.count;
   if (list.timerOn == 0) {
-    list.timerOn = <u32>timerAdd(ctx, TIMER_DEFERRED_LIST, addressOf(state.deferred), ctx.now + TIMEOUT);
+    list.timerOn = <u32>timerAdd(ctx, TIMER_DEFERRED_LIST, addressOf(list), ctx.now + TIMEOUT);
     if (list.timerOn == 0) flushList(ctx, list);
   }
-  unlock(state.deferred);
+  unlock(list);
 }
 
 /** The timer's work (flush_unmaps_timeout). */
 export function deferredTimeout(ctx: Context): void {
-  dmaOf(ctx).deferred!.timerOn = 0;
+  unitIn(ctx)!.deferred!.timerOn = 0;
   deferredFlush(ctx);
 }
 
 /** Flushes the IOTLB and frees every range on the list (flush_unmaps). */
 export function deferredFlush(ctx: Context): void {
-  const state = dmaOf(ctx);
-  if (state.deferred == null) return;
-  lock(state.deferred);
-  flushList(ctx, state.deferred!);
-  unlock(state.deferred);
+  const unit = unitIn(ctx);
+  if (unit == null || unit.deferred == null) return;
+  const list = unit.deferred!;
+  lock(list);
+  flushList(ctx, list);
+  unlock(list);
 }
 
 function flushList(ctx: Context, list: DeferredList): void {
@@ -102,6 +103,6 @@ function flushList(ctx: Context, list: DeferredList): void {
 
 /** Ranges on the list. */
 export function deferredPending(ctx: Context): u32 {
-  const state = changetype<DmaState | null>(ctx.dma);
-  return state == null || state.deferred == null ? 0 : state.deferred!.count;
+  const unit = unitIn(ctx);
+  return unit == null || unit.deferred == null ? 0 : unit.deferred!.count;
 }

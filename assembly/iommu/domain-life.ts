@@ -1,9 +1,10 @@
-// How a domain comes into being and goes.
+// How a domain is made and freed.
 
 import { Context } from '../memory/context';
 import { lock, unlock } from '../memory/lock';
 import { addressOf, fieldOf } from '../memory/record';
 import { slabAllocZeroed, slabCacheAt, slabFree } from '../memory/slab';
+import { cookieCreate, cookieFree } from './cookie';
 import { DOMAIN_CPU_SIZE, DOMAIN_SIZE, IommuDomain, domainInvalidations, pageInvalidations } from './domain';
 import { FORMAT_VTD, domainFree, domainInit, formatWidth } from './formats';
 import { iotlbFlushDomain } from './iotlb';
@@ -50,12 +51,30 @@ export function domainCreate(ctx: Context, levels: u32, width: u32, pageSizes: f
 }
 
 /**
- * Frees a domain with all its tables. Its devices must be detached first.
+ * Makes a domain that the DMA API maps through (IOMMU_DOMAIN_DMA).
+ * @param levels, width, pageSizes, tableFlags as for domainCreate
+ * @param model, line, flags, queueEntries, queueNs as for cookieCreate (cookie.ts)
+ * @returns the domain, or null as domainCreate and cookieCreate have it
+ */
+export function dmaDomainCreate(
+  ctx: Context, levels: u32, width: u32, pageSizes: f64, tableFlags: u32, model: u32, line: u32, flags: u32,
+  queueEntries: u32, queueNs: f64,
+): IommuDomain | null {
+  const domain = domainCreate(ctx, levels, width, pageSizes, tableFlags);
+  if (domain == null) return null;
+  if (cookieCreate(domain, model, line, flags, queueEntries, <u64>queueNs)) return domain;
+  domainDestroy(domain);
+  return null;
+}
+
+/**
+ * Frees a domain with its tables and its cookie. Its devices must be detached first.
  * @returns false when a device is still attached
  */
 export function domainDestroy(domain: IommuDomain): bool {
   if (domain.attached != 0) return false;
   const unit = unitOf(domain);
+  cookieFree(domain);
   iotlbFlushDomain(domain);
   domainFree(domain);
   assert(domain.tablePages == 0);

@@ -3,10 +3,11 @@
 // A format's own record extends this one and has room up to DOMAIN_SIZE. Behind it lies a record of 64 bytes per CPU, so
 // that no two CPUs write to the same cache line: the CPU's counters, then what the format keeps there.
 
+import { AttachedDomain, DmaDevice } from '../device/device';
 import { Context } from '../memory/context';
 import { currentCpu } from '../memory/cpu';
-import { Guarded } from '../memory/lock';
 import { fieldOf } from '../memory/record';
+import { DmaCookie } from './cookie';
 
 /** IOMMU_READ, IOMMU_WRITE of include/linux/iommu.h; CACHE, NOEXEC, MMIO and PRIV leave no trace in an entry. */
 export const PROT_READ: u32 = 1;
@@ -14,7 +15,7 @@ export const PROT_WRITE: u32 = 2;
 
 // @ts-ignore: decorator
 @unmanaged
-export class IommuDomain extends Guarded {
+export class IommuDomain extends AttachedDomain {
   ctx: Context;
   next: IommuDomain | null;
   /** FORMAT_* of formats.ts: whose tables these are. */
@@ -40,6 +41,15 @@ export class IommuDomain extends Guarded {
   cachedLast: u64;
   /** Mapping over a live entry: how often the old entry was kept. */
   alreadySet: u32;
+  /** What the DMA API maps with (iova_cookie); null for a domain that only iommu_map and iommu_unmap use. */
+  cookie: DmaCookie | null;
+}
+
+/** The domain that a device is attached to, or null. */
+// @ts-ignore: decorator
+@inline
+export function domainOf(device: DmaDevice): IommuDomain | null {
+  return changetype<IommuDomain | null>(device.domain);
 }
 
 /** What a CPU keeps of a domain; a format's own record extends it. */

@@ -5,7 +5,7 @@
 // IommuDomain (at most DOMAIN_SIZE bytes), its record of a CPU extends DomainCpu (DOMAIN_CPU_SIZE). Takes and gives table
 // pages by tables.ts, counts those of a domain in domain.tablePages and those of the device table in unit.devicePages.
 
-import { DmaDevice } from '../dma/device';
+import { DmaDevice } from '../device/device';
 import { EINVAL } from '../errno';
 import { EVENT_IOMMU_MAP, EVENT_IOMMU_UNMAP, emit } from '../events/events';
 import { Context } from '../memory/context';

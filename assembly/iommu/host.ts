@@ -2,10 +2,12 @@
 // conversions are one instruction where the unsigned ones are several.
 
 import { Context } from '../memory/context';
-import { DmaDevice } from '../dma/device';
+import { DmaDevice } from '../device/device';
+import { IovaDomain } from '../iova/domain';
 import { TRANSLATE_FAULT, translate } from './access';
 import { IommuDomain, domainInvalidations, pageInvalidations } from './domain';
 import { formatWalk, iommuIovaToPhys, iommuMap, iommuMapPfns, iommuUnmap } from './formats';
+import { FlushQueue } from './flush-queue';
 import { iotlbFlushPages } from './iotlb';
 import { tablePages, tablesPooled } from './tables';
 import { Iommu, unitIn } from './unit';
@@ -44,6 +46,16 @@ export function domainFlushPages(domain: IommuDomain, iova: f64, size: f64): voi
 export function deviceTranslate(device: DmaDevice, address: f64, write: bool): f64 {
   const phys = translate(device, <i64>address, write);
   return phys == TRANSLATE_FAULT ? -1 : <f64>phys;
+}
+
+/** The IOVA allocator of a domain with a cookie, else null. */
+export function domainIova(domain: IommuDomain): IovaDomain | null {
+  return domain.cookie == null ? null : domain.cookie!.iova;
+}
+
+/** The flush queue of a lazy domain with rings, else null. */
+export function domainFlushQueue(domain: IommuDomain): FlushQueue | null {
+  return domain.cookie == null ? null : domain.cookie!.queue;
 }
 
 export function domainId(domain: IommuDomain): u32 {

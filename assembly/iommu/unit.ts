@@ -3,7 +3,8 @@
 //
 //   formats.ts     the list of formats, and what each must be able to do
 //   unit.ts        the unit: its devices' table, domain ids, domains
-//   domain.ts      one address space;  domain-life.ts  how it comes into being and goes;  tables.ts  pages for tables
+//   domain.ts      one address space;  domain-life.ts  how it is made and freed;  tables.ts  pages for tables
+//   cookie.ts      what a domain has for the DMA API: IOVA allocator, flush queue
 //   iotlb.ts       cached translations, their invalidation and their staleness
 //   access.ts      a device reads or writes memory: device table, IOTLB, tables, fault
 //   fault-log.ts   what went wrong        check.ts   walks everything
@@ -16,6 +17,8 @@
 import { blockAllocZeroed, blockFree } from '../memory/block';
 import { CacheOf, Context, SlabCache } from '../memory/context';
 import { Guarded } from '../memory/lock';
+import { DmaCookie } from './cookie';
+import { DeferredList } from './deferred-list';
 import { IommuDomain } from './domain';
 
 /** Domain ids that the unit has (Capability Register, ND = 6): 16 bits. Linux keeps 0 (no domain) and 1 (passthrough) for itself. */
@@ -34,6 +37,7 @@ export class Iommu extends Guarded {
   domains: IommuDomain | null;
   domainCount: u32;
   domainCache: CacheOf<IommuDomain> | null;
+  cookieCache: CacheOf<DmaCookie> | null;
   /** For the format's own records. */
   formatCache: SlabCache | null;
   /** Bit n set: domain id n is taken. */
@@ -68,6 +72,8 @@ export class Iommu extends Guarded {
   faults: u32;
   staleAccesses: u32;
   alreadySet: u32;
+  /** Unmaps that wait for a flush of the whole machine, as in 2015 (deferred-list.ts). */
+  deferred: DeferredList | null;
 }
 
 /** The machine's unit, null before it is made. */

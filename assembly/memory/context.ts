@@ -76,7 +76,7 @@ export class Context {
   sg: usize;
   iova: usize;
   iommu: usize;
-  dma: usize;
+  device: usize;
   swiotlb: usize;
   gtt: usize;
   dmaDebug: usize;

@@ -1,6 +1,7 @@
 // The bounce pool as the host sees it: addresses as doubles, statistics and live mappings as records.
 
-import { DMA_MAPPING_ERROR, DmaDevice } from '../dma/device';
+import { DmaDevice } from '../device/device';
+import { DMA_MAPPING_ERROR } from '../device/mapping';
 import { Context } from '../memory/context';
 import { backOf } from './slots';
 import { areaOf, mappingOf, poolOf, slotAddress } from './pool';

@@ -15,7 +15,8 @@
 // Dialects differ in three properties, not in code: 2015 had one index and no areas, aligned to a page only what is longer
 // than one, copied in only what the device may read, and knew no min_align_mask.
 
-import { DMA_FROM_DEVICE, DMA_ATTR_SKIP_CPU_SYNC, DMA_MAPPING_ERROR, DMA_TO_DEVICE, DmaDevice } from '../dma/device';
+import { DmaDevice } from '../device/device';
+import { DMA_FROM_DEVICE, DMA_ATTR_SKIP_CPU_SYNC, DMA_MAPPING_ERROR, DMA_TO_DEVICE } from '../device/mapping';
 import { EEXIST, EINVAL, ENOMEM } from '../errno';
 import { BLOCK_SHIFT, blockAlloc, blockAllocZeroed, blockFree, blockOrder } from '../memory/block';
 import { Context, FAULT_SWIOTLB } from '../memory/context';

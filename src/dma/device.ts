@@ -231,10 +231,9 @@ export class DmaDevice {
   attach(domain: DmaDomain | 'passthrough'): void {
     const call = 'iommu_attach_device';
     const record = this.#enter(call);
-    const passthrough = domain === 'passthrough';
-    const cookie = passthrough ? 0 : DmaDomain.recordFor(domain, this.#life, call);
+    const target = domain === 'passthrough' ? 0 : DmaDomain.recordFor(domain, this.#life, call);
     if (this.attached !== undefined) throw new GemDmaError('EEXIST', call, `device ${this.id} has a domain already`);
-    const rc = passthrough ? this.core.deviceAttachPassthrough(record) : this.core.cookieAttach(cookie, record);
+    const rc = this.core.attachDevice(record, target);
     if (rc === -ERRNO.EBUSY) {
       throw new GemDmaError('EBUSY', call, `the requester id of device ${this.id} is another's`);
     }
@@ -246,7 +245,7 @@ export class DmaDevice {
   detach(): void {
     const record = this.#enter('iommu_detach_device');
     if (this.attached === undefined) return;
-    this.core.cookieDetach(record);
+    this.core.detachDevice(record);
     this.attached = undefined;
   }
 
@@ -339,7 +338,7 @@ export class DmaDevice {
       const bytes = Math.ceil((offset + length) / 4096) * 4096;
       attached.claimRange((address - offset) / 4096, bytes / 4096, call);
       const prot = dir === DMA_TO_DEVICE ? PROT_READ : dir === DMA_FROM_DEVICE ? PROT_WRITE : PROT_READ | PROT_WRITE;
-      const rc = this.core.domainMap(attached.tables, address - offset, physical - offset, bytes, prot);
+      const rc = this.core.domainMap(attached.handle, address - offset, physical - offset, bytes, prot);
       if (rc < 0) {
         this.core.iovaRelease(attached.iova, (address - offset) / 4096);
         throw this.failure(call, rc, `${length} bytes at 0x${address.toString(16)}`);
@@ -569,7 +568,7 @@ export class DmaDevice {
       // With strict checks what the device leaves behind is thrown; it is gone all the same.
       dmaDebug?.removeDevice(this);
     } finally {
-      if (this.attached !== undefined) this.core.cookieDetach(this.#record);
+      if (this.attached !== undefined) this.core.detachDevice(this.#record);
       this.core.deviceDestroy(this.#record);
       this.#life.end();
       core.timeline.members.delete(this);

@@ -19,7 +19,7 @@ import type { DmaHost } from './sg-table.js';
 
 /**
  * A translating domain with what the DMA API keeps for it: VT-d tables, IOVA allocator, flush queue (struct iommu_domain with
- * its iommu_dma_cookie; assembly/dma/cookie.ts). Devices are attached to it, one or several.
+ * its iommu_dma_cookie; assembly/iommu/cookie.ts). Devices are attached to it, one or several.
  */
 
 export interface DomainOptions {
@@ -131,7 +131,7 @@ export class DmaDomain {
     for (const range of reserved) checkRange(range);
     const ns = milliseconds * NS_PER_MS;
     const { exports } = host.core;
-    const record = exports.cookieCreate(
+    const record = exports.dmaDomainCreate(
       host.context,
       levels,
       width,
@@ -186,19 +186,14 @@ export class DmaDomain {
     return this.#life.alive;
   }
 
-  /** @internal Handle of the cookie in the core. Throws for a domain that is dead. */
+  /** @internal Handle of the domain in the core. Throws for a domain that is dead. */
   get handle(): number {
     return this.#enter('iommu_domain');
   }
 
-  /** @internal Handle of the domain's tables in the core, for dumps and counters. */
-  get tables(): number {
-    return this.host.core.exports.cookieIommu(this.#enter('iommu_domain'));
-  }
-
   /** @internal Handle of the domain's IOVA allocator in the core. */
   get iova(): number {
-    return this.host.core.exports.cookieIova(this.#enter('iommu_domain'));
+    return this.host.core.exports.domainIova(this.#enter('iommu_domain'));
   }
 
   /** Ranges and free pages of the allocator up to a pfn; default: below 4 GiB. */
@@ -209,7 +204,7 @@ export class DmaDomain {
   /** Keeps the pfns from first to last from being handed out. Throws ENOMEM. */
   reserve(first: number, last: number): void {
     checkRange([first, last]);
-    if (!this.host.core.exports.cookieReserve(this.#enter('reserve_iova'), first, last)) {
+    if (!this.host.core.exports.iovaReserveRange(this.iova, first, last)) {
       throw new GemDmaError(
         'ENOMEM',
         'reserve_iova',
@@ -283,7 +278,7 @@ export class DmaDomain {
   }
 
   #queue(): number {
-    return this.host.core.exports.cookieQueue(this.#enter('iommu_domain'));
+    return this.host.core.exports.domainFlushQueue(this.#enter('iommu_domain'));
   }
 
   /** Frees the domain with its tables and ranges. Throws EBUSY while a device is attached. A second call does nothing. */
@@ -296,7 +291,7 @@ export class DmaDomain {
 
   /** @internal Frees a live domain unless a device is attached. Returns whether it did. */
   destroyUnused(): boolean {
-    if (this.host.core.exports.cookieDestroy(this.#enter('iommu_domain_free')) < 0) return false;
+    if (this.host.core.exports.domainDestroy(this.#enter('iommu_domain_free')) === 0) return false;
     this.#life.end();
     return true;
   }

@@ -193,7 +193,7 @@ export class Iommu {
 
   #tables(domain: DmaDomain): number {
     DmaDomain.check(domain, this.#host.core.timeline, 'iommu');
-    return domain.tables;
+    return domain.handle;
   }
 
   /** Every entry of a domain's tables, depth first. */

@@ -27,12 +27,12 @@ export function advance({ core, context }: DmaHost, ms: number): void {
 export function leaves(domain: DmaDomain, address: number, length: number): TableEntry[] {
   const { core, context } = domain.host;
   const first = Math.floor(address / PAGE);
-  return readLeaves(core, context, domain.tables, first, Math.ceil((address + length) / PAGE) - 1);
+  return readLeaves(core, context, domain.handle, first, Math.ceil((address + length) / PAGE) - 1);
 }
 
 /** Physical address behind a DMA address, 0 for none. */
 export function translated(domain: DmaDomain, address: number): number {
-  return domain.host.core.exports.domainIovaToPhys(domain.tables, address);
+  return domain.host.core.exports.domainIovaToPhys(domain.handle, address);
 }
 
 /** Everything that a failed call must leave as it was. */
@@ -45,7 +45,7 @@ export function state(device: DmaDevice): unknown {
     sound: core.tools.machineCheck(context) >>> 0,
     counts: device.counts,
     tree: translates ? iovaTree(domain) : [],
-    tables: translates ? core.tools.domainTablePages(domain.tables) : 0,
+    tables: translates ? core.tools.domainTablePages(domain.handle) : 0,
     leaves: translates ? leaves(domain, 0, 2 ** 32).filter(({ level }) => level > 0) : [],
   };
 }

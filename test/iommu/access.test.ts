@@ -55,7 +55,7 @@ describe('a device accesses memory', () => {
     machine.core.writeWords(at, list);
     expect(
       machine.core.exports.domainMapPfns(
-        device.domain instanceof DmaDomain ? device.domain.tables : 0,
+        device.domain instanceof DmaDomain ? device.domain.handle : 0,
         2 ** 30,
         at,
         2,
@@ -87,7 +87,7 @@ describe('a device accesses memory', () => {
     blocked(() => deviceRead(machine, device, 2 ** 48, 1));
     blocked(() => deviceRead(machine, other, readable, 1));
     blocked(() => deviceWrite(machine, stray, 0, bytes(1)));
-    const { id } = { id: machine.core.tools.domainId(domain.tables) };
+    const { id } = { id: machine.core.tools.domainId(domain.handle) };
     expect(
       iommu
         .faults()
@@ -163,20 +163,20 @@ describe('a device accesses memory', () => {
 describe('the IOTLB', () => {
   test('counts hits and misses, serves large pages from one entry, and drops what a page-selective flush covers', () => {
     const { machine, device, domain, iommu, exports } = setup();
-    exports.domainMap(domain.tables, 64 * MiB, 16 * MiB, 2 * MiB, PROT_READ | PROT_WRITE);
-    exports.domainMap(domain.tables, 128 * MiB, 16 * MiB + PAGE, 8 * PAGE, PROT_READ | PROT_WRITE);
+    exports.domainMap(domain.handle, 64 * MiB, 16 * MiB, 2 * MiB, PROT_READ | PROT_WRITE);
+    exports.domainMap(domain.handle, 128 * MiB, 16 * MiB + PAGE, 8 * PAGE, PROT_READ | PROT_WRITE);
     for (let i = 0; i < 8; ++i) deviceRead(machine, device, 64 * MiB + i * 5 * PAGE, 8);
     expect(iommu.iotlb).toMatchObject({ entries: 1, hits: 7, misses: 1 });
     for (let i = 0; i < 8; ++i) deviceRead(machine, device, 128 * MiB + i * PAGE, 8);
     expect(iommu.iotlb).toMatchObject({ entries: 9, hits: 7, misses: 9 });
     machine.check();
     // Pages 3 and 4 lie in one aligned group of eight: that is what the address mask can name.
-    exports.domainFlushPages(domain.tables, 128 * MiB + 3 * PAGE, 2 * PAGE);
+    exports.domainFlushPages(domain.handle, 128 * MiB + 3 * PAGE, 2 * PAGE);
     expect(iommu.iotlb).toMatchObject({ entries: 1, invalidations: { page: 1, domain: 0, global: 0, dropped: 8 } });
-    exports.domainFlushPages(domain.tables, 64 * MiB + 7 * PAGE, PAGE);
+    exports.domainFlushPages(domain.handle, 64 * MiB + 7 * PAGE, PAGE);
     expect(iommu.iotlb).toMatchObject({ entries: 0, invalidations: { page: 2, dropped: 9 } });
     deviceRead(machine, device, 128 * MiB, 8);
-    exports.domainFlushPages(domain.tables, 0, 2 ** 31);
+    exports.domainFlushPages(domain.handle, 0, 2 ** 31);
     expect(iommu.iotlb.invalidations, '2^19 pages are beyond the mask').toMatchObject({
       page: 2,
       domain: 1,
@@ -194,7 +194,7 @@ describe('the IOTLB', () => {
     expect(core.exports.iommuCreate(machine.context, 1, 2, 16, FORMAT_VTD)).toBeGreaterThan(0);
     const domain = new DmaDomain(machine);
     const device = new DmaDevice(machine, { domain, maskBits: 48 });
-    core.exports.domainMap(domain.tables, 0x10000, 0x400000, 4 * PAGE, PROT_READ | PROT_WRITE);
+    core.exports.domainMap(domain.handle, 0x10000, 0x400000, 4 * PAGE, PROT_READ | PROT_WRITE);
     const touch = (page: number): boolean => {
       const { hits } = machine.iommu.iotlb;
       deviceRead(machine, device, 0x10000 + page * PAGE, 1);
@@ -207,7 +207,7 @@ describe('the IOTLB', () => {
 
   test('a cached translation that forbids the access is looked up again', () => {
     const { machine, device, domain, exports, iommu } = setup({ writeImpliesRead: false });
-    exports.domainMap(domain.tables, MiB, 4 * MiB, PAGE, PROT_READ);
+    exports.domainMap(domain.handle, MiB, 4 * MiB, PAGE, PROT_READ);
     deviceRead(machine, device, MiB, 1);
     expect(() => deviceWrite(machine, device, MiB, bytes(1))).toThrow();
     expect(iommu.iotlb).toMatchObject({ entries: 0 });
@@ -250,8 +250,8 @@ describe('unmapped but cached', () => {
     expect(
       iommu.staleAccesses().map(({ address: at, age, write, device, domain }) => ({ at, age, write, device, domain })),
     ).toEqual([
-      { at: address + 16, age: 2 * MS, write: true, device: 1, domain: machine.core.tools.domainId(domain.tables) },
-      { at: address, age: 2 * MS + 1000, write: false, device: 1, domain: machine.core.tools.domainId(domain.tables) },
+      { at: address + 16, age: 2 * MS, write: true, device: 1, domain: machine.core.tools.domainId(domain.handle) },
+      { at: address, age: 2 * MS + 1000, write: false, device: 1, domain: machine.core.tools.domainId(domain.handle) },
     ]);
     expect(iommu.stats.staleAccesses).toEqual({ count: 2, meanAge: 2 * MS + 500, maxAge: 2 * MS + 1000 });
     expect(iommu.iotlb.staleHits).toBe(2);
@@ -273,12 +273,12 @@ describe('unmapped but cached', () => {
     const { machine, domain, device, iommu, exports } = setup({ mode: 'lazy' });
     const registers = new CpuRegisters(machine.core, machine.context);
     const attribute = (object: number): void => registers.set(object, 0, 0);
-    exports.domainMap(domain.tables, MiB, 4 * MiB, 3 * PAGE, PROT_READ | PROT_WRITE);
+    exports.domainMap(domain.handle, MiB, 4 * MiB, 3 * PAGE, PROT_READ | PROT_WRITE);
     deviceRead(machine, device, MiB, 3 * PAGE);
     attribute(7);
-    exports.domainUnmap(domain.tables, MiB, PAGE);
+    exports.domainUnmap(domain.handle, MiB, PAGE);
     attribute(8);
-    exports.domainUnmap(domain.tables, MiB + PAGE, 2 * PAGE);
+    exports.domainUnmap(domain.handle, MiB + PAGE, 2 * PAGE);
     attribute(9);
     deviceRead(machine, device, MiB, 3 * PAGE);
     expect(iommu.staleAccesses().map(({ object }) => object)).toEqual([7, 8, 8]);
@@ -286,9 +286,9 @@ describe('unmapped but cached', () => {
 
   test('a large leaf: unmapping any part of it makes its entry stale', () => {
     const { machine, domain, device, iommu, exports } = setup({ mode: 'lazy' });
-    exports.domainMap(domain.tables, 4 * MiB, 8 * MiB, 2 * MiB, PROT_READ | PROT_WRITE);
+    exports.domainMap(domain.handle, 4 * MiB, 8 * MiB, 2 * MiB, PROT_READ | PROT_WRITE);
     deviceRead(machine, device, 5 * MiB, 1);
-    expect(exports.domainUnmap(domain.tables, 4 * MiB, PAGE)).toBe(2 * MiB);
+    expect(exports.domainUnmap(domain.handle, 4 * MiB, PAGE)).toBe(2 * MiB);
     deviceRead(machine, device, 5 * MiB + 7, 1);
     expect(iommu.staleAccesses().length).toBe(1);
     machine.check();
@@ -315,7 +315,7 @@ describe('random maps, unmaps, flushes and accesses', () => {
       if (kind < 4 && range.every((each) => !now.has(each))) {
         const frame = large ? pick(16) * 512 : pick(8192);
         expect(
-          exports.domainMap(domain.tables, base + page * PAGE, frame * PAGE, count * PAGE, PROT_READ | PROT_WRITE),
+          exports.domainMap(domain.handle, base + page * PAGE, frame * PAGE, count * PAGE, PROT_READ | PROT_WRITE),
           at,
         ).toBe(0);
         for (const each of range) now.set(each, frame + each - page);
@@ -324,7 +324,7 @@ describe('random maps, unmaps, flushes and accesses', () => {
         const leaf = iommu.leaves(domain, base + page * PAGE, PAGE)[0];
         const [from, bytes] = leaf.level === 2 ? [page - (page % 512), 512] : [page, leaf.level === 0 ? 0 : 1];
         if (bytes === 0) continue;
-        exports.domainUnmap(domain.tables, base + from * PAGE, bytes * PAGE);
+        exports.domainUnmap(domain.handle, base + from * PAGE, bytes * PAGE);
         for (let each = from; each < from + bytes; ++each) {
           const frame = now.get(each)!;
           if (!before.has(each)) before.set(each, new Set());
@@ -332,7 +332,7 @@ describe('random maps, unmaps, flushes and accesses', () => {
           now.delete(each);
         }
       } else if (kind < 9 && pick(4) === 0) {
-        if (pick(2) === 0) exports.iotlbFlushDomain(domain.tables);
+        if (pick(2) === 0) exports.iotlbFlushDomain(domain.handle);
         else iommu.flushAll();
         before.clear();
       } else {
@@ -354,7 +354,7 @@ describe('random maps, unmaps, flushes and accesses', () => {
 
 test('contexts: attaching fails whole without memory for a table, twice or with a number that cannot be', () => {
   const { machine, exports } = setup();
-  const { tables } = new DmaDomain(machine);
+  const { handle: tables } = new DmaDomain(machine);
   const far = exports.deviceCreate(machine.context, 9, 0x0700);
   const before = machine.core.tools.machineRecords(machine.context);
   exports.faultArm(machine.context, FAULT_PAGE_TABLE, 1);
@@ -372,7 +372,7 @@ test('contexts: attaching fails whole without memory for a table, twice or with 
 
 test('a dump shows tables level by level', () => {
   const { machine, domain, iommu } = setup();
-  machine.core.exports.domainMap(domain.tables, 2 * MiB, 4 * MiB, 4 * MiB + PAGE, PROT_READ | PROT_WRITE);
+  machine.core.exports.domainMap(domain.handle, 2 * MiB, 4 * MiB, 4 * MiB + PAGE, PROT_READ | PROT_WRITE);
   const text = iommu
     .dump(domain)
     .replace(/-> 0x[0-9a-f]+/g, '-> table')

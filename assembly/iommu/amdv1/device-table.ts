@@ -7,10 +7,10 @@
 // The hardware's table is 2 MiB in one piece. Here its pages of 128 entries exist once they hold one, and the first page
 // leads to them. As Linux sets a table up, the entry of a device that nobody attached is valid and allows nothing.
 
-import { DmaDevice } from '../../dma/device';
+import { DmaDevice } from '../../device/device';
 import { EBUSY, ENOMEM } from '../../errno';
 import { REASON_NO_TABLE_MEMORY, setReason } from '../../reason';
-import { IommuDomain } from '../domain';
+import { IommuDomain, domainOf } from '../domain';
 import { TABLE_WINDOW, tableAllocZeroed, tableFree } from '../tables';
 import { Iommu, passThrough } from '../unit';
 import { amdFault } from './fault';
@@ -105,8 +105,8 @@ export function amdLookup(unit: Iommu, device: DmaDevice, address: u64, write: b
   }
   if ((entry.low & PTE_ADDRESS) == 0) return passThrough();
   const id = <u32>entry.high;
-  let domain = device.domain;
-  if (domain == null || domain.id != id) domain = domainOf(unit, id);
+  let domain = domainOf(device);
+  if (domain == null || domain.id != id) domain = domainWithId(unit, id);
   // An entry that names no domain, or another root than the domain's, leads nowhere.
   if (domain == null || entry.low != translating(domain)) {
     amdFault(unit, device, address, write, id, false);
@@ -115,7 +115,7 @@ export function amdLookup(unit: Iommu, device: DmaDevice, address: u64, write: b
   return domain;
 }
 
-function domainOf(unit: Iommu, id: u32): IommuDomain | null {
+function domainWithId(unit: Iommu, id: u32): IommuDomain | null {
   for (let domain = unit.domains; domain != null; domain = domain!.next) if (domain.id == id) return domain;
   return null;
 }

@@ -6,7 +6,7 @@
 //
 // PR: the page is present. RW: a write. PE: it is there and does not allow that.
 
-import { DmaDevice } from '../../dma/device';
+import { DmaDevice } from '../../device/device';
 import { logFault } from '../fault-log';
 import { Iommu } from '../unit';
 

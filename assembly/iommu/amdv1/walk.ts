@@ -1,6 +1,6 @@
 // Looking an IOVA up in the tables of an AMD domain: as the kernel does, and as the hardware.
 
-import { DmaDevice } from '../../dma/device';
+import { DmaDevice } from '../../device/device';
 import { IommuDomain, PROT_READ, PROT_WRITE, leafPack } from '../domain';
 import { Iommu } from '../unit';
 import { AmdDomain, amdOf } from './domain';

@@ -8,10 +8,10 @@
 // Both are real pages of linear memory, and accesses go through them: a device whose entry is gone faults with reason
 // 2, one whose bus has no table with reason 1. A passthrough device has an entry as well, of a type that translates nothing.
 
-import { DmaDevice } from '../../dma/device';
+import { DmaDevice } from '../../device/device';
 import { EBUSY, ENOMEM } from '../../errno';
 import { REASON_NO_TABLE_MEMORY, setReason } from '../../reason';
-import { IommuDomain } from '../domain';
+import { IommuDomain, domainOf } from '../domain';
 import { TABLE_WINDOW, tableAllocZeroed, tableFree } from '../tables';
 import { Iommu, passThrough } from '../unit';
 import { FAULT_CONTEXT_INVALID, FAULT_CONTEXT_NOT_PRESENT, FAULT_ROOT_NOT_PRESENT, vtdFault } from './fault-record';
@@ -106,7 +106,7 @@ export function vtdLookup(unit: Iommu, device: DmaDevice, address: u64, write: b
   const kind = entry & CONTEXT_TYPE;
   if (kind == CONTEXT_TYPE_PASSTHROUGH) return passThrough();
   // The device's own domain is nearly always the one that its context entry names; the entry decides.
-  let domain = device.domain;
+  let domain = domainOf(device);
   if (domain == null || domain.id != id) domain = contextDomain(unit, entry, id);
   if (domain == null || kind != CONTEXT_TYPE_MULTI_LEVEL) {
     vtdFault(unit, device, address, write, FAULT_CONTEXT_INVALID, id);

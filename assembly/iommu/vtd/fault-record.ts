@@ -4,7 +4,7 @@
 //   low    63..12 page address of the fault
 //   high   15..0 requester id    39..32 reason    62 1 for a read    63 F: there is a fault
 
-import { DmaDevice } from '../../dma/device';
+import { DmaDevice } from '../../device/device';
 import { logFault } from '../fault-log';
 import { Iommu } from '../unit';
 

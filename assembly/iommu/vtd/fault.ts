@@ -1,6 +1,6 @@
 // Accesses that a VT-d domain does not allow.
 
-import { DmaDevice } from '../../dma/device';
+import { DmaDevice } from '../../device/device';
 import { IommuDomain, addressLimit } from '../domain';
 import { Iommu } from '../unit';
 import { faultsSilent } from './context';

@@ -54,7 +54,7 @@ export class StolenMemory {
     if (domain === undefined || domain === 'passthrough') return;
     domain.reserve(this.firstPfn, this.firstPfn + this.pages - 1);
     const { exports } = this.device.core;
-    const rc = exports.domainMap(domain.tables, this.base, this.base, this.pages * PAGE_SIZE, PROT_READ | PROT_WRITE);
+    const rc = exports.domainMap(domain.handle, this.base, this.base, this.pages * PAGE_SIZE, PROT_READ | PROT_WRITE);
     if (rc < 0) refuse(rc, 'stolen_init', 'no memory for the identity mapping of stolen memory');
   }
 
@@ -96,7 +96,7 @@ export class StolenMemory {
     core.exports.mmDestroy(this.mm);
     const { domain } = dmaDevice;
     if (domain !== undefined && domain !== 'passthrough') {
-      core.exports.domainUnmap(domain.tables, this.base, this.pages * PAGE_SIZE);
+      core.exports.domainUnmap(domain.handle, this.base, this.pages * PAGE_SIZE);
     }
     core.exports.rangeFree(context, this.firstPfn, this.pages);
   }

@@ -60,7 +60,7 @@ class LazyReplay implements LineReplay {
     if (/^unmap\d+$/.test(op)) {
       const { domainIovaToPhys } = this.#host.core.exports;
       for (const address of this.#mapped) this.#device.unmapPage(address, PAGE, DMA_BIDIRECTIONAL);
-      const after = this.#mapped.map((address) => domainIovaToPhys(this.#domain.tables, address).toString(16));
+      const after = this.#mapped.map((address) => domainIovaToPhys(this.#domain.handle, address).toString(16));
       return { phys_after: after };
     }
     if (op === 'map_unmap_loop') {

@@ -261,7 +261,7 @@ export class MapSgReplay implements LineReplay {
       const first = Math.floor(Number.parseInt(out[0][0], 16) / PAGE);
       const [address, length] = out.at(-1)!;
       const last = Math.ceil((Number.parseInt(address, 16) + length) / PAGE) - 1;
-      got.leaf = readLeaves(this.#device.host.core, this.#device.host.context, this.#domain.tables, first, last).map(
+      got.leaf = readLeaves(this.#device.host.core, this.#device.host.context, this.#domain.handle, first, last).map(
         ({ iova, level, run, raw }) => [iova.toString(16), level, run, raw.toString(16)] as Leaf,
       );
     }

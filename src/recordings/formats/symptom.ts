@@ -65,9 +65,9 @@ class SymptomReplay {
   step(line: number, record: Json): Json | null {
     if (record.call !== undefined) return this.#call(line, record);
     if (record.first_iova_phys === undefined || this.#firsts.length < 2) return null;
-    const { tables } = [...this.#players.values()][0].domain;
+    const { handle } = [...this.#players.values()][0].domain;
     const { domainIovaToPhys } = this.#host.core.exports;
-    const [first, second] = this.#firsts.map((address) => domainIovaToPhys(tables, address).toString(16));
+    const [first, second] = this.#firsts.map((address) => domainIovaToPhys(handle, address).toString(16));
     return { first_iova_phys: first, second_iova_phys: second };
   }
 

@@ -255,7 +255,7 @@ function counters(machine: Machine, device: DmaDevice): Record<string, number> {
     found.iotlbDomainInvalidations = iotlb.invalidations.domain;
     found.iotlbHits = iotlb.hits;
     found.iotlbMisses = iotlb.misses;
-    found.tablePages = tools.domainTablePages(domain.tables);
+    found.tablePages = tools.domainTablePages(domain.handle);
     found.iovaRanges = exports.iovaRanges(domain.iova) >>> 0;
     if (domain.lazy) {
       found.flushesByFullQueue = domain.flushes.full;

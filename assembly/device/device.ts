@@ -1,0 +1,79 @@
+// device/ has the record of a device, below all that serve it: the IOMMU, the bounce pool, dma-debug, the DMA API. It says
+// which dma ops serve the device, what it can address, and what a segment of it may look like (struct device, struct
+// device_dma_parameters).
+//
+//   device.ts    the record            life.ts   how it is made and freed       state.ts  the machine's list of devices
+//   mapping.ts   directions, attributes and the error value of a mapping
+//   counts.ts    mappings and pages per device
+
+import { Context } from '../memory/context';
+import { Guarded } from '../memory/lock';
+
+/** The domain that translates for a device. The record is that of iommu/ (IommuDomain), which extends this class. */
+// @ts-ignore: decorator
+@unmanaged
+export class AttachedDomain extends Guarded {}
+
+// @ts-ignore: decorator
+@unmanaged
+export class DmaDevice {
+  ctx: Context;
+  /** The host's number for this device, from 1; in every event, finding and fault. */
+  id: u32;
+  /** OPS_DIRECT or OPS_IOMMU; with OPS_DIRECT the bounce pool serves what the mask cannot reach. */
+  ops: u32;
+  /** PCI requester id: bus << 8 | devfn. */
+  sourceId: u32;
+  /** Translates this device's accesses; null without an IOMMU and with DEVICE_PASSTHROUGH. Devices may share one. */
+  domain: AttachedDomain | null;
+  flags: u32;
+  mask: u64;
+  coherentMask: u64;
+  segmentBoundary: u64;
+  maxSegment: u32;
+  minAlignMask: u32;
+  /** Next device of the machine. */
+  next: DmaDevice | null;
+}
+
+export const OPS_DIRECT: u32 = 0;
+export const OPS_IOMMU: u32 = 1;
+
+/** A 64-bit device still tries below 4 GiB first (dev->iommu->pci_32bit_workaround). */
+export const DEVICE_TRY_32BIT: u32 = 1;
+/** Every streaming mapping bounces (swiotlb=force). */
+export const DEVICE_FORCE_BOUNCE: u32 = 2;
+/** Accesses pass the IOMMU untranslated (an identity domain). */
+export const DEVICE_PASSTHROUGH: u32 = 4;
+/** The driver's name passes dma-debug's driver filter; kept by the host, which knows names. */
+export const DEVICE_FILTER_MATCH: u32 = 8;
+/** The VT-d unit stands between this device and memory, also while no domain does: set by the first attachment. */
+export const DEVICE_BEHIND_IOMMU: u32 = 16;
+
+/** DMA_BIT_MASK(bits), 1 to 64. */
+// @ts-ignore: decorator
+@inline
+export function bitMask(bits: u32): u64 {
+  return 0xffffffffffffffff >> (64 - bits);
+}
+
+/** dma_set_mask and dma_set_coherent_mask: widths in bits, 1 to 64. */
+export function deviceSetMask(dev: DmaDevice, bits: u32, coherentBits: u32): void {
+  dev.mask = bitMask(bits);
+  dev.coherentMask = bitMask(coherentBits);
+}
+
+/**
+ * dma_set_max_seg_size, dma_set_seg_boundary, dma_set_min_align_mask.
+ * @param boundaryBits width of the boundary mask in bits, 1 to 64: no segment crosses a multiple of 2^bits
+ */
+export function deviceSetSegments(dev: DmaDevice, maxSegment: u32, boundaryBits: u32, minAlignMask: u32): void {
+  dev.maxSegment = maxSegment;
+  dev.segmentBoundary = bitMask(boundaryBits);
+  dev.minAlignMask = minAlignMask;
+}
+
+/** Sets and clears DEVICE_ flags. */
+export function deviceSetFlags(dev: DmaDevice, set: u32, clear: u32): void {
+  dev.flags = (dev.flags & ~clear) | set;
+}
