@@ -17,19 +17,20 @@ export type { TableEntry } from './core/iommu.js';
 export type { Living } from './core/living.js';
 export type { PhysicalMemory, RamStats } from './core/physical-memory.js';
 export type { AbortSignalLike, CallProgress, LongCallOptions } from './core/slices.js';
-export type { CoherentBuffer, LinkedRange } from './dma/device.js';
+export type { CoherentBuffer } from './dma/coherent.js';
+export { DmaDevice } from './dma/device.js';
+export type { DeviceOptions } from './dma/device-options.js';
+export { DmaDomain, type DomainOptions } from './dma/domain.js';
+export type { LinkedRange } from './dma/linked-range.js';
+export { type DmaHost, type PagesOptions, ScatterTable, type SgEntry, type SgSegment } from './dma/sg-table.js';
 export {
-  type DeviceOptions,
   type Direction,
   DMA_ATTR,
   DMA_BIDIRECTIONAL,
   DMA_FROM_DEVICE,
   DMA_MAPPING_ERROR,
   DMA_TO_DEVICE,
-  DmaDevice,
-} from './dma/device.js';
-export { DmaDomain, type DomainOptions } from './dma/domain.js';
-export { type DmaHost, type PagesOptions, ScatterTable, type SgEntry, type SgSegment } from './dma/sg-table.js';
+} from './dma/transfer.js';
 export {
   type Attribution,
   FINDING_CHANNEL,

@@ -3,8 +3,6 @@ import {
   badAddress,
   badTransfer,
   checkBoolean,
-  checkOptions,
-  checkString,
   checkTransfer,
   DIRECTION_BITS,
   hostTimeline,
@@ -19,103 +17,27 @@ import {
   invalidType,
   invalidValue,
 } from '../core/errors.js';
-import {
-  ALL_ENTRIES,
-  DEVICE_FORCE_BOUNCE,
-  DMA_ATTR_ALLOC_SINGLE_PAGES,
-  DMA_ATTR_FORCE_CONTIGUOUS,
-  DMA_ATTR_NO_KERNEL_MAPPING,
-  DMA_ATTR_NO_WARN,
-  DMA_ATTR_PRIVILEGED,
-  DMA_ATTR_SKIP_CPU_SYNC,
-  DMA_ATTR_WEAK_ORDERING,
-  DMA_ATTR_WRITE_COMBINE,
-  DMA_BIDIRECTIONAL,
-  DMA_FROM_DEVICE,
-  DMA_TO_DEVICE,
-  PROT_READ,
-  PROT_WRITE,
-  TYPE_PAGE,
-} from '../core/generated/constants.js';
+import { ALL_ENTRIES, DEVICE_FORCE_BOUNCE, PROT_READ, PROT_WRITE, TYPE_PAGE } from '../core/generated/constants.js';
 import type { CoreExports } from '../core/generated/exports.js';
 import { Life } from '../core/life.js';
 import { reasonName } from '../core/reasons.js';
 import type { DmaDebug } from '../dma-debug/dma-debug.js';
+import { allocCoherent, type CoherentBuffer, freeCoherent } from './coherent.js';
+import { type DeviceOptions, deviceConfig } from './device-options.js';
 import { DmaDomain } from './domain.js';
+import { allocIova, type LinkedRange } from './linked-range.js';
 import { type DmaHost, ScatterTable } from './sg-table.js';
+import { type Direction, DMA_FROM_DEVICE, DMA_TO_DEVICE, PHYSICAL_LIMIT } from './transfer.js';
 
 /**
  * The DMA API of a device (include/linux/dma-mapping.h): what a driver calls to let its device reach memory. Calls that
  * can fail in a driver's hands return what the kernel's return, with the cause in `reason`; the ones that throw say so.
  */
 
-/** Which way data moves (enum dma_data_direction). */
-export { DMA_BIDIRECTIONAL, DMA_FROM_DEVICE, DMA_TO_DEVICE };
-
-export type Direction = typeof DMA_BIDIRECTIONAL | typeof DMA_TO_DEVICE | typeof DMA_FROM_DEVICE;
-
-/** What a failed single mapping returns. */
-export const DMA_MAPPING_ERROR = -1;
-
-/** Attributes of a mapping, to be OR-ed (include/linux/dma-mapping.h). */
-export const DMA_ATTR = {
-  WEAK_ORDERING: DMA_ATTR_WEAK_ORDERING,
-  WRITE_COMBINE: DMA_ATTR_WRITE_COMBINE,
-  NO_KERNEL_MAPPING: DMA_ATTR_NO_KERNEL_MAPPING,
-  SKIP_CPU_SYNC: DMA_ATTR_SKIP_CPU_SYNC,
-  FORCE_CONTIGUOUS: DMA_ATTR_FORCE_CONTIGUOUS,
-  ALLOC_SINGLE_PAGES: DMA_ATTR_ALLOC_SINGLE_PAGES,
-  NO_WARN: DMA_ATTR_NO_WARN,
-  PRIVILEGED: DMA_ATTR_PRIVILEGED,
-} as const;
-
-export interface DeviceOptions {
-  /** As findings and reports name it. Default its PCI address, such as `0000:00:02.0`. */
-  name?: string;
-  /** Name of the bound driver, for dma-debug's driver filter. */
-  driver?: string;
-  /** Number that events, findings and faults carry. Default 1. */
-  id?: number;
-  /** PCI requester id, bus << 8 | device << 3 | function. Default id << 3. */
-  sourceId?: number;
-  /** Bits of address that the device has (dma_set_mask). Default 32. */
-  maskBits?: number;
-  /** The same for coherent memory (dma_set_coherent_mask). Default maskBits. */
-  coherentMaskBits?: number;
-  /** Longest segment in bytes (dma_set_max_seg_size). Default 64 KiB. */
-  maxSegment?: number;
-  /** No segment crosses a multiple of 2^this (dma_set_seg_boundary). Default 32. */
-  segmentBoundaryBits?: number;
-  /** Low bits of an address that bouncing preserves (dma_set_min_align_mask). Default 0. */
-  minAlignMask?: number;
-  /** Bounce every streaming mapping (swiotlb=force). Default false. */
-  forceBounce?: boolean;
-  /** The domain that translates, `passthrough` for an identity domain, nothing for no IOMMU. */
-  domain?: DmaDomain | 'passthrough';
-}
-
 /** As a small integer. */
 const EVERY_ENTRY = ALL_ENTRIES | 0;
 const MAX_NENTS = 0x7fffffff;
 const MAX_U32 = 0xffffffff;
-/** Records of dma-debug have 15 bits for a device's number (assembly/dma-debug/log.ts). */
-const MAX_ID = 0x7fff;
-
-const OPTIONS: readonly (keyof DeviceOptions)[] = [
-  'name',
-  'driver',
-  'id',
-  'sourceId',
-  'maskBits',
-  'coherentMaskBits',
-  'maxSegment',
-  'segmentBoundaryBits',
-  'minAlignMask',
-  'forceBounce',
-  'domain',
-];
-/** Addresses of the host bus are that wide (x86 with four or five levels of its own tables). */
-const PHYSICAL_LIMIT = 2 ** 52;
 
 export class DmaDevice {
   /** @internal */
@@ -145,30 +67,23 @@ export class DmaDevice {
    */
   constructor(host: DmaHost, options: DeviceOptions = {}, gone?: () => void) {
     const timeline = hostTimeline(host, 'device_add');
-    checkOptions('options', options, OPTIONS);
-    this.host = host;
-    this.id = checkInteger('id', options.id ?? 1, 1, MAX_ID);
-    const sourceId = checkInteger('sourceId', options.sourceId ?? (this.id << 3) & 0xffff, 0, 0xffff);
-    const maskBits = checkInteger('maskBits', options.maskBits ?? 32, 12, 64);
-    const coherentMaskBits = checkInteger('coherentMaskBits', options.coherentMaskBits ?? maskBits, 12, 64);
-    const maxSegment = checkInteger('maxSegment', options.maxSegment ?? 65536, 1, MAX_U32);
-    const boundaryBits = checkInteger('segmentBoundaryBits', options.segmentBoundaryBits ?? 32, 1, 64);
-    const minAlignMask = checkInteger('minAlignMask', options.minAlignMask ?? 0, 0, MAX_U32);
-    const forceBounce = checkBoolean('forceBounce', options.forceBounce, false);
-    const { domain } = options;
+    const config = deviceConfig(options);
+    const { domain } = config;
     if (domain !== undefined && domain !== 'passthrough') DmaDomain.check(domain, timeline, 'device_add');
-    this.name = checkString('name', options.name) ?? pciName(sourceId);
-    this.driver = checkString('driver', options.driver);
+    this.host = host;
+    this.id = config.id;
+    this.name = config.name;
+    this.driver = config.driver;
     this.gone = gone;
     this.dmaDebug = host.dmaDebugOrNull ?? null;
     const { exports } = host.core;
     this.core = exports;
-    this.#record = exports.deviceCreate(host.context, this.id, sourceId);
+    this.#record = exports.deviceCreate(host.context, this.id, config.sourceId);
     if (this.#record === 0) throw new GemDmaError('ENOMEM', 'device_add', 'no memory for a device');
     this.#life = new Life(timeline, 'device');
-    exports.deviceSetMask(this.#record, maskBits, coherentMaskBits);
-    exports.deviceSetSegments(this.#record, maxSegment, boundaryBits, minAlignMask);
-    if (forceBounce) exports.deviceSetFlags(this.#record, DEVICE_FORCE_BOUNCE, 0);
+    exports.deviceSetMask(this.#record, config.maskBits, config.coherentMaskBits);
+    exports.deviceSetSegments(this.#record, config.maxSegment, config.segmentBoundaryBits, config.minAlignMask);
+    if (config.forceBounce) exports.deviceSetFlags(this.#record, DEVICE_FORCE_BOUNCE, 0);
     try {
       if (domain !== undefined) this.attach(domain);
     } catch (error) {
@@ -182,12 +97,30 @@ export class DmaDevice {
 
   /** @internal Handle in the core. Throws for a device that is dead. */
   get handle(): number {
-    return this.#enter('device');
+    return this.enter('device');
   }
 
-  #enter(call: string): number {
+  /** @internal Every call begins here: the record. Throws for a device that is dead. */
+  enter(call: string): number {
     this.#life.enter(call);
     return this.#record;
+  }
+
+  /** @internal The same for a call that may map: its call site is taken where dma-debug is to have it. */
+  begin(call: string): number {
+    this.#life.enter(call);
+    if (this.dmaDebug?.callSites) this.dmaDebug.enter();
+    return this.#record;
+  }
+
+  /** @internal The record of a table that a call takes. Errors as recordFor. */
+  tableRecord(table: ScatterTable, call: string): number {
+    return ScatterTable.recordFor(table, this.#life, call);
+  }
+
+  /** @internal Every call ends here: what dma-debug found in it is told now. */
+  settle(): void {
+    this.dmaDebug?.settle();
   }
 
   /**
@@ -230,7 +163,7 @@ export class DmaDevice {
   /** Gives the device a domain. Throws EEXIST when it has one, EBUSY when its requester id is another's, ENOMEM. */
   attach(domain: DmaDomain | 'passthrough'): void {
     const call = 'iommu_attach_device';
-    const record = this.#enter(call);
+    const record = this.enter(call);
     const target = domain === 'passthrough' ? 0 : DmaDomain.recordFor(domain, this.#life, call);
     if (this.attached !== undefined) throw new GemDmaError('EEXIST', call, `device ${this.id} has a domain already`);
     const rc = this.core.attachDevice(record, target);
@@ -243,7 +176,7 @@ export class DmaDevice {
 
   /** Takes the device out of its domain. */
   detach(): void {
-    const record = this.#enter('iommu_detach_device');
+    const record = this.enter('iommu_detach_device');
     if (this.attached === undefined) return;
     this.core.detachDevice(record);
     this.attached = undefined;
@@ -253,7 +186,7 @@ export class DmaDevice {
   setMask(bits: number, coherentBits = bits): void {
     checkInteger('bits', bits, 12, 64);
     checkInteger('coherentBits', coherentBits, 12, 64);
-    this.core.deviceSetMask(this.#enter('dma_set_mask'), bits, coherentBits);
+    this.core.deviceSetMask(this.enter('dma_set_mask'), bits, coherentBits);
   }
 
   /** What a segment may be: longest length, boundary width in bits, alignment kept by bouncing. */
@@ -261,12 +194,12 @@ export class DmaDevice {
     checkInteger('maxSegment', maxSegment, 1, MAX_U32);
     checkInteger('boundaryBits', boundaryBits, 1, 64);
     checkInteger('minAlignMask', minAlignMask, 0, MAX_U32);
-    this.core.deviceSetSegments(this.#enter('dma_set_max_seg_size'), maxSegment, boundaryBits, minAlignMask);
+    this.core.deviceSetSegments(this.enter('dma_set_max_seg_size'), maxSegment, boundaryBits, minAlignMask);
   }
 
   /** Why the last call that failed did, as a stable identifier. */
   get reason(): string | undefined {
-    this.#enter('device');
+    this.enter('device');
     return reasonName(this.core.lastReason(this.host.context));
   }
 
@@ -275,7 +208,7 @@ export class DmaDevice {
    * mapping from allocIova to free, whatever is linked into it.
    */
   get counts(): { maps: number; unmaps: number; pagesMapped: number; pagesUnmapped: number } {
-    const record = this.#enter('device');
+    const record = this.enter('device');
     const { deviceMaps, devicePagesMapped, devicePagesUnmapped, deviceUnmaps } = this.host.core.tools;
     return {
       maps: deviceMaps(record) >>> 0,
@@ -291,7 +224,7 @@ export class DmaDevice {
    * where nothing limits it (dma_max_mapping_size, dma_opt_mapping_size).
    */
   get limits(): { mergeBoundary: number; maxMapping: number; optMapping: number } {
-    const record = this.#enter('dma_max_mapping_size');
+    const record = this.enter('dma_max_mapping_size');
     const { dmaMaxMapping, dmaMergeBoundary, dmaOptMapping } = this.core;
     return {
       mergeBoundary: dmaMergeBoundary(record),
@@ -330,7 +263,7 @@ export class DmaDevice {
     checkInteger('physical', physical, 0, PHYSICAL_LIMIT - 1);
     checkInteger('length', length, 1, MAX_U32);
     checkTransfer(dir, attrs);
-    const record = this.#enter(call);
+    const record = this.enter(call);
     const offset = address % 4096;
     const { attached } = this;
     if (attached instanceof DmaDomain) {
@@ -347,7 +280,7 @@ export class DmaDevice {
       throw new GemDmaError('EINVAL', call, 'without translation an address is that of the memory');
     }
     if (this.dmaDebug !== null) {
-      this.enter();
+      if (this.dmaDebug.callSites) this.dmaDebug.enter();
       this.core.debugFeedMap(record, physical, length, dir, address, attrs, TYPE_PAGE);
       // The driver that has it has asked whether it is one.
       this.core.debugFeedMappingError(record, address);
@@ -374,9 +307,9 @@ export class DmaDevice {
     checkInteger('length', length, 0, MAX_U32);
     checkTransfer(dir, attrs);
     checkBoolean('vmalloc', vmalloc, false);
-    const record = this.#enter('dma_map_single');
-    this.enter();
-    return this.settled(this.core.dmaMapSingle(record, physical, length, dir, attrs, vmalloc));
+    const address = this.core.dmaMapSingle(this.begin('dma_map_single'), physical, length, dir, attrs, vmalloc);
+    this.settle();
+    return address;
   }
 
   /** Ends a mapping of mapSingle (dma_unmap_single_attrs). */
@@ -429,9 +362,9 @@ export class DmaDevice {
     checkInteger('physical', physical, 0, PHYSICAL_LIMIT - 1);
     checkInteger('length', length, 0, Math.min(MAX_U32, PHYSICAL_LIMIT - physical));
     checkTransfer(dir, attrs);
-    const record = this.#enter('dma_map_resource');
-    this.enter();
-    return this.settled(this.core.dmaMapResource(record, physical, length, dir, attrs));
+    const address = this.core.dmaMapResource(this.begin('dma_map_resource'), physical, length, dir, attrs);
+    this.settle();
+    return address;
   }
 
   /** Ends a mapping of mapResource (dma_unmap_resource). */
@@ -439,14 +372,14 @@ export class DmaDevice {
     if (!isAddress(address)) badAddress(address);
     checkInteger('length', length, 0, MAX_U32);
     checkTransfer(dir, attrs);
-    this.core.dmaUnmapResource(this.#enter('dma_unmap_resource'), address, length, dir, attrs);
-    this.dmaDebug?.settle();
+    this.core.dmaUnmapResource(this.enter('dma_unmap_resource'), address, length, dir, attrs);
+    this.settle();
   }
 
   /** Whether an address says that mapping failed (dma_mapping_error); dma-debug notes that the driver has asked. */
   mappingError(address: number): boolean {
     if (!isAddress(address)) badAddress(address);
-    return Boolean(this.core.dmaMappingError(this.#enter('dma_mapping_error'), address));
+    return Boolean(this.core.dmaMappingError(this.enter('dma_mapping_error'), address));
   }
 
   /** Hands part of a mapping to the CPU (dma_sync_single_for_cpu). */
@@ -463,8 +396,8 @@ export class DmaDevice {
     if (!isAddress(address)) badAddress(address);
     checkInteger('length', length, 0, MAX_U32);
     checkTransfer(dir);
-    this.core.dmaSyncSingle(this.#enter('dma_sync_single'), address, length, dir, forDevice);
-    this.dmaDebug?.settle();
+    this.core.dmaSyncSingle(this.enter('dma_sync_single'), address, length, dir, forDevice);
+    this.settle();
   }
 
   /** Hands a mapped table to the CPU (dma_sync_sg_for_cpu). */
@@ -480,33 +413,18 @@ export class DmaDevice {
   private syncTable(table: ScatterTable, dir: Direction, nents: number | undefined, forDevice: boolean): void {
     checkTransfer(dir);
     if (nents !== undefined) checkInteger('nents', nents, 0, MAX_NENTS);
-    const record = this.#enter('dma_sync_sg');
-    const list = ScatterTable.recordFor(table, this.#life, 'dma_sync_sg');
+    const record = this.enter('dma_sync_sg');
+    const list = this.tableRecord(table, 'dma_sync_sg');
     this.core.dmaSyncSg(record, list, nents ?? table.origNents, dir, forDevice);
-    this.dmaDebug?.settle();
+    this.settle();
   }
 
   /**
    * Memory that device and CPU share (dma_alloc_attrs), zeroed, at one address for the device.
-   * Throws GemDmaError ENOMEM with the cause as its reason.
+   * @throws GemDmaError ENOMEM with the cause as its reason
    */
   allocCoherent(length: number, attrs = 0): CoherentBuffer {
-    checkInteger('length', length, 1, MAX_U32);
-    checkTransfer(DMA_BIDIRECTIONAL, attrs);
-    const record = this.#enter('dma_alloc_coherent');
-    this.enter();
-    const handle = this.core.dmaAllocCoherent(record, length, attrs);
-    if (handle === 0) throw this.failure('dma_alloc_coherent', -ERRNO.ENOMEM, `${length} bytes of coherent memory`);
-    const buffer = new CoherentBuffer(this, length, ScatterTable.lend(this.host, handle));
-    try {
-      this.dmaDebug?.settle();
-    } catch (error) {
-      // A finding that is thrown, or a callback's error: nobody gets the buffer.
-      this.core.dmaFreeCoherent(record, handle, length, buffer.address);
-      buffer.table.forget();
-      throw error;
-    }
-    return buffer;
+    return allocCoherent(this, length, attrs);
   }
 
   /**
@@ -515,42 +433,16 @@ export class DmaDevice {
    * @throws GemDmaError ENODEV for a buffer that was freed
    */
   freeCoherent(buffer: CoherentBuffer, length?: number, address?: number): void {
-    const record = this.#enter('dma_free_coherent');
-    if (!(buffer instanceof CoherentBuffer)) throw invalidType('buffer', 'a CoherentBuffer', buffer);
-    const list = ScatterTable.recordFor(buffer.table, this.#life, 'dma_free_coherent');
-    checkInteger('length', length ?? buffer.length, 0, MAX_U32);
-    if (!isAddress(address ?? buffer.address)) badAddress(address);
-    this.core.dmaFreeCoherent(record, list, length ?? buffer.length, address ?? buffer.address);
-    buffer.table.forget();
-    this.dmaDebug?.settle();
+    freeCoherent(this, buffer, length, address);
   }
 
   /**
    * Reserves address space for `size` bytes to be linked into later (dma_iova_try_alloc); `physical` tells where in its page the
-   * first byte will be. Throws ENOMEM with the cause as its reason, EINVAL for a device without a domain.
+   * first byte will be.
+   * @throws GemDmaError ENOMEM with the cause as its reason, EINVAL for a device without a domain
    */
   allocIova(size: number, physical = 0): LinkedRange {
-    checkInteger('size', size, 1, PHYSICAL_LIMIT);
-    checkInteger('physical', physical, 0, PHYSICAL_LIMIT - 1);
-    const record = this.#enter('dma_iova_try_alloc');
-    this.enter();
-    const address = this.core.dmaIovaTryAlloc(record, physical, size);
-    if (address < 0) {
-      const code = this.reason === 'DMA_NO_IOMMU' ? ERRNO.EINVAL : ERRNO.ENOMEM;
-      throw this.failure('dma_iova_try_alloc', -code, `${size} bytes of address space`);
-    }
-    return new LinkedRange(this, address, size);
-  }
-
-  /** Before a call that may map: its call site, where dma-debug is to take it. */
-  private enter(): void {
-    if (this.dmaDebug?.callSites) this.dmaDebug.enter();
-  }
-
-  /** After a call: what dma-debug found in it is said now. */
-  private settled<T>(value: T): T {
-    this.dmaDebug?.settle();
-    return value;
+    return allocIova(this, size, physical);
   }
 
   /**
@@ -590,113 +482,6 @@ export class DmaDevice {
       details: { device: this.id },
     });
   }
-}
-
-/** Coherent memory of a device; `table` has its frames. */
-export class CoherentBuffer {
-  readonly device: DmaDevice;
-  /** Bytes asked for; whole pages are there. */
-  readonly length: number;
-  /** The device's address of the first byte. */
-  readonly address: number;
-  readonly table: ScatterTable;
-
-  /** @internal `device.allocCoherent` makes them. */
-  constructor(device: DmaDevice, length: number, table: ScatterTable) {
-    this.device = device;
-    this.length = length;
-    this.table = table;
-    this.address = table.dmaAddress(0);
-    Object.freeze(this);
-  }
-
-  /** Whether it can be used: it was not freed, and the machine did not go back to before it was allocated. */
-  get alive(): boolean {
-    return this.table.alive;
-  }
-
-  /** Frees the buffer as a correct driver does. A second call does nothing. */
-  free(): void {
-    if (this.table.ending('dma_free_coherent')) this.device.freeCoherent(this);
-  }
-
-  [Symbol.dispose](): void {
-    if (this.alive && this.device.alive) this.free();
-  }
-}
-
-/** Address space that memory is linked into piece by piece (struct dma_iova_state). */
-export class LinkedRange {
-  readonly device: DmaDevice;
-  /** The device's address of the first byte. */
-  readonly address: number;
-  readonly size: number;
-  readonly #life: Life;
-
-  /** @internal `device.allocIova` makes them. */
-  constructor(device: DmaDevice, address: number, size: number) {
-    this.device = device;
-    this.address = address;
-    this.size = size;
-    this.#life = new Life(device.host.core.timeline, 'linked range');
-    Object.freeze(this);
-  }
-
-  /** Links memory at an offset (dma_iova_link). Throws EIO where the offsets in the page disagree, ENOMEM, EINVAL. */
-  link(offset: number, physical: number, length: number, dir: Direction, attrs = 0): void {
-    this.checkPiece(offset, length);
-    checkInteger('physical', physical, 0, PHYSICAL_LIMIT - length);
-    checkTransfer(dir, attrs);
-    const record = this.#enter('dma_iova_link');
-    const { dmaDebugOrNull: dmaDebug, core } = this.device.host;
-    if (dmaDebug?.callSites) dmaDebug.enter();
-    const rc = core.exports.dmaIovaLink(record, this.address, offset, physical, length, dir, attrs);
-    dmaDebug?.settle();
-    if (rc < 0) throw this.device.failure('dma_iova_link', rc, `${length} bytes at offset ${offset}`);
-  }
-
-  /** Makes what was linked visible to the device (dma_iova_sync). */
-  sync(offset = 0, length = this.size - offset): void {
-    this.checkPiece(offset, length);
-    const rc = this.device.host.core.exports.dmaIovaSync(this.#enter('dma_iova_sync'), this.address, offset, length);
-    if (rc < 0) throw this.device.failure('dma_iova_sync', rc, `${length} bytes at offset ${offset}`);
-  }
-
-  /** Unlinks what was linked at an offset; the space stays reserved (dma_iova_unlink). */
-  unlink(offset: number, length: number, dir: Direction, attrs = 0): void {
-    this.checkPiece(offset, length);
-    checkTransfer(dir, attrs);
-    const record = this.#enter('dma_iova_unlink');
-    const { dmaDebugOrNull: dmaDebug, core } = this.device.host;
-    core.exports.dmaIovaUnlink(record, this.address, offset, length, dir, attrs);
-    dmaDebug?.settle();
-  }
-
-  /** Gives the space back: with nothing linked (dma_iova_free), or after unlinking the first `linked` bytes (dma_iova_destroy). */
-  free(linked = 0, dir: Direction = DMA_BIDIRECTIONAL, attrs = 0): void {
-    checkInteger('linked', linked, 0, this.size);
-    checkTransfer(dir, attrs);
-    const record = this.#enter('dma_iova_destroy');
-    const { dmaDebugOrNull: dmaDebug, core } = this.device.host;
-    core.exports.dmaIovaDestroy(record, this.address, linked, this.size, dir, attrs);
-    dmaDebug?.settle();
-  }
-
-  #enter(call: string): number {
-    this.#life.enter(call);
-    return DmaDevice.recordFor(this.device, this.#life, call);
-  }
-
-  private checkPiece(offset: number, length: number): void {
-    checkInteger('offset', offset, 0, this.size - 1);
-    checkInteger('length', length, 1, this.size - offset);
-  }
-}
-
-/** `0000:bus:device.function` of a requester id. */
-function pciName(sourceId: number): string {
-  const hex = (value: number): string => value.toString(16).padStart(2, '0');
-  return `0000:${hex(sourceId >>> 8)}:${hex((sourceId >>> 3) & 31)}.${sourceId & 7}`;
 }
 
 function badPage(pfn: number, offset: number, length: number): never {

@@ -1,6 +1,7 @@
 import type { Core } from '../core/instance.js';
 import type { PhysicalMemory } from '../core/physical-memory.js';
-import type { DeviceOptions, DmaDevice } from '../dma/device.js';
+import type { DmaDevice } from '../dma/device.js';
+import type { DeviceOptions } from '../dma/device-options.js';
 import type { DmaDebug } from '../dma-debug/dma-debug.js';
 import type { EventLog } from '../events/events.js';
 import type { Reclaim } from './reclaim.js';

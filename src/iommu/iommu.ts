@@ -13,9 +13,10 @@ import {
   type TableEntry,
 } from '../core/iommu.js';
 import { reasonName } from '../core/reasons.js';
-import { DMA_MAPPING_ERROR, DmaDevice } from '../dma/device.js';
+import { DmaDevice } from '../dma/device.js';
 import { DmaDomain } from '../dma/domain.js';
 import type { DmaHost } from '../dma/sg-table.js';
+import { DMA_MAPPING_ERROR } from '../dma/transfer.js';
 import type { IommuFault, IommuFormat } from '../iommu-formats/format.js';
 import { formatOf } from '../iommu-formats/index.js';
 import { dumpTables } from './dump.js';

@@ -1,6 +1,7 @@
 import { invalidType } from '../core/errors.js';
 import { PAGE_SIZE } from '../core/generated/constants.js';
-import { type DeviceOptions, DmaDevice } from '../dma/device.js';
+import { DmaDevice } from '../dma/device.js';
+import type { DeviceOptions } from '../dma/device-options.js';
 import { DmaDomain } from '../dma/domain.js';
 import type { Machine } from './machine.js';
 

@@ -1,7 +1,8 @@
 import { describe, expect, test } from 'vitest';
 import { FAULT_DMA_DEBUG, PAGE_SIZE as PAGE } from '../../src/core/generated/constants.js';
 import { Core } from '../../src/core/instance.js';
-import { DMA_BIDIRECTIONAL, DMA_FROM_DEVICE, DMA_TO_DEVICE, type DmaDevice } from '../../src/dma/device.js';
+import type { DmaDevice } from '../../src/dma/device.js';
+import { DMA_BIDIRECTIONAL, DMA_FROM_DEVICE, DMA_TO_DEVICE } from '../../src/dma/transfer.js';
 import { type Finding, Machine, type MachineOptions } from '../../src/index.js';
 import { debug } from '../core/debug.js';
 

@@ -1,17 +1,17 @@
 import { describe, expect, test } from 'vitest';
 import { BouncePool } from '../../src/core/bounce-pool.js';
 import { PhysicalMemory } from '../../src/core/physical-memory.js';
+import { DmaDevice } from '../../src/dma/device.js';
+import type { DeviceOptions } from '../../src/dma/device-options.js';
+import { DmaDomain, type DomainOptions } from '../../src/dma/domain.js';
+import { ScatterTable } from '../../src/dma/sg-table.js';
 import {
-  type DeviceOptions,
   DMA_ATTR,
   DMA_BIDIRECTIONAL,
   DMA_FROM_DEVICE,
   DMA_MAPPING_ERROR,
   DMA_TO_DEVICE,
-  DmaDevice,
-} from '../../src/dma/device.js';
-import { DmaDomain, type DomainOptions } from '../../src/dma/domain.js';
-import { ScatterTable } from '../../src/dma/sg-table.js';
+} from '../../src/dma/transfer.js';
 import { iovaTree } from '../../src/recordings/formats/dma-machine.js';
 import { host, leaves, MiB, MSI, PAGE, state, translated } from './host.js';
 

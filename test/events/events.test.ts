@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { PAGE_SIZE as PAGE } from '../../src/core/generated/constants.js';
-import { DMA_BIDIRECTIONAL, DMA_FROM_DEVICE, DMA_TO_DEVICE } from '../../src/dma/device.js';
 import { ScatterTable } from '../../src/dma/sg-table.js';
+import { DMA_BIDIRECTIONAL, DMA_FROM_DEVICE, DMA_TO_DEVICE } from '../../src/dma/transfer.js';
 import { formatEvent } from '../../src/events/events.js';
 import { deviceRead } from '../../src/iommu/iommu.js';
 import { Machine } from '../../src/machine.js';

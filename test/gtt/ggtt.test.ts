@@ -1,7 +1,8 @@
 import { describe, expect, test } from 'vitest';
 import { COLOR_NONE, EINVAL, ENOMEM, ERANGE, MM_2015 } from '../../src/core/generated/constants.js';
-import { DMA_BIDIRECTIONAL, DmaDevice } from '../../src/dma/device.js';
+import { DmaDevice } from '../../src/dma/device.js';
 import { ScatterTable } from '../../src/dma/sg-table.js';
+import { DMA_BIDIRECTIONAL } from '../../src/dma/transfer.js';
 import { CACHE, GiB, type Host, host, MiB, mapped, type Path, PLATFORM } from './host.js';
 
 const PATHS: Path[] = ['direct', 'iommu', 'iommu-2015'];

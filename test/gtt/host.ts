@@ -11,9 +11,10 @@ import {
   PLATFORM_SNB,
 } from '../../src/core/generated/constants.js';
 import { Core } from '../../src/core/instance.js';
-import { DMA_BIDIRECTIONAL, DmaDevice } from '../../src/dma/device.js';
+import { DmaDevice } from '../../src/dma/device.js';
 import { DmaDomain } from '../../src/dma/domain.js';
 import { ScatterTable } from '../../src/dma/sg-table.js';
+import { DMA_BIDIRECTIONAL } from '../../src/dma/transfer.js';
 import { debug } from '../core/debug.js';
 
 export const MiB = 1024 * 1024;

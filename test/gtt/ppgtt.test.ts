@@ -11,7 +11,7 @@ import {
   PPGTT_OWN_SCRATCH,
   PPGTT_PREALLOCATE,
 } from '../../src/core/generated/constants.js';
-import { DMA_BIDIRECTIONAL } from '../../src/dma/device.js';
+import { DMA_BIDIRECTIONAL } from '../../src/dma/transfer.js';
 import { CACHE, GiB, type Host, host, MiB, mapped, type Path, PLATFORM, random } from './host.js';
 
 const PATHS: Path[] = ['direct', 'iommu', 'iommu-2015'];

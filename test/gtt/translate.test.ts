@@ -8,7 +8,7 @@ import {
   MM_2015,
   PTE_READ_ONLY,
 } from '../../src/core/generated/constants.js';
-import { DMA_BIDIRECTIONAL } from '../../src/dma/device.js';
+import { DMA_BIDIRECTIONAL } from '../../src/dma/transfer.js';
 import { CACHE, GiB, type Host, host, MiB, mapped, type Path, PLATFORM } from './host.js';
 
 const SHAPES = [

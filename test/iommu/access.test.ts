@@ -12,8 +12,9 @@ import {
   PROT_WRITE,
 } from '../../src/core/generated/constants.js';
 import { Core } from '../../src/core/instance.js';
-import { DMA_BIDIRECTIONAL, DMA_FROM_DEVICE, DMA_TO_DEVICE, DmaDevice } from '../../src/dma/device.js';
+import { DmaDevice } from '../../src/dma/device.js';
 import { DmaDomain, type DomainOptions } from '../../src/dma/domain.js';
+import { DMA_BIDIRECTIONAL, DMA_FROM_DEVICE, DMA_TO_DEVICE } from '../../src/dma/transfer.js';
 import { formatFault, formatStaleAccesses } from '../../src/iommu/dump.js';
 import { deviceRead, deviceWrite } from '../../src/iommu/iommu.js';
 import { Machine } from '../../src/machine/machine.js';

@@ -1,8 +1,10 @@
 import { describe, expect, test } from 'vitest';
 import { PAGE_SIZE as PAGE } from '../../src/core/generated/constants.js';
 import { PhysicalMemory } from '../../src/core/physical-memory.js';
-import { CoherentBuffer, DmaDevice, LinkedRange } from '../../src/dma/device.js';
+import { CoherentBuffer } from '../../src/dma/coherent.js';
+import { DmaDevice } from '../../src/dma/device.js';
 import { DmaDomain } from '../../src/dma/domain.js';
+import { LinkedRange } from '../../src/dma/linked-range.js';
 import { ScatterTable } from '../../src/dma/sg-table.js';
 import { EventLog } from '../../src/events/events.js';
 import { Iommu } from '../../src/iommu/iommu.js';
@@ -66,6 +68,8 @@ const ENDS = new Set(['release', 'destroy', 'free']);
 /** Arguments that a living object takes, by class and member; [] where there are none. */
 const ARGUMENTS: Record<string, Record<string, (rig: Rig) => unknown[]>> = {
   DmaDevice: {
+    enter: () => ['device'],
+    begin: () => ['device'],
     attach: ({ domain }) => [domain],
     setMask: () => [32],
     setSegments: () => [PAGE],
@@ -116,7 +120,7 @@ const ARGUMENTS: Record<string, Record<string, (rig: Rig) => unknown[]>> = {
 };
 
 /** Members of the device that only prepare or finish a call of another. */
-const INNER = new Set(['forgetCore', 'enter', 'settled', 'checkPiece', 'canAttach', 'setDriven']);
+const INNER = new Set(['forgetCore', 'settle', 'tableRecord', 'checkPiece', 'canAttach', 'setDriven']);
 
 const CLASSES = [
   [DmaDevice, 'device'],

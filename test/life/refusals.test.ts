@@ -1,8 +1,10 @@
 import { describe, expect, test } from 'vitest';
 import { DMA_TO_DEVICE, PAGE_SIZE as PAGE } from '../../src/core/generated/constants.js';
-import { CoherentBuffer, DMA_MAPPING_ERROR, DmaDevice } from '../../src/dma/device.js';
+import { CoherentBuffer } from '../../src/dma/coherent.js';
+import { DmaDevice } from '../../src/dma/device.js';
 import { DmaDomain } from '../../src/dma/domain.js';
 import { ScatterTable } from '../../src/dma/sg-table.js';
+import { DMA_MAPPING_ERROR } from '../../src/dma/transfer.js';
 import { deviceRead, deviceWrite } from '../../src/iommu/iommu.js';
 import { IovaDomain } from '../../src/iova/domain.js';
 import type { MachineOptions } from '../../src/machine/config.js';

@@ -1,7 +1,8 @@
 import { PAGE_SIZE as PAGE } from '../../core/generated/constants.js';
-import { DMA_BIDIRECTIONAL, DmaDevice } from '../../dma/device.js';
+import { DmaDevice } from '../../dma/device.js';
 import { DmaDomain } from '../../dma/domain.js';
 import { type DmaHost, ScatterTable } from '../../dma/sg-table.js';
+import { DMA_BIDIRECTIONAL } from '../../dma/transfer.js';
 import { FieldReader, type Recording, type RecordingFormat } from '../recording.js';
 import { type Difference, type LineReplay, replayLines } from '../replay.js';
 import { dmaMachine, firstDifference, iovaTree, RESERVED } from './dma-machine.js';

@@ -1,9 +1,10 @@
 import { BouncePool } from '../../core/bounce-pool.js';
 import { PAGE_SIZE as PAGE } from '../../core/generated/constants.js';
 import { readLeaves } from '../../core/iommu.js';
-import { type Direction, DmaDevice } from '../../dma/device.js';
+import { DmaDevice } from '../../dma/device.js';
 import { DmaDomain } from '../../dma/domain.js';
 import { ScatterTable } from '../../dma/sg-table.js';
+import type { Direction } from '../../dma/transfer.js';
 import { endsWith, FieldReader, type Recording, type RecordingFormat } from '../recording.js';
 import { type Difference, type LineReplay, replayLines } from '../replay.js';
 import { dmaMachine, firstDifference, iommuEvents, iovaTree } from './dma-machine.js';

@@ -1,6 +1,6 @@
 import { PAGE_SIZE as PAGE } from '../../core/generated/constants.js';
-import { DMA_MAPPING_ERROR } from '../../dma/device.js';
 import { DmaDomain } from '../../dma/domain.js';
+import { DMA_MAPPING_ERROR } from '../../dma/transfer.js';
 import { comparesCoherent, type InferredSpace, infer } from './infer.js';
 import { alternatives, type Decision, findDecisions, findTick, firesAt, type Tick, takerOf } from './lazy-model.js';
 import { OP, type Operations, SHAPE } from './operations.js';

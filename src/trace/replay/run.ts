@@ -1,7 +1,8 @@
 import { PAGE_SIZE as PAGE } from '../../core/generated/constants.js';
-import { type Direction, DMA_MAPPING_ERROR, type DmaDevice } from '../../dma/device.js';
+import type { DmaDevice } from '../../dma/device.js';
 import { DmaDomain } from '../../dma/domain.js';
 import { ScatterTable } from '../../dma/sg-table.js';
+import { type Direction, DMA_MAPPING_ERROR } from '../../dma/transfer.js';
 import type { MachineOptions } from '../../machine/config.js';
 import { Machine } from '../../machine/machine.js';
 import { type InferredSpace, MSI_WINDOW } from './infer.js';

@@ -1,5 +1,5 @@
-import { DMA_MAPPING_ERROR } from '../../dma/device.js';
 import { DmaDomain } from '../../dma/domain.js';
+import { DMA_MAPPING_ERROR } from '../../dma/transfer.js';
 import { ALLOCATOR_NAMES, ALLOCATORS, type AllocatorName } from '../../iova/allocators.js';
 import { KERNEL_NAMES, type KernelName } from '../../kernels/kernels.js';
 import type { MachineOptions } from '../../machine/config.js';

@@ -1,6 +1,6 @@
 import { PAGE_SIZE as PAGE } from '../../core/generated/constants.js';
-import { DMA_ATTR, DMA_BIDIRECTIONAL, DMA_FROM_DEVICE, DMA_TO_DEVICE } from '../../dma/device.js';
 import { ScatterTable } from '../../dma/sg-table.js';
+import { DMA_ATTR, DMA_BIDIRECTIONAL, DMA_FROM_DEVICE, DMA_TO_DEVICE } from '../../dma/transfer.js';
 import type { Mistake } from './corpus.js';
 
 /** Memory that must not be mapped, or not like that. */

@@ -1,5 +1,5 @@
 import { PAGE_SIZE as PAGE } from '../../core/generated/constants.js';
-import { DMA_BIDIRECTIONAL, DMA_FROM_DEVICE, DMA_TO_DEVICE } from '../../dma/device.js';
+import { DMA_BIDIRECTIONAL, DMA_FROM_DEVICE, DMA_TO_DEVICE } from '../../dma/transfer.js';
 import type { Mistake } from './corpus.js';
 
 /** Mappings that are ended in another way than they were made. */

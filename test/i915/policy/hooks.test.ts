@@ -1,5 +1,5 @@
 import { describe, expect, test, vi } from 'vitest';
-import { DMA_BIDIRECTIONAL } from '../../../src/dma/device.js';
+import { DMA_BIDIRECTIONAL } from '../../../src/dma/transfer.js';
 import type { I915Device } from '../../../src/i915/device.js';
 import type { GemObject } from '../../../src/i915/object.js';
 import { POLICIES } from '../../../src/i915/policy/index.js';

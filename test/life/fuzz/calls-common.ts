@@ -1,5 +1,6 @@
-import { DMA_ATTR, type DmaDevice } from '../../../src/dma/device.js';
+import type { DmaDevice } from '../../../src/dma/device.js';
 import type { ScatterTable } from '../../../src/dma/sg-table.js';
+import { DMA_ATTR } from '../../../src/dma/transfer.js';
 import { type Source, WRONG } from './source.js';
 import { CallbackError, type World } from './world.js';
 

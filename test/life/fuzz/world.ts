@@ -1,8 +1,10 @@
 import { GemDmaError } from '../../../src/core/errors.js';
 import { FAULT_KINDS } from '../../../src/core/faults.js';
 import type { Core } from '../../../src/core/instance.js';
-import type { CoherentBuffer, DmaDevice, LinkedRange } from '../../../src/dma/device.js';
+import type { CoherentBuffer } from '../../../src/dma/coherent.js';
+import type { DmaDevice } from '../../../src/dma/device.js';
 import { DmaDomain } from '../../../src/dma/domain.js';
+import type { LinkedRange } from '../../../src/dma/linked-range.js';
 import type { ScatterTable } from '../../../src/dma/sg-table.js';
 import type { DmaBuf, DmaBufAttachment } from '../../../src/drm/dma-buf.js';
 import type { Process } from '../../../src/drm/process.js';

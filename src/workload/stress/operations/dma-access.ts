@@ -1,4 +1,4 @@
-import type { Direction } from '../../../dma/device.js';
+import type { Direction } from '../../../dma/transfer.js';
 import { deviceRead, deviceWrite } from '../../../iommu/iommu.js';
 import { StressFailure } from '../engine/failure.js';
 import type { Random } from '../engine/random.js';

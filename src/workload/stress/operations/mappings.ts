@@ -1,7 +1,10 @@
 import { GemDmaError } from '../../../core/errors.js';
 import { DMA_FROM_DEVICE, DMA_TO_DEVICE, PAGE_SIZE } from '../../../core/generated/constants.js';
-import type { CoherentBuffer, Direction, DmaDevice, LinkedRange } from '../../../dma/device.js';
+import type { CoherentBuffer } from '../../../dma/coherent.js';
+import type { DmaDevice } from '../../../dma/device.js';
+import type { LinkedRange } from '../../../dma/linked-range.js';
 import type { ScatterTable } from '../../../dma/sg-table.js';
+import type { Direction } from '../../../dma/transfer.js';
 import type { DmaBufAttachment } from '../../../drm/dma-buf.js';
 import { StressFailure } from '../engine/failure.js';
 import type { Random } from '../engine/random.js';

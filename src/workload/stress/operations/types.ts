@@ -1,5 +1,5 @@
 import type { FaultKind } from '../../../core/faults.js';
-import type { Direction } from '../../../dma/device.js';
+import type { Direction } from '../../../dma/transfer.js';
 import type { OperationKind } from '../engine/operation.js';
 import type { World } from './world.js';
 

@@ -1,0 +1,76 @@
+import { badAddress, checkTransfer, isAddress } from '../core/arguments.js';
+import { checkInteger, ERRNO, invalidType } from '../core/errors.js';
+import type { DmaDevice } from './device.js';
+import { ScatterTable } from './sg-table.js';
+import { DMA_BIDIRECTIONAL } from './transfer.js';
+
+/** Coherent memory (dma_alloc_attrs): what `device.allocCoherent` gives. */
+
+const MAX_U32 = 0xffffffff;
+
+/** Coherent memory of a device; `table` has its frames. */
+export class CoherentBuffer {
+  readonly device: DmaDevice;
+  /** Bytes asked for; whole pages are there. */
+  readonly length: number;
+  /** The device's address of the first byte. */
+  readonly address: number;
+  readonly table: ScatterTable;
+
+  /** @internal `device.allocCoherent` makes them. */
+  constructor(device: DmaDevice, length: number, table: ScatterTable) {
+    this.device = device;
+    this.length = length;
+    this.table = table;
+    this.address = table.dmaAddress(0);
+    Object.freeze(this);
+  }
+
+  /** Whether it can be used: it was not freed, and the machine did not go back to before it was allocated. */
+  get alive(): boolean {
+    return this.table.alive;
+  }
+
+  /** Frees the buffer as a correct driver does. A second call does nothing. */
+  free(): void {
+    if (this.table.ending('dma_free_coherent')) this.device.freeCoherent(this);
+  }
+
+  [Symbol.dispose](): void {
+    if (this.alive && this.device.alive) this.free();
+  }
+}
+
+/** @internal The body of `device.allocCoherent`. */
+export function allocCoherent(device: DmaDevice, length: number, attrs: number): CoherentBuffer {
+  const call = 'dma_alloc_coherent';
+  checkInteger('length', length, 1, MAX_U32);
+  checkTransfer(DMA_BIDIRECTIONAL, attrs);
+  const record = device.begin(call);
+  const { exports } = device.host.core;
+  const handle = exports.dmaAllocCoherent(record, length, attrs);
+  if (handle === 0) throw device.failure(call, -ERRNO.ENOMEM, `${length} bytes of coherent memory`);
+  const buffer = new CoherentBuffer(device, length, ScatterTable.lend(device.host, handle));
+  try {
+    device.settle();
+  } catch (error) {
+    // A finding that is thrown, or a callback's error: nobody gets the buffer.
+    exports.dmaFreeCoherent(record, handle, length, buffer.address);
+    buffer.table.forget();
+    throw error;
+  }
+  return buffer;
+}
+
+/** @internal The body of `device.freeCoherent`. */
+export function freeCoherent(device: DmaDevice, buffer: CoherentBuffer, length?: number, address?: number): void {
+  const call = 'dma_free_coherent';
+  const record = device.enter(call);
+  if (!(buffer instanceof CoherentBuffer)) throw invalidType('buffer', 'a CoherentBuffer', buffer);
+  const list = device.tableRecord(buffer.table, call);
+  checkInteger('length', length ?? buffer.length, 0, MAX_U32);
+  if (!isAddress(address ?? buffer.address)) badAddress(address);
+  device.host.core.exports.dmaFreeCoherent(record, list, length ?? buffer.length, address ?? buffer.address);
+  buffer.table.forget();
+  device.settle();
+}

@@ -1,0 +1,79 @@
+import { checkBoolean, checkOptions, checkString } from '../core/arguments.js';
+import { checkInteger } from '../core/errors.js';
+import type { DmaDomain } from './domain.js';
+
+/** What a device can be made with: its name, its addresses and the limits of what it maps. */
+
+export interface DeviceOptions {
+  /** As findings and reports name it. Default its PCI address, such as `0000:00:02.0`. */
+  name?: string;
+  /** Name of the bound driver, for dma-debug's driver filter. */
+  driver?: string;
+  /** Number that events, findings and faults carry. Default 1. */
+  id?: number;
+  /** PCI requester id, bus << 8 | device << 3 | function. Default id << 3. */
+  sourceId?: number;
+  /** Bits of address that the device has (dma_set_mask). Default 32. */
+  maskBits?: number;
+  /** The same for coherent memory (dma_set_coherent_mask). Default maskBits. */
+  coherentMaskBits?: number;
+  /** Longest segment in bytes (dma_set_max_seg_size). Default 64 KiB. */
+  maxSegment?: number;
+  /** No segment crosses a multiple of 2^this (dma_set_seg_boundary). Default 32. */
+  segmentBoundaryBits?: number;
+  /** Low bits of an address that bouncing preserves (dma_set_min_align_mask). Default 0. */
+  minAlignMask?: number;
+  /** Bounce every streaming mapping (swiotlb=force). Default false. */
+  forceBounce?: boolean;
+  /** The domain that translates, `passthrough` for an identity domain, nothing for no IOMMU. */
+  domain?: DmaDomain | 'passthrough';
+}
+
+/** Records of dma-debug have 15 bits for a device's number (assembly/dma-debug/log.ts). */
+const MAX_ID = 0x7fff;
+
+const MAX_U32 = 0xffffffff;
+
+const OPTIONS: readonly (keyof DeviceOptions)[] = [
+  'name',
+  'driver',
+  'id',
+  'sourceId',
+  'maskBits',
+  'coherentMaskBits',
+  'maxSegment',
+  'segmentBoundaryBits',
+  'minAlignMask',
+  'forceBounce',
+  'domain',
+];
+/** The options of a device, all of them given. */
+export type DeviceConfig = Required<Omit<DeviceOptions, 'driver' | 'domain'>> &
+  Pick<DeviceOptions, 'driver' | 'domain'>;
+
+/** @throws TypeErrors and RangeErrors naming the option at fault; the domain is looked at by the device */
+export function deviceConfig(options: DeviceOptions): DeviceConfig {
+  checkOptions('options', options, OPTIONS);
+  const id = checkInteger('id', options.id ?? 1, 1, MAX_ID);
+  const sourceId = checkInteger('sourceId', options.sourceId ?? (id << 3) & 0xffff, 0, 0xffff);
+  const maskBits = checkInteger('maskBits', options.maskBits ?? 32, 12, 64);
+  return {
+    id,
+    sourceId,
+    maskBits,
+    coherentMaskBits: checkInteger('coherentMaskBits', options.coherentMaskBits ?? maskBits, 12, 64),
+    maxSegment: checkInteger('maxSegment', options.maxSegment ?? 65536, 1, MAX_U32),
+    segmentBoundaryBits: checkInteger('segmentBoundaryBits', options.segmentBoundaryBits ?? 32, 1, 64),
+    minAlignMask: checkInteger('minAlignMask', options.minAlignMask ?? 0, 0, MAX_U32),
+    forceBounce: checkBoolean('forceBounce', options.forceBounce, false),
+    name: checkString('name', options.name) ?? pciName(sourceId),
+    driver: checkString('driver', options.driver),
+    domain: options.domain,
+  };
+}
+
+/** `0000:bus:device.function` of a requester id. */
+function pciName(sourceId: number): string {
+  const hex = (value: number): string => value.toString(16).padStart(2, '0');
+  return `0000:${hex(sourceId >>> 8)}:${hex((sourceId >>> 3) & 31)}.${sourceId & 7}`;
+}
