@@ -1,6 +1,12 @@
 // Error numbers of Linux (include/uapi/asm-generic/errno-base.h and errno.h), negative as the kernel's
 // functions return them. An export of the core that can fail returns one of these or a value >= 0.
 
+/**
+ * What a call that makes a record returns: its handle, or one of these. The host has the handle's type for it
+ * (scripts/contract-transform.mjs reads the declaration).
+ */
+export type Made<T> = i32;
+
 export const EPERM: i32 = -1;
 export const ENOENT: i32 = -2;
 export const EINTR: i32 = -4;

@@ -7,7 +7,7 @@ import {
 import { Context } from './memory/context';
 import { contextCreate } from './memory/create';
 import { deviceState } from './device/state';
-import { ENOMEM } from './errno';
+import { ENOMEM, Made } from './errno';
 import { deferredTimeout } from './iommu/deferred-list';
 import { FlushQueue, flushQueueTimeout } from './iommu/flush-queue';
 import { addressOf } from './memory/record';
@@ -23,7 +23,7 @@ import { sgState } from './sg/sg-table';
  * @param seed of the RAM's placement
  * @returns the context's handle, or a negative errno
  */
-export function machineCreate(limitBytes: f64, cpus: u32, pages: u32, fragmentation: u32, seed: u32): i32 {
+export function machineCreate(limitBytes: f64, cpus: u32, pages: u32, fragmentation: u32, seed: u32): Made<Context> {
   const ctx = contextCreate(limitBytes, cpus);
   if (ctx == null) return ENOMEM;
   // What every machine uses is there from the start, so that a call that fails leaves not even that behind.

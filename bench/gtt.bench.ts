@@ -1,5 +1,6 @@
 import { DMA_BIDIRECTIONAL, DmaDevice, DmaDomain, Machine, ScatterTable } from 'gemdma';
 import { CACHE_LLC, COLOR_NONE, MM_2015, PPGTT_GEN8, PPGTT_GEN8_48BIT, PPGTT_PREALLOCATE } from '#contract';
+import { made } from '#handle';
 import type { Suite, Task } from './frame.js';
 import { orderOf, random, scattered } from './support.js';
 
@@ -63,10 +64,10 @@ function tables(): Task[] {
       dev.mapSg(list, DMA_BIDIRECTIONAL);
       return list.handle;
     });
-    const wide = ggttCreate(dev.handle, GEN8, 4 * GiB, 0, MM_2015, COLOR_NONE);
-    const narrow = ggttCreate(dev.handle, SNB, 2 * GiB, 0, MM_2015, COLOR_NONE);
-    const ppgtt = ppgttCreate(wide, PPGTT_GEN8, 0, 0, MM_2015);
-    const long = ppgttCreate(wide, PPGTT_GEN8_48BIT, 0, 0, MM_2015);
+    const wide = made(ggttCreate(dev.handle, GEN8, 4 * GiB, 0, MM_2015, COLOR_NONE));
+    const narrow = made(ggttCreate(dev.handle, SNB, 2 * GiB, 0, MM_2015, COLOR_NONE));
+    const ppgtt = made(ppgttCreate(wide, PPGTT_GEN8, 0, 0, MM_2015));
+    const long = made(ppgttCreate(wide, PPGTT_GEN8_48BIT, 0, 0, MM_2015));
     for (const vm of [ppgtt, long]) ppgttAllocRange(vm, 0, 2 * PAGES * 4096);
     const source = behind === 'iommu' ? 'one segment' : 'scattered';
     // The figure to reach is for what an IOMMU makes of an object; reading a vector of pfns comes on top of it.
@@ -94,8 +95,8 @@ function walk(): Task[] {
   const dev = device(machine, 'iommu');
   const { ggttCreate, ggttInsert, gpuRead, gpuTranslate, ppgttCreate, ppgttAllocRange, ppgttInsert } =
     machine.core.exports;
-  const ggtt = ggttCreate(dev.handle, GEN8, GiB, 0, MM_2015, COLOR_NONE);
-  const ppgtt = ppgttCreate(ggtt, PPGTT_GEN8, 0, 0, MM_2015);
+  const ggtt = made(ggttCreate(dev.handle, GEN8, GiB, 0, MM_2015, COLOR_NONE));
+  const ppgtt = made(ppgttCreate(ggtt, PPGTT_GEN8, 0, 0, MM_2015));
   const list = ScatterTable.fromPages(machine, scattered(machine, PAGES).pfns);
   dev.mapSg(list, DMA_BIDIRECTIONAL);
   ppgttAllocRange(ppgtt, 0, PAGES * 4096);
@@ -127,14 +128,14 @@ function spaces(): Task[] {
   const machine = new Machine({ ram: '64MiB', dmaDebug: false });
   const dev = device(machine, 'iommu');
   const { ggttCreate, ppgttCreate, ppgttDestroy, ppgttAllocRange } = machine.core.exports;
-  const ggtt = ggttCreate(dev.handle, GEN8, GiB, 0, MM_2015, COLOR_NONE);
+  const ggtt = made(ggttCreate(dev.handle, GEN8, GiB, 0, MM_2015, COLOR_NONE));
   return [
     {
       name: 'PPGTT with 4 MiB of tables, create + destroy',
       operations: 64,
       run() {
         for (let i = 0; i < 64; ++i) {
-          const ppgtt = ppgttCreate(ggtt, PPGTT_GEN8, 0, 0, MM_2015);
+          const ppgtt = made(ppgttCreate(ggtt, PPGTT_GEN8, 0, 0, MM_2015));
           ppgttAllocRange(ppgtt, 0, 4 * 2 ** 20);
           ppgttDestroy(ppgtt);
         }
@@ -144,7 +145,7 @@ function spaces(): Task[] {
       name: 'PPGTT of Linux 4.1, 2,052 pages, create + destroy',
       operations: 1,
       run() {
-        ppgttDestroy(ppgttCreate(ggtt, PPGTT_GEN8, 0, PPGTT_PREALLOCATE, MM_2015));
+        ppgttDestroy(made(ppgttCreate(ggtt, PPGTT_GEN8, 0, PPGTT_PREALLOCATE, MM_2015)));
       },
     },
   ];
@@ -166,10 +167,10 @@ function ranges(modern: boolean): Task[] {
       const machine = new Machine({ ram: '16MiB', dmaDebug: false });
       const { mmCreate, mmInsert, mmRemove } = machine.core.exports;
       const size = live * 17 * 4096;
-      const mm = mmCreate(machine.context, 0, size, modern ? 1 : 0, COLOR_NONE);
+      const mm = made(mmCreate(machine.context, 0, size, modern ? 1 : 0, COLOR_NONE));
       const next = random(live);
-      const insert = (): number => mmInsert(mm, (1 + next(16)) * 4096, 0, 0, 0, size, mode);
-      const nodes = Uint32Array.from({ length: live }, insert);
+      const insert = () => made(mmInsert(mm, (1 + next(16)) * 4096, 0, 0, 0, size, mode));
+      const nodes = Array.from({ length: live }, insert);
       const title = (count: number): string =>
         `${modern ? 'modern' : '2015'} ${name}, ${count.toLocaleString('en')} live`;
       return {

@@ -1,5 +1,6 @@
-import { Machine } from 'gemdma';
+import { type DmaDomain, Machine } from 'gemdma';
 import { DOMAIN_WRITE_IMPLIES_READ } from '#contract';
+import { made } from '#handle';
 import type { Suite, Task } from './frame.js';
 import { NaivePageTable } from './naive/page-table.js';
 import { orderOf, scattered } from './support.js';
@@ -19,12 +20,12 @@ const suite: Suite = {
     const { blockAlloc, domainCreate, domainMap, domainMapPfns, domainUnmap, iommuCreate } = machine.core.exports;
     const { limitCall, limitFill, limitStorePtes } = machine.core.tools;
     const { context } = machine;
-    iommuCreate(context, 64, 4, 1024, 0);
-    const domain = domainCreate(context, 4, 0, 0x40201000, DOMAIN_WRITE_IMPLIES_READ);
+    made(iommuCreate(context, 64, 4, 1024, 0));
+    const domain = made(domainCreate(context, 4, 0, 0x40201000, DOMAIN_WRITE_IMPLIES_READ));
     const { vector, pfns } = scattered(machine, PAGES);
     const table = blockAlloc(context, orderOf(PAGES * 8));
     const { attachDevice, deviceCreate, deviceTranslate } = machine.core.exports;
-    const device = deviceCreate(context, 1, 8);
+    const device = made(deviceCreate(context, 1, 8));
     attachDevice(device, domain);
     domainMap(domain, 0x50000000, 0x200000 + 4096, 1024 * 4096, READ_WRITE);
     const naive = new NaivePageTable();
@@ -135,8 +136,8 @@ const suite: Suite = {
 function amdTables(): Task[] {
   const machine = new Machine({ ram: '1GiB', iommu: { format: 'amdv1' } });
   const { domainCreate, domainMap, domainMapPfns, domainUnmap } = machine.core.exports;
-  const domain = domainCreate(machine.context, 3, 0, 0x201000, 0);
-  const sized = domainCreate(machine.context, 3, 0, 0x000fff7ffffff000, 0);
+  const domain = made(domainCreate(machine.context, 3, 0, 0x201000, 0));
+  const sized = made(domainCreate(machine.context, 3, 0, 0x000fff7ffffff000, 0));
   const { vector } = scattered(machine, PAGES);
   const at = (i: number): number => BASE + i * PAGES * 4096;
   const limit = 'bare PTE loop, page';
@@ -163,7 +164,7 @@ function amdTables(): Task[] {
 }
 
 /** Objects side by side, each at a multiple of its size as the DMA API places it: their tables come and go with them. */
-function objects(machine: Machine, domain: number, pages: number, count: number): Task[] {
+function objects(machine: Machine, domain: DmaDomain['handle'], pages: number, count: number): Task[] {
   const { domainMapPfns, domainUnmap } = machine.core.exports;
   const vectors = Array.from({ length: count }, (_, i) => scattered(machine, pages, i + 1).vector);
   const first = 2 ** 32 * (pages + count);

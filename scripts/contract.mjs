@@ -98,10 +98,10 @@ function handles(contract) {
 declare const kind: unique symbol;
 declare const failed: unique symbol;
 
-/** The offset of a record in linear memory, of the class named and of those that it extends. */
-export type Handle<K extends string> = number & { readonly [kind]?: { readonly [P in K]: true } };
-/** What a call returns that failed: a negative errno. */
-export type Failure = number & { readonly [failed]?: true };
+/** The offset of a record in linear memory, of the class named and of those that it extends. A number is none. */
+export type Handle<K extends string> = number & { readonly [kind]: { readonly [P in K]: true } };
+/** What a call returns that failed: a negative errno. \`failed\` and \`made\` (handle.ts) tell it from a handle. */
+export type Failure = number & { readonly [failed]: true };
 
 ${lines.join('')}`;
 }

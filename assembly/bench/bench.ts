@@ -7,7 +7,7 @@
 import { ALL_ENTRIES, dmaMapPage, dmaMapSg, dmaUnmapPage, dmaUnmapSg } from '../dma/map';
 import { DmaDevice } from '../device/device';
 import { debugBlockFree, debugPagesFree, debugSgDestroy } from '../dma-debug/freed';
-import { EINVAL, ENOMEM } from '../errno';
+import { EINVAL, ENOMEM, Made } from '../errno';
 import { blockAllocZeroed, blockFree, blockOrder } from '../memory/block';
 import { Context } from '../memory/context';
 import { addressOf, recordAt } from '../memory/record';
@@ -63,7 +63,7 @@ function slotAt(bench: Bench, index: u32): Slot {
  * @param mode BENCH_SINGLE: up to 1,024 pages, rounded up to a power of two in memory; BENCH_SG: any number
  * @returns the bench, -EINVAL, or -ENOMEM with nothing left behind
  */
-export function benchCreate(dev: DmaDevice, mode: u32, pages: u32, capacity: u32, dir: u32, attrs: u32): i32 {
+export function benchCreate(dev: DmaDevice, mode: u32, pages: u32, capacity: u32, dir: u32, attrs: u32): Made<Bench> {
   if (pages == 0 || capacity == 0 || mode > BENCH_SG || (mode == BENCH_SINGLE && pages > <u32>(1 << MAX_ORDER))) return EINVAL;
   const ctx = dev.ctx;
   const at = blockAllocZeroed(ctx, blockOrder(offsetof<Bench>() + <usize>capacity * SLOT_SIZE));

@@ -15,7 +15,7 @@
 // Colours are cache levels. Where the rule COLOR_I915 is in force (machines without a shared last-level cache), nodes of
 // different colours are kept a page apart, because the GPU prefetches across a page's end.
 
-import { EBUSY, EINVAL, ENOMEM, ENOSPC } from '../errno';
+import { EBUSY, EINVAL, ENOMEM, ENOSPC, Made } from '../errno';
 import { blockFree } from '../memory/block';
 import { Context, FAULT_GTT } from '../memory/context';
 import { shouldFail } from '../memory/fault';
@@ -56,7 +56,7 @@ const NOWHERE: u64 = 0xffffffffffffffff;
  * Makes a manager of [start, start + size), bytes (drm_mm_init).
  * @returns its handle; -EINVAL for an empty range or an unknown flavour or rule, -ENOMEM
  */
-export function mmCreate(ctx: Context, start: f64, size: f64, flavour: u32, colorRule: u32): i32 {
+export function mmCreate(ctx: Context, start: f64, size: f64, flavour: u32, colorRule: u32): Made<Mm> {
   if (!(start >= 0) || !(size >= 1) || start + size > 9007199254740991 || flavour > MM_MODERN || colorRule > COLOR_I915) {
     return EINVAL;
   }
@@ -220,11 +220,11 @@ function whole(value: f64): u64 {
  * @returns the node's handle; -ENOSPC when no hole has room; -EINVAL for a mode of the other flavour, for lo > hi, and
  *   for size 0 in 2015; -EBUSY during an eviction scan; -ENOMEM. Nothing changes on failure.
  */
-export function mmInsert(mm: Mm, size: f64, alignment: f64, color: u32, lo: f64, hi: f64, mode: u32): i32 {
+export function mmInsert(mm: Mm, size: f64, alignment: f64, color: u32, lo: f64, hi: f64, mode: u32): Made<MmNode> {
   return mmInsertNode(mm, whole(size), whole(alignment), color, whole(lo), whole(hi), mode);
 }
 
-export function mmInsertNode(mm: Mm, size: u64, alignment: u64, color: u32, lo: u64, hi: u64, mode: u32): i32 {
+export function mmInsertNode(mm: Mm, size: u64, alignment: u64, color: u32, lo: u64, hi: u64, mode: u32): Made<MmNode> {
   if (lo > hi) return EINVAL;
   const rc = load<u64>(addressOf(mm), offsetof<Mm>('flavour')) == MM_MODERN
     ? insertModern(mm, size, alignment, color, lo, hi, mode)
@@ -347,13 +347,13 @@ function take(mm: Mm, before: MmNode, start: u64, size: u64, color: u32): i32 {
  * @returns the node's handle; -ENOSPC when part of it is not free or, in the modern manager, too near to another colour;
  *   -EINVAL for size 0 in 2015; -EBUSY during an eviction scan; -ENOMEM
  */
-export function mmReserve(mm: Mm, start: f64, size: f64, color: u32): i32 {
+export function mmReserve(mm: Mm, start: f64, size: f64, color: u32): Made<MmNode> {
   const rc = mmReserveNode(mm, whole(start), whole(size), color);
   if (rc == ENOSPC) ++mm.refused;
   return rc;
 }
 
-export function mmReserveNode(mm: Mm, start: u64, size: u64, color: u32): i32 {
+export function mmReserveNode(mm: Mm, start: u64, size: u64, color: u32): Made<MmNode> {
   if (mm.scanActive != 0) return EBUSY;
   const end = start + size;
   if (mm.flavour == MM_MODERN) {

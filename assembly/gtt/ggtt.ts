@@ -6,7 +6,7 @@
 //
 // The last page is never handed out and stays on the scratch page, since the GPU prefetches past the end of what it reads.
 
-import { EINVAL, ENOMEM, ERANGE } from '../errno';
+import { EINVAL, ENOMEM, ERANGE, Made } from '../errno';
 import { blockAlloc, blockFree, blockOrder } from '../memory/block';
 import { FAULT_GTT } from '../memory/context';
 import { shouldFail } from '../memory/fault';
@@ -48,7 +48,7 @@ export function ggttSlot(ggtt: Ggtt, address: u64): usize {
  */
 export function ggttCreate(
   device: DmaDevice, platform: u32, total: f64, mappable: f64, flavour: u32, colorRule: u32,
-): i32 {
+): Made<Ggtt> {
   if (platform >= PLATFORMS || !(total >= 8192) || total > 4294967296 || (<u64>total & 4095) != 0) return EINVAL;
   if (!(mappable >= 0) || mappable > total) return EINVAL;
   const ctx = device.ctx;

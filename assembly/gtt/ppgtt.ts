@@ -9,7 +9,7 @@
 // GPU can read anywhere. Linux 4.1 made all tables of gen8 at once (PPGTT_PREALLOCATE): 2,048 page tables and four
 // directories, 2,052 mappings for each context.
 
-import { EBUSY, EINVAL, ENOMEM, ERANGE } from '../errno';
+import { EBUSY, EINVAL, ENOMEM, ERANGE, Made } from '../errno';
 import { FAULT_GTT } from '../memory/context';
 import { shouldFail } from '../memory/fault';
 import { addressOf, fieldOf } from '../memory/record';
@@ -92,7 +92,7 @@ function rootIsRegisters(ppgtt: Ppgtt): bool {
  * @returns its handle; -ENOSPC when the global GTT has no room for a gen6 directory (evict and try again), -EINVAL for a
  *   shape that the platform does not have, -ENOMEM. Nothing is left behind on failure.
  */
-export function ppgttCreate(ggtt: Ggtt, levels: u32, total: f64, flags: u32, flavour: u32): i32 {
+export function ppgttCreate(ggtt: Ggtt, levels: u32, total: f64, flags: u32, flavour: u32): Made<Ppgtt> {
   const ctx = ggtt.ctx;
   const wide = isWide(ggtt.platform);
   if (levels < PPGTT_GEN6 || levels > PPGTT_GEN8_48BIT || wide != (levels != PPGTT_GEN6)) return EINVAL;

@@ -1,4 +1,5 @@
 import { invalidType, invalidValue, outOfRange } from './errors.js';
+import type { ContextHandle } from './generated/exports.js';
 import { Core } from './instance.js';
 import type { Timeline } from './life.js';
 
@@ -12,7 +13,7 @@ export interface CoreHost {
   /** @internal */
   readonly core: Core;
   /** Handle of the core's context. @internal */
-  readonly context: number;
+  readonly context: ContextHandle;
 }
 
 /**

@@ -8,6 +8,7 @@ import {
   SET_SLOTS,
   SLOT_SIZE,
 } from './generated/constants.js';
+import type { ContextHandle } from './generated/exports.js';
 import { SwiotlbAreaStatsView, SwiotlbLiveView, SwiotlbStatsView } from './generated/records.js';
 import { Core } from './instance.js';
 
@@ -52,9 +53,9 @@ export interface SwiotlbMapping {
 /** The machine's bounce pool: created once, then served to devices by the DMA API. */
 export class BouncePool {
   readonly #core: Core;
-  readonly #context: number;
+  readonly #context: ContextHandle;
 
-  private constructor(core: Core, context: number) {
+  private constructor(core: Core, context: ContextHandle) {
     this.#core = core;
     this.#context = context;
   }
@@ -79,7 +80,7 @@ export class BouncePool {
    */
   static create(
     core: Core,
-    context: number,
+    context: ContextHandle,
     shape: { slots: number; areas: number },
     dialect: SwiotlbDialect,
     startPfn = 0,

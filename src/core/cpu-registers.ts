@@ -1,3 +1,4 @@
+import type { ContextHandle } from './generated/exports.js';
 import { CpuView } from './generated/records.js';
 import type { Core } from './instance.js';
 
@@ -13,7 +14,7 @@ export class CpuRegisters {
   #cpu: CpuView;
 
   /** The registers of the CPU that this instance of the core runs as now. */
-  constructor(core: Core, context: number) {
+  constructor(core: Core, context: ContextHandle) {
     this.#core = core;
     this.#at = core.exports.cpuRecord(context);
     this.#cpu = new CpuView(core, this.#at);

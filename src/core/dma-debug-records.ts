@@ -33,6 +33,7 @@ import {
   VALUE_NUM_FREE,
   VALUE_TOTAL,
 } from './generated/constants.js';
+import type { ContextHandle } from './generated/exports.js';
 import { DmaDeviceView, EntryView, VerdictView } from './generated/records.js';
 import type { Core } from './instance.js';
 
@@ -157,9 +158,9 @@ export interface DmaDebugCounters {
 
 export class DmaDebugRecords {
   readonly #core: Core;
-  readonly #context: number;
+  readonly #context: ContextHandle;
 
-  private constructor(core: Core, context: number) {
+  private constructor(core: Core, context: ContextHandle) {
     this.#core = core;
     this.#context = context;
   }
@@ -171,7 +172,7 @@ export class DmaDebugRecords {
    * @param entries of its pool
    * @throws GemDmaError ENOMEM
    */
-  static create(core: Core, context: number, flags: number, buckets: number, entries: number): DmaDebugRecords {
+  static create(core: Core, context: ContextHandle, flags: number, buckets: number, entries: number): DmaDebugRecords {
     const rc = core.exports.debugCreate(context, flags, buckets, entries);
     if (rc < 0) throw new GemDmaError('ENOMEM', 'dma_debug_init', 'no linear memory for the tables of dma-debug');
     return new DmaDebugRecords(core, context);

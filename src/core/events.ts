@@ -1,3 +1,4 @@
+import type { ContextHandle } from './generated/exports.js';
 import { EventView } from './generated/records.js';
 import type { Core } from './instance.js';
 
@@ -18,7 +19,7 @@ export interface RawEvent {
 }
 
 /** Takes every record that waits in the ring, oldest first. Returns how many there were. */
-export function drainEvents(core: Core, context: number, take: (event: RawEvent) => void): number {
+export function drainEvents(core: Core, context: ContextHandle, take: (event: RawEvent) => void): number {
   const { eventsDrained, eventsFirst, eventsPending, eventsRun } = core.exports;
   let taken = 0;
   while (eventsPending(context) > 0) {

@@ -1,5 +1,5 @@
 import { GemDmaError } from './errors.js';
-import type { CoreExports, ToolExports } from './generated/exports.js';
+import type { ContextHandle, CoreExports, ToolExports } from './generated/exports.js';
 import { wasm } from './generated/release.js';
 import { wasm as toolsWasm } from './generated/release-tools.js';
 import { Timeline } from './life.js';
@@ -50,7 +50,7 @@ export class Core {
   /** Of the machine that this instance runs, one at most. */
   readonly timeline = new Timeline();
   /** Handle of that machine's context, 0 while there is none. */
-  context = 0;
+  context: ContextHandle | 0 = 0;
   readonly #modules: CoreModules;
   #tools: ToolExports | undefined;
   readonly #holders: (() => void)[] = [];
@@ -196,7 +196,7 @@ export class Core {
   static readonly STAGING_SIZE = 65536;
 
   /** Offset of the staging block of a context. Throws ENOMEM when linear memory is used up. */
-  staging(context: number): number {
+  staging(context: ContextHandle): number {
     if (this.#staging === 0) {
       this.#staging = this.exports.blockAlloc(context, 4);
       if (this.#staging === 0) {

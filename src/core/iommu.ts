@@ -1,4 +1,5 @@
 import { LOG_ALREADY_SET, LOG_FAULT, LOG_STALE_READ, LOG_STALE_WRITE } from './generated/constants.js';
+import type { ContextHandle, DmaDeviceHandle, IommuDomainHandle } from './generated/exports.js';
 import { DumpCursorView, FaultRecordView, IommuStatsView, TableRunView } from './generated/records.js';
 import { Core } from './instance.js';
 
@@ -19,7 +20,7 @@ export interface TableEntry {
 /** Reads a dump part by part: `dump` writes what fits into a buffer, from the entry `skip` on, and returns how many there are. */
 export function readEntries(
   core: Core,
-  context: number,
+  context: ContextHandle,
   dump: (buffer: number, size: number, skip: number) => number,
 ): TableEntry[] {
   const entries: TableEntry[] = [];
@@ -40,12 +41,18 @@ export function readEntries(
 }
 
 /** Every entry of a domain's tables, depth first. */
-export function readTables(core: Core, context: number, domain: number): TableEntry[] {
+export function readTables(core: Core, context: ContextHandle, domain: IommuDomainHandle): TableEntry[] {
   return readEntries(core, context, (buffer, size, skip) => core.tools.tablesDump(domain, buffer, size, skip));
 }
 
 /** What maps the pages from one pfn to another, both included: runs of leaves and holes, over the borders of tables. */
-export function readLeaves(core: Core, context: number, domain: number, first: number, last: number): TableEntry[] {
+export function readLeaves(
+  core: Core,
+  context: ContextHandle,
+  domain: IommuDomainHandle,
+  first: number,
+  last: number,
+): TableEntry[] {
   if (last < first) return [];
   const { leavesDump } = core.tools;
   return readEntries(core, context, (buffer, size, skip) => leavesDump(domain, first, last, buffer, size, skip));
@@ -80,7 +87,7 @@ const KINDS: Readonly<Record<number, LogRecord['kind']>> = {
 };
 
 /** The fault log of a machine, oldest record first. */
-export function readFaultLog(core: Core, context: number): LogRecord[] {
+export function readFaultLog(core: Core, context: ContextHandle): LogRecord[] {
   const first = core.tools.faultLogFirst(context);
   const count = core.tools.faultLogCount(context);
   const record = new FaultRecordView(core);
@@ -106,14 +113,20 @@ export function readFaultLog(core: Core, context: number): LogRecord[] {
 }
 
 /** The counters of the unit, in a record that holds until the next call of the core. */
-export function readIommuStats(core: Core, context: number): IommuStatsView {
+export function readIommuStats(core: Core, context: ContextHandle): IommuStatsView {
   const at = core.staging(context);
   core.tools.iommuStats(context, at);
   return new IommuStatsView(core, at);
 }
 
 /** Bytes that a device reads at a DMA address. Returns null where the access was blocked or found no RAM. */
-export function deviceReadBytes(core: Core, context: number, device: number, address: number, length: number) {
+export function deviceReadBytes(
+  core: Core,
+  context: ContextHandle,
+  device: DmaDeviceHandle,
+  address: number,
+  length: number,
+) {
   const bytes = new Uint8Array(length);
   const at = core.staging(context);
   for (let done = 0; done < length; ) {
@@ -126,7 +139,13 @@ export function deviceReadBytes(core: Core, context: number, device: number, add
 }
 
 /** Lets a device write bytes at a DMA address. Returns 0 or a negative errno. */
-export function deviceWriteBytes(core: Core, context: number, device: number, address: number, bytes: Uint8Array) {
+export function deviceWriteBytes(
+  core: Core,
+  context: ContextHandle,
+  device: DmaDeviceHandle,
+  address: number,
+  bytes: Uint8Array,
+) {
   const at = core.staging(context);
   for (let done = 0; done < bytes.length; ) {
     const part = Math.min(bytes.length - done, Core.STAGING_SIZE);

@@ -1,18 +1,19 @@
 import { GemDmaError } from './errors.js';
 import { PAGE_SIZE } from './generated/constants.js';
+import type { ContextHandle, IovaDomainHandle } from './generated/exports.js';
 import { IovaStepView } from './generated/records.js';
 import type { Core } from './instance.js';
 
 /** Steps for the IOVA allocator, packed into linear memory so that one call performs them all. */
 export class IovaSteps {
   readonly #core: Core;
-  readonly #context: number;
+  readonly #context: ContextHandle;
   readonly #at: number;
   readonly #capacity: number;
   #count = 0;
 
   /** Throws GemDmaError ENOMEM when linear memory has no room for that many steps. */
-  constructor(core: Core, context: number, capacity: number) {
+  constructor(core: Core, context: ContextHandle, capacity: number) {
     const order = Math.max(0, Math.ceil(Math.log2((capacity * IovaStepView.SIZE) / PAGE_SIZE)));
     this.#at = core.exports.blockAlloc(context, order);
     if (this.#at === 0) {
@@ -38,7 +39,7 @@ export class IovaSteps {
   }
 
   /** Performs all steps on a domain; returns how many allocations failed. */
-  run(domain: number): number {
+  run(domain: IovaDomainHandle): number {
     return this.#core.exports.iovaReplay(domain, this.#at, this.#count);
   }
 

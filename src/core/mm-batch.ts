@@ -1,6 +1,8 @@
 import { checkInteger, GemDmaError } from './errors.js';
 import { MM_OP_INSERT, MM_OP_REMOVE, MM_OP_RESERVE, PAGE_SIZE } from './generated/constants.js';
+import type { ContextHandle } from './generated/exports.js';
 import { MmOperationView } from './generated/records.js';
+import { made } from './handle.js';
 import type { Core } from './instance.js';
 
 /** One drm_mm operation with what it is expected to give; MmOperation of assembly/gtt/drm-mm-replay.ts. */
@@ -26,13 +28,13 @@ const KINDS = { insert: MM_OP_INSERT, reserve: MM_OP_RESERVE, remove: MM_OP_REMO
 export class MmBatch {
   readonly count: number;
   readonly #core: Core;
-  readonly #context: number;
+  readonly #context: ContextHandle;
   readonly #operations: number;
   readonly #nodes: number;
   readonly #ids: number;
 
   /** Throws ENOMEM when linear memory has no room for the operations. */
-  constructor(core: Core, context: number, operations: readonly MmOperation[]) {
+  constructor(core: Core, context: ContextHandle, operations: readonly MmOperation[]) {
     this.#core = core;
     this.#context = context;
     this.count = operations.length;
@@ -67,8 +69,7 @@ export class MmBatch {
    */
   run(start: number, size: number, flavour: number, colorRule: number): { matched: number; got: number; ms: number } {
     const { mmCreate, mmDestroy, mmReplay } = this.#core.exports;
-    const mm = mmCreate(this.#context, start, size, flavour, colorRule);
-    if (mm < 0) throw new GemDmaError('ENOMEM', 'mm_create', 'no linear memory for a range manager');
+    const mm = made(mmCreate(this.#context, start, size, flavour, colorRule), 'mm_create', 'range manager');
     this.#core.fillWords(this.#nodes, this.#ids, 0);
     const begin = performance.now();
     const matched = mmReplay(mm, this.#operations, this.count, this.#nodes);

@@ -1,6 +1,7 @@
 import { checkBytes, oneOf } from './arguments.js';
 import { checkInteger, GemDmaError, invalidType } from './errors.js';
 import { ENOMEM, MAX_ORDER, PAGE_SIZE, ZONE_DMA32, ZONE_NORMAL } from './generated/constants.js';
+import type { ContextHandle } from './generated/exports.js';
 import { RamStatsView } from './generated/records.js';
 import { Core } from './instance.js';
 import type { Timeline } from './life.js';
@@ -36,11 +37,11 @@ export interface RamStats {
  */
 export class PhysicalMemory {
   readonly #core: Core;
-  readonly #context: number;
+  readonly #context: ContextHandle;
   readonly #freed: () => void;
 
   /** @param freed called after frames went back: dma-debug may have found them mapped @internal */
-  constructor(core: Core, context: number, freed: () => void = () => {}) {
+  constructor(core: Core, context: ContextHandle, freed: () => void = () => {}) {
     this.#core = core;
     this.#context = context;
     this.#freed = freed;

@@ -1,3 +1,4 @@
+import type { SgTableHandle } from './generated/exports.js';
 import { SgRunView } from './generated/records.js';
 import type { Core } from './instance.js';
 
@@ -11,22 +12,22 @@ export interface Run {
 }
 
 /** Fills a table that was reserved for so many pages. */
-export function writePfns(core: Core, table: number, pfns: ArrayLike<number>): void {
+export function writePfns(core: Core, table: SgTableHandle, pfns: ArrayLike<number>): void {
   core.writeWords(core.exports.sgPfnVector(table), pfns);
 }
 
 /** A copy of the pfns of a table of n pages. */
-export function readPfns(core: Core, table: number, n: number): Uint32Array {
+export function readPfns(core: Core, table: SgTableHandle, n: number): Uint32Array {
   return core.readWords(core.exports.sgPfnVector(table), n);
 }
 
 /** pfn of a page of a table. */
-export function pfnOf(core: Core, table: number, page: number): number {
+export function pfnOf(core: Core, table: SgTableHandle, page: number): number {
   return core.readWord(core.exports.sgPfnVector(table) + page * 4);
 }
 
 /** Fills a table that was reserved for so many entries. */
-export function writeRuns(core: Core, table: number, runs: readonly Run[]): void {
+export function writeRuns(core: Core, table: SgTableHandle, runs: readonly Run[]): void {
   const first = core.exports.sgRunVector(table);
   const record = new SgRunView(core);
   for (const [i, { pfn, offset, length }] of runs.entries()) {

@@ -20,6 +20,7 @@ import {
   VALUE_LOST_PAGES,
   VALUE_NUM_ERRORS,
 } from '../core/generated/constants.js';
+import type { ContextHandle, DmaDeviceHandle } from '../core/generated/exports.js';
 import type { Core } from '../core/instance.js';
 import { Attributions, callerText } from './attribution.js';
 import { type Finding, findingChannel, type MappingInfo, type PoolMessage, poolChannel } from './channels.js';
@@ -37,7 +38,7 @@ import { type Forecast, Grouping, type LeakReport, reportText } from './report.j
 export interface DebugDevice {
   /** The core's number for it, from 1, and its handle. */
   readonly id: number;
-  readonly handle: number;
+  readonly handle: DmaDeviceHandle;
   readonly alive: boolean;
   /** As printed, such as `0000:00:02.0`. */
   readonly name: string;
@@ -77,7 +78,7 @@ export class DmaDebug {
   fromBefore = 0;
   private readonly midLife: boolean;
   private readonly core: Core;
-  private readonly context: number;
+  private readonly context: ContextHandle;
   private readonly records: DmaDebugRecords;
   /** Devices that are there, and the names of all that ever were: findings are told later. */
   private readonly devices = new Set<DebugDevice>();
@@ -94,7 +95,7 @@ export class DmaDebug {
    * @throws GemDmaError ENOMEM
    * @internal
    */
-  constructor(core: Core, context: number, dialect: DebugDialect, options: DmaDebugOptions = {}) {
+  constructor(core: Core, context: ContextHandle, dialect: DebugDialect, options: DmaDebugOptions = {}) {
     this.core = core;
     this.context = context;
     this.registers = new CpuRegisters(core, context);
@@ -112,7 +113,7 @@ export class DmaDebug {
   }
 
   // The handle of a device that this dma-debug watches.
-  private known(device: DebugDevice, call: string): number {
+  private known(device: DebugDevice, call: string): DmaDeviceHandle {
     if (this.devices.has(device)) return device.handle;
     if (aliveness(device) === undefined) throw invalidType('device', 'a DmaDevice', device);
     // Of a dead device this throws what it died of.

@@ -18,7 +18,8 @@ import {
   invalidValue,
 } from '../core/errors.js';
 import { ALL_ENTRIES, DEVICE_FORCE_BOUNCE, PROT_READ, PROT_WRITE, TYPE_PAGE } from '../core/generated/constants.js';
-import type { CoreExports } from '../core/generated/exports.js';
+import type { CoreExports, DmaDeviceHandle, SgTableHandle } from '../core/generated/exports.js';
+import { made } from '../core/handle.js';
 import { Life } from '../core/life.js';
 import { reasonName } from '../core/reasons.js';
 import type { DmaDebug } from '../dma-debug/dma-debug.js';
@@ -45,7 +46,7 @@ export class DmaDevice {
   readonly id: number;
   readonly name: string;
   readonly driver: string | undefined;
-  readonly #record: number;
+  readonly #record: DmaDeviceHandle;
   readonly #life: Life;
   /** One load instead of three on the way to each call. */
   private readonly core: CoreExports;
@@ -78,8 +79,11 @@ export class DmaDevice {
     this.dmaDebug = host.dmaDebugOrNull ?? null;
     const { exports } = host.core;
     this.core = exports;
-    this.#record = exports.deviceCreate(host.context, this.id, config.sourceId);
-    if (this.#record === 0) throw new GemDmaError('ENOMEM', 'device_add', 'no memory for a device');
+    this.#record = made(
+      exports.deviceCreate(host.context, this.id, config.sourceId),
+      'device_add',
+      'memory for a device',
+    );
     this.#life = new Life(timeline, 'device');
     exports.deviceSetMask(this.#record, config.maskBits, config.coherentMaskBits);
     exports.deviceSetSegments(this.#record, config.maxSegment, config.segmentBoundaryBits, config.minAlignMask);
@@ -96,25 +100,25 @@ export class DmaDevice {
   }
 
   /** @internal Handle in the core. Throws for a device that is dead. */
-  get handle(): number {
+  get handle(): DmaDeviceHandle {
     return this.enter('device');
   }
 
   /** @internal Every call begins here: the record. Throws for a device that is dead. */
-  enter(call: string): number {
+  enter(call: string): DmaDeviceHandle {
     this.#life.enter(call);
     return this.#record;
   }
 
   /** @internal The same for a call that may map: its call site is taken where dma-debug is to have it. */
-  begin(call: string): number {
+  begin(call: string): DmaDeviceHandle {
     this.#life.enter(call);
     if (this.dmaDebug?.callSites) this.dmaDebug.enter();
     return this.#record;
   }
 
   /** @internal The record of a table that a call takes. Errors as recordFor. */
-  tableRecord(table: ScatterTable, call: string): number {
+  tableRecord(table: ScatterTable, call: string): SgTableHandle {
     return ScatterTable.recordFor(table, this.#life, call);
   }
 
@@ -127,13 +131,13 @@ export class DmaDevice {
    * @internal The record of a device that a call takes beside an object that has entered.
    * @throws ERR_INVALID_ARG_TYPE for what is no device; GemDmaError EXDEV, ESTALE, ENODEV
    */
-  static recordFor(device: DmaDevice, user: Life, call: string): number {
+  static recordFor(device: DmaDevice, user: Life, call: string): DmaDeviceHandle {
     user.join(DmaDevice.lifeOf(device), call);
     return device.#record;
   }
 
   /** @internal For calls of a machine's own objects, such as its IOMMU. Errors as recordFor. */
-  static recordIn(host: DmaHost, device: DmaDevice, call: string): number {
+  static recordIn(host: DmaHost, device: DmaDevice, call: string): DmaDeviceHandle {
     DmaDevice.lifeOf(device).enterIn(hostTimeline(host, call), call);
     return device.#record;
   }

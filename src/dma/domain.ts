@@ -10,6 +10,8 @@ import {
   MAGAZINE_PFNS,
   PAGE_SIZE,
 } from '../core/generated/constants.js';
+import type { FlushQueueHandle, IommuDomainHandle, IovaDomainHandle } from '../core/generated/exports.js';
+import { held } from '../core/handle.js';
 import { Life, type Timeline } from '../core/life.js';
 import { formatOf } from '../iommu-formats/index.js';
 import { ALLOCATOR_NAMES, ALLOCATORS, type AllocatorName } from '../iova/allocators.js';
@@ -86,7 +88,7 @@ export class DmaDomain {
   readonly host: DmaHost;
   readonly lazy: boolean;
   readonly allocator: AllocatorName;
-  readonly #record: number;
+  readonly #record: IommuDomainHandle;
   readonly #life: Life;
 
   /** Makes a domain. Throws TypeErrors and RangeErrors for a shape that cannot be, GemDmaError ENOMEM. */
@@ -155,7 +157,7 @@ export class DmaDomain {
     }
   }
 
-  #enter(call: string): number {
+  #enter(call: string): IommuDomainHandle {
     this.#life.enter(call);
     return this.#record;
   }
@@ -164,7 +166,7 @@ export class DmaDomain {
    * @internal The record of a domain that a call takes beside an object that has entered.
    * @throws ERR_INVALID_ARG_TYPE for what is no domain; GemDmaError EXDEV, ESTALE, ENODEV
    */
-  static recordFor(domain: DmaDomain, user: Life, call: string): number {
+  static recordFor(domain: DmaDomain, user: Life, call: string): IommuDomainHandle {
     user.join(DmaDomain.lifeOf(domain), call);
     return domain.#record;
   }
@@ -187,13 +189,13 @@ export class DmaDomain {
   }
 
   /** @internal Handle of the domain in the core. Throws for a domain that is dead. */
-  get handle(): number {
+  get handle(): IommuDomainHandle {
     return this.#enter('iommu_domain');
   }
 
   /** @internal Handle of the domain's IOVA allocator in the core. */
-  get iova(): number {
-    return this.host.core.exports.domainIova(this.#enter('iommu_domain'));
+  get iova(): IovaDomainHandle {
+    return held(this.host.core.exports.domainIova(this.#enter('iommu_domain')));
   }
 
   /** Ranges and free pages of the allocator up to a pfn; default: below 4 GiB. */
@@ -277,7 +279,7 @@ export class DmaDomain {
     else if (this.lazy) deferredFlush(this.host.context);
   }
 
-  #queue(): number {
+  #queue(): FlushQueueHandle | 0 {
     return this.host.core.exports.domainFlushQueue(this.#enter('iommu_domain'));
   }
 

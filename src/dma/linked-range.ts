@@ -1,5 +1,6 @@
 import { checkTransfer } from '../core/arguments.js';
 import { checkInteger, ERRNO } from '../core/errors.js';
+import type { DmaDeviceHandle } from '../core/generated/exports.js';
 import { Life } from '../core/life.js';
 import type { DmaDevice } from './device.js';
 import { type Direction, DMA_BIDIRECTIONAL, PHYSICAL_LIMIT } from './transfer.js';
@@ -60,7 +61,7 @@ export class LinkedRange {
     this.device.settle();
   }
 
-  #enter(call: string): number {
+  #enter(call: string): DmaDeviceHandle {
     this.#life.enter(call);
     return this.device.enter(call);
   }

@@ -10,6 +10,7 @@ import {
   ZONE_DMA32,
   ZONE_NORMAL,
 } from '../core/generated/constants.js';
+import type { SgTableHandle } from '../core/generated/exports.js';
 import { Life } from '../core/life.js';
 import { pfnOf, readPfns, writePfns, writeRuns } from '../core/sg-vectors.js';
 import type { DmaDebug } from '../dma-debug/dma-debug.js';
@@ -52,12 +53,12 @@ export interface PagesOptions {
 export class ScatterTable {
   /** @internal */
   readonly host: DmaHost;
-  readonly #record: number;
+  readonly #record: SgTableHandle;
   readonly #life: Life;
   /** Belongs to a coherent buffer, which frees it. */
   readonly #lent: boolean;
 
-  private constructor(host: DmaHost, record: number, lent = false) {
+  private constructor(host: DmaHost, record: SgTableHandle, lent = false) {
     this.host = host;
     this.#record = record;
     this.#lent = lent;
@@ -137,7 +138,7 @@ export class ScatterTable {
   }
 
   /** @internal The table of a coherent buffer, which the core has made: `forget` ends it, not `release`. */
-  static lend(host: DmaHost, handle: number): ScatterTable {
+  static lend(host: DmaHost, handle: SgTableHandle): ScatterTable {
     return new ScatterTable(host, handle, true);
   }
 
@@ -145,7 +146,7 @@ export class ScatterTable {
    * @internal The record of a table that a call takes beside an object that has entered.
    * @throws ERR_INVALID_ARG_TYPE for what is no table; GemDmaError EXDEV, ESTALE, ENODEV
    */
-  static recordFor(table: ScatterTable, user: Life, call: string): number {
+  static recordFor(table: ScatterTable, user: Life, call: string): SgTableHandle {
     if (typeof table !== 'object' || table === null || !(#life in table)) {
       throw invalidType('table', 'a ScatterTable', table);
     }
@@ -154,11 +155,11 @@ export class ScatterTable {
   }
 
   /** @internal Handle in the core. Throws for a table that is dead. */
-  get handle(): number {
+  get handle(): SgTableHandle {
     return this.#enter('sg_table');
   }
 
-  #enter(call: string): number {
+  #enter(call: string): SgTableHandle {
     this.#life.enter(call);
     return this.#record;
   }

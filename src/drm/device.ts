@@ -10,6 +10,7 @@ import {
   SG_MAX_ENTRY,
   SG_NO_COALESCE,
 } from '../core/generated/constants.js';
+import type { ContextHandle, DmaDeviceHandle, SgTableHandle } from '../core/generated/exports.js';
 import type { Core } from '../core/instance.js';
 import { Living } from '../core/living.js';
 import type { PhysicalMemory } from '../core/physical-memory.js';
@@ -35,7 +36,7 @@ export abstract class DrmDevice<Hook extends string = DrmHook> extends Living {
   /** @internal */
   readonly core: Core;
   /** @internal */
-  readonly context: number;
+  readonly context: ContextHandle;
   /** @internal */
   readonly clock: DriverClock;
   /** @internal */
@@ -47,7 +48,7 @@ export abstract class DrmDevice<Hook extends string = DrmHook> extends Living {
   /** The device as the DMA API knows it, and its handle there. */
   readonly dmaDevice: DmaDevice;
   /** @internal */
-  readonly dma: number;
+  readonly dma: DmaDeviceHandle;
   /** Every call from outside, and every hook of a policy, is run by it. @internal */
   readonly hooks: HookRunner<Hook | DrmHook>;
   /**
@@ -143,14 +144,14 @@ export abstract class DrmDevice<Hook extends string = DrmHook> extends Living {
   }
 
   /** dma_map_sg of a table, both directions. Returns segments or a negative errno. @internal */
-  mapSg(table: number): number {
+  mapSg(table: SgTableHandle): number {
     const rc = this.core.exports.dmaMapSg(this.dma, table, DMA_BIDIRECTIONAL, 0);
     if (rc <= 0) this.mapFailure = this.core.exports.lastReason(this.context);
     return rc;
   }
 
   /** dma_unmap_sg of a table. @internal */
-  unmapSg(table: number): void {
+  unmapSg(table: SgTableHandle): void {
     this.core.exports.dmaUnmapSg(this.dma, table, ALL_ENTRIES, DMA_BIDIRECTIONAL, 0);
   }
 
@@ -165,7 +166,7 @@ export abstract class DrmDevice<Hook extends string = DrmHook> extends Living {
   }
 
   /** A table over pages that it does not own, built as the driver builds its own. Returns 0 without memory. @internal */
-  tableOf(pfns: Uint32Array): number {
+  tableOf(pfns: Uint32Array): SgTableHandle | 0 {
     const { exports } = this.core;
     const table = exports.sgReserve(this.context, pfns.length);
     if (table === 0) return 0;
@@ -175,12 +176,12 @@ export abstract class DrmDevice<Hook extends string = DrmHook> extends Living {
   }
 
   /** dma_alloc_coherent. Returns the buffer, a table (handle), or 0. @internal */
-  allocCoherent(size: number): number {
+  allocCoherent(size: number): SgTableHandle | 0 {
     return this.core.exports.dmaAllocCoherent(this.dma, size, 0);
   }
 
   /** @internal */
-  freeCoherent(buffer: number, size: number): void {
+  freeCoherent(buffer: SgTableHandle, size: number): void {
     const { dmaFreeCoherent, sgDmaPage } = this.core.exports;
     dmaFreeCoherent(this.dma, buffer, size, sgDmaPage(buffer, 0));
   }

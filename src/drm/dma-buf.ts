@@ -1,6 +1,7 @@
 import { type CoreHost, hostTimeline } from '../core/arguments.js';
 import { checkInteger, invalidReturn, invalidType } from '../core/errors.js';
 import { PAGE_SIZE } from '../core/generated/constants.js';
+import type { SgTableHandle } from '../core/generated/exports.js';
 import { Living } from '../core/living.js';
 import { DmaDevice } from '../dma/device.js';
 import { EBUSY, EINVAL, refuse } from './errno.js';
@@ -16,9 +17,9 @@ import { Shared } from './shared.js';
 export interface DmaBufExporter {
   readonly name: string;
   /** A table of the memory's pages, mapped for the attachment's device. Throws GemDmaError. */
-  map(attachment: DmaBufAttachment): number;
+  map(attachment: DmaBufAttachment): SgTableHandle;
   /** Ends that mapping and frees the table. */
-  unmap(attachment: DmaBufAttachment, table: number): void;
+  unmap(attachment: DmaBufAttachment, table: SgTableHandle): void;
   /** Nobody holds the dma-buf any more. */
   release(): void;
 }
@@ -76,7 +77,7 @@ export class DmaBuf extends Shared {
 export class DmaBufAttachment extends Living {
   readonly dmaBuf: DmaBuf;
   readonly device: DmaDevice;
-  private table = 0;
+  private table: SgTableHandle | 0 = 0;
 
   constructor(host: CoreHost, dmaBuf: DmaBuf, device: DmaDevice) {
     super(hostTimeline(host, 'dma_buf_attach'), 'attachment');
@@ -85,7 +86,7 @@ export class DmaBufAttachment extends Living {
   }
 
   /** dma_buf_map_attachment: a table (handle) mapped for the device. What the exporter throws; EBUSY when it has one. */
-  map(): number {
+  map(): SgTableHandle {
     this.enter('dma_buf_map_attachment');
     this.device.handle; // Throws for a device that is gone.
     if (this.table !== 0) refuse(-EBUSY, 'dma_buf_map_attachment', 'the attachment is mapped already');
@@ -93,8 +94,8 @@ export class DmaBufAttachment extends Living {
     if (typeof table !== 'number' || table <= 0 || table >>> 0 !== table) {
       throw invalidReturn('exporter.map', 'the handle of a table', table);
     }
-    this.table = table;
-    return table;
+    this.table = table as SgTableHandle;
+    return this.table;
   }
 
   /** dma_buf_unmap_attachment. EINVAL when it is not mapped. */

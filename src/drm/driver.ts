@@ -1,3 +1,4 @@
+import type { ContextHandle } from '../core/generated/exports.js';
 import type { Core } from '../core/instance.js';
 import type { PhysicalMemory } from '../core/physical-memory.js';
 import type { DmaDevice } from '../dma/device.js';
@@ -39,7 +40,7 @@ export interface DriverHost {
   /** @internal */
   readonly core: Core;
   /** Handle of the core's context. @internal */
-  readonly context: number;
+  readonly context: ContextHandle;
   readonly clock: DriverClock;
   readonly ram: PhysicalMemory;
   /** Memory pressure: drivers register their shrinkers. @internal */

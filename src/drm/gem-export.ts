@@ -1,5 +1,7 @@
 import { GemDmaError } from '../core/errors.js';
 import { DMA_BIDIRECTIONAL } from '../core/generated/constants.js';
+import type { SgTableHandle } from '../core/generated/exports.js';
+import { held } from '../core/handle.js';
 import type { DrmDevice } from './device.js';
 import { DmaBuf, type DmaBufAttachment, type DmaBufExporter } from './dma-buf.js';
 import { ENOMEM, refuse } from './errno.js';
@@ -17,16 +19,16 @@ class GemExporter implements DmaBufExporter {
     this.object = object;
   }
 
-  map(attachment: DmaBufAttachment): number {
+  map(attachment: DmaBufAttachment): SgTableHandle {
     return this.object.device.hooks.call(() => this.mapFor(attachment));
   }
 
-  private mapFor(attachment: DmaBufAttachment): number {
+  private mapFor(attachment: DmaBufAttachment): SgTableHandle {
     const { object } = this;
     const rc = object.gemPin();
     if (rc !== 0) refuse(rc, 'dma_buf_map_attachment', `no pages for ${object}`);
     const { core, context, hooks, sgFlags, maxEntry } = object.device;
-    const pfns = core.exports.sgPfnVector(object.pages);
+    const pfns = core.exports.sgPfnVector(held(object.pages));
     const copy = core.exports.sgFromPages(context, object.size / 4096, pfns, sgFlags, maxEntry);
     if (copy === 0) {
       object.gemUnpin();
@@ -42,7 +44,7 @@ class GemExporter implements DmaBufExporter {
     return copy;
   }
 
-  unmap(attachment: DmaBufAttachment, table: number): void {
+  unmap(attachment: DmaBufAttachment, table: SgTableHandle): void {
     const { exports } = this.object.device.core;
     // A mapping of a device that is gone went with it.
     const { device } = attachment;

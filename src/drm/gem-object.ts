@@ -1,3 +1,4 @@
+import type { SgTableHandle } from '../core/generated/exports.js';
 import type { DrmDevice } from './device.js';
 import type { DmaBuf } from './dma-buf.js';
 import { bugOn } from './errno.js';
@@ -31,7 +32,7 @@ export abstract class DrmGemObject<Device extends DrmDevice = DrmDevice> extends
   /** @internal */
   abstract backing: GemBacking<never>;
   /** Handle of the sg table while the object holds its pages, else 0. @internal */
-  pages = 0;
+  pages: SgTableHandle | 0 = 0;
   /** For how many reasons the pages must stay: bound vmas, importers, copies in progress. @internal */
   pagesPinCount = 0;
   /** The dma-buf that it was exported as. @internal */

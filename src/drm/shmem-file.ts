@@ -1,5 +1,7 @@
 import { GemDmaError } from '../core/errors.js';
 import { PAGE_SIZE, SG_MAX_PAGES } from '../core/generated/constants.js';
+import type { SgTableHandle } from '../core/generated/exports.js';
+import { held } from '../core/handle.js';
 import { pfnOf } from '../core/sg-vectors.js';
 import type { DrmDevice } from './device.js';
 import { ENOMEM } from './errno.js';
@@ -17,7 +19,7 @@ export class ShmemFile implements Swappable {
   /** Place among the idle files of the machine. */
   private readonly idle: ListLink<Swappable> = new ListLink<Swappable>(this);
   /** The table of resident pages, 0 when none are. */
-  private table = 0;
+  private table: SgTableHandle | 0 = 0;
   /** Contents in swap by page number: only pages that were ever written. */
   private swap: Map<number, Uint8Array> | undefined;
 
@@ -27,12 +29,9 @@ export class ShmemFile implements Swappable {
     this.pages = size / PAGE_SIZE;
   }
 
-  /** Makes the pages resident and keeps them so until `put`. Returns the table of them, or -ENOMEM. */
-  get(): number {
-    if (this.table === 0) {
-      const rc = this.populate();
-      if (rc !== 0) return rc;
-    }
+  /** Makes the pages resident and keeps them so until `put`. Returns the table of them, 0 without memory. */
+  get(): SgTableHandle | 0 {
+    if (this.table === 0 && this.populate() !== 0) return 0;
     this.idle.remove();
     return this.table;
   }
@@ -52,16 +51,17 @@ export class ShmemFile implements Swappable {
   }
 
   /** Copies the file's pages into those of another table of the same size, or back. Returns 0 or -ENOMEM. */
-  copy(other: number, direction: 'from file' | 'to file'): number {
+  copy(other: SgTableHandle, direction: 'from file' | 'to file'): number {
     if (this.table === 0) {
       const rc = this.populate();
       if (rc !== 0) return rc;
       this.put();
     }
     const { core, ram } = this.device;
+    const table = held(this.table);
     try {
       for (let page = 0; page < this.pages; ++page) {
-        const here = pfnOf(core, this.table, page) * PAGE_SIZE;
+        const here = pfnOf(core, table, page) * PAGE_SIZE;
         const there = pfnOf(core, other, page) * PAGE_SIZE;
         if (direction === 'from file') ram.write(there, ram.read(here, PAGE_SIZE));
         else ram.write(here, ram.read(there, PAGE_SIZE));
@@ -77,8 +77,9 @@ export class ShmemFile implements Swappable {
     const { core, ram } = this.device;
     const { sgNextWritten } = core.exports;
     const swap = new Map<number, Uint8Array>();
-    for (let page = sgNextWritten(this.table, 0); page < this.pages; page = sgNextWritten(this.table, page + 1)) {
-      swap.set(page, ram.read(pfnOf(core, this.table, page) * PAGE_SIZE, PAGE_SIZE));
+    const table = held(this.table);
+    for (let page = sgNextWritten(table, 0); page < this.pages; page = sgNextWritten(table, page + 1)) {
+      swap.set(page, ram.read(pfnOf(core, table, page) * PAGE_SIZE, PAGE_SIZE));
     }
     this.truncate();
     this.swap = swap;
@@ -104,14 +105,15 @@ export class ShmemFile implements Swappable {
 
   private allocate(): boolean {
     const { core, context, ram } = this.device;
-    this.table = core.exports.sgAllocPages(context, this.pages, this.device.sgFlags, this.device.maxEntry);
-    if (this.table === 0) return false;
+    const table = core.exports.sgAllocPages(context, this.pages, this.device.sgFlags, this.device.maxEntry);
+    this.table = table;
+    if (table === 0) return false;
     if (this.swap === undefined) return true;
     try {
-      for (const [page, bytes] of this.swap) ram.write(pfnOf(core, this.table, page) * PAGE_SIZE, bytes);
+      for (const [page, bytes] of this.swap) ram.write(pfnOf(core, table, page) * PAGE_SIZE, bytes);
     } catch (error) {
       // What is in swap stays there until all of it is back.
-      core.exports.sgDestroy(this.table);
+      core.exports.sgDestroy(table);
       this.table = 0;
       if (!GemDmaError.is(error, 'ENOMEM')) throw error;
       return false;

@@ -1,6 +1,7 @@
 import { hostTimeline } from '../core/arguments.js';
 import { GemDmaError, parseSize } from '../core/errors.js';
 import { DMA_BIDIRECTIONAL, PAGE_SIZE, SG_MAX_ENTRY } from '../core/generated/constants.js';
+import type { SgTableHandle } from '../core/generated/exports.js';
 import type { DmaHost } from '../dma/sg-table.js';
 import { DmaBuf, type DmaBufAttachment, type DmaBufExporter } from './dma-buf.js';
 
@@ -34,15 +35,15 @@ class HeapExporter implements DmaBufExporter {
   private readonly host: DmaHost;
   private readonly pages: number;
   /** The table that owns the pages. */
-  private readonly table: number;
+  private readonly table: SgTableHandle;
 
-  constructor(host: DmaHost, table: number, pages: number) {
+  constructor(host: DmaHost, table: SgTableHandle, pages: number) {
     this.host = host;
     this.table = table;
     this.pages = pages;
   }
 
-  map(attachment: DmaBufAttachment): number {
+  map(attachment: DmaBufAttachment): SgTableHandle {
     const { core, context } = this.host;
     const { dmaMapSg, sgDestroy, sgFromPages, sgPfnVector } = core.exports;
     const copy = sgFromPages(context, this.pages, sgPfnVector(this.table), 0, SG_MAX_ENTRY);
@@ -52,7 +53,7 @@ class HeapExporter implements DmaBufExporter {
     throw new GemDmaError('ENOMEM', 'dma_buf_map_attachment', `${this.pages} pages could not be mapped`);
   }
 
-  unmap(attachment: DmaBufAttachment, table: number): void {
+  unmap(attachment: DmaBufAttachment, table: SgTableHandle): void {
     const { dmaUnmapSg, sgDestroy, sgOrigNents } = this.host.core.exports;
     // A mapping of a device that is gone went with it.
     const { device } = attachment;

@@ -18,6 +18,7 @@ import {
   EVENT_IOMMU_UNMAP,
   EVENT_STALE_ACCESS,
 } from '../core/generated/constants.js';
+import type { ContextHandle } from '../core/generated/exports.js';
 import type { Core } from '../core/instance.js';
 import { type CheckId, checkOf } from '../dma-debug/checks.js';
 
@@ -150,14 +151,14 @@ export class EventLog {
   /** Events that found the ring full since the last drain, and are missing from what it gives. */
   dropped = 0;
   private readonly core: Core;
-  private readonly context: number;
+  private readonly context: ContextHandle;
   private readonly names: EventNames;
   /** Tracepoints of the machine's drivers, by the number that their records carry. */
   private readonly tracepoints: Tracepoint[] = [];
   private next = 0;
 
   /** @internal */
-  constructor(core: Core, context: number, names: EventNames) {
+  constructor(core: Core, context: ContextHandle, names: EventNames) {
     this.core = core;
     this.context = context;
     this.names = names;

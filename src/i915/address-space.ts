@@ -1,6 +1,7 @@
 import { checkBytes } from '../core/arguments.js';
 import { checkInteger, errnoName, GemDmaError } from '../core/errors.js';
 import { ENOMEM } from '../core/generated/constants.js';
+import type { GpuVmHandle, MmHandle } from '../core/generated/exports.js';
 import { Living } from '../core/living.js';
 import { ListLink } from '../drm/list.js';
 import type { I915Device } from './device.js';
@@ -20,7 +21,7 @@ export abstract class AddressSpace extends Living {
   /** Shadows the GGTT: objects are bound through that. @internal */
   readonly isAliasing: boolean;
   /** Handle in the core. @internal */
-  readonly handle: number;
+  readonly handle: GpuVmHandle;
   /** Bytes; addresses run from 0 up to here. @internal */
   readonly total: number;
   /** Vmas that the GPU uses, and those that it does not, least recently used first. @internal */
@@ -31,10 +32,10 @@ export abstract class AddressSpace extends Living {
   refcount = 1;
   private closed = false;
   /** Handle of the range manager. @internal */
-  readonly mm: number;
+  readonly mm: MmHandle;
 
   /** @internal */
-  constructor(device: I915Device, name: string, kind: 'ggtt' | 'aliasing' | 'ppgtt', handle: number) {
+  constructor(device: I915Device, name: string, kind: 'ggtt' | 'aliasing' | 'ppgtt', handle: GpuVmHandle) {
     super(device.core.timeline, name);
     const { exports } = device.core;
     this.device = device;

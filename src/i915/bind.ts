@@ -1,6 +1,7 @@
 import { checkBoolean, checkOptions, oneOf } from '../core/arguments.js';
 import { checkInteger, outOfRange } from '../core/errors.js';
 import { PAGE_SIZE } from '../core/generated/constants.js';
+import { failed, held } from '../core/handle.js';
 import { bugOn, E2BIG, EBUSY, EINVAL, ENODEV, ENOSPC, refuse } from '../drm/errno.js';
 import { pinPages, unpinPages } from '../drm/gem-object.js';
 import type { AddressSpace } from './address-space.js';
@@ -193,7 +194,7 @@ function bindToVm(
       if (device.events.recording) device.tell('i915_vma_bind', object.id, size, vma.id, vma.start);
       return vma;
     }
-    device.core.exports.mmRemove(vma.node);
+    device.core.exports.mmRemove(held(vma.node));
     vma.node = 0;
   }
   vma.destroy();
@@ -208,7 +209,7 @@ function insertNode(vma: Vma, size: number, alignment: number, start: number, en
   const color = vma.object.cacheLevel;
   for (;;) {
     const node = exports.mmInsert(vm.mm, size, alignment, color, start, end, vm.device.mmInsertMode);
-    if (node > 0) {
+    if (!failed(node)) {
       vma.node = node;
       vma.start = exports.mmNodeStart(node);
       return 0;
@@ -246,7 +247,7 @@ export function vmaBind(vma: Vma, flags: number): number {
   const { device, pages } = vma.object;
   if (device.checked) {
     if (vma.dmaAddress >= 0) device.binding(vma.dmaAddress, -1);
-    vma.dmaAddress = device.core.exports.sgDmaPage(pages, 0);
+    vma.dmaAddress = device.core.exports.sgDmaPage(held(pages), 0);
     device.binding(vma.dmaAddress, 1);
   }
   return 0;

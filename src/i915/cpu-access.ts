@@ -1,4 +1,5 @@
 import { CACHE_L3_LLC, CACHE_LLC, CACHE_NONE, CACHE_WT } from '../core/generated/constants.js';
+import { held } from '../core/handle.js';
 import { EBUSY, EINVAL, refuse } from '../drm/errno.js';
 import { pinPages, unpinPages } from '../drm/gem-object.js';
 import { PIN_UPDATE, vmaBind } from './bind.js';
@@ -37,7 +38,7 @@ export function objectWrite(object: GemObject, offset: number, bytes: Uint8Array
   for (let done = 0; done < bytes.length; done += step) {
     const part = bytes.subarray(done, done + step);
     core.writeBytes(staging, part);
-    const rc = core.exports.sgWrite(object.pages, offset + done, staging, part.length);
+    const rc = core.exports.sgWrite(held(object.pages), offset + done, staging, part.length);
     if (rc < 0) {
       unpinPages(object);
       refuse(rc, 'gem_pwrite', `no memory for the contents of ${object}`);
@@ -58,7 +59,7 @@ export function objectRead(object: GemObject, offset: number, n: number): Uint8A
   const step = 65536;
   for (let done = 0; done < n; done += step) {
     const part = Math.min(step, n - done);
-    core.exports.sgRead(object.pages, offset + done, staging, part);
+    core.exports.sgRead(held(object.pages), offset + done, staging, part);
     bytes.set(core.readBytes(staging, part), done);
   }
   unpinPages(object);

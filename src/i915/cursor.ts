@@ -1,5 +1,6 @@
 import { GemDmaError } from '../core/errors.js';
 import { PAGE_SIZE } from '../core/generated/constants.js';
+import { held } from '../core/handle.js';
 import { pfnOf, readPfns } from '../core/sg-vectors.js';
 import type { GemObject } from './object.js';
 
@@ -27,7 +28,7 @@ export class PageCursor {
 
   /** The list is about to be freed, and the cursor is not reset (defect `userptrCursor`). */
   dangle(object: GemObject): void {
-    this.freed = readPfns(object.device.core, object.pages, object.size / PAGE_SIZE);
+    this.freed = readPfns(object.device.core, held(object.pages), object.size / PAGE_SIZE);
     this.table = 0;
   }
 
@@ -35,7 +36,7 @@ export class PageCursor {
   lookup(object: GemObject, n: number): number {
     if (this.table !== object.pages && !this.rewound(object, n)) return this.stale(object, n);
     this.last = n;
-    return pfnOf(object.device.core, object.pages, n);
+    return pfnOf(object.device.core, held(object.pages), n);
   }
 
   // Going backwards starts over from the head of the list that the object has now, which heals a stale cursor.

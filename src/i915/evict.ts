@@ -1,4 +1,5 @@
 import type { CoreExports } from '../core/generated/exports.js';
+import { held } from '../core/handle.js';
 import { ENOSPC } from '../drm/errno.js';
 import type { ListLink } from '../drm/list.js';
 import type { AddressSpace } from './address-space.js';
@@ -45,7 +46,7 @@ function scan(exports: CoreExports, list: ListLink<Vma>, scanned: Vma[]): boolea
     const vma = link.owner;
     if (vma.pinCount !== 0 || vma.onExecList) continue;
     scanned.push(vma);
-    if (exports.mmScanAdd(vma.node) === 1) return true;
+    if (exports.mmScanAdd(held(vma.node)) === 1) return true;
   }
   return false;
 }
@@ -55,7 +56,7 @@ function unwind(exports: CoreExports, scanned: Vma[]): Vma[] {
   const victims: Vma[] = [];
   for (let i = scanned.length - 1; i >= 0; --i) {
     const vma = scanned[i];
-    if (exports.mmScanRemove(vma.node) !== 1) continue;
+    if (exports.mmScanRemove(held(vma.node)) !== 1) continue;
     vma.object.get();
     victims.push(vma);
   }

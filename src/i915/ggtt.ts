@@ -8,6 +8,8 @@ import {
   PLATFORM_IVB,
   PLATFORM_SNB,
 } from '../core/generated/constants.js';
+import type { GgttHandle, SgTableHandle } from '../core/generated/exports.js';
+import { failed, held } from '../core/handle.js';
 import { ENOMEM, refuse } from '../drm/errno.js';
 import { AddressSpace } from './address-space.js';
 import type { Platform } from './config.js';
@@ -32,6 +34,7 @@ const PLATFORMS: Readonly<Record<Platform, number>> = {
  * the CPU's cache, neighbours of different cache levels are kept a page apart.
  */
 export class Ggtt extends AddressSpace {
+  declare readonly handle: GgttHandle;
   /** The PPGTT that batches use in its place, in that mode. @internal */
   aliasing: Ppgtt | undefined;
 
@@ -47,7 +50,7 @@ export class Ggtt extends AddressSpace {
       device.mmFlavour,
       llc ? COLOR_NONE : COLOR_I915,
     );
-    if (handle <= 0) refuse(handle, 'i915_gem_init_global_gtt', `no memory for a global GTT of ${ggtt} bytes`);
+    if (failed(handle)) refuse(handle, 'i915_gem_init_global_gtt', `no memory for a global GTT of ${ggtt} bytes`);
     super(device, 'GGTT', 'ggtt', handle);
   }
 
@@ -60,7 +63,7 @@ export class Ggtt extends AddressSpace {
   bindVma(vma: Vma, wanted: number): number {
     const { exports } = this.device.core;
     const { object } = vma;
-    let table = object.pages;
+    let table = held(object.pages);
     if (vma.view !== undefined) {
       if (vma.viewPages === 0) vma.viewPages = this.viewPages(vma);
       if (vma.viewPages === 0) return -ENOMEM;
@@ -94,12 +97,12 @@ export class Ggtt extends AddressSpace {
   }
 
   // i915_get_ggtt_vma_pages: a list of its own, with the DMA addresses that the object has at this moment.
-  private viewPages(vma: Vma): number {
+  private viewPages(vma: Vma): SgTableHandle | 0 {
     const { exports } = this.device.core;
     const { view, object } = vma;
     if (view === undefined) return 0;
-    if (view.type === 'rotated') return exports.sgRotate(object.pages, view.width, view.height);
-    return exports.sgPartial(object.pages, view.offset, view.size);
+    if (view.type === 'rotated') return exports.sgRotate(held(object.pages), view.width, view.height);
+    return exports.sgPartial(held(object.pages), view.offset, view.size);
   }
 
   protected destroy(): void {

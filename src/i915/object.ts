@@ -1,6 +1,7 @@
 import { checkBoolean, checkBytes, oneOf } from '../core/arguments.js';
 import { checkInteger, invalidType } from '../core/errors.js';
 import { PAGE_SIZE } from '../core/generated/constants.js';
+import { held } from '../core/handle.js';
 import type { DmaBuf } from '../drm/dma-buf.js';
 import { bugOn, EBUSY, EINVAL, ENOSPC, refuse } from '../drm/errno.js';
 import { exportObject } from '../drm/gem-export.js';
@@ -245,7 +246,7 @@ export class GemObject extends DrmGemObject<I915Device> {
    */
   mapSg(): number {
     if (!this.mayMap('dma_map_sg')) return 0;
-    if (this.device.mapSg(this.pages) <= 0) return -ENOSPC;
+    if (this.device.mapSg(held(this.pages)) <= 0) return -ENOSPC;
     ++this.maps;
     return 0;
   }
@@ -253,7 +254,7 @@ export class GemObject extends DrmGemObject<I915Device> {
   /** dma_unmap_sg for the object's list of pages (i915_gem_gtt_finish_object), for policies. */
   unmapSg(): void {
     if (!this.mayMap('dma_unmap_sg')) return;
-    this.device.unmapSg(this.pages);
+    this.device.unmapSg(held(this.pages));
     ++this.unmaps;
   }
 

@@ -1,5 +1,7 @@
 import { invalidReturn } from '../core/errors.js';
 import { PPGTT_GEN6, PPGTT_GEN8, PPGTT_GEN8_48BIT, PPGTT_PREALLOCATE } from '../core/generated/constants.js';
+import type { Failure, PpgttHandle } from '../core/generated/exports.js';
+import { failed, held } from '../core/handle.js';
 import { ENOSPC, refuse } from '../drm/errno.js';
 import { AddressSpace } from './address-space.js';
 import type { I915Device } from './device.js';
@@ -16,6 +18,8 @@ const GEN6_PD_ALIGN = 65536;
  * points entries to the scratch page.
  */
 export class Ppgtt extends AddressSpace {
+  declare readonly handle: PpgttHandle;
+
   /** @internal */
   constructor(device: I915Device, name: string, kind: 'aliasing' | 'ppgtt') {
     super(device, name, kind, create(device, name, kind === 'aliasing'));
@@ -36,7 +40,7 @@ export class Ppgtt extends AddressSpace {
   /** ppgtt_bind_vma: there is one set of entries, whatever is wanted. @internal */
   bindVma(vma: Vma): number {
     const { object } = vma;
-    const rc = this.device.core.exports.ppgttInsert(this.handle, vma.start, object.pages, object.cacheLevel, 0);
+    const rc = this.device.core.exports.ppgttInsert(this.handle, vma.start, held(object.pages), object.cacheLevel, 0);
     return Math.min(rc, 0);
   }
 
@@ -68,12 +72,12 @@ export class Ppgtt extends AddressSpace {
   }
 }
 
-function create(device: I915Device, name: string, aliasing: boolean): number {
+function create(device: I915Device, name: string, aliasing: boolean): PpgttHandle {
   const { gen, ppgtt } = device.config;
   const levels = gen < 8 ? PPGTT_GEN6 : ppgtt === 'full-48bit' ? PPGTT_GEN8_48BIT : PPGTT_GEN8;
   const atOnce = levels !== PPGTT_GEN8_48BIT && (aliasing || tablesAtCreation(device));
   const handle = device.hooks.during('pageTables', 0, 0, () => createTables(device, levels, atOnce));
-  if (handle <= 0) refuse(handle, 'i915_ppgtt_init', `no page tables for ${name}`);
+  if (failed(handle)) refuse(handle, 'i915_ppgtt_init', `no page tables for ${name}`);
   return handle;
 }
 
@@ -84,7 +88,7 @@ function tablesAtCreation({ policy, config }: I915Device): boolean {
 }
 
 // i915_ppgtt_init. A directory that lies in the global GTT may need room made there, once.
-function createTables(device: I915Device, levels: number, atOnce: boolean): number {
+function createTables(device: I915Device, levels: number, atOnce: boolean): PpgttHandle | Failure {
   const { exports } = device.core;
   const flags = atOnce && levels === PPGTT_GEN8 ? PPGTT_PREALLOCATE : 0;
   let handle = exports.ppgttCreate(device.ggtt.handle, levels, 0, flags, device.mmFlavour);
@@ -92,9 +96,9 @@ function createTables(device: I915Device, levels: number, atOnce: boolean): numb
     const rc = evictSomething(device.ggtt, GEN6_PD_SIZE, GEN6_PD_ALIGN, 0, 0, device.ggtt.total, false);
     if (rc === 0) handle = exports.ppgttCreate(device.ggtt.handle, levels, 0, flags, device.mmFlavour);
   }
-  if (handle > 0 && atOnce && levels === PPGTT_GEN6) {
+  if (!failed(handle) && atOnce && levels === PPGTT_GEN6) {
     const rc = exports.ppgttAllocRange(handle, 0, exports.vmTotal(handle));
-    if (rc < 0) {
+    if (failed(rc)) {
       exports.ppgttDestroy(handle);
       return rc;
     }

@@ -1,3 +1,4 @@
+import type { MmNodeHandle, SgTableHandle } from '../core/generated/exports.js';
 import { Living } from '../core/living.js';
 import { EINVAL, refuse } from '../drm/errno.js';
 import { ListLink } from '../drm/list.js';
@@ -25,7 +26,7 @@ export class Vma extends Living {
   /** Numbers the vmas of a device from 1. @internal */
   readonly id: number;
   /** Handle of the drm_mm node, 0 while unbound. @internal */
-  node = 0;
+  node: MmNodeHandle | 0 = 0;
   /** Address in the vm, in bytes; meaningful while bound. */
   start = 0;
   readonly size: number;
@@ -38,7 +39,7 @@ export class Vma extends Living {
   /** On the list of an execbuf that is being worked on, which keeps the vma when it is unbound. @internal */
   onExecList = false;
   /** The view's own sg table, 0 for the normal view. @internal */
-  viewPages = 0;
+  viewPages: SgTableHandle | 0 = 0;
   /** Place in the vm's active or inactive list. @internal */
   readonly mmLink: ListLink<Vma>;
   /** Place in the object's list. @internal */

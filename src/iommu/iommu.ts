@@ -1,6 +1,7 @@
 import { checkBytes } from '../core/arguments.js';
 import { checkInteger, GemDmaError } from '../core/errors.js';
 import { ENOMEM } from '../core/generated/constants.js';
+import type { IommuDomainHandle } from '../core/generated/exports.js';
 import type { IommuStatsView } from '../core/generated/records.js';
 import {
   deviceReadBytes,
@@ -192,7 +193,7 @@ export class Iommu {
     return formatOf(core.exports.iommuFormat(context));
   }
 
-  #tables(domain: DmaDomain): number {
+  #tables(domain: DmaDomain): IommuDomainHandle {
     DmaDomain.check(domain, this.#host.core.timeline, 'iommu');
     return domain.handle;
   }

@@ -1,6 +1,7 @@
 import { type CoreHost, checkOptions, hostTimeline } from '../core/arguments.js';
 import { checkInteger, GemDmaError, invalidType, invalidValue } from '../core/errors.js';
 import { PAGE_SIZE } from '../core/generated/constants.js';
+import type { ContextHandle, IovaDomainHandle } from '../core/generated/exports.js';
 import type { Core } from '../core/instance.js';
 import { gapHistogram } from '../core/iova-histogram.js';
 import { Life } from '../core/life.js';
@@ -64,7 +65,7 @@ export type IovaReason = 'IOVA_FULL' | 'IOVA_FRAGMENTED' | 'IOVA_LIMIT' | 'IOVA_
 const MAX_PFN = 2 ** 53 - 1;
 
 /** What there is in an allocator up to a limit (in pfns, included); asking changes nothing. */
-export function iovaStats(core: Core, handle: number, limit: number): IovaStats {
+export function iovaStats(core: Core, handle: IovaDomainHandle, limit: number): IovaStats {
   checkInteger('limit', limit, 1, MAX_PFN);
   const { iovaRanges } = core.exports;
   const { iovaFreePages, iovaCachedPages, iovaLargestGap } = core.tools;
@@ -96,8 +97,8 @@ export class IovaDomain {
   /** The last pfn below 4 GiB: the limit of a 32-bit device. */
   readonly limit32: number;
   readonly #core: Core;
-  readonly #context: number;
-  readonly #record: number;
+  readonly #context: ContextHandle;
+  readonly #record: IovaDomainHandle;
   readonly #life: Life;
 
   /** Makes an empty domain. Throws TypeErrors and RangeErrors naming the option at fault, GemDmaError ENOMEM. */
@@ -120,21 +121,22 @@ export class IovaDomain {
     this.#context = host.context;
     // The kernels keep the line between 32-bit and other limits differently: the last pfn below it, the first above.
     const line = ALLOCATORS[model].lineBelow ? this.limit32 : this.limit32 + 1;
-    this.#record = host.core.exports.iovaCreate(host.context, ALLOCATORS[model].model, shift, startPfn, line, cpus);
-    if (this.#record === 0) {
+    const record = host.core.exports.iovaCreate(host.context, ALLOCATORS[model].model, shift, startPfn, line, cpus);
+    if (record === 0) {
       throw new GemDmaError('ENOMEM', 'init_iova_domain', 'no linear memory left for an IOVA domain', {
         reason: 'IOVA_NO_MEMORY',
       });
     }
+    this.#record = record;
     this.#life = new Life(timeline, 'IOVA domain');
   }
 
   /** @internal Handle of the core's record. Throws for a domain that is dead. */
-  get handle(): number {
+  get handle(): IovaDomainHandle {
     return this.#enter('iova_domain');
   }
 
-  #enter(call: string): number {
+  #enter(call: string): IovaDomainHandle {
     this.#life.enter(call);
     return this.#record;
   }

@@ -1,5 +1,6 @@
 import { checkFunction } from '../core/arguments.js';
 import { invalidType, outOfRange } from '../core/errors.js';
+import type { ContextHandle } from '../core/generated/exports.js';
 import type { Core } from '../core/instance.js';
 
 interface Task {
@@ -16,12 +17,12 @@ const NS_PER_MS = 1e6;
  */
 export class VirtualClock {
   private readonly core: Core;
-  private readonly context: number;
+  private readonly context: ContextHandle;
   private readonly tasks: Task[] = [];
   private sequence = 0;
 
   /** @internal */
-  constructor(core: Core, context: number) {
+  constructor(core: Core, context: ContextHandle) {
     this.core = core;
     this.context = context;
   }

@@ -2,6 +2,8 @@ import { checkOptions, oneOf } from '../core/arguments.js';
 import { BouncePool } from '../core/bounce-pool.js';
 import { checkInteger, errnoName, GemDmaError, invalidType, invalidValue } from '../core/errors.js';
 import { FAULT_KINDS, FAULTS, type FaultKind } from '../core/faults.js';
+import type { ContextHandle } from '../core/generated/exports.js';
+import { failed } from '../core/handle.js';
 import { Core } from '../core/instance.js';
 import { PhysicalMemory } from '../core/physical-memory.js';
 import { DmaDevice } from '../dma/device.js';
@@ -45,7 +47,7 @@ export class Machine implements DriverHost {
   /** @internal For the layers of the library itself: the core's instance and the handle of its context. */
   readonly core: Core;
   /** @internal */
-  readonly context: number;
+  readonly context: ContextHandle;
   /** What happens, event by event, once `events.start()` was called. */
   readonly events: EventLog;
   /** dma-debug, null where it is off: what each device tells of its calls. @internal */
@@ -80,7 +82,7 @@ export class Machine implements DriverHost {
     const { ram, cpus, seed, memoryLimit } = this.config;
     const fragmentation = Math.round(ram.fragmentation * 65536);
     const rc = this.core.exports.machineCreate(memoryLimit, cpus, ram.size / 4096, fragmentation, seed);
-    if (rc <= 0) {
+    if (failed(rc)) {
       throw new GemDmaError(
         'ENOMEM',
         'machine_create',

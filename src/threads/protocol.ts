@@ -1,3 +1,4 @@
+import type { ContextHandle } from '../core/generated/exports.js';
 import type { Core, CoreModules } from '../core/instance.js';
 
 /** What passes between a WorkerPool and its workers. Nothing on a hot path: a job runs long between two messages. */
@@ -7,7 +8,7 @@ export interface WorkerData {
   modules: CoreModules;
   memory: WebAssembly.Memory;
   control: Int32Array;
-  context: number;
+  context: ContextHandle;
   index: number;
   workers: number;
 }
@@ -38,7 +39,7 @@ export const CONTROL_WORDS = 3;
 export interface JobContext {
   /** This worker's own instance of the core; `context` is the machine, the same for all. */
   readonly core: Core;
-  readonly context: number;
+  readonly context: ContextHandle;
   /** 0 to workers - 1. The worker's virtual CPU is index + 1: CPU 0 is the host's. */
   readonly index: number;
   readonly workers: number;

@@ -1,10 +1,12 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
+import type { HistogramHandle } from '../../src/core/generated/exports.js';
+import { made } from '../../src/core/handle.js';
 import { Core } from '../../src/core/instance.js';
 import { debug } from './debug.js';
 
 const core = new Core(debug);
-const ctx = core.exports.machineCreate(64 * 2 ** 20, 1, 4096, 0, 1);
+const ctx = made(core.exports.machineCreate(64 * 2 ** 20, 1, 4096, 0, 1));
 const {
   histogramCount,
   histogramCreate,
@@ -22,8 +24,8 @@ const times = fc.array(
   { minLength: 1, maxLength: 300 },
 );
 
-function filled(values: number[]): number {
-  const at = histogramCreate(ctx);
+function filled(values: number[]): HistogramHandle {
+  const at = made(histogramCreate(ctx));
   for (const value of values) histogramRecord(at, value);
   return at;
 }
@@ -61,7 +63,7 @@ describe('latency histogram', () => {
     expect([histogramCount(at), histogramSmallest(at), histogramLargest(at)]).toEqual([3, 0, 2 ** 60]);
     expect(histogramPercentile(at, 1)).toBeGreaterThan(2 ** 39);
     histogramDestroy(ctx, at);
-    const empty = histogramCreate(ctx);
+    const empty = made(histogramCreate(ctx));
     expect(histogramPercentile(empty, 0.5)).toBeNaN();
     histogramDestroy(ctx, empty);
     expect(core.tools.machineCheck(ctx)).toBe(0);

@@ -1,14 +1,16 @@
 import { describe, expect, test } from 'vitest';
 import { EFAULT, EINVAL, ENOMEM, FAULT_BLOCK, ZONE_DMA32, ZONE_NORMAL } from '../../src/core/generated/constants.js';
+import type { ContextHandle } from '../../src/core/generated/exports.js';
+import { made } from '../../src/core/handle.js';
 import { Core } from '../../src/core/instance.js';
 import { debug } from './debug.js';
 
 const MiB = 1024 * 1024;
 
 // The debug build traps on a broken assertion, so histories run through it.
-function machine(limit = 64 * MiB, pages = 4096): { core: Core; ctx: number } {
+function machine(limit = 64 * MiB, pages = 4096): { core: Core; ctx: ContextHandle } {
   const core = new Core(debug);
-  return { core, ctx: core.exports.machineCreate(limit, 2, pages, 0, 1) };
+  return { core, ctx: made(core.exports.machineCreate(limit, 2, pages, 0, 1)) };
 }
 
 describe('linear memory', () => {
@@ -82,7 +84,7 @@ describe('ram', () => {
   test('fragmented RAM hands out scattered frames, the same for the same seed', () => {
     const frames = (seed: number): number[] => {
       const core = new Core(debug);
-      const ctx = core.exports.machineCreate(64 * MiB, 1, 8192, 65536, seed);
+      const ctx = made(core.exports.machineCreate(64 * MiB, 1, 8192, 65536, seed));
       const at = core.staging(ctx);
       expect(core.exports.pagesAlloc(ctx, 2048, at)).toBe(0);
       expect(core.tools.machineCheck(ctx)).toBe(0);

@@ -1,11 +1,14 @@
 import { expect, test } from 'vitest';
+import type { DmaDeviceHandle } from '../../src/core/generated/exports.js';
+import { made } from '../../src/core/handle.js';
 import { Core } from '../../src/core/instance.js';
 import { debug } from './debug.js';
 
 test('a call that writes to the null record fails there and is named', () => {
   const core = new Core(debug);
-  const context = core.exports.machineCreate(64 * 2 ** 20, 1, 1024, 0, 1);
+  const context = made(core.exports.machineCreate(64 * 2 ** 20, 1, 1024, 0, 1));
   expect(core.tools.machineCheck(context)).toBe(0);
   // A device that is none: what the mask is set in lies in the null record.
-  expect(() => core.exports.deviceSetMask(0, 64, 64)).toThrow(/^deviceSetMask wrote to the null record, at \+\d+$/);
+  const none = 0 as DmaDeviceHandle;
+  expect(() => core.exports.deviceSetMask(none, 64, 64)).toThrow(/^deviceSetMask wrote to the null record, at \+\d+$/);
 });

@@ -1,5 +1,7 @@
 import { afterEach, describe, expect, test, vi } from 'vitest';
+import type { ContextHandle, HistogramHandle } from '../../src/core/generated/exports.js';
 import { RamStatsView } from '../../src/core/generated/records.js';
+import { made } from '../../src/core/handle.js';
 import { Core } from '../../src/core/instance.js';
 import { sections } from './sections.js';
 
@@ -7,9 +9,9 @@ const MiB = 2 ** 20;
 const [START, GLOBAL, CODE, DATA] = [8, 6, 10, 11];
 
 /** A release core, its two modules apart, with a machine of 16 MiB of RAM. */
-function release(): { core: Core; ctx: number } {
+function release(): { core: Core; ctx: ContextHandle } {
   const core = new Core();
-  return { core, ctx: core.exports.machineCreate(256 * MiB, 2, 4096, 0, 1) };
+  return { core, ctx: made(core.exports.machineCreate(256 * MiB, 2, 4096, 0, 1)) };
 }
 
 afterEach(() => vi.restoreAllMocks());
@@ -46,7 +48,7 @@ describe('the tools, a module of their own', () => {
     expect(core.tools).toBe(core.tools);
     core.exports.cpuSet(1);
     const before = machineRecords(ctx);
-    const table = core.exports.sgAllocPages(ctx, 100, 0, 2 ** 31);
+    const table = made(core.exports.sgAllocPages(ctx, 100, 0, 2 ** 31));
     expect(table).toBeGreaterThan(0);
     expect(machineRecords(ctx)).toBeGreaterThan(before);
     const at = core.staging(ctx);
@@ -58,7 +60,7 @@ describe('the tools, a module of their own', () => {
 
   test('tell broken structures', () => {
     const { core, ctx } = release();
-    const table = core.exports.sgAllocPages(ctx, 100, 0, 2 ** 31);
+    const table = made(core.exports.sgAllocPages(ctx, 100, 0, 2 ** 31));
     const vector = core.exports.sgPfnVector(table);
     core.exports.sgDestroy(table);
     expect(core.tools.machineCheck(ctx)).toBe(0);
@@ -70,14 +72,14 @@ describe('the tools, a module of their own', () => {
   test('may make memory grow under the core', () => {
     const { core, ctx } = release();
     const bytes = core.memoryBytes;
-    const made: number[] = [];
-    while (core.memoryBytes === bytes) made.push(core.tools.histogramCreate(ctx));
-    core.tools.histogramRecord(made.at(-1)!, 5);
-    expect(core.tools.histogramMean(made.at(-1)!)).toBe(5);
+    const all: HistogramHandle[] = [];
+    while (core.memoryBytes === bytes) all.push(made(core.tools.histogramCreate(ctx)));
+    core.tools.histogramRecord(all.at(-1)!, 5);
+    expect(core.tools.histogramMean(all.at(-1)!)).toBe(5);
     const block = core.exports.blockAlloc(ctx, 0);
     core.fillBytes(block, 1, 1);
-    expect(made).not.toContain(block);
-    for (const at of made) core.tools.histogramDestroy(ctx, at);
+    expect(all).not.toContain(block);
+    for (const at of all) core.tools.histogramDestroy(ctx, at);
     core.exports.blockFree(ctx, block);
     expect(core.tools.machineCheck(ctx)).toBe(0);
   });

@@ -1,6 +1,8 @@
 import { expect, test } from 'vitest';
 import { DmaDebugRecords, type VerdictRecord } from '../../src/core/dma-debug-records.js';
 import { REPORT_KERNEL, REPORT_PRINTED } from '../../src/core/generated/constants.js';
+import type { SgTableHandle } from '../../src/core/generated/exports.js';
+import { made } from '../../src/core/handle.js';
 import { Core } from '../../src/core/instance.js';
 import { writeRuns } from '../../src/core/sg-vectors.js';
 import { checkOf } from '../../src/dma-debug/checks.js';
@@ -50,7 +52,7 @@ function told(record: VerdictRecord): ModelVerdict {
 }
 
 interface List {
-  table: number;
+  table: SgTableHandle;
   /** Entries as given, and segments as the last mapping left them. */
   entries: [pfn: number, offset: number, length: number][];
   segments: [address: number, length: number][];
@@ -67,7 +69,7 @@ test.each(histories)('%s, seed %i: the same verdicts and counters, call by call'
   const allErrors = pick(2) === 0;
   const core = new Core(debug);
   const { exports } = core;
-  const ctx = exports.machineCreate(64 * 2 ** 20, 1, 2048, 0, 1);
+  const ctx = made(exports.machineCreate(64 * 2 ** 20, 1, 2048, 0, 1));
   // With ours switched off, nothing but the kernel's accounting decides what is tracked; with both, it must not matter.
   const checkers = seed % 2 === 0 ? 'both' : 'kernel';
   const records = DmaDebugRecords.create(core, ctx, debugFlags(dialect, checkers), dialect.buckets, prealloc);
@@ -75,7 +77,7 @@ test.each(histories)('%s, seed %i: the same verdicts and counters, call by call'
   records.setOptions(allErrors, numErrors, false);
   const model = new KernelModel(dialect, prealloc, allErrors, numErrors);
   const devices = Array.from({ length: DEVICES }, (_, i) => {
-    const handle = exports.deviceCreate(ctx, i + 1, i + 1);
+    const handle = made(exports.deviceCreate(ctx, i + 1, i + 1));
     exports.deviceSetSegments(handle, SEGMENT, BOUNDARY_BITS, 0);
     return handle;
   });
@@ -87,7 +89,7 @@ test.each(histories)('%s, seed %i: the same verdicts and counters, call by call'
       pick(3) * 64,
       4096 * (1 + pick(12)),
     ]);
-    const table = exports.sgReserveRuns(ctx, entries.length);
+    const table = made(exports.sgReserveRuns(ctx, entries.length));
     writeRuns(
       core,
       table,

@@ -1,4 +1,5 @@
 import { PAGE_SIZE as PAGE } from '../../src/core/generated/constants.js';
+import { made } from '../../src/core/handle.js';
 import { Core } from '../../src/core/instance.js';
 import { readLeaves, type TableEntry } from '../../src/core/iommu.js';
 import type { DmaDevice } from '../../src/dma/device.js';
@@ -15,7 +16,7 @@ export const MSI: readonly (readonly [number, number])[] = [[0xfee00, 0xfeeff]];
 /** A bare machine on the debug core. */
 export function host(pages = 8192, cpus = 1, limit = 2 ** 28): DmaHost {
   const core = new Core(debug);
-  return { core, context: core.exports.machineCreate(limit, cpus, pages, 0, 1) };
+  return { core, context: made(core.exports.machineCreate(limit, cpus, pages, 0, 1)) };
 }
 
 /** Moves the virtual clock. */

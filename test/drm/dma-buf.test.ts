@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { GemDmaError } from '../../src/core/errors.js';
+import type { SgTableHandle } from '../../src/core/generated/exports.js';
 import type { DmaBufAttachment, DmaBufExporter } from '../../src/drm/dma-buf.js';
 import { DmaBuf } from '../../src/drm/dma-buf.js';
 import { SystemHeap } from '../../src/drm/system-heap.js';
@@ -102,7 +103,7 @@ describe('i915 as the importer', () => {
     const { gpu, machine } = gpuOn();
     const exporter: DmaBufExporter = {
       name: 'unwilling',
-      map(_attachment: DmaBufAttachment): number {
+      map(_attachment: DmaBufAttachment): SgTableHandle {
         throw new GemDmaError('EBUSY', 'dma_buf_map_attachment', 'not now');
       },
       unmap() {},

@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest';
+import { held } from '../../src/core/handle.js';
 import { deviceRead } from '../../src/iommu/iommu.js';
 import { Machine } from '../../src/machine.js';
 import { pattern } from '../i915/gpu.js';
@@ -12,9 +13,9 @@ test('its objects map, the device reaches them, and all is given back', () => {
   const object = dev.create(4);
   expect(object.gemPin()).toBe(0);
   const { sgDmaPage, sgPfnVector } = machine.core.exports;
-  const pfn = machine.core.readWord(sgPfnVector(object.pages));
+  const pfn = machine.core.readWord(sgPfnVector(held(object.pages)));
   machine.ram.write(pfn * 4096, pattern(100));
-  expect(deviceRead(machine, dev.dmaDevice, sgDmaPage(object.pages, 0), 100)).toEqual(pattern(100));
+  expect(deviceRead(machine, dev.dmaDevice, sgDmaPage(held(object.pages), 0), 100)).toEqual(pattern(100));
   expect(machine.dmaDebug.report().live.count).toBeGreaterThan(0);
   object.gemUnpin();
   object.release();
@@ -68,10 +69,10 @@ test('under pressure of i915 its idle objects are shrunk and swapped, pinned one
   const gpu = machine.addI915({ gen: 8 });
   const dev = machine.addDriver(tiny, {});
   const idle = dev.create(1024);
-  const held = dev.create(512);
-  for (const object of [idle, held]) expect(object.gemPin()).toBe(0);
+  const kept = dev.create(512);
+  for (const object of [idle, kept]) expect(object.gemPin()).toBe(0);
   const { sgPfnVector } = machine.core.exports;
-  const first = (): number => machine.core.readWord(sgPfnVector(idle.pages));
+  const first = (): number => machine.core.readWord(sgPfnVector(held(idle.pages)));
   machine.ram.write(first() * 4096, pattern(64));
   idle.gemUnpin();
   expect(machine.reclaim.count()).toBe(1);
@@ -80,7 +81,7 @@ test('under pressure of i915 its idle objects are shrunk and swapped, pinned one
   const left = machine.ram.stats.usable - machine.ram.stats.inUse;
   const big = gpu.createObject((left + 300) * 4096);
   big.getPages();
-  expect([idle.pages, held.pagesPinCount, held.pages !== 0]).toEqual([0, 1, true]);
+  expect([idle.pages, kept.pagesPinCount, kept.pages !== 0]).toEqual([0, 1, true]);
   big.release();
 
   expect(idle.gemPin()).toBe(0);

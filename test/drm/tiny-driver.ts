@@ -1,3 +1,4 @@
+import { held } from '../../src/core/handle.js';
 import type { DmaDevice } from '../../src/dma/device.js';
 import { DrmDevice, type DrmHook } from '../../src/drm/device.js';
 import type { Driver, DriverHost } from '../../src/drm/driver.js';
@@ -63,13 +64,13 @@ class TinyBacking implements GemBacking<TinyObject> {
   constructor(private readonly file: ShmemFile) {}
   getPages(object: TinyObject): number {
     const table = this.file.get();
-    if (table < 0) return table;
+    if (table === 0) return -ENOMEM;
     if (object.device.mapSg(table) > 0) object.pages = table;
     else this.file.put();
     return object.pages === 0 ? -ENOMEM : 0;
   }
   putPages(object: TinyObject): void {
-    object.device.unmapSg(object.pages);
+    object.device.unmapSg(held(object.pages));
     this.file.put();
   }
   release(): void {

@@ -10,15 +10,17 @@ import {
   MM_2015,
   MM_MODERN,
 } from '../../src/core/generated/constants.js';
+import type { ContextHandle, MmHandle, MmNodeHandle } from '../../src/core/generated/exports.js';
+import { failed, made } from '../../src/core/handle.js';
 import { Core } from '../../src/core/instance.js';
 import { verify } from '../../src/recordings/verify.js';
 import { debug } from '../core/debug.js';
 import { MiB, random } from './host.js';
 import { MmModel, MODERN, OLD } from './mm-model.js';
 
-function machine(): { core: Core; ctx: number } {
+function machine(): { core: Core; ctx: ContextHandle } {
   const core = new Core(debug);
-  return { core, ctx: core.exports.machineCreate(256 * MiB, 1, 1024, 0, 1) };
+  return { core, ctx: made(core.exports.machineCreate(256 * MiB, 1, 1024, 0, 1)) };
 }
 
 describe('recordings of drm_mm.c', () => {
@@ -49,9 +51,9 @@ describe.each([
     const before = machineRecords(ctx);
     const pick = random(seed);
     const [base, size] = [pick(3) * 4096, (64 + pick(512)) * 65536];
-    const mm = mmCreate(ctx, base, size, flavour, rule);
+    const mm = made(mmCreate(ctx, base, size, flavour, rule));
     const model = new MmModel(base, size, flavour === MM_MODERN, rule === COLOR_I915);
-    const live: number[] = [];
+    const live: MmNodeHandle[] = [];
     for (let step = 0; step < 900; ++step) {
       const at = `seed ${seed}, step ${step}`;
       // Swings between filling and emptying, so that holes of all ages and sizes come and go.
@@ -63,8 +65,8 @@ describe.each([
         const [start, bytes, color] = [base + pick(size / 4096) * 4096, (1 + pick(8)) * 4096, pick(2)];
         const expected = model.reserve(start, bytes, color);
         const node = mmReserve(mm, start, bytes, color);
-        expect(node < 0 ? node : mmNodeStart(node), at).toBe(expected);
-        if (node > 0) live.push(node);
+        expect(failed(node) ? node : mmNodeStart(node), at).toBe(expected);
+        if (!failed(node)) live.push(node);
       } else {
         const bytes = (1 + pick(pick(8) === 0 ? 400 : 24)) * 4096;
         const align = [0, 0, 4096, 8192, 65536, 3 * 4096][pick(6)];
@@ -73,8 +75,8 @@ describe.each([
         const [color, mode] = [pick(3) === 0 ? 1 : 0, modes[pick(modes.length)]];
         const expected = model.insert(bytes, align, color, lo, hi, mode);
         const node = mmInsert(mm, bytes, align, color, lo, hi, mode);
-        expect(node < 0 ? node : mmNodeStart(node), at).toBe(expected);
-        if (node > 0) live.push(node);
+        expect(failed(node) ? node : mmNodeStart(node), at).toBe(expected);
+        if (!failed(node)) live.push(node);
       }
       if (step % 30 === 0) {
         expect(machineCheck(ctx), at).toBe(0);
@@ -87,7 +89,7 @@ describe.each([
   });
 });
 
-function holesOf(core: Core, mm: number, base: number): [number, number][] {
+function holesOf(core: Core, mm: MmHandle, base: number): [number, number][] {
   const { mmNodeStart } = core.exports;
   const { mmNext, mmNodeSize, mmNodeHole, mmHeadHole } = core.tools;
   const holes: [number, number][] = mmHeadHole(mm) > 0 ? [[base, mmHeadHole(mm)]] : [];
@@ -101,9 +103,9 @@ describe('placement', () => {
   test('2015: the colours 1,0,1,1,0 of an empty space without a shared cache are kept a page apart', () => {
     const { core, ctx } = machine();
     const { mmCreate, mmInsert, mmNodeStart } = core.exports;
-    const mm = mmCreate(ctx, 0, 256 * MiB - 4096, MM_2015, COLOR_I915);
+    const mm = made(mmCreate(ctx, 0, 256 * MiB - 4096, MM_2015, COLOR_I915));
     const starts = [1, 0, 1, 1, 0].map((color) =>
-      mmNodeStart(mmInsert(mm, 12288, 0, color, 0, 256 * MiB, OLD.default)),
+      mmNodeStart(made(mmInsert(mm, 12288, 0, color, 0, 256 * MiB, OLD.default))),
     );
     expect(starts).toEqual([0x1000, 0x5000, 0x9000, 0xc000, 0x10000]);
   });
@@ -112,27 +114,27 @@ describe('placement', () => {
     const { core, ctx } = machine();
     const { mmCreate, mmInsert, mmNodeStart } = core.exports;
     for (const color of [0, 1]) {
-      const mm = mmCreate(ctx, 0, MiB, MM_MODERN, COLOR_I915);
-      expect(mmNodeStart(mmInsert(mm, 8192, 0, color, 0, MiB, MODERN.high))).toBe(MiB - 4096 - 8192);
-      expect(mmNodeStart(mmInsert(mm, 8192, 0, color, 0, MiB, MODERN.low))).toBe(0);
-      expect(mmInsert(mmCreate(ctx, 0, 8192, MM_MODERN, COLOR_I915), 8192, 0, color, 0, 8192, MODERN.best)).toBe(
+      const mm = made(mmCreate(ctx, 0, MiB, MM_MODERN, COLOR_I915));
+      expect(mmNodeStart(made(mmInsert(mm, 8192, 0, color, 0, MiB, MODERN.high)))).toBe(MiB - 4096 - 8192);
+      expect(mmNodeStart(made(mmInsert(mm, 8192, 0, color, 0, MiB, MODERN.low)))).toBe(0);
+      expect(mmInsert(made(mmCreate(ctx, 0, 8192, MM_MODERN, COLOR_I915)), 8192, 0, color, 0, 8192, MODERN.best)).toBe(
         ENOSPC,
       );
-      const old = mmCreate(ctx, 0, MiB, MM_2015, COLOR_I915);
+      const old = made(mmCreate(ctx, 0, MiB, MM_2015, COLOR_I915));
       const top = OLD.default + OLD.top;
-      expect(mmNodeStart(mmInsert(old, 8192, 0, color, 0, MiB, top))).toBe(MiB - 8192);
+      expect(mmNodeStart(made(mmInsert(old, 8192, 0, color, 0, MiB, top)))).toBe(MiB - 8192);
     }
   });
 
   test('2015: what was freed last is used first', () => {
     const { core, ctx } = machine();
     const { mmCreate, mmInsert, mmNodeStart, mmRemove } = core.exports;
-    const mm = mmCreate(ctx, 0, MiB, MM_2015, COLOR_NONE);
-    const nodes = Array.from({ length: 8 }, () => mmInsert(mm, 4096, 0, 0, 0, MiB, OLD.default));
+    const mm = made(mmCreate(ctx, 0, MiB, MM_2015, COLOR_NONE));
+    const nodes = Array.from({ length: 8 }, () => made(mmInsert(mm, 4096, 0, 0, 0, MiB, OLD.default)));
     mmRemove(nodes[1]);
     mmRemove(nodes[5]);
     mmRemove(nodes[3]);
-    const again = [0, 1, 2].map(() => mmNodeStart(mmInsert(mm, 4096, 0, 0, 0, MiB, OLD.default)));
+    const again = [0, 1, 2].map(() => mmNodeStart(made(mmInsert(mm, 4096, 0, 0, 0, MiB, OLD.default))));
     expect(again).toEqual([3 * 4096, 5 * 4096, 4096]);
   });
 
@@ -140,7 +142,7 @@ describe('placement', () => {
     const { core, ctx } = machine();
     const { mmCreate, mmInsert, mmReserve } = core.exports;
     const { mmNodes } = core.tools;
-    const [old, modern] = [MM_2015, MM_MODERN].map((flavour) => mmCreate(ctx, 0, MiB, flavour, COLOR_NONE));
+    const [old, modern] = [MM_2015, MM_MODERN].map((flavour) => made(mmCreate(ctx, 0, MiB, flavour, COLOR_NONE)));
     for (const mm of [old, modern]) {
       expect(mmInsert(mm, 2 * MiB, 0, 0, 0, MiB, MODERN.best)).toBe(ENOSPC);
       expect(mmInsert(mm, 4096, 2 * MiB, 0, 4096, MiB, MODERN.best)).toBe(ENOSPC);
@@ -160,7 +162,7 @@ describe('placement', () => {
     const { core, ctx } = machine();
     const { mmCreate, mmInsert, mmDestroy, faultArm } = core.exports;
     const { machineCheck, machineRecords, mmNodes } = core.tools;
-    mmDestroy(mmCreate(ctx, 0, MiB, MM_MODERN, COLOR_NONE));
+    mmDestroy(made(mmCreate(ctx, 0, MiB, MM_MODERN, COLOR_NONE)));
     const empty = machineRecords(ctx);
     for (const [kind, times] of [
       [8, 1],
@@ -173,7 +175,7 @@ describe('placement', () => {
         expect(machineRecords(ctx)).toBe(empty);
       }
     }
-    const mm = mmCreate(ctx, 0, 64 * MiB, MM_MODERN, COLOR_NONE);
+    const mm = made(mmCreate(ctx, 0, 64 * MiB, MM_MODERN, COLOR_NONE));
     let refused = 0;
     for (let i = 0; i < 600; ++i) {
       const records = machineRecords(ctx);
@@ -201,8 +203,10 @@ describe('eviction scan', () => {
     const { core, ctx } = machine();
     const { mmCreate, mmInsert, mmScanInit, mmScanAdd, mmScanRemove, mmRemove, mmNodeStart } = core.exports;
     const { machineCheck } = core.tools;
-    const mm = mmCreate(ctx, 0, MiB, flavour, COLOR_NONE);
-    const nodes = Array.from({ length: 16 }, () => mmInsert(mm, 65536, 0, 0, 0, MiB, flavour === 0 ? 0 : MODERN.low));
+    const mm = made(mmCreate(ctx, 0, MiB, flavour, COLOR_NONE));
+    const nodes = Array.from({ length: 16 }, () =>
+      made(mmInsert(mm, 65536, 0, 0, 0, MiB, flavour === 0 ? 0 : MODERN.low)),
+    );
     expect(mmInsert(mm, size, 0, 0, 0, MiB, MODERN.best)).toBe(ENOSPC);
     expect(mmScanInit(mm, size, 0, 0, ...range, 0)).toBe(0);
     const added: number[] = [];
@@ -220,7 +224,7 @@ describe('eviction scan', () => {
     expect(machineCheck(ctx)).toBe(0);
     if (!found) return { found, victims, start: -1 };
     for (const index of victims) mmRemove(nodes[index]);
-    const node = mmInsert(mm, size, 0, 0, ...range, flavour === 0 ? 0 : MODERN.low);
+    const node = made(mmInsert(mm, size, 0, 0, ...range, flavour === 0 ? 0 : MODERN.low));
     expect(machineCheck(ctx)).toBe(0);
     return { found, victims: victims.sort((a, b) => a - b), start: node > 0 ? mmNodeStart(node) : node };
   }

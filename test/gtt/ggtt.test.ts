@@ -1,5 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { COLOR_NONE, EINVAL, ENOMEM, ERANGE, MM_2015 } from '../../src/core/generated/constants.js';
+import type { GgttHandle } from '../../src/core/generated/exports.js';
+import { failed, made } from '../../src/core/handle.js';
 import { DmaDevice } from '../../src/dma/device.js';
 import { ScatterTable } from '../../src/dma/sg-table.js';
 import { DMA_BIDIRECTIONAL } from '../../src/dma/transfer.js';
@@ -7,11 +9,11 @@ import { CACHE, GiB, type Host, host, MiB, mapped, type Path, PLATFORM } from '.
 
 const PATHS: Path[] = ['direct', 'iommu', 'iommu-2015'];
 
-function ggtt({ core, device }: Host, platform: number, total = 2 * GiB): number {
-  return core.exports.ggttCreate(device.handle, platform, total, Math.min(total, 256 * MiB), MM_2015, COLOR_NONE);
+function ggtt({ core, device }: Host, platform: number, total = 2 * GiB): GgttHandle {
+  return made(core.exports.ggttCreate(device.handle, platform, total, Math.min(total, 256 * MiB), MM_2015, COLOR_NONE));
 }
 
-function entries({ core }: Host, at: number, first: number, count: number): number[] {
+function entries({ core }: Host, at: GgttHandle, first: number, count: number): number[] {
   return Array.from({ length: count }, (_, i) => core.tools.ggttEntry(at, first + i));
 }
 
@@ -98,7 +100,7 @@ describe('sources of entries', () => {
     const machine = host('direct');
     expect(machine.core.exports.swiotlbCreate(machine.context, 2048, 1, 0, 0)).toBe(0);
     const device = new DmaDevice(machine, { id: 2, maskBits: 39, forceBounce: true });
-    const gtt = machine.core.exports.ggttCreate(device.handle, PLATFORM.GEN8, GiB, 0, MM_2015, COLOR_NONE);
+    const gtt = made(machine.core.exports.ggttCreate(device.handle, PLATFORM.GEN8, GiB, 0, MM_2015, COLOR_NONE));
     const table = ScatterTable.allocate(machine, 9, { coalesce: false });
     expect(device.mapSg(table, DMA_BIDIRECTIONAL), device.reason).toBe(9);
     expect(machine.core.exports.ggttInsert(gtt, 8192, table.handle, CACHE.LLC, 0)).toBe(9);
@@ -177,7 +179,7 @@ describe('limits', () => {
     const { faultArm, ggttCreate, ggttDestroy } = machine.core.exports;
     const { faultPending, machineCheck, machineRecords } = machine.core.tools;
     const { handle } = machine.device;
-    ggttDestroy(ggttCreate(handle, PLATFORM.GEN8, GiB, 0, MM_2015, COLOR_NONE));
+    ggttDestroy(made(ggttCreate(handle, PLATFORM.GEN8, GiB, 0, MM_2015, COLOR_NONE)));
     const before = { records: machineRecords(machine.context), ...machine.device.counts };
     let failures = 0;
     for (let kind = 0; kind <= 8; ++kind) {
@@ -186,7 +188,7 @@ describe('limits', () => {
         const gtt = ggttCreate(handle, PLATFORM.GEN8, GiB, 0, MM_2015, COLOR_NONE);
         const struck = faultPending(machine.context, kind) === 0;
         faultArm(machine.context, kind, 0);
-        if (gtt > 0) {
+        if (!failed(gtt)) {
           ggttDestroy(gtt);
           if (!struck) break;
           continue;

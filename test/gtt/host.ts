@@ -10,6 +10,8 @@ import {
   PLATFORM_IVB,
   PLATFORM_SNB,
 } from '../../src/core/generated/constants.js';
+import type { ContextHandle } from '../../src/core/generated/exports.js';
+import { made } from '../../src/core/handle.js';
 import { Core } from '../../src/core/instance.js';
 import { DmaDevice } from '../../src/dma/device.js';
 import { DmaDomain } from '../../src/dma/domain.js';
@@ -36,7 +38,7 @@ export type Path = 'direct' | 'iommu' | 'iommu-2015';
 
 export interface Host {
   core: Core;
-  context: number;
+  context: ContextHandle;
   device: DmaDevice;
   domain: DmaDomain | undefined;
 }
@@ -44,7 +46,7 @@ export interface Host {
 /** A machine on the debug core, whose assertions trap, with one device and scattered RAM. */
 export function host(path: Path, pages = 16384): Host {
   const core = new Core(debug);
-  const context = core.exports.machineCreate(512 * MiB, 1, pages, 65536, 3);
+  const context = made(core.exports.machineCreate(512 * MiB, 1, pages, 65536, 3));
   const base = { core, context };
   const domain = path === 'direct' ? undefined : new DmaDomain(base, { mergeSegments: path === 'iommu' });
   const device = new DmaDevice(base, { maskBits: 39, maxSegment: 2 ** 31, ...(domain && { domain }) });

@@ -11,6 +11,8 @@ import {
   PPGTT_OWN_SCRATCH,
   PPGTT_PREALLOCATE,
 } from '../../src/core/generated/constants.js';
+import type { Failure, GgttHandle, PpgttHandle } from '../../src/core/generated/exports.js';
+import { failed, made } from '../../src/core/handle.js';
 import { DMA_BIDIRECTIONAL } from '../../src/dma/transfer.js';
 import { CACHE, GiB, type Host, host, MiB, mapped, type Path, PLATFORM, random } from './host.js';
 
@@ -24,10 +26,10 @@ const SHAPES = [
   { name: 'gen8, 48 bits', platform: PLATFORM.GEN8, levels: 4, total: 2 ** 48, span: 2 * MiB, scratch: 3 },
 ] as const;
 
-function spaces(machine: Host, shape: (typeof SHAPES)[number], flags = 0): { ggtt: number; ppgtt: number } {
+function spaces(machine: Host, shape: (typeof SHAPES)[number], flags = 0): { ggtt: GgttHandle; ppgtt: PpgttHandle } {
   const { ggttCreate, ppgttCreate } = machine.core.exports;
-  const ggtt = ggttCreate(machine.device.handle, shape.platform, GiB, 256 * MiB, MM_2015, COLOR_NONE);
-  return { ggtt, ppgtt: ppgttCreate(ggtt, shape.levels, 0, flags, MM_2015) };
+  const ggtt = made(ggttCreate(machine.device.handle, shape.platform, GiB, 256 * MiB, MM_2015, COLOR_NONE));
+  return { ggtt, ppgtt: made(ppgttCreate(ggtt, shape.levels, 0, flags, MM_2015)) };
 }
 
 function mappedOnce(machine: Host): void {
@@ -102,7 +104,7 @@ describe.each(PATHS)('device %s', (path) => {
       ppgttAllocRange(ppgtt, 0, 3 * shape.span);
       let failures = 0;
       /** Makes each allocation of a call fail in turn, until it gets through untouched. */
-      const each = (call: () => number, undo: (result: number) => void): void => {
+      const each = <T extends number>(call: () => T, undo: (result: Exclude<T, Failure>) => void): void => {
         for (const kind of [0, 1, 2, 3, 4, 8]) {
           for (let nth = 1; ; ++nth) {
             const before = state(machine);
@@ -110,7 +112,7 @@ describe.each(PATHS)('device %s', (path) => {
             const result = call();
             const struck = faultPending(context, kind) === 0;
             faultArm(context, kind, 0);
-            if (result > 0) undo(result);
+            if (!failed(result)) undo(result as Exclude<T, Failure>);
             else expect(result, `kind ${kind}, allocation ${nth}`).toBe(ENOMEM);
             expect(state(machine), `kind ${kind}, allocation ${nth}`).toEqual(before);
             expect(machineCheck(context)).toBe(0);
@@ -211,14 +213,14 @@ describe('shapes', () => {
     const { ggttCreate, ppgttCreate, ppgttDestroy, vmMm, mmNodeStart } = core.exports;
     const { ggttEntry } = core.tools;
     const { ppgttRegister, vmScratchEntry, mmNodes } = core.tools;
-    const ggtt = ggttCreate(machine.device.handle, PLATFORM.IVB, 16 * MiB, 16 * MiB, MM_2015, COLOR_NONE);
-    const first = ppgttCreate(ggtt, PPGTT_GEN6, 0, 0, MM_2015);
-    const start = mmNodeStart(core.tools.mmNext(vmMm(ggtt), 0));
+    const ggtt = made(ggttCreate(machine.device.handle, PLATFORM.IVB, 16 * MiB, 16 * MiB, MM_2015, COLOR_NONE));
+    const first = made(ppgttCreate(ggtt, PPGTT_GEN6, 0, 0, MM_2015));
+    const start = mmNodeStart(made(core.tools.mmNext(vmMm(ggtt), 0)));
     expect(start).toBe(14 * MiB - 65536);
     expect(ppgttRegister(first, 0)).toBe((start / 4096) * 4);
     const directory = ggttEntry(ggtt, start / 4096);
     expect(directory & 1).toBe(1);
-    const more = Array.from({ length: 6 }, () => ppgttCreate(ggtt, PPGTT_GEN6, 0, 0, MM_2015));
+    const more = Array.from({ length: 6 }, () => made(ppgttCreate(ggtt, PPGTT_GEN6, 0, 0, MM_2015)));
     expect(more.every((at) => at > 0)).toBe(true);
     const before = state(machine);
     expect(ppgttCreate(ggtt, PPGTT_GEN6, 0, 0, MM_2015), 'the global GTT is full').toBe(ENOSPC);
@@ -235,9 +237,9 @@ describe('shapes', () => {
       machine.core.exports;
     const { ppgttEntry } = machine.core.tools;
     const [old, recent] = [PLATFORM.HSW, PLATFORM.GEN8].map((platform) =>
-      ggttCreate(machine.device.handle, platform, GiB, 0, MM_2015, COLOR_NONE),
+      made(ggttCreate(machine.device.handle, platform, GiB, 0, MM_2015, COLOR_NONE)),
     );
-    const refused = [
+    const shapes: [GgttHandle, number, number, number][] = [
       [old, 3, 0, 0],
       [old, 4, 0, 0],
       [recent, 2, 0, 0],
@@ -246,9 +248,10 @@ describe('shapes', () => {
       [recent, 3, 4095, 0],
       [recent, 4, 0, PPGTT_PREALLOCATE],
       [old, 2, 0, PPGTT_PREALLOCATE],
-    ].map(([ggtt, levels, total, flags]) => ppgttCreate(ggtt, levels, total, flags, MM_2015));
+    ];
+    const refused = shapes.map(([ggtt, levels, total, flags]) => ppgttCreate(ggtt, levels, total, flags, MM_2015));
     expect(refused).toEqual(refused.map(() => -22));
-    const ppgtt = ppgttCreate(recent, PPGTT_GEN8, 2 * GiB, 0, MM_2015);
+    const ppgtt = made(ppgttCreate(recent, PPGTT_GEN8, 2 * GiB, 0, MM_2015));
     expect(ppgttAllocRange(ppgtt, 2 * GiB - 4096, 8192)).toBe(ERANGE);
     expect(ppgttAllocRange(ppgtt, -4096, 8192)).toBe(ERANGE);
     expect(ppgttAllocRange(ppgtt, 2 * GiB - 4096, 4096)).toBe(2);

@@ -8,6 +8,8 @@ import {
   MM_2015,
   PTE_READ_ONLY,
 } from '../../src/core/generated/constants.js';
+import type { GpuVmHandle } from '../../src/core/generated/exports.js';
+import { made } from '../../src/core/handle.js';
 import { DMA_BIDIRECTIONAL } from '../../src/dma/transfer.js';
 import { CACHE, GiB, type Host, host, MiB, mapped, type Path, PLATFORM } from './host.js';
 
@@ -21,8 +23,8 @@ const START = 4 * MiB - 4096; // the second page lies under another page table
 
 function bind(machine: Host, platform: number, levels: number) {
   const { ggttCreate, ggttInsert, ppgttCreate, ppgttAllocRange, ppgttInsert } = machine.core.exports;
-  const ggtt = ggttCreate(machine.device.handle, platform, GiB, 256 * MiB, MM_2015, COLOR_NONE);
-  const ppgtt = ppgttCreate(ggtt, levels, 0, 0, MM_2015);
+  const ggtt = made(ggttCreate(machine.device.handle, platform, GiB, 256 * MiB, MM_2015, COLOR_NONE));
+  const ppgtt = made(ppgttCreate(ggtt, levels, 0, 0, MM_2015));
   const table = mapped(machine, 3);
   ppgttAllocRange(ppgtt, START, SIZE);
   expect(ppgttInsert(ppgtt, START, table.handle, CACHE.LLC, 0)).toBe(3);
@@ -31,7 +33,7 @@ function bind(machine: Host, platform: number, levels: number) {
 }
 
 /** The GPU reads or writes through the staging block. */
-function gpu({ core, context }: Host, vm: number) {
+function gpu({ core, context }: Host, vm: GpuVmHandle) {
   const at = core.staging(context);
   return {
     read(address: number, n: number): number[] | number {
@@ -100,7 +102,7 @@ test('only where nothing is bound does the GPU read zeros, from the scratch page
 test('Bay Trail: an entry without the write bit is read-only', () => {
   const machine = host('direct');
   const { ggttCreate, ggttInsert, gpuTranslate } = machine.core.exports;
-  const ggtt = ggttCreate(machine.device.handle, PLATFORM.BYT, GiB, 0, MM_2015, COLOR_NONE);
+  const ggtt = made(ggttCreate(machine.device.handle, PLATFORM.BYT, GiB, 0, MM_2015, COLOR_NONE));
   const table = mapped(machine, 2);
   expect(ggttInsert(ggtt, 0, table.handle, CACHE.LLC, PTE_READ_ONLY)).toBe(2);
   expect(gpuTranslate(ggtt, 4096, false)).toBe(table.dmaAddress(1));

@@ -11,6 +11,7 @@ import {
   PROT_READ,
   PROT_WRITE,
 } from '../../src/core/generated/constants.js';
+import { made } from '../../src/core/handle.js';
 import { Core } from '../../src/core/instance.js';
 import { DmaDevice } from '../../src/dma/device.js';
 import { DmaDomain, type DomainOptions } from '../../src/dma/domain.js';
@@ -55,13 +56,7 @@ describe('a device accesses memory', () => {
     const at = machine.core.staging(machine.context);
     machine.core.writeWords(at, list);
     expect(
-      machine.core.exports.domainMapPfns(
-        device.domain instanceof DmaDomain ? device.domain.handle : 0,
-        2 ** 30,
-        at,
-        2,
-        PROT_READ | PROT_WRITE,
-      ),
+      machine.core.exports.domainMapPfns((device.domain as DmaDomain).handle, 2 ** 30, at, 2, PROT_READ | PROT_WRITE),
     ).toBe(0);
     deviceWrite(machine, device, 2 ** 30 + PAGE - 2, bytes(7, 8, 9, 10));
     expect([...machine.ram.read(second * PAGE + PAGE - 2, 2)]).toEqual([7, 8]);
@@ -356,7 +351,7 @@ describe('random maps, unmaps, flushes and accesses', () => {
 test('contexts: attaching fails whole without memory for a table, twice or with a number that cannot be', () => {
   const { machine, exports } = setup();
   const { handle: tables } = new DmaDomain(machine);
-  const far = exports.deviceCreate(machine.context, 9, 0x0700);
+  const far = made(exports.deviceCreate(machine.context, 9, 0x0700));
   const before = machine.core.tools.machineRecords(machine.context);
   exports.faultArm(machine.context, FAULT_PAGE_TABLE, 1);
   expect(exports.attachDevice(far, tables)).toBe(ENOMEM);
@@ -367,7 +362,7 @@ test('contexts: attaching fails whole without memory for a table, twice or with 
   expect(exports.domainDestroy(tables), 'a device is attached').toBe(0);
   exports.detachDevice(far);
   expect(exports.domainDestroy(tables)).toBe(1);
-  expect(exports.attachDevice(exports.deviceCreate(machine.context, 10, 0x10000), tables)).toBe(EINVAL);
+  expect(exports.attachDevice(made(exports.deviceCreate(machine.context, 10, 0x10000)), tables)).toBe(EINVAL);
   machine.check();
 });
 

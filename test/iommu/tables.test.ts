@@ -9,6 +9,8 @@ import {
   PROT_READ,
   PROT_WRITE,
 } from '../../src/core/generated/constants.js';
+import type { ContextHandle, IommuDomainHandle } from '../../src/core/generated/exports.js';
+import { made } from '../../src/core/handle.js';
 import { Core } from '../../src/core/instance.js';
 import { readTables } from '../../src/core/iommu.js';
 import { debug } from '../core/debug.js';
@@ -32,13 +34,15 @@ function random(seed: number): (bound: number) => number {
 /** The core's domain and the model beside it; every call goes to both. */
 class Pair {
   readonly core = new Core(debug);
-  readonly ctx: number;
-  readonly domain: number;
+  readonly ctx: ContextHandle;
+  readonly domain: IommuDomainHandle;
   readonly model: DomainModel;
 
   constructor(levels: number, leafLevel: number, ram = 64 * MiB) {
-    this.ctx = this.core.exports.machineCreate(256 * MiB, 2, ram / PAGE, 0, 1);
-    this.domain = this.core.exports.domainCreate(this.ctx, levels, 0, BITMAPS[leafLevel], DOMAIN_WRITE_IMPLIES_READ);
+    this.ctx = made(this.core.exports.machineCreate(256 * MiB, 2, ram / PAGE, 0, 1));
+    this.domain = made(
+      this.core.exports.domainCreate(this.ctx, levels, 0, BITMAPS[leafLevel], DOMAIN_WRITE_IMPLIES_READ),
+    );
     expect(this.domain).toBeGreaterThan(0);
     this.model = new DomainModel(levels, leafLevel, ram);
   }
@@ -251,8 +255,8 @@ describe('failing', () => {
 
   test('a domain that cannot be made leaves nothing', () => {
     const core = new Core(debug);
-    const ctx = core.exports.machineCreate(16 * MiB, 1, 1024, 0, 1);
-    core.exports.domainDestroy(core.exports.domainCreate(ctx, 4, 48, 0x1000, 0));
+    const ctx = made(core.exports.machineCreate(16 * MiB, 1, 1024, 0, 1));
+    core.exports.domainDestroy(made(core.exports.domainCreate(ctx, 4, 48, 0x1000, 0)));
     const before = core.tools.machineRecords(ctx);
     for (const kind of [1, FAULT_PAGE_TABLE]) {
       core.exports.faultArm(ctx, kind, 1);
@@ -287,8 +291,8 @@ describe('failing', () => {
 
 test('the 2015 form clears just the range given and does not make write-only readable', () => {
   const core = new Core(debug);
-  const ctx = core.exports.machineCreate(64 * MiB, 1, 1024, 0, 1);
-  const domain = core.exports.domainCreate(ctx, 4, 48, 0x40201000, DOMAIN_UNMAP_EXACT);
+  const ctx = made(core.exports.machineCreate(64 * MiB, 1, 1024, 0, 1));
+  const domain = made(core.exports.domainCreate(ctx, 4, 48, 0x40201000, DOMAIN_UNMAP_EXACT));
   const { domainMap, domainUnmap, domainIovaToPhys } = core.exports;
   const { domainTablePages } = core.tools;
   expect(domainMap(domain, 2 * MiB - PAGE, MiB, PAGE * 2, PROT_WRITE)).toBe(0);

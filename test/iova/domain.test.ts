@@ -1,6 +1,8 @@
 import { describe, expect, test } from 'vitest';
 import { GemDmaError } from '../../src/core/errors.js';
 import { FAULTS } from '../../src/core/faults.js';
+import type { ContextHandle } from '../../src/core/generated/exports.js';
+import { made } from '../../src/core/handle.js';
 import { Core } from '../../src/core/instance.js';
 import type { AllocatorName } from '../../src/iova/allocators.js';
 import { IovaDomain, type IovaDomainOptions } from '../../src/iova/domain.js';
@@ -9,9 +11,9 @@ import { debug } from '../core/debug.js';
 const MODELS: readonly AllocatorName[] = ['linux-4.2', 'linux-6.12', 'rcache', 'fast'];
 const FAULT = { block: FAULTS.block, slab: FAULTS.slab, iova: FAULTS.iova } as const;
 
-function host(cpus = 1): { core: Core; context: number } {
+function host(cpus = 1): { core: Core; context: ContextHandle } {
   const core = new Core(debug);
-  return { core, context: core.exports.machineCreate(2 ** 28, cpus, 1024, 0, 1) };
+  return { core, context: made(core.exports.machineCreate(2 ** 28, cpus, 1024, 0, 1)) };
 }
 
 function failure(action: () => unknown): GemDmaError {

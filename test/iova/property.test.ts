@@ -1,5 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { GemDmaError } from '../../src/core/errors.js';
+import type { ContextHandle } from '../../src/core/generated/exports.js';
+import { made } from '../../src/core/handle.js';
 import { Core } from '../../src/core/instance.js';
 import { IovaDomain } from '../../src/iova/domain.js';
 import { debug } from '../core/debug.js';
@@ -7,9 +9,9 @@ import { Linux42, Linux612 } from './model.js';
 
 const MiB = 1024 * 1024;
 
-function host(cpus = 2): { core: Core; context: number } {
+function host(cpus = 2): { core: Core; context: ContextHandle } {
   const core = new Core(debug);
-  return { core, context: core.exports.machineCreate(256 * MiB, cpus, 1024, 0, 1) };
+  return { core, context: made(core.exports.machineCreate(256 * MiB, cpus, 1024, 0, 1)) };
 }
 
 function random(seed: number): (n: number) => number {

@@ -1,4 +1,6 @@
 import { expect, test } from 'vitest';
+import type { ContextHandle, SgTableHandle } from '../../src/core/generated/exports.js';
+import { made } from '../../src/core/handle.js';
 import { Core } from '../../src/core/instance.js';
 import { readPfns } from '../../src/core/sg-vectors.js';
 import { debug } from '../core/debug.js';
@@ -19,13 +21,13 @@ function random(seed: number): (bound: number) => number {
 /** Shuffled RAM of two CPUs, all of it on the first one's stack, whose order is known. */
 class Stacks {
   readonly core = new Core(debug);
-  readonly ctx: number;
+  readonly ctx: ContextHandle;
   /** What waits on the first CPU's stack, top last. */
   readonly stack: number[];
   readonly #at: number;
 
   constructor(seed = 1) {
-    this.ctx = this.core.exports.machineCreate(64 * MiB, 2, FRAMES, 65536, seed);
+    this.ctx = made(this.core.exports.machineCreate(64 * MiB, 2, FRAMES, 65536, seed));
     this.#at = this.core.exports.blockAlloc(this.ctx, 4);
     // Taken one by one, frames come in the reverse of the order in which they lie on the stack.
     const all: number[] = [];
@@ -46,8 +48,8 @@ class Stacks {
   }
 
   /** A table with frames of its own. */
-  table(n: number): { handle: number; pfns: number[] } {
-    const handle = this.core.exports.sgAllocPages(this.ctx, n, 0, 0xfffff000);
+  table(n: number): { handle: SgTableHandle; pfns: number[] } {
+    const handle = made(this.core.exports.sgAllocPages(this.ctx, n, 0, 0xfffff000));
     expect(handle).toBeGreaterThan(0);
     return { handle, pfns: [...readPfns(this.core, handle, n)] };
   }
@@ -71,7 +73,7 @@ test.each([1, 2, 3, 4])('frames leave and enter at the top, whoever frees what w
   const ram = new Stacks(seed);
   const pick = random(seed);
   const { stack } = ram;
-  const objects: { pfns: number[]; handle?: number }[] = [];
+  const objects: { pfns: number[]; handle?: SgTableHandle }[] = [];
   const written = new Set<number>();
   for (let step = 0; step < 1500; ++step) {
     const where = `seed ${seed}, step ${step}`;

@@ -1,5 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { HIGH_START, ZONE_DMA32, ZONE_NORMAL } from '../../src/core/generated/constants.js';
+import type { ContextHandle } from '../../src/core/generated/exports.js';
+import { made } from '../../src/core/handle.js';
 import { Core } from '../../src/core/instance.js';
 import type { RamStats } from '../../src/core/physical-memory.js';
 import { Machine } from '../../src/machine/machine.js';
@@ -21,12 +23,12 @@ function random(seed: number): (bound: number) => number {
 /** RAM with a record of who has which frame. */
 class Frames {
   readonly core = new Core(debug);
-  readonly ctx: number;
+  readonly ctx: ContextHandle;
   readonly owner = new Map<number, number>();
   readonly #at: number;
 
   constructor(pages: number, fragmentation: number, seed: number) {
-    this.ctx = this.core.exports.machineCreate(256 * MiB, 3, pages, Math.round(fragmentation * 65536), seed);
+    this.ctx = made(this.core.exports.machineCreate(256 * MiB, 3, pages, Math.round(fragmentation * 65536), seed));
     expect(this.ctx).toBeGreaterThan(0);
     this.#at = this.core.exports.blockAlloc(this.ctx, 5);
   }

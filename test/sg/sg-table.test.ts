@@ -1,13 +1,15 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
+import type { ContextHandle } from '../../src/core/generated/exports.js';
+import { made } from '../../src/core/handle.js';
 import { Core } from '../../src/core/instance.js';
 import { ScatterTable, type SgEntry } from '../../src/dma/sg-table.js';
 import { verify } from '../../src/recordings/verify.js';
 import { debug } from '../core/debug.js';
 
-function host(pages = 4096): { core: Core; context: number } {
+function host(pages = 4096): { core: Core; context: ContextHandle } {
   const core = new Core(debug);
-  return { core, context: core.exports.machineCreate(2 ** 28, 2, pages, 0, 1) };
+  return { core, context: made(core.exports.machineCreate(2 ** 28, 2, pages, 0, 1)) };
 }
 
 /** The rule of sg_alloc_table_from_pages_segment, one page at a time. */

@@ -14,6 +14,7 @@ import {
   REASON_SWIOTLB_TOO_LARGE,
   REASON_SWIOTLB_UNREACHABLE,
 } from '../../src/core/generated/constants.js';
+import { made } from '../../src/core/handle.js';
 import { Core } from '../../src/core/instance.js';
 import { PhysicalMemory } from '../../src/core/physical-memory.js';
 import { debug } from '../core/debug.js';
@@ -33,10 +34,10 @@ interface Options {
 
 function setup({ size = MiB, cpus = 2, dialect = 'areas', mask = 32, boundary = 32, align = 0 }: Options = {}) {
   const core = new Core(debug);
-  const ctx = core.exports.machineCreate(64 * MiB, 2, 4096, 0, 1);
+  const ctx = made(core.exports.machineCreate(64 * MiB, 2, 4096, 0, 1));
   const shape = BouncePool.shape(size, cpus, dialect);
   const pool = BouncePool.create(core, ctx, shape, dialect);
-  const device = core.exports.deviceCreate(ctx, 7, 0);
+  const device = made(core.exports.deviceCreate(ctx, 7, 0));
   core.exports.deviceSetMask(device, mask, mask);
   core.exports.deviceSetSegments(device, 65536, boundary, align);
   const ram = new PhysicalMemory(core, ctx);
@@ -192,7 +193,7 @@ describe('refusals', () => {
 
   test('a pool that cannot be made leaves RAM as it was', () => {
     const core = new Core(debug);
-    const ctx = core.exports.machineCreate(64 * MiB, 1, 4096, 0, 1);
+    const ctx = made(core.exports.machineCreate(64 * MiB, 1, 4096, 0, 1));
     const before = core.tools.machineCheck(ctx);
     expect(() => BouncePool.create(core, ctx, { slots: 32768, areas: 1 }, 'areas')).toThrow(/ENOMEM/);
     expect(() => BouncePool.create(core, ctx, { slots: 100, areas: 1 }, 'areas')).toThrow(/EINVAL/);

@@ -2,7 +2,8 @@
 // (map_pages, unmap_pages) and requests to flush (amd_iommu_domain_flush_pages).
 
 import { blockAlloc, blockFree } from '../../memory/block';
-import { AmdDomain } from './domain';
+import { IommuDomain } from '../domain';
+import { AmdDomain, amdOf } from './domain';
 
 export const CALL_MAP: u32 = 0; // count pages of `size` bytes at iova, of which `done` bytes were mapped
 export const CALL_UNMAP: u32 = 1; // the same, unmapped
@@ -35,11 +36,12 @@ const HEADER: usize = offsetof<AmdCalls>();
 export const CALLS_MAX: u32 = (((4096 << CALLS_ORDER) - 8) / 40);
 
 /** Starts recording. Returns false without memory. */
-export function callsStart(domain: AmdDomain): bool {
-  if (domain.calls != 0) return true;
-  domain.calls = blockAlloc(domain.ctx, CALLS_ORDER);
-  if (domain.calls == 0) return false;
-  changetype<AmdCalls>(domain.calls).count = 0;
+export function callsStart(domain: IommuDomain): bool {
+  const amd = amdOf(domain);
+  if (amd.calls != 0) return true;
+  amd.calls = blockAlloc(amd.ctx, CALLS_ORDER);
+  if (amd.calls == 0) return false;
+  changetype<AmdCalls>(amd.calls).count = 0;
   return true;
 }
 
@@ -49,13 +51,13 @@ export function callsStop(domain: AmdDomain): void {
 }
 
 /** Offset of the first AmdCall. */
-export function callsFirst(domain: AmdDomain): usize {
-  return domain.calls + HEADER;
+export function callsFirst(domain: IommuDomain): usize {
+  return amdOf(domain).calls + HEADER;
 }
 
 /** Calls since the last reading. */
-export function callsTake(domain: AmdDomain): u32 {
-  const calls = changetype<AmdCalls>(domain.calls);
+export function callsTake(domain: IommuDomain): u32 {
+  const calls = changetype<AmdCalls>(amdOf(domain).calls);
   const count = calls.count;
   calls.count = 0;
   return count;

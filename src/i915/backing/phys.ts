@@ -1,3 +1,4 @@
+import type { SgTableHandle } from '../../core/generated/exports.js';
 import { EBUSY, EFAULT, EINVAL, ENOMEM } from '../../drm/errno.js';
 import type { I915Device } from '../device.js';
 import { DONTNEED, WILLNEED } from '../madvise.js';
@@ -20,11 +21,11 @@ export class PhysBacking implements Backing {
   private readonly shmem: ShmemBacking;
   private readonly size: number;
   /** The coherent buffer: a table of its frames with its one device address. */
-  private readonly buffer: number;
+  private readonly buffer: SgTableHandle;
   /** Contents were not written back, without memory to do so, and are lost. The kernel does not report it, either. */
   lost = false;
 
-  constructor(device: I915Device, shmem: ShmemBacking, size: number, buffer: number) {
+  constructor(device: I915Device, shmem: ShmemBacking, size: number, buffer: SgTableHandle) {
     this.device = device;
     this.shmem = shmem;
     this.size = size;

@@ -34,7 +34,7 @@ export class ShmemBacking implements Backing {
   /** i915_gem_object_get_pages_gtt. */
   getPages(object: GemObject): number {
     const table = this.file.get();
-    if (table < 0) return table;
+    if (table === 0) return -ENOMEM;
     object.pages = table;
     let rc = askPolicy('getPages', object);
     if (rc === -ENOSPC && this.device.config.shrinkAndRemap) rc = this.shrinkAndRemap(object);

@@ -1,5 +1,7 @@
 import { GemDmaError } from '../../core/errors.js';
 import { COLOR_NONE, PAGE_SIZE, PROT_READ, PROT_WRITE } from '../../core/generated/constants.js';
+import type { MmHandle, MmNodeHandle } from '../../core/generated/exports.js';
+import { failed, held } from '../../core/handle.js';
 import { bugOn, ENOMEM, refuse } from '../../drm/errno.js';
 import { pinPages } from '../../drm/gem-object.js';
 import type { I915Device } from '../device.js';
@@ -19,7 +21,7 @@ export class StolenMemory {
   readonly size: number;
   private readonly firstPfn: number;
   private readonly pages: number;
-  private readonly mm: number;
+  private readonly mm: MmHandle;
 
   /** Takes `bytes` from the machine's memory, of which the firmware keeps the top. Throws ENOMEM when there is no row. */
   constructor(device: I915Device, bytes: number) {
@@ -31,12 +33,16 @@ export class StolenMemory {
     if (this.firstPfn === 0) {
       throw new GemDmaError('ENOMEM', 'stolen_init', `no row of ${bytes} bytes of RAM below 4 GiB`);
     }
-    this.mm = core.exports.mmCreate(context, 0, this.size, device.mmFlavour, COLOR_NONE);
+    const mm = core.exports.mmCreate(context, 0, this.size, device.mmFlavour, COLOR_NONE);
+    if (failed(mm)) {
+      core.exports.rangeFree(context, this.firstPfn, this.pages);
+      refuse(mm, 'stolen_init', 'no memory for the range manager of stolen memory');
+    }
+    this.mm = mm;
     try {
-      if (this.mm <= 0) refuse(this.mm, 'stolen_init', 'no memory for the range manager of stolen memory');
       this.mapIdentity();
     } catch (error) {
-      if (this.mm > 0) core.exports.mmDestroy(this.mm);
+      core.exports.mmDestroy(mm);
       core.exports.rangeFree(context, this.firstPfn, this.pages);
       throw error;
     }
@@ -62,19 +68,19 @@ export class StolenMemory {
   create(size: number): GemObject {
     const { core } = this.device;
     const node = core.exports.mmInsert(this.mm, size, PAGE_SIZE, 0, 0, this.size, this.device.mmInsertMode);
-    if (node < 0) refuse(-ENOMEM, 'gem_create_stolen', `no ${size} bytes of stolen memory left (of ${this.size})`);
+    if (failed(node)) refuse(-ENOMEM, 'gem_create_stolen', `no ${size} bytes of stolen memory left (of ${this.size})`);
     return this.object(node, size);
   }
 
   /** i915_gem_object_create_stolen_for_preallocated: an object over an exact range, such as what firmware shows. */
   createAt(offset: number, size: number): GemObject {
     const node = this.device.core.exports.mmReserve(this.mm, offset, size, 0);
-    if (node < 0) refuse(-ENOMEM, 'gem_create_stolen', `stolen memory at ${offset} is not free for ${size} bytes`);
+    if (failed(node)) refuse(-ENOMEM, 'gem_create_stolen', `stolen memory at ${offset} is not free for ${size} bytes`);
     return this.object(node, size);
   }
 
   // The pages are there from the start and pinned for good; on no list until the object is bound.
-  private object(node: number, size: number): GemObject {
+  private object(node: MmNodeHandle, size: number): GemObject {
     const device = this.device;
     const { exports } = device.core;
     const start = this.base + exports.mmNodeStart(node);
@@ -107,9 +113,9 @@ class StolenBacking implements Backing {
   readonly mapping = 'contiguous';
   readonly filp = false;
   private readonly device: I915Device;
-  private readonly node: number;
+  private readonly node: MmNodeHandle;
 
-  constructor(device: I915Device, node: number) {
+  constructor(device: I915Device, node: MmNodeHandle) {
     this.device = device;
     this.node = node;
   }
@@ -120,7 +126,7 @@ class StolenBacking implements Backing {
   }
 
   putPages(object: GemObject): void {
-    this.device.core.exports.sgDestroy(object.pages);
+    this.device.core.exports.sgDestroy(held(object.pages));
   }
 
   truncate(): void {}

@@ -1,4 +1,5 @@
 import { PAGE_SIZE } from '../../core/generated/constants.js';
+import { held } from '../../core/handle.js';
 import { bugOn, EAGAIN, ENOMEM } from '../../drm/errno.js';
 import type { MmuNotifier, Process } from '../../drm/process.js';
 import type { I915Device } from '../device.js';
@@ -76,7 +77,7 @@ export class UserptrBacking implements Backing {
     bugOn(this.work !== null, 'pages of a userptr put while a worker is under way');
     tellPolicy('putPages', object);
     if (object.device.config.defects.userptrCursor) object.cursor?.dangle(object);
-    object.device.core.exports.sgDestroy(object.pages);
+    object.device.core.exports.sgDestroy(held(object.pages));
     this.process.putUserPages(this.pfns!);
     this.pfns = null;
     object.dirty = false;

@@ -5,7 +5,9 @@ import {
   AMD_NP_CACHE,
   FORMAT_AMDV1,
 } from '../../core/generated/constants.js';
+import type { ContextHandle, IommuDomainHandle } from '../../core/generated/exports.js';
 import { AmdCallView } from '../../core/generated/records.js';
+import { held, made } from '../../core/handle.js';
 import { Core } from '../../core/instance.js';
 import { readEntries, type TableEntry } from '../../core/iommu.js';
 import { FieldReader, type Recording, type RecordingFormat } from '../recording.js';
@@ -34,14 +36,18 @@ const ADDRESS = 0x000f_ffff_ffff_f000n;
 class AmdReplay implements LineReplay {
   readonly #read: FieldReader;
   readonly #core = new Core();
-  readonly #context: number;
+  readonly #context: ContextHandle;
   readonly #operations: Readonly<Record<string, Operation>>;
-  #domain = 0;
+  #made: IommuDomainHandle | 0 = 0;
   #pageSizes = 0n;
 
   constructor(recording: Recording) {
     this.#read = new FieldReader(recording);
-    this.#context = this.#core.exports.machineCreate(MEMORY_LIMIT, 1, RAM_PAGES, 0, 1);
+    this.#context = made(
+      this.#core.exports.machineCreate(MEMORY_LIMIT, 1, RAM_PAGES, 0, 1),
+      'machine_create',
+      'machine',
+    );
     this.#core.exports.iommuMake(this.#context, FORMAT_AMDV1);
     this.#operations = {
       new: (line, record) => this.#new(line, record),
@@ -66,15 +72,19 @@ class AmdReplay implements LineReplay {
   step(line: number, record: Record<string, unknown>): Difference | null {
     const operation = this.#operations[String(record.op)];
     if (!operation) this.#read.fail(line, `unknown operation ${String(record.op)}`);
-    if (record.op !== 'new' && this.#domain === 0) this.#read.fail(line, 'no domain: no new line before it');
+    if (record.op !== 'new' && this.#made === 0) this.#read.fail(line, 'no domain: no new line before it');
     const got = operation(line, record);
-    if (this.#domain !== 0) Object.assign(got, this.#tables(line, record));
+    if (this.#made !== 0) Object.assign(got, this.#tables(line, record));
     for (const [name, value] of Object.entries(got)) {
       const [expected, have] = [JSON.stringify(record[name]), JSON.stringify(value)];
       if (expected === have) continue;
       return { operation: describe(record), expected: `${name} ${expected}`, got: `${name} ${have}` };
     }
     return null;
+  }
+
+  get #domain(): IommuDomainHandle {
+    return held(this.#made);
   }
 
   #address(line: number, name: string, text: unknown): bigint {
@@ -93,8 +103,8 @@ class AmdReplay implements LineReplay {
     this.#free();
     this.#pageSizes = this.#address(line, 'pgsize_bitmap', record.pgsize_bitmap);
     const flags = record.np_cache ? AMD_NP_CACHE : 0;
-    this.#domain = domainCreate(this.#context, 3, 0, Number(this.#pageSizes), flags);
-    if (this.#domain === 0) this.#read.fail(line, `no domain with page sizes ${record.pgsize_bitmap}`);
+    this.#made = domainCreate(this.#context, 3, 0, Number(this.#pageSizes), flags);
+    if (this.#made === 0) this.#read.fail(line, `no domain with page sizes ${record.pgsize_bitmap}`);
     if (!amdCallsStart(this.#domain)) this.#read.fail(line, 'no memory to record calls');
     return {};
   }
@@ -132,12 +142,12 @@ class AmdReplay implements LineReplay {
   }
 
   #free(): Json {
-    if (this.#domain === 0) return {};
+    if (this.#made === 0) return {};
     const { domainTablePages, amdLeaked } = this.#core.tools;
     const lost = amdLeaked(this.#domain);
     const freed = domainTablePages(this.#domain) - lost;
     this.#core.exports.domainDestroy(this.#domain);
-    this.#domain = 0;
+    this.#made = 0;
     return { freed, table_pages: lost };
   }
 

@@ -11,6 +11,8 @@ import {
   TYPE_RESOURCE,
   TYPE_SINGLE,
 } from '../../core/generated/constants.js';
+import type { ContextHandle, DmaDeviceHandle, SgTableHandle } from '../../core/generated/exports.js';
+import { made } from '../../core/handle.js';
 import { Core } from '../../core/instance.js';
 import { writeRuns } from '../../core/sg-vectors.js';
 import { checkOf } from '../../dma-debug/checks.js';
@@ -84,12 +86,12 @@ class CaseReplay {
   readonly #filter: string;
   readonly #passing: ReadonlySet<string>;
   readonly #core = new Core();
-  readonly #context: number;
+  readonly #context: ContextHandle;
   readonly #records: DmaDebugRecords | null;
   readonly #deviceIds = new Map<string, number>();
-  readonly #devices = new Map<string, number>();
+  readonly #devices = new Map<string, DmaDeviceHandle>();
   /** Lists by their entries, in order of their last mapping. */
-  readonly #lists = new Map<string, number>();
+  readonly #lists = new Map<string, SgTableHandle>();
   readonly #pages: Mapped[] = [];
   readonly #coherent: Mapped[] = [];
 
@@ -102,7 +104,11 @@ class CaseReplay {
     this.#expected = this.#array('verdicts' in this.#step ? 'verdicts' : 'printed');
     this.#filter = filterOf(this.#step);
     this.#passing = passing;
-    this.#context = this.#core.exports.machineCreate(LINEAR_MEMORY, 1, RAM_PAGES, 0, 1);
+    this.#context = made(
+      this.#core.exports.machineCreate(LINEAR_MEMORY, 1, RAM_PAGES, 0, 1),
+      'machine_create',
+      'machine',
+    );
     this.#records = this.#switchOn(kernelOfRecording(recording, 'dmaDebug').dmaDebug);
   }
 
@@ -155,12 +161,12 @@ class CaseReplay {
 
   // Inputs.
 
-  #device(name: unknown): number {
+  #device(name: unknown): DmaDeviceHandle {
     const key = typeof name === 'string' ? name : this.#defaultDevice();
     let handle = this.#devices.get(key);
     if (handle === undefined) {
       const id = this.#devices.size + 1;
-      handle = this.#core.exports.deviceCreate(this.#context, id, id);
+      handle = made(this.#core.exports.deviceCreate(this.#context, id, id), 'device_add', 'memory for a device');
       if (this.#filter !== '' && this.#passing.has(this.#filter)) {
         this.#core.exports.deviceSetFlags(handle, DEVICE_FILTER_MATCH, 0);
       }
@@ -177,7 +183,7 @@ class CaseReplay {
   }
 
   /** Segment parameters of the device, as far as a verdict tells them. */
-  #segments(handle: number): void {
+  #segments(handle: DmaDeviceHandle): void {
     const max = this.#expected.find(({ id }) => id === 'SEG_LEN')?.max;
     const boundary = this.#expected.find(({ id }) => id === 'SEG_BOUNDARY')?.boundary;
     if (max === undefined && boundary === undefined) return;
@@ -301,7 +307,7 @@ class CaseReplay {
     }
   }
 
-  #mapPage(dev: number, call: Json): void {
+  #mapPage(dev: DmaDeviceHandle, call: Json): void {
     const phys = this.#hex(call, 'pfn') * 4096 + this.#number(call, 'off');
     const mapped = {
       address: this.#address('ret', call.ret),
@@ -317,7 +323,7 @@ class CaseReplay {
     this.#pages.push(mapped);
   }
 
-  #mapSingle(dev: number, call: Json): void {
+  #mapSingle(dev: DmaDeviceHandle, call: Json): void {
     const refused = /stack|vmalloc/.test(String(call.what ?? ''));
     const address = this.#address('ret', call.ret);
     const phys = call.phys === undefined ? SOME_PAGE + Math.max(0, address % 4096) : this.#hex(call, 'phys');
@@ -327,7 +333,7 @@ class CaseReplay {
     this.#pages.push({ address, length, phys, dir: this.#dir(call, 1) });
   }
 
-  #alloc(dev: number, call: Json, type: number): void {
+  #alloc(dev: DmaDeviceHandle, call: Json, type: number): void {
     const address = this.#address('ret', call.ret);
     const first = ((call.ev ?? []) as unknown[][]).find(([kind]) => kind === 'm');
     const phys =
@@ -345,7 +351,7 @@ class CaseReplay {
     this.#coherent.push({ address, length, phys, dir });
   }
 
-  #free(dev: number, call: Json, type: number): void {
+  #free(dev: DmaDeviceHandle, call: Json, type: number): void {
     const last = this.#coherent.at(-1);
     const address = call.addr === undefined ? (last?.address ?? -1) : this.#address('addr', call.addr);
     const allocated = this.#coherent.find((mapped) => mapped.address === address);
@@ -355,7 +361,7 @@ class CaseReplay {
     this.#core.exports.debugFeedUnmap(dev, type, address, this.#number(call, 'len'), dir, phys);
   }
 
-  #mapSg(dev: number, call: Json): void {
+  #mapSg(dev: DmaDeviceHandle, call: Json): void {
     if (!Array.isArray(call.sg)) this.#reader.fail(this.#line, 'sg is not an array');
     const mapped = call.ret === undefined ? 0 : Math.max(0, Number(call.ret));
     const entries = (call.sg as unknown[][]).map(([pfn, offset, length]) => [
@@ -377,9 +383,9 @@ class CaseReplay {
     this.#core.exports.debugFeedMapSg(dev, table, entries.length, mapped, this.#dir(call), attrs);
   }
 
-  #table(entries: readonly number[][]): number {
+  #table(entries: readonly number[][]): SgTableHandle {
     const { exports } = this.#core;
-    const table = exports.sgReserveRuns(this.#context, entries.length);
+    const table = made(exports.sgReserveRuns(this.#context, entries.length), 'sg_alloc_table', 'memory for a table');
     writeRuns(
       this.#core,
       table,
@@ -389,14 +395,14 @@ class CaseReplay {
     return table;
   }
 
-  #setSegments(table: number, segments: readonly number[][]): void {
+  #setSegments(table: SgTableHandle, segments: readonly number[][]): void {
     const staging = this.#core.staging(this.#context);
     this.#core.writeDoubles(staging, segments.flat());
     this.#core.exports.debugFeedSegments(table, segments.length, staging);
   }
 
   /** The list that a call means: the one at the address that the IOMMU then unmapped, else the one mapped last. */
-  #list(call: Json): number {
+  #list(call: Json): SgTableHandle {
     const unmapped = ((call.ev ?? []) as unknown[][]).find(([kind]) => kind === 'u');
     if (unmapped) {
       const address = this.#reader.hex(this.#line, 'ev', unmapped[1]);

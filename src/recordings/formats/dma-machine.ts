@@ -1,5 +1,6 @@
 import { drainEvents } from '../../core/events.js';
 import { EVENT_IOMMU_MAP, EVENT_IOMMU_UNMAP } from '../../core/generated/constants.js';
+import { made } from '../../core/handle.js';
 import { Core } from '../../core/instance.js';
 import type { DmaDomain } from '../../dma/domain.js';
 import type { DmaHost } from '../../dma/sg-table.js';
@@ -21,7 +22,7 @@ export const RESERVED: readonly (readonly [number, number])[] = [
 /** A bare machine of one CPU. With `events`, everything is recorded; `ram` is frames of memory. */
 export function dmaMachine(events: boolean, ram = 1024): DmaHost {
   const core = new Core();
-  const context = core.exports.machineCreate(MEMORY_LIMIT, 1, ram, 0, 1);
+  const context = made(core.exports.machineCreate(MEMORY_LIMIT, 1, ram, 0, 1), 'machine_create', 'machine');
   if (events) core.exports.eventsStart(context, EVENT_RING_ORDER);
   return { core, context };
 }

@@ -12,6 +12,7 @@ import {
   MM_SEARCH_DEFAULT,
   MM_TOP,
 } from '../../core/generated/constants.js';
+import { made } from '../../core/handle.js';
 import { Core } from '../../core/instance.js';
 import { MmBatch, type MmOperation } from '../../core/mm-batch.js';
 import type { Sliced } from '../../core/slices.js';
@@ -53,7 +54,7 @@ export const drmMm: RecordingFormat = {
     const segments = yield* parse(recording, reader, flavour);
     const steps = segments.reduce((sum, { operations }) => sum + operations.length, 0);
     const core = new Core();
-    const context = core.exports.machineCreate(2 ** 31, 1, 1024, 0, 1);
+    const context = made(core.exports.machineCreate(2 ** 31, 1, 1024, 0, 1), 'machine_create', 'machine');
     let matched = 0;
     let time = 0;
     for (const { start, size, operations, lines } of segments) {

@@ -8,6 +8,8 @@ import {
   STEP_RESERVE,
   STEP_WAIT,
 } from '../../core/generated/constants.js';
+import type { ContextHandle, IovaDomainHandle } from '../../core/generated/exports.js';
+import { made } from '../../core/handle.js';
 import { Core } from '../../core/instance.js';
 import { IovaSteps } from '../../core/iova-steps.js';
 import type { Sliced } from '../../core/slices.js';
@@ -41,12 +43,16 @@ export const iova: RecordingFormat = {
 const MEMORY_LIMIT = 2 ** 32 - 2 ** 16;
 const DEPOT_DELAY = 100e6; // IOVA_DEPOT_DELAY, 100 ms in nanoseconds
 
-function open(header: Header): { core: Core; context: number; create: () => number } {
+function open(header: Header): { core: Core; context: ContextHandle; create: () => IovaDomainHandle } {
   const core = new Core();
-  const context = core.exports.machineCreate(MEMORY_LIMIT, header.cpus, 1024, 0, 1);
+  const context = made(core.exports.machineCreate(MEMORY_LIMIT, header.cpus, 1024, 0, 1), 'machine_create', 'machine');
   const { model, granuleShift, startPfn, pfn32bit, cpus } = header;
   const create = () =>
-    core.exports.iovaCreate(context, ALLOCATORS[model].model, granuleShift, startPfn, pfn32bit, cpus);
+    made(
+      core.exports.iovaCreate(context, ALLOCATORS[model].model, granuleShift, startPfn, pfn32bit, cpus),
+      'init_iova_domain',
+      'IOVA domain',
+    );
   return { core, context, create };
 }
 
@@ -79,14 +85,14 @@ function* replay(
 class Replayed {
   readonly #exports: Core['exports'];
   readonly #tools: Core['tools'];
-  readonly #context: number;
-  readonly #domain: number;
+  readonly #context: ContextHandle;
+  readonly #domain: IovaDomainHandle;
   readonly #anchored: boolean;
   readonly #pfns = new Map<number, number>();
   /** Where the walk of T lines has come to; -1 before the first. */
   #walked = -1;
 
-  constructor(core: Core, context: number, domain: number, header: Header) {
+  constructor(core: Core, context: ContextHandle, domain: IovaDomainHandle, header: Header) {
     this.#exports = core.exports;
     this.#tools = core.tools;
     this.#context = context;
@@ -214,7 +220,7 @@ function* measure(header: Header, steps: readonly Step[]): Sliced<number, number
 }
 
 // Frees go by the pfn that the recording has: where the replay matched, that is the pfn that the domain gave.
-function pack(core: Core, context: number, steps: readonly Step[]): IovaSteps {
+function pack(core: Core, context: ContextHandle, steps: readonly Step[]): IovaSteps {
   const packed = new IovaSteps(core, context, steps.length);
   for (const { letter, a, b, limit, flag, expected } of steps) {
     switch (letter) {

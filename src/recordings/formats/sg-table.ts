@@ -1,4 +1,6 @@
 import { GemDmaError } from '../../core/errors.js';
+import type { ContextHandle } from '../../core/generated/exports.js';
+import { made } from '../../core/handle.js';
 import { Core } from '../../core/instance.js';
 import { ScatterTable } from '../../dma/sg-table.js';
 import { FieldReader, type RecordingFormat } from '../recording.js';
@@ -13,7 +15,10 @@ export const sgTable: RecordingFormat = {
   replay(recording) {
     const reader = new FieldReader(recording);
     const core = new Core();
-    const host = { core, context: core.exports.machineCreate(2 ** 30, 1, 1024, 0, 1) };
+    const host = {
+      core,
+      context: made(core.exports.machineCreate(2 ** 30, 1, 1024, 0, 1), 'machine_create', 'machine'),
+    };
     return replayLines(recording, {
       counts: ({ op }) => op !== 'begin' && op !== 'end',
       step(line, step) {
@@ -38,7 +43,7 @@ function show(nents: number, origNents: number, entries: readonly (readonly [str
 }
 
 function built(
-  host: { core: Core; context: number },
+  host: { core: Core; context: ContextHandle },
   reader: FieldReader,
   line: number,
   step: Record<string, unknown>,

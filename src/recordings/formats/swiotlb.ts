@@ -1,5 +1,7 @@
 import { BouncePool } from '../../core/bounce-pool.js';
 import { HIGH_START, PAGE_SIZE as PAGE } from '../../core/generated/constants.js';
+import type { ContextHandle, DmaDeviceHandle } from '../../core/generated/exports.js';
+import { held, made } from '../../core/handle.js';
 import { Core } from '../../core/instance.js';
 import { PhysicalMemory } from '../../core/physical-memory.js';
 import { endsWith, FieldReader, type Recording, type RecordingFormat } from '../recording.js';
@@ -40,19 +42,19 @@ interface Mapped {
 class SwiotlbReplay implements LineReplay {
   readonly #read: FieldReader;
   readonly #core = new Core();
-  readonly #context: number;
+  readonly #context: ContextHandle;
   readonly #ram: PhysicalMemory;
   readonly #mapped = new Map<number, Mapped>();
   #pool: BouncePool | undefined;
   #poolStart = 0;
-  #device = 0;
+  #made: DmaDeviceHandle | 0 = 0;
   #maxUsed = 0;
   #marks = 0;
 
   constructor(recording: Recording) {
     this.#read = new FieldReader(recording);
     const { cpus, frames } = this.#survey();
-    this.#context = this.#core.exports.machineCreate(LIMIT, cpus, frames, 0, 1);
+    this.#context = made(this.#core.exports.machineCreate(LIMIT, cpus, frames, 0, 1), 'machine_create', 'machine');
     if (this.#context <= 0) this.#read.fail(1, `a machine with ${frames} frames of RAM cannot be made`);
     this.#ram = new PhysicalMemory(this.#core, this.#context);
   }
@@ -97,11 +99,15 @@ class SwiotlbReplay implements LineReplay {
     end: (line, record) => this.#end(line, record),
   };
 
+  get #device(): DmaDeviceHandle {
+    return held(this.#made);
+  }
+
   #begin(line: number, record: Record<string, unknown>): void {
     const bits = this.#read.maskBits(line, 'dma_mask', record.dma_mask);
     const align = this.#read.hex(line, 'min_align_mask', record.min_align_mask);
     const { deviceCreate, deviceSetMask, deviceSetSegments } = this.#core.exports;
-    if (this.#device === 0) this.#device = deviceCreate(this.#context, 1, 0);
+    if (this.#made === 0) this.#made = deviceCreate(this.#context, 1, 0);
     deviceSetMask(this.#device, bits, bits);
     deviceSetSegments(this.#device, MAX_SEGMENT, 32, align);
     this.#core.exports.cpuSet(this.#read.decimal(line, 'cpu', record.cpu));
@@ -180,7 +186,7 @@ class SwiotlbReplay implements LineReplay {
   }
 
   #ready(line: number): void {
-    if (!this.#pool || !this.#device) this.#read.fail(line, 'no begin and pool line before it');
+    if (!this.#pool || this.#made === 0) this.#read.fail(line, 'no begin and pool line before it');
   }
 
   // Compares the fields that the recording has, and the pool's use.

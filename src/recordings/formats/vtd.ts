@@ -6,6 +6,8 @@ import {
   HIGH_START,
   PAGE_SIZE as PAGE,
 } from '../../core/generated/constants.js';
+import type { ContextHandle, IommuDomainHandle } from '../../core/generated/exports.js';
+import { held, made } from '../../core/handle.js';
 import { Core } from '../../core/instance.js';
 import { readLeaves, readTables, type TableEntry } from '../../core/iommu.js';
 import { PhysicalMemory } from '../../core/physical-memory.js';
@@ -41,15 +43,15 @@ interface Mapped {
 class VtdReplay implements LineReplay {
   readonly #read: FieldReader;
   readonly #core = new Core();
-  readonly #context: number;
+  readonly #context: ContextHandle;
   readonly #ram: PhysicalMemory;
-  #domain = 0;
+  #made: IommuDomainHandle | 0 = 0;
   #mapped: Mapped[] = [];
 
   constructor(recording: Recording) {
     this.#read = new FieldReader(recording);
     const frames = this.#survey();
-    this.#context = this.#core.exports.machineCreate(LIMIT, 1, frames, 0, 1);
+    this.#context = made(this.#core.exports.machineCreate(LIMIT, 1, frames, 0, 1), 'machine_create', 'machine');
     if (this.#context <= 0) this.#read.fail(1, `a machine with ${frames} frames of RAM cannot be made`);
     this.#ram = new PhysicalMemory(this.#core, this.#context);
     this.#core.exports.eventsStart(this.#context, 6);
@@ -79,6 +81,10 @@ class VtdReplay implements LineReplay {
     return value;
   }
 
+  get #domain(): IommuDomainHandle {
+    return held(this.#made);
+  }
+
   counts({ op }: Record<string, unknown>): boolean {
     return op !== 'new';
   }
@@ -86,7 +92,7 @@ class VtdReplay implements LineReplay {
   step(line: number, record: Record<string, unknown>): Difference | null {
     const replay = this.#operations[String(record.op)];
     if (!replay) this.#read.fail(line, `unknown operation ${String(record.op)}`);
-    if (record.op !== 'new' && this.#domain === 0) this.#read.fail(line, 'no domain: no new line before it');
+    if (record.op !== 'new' && this.#made === 0) this.#read.fail(line, 'no domain: no new line before it');
     const got = replay(line, record);
     const wrong = this.#differs(record, got);
     return wrong && { operation: describe(record), ...wrong };
@@ -103,13 +109,13 @@ class VtdReplay implements LineReplay {
   #new(line: number, record: Json): Json {
     const { domainCreate, domainDestroy } = this.#core.exports;
     const { domainTablePages } = this.#core.tools;
-    if (this.#domain !== 0) domainDestroy(this.#domain);
+    if (this.#made !== 0) domainDestroy(this.#made);
     if (record.first_level === 1) this.#read.fail(line, 'a first-level domain');
     const levels = this.#read.decimal(line, 'levels', record.levels);
     const width = this.#read.decimal(line, 'gaw', record.gaw);
     const pageSizes = this.#read.hex(line, 'pgsize_bitmap', record.pgsize_bitmap);
-    this.#domain = domainCreate(this.#context, levels, width, pageSizes, DOMAIN_WRITE_IMPLIES_READ);
-    if (this.#domain === 0)
+    this.#made = domainCreate(this.#context, levels, width, pageSizes, DOMAIN_WRITE_IMPLIES_READ);
+    if (this.#made === 0)
       this.#read.fail(line, `no domain of ${levels} levels, ${width} bits, pages ${record.pgsize_bitmap}`);
     this.#mapped = [];
     return { table_pages: domainTablePages(this.#domain) };

@@ -1,3 +1,4 @@
+import type { BenchHandle } from '../../core/generated/exports.js';
 import type { JobContext } from '../../threads/index.js';
 import { type Measured, measure } from './measure.js';
 import { type BenchOptions, batchLimit } from './options.js';
@@ -8,7 +9,7 @@ import { coreTarget } from './run.js';
 export interface BenchJob {
   options: BenchOptions;
   /** The worker's own bench in the core. */
-  bench: number;
+  bench: BenchHandle;
 }
 
 export default function job({ core, context, stopped }: JobContext, { options, bench }: BenchJob): Measured {

@@ -1,3 +1,4 @@
+import type { ContextHandle, HistogramHandle } from '../../core/generated/exports.js';
 import type { Core } from '../../core/instance.js';
 import { mean, median, variance } from './statistics.js';
 
@@ -84,7 +85,7 @@ const LARGEST_FOUND = 256;
  */
 export function* measure(
   core: Core,
-  context: number,
+  context: ContextHandle,
   target: Target,
   options: MeasureOptions,
   stopped: () => boolean,
@@ -192,7 +193,7 @@ export function* measure(
   return measured;
 }
 
-function latency(core: Core, histogram: number): Latency {
+function latency(core: Core, histogram: HistogramHandle): Latency {
   const { histogramDeviation, histogramLargest, histogramMean, histogramPercentile } = core.tools;
   return {
     mean: histogramMean(histogram),

@@ -1,6 +1,8 @@
 import { availableParallelism } from 'node:os';
 import { GemDmaError } from '../../core/errors.js';
 import { BENCH_SG, BENCH_SINGLE } from '../../core/generated/constants.js';
+import type { BenchHandle, DmaDeviceHandle } from '../../core/generated/exports.js';
+import { failed } from '../../core/handle.js';
 import type { Core } from '../../core/instance.js';
 import type { AbortSignalLike } from '../../core/slices.js';
 import type { DmaDevice } from '../../dma/device.js';
@@ -67,15 +69,20 @@ const DIRECTION: Record<BenchDirection, Direction> = {
 };
 
 /** A batch of buffers or lists in the core, for one virtual CPU. Throws when memory for it is missing. */
-export function coreBench(machine: { readonly core: Core }, device: number, options: BenchOptions, n: number): number {
+export function coreBench(
+  machine: { readonly core: Core },
+  device: DmaDeviceHandle,
+  options: BenchOptions,
+  n: number,
+): BenchHandle {
   if (options.mode === 'object') throw new Error('objects are not driven by the core');
   const { granule, mode, direction } = options;
   const bench = machine.core.exports.benchCreate(device, CORE_MODES[mode], granule, n, DIRECTION[direction], 0);
-  if (bench <= 0) throw new GemDmaError('ENOMEM', 'bench', `no memory for ${n} mappings of ${granule} pages`);
+  if (failed(bench)) throw new GemDmaError('ENOMEM', 'bench', `no memory for ${n} mappings of ${granule} pages`);
   return bench;
 }
 
-export function coreTarget(machine: { readonly core: Core }, bench: number): Target {
+export function coreTarget(machine: { readonly core: Core }, bench: BenchHandle): Target {
   const { benchMap, benchUnmap } = machine.core.exports;
   return {
     map: (n) => benchMap(bench, 0, n),

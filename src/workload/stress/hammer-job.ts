@@ -1,4 +1,5 @@
 import { DMA_BIDIRECTIONAL, PAGE_SIZE as PAGE, SG_MAX_ENTRY } from '../../core/generated/constants.js';
+import type { DmaDeviceHandle, SgTableHandle } from '../../core/generated/exports.js';
 import type { JobContext } from '../../threads/protocol.js';
 import { Random } from './engine/random.js';
 
@@ -8,7 +9,7 @@ import { Random } from './engine/random.js';
  */
 export interface HammerData {
   /** Handle of the shared device. */
-  device: number;
+  device: DmaDeviceHandle;
   seed: number;
   operations: number;
   /** Most mappings that a worker holds. */
@@ -30,7 +31,7 @@ export interface HammerReply {
 
 /** One mapping: of a table, or, where that is 0, of a page. */
 interface Held {
-  table: number;
+  table: SgTableHandle | 0;
   address: number;
   pfn: number;
 }
@@ -64,8 +65,11 @@ export default function hammer({ core, context, index, stopped }: JobContext, da
   };
   const mark = (from: number, to: number, item: Held): void => {
     const { table } = item;
-    if (table === 0) markRange(from, to, item.address, PAGE);
-    const segments = table === 0 ? 0 : sgNents(table);
+    if (table === 0) {
+      markRange(from, to, item.address, PAGE);
+      return;
+    }
+    const segments = sgNents(table);
     for (let i = 0; i < segments; ++i) markRange(from, to, sgDmaSegmentAddress(table, i), sgDmaSegmentLength(table, i));
   };
   const keep = (item: Held): void => {

@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest';
+import { held } from '../../../src/core/handle.js';
 import { gpuOn, iovaRanges, KiB, pattern } from '../gpu.js';
 
 describe('phys', () => {
@@ -9,7 +10,8 @@ describe('phys', () => {
     object.attachPhys(4096);
     expect([object.backing.kind, object.backing.mapping]).toEqual(['phys', 'contiguous']);
     const { exports } = machine.core;
-    expect([exports.sgNents(object.pages), exports.sgDmaSegmentLength(object.pages, 0)]).toEqual([1, 64 * KiB]);
+    const pages = held(object.pages);
+    expect([exports.sgNents(pages), exports.sgDmaSegmentLength(pages, 0)]).toEqual([1, 64 * KiB]);
     const vma = object.bind(gpu.ggtt);
     expect(gpu.read(gpu.ggtt, vma.start + 5000, 100)).toEqual(pattern(100, 5000));
     object.pwrite(5000, pattern(100, 7));

@@ -1,4 +1,6 @@
 import { describe, expect, test } from 'vitest';
+import type { SgTableHandle } from '../../../src/core/generated/exports.js';
+import { held } from '../../../src/core/handle.js';
 import { gpuOn, KiB, MiB, pattern } from '../gpu.js';
 
 describe('shmem', () => {
@@ -6,21 +8,23 @@ describe('shmem', () => {
     const merged = gpuOn().gpu.createObject('1MiB');
     merged.getPages();
     const { exports } = merged.device.core;
-    const lengths = (table: number): number[] =>
+    const lengths = (table: SgTableHandle): number[] =>
       Array.from({ length: exports.sgOrigNents(table) }, (_, i) => exports.sgEntrySize(table, i));
-    const ends = lengths(merged.pages);
+    const pages = held(merged.pages);
+    const ends = lengths(pages);
     expect(ends.reduce((sum, length) => sum + length, 0)).toBe(MiB);
     expect(ends.length).toBeLessThan(256);
     for (let i = 1; i < ends.length; ++i) {
-      const end = exports.sgEntryAddress(merged.pages, i - 1) + ends[i - 1];
-      expect(exports.sgEntryAddress(merged.pages, i)).not.toBe(end);
+      const end = exports.sgEntryAddress(pages, i - 1) + ends[i - 1];
+      expect(exports.sgEntryAddress(pages, i)).not.toBe(end);
     }
     const { gpu } = gpuOn({}, { iommu: 'off', swiotlb: '1MiB' });
     const split = gpu.createObject('64KiB');
     split.getPages();
-    const table = split.device.core.exports;
-    expect(Array.from({ length: 16 }, (_, i) => table.sgEntrySize(split.pages, i))).toEqual(Array(16).fill(4096));
-    expect(table.sgOrigNents(split.pages)).toBe(16);
+    const table = held(split.pages);
+    const { sgEntrySize, sgOrigNents } = split.device.core.exports;
+    expect(Array.from({ length: 16 }, (_, i) => sgEntrySize(table, i))).toEqual(Array(16).fill(4096));
+    expect(sgOrigNents(table)).toBe(16);
   });
 
   test('under pressure what is not needed goes first, then what is unbound; pinned objects stay', () => {

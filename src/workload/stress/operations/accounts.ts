@@ -1,3 +1,4 @@
+import { held } from '../../../core/handle.js';
 import type { DmaDevice } from '../../../dma/device.js';
 import type { Finding } from '../../../dma-debug/channels.js';
 import type { GemObject } from '../../../i915/object.js';
@@ -138,7 +139,7 @@ export class Accounts {
         for (const object of list.toArray()) {
           const live = liveMappings(object);
           mappings += live;
-          entries += live * sgNents(object.pages);
+          if (live > 0) entries += live * sgNents(held(object.pages));
         }
       }
       for (const vm of gpu.vmList) {

@@ -1,4 +1,5 @@
 import { PAGE_SIZE } from '../../../core/generated/constants.js';
+import type { SgTableHandle } from '../../../core/generated/exports.js';
 import { ScatterTable } from '../../../dma/sg-table.js';
 import { Contents } from './contents.js';
 import {
@@ -258,7 +259,7 @@ const attach: Kind<'attach'> = {
     const dmaBuf = bo.object.export();
     const attachment = dmaBuf.attach(device);
     dmaBuf.release();
-    let table: number;
+    let table: SgTableHandle;
     try {
       table = attachment.map();
     } catch (error) {

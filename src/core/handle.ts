@@ -1,0 +1,35 @@
+import { type ErrnoName, errnoName, GemDmaError } from './errors.js';
+import type { Failure } from './generated/exports.js';
+
+/**
+ * What a call of the core that makes a record returns: its handle, or a negative errno (`Made<T>` of assembly/errno.ts), or
+ * 0 where there is one reason only. Neither is a handle before it was looked at; the types of generated/exports.ts see to
+ * that.
+ */
+
+/** The largest errno, as the kernel's IS_ERR has it: a handle above 2 GiB is negative too. */
+const MAX_ERRNO = 4095;
+
+/** Whether a call that makes a record failed (IS_ERR of include/linux/err.h). */
+export function failed(made: number): made is Failure {
+  return made < 0 && made >= -MAX_ERRNO;
+}
+
+/**
+ * The handle that a call gave.
+ * @param what could not be made, as the message says it
+ * @throws GemDmaError ENOMEM for 0, else with the errno
+ */
+export function made<H extends number>(result: H, syscall = 'core', what = 'record'): Exclude<H, Failure | 0> {
+  if (result === 0 || failed(result)) {
+    const code = result === 0 ? 'ENOMEM' : (errnoName(result) as ErrnoName);
+    throw new GemDmaError(code, syscall, `no ${what}`);
+  }
+  return result as Exclude<H, Failure | 0>;
+}
+
+/** A handle that the caller knows to be there: 0 is a mistake of this library, as a BUG_ON of the kernel's. */
+export function held<H extends number>(handle: H): Exclude<H, 0> {
+  if (handle === 0) throw new Error('invariant broken: a record that is not there');
+  return handle as Exclude<H, 0>;
+}
