@@ -8,6 +8,7 @@ export { faultArm } from './memory/fault';
 export {
   emit as eventEmit, eventsDrained, eventsFirst, eventsPending, eventsRun, eventsSequence, eventsStart, eventsStop,
 } from './events/events';
+export { kmsgFirst, kmsgLost, kmsgRead, kmsgRun, kmsgSetup } from './kmsg/kmsg';
 export { benchCreate, benchMap, benchPunch, benchUnmap } from './bench/bench';
 export { physRead, physWrite } from './ram/contents';
 export { blockOfPagesAlloc, pagesAlloc, pagesDrain, pagesInUse } from './ram/pages';

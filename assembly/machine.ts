@@ -9,6 +9,7 @@ import { contextCreate } from './memory/create';
 import { deviceState } from './device/state';
 import { ENOMEM, Made } from './errno';
 import { deferredTimeout } from './iommu/deferred-list';
+import { kmsgState } from './kmsg/kmsg';
 import { FlushQueue, flushQueueTimeout } from './iommu/flush-queue';
 import { addressOf } from './memory/record';
 import { ramCreate } from './ram/create';
@@ -27,7 +28,7 @@ export function machineCreate(limitBytes: f64, cpus: u32, pages: u32, fragmentat
   const ctx = contextCreate(limitBytes, cpus);
   if (ctx == null) return ENOMEM;
   // What every machine uses is there from the start, so that a call that fails leaves not even that behind.
-  if (sgState(ctx) == null || deviceState(ctx) == null) return ENOMEM;
+  if (sgState(ctx) == null || deviceState(ctx) == null || kmsgState(ctx) == null) return ENOMEM;
   const rc = ramCreate(ctx, pages, fragmentation, seed);
   return rc < 0 ? rc : <i32>addressOf(ctx);
 }

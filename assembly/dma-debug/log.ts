@@ -6,6 +6,7 @@ import { Context, cpuOf } from '../memory/context';
 import { EVENT_FINDING, emit } from '../events/events';
 import { DEVICE_FILTER_MATCH, DmaDevice } from '../device/device';
 import { DMA_MAPPING_ERROR } from '../device/mapping';
+import { kmsgFinding } from '../kmsg/kmsg';
 import { Entry } from './entry';
 import {
   DEBUG_KERNEL, DEBUG_OWN, DebugState, LOG_RECORDS, OPTION_ALL_ERRORS, OPTION_FILTER, debugRecord,
@@ -83,6 +84,7 @@ export function report(
   if (flags == 0) return;
   // What a driver does wrong at every call fills the log at once: from then on it is counted here.
   if (isFull(state) && state.ctx.events == 0) {
+    if ((flags & REPORT_PRINTED) != 0) say(state.ctx, check, flags, dev.id, entry, address, size, a, b, d, e);
     tally(state, check);
     ++state.logDropped;
   } else write(state, check, flags, dev.id, entry, address, size, a, b, d, e);
@@ -122,6 +124,18 @@ export function reportOwn(
   write(state, check, REPORT_OWN, dev.id, entry, address, size, 0, 0, d, e);
 }
 
+/** To the kernel's log. */
+function say(
+  ctx: Context, check: u32, flags: u32, device: u32, entry: Entry | null, address: u64, size: u64, a: u64, b: u64,
+  d: u32, e: u32,
+): void {
+  if (entry == null) kmsgFinding(ctx, check, device, flags, address, size, a, b, d, e, 0, 0, 0);
+  else {
+    const about = flags | REPORT_ENTRY;
+    kmsgFinding(ctx, check, device, about, address, size, a, b, d, e, entry.address, entry.size, entry.kind);
+  }
+}
+
 function write(
   state: DebugState, check: u32, flags: u32, device: u32, entry: Entry | null, address: u64, size: u64, a: u64, b: u64,
   d: u32, e: u32,
@@ -130,7 +144,9 @@ function write(
   const cpu = cpuOf(ctx);
   const sequence = tally(state, check);
   emit(ctx, EVENT_FINDING, device, addressNumber(address), <f64>size, <f64>a, check, flags);
-  if (isFull(state)) {
+  const full = isFull(state);
+  if (!full || (flags & REPORT_PRINTED) != 0) say(ctx, check, flags, device, entry, address, size, a, b, d, e);
+  if (full) {
     ++state.logDropped;
     return;
   }

@@ -3,6 +3,7 @@
 // longest segment matter here, and nothing is merged.
 
 import { EIO } from '../errno';
+import { KMSG_DMA_OVERFLOW, ONCE_DMA_OVERFLOW, kmsg, kmsgOnce } from '../kmsg/kmsg';
 import { cpuOf } from '../memory/context';
 import { recordAt } from '../memory/record';
 import { PAGE_SHIFT } from '../ram/ram';
@@ -28,8 +29,15 @@ export function mapDirect(dev: DmaDevice, phys: u64, length: u32, dir: u32, attr
   if ((dev.flags & DEVICE_FORCE_BOUNCE) != 0 && ctx.swiotlb != 0) return swiotlbMap(dev, phys, length, dir, attrs);
   if (phys + length - 1 <= dev.mask) return phys;
   if (ctx.swiotlb != 0) return swiotlbMap(dev, phys, length, dir, attrs);
-  setReason(ctx, REASON_DMA_MASK);
+  refuseMask(dev, phys, length);
   return DMA_MAPPING_ERROR;
+}
+
+/** Beyond what the device reaches, and no pool to help: said once a boot (dma_direct_map_page). */
+function refuseMask(dev: DmaDevice, phys: u64, length: u32): void {
+  const ctx = dev.ctx;
+  if (kmsgOnce(ctx, ONCE_DMA_OVERFLOW)) kmsg(ctx, KMSG_DMA_OVERFLOW, dev.id, phys, length, dev.mask, 0, 0, 0);
+  setReason(ctx, REASON_DMA_MASK);
 }
 
 /** Ends a mapping (dma_direct_unmap_page): work only for what was bounced. */
@@ -84,11 +92,13 @@ export function mapSgDirect(dev: DmaDevice, sgt: SgTable, dir: u32, attrs: u32):
     setEntrySegments(sgt, SEGMENTS_PHYSICAL, 0, 0);
     return <i32>sgt.nents;
   }
+  const count = entriesOf(sgt);
   if (ctx.swiotlb == 0) {
-    setReason(ctx, REASON_DMA_MASK);
+    let i: u32 = 0;
+    while (i < count - 1 && sgEntryPhys(sgt, i) + sgEntryLength(sgt, i) - 1 <= dev.mask) ++i;
+    refuseMask(dev, sgEntryPhys(sgt, i), sgEntryLength(sgt, i));
     return EIO;
   }
-  const count = entriesOf(sgt);
   const list = segmentsAlloc(ctx, count);
   if (list == 0) {
     setReason(ctx, REASON_DMA_NO_SEGMENTS);

@@ -11,6 +11,9 @@ import { IommuDomain, PROT_READ, PROT_WRITE, domainOf } from '../iommu/domain';
 import { iommuMap, iommuTranslates, iommuUnmap } from '../iommu/formats';
 import { flushQueueAdd } from '../iommu/flush-queue';
 import { iotlbFlushPages } from '../iommu/iotlb';
+import {
+  KMSG_DMA_BITS, KMSG_IOVA_FAILED, KMSG_UNMAPPED_SIZE, KMSG_UNMAP_NOTHING, ONCE_UNMATCHED, kmsg, kmsgOnce,
+} from '../kmsg/kmsg';
 import { REASON_DMA_NOT_MAPPED, setReason } from '../reason';
 import { DEVICE_TRY_32BIT, DmaDevice } from '../device/device';
 import { DMA_FROM_DEVICE, DMA_MAPPING_ERROR, DMA_TO_DEVICE } from '../device/mapping';
@@ -53,11 +56,23 @@ export function rangeAlloc(dev: DmaDevice, cookie: DmaCookie, pages: u64, mask: 
   do {
     const most = low ? LAST_32BIT : limit;
     const pfn = tree ? iovaAlloc(cookie.iova, pages, most, true) : iovaAllocFast(cookie.iova, pages, most, !low);
-    if (pfn != 0 || !low) return pfn;
+    if (pfn != 0) return pfn;
+    if (!low) {
+      kmsg(dev.ctx, KMSG_IOVA_FAILED, dev.id, 0, pages, 0, 0, 0, 0);
+      return 0;
+    }
     // From the first failure on the device uses all its bits, for good.
-    if ((cookie.flags & COOKIE_RETRY_32BIT) == 0) dev.flags &= ~DEVICE_TRY_32BIT;
+    if ((cookie.flags & COOKIE_RETRY_32BIT) == 0) {
+      dev.flags &= ~DEVICE_TRY_32BIT;
+      kmsg(dev.ctx, KMSG_DMA_BITS, dev.id, 0, 0, 0, 0, 64 - <u32>clz<u64>(bitsLimit(cookie, mask)), 0);
+    }
     low = false;
   } while (true);
+}
+
+/** The last address that a device with that mask gets in a domain (dma_limit of iommu_dma_alloc_iova). */
+function bitsLimit(cookie: DmaCookie, mask: u64): u64 {
+  return min(mask, (cookie.lastPfn << 12) | PAGE_MASK);
 }
 
 /** Gives a range back that nothing was mapped in, or whose mapping no device has seen. */
@@ -79,7 +94,8 @@ export function unmapRange(domain: IommuDomain, address: u64, size: u64): void {
   }
   const start = address & ~PAGE_MASK;
   const bytes = (size + (address & PAGE_MASK) + PAGE_MASK) & ~PAGE_MASK;
-  iommuUnmap(domain, start, bytes);
+  const unmapped = iommuUnmap(domain, start, bytes);
+  if (unmapped != bytes) kmsg(domain.ctx, KMSG_UNMAPPED_SIZE, 0, start, bytes, unmapped, 0, 0, 0);
   if ((cookie.flags & COOKIE_LAZY) == 0) {
     iotlbFlushPages(domain, start, bytes);
     rangeFree(cookie, start >> 12, bytes >> 12);
@@ -91,6 +107,7 @@ export function unmapRange(domain: IommuDomain, address: u64, size: u64): void {
 function unmapFound(domain: IommuDomain, cookie: DmaCookie, address: u64): void {
   const ctx = domain.ctx;
   if (!iovaFind(cookie.iova, address >> 12)) {
+    if (kmsgOnce(ctx, ONCE_UNMATCHED)) kmsg(ctx, KMSG_UNMAP_NOTHING, 0, address, 0, 0, 0, 0, 0);
     setReason(ctx, REASON_DMA_NOT_MAPPED);
     return;
   }
@@ -134,6 +151,7 @@ export function mapRange(dev: DmaDevice, phys: u64, size: u64, prot: u32, mask: 
 export function unmapPage(dev: DmaDevice, address: u64, size: u64): bool {
   const domain = dmaDomainOf(dev);
   if ((cookieOf(domain).flags & COOKIE_UNMAP_RANGE) == 0 && !iommuTranslates(domain, address)) {
+    kmsg(dev.ctx, KMSG_UNMAP_NOTHING, dev.id, address, size, 0, 0, 0, 0);
     setReason(dev.ctx, REASON_DMA_NOT_MAPPED);
     return false;
   }

@@ -15,6 +15,7 @@
 import { debugMapPage, debugMapSg, debugMapSingle, debugUnmapPage, debugUnmapSg } from '../dma-debug/debug';
 import { TYPE_PAGE, TYPE_RESOURCE } from '../dma-debug/entry';
 import { EINVAL } from '../errno';
+import { KMSG_RESOURCE_OVERFLOW, ONCE_RESOURCE_OVERFLOW, kmsg, kmsgOnce } from '../kmsg/kmsg';
 import { addressOf } from '../memory/record';
 import { PAGE_SHIFT } from '../ram/ram';
 import { REASON_DMA_DIRECTION, REASON_DMA_MASK, REASON_DMA_SIZE, REASON_DMA_VMALLOC, setReason } from '../reason';
@@ -122,8 +123,14 @@ export function dmaMapResource(dev: DmaDevice, physical: f64, length: u32, dir: 
   else if (length == 0) refuse(dev, REASON_DMA_SIZE);
   else if (dev.ops == OPS_IOMMU) address = mapRange(dev, phys, length, protOf(dir), dev.mask);
   else if (phys + length - 1 <= dev.mask) address = phys;
-  else refuse(dev, REASON_DMA_MASK);
+  else refuseResource(dev, phys, length);
   return mapped(dev, phys, length, dir, attrs, address, TYPE_RESOURCE);
+}
+
+function refuseResource(dev: DmaDevice, phys: u64, length: u32): void {
+  const ctx = dev.ctx;
+  if (kmsgOnce(ctx, ONCE_RESOURCE_OVERFLOW)) kmsg(ctx, KMSG_RESOURCE_OVERFLOW, dev.id, phys, length, dev.mask, 0, 0, 0);
+  refuse(dev, REASON_DMA_MASK);
 }
 
 /** Ends a mapping of dmaMapResource (dma_unmap_resource). */

@@ -5,10 +5,15 @@ import { blockAlloc, blockOrder } from '../memory/block';
 import { Context, cpuOf } from '../memory/context';
 import { lock, unlock } from '../memory/lock';
 import { DmaDevice } from '../device/device';
+import { KMSG_ALREADY_SET, KMSG_FAULT, KMSG_FAULT_STATUS, LIMIT_FAULTS, kmsg, kmsgAllowed } from '../kmsg/kmsg';
+import { FORMAT_VTD } from './formats';
 import { EVENT_FAULT, EVENT_STALE_ACCESS, emit } from '../events/events';
 import { IommuDomain } from './domain';
 import { IotlbEntry } from './iotlb';
 import { Iommu, unitIn, unitOf } from './unit';
+
+/** The fault status register with one fault in the first record (DMA_FSTS_PPF). */
+const FAULT_PENDING: u32 = 2;
 
 export const LOG_FAULT: u32 = 1;
 export const LOG_STALE_READ: u32 = 2;
@@ -91,7 +96,15 @@ export function logFault(
     record.write = write;
   }
   unlock(unit);
-  emit(unit.ctx, EVENT_FAULT, device.id, <f64>address, 0, 0, reason, write ? 1 : 0);
+  const ctx = unit.ctx;
+  // VT-d's handler asks for each line that it prints, and once more before it finds that there is no other fault.
+  const status = unit.format == FORMAT_VTD;
+  if (status && kmsgAllowed(ctx, LIMIT_FAULTS)) kmsg(ctx, KMSG_FAULT_STATUS, device.id, 0, 0, 0, 0, FAULT_PENDING, 0);
+  if (kmsgAllowed(ctx, LIMIT_FAULTS)) {
+    kmsg(ctx, KMSG_FAULT, device.id, address, device.sourceId, domainId, 0, reason, write ? 1 : 0);
+  }
+  if (status) kmsgAllowed(ctx, LIMIT_FAULTS);
+  emit(ctx, EVENT_FAULT, device.id, <f64>address, 0, 0, reason, write ? 1 : 0);
 }
 
 /**
@@ -119,7 +132,7 @@ export function logStale(unit: Iommu, device: u32, sourceId: u32, address: u64, 
 }
 
 /** `DMA PTE for vPFN 0x... already set`: the entry that was to be written is lost, the old one stays. */
-export function logAlreadySet(domain: IommuDomain, pfn: u64, value: u64): void {
+export function logAlreadySet(domain: IommuDomain, pfn: u64, old: u64, value: u64): void {
   const unit = unitOf(domain);
   lock(unit);
   ++unit.alreadySet;
@@ -130,6 +143,7 @@ export function logAlreadySet(domain: IommuDomain, pfn: u64, value: u64): void {
     record.domain = domain.id;
   }
   unlock(unit);
+  kmsg(unit.ctx, KMSG_ALREADY_SET, 0, pfn, 0, old, value, 0, 0);
 }
 
 /** First record of the log; the host reads logCount of them. */

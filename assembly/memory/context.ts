@@ -71,6 +71,8 @@ export class Context {
   timerLock: u64;
   /** The event ring (events/events.ts); 0 while recording is off. */
   events: usize;
+  /** What the kernel would print (kmsg/kmsg.ts). */
+  kmsg: usize;
   /** State of each subsystem, made by machineCreate (machine.ts). */
   ram: usize;
   sg: usize;

@@ -16,7 +16,9 @@
 // than one, copied in only what the device may read, and knew no min_align_mask.
 
 import { DmaDevice } from '../device/device';
-import { DMA_FROM_DEVICE, DMA_ATTR_SKIP_CPU_SYNC, DMA_MAPPING_ERROR, DMA_TO_DEVICE } from '../device/mapping';
+import {
+  DMA_ATTR_NO_WARN, DMA_ATTR_SKIP_CPU_SYNC, DMA_FROM_DEVICE, DMA_MAPPING_ERROR, DMA_TO_DEVICE,
+} from '../device/mapping';
 import { EEXIST, EINVAL, ENOMEM } from '../errno';
 import { BLOCK_SHIFT, blockAlloc, blockAllocZeroed, blockFree, blockOrder } from '../memory/block';
 import { Context, FAULT_SWIOTLB } from '../memory/context';
@@ -31,6 +33,9 @@ import {
   REASON_SWIOTLB_TOO_LARGE, REASON_SWIOTLB_UNREACHABLE, setReason,
 } from '../reason';
 import { EVENT_BOUNCE, emit } from '../events/events';
+import {
+  KMSG_SWIOTLB_FULL, KMSG_SWIOTLB_OVERFLOW, LIMIT_SWIOTLB, ONCE_SWIOTLB_OVERFLOW, kmsg, kmsgAllowed, kmsgOnce,
+} from '../kmsg/kmsg';
 import {
   AREA_SIZE, MAPPING_SIZE, MAX_MAPPING, POOL_ALIGN_ABOVE_PAGE, POOL_COPY_IN_READABLE, POOL_NO_MIN_ALIGN, SET_SLOTS,
   SLOT_SHIFT, SLOT_SIZE, Swiotlb, areaOf, mappingOf, poolOf, slotAddress,
@@ -130,18 +135,21 @@ export function swiotlbMap(dev: DmaDevice, phys: u64, length: u32, dir: u32, att
   const offset = <u32>phys & align & (SLOT_SIZE - 1);
   if (length > MAX_MAPPING - offset) {
     count(fieldOf(pool, offsetof<Swiotlb>('tooLarge')), 1);
+    sayFull(pool, dev, length + offset, attrs);
     return refuse(ctx, REASON_SWIOTLB_TOO_LARGE);
   }
   const size = length + offset;
   const slot = shouldFail(ctx, FAULT_SWIOTLB) ? NO_SLOT : findSlots(pool, dev, phys, size, align);
   if (slot == NO_SLOT) {
     count(fieldOf(pool, offsetof<Swiotlb>('full')), 1);
+    sayFull(pool, dev, size, attrs);
     return refuse(ctx, REASON_SWIOTLB_FULL);
   }
   const address = slotAddress(pool, slot) + offset;
   if (address + length - 1 > dev.mask) {
     release(pool, slot);
     count(fieldOf(pool, offsetof<Swiotlb>('unreachable')), 1);
+    if (kmsgOnce(ctx, ONCE_SWIOTLB_OVERFLOW)) kmsg(ctx, KMSG_SWIOTLB_OVERFLOW, dev.id, address, length, dev.mask, 0, 0, 0);
     return refuse(ctx, REASON_SWIOTLB_UNREACHABLE);
   }
   const mapping = mappingOf(pool, slot);
@@ -162,6 +170,12 @@ export function swiotlbMap(dev: DmaDevice, phys: u64, length: u32, dir: u32, att
   count(fieldOf(pool, offsetof<Swiotlb>('maps')), 1);
   count(fieldOf(pool, offsetof<Swiotlb>('live')), 1);
   return address;
+}
+
+/** A pool that cannot serve a request is called full, whatever the reason; ten times in five seconds. */
+function sayFull(pool: Swiotlb, dev: DmaDevice, size: u32, attrs: u32): void {
+  if ((attrs & DMA_ATTR_NO_WARN) != 0 || !kmsgAllowed(pool.ctx, LIMIT_SWIOTLB)) return;
+  kmsg(pool.ctx, KMSG_SWIOTLB_FULL, dev.id, 0, size, pool.slots, pool.used, 0, 0);
 }
 
 /** The slots of a request: the CPU's own area first, then the others in turn. */

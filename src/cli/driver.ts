@@ -12,6 +12,7 @@ import { driverStress, stressRound } from '../driver/stress.js';
 import { symbolsOf } from '../driver/symbols.js';
 import { KERNEL_NAMES, type KernelName } from '../kernels/kernels.js';
 import { IOMMU_MODES, type IommuMode, type MachineOptions } from '../machine/config.js';
+import { withDmesg } from './dmesg.js';
 import { asUsageError, EXIT, type ExitCode, UsageError, usage } from './exit.js';
 import { command, type Frame, framed } from './frame.js';
 import { integerOption } from './options.js';
@@ -124,7 +125,7 @@ function symbols(frame: Frame, path: string): ExitCode {
 }
 
 function withMachine(made: Command): Command {
-  return made
+  return withDmesg(made)
     .argument('<module>', 'what gemdma driver build wrote')
     .requiredOption('--test <file>', "the test's module: device, model and scenario")
     .addOption(new Option('--iommu <mode>', 'mode of the IOMMU').choices(IOMMU_MODES))

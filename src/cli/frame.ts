@@ -1,5 +1,6 @@
 import { closeSync, existsSync, openSync, rmSync, writeFileSync } from 'node:fs';
 import { Command } from 'commander';
+import { DmesgCollector } from './dmesg.js';
 import { EXIT, type ExitCode, Interrupted, reportError, UsageError } from './exit.js';
 import { json, printLines } from './print.js';
 import { type Bar, ProgressBar } from './progress.js';
@@ -31,6 +32,8 @@ import { type Bar, ProgressBar } from './progress.js';
  *   bar          on a terminal, nothing elsewhere, not with --quiet. `show` and `note` take it away first; the next update
  *                brings it back. It is gone when the action is over.
  *   show         --json: the value. Otherwise the lines that `describe` makes of it. --quiet: only what is wrong.
+ *   --dmesg      where withDmesg (dmesg.ts) has added it: what the kernels printed comes behind the results, with --json on
+ *                standard error.
  *   note         a remark on standard error, in one line; for what a reader of the results has to know.
  *   output       checks a target before any work. Content that was `set` is written after all else was printed; a failed
  *                write is exit code 2 in one line.
@@ -45,9 +48,12 @@ export class Frame {
   readonly #outputs: Output[] = [];
   #bar: ProgressBar | undefined;
 
-  constructor({ json = false, quiet = false }: FrameOptions) {
+  readonly #dmesg: boolean;
+
+  constructor({ json = false, quiet = false, dmesg = false }: FrameOptions) {
     this.json = json;
     this.quiet = quiet;
+    this.#dmesg = dmesg;
   }
 
   get signal(): AbortSignal {
@@ -112,9 +118,11 @@ export class Frame {
     };
     process.on('SIGINT', stop);
     for (const signal of ['SIGTERM', 'SIGHUP'] as const) process.once(signal, end);
+    const dmesg = this.#dmesg ? new DmesgCollector() : undefined;
     try {
       const code = await action();
       this.#bar?.close();
+      this.#kernelLog(dmesg);
       for (const output of this.#outputs) output.write();
       if (this.signal.aborted) throw new Interrupted();
       return code;
@@ -122,13 +130,22 @@ export class Frame {
       this.#bar?.close();
       return reportError(error);
     } finally {
+      dmesg?.end();
       process.removeListener('SIGINT', stop);
       for (const signal of ['SIGTERM', 'SIGHUP'] as const) process.removeListener(signal, end);
     }
   }
+
+  /** What the kernel printed. It is no part of the value of --json. */
+  #kernelLog(dmesg: DmesgCollector | undefined): void {
+    const lines = dmesg?.end() ?? [];
+    if (this.json) for (const line of lines) console.error(line);
+    else if (dmesg) console.log(['', ...(lines.length > 0 ? lines : ['(the kernel printed nothing)'])].join('\n'));
+  }
 }
 
 interface FrameOptions {
+  dmesg?: boolean;
   json?: boolean;
   quiet?: boolean;
 }

@@ -10,6 +10,7 @@ import {
 } from '../workload/scenario.js';
 import { scenarios } from '../workload/scenarios/index.js';
 import { runMainJob } from '../workload/scenarios/main-job.js';
+import { withDmesg } from './dmesg.js';
 import { EXIT, type ExitCode, UsageError } from './exit.js';
 import { command, type Frame, framed } from './frame.js';
 import { announceMainJob, describeMainJob } from './main-job.js';
@@ -28,7 +29,7 @@ interface RunOptions {
 
 /** gemdma run: named scenarios, by default the main job. */
 export function runCommand(): Command {
-  return command('run', 'run the main job, or a named scenario, and say what came of it')
+  return withDmesg(command('run', 'run the main job, or a named scenario, and say what came of it'))
     .argument('[name]', 'scenario; --list shows them all; without one: the main job')
     .addOption(new Option('--list', 'show every scenario').conflicts(['driver', 'events', 'seed']))
     .addOption(new Option('--driver <preset>', 'mapping policy of i915').choices(DRIVER_NAMES))

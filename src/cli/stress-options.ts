@@ -8,6 +8,7 @@ import { DEFAULT_DRIVER, DRIVER_NAMES, type DriverName } from '../workload/scena
 import { PROFILE_NAMES, PROFILES, type ProfileName, type StressProfile } from '../workload/stress/config/profiles.js';
 import { OPERATION_NAMES } from '../workload/stress/operations/kinds.js';
 import { type StressOptions, stressConfig } from '../workload/stress/run/configure.js';
+import { withDmesg } from './dmesg.js';
 import { UsageError, usage } from './exit.js';
 import { command } from './frame.js';
 import { integerOption, numberOption, sizeOption } from './options.js';
@@ -57,7 +58,7 @@ export interface StressCommandOptions {
 
 /** The command with all its options, without what it does. */
 export function stressOptionsCommand(): Command {
-  return command('stress', 'drive devices through millions of random operations and check everything')
+  return withDmesg(command('stress', 'drive devices through millions of random operations and check everything'))
     .option(
       '--profile <name>',
       `what to do: ${PROFILE_NAMES.join(', ')}, or a JSON file`,

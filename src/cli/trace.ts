@@ -3,6 +3,7 @@ import type { Command } from 'commander';
 import { Audit } from '../trace/audit/audit.js';
 import type { AuditResult } from '../trace/audit/result.js';
 import type { TraceBatch } from '../trace/batch.js';
+import { withDmesg } from './dmesg.js';
 import { EXIT, type ExitCode, UsageError } from './exit.js';
 import { command, type Frame, framed } from './frame.js';
 import { PerfettoWriter } from './perfetto.js';
@@ -22,7 +23,7 @@ interface TraceOptions {
 
 /** gemdma trace: what a real machine's DMA did. */
 export function traceCommand(): Command {
-  return command('trace', "audit the DMA mappings of a real machine's trace or log")
+  return withDmesg(command('trace', "audit the DMA mappings of a real machine's trace or log"))
     .argument(
       '[files...]',
       'ftrace text, trace-cmd report, perf script, trace.dat, dmesg, dma-api/dump; plain, gzip, zstd; - for standard input',

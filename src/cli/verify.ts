@@ -2,6 +2,7 @@ import type { Command } from 'commander';
 import type { CallProgress } from '../core/slices.js';
 import { RecordingError, type VerifyResult } from '../recordings/recording.js';
 import { verifyAsync } from '../recordings/verify.js';
+import { withDmesg } from './dmesg.js';
 import { EXIT, type ExitCode } from './exit.js';
 import { command, type Frame, framed } from './frame.js';
 import { bold, dim, green, number, red, yellow } from './print.js';
@@ -11,7 +12,7 @@ const KIND_WIDTH = 17;
 
 /** gemdma verify: replays recordings of a real kernel and says where the emulator parts from them. */
 export function verifyCommand(): Command {
-  return command('verify', 'replay recordings of a real kernel against the emulator, step by step')
+  return withDmesg(command('verify', 'replay recordings of a real kernel against the emulator, step by step'))
     .argument('<files...>', 'recordings: text or JSON lines, plain or gzip; the kind is in the header')
     .option('--time', 'also measure: nanoseconds per step, median of several replays run in the core')
     .addHelpText('after', '\n--json gives an array with one object per file.')

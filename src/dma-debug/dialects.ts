@@ -1,3 +1,4 @@
+import type { MappingType } from '../core/dma-debug-records.js';
 import {
   DEBUG_CHECK_SEGMENTS,
   DEBUG_COHERENT_QUIRK,
@@ -28,6 +29,10 @@ export interface DebugDialect {
   syncsCount: boolean;
   /** Coherent entries take their offset with the inverted mask. */
   coherentQuirk: boolean;
+  /** Types of mappings as it prints them. */
+  types: Readonly<Record<MappingType, string>>;
+  /** A line of its dump of all mappings (core/kernel-format.ts). */
+  dump: string;
 }
 
 /** Whose checker runs: the kernel's with its death and all, ours that never stops, or both over the same entries. */

@@ -26,6 +26,7 @@ import { Attributions, callerText } from './attribution.js';
 import { type Finding, findingChannel, type MappingInfo, type PoolMessage, poolChannel } from './channels.js';
 import { CHECKS, type CheckId, checkOf, hex } from './checks.js';
 import { type DebugDialect, debugFlags } from './dialects.js';
+import { dumpLines } from './dump.js';
 import { type DmaDebugOptions, debugConfig } from './options.js';
 import { type Forecast, Grouping, type LeakReport, reportText } from './report.js';
 
@@ -70,6 +71,8 @@ export class DmaDebug {
   readonly registers: CpuRegisters;
   /** Called for each finding at the call that made it. */
   onError: ((finding: Finding) => void) | undefined;
+  /** Called after a call that wrote to the kernel's log. @internal */
+  onMessages: (() => void) | undefined;
   /** Whether a finding throws. */
   strict: boolean;
   /** Whether call sites are taken: the DMA API asks `enter` before each call. @internal */
@@ -83,6 +86,9 @@ export class DmaDebug {
   /** Devices that are there, and the names of all that ever were: findings are told later. */
   private readonly devices = new Set<DebugDevice>();
   private readonly names = new Map<number, string>();
+  /** Devices whose driver was unbound: the kernel names their bus. @internal */
+  readonly unbound = new Set<number>();
+  private readonly dialect: DebugDialect;
   private readonly kept: Finding[] = [];
   private seen = 0;
   private allErrors: boolean;
@@ -100,6 +106,7 @@ export class DmaDebug {
     this.context = context;
     this.registers = new CpuRegisters(core, context);
     this.attributions = new Attributions(this.registers);
+    this.dialect = dialect;
     const config = debugConfig(options);
     const flags = debugFlags(dialect, config.checkers);
     this.records = DmaDebugRecords.create(core, context, flags, dialect.buckets, config.entries);
@@ -176,6 +183,19 @@ export class DmaDebug {
     return this.records.entries();
   }
 
+  /** Every live mapping as the kernel's own dump has it (debugfs dma-api/dump), in the order of its hash. */
+  dump(): string[] {
+    const { dialect } = this;
+    const entries = this.entries().filter(({ type }) => type !== 'link' && type !== 'reservation');
+    const driver = (id: number) => (this.unbound.has(id) ? undefined : this.driverOf(id)) ?? 'pci';
+    return dumpLines(entries, dialect, (id) => ({ driver: driver(id), name: this.deviceName(id) }));
+  }
+
+  private driverOf(id: number): string | undefined {
+    for (const device of this.devices) if (device.id === id) return device.driver;
+    return undefined;
+  }
+
   /** @internal Before a call of the DMA API: takes its call site if that is asked for. */
   enter(): void {
     if (this.callSites) this.attributions.takeSite();
@@ -194,6 +214,7 @@ export class DmaDebug {
 
   private tell(): void {
     this.seen = this.registers.findings;
+    this.onMessages?.();
     const heard = this.strict || this.onError || findingChannel.hasSubscribers || poolChannel.hasSubscribers;
     if (heard) this.collect();
   }
@@ -254,6 +275,7 @@ export class DmaDebug {
    */
   driverUnbound(device: DebugDevice): number {
     const count = this.core.exports.debugDriverUnbound(this.known(device, 'driver_unbind'));
+    this.unbound.add(device.id);
     this.settle();
     return count;
   }

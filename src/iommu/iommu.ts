@@ -264,5 +264,7 @@ function at(address: number): string {
 
 function accessError(host: DmaHost, device: DmaDevice, code: 'EFAULT' | 'ENOMEM', what: string): GemDmaError {
   const reason = reasonName(host.core.exports.lastReason(host.context));
+  // The fault is in the kernel's log.
+  host.dmaDebugOrNull?.settle();
   return new GemDmaError(code, 'device_access', `device ${device.id} could not ${what}: ${reason}`, { reason });
 }

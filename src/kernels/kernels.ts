@@ -1,4 +1,7 @@
 import type { DebugDialect } from '../dma-debug/dialects.js';
+import { LINUX_42 } from '../dmesg/linux-4.2.js';
+import { LINUX_612 } from '../dmesg/linux-6.12.js';
+import type { KernelWords } from '../dmesg/words.js';
 import type { AllocatorName } from '../iova/allocators.js';
 
 /**
@@ -28,6 +31,8 @@ export interface KernelProperties {
   swiotlb: 'areas' | 'index';
   /** dma-debug: what it knows, and what becomes of it when its pool is empty. */
   dmaDebug: DebugDialect;
+  /** What the kernel prints. */
+  messages: KernelWords;
   /** drm_mm: the 2015 hole stack, or the modern size and address trees. */
   drmMm: '2015' | 'modern';
 }
@@ -43,6 +48,18 @@ interface Kernel extends KernelProperties {
   /** Where a property came before the release that the row is named after, or is known to end. */
   readonly spans: { readonly [Property in keyof KernelProperties]?: Span };
 }
+
+/** What a checker calls its mappings (type2name). */
+const TYPES = {
+  single: 'single',
+  page: 'single',
+  'scatter-gather': 'scatter-gather',
+  coherent: 'coherent',
+  resource: 'resource',
+  noncoherent: 'noncoherent',
+  link: 'link',
+  reservation: 'reservation',
+} as const;
 
 /** Oldest first. */
 const ROWS = {
@@ -65,7 +82,10 @@ const ROWS = {
       syncsBySegment: true,
       syncsCount: false,
       coherentQuirk: true,
+      types: { ...TYPES, page: 'page', 'scatter-gather': 'scather-gather' },
+      dump: '{driver} {device}: {type} idx {idx} P={phys:x} N={pfn:x} D={address:x} L={size:x} {dir:dir} {checked}',
     },
+    messages: LINUX_42,
     drmMm: '2015',
     spans: {
       treeAllocator: { since: '4.1', until: '4.2' },
@@ -92,7 +112,10 @@ const ROWS = {
       syncsBySegment: false,
       syncsCount: true,
       coherentQuirk: false,
+      types: TYPES,
+      dump: '{driver} {device} {type} idx {idx} P={phys:pa} D={address:x} L={size:x} cln={cln:pa} {dir:dir} {checked}',
     },
+    messages: LINUX_612,
     drmMm: 'modern',
     spans: {
       treeAllocator: { since: '6.0' },

@@ -2,6 +2,7 @@ import { checkOptions, oneOf } from '../core/arguments.js';
 import { BouncePool } from '../core/bounce-pool.js';
 import { checkInteger, errnoName, GemDmaError, invalidType, invalidValue } from '../core/errors.js';
 import { FAULT_KINDS, FAULTS, type FaultKind } from '../core/faults.js';
+import { KMSG_FAULTS_UNLIMITED } from '../core/generated/constants.js';
 import type { ContextHandle } from '../core/generated/exports.js';
 import { failed } from '../core/handle.js';
 import { Core } from '../core/instance.js';
@@ -9,6 +10,8 @@ import { PhysicalMemory } from '../core/physical-memory.js';
 import { DmaDevice } from '../dma/device.js';
 import { DmaDomain } from '../dma/domain.js';
 import { DmaDebug } from '../dma-debug/dma-debug.js';
+import { type DmesgOptions, KernelLog } from '../dmesg/kernel-log.js';
+import { BUS, type KernelMessage } from '../dmesg/message.js';
 import type { Driver, DriverHost } from '../drm/driver.js';
 import { Reclaim } from '../drm/reclaim.js';
 import { EventLog } from '../events/events.js';
@@ -52,12 +55,14 @@ export class Machine implements DriverHost {
   readonly events: EventLog;
   /** dma-debug, null where it is off: what each device tells of its calls. @internal */
   readonly dmaDebugOrNull: DmaDebug | null;
+  private readonly kernelLog: KernelLog;
   private readonly deviceList: DmaDevice[] = [];
   private readonly drivers: Driven[] = [];
   /** Domains that addDevice made: each goes with its last device. */
   private readonly ownDomains = new Set<DmaDomain>();
   /** By number, those of destroyed devices too: events and findings are read later. */
   private readonly deviceNames: string[] = [];
+  private readonly driverNames: (string | undefined)[] = [];
   private lastId = 0;
 
   /**
@@ -121,6 +126,16 @@ export class Machine implements DriverHost {
       device: (id) => this.deviceNames[id],
       caller: (ids) => this.dmaDebugOrNull?.attributions.describe({ ...ids, site: 0 }) ?? numbers(ids),
     });
+    const { messages } = this.kernel;
+    this.core.exports.kmsgSetup(this.context, messages.faultsUnlimited ? KMSG_FAULTS_UNLIMITED : 0);
+    this.kernelLog = new KernelLog(this.core, this.context, {
+      words: messages,
+      types: this.kernel.dmaDebug.types,
+      entries: this.config.dmaDebug.entries,
+      format: () => iommuFormat(this.config.iommu.format),
+      device: (id) => this.kernelNames(id),
+    });
+    if (this.dmaDebugOrNull) this.dmaDebugOrNull.onMessages = () => this.kernelLog.settle();
     this.dmaDebugOrNull?.setFreeSpace(() => freeSpace(this.deviceList));
   }
 
@@ -128,6 +143,30 @@ export class Machine implements DriverHost {
   get dmaDebug(): DmaDebug {
     if (this.dmaDebugOrNull) return this.dmaDebugOrNull;
     throw new GemDmaError('ENODEV', 'dma_debug', 'the machine was made with dmaDebug: false');
+  }
+
+  // dev_driver_string and dev_name.
+  private kernelNames(id: number): { driver: string; name: string } | undefined {
+    const name = this.deviceNames[id];
+    if (name === undefined) return undefined;
+    const bound = this.dmaDebugOrNull?.unbound.has(id) ? undefined : this.driverNames[id];
+    return { driver: bound ?? BUS, name };
+  }
+
+  /**
+   * The kernel's log: each finding, fault, refusal and notice as the line that the configured kernel prints. What only
+   * gemdma can tell begins with `gemdma:`.
+   * @returns lines without line ends, oldest first; of very many the newest
+   * @example
+   *   console.log(machine.dmesg({ timestamps: true }).join('\n'));
+   */
+  dmesg(options: DmesgOptions = {}): string[] {
+    return this.kernelLog.lines(options);
+  }
+
+  /** The same as records, as the channel `gemdma:dmesg` carries them. */
+  get messages(): readonly KernelMessage[] {
+    return this.kernelLog.messages;
   }
 
   /**
@@ -179,6 +218,7 @@ export class Machine implements DriverHost {
     if (own !== undefined) this.ownDomains.add(own);
     this.deviceList.push(device);
     this.deviceNames[id] = device.name;
+    this.driverNames[id] = device.driver;
     this.lastId = Math.max(this.lastId, id);
     return device;
   }

@@ -220,7 +220,7 @@ function fillLarge(
       const at = pfn + (<u64>i << shift);
       const value = ((frame + (<u64>i << shift)) << 12) | bits | PTE_LARGE;
       const old = strayStore(domain, stray, indexAt(at, level), value);
-      if (old != 0) noteAlreadySet(domain, at, value);
+      if (old != 0) noteAlreadySet(domain, at, old, value);
       present = present || (old & PTE_PRESENT) != 0;
     }
     // Making room for a large leaf clears its range first, and that walk does stop at the leaf around it: it goes.
@@ -254,19 +254,25 @@ function fillLarge(
 function storeFree(domain: VtdDomain, slot: usize, pfn: u64, i: u32, value: u64): void {
   const at = slot + (<usize>i << 3);
   if (load<u64>(at) == 0) store<u64>(at, value);
-  else noteAlreadySet(domain, pfn + i, value);
+  else noteAlreadySet(domain, pfn + i, load<u64>(at), value);
 }
 
-function noteAlreadySet(domain: VtdDomain, pfn: u64, value: u64): void {
+/** A 4 KiB entry in what the walk takes for a table. */
+function strayLeaf(domain: VtdDomain, stray: u64, pfn: u64, entry: u64): void {
+  const old = strayStore(domain, stray, indexAt(pfn, 1), entry);
+  if (old != 0) noteAlreadySet(domain, pfn, old, entry);
+}
+
+function noteAlreadySet(domain: VtdDomain, pfn: u64, old: u64, value: u64): void {
   ++domain.alreadySet;
-  logAlreadySet(domain, pfn, value);
+  logAlreadySet(domain, pfn, old, value);
 }
 
 function strayAdjacent(domain: VtdDomain, position: Position, pfn: u64, value: u64, n: u32): void {
   const stray = strayTable(domain, position, pfn, 1);
   for (let i: u32 = 0; i < n; ++i) {
     const entry = value + (<u64>i << 12);
-    if (strayStore(domain, stray, indexAt(pfn + i, 1), entry) != 0) noteAlreadySet(domain, pfn + i, entry);
+    strayLeaf(domain, stray, pfn + i, entry);
   }
 }
 
@@ -366,7 +372,7 @@ function fillPfns(domain: VtdDomain, position: Position, pfn: u64, pfns: usize, 
         const stray = strayTable(domain, position, pfn, 1);
         for (let i: u32 = 0; i < span; ++i) {
           const entry = (<u64>load<u32>(pfns + (<usize>i << 2)) << 12) | bits;
-          if (strayStore(domain, stray, indexAt(pfn + i, 1), entry) != 0) noteAlreadySet(domain, pfn + i, entry);
+          strayLeaf(domain, stray, pfn + i, entry);
         }
       }
     }

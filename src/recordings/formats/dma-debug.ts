@@ -4,6 +4,8 @@ import {
   DMA_BIDIRECTIONAL,
   DMA_TO_DEVICE,
   PAGE_SIZE,
+  PROT_READ,
+  PROT_WRITE,
   REPORT_PRINTED,
   TYPE_COHERENT,
   TYPE_NONCOHERENT,
@@ -15,6 +17,8 @@ import type { ContextHandle, DmaDeviceHandle, SgTableHandle } from '../../core/g
 import { made } from '../../core/handle.js';
 import { Core } from '../../core/instance.js';
 import { writeRuns } from '../../core/sg-vectors.js';
+import { DmaDomain } from '../../dma/domain.js';
+import type { DmaHost } from '../../dma/sg-table.js';
 import { checkOf } from '../../dma-debug/checks.js';
 import { type DebugDialect, debugFlags } from '../../dma-debug/dialects.js';
 import { kernelOfRecording } from '../kernel.js';
@@ -35,7 +39,7 @@ type Json = Record<string, unknown>;
 
 const DEFAULT_DEVICE = '0000:00:01.0';
 const LINEAR_MEMORY = 64 * 1024 ** 2;
-const RAM_PAGES = 1024;
+const RAM_PAGES = 8192;
 const DEFAULT_ENTRIES = 65536;
 /** A page of RAM for calls whose physical address a recording does not tell. */
 const SOME_PAGE = 0x200000;
@@ -77,7 +81,8 @@ function filterOf(step: Json): string {
   return option?.slice(option.indexOf('=') + 1) ?? '';
 }
 
-class CaseReplay {
+/** One case, performed and compared. The texts of the same cases are compared elsewhere (dma-debug-text.ts). */
+export class CaseReplay {
   readonly #reader: FieldReader;
   readonly #line: number;
   readonly #step: Json;
@@ -94,11 +99,18 @@ class CaseReplay {
   readonly #lists = new Map<string, SgTableHandle>();
   readonly #pages: Mapped[] = [];
   readonly #coherent: Mapped[] = [];
+  /** The device that was given a page's address last. */
+  readonly #owners = new Map<number, DmaDeviceHandle>();
+  /** By the device's handle, where an IOMMU translates. */
+  #domains: Map<DmaDeviceHandle, DmaDomain> | null = null;
 
-  constructor(recording: Recording, line: number, passing: ReadonlySet<string>) {
+  /**
+   * @param step in place of the line: with inputs that are told elsewhere
+   */
+  constructor(recording: Recording, line: number, passing: ReadonlySet<string>, step?: Json) {
     this.#reader = new FieldReader(recording);
     this.#line = line;
-    this.#step = this.#reader.json(line);
+    this.#step = step ?? this.#reader.json(line);
     if (typeof this.#step.case !== 'string') this.#reader.fail(line, `case is not a name: ${this.#step.case}`);
     this.#name = this.#step.case;
     this.#expected = this.#array('verdicts' in this.#step ? 'verdicts' : 'printed');
@@ -148,14 +160,45 @@ class CaseReplay {
     return records;
   }
 
-  run(): Divergence | null {
+  /** The machine that the case runs on, and the devices by name that it has so far, with their numbers. */
+  get host(): DmaHost {
+    return { core: this.#core, context: this.#context };
+  }
+
+  get deviceNames(): ReadonlyMap<number, string> {
+    return new Map([...this.#deviceIds].map(([name, id]) => [id, name]));
+  }
+
+  get records(): DmaDebugRecords | null {
+    return this.#records;
+  }
+
+  /** Puts the device behind an IOMMU: pages are then mapped in its tables where they were, and unmapped by the DMA API. */
+  translate(): void {
+    this.#domains = new Map();
+  }
+
+  /** A mapping that another device already has, for as long as `end` is not called. */
+  foreign(device: string, type: number, phys: number, address: number, size: number, dir: number): { end: () => void } {
+    const dev = this.#device(device);
+    const { exports } = this.#core;
+    exports.debugFeedMap(dev, phys, size, dir, address, 0, type);
+    return { end: () => exports.debugFeedUnmap(dev, type, address, size, dir, phys) };
+  }
+
+  /** The calls, and what is known to have come after them. */
+  perform(): void {
     for (const call of this.#array('calls')) this.#call(call);
     for (const verdict of this.#expected) {
       if (verdict.id === 'LEAK_ON_UNBIND') this.#core.exports.debugDriverUnbound(this.#device(verdict.device));
     }
+  }
+
+  run(): Divergence | null {
+    this.perform();
     const verdicts = this.#records?.drain() ?? [];
     return (
-      this.#compareVerdicts(verdicts.filter(({ flags }) => (flags & REPORT_PRINTED) !== 0)) ?? this.#compareCounters()
+      this.#compareVerdicts(verdicts.filter(({ flags }) => (flags & REPORT_PRINTED) !== 0)) ?? this.compareCounters()
     );
   }
 
@@ -171,6 +214,11 @@ class CaseReplay {
         this.#core.exports.deviceSetFlags(handle, DEVICE_FILTER_MATCH, 0);
       }
       this.#segments(handle);
+      if (this.#domains) {
+        const domain = new DmaDomain(this.host);
+        this.#core.exports.attachDevice(handle, domain.handle);
+        this.#domains.set(handle, domain);
+      }
       this.#devices.set(key, handle);
       this.#deviceIds.set(key, id);
     }
@@ -228,28 +276,13 @@ class CaseReplay {
         break;
       case 'dma_unmap_page':
       case 'dma_unmap_single':
-        exports.debugFeedUnmap(
-          dev,
-          name === 'dma_unmap_page' ? TYPE_PAGE : TYPE_SINGLE,
-          this.#address('addr', call.addr),
-          this.#number(call, 'len'),
-          this.#dir(call),
-          0,
-        );
+        this.#unmapPage(dev, name === 'dma_unmap_page' ? TYPE_PAGE : TYPE_SINGLE, call);
         break;
       case 'dma_mapping_error':
-        exports.debugFeedMappingError(dev, this.#address('addr', call.addr));
+        this.#mappingError(dev, call);
         break;
       case 'dma_map_resource':
-        exports.debugFeedMap(
-          dev,
-          this.#hex(call, 'phys'),
-          this.#number(call, 'len'),
-          this.#dir(call, DMA_BIDIRECTIONAL),
-          this.#address('ret', call.ret),
-          0,
-          TYPE_RESOURCE,
-        );
+        this.#mapResource(dev, call);
         break;
       case 'dma_unmap_resource':
         exports.debugFeedUnmap(
@@ -321,6 +354,42 @@ class CaseReplay {
     const attrs = call.attrs === undefined ? 0 : this.#number(call, 'attrs');
     this.#core.exports.debugFeedMap(dev, phys, mapped.length, mapped.dir, mapped.address, attrs, TYPE_PAGE);
     this.#pages.push(mapped);
+    this.#translate(dev, mapped);
+    this.#owners.set(mapped.address, dev);
+  }
+
+  /** Table entries as the recorded mapping had them. */
+  #translate(dev: DmaDeviceHandle, { address, phys, length }: Omit<Mapped, 'dir'>): void {
+    const domain = this.#domains?.get(dev);
+    if (domain === undefined || address < 0) return;
+    const offset = address % PAGE_SIZE;
+    const bytes = Math.ceil((offset + length) / PAGE_SIZE) * PAGE_SIZE;
+    const { exports } = this.#core;
+    exports.domainMap(domain.handle, address - offset, phys - (phys % PAGE_SIZE), bytes, PROT_READ | PROT_WRITE);
+  }
+
+  /** A call that names no device is of the one that got the address last. */
+  #mappingError(dev: DmaDeviceHandle, call: Json): void {
+    const address = this.#address('addr', call.addr);
+    const owner = call.dev === undefined ? this.#owners.get(address) : undefined;
+    this.#core.exports.debugFeedMappingError(owner ?? dev, address);
+  }
+
+  #mapResource(dev: DmaDeviceHandle, call: Json): void {
+    const phys = this.#hex(call, 'phys');
+    const length = this.#number(call, 'len');
+    const address = this.#address('ret', call.ret);
+    const dir = this.#dir(call, DMA_BIDIRECTIONAL);
+    this.#core.exports.debugFeedMap(dev, phys, length, dir, address, 0, TYPE_RESOURCE);
+    this.#translate(dev, { address, phys, length });
+  }
+
+  #unmapPage(dev: DmaDeviceHandle, type: number, call: Json): void {
+    const address = this.#address('addr', call.addr);
+    const length = this.#number(call, 'len');
+    const dir = this.#dir(call);
+    if (this.#domains) this.#core.exports.dmaUnmapPage(dev, address, length, dir, 0);
+    else this.#core.exports.debugFeedUnmap(dev, type, address, length, dir, 0);
   }
 
   #mapSingle(dev: DmaDeviceHandle, call: Json): void {
@@ -434,7 +503,7 @@ class CaseReplay {
     return null;
   }
 
-  #compareCounters(): Divergence | null {
+  compareCounters(): Divergence | null {
     const after = this.#counters('after');
     if (!this.#records) {
       const before = this.#counters('before');

@@ -1,6 +1,7 @@
 import type { RecordingFormat } from '../recording.js';
 import { amdv1 } from './amdv1.js';
 import { dmaDebug } from './dma-debug.js';
+import { dmaDebugText } from './dma-debug-text.js';
 import { drmMm } from './drm-mm.js';
 import { iova } from './iova.js';
 import { lazy } from './lazy.js';
@@ -14,6 +15,7 @@ import { vtd } from './vtd.js';
 export const formats: readonly RecordingFormat[] = [
   amdv1,
   dmaDebug,
+  dmaDebugText,
   drmMm,
   iova,
   lazy,

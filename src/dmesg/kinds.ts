@@ -1,0 +1,36 @@
+import * as contract from '../core/generated/constants.js';
+
+/** What the core says that is no finding of the checker, by the core's number (assembly/kmsg/kmsg.ts). */
+export const NOTICES = {
+  [contract.KMSG_FAULT]: 'FAULT',
+  [contract.KMSG_FAULT_STATUS]: 'FAULT_STATUS',
+  [contract.KMSG_ALREADY_SET]: 'ALREADY_SET',
+  [contract.KMSG_SWIOTLB_FULL]: 'SWIOTLB_FULL',
+  [contract.KMSG_DMA_OVERFLOW]: 'DMA_OVERFLOW',
+  [contract.KMSG_DMA_BITS]: 'DMA_BITS',
+  [contract.KMSG_UNMAP_NOTHING]: 'UNMAP_NOTHING',
+  [contract.KMSG_UNMAPPED_SIZE]: 'UNMAPPED_SIZE',
+  [contract.KMSG_SUPPRESSED]: 'SUPPRESSED',
+  [contract.KMSG_ALIGNMENT]: 'ALIGNMENT',
+  [contract.KMSG_SWIOTLB_CUT]: 'SWIOTLB_CUT',
+  [contract.KMSG_RESOURCE_OVERFLOW]: 'RESOURCE_OVERFLOW',
+  [contract.KMSG_NO_MASK]: 'NO_MASK',
+  [contract.KMSG_SWIOTLB_OVERFLOW]: 'SWIOTLB_OVERFLOW',
+  [contract.KMSG_NO_BOUNCE]: 'NO_BOUNCE',
+  [contract.KMSG_IOVA_FAILED]: 'IOVA_FAILED',
+} as const;
+
+export type NoticeId = (typeof NOTICES)[keyof typeof NOTICES];
+
+/** The notice of a number. */
+export function noticeOf(kind: number): NoticeId {
+  const id = (NOTICES as Readonly<Record<number, NoticeId>>)[kind];
+  if (id === undefined) throw new Error(`record of the kernel log without a name: ${kind}`);
+  return id;
+}
+
+/** Functions whose messages are limited, by LIMIT_*: what `callbacks suppressed` names. */
+export const LIMITED: Readonly<Record<number, string>> = {
+  [contract.LIMIT_FAULTS]: 'dmar_fault',
+  [contract.LIMIT_SWIOTLB]: 'swiotlb_tbl_map_single',
+};

@@ -1,0 +1,137 @@
+import { DIRECTIONS, MAPPING_TYPES, type MappingType } from '../core/dma-debug-records.js';
+import { KMSG_FIRST, REPORT_ENTRY, REPORT_KERNEL, REPORT_PRINTED } from '../core/generated/constants.js';
+import { type Fields, fill } from '../core/kernel-format.js';
+import type { RawMessage } from '../core/kernel-log.js';
+import { type CheckId, checkOf } from '../dma-debug/checks.js';
+import { formatSource, type IommuFormat } from '../iommu-formats/format.js';
+import { LIMITED, type NoticeId, noticeOf } from './kinds.js';
+import type { KernelWords, Message } from './words.js';
+
+/** Records of the core's log in the words of a kernel. */
+
+/** `gemdma:dmesg`: something that the kernel would print, or that only we can tell. */
+export interface KernelMessage {
+  /** What it is about: a check of the checker, or a notice. */
+  id: CheckId | NoticeId;
+  /** Virtual time in nanoseconds. */
+  time: number;
+  cpu: number;
+  /** Name of the device, empty where none is involved. */
+  device: string;
+  /** The kernel says it; false for what only gemdma can tell, whose lines begin with `gemdma:`. */
+  kernel: boolean;
+  /** Its limits let it through: num_errors and all_errors, the driver filter. */
+  printed: boolean;
+  /** The lines, without line ends; none for a bare WARN_ON. */
+  text: string[];
+  /** Of a WARN the place: file, line where it is known, function. */
+  where?: string;
+}
+
+/** What a record's numbers mean on a machine. */
+export interface MessageContext {
+  readonly words: KernelWords;
+  readonly types: Readonly<Record<MappingType, string>>;
+  /** Entries that dma-debug began with (dma_debug_entries=). */
+  readonly entries: number;
+  readonly format: () => IommuFormat;
+  /** dev_driver_string and dev_name of a device; undefined where no device has that number. */
+  readonly device: (id: number) => { driver: string; name: string } | undefined;
+}
+
+/** dev_driver_string of a device without a driver: its bus. */
+export const BUS = 'pci';
+
+/** Where NO_MASK is said, by the call. */
+const NO_MASK = [
+  { line: 164, function: 'dma_map_page_attrs' },
+  { line: 209, function: '__dma_map_sg_attrs' },
+  { line: 329, function: 'dma_map_resource' },
+];
+
+/** A record in words; null for what this kernel does not say. */
+export function messageOf(record: RawMessage, context: MessageContext): KernelMessage | null {
+  return record.kind < KMSG_FIRST ? finding(record, context) : notice(record, context);
+}
+
+function notice(record: RawMessage, context: MessageContext): KernelMessage | null {
+  const id = noticeOf(record.kind);
+  const { words } = context;
+  const row = id === 'FAULT' ? words.faults[context.format().name] : words.notices[id];
+  return row === undefined ? null : message(id, row, record, context, true);
+}
+
+function finding(record: RawMessage, context: MessageContext): KernelMessage {
+  const { id } = checkOf(record.kind);
+  const row = context.words.findings[id];
+  if (row !== undefined && (record.flags & REPORT_KERNEL) !== 0) {
+    return message(id, row, record, context, (record.flags & REPORT_PRINTED) !== 0);
+  }
+  return { ...message(id, { text: ownText(record) }, record, context, true), kernel: false };
+}
+
+function message(
+  id: KernelMessage['id'],
+  row: Message,
+  record: RawMessage,
+  context: MessageContext,
+  printed: boolean,
+): KernelMessage {
+  const fields = fieldsOf(record, row, context);
+  const text = row.text === '' ? [] : fill(row.text, fields).split('\n');
+  const { time, cpu } = record;
+  const device = context.device(record.device)?.name ?? '';
+  return {
+    ...{ id, time, cpu, device, kernel: true, printed, text },
+    ...(row.where && { where: fill(row.where, fields) }),
+  };
+}
+
+function fieldsOf(record: RawMessage, row: Message, { types, entries, format, device }: MessageContext): Fields {
+  const { address, size, a, b, d, e, entryKind } = record;
+  const who = device(record.device);
+  const type = (number: number): string | undefined => types[MAPPING_TYPES[number]];
+  return {
+    ...{ address, size, a, b, d, e },
+    driver: row.bus ? BUS : (who?.driver ?? 'NULL'),
+    device: who?.name ?? 'NULL',
+    mappedAs: type(d),
+    unmappedAs: type(e),
+    mappedDir: DIRECTIONS[d],
+    givenDir: DIRECTIONS[e],
+    entryType: type(entryKind & 0xff),
+    entryDir: DIRECTIONS[(entryKind >> 8) & 0xff],
+    // dma_debug_entry pool grown to %u (%u00%%)
+    times: Math.floor(d / entries),
+    ...NO_MASK[d],
+    limited: LIMITED[d],
+    page: address & ~0xfffn,
+    access: e === 1 ? 'Write' : 'Read',
+    source: formatSource(Number(size & 0xffffn)),
+    reason: format().faultMessage(d),
+  };
+}
+
+/** What only we can tell, by the words of the check. */
+function ownText(record: RawMessage): string {
+  const check = checkOf(record.kind);
+  const { time, device, flags, d, e, entryKind } = record;
+  const exact = (value: bigint): number => (value === 0xffffffffffffffffn ? -1 : Number(value));
+  const by = { object: 0, vma: 0, hook: 0, site: 0 };
+  const verdict = {
+    ...{ check: record.kind, sequence: 0, time, device, flags, d, e, caller: by },
+    ...{ address: exact(record.address), size: Number(record.size), a: Number(record.a), b: Number(record.b) },
+    mapping:
+      (flags & REPORT_ENTRY) === 0
+        ? null
+        : {
+            ...{ device, time, sequence: 0, by },
+            address: exact(record.entryAddress),
+            size: Number(record.entrySize),
+            type: MAPPING_TYPES[entryKind & 0xff],
+            direction: DIRECTIONS[(entryKind >> 8) & 0xff],
+          },
+  };
+  const story = check.say(check.data(verdict), verdict).replace(/[{}]/g, '');
+  return `gemdma: {driver} {device}: ${check.id}: ${story}`;
+}

@@ -1,0 +1,25 @@
+import type { CheckId } from '../dma-debug/checks.js';
+import type { NoticeId } from './kinds.js';
+
+/** What a kernel prints when it has something to say: one row for each message, as data. */
+
+export interface Message {
+  /** Text with fields (core/kernel-format.ts); empty for a WARN_ON, which has none. */
+  readonly text: string;
+  /** Where it is said: file, line where it is known, function. It is then a WARN. */
+  readonly where?: string;
+  /** The device's driver is gone: the bus stands for it. */
+  readonly bus?: boolean;
+}
+
+/** What one kernel says. What has no row it does not say. */
+export interface KernelWords {
+  readonly findings: Readonly<Partial<Record<CheckId, Message>>>;
+  readonly notices: Readonly<Partial<Record<NoticeId, Message>>>;
+  /** A fault, by the name of the IOMMU's format. */
+  readonly faults: Readonly<Record<string, Message>>;
+  /** Faults are printed without a limit. */
+  readonly faultsUnlimited: boolean;
+  /** `WARNING: CPU: ...` with the place is printed before the text of a WARN, else behind it. */
+  readonly warningFirst: boolean;
+}
