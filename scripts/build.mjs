@@ -65,7 +65,7 @@ async function bundle() {
   const entries = {
     ...{ index: 'index.js', threads: 'threads/index.js', worker: 'threads/worker.js' },
     ...{ driver: 'driver/index.js', 'driver-worker': 'driver/driver-worker.js' },
-    ...{ job: 'workload/bench/job.js', 'hammer-job': 'workload/stress/hammer-job.js' },
+    ...{ job: 'workload/bench/job.js', 'hammer-job': 'stress/threads/hammer-job.js' },
   };
   const input = Object.fromEntries(Object.entries(entries).map(([name, file]) => [name, join(root, 'dist', file)]));
   const build = await rolldown({ input, platform: 'node', logLevel: 'warn' });

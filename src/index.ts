@@ -117,6 +117,29 @@ export type { MachineSnapshot } from './machine/snapshot.js';
 export { Machine } from './machine.js';
 export { type Divergence, RecordingError, type ReplayOptions, type VerifyResult } from './recordings/recording.js';
 export { verify, verifyAsync } from './recordings/verify.js';
+export type { StressProgress } from './stress/config/configure.js';
+export type { StressConfig, StressProfile } from './stress/config/profile.js';
+export type { OperationScenario } from './stress/config/scenario.js';
+export type { Sources } from './stress/config/sources.js';
+export { Contents, stamped } from './stress/contents.js';
+export { type DmaSetup, dmaVocabulary } from './stress/dma/part.js';
+export { Entities } from './stress/engine/entities.js';
+export { type FailureKind, StressFailure } from './stress/engine/failure.js';
+export type { KindIn, Operation, OperationIn, OperationKind } from './stress/engine/operation.js';
+export type { Random, Weighted } from './stress/engine/random.js';
+export type { Tally } from './stress/engine/runner.js';
+export type { FailNthResult } from './stress/fail-nth.js';
+export { type Books, type Lent, WorldPart } from './stress/part.js';
+export type { Reproducer } from './stress/shrink/reproduce.js';
+export type { StressResult } from './stress/stress.js';
+export { stressThreads } from './stress/threads/index.js';
+export type { ThreadStressOptions, ThreadStressResult } from './stress/threads/threads.js';
+export type { ProgramText, Vocabulary } from './stress/vocabulary.js';
+export type { World, WorldState } from './stress/world.js';
+export type { I915Setup } from './stress-i915/part.js';
+export type { PolicySource } from './stress-i915/policy.js';
+export { type I915Profile, PROFILES, type ProfileName } from './stress-i915/profiles.js';
+export { type I915StressOptions, i915Vocabulary } from './stress-i915/vocabulary.js';
 export { Audit, type AuditOptions } from './trace/audit/audit.js';
 export type { Percentiles } from './trace/audit/histogram.js';
 export type {
@@ -151,21 +174,11 @@ export type { BenchBackend, BenchDirection, BenchMode, BenchOptions } from './wo
 export type { BenchResult, Contention, LockKind } from './workload/bench/run.js';
 export type { Scenario, ScenarioOptions, ScenarioResult, ScenarioStep } from './workload/scenario.js';
 export { runScenario, runScenarioAsync, scenarios } from './workload/scenarios/index.js';
-export type { PolicySource, Sources } from './workload/stress/config/policy.js';
 export {
-  PROFILES,
-  type ProfileName,
-  type StressConfig,
-  type StressProfile,
-} from './workload/stress/config/profiles.js';
-export type { FailureKind, StressFailure } from './workload/stress/engine/failure.js';
-export type { Operation } from './workload/stress/engine/operation.js';
-export type { Tally } from './workload/stress/engine/runner.js';
-export { type FailNthOptions, type FailNthResult, failNth, failNthAsync } from './workload/stress/fail-nth/fail-nth.js';
-export { FAIL_NTH_SCENARIOS } from './workload/stress/fail-nth/scenarios.js';
-export type { StressOptions, StressProgress } from './workload/stress/run/configure.js';
-export type { OperationScenario } from './workload/stress/run/scenario.js';
-export type { Reproducer } from './workload/stress/shrink/reproduce.js';
-export { type StressResult, stress } from './workload/stress/stress.js';
-export { stressThreads } from './workload/stress/threaded.js';
-export type { ThreadStressOptions, ThreadStressResult } from './workload/stress/threads.js';
+  FAIL_NTH_SCENARIOS,
+  type FailNthOptions,
+  failNth,
+  failNthAsync,
+  type StressOptions,
+  stress,
+} from './workload/stress.js';

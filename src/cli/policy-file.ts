@@ -2,7 +2,8 @@ import { existsSync } from 'node:fs';
 import { register } from 'node:module';
 import { resolve } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
-import { newPolicy, type PolicySource, splitSource } from '../workload/stress/config/policy.js';
+import { newPolicy, type PolicySource, splitSource } from '../stress-i915/policy.js';
+
 import { UsageError, usage } from './exit.js';
 
 /** --policy FILE: a mapping policy of the user's own, from a module. */

@@ -4,10 +4,10 @@ import { ALLOCATOR_NAMES, type AllocatorName } from '../iova/allocators.js';
 import { KERNEL_NAMES, type KernelName } from '../kernels/kernels.js';
 import type { IommuMode, MachineOptions } from '../machine/config.js';
 import { IOMMU_MODES, machineConfig } from '../machine/config.js';
+import type { StressProfile } from '../stress/config/profile.js';
+import { PROFILE_NAMES, PROFILES, type ProfileName } from '../stress-i915/profiles.js';
 import { DEFAULT_DRIVER, DRIVER_NAMES, type DriverName } from '../workload/scenario.js';
-import { PROFILE_NAMES, PROFILES, type ProfileName, type StressProfile } from '../workload/stress/config/profiles.js';
-import { OPERATION_NAMES } from '../workload/stress/operations/kinds.js';
-import { type StressOptions, stressConfig } from '../workload/stress/run/configure.js';
+import { repertoireOf, type StressOptions, stressConfig } from '../workload/stress.js';
 import { withDmesg } from './dmesg.js';
 import { UsageError, usage } from './exit.js';
 import { command } from './frame.js';
@@ -106,7 +106,7 @@ export function stressOptionsCommand(): Command {
     .addOption(mode('--merge <files...>', 'sum the JSON lines of campaigns'))
     .addHelpText(
       'after',
-      `\nOperations: ${OPERATION_NAMES.join(' ')}.\n` +
+      `\nOperations: ${repertoireOf().names.join(' ')}.\n` +
         'A campaign on many machines, each with its own I:\n' +
         '  gemdma stress --seeds 1000 --shard $I/8 > part-$I.jsonl\n' +
         '  gemdma stress --merge part-*.jsonl',
@@ -153,7 +153,8 @@ function weightOption(text: string, before: Record<string, number> = {}): Record
   const weights = { ...before };
   for (const part of text.split(',')) {
     const [name, weight] = part.split('=');
-    if (!OPERATION_NAMES.includes(name)) throw new UsageError(`--weight: there is no operation '${name}' (see --help)`);
+    if (!repertoireOf().names.includes(name))
+      throw new UsageError(`--weight: there is no operation '${name}' (see --help)`);
     weights[name] = numberOption(`--weight ${name}`, 0, 1e9)(weight ?? '');
   }
   return weights;

@@ -1,7 +1,7 @@
 import type { CallProgress } from '../core/slices.js';
-import type { CampaignSum } from '../workload/stress/campaign.js';
-import type { StressProgress } from '../workload/stress/run/configure.js';
-import type { StressResult } from '../workload/stress/stress.js';
+import type { CampaignSum } from '../stress/campaign.js';
+import type { StressProgress } from '../stress/config/configure.js';
+import type { StressResult } from '../stress/stress.js';
 import { bold, dim, green, number, rate, red } from './print.js';
 
 /** What gemdma stress shows: progress, results, sums of campaigns. */

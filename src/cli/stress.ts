@@ -1,18 +1,18 @@
 import type { Command } from 'commander';
 import { type CallProgress, inSlices, type Sliced } from '../core/slices.js';
 import { readLines } from '../recordings/text.js';
+import { type Campaign, type CampaignResult, parseShard, shardSeeds, sumResults } from '../stress/campaign.js';
+import type { StressProgress } from '../stress/config/configure.js';
+import type { Operation } from '../stress/engine/operation.js';
+import type { FailNthResult } from '../stress/fail-nth.js';
+import { Replayer } from '../stress/shrink/replayer.js';
+import type { StressResult } from '../stress/stress.js';
+import { stressThreads } from '../stress/threads/index.js';
+import { readTrace, traceContent } from '../stress/trace.js';
+import type { Repertoire } from '../stress/vocabulary.js';
+import { PROFILE_NAMES, PROFILES } from '../stress-i915/profiles.js';
 import { DRIVER_NAMES, type DriverName, type ScenarioStep } from '../workload/scenario.js';
-import { type Campaign, type CampaignResult, parseShard, shardSeeds, sumResults } from '../workload/stress/campaign.js';
-import { PROFILE_NAMES, PROFILES } from '../workload/stress/config/profiles.js';
-import type { Operation } from '../workload/stress/engine/operation.js';
-import { type FailNthResult, failNthAsync } from '../workload/stress/fail-nth/fail-nth.js';
-import { FAIL_NTH_SCENARIOS } from '../workload/stress/fail-nth/scenarios.js';
-import { kindOf } from '../workload/stress/operations/kinds.js';
-import type { StressProgress } from '../workload/stress/run/configure.js';
-import { Replayer } from '../workload/stress/shrink/replayer.js';
-import { type StressResult, stress } from '../workload/stress/stress.js';
-import { stressThreads } from '../workload/stress/threaded.js';
-import { readTrace, traceContent } from '../workload/stress/trace.js';
+import { FAIL_NTH_SCENARIOS, failNthAsync, repertoireOf, stress } from '../workload/stress.js';
 import { asUsageError, EXIT, type ExitCode, UsageError, usage } from './exit.js';
 import { type Frame, framed } from './frame.js';
 import { importPolicy, type PolicyFile } from './policy-file.js';
@@ -183,14 +183,14 @@ function merge(frame: Frame, files: string[]): ExitCode {
 }
 
 /** What happens in each operation, up to the one that fails. */
-function stepsOf(replayer: Replayer, operations: readonly Operation[]): ScenarioStep[] {
+function stepsOf(replayer: Replayer, operations: readonly Operation[], repertoire: Repertoire): ScenarioStep[] {
   const runner = replayer.after([]);
   const { events } = runner.world.machine;
   events.start();
   const steps: ScenarioStep[] = [];
   for (const operation of operations) {
     const well = runner.apply(operation);
-    steps.push({ program: kindOf(operation).print(operation), events: events.drain() });
+    steps.push({ program: repertoire.kindOf(operation).print(operation), events: events.drain() });
     if (!well) break;
   }
   return steps;
@@ -232,15 +232,16 @@ function parseResult(line: string): unknown {
 }
 
 async function replay(frame: Frame, file: string, options: StressCommandOptions): Promise<ExitCode> {
-  const { config, operations, failure } = usage(() => readTrace(file));
   const own = await ownPolicy(options);
+  const repertoire = repertoireOf(own ? { policy: own.policy } : {});
+  const { config, operations, failure } = usage(() => readTrace(file, repertoire));
   if (!own && !DRIVER_NAMES.includes(config.driver as DriverName)) {
     throw new UsageError(
       `${file} was made with a policy of somebody's own, '${config.driver}': --policy says where it is`,
     );
   }
-  const replayer = new Replayer(config, own?.policy);
-  const steps = options.events ? stepsOf(replayer, operations) : undefined;
+  const replayer = new Replayer(config, repertoire);
+  const steps = options.events ? stepsOf(replayer, operations, repertoire) : undefined;
   const bar = frame.bar();
   const found = await inSlices(stoppable(replayer.sliced(operations), frame.signal), () =>
     bar.update({ done: 0, total: 1, what: `${number(operations.length)} operations` }),

@@ -234,7 +234,7 @@ function passed(source: string, tree: readonly Node[], parameters: Parameters, c
 const OWN: Readonly<Record<string, readonly string[]>> = {
   'src/trace/audit/live.ts': ['MAPPING'],
   'src/trace/replay/operations.ts': ['OP'],
-  'src/workload/stress/operations/gem-objects.ts': ['CACHINGS'],
+  'src/stress-i915/objects.ts': ['CACHINGS'],
 };
 
 /** Where a file says a number of the core again. */

@@ -14,7 +14,7 @@ declare module '../../src/events/events.js' {
 }
 
 /** A GEM driver over shmem files that maps an object while it is pinned (compare drm_gem_shmem_helper.c). */
-class TinyDevice extends DrmDevice {
+export class TinyDevice extends DrmDevice {
   constructor(host: DriverHost, device: DmaDevice) {
     super(host, device, ['none', 'export'] satisfies DrmHook[], [{ kind: 'tiny_pin' }]);
     host.reclaim.register({ count: () => this.idlePages().length, scan: (target) => this.shrink(target) });
@@ -34,7 +34,7 @@ class TinyDevice extends DrmDevice {
   }
 }
 
-class TinyObject extends DrmGemObject<TinyDevice> {
+export class TinyObject extends DrmGemObject<TinyDevice> {
   readonly backing: GemBacking<TinyObject> = new TinyBacking(new ShmemFile(this.device, this.size));
   gemPin(): number {
     const rc = this.pages === 0 ? this.backing.getPages(this) : 0;

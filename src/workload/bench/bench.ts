@@ -1,5 +1,5 @@
 import type { LongCallOptions } from '../../core/slices.js';
-import { newPolicy, type PolicySource } from '../stress/config/policy.js';
+import { newPolicy, type PolicySource } from '../../stress-i915/policy.js';
 import type { BenchOptions } from './options.js';
 import { type BenchResult, runBench } from './run.js';
 

@@ -13,8 +13,8 @@ import type { DriverName } from '../../i915/policy/index.js';
 import type { Vma } from '../../i915/vma.js';
 import type { MachineConfig } from '../../machine/config.js';
 import { Machine } from '../../machine/machine.js';
+import { newPolicy, type PolicySource } from '../../stress-i915/policy.js';
 import type { Contention } from '../../threads/index.js';
-import { newPolicy, type PolicySource } from '../stress/config/policy.js';
 import { doubts, type Latency, type Measured, measure, type Progress, type Target } from './measure.js';
 import {
   type BenchDirection,

@@ -1,8 +1,15 @@
 import { type ErrnoName, GemDmaError } from '../../core/errors.js';
 import { PAGE_SIZE } from '../../core/generated/constants.js';
 import type { I915Options } from '../../i915/config.js';
-import type { I915Device } from '../../i915/device.js';
 import type { GemObject } from '../../i915/object.js';
+import { scenarioConfig } from '../../stress/config/configure.js';
+import type { OperationScenario } from '../../stress/config/scenario.js';
+import { dmaVocabulary } from '../../stress/dma/part.js';
+import type { Operation } from '../../stress/engine/operation.js';
+import { Repertoire } from '../../stress/vocabulary.js';
+import { World } from '../../stress/world.js';
+import { I915Part } from '../../stress-i915/part.js';
+import { i915Vocabulary } from '../../stress-i915/vocabulary.js';
 import {
   DRIVER_NAMES,
   type DriverName,
@@ -11,11 +18,6 @@ import {
   type ScenarioOptions,
   type ScenarioResult,
 } from '../scenario.js';
-import type { Operation } from '../stress/engine/operation.js';
-import { kindOf } from '../stress/operations/kinds.js';
-import { World } from '../stress/operations/world.js';
-import { scenarioConfig } from '../stress/run/configure.js';
-import type { OperationScenario } from '../stress/run/scenario.js';
 
 /**
  * The ways in which i915 lost DMA mappings while it mapped at bind, L1 to L7: each path by itself, on a machine of its
@@ -160,7 +162,7 @@ export const LEAK_PATHS: readonly OperationScenario[] = Object.entries(PATHS).ma
 }));
 
 /** Ranges that the allocator of the device's domain holds, and their bytes. */
-function ranges({ machine, gpus: [gpu] }: World): { count: number; bytes: number } {
+function ranges({ machine, gpus: [gpu] }: I915Part): { count: number; bytes: number } {
   const { domain } = gpu.dmaDevice;
   if (domain === undefined || domain === 'passthrough') return { count: 0, bytes: 0 };
   const { iovaFoundHi, iovaFoundLo } = machine.core.exports;
@@ -174,37 +176,44 @@ function ranges({ machine, gpus: [gpu] }: World): { count: number; bytes: number
 }
 
 /** Does the operations of a path, refusals included. Returns every object that there was. */
-function walk(world: World, operations: readonly Operation[], onStep: ScenarioOptions['onStep']): Set<GemObject> {
+function walk(
+  world: World,
+  repertoire: Repertoire,
+  operations: readonly Operation[],
+  onStep: ScenarioOptions['onStep'],
+): Set<GemObject> {
   const objects = new Set<GemObject>();
   for (const operation of operations) {
     try {
-      kindOf(operation).apply(world, operation);
+      repertoire.kindOf(operation).apply(world, operation);
     } catch (error) {
       if (operation.refused === undefined || !GemDmaError.is(error, operation.refused as ErrnoName)) throw error;
     }
-    for (const { object } of world.objects.values()) objects.add(object);
-    onStep?.({ program: kindOf(operation).print(operation), events: world.machine.events.drain() });
+    for (const { object } of world.part(I915Part).objects.values()) objects.add(object);
+    onStep?.({ program: repertoire.kindOf(operation).print(operation), events: world.machine.events.drain() });
   }
   return objects;
 }
 
 /** Gives back what is still there. */
-function giveBack(world: World): void {
-  for (const { object } of world.objects.values()) object.release();
-  for (const [, context] of world.contexts.entries()) context.release();
+function giveBack({ objects, contexts }: I915Part): void {
+  for (const { object } of objects.values()) object.release();
+  for (const [, context] of contexts.entries()) context.release();
 }
 
 function runPath(path: OperationScenario, { driver, seed, onStep }: ScenarioOptions): ScenarioResult {
   const { name, operations } = path;
-  const world = new World(scenarioConfig(path, { driver, seed }));
+  const repertoire = new Repertoire([i915Vocabulary({ driver }), dmaVocabulary]);
+  const world = new World(scenarioConfig(path, { seed }, repertoire), repertoire);
   const { machine } = world;
-  const [gpu]: readonly I915Device[] = world.gpus;
-  const before = ranges(world);
+  const part = world.part(I915Part);
+  const [gpu] = part.gpus;
+  const before = ranges(part);
   if (onStep) machine.events.start();
-  const objects = walk(world, operations, onStep);
-  giveBack(world);
+  const objects = walk(world, repertoire, operations, onStep);
+  giveBack(part);
   onStep?.({ program: ['// what is left is given back'], events: machine.events.drain() });
-  const after = ranges(world);
+  const after = ranges(part);
   let maps = 0;
   let unmaps = 0;
   for (const object of objects) {

@@ -9,8 +9,8 @@ import type { I915Device } from '../../i915/device.js';
 import { i915Driver } from '../../i915/driver.js';
 import type { KernelName } from '../../kernels/kernels.js';
 import { Machine } from '../../machine/machine.js';
+import { Random } from '../../stress/engine/random.js';
 import type { DriverName, Scenario, ScenarioOptions, ScenarioResult } from '../scenario.js';
-import { Random } from '../stress/engine/random.js';
 
 /**
  * The story of Linux commit e227330223a7 ("drm/i915: avoid leaking DMA mappings", 2015): the same work under a driver

@@ -1,0 +1,38 @@
+import { invalidType } from '../core/errors.js';
+import type { MappingPolicy } from '../i915/policy/policy.js';
+import type { Sources } from '../stress/config/sources.js';
+
+/**
+ * A mapping policy of your own: a value, or a function that makes a new one. Prefer the function for a policy that keeps
+ * state of its own: each GPU of each machine gets a new policy, so that one run cannot see another's state.
+ */
+export type PolicySource = MappingPolicy | (() => MappingPolicy);
+
+/** A policy of a source. @throws TypeError for what is neither a policy nor makes one */
+export function newPolicy(source: PolicySource): MappingPolicy {
+  const policy: unknown = typeof source === 'function' ? source() : source;
+  if (typeof policy !== 'object' || policy === null || typeof (policy as MappingPolicy).name !== 'string') {
+    throw invalidType('policy', 'a MappingPolicy with a name, or a function that makes one', policy);
+  }
+  return policy as MappingPolicy;
+}
+
+/** The lines by which a program has the policy as `policy`. */
+export function policyImport({ policy }: Sources = {}): string[] {
+  if (policy === undefined) {
+    return [
+      '// The policy is a value of the program that called stress(). Export it from a module, and name that here:',
+      "import { policy } from './policy.js';",
+    ];
+  }
+  const { module, name } = splitSource(policy);
+  return [
+    `import ${name === 'default' ? 'policy' : `{ ${name === 'policy' ? name : `${name} as policy`} }`} from '${module}';`,
+  ];
+}
+
+/** `FILE#name` as a module and the name of its export, by default the default export. */
+export function splitSource(source: string): { module: string; name: string } {
+  const [, module, name] = /^(.*?)(?:#([A-Za-z_$][\w$]*))?$/s.exec(source)!;
+  return { module, name: name ?? 'default' };
+}

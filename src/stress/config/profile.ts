@@ -1,0 +1,86 @@
+import { checkOptions } from '../../core/arguments.js';
+import { checkInteger, invalidType, invalidValue, outOfRange } from '../../core/errors.js';
+import type { MachineOptions } from '../../machine/config.js';
+import type { Repertoire } from '../vocabulary.js';
+
+/**
+ * What a stress run does, as data: which machine, which devices, how often each operation, how large and how many. A
+ * profile is a complete value of this type; options change single fields of it. Each vocabulary of the run has a field of
+ * its own that says what it makes, such as `gpus` for i915 and `devices` for the DMA API.
+ */
+export interface StressProfile {
+  /** One line: what it is after. */
+  readonly title: string;
+  /** Share of each kind of operation; kinds that are not named never happen. */
+  readonly weights: Readonly<Record<string, number>>;
+  readonly machine: MachineOptions;
+  /** Most live things by kind, as each vocabulary names them: objects (over all GPUs), contexts, direct mappings. */
+  readonly limits: Readonly<Record<string, number>>;
+  /** Checks of dma-debug that speak about correct drivers, too: not counted as findings. */
+  readonly expected?: readonly string[];
+  /** Sizes of objects and lists in pages, with their weights. */
+  readonly pages: readonly (readonly [pages: number, weight: number])[];
+  readonly [setup: string]: unknown;
+}
+
+/** A run as one plain JSON value: what the seed is applied to. */
+export interface StressConfig extends StressProfile {
+  readonly seed: number;
+  readonly profile: string;
+  /** What is under test, by name: the mapping policy of the GPUs, a driver preset's or that of the policy passed in. */
+  readonly driver: string;
+  /** Operations between two complete checks. */
+  readonly checkEvery: number;
+  /** Probability that an allocation soon after an operation is made to fail; 0 to 1. */
+  readonly faults: number;
+}
+
+const KEYS = ['title', 'weights', 'machine', 'limits', 'pages'];
+const OPTIONAL_KEYS = ['expected'];
+
+/**
+ * The profile of a name, or one given whole.
+ * @throws TypeError or RangeError naming the field at fault
+ */
+export function profileOf(profile: string | StressProfile, { vocabularies, profiles }: Repertoire): StressProfile {
+  if (typeof profile === 'string') {
+    if (Object.hasOwn(profiles, profile)) return profiles[profile];
+    throw invalidValue('profile', `one of ${Object.keys(profiles).join(', ')}`, profile);
+  }
+  const keys = [...KEYS, ...vocabularies.map(({ setup }) => setup)];
+  checkOptions('profile', profile, [...keys, ...OPTIONAL_KEYS]);
+  for (const key of keys) {
+    if (!(key in profile)) throw invalidType(`profile.${key}`, 'given', undefined);
+  }
+  for (const vocabulary of vocabularies) {
+    vocabulary.checkSetup(`profile.${vocabulary.setup}`, profile[vocabulary.setup]);
+  }
+  const limits = vocabularies.flatMap((vocabulary) => vocabulary.limits);
+  checkOptions('profile.limits', profile.limits, limits);
+  for (const name of limits) checkInteger(`profile.limits.${name}`, profile.limits[name], 0, 1e7);
+  checkWeights('profile.weights', profile.weights);
+  checkPages('profile.pages', profile.pages);
+  return profile;
+}
+
+/** Throws TypeErrors and RangeErrors unless these are weights by name. */
+export function checkWeights(name: string, weights: unknown): void {
+  if (typeof weights !== 'object' || weights === null || Array.isArray(weights)) {
+    throw invalidType(name, 'an object of weights', weights);
+  }
+  for (const [key, weight] of Object.entries(weights)) {
+    if (typeof weight !== 'number') throw invalidType(`${name}.${key}`, 'of type number', weight);
+    if (!(weight >= 0 && weight < Number.POSITIVE_INFINITY)) throw outOfRange(`${name}.${key}`, '>= 0', weight);
+  }
+}
+
+/** Throws RangeErrors and TypeErrors unless these are sizes with weights. */
+export function checkPages(name: string, sizes: unknown): void {
+  if (!Array.isArray(sizes) || sizes.length === 0) throw invalidType(name, 'an array of [pages, weight]', sizes);
+  for (const size of sizes) {
+    const [pages, weight] = Array.isArray(size) ? size : [];
+    if (!(Number.isInteger(pages) && pages >= 1)) throw outOfRange(name, 'whole pages >= 1', pages);
+    if (!(weight >= 0)) throw outOfRange(name, 'weights >= 0', weight);
+  }
+  if (sizes.every(([, weight]) => weight === 0)) throw outOfRange(name, 'a weight > 0', 0);
+}

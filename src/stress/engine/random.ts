@@ -1,0 +1,111 @@
+import { outOfRange } from '../../core/errors.js';
+
+/**
+ * The only source of chance in a stress run: xoshiro128** (Blackman and Vigna), 32-bit integers throughout, so that a
+ * seed means the same run on every machine and every version of Node.
+ */
+export class Random {
+  #a: number;
+  #b: number;
+  #c: number;
+  #d: number;
+
+  /** @param seed any 32-bit number; neighbouring seeds give unrelated sequences */
+  constructor(seed: number) {
+    // splitmix32 spreads the seed: the generator's state may not be all zeros.
+    let state = seed | 0;
+    const next = (): number => {
+      state = (state + 0x9e3779b9) | 0;
+      let z = state ^ (state >>> 16);
+      z = Math.imul(z, 0x21f0aaad);
+      z ^= z >>> 15;
+      z = Math.imul(z, 0x735a2d97);
+      return z ^ (z >>> 15);
+    };
+    this.#a = next();
+    this.#b = next();
+    this.#c = next();
+    this.#d = next() | 1;
+  }
+
+  /** 0 to 2^32 - 1. */
+  u32(): number {
+    const b5 = Math.imul(this.#b, 5);
+    const result = Math.imul((b5 << 7) | (b5 >>> 25), 9);
+    const t = this.#b << 9;
+    this.#c ^= this.#a;
+    this.#d ^= this.#b;
+    this.#b ^= this.#c;
+    this.#a ^= this.#d;
+    this.#c ^= t;
+    this.#d = (this.#d << 11) | (this.#d >>> 21);
+    return result >>> 0;
+  }
+
+  /** A whole number from 0 to n - 1; n up to 2^32. The bias of the multiplication is below n / 2^32. */
+  below(n: number): number {
+    return Math.floor((this.u32() / 4294967296) * n);
+  }
+
+  /** A whole number from lo to hi, both included. */
+  between(lo: number, hi: number): number {
+    return lo + this.below(hi - lo + 1);
+  }
+
+  /** True once in n times. */
+  oneIn(n: number): boolean {
+    return this.below(n) === 0;
+  }
+
+  /** True with a probability from 0 to 1. */
+  chance(probability: number): boolean {
+    return this.u32() < probability * 4294967296;
+  }
+
+  pick<T>(from: readonly T[]): T {
+    return from[this.below(from.length)];
+  }
+}
+
+/** Draws from a fixed set of weighted values in constant time: Vose's alias method. */
+export class Weighted<T> {
+  readonly #values: readonly T[];
+  readonly #threshold: Float64Array;
+  readonly #alias: Uint32Array;
+
+  /** @param weights non-negative, at least one positive */
+  constructor(values: readonly T[], weights: readonly number[]) {
+    const n = values.length;
+    const sum = weights.reduce((total, weight) => total + weight, 0);
+    if (!(sum > 0) || weights.length !== n || weights.some((weight) => !(weight >= 0))) {
+      throw outOfRange('weights', 'non-negative, and one of them positive', weights.join(', '));
+    }
+    this.#values = values;
+    this.#threshold = new Float64Array(n).fill(1);
+    this.#alias = new Uint32Array(n);
+    const scaled = weights.map((weight) => (weight * n) / sum);
+    const small = scaled.flatMap((weight, i) => (weight < 1 ? [i] : []));
+    const large = scaled.flatMap((weight, i) => (weight < 1 ? [] : [i]));
+    while (small.length > 0 && large.length > 0) {
+      const lesser = small.pop()!;
+      const greater = large.at(-1)!;
+      this.#threshold[lesser] = scaled[lesser];
+      this.#alias[lesser] = greater;
+      scaled[greater] -= 1 - scaled[lesser];
+      if (scaled[greater] < 1) small.push(large.pop()!);
+    }
+    // Rounding may leave something in `small`: a full share to the last digit, or one that must never be drawn.
+    const heaviest = weights.indexOf(Math.max(...weights));
+    for (const i of small) {
+      if (weights[i] > 0) continue;
+      this.#threshold[i] = 0;
+      this.#alias[i] = heaviest;
+    }
+  }
+
+  draw(random: Random): T {
+    const i = random.below(this.#values.length);
+    const stay = this.#threshold[i];
+    return this.#values[stay === 1 || random.u32() < stay * 4294967296 ? i : this.#alias[i]];
+  }
+}

@@ -1,0 +1,78 @@
+import type { DmaBuf } from '../drm/dma-buf.js';
+import type { Machine } from '../machine/machine.js';
+import type { Contents } from './contents.js';
+import type { Operation } from './engine/operation.js';
+import type { Random, Weighted } from './engine/random.js';
+import type { World, WorldState } from './world.js';
+
+/** An object that a part lends to the devices of another, through dma-buf. */
+export interface Lent {
+  readonly dmaBuf: DmaBuf;
+  /** Bytes. */
+  readonly size: number;
+  readonly contents: Contents;
+}
+
+/** What is mapped: as calls of the DMA API, where a list counts once, and as entries of dma-debug. */
+export interface Books {
+  mappings: number;
+  entries: number;
+}
+
+/**
+ * The part of a world that one vocabulary acts on: its devices, the things that its operations name, and what must hold of
+ * them. Fields are visible properties (TypeScript's `private`): a snapshot of the machine follows them.
+ */
+export abstract class WorldPart {
+  readonly world: World;
+  readonly machine: Machine;
+  /** Most things of each kind. */
+  readonly limits: Readonly<Record<string, number>>;
+  /** Sizes to draw, in pages. */
+  readonly pages: Weighted<number>;
+
+  constructor(world: World) {
+    this.world = world;
+    this.machine = world.machine;
+    this.limits = world.config.limits;
+    this.pages = world.pages;
+  }
+
+  /** An id that no operation of this run has had. */
+  newId(): number {
+    return this.world.newId();
+  }
+
+  /** What the part's drivers say is mapped now. */
+  abstract books(): Books;
+  /** Throws a StressFailure for what does not hold of the part's own things. */
+  check(): void {}
+  /** Gives everything back. */
+  abstract teardown(): void;
+  /** Everything was given back: throws a StressFailure for what is left. */
+  empty(): void {}
+
+  /** What an operation that was refused must leave as it was, as plain values. */
+  abstract state(): Record<string, unknown>;
+  /** Mappings that outlast an operation that was refused, such as those of page tables. */
+  lasting(): number {
+    return 0;
+  }
+  /** Takes back what the kernel, too, leaves behind of an operation that was refused in the end. */
+  rewind(_before: WorldState, _operation: Operation): void {}
+  /** The world is back at its beginning: code of the user's begins anew, too. */
+  renew(): void {}
+
+  /** Live objects, for a progress bar. */
+  get objectCount(): number {
+    return 0;
+  }
+  /** A random object that another part's devices may use, by its id. */
+  pickObject(_random: Random): number | undefined {
+    return undefined;
+  }
+  /** Lends an object; undefined for one that is not the part's, or not to be lent. The borrower releases the dma-buf. */
+  lend(_id: number): Lent | undefined {
+    return undefined;
+  }
+}

@@ -1,0 +1,90 @@
+import { type CallProgress, complete, inSlices, type LongCallOptions } from '../core/slices.js';
+import { DEFAULT_DRIVER, type DriverName } from '../i915/policy/index.js';
+import type { MachineOptions } from '../machine/config.js';
+import { type RunOptions, runConfig } from '../stress/config/configure.js';
+import type { StressConfig, StressProfile } from '../stress/config/profile.js';
+import type { OperationScenario } from '../stress/config/scenario.js';
+import type { Sources } from '../stress/config/sources.js';
+import { type DmaSetup, dmaVocabulary } from '../stress/dma/part.js';
+import { type FailNthResult, failNthPoints } from '../stress/fail-nth.js';
+import { type StressResult, stressWith } from '../stress/stress.js';
+import { Repertoire, type Vocabulary } from '../stress/vocabulary.js';
+import type { I915Setup } from '../stress-i915/part.js';
+import type { PolicySource } from '../stress-i915/policy.js';
+import type { ProfileName } from '../stress-i915/profiles.js';
+import { I915_SCENARIOS } from '../stress-i915/scenarios.js';
+import { i915Vocabulary } from '../stress-i915/vocabulary.js';
+import { LEAK_PATHS } from './scenarios/leak-paths.js';
+
+/** Stress runs as the library offers them: of i915 and of the DMA API, or of vocabularies of your own. */
+
+/** What the operations of a run are about. */
+export interface Subject {
+  /** Mapping policy of the GPUs by preset. Default `linux-4.2`. */
+  driver?: DriverName;
+  /** A mapping policy of your own, in place of `driver`, or a function that makes one for each GPU of each machine. */
+  policy?: PolicySource;
+  /** Where a policy and a profile of your own are, so that what is printed can be run. */
+  sources?: Sources;
+  /** What operations there are, in place of those of i915 and of the DMA API: for drivers of your own. */
+  vocabularies?: readonly Vocabulary[];
+}
+
+export interface StressOptions extends Subject, RunOptions {
+  /** A profile's name, or one of your own. Default `churn`. */
+  profile?: ProfileName | (string & {}) | StressProfile;
+}
+
+/** The operations that a run can do. @throws TypeError for a policy that is none */
+export function repertoireOf({ driver, policy, sources, vocabularies }: Subject = {}): Repertoire {
+  return new Repertoire(
+    vocabularies ?? [
+      i915Vocabulary({ driver: driver ?? DEFAULT_DRIVER, ...(policy && { policy }), ...(sources && { sources }) }),
+      dmaVocabulary,
+    ],
+  );
+}
+
+/**
+ * Completes and checks the options of a run of i915 and of the DMA API.
+ * @throws TypeErrors and RangeErrors naming the option at fault
+ */
+export function stressConfig(options: StressOptions = {}): StressConfig & I915Setup & DmaSetup {
+  return runConfig(options, repertoireOf(options)) as StressConfig & I915Setup & DmaSetup;
+}
+
+/**
+ * Drives a machine through random operations, checking everything, until operations or seconds run out, the signal is
+ * aborted or something is wrong. A failure is a result, not an exception.
+ * @throws TypeError or RangeError for options that cannot be, GemDmaError for a machine that cannot be made
+ */
+export async function stress(options: StressOptions = {}): Promise<StressResult> {
+  return stressWith(repertoireOf(options), options);
+}
+
+export interface FailNthOptions extends Subject, LongCallOptions {
+  /** Options of the machine, over those of the scenario. */
+  machine?: MachineOptions;
+}
+
+/**
+ * Runs one scenario with each of its allocations failing in turn.
+ * @throws TypeError or RangeError for options that cannot be, GemDmaError for a machine that cannot be made
+ * @example
+ *   const results = FAIL_NTH_SCENARIOS.map((scenario) => failNth(scenario, { policy: () => myPolicy() }));
+ *   assert(results.every(({ failures }) => failures.length === 0));
+ */
+export function failNth(scenario: OperationScenario, options: FailNthOptions = {}): FailNthResult {
+  return complete(failNthPoints(scenario, options, repertoireOf(options)));
+}
+
+/** The same with a turn of the event loop every 20 ms, so that an abort arrives and progress shows. */
+export async function failNthAsync(scenario: OperationScenario, options: FailNthOptions = {}): Promise<FailNthResult> {
+  return inSlices<FailNthResult, CallProgress>(
+    failNthPoints(scenario, options, repertoireOf(options)),
+    options.onProgress,
+  );
+}
+
+/** What `gemdma stress --fail-nth` runs: each way of working with memory once, and the leak paths of `gemdma run`. */
+export const FAIL_NTH_SCENARIOS: readonly OperationScenario[] = [...I915_SCENARIOS, ...LEAK_PATHS];
