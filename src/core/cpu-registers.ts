@@ -1,30 +1,56 @@
-import type { ContextHandle } from './generated/exports.js';
+import type { ContextHandle, CpuHandle } from './generated/exports.js';
 import { CpuView } from './generated/records.js';
 import type { Core } from './instance.js';
 
 /**
  * The registers of a virtual CPU that host and core share (Cpu of assembly/memory/cpu.ts): who is calling, which the core copies
  * into every mapping and event, and how many findings dma-debug has made. Reading or writing one is a plain load or
- * store in linear memory.
+ * store in linear memory. A Core has one such object, which follows it from CPU to CPU.
  */
 export class CpuRegisters {
   readonly #core: Core;
-  readonly #at: number;
+  readonly #context: ContextHandle;
+  #at: CpuHandle;
   /** The record as it was last looked at: growth of linear memory makes the view stale. */
   #cpu: CpuView;
+  /** The count of findings up to which they were taken. */
+  #taken: number;
 
   /** The registers of the CPU that this instance of the core runs as now. */
   constructor(core: Core, context: ContextHandle) {
     this.#core = core;
+    this.#context = context;
     this.#at = core.exports.cpuRecord(context);
     this.#cpu = new CpuView(core, this.#at);
-    core.onRelease(() => {
-      this.#cpu = undefined as never;
-    });
+    this.#taken = this.#cpu.findings;
+  }
+
+  /** The machine is disposed: see Core.release. */
+  forgetCore(): void {
+    this.#cpu = undefined as never;
   }
 
   get #fresh(): CpuView {
     return this.#cpu.stale ? (this.#cpu = new CpuView(this.#core, this.#at)) : this.#cpu;
+  }
+
+  /** The instance runs as another CPU from now on: who is calling goes along, and findings that were not taken yet. */
+  move(): void {
+    const { object, vma, hook, site, findings } = this.#fresh;
+    const left = findings - this.#taken;
+    this.set(0, 0, 0);
+    this.site = 0;
+    this.reset();
+    this.#taken = (this.#taken - left) >>> 0;
+    this.set(object, vma, hook);
+    this.site = site;
+  }
+
+  /** Linear memory was put back: nothing waits to be taken. */
+  reset(): void {
+    this.#at = this.#core.exports.cpuRecord(this.#context);
+    this.#cpu = new CpuView(this.#core, this.#at);
+    this.#taken = this.#cpu.findings;
   }
 
   /** Host-side ids of the GEM object, the vma, the policy hook and the call site on whose behalf calls follow; 0 is none. */
@@ -68,14 +94,22 @@ export class CpuRegisters {
   }
 
   /**
-   * Whether there may be more findings than `seen`: one load after each call of the DMA API. Through a view that growth has
-   * made stale the answer is yes; reading `findings` takes a new one.
+   * Whether there may be findings that were not taken: one load after each call of the DMA API. Through a view that growth
+   * has made stale the answer is yes; taking them makes a new one.
    */
-  moved(seen: number): boolean {
-    return this.#cpu.findings !== seen;
+  get moved(): boolean {
+    return this.#cpu.findings !== this.#taken;
   }
 
-  /** Findings of dma-debug so far: compare it before and after a call. */
+  /** How many findings there are since they were last taken. */
+  take(): number {
+    const { findings } = this.#fresh;
+    const count = (findings - this.#taken) >>> 0;
+    this.#taken = findings;
+    return count;
+  }
+
+  /** Findings of dma-debug so far on this CPU. */
   get findings(): number {
     return this.#fresh.findings;
   }

@@ -65,6 +65,8 @@ export function errnoName(rc: number): ErrnoName | `E${number}` {
  * - `syscall`: the operation, such as `'gem_bind'` or `'dma_map_sg'`
  * - `reason`: a stable identifier of the cause where an errno is too coarse, such as `'IOVA_FRAGMENTED'`
  * - `details`: plain values about what was asked and what was there
+ * - `result`: only in the error of a finding (dma-debug with `strict`), what the call has returned. dma-debug refuses nothing:
+ *   such a call has been done
  */
 export class GemDmaError extends Error {
   override readonly name = 'GemDmaError';
@@ -73,12 +75,13 @@ export class GemDmaError extends Error {
   readonly syscall: string;
   readonly reason: string | undefined;
   readonly details: Readonly<Record<string, unknown>>;
+  declare readonly result?: unknown;
 
   constructor(
     code: ErrnoName,
     syscall: string,
     message: string,
-    extra: { reason?: string; details?: Record<string, unknown>; cause?: unknown } = {},
+    extra: { reason?: string; details?: Record<string, unknown>; cause?: unknown; result?: unknown } = {},
   ) {
     super(`${code}: ${message}`, extra.cause === undefined ? undefined : { cause: extra.cause });
     this.code = code;
@@ -86,6 +89,7 @@ export class GemDmaError extends Error {
     this.syscall = syscall;
     this.reason = extra.reason;
     this.details = extra.details ?? {};
+    if (extra.result !== undefined) this.result = extra.result;
   }
 
   /** True for a GemDmaError of any copy of this package, with that code when one is given. */

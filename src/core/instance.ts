@@ -1,3 +1,5 @@
+import { Calls } from './calls.js';
+import { CpuRegisters } from './cpu-registers.js';
 import { GemDmaError } from './errors.js';
 import type { ContextHandle, CoreExports, ToolExports } from './generated/exports.js';
 import { wasm } from './generated/release.js';
@@ -49,11 +51,13 @@ export class Core {
   readonly memory: WebAssembly.Memory;
   /** Of the machine that this instance runs, one at most. */
   readonly timeline = new Timeline();
+  /** Calls that are running. */
+  readonly calls = new Calls();
   /** Handle of that machine's context, 0 while there is none. */
   context: ContextHandle | 0 = 0;
   readonly #modules: CoreModules;
   #tools: ToolExports | undefined;
-  readonly #holders: (() => void)[] = [];
+  #registers: CpuRegisters | undefined;
   #u8 = new Uint8Array(0);
   #u32 = new Uint32Array(0);
   #f64 = new Float64Array(0);
@@ -73,7 +77,8 @@ export class Core {
 
   /**
    * Lets go of the instance and its linear memory, so that they are collected though somebody still holds the machine. For
-   * a timeline that is closed: nothing reaches for them any more.
+   * a timeline that is closed: nothing reaches for them any more. Nobody else keeps exports, memory or a view of it beyond a
+   * call, but members of the time line that have a method forgetCore.
    */
   release(): void {
     const mutable = this as { exports: CoreExports; memory: WebAssembly.Memory };
@@ -81,13 +86,27 @@ export class Core {
     mutable.memory = new WebAssembly.Memory({ initial: 0 });
     this.#tools = undefined;
     this.refresh();
-    for (const forget of this.#holders) forget();
-    this.#holders.length = 0;
+    for (const member of this.timeline.members) (member as { forgetCore?(): void }).forgetCore?.();
   }
 
-  /** What else holds a view of linear memory for as long as the core is there: told when it is to forget it. */
-  onRelease(forget: () => void): void {
-    this.#holders.push(forget);
+  /** Who is calling on the CPU that calls are made on, shared with the core; `context` is the one that this instance runs. */
+  registers(context: ContextHandle): CpuRegisters {
+    if (this.#registers === undefined) {
+      this.#registers = new CpuRegisters(this, context);
+      this.timeline.members.add(this.#registers);
+    }
+    return this.#registers;
+  }
+
+  /** The virtual CPU that calls are made on. */
+  get cpu(): number {
+    return this.exports.cpuGet();
+  }
+
+  /** Who is calling moves along to another one. */
+  set cpu(index: number) {
+    this.exports.cpuSet(index);
+    this.#registers?.move();
   }
 
   #instantiate(module: WebAssembly.Module): unknown {

@@ -41,7 +41,10 @@ export interface Closing {
 export class Timeline {
   /** The era that runs now. */
   era = new Era(this);
-  /** Objects with state of their own outside of linear memory: a snapshot copies them. */
+  /**
+   * Objects with state of their own outside of linear memory: a snapshot copies it. One that keeps exports or a view of memory
+   * beyond a call has a method forgetCore, for when the machine is disposed.
+   */
   readonly members = new Set<object>();
   private serial = 0;
   /** Serials whose births and deaths were undone, as ascending pairs: above the first, up to the second. */

@@ -1,4 +1,5 @@
 import { checkBytes, oneOf } from './arguments.js';
+import type { Calls } from './calls.js';
 import { checkInteger, GemDmaError, invalidType } from './errors.js';
 import { ENOMEM, MAX_ORDER, PAGE_SIZE, ZONE_DMA32, ZONE_NORMAL } from './generated/constants.js';
 import type { ContextHandle } from './generated/exports.js';
@@ -38,24 +39,22 @@ export interface RamStats {
 export class PhysicalMemory {
   readonly #core: Core;
   readonly #context: ContextHandle;
-  readonly #freed: () => void;
 
-  /** @param freed called after frames went back: dma-debug may have found them mapped @internal */
-  constructor(core: Core, context: ContextHandle, freed: () => void = () => {}) {
+  /** @internal */
+  constructor(core: Core, context: ContextHandle) {
     this.#core = core;
     this.#context = context;
-    this.#freed = freed;
   }
 
   /**
-   * @internal The time line of the machine whose memory it is.
+   * @internal The time line of the machine whose memory it is, and its calls.
    * @throws ERR_INVALID_ARG_TYPE for what is no machine's memory; GemDmaError ENODEV or EIO for one that takes no calls
    */
-  static timelineOf(ram: PhysicalMemory, call: string): Timeline {
+  static machineOf(ram: PhysicalMemory, call: string): { timeline: Timeline; calls: Calls } {
     if (typeof ram !== 'object' || ram === null || !(#core in ram)) throw invalidType('ram', "a machine's memory", ram);
-    const { timeline } = ram.#core;
+    const { timeline, calls } = ram.#core;
     timeline.enter(call);
-    return timeline;
+    return { timeline, calls };
   }
 
   /**
@@ -123,7 +122,8 @@ export class PhysicalMemory {
       );
     }
     this.#put(pfns);
-    this.#freed();
+    // dma-debug may have found them mapped.
+    this.#core.calls.over();
   }
 
   #put(pfns: ArrayLike<number>): void {
@@ -151,7 +151,7 @@ export class PhysicalMemory {
         reason: 'RAM_NOT_IN_USE',
       });
     }
-    this.#freed();
+    this.#core.calls.over();
   }
 
   /** How the frames are used now. */

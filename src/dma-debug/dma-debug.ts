@@ -1,5 +1,5 @@
-import { checkOptions } from '../core/arguments.js';
-import { CpuRegisters } from '../core/cpu-registers.js';
+import { checkBoolean, checkFunction, checkOptions } from '../core/arguments.js';
+import type { CpuRegisters } from '../core/cpu-registers.js';
 import {
   type DmaDebugCounters,
   DmaDebugRecords,
@@ -69,12 +69,8 @@ export class DmaDebug {
   readonly attributions: Attributions;
   /** The shared registers, for whoever writes them at every call. @internal */
   readonly registers: CpuRegisters;
-  /** Called for each finding at the call that made it. */
-  onError: ((finding: Finding) => void) | undefined;
   /** Called after a call that wrote to the kernel's log. @internal */
   onMessages: (() => void) | undefined;
-  /** Whether a finding throws. */
-  strict: boolean;
   /** Whether call sites are taken: the DMA API asks `enter` before each call. @internal */
   callSites: boolean;
   /** Calls that were about mappings from before the stream began, with `midLife`. */
@@ -90,7 +86,10 @@ export class DmaDebug {
   readonly unbound = new Set<number>();
   private readonly dialect: DebugDialect;
   private readonly kept: Finding[] = [];
-  private seen = 0;
+  /** Findings of the call that is running, which are told when it is over. */
+  private waiting: { record: VerdictRecord; finding: Finding }[] = [];
+  private listener: ((finding: Finding) => void) | undefined;
+  private strictMode = false;
   private allErrors: boolean;
   private filter: string;
   private freeSpace: FreeSpace = () => null;
@@ -104,7 +103,7 @@ export class DmaDebug {
   constructor(core: Core, context: ContextHandle, dialect: DebugDialect, options: DmaDebugOptions = {}) {
     this.core = core;
     this.context = context;
-    this.registers = new CpuRegisters(core, context);
+    this.registers = core.registers(context);
     this.attributions = new Attributions(this.registers);
     this.dialect = dialect;
     const config = debugConfig(options);
@@ -113,10 +112,39 @@ export class DmaDebug {
     this.allErrors = config.allErrors;
     this.filter = filterName(config.driverFilter);
     this.records.setOptions(this.allErrors, config.numErrors, this.filter !== '');
-    this.strict = config.strict;
+    this.strictMode = config.strict;
     this.midLife = config.midLife;
     this.callSites = config.callSites;
-    this.seen = this.registers.findings;
+    core.calls.ended = (result) => {
+      if (this.registers.moved || this.waiting.length > 0) this.tell(result);
+    };
+  }
+
+  /** Called for each finding, when the call that made it is over. */
+  get onError(): ((finding: Finding) => void) | undefined {
+    return this.listener;
+  }
+
+  set onError(listener: ((finding: Finding) => void) | undefined) {
+    this.core.timeline.enter('dma_debug');
+    if (listener !== undefined) checkFunction('onError', listener);
+    this.collect();
+    this.listener = listener;
+  }
+
+  /**
+   * Whether a finding throws. dma-debug refuses nothing, as the kernel's, which warns: the call that it finds wrong is done with
+   * all its effects, and its first finding is thrown in place of its return. The error's `result` is what it returned.
+   */
+  get strict(): boolean {
+    return this.strictMode;
+  }
+
+  set strict(on: boolean) {
+    this.core.timeline.enter('dma_debug');
+    checkBoolean('strict', on, false);
+    this.collect();
+    this.strictMode = on;
   }
 
   // The handle of a device that this dma-debug watches.
@@ -204,40 +232,61 @@ export class DmaDebug {
   /**
    * After a call of the DMA API: one load when there is nothing to say. Otherwise every new finding goes to `onError`, to
    * the channels, and with `strict` the first of them is thrown. With nobody listening it stays in the core's log until
-   * somebody asks.
+   * somebody asks. A call that is part of another is told of at the end of that.
+   * @param result what the call returns
    * @throws GemDmaError in strict mode, with `reason` = the check and the whole finding in `details`
    * @internal
    */
-  settle(): void {
-    if (this.registers.moved(this.seen)) this.tell();
+  settle(result?: unknown): void {
+    if (this.registers.moved) this.tell(result);
   }
 
-  private tell(): void {
-    this.seen = this.registers.findings;
+  private get heard(): boolean {
+    return (
+      this.strictMode || this.listener !== undefined || findingChannel.hasSubscribers || poolChannel.hasSubscribers
+    );
+  }
+
+  private tell(result: unknown): void {
+    if (this.core.calls.running) return;
     this.onMessages?.();
-    const heard = this.strict || this.onError || findingChannel.hasSubscribers || poolChannel.hasSubscribers;
-    if (heard) this.collect();
+    if (this.heard) this.collect();
+    else this.registers.take();
+    this.deliver(result);
   }
 
-  // A callback that throws does not keep the others from hearing; its error comes out once all findings are told.
+  // Takes all that is in the log. What was found since somebody listens waits to be told.
   private collect(): void {
-    const errors: unknown[] = [];
-    for (const record of this.records.drain()) {
+    const fresh = this.registers.take();
+    const records = this.records.drain();
+    const told = this.heard ? records.length - fresh : records.length;
+    for (const [i, record] of records.entries()) {
       const finding = this.finding(record);
       if (this.midLife && NOT_IN_TRACES.includes(finding.check)) {
         if (finding.check !== 'UNMAP_UNCHECKED') ++this.fromBefore;
         continue;
       }
       if (this.kept.length < KEPT_FINDINGS) this.kept.push(finding);
+      if (i >= told) this.waiting.push({ record, finding });
+    }
+  }
+
+  // A callback that throws does not keep the others from hearing; its error comes out once all findings are told.
+  private deliver(result: unknown): void {
+    if (this.waiting.length === 0) return;
+    const { waiting } = this;
+    this.waiting = [];
+    const errors: unknown[] = [];
+    for (const { record, finding } of waiting) {
       try {
-        this.onError?.(finding);
+        this.listener?.(finding);
       } catch (error) {
         errors.push(error);
       }
       if (isPool(finding.check)) this.publishPool(record, finding.check);
       else {
         if (findingChannel.hasSubscribers) findingChannel.publish(finding);
-        if (this.strict) errors.push(strictError(finding));
+        if (this.strictMode) errors.push(strictError(finding, result));
       }
     }
     if (errors.length > 0) throw errors[0];
@@ -246,14 +295,14 @@ export class DmaDebug {
   /** Findings so far, oldest first; the first thousand or so are kept, `count` has all of them. */
   get findings(): readonly Finding[] {
     this.core.timeline.enter('dma_debug');
-    this.seen = this.registers.findings;
     this.collect();
+    if (!this.core.calls.running) this.waiting.length = 0;
     return this.kept;
   }
 
   /** Findings since they were last asked for, each with the id of the call site that made its mapping (0 without). */
   takeFindings(): { finding: Finding; mappingSite: number }[] {
-    this.seen = this.registers.findings;
+    this.registers.take();
     return this.records.drain().map((record) => {
       const finding = this.finding(record);
       if (this.kept.length < KEPT_FINDINGS) this.kept.push(finding);
@@ -276,20 +325,16 @@ export class DmaDebug {
   driverUnbound(device: DebugDevice): number {
     const count = this.core.exports.debugDriverUnbound(this.known(device, 'driver_unbind'));
     this.unbound.add(device.id);
-    this.settle();
+    this.settle(count);
     return count;
   }
 
-  /** @internal A device goes away: what it still has is told as at an unbind, then forgotten with it. */
+  /** @internal Within a call that removes a device: what it still has is told as at an unbind, then forgotten with it. */
   removeDevice(device: DebugDevice): void {
     if (!this.devices.has(device)) return;
-    const { handle } = device;
-    try {
-      this.driverUnbound(device);
-    } finally {
-      this.core.exports.debugDeviceDestroy(handle);
-      this.devices.delete(device);
-    }
+    this.driverUnbound(device);
+    this.core.exports.debugDeviceDestroy(device.handle);
+    this.devices.delete(device);
   }
 
   /** Physical memory that must not be mapped: the current kernel stack, and kernel text with read-only data. */
@@ -449,7 +494,9 @@ function filterName(text: string): string {
   return text.split(/\s/, 1)[0].slice(0, FILTER_NAME_LENGTH);
 }
 
-function strictError(finding: Finding): GemDmaError {
+function strictError(finding: Finding, result: unknown): GemDmaError {
   const call = CHECKS.find(({ id }) => id === finding.check)!.call;
-  return new GemDmaError('EINVAL', call, finding.message, { reason: finding.check, details: { ...finding } });
+  return new GemDmaError('EINVAL', call, finding.message, {
+    ...{ reason: finding.check, details: { ...finding }, result },
+  });
 }

@@ -49,12 +49,13 @@ export function allocCoherent(device: DmaDevice, length: number, attrs: number):
   const record = device.begin(call);
   const { exports } = device.host.core;
   const handle = exports.dmaAllocCoherent(record, length, attrs);
-  if (handle === 0) throw device.failure(call, -ERRNO.ENOMEM, `${length} bytes of coherent memory`);
+  if (handle === 0) throw device.failed(call, -ERRNO.ENOMEM, `${length} bytes of coherent memory`);
   const buffer = new CoherentBuffer(device, length, ScatterTable.lend(device.host, handle));
   try {
-    device.settle();
+    device.settle(buffer);
   } catch (error) {
-    // A finding that is thrown, or a callback's error: nobody gets the buffer.
+    if ((error as { result?: unknown } | undefined)?.result === buffer) throw error;
+    // A callback's error: nobody gets the buffer.
     exports.dmaFreeCoherent(record, handle, length, buffer.address);
     buffer.table.forget();
     throw error;

@@ -49,16 +49,16 @@ export class DmaDevice {
   readonly #record: DmaDeviceHandle;
   readonly #life: Life;
   /** One load instead of three on the way to each call. */
-  private readonly core: CoreExports;
+  private core: CoreExports;
   /** The machine's dma-debug: asked after each call of the DMA API whether it found something, which is one load. */
   private readonly dmaDebug: DmaDebug | null;
   private readonly gone: (() => void) | undefined;
   private attached: DmaDomain | 'passthrough' | undefined;
   private driven = false;
 
-  /** The machine is disposed: nothing of the core is reached for any more. @internal */
+  /** @internal The machine is disposed: see Core.release. */
   forgetCore(): void {
-    (this as unknown as { core: unknown }).core = {};
+    this.core = {} as CoreExports;
   }
 
   /**
@@ -123,8 +123,8 @@ export class DmaDevice {
   }
 
   /** @internal Every call ends here: what dma-debug found in it is told now. */
-  settle(): void {
-    this.dmaDebug?.settle();
+  settle(result?: unknown): void {
+    this.dmaDebug?.settle(result);
   }
 
   /**
@@ -249,7 +249,7 @@ export class DmaDevice {
     if (debug === null) return this.core.dmaMapPage(this.#record, pfn, offset, length, dir, attrs);
     if (debug.callSites) debug.enter();
     const address = this.core.dmaMapPage(this.#record, pfn, offset, length, dir, attrs);
-    debug.settle();
+    debug.settle(address);
     return address;
   }
 
@@ -312,7 +312,7 @@ export class DmaDevice {
     checkTransfer(dir, attrs);
     checkBoolean('vmalloc', vmalloc, false);
     const address = this.core.dmaMapSingle(this.begin('dma_map_single'), physical, length, dir, attrs, vmalloc);
-    this.settle();
+    this.settle(address);
     return address;
   }
 
@@ -326,26 +326,24 @@ export class DmaDevice {
    * A mapping that the table already has is forgotten, not undone: that is the bug this project began with.
    */
   mapSg(table: ScatterTable, dir: Direction, attrs = 0): number {
-    const rc = this.mapTable(table, dir, attrs);
-    return Math.max(rc, 0);
+    const segments = Math.max(this.mapTable(table, dir, attrs), 0);
+    if (this.dmaDebug !== null) this.dmaDebug.settle(segments);
+    return segments;
   }
 
   /** Maps a table (dma_map_sgtable). Throws GemDmaError ENOMEM, EINVAL or EIO with the cause as its reason. */
   mapSgTable(table: ScatterTable, dir: Direction, attrs = 0): void {
     const rc = this.mapTable(table, dir, attrs);
-    if (rc <= 0) throw this.failure('dma_map_sg', rc, `a list of ${table.origNents} entries, ${table.bytes} bytes`);
+    if (rc <= 0) throw this.failed('dma_map_sg', rc, `a list of ${table.origNents} entries, ${table.bytes} bytes`);
+    if (this.dmaDebug !== null) this.dmaDebug.settle();
   }
 
   private mapTable(table: ScatterTable, dir: Direction, attrs: number): number {
     if ((dir & DIRECTION_BITS) !== dir || (attrs & ATTRIBUTE_BITS) !== attrs) badTransfer(dir, attrs);
     this.#life.enter('dma_map_sg');
     const list = ScatterTable.recordFor(table, this.#life, 'dma_map_sg');
-    const debug = this.dmaDebug;
-    if (debug === null) return this.core.dmaMapSg(this.#record, list, dir, attrs);
-    if (debug.callSites) debug.enter();
-    const rc = this.core.dmaMapSg(this.#record, list, dir, attrs);
-    debug.settle();
-    return rc;
+    if (this.dmaDebug?.callSites) this.dmaDebug.enter();
+    return this.core.dmaMapSg(this.#record, list, dir, attrs);
   }
 
   /** Ends a table's mapping (dma_unmap_sg_attrs). `nents` is what map was given; the kernel looks at no more segments. */
@@ -367,7 +365,7 @@ export class DmaDevice {
     checkInteger('length', length, 0, Math.min(MAX_U32, PHYSICAL_LIMIT - physical));
     checkTransfer(dir, attrs);
     const address = this.core.dmaMapResource(this.begin('dma_map_resource'), physical, length, dir, attrs);
-    this.settle();
+    this.settle(address);
     return address;
   }
 
@@ -459,22 +457,27 @@ export class DmaDevice {
       const message = `the driver of device ${this.id} is bound to it: remove that first`;
       throw new GemDmaError('EBUSY', 'device_del', message, { reason: 'DRIVER_BOUND' });
     }
-    const { dmaDebugOrNull: dmaDebug, core } = this.host;
-    try {
-      // With strict checks what the device leaves behind is thrown; it is gone all the same.
-      dmaDebug?.removeDevice(this);
-    } finally {
+    const { calls, timeline } = this.host.core;
+    calls.run(() => {
+      this.dmaDebug?.removeDevice(this);
       if (this.attached !== undefined) this.core.detachDevice(this.#record);
       this.core.deviceDestroy(this.#record);
       this.#life.end();
-      core.timeline.members.delete(this);
+      timeline.members.delete(this);
       this.gone?.();
       this.attached = undefined;
-    }
+    });
   }
 
   [Symbol.dispose](): void {
     if (this.alive) this.destroy();
+  }
+
+  /** @internal The error of a call that has failed. What dma-debug found in it is told, but not thrown in its place. */
+  failed(syscall: string, rc: number, what: string): GemDmaError {
+    const error = this.failure(syscall, rc, what);
+    this.host.core.calls.failed();
+    return error;
   }
 
   /** @internal The error of a call that returned a negative errno; what it was to map is said in `what`. */

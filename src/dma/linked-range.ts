@@ -32,8 +32,8 @@ export class LinkedRange {
     this.#life.enter('dma_iova_link');
     const record = this.device.begin('dma_iova_link');
     const rc = this.device.host.core.exports.dmaIovaLink(record, this.address, offset, physical, length, dir, attrs);
+    if (rc < 0) throw this.device.failed('dma_iova_link', rc, `${length} bytes at offset ${offset}`);
     this.device.settle();
-    if (rc < 0) throw this.device.failure('dma_iova_link', rc, `${length} bytes at offset ${offset}`);
   }
 
   /** Makes what was linked visible to the device (dma_iova_sync). */
@@ -81,7 +81,9 @@ export function allocIova(device: DmaDevice, size: number, physical: number): Li
   const address = device.host.core.exports.dmaIovaTryAlloc(record, physical, size);
   if (address < 0) {
     const code = device.reason === 'DMA_NO_IOMMU' ? ERRNO.EINVAL : ERRNO.ENOMEM;
-    throw device.failure(call, -code, `${size} bytes of address space`);
+    throw device.failed(call, -code, `${size} bytes of address space`);
   }
-  return new LinkedRange(device, address, size);
+  const range = new LinkedRange(device, address, size);
+  device.settle(range);
+  return range;
 }

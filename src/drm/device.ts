@@ -1,4 +1,3 @@
-import { CpuRegisters } from '../core/cpu-registers.js';
 import {
   ALL_ENTRIES,
   DMA_BIDIRECTIONAL,
@@ -190,8 +189,8 @@ export abstract class DrmDevice<Hook extends string = DrmHook> extends Living {
 // Without dma-debug no names are interned: the registers get a hook's place in the list.
 function hookRunner<Hook extends string>(host: DriverHost, hooks: readonly Hook[]): HookRunner<Hook> {
   const { core, context, dmaDebugOrNull: dmaDebug } = host;
-  const registers = dmaDebug?.registers ?? new CpuRegisters(core, context);
+  const registers = core.registers(context);
   const id = (name: Hook, place: number): number => dmaDebug?.attributions.hookId(name) ?? place;
   const ids = Object.fromEntries(hooks.map((name, place) => [name, place === 0 ? 0 : id(name, place)]));
-  return new HookRunner(registers, ids as Record<Hook, number>, dmaDebug);
+  return new HookRunner(registers, ids as Record<Hook, number>, dmaDebug, core.calls);
 }

@@ -68,8 +68,9 @@ export class DmaBuf extends Shared {
   }
 
   protected free(): void {
-    this.host.core.timeline.members.delete(this);
-    this.exporter.release();
+    const { calls, timeline } = this.host.core;
+    timeline.members.delete(this);
+    calls.run(() => this.exporter.release());
   }
 }
 
@@ -77,10 +78,12 @@ export class DmaBuf extends Shared {
 export class DmaBufAttachment extends Living {
   readonly dmaBuf: DmaBuf;
   readonly device: DmaDevice;
+  private readonly host: CoreHost;
   private table: SgTableHandle | 0 = 0;
 
   constructor(host: CoreHost, dmaBuf: DmaBuf, device: DmaDevice) {
     super(hostTimeline(host, 'dma_buf_attach'), 'attachment');
+    this.host = host;
     this.dmaBuf = dmaBuf;
     this.device = device;
   }
@@ -90,12 +93,14 @@ export class DmaBufAttachment extends Living {
     this.enter('dma_buf_map_attachment');
     this.device.handle; // Throws for a device that is gone.
     if (this.table !== 0) refuse(-EBUSY, 'dma_buf_map_attachment', 'the attachment is mapped already');
-    const table: unknown = this.dmaBuf.exporter.map(this);
-    if (typeof table !== 'number' || table <= 0 || table >>> 0 !== table) {
-      throw invalidReturn('exporter.map', 'the handle of a table', table);
-    }
-    this.table = table as SgTableHandle;
-    return this.table;
+    return this.host.core.calls.run(() => {
+      const table: unknown = this.dmaBuf.exporter.map(this);
+      if (typeof table !== 'number' || table <= 0 || table >>> 0 !== table) {
+        throw invalidReturn('exporter.map', 'the handle of a table', table);
+      }
+      this.table = table as SgTableHandle;
+      return this.table;
+    });
   }
 
   /** dma_buf_unmap_attachment. EINVAL when it is not mapped. */
@@ -103,8 +108,10 @@ export class DmaBufAttachment extends Living {
     this.enter('dma_buf_unmap_attachment');
     if (this.table === 0) refuse(-EINVAL, 'dma_buf_unmap_attachment', 'the attachment is not mapped');
     const { table } = this;
-    this.table = 0;
-    this.dmaBuf.exporter.unmap(this, table);
+    this.host.core.calls.run(() => {
+      this.table = 0;
+      this.dmaBuf.exporter.unmap(this, table);
+    });
   }
 
   /** dma_buf_detach. EBUSY while mapped. */

@@ -1,3 +1,4 @@
+import type { Calls } from '../core/calls.js';
 import type { CpuRegisters } from '../core/cpu-registers.js';
 import { ERRNO, errnoName, GemDmaError, invalidReturn } from '../core/errors.js';
 import type { DmaDebug } from '../dma-debug/dma-debug.js';
@@ -5,7 +6,7 @@ import type { DmaDebug } from '../dma-debug/dma-debug.js';
 /**
  * How a driver is entered, and how it runs the hooks of a policy. Both happen here and nowhere else.
  *
- * - `call` is one call from outside: a method of the library, a timer, a notifier. At its end dma-debug reports what it
+ * - `call` is one call from outside: a method of the library, a timer, a notifier. At its end dma-debug tells what it
  *   found.
  * - `during` names the object, vma and hook that mappings and events belong to while some work is done. The names before it
  *   come back afterwards, whatever the work does; it may be nested.
@@ -18,15 +19,20 @@ export class HookRunner<Hook extends string> {
   /** Ids of the hooks' names in the registers. */
   private readonly ids: Readonly<Record<Hook, number>>;
   private readonly dmaDebug: DmaDebug | null;
+  private readonly calls: Calls;
   private entered = false;
   /** The first error of a hook in the call that is running. */
   private broken: { error: unknown } | null = null;
 
-  /** @param dmaDebug the dma-debug of the machine: told of each call's begin and end */
-  constructor(registers: CpuRegisters, ids: Readonly<Record<Hook, number>>, dmaDebug: DmaDebug | null) {
+  /**
+   * @param dmaDebug the dma-debug of the machine: told of each call's begin
+   * @param calls of the machine
+   */
+  constructor(registers: CpuRegisters, ids: Readonly<Record<Hook, number>>, dmaDebug: DmaDebug | null, calls: Calls) {
     this.registers = registers;
     this.ids = ids;
     this.dmaDebug = dmaDebug;
+    this.calls = calls;
   }
 
   /**
@@ -37,8 +43,12 @@ export class HookRunner<Hook extends string> {
   call<T>(work: () => T): T {
     if (this.entered) return work();
     if (this.dmaDebug !== null) this.dmaDebug.enter();
-    this.entered = true;
+    return this.calls.run(() => this.whole(work));
+  }
+
+  private whole<T>(work: () => T): T {
     let result: T;
+    this.entered = true;
     try {
       result = work();
     } catch (error) {
@@ -46,19 +56,14 @@ export class HookRunner<Hook extends string> {
     }
     if (this.broken !== null) throw this.left(null);
     this.entered = false;
-    if (this.dmaDebug !== null) this.dmaDebug.settle();
     return result;
   }
 
-  // A failed call ends: its error is a hook's, if there is one. What dma-debug found is reported, and is not thrown in
-  // place of that error.
+  // A failed call ends: its error is a hook's, if there is one.
   private left(error: unknown): unknown {
     const cause = this.broken === null ? error : this.broken.error;
     this.entered = false;
     this.broken = null;
-    try {
-      this.dmaDebug?.settle();
-    } catch {}
     return cause;
   }
 

@@ -1,4 +1,5 @@
 import { checkBoolean, checkBytes, checkFunction, checkOptions } from '../core/arguments.js';
+import type { Calls } from '../core/calls.js';
 import { checkInteger, GemDmaError, parseSize } from '../core/errors.js';
 import { PAGE_SIZE } from '../core/generated/constants.js';
 import { Living } from '../core/living.js';
@@ -28,6 +29,7 @@ interface Area {
 export class Process extends Living {
   private readonly ram: PhysicalMemory;
   private readonly members: Set<object>;
+  private readonly calls: Calls;
   private readonly areas: Area[] = [];
   /** Holders of each frame: its mapping and each caller of getUserPages. */
   private readonly references = new Map<number, number>();
@@ -36,9 +38,10 @@ export class Process extends Living {
 
   /** @param ram the machine's */
   constructor(ram: PhysicalMemory) {
-    const timeline = PhysicalMemory.timelineOf(ram, 'fork');
+    const { timeline, calls } = PhysicalMemory.machineOf(ram, 'fork');
     super(timeline, 'process');
     this.ram = ram;
+    this.calls = calls;
     this.members = timeline.members;
     this.members.add(this);
   }
@@ -71,16 +74,19 @@ export class Process extends Living {
   munmap(address: number, size: number): void {
     this.enter('munmap');
     const area = this.range('munmap', address, size);
-    this.zap(area, address, size);
-    this.areas.splice(this.areas.indexOf(area), 1);
-    this.keep(area, area.start, address);
-    this.keep(area, address + size, area.end);
+    this.calls.run(() => {
+      this.zap(area, address, size);
+      this.areas.splice(this.areas.indexOf(area), 1);
+      this.keep(area, area.start, address);
+      this.keep(area, address + size, area.end);
+    });
   }
 
   /** Throws pages away; the next touch finds zeros (madvise MADV_DONTNEED). Errors as munmap. */
   discard(address: number, size: number): void {
     this.enter('madvise');
-    this.zap(this.range('madvise', address, size), address, size);
+    const area = this.range('madvise', address, size);
+    this.calls.run(() => this.zap(area, address, size));
   }
 
   /** Writes bytes, touching pages as needed. EFAULT where nothing is mapped, ENOMEM. */
@@ -175,9 +181,11 @@ export class Process extends Living {
   /** The process ends: everything is unmapped (exit_mmap). A second call does nothing. */
   exit(): void {
     if (!this.ending('exit')) return;
-    for (const area of this.areas.slice()) this.munmap(area.start, area.end - area.start);
-    this.end();
-    this.members.delete(this);
+    this.calls.run(() => {
+      for (const area of this.areas.slice()) this.munmap(area.start, area.end - area.start);
+      this.end();
+      this.members.delete(this);
+    });
   }
 
   [Symbol.dispose](): void {

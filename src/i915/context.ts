@@ -27,9 +27,12 @@ export class GpuContext extends Living {
   release(): void {
     this.enter('gem_context_destroy');
     const { device, vm } = this;
-    device.contexts.delete(this);
-    this.end();
-    device.hooks.call(() => (vm === device.ggtt ? vm.put() : vm.close()));
+    device.hooks.call(() => {
+      device.contexts.delete(this);
+      this.end();
+      if (vm === device.ggtt) vm.put();
+      else vm.close();
+    });
   }
 
   [Symbol.dispose](): void {

@@ -219,13 +219,15 @@ export class I915Device extends DrmDevice<HookName> {
   createContext(): GpuContext {
     this.enter('gem_context_create');
     const full = this.config.ppgtt === 'full' || this.config.ppgtt === 'full-48bit';
-    const id = this.contextCount + 1;
-    const vm = full ? this.hooks.call(() => new Ppgtt(this, `PPGTT ${id}`, 'ppgtt')) : this.ggtt;
-    if (!full) vm.get();
-    this.contextCount = id;
-    const context = new GpuContext(this, id, vm);
-    this.contexts.add(context);
-    return context;
+    return this.hooks.call(() => {
+      const id = this.contextCount + 1;
+      const vm = full ? new Ppgtt(this, `PPGTT ${id}`, 'ppgtt') : this.ggtt;
+      if (!full) vm.get();
+      this.contextCount = id;
+      const context = new GpuContext(this, id, vm);
+      this.contexts.add(context);
+      return context;
+    });
   }
 
   /** Runs a batch: binds every object of the list in the context's address space. See execbuffer.ts for errors. */
@@ -301,8 +303,10 @@ export class I915Device extends DrmDevice<HookName> {
   }
 
   evictEverything(): void {
-    const rc = this.call('gem_evict_everything', () => evictEverything(this));
-    if (rc !== 0) refuse(rc, 'gem_evict_everything', 'the newest address space holds nothing');
+    this.call('gem_evict_everything', () => {
+      const rc = evictEverything(this);
+      if (rc !== 0) refuse(rc, 'gem_evict_everything', 'the newest address space holds nothing');
+    });
   }
 
   /**
@@ -313,14 +317,16 @@ export class I915Device extends DrmDevice<HookName> {
    */
   remove(): number {
     if (!this.ending('i915_driver_unload')) return 0;
-    this.idle();
-    if (this.liveObjects > 0 || this.contexts.size > 0) {
-      const what = `${this.liveObjects} objects and ${this.contexts.size} contexts`;
-      refuse(-EBUSY, 'i915_driver_unload', `there are ${what}`);
-    }
-    this.hooks.call(() => this.releaseSpaces());
-    this.reclaim.unregister(this.shrinker);
-    return this.driverUnbound();
+    return this.hooks.call(() => {
+      this.idle();
+      if (this.liveObjects > 0 || this.contexts.size > 0) {
+        const what = `${this.liveObjects} objects and ${this.contexts.size} contexts`;
+        refuse(-EBUSY, 'i915_driver_unload', `there are ${what}`);
+      }
+      this.releaseSpaces();
+      this.reclaim.unregister(this.shrinker);
+      return this.driverUnbound();
+    });
   }
 
   /** @internal An address space that comes as an argument: this GPU's, alive, and not that of a released context. */

@@ -93,8 +93,10 @@ export class GemObject extends DrmGemObject<I915Device> {
 
   /** Lets go of the backing pages (i915_gem_object_put_pages). EBUSY while they are pinned. */
   putPages(): void {
-    const rc = this.call('gem_put_pages', () => putPages(this));
-    if (rc !== 0) refuse(rc, 'gem_put_pages', `the pages of ${this} are pinned ${this.pagesPinCount} times`);
+    this.call('gem_put_pages', () => {
+      const rc = putPages(this);
+      if (rc !== 0) refuse(rc, 'gem_put_pages', `the pages of ${this} are pinned ${this.pagesPinCount} times`);
+    });
   }
 
   /** Gets the pages and keeps them until unpinPages. */
@@ -230,8 +232,10 @@ export class GemObject extends DrmGemObject<I915Device> {
    */
   attachPhys(align: number): void {
     checkAlignment('align', align);
-    const rc = this.call('gem_attach_phys', () => attachPhys(this, align));
-    if (rc !== 0) refuse(rc, 'gem_attach_phys', `${this} cannot be made contiguous, aligned to ${align}`);
+    this.call('gem_attach_phys', () => {
+      const rc = attachPhys(this, align);
+      if (rc !== 0) refuse(rc, 'gem_attach_phys', `${this} cannot be made contiguous, aligned to ${align}`);
+    });
   }
 
   /** The object as a dma-buf, for other devices; always the same one (prime handle to fd). */

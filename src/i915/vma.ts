@@ -67,8 +67,10 @@ export class Vma extends Living {
   /** Takes it out of the address space (i915_vma_unbind). EBUSY while pinned. Harmless when it is unbound already. */
   unbind(): void {
     if (!this.ending('vma_unbind')) return;
-    const rc = this.object.device.hooks.call(() => vmaUnbind(this));
-    if (rc !== 0) refuse(rc, 'vma_unbind', `${this} is pinned ${this.pinCount} times`);
+    this.object.device.hooks.call(() => {
+      const rc = vmaUnbind(this);
+      if (rc !== 0) refuse(rc, 'vma_unbind', `${this} is pinned ${this.pinCount} times`);
+    });
   }
 
   /** Ends one pin. EINVAL when there is none. */

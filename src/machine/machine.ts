@@ -100,7 +100,7 @@ export class Machine implements DriverHost {
     this.context = rc;
     core.context = rc;
     this.clock = new VirtualClock(this.core, this.context);
-    this.ram = new PhysicalMemory(this.core, this.context, () => this.dmaDebugOrNull?.settle());
+    this.ram = new PhysicalMemory(this.core, this.context);
     const format = iommuFormat(this.config.iommu.format);
     // The unit of the default format is made when a device needs it.
     const other = format !== IOMMU_FORMATS[0] && this.config.iommu.mode !== 'off';
@@ -176,12 +176,12 @@ export class Machine implements DriverHost {
    * @throws RangeError for a CPU that the machine does not have
    */
   get cpu(): number {
-    return this.core.exports.cpuGet();
+    return this.core.cpu;
   }
 
   set cpu(index: number) {
     this.core.timeline.enter('cpu');
-    this.core.exports.cpuSet(checkInteger('cpu', index, 0, this.config.cpus - 1));
+    this.core.cpu = checkInteger('cpu', index, 0, this.config.cpus - 1);
   }
 
   /** Devices that are there, in the order in which they were added. */
@@ -282,11 +282,11 @@ export class Machine implements DriverHost {
    *   with. Its properties are put back, arrays, Maps and Sets with their contents, but not #fields nor what closures
    *   hold. A held object, or a driver's mapping policy, takes part by itself with a pair of methods: `snapshot()` returns its
    *   state, `restore(state)` goes back to it
-   * @throws TypeError for what is no object; GemDmaError EXDEV when what is held leads to another machine; what a
-   *   `snapshot` method throws
+   * @throws TypeError for what is no object; GemDmaError EXDEV when what is held leads to another machine, EBUSY from within a
+   *   hook, where a driver is in the middle of a call; what a `snapshot` method throws
    */
   snapshot(...held: object[]): MachineSnapshot {
-    this.core.timeline.enter('machine_snapshot');
+    this.atRest('machine_snapshot');
     for (const object of held) {
       if (typeof object !== 'object' || object === null) throw invalidType('held', 'objects', object);
     }
@@ -297,10 +297,10 @@ export class Machine implements DriverHost {
   /**
    * Goes back to a snapshot: every structure, counter and byte is as it was then, time and findings included. Whatever
    * existed then is good again under its old reference, destroyed or not; what was made since is dead.
-   * @throws GemDmaError EXDEV for another machine's snapshot; once all is back, what a `restore` method throws
+   * @throws GemDmaError EXDEV for another machine's snapshot, EBUSY from within a hook; once all is back, what a `restore` method throws
    */
   restore(snapshot: MachineSnapshot): void {
-    this.core.timeline.enter('machine_restore');
+    this.atRest('machine_restore');
     if (!(snapshot instanceof MachineSnapshot)) throw invalidType('snapshot', 'a MachineSnapshot', snapshot);
     snapshot.restore(this);
   }
@@ -330,16 +330,23 @@ export class Machine implements DriverHost {
   /**
    * Ends the machine: every call of it and of its objects is refused from now on, and its memory is given back. A second
    * call does nothing.
+   * @throws GemDmaError EBUSY from within a hook
    */
   [Symbol.dispose](): void {
     if (this.core.timeline.closed) return;
+    this.atRest('machine_dispose');
     this.core.timeline.close({
       code: 'ENODEV',
       reason: 'MACHINE_DISPOSED',
       message: 'the machine was disposed',
     });
-    for (const device of this.deviceList) device.forgetCore();
     this.core.release();
+  }
+
+  private atRest(call: string): void {
+    this.core.timeline.enter(call);
+    if (!this.core.calls.running) return;
+    throw new GemDmaError('EBUSY', call, 'a call is under way: not from within a hook', { reason: 'CALL_UNDER_WAY' });
   }
 }
 

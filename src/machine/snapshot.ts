@@ -38,10 +38,10 @@ export class MachineSnapshot {
     core.staging(context);
     this.#machine = machine;
     this.#bytes = core.save();
-    this.#cpu = core.exports.cpuGet();
+    this.#cpu = core.cpu;
     this.#host = new HostState(
       [machine, core.timeline.members, ...held],
-      [core, core.exports, core.memory],
+      [core, core.exports, core.memory, core.calls],
       (object) => {
         const other = (object as { core?: unknown }).core;
         if (other instanceof Core && other !== core) {
@@ -68,7 +68,8 @@ export class MachineSnapshot {
     }
     const { core } = machine;
     core.restore(this.#bytes);
-    core.exports.cpuSet(this.#cpu);
+    core.cpu = this.#cpu;
+    core.registers(machine.context).reset();
     const errors = this.#host.restore();
     core.timeline.goBack(this.#mark);
     // The machine is whole by now, whatever these do; each gets its turn, and the first error is thrown.

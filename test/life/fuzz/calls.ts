@@ -393,7 +393,13 @@ export function anyCall(w: World, s: Source): void {
   const name = s.pick(w.names ?? NAMES);
   w.log.push(`${'  '.repeat(w.depth)}${name}`);
   w.entered?.(name);
-  CALLS[name](w, s);
+  try {
+    CALLS[name](w, s);
+  } catch (error) {
+    // A call that dma-debug finds wrong is done all the same.
+    w.adopt((error as { result?: unknown } | undefined)?.result);
+    throw error;
+  }
 }
 
 /** Without those of drivers. */

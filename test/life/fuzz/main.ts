@@ -3,7 +3,7 @@ import { isMainThread, parentPort, Worker, workerData } from 'node:worker_thread
 import fc from 'fast-check';
 import { Core, type CoreModules } from '../../../src/core/instance.js';
 import { DMA_NAMES, NAMES } from './calls.js';
-import { runSteps, setDetailed } from './run.js';
+import { runSteps, setCheckInterval, setDetailed } from './run.js';
 import { steps } from './steps.js';
 
 /**
@@ -28,6 +28,9 @@ interface Run {
   debug: boolean;
   shared: Int32Array;
 }
+
+/** Calls between two checks of both machines. When a failure is cut down each is followed by one. */
+const CHECK_INTERVAL = 16;
 
 function arguments_(): Run {
   const value = (name: string): string | undefined => {
@@ -81,6 +84,7 @@ function work({ total, seed, path, debug, shared }: Run): void {
     const module = new WebAssembly.Module(readFileSync('build/debug.wasm'));
     modules = { core: module, tools: module };
   }
+  setCheckInterval(CHECK_INTERVAL);
   const names = process.argv.includes('--dma') ? DMA_NAMES : undefined;
   const run = (sequence: number[][]): void => {
     ++shared[SEQUENCE];
@@ -124,7 +128,12 @@ function cutDown(found: number[][], run: (sequence: number[][]) => void): Error 
   };
   const kind = (error: Error | undefined): string => String(error).replace(/0x[0-9a-f]+|\d+/g, '');
   let sequence = found;
-  let error = attempt(sequence)!;
+  setCheckInterval(1);
+  let error = attempt(sequence);
+  if (error === undefined) {
+    setCheckInterval(CHECK_INTERVAL);
+    error = attempt(sequence)!;
+  }
   const wanted = kind(error);
   const until = Date.now() + CUT_MS;
   for (let size = sequence.length >> 1; size > 0; size = size === 1 ? 0 : Math.ceil(size / 2)) {

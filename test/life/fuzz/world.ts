@@ -1,19 +1,19 @@
 import { GemDmaError } from '../../../src/core/errors.js';
 import { FAULT_KINDS } from '../../../src/core/faults.js';
 import type { Core } from '../../../src/core/instance.js';
-import type { CoherentBuffer } from '../../../src/dma/coherent.js';
+import { CoherentBuffer } from '../../../src/dma/coherent.js';
 import type { DmaDevice } from '../../../src/dma/device.js';
 import { DmaDomain } from '../../../src/dma/domain.js';
-import type { LinkedRange } from '../../../src/dma/linked-range.js';
+import { LinkedRange } from '../../../src/dma/linked-range.js';
 import type { ScatterTable } from '../../../src/dma/sg-table.js';
-import type { DmaBuf, DmaBufAttachment } from '../../../src/drm/dma-buf.js';
+import { DmaBuf, type DmaBufAttachment } from '../../../src/drm/dma-buf.js';
 import type { Process } from '../../../src/drm/process.js';
 import type { SystemHeap } from '../../../src/drm/system-heap.js';
 import type { AddressSpace } from '../../../src/i915/address-space.js';
-import type { GpuContext } from '../../../src/i915/context.js';
+import { GpuContext } from '../../../src/i915/context.js';
 import type { I915Device } from '../../../src/i915/device.js';
-import type { GemObject } from '../../../src/i915/object.js';
-import type { Vma } from '../../../src/i915/vma.js';
+import { GemObject } from '../../../src/i915/object.js';
+import { Vma } from '../../../src/i915/vma.js';
 import { IovaDomain } from '../../../src/iova/domain.js';
 import type { MachineOptions } from '../../../src/machine/config.js';
 import type { MachineSnapshot } from '../../../src/machine/snapshot.js';
@@ -88,6 +88,19 @@ export class World {
     return value;
   }
 
+  /** Keeps what a call has returned that threw a finding. */
+  adopt(result: unknown): void {
+    if (result instanceof CoherentBuffer) this.keep(this.buffers, result);
+    else if (result instanceof LinkedRange) this.keep(this.ranges, result);
+    else if (result instanceof DmaBuf) this.keep(this.dmaBufs, result);
+    else if (result instanceof GpuContext) this.keep(this.contexts, result);
+    else if (result instanceof GemObject) this.keep(this.objects, result);
+    else if (result instanceof Vma) this.keep(this.vmas, result);
+    else if (typeof result === 'object' && result !== null && 'vmas' in result) {
+      for (const vma of result.vmas as Vma[]) this.keep(this.vmas, vma);
+    }
+  }
+
   /** An object of a pool, now and then one that is none. */
   one<T>(pool: readonly T[], source: Source): T {
     const at = source.below(20);
@@ -104,6 +117,17 @@ export class World {
     return this.machines.map(({ core, context }) =>
       core.timeline.closed ? undefined : core.tools.machineRecords(context),
     );
+  }
+
+  /** How many objects and files of the GPUs hold pages. */
+  pagesHeld(): number {
+    let held = 0;
+    for (const gpu of this.gpus) {
+      if (!gpu.alive) continue;
+      for (const object of gpu.liveList.toArray()) if (object.pages !== 0) ++held;
+      held += 2 ** 16 * gpu.reclaim.idleFiles.toArray().length;
+    }
+    return held;
   }
 
   check(): void {
