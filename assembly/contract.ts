@@ -47,7 +47,7 @@ export {
 export {
   FIRMWARE_END, HIGH_START, LOW_END_MAX, MAX_ORDER, PAGE_SHIFT, PAGE_SIZE, ZONE_DMA32, ZONE_NORMAL,
 } from './ram/ram';
-export { RamStats } from './ram/stats';
+export { RamStats } from './ram/host';
 export { SG_MAX_ENTRY, SG_MAX_PAGES } from './sg/build';
 export { SG_MAPPED, SG_NO_COALESCE, SG_ONE_RUN, SG_OWNS_PAGES, SG_UNCOUNTED, SgRun } from './sg/sg-table';
 export { SwiotlbAreaStats, SwiotlbLive, SwiotlbStats } from './swiotlb/host';

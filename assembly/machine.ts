@@ -24,7 +24,7 @@ import { sgState } from './sg/sg-table';
  * @param seed of the RAM's placement
  * @returns the context's handle, or a negative errno
  */
-export function machineCreate(limitBytes: f64, cpus: u32, pages: u32, fragmentation: u32, seed: u32): Made<Context> {
+export function machineCreate(limitBytes: u64, cpus: u32, pages: u32, fragmentation: u32, seed: u32): Made<Context> {
   const ctx = contextCreate(limitBytes, cpus);
   if (ctx == null) return ENOMEM;
   // What every machine uses is there from the start, so that a call that fails leaves not even that behind.
@@ -33,14 +33,9 @@ export function machineCreate(limitBytes: f64, cpus: u32, pages: u32, fragmentat
   return rc < 0 ? rc : <i32>addressOf(ctx);
 }
 
-/** The virtual clock, in nanoseconds since the machine was made. */
-export function clockNow(ctx: Context): f64 {
-  return <f64>ctx.now;
-}
-
 /** Moves the clock forward, firing every timer that falls due on the way, in order. Returns how many fired. */
-export function clockAdvance(ctx: Context, nanoseconds: f64): u32 {
-  const until = ctx.now + <u64>nanoseconds;
+export function clockAdvance(ctx: Context, nanoseconds: u64): u32 {
+  const until = ctx.now + nanoseconds;
   let fired: u32 = 0;
   for (let timer = timerDue(ctx, until); timer != null; timer = timerDue(ctx, until)) {
     const kind = timerKind(timer);

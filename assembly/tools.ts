@@ -15,25 +15,29 @@ export {
   histogramPercentile, histogramRecord, histogramSmallest,
 } from './bench/histogram';
 export { limitCall, limitFill, limitStorePtes } from './bench/limits';
-export { ramStats } from './ram/stats';
+export { ramStats } from './ram/host';
 export { swiotlbMappings, swiotlbStats } from './swiotlb/host';
-export { mmHeadHole, mmNext, mmNodeHole, mmNodeSize, mmNodes } from './gtt/drm-mm';
-export { debugCount, debugEntryFirst, debugEntryNext, debugValue } from './dma-debug/query';
-export { leavesDump, tablesDump } from './iommu/formats';
+export { mmNext, mmNodes } from './gtt/drm-mm';
+export {
+  ggttEntry, ggttMappable, gpuPteAddress, gpuPteEncode, mmHeadHole, mmNodeHole, mmNodeSize, ppgttEntry, ppgttRegister,
+  vmScratch, vmScratchEntry,
+} from './gtt/host';
+export { debugCount, debugEntryFirst, debugEntryNext } from './dma-debug/query';
+export { debugValue } from './dma-debug/host';
+export { tablesDump } from './iommu/formats';
 export { amdEntriesDump } from './iommu/amdv1/dump';
 export { amdFreed, amdGrown, amdLeaked, amdReplayLimit } from './iommu/amdv1/replay';
 export { callsFirst as amdCallsFirst, callsTake as amdCallsTake } from './iommu/amdv1/calls';
-export { domainAlreadySet, domainId, domainLevels, domainTablePages, iommuStats } from './iommu/host';
+export { domainAlreadySet, domainId, domainLevels, domainTablePages, iommuStats, leavesDump } from './iommu/host';
 export {
-  iovaCachedNode, iovaCachedPages, iovaDepot, iovaFreePages, iovaGapHistogram, iovaLargestGap, iovaMax32, iovaNextRange,
-} from './iova/exports';
+  iovaCachedNode, iovaCachedPages, iovaDepot, iovaFreePages, iovaGapHistogram, iovaLargestGap, iovaMax32,
+  iovaNextRange,
+} from './iova/host';
 export { domainCheck as iovaDomainCheck } from './iova/check';
-export { ggttEntry, ggttMappable } from './gtt/ggtt';
-export { ppgttEntry, ppgttPages, ppgttRegister, ppgttTables } from './gtt/ppgtt';
-export { gpuPteAddress, gpuPteEncode } from './gtt/pte';
-export { vmScratch, vmScratchEntry } from './gtt/vm';
+export { ppgttPages, ppgttTables } from './gtt/ppgtt';
 export { ramInUse } from './ram/ram';
 export { faultLogCount, faultLogFirst } from './iommu/fault-log';
-export { deviceMaps, devicePagesMapped, devicePagesUnmapped, deviceUnmaps } from './device/counts';
+export { deviceMaps, deviceUnmaps } from './device/counts';
+export { devicePagesMapped, devicePagesUnmapped } from './device/host';
 export { deferredPending } from './iommu/deferred-list';
 export { flushQueueFullFlushes, flushQueuePending, flushQueueTimerFlushes } from './iommu/flush-queue';

@@ -6,6 +6,7 @@
 
 import { ALL_ENTRIES, dmaMapPage, dmaMapSg, dmaUnmapPage, dmaUnmapSg } from '../dma/map';
 import { DmaDevice } from '../device/device';
+import { DMA_MAPPING_ERROR } from '../device/mapping';
 import { debugBlockFree, debugPagesFree, debugSgDestroy } from '../dma-debug/freed';
 import { EINVAL, ENOMEM, Made } from '../errno';
 import { blockAllocZeroed, blockFree, blockOrder } from '../memory/block';
@@ -41,7 +42,7 @@ class Slot {
   /** 1 while mapped. */
   mapped: u32;
   /** DMA address (single mode). */
-  address: f64;
+  address: u64;
 }
 const SLOT_SIZE: usize = 16;
 
@@ -125,7 +126,7 @@ function map(bench: Bench, dev: DmaDevice, slot: Slot): bool {
   } else {
     const address = dmaMapPage(dev, slot.what, 0, bench.pages << PAGE_SHIFT, bench.dir, bench.attrs);
     slot.address = address;
-    slot.mapped = <u32>(address != -1);
+    slot.mapped = <u32>(address != DMA_MAPPING_ERROR);
   }
   return slot.mapped != 0;
 }

@@ -76,15 +76,15 @@ export function deviceUnmaps(dev: DmaDevice): u32 {
 }
 
 /** Pages over all map calls that succeeded. */
-export function devicePagesMapped(dev: DmaDevice): f64 {
+export function devicePagesMapped(dev: DmaDevice): u64 {
   let pages: u64 = 0;
   for (let cpu = rowCount(dev.ctx); cpu-- > 0; ) pages += load<u64>(row(dev, cpu), 8);
-  return <f64>(<i64>pages);
+  return pages;
 }
 
 /** Pages over all unmap calls. */
-export function devicePagesUnmapped(dev: DmaDevice): f64 {
+export function devicePagesUnmapped(dev: DmaDevice): u64 {
   let pages: u64 = 0;
   for (let cpu = rowCount(dev.ctx); cpu-- > 0; ) pages += load<u64>(row(dev, cpu), 16);
-  return <f64>(<i64>pages);
+  return pages;
 }

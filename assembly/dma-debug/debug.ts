@@ -316,12 +316,12 @@ function checkSegment(state: DebugState, dev: DmaDevice, sgt: SgTable, i: u32, g
 }
 
 /** Physical ranges that checkPlace watches: the current kernel stack, and text with rodata. Length 0 is none. */
-export function debugPlaces(ctx: Context, stack: f64, stackLength: f64, text: f64, textLength: f64): void {
+export function debugPlaces(ctx: Context, stack: u64, stackLength: u64, text: u64, textLength: u64): void {
   const state = debugOf(ctx)!;
-  state.stackStart = <u64>stack;
-  state.stackEnd = stackLength > 0 ? <u64>stack + <u64>stackLength : 0;
-  state.textStart = <u64>text;
-  state.textEnd = textLength > 0 ? <u64>text + <u64>textLength : 0;
+  state.stackStart = stack;
+  state.stackEnd = stackLength > 0 ? stack + stackLength : 0;
+  state.textStart = text;
+  state.textEnd = textLength > 0 ? text + textLength : 0;
   state.places = stackLength > 0 || textLength > 0 ? 1 : 0;
   setQuick(state);
 }

@@ -29,16 +29,16 @@ export class Verdict {
   check: u32;
   sequence: u32;
   /** Virtual time in nanoseconds. */
-  time: f64;
+  time: u64;
   /** Id of the device, 0 where none is involved. */
   device: u32;
   /** REPORT_* */
   flags: u32;
   /** -1 is DMA_MAPPING_ERROR. */
-  address: f64;
-  size: f64;
-  a: f64;
-  b: f64;
+  address: i64;
+  size: u64;
+  a: u64;
+  b: u64;
   d: u32;
   e: u32;
   /** Who made the call, as the host's ids. */
@@ -51,20 +51,14 @@ export class Verdict {
   entryVma: u32;
   entryHook: u32;
   entrySite: u32;
-  entryAddress: f64;
-  entrySize: f64;
-  entryTime: f64;
+  entryAddress: i64;
+  entrySize: u64;
+  entryTime: u64;
   entrySequence: u32;
   /** TYPE_* and DMA_* direction. */
   entryType: u8;
   entryDirection: u8;
   entryDevice: u16;
-}
-
-// @ts-ignore: decorator
-@inline
-export function addressNumber(address: u64): f64 {
-  return address == DMA_MAPPING_ERROR ? -1 : <f64>address;
 }
 
 /** An error of the kernel's checker (err_printk): counted, and printed if filter and limits let it. */
@@ -143,7 +137,7 @@ function write(
   const ctx = state.ctx;
   const cpu = cpuOf(ctx);
   const sequence = tally(state, check);
-  emit(ctx, EVENT_FINDING, device, addressNumber(address), <f64>size, <f64>a, check, flags);
+  emit(ctx, EVENT_FINDING, device, address, size, a, check, flags);
   const full = isFull(state);
   if (!full || (flags & REPORT_PRINTED) != 0) say(ctx, check, flags, device, entry, address, size, a, b, d, e);
   if (full) {
@@ -155,13 +149,13 @@ function write(
   const verdict = changetype<Verdict>(at);
   verdict.check = check;
   verdict.sequence = sequence;
-  verdict.time = <f64>ctx.now;
+  verdict.time = ctx.now;
   verdict.device = device;
   verdict.flags = flags;
-  verdict.address = addressNumber(address);
-  verdict.size = <f64>size;
-  verdict.a = <f64>a;
-  verdict.b = <f64>b;
+  verdict.address = address;
+  verdict.size = size;
+  verdict.a = a;
+  verdict.b = b;
   verdict.d = d;
   verdict.e = e;
   verdict.object = cpu.object;
@@ -178,9 +172,9 @@ function write(
   verdict.entryVma = entry.vma;
   verdict.entryHook = entry.hook;
   verdict.entrySite = entry.site;
-  verdict.entryAddress = addressNumber(entry.address);
-  verdict.entrySize = <f64>entry.size;
-  verdict.entryTime = <f64>entry.time;
+  verdict.entryAddress = entry.address;
+  verdict.entrySize = entry.size;
+  verdict.entryTime = entry.time;
   verdict.entrySequence = entry.sequence;
   verdict.entryType = <u8>entry.kind;
   verdict.entryDirection = <u8>(entry.kind >> 8);

@@ -62,11 +62,11 @@ function leaveTable(state: DebugState, sgt: SgTable, entry: Entry): void {
  * @param address of the mapping's start; one that is not live is not counted
  * @param by 1 or -1
  */
-export function debugBinding(dev: DmaDevice, address: f64, by: i32): void {
+export function debugBinding(dev: DmaDevice, address: u64, by: i32): void {
   const state = debugOf(dev.ctx);
   if (state == null) return;
   lock(state);
-  const entry = findAt(state, dev, <u64>address, false);
+  const entry = findAt(state, dev, address, false);
   if (entry != null) bind(entry, by);
   unlock(state);
 }

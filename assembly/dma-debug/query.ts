@@ -32,7 +32,7 @@ export const VALUE_INSERTS: u32 = 11;
 export const VALUE_MISSED: u32 = 12;
 
 /** One of the checker's counters; 0 while it is off, -1 for a number that is none. */
-export function debugValue(ctx: Context, which: u32): f64 {
+export function debugValue(ctx: Context, which: u32): u64 {
   const state = debugOf(ctx);
   if (state == null) return which == VALUE_DISABLED ? 1 : 0;
   switch (which) {
@@ -54,12 +54,12 @@ export function debugValue(ctx: Context, which: u32): f64 {
 }
 
 // Bytes or pages of all live entries: counted when somebody asks, not at every map.
-function liveSum(state: DebugState, pages: bool): f64 {
+function liveSum(state: DebugState, pages: bool): u64 {
   let sum: u64 = 0;
   for (let entry = firstEntry(state); entry != null; entry = nextEntry(state, entry!)) {
     sum += pages ? pagesOf(entry) : entry.size;
   }
-  return <f64>sum;
+  return sum;
 }
 
 /** Verdicts of a check so far, printed or not. */

@@ -50,7 +50,7 @@ export function dmaAllocCoherent(dev: DmaDevice, length: u32, attrs: u32): SgTab
     return null;
   }
   buffer.flags = SG_OWNS_PAGES;
-  sgFinish(buffer, 0, <f64>pages * 4096, SG_MAX_ENTRY, 0);
+  sgFinish(buffer, 0, <u64>pages << PAGE_SHIFT, SG_MAX_ENTRY, 0);
   if (dmaMapCoherent(dev, buffer, length, attrs) < 0) {
     const reason = cpuOf(ctx).reason;
     sgDestroy(buffer);
@@ -78,7 +78,7 @@ export function dmaMapCoherent(dev: DmaDevice, buffer: SgTable, length: u32, att
   countMapped(dev, buffer.pageCount);
   const ctx = dev.ctx;
   if (ctx.dmaDebug != 0) debugAllocCoherent(dev, phys, length, address, attrs);
-  if (ctx.events != 0) emit(ctx, EVENT_DMA_ALLOC, dev.id, <f64>address, <f64>phys, <f64>length, 0, 0);
+  if (ctx.events != 0) emit(ctx, EVENT_DMA_ALLOC, dev.id, address, phys, length, 0, 0);
   return 0;
 }
 
@@ -133,19 +133,18 @@ function takeBlock(dev: DmaDevice, n: u32, dest: usize): bool {
  * Ends a coherent mapping and frees the buffer with its frames (dma_free_attrs). Size and address are the driver's word;
  * dma-debug is told them, and they are what is unmapped.
  */
-export function dmaFreeCoherent(dev: DmaDevice, buffer: SgTable, length: u32, dmaAddress: f64): void {
-  dmaUnmapCoherent(dev, buffer, length, dmaAddress);
+export function dmaFreeCoherent(dev: DmaDevice, buffer: SgTable, length: u32, address: u64): void {
+  dmaUnmapCoherent(dev, buffer, length, address);
   debugSgDestroy(buffer);
 }
 
 /** The first half of dmaFreeCoherent: ends the mapping, keeps the table. */
-export function dmaUnmapCoherent(dev: DmaDevice, buffer: SgTable, length: u32, dmaAddress: f64): void {
+export function dmaUnmapCoherent(dev: DmaDevice, buffer: SgTable, length: u32, address: u64): void {
   const ctx = dev.ctx;
   const phys = <u64>load<u32>(buffer.pfns) << PAGE_SHIFT;
-  const address = <u64>(<i64>dmaAddress);
   if (ctx.dmaDebug != 0) debugFreeCoherent(dev, phys, length, address);
   if (dev.ops == OPS_IOMMU) unmapRange(dmaDomainOf(dev), address, length);
   buffer.flags &= ~SG_MAPPED;
   countUnmapped(dev, buffer.pageCount);
-  if (ctx.events != 0) emit(ctx, EVENT_DMA_FREE, dev.id, dmaAddress, <f64>phys, <f64>length, 0, 0);
+  if (ctx.events != 0) emit(ctx, EVENT_DMA_FREE, dev.id, address, phys, length, 0, 0);
 }

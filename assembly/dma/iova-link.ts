@@ -12,7 +12,7 @@ import { REASON_DMA_DIRECTION, REASON_DMA_NO_IOMMU, REASON_DMA_RANGE, REASON_DMA
 import { EVENT_DMA_MAP_PAGE, EVENT_DMA_UNMAP_PAGE, emit } from '../events/events';
 import { countLinked, countMapped, countUnlinked, countUnmapped } from '../device/counts';
 import { DmaDevice, OPS_IOMMU } from '../device/device';
-import { DMA_NONE } from '../device/mapping';
+import { DMA_MAPPING_ERROR, DMA_NONE } from '../device/mapping';
 import { cookieOf, dmaDomainOf, protOf, rangeAlloc, rangeFree } from './iommu';
 
 const PAGE_MASK: u64 = 0xfff;
@@ -31,18 +31,18 @@ function fail(dev: DmaDevice, reason: u32, rc: i32): i32 {
 
 /**
  * Reserves address space for `size` bytes that will begin at the offset in a page that phys has (dma_iova_try_alloc).
- * @returns the address of the first byte, -1 with the reason in cpu.reason
+ * @returns the address of the first byte, DMA_MAPPING_ERROR with the reason in cpu.reason
  */
-export function dmaIovaTryAlloc(dev: DmaDevice, phys: f64, size: f64): f64 {
-  const start = <u64>(<i64>phys) & PAGE_MASK;
+export function dmaIovaTryAlloc(dev: DmaDevice, phys: u64, size: u64): u64 {
+  const start = phys & PAGE_MASK;
   if (dev.ops != OPS_IOMMU) return fail(dev, REASON_DMA_NO_IOMMU, -1);
-  if (!(size >= 1)) return fail(dev, REASON_DMA_SIZE, -1);
-  const pfn = rangeAlloc(dev, cookieOf(dmaDomainOf(dev)), span(start, <u64>(<i64>size)) >> PAGE_SHIFT, dev.mask);
-  if (pfn == 0) return -1;
+  if (size == 0) return fail(dev, REASON_DMA_SIZE, -1);
+  const pfn = rangeAlloc(dev, cookieOf(dmaDomainOf(dev)), span(start, size) >> PAGE_SHIFT, dev.mask);
+  if (pfn == 0) return DMA_MAPPING_ERROR;
   const address = (pfn << PAGE_SHIFT) + start;
   countMapped(dev, 0);
-  if (dev.ctx.dmaDebug != 0) debugRangeAlloc(dev, address, <u64>(<i64>size));
-  return <f64>(<i64>address);
+  if (dev.ctx.dmaDebug != 0) debugRangeAlloc(dev, address, size);
+  return address;
 }
 
 /**
@@ -52,37 +52,36 @@ export function dmaIovaTryAlloc(dev: DmaDevice, phys: f64, size: f64): f64 {
  * @param offset of the piece from there, in bytes
  * @returns 0; -EIO where the offsets in the page disagree, -EINVAL, or the tables' errno, with the reason in cpu.reason
  */
-export function dmaIovaLink(dev: DmaDevice, base: f64, offset: f64, phys: f64, size: f64, dir: u32, attrs: u32): i32 {
+export function dmaIovaLink(dev: DmaDevice, base: u64, offset: u64, phys: u64, size: u64, dir: u32, attrs: u32): i32 {
   if (dev.ops != OPS_IOMMU) return fail(dev, REASON_DMA_NO_IOMMU, EINVAL);
   if (dir >= DMA_NONE) return fail(dev, REASON_DMA_DIRECTION, EINVAL);
-  if (!(size >= 1)) return fail(dev, REASON_DMA_SIZE, EINVAL);
-  const address = <u64>(<i64>base) + <u64>(<i64>offset);
-  const from = <u64>(<i64>phys);
+  if (size == 0) return fail(dev, REASON_DMA_SIZE, EINVAL);
+  const address = base + offset;
   const pad = address & PAGE_MASK;
-  if (pad != (from & PAGE_MASK) || (pad != 0 && offset > 0)) return fail(dev, REASON_DMA_RANGE, EIO);
-  const bytes = span(address, <u64>(<i64>size));
-  const rc = iommuMap(dmaDomainOf(dev), address - pad, from - pad, bytes, protOf(dir));
+  if (pad != (phys & PAGE_MASK) || (pad != 0 && offset > 0)) return fail(dev, REASON_DMA_RANGE, EIO);
+  const bytes = span(address, size);
+  const rc = iommuMap(dmaDomainOf(dev), address - pad, phys - pad, bytes, protOf(dir));
   if (rc < 0) return rc;
   countLinked(dev, bytes >> PAGE_SHIFT);
   const ctx = dev.ctx;
-  if (ctx.dmaDebug != 0) debugLink(dev, <u64>(<i64>base), address, from, <u64>(<i64>size), dir);
-  if (ctx.events != 0) emit(ctx, EVENT_DMA_MAP_PAGE, dev.id, <f64>(<i64>address), phys, size, dir, attrs);
+  if (ctx.dmaDebug != 0) debugLink(dev, base, address, phys, size, dir);
+  if (ctx.events != 0) emit(ctx, EVENT_DMA_MAP_PAGE, dev.id, address, phys, size, dir, attrs);
   return 0;
 }
 
 /** Makes links visible to the device (dma_iova_sync): nothing is cached of what was never there, so nothing to do. */
-export function dmaIovaSync(dev: DmaDevice, base: f64, offset: f64, size: f64): i32 {
+export function dmaIovaSync(dev: DmaDevice, base: u64, offset: u64, size: u64): i32 {
   if (dev.ops != OPS_IOMMU) return fail(dev, REASON_DMA_NO_IOMMU, EINVAL);
-  return base >= 0 && offset >= 0 && size >= 1 ? 0 : fail(dev, REASON_DMA_SIZE, EINVAL);
+  return size != 0 ? 0 : fail(dev, REASON_DMA_SIZE, EINVAL);
 }
 
 /** Unlinks what was linked at an offset, and flushes it; the address space stays reserved (dma_iova_unlink). */
-export function dmaIovaUnlink(dev: DmaDevice, base: f64, offset: f64, size: f64, dir: u32, attrs: u32): void {
-  if (dev.ops != OPS_IOMMU || !(size >= 1)) return;
-  const address = <u64>(<i64>base) + <u64>(<i64>offset);
-  unlink(dev, <u64>(<i64>base), address, <u64>(<i64>size), dir, true);
+export function dmaIovaUnlink(dev: DmaDevice, base: u64, offset: u64, size: u64, dir: u32, attrs: u32): void {
+  if (dev.ops != OPS_IOMMU || size == 0) return;
+  const address = base + offset;
+  unlink(dev, base, address, size, dir, true);
   const ctx = dev.ctx;
-  if (ctx.events != 0) emit(ctx, EVENT_DMA_UNMAP_PAGE, dev.id, <f64>(<i64>address), 0, size, dir, attrs);
+  if (ctx.events != 0) emit(ctx, EVENT_DMA_UNMAP_PAGE, dev.id, address, 0, size, dir, attrs);
 }
 
 function unlink(dev: DmaDevice, base: u64, address: u64, size: u64, dir: u32, flush: bool): void {
@@ -96,32 +95,30 @@ function unlink(dev: DmaDevice, base: u64, address: u64, size: u64, dir: u32, fl
 }
 
 /** Gives back reserved space that nothing is linked in (dma_iova_free). */
-export function dmaIovaFree(dev: DmaDevice, base: f64, size: f64): void {
-  if (dev.ops != OPS_IOMMU || !(size >= 1)) return;
-  const address = <u64>(<i64>base);
-  given(dev, address, size);
-  rangeFree(cookieOf(dmaDomainOf(dev)), address >> PAGE_SHIFT, span(address, <u64>(<i64>size)) >> PAGE_SHIFT);
+export function dmaIovaFree(dev: DmaDevice, base: u64, size: u64): void {
+  if (dev.ops != OPS_IOMMU || size == 0) return;
+  given(dev, base, size);
+  rangeFree(cookieOf(dmaDomainOf(dev)), base >> PAGE_SHIFT, span(base, size) >> PAGE_SHIFT);
 }
 
-function given(dev: DmaDevice, base: u64, size: f64): void {
+function given(dev: DmaDevice, base: u64, size: u64): void {
   countUnmapped(dev, 0);
-  if (dev.ctx.dmaDebug != 0) debugRangeFree(dev, base, <u64>(<i64>size));
+  if (dev.ctx.dmaDebug != 0) debugRangeFree(dev, base, size);
 }
 
 /** Unlinks the first `linked` bytes and gives all the space back, after a flush in a lazy domain (dma_iova_destroy). */
-export function dmaIovaDestroy(dev: DmaDevice, base: f64, linked: f64, size: f64, dir: u32, attrs: u32): void {
-  if (!(linked >= 1)) {
+export function dmaIovaDestroy(dev: DmaDevice, base: u64, linked: u64, size: u64, dir: u32, attrs: u32): void {
+  if (linked == 0) {
     dmaIovaFree(dev, base, size);
     return;
   }
   if (dev.ops != OPS_IOMMU) return;
   const cookie = cookieOf(dmaDomainOf(dev));
-  const address = <u64>(<i64>base);
-  const pages = span(address, <u64>(<i64>size)) >> PAGE_SHIFT;
-  unlink(dev, address, address, <u64>(<i64>linked), dir, cookie.queue == null);
-  given(dev, address, size);
-  if (cookie.queue != null) flushQueueAdd(cookie.queue!, address >> PAGE_SHIFT, <u32>pages);
-  else rangeFree(cookie, address >> PAGE_SHIFT, pages);
+  const pages = span(base, size) >> PAGE_SHIFT;
+  unlink(dev, base, base, linked, dir, cookie.queue == null);
+  given(dev, base, size);
+  if (cookie.queue != null) flushQueueAdd(cookie.queue!, base >> PAGE_SHIFT, <u32>pages);
+  else rangeFree(cookie, base >> PAGE_SHIFT, pages);
   const ctx = dev.ctx;
   if (ctx.events != 0) emit(ctx, EVENT_DMA_UNMAP_PAGE, dev.id, base, 0, linked, dir, attrs);
 }

@@ -7,10 +7,10 @@ import { COOKIE_MAP_ENTRIES, COOKIE_TREE_ONLY } from '../iommu/cookie';
 import { DEVICE_FORCE_BOUNCE, DmaDevice, OPS_IOMMU } from '../device/device';
 import { cookieOf, dmaDomainOf } from './iommu';
 
-/** SIZE_MAX as the host sees it: nothing limits a mapping. */
-const UNLIMITED: f64 = 18446744073709551616.0;
+/** SIZE_MAX: nothing limits a mapping. */
+export const UNLIMITED: u64 = 0xffffffffffffffff;
 /** Largest size that the IOVA caches hold (iova_rcache_range): 32 pages. */
-const CACHED_BYTES: f64 = 131072.0;
+const CACHED_BYTES: u64 = 131072;
 
 /** Mask below which entries of a list are merged whatever their physical addresses: 0xfff behind an IOMMU, 0 where none. */
 export function dmaMergeBoundary(dev: DmaDevice): u32 {
@@ -26,13 +26,13 @@ function limited(dev: DmaDevice): bool {
   return dev.mask < 0xffffffffffffffff >> clz<u64>(last);
 }
 
-/** Longest single mapping in bytes: what a bounce pool can take for a device that may need it, else 2^64. */
-export function dmaMaxMapping(dev: DmaDevice): f64 {
+/** Longest single mapping in bytes: what a bounce pool can take for a device that may need it, else SIZE_MAX. */
+export function dmaMaxMapping(dev: DmaDevice): u64 {
   if (dev.ops == OPS_IOMMU || dev.ctx.swiotlb == 0) return UNLIMITED;
-  return limited(dev) || (dev.flags & DEVICE_FORCE_BOUNCE) != 0 ? <f64>swiotlbMaxMapping(dev) : UNLIMITED;
+  return limited(dev) || (dev.flags & DEVICE_FORCE_BOUNCE) != 0 ? <u64>swiotlbMaxMapping(dev) : UNLIMITED;
 }
 
 /** Longest mapping in bytes that is fast: what the IOVA caches serve, else as dmaMaxMapping. */
-export function dmaOptMapping(dev: DmaDevice): f64 {
+export function dmaOptMapping(dev: DmaDevice): u64 {
   return dev.ops == OPS_IOMMU && (cookieOf(dmaDomainOf(dev)).flags & COOKIE_TREE_ONLY) == 0 ? CACHED_BYTES : dmaMaxMapping(dev);
 }

@@ -9,8 +9,9 @@
 //   sync.ts       sync for cpu and for device; limits.ts what a driver may ask before it maps
 //   device-life.ts the end of a device; check.ts the walk over devices and domains
 //
-// Addresses and lengths cross to the host as doubles, DMA_MAPPING_ERROR as -1. A call that fails changes nothing and
-// leaves the reason in cpu.reason.
+//   host.ts       the calls for the host
+//
+// A call that fails changes nothing and leaves the reason in cpu.reason.
 
 import { debugMapPage, debugMapSg, debugMapSingle, debugUnmapPage, debugUnmapSg } from '../dma-debug/debug';
 import { TYPE_PAGE, TYPE_RESOURCE } from '../dma-debug/entry';
@@ -38,12 +39,6 @@ function pagesOf(address: u64, length: u64): u64 {
   return ((address & 0xfff) + length + 0xfff) >> PAGE_SHIFT;
 }
 
-// @ts-ignore: decorator
-@inline
-function hostAddress(address: u64): f64 {
-  return <f64>(<i64>address);
-}
-
 function refuse(dev: DmaDevice, reason: u32): void {
   setReason(dev.ctx, reason);
 }
@@ -52,9 +47,9 @@ function refuse(dev: DmaDevice, reason: u32): void {
  * Maps part of a page, or of it and its neighbours (dma_map_page_attrs).
  * @param offset of the first byte from the start of page pfn
  * @param length bytes, at least 1
- * @returns the device's address, -1 with the reason in cpu.reason when it cannot be mapped
+ * @returns the device's address, DMA_MAPPING_ERROR with the reason in cpu.reason when it cannot be mapped
  */
-export function dmaMapPage(dev: DmaDevice, pfn: u32, offset: u32, length: u32, dir: u32, attrs: u32): f64 {
+export function dmaMapPage(dev: DmaDevice, pfn: u32, offset: u32, length: u32, dir: u32, attrs: u32): u64 {
   const phys = (<u64>pfn << PAGE_SHIFT) + offset;
   let address = DMA_MAPPING_ERROR;
   if (dir >= DMA_NONE) refuse(dev, REASON_DMA_DIRECTION);
@@ -67,16 +62,15 @@ export function dmaMapPage(dev: DmaDevice, pfn: u32, offset: u32, length: u32, d
 /**
  * Maps a buffer by its address (dma_map_single_attrs). A virtual address in the vmalloc area, where kernel stacks are, too,
  * has no one physical address: such a call is refused with a warning before anybody else sees it.
- * @param physical what virt_to_phys gives
- * @returns the device's address, -1 with the reason in cpu.reason
+ * @param phys what virt_to_phys gives
+ * @returns the device's address, DMA_MAPPING_ERROR with the reason in cpu.reason
  */
-export function dmaMapSingle(dev: DmaDevice, physical: f64, length: u32, dir: u32, attrs: u32, vmalloc: bool): f64 {
-  const phys = <u64>(<i64>physical);
+export function dmaMapSingle(dev: DmaDevice, phys: u64, length: u32, dir: u32, attrs: u32, vmalloc: bool): u64 {
   const ctx = dev.ctx;
   if (vmalloc || ctx.dmaDebug != 0) {
     if (debugMapSingle(dev, phys, length, vmalloc)) {
       refuse(dev, REASON_DMA_VMALLOC);
-      return -1;
+      return DMA_MAPPING_ERROR;
     }
   }
   return dmaMapPage(dev, <u32>(phys >> PAGE_SHIFT), <u32>phys & 0xfff, length, dir, attrs);
@@ -84,20 +78,18 @@ export function dmaMapSingle(dev: DmaDevice, physical: f64, length: u32, dir: u3
 
 // @ts-ignore: decorator
 @inline
-function mapped(dev: DmaDevice, phys: u64, length: u32, dir: u32, attrs: u32, address: u64, type: u32): f64 {
+function mapped(dev: DmaDevice, phys: u64, length: u32, dir: u32, attrs: u32, address: u64, type: u32): u64 {
   const ctx = dev.ctx;
   if (address != DMA_MAPPING_ERROR) {
     countMapped(dev, pagesOf(phys, length));
   }
-  const result = hostAddress(address);
   if (ctx.dmaDebug != 0 && address != DMA_MAPPING_ERROR) debugMapPage(dev, phys, length, dir, address, attrs, type);
-  if (ctx.events != 0) emit(ctx, EVENT_DMA_MAP_PAGE, dev.id, result, <f64>phys, <f64>length, dir, attrs);
-  return result;
+  if (ctx.events != 0) emit(ctx, EVENT_DMA_MAP_PAGE, dev.id, address, phys, length, dir, attrs);
+  return address;
 }
 
 /** Ends a mapping of dmaMapPage (dma_unmap_page_attrs). */
-export function dmaUnmapPage(dev: DmaDevice, dmaAddress: f64, length: u32, dir: u32, attrs: u32): void {
-  const address = <u64>(<i64>dmaAddress);
+export function dmaUnmapPage(dev: DmaDevice, address: u64, length: u32, dir: u32, attrs: u32): void {
   if (dev.ops == OPS_IOMMU) unmapPage(dev, address, length);
   else unmapDirect(dev, address, length, dir, attrs);
   unmapped(dev, address, length, dir, attrs, TYPE_PAGE);
@@ -109,15 +101,14 @@ function unmapped(dev: DmaDevice, address: u64, length: u32, dir: u32, attrs: u3
   countUnmapped(dev, pagesOf(address, length));
   const ctx = dev.ctx;
   if (ctx.dmaDebug != 0) debugUnmapPage(dev, address, length, dir, type);
-  if (ctx.events != 0) emit(ctx, EVENT_DMA_UNMAP_PAGE, dev.id, hostAddress(address), 0, <f64>length, dir, attrs);
+  if (ctx.events != 0) emit(ctx, EVENT_DMA_UNMAP_PAGE, dev.id, address, 0, length, dir, attrs);
 }
 
 /**
  * Maps a device's registers for another device (dma_map_resource): never bounced, not RAM.
- * @returns the device's address, -1 with the reason in cpu.reason
+ * @returns the device's address, DMA_MAPPING_ERROR with the reason in cpu.reason
  */
-export function dmaMapResource(dev: DmaDevice, physical: f64, length: u32, dir: u32, attrs: u32): f64 {
-  const phys = <u64>(<i64>physical);
+export function dmaMapResource(dev: DmaDevice, phys: u64, length: u32, dir: u32, attrs: u32): u64 {
   let address = DMA_MAPPING_ERROR;
   if (dir >= DMA_NONE) refuse(dev, REASON_DMA_DIRECTION);
   else if (length == 0) refuse(dev, REASON_DMA_SIZE);
@@ -134,8 +125,7 @@ function refuseResource(dev: DmaDevice, phys: u64, length: u32): void {
 }
 
 /** Ends a mapping of dmaMapResource (dma_unmap_resource). */
-export function dmaUnmapResource(dev: DmaDevice, dmaAddress: f64, length: u32, dir: u32, attrs: u32): void {
-  const address = <u64>(<i64>dmaAddress);
+export function dmaUnmapResource(dev: DmaDevice, address: u64, length: u32, dir: u32, attrs: u32): void {
   if (dev.ops == OPS_IOMMU) unmapRange(dmaDomainOf(dev), address, length);
   unmapped(dev, address, length, dir, attrs, TYPE_RESOURCE);
 }
@@ -157,8 +147,8 @@ export function dmaMapSg(dev: DmaDevice, sgt: SgTable, dir: u32, attrs: u32): i3
   const ctx = dev.ctx;
   if (ctx.dmaDebug != 0 && rc > 0) debugMapSg(dev, sgt, entriesOf(sgt), <u32>rc, dir, attrs);
   if (ctx.events != 0) {
-    const first = rc > 0 ? hostAddress(sgSegmentAddress(sgt, 0)) : -1;
-    emit(ctx, EVENT_DMA_MAP_SG, dev.id, first, <f64>addressOf(sgt), <f64>(<i64>sgt.bytes), dir, <u32>rc);
+    const first = rc > 0 ? sgSegmentAddress(sgt, 0) : DMA_MAPPING_ERROR;
+    emit(ctx, EVENT_DMA_MAP_SG, dev.id, first, addressOf(sgt), sgt.bytes, dir, <u32>rc);
   }
   return rc;
 }
@@ -191,7 +181,7 @@ export function dmaUnmapSg(dev: DmaDevice, sgt: SgTable, count: u32, dir: u32, a
   sgt.flags &= ~SG_MAPPED;
   countUnmapped(dev, sgPages(sgt));
   if (ctx.events != 0) {
-    const first = sgt.shape != SEGMENTS_NONE ? hostAddress(sgSegmentAddress(sgt, 0)) : -1;
-    emit(ctx, EVENT_DMA_UNMAP_SG, dev.id, first, <f64>addressOf(sgt), <f64>(<i64>sgt.bytes), dir, given(sgt, count));
+    const first = sgt.shape != SEGMENTS_NONE ? sgSegmentAddress(sgt, 0) : DMA_MAPPING_ERROR;
+    emit(ctx, EVENT_DMA_UNMAP_SG, dev.id, first, addressOf(sgt), sgt.bytes, dir, given(sgt, count));
   }
 }

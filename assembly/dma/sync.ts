@@ -24,15 +24,14 @@ function syncAddress(dev: DmaDevice, address: u64, length: u32, dir: u32, forDev
 
 /**
  * dma_sync_single_for_cpu and dma_sync_single_for_device, range calls included.
- * @param dmaAddress anywhere in a mapping
+ * @param address anywhere in a mapping
  * @param length bytes from there on
  */
-export function dmaSyncSingle(dev: DmaDevice, dmaAddress: f64, length: u32, dir: u32, forDevice: bool): void {
-  const address = <u64>(<i64>dmaAddress);
+export function dmaSyncSingle(dev: DmaDevice, address: u64, length: u32, dir: u32, forDevice: bool): void {
   syncAddress(dev, address, length, dir, forDevice);
   const ctx = dev.ctx;
   if (ctx.dmaDebug != 0) debugSyncSingle(dev, address, length, dir, forDevice);
-  if (ctx.events != 0) emit(ctx, EVENT_DMA_SYNC, dev.id, dmaAddress, 0, <f64>length, dir, <u32>forDevice);
+  if (ctx.events != 0) emit(ctx, EVENT_DMA_SYNC, dev.id, address, 0, length, dir, <u32>forDevice);
 }
 
 /**
@@ -50,14 +49,13 @@ export function dmaSyncSg(dev: DmaDevice, sgt: SgTable, nents: u32, dir: u32, fo
   }
   if (ctx.dmaDebug != 0) debugSyncSg(dev, sgt, nents, dir, forDevice);
   if (ctx.events != 0) {
-    const first = sgt.shape != SEGMENTS_NONE ? <f64>(<i64>sgSegmentAddress(sgt, 0)) : -1;
-    emit(ctx, EVENT_DMA_SYNC, dev.id, first, 0, <f64>(<i64>sgt.bytes), dir, <u32>forDevice);
+    const first = sgt.shape != SEGMENTS_NONE ? sgSegmentAddress(sgt, 0) : DMA_MAPPING_ERROR;
+    emit(ctx, EVENT_DMA_SYNC, dev.id, first, 0, sgt.bytes, dir, <u32>forDevice);
   }
 }
 
 /** dma_mapping_error: whether an address says that mapping failed. dma-debug notes that the driver has asked. */
-export function dmaMappingError(dev: DmaDevice, dmaAddress: f64): bool {
-  const address = <u64>(<i64>dmaAddress);
+export function dmaMappingError(dev: DmaDevice, address: u64): bool {
   if (dev.ctx.dmaDebug != 0) debugMappingError(dev, address);
   return address == DMA_MAPPING_ERROR;
 }

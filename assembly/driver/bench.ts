@@ -8,7 +8,7 @@ import { PAGE_SIZE } from '../ram/ram';
 
 /**
  * Maps n pages, asks whether that failed, and unmaps them, `rounds` times.
- * @param pfns vector of n u32; @param addresses room for n f64
+ * @param pfns vector of n u32; @param addresses room for n u64
  * @returns mappings that were made
  */
 export function gd_bench_core(dev: DmaDevice, pfns: usize, addresses: usize, n: u32, rounds: u32): u32 {
@@ -17,11 +17,11 @@ export function gd_bench_core(dev: DmaDevice, pfns: usize, addresses: usize, n: 
     for (let i: usize = 0; i < <usize>n; ++i) {
       const address = dmaMapPage(dev, load<u32>(pfns + (i << 2)), 0, PAGE_SIZE, DMA_FROM_DEVICE, 0);
       if (!dmaMappingError(dev, address)) ++made;
-      store<f64>(addresses + (i << 3), address);
+      store<u64>(addresses + (i << 3), address);
     }
     for (let i: usize = 0; i < <usize>n; ++i) {
-      const address = load<f64>(addresses + (i << 3));
-      if (address != <f64>(<i64>DMA_MAPPING_ERROR)) dmaUnmapPage(dev, address, PAGE_SIZE, DMA_FROM_DEVICE, 0);
+      const address = load<u64>(addresses + (i << 3));
+      if (address != DMA_MAPPING_ERROR) dmaUnmapPage(dev, address, PAGE_SIZE, DMA_FROM_DEVICE, 0);
     }
   }
   return made;

@@ -49,7 +49,7 @@ export function gd_coherent_alloc(dev: DmaDevice, length: u32, attrs: u32, out: 
   }
   shadowPages(at, n, SHADOW_OPEN);
   store<u32>(state.pages + <usize>tableSlot(at), <u32>handle);
-  store<u64>(out, <u64>(<i64>dma));
+  store<u64>(out, dma);
   settle(ctx, before);
   return at;
 }
@@ -75,7 +75,7 @@ export function gd_coherent_free(dev: DmaDevice, length: u32, at: usize, dma: u6
   const before = findingsOf(ctx);
   store<u32>(slot, 0);
   shadowPages(at & ~4095, changetype<SgTable>(handle).pageCount, SHADOW_FREED);
-  dmaFreeCoherent(dev, changetype<SgTable>(handle), length, <f64>(<i64>dma));
+  dmaFreeCoherent(dev, changetype<SgTable>(handle), length, dma);
   settle(ctx, before);
   return true;
 }

@@ -1,4 +1,4 @@
-// The DMA API as C calls it: addresses of 64 bits, no conversion but the cast. After each call one load tells whether the
+// The DMA API as C calls it: addresses of 64 bits, no conversion. After each call one load tells whether the
 // checker found something; only then the host hears of it.
 
 import { Context, cpuOf } from '../memory/context';
@@ -57,11 +57,11 @@ export function gd_dma_debug(): bool {
 /** dma_map_page_attrs. @returns the device's address or DMA_MAPPING_ERROR */
 export function gd_dma_map(dev: DmaDevice, phys: u64, length: u32, dir: u32, attrs: u32): u64 {
   if (unwatched()) {
-    return <u64>(<i64>dmaMapPage(dev, <u32>(phys >> PAGE_SHIFT), <u32>phys & (PAGE_SIZE - 1), length, dir, attrs));
+    return dmaMapPage(dev, <u32>(phys >> PAGE_SHIFT), <u32>phys & (PAGE_SIZE - 1), length, dir, attrs);
   }
   const ctx = changetype<Context>(dev.ctx);
   const before = findingsOf(ctx);
-  const dma = <u64>(<i64>dmaMapPage(dev, <u32>(phys >> PAGE_SHIFT), <u32>phys & (PAGE_SIZE - 1), length, dir, attrs));
+  const dma = dmaMapPage(dev, <u32>(phys >> PAGE_SHIFT), <u32>phys & (PAGE_SIZE - 1), length, dir, attrs);
   if (dma != DMA_MAPPING_ERROR && watching()) mappingAdd(dev, phys, length, dir, attrs, dma, false);
   settle(ctx, before);
   return dma;
@@ -76,7 +76,7 @@ export function gd_dma_map_single(dev: DmaDevice, address: usize, length: u32, d
   const ctx = changetype<Context>(dev.ctx);
   const before = findingsOf(ctx);
   driverState().refused = address;
-  dmaMapSingle(dev, <f64>address, length, dir, attrs, true);
+  dmaMapSingle(dev, address, length, dir, attrs, true);
   settle(ctx, before);
   driverState().refused = 0;
   return DMA_MAPPING_ERROR;
@@ -85,7 +85,7 @@ export function gd_dma_map_single(dev: DmaDevice, address: usize, length: u32, d
 /** dma_unmap_page_attrs. */
 export function gd_dma_unmap(dev: DmaDevice, dma: u64, length: u32, dir: u32, attrs: u32): void {
   if (unwatched()) {
-    dmaUnmapPage(dev, <f64>(<i64>dma), length, dir, attrs);
+    dmaUnmapPage(dev, dma, length, dir, attrs);
     return;
   }
   const ctx = changetype<Context>(dev.ctx);
@@ -94,14 +94,14 @@ export function gd_dma_unmap(dev: DmaDevice, dma: u64, length: u32, dir: u32, at
     const at = mappingFind(dev, dma);
     if (at != 0 && changetype<Mapping>(at).dma == dma) mappingEnd(at);
   }
-  dmaUnmapPage(dev, <f64>(<i64>dma), length, dir, attrs);
+  dmaUnmapPage(dev, dma, length, dir, attrs);
   settle(ctx, before);
 }
 
 export function gd_dma_map_resource(dev: DmaDevice, phys: u64, length: u32, dir: u32, attrs: u32): u64 {
   const ctx = changetype<Context>(dev.ctx);
   const before = findingsOf(ctx);
-  const dma = <u64>(<i64>dmaMapResource(dev, <f64>(<i64>phys), length, dir, attrs));
+  const dma = dmaMapResource(dev, phys, length, dir, attrs);
   settle(ctx, before);
   return dma;
 }
@@ -109,13 +109,13 @@ export function gd_dma_map_resource(dev: DmaDevice, phys: u64, length: u32, dir:
 export function gd_dma_unmap_resource(dev: DmaDevice, dma: u64, length: u32, dir: u32, attrs: u32): void {
   const ctx = changetype<Context>(dev.ctx);
   const before = findingsOf(ctx);
-  dmaUnmapResource(dev, <f64>(<i64>dma), length, dir, attrs);
+  dmaUnmapResource(dev, dma, length, dir, attrs);
   settle(ctx, before);
 }
 
 /** dma_mapping_error. */
 export function gd_dma_error(dev: DmaDevice, dma: u64): bool {
-  return dmaMappingError(dev, <f64>(<i64>dma));
+  return dmaMappingError(dev, dma);
 }
 
 /** dma_sync_single_for_cpu and dma_sync_single_for_device. */
@@ -131,15 +131,15 @@ export function gd_dma_sync(dev: DmaDevice, dma: u64, length: u32, dir: u32, for
       else mappingTake(mapping, offset, length);
     }
   }
-  dmaSyncSingle(dev, <f64>(<i64>dma), length, dir, forDevice);
+  dmaSyncSingle(dev, dma, length, dir, forDevice);
   settle(ctx, before);
 }
 
-export function gd_dma_max_mapping(dev: DmaDevice): f64 {
+export function gd_dma_max_mapping(dev: DmaDevice): u64 {
   return dmaMaxMapping(dev);
 }
 
-export function gd_dma_opt_mapping(dev: DmaDevice): f64 {
+export function gd_dma_opt_mapping(dev: DmaDevice): u64 {
   return dmaOptMapping(dev);
 }
 

@@ -214,7 +214,7 @@ export function gd_check_free(address: usize, n: u32): void {
     if (found != 0) {
       const mapping = changetype<Mapping>(found);
       hostReport(
-        REPORT_FREE_MAPPED, address, n, 0, mapping.cpu, mapping.length, <f64>(<i64>mapping.dma), mapping.dir, mapping.site,
+        REPORT_FREE_MAPPED, address, n, 0, mapping.cpu, mapping.length, mapping.dma, mapping.dir, mapping.site,
       );
       return;
     }

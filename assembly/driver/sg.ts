@@ -108,7 +108,7 @@ export function gd_sg_map(dev: DmaDevice, sgl: usize, dir: u32, attrs: u32): i32
 // @ts-ignore: decorator
 @inline
 function sgDma(table: SgTable): u64 {
-  return <u64>(<i64>sgDmaSegmentAddress(table, 0));
+  return sgDmaSegmentAddress(table, 0);
 }
 
 /** Segment i of a mapped list: sg_dma_address, sg_dma_len. */

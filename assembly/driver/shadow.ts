@@ -258,7 +258,7 @@ function askOwner(at: usize, stop: usize, address: usize, size: usize, write: bo
   if (found == 0) return true;
   const mapping = changetype<Mapping>(found);
   hostReport(
-    REPORT_DEVICE_OWNS, address, <u32>size, <u32>write, mapping.cpu, mapping.length, <f64>(<i64>mapping.dma),
+    REPORT_DEVICE_OWNS, address, <u32>size, <u32>write, mapping.cpu, mapping.length, mapping.dma,
     mapping.dir, mapping.site,
   );
   return false;

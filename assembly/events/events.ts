@@ -34,7 +34,7 @@ class Ring {
   sequence: u32;
 }
 
-/** One event. Its number counts those that were dropped, too. What a to e mean is told beside the kinds above. */
+/** One event. Its number counts those that were dropped, too. What a to e mean is told beside the kinds above; all ones is -1. */
 // @ts-ignore: decorator
 @unmanaged
 export class Event {
@@ -42,15 +42,15 @@ export class Event {
   kind: u32;
   sequence: u32;
   /** Virtual time in nanoseconds. */
-  time: f64;
+  time: u64;
   device: u32;
   /** Who made the call, as the host's ids. */
   object: u32;
   vma: u32;
   hook: u32;
-  a: f64;
-  b: f64;
-  c: f64;
+  a: i64;
+  b: i64;
+  c: i64;
   d: u32;
   e: u32;
 }
@@ -110,7 +110,7 @@ export function eventsDrained(ctx: Context, count: u32): void {
 }
 
 /** Writes a record while recording is on. Hot paths ask for ctx.events themselves, before they make up the arguments. */
-export function emit(ctx: Context, kind: u32, device: u32, a: f64, b: f64, c: f64, d: u32, e: u32): void {
+export function emit(ctx: Context, kind: u32, device: u32, a: u64, b: u64, c: u64, d: u32, e: u32): void {
   const at = ctx.events;
   if (at == 0) return;
   const ring = changetype<Ring>(at);
@@ -124,7 +124,7 @@ export function emit(ctx: Context, kind: u32, device: u32, a: f64, b: f64, c: f6
   const cpu = cpuOf(ctx);
   event.kind = kind;
   event.sequence = sequence;
-  event.time = <f64>ctx.now;
+  event.time = ctx.now;
   event.device = device;
   event.object = cpu.object;
   event.vma = cpu.vma;

@@ -6,7 +6,7 @@ import { ENOMEM } from '../errno';
 import { FAULT_GTT } from '../memory/context';
 import { shouldFail } from '../memory/fault';
 import { DmaDevice } from '../device/device';
-import { DMA_BIDIRECTIONAL } from '../device/mapping';
+import { DMA_BIDIRECTIONAL, DMA_MAPPING_ERROR } from '../device/mapping';
 import { dmaMapPage, dmaUnmapPage } from '../dma/map';
 import { debugMappingError } from '../dma-debug/debug';
 import { debugBlockFree } from '../dma-debug/freed';
@@ -35,21 +35,21 @@ export function devicePageMake(device: DmaDevice, page: DevicePage, low: bool): 
   const pfn = blockOfPagesAlloc(ctx, 0, low ? ZONE_DMA32 : ZONE_NORMAL);
   if (pfn == 0) return ENOMEM;
   const bytes = contentsMake(ctx, ramOf(ctx), pfn);
-  const address: f64 = bytes == 0 ? -1 : dmaMapPage(device, pfn, 0, PAGE_SIZE, DMA_BIDIRECTIONAL, 0);
-  if (address < 0) {
+  const address = bytes == 0 ? DMA_MAPPING_ERROR : dmaMapPage(device, pfn, 0, PAGE_SIZE, DMA_BIDIRECTIONAL, 0);
+  if (address == DMA_MAPPING_ERROR) {
     blockOfPagesFree(ctx, pfn, 0);
     return ENOMEM;
   }
-  debugMappingError(device, <u64>address);
+  debugMappingError(device, address);
   page.bytes = bytes;
   page.pfn = pfn;
-  page.address = <u64>address;
+  page.address = address;
   return 0;
 }
 
 /** Unmaps a page and frees its frame. */
 export function devicePageDrop(device: DmaDevice, page: DevicePage): void {
-  dmaUnmapPage(device, <f64>page.address, PAGE_SIZE, DMA_BIDIRECTIONAL, 0);
+  dmaUnmapPage(device, page.address, PAGE_SIZE, DMA_BIDIRECTIONAL, 0);
   debugBlockFree(device.ctx, page.pfn, 0);
   page.bytes = 0;
 }

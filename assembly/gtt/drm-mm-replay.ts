@@ -1,7 +1,7 @@
 // A batch of drm_mm operations in one call, for replaying recordings and for measuring without the boundary's cost.
 
 import { ENOENT } from '../errno';
-import { mmInsertNode, mmRemove, mmReserveNode } from './drm-mm';
+import { mmInsert, mmRemove, mmReserve } from './drm-mm';
 import { Mm, MmNode } from './drm-mm-node';
 
 export const MM_OP_INSERT: u32 = 0;
@@ -42,12 +42,12 @@ export function mmReplay(mm: Mm, operations: usize, count: u32, nodes: usize): u
     const operation = changetype<MmOperation>(at);
     let got: i64;
     if (operation.kind == MM_OP_INSERT) {
-      const rc = mmInsertNode(
+      const rc = mmInsert(
         mm, operation.size, operation.alignment, operation.color, operation.lo, operation.hi, operation.mode,
       );
       got = rc > 0 ? entered(nodes, operation, rc) : rc;
     } else if (operation.kind == MM_OP_RESERVE) {
-      const rc = mmReserveNode(mm, operation.lo, operation.size, operation.color);
+      const rc = mmReserve(mm, operation.lo, operation.size, operation.color);
       got = rc > 0 ? entered(nodes, operation, rc) : rc;
     } else {
       const slot = nodes + (<usize>operation.id << 2);

@@ -15,14 +15,14 @@ import { NO_SLOT, findNewest, slotNode } from './hole-stack';
  * @param mode of the modern manager: MM_HIGH looks from a hole's top; otherwise and in 2015 from its bottom
  * @returns 0; -EINVAL for size 0 or lo > hi; -EBUSY while nodes of another scan are out
  */
-export function mmScanInit(mm: Mm, size: f64, alignment: f64, color: u32, lo: f64, hi: f64, mode: u32): i32 {
+export function mmScanInit(mm: Mm, size: u64, alignment: u64, color: u32, lo: u64, hi: u64, mode: u32): i32 {
   if (mm.scanActive != 0) return EBUSY;
-  if (!(size >= 1) || lo > hi) return EINVAL;
-  mm.scanSize = <u64>size;
-  mm.scanAlignment = <u64>alignment;
+  if (size == 0 || lo > hi) return EINVAL;
+  mm.scanSize = size;
+  mm.scanAlignment = alignment;
   mm.scanColor = color;
-  mm.scanStart = <u64>lo;
-  mm.scanEnd = <u64>hi;
+  mm.scanStart = lo;
+  mm.scanEnd = hi;
   mm.scanMode = mode;
   // Nothing intersects an empty hit, so that without one no node needs to go.
   mm.hitStart = 0xffffffffffffffff;

@@ -51,13 +51,15 @@ export const COLOR_UNEVICTABLE: u32 = 0xffffffff;
 const COLOR_GAP: u64 = 4096;
 /** No place: no start of a node, which is below 2^53. */
 const NOWHERE: u64 = 0xffffffffffffffff;
+/** The last byte that a manager may have: what the host knows a node by stays exact. */
+const LAST: u64 = 0x1fffffffffffff;
 
 /**
  * Makes a manager of [start, start + size), bytes (drm_mm_init).
  * @returns its handle; -EINVAL for an empty range or an unknown flavour or rule, -ENOMEM
  */
-export function mmCreate(ctx: Context, start: f64, size: f64, flavour: u32, colorRule: u32): Made<Mm> {
-  if (!(start >= 0) || !(size >= 1) || start + size > 9007199254740991 || flavour > MM_MODERN || colorRule > COLOR_I915) {
+export function mmCreate(ctx: Context, start: u64, size: u64, flavour: u32, colorRule: u32): Made<Mm> {
+  if (size == 0 || start > LAST || size > LAST - start || flavour > MM_MODERN || colorRule > COLOR_I915) {
     return EINVAL;
   }
   assert(offsetof<MmNode>('addressLinks') == 0 && OWN == offsetof<MmNode>('holeSize') && TOP == offsetof<MmNode>('maxHole'));
@@ -76,8 +78,8 @@ export function mmCreate(ctx: Context, start: f64, size: f64, flavour: u32, colo
   mm.ctx = ctx;
   mm.flavour = flavour;
   mm.colorRule = colorRule;
-  mm.start = <u64>start;
-  mm.size = <u64>size;
+  mm.start = start;
+  mm.size = size;
   mm.head = head;
   head.mm = mm;
   head.start = mm.start + mm.size;
@@ -206,13 +208,6 @@ function fit2015(mm: Mm, before: MmNode, size: u64, alignment: u64, color: u32, 
 
 // ---- inserting
 
-// Signed conversion is one instruction, unsigned a sequence; nothing here reaches 2^63.
-// @ts-ignore: decorator
-@inline
-function whole(value: f64): u64 {
-  return <u64>(<i64>value);
-}
-
 /**
  * Finds a place for `size` bytes within [lo, hi) and takes it (drm_mm_insert_node_in_range).
  * @param alignment any number of bytes, 0 or 1 for none
@@ -220,11 +215,7 @@ function whole(value: f64): u64 {
  * @returns the node's handle; -ENOSPC when no hole has room; -EINVAL for a mode of the other flavour, for lo > hi, and
  *   for size 0 in 2015; -EBUSY during an eviction scan; -ENOMEM. Nothing changes on failure.
  */
-export function mmInsert(mm: Mm, size: f64, alignment: f64, color: u32, lo: f64, hi: f64, mode: u32): Made<MmNode> {
-  return mmInsertNode(mm, whole(size), whole(alignment), color, whole(lo), whole(hi), mode);
-}
-
-export function mmInsertNode(mm: Mm, size: u64, alignment: u64, color: u32, lo: u64, hi: u64, mode: u32): Made<MmNode> {
+export function mmInsert(mm: Mm, size: u64, alignment: u64, color: u32, lo: u64, hi: u64, mode: u32): Made<MmNode> {
   if (lo > hi) return EINVAL;
   const rc = load<u64>(addressOf(mm), offsetof<Mm>('flavour')) == MM_MODERN
     ? insertModern(mm, size, alignment, color, lo, hi, mode)
@@ -347,13 +338,13 @@ function take(mm: Mm, before: MmNode, start: u64, size: u64, color: u32): i32 {
  * @returns the node's handle; -ENOSPC when part of it is not free or, in the modern manager, too near to another colour;
  *   -EINVAL for size 0 in 2015; -EBUSY during an eviction scan; -ENOMEM
  */
-export function mmReserve(mm: Mm, start: f64, size: f64, color: u32): Made<MmNode> {
-  const rc = mmReserveNode(mm, whole(start), whole(size), color);
+export function mmReserve(mm: Mm, start: u64, size: u64, color: u32): Made<MmNode> {
+  const rc = reserve(mm, start, size, color);
   if (rc == ENOSPC) ++mm.refused;
   return rc;
 }
 
-export function mmReserveNode(mm: Mm, start: u64, size: u64, color: u32): Made<MmNode> {
+function reserve(mm: Mm, start: u64, size: u64, color: u32): Made<MmNode> {
   if (mm.scanActive != 0) return EBUSY;
   const end = start + size;
   if (mm.flavour == MM_MODERN) {
@@ -390,33 +381,15 @@ export function mmRemove(node: MmNode): i32 {
 
 // ---- what is there
 
-export function mmNodeStart(node: MmNode): f64 {
-  return <f64>(<i64>node.start);
-}
-
-export function mmNodeSize(node: MmNode): f64 {
-  return <f64>(<i64>node.size);
-}
-
 /** Changes a node's colour in place, as i915 does when an object's cache level changes. */
 export function mmNodeSetColor(node: MmNode, color: u32): void {
   node.color = color;
-}
-
-/** Size of the hole behind a node, 0 for none. */
-export function mmNodeHole(node: MmNode): f64 {
-  return <f64>node.holeSize;
 }
 
 /** The node after another by address, or the first when `node` is null; null behind the last. */
 export function mmNext(mm: Mm, node: MmNode | null): MmNode | null {
   const next = (node == null ? mm.head : node).next;
   return next == mm.head ? null : next;
-}
-
-/** Size of the hole in front of the first node. */
-export function mmHeadHole(mm: Mm): f64 {
-  return <f64>mm.head.holeSize;
 }
 
 export function mmNodes(mm: Mm): u32 {

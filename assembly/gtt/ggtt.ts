@@ -6,7 +6,7 @@
 //
 // The last page is never handed out and stays on the scratch page, since the GPU prefetches past the end of what it reads.
 
-import { EINVAL, ENOMEM, ERANGE, Made } from '../errno';
+import { EINVAL, ENOMEM, Made } from '../errno';
 import { blockAlloc, blockFree, blockOrder } from '../memory/block';
 import { FAULT_GTT } from '../memory/context';
 import { shouldFail } from '../memory/fault';
@@ -47,10 +47,10 @@ export function ggttSlot(ggtt: Ggtt, address: u64): usize {
  * @returns its handle; -EINVAL, -ENOMEM
  */
 export function ggttCreate(
-  device: DmaDevice, platform: u32, total: f64, mappable: f64, flavour: u32, colorRule: u32,
+  device: DmaDevice, platform: u32, total: u64, mappable: u64, flavour: u32, colorRule: u32,
 ): Made<Ggtt> {
-  if (platform >= PLATFORMS || !(total >= 8192) || total > 4294967296 || (<u64>total & 4095) != 0) return EINVAL;
-  if (!(mappable >= 0) || mappable > total) return EINVAL;
+  if (platform >= PLATFORMS || total < 8192 || total > 4294967296 || (total & 4095) != 0) return EINVAL;
+  if (mappable > total) return EINVAL;
   const ctx = device.ctx;
   const state = gttState(ctx);
   if (state == null || shouldFail(ctx, FAULT_GTT)) return ENOMEM;
@@ -61,11 +61,11 @@ export function ggttCreate(
   ggtt.kind = VM_GGTT;
   ggtt.platform = platform;
   ggtt.device = device;
-  ggtt.total = <u64>total;
-  ggtt.mappable = <u64>mappable;
+  ggtt.total = total;
+  ggtt.mappable = mappable;
   const count = <u32>(ggtt.total >> 12);
   ggtt.table = blockAlloc(ctx, blockOrder(<usize>count << entryShift(platform)));
-  const mm = ggtt.table == 0 ? ENOMEM : mmCreate(ctx, 0, total - <f64>GUARD, flavour, colorRule);
+  const mm = ggtt.table == 0 ? ENOMEM : mmCreate(ctx, 0, total - GUARD, flavour, colorRule);
   const rc = mm < 0 ? mm : devicePageMake(device, scratchPage(ggtt), true);
   if (rc < 0) {
     if (mm > 0) mmDestroy(changetype<Mm>(mm));
@@ -94,11 +94,11 @@ export function ggttDestroy(ggtt: Ggtt): void {
   slabFree(state.ggttCache!, ggtt);
 }
 
-function put(ggtt: Ggtt, start: f64, count: i32): i32 {
+function put(ggtt: Ggtt, start: u64, count: i32): i32 {
   if (count < 0) return count;
   const rc = checkRange(start, count, ggtt.total - GUARD);
   if (rc < 0) return rc;
-  entriesPut(ggttSlot(ggtt, <u64>start), ggtt, 0, count);
+  entriesPut(ggttSlot(ggtt, start), ggtt, 0, count);
   return count;
 }
 
@@ -109,7 +109,7 @@ function put(ggtt: Ggtt, start: f64, count: i32): i32 {
  * @returns entries written; -EINVAL for a table that is not mapped or a start inside a page, -ERANGE past the end: then
  *   nothing is written
  */
-export function ggttInsert(ggtt: Ggtt, start: f64, sgt: SgTable, level: u32, flags: u32): i32 {
+export function ggttInsert(ggtt: Ggtt, start: u64, sgt: SgTable, level: u32, flags: u32): i32 {
   return put(ggtt, start, sourceTable(ggtt, sgt, 0, 0, level, flags));
 }
 
@@ -118,32 +118,27 @@ export function ggttInsert(ggtt: Ggtt, start: f64, sgt: SgTable, level: u32, fla
  * @param pages offset of `count` u32: which page of the table each entry shows
  */
 export function ggttInsertPages(
-  ggtt: Ggtt, start: f64, sgt: SgTable, pages: usize, count: u32, level: u32, flags: u32,
+  ggtt: Ggtt, start: u64, sgt: SgTable, pages: usize, count: u32, level: u32, flags: u32,
 ): i32 {
   return put(ggtt, start, sourceTable(ggtt, sgt, pages, count, level, flags));
 }
 
 /** The same for `count` pages at ascending DMA addresses from `address` on. */
-export function ggttInsertRange(ggtt: Ggtt, start: f64, address: f64, count: u32, level: u32, flags: u32): i32 {
+export function ggttInsertRange(ggtt: Ggtt, start: u64, address: u64, count: u32, level: u32, flags: u32): i32 {
   const rc = sourceRange(ggtt, address, level, flags);
   return put(ggtt, start, rc < 0 ? rc : <i32>count);
 }
 
 /** Puts `count` entries back on the scratch page (ggtt clear_range). Returns 0, -EINVAL or -ERANGE. */
-export function ggttClear(ggtt: Ggtt, start: f64, count: u32): i32 {
+export function ggttClear(ggtt: Ggtt, start: u64, count: u32): i32 {
   const rc = checkRange(start, count, ggtt.total);
   if (rc < 0) return rc;
-  entriesFill(ggttSlot(ggtt, <u64>start), ggtt.platform, ggtt.scratchEntry, count);
+  entriesFill(ggttSlot(ggtt, start), ggtt.platform, ggtt.scratchEntry, count);
   return 0;
 }
 
-/** A raw entry by its number, or -ERANGE. */
-export function ggttEntry(ggtt: Ggtt, index: u32): f64 {
-  if (<u64>index >= ggtt.total >> 12) return <f64>ERANGE;
+/** A raw entry by its number, which is one of the table's. */
+export function ggttEntry(ggtt: Ggtt, index: u32): u64 {
   const at = ggttSlot(ggtt, <u64>index << 12);
-  return entryShift(ggtt.platform) == 3 ? <f64>load<u64>(at) : <f64>load<u32>(at);
-}
-
-export function ggttMappable(ggtt: Ggtt): f64 {
-  return <f64>ggtt.mappable;
+  return entryShift(ggtt.platform) == 3 ? load<u64>(at) : <u64>load<u32>(at);
 }

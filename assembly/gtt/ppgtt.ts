@@ -16,7 +16,7 @@ import { addressOf, fieldOf } from '../memory/record';
 import { slabAllocZeroed, slabCacheAt, slabFree } from '../memory/slab';
 import { SgTable } from '../sg/sg-table';
 import { devicePageDrop, devicePageMake } from './device-page';
-import { MM_HIGH, MM_SEARCH_BELOW, MM_TOP, mmCreate, mmDestroy, mmInsertNode, mmRemove } from './drm-mm';
+import { MM_HIGH, MM_SEARCH_BELOW, MM_TOP, mmCreate, mmDestroy, mmInsert, mmRemove } from './drm-mm';
 import { MM_MODERN, Mm, MmNode } from './drm-mm-node';
 import { entriesFill, entriesPut } from './fill';
 import { Ggtt, ggttSlot } from './ggtt';
@@ -92,13 +92,13 @@ function rootIsRegisters(ppgtt: Ppgtt): bool {
  * @returns its handle; -ENOSPC when the global GTT has no room for a gen6 directory (evict and try again), -EINVAL for a
  *   shape that the platform does not have, -ENOMEM. Nothing is left behind on failure.
  */
-export function ppgttCreate(ggtt: Ggtt, levels: u32, total: f64, flags: u32, flavour: u32): Made<Ppgtt> {
+export function ppgttCreate(ggtt: Ggtt, levels: u32, total: u64, flags: u32, flavour: u32): Made<Ppgtt> {
   const ctx = ggtt.ctx;
   const wide = isWide(ggtt.platform);
   if (levels < PPGTT_GEN6 || levels > PPGTT_GEN8_48BIT || wide != (levels != PPGTT_GEN6)) return EINVAL;
   if ((flags & PPGTT_PREALLOCATE) != 0 && levels != PPGTT_GEN8) return EINVAL;
   const whole: u64 = levels == PPGTT_GEN6 ? 1 << 31 : levels == PPGTT_GEN8 ? <u64>1 << 32 : <u64>1 << 48;
-  if (!(total >= 0) || total > <f64>whole || (<u64>total & 4095) != 0) return EINVAL;
+  if (total > whole || (total & 4095) != 0) return EINVAL;
   const state = gttOf(ctx);
   if (shouldFail(ctx, FAULT_GTT)) return ENOMEM;
   const cache = slabCacheAt<Ppgtt>(ctx, fieldOf(gttOf(ctx), offsetof<Gtt>('ppgttCache')), offsetof<Ppgtt>());
@@ -111,7 +111,7 @@ export function ppgttCreate(ggtt: Ggtt, levels: u32, total: f64, flags: u32, fla
   ppgtt.ggtt = ggtt;
   ppgtt.levels = levels;
   ppgtt.flags = flags;
-  ppgtt.total = total == 0 ? whole : <u64>total;
+  ppgtt.total = total == 0 ? whole : total;
   const rc = build(ppgtt, ggtt, flavour);
   if (rc < 0) {
     release(ppgtt);
@@ -124,7 +124,7 @@ export function ppgttCreate(ggtt: Ggtt, levels: u32, total: f64, flags: u32, fla
 
 function build(ppgtt: Ppgtt, ggtt: Ggtt, flavour: u32): i32 {
   const ctx = ppgtt.ctx;
-  const mm = mmCreate(ctx, 0, <f64>ppgtt.total, flavour, 0);
+  const mm = mmCreate(ctx, 0, ppgtt.total, flavour, 0);
   if (mm < 0) return mm;
   ppgtt.mm = changetype<Mm>(mm);
   if ((ppgtt.flags & PPGTT_OWN_SCRATCH) != 0) {
@@ -163,7 +163,7 @@ function build(ppgtt: Ppgtt, ggtt: Ggtt, flavour: u32): i32 {
     return 0;
   }
   const mode = ggtt.mm!.flavour == MM_MODERN ? MM_HIGH : MM_SEARCH_BELOW | MM_TOP;
-  const node = mmInsertNode(ggtt.mm!, GEN6_PD_SIZE, GEN6_PD_ALIGN, 0, 0, ggtt.total, mode);
+  const node = mmInsert(ggtt.mm!, GEN6_PD_SIZE, GEN6_PD_ALIGN, 0, 0, ggtt.total, mode);
   if (node < 0) return node;
   ppgtt.node = changetype<MmNode>(node);
   root.bytes = ggttSlot(ggtt, changetype<MmNode>(node).start);
@@ -252,10 +252,10 @@ function leafOf(ppgtt: Ppgtt, address: u64): PageTable | null {
  * @param length bytes
  * @returns tables made; -ERANGE for a range that leaves the address space, -ENOMEM with none of them made
  */
-export function ppgttAllocRange(ppgtt: Ppgtt, start: f64, length: f64): i32 {
-  if (!(start >= 0) || !(length >= 0) || start + length > <f64>ppgtt.total) return ERANGE;
+export function ppgttAllocRange(ppgtt: Ppgtt, start: u64, length: u64): i32 {
+  if (start > ppgtt.total || length > ppgtt.total - start) return ERANGE;
   const before = ppgtt.tables;
-  const rc = allocRange(ppgtt, <u64>start, <u64>length);
+  const rc = allocRange(ppgtt, start, length);
   return rc < 0 ? rc : <i32>(ppgtt.tables - before);
 }
 
@@ -318,11 +318,11 @@ function covered(ppgtt: Ppgtt, start: u64, count: u64): bool {
   return true;
 }
 
-function put(ppgtt: Ppgtt, start: f64, count: i32): i32 {
+function put(ppgtt: Ppgtt, start: u64, count: i32): i32 {
   if (count < 0) return count;
   const rc = checkRange(start, count, ppgtt.total);
   if (rc < 0) return rc;
-  let address = <u64>start;
+  let address = start;
   if (!covered(ppgtt, address, count)) return EINVAL;
   const platform = ppgtt.platform;
   const entries = levelEntries(platform, 1);
@@ -343,12 +343,12 @@ function put(ppgtt: Ppgtt, start: f64, count: i32): i32 {
  * @returns entries written; -EINVAL for a table that is not mapped, a start inside a page or a range without page tables,
  *   -ERANGE past the end: then nothing is written
  */
-export function ppgttInsert(ppgtt: Ppgtt, start: f64, sgt: SgTable, level: u32, flags: u32): i32 {
+export function ppgttInsert(ppgtt: Ppgtt, start: u64, sgt: SgTable, level: u32, flags: u32): i32 {
   return put(ppgtt, start, sourceTable(ppgtt, sgt, 0, 0, level, flags));
 }
 
 /** The same for `count` pages at ascending DMA addresses from `address` on. */
-export function ppgttInsertRange(ppgtt: Ppgtt, start: f64, address: f64, count: u32, level: u32, flags: u32): i32 {
+export function ppgttInsertRange(ppgtt: Ppgtt, start: u64, address: u64, count: u32, level: u32, flags: u32): i32 {
   const rc = sourceRange(ppgtt, address, level, flags);
   return put(ppgtt, start, rc < 0 ? rc : <i32>count);
 }
@@ -357,12 +357,12 @@ export function ppgttInsertRange(ppgtt: Ppgtt, start: f64, address: f64, count: 
  * Puts `count` entries back on the scratch page (clear_range); where there is no page table they are there already.
  * @returns 0, -EINVAL or -ERANGE
  */
-export function ppgttClear(ppgtt: Ppgtt, start: f64, count: u32): i32 {
+export function ppgttClear(ppgtt: Ppgtt, start: u64, count: u32): i32 {
   const rc = checkRange(start, count, ppgtt.total);
   if (rc < 0) return rc;
   const platform = ppgtt.platform;
   const entries = levelEntries(platform, 1);
-  let address = <u64>start;
+  let address = start;
   let left = count;
   while (left != 0) {
     const index = <u32>(address >> 12) & (entries - 1);
@@ -378,14 +378,13 @@ export function ppgttClear(ppgtt: Ppgtt, start: f64, count: u32): i32 {
   return 0;
 }
 
-/** The raw entry for an address as the CPU sees it, the scratch entry where there is no page table; -ERANGE outside. */
-export function ppgttEntry(ppgtt: Ppgtt, address: f64): f64 {
-  if (!(address >= 0) || address >= <f64>ppgtt.total) return <f64>ERANGE;
-  const leaf = leafOf(ppgtt, <u64>address);
-  if (leaf == null) return <f64>ppgtt.scratchEntry;
-  const index = <u32>(<u64>address >> 12) & (levelEntries(ppgtt.platform, 1) - 1);
+/** The raw entry for an address as the CPU sees it, the scratch entry where there is no page table. */
+export function ppgttEntry(ppgtt: Ppgtt, address: u64): u64 {
+  const leaf = leafOf(ppgtt, address);
+  if (leaf == null) return ppgtt.scratchEntry;
+  const index = <u32>(address >> 12) & (levelEntries(ppgtt.platform, 1) - 1);
   const at = leaf.bytes + (<usize>index << entryShift(ppgtt.platform));
-  return isWide(ppgtt.platform) ? <f64>load<u64>(at) : <f64>load<u32>(at);
+  return isWide(ppgtt.platform) ? load<u64>(at) : <u64>load<u32>(at);
 }
 
 /** Table pages in use, scratch tables not counted. */
@@ -401,9 +400,9 @@ export function ppgttPages(ppgtt: Ppgtt): u32 {
 }
 
 /** gen8: a PDP register; gen6: the directory's byte offset in the global GTT's table (PP_DIR_BASE), whatever `index` is. */
-export function ppgttRegister(ppgtt: Ppgtt, index: u32): f64 {
+export function ppgttRegister(ppgtt: Ppgtt, index: u32): u64 {
   if (ppgtt.levels == PPGTT_GEN6) {
-    return <f64>(ppgtt.root!.bytes - ppgtt.ggtt.table);
+    return ppgtt.root!.bytes - ppgtt.ggtt.table;
   }
-  return <f64>load<u64>(fieldOf(ppgtt, REGISTERS) + (<usize>(index & 3) << 3));
+  return load<u64>(fieldOf(ppgtt, REGISTERS) + (<usize>(index & 3) << 3));
 }

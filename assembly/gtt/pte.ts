@@ -105,13 +105,3 @@ export function pteValid(entry: u64): bool {
 export function pdeEncode(platform: u32, address: u64): u64 {
   return pteEncode(platform, address, isWide(platform) ? GEN8_PRESENT_RW : VALID);
 }
-
-// ---- for the host, which shows entries and checks them
-
-export function gpuPteEncode(platform: u32, address: f64, level: u32, flags: u32): f64 {
-  return <f64>pteEncode(platform, <u64>address, pteFlags(platform, level, flags));
-}
-
-export function gpuPteAddress(platform: u32, entry: f64): f64 {
-  return <f64>pteAddress(platform, <u64>entry);
-}

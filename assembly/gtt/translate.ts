@@ -66,7 +66,7 @@ function walk(ppgtt: Ppgtt, address: u64): u64 {
   return entry;
 }
 
-function translateGpu(vm: GpuVm, address: u64, write: bool): u64 {
+export function translateGpu(vm: GpuVm, address: u64, write: bool): u64 {
   if (address >= vm.total) return fail(vm, REASON_GPU_RANGE);
   const platform = vm.platform;
   let entry: u64;
@@ -85,30 +85,19 @@ function translateGpu(vm: GpuVm, address: u64, write: bool): u64 {
 }
 
 /**
- * What a GPU address leads to: the DMA address that the device will use for it.
- * @param vm a global GTT or a PPGTT
- * @returns the DMA address; -1 when there is none: beyond the address space, no valid entry, read-only, or a table that
- *   the IOMMU did not let the device read (lastReason tells, and the fault log)
- */
-export function gpuTranslate(vm: GpuVm, address: f64, write: bool): f64 {
-  const dma = !(address >= 0) ? fail(vm, REASON_GPU_RANGE) : translateGpu(vm, <u64>address, write);
-  return dma == TRANSLATE_FAULT ? -1 : <f64>dma;
-}
-
-/**
  * The GPU reads n bytes at an address into linear memory.
  * @returns 0, or -EFAULT at the first page that it could not read: what lies before was read
  */
-export function gpuRead(vm: GpuVm, address: f64, buffer: usize, n: u32): i32 {
-  return access(vm, <u64>address, buffer, n, false);
+export function gpuRead(vm: GpuVm, address: u64, buffer: usize, n: u32): i32 {
+  return access(vm, address, buffer, n, false);
 }
 
 /**
  * The GPU writes n bytes of linear memory to an address.
  * @returns 0; -EFAULT as gpuRead; -ENOMEM when a frame's bytes cannot be had
  */
-export function gpuWrite(vm: GpuVm, address: f64, buffer: usize, n: u32): i32 {
-  return access(vm, <u64>address, buffer, n, true);
+export function gpuWrite(vm: GpuVm, address: u64, buffer: usize, n: u32): i32 {
+  return access(vm, address, buffer, n, true);
 }
 
 function access(vm: GpuVm, address: u64, buffer: usize, n: u32, write: bool): i32 {
@@ -117,7 +106,7 @@ function access(vm: GpuVm, address: u64, buffer: usize, n: u32, write: bool): i3
     const part = min(n, 4096 - (<u32>address & 4095));
     const dma = translateGpu(vm, address, write);
     if (dma == TRANSLATE_FAULT) return EFAULT;
-    const rc = write ? deviceWrite(device, <f64>dma, buffer, part) : deviceRead(device, <f64>dma, buffer, part);
+    const rc = write ? deviceWrite(device, dma, buffer, part) : deviceRead(device, dma, buffer, part);
     if (rc < 0) return rc;
     address += part;
     buffer += part;

@@ -43,11 +43,10 @@ export function scratchPage(vm: GpuVm): DevicePage {
 }
 
 /** Whether `count` pages fit from `start` on in `limit` bytes: 0, -EINVAL for an address inside a page, or -ERANGE. */
-export function checkRange(start: f64, count: u64, limit: u64): i32 {
-  if (!(start >= 0) || !(start <= 9007199254740991)) return ERANGE;
-  const first = <u64>start;
-  if ((first & 4095) != 0) return EINVAL;
-  return first > limit || count > (limit - first) >> 12 ? ERANGE : 0;
+export function checkRange(start: u64, count: u64, limit: u64): i32 {
+  if (start > limit) return ERANGE;
+  if ((start & 4095) != 0) return EINVAL;
+  return count > (limit - start) >> 12 ? ERANGE : 0;
 }
 
 /** Makes a table, or a view of it, the source of an insert. Returns entries to write, or -EINVAL when it is not mapped. */
@@ -67,30 +66,15 @@ export function sourceTable(vm: GpuVm, sgt: SgTable, pages: usize, count: u32, l
 }
 
 /** Makes a range of DMA addresses the source. Returns 0, or -EINVAL for an address inside a page. */
-export function sourceRange(vm: GpuVm, address: f64, level: u32, flags: u32): i32 {
-  if (!(address >= 0) || (<u64>address & 4095) != 0) return EINVAL;
+export function sourceRange(vm: GpuVm, address: u64, level: u32, flags: u32): i32 {
+  if ((address & 4095) != 0) return EINVAL;
   vm.bits = pteFlags(vm.platform, level, flags);
   vm.sgt = null;
-  vm.address = <u64>address;
+  vm.address = address;
   return 0;
 }
 
-// ---- for the host
-
+/** The range manager of an address space. */
 export function vmMm(vm: GpuVm): Mm {
   return vm.mm!;
-}
-
-export function vmTotal(vm: GpuVm): f64 {
-  return <f64>vm.total;
-}
-
-/** DMA address of the scratch page. */
-export function vmScratch(vm: GpuVm): f64 {
-  return <f64>vm.scratchAddress;
-}
-
-/** The entry that stands for nothing bound. */
-export function vmScratchEntry(vm: GpuVm): f64 {
-  return <f64>vm.scratchEntry;
 }

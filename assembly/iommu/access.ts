@@ -101,19 +101,19 @@ function blocked(unit: Iommu, device: DmaDevice, domain: IommuDomain, address: u
 }
 
 /**
- * A device reads n bytes at a DMA address into linear memory; -1 is DMA_MAPPING_ERROR.
+ * A device reads n bytes at a DMA address into linear memory. DMA_MAPPING_ERROR is an address as any other.
  * @returns 0; -EFAULT at the first page that was blocked or where there is no RAM: what lies before was read
  */
-export function deviceRead(device: DmaDevice, address: f64, buffer: usize, n: u32): i32 {
-  return access(device, <u64>(<i64>address), buffer, n, false);
+export function deviceRead(device: DmaDevice, address: u64, buffer: usize, n: u32): i32 {
+  return access(device, address, buffer, n, false);
 }
 
 /**
  * A device writes n bytes of linear memory to a DMA address.
  * @returns 0; -EFAULT as deviceRead; -ENOMEM when a frame's bytes cannot be had
  */
-export function deviceWrite(device: DmaDevice, address: f64, buffer: usize, n: u32): i32 {
-  return access(device, <u64>(<i64>address), buffer, n, true);
+export function deviceWrite(device: DmaDevice, address: u64, buffer: usize, n: u32): i32 {
+  return access(device, address, buffer, n, true);
 }
 
 function access(device: DmaDevice, address: u64, buffer: usize, n: u32, write: bool): i32 {
@@ -125,7 +125,7 @@ function access(device: DmaDevice, address: u64, buffer: usize, n: u32, write: b
       setReason(ctx, REASON_IOMMU_FAULT);
       return EFAULT;
     }
-    const rc = write ? physWrite(ctx, <f64>phys, buffer, part) : physRead(ctx, <f64>phys, buffer, part);
+    const rc = write ? physWrite(ctx, phys, buffer, part) : physRead(ctx, phys, buffer, part);
     if (rc < 0) {
       setReason(ctx, REASON_NO_RAM);
       return rc;

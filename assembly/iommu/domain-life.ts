@@ -18,9 +18,9 @@ import { Iommu, domainIdAlloc, domainIdFree, iommuOf, unitIn, unitOf } from './u
  * @param flags DOMAIN_* of the format
  * @returns the domain, or null for parameters that cannot be, without memory or without a domain id
  */
-export function domainCreate(ctx: Context, levels: u32, width: u32, pageSizes: f64, flags: u32): IommuDomain | null {
+export function domainCreate(ctx: Context, levels: u32, width: u32, pageSizes: u64, flags: u32): IommuDomain | null {
   const format = ctx.iommu == 0 ? FORMAT_VTD : unitIn(ctx)!.format;
-  const bits = formatWidth(format, levels, width, <u64>pageSizes);
+  const bits = formatWidth(format, levels, width, pageSizes);
   if (bits == 0) return null;
   const unit = iommuOf(ctx);
   if (unit == null) return null;
@@ -37,7 +37,7 @@ export function domainCreate(ctx: Context, levels: u32, width: u32, pageSizes: f
   domain.flags = flags;
   domain.levels = levels;
   domain.width = bits;
-  if (id == 0 || !domainInit(domain, <u64>pageSizes)) {
+  if (id == 0 || !domainInit(domain, pageSizes)) {
     if (id != 0) domainIdFree(unit, id);
     slabFree<IommuDomain>(cache!, domain);
     return null;
@@ -57,12 +57,12 @@ export function domainCreate(ctx: Context, levels: u32, width: u32, pageSizes: f
  * @returns the domain, or null as domainCreate and cookieCreate have it
  */
 export function dmaDomainCreate(
-  ctx: Context, levels: u32, width: u32, pageSizes: f64, tableFlags: u32, model: u32, line: u32, flags: u32,
-  queueEntries: u32, queueNs: f64,
+  ctx: Context, levels: u32, width: u32, pageSizes: u64, tableFlags: u32, model: u32, line: u32, flags: u32,
+  queueEntries: u32, queueNs: u64,
 ): IommuDomain | null {
   const domain = domainCreate(ctx, levels, width, pageSizes, tableFlags);
   if (domain == null) return null;
-  if (cookieCreate(domain, model, line, flags, queueEntries, <u64>queueNs)) return domain;
+  if (cookieCreate(domain, model, line, flags, queueEntries, queueNs)) return domain;
   domainDestroy(domain);
   return null;
 }

@@ -5,7 +5,7 @@
 @unmanaged
 export class TableRun {
   /** Of the first page: a multiple of 4 KiB, which a double holds up to 2^64. */
-  iova: f64;
+  iova: u64;
   /** The entry's lower and upper 32 bits, of several entries the first one's. */
   rawLow: u32;
   rawHigh: u32;
@@ -39,7 +39,7 @@ export function cursorInit(buffer: usize, size: u32, skip: u32): DumpCursor {
 export function put(cursor: DumpCursor, iova: u64, raw: u64, level: u32, run: u32): void {
   if (++cursor.total <= cursor.skip || cursor.next + offsetof<TableRun>() > cursor.end) return;
   const record = changetype<TableRun>(cursor.next);
-  record.iova = <f64>iova;
+  record.iova = iova;
   record.rawLow = <u32>raw;
   record.rawHigh = <u32>(raw >> 32);
   record.level = level;

@@ -31,11 +31,11 @@ export class FaultRecord {
   low: u64;
   high: u64;
   /** Virtual time in nanoseconds. */
-  time: f64;
+  time: u64;
   /** The address accessed; of an entry found already set, the pfn. */
-  address: f64;
+  address: u64;
   /** Of a stale access its age in nanoseconds; of an entry found already set, the one that was to be written. */
-  value: f64;
+  value: u64;
   /** LOG_* */
   kind: u32;
   /** Id of the device. */
@@ -66,7 +66,7 @@ function append(unit: Iommu, kind: u32, device: u32): FaultRecord | null {
   memory.fill(at, 0, offsetof<FaultRecord>());
   const record = changetype<FaultRecord>(at);
   const cpu = cpuOf(ctx);
-  record.time = <f64>ctx.now;
+  record.time = ctx.now;
   record.kind = kind;
   record.device = device;
   record.object = cpu.object;
@@ -89,7 +89,7 @@ export function logFault(
   if (record) {
     record.low = low;
     record.high = high;
-    record.address = <f64>address;
+    record.address = address;
     record.domain = domainId;
     record.sourceId = <u16>device.sourceId;
     record.reason = <u8>reason;
@@ -104,7 +104,7 @@ export function logFault(
     kmsg(ctx, KMSG_FAULT, device.id, address, device.sourceId, domainId, 0, reason, write ? 1 : 0);
   }
   if (status) kmsgAllowed(ctx, LIMIT_FAULTS);
-  emit(ctx, EVENT_FAULT, device.id, <f64>address, 0, 0, reason, write ? 1 : 0);
+  emit(ctx, EVENT_FAULT, device.id, address, 0, 0, reason, write ? 1 : 0);
 }
 
 /**
@@ -121,14 +121,14 @@ export function logStale(unit: Iommu, device: u32, sourceId: u32, address: u64, 
   const record = append(unit, write ? LOG_STALE_WRITE : LOG_STALE_READ, device);
   if (record) {
     record.sourceId = <u16>sourceId;
-    record.address = <f64>address;
-    record.value = <f64>age;
+    record.address = address;
+    record.value = age;
     record.object = entry.object;
     record.vma = entry.vma;
     record.hook = entry.hook;
     record.domain = entry.domain.id;
   }
-  emit(ctx, EVENT_STALE_ACCESS, device, <f64>address, <f64>age, 0, entry.object, write ? 1 : 0);
+  emit(ctx, EVENT_STALE_ACCESS, device, address, age, 0, entry.object, write ? 1 : 0);
 }
 
 /** `DMA PTE for vPFN 0x... already set`: the entry that was to be written is lost, the old one stays. */
@@ -138,8 +138,8 @@ export function logAlreadySet(domain: IommuDomain, pfn: u64, old: u64, value: u6
   ++unit.alreadySet;
   const record = append(unit, LOG_ALREADY_SET, 0);
   if (record) {
-    record.address = <f64>pfn;
-    record.value = <f64>value;
+    record.address = pfn;
+    record.value = value;
     record.domain = domain.id;
   }
   unlock(unit);

@@ -78,7 +78,7 @@ export function iommuMap(domain: IommuDomain, iova: u64, phys: u64, size: u64, p
   const rc = domain.format == FORMAT_VTD ? vtdMap(domain, iova, phys, size, prot) : amdMap(domain, iova, phys, size, prot);
   const ctx = domain.ctx;
   if (ctx.events != 0 && rc == 0) {
-    emit(ctx, EVENT_IOMMU_MAP, 0, <f64><i64>iova, <f64><i64>phys, <f64><i64>size, prot, domain.id);
+    emit(ctx, EVENT_IOMMU_MAP, 0, iova, phys, size, prot, domain.id);
   }
   return rc;
 }
@@ -113,7 +113,7 @@ export function iommuUnmap(domain: IommuDomain, iova: u64, size: u64): u64 {
   }
   const done = domain.format == FORMAT_VTD ? vtdUnmap(domain, iova, size) : amdUnmap(domain, iova, size);
   const ctx = domain.ctx;
-  if (ctx.events != 0) emit(ctx, EVENT_IOMMU_UNMAP, 0, <f64><i64>iova, <f64><i64>done, <f64><i64>size, 0, domain.id);
+  if (ctx.events != 0) emit(ctx, EVENT_IOMMU_UNMAP, 0, iova, done, size, 0, domain.id);
   return done;
 }
 
@@ -170,7 +170,7 @@ export function tablesDump(domain: IommuDomain, buffer: usize, size: u32, skip: 
 }
 
 /** What maps the pages [first, last]. Contract of leavesDump (vtd/dump.ts). */
-export function leavesDump(domain: IommuDomain, first: f64, last: f64, buffer: usize, size: u32, skip: u32): u32 {
+export function leavesDump(domain: IommuDomain, first: u64, last: u64, buffer: usize, size: u32, skip: u32): u32 {
   return domain.format == FORMAT_VTD ? vtdLeavesDump(domain, first, last, buffer, size, skip) : amdLeavesDump(domain, first, last, buffer, size, skip);
 }
 
@@ -195,8 +195,8 @@ function emitRuns(ctx: Context, domain: IommuDomain, iova: u64, pfns: usize, cou
   for (let i: u32 = 1; i <= count; ++i) {
     const first = load<u32>(pfns + (<usize>start << 2));
     if (i < count && load<u32>(pfns + (<usize>i << 2)) == first + (i - start)) continue;
-    const size = <f64>(i - start) * 4096;
-    emit(ctx, EVENT_IOMMU_MAP, 0, <f64>(iova + (<u64>start << 12)), <f64>first * 4096, size, prot, domain.id);
+    const size = <u64>(i - start) << 12;
+    emit(ctx, EVENT_IOMMU_MAP, 0, iova + (<u64>start << 12), <u64>first << 12, size, prot, domain.id);
     start = i;
   }
 }

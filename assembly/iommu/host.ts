@@ -1,51 +1,84 @@
-// The unit for the host: addresses cross as f64, statistics as a record. They are below 2^63, and the signed
-// conversions are one instruction where the unsigned ones are several.
+// The unit for the host (memory/host.ts): statistics as a record.
 
 import { Context } from '../memory/context';
+import { fromHost, toHost } from '../memory/host';
 import { DmaDevice } from '../device/device';
 import { IovaDomain } from '../iova/domain';
+import * as access from './access';
 import { TRANSLATE_FAULT, translate } from './access';
 import { IommuDomain, domainInvalidations, pageInvalidations } from './domain';
+import * as life from './domain-life';
+import * as formats from './formats';
 import { formatWalk, iommuIovaToPhys, iommuMap, iommuMapPfns, iommuUnmap } from './formats';
 import { FlushQueue } from './flush-queue';
 import { iotlbFlushPages } from './iotlb';
 import { tablePages, tablesPooled } from './tables';
 import { Iommu, unitIn } from './unit';
 
+/** domainCreate. */
+export function domainCreate(ctx: Context, levels: u32, width: u32, pageSizes: f64, flags: u32): IommuDomain | null {
+  return life.domainCreate(ctx, levels, width, fromHost(pageSizes), flags);
+}
+
+/** dmaDomainCreate. */
+export function dmaDomainCreate(
+  ctx: Context, levels: u32, width: u32, pageSizes: f64, tableFlags: u32, model: u32, line: u32, flags: u32,
+  queueEntries: u32, queueNs: f64,
+): IommuDomain | null {
+  return life.dmaDomainCreate(
+    ctx, levels, width, fromHost(pageSizes), tableFlags, model, line, flags, queueEntries, fromHost(queueNs),
+  );
+}
+
 /** iommuMap. */
 export function domainMap(domain: IommuDomain, iova: f64, phys: f64, size: f64, prot: u32): i32 {
-  return iommuMap(domain, <i64>iova, <i64>phys, <i64>size, prot);
+  return iommuMap(domain, fromHost(iova), fromHost(phys), fromHost(size), prot);
 }
 
 /** iommuMapPfns. */
 export function domainMapPfns(domain: IommuDomain, iova: f64, pfns: usize, count: u32, prot: u32): i32 {
-  return iommuMapPfns(domain, <i64>iova, pfns, count, prot);
+  return iommuMapPfns(domain, fromHost(iova), pfns, count, prot);
 }
 
 /** iommuUnmap. */
 export function domainUnmap(domain: IommuDomain, iova: f64, size: f64): f64 {
-  return <f64><i64>iommuUnmap(domain, <i64>iova, <i64>size);
+  return toHost(iommuUnmap(domain, fromHost(iova), fromHost(size)));
 }
 
 /** iommuIovaToPhys. */
 export function domainIovaToPhys(domain: IommuDomain, iova: f64): f64 {
-  return <f64><i64>iommuIovaToPhys(domain, <i64>iova);
+  return toHost(iommuIovaToPhys(domain, fromHost(iova)));
 }
 
 /** Whether an IOVA leads anywhere: an IOVA may well lead to physical address 0. */
 export function domainMapped(domain: IommuDomain, iova: f64): bool {
-  return formatWalk(domain, <i64>iova) != 0;
+  return formatWalk(domain, fromHost(iova)) != 0;
 }
 
 /** iotlbFlushPages; nothing for a size of 0. */
 export function domainFlushPages(domain: IommuDomain, iova: f64, size: f64): void {
-  if (size > 0) iotlbFlushPages(domain, <i64>iova, <i64>size);
+  if (size > 0) iotlbFlushPages(domain, fromHost(iova), fromHost(size));
 }
 
 /** translate; -1 for a fault. */
 export function deviceTranslate(device: DmaDevice, address: f64, write: bool): f64 {
-  const phys = translate(device, <i64>address, write);
-  return phys == TRANSLATE_FAULT ? -1 : <f64>phys;
+  const phys = translate(device, fromHost(address), write);
+  return phys == TRANSLATE_FAULT ? -1 : toHost(phys);
+}
+
+/** deviceRead. */
+export function deviceRead(device: DmaDevice, address: f64, buffer: usize, n: u32): i32 {
+  return access.deviceRead(device, fromHost(address), buffer, n);
+}
+
+/** deviceWrite. */
+export function deviceWrite(device: DmaDevice, address: f64, buffer: usize, n: u32): i32 {
+  return access.deviceWrite(device, fromHost(address), buffer, n);
+}
+
+/** leavesDump. */
+export function leavesDump(domain: IommuDomain, first: f64, last: f64, buffer: usize, size: u32, skip: u32): u32 {
+  return formats.leavesDump(domain, fromHost(first), fromHost(last), buffer, size, skip);
 }
 
 /** The IOVA allocator of a domain with a cookie, else null. */

@@ -53,7 +53,7 @@ export class KmsgRecord {
   kind: u32;
   sequence: u32;
   /** Virtual time in nanoseconds. */
-  time: f64;
+  time: u64;
   device: u32;
   /** REPORT_* of a finding (dma-debug/log.ts). */
   flags: u32;
@@ -170,7 +170,7 @@ export function kmsgFinding(
   const record = changetype<KmsgRecord>(at);
   record.kind = kind;
   record.sequence = sequence;
-  record.time = <f64>ctx.now;
+  record.time = ctx.now;
   record.device = device;
   record.flags = flags;
   record.cpu = currentCpu();

@@ -8,8 +8,8 @@ import { CPU_SIZE } from './cpu';
  * @param cpus virtual CPUs, 1 to MAX_CPUS
  * @returns the context, or null when the limit leaves no room for one
  */
-export function contextCreate(limitBytes: f64, cpus: u32): Context | null {
-  if (cpus == 0 || cpus > MAX_CPUS || !(limitBytes >= 1048576) || limitBytes > 4294901760) return null;
+export function contextCreate(limitBytes: u64, cpus: u32): Context | null {
+  if (cpus == 0 || cpus > MAX_CPUS || limitBytes < 1048576 || limitBytes > 4294901760) return null;
   const limit = <usize>limitBytes & ~0xffff;
   const base: usize = (__heap_base + 63) & ~63;
   const cpuArray: usize = (base + offsetof<Context>() + 63) & ~63;

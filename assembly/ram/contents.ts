@@ -88,8 +88,8 @@ export function contentsDrop(ctx: Context, ram: Ram, pfn: u32): void {
 }
 
 /** Copies n bytes of physical memory to dest, across frames. Returns 0, or -EFAULT where there is no RAM. */
-export function physRead(ctx: Context, address: f64, dest: usize, n: u32): i32 {
-  let phys = <u64>address;
+export function physRead(ctx: Context, address: u64, dest: usize, n: u32): i32 {
+  let phys = address;
   const ram = ramOf(ctx);
   while (n != 0) {
     const pfn = phys >> PAGE_SHIFT;
@@ -110,8 +110,8 @@ export function physRead(ctx: Context, address: f64, dest: usize, n: u32): i32 {
  * Copies n bytes from src to physical memory, across frames.
  * @returns 0; -EFAULT where there is no RAM, -ENOMEM when a frame's bytes cannot be had: what lies before is written
  */
-export function physWrite(ctx: Context, address: f64, src: usize, n: u32): i32 {
-  let phys = <u64>address;
+export function physWrite(ctx: Context, address: u64, src: usize, n: u32): i32 {
+  let phys = address;
   const ram = ramOf(ctx);
   while (n != 0) {
     const pfn = phys >> PAGE_SHIFT;

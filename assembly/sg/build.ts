@@ -45,12 +45,11 @@ export function sgReserve(ctx: Context, n: u32): SgTable | null {
  * @param flags SG_NO_COALESCE or 0
  * @returns 0 or -EINVAL
  */
-export function sgFinish(sgt: SgTable, offset: u32, bytes: f64, maxEntry: u32, flags: u32): i32 {
+export function sgFinish(sgt: SgTable, offset: u32, bytes: u64, maxEntry: u32, flags: u32): i32 {
   const n = sgt.pageCount;
-  const size = <u64>bytes;
   if (maxEntry < PAGE_SIZE || offset >= PAGE_SIZE) return EINVAL;
-  if (((size + offset + (PAGE_SIZE - 1)) >> PAGE_SHIFT) != <u64>n || size == 0) return EINVAL;
-  finish(sgt, offset, size, maxEntry & ~(PAGE_SIZE - 1), flags & SG_NO_COALESCE);
+  if (((bytes + offset + (PAGE_SIZE - 1)) >> PAGE_SHIFT) != <u64>n || bytes == 0) return EINVAL;
+  finish(sgt, offset, bytes, maxEntry & ~(PAGE_SIZE - 1), flags & SG_NO_COALESCE);
   return 0;
 }
 

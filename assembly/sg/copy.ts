@@ -14,16 +14,15 @@ function part(at: u64, n: u32): u32 {
 
 // @ts-ignore: decorator
 @inline
-function physAt(sgt: SgTable, at: u64): f64 {
+function physAt(sgt: SgTable, at: u64): u64 {
   const page = <u32>(at >> PAGE_SHIFT);
-  return <f64>(<i64>((<u64>sgPfn(sgt, page) << PAGE_SHIFT) | (at & (PAGE_SIZE - 1))));
+  return (<u64>sgPfn(sgt, page) << PAGE_SHIFT) | (at & (PAGE_SIZE - 1));
 }
 
 /** Walks n bytes of a table from byte `offset` on, page by page, copying each part to or from `mem`. */
-function copy(sgt: SgTable, offset: f64, mem: usize, n: u32, write: bool): i32 {
-  const first = <u64>offset;
-  if (sgt.pfns == 0 || !(offset >= 0) || first + n > sgt.bytes) return EINVAL;
-  let at = first + sgt.offset;
+function copy(sgt: SgTable, offset: u64, mem: usize, n: u32, write: bool): i32 {
+  if (sgt.pfns == 0 || offset > sgt.bytes || offset + n > sgt.bytes) return EINVAL;
+  let at = offset + sgt.offset;
   const ctx = sgt.ctx;
   while (n != 0) {
     const bytes = part(at, n);
@@ -40,12 +39,12 @@ function copy(sgt: SgTable, offset: f64, mem: usize, n: u32, write: bool): i32 {
  * Copies n bytes from byte `offset` of a table in pages form to linear memory.
  * @returns 0; -EINVAL for another form or bytes beyond the table; -EFAULT where a page is not RAM
  */
-export function sgRead(sgt: SgTable, offset: f64, dest: usize, n: u32): i32 {
+export function sgRead(sgt: SgTable, offset: u64, dest: usize, n: u32): i32 {
   return copy(sgt, offset, dest, n, false);
 }
 
 /** Copies n bytes from linear memory to byte `offset` of a table. Returns as sgRead, or -ENOMEM: what fitted is written. */
-export function sgWrite(sgt: SgTable, offset: f64, src: usize, n: u32): i32 {
+export function sgWrite(sgt: SgTable, offset: u64, src: usize, n: u32): i32 {
   return copy(sgt, offset, src, n, true);
 }
 

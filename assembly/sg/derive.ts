@@ -30,7 +30,7 @@ function derivePage(to: SgTable, i: u32, from: SgTable, page: u32): void {
 }
 
 function finishDerived(sgt: SgTable, n: u32): SgTable {
-  sgFinish(sgt, 0, <f64>n * <f64>PAGE_SIZE, SG_MAX_ENTRY, SG_NO_COALESCE);
+  sgFinish(sgt, 0, <u64>n << PAGE_SHIFT, SG_MAX_ENTRY, SG_NO_COALESCE);
   return sgt;
 }
 
@@ -66,12 +66,12 @@ export function sgPartial(sgt: SgTable, first: u32, n: u32): SgTable | null {
  * @param address of the first byte as the device sees it
  * @returns the table, or null without memory
  */
-export function sgContiguous(ctx: Context, pfn: u32, n: u32, address: f64): SgTable | null {
+export function sgContiguous(ctx: Context, pfn: u32, n: u32, address: u64): SgTable | null {
   const sgt = sgReserve(ctx, n);
   if (sgt == null) return null;
   for (let i: u32 = 0; i < n; ++i) store<u32>(sgt.pfns + (<usize>i << 2), pfn + i);
-  const bytes = <f64>n * <f64>PAGE_SIZE;
+  const bytes = <u64>n << PAGE_SHIFT;
   sgFinish(sgt, 0, bytes, SG_MAX_ENTRY, 0);
-  setOneSegment(sgt, <u64>address, <u64>n << PAGE_SHIFT);
+  setOneSegment(sgt, address, bytes);
   return sgt;
 }

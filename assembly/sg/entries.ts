@@ -166,11 +166,6 @@ export function sgNents(sgt: SgTable): u32 {
   return sgt.shape == SEGMENTS_NONE ? entriesOf(sgt) : sgt.nents;
 }
 
-/** For the host: sgEntryPhys as a number; -1 past the last entry. */
-export function sgEntryAddress(sgt: SgTable, i: u32): f64 {
-  return i < entriesOf(sgt) ? <f64>(<i64>sgEntryPhys(sgt, i)) : -1;
-}
-
 /** For the host: bytes of entry i; 0 past the last entry. */
 export function sgEntrySize(sgt: SgTable, i: u32): u32 {
   return i < entriesOf(sgt) ? sgEntryLength(sgt, i) : 0;

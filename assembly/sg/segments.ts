@@ -167,17 +167,17 @@ function dropSegments(sgt: SgTable): void {
   sgt.walkBytes = 0;
 }
 
-/** For the host: address of segment i; -1 past the last and in a table that was never mapped. */
-export function sgDmaSegmentAddress(sgt: SgTable, i: u32): f64 {
-  return i < sgt.nents && sgt.shape != SEGMENTS_NONE ? <f64>(<i64>sgSegmentAddress(sgt, i)) : -1;
+/** Address of segment i; all ones past the last and in a table that was never mapped. */
+export function sgDmaSegmentAddress(sgt: SgTable, i: u32): u64 {
+  return i < sgt.nents && sgt.shape != SEGMENTS_NONE ? sgSegmentAddress(sgt, i) : 0xffffffffffffffff;
 }
 
-/** For the host: bytes of segment i; 0 past the last and in a table that was never mapped. */
-export function sgDmaSegmentLength(sgt: SgTable, i: u32): f64 {
-  return i < sgt.nents && sgt.shape != SEGMENTS_NONE ? <f64>(<i64>sgSegmentLength(sgt, i)) : 0;
+/** Bytes of segment i; 0 past the last and in a table that was never mapped. */
+export function sgDmaSegmentLength(sgt: SgTable, i: u32): u64 {
+  return i < sgt.nents && sgt.shape != SEGMENTS_NONE ? sgSegmentLength(sgt, i) : 0;
 }
 
-/** For the host: DMA address of page n; -1 where there is none. */
-export function sgDmaPage(sgt: SgTable, page: u32): f64 {
-  return page < sgt.pageCount && sgt.shape != SEGMENTS_NONE ? <f64>(<i64>sgDmaAddress(sgt, page)) : -1;
+/** DMA address of page n; all ones where there is none. */
+export function sgDmaPage(sgt: SgTable, page: u32): u64 {
+  return page < sgt.pageCount && sgt.shape != SEGMENTS_NONE ? sgDmaAddress(sgt, page) : 0xffffffffffffffff;
 }

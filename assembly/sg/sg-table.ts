@@ -172,11 +172,6 @@ export function sgPfn(sgt: SgTable, page: u32): u32 {
   return load<u32>(sgt.pfns + (<usize>page << 2));
 }
 
-/** Bytes of all entries. */
-export function sgBytes(sgt: SgTable): f64 {
-  return <f64>(<i64>sgt.bytes);
-}
-
 /** Pages of a table in pages form, 0 otherwise. */
 export function sgPageCount(sgt: SgTable): u32 {
   return sgt.pageCount;

@@ -1,24 +1,23 @@
-// The bounce pool as the host sees it: addresses as doubles, statistics and live mappings as records.
+// The bounce pool for the host (memory/host.ts): statistics and live mappings as records.
 
 import { DmaDevice } from '../device/device';
-import { DMA_MAPPING_ERROR } from '../device/mapping';
 import { Context } from '../memory/context';
+import { fromHost, toHost } from '../memory/host';
 import { backOf } from './slots';
 import { areaOf, mappingOf, poolOf, slotAddress } from './pool';
 import { swiotlbMap, swiotlbSync, swiotlbUnmap } from './swiotlb';
 
 /** swiotlbMap for the host; -1 is DMA_MAPPING_ERROR. */
 export function swiotlbMapSingle(dev: DmaDevice, phys: f64, length: u32, dir: u32, attrs: u32): f64 {
-  const address = swiotlbMap(dev, <u64>phys, length, dir, attrs);
-  return address == DMA_MAPPING_ERROR ? -1 : <f64>address;
+  return toHost(swiotlbMap(dev, fromHost(phys), length, dir, attrs));
 }
 
 export function swiotlbUnmapSingle(dev: DmaDevice, address: f64, length: u32, dir: u32, attrs: u32): bool {
-  return swiotlbUnmap(dev, <u64>address, length, dir, attrs);
+  return swiotlbUnmap(dev, fromHost(address), length, dir, attrs);
 }
 
 export function swiotlbSyncSingle(dev: DmaDevice, address: f64, length: u32, dir: u32, forDevice: bool): bool {
-  return swiotlbSync(dev, <u64>address, length, dir, forDevice);
+  return swiotlbSync(dev, fromHost(address), length, dir, forDevice);
 }
 
 /** The pool's counters: slots unless it is said otherwise. */

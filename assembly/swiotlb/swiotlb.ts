@@ -165,7 +165,7 @@ export function swiotlbMap(dev: DmaDevice, phys: u64, length: u32, dir: u32, att
       return refuse(ctx, REASON_SWIOTLB_COPY);
     }
     pool.bytesIn += length;
-    emit(ctx, EVENT_BOUNCE, dev.id, <f64>address, <f64>phys, <f64>length, dir, 1);
+    emit(ctx, EVENT_BOUNCE, dev.id, address, phys, length, dir, 1);
   }
   count(fieldOf(pool, offsetof<Swiotlb>('maps')), 1);
   count(fieldOf(pool, offsetof<Swiotlb>('live')), 1);
@@ -287,6 +287,6 @@ function bounce(ctx: Context, dev: DmaDevice, slot: u32, address: u64, length: u
   }
   if (toSlots) pool.bytesIn += length;
   else pool.bytesOut += length;
-  emit(ctx, EVENT_BOUNCE, dev.id, <f64>address, <f64>phys, <f64>length, dir, toSlots ? 1 : 0);
+  emit(ctx, EVENT_BOUNCE, dev.id, address, phys, length, dir, toSlots ? 1 : 0);
   return ok;
 }

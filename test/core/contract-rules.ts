@@ -1,8 +1,8 @@
 import { parseAst } from 'rolldown/parseAst';
 
 /**
- * What host code may not do, as rules over its syntax: restate a number of the core, or look into linear memory. Each rule
- * takes the text of a file and returns what it finds, one line each.
+ * What host code may not do, as rules over its syntax: restate a number of the core, or look into linear memory; and what
+ * the core may not: name a number of the host. Each rule takes the text of a file and returns what it finds, one line each.
  */
 
 export type Constants = Readonly<Record<string, number | bigint>>;
@@ -289,4 +289,14 @@ export function indexedViews(source: string): string[] {
       ? [`${lineAt(source, node.start)}: ${source.slice(node.start, node.end).split('\n')[0]}`]
       : [];
   });
+}
+
+/**
+ * Where a file of the core names a double. Numbers of the host become addresses and sizes of 64 bits, and
+ * these numbers of the host, in files called host.ts and nowhere else (assembly/memory/host.ts).
+ */
+export function hostNumbers(source: string): string[] {
+  const blank = (text: string): string => text.replace(/[^\n]/g, ' ');
+  const lines = source.replace(/\/\*[\s\S]*?\*\/|\/\/.*|'[^'\n]*'/g, blank).split('\n');
+  return lines.flatMap((line, i) => (/\b(f64|F64|f64x2)\b/.test(line) ? [`${i + 1}: ${line.trim()}`] : []));
 }

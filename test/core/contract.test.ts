@@ -1,12 +1,15 @@
 import { readdirSync, readFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import * as constants from '../../src/core/generated/constants.js';
-import { indexedViews, memoryUses, type Parameters, restated } from './contract-rules.js';
+import { hostNumbers, indexedViews, memoryUses, type Parameters, restated } from './contract-rules.js';
 
 const ROOT = join(import.meta.dirname, '../..');
 const contract = JSON.parse(readFileSync(join(ROOT, 'build/contract.json'), 'utf8')) as {
-  functions: Record<string, { parameters: { name: string }[] }>;
+  functions: Record<
+    string,
+    { source: string; parameters: { name: string; type: { value?: string } }[]; returns: { value?: string } }
+  >;
 };
 const parameters: Parameters = Object.fromEntries(
   Object.entries(contract.functions).map(([name, item]) => [name, item.parameters.map((parameter) => parameter.name)]),
@@ -46,7 +49,26 @@ describe('the contract with the core', () => {
     expect(found).toEqual([]);
   });
 
+  test('only host.ts of a room converts numbers of the host', () => {
+    // Figures of a benchmark are fractions: a histogram's mean and deviation.
+    const fractions = join('assembly', 'bench', 'histogram.ts');
+    const files = filesOf('assembly').filter((path) => basename(path) !== 'host.ts' && path !== fractions);
+    expect(files.length).toBeGreaterThan(100);
+    expect(files.flatMap((path) => check(path, hostNumbers))).toEqual([]);
+    // The compiler's word for the same: what crosses as a double is exported by a host.ts.
+    const crossing = Object.values(contract.functions).filter(({ parameters, returns }) =>
+      [returns, ...parameters.map(({ type }) => type)].some(({ value }) => value === 'f64'),
+    );
+    const elsewhere = crossing.map(({ source }) => dirname(source)).filter((file) => basename(file) !== 'host');
+    expect([...new Set(elsewhere)]).toEqual(['assembly/bench/histogram']);
+  });
+
   test('the rules find what they are for', () => {
+    expect(
+      hostNumbers(
+        `export function map(at: f64): u32 { // f64\n  const x = 'f64'; /* f64\n f64 */ return <u32>at;\n}\nstore<f64>(at, 1);`,
+      ),
+    ).toEqual(['1: export function map(at: f64): u32 {', '5: store<f64>(at, 1);']);
     const planted = `
       const EVENT_FAULT = 10;
       const lazy = { block: 0, slab: 1 } as const;

@@ -14,9 +14,9 @@ export const CALL_FLUSH: u32 = 2; // `size` bytes at iova
 export class AmdCall {
   iovaLow: u32;
   iovaHigh: u32;
-  size: f64;
-  count: f64;
-  done: f64;
+  size: u64;
+  count: u64;
+  done: u64;
   /** CALL_* */
   kind: u32;
   pad: u32;
@@ -69,9 +69,9 @@ export function noteCall(domain: AmdDomain, kind: u32, iova: u64, size: u64, cou
     const call = changetype<AmdCall>(domain.calls + HEADER + <usize>calls.count * offsetof<AmdCall>());
     call.iovaLow = <u32>iova;
     call.iovaHigh = <u32>(iova >> 32);
-    call.size = <f64>size;
-    call.count = <f64>count;
-    call.done = <f64>done;
+    call.size = size;
+    call.count = count;
+    call.done = done;
     call.kind = kind;
   }
   ++calls.count;

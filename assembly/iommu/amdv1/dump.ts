@@ -57,15 +57,15 @@ function dumpTable(cursor: DumpCursor, table: usize, level: u32, base: u64, firs
 }
 
 /** leavesDump (formats.ts): runs end with their table's slots of equal or successive entries; holes are as long as they are. */
-export function amdLeavesDump(at: IommuDomain, first: f64, last: f64, buffer: usize, size: u32, skip: u32): u32 {
+export function amdLeavesDump(at: IommuDomain, first: u64, last: u64, buffer: usize, size: u32, skip: u32): u32 {
   const domain = amdOf(at);
   const cursor = cursorInit(buffer, size, skip);
-  const stop = min(<u64>last, topOf(domain.levels) >> 12) + 1;
+  const stop = min(last, topOf(domain.levels) >> 12) + 1;
   let start: u64 = 0;
   let raw: u64 = 0;
   let run: u32 = 0;
   let kind: u32 = 0;
-  let pfn = <u64>first;
+  let pfn = first;
   while (pfn < stop) {
     const slot = slotOf(domain, pfn << 12);
     const level = domain.foundShift;

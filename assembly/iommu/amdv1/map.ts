@@ -49,7 +49,7 @@ export function amdMapPfns(at: IommuDomain, iova: u64, pfns: usize, count: u32, 
 function undo(domain: AmdDomain, iova: u64, mapped: u64, rc: i32): void {
   const done = amdUnmap(domain, iova, mapped);
   flushGathered(domain);
-  emit(domain.ctx, EVENT_IOMMU_UNMAP, 0, <f64>iova, <f64>done, <f64>mapped, 0, domain.id);
+  emit(domain.ctx, EVENT_IOMMU_UNMAP, 0, iova, done, mapped, 0, domain.id);
   setReason(domain.ctx, rc == ENOMEM ? REASON_NO_TABLE_MEMORY : REASON_NO_PERMISSION);
 }
 

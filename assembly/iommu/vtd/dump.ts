@@ -44,15 +44,15 @@ function dumpTable(cursor: DumpCursor, table: usize, level: u32, first: u64): vo
  * @param buffer a DumpCursor for the dump's own use, then room for TableRuns
  * @returns records that there are in all
  */
-export function vtdLeavesDump(at: IommuDomain, first: f64, last: f64, buffer: usize, size: u32, skip: u32): u32 {
+export function vtdLeavesDump(at: IommuDomain, first: u64, last: u64, buffer: usize, size: u32, skip: u32): u32 {
   const domain = vtdOf(at);
   const cursor = cursorInit(buffer, size, skip);
-  const stop = min(<u64>last + 1, pfnLimit(domain));
+  const stop = min(last + 1, pfnLimit(domain));
   let start: u64 = 0;
   let raw: u64 = 0;
   let run: u32 = 0;
   let kind: u32 = 0;
-  let pfn = <u64>first;
+  let pfn = first;
   while (pfn < stop) {
     let table = domain.root;
     let level = domain.levels;

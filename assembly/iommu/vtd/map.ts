@@ -84,7 +84,7 @@ function mapLarge(domain: VtdDomain, iova: u64, phys: u64, size: u64, prot: u32)
 function refused(domain: VtdDomain, iova: u64, mapped: u64, reason: u32, rc: i32): i32 {
   const ctx = domain.ctx;
   const done = mapped != 0 ? vtdUnmap(domain, iova, mapped) : 0;
-  emit(ctx, EVENT_IOMMU_UNMAP, 0, <f64><i64>iova, <f64><i64>done, <f64><i64>mapped, 0, domain.id);
+  emit(ctx, EVENT_IOMMU_UNMAP, 0, iova, done, mapped, 0, domain.id);
   setReason(ctx, reason);
   return rc;
 }

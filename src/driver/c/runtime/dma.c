@@ -274,16 +274,16 @@ int dma_set_coherent_mask(struct device *d, u64 mask)
 
 size_t dma_max_mapping_size(struct device *d)
 {
-	double most = gd_dma_max_mapping(prepared(d, "dma_max_mapping_size"));
+	gd_u64 most = gd_dma_max_mapping(prepared(d, "dma_max_mapping_size"));
 
-	return most > 4294967295.0 ? (size_t)-1 : (size_t)most;
+	return most > 4294967295u ? (size_t)-1 : (size_t)most;
 }
 
 size_t dma_opt_mapping_size(struct device *d)
 {
-	double most = gd_dma_opt_mapping(prepared(d, "dma_opt_mapping_size"));
+	gd_u64 most = gd_dma_opt_mapping(prepared(d, "dma_opt_mapping_size"));
 
-	return most > 4294967295.0 ? (size_t)-1 : (size_t)most;
+	return most > 4294967295u ? (size_t)-1 : (size_t)most;
 }
 
 unsigned long dma_get_merge_boundary(struct device *d)

@@ -61,8 +61,8 @@ gd_u64 gd_dma_map_resource(gd_u32 dev, gd_u64 phys, gd_u32 length, gd_u32 dir, g
 void gd_dma_unmap_resource(gd_u32 dev, gd_u64 dma, gd_u32 length, gd_u32 dir, gd_u32 attrs);
 gd_u32 gd_dma_error(gd_u32 dev, gd_u64 dma);
 void gd_dma_sync(gd_u32 dev, gd_u64 dma, gd_u32 length, gd_u32 dir, gd_u32 for_device);
-double gd_dma_max_mapping(gd_u32 dev);
-double gd_dma_opt_mapping(gd_u32 dev);
+gd_u64 gd_dma_max_mapping(gd_u32 dev);
+gd_u64 gd_dma_opt_mapping(gd_u32 dev);
 gd_u32 gd_dma_merge_boundary(gd_u32 dev);
 gd_u32 *gd_sg_begin(const void *sgl, gd_u32 n);
 int gd_sg_map(gd_u32 dev, const void *sgl, gd_u32 dir, gd_u32 attrs);

@@ -1,8 +1,20 @@
-// Figures of the machine's RAM for the host.
+// The machine's RAM for the host (memory/host.ts): its bytes by address, and figures.
 
 import { Context } from '../memory/context';
+import { placeFromHost } from '../memory/host';
 import { freeBlocks } from './buddy';
+import * as contents from './contents';
 import { MAX_ORDER, ramInUse, ramOf } from './ram';
+
+/** physRead. */
+export function physRead(ctx: Context, address: f64, dest: usize, n: u32): i32 {
+  return contents.physRead(ctx, placeFromHost(address), dest, n);
+}
+
+/** physWrite. */
+export function physWrite(ctx: Context, address: f64, src: usize, n: u32): i32 {
+  return contents.physWrite(ctx, placeFromHost(address), src, n);
+}
 
 /** Frames by use. */
 // @ts-ignore: decorator

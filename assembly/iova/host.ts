@@ -1,6 +1,7 @@
-// The host's side of iova/: pfns, sizes and limits as f64, exact below 2^53.
+// IOVA allocators for the host (memory/host.ts).
 
 import { Context } from '../memory/context';
+import { fromHost, toHost } from '../memory/host';
 import { lock, unlock } from '../memory/lock';
 import { IovaDomain, pathOf } from './domain';
 import {
@@ -13,40 +14,40 @@ import { pathIndex } from './path';
 import { locate } from './tree';
 
 export function iovaCreate(ctx: Context, model: u32, granuleShift: u32, startPfn: f64, pfn32bit: f64, cpus: u32): IovaDomain | null {
-  return iovaDomainCreate(ctx, model, granuleShift, <u64>startPfn, <u64>pfn32bit, cpus);
+  return iovaDomainCreate(ctx, model, granuleShift, fromHost(startPfn), fromHost(pfn32bit), cpus);
 }
 
 export function iovaAllocate(domain: IovaDomain, size: f64, limitPfn: f64, aligned: bool): f64 {
-  return <f64>iovaAlloc(domain, <u64>size, <u64>limitPfn, aligned);
+  return toHost(iovaAlloc(domain, fromHost(size), fromHost(limitPfn), aligned));
 }
 
 export function iovaRelease(domain: IovaDomain, pfn: f64): bool {
-  return iovaFree(domain, <u64>pfn);
+  return iovaFree(domain, fromHost(pfn));
 }
 
 export function iovaAllocateFast(domain: IovaDomain, size: f64, limitPfn: f64, flush: bool): f64 {
-  return <f64>iovaAllocFast(domain, <u64>size, <u64>limitPfn, flush);
+  return toHost(iovaAllocFast(domain, fromHost(size), fromHost(limitPfn), flush));
 }
 
 export function iovaReleaseFast(domain: IovaDomain, pfn: f64, size: f64): void {
-  iovaFreeFast(domain, <u64>pfn, <u64>size);
+  iovaFreeFast(domain, fromHost(pfn), fromHost(size));
 }
 
 export function iovaReserveRange(domain: IovaDomain, lo: f64, hi: f64): bool {
-  return iovaReserve(domain, <u64>lo, <u64>hi);
+  return iovaReserve(domain, fromHost(lo), fromHost(hi));
 }
 
 export function iovaFindRange(domain: IovaDomain, pfn: f64): bool {
-  return iovaFind(domain, <u64>pfn);
+  return iovaFind(domain, fromHost(pfn));
 }
 
 /** Bounds of the range that the last find, release or reserve was about. */
 export function iovaFoundLo(domain: IovaDomain): f64 {
-  return <f64>domain.foundLo;
+  return toHost(domain.foundLo);
 }
 
 export function iovaFoundHi(domain: IovaDomain): f64 {
-  return <f64>domain.foundHi;
+  return toHost(domain.foundHi);
 }
 
 /** Number of ranges; what waits in magazines is among them, the anchor is not. */
@@ -57,12 +58,12 @@ export function iovaRanges(domain: IovaDomain): u32 {
 /** First pfn of cached_node (0) or cached32_node (1), -1 for the anchor (6.12) or for none (4.2). */
 export function iovaCachedNode(domain: IovaDomain, which: u32): f64 {
   const lo = which == 0 ? domain.cachedLo : domain.cached32Lo;
-  return lo == ANCHOR ? -1 : <f64>lo;
+  return lo == ANCHOR ? -1 : toHost(lo);
 }
 
 /** max32_alloc_size. */
 export function iovaMax32(domain: IovaDomain): f64 {
-  return <f64>domain.max32;
+  return toHost(domain.max32);
 }
 
 /** Magazines in the depot of a size class, 0 without caches. */
@@ -85,7 +86,7 @@ export function iovaSetCpus(domain: IovaDomain, cpus: u32): void {
 /** The first range that ends at or above a pfn, into foundLo and foundHi: for walking them in order. */
 export function iovaNextRange(domain: IovaDomain, pfn: f64): bool {
   lock(domain);
-  const leaf = locate(domain, <u64>pfn);
+  const leaf = locate(domain, fromHost(pfn));
   const i = pathIndex(pathOf(domain), 0);
   const lo = loOf(leaf, i);
   domain.foundLo = lo;
@@ -97,27 +98,27 @@ export function iovaNextRange(domain: IovaDomain, pfn: f64): bool {
 /** Pages from the domain's start up to the limit (inclusive) that are in no range. */
 export function iovaFreePages(domain: IovaDomain, limit: f64): f64 {
   lock(domain);
-  const pages = freeBelow(domain, <u64>limit);
+  const pages = freeBelow(domain, fromHost(limit));
   unlock(domain);
-  return <f64>pages;
+  return toHost(pages);
 }
 
 /** Pages that wait in magazines or in slots of spans: in the tree, and yet to be had. */
 export function iovaCachedPages(domain: IovaDomain): f64 {
-  return <f64>cachedPages(domain);
+  return toHost(cachedPages(domain));
 }
 
 /** Pages of the largest gap up to the limit (inclusive). */
 export function iovaLargestGap(domain: IovaDomain, limit: f64): f64 {
   lock(domain);
-  const pages = largestGap(domain, <u64>limit);
+  const pages = largestGap(domain, fromHost(limit));
   unlock(domain);
-  return <f64>pages;
+  return toHost(pages);
 }
 
 /** Counts of gaps by order, 53 u32 at `out`, up to the limit (inclusive). */
 export function iovaGapHistogram(domain: IovaDomain, limit: f64, out: usize): void {
   lock(domain);
-  gapHistogram(domain, <u64>limit, out);
+  gapHistogram(domain, fromHost(limit), out);
   unlock(domain);
 }

@@ -1,34 +1,53 @@
-// The checker fed by hand: calls that were made elsewhere, with the addresses that they got there. A log of a real
+// The checker for the host (memory/host.ts).
+//
+// Mostly the checker fed by hand: calls that were made elsewhere, with the addresses that they got there. A log of a real
 // kernel's DMA API can be judged this way without emulating what was under it. The host gives addresses as numbers, -1
 // for DMA_MAPPING_ERROR, and types by number: 0 single, 1 scatter-gather, 2 coherent, 3 resource, 4 page, 5 noncoherent.
 
 import { DmaDevice } from '../device/device';
-import { DMA_MAPPING_ERROR } from '../device/mapping';
+import { Context } from '../memory/context';
+import { fromHost, toHost } from '../memory/host';
 import { recordAt } from '../memory/record';
 import { segmentsAlloc, setSegmentList } from '../sg/segments';
 import { SgSegment, SgTable } from '../sg/sg-table';
 import { ENOMEM } from '../errno';
+import * as debug from './debug';
 import {
   debugMapPage, debugMapSg, debugMapSingle, debugMappingError, debugSyncSg, debugSyncSingle, debugUnmapSg, typeOf,
 } from './debug';
 import { kindOf } from './entry';
+import * as own from './own';
+import * as query from './query';
 import { debugOf } from './state';
 import { unmapOne } from './unmap';
 
-function addressOf(value: f64): u64 {
-  return value < 0 ? DMA_MAPPING_ERROR : <u64>value;
+/** debugPlaces. */
+export function debugPlaces(ctx: Context, stack: f64, stackLength: f64, text: f64, textLength: f64): void {
+  debug.debugPlaces(ctx, fromHost(stack), fromHost(stackLength), fromHost(text), fromHost(textLength));
 }
+
+/** debugBinding. */
+export function debugBinding(dev: DmaDevice, address: f64, by: i32): void {
+  own.debugBinding(dev, fromHost(address), by);
+}
+
+/** debugValue. */
+export function debugValue(ctx: Context, which: u32): f64 {
+  return toHost(query.debugValue(ctx, which));
+}
+
+// ---- fed by hand
 
 /** A mapping of one piece was made, of any type but a list's, or failed. */
 export function debugFeedMap(
   dev: DmaDevice, phys: f64, length: f64, dir: u32, address: f64, attrs: u32, type: u32,
 ): void {
-  if (address >= 0) debugMapPage(dev, <u64>phys, <u64>length, dir, addressOf(address), attrs, type);
+  if (address >= 0) debugMapPage(dev, fromHost(phys), fromHost(length), dir, fromHost(address), attrs, type);
 }
 
 /** dma_map_single was called, for memory of that kind. Returns whether the DMA API refuses it. */
 export function debugFeedMapSingle(dev: DmaDevice, phys: f64, length: f64, vmalloc: bool): bool {
-  return debugMapSingle(dev, <u64>phys, <u64>length, vmalloc);
+  return debugMapSingle(dev, fromHost(phys), fromHost(length), vmalloc);
 }
 
 /** A mapping of one piece was ended; phys matters for coherent memory only. */
@@ -36,7 +55,7 @@ export function debugFeedUnmap(dev: DmaDevice, type: u32, address: f64, length: 
   const state = debugOf(dev.ctx);
   if (state == null) return;
   const kind = kindOf(typeOf(state, type), dir);
-  unmapOne(state, dev, kind, addressOf(address), <u64>length, <u64>phys);
+  unmapOne(state, dev, kind, fromHost(address), fromHost(length), fromHost(phys));
 }
 
 /**
@@ -49,8 +68,8 @@ export function debugFeedSegments(sgt: SgTable, n: u32, at: usize): i32 {
   if (list == 0) return ENOMEM;
   for (let i: usize = 0; i < <usize>n; ++i) {
     const segment = recordAt<SgSegment>(list, <u32>i);
-    segment.address = addressOf(load<f64>(at + (i << 4)));
-    segment.length = <u64>load<f64>(at + (i << 4), 8);
+    segment.address = fromHost(load<f64>(at + (i << 4)));
+    segment.length = fromHost(load<f64>(at + (i << 4), 8));
   }
   setSegmentList(sgt, list, n);
   return 0;
@@ -65,7 +84,7 @@ export function debugFeedUnmapSg(dev: DmaDevice, sgt: SgTable, nents: u32, dir: 
 }
 
 export function debugFeedSync(dev: DmaDevice, address: f64, size: f64, dir: u32, forDevice: bool): void {
-  debugSyncSingle(dev, addressOf(address), <u64>size, dir, forDevice);
+  debugSyncSingle(dev, fromHost(address), fromHost(size), dir, forDevice);
 }
 
 export function debugFeedSyncSg(dev: DmaDevice, sgt: SgTable, nents: u32, dir: u32, forDevice: bool): void {
@@ -73,5 +92,5 @@ export function debugFeedSyncSg(dev: DmaDevice, sgt: SgTable, nents: u32, dir: u
 }
 
 export function debugFeedMappingError(dev: DmaDevice, address: f64): void {
-  debugMappingError(dev, addressOf(address));
+  debugMappingError(dev, fromHost(address));
 }

@@ -1,0 +1,21 @@
+// A machine for the host (memory/host.ts).
+
+import { Made } from './errno';
+import * as machine from './machine';
+import { Context } from './memory/context';
+import { fromHost, toHost } from './memory/host';
+
+/** machineCreate; -ENOMEM for a limit that is none. */
+export function machineCreate(limitBytes: f64, cpus: u32, pages: u32, fragmentation: u32, seed: u32): Made<Context> {
+  return machine.machineCreate(fromHost(limitBytes), cpus, pages, fragmentation, seed);
+}
+
+/** The virtual clock, in nanoseconds since the machine was made. */
+export function clockNow(ctx: Context): f64 {
+  return toHost(ctx.now);
+}
+
+/** clockAdvance. */
+export function clockAdvance(ctx: Context, nanoseconds: f64): u32 {
+  return machine.clockAdvance(ctx, fromHost(nanoseconds));
+}

@@ -1,0 +1,27 @@
+// Numbers of the host and of the core. A host has doubles, the core addresses and sizes of 64 bits. They meet in the host.ts
+// of each room, and only there: no other file says f64 (test/core/contract.test.ts), so that an address is never rounded
+// on its way through the core.
+//
+// What crosses is below 2^53, where a double is exact, or all ones, which is -1 for the host (DMA_MAPPING_ERROR). The signed
+// conversions are one instruction, the unsigned ones several.
+
+/** A number of the host's as an address or a size: 0 for NaN, all ones for -1. */
+// @ts-ignore: decorator
+@inline
+export function fromHost(value: f64): u64 {
+  return <u64>(<i64>value);
+}
+
+/** An address or a size for the host: -1 for all ones. */
+// @ts-ignore: decorator
+@inline
+export function toHost(value: u64): f64 {
+  return <f64>(<i64>value);
+}
+
+/** As fromHost, for what is asked of a space of addresses: what is no place in any comes out beyond all of them. */
+// @ts-ignore: decorator
+@inline
+export function placeFromHost(value: f64): u64 {
+  return value >= 0 ? <u64>(<i64>value) : 0xffffffffffffffff;
+}
