@@ -50,7 +50,13 @@ function refuse(dev: DmaDevice, reason: u32): void {
  * @returns the device's address, DMA_MAPPING_ERROR with the reason in cpu.reason when it cannot be mapped
  */
 export function dmaMapPage(dev: DmaDevice, pfn: u32, offset: u32, length: u32, dir: u32, attrs: u32): u64 {
-  const phys = (<u64>pfn << PAGE_SHIFT) + offset;
+  return mapPage(dev, (<u64>pfn << PAGE_SHIFT) + offset, length, dir, attrs);
+}
+
+/** The same by physical address, for another entry point of the core's: it becomes part of it. */
+// @ts-ignore: decorator
+@inline
+export function mapPage(dev: DmaDevice, phys: u64, length: u32, dir: u32, attrs: u32): u64 {
   let address = DMA_MAPPING_ERROR;
   if (dir >= DMA_NONE) refuse(dev, REASON_DMA_DIRECTION);
   else if (length == 0) refuse(dev, REASON_DMA_SIZE);
@@ -90,6 +96,13 @@ function mapped(dev: DmaDevice, phys: u64, length: u32, dir: u32, attrs: u32, ad
 
 /** Ends a mapping of dmaMapPage (dma_unmap_page_attrs). */
 export function dmaUnmapPage(dev: DmaDevice, address: u64, length: u32, dir: u32, attrs: u32): void {
+  endPage(dev, address, length, dir, attrs);
+}
+
+/** The same, for another entry point of the core's. */
+// @ts-ignore: decorator
+@inline
+export function endPage(dev: DmaDevice, address: u64, length: u32, dir: u32, attrs: u32): void {
   if (dev.ops == OPS_IOMMU) unmapPage(dev, address, length);
   else unmapDirect(dev, address, length, dir, attrs);
   unmapped(dev, address, length, dir, attrs, TYPE_PAGE);

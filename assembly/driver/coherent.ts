@@ -8,7 +8,7 @@ import { contentsPlace } from '../ram/contents';
 import { PAGE_SHIFT } from '../ram/ram';
 import { sgDmaSegmentAddress } from '../sg/segments';
 import { SgTable, sgPfn } from '../sg/sg-table';
-import { findingsOf, settle } from './dma';
+import { findings, settle } from './dma';
 import { gd_virt_pfn } from './frames';
 import { SHADOW_FREED, SHADOW_OPEN, shadowPages } from './shadow';
 import { UNIT_VMALLOC, driverState, ramOf } from './state';
@@ -20,7 +20,7 @@ import { UNIT_VMALLOC, driverState, ramOf } from './state';
  */
 export function gd_coherent_alloc(dev: DmaDevice, length: u32, attrs: u32, out: usize): usize {
   const ctx = changetype<Context>(dev.ctx);
-  const before = findingsOf(ctx);
+  const before = findings();
   const handle = changetype<usize>(dmaAllocCoherent(dev, length, attrs));
   if (handle == 0) return 0;
   const table = changetype<SgTable>(handle);
@@ -50,7 +50,7 @@ export function gd_coherent_alloc(dev: DmaDevice, length: u32, attrs: u32, out: 
   shadowPages(at, n, SHADOW_OPEN);
   store<u32>(state.pages + <usize>tableSlot(at), <u32>handle);
   store<u64>(out, dma);
-  settle(ctx, before);
+  settle(before);
   return at;
 }
 
@@ -71,11 +71,10 @@ export function gd_coherent_free(dev: DmaDevice, length: u32, at: usize, dma: u6
   const slot = driverState().pages + tableSlot(at);
   const handle: usize = load<u32>(slot);
   if (handle == 0) return false;
-  const ctx = changetype<Context>(dev.ctx);
-  const before = findingsOf(ctx);
+  const before = findings();
   store<u32>(slot, 0);
   shadowPages(at & ~4095, changetype<SgTable>(handle).pageCount, SHADOW_FREED);
   dmaFreeCoherent(dev, changetype<SgTable>(handle), length, dma);
-  settle(ctx, before);
+  settle(before);
   return true;
 }

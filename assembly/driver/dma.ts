@@ -1,29 +1,29 @@
 // The DMA API as C calls it: addresses of 64 bits, no conversion. After each call one load tells whether the
 // checker found something; only then the host hears of it.
 
-import { Context, cpuOf } from '../memory/context';
+import { cpuOf } from '../memory/context';
 import { Cpu } from '../memory/cpu';
 import { DmaDevice } from '../device/device';
 import { DMA_MAPPING_ERROR } from '../device/mapping';
-import { dmaMapPage, dmaMapResource, dmaMapSingle, dmaUnmapPage, dmaUnmapResource } from '../dma/map';
+import { dmaMapResource, dmaMapSingle, dmaUnmapResource, endPage, mapPage } from '../dma/map';
 import { dmaMaxMapping, dmaMergeBoundary, dmaOptMapping } from '../dma/limits';
 import { dmaMappingError, dmaSyncSingle } from '../dma/sync';
 import { PAGE_SHIFT, PAGE_SIZE } from '../ram/ram';
 import { gd_virt_pfn } from './frames';
 import { hostSettle } from './host';
-import { Mapping, mappingAdd, mappingEnd, mappingFind, mappingGive, mappingTake, watching } from './owner';
-import { UNIT_VMALLOC, ctxOf, driverState, unwatched } from './state';
+import { Mapping, mappingAdd, mappingEnd, mappingFind, mappingGive, mappingTake } from './owner';
+import { UNIT_VMALLOC, ctxOf, driverState, findingsAt, unwatched, watching } from './state';
 
 // @ts-ignore: decorator
 @inline
-export function findingsOf(ctx: Context): u32 {
-  return cpuOf(ctx).findings;
+export function findings(): u32 {
+  return load<u32>(findingsAt());
 }
 
 // @ts-ignore: decorator
 @inline
-export function settle(ctx: Context, before: u32): void {
-  if (cpuOf(ctx).findings != before) hostSettle();
+export function settle(before: u32): void {
+  if (findings() != before) hostSettle();
 }
 
 /** Address of the register that C writes a call's site to. */
@@ -54,30 +54,31 @@ export function gd_dma_debug(): bool {
   return changetype<usize>(ctxOf()) != 0 && changetype<usize>(ctxOf().dmaDebug) != 0;
 }
 
-/** dma_map_page_attrs. @returns the device's address or DMA_MAPPING_ERROR */
-export function gd_dma_map(dev: DmaDevice, phys: u64, length: u32, dir: u32, attrs: u32): u64 {
-  if (unwatched()) {
-    return dmaMapPage(dev, <u32>(phys >> PAGE_SHIFT), <u32>phys & (PAGE_SIZE - 1), length, dir, attrs);
-  }
-  const ctx = changetype<Context>(dev.ctx);
-  const before = findingsOf(ctx);
-  const dma = dmaMapPage(dev, <u32>(phys >> PAGE_SHIFT), <u32>phys & (PAGE_SIZE - 1), length, dir, attrs);
+/**
+ * dma_map_page_attrs.
+ * @param mask what the driver has set by now, 0 to leave it
+ * @returns the device's address or DMA_MAPPING_ERROR
+ */
+export function gd_dma_map(dev: DmaDevice, mask: u64, phys: u64, length: u32, dir: u32, attrs: u32): u64 {
+  if (mask != 0) dev.mask = mask;
+  if (unwatched()) return mapPage(dev, phys, length, dir, attrs);
+  const before = findings();
+  const dma = mapPage(dev, phys, length, dir, attrs);
   if (dma != DMA_MAPPING_ERROR && watching()) mappingAdd(dev, phys, length, dir, attrs, dma, false);
-  settle(ctx, before);
+  settle(before);
   return dma;
 }
 
 /** dma_map_single_attrs, which takes memory of the direct map only. @returns the device's address or DMA_MAPPING_ERROR */
-export function gd_dma_map_single(dev: DmaDevice, address: usize, length: u32, dir: u32, attrs: u32): u64 {
+export function gd_dma_map_single(dev: DmaDevice, mask: u64, address: usize, length: u32, dir: u32, attrs: u32): u64 {
   const pfn = gd_virt_pfn(address);
   if (pfn != 0 && (pfn & UNIT_VMALLOC) == 0) {
-    return gd_dma_map(dev, (<u64>pfn << PAGE_SHIFT) | <u64>(address & (PAGE_SIZE - 1)), length, dir, attrs);
+    return gd_dma_map(dev, mask, (<u64>pfn << PAGE_SHIFT) | <u64>(address & (PAGE_SIZE - 1)), length, dir, attrs);
   }
-  const ctx = changetype<Context>(dev.ctx);
-  const before = findingsOf(ctx);
+  const before = findings();
   driverState().refused = address;
   dmaMapSingle(dev, address, length, dir, attrs, true);
-  settle(ctx, before);
+  settle(before);
   driverState().refused = 0;
   return DMA_MAPPING_ERROR;
 }
@@ -85,32 +86,29 @@ export function gd_dma_map_single(dev: DmaDevice, address: usize, length: u32, d
 /** dma_unmap_page_attrs. */
 export function gd_dma_unmap(dev: DmaDevice, dma: u64, length: u32, dir: u32, attrs: u32): void {
   if (unwatched()) {
-    dmaUnmapPage(dev, dma, length, dir, attrs);
+    endPage(dev, dma, length, dir, attrs);
     return;
   }
-  const ctx = changetype<Context>(dev.ctx);
-  const before = findingsOf(ctx);
+  const before = findings();
   if (watching()) {
     const at = mappingFind(dev, dma);
     if (at != 0 && changetype<Mapping>(at).dma == dma) mappingEnd(at);
   }
-  dmaUnmapPage(dev, dma, length, dir, attrs);
-  settle(ctx, before);
+  endPage(dev, dma, length, dir, attrs);
+  settle(before);
 }
 
 export function gd_dma_map_resource(dev: DmaDevice, phys: u64, length: u32, dir: u32, attrs: u32): u64 {
-  const ctx = changetype<Context>(dev.ctx);
-  const before = findingsOf(ctx);
+  const before = findings();
   const dma = dmaMapResource(dev, phys, length, dir, attrs);
-  settle(ctx, before);
+  settle(before);
   return dma;
 }
 
 export function gd_dma_unmap_resource(dev: DmaDevice, dma: u64, length: u32, dir: u32, attrs: u32): void {
-  const ctx = changetype<Context>(dev.ctx);
-  const before = findingsOf(ctx);
+  const before = findings();
   dmaUnmapResource(dev, dma, length, dir, attrs);
-  settle(ctx, before);
+  settle(before);
 }
 
 /** dma_mapping_error. */
@@ -120,8 +118,7 @@ export function gd_dma_error(dev: DmaDevice, dma: u64): bool {
 
 /** dma_sync_single_for_cpu and dma_sync_single_for_device. */
 export function gd_dma_sync(dev: DmaDevice, dma: u64, length: u32, dir: u32, forDevice: bool): void {
-  const ctx = changetype<Context>(dev.ctx);
-  const before = findingsOf(ctx);
+  const before = findings();
   if (watching()) {
     const at = mappingFind(dev, dma);
     if (at != 0) {
@@ -132,7 +129,7 @@ export function gd_dma_sync(dev: DmaDevice, dma: u64, length: u32, dir: u32, for
     }
   }
   dmaSyncSingle(dev, dma, length, dir, forDevice);
-  settle(ctx, before);
+  settle(before);
 }
 
 export function gd_dma_max_mapping(dev: DmaDevice): u64 {

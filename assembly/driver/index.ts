@@ -19,4 +19,6 @@ export {
 export { gd_sg_address, gd_sg_begin, gd_sg_gone, gd_sg_length, gd_sg_map, gd_sg_sync, gd_sg_unmap } from './sg';
 export { gd_coherent_alloc, gd_coherent_free } from './coherent';
 export { gd_bench_core } from './bench';
+// Exported so that the batch calls them, as batches of the core's other module do, instead of having their code inside.
+export { dmaMapPage, dmaUnmapPage } from '../dma/map';
 export { cpuSet } from '../memory/cpu';

@@ -14,7 +14,7 @@ import { contentsPeek } from '../ram/contents';
 import { PAGE_SHIFT, PAGE_SIZE } from '../ram/ram';
 import { hostReport } from './host';
 import { REPORT_FREE_MAPPED, shadowDisown, shadowOwn } from './shadow';
-import { DriverState, HASH_SLOTS, STATE_KASAN, UNIT_VMALLOC, driverState, ramOf } from './state';
+import { DriverState, HASH_SLOTS, UNIT_VMALLOC, driverState, ramOf, watching } from './state';
 
 // @ts-ignore: decorator
 @unmanaged
@@ -41,12 +41,6 @@ export class Mapping {
 const MAPPING_OWNED: u32 = 1;
 /** Of a list: not in the table by address. */
 const MAPPING_LISTED: u32 = 2;
-
-// @ts-ignore: decorator
-@inline
-export function watching(): bool {
-  return (driverState().flags & STATE_KASAN) != 0;
-}
 
 // @ts-ignore: decorator
 @inline

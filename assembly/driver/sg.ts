@@ -14,9 +14,9 @@ import { debugSgDestroy } from '../dma-debug/freed';
 import { sgFinishRuns, sgReserveRuns } from '../sg/build';
 import { sgDmaSegmentAddress, sgDmaSegmentLength } from '../sg/segments';
 import { SG_MAPPED, SG_RUN_SIZE, SgRun, SgTable } from '../sg/sg-table';
-import { findingsOf, settle } from './dma';
-import { Mapping, mappingAdd, mappingEnd, mappingGive, mappingTake, watching } from './owner';
-import { DriverState, HASH_SLOTS, ctxOf, driverState } from './state';
+import { findings, settle } from './dma';
+import { Mapping, mappingAdd, mappingEnd, mappingGive, mappingTake } from './owner';
+import { DriverState, HASH_SLOTS, ctxOf, driverState, watching } from './state';
 
 // @ts-ignore: decorator
 @unmanaged
@@ -85,8 +85,7 @@ export function gd_sg_map(dev: DmaDevice, sgl: usize, dir: u32, attrs: u32): i32
   if (at == 0 || changetype<SglRecord>(at).table == 0) return ENOMEM;
   const record = changetype<SglRecord>(at);
   const table = changetype<SgTable>(record.table);
-  const ctx = changetype<Context>(dev.ctx);
-  const before = findingsOf(ctx);
+  const before = findings();
   if ((table.flags & SG_MAPPED) == 0) sgFinishRuns(table);
   const rc = dmaMapSg(dev, table, dir, attrs);
   if (rc > 0 && watching()) {
@@ -101,7 +100,7 @@ export function gd_sg_map(dev: DmaDevice, sgl: usize, dir: u32, attrs: u32): i32
       record.mappings = mapping;
     }
   }
-  settle(ctx, before);
+  settle(before);
   return rc;
 }
 
@@ -125,11 +124,10 @@ export function gd_sg_unmap(dev: DmaDevice, sgl: usize, n: u32, dir: u32, attrs:
   const at = find(sgl);
   if (at == 0 || changetype<SglRecord>(at).table == 0) return false;
   const record = changetype<SglRecord>(at);
-  const ctx = changetype<Context>(dev.ctx);
-  const before = findingsOf(ctx);
+  const before = findings();
   dropMappings(record);
   dmaUnmapSg(dev, changetype<SgTable>(record.table), n, dir, attrs);
-  settle(ctx, before);
+  settle(before);
   return true;
 }
 
@@ -138,15 +136,14 @@ export function gd_sg_sync(dev: DmaDevice, sgl: usize, n: u32, dir: u32, forDevi
   const at = find(sgl);
   if (at == 0 || changetype<SglRecord>(at).table == 0) return false;
   const record = changetype<SglRecord>(at);
-  const ctx = changetype<Context>(dev.ctx);
-  const before = findingsOf(ctx);
+  const before = findings();
   for (let each = record.mappings; each != 0; each = changetype<Mapping>(each).listNext) {
     const mapping = changetype<Mapping>(each);
     if (forDevice) mappingGive(mapping, 0, mapping.length);
     else mappingTake(mapping, 0, mapping.length);
   }
   dmaSyncSg(dev, changetype<SgTable>(record.table), n, dir, forDevice);
-  settle(ctx, before);
+  settle(before);
   return true;
 }
 
@@ -159,12 +156,11 @@ export function gd_sg_gone(sgl: usize): void {
       link = at + offsetof<SglRecord>('next');
       continue;
     }
-    const ctx = ctxOf();
-    const before = findingsOf(ctx);
+    const before = findings();
     dropMappings(record);
     if (record.table != 0) debugSgDestroy(changetype<SgTable>(record.table));
     record.table = 0;
-    settle(ctx, before);
+    settle(before);
     return;
   }
 }

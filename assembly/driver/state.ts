@@ -15,7 +15,8 @@
 // Exports carry the names that C uses, gd_ for gemdma's and __asan_ for those that clang's instrumentation calls.
 
 import { BLOCK_SHIFT, blockAllocZeroed, blockOrder } from '../memory/block';
-import { CacheOf, Context } from '../memory/context';
+import { CacheOf, Context, cpuOf } from '../memory/context';
+import { Cpu } from '../memory/cpu';
 import { Ram } from '../ram/ram';
 import { Mapping } from './owner';
 import { SglRecord } from './sg';
@@ -61,11 +62,27 @@ export const HASH_SLOTS: u32 = 1 << HASH_BITS;
 let context: usize = 0;
 let driver: usize = 0;
 let plain: bool = false;
+let kasan: bool = false;
+let findings: usize = 0;
 
 // @ts-ignore: decorator
 @inline
 export function ctxOf(): Context {
   return changetype<Context>(context);
+}
+
+/** The CPU's accesses are checked. */
+// @ts-ignore: decorator
+@inline
+export function watching(): bool {
+  return kasan;
+}
+
+/** Where the checker counts its findings: C runs on the CPU that the machine was on when it was loaded. */
+// @ts-ignore: decorator
+@inline
+export function findingsAt(): usize {
+  return findings;
 }
 
 /** Neither the checker nor the shadow is there: calls go straight to the core. */
@@ -113,7 +130,9 @@ export function gd_attach(ctxAt: usize, flags: u32): bool {
     ctx.driver = at;
   }
   driver = ctx.driver;
-  plain = changetype<usize>(ctx.dmaDebug) == 0 && (driverState().flags & STATE_KASAN) == 0;
+  kasan = (driverState().flags & STATE_KASAN) != 0;
+  plain = changetype<usize>(ctx.dmaDebug) == 0 && !kasan;
+  findings = changetype<usize>(cpuOf(ctx)) + offsetof<Cpu>('findings');
   return true;
 }
 

@@ -278,17 +278,19 @@ function benchCommand(): Command {
   return command('bench', 'what a mapping from C costs beside the core, loading, and a test')
     .argument('<module>', 'what gemdma driver build wrote')
     .requiredOption('--test <file>', "the test's module: device, model and scenario")
+    .option('--plain <module>', 'the same driver, built with --no-kasan: says what the checks of accesses cost')
     .action(framed(bench));
 }
 
-async function bench(frame: Frame, path: string, flags: { test: string }): Promise<ExitCode> {
+async function bench(frame: Frame, path: string, flags: { test: string; plain?: string }): Promise<ExitCode> {
   const test = await loaded(flags.test);
-  const result = usage(() => benchDriver(read(path), test));
+  const plain = flags.plain === undefined ? undefined : read(flags.plain);
+  const result = usage(() => benchDriver(read(path), test, plain));
   frame.show(result, describeBench);
   return EXIT.ok;
 }
 
-function describeBench({ rows, load, test }: DriverBench): string[] {
+function describeBench({ rows, load, test, kasan }: DriverBench): string[] {
   const ns = (value: number): string => `${value.toFixed(1)} ns`;
   return [
     table(
@@ -298,6 +300,7 @@ function describeBench({ rows, load, test }: DriverBench): string[] {
     '',
     `machine and driver loaded in ${load.toFixed(1)} ms`,
     `the test: ${test.toFixed(1)} ms`,
+    ...(kasan === undefined ? [] : [`${kasan.toFixed(2)} times what it takes without the checks of accesses`]),
   ];
 }
 

@@ -22,8 +22,10 @@ export interface DriverBench {
   rows: DriverBenchRow[];
   /** Milliseconds for a machine with the driver loaded. */
   load: number;
-  /** Milliseconds for the test. A module that was built without kasan tells what the checks of accesses cost. */
+  /** Milliseconds for the test. */
   test: number;
+  /** The test's time over that of the same driver built without kasan, in rounds of both; absent without one. */
+  kasan?: number;
 }
 
 const PAGES = 256;
@@ -38,16 +40,24 @@ const MACHINES: readonly [string, MachineOptions][] = [
   ['strict, dma-debug', { iommu: 'strict' }],
 ];
 
-/** Times a driver. */
-export function benchDriver(wasm: Uint8Array, test: DriverTest): DriverBench {
+/**
+ * Times a driver.
+ * @param plain the same driver, built without kasan
+ */
+export function benchDriver(wasm: Uint8Array, test: DriverTest, plain?: Uint8Array): DriverBench {
   const rows = MACHINES.map(([what, machine]) => row(what, wasm, test, machine));
   const load = median(Array.from({ length: LOADS }, () => timed(() => new Driver(driverMachine(), wasm, test.device))));
-  const whole = Array.from({ length: LOADS }, () => {
-    const driver = new Driver(driverMachine(), wasm, test.device);
-    if (test.model) driver.model = test.model(driver.hardware);
-    return timed(() => runScenario(driver, test));
-  });
-  return { rows, load, test: median(whole) };
+  const whole = Array.from({ length: LOADS }, () => scenario(wasm, test));
+  const result = { rows, load, test: median(whole) };
+  if (plain === undefined) return result;
+  const pairs = Array.from({ length: ROUNDS }, () => scenario(wasm, test) / scenario(plain, test));
+  return { ...result, kasan: median(pairs) };
+}
+
+function scenario(wasm: Uint8Array, test: DriverTest): number {
+  const driver = new Driver(driverMachine(), wasm, test.device);
+  if (test.model) driver.model = test.model(driver.hardware);
+  return timed(() => runScenario(driver, test));
 }
 
 function row(what: string, wasm: Uint8Array, test: DriverTest, machine: MachineOptions): DriverBenchRow {

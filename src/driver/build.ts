@@ -163,10 +163,6 @@ function plan(options: BuildOptions, cache: string): Job[] {
   maps.push(`-ffile-prefix-map=${C_FOLDER}/=gemdma/`);
   const width = dmaBits === 32 ? ['-DGD_DMA32'] : [];
   const shared = [...BASE_FLAGS, ...mode, `-I${common}`, ...maps, ...width];
-  const runtime = RUNTIME.map((name) => ({
-    source: join(C_FOLDER, 'runtime', name),
-    flags: [...shared, '-fvisibility=hidden', '-w'],
-  }));
   const include = (options.include ?? []).map((folder) => `-I${resolve(folder)}`);
   const define = (options.define ?? []).map((macro) => `-D${macro}`);
   const own = [
@@ -193,10 +189,10 @@ function plan(options: BuildOptions, cache: string): Job[] {
         `-DKBUILD_BASENAME="${modname(source)}"`,
       ],
     })),
-    ...runtime.map((job) => ({
-      ...job,
-      flags: [...job.flags, '-DKBUILD_MODNAME="gemdma"', '-DKBUILD_BASENAME="gemdma"'],
-    })),
+    {
+      source: join(C_FOLDER, 'runtime', RUNTIME),
+      flags: [...shared, '-fvisibility=hidden', '-w', '-DKBUILD_MODNAME="gemdma"', '-DKBUILD_BASENAME="gemdma"'],
+    },
   ];
 }
 

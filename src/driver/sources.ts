@@ -1,21 +1,7 @@
-/** Files of the C runtime (src/driver/c/runtime), and the headers that own mode answers for. */
+/** The C runtime (src/driver/c/runtime), and the headers that own mode answers for. */
 
-export const RUNTIME = [
-  'base.c',
-  'bench.c',
-  'device.c',
-  'dma.c',
-  'gem.c',
-  'irq.c',
-  'net.c',
-  'pages.c',
-  'pci.c',
-  'sched.c',
-  'sg.c',
-  'skb.c',
-  'slab.c',
-  'tree.c',
-] as const;
+/** Includes the other files of its folder. */
+export const RUNTIME = 'all.c';
 
 const LINUX = `
 atomic bitfield bitmap bitops bits bug cache compiler compiler_types completion ctype delay device device/driver dma-buf dma-direction

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /* What `gemdma driver bench` times: calls that a driver makes, in batches, so that the clock is read once for many. */
-#include "runtime.h"
+#include <gemdma/site.h>
 
 extern struct device *gd_device(void);
 
@@ -35,12 +35,12 @@ GD_EXPORT u32 gd_bench_c(u32 n, u32 rounds)
 
 	while (rounds--) {
 		for (i = 0; i < n; i++) {
-			addresses[i] = dma_map_page_attrs(d, pages[i], 0, PAGE_SIZE, DMA_FROM_DEVICE, 0);
+			addresses[i] = dma_map_page(d, pages[i], 0, PAGE_SIZE, DMA_FROM_DEVICE);
 			if (!dma_mapping_error(d, addresses[i]))
 				made++;
 		}
 		for (i = 0; i < n; i++)
-			dma_unmap_page_attrs(d, addresses[i], PAGE_SIZE, DMA_FROM_DEVICE, 0);
+			dma_unmap_page(d, addresses[i], PAGE_SIZE, DMA_FROM_DEVICE);
 	}
 	return made;
 }

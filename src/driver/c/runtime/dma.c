@@ -4,63 +4,37 @@
 
 struct dma_res { u32 size; void *at; dma_addr_t dma; unsigned long attrs; };
 
-/* With a 32-bit dma_addr_t, DMA_MAPPING_ERROR is 0xffffffff; the core's is 64 bits wide. */
-static inline u64 wide(dma_addr_t at)
-{
-	return at == DMA_MAPPING_ERROR ? GD_NO_ADDRESS : (u64)at;
-}
-
-static noinline void no_device(const char *what)
+void gd_no_device(const char *what)
 {
 	gd_finding(GD_MISUSE, NULL, 0, NULL, "%s for a device that does no DMA", what);
 	gd_host_oops("no device");
 }
 
-static inline u32 handle(struct device *d, const char *what)
-{
-	if (__builtin_expect(!d || !d->archdata.gd_handle, 0))
-		no_device(what);
-	return d->archdata.gd_handle;
-}
+#define wide gd_wide
+#define handle gd_handle_of
 
-/* What the driver has set of its masks and segments, before a mapping is made. */
-static inline u32 prepared(struct device *d, const char *what)
+/* The core's handle, when it has been told what the driver has set of its masks. */
+static u32 prepared(struct device *d, const char *what)
 {
-	static struct device *last;
-	static u64 last_mask, last_coherent;
 	u32 h = handle(d, what);
-	u64 mask = d->dma_mask ? *d->dma_mask : 0;
 
-	if (__builtin_expect(d != last || mask != last_mask || d->coherent_dma_mask != last_coherent, 0)) {
-		last = d;
-		last_mask = mask;
-		last_coherent = d->coherent_dma_mask;
-		gd_dma_masks(h, last_mask, last_coherent);
-	}
+	gd_dma_masks(h, gd_mask_of(d), d->coherent_dma_mask);
 	return h;
 }
 
 dma_addr_t gd_map_single_attrs(struct device *d, void *at, size_t size, enum dma_data_direction dir, unsigned long attrs)
 {
-	u32 h = prepared(d, "dma_map_single");
-
-	if (gd_fail(GD_FAULT_MAP))
-		return DMA_MAPPING_ERROR;
-	return (dma_addr_t)gd_dma_map_single(h, at, size, dir, attrs);
+	return gd_map_single(d, at, size, dir, attrs);
 }
 
 dma_addr_t dma_map_page_attrs(struct device *d, struct page *page, size_t offset, size_t size, enum dma_data_direction dir, unsigned long attrs)
 {
-	u32 h = prepared(d, "dma_map_page");
-
-	if (gd_fail(GD_FAULT_MAP))
-		return DMA_MAPPING_ERROR;
-	return (dma_addr_t)gd_dma_map(h, ((u64)page_to_pfn(page) << PAGE_SHIFT) + offset, size, dir, attrs);
+	return gd_map_page(d, page, offset, size, dir, attrs);
 }
 
 void dma_unmap_page_attrs(struct device *d, dma_addr_t at, size_t size, enum dma_data_direction dir, unsigned long attrs)
 {
-	gd_dma_unmap(handle(d, "dma_unmap_page"), wide(at), size, dir, attrs);
+	gd_unmap_page(d, at, size, dir, attrs);
 }
 
 static int map_list(struct device *d, struct scatterlist *sgl, int n, enum dma_data_direction dir, unsigned long attrs)
@@ -138,11 +112,7 @@ void dma_unmap_resource(struct device *d, dma_addr_t at, size_t size, enum dma_d
 
 int gd_mapping_error(struct device *d, dma_addr_t at)
 {
-	u32 h = handle(d, "dma_mapping_error");
-
-	if (gd_dma_debug_on)
-		gd_dma_error(h, wide(at));
-	return at == DMA_MAPPING_ERROR ? -ENOMEM : 0;
+	return gd_map_failed(d, at);
 }
 
 void gd_dma_sync_range(struct device *d, dma_addr_t at, size_t size, enum dma_data_direction dir, bool for_device)
@@ -243,7 +213,7 @@ struct page *dma_alloc_pages(struct device *d, size_t size, dma_addr_t *dma, enu
 	page = gd_alloc_pages(gfp | __GFP_NOFAIL, get_order(size));
 	if (!page)
 		return NULL;
-	*dma = (dma_addr_t)gd_dma_map(h, (u64)page_to_pfn(page) << PAGE_SHIFT, size, dir, DMA_ATTR_SKIP_CPU_SYNC);
+	*dma = (dma_addr_t)gd_dma_map(h, gd_mask_of(d), (u64)page_to_pfn(page) << PAGE_SHIFT, size, dir, DMA_ATTR_SKIP_CPU_SYNC);
 	/* What dma_alloc_pages returns needs no dma_mapping_error: it has been asked here. */
 	if (gd_dma_error(h, wide(*dma))) {
 		__free_pages(page, get_order(size));

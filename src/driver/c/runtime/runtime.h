@@ -9,6 +9,7 @@
 #include <gemdma/all.h>
 #endif
 #include <gemdma/core.h>
+#include <gemdma/map.h>
 
 #undef kmalloc
 #undef kfree
@@ -17,7 +18,6 @@
 /* A finding with text of printk's form. */
 void gd_finding(enum gd_finding kind, const void *at, u32 size, const struct gd_site *born, const char *fmt, ...);
 
-extern u32 gd_dma_debug_on;
 
 /* sched.c */
 extern u32 gd_irqs_off, gd_in_irq, gd_spin_depth;

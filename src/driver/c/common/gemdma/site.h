@@ -12,6 +12,7 @@
 #else
 #include <gemdma/all.h>
 #endif
+#include <gemdma/map.h>
 
 #define GD_AT(call) ({ \
 	static const struct gd_site _gd_site = { __func__, __FILE__, __LINE__ }; \
@@ -75,9 +76,11 @@
 #undef dma_alloc_wc
 #undef dma_alloc_noncoherent
 #undef skb_frag_dma_map
-#define dma_map_single_attrs(d, p, s, r, a) GD_AT(gd_map_single_attrs(d, p, s, r, a))
-#define dma_map_page_attrs(d, p, o, s, r, a) GD_AT((dma_map_page_attrs)(d, p, o, s, r, a))
-#define skb_frag_dma_map(d, f, o, s, r) GD_AT((dma_map_page_attrs)(d, skb_frag_page(f), skb_frag_off(f) + (o), s, r, 0))
+#undef dma_mapping_error
+#define dma_mapping_error(d, a) gd_map_failed(d, a)
+#define dma_map_single_attrs(d, p, s, r, a) GD_AT(gd_map_single(d, p, s, r, a))
+#define dma_map_page_attrs(d, p, o, s, r, a) GD_AT(gd_map_page(d, p, o, s, r, a))
+#define skb_frag_dma_map(d, f, o, s, r) GD_AT(gd_map_page(d, skb_frag_page(f), skb_frag_off(f) + (o), s, r, 0))
 #define dma_map_sg_attrs(d, l, n, r, a) GD_AT((dma_map_sg_attrs)(d, l, n, r, a))
 #define dma_map_sgtable(d, t, r, a) GD_AT((dma_map_sgtable)(d, t, r, a))
 #define dma_map_resource(d, p, s, r, a) GD_AT((dma_map_resource)(d, p, s, r, a))
@@ -93,8 +96,8 @@
 #undef dma_unmap_single_attrs
 #undef dma_free_coherent
 #undef dma_free_wc
-#define dma_unmap_single_attrs(d, a, s, r, t) GD_AT((dma_unmap_page_attrs)(d, a, s, r, t))
-#define dma_unmap_page_attrs(d, a, s, r, t) GD_AT((dma_unmap_page_attrs)(d, a, s, r, t))
+#define dma_unmap_single_attrs(d, a, s, r, t) GD_AT(gd_unmap_page(d, a, s, r, t))
+#define dma_unmap_page_attrs(d, a, s, r, t) GD_AT(gd_unmap_page(d, a, s, r, t))
 #define dma_unmap_sg_attrs(d, l, n, r, t) GD_AT((dma_unmap_sg_attrs)(d, l, n, r, t))
 #define dma_unmap_resource(d, a, s, r, t) GD_AT((dma_unmap_resource)(d, a, s, r, t))
 #define dma_free_attrs(d, s, p, h, t) GD_AT((dma_free_attrs)(d, s, p, h, t))

@@ -52,7 +52,7 @@ struct page {
 	atomic_t _refcount;
 };
 
-extern struct page *gd_mem_map;
+extern struct page *gd_mem_map __attribute__((visibility("hidden")));
 static inline unsigned long page_to_pfn(const struct page *page) { return gd_frame_pfn(page - gd_mem_map); }
 static inline struct page *pfn_to_page(unsigned long pfn) { return gd_mem_map + gd_frame(pfn); }
 static inline phys_addr_t page_to_phys(const struct page *page) { return PFN_PHYS(page_to_pfn(page)); }

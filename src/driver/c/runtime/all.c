@@ -1,0 +1,16 @@
+// SPDX-License-Identifier: MIT
+/* The runtime is compiled as one file: the headers of a kernel tree are read once. bench.c comes last, as it notes call sites. */
+#include "base.c"
+#include "device.c"
+#include "dma.c"
+#include "gem.c"
+#include "irq.c"
+#include "net.c"
+#include "pages.c"
+#include "pci.c"
+#include "sched.c"
+#include "sg.c"
+#include "skb.c"
+#include "slab.c"
+#include "tree.c"
+#include "bench.c"
