@@ -151,7 +151,11 @@ async function runPackage(
   try {
     // Files are told by their paths on the host.
     const names = tool === 'clang' ? [`-ffile-prefix-map=${ROOT}/=/`] : [];
-    const made = await loaded.runLLVM([tool, ...names, ...args.map(relative)], files, { stdout: write, stderr: write });
+    const made = await loaded.runLLVM([tool, ...names, ...args.map(relative)], files, {
+      stdout: write,
+      stderr: write,
+      fetchProgress: () => {},
+    });
     for (const path of outputs) {
       const bytes = lookUp(made, path);
       if (!bytes) continue;
