@@ -6,8 +6,9 @@ import { benchDriver, type DriverBench } from '../driver/bench.js';
 import { type BuiltDriver, buildDriver } from '../driver/build.js';
 import { driverFailNth } from '../driver/fail-nth.js';
 import { loadTest } from '../driver/load-test.js';
+import { PointRunner, TestThrew } from '../driver/point-runner.js';
 import { failNthText, findingsText, stressText } from '../driver/report.js';
-import { type RunResult, runDriver } from '../driver/run.js';
+import type { RunResult } from '../driver/run.js';
 import { driverStress, stressRound } from '../driver/stress.js';
 import { symbolsOf } from '../driver/symbols.js';
 import { KERNEL_NAMES, type KernelName } from '../kernels/kernels.js';
@@ -145,6 +146,7 @@ function runCommand(): Command {
       integerOption('--stress-seed', 0, 0xffffffff),
     )
     .option('--log', 'show what the driver printed')
+    .option('--time-limit <ms>', 'for the run', integerOption('--time-limit', 10, 3_600_000), 30_000)
     .action(framed(run));
 }
 
@@ -152,14 +154,31 @@ interface RunFlags extends MachineFlags {
   nth: number;
   log?: boolean;
   stressSeed?: number;
+  timeLimit: number;
 }
 
 async function run(frame: Frame, path: string, flags: RunFlags): Promise<ExitCode> {
-  const test = await loaded(flags.test);
-  const { nth, kasan } = flags;
-  const round = flags.stressSeed === undefined ? {} : stressRound(flags.stressSeed, machineOf(flags));
-  const options = { machine: machineOf(flags), nth, kasan, dmaBits: widthOf(path), ...round };
-  const result = usage(() => runDriver(read(path), test, options));
+  await loaded(flags.test);
+  const { nth, kasan, timeLimit } = flags;
+  const machine = usage(() => machineOf(flags));
+  const round = flags.stressSeed === undefined ? {} : stressRound(flags.stressSeed, machine);
+  // In a worker: a driver that loops for ever must not keep Ctrl-C from being seen.
+  const runner = new PointRunner(read(path), flags.test, {
+    machine,
+    kasan,
+    dmaBits: widthOf(path),
+    timeLimit,
+    signal: frame.signal,
+  });
+  let result: RunResult;
+  try {
+    result = (await runner.run({ nth, ...round })) ?? runner.stuck();
+  } catch (error) {
+    throw testError(error);
+  } finally {
+    await runner.close();
+  }
+  if (frame.signal.aborted) return EXIT.interrupted;
   const wrong = result.findings.length > 0;
   frame.show(result, () => describeRun(result, flags), { wrong });
   return wrong ? EXIT.findings : EXIT.ok;
@@ -233,7 +252,7 @@ async function inBothWidths<T>(
       const result = await act(wasm, { dmaBits: widthOf(file), signal: frame.signal, onProgress });
       results.push([`gemdma driver run ${file} --test ${flags.test}${machineText(flags)}`, result]);
     } catch (error) {
-      throw asUsageError(error);
+      throw testError(error);
     }
   }
   return results;
@@ -302,6 +321,11 @@ function describeBench({ rows, load, test, kasan }: DriverBench): string[] {
     `the test: ${test.toFixed(1)} ms`,
     ...(kasan === undefined ? [] : [`${kasan.toFixed(2)} times what it takes without the checks of accesses`]),
   ];
+}
+
+/** A test that throws is the user's to mend. */
+function testError(error: unknown): unknown {
+  return error instanceof TestThrew ? new UsageError(`the test threw ${error.message}`) : asUsageError(error);
 }
 
 function widthOf(path: string): 32 | 64 {

@@ -1,13 +1,22 @@
 import { parentPort, workerData } from 'node:worker_threads';
+import { GemDmaError } from '../core/errors.js';
+import { driverCore } from './core-module.js';
 import { loadTest } from './load-test.js';
-import type { DriverWorkerData, DriverWorkerReply, DriverWorkerRequest } from './point-runner.js';
+import type { DriverWorkerData, DriverWorkerReply, DriverWorkerRequest, ThrownError } from './point-runner.js';
 import { runDriver } from './run.js';
 
 /** The worker of fail-nth and stress: runs a test once for each request. */
 
 const { wasm, test: url, options } = workerData as DriverWorkerData;
-const loading = loadTest(url);
 const port = parentPort!;
+// The first run's time begins when the worker is there and the core compiled.
+const loading = loadTest(url).then((test) => {
+  driverCore();
+  port.postMessage({ ready: true });
+  return test;
+});
+// What the import threw is the answer to the first request.
+loading.catch(() => {});
 
 port.on('message', async (request: DriverWorkerRequest) => {
   port.postMessage(await answer(request));
@@ -17,6 +26,15 @@ async function answer(request: DriverWorkerRequest): Promise<DriverWorkerReply> 
   try {
     return { result: runDriver(wasm, await loading, { ...options, ...request }) };
   } catch (error) {
-    return { error: error instanceof Error ? (error.stack ?? error.message) : String(error) };
+    return { error: thrown(error) };
   }
+}
+
+/** An error as a message can carry it. */
+function thrown(error: unknown): ThrownError {
+  if (!(error instanceof Error)) return { message: String(error), stack: '' };
+  const { message, stack = '' } = error;
+  if (!GemDmaError.is(error)) return { message: `${error.name}: ${message}`, stack };
+  const { code, syscall, reason } = error;
+  return { message: message.replace(`${code}: `, ''), stack, refused: { code, syscall, reason } };
 }

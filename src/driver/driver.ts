@@ -51,6 +51,8 @@ const REPORT_NAMES = [
   'FREE_WHILE_MAPPED',
 ];
 const IRQ = 11;
+/** Regions of registers lie there, one MiB each (c/runtime/pci.c). */
+const MMIO_BASE = 0xf0000000;
 const MMIO_SHIFT = 20;
 const IORESOURCE_IO = 0x100;
 const IORESOURCE_MEM = 0x200;
@@ -89,6 +91,7 @@ export class Driver {
   #model: DeviceModel = { read: () => 0xffffffff, write: () => {} };
   #packet: Uint8Array[] = [];
   #config: Record<number, number> = {};
+  #regions: { bars: readonly (number | null)[]; ports: readonly number[] } = { bars: [], ports: [] };
   #stopped = false;
 
   /**
@@ -137,6 +140,7 @@ export class Driver {
     const [vendor = 0, device = 0, subvendor = 0, subdevice = 0] = ids.split(':').map((id) => Number.parseInt(id, 16));
     const { exports } = this.#module;
     this.#config = { ...config };
+    this.#regions = { bars, ports: ioBars };
     const kind = bus === 'pci' ? 1 : 2;
     const name = description.name ?? this.device.name;
     const both = (high: number, low: number): number => ((high << 16) | low) >>> 0;
@@ -167,7 +171,10 @@ export class Driver {
     const act = this.#module.exports[name];
     if (typeof act !== 'function') throw new TypeError(`the driver exports no function ${name}`);
     const value = this.#guard(() => act(...args));
-    if (name !== 'gd_poll' && name !== 'gd_pass') this.#guard(() => this.#module.exports.gd_poll());
+    if (name !== 'gd_poll' && name !== 'gd_pass') {
+      this.#guard(() => this.#module.exports.gd_returned());
+      this.#guard(() => this.#module.exports.gd_poll());
+    }
     return value;
   }
 
@@ -295,6 +302,24 @@ export class Driver {
     return line === 0 ? null : { func: cstring(core, func), file: cstring(core, file), line };
   }
 
+  /** Whether an access is one to registers that there are and that the driver has mapped; says so where it is not. */
+  #isRegister(address: number, size: number, does: string): boolean {
+    const at = address >>> 0;
+    const bar = (at - MMIO_BASE) >>> MMIO_SHIFT;
+    const offset = at & (2 ** MMIO_SHIFT - 1);
+    const { bars, ports } = this.#regions;
+    const length = at < MMIO_BASE ? 0 : (bars[bar] ?? 0);
+    let wrong = '';
+    if (length === 0) wrong = `at 0x${at.toString(16)}, where there is none`;
+    else if (offset + size > length)
+      wrong = `at offset 0x${offset.toString(16)} of region ${bar}, which has ${length} bytes`;
+    else if (!ports.includes(bar) && this.#module.exports.gd_region_mapped(bar) === 0)
+      wrong = `of region ${bar}, which is not mapped`;
+    if (wrong === '') return true;
+    this.findings.add('BAD_REGISTER', `${does} a register of ${size} bytes ${wrong}`, this.#stack());
+    return false;
+  }
+
   #missing(name: string): never {
     this.findings.add('MISUSE', `calls ${name}, which is not modelled`, this.#stack());
     throw new DriverStopped(name);
@@ -397,8 +422,10 @@ export class Driver {
         }
         return text.length;
       },
-      gd_host_read: (at, size) => this.#model.read((at >>> MMIO_SHIFT) & 15, at & 0xfffff, size) | 0,
+      gd_host_read: (at, size) =>
+        this.#isRegister(at, size, 'reads') ? this.#model.read((at >>> MMIO_SHIFT) & 15, at & 0xfffff, size) | 0 : -1,
       gd_host_write: (at, size, value) => {
+        if (!this.#isRegister(at, size, 'writes')) return;
         const mask = size === 4 ? 0xffffffff : size === 2 ? 0xffff : 0xff;
         this.#model.write((at >>> MMIO_SHIFT) & 15, at & 0xfffff, size, (value & mask) >>> 0);
       },

@@ -14,7 +14,6 @@ export interface DriverFailNthOptions extends RunnerOptions {
   /** Try every point of each group. Default false. */
   all?: boolean;
   onProgress?(done: number, of: number): void;
-  signal?: AbortSignal;
 }
 
 /** A finding, and the failure that led to it. */
@@ -45,7 +44,7 @@ const SURVEY_LIMIT = 30_000;
  * Fails each allocation of a test in turn.
  * @param wasm what buildDriver gave
  * @param test URL or path of the test's module: it is loaded in the worker
- * @throws Error that the test threw
+ * @throws TestThrew; GemDmaError for a module that is no driver
  */
 export async function driverFailNth(
   wasm: Uint8Array,
@@ -56,7 +55,7 @@ export async function driverFailNth(
   const runner = new PointRunner(wasm, test, options);
   try {
     const survey = await runner.run({ survey: true }, SURVEY_LIMIT);
-    if (survey === null) return hung(dmaBits);
+    if (survey === null) return hung(dmaBits, signal?.aborted === true);
     const groups = grouped(survey.points);
     const chosen = groups.flatMap((group) => (options.all ? group : picked(group))).sort((a, b) => a.number - b.number);
     const known = new Set(survey.findings.map(findingKey));
@@ -65,6 +64,7 @@ export async function driverFailNth(
     for (const point of chosen) {
       if (signal?.aborted) break;
       const result = await runner.run({ nth: point.number });
+      if (signal?.aborted) break;
       ++tried;
       const findings = result === null ? [runner.hang(point)] : result.findings;
       for (const finding of findings) {
@@ -106,8 +106,10 @@ function grouped(points: readonly FaultPoint[]): FaultPoint[][] {
   return [...groups.values()];
 }
 
-function hung(dmaBits: 32 | 64): DriverFailNthResult {
+function hung(dmaBits: 32 | 64, aborted: boolean): DriverFailNthResult {
+  const nothing = { dmaBits, failures: [], points: 0, groups: 0, tried: 0, missing: [] };
+  if (aborted) return { ...nothing, baseline: [] };
   const message = `does not come back within ${SURVEY_LIMIT / 1000} s, with no failure at all`;
   const finding: DriverFinding = { id: 'HANG', message, at: null, born: null, stack: [], count: 1 };
-  return { dmaBits, baseline: [finding], failures: [], points: 0, groups: 0, tried: 0, missing: [] };
+  return { ...nothing, baseline: [finding] };
 }

@@ -18,6 +18,7 @@ export type DriverFindingId =
   | 'LOCK'
   | 'SLEEP_IN_ATOMIC'
   | 'MISUSE'
+  | 'BAD_REGISTER'
   | 'OOPS'
   | 'DEVICE_FAULT'
   | 'STALE_DMA'

@@ -1,4 +1,5 @@
 import { Worker } from 'node:worker_threads';
+import { GemDmaError } from '../core/errors.js';
 import type { MachineOptions } from '../machine/config.js';
 import type { FaultPoint } from './driver.js';
 import type { DriverFinding } from './findings.js';
@@ -13,6 +14,8 @@ export interface RunnerOptions {
   kasan?: boolean;
   /** Milliseconds for one run. Default 5000. */
   timeLimit?: number;
+  /** Ends the run that is under way: a driver may loop for ever. */
+  signal?: AbortSignal;
 }
 
 /** What a worker gets at its start. */
@@ -24,7 +27,29 @@ export interface DriverWorkerData {
 
 /** What it is asked: options over those of its start. Its answer is a result, or what the test threw. */
 export type DriverWorkerRequest = RunOptions;
-export type DriverWorkerReply = { result: RunResult } | { error: string };
+export type DriverWorkerReply = { result: RunResult } | { error: ThrownError };
+
+/** What a test threw. */
+export interface ThrownError {
+  message: string;
+  stack: string;
+  /** Of a GemDmaError. */
+  refused?: { code: string; syscall: string; reason: string | undefined };
+}
+
+/** A test's module, or its model or scenario, threw. */
+export class TestThrew extends Error {
+  override readonly name = 'TestThrew';
+}
+
+function asError({ message, stack, refused }: ThrownError): Error {
+  if (refused) {
+    const { code, syscall, reason } = refused;
+    return new GemDmaError(code as ConstructorParameters<typeof GemDmaError>[0], syscall, message, { reason });
+  }
+  const place = /\(?((?:file:|\/)\S+:\d+):\d+\)?/.exec(stack)?.[1];
+  return new TestThrew(place ? `${message} (${place})` : message);
+}
 
 const TIME_LIMIT = 5000;
 /** A worker starts, and compiles the core, before the first run's time begins. */
@@ -33,30 +58,39 @@ const START_LIMIT = 30_000;
 export class PointRunner {
   readonly #data: DriverWorkerData;
   readonly #timeLimit: number;
+  readonly #signal: AbortSignal | undefined;
   #worker: Worker | null = null;
 
   constructor(
     wasm: Uint8Array,
     test: string | { readonly href: string },
-    { machine, dmaBits, kasan, timeLimit = TIME_LIMIT }: RunnerOptions,
+    { machine, dmaBits, kasan, timeLimit = TIME_LIMIT, signal }: RunnerOptions,
   ) {
     this.#data = { wasm, test: String(test), options: { machine, dmaBits, kasan } };
     this.#timeLimit = timeLimit;
+    this.#signal = signal;
   }
 
   /**
-   * @returns null when the time was over
-   * @throws Error that the test threw
+   * @returns null when the time was over, or the signal ended it
+   * @throws TestThrew; GemDmaError for a module that is no driver
    */
   async run(request: DriverWorkerRequest, timeLimit = this.#timeLimit): Promise<RunResult | null> {
     const fresh = this.#worker === null;
     this.#worker ??= new Worker(new URL('./driver-worker.js', import.meta.url), { workerData: this.#data });
     const worker = this.#worker;
     let timer: NodeJS.Timeout | undefined;
+    let stop: (() => void) | undefined;
     try {
       const reply = await new Promise<DriverWorkerReply | null>((resolve, reject) => {
-        timer = setTimeout(() => resolve(null), fresh ? timeLimit + START_LIMIT : timeLimit);
-        worker.once('message', resolve);
+        timer = setTimeout(() => resolve(null), fresh ? START_LIMIT : timeLimit);
+        stop = () => resolve(null);
+        this.#signal?.addEventListener('abort', stop);
+        worker.on('message', (message: DriverWorkerReply | { ready: true }) => {
+          if (!('ready' in message)) return resolve(message);
+          clearTimeout(timer);
+          timer = setTimeout(() => resolve(null), timeLimit);
+        });
         worker.once('error', reject);
         worker.postMessage(request);
       });
@@ -64,10 +98,11 @@ export class PointRunner {
         await this.close();
         return null;
       }
-      if ('error' in reply) throw new Error(reply.error);
+      if ('error' in reply) throw asError(reply.error);
       return reply.result;
     } finally {
       clearTimeout(timer);
+      if (stop) this.#signal?.removeEventListener('abort', stop);
       worker.removeAllListeners('message');
       worker.removeAllListeners('error');
     }
@@ -77,6 +112,12 @@ export class PointRunner {
   hang(point: FaultPoint | null): DriverFinding {
     const message = `does not come back within ${this.#timeLimit / 1000} s: it loops for ever, or as good as`;
     return { id: 'HANG', message, at: point?.at ?? null, born: null, stack: point?.stack ?? [], count: 1 };
+  }
+
+  /** The result of a run that did not come back: nothing is known of it but that. */
+  stuck(): RunResult {
+    const nothing = { log: [], probed: 0, pointCount: 0, points: [], struck: null, missing: [] };
+    return { ...nothing, findings: [this.hang(null)] };
   }
 
   async close(): Promise<void> {

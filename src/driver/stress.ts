@@ -13,7 +13,6 @@ export interface DriverStressOptions extends RunnerOptions {
   /** Default 100. */
   rounds?: number;
   onProgress?(done: number, of: number): void;
-  signal?: AbortSignal;
 }
 
 export interface StressFinding {
@@ -63,7 +62,7 @@ export function stressRound(seed: number, machine: MachineOptions = {}): StressR
  * Runs a test many times.
  * @param wasm what buildDriver gave
  * @param test URL or path of the test's module
- * @throws Error that the test threw
+ * @throws TestThrew; GemDmaError for a module that is no driver
  */
 export async function driverStress(
   wasm: Uint8Array,
@@ -78,6 +77,7 @@ export async function driverStress(
     for (; done < rounds && !signal?.aborted; ++done) {
       const at = seed + done;
       const result = await runner.run(stressRound(at, options.machine), options.timeLimit);
+      if (signal?.aborted) break;
       for (const finding of result === null ? [runner.hang(null)] : result.findings) {
         const key = findingKey(finding);
         const before = findings.get(key);

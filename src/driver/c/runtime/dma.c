@@ -10,6 +10,12 @@ void gd_no_device(const char *what)
 	gd_host_oops("no device");
 }
 
+void gd_map_refused(gd_u32 dir)
+{
+	if (dir > DMA_FROM_DEVICE)
+		gd_finding(GD_BUG, NULL, 0, NULL, "BUG_ON(!valid_dma_direction(dir)): maps in direction %u", dir);
+}
+
 #define wide gd_wide
 #define handle gd_handle_of
 

@@ -64,8 +64,9 @@ struct page *vmalloc_to_page(const void *at)
 /* Memory that may sleep in a context that must not: says so. */
 bool gd_in_atomic(gfp_t gfp, const char *what)
 {
-	if ((gfp & __GFP_DIRECT_RECLAIM) && (gd_in_irq || gd_spin_depth)) {
-		gd_finding(GD_SLEEP, NULL, 0, NULL, "%s may sleep %s", what, gd_in_irq ? "in an interrupt" : "with a spinlock held");
+	if ((gfp & __GFP_DIRECT_RECLAIM) && (gd_in_irq || gd_spin_depth || gd_irqs_off)) {
+		gd_finding(GD_SLEEP, NULL, 0, NULL, "%s may sleep %s", what,
+			   gd_in_irq ? "in an interrupt" : gd_spin_depth ? "with a spinlock held" : "with interrupts off");
 	}
 	return false;
 }
@@ -78,6 +79,11 @@ struct page *gd_alloc_pages(gfp_t gfp, unsigned int order)
 	gd_in_atomic(gfp, "alloc_pages");
 	if (!(gfp & __GFP_NOFAIL) && gd_fail(GD_FAULT_PAGES))
 		return NULL;
+	if (order > 10) {
+		if (!(gfp & __GFP_NOWARN))
+			gd_finding(GD_WARN, NULL, 0, NULL, "asks for %u pages at once, more than the page allocator has", 1u << order);
+		return NULL;
+	}
 	pfn = gd_pages_alloc(order, (gfp & (__GFP_DMA32 | __GFP_DMA)) != 0);
 	if (pfn == 0)
 		return NULL;

@@ -34,6 +34,9 @@ struct gd_device {
 static struct gd_device *self;
 static struct pci_driver *pci_drivers;
 
+/* Whether the driver has mapped a region of registers. */
+GD_EXPORT u32 gd_region_mapped(u32 n) { return self->mapped[n]; }
+
 GD_EXPORT struct device *gd_device(void)
 {
 	return self->kind == 1 ? &self->pci.dev : &self->platform.dev;

@@ -241,7 +241,12 @@ void *gd_kmalloc(size_t size, gfp_t gfp)
 		return (void *)16;
 	if (gd_in_atomic(gfp, "kmalloc"))
 		return NULL;
-	if (size > (PAGE_SIZE << 10) || (!(gfp & __GFP_NOFAIL) && gd_fail(GD_FAULT_KMALLOC)))
+	if (size > (PAGE_SIZE << 10)) {
+		if (!(gfp & __GFP_NOWARN))
+			gd_finding(GD_WARN, NULL, 0, NULL, "asks kmalloc for %zu bytes, more than it ever has", size);
+		return NULL;
+	}
+	if ((!(gfp & __GFP_NOFAIL) && gd_fail(GD_FAULT_KMALLOC)))
 		return NULL;
 	return gd_object_alloc(size, GD_KIND_KMALLOC, (gfp & __GFP_ZERO) != 0);
 }

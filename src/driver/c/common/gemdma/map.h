@@ -37,13 +37,23 @@ GD_INLINE gd_u64 gd_wide(dma_addr_t at)
 	return at == DMA_MAPPING_ERROR ? GD_NO_ADDRESS : (gd_u64)at;
 }
 
+/* Says what the kernel says of a mapping that it refuses for its arguments. */
+void gd_map_refused(gd_u32 dir);
+
+GD_INLINE dma_addr_t gd_mapped(gd_u64 at, gd_u32 dir)
+{
+	if (__builtin_expect(at == GD_NO_ADDRESS, 0))
+		gd_map_refused(dir);
+	return (dma_addr_t)at;
+}
+
 GD_INLINE dma_addr_t gd_map_page(struct device *d, struct page *page, unsigned long offset, unsigned long size, gd_u32 dir, gd_u32 attrs)
 {
 	gd_u32 h = gd_handle_of(d, "dma_map_page");
 
 	if (gd_fail(GD_FAULT_MAP))
 		return DMA_MAPPING_ERROR;
-	return (dma_addr_t)gd_dma_map(h, gd_mask_of(d), ((gd_u64)page_to_pfn(page) << 12) + offset, size, dir, attrs);
+	return gd_mapped(gd_dma_map(h, gd_mask_of(d), ((gd_u64)page_to_pfn(page) << 12) + offset, size, dir, attrs), dir);
 }
 
 GD_INLINE dma_addr_t gd_map_single(struct device *d, const void *at, unsigned long size, gd_u32 dir, gd_u32 attrs)
@@ -52,7 +62,7 @@ GD_INLINE dma_addr_t gd_map_single(struct device *d, const void *at, unsigned lo
 
 	if (gd_fail(GD_FAULT_MAP))
 		return DMA_MAPPING_ERROR;
-	return (dma_addr_t)gd_dma_map_single(h, gd_mask_of(d), at, size, dir, attrs);
+	return gd_mapped(gd_dma_map_single(h, gd_mask_of(d), at, size, dir, attrs), dir);
 }
 
 GD_INLINE void gd_unmap_page(struct device *d, dma_addr_t at, unsigned long size, gd_u32 dir, gd_u32 attrs)

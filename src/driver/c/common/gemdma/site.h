@@ -133,6 +133,22 @@
 #define sg_alloc_table_from_pages(t, p, n, o, s, g) GD_AT(gd_sg_alloc_table_from_pages(t, p, n, o, s, ~0u, g))
 #define sg_alloc_table_from_pages_segment(t, p, n, o, s, m, g) GD_AT(gd_sg_alloc_table_from_pages(t, p, n, o, s, m, g))
 
+#undef spin_lock
+#undef spin_lock_bh
+#undef spin_lock_irq
+#undef spin_lock_irqsave
+#ifdef GD_TREE
+#define spin_lock(l) GD_AT(_raw_spin_lock(spinlock_check(l)))
+#define spin_lock_bh(l) GD_AT(_raw_spin_lock_bh(spinlock_check(l)))
+#define spin_lock_irq(l) GD_AT(_raw_spin_lock_irq(spinlock_check(l)))
+#define spin_lock_irqsave(l, f) GD_AT((void)((f) = _raw_spin_lock_irqsave(spinlock_check(l))))
+#else
+#define spin_lock(l) GD_AT(gd_lock(l))
+#define spin_lock_bh(l) GD_AT(gd_lock(l))
+#define spin_lock_irq(l) GD_AT((local_irq_disable(), gd_lock(l)))
+#define spin_lock_irqsave(l, f) GD_AT((local_irq_save(f), gd_lock(l)))
+#endif
+
 #undef alloc_skb
 #undef dev_alloc_skb
 #undef netdev_alloc_skb

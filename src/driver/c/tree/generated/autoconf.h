@@ -15,6 +15,9 @@
 #define CONFIG_MODULES 1
 #define CONFIG_PRINTK 1
 #define CONFIG_BUG 1
+/* Locks that know whether they are held, with functions of ours behind them. */
+#define CONFIG_DEBUG_SPINLOCK 1
+#define CONFIG_UNINLINE_SPIN_UNLOCK 1
 #define CONFIG_GENERIC_BUG_unset
 #define CONFIG_NET 1
 #define CONFIG_INET 1
