@@ -67,6 +67,7 @@ export {
   type MachineEvent,
   type Tracepoint,
 } from './events/events.js';
+export { RecordingError } from './files/recording-error.js';
 export type { AddressSpace } from './i915/address-space.js';
 export type { BackingKind, MappingKind } from './i915/backing/backing.js';
 export type { BindOptions } from './i915/bind.js';
@@ -115,7 +116,7 @@ export type { MachineDeviceOptions } from './machine/devices.js';
 export type { Machine as BaseMachine } from './machine/machine.js';
 export type { MachineSnapshot } from './machine/snapshot.js';
 export { Machine } from './machine.js';
-export { type Divergence, RecordingError, type ReplayOptions, type VerifyResult } from './recordings/recording.js';
+export type { Divergence, ReplayOptions, VerifyResult } from './recordings/recording.js';
 export { verify, verifyAsync } from './recordings/verify.js';
 export type { StressProgress } from './stress/config/configure.js';
 export type { StressConfig, StressProfile } from './stress/config/profile.js';

@@ -1,6 +1,6 @@
-import { readFileSync } from 'node:fs';
 import { type Command, Option } from 'commander';
 import { GemDmaError } from '../core/errors.js';
+import { readText } from '../files/text.js';
 import { ALLOCATOR_NAMES } from '../iova/allocators.js';
 import { KERNEL_NAMES } from '../kernels/kernels.js';
 import { type Comparison, compare, parseResult } from '../workload/bench/compare.js';
@@ -19,7 +19,7 @@ import { csv, runSweep, SWEEPABLE, type Sweep, type Sweepable } from '../workloa
 import { DRIVER_NAMES } from '../workload/scenario.js';
 import { benchBar } from './bench-bar.js';
 import { describeComparison, describeResult, describeScaling, describeSweep } from './bench-report.js';
-import { EXIT, type ExitCode, UsageError } from './exit.js';
+import { EXIT, type ExitCode, UsageError, usage } from './exit.js';
 import { command, type Frame, framed } from './frame.js';
 import { integerOption, numberOption } from './options.js';
 import { importPolicy } from './policy-file.js';
@@ -149,8 +149,9 @@ function checked(options: Options): BenchOptions {
 function compareFiles(files: string[]): Comparison {
   if (files.length !== 2) throw new UsageError('--compare takes two files, A and B');
   const [a, b] = files.map((file) => {
+    const text = usage(() => readText(file));
     try {
-      return parseResult(readFileSync(file, 'utf8'));
+      return parseResult(text);
     } catch (error) {
       throw new UsageError(`${file}: ${(error as Error).message}`);
     }

@@ -1,6 +1,6 @@
 import { CommanderError } from 'commander';
 import { GemDmaError } from '../core/errors.js';
-import { RecordingError } from '../recordings/recording.js';
+import { RecordingError } from '../files/recording-error.js';
 
 /** Exit codes of every command, and which error leads to which. */
 

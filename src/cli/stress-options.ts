@@ -1,5 +1,5 @@
-import { readFileSync } from 'node:fs';
 import { type Command, Option } from 'commander';
+import { readText } from '../files/text.js';
 import { ALLOCATOR_NAMES, type AllocatorName } from '../iova/allocators.js';
 import { KERNEL_NAMES, type KernelName } from '../kernels/kernels.js';
 import type { IommuMode, MachineOptions } from '../machine/config.js';
@@ -123,7 +123,8 @@ function mode(flags: string, description: string): Option {
 
 function profileOption(text: string): ProfileName | ProfileFile {
   if (text.endsWith('.json')) {
-    const profile = readJson<StressProfile>(`--profile ${text}`, () => readFileSync(text, 'utf8'));
+    const json = usage(() => readText(text));
+    const profile = readJson<StressProfile>(`--profile ${text}`, json);
     if (typeof profile !== 'object' || profile === null) throw new UsageError(`--profile ${text}: not a profile`);
     usage(() => stressConfig({ profile }));
     return { file: text, profile };
@@ -135,14 +136,14 @@ function profileOption(text: string): ProfileName | ProfileFile {
 }
 
 function machineOption(text: string): MachineOptions {
-  const options = readJson<MachineOptions>('--machine', () => text);
+  const options = readJson<MachineOptions>('--machine', text);
   usage(() => machineConfig(options));
   return options;
 }
 
-function readJson<T>(name: string, read: () => string): T {
+function readJson<T>(name: string, text: string): T {
   try {
-    return JSON.parse(read());
+    return JSON.parse(text);
   } catch (error) {
     throw new UsageError(`${name}: ${(error as Error).message}`);
   }

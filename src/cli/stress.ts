@@ -1,6 +1,6 @@
 import type { Command } from 'commander';
 import { type CallProgress, inSlices, type Sliced } from '../core/slices.js';
-import { readLines } from '../recordings/text.js';
+import { readLines } from '../files/text.js';
 import { type Campaign, type CampaignResult, parseShard, shardSeeds, sumResults } from '../stress/campaign.js';
 import type { StressProgress } from '../stress/config/configure.js';
 import type { Operation } from '../stress/engine/operation.js';

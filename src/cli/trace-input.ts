@@ -1,5 +1,5 @@
-import { closeSync, openSync, readSync } from 'node:fs';
 import { Worker } from 'node:worker_threads';
+import { readHead } from '../files/text.js';
 import { type PostedBatch, received, type TraceBatch } from '../trace/batch.js';
 import type { Gaps } from '../trace/completeness.js';
 
@@ -64,12 +64,8 @@ export async function readInput(
 export function logsFirst(files: readonly string[]): string[] {
   const isLog = (file: string): boolean => {
     try {
-      const head = Buffer.alloc(200);
-      const fd = openSync(file, 'r');
-      const length = readSync(fd, head, 0, head.length, 0);
-      closeSync(fd);
       return /^\s*(?:<\d+>)?(?:\[\s*\d+\.\d+\]|[A-Z][a-z]{2}\s+\d+\s[\d:]+\s|\d{4}-\d\d-\d\dT)/.test(
-        head.toString('latin1', 0, length),
+        Buffer.from(readHead(file, 200)).toString('latin1'),
       );
     } catch {
       return false;

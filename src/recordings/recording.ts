@@ -1,4 +1,6 @@
 import type { LongCallOptions, Sliced } from '../core/slices.js';
+import { jsonObject } from '../files/json-lines.js';
+import { RecordingError } from '../files/recording-error.js';
 
 /**
  * Recordings of a real kernel, and what it means to replay one. A recording is a text or JSON-lines file, plain or
@@ -77,22 +79,6 @@ export function endsWith(
   return last !== undefined && isEnd(read.json(last)) ? null : `the ${name} line, which comes last`;
 }
 
-/** A file that cannot be read as a recording: says where and why. */
-export class RecordingError extends Error {
-  override readonly name = 'RecordingError';
-  readonly file: string;
-  /** 1-based line, 0 when the file as a whole is at fault. */
-  readonly line: number;
-  readonly reason: string;
-
-  constructor(file: string, line: number, reason: string, options?: ErrorOptions) {
-    super(line > 0 ? `${file}:${line}: ${reason}` : `${file}: ${reason}`, options);
-    this.file = file;
-    this.line = line;
-    this.reason = reason;
-  }
-}
-
 const HEX = /^[0-9a-f]{1,16}$/;
 
 /** Readers of a recording's fields: each throws a RecordingError that names file, line and field. */
@@ -147,13 +133,6 @@ export class FieldReader {
   /** One line of a JSON-lines recording, as an object. */
   json(line: number): Record<string, unknown> {
     this.#recording.at = line;
-    let value: unknown;
-    try {
-      value = JSON.parse(this.#recording.lines[line - 1]);
-    } catch (error) {
-      this.fail(line, `not JSON: ${(error as Error).message}`);
-    }
-    if (typeof value !== 'object' || value === null || Array.isArray(value)) this.fail(line, 'not a JSON object');
-    return value as Record<string, unknown>;
+    return jsonObject(this.#recording.file, line, this.#recording.lines[line - 1]);
   }
 }

@@ -12,19 +12,46 @@ export interface LineReplay {
   step(line: number, record: Record<string, unknown>): Difference | null;
 }
 
-/** Replays a JSON-lines recording line by line up to the first divergence, and counts the steps to the end. */
-export function* replayLines(recording: Recording, replay: LineReplay): Sliced<Outcome, number> {
-  const read = new FieldReader(recording);
+/**
+ * The loop of every replay: performs lines up to the first divergence, and counts the steps to the end.
+ * @param lines what was recorded, with the number of its line
+ * @param counts whether a line has something to compare
+ * @param perform says how the answers to a line differ, null when they agree
+ * @param every lines between two yields
+ */
+export function* replaySteps<Line extends { readonly line: number }>(
+  lines: Iterable<Line>,
+  counts: (line: Line) => boolean,
+  perform: (line: Line) => Difference | null,
+  every = 1,
+): Sliced<Outcome, number> {
   const outcome: Outcome = { steps: 0, matched: 0, divergence: null };
-  for (const line of read.lineNumbers()) {
-    yield outcome.matched;
-    const record = read.json(line);
-    const counts = replay.counts(record);
-    if (counts) ++outcome.steps;
+  let left = 0;
+  for (const line of lines) {
+    if (left-- === 0) {
+      yield outcome.matched;
+      left = every - 1;
+    }
+    const step = counts(line);
+    if (step) ++outcome.steps;
     if (outcome.divergence !== null) continue;
-    const wrong = replay.step(line, record);
-    if (wrong !== null) outcome.divergence = { line, ...wrong };
-    else if (counts) ++outcome.matched;
+    const wrong = perform(line);
+    if (wrong !== null) outcome.divergence = { line: line.line, ...wrong };
+    else if (step) ++outcome.matched;
   }
   return outcome;
+}
+
+/** Replays a JSON-lines recording. */
+export function replayLines(recording: Recording, replay: LineReplay): Sliced<Outcome, number> {
+  return replaySteps(
+    records(recording),
+    ({ record }) => replay.counts(record),
+    ({ line, record }) => replay.step(line, record),
+  );
+}
+
+function* records(recording: Recording): Iterable<{ line: number; record: Record<string, unknown> }> {
+  const read = new FieldReader(recording);
+  for (const line of read.lineNumbers()) yield { line, record: read.json(line) };
 }

@@ -1,15 +1,16 @@
 import { GemDmaError } from '../core/errors.js';
 import { type CallProgress, complete, inSlices, type Sliced } from '../core/slices.js';
+import { jsonObject } from '../files/json-lines.js';
+import { RecordingError } from '../files/recording-error.js';
+import { readLines, readLinesAsync } from '../files/text.js';
 import { formats } from './formats/index.js';
 import {
   FieldReader,
   type Recording,
-  RecordingError,
   type RecordingFormat,
   type ReplayOptions,
   type VerifyResult,
 } from './recording.js';
-import { readLines, readLinesAsync } from './text.js';
 
 const TEXT_HEADER = /^# linux-(\S+) (\d+)((?: \S+)*)\s*$/;
 
@@ -34,12 +35,7 @@ function readHeader(file: string, line: string): { kind: string; version: number
     return { kind: text[1], version: Number(text[2]), header: Object.fromEntries(pairs) };
   }
   if (line.startsWith('{')) {
-    let header: Record<string, unknown>;
-    try {
-      header = JSON.parse(line);
-    } catch (error) {
-      throw new RecordingError(file, 1, `not JSON: ${(error as Error).message}`);
-    }
+    const header = jsonObject(file, 1, line);
     const name = header.recording;
     if (typeof name === 'string' && name.startsWith('linux-')) {
       return { kind: name.slice('linux-'.length), version: Number(header.version), header };

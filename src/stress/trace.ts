@@ -1,8 +1,9 @@
 import { gzipSync } from 'node:zlib';
 import { checkInteger, invalidType } from '../core/errors.js';
+import { jsonObject } from '../files/json-lines.js';
+import { RecordingError } from '../files/recording-error.js';
+import { readLines } from '../files/text.js';
 import { machineConfig } from '../machine/config.js';
-import { RecordingError } from '../recordings/recording.js';
-import { readLines } from '../recordings/text.js';
 import { profileOf, type StressConfig, type StressProfile } from './config/profile.js';
 import type { Operation } from './engine/operation.js';
 import type { Repertoire } from './vocabulary.js';
@@ -30,16 +31,7 @@ export function traceContent(file: string, { config, failure, operations }: Stre
 export function readTrace(file: string, repertoire: Repertoire): StressTrace {
   const lines = readLines(file).filter((line) => line.trim() !== '');
   if (lines.length === 0) throw new RecordingError(file, 0, 'empty');
-  const parse = (line: number): Record<string, unknown> => {
-    let value: unknown;
-    try {
-      value = JSON.parse(lines[line - 1]);
-    } catch (error) {
-      throw new RecordingError(file, line, `not JSON: ${(error as Error).message}`);
-    }
-    if (typeof value !== 'object' || value === null) throw new RecordingError(file, line, 'not a JSON object');
-    return value as Record<string, unknown>;
-  };
+  const parse = (line: number): Record<string, unknown> => jsonObject(file, line, lines[line - 1]);
   const header = parse(1);
   if (header.recording !== KIND) throw new RecordingError(file, 1, 'not the trace of a stress run');
   if (header.version !== 1) throw new RecordingError(file, 1, `version ${String(header.version)} is not known, only 1`);

@@ -1,8 +1,8 @@
+import { compressionOf } from '../files/compression.js';
 import { BatchWriter, type TraceBatch } from './batch.js';
 import { Gaps, TraceError } from './completeness.js';
 import {
   type Codecs,
-  compressionOf,
   inflate,
   isRandomAccess,
   keep,

@@ -61,7 +61,7 @@ describe('gemdma bench', () => {
     [['--backend', 'fast'], 'Allowed choices are strict'],
     [['--sweep', 'nothing=1'], '--sweep takes option=value,value'],
     [['--compare', 'a.json'], '--compare takes two files'],
-    [['--compare', 'missing.json', 'missing.json'], 'missing.json: ENOENT'],
+    [['--compare', 'missing.json', 'missing.json'], 'missing.json: cannot be read: ENOENT'],
     [['--csv', 'x.csv'], '--csv goes with --sweep'],
     [['--mode', 'object', '--threads', '2'], 'threads'],
     [['--live', '1M', '--bits', '24'], 'live mappings could be made'],

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { gunzipSync } from 'node:zlib';
 import { afterAll, describe, expect, test } from 'vitest';
-import { RecordingError } from '../../src/recordings/recording.js';
+import { RecordingError } from '../../src/files/recording-error.js';
 import { verify } from '../../src/recordings/verify.js';
 
 const golden = 'test/golden/iova';

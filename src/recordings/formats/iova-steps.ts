@@ -24,8 +24,8 @@ export interface Step {
   expected: string;
 }
 
-/** Lines that are read between two yields. */
-const LINES = 1024;
+/** Lines between two yields. */
+export const LINES = 1024;
 
 /** How a recording writes the anchor's pfn. */
 export const ANCHOR = 'f'.repeat(16);

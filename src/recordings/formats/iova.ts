@@ -14,9 +14,10 @@ import { Core } from '../../core/instance.js';
 import { IovaSteps } from '../../core/iova-steps.js';
 import type { Sliced } from '../../core/slices.js';
 import { ALLOCATORS } from '../../iova/allocators.js';
-import type { Divergence, RecordingFormat } from '../recording.js';
+import type { Outcome, RecordingFormat } from '../recording.js';
+import { type Difference, replaySteps } from '../replay.js';
 import { medianTime } from '../timing.js';
-import { ANCHOR, type Header, range, readHeader, readSteps, type Step } from './iova-steps.js';
+import { ANCHOR, type Header, LINES, range, readHeader, readSteps, type Step } from './iova-steps.js';
 
 /**
  * Recordings of the IOVA allocator alone: alloc_iova, free_iova, reserve_iova, find_iova and the cached variants, one
@@ -27,8 +28,7 @@ export const iova: RecordingFormat = {
   *replay(recording, { time }) {
     const header = readHeader(recording);
     const steps = yield* readSteps(recording);
-    const { matched, divergence } = yield* replay(header, steps);
-    const result = { steps: steps.length, matched, divergence };
+    const result = yield* replay(header, steps);
     return time ? { ...result, nsPerStep: yield* measure(header, steps) } : result;
   },
   // A recorder that writes states writes the whole tree at the end; another writes neither.
@@ -56,29 +56,19 @@ function open(header: Header): { core: Core; context: ContextHandle; create: () 
   return { core, context, create };
 }
 
-function* replay(
-  header: Header,
-  steps: readonly Step[],
-): Sliced<{ matched: number; divergence: Divergence | null }, number> {
+function* replay(header: Header, steps: readonly Step[]): Sliced<Outcome, number> {
   const { core, context, create } = open(header);
-  const at = create();
-  const allocator = new Replayed(core, context, at, header);
-  for (let i = 0; i < steps.length; ++i) {
-    if ((i & 0x3ff) === 0) yield i;
-    const step = steps[i];
+  const allocator = new Replayed(core, context, create(), header);
+  const perform = (step: Step): Difference | null => {
     const got = allocator.perform(step);
-    if (got !== step.expected) {
-      const divergence = { line: step.line, operation: describe(step), expected: step.expected, got };
-      return { matched: i, divergence };
-    }
-  }
-  const left = allocator.beyond();
-  if (left === null) return { matched: steps.length, divergence: null };
-  const line = steps[steps.length - 1].line;
-  return {
-    matched: steps.length - 1,
-    divergence: { line, operation: 'the end of the tree', expected: 'no further range', got: left },
+    return got === step.expected ? null : { operation: describe(step), expected: step.expected, got };
   };
+  const outcome = yield* replaySteps(steps, () => true, perform, LINES);
+  const left = outcome.divergence === null ? allocator.beyond() : null;
+  if (left === null) return outcome;
+  const line = steps[steps.length - 1].line;
+  const divergence = { line, operation: 'the end of the tree', expected: 'no further range', got: left };
+  return { ...outcome, matched: steps.length - 1, divergence };
 }
 
 /** A domain of the core, answering each step with the text that the recording has for it. */

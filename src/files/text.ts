@@ -1,19 +1,18 @@
-import { closeSync, createReadStream, fstatSync, openSync, readFileSync } from 'node:fs';
+import { closeSync, createReadStream, fstatSync, openSync, readFileSync, readSync } from 'node:fs';
 import { Readable } from 'node:stream';
 import { createGunzip, gunzipSync } from 'node:zlib';
 import type { AbortSignalLike } from '../core/slices.js';
-import { RecordingError } from './recording.js';
+import { compressionOf } from './compression.js';
+import { RecordingError } from './recording-error.js';
 
 /**
- * Text files as lines, plain or gzip by their first bytes. The synchronous reader takes a file whole; the asynchronous one
+ * Text files, plain or gzip by their first bytes: every file that the library reads whole is read here. The synchronous reader takes a file whole; the asynchronous one
  * streams it, so that it can be interrupted. Both refuse more than MAX_TEXT before they hold it: a gzip file of a few
  * kilobytes can hold gigabytes.
  */
 
 /** Most bytes of text that a file may hold, unpacked: 256 MiB, some five million lines of a recording. */
 export const MAX_TEXT = 256 * 1024 ** 2;
-
-const GZIP_MAGIC = [0x1f, 0x8b];
 
 /**
  * All lines of a file, the empty one after the last line end left out.
@@ -26,7 +25,29 @@ export function readLines(file: string): string[] {
 }
 
 /**
- * The same, streamed; the event loop turns meanwhile.
+ * A file as one text.
+ * @throws as readLines
+ */
+export function readText(file: string): string {
+  return new TextDecoder().decode(readBytes(file));
+}
+
+/**
+ * The first bytes of a file as they are, not unpacked.
+ * @throws Error of the file system
+ */
+export function readHead(file: string, length: number): Uint8Array {
+  const head = new Uint8Array(length);
+  const descriptor = openSync(file, 'r');
+  try {
+    return head.subarray(0, readSync(descriptor, head, 0, length, 0));
+  } finally {
+    closeSync(descriptor);
+  }
+}
+
+/**
+ * readLines, streamed; the event loop turns meanwhile.
  * @returns what was read until the signal was aborted
  * @throws as readLines
  */
@@ -41,7 +62,7 @@ export async function readLinesAsync(file: string, signal?: AbortSignalLike): Pr
       yield first.value;
       for (let next = await chunks.next(); !next.done; next = await chunks.next()) yield next.value;
     };
-    const packed = isGzip(first.value);
+    const packed = compressionOf(first.value) === 'gzip';
     const stream = packed ? Readable.from(all()).pipe(createGunzip({ chunkSize: 2 ** 20 })) : all();
     for await (const chunk of stream) {
       lines.add(chunk as Buffer);
@@ -60,16 +81,12 @@ function readBytes(file: string): Uint8Array {
     descriptor = openSync(file, 'r');
     if (fstatSync(descriptor).size > MAX_TEXT) throw tooLarge(file);
     const bytes = readFileSync(descriptor);
-    return isGzip(bytes) ? gunzipSync(bytes, { maxOutputLength: MAX_TEXT }) : bytes;
+    return compressionOf(bytes) === 'gzip' ? gunzipSync(bytes, { maxOutputLength: MAX_TEXT }) : bytes;
   } catch (error) {
     throw refusal(file, error);
   } finally {
     if (descriptor !== undefined) closeSync(descriptor);
   }
-}
-
-function isGzip(bytes: Uint8Array): boolean {
-  return bytes[0] === GZIP_MAGIC[0] && bytes[1] === GZIP_MAGIC[1];
 }
 
 /** What a failed read means. zlib's errors have codes of their own, those of the file system a system call. */

@@ -1,0 +1,15 @@
+/** A file that cannot be read as what it is given for: says where and why. */
+export class RecordingError extends Error {
+  override readonly name = 'RecordingError';
+  readonly file: string;
+  /** 1-based line, 0 when the file as a whole is at fault. */
+  readonly line: number;
+  readonly reason: string;
+
+  constructor(file: string, line: number, reason: string, options?: ErrorOptions) {
+    super(line > 0 ? `${file}:${line}: ${reason}` : `${file}: ${reason}`, options);
+    this.file = file;
+    this.line = line;
+    this.reason = reason;
+  }
+}
