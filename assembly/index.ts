@@ -38,10 +38,11 @@ export {
 } from './gtt/host';
 export { mmScanAdd, mmScanColorEvict, mmScanRemove } from './gtt/drm-mm-scan';
 export { mmReplay } from './gtt/drm-mm-replay';
-export { debugLogDrained, debugLogDropped, debugLogFirst, debugLogRun } from './dma-debug/log';
-export { debugCpuTouch, debugDeviceDestroy, debugDriverUnbound } from './dma-debug/query';
-export { debugObjectGone } from './dma-debug/own';
-export { debugCountersSet, debugCreate, debugOptions } from './dma-debug/state';
+export { debugLogDrained, debugLogDropped, debugLogFirst, debugLogRun } from './dma-debug/entries/log';
+export { debugCountersSet, debugCreate, debugOptions } from './dma-debug/entries/state';
+export { debugDeviceDestroy, debugDriverUnbound } from './dma-debug/device';
+export { debugCpuTouch } from './dma-debug/kernel/device';
+export { debugObjectGone } from './dma-debug/own/objects';
 export {
   debugBinding, debugFeedMap, debugFeedMapSg, debugFeedMapSingle, debugFeedMappingError, debugFeedSegments,
   debugFeedSync, debugFeedSyncSg, debugFeedUnmap, debugFeedUnmapSg, debugPlaces,

@@ -1,6 +1,7 @@
 // A transform of the AssemblyScript compiler that writes down, as build/contract.json, what the compiler has resolved of the
 // core's contract with its host: the exported functions with the classes of their parameters and results, and of
-// assembly/contract.ts every constant's name and every record's fields with their offsets and types.
+// assembly/contract.ts every constant's name and every record's fields with their offsets and types. The checks of dma-debug
+// need no line in contract.ts: each CHECK_ constant and each class that extends Payload is taken from where it is declared.
 
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
@@ -9,6 +10,7 @@ import { fileURLToPath } from 'node:url';
 const output = join(dirname(fileURLToPath(import.meta.url)), '../build/contract.json');
 const ENTRIES = ['assembly/index', 'assembly/tools'];
 const CONTRACT = 'assembly/contract';
+const CHECKS = 'assembly/dma-debug/';
 
 export default class ContractTransform {
   afterCompile() {
@@ -24,6 +26,13 @@ export default class ContractTransform {
     for (const [name, element] of elements(filesByName.get(CONTRACT))) {
       if (element.instanceMembers !== undefined) records[name] = describeRecord(this.program, element);
       else constants.push({ name, type: element.type.toString(), source: element.internalName });
+    }
+    for (const [path, file] of filesByName) {
+      if (!path.startsWith(CHECKS)) continue;
+      for (const [name, element] of elements(file)) {
+        if (name.startsWith('CHECK_')) constants.push(describeCheck(name, element));
+        if (payloadOf(this.program, element)) records[name] = describeRecord(this.program, element);
+      }
     }
     mkdirSync(dirname(output), { recursive: true });
     writeFileSync(output, `${JSON.stringify({ functions, constants, records }, null, 1)}\n`);
@@ -66,11 +75,23 @@ function bases(reference) {
   return names;
 }
 
+/** A check's number: a literal, which need not be used by any code. */
+function describeCheck(name, element) {
+  const value = Number(element.initializerNode.value);
+  if (!Number.isInteger(value)) throw new Error(`${element.internalName}: the number of a check is a literal`);
+  return { name, type: 'u32', source: element.internalName, value };
+}
+
+/** Whether an element is what a check tells: a class that extends Payload. */
+function payloadOf(program, element) {
+  return element.instanceMembers !== undefined && program.resolver.resolveClass(element, null).base?.name === 'Payload';
+}
+
 function describeRecord(program, prototype) {
   const record = program.resolver.resolveClass(prototype, null);
   const fields = [...record.members.values()]
     .map((member) => member.instance ?? member)
     .filter((member) => member.isField && member.memoryOffset >= 0)
     .map((field) => ({ name: field.name, type: describeType(field.type), offset: field.memoryOffset }));
-  return { source: prototype.internalName, size: record.nextMemoryOffset, fields };
+  return { source: prototype.internalName, size: record.nextMemoryOffset, base: record.base?.name, fields };
 }

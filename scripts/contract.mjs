@@ -33,14 +33,19 @@ export function generateContract(root, generated, parts) {
 function valuesOf(contract, module) {
   const memory = new WebAssembly.Memory({ initial: 64, maximum: 65536 });
   const { exports } = new WebAssembly.Instance(module, { env: { memory } });
-  const entries = contract.constants.map(({ name, type }) => {
-    const { value } = exports[name];
+  const entries = contract.constants.map(({ name, type, value: literal }) => {
+    const value = literal ?? exports[name].value;
     // A global that is unsigned to the compiler is signed to the host.
     const wide = typeof value === 'bigint';
     const unsigned = /^u/.test(type) ? (wide ? BigInt.asUintN(64, value) : value >>> 0) : value;
     const exact = !wide || (unsigned <= Number.MAX_SAFE_INTEGER && unsigned >= Number.MIN_SAFE_INTEGER);
     return [name, wide && exact ? Number(unsigned) : unsigned];
   });
+  const checks = entries.filter(([name]) => name.startsWith('CHECK_'));
+  for (const [name, value] of checks) {
+    const twin = checks.find(([other, number]) => other !== name && number === value);
+    if (twin) throw new Error(`${name} and ${twin[0]} have one number: ${value}`);
+  }
   return new Map(entries);
 }
 
@@ -132,6 +137,25 @@ function exportsOf(contract, name, entries) {
   return `\nexport interface ${name} {\n${members.join('')}}\n`;
 }
 
+/** A copy of a check's payload, as numbers. */
+function payload(fields) {
+  const types = fields.map(({ name, type }) => `readonly ${name}: ${hostType(type)}`).join('; ');
+  const values = fields.map(({ name }) => `${name}: this.${name}`).join(', ');
+  return `\n  payload(): { ${types} } {\n    return { ${values} };\n  }\n`;
+}
+
+/** The same with 64 bits as they are. */
+function exact(fields) {
+  const wide = ({ type }) => type.value === 'u64';
+  const types = fields.map((field) => `readonly ${field.name}: ${wide(field) ? 'bigint' : 'number'}`).join('; ');
+  const values = fields.map((field) => {
+    if (!wide(field)) return `${field.name}: this.${field.name}`;
+    const [, , low, high] = ACCESS.u64(field.offset);
+    return `${field.name}: (BigInt(${high}) << 32n) | BigInt(${low})`;
+  });
+  return `\n  exact(): { ${types} } {\n    return { ${values.join(', ')} };\n  }\n`;
+}
+
 /** How a field of each type is read and written through the views of a record, at a byte offset. */
 const ACCESS = {
   u8: (at) => [`this.u8[this.at${plus(at)}]`, 'value'],
@@ -157,7 +181,7 @@ const OWN_FIELDS = new Set(['u8', 'u32', 'f64', 'at', 'word', 'double', 'stale',
 
 function records(contract) {
   const used = new Set();
-  const classes = Object.entries(contract.records).map(([name, { source, size, fields }]) => {
+  const classes = Object.entries(contract.records).map(([name, { source, size, base, fields }]) => {
     const members = fields.map(({ name: field, type, offset }) => {
       if (OWN_FIELDS.has(field)) throw new Error(`${name}.${field}: a field of RecordView has that name`);
       const host = hostType(type);
@@ -172,6 +196,7 @@ function records(contract) {
       } else if (written) text += `\n  set ${field}(value: ${host}) {\n    ${low} = value;\n  }\n`;
       return text;
     });
+    if (base === 'Payload') members.push(payload(fields), exact(fields));
     const [first, ...rest] = members;
     return `\n/** ${source.slice(source.lastIndexOf('/') + 1)} of ${folder(source)}, ${size} bytes. */
 export class ${name}View extends RecordView {

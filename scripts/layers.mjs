@@ -20,12 +20,13 @@ const DOCUMENT = join(ROOT, 'docs', 'ARCHITECTURE.md');
 const layers = JSON.parse(readFileSync(join(ROOT, 'layers.json'), 'utf8'));
 const problems = [];
 
-/** The room of a file, by its path below src or assembly. */
+/** The room of a file, by its path below src or assembly. A subfolder that layers.json names is a room of its own. */
 function roomOf(rooms, file) {
   const named = Object.entries(rooms).find(([, { files }]) => files?.includes(file));
   if (named) return named[0];
-  const folder = file.split('/')[0];
-  return file.includes('/') && folder in rooms ? folder : undefined;
+  const folders = file.split('/').slice(0, -1);
+  while (folders.length > 0 && !(folders.join('/') in rooms)) folders.pop();
+  return folders.join('/') || undefined;
 }
 
 /** Writes a module with nothing but the file's imports. Decorators of AssemblyScript's functions are no TypeScript. */
@@ -48,20 +49,23 @@ function cut(top, file) {
 }
 
 /** A pattern for the files of a room, cut. */
-function pattern(top, room, files = []) {
-  const own = files.map((file) => `${file.replace(/\.ts$/, '')}\\.js$`);
-  return `^build/layers/${top}/(${[`${room}/`, ...own].join('|')})`;
+function pattern(top, room, rooms) {
+  const own = (rooms[room]?.files ?? []).map((file) => `${file.replace(/\.ts$/, '')}\\.js$`);
+  const inner = Object.keys(rooms).filter((name) => name.startsWith(`${room}/`));
+  const folder =
+    inner.length > 0 ? `${room}/(?!${inner.map((name) => `${name.slice(room.length + 1)}/`).join('|')})` : `${room}/`;
+  return `^build/layers/${top}/(${[folder, ...own].join('|')})`;
 }
 
 /** dependency-cruiser's configuration: what is not an arrow is forbidden. */
 function rulesFor(top, { rooms, known }) {
-  return Object.entries(rooms).map(([room, { uses, files }]) => {
+  return Object.entries(rooms).map(([room, { uses }]) => {
     const allowed = [room, ...uses, ...known.filter(([from]) => from === room).map(([, to]) => to)];
     return {
       name: `${top}/${room}`,
       severity: 'error',
-      from: { path: pattern(top, room, files) },
-      to: { path: `^build/layers/`, pathNot: allowed.map((name) => pattern(top, name, rooms[name]?.files)) },
+      from: { path: pattern(top, room, rooms) },
+      to: { path: `^build/layers/`, pathNot: allowed.map((name) => pattern(top, name, rooms)) },
     };
   });
 }
@@ -83,7 +87,7 @@ function sorted(top, rooms) {
 function drawing(top, { rooms, known }) {
   const reaches = (from, to, direct) =>
     rooms[from].uses.some((used) => (used === to ? !direct : reaches(used, to, false)));
-  const id = (room) => room.replaceAll('-', '_');
+  const id = (room) => room.replaceAll(/[-/]/g, '_');
   const lines = [];
   for (const room of sorted(top, rooms).reverse()) {
     lines.push(`  ${id(room)}["${room}"]`);

@@ -5,8 +5,8 @@ import { Context } from '../memory/context';
 import { blockOfPagesFree, pagesFree } from '../ram/pages';
 import { MAX_ORDER } from '../ram/ram';
 import { SG_OWNS_PAGES, SgTable, sgDestroy } from '../sg/sg-table';
-import { tableGone } from './own';
-import { debugPagesFreed } from './pages';
+import { debugPagesFreed } from './own/pages';
+import { tableGone } from './own/tables';
 
 /** pagesFree (ram/pages.ts). */
 export function debugPagesFree(ctx: Context, n: u32, src: usize): u32 {

@@ -11,24 +11,24 @@ import { recordAt } from '../memory/record';
 import { segmentsAlloc, setSegmentList } from '../sg/segments';
 import { SgSegment, SgTable } from '../sg/sg-table';
 import { ENOMEM } from '../errno';
-import * as debug from './debug';
 import {
-  debugMapPage, debugMapSg, debugMapSingle, debugMappingError, debugSyncSg, debugSyncSingle, debugUnmapSg, typeOf,
+  debugMapPage, debugMapSg, debugMapSingle, debugMappingError, debugSyncSg, debugSyncSingle, debugUnmapSg,
 } from './debug';
-import { kindOf } from './entry';
-import * as own from './own';
+import { kindOf, typeOf } from './entries/entry';
+import * as places from './entries/state';
+import { debugOf } from './entries/state';
+import { unmapOne } from './kernel/unmap';
+import * as bindings from './own/bindings';
 import * as query from './query';
-import { debugOf } from './state';
-import { unmapOne } from './unmap';
 
 /** debugPlaces. */
 export function debugPlaces(ctx: Context, stack: f64, stackLength: f64, text: f64, textLength: f64): void {
-  debug.debugPlaces(ctx, fromHost(stack), fromHost(stackLength), fromHost(text), fromHost(textLength));
+  places.debugPlaces(ctx, fromHost(stack), fromHost(stackLength), fromHost(text), fromHost(textLength));
 }
 
 /** debugBinding. */
 export function debugBinding(dev: DmaDevice, address: f64, by: i32): void {
-  own.debugBinding(dev, fromHost(address), by);
+  bindings.debugBinding(dev, fromHost(address), by);
 }
 
 /** debugValue. */

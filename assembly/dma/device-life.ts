@@ -2,7 +2,7 @@
 
 import { DEVICE_PASSTHROUGH, DmaDevice } from '../device/device';
 import { deviceFree } from '../device/life';
-import { debugDeviceDestroy } from '../dma-debug/query';
+import { debugDeviceDestroy } from '../dma-debug/device';
 import { EBUSY } from '../errno';
 
 /** Frees a device that is attached to no domain. Returns 0, or -EBUSY while it is attached. */

@@ -1,7 +1,7 @@
 // The two-step calls (dma_iova_try_alloc and what goes with it, drivers/iommu/dma-iommu.c): a driver reserves address space
 // once, links memory into it piece by piece, and unlinks and frees it again. Only a device behind a domain can.
 
-import { debugLink, debugRangeAlloc, debugRangeFree, debugUnlink } from '../dma-debug/links';
+import { debugLink, debugRangeAlloc, debugRangeFree, debugUnlink } from '../dma-debug/links/links';
 import { EINVAL, EIO } from '../errno';
 import { Context } from '../memory/context';
 import { iommuMap, iommuUnmap } from '../iommu/formats';

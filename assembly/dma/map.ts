@@ -14,7 +14,7 @@
 // A call that fails changes nothing and leaves the reason in cpu.reason.
 
 import { debugMapPage, debugMapSg, debugMapSingle, debugUnmapPage, debugUnmapSg } from '../dma-debug/debug';
-import { TYPE_PAGE, TYPE_RESOURCE } from '../dma-debug/entry';
+import { TYPE_PAGE, TYPE_RESOURCE } from '../dma-debug/entries/entry';
 import { EINVAL } from '../errno';
 import { KMSG_RESOURCE_OVERFLOW, ONCE_RESOURCE_OVERFLOW, kmsg, kmsgOnce } from '../kmsg/kmsg';
 import { addressOf } from '../memory/record';

@@ -7,7 +7,7 @@ import { Context, cpuOf } from '../memory/context';
 import { currentCpu } from '../memory/cpu';
 import { Guarded, lock, unlock } from '../memory/lock';
 
-/** What a record says. Below it are the checks of the checker (dma-debug/checks.ts). */
+/** What a record says. Numbers below it are checks of dma-debug (CHECK_*). */
 export const KMSG_FIRST: u32 = 128;
 export const KMSG_FAULT: u32 = 128; // address, size = requester id, a = domain, d = reason, e = 1 for a write
 export const KMSG_FAULT_STATUS: u32 = 129; // d = fault status register
@@ -45,7 +45,10 @@ const INTERVAL: u64 = 5000000000;
 /** Faults are printed without a limit (before 4.11). */
 export const KMSG_FAULTS_UNLIMITED: u32 = 1;
 
-/** One record. What address to e mean is told beside the kinds above. */
+/**
+ * One record. What address to e mean is told beside the kinds above; of a finding what lies from aLow on is the check's payload
+ * (Payload in dma-debug/entries/log.ts).
+ */
 // @ts-ignore: decorator
 @unmanaged
 export class KmsgRecord {
@@ -55,11 +58,9 @@ export class KmsgRecord {
   /** Virtual time in nanoseconds. */
   time: u64;
   device: u32;
-  /** REPORT_* of a finding (dma-debug/log.ts). */
+  /** REPORT_* of a finding (dma-debug/entries/log.ts). */
   flags: u32;
   cpu: u32;
-  d: u32;
-  e: u32;
   /** Type and direction of the mapping that a finding is about, as Entry.kind. */
   entryKind: u32;
   // 64 bits each, in two words: an address may have all of them.
@@ -67,9 +68,14 @@ export class KmsgRecord {
   sizeLow: u32; sizeHigh: u32;
   aLow: u32; aHigh: u32;
   bLow: u32; bHigh: u32;
+  d: u32;
+  e: u32;
   entryAddressLow: u32; entryAddressHigh: u32;
   entrySizeLow: u32; entrySizeHigh: u32;
 }
+
+/** Offset of a finding's payload in its record. */
+export const KMSG_PAYLOAD: usize = offsetof<KmsgRecord>('aLow');
 
 /** How much of what is limited was said lately (struct ratelimit_state). */
 // @ts-ignore: decorator
@@ -145,22 +151,45 @@ export function kmsgAllowed(ctx: Context, which: u32): bool {
   return false;
 }
 
-/** Says something that is no finding of the checker. */
+/** Says something that is no finding of dma-debug. */
 export function kmsg(
   ctx: Context, kind: u32, device: u32, address: u64, size: u64, a: u64, b: u64, d: u32, e: u32,
 ): void {
-  kmsgFinding(ctx, kind, device, 0, address, size, a, b, d, e, 0, 0, 0);
+  const log = changetype<KernelLog>(ctx.kmsg);
+  lock(log);
+  const at = append(ctx, log, kind, device, 0, address, size, 0, 0, 0);
+  store<u64>(at, a, offsetof<KmsgRecord>('aLow'));
+  store<u64>(at, b, offsetof<KmsgRecord>('bLow'));
+  const record = changetype<KmsgRecord>(at);
+  record.d = d;
+  record.e = e;
+  unlock(log);
   // The host looks at this counter after each call.
   ++cpuOf(ctx).findings;
 }
 
-/** Says a finding; kmsg says what is none. */
+/**
+ * Says a finding.
+ * @param payload where the 24 bytes of its payload are
+ */
 export function kmsgFinding(
-  ctx: Context, kind: u32, device: u32, flags: u32, address: u64, size: u64, a: u64, b: u64, d: u32, e: u32,
-  entryAddress: u64, entrySize: u64, entryKind: u32,
+  ctx: Context, check: u32, device: u32, flags: u32, address: u64, size: u64, payload: usize, entryAddress: u64,
+  entrySize: u64, entryKind: u32,
 ): void {
   const log = changetype<KernelLog>(ctx.kmsg);
   lock(log);
+  const at = append(ctx, log, check, device, flags, address, size, entryAddress, entrySize, entryKind);
+  store<u64>(at, load<u64>(payload), KMSG_PAYLOAD);
+  store<u64>(at, load<u64>(payload, 8), KMSG_PAYLOAD + 8);
+  store<u64>(at, load<u64>(payload, 16), KMSG_PAYLOAD + 16);
+  unlock(log);
+}
+
+/** A new record, all but the 24 bytes of its numbers; the log is locked. */
+function append(
+  ctx: Context, log: KernelLog, kind: u32, device: u32, flags: u32, address: u64, size: u64, entryAddress: u64,
+  entrySize: u64, entryKind: u32,
+): usize {
   const sequence = log.head++;
   if (log.head - log.tail > CAPACITY) {
     ++log.tail;
@@ -174,16 +203,12 @@ export function kmsgFinding(
   record.device = device;
   record.flags = flags;
   record.cpu = currentCpu();
-  record.d = d;
-  record.e = e;
   record.entryKind = entryKind;
   store<u64>(at, address, offsetof<KmsgRecord>('addressLow'));
   store<u64>(at, size, offsetof<KmsgRecord>('sizeLow'));
-  store<u64>(at, a, offsetof<KmsgRecord>('aLow'));
-  store<u64>(at, b, offsetof<KmsgRecord>('bLow'));
   store<u64>(at, entryAddress, offsetof<KmsgRecord>('entryAddressLow'));
   store<u64>(at, entrySize, offsetof<KmsgRecord>('entrySizeLow'));
-  unlock(log);
+  return at;
 }
 
 // @ts-ignore: decorator

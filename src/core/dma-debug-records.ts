@@ -32,10 +32,12 @@ import {
   VALUE_NUM_ERRORS,
   VALUE_NUM_FREE,
   VALUE_TOTAL,
+  VERDICT_PAYLOAD,
 } from './generated/constants.js';
 import type { ContextHandle } from './generated/exports.js';
 import { DmaDeviceView, EntryView, VerdictView } from './generated/records.js';
 import type { Core } from './instance.js';
+import type { MemoryViews } from './record-view.js';
 
 const PAGE_MASK = PAGE_SIZE - 1;
 
@@ -86,14 +88,18 @@ export interface VerdictRecord {
   flags: number;
   address: number;
   size: number;
-  a: number;
-  b: number;
-  d: number;
-  e: number;
+  /** What the check tells beside that, its payload; null for a check without one. */
+  payload: object | null;
   caller: CallerIds;
   /** The mapping that the verdict is about, null where none is known. */
   mapping: EntryRecord | null;
 }
+
+/** Reads the payload of a check: a class of generated/records.ts. */
+export type PayloadView<P extends object = object> = new (
+  views: MemoryViews,
+  at: number,
+) => { payload(): P; exact(): Readonly<Record<keyof P, number | bigint>> };
 
 /** A mapping as dma-debug knows it. */
 export interface EntryRecord {
@@ -218,14 +224,21 @@ export class DmaDebugRecords {
     return this.#core.tools.debugCount(this.#context, check);
   }
 
-  /** Takes every waiting record out of the log, oldest first. */
-  drain(): VerdictRecord[] {
+  /**
+   * Takes every waiting record out of the log, oldest first.
+   * @param viewOf what reads a check's payload, null for a check without one
+   */
+  drain(viewOf: (check: number) => PayloadView | null): VerdictRecord[] {
     const { exports } = this.#core;
     const records: VerdictRecord[] = [];
     for (let run = exports.debugLogRun(this.#context); run > 0; run = exports.debugLogRun(this.#context)) {
       const first = exports.debugLogFirst(this.#context);
       const verdict = new VerdictView(this.#core);
-      for (let i = 0; i < run; ++i) records.push(verdictRecord(verdict.moveTo(first + i * VerdictView.SIZE)));
+      for (let i = 0; i < run; ++i) {
+        const at = first + i * VerdictView.SIZE;
+        const View = viewOf(verdict.moveTo(at).check);
+        records.push(verdictRecord(verdict, View ? new View(this.#core, at + VERDICT_PAYLOAD).payload() : null));
+      }
       exports.debugLogDrained(this.#context, run);
     }
     return records;
@@ -288,10 +301,10 @@ export class DmaDebugRecords {
   }
 }
 
-function verdictRecord(verdict: VerdictView): VerdictRecord {
-  const { check, sequence, time, device, flags, address, size, a, b, d, e, object, vma, hook, site } = verdict;
+function verdictRecord(verdict: VerdictView, payload: object | null): VerdictRecord {
+  const { check, sequence, time, device, flags, address, size, object, vma, hook, site } = verdict;
   return {
-    ...{ check, sequence, time, device, flags, address, size, a, b, d, e },
+    ...{ check, sequence, time, device, flags, address, size, payload },
     caller: { object, vma, hook, site },
     mapping: (flags & REPORT_ENTRY) === 0 ? null : verdictMapping(verdict),
   };

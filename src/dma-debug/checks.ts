@@ -1,10 +1,30 @@
-import { DIRECTIONS, MAPPING_TYPES, type VerdictRecord } from '../core/dma-debug-records.js';
-import { CHECK_OWN_FIRST } from '../core/generated/constants.js';
+import { DIRECTIONS, MAPPING_TYPES, type PayloadView, type VerdictRecord } from '../core/dma-debug-records.js';
+import { FIRST_OWN_CHECK } from '../core/generated/constants.js';
 import { CHECKS as NUMBERS } from '../core/generated/names.js';
+import {
+  CachelineView,
+  LeakCountView,
+  LinksLeftView,
+  MappedCountView,
+  ObjectMappingsView,
+  PoolSizeView,
+  RangesLeftView,
+  SegmentBoundaryView,
+  SegmentLengthView,
+  StalePteView,
+  SyncCountView,
+  SyncDirectionView,
+  SyncSizeView,
+  UnmapCountView,
+  UnmapCpuAddressView,
+  UnmapDirectionView,
+  UnmapSizeView,
+  UnmapTypeView,
+} from '../core/generated/records.js';
 
 /**
- * Every check of dma-debug: its stable identifier, what it tells, in which words. The numbers are the core's
- * (assembly/dma-debug/checks.ts).
+ * Every check of dma-debug: its stable identifier, what it tells, in which words. The numbers are the core's,
+ * and so are the classes of what a check tells beside address and size: both stand beside its rule in assembly/dma-debug.
  */
 
 export type CheckId =
@@ -58,6 +78,8 @@ export interface Check {
   kernel: boolean;
   /** DMA API call at which it is found, the `syscall` of a strict error. */
   call: string;
+  /** Reads what it tells beside address and size; null for a check that tells no more. */
+  view: PayloadView | null;
   data(verdict: VerdictRecord): CheckData;
   /** One sentence: what the driver did wrong. */
   say(data: CheckData, verdict: VerdictRecord): string;
@@ -72,11 +94,14 @@ const type = (code: number): string => MAPPING_TYPES[code] ?? `type ${code}`;
 const nothing = (): CheckData => ({});
 const range = ({ address, size }: VerdictRecord): CheckData => ({ deviceAddress: address, size });
 const place = ({ address, size }: VerdictRecord): CheckData => ({ address, size });
-const synced = ({ address, size, d, e }: VerdictRecord): CheckData => ({
+const synced = (
+  { address, size }: VerdictRecord,
+  { mapped, synced }: ReturnType<SyncDirectionView['payload']>,
+): CheckData => ({
   deviceAddress: address,
   size,
-  mappedDir: dir(d),
-  syncedDir: dir(e),
+  mappedDir: dir(mapped),
+  syncedDir: dir(synced),
 });
 const overMapping = ({ address, size, mapping }: VerdictRecord): CheckData => ({
   deviceAddress: address,
@@ -86,156 +111,201 @@ const overMapping = ({ address, size, mapping }: VerdictRecord): CheckData => ({
   object: mapping?.by.object,
 });
 
-function check(
+function check<P extends object>(
   id: CheckId,
   call: string,
-  data: (verdict: VerdictRecord) => CheckData,
-  say: (data: CheckData, verdict: VerdictRecord) => string,
+  view: PayloadView<P> | null,
+  data: (verdict: VerdictRecord, payload: P) => CheckData,
+  say: (data: CheckData, payload: P) => string,
 ): Check {
   const number = NUMBERS[id];
-  return { id, number, kernel: number < CHECK_OWN_FIRST, call, data, say };
+  // drain gave the record what this view reads.
+  const payloadOf = (verdict: VerdictRecord): P => verdict.payload as P;
+  return {
+    ...{ id, number, kernel: number < FIRST_OWN_CHECK, call, view },
+    data: (verdict) => data(verdict, payloadOf(verdict)),
+    say: (told, verdict) => say(told, payloadOf(verdict)),
+  };
 }
 
 export const CHECKS: readonly Check[] = [
   check(
     'UNMAP_INVALID',
     'dma_unmap',
+    null,
     nothing,
     () => 'unmaps DMA_MAPPING_ERROR: the mapping had failed and nobody looked',
   ),
   check(
     'UNMAP_UNKNOWN',
     'dma_unmap',
+    null,
     range,
     (x) => `unmaps ${x.size} bytes at ${hex(x.deviceAddress)}, where this device has no mapping`,
   ),
   check(
     'UNMAP_SIZE',
     'dma_unmap',
-    ({ address, size, a }) => ({ deviceAddress: address, mapSize: size, unmapSize: a }),
+    UnmapSizeView,
+    ({ address, size }, { unmapSize }) => ({ deviceAddress: address, mapSize: size, unmapSize }),
     (x) => `unmaps ${x.unmapSize} bytes at ${hex(x.deviceAddress)}, mapped were ${x.mapSize}`,
   ),
   check(
     'UNMAP_TYPE',
     'dma_unmap',
-    ({ address, size, d, e }) => ({ deviceAddress: address, size, mappedAs: type(d), unmappedAs: type(e) }),
+    UnmapTypeView,
+    ({ address, size }, { mappedAs, unmappedAs }) => ({
+      deviceAddress: address,
+      size,
+      mappedAs: type(mappedAs),
+      unmappedAs: type(unmappedAs),
+    }),
     (x) => `unmaps ${hex(x.deviceAddress)} as ${x.unmappedAs}, it was mapped as ${x.mappedAs}`,
   ),
   check(
     'UNMAP_CPUADDR',
     'dma_free_coherent',
-    ({ address, size, a, b }) => ({ deviceAddress: address, size, cpuAllocAddress: a, cpuFreeAddress: b }),
+    UnmapCpuAddressView,
+    ({ address, size }, { allocated, freed }) => ({
+      deviceAddress: address,
+      size,
+      cpuAllocAddress: allocated,
+      cpuFreeAddress: freed,
+    }),
     (x) =>
       `frees ${hex(x.deviceAddress)} with the CPU address of ${hex(x.cpuFreeAddress)}, allocated was ${hex(x.cpuAllocAddress)}`,
   ),
   check(
     'UNMAP_SGCOUNT',
     'dma_unmap_sg',
-    ({ d, e }) => ({ mapCount: d, unmapCount: e }),
+    UnmapCountView,
+    (_, counts) => counts,
     (x) => `unmaps a list of ${x.mapCount} entries as ${x.unmapCount}`,
   ),
   check(
     'UNMAP_DIR',
     'dma_unmap',
-    ({ address, size, d, e }) => ({ deviceAddress: address, size, mappedDir: dir(d), unmappedDir: dir(e) }),
+    UnmapDirectionView,
+    ({ address, size }, { mapped, unmapped }) => ({
+      deviceAddress: address,
+      size,
+      mappedDir: dir(mapped),
+      unmappedDir: dir(unmapped),
+    }),
     (x) => `unmaps ${hex(x.deviceAddress)} as ${x.unmappedDir}, it was mapped ${x.mappedDir}`,
   ),
   check(
     'UNMAP_UNCHECKED',
     'dma_unmap',
-    ({ address, size, d }) => ({ deviceAddress: address, size, mappedAs: type(d) }),
+    UnmapTypeView,
+    ({ address, size }, { mappedAs }) => ({ deviceAddress: address, size, mappedAs: type(mappedAs) }),
     (x) => `unmaps ${hex(x.deviceAddress)} without having asked dma_mapping_error about it`,
   ),
   check(
     'SYNC_UNKNOWN',
     'dma_sync',
+    null,
     range,
     (x) => `syncs ${x.size} bytes at ${hex(x.deviceAddress)}, which no mapping covers`,
   ),
   check(
     'SYNC_RANGE',
     'dma_sync',
-    ({ address, size, a }) => ({ deviceAddress: address, size, syncSize: a }),
+    SyncSizeView,
+    ({ address, size }, { syncSize }) => ({ deviceAddress: address, size, syncSize }),
     (x) => `syncs ${x.syncSize} bytes of the ${x.size} at ${hex(x.deviceAddress)}`,
   ),
   check(
     'SYNC_DIR',
     'dma_sync',
+    SyncDirectionView,
     synced,
     (x) => `syncs ${hex(x.deviceAddress)} as ${x.syncedDir}, it is mapped ${x.mappedDir}`,
   ),
   check(
     'SYNC_RO_FOR_CPU',
     'dma_sync_for_cpu',
+    SyncDirectionView,
     synced,
     (x) => `syncs ${hex(x.deviceAddress)} for the CPU, but the device only reads it (${x.mappedDir})`,
   ),
   check(
     'SYNC_WO_FOR_DEV',
     'dma_sync_for_device',
+    SyncDirectionView,
     synced,
     (x) => `syncs ${hex(x.deviceAddress)} for the device, which only writes it (${x.mappedDir})`,
   ),
   check(
     'SYNC_SGCOUNT',
     'dma_sync_sg',
-    ({ d, e }) => ({ mapCount: d, syncCount: e }),
+    SyncCountView,
+    (_, counts) => counts,
     (x) => `syncs a list of ${x.mapCount} entries as ${x.syncCount}`,
   ),
-  check('MAP_STACK', 'dma_map', place, (x) => `maps memory of the kernel stack, physical ${hex(x.address)}`),
+  check('MAP_STACK', 'dma_map', null, place, (x) => `maps memory of the kernel stack, physical ${hex(x.address)}`),
   check(
     'MAP_TEXT',
     'dma_map',
+    null,
     place,
     (x) => `maps ${x.size} bytes of kernel text or read-only data, physical ${hex(x.address)}`,
   ),
   check(
     'MAP_INVALID',
     'dma_map_single',
+    null,
     place,
     (x) => `maps ${x.size} bytes at physical ${hex(x.address)}, which is no memory`,
   ),
   check(
     'MAP_VMALLOC',
     'dma_map_single',
+    null,
     place,
     (x) => `maps ${x.size} bytes of vmalloc memory, physical ${hex(x.address)}`,
   ),
   check(
     'SEG_LEN',
     'dma_map_sg',
-    ({ size, a }) => ({ len: size, max: a }),
+    SegmentLengthView,
+    ({ size }, { most }) => ({ len: size, max: most }),
     (x) => `maps a segment of ${x.len} bytes, the device says it can take ${x.max}`,
   ),
   check(
     'SEG_BOUNDARY',
     'dma_map_sg',
-    ({ address, a, b }) => ({ start: address, end: a, boundary: b }),
+    SegmentBoundaryView,
+    ({ address }, { last, boundary }) => ({ start: address, end: last, boundary }),
     (x) => `maps a segment ${hex(x.start)}-${hex(x.end)} across the device's boundary ${hex(x.boundary)}`,
   ),
   check(
     'CACHELINE_OVERLAP',
     'dma_map',
-    ({ address, size, a }) => ({ deviceAddress: address, size, cacheline: a }),
+    CachelineView,
+    ({ address, size }, { cacheline }) => ({ deviceAddress: address, size, cacheline }),
     (x) => `maps at ${hex(x.deviceAddress)} a cacheline (${hex(x.cacheline)}) that another mapping lets a device write`,
   ),
   check(
     'CACHELINE_OVERFLOW',
     'dma_map',
-    ({ a, d }) => ({ limit: d, cacheline: a }),
+    CachelineView,
+    (_, { cacheline, limit }) => ({ limit, cacheline }),
     (x) => `more than ${x.limit} mappings overlap in cacheline ${hex(x.cacheline)}`,
   ),
   check(
     'CPU_TOUCH',
     'debug_dma_assert_idle',
-    ({ address, a }) => ({ deviceAddress: address, cacheline: a }),
+    CachelineView,
+    ({ address }, { cacheline }) => ({ deviceAddress: address, cacheline }),
     (x) => `the CPU writes to cacheline ${hex(x.cacheline)} while it is mapped at ${hex(x.deviceAddress)}`,
   ),
   check(
     'LEAK_ON_UNBIND',
     'driver_unbind',
-    ({ d, mapping }) => ({
-      count: d,
+    LeakCountView,
+    ({ mapping }, { count }) => ({
+      count,
       example: {
         deviceAddress: mapping?.address,
         size: mapping?.size,
@@ -248,25 +318,35 @@ export const CHECKS: readonly Check[] = [
   check(
     'OOM_DISABLED',
     'dma_map',
+    PoolSizeView,
     nothing,
-    (_, { d }) => `the kernel's checker is out of entries (${d}) and disabled for good`,
+    (_, { total }) => `the kernel's checker is out of entries (${total}) and disabled for good`,
   ),
   check(
     'CACHELINE_ENOMEM',
     'dma_map',
+    PoolSizeView,
     nothing,
     () => 'no memory to track a cacheline: the kernel disables its checker',
   ),
   check(
     'POOL_GROWN',
     'dma_map',
-    ({ d }) => ({ total: d }),
+    PoolSizeView,
+    (_, { total }) => ({ total }),
     (x) => `the kernel's pool has grown to ${x.total} entries`,
   ),
-  check('REJECT_VMALLOC', 'dma_map_single', nothing, () => 'vmalloc memory or a stack is refused before it is mapped'),
+  check(
+    'REJECT_VMALLOC',
+    'dma_map_single',
+    null,
+    nothing,
+    () => 'vmalloc memory or a stack is refused before it is mapped',
+  ),
   check(
     'DOUBLE_MAP',
     'dma_map_sg',
+    null,
     overMapping,
     (x) =>
       `maps a table again, to ${hex(x.deviceAddress)} (${x.size} bytes), that is still mapped at ${hex(x.liveAddress)} (${x.liveSize} bytes)`,
@@ -274,6 +354,7 @@ export const CHECKS: readonly Check[] = [
   check(
     'ADDRESS_OVERWRITTEN',
     'dma_map_sg',
+    null,
     overMapping,
     (x) =>
       `overwrites the table's address ${hex(x.liveAddress)} with ${hex(x.deviceAddress)}: ${x.liveSize} bytes there can never be unmapped`,
@@ -281,6 +362,7 @@ export const CHECKS: readonly Check[] = [
   check(
     'FREED_WHILE_MAPPED',
     'free_pages',
+    null,
     ({ address, size, mapping }) => ({
       address,
       size,
@@ -293,26 +375,30 @@ export const CHECKS: readonly Check[] = [
   check(
     'OBJECT_GONE',
     'sg_free_table',
-    ({ address, size, d, e }) => ({ deviceAddress: address, size, object: d, mappings: e }),
+    ObjectMappingsView,
+    ({ address, size }, { owner, mappings }) => ({ deviceAddress: address, size, object: owner, mappings }),
     (x) =>
       `drops the table of object ${x.object} with ${x.mappings} live mappings, the newest at ${hex(x.deviceAddress)}`,
   ),
   check(
     'STALE_PTE',
     'dma_unmap',
-    ({ address, size, d }) => ({ deviceAddress: address, size, bindings: d }),
+    StalePteView,
+    ({ address, size }, { bindings }) => ({ deviceAddress: address, size, bindings }),
     (x) => `unmaps ${hex(x.deviceAddress)} while ${x.bindings} GPU bindings have PTEs that point there`,
   ),
   check(
     'UNMAP_MAPPED_COUNT',
     'dma_unmap_sg',
-    ({ d, e }) => ({ mapCount: d, mappedCount: e }),
+    MappedCountView,
+    (_, counts) => counts,
     (x) =>
       `unmaps with the ${x.mappedCount} segments that dma_map_sg returned, due are the ${x.mapCount} entries given`,
   ),
   check(
     'LINK_OVERLAP',
     'dma_iova_link',
+    null,
     overMapping,
     (x) =>
       `links ${x.size} bytes at ${hex(x.deviceAddress)}, where ${hex(x.liveAddress)} is linked: the tables keep that`,
@@ -320,19 +406,22 @@ export const CHECKS: readonly Check[] = [
   check(
     'LINK_OUTSIDE',
     'dma_iova_link',
+    null,
     range,
     (x) => `links ${x.size} bytes at ${hex(x.deviceAddress)}, which are not all in address space that it reserved`,
   ),
   check(
     'LINKS_LEFT',
     'dma_iova_free',
-    ({ address, size, d }) => ({ deviceAddress: address, size, links: d }),
+    LinksLeftView,
+    ({ address, size }, { links }) => ({ deviceAddress: address, size, links }),
     (x) => `gives ${x.size} bytes of address space at ${hex(x.deviceAddress)} back with ${x.links} live links in them`,
   ),
   check(
     'RANGE_LEFT',
     'device_unbind',
-    ({ size, d, e }) => ({ reservations: d, size, links: e }),
+    RangesLeftView,
+    ({ size }, { reservations, links }) => ({ reservations, size, links }),
     (x) =>
       `leaves ${x.reservations} reservations of ${x.size} bytes of address space behind, ${x.links} live links in them`,
   ),
@@ -340,6 +429,11 @@ export const CHECKS: readonly Check[] = [
 
 const byNumber = new Map(CHECKS.map((item) => [item.number, item]));
 const byId = new Map(CHECKS.map((item) => [item.id, item]));
+
+/** Reads what a check tells beside address and size, for DmaDebugRecords.drain. */
+export function viewOf(number: number): PayloadView | null {
+  return checkOf(number).view;
+}
 
 /** The check of a verdict record. */
 export function checkOf(number: number): Check {

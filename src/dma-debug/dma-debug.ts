@@ -21,10 +21,11 @@ import {
   VALUE_NUM_ERRORS,
 } from '../core/generated/constants.js';
 import type { ContextHandle, DmaDeviceHandle } from '../core/generated/exports.js';
+import type { PoolSizeView } from '../core/generated/records.js';
 import type { Core } from '../core/instance.js';
 import { Attributions, callerText } from './attribution.js';
 import { type Finding, findingChannel, type MappingInfo, type PoolMessage, poolChannel } from './channels.js';
-import { CHECKS, type CheckId, checkOf, hex } from './checks.js';
+import { CHECKS, type CheckId, checkOf, hex, viewOf } from './checks.js';
 import { type DebugDialect, debugFlags } from './dialects.js';
 import { dumpLines } from './dump.js';
 import { type DmaDebugOptions, debugConfig } from './options.js';
@@ -258,7 +259,7 @@ export class DmaDebug {
   // Takes all that is in the log. What was found since somebody listens waits to be told.
   private collect(): void {
     const fresh = this.registers.take();
-    const records = this.records.drain();
+    const records = this.records.drain(viewOf);
     const told = this.heard ? records.length - fresh : records.length;
     for (const [i, record] of records.entries()) {
       const finding = this.finding(record);
@@ -303,7 +304,7 @@ export class DmaDebug {
   /** Findings since they were last asked for, each with the id of the call site that made its mapping (0 without). */
   takeFindings(): { finding: Finding; mappingSite: number }[] {
     this.registers.take();
-    return this.records.drain().map((record) => {
+    return this.records.drain(viewOf).map((record) => {
       const finding = this.finding(record);
       if (this.kept.length < KEPT_FINDINGS) this.kept.push(finding);
       return { finding, mappingSite: record.mapping?.by.site ?? 0 };
@@ -470,7 +471,8 @@ export class DmaDebug {
 
   private publishPool(record: VerdictRecord, check: PoolMessage['check']): void {
     if (!poolChannel.hasSubscribers) return;
-    const message: PoolMessage = { check, time: record.time, total: record.d, disabled: check !== 'POOL_GROWN' };
+    const { total } = record.payload as ReturnType<PoolSizeView['payload']>;
+    const message: PoolMessage = { check, time: record.time, total, disabled: check !== 'POOL_GROWN' };
     poolChannel.publish(message);
   }
 }

@@ -3,6 +3,7 @@ import { checkBoolean, checkOptions } from '../core/arguments.js';
 import type { ContextHandle } from '../core/generated/exports.js';
 import type { Core } from '../core/instance.js';
 import { readKernelLog } from '../core/kernel-log.js';
+import { viewOf } from '../dma-debug/checks.js';
 import { type KernelMessage, type MessageContext, messageOf } from './message.js';
 
 /** `gemdma:dmesg` of `node:diagnostics_channel` carries each KernelMessage at the end of the call that led to it. */
@@ -45,7 +46,7 @@ export class KernelLog {
 
   private collect(): void {
     this.dropped += this.core.exports.kmsgLost(this.context);
-    for (const record of readKernelLog(this.core, this.context)) {
+    for (const record of readKernelLog(this.core, this.context, viewOf)) {
       const message = messageOf(record, this.meaning);
       if (message === null) continue;
       this.kept.push(message);

@@ -27,7 +27,7 @@ export const LINUX_42: KernelWords = {
   findings: {
     ...Object.fromEntries(Object.entries(shared).map(([id, row]) => [id, older(row)])),
     UNMAP_CPUADDR: {
-      text: `${SAYS} frees DMA memory with different CPU address [device address=0x{address:016x}] [size={size} bytes] [cpu alloc address=0x{a:016x}] [cpu free address=0x{b:016x}]`,
+      text: `${SAYS} frees DMA memory with different CPU address [device address=0x{address:016x}] [size={size} bytes] [cpu alloc address=0x{allocated:016x}] [cpu free address=0x{freed:016x}]`,
       where: 'lib/dma-debug.c check_unmap',
     },
     MAP_STACK: {
@@ -35,7 +35,7 @@ export const LINUX_42: KernelWords = {
       where: 'lib/dma-debug.c check_for_stack',
     },
     CPU_TOUCH: {
-      text: '{driver} {device}: DMA-API: cpu touching an active dma mapped cacheline [cln={a:pa}]',
+      text: '{driver} {device}: DMA-API: cpu touching an active dma mapped cacheline [cln={cacheline:pa}]',
       where: 'lib/dma-debug.c debug_dma_assert_idle',
     },
   },

@@ -17,7 +17,7 @@ export const LINUX_612: KernelWords = {
       where: `${DEBUG}:977 check_unmap`,
     },
     UNMAP_SIZE: {
-      text: `${SAYS} frees DMA memory with different size [device address=0x{address:016x}] [map size={size} bytes] [unmap size={a} bytes]`,
+      text: `${SAYS} frees DMA memory with different size [device address=0x{address:016x}] [map size={size} bytes] [unmap size={unmapSize} bytes]`,
       where: `${DEBUG}:987 check_unmap`,
     },
     UNMAP_TYPE: {
@@ -26,11 +26,11 @@ export const LINUX_612: KernelWords = {
     },
     UNMAP_CPUADDR: {
       // The format has a 0x of its own before %pa.
-      text: `${SAYS} frees DMA memory with different CPU address ${AT} [cpu alloc address=0x{a:pa}] [cpu free address=0x{b:pa}]`,
+      text: `${SAYS} frees DMA memory with different CPU address ${AT} [cpu alloc address=0x{allocated:pa}] [cpu free address=0x{freed:pa}]`,
       where: `${DEBUG}:1004 check_unmap`,
     },
     UNMAP_SGCOUNT: {
-      text: `${SAYS} frees DMA sg list with different entry count [map count={d}] [unmap count={e}]`,
+      text: `${SAYS} frees DMA sg list with different entry count [map count={mapCount}] [unmap count={unmapCount}]`,
       where: `${DEBUG}:1016 check_unmap`,
     },
     UNMAP_DIR: {
@@ -54,7 +54,7 @@ export const LINUX_612: KernelWords = {
       where: `${DEBUG}:1108 check_sync`,
     },
     SYNC_RANGE: {
-      text: `${SAYS} syncs DMA memory outside allocated range [device address=0x{address:016x}] [allocation size={size} bytes] [sync offset+size={a}]`,
+      text: `${SAYS} syncs DMA memory outside allocated range [device address=0x{address:016x}] [allocation size={size} bytes] [sync offset+size={syncSize}]`,
       where: `${DEBUG}:1116 check_sync`,
     },
     SYNC_DIR: {
@@ -70,15 +70,15 @@ export const LINUX_612: KernelWords = {
       where: `${DEBUG}:1150 check_sync`,
     },
     SYNC_SGCOUNT: {
-      text: `${SAYS} syncs DMA sg list with different entry count [map count={d}] [sync count={e}]`,
+      text: `${SAYS} syncs DMA sg list with different entry count [map count={mapCount}] [sync count={syncCount}]`,
       where: `${DEBUG}:1160 check_sync`,
     },
     SEG_LEN: {
-      text: 'DMA-API: {driver} {device}: mapping sg segment longer than device claims to support [len={size}] [max={a}]',
+      text: 'DMA-API: {driver} {device}: mapping sg segment longer than device claims to support [len={size}] [max={most}]',
       where: `${DEBUG}:1181 debug_dma_map_sg`,
     },
     SEG_BOUNDARY: {
-      text: 'DMA-API: {driver} {device}: mapping sg segment across boundary [start=0x{address:016x}] [end=0x{a:016x}] [boundary=0x{b:016x}]',
+      text: 'DMA-API: {driver} {device}: mapping sg segment across boundary [start=0x{address:016x}] [end=0x{last:016x}] [boundary=0x{boundary:016x}]',
       where: `${DEBUG}:1191 debug_dma_map_sg`,
     },
     MAP_INVALID: {
@@ -94,17 +94,17 @@ export const LINUX_612: KernelWords = {
       where: `${DEBUG}:601 add_dma_entry`,
     },
     CACHELINE_OVERFLOW: {
-      text: 'DMA-API: exceeded {d} overlapping mappings of cacheline {a:pa}',
+      text: 'DMA-API: exceeded {limit} overlapping mappings of cacheline {cacheline:pa}',
       where: `${DEBUG}:463 active_cacheline_inc_overlap`,
     },
     LEAK_ON_UNBIND: {
-      text: `${SAYS} has pending DMA allocations while released from device [count={d}]\nOne of leaked entries details: ${AT} [mapped with {entryDir:dir}] [mapped as {entryType}]`,
+      text: `${SAYS} has pending DMA allocations while released from device [count={count}]\nOne of leaked entries details: ${AT} [mapped with {entryDir:dir}] [mapped as {entryType}]`,
       where: `${DEBUG}:862 dma_debug_device_change`,
       bus: true,
     },
     OOM_DISABLED: { text: 'DMA-API: debugging out of memory - disabling' },
     CACHELINE_ENOMEM: { text: 'DMA-API: cacheline tracking ENOMEM, dma-debug disabled' },
-    POOL_GROWN: { text: 'DMA-API: dma_debug_entry pool grown to {d} ({times}00%)' },
+    POOL_GROWN: { text: 'DMA-API: dma_debug_entry pool grown to {total} ({times}00%)' },
     REJECT_VMALLOC: {
       text: '{driver} {device}: rejecting DMA map of vmalloc memory',
       where: 'include/linux/dma-mapping.h:381 dma_map_single_attrs.constprop.0',

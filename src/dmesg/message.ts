@@ -89,20 +89,22 @@ function message(
 
 function fieldsOf(record: RawMessage, row: Message, { types, entries, format, device }: MessageContext): Fields {
   const { address, size, a, b, d, e, entryKind } = record;
+  const told: Readonly<Record<string, number | bigint>> = record.exact ?? {};
   const who = device(record.device);
-  const type = (number: number): string | undefined => types[MAPPING_TYPES[number]];
+  const type = (number: number | bigint): string | undefined => types[MAPPING_TYPES[Number(number)]];
   return {
-    ...{ address, size, a, b, d, e },
+    ...{ address, size },
+    ...(record.exact ?? { a, b, d, e }),
     driver: row.bus ? BUS : (who?.driver ?? 'NULL'),
     device: who?.name ?? 'NULL',
-    mappedAs: type(d),
-    unmappedAs: type(e),
-    mappedDir: DIRECTIONS[d],
-    givenDir: DIRECTIONS[e],
+    mappedAs: type(told.mappedAs),
+    unmappedAs: type(told.unmappedAs),
+    mappedDir: DIRECTIONS[Number(told.mapped)],
+    givenDir: DIRECTIONS[Number(told.unmapped ?? told.synced)],
     entryType: type(entryKind & 0xff),
     entryDir: DIRECTIONS[(entryKind >> 8) & 0xff],
     // dma_debug_entry pool grown to %u (%u00%%)
-    times: Math.floor(d / entries),
+    times: Math.floor(Number(told.total) / entries),
     ...NO_MASK[d],
     limited: LIMITED[d],
     page: address & ~0xfffn,
@@ -115,12 +117,12 @@ function fieldsOf(record: RawMessage, row: Message, { types, entries, format, de
 /** What only we can tell, by the words of the check. */
 function ownText(record: RawMessage): string {
   const check = checkOf(record.kind);
-  const { time, device, flags, d, e, entryKind } = record;
+  const { time, device, flags, payload, entryKind } = record;
   const exact = (value: bigint): number => (value === 0xffffffffffffffffn ? -1 : Number(value));
   const by = { object: 0, vma: 0, hook: 0, site: 0 };
   const verdict = {
-    ...{ check: record.kind, sequence: 0, time, device, flags, d, e, caller: by },
-    ...{ address: exact(record.address), size: Number(record.size), a: Number(record.a), b: Number(record.b) },
+    ...{ check: record.kind, sequence: 0, time, device, flags, payload, caller: by },
+    ...{ address: exact(record.address), size: Number(record.size) },
     mapping:
       (flags & REPORT_ENTRY) === 0
         ? null

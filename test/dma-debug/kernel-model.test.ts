@@ -5,7 +5,7 @@ import type { SgTableHandle } from '../../src/core/generated/exports.js';
 import { made } from '../../src/core/handle.js';
 import { Core } from '../../src/core/instance.js';
 import { writeRuns } from '../../src/core/sg-vectors.js';
-import { checkOf } from '../../src/dma-debug/checks.js';
+import { checkOf, viewOf } from '../../src/dma-debug/checks.js';
 import { debugFlags } from '../../src/dma-debug/dialects.js';
 import { KERNELS } from '../../src/kernels/kernels.js';
 import { debug } from '../core/debug.js';
@@ -29,24 +29,25 @@ function random(seed: number): (n: number) => number {
 /** What the model tells of a verdict, told by the core. */
 function told(record: VerdictRecord): ModelVerdict {
   const { id } = checkOf(record.check);
-  const { address, size, a, b, d, e } = record;
+  const { address, size } = record;
+  const tells = (record.payload ?? {}) as Record<string, number>;
   const values: Partial<Record<string, number[]>> = {
-    POOL_GROWN: [d],
+    POOL_GROWN: [tells.total],
     UNMAP_UNKNOWN: [address, size],
-    UNMAP_SIZE: [size, a],
-    UNMAP_TYPE: [d, e],
-    UNMAP_CPUADDR: [a, b],
-    UNMAP_SGCOUNT: [d, e],
-    UNMAP_DIR: [d, e],
+    UNMAP_SIZE: [size, tells.unmapSize],
+    UNMAP_TYPE: [tells.mappedAs, tells.unmappedAs],
+    UNMAP_CPUADDR: [tells.allocated, tells.freed],
+    UNMAP_SGCOUNT: [tells.mapCount, tells.unmapCount],
+    UNMAP_DIR: [tells.mapped, tells.unmapped],
     UNMAP_UNCHECKED: [address],
     SYNC_UNKNOWN: [address, size],
-    SYNC_DIR: [d, e],
-    SYNC_RO_FOR_CPU: [d, e],
-    SYNC_WO_FOR_DEV: [d, e],
-    SYNC_SGCOUNT: [d, e],
-    SEG_LEN: [size, a],
-    SEG_BOUNDARY: [address, a],
-    LEAK_ON_UNBIND: [d, record.mapping?.address ?? -2],
+    SYNC_DIR: [tells.mapped, tells.synced],
+    SYNC_RO_FOR_CPU: [tells.mapped, tells.synced],
+    SYNC_WO_FOR_DEV: [tells.mapped, tells.synced],
+    SYNC_SGCOUNT: [tells.mapCount, tells.syncCount],
+    SEG_LEN: [size, tells.most],
+    SEG_BOUNDARY: [address, tells.last],
+    LEAK_ON_UNBIND: [tells.count, record.mapping?.address ?? -2],
   };
   return { id, device: record.device, printed: (record.flags & REPORT_PRINTED) !== 0, values: values[id] ?? [] };
 }
@@ -238,7 +239,7 @@ test.each(histories)('%s, seed %i: the same verdicts and counters, call by call'
   for (let step = 0; step < 4000; ++step) {
     const kind = weights[pick(weights.length)];
     kinds[kind]();
-    const reported = records.drain().filter(({ flags }) => (flags & REPORT_KERNEL) !== 0);
+    const reported = records.drain(viewOf).filter(({ flags }) => (flags & REPORT_KERNEL) !== 0);
     const where = `seed ${seed}, step ${step}, kind ${kind}`;
     expect(reported.map(told), where).toEqual(model.verdicts.slice(verdicts.length));
     verdicts.push(...model.verdicts.slice(verdicts.length));

@@ -1,5 +1,6 @@
 import { DIRECTIONS, MAPPING_TYPES } from '../../core/dma-debug-records.js';
 import { readKernelLog } from '../../core/kernel-log.js';
+import { viewOf } from '../../dma-debug/checks.js';
 import { dumpLines } from '../../dma-debug/dump.js';
 import { BUS, type KernelMessage, type MessageContext, messageOf } from '../../dmesg/message.js';
 import { iommuFormat } from '../../iommu-formats/index.js';
@@ -85,7 +86,7 @@ class TextCase {
       format: () => iommuFormat('vtd'),
       device: (id) => this.#names(replay, id),
     };
-    const said = readKernelLog(replay.host.core, replay.host.context)
+    const said = readKernelLog(replay.host.core, replay.host.context, viewOf)
       .map((record) => messageOf(record, meaning))
       .filter((message): message is KernelMessage => message?.kernel === true && message.printed);
     const dump = (of: CaseReplay): string[] =>

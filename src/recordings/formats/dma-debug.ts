@@ -19,7 +19,7 @@ import { Core } from '../../core/instance.js';
 import { writeRuns } from '../../core/sg-vectors.js';
 import { DmaDomain } from '../../dma/domain.js';
 import type { DmaHost } from '../../dma/sg-table.js';
-import { checkOf } from '../../dma-debug/checks.js';
+import { checkOf, viewOf } from '../../dma-debug/checks.js';
 import { type DebugDialect, debugFlags } from '../../dma-debug/dialects.js';
 import { kernelOfRecording } from '../kernel.js';
 import { type Divergence, FieldReader, type Recording, type RecordingFormat } from '../recording.js';
@@ -196,7 +196,7 @@ export class CaseReplay {
 
   run(): Divergence | null {
     this.perform();
-    const verdicts = this.#records?.drain() ?? [];
+    const verdicts = this.#records?.drain(viewOf) ?? [];
     return (
       this.#compareVerdicts(verdicts.filter(({ flags }) => (flags & REPORT_PRINTED) !== 0)) ?? this.compareCounters()
     );

@@ -2,14 +2,14 @@
 // that the host knows with one load after a call whether there is anything to fetch. A full ring keeps its oldest
 // records, since the first finding is the one that explains the others, and counts what it dropped.
 
-import { Context, cpuOf } from '../memory/context';
-import { EVENT_FINDING, emit } from '../events/events';
-import { DEVICE_FILTER_MATCH, DmaDevice } from '../device/device';
-import { DMA_MAPPING_ERROR } from '../device/mapping';
-import { kmsgFinding } from '../kmsg/kmsg';
+import { DEVICE_FILTER_MATCH, DmaDevice } from '../../device/device';
+import { EVENT_FINDING, emit } from '../../events/events';
+import { kmsgFinding } from '../../kmsg/kmsg';
+import { Context, cpuOf } from '../../memory/context';
+import { addressOf } from '../../memory/record';
 import { Entry } from './entry';
 import {
-  DEBUG_KERNEL, DEBUG_OWN, DebugState, LOG_RECORDS, OPTION_ALL_ERRORS, OPTION_FILTER, debugRecord,
+  DEBUG_KERNEL, DEBUG_OWN, LOG_RECORDS, OPTION_ALL_ERRORS, OPTION_FILTER, DebugState, debugRecord,
 } from './state';
 
 /** The kernel's checker saw it (and counted it, if it is an error). */
@@ -21,7 +21,16 @@ export const REPORT_OWN: u32 = 4;
 /** The verdict is about a mapping: the record's entry fields are its. */
 export const REPORT_ENTRY: u32 = 8;
 
-/** One verdict. What address, size, a, b, d and e mean for each check is told in checks.ts. */
+/** Checks below this number are the kernel's (kernel/dma/debug.c); from it on they are ours. Both are below CHECKS_END. */
+export const FIRST_OWN_CHECK: u32 = 64;
+export const CHECKS_END: u32 = 96;
+
+/** What a check tells beside address and size: its own class extends this one, in at most 24 bytes. */
+// @ts-ignore: decorator
+@unmanaged
+export class Payload {}
+
+/** One verdict. What address and size are of is told beside the check's number. */
 // @ts-ignore: decorator
 @unmanaged
 export class Verdict {
@@ -37,10 +46,6 @@ export class Verdict {
   /** -1 is DMA_MAPPING_ERROR. */
   address: i64;
   size: u64;
-  a: u64;
-  b: u64;
-  d: u32;
-  e: u32;
   /** Who made the call, as the host's ids. */
   object: u32;
   vma: u32;
@@ -59,11 +64,29 @@ export class Verdict {
   entryType: u8;
   entryDirection: u8;
   entryDevice: u16;
+  /** The check's Payload. */
+  payload0: u64;
+  payload1: u64;
+  payload2: u64;
 }
 
-/** An error of the kernel's checker (err_printk): counted, and printed if filter and limits let it. */
+/** Offset of the payload in a Verdict. */
+export const VERDICT_PAYLOAD: usize = offsetof<Verdict>('payload0');
+
+/** A payload to be filled in and given to one of the reports, all zero; there is one at a time. */
+// @ts-ignore: decorator
+@inline
+export function payload<T>(state: DebugState): T {
+  const at = state.payload;
+  store<u64>(at, 0);
+  store<u64>(at, 0, 8);
+  store<u64>(at, 0, 16);
+  return changetype<T>(at);
+}
+
+/** An error that the kernel's checker finds (err_printk): counted, and printed if filter and limits let it. */
 export function report(
-  state: DebugState, check: u32, dev: DmaDevice, entry: Entry | null, address: u64, size: u64, a: u64, b: u64, d: u32, e: u32,
+  state: DebugState, check: u32, dev: DmaDevice, entry: Entry | null, address: u64, size: u64, told: Payload | null,
 ): void {
   let flags: u32 = (state.flags & DEBUG_OWN) != 0 ? REPORT_OWN : 0;
   if ((state.flags & DEBUG_KERNEL) != 0) {
@@ -78,10 +101,10 @@ export function report(
   if (flags == 0) return;
   // What a driver does wrong at every call fills the log at once: from then on it is counted here.
   if (isFull(state) && state.ctx.events == 0) {
-    if ((flags & REPORT_PRINTED) != 0) say(state.ctx, check, flags, dev.id, entry, address, size, a, b, d, e);
+    if ((flags & REPORT_PRINTED) != 0) say(state.ctx, check, flags, dev.id, entry, address, size, told);
     tally(state, check);
     ++state.logDropped;
-  } else write(state, check, flags, dev.id, entry, address, size, a, b, d, e);
+  } else write(state, check, flags, dev.id, entry, address, size, told);
 }
 
 // @ts-ignore: decorator
@@ -100,46 +123,48 @@ function tally(state: DebugState, check: u32): u32 {
 }
 
 /** A remark of the kernel's that is no error: never counted, never filtered. */
-export function reportUncounted(state: DebugState, check: u32, dev: DmaDevice, entry: Entry | null, a: u64, d: u32): void {
+export function reportUncounted(
+  state: DebugState, check: u32, dev: DmaDevice, entry: Entry | null, told: Payload | null,
+): void {
   const flags: u32 = ((state.flags & DEBUG_KERNEL) != 0 ? REPORT_KERNEL | REPORT_PRINTED : 0)
     | ((state.flags & DEBUG_OWN) != 0 ? REPORT_OWN : 0);
-  if (flags != 0) write(state, check, flags, dev.id, entry, 0, 0, a, 0, d, 0);
+  if (flags != 0) write(state, check, flags, dev.id, entry, 0, 0, told);
 }
 
 /** What becomes of the pool: no device is involved. */
-export function reportPool(state: DebugState, check: u32, total: u32): void {
-  write(state, check, REPORT_KERNEL | REPORT_PRINTED, 0, null, 0, 0, 0, 0, total, 0);
+export function reportPool(state: DebugState, check: u32, told: Payload): void {
+  write(state, check, REPORT_KERNEL | REPORT_PRINTED, 0, null, 0, 0, told);
 }
 
 /** A finding that the kernel's checker cannot make. */
 export function reportOwn(
-  state: DebugState, check: u32, dev: DmaDevice, entry: Entry | null, address: u64, size: u64, d: u32, e: u32,
+  state: DebugState, check: u32, dev: DmaDevice, entry: Entry | null, address: u64, size: u64, told: Payload | null,
 ): void {
-  write(state, check, REPORT_OWN, dev.id, entry, address, size, 0, 0, d, e);
+  write(state, check, REPORT_OWN, dev.id, entry, address, size, told);
 }
 
 /** To the kernel's log. */
 function say(
-  ctx: Context, check: u32, flags: u32, device: u32, entry: Entry | null, address: u64, size: u64, a: u64, b: u64,
-  d: u32, e: u32,
+  ctx: Context, check: u32, flags: u32, device: u32, entry: Entry | null, address: u64, size: u64, told: Payload | null,
 ): void {
-  if (entry == null) kmsgFinding(ctx, check, device, flags, address, size, a, b, d, e, 0, 0, 0);
+  const payload = addressOf(told);
+  if (entry == null) kmsgFinding(ctx, check, device, flags, address, size, payload, 0, 0, 0);
   else {
     const about = flags | REPORT_ENTRY;
-    kmsgFinding(ctx, check, device, about, address, size, a, b, d, e, entry.address, entry.size, entry.kind);
+    kmsgFinding(ctx, check, device, about, address, size, payload, entry.address, entry.size, entry.kind);
   }
 }
 
 function write(
-  state: DebugState, check: u32, flags: u32, device: u32, entry: Entry | null, address: u64, size: u64, a: u64, b: u64,
-  d: u32, e: u32,
+  state: DebugState, check: u32, flags: u32, device: u32, entry: Entry | null, address: u64, size: u64,
+  told: Payload | null,
 ): void {
   const ctx = state.ctx;
   const cpu = cpuOf(ctx);
   const sequence = tally(state, check);
-  emit(ctx, EVENT_FINDING, device, address, size, a, check, flags);
+  emit(ctx, EVENT_FINDING, device, address, size, 0, check, flags);
   const full = isFull(state);
-  if (!full || (flags & REPORT_PRINTED) != 0) say(ctx, check, flags, device, entry, address, size, a, b, d, e);
+  if (!full || (flags & REPORT_PRINTED) != 0) say(ctx, check, flags, device, entry, address, size, told);
   if (full) {
     ++state.logDropped;
     return;
@@ -154,10 +179,6 @@ function write(
   verdict.flags = flags;
   verdict.address = address;
   verdict.size = size;
-  verdict.a = a;
-  verdict.b = b;
-  verdict.d = d;
-  verdict.e = e;
   verdict.object = cpu.object;
   verdict.vma = cpu.vma;
   verdict.hook = cpu.hook;
@@ -166,6 +187,11 @@ function write(
   v128.store(at, i64x2.splat(0), offsetof<Verdict>('entryObject'));
   v128.store(at, i64x2.splat(0), offsetof<Verdict>('entryAddress'));
   v128.store(at, i64x2.splat(0), offsetof<Verdict>('entryTime'));
+  // The null record is all zero: what a check without a payload tells.
+  const from = addressOf(told);
+  verdict.payload0 = load<u64>(from);
+  verdict.payload1 = load<u64>(from, 8);
+  verdict.payload2 = load<u64>(from, 16);
   if (entry == null) return;
   verdict.flags = flags | REPORT_ENTRY;
   verdict.entryObject = entry.object;

@@ -9,25 +9,14 @@
 // comparison of all that must agree. An entry takes two cache lines; ending a mapping touches the second only where there is
 // more to undo than the entry itself.
 
-import { BLOCK_SIZE, blockAlloc, blockAllocZeroed, blockFree, blockOrder } from '../memory/block';
-import { FAULT_DMA_DEBUG, FAULT_SLAB } from '../memory/context';
-import { shouldFail } from '../memory/fault';
-import { DmaDevice } from '../device/device';
-import { addressOf } from '../memory/record';
-import { SgTable } from '../sg/sg-table';
-import { CHECK_OOM_DISABLED, CHECK_POOL_GROWN } from './checks';
+import { DmaDevice } from '../../device/device';
+import { blockAllocZeroed, blockFree, blockOrder } from '../../memory/block';
+import { addressOf } from '../../memory/record';
 import {
-  COUNTED_BIT, ENTRY_COUNTED, ENTRY_LOST, ENTRY_OBJECT, ENTRY_SIZE, Entry, LINE_BIT, TYPE_LINK, TYPE_SG, UNCHECKED,
-  unlike,
+  COUNTED_BIT, ENTRY_COUNTED, ENTRY_LOST, ENTRY_OBJECT, LINE_BIT, TYPE_LINK, TYPE_SG, UNCHECKED, Entry, unlike,
 } from './entry';
-import { reportPool } from './log';
-import {
-  DEBUG_GROWS, DEBUG_KERNEL, DEBUG_OWN, DEBUG_POOL_FIXED, DEBUG_SYNC_BY_SEGMENT, DYNAMIC_ENTRIES, DebugState,
-  OBJECT_SLOTS,
-} from './state';
+import { DEBUG_SYNC_BY_SEGMENT, OBJECT_SLOTS, DebugState } from './state';
 
-/** Entries are carved from blocks of 32 KiB. */
-const ENTRY_BLOCK_ORDER: u32 = 3;
 /** The kernel's hash takes the address from this bit on: two pages share a bucket. */
 export const HASH_SHIFT: u64 = 13;
 /** Ours has a chain for each page: two in one would only be in each other's way. */
@@ -54,96 +43,6 @@ export function chainAt(slot: usize): Entry | null {
 @inline
 export function headAt(slot: usize): Entry {
   return changetype<Entry>(load<u32>(slot));
-}
-
-/**
- * Takes an entry from the pool and stamps it with who is calling.
- *
- * Everything that can happen here, the pool's growth or death, a new block of entries, a larger table, happens when there
- * are about to be more live entries than ever: one comparison keeps it out of the way.
- * @returns the entry, or null when nothing is tracked (any more)
- */
-// @ts-ignore: decorator
-@inline
-export function entryAlloc(state: DebugState): Entry | null {
-  if (state.live >= state.peak) return allocPeak(state);
-  const entry = state.free!;
-  state.free = entry.next;
-  return entry;
-}
-
-function allocPeak(state: DebugState): Entry | null {
-  if ((state.flags & DEBUG_KERNEL) != 0 && state.live == state.pool) grow(state);
-  if ((state.flags & (DEBUG_KERNEL | DEBUG_OWN)) == 0) return null;
-  const ctx = state.ctx;
-  let entry: Entry | null = null;
-  if (!shouldFail(ctx, FAULT_SLAB) && !shouldFail(ctx, FAULT_DMA_DEBUG)) {
-    entry = state.free != null ? state.free : carve(state);
-  }
-  if (entry == null) {
-    // The kernel would have had its entry already: without one it stops, as it does when the pool cannot grow.
-    if ((state.flags & DEBUG_KERNEL) != 0) disable(state, CHECK_OOM_DISABLED);
-    if ((state.flags & DEBUG_OWN) != 0) ++state.missed;
-    return null;
-  }
-  state.free = entry.next;
-  state.peak = state.live + 1;
-  if (state.live > state.bucketMask) rehash(state);
-  return entry;
-}
-
-function carve(state: DebugState): Entry | null {
-  const block = blockAlloc(state.ctx, ENTRY_BLOCK_ORDER);
-  if (block == 0) return null;
-  let at = block + ((BLOCK_SIZE << ENTRY_BLOCK_ORDER) / ENTRY_SIZE - 1) * ENTRY_SIZE;
-  let next: Entry | null = null;
-  for (; at >= block; at -= ENTRY_SIZE) {
-    const entry = changetype<Entry>(at);
-    entry.next = next;
-    next = entry;
-  }
-  state.free = next;
-  return next;
-}
-
-// dma_entry_alloc: one more page of entries, or the end (the 2015 pool never grows).
-function grow(state: DebugState): void {
-  state.minFree = 0;
-  const fixed = (state.flags & DEBUG_GROWS) == 0 || (state.flags & DEBUG_POOL_FIXED) != 0;
-  if (fixed || shouldFail(state.ctx, FAULT_DMA_DEBUG)) {
-    disable(state, CHECK_OOM_DISABLED);
-    return;
-  }
-  state.total += DYNAMIC_ENTRIES;
-  state.pool += DYNAMIC_ENTRIES;
-  if (state.total % state.prealloc < DYNAMIC_ENTRIES) reportPool(state, CHECK_POOL_GROWN, state.total);
-}
-
-/** The kernel's checker switches itself off for good, its counters stand still; ours goes on with the same entries. */
-export function disable(state: DebugState, check: u32): void {
-  reportPool(state, check, state.total);
-  state.minFree = minFree(state);
-  state.numFree = numFree(state);
-  state.flags &= ~DEBUG_KERNEL;
-}
-
-/** num_free_entries: what is not live of the kernel's pool. */
-export function numFree(state: DebugState): u32 {
-  return (state.flags & DEBUG_KERNEL) != 0 ? state.pool - state.live : state.numFree;
-}
-
-/** min_free_entries: what was left of the pool when most entries were live. */
-export function minFree(state: DebugState): u32 {
-  return (state.flags & DEBUG_KERNEL) != 0 ? min(state.minFree, state.pool - state.peak) : state.minFree;
-}
-
-/** Gives an entry that is in no chain back to the pool. */
-// @ts-ignore: decorator
-@inline
-export function entryFree(state: DebugState, entry: Entry): void {
-  entry.next = state.free;
-  state.free = entry;
-  --state.live;
 }
 
 /** Puts a filled-in entry at the end of its chain and into every count. */
@@ -240,7 +139,7 @@ export function entryLose(state: DebugState, entry: Entry): void {
 }
 
 // Doubling keeps the chains' order: each is walked from its oldest entry and appended to.
-function rehash(state: DebugState): void {
+export function rehash(state: DebugState): void {
   const ctx = state.ctx;
   const old = state.buckets;
   const count: usize = <usize>state.bucketMask + 1;
@@ -381,31 +280,3 @@ export function nextEntry(state: DebugState, entry: Entry): Entry | null {
 }
 
 // A table's live entries are a list through the entries, so that a second map of it is seen with one load.
-
-/** The first of a table's live entries, null without. */
-// @ts-ignore: decorator
-@inline
-export function liveEntries(sgt: SgTable): Entry | null {
-  return changetype<Entry | null>(sgt.debugEntries);
-}
-
-// @ts-ignore: decorator
-@inline
-export function sgLink(entry: Entry, sgt: SgTable): void {
-  const first = liveEntries(sgt);
-  entry.sgt = sgt;
-  entry.sgNext = first;
-  entry.sgPrevious = null;
-  if (first != null) first.sgPrevious = entry;
-  sgt.debugEntries = addressOf(entry);
-}
-
-// @ts-ignore: decorator
-@inline
-export function sgUnlink(entry: Entry): void {
-  const next = entry.sgNext;
-  const previous = entry.sgPrevious;
-  if (previous != null) previous.sgNext = next;
-  else entry.sgt!.debugEntries = addressOf(next);
-  if (next != null) next.sgPrevious = previous;
-}

@@ -1,9 +1,9 @@
 // An entry: one mapped element (struct dma_debug_entry), and what is told of it.
 
-import { cpuOf } from '../memory/context';
-import { DmaDevice } from '../device/device';
-import { addressOf } from '../memory/record';
-import { SgTable } from '../sg/sg-table';
+import { DmaDevice } from '../../device/device';
+import { cpuOf } from '../../memory/context';
+import { addressOf } from '../../memory/record';
+import { SgTable } from '../../sg/sg-table';
 import { DebugState } from './state';
 
 export const TYPE_SINGLE: u32 = 0;
@@ -20,9 +20,9 @@ export const TYPE_RANGE: u32 = 7;
 export const UNCHECKED: u32 = 1;
 export const CHECKED: u32 = 2;
 /** Besides: unmapping it takes a look at more than every entry has (coherent memory). */
-export const CHECK_MORE: u32 = 4;
+export const LOOK_COHERENT: u32 = 4;
 /** Besides: GPU bindings point at it. */
-export const CHECK_BOUND: u32 = 8;
+export const LOOK_BOUND: u32 = 8;
 
 // What ENTRY_LINE and ENTRY_COUNTED add to the two counts of a frame follows from where they are.
 export const LINE_BIT: u32 = 2;
@@ -61,7 +61,7 @@ export class Entry {
   kind: u32;
   device: DmaDevice;
   sgCallEnts: u32;
-  /** UNCHECKED, CHECKED, CHECK_ */
+  /** UNCHECKED, CHECKED, LOOK_* */
   checked: u32;
   sgMappedEnts: u32;
   /** ENTRY_* */
@@ -94,7 +94,7 @@ export function kindOf(type: u32, direction: u32): u32 {
 
 /**
  * Fills in what every entry has, and who is calling.
- * @param checked UNCHECKED, CHECKED, CHECK_; pair Entry.pair
+ * @param checked UNCHECKED, CHECKED, LOOK_*; pair Entry.pair
  */
 // @ts-ignore: decorator
 @inline
@@ -126,4 +126,11 @@ export function unlike(entry: Entry, device: DmaDevice, address: u64, size: u64,
   return (load<u64>(at, offsetof<Entry>('address')) ^ address) | (load<u64>(at, offsetof<Entry>('size')) ^ size)
     | (load<u64>(at, offsetof<Entry>('kind')) ^ asked)
     | ((load<u64>(at, offsetof<Entry>('sgCallEnts')) ^ <u64>ents) & ~(<u64>CHECKED << 32));
+}
+
+/** Type of an entry as this kernel has it: since 4.20 a page is a single mapping. */
+// @ts-ignore: decorator
+@inline
+export function typeOf(state: DebugState, type: u32): u32 {
+  return type == TYPE_PAGE ? state.pageType : type;
 }

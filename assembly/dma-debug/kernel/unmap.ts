@@ -1,64 +1,82 @@
 // What is compared when a mapping ends (check_unmap). Every check runs, whatever the ones before it said, and the entry
 // goes in any case: a driver that unmaps wrongly has still unmapped.
 
-import { lock, unlock } from '../memory/lock';
-import { DmaDevice } from '../device/device';
-import { DMA_MAPPING_ERROR } from '../device/mapping';
-import { addressOf } from '../memory/record';
-import { entriesOf, entryBytes, entryPages } from '../sg/entries';
-import { sgSegmentAddress, sgSegmentLength } from '../sg/segments';
-import { SEGMENTS_NONE, SEGMENTS_ONE, SEGMENTS_PHYSICAL, SgTable, sgPfn } from '../sg/sg-table';
-import { lineOf, lineRemove, pairSound } from './cacheline';
+import { DmaDevice } from '../../device/device';
+import { DMA_MAPPING_ERROR } from '../../device/mapping';
+import { lock, unlock } from '../../memory/lock';
+import { addressOf } from '../../memory/record';
+import { entriesOf, entryBytes, entryPages } from '../../sg/entries';
+import { SgTable, sgPfn } from '../../sg/sg-table';
+import { pairSound } from '../entries/cacheline';
 import {
-  CHECK_UNMAP_CPUADDR, CHECK_UNMAP_DIR, CHECK_UNMAP_INVALID, CHECK_UNMAP_MAPPED_COUNT,
-  CHECK_UNMAP_SGCOUNT, CHECK_UNMAP_SIZE, CHECK_UNMAP_TYPE, CHECK_UNMAP_UNCHECKED, CHECK_UNMAP_UNKNOWN,
-} from './checks';
+  PAGE_SHIFT, countedIn, findAt, findBest, findUnchecked, headAt, linesIn, slotOf, unchain,
+} from '../entries/chains';
+import { drop } from '../entries/drop';
 import {
-  PAGE_SHIFT, headAt, countedIn, entryBefore, entryFree, entryUncount, findAt, findBest, findUnchecked, linesIn,
-  liveEntries, sgLink, sgUnlink, slotOf, unchain,
-} from './chains';
-import {
-  CHECKED, CHECK_BOUND, ENTRY_COUNTED, ENTRY_LINE, ENTRY_LISTED, ENTRY_LOST, ENTRY_OBJECT, ENTRY_PAGES,
-  ENTRY_UNINDEXED, Entry, TYPE_COHERENT, TYPE_SG, UNCHECKED, kindOf, unlike,
-} from './entry';
-import { report, reportOwn } from './log';
-import { ownStalePte } from './own';
-import { forgetPages, undefer } from './pages';
-import { DEBUG_KERNEL, DEBUG_OWN, DebugState } from './state';
+  CHECKED, ENTRY_COUNTED, ENTRY_LINE, ENTRY_LISTED, ENTRY_UNINDEXED, LOOK_BOUND, TYPE_COHERENT, TYPE_SG, UNCHECKED,
+  Entry, kindOf, unlike,
+} from '../entries/entry';
+import { undefer } from '../entries/frames';
+import { Payload, payload, report } from '../entries/log';
+import { entryFree } from '../entries/pool';
+import { DEBUG_KERNEL, DEBUG_OWN, DebugState } from '../entries/state';
+import { changeTables, entriesAreSegments, listAddress, listLength, sgUnlink } from '../entries/table';
+import { ownStalePte } from '../own/bindings';
+import { ownUnmapCount } from '../own/counts';
+
+export const CHECK_UNMAP_INVALID: u32 = 1;
+export const CHECK_UNMAP_UNKNOWN: u32 = 2;
+/** Size: as mapped. */
+export const CHECK_UNMAP_SIZE: u32 = 3;
+export const CHECK_UNMAP_TYPE: u32 = 4;
+export const CHECK_UNMAP_CPUADDR: u32 = 5;
+export const CHECK_UNMAP_SGCOUNT: u32 = 6;
+export const CHECK_UNMAP_DIR: u32 = 7;
+export const CHECK_UNMAP_UNCHECKED: u32 = 8;
+
+// @ts-ignore: decorator
+@unmanaged
+export class UnmapSize extends Payload {
+  unmapSize: u64;
+}
+
+/** Of CHECK_UNMAP_TYPE and CHECK_UNMAP_UNCHECKED: TYPE_*. */
+// @ts-ignore: decorator
+@unmanaged
+export class UnmapType extends Payload {
+  mappedAs: u32;
+  unmappedAs: u32;
+}
+
+/** Physical addresses of what was allocated and of what is freed. */
+// @ts-ignore: decorator
+@unmanaged
+export class UnmapCpuAddress extends Payload {
+  allocated: u64;
+  freed: u64;
+}
+
+/** Entries of a list as they were given to map and to unmap. */
+// @ts-ignore: decorator
+@unmanaged
+export class UnmapCount extends Payload {
+  mapCount: u32;
+  unmapCount: u32;
+}
+
+/** DMA_* */
+// @ts-ignore: decorator
+@unmanaged
+export class UnmapDirection extends Payload {
+  mapped: u32;
+  unmapped: u32;
+}
 
 /** A mapping of one piece is ended; phys matters for coherent memory only. */
 export function unmapOne(state: DebugState, dev: DmaDevice, kind: u32, address: u64, size: u64, phys: u64): void {
   lock(state);
   checkUnmap(state, dev, kind, address, size, 0, phys, null);
   unlock(state);
-}
-
-/**
- * DMA address and length of entry i of a list as its driver finds them there. Past the segments that a mapping made,
- * the IOMMU code leaves the error value and no length; in a list that was never mapped both are 0.
- */
-// @ts-ignore: decorator
-@inline
-export function listAddress(sgt: SgTable, i: u32): u64 {
-  if (sgt.shape == SEGMENTS_NONE) return 0;
-  if (i == 0 && sgt.shape == SEGMENTS_ONE) return sgt.inlineAddress;
-  return i < sgt.nents ? sgSegmentAddress(sgt, i) : DMA_MAPPING_ERROR;
-}
-
-// @ts-ignore: decorator
-@inline
-export function listLength(sgt: SgTable, i: u32): u64 {
-  if (i == 0 && sgt.shape == SEGMENTS_ONE) return sgt.inlineLength;
-  return sgt.shape == SEGMENTS_NONE || i >= sgt.nents ? 0 : sgSegmentLength(sgt, i);
-}
-
-/**
- * Whether a table's segments are its entries where they lie, and follow from its pages: a walk over these tells all.
- */
-// @ts-ignore: decorator
-@inline
-export function entriesAreSegments(sgt: SgTable): bool {
-  return sgt.shape == SEGMENTS_PHYSICAL && sgt.pfns != 0;
 }
 
 /** debug_dma_unmap_sg: the first entry knows how many segments there are; without it all nents are looked at. */
@@ -133,23 +151,6 @@ function unmapSlow(
   return entry.sgMappedEnts;
 }
 
-/**
- * Of several mappings that are alike in all that the kernel compares, it drops the oldest, whoever ends his. As two tables
- * may have such entries, where addresses are physical, the one that stays goes over to the other table.
- */
-function changeTables(entry: Entry, sgt: SgTable): void {
-  if ((entry.flags & ENTRY_LISTED) == 0 || entry.sgt == sgt) return;
-  for (let twin = liveEntries(sgt); twin != null; twin = twin!.sgNext) {
-    if (twin.address != entry.address || twin.device != entry.device) continue;
-    const other = entry.sgt!;
-    sgUnlink(twin);
-    sgUnlink(entry);
-    sgLink(twin, other);
-    sgLink(entry, sgt);
-    return;
-  }
-}
-
 /** Says what is wrong with an unmapping. Returns the entry that goes nevertheless, null without one; DebugState.before as findBest. */
 function judge(
   state: DebugState, dev: DmaDevice, slot: usize, kind: u32, address: u64, size: u64, ents: u32, phys: u64,
@@ -157,39 +158,13 @@ function judge(
   const first = findUnchecked(slot, dev, address, size, kind, ents);
   if (first != null) {
     state.before = null;
-    report(state, CHECK_UNMAP_UNCHECKED, dev, first, address, size, 0, 0, kind & 0xff, 0);
+    unmapType(state, CHECK_UNMAP_UNCHECKED, dev, first, address, size, kind & 0xff, 0);
     return first;
   }
   const entry = findBest(state, slot, dev, address, size, kind, ents);
   if (entry == null) unknown(state, dev, address, size);
   else compare(state, dev, entry, kind, size, ents, phys);
   return entry;
-}
-
-/** Takes an entry out of everything that knows it. */
-export function dropEntry(state: DebugState, entry: Entry): void {
-  const slot = slotOf(state, entry.device, entry.address >> PAGE_SHIFT);
-  drop(state, entry, slot, entryBefore(slot, entry));
-}
-
-function drop(state: DebugState, entry: Entry, slot: usize, before: Entry | null): void {
-  const flags = entry.flags;
-  const counts = <u32>load<u16>(entry.pair);
-  const sound = <u32>(entry.pair != 0) & pairSound(counts, linesIn(flags), countedIn(flags));
-  if (sound != 0) {
-    store<u16>(entry.pair, <u16>(counts - linesIn(flags) - countedIn(flags)));
-    entry.flags = flags & ~(ENTRY_LINE | ENTRY_COUNTED);
-  }
-  dropCounts(state, entry);
-  if ((flags & ENTRY_LISTED) != 0) sgUnlink(entry);
-  if ((flags & (ENTRY_LOST | ENTRY_OBJECT)) != 0) entryUncount(state, entry);
-  unchain(slot, before, entry);
-  entryFree(state, entry);
-}
-
-function dropCounts(state: DebugState, entry: Entry): void {
-  if ((entry.flags & ENTRY_LINE) != 0) lineRemove(state, lineOf(state, entry));
-  if ((entry.flags & ENTRY_PAGES) != 0) forgetPages(state, entry);
 }
 
 function unknown(state: DebugState, dev: DmaDevice, address: u64, size: u64): void {
@@ -200,8 +175,17 @@ function unknown(state: DebugState, dev: DmaDevice, address: u64, size: u64): vo
     --state.missed;
     return;
   }
-  if (address == DMA_MAPPING_ERROR) report(state, CHECK_UNMAP_INVALID, dev, null, address, 0, 0, 0, 0, 0);
-  else report(state, CHECK_UNMAP_UNKNOWN, dev, null, address, size, 0, 0, 0, 0);
+  if (address == DMA_MAPPING_ERROR) report(state, CHECK_UNMAP_INVALID, dev, null, address, 0, null);
+  else report(state, CHECK_UNMAP_UNKNOWN, dev, null, address, size, null);
+}
+
+function unmapType(
+  state: DebugState, check: u32, dev: DmaDevice, entry: Entry, address: u64, size: u64, mappedAs: u32, unmappedAs: u32,
+): void {
+  const told = payload<UnmapType>(state);
+  told.mappedAs = mappedAs;
+  told.unmappedAs = unmappedAs;
+  report(state, check, dev, entry, address, size, told);
 }
 
 // Only UNMAP_SIZE tells the size that was mapped; the other reports give the one that the caller passed.
@@ -209,25 +193,36 @@ function compare(state: DebugState, dev: DmaDevice, entry: Entry, kind: u32, siz
   const address = entry.address;
   const mappedAs = entry.kind & 0xff;
   const unmappedAs = kind & 0xff;
-  if (entry.size != size) report(state, CHECK_UNMAP_SIZE, dev, entry, address, entry.size, size, 0, 0, 0);
+  if (entry.size != size) {
+    const told = payload<UnmapSize>(state);
+    told.unmapSize = size;
+    report(state, CHECK_UNMAP_SIZE, dev, entry, address, entry.size, told);
+  }
   if (mappedAs != unmappedAs) {
-    report(state, CHECK_UNMAP_TYPE, dev, entry, address, size, 0, 0, mappedAs, unmappedAs);
+    unmapType(state, CHECK_UNMAP_TYPE, dev, entry, address, size, mappedAs, unmappedAs);
   } else if (mappedAs == TYPE_COHERENT && entry.phys != phys) {
-    report(state, CHECK_UNMAP_CPUADDR, dev, entry, address, size, entry.phys, phys, 0, 0);
+    const told = payload<UnmapCpuAddress>(state);
+    told.allocated = entry.phys;
+    told.freed = phys;
+    report(state, CHECK_UNMAP_CPUADDR, dev, entry, address, size, told);
   }
   if (unmappedAs == TYPE_SG && ents != 0 && ents != entry.sgCallEnts) {
-    report(state, CHECK_UNMAP_SGCOUNT, dev, entry, address, size, 0, 0, entry.sgCallEnts, ents);
-    if ((state.flags & DEBUG_OWN) != 0 && ents == entry.sgMappedEnts) {
-      reportOwn(state, CHECK_UNMAP_MAPPED_COUNT, dev, entry, address, size, entry.sgCallEnts, ents);
-    }
+    const told = payload<UnmapCount>(state);
+    told.mapCount = entry.sgCallEnts;
+    told.unmapCount = ents;
+    report(state, CHECK_UNMAP_SGCOUNT, dev, entry, address, size, told);
+    if ((state.flags & DEBUG_OWN) != 0) ownUnmapCount(state, dev, entry, size, ents);
   }
   if (entry.kind >> 8 != kind >> 8) {
-    report(state, CHECK_UNMAP_DIR, dev, entry, address, size, 0, 0, entry.kind >> 8, kind >> 8);
+    const told = payload<UnmapDirection>(state);
+    told.mapped = entry.kind >> 8;
+    told.unmapped = kind >> 8;
+    report(state, CHECK_UNMAP_DIR, dev, entry, address, size, told);
   }
   if ((entry.checked & UNCHECKED) != 0) {
-    report(state, CHECK_UNMAP_UNCHECKED, dev, entry, address, size, 0, 0, mappedAs, 0);
+    unmapType(state, CHECK_UNMAP_UNCHECKED, dev, entry, address, size, mappedAs, 0);
   }
-  if ((state.flags & DEBUG_OWN) != 0 && (entry.checked & CHECK_BOUND) != 0) ownStalePte(state, dev, entry);
+  if ((state.flags & DEBUG_OWN) != 0 && (entry.checked & LOOK_BOUND) != 0) ownStalePte(state, dev, entry);
 }
 
 /** debug_dma_mapping_error: of several mappings at one address the oldest that was not checked yet is. */

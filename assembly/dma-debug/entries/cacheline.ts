@@ -7,11 +7,11 @@
 //   63                               8 7        0
 //   | cacheline + 1                    | count 1-8 |      0 is a free slot
 
-import { blockAllocZeroed, blockFree, blockOrder } from '../memory/block';
-import { FAULT_DMA_DEBUG } from '../memory/context';
-import { shouldFail } from '../memory/fault';
-import { HIGH_SHIFT } from '../ram/ram';
-import { Entry, TYPE_COHERENT } from './entry';
+import { blockAllocZeroed, blockFree, blockOrder } from '../../memory/block';
+import { FAULT_DMA_DEBUG } from '../../memory/context';
+import { shouldFail } from '../../memory/fault';
+import { HIGH_SHIFT } from '../../ram/ram';
+import { TYPE_COHERENT, Entry } from './entry';
 import { DEBUG_COHERENT_QUIRK, DebugState } from './state';
 
 /** Mappings of one cacheline that are counted: the first and ACTIVE_CACHELINE_MAX_OVERLAP (7) on top. */

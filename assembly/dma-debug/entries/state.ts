@@ -4,13 +4,15 @@
 // alone decide when it would have grown or died. Ours: records of linear memory, taken as needed, for as long as there
 // is memory. A machine that asks for the kernel's behaviour alone (no DEBUG_OWN) stops tracking where the kernel would.
 
-import { blockAlloc, blockAllocZeroed, blockFree, blockOrder } from '../memory/block';
-import { CacheOf, Context } from '../memory/context';
-import { EINVAL, ENOMEM } from '../errno';
-import { ramOf } from '../ram/ram';
-import { Guarded } from '../memory/lock';
-import { addressOf } from '../memory/record';
+import { EINVAL, ENOMEM } from '../../errno';
+import { blockAlloc, blockAllocZeroed, blockFree, blockOrder } from '../../memory/block';
+import { CacheOf, Context } from '../../memory/context';
+import { Guarded } from '../../memory/lock';
+import { addressOf } from '../../memory/record';
+import { ramOf } from '../../ram/ram';
+import { lineCount } from './cacheline';
 import { Entry } from './entry';
+import { payload } from './log';
 
 /** The kernel's checker counts and reports: cleared for good when it runs out of entries. */
 export const DEBUG_KERNEL: u32 = 1;
@@ -101,6 +103,8 @@ export class DebugState extends Guarded {
   logHead: u32;
   logTail: u32;
   logDropped: u32;
+  /** Where a check's payload is filled in (log.ts). */
+  payload: usize;
   /** Verdicts so far, by check. */
   counts: usize;
   /** A u32 for each of OBJECT_SLOTS: live entries whose object falls there. */
@@ -161,6 +165,7 @@ export function debugCreate(ctx: Context, flags: u32, kernelBuckets: u32, preall
   const ram = ramOf(ctx);
   state.ctx = ctx;
   state.counts = at + 1024;
+  state.payload = at + 2048;
   state.lowEnd = ram.lowEnd;
   state.highEnd = ram.highEnd;
   state.buckets = blockAllocZeroed(ctx, blockOrder(FIRST_BUCKETS << 2));
@@ -214,4 +219,15 @@ export function debugCountersSet(ctx: Context, errorCount: u32, numFree: u32, mi
   state.peak = state.live;
   state.minFree = minFree;
   state.total = total;
+}
+
+/** Physical ranges that must not be mapped: the current kernel stack, and text with rodata. Length 0 is none. */
+export function debugPlaces(ctx: Context, stack: u64, stackLength: u64, text: u64, textLength: u64): void {
+  const state = debugOf(ctx)!;
+  state.stackStart = stack;
+  state.stackEnd = stackLength > 0 ? stack + stackLength : 0;
+  state.textStart = text;
+  state.textEnd = textLength > 0 ? text + textLength : 0;
+  state.places = stackLength > 0 || textLength > 0 ? 1 : 0;
+  setQuick(state);
 }

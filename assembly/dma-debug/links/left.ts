@@ -1,0 +1,109 @@
+// What becomes of reservations and links when a driver or a device goes, and the walk over them.
+
+import { DmaDevice } from '../../device/device';
+import { addressOf, fieldOf } from '../../memory/record';
+import { slabFree } from '../../memory/slab';
+import { entryLose, firstEntry, nextEntry, pagesOf } from '../entries/chains';
+import { TYPE_LINK, Entry } from '../entries/entry';
+import { Payload, payload, reportOwn } from '../entries/log';
+import { DebugState } from '../entries/state';
+import { dropLink, leave } from './links';
+import { BUCKETS, Link, Reservation, first, reservationAt } from './records';
+
+/** Size: bytes of all reservations. Entry: one of them. */
+export const CHECK_RANGE_LEFT: u32 = 73;
+
+/** Reservations, and links in them. */
+// @ts-ignore: decorator
+@unmanaged
+export class RangesLeft extends Payload {
+  reservations: u32;
+  links: u32;
+}
+
+// @ts-ignore: decorator
+@inline
+function nextIn(range: Reservation): Reservation | null {
+  return changetype<Reservation | null>(range.next);
+}
+
+/**
+ * The driver of a device was unbound: what it has linked is lost, and the reservations that it leaves are one report.
+ * @returns how many links
+ */
+export function linksLeft(state: DebugState, dev: DmaDevice): u32 {
+  let links: u32 = 0;
+  if (state.links != 0) {
+    for (let entry = firstEntry(state); entry != null; entry = nextEntry(state, entry!)) {
+      if (entry.device != dev || (entry.kind & 0xff) < TYPE_LINK) continue;
+      entryLose(state, entry);
+      ++links;
+    }
+  }
+  if (state.ranges != 0) rangesLeft(state, dev);
+  return links;
+}
+
+function rangesLeft(state: DebugState, dev: DmaDevice): void {
+  let count: u32 = 0;
+  let linked: u32 = 0;
+  let bytes: u64 = 0;
+  let example: Reservation | null = null;
+  for (let bucket: usize = 0; bucket < BUCKETS; ++bucket) {
+    for (let at = reservationAt(state.ranges + (bucket << 2)); at != null; at = nextIn(at!)) {
+      const range = at;
+      if (range.device != dev) continue;
+      ++count;
+      bytes += pagesOf(range) << 12;
+      if (example == null || range.address > example.address) example = at;
+      for (let link = range.firstLink; link != null; link = link!.nextLink) ++linked;
+    }
+  }
+  if (count == 0) return;
+  const range = example!;
+  const told = payload<RangesLeft>(state);
+  told.reservations = count;
+  told.links = linked;
+  reportOwn(state, CHECK_RANGE_LEFT, dev, range, range.address, bytes, told);
+}
+
+/** Forgets a device's reservations, then a link of any of them may be dropped. */
+export function rangesForget(state: DebugState, dev: DmaDevice): void {
+  if (state.ranges == 0) return;
+  for (let bucket: usize = 0; bucket < BUCKETS; ++bucket) {
+    let place = state.ranges + (bucket << 2);
+    do {
+      const range = reservationAt(place);
+      if (range == null) break;
+      if (range.device != dev) place = fieldOf(range, offsetof<Entry>('next'));
+      else {
+        store<u32>(place, <u32>addressOf(range.next));
+        slabFree<Entry>(state.linkCache!, range);
+      }
+    } while (true);
+  }
+}
+
+/** Forgets a link whose reservation is forgotten. */
+export function linkForget(state: DebugState, entry: Entry): void {
+  const link = changetype<Link>(entry);
+  leave(state, link);
+  dropLink(state, link);
+}
+
+/** Each reservation's links are in order, and in it. Returns whether they are. */
+export function rangesCheck(state: DebugState): bool {
+  if (state.ranges == 0) return state.links == 0;
+  for (let bucket: usize = 0; bucket < BUCKETS; ++bucket) {
+    for (let range = reservationAt(state.ranges + (bucket << 2)); range != null; range = nextIn(range!)) {
+      let previous: Link | null = null;
+      for (let entry = range.firstLink; entry != null; entry = entry!.nextLink) {
+        if (entry.previousLink != previous || entry.device != range.device || (entry.kind & 0xff) != TYPE_LINK) return false;
+        if (previous != null && first(entry) < first(previous)) return false;
+        previous = entry;
+      }
+      if (range.lastLink != previous) return false;
+    }
+  }
+  return true;
+}

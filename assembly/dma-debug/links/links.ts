@@ -1,0 +1,236 @@
+// The two-step calls as the checker sees them. No kernel's dma-debug knows of dma_iova_link, so all of this is ours: the
+// kernel's accounting, its pool and its lookups pass over these entries.
+//
+// Reserved address space is a record of its own, found by device and first page. What is linked into it is a list of
+// entries in the order of their addresses, which also stand in the chains with all others, so that reports show them and
+// freed frames find them. A driver may unlink several links at a time, or part of one: what is left of it stays linked.
+
+import { DmaDevice } from '../../device/device';
+import { blockAllocZeroed } from '../../memory/block';
+import { lock, unlock } from '../../memory/lock';
+import { addressOf } from '../../memory/record';
+import { slabFree } from '../../memory/slab';
+import { chainInsert, chainRemove, countObject, entryLose, entryUncount, pagesOf } from '../entries/chains';
+import { ENTRY_LOST, ENTRY_PAGES, ENTRY_SIZE, TYPE_LINK, TYPE_RANGE, Entry, entryFill, kindOf } from '../entries/entry';
+import { countPages, forgetPages } from '../entries/frames';
+import { Payload, payload, reportOwn } from '../entries/log';
+import { DEBUG_OWN, DebugState, debugOf } from '../entries/state';
+import { CHECK_UNMAP_DIR, CHECK_UNMAP_UNKNOWN, UnmapDirection } from '../kernel/unmap';
+import {
+  Link, Reservation, before, bucketOf, end, first, listInsert, listRemove, placeOf, reservationAt, take,
+} from './records';
+
+/** Address and size: what is linked. Entry: a live link there. */
+export const CHECK_LINK_OVERLAP: u32 = 70;
+/** Address and size: what is linked. Entry: the reservation that is too short, if any. */
+export const CHECK_LINK_OUTSIDE: u32 = 71;
+/** Address and size: the space that is given back. Entry: the reservation. */
+export const CHECK_LINKS_LEFT: u32 = 72;
+
+/** Live links in the reservation. */
+// @ts-ignore: decorator
+@unmanaged
+export class LinksLeft extends Payload {
+  links: u32;
+}
+
+function fill(state: DebugState, entry: Entry, dev: DmaDevice, address: u64, size: u64, phys: u64, kind: u32): void {
+  entryFill(state, entry, dev, address, size, phys, kind, 0, 0, 0, 0);
+}
+
+// @ts-ignore: decorator
+@inline
+function checkerOf(dev: DmaDevice): DebugState | null {
+  const state = debugOf(dev.ctx);
+  return state != null && (state.flags & DEBUG_OWN) != 0 ? state : null;
+}
+
+/** Address space was reserved: `size` bytes from an address on, in whole pages. */
+export function debugRangeAlloc(dev: DmaDevice, address: u64, size: u64): void {
+  const state = checkerOf(dev);
+  if (state == null) return;
+  const ctx = dev.ctx;
+  lock(state);
+  if (state.ranges == 0) state.ranges = blockAllocZeroed(ctx, 0);
+  const range: Reservation | null = state.ranges == 0 ? null : take<Reservation>(state);
+  if (range == null) ++state.rangesMissed;
+  else {
+    fill(state, range, dev, address, size, 0, kindOf(TYPE_RANGE, 0));
+    const bucket = bucketOf(state, dev, address >> 12);
+    range.next = reservationAt(bucket);
+    store<u32>(bucket, <u32>addressOf(range));
+  }
+  unlock(state);
+}
+
+/** Memory was linked at an address into the reservation that begins at base. */
+export function debugLink(dev: DmaDevice, base: u64, address: u64, phys: u64, size: u64, dir: u32): void {
+  const state = checkerOf(dev);
+  if (state == null) return;
+  lock(state);
+  const place: usize = state.ranges == 0 ? 0 : placeOf(state, dev, base >> 12);
+  const found: Reservation | null = place == 0 ? null : reservationAt(place);
+  if (found != null) link(state, dev, found, address, phys, size, dir);
+  else if (state.rangesMissed == 0) reportOwn(state, CHECK_LINK_OUTSIDE, dev, null, address, size, null);
+  unlock(state);
+}
+
+function link(state: DebugState, dev: DmaDevice, range: Reservation, address: u64, phys: u64, size: u64, dir: u32): void {
+  const previous = before(range, address >> 12);
+  const next = previous == null ? range.firstLink : previous.nextLink;
+  const stop = (address + size + 4095) >> 12;
+  let over: Link | null = null;
+  if (previous != null && end(previous) > address >> 12) over = previous;
+  else if (next != null && first(next) < stop) over = next;
+  if (over != null) reportOwn(state, CHECK_LINK_OVERLAP, dev, over, address, size, null);
+  if (stop > end(range)) reportOwn(state, CHECK_LINK_OUTSIDE, dev, range, address, size, null);
+  const entry = take<Link>(state);
+  if (entry == null) {
+    range.incomplete = true;
+    return;
+  }
+  fill(state, entry, dev, address, size, phys, kindOf(TYPE_LINK, dir));
+  if (entry.object != 0) countObject(state, entry);
+  join(state, range, entry, previous);
+}
+
+/** A filled-in link goes into its list, its chain and the counts of frames. */
+function join(state: DebugState, range: Reservation, entry: Link, previous: Link | null): void {
+  entry.flags |= countPages(state, entry);
+  listInsert(range, entry, previous);
+  chainInsert(state, entry);
+  ++state.links;
+}
+
+/** Bytes from an address on were unlinked from the reservation that begins at base. */
+export function debugUnlink(dev: DmaDevice, base: u64, address: u64, size: u64, dir: u32): void {
+  const state = checkerOf(dev);
+  if (state == null) return;
+  lock(state);
+  const place: usize = state.ranges == 0 ? 0 : placeOf(state, dev, base >> 12);
+  const found: Reservation | null = place == 0 ? null : reservationAt(place);
+  let known = found == null && state.rangesMissed != 0;
+  if (found != null) {
+    const range = found;
+    const pages = ((address & 4095) + size + 4095) >> 12;
+    known = unlink(state, dev, range, address >> 12, pages, dir) == pages || range.incomplete;
+  }
+  if (!known) reportOwn(state, CHECK_UNMAP_UNKNOWN, dev, null, address, size, null);
+  unlock(state);
+}
+
+/** Takes what is linked in n pages out. Returns how many of them were. */
+function unlink(state: DebugState, dev: DmaDevice, range: Reservation, page: u64, n: u64, dir: u32): u64 {
+  const stop = page + n;
+  let at = before(range, page);
+  if (at == null) at = range.firstLink;
+  let linked: u64 = 0;
+  let upTo = page;
+  let said = false;
+  while (at != null) {
+    const entry = at;
+    const next = entry.nextLink;
+    if (first(entry) >= stop) break;
+    if (end(entry) > page) {
+      // Links that overlap are counted once.
+      const from = max(first(entry), upTo);
+      const to = min(end(entry), stop);
+      if (to > from) {
+        linked += to - from;
+        upTo = to;
+      }
+      if (entry.kind >> 8 != dir && !said) {
+        const told = payload<UnmapDirection>(state);
+        told.mapped = entry.kind >> 8;
+        told.unmapped = dir;
+        reportOwn(state, CHECK_UNMAP_DIR, dev, at, entry.address, entry.size, told);
+        said = true;
+      }
+      cut(state, range, entry, page, stop);
+    }
+    at = next;
+  }
+  return linked;
+}
+
+/** Takes pages [page, stop) out of a link: all of it, or but one piece or two. */
+function cut(state: DebugState, range: Reservation, entry: Link, page: u64, stop: u64): void {
+  const address = entry.address;
+  const after = address + entry.size;
+  const head = first(entry) < page;
+  const tail = end(entry) > stop;
+  const previous = entry.previousLink;
+  leave(state, entry);
+  listRemove(range, entry);
+  if (tail) {
+    // The tail is made first: its record is a new one if the head keeps this.
+    const piece: Link | null = head ? take<Link>(state) : entry;
+    if (piece == null) range.incomplete = true;
+    else {
+      if (head) {
+        memory.copy(addressOf(piece), addressOf(entry), ENTRY_SIZE);
+        if (piece.object != 0) countObject(state, piece);
+      }
+      piece.address = stop << 12;
+      piece.phys = entry.phys + (piece.address - address);
+      piece.size = after - piece.address;
+      join(state, range, piece, previous);
+    }
+  }
+  if (head) {
+    entry.size = (page << 12) - address;
+    join(state, range, entry, previous);
+  } else if (!tail) dropLink(state, entry);
+}
+
+/** Reserved space was given back, after what the driver unlinked with it. */
+export function debugRangeFree(dev: DmaDevice, base: u64, size: u64): void {
+  const state = checkerOf(dev);
+  if (state == null) return;
+  lock(state);
+  const place: usize = state.ranges == 0 ? 0 : placeOf(state, dev, base >> 12);
+  const found: Reservation | null = place == 0 ? null : reservationAt(place);
+  if (found != null) {
+    const range = found;
+    const live = abandon(state, range);
+    if (live != 0) {
+      const told = payload<LinksLeft>(state);
+      told.links = live;
+      reportOwn(state, CHECK_LINKS_LEFT, dev, found, base, size, told);
+    }
+    store<u32>(place, <u32>addressOf(range.next));
+    slabFree<Entry>(state.linkCache!, range);
+  } else if (state.rangesMissed != 0) --state.rangesMissed;
+  else reportOwn(state, CHECK_UNMAP_UNKNOWN, dev, null, base, size, null);
+  unlock(state);
+}
+
+/** Takes a link out of its chain and the counts; its list is the caller's. */
+export function leave(state: DebugState, entry: Link): void {
+  if ((entry.flags & ENTRY_PAGES) != 0) forgetPages(state, entry);
+  chainRemove(state, entry);
+  if ((entry.flags & ENTRY_LOST) != 0) {
+    --state.lost;
+    state.lostPages -= <u32>pagesOf(entry);
+    entry.flags &= ~ENTRY_LOST;
+  }
+  --state.links;
+}
+
+export function dropLink(state: DebugState, entry: Link): void {
+  entryUncount(state, entry);
+  slabFree<Entry>(state.linkCache!, entry);
+}
+
+/** Nobody can unlink what is in a reservation any more. Returns how many links that are. */
+function abandon(state: DebugState, range: Reservation): u32 {
+  let live: u32 = 0;
+  for (let at = range.firstLink; at != null; ++live) {
+    const entry = at;
+    at = entry.nextLink;
+    entryLose(state, entry);
+    entry.nextLink = null;
+    entry.previousLink = null;
+  }
+  return live;
+}

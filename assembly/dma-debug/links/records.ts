@@ -1,0 +1,116 @@
+// The records of the two-step calls. Both extend Entry, so that a verdict can tell of one as of any mapping; a link is in the
+// chains with all other entries, a reservation is found by device and first page.
+
+import { DmaDevice } from '../../device/device';
+import { BLOCK_SIZE } from '../../memory/block';
+import { FAULT_DMA_DEBUG } from '../../memory/context';
+import { shouldFail } from '../../memory/fault';
+import { addressOf, fieldOf } from '../../memory/record';
+import { slabAllocZeroed, slabCacheAt } from '../../memory/slab';
+import { pagesOf } from '../entries/chains';
+import { ENTRY_SIZE, Entry } from '../entries/entry';
+import { DebugState } from '../entries/state';
+
+/** What is linked into reserved address space. */
+// @ts-ignore: decorator
+@unmanaged
+export class Link extends Entry {
+  /** Neighbours in the reservation, in the order of addresses. */
+  nextLink: Link | null;
+  previousLink: Link | null;
+}
+
+/** Reserved address space; Entry.next is the next one of its bucket. */
+// @ts-ignore: decorator
+@unmanaged
+export class Reservation extends Entry {
+  /** Its links in the order of their addresses. */
+  firstLink: Link | null;
+  lastLink: Link | null;
+  /** Where the last look for a link ended, null for before the first. */
+  hint: Link | null;
+  /** A link of it could not be tracked for want of memory. */
+  incomplete: bool;
+}
+
+export const BUCKETS: usize = BLOCK_SIZE >> 2;
+
+// @ts-ignore: decorator
+@inline
+export function bucketOf(state: DebugState, device: DmaDevice, page: u64): usize {
+  const hash = <u32>page ^ <u32>(page >> 10) ^ <u32>(addressOf(device) >> 4);
+  return state.ranges + (<usize>(hash & <u32>(BUCKETS - 1)) << 2);
+}
+
+// @ts-ignore: decorator
+@inline
+export function first(entry: Entry): u64 {
+  return entry.address >> 12;
+}
+
+// @ts-ignore: decorator
+@inline
+export function end(entry: Entry): u64 {
+  return first(entry) + pagesOf(entry);
+}
+
+/** Where the pointer to a device's reservation is that begins at a page; it holds null when there is none. */
+export function placeOf(state: DebugState, device: DmaDevice, page: u64): usize {
+  let place = bucketOf(state, device, page);
+  do {
+    const range = reservationAt(place);
+    if (range == null) return place;
+    if (range.device == device && first(range) == page) return place;
+    place = fieldOf(range, offsetof<Entry>('next'));
+  } while (true);
+}
+
+/** A zeroed Link or Reservation; null without memory, which is counted. */
+export function take<T>(state: DebugState): T | null {
+  const ctx = state.ctx;
+  const cache = slabCacheAt<T>(ctx, fieldOf(state, offsetof<DebugState>('linkCache')), ENTRY_SIZE);
+  const entry: T | null = cache == null || shouldFail(ctx, FAULT_DMA_DEBUG) ? null : slabAllocZeroed(cache);
+  if (entry == null) ++state.linksMissed;
+  return entry;
+}
+
+/** The last link that begins at or before a page, null without; looked for from where the last look ended. */
+export function before(range: Reservation, page: u64): Link | null {
+  let at = range.hint != null ? range.hint : range.lastLink;
+  while (at != null && first(at) > page) at = at.previousLink;
+  do {
+    const next = at == null ? range.firstLink : at.nextLink;
+    if (next == null || first(next) > page) break;
+    at = next;
+  } while (true);
+  range.hint = at;
+  return at;
+}
+
+export function listInsert(range: Reservation, link: Link, previous: Link | null): void {
+  const next = previous == null ? range.firstLink : previous.nextLink;
+  link.previousLink = previous;
+  link.nextLink = next;
+  if (previous == null) range.firstLink = link;
+  else previous.nextLink = link;
+  if (next == null) range.lastLink = link;
+  else next.previousLink = link;
+  range.hint = link;
+}
+
+export function listRemove(range: Reservation, link: Link): void {
+  const previous = link.previousLink;
+  const next = link.nextLink;
+  if (previous == null) range.firstLink = next;
+  else previous.nextLink = next;
+  if (next == null) range.lastLink = previous;
+  else next.previousLink = previous;
+  range.hint = previous != null ? previous : next;
+}
+
+/** The reservation that a pointer leads to, null without. */
+// @ts-ignore: decorator
+@inline
+export function reservationAt(place: usize): Reservation | null {
+  return changetype<Reservation | null>(load<u32>(place));
+}

@@ -1,0 +1,54 @@
+// PTEs of a GPU that point at mappings.
+
+import { DmaDevice } from '../../device/device';
+import { lock, unlock } from '../../memory/lock';
+import { findAt } from '../entries/chains';
+import { LOOK_BOUND, TYPE_LINK, Entry } from '../entries/entry';
+import { Payload, payload, reportOwn } from '../entries/log';
+import { DebugState, debugOf } from '../entries/state';
+
+export const CHECK_STALE_PTE: u32 = 68;
+
+/** GPU bindings that still point at the mapping. */
+// @ts-ignore: decorator
+@unmanaged
+export class StalePte extends Payload {
+  bindings: u32;
+}
+
+/**
+ * PTEs of a GPU now point at a mapping, or no longer do: what a vma does when it is bound and unbound.
+ * @param address of the mapping's start; one that is not live is not counted
+ * @param by 1 or -1
+ */
+export function debugBinding(dev: DmaDevice, address: u64, by: i32): void {
+  const state = debugOf(dev.ctx);
+  if (state == null) return;
+  lock(state);
+  const entry = findAt(state, dev, address, false);
+  if (entry != null) bind(entry, by);
+  unlock(state);
+}
+
+function bind(entry: Entry, by: i32): void {
+  const before: i32 = (entry.checked & LOOK_BOUND) != 0 ? <i32>entry.bindings : 0;
+  entry.bindings = <u32>max<i32>(0, before + by);
+  entry.checked = entry.bindings != 0 ? entry.checked | LOOK_BOUND : entry.checked & ~LOOK_BOUND;
+}
+
+/**
+ * A mapping ends to which PTEs of a GPU point. They are stale unless the device has another at the same address, as it may
+ * where addresses are physical: to that one they point just as well.
+ */
+export function ownStalePte(state: DebugState, dev: DmaDevice, entry: Entry): void {
+  const address = entry.address;
+  const bindings = entry.bindings;
+  for (let other = findAt(state, entry.device, address, false); other != null; other = other!.next) {
+    if (other === entry || other.address != address || other.device != entry.device || (other.kind & 0xff) >= TYPE_LINK) continue;
+    bind(other, <i32>bindings);
+    return;
+  }
+  const told = payload<StalePte>(state);
+  told.bindings = bindings;
+  reportOwn(state, CHECK_STALE_PTE, dev, entry, address, entry.size, told);
+}
