@@ -49,6 +49,8 @@ function refuse(dev: DmaDevice, reason: u32): void {
  * @param length bytes, at least 1
  * @returns the device's address, DMA_MAPPING_ERROR with the reason in cpu.reason when it cannot be mapped
  */
+// @ts-ignore: decorator
+@inline
 export function dmaMapPage(dev: DmaDevice, pfn: u32, offset: u32, length: u32, dir: u32, attrs: u32): u64 {
   return mapPage(dev, (<u64>pfn << PAGE_SHIFT) + offset, length, dir, attrs);
 }
@@ -95,6 +97,8 @@ function mapped(dev: DmaDevice, phys: u64, length: u32, dir: u32, attrs: u32, ad
 }
 
 /** Ends a mapping of dmaMapPage (dma_unmap_page_attrs). */
+// @ts-ignore: decorator
+@inline
 export function dmaUnmapPage(dev: DmaDevice, address: u64, length: u32, dir: u32, attrs: u32): void {
   endPage(dev, address, length, dir, attrs);
 }

@@ -295,7 +295,7 @@ export class DmaDevice {
   /** Ends a mapping of mapPage or mapSingle, with the length and direction that it was made with (dma_unmap_page_attrs). */
   unmapPage(address: number, length: number, dir: Direction, attrs = 0): void {
     if (length >>> 0 !== length) badPage(0, 0, length);
-    if (!isAddress(address)) badAddress(address);
+    if (address >>> 0 !== address && !isAddress(address)) badAddress(address);
     if ((dir & DIRECTION_BITS) !== dir || (attrs & ATTRIBUTE_BITS) !== attrs) badTransfer(dir, attrs);
     this.#life.enter('dma_unmap_page');
     this.core.dmaUnmapPage(this.#record, address, length, dir, attrs);

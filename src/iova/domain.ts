@@ -77,6 +77,7 @@ export function iovaStats(core: Core, handle: IovaDomainHandle, limit: number): 
   };
 }
 
+// What is a 32-bit number is in range, with one comparison; the checks that name the argument are for the rest.
 const NO_OPTIONS = Object.freeze({});
 
 // Options are given at each call of a hot path: a loop over the few names costs less than a list of them.
@@ -153,10 +154,14 @@ export class IovaDomain {
    * @throws GemDmaError ENOSPC or ENOMEM, with an IovaReason as `reason` and what there was in `details`
    */
   alloc(size: number, options: IovaAllocOptions = NO_OPTIONS): number {
-    if (options !== NO_OPTIONS) checkAllocOptions(options, 'aligned');
-    const { limit = this.limit32, aligned = true } = options;
-    checkInteger('size', size, 1, MAX_PFN);
-    checkInteger('limit', limit, 1, MAX_PFN);
+    let limit = this.limit32;
+    let aligned = true;
+    if (options !== NO_OPTIONS) {
+      checkAllocOptions(options, 'aligned');
+      ({ limit = limit, aligned = true } = options);
+      if (limit >>> 0 !== limit || limit === 0) checkInteger('limit', limit, 1, MAX_PFN);
+    }
+    if (size >>> 0 !== size || size === 0) checkInteger('size', size, 1, MAX_PFN);
     this.#life.enter('alloc_iova');
     const pfn = this.#core.exports.iovaAllocate(this.#record, size, limit, aligned);
     return pfn !== 0 ? pfn : this.#failed('alloc_iova', size, limit, aligned);
@@ -168,10 +173,14 @@ export class IovaDomain {
    * @throws GemDmaError as alloc
    */
   allocFast(size: number, options: IovaAllocFastOptions = NO_OPTIONS): number {
-    if (options !== NO_OPTIONS) checkAllocOptions(options, 'flush');
-    const { limit = this.limit32, flush = true } = options;
-    checkInteger('size', size, 1, MAX_PFN);
-    checkInteger('limit', limit, 1, MAX_PFN);
+    let limit = this.limit32;
+    let flush = true;
+    if (options !== NO_OPTIONS) {
+      checkAllocOptions(options, 'flush');
+      ({ limit = limit, flush = true } = options);
+      if (limit >>> 0 !== limit || limit === 0) checkInteger('limit', limit, 1, MAX_PFN);
+    }
+    if (size >>> 0 !== size || size === 0) checkInteger('size', size, 1, MAX_PFN);
     this.#life.enter('alloc_iova_fast');
     const pfn = this.#core.exports.iovaAllocateFast(this.#record, size, limit, flush);
     return pfn !== 0 ? pfn : this.#failed('alloc_iova_fast', size, limit, true);
@@ -179,15 +188,15 @@ export class IovaDomain {
 
   /** free_iova: frees the range that holds a pfn. Returns it, undefined if there is none: then nothing happens. */
   free(pfn: number): IovaRange | undefined {
-    checkInteger('pfn', pfn, 0, MAX_PFN);
+    if (pfn >>> 0 !== pfn) checkInteger('pfn', pfn, 0, MAX_PFN);
     this.#life.enter('free_iova');
     return this.#core.exports.iovaRelease(this.#record, pfn) ? this.#found() : undefined;
   }
 
   /** free_iova_fast: gives a range back by way of the caches. `size` is what was asked for. */
   freeFast(pfn: number, size: number): void {
-    checkInteger('pfn', pfn, 0, MAX_PFN);
-    checkInteger('size', size, 1, MAX_PFN);
+    if (pfn >>> 0 !== pfn) checkInteger('pfn', pfn, 0, MAX_PFN);
+    if (size >>> 0 !== size || size === 0) checkInteger('size', size, 1, MAX_PFN);
     this.#life.enter('free_iova_fast');
     this.#core.exports.iovaReleaseFast(this.#record, pfn, size);
   }
@@ -253,8 +262,8 @@ export class IovaDomain {
   }
 
   #found(): IovaRange {
-    const { iovaFoundLo, iovaFoundHi } = this.#core.exports;
-    return { lo: iovaFoundLo(this.handle), hi: iovaFoundHi(this.handle) };
+    const { exports } = this.#core;
+    return { lo: exports.iovaFoundLo(this.#record), hi: exports.iovaFoundHi(this.#record) };
   }
 
   #failed(syscall: string, size: number, limit: number, aligned: boolean): never {
