@@ -20,7 +20,7 @@ export type { AbortSignalLike, CallProgress, LongCallOptions } from './core/slic
 export type { CoherentBuffer } from './dma/coherent.js';
 export { DmaDevice } from './dma/device.js';
 export type { DeviceOptions } from './dma/device-options.js';
-export { DmaDomain, type DomainOptions } from './dma/domain.js';
+export { DmaDomain, type DomainOptions } from './dma/dma-domain.js';
 export type { LinkedRange } from './dma/linked-range.js';
 export { type DmaHost, type PagesOptions, ScatterTable, type SgEntry, type SgSegment } from './dma/sg-table.js';
 export {
@@ -99,7 +99,7 @@ export {
 export type { IommuFault, IommuFormat } from './iommu-formats/format.js';
 export type { IommuFormatName } from './iommu-formats/index.js';
 export { ALLOCATORS, type AllocatorName, type AllocatorRules } from './iova/allocators.js';
-export type { IovaHost } from './iova/domain.js';
+export type { IovaHost } from './iova/iova-domain.js';
 export {
   type IovaAllocFastOptions,
   type IovaAllocOptions,
@@ -108,7 +108,7 @@ export {
   type IovaRange,
   type IovaReason,
   type IovaStats,
-} from './iova/domain.js';
+} from './iova/iova-domain.js';
 export { KERNELS, type KernelName, type KernelProperties } from './kernels/kernels.js';
 export type { VirtualClock } from './machine/clock.js';
 export type { IommuMode, MachineConfig, MachineOptions } from './machine/config.js';

@@ -1,6 +1,6 @@
 import { checkBoolean, checkOptions, checkString } from '../core/arguments.js';
 import { checkInteger } from '../core/errors.js';
-import type { DmaDomain } from './domain.js';
+import type { DmaDomain } from './dma-domain.js';
 
 /** What a device can be made with: its name, its addresses and the limits of what it maps. */
 

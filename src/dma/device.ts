@@ -25,7 +25,7 @@ import { reasonName } from '../core/reasons.js';
 import type { DmaDebug } from '../dma-debug/dma-debug.js';
 import { allocCoherent, type CoherentBuffer, freeCoherent } from './coherent.js';
 import { type DeviceOptions, deviceConfig } from './device-options.js';
-import { DmaDomain } from './domain.js';
+import { DmaDomain } from './dma-domain.js';
 import { allocIova, type LinkedRange } from './linked-range.js';
 import { type DmaHost, ScatterTable } from './sg-table.js';
 import { type Direction, DMA_FROM_DEVICE, DMA_TO_DEVICE, PHYSICAL_LIMIT } from './transfer.js';

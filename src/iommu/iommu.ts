@@ -15,7 +15,7 @@ import {
 } from '../core/iommu.js';
 import { reasonName } from '../core/reasons.js';
 import { DmaDevice } from '../dma/device.js';
-import { DmaDomain } from '../dma/domain.js';
+import { DmaDomain } from '../dma/dma-domain.js';
 import type { DmaHost } from '../dma/sg-table.js';
 import { DMA_MAPPING_ERROR } from '../dma/transfer.js';
 import type { IommuFault, IommuFormat } from '../iommu-formats/format.js';

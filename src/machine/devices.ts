@@ -2,7 +2,7 @@ import { invalidType } from '../core/errors.js';
 import { PAGE_SIZE } from '../core/generated/constants.js';
 import { DmaDevice } from '../dma/device.js';
 import type { DeviceOptions } from '../dma/device-options.js';
-import { DmaDomain } from '../dma/domain.js';
+import { DmaDomain } from '../dma/dma-domain.js';
 import type { Machine } from './machine.js';
 
 /** Devices of a machine: which domain translates for each, and what they are called. */

@@ -8,7 +8,7 @@ import { failed } from '../core/handle.js';
 import { Core } from '../core/instance.js';
 import { PhysicalMemory } from '../core/physical-memory.js';
 import { DmaDevice } from '../dma/device.js';
-import { DmaDomain } from '../dma/domain.js';
+import { DmaDomain } from '../dma/dma-domain.js';
 import { DmaDebug } from '../dma-debug/dma-debug.js';
 import { type DmesgOptions, KernelLog } from '../dmesg/kernel-log.js';
 import { BUS, type KernelMessage } from '../dmesg/message.js';

@@ -3,7 +3,7 @@ import { BouncePool } from '../../src/core/bounce-pool.js';
 import { PhysicalMemory } from '../../src/core/physical-memory.js';
 import { DmaDevice } from '../../src/dma/device.js';
 import type { DeviceOptions } from '../../src/dma/device-options.js';
-import { DmaDomain, type DomainOptions } from '../../src/dma/domain.js';
+import { DmaDomain, type DomainOptions } from '../../src/dma/dma-domain.js';
 import { ScatterTable } from '../../src/dma/sg-table.js';
 import {
   DMA_ATTR,

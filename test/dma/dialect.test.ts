@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { DmaDevice } from '../../src/dma/device.js';
-import { DmaDomain, type DomainOptions } from '../../src/dma/domain.js';
+import { DmaDomain, type DomainOptions } from '../../src/dma/dma-domain.js';
 import { ScatterTable } from '../../src/dma/sg-table.js';
 import { DMA_BIDIRECTIONAL, DMA_FROM_DEVICE, DMA_TO_DEVICE } from '../../src/dma/transfer.js';
 import { iovaTree } from '../../src/recordings/formats/dma-machine.js';

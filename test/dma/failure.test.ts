@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { DmaDevice } from '../../src/dma/device.js';
 import type { DeviceOptions } from '../../src/dma/device-options.js';
-import { DmaDomain, type DomainOptions } from '../../src/dma/domain.js';
+import { DmaDomain, type DomainOptions } from '../../src/dma/dma-domain.js';
 import { type DmaHost, ScatterTable } from '../../src/dma/sg-table.js';
 import { DMA_ATTR, DMA_BIDIRECTIONAL, DMA_MAPPING_ERROR } from '../../src/dma/transfer.js';
 import { host, MiB, MSI, PAGE, state } from './host.js';

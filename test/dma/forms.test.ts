@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { DMA_BIDIRECTIONAL } from '../../src/core/generated/constants.js';
 import { DmaDevice } from '../../src/dma/device.js';
-import { DmaDomain } from '../../src/dma/domain.js';
+import { DmaDomain } from '../../src/dma/dma-domain.js';
 import { type DmaHost, ScatterTable } from '../../src/dma/sg-table.js';
 import { iovaTree } from '../../src/recordings/formats/dma-machine.js';
 import { host, leaves, MSI, PAGE } from './host.js';

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { DmaDevice } from '../../src/dma/device.js';
-import { DmaDomain, type DomainOptions } from '../../src/dma/domain.js';
+import { DmaDomain, type DomainOptions } from '../../src/dma/dma-domain.js';
 import { ScatterTable } from '../../src/dma/sg-table.js';
 import { DMA_BIDIRECTIONAL, DMA_MAPPING_ERROR } from '../../src/dma/transfer.js';
 import { iovaTree } from '../../src/recordings/formats/dma-machine.js';

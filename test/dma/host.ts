@@ -3,7 +3,7 @@ import { made } from '../../src/core/handle.js';
 import { Core } from '../../src/core/instance.js';
 import { readLeaves, type TableEntry } from '../../src/core/iommu.js';
 import type { DmaDevice } from '../../src/dma/device.js';
-import type { DmaDomain } from '../../src/dma/domain.js';
+import type { DmaDomain } from '../../src/dma/dma-domain.js';
 import type { DmaHost } from '../../src/dma/sg-table.js';
 import { iovaTree } from '../../src/recordings/formats/dma-machine.js';
 import { debug } from '../core/debug.js';

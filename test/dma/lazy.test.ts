@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { FAULT_SLAB } from '../../src/core/generated/constants.js';
 import { DmaDevice } from '../../src/dma/device.js';
-import { DmaDomain, type DomainOptions } from '../../src/dma/domain.js';
+import { DmaDomain, type DomainOptions } from '../../src/dma/dma-domain.js';
 import type { DmaHost } from '../../src/dma/sg-table.js';
 import { DMA_BIDIRECTIONAL } from '../../src/dma/transfer.js';
 import { iovaTree } from '../../src/recordings/formats/dma-machine.js';

@@ -14,7 +14,7 @@ import type { ContextHandle } from '../../src/core/generated/exports.js';
 import { made } from '../../src/core/handle.js';
 import { Core } from '../../src/core/instance.js';
 import { DmaDevice } from '../../src/dma/device.js';
-import { DmaDomain } from '../../src/dma/domain.js';
+import { DmaDomain } from '../../src/dma/dma-domain.js';
 import { ScatterTable } from '../../src/dma/sg-table.js';
 import { DMA_BIDIRECTIONAL } from '../../src/dma/transfer.js';
 import { debug } from '../core/debug.js';

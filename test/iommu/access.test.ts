@@ -14,7 +14,7 @@ import {
 import { made } from '../../src/core/handle.js';
 import { Core } from '../../src/core/instance.js';
 import { DmaDevice } from '../../src/dma/device.js';
-import { DmaDomain, type DomainOptions } from '../../src/dma/domain.js';
+import { DmaDomain, type DomainOptions } from '../../src/dma/dma-domain.js';
 import { DMA_BIDIRECTIONAL, DMA_FROM_DEVICE, DMA_TO_DEVICE } from '../../src/dma/transfer.js';
 import { formatFault, formatStaleAccesses } from '../../src/iommu/dump.js';
 import { deviceRead, deviceWrite } from '../../src/iommu/iommu.js';

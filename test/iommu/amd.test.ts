@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { PAGE_SIZE as PAGE } from '../../src/core/generated/constants.js';
-import { DmaDomain } from '../../src/dma/domain.js';
+import { DmaDomain } from '../../src/dma/dma-domain.js';
 import { ScatterTable } from '../../src/dma/sg-table.js';
 import { DMA_BIDIRECTIONAL, DMA_FROM_DEVICE, DMA_TO_DEVICE } from '../../src/dma/transfer.js';
 import { deviceRead, deviceWrite, formatFault } from '../../src/index.js';

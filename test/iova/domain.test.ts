@@ -5,7 +5,7 @@ import type { ContextHandle } from '../../src/core/generated/exports.js';
 import { made } from '../../src/core/handle.js';
 import { Core } from '../../src/core/instance.js';
 import type { AllocatorName } from '../../src/iova/allocators.js';
-import { IovaDomain, type IovaDomainOptions } from '../../src/iova/domain.js';
+import { IovaDomain, type IovaDomainOptions } from '../../src/iova/iova-domain.js';
 import { debug } from '../core/debug.js';
 
 const MODELS: readonly AllocatorName[] = ['linux-4.2', 'linux-6.12', 'rcache', 'fast'];

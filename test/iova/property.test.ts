@@ -3,7 +3,7 @@ import { GemDmaError } from '../../src/core/errors.js';
 import type { ContextHandle } from '../../src/core/generated/exports.js';
 import { made } from '../../src/core/handle.js';
 import { Core } from '../../src/core/instance.js';
-import { IovaDomain } from '../../src/iova/domain.js';
+import { IovaDomain } from '../../src/iova/iova-domain.js';
 import { debug } from '../core/debug.js';
 import { Linux42, Linux612 } from './model.js';
 

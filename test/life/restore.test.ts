@@ -2,13 +2,13 @@ import { createHash } from 'node:crypto';
 import { readdirSync, readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { DmaDevice } from '../../src/dma/device.js';
-import { DmaDomain } from '../../src/dma/domain.js';
+import { DmaDomain } from '../../src/dma/dma-domain.js';
 import { ScatterTable } from '../../src/dma/sg-table.js';
 import { Process } from '../../src/drm/process.js';
 import { SystemHeap } from '../../src/drm/system-heap.js';
 import { POLICIES } from '../../src/i915/policy/index.js';
 import type { MappingPolicy } from '../../src/i915/policy/policy.js';
-import { IovaDomain } from '../../src/iova/domain.js';
+import { IovaDomain } from '../../src/iova/iova-domain.js';
 import { Machine } from '../../src/machine.js';
 
 /** A restore brings back all of it. */

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import type { DmaDomain } from '../../src/dma/domain.js';
+import type { DmaDomain } from '../../src/dma/dma-domain.js';
 import { Machine } from '../../src/machine/machine.js';
 import { firesAt } from '../../src/trace/replay/lazy-model.js';
 import { OP } from '../../src/trace/replay/operations.js';

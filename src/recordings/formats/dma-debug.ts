@@ -17,7 +17,7 @@ import type { ContextHandle, DmaDeviceHandle, SgTableHandle } from '../../core/g
 import { made } from '../../core/handle.js';
 import { Core } from '../../core/instance.js';
 import { writeRuns } from '../../core/sg-vectors.js';
-import { DmaDomain } from '../../dma/domain.js';
+import { DmaDomain } from '../../dma/dma-domain.js';
 import type { DmaHost } from '../../dma/sg-table.js';
 import { checkOf, viewOf } from '../../dma-debug/checks.js';
 import { type DebugDialect, debugFlags } from '../../dma-debug/dialects.js';

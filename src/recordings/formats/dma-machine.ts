@@ -2,7 +2,7 @@ import { drainEvents } from '../../core/events.js';
 import { EVENT_IOMMU_MAP, EVENT_IOMMU_UNMAP } from '../../core/generated/constants.js';
 import { made } from '../../core/handle.js';
 import { Core } from '../../core/instance.js';
-import type { DmaDomain } from '../../dma/domain.js';
+import type { DmaDomain } from '../../dma/dma-domain.js';
 import type { DmaHost } from '../../dma/sg-table.js';
 
 /** What the replays of DMA API recordings have in common: the machine under them, and how they look at it. */

@@ -1,6 +1,6 @@
 import { PAGE_SIZE as PAGE } from '../../core/generated/constants.js';
 import { DmaDevice } from '../../dma/device.js';
-import { DmaDomain } from '../../dma/domain.js';
+import { DmaDomain } from '../../dma/dma-domain.js';
 import { type DmaHost, ScatterTable } from '../../dma/sg-table.js';
 import { DMA_BIDIRECTIONAL } from '../../dma/transfer.js';
 import { FieldReader, type Recording, type RecordingFormat } from '../recording.js';

@@ -2,7 +2,7 @@ import { BouncePool } from '../../core/bounce-pool.js';
 import { PAGE_SIZE as PAGE } from '../../core/generated/constants.js';
 import { readLeaves } from '../../core/iommu.js';
 import { DmaDevice } from '../../dma/device.js';
-import { DmaDomain } from '../../dma/domain.js';
+import { DmaDomain } from '../../dma/dma-domain.js';
 import { ScatterTable } from '../../dma/sg-table.js';
 import type { Direction } from '../../dma/transfer.js';
 import { endsWith, FieldReader, type Recording, type RecordingFormat } from '../recording.js';

@@ -1,7 +1,7 @@
 import { ENOMEM } from '../../core/generated/constants.js';
 import type { Sliced } from '../../core/slices.js';
 import { DmaDevice } from '../../dma/device.js';
-import { DmaDomain } from '../../dma/domain.js';
+import { DmaDomain } from '../../dma/dma-domain.js';
 import { type DmaHost, ScatterTable } from '../../dma/sg-table.js';
 import { type Direction, DMA_BIDIRECTIONAL, DMA_FROM_DEVICE, DMA_TO_DEVICE } from '../../dma/transfer.js';
 import { FieldReader, type Outcome, type Recording, type RecordingFormat } from '../recording.js';

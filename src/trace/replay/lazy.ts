@@ -1,5 +1,5 @@
 import { PAGE_SIZE as PAGE } from '../../core/generated/constants.js';
-import { DmaDomain } from '../../dma/domain.js';
+import { DmaDomain } from '../../dma/dma-domain.js';
 import { DMA_MAPPING_ERROR } from '../../dma/transfer.js';
 import { comparesCoherent, type InferredSpace, infer } from './infer.js';
 import { alternatives, type Decision, findDecisions, findTick, firesAt, type Tick, takerOf } from './lazy-model.js';

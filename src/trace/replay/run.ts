@@ -1,6 +1,6 @@
 import { PAGE_SIZE as PAGE } from '../../core/generated/constants.js';
 import type { DmaDevice } from '../../dma/device.js';
-import { DmaDomain } from '../../dma/domain.js';
+import { DmaDomain } from '../../dma/dma-domain.js';
 import { ScatterTable } from '../../dma/sg-table.js';
 import { type Direction, DMA_MAPPING_ERROR } from '../../dma/transfer.js';
 import type { MachineOptions } from '../../machine/config.js';

@@ -1,4 +1,4 @@
-import type { DmaDomain } from '../../dma/domain.js';
+import type { DmaDomain } from '../../dma/dma-domain.js';
 
 /** What the kernel's search for a range costs: it walks the tree range by range, downwards, from where it left off. */
 

@@ -1,4 +1,4 @@
-import { DmaDomain } from '../../dma/domain.js';
+import { DmaDomain } from '../../dma/dma-domain.js';
 import { DMA_MAPPING_ERROR } from '../../dma/transfer.js';
 import { ALLOCATOR_NAMES, ALLOCATORS, type AllocatorName } from '../../iova/allocators.js';
 import { KERNEL_NAMES, type KernelName } from '../../kernels/kernels.js';

@@ -6,7 +6,7 @@ import { failed } from '../../core/handle.js';
 import type { Core } from '../../core/instance.js';
 import type { AbortSignalLike } from '../../core/slices.js';
 import type { DmaDevice } from '../../dma/device.js';
-import { DmaDomain } from '../../dma/domain.js';
+import { DmaDomain } from '../../dma/dma-domain.js';
 import { type Direction, DMA_BIDIRECTIONAL, DMA_FROM_DEVICE, DMA_TO_DEVICE } from '../../dma/transfer.js';
 import { i915Driver } from '../../i915/driver.js';
 import type { DriverName } from '../../i915/policy/index.js';

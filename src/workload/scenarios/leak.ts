@@ -2,7 +2,7 @@ import { GemDmaError } from '../../core/errors.js';
 import { PAGE_SIZE as PAGE } from '../../core/generated/constants.js';
 import type { CallProgress, Sliced } from '../../core/slices.js';
 import type { DmaDevice } from '../../dma/device.js';
-import type { DmaDomain } from '../../dma/domain.js';
+import type { DmaDomain } from '../../dma/dma-domain.js';
 import { DMA_FROM_DEVICE } from '../../dma/transfer.js';
 import type { GpuContext } from '../../i915/context.js';
 import type { I915Device } from '../../i915/device.js';

@@ -1,9 +1,9 @@
 import { FAULT_KINDS } from '../../../src/core/faults.js';
 import { DmaDevice } from '../../../src/dma/device.js';
-import { DmaDomain } from '../../../src/dma/domain.js';
+import { DmaDomain } from '../../../src/dma/dma-domain.js';
 import { ScatterTable } from '../../../src/dma/sg-table.js';
 import { deviceRead, deviceWrite } from '../../../src/iommu/iommu.js';
-import { IovaDomain } from '../../../src/iova/domain.js';
+import { IovaDomain } from '../../../src/iova/iova-domain.js';
 import {
   address,
   attrs,

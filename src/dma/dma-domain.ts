@@ -15,7 +15,7 @@ import { held } from '../core/handle.js';
 import { Life, type Timeline } from '../core/life.js';
 import { formatOf } from '../iommu-formats/index.js';
 import { ALLOCATOR_NAMES, ALLOCATORS, type AllocatorName } from '../iova/allocators.js';
-import { type IovaStats, iovaStats } from '../iova/domain.js';
+import { type IovaStats, iovaStats } from '../iova/iova-domain.js';
 import { DmaDevice } from './device.js';
 import type { DmaHost } from './sg-table.js';
 
