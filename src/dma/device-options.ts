@@ -34,7 +34,8 @@ const MAX_ID = 0x7fff;
 
 const MAX_U32 = 0xffffffff;
 
-const OPTIONS: readonly (keyof DeviceOptions)[] = [
+/** Names of the options. */
+export const DEVICE_OPTION_NAMES: readonly (keyof DeviceOptions)[] = [
   'name',
   'driver',
   'id',
@@ -53,7 +54,7 @@ export type DeviceConfig = Required<Omit<DeviceOptions, 'driver' | 'domain'>> &
 
 /** @throws TypeErrors and RangeErrors naming the option at fault; the domain is looked at by the device */
 export function deviceConfig(options: DeviceOptions): DeviceConfig {
-  checkOptions('options', options, OPTIONS);
+  checkOptions('options', options, DEVICE_OPTION_NAMES);
   const id = checkInteger('id', options.id ?? 1, 1, MAX_ID);
   const sourceId = checkInteger('sourceId', options.sourceId ?? (id << 3) & 0xffff, 0, 0xffff);
   const maskBits = checkInteger('maskBits', options.maskBits ?? 32, 12, 64);

@@ -1,7 +1,7 @@
 import { invalidType } from '../core/errors.js';
 import { PAGE_SIZE } from '../core/generated/constants.js';
 import { DmaDevice } from '../dma/device.js';
-import type { DeviceOptions } from '../dma/device-options.js';
+import { DEVICE_OPTION_NAMES, type DeviceOptions } from '../dma/device-options.js';
 import { DmaDomain } from '../dma/dma-domain.js';
 import type { Machine } from './machine.js';
 
@@ -16,18 +16,7 @@ export interface MachineDeviceOptions extends Omit<DeviceOptions, 'id' | 'domain
   domain?: 'own' | 'passthrough' | DmaDevice;
 }
 
-export const DEVICE_OPTIONS: readonly (keyof MachineDeviceOptions)[] = [
-  'name',
-  'driver',
-  'sourceId',
-  'maskBits',
-  'coherentMaskBits',
-  'maxSegment',
-  'segmentBoundaryBits',
-  'minAlignMask',
-  'forceBounce',
-  'domain',
-];
+export const DEVICE_OPTIONS: readonly string[] = DEVICE_OPTION_NAMES.filter((name) => name !== 'id');
 
 /** Slots of 256 buses, less the two of the host bridge. */
 export const MAX_DEVICES = 256 * 32 - 2;

@@ -1,6 +1,7 @@
 import { FAULT_IOVA } from '../../core/generated/constants.js';
 import type { DmaDevice } from '../../dma/device.js';
 import { ScatterTable } from '../../dma/sg-table.js';
+import type { Direction } from '../../dma/transfer.js';
 import type { Finding } from '../../dma-debug/channels.js';
 import type { CheckId } from '../../dma-debug/checks.js';
 import type { MachineOptions } from '../../machine/config.js';
@@ -55,6 +56,14 @@ export class Lab {
     this.#step = step;
     const { attributions } = this.machine.dmaDebug;
     attributions.set(object, 0, attributions.hookId(step));
+  }
+
+  /** The step `map`, as a careful driver makes it: the address is checked. Returns it. */
+  map(pfn: number, offset: number, length: number, dir: Direction): number {
+    this.at('map');
+    const address = this.device.mapPage(pfn, offset, length, dir);
+    this.device.mappingError(address);
+    return address;
   }
 
   /** The pfn of a fresh page. */

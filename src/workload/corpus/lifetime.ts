@@ -48,11 +48,9 @@ export const lifetime: Readonly<Record<string, Mistake>> = {
     kernel: ['LEAK_ON_UNBIND at unbind'],
     ours: ['FREED_WHILE_MAPPED at drop packet'],
     run(lab) {
-      const { device, machine } = lab;
+      const { machine } = lab;
       const pfn = lab.page();
-      lab.at('map');
-      const address = device.mapPage(pfn, 128, 1536, DMA_FROM_DEVICE);
-      device.mappingError(address);
+      lab.map(pfn, 128, 1536, DMA_FROM_DEVICE);
       lab.at('drop packet');
       machine.ram.free([pfn]);
       lab.unbind();

@@ -14,9 +14,7 @@ export const mapping: Readonly<Record<string, Mistake>> = {
       const { device, machine } = lab;
       const stack = lab.page();
       machine.dmaDebug.places({ stack: { start: stack * PAGE, length: PAGE } });
-      lab.at('map');
-      const address = device.mapPage(stack, 512, 64, DMA_FROM_DEVICE);
-      device.mappingError(address);
+      const address = lab.map(stack, 512, 64, DMA_FROM_DEVICE);
       device.unmapPage(address, 64, DMA_FROM_DEVICE);
     },
   },
@@ -39,9 +37,7 @@ export const mapping: Readonly<Record<string, Mistake>> = {
       const { device, machine } = lab;
       const text = lab.page();
       machine.dmaDebug.places({ text: { start: text * PAGE, length: PAGE } });
-      lab.at('map');
-      const address = device.mapPage(text, 16, 64, DMA_TO_DEVICE);
-      device.mappingError(address);
+      const address = lab.map(text, 16, 64, DMA_TO_DEVICE);
       device.unmapPage(address, 64, DMA_TO_DEVICE);
     },
   },

@@ -11,9 +11,7 @@ export const syncing: Readonly<Record<string, Mistake>> = {
     ours: [],
     run(lab) {
       const { device } = lab;
-      lab.at('map');
-      const address = device.mapPage(lab.page(), 0, PAGE, DMA_FROM_DEVICE);
-      device.mappingError(address);
+      const address = lab.map(lab.page(), 0, PAGE, DMA_FROM_DEVICE);
       lab.at('unmap');
       device.unmapPage(address, PAGE, DMA_FROM_DEVICE);
       lab.at('sync');
@@ -27,9 +25,7 @@ export const syncing: Readonly<Record<string, Mistake>> = {
     ours: [],
     run(lab) {
       const { device } = lab;
-      lab.at('map');
-      const address = device.mapPage(lab.page(), 0, 2048, DMA_FROM_DEVICE);
-      device.mappingError(address);
+      const address = lab.map(lab.page(), 0, 2048, DMA_FROM_DEVICE);
       lab.at('sync');
       device.syncForCpu(address, 2049, DMA_FROM_DEVICE);
       lab.at('unmap');
@@ -43,9 +39,7 @@ export const syncing: Readonly<Record<string, Mistake>> = {
     ours: [],
     run(lab) {
       const { device } = lab;
-      lab.at('map');
-      const address = device.mapPage(lab.page(), 0, PAGE, DMA_TO_DEVICE);
-      device.mappingError(address);
+      const address = lab.map(lab.page(), 0, PAGE, DMA_TO_DEVICE);
       lab.at('sync');
       device.syncForCpu(address, PAGE, DMA_FROM_DEVICE);
       lab.at('unmap');
@@ -59,9 +53,7 @@ export const syncing: Readonly<Record<string, Mistake>> = {
     ours: [],
     run(lab) {
       const { device } = lab;
-      lab.at('map');
-      const address = device.mapPage(lab.page(), 0, PAGE, DMA_FROM_DEVICE);
-      device.mappingError(address);
+      const address = lab.map(lab.page(), 0, PAGE, DMA_FROM_DEVICE);
       lab.at('sync');
       device.syncForDevice(address, PAGE, DMA_TO_DEVICE);
       lab.at('unmap');

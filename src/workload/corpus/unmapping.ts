@@ -11,9 +11,7 @@ export const unmapping: Readonly<Record<string, Mistake>> = {
     ours: [],
     run(lab) {
       const { device } = lab;
-      lab.at('map');
-      const address = device.mapPage(lab.block(1), 0, 2 * PAGE, DMA_TO_DEVICE);
-      device.mappingError(address);
+      const address = lab.map(lab.block(1), 0, 2 * PAGE, DMA_TO_DEVICE);
       lab.at('unmap');
       device.unmapPage(address, PAGE, DMA_TO_DEVICE);
     },
@@ -25,9 +23,7 @@ export const unmapping: Readonly<Record<string, Mistake>> = {
     ours: [],
     run(lab) {
       const { device } = lab;
-      lab.at('map');
-      const address = device.mapPage(lab.page(), 0, PAGE, DMA_TO_DEVICE);
-      device.mappingError(address);
+      const address = lab.map(lab.page(), 0, PAGE, DMA_TO_DEVICE);
       lab.at('unmap');
       device.unmapPage(address, PAGE, DMA_FROM_DEVICE);
     },
@@ -39,9 +35,7 @@ export const unmapping: Readonly<Record<string, Mistake>> = {
     ours: [],
     run(lab) {
       const { device } = lab;
-      lab.at('map');
-      const address = device.mapPage(lab.page(), 0, PAGE, DMA_TO_DEVICE);
-      device.mappingError(address);
+      const address = lab.map(lab.page(), 0, PAGE, DMA_TO_DEVICE);
       lab.at('completion');
       device.unmapPage(address, PAGE, DMA_TO_DEVICE);
       lab.at('error path');
@@ -81,11 +75,9 @@ export const unmapping: Readonly<Record<string, Mistake>> = {
     kernel: ['UNMAP_UNKNOWN at unmap', 'LEAK_ON_UNBIND at unbind'],
     ours: [],
     run(lab) {
-      const { device, machine } = lab;
+      const { machine } = lab;
       const other = machine.addDevice({ driver: 'careless' });
-      lab.at('map');
-      const address = device.mapPage(lab.page(), 0, PAGE, DMA_TO_DEVICE);
-      device.mappingError(address);
+      const address = lab.map(lab.page(), 0, PAGE, DMA_TO_DEVICE);
       lab.at('unmap');
       other.unmapPage(address, PAGE, DMA_TO_DEVICE);
       lab.unbind();
