@@ -30,7 +30,7 @@ export function hostTimeline(host: CoreHost, call: string): Timeline {
   return core.timeline;
 }
 
-/** Throws unless `options` is an object all of whose keys are known: a silently ignored one is the worst kind of wrong. */
+/** Throws unless `options` is an object all of whose keys are known: an unknown key is refused, not ignored. */
 export function checkOptions(name: string, options: unknown, known: readonly string[]): void {
   if (typeof options !== 'object' || options === null || Array.isArray(options)) {
     throw invalidType(name, 'of type object', options);

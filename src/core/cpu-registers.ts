@@ -53,7 +53,7 @@ export class CpuRegisters {
     this.#taken = this.#cpu.findings;
   }
 
-  /** Host-side ids of the GEM object, the vma, the policy hook and the call site on whose behalf calls follow; 0 is none. */
+  /** Host-side ids of the GEM object, the vma, the policy hook and the call site that the next calls are made for; 0 is none. */
   set(object: number, vma: number, hook: number): void {
     const cpu = this.#fresh;
     cpu.object = object;

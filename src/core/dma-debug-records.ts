@@ -43,7 +43,7 @@ const PAGE_MASK = PAGE_SIZE - 1;
 
 /**
  * The core's dma-debug as records: the verdict log, the live entries, the counters (assembly/dma-debug). What the numbers
- * mean is told in src/dma-debug/checks.ts.
+ * mean is documented in src/dma-debug/checks.ts.
  */
 
 const TYPES = {
@@ -70,7 +70,7 @@ export type DirectionName = (typeof DIRECTION_NAMES)[keyof typeof DIRECTION_NAME
 /** Directions (enum dma_data_direction), by number. */
 export const DIRECTIONS: Readonly<Record<number, DirectionName>> = DIRECTION_NAMES;
 
-/** Host-side ids of whoever made a call; 0 is none. */
+/** Host-side ids of the caller; 0 is none. */
 export interface CallerIds {
   object: number;
   vma: number;
@@ -88,7 +88,7 @@ export interface VerdictRecord {
   flags: number;
   address: number;
   size: number;
-  /** What the check tells beside that, its payload; null for a check without one. */
+  /** The payload of the check; null for a check without one. */
   payload: object | null;
   caller: CallerIds;
   /** The mapping that the verdict is about, null where none is known. */
@@ -101,7 +101,7 @@ export type PayloadView<P extends object = object> = new (
   at: number,
 ) => { payload(): P; exact(): Readonly<Record<keyof P, number | bigint>> };
 
-/** A mapping as dma-debug knows it. */
+/** A mapping in the records of dma-debug. */
 export interface EntryRecord {
   device: number;
   address: number;
@@ -113,14 +113,14 @@ export interface EntryRecord {
   by: CallerIds;
 }
 
-/** A live entry: what a verdict tells of one, and the rest of its record. */
+/** A live entry: the fields that a verdict has of one, and the rest of its record. */
 export interface LiveEntryRecord extends EntryRecord {
   phys: number;
   /** Entries given to map and segments that came of them; 0 for anything but a list. */
   callEnts: number;
   mappedEnts: number;
   checked: 'not applicable' | 'not checked' | 'checked';
-  /** Nobody holds the address any more. */
+  /** The driver has lost the address. */
   lost: boolean;
 }
 
@@ -153,7 +153,7 @@ export interface DmaDebugCounters {
   live: number;
   liveBytes: number;
   livePages: number;
-  /** Of these, entries whose address nobody holds any more. */
+  /** Of these, entries whose address the driver has lost. */
   lost: number;
   lostPages: number;
   /** Entries made since the machine was. */
@@ -244,7 +244,7 @@ export class DmaDebugRecords {
     return records;
   }
 
-  /** Records lost since the last call because nobody drained the log. */
+  /** Records lost since the last call because the log was not drained in time. */
   dropped(): number {
     return this.#core.exports.debugLogDropped(this.#context);
   }

@@ -2,7 +2,7 @@ import type { ContextHandle } from './generated/exports.js';
 import { EventView } from './generated/records.js';
 import type { Core } from './instance.js';
 
-/** One record of the core's event ring; what a to e mean for each kind is told in assembly/events/events.ts. */
+/** One record of the core's event ring; what a to e mean for each kind is documented in assembly/events/events.ts. */
 export interface RawEvent {
   kind: number;
   sequence: number;

@@ -17,7 +17,7 @@ export function failed(made: number): made is Failure {
 
 /**
  * The handle that a call gave.
- * @param what could not be made, as the message says it
+ * @param what could not be made, for the message
  * @throws GemDmaError ENOMEM for 0, else with the errno
  */
 export function made<H extends number>(result: H, syscall = 'core', what = 'record'): Exclude<H, Failure | 0> {
@@ -28,7 +28,7 @@ export function made<H extends number>(result: H, syscall = 'core', what = 'reco
   return result as Exclude<H, Failure | 0>;
 }
 
-/** A handle that the caller knows to be there: 0 is a mistake of this library, as a BUG_ON of the kernel's. */
+/** A handle that cannot be 0 here: 0 is a bug of this library, like a BUG_ON of the kernel. */
 export function held<H extends number>(handle: H): Exclude<H, 0> {
   if (handle === 0) throw new Error('invariant broken: a record that is not there');
   return handle as Exclude<H, 0>;

@@ -9,7 +9,7 @@ import { watchNullRecord } from './null-record.js';
 
 /**
  * One instance of the WebAssembly core with its linear memory. This folder is the only place that touches linear
- * memory from TypeScript (a test checks that): everybody else calls exports and asks a Core for copies.
+ * memory from TypeScript (a test checks that): all other code calls exports and asks a Core for copies.
  */
 
 /** 64 KiB pages of linear memory that a new instance starts with: enough for a machine's own records. */
@@ -76,7 +76,7 @@ export class Core {
   }
 
   /**
-   * Lets go of the instance and its linear memory, so that they are collected though somebody still holds the machine. For
+   * Lets go of the instance and its linear memory, so that they are collected although the machine may still be referenced. For
    * a timeline that is closed: nothing reaches for them any more. Nobody else keeps exports, memory or a view of it beyond a
    * call, but members of the time line that have a method forgetCore.
    */
@@ -134,7 +134,7 @@ export class Core {
     return this.#f64.length === 0 ? (this.#f64 = new Float64Array(this.memory.buffer)) : this.#f64;
   }
 
-  // What is at a place of linear memory, copied out and in, for everybody outside this folder.
+  // What is at a place of linear memory, copied out and in, for all code outside this folder.
 
   /** A copy of n bytes. */
   readBytes(at: number, n: number): Uint8Array {

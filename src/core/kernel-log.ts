@@ -4,7 +4,7 @@ import type { ContextHandle } from './generated/exports.js';
 import { KmsgRecordView } from './generated/records.js';
 import type { Core } from './instance.js';
 
-/** One record of what the kernel would print; what its fields mean is told in assembly/kmsg/kmsg.ts. */
+/** One record of what the kernel would print; what its fields mean is documented in assembly/kmsg/kmsg.ts. */
 export interface RawMessage {
   kind: number;
   /** Virtual time in nanoseconds. */

@@ -24,7 +24,7 @@ export abstract class Living {
 
   /**
    * @internal
-   * @throws GemDmaError ENODEV when it is gone, ESTALE when the machine went back to before it was made
+   * @throws GemDmaError ENODEV when it was destroyed, ESTALE when the machine went back to before it was made
    */
   enter(call: string): void {
     this.#life.enter(call);
@@ -38,7 +38,7 @@ export abstract class Living {
     return this.#life.ending(call);
   }
 
-  /** @internal It is gone. */
+  /** @internal It is destroyed. */
   end(): void {
     this.#life.end();
   }

@@ -1,5 +1,5 @@
 /**
- * Wraps the functions of a module so that each looks at the null record after the call: whoever reads a field through
+ * Wraps the functions of a module so that each looks at the null record after the call: code that reads a field through
  * handle 0 finds zeros there, so no call may write to it (assembly/memory/context.ts). For the debug build.
  * @param bytes that nothing may be written to, from 0 on
  */

@@ -8,7 +8,7 @@ const NAMES: ReadonlyMap<number, string> = new Map(
     .map(([name, code]) => [code, name]),
 );
 
-/** The identifier of a reason code; undefined for 0, an unknown one is said by number. */
+/** The identifier of a reason code; undefined for 0, an unknown one is given as a number. */
 export function reasonName(code: number): string | undefined {
   return code === REASON_NONE ? undefined : (NAMES.get(code) ?? `REASON_0x${code.toString(16)}`);
 }

@@ -8,7 +8,7 @@
  */
 export type Sliced<Result, Step = void> = Generator<Step, Result, void>;
 
-/** An AbortSignal as far as it is needed: consumers need neither DOM nor Node types for it. */
+/** The members of an AbortSignal that are used: no DOM or Node types are needed for it. */
 export interface AbortSignalLike {
   readonly aborted: boolean;
   addEventListener(type: 'abort', listener: () => void): void;
@@ -23,7 +23,7 @@ export interface LongCallOptions {
   onProgress?: (progress: CallProgress) => void;
 }
 
-/** Where a long call stands. `total` is an estimate where nobody can know it. */
+/** Where a long call stands. `total` is an estimate where it cannot be known. */
 export interface CallProgress {
   done: number;
   total: number;
@@ -46,7 +46,7 @@ export function complete<Result>(work: Sliced<Result, unknown>): Result {
 
 /**
  * Runs sliced work with a turn of the event loop every 20 ms.
- * @param seen told what the work yields, at most ten times a second
+ * @param seen called with what the work yields, at most ten times a second
  */
 export async function inSlices<Result, Step>(work: Sliced<Result, Step>, seen?: (step: Step) => void): Promise<Result> {
   let turned = performance.now();

@@ -2,19 +2,19 @@ import type { CpuRegisters } from '../core/cpu-registers.js';
 import type { CallerIds } from '../core/dma-debug-records.js';
 import type { Attribution } from './channels.js';
 
-/** Frames of this library stand between a call of the DMA API and whoever makes it. */
+/** Frames of this library stand between a call of the DMA API and its caller. */
 const LIBRARY = new URL('..', import.meta.url).pathname;
 const STACK_FRAMES = 24;
 
 /**
- * Who maps: texts for the ids that the core copies into its entries. Object and vma ids belong to whoever hands them
+ * Who maps: texts for the ids that the core copies into its entries. Object and vma ids belong to the code that hands them
  * out and are named by a function; hooks and call sites are interned here.
  */
 export class Attributions {
   /** Name of an object's id; by default its number. */
   objectName: (id: number) => string = (id) => `object ${id}`;
   vmaName: (id: number) => string = (id) => `vma ${id}`;
-  /** Name of a call site that somebody else than takeSite has written to the registers. */
+  /** Name of a call site that other code than takeSite has written to the registers. */
   siteName: (id: number) => string = (id) => `site ${id}`;
   private readonly registers: CpuRegisters;
   private readonly hooks: string[] = [''];

@@ -2,14 +2,14 @@ import { channel } from 'node:diagnostics_channel';
 import type { CheckData, CheckId } from './checks.js';
 
 /**
- * What dma-debug says, as messages. Each channel of `node:diagnostics_channel` below carries one shape; with no
+ * The findings of dma-debug as messages. Each channel of `node:diagnostics_channel` below carries one shape; with no
  * subscriber a message is not even made.
  *
  *     import { subscribe } from 'node:diagnostics_channel';
  *     subscribe('gemdma:dma-debug:finding', (finding) => console.error(finding.message));
  */
 
-/** On whose behalf a call was made; texts that were registered for the ids, absent where there are none. */
+/** The caller of a call; texts that were registered for the ids, absent where there are none. */
 export interface Attribution {
   /** GEM object. */
   object?: string;
@@ -33,7 +33,7 @@ export interface MappingInfo {
   by: Attribution;
 }
 
-/** `gemdma:dma-debug:finding`: one verdict, whoever's checker made it. */
+/** `gemdma:dma-debug:finding`: one verdict, of the kernel's checker or of ours. */
 export interface Finding {
   check: CheckId;
   /** Counts up over all findings of a machine. */
@@ -56,7 +56,7 @@ export interface Finding {
   message: string;
 }
 
-/** `gemdma:dma-debug:pool`: the kernel's pool of entries has grown, or its checker is dead. */
+/** `gemdma:dma-debug:pool`: the kernel's pool of entries has grown, or its checker is disabled. */
 export interface PoolMessage {
   check: 'POOL_GROWN' | 'OOM_DISABLED' | 'CACHELINE_ENOMEM';
   time: number;

@@ -67,7 +67,7 @@ export type CheckId =
   | 'LINKS_LEFT'
   | 'RANGE_LEFT';
 
-/** Values that a verdict tells, by name: addresses and sizes as numbers, directions and types by their names. */
+/** Values of a verdict, by name: addresses and sizes as numbers, directions and types by their names. */
 export type CheckData = Readonly<Record<string, unknown>>;
 
 export interface Check {

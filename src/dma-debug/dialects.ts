@@ -35,7 +35,7 @@ export interface DebugDialect {
   dump: string;
 }
 
-/** Whose checker runs: the kernel's with its death and all, ours that never stops, or both over the same entries. */
+/** Which checker runs: the kernel's, which may disable itself, ours, which never does, or both over the same entries. */
 export type Checkers = 'both' | 'kernel' | 'own';
 
 /** The core's switches for a dialect. */

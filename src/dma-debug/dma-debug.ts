@@ -32,7 +32,7 @@ import { type DmaDebugOptions, debugConfig } from './options.js';
 import { type Forecast, Grouping, type LeakReport, reportText } from './report.js';
 
 /**
- * dma-debug of a machine: two checkers over the same entries (assembly/dma-debug). The kernel's counts, prints and dies
+ * dma-debug of a machine: two checkers over the same entries (assembly/dma-debug). The kernel's counts, prints and disables itself
  * as that kernel's would; ours reports its checks and its own at the call, and never stops.
  */
 
@@ -62,13 +62,13 @@ const KEPT_FINDINGS = 1000;
 const FILTER_NAME_LENGTH = 63;
 const MAX_ADDRESS = 2 ** 52;
 
-/** What a trace that begins in the middle leads to without anybody's fault. */
+/** Checks that a trace which begins in the middle fails without a mistake of the driver. */
 const NOT_IN_TRACES: readonly CheckId[] = ['UNMAP_UNKNOWN', 'SYNC_UNKNOWN', 'UNMAP_UNCHECKED'];
 
 export class DmaDebug {
   /** Who maps: set before calls, copied into every mapping. @internal */
   readonly attributions: Attributions;
-  /** The shared registers, for whoever writes them at every call. @internal */
+  /** The shared registers, for code that writes them at every call. @internal */
   readonly registers: CpuRegisters;
   /** Called after a call that wrote to the kernel's log. @internal */
   onMessages: (() => void) | undefined;
@@ -80,7 +80,7 @@ export class DmaDebug {
   private readonly core: Core;
   private readonly context: ContextHandle;
   private readonly records: DmaDebugRecords;
-  /** Devices that are there, and the names of all that ever were: findings are told later. */
+  /** The machine's devices, and the names of all that it ever had: findings are reported later. */
   private readonly devices = new Set<DebugDevice>();
   private readonly names = new Map<number, string>();
   /** Devices whose driver was unbound: the kernel names their bus. @internal */
@@ -193,7 +193,7 @@ export class DmaDebug {
   }
 
   /**
-   * Whether the kernel's checker is off, live mappings, mappings that nobody can undo, and the bytes of address space that
+   * Whether the kernel's checker is off, live mappings, mappings that the driver can no longer undo, and the bytes of address space that
    * the latter hold: four loads, where `counters` walks every entry.
    */
   poll(): { disabled: boolean; live: number; lost: number; lostIovaBytes: number } {
@@ -232,8 +232,8 @@ export class DmaDebug {
 
   /**
    * After a call of the DMA API: one load when there is nothing to say. Otherwise every new finding goes to `onError`, to
-   * the channels, and with `strict` the first of them is thrown. With nobody listening it stays in the core's log until
-   * somebody asks. A call that is part of another is told of at the end of that.
+   * the channels, and with `strict` the first of them is thrown. Without a listener it stays in the core's log until
+   * it is asked for. A call that is part of another is told of at the end of that.
    * @param result what the call returns
    * @throws GemDmaError in strict mode, with `reason` = the check and the whole finding in `details`
    * @internal
@@ -311,7 +311,7 @@ export class DmaDebug {
     });
   }
 
-  /** How often a check has spoken. */
+  /** Findings of a check so far. */
   count(id: CheckId): number {
     this.core.timeline.enter('dma_debug');
     const check = CHECKS.find((item) => item.id === id);
@@ -320,7 +320,7 @@ export class DmaDebug {
   }
 
   /**
-   * The driver of a device is unbound: the kernel tells what it leaves behind (LEAK_ON_UNBIND).
+   * The driver of a device is unbound: the kernel reports what it leaves behind (LEAK_ON_UNBIND).
    * @returns mappings that the device still has
    */
   driverUnbound(device: DebugDevice): number {
@@ -408,7 +408,7 @@ export class DmaDebug {
 
   private forecast(time: number, { lost, lostPages }: DmaDebugCounters): Forecast {
     const since = this.sample;
-    // A report at the same instant tells about the same stretch of time.
+    // A report at the same instant covers the same stretch of time.
     if (time > since.time) this.sample = { time, lost, lostPages };
     const over = time - since.time;
     const mappings = Math.max(0, lost - since.lost);

@@ -6,7 +6,7 @@ import type { Checkers } from './dialects.js';
 export interface DmaDebugOptions {
   /** Entries of the kernel's pool (dma_debug_entries=). Default 65,536. */
   entries?: number;
-  /** `both` (default); `kernel`: nothing but what the kernel does, its death included; `own`: its checker is off. */
+  /** `both` (default); `kernel`: only what the kernel does, which includes that it disables itself; `own`: its checker is off. */
   checkers?: Checkers;
   /** debugfs all_errors and num_errors: what the kernel would print. Defaults false and 1. */
   allErrors?: boolean;
@@ -19,7 +19,7 @@ export interface DmaDebugOptions {
   strict?: boolean;
   /**
    * The stream of calls is a trace's, which begins in the middle and has no dma_mapping_error: an unmap or sync of what was
-   * never mapped is of a mapping from before, and an unmap of an address that nobody asked about is no finding.
+   * never mapped is of a mapping from before, and an unmap of an address that was not checked is no finding.
    * Default false.
    */
   midLife?: boolean;

@@ -5,7 +5,7 @@ import type { CheckId } from './checks.js';
 
 /**
  * The leak report: every live mapping, grouped by the place that made it and by the object it was made for. The kernel
- * tells a count and one example, once, when the driver is gone; this is complete, and can be had at any time.
+ * reports a count and one example, once, when the driver is unbound; this is complete, and can be made at any time.
  */
 
 /** Mappings of one origin. */
@@ -16,7 +16,7 @@ export interface MappingGroup {
   count: number;
   bytes: number;
   iovaBytes: number;
-  /** Of these, mappings that nobody can undo any more. */
+  /** Of these, mappings that the driver can no longer undo. */
   lost: number;
   lostIovaBytes: number;
   /** Age of the oldest and the newest in nanoseconds of virtual time. */
@@ -28,7 +28,7 @@ export interface MappingGroup {
 
 /** How fast device address space is lost, and how long it lasts. */
 export interface Forecast {
-  /** Nanoseconds of virtual time that the figures cover: since the machine was made, or since dma-debug was last asked. */
+  /** Nanoseconds of virtual time that the figures cover: since the machine was made, or since the last report. */
   over: number;
   /** Mappings lost, and their address space in bytes, in that time; and the same for a second. */
   lost: number;

@@ -55,7 +55,7 @@ export function allocCoherent(device: DmaDevice, length: number, attrs: number):
     device.settle(buffer);
   } catch (error) {
     if ((error as { result?: unknown } | undefined)?.result === buffer) throw error;
-    // A callback's error: nobody gets the buffer.
+    // A callback's error: the caller gets no buffer.
     exports.dmaFreeCoherent(record, handle, length, buffer.address);
     buffer.table.forget();
     throw error;

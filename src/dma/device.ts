@@ -48,9 +48,9 @@ export class DmaDevice {
   readonly driver: string | undefined;
   readonly #record: DmaDeviceHandle;
   readonly #life: Life;
-  /** One load instead of three on the way to each call. */
+  /** One load instead of three in each call. */
   private core: CoreExports;
-  /** The machine's dma-debug: asked after each call of the DMA API whether it found something, which is one load. */
+  /** The machine's dma-debug: each call of the DMA API ends with one load, which says whether it found something. */
   private readonly dmaDebug: DmaDebug | null;
   private readonly gone: (() => void) | undefined;
   private attached: DmaDomain | 'passthrough' | undefined;
@@ -439,7 +439,7 @@ export class DmaDevice {
   }
 
   /**
-   * Reserves address space for `size` bytes to be linked into later (dma_iova_try_alloc); `physical` tells where in its page the
+   * Reserves address space for `size` bytes to be linked into later (dma_iova_try_alloc); `physical` gives the place in its page of the
    * first byte will be.
    * @throws GemDmaError ENOMEM with the cause as its reason, EINVAL for a device without a domain
    */
@@ -480,7 +480,7 @@ export class DmaDevice {
     return error;
   }
 
-  /** @internal The error of a call that returned a negative errno; what it was to map is said in `what`. */
+  /** @internal The error of a call that returned a negative errno; `what` is what it was to map. */
   failure(syscall: string, rc: number, what: string): GemDmaError {
     const { reason } = this;
     const code = errnoName(rc) in ERRNO ? (errnoName(rc) as ErrnoName) : 'EINVAL';

@@ -217,7 +217,7 @@ export class DmaDomain {
 
   /**
    * Puts a range into the magazine of the machine's current CPU, as if it had been mapped and unmapped there: what a replay of
-   * a trace that begins in the middle knows to have been cached. The last that was put in is the first to be handed out.
+   * a trace that begins in the middle shows to have been cached. The last that was put in is the first to be handed out.
    * @param pages its size; ranges of up to 32 pages are cached in classes by powers of two
    * @throws GemDmaError EEXIST when a part of it is taken, ENOMEM, EINVAL for an allocator without magazines or a size without
    *   a class

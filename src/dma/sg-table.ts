@@ -66,7 +66,7 @@ export class ScatterTable {
   }
 
   /**
-   * A table over pages that somebody else owns, merged as sg_alloc_table_from_pages_segment does (lib/scatterlist.c).
+   * A table over pages of another owner, merged as sg_alloc_table_from_pages_segment does (lib/scatterlist.c).
    * Throws GemDmaError EINVAL for a maxSegment below a page or a size that does not end in the last page, ENOMEM.
    */
   static fromPages(host: DmaHost, pfns: ArrayLike<number>, options: PagesOptions = {}): ScatterTable {

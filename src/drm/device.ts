@@ -44,7 +44,7 @@ export abstract class DrmDevice<Hook extends string = DrmHook> extends Living {
   readonly events: EventLog;
   /** @internal */
   readonly reclaim: Reclaim;
-  /** The device as the DMA API knows it, and its handle there. */
+  /** The device of the DMA API, and its handle. */
   readonly dmaDevice: DmaDevice;
   /** @internal */
   readonly dma: DmaDeviceHandle;

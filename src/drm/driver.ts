@@ -13,7 +13,7 @@ import type { Reclaim } from './reclaim.js';
  * state.
  */
 export interface Driver<Options, Instance extends object> {
-  /** Name of the driver, as dma-debug's driver filter knows it. */
+  /** Name of the driver, for dma-debug's driver filter. */
   readonly name: string;
   /** What the hardware can do, as far as the DMA API must know it when the device is added. */
   readonly limits?: Pick<DeviceOptions, 'maskBits' | 'coherentMaskBits' | 'maxSegment' | 'segmentBoundaryBits'>;

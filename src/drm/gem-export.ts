@@ -73,7 +73,7 @@ export function exportObject(object: DrmGemObject): DmaBuf {
   return object.dmaBuf;
 }
 
-/** The object behind a dma-buf of this very device, or null: importing one's own needs no attachment. */
+/** The object behind a dma-buf of this very device, or null: an object of the same device needs no attachment. */
 export function ownObject<Object extends DrmGemObject>(device: DrmDevice, dmaBuf: DmaBuf): Object | null {
   const { exporter } = dmaBuf;
   return exporter instanceof GemExporter && exporter.object.device === device ? (exporter.object as Object) : null;

@@ -6,7 +6,7 @@ import type { DmaDebug } from '../dma-debug/dma-debug.js';
 /**
  * How a driver is entered, and how it runs the hooks of a policy. Both happen here and nowhere else.
  *
- * - `call` is one call from outside: a method of the library, a timer, a notifier. At its end dma-debug tells what it
+ * - `call` is one call from outside: a method of the library, a timer, a notifier. At its end dma-debug reports what it
  *   found.
  * - `during` names the object, vma and hook that mappings and events belong to while some work is done. The names before it
  *   come back afterwards, whatever the work does; it may be nested.
@@ -79,7 +79,7 @@ export class HookRunner<Hook extends string> {
     }
   }
 
-  /** Code of others' that the driver calls in the middle of its work: another driver's shrinker, an exporter. */
+  /** Other code that the driver calls in the middle of its work: another driver's shrinker, an exporter. */
   guard(run: () => unknown): void {
     try {
       run();

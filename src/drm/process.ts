@@ -22,7 +22,7 @@ interface Area {
 }
 
 /**
- * A user process's memory (struct mm_struct), as far as a driver that borrows its pages can tell: anonymous mappings
+ * A user process's memory (struct mm_struct), as a driver sees it that borrows its pages: anonymous mappings
  * whose pages appear when they are touched, go when they are unmapped or discarded, and outlive that while somebody
  * holds them.
  */
@@ -226,7 +226,7 @@ export class Process extends Living {
     return area;
   }
 
-  // Borrowers first: they must have let go, or hold references of their own, before the pages leave the process.
+  // Borrowers first: they must have dropped the pages, or hold references of their own, before the pages leave the process.
   private zap(area: Area, address: number, size: number): void {
     for (const notifier of [...this.notifiers]) notifier.invalidate(address, address + size - 1);
     const first = (address - area.start) / PAGE_SIZE;

@@ -1,7 +1,7 @@
 import { ListLink } from './list.js';
 
 /**
- * Memory pressure of a machine, as far as drivers are concerned (mm/vmscan.c, mm/shrinker.c): each driver registers a
+ * Memory pressure of a machine, as drivers see it (mm/vmscan.c, mm/shrinker.c): each driver registers a
  * shrinker, and every shmem file with pages that no object holds may be swapped out, oldest first.
  */
 

@@ -74,6 +74,6 @@ export abstract class Shared extends Living {
     if (this.alive) this.release();
   }
 
-  /** With the last reference: everything that it holds is let go. */
+  /** Called with the last reference: drops everything that it holds. */
   protected abstract free(): void;
 }

@@ -29,7 +29,7 @@ import { type CheckId, checkOf } from '../dma-debug/checks.js';
  */
 
 /**
- * What each kind of event tells. A driver adds the kinds of its own tracepoints to this interface and names them to the log
+ * The fields of each kind of event. A driver adds the kinds of its own tracepoints to this interface and names them to the log
  * with `addTracepoints`.
  */
 export interface EventFields {

@@ -4,7 +4,7 @@ import { PAGE_SIZE } from '../core/generated/constants.js';
 import { DEFAULT_DRIVER, DRIVER_NAMES, type DriverName, POLICIES } from './policy/index.js';
 import { type MappingPolicy, POLICY_HOOKS } from './policy/policy.js';
 
-/** Graphics hardware that is told apart: each has its own entry format or cacheability codes. */
+/** Generations of the hardware: each has its own entry format or cacheability codes. */
 export type Platform = 'snb' | 'ivb' | 'vlv' | 'hsw' | 'hsw-ellc' | 'bdw' | 'chv' | 'skl';
 
 /** none; one PPGTT that shadows the GGTT; one per context; one per context with four levels. */

@@ -131,7 +131,7 @@ export class I915Device extends DrmDevice<HookName> {
         this.aliasingPpgtt = new Ppgtt(this, 'aliasing PPGTT', 'aliasing');
         this.ggtt.aliasing = this.aliasingPpgtt;
       }
-      // Before gen8 the GPU reaches stolen memory through the IOMMU, which knows nothing of it (i915_gem_init_stolen).
+      // Before gen8 the GPU reaches stolen memory through the IOMMU, which has no mapping of it (i915_gem_init_stolen).
       if (this.config.stolen > 0 && !(host.translates && this.config.gen < 8)) {
         this.stolen = new StolenMemory(this, this.config.stolen);
       }
@@ -310,7 +310,7 @@ export class I915Device extends DrmDevice<HookName> {
   }
 
   /**
-   * The driver is unbound (i915_driver_unload): its address spaces and stolen memory go, and dma-debug is told.
+   * The driver is unbound (i915_driver_unload): its address spaces and stolen memory are freed, and dma-debug checks what is left.
    * @returns mappings that are left over, as the kernel counts them then; 0 without dma-debug
    *   and at a second call, which does nothing
    * @throws GemDmaError EBUSY while there are objects or contexts

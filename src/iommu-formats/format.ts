@@ -14,7 +14,7 @@ export interface IommuFault {
   message: string;
   /** Domain id of the context entry, 0 without one. */
   domain: number;
-  /** Who was at work: the attribution of the access. 0 is nobody. */
+  /** The caller: the attribution of the access, 0 for none. */
   object: number;
   vma: number;
   hook: number;

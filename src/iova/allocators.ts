@@ -1,8 +1,8 @@
 import { IOVA_FAST, IOVA_LINUX_42, IOVA_LINUX_612, IOVA_RCACHE } from '../core/generated/constants.js';
 
-/** How IOVA allocators differ, as far as the host must know to make a domain with one. */
+/** How IOVA allocators differ, in what the host needs to make a domain with one. */
 export interface AllocatorRules {
-  /** The number that the core knows it by. */
+  /** Its number in the core. */
   readonly model: number;
   /** dma_32bit_pfn is the last pfn below 4 GiB, not the first one above. */
   readonly lineBelow: boolean;

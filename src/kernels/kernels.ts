@@ -5,7 +5,7 @@ import type { KernelWords } from '../dmesg/words.js';
 import type { AllocatorName } from '../iova/allocators.js';
 
 /**
- * Kernels as data. Two dials choose whose behaviour is emulated: `kernel` for the DMA stack and `driver` for i915. A kernel
+ * Kernels as data. Two options choose what is emulated: `kernel` for the DMA stack and `driver` for i915. A kernel
  * is nothing but the properties below. Code asks for a property, never for a kernel's name, so that any mixture can be
  * configured; test/machine/presets.test.ts holds that. A kernel whose properties all exist is one more row of KERNELS.
  */
@@ -29,7 +29,7 @@ export interface KernelProperties {
   writeImpliesRead: boolean;
   /** swiotlb: areas with 128-slot sets searched next-fit, or the 2015 first fit from a moving index. */
   swiotlb: 'areas' | 'index';
-  /** dma-debug: what it knows, and what becomes of it when its pool is empty. */
+  /** dma-debug: its checks, and what an empty pool leads to. */
   dmaDebug: DebugDialect;
   /** What the kernel prints. */
   messages: KernelWords;
@@ -132,7 +132,7 @@ export const KERNELS: Readonly<Record<KernelName, KernelProperties>> = ROWS;
 /** Oldest first. */
 export const KERNEL_NAMES = Object.keys(ROWS) as readonly KernelName[];
 
-/** What a machine emulates when nothing else is said: the newest. */
+/** The kernel of a machine without that option: the newest. */
 export const DEFAULT_KERNEL = KERNEL_NAMES[KERNEL_NAMES.length - 1];
 
 /**

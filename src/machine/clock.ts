@@ -58,7 +58,7 @@ export class VirtualClock {
     };
   }
 
-  /** Moves time forward by milliseconds, running everything that falls due on the way. Work may queue more work. */
+  /** Moves time forward by milliseconds, running everything that becomes due. Work may queue more work. */
   advance(milliseconds: number): void {
     this.core.timeline.enter('clock');
     checkSpan('milliseconds', milliseconds);

@@ -27,7 +27,7 @@ export function deviceSlot(id: number): number {
   return ((slot >> 5) << 8) | ((slot & 31) << 3);
 }
 
-/** The domain that a new device gets, with the machine's mode and its kernel's habits; undefined without an IOMMU. */
+/** The domain that a new device gets, by the machine's mode and the properties of its kernel; undefined without an IOMMU. */
 export function domainFor(
   machine: Machine,
   wanted: MachineDeviceOptions['domain'] = 'own',

@@ -53,7 +53,7 @@ export class Machine implements DriverHost {
   readonly context: ContextHandle;
   /** What happens, event by event, once `events.start()` was called. */
   readonly events: EventLog;
-  /** dma-debug, null where it is off: what each device tells of its calls. @internal */
+  /** dma-debug, null where it is off. @internal */
   readonly dmaDebugOrNull: DmaDebug | null;
   private readonly kernelLog: KernelLog;
   private readonly deviceList: DmaDevice[] = [];

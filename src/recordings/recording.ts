@@ -5,7 +5,7 @@ import { RecordingError } from '../files/recording-error.js';
 /**
  * Recordings of a real kernel, and what it means to replay one. A recording is a text or JSON-lines file, plain or
  * gzip, that names its kind in its header: `# linux-<kind> 1 key=value ...` or `{"recording":"linux-<kind>",...}`.
- * One file of formats/ knows one kind; verify.ts brings file and format together.
+ * One file of formats/ replays one kind; verify.ts finds the format of a file.
  */
 
 /** Where a replay and a recording part. */
@@ -30,7 +30,7 @@ export interface VerifyResult {
   divergence: Divergence | null;
   /**
    * What is missing at the end: null when the recording is known to be whole, by the count in its header or by the line
-   * that ends its kind; absent when nothing in the file tells.
+   * that ends its kind; absent when the file does not show it.
    */
   cut?: string | null;
   /** Only when the signal was aborted: `matched` of the steps were compared, and `steps` is a guess. */

@@ -47,7 +47,7 @@ function readHeader(file: string, line: string): { kind: string; version: number
 /**
  * Whether a recording is whole. The header may say how many lines were recorded (`steps`); some kinds end with a line that
  * no other line follows.
- * @returns what is missing, null when nothing is, undefined when the file does not tell
+ * @returns what is missing, null when nothing is, undefined when the file does not show it
  * @throws RecordingError when there are fewer or more lines than the header says
  */
 function missing(recording: Recording, end: RecordingFormat['cut']): string | null | undefined {

@@ -191,7 +191,7 @@ const importDmaBuf: Kind<'import'> = {
   },
   apply: (part, operation) => {
     const bo = boOf(part, operation);
-    // Only what is the driver's own to lend: a userptr's pages go when their process says so, whoever uses them.
+    // Only memory of the driver is lent: a userptr's pages go when their process unmaps them, whether or not they are in use.
     if (bo?.object.backing.kind !== 'shmem') return false;
     const dmaBuf = bo.object.export();
     try {

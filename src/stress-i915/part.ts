@@ -163,7 +163,7 @@ export class I915Part extends WorldPart {
     return this.objects.pick(random);
   }
 
-  /** Only the driver's own memory: a userptr's pages go when their process says so, whoever uses them. */
+  /** Only memory of the driver: a userptr's pages go when their process unmaps them, in use or not. */
   override lend(id: number): Lent | undefined {
     const bo = this.objects.get(id);
     if (bo?.object.backing.kind !== 'shmem') return undefined;
@@ -199,7 +199,7 @@ function contentsLost({ backing }: GemObject): boolean {
   return backing instanceof PhysBacking && backing.lost;
 }
 
-/** Mappings of an object's pages that are there, by its own books: the driver's calls, or the attachment's. */
+/** Mappings of an object's pages that are there, by the object's own counts: the driver's calls, or the attachment's. */
 function liveMappings(object: GemObject): number {
   if (object.backing.mapping === 'sg') return object.maps - object.unmaps;
   return object.backing.mapping === 'attachment' && object.pages !== 0 ? 1 : 0;

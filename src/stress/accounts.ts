@@ -14,7 +14,7 @@ interface Layers {
   mappings: number;
   /** Live entries of dma-debug. */
   entries: number;
-  /** Frames of RAM that somebody has. */
+  /** Frames of RAM in use. */
   frames: number;
   /** Free pages of the devices' address spaces, what waits in magazines included. */
   space: number;
@@ -30,7 +30,7 @@ export class Accounts {
   private readonly checked: boolean;
   private seen = 0;
   private finding: Finding | undefined;
-  // dma-debug that had no memory for an entry knows nothing of that mapping and takes its end for a mistake.
+  // Set when dma-debug had no memory for an entry: it then reports the end of that mapping as a mistake.
   private blind = false;
 
   constructor(world: World) {

@@ -3,7 +3,7 @@ import type { StressResult } from './stress.js';
 
 /**
  * Many seeds over many machines. A campaign is a row of seeds; shard I of N takes every N-th of them, from the I-th on,
- * so that any job array or CI matrix that counts its jobs can run one, and nobody has to hand out work. Each seed's
+ * so that any job array or CI matrix that counts its jobs can run one, and no server has to hand out work. Each seed's
  * result is one line of JSON; lines from anywhere, in any order, are summed.
  */
 
@@ -37,7 +37,7 @@ export interface Campaign {
   shard: Shard;
 }
 
-/** A result as a campaign writes it down, one a line. */
+/** A result as a campaign writes it, one per line. */
 export type CampaignResult = StressResult & { campaign?: Campaign };
 
 /** What a campaign came to. */
@@ -51,7 +51,7 @@ export interface CampaignSum {
   failures: { kind: string; id: string; message: string; runs: number; seed: number; step: number; replay: string }[];
   /** Seeds that occur more than once with different results: the run was not deterministic. */
   differing: number[];
-  /** Seeds of the campaigns for which there is no result, and the shards that should have them; null when nobody can tell. */
+  /** Seeds of the campaigns for which there is no result, and the shards that should have them; null when the results do not show it. */
   missing: { seeds: number; of: number; shards: string[] } | null;
 }
 
@@ -94,7 +94,7 @@ function add(to: Record<string, number>, from: Readonly<Record<string, number>>)
   for (const [name, count] of Object.entries(from)) to[name] = (to[name] ?? 0) + count;
 }
 
-/** What is missing of the campaigns that results name. Each is told from others by all that its runs have in common. */
+/** What is missing of the campaigns that results name. Campaigns are distinguished by all that their runs have in common. */
 function missingOf(results: readonly CampaignResult[]): CampaignSum['missing'] {
   if (results.length === 0 || results.some(({ campaign }) => campaign === undefined)) return null;
   const campaigns = new Map<string, { campaign: Campaign; there: Set<number> }>();

@@ -9,7 +9,7 @@ interface Piece {
 
 /**
  * What a piece of memory must hold, kept plainly: bytes by piece, for pieces that were ever written. Everything else is
- * zeros, or, after an operation that failed half way, unknown: nobody can say what is there, and it is not compared until
+ * zeros, or, after an operation that failed half way, unknown: it is not compared until
  * it is written again.
  */
 export class Contents {

@@ -81,7 +81,7 @@ export async function stressWith(repertoire: Repertoire, options: RunOptions = {
       });
     }
     if (now - yielded >= YIELD_MS) {
-      // So that an abort can arrive at all, and whoever embeds this stays alive.
+      // The event loop runs, so that an abort can arrive and the embedding program goes on.
       await turn();
       yielded = performance.now();
     }
@@ -118,7 +118,7 @@ function shrinkSeconds({ shrink }: RunOptions): number {
   return typeof shrink === 'number' ? shrink : SHRINK_SECONDS;
 }
 
-/** The command that makes the same run again; a call where there is none, as for a policy in somebody's program. */
+/** The command that makes the same run again; a call where there is none, as for a policy that is a value of the calling program. */
 function replayCommand(config: StressConfig, options: RunOptions, repertoire: Repertoire, operations: number): string {
   const { profile, machine, weights, limits, pages, sources } = options;
   if ((typeof profile === 'object' && !sources?.profile) || (repertoire.hasOwnState && !sources?.policy)) {

@@ -43,7 +43,7 @@ export interface JobContext {
   /** 0 to workers - 1. The worker's virtual CPU is index + 1: CPU 0 is the host's. */
   readonly index: number;
   readonly workers: number;
-  /** Whether the pool asked everybody to stop. Cheap enough to ask after every batch. */
+  /** Whether the pool asked its workers to stop. Cheap enough to ask after every batch. */
   stopped(): boolean;
 }
 

@@ -5,7 +5,7 @@ import { StringTable } from './strings.js';
  * is one ArrayBuffer, so that a worker hands it over without a copy; the strings that its rows name by number are beside it.
  */
 
-/** What a row tells. Numbers are kept in files of nobody: they may change between versions. */
+/** Kinds of rows. The numbers are in no file: they may change between versions. */
 export const EVENT = {
   /** iommu:map, iommu:unmap: a change of tables, without a device. */
   IOMMU_MAP: 1,
@@ -85,7 +85,7 @@ export const EVENT_NAMES: readonly string[] = [
 export const ROW = {
   /** The lists of the row are shorter than the mapping's. */
   TRUNCATED: 1,
-  /** Further entry of the mapping that the row before began (intel_iommu:map_sg tells one entry at a time). */
+  /** Further entry of the mapping that the row before began (intel_iommu:map_sg has one entry per event). */
   CONTINUES: 2,
   /** A write, for faults; FORCE, for bounces. */
   WRITE: 4,
@@ -124,7 +124,7 @@ const COLUMNS = {
   offset: Uint16Array,
   cpu: Uint16Array,
   kind: Uint8Array,
-  /** enum dma_data_direction; NO_DIRECTION where it was not told. */
+  /** enum dma_data_direction; NO_DIRECTION where the trace has none. */
   direction: Uint8Array,
   flags: Uint8Array,
 } as const;

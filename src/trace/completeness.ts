@@ -21,7 +21,7 @@ export class Gaps {
   lines = 0;
   /** Events read as rows. */
   events = 0;
-  /** Events of a trace that tell nothing about mappings, by name. */
+  /** Events of a trace that are not about mappings, by name. */
   readonly otherEvents = new Map<string, number>();
   /** Lines of a log about something else, comments, stack traces. */
   otherLines = 0;
@@ -34,7 +34,7 @@ export class Gaps {
   quotedLines = 0;
   notUnderstoodLines = 0;
   readonly examples: NotUnderstood[] = [];
-  /** Whether the input ended in the middle of something. */
+  /** Whether the input ended within a line or record. */
   cutShort = false;
 
   constructor(input: string) {

@@ -54,7 +54,7 @@ export interface Scenario {
   group: string;
   /** Drivers under which it makes sense; empty when it drives the DMA API without i915. */
   drivers: readonly DriverName[];
-  /** Whether `onStep` is told. */
+  /** Whether `onStep` is called. */
   steps?: boolean;
   /** Runs it, in slices where that takes long. @internal */
   run(options: ScenarioOptions): Sliced<ScenarioResult, CallProgress>;

@@ -25,5 +25,5 @@ export interface Backing extends GemBacking<GemObject> {
 
 export type BackingKind = 'shmem' | 'phys' | 'stolen' | 'dma-buf' | 'userptr';
 
-/** The three kinds of DMA mapping that the commit message tells apart. */
+/** The three kinds of DMA mapping that the commit message distinguishes. */
 export type MappingKind = 'sg' | 'contiguous' | 'attachment';

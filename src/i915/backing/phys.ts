@@ -11,7 +11,7 @@ import type { ShmemBacking } from './shmem.js';
 /**
  * One contiguous buffer, for cursors and overlays of hardware that reads them past the GTT. The contents move between
  * the object's shmem file and a coherent buffer (drm_pci_alloc) with getting and putting pages. Nothing is mapped for
- * it: a coherent buffer has its device address from birth to death.
+ * it: a coherent buffer has its device address from allocation to free.
  */
 export class PhysBacking implements Backing {
   readonly kind = 'phys';

@@ -17,7 +17,7 @@ class Work {}
 
 /**
  * A process's own memory (i915_gem_userptr.c). Pages that are there are taken at once; if some are missing, getPages
- * says EAGAIN and a worker, which may sleep, faults them in. When the process changes the range, the pages are let go.
+ * says EAGAIN and a worker, which may sleep, faults them in. When the process changes the range, the pages are dropped.
  *
  * `work` says what is going on: null, nothing; a Work, that worker's result counts; a number, the errno of the last one,
  * to be reported once.
@@ -31,7 +31,7 @@ export class UserptrBacking implements Backing {
   private readonly size: number;
   private readonly pages: number;
   private readonly notifiers: UserptrNotifiers;
-  /** Objects that asked to be told of changes; false: the user promised to keep the range as it is (UNSYNCHRONIZED). */
+  /** Objects that have a notifier; false: the user promised to keep the range as it is (UNSYNCHRONIZED). */
   synchronized: boolean;
   work: Work | number | null = null;
   /** Workers on their way, at most 15, superseded ones included. */
@@ -110,7 +110,7 @@ export class UserptrBacking implements Backing {
     if (putPages(object) !== 0) device.warn(`${object} keeps pages that its process is giving up`);
   }
 
-  // st_set_pages and, by policy, the mapping. Without success the pages are let go.
+  // st_set_pages and, by policy, the mapping. On failure the pages are dropped.
   private attach(object: GemObject, pfns: Uint32Array): number {
     const { device } = object;
     const table = device.tableOf(pfns);

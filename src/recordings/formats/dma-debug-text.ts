@@ -30,7 +30,7 @@ export const dmaDebugText: RecordingFormat = {
   },
 };
 
-/** A mapping as a line of the dump tells it. */
+/** A mapping, from a line of the dump. */
 interface Dumped {
   driver: string;
   device: string;
@@ -113,7 +113,7 @@ class TextCase {
     return replay;
   }
 
-  /** A call with the physical address and length of what it mapped, where only the dump tells them. */
+  /** A call with the physical address and length of what it mapped, where only the dump has them. */
   #placed(call: Json): Json {
     if (call.call !== 'dma_map_single' || call.phys !== undefined) return call;
     const found = this.#after.find(({ address }) => address.toString(16) === call.ret);
@@ -155,7 +155,7 @@ class TextCase {
   }
 }
 
-/** What the text of a WARN tells of the inputs, in the form of a verdict of dma-debug.ts. */
+/** The inputs that the text of a WARN has, in the form of a verdict of dma-debug.ts. */
 function inputsOf(lines: readonly string[]): Json[] {
   const text = lines.join('\n');
   const field = (name: string): string | undefined => new RegExp(`\\[${name}[ =]([^\\]]+)\\]`).exec(text)?.[1];

@@ -26,7 +26,7 @@ import { type Divergence, FieldReader, type Recording, type RecordingFormat } fr
 import { replayLines } from '../replay.js';
 
 /**
- * Recordings of dma-debug: one misuse or one correct use a line, with the counters of debugfs before and after it and
+ * Recordings of dma-debug: one misuse or one correct use per line, with the counters of debugfs before and after it and
  * what the kernel reported. dma-debug is fed with the calls and the addresses that they got; what the DMA API returns
  * is another recording's matter (map-sg.ts).
  *
@@ -41,7 +41,7 @@ const DEFAULT_DEVICE = '0000:00:01.0';
 const LINEAR_MEMORY = 64 * 1024 ** 2;
 const RAM_PAGES = 8192;
 const DEFAULT_ENTRIES = 65536;
-/** A page of RAM for calls whose physical address a recording does not tell. */
+/** A page of RAM for calls whose physical address is not in a recording. */
 const SOME_PAGE = 0x200000;
 
 interface Mapped {
@@ -105,7 +105,7 @@ export class CaseReplay {
   #domains: Map<DmaDeviceHandle, DmaDomain> | null = null;
 
   /**
-   * @param step in place of the line: with inputs that are told elsewhere
+   * @param step in place of the line: with inputs from elsewhere
    */
   constructor(recording: Recording, line: number, passing: ReadonlySet<string>, step?: Json) {
     this.#reader = new FieldReader(recording);
@@ -230,7 +230,7 @@ export class CaseReplay {
     return (call?.dev as string | undefined) ?? DEFAULT_DEVICE;
   }
 
-  /** Segment parameters of the device, as far as a verdict tells them. */
+  /** Segment parameters of the device, as far as a verdict has them. */
   #segments(handle: DmaDeviceHandle): void {
     const max = this.#expected.find(({ id }) => id === 'SEG_LEN')?.max;
     const boundary = this.#expected.find(({ id }) => id === 'SEG_BOUNDARY')?.boundary;

@@ -11,7 +11,7 @@ import { swiotlb } from './swiotlb.js';
 import { symptom } from './symptom.js';
 import { vtd } from './vtd.js';
 
-/** Every kind of recording that can be replayed, one file a format. */
+/** Every kind of recording that can be replayed, one file per format. */
 export const formats: readonly RecordingFormat[] = [
   amdv1,
   dmaDebug,

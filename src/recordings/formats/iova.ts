@@ -21,7 +21,7 @@ import { ANCHOR, type Header, LINES, range, readHeader, readSteps, type Step } f
 
 /**
  * Recordings of the IOVA allocator alone: alloc_iova, free_iova, reserve_iova, find_iova and the cached variants, one
- * operation a line with its result, and now and then the allocator's whole state. Every line but remarks is a step.
+ * operation per line with its result, and now and then the allocator's whole state. Every line but remarks is a step.
  */
 export const iova: RecordingFormat = {
   kinds: ['iova'],

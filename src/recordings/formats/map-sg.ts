@@ -213,7 +213,7 @@ export class MapSgReplay implements LineReplay {
     return { ret, ...this.#observe(record, [[ret, length]]) };
   }
 
-  // The frames were the recording kernel's choice: the table entries tell which. Without tables nothing is left to compare.
+  // The frames were the recording kernel's choice: the table entries show which. Without tables nothing is left to compare.
   // A buffer that got no address is asked for all the same, on any frames: the search has emptied the caches of ranges.
   #allocCoherent(line: number, record: Json): Json {
     const length = this.#read.decimal(line, 'len', record.len);
@@ -254,7 +254,7 @@ export class MapSgReplay implements LineReplay {
     return this.#observe(record, []);
   }
 
-  /** Trace events of the call and what the tables hold for its segments, where the recording tells. */
+  /** Trace events of the call and what the tables hold for its segments, where the recording has them. */
   #observe(record: Json, out: [string, number][]): Json {
     const got: Json = {};
     if (this.#events) got.ev = iommuEvents(this.#device.host);

@@ -155,7 +155,7 @@ class SwiotlbReplay implements LineReplay {
     this.#ready(line);
     this.#mapped.delete(id);
     const { phys, length, address } = mapped;
-    // Every byte that the device leaves differs from the buffer's own: even a buffer of one tells whether it was copied.
+    // Every byte that the device leaves differs from the buffer's own: even a buffer of one byte shows whether it was copied.
     const before = this.#bytesAtEnds(phys, length);
     this.#ends(address, length).forEach((at, i) => {
       this.#ram.write(
@@ -174,7 +174,7 @@ class SwiotlbReplay implements LineReplay {
 
   #end(line: number, record: Record<string, unknown>): void {
     this.#ready(line);
-    // The high-water mark counts from its last reset, which a recording does not tell.
+    // The high-water mark counts from its last reset, which is not in a recording.
     const { highWater } = this.#pool!.stats;
     const marks = [highWater, this.#maxUsed];
     const broken = this.#core.tools.machineCheck(this.#context);

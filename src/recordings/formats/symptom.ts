@@ -139,7 +139,7 @@ function replayExhaust(recording: Recording): Sliced<Outcome, number> {
   const read = new FieldReader(recording);
   const numbers = read.lineNumbers();
   const step = (line: number, record: Json): Json => {
-    // The first iterations are told before the line that says what was done: look ahead to it.
+    // The first iterations come before the line that says what was done: that line is read ahead.
     const at = numbers.find((number) => number >= line && read.json(number).exhaust !== undefined);
     if (at === undefined) return read.fail(line, 'iterations without a sum');
     const sum = read.json(at);

@@ -57,7 +57,7 @@ class VtdReplay implements LineReplay {
     this.#core.exports.eventsStart(this.#context, 6);
   }
 
-  // Mapped memory need not exist, except where the recording tells what the kernel wrote into it.
+  // Mapped memory need not exist, except where the recording has what the kernel wrote into it.
   #survey(): number {
     let last = 0;
     let written = false;

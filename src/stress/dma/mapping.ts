@@ -128,7 +128,7 @@ export function compareLeft(mapping: Mapping, id: number, { offset, bytes }: Ret
 
 /**
  * Whether the last thing that failed was a copy between slots and memory, for which the emulator itself had no memory:
- * then nobody knows what is there. No call says so to the driver.
+ * then the contents are unknown. No call reports it to the driver.
  */
 export function notCopied({ contents, device }: Mapping): boolean {
   if (device.reason !== 'SWIOTLB_COPY_FAILED') return false;
@@ -136,7 +136,7 @@ export function notCopied({ contents, device }: Mapping): boolean {
   return true;
 }
 
-/** Whether the device reads and writes through a mapping, and the CPU knows what. */
+/** Whether the device reads and writes through a mapping, and the contents are known. */
 export function streaming({ kind }: Mapping): boolean {
   return kind === 'page' || kind === 'sg' || kind === 'linked';
 }

@@ -34,7 +34,7 @@ export class DmaPart extends WorldPart {
     const links = this.machine.config.dmaDebug.checkers === 'kernel' ? 0 : 1;
     for (const { kind, table, attachment } of this.mappings.values()) {
       // Reserved address space is one mapping and no entry; each page that is linked into it is no mapping, and an entry of
-      // our checker's own. A list is one mapping, and an entry a segment.
+      // our checker's own. A list is one mapping, and one entry per segment.
       const list = table?.handle ?? attachment?.table;
       if (kind !== 'linked') ++books.mappings;
       if (kind === 'linked') books.entries += links;

@@ -75,7 +75,7 @@ export class Runner<World extends StressWorld> {
 
   /**
    * Draws and applies up to `count` operations.
-   * @param seen told every operation before it is applied
+   * @param seen called with every operation before it is applied
    * @returns false after a failure
    */
   run(random: Random, table: Weighted<OperationKind<World>>, count: number, seen?: (op: Operation) => void): boolean {

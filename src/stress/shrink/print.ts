@@ -42,7 +42,7 @@ export function printProgram(
   return `${[...lines, '', ...body, '', ...verdict(failure, operations, repertoire), ''].join('\n')}`;
 }
 
-/** An operation that the emulated kernel refuses on the way to the failure, as it must. */
+/** An operation that the emulated kernel refuses before the failure, as it must. */
 const REFUSED = [
   'const refused = (operation) => {',
   '  try {',

@@ -83,7 +83,7 @@ export function* shrinkOperations(
       const slice = work.next();
       if (slice.done) return failure.same(slice.value);
       yield;
-      // The budget has expired with this: nobody tries anything else, and what was best stays it.
+      // The budget has expired with this: nothing else is tried, and the best so far is the result.
       if (stopped()) return false;
     }
   }

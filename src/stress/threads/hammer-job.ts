@@ -16,13 +16,13 @@ export interface HammerData {
   held: number;
   /** Longest list in pages. */
   pages: number;
-  /** A word a page of the addresses that the device can be given: the worker that holds it, 0 for nobody. */
+  /** One word per page of the addresses that the device can be given: the worker that holds it, 0 for none. */
   marks: Int32Array;
 }
 
 export interface HammerReply {
   operations: number;
-  /** DMA pages that were somebody else's when this worker got them, or not its own when it gave them back. */
+  /** DMA pages that another worker held when this one got them, or not its own when it gave them back. */
   doubles: number;
   /** Mappings refused. */
   refused: number;
@@ -36,7 +36,7 @@ interface Held {
   pfn: number;
 }
 
-/** Operations between two looks at whether the pool wants to stop. */
+/** Operations between two checks whether the pool is to stop. */
 const BATCH = 256;
 
 export default function hammer({ core, context, index, stopped }: JobContext, data: HammerData): HammerReply {

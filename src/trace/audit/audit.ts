@@ -32,7 +32,7 @@ KIND_OF[EVENT.MAP_SG] = KIND_OF[EVENT.UNMAP_SG] = MAPPING.SG;
 KIND_OF[EVENT.IOMMU_MAP] = KIND_OF[EVENT.IOMMU_UNMAP] = MAPPING.IOMMU;
 
 /**
- * A stage that takes batches and tells in the end what was found. Its memory grows with what is live.
+ * A stage that takes batches and has the result at the end. Its memory grows with what is live.
  *
  * @example
  * const audit = new Audit();
@@ -67,7 +67,7 @@ export class Audit {
     for (let row = 0; row < batch.length; ++row) {
       const now = time[row];
       if (now > this.last || Number.isNaN(this.last)) {
-        // A fault that the log has told before is looked at when the trace has come to it.
+        // A fault from the log is looked at when the trace has reached its time.
         if (this.faults.waiting && now > this.faults.next + FAULT_SLACK) this.dueFaults(now);
         if (!Number.isNaN(now) && (batch.flags[row] & ROW.LOG) === 0) {
           if (Number.isNaN(this.first)) this.first = now;
@@ -171,7 +171,7 @@ export class Audit {
     this.pairing.late.expire();
     for (const fault of this.faults.due(Number.POSITIVE_INFINITY))
       this.faults.look(fault, live, this.pairing.ended, this.strings);
-    // Where the DMA API is told, iommu:* alone is the affair of whoever has a domain of his own.
+    // Where there are events of the DMA API, iommu:* alone belongs to drivers that have a domain of their own.
     const { hasDevices } = gaps;
     for (const record of overtaken(live, this.pairing.groups)) {
       if (live.kind[record] !== MAPPING.IOMMU || !hasDevices)

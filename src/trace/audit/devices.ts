@@ -2,7 +2,7 @@ import { Histogram } from './histogram.js';
 import { MAPPING_NAMES } from './live.js';
 import type { DeviceSummary } from './result.js';
 
-/** The name of mappings that only iommu:* events tell. */
+/** The device name of mappings that only iommu:* events show. */
 export const NO_DEVICE = '(iommu)';
 
 /** What is counted for each device. */

@@ -7,9 +7,9 @@ import { addressText } from './result.js';
 import { mappingOf } from './suspects.js';
 
 /**
- * iommu:map and iommu:unmap, which have no device. Where the DMA API tells the same mapping, they are its echo:
+ * iommu:map and iommu:unmap, which have no device. Where an event of the DMA API shows the same mapping, they belong to it:
  *
- *     iommu:map        before dma_map_*; it alone tells the physical address of coherent memory
+ *     iommu:map        before dma_map_*; it alone has the physical address of coherent memory
  *     iommu:unmap      before dma_unmap_page, after dma_unmap_sg and dma_free
  *
  * so a map waits on its CPU for the event that claims it, and an unmap puts its mapping into the state CLOSING.
@@ -60,7 +60,7 @@ export class IommuRuns {
     claim.task = names[batch.task[row]];
   }
 
-  /** A map that no event of the DMA API tells: of a driver of its own domain, or all there is in a trace of iommu:* alone. */
+  /** A map without an event of the DMA API: of a driver with its own domain, or all there is in a trace of iommu:* alone. */
   settle(claim: Unclaimed): void {
     claim.waiting = false;
     this.pairing.displace(0, claim.page);
@@ -136,7 +136,7 @@ export class IommuRuns {
       ++this.midLife;
       return;
     }
-    // Two devices with the same address: the event of the DMA API that comes next tells which it was.
+    // Two devices with the same address: the next event of the DMA API shows which it was.
     if (several) return;
     if (live.kind[found] === MAPPING.IOMMU) {
       ++this.pairing.account(0).unmaps;

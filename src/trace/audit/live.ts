@@ -10,7 +10,7 @@ export const MAPPING_NAMES: readonly string[] = ['page', 'sg', 'coherent', 'reso
 export const STATE = {
   FREE: 0,
   LIVE: 1,
-  /** iommu:unmap was seen, the event of the DMA API that tells the same comes after it. */
+  /** iommu:unmap was seen, the event of the DMA API for the same unmap comes after it. */
   CLOSING: 2,
 } as const;
 

@@ -132,7 +132,7 @@ export class Pairing {
     }
     for (let i = 0; i < list.entries; ++i) {
       const physical = list.values[i];
-      // Where entries were merged their lengths are not told: to the end of the page at least.
+      // The lengths of merged entries are not in the trace: to the end of the page at least.
       const bytes = list.entries === list.segments ? list.values[list.entries * 2 + i] : PAGE - (physical % PAGE);
       if (bytes > 0) this.holdPiece(record, physical, bytes);
     }
@@ -272,7 +272,7 @@ export class Pairing {
     if (live.kind[record] !== kind) report('function', MAPPING_NAMES[live.kind[record]], MAPPING_NAMES[kind]);
     if (live.offset[record] !== offset)
       report('address', addressText(live.page[record], live.offset[record]), addressText(live.page[record], offset));
-    // Lists are unmapped by their pages in the older events, which tell no sizes of entries.
+    // Lists are unmapped by their pages in the older events, which have no sizes of entries.
     if (live.size[record] !== size && !(kind === MAPPING.SG && size >= live.size[record])) {
       report('size', `${live.size[record]} bytes`, `${size} bytes`);
     }
@@ -281,7 +281,7 @@ export class Pairing {
     }
   }
 
-  /** dma_unmap_sg tells only physical addresses: the list that has the same. */
+  /** dma_unmap_sg has only physical addresses: finds the list that has the same. */
   unmapList(batch: TraceBatch, row: number, names: Uint32Array, device: number): void {
     const { live } = this;
     const cpu = batch.cpu[row] === NO_CPU ? 0 : batch.cpu[row];

@@ -125,13 +125,13 @@ export interface Completeness {
   truncatedLists: number;
   /** Ends of mappings that were live when the trace began. */
   startedInMidLife: number;
-  /** Mappings whose end was told by iommu:unmap alone, as when a dma_unmap_sg did not fit the tracer's page. */
+  /** Mappings whose end was seen in iommu:unmap alone, as when a dma_unmap_sg did not fit the tracer's page. */
   endsFromIommu: number;
   /** dma_alloc whose physical address was taken from the iommu:map before it. */
   physicalFromIommu: number;
-  /** Ends of lists that could belong to several mappings: told apart by the iommu:unmap after, or the oldest taken. */
+  /** Ends of lists that could belong to several mappings: distinguished by the iommu:unmap after, or the oldest taken. */
   ambiguousLists: number;
-  /** Whether devices are told at all: false for a trace of iommu:* events alone. */
+  /** Whether the trace names devices: false for a trace of iommu:* events alone. */
   hasDevices: boolean;
 }
 

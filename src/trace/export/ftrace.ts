@@ -13,7 +13,7 @@ export interface FtraceOptions {
 
 export class FtraceWriter {
   private readonly task: string;
-  /** Physical address of each page that iommu_map events have told, by page of the IOVA. */
+  /** Physical address of each page from iommu_map events, by page of the IOVA. */
   private readonly physical = new Map<number, number>();
   /** Physical address of the first entry of each list, by device and address. */
   private readonly lists = new Map<string, number>();
@@ -31,7 +31,7 @@ export class FtraceWriter {
     return `# tracer: nop\n#\n# entries-in-buffer/entries-written: ${events}/${events}   #P:1\n#\n`;
   }
 
-  /** The lines of an event, '' for one that no tracepoint of the kernel tells. */
+  /** The lines of an event, '' for one that the kernel has no tracepoint for. */
   add(event: MachineEvent): string {
     const dev = event.device ?? 'unknown';
     switch (event.kind) {
@@ -112,7 +112,7 @@ export class FtraceWriter {
           ) + this.release()
         );
       case 'swiotlb_bounced':
-        // The kernel tells that a buffer is mapped through the pool, not each copy.
+        // The kernel's tracepoint is for a buffer that is mapped through the pool, not for each copy.
         if (event.copied === 'out') return '';
         return this.flushed(
           event,

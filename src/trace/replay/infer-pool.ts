@@ -4,7 +4,7 @@ import { OP, type Operations, SHAPE } from './operations.js';
 
 /**
  * The bounce pool of a trace, inferred from the addresses that were handed out. Each area is searched next-fit from where its
- * last allocation ended (kernel/dma/swiotlb.c), so the first slot of an area tells its index, and free slots that a search
+ * last allocation ended (kernel/dma/swiotlb.c), so the first slot of an area shows its index, and free slots that a search
  * passed over were taken when the trace began.
  */
 

@@ -64,7 +64,7 @@ export function infer(
 }
 
 /**
- * Which calls can be compared: without translation an address is the memory's own, and coherent memory tells none.
+ * Which calls can be compared: without translation an address is the memory's own, and coherent memory has none.
  * @returns by device whether its coherent memory is among them
  */
 export function comparesCoherent(spaces: readonly InferredSpace[]): boolean[] {

@@ -90,7 +90,7 @@ export interface ModelRun {
   wrongAfter: number[];
 }
 
-/** Runs the model under a tick. `spaceOf` tells the address space of each device. */
+/** Runs the model under a tick. `spaceOf` gives the address space of each device. */
 export function runModel(
   o: Operations,
   order: Int32Array,

@@ -7,7 +7,7 @@ import { OP, type Operations, SHAPE } from './operations.js';
 import { Run } from './run.js';
 
 /**
- * Lazy traces. When a range that was unmapped is free again, the flush queue's timer decides, and no event tells of it: it is a
+ * Lazy traces. When a range that was unmapped is free again, the flush queue's timer decides, and there is no event for it: it is a
  * timer of jiffies, so it fires at a tick edge, ceil(10 ms / tick) + 1 edges after it was armed, and the ranges go into the
  * magazines of the CPU that it runs on: that of the next call that is given one of them. Frequency and phase of the tick are
  * those under which most addresses match; where a flush still does not fit what follows it, it is tried on another CPU, later,
@@ -117,7 +117,7 @@ interface Timer {
   cpu: number | undefined;
 }
 
-/** One run with the flushes at the edges of a tick, or where the trace itself tells them. */
+/** One run with the flushes at the edges of a tick, or where the trace itself shows them. */
 export function runLazy(
   o: Operations,
   order: Int32Array,

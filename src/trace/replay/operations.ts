@@ -1,4 +1,4 @@
-/** What a trace did, call by call, as columns: the input of a replay. Kept as a whole, some 80 bytes a call. */
+/** What a trace did, call by call, as columns: the input of a replay. Kept as a whole, some 80 bytes per call. */
 
 export const OP = { MAP: 1, UNMAP: 2, FLUSH: 3 } as const;
 
@@ -33,11 +33,11 @@ export class Operations {
   readonly groups = new Map<number, number>();
   /** CPUs that events name. */
   cpus = 1;
-  /** Maps that only iommu:map told: they take address space, nobody knows whose. */
+  /** Maps that only iommu:map shows: they take address space of an unknown device. */
   unattributed = 0;
   /** Whether iommu:map events were recorded. */
   hasIommu = false;
-  /** Buffers that swiotlb_bounced told. */
+  /** Buffers from swiotlb_bounced events. */
   bounced = 0;
 
   add(op: number): number {

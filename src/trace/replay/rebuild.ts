@@ -10,7 +10,7 @@ import { OP, Operations, SHAPE } from './operations.js';
 /** Devices of a trace beyond which something is wrong with it. */
 const MAX_DEVICES = 4096;
 
-/** What a CPU's last iommu:* events told, until an event of the DMA API takes it. */
+/** The last iommu:* events of a CPU, until an event of the DMA API takes them. */
 class CpuState {
   /** iommu:map runs that follow each other: page, pages, and the physical runs. */
   page = 0;
@@ -287,7 +287,7 @@ export class Rebuild {
         o.sequence[waiting] = this.sequence;
         o.time[waiting] = batch.time[row];
         if (!known) {
-          // The list was mapped before the trace began; its address is told here.
+          // The list was mapped before the trace began; its address is known from here on.
           o.address[waiting] = page * PAGE;
           o.pages[waiting] = Math.ceil(batch.size[row] / PAGE);
         }

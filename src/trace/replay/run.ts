@@ -12,10 +12,10 @@ import { OP, type Operations, SHAPE } from './operations.js';
 /** One run of a trace's calls through the emulator. */
 
 const TOP_32BIT = 0x100000;
-/** A frame for what nobody knows the memory of. */
+/** A frame for buffers whose memory is unknown. */
 const SOME_FRAME = 1;
 
-/** What a run tells about each call, as it happens. */
+/** Called by a run for each call, as it happens. */
 export interface RunObserver {
   /** A call mapped: the address that the emulator gave, DMA_MAPPING_ERROR when it refused. */
   mapped?(call: number, address: number): void;

@@ -115,7 +115,7 @@ export class EventBody {
   unmapped = -1;
   direction = NO_DIRECTION;
   attrs = 0;
-  /** Entries that the call was given, -1 where it was not told. */
+  /** Entries that the call was given, -1 where the trace has none. */
   nents = -1;
   group = -1;
   mask = Number.NaN;

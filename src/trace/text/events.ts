@@ -4,7 +4,7 @@ import { ATTR_MMIO, type EventBody } from './body.js';
 
 /** The tracepoints that are read, by the names that kernels have given them, and how their fields become rows. */
 
-/** What an event must tell to be of use. */
+/** Fields that an event must have. */
 const NEEDS_ADDRESS = 1;
 const NEEDS_SIZE = 2;
 const NEEDS_DEVICE = 4;
@@ -81,12 +81,12 @@ export function writeEvent(
   device: number,
 ): void {
   let kind = named;
-  // Newer kernels have one pair of events for memory and registers, told apart by an attribute.
+  // Newer kernels have one pair of events for memory and registers, distinguished by an attribute.
   if ((body.attrs & ATTR_MMIO) !== 0) {
     if (kind === EVENT.MAP_PAGE) kind = EVENT.MAP_RESOURCE;
     else if (kind === EVENT.UNMAP_PAGE) kind = EVENT.UNMAP_RESOURCE;
   }
-  // DMA_MAPPING_ERROR, which dma_map_page events tell as any other address.
+  // DMA_MAPPING_ERROR, which dma_map_page events have like any other address.
   if (body.page === LAST_PAGE && body.offset === 0xfff && MAPS.has(kind)) kind = EVENT.MAP_ERROR;
   const row = writer.row(kind, time, cpu, task);
   const c = writer.columns;
@@ -105,7 +105,7 @@ export function writeEvent(
   if (kind === EVENT.IOMMU_UNMAP) c.extra[row] = body.unmapped < 0 ? body.size : body.unmapped;
   else if (kind === EVENT.BOUNCED) {
     c.extra[row] = body.mask;
-    // The event tells the buffer's own address; where it bounces to, the map event tells.
+    // The event has the buffer's own address; the map event has the address of its slots.
     c.physical[row] = body.page * 4096 + body.offset;
     if (body.forced) flags |= ROW.WRITE;
   } else if (kind === EVENT.GROUP) c.extra[row] = body.group;

@@ -3,7 +3,7 @@ import type { Gaps } from '../completeness.js';
 import { EventBody } from './body.js';
 import { EventHeader } from './header.js';
 
-/** What a format says of a line. */
+/** How a format judges a line. */
 export const LINE = {
   /** Not a line of this format. */
   FOREIGN: 0,
@@ -11,7 +11,7 @@ export const LINE = {
   READ: 1,
   /** A line of this format whose end is missing: the next line may have it. `reason` and `errorAt` say what is missing. */
   OPEN: 2,
-  /** A line of this format that tells nothing about mappings. */
+  /** A line of this format that is not about mappings. */
   OTHER: 3,
 } as const;
 

@@ -32,7 +32,7 @@ export class TextReader {
   private lastVerdict: LineVerdict = LINE.FOREIGN;
   private joined = 0;
   private lastFormat: LineFormat;
-  /** The format whose name the report has last been told. */
+  /** The format that was last added to the report. */
   private named: LineFormat | null = null;
 
   constructor(writer: BatchWriter, gaps: Gaps, formats: readonly LineFormat[] = lineFormats) {

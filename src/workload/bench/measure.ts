@@ -223,7 +223,7 @@ export function busy(cpuShare: number): string[] {
   return [`the process got only ${(100 * cpuShare).toFixed(0)} % of the CPU it asked for: the machine is busy`];
 }
 
-/** Why the figures of a run should not be believed, one sentence a reason; empty when nothing speaks against them. */
+/** Why the figures of a run should not be believed, one sentence per reason; empty when there is none. */
 export function doubts(measured: Measured, cpuShare: number): string[] {
   const { map, unmap, blocks, batch, batches, failed, clock, warmup } = measured;
   const reasons: string[] = [];

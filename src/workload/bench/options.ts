@@ -28,7 +28,7 @@ export interface BenchOptions {
   bits: number;
   /** Pages of a mapping; the kernel's tool allows 1 to 1,024. */
   granule: number;
-  /** One buffer a mapping, a scatter-gather list a mapping, or the life of a GEM object bound in two address spaces. */
+  /** One buffer per mapping, a scatter-gather list per mapping, or the life of a GEM object bound in two address spaces. */
   mode: BenchMode;
   /** Virtual nanoseconds from map to unmap: the transfer. Timers of the machine fire meanwhile. */
   transfer: number;

@@ -16,7 +16,7 @@ import { once, type Scenario, type ScenarioResult } from '../scenario.js';
 
 export interface Mistake {
   title: string;
-  /** What goes wrong on real machines when nobody notices. */
+  /** What it leads to on real machines. */
   harm: string;
   /** The mainline commit that fixed an instance of it; only where it is certain. */
   commit?: string;

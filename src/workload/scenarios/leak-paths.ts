@@ -236,7 +236,7 @@ function runPath(path: OperationScenario, { driver, seed, onStep }: ScenarioOpti
     expectedLeaks: expected,
     /** Calls of dma_unmap_sg that found nothing to unmap: the address had been given back before. */
     staleUnmaps: unmaps - (maps - leakedMappings),
-    /** What our checker says of it: mappings lost, and which checks spoke how often. */
+    /** What our checker says of it: mappings lost, and how often each check failed. */
     dmaDebug: { lost: report.lost.count, lostIovaBytes: report.lost.iovaBytes, findings: report.findings },
     i915: gpu.config,
     config: machine.config,

@@ -17,7 +17,7 @@ import type { DriverName, Scenario, ScenarioOptions, ScenarioResult } from '../s
  * that maps at bind and under one that maps in get_pages.
  *
  * Objects are bound in the global GTT and in the address spaces of contexts, unbound, bound again, used by CPU and GPU,
- * and freed, beside a network card that receives into pages of the same memory. Nothing here knows which driver runs:
+ * and freed, beside a network card that receives into pages of the same memory. Nothing here depends on which driver runs:
  * every figure is read off the machine afterwards.
  */
 
@@ -35,7 +35,7 @@ const CACHELINE = 64;
 /** The network card receives once in so many objects. */
 const RECEIVE_EVERY = 8;
 const RECEIVE_BUFFERS = 32;
-/** Time that an object's life takes, in milliseconds: 5,000 objects a second. */
+/** Time that an object's life takes, in milliseconds: 5,000 objects per second. */
 const OBJECT_MS = 0.2;
 const TOP = 2;
 
@@ -50,7 +50,7 @@ export interface Exhibit {
   secondReachable: boolean;
 }
 
-/** What the innocent device was told. */
+/** Findings about the innocent device. */
 export interface Innocent {
   device: string;
   check: string;
@@ -141,7 +141,7 @@ class Desk {
     this.machine.clock.advance(OBJECT_MS);
   }
 
-  /** The network card posts buffers, one a page, receives into them and hands them back. */
+  /** The network card posts buffers, one per page, receives into them and hands them back. */
   receive(): void {
     const { ram } = this.machine;
     const pages = ram.alloc(RECEIVE_BUFFERS);
@@ -254,7 +254,7 @@ function* smallDomain(options: ScenarioOptions): Sliced<LeakResult['smallDomain'
   return result;
 }
 
-/** A kernel of today reports an overlap at once, to whoever maps second. */
+/** A kernel of today reports an overlap at once, at the second mapping. */
 function* innocentDevice(options: ScenarioOptions): Sliced<Innocent | null, CallProgress> {
   using desk = new Desk('linux-6.12', options);
   let innocent: Innocent | null = null;
