@@ -13,9 +13,6 @@ export { kmsgFirst, kmsgLost, kmsgRead, kmsgRun, kmsgSetup } from './kmsg/kmsg';
 export { benchCreate, benchMap, benchPunch, benchUnmap } from './bench/bench';
 export { physRead, physWrite } from './ram/host';
 export { blockOfPagesAlloc, pagesAlloc, pagesDrain, pagesInUse } from './ram/pages';
-export {
-  debugBlockFree as blockOfPagesFree, debugPagesFree as pagesFree, debugSgDestroy as sgDestroy,
-} from './dma-debug/freed';
 export { rangeAllocLow, rangeFree } from './ram/range';
 export { sgEntryOffset, sgEntrySize, sgNents, sgOrigNents } from './sg/entries';
 export {
@@ -44,12 +41,13 @@ export { debugDeviceDestroy, debugDriverUnbound } from './dma-debug/device';
 export { debugCpuTouch } from './dma-debug/kernel/device';
 export { debugObjectGone } from './dma-debug/own/objects';
 export {
-  debugBinding, debugFeedMap, debugFeedMapSg, debugFeedMapSingle, debugFeedMappingError, debugFeedSegments,
-  debugFeedSync, debugFeedSyncSg, debugFeedUnmap, debugFeedUnmapSg, debugPlaces,
+  blockOfPagesFree, debugBinding, debugFeedMap, debugFeedMapSg, debugFeedMapSingle, debugFeedMappingError,
+  debugFeedSegments, debugFeedSync, debugFeedSyncSg, debugFeedUnmap, debugFeedUnmapSg, debugPlaces, pagesFree,
+  sgDestroy,
 } from './dma-debug/host';
 export { attachDevice, detachDevice } from './iommu/access';
 export { amdReplayIovaToPhys, amdReplayMap, amdReplayRefused, amdReplayUnmap } from './iommu/amdv1/replay';
-export { callsStart as amdCallsStart } from './iommu/amdv1/calls';
+export { amdCallsStart } from './iommu/amdv1/calls';
 export { domainDestroy } from './iommu/domain-life';
 export { faultLogClear } from './iommu/fault-log';
 export {

@@ -27,13 +27,13 @@ export { debugValue } from './dma-debug/host';
 export { tablesDump } from './iommu/formats';
 export { amdEntriesDump } from './iommu/amdv1/dump';
 export { amdFreed, amdGrown, amdLeaked, amdReplayLimit } from './iommu/amdv1/replay';
-export { callsFirst as amdCallsFirst, callsTake as amdCallsTake } from './iommu/amdv1/calls';
+export { amdCallsFirst, amdCallsTake } from './iommu/amdv1/calls';
 export { domainAlreadySet, domainId, domainLevels, domainTablePages, iommuStats, leavesDump } from './iommu/host';
 export {
   iovaCachedNode, iovaCachedPages, iovaDepot, iovaFreePages, iovaGapHistogram, iovaLargestGap, iovaMax32,
   iovaNextRange,
 } from './iova/host';
-export { domainCheck as iovaDomainCheck } from './iova/check';
+export { iovaDomainCheck } from './iova/check';
 export { ppgttPages, ppgttTables } from './gtt/ppgtt';
 export { ramInUse } from './ram/ram';
 export { faultLogCount, faultLogFirst } from './iommu/fault-log';

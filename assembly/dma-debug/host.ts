@@ -18,6 +18,7 @@ import { kindOf, typeOf } from './entries/entry';
 import * as places from './entries/state';
 import { debugOf } from './entries/state';
 import { unmapOne } from './kernel/unmap';
+import { debugBlockFree, debugPagesFree, debugSgDestroy } from './freed';
 import * as bindings from './own/bindings';
 import * as query from './query';
 
@@ -34,6 +35,23 @@ export function debugBinding(dev: DmaDevice, address: f64, by: i32): void {
 /** debugValue. */
 export function debugValue(ctx: Context, which: u32): f64 {
   return toHost(query.debugValue(ctx, which));
+}
+
+// ---- frees of the host, which dma-debug looks at first
+
+/** debugPagesFree. */
+export function pagesFree(ctx: Context, n: u32, src: usize): u32 {
+  return debugPagesFree(ctx, n, src);
+}
+
+/** debugBlockFree. */
+export function blockOfPagesFree(ctx: Context, pfn: u32, order: u32): bool {
+  return debugBlockFree(ctx, pfn, order);
+}
+
+/** debugSgDestroy. */
+export function sgDestroy(sgt: SgTable): void {
+  debugSgDestroy(sgt);
 }
 
 // ---- fed by hand

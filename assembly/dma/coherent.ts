@@ -11,7 +11,7 @@ import { Context, cpuOf } from '../memory/context';
 import { blockOfPagesAlloc, pagesAlloc, pagesFree } from '../ram/pages';
 import { rangeFree as framesFree } from '../ram/range';
 import { MAX_ORDER, PAGE_SHIFT, ZONE_DMA32, ZONE_NORMAL } from '../ram/ram';
-import { REASON_DMA_NO_PAGES, REASON_DMA_SIZE, setReason } from '../reason';
+import { REASON_DMA_BAD_SIZE, REASON_DMA_NO_PAGES, setReason } from '../reason';
 import { EVENT_DMA_ALLOC, EVENT_DMA_FREE, emit } from '../events/events';
 import { SG_MAX_ENTRY, sgFinish, sgReserve } from '../sg/build';
 import { setOneSegment, sgSegmentAddress } from '../sg/segments';
@@ -35,7 +35,7 @@ export function dmaAllocCoherent(dev: DmaDevice, length: u32, attrs: u32): SgTab
   const ctx = dev.ctx;
   const pages = <u32>((<u64>length + 0xfff) >> PAGE_SHIFT);
   if (pages == 0) {
-    setReason(ctx, REASON_DMA_SIZE);
+    setReason(ctx, REASON_DMA_BAD_SIZE);
     return null;
   }
   const buffer = sgReserve(ctx, pages);

@@ -7,7 +7,7 @@ import { KMSG_DMA_OVERFLOW, ONCE_DMA_OVERFLOW, kmsg, kmsgOnce } from '../kmsg/km
 import { cpuOf } from '../memory/context';
 import { recordAt } from '../memory/record';
 import { PAGE_SHIFT } from '../ram/ram';
-import { REASON_DMA_MASK, REASON_DMA_NO_SEGMENTS, setReason } from '../reason';
+import { REASON_DMA_BEYOND_MASK, REASON_DMA_NO_SEGMENTS, setReason } from '../reason';
 import { entriesOf, sgEntryLength, sgEntryPhys } from '../sg/entries';
 import { segmentsAlloc, segmentsFree, setEntrySegments, setSegmentList } from '../sg/segments';
 import {
@@ -37,7 +37,7 @@ export function mapDirect(dev: DmaDevice, phys: u64, length: u32, dir: u32, attr
 function refuseMask(dev: DmaDevice, phys: u64, length: u32): void {
   const ctx = dev.ctx;
   if (kmsgOnce(ctx, ONCE_DMA_OVERFLOW)) kmsg(ctx, KMSG_DMA_OVERFLOW, dev.id, phys, length, dev.mask, 0, 0, 0);
-  setReason(ctx, REASON_DMA_MASK);
+  setReason(ctx, REASON_DMA_BEYOND_MASK);
 }
 
 /** Ends a mapping (dma_direct_unmap_page): work only for what was bounced. */

@@ -16,7 +16,7 @@ import { IommuDomain } from '../iommu/domain';
 import { iommuMap, iommuMapPfns, iommuUnmap } from '../iommu/formats';
 import { blockAlloc, blockFree, blockOrder } from '../memory/block';
 import { PAGE_SHIFT } from '../ram/ram';
-import { REASON_DMA_NO_SEGMENTS, REASON_DMA_SIZE, setReason } from '../reason';
+import { REASON_DMA_BAD_SIZE, REASON_DMA_NO_SEGMENTS, setReason } from '../reason';
 import { SG_MAX_PAGES } from '../sg/build';
 import { entriesOf, sgEntryPhys, singlePages } from '../sg/entries';
 import {
@@ -135,7 +135,7 @@ export function mapSgIommu(dev: DmaDevice, sgt: SgTable, prot: u32): i32 {
   const plain = sgt.pfns != 0 && (sgt.origNents == 1 || pages - 1 <= boundary || singlePages(sgt));
   const span = plain ? pages : listSpan(sgt, boundary, true);
   if (span >= OVERLONG) {
-    setReason(dev.ctx, REASON_DMA_SIZE);
+    setReason(dev.ctx, REASON_DMA_BAD_SIZE);
     return EINVAL;
   }
   const pfn = rangeAlloc(dev, cookie, span >> PAGE_SHIFT, dev.mask);

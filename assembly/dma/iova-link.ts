@@ -8,7 +8,9 @@ import { iommuMap, iommuUnmap } from '../iommu/formats';
 import { flushQueueAdd } from '../iommu/flush-queue';
 import { iotlbFlushPages } from '../iommu/iotlb';
 import { PAGE_SHIFT } from '../ram/ram';
-import { REASON_DMA_DIRECTION, REASON_DMA_NO_IOMMU, REASON_DMA_RANGE, REASON_DMA_SIZE, setReason } from '../reason';
+import {
+  REASON_DMA_BAD_DIRECTION, REASON_DMA_BAD_SIZE, REASON_DMA_NO_IOMMU, REASON_DMA_OFFSET_MISMATCH, setReason,
+} from '../reason';
 import { EVENT_DMA_MAP_PAGE, EVENT_DMA_UNMAP_PAGE, emit } from '../events/events';
 import { countLinked, countMapped, countUnlinked, countUnmapped } from '../device/counts';
 import { DmaDevice, OPS_IOMMU } from '../device/device';
@@ -36,7 +38,7 @@ function fail(dev: DmaDevice, reason: u32, rc: i32): i32 {
 export function dmaIovaTryAlloc(dev: DmaDevice, phys: u64, size: u64): u64 {
   const start = phys & PAGE_MASK;
   if (dev.ops != OPS_IOMMU) return fail(dev, REASON_DMA_NO_IOMMU, -1);
-  if (size == 0) return fail(dev, REASON_DMA_SIZE, -1);
+  if (size == 0) return fail(dev, REASON_DMA_BAD_SIZE, -1);
   const pfn = rangeAlloc(dev, cookieOf(dmaDomainOf(dev)), span(start, size) >> PAGE_SHIFT, dev.mask);
   if (pfn == 0) return DMA_MAPPING_ERROR;
   const address = (pfn << PAGE_SHIFT) + start;
@@ -54,11 +56,11 @@ export function dmaIovaTryAlloc(dev: DmaDevice, phys: u64, size: u64): u64 {
  */
 export function dmaIovaLink(dev: DmaDevice, base: u64, offset: u64, phys: u64, size: u64, dir: u32, attrs: u32): i32 {
   if (dev.ops != OPS_IOMMU) return fail(dev, REASON_DMA_NO_IOMMU, EINVAL);
-  if (dir >= DMA_NONE) return fail(dev, REASON_DMA_DIRECTION, EINVAL);
-  if (size == 0) return fail(dev, REASON_DMA_SIZE, EINVAL);
+  if (dir >= DMA_NONE) return fail(dev, REASON_DMA_BAD_DIRECTION, EINVAL);
+  if (size == 0) return fail(dev, REASON_DMA_BAD_SIZE, EINVAL);
   const address = base + offset;
   const pad = address & PAGE_MASK;
-  if (pad != (phys & PAGE_MASK) || (pad != 0 && offset > 0)) return fail(dev, REASON_DMA_RANGE, EIO);
+  if (pad != (phys & PAGE_MASK) || (pad != 0 && offset > 0)) return fail(dev, REASON_DMA_OFFSET_MISMATCH, EIO);
   const bytes = span(address, size);
   const rc = iommuMap(dmaDomainOf(dev), address - pad, phys - pad, bytes, protOf(dir));
   if (rc < 0) return rc;
@@ -72,7 +74,7 @@ export function dmaIovaLink(dev: DmaDevice, base: u64, offset: u64, phys: u64, s
 /** Makes links visible to the device (dma_iova_sync): nothing is cached of what was never there, so nothing to do. */
 export function dmaIovaSync(dev: DmaDevice, base: u64, offset: u64, size: u64): i32 {
   if (dev.ops != OPS_IOMMU) return fail(dev, REASON_DMA_NO_IOMMU, EINVAL);
-  return size != 0 ? 0 : fail(dev, REASON_DMA_SIZE, EINVAL);
+  return size != 0 ? 0 : fail(dev, REASON_DMA_BAD_SIZE, EINVAL);
 }
 
 /** Unlinks what was linked at an offset, and flushes it; the address space stays reserved (dma_iova_unlink). */

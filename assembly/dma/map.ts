@@ -19,7 +19,9 @@ import { EINVAL } from '../errno';
 import { KMSG_RESOURCE_OVERFLOW, ONCE_RESOURCE_OVERFLOW, kmsg, kmsgOnce } from '../kmsg/kmsg';
 import { addressOf } from '../memory/record';
 import { PAGE_SHIFT } from '../ram/ram';
-import { REASON_DMA_DIRECTION, REASON_DMA_MASK, REASON_DMA_SIZE, REASON_DMA_VMALLOC, setReason } from '../reason';
+import {
+  REASON_DMA_BAD_DIRECTION, REASON_DMA_BAD_SIZE, REASON_DMA_BEYOND_MASK, REASON_DMA_VMALLOC, setReason,
+} from '../reason';
 import {
   EVENT_DMA_MAP_PAGE, EVENT_DMA_MAP_SG, EVENT_DMA_UNMAP_PAGE, EVENT_DMA_UNMAP_SG, emit,
 } from '../events/events';
@@ -60,8 +62,8 @@ export function dmaMapPage(dev: DmaDevice, pfn: u32, offset: u32, length: u32, d
 @inline
 export function mapPage(dev: DmaDevice, phys: u64, length: u32, dir: u32, attrs: u32): u64 {
   let address = DMA_MAPPING_ERROR;
-  if (dir >= DMA_NONE) refuse(dev, REASON_DMA_DIRECTION);
-  else if (length == 0) refuse(dev, REASON_DMA_SIZE);
+  if (dir >= DMA_NONE) refuse(dev, REASON_DMA_BAD_DIRECTION);
+  else if (length == 0) refuse(dev, REASON_DMA_BAD_SIZE);
   else if (dev.ops == OPS_IOMMU) address = mapRange(dev, phys, length, protOf(dir), dev.mask);
   else address = mapDirect(dev, phys, length, dir, attrs);
   return mapped(dev, phys, length, dir, attrs, address, TYPE_PAGE);
@@ -127,8 +129,8 @@ function unmapped(dev: DmaDevice, address: u64, length: u32, dir: u32, attrs: u3
  */
 export function dmaMapResource(dev: DmaDevice, phys: u64, length: u32, dir: u32, attrs: u32): u64 {
   let address = DMA_MAPPING_ERROR;
-  if (dir >= DMA_NONE) refuse(dev, REASON_DMA_DIRECTION);
-  else if (length == 0) refuse(dev, REASON_DMA_SIZE);
+  if (dir >= DMA_NONE) refuse(dev, REASON_DMA_BAD_DIRECTION);
+  else if (length == 0) refuse(dev, REASON_DMA_BAD_SIZE);
   else if (dev.ops == OPS_IOMMU) address = mapRange(dev, phys, length, protOf(dir), dev.mask);
   else if (phys + length - 1 <= dev.mask) address = phys;
   else refuseResource(dev, phys, length);
@@ -138,7 +140,7 @@ export function dmaMapResource(dev: DmaDevice, phys: u64, length: u32, dir: u32,
 function refuseResource(dev: DmaDevice, phys: u64, length: u32): void {
   const ctx = dev.ctx;
   if (kmsgOnce(ctx, ONCE_RESOURCE_OVERFLOW)) kmsg(ctx, KMSG_RESOURCE_OVERFLOW, dev.id, phys, length, dev.mask, 0, 0, 0);
-  refuse(dev, REASON_DMA_MASK);
+  refuse(dev, REASON_DMA_BEYOND_MASK);
 }
 
 /** Ends a mapping of dmaMapResource (dma_unmap_resource). */
@@ -155,7 +157,7 @@ export function dmaUnmapResource(dev: DmaDevice, address: u64, length: u32, dir:
  */
 export function dmaMapSg(dev: DmaDevice, sgt: SgTable, dir: u32, attrs: u32): i32 {
   let rc = EINVAL;
-  if (dir >= DMA_NONE) refuse(dev, REASON_DMA_DIRECTION);
+  if (dir >= DMA_NONE) refuse(dev, REASON_DMA_BAD_DIRECTION);
   else rc = dev.ops == OPS_IOMMU ? mapSgIommu(dev, sgt, protOf(dir)) : mapSgDirect(dev, sgt, dir, attrs);
   if (rc > 0) {
     sgt.flags |= SG_MAPPED;

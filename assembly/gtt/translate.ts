@@ -12,7 +12,9 @@ import { TRANSLATE_FAULT, deviceRead, deviceWrite, translate } from '../iommu/ac
 import { fieldOf } from '../memory/record';
 import { contentsPeek } from '../ram/contents';
 import { isRam, ramOf } from '../ram/ram';
-import { REASON_GPU_NOT_PRESENT, REASON_GPU_RANGE, REASON_GPU_READ_ONLY, REASON_GPU_TABLE, setReason } from '../reason';
+import {
+  REASON_GPU_BEYOND_RANGE, REASON_GPU_NOT_PRESENT, REASON_GPU_READ_ONLY, REASON_GPU_TABLE_UNREACHABLE, setReason,
+} from '../reason';
 import { Ggtt, ggttSlot } from './ggtt';
 import { levelEntries, levelShift } from './page-table';
 import { PPGTT_GEN6, PPGTT_GEN8, Ppgtt, REGISTERS } from './ppgtt';
@@ -60,14 +62,14 @@ function walk(ppgtt: Ppgtt, address: u64): u64 {
   do {
     const index = <u32>(address >> levelShift(platform, level)) & (levelEntries(platform, level) - 1);
     entry = fetch(ppgtt, pteAddress(platform, entry), index);
-    if (entry == NO_ENTRY) return fail(ppgtt, REASON_GPU_TABLE);
+    if (entry == NO_ENTRY) return fail(ppgtt, REASON_GPU_TABLE_UNREACHABLE);
     if (!pteValid(entry)) return fail(ppgtt, REASON_GPU_NOT_PRESENT);
   } while (--level != 0);
   return entry;
 }
 
 export function translateGpu(vm: GpuVm, address: u64, write: bool): u64 {
-  if (address >= vm.total) return fail(vm, REASON_GPU_RANGE);
+  if (address >= vm.total) return fail(vm, REASON_GPU_BEYOND_RANGE);
   const platform = vm.platform;
   let entry: u64;
   if (vm.kind == VM_GGTT) {

@@ -8,7 +8,7 @@ import {
 import { EFAULT, EINVAL, ENOMEM } from '../errno';
 import { lock, unlock } from '../memory/lock';
 import { physRead, physWrite } from '../ram/contents';
-import { REASON_IOMMU_FAULT, REASON_NO_RAM, setReason } from '../reason';
+import { REASON_IOMMU_FAULT, REASON_IOMMU_NO_RAM, setReason } from '../reason';
 import { IommuDomain, PROT_READ, PROT_WRITE, addressLimit, domainOf, leafPhys } from './domain';
 import { logStale } from './fault-log';
 import { formatAttach, formatBlocked, formatDetach, formatLookup, formatWalk } from './formats';
@@ -127,7 +127,7 @@ function access(device: DmaDevice, address: u64, buffer: usize, n: u32, write: b
     }
     const rc = write ? physWrite(ctx, phys, buffer, part) : physRead(ctx, phys, buffer, part);
     if (rc < 0) {
-      setReason(ctx, REASON_NO_RAM);
+      setReason(ctx, REASON_IOMMU_NO_RAM);
       return rc;
     }
     address += part;

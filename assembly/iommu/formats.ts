@@ -9,7 +9,7 @@ import { DmaDevice } from '../device/device';
 import { EINVAL } from '../errno';
 import { EVENT_IOMMU_MAP, EVENT_IOMMU_UNMAP, emit } from '../events/events';
 import { Context } from '../memory/context';
-import { REASON_MISALIGNED, setReason } from '../reason';
+import { REASON_IOMMU_MISALIGNED, setReason } from '../reason';
 import { IommuDomain } from './domain';
 import { Iommu } from './unit';
 import { amdCheck } from './amdv1/check';
@@ -186,7 +186,7 @@ export function formatAttached(unit: Iommu): u32 {
 
 // 4 KiB is the smallest page of every format.
 function misaligned(ctx: Context): i32 {
-  setReason(ctx, REASON_MISALIGNED);
+  setReason(ctx, REASON_IOMMU_MISALIGNED);
   return EINVAL;
 }
 

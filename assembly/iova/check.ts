@@ -29,7 +29,7 @@ const BAD_SPAN: u32 = 13;
  * remembered nodes, magazines.
  * @returns 0, or the number of the first check that failed
  */
-export function domainCheck(domain: IovaDomain): u32 {
+export function iovaDomainCheck(domain: IovaDomain): u32 {
   domain.checkedRanges = 0;
   domain.checkedNodes = 0;
   domain.checkedLeaf = 0;
@@ -100,11 +100,11 @@ function checkLeaf(domain: IovaDomain, leaf: usize, low: u64): u32 {
   return 0;
 }
 
-/** domainCheck for every domain of a context. */
+/** iovaDomainCheck for every domain of a context. */
 export function iovaCheck(ctx: Context): u32 {
   if (ctx.iova == 0) return 0;
   for (let domain = iovaStateOf(ctx)!.domains; domain != null; domain = domain!.next) {
-    const wrong = domainCheck(domain);
+    const wrong = iovaDomainCheck(domain);
     if (wrong != 0) return (<u32>changetype<usize>(domain) & 0x0ffffff0) | wrong;
   }
   return 0;

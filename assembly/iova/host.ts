@@ -4,12 +4,10 @@ import { Context } from '../memory/context';
 import { fromHost, toHost } from '../memory/host';
 import { lock, unlock } from '../memory/lock';
 import { IovaDomain, pathOf } from './domain';
-import {
-  iovaAlloc, iovaAllocFast, iovaDomainCreate, iovaFind, iovaFree, iovaFreeFast, iovaReserve,
-} from './iova';
+import { iovaAlloc, iovaAllocFast, iovaDomainCreate, iovaFind, iovaFree, iovaFreeFast, iovaReserve } from './iova';
 import { ANCHOR, hiOf, loOf } from './node';
 import { cachedPages, freeBelow, gapHistogram, largestGap } from './query';
-import { CLASSES, MAGAZINE_PFNS, depotOf, rcachePages } from './rcache';
+import { MAGAZINE_PFNS, RCACHE_CLASSES, depotOf, rcachePages } from './rcache';
 import { pathIndex } from './path';
 import { locate } from './tree';
 
@@ -68,7 +66,7 @@ export function iovaMax32(domain: IovaDomain): f64 {
 
 /** Magazines in the depot of a size class, 0 without caches. */
 export function iovaDepot(domain: IovaDomain, order: u32): u32 {
-  return domain.magazines != 0 && order < CLASSES ? depotOf(domain, order).count : 0;
+  return domain.magazines != 0 && order < RCACHE_CLASSES ? depotOf(domain, order).count : 0;
 }
 
 /** Sets how many pfns a magazine holds, 1 to 127; magazines that hold something already keep the domain as it is. */

@@ -26,7 +26,7 @@ import { FAST_ORDERS, fastAlloc, fastCreate, fastDestroy, slotAlloc, slotFind, s
 import { allocLinux42, allocLinux612, forget, NO_MEMORY, NO_PLACE, roundupPow2 } from './linux';
 import { ANCHOR, hiOf, loOf } from './node';
 import { reasonFor } from './query';
-import { CLASSES, orderOf, rcacheCreate, rcacheDestroy, rcacheFlush, rcacheGet, rcacheInsert } from './rcache';
+import { RCACHE_CLASSES, orderOf, rcacheCreate, rcacheDestroy, rcacheFlush, rcacheGet, rcacheInsert } from './rcache';
 import { Span, spanAt } from './span';
 import { pathIndex } from './path';
 import { extendAt, insertAt, locate, removeAt, roomAt } from './tree';
@@ -179,7 +179,7 @@ export function iovaFree(domain: IovaDomain, pfn: u64): bool {
 export function iovaAllocFast(domain: IovaDomain, size: u64, limitPfn: u64, flush: bool): u64 {
   if (domain.magazines == 0) return iovaAlloc(domain, roundSmall(domain, size), limitPfn, true);
   const order = orderOf(size);
-  if (order < CLASSES) {
+  if (order < RCACHE_CLASSES) {
     if (shouldFail(domain.ctx, FAULT_IOVA)) return noMemory(domain);
     size = <u64>1 << order;
     const pfn = rcacheGet(domain, order, limitPfn + 1 - size);
@@ -262,7 +262,7 @@ function takeBack(domain: IovaDomain, pfn: u64): void {
 export function iovaFreeFast(domain: IovaDomain, pfn: u64, size: u64): void {
   if (domain.magazines != 0) {
     const order = orderOf(size);
-    if (order < CLASSES && rcacheInsert(domain, order, pfn)) return;
+    if (order < RCACHE_CLASSES && rcacheInsert(domain, order, pfn)) return;
   }
   iovaFree(domain, pfn);
 }

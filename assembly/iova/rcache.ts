@@ -22,7 +22,7 @@ import { pathIndex } from './path';
 import { locate, removeAt } from './tree';
 
 /** IOVA_RANGE_CACHE_MAX_SIZE: classes of order 0 to 5, 1 to 32 pages. */
-export const CLASSES: u32 = 6;
+export const RCACHE_CLASSES: u32 = 6;
 /** IOVA_MAG_SIZE. */
 export const MAGAZINE_PFNS: u32 = 127;
 /** IOVA_DEPOT_DELAY: 100 ms. */
@@ -62,7 +62,7 @@ const PFNS: usize = offsetof<Magazine>('pfns');
 // @ts-ignore: decorator
 @inline
 function cacheOf(domain: IovaDomain, cpu: u32, order: u32): MagazineCache {
-  return recordAt<MagazineCache>(domain.magazines, cpu * CLASSES + order);
+  return recordAt<MagazineCache>(domain.magazines, cpu * RCACHE_CLASSES + order);
 }
 
 // @ts-ignore: decorator
@@ -93,14 +93,14 @@ export function orderOf(size: u64): u32 {
 /** Gives a domain its caches (iova_domain_init_rcaches). Returns false without memory, with nothing left behind. */
 export function rcacheCreate(domain: IovaDomain, cpus: u32): bool {
   const ctx = domain.ctx;
-  const cells = <usize>cpus * CLASSES * offsetof<MagazineCache>();
-  const at = blockAllocZeroed(ctx, blockOrder(cells + <usize>CLASSES * offsetof<Depot>()));
+  const cells = <usize>cpus * RCACHE_CLASSES * offsetof<MagazineCache>();
+  const at = blockAllocZeroed(ctx, blockOrder(cells + <usize>RCACHE_CLASSES * offsetof<Depot>()));
   if (at == 0) return false;
   domain.magazines = at;
   domain.depots = at + cells;
   domain.magazinePfns = MAGAZINE_PFNS;
   domain.cacheCpus = cpus;
-  for (let order: u32 = 0; order < CLASSES; ++order) depotOf(domain, order).domain = domain;
+  for (let order: u32 = 0; order < RCACHE_CLASSES; ++order) depotOf(domain, order).domain = domain;
   for (let cell = at; cell < domain.depots; cell += 4) {
     const magazine = slabAlloc(stateOf(domain).magazineCache);
     if (magazine == null) {
@@ -119,7 +119,7 @@ export function rcacheDestroy(domain: IovaDomain): void {
   for (let cell = domain.magazines; cell < domain.depots; cell += 4) {
     if (load<u32>(cell) != 0) slabFree(cache, changetype<Magazine>(load<u32>(cell)));
   }
-  for (let order: u32 = 0; order < CLASSES; ++order) {
+  for (let order: u32 = 0; order < RCACHE_CLASSES; ++order) {
     const depot = depotOf(domain, order);
     if (depot.armed != 0) timerCancel(domain.ctx, TIMER_IOVA_DEPOT, changetype<usize>(depot));
     while (depot.count != 0) slabFree(cache, depotPop(depot));
@@ -258,12 +258,12 @@ export function rcacheFlush(domain: IovaDomain): void {
   const first: u32 = ASC_FEATURE_THREADS ? currentCpu() : 0;
   const end: u32 = ASC_FEATURE_THREADS ? first + 1 : domain.cacheCpus;
   for (let cpu = first; cpu < end; ++cpu) {
-    for (let order: u32 = 0; order < CLASSES; ++order) {
+    for (let order: u32 = 0; order < RCACHE_CLASSES; ++order) {
       magazineEmpty(domain, cacheOf(domain, cpu, order).loaded);
       magazineEmpty(domain, cacheOf(domain, cpu, order).previous);
     }
   }
-  for (let order: u32 = 0; order < CLASSES; ++order) {
+  for (let order: u32 = 0; order < RCACHE_CLASSES; ++order) {
     const depot = depotOf(domain, order);
     while (depot.count != 0) dropTop(domain, depot);
   }
@@ -292,7 +292,7 @@ export function rcacheTrim(domain: IovaDomain): void {
   let dropped: bool;
   do {
     dropped = false;
-    for (let order: u32 = 0; order < CLASSES; ++order) {
+    for (let order: u32 = 0; order < RCACHE_CLASSES; ++order) {
       if (depotOf(domain, order).count <= domain.cpus) continue;
       dropTop(domain, depotOf(domain, order));
       dropped = true;
@@ -303,7 +303,7 @@ export function rcacheTrim(domain: IovaDomain): void {
 /** Pages that wait in magazines: allocated as far as the tree knows, free as far as users know. */
 export function rcachePages(domain: IovaDomain): u64 {
   let pages: u64 = 0;
-  for (let order: u32 = 0; order < CLASSES; ++order) {
+  for (let order: u32 = 0; order < RCACHE_CLASSES; ++order) {
     const size: u64 = <u64>1 << order;
     for (let cpu: u32 = 0; cpu < domain.cacheCpus; ++cpu) {
       const cache = cacheOf(domain, cpu, order);
@@ -323,7 +323,7 @@ export function rcacheCheck(domain: IovaDomain): bool {
     const magazine = changetype<Magazine | null>(load<u32>(cell));
     if (magazine == null || magazine.count > domain.magazinePfns) return false;
   }
-  for (let order: u32 = 0; order < CLASSES; ++order) {
+  for (let order: u32 = 0; order < RCACHE_CLASSES; ++order) {
     const depot = depotOf(domain, order);
     let count: u32 = 0;
     for (let magazine = depot.top; magazine != null && count <= depot.count; magazine = magazine!.next) {

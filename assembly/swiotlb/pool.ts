@@ -8,7 +8,7 @@ export const SLOT_SHIFT: u32 = 11;
 export const SLOT_SIZE: u32 = 1 << SLOT_SHIFT; // IO_TLB_SIZE
 export const SET_SLOTS: u32 = 128; // IO_TLB_SEGSIZE
 /** Longest mapping that any pool serves, less what min_align_mask takes: 128 slots of 2 KiB. */
-export const MAX_MAPPING: u32 = SET_SLOTS << SLOT_SHIFT;
+export const SWIOTLB_MAX_MAPPING: u32 = SET_SLOTS << SLOT_SHIFT;
 
 /** Page-align requests longer than a page only, not those of exactly one (2015). */
 export const POOL_ALIGN_ABOVE_PAGE: u32 = 1;

@@ -29,16 +29,16 @@ import { fieldOf } from '../memory/record';
 import { physCopy } from '../ram/contents';
 import { rangeAllocLow, rangeReserve } from '../ram/range';
 import {
-  REASON_SWIOTLB_COPY, REASON_SWIOTLB_FULL, REASON_SWIOTLB_NOT_MAPPED, REASON_SWIOTLB_NO_POOL, REASON_SWIOTLB_OVERFLOW,
-  REASON_SWIOTLB_TOO_LARGE, REASON_SWIOTLB_UNREACHABLE, setReason,
+  REASON_SWIOTLB_COPY_FAILED, REASON_SWIOTLB_FULL, REASON_SWIOTLB_NOT_MAPPED, REASON_SWIOTLB_NO_POOL,
+  REASON_SWIOTLB_OVERFLOW, REASON_SWIOTLB_TOO_LARGE, REASON_SWIOTLB_UNREACHABLE, setReason,
 } from '../reason';
 import { EVENT_BOUNCE, emit } from '../events/events';
 import {
   KMSG_SWIOTLB_FULL, KMSG_SWIOTLB_OVERFLOW, LIMIT_SWIOTLB, ONCE_SWIOTLB_OVERFLOW, kmsg, kmsgAllowed, kmsgOnce,
 } from '../kmsg/kmsg';
 import {
-  AREA_SIZE, MAPPING_SIZE, MAX_MAPPING, POOL_ALIGN_ABOVE_PAGE, POOL_COPY_IN_READABLE, POOL_NO_MIN_ALIGN, SET_SLOTS,
-  SLOT_SHIFT, SLOT_SIZE, Swiotlb, areaOf, mappingOf, poolOf, slotAddress,
+  AREA_SIZE, MAPPING_SIZE, POOL_ALIGN_ABOVE_PAGE, POOL_COPY_IN_READABLE, POOL_NO_MIN_ALIGN, SET_SLOTS, SLOT_SHIFT,
+  SLOT_SIZE, SWIOTLB_MAX_MAPPING, Swiotlb, areaOf, mappingOf, poolOf, slotAddress,
 } from './pool';
 import { BACK_FREE, NO_SLOT, backOf, searchArea, slotsRelease, slotsTake } from './slots';
 
@@ -107,7 +107,7 @@ export function swiotlbMaxMapping(dev: DmaDevice): u32 {
   const pool = poolOf(dev.ctx);
   const align: u32 = pool == null ? 0 : minAlign(pool, dev);
   const lost = (align + SLOT_SIZE - 1) & ~(SLOT_SIZE - 1);
-  return lost < MAX_MAPPING ? MAX_MAPPING - lost : 0;
+  return lost < SWIOTLB_MAX_MAPPING ? SWIOTLB_MAX_MAPPING - lost : 0;
 }
 
 // @ts-ignore: decorator
@@ -133,7 +133,7 @@ export function swiotlbMap(dev: DmaDevice, phys: u64, length: u32, dir: u32, att
   assert(length != 0);
   const align = minAlign(pool, dev);
   const offset = <u32>phys & align & (SLOT_SIZE - 1);
-  if (length > MAX_MAPPING - offset) {
+  if (length > SWIOTLB_MAX_MAPPING - offset) {
     count(fieldOf(pool, offsetof<Swiotlb>('tooLarge')), 1);
     sayFull(pool, dev, length + offset, attrs);
     return refuse(ctx, REASON_SWIOTLB_TOO_LARGE);
@@ -162,7 +162,7 @@ export function swiotlbMap(dev: DmaDevice, phys: u64, length: u32, dir: u32, att
   if ((pool.flags & POOL_COPY_IN_READABLE) == 0 || dir != DMA_FROM_DEVICE) {
     if (physCopy(ctx, address, phys, length) < 0) {
       release(pool, slot);
-      return refuse(ctx, REASON_SWIOTLB_COPY);
+      return refuse(ctx, REASON_SWIOTLB_COPY_FAILED);
     }
     pool.bytesIn += length;
     emit(ctx, EVENT_BOUNCE, dev.id, address, phys, length, dir, 1);
@@ -282,7 +282,7 @@ function bounce(ctx: Context, dev: DmaDevice, slot: u32, address: u64, length: u
   }
   const phys = mapping.phys + (address - begin);
   if ((toSlots ? physCopy(ctx, address, phys, length) : physCopy(ctx, phys, address, length)) < 0) {
-    setReason(ctx, REASON_SWIOTLB_COPY);
+    setReason(ctx, REASON_SWIOTLB_COPY_FAILED);
     return false;
   }
   if (toSlots) pool.bytesIn += length;

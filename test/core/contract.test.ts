@@ -63,6 +63,12 @@ describe('the contract with the core', () => {
     expect([...new Set(elsewhere)]).toEqual(['assembly/bench/histogram']);
   });
 
+  test('a thing of the core has one name', () => {
+    const lists = ['contract.ts', 'index.ts', 'tools.ts'].map((name) => join(ROOT, 'assembly', name));
+    const renamed = lists.flatMap((path) => readFileSync(path, 'utf8').match(/^.*\w as \w.*$/gm) ?? []);
+    expect(renamed.filter((line) => !line.startsWith('//'))).toEqual([]);
+  });
+
   test('the rules find what they are for', () => {
     expect(
       hostNumbers(

@@ -5,9 +5,9 @@ import { blockAlloc, blockFree } from '../../memory/block';
 import { IommuDomain } from '../domain';
 import { AmdDomain, amdOf } from './domain';
 
-export const CALL_MAP: u32 = 0; // count pages of `size` bytes at iova, of which `done` bytes were mapped
-export const CALL_UNMAP: u32 = 1; // the same, unmapped
-export const CALL_FLUSH: u32 = 2; // `size` bytes at iova
+export const AMD_CALL_MAP: u32 = 0; // count pages of `size` bytes at iova, of which `done` bytes were mapped
+export const AMD_CALL_UNMAP: u32 = 1; // the same, unmapped
+export const AMD_CALL_FLUSH: u32 = 2; // `size` bytes at iova
 
 // @ts-ignore: decorator
 @unmanaged
@@ -25,7 +25,7 @@ export class AmdCall {
 // @ts-ignore: decorator
 @unmanaged
 export class AmdCalls {
-  /** Calls since the record was read last, the ones beyond CALLS_MAX included. */
+  /** Calls since the record was read last, the ones beyond AMD_CALLS_MAX included. */
   count: u32;
   pad: u32;
 }
@@ -33,10 +33,10 @@ export class AmdCalls {
 const CALLS_ORDER: u32 = 8;
 const HEADER: usize = offsetof<AmdCalls>();
 /** Calls that are kept between two readings. */
-export const CALLS_MAX: u32 = (((4096 << CALLS_ORDER) - 8) / 40);
+export const AMD_CALLS_MAX: u32 = (((4096 << CALLS_ORDER) - 8) / 40);
 
 /** Starts recording. Returns false without memory. */
-export function callsStart(domain: IommuDomain): bool {
+export function amdCallsStart(domain: IommuDomain): bool {
   const amd = amdOf(domain);
   if (amd.calls != 0) return true;
   amd.calls = blockAlloc(amd.ctx, CALLS_ORDER);
@@ -51,12 +51,12 @@ export function callsStop(domain: AmdDomain): void {
 }
 
 /** Offset of the first AmdCall. */
-export function callsFirst(domain: IommuDomain): usize {
+export function amdCallsFirst(domain: IommuDomain): usize {
   return amdOf(domain).calls + HEADER;
 }
 
 /** Calls since the last reading. */
-export function callsTake(domain: IommuDomain): u32 {
+export function amdCallsTake(domain: IommuDomain): u32 {
   const calls = changetype<AmdCalls>(amdOf(domain).calls);
   const count = calls.count;
   calls.count = 0;
@@ -65,7 +65,7 @@ export function callsTake(domain: IommuDomain): u32 {
 
 export function noteCall(domain: AmdDomain, kind: u32, iova: u64, size: u64, count: u64, done: u64): void {
   const calls = changetype<AmdCalls>(domain.calls);
-  if (calls.count < CALLS_MAX) {
+  if (calls.count < AMD_CALLS_MAX) {
     const call = changetype<AmdCall>(domain.calls + HEADER + <usize>calls.count * offsetof<AmdCall>());
     call.iovaLow = <u32>iova;
     call.iovaHigh = <u32>(iova >> 32);

@@ -9,7 +9,7 @@
 
 import { DmaDevice } from '../../device/device';
 import { EBUSY, ENOMEM } from '../../errno';
-import { REASON_NO_TABLE_MEMORY, setReason } from '../../reason';
+import { REASON_IOMMU_NO_TABLE_MEMORY, setReason } from '../../reason';
 import { IommuDomain, domainOf } from '../domain';
 import { TABLE_WINDOW, tableAllocZeroed, tableFree } from '../tables';
 import { Iommu, passThrough } from '../unit';
@@ -66,7 +66,7 @@ function translating(domain: IommuDomain): u64 {
 export function amdAttach(unit: Iommu, device: DmaDevice, domain: IommuDomain | null): i32 {
   const entry = deviceEntryMake(unit, device.sourceId);
   if (entry == null) {
-    setReason(device.ctx, REASON_NO_TABLE_MEMORY);
+    setReason(device.ctx, REASON_IOMMU_NO_TABLE_MEMORY);
     return ENOMEM;
   }
   if (entry.low != 0) return EBUSY;

@@ -1,7 +1,7 @@
 // What the driver asks its units to flush (amd_iommu_domain_flush_pages).
 
 import { iotlbFlushDomain, iotlbFlushPages } from '../iotlb';
-import { CALL_FLUSH, noteCall } from './calls';
+import { AMD_CALL_FLUSH, noteCall } from './calls';
 import { AMD_NP_CACHE, AmdDomain } from './domain';
 
 /**
@@ -28,7 +28,7 @@ export function flushGathered(domain: AmdDomain): void {
 }
 
 function flushOnce(domain: AmdDomain, iova: u64, size: u64): void {
-  if (domain.calls != 0) noteCall(domain, CALL_FLUSH, iova, size, 1, size);
+  if (domain.calls != 0) noteCall(domain, AMD_CALL_FLUSH, iova, size, 1, size);
   // A command whose range wraps is one for everything.
   if (iova + size < iova) iotlbFlushDomain(domain);
   else iotlbFlushPages(domain, iova, size);

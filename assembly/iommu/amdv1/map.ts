@@ -3,12 +3,12 @@
 
 import { EINVAL, ENOMEM } from '../../errno';
 import { EVENT_IOMMU_UNMAP, emit } from '../../events/events';
-import { REASON_NO_PERMISSION, REASON_NO_TABLE_MEMORY, setReason } from '../../reason';
+import { REASON_IOMMU_NO_PERMISSION, REASON_IOMMU_NO_TABLE_MEMORY, setReason } from '../../reason';
 import { IommuDomain, PROT_READ, PROT_WRITE } from '../domain';
 import { iotlbUnmapped } from '../iotlb';
 import { pageCount, pageShift } from '../pgsize';
 import { TABLE_SIZE } from '../tables';
-import { CALL_MAP, noteCall } from './calls';
+import { AMD_CALL_MAP, noteCall } from './calls';
 import { AMD_NP_CACHE, AmdDomain, amdOf, grow, reaches, tableDetach, tableLink, tablesRelease } from './domain';
 import { flushGathered, flushPages } from './flush';
 import {
@@ -50,7 +50,7 @@ function undo(domain: AmdDomain, iova: u64, mapped: u64, rc: i32): void {
   const done = amdUnmap(domain, iova, mapped);
   flushGathered(domain);
   emit(domain.ctx, EVENT_IOMMU_UNMAP, 0, iova, done, mapped, 0, domain.id);
-  setReason(domain.ctx, rc == ENOMEM ? REASON_NO_TABLE_MEMORY : REASON_NO_PERMISSION);
+  setReason(domain.ctx, rc == ENOMEM ? REASON_IOMMU_NO_TABLE_MEMORY : REASON_IOMMU_NO_PERMISSION);
 }
 
 /** One call of iommu_map: domain.mapped tells how many bytes it came to. */
@@ -63,7 +63,7 @@ function mapRun(domain: AmdDomain, iova: u64, phys: u64, size: u64, prot: u32): 
     const before = mapped;
     const rc = mapPages(domain, iova + mapped, phys + mapped, shift, count, prot);
     mapped += domain.mapped;
-    if (domain.calls != 0) noteCall(domain, CALL_MAP, iova + before, (<u64>1) << shift, count, domain.mapped);
+    if (domain.calls != 0) noteCall(domain, AMD_CALL_MAP, iova + before, (<u64>1) << shift, count, domain.mapped);
     if (rc != 0) {
       domain.mapped = mapped;
       return rc;

@@ -4,7 +4,7 @@
 import { IommuDomain } from '../domain';
 import { iotlbUnmapped } from '../iotlb';
 import { pageCount, pageShift } from '../pgsize';
-import { CALL_UNMAP, noteCall } from './calls';
+import { AMD_CALL_UNMAP, noteCall } from './calls';
 import { AmdDomain, amdOf, tableLose } from './domain';
 import { isPointer, nextLevel, slotsShift, tableOf } from './pte';
 import { slotFind } from './walk';
@@ -20,7 +20,7 @@ export function amdUnmap(at: IommuDomain, iova: u64, size: u64): u64 {
     const shift = pageShift(domain.sizes, from, size - unmapped);
     const count = pageCount(domain.sizes, from, from, size - unmapped, shift);
     const done = unmapPages(domain, from, count << shift);
-    if (domain.calls != 0) noteCall(domain, CALL_UNMAP, from, (<u64>1) << shift, count, done);
+    if (domain.calls != 0) noteCall(domain, AMD_CALL_UNMAP, from, (<u64>1) << shift, count, done);
     if (done == 0) break;
     domain.gatherStart = min(domain.gatherStart, from);
     domain.gatherEnd = max(domain.gatherEnd, from + done - 1);

@@ -10,11 +10,11 @@
 
 import { DmaDevice } from '../../device/device';
 import { EBUSY, ENOMEM } from '../../errno';
-import { REASON_NO_TABLE_MEMORY, setReason } from '../../reason';
+import { REASON_IOMMU_NO_TABLE_MEMORY, setReason } from '../../reason';
 import { IommuDomain, domainOf } from '../domain';
 import { TABLE_WINDOW, tableAllocZeroed, tableFree } from '../tables';
 import { Iommu, passThrough } from '../unit';
-import { FAULT_CONTEXT_INVALID, FAULT_CONTEXT_NOT_PRESENT, FAULT_ROOT_NOT_PRESENT, vtdFault } from './fault-record';
+import { VTD_CONTEXT_INVALID, VTD_CONTEXT_NOT_PRESENT, VTD_ROOT_NOT_PRESENT, vtdFault } from './fault-record';
 import { PTE_ADDRESS, tableOf } from './pte';
 
 export const ENTRY_PRESENT: u64 = 1;
@@ -67,7 +67,7 @@ export function vtdAttach(unit: Iommu, device: DmaDevice, domain: IommuDomain | 
       unit.deviceTable = 0;
       --unit.devicePages;
     }
-    setReason(device.ctx, REASON_NO_TABLE_MEMORY);
+    setReason(device.ctx, REASON_IOMMU_NO_TABLE_MEMORY);
     return ENOMEM;
   }
   if ((entry.low & ENTRY_PRESENT) != 0) return EBUSY;
@@ -94,13 +94,13 @@ export function vtdDetach(unit: Iommu, device: DmaDevice): bool {
 export function vtdLookup(unit: Iommu, device: DmaDevice, address: u64, write: bool): IommuDomain | null {
   const context = contextEntry(unit, device.sourceId);
   if (context == null) {
-    vtdFault(unit, device, address, write, FAULT_ROOT_NOT_PRESENT, 0);
+    vtdFault(unit, device, address, write, VTD_ROOT_NOT_PRESENT, 0);
     return null;
   }
   const entry = context.low;
   const id = <u32>(context.high >> 8) & 0xffff;
   if ((entry & ENTRY_PRESENT) == 0) {
-    vtdFault(unit, device, address, write, FAULT_CONTEXT_NOT_PRESENT, 0);
+    vtdFault(unit, device, address, write, VTD_CONTEXT_NOT_PRESENT, 0);
     return null;
   }
   const kind = entry & CONTEXT_TYPE;
@@ -109,7 +109,7 @@ export function vtdLookup(unit: Iommu, device: DmaDevice, address: u64, write: b
   let domain = domainOf(device);
   if (domain == null || domain.id != id) domain = contextDomain(unit, entry, id);
   if (domain == null || kind != CONTEXT_TYPE_MULTI_LEVEL) {
-    vtdFault(unit, device, address, write, FAULT_CONTEXT_INVALID, id);
+    vtdFault(unit, device, address, write, VTD_CONTEXT_INVALID, id);
     return null;
   }
   return domain;

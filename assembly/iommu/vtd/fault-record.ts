@@ -8,13 +8,13 @@ import { DmaDevice } from '../../device/device';
 import { logFault } from '../fault-log';
 import { Iommu } from '../unit';
 
-export const FAULT_ROOT_NOT_PRESENT: u32 = 0x01;
-export const FAULT_CONTEXT_NOT_PRESENT: u32 = 0x02;
-export const FAULT_CONTEXT_INVALID: u32 = 0x03;
-export const FAULT_BEYOND_WIDTH: u32 = 0x04;
-export const FAULT_WRITE: u32 = 0x05;
-export const FAULT_READ: u32 = 0x06;
-export const FAULT_TABLE_POINTER: u32 = 0x07;
+export const VTD_ROOT_NOT_PRESENT: u32 = 0x01;
+export const VTD_CONTEXT_NOT_PRESENT: u32 = 0x02;
+export const VTD_CONTEXT_INVALID: u32 = 0x03;
+export const VTD_BEYOND_WIDTH: u32 = 0x04;
+export const VTD_WRITE: u32 = 0x05;
+export const VTD_READ: u32 = 0x06;
+export const VTD_TABLE_POINTER: u32 = 0x07;
 
 const RECORD_READ: u64 = 1 << 62;
 const RECORD_FAULT: u64 = 1 << 63;

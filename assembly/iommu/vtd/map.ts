@@ -7,7 +7,9 @@
 import { EFAULT, EINVAL, ENOMEM } from '../../errno';
 import { lock, unlock } from '../../memory/lock';
 import { EVENT_IOMMU_UNMAP, emit } from '../../events/events';
-import { REASON_IOVA_BEYOND_WIDTH, REASON_NO_PERMISSION, REASON_NO_TABLE_MEMORY, setReason } from '../../reason';
+import {
+  REASON_IOMMU_BEYOND_WIDTH, REASON_IOMMU_NO_PERMISSION, REASON_IOMMU_NO_TABLE_MEMORY, setReason,
+} from '../../reason';
 import { IommuDomain, PROT_READ, PROT_WRITE, addressLimit } from '../domain';
 import { logAlreadySet } from '../fault-log';
 import { iotlbFlushRange } from '../iotlb';
@@ -50,9 +52,9 @@ export function vtdMap(at: IommuDomain, iova: u64, phys: u64, size: u64, prot: u
 function mapAny(domain: VtdDomain, iova: u64, phys: u64, size: u64, prot: u32): i32 {
   const limit = addressLimit(domain);
   if (iova >= limit || limit - iova < size) return mapToLimit(domain, iova, phys, size, prot, limit);
-  if ((prot & (PROT_READ | PROT_WRITE)) == 0) return refused(domain, iova, 0, REASON_NO_PERMISSION, EINVAL);
+  if ((prot & (PROT_READ | PROT_WRITE)) == 0) return refused(domain, iova, 0, REASON_IOMMU_NO_PERMISSION, EINVAL);
   if (mapRun(domain, iova >> 12, phys >> 12, size >> 12, leafBits(domain, prot))) return 0;
-  return refused(domain, iova, 0, REASON_NO_TABLE_MEMORY, ENOMEM);
+  return refused(domain, iova, 0, REASON_IOMMU_NO_TABLE_MEMORY, ENOMEM);
 }
 
 /** Maps one page whose table is at hand and whose entry is free. Returns false, with nothing done, where it is not so. */
@@ -98,11 +100,13 @@ function mapToLimit(domain: VtdDomain, iova: u64, phys: u64, size: u64, prot: u3
     if (at >= limit || limit - at < piece) break;
     good += piece;
   } while (good < size);
-  if (good != 0 && (prot & (PROT_READ | PROT_WRITE)) == 0) return refused(domain, iova, 0, REASON_NO_PERMISSION, EINVAL);
-  if (good != 0 && !mapRun(domain, iova >> 12, phys >> 12, good >> 12, leafBits(domain, prot))) {
-    return refused(domain, iova, 0, REASON_NO_TABLE_MEMORY, ENOMEM);
+  if (good != 0 && (prot & (PROT_READ | PROT_WRITE)) == 0) {
+    return refused(domain, iova, 0, REASON_IOMMU_NO_PERMISSION, EINVAL);
   }
-  return refused(domain, iova, good, REASON_IOVA_BEYOND_WIDTH, EFAULT);
+  if (good != 0 && !mapRun(domain, iova >> 12, phys >> 12, good >> 12, leafBits(domain, prot))) {
+    return refused(domain, iova, 0, REASON_IOMMU_NO_TABLE_MEMORY, ENOMEM);
+  }
+  return refused(domain, iova, good, REASON_IOMMU_BEYOND_WIDTH, EFAULT);
 }
 
 /** Level of the largest leaf for a run of n pages. */
@@ -326,8 +330,10 @@ function missingForPfns(domain: VtdDomain, position: Position, pfn: u64, pfns: u
 export function vtdMapPfns(at: IommuDomain, iova: u64, pfns: usize, count: u32, prot: u32): i32 {
   const domain = vtdOf(at);
   const limit = addressLimit(domain);
-  if (iova >= limit || limit - iova < <u64>count << 12) return refused(domain, iova, 0, REASON_IOVA_BEYOND_WIDTH, EFAULT);
-  if ((prot & (PROT_READ | PROT_WRITE)) == 0) return refused(domain, iova, 0, REASON_NO_PERMISSION, EINVAL);
+  if (iova >= limit || limit - iova < <u64>count << 12) {
+    return refused(domain, iova, 0, REASON_IOMMU_BEYOND_WIDTH, EFAULT);
+  }
+  if ((prot & (PROT_READ | PROT_WRITE)) == 0) return refused(domain, iova, 0, REASON_IOMMU_NO_PERMISSION, EINVAL);
   const position = positionOf(domain);
   const bits = leafBits(domain, prot);
   const pfn = iova >> 12;
@@ -337,7 +343,7 @@ export function vtdMapPfns(at: IommuDomain, iova: u64, pfns: usize, count: u32, 
   }
   const missing = missingForPfns(domain, position, pfn, pfns, count);
   if (missing != 0 && !tablesReserve(domain, position, missing)) {
-    return refused(domain, iova, 0, REASON_NO_TABLE_MEMORY, ENOMEM);
+    return refused(domain, iova, 0, REASON_IOMMU_NO_TABLE_MEMORY, ENOMEM);
   }
   fillPfns(domain, position, pfn, pfns, count, bits);
   if (position.reserve != 0) tablesUnreserve(domain, position);
