@@ -231,7 +231,10 @@ interface Shared {
   onProgress(done: number, of: number): void;
 }
 
-/** Does something with a module, and with the one beside it of the other width. Each result has the command that runs its module. */
+/**
+ * Does something with a module, and with the one beside it of the other width. Each result has the command that runs its
+ * module.
+ */
 async function inBothWidths<T>(
   frame: Frame,
   path: string,

@@ -5,7 +5,7 @@
  */
 export class Calls {
   private depth = 0;
-  /** Told when the outermost call is over, with what it returned. Its error comes out of a call that has succeeded. */
+  /** Called when the outermost call has ended, with its result. Its error comes out of a call that has succeeded. */
   ended: ((result: unknown) => void) | undefined;
 
   /** Whether a call is running. */

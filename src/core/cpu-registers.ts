@@ -3,9 +3,9 @@ import { CpuView } from './generated/records.js';
 import type { Core } from './instance.js';
 
 /**
- * The registers of a virtual CPU that host and core share (Cpu of assembly/memory/cpu.ts): who is calling, which the core copies
- * into every mapping and event, and how many findings dma-debug has made. Reading or writing one is a plain load or
- * store in linear memory. A Core has one such object, which follows it from CPU to CPU.
+ * The registers of a virtual CPU that host and core share (Cpu of assembly/memory/cpu.ts): the attribution of calls, which
+ * the core copies into every mapping and event, and how many findings dma-debug has made. Reading or writing one is a plain
+ * load or store in linear memory. A Core has one such object, which follows it from CPU to CPU.
  */
 export class CpuRegisters {
   readonly #core: Core;
@@ -34,7 +34,7 @@ export class CpuRegisters {
     return this.#cpu.stale ? (this.#cpu = new CpuView(this.#core, this.#at)) : this.#cpu;
   }
 
-  /** The instance runs as another CPU from now on: who is calling goes along, and findings that were not taken yet. */
+  /** The instance runs as another CPU from now on: the attribution goes along, and findings that were not taken yet. */
   move(): void {
     const { object, vma, hook, site, findings } = this.#fresh;
     const left = findings - this.#taken;
@@ -46,14 +46,17 @@ export class CpuRegisters {
     this.site = site;
   }
 
-  /** Linear memory was put back: nothing waits to be taken. */
+  /** Linear memory was restored: no finding waits to be taken. */
   reset(): void {
     this.#at = this.#core.exports.cpuRecord(this.#context);
     this.#cpu = new CpuView(this.#core, this.#at);
     this.#taken = this.#cpu.findings;
   }
 
-  /** Host-side ids of the GEM object, the vma, the policy hook and the call site that the next calls are made for; 0 is none. */
+  /**
+   * Host-side ids of the GEM object, the vma, the policy hook and the call site that the next calls are made for; 0 is
+   * none.
+   */
   set(object: number, vma: number, hook: number): void {
     const cpu = this.#fresh;
     cpu.object = object;

@@ -140,9 +140,9 @@ export interface EntryNumbers {
   time: number;
 }
 
-/** debugfs dma-api/, and what ours counts besides. */
+/** debugfs dma-api/, and the counters of our checker. */
 export interface DmaDebugCounters {
-  /** The kernel's checker is off: never switched on, or dead for want of entries. */
+  /** The kernel's checker is off: never switched on, or disabled when it had no entry left. */
   disabled: boolean;
   errorCount: number;
   numErrors: number;
@@ -158,7 +158,7 @@ export interface DmaDebugCounters {
   lostPages: number;
   /** Entries made since the machine was. */
   inserts: number;
-  /** Mappings that could not be tracked for want of linear memory. */
+  /** Mappings that were not tracked because linear memory was full. */
   missed: number;
 }
 
@@ -261,7 +261,7 @@ export class DmaDebugRecords {
   }
 
   /**
-   * Shows every live entry to a visitor, as bare numbers in one object that is used again for the next.
+   * Calls a visitor for every live entry, with its numbers in one object that is reused for the next entry.
    * No mapping may be made or ended meanwhile.
    */
   visit(visitor: (entry: Readonly<EntryNumbers>) => void): void {

@@ -22,7 +22,7 @@ import {
 
 /**
  * Errors of the library. Everything that the emulated kernel refuses is a GemDmaError in the shape of Node's system
- * errors; everything that the caller got wrong is a TypeError or RangeError with a Node-style code, thrown before
+ * errors; a wrong argument is a TypeError or RangeError with a Node-style code, thrown before
  * anything is changed.
  */
 
@@ -53,7 +53,7 @@ export type ErrnoName = keyof typeof ERRNO;
 
 const names = new Map<number, ErrnoName>(Object.entries(ERRNO).map(([name, value]) => [value, name as ErrnoName]));
 
-/** Name of a negative errno as the core returns it; unknown ones are said by number. */
+/** Name of a negative errno as the core returns it; an unknown one as a number. */
 export function errnoName(rc: number): ErrnoName | `E${number}` {
   return names.get(-rc) ?? `E${-rc}`;
 }
@@ -112,7 +112,7 @@ export function invalidValue(name: string, expected: string, got: unknown): Code
   return Object.assign(error, { code: 'ERR_INVALID_ARG_VALUE' });
 }
 
-/** A TypeError for what a function of the caller's returned (ERR_INVALID_RETURN_VALUE). */
+/** A TypeError for what a function of the caller returned (ERR_INVALID_RETURN_VALUE). */
 export function invalidReturn(name: string, expected: string, got: unknown): Coded<TypeError> {
   const error = new TypeError(`The "${name}" function must return ${expected}. It returned ${show(got)}`);
   return Object.assign(error, { code: 'ERR_INVALID_RETURN_VALUE' });

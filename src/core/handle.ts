@@ -3,8 +3,8 @@ import type { Failure } from './generated/exports.js';
 
 /**
  * What a call of the core that makes a record returns: its handle, or a negative errno (`Made<T>` of assembly/errno.ts), or
- * 0 where there is one reason only. Neither is a handle before it was looked at; the types of generated/exports.ts see to
- * that.
+ * 0 where there is one reason only. Neither is a handle before it was checked; the types of src/core/generated/exports.ts
+ * enforce that.
  */
 
 /** The largest errno, as the kernel's IS_ERR has it: a handle above 2 GiB is negative too. */

@@ -76,8 +76,8 @@ export class Core {
   }
 
   /**
-   * Lets go of the instance and its linear memory, so that they are collected although the machine may still be referenced. For
-   * a timeline that is closed: nothing reaches for them any more. Nobody else keeps exports, memory or a view of it beyond a
+   * Drops the instance and its linear memory, so that they are collected although the machine may still be referenced. For
+   * a timeline that is closed: nothing uses them any more. Nothing else keeps exports, memory or a view of it beyond a
    * call, but members of the time line that have a method forgetCore.
    */
   release(): void {
@@ -89,7 +89,7 @@ export class Core {
     for (const member of this.timeline.members) (member as { forgetCore?(): void }).forgetCore?.();
   }
 
-  /** Who is calling on the CPU that calls are made on, shared with the core; `context` is the one that this instance runs. */
+  /** The attribution of calls on the current CPU, shared with the core; `context` is that of this instance. */
   registers(context: ContextHandle): CpuRegisters {
     if (this.#registers === undefined) {
       this.#registers = new CpuRegisters(this, context);
@@ -103,7 +103,7 @@ export class Core {
     return this.exports.cpuGet();
   }
 
-  /** Who is calling moves along to another one. */
+  /** The attribution moves to the new CPU. */
   set cpu(index: number) {
     this.exports.cpuSet(index);
     this.#registers?.move();

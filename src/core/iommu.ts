@@ -17,7 +17,10 @@ export interface TableEntry {
   run: number;
 }
 
-/** Reads a dump part by part: `dump` writes what fits into a buffer, from the entry `skip` on, and returns how many there are. */
+/**
+ * Reads a dump part by part: `dump` writes what fits into a buffer, from the entry `skip` on, and returns how many there
+ * are.
+ */
 export function readEntries(
   core: Core,
   context: ContextHandle,

@@ -24,7 +24,7 @@ export interface RamStats {
   free: number;
   /** Single frames that wait on CPUs' stacks. */
   waiting: number;
-  /** Kept by the rest of the system: what fragmentation costs. */
+  /** Frames kept by the rest of the system, which makes RAM fragmented. */
   held: number;
   /** Frames with contents; the others read as zeros and take no memory of the host. */
   written: number;

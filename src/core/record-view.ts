@@ -6,7 +6,7 @@ export interface MemoryViews {
 }
 
 /**
- * Where a record of the core lies. What is in it the classes of generated/records.ts tell, one for each record of
+ * Where a record of the core lies. Its fields are the classes of src/core/generated/records.ts, one per record of
  * assembly/contract.ts. A view holds until linear memory may grow; moving it to the next record of a row costs nothing.
  */
 export class RecordView {

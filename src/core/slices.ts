@@ -19,7 +19,7 @@ export interface AbortSignalLike {
 export interface LongCallOptions {
   /** Ends the call at its next slice, within 50 ms; it returns what it has, marked as interrupted. */
   signal?: AbortSignalLike;
-  /** Told where the call stands, about ten times a second. */
+  /** Called with the progress, about ten times per second. */
   onProgress?: (progress: CallProgress) => void;
 }
 

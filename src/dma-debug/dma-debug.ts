@@ -32,8 +32,8 @@ import { type DmaDebugOptions, debugConfig } from './options.js';
 import { type Forecast, Grouping, type LeakReport, reportText } from './report.js';
 
 /**
- * dma-debug of a machine: two checkers over the same entries (assembly/dma-debug). The kernel's counts, prints and disables itself
- * as that kernel's would; ours reports its checks and its own at the call, and never stops.
+ * dma-debug of a machine: two checkers over the same entries (assembly/dma-debug). The kernel's counts, prints and disables
+ * itself as that kernel's would; ours reports its checks and its own at the call, and never stops.
  */
 
 /** What dma-debug needs to know of a device. */
@@ -134,8 +134,8 @@ export class DmaDebug {
   }
 
   /**
-   * Whether a finding throws. dma-debug refuses nothing, as the kernel's, which warns: the call that it finds wrong is done with
-   * all its effects, and its first finding is thrown in place of its return. The error's `result` is what it returned.
+   * Whether a finding throws. dma-debug refuses nothing, as the kernel's, which warns: the call that it finds wrong is done
+   * with all its effects, and its first finding is thrown in place of its return. The error's `result` is what it returned.
    */
   get strict(): boolean {
     return this.strictMode;
@@ -193,8 +193,8 @@ export class DmaDebug {
   }
 
   /**
-   * Whether the kernel's checker is off, live mappings, mappings that the driver can no longer undo, and the bytes of address space that
-   * the latter hold: four loads, where `counters` walks every entry.
+   * Whether the kernel's checker is off, live mappings, mappings that the driver can no longer undo, and the bytes of
+   * address space that the latter hold: four loads, where `counters` walks every entry.
    */
   poll(): { disabled: boolean; live: number; lost: number; lostIovaBytes: number } {
     this.core.timeline.enter('dma_debug');

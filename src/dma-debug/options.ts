@@ -6,7 +6,10 @@ import type { Checkers } from './dialects.js';
 export interface DmaDebugOptions {
   /** Entries of the kernel's pool (dma_debug_entries=). Default 65,536. */
   entries?: number;
-  /** `both` (default); `kernel`: only what the kernel does, which includes that it disables itself; `own`: its checker is off. */
+  /**
+   * `both` (default); `kernel`: only what the kernel does, which includes that it disables itself; `own`: its checker is
+   * off.
+   */
   checkers?: Checkers;
   /** debugfs all_errors and num_errors: what the kernel would print. Defaults false and 1. */
   allErrors?: boolean;

@@ -36,7 +36,10 @@ export interface Forecast {
   bytesPerSecond: number;
   /** Address space still free in the devices' domains, null where no IOMMU translates. */
   freeBytes: number | null;
-  /** Seconds of virtual time until none is left at this rate; null when nothing is being lost or nothing is known to run out. */
+  /**
+   * Seconds of virtual time until none is left at this rate; null when nothing is being lost or nothing is known to run
+   * out.
+   */
   secondsLeft: number | null;
   /** Mappings of the same size that still fit, for a loss that takes no virtual time; null as above. */
   mappingsLeft: number | null;

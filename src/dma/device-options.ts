@@ -29,7 +29,7 @@ export interface DeviceOptions {
   domain?: DmaDomain | 'passthrough';
 }
 
-/** Records of dma-debug have 15 bits for a device's number (assembly/dma-debug/log.ts). */
+/** Records of dma-debug have 15 bits for a device's number (assembly/dma-debug). */
 const MAX_ID = 0x7fff;
 
 const MAX_U32 = 0xffffffff;

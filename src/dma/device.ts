@@ -31,8 +31,8 @@ import { type DmaHost, ScatterTable } from './sg-table.js';
 import { type Direction, DMA_FROM_DEVICE, DMA_TO_DEVICE, PHYSICAL_LIMIT } from './transfer.js';
 
 /**
- * The DMA API of a device (include/linux/dma-mapping.h): what a driver calls to let its device reach memory. Calls that
- * can fail in a driver's hands return what the kernel's return, with the cause in `reason`; the ones that throw say so.
+ * The DMA API of a device (include/linux/dma-mapping.h): what a driver calls to let its device reach memory. Calls whose
+ * result a driver must check return what the kernel's return, with the cause in `reason`; the others have @throws.
  */
 
 /** As a small integer. */
@@ -201,7 +201,7 @@ export class DmaDevice {
     this.core.deviceSetSegments(this.enter('dma_set_max_seg_size'), maxSegment, boundaryBits, minAlignMask);
   }
 
-  /** Why the last call that failed did, as a stable identifier. */
+  /** The cause of the last call that failed, as a stable identifier. */
   get reason(): string | undefined {
     this.enter('device');
     return reasonName(this.core.lastReason(this.host.context));
@@ -223,7 +223,7 @@ export class DmaDevice {
   }
 
   /**
-   * What a driver may ask before it maps: the mask below which entries are merged whatever their addresses
+   * Limits that a driver may ask for before it maps: the mask below which entries are merged whatever their addresses
    * (dma_get_merge_boundary, 0 for no merging), the longest single mapping and the longest one that is fast, in bytes, 2^64
    * where nothing limits it (dma_max_mapping_size, dma_opt_mapping_size).
    */
@@ -286,7 +286,7 @@ export class DmaDevice {
     if (this.dmaDebug !== null) {
       if (this.dmaDebug.callSites) this.dmaDebug.enter();
       this.core.debugFeedMap(record, physical, length, dir, address, attrs, TYPE_PAGE);
-      // The driver that has it has asked whether it is one.
+      // The address counts as checked by dma_mapping_error.
       this.core.debugFeedMappingError(record, address);
       this.dmaDebug.settle();
     }
@@ -303,8 +303,8 @@ export class DmaDevice {
   }
 
   /**
-   * mapPage for a buffer's address (dma_map_single_attrs): `physical` is what virt_to_phys gives. A buffer in vmalloc space, or on
-   * a virtually mapped stack, has no one physical address: `vmalloc` says so, and the call is refused.
+   * mapPage for a buffer's address (dma_map_single_attrs): `physical` is what virt_to_phys gives. A buffer in vmalloc
+   * space, or on a virtually mapped stack, has no one physical address: `vmalloc` says so, and the call is refused.
    */
   mapSingle(physical: number, length: number, dir: Direction, attrs = 0, vmalloc = false): number {
     checkInteger('physical', physical, 0, MAX_U32 * 4096);
@@ -323,7 +323,7 @@ export class DmaDevice {
 
   /**
    * Maps a table (dma_map_sg_attrs). Returns its segments, 0 with the cause in `reason`.
-   * A mapping that the table already has is forgotten, not undone: that is the bug this project began with.
+   * A mapping that the table already has is lost, not undone (the bug of commit e227330223a7).
    */
   mapSg(table: ScatterTable, dir: Direction, attrs = 0): number {
     const segments = Math.max(this.mapTable(table, dir, attrs), 0);
@@ -430,8 +430,8 @@ export class DmaDevice {
   }
 
   /**
-   * Frees a coherent buffer (dma_free_attrs). Length and address are what the driver claims; they are unmapped, whatever the
-   * buffer is.
+   * Frees a coherent buffer (dma_free_attrs). Length and address are the driver's; they are unmapped even where
+   * the buffer has others.
    * @throws GemDmaError ENODEV for a buffer that was freed
    */
   freeCoherent(buffer: CoherentBuffer, length?: number, address?: number): void {
@@ -439,8 +439,8 @@ export class DmaDevice {
   }
 
   /**
-   * Reserves address space for `size` bytes to be linked into later (dma_iova_try_alloc); `physical` gives the place in its page of the
-   * first byte will be.
+   * Reserves address space for `size` bytes to be linked into later (dma_iova_try_alloc); `physical` gives the place in its
+   * page of the first byte will be.
    * @throws GemDmaError ENOMEM with the cause as its reason, EINVAL for a device without a domain
    */
   allocIova(size: number, physical = 0): LinkedRange {

@@ -48,7 +48,10 @@ export interface DomainOptions {
   mergeSegments?: boolean;
   /** Unmapping ends the whole range that holds the address, as in 2015, not the size given. Default false. */
   unmapWholeRange?: boolean;
-  /** A device with more than 32 bits tries below 4 GiB every time, as in 2015, not until it failed once. Default false. */
+  /**
+   * A device with more than 32 bits tries below 4 GiB every time, as in 2015; otherwise until that failed once. Default
+   * false.
+   */
   retryBelow4GiB?: boolean;
   /** Lazy unmaps wait on one list of 250 for the whole machine, as in 2015, not in rings. Default false. */
   deferredList?: boolean;

@@ -52,7 +52,10 @@ export class LinkedRange {
     this.device.settle();
   }
 
-  /** Gives the space back: with nothing linked (dma_iova_free), or after unlinking the first `linked` bytes (dma_iova_destroy). */
+  /**
+   * Gives the space back: with nothing linked (dma_iova_free), or after unlinking the first `linked` bytes
+   * (dma_iova_destroy).
+   */
   free(linked = 0, dir: Direction = DMA_BIDIRECTIONAL, attrs = 0): void {
     checkInteger('linked', linked, 0, this.size);
     checkTransfer(dir, attrs);

@@ -3,9 +3,9 @@ import { type DriverFinding, findingKey } from './findings.js';
 import { PointRunner, type RunnerOptions } from './point-runner.js';
 
 /**
- * Every allocation of a driver's test fails once: memory, skbs, mappings, interrupts, PCI steps. What the driver does wrong then
- * is told with the failure that led to it; what it does wrong anyway is told apart. Points that have their call site and
- * stack in common are a group, of which the first, the second and the last are tried.
+ * Every allocation of a driver's test fails once: memory, skbs, mappings, interrupts, PCI steps. What the driver does wrong
+ * then is told with the failure that led to it; what it does wrong anyway is told apart. Points that have their call site
+ * and stack in common are a group, of which the first, the second and the last are tried.
  *
  * Each point runs in a worker with a time limit, since a driver's way back may loop for ever.
  */

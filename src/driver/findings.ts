@@ -1,6 +1,9 @@
 import type { SourcePlace } from './dwarf.js';
 
-/** What is wrong with a driver: one shape for dma-debug's verdicts, the CPU's accesses, the runtime's findings and the model's. */
+/**
+ * What is wrong with a driver: one shape for dma-debug's verdicts, the CPU's accesses, the runtime's findings and the
+ * model's.
+ */
 
 export type DriverFindingId =
   | 'NULL_ACCESS'

@@ -1,4 +1,7 @@
-/** printk's format (Documentation/core-api/printk-formats.rst), as far as drivers use it, over the arguments of wasm32's varargs. */
+/**
+ * printk's format (Documentation/core-api/printk-formats.rst), as far as drivers use it, over the arguments of wasm32's
+ * varargs.
+ */
 
 import type { Core } from '../core/instance.js';
 

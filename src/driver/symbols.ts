@@ -6,7 +6,10 @@ import { CONSTANT } from './sources.js';
 /** What a driver calls, and who has it. */
 export interface DriverSymbol {
   name: string;
-  /** `core`: the core, wasm to wasm; `host`: JavaScript; `real`: the C runtime; `constant`: answers the same always; `missing`. */
+  /**
+   * `core`: the core, wasm to wasm; `host`: JavaScript; `real`: the C runtime; `constant`: answers the same always;
+   * `missing`.
+   */
   kind: 'core' | 'host' | 'real' | 'constant' | 'missing';
   text: string;
 }

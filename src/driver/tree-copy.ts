@@ -5,7 +5,10 @@ import { folderOf, type Tree } from './compiler.js';
 /** Folders that were read already: a build reads the same headers for each of its files. */
 const known = new Map<string, Tree>();
 
-/** Copies a file, or a folder with everything that a compiler may include, into the tree that a compiler in WebAssembly sees. */
+/**
+ * Copies a file, or a folder with everything that a compiler may include, into the tree that a compiler in WebAssembly
+ * sees.
+ */
 export function collect(files: Tree, path: string): void {
   const parent = folderOf(files, dirname(path));
   const name = basename(path);

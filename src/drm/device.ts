@@ -127,7 +127,7 @@ export abstract class DrmDevice<Hook extends string = DrmHook> extends Living {
     if (this.dmaDebug !== null) this.core.exports.debugBinding(this.dma, address, by);
   }
 
-  /** An object is gone: a mapping that was made for it and is still there will stay. @internal */
+  /** An object was freed: a mapping that was made for it and still exists will stay. @internal */
   objectGone(object: number): void {
     if (this.dmaDebug !== null) this.core.exports.debugObjectGone(this.dma, object);
   }
@@ -155,7 +155,7 @@ export abstract class DrmDevice<Hook extends string = DrmHook> extends Living {
   }
 
   /**
-   * Why the DMA API last refused, once: the driver's own errno is coarser. Undefined when it was something else.
+   * The cause of the DMA API's last refusal, once: the driver's own errno is coarser. Undefined when something else failed.
    * @internal
    */
   takeMapFailure(): string | undefined {

@@ -20,11 +20,11 @@ export interface DmaBufExporter {
   map(attachment: DmaBufAttachment): SgTableHandle;
   /** Ends that mapping and frees the table. */
   unmap(attachment: DmaBufAttachment, table: SgTableHandle): void;
-  /** Nobody holds the dma-buf any more. */
+  /** The last reference to the dma-buf was dropped. */
   release(): void;
 }
 
-/** A dma-buf, with as many holders as its reference count says. */
+/** A dma-buf, counted by references. */
 export class DmaBuf extends Shared {
   readonly exporter: DmaBufExporter;
   /** Bytes, whole pages. */
@@ -52,7 +52,7 @@ export class DmaBuf extends Shared {
     timeline.members.add(this);
   }
 
-  /** dma_buf_attach. EXDEV for a device of another machine, ENODEV or ESTALE for one that is gone. */
+  /** dma_buf_attach. EXDEV for a device of another machine, ENODEV or ESTALE for one that was destroyed. */
   attach(device: DmaDevice): DmaBufAttachment {
     this.enter('dma_buf_attach');
     DmaDevice.recordIn(this.host, device, 'dma_buf_attach');

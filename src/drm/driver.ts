@@ -15,7 +15,7 @@ import type { Reclaim } from './reclaim.js';
 export interface Driver<Options, Instance extends object> {
   /** Name of the driver, for dma-debug's driver filter. */
   readonly name: string;
-  /** What the hardware can do, as far as the DMA API must know it when the device is added. */
+  /** What the hardware can do, in what the DMA API needs when the device is added. */
   readonly limits?: Pick<DeviceOptions, 'maskBits' | 'coherentMaskBits' | 'maxSegment' | 'segmentBoundaryBits'>;
 
   /**
@@ -45,9 +45,9 @@ export interface DriverHost {
   readonly ram: PhysicalMemory;
   /** Memory pressure: drivers register their shrinkers. @internal */
   readonly reclaim: Reclaim;
-  /** Told of what the driver does while it records. */
+  /** Records what the driver does while it is switched on. */
   readonly events: EventLog;
-  /** dma-debug, null where none watches. @internal */
+  /** dma-debug, null where it is off. @internal */
   readonly dmaDebugOrNull: DmaDebug | null;
   /** Whether an IOMMU translates what new devices access. @internal */
   readonly translates: boolean;

@@ -9,7 +9,10 @@ import type { DrmGemObject } from './gem-object.js';
 
 /** GEM objects as dma-bufs (drivers/gpu/drm/drm_prime.c). */
 
-/** A GEM driver as the exporter: the importer's table is a copy over the object's pages, which stay pinned while it is mapped. */
+/**
+ * A GEM driver as the exporter: the importer's table is a copy over the object's pages, which stay pinned while it is
+ * mapped.
+ */
 class GemExporter implements DmaBufExporter {
   readonly name: string;
   readonly object: DrmGemObject;
@@ -46,7 +49,7 @@ class GemExporter implements DmaBufExporter {
 
   unmap(attachment: DmaBufAttachment, table: SgTableHandle): void {
     const { exports } = this.object.device.core;
-    // A mapping of a device that is gone went with it.
+    // A mapping of a destroyed device was removed with it.
     const { device } = attachment;
     if (device.alive) exports.dmaUnmapSg(device.handle, table, exports.sgOrigNents(table), DMA_BIDIRECTIONAL, 0);
     exports.sgDestroy(table);

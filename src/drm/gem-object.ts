@@ -11,7 +11,7 @@ export interface GemBacking<Object> {
   readonly kind: string;
   /** Gets hold of the pages and sets `object.pages`. Returns 0 or a negative errno, and then has changed nothing. */
   getPages(object: Object): number;
-  /** Lets go of the pages; the caller clears `object.pages`. */
+  /** Drops the pages; the caller clears `object.pages`. */
   putPages(object: Object): void;
   /** The object is about to become a dma-buf. Refusing fails the export. */
   beforeExport?(object: Object): number;
@@ -33,7 +33,7 @@ export abstract class DrmGemObject<Device extends DrmDevice = DrmDevice> extends
   abstract backing: GemBacking<never>;
   /** Handle of the sg table while the object holds its pages, else 0. @internal */
   pages: SgTableHandle | 0 = 0;
-  /** For how many reasons the pages must stay: bound vmas, importers, copies in progress. @internal */
+  /** How many users keep the pages: bound vmas, importers, copies in progress. @internal */
   pagesPinCount = 0;
   /** The dma-buf that it was exported as. @internal */
   dmaBuf: DmaBuf | null = null;
@@ -72,7 +72,7 @@ export abstract class DrmGemObject<Device extends DrmDevice = DrmDevice> extends
   }
 }
 
-/** The pages must stay, for one reason more. */
+/** One more user keeps the pages. */
 export function pinPages(object: DrmGemObject): void {
   bugOn(object.pages === 0, 'pinning pages that are not there');
   ++object.pagesPinCount;

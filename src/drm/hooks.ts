@@ -9,10 +9,11 @@ import type { DmaDebug } from '../dma-debug/dma-debug.js';
  * - `call` is one call from outside: a method of the library, a timer, a notifier. At its end dma-debug reports what it
  *   found.
  * - `during` names the object, vma and hook that mappings and events belong to while some work is done. The names before it
- *   come back afterwards, whatever the work does; it may be nested.
- * - `ask` and `notify` run a policy's hook, `guard` other code that is not the driver's. The driver's code is written as the kernel's: a function is never left in the
- *   middle. So a hook that throws, or returns what it may not, counts as refusing (-EINVAL) or as done; the driver undoes or
- *   completes its work, and the outermost `call` throws the first such error.
+ *   are restored afterwards, even if the work throws; it may be nested.
+ * - `ask` and `notify` run a policy's hook, `guard` other code that is not the driver's. The driver's code is written as
+ *   the kernel's: a function is never left in the middle. So a hook that throws, or returns what it may not, counts as
+ *   refusing (-EINVAL) or as done; the driver undoes or completes its work, and the outermost `call` throws the first such
+ *   error.
  */
 export class HookRunner<Hook extends string> {
   private readonly registers: CpuRegisters;
@@ -88,7 +89,7 @@ export class HookRunner<Hook extends string> {
     }
   }
 
-  /** The errno that code of others' threw, for a caller that can refuse. Any other error is kept, and counts as EINVAL. */
+  /** The errno that the other code threw, for a caller that can refuse. Any other error is kept, and counts as EINVAL. */
   errnoOf(error: unknown): number {
     if (GemDmaError.is(error)) return error.errno;
     this.broken ??= { error };

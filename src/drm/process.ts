@@ -23,7 +23,7 @@ interface Area {
 
 /**
  * A user process's memory (struct mm_struct), as a driver sees it that borrows its pages: anonymous mappings
- * whose pages appear when they are touched, go when they are unmapped or discarded, and outlive that while somebody
+ * whose pages appear when they are touched and are freed when they are unmapped or discarded, unless another user
  * holds them.
  */
 export class Process extends Living {

@@ -3,13 +3,13 @@ import type { Timeline } from '../core/life.js';
 import { Living } from '../core/living.js';
 
 /**
- * What its user holds by handles and the driver by references (drm_gem_object, dma_buf). A handle is a reference that only
- * the user gives back: without one every method refuses, though the GPU or an importer may keep the object alive.
+ * An object that its user holds by handles and the driver by references (drm_gem_object, dma_buf). A handle is a reference
+ * that only the user gives back: without one every method refuses, though the GPU or an importer may keep the object alive.
  */
 export abstract class Shared extends Living {
-  /** How often the user holds it. */
+  /** Handles of the user. */
   handles = 1;
-  /** How often it is held at all. With the last reference it is freed. */
+  /** All references. With the last one it is freed. */
   refcount = 1;
   private readonly what: string;
 

@@ -36,7 +36,7 @@ export class ShmemFile implements Swappable {
     return this.table;
   }
 
-  /** Nobody holds the pages any more. */
+  /** No object holds the pages any more. */
   put(): void {
     this.device.reclaim.idleFiles.moveTail(this.idle);
   }

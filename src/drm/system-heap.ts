@@ -55,7 +55,7 @@ class HeapExporter implements DmaBufExporter {
 
   unmap(attachment: DmaBufAttachment, table: SgTableHandle): void {
     const { dmaUnmapSg, sgDestroy, sgOrigNents } = this.host.core.exports;
-    // A mapping of a device that is gone went with it.
+    // A mapping of a destroyed device was removed with it.
     const { device } = attachment;
     if (device.alive) dmaUnmapSg(device.handle, table, sgOrigNents(table), DMA_BIDIRECTIONAL, 0);
     sgDestroy(table);

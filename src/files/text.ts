@@ -6,9 +6,9 @@ import { compressionOf } from './compression.js';
 import { RecordingError } from './recording-error.js';
 
 /**
- * Text files, plain or gzip by their first bytes: every file that the library reads whole is read here. The synchronous reader takes a file whole; the asynchronous one
- * streams it, so that it can be interrupted. Both refuse more than MAX_TEXT before they hold it: a gzip file of a few
- * kilobytes can hold gigabytes.
+ * Text files, plain or gzip by their first bytes: every file that the library reads whole is read here. The synchronous
+ * reader takes a file whole; the asynchronous one streams it, so that it can be interrupted. Both refuse more than MAX_TEXT
+ * before they hold it: a gzip file of a few kilobytes can hold gigabytes.
  */
 
 /** Most bytes of text that a file may hold, unpacked: 256 MiB, some five million lines of a recording. */

@@ -42,7 +42,7 @@ export interface I915Options {
   mappable?: number | string;
   /** Bytes of memory that firmware set aside for graphics. Default 0: none. */
   stolen?: number | string;
-  /** Whose mapping policy. Default `linux-4.2`. */
+  /** The kernel whose mapping policy is emulated. Default `linux-4.2`. */
   driver?: DriverName;
   /** A policy of your own, in place of `driver`. */
   policy?: MappingPolicy;

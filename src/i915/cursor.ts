@@ -39,7 +39,7 @@ export class PageCursor {
     return pfnOf(object.device.core, held(object.pages), n);
   }
 
-  // Going backwards starts over from the head of the list that the object has now, which heals a stale cursor.
+  // Going backwards starts over from the head of the list that the object has now, which corrects a stale cursor.
   private rewound(object: GemObject, n: number): boolean {
     if (n >= this.last) return false;
     this.reset(object.pages);

@@ -57,18 +57,18 @@ export interface UserptrOptions {
 /**
  * i915/ is the memory management of the driver as of 2015, under the names of the kernel.
  *
- *   object.ts         a GEM object and its methods          backing/   where its memory comes from, one file a kind
+ *   object.ts         a GEM object and its methods          backing/   where its memory comes from, one file per kind
  *   pages.ts          get_pages, put_pages and pins         policy/    when its DMA mapping is made and ended
  *   bind.ts           a place in an address space           unbind.ts  and out of it
  *   vma.ts, view.ts   that place, and what it shows         ggtt.ts, ppgtt.ts  the address spaces
  *   execbuffer.ts     batches; retire.ts when they are done evict.ts, shrinker.ts  under pressure
- *   domain.ts         the CPU's accesses
+ *   cpu-access.ts     the CPU's accesses
  *
  * What any GEM driver has is in drm/: the device and object that these extend, shmem files, dma-bufs, processes, reclaim.
  *
  * An object gets its pages (getPages), is bound in one or more address spaces (bind, which needs the pages), unbound
  * again, and some time later its pages are put. The list of pages must be mapped for the device while an entry of any
- * address space points to them; who maps when is the policy's decision, and the difference between a leak and none.
+ * address space points to them; the policy decides when it is mapped, which is the difference between a leak and none.
  *
  * This class is the device: `machine.addI915({ gen: 8, driver: 'linux-4.1' })`.
  */
@@ -310,7 +310,8 @@ export class I915Device extends DrmDevice<HookName> {
   }
 
   /**
-   * The driver is unbound (i915_driver_unload): its address spaces and stolen memory are freed, and dma-debug checks what is left.
+   * The driver is unbound (i915_driver_unload): its address spaces and stolen memory are freed, and dma-debug checks what
+   * is left.
    * @returns mappings that are left over, as the kernel counts them then; 0 without dma-debug
    *   and at a second call, which does nothing
    * @throws GemDmaError EBUSY while there are objects or contexts

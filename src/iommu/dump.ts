@@ -14,7 +14,7 @@ function size(bytes: number): string {
 }
 
 /**
- * A domain's tables, one entry a line, each level indented below the entry that leads to it; leaves in runs:
+ * A domain's tables, one entry per line, each level indented below the entry that leads to it; leaves in runs:
  *
  *     domain 2: 4 levels, 4 table pages
  *     4 0x0000000000000 -> 0x400000123000

@@ -23,7 +23,7 @@ import { formatOf } from '../iommu-formats/index.js';
 import { dumpTables } from './dump.js';
 
 /**
- * The IOMMU of a machine, seen from outside: what it blocked, what slipped through, what its IOTLB did, and what is in
+ * The IOMMU of a machine, seen from outside: blocked accesses, stale accesses, the work of its IOTLB, and the contents of
  * the tables (assembly/iommu).
  */
 
@@ -37,7 +37,7 @@ export interface StaleAccess {
   /** Nanoseconds between the unmap and this access. */
   age: number;
   domain: number;
-  /** Who unmapped the page: the attribution of that call. 0 is none. */
+  /** The attribution of the call that unmapped the page. 0 is none. */
   object: number;
   vma: number;
   hook: number;

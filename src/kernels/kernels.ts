@@ -7,7 +7,7 @@ import type { AllocatorName } from '../iova/allocators.js';
 /**
  * Kernels as data. Two options choose what is emulated: `kernel` for the DMA stack and `driver` for i915. A kernel
  * is nothing but the properties below. Code asks for a property, never for a kernel's name, so that any mixture can be
- * configured; test/machine/presets.test.ts holds that. A kernel whose properties all exist is one more row of KERNELS.
+ * configured; test/kernels/kernels.test.ts checks that. A kernel whose properties all exist is one more row of KERNELS.
  */
 
 /** What differs between kernels in the DMA stack. */

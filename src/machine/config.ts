@@ -17,7 +17,7 @@ export type IommuMode = 'strict' | 'lazy' | 'passthrough' | 'off';
 export interface MachineOptions {
   /** Emulated RAM: a size, or size and fragmentation. Default 1 GiB, not fragmented. */
   ram?: number | string | { size?: number | string; fragmentation?: number };
-  /** Whose DMA stack is emulated. Default `linux-6.12`. */
+  /** The kernel whose DMA stack is emulated. Default `linux-6.12`. */
   kernel?: KernelName;
   /** The IOMMU: a mode, or mode and details. Default strict, four levels. */
   iommu?:
@@ -36,7 +36,10 @@ export interface MachineOptions {
         /** Lazy: places of a CPU's ring, a power of two, and how long a range waits. Default the kernel's. */
         flushQueue?: { entries?: number; milliseconds?: number };
       };
-  /** The bounce pool; `false` for none. Default none with an IOMMU that translates, otherwise 64 MiB, of a small machine a quarter. */
+  /**
+   * The bounce pool; `false` for none. Default none with an IOMMU that translates, otherwise 64 MiB, of a small machine a
+   * quarter.
+   */
   swiotlb?:
     | false
     | number

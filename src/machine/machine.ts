@@ -154,8 +154,8 @@ export class Machine implements DriverHost {
   }
 
   /**
-   * The kernel's log: each finding, fault, refusal and notice as the line that the configured kernel prints. What only
-   * gemdma can tell begins with `gemdma:`.
+   * The kernel's log: each finding, fault, refusal and notice as the line that the configured kernel prints. Lines that
+   * no kernel has begin with `gemdma:`.
    * @returns lines without line ends, oldest first; of very many the newest
    * @example
    *   console.log(machine.dmesg({ timestamps: true }).join('\n'));
@@ -170,9 +170,9 @@ export class Machine implements DriverHost {
   }
 
   /**
-   * The virtual CPU on which calls are made from now on: it decides whose magazines hand out and take back ranges, whose ring of
-   * a flush queue a range waits in, and which area of the bounce pool is searched first. A timer's work runs on the CPU that
-   * is set when the clock is advanced.
+   * The virtual CPU on which calls are made from now on: it selects the magazines that hand out and take back ranges, the
+   * ring of a flush queue that a range waits in, and which area of the bounce pool is searched first. A timer's work runs
+   * on the CPU that is set when the clock is advanced.
    * @throws RangeError for a CPU that the machine does not have
    */
   get cpu(): number {
@@ -277,7 +277,7 @@ export class Machine implements DriverHost {
 
   /**
    * Copies the state of the machine, to come back to it as often as wanted: linear memory, devices, the objects of
-   * its drivers, work that waits on the clock. Costs about 0.4 ms a MiB of linear memory, going back 0.06.
+   * its drivers, work that waits on the clock. Costs about 0.4 ms per MiB of linear memory, going back 0.06.
    * @param held what the caller has besides and wants to go back with it, such as a model that the machine is compared
    *   with. Its properties are put back, arrays, Maps and Sets with their contents, but not #fields nor what closures
    *   hold. A held object, or a driver's mapping policy, takes part by itself with a pair of methods: `snapshot()` returns its
@@ -296,8 +296,9 @@ export class Machine implements DriverHost {
 
   /**
    * Goes back to a snapshot: every structure, counter and byte is as it was then, time and findings included. Whatever
-   * existed then is good again under its old reference, destroyed or not; what was made since is dead.
-   * @throws GemDmaError EXDEV for another machine's snapshot, EBUSY from within a hook; once all is back, what a `restore` method throws
+   * existed then is valid again under its old reference, destroyed or not; what was made since is dead.
+   * @throws GemDmaError EXDEV for another machine's snapshot, EBUSY from within a hook; once all is back, what a `restore`
+   *   method throws
    */
   restore(snapshot: MachineSnapshot): void {
     this.atRest('machine_restore');
@@ -306,8 +307,8 @@ export class Machine implements DriverHost {
   }
 
   /**
-   * Makes the n-th allocation of a kind from now on fail, once: no memory, in the middle of whatever asks for it. What
-   * fails then says ENOMEM or ENOSPC and changes nothing.
+   * Makes the n-th allocation of a kind from now on fail, once: no memory, in the middle of any call. A call
+   * that fails for it returns ENOMEM or ENOSPC and changes nothing.
    * @param nth 1 is the next one; 0 takes a failure back that has not struck yet
    */
   failAllocation(kind: FaultKind, nth: number): void {

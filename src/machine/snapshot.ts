@@ -34,7 +34,7 @@ export class MachineSnapshot {
   constructor(machine: Machine, held: readonly object[], callbacks: readonly object[]) {
     const { core, context } = machine;
     this.#own = ownStates([...callbacks, ...held]);
-    // The host's own block must be there on both sides of going back.
+    // The host's own block must exist before and after a restore.
     core.staging(context);
     this.#machine = machine;
     this.#bytes = core.save();
@@ -72,7 +72,7 @@ export class MachineSnapshot {
     core.registers(machine.context).reset();
     const errors = this.#host.restore();
     core.timeline.goBack(this.#mark);
-    // The machine is whole by now, whatever these do; each gets its turn, and the first error is thrown.
+    // The machine is restored by now. Each method is called, and the first error is thrown.
     for (const { owner, state } of this.#own) {
       try {
         owner.restore(state);

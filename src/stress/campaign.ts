@@ -51,7 +51,10 @@ export interface CampaignSum {
   failures: { kind: string; id: string; message: string; runs: number; seed: number; step: number; replay: string }[];
   /** Seeds that occur more than once with different results: the run was not deterministic. */
   differing: number[];
-  /** Seeds of the campaigns for which there is no result, and the shards that should have them; null when the results do not show it. */
+  /**
+   * Seeds of the campaigns for which there is no result, and the shards that should have them; null when the results do not
+   * show it.
+   */
   missing: { seeds: number; of: number; shards: string[] } | null;
 }
 

@@ -118,7 +118,10 @@ function shrinkSeconds({ shrink }: RunOptions): number {
   return typeof shrink === 'number' ? shrink : SHRINK_SECONDS;
 }
 
-/** The command that makes the same run again; a call where there is none, as for a policy that is a value of the calling program. */
+/**
+ * The command that makes the same run again; a call where there is none, as for a policy that is a value of the calling
+ * program.
+ */
 function replayCommand(config: StressConfig, options: RunOptions, repertoire: Repertoire, operations: number): string {
   const { profile, machine, weights, limits, pages, sources } = options;
   if ((typeof profile === 'object' && !sources?.profile) || (repertoire.hasOwnState && !sources?.policy)) {

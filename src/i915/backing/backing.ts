@@ -2,7 +2,7 @@ import type { GemBacking } from '../../drm/gem-object.js';
 import type { GemObject } from '../object.js';
 
 /**
- * Where an object's memory comes from: one file a kind in this folder, each with the driver's four callbacks
+ * Where an object's memory comes from: one file per kind in this folder, each with the driver's four callbacks
  * (drm_i915_gem_object_ops). The table of kinds, and of the three kinds of DMA mapping that i915 has:
  *
  *   kind     backing                        mapping       who maps, with what               lives as long as

@@ -54,7 +54,7 @@ export class StolenMemory {
   }
 
   // Firmware tells the IOMMU's driver that the GPU uses this memory at its physical addresses (an RMRR of the DMAR table),
-  // which keeps them out of the allocator's hands and maps them one to one, for good.
+  // which reserves them in the allocator and maps them one to one, permanently.
   private mapIdentity(): void {
     const { domain } = this.device.dmaDevice;
     if (domain === undefined || domain === 'passthrough') return;

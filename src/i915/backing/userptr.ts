@@ -173,7 +173,7 @@ export class UserptrBacking implements Backing {
   }
 }
 
-/** The device's notifiers, one a process (struct i915_mm_struct and i915_mmu_notifier). */
+/** The device's notifiers, one per process (struct i915_mm_struct and i915_mmu_notifier). */
 export class UserptrNotifiers {
   private readonly device: I915Device;
   private readonly byProcess = new Map<Process, UserptrNotifier>();

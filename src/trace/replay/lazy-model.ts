@@ -3,8 +3,9 @@ import { orderOf } from './infer.js';
 import { OP, type Operations } from './operations.js';
 
 /**
- * A light model of magazines and flush queues, to find out when and where a lazy kernel's timer fired. Where a call does not get what the model has on top, the model takes what the trace says
- * and goes on, so that one wrong flush does not spoil the judgement of the next.
+ * A light model of magazines and flush queues, to find out when and where a lazy kernel's timer fired. Where a call does
+ * not get what the model has on top, the model takes what the trace says and goes on, so that one wrong flush does not
+ * spoil the judgement of the next.
  */
 
 export interface Tick {

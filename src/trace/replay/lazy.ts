@@ -7,11 +7,11 @@ import { OP, type Operations, SHAPE } from './operations.js';
 import { Run } from './run.js';
 
 /**
- * Lazy traces. When a range that was unmapped is free again, the flush queue's timer decides, and there is no event for it: it is a
- * timer of jiffies, so it fires at a tick edge, ceil(10 ms / tick) + 1 edges after it was armed, and the ranges go into the
- * magazines of the CPU that it runs on: that of the next call that is given one of them. Frequency and phase of the tick are
- * those under which most addresses match; where a flush still does not fit what follows it, it is tried on another CPU, later,
- * and an edge earlier or later.
+ * Lazy traces. When a range that was unmapped is free again, the flush queue's timer decides, and there is no event for it:
+ * it is a timer of jiffies, so it fires at a tick edge, ceil(10 ms / tick) + 1 edges after it was armed, and the ranges go
+ * into the magazines of the CPU that it runs on: that of the next call that is given one of them. Frequency and phase of
+ * the tick are those under which most addresses match; where a flush still does not fit what follows it, it is tried on
+ * another CPU, later, and an edge earlier or later.
  */
 
 export interface LazyRun {

@@ -37,7 +37,8 @@ const SET_PAGES = 64;
 const MAX_ROUNDS = 24;
 
 /**
- * Verifies the calls of a trace. What was there when it began is inferred (infer.ts), whether the IOMMU is strict or lazy as well.
+ * Verifies the calls of a trace. What was there when it began is inferred (infer.ts), whether the IOMMU is strict or lazy
+ * as well.
  */
 export function verifyTrace(operations: Operations): TraceVerification {
   const order = operations.order();

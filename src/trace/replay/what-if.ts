@@ -49,8 +49,8 @@ export interface WhatIfResult {
   /** Ranges that were unmapped but not yet flushed: how many, how long, how many at a time. */
   stale: { ranges: number; meanMilliseconds: number; maxMilliseconds: number; most: number } | null;
   /**
-   * Allocations that reached the tree, and the nodes that the kernel's linear search visits for them; null for an allocator that
-   * is not the kernel's.
+   * Allocations that reached the tree, and the nodes that the kernel's linear search visits for them; null for an allocator
+   * that is not the kernel's.
    */
   search: { allocations: number; meanSteps: number; maxSteps: number } | null;
 }

@@ -17,7 +17,10 @@ import type { PageFormat } from './event-format.js';
 const PADDING = 29;
 const TIME_EXTEND = 30;
 const TIME_STAMP = 31;
-/** In commit: events were lost before the page; and their number stands behind the data (RB_MISSED_EVENTS, RB_MISSED_STORED). */
+/**
+ * In commit: events were lost before the page; and their number stands behind the data (RB_MISSED_EVENTS,
+ * RB_MISSED_STORED).
+ */
 const MISSED_EVENTS = 0x80000000;
 const MISSED_STORED = 0x40000000;
 const COMMIT_MASK = 0xfffff;

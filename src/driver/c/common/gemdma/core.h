@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * What the runtime imports: from the core's module for C drivers (assembly/driver), wasm to wasm, and from the host
- * (src/driver/host.ts). For the runtime and for both sets of headers.
+ * (src/driver/driver.ts). For the runtime and for both sets of headers.
  */
 #ifndef GEMDMA_CORE_H
 #define GEMDMA_CORE_H
@@ -74,7 +74,7 @@ void gd_sg_gone(const void *sgl);
 void *gd_coherent_alloc(gd_u32 dev, gd_u32 length, gd_u32 attrs, gd_u64 *dma);
 gd_u32 gd_coherent_free(gd_u32 dev, gd_u32 length, const void *at, gd_u64 dma);
 
-/* src/driver/host.ts: what was found, text, registers of a device's model, and time */
+/* src/driver/driver.ts: what was found, text, registers of a device's model, and time */
 enum gd_finding {
 	GD_BUG, GD_WARN, GD_HANG, GD_DOUBLE_FREE, GD_BAD_FREE, GD_LEAK, GD_LOCK, GD_SLEEP, GD_MISUSE,
 };
