@@ -96,7 +96,7 @@ export class Accounts {
     };
   }
 
-  /** The layers at this moment, as far as an operation that was refused must leave them alone. */
+  /** The layers at this moment, in what an operation that was refused must not change. */
   state(): Record<string, unknown> {
     const { mappings, entries } = this.layers();
     const { used = 0 } = this.world.machine.swiotlb?.stats ?? {};
@@ -136,7 +136,7 @@ export class Accounts {
   }
 }
 
-/** What dma-debug says when it has no memory for an entry. */
+/** Checks by which dma-debug reports that it has no memory for an entry. */
 const NO_MEMORY: ReadonlySet<string> = new Set(['OOM_DISABLED', 'CACHELINE_ENOMEM']);
 
 function same(id: string, what: string, expected: number, got: number): void {

@@ -3,7 +3,7 @@ import type { StressResult } from './stress.js';
 
 /**
  * Many seeds over many machines. A campaign is a row of seeds; shard I of N takes every N-th of them, from the I-th on,
- * so that any job array or CI matrix that counts its jobs can run one, and no server has to hand out work. Each seed's
+ * so that each job of a job array or CI matrix can run one by its number, without a server that hands out work. Each seed's
  * result is one line of JSON; lines from anywhere, in any order, are summed.
  */
 
@@ -47,7 +47,7 @@ export interface CampaignSum {
   checks: number;
   done: Record<string, number>;
   refused: Record<string, number>;
-  /** Runs that failed, one for each kind of failure, with how many seeds met it and the smallest of them. */
+  /** Runs that failed, one for each kind of failure, with the number of seeds that had it and the smallest of them. */
   failures: { kind: string; id: string; message: string; runs: number; seed: number; step: number; replay: string }[];
   /** Seeds that occur more than once with different results: the run was not deterministic. */
   differing: number[];

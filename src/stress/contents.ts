@@ -1,4 +1,4 @@
-/** Bytes are kept in pieces of this size: as long as what is written at once, so that little is kept for nothing. */
+/** Bytes are kept in pieces of this size: as long as what is written at once, so that little space is unused. */
 const PIECE = 256;
 
 /** A piece that was written: its bytes, and which of them are known where the rest is not zeros but unknown. */
@@ -8,7 +8,7 @@ interface Piece {
 }
 
 /**
- * What a piece of memory must hold, kept plainly: bytes by piece, for pieces that were ever written. Everything else is
+ * What a piece of memory must hold: its bytes, in pieces, for pieces that were ever written. Everything else is
  * zeros, or, after an operation that failed half way, unknown: it is not compared until
  * it is written again.
  */

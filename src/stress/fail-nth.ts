@@ -16,9 +16,9 @@ import type { World, WorldState } from './world.js';
  * Every single allocation fails once. For each operation of a scenario, each kind of allocation and each n, a machine
  * is brought to the moment before the operation, its n-th allocation of the kind from there is made to fail, and then
  *
- *   either the operation says so, with an errno that fits, and everything is as it was before it, and the very same
+ *   either the operation returns an errno that fits, everything is as it was before it, and the same
  *   operation succeeds when it is tried again,
- *   or it got along without that memory (by evicting, by reclaiming, by doing less), and did all that it should,
+ *   or it succeeded without that memory (by evicting, by reclaiming, by doing less),
  *
  * and in both cases the rest of the scenario runs and nothing is left when all is given back. This is what SQLite does
  * with its malloc and iommufd's selftest with fail_nth.
@@ -36,7 +36,7 @@ export interface FailNthResult {
   points: number;
   byOperation: { op: string; points: number }[];
   byKind: Partial<Record<FaultKind, number>>;
-  /** Points at which the operation was refused, by errno, and those at which it got along without. */
+  /** Points at which the operation was refused, by errno, and those at which it succeeded without. */
   refused: Record<string, number>;
   absorbed: number;
   failures: { operation: number; op: string; kind: FaultKind | 'no'; nth: number; failure: string }[];
@@ -44,7 +44,7 @@ export interface FailNthResult {
   interrupted?: true;
 }
 
-/** Errnos that "there was no memory, no room" may come out as, in the kernel's own functions. */
+/** Errnos that a failed allocation may lead to in the kernel's own functions. */
 const NO_ROOM: ReadonlySet<string> = new Set(['ENOMEM', 'ENOSPC', 'EIO', 'EAGAIN']);
 /** No operation makes more allocations of one kind than this. */
 const MOST = 10_000;
@@ -69,7 +69,7 @@ export function* failNthPoints(
     expected: ['OOM_DISABLED', 'CACHELINE_ENOMEM', 'CACHELINE_OVERLAP', 'SEG_LEN'],
   };
   const course = new Course(config, operations, repertoire);
-  // A driver that is wrong with all the memory in the world need not be asked what it does without.
+  // A driver that fails with enough memory is not run without it.
   const failure = course.plain();
   if (failure) {
     const operation = course.plainRefusals.length - 1;
@@ -102,7 +102,7 @@ function text({ kind, id, message }: StressFailure): string {
   return `${kind} ${id}: ${message}`;
 }
 
-/** A scenario on its way, one operation after the other. */
+/** A run of a scenario, operation by operation. */
 class Course {
   readonly #repertoire: Repertoire;
   readonly #replayer: Replayer;

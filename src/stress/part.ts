@@ -43,7 +43,7 @@ export abstract class WorldPart {
     return this.world.newId();
   }
 
-  /** What the part's drivers say is mapped now. */
+  /** What is mapped now by the drivers' own counts. */
   abstract books(): Books;
   /** Throws a StressFailure for what does not hold of the part's own things. */
   check(): void {}
@@ -60,7 +60,7 @@ export abstract class WorldPart {
   }
   /** Takes back what the kernel, too, leaves behind of an operation that was refused in the end. */
   rewind(_before: WorldState, _operation: Operation): void {}
-  /** The world is back at its beginning: code of the user's begins anew, too. */
+  /** The world is back at its beginning: the user's code begins anew, too. */
   renew(): void {}
 
   /** Live objects, for a progress bar. */

@@ -26,7 +26,7 @@ export class StressRun {
   }
 }
 
-/** What recorded operations come to when they are applied to a fresh world. */
+/** What recorded operations do when they are applied to a fresh world. */
 export interface Course {
   /** Indexes of operations that the emulated kernel refuses. */
   refused: Set<number>;
@@ -34,7 +34,7 @@ export interface Course {
   idle: Set<number>;
 }
 
-/** Applies operations to a fresh world and says of each what it did. */
+/** Applies operations to a fresh world and finds what each of them did. */
 export function* courseOf(
   config: StressConfig,
   operations: readonly Operation[],

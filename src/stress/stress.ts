@@ -21,7 +21,7 @@ import type { Repertoire } from './vocabulary.js';
  *   threads/       workers on one memory
  *
  * A seed and a profile decide everything. Operations are plain values, so that a run that failed can be run again, cut down
- * and printed. No file here knows a driver: src/stress-i915 is the vocabulary of one, src/workload/stress.ts the public call.
+ * and printed. No file here imports a driver: src/stress-i915 is the vocabulary of one, src/workload/stress.ts the public call.
  */
 
 /** What came of a run: plain JSON. All but `timing` follows from seed, configuration and number of operations. */
@@ -42,7 +42,7 @@ export interface StressResult extends Tally {
 
 const DEFAULT_OPERATIONS = 1_000_000;
 const DEFAULT_SECONDS = 60;
-/** Operations between two looks at the clock and the signal. */
+/** Operations between two checks of the clock and the signal. */
 const BATCH = 512;
 const YIELD_MS = 20;
 const PROGRESS_MS = 100;

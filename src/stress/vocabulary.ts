@@ -6,8 +6,8 @@ import type { World } from './world.js';
 
 /**
  * What a stress run can do. A vocabulary is what one driver, or one way of using devices, brings to runs: its operations,
- * its things in the world with what must hold of them, profiles, and how all of this is printed. A repertoire is the
- * vocabularies of a run. Nothing else in this folder knows a driver.
+ * its part of the world with what must hold of it, profiles, and how all of this is printed. A repertoire is the
+ * vocabularies of a run. No other file of this folder depends on a driver.
  */
 export interface Vocabulary<Part extends WorldPart = WorldPart> {
   readonly name: string;
@@ -30,7 +30,7 @@ export interface Vocabulary<Part extends WorldPart = WorldPart> {
 
   /** Makes its part of a world: devices, and what must hold of them. */
   open(world: World): Part;
-  /** Whether the part calls code of the user's, which may keep state where no snapshot of the machine finds it. */
+  /** Whether the part calls the user's code, which may keep state where no snapshot of the machine finds it. */
   readonly hasOwnState?: boolean;
 
   /** Arguments of its operations that name things by their id, the one that the operation is about first. */

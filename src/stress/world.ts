@@ -43,7 +43,7 @@ export class World implements StressWorld {
     return part as Part;
   }
 
-  /** For a world back at its beginning: code of the user's begins anew. */
+  /** For a world that was restored to its beginning: the user's code begins anew. */
   renew(): void {
     for (const part of this.parts) part.renew();
   }

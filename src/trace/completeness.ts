@@ -1,4 +1,4 @@
-/** How complete an input was: what a reader of the results has to know before he believes them. */
+/** How complete an input was: what a reader of the results has to know to judge them. */
 
 /** A line that was not understood. Lines and columns count from 1. */
 export interface NotUnderstood {
@@ -25,7 +25,7 @@ export class Gaps {
   readonly otherEvents = new Map<string, number>();
   /** Lines of a log about something else, comments, stack traces. */
   otherLines = 0;
-  /** Events that the tracer says it lost: overwritten in the ring, or dropped. */
+  /** Events that the tracer reports as lost: overwritten in the ring, or dropped. */
   lostEvents = 0;
   /** Lists of entries that the kernel cut ([TRUNCATED]). */
   truncatedLists = 0;

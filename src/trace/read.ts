@@ -14,10 +14,10 @@ import {
 import { TextReader } from './text/reader.js';
 import { isTraceDat, readTraceDat, TRACE_DAT_MAGIC } from './trace-dat/index.js';
 
-/** Reading an input, whatever it is: bytes in, batches of columns out. */
+/** Reading an input of any format: bytes in, batches of columns out. */
 
 export interface ReadOptions {
-  /** How errors and examples call the input. Default `trace`. */
+  /** Name of the input in errors and examples. Default `trace`. */
   name?: string;
   /** Decompressors that the platform lacks: zstd. */
   codecs?: Codecs;
@@ -30,7 +30,7 @@ export interface TraceReader extends AsyncIterable<TraceBatch> {
 
 /**
  * Reads a trace or log: ftrace text, trace-cmd report, perf script, trace.dat, kernel logs, debugfs dma-api/dump; plain,
- * gzip or zstd. What it is, its content says.
+ * gzip or zstd. The format is found from the content.
  *
  * Memory does not grow with the input, except for a trace.dat that comes as a stream: give that as RandomAccess.
  *
@@ -100,7 +100,7 @@ function opened(
   throw new TraceError(input, 0, 0, 'compressed with zstd, which needs `codecs.zstdStream`');
 }
 
-/** Compressed data that ends early or is damaged: what came before is good, and the report says so. */
+/** Compressed data that ends early or is damaged: what came before is used, and the report says that it was cut. */
 async function* mended(source: AsyncIterable<Uint8Array>, gaps: Gaps): AsyncGenerator<Uint8Array> {
   let any = false;
   try {

@@ -15,7 +15,7 @@ export interface ScenarioOptions extends LongCallOptions {
   driver: DriverName;
   /** Decides everything that is random in the run. */
   seed: number;
-  /** Told of every step and what happened in it, by scenarios that have `steps`. */
+  /** Called with every step and its events, by scenarios that have `steps`. */
   onStep?: (step: ScenarioStep) => void;
 }
 

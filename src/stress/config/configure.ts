@@ -100,7 +100,7 @@ function configOf(profile: StressProfile, name: string, options: RunOptions, rep
     ...Object.assign({}, ...repertoire.vocabularies.map((vocabulary) => vocabulary.configure?.(profile))),
     checkEvery: checkInteger('checkEvery', options.checkEvery ?? DEFAULT_CHECK_EVERY, 1, Number.MAX_SAFE_INTEGER),
     faults,
-    // No entry to be had means the end of the kernel's checker: that is what it does, and ours goes on.
+    // Without memory for an entry the kernel's checker disables itself, as it must; ours goes on.
     ...(faults > 0 && { expected: [...(profile.expected ?? []), 'OOM_DISABLED', 'CACHELINE_ENOMEM'] }),
   };
   operationTable(repertoire.kinds, config.weights);

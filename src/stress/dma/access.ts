@@ -8,7 +8,7 @@ import { FROM_DEVICE, MAX_BYTES, type Mapping, notCopied, streaming, TO_DEVICE }
 import type { DmaPart } from './part.js';
 import type { Kind, OperationOf } from './types.js';
 
-/** Devices and the CPU take turns at the memory of streaming mappings, which must see each other's bytes. */
+/** Devices and the CPU use the memory of streaming mappings in turn, and must see each other's bytes. */
 
 /** A random piece of a mapping that a device may read or write: what it does is not forbidden by the direction. */
 function pickPiece(part: DmaPart, random: Random, forbidden: Direction): OperationOf<'deviceRead'> | null {
@@ -79,7 +79,7 @@ const write: Kind<'deviceWrite'> = {
 };
 
 /**
- * The CPU's turn while the device has the memory: the driver hands a part of it to the CPU, which reads what the device
+ * A sync while the memory is mapped: the driver gives a part of it to the CPU, which reads what the device
  * wrote and writes something itself, and gives it back. A list is handed over whole.
  */
 const sync: Kind<'sync'> = {

@@ -107,13 +107,13 @@ export function before(stamp: number, length: number): Uint8Array {
 export function known(part: DmaPart, direction: Direction, bytes: Uint8Array): Contents {
   const contents = new Contents();
   const { kernel, swiotlb } = part.machine;
-  // In 2015 a bounced page came back with whatever its slot held where the device wrote nothing.
+  // In 2015 a bounced page came back with the old contents of its slot where the device wrote nothing.
   if (direction === DMA_FROM_DEVICE && swiotlb !== null && kernel.swiotlb === 'index') contents.forget();
   else contents.write(0, bytes);
   return contents;
 }
 
-/** What the CPU reads of a mapping's memory when it is its turn: what the device wrote last, or what was there before. */
+/** What the CPU reads of a mapping's memory after a sync or unmap: what the device wrote last, or what was there before. */
 export function left(part: DmaPart, mapping: Mapping): { offset: number; bytes: Uint8Array } {
   const { offset, length } = mapping.written ?? NO_PROBE;
   const bytes = part.machine.ram.read(mapping.physical + offset, Math.min(length, mapping.length - offset));

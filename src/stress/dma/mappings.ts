@@ -193,7 +193,7 @@ const mapResource: Kind<'mapResource'> = {
   },
 };
 
-/** Whether a live mapping of registers begins in the same cacheline: a second one is a mistake to dma-debug. */
+/** Whether a live mapping of registers begins in the same cacheline: dma-debug reports a second one. */
 function lineInUse(part: DmaPart, physical: number): boolean {
   const line = Math.floor(physical / CACHELINE);
   const taken = ({ kind, physical: other }: Mapping) => kind === 'resource' && Math.floor(other / CACHELINE) === line;

@@ -5,8 +5,8 @@
  * - `finding`: dma-debug reported something; id is its check identifier
  * - `structure`: a structure of the core is broken; id is the subsystem
  * - `accounting`: layers disagree about what is mapped; id is the sum that does not add up
- * - `contents`: bytes are not what was written; id is who read them
- * - `fault`: a device access went where nothing is mapped, or nothing any more; id is the fault
+ * - `contents`: bytes are not what was written; id is the reader
+ * - `fault`: a device access went where nothing is mapped, or no longer; id is the fault
  * - `error`: an operation threw something that the emulated kernel never returns; id is the error's name
  * - `teardown`: something was left when everything had been given back; id is what
  */

@@ -1,7 +1,7 @@
 import { outOfRange } from '../../core/errors.js';
 
 /**
- * The only source of chance in a stress run: xoshiro128** (Blackman and Vigna), 32-bit integers throughout, so that a
+ * The only random source of a stress run: xoshiro128** (Blackman and Vigna), 32-bit integers throughout, so that a
  * seed means the same run on every machine and every version of Node.
  */
 export class Random {

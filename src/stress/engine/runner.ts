@@ -87,7 +87,7 @@ export class Runner<World extends StressWorld> {
     return true;
   }
 
-  // A kind that has nothing to work on gives way to another draw: that some kind always has is the table's business.
+  // A kind that has nothing to work on is drawn again: the weights must be such that some kind always has.
   private draw(
     random: Random,
     table: Weighted<OperationKind<World>>,

@@ -67,7 +67,7 @@ const STAMPED = [
   '};',
 ];
 
-/** A last line that reads bytes, as one that looks at the byte that was wrong. */
+/** A last line that reads bytes is printed with a comparison of the byte that was wrong. */
 function comparison(line: string, { details, id }: StressFailure): string[] {
   const { index, expected } = details;
   if (index === undefined || !/^\w+\.p?read\(.*\);$/.test(line)) return [line];
@@ -77,7 +77,7 @@ function comparison(line: string, { details, id }: StressFailure): string[] {
   ];
 }
 
-/** What must hold at the end, and does not. */
+/** Lines that fail at the end if the failure is there. */
 function verdict(failure: StressFailure, operations: readonly Operation[], repertoire: Repertoire): string[] {
   if (failure.kind === 'finding') {
     return [

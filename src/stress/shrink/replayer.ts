@@ -7,7 +7,7 @@ import { Runner } from '../engine/runner.js';
 import type { Repertoire } from '../vocabulary.js';
 import { World } from '../world.js';
 
-/** A copy of a world takes as long as a thousand operations, and memory: so few, and so far apart. */
+/** A copy of a world takes as long as a thousand operations, and memory, so there are few. */
 const MOST_STOPS = 12;
 const LEAST_STEP = 4096;
 /** A mask: operations between two yields. */
@@ -22,7 +22,7 @@ interface Stop {
 /**
  * Runs one sequence of operations after the other, each as if on a fresh world. Making a world takes ten times as long as
  * going back to its beginning, so there is one world, and a sequence that begins as the one before goes on from a stop on
- * the common way. Code of the user's, such as a mapping policy, may keep state where no snapshot finds it, in a WeakMap or
+ * the common way. The user's code, such as a mapping policy, may keep state where no snapshot finds it, in a WeakMap or
  * a closure: with it, every sequence goes on from the beginning, with that code made anew.
  */
 export class Replayer {
@@ -84,7 +84,7 @@ export class Replayer {
     return complete(this.sliced(operations));
   }
 
-  /** The same in slices. Work that is left half done leaves the replayer of no use. */
+  /** The same in slices. A replayer whose work was left half done cannot be used again. */
   *sliced(operations: readonly Operation[]): Sliced<StressFailure | null> {
     const runner = yield* this.#advance(operations);
     runner.finish();
@@ -92,7 +92,7 @@ export class Replayer {
   }
 
   /**
-   * Goes to the last stop before the sequence parts from the way; what lies beyond is of no use any more.
+   * Goes to the last stop on the common beginning of both sequences; later stops are dropped.
    * @returns how many operations it is after
    */
   #goBack(operations: readonly Operation[]): number {

@@ -72,7 +72,7 @@ export function* shrinkOperations(
     tries: Number.POSITIVE_INFINITY,
     expired: () => stopped() || performance.now() > until,
   };
-  // One check, at the end: what a periodic check would have found is there to be found then.
+  // One check, at the end: it finds what a periodic check would have found.
   const quiet = { ...config, checkEvery: Number.MAX_SAFE_INTEGER };
   const replayer = new Replayer(quiet, repertoire);
   let tries = 0;
@@ -105,7 +105,7 @@ export function* shrinkOperations(
   const simplified = (yield* simplify(items, simpler, fails, budget)).items;
   if (simplified.some((operation, i) => operation !== items[i])) ({ items } = yield* ddmin(simplified, fails, budget));
   if (stopped()) return null;
-  // Numbered anew, operations are others than those that were tried: what is said of them is found out of them.
+  // The renumbered operations were not tried yet: they are tried, and the result is about them.
   items = yield* withoutIdle(items);
   let operations = renumbered(items, repertoire);
   if (!(yield* fails(operations))) operations = items;
@@ -128,7 +128,7 @@ function* isMinimal(
   return !budget.expired();
 }
 
-/** The first operations that fail: what comes after the culprit goes in a few tries, as nearly always it does not matter. */
+/** The first operations that fail: a few tries drop the operations after the one that matters. */
 function* shortestPrefix(
   operations: readonly Operation[],
   fails: (part: readonly Operation[]) => Sliced<boolean>,
@@ -156,7 +156,7 @@ function* related(
   if (typeof failure.details.subject === 'number') ids.add(failure.details.subject);
   for (let round = 0; round < 3 && !budget.expired(); ++round) {
     const part = operations.filter((operation) => repertoire.idsOf(operation).some((id) => ids.has(id)));
-    // Things are needed, too, that the others are made of.
+    // Things that the others are made of are needed, too.
     for (const operation of part) for (const id of repertoire.idsOf(operation)) ids.add(id);
     const closed = operations.filter((operation) => ids.has(operation.id as number) || part.includes(operation));
     if (closed.length < operations.length && closed.length > 0 && (yield* fails(closed))) return closed;

@@ -1,6 +1,6 @@
 import type { Sliced } from '../../core/slices.js';
 
-/** What shrinking may cost: tries, and a clock or a signal that says when to stop. */
+/** Limits of shrinking: tries, and a clock or a signal. */
 export interface ShrinkBudget {
   tries: number;
   /** Asked before every try; true ends the search with the best so far. */

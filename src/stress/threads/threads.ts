@@ -58,7 +58,7 @@ export async function hammerThreads(options: ThreadStressOptions = {}): Promise<
   const stop = (): void => pool.stop();
   options.signal?.addEventListener('abort', stop);
   const started = performance.now();
-  // A worker says nothing while it works; what the others have mapped shows how far they are.
+  // A worker sends no message while it works: the count of mappings shows the progress.
   const timer = setInterval(() => {
     const what = `${threads} threads, ${device.counts.maps} mapped`;
     options.onProgress?.({ done: device.counts.maps, total: Math.round(operations / 2), what });

@@ -21,7 +21,7 @@ export class DeviceAccount {
   readonly lifetimes = new Histogram();
   /** Its addresses are physical, or slots of the bounce pool: several mappings may share a page. */
   untranslated = false;
-  /** dma_unmap_page events were seen: from then on one that is missing is worth telling. */
+  /** dma_unmap_page events were seen: from then on a missing one is reported. */
   pageUnmaps = 0;
   lowestPage = Number.POSITIVE_INFINITY;
   highestPage = 0;

@@ -18,7 +18,7 @@ interface Names {
   get(number: number): string;
 }
 
-/** A device that faults in a loop fills a log; so many different pages of a device are looked at. */
+/** Most pages of one device whose faults are looked at: a device that faults in a loop fills a log. */
 const MAX_FAULTS = 256;
 
 export class FaultList {
@@ -31,13 +31,13 @@ export class FaultList {
     return this.pending.length > 0;
   }
 
-  /** When the first of those that wait happened. */
+  /** Time of the first fault that waits. */
   get next(): number {
     this.sort();
     return this.pending[0].time;
   }
 
-  /** Keeps a fault of a log until the trace has come to it. */
+  /** Keeps a fault of a log until the trace has reached its time. */
   wait(fault: PendingFault): void {
     // Without a time, or one of so many, it is looked at in the end.
     if (this.pending.length >= 1 << 16) return;

@@ -1,8 +1,8 @@
 import type { SuspectMapping } from './suspects.js';
 
 /**
- * Mappings that left the tables, whose address has a new owner, and whose event of the DMA API has not been seen: it is told a
- * few microseconds after the address is free, and another CPU may be faster.
+ * Mappings that left the tables, whose address has a new owner, and whose event of the DMA API has not been seen: it is
+ * logged a few microseconds after the address is free, and another CPU may be faster.
  */
 
 /** So many may wait; the oldest has missed its event then. */

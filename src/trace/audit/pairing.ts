@@ -230,7 +230,7 @@ export class Pairing {
         best = record;
       }
     }
-    // Another mapping in the same page of the bounce pool, or of memory, is none of this.
+    // Another mapping in the same page of the bounce pool, or of memory, is no overlap.
     if (best >= 0 && account.untranslated && live.offset[best] !== offset) best = -1;
     const task = names[batch.task[row]];
     const time = batch.time[row];

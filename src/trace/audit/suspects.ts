@@ -3,7 +3,7 @@ import { addressText, type Evidence, physicalText, type SuspectGroup } from './r
 
 /**
  * Leak suspects. A mapping that is old when the trace ends proves nothing: the buffers of every receive ring are. One that was
- * *overtaken* is another matter: mappings of the same device, kind, size and task that were made later have come and gone.
+ * *overtaken* is suspect: mappings of the same device, kind, size and task that were made later have come and gone.
  */
 
 /** At least so many younger ones must have ended, and more than half of all younger ones. */
@@ -22,7 +22,7 @@ export class SuspectGroups {
   /** The group of a mapping. */
   of(device: number, kind: number, size: number, task: number): number {
     const order = size < 1 ? 0 : Math.ceil(Math.log2(size));
-    // Exact while devices and tasks are fewer than 2^20 each, which the table of strings sees to.
+    // Exact while devices and tasks are fewer than 2^20 each, which the table of strings guarantees.
     const key = ((device * 64 + order) * 8 + kind) * 2 ** 20 + task;
     const slot = (Math.imul(key | 0, 0x9e3779b1) ^ Math.imul((key / 4294967296) | 0, 0x85ebca6b)) >>> 20;
     if (this.cacheKeys[slot] === key) return this.cacheGroups[slot];

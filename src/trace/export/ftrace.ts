@@ -2,8 +2,9 @@ import { PAGE_SIZE as PAGE } from '../../core/generated/constants.js';
 import type { MachineEvent } from '../../events/events.js';
 
 /**
- * A machine's events as ftrace text, as the kernel would have written them: what reads a kernel's trace reads an emulator's.
- * Lists are written with one entry and one segment, since an event has their first address and their length only.
+ * A machine's events as ftrace text, as the kernel would have written them: programs that read a kernel's trace read the
+ * emulator's. Lists are written with one entry and one segment, since an event has their first address and their length
+ * only.
  */
 
 export interface FtraceOptions {

@@ -63,7 +63,7 @@ export function event(context: LineContext, bytes: Uint8Array, end: number): Lin
   return LINE.READ;
 }
 
-/** `# entries-in-buffer/entries-written: 106/2106   #P:2`; other comments say nothing. */
+/** `# entries-in-buffer/entries-written: 106/2106   #P:2`; other comments are skipped. */
 function comment(context: LineContext, bytes: Uint8Array, start: number, end: number): LineVerdict {
   const text = textOf(bytes, start, end);
   const counts = /entries-in-buffer\/entries-written:\s*(\d+)\/(\d+)/.exec(text);

@@ -12,7 +12,7 @@ export { SLOT_SIZE as SLOT };
 
 /** swiotlb's default size, IO_TLB_DEFAULT_SIZE. */
 const DEFAULT_SIZE = 64 * 1024 ** 2;
-/** Slots that a search may have passed over; a longer way is another story. */
+/** Most slots that a search may have passed over. */
 const MAX_PASSED = 256;
 
 export interface InferredPool {

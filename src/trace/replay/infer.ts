@@ -155,7 +155,7 @@ function below(low: number, size: number, alignment: number): number {
   return page;
 }
 
-/** How addresses of a space come about, from how they differ from the memory's. */
+/** How addresses of a space are made, from how they differ from the memory's. */
 function translationOf(o: Operations, devices: ReadonlySet<number>): Translation {
   let same = 0;
   let moved = 0;

@@ -14,7 +14,7 @@ export interface Tick {
   phase: number;
 }
 
-/** What a flush was otherwise than the rule says. */
+/** How a flush differs from the rule. */
 export interface Decision {
   cpu?: number;
   /** Edges later. */

@@ -79,7 +79,7 @@ const SMALLEST_BATCH = 16;
 const LARGEST_FOUND = 256;
 
 /**
- * Measures a target. A generator, so that a thread with an event loop can breathe; stopped early, it
+ * Measures a target. A generator, so that a thread can run its event loop in between; stopped early, it
  * still gives the figures of what was measured.
  * @param stopped asked after every batch
  */
@@ -215,7 +215,7 @@ function clockCost(): number {
 }
 
 /**
- * Why figures should not be believed that were measured with so much of a CPU.
+ * Why figures cannot be trusted that were measured with so much of a CPU.
  * @param cpuShare CPU time over the time that passed, 1 when the process had a CPU to itself
  */
 export function busy(cpuShare: number): string[] {
@@ -223,7 +223,7 @@ export function busy(cpuShare: number): string[] {
   return [`the process got only ${(100 * cpuShare).toFixed(0)} % of the CPU it asked for: the machine is busy`];
 }
 
-/** Why the figures of a run should not be believed, one sentence per reason; empty when there is none. */
+/** Why the figures of a run cannot be trusted, one sentence per reason; empty when there is none. */
 export function doubts(measured: Measured, cpuShare: number): string[] {
   const { map, unmap, blocks, batch, batches, failed, clock, warmup } = measured;
   const reasons: string[] = [];

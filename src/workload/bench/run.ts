@@ -42,7 +42,7 @@ export interface BenchResult {
   batches: number;
   warmup: Measured['warmup'];
   blocks: Measured['blocks'];
-  /** Reasons not to believe the figures; empty when there are none. */
+  /** Reasons not to trust the figures; empty when there are none. */
   untrusted: string[];
   /** Counters of the unit, the allocator and the flush queue over the whole run, warm-up included. */
   counters: Record<string, number>;

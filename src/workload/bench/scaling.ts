@@ -4,7 +4,7 @@ import type { BenchHooks, BenchResult } from './run.js';
 import { median } from './statistics.js';
 import { runThreads } from './threads.js';
 
-/** The same work on one worker, on two, and so on: how throughput grows, and what waits for what. */
+/** The same work on one worker, on two, and so on: how throughput grows, and which locks are waited for. */
 
 export interface ScalingRow {
   threads: number;

@@ -1,4 +1,4 @@
-/** Means with intervals, and what may be said when two runs differ. */
+/** Means with intervals, and comparisons of two runs. */
 
 export interface Interval {
   mean: number;

@@ -42,7 +42,7 @@ const COLUMNS: [string, (result: BenchResult) => number | string][] = [
   ['trusted', ({ untrusted }) => (untrusted.length === 0 ? 1 : 0)],
 ];
 
-/** A line a value, with a header; times in nanoseconds. */
+/** One line per value, with a header; times in nanoseconds. */
 export function csv(option: Sweepable, results: readonly BenchResult[]): string {
   const lines = [[option, ...COLUMNS.map(([name]) => name)].join(',')];
   for (const result of results) {

@@ -14,7 +14,7 @@ export async function runThreads(options: BenchOptions, hooks: BenchHooks): Prom
   const stop = (): void => pool.stop();
   hooks.signal?.addEventListener('abort', stop);
   const { machine } = pool;
-  // A worker says nothing while it measures: what the bar shows is the time that has passed.
+  // A worker sends no message while it measures: the bar shows the time that has passed.
   const begin = performance.now();
   const timer = setInterval(() => {
     const seconds = Math.min(options.seconds, (performance.now() - begin) / 1000);

@@ -11,7 +11,7 @@ import { once, type Scenario, type ScenarioResult } from '../scenario.js';
 
 /**
  * A corpus of mistakes that drivers make with the DMA API. Each is a short piece of driver against the public API, with
- * what the kernel's checker says of it and what ours says besides, and at which step.
+ * the reports of the kernel's checker and of ours, and the steps at which they come.
  */
 
 export interface Mistake {
@@ -96,7 +96,7 @@ export class Lab {
 
 const COLUMNS = 80;
 
-/** The scenario of a mistake: it is as the kernel has it when both checkers say exactly what the corpus says they do. */
+/** The scenario of a mistake: it is as the kernel has it when both checkers report exactly what the corpus lists. */
 export function mistakeScenario(name: string, mistake: Mistake): Scenario {
   return {
     name,

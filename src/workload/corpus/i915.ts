@@ -1,9 +1,9 @@
 import { i915Driver } from '../../i915/driver.js';
 import type { Lab, Mistake, Verdict } from './corpus.js';
 
-/** The mistake that this project began with, made by the driver that made it. */
+/** The bug of Linux commit e227330223a7, in the driver that had it. */
 
-/** One object is bound in its own address space and in the global one, unbound from both and freed; the driver goes. */
+/** One object is bound in its own address space and in the global one, unbound from both and freed; the driver is unbound. */
 function bindTwice(lab: Lab): void {
   const gpu = lab.machine.addDriver(i915Driver, { gen: 8, driver: 'linux-4.1', ppgtt: 'full' });
   const context = gpu.createContext();

@@ -5,7 +5,7 @@ import type { Mistake } from './corpus.js';
 
 const OBJECT = 1;
 
-/** Mappings that outlive what they map, or are outlived by what uses them. */
+/** Mappings that outlive their memory, or that end before their users. */
 export const lifetime: Readonly<Record<string, Mistake>> = {
   'leak-on-error-path': {
     title: 'the second of two mappings fails, and the error path forgets the first',

@@ -10,7 +10,7 @@ import { leakPaths } from './leak-paths.js';
 export const scenarios: readonly Scenario[] = [leak, ...leakPaths, ...corpus];
 
 /**
- * Runs a named scenario: a leak path of i915, a common mistake with the DMA API, or `leak`, the whole story.
+ * Runs a named scenario: a leak path of i915, a common mistake with the DMA API, or `leak`, the whole sequence of the bug.
  * @param name as `gemdma run --list` shows it; upper and lower case are the same
  * @param options `driver` defaults to linux-4.2, `seed` to 1
  * @throws TypeError when there is no such scenario, or it does not run under the driver

@@ -26,7 +26,7 @@ import {
  * Counted is what the IOMMU's allocator of 2015 holds, where one mapping is one range, not what the driver believes.
  *
  * The paths are written in the operations of the stress runs, so that these can run them too: `gemdma stress --fail-nth L3`
- * makes every allocation on a path fail. An operation that may be refused says by what in `refused`.
+ * makes every allocation on a path fail. `refused` is the errno of an operation that may be refused.
  */
 
 interface LeakPath {
@@ -236,7 +236,7 @@ function runPath(path: OperationScenario, { driver, seed, onStep }: ScenarioOpti
     expectedLeaks: expected,
     /** Calls of dma_unmap_sg that found nothing to unmap: the address had been given back before. */
     staleUnmaps: unmaps - (maps - leakedMappings),
-    /** What our checker says of it: mappings lost, and how often each check failed. */
+    /** The report of our checker: mappings lost, and how often each check failed. */
     dmaDebug: { lost: report.lost.count, lostIovaBytes: report.lost.iovaBytes, findings: report.findings },
     i915: gpu.config,
     config: machine.config,

@@ -13,15 +13,15 @@ import { Random } from '../../stress/engine/random.js';
 import type { DriverName, Scenario, ScenarioOptions, ScenarioResult } from '../scenario.js';
 
 /**
- * The story of Linux commit e227330223a7 ("drm/i915: avoid leaking DMA mappings", 2015): the same work under a driver
+ * The bug of Linux commit e227330223a7 ("drm/i915: avoid leaking DMA mappings", 2015): the same work under a driver
  * that maps at bind and under one that maps in get_pages.
  *
  * Objects are bound in the global GTT and in the address spaces of contexts, unbound, bound again, used by CPU and GPU,
  * and freed, beside a network card that receives into pages of the same memory. Nothing here depends on which driver runs:
- * every figure is read off the machine afterwards.
+ * every figure is read from the machine afterwards.
  */
 
-/** Objects of the churn: enough to run dma-debug's 65,536 entries dry at one lost object each. */
+/** Objects of the churn: enough to use up dma-debug's 65,536 entries at one lost object each. */
 const CHURN_OBJECTS = 8000;
 /** With the one that is looked at closely. */
 export const OBJECTS = CHURN_OBJECTS + 1;
@@ -77,7 +77,7 @@ export interface LeakResult extends ScenarioResult {
   /** How many objects left mappings behind, and those that left most. */
   leakedObjects: number;
   firstLeakers: { object: string; bytes: number }[];
-  /** The calls that made what leaked; entries are dma-debug's, one a mapped element. */
+  /** The calls that made what leaked; entries are dma-debug's, one per mapped element. */
   leakedAt: { site: string; entries: number; bytes: number }[];
   /** Bytes that the GPU can address and that its domain has not handed out. */
   iova: { freeBefore: number; freeAfter: number };
@@ -109,7 +109,7 @@ class Desk {
     this.#random = new Random(seed);
   }
 
-  /** The driver's users come: contexts with address spaces of their own. */
+  /** The driver's users arrive: contexts with address spaces of their own. */
   open(): void {
     // A full set of page tables takes 8 MiB of device addresses: one set is what a small domain can spare.
     for (let i = 0; i < (this.#bits === undefined ? CONTEXTS : 1); ++i) this.contexts.push(this.gpu.createContext());
@@ -272,7 +272,7 @@ function* innocentDevice(options: ScenarioOptions): Sliced<Innocent | null, Call
   return innocent;
 }
 
-/** The object for which the page around a cache line was mapped and never unmapped; the kernel cannot say. */
+/** The object for which the page around a cache line was mapped and never unmapped; the kernel does not report it. */
 function leftBy({ machine: { dmaDebug } }: Desk, cacheline: number): string {
   for (const { phys, size, lost, by } of dmaDebug.entries()) {
     if (lost && cacheline * CACHELINE >= phys && cacheline * CACHELINE < phys + size) {

@@ -10,7 +10,7 @@ import type { DriverName } from '../scenario.js';
 import { type LeakResult, leak } from './leak.js';
 
 /**
- * The main job: the story of the leak under both policies, a recording of a real kernel's allocator replayed, and what
+ * The main job: the leak under both policies, a recording of a real kernel's allocator replayed, and what
  * the two policies cost.
  */
 
@@ -21,7 +21,7 @@ export interface Throughput {
   /** dma_map_sg calls, and pages that they mapped. */
   mappingsPerSecond: number;
   pagesPerSecond: number;
-  /** Reasons not to believe the figures; empty when there are none. */
+  /** Reasons not to trust the figures; empty when there are none. */
   untrusted: string[];
 }
 
