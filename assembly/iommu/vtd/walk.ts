@@ -1,6 +1,6 @@
 // Looking an IOVA up in the tables of a VT-d domain.
 
-import { IommuDomain, leafPack } from '../domain';
+import { IommuDomain, leafPack, leafPhys } from '../domain';
 import { PTE_ADDRESS, PTE_LARGE, PTE_PRESENT, levelShift, slotAt, tableOf } from './pte';
 import { pfnLimit, positionOf, vtdOf } from './tables';
 
@@ -26,21 +26,8 @@ export function vtdWalk(at: IommuDomain, address: u64): u64 {
 
 /** iommuIovaToPhys (intel_iommu_iova_to_phys). */
 export function vtdIovaToPhys(at: IommuDomain, iova: u64): u64 {
-  const domain = vtdOf(at);
-  const pfn = iova >> 12;
-  if (pfn >= pfnLimit(domain)) return 0;
-  let table = domain.root;
-  let level = domain.levels;
-  do {
-    const entry = load<u64>(slotAt(table, pfn, level));
-    if (entry == 0) return 0;
-    if (level == 1 || (entry & PTE_LARGE) != 0) {
-      return (entry & PTE_ADDRESS) + (iova & ((<u64>4096 << levelShift(level)) - 1));
-    }
-    table = tableOf(entry);
-    --level;
-  } while (level != 0);
-  return 0;
+  const leaf = vtdWalk(at, iova);
+  return leaf == 0 ? 0 : leafPhys(leaf, iova);
 }
 
 /** iommuTranslates. The leaf table of the last call answers without a walk. */
