@@ -1,9 +1,10 @@
 // The entries of a table as Linux has them, in order. In runs form they are the runs. In pages form they follow from the
 // pfns by the rule of sg_alloc_table_from_pages_segment (lib/scatterlist.c): an entry goes on while the next page is the
-// neighbour of the last and the entry's pages are fewer than maxEntry. A table keeps its place between two looks, so
-// that a walk costs one step an entry and a random look costs a walk from there, or from the start if it lies before.
+// neighbour of the last and the entry's pages are fewer than maxEntry. The CPU keeps its place
+// between two looks (cursor.ts), so that a walk costs one step per entry.
 
 import { PAGE_SHIFT } from '../ram/ram';
+import { cursorOf } from './cursor';
 import { SG_NO_COALESCE, SG_ONE_RUN, SG_UNCOUNTED, SEGMENTS_NONE, SgTable, runAt } from './sg-table';
 
 const CONSECUTIVE = i32x4(0, 1, 2, 3);
@@ -94,22 +95,20 @@ export function entryPages(sgt: SgTable, page: u32): u32 {
   return n;
 }
 
-/** Moves the table's place to entry i, which exists (pages form). */
-function walkTo(sgt: SgTable, i: u32): void {
-  if (singlePages(sgt)) {
-    sgt.walkPage = i;
-    sgt.walkEntry = i;
-    return;
-  }
-  let entry = sgt.walkEntry;
-  let page = sgt.walkPage;
+/** First page of entry i, which exists (pages form). */
+export function pageOfEntry(sgt: SgTable, i: u32): u32 {
+  if (singlePages(sgt)) return i;
+  const cursor = cursorOf(sgt);
+  let entry = cursor.entry;
+  let page = cursor.page;
   if (entry > i) {
     entry = 0;
     page = 0;
   }
   for (; entry < i; ++entry) page += entryPages(sgt, page);
-  sgt.walkEntry = entry;
-  sgt.walkPage = page;
+  cursor.entry = entry;
+  cursor.page = page;
+  return page;
 }
 
 /** Physical address of the i-th entry, i < origNents (sg_phys). */
@@ -122,8 +121,7 @@ export function sgEntryPhys(sgt: SgTable, i: u32): u64 {
 }
 
 function physInPages(sgt: SgTable, i: u32): u64 {
-  walkTo(sgt, i);
-  return (<u64>pfnAt(sgt, sgt.walkPage) << PAGE_SHIFT) + (i == 0 ? sgt.offset : 0);
+  return (<u64>pfnAt(sgt, pageOfEntry(sgt, i)) << PAGE_SHIFT) + (i == 0 ? sgt.offset : 0);
 }
 
 /** Bytes of the i-th entry, i < origNents (sg->length). */
@@ -134,8 +132,7 @@ export function sgEntryLength(sgt: SgTable, i: u32): u32 {
 }
 
 function lengthInPages(sgt: SgTable, i: u32): u32 {
-  walkTo(sgt, i);
-  const page = sgt.walkPage;
+  const page = pageOfEntry(sgt, i);
   return <u32>entryBytes(sgt, page, entryPages(sgt, page));
 }
 

@@ -4,7 +4,10 @@ import { PAGE_SHIFT } from '../ram/ram';
 import { BLOCK_SIZE, blockAlloc, blockOrder } from '../memory/block';
 import { Context } from '../memory/context';
 import { currentCpu } from '../memory/cpu';
-import { entriesOf, entryPages, sgEntryLength, sgEntryOffset, sgEntryPhys, singlePages } from './entries';
+import { SgCursor, cursorOf, nextSerial } from './cursor';
+import {
+  entriesOf, entryPages, pageOfEntry, sgEntryLength, sgEntryOffset, sgEntryPhys, singlePages,
+} from './entries';
 import {
   SEGMENTS_ENTRIES, SEGMENTS_LIST, SEGMENTS_NONE, SEGMENTS_ONE, SEGMENTS_PHYSICAL, SG_SEGMENT_SIZE, SgTable, runAt,
   segmentAt,
@@ -23,20 +26,18 @@ export function sgEntrySpan(sgt: SgTable, i: u32): u64 {
 // Bytes of address space before entry i where each takes whole pages: what the pages form knows from the walk, and the
 // runs form has to add up, from the last look on.
 function packedBefore(sgt: SgTable, i: u32): u64 {
-  if (sgt.pfns != 0) {
-    sgEntryPhys(sgt, i); // moves the walk there
-    return <u64>sgt.walkPage << PAGE_SHIFT;
+  if (sgt.pfns != 0) return <u64>pageOfEntry(sgt, i) << PAGE_SHIFT;
+  const cursor = cursorOf(sgt);
+  if (cursor.segment > i) {
+    cursor.segment = 0;
+    cursor.bytes = 0;
   }
-  if (sgt.walkSegment > i) {
-    sgt.walkSegment = 0;
-    sgt.walkBytes = 0;
+  while (cursor.segment < i) {
+    const run = runAt(sgt, cursor.segment);
+    cursor.bytes += (<u64>(run.offset & 0xfff) + run.length + 0xfff) & ~0xfff;
+    ++cursor.segment;
   }
-  while (sgt.walkSegment < i) {
-    const run = runAt(sgt, sgt.walkSegment);
-    sgt.walkBytes += (<u64>(run.offset & 0xfff) + run.length + 0xfff) & ~0xfff;
-    ++sgt.walkSegment;
-  }
-  return sgt.walkBytes;
+  return cursor.bytes;
 }
 
 /** DMA address of segment i, i < nents (sg_dma_address); all ones in a table that was never mapped. */
@@ -61,10 +62,11 @@ export function sgSegmentLength(sgt: SgTable, i: u32): u64 {
   }
 }
 
-// Moves the segment walk of a list to the segment that holds a byte of the table.
-function walkToByte(sgt: SgTable, byte: u64): void {
-  let i = sgt.walkSegment;
-  let before = sgt.walkBytes;
+// The CPU's place in a list, at the segment that holds a byte of the table.
+function segmentOfByte(sgt: SgTable, byte: u64): SgCursor {
+  const cursor = cursorOf(sgt);
+  let i = cursor.segment;
+  let before = cursor.bytes;
   if (before > byte) {
     i = 0;
     before = 0;
@@ -73,8 +75,9 @@ function walkToByte(sgt: SgTable, byte: u64): void {
     before += segmentAt(sgt, i).length;
     ++i;
   }
-  sgt.walkSegment = i;
-  sgt.walkBytes = before;
+  cursor.segment = i;
+  cursor.bytes = before;
+  return cursor;
 }
 
 /** DMA address of page n of a mapped table that begins at a page and is built from pages. */
@@ -84,8 +87,8 @@ export function sgDmaAddress(sgt: SgTable, page: u32): u64 {
     case SEGMENTS_ONE:
     case SEGMENTS_ENTRIES: return sgt.inlineAddress + byte;
     case SEGMENTS_LIST: {
-      walkToByte(sgt, byte);
-      return segmentAt(sgt, sgt.walkSegment).address + sgt.listShift + (byte - sgt.walkBytes);
+      const cursor = segmentOfByte(sgt, byte);
+      return segmentAt(sgt, cursor.segment).address + sgt.listShift + (byte - cursor.bytes);
     }
     case SEGMENTS_PHYSICAL: return <u64>load<u32>(sgt.pfns + (<usize>page << 2)) << PAGE_SHIFT;
     default: return NO_ADDRESS;
@@ -100,8 +103,8 @@ export function sgDmaRun(sgt: SgTable, page: u32): u32 {
     case SEGMENTS_ENTRIES: return left;
     case SEGMENTS_LIST: {
       const byte = <u64>page << PAGE_SHIFT;
-      walkToByte(sgt, byte);
-      const end = sgt.walkBytes + segmentAt(sgt, sgt.walkSegment).length;
+      const cursor = segmentOfByte(sgt, byte);
+      const end = cursor.bytes + segmentAt(sgt, cursor.segment).length;
       return max<u32>(1, min<u32>(left, <u32>((end - byte) >> PAGE_SHIFT)));
     }
     case SEGMENTS_PHYSICAL: return singlePages(sgt) ? 1 : min(left, entryPages(sgt, page));
@@ -163,8 +166,7 @@ function dropSegments(sgt: SgTable): void {
   sgt.segmentCapacity = 0;
   sgt.listMost = 0;
   sgt.listShift = 0;
-  sgt.walkSegment = 0;
-  sgt.walkBytes = 0;
+  sgt.serial = nextSerial(sgt.ctx);
 }
 
 /** Address of segment i; all ones past the last and in a table that was never mapped. */

@@ -14,12 +14,14 @@
 // (build.ts): entries.ts walks it. Like the kernel, unmapping leaves the DMA side as it was; mapping writes it anew, and
 // mapping twice forgets where the first mapping was.
 
+import { blockAllocZeroed, blockOrder } from '../memory/block';
 import { Context, FAULT_SG } from '../memory/context';
 import { shouldFail } from '../memory/fault';
 import { addressOf, recordAt } from '../memory/record';
 import { slabAllocZeroed, slabCacheCreate, slabFree } from '../memory/slab';
 import { loanReturn } from '../ram/loan';
 import { pagesFree } from '../ram/pages';
+import { CURSOR_SIZE, nextSerial } from './cursor';
 import { SgState, sgOf } from './state';
 import { vectorFree } from './vector';
 
@@ -54,12 +56,8 @@ export class SgTable {
   listMost: u32;
   listStart: u64;
   listShift: u64;
-  /** Position of the entry walk: entry number and, in pages form, its first page (entries.ts). */
-  walkEntry: u32;
-  walkPage: u32;
-  /** Position of the segment walk: segment number and the bytes of the table before it (segments.ts). */
-  walkSegment: u32;
-  walkBytes: u64;
+  /** A number that no other table has, and another one after each change of its segments (cursor.ts). */
+  serial: u64;
   /** Bytes of all entries. */
   bytes: u64;
   /** Where the table's own frames lie on loan (ram/loan.ts). */
@@ -121,6 +119,8 @@ export function sgState(ctx: Context): SgState | null {
   if (tables == null) return null;
   const state = slabAllocZeroed<SgState>(home);
   if (state == null) return null;
+  state.cursors = blockAllocZeroed(ctx, blockOrder(<usize>ctx.cpuCount * CURSOR_SIZE));
+  if (state.cursors == 0) return null;
   state.tables = tables;
   ctx.sg = addressOf(state);
   return state;
@@ -130,7 +130,9 @@ export function sgState(ctx: Context): SgState | null {
 export function tableAlloc(ctx: Context): SgTable | null {
   if (shouldFail(ctx, FAULT_SG)) return null;
   const sgt = slabAllocZeroed(sgOf(ctx).tables);
-  if (sgt != null) sgt.ctx = ctx;
+  if (sgt == null) return null;
+  sgt.ctx = ctx;
+  sgt.serial = nextSerial(ctx);
   return sgt;
 }
 

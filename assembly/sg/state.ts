@@ -11,6 +11,9 @@ export class SgState {
   vectors2: CacheOf<usize> | null;
   /** Segments that are being counted: a page for each CPU, made when the first list needs it (segments.ts). */
   scratch: usize;
+  /** An SgCursor per CPU, and the serial number given last (cursor.ts). */
+  cursors: usize;
+  serial: u64;
 }
 
 /** The machine's, which it has from the start (sg-table.ts). */
