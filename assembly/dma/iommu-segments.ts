@@ -4,11 +4,9 @@
 // entries are single pages.
 
 import { recordAt } from '../memory/record';
-import { PAGE_SHIFT } from '../ram/ram';
+import { PAGE_MASK, PAGE_SHIFT } from '../ram/ram';
 import { entriesOf, entryPages, sgEntryLength, sgEntryPhys, singlePages } from '../sg/entries';
 import { SgSegment, SgTable } from '../sg/sg-table';
-
-const PAGE_MASK: u64 = 0xfff;
 
 /** Padding before an entry that takes `span` bytes, when the entries before it and their padding took `total`. */
 // @ts-ignore: decorator

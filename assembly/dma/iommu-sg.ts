@@ -15,7 +15,7 @@ import { COOKIE_MAP_ENTRIES, COOKIE_UNMAP_RANGE, DmaCookie } from '../iommu/cook
 import { IommuDomain } from '../iommu/domain';
 import { iommuMap, iommuMapPfns, iommuUnmap } from '../iommu/formats';
 import { blockAlloc, blockFree, blockOrder } from '../memory/block';
-import { PAGE_SHIFT } from '../ram/ram';
+import { PAGE_MASK, PAGE_SHIFT } from '../ram/ram';
 import { REASON_DMA_BAD_SIZE, REASON_DMA_NO_SEGMENTS, setReason } from '../reason';
 import { SG_MAX_PAGES } from '../sg/build';
 import { entriesOf, sgEntryPhys, singlePages } from '../sg/entries';
@@ -30,7 +30,6 @@ import { DmaDevice } from '../device/device';
 import { cookieOf, dmaDomainOf, rangeAlloc, rangeFree, unmapRange } from './iommu';
 import { paddingOf, segmentsOf } from './iommu-segments';
 
-const PAGE_MASK: u64 = 0xfff;
 const MAX_LENGTH: u64 = 0xffffffff;
 /** Pages of a 2 MiB leaf. */
 const LARGE_PAGES: u32 = 512;

@@ -2,6 +2,7 @@
 // 2015, intel_map_page of intel-iommu.c): a range of IOVA for each mapping, table entries in it, and back. Lists are in
 // iommu-sg.ts.
 
+import { PAGE_MASK } from '../ram/ram';
 import { iovaAlloc, iovaAllocFast, iovaFind, iovaFree, iovaFreeFast } from '../iova/iova';
 import { deferredAdd } from '../iommu/deferred-list';
 import {
@@ -18,7 +19,6 @@ import { REASON_DMA_NOT_MAPPED, setReason } from '../reason';
 import { DEVICE_TRY_32BIT, DmaDevice } from '../device/device';
 import { DMA_FROM_DEVICE, DMA_MAPPING_ERROR, DMA_TO_DEVICE } from '../device/mapping';
 
-const PAGE_MASK: u64 = 0xfff;
 /** Last pfn below 4 GiB. */
 const LAST_32BIT: u64 = 0xfffff;
 

@@ -7,7 +7,7 @@ import { Context } from '../memory/context';
 import { iommuMap, iommuUnmap } from '../iommu/formats';
 import { flushQueueAdd } from '../iommu/flush-queue';
 import { iotlbFlushPages } from '../iommu/iotlb';
-import { PAGE_SHIFT } from '../ram/ram';
+import { PAGE_MASK, PAGE_SHIFT } from '../ram/ram';
 import {
   REASON_DMA_BAD_DIRECTION, REASON_DMA_BAD_SIZE, REASON_DMA_NO_IOMMU, REASON_DMA_OFFSET_MISMATCH, setReason,
 } from '../reason';
@@ -16,8 +16,6 @@ import { countLinked, countMapped, countUnlinked, countUnmapped } from '../devic
 import { DmaDevice, OPS_IOMMU } from '../device/device';
 import { DMA_MAPPING_ERROR, DMA_NONE } from '../device/mapping';
 import { cookieOf, dmaDomainOf, protOf, rangeAlloc, rangeFree } from './iommu';
-
-const PAGE_MASK: u64 = 0xfff;
 
 /** Whole pages that `size` bytes from an address on touch, in bytes. */
 // @ts-ignore: decorator

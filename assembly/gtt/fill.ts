@@ -9,11 +9,11 @@
 //
 // Ascending runs and pfn vectors are filled 64 bytes a round, clearing 128.
 
+import { PAGE_SIZE } from '../ram/ram';
 import { SEGMENTS_ENTRIES, SEGMENTS_NONE, SEGMENTS_ONE, SEGMENTS_PHYSICAL, SgTable } from '../sg/sg-table';
 import { sgDmaAddress, sgDmaRun, sgSegmentAddress, sgSegmentLength } from '../sg/segments';
 import { highMask, isWide, pteEncode } from './pte';
 
-const PAGE: u64 = 4096;
 
 /** A row's source. Lives in its user's record for the time of one call: nothing of it is kept. */
 // @ts-ignore: decorator
@@ -49,7 +49,7 @@ function segmentPages(sgt: SgTable, i: u32): u64 {
 export function entriesPut(at: usize, source: PteSource, first: u32, count: u32): void {
   const wide = isWide(source.platform);
   if (source.sgt == null) {
-    ascending(at, source, wide, source.address + <u64>first * PAGE, count);
+    ascending(at, source, wide, source.address + <u64>first * <u64>PAGE_SIZE, count);
     return;
   }
   const sgt = source.sgt!;
@@ -108,7 +108,7 @@ function bySegments(at: usize, source: PteSource, wide: bool, first: u32, count:
       continue;
     }
     const run = min(count, pages - first);
-    ascending(at, source, wide, (sgSegmentAddress(sgt, i) & ~4095) + <u64>first * PAGE, run);
+    ascending(at, source, wide, (sgSegmentAddress(sgt, i) & ~4095) + <u64>first * <u64>PAGE_SIZE, run);
     at += <usize>run << step;
     count -= run;
     first = 0;
@@ -127,7 +127,7 @@ function ascending(at: usize, source: PteSource, wide: bool, address: u64, count
     const run = <u32>min<u64>(left, count);
     ascending32(at, <u32>pteEncode(source.platform, address, source.bits), run);
     at += <usize>run << 2;
-    address += <u64>run * PAGE;
+    address += <u64>run * <u64>PAGE_SIZE;
     count -= run;
   }
 }
@@ -139,12 +139,12 @@ function ascending64(at: usize, entry: u64, count: u32): void {
   const end = at + (<usize>count << 3);
   if ((at & 8) != 0 && at < end) {
     store<u64>(at, entry);
-    entry += PAGE;
+    entry += <u64>PAGE_SIZE;
     at += 8;
   }
   // Four pairs, each counted on by itself: no chain of additions from store to store.
   const two = i64x2.splat(8192);
-  let a = i64x2.replace_lane(i64x2.splat(<i64>entry), 1, <i64>(entry + PAGE));
+  let a = i64x2.replace_lane(i64x2.splat(<i64>entry), 1, <i64>(entry + <u64>PAGE_SIZE));
   let b = i64x2.add(a, two);
   let c = i64x2.add(b, two);
   let d = i64x2.add(c, two);
@@ -162,7 +162,7 @@ function ascending64(at: usize, entry: u64, count: u32): void {
   entry = <u64>i64x2.extract_lane(a, 0);
   for (; at < end; at += 8) {
     store<u64>(at, entry);
-    entry += PAGE;
+    entry += <u64>PAGE_SIZE;
   }
 }
 

@@ -27,6 +27,8 @@ import { Guarded } from '../memory/lock';
 
 export const PAGE_SHIFT: u32 = 12;
 export const PAGE_SIZE: u32 = 4096;
+/** Offset in a page. */
+export const PAGE_MASK: u64 = 0xfff;
 
 export const STATE_FREE: u8 = 0x80;
 export const STATE_USED: u8 = 0x40;

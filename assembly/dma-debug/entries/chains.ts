@@ -9,6 +9,7 @@
 // comparison of all that must agree. An entry takes two cache lines; ending a mapping touches the second only where there is
 // more to undo than the entry itself.
 
+import { PAGE_SHIFT } from '../../ram/ram';
 import { DmaDevice } from '../../device/device';
 import { blockAllocZeroed, blockFree, blockOrder } from '../../memory/block';
 import { addressOf } from '../../memory/record';
@@ -19,8 +20,6 @@ import { DEBUG_SYNC_BY_SEGMENT, OBJECT_SLOTS, DebugState } from './state';
 
 /** The kernel's hash takes the address from this bit on: two pages share a bucket. */
 export const HASH_SHIFT: u64 = 13;
-/** Ours has a chain for each page: two in one would only be in each other's way. */
-export const PAGE_SHIFT: u64 = 12;
 
 // Neighbouring pages lie in neighbouring slots; the folds keep objects that are all aligned to 2 MiB from meeting.
 // @ts-ignore: decorator

@@ -1,7 +1,8 @@
 // Taking an entry out of its chain, its lists and all counts.
 
+import { PAGE_SHIFT } from '../../ram/ram';
 import { lineOf, lineRemove, pairSound } from './cacheline';
-import { PAGE_SHIFT, countedIn, entryBefore, entryUncount, linesIn, slotOf, unchain } from './chains';
+import { countedIn, entryBefore, entryUncount, linesIn, slotOf, unchain } from './chains';
 import { ENTRY_COUNTED, ENTRY_LINE, ENTRY_LISTED, ENTRY_LOST, ENTRY_OBJECT, ENTRY_PAGES, Entry } from './entry';
 import { forgetPages } from './frames';
 import { entryFree } from './pool';

@@ -1,12 +1,13 @@
 // What is compared when a mapping is synced (check_sync). The entry is the one that covers the range, so that a range
 // beyond its entry is not "too long" but unknown: SYNC_RANGE exists and, as in the kernel, cannot be reached that way.
 
+import { PAGE_SHIFT } from '../../ram/ram';
 import { DmaDevice } from '../../device/device';
 import { DMA_BIDIRECTIONAL, DMA_FROM_DEVICE, DMA_TO_DEVICE } from '../../device/mapping';
 import { lock, unlock } from '../../memory/lock';
 import { entriesOf } from '../../sg/entries';
 import { SgTable } from '../../sg/sg-table';
-import { PAGE_SHIFT, findBest, findContaining, slotOf } from '../entries/chains';
+import { findBest, findContaining, slotOf } from '../entries/chains';
 import { TYPE_SG, TYPE_SINGLE, Entry, kindOf } from '../entries/entry';
 import { Payload, payload, report } from '../entries/log';
 import { DEBUG_KERNEL, DEBUG_OWN, DEBUG_SYNC_SGCOUNT, DebugState } from '../entries/state';

@@ -1,6 +1,7 @@
 // What is compared when a mapping ends (check_unmap). Every check runs, whatever the ones before it said, and the entry
 // goes in any case: a driver that unmaps wrongly has still unmapped.
 
+import { PAGE_SHIFT } from '../../ram/ram';
 import { DmaDevice } from '../../device/device';
 import { DMA_MAPPING_ERROR } from '../../device/mapping';
 import { lock, unlock } from '../../memory/lock';
@@ -9,7 +10,7 @@ import { entriesOf, entryBytes, entryPages } from '../../sg/entries';
 import { SgTable, sgPfn } from '../../sg/sg-table';
 import { pairSound } from '../entries/cacheline';
 import {
-  PAGE_SHIFT, countedIn, findAt, findBest, findUnchecked, headAt, linesIn, slotOf, unchain,
+  countedIn, findAt, findBest, findUnchecked, headAt, linesIn, slotOf, unchain,
 } from '../entries/chains';
 import { drop } from '../entries/drop';
 import {
