@@ -2,7 +2,7 @@
 // helping. Counted in the locks themselves, on the slow path only; all zeros in the single-threaded build.
 
 import { Iommu, unitIn } from './iommu/unit';
-import { IovaState, iovaStateOf } from './iova/domain';
+import { IovaState, iovaStateOf } from './iova/iova-domain';
 import { Context } from './memory/context';
 import { contendedCount, guardAt } from './memory/lock';
 import { slabsContended } from './memory/slab';

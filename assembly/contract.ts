@@ -54,7 +54,9 @@ export {
 } from './swiotlb/pool';
 
 // iova/, iommu/
-export { IOVA_FAST, IOVA_LINUX_42, IOVA_LINUX_612, IOVA_RCACHE } from './iova/domain';
+export {
+  RULE_ABOVE_START, RULE_CACHES, RULE_MAX32, RULE_ROUND, RULE_ROUND_FAST, RULE_SECOND_PASS, RULE_SPANS, RULE_TWO_NODES,
+} from './iova/iova-domain';
 export { IOVA_PFN_END } from './iova/iova';
 export { GAP_CLASSES } from './iova/query';
 export { MAGAZINE_PFNS, RCACHE_CLASSES } from './iova/rcache';
@@ -63,7 +65,7 @@ export {
 } from './iova/replay';
 export { DOMAIN_SNOOP, DOMAIN_UNMAP_EXACT, DOMAIN_WRITE_IMPLIES_READ } from './iommu/vtd/tables';
 export { DumpCursor, TableRun } from './iommu/dump';
-export { AMD_NP_CACHE } from './iommu/amdv1/domain';
+export { AMD_NP_CACHE } from './iommu/amdv1/amd-domain';
 export { AMD_CALLS_MAX, AMD_CALL_FLUSH, AMD_CALL_MAP, AMD_CALL_UNMAP, AmdCall } from './iommu/amdv1/calls';
 export { FaultRecord } from './iommu/fault-log';
 export { IommuStats } from './iommu/host';

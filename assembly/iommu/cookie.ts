@@ -12,7 +12,7 @@
 //   COOKIE_TREE_ONLY        the allocator has no caches to go through (alloc_iova, not alloc_iova_fast)
 
 import { slabAllocZeroed, slabCacheAt, slabFree } from '../memory/slab';
-import { IovaDomain } from '../iova/domain';
+import { IovaDomain } from '../iova/iova-domain';
 import { iovaDomainCreate, iovaDomainDestroy } from '../iova/iova';
 import { deferredFlush } from './deferred-list';
 import { IommuDomain } from './domain';
@@ -44,15 +44,15 @@ const START_PFN: u64 = 1;
 
 /**
  * Gives a domain its cookie (iommu_get_dma_cookie, iommu_dma_init_domain).
- * @param model IOVA allocator as for iovaDomainCreate (iova/iova.ts)
- * @param line the 32-bit line as that model has it (dma_32bit_pfn)
+ * @param rules of the IOVA allocator, as for iovaDomainCreate (iova/iova.ts)
+ * @param line the 32-bit line as that allocator has it (dma_32bit_pfn)
  * @param flags COOKIE_*
  * @param queueEntries ring size of the flush queue, a power of two; the deferred list has its own length
  * @param queueNs longest time that an unmapped range waits, in nanoseconds
  * @returns false with the domain as it was: for parameters that cannot be, and without memory
  */
 export function cookieCreate(
-  domain: IommuDomain, model: u32, line: u32, flags: u32, queueEntries: u32, queueNs: u64,
+  domain: IommuDomain, rules: u32, line: u32, flags: u32, queueEntries: u32, queueNs: u64,
 ): bool {
   const ctx = domain.ctx;
   const cache = slabCacheAt<DmaCookie>(ctx, ctx.iommu + offsetof<Iommu>('cookieCache'), offsetof<DmaCookie>());
@@ -60,7 +60,7 @@ export function cookieCreate(
   if (cookie == null) return false;
   cookie.flags = flags;
   cookie.lastPfn = ((<u64>1 << <u64>domain.width) - 1) >> 12;
-  const iova = iovaDomainCreate(ctx, model, 12, START_PFN, line, ctx.cpuCount);
+  const iova = iovaDomainCreate(ctx, rules, 12, START_PFN, line, ctx.cpuCount);
   if (iova != null) {
     cookie.iova = iova;
     if ((flags & COOKIE_LAZY) == 0 || (flags & COOKIE_DEFERRED_LIST) != 0) {

@@ -7,7 +7,7 @@ import { blockAlloc, blockOrder } from '../memory/block';
 import { TIMER_DEFERRED_LIST, timerAdd } from '../memory/clock';
 import { Context } from '../memory/context';
 import { lock, unlock } from '../memory/lock';
-import { IovaDomain } from '../iova/domain';
+import { IovaDomain } from '../iova/iova-domain';
 import { iovaFree } from '../iova/iova';
 import { addressOf, fieldOf, recordAt } from '../memory/record';
 import { iotlbFlushGlobal } from './iotlb';

@@ -53,16 +53,16 @@ export function domainCreate(ctx: Context, levels: u32, width: u32, pageSizes: u
 /**
  * Makes a domain that the DMA API maps through (IOMMU_DOMAIN_DMA).
  * @param levels, width, pageSizes, tableFlags as for domainCreate
- * @param model, line, flags, queueEntries, queueNs as for cookieCreate (cookie.ts)
+ * @param rules, line, flags, queueEntries, queueNs as for cookieCreate (cookie.ts)
  * @returns the domain, or null as domainCreate and cookieCreate have it
  */
 export function dmaDomainCreate(
-  ctx: Context, levels: u32, width: u32, pageSizes: u64, tableFlags: u32, model: u32, line: u32, flags: u32,
+  ctx: Context, levels: u32, width: u32, pageSizes: u64, tableFlags: u32, rules: u32, line: u32, flags: u32,
   queueEntries: u32, queueNs: u64,
 ): IommuDomain | null {
   const domain = domainCreate(ctx, levels, width, pageSizes, tableFlags);
   if (domain == null) return null;
-  if (cookieCreate(domain, model, line, flags, queueEntries, queueNs)) return domain;
+  if (cookieCreate(domain, rules, line, flags, queueEntries, queueNs)) return domain;
   domainDestroy(domain);
   return null;
 }

@@ -13,7 +13,7 @@ import { TIMER_FLUSH_QUEUE, timerAdd, timerCancel } from '../memory/clock';
 import { Context } from '../memory/context';
 import { currentCpu } from '../memory/cpu';
 import { lock, unlock } from '../memory/lock';
-import { IovaDomain } from '../iova/domain';
+import { IovaDomain } from '../iova/iova-domain';
 import { iovaFreeFast } from '../iova/iova';
 import { addressOf, fieldOf } from '../memory/record';
 import { IommuDomain } from './domain';

@@ -3,7 +3,7 @@
 import { Context } from '../memory/context';
 import { fromHost, toHost } from '../memory/host';
 import { DmaDevice } from '../device/device';
-import { IovaDomain } from '../iova/domain';
+import { IovaDomain } from '../iova/iova-domain';
 import * as access from './access';
 import { TRANSLATE_FAULT, translate } from './access';
 import { IommuDomain, domainInvalidations, pageInvalidations } from './domain';
@@ -22,11 +22,11 @@ export function domainCreate(ctx: Context, levels: u32, width: u32, pageSizes: f
 
 /** dmaDomainCreate. */
 export function dmaDomainCreate(
-  ctx: Context, levels: u32, width: u32, pageSizes: f64, tableFlags: u32, model: u32, line: u32, flags: u32,
+  ctx: Context, levels: u32, width: u32, pageSizes: f64, tableFlags: u32, rules: u32, line: u32, flags: u32,
   queueEntries: u32, queueNs: f64,
 ): IommuDomain | null {
   return life.dmaDomainCreate(
-    ctx, levels, width, fromHost(pageSizes), tableFlags, model, line, flags, queueEntries, fromHost(queueNs),
+    ctx, levels, width, fromHost(pageSizes), tableFlags, rules, line, flags, queueEntries, fromHost(queueNs),
   );
 }
 

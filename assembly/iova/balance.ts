@@ -2,7 +2,7 @@
 // full, but for those that a run of insertions at one end has just begun.
 
 import { slabAllocBytes, slabFreeBytes } from '../memory/slab';
-import { fingerOf, IovaDomain, stateOf, WAY_FOUND, WAY_LOCATED } from './domain';
+import { fingerOf, IovaDomain, stateOf, WAY_FOUND, WAY_LOCATED } from './iova-domain';
 import {
   ANCHOR, CAP, CHILD, COUNT, HI, INNER_GAP, INNER_MAX, INNER_MERGED, INNER_MIN, KEY, LEAF_MAX, LEAF_MERGED, LO, LOW, NEXT,
   USED, childOf, countOf, codesSet, firstOf, gapCodes, hiOf, innerClear, innerMove, innerTop, keyOf, leafClear, leafMove, leafTop, loOf, usedOf,

@@ -1,7 +1,7 @@
 // The walk over everything that iova/ keeps. Each check has a number, so that a failure says what was broken.
 
 import { Context } from '../memory/context';
-import { IovaDomain, iovaStateOf } from './domain';
+import { IovaDomain, iovaStateOf } from './iova-domain';
 import { fastCheck } from './fast';
 import {
   ANCHOR, CAP, INNER_GAP, INNER_MAX, LEAF_GAP, LEAF_MAX, LOW, NEXT, capOf, childOf, codeOf, countOf, gapStart,

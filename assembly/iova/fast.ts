@@ -13,7 +13,7 @@ import { blockAllocZeroed, blockFree, blockOrder } from '../memory/block';
 import { currentCpu } from '../memory/cpu';
 import { lock, unlock } from '../memory/lock';
 import { slabAlloc, slabFree } from '../memory/slab';
-import { fingerOf, IovaDomain, stateOf } from './domain';
+import { fingerOf, IovaDomain, stateOf } from './iova-domain';
 import { alignMask, codesFor, NO_MEMORY, NO_PLACE } from './linux';
 import { CAP } from './node';
 import { ALL_FREE, SLOTS, Span, SpanList, spanAt, spanEnter, spansDestroy } from './span';

@@ -3,7 +3,7 @@
 import { Context } from '../memory/context';
 import { fromHost, toHost } from '../memory/host';
 import { lock, unlock } from '../memory/lock';
-import { IovaDomain, pathOf } from './domain';
+import { IovaDomain, pathOf } from './iova-domain';
 import { iovaAlloc, iovaAllocFast, iovaDomainCreate, iovaFind, iovaFree, iovaFreeFast, iovaReserve } from './iova';
 import { ANCHOR, hiOf, loOf } from './node';
 import { cachedPages, freeBelow, gapHistogram, largestGap } from './query';
@@ -11,8 +11,8 @@ import { MAGAZINE_PFNS, RCACHE_CLASSES, depotOf, rcachePages } from './rcache';
 import { pathIndex } from './path';
 import { locate } from './tree';
 
-export function iovaCreate(ctx: Context, model: u32, granuleShift: u32, startPfn: f64, pfn32bit: f64, cpus: u32): IovaDomain | null {
-  return iovaDomainCreate(ctx, model, granuleShift, fromHost(startPfn), fromHost(pfn32bit), cpus);
+export function iovaCreate(ctx: Context, rules: u32, granuleShift: u32, startPfn: f64, pfn32bit: f64, cpus: u32): IovaDomain | null {
+  return iovaDomainCreate(ctx, rules, granuleShift, fromHost(startPfn), fromHost(pfn32bit), cpus);
 }
 
 export function iovaAllocate(domain: IovaDomain, size: f64, limitPfn: f64, aligned: bool): f64 {

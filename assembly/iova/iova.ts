@@ -4,8 +4,8 @@
 //
 //   node.ts     nodes of the index: layout, summaries, vector routines
 //   tree.ts     the index: locate, search, insert, remove; balance.ts splits and merges its nodes; path.ts the way to one
-//   linux.ts    where Linux 4.2 and 6.12 put a range, and what they remember
-//   rcache.ts   6.12's magazines and depots in front of the tree
+//   linux.ts    where Linux puts a range, and what it remembers, by the domain's rules
+//   rcache.ts   Linux's magazines and depots in front of the tree
 //   fast.ts     our own model: spans (span.ts) of equal slots, no search at all on the common path
 //   query.ts    free pages, gaps, histogram; why a request failed
 //   check.ts    the walk over everything
@@ -21,9 +21,12 @@ import { lock, unlock } from '../memory/lock';
 import { slabAllocZeroed, slabFree } from '../memory/slab';
 import { REASON_IOVA_BUSY, REASON_IOVA_NO_MEMORY, setReason } from '../reason';
 import { treeCreate, treeDestroy } from './balance';
-import { IOVA_FAST, IOVA_LINUX_42, IOVA_LINUX_612, IOVA_RCACHE, IovaDomain, IovaState, iovaState, iovaStateOf, pathOf, stateOf } from './domain';
+import {
+  IovaDomain, IovaState, RULES, RULE_ABOVE_START, RULE_CACHES, RULE_ROUND, RULE_ROUND_FAST, RULE_SPANS, RULE_TWO_NODES,
+  iovaState, iovaStateOf, pathOf, stateOf,
+} from './iova-domain';
 import { FAST_ORDERS, fastAlloc, fastCreate, fastDestroy, slotAlloc, slotFind, slotFree } from './fast';
-import { allocLinux42, allocLinux612, forget, NO_MEMORY, NO_PLACE, roundupPow2 } from './linux';
+import { allocOneNode, allocTwoNodes, forget, NO_MEMORY, NO_PLACE, roundupPow2 } from './linux';
 import { ANCHOR, hiOf, loOf } from './node';
 import { reasonFor } from './query';
 import { RCACHE_CLASSES, orderOf, rcacheCreate, rcacheDestroy, rcacheFlush, rcacheGet, rcacheInsert } from './rcache';
@@ -35,25 +38,24 @@ import { extendAt, insertAt, locate, removeAt, roomAt } from './tree';
 export const IOVA_PFN_END: u64 = 1 << 53;
 
 /**
- * Makes a domain (init_iova_domain, and iova_domain_init_rcaches with IOVA_RCACHE).
- * @param model IOVA_LINUX_42, IOVA_LINUX_612, IOVA_LINUX_612 | IOVA_RCACHE or IOVA_FAST
- * @param startPfn lowest pfn to be handed out, at least 1 (4.2 starts one above it)
+ * Makes a domain (init_iova_domain, and iova_domain_init_rcaches with RULE_CACHES).
+ * @param rules RULE_*
+ * @param startPfn lowest pfn to be handed out, at least 1 (with RULE_ABOVE_START one above it)
  * @param pfn32bit the 32-bit line as the kernel has it: 1 << (32 - granuleShift) in 6.12, one less in 4.2
  * @param cpus CPUs that are online: what a depot is trimmed to
  * @returns the domain, null without memory or for parameters that cannot be
  */
 export function iovaDomainCreate(
-  ctx: Context, model: u32, granuleShift: u32, startPfn: u64, pfn32bit: u64, cpus: u32,
+  ctx: Context, rules: u32, granuleShift: u32, startPfn: u64, pfn32bit: u64, cpus: u32,
 ): IovaDomain | null {
-  const kind = model & ~IOVA_RCACHE;
-  if (kind < IOVA_LINUX_42 || kind > IOVA_FAST || (model != kind && kind != IOVA_LINUX_612)) return null;
+  if ((rules & ~RULES) != 0) return null;
   if (startPfn == 0 || startPfn >= IOVA_PFN_END || pfn32bit >= IOVA_PFN_END || cpus == 0) return null;
   if (iovaState(ctx) == null) return null;
   const state = iovaStateOf(ctx)!;
   const domain = slabAllocZeroed(state.domainCache);
   if (domain == null) return null;
   domain.ctx = ctx;
-  domain.model = kind;
+  domain.rules = rules;
   domain.granuleShift = granuleShift;
   domain.start = startPfn;
   domain.line = pfn32bit;
@@ -63,11 +65,12 @@ export function iovaDomainCreate(
   domain.cachedHi = ANCHOR;
   domain.cached32Lo = ANCHOR;
   domain.cached32Hi = ANCHOR;
-  if (!treeCreate(domain, kind == IOVA_LINUX_42 ? startPfn + 1 : startPfn)) {
+  if (!treeCreate(domain, (rules & RULE_ABOVE_START) != 0 ? startPfn + 1 : startPfn)) {
     slabFree<IovaDomain>(state.domainCache, domain);
     return null;
   }
-  const ready = kind == IOVA_FAST ? fastCreate(domain, ctx.cpuCount) : model == kind || rcacheCreate(domain, ctx.cpuCount);
+  const ready = (rules & RULE_SPANS) != 0 ? fastCreate(domain, ctx.cpuCount)
+    : (rules & RULE_CACHES) == 0 || rcacheCreate(domain, ctx.cpuCount);
   if (!ready) {
     treeDestroy(domain);
     slabFree<IovaDomain>(state.domainCache, domain);
@@ -85,7 +88,7 @@ export function iovaDomainDestroy(domain: IovaDomain): void {
   while (<usize>load<u32>(link) != changetype<usize>(domain)) link = <usize>load<u32>(link) + offsetof<IovaDomain>('next');
   store<u32>(link, <u32>changetype<usize>(domain.next));
   if (domain.magazines != 0) rcacheDestroy(domain);
-  if (domain.model == IOVA_FAST) fastDestroy(domain);
+  if ((domain.rules & RULE_SPANS) != 0) fastDestroy(domain);
   treeDestroy(domain);
   slabFree<IovaDomain>(state.domainCache, domain);
 }
@@ -99,9 +102,10 @@ function noMemory(domain: IovaDomain): u64 {
 // @ts-ignore: decorator
 @inline
 function place(domain: IovaDomain, size: u64, limit: u64, aligned: bool): u64 {
-  return domain.model == IOVA_LINUX_42
-    ? allocLinux42(domain, size, limit, aligned)
-    : allocLinux612(domain, size, limit, aligned);
+  if (aligned && (domain.rules & RULE_ROUND) != 0) size = roundupPow2(size);
+  return (domain.rules & RULE_TWO_NODES) != 0
+    ? allocTwoNodes(domain, size, limit, aligned)
+    : allocOneNode(domain, size, limit, aligned);
 }
 
 // What a failed placement comes to: 0, and the reason in the CPU's record.
@@ -113,7 +117,7 @@ function refuse(domain: IovaDomain, result: u64, size: u64, limit: u64, aligned:
 
 /**
  * Allocates a range (alloc_iova).
- * @param size pages, at least 1; 4.2 rounds aligned sizes up to a power of two
+ * @param size pages, at least 1; RULE_ROUND rounds aligned sizes up to a power of two
  * @param limitPfn highest pfn that the range may hold
  * @param aligned to the smallest power of two that is at least the size
  * @returns its first pfn, or 0 with the reason in the CPU's record
@@ -122,7 +126,7 @@ export function iovaAlloc(domain: IovaDomain, size: u64, limitPfn: u64, aligned:
   assert(size != 0);
   if (shouldFail(domain.ctx, FAULT_IOVA)) return noMemory(domain);
   limitPfn = min<u64>(limitPfn, IOVA_PFN_END - 1);
-  if (domain.model == IOVA_FAST) return allocFast(domain, size, limitPfn, aligned);
+  if ((domain.rules & RULE_SPANS) != 0) return allocFast(domain, size, limitPfn, aligned);
   lock(domain);
   let pfn = place(domain, size, limitPfn, aligned);
   if (pfn == NO_PLACE || pfn == NO_MEMORY) pfn = refuse(domain, pfn, size, limitPfn, aligned);
@@ -192,7 +196,7 @@ export function iovaAllocFast(domain: IovaDomain, size: u64, limitPfn: u64, flus
 // @ts-ignore: decorator
 @inline
 function roundSmall(domain: IovaDomain, size: u64): u64 {
-  return domain.model == IOVA_LINUX_612 && size < 32 ? roundupPow2(size) : size;
+  return (domain.rules & RULE_ROUND_FAST) != 0 && size < 32 ? roundupPow2(size) : size;
 }
 
 function allocMissed(domain: IovaDomain, size: u64, limitPfn: u64, flush: bool, mayFail: bool): u64 {
@@ -293,8 +297,8 @@ export function iovaFind(domain: IovaDomain, pfn: u64): bool {
  */
 export function iovaReserve(domain: IovaDomain, lo: u64, hi: u64): bool {
   if (lo > hi || hi >= IOVA_PFN_END) return false;
-  // Since its tree has an anchor (4.15) the kernel refuses what is no pfn of a 64-bit address, with a warning.
-  if (domain.model != IOVA_LINUX_42 && hi > 0xffffffffffffffff >> <u64>domain.granuleShift) return false;
+  // A kernel whose tree has an anchor (since 4.15) refuses what is no pfn of a 64-bit address, with a warning.
+  if ((domain.rules & RULE_TWO_NODES) != 0 && hi > 0xffffffffffffffff >> <u64>domain.granuleShift) return false;
   if (domain.spans != 0 && touchesSpan(domain, lo, hi)) {
     setReason(domain.ctx, REASON_IOVA_BUSY);
     return false;

@@ -1,17 +1,15 @@
-// Where Linux puts a range. Both kernels search top-down from a remembered node; what they find is the highest gap
-// below min(limit, that node) which holds the aligned block, so that the index answers with one walk.
+// Where Linux puts a range. All its kernels search top-down from a remembered node; what they find is the highest gap below
+// min(limit, that node) which holds the aligned block, so that the index answers with one walk. The domain's rules tell the
+// rest (iova-domain.ts):
 //
-// 6.12 (__alloc_and_insert_iova_range, __cached_rbnode_insert_update, __cached_rbnode_delete_update)
-//   Two remembered nodes, one for limits of 32 bits, one for the rest. A candidate below the low bound ends the search.
-//   Then, if the remembered node lies below the limit, one more pass over what is above it. A failure leaves its size
-//   in max32_alloc_size, and 32-bit requests of that size or more fail without a look until something is freed there.
-//   The size is not rounded, only the place is aligned.
-//
-// 4.2 (__alloc_and_insert_iova_range, __cached_rbnode_insert_update of 2015)
-//   One remembered node, used only when the limit is exactly the 32-bit line. No second pass: holes above it are not
-//   seen until a free moves it up. Aligned sizes are rounded up to their power of two, and start_pfn is never used.
+//   two nodes (6.12: __alloc_and_insert_iova_range, __cached_rbnode_insert_update, __cached_rbnode_delete_update)
+//     A candidate below the low bound ends the search. Then, by RULE_SECOND_PASS and if the remembered node lies below the
+//     limit, one more pass over what is above it. By RULE_MAX32 a failure leaves its size in max32_alloc_size, until
+//     something is freed below the line.
+//   one node (4.2: the same functions in 2015)
+//     It is used only when the limit is exactly the 32-bit line. Holes above it are not seen until a free moves it up.
 
-import { fingerOf, IOVA_LINUX_42, IovaDomain, pathOf } from './domain';
+import { fingerOf, IovaDomain, pathOf, RULE_MAX32, RULE_SECOND_PASS, RULE_TWO_NODES } from './iova-domain';
 import { ANCHOR, CAP, LEAF_GAP, LEAF_MAX, NEXT, firstOf, hiOf, loOf } from './node';
 import { pathIndex, pathNode } from './path';
 import { insertAt, isExhausted, search, searchAll } from './tree';
@@ -40,8 +38,8 @@ export function codesFor(aligned: bool): usize {
   return aligned ? CAP : LEAF_GAP;
 }
 
-/** alloc_iova of Linux 6.12. */
-export function allocLinux612(domain: IovaDomain, size: u64, limit: u64, aligned: bool): u64 {
+/** Places a range by RULE_TWO_NODES. */
+export function allocTwoNodes(domain: IovaDomain, size: u64, limit: u64, aligned: bool): u64 {
   const end = limit + 1;
   const low32 = end <= domain.line;
   if (low32 && size >= domain.max32) return NO_PLACE;
@@ -53,12 +51,13 @@ export function allocLinux612(domain: IovaDomain, size: u64, limit: u64, aligned
   if (!isExhausted(domain, end, size, codes)) {
     pfn = cachedLo < end ? search(domain, cachedLo, size, mask, codes) : searchAll(domain, end, size, mask, codes);
     if (pfn < domain.start) {
-      pfn = cachedHi < end ? searchAll(domain, end, size, mask, codes) : 0;
+      const again = cachedHi < end && (domain.rules & RULE_SECOND_PASS) != 0;
+      pfn = again ? searchAll(domain, end, size, mask, codes) : 0;
       if (pfn <= cachedHi) pfn = 0;
     }
   }
   if (pfn == 0) {
-    domain.max32 = size;
+    if ((domain.rules & RULE_MAX32) != 0) domain.max32 = size;
     return NO_PLACE;
   }
   const last = pfn + size - 1;
@@ -73,9 +72,8 @@ export function allocLinux612(domain: IovaDomain, size: u64, limit: u64, aligned
   return pfn;
 }
 
-/** alloc_iova of Linux 4.2. */
-export function allocLinux42(domain: IovaDomain, size: u64, limit: u64, aligned: bool): u64 {
-  if (aligned) size = roundupPow2(size);
+/** Places a range without RULE_TWO_NODES. */
+export function allocOneNode(domain: IovaDomain, size: u64, limit: u64, aligned: bool): u64 {
   const low32 = limit == domain.line;
   const mask = alignMask(size, aligned);
   const codes = codesFor(aligned);
@@ -103,7 +101,7 @@ export function forget(domain: IovaDomain): void {
   const inLeaf = i + 1 < LEAF_MAX;
   const nextLeaf = inLeaf ? leaf : <usize>load<u32>(leaf, NEXT);
   const next = inLeaf ? i + 1 : firstOf(nextLeaf);
-  if (domain.model == IOVA_LINUX_42) {
+  if ((domain.rules & RULE_TWO_NODES) == 0) {
     if (domain.cached32Hi != ANCHOR && lo >= domain.cached32Lo) {
       const above = loOf(nextLeaf, next);
       domain.cached32Lo = above < domain.line ? above : ANCHOR;

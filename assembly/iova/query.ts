@@ -2,7 +2,7 @@
 // and why a request had no place.
 
 import { REASON_IOVA_FRAGMENTED, REASON_IOVA_FULL, REASON_IOVA_LIMIT, REASON_IOVA_SKIPPED } from '../reason';
-import { IOVA_LINUX_42, IovaDomain, pathOf } from './domain';
+import { IovaDomain, RULE_ABOVE_START, RULE_ROUND, pathOf } from './iova-domain';
 import { alignMask, codesFor, roundupPow2 } from './linux';
 import {
   ANCHOR, childOf, codeOf, countOf, firstOf, gapStart, hiOf, INNER_GAP, keyOf, LEAF_MAX, loOf, NEXT, usedOf,
@@ -30,9 +30,9 @@ export function usedBelow(domain: IovaDomain, end: u64): u64 {
   return lo < end ? pages + (end - lo) : pages;
 }
 
-/** First pfn that the domain's model hands out. */
+/** First pfn that the domain hands out. */
 export function firstPfn(domain: IovaDomain): u64 {
-  return domain.model == IOVA_LINUX_42 ? domain.start + 1 : domain.start;
+  return (domain.rules & RULE_ABOVE_START) != 0 ? domain.start + 1 : domain.start;
 }
 
 /** Pages from the domain's start up to `limit` (inclusive) that are in no range. */
@@ -59,7 +59,7 @@ function lowestPfn(domain: IovaDomain): u64 {
 
 /** Why a request that found no place found none: one of the REASON_IOVA codes. */
 export function reasonFor(domain: IovaDomain, size: u64, limit: u64, aligned: bool): u32 {
-  if (aligned && domain.model == IOVA_LINUX_42) size = roundupPow2(size);
+  if (aligned && (domain.rules & RULE_ROUND) != 0) size = roundupPow2(size);
   const end = limit + 1;
   const first = firstPfn(domain);
   const mask = alignMask(size, aligned);

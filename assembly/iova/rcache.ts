@@ -15,7 +15,7 @@ import { lock, unlock } from '../memory/lock';
 import { blockAllocZeroed, blockFree, blockOrder } from '../memory/block';
 import { slabAlloc, slabFree } from '../memory/slab';
 import { recordAt } from '../memory/record';
-import { IovaDomain, pathOf, stateOf } from './domain';
+import { IovaDomain, pathOf, stateOf } from './iova-domain';
 import { forget } from './linux';
 import { loOf } from './node';
 import { pathIndex } from './path';

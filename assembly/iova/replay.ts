@@ -2,7 +2,7 @@
 //
 // What each step returned is not compared here: the replay by the host does that.
 
-import { IovaDomain } from './domain';
+import { IovaDomain } from './iova-domain';
 import { iovaAlloc, iovaAllocFast, iovaFind, iovaFree, iovaFreeFast, iovaReserve } from './iova';
 import { rcacheTrim } from './rcache';
 

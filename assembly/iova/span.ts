@@ -8,7 +8,7 @@
 
 import { blockAllocZeroed, blockFree } from '../memory/block';
 import { slabFree } from '../memory/slab';
-import { IovaDomain, stateOf } from './domain';
+import { IovaDomain, stateOf } from './iova-domain';
 
 export const SLOTS: u32 = 64;
 export const ALL_FREE: u64 = 0xffffffffffffffff;

@@ -12,7 +12,7 @@
 // path only as far as they matter.
 
 import { makeRoom, mergeLeaf, setChild } from './balance';
-import { fingerOf, IovaDomain, pathOf, WAY_FOUND, WAY_LOCATED } from './domain';
+import { fingerOf, IovaDomain, pathOf, WAY_FOUND, WAY_LOCATED } from './iova-domain';
 import {
   ANCHOR, CAP, COUNT, HI, INNER_GAP, INNER_MAX, KEY, LEAF_GAP, LEAF_MAX, LEAF_MIN, LO, LOW, NEXT, USED, childOf, codeOf,
   countOf, codesInsert, codesSet, firstOf, gapCodes, gapStart, hiOf, innerMask, innerRank, innerTop, leafMask, leafRank, leafClose, leafOpen, leafTop,

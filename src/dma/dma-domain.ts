@@ -14,7 +14,7 @@ import type { FlushQueueHandle, IommuDomainHandle, IovaDomainHandle } from '../c
 import { held } from '../core/handle.js';
 import { Life, type Timeline } from '../core/life.js';
 import { formatOf } from '../iommu-formats/index.js';
-import { ALLOCATOR_NAMES, ALLOCATORS, type AllocatorName } from '../iova/allocators.js';
+import { ALLOCATOR_NAMES, ALLOCATORS, type AllocatorName, ruleFlags } from '../iova/allocators.js';
 import { type IovaStats, iovaStats } from '../iova/iova-domain.js';
 import { DmaDevice } from './device.js';
 import type { DmaHost } from './sg-table.js';
@@ -117,7 +117,8 @@ export class DmaDomain {
     const magazine = checkInteger('magazine', options.magazine ?? MAGAZINE_PFNS, 1, MAGAZINE_PFNS);
     const allocator = options.allocator ?? 'rcache';
     this.allocator = allocator;
-    const { model, lineBelow, fastPath } = ALLOCATORS[oneOf('allocator', allocator, ALLOCATOR_NAMES)];
+    const rules = ALLOCATORS[oneOf('allocator', allocator, ALLOCATOR_NAMES)];
+    const { lineBelow, fastPath } = rules;
     // The kernels keep the line between 32-bit and other limits differently: the last pfn below it, the first above.
     const line = lineBelow ? LAST_32BIT : LAST_32BIT + 1;
     const exact = checkBoolean('unmapWholeRange', options.unmapWholeRange, false);
@@ -142,7 +143,7 @@ export class DmaDomain {
       width,
       pageSizes,
       tables,
-      model,
+      ruleFlags(rules),
       line,
       flags,
       entries,

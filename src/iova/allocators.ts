@@ -1,54 +1,86 @@
-import { IOVA_FAST, IOVA_LINUX_42, IOVA_LINUX_612, IOVA_RCACHE } from '../core/generated/constants.js';
+import {
+  RULE_ABOVE_START,
+  RULE_CACHES,
+  RULE_MAX32,
+  RULE_ROUND,
+  RULE_ROUND_FAST,
+  RULE_SECOND_PASS,
+  RULE_SPANS,
+  RULE_TWO_NODES,
+} from '../core/generated/constants.js';
 
-/** How IOVA allocators differ, in what the host needs to make a domain with one. */
+/** What an IOVA allocator does; the core obeys these properties and knows no allocator by name. */
 export interface AllocatorRules {
-  /** Its number in the core. */
-  readonly model: number;
+  /** Our own: ranges come from spans, in flat time. Otherwise from where that kernel's search finds them, step by step. */
+  readonly spans: boolean;
+  /** Has magazines and depots (iova_domain_init_rcaches). */
+  readonly magazines: boolean;
+  /**
+   * Remembers two nodes, for limits below 4 GiB and for others, and has an anchor above all ranges (iovad->anchor), which what
+   * walks the tree meets. Otherwise it remembers one, for a limit that is exactly the 32-bit line.
+   */
+  readonly anchored: boolean;
+  /** Searches above the remembered node, too, when nothing was found below it. */
+  readonly secondPass: boolean;
+  /** Remembers the size that failed below 4 GiB (max32_alloc_size). */
+  readonly max32: boolean;
+  /** Rounds aligned sizes up to a power of two: always, or only those below 32 pages in alloc_iova_fast. */
+  readonly rounds: 'aligned' | 'fast' | 'never';
+  /** Never hands out start_pfn itself. */
+  readonly aboveStart: boolean;
   /** dma_32bit_pfn is the last pfn below 4 GiB, not the first one above. */
   readonly lineBelow: boolean;
   /** The DMA API allocates through it with alloc_iova_fast, which tries caches first; otherwise with alloc_iova. */
   readonly fastPath: boolean;
-  /** A node that stands above all ranges (iovad->anchor) is in the tree, and what walks it meets. */
-  readonly anchored: boolean;
-  /** Has magazines and depots (iova_domain_init_rcaches). */
-  readonly magazines: boolean;
-  /** Places ranges where that kernel does: a search of its tree has so many steps. */
-  readonly kernels: boolean;
 }
+
+const LINUX_612 = {
+  spans: false,
+  magazines: false,
+  anchored: true,
+  secondPass: true,
+  max32: true,
+  rounds: 'fast',
+  aboveStart: false,
+  lineBelow: false,
+  fastPath: true,
+} as const satisfies AllocatorRules;
 
 /** All allocators. */
 export const ALLOCATORS = {
   /** Linux 4.2, the allocator of 2015. */
   'linux-4.2': {
-    model: IOVA_LINUX_42,
+    ...LINUX_612,
+    anchored: false,
+    secondPass: false,
+    max32: false,
+    rounds: 'aligned',
+    aboveStart: true,
     lineBelow: true,
     fastPath: false,
-    anchored: false,
-    magazines: false,
-    kernels: true,
   },
   /** Linux 6.12, the tree alone. */
-  'linux-6.12': {
-    model: IOVA_LINUX_612,
-    lineBelow: false,
-    fastPath: true,
-    anchored: true,
-    magazines: false,
-    kernels: true,
-  },
+  'linux-6.12': LINUX_612,
   /** Linux 6.12 with its magazine caches in front of the tree. */
-  rcache: {
-    model: IOVA_LINUX_612 | IOVA_RCACHE,
-    lineBelow: false,
-    fastPath: true,
-    anchored: true,
-    magazines: true,
-    kernels: true,
-  },
+  rcache: { ...LINUX_612, magazines: true },
   /** Our own: places where it likes, in flat time. */
-  fast: { model: IOVA_FAST, lineBelow: false, fastPath: true, anchored: true, magazines: false, kernels: false },
+  fast: { ...LINUX_612, spans: true, secondPass: false, max32: false, rounds: 'never' },
 } as const satisfies Record<string, AllocatorRules>;
 
 export type AllocatorName = keyof typeof ALLOCATORS;
 
 export const ALLOCATOR_NAMES = Object.keys(ALLOCATORS) as readonly AllocatorName[];
+
+/** The rules as the core takes them: RULE_*. */
+export function ruleFlags(rules: AllocatorRules): number {
+  return (
+    (rules.spans ? RULE_SPANS : 0) |
+    (rules.magazines ? RULE_CACHES : 0) |
+    (rules.anchored ? RULE_TWO_NODES : 0) |
+    (rules.secondPass ? RULE_SECOND_PASS : 0) |
+    (rules.max32 ? RULE_MAX32 : 0) |
+    (rules.rounds === 'aligned' ? RULE_ROUND : 0) |
+    (rules.rounds === 'fast' ? RULE_ROUND_FAST : 0) |
+    (rules.aboveStart ? RULE_ABOVE_START : 0)
+  );
+}

@@ -6,7 +6,7 @@ import type { Core } from '../core/instance.js';
 import { gapHistogram } from '../core/iova-histogram.js';
 import { Life } from '../core/life.js';
 import { reasonName } from '../core/reasons.js';
-import { ALLOCATORS, type AllocatorName } from './allocators.js';
+import { ALLOCATORS, type AllocatorName, ruleFlags } from './allocators.js';
 
 /**
  * An I/O virtual address space and the allocator that hands out its ranges (drivers/iommu/iova.c), by itself: without a
@@ -121,8 +121,9 @@ export class IovaDomain {
     this.#core = host.core;
     this.#context = host.context;
     // The kernels keep the line between 32-bit and other limits differently: the last pfn below it, the first above.
-    const line = ALLOCATORS[model].lineBelow ? this.limit32 : this.limit32 + 1;
-    const record = host.core.exports.iovaCreate(host.context, ALLOCATORS[model].model, shift, startPfn, line, cpus);
+    const rules = ALLOCATORS[model];
+    const line = rules.lineBelow ? this.limit32 : this.limit32 + 1;
+    const record = host.core.exports.iovaCreate(host.context, ruleFlags(rules), shift, startPfn, line, cpus);
     if (record === 0) {
       throw new GemDmaError('ENOMEM', 'init_iova_domain', 'no linear memory left for an IOVA domain', {
         reason: 'IOVA_NO_MEMORY',

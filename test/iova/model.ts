@@ -85,6 +85,7 @@ export class Linux612 extends Model {
   constructor(
     readonly start: number,
     readonly line: number,
+    readonly rules = { secondPass: true, max32: true },
   ) {
     super();
     this.max32 = line;
@@ -96,9 +97,10 @@ export class Linux612 extends Model {
     if (low && size >= this.max32) return 0;
     const remembered = low ? this.cached32 : this.cached;
     let pfn = this.pass(remembered, end, size, aligned, this.start);
-    if (pfn === 0 && remembered.hi < end) pfn = this.pass(ANCHOR, end, size, aligned, remembered.hi + 1);
+    if (pfn === 0 && remembered.hi < end && this.rules.secondPass)
+      pfn = this.pass(ANCHOR, end, size, aligned, remembered.hi + 1);
     if (pfn === 0) {
-      this.max32 = size;
+      if (this.rules.max32) this.max32 = size;
       return 0;
     }
     const range = this.insert(pfn, pfn + size - 1);

@@ -3,7 +3,7 @@
 
 import { blockAlloc, blockFree } from '../../memory/block';
 import { IommuDomain } from '../domain';
-import { AmdDomain, amdOf } from './domain';
+import { AmdDomain, amdOf } from './amd-domain';
 
 export const AMD_CALL_MAP: u32 = 0; // count pages of `size` bytes at iova, of which `done` bytes were mapped
 export const AMD_CALL_UNMAP: u32 = 1; // the same, unmapped

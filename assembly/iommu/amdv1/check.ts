@@ -3,7 +3,7 @@
 import { Context } from '../../memory/context';
 import { IommuDomain } from '../domain';
 import { TABLE_WINDOW } from '../tables';
-import { AmdDomain, amdOf } from './domain';
+import { AmdDomain, amdOf } from './amd-domain';
 import {
   MAX_MODE, NEXT_LEVEL_SIZED, PTE_ADDRESS, PTE_FORCE_COHERENT, PTE_READ, PTE_WRITE, TABLE_ENTRIES, isPointer, isPresent,
   leafShift, levelOfPage, nextLevel, tableOf,

@@ -2,7 +2,7 @@
 
 import { IommuDomain } from '../domain';
 import { DumpCursor, cursorInit, put } from '../dump';
-import { AmdDomain, amdOf } from './domain';
+import { AmdDomain, amdOf } from './amd-domain';
 import {
   MAX_MODE, NEXT_LEVEL_SIZED, TABLE_ENTRIES, isPointer, isPresent, nextLevel, slotAt, slotShift, tableOf, topOf,
 } from './pte';

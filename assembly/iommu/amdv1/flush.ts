@@ -2,7 +2,7 @@
 
 import { iotlbFlushDomain, iotlbFlushPages } from '../iotlb';
 import { AMD_CALL_FLUSH, noteCall } from './calls';
-import { AMD_NP_CACHE, AmdDomain } from './domain';
+import { AMD_NP_CACHE, AmdDomain } from './amd-domain';
 
 /**
  * Flushes [iova, iova + size). A unit that caches what is not present, as a hypervisor's does, is asked for aligned powers of

@@ -9,7 +9,7 @@ import { iotlbUnmapped } from '../iotlb';
 import { pageCount, pageShift } from '../pgsize';
 import { TABLE_SIZE } from '../tables';
 import { AMD_CALL_MAP, noteCall } from './calls';
-import { AMD_NP_CACHE, AmdDomain, amdOf, grow, reaches, tableDetach, tableLink, tablesRelease } from './domain';
+import { AMD_NP_CACHE, AmdDomain, amdOf, grow, reaches, tableDetach, tableLink, tablesRelease } from './amd-domain';
 import { flushGathered, flushPages } from './flush';
 import {
   PTE_FORCE_COHERENT, PTE_PRESENT, PTE_READ, PTE_WRITE, NEXT_LEVEL_SIZED, firstSlot, isPointer, isPresent, leafEntry,

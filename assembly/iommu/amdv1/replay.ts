@@ -2,7 +2,7 @@
 // table pages. The host passes BigInts; nothing here is on a hot path.
 
 import { IommuDomain } from '../domain';
-import { amdOf } from './domain';
+import { amdOf } from './amd-domain';
 import { flushGathered } from './flush';
 import { amdMap } from './map';
 import { amdUnmap } from './unmap';

@@ -5,7 +5,7 @@ import { IommuDomain } from '../domain';
 import { iotlbUnmapped } from '../iotlb';
 import { pageCount, pageShift } from '../pgsize';
 import { AMD_CALL_UNMAP, noteCall } from './calls';
-import { AmdDomain, amdOf, tableLose } from './domain';
+import { AmdDomain, amdOf, tableLose } from './amd-domain';
 import { isPointer, nextLevel, slotsShift, tableOf } from './pte';
 import { slotFind } from './walk';
 

@@ -3,7 +3,7 @@
 import { DmaDevice } from '../../device/device';
 import { IommuDomain, PROT_READ, PROT_WRITE, leafPack } from '../domain';
 import { Iommu } from '../unit';
-import { AmdDomain, amdOf } from './domain';
+import { AmdDomain, amdOf } from './amd-domain';
 import { amdFault } from './fault';
 import {
   NEXT_LEVEL_SIZED, PTE_ADDRESS, PTE_READ, PTE_WRITE, firstSlot, isPresent, leafShift, nextLevel, slotAt, tableOf, topOf,

@@ -3,7 +3,7 @@
 import { DmaDevice } from '../../device/device';
 import { IommuDomain, addressLimit } from '../domain';
 import { Iommu } from '../unit';
-import { faultsSilent } from './context';
+import { faultsSilent } from './context-entry';
 import { VTD_BEYOND_WIDTH, VTD_READ, VTD_WRITE, vtdFault } from './fault-record';
 
 /** formatBlocked. */

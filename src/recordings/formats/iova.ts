@@ -13,7 +13,7 @@ import { made } from '../../core/handle.js';
 import { Core } from '../../core/instance.js';
 import { IovaSteps } from '../../core/iova-steps.js';
 import type { Sliced } from '../../core/slices.js';
-import { ALLOCATORS } from '../../iova/allocators.js';
+import { ALLOCATORS, ruleFlags } from '../../iova/allocators.js';
 import type { Outcome, RecordingFormat } from '../recording.js';
 import { type Difference, replaySteps } from '../replay.js';
 import { medianTime } from '../timing.js';
@@ -49,7 +49,7 @@ function open(header: Header): { core: Core; context: ContextHandle; create: () 
   const { model, granuleShift, startPfn, pfn32bit, cpus } = header;
   const create = () =>
     made(
-      core.exports.iovaCreate(context, ALLOCATORS[model].model, granuleShift, startPfn, pfn32bit, cpus),
+      core.exports.iovaCreate(context, ruleFlags(ALLOCATORS[model]), granuleShift, startPfn, pfn32bit, cpus),
       'init_iova_domain',
       'IOVA domain',
     );

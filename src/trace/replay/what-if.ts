@@ -275,7 +275,7 @@ class Watch implements RunObserver {
     const { machine } = this.run;
     const { page, domain } = machine.iommu.iotlb.invalidations;
     const { stale, search } = this;
-    const kernels = ALLOCATORS[this.run.machine.config.iommu.allocator].kernels && this.domains.length > 0;
+    const kernels = !ALLOCATORS[this.run.machine.config.iommu.allocator].spans && this.domains.length > 0;
     const pool = machine.swiotlb?.stats;
     return {
       ...{ options: this.options, maps: this.maps, failures: this.failures, firstFailure: this.firstFailure },

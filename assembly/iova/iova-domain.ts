@@ -8,14 +8,30 @@ import { INNER_SIZE, LEAF_SIZE } from './node';
 import { Magazine } from './rcache';
 import { Span } from './span';
 
-/** Linux 4.2's allocator (drivers/iommu/iova.c of 2015). */
-export const IOVA_LINUX_42: u32 = 1;
-/** Linux 6.12's. */
-export const IOVA_LINUX_612: u32 = 2;
-/** Our own: places where it likes, in flat time. */
-export const IOVA_FAST: u32 = 3;
-/** Added to IOVA_LINUX_612: magazine caches in front of the tree (iova_domain_init_rcaches). */
-export const IOVA_RCACHE: u32 = 0x100;
+// How allocators differ: IovaDomain.rules. The host puts them together (src/iova/allocators.ts); nothing here knows a kernel.
+
+/** Ranges come from spans where the core likes, in flat time (fast.ts); the rules of a search do not apply. */
+export const RULE_SPANS: u32 = 1;
+/** Magazines and depots stand in front of the tree (iova_domain_init_rcaches). */
+export const RULE_CACHES: u32 = 2;
+/**
+ * Two nodes are remembered, one for limits below the 32-bit line and one for the others, and the tree has an anchor. Without
+ * it one node is, for a limit that is exactly the line.
+ */
+export const RULE_TWO_NODES: u32 = 4;
+/** Where nothing is found below the remembered node, what is above it is searched as well (only with RULE_TWO_NODES). */
+export const RULE_SECOND_PASS: u32 = 8;
+/** 32-bit requests of the size that failed last, or more, fail without a search (max32_alloc_size; RULE_TWO_NODES). */
+export const RULE_MAX32: u32 = 16;
+/** Aligned sizes are rounded up to their power of two. */
+export const RULE_ROUND: u32 = 32;
+/** alloc_iova_fast rounds sizes below 32 pages up to their power of two. */
+export const RULE_ROUND_FAST: u32 = 64;
+/** start_pfn itself is never handed out. */
+export const RULE_ABOVE_START: u32 = 128;
+
+/** All rules. */
+export const RULES: u32 = 255;
 
 /** Levels of inner nodes that an index can have: far more than 2^32 bytes of nodes can make. */
 export const MAX_HEIGHT: u32 = 15;
@@ -25,8 +41,8 @@ export const MAX_HEIGHT: u32 = 15;
 export class IovaDomain {
   guard: u64;
   ctx: Context;
-  /** IOVA_LINUX_42, IOVA_LINUX_612 or IOVA_FAST. */
-  model: u32;
+  /** RULE_* */
+  rules: u32;
   /** Root of the index and the number of inner levels above the leaves. */
   root: usize;
   height: u32;
