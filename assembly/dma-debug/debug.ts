@@ -1,23 +1,22 @@
-// dma-debug/ watches every call of the DMA API and says what a driver does wrong (kernel/dma/debug.c).
+// dma-debug/ checks each call of the DMA API and reports what a driver does wrong (kernel/dma/debug.c).
 //
-// The DMA API tells it of each mapping through the hooks below. A mapping is an entry per mapped element: one for a page, one
-// per segment of a list. Unmapping looks the entry up by device and address, compares what the driver says now with what it
-// said then, and takes it out; a sync looks for the entry that covers its range.
+// The DMA API calls the hooks below. A mapping is an entry per mapped element: one for a page, one per segment of a list.
+// Unmapping looks the entry up by device and address, compares its arguments with those of the mapping, and removes the entry.
+// A sync looks up the entry that covers its range.
 //
-//   entries/   the records and what both checkers stand on: pool, chains and lookups, cachelines, frames, the log of verdicts
+//   entries/   what both checkers use: records, pool, chains and lookups, cachelines, frames, the log of verdicts
 //   kernel/    the kernel's checks as debug.c has them: map, unmap, sync, unbind
 //   own/       checks that the kernel's checker cannot make: a table mapped twice, addresses overwritten, pages freed, ...
-//   links/     the two-step calls, of which no kernel's checker knows, with records of their own
+//   links/     the two-step calls, which no kernel's checker checks, with records of their own
 //   debug.ts   the hooks;  host.ts  the same for the host, and for calls that were made elsewhere
-//   device.ts  the end of drivers and devices;  freed.ts  giving frames and tables back past the checkers
-//   query.ts   counters, live entries and the walk over everything
+//   device.ts  drivers are unbound, devices destroyed;  freed.ts  frames and tables are freed
+//   query.ts   counters, live entries and the check of all structures
 //
-// A check is a number (CHECK_*), a payload, which is a class of what it tells beside address and size, and a rule. The three
-// stand together, in the file of the call at which the check is made. Its words are in src/dma-debug/checks.ts.
+// A check is a number (CHECK_*), a payload (a class of what it reports beside address and size) and a rule. The three are in
+// the file of the call at which the check is made. Its words are in src/dma-debug/checks.ts.
 //
-// Two checkers run over the same entries. The kernel's counts, prints and switches itself off as that kernel would. Ours
-// makes the same checks and its own, at the call, and never stops. While both are off a hook is one load and a branch that
-// predicts.
+// Two checkers use the same entries. The kernel's counts, prints and is disabled as in that kernel. Ours makes the same checks
+// and its own, and is never disabled. While both are off a hook is one load and a branch that predicts.
 
 import { DmaDevice } from '../device/device';
 import { DMA_BIDIRECTIONAL } from '../device/mapping';
@@ -29,7 +28,7 @@ import { syncSg, syncSingle } from './kernel/sync';
 import { markChecked, unmapOne, unmapSg } from './kernel/unmap';
 
 /**
- * A page or single mapping was made; of one that failed nobody is told.
+ * A page or single mapping was made; the hook is not called for one that failed.
  * @param type TYPE_PAGE, TYPE_SINGLE, or TYPE_NONCOHERENT for dma_alloc_pages
  */
 // @ts-ignore: decorator
@@ -54,7 +53,8 @@ export function debugUnmapPage(dev: DmaDevice, dmaAddress: u64, length: u64, dir
 
 /**
  * A list was mapped.
- * @param nents entries given; mappedEnts segments that came of them: one entry each
+ * @param nents entries given
+ * @param mappedEnts segments that were made: an Entry per segment
  */
 // @ts-ignore: decorator
 @inline
@@ -63,18 +63,18 @@ export function debugMapSg(dev: DmaDevice, sgt: SgTable, nents: u32, mappedEnts:
   if (state != null) mapSg(state, dev, sgt, nents, mappedEnts, dir, attrs);
 }
 
-/** A list is about to be unmapped: nents as the driver gives it, which must be what it gave to map. */
+/** A list is about to be unmapped; nents is what the driver passes, which must be what it passed to map. */
 export function debugUnmapSg(dev: DmaDevice, sgt: SgTable, nents: u32, dir: u32): void {
   const state = debugOf(dev.ctx);
   if (state != null) unmapSg(state, dev, sgt, nents, dir);
 }
 
-/** Coherent memory was allocated; phys is that of its first page. */
+/** Coherent memory was allocated; phys is the address of its first page. */
 export function debugAllocCoherent(dev: DmaDevice, phys: u64, length: u64, dmaAddress: u64, attrs: u32): void {
   debugMapPage(dev, phys, length, DMA_BIDIRECTIONAL, dmaAddress, attrs, TYPE_COHERENT);
 }
 
-/** Coherent memory is about to be freed; phys is that of the CPU address the driver gives. */
+/** Coherent memory is about to be freed; phys belongs to the CPU address that the driver passes. */
 export function debugFreeCoherent(dev: DmaDevice, phys: u64, length: u64, dmaAddress: u64): void {
   const state = debugOf(dev.ctx);
   if (state == null) return;
@@ -92,7 +92,7 @@ export function debugSyncSg(dev: DmaDevice, sgt: SgTable, nents: u32, dir: u32, 
   if (state != null) syncSg(state, dev, sgt, nents, dir, forDevice);
 }
 
-/** The driver asked whether an address is an error: the oldest unchecked mapping there counts as checked. */
+/** dma_mapping_error was called: the oldest unchecked mapping at the address counts as checked. */
 // @ts-ignore: decorator
 @inline
 export function debugMappingError(dev: DmaDevice, address: u64): void {
@@ -104,7 +104,7 @@ export function debugMappingError(dev: DmaDevice, address: u64): void {
  * dma_map_single was called, and nothing is mapped yet.
  * @param phys of the buffer
  * @param vmalloc it is vmalloc memory, the stack of a kernel with mapped stacks included
- * @returns whether the DMA API refuses it (since 4.20), with DMA_MAPPING_ERROR for an answer
+ * @returns whether the DMA API refuses it (since 4.20) and returns DMA_MAPPING_ERROR
  */
 export function debugMapSingle(dev: DmaDevice, phys: u64, length: u64, vmalloc: bool): bool {
   const state = debugOf(dev.ctx);

@@ -1,4 +1,4 @@
-// A device's driver is unbound, and the device goes.
+// A device's driver is unbound, or the device is destroyed.
 
 import { DmaDevice } from '../device/device';
 import { lock, unlock } from '../memory/lock';
@@ -10,8 +10,8 @@ import { driverUnbound } from './kernel/device';
 import { linkForget, linksLeft, rangesForget } from './links/left';
 
 /**
- * The driver of a device was unbound (dma_debug_device_change): what is still mapped is reported, what is linked into
- * reserved address space by a report of its own.
+ * The driver of a device was unbound (dma_debug_device_change): live mappings are one report, reservations with their links
+ * another.
  * @returns how many mappings, links included
  */
 export function debugDriverUnbound(dev: DmaDevice): u32 {
@@ -23,7 +23,7 @@ export function debugDriverUnbound(dev: DmaDevice): u32 {
   return count;
 }
 
-/** Forgets every entry of a device whose record is about to go. */
+/** Removes all entries of a device that is about to be freed. */
 export function debugDeviceDestroy(dev: DmaDevice): void {
   const ctx = dev.ctx;
   const state = debugOf(ctx);

@@ -1,5 +1,5 @@
-// Giving memory back past the checker. RAM and scatter-gather tables lie below it and know nothing of mappings; what drivers and
-// the host free goes through here, so that a page or a table that a device still reaches is reported before it goes.
+// Frees of frames and tables with their checks. RAM and scatter-gather tables lie below dma-debug; drivers and the host free
+// through here, so that a page or table that a device can still reach is reported first.
 
 import { Context } from '../memory/context';
 import { blockOfPagesFree, pagesFree } from '../ram/pages';

@@ -1,8 +1,8 @@
-// The checker for the host (memory/host.ts).
+// dma-debug for the host (memory/host.ts).
 //
-// Mostly the checker fed by hand: calls that were made elsewhere, with the addresses that they got there. A log of a real
-// kernel's DMA API can be judged this way without emulating what was under it. The host gives addresses as numbers, -1
-// for DMA_MAPPING_ERROR, and types by number: 0 single, 1 scatter-gather, 2 coherent, 3 resource, 4 page, 5 noncoherent.
+// Most of it feeds the checkers with calls that were made elsewhere, and with the addresses that these returned: so a log of
+// a real kernel's DMA API is checked without emulating the DMA API. The host passes addresses as numbers, -1 for
+// DMA_MAPPING_ERROR, and types by number: 0 single, 1 scatter-gather, 2 coherent, 3 resource, 4 page, 5 noncoherent.
 
 import { DmaDevice } from '../device/device';
 import { Context } from '../memory/context';
@@ -54,9 +54,9 @@ export function sgDestroy(sgt: SgTable): void {
   debugSgDestroy(sgt);
 }
 
-// ---- fed by hand
+// ---- calls that were made elsewhere
 
-/** A mapping of one piece was made, of any type but a list's, or failed. */
+/** A mapping of any type but a list was made, or failed. */
 export function debugFeedMap(
   dev: DmaDevice, phys: f64, length: f64, dir: u32, address: f64, attrs: u32, type: u32,
 ): void {
@@ -68,7 +68,7 @@ export function debugFeedMapSingle(dev: DmaDevice, phys: f64, length: f64, vmall
   return debugMapSingle(dev, fromHost(phys), fromHost(length), vmalloc);
 }
 
-/** A mapping of one piece was ended; phys matters for coherent memory only. */
+/** A mapping of any type but a list was ended; phys is used for coherent memory only. */
 export function debugFeedUnmap(dev: DmaDevice, type: u32, address: f64, length: f64, dir: u32, phys: f64): void {
   const state = debugOf(dev.ctx);
   if (state == null) return;

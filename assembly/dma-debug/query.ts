@@ -1,5 +1,4 @@
-// What can be asked of the checker: counters, live entries one by one, what a device still holds when its driver goes,
-// and a walk over everything.
+// Queries: counters, live entries one by one, and the walk that checks all structures of dma-debug.
 
 import { DMA_TO_DEVICE } from '../device/mapping';
 import { Context } from '../memory/context';
@@ -27,7 +26,7 @@ export const VALUE_LOST_PAGES: u32 = 10;
 export const VALUE_INSERTS: u32 = 11;
 export const VALUE_MISSED: u32 = 12;
 
-/** One of the checker's counters; 0 while it is off, -1 for a number that is none. */
+/** A counter by number (VALUE_*); 0 while dma-debug is off, all ones for an unknown number. */
 export function debugValue(ctx: Context, which: u32): u64 {
   const state = debugOf(ctx);
   if (state == null) return which == VALUE_DISABLED ? 1 : 0;
@@ -49,7 +48,7 @@ export function debugValue(ctx: Context, which: u32): u64 {
   }
 }
 
-// Bytes or pages of all live entries: counted when somebody asks, not at every map.
+// Bytes or pages of all live entries. They are summed here, not counted at every map.
 function liveSum(state: DebugState, pages: bool): u64 {
   let sum: u64 = 0;
   for (let entry = firstEntry(state); entry != null; entry = nextEntry(state, entry!)) {
@@ -64,7 +63,7 @@ export function debugCount(ctx: Context, check: u32): u32 {
   return state == null || check >= CHECKS_END ? 0 : load<u32>(state.counts + (<usize>check << 2));
 }
 
-/** First live entry in the order of the chains, null without; the host reads its record (entry.ts). */
+/** First live entry in the order of the chains, null if there is none; the host reads its record (entries/entry.ts). */
 export function debugEntryFirst(ctx: Context): Entry | null {
   const state = debugOf(ctx);
   return state == null ? null : firstEntry(state);
@@ -76,7 +75,7 @@ export function debugEntryNext(ctx: Context, entry: Entry): Entry | null {
 }
 
 /**
- * Walks the checker: chains, counters, cachelines and the tables' lists agree.
+ * Checks that chains, counters, cachelines, the lists of tables and reservations agree.
  * @returns 0, or what is wrong: 1 a chain, 2 counters, 3 a cacheline, 4 a table's list, 5 lost entries, 6 a reservation's links
  */
 export function debugCheck(ctx: Context): u32 {
@@ -96,7 +95,7 @@ export function debugCheck(ctx: Context): u32 {
     }
     if ((entry.flags & ENTRY_LINE) != 0) {
       if (entry.kind >> 8 == DMA_TO_DEVICE) return 3;
-      // Once a count has overflowed, removals may leave a line that looks free.
+      // After an overflow the count of a line may be 0 while mappings begin in it.
       if (state.overflowed == 0 && lineCount(state, lineOf(state, entry)) == 0) return 3;
     }
     if ((entry.flags & ENTRY_LISTED) != 0) {

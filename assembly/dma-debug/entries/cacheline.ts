@@ -1,8 +1,8 @@
-// Active cachelines: how many live mappings begin in one (active_cacheline_insert). Only the first cacheline of an entry
-// is tracked, only where the device may write, and never more than eight of one line.
+// Active cachelines: the number of live mappings that begin in each (active_cacheline_insert). Only the first cacheline of an
+// entry is tracked, only for mappings that the device may write, and up to eight mappings per line.
 //
-// The kernel's key is pfn * 64 + offset / 64. Nearly every mapping begins where a page of RAM begins, and that line has
-// a byte in a table by frame. All others are in an open-addressed table of words
+// The kernel's key is pfn * 64 + offset / 64. The first line of a frame, where nearly all mappings begin, has a byte in a table
+// by frame. All other lines are in an open-addressed table of words
 //
 //   63                               8 7        0
 //   | cacheline + 1                    | count 1-8 |      0 is a free slot
@@ -14,15 +14,15 @@ import { HIGH_SHIFT } from '../../ram/ram';
 import { TYPE_COHERENT, Entry } from './entry';
 import { DEBUG_COHERENT_QUIRK, DebugState } from './state';
 
-/** Mappings of one cacheline that are counted: the first and ACTIVE_CACHELINE_MAX_OVERLAP (7) on top. */
+/** Most mappings that are counted per cacheline: one and ACTIVE_CACHELINE_MAX_OVERLAP (7). */
 export const LINE_MAX: u32 = 8;
 
-export const LINE_FRESH: u32 = 0; // it was not active
+export const LINE_FRESH: u32 = 0; // the line was not active
 export const LINE_ACTIVE: u32 = 1; // it was
-export const LINE_OVERFLOW: u32 = 2; // it was, and one more cannot be counted
+export const LINE_OVERFLOW: u32 = 2; // it was, and the count is at its limit
 export const LINE_ENOMEM: u32 = 3;
 
-/** In 4.2 a coherent entry's key lies where no page's does. */
+/** In 4.2 the key of a coherent entry differs from that of any page. */
 const COHERENT_LINE: u64 = 1 << 50;
 
 const FIRST_LINES: usize = 512;
@@ -51,9 +51,9 @@ export function pageSlot(state: DebugState, pfn: u64): usize {
   return state.highFrames + (<usize>pfn << 1);
 }
 
-// A mapping raises the two counts of a frame in one go, by `lines` (0 or 1) and `counted` (0 or 0x100), wherever its first
-// cacheline is the frame's and not active yet. Whether that can be is a number, as is whether it can be taken back: 0 where
-// a count is as high as it gets, or others have changed one so that each must be looked at.
+// A mapping raises the two counts of a frame by one store, by `lines` (0 or 1) and `counted` (0 or 0x100), if its first
+// cacheline is the frame's first and not active. pairFree tells whether the store is possible, pairSound whether it can be
+// undone by one store: both are 0 when a count is at its limit, or was changed otherwise and must be handled alone.
 
 // @ts-ignore: decorator
 @inline
@@ -110,7 +110,7 @@ export function lineInsert(state: DebugState, line: u64): u32 {
   return LINE_ACTIVE;
 }
 
-/** One mapping less; a line that is not active (its count had overflowed) stays so. */
+/** One mapping less begins in the cacheline. A count of 0, which an overflow can leave, stays 0. */
 export function lineRemove(state: DebugState, line: u64): void {
   const frame = frameSlot(state, line);
   if (frame != 0) {
@@ -127,7 +127,7 @@ export function lineRemove(state: DebugState, line: u64): void {
     return;
   }
   --state.lineCount;
-  // Backward shift: what was displaced past this slot moves up, so that no lookup meets a gap.
+  // Backward shift: entries that were displaced past this slot move up, so that no lookup stops at a gap.
   let hole = <u32>((slot - state.lines) >> 3);
   let i = hole;
   do {

@@ -1,13 +1,12 @@
-// Entries: one a mapped element, kept in chains by device and address.
+// Chains of entries by device and page of address, and the lookups.
 //
 // The kernel hashes by address bits 13 and up into 16,384 lists (1,024 in 2015) and searches a list from its oldest
 // entry. What it finds depends on order only among entries of one device at one address, and, for a containing lookup,
 // on which entries share a bucket. So the chains here are of one page of a device's address space each, oldest first, in
-// a table that grows with the number of entries; the kernel's own buckets are gone through by address where they matter.
+// a table that grows with the number of entries. Lookups that depend on the kernel's buckets walk these by address.
 //
-// A slot holds the first entry of its chain, which knows the last: looking up nearly any mapping is one load and one
-// comparison of all that must agree. An entry takes two cache lines; ending a mapping touches the second only where there is
-// more to undo than the entry itself.
+// A slot points to the first entry of its chain, which points to the last. Most lookups are one load and one comparison of all
+// fields. An entry has two cache lines; the common unmap does not touch the second one.
 
 import { PAGE_SHIFT } from '../../ram/ram';
 import { DmaDevice } from '../../device/device';
@@ -21,7 +20,7 @@ import { DEBUG_SYNC_BY_SEGMENT, OBJECT_SLOTS, DebugState } from './state';
 /** The kernel's hash takes the address from this bit on: two pages share a bucket. */
 export const HASH_SHIFT: u64 = 13;
 
-// Neighbouring pages lie in neighbouring slots; the folds keep objects that are all aligned to 2 MiB from meeting.
+// Neighbouring pages have neighbouring slots; the shifts spread objects that are aligned to 2 MiB.
 // @ts-ignore: decorator
 @inline
 export function slotOf(state: DebugState, device: DmaDevice, page: u64): usize {
@@ -37,7 +36,7 @@ export function chainAt(slot: usize): Entry | null {
   return changetype<Entry | null>(load<u32>(slot));
 }
 
-/** The same, the null record of an empty one: for a look at fields that are 0 in no entry. */
+/** The same, but the null record for an empty slot: for tests of fields that are 0 in no entry. */
 // @ts-ignore: decorator
 @inline
 export function headAt(slot: usize): Entry {
@@ -116,7 +115,7 @@ export function countObject(state: DebugState, entry: Entry): void {
   store<u32>(slot, load<u32>(slot) + 1);
 }
 
-/** An entry goes that counts with its object or as lost. */
+/** Uncounts an entry that is about to be removed: for its object, and as lost. */
 export function entryUncount(state: DebugState, entry: Entry): void {
   if ((entry.flags & ENTRY_OBJECT) != 0) {
     const slot = state.objects + (<usize>(entry.object & (OBJECT_SLOTS - 1)) << 2);
@@ -129,7 +128,7 @@ export function entryUncount(state: DebugState, entry: Entry): void {
   entry.flags &= ~(ENTRY_OBJECT | ENTRY_LOST);
 }
 
-/** Nobody holds this entry's address any more: from now on it counts as leaked. */
+/** The address of this entry is lost: it can no longer be unmapped and counts as leaked. */
 export function entryLose(state: DebugState, entry: Entry): void {
   if ((entry.flags & ENTRY_LOST) != 0) return;
   entry.flags |= ENTRY_LOST;
@@ -137,14 +136,14 @@ export function entryLose(state: DebugState, entry: Entry): void {
   state.lostPages += <u32>pagesOf(entry);
 }
 
-// Doubling keeps the chains' order: each is walked from its oldest entry and appended to.
+// Doubles the table. The order of each chain is kept: entries are moved from the oldest on.
 export function rehash(state: DebugState): void {
   const ctx = state.ctx;
   const old = state.buckets;
   const count: usize = <usize>state.bucketMask + 1;
   if (count >= 1 << 24) return;
   const fresh = blockAllocZeroed(ctx, blockOrder(count << 3));
-  // Without memory the chains grow longer, and nothing else changes.
+  // Without memory the table stays as it is, with longer chains.
   if (fresh == 0) return;
   state.buckets = fresh;
   state.bucketMask = <u32>(count * 2 - 1);
@@ -172,8 +171,8 @@ export function countedIn(flags: u32): u32 {
 }
 
 /**
- * The first entry of a slot if nothing is wrong with it but that nobody asked dma_mapping_error about it, as a driver leaves all
- * of its mappings that never does.
+ * The first entry of a slot if it agrees in all but that dma_mapping_error was not called for it. That is the case for all
+ * mappings of a driver that never calls it.
  */
 // @ts-ignore: decorator
 @inline
@@ -183,8 +182,8 @@ export function findUnchecked(slot: usize, device: DmaDevice, address: u64, size
 }
 
 /**
- * The entry of a device at an address, as the kernel picks it (bucket_find_exact): the oldest one that agrees in size,
- * type, direction and sg count; otherwise the only one there is, and none when several disagree.
+ * The entry of a device at an address (bucket_find_exact): the oldest one that agrees in size, type, direction and sg count;
+ * otherwise the only one, or none if there are several.
  * @returns the entry or null; DebugState.before is the one before it in its chain, for unchain
  */
 export function findBest(
@@ -211,8 +210,8 @@ export function findBest(
 }
 
 /**
- * The entry of a device that covers [address, address + size), as the kernel picks it (bucket_find_contain): bucket
- * after bucket downwards, in each the best match by the rule of findExact.
+ * The entry of a device that covers [address, address + size) (bucket_find_contain): searches bucket after bucket downwards, in
+ * each by the rule of findBest.
  */
 export function findContaining(
   state: DebugState, dev: DmaDevice, address: u64, size: u64, kind: u32, ents: u32,
@@ -222,13 +221,13 @@ export function findContaining(
   const wrap = <u64>state.kernelBuckets;
   let steps = min<u64>(wrap, chunk + 1);
   if ((state.flags & DEBUG_SYNC_BY_SEGMENT) != 0) steps = min<u64>(<u64>(dev.maxSegment >> 13) + 1, chunk + 1);
-  // No entry is longer than the longest there ever was: further back nothing can cover the address.
+  // Further back than the longest entry so far no entry can cover the address.
   const reach = min<u64>((state.longest >> HASH_SHIFT) + 1, chunk);
   const lowest = chunk - reach;
   for (let step: u64 = 0; step < steps && step <= reach; ++step) {
     let found: Entry | null = null;
     let matches = 0;
-    // The kernel's bucket holds every chunk that is the same modulo its size.
+    // A bucket of the kernel holds all chunks that are equal modulo the number of buckets.
     let c = chunk - step;
     do {
       for (let page = c << 1; page <= (c << 1) + 1; ++page) {
@@ -248,7 +247,7 @@ export function findContaining(
   return null;
 }
 
-/** The oldest entry of a device at an address, or null; with `waiting` the oldest that waits for its mapping-error check. */
+/** The oldest entry of a device at an address, or null; with `waiting` the oldest unchecked one. */
 export function findAt(state: DebugState, device: DmaDevice, address: u64, waiting: bool): Entry | null {
   let entry = chainAt(slotOf(state, device, address >> PAGE_SHIFT));
   for (; entry != null; entry = entry!.next) {
@@ -267,15 +266,14 @@ function firstFrom(state: DebugState, slot: usize): Entry | null {
   return null;
 }
 
-/** First live entry in the order of the chains, null without. */
+/** First live entry in the order of the chains, or null. */
 export function firstEntry(state: DebugState): Entry | null {
   return firstFrom(state, state.buckets);
 }
 
-/** The entry after another, null after the last. No entry may come or go between the two calls. */
+/** The entry after another, null after the last. No entry may be added or removed between the two calls. */
 export function nextEntry(state: DebugState, entry: Entry): Entry | null {
   if (entry.next != null) return entry.next;
   return firstFrom(state, slotOf(state, entry.device, entry.address >> PAGE_SHIFT) + 4);
 }
 
-// A table's live entries are a list through the entries, so that a second map of it is seen with one load.

@@ -1,4 +1,4 @@
-// Taking an entry out of its chain, its lists and all counts.
+// Removes an entry from its chain, its lists and all counts.
 
 import { PAGE_SHIFT } from '../../ram/ram';
 import { lineOf, lineRemove, pairSound } from './cacheline';
@@ -9,7 +9,7 @@ import { entryFree } from './pool';
 import { DebugState } from './state';
 import { sgUnlink } from './table';
 
-/** Takes an entry out of everything that knows it. */
+/** Removes an entry. */
 export function dropEntry(state: DebugState, entry: Entry): void {
   const slot = slotOf(state, entry.device, entry.address >> PAGE_SHIFT);
   drop(state, entry, slot, entryBefore(slot, entry));

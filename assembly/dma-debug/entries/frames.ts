@@ -1,12 +1,11 @@
-// Which frames of RAM are mapped: what it takes to say that a page is freed while a device can still reach it.
+// Counts of the mappings that cover a frame of RAM, for the check of freed pages (own/pages.ts).
 //
-// The second byte of a frame's pair (cacheline.ts) counts live mappings that cover it. Where a mapping lies in one
-// frame it is counted at once. A list that an IOMMU merged covers a thousand scattered frames, and touching all of them at
-// every map would cost more than mapping does. Such an entry goes on a list instead, and so does any of several frames; only
-// when somebody frees pages are the pages of the entries that are still on it counted, once for each entry: of one piece
-// from where that lies, of a merged list from the table where the entry is all of it, else from the IOMMU's own page tables.
+// The second byte of a frame's pair (cacheline.ts) is that count. A mapping in one frame is counted when it is made. A mapping
+// of several frames is put on a list, since to count a thousand scattered frames would cost more than to map them. When pages
+// are freed, the frames of all entries on the list are counted: of one run from its physical address, of a whole table from
+// the table, of other merged lists from the IOMMU's page tables.
 //
-// A count of 255 stays where it is until a search finds nothing behind it (own/pages.ts).
+// A count of 255 is not changed until a search finds that no mapping covers the frame.
 
 import { OPS_IOMMU } from '../../device/device';
 import { IommuDomain, domainOf } from '../../iommu/domain';
@@ -37,7 +36,7 @@ function uncount(state: DebugState, pfn: u64): void {
   if (n != FULL && n != 0) store<u8>(slot, n - 1, 1);
 }
 
-/** Counts the frames of an entry that lie in one piece from entry.phys on. Returns its flag for it. */
+/** Counts the frames of an entry that is one run from entry.phys on. Returns the flag for it. */
 export function countPages(state: DebugState, entry: Entry): u32 {
   if (entry.size == 0) return 0;
   const last = (entry.phys + entry.size - 1) >> 12;
@@ -45,7 +44,7 @@ export function countPages(state: DebugState, entry: Entry): u32 {
   return ENTRY_RUN;
 }
 
-/** Puts an entry whose frames are scattered on the list of those to be counted when pages are freed. Returns its flag for it. */
+/** Puts an entry on the list of those to be counted when pages are freed. Returns the flag for it. */
 // @ts-ignore: decorator
 @inline
 export function deferPages(state: DebugState, entry: Entry): u32 {
@@ -57,7 +56,7 @@ export function deferPages(state: DebugState, entry: Entry): u32 {
   return ENTRY_UNINDEXED;
 }
 
-/** Takes an entry's frames out of the counts, or the entry off the list. */
+/** Uncounts an entry's frames, or takes it off the list. */
 export function forgetPages(state: DebugState, entry: Entry): void {
   if ((entry.flags & ENTRY_UNINDEXED) != 0) undefer(state, entry);
   else if ((entry.flags & (ENTRY_COUNTED | ENTRY_RUN)) != 0) {
@@ -78,7 +77,7 @@ export function undefer(state: DebugState, entry: Entry): void {
   if (next != null) next.lazyPrevious = previous;
 }
 
-/** Counts or uncounts the frames of an entry that lie anywhere. */
+/** Counts or uncounts the frames of an entry that is not one run. */
 function scattered(state: DebugState, entry: Entry, up: bool): void {
   if ((entry.flags & ENTRY_SCATTERED) != 0) {
     const sgt = entry.sgt!;
@@ -107,13 +106,13 @@ function domainFor(entry: Entry): IommuDomain | null {
   return dev.ops == OPS_IOMMU ? domainOf(dev) : null;
 }
 
-// The entries whose frames nobody has counted yet are few each time: those made since pages were last freed.
+// Counts the frames of all entries on the list, which are those made since pages were last freed.
 export function indexFrames(state: DebugState): void {
   while (state.unindexed != null) {
     const entry = state.unindexed!;
     undefer(state, entry);
     entry.flags &= ~ENTRY_UNINDEXED;
-    // As many segments as entries: nothing was merged.
+    // As many segments as entries: none was merged.
     if (entry.sgMappedEnts == entry.sgCallEnts) {
       entry.flags |= countPages(state, entry);
       continue;

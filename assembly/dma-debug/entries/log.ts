@@ -1,6 +1,6 @@
-// The verdict log: what was found, as records in a ring that the host drains. Cpu.findings counts them, so
-// that the host knows with one load after a call whether there is anything to fetch. A full ring keeps its oldest
-// records, since the first finding is the one that explains the others, and counts what it dropped.
+// The verdict log: a ring of records that the host drains. Cpu.findings counts them, so that the host sees with one load after a
+// call whether there are new ones. A full ring keeps its oldest records, since the first finding explains the others, and counts
+// those that it drops.
 
 import { DEVICE_FILTER_MATCH, DmaDevice } from '../../device/device';
 import { EVENT_FINDING, emit } from '../../events/events';
@@ -12,25 +12,25 @@ import {
   DEBUG_KERNEL, DEBUG_OWN, LOG_RECORDS, OPTION_ALL_ERRORS, OPTION_FILTER, DebugState, debugRecord,
 } from './state';
 
-/** The kernel's checker saw it (and counted it, if it is an error). */
+/** The kernel's checker found it (and counted it, if it is an error). */
 export const REPORT_KERNEL: u32 = 1;
 /** The kernel would have printed it: the filter passes and num_errors or all_errors allowed it. */
 export const REPORT_PRINTED: u32 = 2;
 /** Our checker reports it. */
 export const REPORT_OWN: u32 = 4;
-/** The verdict is about a mapping: the record's entry fields are its. */
+/** The verdict refers to a mapping: the record's entry fields are set. */
 export const REPORT_ENTRY: u32 = 8;
 
-/** Checks below this number are the kernel's (kernel/dma/debug.c); from it on they are ours. Both are below CHECKS_END. */
+/** Checks below this number are the kernel's (kernel/dma/debug.c), the others are ours. All are below CHECKS_END. */
 export const FIRST_OWN_CHECK: u32 = 64;
 export const CHECKS_END: u32 = 96;
 
-/** What a check tells beside address and size: its own class extends this one, in at most 24 bytes. */
+/** What a check reports beside address and size: a class of the check extends this one, in at most 24 bytes. */
 // @ts-ignore: decorator
 @unmanaged
 export class Payload {}
 
-/** One verdict. What address and size are of is told beside the check's number. */
+/** One verdict. The comment on a check's number says what address and size refer to, where it is not the call's arguments. */
 // @ts-ignore: decorator
 @unmanaged
 export class Verdict {
@@ -46,12 +46,12 @@ export class Verdict {
   /** -1 is DMA_MAPPING_ERROR. */
   address: i64;
   size: u64;
-  /** Who made the call, as the host's ids. */
+  /** The caller, as ids of the host. */
   object: u32;
   vma: u32;
   hook: u32;
   site: u32;
-  /** What follows is of the mapping that the verdict is about: who made it, where it is and when it was made. */
+  /** The mapping that the verdict refers to: its caller, place and time. */
   entryObject: u32;
   entryVma: u32;
   entryHook: u32;
@@ -73,7 +73,7 @@ export class Verdict {
 /** Offset of the payload in a Verdict. */
 export const VERDICT_PAYLOAD: usize = offsetof<Verdict>('payload0');
 
-/** A payload to be filled in and given to one of the reports, all zero; there is one at a time. */
+/** A zeroed payload, to be filled in and passed to a report. There is one at a time. */
 // @ts-ignore: decorator
 @inline
 export function payload<T>(state: DebugState): T {
@@ -95,11 +95,11 @@ export function report(
     const all = (state.options & OPTION_ALL_ERRORS) != 0;
     const passes = (state.options & OPTION_FILTER) == 0 || (dev.flags & DEVICE_FILTER_MATCH) != 0;
     if (passes && (all || state.numErrors != 0)) flags |= REPORT_PRINTED;
-    // The count runs down even when the filter hid the text.
+    // The count is decremented even if the filter hides the text.
     if (!all && state.numErrors != 0) --state.numErrors;
   }
   if (flags == 0) return;
-  // What a driver does wrong at every call fills the log at once: from then on it is counted here.
+  // An error at every call fills the log quickly. Verdicts are only counted then.
   if (isFull(state) && state.ctx.events == 0) {
     if ((flags & REPORT_PRINTED) != 0) say(state.ctx, check, flags, dev.id, entry, address, size, told);
     tally(state, check);
@@ -122,7 +122,7 @@ function tally(state: DebugState, check: u32): u32 {
   return ++cpuOf(state.ctx).findings;
 }
 
-/** A remark of the kernel's that is no error: never counted, never filtered. */
+/** A warning of the kernel's that is no error: it is not counted in error_count and not filtered. */
 export function reportUncounted(
   state: DebugState, check: u32, dev: DmaDevice, entry: Entry | null, told: Payload | null,
 ): void {
@@ -131,19 +131,19 @@ export function reportUncounted(
   if (flags != 0) write(state, check, flags, dev.id, entry, 0, 0, told);
 }
 
-/** What becomes of the pool: no device is involved. */
+/** The pool has grown or is empty: no device is involved. */
 export function reportPool(state: DebugState, check: u32, told: Payload): void {
   write(state, check, REPORT_KERNEL | REPORT_PRINTED, 0, null, 0, 0, told);
 }
 
-/** A finding that the kernel's checker cannot make. */
+/** A finding of our checker. */
 export function reportOwn(
   state: DebugState, check: u32, dev: DmaDevice, entry: Entry | null, address: u64, size: u64, told: Payload | null,
 ): void {
   write(state, check, REPORT_OWN, dev.id, entry, address, size, told);
 }
 
-/** To the kernel's log. */
+/** Writes a verdict to the kernel's log. */
 function say(
   ctx: Context, check: u32, flags: u32, device: u32, entry: Entry | null, address: u64, size: u64, told: Payload | null,
 ): void {
@@ -183,11 +183,11 @@ function write(
   verdict.vma = cpu.vma;
   verdict.hook = cpu.hook;
   verdict.site = cpu.site;
-  // A fill of so few bytes is a call that costs more than all the rest.
+  // memory.fill would be a call, which costs more than these stores.
   v128.store(at, i64x2.splat(0), offsetof<Verdict>('entryObject'));
   v128.store(at, i64x2.splat(0), offsetof<Verdict>('entryAddress'));
   v128.store(at, i64x2.splat(0), offsetof<Verdict>('entryTime'));
-  // The null record is all zero: what a check without a payload tells.
+  // A check without a payload copies zeros from the null record.
   const from = addressOf(told);
   verdict.payload0 = load<u64>(from);
   verdict.payload1 = load<u64>(from, 8);

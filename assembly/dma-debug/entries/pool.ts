@@ -1,5 +1,4 @@
-// The pool of entries: records of linear memory, and beside them the accounting of the kernel's pool (dma_entry_alloc,
-// dma_entry_free).
+// The pool of entries: records in linear memory, and the accounting of the kernel's pool (dma_entry_alloc, dma_entry_free).
 
 import { BLOCK_SIZE, blockAlloc } from '../../memory/block';
 import { FAULT_DMA_DEBUG, FAULT_SLAB } from '../../memory/context';
@@ -23,11 +22,11 @@ export class PoolSize extends Payload {
 const ENTRY_BLOCK_ORDER: u32 = 3;
 
 /**
- * Takes an entry from the pool and stamps it with who is calling.
+ * Takes an entry from the pool.
  *
- * Everything that can happen here, the pool's growth or death, a new block of entries, a larger table, happens when there
- * are about to be more live entries than ever: one comparison keeps it out of the way.
- * @returns the entry, or null when nothing is tracked (any more)
+ * The pool grows or is exhausted, a block of entries is allocated and the table is doubled only when the number of live entries
+ * reaches a new maximum. One comparison separates these cases.
+ * @returns the entry, or null if the mapping is not tracked
  */
 // @ts-ignore: decorator
 @inline
@@ -47,7 +46,7 @@ function allocPeak(state: DebugState): Entry | null {
     entry = state.free != null ? state.free : carve(state);
   }
   if (entry == null) {
-    // The kernel would have had its entry already: without one it stops, as it does when the pool cannot grow.
+    // Without an entry the kernel's checker is disabled, as when its pool cannot grow.
     if ((state.flags & DEBUG_KERNEL) != 0) disable(state, CHECK_OOM_DISABLED);
     if ((state.flags & DEBUG_OWN) != 0) ++state.missed;
     return null;
@@ -72,7 +71,7 @@ function carve(state: DebugState): Entry | null {
   return next;
 }
 
-// dma_entry_alloc: one more page of entries, or the end (the 2015 pool never grows).
+// dma_entry_alloc: adds a page of entries, or disables the checker (the pool of 2015 never grows).
 function grow(state: DebugState): void {
   state.minFree = 0;
   const fixed = (state.flags & DEBUG_GROWS) == 0 || (state.flags & DEBUG_POOL_FIXED) != 0;
@@ -91,7 +90,7 @@ function reportSize(state: DebugState, check: u32): void {
   reportPool(state, check, told);
 }
 
-/** The kernel's checker switches itself off for good, its counters stand still; ours goes on with the same entries. */
+/** Disables the kernel's checker for good; its counters keep their values. Ours goes on with the same entries. */
 export function disable(state: DebugState, check: u32): void {
   reportSize(state, check);
   state.minFree = minFree(state);
@@ -99,17 +98,17 @@ export function disable(state: DebugState, check: u32): void {
   state.flags &= ~DEBUG_KERNEL;
 }
 
-/** num_free_entries: what is not live of the kernel's pool. */
+/** num_free_entries. */
 export function numFree(state: DebugState): u32 {
   return (state.flags & DEBUG_KERNEL) != 0 ? state.pool - state.live : state.numFree;
 }
 
-/** min_free_entries: what was left of the pool when most entries were live. */
+/** min_free_entries. */
 export function minFree(state: DebugState): u32 {
   return (state.flags & DEBUG_KERNEL) != 0 ? min(state.minFree, state.pool - state.peak) : state.minFree;
 }
 
-/** Gives an entry that is in no chain back to the pool. */
+/** Returns an entry that is in no chain to the pool. */
 // @ts-ignore: decorator
 @inline
 export function entryFree(state: DebugState, entry: Entry): void {

@@ -1,8 +1,7 @@
-// The checker's state: one record, the free list of its entries, and the two accountings that run over the same entries.
+// The state of dma-debug, and the two accountings of its entries.
 //
-// The kernel's: a pool of so many entries, of which num_free_entries are left; nothing is carved for it, the numbers
-// alone decide when it would have grown or died. Ours: records of linear memory, taken as needed, for as long as there
-// is memory. A machine that asks for the kernel's behaviour alone (no DEBUG_OWN) stops tracking where the kernel would.
+// The kernel's pool is numbers alone: total and free entries decide when it would grow or disable the checker. Entries are
+// records of linear memory that are allocated as needed. Without DEBUG_OWN tracking stops where the kernel's would.
 
 import { EINVAL, ENOMEM } from '../../errno';
 import { blockAlloc, blockAllocZeroed, blockFree, blockOrder } from '../../memory/block';
@@ -14,15 +13,15 @@ import { lineCount } from './cacheline';
 import { Entry } from './entry';
 import { payload } from './log';
 
-/** The kernel's checker counts and reports: cleared for good when it runs out of entries. */
+/** The kernel's checker is on; cleared for good when it runs out of entries. */
 export const DEBUG_KERNEL: u32 = 1;
-/** Our own checks run, and entries are tracked whatever became of the kernel's checker. */
+/** Our checker is on: entries are tracked even when the kernel's checker is disabled. */
 export const DEBUG_OWN: u32 = 2;
 /** The pool grows by a page of entries (since 5.x); without it an empty pool disables the checker (2015). */
 export const DEBUG_GROWS: u32 = 4;
-/** A second mapping of an active cacheline is an error of its own (since 5.x); in 2015 only the overflow was said. */
+/** A second mapping of an active cacheline is an error (since 5.x); in 2015 only the overflow was reported. */
 export const DEBUG_REPORT_OVERLAP: u32 = 8;
-/** Segments are held against the device's parameters (since 4.16). */
+/** Segments are compared with the device's parameters (since 4.16). */
 export const DEBUG_CHECK_SEGMENTS: u32 = 16;
 /** map_page and map_single are one type (since 4.20). */
 export const DEBUG_ONE_PAGE_TYPE: u32 = 32;
@@ -32,18 +31,18 @@ export const DEBUG_SYNC_BY_SEGMENT: u32 = 64;
 export const DEBUG_SYNC_SGCOUNT: u32 = 128;
 /** Coherent entries take their offset with the inverted mask (4.2): they never share a cacheline with a page. */
 export const DEBUG_COHERENT_QUIRK: u32 = 256;
-/** Growth is refused: the page of entries cannot be had. */
+/** The pool cannot grow: allocations of a page of entries fail. */
 export const DEBUG_POOL_FIXED: u32 = 512;
 
 export const OPTION_ALL_ERRORS: u32 = 1;
 /** A driver filter is set: only devices with DEVICE_FILTER_MATCH are printed. */
 export const OPTION_FILTER: u32 = 2;
 
-/** Entries in a page of them, by which the modern pool grows (DMA_DEBUG_DYNAMIC_ENTRIES: 4096 / 128). */
+/** Entries per page, by which the pool grows (DMA_DEBUG_DYNAMIC_ENTRIES: 4096 / 128). */
 export const DYNAMIC_ENTRIES: u32 = 32;
 
 const FIRST_BUCKETS: u32 = 16384;
-/** Slots of the filter that says whether an object id has live entries at all. */
+/** Slots of the filter that tells whether an object id may have live entries. */
 export const OBJECT_SLOTS: u32 = 65536;
 
 // @ts-ignore: decorator
@@ -54,7 +53,7 @@ export class DebugState extends Guarded {
   flags: u32;
   /** OPTION_* */
   options: u32;
-  /** Chains of entries by device and page of address; each slot holds the chain's last entry (entry.ts). */
+  /** Chains of entries by device and page of address; each slot points to the chain's first entry (chains.ts). */
   buckets: usize;
   bucketMask: u32;
   /** Buckets of the kernel's own table: the order in which it walks entries, and how far a sync looks back. */
@@ -62,15 +61,15 @@ export class DebugState extends Guarded {
   live: u32;
   /** Entries that were carved and are in no chain. */
   free: Entry | null;
-  /** Longest entry ever: no containing lookup need look further back. */
+  /** Size of the longest entry so far: it bounds containing lookups. */
   longest: u64;
-  /** Entries ever made. */
+  /** Entries made so far. */
   sequence: u32;
-  /** Entries that could not be tracked for want of linear memory: that many unknown addresses prove nothing. */
+  /** Mappings that could not be tracked for lack of memory: as many unmaps of unknown addresses are not reported. */
   missed: u32;
   /** The entry before the one that the last lookup found in its chain, 0 for the first. */
   before: Entry | null;
-  /** 1 where a page's mapping wants no look but at its frame: our checker runs, and no places are watched. */
+  /** 1 if a page's mapping needs no check but of its frame: our checker is on, and no places are watched. */
   quick: u32;
   /** Type of a page's mapping: since 4.20 a page is a single mapping. */
   pageType: u32;
@@ -80,16 +79,16 @@ export class DebugState extends Guarded {
   /** Entries that can be live before the pool is empty; the most that ever were, for min_free_entries. */
   pool: u32;
   peak: u32;
-  /** min_free_entries before the pool last grew; both stand still once the checker is disabled (entry.ts). */
+  /** min_free_entries before the pool last grew; both keep their values once the checker is disabled (pool.ts). */
   numFree: u32;
   minFree: u32;
   total: u32;
   prealloc: u32;
-  /** CACHELINE_OVERFLOW was said: once a boot. */
+  /** CACHELINE_OVERFLOW was reported, which happens once per boot. */
   overflowed: u32;
-  /** Two bytes a frame of RAM: active mappings of its first cacheline, and mappings of ours that cover it (cacheline.ts). */
+  /** Two bytes per frame of RAM: mappings that begin in its first cacheline, and mappings that cover it (cacheline.ts). */
   frames: usize;
-  /** Where pfns above 4 GiB are counted from: before `frames` by the bytes of the hole. */
+  /** The base for pfns above 4 GiB: `frames` less the bytes of the hole below. */
   highFrames: usize;
   /** Ends of RAM below and above 4 GiB, as pfns. */
   lowEnd: u32;
@@ -107,7 +106,7 @@ export class DebugState extends Guarded {
   payload: usize;
   /** Verdicts so far, by check. */
   counts: usize;
-  /** A u32 for each of OBJECT_SLOTS: live entries whose object falls there. */
+  /** A u32 per slot: live entries whose object id hashes to it. */
   objects: usize;
   /** Physical ranges that must not be mapped, if there are any: the current kernel stack, and text with rodata. */
   places: u32;
@@ -115,28 +114,28 @@ export class DebugState extends Guarded {
   stackEnd: u64;
   textStart: u64;
   textEnd: u64;
-  /** Live entries whose address nobody holds any more (ENTRY_LOST), and pages of theirs. */
+  /** Live entries that are lost (ENTRY_LOST), and their pages. */
   lost: u32;
   lostPages: u32;
-  /** Links of two-step mappings, which are no kernel's entries, and where the reservations are found (links.ts). */
+  /** Live links, which the kernel's accounting does not count, and the buckets of reservations (links/). */
   links: u32;
   ranges: usize;
   linkCache: CacheOf<Entry> | null;
-  /** Reservations that could not be tracked for want of memory and are still there; links and reservations so far. */
+  /** Live reservations, and links and reservations so far, that could not be tracked for lack of memory. */
   rangesMissed: u32;
   linksMissed: u32;
-  /** Entries of merged lists whose pages are not counted in `frames` yet (pages.ts). */
+  /** Entries whose frames are not counted in `frames` yet (frames.ts). */
   unindexed: Entry | null;
 }
 
-/** The machine's checker, null while it is off. */
+/** The machine's dma-debug, null while it is off. */
 // @ts-ignore: decorator
 @inline
 export function debugOf(ctx: Context): DebugState | null {
   return changetype<DebugState | null>(ctx.dmaDebug);
 }
 
-/** The same, the null record while it is off: for the host, which asks whether there is anything to read. */
+/** The same, but the null record while it is off: the host then reads zeros. */
 // @ts-ignore: decorator
 @inline
 export function debugRecord(ctx: Context): DebugState {
@@ -151,7 +150,7 @@ export const LOG_ORDER: u32 = 5;
 export const LOG_RECORDS: u32 = 1024;
 
 /**
- * Switches the checker on: from the next call on every mapping is tracked.
+ * Switches dma-debug on: mappings are tracked from the next call on.
  * @param flags DEBUG_*
  * @param kernelBuckets 1024 (2015) or 16384
  * @param prealloc entries of the pool (dma_debug_entries=); a pool that grows is rounded up to whole pages of them
@@ -203,7 +202,7 @@ function release(ctx: Context, state: DebugState): void {
   blockFree(ctx, addressOf(state));
 }
 
-/** Counters of the debugfs directory, for the host to set (a recording starts where the kernel then was). */
+/** Sets options and num_errors. */
 export function debugOptions(ctx: Context, options: u32, numErrors: u32, poolFixed: bool): void {
   const state = debugOf(ctx)!;
   state.options = options;
@@ -211,7 +210,7 @@ export function debugOptions(ctx: Context, options: u32, numErrors: u32, poolFix
   state.flags = poolFixed ? state.flags | DEBUG_POOL_FIXED : state.flags & ~DEBUG_POOL_FIXED;
 }
 
-/** Sets the counters to where a kernel was: entries of other devices are simply not free. */
+/** Sets the counters to those of a recorded kernel. Entries of other devices count as not free. */
 export function debugCountersSet(ctx: Context, errorCount: u32, numFree: u32, minFree: u32, total: u32): void {
   const state = debugOf(ctx)!;
   state.errorCount = errorCount;

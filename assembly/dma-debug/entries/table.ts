@@ -1,4 +1,5 @@
-// A scatter-gather table as dma-debug sees it: its live entries, a list through these, and its segments.
+// Scatter-gather tables: the list of a table's live entries, which shows with one load that it is mapped, and its segments as
+// the driver reads them.
 
 import { DMA_MAPPING_ERROR } from '../../device/mapping';
 import { addressOf } from '../../memory/record';
@@ -6,7 +7,7 @@ import { sgSegmentAddress, sgSegmentLength } from '../../sg/segments';
 import { SEGMENTS_NONE, SEGMENTS_ONE, SEGMENTS_PHYSICAL, SgTable } from '../../sg/sg-table';
 import { ENTRY_LISTED, Entry } from './entry';
 
-/** The first of a table's live entries, null without. */
+/** The first of a table's live entries, or null. */
 // @ts-ignore: decorator
 @inline
 export function liveEntries(sgt: SgTable): Entry | null {
@@ -35,8 +36,8 @@ export function sgUnlink(entry: Entry): void {
 }
 
 /**
- * DMA address and length of entry i of a list as its driver finds them there. Past the segments that a mapping made,
- * the IOMMU code leaves the error value and no length; in a list that was never mapped both are 0.
+ * DMA address and length of entry i of a list as its driver reads them. Past the segments of a mapping the IOMMU code writes
+ * the error value and length 0; in a list that was never mapped both are 0.
  */
 // @ts-ignore: decorator
 @inline
@@ -53,9 +54,7 @@ export function listLength(sgt: SgTable, i: u32): u64 {
   return sgt.shape == SEGMENTS_NONE || i >= sgt.nents ? 0 : sgSegmentLength(sgt, i);
 }
 
-/**
- * Whether a table's segments are its entries where they lie, and follow from its pages: a walk over these tells all.
- */
+/** Whether a table's segments are its entries at their physical addresses, so that a walk over its pages gives them. */
 // @ts-ignore: decorator
 @inline
 export function entriesAreSegments(sgt: SgTable): bool {
@@ -63,8 +62,8 @@ export function entriesAreSegments(sgt: SgTable): bool {
 }
 
 /**
- * Of several mappings that are alike in all that the kernel compares, it drops the oldest, whoever ends his. As two tables
- * may have such entries, where addresses are physical, the one that stays goes over to the other table.
+ * Of several mappings that are equal in all that the kernel compares, the oldest is removed, whichever of them the driver
+ * unmaps. If that one belongs to another table, as is possible where addresses are physical, the two entries change tables.
  */
 export function changeTables(entry: Entry, sgt: SgTable): void {
   if ((entry.flags & ENTRY_LISTED) == 0 || entry.sgt == sgt) return;

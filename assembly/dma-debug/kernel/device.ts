@@ -1,4 +1,4 @@
-// What is checked when a driver is unbound (dma_debug_device_change), and when the CPU writes (debug_dma_assert_idle, 2015).
+// Checks when a driver is unbound (dma_debug_device_change), and when the CPU writes to a page (debug_dma_assert_idle, 2015).
 
 import { DmaDevice } from '../../device/device';
 import { Context } from '../../memory/context';
@@ -20,8 +20,8 @@ export class LeakCount extends Payload {
 }
 
 /**
- * The driver of a device was unbound: one report with the number of mappings that it still holds and one of them, the last in
- * the order of the kernel's buckets. Our links are not among them.
+ * The driver of a device was unbound: one report with the number of live mappings and one of them, the last in the order of
+ * the kernel's buckets. Links are not counted.
  * @returns how many mappings
  */
 export function driverUnbound(state: DebugState, dev: DmaDevice): u32 {
@@ -49,7 +49,7 @@ export function driverUnbound(state: DebugState, dev: DmaDevice): u32 {
   return count;
 }
 
-/** The CPU writes to a page of its own accord (debug_dma_assert_idle, 2015): no mapping may begin in it. */
+/** The CPU writes to a page (debug_dma_assert_idle, 2015): no active cacheline may lie in it. */
 export function debugCpuTouch(ctx: Context, pfn: u32): void {
   const state = debugOf(ctx);
   if (state == null || (state.flags & (DEBUG_KERNEL | DEBUG_OWN)) == 0) return;

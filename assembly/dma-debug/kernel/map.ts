@@ -1,4 +1,4 @@
-// What is checked when a mapping is made (debug_dma_map_single, debug_dma_map_page, debug_dma_map_sg, add_dma_entry).
+// Checks when a mapping is made (debug_dma_map_single, debug_dma_map_page, debug_dma_map_sg, add_dma_entry).
 
 import { DmaDevice } from '../../device/device';
 import { DMA_ATTR_SKIP_CPU_SYNC, DMA_TO_DEVICE } from '../../device/mapping';
@@ -22,18 +22,18 @@ import { entriesAreSegments, listAddress, listLength, sgLink } from '../entries/
 import { ownDoubleMap } from '../own/tables';
 import { askError } from './unmap';
 
-/** Address and size of these three: the physical memory. */
+/** Address and size of the verdict are those of physical memory, for these four. */
 export const CHECK_MAP_STACK: u32 = 15;
 export const CHECK_MAP_TEXT: u32 = 16;
 export const CHECK_MAP_INVALID: u32 = 17;
 export const CHECK_MAP_VMALLOC: u32 = 18;
-/** Size: of the entry. */
+/** The verdict's size is that of the list's entry. */
 export const CHECK_SEG_LEN: u32 = 19;
 export const CHECK_SEG_BOUNDARY: u32 = 20;
 export const CHECK_CACHELINE_OVERLAP: u32 = 21;
 export const CHECK_CACHELINE_OVERFLOW: u32 = 22;
 export const CHECK_CACHELINE_ENOMEM: u32 = 26;
-/** The DMA API's own refusal. */
+/** The DMA API refuses the mapping. */
 export const CHECK_REJECT_VMALLOC: u32 = 28;
 
 /** The device's longest segment. */
@@ -51,7 +51,7 @@ export class SegmentBoundary extends Payload {
   boundary: u64;
 }
 
-/** Number of the cacheline (physical address / 64). Of CHECK_CACHELINE_OVERFLOW: the most overlaps that are counted. */
+/** Number of the cacheline (physical address / 64); for CHECK_CACHELINE_OVERFLOW the most overlaps that are counted. */
 // @ts-ignore: decorator
 @unmanaged
 export class Cacheline extends Payload {
@@ -60,13 +60,13 @@ export class Cacheline extends Payload {
 }
 
 /**
- * A mapping of one piece of RAM. In one frame that nobody else maps, which is nearly always so, it is made here, without a
- * call: what no call interrupts stays in registers.
+ * A mapping of one piece of RAM. The fast path makes no call, so that all values stay in registers: for a mapping in one frame
+ * that no other mapping covers, which is the usual case.
  * @param how kindOf, and attributes from bit 16 on
  */
 export function mapOne(state: DebugState, dev: DmaDevice, phys: u64, length: u64, how: u32, address: u64): void {
   lock(state);
-  // debug_dma_map_page asks dma_mapping_error about its own address first, and so checks a mapping that is there already.
+  // debug_dma_map_page calls dma_mapping_error for its own address first, which marks a mapping at that address as checked.
   if (load<u32>(slotOf(state, dev, address >> 12)) != 0) {
     askError(state, dev, address);
   }
@@ -94,7 +94,7 @@ function mapSlow(state: DebugState, dev: DmaDevice, phys: u64, length: u64, how:
   enter(state, dev, entry, phys, length, how, 0, true);
 }
 
-/** A mapping of memory whose frames are nobody's to free, or that is no RAM. */
+/** A mapping of memory whose frames cannot be freed meanwhile, or that is not RAM. */
 export function mapOther(state: DebugState, dev: DmaDevice, phys: u64, length: u64, how: u32, address: u64): void {
   if ((state.flags & (DEBUG_KERNEL | DEBUG_OWN)) == 0) return;
   lock(state);
@@ -133,7 +133,7 @@ export function mapSg(
       size = entryBytes(sgt, page, n);
       page += n;
     } else {
-      // The kernel takes the i-th entry given for the i-th segment, whatever was merged before it.
+      // The kernel pairs the i-th entry with the i-th segment, even if entries before were merged.
       phys = i == 0 && sgt.pfns != 0 ? (<u64>sgPfn(sgt, 0) << 12) + sgt.offset : sgEntryPhys(sgt, i);
       address = listAddress(sgt, i);
       size = listLength(sgt, i);
@@ -146,14 +146,14 @@ export function mapSg(
   unlock(state);
 }
 
-/** Cachelines that a mapping makes active: none for the device to read. */
+/** Cachelines that a mapping makes active: 0 if the device only reads. */
 // @ts-ignore: decorator
 @inline
 function linesOf(how: u32): u32 {
   return <u32>((how & 0xff00) != DMA_TO_DEVICE << 8);
 }
 
-/** Where the two counts of a mapping's first frame are, if its cacheline is the frame's first or it makes none active; else 0. */
+/** The pair of counts of a mapping's first frame, if its cacheline is the frame's first or it makes none active; else 0. */
 // @ts-ignore: decorator
 @inline
 function pairOf(state: DebugState, phys: u64, lines: u32): usize {
@@ -161,8 +161,8 @@ function pairOf(state: DebugState, phys: u64, lines: u32): usize {
 }
 
 /**
- * Tracks an entry of RAM: its frames, where it lies in one at once, and its first cacheline; both counts of a frame are
- * raised together where that is possible.
+ * Tracks an entry of RAM: counts its first cacheline and, if it lies in one frame, that frame; both counts in one store where
+ * possible.
  * @param whole it is one piece of RAM from phys on, not merged of several
  */
 // @ts-ignore: decorator
@@ -186,7 +186,7 @@ function enter(
   } else track(state, dev, entry, how, flags);
 }
 
-// add_dma_entry: the entry becomes visible, then its first cacheline active.
+// add_dma_entry: puts the entry in its chain, then makes its first cacheline active.
 function track(state: DebugState, dev: DmaDevice, entry: Entry, how: u32, flags: u32): void {
   const lines = linesOf(how);
   entryInsert(state, entry, entry.device, entry.address, entry.size, flags | (lines << LINE_BIT));
@@ -215,8 +215,8 @@ function overlap(state: DebugState, dev: DmaDevice, entry: Entry, active: u32, a
   report(state, CHECK_CACHELINE_OVERLAP, dev, entry, entry.address, entry.size, told);
 }
 
-// check_for_stack and check_for_illegal_area. The kernel compares the direct map's addresses with the image's, so on
-// x86-64 it never sees text; ours compares where the bytes are.
+// check_for_stack and check_for_illegal_area. The kernel compares addresses of the direct map with those of the kernel image,
+// and so never finds text on x86-64; ours compares physical addresses.
 function checkPlace(state: DebugState, dev: DmaDevice, entry: Entry | null, phys: u64, length: u64): void {
   if (phys >= state.stackStart && phys < state.stackEnd) {
     report(state, CHECK_MAP_STACK, dev, entry, phys, length, null);
@@ -226,7 +226,7 @@ function checkPlace(state: DebugState, dev: DmaDevice, entry: Entry | null, phys
   }
 }
 
-// check_sg_segment: the length is that of the i-th entry given (0: to be looked up), the range that of the i-th segment.
+// check_sg_segment: compares the length of the i-th entry (`given`, 0: not looked up yet) and the range of the i-th segment.
 // @ts-ignore: decorator
 @inline
 function checkSegment(state: DebugState, dev: DmaDevice, sgt: SgTable, i: u32, given: u64, address: u64, size: u64): void {
@@ -248,7 +248,7 @@ function checkSegment(state: DebugState, dev: DmaDevice, sgt: SgTable, i: u32, g
   }
 }
 
-/** dma_map_single's own look at a CPU address, before anything is mapped (debug_dma_map_single). */
+/** debug_dma_map_single: checks a CPU address before it is mapped. */
 export function mapSingle(state: DebugState, dev: DmaDevice, phys: u64, length: u64, vmalloc: bool): void {
   if (vmalloc) reportUncounted(state, CHECK_REJECT_VMALLOC, dev, null, null);
   else if (!isRam(ramOf(state.ctx), <u32>min<u64>(phys >> 12, 0xffffffff))) {

@@ -1,5 +1,5 @@
-// What is compared when a mapping is synced (check_sync). The entry is the one that covers the range, so that a range
-// beyond its entry is not "too long" but unknown: SYNC_RANGE exists and, as in the kernel, cannot be reached that way.
+// Checks when a mapping is synced (check_sync). The lookup finds an entry that covers the whole range. A range that reaches
+// beyond its entry is therefore unknown, and SYNC_RANGE is never reported, as in the kernel.
 
 import { PAGE_SHIFT } from '../../ram/ram';
 import { DmaDevice } from '../../device/device';
@@ -14,7 +14,7 @@ import { DEBUG_KERNEL, DEBUG_OWN, DEBUG_SYNC_SGCOUNT, DebugState } from '../entr
 import { listAddress, listLength } from '../entries/table';
 
 export const CHECK_SYNC_UNKNOWN: u32 = 9;
-/** Address and size: of the mapping. */
+/** The verdict's address and size are those of the mapping. */
 export const CHECK_SYNC_RANGE: u32 = 10;
 export const CHECK_SYNC_DIR: u32 = 11;
 export const CHECK_SYNC_RO_FOR_CPU: u32 = 12;
@@ -52,7 +52,7 @@ export function syncSingle(
   unlock(state);
 }
 
-/** debug_dma_sync_sg_for_cpu, _for_device: an unknown first segment ends it, nothing is said. */
+/** debug_dma_sync_sg_for_cpu, _for_device: stops without a report if the first segment is unknown. */
 export function syncSg(state: DebugState, dev: DmaDevice, sgt: SgTable, nents: u32, dir: u32, forDevice: bool): void {
   if ((state.flags & (DEBUG_KERNEL | DEBUG_OWN)) == 0) return;
   lock(state);

@@ -1,5 +1,5 @@
-// What is compared when a mapping ends (check_unmap). Every check runs, whatever the ones before it said, and the entry
-// goes in any case: a driver that unmaps wrongly has still unmapped.
+// Checks when a mapping ends (check_unmap). Each check runs, whatever the others found, and the entry is removed in any case:
+// a wrong unmap has still unmapped.
 
 import { PAGE_SHIFT } from '../../ram/ram';
 import { DmaDevice } from '../../device/device';
@@ -27,7 +27,7 @@ import { ownUnmapCount } from '../own/counts';
 
 export const CHECK_UNMAP_INVALID: u32 = 1;
 export const CHECK_UNMAP_UNKNOWN: u32 = 2;
-/** Size: as mapped. */
+/** The verdict's size is the mapped one. */
 export const CHECK_UNMAP_SIZE: u32 = 3;
 export const CHECK_UNMAP_TYPE: u32 = 4;
 export const CHECK_UNMAP_CPUADDR: u32 = 5;
@@ -41,7 +41,7 @@ export class UnmapSize extends Payload {
   unmapSize: u64;
 }
 
-/** Of CHECK_UNMAP_TYPE and CHECK_UNMAP_UNCHECKED: TYPE_*. */
+/** Payload of CHECK_UNMAP_TYPE and CHECK_UNMAP_UNCHECKED: TYPE_*. */
 // @ts-ignore: decorator
 @unmanaged
 export class UnmapType extends Payload {
@@ -73,21 +73,21 @@ export class UnmapDirection extends Payload {
   unmapped: u32;
 }
 
-/** A mapping of one piece is ended; phys matters for coherent memory only. */
+/** A mapping of any type but a list ends; phys is used for coherent memory only. */
 export function unmapOne(state: DebugState, dev: DmaDevice, kind: u32, address: u64, size: u64, phys: u64): void {
   lock(state);
   checkUnmap(state, dev, kind, address, size, 0, phys, null);
   unlock(state);
 }
 
-/** debug_dma_unmap_sg: the first entry knows how many segments there are; without it all nents are looked at. */
+/** debug_dma_unmap_sg: the first Entry has the number of segments; without it all nents are checked. */
 export function unmapSg(state: DebugState, dev: DmaDevice, sgt: SgTable, nents: u32, dir: u32): void {
   lock(state);
   const kind = kindOf(TYPE_SG, dir);
   const pages = entriesAreSegments(sgt) ? sgt.pageCount : 0;
   let page: u32 = 0;
   let mapped: u32 = 0;
-  // Past the end of its list the kernel would follow a pointer to nowhere: nothing is to be looked at there.
+  // Past the end of the list the kernel would follow an invalid pointer; nothing is checked there.
   const end = min(nents, entriesOf(sgt));
   for (let i: u32 = 0; i < end; ++i) {
     if (mapped != 0 && i >= mapped) break;
@@ -109,9 +109,9 @@ export function unmapSg(state: DebugState, dev: DmaDevice, sgt: SgTable, nents: 
 }
 
 /**
- * Checks and removes one mapping. What our checker tracks that has only raised the counts of its first frame and is on lists goes without a call, if
- * all that the driver says is right: what no call interrupts stays in registers.
- * @returns the segments of the call that made it, 0 for one that is not known
+ * Checks and removes one mapping. The fast path makes no call, so that all values stay in registers: for an entry that has
+ * only raised the counts of its first frame and is on lists, and arguments that agree with it.
+ * @returns segments of the call that made the mapping, 0 for an unknown one
  */
 // @ts-ignore: decorator
 @inline
@@ -119,7 +119,7 @@ function checkUnmap(
   state: DebugState, dev: DmaDevice, kind: u32, address: u64, size: u64, ents: u32, phys: u64, sgt: SgTable | null,
 ): u32 {
   const slot = slotOf(state, dev, address >> PAGE_SHIFT);
-  // An empty slot leads to the null record, which has no device and no pair.
+  // An empty slot leads to the null record, whose device and pair are 0.
   const entry = headAt(slot);
   const pair = entry.pair;
   const flags = entry.flags;
@@ -138,7 +138,7 @@ function checkUnmap(
   return entry.sgMappedEnts;
 }
 
-/** Flags of an entry that ends without a call. */
+/** Flags of an entry that the fast path removes. */
 const PLAIN: u32 = ENTRY_LINE | ENTRY_COUNTED | ENTRY_UNINDEXED | ENTRY_LISTED;
 
 function unmapSlow(
@@ -152,7 +152,7 @@ function unmapSlow(
   return entry.sgMappedEnts;
 }
 
-/** Says what is wrong with an unmapping. Returns the entry that goes nevertheless, null without one; DebugState.before as findBest. */
+/** Reports what is wrong with an unmap. Returns the entry to remove or null; DebugState.before as findBest sets it. */
 function judge(
   state: DebugState, dev: DmaDevice, slot: usize, kind: u32, address: u64, size: u64, ents: u32, phys: u64,
 ): Entry | null {
@@ -169,9 +169,9 @@ function judge(
 }
 
 function unknown(state: DebugState, dev: DmaDevice, address: u64, size: u64): void {
-  // Only dma_mapping_error tells which report it is; of several mappings that all disagree it leaves one checked.
+  // The kernel calls dma_mapping_error to choose the report, which marks one of several mappings that disagree as checked.
   askError(state, dev, address);
-  // A mapping that could not be tracked for want of memory may be the one that ends here.
+  // This may be a mapping that could not be tracked for lack of memory.
   if (state.missed != 0) {
     --state.missed;
     return;
@@ -189,7 +189,7 @@ function unmapType(
   report(state, check, dev, entry, address, size, told);
 }
 
-// Only UNMAP_SIZE tells the size that was mapped; the other reports give the one that the caller passed.
+// UNMAP_SIZE reports the mapped size, the other checks report the size that the caller passed.
 function compare(state: DebugState, dev: DmaDevice, entry: Entry, kind: u32, size: u64, ents: u32, phys: u64): void {
   const address = entry.address;
   const mappedAs = entry.kind & 0xff;
@@ -226,7 +226,7 @@ function compare(state: DebugState, dev: DmaDevice, entry: Entry, kind: u32, siz
   if ((state.flags & DEBUG_OWN) != 0 && (entry.checked & LOOK_BOUND) != 0) ownStalePte(state, dev, entry);
 }
 
-/** debug_dma_mapping_error: of several mappings at one address the oldest that was not checked yet is. */
+/** debug_dma_mapping_error: marks the oldest unchecked mapping at the address as checked. */
 export function markChecked(state: DebugState, device: DmaDevice, address: u64): void {
   lock(state);
   const first = headAt(slotOf(state, device, address >> PAGE_SHIFT));
@@ -237,7 +237,7 @@ export function markChecked(state: DebugState, device: DmaDevice, address: u64):
   unlock(state);
 }
 
-// As a pair of words, which is how unmapping will load them.
+// One store of two words, since unmapping loads them together.
 // @ts-ignore: decorator
 @inline
 function setChecked(entry: Entry): void {
@@ -246,7 +246,7 @@ function setChecked(entry: Entry): void {
   store<u64>(at, words ^ (<u64>(UNCHECKED | CHECKED) << 32), offsetof<Entry>('sgCallEnts'));
 }
 
-/** As markChecked, under the lock: what the kernel does to itself where it asks whether an address is an error. */
+/** markChecked for callers that hold the lock: the kernel's own calls of dma_mapping_error have this effect. */
 export function askError(state: DebugState, device: DmaDevice, address: u64): void {
   const entry = findAt(state, device, address, true);
   if (entry != null) setChecked(entry);

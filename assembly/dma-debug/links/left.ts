@@ -1,4 +1,4 @@
-// What becomes of reservations and links when a driver or a device goes, and the walk over them.
+// Reservations and links whose driver is unbound or whose device is destroyed, and the check of these records.
 
 import { DmaDevice } from '../../device/device';
 import { addressOf, fieldOf } from '../../memory/record';
@@ -10,7 +10,7 @@ import { DebugState } from '../entries/state';
 import { dropLink, leave } from './links';
 import { BUCKETS, Link, Reservation, first, reservationAt } from './records';
 
-/** Size: bytes of all reservations. Entry: one of them. */
+/** The verdict's size is the sum of all reservations; its entry is one of them. */
 export const CHECK_RANGE_LEFT: u32 = 73;
 
 /** Reservations, and links in them. */
@@ -28,7 +28,7 @@ function nextIn(range: Reservation): Reservation | null {
 }
 
 /**
- * The driver of a device was unbound: what it has linked is lost, and the reservations that it leaves are one report.
+ * The driver of a device was unbound: its links are lost, and one report is made of its reservations.
  * @returns how many links
  */
 export function linksLeft(state: DebugState, dev: DmaDevice): u32 {
@@ -67,7 +67,7 @@ function rangesLeft(state: DebugState, dev: DmaDevice): void {
   reportOwn(state, CHECK_RANGE_LEFT, dev, range, range.address, bytes, told);
 }
 
-/** Forgets a device's reservations, then a link of any of them may be dropped. */
+/** Frees a device's reservations; then linkForget may free their links. */
 export function rangesForget(state: DebugState, dev: DmaDevice): void {
   if (state.ranges == 0) return;
   for (let bucket: usize = 0; bucket < BUCKETS; ++bucket) {
@@ -84,14 +84,14 @@ export function rangesForget(state: DebugState, dev: DmaDevice): void {
   }
 }
 
-/** Forgets a link whose reservation is forgotten. */
+/** Frees a link whose reservation is freed. */
 export function linkForget(state: DebugState, entry: Entry): void {
   const link = changetype<Link>(entry);
   leave(state, link);
   dropLink(state, link);
 }
 
-/** Each reservation's links are in order, and in it. Returns whether they are. */
+/** Whether each reservation's links are in the order of their addresses and properly linked. */
 export function rangesCheck(state: DebugState): bool {
   if (state.ranges == 0) return state.links == 0;
   for (let bucket: usize = 0; bucket < BUCKETS; ++bucket) {

@@ -1,9 +1,9 @@
-// The two-step calls as the checker sees them. No kernel's dma-debug knows of dma_iova_link, so all of this is ours: the
-// kernel's accounting, its pool and its lookups pass over these entries.
+// Checks of the two-step calls. No kernel's dma-debug checks dma_iova_link, so all of this is ours: the kernel's accounting,
+// pool and lookups ignore these entries.
 //
-// Reserved address space is a record of its own, found by device and first page. What is linked into it is a list of
-// entries in the order of their addresses, which also stand in the chains with all others, so that reports show them and
-// freed frames find them. A driver may unlink several links at a time, or part of one: what is left of it stays linked.
+// A reservation is found by device and first page. It has a list of links in the order of their addresses. Links are in the
+// chains, too, for reports and for the check of freed frames. One unlink may end several links, or part of one: the rest of it
+// stays linked.
 
 import { DmaDevice } from '../../device/device';
 import { blockAllocZeroed } from '../../memory/block';
@@ -20,11 +20,11 @@ import {
   Link, Reservation, before, bucketOf, end, first, listInsert, listRemove, placeOf, reservationAt, take,
 } from './records';
 
-/** Address and size: what is linked. Entry: a live link there. */
+/** The verdict's address and size are those of the new link, its entry is the live one. */
 export const CHECK_LINK_OVERLAP: u32 = 70;
-/** Address and size: what is linked. Entry: the reservation that is too short, if any. */
+/** The verdict's address and size are those of the new link, its entry is the reservation that is too short, if any. */
 export const CHECK_LINK_OUTSIDE: u32 = 71;
-/** Address and size: the space that is given back. Entry: the reservation. */
+/** The verdict's address and size are those of the space that is freed, its entry is the reservation. */
 export const CHECK_LINKS_LEFT: u32 = 72;
 
 /** Live links in the reservation. */
@@ -94,7 +94,7 @@ function link(state: DebugState, dev: DmaDevice, range: Reservation, address: u6
   join(state, range, entry, previous);
 }
 
-/** A filled-in link goes into its list, its chain and the counts of frames. */
+/** Puts a link that is filled in into its list, its chain and the counts of frames. */
 function join(state: DebugState, range: Reservation, entry: Link, previous: Link | null): void {
   entry.flags |= countPages(state, entry);
   listInsert(range, entry, previous);
@@ -119,7 +119,7 @@ export function debugUnlink(dev: DmaDevice, base: u64, address: u64, size: u64, 
   unlock(state);
 }
 
-/** Takes what is linked in n pages out. Returns how many of them were. */
+/** Unlinks n pages. Returns how many of them were linked. */
 function unlink(state: DebugState, dev: DmaDevice, range: Reservation, page: u64, n: u64, dir: u32): u64 {
   const stop = page + n;
   let at = before(range, page);
@@ -153,7 +153,7 @@ function unlink(state: DebugState, dev: DmaDevice, range: Reservation, page: u64
   return linked;
 }
 
-/** Takes pages [page, stop) out of a link: all of it, or but one piece or two. */
+/** Unlinks pages [page, stop) of a link. Up to two pieces of it stay linked. */
 function cut(state: DebugState, range: Reservation, entry: Link, page: u64, stop: u64): void {
   const address = entry.address;
   const after = address + entry.size;
@@ -163,7 +163,7 @@ function cut(state: DebugState, range: Reservation, entry: Link, page: u64, stop
   leave(state, entry);
   listRemove(range, entry);
   if (tail) {
-    // The tail is made first: its record is a new one if the head keeps this.
+    // The tail first: it needs a new record if the head keeps this one.
     const piece: Link | null = head ? take<Link>(state) : entry;
     if (piece == null) range.incomplete = true;
     else {
@@ -183,7 +183,7 @@ function cut(state: DebugState, range: Reservation, entry: Link, page: u64, stop
   } else if (!tail) dropLink(state, entry);
 }
 
-/** Reserved space was given back, after what the driver unlinked with it. */
+/** A reservation was freed. */
 export function debugRangeFree(dev: DmaDevice, base: u64, size: u64): void {
   const state = checkerOf(dev);
   if (state == null) return;
@@ -205,7 +205,7 @@ export function debugRangeFree(dev: DmaDevice, base: u64, size: u64): void {
   unlock(state);
 }
 
-/** Takes a link out of its chain and the counts; its list is the caller's. */
+/** Takes a link out of its chain and the counts; the caller takes it out of its list. */
 export function leave(state: DebugState, entry: Link): void {
   if ((entry.flags & ENTRY_PAGES) != 0) forgetPages(state, entry);
   chainRemove(state, entry);
@@ -222,7 +222,7 @@ export function dropLink(state: DebugState, entry: Link): void {
   slabFree<Entry>(state.linkCache!, entry);
 }
 
-/** Nobody can unlink what is in a reservation any more. Returns how many links that are. */
+/** The links of a reservation can no longer be unlinked. Returns their number. */
 function abandon(state: DebugState, range: Reservation): u32 {
   let live: u32 = 0;
   for (let at = range.firstLink; at != null; ++live) {

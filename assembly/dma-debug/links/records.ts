@@ -1,5 +1,4 @@
-// The records of the two-step calls. Both extend Entry, so that a verdict can tell of one as of any mapping; a link is in the
-// chains with all other entries, a reservation is found by device and first page.
+// Records of the two-step calls. Both extend Entry, so that a verdict can refer to them as to any mapping.
 
 import { DmaDevice } from '../../device/device';
 import { BLOCK_SIZE } from '../../memory/block';
@@ -11,7 +10,7 @@ import { pagesOf } from '../entries/chains';
 import { ENTRY_SIZE, Entry } from '../entries/entry';
 import { DebugState } from '../entries/state';
 
-/** What is linked into reserved address space. */
+/** Memory that is linked into a reservation. It is in the chains with all other entries. */
 // @ts-ignore: decorator
 @unmanaged
 export class Link extends Entry {
@@ -20,16 +19,16 @@ export class Link extends Entry {
   previousLink: Link | null;
 }
 
-/** Reserved address space; Entry.next is the next one of its bucket. */
+/** Reserved address space, found by device and first page. Entry.next is the next reservation of the bucket. */
 // @ts-ignore: decorator
 @unmanaged
 export class Reservation extends Entry {
   /** Its links in the order of their addresses. */
   firstLink: Link | null;
   lastLink: Link | null;
-  /** Where the last look for a link ended, null for before the first. */
+  /** The link that the last lookup found, null for none. */
   hint: Link | null;
-  /** A link of it could not be tracked for want of memory. */
+  /** Some link of it could not be tracked for lack of memory. */
   incomplete: bool;
 }
 
@@ -54,7 +53,7 @@ export function end(entry: Entry): u64 {
   return first(entry) + pagesOf(entry);
 }
 
-/** Where the pointer to a device's reservation is that begins at a page; it holds null when there is none. */
+/** Where the pointer to a device's reservation at a page is stored; the pointer is null if there is no such reservation. */
 export function placeOf(state: DebugState, device: DmaDevice, page: u64): usize {
   let place = bucketOf(state, device, page);
   do {
@@ -65,7 +64,7 @@ export function placeOf(state: DebugState, device: DmaDevice, page: u64): usize 
   } while (true);
 }
 
-/** A zeroed Link or Reservation; null without memory, which is counted. */
+/** A zeroed Link or Reservation; null without memory, which is counted in linksMissed. */
 export function take<T>(state: DebugState): T | null {
   const ctx = state.ctx;
   const cache = slabCacheAt<T>(ctx, fieldOf(state, offsetof<DebugState>('linkCache')), ENTRY_SIZE);
@@ -74,7 +73,7 @@ export function take<T>(state: DebugState): T | null {
   return entry;
 }
 
-/** The last link that begins at or before a page, null without; looked for from where the last look ended. */
+/** The last link that begins at or before a page, or null; the search begins at the hint. */
 export function before(range: Reservation, page: u64): Link | null {
   let at = range.hint != null ? range.hint : range.lastLink;
   while (at != null && first(at) > page) at = at.previousLink;
@@ -108,7 +107,7 @@ export function listRemove(range: Reservation, link: Link): void {
   range.hint = previous != null ? previous : next;
 }
 
-/** The reservation that a pointer leads to, null without. */
+/** The reservation that a stored pointer leads to, or null. */
 // @ts-ignore: decorator
 @inline
 export function reservationAt(place: usize): Reservation | null {

@@ -1,4 +1,4 @@
-// PTEs of a GPU that point at mappings.
+// PTEs of a GPU that point at a mapping when it ends.
 
 import { DmaDevice } from '../../device/device';
 import { lock, unlock } from '../../memory/lock';
@@ -17,7 +17,7 @@ export class StalePte extends Payload {
 }
 
 /**
- * PTEs of a GPU now point at a mapping, or no longer do: what a vma does when it is bound and unbound.
+ * PTEs of a GPU point at a mapping from now on (a vma is bound), or no longer do (it is unbound).
  * @param address of the mapping's start; one that is not live is not counted
  * @param by 1 or -1
  */
@@ -37,8 +37,8 @@ function bind(entry: Entry, by: i32): void {
 }
 
 /**
- * A mapping ends to which PTEs of a GPU point. They are stale unless the device has another at the same address, as it may
- * where addresses are physical: to that one they point just as well.
+ * A mapping ends that PTEs of a GPU point at. They are stale, unless the device has another mapping at the same address, as is
+ * possible where addresses are physical: the PTEs then count for that one.
  */
 export function ownStalePte(state: DebugState, dev: DmaDevice, entry: Entry): void {
   const address = entry.address;

@@ -1,4 +1,4 @@
-// A list that is unmapped with the wrong count: the most frequent wrong one has a name of its own.
+// A list that is unmapped with the count that dma_map_sg returned, not the one that it was given: the most frequent wrong count.
 
 import { DmaDevice } from '../../device/device';
 import { Entry } from '../entries/entry';
@@ -7,7 +7,7 @@ import { DebugState } from '../entries/state';
 
 export const CHECK_UNMAP_MAPPED_COUNT: u32 = 69;
 
-/** Entries that were given to map, and the segments that it returned, which were given to unmap. */
+/** Entries given to map, and segments that map returned and that were given to unmap. */
 // @ts-ignore: decorator
 @unmanaged
 export class MappedCount extends Payload {
@@ -15,7 +15,7 @@ export class MappedCount extends Payload {
   mappedCount: u32;
 }
 
-/** A list's mapping ends with `ents`, which is not the count that it was mapped with. */
+/** A list's mapping ends with a count, `ents`, other than the one that it was mapped with. */
 export function ownUnmapCount(state: DebugState, dev: DmaDevice, entry: Entry, size: u64, ents: u32): void {
   if (ents != entry.sgMappedEnts) return;
   const told = payload<MappedCount>(state);

@@ -1,4 +1,4 @@
-// Objects of a driver that go while something of theirs is mapped.
+// Objects of a driver that are freed while they are mapped.
 
 import { DmaDevice } from '../../device/device';
 import { lock, unlock } from '../../memory/lock';
@@ -25,8 +25,8 @@ export function objectGone(state: DebugState, dev: DmaDevice, entry: Entry, obje
 }
 
 /**
- * An object of a device is gone. What is still mapped for that device on its behalf, and not from a table that reports for
- * itself, is lost. Each device numbers its objects by itself.
+ * An object of a device was freed: its live mappings are lost. Those that were made from a table are left to tableGone. Object
+ * ids are per device.
  * @returns mappings found
  */
 export function debugObjectGone(dev: DmaDevice, object: u32): u32 {

@@ -1,5 +1,5 @@
-// Frames that are freed while a device can still reach them. RAM and tables lie below and know nothing of this: what stands
-// above the checker gives frames back through freed.ts.
+// Frames that are freed while a device can still reach them. RAM and tables lie below dma-debug; what lies above it frees
+// frames through freed.ts.
 
 import { Context } from '../../memory/context';
 import { lock, unlock } from '../../memory/lock';
@@ -15,7 +15,7 @@ import { DEBUG_OWN, DebugState, debugOf } from '../entries/state';
 export const CHECK_FREED_WHILE_MAPPED: u32 = 66;
 
 /**
- * Frames are about to go back to RAM; those that are not in use will not.
+ * Frames are about to be freed; those of them that are not in use are passed over.
  * @param pfns vector of n of them; 0 for the n from `first` on
  */
 // @ts-ignore: decorator
@@ -31,7 +31,7 @@ function pagesFreed(ctx: Context, n: u32, pfns: usize, first: u32): void {
   if ((state.flags & DEBUG_OWN) == 0) return;
   lock(debugOf(ctx));
   if (state.unindexed != null) indexFrames(state);
-  // Nearly always none of them is mapped, which a look at all counts together tells.
+  // Nearly always none of them is mapped: the counts are first tested together.
   const from: u32 = pfns != 0 ? uncounted(state, n, pfns) : 0;
   for (let i = from; i < n; ++i) {
     const pfn = pfns != 0 ? load<u32>(pfns + (<usize>i << 2)) : first + i;
@@ -42,7 +42,7 @@ function pagesFreed(ctx: Context, n: u32, pfns: usize, first: u32): void {
   unlock(debugOf(ctx));
 }
 
-/** How many frames from a vector's first on nobody counts: in groups of eight, and none where one is not low RAM. */
+/** Frames from the start of a vector that no mapping covers, in groups of eight; 0 if one of the vector is not low RAM. */
 function uncounted(state: DebugState, n: u32, pfns: usize): u32 {
   const end = pfns + (<usize>(n & ~7) << 2);
   let most = i32x4.splat(0);
@@ -64,14 +64,14 @@ function counted(counts: usize, at: usize): u32 {
   return load<u8>(counts + (<usize>load<u32>(at) << 1));
 }
 
-/** Says it of every mapping that covers the frame, of each once in its life: then its frames count no more. */
+/** Reports each mapping that covers the frame. A mapping is reported once: its frames are uncounted then. */
 function stillMapped(state: DebugState, pfn: u32, slot: usize): void {
   for (let entry = firstEntry(state); entry != null; entry = nextEntry(state, entry!)) {
     if ((entry.flags & ENTRY_PAGES) == 0 || !covers(entry, pfn)) continue;
     freedWhileMapped(state, entry, <u64>pfn << 12);
     if (load<u8>(slot, 1) == 0) return;
   }
-  // Nothing covers it: the count had stuck, or tables changed under a mapping.
+  // No mapping covers it: the count had reached 255, or tables were changed under a mapping.
   store<u8>(slot, 0, 1);
 }
 

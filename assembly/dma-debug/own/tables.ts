@@ -1,6 +1,6 @@
-// What our checker sees of scatter-gather tables: a table that is mapped twice, and one that is freed while it is mapped. The
-// kernel's checker knows addresses, not tables: two mappings of one table look right to it, and the first is found leaked
-// when the driver is unbound, if ever. These checks report at the call that does the damage.
+// Scatter-gather tables that are mapped twice, or freed while they are mapped. The kernel's checker has addresses and no
+// tables: it accepts both mappings of one table, and reports the first as leaked when the driver is unbound, if at all. These
+// checks report at the call that is wrong.
 
 import { DmaDevice } from '../../device/device';
 import { sgSegmentAddress, sgSegmentLength } from '../../sg/segments';
@@ -20,8 +20,8 @@ export const CHECK_DOUBLE_MAP: u32 = 64;
 export const CHECK_ADDRESS_OVERWRITTEN: u32 = 65;
 
 /**
- * A list with live mappings was mapped again. The list has room for one set of addresses: where the new ones differ,
- * nobody can ever unmap the old ones.
+ * A table with live mappings was mapped again. A table holds one set of addresses: if the new ones differ, the old mapping
+ * can no longer be unmapped.
  */
 export function ownDoubleMap(state: DebugState, dev: DmaDevice, sgt: SgTable): void {
   const first = liveEntries(sgt)!;
@@ -38,7 +38,7 @@ export function ownDoubleMap(state: DebugState, dev: DmaDevice, sgt: SgTable): v
   for (let entry = liveEntries(sgt); entry != null; entry = entry!.sgNext) entryLose(state, entry);
 }
 
-/** A table with live mappings goes away: nobody can unmap them any more. */
+/** A table is freed that has live mappings, which can then no longer be unmapped. */
 export function tableGone(sgt: SgTable): void {
   const state = debugOf(sgt.ctx)!;
   const newest = liveEntries(sgt)!;
@@ -56,7 +56,7 @@ export function tableGone(sgt: SgTable): void {
   objectGone(state, dev, newest, newest.object, live);
 }
 
-// Its frames go with a table that owns them, and what was counted through a table can be found there no more.
+// A table that owns frames frees them. Frames that were counted through the table are uncounted while it exists.
 function leaveTable(state: DebugState, sgt: SgTable, entry: Entry): void {
   if ((entry.flags & ENTRY_PAGES) == 0) return;
   if ((sgt.flags & SG_OWNS_PAGES) != 0) freedWhileMapped(state, entry, entry.phys);
