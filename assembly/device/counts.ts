@@ -27,7 +27,7 @@ function row(dev: DmaDevice, cpu: u32): usize {
   return fieldOf(dev, ROWS) + (ASC_FEATURE_THREADS ? <usize>cpu * ROW_SIZE : 0);
 }
 
-/** Counts pages that were linked into address space, which counts as a mapping from its reservation on. */
+/** Counts pages that were linked; the reservation was counted as a mapping. */
 // @ts-ignore: decorator
 @inline
 export function countLinked(dev: DmaDevice, pages: u64): void {
@@ -61,14 +61,14 @@ export function countUnmapped(dev: DmaDevice, pages: u64): void {
   store<u64>(at, load<u64>(at, 16) + pages, 16);
 }
 
-/** Map calls that succeeded, lists counted once; and reservations, whatever was linked into them. */
+/** Map calls that succeeded, a list counted once, and reservations. */
 export function deviceMaps(dev: DmaDevice): u32 {
   let count: u32 = 0;
   for (let cpu = rowCount(dev.ctx); cpu-- > 0; ) count += load<u32>(row(dev, cpu), 0);
   return count;
 }
 
-/** Unmap calls, and reservations given back. */
+/** Unmap calls, and reservations that were freed. */
 export function deviceUnmaps(dev: DmaDevice): u32 {
   let count: u32 = 0;
   for (let cpu = rowCount(dev.ctx); cpu-- > 0; ) count += load<u32>(row(dev, cpu), 4);

@@ -1,6 +1,5 @@
-// device/ has the record of a device, below all that serve it: the IOMMU, the bounce pool, dma-debug, the DMA API. It says
-// which dma ops serve the device, what it can address, and what a segment of it may look like (struct device, struct
-// device_dma_parameters).
+// device/ has the record of a device (struct device, struct device_dma_parameters): its dma ops, masks and segment limits. It
+// lies below the IOMMU, the bounce pool, dma-debug and the DMA API, which all use the record.
 //
 //   device.ts    the record            life.ts   how it is made and freed       state.ts  the machine's list of devices
 //   mapping.ts   directions, attributes and the error value of a mapping
@@ -9,7 +8,7 @@
 import { Context } from '../memory/context';
 import { Guarded } from '../memory/lock';
 
-/** The domain that translates for a device. The record is that of iommu/ (IommuDomain), which extends this class. */
+/** The domain that translates for a device. IommuDomain of iommu/ extends this class. */
 // @ts-ignore: decorator
 @unmanaged
 export class AttachedDomain extends Guarded {}
@@ -18,7 +17,7 @@ export class AttachedDomain extends Guarded {}
 @unmanaged
 export class DmaDevice {
   ctx: Context;
-  /** The host's number for this device, from 1; in every event, finding and fault. */
+  /** The host's number for this device, from 1: events, findings and faults have it. */
   id: u32;
   /** OPS_DIRECT or OPS_IOMMU; with OPS_DIRECT the bounce pool serves what the mask cannot reach. */
   ops: u32;
@@ -45,9 +44,9 @@ export const DEVICE_TRY_32BIT: u32 = 1;
 export const DEVICE_FORCE_BOUNCE: u32 = 2;
 /** Accesses pass the IOMMU untranslated (an identity domain). */
 export const DEVICE_PASSTHROUGH: u32 = 4;
-/** The driver's name passes dma-debug's driver filter; kept by the host, which knows names. */
+/** The driver's name passes dma-debug's driver filter; set by the host, which has the names. */
 export const DEVICE_FILTER_MATCH: u32 = 8;
-/** The VT-d unit stands between this device and memory, also while no domain does: set by the first attachment. */
+/** The device's accesses go through the IOMMU, even while it is detached: set by the first attachment. */
 export const DEVICE_BEHIND_IOMMU: u32 = 16;
 
 /** DMA_BIT_MASK(bits), 1 to 64. */

@@ -7,7 +7,7 @@ import { deviceSize } from './counts';
 import { DEVICE_TRY_32BIT, DmaDevice } from './device';
 import { DeviceState, devicesOf } from './state';
 
-/** Where nothing was set: 32 bits of address (dma_mask), 64 KiB (dma_get_max_seg_size), 4 GiB (dma_get_seg_boundary). */
+/** Defaults: 32 bits of address (dma_mask), 64 KiB (dma_get_max_seg_size), 4 GiB (dma_get_seg_boundary). */
 const DEFAULT_MASK: u64 = 0xffffffff;
 const DEFAULT_MAX_SEGMENT: u32 = 65536;
 const DEFAULT_BOUNDARY: u64 = 0xffffffff;
@@ -36,7 +36,7 @@ export function deviceCreate(ctx: Context, id: u32, sourceId: u32): DmaDevice | 
   return dev;
 }
 
-/** Frees a device that nothing refers to any more. */
+/** Frees the record of a device. */
 export function deviceFree(dev: DmaDevice): void {
   const state = devicesOf(dev.ctx);
   let link = fieldOf(state, offsetof<DeviceState>('devices'));

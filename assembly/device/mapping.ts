@@ -1,4 +1,4 @@
-// What a mapping is made with, and the address that stands for none (include/linux/dma-mapping.h).
+// Directions, attributes and the error value of mappings (include/linux/dma-mapping.h).
 
 export const DMA_BIDIRECTIONAL: u32 = 0;
 export const DMA_TO_DEVICE: u32 = 1;

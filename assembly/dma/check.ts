@@ -1,4 +1,4 @@
-// The walk over the DMA API's own structures: devices against domains, flush queues.
+// Checks devices against domains, and the flush queues of domains.
 
 import { OPS_IOMMU } from '../device/device';
 import { devicesOf } from '../device/state';

@@ -1,6 +1,6 @@
-// Coherent memory (dma_alloc_attrs): frames that CPU and device share for as long as a driver likes, page tables and rings
-// mostly. Behind a domain they may lie anywhere and become one range; without translation they are one block below the
-// device's coherent mask. The buffer is a table in pages form that owns its frames.
+// Coherent memory (dma_alloc_attrs): frames that CPU and device share until the driver frees them. Behind a domain any frames
+// are mapped to one range; without translation they are one block below the device's coherent mask. The buffer is a table in
+// pages form that owns its frames.
 
 import { debugAllocCoherent, debugFreeCoherent } from '../dma-debug/debug';
 import { debugSgDestroy } from '../dma-debug/freed';
@@ -21,7 +21,7 @@ import { DmaDevice, OPS_IOMMU } from '../device/device';
 import { DMA_ATTR_ALLOC_SINGLE_PAGES } from '../device/mapping';
 import { cookieOf, dmaDomainOf, rangeAlloc, rangeFree, unmapRange } from './iommu';
 
-/** Pages of the block that an IOMMU can map as one 2 MiB leaf: the only larger order worth asking for. */
+/** Order of a 2 MiB leaf: the only larger order that is tried. */
 const LARGE_ORDER: u32 = 9;
 /** First pfn that needs more than 32 bits of address. */
 const HIGH_MASK: u64 = 0xffffffff;
@@ -61,7 +61,7 @@ export function dmaAllocCoherent(dev: DmaDevice, length: u32, attrs: u32): SgTab
 }
 
 /**
- * Maps a table of whole pages as a coherent buffer: what dmaAllocCoherent does with the frames that it got.
+ * Maps a table of whole pages as a coherent buffer, as dmaAllocCoherent maps the frames that it has allocated.
  * @param length bytes that the driver asked for
  * @returns 0, -ENOMEM or -EINVAL with the reason in cpu.reason
  */
@@ -99,7 +99,7 @@ function mapFrames(dev: DmaDevice, buffer: SgTable): u64 {
   return 0;
 }
 
-/** Frames from anywhere: blocks of 2 MiB as long as there are any, then single ones (__iommu_dma_alloc_pages). */
+/** Allocates any frames: blocks of 2 MiB while there are some, then single ones (__iommu_dma_alloc_pages). */
 function takeFrames(ctx: Context, n: u32, dest: usize, attrs: u32): bool {
   let done: u32 = 0;
   if ((attrs & DMA_ATTR_ALLOC_SINGLE_PAGES) == 0) {
@@ -115,7 +115,7 @@ function takeFrames(ctx: Context, n: u32, dest: usize, attrs: u32): bool {
   return false;
 }
 
-/** One block that the coherent mask reaches; what its order has beyond n pages goes back (dma_direct_alloc). */
+/** Allocates one block below the coherent mask; its pages beyond n are freed again (dma_direct_alloc). */
 function takeBlock(dev: DmaDevice, n: u32, dest: usize): bool {
   const ctx = dev.ctx;
   const order: u32 = n <= 1 ? 0 : 32 - <u32>clz<u32>(n - 1);
@@ -130,8 +130,8 @@ function takeBlock(dev: DmaDevice, n: u32, dest: usize): bool {
 }
 
 /**
- * Ends a coherent mapping and frees the buffer with its frames (dma_free_attrs). Size and address are the driver's word;
- * dma-debug is told them, and they are what is unmapped.
+ * Ends a coherent mapping and frees the buffer with its frames (dma_free_attrs). Size and address are those that the driver
+ * passes: dma-debug checks them, and they are unmapped.
  */
 export function dmaFreeCoherent(dev: DmaDevice, buffer: SgTable, length: u32, address: u64): void {
   dmaUnmapCoherent(dev, buffer, length, address);

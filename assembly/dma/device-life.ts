@@ -1,4 +1,4 @@
-// The end of a device (device_del): whoever knows it is told before its record goes.
+// A device is destroyed (device_del): dma-debug removes its entries before the record is freed.
 
 import { DEVICE_PASSTHROUGH, DmaDevice } from '../device/device';
 import { deviceFree } from '../device/life';

@@ -1,6 +1,5 @@
-// dma ops without translation (kernel/dma/direct.c): a device sees physical addresses. What its mask does not reach goes
-// through the bounce pool where the machine has one, and is refused where it has none. Neither segment boundaries nor a
-// longest segment matter here, and nothing is merged.
+// dma ops without translation (kernel/dma/direct.c): a device's addresses are physical. Memory beyond its mask is bounced, or
+// refused in a machine without a bounce pool. Segment boundaries and longest segments are ignored, and entries are not merged.
 
 import { EIO } from '../errno';
 import { KMSG_DMA_OVERFLOW, ONCE_DMA_OVERFLOW, kmsg, kmsgOnce } from '../kmsg/kmsg';
@@ -33,21 +32,21 @@ export function mapDirect(dev: DmaDevice, phys: u64, length: u32, dir: u32, attr
   return DMA_MAPPING_ERROR;
 }
 
-/** Beyond what the device reaches, and no pool to help: said once a boot (dma_direct_map_page). */
+/** Warns that memory is beyond the device's mask and there is no pool, once per boot (dma_direct_map_page). */
 function refuseMask(dev: DmaDevice, phys: u64, length: u32): void {
   const ctx = dev.ctx;
   if (kmsgOnce(ctx, ONCE_DMA_OVERFLOW)) kmsg(ctx, KMSG_DMA_OVERFLOW, dev.id, phys, length, dev.mask, 0, 0, 0);
   setReason(ctx, REASON_DMA_BEYOND_MASK);
 }
 
-/** Ends a mapping (dma_direct_unmap_page): work only for what was bounced. */
+/** Ends a mapping (dma_direct_unmap_page): only a bounced one has anything to undo. */
 // @ts-ignore: decorator
 @inline
 export function unmapDirect(dev: DmaDevice, address: u64, length: u32, dir: u32, attrs: u32): void {
   if (isSwiotlb(dev.ctx, address)) swiotlbUnmap(dev, address, length, dir, attrs);
 }
 
-/** Last physical address of a table, or somewhat above it: the end of the highest page it touches. */
+/** Last address of the highest page of a table. */
 function lastAddress(sgt: SgTable): u64 {
   let last: u32 = 0;
   if (sgt.pfns != 0) {
@@ -82,7 +81,7 @@ function highest(pfns: usize, n: u32): u32 {
 }
 
 /**
- * Maps a list (dma_direct_map_sg): each entry is a segment. An entry that cannot be mapped undoes those before it.
+ * Maps a list (dma_direct_map_sg): each entry is a segment. If one cannot be mapped, those before it are unmapped.
  * @returns the number of entries, or -EIO with the reason in cpu.reason
  */
 export function mapSgDirect(dev: DmaDevice, sgt: SgTable, dir: u32, attrs: u32): i32 {

@@ -1,7 +1,6 @@
-// The segments of a list behind a translating domain, as the device sees them (__finalise_sg, drivers/iommu/dma-iommu.c): what
-// follows in the address space becomes one, as long as the device's limits allow. Three ways lead to the same segments: entry
-// by entry for any list, a stretch of single pages at a time for tables of whole pages, and a segment at a time where all
-// entries are single pages.
+// The segments of a list behind a translating domain (__finalise_sg, drivers/iommu/dma-iommu.c): neighbours in the address space
+// become one segment as far as the device's limits allow. Three functions make the same segments: entry by entry for any list,
+// by runs of single pages for tables of whole pages, and by segments where all entries are single pages.
 
 import { recordAt } from '../memory/record';
 import { PAGE_MASK, PAGE_SHIFT } from '../ram/ram';
@@ -57,7 +56,7 @@ function finalise(sgt: SgTable, iova: u64, boundary: u64, most: u32, dest: usize
     }
     putSegment(dest, room, count - 1, start, current);
     total += span;
-    // An entry that does not fill its last page closes its segment.
+    // An entry that ends inside a page ends its segment.
     if (offset + length < span) current = 0;
   }
   return count;
@@ -69,7 +68,7 @@ function finalisePages(sgt: SgTable, iova: u64, boundary: u64, most: u32, dest: 
   const limit = <u64>(most & ~0xfff) - 4096;
   let count: u32 = 0;
   for (let at = iova; at < end; ++count) {
-    // The first page, and what follows it up to the next boundary or the longest that a segment may be.
+    // The first page and those after it, up to the next boundary or the longest segment.
     const more = min((boundary - (at & boundary)) & ~PAGE_MASK, limit);
     const length = min(more + 4096, end - at);
     putSegment(dest, room, count, at, length);
@@ -78,7 +77,7 @@ function finalisePages(sgt: SgTable, iova: u64, boundary: u64, most: u32, dest: 
   return count;
 }
 
-/** Whether a table is of whole pages, first to last. */
+/** Whether all entries of a table are whole pages. */
 // @ts-ignore: decorator
 @inline
 function wholePages(sgt: SgTable): bool {
@@ -86,8 +85,8 @@ function wholePages(sgt: SgTable): bool {
 }
 
 /**
- * finalise for a table of whole pages without padding. Between two places where pages are neighbours all entries are
- * single pages, of which a segment takes as many at a time as it has room for.
+ * finalise for a table of whole pages without padding. Between two runs of neighbours all entries are single pages, of which as
+ * many as there is room for are added to a segment in one step.
  */
 function finaliseRuns(sgt: SgTable, iova: u64, boundary: u64, most: u32, dest: usize, room: u32): u32 {
   const pages = sgt.pageCount;
@@ -130,7 +129,7 @@ function finaliseRuns(sgt: SgTable, iova: u64, boundary: u64, most: u32, dest: u
   return count;
 }
 
-/** The first page from `page` on whose successor is its neighbour in memory; n when there is none. */
+/** The first page from `page` on that the next page follows in memory; n if there is none. */
 function nextNeighbour(pfns: usize, page: u32, n: u32): u32 {
   let at = pfns + (<usize>page << 2);
   const last = pfns + (<usize>n << 2) - 4;
@@ -147,8 +146,8 @@ function nextNeighbour(pfns: usize, page: u32, n: u32): u32 {
 }
 
 /**
- * The segments of a list, by the way that suits it.
- * @param dest room for `room` of them; what is beyond is counted only
+ * The segments of a list, by the function that suits it.
+ * @param dest room for `room` of them; those beyond are only counted
  */
 export function segmentsOf(sgt: SgTable, iova: u64, boundary: u64, most: u32, plain: bool, dest: usize, room: u32): u32 {
   if (!plain || !wholePages(sgt)) return finalise(sgt, iova, boundary, most, dest, room);

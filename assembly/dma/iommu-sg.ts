@@ -1,9 +1,9 @@
 // Lists behind a translating domain (iommu_dma_map_sg, drivers/iommu/dma-iommu.c). A list takes one range of IOVA. Each entry
-// takes whole pages of it; where the next one would cross the device's segment boundary, the gap before it is padding that
-// belongs to the entry before and is mapped too, to the memory that follows that entry. Physical neighbours are then mapped
-// as one, and what follows in the address space is merged into segments as long as the device allows.
+// takes whole pages of it; where the next one would cross the device's segment boundary, the gap before it is padding: it
+// belongs to the entry before and is mapped to the memory that follows that entry. Physical neighbours are then mapped as one,
+// and neighbours in the address space are merged into segments as far as the device's limits allow.
 //
-// Tables built from pages nearly always are one segment, need no padding and go into the page tables as one vector. Of other
+// Most tables that are built from pages are one segment, need no padding and are mapped by their own vector of pfns. For other
 // lists such a vector is made for the call.
 //
 // With the properties of 2015 (COOKIE_MAP_ENTRIES, intel_map_sg) entries are packed without padding, no large page takes
@@ -34,10 +34,10 @@ const MAX_LENGTH: u64 = 0xffffffff;
 /** Pages of a 2 MiB leaf. */
 const LARGE_PAGES: u32 = 512;
 
-/** Added to what listSpan returns: some entry is longer than 32 bits hold once it is rounded or padded. */
+/** Added to the result of listSpan: an entry is longer than 32 bits when it is rounded or padded. */
 const OVERLONG: u64 = 1 << 63;
 
-/** Bytes of address space that a list takes, padding included where it is padded; with OVERLONG, which Linux refuses. */
+/** Bytes of address space that a list takes, with padding if `padded`; OVERLONG is added for a list that Linux refuses. */
 function listSpan(sgt: SgTable, boundary: u64, padded: bool): u64 {
   const entries = entriesOf(sgt);
   let total: u64 = 0;
@@ -54,8 +54,8 @@ function listSpan(sgt: SgTable, boundary: u64, padded: bool): u64 {
 }
 
 /**
- * Maps a list by way of a vector of its pages, padding included, so that it is mapped whole or not at all: physical
- * neighbours go together, whichever entries they are of.
+ * Maps a list by a vector of its pages, padding included: it is mapped whole or not at all, and physical neighbours of
+ * different entries are mapped together.
  * @param pages pages of the vector, as listSpan has them
  * @returns 0, or a negative errno with nothing mapped
  */
@@ -90,7 +90,7 @@ function putPages(at: usize, first: u32, n: u32): usize {
   return at + (<usize>n << 2);
 }
 
-/** Maps a list entry by entry. A table that an entry before a failure needed may stay, empty, as Linux leaves it. */
+/** Maps a list entry by entry. After a failure an empty page table may stay, as in Linux. */
 function mapEntries(domain: IommuDomain, sgt: SgTable, iova: u64, prot: u32): i32 {
   const entries = entriesOf(sgt);
   let mapped: u64 = 0;
@@ -130,7 +130,7 @@ export function mapSgIommu(dev: DmaDevice, sgt: SgTable, prot: u32): i32 {
   if ((cookie.flags & COOKIE_MAP_ENTRIES) != 0) return mapSgPacked(dev, domain, cookie, sgt, prot);
   const boundary = dev.segmentBoundary;
   const pages = <u64>sgt.pageCount << PAGE_SHIFT;
-  // Padding needs a list that reaches beyond the boundary, counted from its own start, with an entry across it.
+  // Padding is only needed if the list is longer than the boundary, and an entry crosses a multiple of it.
   const plain = sgt.pfns != 0 && (sgt.origNents == 1 || pages - 1 <= boundary || singlePages(sgt));
   const span = plain ? pages : listSpan(sgt, boundary, true);
   if (span >= OVERLONG) {
@@ -149,7 +149,7 @@ export function mapSgIommu(dev: DmaDevice, sgt: SgTable, prot: u32): i32 {
     setOneSegment(sgt, iova + sgt.offset, sgt.bytes);
     return 1;
   }
-  // The list of an earlier mapping serves again, as long as no boundary cuts this one or cut that one.
+  // The segments of an earlier mapping are used again if no boundary cuts this mapping or cut that one.
   const whole = plain && (iova & boundary) + (span - 1) <= boundary;
   if (whole && sgt.listMost == dev.maxSegment) {
     const rc = fillPages(domain, sgt, iova, prot);
@@ -186,7 +186,7 @@ function mapList(
   const most = dev.maxSegment;
   const cpu = cpuOf(dev.ctx);
   const ctx = dev.ctx;
-  // Most lists are walked once: what they need is known when the scratch space holds it.
+  // Most lists are walked once: their segments fit the scratch space.
   const scratch = segmentScratch(ctx);
   const room = scratch != 0 ? SCRATCH_SEGMENTS : 0;
   const count = segmentsOf(sgt, iova, boundary, most, plain, scratch, room);
@@ -230,7 +230,7 @@ function mapSgPacked(dev: DmaDevice, domain: IommuDomain, cookie: DmaCookie, sgt
   return <i32>sgt.nents;
 }
 
-/** Whether entries cut a run of neighbours that is long enough for a large page over the cut. */
+/** Whether a run of neighbours that is long enough for a large page is cut into entries. */
 function cutsRuns(sgt: SgTable): bool {
   if (sgt.pfns != 0) return (sgt.flags & SG_NO_COALESCE) != 0 || sgt.maxEntry >> PAGE_SHIFT < sgt.pageCount;
   let end: u64 = 0;
@@ -250,8 +250,8 @@ function cutsRuns(sgt: SgTable): bool {
 }
 
 /**
- * Ends a list's mapping, as far as its first nents segments go. The addresses stay in the table: ending it twice does to
- * whoever has the range by then what the kernel would do.
+ * Ends a list's mapping, as far as its first nents segments go. The addresses stay in the table: a second unmap hits the
+ * mapping that has the range by then, as in the kernel.
  * @returns bytes of address space that were given back, 0 for a table that was never mapped
  */
 export function unmapSgIommu(dev: DmaDevice, sgt: SgTable, nents: u32): u64 {

@@ -1,6 +1,5 @@
-// dma ops behind a translating domain (iommu_dma_map_page and its like, drivers/iommu/dma-iommu.c; with the cookie's flags of
-// 2015, intel_map_page of intel-iommu.c): a range of IOVA for each mapping, table entries in it, and back. Lists are in
-// iommu-sg.ts.
+// dma ops behind a translating domain (iommu_dma_map_page and others of drivers/iommu/dma-iommu.c; with the cookie's flags of
+// 2015, intel_map_page of intel-iommu.c): a mapping takes a range of IOVA and fills its table entries. Lists are in iommu-sg.ts.
 
 import { PAGE_MASK } from '../ram/ram';
 import { iovaAlloc, iovaAllocFast, iovaFind, iovaFree, iovaFreeFast } from '../iova/iova';
@@ -29,7 +28,7 @@ export function dmaDomainOf(dev: DmaDevice): IommuDomain {
   return domainOf(dev)!;
 }
 
-/** What such a domain has for the DMA API. */
+/** The cookie of such a domain. */
 // @ts-ignore: decorator
 @inline
 export function cookieOf(domain: IommuDomain): DmaCookie {
@@ -61,7 +60,7 @@ export function rangeAlloc(dev: DmaDevice, cookie: DmaCookie, pages: u64, mask: 
       kmsg(dev.ctx, KMSG_IOVA_FAILED, dev.id, 0, pages, 0, 0, 0, 0);
       return 0;
     }
-    // From the first failure on the device uses all its bits, for good.
+    // After the first failure the device uses all its address bits.
     if ((cookie.flags & COOKIE_RETRY_32BIT) == 0) {
       dev.flags &= ~DEVICE_TRY_32BIT;
       kmsg(dev.ctx, KMSG_DMA_BITS, dev.id, 0, 0, 0, 0, 64 - <u32>clz<u64>(bitsLimit(cookie, mask)), 0);
@@ -75,7 +74,7 @@ function bitsLimit(cookie: DmaCookie, mask: u64): u64 {
   return min(mask, (cookie.lastPfn << 12) | PAGE_MASK);
 }
 
-/** Gives a range back that nothing was mapped in, or whose mapping no device has seen. */
+/** Frees a range without a flush: nothing was mapped in it, or the IOTLB was flushed. */
 export function rangeFree(cookie: DmaCookie, pfn: u64, pages: u64): void {
   if ((cookie.flags & COOKIE_TREE_ONLY) != 0) iovaFree(cookie.iova, pfn);
   else iovaFreeFast(cookie.iova, pfn, pages);
@@ -83,8 +82,8 @@ export function rangeFree(cookie: DmaCookie, pfn: u64, pages: u64): void {
 
 /**
  * Ends a mapping: clears its entries, then frees its range, now or after a flush (__iommu_dma_unmap, intel_unmap).
- * The kernel believes what it is told: a wrong size clears the wrong entries and frees the range into the wrong class.
- * @param size bytes from address on; what is mapped is the pages they touch
+ * As in the kernel the size is not checked: a wrong one clears the wrong entries and frees the range into the wrong class.
+ * @param size bytes from address on; the pages that they touch are unmapped
  */
 export function unmapRange(domain: IommuDomain, address: u64, size: u64): void {
   const cookie = cookieOf(domain);
@@ -103,7 +102,7 @@ export function unmapRange(domain: IommuDomain, address: u64, size: u64): void {
   else deferredAdd(domain.ctx, cookie.iova, start >> 12);
 }
 
-/** Ends whatever mapping holds an address, all of it (intel_unmap of 2015). */
+/** Ends the whole mapping that holds an address (intel_unmap of 2015). */
 function unmapFound(domain: IommuDomain, cookie: DmaCookie, address: u64): void {
   const ctx = domain.ctx;
   if (!iovaFind(cookie.iova, address >> 12)) {
@@ -144,9 +143,9 @@ export function mapRange(dev: DmaDevice, phys: u64, size: u64, prot: u32, mask: 
 }
 
 /**
- * Ends a single mapping (iommu_dma_unmap_page): the kernel first asks the tables where it leads, and leaves it alone when
- * that is nowhere. In 2015 it asked the allocator instead.
- * @returns whether there was something to unmap
+ * Ends a single mapping (iommu_dma_unmap_page): the kernel first looks the address up in the page tables, and does nothing
+ * if it is not mapped. In 2015 it looked it up in the allocator instead.
+ * @returns whether the address was mapped
  */
 export function unmapPage(dev: DmaDevice, address: u64, size: u64): bool {
   const domain = dmaDomainOf(dev);

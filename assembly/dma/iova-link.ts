@@ -1,5 +1,5 @@
-// The two-step calls (dma_iova_try_alloc and what goes with it, drivers/iommu/dma-iommu.c): a driver reserves address space
-// once, links memory into it piece by piece, and unlinks and frees it again. Only a device behind a domain can.
+// The two-step calls (dma_iova_try_alloc and others of drivers/iommu/dma-iommu.c): a driver reserves address space once, links
+// memory into it piece by piece, and unlinks and frees it again. Only devices behind a domain can use them.
 
 import { debugLink, debugRangeAlloc, debugRangeFree, debugUnlink } from '../dma-debug/links/links';
 import { EINVAL, EIO } from '../errno';
@@ -17,7 +17,7 @@ import { DmaDevice, OPS_IOMMU } from '../device/device';
 import { DMA_MAPPING_ERROR, DMA_NONE } from '../device/mapping';
 import { cookieOf, dmaDomainOf, protOf, rangeAlloc, rangeFree } from './iommu';
 
-/** Whole pages that `size` bytes from an address on touch, in bytes. */
+/** Bytes of the whole pages that `size` bytes from an address on touch. */
 // @ts-ignore: decorator
 @inline
 function span(address: u64, size: u64): u64 {
@@ -46,8 +46,8 @@ export function dmaIovaTryAlloc(dev: DmaDevice, phys: u64, size: u64): u64 {
 }
 
 /**
- * Links memory into reserved space (dma_iova_link). Only the first piece may begin inside a page, and where memory and
- * address begin in theirs must be the same.
+ * Links memory into reserved space (dma_iova_link). Only the first piece may begin inside a page; memory and address must
+ * have the same offset in their pages.
  * @param base what dmaIovaTryAlloc returned
  * @param offset of the piece from there, in bytes
  * @returns 0; -EIO where the offsets in the page disagree, -EINVAL, or the tables' errno, with the reason in cpu.reason
@@ -69,13 +69,13 @@ export function dmaIovaLink(dev: DmaDevice, base: u64, offset: u64, phys: u64, s
   return 0;
 }
 
-/** Makes links visible to the device (dma_iova_sync): nothing is cached of what was never there, so nothing to do. */
+/** Makes links visible to the device (dma_iova_sync): nothing to do, since absent entries are not cached. */
 export function dmaIovaSync(dev: DmaDevice, base: u64, offset: u64, size: u64): i32 {
   if (dev.ops != OPS_IOMMU) return fail(dev, REASON_DMA_NO_IOMMU, EINVAL);
   return size != 0 ? 0 : fail(dev, REASON_DMA_BAD_SIZE, EINVAL);
 }
 
-/** Unlinks what was linked at an offset, and flushes it; the address space stays reserved (dma_iova_unlink). */
+/** Unlinks memory at an offset and flushes the IOTLB; the address space stays reserved (dma_iova_unlink). */
 export function dmaIovaUnlink(dev: DmaDevice, base: u64, offset: u64, size: u64, dir: u32, attrs: u32): void {
   if (dev.ops != OPS_IOMMU || size == 0) return;
   const address = base + offset;
@@ -94,7 +94,7 @@ function unlink(dev: DmaDevice, base: u64, address: u64, size: u64, dir: u32, fl
   if (dev.ctx.dmaDebug != 0) debugUnlink(dev, base, address, size, dir);
 }
 
-/** Gives back reserved space that nothing is linked in (dma_iova_free). */
+/** Frees reserved space without links (dma_iova_free). */
 export function dmaIovaFree(dev: DmaDevice, base: u64, size: u64): void {
   if (dev.ops != OPS_IOMMU || size == 0) return;
   given(dev, base, size);
@@ -106,7 +106,7 @@ function given(dev: DmaDevice, base: u64, size: u64): void {
   if (dev.ctx.dmaDebug != 0) debugRangeFree(dev, base, size);
 }
 
-/** Unlinks the first `linked` bytes and gives all the space back, after a flush in a lazy domain (dma_iova_destroy). */
+/** Unlinks the first `linked` bytes and frees the space, after a flush in a lazy domain (dma_iova_destroy). */
 export function dmaIovaDestroy(dev: DmaDevice, base: u64, linked: u64, size: u64, dir: u32, attrs: u32): void {
   if (linked == 0) {
     dmaIovaFree(dev, base, size);

@@ -1,5 +1,4 @@
-// What a driver may ask about its mappings before it makes them (dma_get_merge_boundary, dma_max_mapping_size,
-// dma_opt_mapping_size).
+// Limits of mappings, for drivers (dma_get_merge_boundary, dma_max_mapping_size, dma_opt_mapping_size).
 
 import { HIGH_START, PAGE_SHIFT, ramOf } from '../ram/ram';
 import { swiotlbMaxMapping } from '../swiotlb/swiotlb';
@@ -9,10 +8,10 @@ import { cookieOf, dmaDomainOf } from './iommu';
 
 /** SIZE_MAX: nothing limits a mapping. */
 export const UNLIMITED: u64 = 0xffffffffffffffff;
-/** Largest size that the IOVA caches hold (iova_rcache_range): 32 pages. */
+/** Largest size of the IOVA caches (iova_rcache_range): 32 pages. */
 const CACHED_BYTES: u64 = 131072;
 
-/** Mask below which entries of a list are merged whatever their physical addresses: 0xfff behind an IOMMU, 0 where none. */
+/** Entries of a list are merged at multiples of this mask + 1, whatever their physical addresses: 0xfff behind an IOMMU; else 0. */
 export function dmaMergeBoundary(dev: DmaDevice): u32 {
   return dev.ops == OPS_IOMMU && (cookieOf(dmaDomainOf(dev)).flags & COOKIE_MAP_ENTRIES) == 0 ? 0xfff : 0;
 }

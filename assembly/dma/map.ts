@@ -1,15 +1,13 @@
-// dma/ is the DMA API of a device (kernel/dma/mapping.c): every mapping of every driver comes through here, is made by the
-// device's dma ops, counted, written to the event ring, and shown to dma-debug.
+// dma/ is the DMA API of a device (kernel/dma/mapping.c). The device's dma ops make a mapping; it is then counted, written to
+// the event ring, and checked by dma-debug.
 //
 //   map.ts        the entry points below
 //   direct.ts     ops without translation
 //   iommu.ts      ops behind a domain, one buffer; iommu-sg.ts and iommu-segments.ts the same for lists
 //   coherent.ts   memory that device and CPU share
 //   iova-link.ts  the two-step calls: reserve address space, link memory into it
-//   sync.ts       sync for cpu and for device; limits.ts what a driver may ask before it maps
-//   device-life.ts the end of a device; check.ts the walk over devices and domains
-//
-//   host.ts       the calls for the host
+//   sync.ts       sync for CPU and for device;  limits.ts  limits of mappings
+//   device-life.ts  a device is destroyed;  check.ts  the check of devices and domains;  host.ts  the calls for the host
 //
 // A call that fails changes nothing and leaves the reason in cpu.reason.
 
@@ -57,7 +55,7 @@ export function dmaMapPage(dev: DmaDevice, pfn: u32, offset: u32, length: u32, d
   return mapPage(dev, (<u64>pfn << PAGE_SHIFT) + offset, length, dir, attrs);
 }
 
-/** The same by physical address, for another entry point of the core's: it becomes part of it. */
+/** The same by physical address, inlined into other entry points of the core. */
 // @ts-ignore: decorator
 @inline
 export function mapPage(dev: DmaDevice, phys: u64, length: u32, dir: u32, attrs: u32): u64 {
@@ -70,8 +68,8 @@ export function mapPage(dev: DmaDevice, phys: u64, length: u32, dir: u32, attrs:
 }
 
 /**
- * Maps a buffer by its address (dma_map_single_attrs). A virtual address in the vmalloc area, where kernel stacks are, too,
- * has no one physical address: such a call is refused with a warning before anybody else sees it.
+ * Maps a buffer by its address (dma_map_single_attrs). An address in the vmalloc area, which also has kernel stacks, is not
+ * physically contiguous: the call is refused with a warning, before dma ops and dma-debug see it.
  * @param phys what virt_to_phys gives
  * @returns the device's address, DMA_MAPPING_ERROR with the reason in cpu.reason
  */
@@ -105,7 +103,7 @@ export function dmaUnmapPage(dev: DmaDevice, address: u64, length: u32, dir: u32
   endPage(dev, address, length, dir, attrs);
 }
 
-/** The same, for another entry point of the core's. */
+/** The same, for other entry points of the core. */
 // @ts-ignore: decorator
 @inline
 export function endPage(dev: DmaDevice, address: u64, length: u32, dir: u32, attrs: u32): void {
@@ -150,8 +148,8 @@ export function dmaUnmapResource(dev: DmaDevice, address: u64, length: u32, dir:
 }
 
 /**
- * Maps a table (dma_map_sgtable): its segments can be read from it afterwards. Nothing is said about a mapping that it
- * already has: its addresses are overwritten, as the kernel overwrites them.
+ * Maps a table (dma_map_sgtable): its segments can be read from it afterwards. The addresses of an
+ * earlier mapping are overwritten without an error, as in the kernel.
  * @returns segments, or a negative errno with the reason in cpu.reason: -ENOMEM no range or no memory, -EINVAL an entry
  *   that is too long or a direction that is none, -EIO not addressable
  */
@@ -172,7 +170,7 @@ export function dmaMapSg(dev: DmaDevice, sgt: SgTable, dir: u32, attrs: u32): i3
   return rc;
 }
 
-/** Pages that a table's mapping counts for: whole pages of the table, however entries cut them. */
+/** Pages that a table's mapping is counted with: whole pages of the table, whatever its entries. */
 // @ts-ignore: decorator
 @inline
 function sgPages(sgt: SgTable): u64 {
@@ -190,7 +188,7 @@ function given(sgt: SgTable, count: u32): u32 {
 
 /**
  * Ends a table's mapping (dma_unmap_sg).
- * @param count entries as they were given to map, or ALL_ENTRIES; the kernel looks at no more segments than that
+ * @param count entries as they were given to map, or ALL_ENTRIES; the kernel unmaps no more segments than that
  */
 export function dmaUnmapSg(dev: DmaDevice, sgt: SgTable, count: u32, dir: u32, attrs: u32): void {
   const ctx = dev.ctx;

@@ -1,5 +1,5 @@
-// dma_sync_*: a driver hands a mapped buffer from the device to the CPU or back. On coherent x86 only bounced buffers have
-// anything to move; dma-debug looks at every call.
+// dma_sync_*: a driver passes a mapped buffer from the device to the CPU or back. On coherent x86 only bounced buffers are
+// copied; dma-debug checks each call.
 
 import { debugMappingError, debugSyncSg, debugSyncSingle } from '../dma-debug/debug';
 import { iommuIovaToPhys } from '../iommu/formats';
@@ -12,7 +12,7 @@ import { DmaDevice, OPS_IOMMU } from '../device/device';
 import { DMA_MAPPING_ERROR } from '../device/mapping';
 import { dmaDomainOf } from './iommu';
 
-// What a device's address leads to: behind a domain the kernel asks its tables.
+// Syncs the slots that a device's address leads to. Behind a domain the kernel looks the address up in the page tables.
 function syncAddress(dev: DmaDevice, address: u64, length: u32, dir: u32, forDevice: bool): void {
   const ctx = dev.ctx;
   if (ctx.swiotlb == 0) return;
@@ -40,7 +40,7 @@ export function dmaSyncSingle(dev: DmaDevice, address: u64, length: u32, dir: u3
  */
 export function dmaSyncSg(dev: DmaDevice, sgt: SgTable, nents: u32, dir: u32, forDevice: bool): void {
   const ctx = dev.ctx;
-  // Only a list of segments can hold bounced ones.
+  // Bounced segments are always in a list.
   if (ctx.swiotlb != 0 && sgt.shape == SEGMENTS_LIST) {
     const count = min(nents, sgt.nents);
     for (let i: u32 = 0; i < count; ++i) {
@@ -54,7 +54,7 @@ export function dmaSyncSg(dev: DmaDevice, sgt: SgTable, nents: u32, dir: u32, fo
   }
 }
 
-/** dma_mapping_error: whether an address says that mapping failed. dma-debug notes that the driver has asked. */
+/** dma_mapping_error: whether a mapping failed. dma-debug marks the mapping at the address as checked. */
 export function dmaMappingError(dev: DmaDevice, address: u64): bool {
   if (dev.ctx.dmaDebug != 0) debugMappingError(dev, address);
   return address == DMA_MAPPING_ERROR;
