@@ -1,8 +1,8 @@
-// Building tables. A table from pages copies a vector of pfns, or has the frames handed out straight into its own. Whether
-// all of it is one run is known then; how many entries Linux would make of the rest is counted when somebody asks.
+// Building tables. A table from pages copies a vector of pfns, or frames are allocated into its vector. Whether it is one run is
+// known then; its entries are counted when they are first needed.
 //
-// The host builds in two steps, so that nothing has to pass through a staging buffer: sgReserve gives a table with an
-// unfilled vector, the host writes it, sgFinish scans it and sets what follows from it.
+// The host builds in two steps, without a staging buffer: sgReserve returns a table whose vector is not filled in, the host
+// writes the vector, and sgFinish scans it.
 
 import { EINVAL } from '../errno';
 import { Context } from '../memory/context';
@@ -15,7 +15,7 @@ import { vectorAlloc } from './vector';
 
 /** Where nothing limits an entry: the largest multiple of 4 KiB in 32 bits. */
 export const SG_MAX_ENTRY: u32 = 0xfffff000;
-/** Most pages of a table: what one 32-bit linear memory can describe and more than any object has. */
+/** Most pages of a table: the limit of a vector in 32-bit linear memory. */
 export const SG_MAX_PAGES: u32 = 1 << 28;
 
 /**
@@ -65,7 +65,7 @@ function finish(sgt: SgTable, offset: u32, bytes: u64, maxEntry: u32, flags: u32
 }
 
 /**
- * A table over pages that somebody else owns.
+ * A table of pages that it does not own.
  * @param pfns vector of n u32 pfns, copied
  * @returns the table, or null without memory
  */
@@ -78,7 +78,7 @@ export function sgFromPages(ctx: Context, n: u32, pfns: usize, flags: u32, maxEn
 }
 
 /**
- * A table with frames of its own, which go back to RAM with it.
+ * A table of new frames, which are freed with it.
  * @returns the table, or null without memory of either kind
  */
 export function sgAllocPages(ctx: Context, n: u32, flags: u32, maxEntry: u32): SgTable | null {
@@ -95,7 +95,7 @@ export function sgAllocPages(ctx: Context, n: u32, flags: u32, maxEntry: u32): S
 }
 
 /**
- * A table of one block of neighbouring frames, 2^order pages, which go back to RAM with it.
+ * A table of one new block of 2^order frames, which are freed with it.
  * @param zone ZONE_DMA32 or ZONE_NORMAL, as for blockOfPagesAlloc
  * @returns the table, or null without memory of either kind
  */

@@ -1,11 +1,11 @@
-// The CPU's way into a table's pages: what pread and pwrite do, page by page, whatever the table is mapped to.
+// Copies between linear memory and a table's pages, as pread and pwrite do, page by page. Mappings do not matter.
 
 import { EINVAL } from '../errno';
 import { physRead, physWrite } from '../ram/contents';
 import { PAGE_SHIFT, PAGE_SIZE, STATE_CONTENT, frameState, ramOf } from '../ram/ram';
 import { SgTable, sgPfn } from './sg-table';
 
-/** Bytes of one page's share of a copy that is at byte `at` of the pages and has n bytes to go. */
+/** Bytes of a copy in the page that has byte `at`, with n bytes left to copy. */
 // @ts-ignore: decorator
 @inline
 function part(at: u64, n: u32): u32 {

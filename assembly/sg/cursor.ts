@@ -1,6 +1,6 @@
-// Where a walk over a table has come to. The place belongs to the CPU that walks, not to the table: reading a table changes
-// no record that another CPU sees. A walk costs one step per entry; a look at another table, or before the place, starts
-// from the table's beginning.
+// The position of a walk over a table. It belongs to the CPU, not to the table: reading a table writes to no record that another
+// CPU uses. A walk in order costs one step per entry; to read another table, or an entry before the position, starts at the
+// first entry.
 
 import { Context } from '../memory/context';
 import { currentCpu } from '../memory/cpu';
@@ -10,7 +10,7 @@ import { SgState, sgOf } from './state';
 // @ts-ignore: decorator
 @unmanaged
 export class SgCursor {
-  /** SgTable.serial of the table that the place is in. */
+  /** SgTable.serial of the table. */
   serial: u64;
   /** Entry number and, in pages form, its first page (entries.ts). */
   entry: u32;
@@ -23,7 +23,7 @@ export class SgCursor {
 /** A cache line per CPU. */
 export const CURSOR_SIZE: usize = 64;
 
-/** The CPU's place in a table. */
+/** The CPU's position in a table. */
 // @ts-ignore: decorator
 @inline
 export function cursorOf(sgt: SgTable): SgCursor {
@@ -40,7 +40,7 @@ function restart(cursor: SgCursor, sgt: SgTable): void {
   cursor.segment = 0;
 }
 
-/** A number that no table has had. */
+/** A serial number that no table has had. */
 export function nextSerial(ctx: Context): u64 {
   const at = changetype<usize>(sgOf(ctx)) + offsetof<SgState>('serial');
   if (ASC_FEATURE_THREADS) return atomic.add<u64>(at, 1) + 1;

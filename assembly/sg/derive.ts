@@ -1,6 +1,6 @@
-// Tables made from a mapped table without mapping anything: they hold the DMA addresses that the other one has at that
-// moment, and go on holding them whatever becomes of it. i915's rotated and partial GTT views are such tables; so is the
-// table of memory whose device address was never in question (a coherent buffer, firmware's stolen memory).
+// Tables that are made without mapping: they copy the DMA addresses that a mapped table has at that moment, and do not change
+// with it. i915's rotated and partial GTT views are such tables, and so are tables of memory whose device address is known (a
+// coherent buffer, stolen memory).
 
 import { Context } from '../memory/context';
 import { PAGE_SHIFT, PAGE_SIZE } from '../ram/ram';
@@ -61,7 +61,7 @@ export function sgPartial(sgt: SgTable, first: u32, n: u32): SgTable | null {
 }
 
 /**
- * A table of neighbouring pages under device addresses that are known without mapping.
+ * A table of contiguous pages whose device address is known.
  * @param pfn of the first page as the CPU sees it
  * @param address of the first byte as the device sees it
  * @returns the table, or null without memory

@@ -1,7 +1,6 @@
 // The entries of a table as Linux has them, in order. In runs form they are the runs. In pages form they follow from the
-// pfns by the rule of sg_alloc_table_from_pages_segment (lib/scatterlist.c): an entry goes on while the next page is the
-// neighbour of the last and the entry's pages are fewer than maxEntry. The CPU keeps its place
-// between two looks (cursor.ts), so that a walk costs one step per entry.
+// pfns by the rule of sg_alloc_table_from_pages_segment (lib/scatterlist.c): an entry continues while the next page
+// follows the last one in memory and the entry is shorter than maxEntry. Each CPU keeps its position in a walk (cursor.ts).
 
 import { PAGE_SHIFT } from '../ram/ram';
 import { cursorOf } from './cursor';
@@ -15,7 +14,7 @@ function pfnAt(sgt: SgTable, page: u32): u32 {
   return load<u32>(sgt.pfns + (<usize>page << 2));
 }
 
-/** Places in a vector of pfns where a page is not the neighbour of the one before. */
+/** Number of pages in a vector of pfns that do not follow the page before in memory. */
 function countBreaks(pfns: usize, n: u32): u32 {
   let at = pfns;
   const end = pfns + (<usize>n << 2) - 4; // address of the last pfn: it has no successor
@@ -37,7 +36,7 @@ function countBreaks(pfns: usize, n: u32): u32 {
   return breaks;
 }
 
-/** Pages from a place in a vector on that are neighbours in memory, at most `most`. */
+/** Length of the run at the start of a vector, at most `most` pages. */
 function runLength(pfns: usize, most: u32): u32 {
   const first = load<u32>(pfns);
   let n: u32 = 0;
@@ -51,7 +50,7 @@ function runLength(pfns: usize, most: u32): u32 {
   return n;
 }
 
-// Runs longer than an entry may be are cut: counting then needs each run's length.
+// Counts entries where runs may be longer than an entry and are cut.
 function countEntries(pfns: usize, n: u32, most: u32): u32 {
   let entries: u32 = 0;
   for (let page: u32 = 0; page < n; ) {
@@ -76,7 +75,7 @@ function count(sgt: SgTable): u32 {
   return sgt.origNents;
 }
 
-/** Whether each page is an entry of its own: entries and pages are then the same numbers. */
+/** Whether each page is an entry: entries and pages then have the same numbers. */
 // @ts-ignore: decorator
 @inline
 export function singlePages(sgt: SgTable): bool {
@@ -141,13 +140,13 @@ function lengthInPages(sgt: SgTable, i: u32): u32 {
 @inline
 export function entryBytes(sgt: SgTable, page: u32, n: u32): u64 {
   let length = <u64>n << PAGE_SHIFT;
-  // The first page lacks what lies before the offset, the last what lies behind the table's end.
+  // Without the bytes before the offset in the first page, and those after the table's end in the last.
   if (page == 0) length -= sgt.offset;
   if (page + n == sgt.pageCount) length -= (<u64>sgt.pageCount << PAGE_SHIFT) - sgt.offset - sgt.bytes;
   return length;
 }
 
-/** Offset of the i-th entry's first byte, as its builder gave it: more than a page is possible in runs form. */
+/** Offset of the i-th entry's first byte as the table was built; in runs form it may exceed a page. */
 export function sgEntryOffset(sgt: SgTable, i: u32): u32 {
   if (sgt.pfns == 0) return runAt(sgt, i).offset;
   return i == 0 ? sgt.offset : 0;

@@ -15,16 +15,16 @@ import {
 import { sgOf } from './state';
 import { vectorAlloc, vectorFree } from './vector';
 
-/** What an address is where there is none (DMA_MAPPING_ERROR). */
+/** The address where there is none (DMA_MAPPING_ERROR). */
 const NO_ADDRESS: u64 = 0xffffffffffffffff;
 
-/** Bytes of the whole pages that entry i touches: what it takes behind an IOMMU. */
+/** Bytes of the whole pages that entry i touches, which is the address space that it takes behind an IOMMU. */
 export function sgEntrySpan(sgt: SgTable, i: u32): u64 {
   return (<u64>(sgEntryOffset(sgt, i) & 0xfff) + sgEntryLength(sgt, i) + 0xfff) & ~0xfff;
 }
 
-// Bytes of address space before entry i where each takes whole pages: what the pages form knows from the walk, and the
-// runs form has to add up, from the last look on.
+// Bytes of address space before entry i where each entry takes whole pages. The runs form adds them up from the CPU's position
+// on.
 function packedBefore(sgt: SgTable, i: u32): u64 {
   if (sgt.pfns != 0) return <u64>pageOfEntry(sgt, i) << PAGE_SHIFT;
   const cursor = cursorOf(sgt);
@@ -62,7 +62,7 @@ export function sgSegmentLength(sgt: SgTable, i: u32): u64 {
   }
 }
 
-// The CPU's place in a list, at the segment that holds a byte of the table.
+// Moves the CPU's position in a list to the segment that has a byte of the table.
 function segmentOfByte(sgt: SgTable, byte: u64): SgCursor {
   const cursor = cursorOf(sgt);
   let i = cursor.segment;
@@ -95,7 +95,7 @@ export function sgDmaAddress(sgt: SgTable, page: u32): u64 {
   }
 }
 
-/** Pages from page n on whose DMA addresses follow each other, at least 1: how far sgDmaAddress may be counted on. */
+/** Pages from page n on whose DMA addresses are contiguous, at least 1. */
 export function sgDmaRun(sgt: SgTable, page: u32): u32 {
   const left = sgt.pageCount - page;
   switch (sgt.shape) {
@@ -112,17 +112,17 @@ export function sgDmaRun(sgt: SgTable, page: u32): u32 {
   }
 }
 
-/** Segments that the scratch space of a CPU holds: a page of them. */
+/** Segments that the scratch page of a CPU has room for. */
 export const SCRATCH_SEGMENTS: u32 = 256;
 
-/** This CPU's space for segments that are not counted yet; 0 without memory. */
+/** This CPU's scratch page for segments; 0 without memory. */
 export function segmentScratch(ctx: Context): usize {
   const state = sgOf(ctx);
   if (state.scratch == 0) state.scratch = blockAlloc(ctx, blockOrder(<usize>ctx.cpuCount * BLOCK_SIZE));
   return state.scratch == 0 ? 0 : state.scratch + <usize>currentCpu() * BLOCK_SIZE;
 }
 
-/** Room for n segments, apart from what the table has now. Returns 0 without memory. */
+/** A vector for n segments. Returns 0 without memory. */
 export function segmentsAlloc(ctx: Context, n: u32): usize {
   return vectorAlloc(ctx, <usize>n * SG_SEGMENT_SIZE);
 }

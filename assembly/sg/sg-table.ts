@@ -1,18 +1,17 @@
-// sg/ holds scatter-gather tables: which pages an object consists of, and where a device sees them once it is mapped.
+// sg/ has scatter-gather tables: the pages of an object, and the device's addresses of them once it is mapped.
 //
-// The kernel's table is an array of 32-byte entries, each with its CPU side and, after mapping, a DMA side that belongs
-// to another entry than the CPU side does. Here the two sides live apart:
+// The kernel's table is an array of 32-byte entries, each with a CPU side and, after mapping, a DMA side, which may belong to
+// another entry. Here the two sides are separate:
 //
-//   pages     what tables built from pages are: a vector of u32 pfns, one a page, with the offset of the first byte and
-//             the length in bytes. Filling a page table from it is one pass with SIMD.
-//   runs      what any other list is: (pfn, offset, length) for each entry, for lists with byte offsets and mixed lengths
-//   segments  the DMA side, written by mapping: (address, length) for each of nents. Most objects need no vector for it:
-//             an IOMMU makes one segment of them, which lives in the record, and where segments are the entries
-//             themselves (direct mapping, the IOMMU driver of 2015) they are computed when somebody looks (segments.ts).
+//   pages     for tables that are built from pages: a vector of u32 pfns, one per page, with the offset of the first byte and
+//             the length in bytes. A page table is filled from it in one pass with SIMD.
+//   runs      for all other lists: (pfn, offset, length) per entry
+//   segments  the DMA side, written by mapping: (address, length) per segment. Most objects need no vector for it: an IOMMU
+//             merges them into one segment, which is in the record; and where entries are segments (direct mapping, the IOMMU
+//             driver of 2015) these are computed when they are read (segments.ts).
 //
-// Linux's own view, orig_nents entries in order, follows from pages or runs by the rule of the table's builder
-// (build.ts): entries.ts walks it. Like the kernel, unmapping leaves the DMA side as it was; mapping writes it anew, and
-// mapping twice forgets where the first mapping was.
+// Linux's entries follow from pages or runs by the rule of the function that built the table (build.ts); entries.ts walks them.
+// As in the kernel, unmapping does not change the DMA side, and a second mapping overwrites the addresses of the first.
 
 import { blockAllocZeroed, blockOrder } from '../memory/block';
 import { Context, FAULT_SG } from '../memory/context';
@@ -44,14 +43,14 @@ export class SgTable {
   origNents: u32;
   /** Segments after mapping (sgt->nents). */
   nents: u32;
-  /** Where the DMA side is, a SEGMENTS_ value. */
+  /** The form of the DMA side: SEGMENTS_*. */
   shape: u32;
-  /** SEGMENTS_LIST: vector of SgSegment, and for how many it has room. */
+  /** SEGMENTS_LIST: vector of SgSegment, and its capacity. */
   segments: usize;
   segmentCapacity: u32;
   /**
-   * A list that only the longest segment has cut comes out the same wherever it is mapped: that limit (0: no such list),
-   * the address it was made for, and how far the mapping lies from there now.
+   * A list of segments that only the longest segment has cut is the same at any address. These are that limit (0: no such
+   * list), the address that it was made for, and the distance of the present mapping from there.
    */
   listMost: u32;
   listStart: u64;
@@ -60,12 +59,12 @@ export class SgTable {
   serial: u64;
   /** Bytes of all entries. */
   bytes: u64;
-  /** Where the table's own frames lie on loan (ram/loan.ts). */
+  /** Where the table's own frames are on loan (ram/loan.ts). */
   ticket: u64;
   /** SEGMENTS_ONE: the segment. SEGMENTS_ENTRIES: address of the first page, and pages mapped in bytes. */
   inlineAddress: u64;
   inlineLength: u64;
-  /** First of the checker's live entries that were mapped from this table, 0 without (dma-debug/). */
+  /** First of dma-debug's live entries that were mapped from this table, or 0. */
   debugEntries: usize;
 }
 
@@ -73,12 +72,12 @@ export class SgTable {
 export const SG_NO_COALESCE: u32 = 1;
 /** The table is mapped for a device; set by map, cleared by unmap. */
 export const SG_MAPPED: u32 = 2;
-/** All pages are neighbours: the whole table is one run. */
+/** Each page follows the one before in memory: the table is one run. */
 export const SG_ONE_RUN: u32 = 4;
 /** The frames belong to the table: they are freed with it. */
 export const SG_OWNS_PAGES: u32 = 8;
 
-/** In place of a number of entries that nobody has asked for yet (entries.ts, entriesOf). */
+/** In place of a number of entries that was not counted yet (entriesOf in entries.ts). */
 export const SG_UNCOUNTED: u32 = 0xffffffff;
 
 /** Never mapped. */
@@ -137,8 +136,8 @@ export function tableAlloc(ctx: Context): SgTable | null {
 }
 
 /**
- * Frees a table with its vectors, and its frames where it owns them (sg_free_table). A mapping that is still there is
- * not undone: nobody knows it any more, which is how a driver leaks one.
+ * Frees a table with its vectors, and its frames if it owns them (sg_free_table). A live mapping of it is not undone: the driver
+ * has leaked it.
  */
 export function sgDestroy(sgt: SgTable): void {
   const ctx = sgt.ctx;

@@ -1,7 +1,7 @@
 import { CacheOf, Context } from '../memory/context';
 import { SgTable } from './sg-table';
 
-/** State of the subsystem: the cache of tables and those of short vectors (vector.ts). */
+/** State of the room: the caches of tables and of short vectors (vector.ts). */
 // @ts-ignore: decorator
 @unmanaged
 export class SgState {
@@ -9,14 +9,14 @@ export class SgState {
   vectors0: CacheOf<usize> | null;
   vectors1: CacheOf<usize> | null;
   vectors2: CacheOf<usize> | null;
-  /** Segments that are being counted: a page for each CPU, made when the first list needs it (segments.ts). */
+  /** Segments that are being counted: a page per CPU, allocated with the first list (segments.ts). */
   scratch: usize;
   /** An SgCursor per CPU, and the serial number given last (cursor.ts). */
   cursors: usize;
   serial: u64;
 }
 
-/** The machine's, which it has from the start (sg-table.ts). */
+/** The machine's state, made with the machine. */
 // @ts-ignore: decorator
 @inline
 export function sgOf(ctx: Context): SgState {

@@ -1,5 +1,5 @@
-// Vectors of a scatter-gather table: pfns, runs, segments. Short ones come from three slab caches, so that an object of
-// a few pages does not cost a block of 4 KiB; longer ones are blocks. The owner knows the length and gives it back.
+// Vectors of a scatter-gather table: pfns, runs, segments. Short ones are from three slab caches, so that an object of
+// a few pages does not take a block of 4 KiB; longer ones are blocks. The caller passes the length when it frees one.
 
 import { blockAlloc, blockFree, blockOrder } from '../memory/block';
 import { CacheOf, Context } from '../memory/context';
@@ -37,7 +37,7 @@ export function vectorAlloc(ctx: Context, bytes: usize): usize {
   return slabAllocBytes(cache);
 }
 
-/** Gives a vector back; `bytes` as it was asked for. */
+/** Frees a vector; `bytes` is what it was allocated with. */
 export function vectorFree(ctx: Context, at: usize, bytes: usize): void {
   if (bytes > CLASS2) blockFree(ctx, at);
   else slabFreeBytes(cacheIn(cacheSlot(ctx, bytes))!, at);

@@ -20,7 +20,7 @@ export function swiotlbSyncSingle(dev: DmaDevice, address: f64, length: u32, dir
   return swiotlbSync(dev, fromHost(address), length, dir, forDevice);
 }
 
-/** The pool's counters: slots unless it is said otherwise. */
+/** The pool's counters, in slots unless the field says otherwise. */
 // @ts-ignore: decorator
 @unmanaged
 export class SwiotlbStats {
@@ -31,7 +31,7 @@ export class SwiotlbStats {
   used: f64;
   /** Most slots that were in use at one time. */
   highWater: f64;
-  /** Mappings that live now, and mappings made so far. */
+  /** Live mappings, and mappings made so far. */
   live: f64;
   maps: f64;
   bytesIn: f64;
@@ -42,7 +42,7 @@ export class SwiotlbStats {
   unreachable: f64;
 }
 
-/** An area: where its search goes on, and its slots in use. */
+/** An area: where its next search begins, and its slots in use. */
 // @ts-ignore: decorator
 @unmanaged
 export class SwiotlbAreaStats {
@@ -57,9 +57,9 @@ export class SwiotlbLive {
   /** Its first slot, and how many. */
   slot: f64;
   slots: f64;
-  /** What the device uses. */
+  /** The device's address. */
   address: f64;
-  /** The buffer that the slots stand for, and its bytes. */
+  /** Physical address of the buffer, and its bytes. */
   physical: f64;
   length: f64;
   /** Id of the device. */
@@ -103,7 +103,7 @@ export function swiotlbSetIndex(ctx: Context, area: u32, index: u32): bool {
   return true;
 }
 
-/** Forgets the high-water mark (a write to io_tlb_used_hiwater). */
+/** Resets the high-water mark (a write to io_tlb_used_hiwater). */
 export function swiotlbResetHighWater(ctx: Context): void {
   const pool = poolOf(ctx);
   if (pool != null) pool.highWater = pool.used;

@@ -1,4 +1,4 @@
-// The records of a bounce pool: itself, its areas, its mappings; and what a slot is.
+// The records of a bounce pool, its areas and its mappings; sizes of slots.
 
 import { Context } from '../memory/context';
 import { Guarded } from '../memory/lock';
@@ -28,15 +28,15 @@ export class Swiotlb {
   slots: u32;
   areas: u32; // power of two
   areaSlots: u32;
-  /** SwiotlbArea records, one a cache line. */
+  /** SwiotlbArea records, one per cache line. */
   areaTable: usize;
-  /** Two u64 a set: bit k is set when slot k is free. */
+  /** Two u64 per set: bit k is set when slot k is free. */
   free: usize;
-  /** A byte a slot: its distance from the first slot of its mapping, or BACK_FREE. */
+  /** A byte per slot: its distance from the first slot of its mapping, or BACK_FREE. */
   back: usize;
-  /** SwiotlbMapping records, one a slot; valid at first slots only. */
+  /** SwiotlbMapping records, one per slot; valid at first slots only. */
   mappings: usize;
-  /** Slots in use over all areas, and the most there ever were (io_tlb_used, io_tlb_used_hiwater). */
+  /** Slots in use over all areas, and the most so far (io_tlb_used, io_tlb_used_hiwater). */
   used: u32;
   highWater: u32;
   live: u32;

@@ -1,6 +1,6 @@
-// Finding, taking and freeing slots. The kernel keeps with every slot the number of free ones that follow it in the set
-// and rewrites them on each change; here a set is two 64-bit words, and "where do n free slots in a row begin" is a few
-// shifts for all 128 of them at once. Which of the places is taken follows the kernel's walk exactly:
+// Finding, taking and freeing slots. The kernel stores with each slot the number of free slots that follow it in the set, and
+// rewrites these on each change. Here a set is two 64-bit words, and a few shifts find all places at once where n free slots
+// begin. The place that is taken is the one that the kernel's walk finds:
 //
 //   from the area's index on, wrapping to the area's start, for as many slots as the area has:
 //   an address that does not fit the alignment moves on by one slot, a run too short (or across the device's segment

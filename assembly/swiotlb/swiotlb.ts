@@ -1,19 +1,19 @@
-// swiotlb/ is the bounce pool: memory below 4 GiB that stands in for a buffer which a device cannot reach
-// (kernel/dma/swiotlb.c). Mapping takes a run of slots and copies the buffer in, unmapping copies back what the device
-// wrote; in between the device sees the slots, and only a sync brings the two together.
+// swiotlb/ is the bounce pool: memory below 4 GiB that replaces a buffer which a device cannot reach (kernel/dma/swiotlb.c).
+// Mapping allocates a run of slots and copies the buffer in, unmapping copies back what the device wrote. In between the device
+// uses the slots, and a sync copies between slots and buffer.
 //
 //   pool    | area 0                          | area 1                          | ...     frames of emulated RAM
 //   area    | set 0   | set 1   | set 2   | ...                                           one lock, one moving index
 //   set     | 128 slots of 2 KiB: no mapping crosses a set, so 256 KiB is the longest |
 //
-// Areas let CPUs search without meeting: a CPU begins with its own and goes on to the others when that is full. Each area
-// is searched next-fit, from where its last allocation ended (slots.ts).
+// Areas reduce lock contention: a CPU searches its own area first and the others when that is full. Each area is searched
+// next-fit, from the end of its last allocation (slots.ts).
 //
-// Address bits that a device needs preserved (min_align_mask, NVMe's 4 KiB) are split: those below 2 KiB become an offset
-// into the first slot and add to the length, those above decide which slots may come first.
+// Address bits that a device needs preserved (min_align_mask, NVMe's 4 KiB) are split: those below 2 KiB are an offset in the
+// first slot and are added to the length, those above restrict which slots may be first.
 //
-// Dialects differ in three properties, not in code: 2015 had one index and no areas, aligned to a page only what is longer
-// than one, copied in only what the device may read, and knew no min_align_mask.
+// Kernels differ in properties (POOL_*): that of 2015 had one area, aligned only requests longer than a page to a page, copied
+// in only what the device may read, and had no min_align_mask.
 
 import { DmaDevice } from '../device/device';
 import {
@@ -42,7 +42,7 @@ import {
 } from './pool';
 import { BACK_FREE, NO_SLOT, backOf, searchArea, slotsRelease, slotsTake } from './slots';
 
-// Counters of the whole pool are shared by areas, so in the threads build an area's lock does not cover them.
+// The pool's counters are shared by all areas, so in the threads build the lock of an area does not protect them.
 function count(at: usize, n: u32): u32 {
   if (ASC_FEATURE_THREADS) return atomic.add<u32>(at, n) + n;
   const sum = load<u32>(at) + n;
@@ -158,7 +158,7 @@ export function swiotlbMap(dev: DmaDevice, phys: u64, length: u32, dir: u32, att
   mapping.offset = offset;
   mapping.device = dev.id;
   mapping.direction = dir;
-  // The copy in does not depend on DMA_ATTR_SKIP_CPU_SYNC: what the device leaves alone must come back as it was.
+  // The copy in ignores DMA_ATTR_SKIP_CPU_SYNC: bytes that the device does not write must come back unchanged.
   if ((pool.flags & POOL_COPY_IN_READABLE) == 0 || dir != DMA_FROM_DEVICE) {
     if (physCopy(ctx, address, phys, length) < 0) {
       release(pool, slot);
@@ -172,7 +172,7 @@ export function swiotlbMap(dev: DmaDevice, phys: u64, length: u32, dir: u32, att
   return address;
 }
 
-/** A pool that cannot serve a request is called full, whatever the reason; ten times in five seconds. */
+/** Warns that the pool is full, whatever the reason of the failure; at most ten times in five seconds. */
 function sayFull(pool: Swiotlb, dev: DmaDevice, size: u32, attrs: u32): void {
   if ((attrs & DMA_ATTR_NO_WARN) != 0 || !kmsgAllowed(pool.ctx, LIMIT_SWIOTLB)) return;
   kmsg(pool.ctx, KMSG_SWIOTLB_FULL, dev.id, 0, size, pool.slots, pool.used, 0, 0);
@@ -201,7 +201,7 @@ function findSlots(pool: Swiotlb, dev: DmaDevice, phys: u64, size: u32, align: u
         area.index = next < pool.areaSlots ? next : 0;
         area.used += slots;
         const used = count(fieldOf(pool, offsetof<Swiotlb>('used')), slots);
-        // Two CPUs may race here; the mark is a statistic, as the kernel's is.
+        // Two CPUs may race here: the high-water mark is a statistic, as in the kernel.
         if (used > pool.highWater) pool.highWater = used;
       }
     }
@@ -252,8 +252,8 @@ export function swiotlbUnmap(dev: DmaDevice, address: u64, length: u32, dir: u32
 }
 
 /**
- * Brings slots and buffer together while the mapping lasts (swiotlb_sync_single_for_cpu, _for_device): towards the device
- * when it may read, towards the CPU when it may write; other combinations move nothing.
+ * Copies between slots and buffer of a live mapping (swiotlb_sync_single_for_cpu, _for_device): to the device if it may read, to
+ * the CPU if the device may write; otherwise nothing.
  * @param address anywhere in a mapping
  * @returns false with the reason when no mapping holds the address, or more was asked than it holds (which is cut)
  */
