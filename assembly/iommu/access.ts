@@ -1,6 +1,6 @@
-// A device reads and writes memory. Each page of an access is translated as the hardware does it: requester id -> device
-// table -> IOTLB -> the domain's tables -> frame. What may not be is recorded as a fault in the hardware's own words and
-// ends the access; what an unmapped but still cached translation lets through is recorded as a stale access.
+// A device reads and writes memory. Each page of an access is translated as in the hardware: requester id -> device table ->
+// IOTLB -> the domain's tables -> frame. An access that is not allowed is recorded as a fault in the hardware's format. An access
+// through a cached translation that was unmapped is recorded as stale.
 
 import {
   DEVICE_BEHIND_IOMMU, DEVICE_PASSTHROUGH, DEVICE_TRY_32BIT, DmaDevice, OPS_DIRECT, OPS_IOMMU,
@@ -19,7 +19,7 @@ import { Iommu, iommuOf, passThrough, unitIn } from './unit';
  * Attaches a device to a domain: writes its entry of the device table. A domain with a cookie serves its DMA API calls, too
  * (iommu_setup_dma_ops).
  * @param domain null for an identity domain: accesses pass the unit as they are
- * @returns 0; -EINVAL for a requester id above 0xffff; -EBUSY when an attachment of this requester id stands; -ENOMEM
+ * @returns 0; -EINVAL for a requester id above 0xffff; -EBUSY when a device with this requester id is attached; -ENOMEM
  */
 export function attachDevice(device: DmaDevice, domain: IommuDomain | null): i32 {
   if (device.sourceId > 0xffff) return EINVAL;
@@ -42,8 +42,8 @@ export function attachDevice(device: DmaDevice, domain: IommuDomain | null): i32
 }
 
 /**
- * Detaches a device: its entry goes, what its domain has cached is invalidated, and dma_direct serves it again. Live
- * mappings stay in the domain. Nothing for a device that is not attached.
+ * Detaches a device: its entry is cleared, the domain's IOTLB entries are invalidated, and its dma ops are direct again. Live
+ * mappings stay in the domain. Does nothing for a device that is not attached.
  */
 export function detachDevice(device: DmaDevice): void {
   const domain = domainOf(device);
@@ -57,14 +57,14 @@ export function detachDevice(device: DmaDevice): void {
   iotlbFlushDomain(domain);
 }
 
-/** What translate returns for an access that was blocked. */
+/** The result of translate for a blocked access. */
 export const TRANSLATE_FAULT: u64 = 0xffffffffffffffff;
 
 /**
  * Translates one access of a device.
  * @param address DMA address of the first byte
- * @returns the physical address, or TRANSLATE_FAULT with the fault recorded. Of a device that no IOMMU
- *   serves the address is physical.
+ * @returns the physical address, or TRANSLATE_FAULT with the fault recorded. Without an
+ *   IOMMU for the device the address is physical.
  */
 export function translate(device: DmaDevice, address: u64, write: bool): u64 {
   const ctx = device.ctx;
@@ -101,8 +101,8 @@ function blocked(unit: Iommu, device: DmaDevice, domain: IommuDomain, address: u
 }
 
 /**
- * A device reads n bytes at a DMA address into linear memory. DMA_MAPPING_ERROR is an address as any other.
- * @returns 0; -EFAULT at the first page that was blocked or where there is no RAM: what lies before was read
+ * A device reads n bytes at a DMA address into linear memory. DMA_MAPPING_ERROR is not treated specially.
+ * @returns 0; -EFAULT at the first page that was blocked or is not RAM; the pages before are read
  */
 export function deviceRead(device: DmaDevice, address: u64, buffer: usize, n: u32): i32 {
   return access(device, address, buffer, n, false);
@@ -110,7 +110,7 @@ export function deviceRead(device: DmaDevice, address: u64, buffer: usize, n: u3
 
 /**
  * A device writes n bytes of linear memory to a DMA address.
- * @returns 0; -EFAULT as deviceRead; -ENOMEM when a frame's bytes cannot be had
+ * @returns 0; -EFAULT as deviceRead; -ENOMEM without memory for a frame's contents
  */
 export function deviceWrite(device: DmaDevice, address: u64, buffer: usize, n: u32): i32 {
   return access(device, address, buffer, n, true);

@@ -1,4 +1,4 @@
-// Walks the unit: every domain's tables, the positions that CPUs remember, the IOTLB against the tables, the counters.
+// Checks the unit: the tables of all domains, the positions of CPUs, the IOTLB against the tables, the counters.
 
 import { Context } from '../memory/context';
 import { formatAttached, formatCheck, formatWalk } from './formats';
@@ -8,7 +8,7 @@ import { Iommu, unitIn } from './unit';
 
 /**
  * @returns 0, or what is wrong in bits 27..20 and the domain's id below:
- *   1 an entry that cannot be, 2 the number of table pages, 3 a position, 4 the number of cached entries, 5 a cached
+ *   1 an invalid entry, 2 the number of table pages, 3 a position, 4 the number of cached entries, 5 a cached
  *   entry that differs from the tables and is not stale, 6 the unit's counters, 7 the device table
  */
 export function iommuCheck(ctx: Context): u32 {

@@ -1,7 +1,7 @@
-// Lazy unmapping as intel-iommu.c did it in 2015: one list for the whole machine of ranges that are unmapped but not
-// flushed. The range after the 250th flushes all of them first; else a timer does, 10 ms after the first one was put on.
-// A flush invalidates the whole IOTLB once. A range is freed by its first pfn: one that was put on twice (a double unmap)
-// is freed twice, and the second time hits whoever has it by then.
+// Lazy unmapping of intel-iommu.c in 2015: one list per machine of ranges that are unmapped but not flushed. The 251st range
+// flushes the list first; otherwise a timer does, 10 ms after the first range was added. A flush invalidates the whole IOTLB
+// once. A range is freed by its first pfn: after a double unmap it is freed twice, and the second time frees the mapping that
+// has the range by then.
 
 import { blockAlloc, blockOrder } from '../memory/block';
 import { TIMER_DEFERRED_LIST, timerAdd } from '../memory/clock';
@@ -45,7 +45,7 @@ function rangeAt(list: DeferredList, i: u32): DeferredRange {
   return recordAt<DeferredRange>(fieldOf(list, HEADER), i);
 }
 
-/** Puts a range on the list; the list is made with the first one. Without memory for list or timer it is freed at once. */
+/** Adds a range to the list, which is allocated with the first one. Without memory for list or timer the range is freed at once. */
 export function deferredAdd(ctx: Context, space: IovaDomain, pfn: u64): void {
   const unit = unitIn(ctx)!;
   if (unit.deferred == null) {

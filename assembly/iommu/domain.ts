@@ -1,7 +1,7 @@
-// A domain: one address space of the unit (struct iommu_domain), whatever the format of its tables.
+// A domain: an address space of the unit (struct iommu_domain), for tables of any format.
 //
-// A format's own record extends this one and has room up to DOMAIN_SIZE. Behind it lies a record of 64 bytes per CPU, so
-// that no two CPUs write to the same cache line: the CPU's counters, then what the format keeps there.
+// A format's record extends this one, up to DOMAIN_SIZE bytes. A record of 64 bytes per CPU follows, so that no two CPUs write to
+// the same cache line: the CPU's counters, then fields of the format.
 
 import { AttachedDomain, DmaDevice } from '../device/device';
 import { Context } from '../memory/context';
@@ -9,7 +9,7 @@ import { currentCpu } from '../memory/cpu';
 import { fieldOf } from '../memory/record';
 import { DmaCookie } from './cookie';
 
-/** IOMMU_READ, IOMMU_WRITE of include/linux/iommu.h; CACHE, NOEXEC, MMIO and PRIV leave no trace in an entry. */
+/** IOMMU_READ, IOMMU_WRITE of include/linux/iommu.h; CACHE, NOEXEC, MMIO and PRIV are not in entries. */
 export const PROT_READ: u32 = 1;
 export const PROT_WRITE: u32 = 2;
 
@@ -18,13 +18,13 @@ export const PROT_WRITE: u32 = 2;
 export class IommuDomain extends AttachedDomain {
   ctx: Context;
   next: IommuDomain | null;
-  /** FORMAT_* of formats.ts: whose tables these are. */
+  /** FORMAT_* of formats.ts. */
   format: u32;
-  /** Domain id as the device table and IOTLB tags carry it. */
+  /** Domain id of the device table and of IOTLB entries. */
   id: u32;
   /** DOMAIN_* of the format. */
   flags: u32;
-  /** Levels of the tables as they are now. */
+  /** Present levels of the tables. */
   levels: u32;
   /** Bits of an IOVA (gaw); at most what the levels can span. */
   width: u32;
@@ -36,12 +36,12 @@ export class IommuDomain extends AttachedDomain {
   /** Entries of this domain in the IOTLB, and how many of them are stale. */
   cached: u32;
   stale: u32;
-  /** Pfns that the cached entries lie between, or did when there were more of them. */
+  /** Bounds of the pfns of cached entries; they are not narrowed when entries are dropped. */
   cachedFirst: u64;
   cachedLast: u64;
-  /** Mapping over a live entry: how often the old entry was kept. */
+  /** Maps over a live entry, which was kept. */
   alreadySet: u32;
-  /** What the DMA API maps with (iova_cookie); null for a domain that only iommu_map and iommu_unmap use. */
+  /** For the DMA API (iova_cookie); null for a domain that is only used by iommu_map and iommu_unmap. */
   cookie: DmaCookie | null;
 }
 
@@ -52,7 +52,7 @@ export function domainOf(device: DmaDevice): IommuDomain | null {
   return changetype<IommuDomain | null>(device.domain);
 }
 
-/** What a CPU keeps of a domain; a format's own record extends it. */
+/** A CPU's record of a domain; a format's record extends it. */
 // @ts-ignore: decorator
 @unmanaged
 export class DomainCpu {
@@ -70,7 +70,7 @@ export function domainCpuAt(domain: IommuDomain, cpu: u32): DomainCpu {
   return changetype<DomainCpu>(fieldOf(domain, DOMAIN_SIZE) + <usize>cpu * DOMAIN_CPU_SIZE);
 }
 
-/** What the CPU that runs keeps of a domain. */
+/** The present CPU's record of a domain. */
 // @ts-ignore: decorator
 @inline
 export function domainCpuOf(domain: IommuDomain): DomainCpu {
@@ -99,7 +99,7 @@ export function addressLimit(domain: IommuDomain): u64 {
 }
 
 /**
- * A translation as device accesses and the IOTLB have it: what a format's walk returns.
+ * A translation, as a format's walk returns it and the IOTLB caches it.
  *
  *    63..12            7..2                          1    0
  *   | physical address | page size as a power of two | W | R |
@@ -118,7 +118,7 @@ export function leafShift(leaf: u64): u32 {
   return <u32>(leaf >> 2) & 63;
 }
 
-/** The physical address that a leaf gives an address in its page. */
+/** The physical address of an address in the page of a leaf. */
 // @ts-ignore: decorator
 @inline
 export function leafPhys(leaf: u64, address: u64): u64 {

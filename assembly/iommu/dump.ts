@@ -1,4 +1,4 @@
-// Tables as lists of entries, for the host: the records, and how a format hands them out part by part.
+// Dumps of tables as lists of entries, for the host: the records, and a cursor for reading them in parts.
 
 /** One entry of a table, or several in a row. */
 // @ts-ignore: decorator
@@ -15,7 +15,7 @@ export class TableRun {
   run: u32;
 }
 
-// What one dump carries through its recursion, in the caller's own buffer: records to skip, room left, where to write.
+// The state of a dump, in the caller's buffer: where to write, records to skip, records so far.
 // @ts-ignore: decorator
 @unmanaged
 export class DumpCursor {

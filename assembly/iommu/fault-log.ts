@@ -1,5 +1,5 @@
-// The fault log: what the unit recorded, in linear memory for the host to read. It keeps the oldest
-// records and counts what no longer fits, as the hardware does when its fault registers overflow (PFO).
+// The fault log, in linear memory for the host. It keeps the oldest records and counts those that it has no room for, as the
+// hardware does when its fault registers overflow (PFO).
 
 import { blockAlloc, blockOrder } from '../memory/block';
 import { Context, cpuOf } from '../memory/context';
@@ -21,8 +21,7 @@ export const LOG_STALE_WRITE: u32 = 3;
 export const LOG_ALREADY_SET: u32 = 4;
 
 /**
- * One record. Of what is no fault, a stale access, which the hardware lets through unnoticed, and a live entry that was
- * mapped over, the hardware has none of its own: low and high are 0.
+ * One record. Low and high are 0 for what the hardware does not record: a stale access, and a map over a live entry.
  */
 // @ts-ignore: decorator
 @unmanaged
@@ -40,7 +39,7 @@ export class FaultRecord {
   kind: u32;
   /** Id of the device. */
   device: u32;
-  /** Who made the call, or whose mapping was accessed when it was stale: the host's ids. */
+  /** The caller; of a stale access the caller that had unmapped the page. Ids of the host. */
   object: u32;
   vma: u32;
   hook: u32;
@@ -54,7 +53,7 @@ export class FaultRecord {
   pad: u32;
 }
 
-/** The next free record with time and attribution filled in, or null when the log is full or cannot be had. */
+/** The next free record with time and caller filled in; null when the log is full, or without memory for it. */
 function append(unit: Iommu, kind: u32, device: u32): FaultRecord | null {
   const ctx = unit.ctx;
   if (unit.log == 0) unit.log = blockAlloc(ctx, blockOrder(<usize>unit.logCapacity * offsetof<FaultRecord>()));
@@ -108,7 +107,7 @@ export function logFault(
 }
 
 /**
- * An access that an IOTLB entry served after its page had been unmapped; the object is the one that was unmapped.
+ * An access that a stale IOTLB entry served; the record has the caller of the unmap.
  * The unit is locked.
  */
 export function logStale(unit: Iommu, device: u32, sourceId: u32, address: u64, write: bool, entry: IotlbEntry): void {

@@ -1,12 +1,12 @@
-// The flush queue of a lazy domain (queue_iova, drivers/iommu/dma-iommu.c): an unmap clears the tables at once, but the
-// IOTLB is flushed later and for many unmaps at a time; until then the range must not be used again. Each CPU has a ring
-// of ranges that wait, one place of it always free:
+// The flush queue of a lazy domain (queue_iova, drivers/iommu/dma-iommu.c): an unmap clears the tables at once; the
+// IOTLB is flushed later, once for many unmaps, and the range is not allocated again before. Each CPU has a ring of waiting
+// ranges, one place of which is always free:
 //
 //   head -> | range, pages, counter | ... | <- tail
 //
-// Two counters tell what a flush covers. Starting one raises `started`, finishing it `finished`; a range takes the value
-// of `started` when it is queued and may go once `finished` is above it. A full ring flushes at once; otherwise a timer
-// does, armed by the first range that waits.
+// Two counters tell which ranges a flush covers. The start of a flush increments `started`, its end `finished`. A queued range
+// has the value of `started`, and is freed when `finished` is greater. A full ring flushes at once; otherwise a timer does, which
+// the first waiting range arms.
 
 import { blockAlloc, blockFree, blockOrder } from '../memory/block';
 import { TIMER_FLUSH_QUEUE, timerAdd, timerCancel } from '../memory/clock';
@@ -25,7 +25,7 @@ export class FlushQueue {
   /** Taken around a flush and around arming the timer; a ring's own guard around its entries. */
   guard: u64;
   ctx: Context;
-  /** Where it flushes, and where it frees to. */
+  /** The domain whose IOTLB entries are flushed, and the allocator that ranges are freed to. */
   iommu: IommuDomain;
   iova: IovaDomain;
   /** Places of a ring less one: a power of two less one. */
@@ -113,7 +113,7 @@ function release(ctx: Context, queue: FlushQueue): void {
   blockFree(ctx, addressOf(queue));
 }
 
-/** Flushes what waits and frees the queue. */
+/** Flushes all waiting ranges and frees the queue. */
 export function flushQueueDestroy(queue: FlushQueue): void {
   const ctx = queue.ctx;
   timerCancel(ctx, TIMER_FLUSH_QUEUE, addressOf(queue));
@@ -125,7 +125,7 @@ export function flushQueueDestroy(queue: FlushQueue): void {
 export function flushQueueAdd(queue: FlushQueue, pfn: u64, pages: u32): void {
   const ring = ringAt(queue, currentCpu());
   lock(ring);
-  // What an earlier flush has covered makes room first.
+  // Ranges that a finished flush covers are freed first.
   if (ring.head != ring.tail) drain(queue, ring);
   if (((ring.tail + 1) & queue.mask) == ring.head) {
     flushIotlb(queue, 1, 0);
@@ -148,7 +148,7 @@ function armTimer(queue: FlushQueue): void {
   if (!armed) armed = timerAdd(ctx, TIMER_FLUSH_QUEUE, addressOf(queue), ctx.now + queue.timeout);
   queue.timerOn = <u32>armed;
   unlock(queue);
-  // Without memory for a timer nothing may wait.
+  // Without memory for a timer it flushes at once.
   if (!armed) flushQueueFlush(queue);
 }
 

@@ -1,9 +1,9 @@
-// The list of formats: which IOMMUs there are, and what each must be able to do. Everything else of iommu/, and everything
-// above it, knows a format by these functions alone. A format never imports this file.
+// The list of formats, and the functions that each format has. All other code of iommu/ and above uses formats by these functions
+// alone. A format does not import this file.
 //
 // A new format is a folder with these functions, a number here, and one line in each of them. Its domain extends
-// IommuDomain (at most DOMAIN_SIZE bytes), its record of a CPU extends DomainCpu (DOMAIN_CPU_SIZE). Takes and gives table
-// pages by tables.ts, counts those of a domain in domain.tablePages and those of the device table in unit.devicePages.
+// IommuDomain (at most DOMAIN_SIZE bytes), its record per CPU extends DomainCpu (DOMAIN_CPU_SIZE). It allocates table
+// pages by tables.ts, and counts those of a domain in domain.tablePages and those of the device table in unit.devicePages.
 
 import { DmaDevice } from '../device/device';
 import { EINVAL } from '../errno';
@@ -38,11 +38,11 @@ export const FORMATS: u32 = 2;
 // ---- domains ----
 
 /**
- * Whether there are domains of such a shape, and how wide they are.
+ * The width of domains of a given shape.
  * @param levels of the tables
  * @param width bits of an IOVA, 0 for all that the levels give
  * @param pageSizes iommu_domain.pgsize_bitmap
- * @returns bits of an IOVA, 0 when there are none
+ * @returns bits of an IOVA, 0 if the shape is not possible
  */
 export function formatWidth(format: u32, levels: u32, width: u32, pageSizes: u64): u32 {
   return format == FORMAT_VTD ? vtdWidth(levels, width, pageSizes) : amdWidth(width, pageSizes);
@@ -66,9 +66,9 @@ export function domainFree(domain: IommuDomain): void {
 
 /**
  * Maps [iova, iova + size) to [phys, phys + size) (iommu_map).
- * What fails is undone and told as an event of an unmap, as the kernel's iommu_map does: [iova, bytes that were mapped).
- * @param prot PROT_READ | PROT_WRITE; other bits leave no trace
- * A format is asked for multiples of 4 KiB only.
+ * A failed map is undone by an unmap of what was mapped, with an event for it, as in iommu_map. Formats are called with multiples of
+ * 4 KiB only.
+ * @param prot PROT_READ | PROT_WRITE; other bits are ignored
  * @returns 0, or a negative errno with the reason in cpu.reason
  */
 // @ts-ignore: decorator
@@ -99,10 +99,10 @@ export function iommuMapPfns(domain: IommuDomain, iova: u64, pfns: usize, count:
 }
 
 /**
- * Unmaps [iova, iova + size) (iommu_unmap_fast). What was not mapped is no error. The tables no longer hold what went, and
- * iotlbUnmapped has been told so; invalidations are the caller's.
- * @returns bytes unmapped as the kernel counts them, which may be more than asked; 0 with the reason in cpu.reason for
- *   what is not a multiple of 4 KiB, which no format is asked for
+ * Unmaps [iova, iova + size) (iommu_unmap_fast). Pages that are not mapped are no error. The format calls iotlbUnmapped; the caller
+ * invalidates the IOTLB.
+ * @returns bytes unmapped as the kernel counts them, which may be more than size; 0 with the reason in cpu.reason for addresses or
+ *   sizes that are not multiples of 4 KiB
  */
 // @ts-ignore: decorator
 @inline
@@ -117,14 +117,14 @@ export function iommuUnmap(domain: IommuDomain, iova: u64, size: u64): u64 {
   return done;
 }
 
-/** Physical address that an IOVA leads to, or 0 when it leads nowhere (iommu_iova_to_phys). */
+/** Physical address of an IOVA, or 0 if it is not mapped (iommu_iova_to_phys). */
 // @ts-ignore: decorator
 @inline
 export function iommuIovaToPhys(domain: IommuDomain, iova: u64): u64 {
   return domain.format == FORMAT_VTD ? vtdIovaToPhys(domain, iova) : amdIovaToPhys(domain, iova);
 }
 
-/** Whether iommuIovaToPhys is not 0: asked at each unmap of a page. */
+/** Whether iommuIovaToPhys is not 0; called by each unmap of a page. */
 // @ts-ignore: decorator
 @inline
 export function iommuTranslates(domain: IommuDomain, iova: u64): bool {
@@ -144,14 +144,14 @@ export function formatDetach(unit: Iommu, device: DmaDevice): bool {
 }
 
 /**
- * What the device table says of a device that makes an access.
+ * Looks up a device in the device table.
  * @returns its domain, passThrough() (unit.ts), or null for an access that is blocked: the fault is recorded
  */
 export function formatLookup(unit: Iommu, device: DmaDevice, address: u64, write: bool): IommuDomain | null {
   return unit.format == FORMAT_VTD ? vtdLookup(unit, device, address, write) : amdLookup(unit, device, address, write);
 }
 
-/** What the tables hold for an address, as leafPack (domain.ts) packs it; 0 when nothing is there. No permission is asked. */
+/** Looks up an address in the tables: a leaf as leafPack (domain.ts) makes it, 0 if not mapped. Permissions are not checked. */
 export function formatWalk(domain: IommuDomain, address: u64): u64 {
   return domain.format == FORMAT_VTD ? vtdWalk(domain, address) : amdWalk(domain, address);
 }
@@ -162,19 +162,19 @@ export function formatBlocked(unit: Iommu, device: DmaDevice, domain: IommuDomai
   else amdBlocked(unit, device, domain, address, write);
 }
 
-// ---- looking from outside ----
+// ---- dumps and checks ----
 
 /** Every entry of a domain, depth first. Contract of tablesDump (vtd/dump.ts). */
 export function tablesDump(domain: IommuDomain, buffer: usize, size: u32, skip: u32): u32 {
   return domain.format == FORMAT_VTD ? vtdTablesDump(domain, buffer, size, skip) : amdTablesDump(domain, buffer, size, skip);
 }
 
-/** What maps the pages [first, last]. Contract of leavesDump (vtd/dump.ts). */
+/** The leaves of pages [first, last]. Contract of leavesDump (vtd/dump.ts). */
 export function leavesDump(domain: IommuDomain, first: u64, last: u64, buffer: usize, size: u32, skip: u32): u32 {
   return domain.format == FORMAT_VTD ? vtdLeavesDump(domain, first, last, buffer, size, skip) : amdLeavesDump(domain, first, last, buffer, size, skip);
 }
 
-/** Walks a domain's tables. Returns 0, or what is wrong: 1 an entry, 2 the number of table pages, 3 what a CPU remembers. */
+/** Walks a domain's tables. Returns 0, or what is wrong: 1 an entry, 2 the number of table pages, 3 the position of a CPU. */
 export function formatCheck(domain: IommuDomain): u32 {
   return domain.format == FORMAT_VTD ? vtdCheck(domain) : amdCheck(domain);
 }

@@ -1,10 +1,9 @@
 // The IOTLB: cached translations in sets and ways, tagged with the domain id. The least recently used entry of a set is
-// replaced. Only device accesses fill it, so a machine whose devices touch no memory never pays for it: a domain counts
-// its entries, and with none there is nothing to do.
+// replaced. Only device accesses fill it. A domain counts its entries: without any, unmaps and invalidations do nothing.
 //
-// Unmapping does not touch the hardware's cache; that is what makes the lazy mode's window. An entry whose translation
-// was taken out of the tables is marked with the time and with who unmapped it, and goes on serving accesses until an
-// invalidation drops it; each such access is recorded as stale (access.ts).
+// Unmapping does not invalidate entries. An entry whose translation was removed from the tables is marked as stale, with the
+// time and the caller of the unmap, and still serves accesses until an invalidation drops it. Each such access is recorded
+// (access.ts).
 //
 // An invalidation of pages drops the entries of the smallest naturally aligned power of two of pages that holds the
 // range, as the hardware's address mask does; above AMASK_MAX the whole domain goes (calculate_psi_aligned_address).
@@ -33,7 +32,7 @@ export class IotlbEntry {
   /** Value of the unit's clock at the last use. */
   used: u32;
   stale: u32;
-  /** Who unmapped it: the attribution registers at that moment. */
+  /** The caller that unmapped it, from the CPU's registers. */
   object: u32;
   vma: u32;
   hook: u32;
@@ -141,7 +140,7 @@ export function iotlbDrop(unit: Iommu, entry: IotlbEntry): void {
   drop(unit, entry);
 }
 
-/** The tables no longer hold pfns [first, last]: what is cached of them is stale from now on. */
+/** Pfns [first, last] were removed from the tables: their cached entries are stale from now on. */
 // @ts-ignore: decorator
 @inline
 export function iotlbUnmapped(domain: IommuDomain, first: u64, last: u64): void {
@@ -160,7 +159,7 @@ function invalidate(domain: IommuDomain, first: u64, last: u64): void {
 function forRange(domain: IommuDomain, first: u64, last: u64, dropped: bool): void {
   const unit = unitOf(domain);
   lock(unit);
-  // Looking up each page pays while there are few; above that every entry is looked at.
+  // Few pages are looked up one by one; for more of them all entries are tested.
   const few = last - first < <u64>(iotlbCapacity(unit) >> 4);
   if (few) {
     for (let sizes = unit.iotlbSizes; sizes != 0; sizes &= sizes - 1) {

@@ -1,20 +1,20 @@
-// Table pages: pages of linear memory that hold a unit's tables. Each CPU keeps some that wait for their next use.
+// Table pages: pages of linear memory for a unit's tables. Each CPU keeps some free ones for reuse.
 //
-// Devices see linear memory at TABLE_WINDOW. The window starts at a multiple of 4 GiB: following a pointer in a table is
-// taking the low 32 bits of its address.
+// Linear memory is at TABLE_WINDOW in the device's physical address space. The window starts at a multiple of 4 GiB, so that the
+// low 32 bits of a pointer in a table are the offset of the next table.
 
 import { blockAlloc, blockFree } from '../memory/block';
 import { Context, FAULT_PAGE_TABLE, cpuAt, cpuOf } from '../memory/context';
 import { shouldFail } from '../memory/fault';
 import { Iommu } from './unit';
 
-/** Where devices see linear memory: 64 TiB, above any RAM that a machine can have. */
+/** Physical address of linear memory for devices: 64 TiB, above all RAM of a machine. */
 export const TABLE_WINDOW: u64 = 1 << 46;
 export const TABLE_SIZE: usize = 4096;
-/** Free table pages that wait on a CPU for their next use, at most; more go back to the block allocator. */
+/** Most free table pages that a CPU keeps; others are returned to the block allocator. */
 const POOL_MAX: u32 = 256;
 
-/** A table page with anything in it; 0 without memory or by an injected fault. */
+/** A table page with undefined contents; 0 without memory or by an injected fault. */
 export function tableAlloc(unit: Iommu): usize {
   const ctx = unit.ctx;
   if (shouldFail(ctx, FAULT_PAGE_TABLE)) return 0;
@@ -37,7 +37,7 @@ export function tableAllocZeroed(unit: Iommu): usize {
   return table;
 }
 
-/** Gives a table page back, whatever is in it: who takes it next clears what it does not fill. */
+/** Frees a table page. It is not cleared: tableAlloc's callers clear what they do not fill. */
 export function tableFree(unit: Iommu, table: usize): void {
   const ctx = unit.ctx;
   const cpu = cpuOf(ctx);
@@ -56,7 +56,7 @@ export function tablePages(ctx: Context): u32 {
   return pages;
 }
 
-/** Table pages that wait for their next use, on all CPUs. */
+/** Free table pages that all CPUs keep. */
 export function tablesPooled(ctx: Context): u32 {
   let pages: u32 = 0;
   for (let i: u32 = 0; i < ctx.cpuCount; ++i) pages += cpuAt(ctx, i).pooledUnits;

@@ -1,18 +1,17 @@
-// iommu/ stands between a device's DMA address and memory: what every IOMMU has. The tables and their ways of being wrong
-// are a format's, in a folder of its own.
+// iommu/ translates a device's DMA addresses. Here is what all IOMMUs have; the tables, device table and faults of a format are
+// in a folder of its own.
 //
-//   formats.ts     the list of formats, and what each must be able to do
+//   formats.ts     the list of formats, and the functions that each has
 //   unit.ts        the unit: its devices' table, domain ids, domains
 //   domain.ts      one address space;  domain-life.ts  how it is made and freed;  tables.ts  pages for tables
 //   cookie.ts      what a domain has for the DMA API: IOVA allocator, flush queue
-//   iotlb.ts       cached translations, their invalidation and their staleness
+//   iotlb.ts       cached translations and their invalidation
 //   access.ts      a device reads or writes memory: device table, IOTLB, tables, fault
-//   fault-log.ts   what went wrong        check.ts   walks everything
+//   fault-log.ts   faults and stale accesses      check.ts   checks all structures
 //   flush-queue.ts, deferred-list.ts      unmapped ranges that wait for an invalidation
-//   vtd/           Intel VT-d, second-stage tables
+//   vtd/           Intel VT-d, second-stage tables      amdv1/  AMD's page tables of version 1
 //
-// Tables have the hardware's bits and live in linear memory. Nothing about the IOTLB costs anything while no device has
-// accessed memory.
+// Tables have the hardware's format and are in linear memory.
 
 import { blockAllocZeroed, blockFree } from '../memory/block';
 import { CacheOf, Context, SlabCache } from '../memory/context';
@@ -30,7 +29,7 @@ export class Iommu extends Guarded {
   ctx: Context;
   /** FORMAT_* of formats.ts: the kind of hardware, and of its tables. */
   format: u32;
-  /** The table that leads from a requester id to a domain, 0 until a device is attached; and pages of it in all. */
+  /** The table of domains by requester id, 0 until a device is attached; and its pages. */
   deviceTable: usize;
   devicePages: u32;
   /** Live domains, linked through IommuDomain.next. */
@@ -107,7 +106,7 @@ export function iommuCreate(ctx: Context, sets: u32, ways: u32, logRecords: u32,
   if (ctx.iommu != 0) return unitIn(ctx);
   if (sets == 0 || sets > 4096 || (sets & (sets - 1)) != 0 || ways == 0 || ways > 64) return null;
   if (logRecords == 0 || logRecords > 65536) return null;
-  // The unit takes the first half of a page-sized block (the second counts IOTLB entries, iotlb.ts), the bitmap of domain ids two blocks of its own.
+  // The unit is the first half of a block of 4 KiB; the second half counts IOTLB entries (iotlb.ts).
   const at = blockAllocZeroed(ctx, 0);
   if (at == 0) return null;
   const unit = changetype<Iommu>(at);
@@ -127,7 +126,7 @@ export function iommuCreate(ctx: Context, sets: u32, ways: u32, logRecords: u32,
   return unit;
 }
 
-/** FORMAT_* of the machine's IOMMU; that of the one that it would get while it has none. */
+/** FORMAT_* of the machine's IOMMU, or of the default one while it has none. */
 export function iommuFormat(ctx: Context): u32 {
   return ctx.iommu == 0 ? 0 : changetype<Iommu>(ctx.iommu).format;
 }

@@ -1,5 +1,5 @@
-// An AMD domain (struct protection_domain): a root of 3 to 6 levels that grows when an address asks for it, and never
-// shrinks. No unmap frees a table: one goes when a large page is mapped over it, or with its domain.
+// An AMD domain (struct protection_domain): a root of 3 to 6 levels that grows when an address needs it, and never
+// shrinks. Unmapping frees no tables: they are freed when a large page is mapped over them, or with the domain.
 
 import { IommuDomain } from '../domain';
 import { TABLE_SIZE, TABLE_WINDOW, tableAlloc, tableFree } from '../tables';
@@ -15,7 +15,7 @@ export const AMD_NP_CACHE: u32 = 1;
 export class AmdDomain extends IommuDomain {
   /** Page sizes, bit s for 2^s bytes. */
   sizes: u64;
-  /** Addresses that the unmap which runs must flush (struct iommu_iotlb_gather). */
+  /** Addresses that the present unmap must flush (struct iommu_iotlb_gather). */
   gatherStart: u64;
   gatherEnd: u64;
   /** Bytes that the last call of the driver mapped; size of the page that the last search found, as a shift. */
@@ -26,14 +26,14 @@ export class AmdDomain extends IommuDomain {
   /** Table pages that a map freed, and levels that the root has grown. */
   freed: u32;
   grown: u32;
-  /** Tables that the call which runs took out, linked through their first words; freed after its flush. */
+  /** Tables that the present call has unlinked, linked through their first words; they are freed after its flush. */
   freeList: usize;
-  /** The call which runs has to flush. */
+  /** The present call has to flush. */
   flushWanted: bool;
-  /** Tables that no entry leads to any more, linked likewise: the kernel loses them. */
+  /** Tables that no entry points to any more, linked in the same way: the kernel leaks them. */
   leakedList: usize;
   leaked: u32;
-  /** calls.ts; 0 while nobody records. */
+  /** The record of calls (calls.ts); 0 while recording is off. */
   calls: usize;
 }
 
@@ -86,7 +86,7 @@ export function reaches(domain: AmdDomain, last: u64, level: u32): bool {
   return last <= topOf(domain.levels) && domain.levels >= level;
 }
 
-/** Puts a level on top (increase_address_space); the devices' entries follow. Returns false without memory. */
+/** Adds a level at the root (increase_address_space) and updates the entries of devices. Returns false without memory. */
 export function grow(domain: AmdDomain): bool {
   assert(domain.levels < MAX_MODE);
   const root = tableTake(domain);
@@ -118,7 +118,7 @@ export function tableDetach(domain: AmdDomain, table: usize, level: u32): void {
   domain.freeList = table;
 }
 
-/** An entry that leads to a table of a level is about to be overwritten by an unmap: the kernel loses the table. */
+/** An entry that leads to a table of a level is about to be overwritten by an unmap: the kernel leaks the table. */
 export function tableLose(domain: AmdDomain, table: usize, level: u32): void {
   assert(domain.freeList == 0);
   tableDetach(domain, table, level);

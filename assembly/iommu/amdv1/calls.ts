@@ -1,5 +1,5 @@
-// What a domain's driver was asked for, call by call, for whoever compares it with a kernel: runs of pages of one size
-// (map_pages, unmap_pages) and requests to flush (amd_iommu_domain_flush_pages).
+// A record of the calls of a domain's driver, for comparison with a kernel: maps and unmaps of pages of one size (map_pages,
+// unmap_pages) and flushes (amd_iommu_domain_flush_pages).
 
 import { blockAlloc, blockFree } from '../../memory/block';
 import { IommuDomain } from '../domain';

@@ -1,11 +1,11 @@
-// The device table: from a requester id to a domain (AMD I/O Virtualization Technology Specification, section 2.2.2).
-// Entries of 32 bytes, of which the first 16 are about translation:
+// The device table: the domain of a requester id (AMD I/O Virtualization Technology Specification, section 2.2.2).
+// Entries of 32 bytes; the first 16 are for translation:
 //
 //   low    bit 0 V, bit 1 TV, bits 11..9 mode (levels of the tables, 0: addresses pass), bits 51..12 root, 61 IR, 62 IW
 //   high   bits 15..0 domain id
 //
-// The hardware's table is 2 MiB in one piece. Here its pages of 128 entries exist once they hold one, and the first page
-// leads to them. As Linux sets a table up, the entry of a device that nobody attached is valid and allows nothing.
+// The hardware's table is one block of 2 MiB. Here pages of 128 entries are allocated when one of these is first used, and the first
+// page points to them. As in Linux, the entry of a device that is not attached is valid and blocks all accesses.
 
 import { DmaDevice } from '../../device/device';
 import { EBUSY, ENOMEM } from '../../errno';
@@ -28,7 +28,7 @@ class DeviceEntry {
   high: u64;
 }
 
-/** The entry of a requester id, null while nobody of its page was attached. */
+/** The entry of a requester id, null while its page is not allocated. */
 function deviceEntry(unit: Iommu, sourceId: u32): DeviceEntry | null {
   if (unit.deviceTable == 0) return null;
   const page = <usize>load<u32>(unit.deviceTable + (<usize>(sourceId >> ENTRIES_SHIFT) << 2));

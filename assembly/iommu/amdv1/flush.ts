@@ -1,12 +1,12 @@
-// What the driver asks its units to flush (amd_iommu_domain_flush_pages).
+// Flushes of the driver (amd_iommu_domain_flush_pages).
 
 import { iotlbFlushDomain, iotlbFlushPages } from '../iotlb';
 import { AMD_CALL_FLUSH, noteCall } from './calls';
 import { AMD_NP_CACHE, AmdDomain } from './amd-domain';
 
 /**
- * Flushes [iova, iova + size). A unit that caches what is not present, as a hypervisor's does, is asked for aligned powers of
- * two only.
+ * Flushes [iova, iova + size). A unit that caches what is not present, as a hypervisor's does, is only flushed in aligned powers
+ * of two.
  */
 export function flushPages(domain: AmdDomain, iova: u64, size: u64): void {
   if ((domain.flags & AMD_NP_CACHE) == 0) {
@@ -22,14 +22,14 @@ export function flushPages(domain: AmdDomain, iova: u64, size: u64): void {
   }
 }
 
-/** Flushes what an unmap has gathered. What gathered nothing is a flush of 2 bytes at the last address, as in the kernel. */
+/** Flushes what an unmap has gathered. If it is nothing, 2 bytes at the last address are flushed, as in the kernel. */
 export function flushGathered(domain: AmdDomain): void {
   flushPages(domain, domain.gatherStart, domain.gatherEnd - domain.gatherStart + 1);
 }
 
 function flushOnce(domain: AmdDomain, iova: u64, size: u64): void {
   if (domain.calls != 0) noteCall(domain, AMD_CALL_FLUSH, iova, size, 1, size);
-  // A command whose range wraps is one for everything.
+  // A range that wraps flushes everything.
   if (iova + size < iova) iotlbFlushDomain(domain);
   else iotlbFlushPages(domain, iova, size);
 }

@@ -1,5 +1,5 @@
-// Mapping in AMD's tables (iommu_v1_map_pages of drivers/iommu/amd/io_pgtable.c). Mapping never refuses what is mapped:
-// it overwrites. A large page over a table takes the table away; a small page inside a large one takes all of that.
+// Mapping in AMD's tables (iommu_v1_map_pages of drivers/iommu/amd/io_pgtable.c). Live entries are
+// overwritten. A large page replaces a table; a small page inside a large one removes the whole large page.
 
 import { EINVAL, ENOMEM } from '../../errno';
 import { EVENT_IOMMU_UNMAP, emit } from '../../events/events';
@@ -19,8 +19,8 @@ import { amdUnmap } from './unmap';
 
 /**
  * iommuMap.
- * @returns 0; -EINVAL without permission; -ENOMEM without a table page. What a failing call had mapped is unmapped again; what
- *   it overwrote does not come back
+ * @returns 0; -EINVAL without permission; -ENOMEM without a table page. What a failed call has mapped is unmapped; what it has
+ *   overwritten is lost
  */
 export function amdMap(at: IommuDomain, iova: u64, phys: u64, size: u64, prot: u32): i32 {
   const domain = amdOf(at);
@@ -108,7 +108,7 @@ function mapPages(domain: AmdDomain, iova: u64, phys: u64, shift: u32, count: u6
       replaced = replaced || old != 0;
       store<u64>(slot, entry);
     }
-    // What the IOTLB holds of the page is not what the tables hold any more, be it flushed or not.
+    // Cached entries of the page are stale now, whether it is flushed or not.
     if (replaced) iotlbUnmapped(domain, page >> 12, (page + size - 1) >> 12);
     domain.mapped += size;
   }

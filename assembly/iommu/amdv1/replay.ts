@@ -1,5 +1,5 @@
-// For whoever compares a domain with a kernel call by call: addresses of all 64 bits, the flush that ends an unmap, a limit of
-// table pages. The host passes BigInts; nothing here is on a hot path.
+// Calls for comparing a domain with a kernel: addresses of all 64 bits, the flush after an unmap, a limit of table pages. The host
+// passes BigInts; none of these calls is on a hot path.
 
 import { IommuDomain } from '../domain';
 import { amdOf } from './amd-domain';
@@ -46,7 +46,7 @@ export function amdGrown(domain: IommuDomain): u32 {
   return amdOf(domain).grown;
 }
 
-/** Table pages that no entry leads to any more. */
+/** Table pages that were leaked. */
 export function amdLeaked(domain: IommuDomain): u32 {
   return amdOf(domain).leaked;
 }

@@ -1,5 +1,5 @@
-// Unmapping in AMD's tables (iommu_v1_unmap_pages). A page goes whole, whichever part of it was named; an empty entry of
-// 4 KiB counts as unmapped; and the IOMMU core goes on behind the bytes that the driver returns, not behind the page.
+// Unmapping in AMD's tables (iommu_v1_unmap_pages). A page is always unmapped whole; an empty entry of 4 KiB counts as
+// unmapped; the IOMMU core continues after the bytes that the driver returns, not after the page.
 
 import { IommuDomain } from '../domain';
 import { iotlbUnmapped } from '../iotlb';

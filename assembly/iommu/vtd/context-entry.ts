@@ -1,12 +1,12 @@
-// Root and context entries: how the unit gets from a device's requester id to its domain (VT-d specification, 9.1, 9.3).
+// Root and context entries: the domain of a requester id (VT-d specification, 9.1, 9.3).
 //
 //   root table     256 entries of 16 bytes, by bus:    low: bit 0 present, bits 63..12 context table
 //   context table  256 entries of 16 bytes, by devfn:  low: bit 0 present, bit 1 fault processing disabled,
 //                                                           bits 3..2 translation type, bits 63..12 root of the tables
 //                                                      high: bits 2..0 address width (agaw), bits 23..8 domain id
 //
-// Both are real pages of linear memory, and accesses go through them: a device whose entry is gone faults with reason
-// 2, one whose bus has no table with reason 1. A passthrough device has an entry as well, of a type that translates nothing.
+// Both are table pages, and accesses read them: a device without an entry faults with reason 2, one whose bus has no table with
+// reason 1. A passthrough device has an entry, too, whose type is not to translate.
 
 import { DmaDevice } from '../../device/device';
 import { EBUSY, ENOMEM } from '../../errno';
@@ -105,7 +105,7 @@ export function vtdLookup(unit: Iommu, device: DmaDevice, address: u64, write: b
   }
   const kind = entry & CONTEXT_TYPE;
   if (kind == CONTEXT_TYPE_PASSTHROUGH) return passThrough();
-  // The device's own domain is nearly always the one that its context entry names; the entry decides.
+  // The entry decides; it nearly always has the domain that the device is attached to.
   let domain = domainOf(device);
   if (domain == null || domain.id != id) domain = contextDomain(unit, entry, id);
   if (domain == null || kind != CONTEXT_TYPE_MULTI_LEVEL) {
@@ -115,7 +115,7 @@ export function vtdLookup(unit: Iommu, device: DmaDevice, address: u64, write: b
   return domain;
 }
 
-/** Whether a device's context entry says that faults of its accesses are not recorded (FPD). */
+/** Whether faults of a device are not recorded (FPD in its context entry). */
 export function faultsSilent(unit: Iommu, device: DmaDevice): bool {
   const context = contextEntry(unit, device.sourceId);
   return context != null && (context.low & CONTEXT_FAULT_DISABLE) != 0;

@@ -1,9 +1,9 @@
-// Rows of leaves, written two at a time with SIMD. A row lies in one table.
+// Rows of leaves in one table, written two at a time with SIMD.
 //
-// Each filler exists twice: for a table made a moment ago, and for one in use. The latter looks at eight old entries
-// before it writes eight new ones, and stops where something is in the way; the caller goes on one by one.
+// There are two versions of each function: for a new table, and for a table in use. The latter tests eight entries before it
+// writes eight, and stops at a live one; the caller continues one by one.
 
-/** n leaves for adjacent frames, from `value` up in steps of 4 KiB, over whatever is there. */
+/** n leaves for adjacent frames, from `value` up in steps of 4 KiB; old entries are not read. */
 export function fillAdjacent(slot: usize, value: u64, n: u32): void {
   const end = slot + (<usize>n << 3);
   let at = slot;
@@ -26,7 +26,7 @@ export function fillAdjacent(slot: usize, value: u64, n: u32): void {
   }
 }
 
-/** n leaves for the frames of a u32 vector, over whatever is there. */
+/** n leaves for the frames of a u32 vector; old entries are not read. */
 export function fillScattered(slot: usize, pfns: usize, n: u32, bits: u64): void {
   const both = i64x2.splat(bits);
   for (; n >= 16; n -= 16) {
@@ -48,7 +48,7 @@ export function fillScattered(slot: usize, pfns: usize, n: u32, bits: u64): void
   }
 }
 
-/** Whether anything is in eight entries. */
+/** Whether one of eight entries is live. */
 // @ts-ignore: decorator
 @inline
 function occupied(at: usize): bool {

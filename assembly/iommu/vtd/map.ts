@@ -1,8 +1,8 @@
 // Filling the tables (intel_iommu_map_pages, __domain_mapping).
 //
-// At each point the largest page is taken to which IOVA and memory are both aligned and that still fits what is left of
-// the physically adjacent run. A call first counts the tables that it will need and sets them aside, so that filling
-// cannot fail half way. CPUs fill different entries side by side; the domain's lock is for hanging tables in. An entry that is live already stays, as the kernel's compare-and-exchange leaves it.
+// Each step uses the largest page that IOVA and memory are aligned to and that fits the rest of the physically contiguous run. A
+// call first reserves the tables that it needs, so that it cannot fail half way. CPUs fill different entries concurrently; the
+// domain's lock is taken to link tables. A live entry is kept, as the kernel's cmpxchg does.
 
 import { EFAULT, EINVAL, ENOMEM } from '../../errno';
 import { lock, unlock } from '../../memory/lock';
@@ -43,7 +43,7 @@ function leafBits(domain: VtdDomain, prot: u32): u64 {
 export function vtdMap(at: IommuDomain, iova: u64, phys: u64, size: u64, prot: u32): i32 {
   const domain = vtdOf(at);
   if (size == 4096 ? mapPage(domain, iova >> 12, phys, prot) : mapLarge(domain, iova, phys, size, prot)) {
-    // The one page of most calls, or large pages, beside the last ones.
+    // Fast paths: one page, or large pages, in the tables of the last call.
     return 0;
   }
   return size == 0 ? 0 : mapAny(domain, iova, phys, size, prot);
@@ -57,7 +57,7 @@ function mapAny(domain: VtdDomain, iova: u64, phys: u64, size: u64, prot: u32): 
   return refused(domain, iova, 0, REASON_IOMMU_NO_TABLE_MEMORY, ENOMEM);
 }
 
-/** Maps one page whose table is at hand and whose entry is free. Returns false, with nothing done, where it is not so. */
+/** Maps one page if its table is the CPU's position and its entry is free. Otherwise returns false, with nothing done. */
 // @ts-ignore: decorator
 @inline
 function mapPage(domain: VtdDomain, pfn: u64, phys: u64, prot: u32): bool {
@@ -69,7 +69,7 @@ function mapPage(domain: VtdDomain, pfn: u64, phys: u64, prot: u32): bool {
   return true;
 }
 
-/** Maps nothing but 2 MiB leaves of a table that is at hand. Returns false, with nothing done, where it is not so. */
+/** Maps 2 MiB leaves if they are all in the CPU's level-2 table. Otherwise returns false, with nothing done. */
 // @ts-ignore: decorator
 @inline
 function mapLarge(domain: VtdDomain, iova: u64, phys: u64, size: u64, prot: u32): bool {
@@ -82,7 +82,7 @@ function mapLarge(domain: VtdDomain, iova: u64, phys: u64, size: u64, prot: u32)
   return true;
 }
 
-// A failed map ends with an unmap of what was mapped before the piece that failed, be it nothing.
+// A failed map unmaps the pieces before the one that failed, even if there are none.
 function refused(domain: VtdDomain, iova: u64, mapped: u64, reason: u32, rc: i32): i32 {
   const ctx = domain.ctx;
   const done = mapped != 0 ? vtdUnmap(domain, iova, mapped) : 0;
@@ -91,7 +91,7 @@ function refused(domain: VtdDomain, iova: u64, mapped: u64, reason: u32, rc: i32
   return rc;
 }
 
-// The kernel maps piece by piece, one page size each, and notices the width only at the piece that crosses it.
+// The kernel maps in pieces of one page size, and fails only at the piece that crosses the width.
 function mapToLimit(domain: VtdDomain, iova: u64, phys: u64, size: u64, prot: u32, limit: u64): i32 {
   let good: u64 = 0;
   do {
@@ -145,7 +145,7 @@ function missingTop(domain: VtdDomain, position: Position, pfn: u64, target: u32
   return target - 1;
 }
 
-/** Tables from `target` to `top` that the span before, which needed those from lastTarget to lastTop, did not ask for. */
+/** Tables of levels `target` to `top` that the span before (levels lastTarget to lastTop) did not need. */
 function newlyMissing(pfn: u64, target: u32, top: u32, last: u64, lastTarget: u32, lastTop: u32): u32 {
   let count: u32 = 0;
   for (let level = target; level <= top; ++level) {
@@ -175,7 +175,7 @@ function missingForRun(domain: VtdDomain, position: Position, pfn: u64, frame: u
   return missing;
 }
 
-/** Maps n adjacent frames. Returns false when a table cannot be had, with nothing changed. */
+/** Maps n adjacent frames. Returns false without memory for a table, with nothing changed. */
 function mapRun(domain: VtdDomain, pfn: u64, frame: u64, n: u64, bits: u64): bool {
   const position = positionOf(domain);
   const missing = missingForRun(domain, position, pfn, frame, n);
@@ -211,7 +211,7 @@ function fillLeafAdjacent(domain: VtdDomain, position: Position, leaf: usize, pf
   }
 }
 
-/** Leaves of level 2 or 3 over whatever is there: tables below go, with their live entries (switch_to_super_page). */
+/** Writes leaves of level 2 or 3. Tables below are freed with their live entries (switch_to_super_page). */
 function fillLarge(
   domain: VtdDomain, position: Position, pfn: u64, frame: u64, count: u32, level: u32, bits: u64,
 ): void {
@@ -254,7 +254,7 @@ function fillLarge(
   }
 }
 
-/** Writes the i-th leaf of a row, unless something is there: that stays. */
+/** Writes the i-th leaf of a row, unless the entry is live. */
 function storeFree(domain: VtdDomain, slot: usize, pfn: u64, i: u32, value: u64): void {
   const at = slot + (<usize>i << 3);
   if (load<u64>(at) == 0) store<u64>(at, value);

@@ -1,11 +1,10 @@
-// What Linux does when it is asked to map or unmap inside a live large leaf: it follows the leaf as if it were a pointer
-// to a table, and so reads and writes the *mapped memory*. Nothing here is ever reached by correct use; it exists
-// because an emulator that looked away would hide the very damage that a wrong mapping does.
+// Maps and unmaps inside a live large leaf. Linux follows the leaf as if it were a pointer to a table, and so reads and writes the
+// *mapped memory*. Correct drivers never do this; it is emulated so that the damage of a wrong mapping shows.
 //
 // A table reference here is a physical address: a page of linear memory (in the table window), a frame of emulated RAM,
-// or a place where nothing is, which reads as zero and forgets what is written. Real tables can hang off mapped memory
-// (4 KiB inside 1 GiB needs one); nothing but the mapped bytes points to them, so the domain keeps a list of them. A
-// pointer that mapped bytes merely look like is followed into RAM, but never into linear memory that is not on that list.
+// or no memory, which reads as zero and ignores writes. Real tables may be linked into mapped memory (4 KiB inside 1 GiB needs
+// one). Only the mapped bytes point to them, so the domain has a list of them. Mapped bytes that look like a pointer are followed
+// into RAM, but into linear memory only if the table is on that list.
 
 import { CacheOf } from '../../memory/context';
 import { lock, unlock } from '../../memory/lock';

@@ -1,7 +1,7 @@
 // The second-stage tables of a VT-d domain (struct dmar_domain), of 3, 4 or 5 levels.
 //
-// Each CPU keeps its position: the leaf table and the level-2 table that its last call touched. A position is valid while
-// no table of that level was freed since, which one number per domain tells.
+// Each CPU keeps its position: the leaf table and the level-2 table of its last call. A position is valid as long as no table of
+// its level is freed, which a generation number per domain and level tells.
 
 import { currentCpu } from '../../memory/cpu';
 import { lock, unlock } from '../../memory/lock';
@@ -20,9 +20,9 @@ export class VtdDomain extends IommuDomain {
   /** Bumped when a leaf table, or one above, is freed. */
   leafGeneration: u32;
   midGeneration: u32;
-  /** Tables that mistakes hung into mapped memory (stray.ts). */
+  /** Tables that wrong maps have linked into mapped memory (stray.ts). */
   strays: Stray | null;
-  /** Tables that the kernel has lost, linked through their first words: leakBehindLeaf. */
+  /** Tables that the kernel leaks, linked through their first words: leakBehindLeaf. */
   leaked: usize;
 }
 
@@ -35,13 +35,13 @@ export class Position extends DomainCpu {
   mid: usize;
   leafGeneration: u32;
   midGeneration: u32;
-  /** Table pages set aside for the call that runs, linked through their first words. */
+  /** Table pages that the present call has reserved, linked through their first words. */
   reserve: usize;
-  /** The leaf table that the call made last and has not filled yet, or 0. */
+  /** The leaf table that the call has made and not filled yet, or 0. */
   fresh: usize;
 }
 
-/** Write-only mappings come out readable as well (6.12). */
+/** Write-only mappings are readable, too (6.12). */
 export const DOMAIN_WRITE_IMPLIES_READ: u32 = 1;
 /** Leaves carry the snoop bit. */
 export const DOMAIN_SNOOP: u32 = 2;
@@ -50,7 +50,7 @@ export const DOMAIN_UNMAP_EXACT: u32 = 4;
 
 export const NO_KEY: u64 = 0xffffffffffffffff;
 
-/** What VT-d keeps of a domain. */
+/** The VT-d record of a domain. */
 // @ts-ignore: decorator
 @inline
 export function vtdOf(domain: IommuDomain): VtdDomain {
@@ -70,7 +70,7 @@ export function positionOf(domain: VtdDomain): Position {
   return positionAt(domain, currentCpu());
 }
 
-/** Pfns below this one are within the levels' reach (domain_pfn_supported). */
+/** First pfn that the levels do not span (domain_pfn_supported). */
 // @ts-ignore: decorator
 @inline
 export function pfnLimit(domain: VtdDomain): u64 {
@@ -91,7 +91,7 @@ export function subtreeFree(domain: VtdDomain, table: usize, level: u32): void {
   tableFree(unitOf(domain), table);
 }
 
-/** Sets n table pages aside for the call that runs. Returns false with none taken when they cannot be had. */
+/** Reserves n table pages for the present call. Returns false without memory, with none reserved. */
 export function tablesReserve(domain: VtdDomain, position: Position, n: u32): bool {
   const unit = unitOf(domain);
   for (let i: u32 = 0; i < n; ++i) {
@@ -106,7 +106,7 @@ export function tablesReserve(domain: VtdDomain, position: Position, n: u32): bo
   return true;
 }
 
-/** Gives back what a call set aside and did not need. */
+/** Frees the reserved table pages that the call did not use. */
 export function tablesUnreserve(domain: VtdDomain, position: Position): void {
   for (let table = position.reserve; table != 0; ) {
     const next: usize = load<u32>(table);
@@ -116,7 +116,7 @@ export function tablesUnreserve(domain: VtdDomain, position: Position): void {
   position.reserve = 0;
 }
 
-/** Takes one table page of those set aside, with anything in it. The domain is locked. */
+/** Takes a reserved table page with undefined contents. The domain is locked. */
 function tableTakeRaw(domain: VtdDomain, position: Position): usize {
   const table = position.reserve;
   assert(table != 0);
@@ -125,14 +125,14 @@ function tableTakeRaw(domain: VtdDomain, position: Position): usize {
   return table;
 }
 
-/** Takes one table page of those set aside, zeroed. The domain is locked. */
+/** Takes a reserved table page and clears it. The domain is locked. */
 export function tableTake(domain: VtdDomain, position: Position): usize {
   const table = tableTakeRaw(domain, position);
   memory.fill(table, 0, TABLE_SIZE);
   return table;
 }
 
-/** Hangs a zeroed table into an empty slot, unless another CPU was first. Returns the slot's entry. */
+/** Links a zeroed table into an empty slot, unless another CPU has done so. Returns the slot's entry. */
 function tableHang(domain: VtdDomain, position: Position, slot: usize): u64 {
   lock(domain);
   let entry: u64 = ASC_FEATURE_THREADS ? load<u64>(slot) : 0;
@@ -145,8 +145,8 @@ function tableHang(domain: VtdDomain, position: Position, slot: usize): u64 {
 }
 
 /**
- * The table of `target` level on the path of a pfn, with `create` made from pages set aside where it is missing.
- * @returns its offset; 0 when it is missing, or when a large leaf stands in the way
+ * The table of level `target` for a pfn. With `create` missing tables are made of reserved pages.
+ * @returns its offset; 0 when it is missing, or a large leaf covers the pfn
  */
 export function tableFind(domain: VtdDomain, position: Position, pfn: u64, target: u32, create: bool): usize {
   let table = domain.root;
@@ -165,7 +165,7 @@ export function tableFind(domain: VtdDomain, position: Position, pfn: u64, targe
   return table;
 }
 
-/** tableFind for level 2, remembered. */
+/** tableFind for level 2, by the CPU's position. */
 export function midFind(domain: VtdDomain, position: Position, pfn: u64, create: bool): usize {
   if (position.midKey == pfn >> 18 && position.midGeneration == domain.midGeneration) return position.mid;
   const mid = tableFind(domain, position, pfn, 2, create);
@@ -176,7 +176,7 @@ export function midFind(domain: VtdDomain, position: Position, pfn: u64, create:
   return mid;
 }
 
-/** tableFind for level 1, remembered, of a table that is there: 0 when it is not, or a large leaf is. */
+/** tableFind for level 1, by the CPU's position, without making tables. */
 // @ts-ignore: decorator
 @inline
 export function leafFind(domain: VtdDomain, position: Position, pfn: u64): usize {
@@ -185,9 +185,9 @@ export function leafFind(domain: VtdDomain, position: Position, pfn: u64): usize
 }
 
 /**
- * tableFind for level 1, remembered, for a call that is about to fill n entries and has set the tables aside. A table made
- * for it has anything in it: position.fresh says so, and the caller clears what it does not fill (leafFresh).
- * @returns 0 only when a large leaf stands in the way
+ * tableFind for level 1, by the CPU's position, for a call that will fill n entries and has reserved the tables. A new table has
+ * undefined contents: position.fresh is set, and the caller clears what it does not fill (leafFresh).
+ * @returns 0 only if a large leaf covers the pfn
  */
 // @ts-ignore: decorator
 @inline
@@ -203,7 +203,7 @@ function leafWalk(domain: VtdDomain, position: Position, pfn: u64, n: u32): usiz
   let entry = load<u64>(slot);
   if (entry == 0) {
     if (n == 0) return 0;
-    // Another CPU may fill other parts of the table as soon as it hangs there: then it must be clear before.
+    // Another CPU may use the table as soon as it is linked: it must be cleared before.
     if (ASC_FEATURE_THREADS && n < TABLE_ENTRIES) entry = tableHang(domain, position, slot);
     else {
       lock(domain);

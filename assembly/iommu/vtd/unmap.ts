@@ -1,9 +1,9 @@
 // Clearing the tables (__iommu_unmap, intel_iommu_unmap, domain_unmap).
 //
-// A range is cleared in pieces of one page size, as the IOMMU core cuts it. Each piece first asks at which level the walk
-// to its first page ends; what that level spans is cleared at least, which is how unmapping part of a large leaf takes
-// the whole leaf and how unmapping nothing reports a size nobody asked for. A table goes when one piece covers its span.
-// Invalidation is the caller's: strict mode flushes at once, lazy mode later. Until then cached translations are stale.
+// A range is cleared in pieces of one page size, as the IOMMU core cuts it. For each piece the walk to its first page ends at some
+// level, and at least the span of an entry of that level is cleared. So an unmap of part of a large leaf removes the whole leaf,
+// and an unmap of nothing may return a larger size than it was called with. A table is freed when one piece covers its span. The
+// caller invalidates the IOTLB: at once in strict mode, later in lazy mode. Until then cached translations are stale.
 
 import { lock, unlock } from '../../memory/lock';
 import { IommuDomain } from '../domain';
@@ -35,7 +35,7 @@ export function pieceOf(domain: VtdDomain, iova: u64, phys: u64, size: u64): u64
   return size >> shift << shift;
 }
 
-/** Level at which the walk to a pfn ends: at a leaf or where nothing is. */
+/** Level at which the walk to a pfn ends, at a leaf or an empty entry. */
 function stopLevel(domain: VtdDomain, position: Position, pfn: u64): u32 {
   if (position.leafKey == pfn >> 9 && position.leafGeneration == domain.leafGeneration) return 1;
   let table = domain.root;
@@ -55,8 +55,8 @@ function stopLevel(domain: VtdDomain, position: Position, pfn: u64): u32 {
 
 /**
  * iommuUnmap.
- * @returns bytes unmapped as the kernel counts them: more than asked where a leaf or an empty level is larger, 0 where
- *   iova is beyond the domain's levels
+ * @returns bytes unmapped as the kernel counts them: more than size where a leaf or an empty entry spans more, 0 where iova is
+ *   beyond the domain's levels
  */
 export function vtdUnmap(at: IommuDomain, iova: u64, size: u64): u64 {
   const domain = vtdOf(at);
@@ -96,7 +96,7 @@ export function vtdUnmap(at: IommuDomain, iova: u64, size: u64): u64 {
   return done;
 }
 
-/** Whether a range is whole 2 MiB leaves of a table that is at hand, fewer than the table has: such a range is one piece. */
+/** Whether a range is whole 2 MiB leaves of the CPU's level-2 table, and fewer than the table has: it is one piece. */
 // @ts-ignore: decorator
 @inline
 function isLarge(domain: VtdDomain, position: Position, iova: u64, size: u64): bool {
@@ -118,7 +118,7 @@ function clearLarge(domain: VtdDomain, slot: usize, n: u32): void {
   unlock(domain);
 }
 
-/** Clears pfns [first, last]; nothing when the range leaves the levels' reach (the kernel warns and does nothing). */
+/** Clears pfns [first, last]; nothing if the levels do not span the range (the kernel warns and does nothing). */
 function clearRange(domain: VtdDomain, position: Position, first: u64, last: u64): void {
   if (last >= pfnLimit(domain)) return;
   lock(domain);

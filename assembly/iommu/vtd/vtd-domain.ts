@@ -1,4 +1,4 @@
-// A VT-d domain: its shape, its root table, its end, and the walk over its tables.
+// VT-d domains: shapes, creation and destruction, and the check of the tables.
 
 import { Context } from '../../memory/context';
 import { IommuDomain } from '../domain';
@@ -71,7 +71,7 @@ function countTables(ctx: Context, table: usize, level: u32): u32 {
   return count;
 }
 
-// Only this CPU's: another's may move while it is looked at.
+// Only this CPU's position is checked: those of others may change meanwhile.
 function positionRight(domain: VtdDomain, position: Position): bool {
   if (position.reserve != 0) return false;
   if (position.leafGeneration == domain.leafGeneration && position.leafKey < pfnLimit(domain) >> 9) {
