@@ -1,5 +1,5 @@
-// Splitting and merging nodes of the index, and making and freeing it. Nodes other than the root stay at least a quarter
-// full, but for those that a run of insertions at one end has just begun.
+// Splits and merges of nodes, and creation and destruction of the index. Nodes other than the root are at least a quarter full,
+// except new nodes of a run of insertions at one end.
 
 import { slabAllocBytes, slabFreeBytes } from '../memory/slab';
 import { fingerOf, IovaDomain, stateOf, WAY_FOUND, WAY_LOCATED } from './iova-domain';

@@ -1,4 +1,4 @@
-// The walk over everything that iova/ keeps. Each check has a number, so that a failure says what was broken.
+// Checks of all structures of iova/. Each check has a number, which the result of a failure is.
 
 import { Context } from '../memory/context';
 import { IovaDomain, iovaStateOf } from './iova-domain';

@@ -1,13 +1,12 @@
-// The fast model: what the kernel could have. Requests of up to 32 pages come out of spans, 64 slots of equal size, and
-// cost a few bit operations however many ranges are live; a span's own range, and whatever is larger, comes from the
-// index, from the top down with no hint in between. A CPU takes slots only from spans of its own, so that two CPUs never
-// hand out neighbouring pages, whose page-table entries would share a cache line.
+// Our own allocator (RULE_SPANS). Requests of up to 32 pages take a slot of a span, which has 64 slots of one size, by a few bit
+// operations. Spans and larger requests are placed in the index, from the top down. A CPU takes slots of its own spans only, so that
+// two CPUs do not allocate neighbouring pages, whose page-table entries would share a cache line.
 //
 //   lists   for each CPU, zone and order: spans with free slots, the first in use
 //           zone 0 lies below the 32-bit line, zone 1 anywhere up to the limit that was asked for when it was made
 //
-// A slot that another CPU frees is noted in its span under the domain's lock; the owner collects them when it runs dry.
-// An empty span goes back to the index unless it is its list's last.
+// A slot that another CPU frees is marked in its span under the domain's lock; the owner collects these when it has no free slot.
+// An empty span is freed unless it is the last of its list.
 
 import { blockAllocZeroed, blockFree, blockOrder } from '../memory/block';
 import { currentCpu } from '../memory/cpu';

@@ -1,4 +1,4 @@
-// The records of iova/: a domain (struct iova_domain) and the room's own state, one a context.
+// The records of iova/: a domain (struct iova_domain) and the room's state, one per context.
 
 
 import { Context } from '../memory/context';
@@ -8,18 +8,18 @@ import { INNER_SIZE, LEAF_SIZE } from './node';
 import { Magazine } from './rcache';
 import { Span } from './span';
 
-// How allocators differ: IovaDomain.rules. The host puts them together (src/iova/allocators.ts); nothing here knows a kernel.
+// IovaDomain.rules: the properties in which allocators differ. The host has the rules of each kernel (src/iova/allocators.ts).
 
-/** Ranges come from spans where the core likes, in flat time (fast.ts); the rules of a search do not apply. */
+/** Our own allocator (fast.ts): ranges are slots of spans; the rules of a search do not apply. */
 export const RULE_SPANS: u32 = 1;
-/** Magazines and depots stand in front of the tree (iova_domain_init_rcaches). */
+/** Magazines and depots cache freed ranges (iova_domain_init_rcaches). */
 export const RULE_CACHES: u32 = 2;
 /**
  * Two nodes are remembered, one for limits below the 32-bit line and one for the others, and the tree has an anchor. Without
  * it one node is, for a limit that is exactly the line.
  */
 export const RULE_TWO_NODES: u32 = 4;
-/** Where nothing is found below the remembered node, what is above it is searched as well (only with RULE_TWO_NODES). */
+/** If nothing is found below the remembered node, the space above it is searched, too (only with RULE_TWO_NODES). */
 export const RULE_SECOND_PASS: u32 = 8;
 /** 32-bit requests of the size that failed last, or more, fail without a search (max32_alloc_size; RULE_TWO_NODES). */
 export const RULE_MAX32: u32 = 16;
@@ -79,7 +79,7 @@ export class IovaDomain {
   spareInner: usize;
   /** Next domain of the context, for the machine's check. */
   next: IovaDomain | null;
-  /** Where a check's walk has come to: ranges met, last leaf, and a bit for each remembered node that was met. */
+  /** The state of a check: ranges so far, last leaf, and a bit per remembered node that was found. */
   checkedRanges: u32;
   checkedLeaf: usize;
   checkedNodes: u32;

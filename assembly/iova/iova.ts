@@ -1,19 +1,18 @@
-// iova/ hands out ranges of I/O virtual addresses: which pfns of a device's address space the next mapping gets
-// (drivers/iommu/iova.c). A domain is one address space. Its ranges lie in an ordered index that knows what fits below
-// each branch, so that Linux's answer, which Linux finds by walking its tree range by range, is one walk from the root.
+// iova/ allocates ranges of I/O virtual addresses (drivers/iommu/iova.c). A domain is one address space. Its ranges are in an
+// ordered index that has the largest gap of each branch: what Linux finds by walking range by range takes one walk from the root.
 //
 //   node.ts     nodes of the index: layout, summaries, vector routines
-//   tree.ts     the index: locate, search, insert, remove; balance.ts splits and merges its nodes; path.ts the way to one
+//   tree.ts     the index: locate, search, insert, remove; balance.ts splits and merges nodes; path.ts a path
 //   linux.ts    where Linux puts a range, and what it remembers, by the domain's rules
 //   rcache.ts   Linux's magazines and depots in front of the tree
-//   fast.ts     our own model: spans (span.ts) of equal slots, no search at all on the common path
+//   fast.ts     our own allocator: spans (span.ts) of equal slots, without a search in the common case
 //   query.ts    free pages, gaps, histogram; why a request failed
-//   check.ts    the walk over everything
+//   check.ts    checks of all structures
 //   replay.ts   many operations in one call
 //
 // pfns are in units of the domain's granule. Limits are inclusive, as callers of the kernel's functions give them.
-// Functions return a pfn, or 0 with the reason in the CPU's record; nothing has changed then but what Linux itself
-// changes on a failure (max32_alloc_size, flushed magazines).
+// Functions return a pfn, or 0 with the reason in the CPU's record; a failure changes nothing but what it changes in
+// Linux (max32_alloc_size, flushed magazines).
 
 import { Context, FAULT_IOVA } from '../memory/context';
 import { shouldFail } from '../memory/fault';
@@ -98,7 +97,7 @@ function noMemory(domain: IovaDomain): u64 {
   return 0;
 }
 
-// Places a range by the rules of the domain's kernel; the caller holds the lock. NO_PLACE and NO_MEMORY are failures.
+// Places a range by the domain's rules; the caller holds the lock. NO_PLACE and NO_MEMORY are failures.
 // @ts-ignore: decorator
 @inline
 function place(domain: IovaDomain, size: u64, limit: u64, aligned: bool): u64 {
@@ -108,7 +107,7 @@ function place(domain: IovaDomain, size: u64, limit: u64, aligned: bool): u64 {
     : allocOneNode(domain, size, limit, aligned);
 }
 
-// What a failed placement comes to: 0, and the reason in the CPU's record.
+// The result of a failed placement: 0, and the reason in the CPU's record.
 function refuse(domain: IovaDomain, result: u64, size: u64, limit: u64, aligned: bool): u64 {
   if (result == NO_MEMORY) return noMemory(domain);
   setReason(domain.ctx, reasonFor(domain, size, limit, aligned));

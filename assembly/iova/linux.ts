@@ -1,6 +1,6 @@
-// Where Linux puts a range. All its kernels search top-down from a remembered node; what they find is the highest gap below
-// min(limit, that node) which holds the aligned block, so that the index answers with one walk. The domain's rules tell the
-// rest (iova-domain.ts):
+// Placement as in Linux. All kernels search top-down from a remembered node and find the highest gap below min(limit, that node)
+// that has room for the aligned block, for which the index needs one walk. The rest depends on the domain's rules
+// (iova-domain.ts):
 //
 //   two nodes (6.12: __alloc_and_insert_iova_range, __cached_rbnode_insert_update, __cached_rbnode_delete_update)
 //     A candidate below the low bound ends the search. Then, by RULE_SECOND_PASS and if the remembered node lies below the
@@ -16,7 +16,7 @@ import { insertAt, isExhausted, search, searchAll } from './tree';
 
 /** What an allocation returns instead of a pfn. No range starts at 0: start_pfn is at least 1. */
 export const NO_PLACE: u64 = 0;
-/** There was a place, but no memory to write it down. */
+/** There was a place, but no memory for a node of the index. */
 export const NO_MEMORY: u64 = 0xffffffffffffffff;
 
 /** Smallest power of two that is at least the size. */
@@ -77,7 +77,7 @@ export function allocOneNode(domain: IovaDomain, size: u64, limit: u64, aligned:
   const low32 = limit == domain.line;
   const mask = alignMask(size, aligned);
   const codes = codesFor(aligned);
-  // Without a node to begin at, it is the whole space.
+  // Without a remembered node the whole space is searched.
   const pfn = low32 && domain.cached32Lo <= limit
     ? search(domain, domain.cached32Lo, size, mask, codes)
     : searchAll(domain, limit + 1, size, mask, codes);
@@ -91,7 +91,7 @@ export function allocOneNode(domain: IovaDomain, size: u64, limit: u64, aligned:
   return pfn;
 }
 
-/** What freeing the range that the path leads to does to the remembered nodes; before it is taken out. */
+/** Updates the remembered nodes before the range at the path is freed. */
 export function forget(domain: IovaDomain): void {
   const path = pathOf(domain);
   const leaf = pathNode(path, 0);

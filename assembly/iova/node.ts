@@ -20,8 +20,8 @@
 //
 //   gap      its length
 //   cap      the largest size that fits aligned to its power of two. With 2^m the largest aligned block in the gap,
-//            cap = max(2^m, end - roundup(start, 2^(m + 1))): a size above 2^m is aligned to 2^(m + 1), and whoever
-//            fits lets every smaller size fit.
+//            cap = max(2^m, end - roundup(start, 2^(m + 1))): a size above 2^m is aligned to 2^(m + 1), and if it
+//            fits, all smaller sizes fit.
 //
 // Both are kept as 16-bit codes, floored: a float with 6 bits of exponent and 10 of fraction, exact below 2048. An
 // inner node has each child's maximum. A search compares eight codes at once and makes the exact test in the leaf.

@@ -1,5 +1,4 @@
-// Questions about a domain that change nothing in it: how much is free, what the largest gap is, how the gaps are spread,
-// and why a request had no place.
+// Queries of a domain: free pages, the largest gap, a histogram of gaps, and the reason of a failed request.
 
 import { REASON_IOVA_FRAGMENTED, REASON_IOVA_FULL, REASON_IOVA_LIMIT, REASON_IOVA_SKIPPED } from '../reason';
 import { IovaDomain, RULE_ABOVE_START, RULE_ROUND, pathOf } from './iova-domain';
@@ -16,7 +15,7 @@ import { locate, searchAll } from './tree';
 export function usedBelow(domain: IovaDomain, end: u64): u64 {
   const leaf = locate(domain, end);
   const path = pathOf(domain);
-  // Nearly always everything is below.
+  // The usual case: all ranges are below.
   if (loOf(leaf, pathIndex(path, 0)) == ANCHOR) return domain.used;
   let pages: u64 = 0;
   for (let level = domain.height; level != 0; --level) {
@@ -40,7 +39,7 @@ export function freeBelow(domain: IovaDomain, limit: u64): u64 {
   const first = firstPfn(domain);
   const end = limit + 1;
   if (end <= first) return 0;
-  // Requests that fail come in rows.
+  // Failed requests often follow each other: the last result is kept.
   if (domain.freeAt == domain.changes && domain.freeEnd == end) return domain.freePages;
   const used = usedBelow(domain, end);
   // Only reservations can lie below the start.

@@ -1,13 +1,13 @@
-// Magazine caches (drivers/iommu/iova.c, "Magazine caches for IOVA ranges"): freed ranges of 1 to 32 pages wait, still
-// in the tree, to be handed out again. Six classes by order; for each class a loaded and a previous magazine a CPU, and
-// a depot of full magazines, a stack without upper bound that a timer trims to the number of online CPUs.
+// Magazine caches (drivers/iommu/iova.c, "Magazine caches for IOVA ranges"): freed ranges of 1 to 32 pages stay in the
+// tree and are cached for allocation. There are six classes by order. Each class has a loaded and a previous magazine per CPU, and a
+// depot of full magazines, which a timer trims to the number of online CPUs.
 //
-//   Magazine        127 pfns: with its header just 1 KiB
-//   MagazineCache   one for each CPU and class
-//   Depot           one for each class, behind the caches
+//   Magazine        127 pfns: 1 KiB with the header
+//   MagazineCache   one per CPU and class
+//   Depot           one per class
 //
-// In the threads build a CPU's magazines are touched by their owner alone, without a lock; depots and tree are under
-// the domain's lock. Where Linux empties every CPU's magazines, that build empties the caller's own and the depots.
+// In the threads build a CPU uses its own magazines without a lock; depots and tree are under the domain's lock. Where Linux empties
+// the magazines of all CPUs, that build empties those of the present CPU and the depots.
 
 import { timerAdd, timerCancel, TIMER_IOVA_DEPOT } from '../memory/clock';
 import { currentCpu } from '../memory/cpu';

@@ -1,10 +1,10 @@
-// Spans of the fast model and the map that finds them: 64 slots of one size each, 1 to 32 pages, aligned to the whole.
+// Spans (RULE_SPANS): 64 slots of one size each, 1 to 32 pages, aligned to the span's size; and the map of spans by pfn.
 //
 //   span   base pfn, a bit for each slot that is free, a bit for each that another CPU has freed, links, owner, order
 //
 // The map is a radix tree over pfn >> 6: no two spans share 64 aligned pages. A node is a block of 1,024 words; the
-// root's handle carries the height in its low bits, so that readers need no lock: nodes appear, and never go before the
-// domain does.
+// root's handle carries the height in its low bits, so that readers need no lock: nodes are only freed with the
+// domain.
 
 import { blockAllocZeroed, blockFree } from '../memory/block';
 import { slabFree } from '../memory/slab';

@@ -1,15 +1,14 @@
-// The range index of a domain: a B+tree over disjoint ranges that knows what fits below each branch (node.ts has the
-// nodes). Three questions, each one walk from the root:
+// The range index of a domain: a B+tree of disjoint ranges, with the largest gaps of each branch (node.ts). Its operations, each one
+// walk from the root:
 //
 //   locate   the first range that ends at or above a pfn
 //   search   the highest place below a bound in which an aligned block fits
 //   and then insert or remove at the place that the walk left on the path
 //
 // A path is the way from the root to an entry: word pairs (node, index), the leaf at level 0. locate and search have one
-// each in the domain. That of search, the finger, survives all changes but splits and merges elsewhere, because
-// allocations one after the other mostly come to lie in the same leaf. That of locate survives them, too, and the first
-// search after it looks there first: who frees and allocates by turns gets the place that was freed. Changes go up a
-// path only as far as they matter.
+// each in the domain. That of search, the finger, stays valid until a split or merge elsewhere, since successive
+// allocations are mostly in one leaf. That of locate stays valid, too, and the next search tries it first: a driver that frees and
+// allocates by turns gets the place that was freed. Changes are propagated up a path only as far as summaries change.
 
 import { makeRoom, mergeLeaf, setChild } from './balance';
 import { fingerOf, IovaDomain, pathOf, WAY_FOUND, WAY_LOCATED } from './iova-domain';
@@ -92,7 +91,7 @@ function covers(leaf: usize, pfn: u64): bool {
  */
 export function search(domain: IovaDomain, bound: u64, size: u64, mask: u64, codes: usize): u64 {
   if (bound < size) return 0;
-  // The gap that the bound cuts is tested apart: its codes speak of the whole gap.
+  // The gap that the bound cuts is tested first, since its codes are those of the whole gap.
   const finger = fingerOf(domain);
   const leaf = approach(domain, finger, bound - 1);
   const i = pathIndex(finger, 0);
@@ -177,7 +176,7 @@ const LEAF_UNASKED: u32 = 0xffff;
 /**
  * Tells the levels above a leaf that `pages` more (or fewer) are in use below, and that gaps of it with codes of at most
  * `was` (cap | gap << 16, each a maximum) have become gaps with codes of at most `now`. `leafNow` are the largest of the
- * leaf, asked for only if those shrank, LEAF_UNASKED if nobody has looked yet.
+ * leaf, which are needed only if those shrank; LEAF_UNASKED if they are not known yet.
  */
 // @ts-ignore: decorator
 @inline
