@@ -1,5 +1,4 @@
-// How often somebody had to wait for a lock, by the kind of what it guards: the figure that says where more threads stop
-// helping. Counted in the locks themselves, on the slow path only; all zeros in the single-threaded build.
+// Contended acquisitions of locks, by kind. Each lock counts them on its slow path; all are 0 in the single-threaded build.
 
 import { Iommu, unitIn } from './iommu/unit';
 import { IovaState, iovaStateOf } from './iova/iova-domain';

@@ -27,7 +27,7 @@ import { sgState } from './sg/sg-table';
 export function machineCreate(limitBytes: u64, cpus: u32, pages: u32, fragmentation: u32, seed: u32): Made<Context> {
   const ctx = contextCreate(limitBytes, cpus);
   if (ctx == null) return ENOMEM;
-  // What every machine uses is there from the start, so that a call that fails leaves not even that behind.
+  // State that every machine uses is made here, so that a later call that fails leaves no new records.
   if (sgState(ctx) == null || deviceState(ctx) == null || kmsgState(ctx) == null) return ENOMEM;
   const rc = ramCreate(ctx, pages, fragmentation, seed);
   return rc < 0 ? rc : <i32>addressOf(ctx);

@@ -1,5 +1,5 @@
-// Why a call failed, where an errno is too coarse: a code in Cpu.reason, written by whoever fails. src/core/reasons.ts
-// maps the codes to the stable identifiers that errors carry. The high byte is the subsystem:
+// The reason of a failure, where an errno is not precise: the function that fails writes a code to Cpu.reason. src/core/reasons.ts
+// maps codes to the stable identifiers of errors. The high byte is the subsystem:
 //
 //   0x01 iova   0x02 iommu   0x03 dma   0x04 sg   0x05 gtt   0x06 swiotlb   0x07 ram
 

@@ -1,6 +1,6 @@
-// The core's tools: what looks at a machine from outside (checks, dumps, statistics) and the instruments of benchmarks.
-// No operation of a machine needs them, so the release and threads builds compile them to a module of their own, which is
-// instantiated on the same linear memory when somebody first asks; the debug build has everything in one.
+// The core's tools: checks, dumps, statistics and functions for benchmarks. No operation of a machine needs them, so the release and
+// threads builds compile them to a module of their own, which is instantiated on the same linear memory at the first use. The debug
+// build has one module.
 //
 // Two instances on one memory share all state but the number of the virtual CPU, a global of each. So nothing here may
 // depend on it: no operation that maps, allocates from a CPU's stocks or says why it failed. What calls such operations in

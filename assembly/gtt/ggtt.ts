@@ -1,5 +1,5 @@
-// The global GTT: one flat array of entries in the device's own memory, the upper half of BAR 0, through which everybody
-// reaches what is bound globally. The CPU sees the mappable part of it through BAR 2.
+// The global GTT: one flat array of entries in the device's own memory, the upper half of BAR 0, shared by
+// all contexts. The CPU accesses its mappable part through BAR 2.
 //
 //   0                          mappable end                         total - 4 KiB   total
 //   |  aperture: fences, CPU   |  GPU only                          | guard page    |

@@ -1,12 +1,11 @@
-// gtt/ is the GPU's side of memory: who may have which part of a GPU address space, and what the GPU's own page tables
-// say.
+// gtt/ has the GPU's address spaces: their ranges and page tables.
 //
 //   drm-mm    ranges of an address space: placement, reservation, eviction scan
 //   pte       the entries' bits, for each generation of hardware
-//   ggtt      the global table: one array of entries in the device, shared by everybody
+//   ggtt      the global table: one array of entries in the device, shared by all contexts
 //   ppgtt     a context's own tables: pages of RAM that the device reaches through DMA mappings like any other memory
 //   translate the GPU's walk, from a GPU address to the byte
-//   state     the subsystem's one record, made when something is first asked of it
+//   state     the room's record, made at the first use
 
 import { Context } from '../memory/context';
 import { addressOf } from '../memory/record';

@@ -11,7 +11,7 @@
 //   level 1  f32 for each 16 slots: the largest of them
 //   level 2  f32 for each 256 slots ... until at most 16 numbers are left
 //
-// Rounding a size to f32 keeps order, so a hole that is large enough is never missed; whoever searches looks at the exact
+// Rounding a size to f32 keeps order, so a hole that is large enough is never missed; a search tests the exact
 // size in any case. Slots of holes that went stay empty until the end of the stack is reached: then the rest moves
 // down (compact), or into twice the room when more than half of the slots may be needed.
 
@@ -120,7 +120,7 @@ function levelsWrite(mm: Mm): void {
   }
 }
 
-/** The first search: until now nobody needed to know where holes of a size are. */
+/** Makes the tree of maxima, at the first search. */
 function levelsMake(mm: Mm): void {
   mm.leveled = 1;
   levelsWrite(mm);

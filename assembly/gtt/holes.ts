@@ -153,7 +153,7 @@ function sizeRemove(mm: Mm, node: MmNode): void {
   }
 }
 
-/** Makes the trees by size, which nobody had asked for so far. */
+/** Makes the trees by size, at the first use. */
 function sizeIndex(mm: Mm): void {
   for (let slot: u32 = 0; slot < mm.slotEnd; ++slot) {
     const node = slotEntry(mm, slot);

@@ -14,7 +14,7 @@ export class Gtt {
   /** Every global GTT and every PPGTT, linked through next. */
   ggtts: GpuVm | null;
   ppgtts: GpuVm | null;
-  /** Caches of records; each is made by whoever first needs such a record. */
+  /** Caches of records, each made with the first record. */
   mmCache: CacheOf<Mm> | null;
   nodeCache: CacheOf<MmNode> | null;
   ggttCache: CacheOf<Ggtt> | null;

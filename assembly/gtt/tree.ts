@@ -57,7 +57,7 @@ function topOf(node: usize): u64 {
   return max(load<u64>(node, OWN), max(top(child(node, LEFT)), top(child(node, RIGHT))));
 }
 
-/** Makes whoever points at `old` point at `to`. */
+/** Replaces the pointer to `old` by one to `to`. */
 // @ts-ignore: decorator
 @inline
 function relink(root: usize, above: usize, old: usize, to: usize): void {

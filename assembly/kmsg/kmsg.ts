@@ -1,6 +1,5 @@
-// kmsg/ is what the kernel would print, as records: findings of its checker, faults, refusals and notices in the order in
-// which they were said. The host puts them into the words of the configured kernel (src/dmesg). As in the kernel's own
-// buffer the newest records are kept, and what is said too often is left out by the same limits.
+// kmsg/ is the kernel's log as records: findings of dma-debug, faults, failures and notices in order. The host formats them as the
+// configured kernel does (src/dmesg). As in the kernel, the newest records are kept and the same rate limits apply.
 
 import { blockAllocZeroed } from '../memory/block';
 import { Context, cpuOf } from '../memory/context';
@@ -231,7 +230,7 @@ export function kmsgRead(ctx: Context, count: u32): void {
   changetype<KernelLog>(ctx.kmsg).tail += count;
 }
 
-/** Records lost since the last call because nobody read the log. */
+/** Records that were overwritten unread since the last call. */
 export function kmsgLost(ctx: Context): u32 {
   const log = changetype<KernelLog>(ctx.kmsg);
   const lost = log.lost;

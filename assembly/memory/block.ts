@@ -1,7 +1,7 @@
-// A buddy allocator over linear memory, in units of 4 KiB. Everything of the core comes from here, directly (page
-// tables, arrays) or through a slab. A block of order n is 4 KiB << n, aligned to its own size.
+// A buddy allocator of linear memory, in units of 4 KiB. All memory of the core is allocated here, directly (page tables, arrays) or
+// through a slab. A block of order n is 4 KiB << n, aligned to its own size.
 //
-// One byte a unit says what starts there:
+// One byte per unit tells what starts there:
 //
 //   0x00          nothing: the inside of a block
 //   0x80 | order  a free block, linked into the list of its order (next at +0, previous at +4)

@@ -1,18 +1,17 @@
-// memory/ is the bottom of the core: it turns WebAssembly linear memory into the three things that every other
-// subsystem builds on.
+// memory/ is the lowest room of the core. It manages WebAssembly linear memory:
 //
-//   context  one record at the start of linear memory; everything hangs off it, nothing lives in module variables
+//   context  one record at the start of linear memory, which leads to all others; there are no module variables
 //   block    a buddy allocator over linear memory, orders of 4 KiB (block.ts)
-//   slab     fixed-size records carved from blocks, one cache a type (slab.ts)
+//   slab     fixed-size records in blocks, one cache per type (slab.ts)
 //
-// and two that every allocation passes through: locks, which exist in the threads build only (lock.ts), and fault
-// injection, by which the host makes the n-th allocation of a kind fail (fault.ts).
+// It also has locks, which exist in the threads build only (lock.ts), and fault injection, by which the host makes the n-th
+// allocation of a kind fail (fault.ts).
 //
 //   0               __heap_base                       limit
 //   | null record   | Context | Cpu[] | block states | blocks of 4 KiB << order ...                   |
 //
 // A handle is the u32 offset of a record in linear memory; 0 is none. The first 1,024 bytes (memoryBase, asconfig.json)
-// are never written: whoever reads a field through handle 0 finds zeros there, and may spare itself the question.
+// are never written: fields that are read through handle 0 are zero, so that some tests for null are not needed.
 
 import { CPU_SIZE, Cpu, currentCpu } from './cpu';
 import { Guarded } from './lock';

@@ -23,8 +23,8 @@ export function cpuGet(): u32 {
 @unmanaged
 export class Cpu {
   /**
-   * Who is calling, written by the host straight into linear memory before a call that makes or ends a mapping, and
-   * copied into dma-debug entries and events. Host-side ids; 0 is none.
+   * The caller. The host writes these words before a call that makes or ends a mapping; they are copied into dma-debug entries and
+   * events. Ids of the host; 0 is none.
    */
   object: u32;
   vma: u32;

@@ -1,7 +1,7 @@
 // Locks of the threads build. In the single-threaded build every function here compiles to nothing:
 // ASC_FEATURE_THREADS is a compile-time constant, and an empty inline function leaves no trace.
 //
-//   byte 0..3  state       0 free, 1 held, 2 held and somebody waits
+//   byte 0..3  state       0 free, 1 held, 2 held, with waiters
 //   byte 4..7  contended   acquisitions that did not succeed at the first try
 
 

@@ -62,7 +62,7 @@ export function contentsMove(ctx: Context, ram: Ram, pfn: u32, to: usize): void 
   blockFree(ctx, from);
 }
 
-/** Writes down that a frame has contents: one of a stack's must lose them before somebody else gets it. */
+/** Notes that a frame has contents: they must be dropped before a frame of a stack is allocated again. */
 function soil(ctx: Context, ram: Ram, state: usize): void {
   lock(ramOf(ctx));
   if ((load<u8>(state) & STATE_STACK) != 0) loansSettle(ctx, ram);

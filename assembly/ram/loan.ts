@@ -1,7 +1,6 @@
-// Frames on loan: in use, while nobody has written that down. What a caller takes from a stack stays where it lay, above
-// the stack's top, and its states stay STACK; when the same frames come back in the same order, as an object's do, the
-// top moves up again over them. Two rows of pfns are compared then and no state is touched, neither on the way out nor on
-// the way back: states of scattered frames cost more than all else that happens to a frame.
+// Frames on loan: in use, while their states still are STACK. Frames that a caller takes from a stack stay in its vector above the
+// top. When the same frames are freed in the same order, as those of an object are, the top moves up over them again. The two rows
+// of pfns are compared then, and no state is written: the state bytes of scattered frames would be the largest cost.
 //
 //   0                      pageCount                      loanEnd
 //   | wait on the stack     | on loan, as they were taken  | anything
@@ -9,11 +8,10 @@
 // Objects seldom go in the reverse of the order in which they came. So that the last one need not be the first to
 // return, a row is also looked for at some multiples of its length above the top, and changes places with the row there.
 //
-// Who remembers where the row lay, and finds it at the top with nothing else changed, need not even compare.
+// A caller that kept a ticket of the row need not compare, if nothing else has changed.
 //
-// Whoever needs the states themselves calls loansSettle first: it writes USED into all of them and leaves no loan. That
-// is needed before anything else is put on a stack, since it would overwrite the row, and before a frame is given
-// contents; so a frame costs at most what it costs without all this. Frames on loan have no contents.
+// Code that reads states calls loansSettle first, which writes USED for all frames on loan. This is also needed before other frames
+// are put on a stack, since they would overwrite the row, and before a frame gets contents. Frames on loan have no contents.
 
 import { Context, cpuAt, cpuOf } from '../memory/context';
 import { Cpu } from '../memory/cpu';

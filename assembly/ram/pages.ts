@@ -143,7 +143,7 @@ export function pagesFree(ctx: Context, n: u32, src: usize): u32 {
   return freed;
 }
 
-/** Whether n single frames are all in use by somebody who may give them back, and each is named once. */
+/** Whether n single frames are all in use and may be freed, and none is listed twice. */
 export function pagesInUse(ctx: Context, n: u32, src: usize): bool {
   const ram = ramOf(ctx);
   lock(ram);

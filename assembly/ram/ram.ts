@@ -1,4 +1,4 @@
-// ram/ is the machine's physical memory: which page frames exist, who has them, and what is in those that were written.
+// ram/ is the machine's physical memory: page frames, their allocation, and the contents of those that were written.
 //
 // Layout, in pfns of 4 KiB, as on a PC: frames from 0 up to 3 GiB at most, a hole for devices, the rest from 4 GiB up.
 // The first MiB belongs to firmware and is never handed out, so pfn 0 can mean "none". Two zones: DMA32 below 4 GiB,
@@ -9,7 +9,7 @@
 //              a caller brings back as it was handed out has not been touched at all (loan.ts)
 //   contents   a frame gets 4 KiB of linear memory when it is first written; others read as zeros (contents.ts)
 //
-// One hot byte a frame is all that allocation touches:
+// Allocation uses one byte per frame:
 //
 //   bit 7      head of a free buddy block, bits 3..0 its order
 //   bit 6      in use
@@ -123,7 +123,7 @@ export function ramRandom(ram: Ram): u32 {
   return x;
 }
 
-/** Frames that somebody has: neither free, nor waiting on a stack, nor kept by the rest of the system. */
+/** Frames in use: neither free, nor on a stack, nor kept by the rest of the system. */
 export function ramInUse(ctx: Context): u32 {
   const ram = ramOf(ctx);
   return ram.managed - ram.free - ram.stacked - ram.held;
