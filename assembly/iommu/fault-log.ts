@@ -31,8 +31,8 @@ export class FaultRecord {
   high: u64;
   /** Virtual time in nanoseconds. */
   time: u64;
-  /** The address accessed; of an entry found already set, the pfn. */
-  address: u64;
+  /** The address accessed, -1 for DMA_MAPPING_ERROR; of an entry found already set, the pfn. */
+  address: i64;
   /** Of a stale access its age in nanoseconds; of an entry found already set, the one that was to be written. */
   value: u64;
   /** LOG_* */

@@ -18,7 +18,7 @@ import { Context, FAULT_IOVA } from '../memory/context';
 import { shouldFail } from '../memory/fault';
 import { lock, unlock } from '../memory/lock';
 import { slabAllocZeroed, slabFree } from '../memory/slab';
-import { REASON_IOVA_BUSY, REASON_IOVA_NO_MEMORY, setReason } from '../reason';
+import { REASON_IOVA_BUSY, REASON_IOVA_LIMIT, REASON_IOVA_NO_MEMORY, setReason } from '../reason';
 import { treeCreate, treeDestroy } from './balance';
 import {
   IovaDomain, IovaState, RULES, RULE_ABOVE_START, RULE_CACHES, RULE_ROUND, RULE_ROUND_FAST, RULE_SPANS, RULE_TWO_NODES,
@@ -297,7 +297,10 @@ export function iovaFind(domain: IovaDomain, pfn: u64): bool {
 export function iovaReserve(domain: IovaDomain, lo: u64, hi: u64): bool {
   if (lo > hi || hi >= IOVA_PFN_END) return false;
   // A kernel whose tree has an anchor (since 4.15) refuses what is no pfn of a 64-bit address, with a warning.
-  if ((domain.rules & RULE_TWO_NODES) != 0 && hi > 0xffffffffffffffff >> <u64>domain.granuleShift) return false;
+  if ((domain.rules & RULE_TWO_NODES) != 0 && hi > 0xffffffffffffffff >> <u64>domain.granuleShift) {
+    setReason(domain.ctx, REASON_IOVA_LIMIT);
+    return false;
+  }
   if (domain.spans != 0 && touchesSpan(domain, lo, hi)) {
     setReason(domain.ctx, REASON_IOVA_BUSY);
     return false;

@@ -1,3 +1,4 @@
+import { addressBits } from '../core/address.js';
 import { AMD_NP_CACHE, FORMAT_AMDV1 } from '../core/generated/constants.js';
 import { formatSource, hex, type IommuFormat } from './format.js';
 
@@ -39,7 +40,7 @@ export const amdv1: IommuFormat = {
   faultMessage: () => 'IO_PAGE_FAULT',
   formatFault({ sourceId, address, reason, message, domain }) {
     const where = `device=0000:${formatSource(sourceId)} domain=${hex(domain, 4)}`;
-    return `AMD-Vi: Event logged [${message} ${where} address=${hex(address)} flags=${hex(reason, 4)}]`;
+    return `AMD-Vi: Event logged [${message} ${where} address=${hex(addressBits(address))} flags=${hex(reason, 4)}]`;
   },
   address(level, raw) {
     const shift = BigInt(pageShift(level, raw));

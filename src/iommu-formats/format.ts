@@ -5,6 +5,7 @@ export interface IommuFault {
   device: number;
   /** PCI requester id, bus << 8 | devfn. */
   sourceId: number;
+  /** What was accessed, -1 for DMA_MAPPING_ERROR. */
   address: number;
   write: boolean;
   /** The kind of IOMMU, which says how to read the reason. */

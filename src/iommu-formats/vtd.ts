@@ -1,3 +1,4 @@
+import { addressBits } from '../core/address.js';
 import { DOMAIN_UNMAP_EXACT, DOMAIN_WRITE_IMPLIES_READ, FORMAT_VTD } from '../core/generated/constants.js';
 import { formatSource, hex, type IommuFormat } from './format.js';
 
@@ -29,7 +30,7 @@ export const vtd: IommuFormat = {
     (writeImpliesRead ? DOMAIN_WRITE_IMPLIES_READ : 0) | (exact ? DOMAIN_UNMAP_EXACT : 0),
   faultMessage: (reason) => REASONS[reason] ?? `reason 0x${reason.toString(16)}`,
   formatFault({ write, sourceId, address, reason, message }) {
-    const page = hex(address - (address % 4096));
+    const page = hex(addressBits(address) & ~0xfffn);
     const kind = write ? 'Write' : 'Read';
     const source = formatSource(sourceId);
     return `DMAR: [DMA ${kind} NO_PASID] Request device [${source}] fault addr ${page} [fault reason ${hex(reason, 2)}] ${message}`;

@@ -1,5 +1,5 @@
 import { type CoreHost, checkOptions, hostTimeline } from '../core/arguments.js';
-import { checkInteger, GemDmaError, invalidType, invalidValue } from '../core/errors.js';
+import { checkInteger, type ErrnoName, GemDmaError, invalidType, invalidValue } from '../core/errors.js';
 import { PAGE_SIZE } from '../core/generated/constants.js';
 import type { ContextHandle, IovaDomainHandle } from '../core/generated/exports.js';
 import type { Core } from '../core/instance.js';
@@ -79,6 +79,11 @@ export function iovaStats(core: Core, handle: IovaDomainHandle, limit: number): 
 
 // What is a 32-bit number is in range, with one comparison; the checks that name the argument are for the rest.
 const NO_OPTIONS = Object.freeze({});
+
+const RESERVE_ERRORS: Readonly<Record<string, [ErrnoName, string]>> = {
+  IOVA_BUSY: ['EBUSY', 'parts of it are shared out already: reserve first'],
+  IOVA_LIMIT: ['EINVAL', 'no address of 64 bits has such a pfn'],
+};
 
 // Options are given at each call of a hot path: a loop over the few names costs less than a list of them.
 function checkAllocOptions(options: { limit?: number }, flag: 'aligned' | 'flush'): void {
@@ -211,16 +216,16 @@ export class IovaDomain {
   /**
    * reserve_iova: nothing will be handed out from `lo` to `hi`. Ranges that overlap it grow downwards over it.
    * @returns the range that now holds `hi`
-   * @throws GemDmaError ENOMEM; EBUSY with the fast model, where it has already shared out a part of that
+   * @throws GemDmaError ENOMEM; EINVAL for pfns that no address of 64 bits has, but for linux-4.2, which does not look; EBUSY
+   *   with the fast model, where it has already shared out a part of that
    */
   reserve(lo: number, hi: number): IovaRange {
     checkInteger('hi', hi, 0, MAX_PFN);
     checkInteger('lo', lo, 0, hi);
     if (this.#core.exports.iovaReserveRange(this.#enter('reserve_iova'), lo, hi)) return this.#found();
     const reason = reasonName(this.#core.exports.lastReason(this.#context));
-    const busy = reason === 'IOVA_BUSY';
-    const why = busy ? 'parts of it are shared out already: reserve first' : 'no memory for its record';
-    throw new GemDmaError(busy ? 'EBUSY' : 'ENOMEM', 'reserve_iova', `${pfns(lo, hi)} cannot be reserved: ${why}`, {
+    const [code, why] = RESERVE_ERRORS[reason ?? ''] ?? ['ENOMEM', 'no memory for its record'];
+    throw new GemDmaError(code, 'reserve_iova', `${pfns(lo, hi)} cannot be reserved: ${why}`, {
       reason,
       details: { lo, hi },
     });

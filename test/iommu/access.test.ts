@@ -15,10 +15,11 @@ import { made } from '../../src/core/handle.js';
 import { Core } from '../../src/core/instance.js';
 import { DmaDevice } from '../../src/dma/device.js';
 import { DmaDomain, type DomainOptions } from '../../src/dma/dma-domain.js';
-import { DMA_BIDIRECTIONAL, DMA_FROM_DEVICE, DMA_TO_DEVICE } from '../../src/dma/transfer.js';
+import { DMA_BIDIRECTIONAL, DMA_FROM_DEVICE, DMA_MAPPING_ERROR, DMA_TO_DEVICE } from '../../src/dma/transfer.js';
 import { formatFault, formatStaleAccesses } from '../../src/iommu/dump.js';
 import { deviceRead, deviceWrite } from '../../src/iommu/iommu.js';
 import { Machine } from '../../src/machine/machine.js';
+import { formatFtrace } from '../../src/trace/export/ftrace.js';
 import { debug } from '../core/debug.js';
 
 const MiB = 1024 * 1024;
@@ -112,6 +113,26 @@ describe('a device accesses memory', () => {
     expect(iommu.faults()).toEqual([]);
     expect(iommu.stats.faults).toBe(6);
     machine.check();
+  });
+
+  test('an access at DMA_MAPPING_ERROR is told with all bits of the address', () => {
+    const told = (['vtd', 'amdv1'] as const).map((format) => {
+      const machine = new Machine({ ram: '64MiB', iommu: { format } }, new Core(debug));
+      const device = machine.addDevice({ maskBits: 64 });
+      machine.events.start();
+      expect(() => deviceRead(machine, device, DMA_MAPPING_ERROR, 1)).toThrow(
+        expect.objectContaining({ code: 'EFAULT', reason: 'IOMMU_FAULT' }),
+      );
+      const [fault] = machine.iommu.faults();
+      const events = machine.events.drain();
+      expect([fault.address, events.map((event) => event.kind === 'dmar_fault' && event.address)]).toEqual([
+        ...[DMA_MAPPING_ERROR, [DMA_MAPPING_ERROR]],
+      ]);
+      return [formatFault(fault), formatFtrace(events)].join('\n');
+    });
+    expect(told[0]).toContain('fault addr 0xfffffffffffff000 [fault reason 0x04]');
+    expect(told[0]).toContain('iova=0xffffffffffffffff flags=0x0000');
+    expect(told[1]).toContain('address=0xffffffffffffffff flags');
   });
 
   test('the log keeps the oldest records and counts the others', () => {

@@ -223,6 +223,19 @@ describe('arguments that cannot be are refused before anything changes', () => {
     expect(() => domain.alloc(1)).toThrow('destroyed');
   });
 
+  test('a pfn that no address of 64 bits has is reserved by linux-4.2 alone, which does not look', () => {
+    const last = 2 ** 52 - 1;
+    for (const model of ['fast', 'rcache', 'linux-6.12'] as const) {
+      using domain = new IovaDomain(host(), { model });
+      expect(domain.reserve(last, last)).toEqual({ lo: last, hi: last });
+      const error = failure(() => domain.reserve(last, last + 1));
+      expect([error.code, error.reason], model).toEqual(['EINVAL', 'IOVA_LIMIT']);
+      expect([...domain.ranges()]).toEqual([{ lo: last, hi: last }]);
+    }
+    using old = new IovaDomain(host(), { model: 'linux-4.2' });
+    expect(old.reserve(last + 1, 2 ** 53 - 1)).toEqual({ lo: last + 1, hi: 2 ** 53 - 1 });
+  });
+
   test('the fast model refuses a reservation through what it has shared out', () => {
     using domain = new IovaDomain(host(), { model: 'fast' });
     const pfn = domain.alloc(1);

@@ -163,6 +163,8 @@ function hex(value: number): string {
   return value.toString(16);
 }
 
+// DMA_MAPPING_ERROR has all 64 bits.
 function hex16(value: number): string {
-  return value.toString(16).padStart(16, '0');
+  const bits = value < 0 ? BigInt.asUintN(64, BigInt(value)) : value;
+  return bits.toString(16).padStart(16, '0');
 }
