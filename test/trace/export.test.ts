@@ -1,7 +1,7 @@
 import { PbfReader } from 'pbf';
 import { describe, expect, test } from 'vitest';
 import { PerfettoWriter } from '../../src/cli/perfetto.js';
-import { DMA_FROM_DEVICE, DMA_TO_DEVICE, Machine, ScatterTable } from '../../src/index.js';
+import { DMA_FROM_DEVICE, DMA_MAPPING_ERROR, DMA_TO_DEVICE, Machine, ScatterTable } from '../../src/index.js';
 import { formatFtrace } from '../../src/trace/export/ftrace.js';
 import { auditOf, batchesOf, golden, once, rowsOf } from './support.js';
 
@@ -41,6 +41,16 @@ describe('ftrace text', () => {
     expect(devices).toMatchObject([{ device: '0000:00:05.0', maps: 4, unmaps: 3, live: 1 }]);
     expect([mismatches.counts, completeness.startedInMidLife]).toEqual([{}, 0]);
   });
+});
+
+test('a call with DMA_MAPPING_ERROR is written with all 64 bits of the address', async () => {
+  const machine = new Machine({ ram: '64MiB' });
+  machine.events.start();
+  const device = machine.addDevice({ name: '0000:00:05.0' });
+  device.unmapPage(DMA_MAPPING_ERROR, 4096, DMA_TO_DEVICE);
+  const text = formatFtrace(machine.events.drain());
+  expect(text).toContain('dma_unmap_page: 0000:00:05.0 dir=TO_DEVICE dma_addr=ffffffffffffffff size=4096');
+  expect((await rowsOf(once(text))).gaps.notUnderstoodLines).toBe(0);
 });
 
 /** Fields of a message by number, nested ones as bytes. */

@@ -159,12 +159,12 @@ export function formatFtrace(events: readonly MachineEvent[], options: FtraceOpt
   return writer.header(events.length) + lines.join('') + writer.end();
 }
 
-function hex(value: number): string {
-  return value.toString(16);
+// DMA_MAPPING_ERROR, which is -1 here, has all 64 bits.
+function hex(value: number, digits = 0): string {
+  const bits = value < 0 ? BigInt.asUintN(64, BigInt(value)) : value;
+  return bits.toString(16).padStart(digits, '0');
 }
 
-// DMA_MAPPING_ERROR has all 64 bits.
 function hex16(value: number): string {
-  const bits = value < 0 ? BigInt.asUintN(64, BigInt(value)) : value;
-  return bits.toString(16).padStart(16, '0');
+  return hex(value, 16);
 }
