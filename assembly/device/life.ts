@@ -1,7 +1,7 @@
 // How a device is made and freed.
 
 import { Context } from '../memory/context';
-import { addressOf, fieldOf } from '../memory/record';
+import { addressOf, fieldOf, unlinkRecord } from '../memory/record';
 import { slabAllocZeroed, slabCacheAt, slabFree } from '../memory/slab';
 import { deviceSize } from './counts';
 import { DEVICE_TRY_32BIT, DmaDevice } from './device';
@@ -39,8 +39,6 @@ export function deviceCreate(ctx: Context, id: u32, sourceId: u32): DmaDevice | 
 /** Frees the record of a device. */
 export function deviceFree(dev: DmaDevice): void {
   const state = devicesOf(dev.ctx);
-  let link = fieldOf(state, offsetof<DeviceState>('devices'));
-  while (<usize>load<u32>(link) != addressOf(dev)) link = <usize>load<u32>(link) + offsetof<DmaDevice>('next');
-  store<u32>(link, <u32>addressOf(dev.next));
+  unlinkRecord(fieldOf(state, offsetof<DeviceState>('devices')), addressOf(dev), offsetof<DmaDevice>('next'));
   slabFree(state.deviceCache!, dev);
 }

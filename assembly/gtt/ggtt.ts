@@ -10,7 +10,7 @@ import { EINVAL, ENOMEM, Made } from '../errno';
 import { blockAlloc, blockFree, blockOrder } from '../memory/block';
 import { FAULT_GTT } from '../memory/context';
 import { shouldFail } from '../memory/fault';
-import { addressOf, fieldOf } from '../memory/record';
+import { addressOf, fieldOf, unlinkRecord } from '../memory/record';
 import { slabAllocZeroed, slabCacheAt, slabFree } from '../memory/slab';
 import { DmaDevice } from '../device/device';
 import { SgTable } from '../sg/sg-table';
@@ -88,9 +88,7 @@ export function ggttDestroy(ggtt: Ggtt): void {
   mmDestroy(ggtt.mm!);
   devicePageDrop(ggtt.device, scratchPage(ggtt));
   blockFree(ctx, ggtt.table);
-  let link = fieldOf(state, offsetof<Gtt>('ggtts'));
-  while (load<u32>(link) != <u32>addressOf(ggtt)) link = <usize>load<u32>(link) + offsetof<GpuVm>('next');
-  store<u32>(link, <u32>addressOf(ggtt.next));
+  unlinkRecord(fieldOf(state, offsetof<Gtt>('ggtts')), addressOf(ggtt), offsetof<GpuVm>('next'));
   slabFree(state.ggttCache!, ggtt);
 }
 

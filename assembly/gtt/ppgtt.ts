@@ -12,7 +12,7 @@
 import { EBUSY, EINVAL, ENOMEM, ERANGE, Made } from '../errno';
 import { FAULT_GTT } from '../memory/context';
 import { shouldFail } from '../memory/fault';
-import { addressOf, fieldOf } from '../memory/record';
+import { addressOf, fieldOf, unlinkRecord } from '../memory/record';
 import { slabAllocZeroed, slabCacheAt, slabFree } from '../memory/slab';
 import { SgTable } from '../sg/sg-table';
 import { devicePageDrop, devicePageMake } from './device-page';
@@ -227,9 +227,7 @@ export function ppgttDestroy(ppgtt: Ppgtt): i32 {
   const state = gttOf(ppgtt.ctx);
   const scanned = ppgtt.ggtt.mm!.scanActive != 0;
   if (ppgtt.node != null && scanned) return EBUSY;
-  let link = fieldOf(state, offsetof<Gtt>('ppgtts'));
-  while (load<u32>(link) != <u32>addressOf(ppgtt)) link = <usize>load<u32>(link) + offsetof<GpuVm>('next');
-  store<u32>(link, <u32>addressOf(ppgtt.next));
+  unlinkRecord(fieldOf(state, offsetof<Gtt>('ppgtts')), addressOf(ppgtt), offsetof<GpuVm>('next'));
   release(ppgtt);
   return 0;
 }

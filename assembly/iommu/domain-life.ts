@@ -2,7 +2,7 @@
 
 import { Context } from '../memory/context';
 import { lock, unlock } from '../memory/lock';
-import { addressOf, fieldOf } from '../memory/record';
+import { addressOf, fieldOf, unlinkRecord } from '../memory/record';
 import { slabAllocZeroed, slabCacheAt, slabFree } from '../memory/slab';
 import { cookieCreate, cookieFree } from './cookie';
 import { DOMAIN_CPU_SIZE, DOMAIN_SIZE, IommuDomain, domainInvalidations, pageInvalidations } from './domain';
@@ -81,9 +81,7 @@ export function domainDestroy(domain: IommuDomain): bool {
   unit.pageInvalidations += pageInvalidations(domain);
   unit.domainInvalidations += domainInvalidations(domain);
   lock(unit);
-  let link = fieldOf(unit, offsetof<Iommu>('domains'));
-  while (<usize>load<u32>(link) != addressOf(domain)) link = <usize>load<u32>(link) + offsetof<IommuDomain>('next');
-  store<u32>(link, <u32>addressOf(domain.next));
+  unlinkRecord(fieldOf(unit, offsetof<Iommu>('domains')), addressOf(domain), offsetof<IommuDomain>('next'));
   --unit.domainCount;
   domainIdFree(unit, domain.id);
   unlock(unit);

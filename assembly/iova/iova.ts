@@ -14,6 +14,7 @@
 // Functions return a pfn, or 0 with the reason in the CPU's record; a failure changes nothing but what it changes in
 // Linux (max32_alloc_size, flushed magazines).
 
+import { unlinkRecord } from '../memory/record';
 import { Context, FAULT_IOVA } from '../memory/context';
 import { shouldFail } from '../memory/fault';
 import { lock, unlock } from '../memory/lock';
@@ -83,9 +84,7 @@ export function iovaDomainCreate(
 /** Frees a domain with all its ranges (put_iova_domain). */
 export function iovaDomainDestroy(domain: IovaDomain): void {
   const state = stateOf(domain);
-  let link = changetype<usize>(state) + offsetof<IovaState>('domains');
-  while (<usize>load<u32>(link) != changetype<usize>(domain)) link = <usize>load<u32>(link) + offsetof<IovaDomain>('next');
-  store<u32>(link, <u32>changetype<usize>(domain.next));
+  unlinkRecord(changetype<usize>(state) + offsetof<IovaState>('domains'), changetype<usize>(domain), offsetof<IovaDomain>('next'));
   if (domain.magazines != 0) rcacheDestroy(domain);
   if ((domain.rules & RULE_SPANS) != 0) fastDestroy(domain);
   treeDestroy(domain);
@@ -153,11 +152,10 @@ function allocFastSlow(domain: IovaDomain, size: u64, limit: u64, aligned: bool,
   return 0;
 }
 
-/** Frees the range that holds a pfn (free_iova); its bounds are in foundLo, foundHi. Returns false if there is none. */
-export function iovaFree(domain: IovaDomain, pfn: u64): bool {
-  const span: Span | null = domain.spans == 0 ? null : spanAt(domain, pfn);
-  if (span != null) return slotFree(domain, span, pfn);
-  lock(domain);
+/** Whether a range of the tree holds a pfn; its bounds into foundLo, foundHi. The domain is locked. */
+// @ts-ignore: decorator
+@inline
+function findInTree(domain: IovaDomain, pfn: u64): bool {
   const leaf = locate(domain, pfn);
   const i = pathIndex(pathOf(domain), 0);
   const lo = loOf(leaf, i);
@@ -165,6 +163,17 @@ export function iovaFree(domain: IovaDomain, pfn: u64): bool {
   if (found) {
     domain.foundLo = lo;
     domain.foundHi = hiOf(leaf, i);
+  }
+  return found;
+}
+
+/** Frees the range that holds a pfn (free_iova); its bounds are in foundLo, foundHi. Returns false if there is none. */
+export function iovaFree(domain: IovaDomain, pfn: u64): bool {
+  const span: Span | null = domain.spans == 0 ? null : spanAt(domain, pfn);
+  if (span != null) return slotFree(domain, span, pfn);
+  lock(domain);
+  const found = findInTree(domain, pfn);
+  if (found) {
     forget(domain);
     removeAt(domain);
   }
@@ -275,14 +284,7 @@ export function iovaFind(domain: IovaDomain, pfn: u64): bool {
   const span = spanAt(domain, pfn);
   if (span != null) return slotFind(domain, span, pfn);
   lock(domain);
-  const leaf = locate(domain, pfn);
-  const i = pathIndex(pathOf(domain), 0);
-  const lo = loOf(leaf, i);
-  const found = lo <= pfn && lo != ANCHOR;
-  if (found) {
-    domain.foundLo = lo;
-    domain.foundHi = hiOf(leaf, i);
-  }
+  const found = findInTree(domain, pfn);
   unlock(domain);
   return found;
 }

@@ -21,3 +21,10 @@ export function addressOf<R>(record: R): usize {
 export function fieldOf<R>(record: R, offset: usize): usize {
   return changetype<usize>(record) + offset;
 }
+
+/** Takes a record out of a list. `head` is where the pointer to the first record is, `next` the offset of the records' link. */
+export function unlinkRecord(head: usize, record: usize, next: usize): void {
+  let link = head;
+  while (<usize>load<u32>(link) != record) link = <usize>load<u32>(link) + next;
+  store<u32>(link, load<u32>(record + next));
+}
