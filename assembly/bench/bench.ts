@@ -1,5 +1,5 @@
-// Batches for benchmarks: many mappings made, or ended, in one call from the host. What a single operation costs is below
-// what reading a clock costs, so the host times a batch and divides; nothing but the DMA API's own calls happens inside.
+// Batches for benchmarks: many mappings are made or ended in one call from the host. A single operation takes less time than reading
+// a clock, so the host times a batch and divides. A batch has nothing but calls of the DMA API.
 //
 // A bench is a vector of slots, each with memory of its own: single mode a buffer of physically adjacent pages, as the
 // kernel's dma_map_benchmark has it, sg mode a table. Distinct memory matters: dma-debug reports overlapping mappings.
@@ -104,7 +104,7 @@ function orderOf(bench: Bench): u32 {
   return blockOrder(<usize>bench.pages << PAGE_SHIFT);
 }
 
-/** Ends what is still mapped and gives everything back. */
+/** Ends live mappings and frees the bench. */
 export function benchDestroy(bench: Bench): void {
   const ctx = bench.ctx;
   benchUnmap(bench, 0, bench.capacity);

@@ -1,9 +1,8 @@
-// The physical limits that benchmarks stand beside: what the machine can do at all when nothing is looked up, checked or
-// remembered. Each is the tightest loop that does the memory traffic of the real operation and no more.
+// Limits that benchmarks are compared with: the tightest loops that have the memory traffic of an operation and do nothing else.
 
 /**
  * The bare loop: stores a VT-d entry for each of n scattered frames, one after the other, `rounds` times over the same
- * table. No SIMD, no check: what filling a page table costs when it is written down plainly.
+ * table. No SIMD, no check: the plain loop that fills a page table.
  */
 export function limitStorePtes(table: usize, pfns: usize, n: u32, rounds: u32): void {
   const end = table + (<usize>n << 3);

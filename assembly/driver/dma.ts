@@ -49,7 +49,7 @@ export function gd_dma_segments(dev: DmaDevice, longest: u32, boundary: u64, ali
   dev.minAlignMask = alignMask;
 }
 
-/** Whether dma-debug watches: only then dma_mapping_error has anybody to tell. */
+/** Whether dma-debug is on: dma_mapping_error only matters to it. */
 export function gd_dma_debug(): bool {
   return changetype<usize>(ctxOf()) != 0 && changetype<usize>(ctxOf().dmaDebug) != 0;
 }

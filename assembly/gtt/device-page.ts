@@ -1,6 +1,5 @@
-// A page of RAM that the device reads by itself: page tables and scratch pages. It is a frame like any other, mapped
-// through the device's DMA API like any other, so that the IOMMU translates the GPU's walk and dma-debug counts the
-// mapping; and the CPU writes it through the frame's own bytes.
+// A page of RAM for the device: page tables and scratch pages. It is a frame that is mapped by the DMA API, so that the IOMMU
+// translates the GPU's walk and dma-debug tracks the mapping. The CPU writes the frame's contents.
 
 import { ENOMEM } from '../errno';
 import { FAULT_GTT } from '../memory/context';
@@ -19,13 +18,13 @@ import { PAGE_SIZE, ZONE_DMA32, ZONE_NORMAL, ramOf } from '../ram/ram';
 export class DevicePage {
   /** DMA address. */
   address: u64;
-  /** Offset of the frame's bytes: stays while the frame is in use. */
+  /** Offset of the frame's contents, which does not change while the frame is in use. */
   bytes: usize;
   pfn: u32;
 }
 
 /**
- * Takes a frame and maps it for the device in both directions; its bytes are zeros.
+ * Allocates a zeroed frame and maps it for the device in both directions.
  * @param low whether it must lie below 4 GiB (GFP_DMA32, the scratch page)
  * @returns 0, or -ENOMEM with nothing left behind
  */

@@ -1,4 +1,4 @@
-// The walk over a range manager that machineCheck makes.
+// Checks of a range manager, for machineCheck.
 
 import { fieldOf } from '../memory/record';
 import { MM_MODERN, Mm, NODE_ALLOCATED, SIZE_CLASSES, holeStart, ofAddressLinks, ofSizeLinks } from './drm-mm-node';
@@ -15,9 +15,9 @@ const WRONG_ADDRESS_TREE: u32 = 6;
 const WRONG_SIZE_TREE: u32 = 7;
 
 /**
- * Walks nodes, holes, stack and trees.
+ * Checks nodes, holes, stack and trees.
  * @returns 0, or what is wrong: 1 order, 2 link, 3 hole, 4 count, 5 stack, 6 tree by address, 7 tree by size.
- *   During an eviction scan, which takes nodes out of the ring, nothing is looked at.
+ *   Nothing is checked during an eviction scan, which takes nodes out of the ring.
  */
 export function mmCheck(mm: Mm): u32 {
   if (mm.scanActive != 0) return 0;

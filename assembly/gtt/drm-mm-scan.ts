@@ -1,9 +1,8 @@
-// The eviction scan (drm_mm_scan_*): which nodes have to go so that a request fits?
+// The eviction scan (drm_mm_scan_*) finds nodes that must be evicted so that a request fits.
 //
-// The caller offers nodes one after the other, least recently used first. Each leaves the ring for the time being, so that
-// the hole between its neighbours grows; when a hole is large enough the scan has a hit. Then the caller puts all
-// nodes back in exactly the reverse order, and is told of each whether it must be evicted. Between the first and the last
-// step the manager does nothing else: its other operations return -EBUSY.
+// The caller adds nodes one after the other, least recently used first. Each is taken out of the ring, so that the hole between its
+// neighbours grows; a hole that is large enough is a hit. Then the caller puts all nodes back in the reverse order; the result tells
+// for each whether it must be evicted. During a scan other operations of the manager return -EBUSY.
 
 import { EBUSY, EINVAL } from '../errno';
 import { COLOR_NONE, MM_HIGH, colorBack, colorFront, freeHole, place } from './drm-mm';
@@ -31,8 +30,8 @@ export function mmScanInit(mm: Mm, size: u64, alignment: u64, color: u32, lo: u6
 }
 
 /**
- * Adds a node to the scan and looks at the hole that its absence makes.
- * @returns 1 when the request fits there: stop adding; 0 when it does not; -EINVAL for a node that is not allocated or
+ * Adds a node to the scan and tests the hole that this makes.
+ * @returns 1 when the request fits there, and the scan is complete; 0 when it does not; -EINVAL for a node that is not allocated or
  *   was added already
  */
 export function mmScanAdd(node: MmNode): i32 {
@@ -86,8 +85,8 @@ export function mmScanRemove(node: MmNode): i32 {
 }
 
 /**
- * After the victims of a scan have gone: a neighbour that colour still keeps too near (drm_mm_scan_color_evict, modern).
- * @returns the node that has to go as well, null for none
+ * After the eviction of a scan's nodes: a neighbour that is too near for the request's colour (drm_mm_scan_color_evict, modern).
+ * @returns the node that must be evicted as well, or null
  */
 export function mmScanColorEvict(mm: Mm): MmNode | null {
   if (mm.colorRule == COLOR_NONE || mm.flavour != MM_MODERN || mm.hitEnd <= mm.hitStart) return null;

@@ -1,18 +1,17 @@
 // drm_mm: the range manager behind every GPU address space and the stolen memory (drivers/gpu/drm/drm_mm.c).
 //
-// It hands out ranges of [start, start + size) and remembers what lies between them. Nodes form a ring by address
-// through a head that stands for both ends; a hole belongs to the node in front of it. Two flavours, whose placements
-// differ in every detail that a recording shows:
+// It allocates ranges [start, start + size). Nodes form a ring by address through a head, which is both ends; a hole belongs to the
+// node before it. There are two flavours, which place nodes differently:
 //
 //   2015    holes are on a stack. The newest that fits is taken (or the oldest, or the smallest), at its lowest address
 //           or, with MM_TOP, at its highest
-//   modern  the caller says what matters: best (the smallest hole), low or high (by address), evict (the newest).
-//           MM_ONCE looks at the first hole of the search only
+//   modern  the caller chooses: best (the smallest hole), low or high (by address), evict (the newest). MM_ONCE tests only the
+//           first hole of the search
 //
-// The same placements follow here from other structures than the kernel's: holes.ts says which. Fit and clamp follow the
-// kernel's order of steps, since range limits, colour and alignment do not commute.
+// Placements are the kernel's; the structures differ (holes.ts). Fit and clamp are in the kernel's order, since range limits, colour
+// and alignment do not commute.
 //
-// Colours are cache levels. Where the rule COLOR_I915 is in force (machines without a shared last-level cache), nodes of
+// Colours are cache levels. With the rule COLOR_I915 (machines without a shared last-level cache), nodes of
 // different colours are kept a page apart, because the GPU prefetches across a page's end.
 
 import { EBUSY, EINVAL, ENOMEM, ENOSPC, Made } from '../errno';
@@ -44,14 +43,14 @@ export const MM_TOP: u32 = 16;
 export const COLOR_NONE: u32 = 0;
 export const COLOR_I915: u32 = 1;
 
-/** I915_COLOR_UNEVICTABLE: the colour of what no object is. */
+/** I915_COLOR_UNEVICTABLE: the colour of nodes without an object. */
 export const COLOR_UNEVICTABLE: u32 = 0xffffffff;
 
 /** Bytes between neighbours of different colours under COLOR_I915. */
 const COLOR_GAP: u64 = 4096;
 /** No place: no start of a node, which is below 2^53. */
 const NOWHERE: u64 = 0xffffffffffffffff;
-/** The last byte that a manager may have: what the host knows a node by stays exact. */
+/** The last byte that a manager may have: the host's numbers are exact up to it. */
 const LAST: u64 = 0x1fffffffffffff;
 
 /**
@@ -99,7 +98,7 @@ function recordMake<T>(ctx: Context, cacheField: usize, size: usize): T | null {
   return cache == null ? null : slabAlloc<T>(cache);
 }
 
-/** Drops a manager with whatever nodes it still has (drm_mm_takedown, which warns about them). Returns their number. */
+/** Frees a manager with its remaining nodes (drm_mm_takedown warns about these). Returns their number. */
 export function mmDestroy(mm: Mm): u32 {
   const ctx = mm.ctx;
   const state = gttOf(ctx);
@@ -365,7 +364,7 @@ function reserve(mm: Mm, start: u64, size: u64, color: u32): Made<MmNode> {
   return ENOSPC;
 }
 
-/** Gives a node's range back (drm_mm_remove_node). Returns 0, or -EBUSY during an eviction scan. */
+/** Frees a node and its range (drm_mm_remove_node). Returns 0, or -EBUSY during an eviction scan. */
 export function mmRemove(node: MmNode): i32 {
   const mm = node.mm;
   assert((node.flags & NODE_ALLOCATED) != 0);

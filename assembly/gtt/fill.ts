@@ -1,11 +1,11 @@
-// Writing rows of entries: what insert and clear of every kind of GPU page table come down to.
+// Rows of entries: insert and clear of all kinds of GPU page tables use these functions.
 //
-// Where the entries' addresses come from is one of three things, and a row may begin anywhere in it:
+// The addresses of entries have one of three sources, and a row may begin anywhere in it:
 //
 //   a mapped scatter-gather table   page n's DMA address. Behind an IOMMU that is one ascending run; in direct mode it is the
 //                                   vector of pfns itself; with bounced or cut segments it is run after run
 //   the same with a list of pages   rotated and partial views: entry i shows page pages[i] of the table
-//   a range of DMA addresses        what has no pages: stolen memory, contiguous buffers
+//   a range of DMA addresses        stolen memory, contiguous buffers
 //
 // Ascending runs and pfn vectors are filled 64 bytes a round, clearing 128.
 
@@ -15,7 +15,7 @@ import { sgDmaAddress, sgDmaRun, sgSegmentAddress, sgSegmentLength } from '../sg
 import { highMask, isWide, pteEncode } from './pte';
 
 
-/** A row's source. Lives in its user's record for the time of one call: nothing of it is kept. */
+/** A row's source. It is part of its user's record and valid for one call. */
 // @ts-ignore: decorator
 @unmanaged
 export class PteSource {
@@ -224,7 +224,7 @@ function fromPfns(at: usize, source: PteSource, wide: bool, pfns: usize, count: 
   }
 }
 
-/** Writes one and the same entry `count` times. */
+/** Writes the same entry `count` times. */
 export function entriesFill(at: usize, platform: u32, entry: u64, count: u32): void {
   const wide = isWide(platform);
   const end = at + (<usize>count << (wide ? 3 : 2));

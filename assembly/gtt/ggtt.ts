@@ -4,7 +4,7 @@
 //   0                          mappable end                         total - 4 KiB   total
 //   |  aperture: fences, CPU   |  GPU only                          | guard page    |
 //
-// The last page is never handed out and stays on the scratch page, since the GPU prefetches past the end of what it reads.
+// The last page is never allocated and leads to the scratch page, since the GPU prefetches past the end of what it reads.
 
 import { EINVAL, ENOMEM, Made } from '../errno';
 import { blockAlloc, blockFree, blockOrder } from '../memory/block';
@@ -22,7 +22,7 @@ import { Gtt, gttOf, gttState } from './state';
 import { CACHE_LLC, PLATFORMS, entryShift, pteEncode, pteFlags } from './pte';
 import { GpuVm, VM_GGTT, checkRange, scratchPage, sourceRange, sourceTable } from './vm';
 
-/** Bytes at the end that are never handed out. */
+/** Bytes at the end that are never allocated. */
 const GUARD: u64 = 4096;
 
 // @ts-ignore: decorator
@@ -81,7 +81,7 @@ export function ggttCreate(
   return <i32>addressOf(ggtt);
 }
 
-/** Drops a global GTT, its manager and its scratch page. PPGTTs that use either go first. */
+/** Frees a global GTT, its manager and its scratch page. PPGTTs that use it must be freed before. */
 export function ggttDestroy(ggtt: Ggtt): void {
   const ctx = ggtt.ctx;
   const state = gttOf(ctx);

@@ -25,7 +25,7 @@ const FAN: u32 = 1 << FAN_SHIFT;
 /** Fewest slots: with the levels above them they fill half of a 4 KiB block. */
 const MIN_SLOTS: u32 = 256;
 
-/** What findNewer and findOlder return when there is nothing. */
+/** The result of findNewer and findOlder if there is no such hole. */
 export const NO_SLOT: u32 = 0xffffffff;
 
 // Levels lie one behind the other, each padded to a full group of 16.
@@ -168,7 +168,7 @@ function setSize(mm: Mm, slot: u32, size: f32): void {
   }
 }
 
-/** Puts the hole after a node on top of the stack. There is a slot: stackRoom saw to it. */
+/** Puts the hole after a node on top of the stack. stackRoom has made room for it. */
 // @ts-ignore: decorator
 @inline
 export function stackPush(mm: Mm, node: MmNode): void {

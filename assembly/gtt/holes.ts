@@ -1,4 +1,4 @@
-// The holes of a range manager and the three orders that they are kept in:
+// The holes of a range manager, in three orders:
 //
 //   stack      by age, newest on top (hole-stack.ts)
 //   addresses  a red-black tree augmented with the largest hole of each subtree; modern manager only
@@ -68,9 +68,9 @@ function addressInsert(mm: Mm, node: MmNode): void {
 }
 
 /**
- * The hole with which a search by address begins (find_hole_addr): going down towards `address` as long as a subtree
- * has a hole of `size` bytes, at least 1, at all. Where that ends depends on the shape of the tree.
- * There must be such a hole. `high` says from which end searches mostly begin.
+ * The hole with which a search by address begins (find_hole_addr): descends towards `address` while the subtree has a
+ * hole of `size` bytes, at least 1. The result depends on the shape of the tree. There must be such a hole. `high` tells at which end
+ * most searches begin.
  */
 // @ts-ignore: decorator
 @inline
@@ -238,7 +238,7 @@ function splitAddress(mm: Mm, before: MmNode, node: MmNode): void {
   if (node.holeSize != 0) treeInsertBetween(root, addressLinks(node), links, treeNext(links, RIGHT), true);
 }
 
-/** A node that is about to leave: the holes on both sides of it and its own space become one, the newest. */
+/** A node is about to be removed: the holes on both sides and its own space become one hole, the newest. */
 export function holeMerge(mm: Mm, node: MmNode): void {
   const before = node.previous;
   const modern = mm.flavour == MM_MODERN;

@@ -4,9 +4,9 @@
 //   gen8, 32 bits  4 GiB    four registers lead to page directories of 512, these to page tables of 512
 //   gen8, 48 bits  256 TiB  one register leads to a PML4, then PDP tables, directories, page tables, 512 entries each
 //
-// Tables are made when a range is allocated and live until the address space dies: unbinding only puts entries back on the
-// scratch page. What was never allocated leads to scratch tables, all of whose entries lead to the scratch page, so the
-// GPU can read anywhere. Linux 4.1 made all tables of gen8 at once (PPGTT_PREALLOCATE): 2,048 page tables and four
+// Tables are made when a range is allocated and are freed with the address space: unbinding only points entries to the scratch page.
+// Ranges that were never allocated lead to scratch tables, whose entries lead to the scratch page, so that the GPU can read
+// anywhere. Linux 4.1 made all tables of gen8 at once (PPGTT_PREALLOCATE): 2,048 page tables and four
 // directories, 2,052 mappings for each context.
 
 import { EBUSY, EINVAL, ENOMEM, ERANGE, Made } from '../errno';
@@ -53,7 +53,7 @@ export class Ppgtt extends GpuVm {
   tables: u32;
   /** gen6: the node that keeps the directory's place in the global GTT. */
   node: MmNode | null;
-  /** What a missing table of level 1, 2, 3 is replaced by; null where nothing can be missing. */
+  /** The scratch tables of level 1, 2 and 3; null where no table can be missing. */
   scratch1: PageTable | null;
   scratch2: PageTable | null;
   scratch3: PageTable | null;
@@ -72,7 +72,7 @@ function scratchSlot(ppgtt: Ppgtt, level: u32): usize {
   return changetype<usize>(ppgtt) + offsetof<Ppgtt>('scratch1') + (<usize>(level - 1) << 2);
 }
 
-/** What stands for a missing table of a level, or null. */
+/** The scratch table of a level, or null. */
 export function scratchTable(ppgtt: Ppgtt, level: u32): PageTable | null {
   return changetype<PageTable | null>(load<u32>(scratchSlot(ppgtt, level)));
 }
@@ -171,7 +171,7 @@ function build(ppgtt: Ppgtt, ggtt: Ggtt, flavour: u32): i32 {
   return 0;
 }
 
-/** Fills a table of a level with what unused entries hold. */
+/** Fills a table of a level with unused entries. */
 function tableInit(ppgtt: Ppgtt, table: PageTable, level: u32): void {
   const platform = ppgtt.platform;
   if (level == 1) {
@@ -185,7 +185,7 @@ function tableInit(ppgtt: Ppgtt, table: PageTable, level: u32): void {
   entriesFill(table.bytes, platform, entry, levelEntries(platform, level));
 }
 
-/** Gives everything back that an address space has, complete or half made. */
+/** Frees all records of an address space, even if it is incomplete. */
 function release(ppgtt: Ppgtt): void {
   const ctx = ppgtt.ctx;
   const state = gttOf(ctx);
@@ -220,7 +220,7 @@ function dropBelow(ppgtt: Ppgtt, directory: PageTable): void {
 }
 
 /**
- * Unmaps and frees all tables, and whatever nodes the range manager still has.
+ * Unmaps and frees all tables, and the remaining nodes of the range manager.
  * @returns 0, or -EBUSY while the global GTT is being scanned for eviction (gen6, whose directory lies there)
  */
 export function ppgttDestroy(ppgtt: Ppgtt): i32 {
@@ -288,7 +288,7 @@ function allocRange(ppgtt: Ppgtt, start: u64, length: u64): i32 {
   return 0;
 }
 
-/** Takes tables away again, the newest first, so that each is empty when its turn comes. */
+/** Frees tables that a failed call has made, the newest first, so that each is empty when it is freed. */
 function undo(ppgtt: Ppgtt, made: PageTable | null): void {
   while (made != null) {
     const table = made;
@@ -306,7 +306,7 @@ function undo(ppgtt: Ppgtt, made: PageTable | null): void {
 
 // ---- entries
 
-/** Whether every page table of a range is there. */
+/** Whether all page tables of a range exist. */
 function covered(ppgtt: Ppgtt, start: u64, count: u64): bool {
   const span = <u64>1 << levelShift(ppgtt.platform, 2);
   const end = start + (count << 12);
@@ -352,7 +352,7 @@ export function ppgttInsertRange(ppgtt: Ppgtt, start: u64, address: u64, count: 
 }
 
 /**
- * Puts `count` entries back on the scratch page (clear_range); where there is no page table they are there already.
+ * Points `count` entries to the scratch page (clear_range); without a page table they do already.
  * @returns 0, -EINVAL or -ERANGE
  */
 export function ppgttClear(ppgtt: Ppgtt, start: u64, count: u32): i32 {

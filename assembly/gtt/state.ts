@@ -31,7 +31,7 @@ export function gttOf(ctx: Context): Gtt {
   return changetype<Gtt>(ctx.gtt);
 }
 
-/** The same, made when it is first asked for; null without memory. */
+/** The same, made at the first use; null without memory. */
 export function gttState(ctx: Context): Gtt | null {
   if (ctx.gtt == 0) ctx.gtt = blockAllocZeroed(ctx, 0);
   return changetype<Gtt | null>(ctx.gtt);

@@ -1,4 +1,4 @@
-// The walk over GPU tables that machineCheck makes.
+// Checks of GPU tables, for machineCheck.
 
 import { contentsPeek } from '../ram/contents';
 import { ramOf } from '../ram/ram';

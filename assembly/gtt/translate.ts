@@ -1,8 +1,8 @@
-// The GPU's own way from an address of one of its address spaces to the byte.
+// Translation of GPU addresses.
 //
-// The global GTT's entries are in the device, so one look gives the DMA address. A PPGTT's tables are in RAM: the device
-// fetches each entry with an access of its own, which the IOMMU translates, or blocks and records, like any other. A
-// directory of gen6 is again in the device, in the global GTT's table; gen8 begins at the PDP registers.
+// The global GTT's entries are in the device. A PPGTT's tables are in RAM: the device reads each entry by an access that the IOMMU
+// translates, or blocks and records. A directory of gen6 is in the device, in the global GTT's table; gen8 begins at the PDP
+// registers.
 //
 //   GPU address -> entry (each level through the IOMMU) -> DMA address -> IOMMU -> frame -> byte
 
@@ -23,7 +23,7 @@ import { GpuVm, VM_GGTT } from './vm';
 
 /** Bit 1 of an entry: may be written, where the platform has such a bit. */
 const WRITEABLE: u64 = 2;
-/** What a fetch returns that did not reach RAM. No entry has all bits set. */
+/** The result of a failed read of an entry. No entry has all bits set. */
 const NO_ENTRY: u64 = 0xffffffffffffffff;
 
 /** An entry of a table in RAM, as the device reads it: 8 bytes, or 4 of them. */
@@ -88,7 +88,7 @@ export function translateGpu(vm: GpuVm, address: u64, write: bool): u64 {
 
 /**
  * The GPU reads n bytes at an address into linear memory.
- * @returns 0, or -EFAULT at the first page that it could not read: what lies before was read
+ * @returns 0, or -EFAULT at the first page that it could not read; the pages before are read
  */
 export function gpuRead(vm: GpuVm, address: u64, buffer: usize, n: u32): i32 {
   return access(vm, address, buffer, n, false);
@@ -96,7 +96,7 @@ export function gpuRead(vm: GpuVm, address: u64, buffer: usize, n: u32): i32 {
 
 /**
  * The GPU writes n bytes of linear memory to an address.
- * @returns 0; -EFAULT as gpuRead; -ENOMEM when a frame's bytes cannot be had
+ * @returns 0; -EFAULT as gpuRead; -ENOMEM without memory for a frame's contents
  */
 export function gpuWrite(vm: GpuVm, address: u64, buffer: usize, n: u32): i32 {
   return access(vm, address, buffer, n, true);

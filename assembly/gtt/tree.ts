@@ -3,7 +3,7 @@
 //   links   +0 parent, bit 0 set for a black node   +4 left   +8 right
 //
 // The two sides are mirror images, so a side is the offset of its link and 12 - side is the other one: each case of the
-// textbook (Cormen et al., "Introduction to Algorithms", chapter 13) is written once.
+// algorithm (Cormen et al., "Introduction to Algorithms", chapter 13) is written once.
 //
 // The shape is part of the contract. drm_mm's search by address skips subtrees by their largest hole, and what
 // DRM_MM_INSERT_ONCE finds depends on which hole sits above which; so insertion and removal make the very rotations
@@ -83,8 +83,8 @@ function rotate(root: usize, node: usize, side: usize, augmented: bool): void {
 }
 
 /**
- * Hangs a node under `above` on a free side (above 0: the tree is empty) and balances.
- * In an augmented tree the node's own value must be there.
+ * Links a node under `above` on a free side (above 0: the tree is empty) and balances.
+ * In an augmented tree the node's own value must be set.
  */
 export function treeInsert(root: usize, node: usize, above: usize, side: usize, augmented: bool): void {
   store<u32>(node, <u32>above);

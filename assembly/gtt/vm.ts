@@ -1,4 +1,4 @@
-// What every GPU address space has, global or a context's own (struct i915_address_space).
+// A GPU address space, global or per process (struct i915_address_space).
 
 import { EINVAL, ERANGE } from '../errno';
 import { Context } from '../memory/context';
@@ -21,7 +21,7 @@ export class GpuVm extends PteSource {
   kind: u32;
   /** The DmaDevice that walks the tables. */
   device: DmaDevice;
-  /** Who has which part of it. */
+  /** Its range manager. */
   mm: Mm | null;
   /** Bytes of address space. */
   total: u64;

@@ -1,6 +1,6 @@
 // The machine's virtual clock, in nanoseconds, and the timers of kernel threads that the emulation needs: the flush
 // queue's 10 ms, the IOVA depot's 100 ms. Nothing here reads a real clock. A timer fires when the host advances the
-// clock past its time; the dispatch from kind to subsystem is machine.ts, since this layer knows none of them.
+// clock past its time; the dispatch from kind to subsystem is machine.ts, which lies above this room.
 
 import { Context, Timer, TimerLink } from './context';
 import { guardAt, lock, unlock } from './lock';
@@ -47,7 +47,7 @@ function queue(ctx: Context, kind: u32, arg: usize, due: u64): bool {
   return true;
 }
 
-/** Takes a queued timer back, if it is there. */
+/** Cancels a timer if it is queued. */
 export function timerCancel(ctx: Context, kind: u32, arg: usize): void {
   const guard = guardAt(ctx, offsetof<Context>('timerLock'));
   lock(guard);

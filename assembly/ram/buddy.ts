@@ -15,7 +15,7 @@ function linkOf(ram: Ram, pfn: u32): usize {
   return ram.links + (<usize>frameOf(ram, pfn) << 3);
 }
 
-// Contents survive freeing, so only the other bits are replaced.
+// The contents bit is kept: a freed frame keeps its contents.
 // @ts-ignore: decorator
 @inline
 function setState(ram: Ram, pfn: u32, state: u8): void {
@@ -44,7 +44,7 @@ function remove(ram: Ram, pfn: u32, order: u32): void {
   setState(ram, pfn, 0);
 }
 
-/** Puts a block on the free lists, merged as far as it goes. Its frames' states are 0 but for their contents. */
+/** Frees a block and merges it with free buddies. Its frames' states are 0 but for the contents bit. */
 export function freeBlock(ram: Ram, pfn: u32, order: u32): void {
   ram.free += 1 << order;
   while (order < MAX_ORDER) {
@@ -58,7 +58,7 @@ export function freeBlock(ram: Ram, pfn: u32, order: u32): void {
   push(ram, pfn, order);
 }
 
-/** Takes a block of one zone off the free lists; 0 when there is none. Its frames' states are 0. */
+/** Allocates a block of one zone; 0 when there is none. Its frames' states are 0. */
 export function takeBlock(ram: Ram, zone: u32, order: u32): u32 {
   for (let from = order; from <= MAX_ORDER; ++from) {
     const pfn = load<u32>(listOf(ram, zone, from));
@@ -74,13 +74,13 @@ export function takeBlock(ram: Ram, zone: u32, order: u32): u32 {
   return 0;
 }
 
-/** Takes one particular free block off its list. Its frames' states are 0 but for their contents. */
+/** Takes a given free block off its list. Its frames' states are 0 but for the contents bit. */
 export function takeBlockAt(ram: Ram, pfn: u32, order: u32): void {
   remove(ram, pfn, order);
   ram.free -= 1 << order;
 }
 
-/** Free blocks of an order, over both zones: the picture of fragmentation (as /proc/buddyinfo has it). */
+/** Free blocks of an order in both zones (/proc/buddyinfo). */
 export function freeBlocks(ram: Ram, order: u32): u32 {
   let count: u32 = 0;
   for (let zone: u32 = 0; zone <= ZONE_NORMAL; ++zone) {
@@ -89,7 +89,7 @@ export function freeBlocks(ram: Ram, order: u32): u32 {
   return count;
 }
 
-/** Walks the free lists against states and counters. Returns 0, or 1 + the pfn of the block that is wrong. */
+/** Checks the free lists against states and counters. Returns 0, or 1 + the pfn of the block that is wrong. */
 export function buddyCheck(ram: Ram): u32 {
   let free: u32 = 0;
   for (let zone: u32 = 0; zone <= ZONE_NORMAL; ++zone) {

@@ -1,5 +1,5 @@
-// What is in the frames. Only frames that were written have bytes: 4 KiB of linear memory each, found through a page of
-// offsets for each 1,024 frames. Everything else reads as zeros.
+// Contents of frames. A frame that was written has 4 KiB of linear memory, found through a page of offsets per 1,024 frames. Other
+// frames read as zeros.
 
 import { EFAULT, ENOMEM } from '../errno';
 import { BLOCK_SIZE, blockAllocZeroed, blockFree } from '../memory/block';
@@ -8,14 +8,14 @@ import { lock, unlock } from '../memory/lock';
 import { loansSettle, stacksSoil } from './loan';
 import { PAGE_SHIFT, PAGE_SIZE, Ram, STATE_CONTENT, STATE_STACK, frameOf, isRam, ramOf, stateOf } from './ram';
 
-/** Offset of a frame's bytes, or 0 when it was never written. */
+/** Offset of a frame's contents, or 0 if it was never written. */
 export function contentsPeek(ram: Ram, pfn: u32): usize {
   const frame = frameOf(ram, pfn);
   const page: usize = load<u32>(ram.contents + (<usize>(frame >> 10) << 2));
   return page == 0 ? 0 : load<u32>(page + (<usize>(frame & 1023) << 2));
 }
 
-/** Where the offset of a frame's bytes is kept, or 0 without memory. */
+/** Where the offset of a frame's contents is stored, or 0 without memory. */
 // @ts-ignore: decorator
 @inline
 function entryMake(ctx: Context, ram: Ram, pfn: u32): usize {
@@ -30,7 +30,7 @@ function entryMake(ctx: Context, ram: Ram, pfn: u32): usize {
   return page + (<usize>(frame & 1023) << 2);
 }
 
-/** Offset of a frame's bytes for writing, or 0 without memory. */
+/** Offset of a frame's contents for writing, or 0 without memory. */
 export function contentsMake(ctx: Context, ram: Ram, pfn: u32): usize {
   const entry = entryMake(ctx, ram, pfn);
   if (entry == 0) return 0;
@@ -44,7 +44,7 @@ export function contentsMake(ctx: Context, ram: Ram, pfn: u32): usize {
   return bytes;
 }
 
-/** Gives a frame without contents the bytes of a 4 KiB block of the caller's, which are its own from now on. Returns false without memory. */
+/** Makes a 4 KiB block of the caller's the contents of a frame without contents. Returns false without memory. */
 export function contentsPlace(ctx: Context, ram: Ram, pfn: u32, bytes: usize): bool {
   const entry = entryMake(ctx, ram, pfn);
   if (entry == 0) return false;
@@ -72,7 +72,7 @@ function soil(ctx: Context, ram: Ram, state: usize): void {
   unlock(ramOf(ctx));
 }
 
-/** Forgets a frame's bytes: it reads as zeros again. */
+/** Drops a frame's contents: it reads as zeros again. */
 export function contentsDrop(ctx: Context, ram: Ram, pfn: u32): void {
   const frame = frameOf(ram, pfn);
   const page: usize = load<u32>(ram.contents + (<usize>(frame >> 10) << 2));
@@ -108,7 +108,7 @@ export function physRead(ctx: Context, address: u64, dest: usize, n: u32): i32 {
 
 /**
  * Copies n bytes from src to physical memory, across frames.
- * @returns 0; -EFAULT where there is no RAM, -ENOMEM when a frame's bytes cannot be had: what lies before is written
+ * @returns 0; -EFAULT where there is no RAM, -ENOMEM without memory for a frame's contents; the bytes before are written
  */
 export function physWrite(ctx: Context, address: u64, src: usize, n: u32): i32 {
   let phys = address;
@@ -129,9 +129,9 @@ export function physWrite(ctx: Context, address: u64, src: usize, n: u32): i32 {
 }
 
 /**
- * Copies n bytes of physical memory to another place in it, across frames; the two do not overlap. Where the source was
- * never written and the destination was not either, nothing is touched: both read as zeros.
- * @returns 0; -EFAULT where there is no RAM, -ENOMEM when a frame's bytes cannot be had: what lies before is copied
+ * Copies n bytes of physical memory to another place in it, across frames; the two do not overlap. Frames that were
+ * never written on both sides are skipped: both read as zeros.
+ * @returns 0; -EFAULT where there is no RAM, -ENOMEM without memory for a frame's contents; the bytes before are copied
  */
 export function physCopy(ctx: Context, to: u64, from: u64, n: u32): i32 {
   const ram = ramOf(ctx);
@@ -156,7 +156,7 @@ export function physCopy(ctx: Context, to: u64, from: u64, n: u32): i32 {
   return 0;
 }
 
-/** Frames' states against the contents table. Returns 0, or 1 + the first pfn that disagrees. */
+/** Checks the frames' states against the contents table. Returns 0, or 1 + the first pfn that disagrees. */
 export function contentsCheck(ram: Ram): u32 {
   let written: u32 = 0;
   for (let frame: u32 = 0; frame < ram.frames; ++frame) {

@@ -5,10 +5,10 @@ import { FIRMWARE_END, HIGH_START, LOW_END_MAX, Ram } from './ram';
 import { freeRange } from './range';
 
 /**
- * Gives the machine its memory.
- * @param pages frames of 4 KiB, at least 4 MiB's worth; what does not fit below 3 GiB lies above 4 GiB
+ * Makes the machine's RAM.
+ * @param pages frames of 4 KiB, at least 4 MiB's worth; those beyond 3 GiB are above 4 GiB
  * @param fragmentation share of 4 MiB blocks handed out shuffled, 0 to 65536
- * @returns 0, -EINVAL for a size that cannot be, -ENOMEM
+ * @returns 0, -EINVAL for an invalid size, -ENOMEM
  */
 export function ramCreate(ctx: Context, pages: u32, fragmentation: u32, seed: u32): i32 {
   if (pages < 1024 || pages > 0x4000000 || fragmentation > 65536) return EINVAL;

@@ -1,20 +1,20 @@
-// Frames change hands by the hundred, and what each costs is its state byte. Between "on a stack" and "in use" two bits
-// change, so one XOR serves both ways, keeps the other bits, and undoes itself: the loop needs no branch, and what it
-// found is judged at the end. A run of neighbours goes sixteen at a time.
+// State changes of many frames. The state byte is the main cost per frame. "On a stack" and "in use" differ in two bits, so that one
+// XOR changes either to the other, keeps the other bits, and can be undone by a second one. The loop has no branch; what it found is
+// tested at the end. Runs of neighbours are changed sixteen at a time.
 
 import { HIGH_START, Ram, STATE_CONTENT, STATE_STACK, STATE_USED } from './ram';
 
 /** Turns STATE_STACK into STATE_USED and back. */
 export const FLIP: u8 = STATE_USED ^ STATE_STACK;
 
-/** What flip found: it was done at all; every frame was in use before; some frame has contents. */
+/** Results of flip: it was done; all frames were in use before; some frame has contents. */
 export const FLIPPED: u32 = 1;
 export const FLIPPED_ALL_USED: u32 = 2;
 export const FLIPPED_CONTENT: u32 = 4;
 
 const NOWHERE: usize = 0xffffffff;
 
-/** What to add to a pfn to get the offset of its state, for pfns from lo to hi; NOWHERE when no one number does. */
+/** What to add to a pfn to get the offset of its state, for pfns from lo to hi; NOWHERE if there is no such number. */
 // @ts-ignore: decorator
 @inline
 function baseOf(ram: Ram, lo: u32, hi: u32): usize {
@@ -34,7 +34,7 @@ export function flip(ram: Ram, from: usize, n: u32): u32 {
   return base == NOWHERE ? 0 : flipRun(base + <usize>first, n);
 }
 
-/** Whether n pfns follow one another. Four vectors a round, what each must be counted on by itself. */
+/** Whether n pfns are consecutive. Tests four vectors per round, each against a counter of its own. */
 export function isRun(from: usize, n: u32): bool {
   if (load<u32>(from + (<usize>(n - 1) << 2)) - load<u32>(from) != n - 1) return false;
   const four = i32x4.splat(4);
@@ -120,7 +120,7 @@ function flipEach(ram: Ram, from: usize, n: u32): u32 {
   let all: u32 = 0xff;
   let any: u32 = 0;
   at = from;
-  // One after the other also within a round: a frame that is named twice must be flipped twice.
+  // Also within a round one after the other: a frame that is listed twice must be flipped twice.
   for (const stop = from + ((<usize>n & ~3) << 2); at < stop; at += 16) {
     const a = flipOne(base, load<u32>(at));
     const b = flipOne(base, load<u32>(at, 4));

@@ -1,6 +1,6 @@
-// Handing out frames. Single frames wait on the stack of the CPU that runs; n of them move to the caller as one copy of
-// the top n entries, which keeps runs of neighbours in ascending order through any number of rounds. An empty stack is
-// refilled from a whole 4 MiB block. The common case touches one word a frame (loan.ts), the next one its state byte, too.
+// Allocation of frames. Each CPU has a stack of free single frames; n of them are allocated by one copy of the top n entries, so that
+// runs of neighbours stay in ascending order. An empty stack is refilled from a 4 MiB block. The fastest case writes one word per
+// frame (loan.ts), the next one also the state byte.
 
 import { ENOMEM } from '../errno';
 import { blockAlloc, blockOrder } from '../memory/block';
@@ -18,9 +18,8 @@ import {
 } from './ram';
 
 /**
- * Frames that a CPU's stack can hold: all of a small machine's, 1 GiB's worth of a large one's. Giving a single frame back
- * to the buddy lists costs ten times what the stack costs, so whatever a driver frees at once should fit; who needs a
- * block drains the stacks first.
+ * Frames that a CPU's stack has room for: all of a small machine, 1 GiB of a large one. To free a frame to the buddy lists costs ten
+ * times as much, so the stack should hold what a driver frees at once. An allocation of a block drains the stacks first.
  */
 const STACK_LEAST: u32 = 2 * ROW_MOST;
 const STACK_MOST: u32 = 0x40000;
@@ -32,8 +31,7 @@ function stackFrames(ram: Ram): u32 {
 }
 
 /**
- * Takes n single frames, anywhere, and writes their pfns to dest (u32 each). All of them or none.
- * Earlier contents are gone: the frames read as zeros.
+ * Allocates n single frames and writes their pfns to dest (u32 each): all of them or none. The frames read as zeros.
  * @returns 0 or -ENOMEM
  */
 export function pagesAlloc(ctx: Context, n: u32, dest: usize): i32 {
@@ -80,7 +78,7 @@ function release(ctx: Context, ram: Ram, cpu: Cpu, from: usize, n: u32): u32 {
   const top = cpu.pages + (<usize>cpu.pageCount << 2);
   let flipped = flip(ram, from, n);
   if ((flipped & FLIPPED_ALL_USED) == 0 && ram.onLoan != 0) {
-    // They may be on loan from another CPU's stack.
+    // Some may be on loan from another CPU's stack.
     if (flipped != 0) flip(ram, from, n);
     loansSettle(ctx, ram);
     flipped = flip(ram, from, n);
@@ -89,7 +87,7 @@ function release(ctx: Context, ram: Ram, cpu: Cpu, from: usize, n: u32): u32 {
   let soiled = (flipped & FLIPPED_CONTENT) != 0;
   if ((flipped & FLIPPED_ALL_USED) != 0) memory.copy(top, from, <usize>n << 2);
   else {
-    // Some frame was not in use, or is named twice: flipping once more undoes all of it, then one by one.
+    // Some frame was not in use, or is listed twice: a second flip undoes the first, then frames are freed one by one.
     if (flipped != 0) flip(ram, from, n);
     count = releaseEach(ram, from, n, top);
     soiled = true;
@@ -115,9 +113,9 @@ function releaseEach(ram: Ram, from: usize, n: u32, top: usize): u32 {
 }
 
 /**
- * Gives n single frames back. Their contents stay readable until they are handed out again.
- * A frame that is not in use (a double free) is left alone.
- * @returns frames that were really freed
+ * Frees n single frames. Their contents stay readable until they are allocated again. A frame that is not in use (a double free) is
+ * skipped.
+ * @returns frames that were freed
  */
 export function pagesFree(ctx: Context, n: u32, src: usize): u32 {
   const ram = ramOf(ctx);
@@ -148,7 +146,7 @@ export function pagesInUse(ctx: Context, n: u32, src: usize): bool {
   const ram = ramOf(ctx);
   lock(ram);
   loansSettle(ctx, ram);
-  // A frame that was seen is no longer USED until all are: a second look at it finds that.
+  // A tested frame is not USED until all are tested, which shows a frame that is listed twice.
   let seen: u32 = 0;
   for (; seen < n; ++seen) {
     const pfn = load<u32>(src + (<usize>seen << 2));
@@ -166,7 +164,7 @@ export function pagesInUse(ctx: Context, n: u32, src: usize): bool {
 }
 
 /**
- * Takes a block of 2^order neighbouring frames aligned to its size.
+ * Allocates a block of 2^order frames, aligned to its size.
  * @param zone ZONE_DMA32: below 4 GiB; ZONE_NORMAL: anywhere, above 4 GiB first
  * @returns the first pfn, or 0
  */
@@ -176,7 +174,7 @@ export function blockOfPagesAlloc(ctx: Context, order: u32, zone: u32): u32 {
   lock(ramOf(ctx));
   let pfn = takeFrom(ram, zone, order);
   if (pfn == 0) {
-    // Frames on the stacks may complete a block.
+    // Frames on the stacks may be missing for a block.
     drainAll(ctx, ram);
     pfn = takeFrom(ram, zone, order);
   }
@@ -191,7 +189,7 @@ export function blockOfPagesAlloc(ctx: Context, order: u32, zone: u32): u32 {
   return pfn;
 }
 
-/** Gives a block of blockOfPagesAlloc back, whole. Returns false when one of its frames is not in use, or it is no block. */
+/** Frees a block of blockOfPagesAlloc. Returns false if one of its frames is not in use, or it is not a block. */
 export function blockOfPagesFree(ctx: Context, pfn: u32, order: u32): bool {
   const ram = ramOf(ctx);
   const count: u32 = 1 << order;
@@ -225,7 +223,7 @@ function stackCreate(ctx: Context, ram: Ram, cpu: Cpu): bool {
   return cpu.pages != 0;
 }
 
-/** Brings the stack to at least `want` frames, by blocks as large as there are. */
+/** Refills the stack to at least `want` frames, from the largest free blocks. */
 function refill(ctx: Context, ram: Ram, cpu: Cpu, want: u32): bool {
   if (cpu.pages == 0 && !stackCreate(ctx, ram, cpu)) return false;
   stackSettle(ram, cpu);
@@ -239,7 +237,7 @@ function refill(ctx: Context, ram: Ram, cpu: Cpu, want: u32): bool {
       --order;
     }
     if (pfn == 0) {
-      // Nothing in the lists: the last frames there are wait on other CPUs' stacks.
+      // The buddy lists are empty: the last free frames are on other CPUs' stacks.
       if (drained) return false;
       drained = true;
       const mine = cpu.pageCount;
@@ -255,7 +253,7 @@ function refill(ctx: Context, ram: Ram, cpu: Cpu, want: u32): bool {
 function stackBlock(ram: Ram, cpu: Cpu, pfn: u32, order: u32): void {
   const count: u32 = 1 << order;
   const mask = count - 1;
-  // Any odd step walks through every frame of the block; step 1 from 0 is the ascending order.
+  // Any odd step reaches all frames of the block; step 1 from 0 is the ascending order.
   let step: u32 = 1;
   let first: u32 = 0;
   let skip: u32 = 0;
@@ -318,7 +316,7 @@ function drainOthers(ctx: Context, ram: Ram, mine: Cpu): void {
   }
 }
 
-/** Returns every waiting frame to the buddy lists, so that they merge (drain_all_pages). */
+/** Frees all frames of the stacks to the buddy lists, where they merge (drain_all_pages). */
 export function pagesDrain(ctx: Context): void {
   lock(ramOf(ctx));
   drainAll(ctx, ramOf(ctx));
@@ -347,7 +345,7 @@ export function stacksCheck(ctx: Context, ram: Ram): u32 {
     waiting += <u32>((state & STATE_STACK) != 0);
     used += <u32>((state & STATE_USED) != 0);
   }
-  // A frame that were on stacks twice would leave the two counts apart.
+  // If a frame were on stacks twice, the two counts would differ.
   const all = stacked == ram.stacked && onLoan == ram.onLoan && waiting == stacked + onLoan;
   return all && used + waiting + ram.free == ram.managed ? 0 : 1;
 }

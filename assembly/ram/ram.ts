@@ -1,12 +1,12 @@
 // ram/ is the machine's physical memory: page frames, their allocation, and the contents of those that were written.
 //
 // Layout, in pfns of 4 KiB, as on a PC: frames from 0 up to 3 GiB at most, a hole for devices, the rest from 4 GiB up.
-// The first MiB belongs to firmware and is never handed out, so pfn 0 can mean "none". Two zones: DMA32 below 4 GiB,
+// The first MiB belongs to firmware and is never allocated, so that pfn 0 means "none". Two zones: DMA32 below 4 GiB,
 // NORMAL above; a request takes NORMAL first.
 //
-//   buddy      blocks of order 0 to 10 (4 MiB), one set of free lists a zone (buddy.ts)
-//   stacks     order-0 frames wait on a stack for each CPU, and move between stack and caller as one copy (pages.ts); what
-//              a caller brings back as it was handed out has not been touched at all (loan.ts)
+//   buddy      blocks of order 0 to 10 (4 MiB), one set of free lists per zone (buddy.ts)
+//   stacks     a stack of free single frames per CPU, allocated and freed by one copy (pages.ts), or by moving the stack's top
+//              (loan.ts)
 //   contents   a frame gets 4 KiB of linear memory when it is first written; others read as zeros (contents.ts)
 //
 // Allocation uses one byte per frame:
@@ -19,8 +19,8 @@
 //   bit 0      of a frame in use: the machine's own (a bounce pool, memory set aside for graphics, what fragmentation keeps)
 //   0x00       inside a free block, or firmware's
 //
-// Fragmentation is a number from 0 to 1 and a seed: that share of the 4 MiB blocks is handed out in a shuffled order,
-// and one frame of each is kept by "the rest of the system", so that they never merge again.
+// Fragmentation is a number from 0 to 1 and a seed: that share of the 4 MiB blocks is allocated in a shuffled order, and one frame of
+// each is kept by "the rest of the system", so that the block never merges again.
 
 import { Context } from '../memory/context';
 import { Guarded } from '../memory/lock';
@@ -71,7 +71,7 @@ export class Ram extends Guarded {
   lists: usize; // (MAX_ORDER + 1) heads a zone
 }
 
-/** The machine's memory, which it has from the start (create.ts). */
+/** The machine's RAM, made with the machine (create.ts). */
 // @ts-ignore: decorator
 @inline
 export function ramOf(ctx: Context): Ram {
@@ -90,7 +90,7 @@ export function pfnOf(ram: Ram, frame: u32): u32 {
   return frame < ram.lowEnd ? frame : frame + ram.hole;
 }
 
-/** isRam, for those who ask it for every page. */
+/** isRam, inlined for loops over pages. */
 // @ts-ignore: decorator
 @inline
 export function isFrame(ram: Ram, pfn: u32): bool {
@@ -108,12 +108,12 @@ export function stateOf(ram: Ram, pfn: u32): usize {
   return ram.states + <usize>frameOf(ram, pfn);
 }
 
-/** A frame's state byte, for those who do not look at one for every page. */
+/** A frame's state byte. */
 export function frameState(ram: Ram, pfn: u32): u8 {
   return load<u8>(stateOf(ram, pfn));
 }
 
-/** The seeded generator of this machine's RAM (xorshift32): nothing else may decide about placement. */
+/** The seeded generator of this machine's RAM (xorshift32): placement depends on nothing else. */
 export function ramRandom(ram: Ram): u32 {
   let x = ram.random;
   x ^= x << 13;

@@ -1,5 +1,5 @@
-// Frames at a place, or in a long row: what the kernel does at boot, before the page allocator hands out single blocks
-// (memblock). Bounce pools and other regions that outgrow the largest buddy block come from here.
+// Allocation of frames at given places, or of long runs, as by memblock at boot. Bounce pools and other regions that are larger than
+// the largest buddy block are allocated here.
 
 import { Context, FAULT_RAM } from '../memory/context';
 import { shouldFail } from '../memory/fault';
@@ -45,7 +45,7 @@ function lastTaken(ram: Ram, start: u32, end: u32): u32 {
   return end;
 }
 
-/** Takes [start, start + count), all of which is free. */
+/** Allocates [start, start + count), which is free. */
 function claim(ctx: Context, ram: Ram, start: u32, count: u32): void {
   const end = start + count;
   let at = start;
@@ -67,7 +67,7 @@ function claim(ctx: Context, ram: Ram, start: u32, count: u32): void {
 }
 
 /**
- * Takes exactly the frames [start, start + count).
+ * Allocates the frames [start, start + count).
  * @returns false, and nothing is changed, when one of them is not free or is no RAM
  */
 export function rangeReserve(ctx: Context, start: u32, count: u32): bool {
@@ -84,7 +84,7 @@ export function rangeReserve(ctx: Context, start: u32, count: u32): bool {
 }
 
 /**
- * Takes `count` neighbouring frames below 4 GiB, as high as they are free (memblock allocates from the top down).
+ * Allocates the highest run of `count` frames below 4 GiB (memblock allocates from the top down).
  * @returns the first pfn, or 0
  */
 export function rangeAllocLow(ctx: Context, count: u32): u32 {
@@ -106,7 +106,7 @@ export function rangeAllocLow(ctx: Context, count: u32): u32 {
   return start;
 }
 
-/** Gives back what rangeReserve or rangeAllocLow took. */
+/** Frees frames of rangeReserve or rangeAllocLow. */
 export function rangeFree(ctx: Context, start: u32, count: u32): void {
   const ram = ramOf(ctx);
   lock(ramOf(ctx));
