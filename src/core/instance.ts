@@ -27,6 +27,13 @@ export interface CoreModules {
   readonly nullRecord?: number;
 }
 
+/**
+ * Asked by the threads build whenever it has slept for a tenth of a second for a lock: throws where the holder will not
+ * come back. `slices` counts the tenths with the same holder.
+ * @internal
+ */
+export type LockWait = (cpu: number, slices: number) => void;
+
 let coreModule: WebAssembly.Module | undefined;
 let toolsModule: WebAssembly.Module | undefined;
 
@@ -56,14 +63,20 @@ export class Core {
   /** Handle of that machine's context, 0 while there is none. */
   context: ContextHandle | 0 = 0;
   readonly #modules: CoreModules;
+  readonly #lockWait: LockWait;
   #tools: ToolExports | undefined;
   #registers: CpuRegisters | undefined;
   #u8 = new Uint8Array(0);
   #u32 = new Uint32Array(0);
   #f64 = new Float64Array(0);
 
-  /** Instantiates the core. `modules` chooses another build of it (debug, threads), `memory` shares one. @internal */
-  constructor(modules: CoreModules = release, memory?: WebAssembly.Memory) {
+  /**
+   * Instantiates the core. `modules` chooses another build of it (debug, threads), `memory` shares one.
+   * @param lockWait of a shared memory: asked while a lock is held by another
+   * @internal
+   */
+  constructor(modules: CoreModules = release, memory?: WebAssembly.Memory, lockWait: LockWait = () => {}) {
+    this.#lockWait = lockWait;
     this.memory = memory ?? new WebAssembly.Memory({ initial: INITIAL_PAGES, maximum: MAX_PAGES });
     this.#modules = modules;
     this.exports = this.#instantiate(modules.core) as CoreExports;
@@ -110,7 +123,9 @@ export class Core {
   }
 
   #instantiate(module: WebAssembly.Module): unknown {
-    const { exports } = new WebAssembly.Instance(module, { env: { memory: this.memory } });
+    const { exports } = new WebAssembly.Instance(module, {
+      env: { memory: this.memory, lockWait: this.#lockWait },
+    });
     const { nullRecord } = this.#modules;
     return nullRecord ? watchNullRecord(exports, this.memory, nullRecord) : exports;
   }

@@ -3,7 +3,14 @@ import { checkOptions } from '../core/arguments.js';
 import { checkInteger, invalidType } from '../core/errors.js';
 import { type MachineOptions, machineConfig } from '../machine/config.js';
 import { Machine } from '../machine/machine.js';
-import { CONTROL_STOP, CONTROL_WORDS, type JobReply, type JobRequest, type WorkerData } from './protocol.js';
+import {
+  CONTROL_DEAD,
+  CONTROL_STOP,
+  CONTROL_WORDS,
+  type JobReply,
+  type JobRequest,
+  type WorkerData,
+} from './protocol.js';
 import { sharedCore, sharedMemory, threadsModules } from './shared-core.js';
 
 /** CPU 0 is the host's; the context has room for 64 (MAX_CPUS). */
@@ -53,8 +60,8 @@ export class WorkerPool {
     const config = machineConfig({ ...options, cpus: workers + 1 });
     const modules = await threadsModules();
     const memory = sharedMemory(config.memoryLimit);
-    const machine = new Machine(config, sharedCore(modules, memory, 0));
     const control = new Int32Array(new SharedArrayBuffer(CONTROL_WORDS * 4));
+    const machine = new Machine(config, sharedCore(modules, memory, 0, control));
     const started = Array.from({ length: workers }, (_, index) => {
       const workerData: WorkerData = { modules, memory, control, context: machine.context, index, workers };
       return new Worker(new URL('./worker.js', import.meta.url), { workerData });
@@ -150,6 +157,7 @@ export class WorkerPool {
 
   #lost(index: number, error: unknown): void {
     this.#closed = true;
+    Atomics.store(this.#control, CONTROL_DEAD + index + 1, 1);
     if (this.#running && this.#running.left > 0) this.#break(index, 'ended', error);
   }
 

@@ -25,7 +25,7 @@ export interface JobReply {
   id: number;
   result?: unknown;
   error?: unknown;
-  /** The core trapped. */
+  /** An operation of the core was left in its middle: it trapped, or waited for a lock of a dead worker. */
   trapped?: boolean;
 }
 
@@ -33,7 +33,8 @@ export interface JobReply {
 export const CONTROL_STOP = 0; // 1: jobs return at their next look
 export const CONTROL_ARRIVED = 1; // workers that have loaded the job
 export const CONTROL_STARTED = 2; // id of the last job that everybody has loaded
-export const CONTROL_WORDS = 3;
+export const CONTROL_DEAD = 3; // from here on a word for each CPU: 1, its worker is dead or has left a call half done
+export const CONTROL_WORDS = CONTROL_DEAD + 64;
 
 /** What a job sees of the worker that it runs in. */
 export interface JobContext {

@@ -1,4 +1,6 @@
+import { GemDmaError } from '../core/errors.js';
 import { Core, type CoreModules, compile } from '../core/instance.js';
+import { CONTROL_DEAD } from './protocol.js';
 
 let compiled: Promise<CoreModules> | undefined;
 
@@ -24,9 +26,32 @@ export function sharedMemory(bytes: number): WebAssembly.Memory {
   return new WebAssembly.Memory({ initial: pages, maximum: pages, shared: true });
 }
 
-/** An instance of the threads build on a shared memory, acting as one virtual CPU. */
-export function sharedCore(modules: CoreModules, memory: WebAssembly.Memory, cpu: number): Core {
-  const core = new Core(modules, memory);
+/**
+ * Tenths of a second for which a lock may have the same holder. Its sections take microseconds; a worker that was cut off
+ * is known to be dead sooner, unless the thread that would hear of it is the one that waits.
+ */
+const MOST_SLICES = 20;
+
+/**
+ * An instance of the threads build on a shared memory, acting as one virtual CPU.
+ * @param control words of the pool, which tell the CPUs whose workers are dead
+ */
+export function sharedCore(modules: CoreModules, memory: WebAssembly.Memory, cpu: number, control: Int32Array): Core {
+  const core: Core = new Core(modules, memory, (holder, slices) => {
+    if (slices < MOST_SLICES && Atomics.load(control, CONTROL_DEAD + holder) === 0) return;
+    const message = `CPU ${holder} died with a lock held that CPU ${cpu} waits for`;
+    // What this call was changing is half done as well.
+    core.timeline.close({ code: 'EIO', reason: 'MACHINE_BROKEN', message });
+    throw new GemDmaError('EIO', 'lock', message, { reason: LOCK_HOLDER_DEAD });
+  });
   core.exports.cpuSet(cpu);
   return core;
+}
+
+/** Reason of the error that a waiter gets. */
+export const LOCK_HOLDER_DEAD = 'LOCK_HOLDER_DEAD';
+
+/** Whether an error has left an operation of the core in its middle, with its locks held. */
+export function leavesHalfDone(error: unknown): boolean {
+  return error instanceof WebAssembly.RuntimeError || (error as GemDmaError | undefined)?.reason === LOCK_HOLDER_DEAD;
 }

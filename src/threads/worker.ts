@@ -1,6 +1,7 @@
 import { parentPort, workerData } from 'node:worker_threads';
 import {
   CONTROL_ARRIVED,
+  CONTROL_DEAD,
   CONTROL_STARTED,
   CONTROL_STOP,
   type Job,
@@ -9,14 +10,14 @@ import {
   type JobRequest,
   type WorkerData,
 } from './protocol.js';
-import { sharedCore } from './shared-core.js';
+import { leavesHalfDone, sharedCore } from './shared-core.js';
 
 /** One worker of a WorkerPool: its own instance of the core on the shared memory, running jobs as they come. */
 
 const { modules, memory, control, context, index, workers } = workerData as WorkerData;
 const port = parentPort!;
 const worker: JobContext = {
-  core: sharedCore(modules, memory, index + 1),
+  core: sharedCore(modules, memory, index + 1, control),
   context,
   index,
   workers,
@@ -34,7 +35,8 @@ port.on('message', async ({ id, module: url, data }: JobRequest) => {
     reply.result = await job(worker, data);
   } catch (error) {
     reply.error = error;
-    reply.trapped = error instanceof WebAssembly.RuntimeError;
+    reply.trapped = leavesHalfDone(error);
+    if (reply.trapped) Atomics.store(control, CONTROL_DEAD + index + 1, 1);
   }
   port.postMessage(reply);
 });

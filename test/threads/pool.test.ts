@@ -93,6 +93,22 @@ describe('worker pool', () => {
     expect(() => pool.machine.ram.alloc(1)).toThrow(expect.objectContaining({ code: 'EIO', reason: 'MACHINE_BROKEN' }));
   });
 
+  test.each(['trap', 'trap, then die'])(
+    'a lock of a dead worker fails the host that waits for it: %s',
+    async (what) => {
+      await using pool = await WorkerPool.create(2, { ram: '16MiB' });
+      const { ram } = pool.machine;
+      const failed = expect(pool.run(job('simple'), what)).rejects.toThrow();
+      // Nothing that the workers say is heard meanwhile.
+      const use = (): void => {
+        for (;;) ram.free(ram.alloc(16));
+      };
+      expect(use).toThrow(expect.objectContaining({ code: 'EIO', syscall: 'lock', reason: 'LOCK_HOLDER_DEAD' }));
+      expect(() => ram.alloc(1)).toThrow(expect.objectContaining({ code: 'EIO', reason: 'MACHINE_BROKEN' }));
+      await failed;
+    },
+  );
+
   test('data that cannot be sent is refused before any worker has it', async () => {
     await using pool = await WorkerPool.create(2, { ram: '16MiB' });
     await expect(pool.run(job('simple'), (index: number) => (index === 1 ? { f() {} } : 'x'))).rejects.toThrow(/clone/);

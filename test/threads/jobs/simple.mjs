@@ -4,9 +4,16 @@ export default function simple({ core, context, index, workers, stopped }, what)
   if (what === 'throw' && index === 0) throw new RangeError('worker 0 refuses');
   if (what === 'die' && index === 0) process.exit(3);
   if (what === 'forever') while (true) core.exports.clockNow(context);
-  if (what === 'trap') {
+  if (what === 'trap, then die' && index === 0) {
+    try {
+      core.exports.pagesAlloc(context, 16, 0xfffffff0);
+    } catch {
+      process.exit(3);
+    }
+  }
+  if (what.startsWith('trap')) {
     // The frames go where there is no memory: the worker traps and holds the lock of RAM for ever.
-    if (index === 0) core.exports.pagesAlloc(context, 16, 0xfffffff0);
+    if (index === 0 && what === 'trap') core.exports.pagesAlloc(context, 16, 0xfffffff0);
     const at = core.exports.blockAlloc(context, 0);
     while (true) core.exports.pagesFree(context, core.exports.pagesAlloc(context, 16, at) === 0 ? 16 : 0, at);
   }
