@@ -58,6 +58,9 @@ export class ScatterTable {
   /** Belongs to a coherent buffer, which frees it. */
   readonly #lent: boolean;
 
+  /** An attachment of a dma-buf has it: it may not be freed. @internal */
+  inUse = false;
+
   private constructor(host: DmaHost, record: SgTableHandle, lent = false) {
     this.host = host;
     this.#record = record;
@@ -137,6 +140,11 @@ export class ScatterTable {
     return new ScatterTable(host, handle);
   }
 
+  /** @internal A table that the core has made, with a reference of the caller's. */
+  static adopt(host: DmaHost, handle: SgTableHandle): ScatterTable {
+    return new ScatterTable(host, handle);
+  }
+
   /** @internal The table of a coherent buffer, which the core has made: `forget` ends it, not `release`. */
   static lend(host: DmaHost, handle: SgTableHandle): ScatterTable {
     return new ScatterTable(host, handle, true);
@@ -151,6 +159,15 @@ export class ScatterTable {
       throw invalidType('table', 'a ScatterTable', table);
     }
     user.join(table.#life, call);
+    return table.#record;
+  }
+
+  /** @internal For calls of a machine's own objects. Errors as recordFor. */
+  static recordIn(host: CoreHost, table: ScatterTable, call: string): SgTableHandle {
+    if (typeof table !== 'object' || table === null || !(#life in table)) {
+      throw invalidType('table', 'a ScatterTable', table);
+    }
+    table.#life.enterIn(hostTimeline(host, call), call);
     return table.#record;
   }
 
@@ -232,9 +249,10 @@ export class ScatterTable {
   }
 
   /**
-   * Frees the table, and its frames where it owns them (sg_free_table). A mapping that still exists stays: its addresses are
-   * lost. A second call does nothing.
-   * @throws GemDmaError EBUSY for the table of a coherent buffer, which is freed with that; ESTALE, ENODEV
+   * Frees the table, and its frames where it owns them (sg_free_table). A mapping that is still there stays: nobody knows
+   * it any more. A second call does nothing.
+   * @throws GemDmaError EBUSY for the table of a coherent buffer, which is freed with that, and while an importer uses it (dma-buf);
+   *   ESTALE, ENODEV
    */
   release(): void {
     if (!this.#life.ending('sg_free_table')) return;
@@ -242,6 +260,9 @@ export class ScatterTable {
       throw new GemDmaError('EBUSY', 'sg_free_table', 'the table belongs to a coherent buffer', {
         reason: 'TABLE_OF_BUFFER',
       });
+    }
+    if (this.inUse) {
+      throw new GemDmaError('EBUSY', 'sg_free_table', 'an importer uses the table', { reason: 'TABLE_OF_ATTACHMENT' });
     }
     this.#life.end();
     this.host.core.exports.sgDestroy(this.#record);
@@ -264,7 +285,7 @@ export class ScatterTable {
   }
 
   [Symbol.dispose](): void {
-    if (this.alive && !this.#lent) this.release();
+    if (this.alive && !this.#lent && !this.inUse) this.release();
   }
 }
 

@@ -1,9 +1,9 @@
 import { type CoreHost, hostTimeline } from '../core/arguments.js';
 import { checkInteger, invalidReturn, invalidType } from '../core/errors.js';
 import { PAGE_SIZE } from '../core/generated/constants.js';
-import type { SgTableHandle } from '../core/generated/exports.js';
 import { Living } from '../core/living.js';
 import { DmaDevice } from '../dma/device.js';
+import { ScatterTable } from '../dma/sg-table.js';
 import { EBUSY, EINVAL, refuse } from './errno.js';
 import { Shared } from './shared.js';
 
@@ -16,11 +16,14 @@ import { Shared } from './shared.js';
 /** What an exporter does (struct dma_buf_ops). */
 export interface DmaBufExporter {
   readonly name: string;
-  /** A table of the memory's pages, mapped for the attachment's device. Throws GemDmaError. */
-  map(attachment: DmaBufAttachment): SgTableHandle;
-  /** Ends that mapping and frees the table. */
-  unmap(attachment: DmaBufAttachment, table: SgTableHandle): void;
-  /** The last reference to the dma-buf was dropped. */
+  /**
+   * A table of all of the memory's pages, mapped for the attachment's device: `table = ScatterTable.fromPages(...)`,
+   * `attachment.device.mapSgTable(table, DMA_BIDIRECTIONAL)`. It stays the exporter's. Throws GemDmaError.
+   */
+  map(attachment: DmaBufAttachment): ScatterTable;
+  /** Ends that mapping and frees the table. Of a device that is gone the mapping is gone, too. */
+  unmap(attachment: DmaBufAttachment, table: ScatterTable): void;
+  /** Nobody holds the dma-buf any more. */
   release(): void;
 }
 
@@ -79,7 +82,7 @@ export class DmaBufAttachment extends Living {
   readonly dmaBuf: DmaBuf;
   readonly device: DmaDevice;
   private readonly host: CoreHost;
-  private table: SgTableHandle | 0 = 0;
+  private table: ScatterTable | null = null;
 
   constructor(host: CoreHost, dmaBuf: DmaBuf, device: DmaDevice) {
     super(hostTimeline(host, 'dma_buf_attach'), 'attachment');
@@ -88,28 +91,42 @@ export class DmaBufAttachment extends Living {
     this.device = device;
   }
 
-  /** dma_buf_map_attachment: a table (handle) mapped for the device. What the exporter throws; EBUSY when it has one. */
-  map(): SgTableHandle {
-    this.enter('dma_buf_map_attachment');
+  /**
+   * dma_buf_map_attachment: a table that is mapped for the device. It is the exporter's, which frees it.
+   * @throws what the exporter throws; ERR_INVALID_RETURN_VALUE for what is no mapped table of as many pages; GemDmaError EBUSY
+   *   while it has one, ENODEV, ESTALE and EXDEV for a table that is dead or another machine's
+   */
+  map(): ScatterTable {
+    const call = 'dma_buf_map_attachment';
+    this.enter(call);
     this.device.handle; // Throws for a device that is gone.
-    if (this.table !== 0) refuse(-EBUSY, 'dma_buf_map_attachment', 'the attachment is mapped already');
+    if (this.table !== null) refuse(-EBUSY, call, 'the attachment is mapped already');
     return this.host.core.calls.run(() => {
-      const table: unknown = this.dmaBuf.exporter.map(this);
-      if (typeof table !== 'number' || table <= 0 || table >>> 0 !== table) {
-        throw invalidReturn('exporter.map', 'the handle of a table', table);
+      const table = this.dmaBuf.exporter.map(this);
+      if (!(table instanceof ScatterTable)) throw invalidReturn('exporter.map', 'a ScatterTable', table);
+      ScatterTable.recordIn(this.host, table, call);
+      if (!table.mapped || table.inUse || table.pageCount * PAGE_SIZE !== this.dmaBuf.size) {
+        const { size } = this.dmaBuf;
+        throw invalidReturn(
+          'exporter.map',
+          `a table of its own for ${size} bytes of pages, mapped for the device`,
+          table,
+        );
       }
-      this.table = table as SgTableHandle;
-      return this.table;
+      table.inUse = true;
+      this.table = table;
+      return table;
     });
   }
 
   /** dma_buf_unmap_attachment. EINVAL when it is not mapped. */
   unmap(): void {
     this.enter('dma_buf_unmap_attachment');
-    if (this.table === 0) refuse(-EINVAL, 'dma_buf_unmap_attachment', 'the attachment is not mapped');
+    if (this.table === null) refuse(-EINVAL, 'dma_buf_unmap_attachment', 'the attachment is not mapped');
     const { table } = this;
     this.host.core.calls.run(() => {
-      this.table = 0;
+      this.table = null;
+      table.inUse = false;
       this.dmaBuf.exporter.unmap(this, table);
     });
   }
@@ -117,7 +134,7 @@ export class DmaBufAttachment extends Living {
   /** dma_buf_detach. EBUSY while mapped. */
   detach(): void {
     this.enter('dma_buf_detach');
-    if (this.table !== 0) refuse(-EBUSY, 'dma_buf_detach', 'the attachment is still mapped');
+    if (this.table !== null) refuse(-EBUSY, 'dma_buf_detach', 'the attachment is still mapped');
     this.dmaBuf.attachments.delete(this);
     this.end();
     this.dmaBuf.put();

@@ -1,7 +1,7 @@
 import { GemDmaError } from '../core/errors.js';
 import { DMA_BIDIRECTIONAL } from '../core/generated/constants.js';
-import type { SgTableHandle } from '../core/generated/exports.js';
 import { held } from '../core/handle.js';
+import { ScatterTable } from '../dma/sg-table.js';
 import type { DrmDevice } from './device.js';
 import { DmaBuf, type DmaBufAttachment, type DmaBufExporter } from './dma-buf.js';
 import { ENOMEM, refuse } from './errno.js';
@@ -22,11 +22,11 @@ class GemExporter implements DmaBufExporter {
     this.object = object;
   }
 
-  map(attachment: DmaBufAttachment): SgTableHandle {
+  map(attachment: DmaBufAttachment): ScatterTable {
     return this.object.device.hooks.call(() => this.mapFor(attachment));
   }
 
-  private mapFor(attachment: DmaBufAttachment): SgTableHandle {
+  private mapFor({ device }: DmaBufAttachment): ScatterTable {
     const { object } = this;
     const rc = object.gemPin();
     if (rc !== 0) refuse(rc, 'dma_buf_map_attachment', `no pages for ${object}`);
@@ -37,22 +37,20 @@ class GemExporter implements DmaBufExporter {
       object.gemUnpin();
       refuse(-ENOMEM, 'dma_buf_map_attachment', `no memory for a copy of the table of ${object}`);
     }
-    const { handle } = attachment.device;
-    const nents = hooks.during('export', object.id, 0, () => core.exports.dmaMapSg(handle, copy, DMA_BIDIRECTIONAL, 0));
-    if (nents <= 0) {
-      core.exports.sgDestroy(copy);
-      object.gemUnpin();
-      throw new GemDmaError('ENOMEM', 'dma_buf_map_attachment', `${object} could not be mapped for the importer`);
-    }
-    return copy;
+    const table = ScatterTable.adopt(object.device, copy);
+    const nents = hooks.during('export', object.id, 0, () => device.mapSg(table, DMA_BIDIRECTIONAL));
+    if (nents > 0) return table;
+    const { reason } = device;
+    table.release();
+    object.gemUnpin();
+    const message = `${object} could not be mapped for the importer`;
+    throw new GemDmaError('ENOMEM', 'dma_buf_map_attachment', message, { reason });
   }
 
-  unmap(attachment: DmaBufAttachment, table: SgTableHandle): void {
-    const { exports } = this.object.device.core;
-    // A mapping of a destroyed device was removed with it.
-    const { device } = attachment;
-    if (device.alive) exports.dmaUnmapSg(device.handle, table, exports.sgOrigNents(table), DMA_BIDIRECTIONAL, 0);
-    exports.sgDestroy(table);
+  unmap({ device }: DmaBufAttachment, table: ScatterTable): void {
+    // A mapping of a device that is gone went with it.
+    if (device.alive) device.unmapSg(table, DMA_BIDIRECTIONAL);
+    table.release();
     this.object.gemUnpin();
   }
 

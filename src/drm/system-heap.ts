@@ -2,7 +2,7 @@ import { hostTimeline } from '../core/arguments.js';
 import { GemDmaError, parseSize } from '../core/errors.js';
 import { DMA_BIDIRECTIONAL, PAGE_SIZE, SG_MAX_ENTRY } from '../core/generated/constants.js';
 import type { SgTableHandle } from '../core/generated/exports.js';
-import type { DmaHost } from '../dma/sg-table.js';
+import { type DmaHost, ScatterTable } from '../dma/sg-table.js';
 import { DmaBuf, type DmaBufAttachment, type DmaBufExporter } from './dma-buf.js';
 
 /**
@@ -43,22 +43,22 @@ class HeapExporter implements DmaBufExporter {
     this.pages = pages;
   }
 
-  map(attachment: DmaBufAttachment): SgTableHandle {
+  map({ device }: DmaBufAttachment): ScatterTable {
     const { core, context } = this.host;
-    const { dmaMapSg, sgDestroy, sgFromPages, sgPfnVector } = core.exports;
+    const { sgFromPages, sgPfnVector } = core.exports;
     const copy = sgFromPages(context, this.pages, sgPfnVector(this.table), 0, SG_MAX_ENTRY);
     if (copy === 0) throw new GemDmaError('ENOMEM', 'dma_buf_map_attachment', 'no memory for a table');
-    if (dmaMapSg(attachment.device.handle, copy, DMA_BIDIRECTIONAL, 0) > 0) return copy;
-    sgDestroy(copy);
-    throw new GemDmaError('ENOMEM', 'dma_buf_map_attachment', `${this.pages} pages could not be mapped`);
+    const table = ScatterTable.adopt(this.host, copy);
+    if (device.mapSg(table, DMA_BIDIRECTIONAL) > 0) return table;
+    const { reason } = device;
+    table.release();
+    throw new GemDmaError('ENOMEM', 'dma_buf_map_attachment', `${this.pages} pages could not be mapped`, { reason });
   }
 
-  unmap(attachment: DmaBufAttachment, table: SgTableHandle): void {
-    const { dmaUnmapSg, sgDestroy, sgOrigNents } = this.host.core.exports;
-    // A mapping of a destroyed device was removed with it.
-    const { device } = attachment;
-    if (device.alive) dmaUnmapSg(device.handle, table, sgOrigNents(table), DMA_BIDIRECTIONAL, 0);
-    sgDestroy(table);
+  unmap({ device }: DmaBufAttachment, table: ScatterTable): void {
+    // A mapping of a device that is gone went with it.
+    if (device.alive) device.unmapSg(table, DMA_BIDIRECTIONAL);
+    table.release();
   }
 
   release(): void {

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { GemDmaError } from '../../src/core/errors.js';
-import type { SgTableHandle } from '../../src/core/generated/exports.js';
+import type { ScatterTable } from '../../src/dma/sg-table.js';
 import type { DmaBufAttachment, DmaBufExporter } from '../../src/drm/dma-buf.js';
 import { DmaBuf } from '../../src/drm/dma-buf.js';
 import { SystemHeap } from '../../src/drm/system-heap.js';
@@ -38,7 +38,7 @@ describe('i915 as the exporter', () => {
     expect(() => attachment.detach()).toThrow(/EBUSY/);
     const { sgDmaPage, deviceRead } = machine.core.exports;
     const staging = machine.core.staging(machine.context);
-    expect(deviceRead(other.handle, sgDmaPage(table, 1), staging, 16)).toBe(0);
+    expect(deviceRead(other.handle, sgDmaPage(table.handle, 1), staging, 16)).toBe(0);
     expect(machine.core.readBytes(staging, 16)).toEqual(pattern(16, 4096));
     attachment.unmap();
     expect([other.counts.unmaps, object.pagesPinCount]).toEqual([1, 0]);
@@ -103,7 +103,7 @@ describe('i915 as the importer', () => {
     const { gpu, machine } = gpuOn();
     const exporter: DmaBufExporter = {
       name: 'unwilling',
-      map(_attachment: DmaBufAttachment): SgTableHandle {
+      map(_attachment: DmaBufAttachment): ScatterTable {
         throw new GemDmaError('EBUSY', 'dma_buf_map_attachment', 'not now');
       },
       unmap() {},

@@ -1,5 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { PAGE_SIZE as PAGE } from '../../src/core/generated/constants.js';
+import { ScatterTable } from '../../src/dma/sg-table.js';
+import { DMA_BIDIRECTIONAL } from '../../src/dma/transfer.js';
 import { DmaBuf, type DmaBufExporter } from '../../src/drm/dma-buf.js';
 import { Process } from '../../src/drm/process.js';
 import { SystemHeap } from '../../src/drm/system-heap.js';
@@ -357,8 +359,57 @@ describe('a dma-buf', () => {
     expect([gpu.liveObjects, dmaBuf.alive]).toEqual([0, false]);
   });
 
+  test('an exporter of the caller lends a table, which nobody frees meanwhile', () => {
+    const { machine, gpu } = full();
+    const pages = ScatterTable.allocate(machine, 2);
+    const ended: boolean[] = [];
+    const exporter: DmaBufExporter = {
+      name: 'mine',
+      map({ device }) {
+        const table = ScatterTable.fromPages(machine, pages.pfns());
+        device.mapSgTable(table, DMA_BIDIRECTIONAL);
+        return table;
+      },
+      unmap({ device }, table) {
+        device.unmapSg(table, DMA_BIDIRECTIONAL);
+        table.release();
+        ended.push(table.alive);
+      },
+      release: () => pages.release(),
+    };
+    const dmaBuf = new DmaBuf(machine, exporter, 2 * PAGE);
+    const object = gpu.importDmaBuf(dmaBuf);
+    const vma = object.bind(gpu.ggtt);
+    gpu.write(gpu.ggtt, vma.start + 100, Uint8Array.of(7));
+    expect(machine.ram.read(pages.pfn(0) * PAGE + 100, 1)).toEqual(Uint8Array.of(7));
+    const attachment = dmaBuf.attach(machine.addDevice());
+    const table = attachment.map();
+    tracked(machine, () => {
+      expect(() => table.release()).toThrow(expect.objectContaining({ code: 'EBUSY', reason: 'TABLE_OF_ATTACHMENT' }));
+      table[Symbol.dispose]();
+    });
+    attachment.unmap();
+    attachment.detach();
+    object.release();
+    dmaBuf.release();
+    expect([ended, pages.alive]).toEqual([[false, false], false]);
+    machine.check();
+  });
+
   test('an exporter that throws or returns nonsense leaves the importer whole', () => {
     const { machine, gpu } = full();
+    const elsewhere = full().machine;
+    const foreignTable = ScatterTable.allocate(elsewhere, 1);
+    elsewhere.addDevice().mapSg(foreignTable, DMA_BIDIRECTIONAL);
+    const device = machine.addDevice();
+    const mapped = (pages: number): ScatterTable => {
+      const table = ScatterTable.allocate(machine, pages);
+      device.mapSg(table, DMA_BIDIRECTIONAL);
+      return table;
+    };
+    const dead = mapped(1);
+    device.unmapSg(dead, DMA_BIDIRECTIONAL);
+    dead.release();
     let answer: unknown = 'nonsense';
     const exporter = {
       name: 'broken',
@@ -371,7 +422,11 @@ describe('a dma-buf', () => {
     } as unknown as DmaBufExporter;
     const dmaBuf = new DmaBuf(machine, exporter, PAGE);
     const object = gpu.importDmaBuf(dmaBuf);
-    for (answer of ['nonsense', Number.NaN, -1, 0, Promise.resolve(4), undefined]) {
+    const wrong = [
+      ...['nonsense', Number.NaN, -1, 0, Promise.resolve(4), undefined, Object.create(ScatterTable.prototype)],
+      ...[foreignTable, dead, mapped(2), ScatterTable.allocate(machine, 1)],
+    ];
+    for (answer of wrong) {
       expect(() => object.bind(gpu.ggtt)).toThrow();
       expect([object.pages, object.pagesPinCount, object.vmas]).toEqual([0, 0, []]);
     }

@@ -19,7 +19,7 @@ export class ImportBacking implements Backing {
   /** i915_gem_object_get_pages_dmabuf: whatever the exporter says. */
   getPages(object: GemObject): number {
     try {
-      object.pages = object.device.hooks.during('getPages', object.id, 0, () => this.attachment.map());
+      object.pages = object.device.hooks.during('getPages', object.id, 0, () => this.attachment.map().handle);
       return 0;
     } catch (error) {
       return object.device.hooks.errnoOf(error);

@@ -1,6 +1,5 @@
 import { GemDmaError } from '../../core/errors.js';
 import { DMA_FROM_DEVICE, DMA_TO_DEVICE, PAGE_SIZE } from '../../core/generated/constants.js';
-import type { SgTableHandle } from '../../core/generated/exports.js';
 import type { CoherentBuffer } from '../../dma/coherent.js';
 import type { DmaDevice } from '../../dma/device.js';
 import type { LinkedRange } from '../../dma/linked-range.js';
@@ -42,7 +41,7 @@ export interface Mapping {
   readonly table?: ScatterTable;
   readonly buffer?: CoherentBuffer;
   /** The device's use of the object, and the table that the exporter mapped for it. */
-  readonly attachment?: { readonly of: DmaBufAttachment; readonly table: SgTableHandle };
+  readonly attachment?: { readonly of: DmaBufAttachment; readonly table: ScatterTable };
   /** A reserved range, and what is linked in it: id by page. Of a linked page: its range, that one's id, and the page. */
   readonly range?: LinkedRange;
   readonly links?: Map<number, number>;

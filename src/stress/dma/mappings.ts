@@ -1,5 +1,4 @@
 import { PAGE_SIZE } from '../../core/generated/constants.js';
-import type { SgTableHandle } from '../../core/generated/exports.js';
 import { ScatterTable } from '../../dma/sg-table.js';
 import { Contents } from '../contents.js';
 import type { OperationKind } from '../engine/operation.js';
@@ -260,7 +259,7 @@ const attach: Kind<'attach'> = {
     const { dmaBuf, size: length, contents } = lent;
     const attachment = dmaBuf.attach(device);
     dmaBuf.release();
-    let table: SgTableHandle;
+    let table: ScatterTable;
     try {
       table = attachment.map();
     } catch (error) {

@@ -29,16 +29,15 @@ export class DmaPart extends WorldPart {
   }
 
   books(): Books {
-    const { sgNents } = this.machine.core.exports;
     const books = { mappings: 0, entries: 0 };
     const links = this.machine.config.dmaDebug.checkers === 'kernel' ? 0 : 1;
     for (const { kind, table, attachment } of this.mappings.values()) {
       // Reserved address space is one mapping and no entry; each page that is linked into it is no mapping, and an entry of
       // our checker's own. A list is one mapping, and one entry per segment.
-      const list = table?.handle ?? attachment?.table;
+      const list = table ?? attachment?.table;
       if (kind !== 'linked') ++books.mappings;
       if (kind === 'linked') books.entries += links;
-      else if (kind !== 'range') books.entries += list === undefined ? 1 : sgNents(list);
+      else if (kind !== 'range') books.entries += list?.nents ?? 1;
     }
     return books;
   }

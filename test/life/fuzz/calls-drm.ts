@@ -1,4 +1,5 @@
-import { DmaBuf } from '../../../src/drm/dma-buf.js';
+import { ScatterTable } from '../../../src/dma/sg-table.js';
+import { DmaBuf, type DmaBufAttachment } from '../../../src/drm/dma-buf.js';
 import { Process } from '../../../src/drm/process.js';
 import { SystemHeap } from '../../../src/drm/system-heap.js';
 import type { GemObject } from '../../../src/i915/object.js';
@@ -30,9 +31,11 @@ export function driverCalls(again: Call): Record<string, Call> {
     ),
     ownExporter: (w, s) => {
       const turn = callback(w, s, again);
-      const map = (): number => {
+      const map = ({ device }: DmaBufAttachment): ScatterTable => {
         turn();
-        return some(s, [0, -1, 1.5]);
+        const mine = w.one(w.tables, s);
+        if (mine instanceof ScatterTable) device.mapSg(mine, 0);
+        return mine;
       };
       const exporter = s.once(6) ? s.pick(WRONG) : { name: 'mine', map, unmap: turn, release: turn };
       w.keep(w.dmaBufs, new DmaBuf(w.one(w.machines, s), exporter as never, some(s, SIZES)));
