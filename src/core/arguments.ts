@@ -2,6 +2,7 @@ import { invalidType, invalidValue, outOfRange } from './errors.js';
 import type { ContextHandle } from './generated/exports.js';
 import { Core } from './instance.js';
 import type { Timeline } from './life.js';
+import type { LongCallOptions } from './slices.js';
 
 /**
  * Checks of arguments, for all public calls: before any effect, a TypeError or RangeError that names the argument
@@ -32,14 +33,39 @@ export function hostTimeline(host: CoreHost, call: string): Timeline {
 
 /** Throws unless `options` is an object all of whose keys are known: an unknown key is refused, not ignored. */
 export function checkOptions(name: string, options: unknown, known: readonly string[]): void {
-  if (typeof options !== 'object' || options === null || Array.isArray(options)) {
-    throw invalidType(name, 'of type object', options);
-  }
+  checkObject(name, options);
   for (const key of Object.keys(options)) {
     if (!known.includes(key)) {
       throw invalidValue(`${name}.${key}`, `one of the known options (${known.join(', ')})`, key);
     }
   }
+}
+
+/** Throws unless it is an object with properties of its own. */
+export function checkObject(name: string, value: unknown): asserts value is object {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
+    throw invalidType(name, 'of type object', value);
+  }
+}
+
+/** All options of a call, by name: the compiler refuses a list that lacks one or has one too many. */
+export type OptionNames<Options> = { readonly [Name in keyof Required<Options>]: true };
+
+export function optionNames<Options>(names: OptionNames<Options>): readonly string[] {
+  return Object.keys(names);
+}
+
+/** What the long calls of the library have in common (slices.ts). */
+export const LONG_CALL = { signal: true, onProgress: true } as const;
+
+/** Options of a long call: known keys, an AbortSignal, a function. */
+export function checkLongCall(options: LongCallOptions | undefined, known: readonly string[]): void {
+  checkOptions('options', options, known);
+  const { signal, onProgress } = options as LongCallOptions;
+  if (signal !== undefined && typeof (signal as { aborted?: unknown } | null)?.aborted !== 'boolean') {
+    throw invalidType('signal', 'an AbortSignal', signal);
+  }
+  if (onProgress !== undefined) checkFunction('onProgress', onProgress);
 }
 
 /** Throws ERR_INVALID_ARG_VALUE unless value is one of the names allowed. */

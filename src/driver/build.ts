@@ -2,10 +2,12 @@ import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from '
 import { homedir } from 'node:os';
 import { basename, dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { GemDmaError } from '../core/errors.js';
+import { checkOptions, checkString, optionNames } from '../core/arguments.js';
+import { GemDmaError, invalidType } from '../core/errors.js';
 import { type Compiler, type CompilerChoice, findCompiler, ROOT } from './compiler.js';
 import { explain } from './diagnostics.js';
 import { Digests, digest } from './digest.js';
+import { checkDriverOptions, DRIVER_OPTIONS } from './driver.js';
 import { definedFunctions } from './module.js';
 import { OWN_HEADERS, RUNTIME } from './sources.js';
 import { treeHeaders } from './tree.js';
@@ -93,6 +95,24 @@ export function defaultCache(): string {
   return join(process.env.XDG_CACHE_HOME || join(homedir(), '.cache'), 'gemdma', 'driver');
 }
 
+const BUILD_OPTIONS = optionNames<BuildOptions>({
+  ...DRIVER_OPTIONS,
+  ...{ files: true, kernel: true, with: true, include: true, define: true, compiler: true, cache: true },
+});
+
+function checkBuildOptions(options: BuildOptions): void {
+  checkOptions('options', options, BUILD_OPTIONS);
+  checkDriverOptions(options);
+  for (const name of ['files', 'with', 'include', 'define'] as const) {
+    const list = options[name] ?? (name === 'files' ? undefined : []);
+    if (!Array.isArray(list) || list.some((one) => typeof one !== 'string')) {
+      throw invalidType(name, 'an array of strings', list);
+    }
+  }
+  checkString('kernel', options.kernel);
+  checkString('cache', options.cache);
+}
+
 /**
  * Builds a driver.
  * @throws GemDmaError ENOENT without a compiler or a file, EINVAL with the compiler's diagnostics in the message
@@ -100,6 +120,7 @@ export function defaultCache(): string {
  * const { wasm } = await buildDriver({ files: ['ring_nic.c'] });
  */
 export async function buildDriver(options: BuildOptions): Promise<BuiltDriver> {
+  checkBuildOptions(options);
   const compiler = await findCompiler(options.compiler);
   const cache = resolve(options.cache ?? defaultCache());
   const jobs = plan(options, cache);

@@ -1,3 +1,4 @@
+import { optionNames } from '../core/arguments.js';
 import { GemDmaError } from '../core/errors.js';
 import type { DmaDevice } from '../dma/device.js';
 import { deviceRead, deviceWrite } from '../iommu/iommu.js';
@@ -22,6 +23,10 @@ export interface DeviceDescription {
   /** PCI configuration space, little-endian bytes by offset. */
   config?: Readonly<Record<number, number>>;
 }
+
+export const DESCRIPTION = optionNames<DeviceDescription>({
+  ...{ bus: true, ids: true, revision: true, bars: true, ioBars: true, name: true, config: true },
+});
 
 /** How the device answers. Addresses are offsets in a BAR; sizes 1, 2 or 4. */
 export interface DeviceModel {

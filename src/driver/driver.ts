@@ -1,8 +1,10 @@
+import { checkBoolean, checkOptions, type OptionNames, optionNames } from '../core/arguments.js';
 import { DIRECTIONS } from '../core/dma-debug-records.js';
+import { invalidValue } from '../core/errors.js';
 import type { DmaDevice } from '../dma/device.js';
 import { hex } from '../dma-debug/checks.js';
 import type { Machine } from '../machine/machine.js';
-import { type DeviceDescription, type DeviceModel, ModelDevice } from './device-model.js';
+import { DESCRIPTION, type DeviceDescription, type DeviceModel, ModelDevice } from './device-model.js';
 import { DebugInfo, type SourcePlace } from './dwarf.js';
 import { driverPlace, Findings, isRuntime } from './findings.js';
 import { type HostFunctions, type LoadedModule, loadModule, type MemoryRange } from './loader.js';
@@ -71,6 +73,14 @@ export interface DriverOptions {
   dmaBits?: 32 | 64;
 }
 
+export const DRIVER_OPTIONS: OptionNames<DriverOptions> = { kasan: true, dmaBits: true };
+
+/** @internal What a module of a driver was built with. */
+export function checkDriverOptions({ kasan, dmaBits }: DriverOptions): void {
+  checkBoolean('kasan', kasan, true);
+  if (dmaBits !== undefined && dmaBits !== 32 && dmaBits !== 64) throw invalidValue('dmaBits', '32 or 64', dmaBits);
+}
+
 export class Driver {
   readonly machine: Machine;
   readonly findings = new Findings();
@@ -101,6 +111,9 @@ export class Driver {
    * @throws GemDmaError EINVAL for a module that is no driver, ENOMEM
    */
   constructor(machine: Machine, wasm: Uint8Array, description: DeviceDescription = {}, options: DriverOptions = {}) {
+    checkOptions('options', options, optionNames(DRIVER_OPTIONS));
+    checkDriverOptions(options);
+    checkOptions('description', description, DESCRIPTION);
     this.machine = machine;
     this.#debug = new DebugInfo(wasm);
     this.#dma64 = options.dmaBits !== 32;

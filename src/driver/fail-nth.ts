@@ -1,6 +1,7 @@
+import { checkBoolean, LONG_CALL, optionNames } from '../core/arguments.js';
 import type { FaultPoint } from './driver.js';
 import { type DriverFinding, findingKey } from './findings.js';
-import { PointRunner, type RunnerOptions } from './point-runner.js';
+import { checkRunnerOptions, PointRunner, RUNNER_OPTIONS, type RunnerOptions } from './point-runner.js';
 
 /**
  * Every allocation of a driver's test fails once: memory, skbs, mappings, interrupts, PCI steps. What the driver does wrong
@@ -15,6 +16,8 @@ export interface DriverFailNthOptions extends RunnerOptions {
   all?: boolean;
   onProgress?(done: number, of: number): void;
 }
+
+const FAIL_NTH_OPTIONS = optionNames<DriverFailNthOptions>({ ...RUNNER_OPTIONS, ...LONG_CALL, all: true });
 
 /** A finding, and the failure that led to it. */
 export interface FailureFinding {
@@ -51,6 +54,8 @@ export async function driverFailNth(
   test: string | { readonly href: string },
   options: DriverFailNthOptions = {},
 ): Promise<DriverFailNthResult> {
+  checkRunnerOptions(options, FAIL_NTH_OPTIONS);
+  checkBoolean('all', options.all, false);
   const { dmaBits = 64, signal } = options;
   const runner = new PointRunner(wasm, test, options);
   try {

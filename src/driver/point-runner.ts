@@ -1,7 +1,9 @@
 import { Worker } from 'node:worker_threads';
-import { GemDmaError } from '../core/errors.js';
+import { checkLongCall, checkObject, type OptionNames } from '../core/arguments.js';
+import { checkInteger, GemDmaError } from '../core/errors.js';
+import type { LongCallOptions } from '../core/slices.js';
 import type { MachineOptions } from '../machine/config.js';
-import type { FaultPoint } from './driver.js';
+import { checkDriverOptions, DRIVER_OPTIONS, type FaultPoint } from './driver.js';
 import type { DriverFinding } from './findings.js';
 import type { RunOptions, RunResult } from './run.js';
 
@@ -16,6 +18,19 @@ export interface RunnerOptions {
   timeLimit?: number;
   /** Ends the run that is under way: a driver may loop for ever. */
   signal?: AbortSignal;
+}
+
+export const RUNNER_OPTIONS: OptionNames<RunnerOptions> = {
+  ...DRIVER_OPTIONS,
+  ...{ machine: true, timeLimit: true, signal: true },
+};
+
+/** @internal Options of a call that runs a test again and again. */
+export function checkRunnerOptions(options: RunnerOptions, known: readonly string[]): void {
+  checkLongCall(options as LongCallOptions, known);
+  checkDriverOptions(options);
+  if (options.machine !== undefined) checkObject('machine', options.machine);
+  if (options.timeLimit !== undefined) checkInteger('timeLimit', options.timeLimit, 1, 2 ** 31 - 1);
 }
 
 /** What a worker gets at its start. */

@@ -1,6 +1,8 @@
+import { checkBoolean, checkOptions, optionNames } from '../core/arguments.js';
+import { checkInteger } from '../core/errors.js';
 import type { MachineOptions } from '../machine/config.js';
 import { Machine } from '../machine/machine.js';
-import { Driver, type DriverOptions, type FaultPoint } from './driver.js';
+import { DRIVER_OPTIONS, Driver, type DriverOptions, type FaultPoint } from './driver.js';
 import type { DriverFinding } from './findings.js';
 import { type DriverTest, runScenario } from './scenario.js';
 
@@ -14,6 +16,11 @@ export interface RunOptions extends DriverOptions {
   /** Makes allocations fail at random, `rate` of 1,000. */
   random?: { seed: number; rate: number };
 }
+
+const RUN_OPTIONS = optionNames<RunOptions>({
+  ...DRIVER_OPTIONS,
+  ...{ machine: true, nth: true, survey: true, random: true },
+});
 
 export interface RunResult {
   findings: DriverFinding[];
@@ -45,7 +52,13 @@ export function driverMachine(options: MachineOptions = {}): Machine {
  * expect(findings).toEqual([]);
  */
 export function runDriver(wasm: Uint8Array, test: DriverTest, options: RunOptions = {}): RunResult {
-  const driver = new Driver(driverMachine(options.machine), wasm, test.device, options);
+  checkOptions('options', options, RUN_OPTIONS);
+  const { kasan, dmaBits } = options;
+  if (options.random !== undefined) checkOptions('random', options.random, ['seed', 'rate']);
+  checkInteger('nth', options.nth ?? 0, 0, 0xffffffff);
+  checkBoolean('survey', options.survey, false);
+  const own: DriverOptions = { ...(kasan !== undefined && { kasan }), ...(dmaBits !== undefined && { dmaBits }) };
+  const driver = new Driver(driverMachine(options.machine), wasm, test.device, own);
   if (test.model) driver.model = test.model(driver.hardware);
   if (options.random) driver.armRandomFaults(options.random.seed, options.random.rate);
   else driver.armFault(options.nth ?? 0, options.survey ?? false);

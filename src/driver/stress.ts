@@ -1,6 +1,8 @@
+import { LONG_CALL, optionNames } from '../core/arguments.js';
+import { checkInteger } from '../core/errors.js';
 import type { MachineOptions } from '../machine/config.js';
 import { type DriverFinding, findingKey } from './findings.js';
-import { PointRunner, type RunnerOptions } from './point-runner.js';
+import { checkRunnerOptions, PointRunner, RUNNER_OPTIONS, type RunnerOptions } from './point-runner.js';
 
 /**
  * A test again and again, each round on another machine and with allocations failing at random: several in one run, as they
@@ -14,6 +16,8 @@ export interface DriverStressOptions extends RunnerOptions {
   rounds?: number;
   onProgress?(done: number, of: number): void;
 }
+
+const STRESS_OPTIONS = optionNames<DriverStressOptions>({ ...RUNNER_OPTIONS, ...LONG_CALL, seed: true, rounds: true });
 
 export interface StressFinding {
   finding: DriverFinding;
@@ -69,7 +73,10 @@ export async function driverStress(
   test: string | { readonly href: string },
   options: DriverStressOptions = {},
 ): Promise<DriverStressResult> {
+  checkRunnerOptions(options, STRESS_OPTIONS);
   const { dmaBits = 64, seed = 1, rounds = 100, signal } = options;
+  checkInteger('seed', seed, 0, Number.MAX_SAFE_INTEGER);
+  checkInteger('rounds', rounds, 0, Number.MAX_SAFE_INTEGER);
   const runner = new PointRunner(wasm, test, options);
   const findings = new Map<string, StressFinding>();
   let done = 0;

@@ -50,11 +50,11 @@ export function execbuffer(
   list: readonly ExecObject[],
   options: ExecOptions = {},
 ): { vmas: Vma[]; request: Request } {
-  check(device, context, list);
   checkOptions('options', options, ['busy']);
   const busy = options.busy ?? 1;
   if (typeof busy !== 'number') throw invalidType('busy', 'of type number', busy);
   if (!(busy >= 0 && busy < 2 ** 40)) throw outOfRange('busy', '>= 0 milliseconds', busy);
+  check(device, context, list);
   const { vm } = context;
   // eb_lookup_vmas: from here on every object has a vma, bound or not, that unbinding does not destroy.
   const vmas = list.map(({ object }) => lookupOrCreateVma(object, vm, undefined));

@@ -1,3 +1,4 @@
+import { checkObject, checkOptions } from '../core/arguments.js';
 import { checkInteger, invalidValue } from '../core/errors.js';
 import { PAGE_SIZE } from '../core/generated/constants.js';
 import type { GemObject } from './object.js';
@@ -30,10 +31,13 @@ export function sameView(a: View | undefined, b: View | undefined): boolean {
 /** Throws ERR_INVALID_ARG_VALUE or ERR_OUT_OF_RANGE unless the object has the pages that a view shows. */
 export function checkView(object: GemObject, view: View): void {
   const pages = object.size / PAGE_SIZE;
+  checkObject('view', view);
   if (view.type === 'rotated') {
+    checkOptions('view', view, ['type', 'width', 'height']);
     checkInteger('view.width', view.width, 1, pages);
     checkInteger('view.height', view.height, 1, Math.floor(pages / view.width));
   } else if (view.type === 'partial') {
+    checkOptions('view', view, ['type', 'offset', 'size']);
     checkInteger('view.offset', view.offset, 0, pages - 1);
     checkInteger('view.size', view.size, 1, pages - view.offset);
   } else {

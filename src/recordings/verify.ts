@@ -1,3 +1,4 @@
+import { checkBoolean, checkLongCall, LONG_CALL, optionNames } from '../core/arguments.js';
 import { GemDmaError } from '../core/errors.js';
 import { type CallProgress, complete, inSlices, type Sliced } from '../core/slices.js';
 import { jsonObject } from '../files/json-lines.js';
@@ -102,16 +103,25 @@ function* replay(file: string, lines: string[], options: ReplayOptions): Sliced<
  *   const { steps, matched, divergence } = verify('test/golden/iova/c_full.txt.gz');
  */
 export function verify(file: string, options: ReplayOptions = {}): VerifyResult {
+  checkReplay(options);
   return complete(replay(file, readLines(file), options));
 }
 
 /** The same with a turn of the event loop every 20 ms, so that an abort arrives and progress shows. */
 export async function verifyAsync(file: string, options: ReplayOptions = {}): Promise<VerifyResult> {
+  checkReplay(options);
   const lines = await readLinesAsync(file, options.signal);
   if (options.signal?.aborted) {
     return { file, kind: '', steps: 0, matched: 0, divergence: null, interrupted: true };
   }
   return inSlices(replay(file, lines, options), options.onProgress);
+}
+
+const REPLAY_OPTIONS = optionNames<ReplayOptions>({ ...LONG_CALL, time: true });
+
+function checkReplay(options: ReplayOptions): void {
+  checkLongCall(options, REPLAY_OPTIONS);
+  checkBoolean('time', options.time, false);
 }
 
 /** What a line leads to whose fields are missing, of another shape, or beyond what the emulator holds. */

@@ -1,3 +1,4 @@
+import { checkOptions, optionNames } from '../core/arguments.js';
 import { invalidType } from '../core/errors.js';
 import { Process } from '../drm/process.js';
 import type { DriverName } from '../i915/policy/index.js';
@@ -22,7 +23,9 @@ export interface I915StressOptions {
 }
 
 /** Everything that processes do with the objects of i915, under a mapping policy. */
-export function i915Vocabulary({ driver, policy, sources }: I915StressOptions): Vocabulary<I915Part> {
+export function i915Vocabulary(options: I915StressOptions): Vocabulary<I915Part> {
+  checkOptions('options', options, optionNames<I915StressOptions>({ driver: true, policy: true, sources: true }));
+  const { driver, policy, sources } = options;
   return {
     name: 'i915',
     kinds: [...objectOperations, ...bindingOperations, ...accessOperations],

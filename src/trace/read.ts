@@ -1,3 +1,4 @@
+import { checkFunction, checkOptions, checkString, optionNames } from '../core/arguments.js';
 import { compressionOf } from '../files/compression.js';
 import { BatchWriter, type TraceBatch } from './batch.js';
 import { Gaps, TraceError } from './completeness.js';
@@ -42,7 +43,14 @@ export interface TraceReader extends AsyncIterable<TraceBatch> {
  * console.log(reader.gaps.lostEvents);
  */
 export function readTrace(source: TraceSource, options: ReadOptions = {}): TraceReader {
-  const gaps = new Gaps(options.name ?? 'trace');
+  checkOptions('options', options, optionNames<ReadOptions>({ name: true, codecs: true }));
+  if (options.codecs !== undefined) {
+    checkOptions('codecs', options.codecs, optionNames<Codecs>({ zstd: true, zstdStream: true }));
+    for (const [name, codec] of Object.entries(options.codecs)) {
+      if (codec !== undefined) checkFunction(`codecs.${name}`, codec);
+    }
+  }
+  const gaps = new Gaps(checkString('name', options.name) ?? 'trace');
   return { gaps, [Symbol.asyncIterator]: () => batches(source, gaps, options.codecs ?? {}) };
 }
 

@@ -1,3 +1,4 @@
+import { checkLongCall, LONG_CALL, optionNames } from '../core/arguments.js';
 import { type CallProgress, complete, inSlices, type LongCallOptions } from '../core/slices.js';
 import { DEFAULT_DRIVER, type DriverName } from '../i915/policy/index.js';
 import type { MachineOptions } from '../machine/config.js';
@@ -35,6 +36,15 @@ export interface StressOptions extends Subject, RunOptions {
   profile?: ProfileName | (string & {}) | StressProfile;
 }
 
+const SUBJECT = { driver: true, policy: true, sources: true, vocabularies: true } as const;
+const STRESS_OPTIONS = optionNames<StressOptions>({
+  ...SUBJECT,
+  ...LONG_CALL,
+  ...{ seed: true, profile: true, machine: true, weights: true, limits: true, pages: true, operations: true },
+  ...{ seconds: true, checkEvery: true, faults: true, shrink: true },
+});
+const FAIL_NTH_OPTIONS = optionNames<FailNthOptions>({ ...SUBJECT, ...LONG_CALL, machine: true });
+
 /** The operations that a run can do. @throws TypeError for a policy that is none */
 export function repertoireOf({ driver, policy, sources, vocabularies }: Subject = {}): Repertoire {
   return new Repertoire(
@@ -50,6 +60,7 @@ export function repertoireOf({ driver, policy, sources, vocabularies }: Subject 
  * @throws TypeErrors and RangeErrors naming the option at fault
  */
 export function stressConfig(options: StressOptions = {}): StressConfig & I915Setup & DmaSetup {
+  checkLongCall(options as LongCallOptions, STRESS_OPTIONS);
   return runConfig(options, repertoireOf(options)) as StressConfig & I915Setup & DmaSetup;
 }
 
@@ -59,6 +70,7 @@ export function stressConfig(options: StressOptions = {}): StressConfig & I915Se
  * @throws TypeError or RangeError for options that cannot be, GemDmaError for a machine that cannot be made
  */
 export async function stress(options: StressOptions = {}): Promise<StressResult> {
+  checkLongCall(options as LongCallOptions, STRESS_OPTIONS);
   return stressWith(repertoireOf(options), options);
 }
 
@@ -75,11 +87,13 @@ export interface FailNthOptions extends Subject, LongCallOptions {
  *   assert(results.every(({ failures }) => failures.length === 0));
  */
 export function failNth(scenario: OperationScenario, options: FailNthOptions = {}): FailNthResult {
+  checkLongCall(options, FAIL_NTH_OPTIONS);
   return complete(failNthPoints(scenario, options, repertoireOf(options)));
 }
 
 /** The same with a turn of the event loop every 20 ms, so that an abort arrives and progress shows. */
 export async function failNthAsync(scenario: OperationScenario, options: FailNthOptions = {}): Promise<FailNthResult> {
+  checkLongCall(options, FAIL_NTH_OPTIONS);
   return inSlices<FailNthResult, CallProgress>(
     failNthPoints(scenario, options, repertoireOf(options)),
     options.onProgress,

@@ -1,10 +1,11 @@
-import { checkInteger, invalidType, outOfRange } from '../../core/errors.js';
+import { checkObject } from '../../core/arguments.js';
+import { checkInteger, outOfRange } from '../../core/errors.js';
 import type { AbortSignalLike } from '../../core/slices.js';
 import { type MachineOptions, machineConfig } from '../../machine/config.js';
 import { faultOperation } from '../common.js';
 import { operationTable } from '../engine/runner.js';
 import type { Repertoire } from '../vocabulary.js';
-import { checkPages, checkWeights, profileOf, type StressConfig, type StressProfile } from './profile.js';
+import { checkLimits, checkPages, checkWeights, profileOf, type StressConfig, type StressProfile } from './profile.js';
 import type { OperationScenario } from './scenario.js';
 import type { Sources } from './sources.js';
 
@@ -78,9 +79,8 @@ export function scenarioConfig(
 }
 
 function configOf(profile: StressProfile, name: string, options: RunOptions, repertoire: Repertoire): StressConfig {
-  if (options.signal !== undefined && typeof options.signal?.aborted !== 'boolean') {
-    throw invalidType('signal', 'an AbortSignal', options.signal);
-  }
+  if (options.limits !== undefined) checkLimits('limits', options.limits, repertoire.vocabularies);
+  if (options.machine !== undefined) checkObject('machine', options.machine);
   const faults = options.faults ?? 0;
   if (!(faults >= 0 && faults <= 1)) throw outOfRange('faults', '>= 0 && <= 1', faults);
   if (options.weights !== undefined) checkWeights('weights', options.weights);

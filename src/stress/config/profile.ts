@@ -55,12 +55,23 @@ export function profileOf(profile: string | StressProfile, { vocabularies, profi
   for (const vocabulary of vocabularies) {
     vocabulary.checkSetup(`profile.${vocabulary.setup}`, profile[vocabulary.setup]);
   }
-  const limits = vocabularies.flatMap((vocabulary) => vocabulary.limits);
-  checkOptions('profile.limits', profile.limits, limits);
-  for (const name of limits) checkInteger(`profile.limits.${name}`, profile.limits[name], 0, 1e7);
+  checkLimits('profile.limits', profile.limits, vocabularies);
+  for (const name of limitNames(vocabularies)) {
+    if (!(name in profile.limits)) throw invalidType(`profile.limits.${name}`, 'given', undefined);
+  }
   checkWeights('profile.weights', profile.weights);
   checkPages('profile.pages', profile.pages);
   return profile;
+}
+
+function limitNames(vocabularies: Repertoire['vocabularies']): string[] {
+  return vocabularies.flatMap((vocabulary) => vocabulary.limits);
+}
+
+/** Throws TypeErrors and RangeErrors unless these are some of the limits that the vocabularies have. */
+export function checkLimits(name: string, limits: unknown, vocabularies: Repertoire['vocabularies']): void {
+  checkOptions(name, limits, limitNames(vocabularies));
+  for (const [key, limit] of Object.entries(limits as object)) checkInteger(`${name}.${key}`, limit, 0, 1e7);
 }
 
 /** Throws TypeErrors and RangeErrors unless these are weights by name. */

@@ -1,3 +1,4 @@
+import { checkLongCall, checkObject, LONG_CALL, optionNames } from '../../core/arguments.js';
 import { checkInteger } from '../../core/errors.js';
 import { PAGE_SIZE } from '../../core/generated/constants.js';
 import type { LongCallOptions } from '../../core/slices.js';
@@ -19,6 +20,11 @@ export interface ThreadStressOptions extends LongCallOptions {
   /** Options of the machine. Default strict, without dma-debug, whose one lock would be all that is measured. */
   machine?: MachineOptions;
 }
+
+const THREAD_STRESS_OPTIONS = optionNames<ThreadStressOptions>({
+  ...LONG_CALL,
+  ...{ threads: true, seed: true, operations: true, machine: true },
+});
 
 export interface ThreadStressResult {
   threads: number;
@@ -42,6 +48,8 @@ const DEFAULT_OPERATIONS = 2_000_000;
 
 /** @throws TypeError or RangeError for options that cannot be */
 export async function hammerThreads(options: ThreadStressOptions = {}): Promise<ThreadStressResult> {
+  checkLongCall(options, THREAD_STRESS_OPTIONS);
+  if (options.machine !== undefined) checkObject('machine', options.machine);
   const threads = checkInteger('threads', options.threads ?? 2, 1, 63);
   const seed = checkInteger('seed', options.seed ?? 1, 0, 0xffffffff);
   const operations = checkInteger('operations', options.operations ?? DEFAULT_OPERATIONS, 1, Number.MAX_SAFE_INTEGER);

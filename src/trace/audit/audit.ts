@@ -1,3 +1,4 @@
+import { checkOptions, checkString, optionNames } from '../../core/arguments.js';
 import { EVENT, type EventNumber, ROW, type TraceBatch } from '../batch.js';
 import { StringTable } from '../strings.js';
 import { AddressHistory } from './address-history.js';
@@ -52,7 +53,9 @@ export class Audit {
   private readonly onlyDevice: number;
 
   constructor(options: AuditOptions = {}) {
-    const { at, device } = options;
+    checkOptions('options', options, optionNames<AuditOptions>({ at: true, device: true }));
+    const { at } = options;
+    const device = checkString('device', options.device);
     this.watched = at === undefined ? null : new AddressHistory(at, this.pairing.live, this.strings);
     this.onlyDevice = device === undefined ? 0 : this.strings.of(device);
   }

@@ -1,3 +1,4 @@
+import { checkOptions, checkString, optionNames } from '../../core/arguments.js';
 import { PAGE_SIZE as PAGE } from '../../core/generated/constants.js';
 import type { MachineEvent } from '../../events/events.js';
 
@@ -23,8 +24,9 @@ export class FtraceWriter {
   /** Microseconds of the last line. Virtual time may stand still; lines are a microsecond apart at least. */
   private clock = 0;
 
-  constructor({ task = 'gemdma-1' }: FtraceOptions = {}) {
-    this.task = task;
+  constructor(options: FtraceOptions = {}) {
+    checkOptions('options', options, optionNames<FtraceOptions>({ task: true }));
+    this.task = checkString('task', options.task) ?? 'gemdma-1';
   }
 
   /** The first lines of a file. */

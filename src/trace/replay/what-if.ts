@@ -1,3 +1,4 @@
+import { checkOptions } from '../../core/arguments.js';
 import { DmaDomain } from '../../dma/dma-domain.js';
 import { DMA_MAPPING_ERROR } from '../../dma/transfer.js';
 import { ALLOCATOR_NAMES, ALLOCATORS, type AllocatorName } from '../../iova/allocators.js';
@@ -117,6 +118,10 @@ const TOP_32BIT = 0x100000;
 
 /** Runs the calls under a configuration. What `options` leaves open is as recorded, or the default of the kernel. */
 export function whatIf(operations: Operations, options: WhatIfOptions = {}): WhatIfResult {
+  checkOptions('options', options, Object.keys(KEYS));
+  for (const [key, value] of Object.entries(options)) {
+    if (value !== undefined) KEYS[key as keyof WhatIfOptions](String(value));
+  }
   const order = operations.order();
   const spaces = infer(operations, order);
   const translated =

@@ -1,6 +1,7 @@
+import { checkLongCall, LONG_CALL, optionNames } from '../../core/arguments.js';
 import type { LongCallOptions } from '../../core/slices.js';
 import { newPolicy, type PolicySource } from '../../stress-i915/policy.js';
-import type { BenchOptions } from './options.js';
+import { BENCH_OPTIONS, type BenchOptions } from './options.js';
 import { type BenchResult, runBench } from './run.js';
 
 /** What bench() takes: everything has a default. */
@@ -8,6 +9,8 @@ export interface BenchCallOptions extends Partial<BenchOptions>, LongCallOptions
   /** With mode `object`: a mapping policy of your own, in place of `driver`, or a function that makes one. */
   policy?: PolicySource;
 }
+
+const BENCH_CALL_OPTIONS = optionNames<BenchCallOptions>({ ...BENCH_OPTIONS, ...LONG_CALL, policy: true });
 
 /**
  * Measures mapping throughput and latency, as the kernel's dma_map_benchmark does: batches of dma_map and dma_unmap, with
@@ -19,6 +22,7 @@ export interface BenchCallOptions extends Partial<BenchOptions>, LongCallOptions
  *   const { map, unmap, mappingsPerSecond, untrusted } = await bench({ seconds: 1, granule: 16, backend: 'lazy' });
  */
 export async function bench(options: BenchCallOptions = {}): Promise<BenchResult> {
+  checkLongCall(options, BENCH_CALL_OPTIONS);
   const { signal, onProgress, policy, ...given } = options;
   if (policy !== undefined) newPolicy(policy);
   const total = given.seconds ?? 2;

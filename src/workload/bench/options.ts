@@ -1,8 +1,9 @@
+import { checkBoolean, checkOptions, checkString, type OptionNames, oneOf, optionNames } from '../../core/arguments.js';
 import { checkInteger, invalidValue, outOfRange } from '../../core/errors.js';
 import { PAGE_SIZE as PAGE } from '../../core/generated/constants.js';
 import { DEFAULT_DRIVER } from '../../i915/policy/index.js';
-import type { AllocatorName } from '../../iova/allocators.js';
-import { DEFAULT_KERNEL, type KernelName } from '../../kernels/kernels.js';
+import { ALLOCATOR_NAMES, type AllocatorName } from '../../iova/allocators.js';
+import { DEFAULT_KERNEL, KERNEL_NAMES, type KernelName } from '../../kernels/kernels.js';
 import { type IommuMode, type MachineConfig, type MachineOptions, machineConfig } from '../../machine/config.js';
 import type { DriverName } from '../scenario.js';
 
@@ -49,6 +50,12 @@ export interface BenchOptions {
   seed: number;
 }
 
+export const BENCH_OPTIONS: OptionNames<BenchOptions> = {
+  ...{ threads: true, seconds: true, direction: true, bits: true, granule: true, mode: true, transfer: true },
+  ...{ backend: true, kernel: true, allocator: true, driver: true, dmaDebug: true, fragmentation: true, live: true },
+  ...{ batch: true, seed: true },
+};
+
 export const BENCH_DEFAULTS: Readonly<Omit<BenchOptions, 'bits'>> = {
   threads: 1,
   seconds: 2,
@@ -75,7 +82,16 @@ const GIB = 2 ** 30;
 
 /** Completes options and checks them. Throws RangeErrors and TypeErrors naming the option. */
 export function benchOptions(given: Partial<BenchOptions> = {}): BenchOptions {
+  checkOptions('options', given, optionNames(BENCH_OPTIONS));
   const options: BenchOptions = { bits: defaultBits(given), ...BENCH_DEFAULTS, ...defined(given) };
+  oneOf('mode', options.mode, MODES);
+  oneOf('backend', options.backend, BACKENDS);
+  oneOf('direction', options.direction, DIRECTIONS);
+  oneOf('kernel', options.kernel, KERNEL_NAMES);
+  if (options.allocator !== undefined) oneOf('allocator', options.allocator, ALLOCATOR_NAMES);
+  checkString('driver', options.driver);
+  checkBoolean('dmaDebug', options.dmaDebug, false);
+  checkInteger('seed', options.seed, 0, 0xffffffff);
   checkInteger('threads', options.threads, 1, 63);
   checkInteger('bits', options.bits, 20, 64);
   checkInteger('granule', options.granule, 1, 1024);

@@ -1,4 +1,5 @@
-import { invalidValue } from '../../core/errors.js';
+import { checkFunction, checkLongCall, LONG_CALL, optionNames } from '../../core/arguments.js';
+import { checkInteger, invalidValue } from '../../core/errors.js';
 import { type CallProgress, complete, inSlices, type Sliced } from '../../core/slices.js';
 import { DEFAULT_DRIVER } from '../../i915/policy/index.js';
 import { corpus } from '../corpus/index.js';
@@ -26,10 +27,15 @@ export async function runScenarioAsync(name: string, options: Partial<ScenarioOp
   return inSlices(started(name, options), options.onProgress);
 }
 
+const SCENARIO_OPTIONS = optionNames<ScenarioOptions>({ ...LONG_CALL, driver: true, seed: true, onStep: true });
+
 function started(name: string, options: Partial<ScenarioOptions>): Sliced<ScenarioResult, CallProgress> {
   const scenario = scenarios.find((candidate) => candidate.name.toLowerCase() === String(name).toLowerCase());
   if (!scenario) throw invalidValue('name', 'a scenario (gemdma run --list shows them)', name);
+  checkLongCall(options, SCENARIO_OPTIONS);
   const { driver = DEFAULT_DRIVER, seed = 1 } = options;
+  checkInteger('seed', seed, 0, 0xffffffff);
+  if (options.onStep !== undefined) checkFunction('onStep', options.onStep);
   const allowed = scenario.drivers.length > 0 ? scenario.drivers : DRIVER_NAMES;
   if (!allowed.includes(driver)) throw invalidValue('driver', `one of ${allowed.join(', ')}`, driver);
   return scenario.run({ ...options, driver, seed });
