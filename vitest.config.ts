@@ -3,6 +3,7 @@ import { defineConfig } from 'vitest/config';
 export default defineConfig({
   test: {
     include: ['test/**/*.test.ts'],
+    setupFiles: ['test/setup.ts'],
     testTimeout: 60_000,
     // The commands under test colour what they print for a CI system's log; here they write to a pipe as anywhere else.
     env: { CI: '' },

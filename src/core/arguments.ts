@@ -1,4 +1,4 @@
-import { invalidType, invalidValue, outOfRange } from './errors.js';
+import { invalidReturn, invalidType, invalidValue, outOfRange } from './errors.js';
 import type { ContextHandle } from './generated/exports.js';
 import { Core } from './instance.js';
 import type { Timeline } from './life.js';
@@ -38,6 +38,9 @@ export function checkOptions(name: string, options: unknown, known: readonly str
     if (!known.includes(key)) {
       throw invalidValue(`${name}.${key}`, `one of the known options (${known.join(', ')})`, key);
     }
+    // Left out, or undefined: nothing else stands for the default.
+    if ((options as Record<string, unknown>)[key] === null)
+      throw invalidType(`${name}.${key}`, 'given or left out', null);
   }
 }
 
@@ -85,6 +88,31 @@ export function checkBoolean(name: string, value: unknown, otherwise: boolean): 
 export function checkString(name: string, value: unknown): string | undefined {
   if (value !== undefined && typeof value !== 'string') throw invalidType(name, 'of type string', value);
   return value;
+}
+
+/** Nothing in it can be changed any more: what a machine was made with, tables that everybody reads. */
+export function frozen<T>(value: T): T {
+  if (typeof value === 'object' && value !== null && !Object.isFrozen(value)) {
+    Object.freeze(value);
+    for (const part of Object.values(value)) frozen(part);
+  }
+  return value;
+}
+
+/** Whether it is a promise, or what is awaited like one. */
+export function isThenable(value: unknown): value is PromiseLike<unknown> {
+  return typeof value === 'object' && value !== null && typeof (value as { then?: unknown }).then === 'function';
+}
+
+/**
+ * What a function of the caller's returned, where its work must be done by then.
+ * @throws ERR_INVALID_RETURN_VALUE for the promise of an asynchronous one
+ */
+export function checkSynchronous(name: string, answer: unknown): void {
+  if (!isThenable(answer)) return;
+  // It may be rejected later: without a handler that would end the process.
+  answer.then(undefined, () => {});
+  throw invalidReturn(name, 'at once, not a promise', answer);
 }
 
 export function checkFunction(name: string, value: unknown): void {

@@ -1,4 +1,4 @@
-import { GemDmaError, outOfRange } from './errors.js';
+import { checkInteger, GemDmaError, outOfRange } from './errors.js';
 import {
   EEXIST,
   EINVAL,
@@ -143,6 +143,8 @@ export class BouncePool {
    */
   setIndex(area: number, index: number): void {
     this.#core.timeline.enter('swiotlb');
+    checkInteger('area', area, 0, 0xffffffff);
+    checkInteger('index', index, 0, 0xffffffff);
     if (this.#core.exports.swiotlbSetIndex(this.#context, area, index)) return;
     throw outOfRange('index', `a slot of one of the pool's areas`, `${index} of area ${area}`);
   }

@@ -45,8 +45,13 @@ export abstract class Living {
 
   /** @internal Checks an argument of a call of `this`, which has entered: it is of the class, alive, of the same machine. */
   accept<T extends Living>(kind: abstract new (...args: never[]) => T, name: string, value: T, call: string): void {
-    if (!(value instanceof kind) || !(#life in value)) throw invalidType(name, `an instance of ${kind.name}`, value);
-    this.#life.join(value.#life, call);
+    this.#life.join(Living.check(kind, name, value).#life, call);
     value.enter(call);
+  }
+
+  /** @internal An object of the class, dead or alive. @throws ERR_INVALID_ARG_TYPE for another, and for one that is made up */
+  static check<T extends Living>(kind: abstract new (...args: never[]) => T, name: string, value: T): T {
+    if (!(value instanceof kind) || !(#life in value)) throw invalidType(name, `an instance of ${kind.name}`, value);
+    return value;
   }
 }

@@ -1,4 +1,4 @@
-import { checkBoolean, checkFunction, checkOptions } from '../core/arguments.js';
+import { checkFunction, checkOptions, checkSynchronous } from '../core/arguments.js';
 import type { CpuRegisters } from '../core/cpu-registers.js';
 import {
   type DmaDebugCounters,
@@ -77,7 +77,7 @@ export class DmaDebug {
   /** Calls that were about mappings from before the stream began, with `midLife`. */
   fromBefore = 0;
   private readonly midLife: boolean;
-  private readonly core: Core;
+  readonly #core: Core;
   private readonly context: ContextHandle;
   private readonly records: DmaDebugRecords;
   /** The machine's devices, and the names of all that it ever had: findings are reported later. */
@@ -102,7 +102,7 @@ export class DmaDebug {
    * @internal
    */
   constructor(core: Core, context: ContextHandle, dialect: DebugDialect, options: DmaDebugOptions = {}) {
-    this.core = core;
+    this.#core = core;
     this.context = context;
     this.registers = core.registers(context);
     this.attributions = new Attributions(this.registers);
@@ -127,7 +127,7 @@ export class DmaDebug {
   }
 
   set onError(listener: ((finding: Finding) => void) | undefined) {
-    this.core.timeline.enter('dma_debug');
+    this.#core.timeline.enter('dma_debug');
     if (listener !== undefined) checkFunction('onError', listener);
     this.collect();
     this.listener = listener;
@@ -142,8 +142,8 @@ export class DmaDebug {
   }
 
   set strict(on: boolean) {
-    this.core.timeline.enter('dma_debug');
-    checkBoolean('strict', on, false);
+    this.#core.timeline.enter('dma_debug');
+    if (typeof on !== 'boolean') throw invalidType('strict', 'of type boolean', on);
     this.collect();
     this.strictMode = on;
   }
@@ -171,7 +171,7 @@ export class DmaDebug {
 
   /** debugfs: all_errors, num_errors, driver_filter. What is not given stays. */
   set(options: Pick<DmaDebugOptions, 'allErrors' | 'numErrors' | 'driverFilter'>): void {
-    this.core.timeline.enter('dma_debug');
+    this.#core.timeline.enter('dma_debug');
     checkOptions('options', options, ['allErrors', 'numErrors', 'driverFilter']);
     debugConfig(options); // Types and ranges.
     const { allErrors, numErrors, driverFilter } = options;
@@ -183,12 +183,16 @@ export class DmaDebug {
 
   private applyFilter(device: DebugDevice): void {
     const passes = this.filter !== '' && device.driver === this.filter;
-    this.core.exports.deviceSetFlags(device.handle, passes ? DEVICE_FILTER_MATCH : 0, passes ? 0 : DEVICE_FILTER_MATCH);
+    this.#core.exports.deviceSetFlags(
+      device.handle,
+      passes ? DEVICE_FILTER_MATCH : 0,
+      passes ? 0 : DEVICE_FILTER_MATCH,
+    );
   }
 
   /** Counters of both checkers; the kernel's by their debugfs names. */
   counters(): DmaDebugCounters {
-    this.core.timeline.enter('dma_debug');
+    this.#core.timeline.enter('dma_debug');
     return this.records.counters();
   }
 
@@ -197,7 +201,7 @@ export class DmaDebug {
    * address space that the latter hold: four loads, where `counters` walks every entry.
    */
   poll(): { disabled: boolean; live: number; lost: number; lostIovaBytes: number } {
-    this.core.timeline.enter('dma_debug');
+    this.#core.timeline.enter('dma_debug');
     return {
       disabled: this.records.value(VALUE_DISABLED) === 1,
       live: this.records.value(VALUE_LIVE),
@@ -208,7 +212,7 @@ export class DmaDebug {
 
   /** Every mapping that is live now, as a record. */
   entries(): LiveEntryRecord[] {
-    this.core.timeline.enter('dma_debug');
+    this.#core.timeline.enter('dma_debug');
     return this.records.entries();
   }
 
@@ -249,7 +253,7 @@ export class DmaDebug {
   }
 
   private tell(result: unknown): void {
-    if (this.core.calls.running) return;
+    if (this.#core.calls.running) return;
     this.onMessages?.();
     if (this.heard) this.collect();
     else this.registers.take();
@@ -280,7 +284,7 @@ export class DmaDebug {
     const errors: unknown[] = [];
     for (const { record, finding } of waiting) {
       try {
-        this.listener?.(finding);
+        checkSynchronous('onError', this.listener?.(finding));
       } catch (error) {
         errors.push(error);
       }
@@ -295,14 +299,15 @@ export class DmaDebug {
 
   /** Findings so far, oldest first; the first thousand or so are kept, `count` has all of them. */
   get findings(): readonly Finding[] {
-    this.core.timeline.enter('dma_debug');
+    this.#core.timeline.enter('dma_debug');
     this.collect();
-    if (!this.core.calls.running) this.waiting.length = 0;
+    if (!this.#core.calls.running) this.waiting.length = 0;
     return this.kept;
   }
 
   /** Findings since they were last asked for, each with the id of the call site that made its mapping (0 without). */
   takeFindings(): { finding: Finding; mappingSite: number }[] {
+    this.#core.timeline.enter('dma_debug');
     this.registers.take();
     return this.records.drain(viewOf).map((record) => {
       const finding = this.finding(record);
@@ -313,7 +318,7 @@ export class DmaDebug {
 
   /** Findings of a check so far. */
   count(id: CheckId): number {
-    this.core.timeline.enter('dma_debug');
+    this.#core.timeline.enter('dma_debug');
     const check = CHECKS.find((item) => item.id === id);
     if (check === undefined) throw invalidValue('id', 'the identifier of a check', id);
     return this.records.count(check.number);
@@ -324,7 +329,7 @@ export class DmaDebug {
    * @returns mappings that the device still has
    */
   driverUnbound(device: DebugDevice): number {
-    const count = this.core.exports.debugDriverUnbound(this.known(device, 'driver_unbind'));
+    const count = this.#core.exports.debugDriverUnbound(this.known(device, 'driver_unbind'));
     this.unbound.add(device.id);
     this.settle(count);
     return count;
@@ -334,13 +339,13 @@ export class DmaDebug {
   removeDevice(device: DebugDevice): void {
     if (!this.devices.has(device)) return;
     this.driverUnbound(device);
-    this.core.exports.debugDeviceDestroy(device.handle);
+    this.#core.exports.debugDeviceDestroy(device.handle);
     this.devices.delete(device);
   }
 
   /** Physical memory that must not be mapped: the current kernel stack, and kernel text with read-only data. */
   places(ranges: { stack?: PhysicalRange; text?: PhysicalRange }): void {
-    this.core.timeline.enter('dma_debug');
+    this.#core.timeline.enter('dma_debug');
     checkOptions('ranges', ranges, ['stack', 'text']);
     const { stack, text } = ranges;
     for (const [name, range] of Object.entries({ stack, text })) {
@@ -349,19 +354,19 @@ export class DmaDebug {
       checkInteger(`${name}.start`, range.start, 0, MAX_ADDRESS);
       checkInteger(`${name}.length`, range.length, 0, MAX_ADDRESS - range.start);
     }
-    const { debugPlaces } = this.core.exports;
+    const { debugPlaces } = this.#core.exports;
     debugPlaces(this.context, stack?.start ?? 0, stack?.length ?? 0, text?.start ?? 0, text?.length ?? 0);
   }
 
   /** @internal PTEs of a GPU now point at the mapping that begins at `address`; `by` -1 when they no longer do. */
   binding(device: DebugDevice, address: number, by: 1 | -1): void {
-    this.core.exports.debugBinding(device.handle, address, by);
+    this.#core.exports.debugBinding(device.handle, address, by);
   }
 
   /** The CPU writes to a frame of its own accord, as a COW copy does (debug_dma_assert_idle): it must not be mapped. */
   cpuTouch(pfn: number): void {
-    this.core.timeline.enter('debug_dma_assert_idle');
-    this.core.exports.debugCpuTouch(this.context, checkInteger('pfn', pfn, 0, 0xffffffff));
+    this.#core.timeline.enter('debug_dma_assert_idle');
+    this.#core.exports.debugCpuTouch(this.context, checkInteger('pfn', pfn, 0, 0xffffffff));
     this.settle();
   }
 
@@ -371,15 +376,15 @@ export class DmaDebug {
    */
   objectGone(device: DebugDevice, object: number): void {
     const handle = this.known(device, 'gem_object_free');
-    if (this.core.exports.debugObjectGone(handle, checkInteger('object', object, 0, 0xffffffff)) > 0) this.settle();
+    if (this.#core.exports.debugObjectGone(handle, checkInteger('object', object, 0, 0xffffffff)) > 0) this.settle();
   }
 
   /** The complete leak report, as plain data. Its cost is that of one pass over the live mappings. */
   report(): LeakReport {
-    this.core.timeline.enter('dma_debug');
+    this.#core.timeline.enter('dma_debug');
     this.settle();
     const counters = this.records.counters(false);
-    const time = this.core.exports.clockNow(this.context);
+    const time = this.#core.exports.clockNow(this.context);
     const grouping = new Grouping(time, this.attributions, (id) => this.deviceName(id));
     this.records.visit((entry) => grouping.add(entry));
     const groups = grouping.groups();

@@ -16,24 +16,32 @@ export class CoherentBuffer {
   /** The device's address of the first byte. */
   readonly address: number;
   readonly table: ScatterTable;
+  /** The table again: of a made-up object it cannot be read. */
+  readonly #table: ScatterTable;
 
   /** @internal `device.allocCoherent` makes them. */
   constructor(device: DmaDevice, length: number, table: ScatterTable) {
     this.device = device;
     this.length = length;
     this.table = table;
+    this.#table = table;
     this.address = table.dmaAddress(0);
     Object.freeze(this);
   }
 
+  /** @internal Whether it is one, and no made-up object. */
+  static is(value: unknown): value is CoherentBuffer {
+    return typeof value === 'object' && value !== null && #table in value;
+  }
+
   /** Whether it can be used: it was not freed, and the machine did not go back to before it was allocated. */
   get alive(): boolean {
-    return this.table.alive;
+    return this.#table.alive;
   }
 
   /** Frees the buffer as a correct driver does. A second call does nothing. */
   free(): void {
-    if (this.table.ending('dma_free_coherent')) this.device.freeCoherent(this);
+    if (this.#table.ending('dma_free_coherent')) this.device.freeCoherent(this);
   }
 
   [Symbol.dispose](): void {
@@ -64,14 +72,19 @@ export function allocCoherent(device: DmaDevice, length: number, attrs: number):
 }
 
 /** @internal The body of `device.freeCoherent`. */
-export function freeCoherent(device: DmaDevice, buffer: CoherentBuffer, length?: number, address?: number): void {
+export function freeCoherent(
+  device: DmaDevice,
+  buffer: CoherentBuffer,
+  claimed: { length?: number; address?: number },
+): void {
   const call = 'dma_free_coherent';
   const record = device.enter(call);
-  if (!(buffer instanceof CoherentBuffer)) throw invalidType('buffer', 'a CoherentBuffer', buffer);
+  if (!CoherentBuffer.is(buffer)) throw invalidType('buffer', 'a CoherentBuffer', buffer);
   const list = device.tableRecord(buffer.table, call);
-  checkInteger('length', length ?? buffer.length, 0, MAX_U32);
-  if (!isAddress(address ?? buffer.address)) badAddress(address);
-  device.host.core.exports.dmaFreeCoherent(record, list, length ?? buffer.length, address ?? buffer.address);
+  const { length: bytes = buffer.length, address: at = buffer.address } = claimed;
+  checkInteger('length', bytes, 0, MAX_U32);
+  if (!isAddress(at)) badAddress(at);
+  device.host.core.exports.dmaFreeCoherent(record, list, bytes, at);
   buffer.table.forget();
   device.settle();
 }

@@ -3,6 +3,7 @@ import {
   badAddress,
   badTransfer,
   checkBoolean,
+  checkFunction,
   checkTransfer,
   DIRECTION_BITS,
   hostTimeline,
@@ -75,6 +76,7 @@ export class DmaDevice {
     this.id = config.id;
     this.name = config.name;
     this.driver = config.driver;
+    if (gone !== undefined) checkFunction('gone', gone);
     this.gone = gone;
     this.dmaDebug = host.dmaDebugOrNull ?? null;
     const { exports } = host.core;
@@ -435,7 +437,10 @@ export class DmaDevice {
    * @throws GemDmaError ENODEV for a buffer that was freed
    */
   freeCoherent(buffer: CoherentBuffer, length?: number, address?: number): void {
-    freeCoherent(this, buffer, length, address);
+    freeCoherent(this, buffer, {
+      ...(length !== undefined && { length }),
+      ...(address !== undefined && { address }),
+    });
   }
 
   /**

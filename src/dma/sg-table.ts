@@ -249,8 +249,8 @@ export class ScatterTable {
   }
 
   /**
-   * Frees the table, and its frames where it owns them (sg_free_table). A mapping that is still there stays: nobody knows
-   * it any more. A second call does nothing.
+   * Frees the table, and its frames where it owns them (sg_free_table). A mapping that still exists stays: its
+   * addresses are lost. A second call does nothing.
    * @throws GemDmaError EBUSY for the table of a coherent buffer, which is freed with that, and while an importer uses it (dma-buf);
    *   ESTALE, ENODEV
    */

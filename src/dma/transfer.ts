@@ -1,3 +1,4 @@
+import { frozen } from '../core/arguments.js';
 import {
   DMA_ATTR_ALLOC_SINGLE_PAGES,
   DMA_ATTR_FORCE_CONTIGUOUS,
@@ -23,7 +24,7 @@ export type Direction = typeof DMA_BIDIRECTIONAL | typeof DMA_TO_DEVICE | typeof
 export const DMA_MAPPING_ERROR = -1;
 
 /** Attributes of a mapping, to be OR-ed (include/linux/dma-mapping.h). */
-export const DMA_ATTR = {
+export const DMA_ATTR = frozen({
   WEAK_ORDERING: DMA_ATTR_WEAK_ORDERING,
   WRITE_COMBINE: DMA_ATTR_WRITE_COMBINE,
   NO_KERNEL_MAPPING: DMA_ATTR_NO_KERNEL_MAPPING,
@@ -32,7 +33,7 @@ export const DMA_ATTR = {
   ALLOC_SINGLE_PAGES: DMA_ATTR_ALLOC_SINGLE_PAGES,
   NO_WARN: DMA_ATTR_NO_WARN,
   PRIVILEGED: DMA_ATTR_PRIVILEGED,
-} as const;
+} as const);
 
 /** Physical addresses are below this (x86 with four or five levels of its own tables). */
 export const PHYSICAL_LIMIT = 2 ** 52;

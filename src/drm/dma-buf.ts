@@ -1,4 +1,4 @@
-import { type CoreHost, hostTimeline } from '../core/arguments.js';
+import { type CoreHost, checkSynchronous, hostTimeline } from '../core/arguments.js';
 import { checkInteger, invalidReturn, invalidType } from '../core/errors.js';
 import { PAGE_SIZE } from '../core/generated/constants.js';
 import { Living } from '../core/living.js';
@@ -21,9 +21,9 @@ export interface DmaBufExporter {
    * `attachment.device.mapSgTable(table, DMA_BIDIRECTIONAL)`. It stays the exporter's. Throws GemDmaError.
    */
   map(attachment: DmaBufAttachment): ScatterTable;
-  /** Ends that mapping and frees the table. Of a device that is gone the mapping is gone, too. */
+  /** Ends that mapping and frees the table. A mapping of a destroyed device was removed with it. */
   unmap(attachment: DmaBufAttachment, table: ScatterTable): void;
-  /** Nobody holds the dma-buf any more. */
+  /** The last reference to the dma-buf was dropped. */
   release(): void;
 }
 
@@ -73,7 +73,7 @@ export class DmaBuf extends Shared {
   protected free(): void {
     const { calls, timeline } = this.host.core;
     timeline.members.delete(this);
-    calls.run(() => this.exporter.release());
+    calls.run(() => checkSynchronous('exporter.release', this.exporter.release()));
   }
 }
 
@@ -127,7 +127,7 @@ export class DmaBufAttachment extends Living {
     this.host.core.calls.run(() => {
       this.table = null;
       table.inUse = false;
-      this.dmaBuf.exporter.unmap(this, table);
+      checkSynchronous('exporter.unmap', this.dmaBuf.exporter.unmap(this, table));
     });
   }
 

@@ -1,11 +1,12 @@
 import { GemDmaError } from '../core/errors.js';
 import { DMA_BIDIRECTIONAL } from '../core/generated/constants.js';
 import { held } from '../core/handle.js';
+import { Living } from '../core/living.js';
 import { ScatterTable } from '../dma/sg-table.js';
 import type { DrmDevice } from './device.js';
 import { DmaBuf, type DmaBufAttachment, type DmaBufExporter } from './dma-buf.js';
 import { ENOMEM, refuse } from './errno.js';
-import type { DrmGemObject } from './gem-object.js';
+import { DrmGemObject } from './gem-object.js';
 
 /** GEM objects as dma-bufs (drivers/gpu/drm/drm_prime.c). */
 
@@ -48,7 +49,7 @@ class GemExporter implements DmaBufExporter {
   }
 
   unmap({ device }: DmaBufAttachment, table: ScatterTable): void {
-    // A mapping of a device that is gone went with it.
+    // A mapping of a destroyed device was removed with it.
     if (device.alive) device.unmapSg(table, DMA_BIDIRECTIONAL);
     table.release();
     this.object.gemUnpin();
@@ -63,6 +64,7 @@ class GemExporter implements DmaBufExporter {
 
 /** drm_gem_prime_export: the object's dma-buf, which holds a reference to it. */
 export function exportObject(object: DrmGemObject): DmaBuf {
+  Living.check(DrmGemObject, 'object', object).enter('gem_export');
   if (object.dmaBuf !== null) {
     object.dmaBuf.reopen();
     return object.dmaBuf;

@@ -1,3 +1,4 @@
+import { checkSynchronous } from '../core/arguments.js';
 import type { Calls } from '../core/calls.js';
 import type { CpuRegisters } from '../core/cpu-registers.js';
 import { ERRNO, errnoName, GemDmaError, invalidReturn } from '../core/errors.js';
@@ -102,7 +103,8 @@ export class HookRunner<Hook extends string> {
       const answer = this.during(hook, object, vma, run) ?? 0;
       if (answer === 0) return 0;
       if (typeof answer === 'number' && errnoName(answer) in ERRNO) return answer;
-      throw refused(hook, '0, a negative errno or nothing', answer);
+      checkSynchronous(`policy.${hook}`, answer);
+      throw invalidReturn(`policy.${hook}`, '0, a negative errno or nothing', answer);
     } catch (error) {
       this.broken ??= { error };
       return -ERRNO.EINVAL;
@@ -112,18 +114,7 @@ export class HookRunner<Hook extends string> {
   /** A hook that cannot refuse. What it returns is not looked at, but that a hook is not asynchronous. */
   notify(hook: Hook, object: number, vma: number, run: () => unknown): void {
     this.guard(() => {
-      const answer = this.during(hook, object, vma, run);
-      if (isThenable(answer)) throw refused(hook, 'nothing', answer);
+      checkSynchronous(`policy.${hook}`, this.during(hook, object, vma, run));
     });
   }
-}
-
-// A promise that is refused may be rejected later: without a handler that would end the process.
-function refused(hook: string, expected: string, answer: unknown): TypeError {
-  if (isThenable(answer)) answer.then(undefined, () => {});
-  return invalidReturn(`policy.${hook}`, expected, answer);
-}
-
-function isThenable(value: unknown): value is PromiseLike<unknown> {
-  return typeof value === 'object' && value !== null && typeof (value as { then?: unknown }).then === 'function';
 }

@@ -1,4 +1,4 @@
-import { checkBoolean, checkBytes, checkFunction, checkOptions } from '../core/arguments.js';
+import { checkBoolean, checkBytes, checkFunction, checkOptions, checkSynchronous } from '../core/arguments.js';
 import type { Calls } from '../core/calls.js';
 import { checkInteger, GemDmaError, parseSize } from '../core/errors.js';
 import { PAGE_SIZE } from '../core/generated/constants.js';
@@ -118,6 +118,9 @@ export class Process extends Living {
 
   /** Whether the range could be a user's at all (access_ok): says nothing about mappings. */
   accessOk(address: number, size: number): boolean {
+    this.enter('access_ok');
+    checkInteger('address', address, 0, Number.MAX_SAFE_INTEGER);
+    checkInteger('size', size, 0, Number.MAX_SAFE_INTEGER);
     return address >= 0 && address + size <= TASK_SIZE;
   }
 
@@ -163,6 +166,7 @@ export class Process extends Living {
   /** pfn of the page at an address, or undefined where nothing was touched. @internal */
   pfn(address: number): number | undefined {
     this.enter('pagemap');
+    checkInteger('address', address, 0, Number.MAX_SAFE_INTEGER);
     return this.lookup(address) || undefined;
   }
 
@@ -215,6 +219,8 @@ export class Process extends Living {
   }
 
   private range(syscall: string, address: number, size: number): Area {
+    checkInteger('address', address, 0, Number.MAX_SAFE_INTEGER);
+    checkInteger('size', size, 0, Number.MAX_SAFE_INTEGER);
     const area = this.area(address);
     if (address % PAGE_SIZE !== 0 || size % PAGE_SIZE !== 0 || size <= 0 || !area || address + size > area.end) {
       throw new GemDmaError(
@@ -228,7 +234,9 @@ export class Process extends Living {
 
   // Borrowers first: they must have dropped the pages, or hold references of their own, before the pages leave the process.
   private zap(area: Area, address: number, size: number): void {
-    for (const notifier of [...this.notifiers]) notifier.invalidate(address, address + size - 1);
+    for (const notifier of [...this.notifiers]) {
+      checkSynchronous('notifier.invalidate', notifier.invalidate(address, address + size - 1));
+    }
     const first = (address - area.start) / PAGE_SIZE;
     const pages = area.pfns.subarray(first, first + size / PAGE_SIZE);
     this.putUserPages(pages.filter((pfn) => pfn !== 0));

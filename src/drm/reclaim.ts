@@ -1,3 +1,5 @@
+import { checkFunction, checkSynchronous } from '../core/arguments.js';
+import { invalidReturn } from '../core/errors.js';
 import { ListLink } from './list.js';
 
 /**
@@ -19,12 +21,20 @@ export interface Swappable {
   swapOut(): number;
 }
 
+function pages(name: string, answer: unknown): number {
+  if (typeof answer === 'number' && answer >= 0) return answer;
+  checkSynchronous(`shrinker.${name}`, answer);
+  throw invalidReturn(`shrinker.${name}`, 'a number of pages', answer);
+}
+
 export class Reclaim {
   /** Files with resident pages that no object holds, oldest first. @internal */
   readonly idleFiles = new ListLink<Swappable>(null);
   private readonly shrinkers: Shrinker[] = [];
 
   register(shrinker: Shrinker): void {
+    checkFunction('shrinker.count', shrinker?.count);
+    checkFunction('shrinker.scan', shrinker?.scan);
     this.shrinkers.push(shrinker);
   }
 
@@ -35,7 +45,7 @@ export class Reclaim {
 
   /** Pages that all shrinkers say they could release. */
   count(): number {
-    return this.shrinkers.reduce((sum, shrinker) => sum + shrinker.count(), 0);
+    return this.shrinkers.reduce((sum, shrinker) => sum + pages('count', shrinker.count()), 0);
   }
 
   /**
@@ -46,7 +56,7 @@ export class Reclaim {
     let released = 0;
     for (const shrinker of this.shrinkers.slice()) {
       if (released >= target) break;
-      released += shrinker.scan(target - released);
+      released += pages('scan', shrinker.scan(target - released));
     }
     return released;
   }

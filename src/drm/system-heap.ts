@@ -10,23 +10,23 @@ import { DmaBuf, type DmaBufAttachment, type DmaBufExporter } from './dma-buf.js
  * exporter there is. Each attachment gets a table of its own over the same pages, mapped for its device.
  */
 export class SystemHeap {
-  private readonly host: DmaHost;
+  readonly #host: DmaHost;
 
   constructor(host: DmaHost) {
     hostTimeline(host, 'dma_heap');
-    this.host = host;
+    this.#host = host;
   }
 
   /** Allocates a dma-buf; bytes or text such as `'1MiB'`, rounded up to whole pages. Throws ENOMEM, EINVAL for nothing. */
   alloc(size: number | string): DmaBuf {
-    hostTimeline(this.host, 'dma_heap_alloc');
+    hostTimeline(this.#host, 'dma_heap_alloc');
     const pages = Math.ceil(parseSize('size', size) / PAGE_SIZE);
     if (pages > 2 ** 24) throw new GemDmaError('ENOMEM', 'dma_heap_alloc', `no machine has ${pages} pages`);
     if (pages === 0) throw new GemDmaError('EINVAL', 'dma_heap_alloc', 'a dma-buf of no bytes');
-    const { core, context } = this.host;
+    const { core, context } = this.#host;
     const table = core.exports.sgAllocPages(context, pages, 0, SG_MAX_ENTRY);
     if (table === 0) throw new GemDmaError('ENOMEM', 'dma_heap_alloc', `no memory for ${pages} pages`);
-    return new DmaBuf(this.host, new HeapExporter(this.host, table, pages), pages * PAGE_SIZE);
+    return new DmaBuf(this.#host, new HeapExporter(this.#host, table, pages), pages * PAGE_SIZE);
   }
 }
 
@@ -56,7 +56,7 @@ class HeapExporter implements DmaBufExporter {
   }
 
   unmap({ device }: DmaBufAttachment, table: ScatterTable): void {
-    // A mapping of a device that is gone went with it.
+    // A mapping of a destroyed device was removed with it.
     if (device.alive) device.unmapSg(table, DMA_BIDIRECTIONAL);
     table.release();
   }

@@ -150,7 +150,7 @@ export class EventLog {
   recording = false;
   /** Events that found the ring full since the last drain, and are missing from what it gives. */
   dropped = 0;
-  private readonly core: Core;
+  readonly #core: Core;
   private readonly context: ContextHandle;
   private readonly names: EventNames;
   /** Tracepoints of the machine's drivers, by the number that their records carry. */
@@ -159,7 +159,7 @@ export class EventLog {
 
   /** @internal */
   constructor(core: Core, context: ContextHandle, names: EventNames) {
-    this.core = core;
+    this.#core = core;
     this.context = context;
     this.names = names;
   }
@@ -170,10 +170,10 @@ export class EventLog {
    * @throws GemDmaError ENOMEM
    */
   start(options: { records?: number } = {}): void {
-    this.core.timeline.enter('events_start');
+    this.#core.timeline.enter('events_start');
     checkOptions('options', options, ['records']);
     const records = checkInteger('records', options.records ?? 65536, 1, 2 ** 20);
-    const ring = this.core.exports.eventsStart(this.context, Math.ceil(Math.log2(records)));
+    const ring = this.#core.exports.eventsStart(this.context, Math.ceil(Math.log2(records)));
     if (ring === 0) throw new GemDmaError('ENOMEM', 'events_start', `no memory for a ring of ${records} events`);
     this.recording = true;
     this.next = 0;
@@ -181,18 +181,18 @@ export class EventLog {
 
   /** Ends recording. What was not drained is dropped. */
   stop(): void {
-    this.core.timeline.enter('events_stop');
-    this.core.exports.eventsStop(this.context);
+    this.#core.timeline.enter('events_stop');
+    this.#core.exports.eventsStop(this.context);
     this.recording = false;
   }
 
   /** Takes the events that were recorded since the last drain, oldest first. */
   drain(): MachineEvent[] {
-    this.core.timeline.enter('events_drain');
+    this.#core.timeline.enter('events_drain');
     const raws: RawEvent[] = [];
-    if (this.recording) drainEvents(this.core, this.context, (raw) => raws.push(raw));
+    if (this.recording) drainEvents(this.#core, this.context, (raw) => raws.push(raw));
     // What the ring had no room for is numbered all the same.
-    const sequence = this.core.exports.eventsSequence(this.context) >>> 0;
+    const sequence = this.#core.exports.eventsSequence(this.context) >>> 0;
     this.dropped = this.recording ? sequence - this.next - raws.length : 0;
     this.next = sequence;
     return raws.map((raw) => this.named(raw));
@@ -208,7 +208,7 @@ export class EventLog {
    * @internal
    */
   tell(tracepoint: number, device: number, address: number, length: number): void {
-    this.core.exports.eventEmit(this.context, EVENT_DRIVER, device, address, 0, length, tracepoint, 0);
+    this.#core.exports.eventEmit(this.context, EVENT_DRIVER, device, address, 0, length, tracepoint, 0);
   }
 
   private named(raw: RawEvent): MachineEvent {

@@ -1,4 +1,4 @@
-import { checkBoolean, checkOptions } from '../core/arguments.js';
+import { checkBoolean, checkOptions, frozen } from '../core/arguments.js';
 import { checkInteger, GemDmaError, invalidType, invalidValue, outOfRange, parseSize } from '../core/errors.js';
 import { PAGE_SIZE } from '../core/generated/constants.js';
 import type { DmaDevice } from '../dma/device.js';
@@ -120,7 +120,7 @@ export class I915Device extends DrmDevice<HookName> {
    */
   constructor(host: DriverHost, device: DmaDevice, options: I915Options) {
     super(host, device, HOOKS, TRACEPOINTS);
-    this.config = i915Config(options, host.translates);
+    this.config = frozen(i915Config(options, host.translates));
     this.policy = i915Policy(options);
     device.setMask(this.config.dmaBits);
     this.notifiers = new UserptrNotifiers(this);
@@ -268,6 +268,7 @@ export class I915Device extends DrmDevice<HookName> {
 
   /** Resolves when deferred work that is due (userptr workers, requests done) has run; work queued meanwhile included. */
   async settled(): Promise<void> {
+    this.enter('settled');
     await Promise.resolve();
     this.clock.run();
   }

@@ -1,4 +1,4 @@
-import { checkBytes } from '../core/arguments.js';
+import { checkBytes, hostTimeline } from '../core/arguments.js';
 import { checkInteger, GemDmaError } from '../core/errors.js';
 import { ENOMEM } from '../core/generated/constants.js';
 import type { IommuDomainHandle } from '../core/generated/exports.js';
@@ -89,6 +89,7 @@ export class Iommu {
   readonly #host: DmaHost;
 
   constructor(host: DmaHost) {
+    hostTimeline(host, 'iommu');
     this.#host = host;
   }
 

@@ -1,3 +1,4 @@
+import { frozen } from '../core/arguments.js';
 import {
   RULE_ABOVE_START,
   RULE_CACHES,
@@ -47,7 +48,7 @@ const LINUX_612 = {
 } as const satisfies AllocatorRules;
 
 /** All allocators. */
-export const ALLOCATORS = {
+export const ALLOCATORS = frozen({
   /** Linux 4.2, the allocator of 2015. */
   'linux-4.2': {
     ...LINUX_612,
@@ -65,7 +66,7 @@ export const ALLOCATORS = {
   rcache: { ...LINUX_612, magazines: true },
   /** Our own: places where it likes, in flat time. */
   fast: { ...LINUX_612, spans: true, secondPass: false, max32: false, rounds: 'never' },
-} as const satisfies Record<string, AllocatorRules>;
+} as const satisfies Record<string, AllocatorRules>);
 
 export type AllocatorName = keyof typeof ALLOCATORS;
 

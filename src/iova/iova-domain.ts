@@ -1,4 +1,4 @@
-import { type CoreHost, checkOptions, hostTimeline } from '../core/arguments.js';
+import { type CoreHost, checkObject, checkOptions, hostTimeline } from '../core/arguments.js';
 import { checkInteger, type ErrnoName, GemDmaError, invalidType, invalidValue } from '../core/errors.js';
 import { PAGE_SIZE } from '../core/generated/constants.js';
 import type { ContextHandle, IovaDomainHandle } from '../core/generated/exports.js';
@@ -87,7 +87,7 @@ const RESERVE_ERRORS: Readonly<Record<string, [ErrnoName, string]>> = {
 
 // Options are given at each call of a hot path: a loop over the few names costs less than a list of them.
 function checkAllocOptions(options: { limit?: number }, flag: 'aligned' | 'flush'): void {
-  if (typeof options !== 'object' || options === null) throw invalidType('options', 'of type object', options);
+  checkObject('options', options);
   for (const key in options) {
     if (key !== 'limit' && key !== flag) {
       throw invalidValue(`options.${key}`, `one of the known options (limit, ${flag})`, key);

@@ -1,3 +1,4 @@
+import { frozen } from '../core/arguments.js';
 import type { DebugDialect } from '../dma-debug/dialects.js';
 import { LINUX_42 } from '../dmesg/linux-4.2.js';
 import { LINUX_612 } from '../dmesg/linux-6.12.js';
@@ -127,7 +128,7 @@ const ROWS = {
 
 export type KernelName = keyof typeof ROWS;
 
-export const KERNELS: Readonly<Record<KernelName, KernelProperties>> = ROWS;
+export const KERNELS: Readonly<Record<KernelName, KernelProperties>> = frozen(ROWS);
 
 /** Oldest first. */
 export const KERNEL_NAMES = Object.keys(ROWS) as readonly KernelName[];

@@ -1,4 +1,4 @@
-import { checkFunction } from '../core/arguments.js';
+import { checkFunction, checkSynchronous } from '../core/arguments.js';
 import { invalidType, outOfRange } from '../core/errors.js';
 import type { ContextHandle } from '../core/generated/exports.js';
 import type { Core } from '../core/instance.js';
@@ -16,21 +16,21 @@ const NS_PER_MS = 1e6;
  * drivers (userptr worker, retire) run when the clock is advanced past their time, in order of time and then of queueing.
  */
 export class VirtualClock {
-  private readonly core: Core;
+  readonly #core: Core;
   private readonly context: ContextHandle;
   private readonly tasks: Task[] = [];
   private sequence = 0;
 
   /** @internal */
   constructor(core: Core, context: ContextHandle) {
-    this.core = core;
+    this.#core = core;
     this.context = context;
   }
 
   /** Milliseconds since the machine was made; the clock counts whole nanoseconds. */
   get now(): number {
-    this.core.timeline.enter('clock');
-    return this.core.exports.clockNow(this.context) / NS_PER_MS;
+    this.#core.timeline.enter('clock');
+    return this.#core.exports.clockNow(this.context) / NS_PER_MS;
   }
 
   /** Deferred work that waits. */
@@ -43,10 +43,10 @@ export class VirtualClock {
    * @returns a function that takes it back; false when it ran already, or a restore has taken it back
    */
   schedule(delay: number, run: () => void): () => boolean {
-    this.core.timeline.enter('clock');
+    this.#core.timeline.enter('clock');
     checkSpan('delay', delay);
     checkFunction('run', run);
-    const due = this.core.exports.clockNow(this.context) + Math.round(delay * NS_PER_MS);
+    const due = this.#core.exports.clockNow(this.context) + Math.round(delay * NS_PER_MS);
     const task = { due, sequence: this.sequence++, run };
     let at = this.tasks.length;
     while (at > 0 && this.tasks[at - 1].due > due) --at;
@@ -60,14 +60,14 @@ export class VirtualClock {
 
   /** Moves time forward by milliseconds, running everything that becomes due. Work may queue more work. */
   advance(milliseconds: number): void {
-    this.core.timeline.enter('clock');
+    this.#core.timeline.enter('clock');
     checkSpan('milliseconds', milliseconds);
-    const { clockAdvance, clockNow } = this.core.exports;
+    const { clockAdvance, clockNow } = this.#core.exports;
     const until = clockNow(this.context) + Math.round(milliseconds * NS_PER_MS);
     while (this.tasks.length > 0 && this.tasks[0].due <= until) {
       const task = this.tasks.shift()!;
       clockAdvance(this.context, Math.max(0, task.due - clockNow(this.context)));
-      task.run();
+      checkSynchronous('run', task.run());
     }
     // Work that ran may have moved the clock on by itself.
     clockAdvance(this.context, Math.max(0, until - clockNow(this.context)));
@@ -75,6 +75,8 @@ export class VirtualClock {
 
   /** Moves time forward to the next deferred work, which runs, or by all of `milliseconds` when there is none in them. */
   advanceToNext(milliseconds: number): void {
+    this.#core.timeline.enter('clock');
+    checkSpan('milliseconds', milliseconds);
     const first = this.tasks[0];
     const wait = first === undefined ? milliseconds : Math.max(0, first.due / NS_PER_MS - this.now);
     this.advance(Math.min(milliseconds, wait));

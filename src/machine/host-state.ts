@@ -72,11 +72,16 @@ const DATE: Kind<Date, number> = {
   references: () => [],
 };
 
-const RECORD: Kind<Record<string, unknown>, Record<string, unknown>> = {
+const RECORD: Kind<Record<PropertyKey, unknown>, Record<PropertyKey, unknown>> = {
   copy: (record) => ({ ...record }),
   put(record, copy) {
-    for (const name of Object.keys(record)) if (!(name in copy)) delete record[name];
-    Object.assign(record, copy);
+    for (const name of Reflect.ownKeys(record)) {
+      if (!Object.hasOwn(copy, name) && Object.prototype.propertyIsEnumerable.call(record, name)) delete record[name];
+    }
+    // What has not changed is not written: it may be read-only, or an accessor.
+    for (const name of Reflect.ownKeys(copy)) {
+      if (!Object.is(record[name], copy[name]) || !Object.hasOwn(record, name)) record[name] = copy[name];
+    }
   },
   references: (copy) => Object.values(copy),
 };
@@ -112,7 +117,8 @@ export class HostState {
       const kind = kindOf(object);
       const copy = kind.copy(object as never);
       for (const reference of kind.references(copy as never)) waiting.push(reference);
-      if (Object.isFrozen(object)) continue;
+      // A frozen Map, Set or view changes all the same.
+      if ((kind === RECORD || kind === ARRAY) && Object.isFrozen(object)) continue;
       this.objects.push(object);
       this.copies.push(copy);
     }

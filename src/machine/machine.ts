@@ -1,6 +1,6 @@
-import { checkOptions, oneOf } from '../core/arguments.js';
+import { checkFunction, checkObject, checkOptions, checkSynchronous, frozen, oneOf } from '../core/arguments.js';
 import { BouncePool } from '../core/bounce-pool.js';
-import { checkInteger, errnoName, GemDmaError, invalidType, invalidValue } from '../core/errors.js';
+import { checkInteger, errnoName, GemDmaError, invalidReturn, invalidType, invalidValue } from '../core/errors.js';
 import { FAULT_KINDS, FAULTS, type FaultKind } from '../core/faults.js';
 import { KMSG_FAULTS_UNLIMITED } from '../core/generated/constants.js';
 import type { ContextHandle } from '../core/generated/exports.js';
@@ -56,6 +56,8 @@ export class Machine implements DriverHost {
   /** dma-debug, null where it is off. @internal */
   readonly dmaDebugOrNull: DmaDebug | null;
   private readonly kernelLog: KernelLog;
+  // Of a made-up object it cannot be read.
+  readonly #core: Core;
   private readonly deviceList: DmaDevice[] = [];
   private readonly drivers: Driven[] = [];
   /** Domains that addDevice made: each goes with its last device. */
@@ -79,11 +81,13 @@ export class Machine implements DriverHost {
    */
   constructor(options: MachineOptions | undefined, core: Core);
   constructor(options: MachineOptions = {}, core: Core = new Core()) {
-    this.config = machineConfig(options);
+    // A copy: what the caller gave stays the caller's.
+    this.config = frozen(structuredClone(machineConfig(options)));
     if (!(core instanceof Core)) throw invalidType('core', 'an instance of the core', core);
     if (core.context !== 0) throw invalidValue('core', 'an instance of the core that no machine runs on', core);
     this.kernel = KERNELS[this.config.kernel];
     this.core = core;
+    this.#core = core;
     const { ram, cpus, seed, memoryLimit } = this.config;
     const fragmentation = Math.round(ram.fragmentation * 65536);
     const rc = this.core.exports.machineCreate(memoryLimit, cpus, ram.size / 4096, fragmentation, seed);
@@ -161,11 +165,13 @@ export class Machine implements DriverHost {
    *   console.log(machine.dmesg({ timestamps: true }).join('\n'));
    */
   dmesg(options: DmesgOptions = {}): string[] {
+    this.#core.timeline.enter('dmesg');
     return this.kernelLog.lines(options);
   }
 
   /** The same as records, as the channel `gemdma:dmesg` carries them. */
   get messages(): readonly KernelMessage[] {
+    this.#core.timeline.enter('dmesg');
     return this.kernelLog.messages;
   }
 
@@ -176,17 +182,18 @@ export class Machine implements DriverHost {
    * @throws RangeError for a CPU that the machine does not have
    */
   get cpu(): number {
-    return this.core.cpu;
+    this.#core.timeline.enter('cpu');
+    return this.#core.cpu;
   }
 
   set cpu(index: number) {
-    this.core.timeline.enter('cpu');
-    this.core.cpu = checkInteger('cpu', index, 0, this.config.cpus - 1);
+    this.#core.timeline.enter('cpu');
+    this.#core.cpu = checkInteger('cpu', index, 0, this.config.cpus - 1);
   }
 
   /** Devices that are there, in the order in which they were added. */
   get devices(): readonly DmaDevice[] {
-    return this.deviceList;
+    return this.deviceList.slice();
   }
 
   /**
@@ -195,7 +202,7 @@ export class Machine implements DriverHost {
    * @throws RangeErrors and TypeErrors naming the option at fault; GemDmaError ENOMEM, ENOSPC when every slot is taken
    */
   addDevice(options: MachineDeviceOptions = {}): DmaDevice {
-    this.core.timeline.enter('device_add');
+    this.#core.timeline.enter('device_add');
     checkOptions('options', options, DEVICE_OPTIONS);
     const { domain: wanted, ...limits } = options;
     const id = this.freeId();
@@ -248,12 +255,15 @@ export class Machine implements DriverHost {
    * @throws RangeErrors and TypeErrors naming the option at fault; GemDmaError ENOMEM
    */
   addDriver<Options, Instance extends object>(driver: Driver<Options, Instance>, options: Options): Instance {
-    this.core.timeline.enter('driver_probe');
-    driver.check?.(options, this); // What is wrong with the options is said before there is a device.
+    this.#core.timeline.enter('driver_probe');
+    checkDriver(driver);
+    checkSynchronous('driver.check', driver.check?.(options, this)); // What is wrong with the options is said before there is a device.
     const before = this.lastId;
     const device = this.addDevice({ ...driver.limits, driver: driver.name });
     try {
       const instance = driver.probe(this, device, options);
+      checkSynchronous('driver.probe', instance);
+      if (typeof instance !== 'object' || instance === null) throw invalidReturn('driver.probe', 'an object', instance);
       this.drivers.push({ device, instance, driver: driver as Driver<unknown, object> });
       return instance;
     } catch (error) {
@@ -302,7 +312,7 @@ export class Machine implements DriverHost {
    */
   restore(snapshot: MachineSnapshot): void {
     this.atRest('machine_restore');
-    if (!(snapshot instanceof MachineSnapshot)) throw invalidType('snapshot', 'a MachineSnapshot', snapshot);
+    if (!MachineSnapshot.is(snapshot)) throw invalidType('snapshot', 'a MachineSnapshot', snapshot);
     snapshot.restore(this);
   }
 
@@ -312,9 +322,9 @@ export class Machine implements DriverHost {
    * @param nth 1 is the next one; 0 takes a failure back that has not struck yet
    */
   failAllocation(kind: FaultKind, nth: number): void {
-    this.core.timeline.enter('fail_allocation');
+    this.#core.timeline.enter('fail_allocation');
     const number = FAULTS[oneOf('kind', kind, FAULT_KINDS)];
-    this.core.exports.faultArm(this.context, number, checkInteger('nth', nth, 0, 0xffffffff));
+    this.#core.exports.faultArm(this.context, number, checkInteger('nth', nth, 0, 0xffffffff));
   }
 
   /**
@@ -322,8 +332,8 @@ export class Machine implements DriverHost {
    * @throws Error naming the subsystem whose structure is broken, which is a bug of gemdma itself
    */
   check(): void {
-    this.core.timeline.enter('machine_check');
-    const code = this.core.tools.machineCheck(this.context) >>> 0;
+    this.#core.timeline.enter('machine_check');
+    const code = this.#core.tools.machineCheck(this.context) >>> 0;
     if (code !== 0)
       throw new Error(`structure check failed: subsystem ${code >>> 28} at 0x${(code & 0xfffffff).toString(16)}`);
   }
@@ -334,21 +344,31 @@ export class Machine implements DriverHost {
    * @throws GemDmaError EBUSY from within a hook
    */
   [Symbol.dispose](): void {
-    if (this.core.timeline.closed) return;
+    if (this.#core.timeline.closed) return;
     this.atRest('machine_dispose');
-    this.core.timeline.close({
+    this.#core.timeline.close({
       code: 'ENODEV',
       reason: 'MACHINE_DISPOSED',
       message: 'the machine was disposed',
     });
-    this.core.release();
+    this.#core.release();
   }
 
   private atRest(call: string): void {
-    this.core.timeline.enter(call);
-    if (!this.core.calls.running) return;
+    this.#core.timeline.enter(call);
+    if (!this.#core.calls.running) return;
     throw new GemDmaError('EBUSY', call, 'a call is under way: not from within a hook', { reason: 'CALL_UNDER_WAY' });
   }
+}
+
+function checkDriver(driver: Driver<never, object>): void {
+  checkObject('driver', driver);
+  const { name, check, probe, callbacks, limits } = driver;
+  if (typeof name !== 'string') throw invalidType('driver.name', 'of type string', name);
+  checkFunction('driver.probe', probe);
+  if (check !== undefined) checkFunction('driver.check', check);
+  if (callbacks !== undefined) checkFunction('driver.callbacks', callbacks);
+  if (limits !== undefined) checkObject('driver.limits', limits);
 }
 
 /** Callers of a machine without dma-debug, which has no names for them. */

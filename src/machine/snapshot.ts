@@ -1,4 +1,5 @@
-import { GemDmaError, invalidType } from '../core/errors.js';
+import { checkSynchronous } from '../core/arguments.js';
+import { GemDmaError } from '../core/errors.js';
 import { Core } from '../core/instance.js';
 import type { TimelineMark } from '../core/life.js';
 import { HostState } from './host-state.js';
@@ -54,6 +55,11 @@ export class MachineSnapshot {
     this.#mark = core.timeline.mark();
   }
 
+  /** @internal Whether it is one, and no made-up object. */
+  static is(value: unknown): value is MachineSnapshot {
+    return typeof value === 'object' && value !== null && #machine in value;
+  }
+
   /** Bytes of linear memory that it holds. */
   get size(): number {
     return this.#bytes.length;
@@ -75,7 +81,7 @@ export class MachineSnapshot {
     // The machine is restored by now. Each method is called, and the first error is thrown.
     for (const { owner, state } of this.#own) {
       try {
-        owner.restore(state);
+        checkSynchronous('restore', owner.restore(state));
       } catch (error) {
         errors.push(error);
       }
@@ -87,7 +93,7 @@ export class MachineSnapshot {
 function ownStates(objects: readonly object[]): OwnState[] {
   return [...new Set(objects)].filter(hasState).map((owner) => {
     const state = owner.snapshot();
-    if (state instanceof Promise) throw invalidType('snapshot()', 'synchronous', state);
+    checkSynchronous('snapshot', state);
     return { owner, state };
   });
 }

@@ -1,3 +1,4 @@
+import { hostTimeline } from '../core/arguments.js';
 import {
   LOCKS_BLOCKS,
   LOCKS_DMA_DEBUG,
@@ -26,6 +27,7 @@ export type Contention = Record<LockKind, number>;
 
 /** How often each kind of lock of a machine was found held, since the machine was made. */
 export function contention(machine: Machine): Contention {
+  hostTimeline(machine, 'contention');
   const { lockContention } = machine.core.tools;
   return Object.fromEntries(
     Object.entries(KINDS).map(([name, kind]) => [name, lockContention(machine.context, kind) >>> 0]),

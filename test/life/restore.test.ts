@@ -84,6 +84,7 @@ function fingerprint(...roots: object[]): string {
 }
 
 test('everything held comes back, whatever kind of thing it is', () => {
+  const symbol = Symbol('added later');
   const machine = new Machine({ ram: '16MiB' });
   const inner = { n: 1 };
   const held = {
@@ -98,6 +99,12 @@ test('everything held comes back, whatever kind of thing it is', () => {
     bytes: new ArrayBuffer(2),
     date: new Date(5),
     frozen: Object.freeze({ list: [1] }),
+    frozenMap: Object.freeze(new Map([['a', 1]])),
+    frozenSet: Object.freeze(new Set([1])),
+    inherited: {} as Record<PropertyKey, unknown>,
+    get computed() {
+      return this.list.length;
+    },
   };
   const look = (): string =>
     `${fingerprint(held)} ${new Uint8Array(held.bytes).join()} ${held.date.getTime()} ${held.view.getInt8(0)}`;
@@ -116,10 +123,14 @@ test('everything held comes back, whatever kind of thing it is', () => {
     new Uint8Array(held.bytes)[1] = 9;
     held.date.setTime(6);
     held.frozen.list.push(2);
+    held.frozenMap.set('a', 2).set('b', 3);
+    held.frozenSet.add(2).delete(1);
+    Object.assign(held.inherited, { toString: 1, [symbol]: 2 });
     inner.n = 2;
     expect(look()).not.toBe(before);
     machine.restore(snapshot);
     expect(look()).toBe(before);
+    expect(Reflect.ownKeys(held.inherited)).toEqual([]);
   }
 });
 

@@ -1,3 +1,4 @@
+import { frozen } from '../../core/arguments.js';
 import { linux318 } from './linux-3.18.js';
 import { linux41 } from './linux-4.1.js';
 import { linux42 } from './linux-4.2.js';
@@ -11,8 +12,8 @@ export const DRIVER_NAMES: readonly DriverName[] = ['linux-3.18', 'linux-4.1', '
 /** What a GPU gets when nothing else is said: the newest. */
 export const DEFAULT_DRIVER: DriverName = 'linux-4.2';
 
-export const POLICIES: Readonly<Record<DriverName, MappingPolicy>> = {
+export const POLICIES: Readonly<Record<DriverName, MappingPolicy>> = frozen({
   'linux-3.18': linux318,
   'linux-4.1': linux41,
   'linux-4.2': linux42,
-};
+});

@@ -24,7 +24,14 @@ export const length = (s: Source): never => some(s, LENGTHS);
 export const dir = (s: Source): never => some(s, DIRS);
 export const attrs = (s: Source): never => some(s, ATTRS);
 export const pfn = (w: World, s: Source): never =>
-  some(s, w.pfns.length > 0 && !s.once(8) ? w.pfns : [0, 5, 0x100, 0xfff, 0x1000, 0xd0000, 2 ** 20, 2 ** 32 - 1]);
+  some(
+    s,
+    w.pfns.length > 0 && !s.once(8)
+      ? w.pfns
+      : w.hasDrivers
+        ? [0, 5, 0x1000, 0xd0000, 2 ** 32 - 1]
+        : [0, 5, 0x100, 0xfff, 0x1000, 0xd0000, 2 ** 20, 2 ** 32 - 1],
+  );
 export const physical = (w: World, s: Source): never =>
   s.once(6)
     ? some(s, [0, 0xfe000000, 2 ** 40, 2 ** 52 - 4096, 2 ** 52])

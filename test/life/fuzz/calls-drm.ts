@@ -24,7 +24,7 @@ const object = (use: (o: GemObject, w: World, s: Source) => unknown): Call => on
 /** Calls of the drivers, by name. `again` is any call, for callbacks. */
 export function driverCalls(again: Call): Record<string, Call> {
   return {
-    newHeap: (w, s) => w.keep(w.heaps, new SystemHeap(w.one(w.machines, s))),
+    newHeap: (w, s) => w.hasDrivers && w.keep(w.heaps, new SystemHeap(w.one(w.machines, s))),
     heapAlloc: on(
       (w) => w.heaps,
       (h, w, s) => w.keep(w.dmaBufs, h.alloc(some(s, SIZES))),
@@ -65,6 +65,7 @@ export function driverCalls(again: Call): Record<string, Call> {
       (a) => a.detach(),
     ),
     newProcess: (w, s) =>
+      w.hasDrivers &&
       w.keep(
         w.processes,
         new Process(
@@ -107,7 +108,7 @@ export function driverCalls(again: Call): Record<string, Call> {
       },
     ),
     addGpu: (w, s) => {
-      if (w.gpus.length > 4) return;
+      if (!w.hasDrivers || w.gpus.length > 4) return;
       const turn = callback(w, s, again);
       const base = POLICIES[s.pick(DRIVER_NAMES)];
       const hook =

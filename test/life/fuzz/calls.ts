@@ -257,18 +257,18 @@ const CALLS: Record<string, Call> = {
     for (const one of pfns.subarray(0, 5)) w.keep(w.pfns, one);
   },
   ramFree: (w, s) =>
+    w.hasDrivers ||
     w.machine(s).ram.free(s.once(8) ? (s.pick(WRONG) as never) : Array.from({ length: s.below(4) }, () => pfn(w, s))),
   allocBlock: (w, s) =>
     w.keep(w.pfns, w.machine(s).ram.allocBlock(some(s, [0, 1, 3, 10, 11]), some(s, ['normal', 'dma32']))),
-  freeBlock: (w, s) => w.machine(s).ram.freeBlock(pfn(w, s), some(s, [0, 1, 3, 10, 11])),
+  freeBlock: (w, s) => w.hasDrivers || w.machine(s).ram.freeBlock(pfn(w, s), some(s, [0, 1, 3, 10, 11])),
   ramRead: (w, s) => w.machine(s).ram.read(physical(w, s), some(s, [0, 1, 64, 70000])),
-  // Not with a GPU: its tables are in RAM, and who writes there breaks them.
-  ramWrite: (w, s) => w.gpus.length === 0 && w.machine(s).ram.write(physical(w, s), bytes(s)),
+  ramWrite: (w, s) => !w.hasDrivers && w.machine(s).ram.write(physical(w, s), bytes(s)),
   ramStats: (w, s) => call(w.machine(s).ram, (ram) => (s.once(2) ? ram.stats : ram.drain())),
   // Accesses, the unit, the pool
   deviceRead: (w, s) => deviceRead(w.one(w.machines, s), w.one(w.devices, s), address(w, s), some(s, [1, 64, 5000])),
   deviceWrite: (w, s) =>
-    w.gpus.length === 0 && deviceWrite(w.one(w.machines, s), w.one(w.devices, s), address(w, s), bytes(s)),
+    !w.hasDrivers && deviceWrite(w.one(w.machines, s), w.one(w.devices, s), address(w, s), bytes(s)),
   iommu: (w, s) => {
     const { iommu } = w.machine(s);
     const domain = w.one(w.domains, s);
@@ -393,6 +393,7 @@ export function anyCall(w: World, s: Source): void {
   const name = s.pick(w.names ?? NAMES);
   w.log.push(`${'  '.repeat(w.depth)}${name}`);
   w.entered?.(name);
+  if (w.depth === 0) w.byDriver = name in DRIVER_CALLS;
   try {
     CALLS[name](w, s);
   } catch (error) {

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { isMainThread, parentPort, Worker, workerData } from 'node:worker_threads';
 import fc from 'fast-check';
-import { Core, type CoreModules } from '../../../src/core/instance.js';
+import { Core, type CoreModules, watchRelease } from '../../../src/core/instance.js';
 import { DMA_NAMES, NAMES } from './calls.js';
 import { runSteps, setCheckInterval, setDetailed } from './run.js';
 import { steps } from './steps.js';
@@ -79,10 +79,12 @@ function watch(): void {
 }
 
 function work({ total, seed, path, debug, shared }: Run): void {
+  const nullRecord: number = JSON.parse(readFileSync('asconfig.json', 'utf8')).options.memoryBase;
+  watchRelease(nullRecord);
   let modules: CoreModules | undefined;
   if (debug) {
     const module = new WebAssembly.Module(readFileSync('build/debug.wasm'));
-    modules = { core: module, tools: module };
+    modules = { core: module, tools: module, nullRecord };
   }
   setCheckInterval(CHECK_INTERVAL);
   const names = process.argv.includes('--dma') ? DMA_NAMES : undefined;
