@@ -37,6 +37,7 @@ export class MachineSnapshot {
     this.#own = ownStates([...callbacks, ...held]);
     // The host's own block must exist before and after a restore.
     core.staging(context);
+    core.registers(context);
     this.#machine = machine;
     this.#bytes = core.save();
     this.#cpu = core.cpu;
