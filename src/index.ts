@@ -13,6 +13,7 @@ export type {
 export { ERRNO, type ErrnoName, GemDmaError } from './core/errors.js';
 export { FAULT_KINDS, type FaultKind } from './core/faults.js';
 export { PAGE_SIZE } from './core/generated/constants.js';
+export type { DmaDeviceHandle, GgttHandle, Handle, SgTableHandle } from './core/generated/exports.js';
 export type { TableEntry } from './core/iommu.js';
 export type { Living } from './core/living.js';
 export type { PhysicalMemory, RamStats } from './core/physical-memory.js';
@@ -118,26 +119,26 @@ export type { MachineSnapshot } from './machine/snapshot.js';
 export { Machine } from './machine.js';
 export type { Divergence, ReplayOptions, VerifyResult } from './recordings/recording.js';
 export { verify, verifyAsync } from './recordings/verify.js';
-export type { StressProgress } from './stress/config/configure.js';
+export type { StressProgress, StressRunOptions } from './stress/config/configure.js';
 export type { StressConfig, StressProfile } from './stress/config/profile.js';
 export type { OperationScenario } from './stress/config/scenario.js';
 export type { Sources } from './stress/config/sources.js';
 export { Contents, stamped } from './stress/contents.js';
-export { type DmaSetup, dmaVocabulary } from './stress/dma/part.js';
+export { type DmaPart, type DmaSetup, dmaVocabulary } from './stress/dma/part.js';
 export { Entities } from './stress/engine/entities.js';
 export { type FailureKind, StressFailure } from './stress/engine/failure.js';
 export type { KindIn, Operation, OperationIn, OperationKind } from './stress/engine/operation.js';
 export type { Random, Weighted } from './stress/engine/random.js';
-export type { Tally } from './stress/engine/runner.js';
-export type { FailNthResult } from './stress/fail-nth.js';
+export type { StressWorld, Tally } from './stress/engine/runner.js';
+export type { FailNthResult, FailNthRunOptions } from './stress/fail-nth.js';
 export { type Books, type Lent, WorldPart } from './stress/part.js';
 export type { Reproducer } from './stress/shrink/reproduce.js';
 export type { StressResult } from './stress/stress.js';
 export { stressThreads } from './stress/threads/index.js';
 export type { ThreadStressOptions, ThreadStressResult } from './stress/threads/threads.js';
-export type { ProgramText, Vocabulary } from './stress/vocabulary.js';
+export type { ProgramText, Repertoire, Vocabulary } from './stress/vocabulary.js';
 export type { World, WorldState } from './stress/world.js';
-export type { I915Setup } from './stress-i915/part.js';
+export type { I915Part, I915Setup } from './stress-i915/part.js';
 export type { PolicySource } from './stress-i915/policy.js';
 export { type I915Profile, PROFILES, type ProfileName } from './stress-i915/profiles.js';
 export { type I915StressOptions, i915Vocabulary } from './stress-i915/vocabulary.js';
@@ -181,5 +182,6 @@ export {
   failNth,
   failNthAsync,
   type StressOptions,
+  type StressSubject,
   stress,
 } from './workload/stress.js';

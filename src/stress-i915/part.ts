@@ -47,6 +47,7 @@ interface BoState {
 /** The GPUs of a run, with the objects and contexts of one process. */
 export class I915Part extends WorldPart {
   readonly gpus: readonly I915Device[];
+  /** @internal */
   readonly objects = new Entities<Bo>();
   readonly contexts = new Entities<GpuContext>();
   readonly process: Process;
@@ -170,7 +171,7 @@ export class I915Part extends WorldPart {
     return { dmaBuf: bo.object.export(), size: bo.object.size, contents: bo.contents };
   }
 
-  /** Compares bytes that were read from an object with what must be there. */
+  /** Compares bytes that were read from an object with what must be there. @internal */
   compare(who: 'cpu' | 'gpu', bo: Bo, offset: number, bytes: Uint8Array): void {
     const at = bo.contents.differs(offset, bytes);
     if (at < 0 || contentsLost(bo.object)) return;
@@ -183,7 +184,7 @@ export class I915Part extends WorldPart {
     );
   }
 
-  /** Does something that writes to an object: if it fails half way, its contents are unknown. EINVAL is said before. */
+  /** Does something that writes to an object: if it fails half way, its contents are unknown. EINVAL comes before. @internal */
   writing(bo: Bo, write: () => void): void {
     try {
       write();

@@ -31,9 +31,9 @@ const SMALL = [
 ] as const;
 
 /** The profiles' names, in the order of the columns of WEIGHTS. */
-const COLUMNS = ['churn', 'fragment', 'pressure', 'share', 'userptr', 'exhaust', 'lazy'] as const;
+const PROFILE_ORDER = ['churn', 'fragment', 'pressure', 'share', 'userptr', 'exhaust', 'lazy'] as const;
 
-export type ProfileName = (typeof COLUMNS)[number];
+export type ProfileName = (typeof PROFILE_ORDER)[number];
 
 type OperationName = keyof I915Operations | keyof DmaOperations | keyof CommonOperations;
 
@@ -85,7 +85,7 @@ const WEIGHTS: Readonly<Partial<Record<OperationName, readonly number[]>>> = {
 };
 
 function weightsOf(profile: ProfileName): Readonly<Record<string, number>> {
-  const column = COLUMNS.indexOf(profile);
+  const column = PROFILE_ORDER.indexOf(profile);
   const entries = Object.entries(WEIGHTS).map(([operation, weights]) => [operation, weights[column]] as const);
   return Object.fromEntries(entries.filter(([, weight]) => weight > 0));
 }
@@ -154,7 +154,7 @@ const SETUPS: Readonly<Record<ProfileName, Omit<I915Profile, 'weights'>>> = {
 };
 
 export const PROFILES = Object.fromEntries(
-  COLUMNS.map((name) => [name, { ...SETUPS[name], weights: weightsOf(name) }]),
+  PROFILE_ORDER.map((name) => [name, { ...SETUPS[name], weights: weightsOf(name) }]),
 ) as unknown as Readonly<Record<ProfileName, I915Profile>>;
 
-export const PROFILE_NAMES: readonly ProfileName[] = COLUMNS;
+export const PROFILE_NAMES: readonly ProfileName[] = PROFILE_ORDER;

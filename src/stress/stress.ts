@@ -1,6 +1,6 @@
 import { checkInteger, outOfRange } from '../core/errors.js';
 import { inSlices, turn } from '../core/slices.js';
-import { DEFAULT_CHECK_EVERY, type RunOptions, runConfig } from './config/configure.js';
+import { DEFAULT_CHECK_EVERY, runConfig, type StressRunOptions } from './config/configure.js';
 import type { StressConfig } from './config/profile.js';
 import type { StressFailure } from './engine/failure.js';
 import type { Tally } from './engine/runner.js';
@@ -52,7 +52,7 @@ const PROGRESS_MS = 100;
  * aborted or something is wrong. A failure is a result, not an exception.
  * @throws TypeError or RangeError for options that cannot be, GemDmaError for a machine that cannot be made
  */
-export async function stressWith(repertoire: Repertoire, options: RunOptions = {}): Promise<StressResult> {
+export async function stressWith(repertoire: Repertoire, options: StressRunOptions = {}): Promise<StressResult> {
   const config = runConfig(options, repertoire);
   const operations = checkInteger('operations', options.operations ?? DEFAULT_OPERATIONS, 1, Number.MAX_SAFE_INTEGER);
   const seconds = options.seconds ?? DEFAULT_SECONDS;
@@ -114,7 +114,7 @@ export async function stressWith(repertoire: Repertoire, options: RunOptions = {
   };
 }
 
-function shrinkSeconds({ shrink }: RunOptions): number {
+function shrinkSeconds({ shrink }: StressRunOptions): number {
   return typeof shrink === 'number' ? shrink : SHRINK_SECONDS;
 }
 
@@ -122,7 +122,12 @@ function shrinkSeconds({ shrink }: RunOptions): number {
  * The command that makes the same run again; a call where there is none, as for a policy that is a value of the calling
  * program.
  */
-function replayCommand(config: StressConfig, options: RunOptions, repertoire: Repertoire, operations: number): string {
+function replayCommand(
+  config: StressConfig,
+  options: StressRunOptions,
+  repertoire: Repertoire,
+  operations: number,
+): string {
   const { profile, machine, weights, limits, pages, sources } = options;
   if ((typeof profile === 'object' && !sources?.profile) || (repertoire.hasOwnState && !sources?.policy)) {
     return `stress({ ...options, seed: ${config.seed}, operations: ${operations} })`;

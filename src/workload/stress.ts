@@ -2,7 +2,7 @@ import { checkLongCall, LONG_CALL, optionNames } from '../core/arguments.js';
 import { type CallProgress, complete, inSlices, type LongCallOptions } from '../core/slices.js';
 import { DEFAULT_DRIVER, type DriverName } from '../i915/policy/index.js';
 import type { MachineOptions } from '../machine/config.js';
-import { type RunOptions, runConfig } from '../stress/config/configure.js';
+import { runConfig, type StressRunOptions } from '../stress/config/configure.js';
 import type { StressConfig, StressProfile } from '../stress/config/profile.js';
 import type { OperationScenario } from '../stress/config/scenario.js';
 import type { Sources } from '../stress/config/sources.js';
@@ -20,7 +20,7 @@ import { LEAK_PATHS } from './scenarios/leak-paths.js';
 /** Stress runs as the library offers them: of i915 and of the DMA API, or of vocabularies of your own. */
 
 /** What the operations of a run are about. */
-export interface Subject {
+export interface StressSubject {
   /** Mapping policy of the GPUs by preset. Default `linux-4.2`. */
   driver?: DriverName;
   /** A mapping policy of your own, in place of `driver`, or a function that makes one for each GPU of each machine. */
@@ -31,7 +31,7 @@ export interface Subject {
   vocabularies?: readonly Vocabulary[];
 }
 
-export interface StressOptions extends Subject, RunOptions {
+export interface StressOptions extends StressSubject, StressRunOptions {
   /** A profile's name, or one of your own. Default `churn`. */
   profile?: ProfileName | (string & {}) | StressProfile;
 }
@@ -46,7 +46,7 @@ const STRESS_OPTIONS = optionNames<StressOptions>({
 const FAIL_NTH_OPTIONS = optionNames<FailNthOptions>({ ...SUBJECT, ...LONG_CALL, machine: true });
 
 /** The operations that a run can do. @throws TypeError for a policy that is none */
-export function repertoireOf({ driver, policy, sources, vocabularies }: Subject = {}): Repertoire {
+export function repertoireOf({ driver, policy, sources, vocabularies }: StressSubject = {}): Repertoire {
   return new Repertoire(
     vocabularies ?? [
       i915Vocabulary({ driver: driver ?? DEFAULT_DRIVER, ...(policy && { policy }), ...(sources && { sources }) }),
@@ -74,7 +74,7 @@ export async function stress(options: StressOptions = {}): Promise<StressResult>
   return stressWith(repertoireOf(options), options);
 }
 
-export interface FailNthOptions extends Subject, LongCallOptions {
+export interface FailNthOptions extends StressSubject, LongCallOptions {
   /** Options of the machine, over those of the scenario. */
   machine?: MachineOptions;
 }

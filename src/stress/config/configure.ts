@@ -12,7 +12,7 @@ import type { Sources } from './sources.js';
 /** From the options of a run to its configuration, which is complete and plain JSON. */
 
 /** Options of a run that do not depend on its vocabularies. */
-export interface RunOptions {
+export interface StressRunOptions {
   /** Decides everything random. Default 1. */
   seed?: number;
   /** A profile's name, or one of your own. Default the first of the first vocabulary. */
@@ -61,7 +61,7 @@ export const DEFAULT_CHECK_EVERY = 4096;
  * Completes and checks a run's options.
  * @throws TypeErrors and RangeErrors naming the option at fault
  */
-export function runConfig(options: RunOptions, repertoire: Repertoire): StressConfig {
+export function runConfig(options: StressRunOptions, repertoire: Repertoire): StressConfig {
   const name = options.profile ?? Object.keys(repertoire.profiles)[0];
   return configOf(profileOf(name, repertoire), typeof name === 'object' ? 'custom' : name, options, repertoire);
 }
@@ -69,7 +69,7 @@ export function runConfig(options: RunOptions, repertoire: Repertoire): StressCo
 /** The configuration of a scenario written by hand: that of the default profile but for what the scenario sets. */
 export function scenarioConfig(
   { config }: OperationScenario,
-  options: RunOptions,
+  options: StressRunOptions,
   repertoire: Repertoire,
 ): StressConfig {
   const name = Object.keys(repertoire.profiles)[0];
@@ -78,7 +78,12 @@ export function scenarioConfig(
   return configOf(profile, name, options, repertoire);
 }
 
-function configOf(profile: StressProfile, name: string, options: RunOptions, repertoire: Repertoire): StressConfig {
+function configOf(
+  profile: StressProfile,
+  name: string,
+  options: StressRunOptions,
+  repertoire: Repertoire,
+): StressConfig {
   if (options.limits !== undefined) checkLimits('limits', options.limits, repertoire.vocabularies);
   if (options.machine !== undefined) checkObject('machine', options.machine);
   const faults = options.faults ?? 0;

@@ -21,6 +21,7 @@ export interface DmaSetup {
 /** Devices without a driver, and what is mapped for them. */
 export class DmaPart extends WorldPart {
   readonly devices: readonly DmaDevice[];
+  /** @internal */
   readonly mappings = new Entities<Mapping>();
 
   constructor(world: World, { devices }: DmaSetup) {
