@@ -160,6 +160,12 @@ export class World {
     }
     for (const dmaBuf of this.dmaBufs) for (let i = 0; i < 100 && dmaBuf.alive; ++i) ignore(() => dmaBuf.release());
     for (const context of this.contexts) context[Symbol.dispose]();
+    // What a call had made whose return the error of an onError callback took.
+    for (const gpu of this.gpus) {
+      if (!gpu.alive) continue;
+      for (const context of [...gpu.contexts]) context.release();
+      for (const { dmaBuf } of gpu.liveList.toArray()) while (dmaBuf?.alive) dmaBuf.release();
+    }
     for (const process of this.processes) process[Symbol.dispose]();
     for (const gpu of this.gpus) if (gpu.alive) gpu.remove();
   }
