@@ -64,7 +64,7 @@ export { iovaDomainDestroy } from './iova/iova';
 export { iovaReplay } from './iova/replay';
 export { dmaAllocCoherent, dmaMapCoherent } from './dma/coherent';
 export {
-  dmaFreeCoherent, dmaIovaDestroy, dmaIovaLink, dmaIovaSync, dmaIovaTryAlloc, dmaIovaUnlink, dmaMapPage,
+  deviceErrorAddress, dmaFreeCoherent, dmaIovaDestroy, dmaIovaLink, dmaIovaSync, dmaIovaTryAlloc, dmaIovaUnlink, dmaMapPage,
   dmaMapResource, dmaMapSingle, dmaMappingError, dmaMaxMapping, dmaOptMapping, dmaSyncSingle, dmaUnmapCoherent,
   dmaUnmapPage, dmaUnmapResource,
 } from './dma/host';

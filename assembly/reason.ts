@@ -28,6 +28,7 @@ export const REASON_DMA_NO_PAGES: u32 = 0x305; // no memory for a coherent buffe
 export const REASON_DMA_OFFSET_MISMATCH: u32 = 0x306; // address and memory begin at different places in their pages
 export const REASON_DMA_NO_IOMMU: u32 = 0x307; // the call needs a domain that translates
 export const REASON_DMA_VMALLOC: u32 = 0x308; // memory that has no one physical address: vmalloc, or a virtually mapped stack
+export const REASON_DMA_ALIGNMENT: u32 = 0x309; // min_align_mask asks for more than the IOMMU's pages keep
 
 export const REASON_GPU_BEYOND_RANGE: u32 = 0x500; // beyond the GPU address space
 export const REASON_GPU_NOT_PRESENT: u32 = 0x501; // no valid entry in a GPU table
@@ -41,6 +42,7 @@ export const REASON_SWIOTLB_NOT_MAPPED: u32 = 0x603; // no mapping starts (unmap
 export const REASON_SWIOTLB_NO_POOL: u32 = 0x604;
 export const REASON_SWIOTLB_OVERFLOW: u32 = 0x605; // more bytes than the mapping holds were to be copied
 export const REASON_SWIOTLB_COPY_FAILED: u32 = 0x606; // bytes could not be copied: no memory for them, or no RAM there
+export const REASON_SWIOTLB_FRAGMENTED: u32 = 0x607; // enough slots are free, but no run of them is long enough and aligned
 
 /** Notes why a call fails. A function of its own, as nothing that succeeds comes here. */
 export function setReason(ctx: Context, reason: u32): void {

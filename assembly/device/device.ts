@@ -48,6 +48,8 @@ export const DEVICE_PASSTHROUGH: u32 = 4;
 export const DEVICE_FILTER_MATCH: u32 = 8;
 /** The device's accesses go through the IOMMU, even while it is detached: set by the first attachment. */
 export const DEVICE_BEHIND_IOMMU: u32 = 16;
+/** What a failed mapping returns is 0 (DMA_ERROR_CODE of x86 before 4.13). */
+export const DEVICE_ERROR_ZERO: u32 = 32;
 
 /** DMA_BIT_MASK(bits), 1 to 64. */
 // @ts-ignore: decorator
@@ -75,4 +77,11 @@ export function deviceSetSegments(dev: DmaDevice, maxSegment: u32, boundaryBits:
 /** Sets and clears DEVICE_ flags. */
 export function deviceSetFlags(dev: DmaDevice, set: u32, clear: u32): void {
   dev.flags = (dev.flags & ~clear) | set;
+}
+
+/** Whether an address is what a failed mapping returns for a device (dma_mapping_error). */
+// @ts-ignore: decorator
+@inline
+export function isMappingError(dev: DmaDevice, address: u64): bool {
+  return address == u64.MAX_VALUE || (address == 0 && (dev.flags & DEVICE_ERROR_ZERO) != 0);
 }

@@ -9,7 +9,7 @@ import { PROT_READ, PROT_WRITE } from '../iommu/domain';
 import { iommuMap, iommuMapPfns } from '../iommu/formats';
 import { Context, cpuOf } from '../memory/context';
 import { blockOfPagesAlloc, pagesAlloc, pagesFree } from '../ram/pages';
-import { rangeFree as framesFree } from '../ram/range';
+import { blockBelow, rangeFree as framesFree } from '../ram/range';
 import { MAX_ORDER, PAGE_SHIFT, ZONE_DMA32, ZONE_NORMAL } from '../ram/ram';
 import { REASON_DMA_BAD_SIZE, REASON_DMA_NO_PAGES, setReason } from '../reason';
 import { EVENT_DMA_ALLOC, EVENT_DMA_FREE, emit } from '../events/events';
@@ -18,13 +18,19 @@ import { setOneSegment, sgSegmentAddress } from '../sg/segments';
 import { SG_MAPPED, SG_ONE_RUN, SG_OWNS_PAGES, SgTable, sgDestroy } from '../sg/sg-table';
 import { countMapped, countUnmapped } from '../device/counts';
 import { DmaDevice, OPS_IOMMU } from '../device/device';
-import { DMA_ATTR_ALLOC_SINGLE_PAGES } from '../device/mapping';
-import { cookieOf, dmaDomainOf, rangeAlloc, rangeFree, unmapRange } from './iommu';
+import { DMA_ATTR_ALLOC_SINGLE_PAGES, DMA_ATTR_FORCE_CONTIGUOUS } from '../device/mapping';
+import { cookieOf, dmaDomainOf, rangeAlloc, rangeFree, refusesAlignment, unmapRange } from './iommu';
 
 /** Order of a 2 MiB leaf: the only larger order that is tried. */
 const LARGE_ORDER: u32 = 9;
-/** First pfn that needs more than 32 bits of address. */
+/** The last addresses of ZONE_DMA32 and of ZONE_DMA, and the pfn behind the latter. */
 const HIGH_MASK: u64 = 0xffffffff;
+const DMA_ZONE_MASK: u64 = 0xffffff;
+const DMA_ZONE_END: u32 = 0x1000;
+// Zones in the order in which they are tried.
+const GFP_NORMAL: u32 = 0;
+const GFP_DMA32: u32 = 1;
+const GFP_DMA: u32 = 2;
 
 /**
  * Allocates a coherent buffer and maps it.
@@ -43,8 +49,10 @@ export function dmaAllocCoherent(dev: DmaDevice, length: u32, attrs: u32): SgTab
     setReason(ctx, REASON_DMA_NO_PAGES);
     return null;
   }
-  const scattered = dev.ops == OPS_IOMMU;
-  if (scattered ? !takeFrames(ctx, pages, buffer.pfns, attrs) : !takeBlock(dev, pages, buffer.pfns)) {
+  const translated = dev.ops == OPS_IOMMU;
+  const scattered = translated && (attrs & DMA_ATTR_FORCE_CONTIGUOUS) == 0;
+  const reach: u64 = translated ? u64.MAX_VALUE : dev.coherentMask;
+  if (scattered ? !takeFrames(ctx, pages, buffer.pfns, attrs) : !takeBlock(ctx, reach, pages, buffer.pfns)) {
     sgDestroy(buffer);
     setReason(ctx, REASON_DMA_NO_PAGES);
     return null;
@@ -70,6 +78,7 @@ export function dmaMapCoherent(dev: DmaDevice, buffer: SgTable, length: u32, att
   const phys = <u64>load<u32>(buffer.pfns) << PAGE_SHIFT;
   let address = phys;
   if (dev.ops == OPS_IOMMU) {
+    if ((attrs & DMA_ATTR_FORCE_CONTIGUOUS) != 0 && dev.minAlignMask > 0xfff && refusesAlignment(dev)) return ENOMEM;
     address = mapFrames(dev, buffer);
     if (address == 0) return ENOMEM;
   }
@@ -115,18 +124,32 @@ function takeFrames(ctx: Context, n: u32, dest: usize, attrs: u32): bool {
   return false;
 }
 
-/** Allocates one block below the coherent mask; its pages beyond n are freed again (dma_direct_alloc). */
-function takeBlock(dev: DmaDevice, n: u32, dest: usize): bool {
-  const ctx = dev.ctx;
+/**
+ * One block that an address mask reaches; what its order has beyond n pages goes back (__dma_direct_alloc_pages). Where the
+ * zone that the mask suggests gives a block beyond it, the next lower zone is tried; a zone that gives none ends it.
+ */
+function takeBlock(ctx: Context, reach: u64, n: u32, dest: usize): bool {
   const order: u32 = n <= 1 ? 0 : 32 - <u32>clz<u32>(n - 1);
   if (order > MAX_ORDER) return false;
-  const first = blockOfPagesAlloc(ctx, order, dev.coherentMask > HIGH_MASK ? ZONE_NORMAL : ZONE_DMA32);
-  if (first == 0) return false;
-  for (let i: u32 = 0; i < n; ++i) store<u32>(dest + (<usize>i << 2), first + i);
-  const reached = ((<u64>first + n) << PAGE_SHIFT) - 1 <= dev.coherentMask;
-  const keep = reached ? n : 0;
-  if (keep != 1 << order) framesFree(ctx, first + keep, (1 << order) - keep);
-  return reached;
+  for (let zone = zoneFor(reach); zone <= GFP_DMA; ++zone) {
+    const first = zone == GFP_DMA
+      ? blockBelow(ctx, order, DMA_ZONE_END)
+      : blockOfPagesAlloc(ctx, order, zone == GFP_DMA32 ? ZONE_DMA32 : ZONE_NORMAL);
+    if (first == 0) return false;
+    const reached = ((<u64>first + n) << PAGE_SHIFT) - 1 <= reach;
+    const keep = reached ? n : 0;
+    if (keep != 1 << order) framesFree(ctx, first + keep, (1 << order) - keep);
+    if (reached) {
+      for (let i: u32 = 0; i < n; ++i) store<u32>(dest + (<usize>i << 2), first + i);
+      return true;
+    }
+  }
+  return false;
+}
+
+/** The zone that a mask suggests (dma_direct_optimal_gfp_mask). */
+function zoneFor(reach: u64): u32 {
+  return reach <= DMA_ZONE_MASK ? GFP_DMA : reach <= HIGH_MASK ? GFP_DMA32 : GFP_NORMAL;
 }
 
 /**

@@ -14,6 +14,11 @@ export function dmaMapPage(dev: DmaDevice, pfn: u32, offset: u32, length: u32, d
   return toHost(map.dmaMapPage(dev, pfn, offset, length, dir, attrs));
 }
 
+/** deviceErrorAddress. */
+export function deviceErrorAddress(dev: DmaDevice): f64 {
+  return toHost(map.deviceErrorAddress(dev));
+}
+
 /** dmaUnmapPage. */
 export function dmaUnmapPage(dev: DmaDevice, address: f64, length: u32, dir: u32, attrs: u32): void {
   map.dmaUnmapPage(dev, fromHost(address), length, dir, attrs);

@@ -5,16 +5,17 @@ import { PAGE_MASK } from '../ram/ram';
 import { iovaAlloc, iovaAllocFast, iovaFind, iovaFree, iovaFreeFast } from '../iova/iova';
 import { deferredAdd } from '../iommu/deferred-list';
 import {
-  COOKIE_DEFERRED_LIST, COOKIE_LAZY, COOKIE_RETRY_32BIT, COOKIE_TREE_ONLY, COOKIE_UNMAP_RANGE, DmaCookie,
+  COOKIE_DEFERRED_LIST, COOKIE_LAZY, COOKIE_NO_MIN_ALIGN, COOKIE_RETRY_32BIT, COOKIE_TREE_ONLY, COOKIE_UNMAP_RANGE, DmaCookie,
 } from '../iommu/cookie';
 import { IommuDomain, PROT_READ, PROT_WRITE, domainOf } from '../iommu/domain';
 import { iommuMap, iommuTranslates, iommuUnmap } from '../iommu/formats';
 import { flushQueueAdd } from '../iommu/flush-queue';
 import { iotlbFlushPages } from '../iommu/iotlb';
 import {
-  KMSG_DMA_BITS, KMSG_IOVA_FAILED, KMSG_UNMAPPED_SIZE, KMSG_UNMAP_NOTHING, ONCE_UNMATCHED, kmsg, kmsgOnce,
+  KMSG_ALIGNMENT, KMSG_DMA_BITS, KMSG_IOVA_FAILED, KMSG_UNMAPPED_SIZE, KMSG_UNMAP_NOTHING, ONCE_ALIGNMENT, ONCE_UNMATCHED,
+  kmsg, kmsgOnce,
 } from '../kmsg/kmsg';
-import { REASON_DMA_NOT_MAPPED, setReason } from '../reason';
+import { REASON_DMA_ALIGNMENT, REASON_DMA_NOT_MAPPED, setReason } from '../reason';
 import { DEVICE_TRY_32BIT, DmaDevice } from '../device/device';
 import { DMA_FROM_DEVICE, DMA_MAPPING_ERROR, DMA_TO_DEVICE } from '../device/mapping';
 
@@ -121,6 +122,15 @@ function unmapFound(domain: IommuDomain, cookie: DmaCookie, address: u64): void 
   else flushQueueAdd(cookie.queue!, first, <u32>(bytes >> 12));
 }
 
+/** What the IOMMU's pages cannot keep of an address (__iommu_dma_map); in 2015 nobody asked for it. */
+export function refusesAlignment(dev: DmaDevice): bool {
+  if ((cookieOf(dmaDomainOf(dev)).flags & COOKIE_NO_MIN_ALIGN) != 0) return false;
+  const ctx = dev.ctx;
+  if (kmsgOnce(ctx, ONCE_ALIGNMENT)) kmsg(ctx, KMSG_ALIGNMENT, dev.id, 0, 0, 0, 0, 0, 0);
+  setReason(ctx, REASON_DMA_ALIGNMENT);
+  return true;
+}
+
 /**
  * Maps [phys, phys + size) into a range of its own (__iommu_dma_map).
  * @param mask what the device can address
@@ -132,6 +142,7 @@ export function mapRange(dev: DmaDevice, phys: u64, size: u64, prot: u32, mask: 
   const domain = dmaDomainOf(dev);
   const cookie = cookieOf(domain);
   const offset = phys & PAGE_MASK;
+  if (dev.minAlignMask > <u32>PAGE_MASK && refusesAlignment(dev)) return DMA_MAPPING_ERROR;
   const bytes = (size + offset + PAGE_MASK) & ~PAGE_MASK;
   const pfn = rangeAlloc(dev, cookie, bytes >> 12, mask);
   if (pfn == 0) return DMA_MAPPING_ERROR;

@@ -27,7 +27,7 @@ import { entriesOf } from '../sg/entries';
 import { SEGMENTS_NONE, SG_MAPPED, SgTable } from '../sg/sg-table';
 import { sgSegmentAddress } from '../sg/segments';
 import { countMapped, countUnmapped } from '../device/counts';
-import { DmaDevice, OPS_IOMMU } from '../device/device';
+import { DEVICE_ERROR_ZERO, DmaDevice, OPS_IOMMU } from '../device/device';
 import { DMA_MAPPING_ERROR, DMA_NONE } from '../device/mapping';
 import { mapDirect, mapSgDirect, unmapDirect, unmapSgDirect } from './direct';
 import { dmaDomainOf, mapRange, protOf, unmapPage, unmapRange } from './iommu';
@@ -41,6 +41,11 @@ function pagesOf(address: u64, length: u64): u64 {
 
 function refuse(dev: DmaDevice, reason: u32): void {
   setReason(dev.ctx, reason);
+}
+
+/** What a call returns that could not map: DMA_MAPPING_ERROR, or in 2015 an address like any other. */
+export function deviceErrorAddress(dev: DmaDevice): u64 {
+  return (dev.flags & DEVICE_ERROR_ZERO) != 0 ? 0 : DMA_MAPPING_ERROR;
 }
 
 /**
@@ -78,7 +83,7 @@ export function dmaMapSingle(dev: DmaDevice, phys: u64, length: u32, dir: u32, a
   if (vmalloc || ctx.dmaDebug != 0) {
     if (debugMapSingle(dev, phys, length, vmalloc)) {
       refuse(dev, REASON_DMA_VMALLOC);
-      return DMA_MAPPING_ERROR;
+      return deviceErrorAddress(dev);
     }
   }
   return dmaMapPage(dev, <u32>(phys >> PAGE_SHIFT), <u32>phys & 0xfff, length, dir, attrs);
@@ -93,7 +98,7 @@ function mapped(dev: DmaDevice, phys: u64, length: u32, dir: u32, attrs: u32, ad
   }
   if (ctx.dmaDebug != 0 && address != DMA_MAPPING_ERROR) debugMapPage(dev, phys, length, dir, address, attrs, type);
   if (ctx.events != 0) emit(ctx, EVENT_DMA_MAP_PAGE, dev.id, address, phys, length, dir, attrs);
-  return address;
+  return address != DMA_MAPPING_ERROR ? address : deviceErrorAddress(dev);
 }
 
 /** Ends a mapping of dmaMapPage (dma_unmap_page_attrs). */

@@ -8,7 +8,7 @@ import { EVENT_DMA_SYNC, emit } from '../events/events';
 import { SEGMENTS_LIST, SEGMENTS_NONE, SgTable } from '../sg/sg-table';
 import { sgSegmentAddress, sgSegmentLength } from '../sg/segments';
 import { isSwiotlb, swiotlbSync } from '../swiotlb/swiotlb';
-import { DmaDevice, OPS_IOMMU } from '../device/device';
+import { DmaDevice, OPS_IOMMU, isMappingError } from '../device/device';
 import { DMA_MAPPING_ERROR } from '../device/mapping';
 import { dmaDomainOf } from './iommu';
 
@@ -57,5 +57,5 @@ export function dmaSyncSg(dev: DmaDevice, sgt: SgTable, nents: u32, dir: u32, fo
 /** dma_mapping_error: whether a mapping failed. dma-debug marks the mapping at the address as checked. */
 export function dmaMappingError(dev: DmaDevice, address: u64): bool {
   if (dev.ctx.dmaDebug != 0) debugMappingError(dev, address);
-  return address == DMA_MAPPING_ERROR;
+  return isMappingError(dev, address);
 }

@@ -24,6 +24,7 @@ export const KMSG_NO_MASK: u32 = 140; // d = 0 map_page, 1 map_sg, 2 map_resourc
 export const KMSG_SWIOTLB_OVERFLOW: u32 = 141; // address of the slots, size, a = mask, b = bus limit
 export const KMSG_NO_BOUNCE: u32 = 142; // an unaligned end behind an IOMMU, and no pool
 export const KMSG_IOVA_FAILED: u32 = 143; // size = pages (2015)
+export const KMSG_WALK_IN_DATA: u32 = 144; // ours: address, size, a = memory that was taken for a table, d = 1 for an unmap
 
 /** What is said once a boot, as bits of KernelLog.once. */
 export const ONCE_DMA_OVERFLOW: u32 = 1;

@@ -84,7 +84,28 @@ export function rangeReserve(ctx: Context, start: u32, count: u32): bool {
 }
 
 /**
- * Allocates the highest run of `count` frames below 4 GiB (memblock allocates from the top down).
+ * Takes a block of 2^order frames, aligned to its size, that ends at or below a pfn: what ZONE_DMA is for.
+ * @returns its first pfn, or 0
+ */
+export function blockBelow(ctx: Context, order: u32, end: u32): u32 {
+  if (shouldFail(ctx, FAULT_RAM)) return 0;
+  const ram = ramOf(ctx);
+  const count: u32 = 1 << order;
+  let found: u32 = 0;
+  lock(ramOf(ctx));
+  for (let at = end & ~(count - 1); at > count && found == 0; at -= count) {
+    const start = at - count;
+    if (!isRam(ram, start) || !isRam(ram, at - 1) || lastTaken(ram, start, at) != at) continue;
+    claim(ctx, ram, start, count);
+    for (let pfn = start; pfn < at; ++pfn) store<u8>(stateOf(ram, pfn), STATE_USED);
+    found = start;
+  }
+  unlock(ramOf(ctx));
+  return found;
+}
+
+/**
+ * Takes `count` neighbouring frames below 4 GiB, as high as they are free (memblock allocates from the top down).
  * @returns the first pfn, or 0
  */
 export function rangeAllocLow(ctx: Context, count: u32): u32 {

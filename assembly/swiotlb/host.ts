@@ -3,7 +3,7 @@
 import { DmaDevice } from '../device/device';
 import { Context } from '../memory/context';
 import { fromHost, toHost } from '../memory/host';
-import { backOf } from './slots';
+import { backOf, longestRun } from './slots';
 import { areaOf, mappingOf, poolOf, slotAddress } from './pool';
 import { swiotlbMap, swiotlbSync, swiotlbUnmap } from './swiotlb';
 
@@ -38,8 +38,11 @@ export class SwiotlbStats {
   bytesOut: f64;
   /** Requests refused. */
   full: f64;
+  fragmented: f64;
   tooLarge: f64;
   unreachable: f64;
+  /** The longest run of free slots in one set. */
+  longestRun: f64;
 }
 
 /** An area: where its next search begins, and its slots in use. */
@@ -82,6 +85,8 @@ export function swiotlbStats(ctx: Context, dest: usize): u32 {
   stats.bytesIn = <f64>pool.bytesIn;
   stats.bytesOut = <f64>pool.bytesOut;
   stats.full = <f64>pool.full;
+  stats.fragmented = <f64>pool.fragmented;
+  stats.longestRun = <f64>longestRun(pool);
   stats.tooLarge = <f64>pool.tooLarge;
   stats.unreachable = <f64>pool.unreachable;
   let at = dest + offsetof<SwiotlbStats>();

@@ -14,6 +14,8 @@ export const SWIOTLB_MAX_MAPPING: u32 = SET_SLOTS << SLOT_SHIFT;
 export const POOL_ALIGN_ABOVE_PAGE: u32 = 1;
 /** Copy in only when the device may read; otherwise always, so that a partial write leaves the rest as it was. */
 export const POOL_COPY_IN_READABLE: u32 = 2;
+/** Unmapping frees as many slots as the size given takes, not as many as were mapped (2015). */
+export const POOL_FREE_BY_SIZE: u32 = 8;
 /** Ignore min_align_mask. */
 export const POOL_NO_MIN_ALIGN: u32 = 4;
 
@@ -45,7 +47,8 @@ export class Swiotlb {
   full: u32;
   tooLarge: u32;
   unreachable: u32;
-  pad: u32;
+  /** Of `full`: enough slots were free, but nowhere in a row. */
+  fragmented: u32;
   bytesIn: u64;
   bytesOut: u64;
 }

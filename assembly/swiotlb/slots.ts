@@ -117,11 +117,29 @@ export function slotsTake(pool: Swiotlb, slot: u32, n: u32): void {
   assert(at + n <= SET_SLOTS);
   store<u64>(words, load<u64>(words) & ~wordMask(at, n, 0));
   store<u64>(words, load<u64>(words, 8) & ~wordMask(at, n, WORD), 8);
+  slotsRenumber(pool, slot, n);
+}
+
+/** The n slots from `slot` on are a mapping of their own now. */
+export function slotsRenumber(pool: Swiotlb, slot: u32, n: u32): void {
   const back = backOf(pool, slot);
   for (let i: u32 = 0; i < n; ++i) store<u8>(back + <usize>i, <u8>i);
 }
 
-/** Frees the slots of one mapping. */
+/** The longest run of free slots in one set, over all of them. */
+export function longestRun(pool: Swiotlb): u32 {
+  let longest: u32 = 0;
+  for (let set: u32 = 0; set < pool.slots >> SET_SHIFT; ++set) {
+    let run: u32 = 0;
+    for (let slot = set << SET_SHIFT; slot < (set + 1) << SET_SHIFT; ++slot) {
+      run = isFree(pool, slot) ? run + 1 : 0;
+      longest = max(longest, run);
+    }
+  }
+  return longest;
+}
+
+/** Frees slots of one mapping. */
 export function slotsRelease(pool: Swiotlb, slot: u32, n: u32): void {
   const words = pool.free + (<usize>(slot >> SET_SHIFT) << 4);
   const at = slot & (SET_SLOTS - 1);

@@ -29,21 +29,22 @@ import { fieldOf } from '../memory/record';
 import { physCopy } from '../ram/contents';
 import { rangeAllocLow, rangeReserve } from '../ram/range';
 import {
-  REASON_SWIOTLB_COPY_FAILED, REASON_SWIOTLB_FULL, REASON_SWIOTLB_NOT_MAPPED, REASON_SWIOTLB_NO_POOL,
+  REASON_SWIOTLB_COPY_FAILED, REASON_SWIOTLB_FRAGMENTED, REASON_SWIOTLB_FULL, REASON_SWIOTLB_NOT_MAPPED, REASON_SWIOTLB_NO_POOL,
   REASON_SWIOTLB_OVERFLOW, REASON_SWIOTLB_TOO_LARGE, REASON_SWIOTLB_UNREACHABLE, setReason,
 } from '../reason';
 import { EVENT_BOUNCE, emit } from '../events/events';
 import {
-  KMSG_SWIOTLB_FULL, KMSG_SWIOTLB_OVERFLOW, LIMIT_SWIOTLB, ONCE_SWIOTLB_OVERFLOW, kmsg, kmsgAllowed, kmsgOnce,
+  KMSG_SWIOTLB_CUT, KMSG_SWIOTLB_FULL, KMSG_SWIOTLB_OVERFLOW, LIMIT_SWIOTLB, ONCE_SWIOTLB_CUT, ONCE_SWIOTLB_OVERFLOW, kmsg,
+  kmsgAllowed, kmsgOnce,
 } from '../kmsg/kmsg';
 import {
-  AREA_SIZE, MAPPING_SIZE, POOL_ALIGN_ABOVE_PAGE, POOL_COPY_IN_READABLE, POOL_NO_MIN_ALIGN, SET_SLOTS, SLOT_SHIFT,
+  AREA_SIZE, MAPPING_SIZE, POOL_ALIGN_ABOVE_PAGE, POOL_COPY_IN_READABLE, POOL_FREE_BY_SIZE, POOL_NO_MIN_ALIGN, SET_SLOTS, SLOT_SHIFT,
   SLOT_SIZE, SWIOTLB_MAX_MAPPING, Swiotlb, areaOf, mappingOf, poolOf, slotAddress,
 } from './pool';
-import { BACK_FREE, NO_SLOT, backOf, searchArea, slotsRelease, slotsTake } from './slots';
+import { BACK_FREE, NO_SLOT, backOf, searchArea, slotsRelease, slotsRenumber, slotsTake } from './slots';
 
-// The pool's counters are shared by all areas, so in the threads build the lock of an area does not protect them.
-function count(at: usize, n: u32): u32 {
+// Counters of the whole pool are shared by areas, so in the threads build an area's lock does not cover them.
+function addTo(at: usize, n: u32): u32 {
   if (ASC_FEATURE_THREADS) return atomic.add<u32>(at, n) + n;
   const sum = load<u32>(at) + n;
   store<u32>(at, sum);
@@ -134,21 +135,26 @@ export function swiotlbMap(dev: DmaDevice, phys: u64, length: u32, dir: u32, att
   const align = minAlign(pool, dev);
   const offset = <u32>phys & align & (SLOT_SIZE - 1);
   if (length > SWIOTLB_MAX_MAPPING - offset) {
-    count(fieldOf(pool, offsetof<Swiotlb>('tooLarge')), 1);
+    addTo(fieldOf(pool, offsetof<Swiotlb>('tooLarge')), 1);
     sayFull(pool, dev, length + offset, attrs);
     return refuse(ctx, REASON_SWIOTLB_TOO_LARGE);
   }
   const size = length + offset;
-  const slot = shouldFail(ctx, FAULT_SWIOTLB) ? NO_SLOT : findSlots(pool, dev, phys, size, align);
+  const injected = shouldFail(ctx, FAULT_SWIOTLB);
+  const slot = injected ? NO_SLOT : findSlots(pool, dev, phys, size, align);
   if (slot == NO_SLOT) {
-    count(fieldOf(pool, offsetof<Swiotlb>('full')), 1);
+    addTo(fieldOf(pool, offsetof<Swiotlb>('full')), 1);
     sayFull(pool, dev, size, attrs);
-    return refuse(ctx, REASON_SWIOTLB_FULL);
+    // The kernel says full to either.
+    const fragmented = !injected && pool.used + ((size + SLOT_SIZE - 1) >> SLOT_SHIFT) <= pool.slots;
+    if (fragmented) addTo(fieldOf(pool, offsetof<Swiotlb>('fragmented')), 1);
+    return refuse(ctx, fragmented ? REASON_SWIOTLB_FRAGMENTED : REASON_SWIOTLB_FULL);
   }
+  addTo(fieldOf(pool, offsetof<Swiotlb>('live')), 1);
   const address = slotAddress(pool, slot) + offset;
   if (address + length - 1 > dev.mask) {
     release(pool, slot);
-    count(fieldOf(pool, offsetof<Swiotlb>('unreachable')), 1);
+    addTo(fieldOf(pool, offsetof<Swiotlb>('unreachable')), 1);
     if (kmsgOnce(ctx, ONCE_SWIOTLB_OVERFLOW)) kmsg(ctx, KMSG_SWIOTLB_OVERFLOW, dev.id, address, length, dev.mask, 0, 0, 0);
     return refuse(ctx, REASON_SWIOTLB_UNREACHABLE);
   }
@@ -167,8 +173,7 @@ export function swiotlbMap(dev: DmaDevice, phys: u64, length: u32, dir: u32, att
     pool.bytesIn += length;
     emit(ctx, EVENT_BOUNCE, dev.id, address, phys, length, dir, 1);
   }
-  count(fieldOf(pool, offsetof<Swiotlb>('maps')), 1);
-  count(fieldOf(pool, offsetof<Swiotlb>('live')), 1);
+  addTo(fieldOf(pool, offsetof<Swiotlb>('maps')), 1);
   return address;
 }
 
@@ -200,8 +205,8 @@ function findSlots(pool: Swiotlb, dev: DmaDevice, phys: u64, size: u32, align: u
         const next = slot - index * pool.areaSlots + slots;
         area.index = next < pool.areaSlots ? next : 0;
         area.used += slots;
-        const used = count(fieldOf(pool, offsetof<Swiotlb>('used')), slots);
-        // Two CPUs may race here: the high-water mark is a statistic, as in the kernel.
+        const used = addTo(fieldOf(pool, offsetof<Swiotlb>('used')), slots);
+        // Two CPUs may race here; the mark is a statistic, as the kernel's is.
         if (used > pool.highWater) pool.highWater = used;
       }
     }
@@ -211,14 +216,39 @@ function findSlots(pool: Swiotlb, dev: DmaDevice, phys: u64, size: u32, align: u
   return NO_SLOT;
 }
 
+// Frees all slots of the mapping that begins at a slot.
 function release(pool: Swiotlb, slot: u32): void {
-  const slots = mappingOf(pool, slot).slots;
-  const area = areaOf(pool, slot / pool.areaSlots);
+  releasePart(pool, slot, slot, mappingOf(pool, slot).slots);
+}
+
+/**
+ * Frees `count` slots from `from` on, of the mapping that begins at `first`. What is left of it before and behind them stays
+ * in use, as mappings of their own: a driver that unmaps at another address than it was given loses them.
+ */
+function releasePart(pool: Swiotlb, first: u32, from: u32, count: u32): void {
+  const mapping = mappingOf(pool, first);
+  const before = from - first;
+  const behind = mapping.slots - before - count;
+  const area = areaOf(pool, first / pool.areaSlots);
   lock(area);
-  slotsRelease(pool, slot, slots);
-  area.used -= slots;
-  count(fieldOf(pool, offsetof<Swiotlb>('used')), 0 - slots);
+  slotsRelease(pool, from, count);
+  if (behind != 0) {
+    const tail = mappingOf(pool, from + count);
+    const skipped = ((before + count) << SLOT_SHIFT) - mapping.offset;
+    tail.phys = mapping.phys + skipped;
+    tail.length = mapping.length - skipped;
+    tail.offset = 0;
+    tail.slots = behind;
+    tail.device = mapping.device;
+    tail.direction = mapping.direction;
+    slotsRenumber(pool, from + count, behind);
+  }
+  mapping.slots = before;
+  if (before != 0) mapping.length = (before << SLOT_SHIFT) - mapping.offset;
+  area.used -= count;
   unlock(area);
+  addTo(fieldOf(pool, offsetof<Swiotlb>('used')), 0 - count);
+  addTo(fieldOf(pool, offsetof<Swiotlb>('live')), <u32>(before != 0) + <u32>(behind != 0) - 1);
 }
 
 /** First slot of the mapping that an address lies in, or NO_SLOT. */
@@ -231,23 +261,26 @@ function mappingAt(pool: Swiotlb | null, address: u64): u32 {
 
 /**
  * Ends a mapping: copies back what the device may have written, unless DMA_ATTR_SKIP_CPU_SYNC, and frees the slots
- * (swiotlb_tbl_unmap_single).
+ * (swiotlb_tbl_unmap_single). Any address in a mapping will do: the slots from there on are freed, as many as were mapped, in
+ * 2015 as many as the size given takes.
  * @param length bytes to copy back; more than the mapping holds is cut, with the reason
- * @returns false with the reason when no mapping starts at the address, or when its bytes could not be copied back (the
+ * @returns false with the reason when no mapping holds the address, or when its bytes could not be copied back (the
  *     slots are free then all the same)
  */
 export function swiotlbUnmap(dev: DmaDevice, address: u64, length: u32, dir: u32, attrs: u32): bool {
   const ctx = dev.ctx;
   const pool = poolOf(ctx);
   const slot = mappingAt(pool, address);
-  if (slot == NO_SLOT || slotAddress(pool!, slot) + mappingOf(pool!, slot).offset != address) {
+  if (slot == NO_SLOT) {
     setReason(ctx, REASON_SWIOTLB_NOT_MAPPED);
     return false;
   }
   let copied = true;
   if (dir != DMA_TO_DEVICE && (attrs & DMA_ATTR_SKIP_CPU_SYNC) == 0) copied = bounce(ctx, dev, slot, address, length, dir, false);
-  release(pool!, slot);
-  count(fieldOf(pool, offsetof<Swiotlb>('live')), 0 - 1);
+  const from = <u32>((address - pool!.start) >> SLOT_SHIFT);
+  let count = slot + mappingOf(pool!, slot).slots - from;
+  if ((pool!.flags & POOL_FREE_BY_SIZE) != 0) count = min(count, (length + SLOT_SIZE - 1) >> SLOT_SHIFT);
+  if (count != 0) releasePart(pool!, slot, from, count);
   return copied;
 }
 
@@ -268,17 +301,23 @@ export function swiotlbSync(dev: DmaDevice, address: u64, length: u32, dir: u32,
   return bounce(ctx, dev, slot, address, length, dir, forDevice);
 }
 
+/**
+ * Copies between slots and buffer, as far as the slots of the mapping go. An address before the first byte, in what
+ * min_align_mask leaves free of the first slot, means memory before the buffer, as the kernel takes it.
+ */
 function bounce(ctx: Context, dev: DmaDevice, slot: u32, address: u64, length: u32, dir: u32, toSlots: bool): bool {
   const pool = poolOf(ctx)!;
   const mapping = mappingOf(pool, slot);
   const begin = slotAddress(pool, slot) + mapping.offset;
   const end = begin + mapping.length;
   let ok = true;
-  if (address < begin || address + length > end) {
+  if (address + length > end) {
+    const left: u32 = address < end ? <u32>(end - address) : 0;
+    if (kmsgOnce(ctx, ONCE_SWIOTLB_CUT)) kmsg(ctx, KMSG_SWIOTLB_CUT, dev.id, address, length, left, 0, 0, 0);
     setReason(ctx, REASON_SWIOTLB_OVERFLOW);
     ok = false;
-    if (address < begin || address >= end) return false;
-    length = <u32>(end - address);
+    length = left;
+    if (length == 0) return false;
   }
   const phys = mapping.phys + (address - begin);
   if ((toSlots ? physCopy(ctx, address, phys, length) : physCopy(ctx, phys, address, length)) < 0) {

@@ -4,6 +4,7 @@ import {
   EINVAL,
   POOL_ALIGN_ABOVE_PAGE,
   POOL_COPY_IN_READABLE,
+  POOL_FREE_BY_SIZE,
   POOL_NO_MIN_ALIGN,
   SET_SLOTS,
   SLOT_SIZE,
@@ -18,6 +19,8 @@ export { SET_SLOTS, SLOT_SIZE };
 /** How a pool is searched and filled: today's areas, or the single moving index of 2015. */
 export type SwiotlbDialect = 'areas' | 'index';
 
+const INDEX_2015 = POOL_ALIGN_ABOVE_PAGE | POOL_COPY_IN_READABLE | POOL_FREE_BY_SIZE | POOL_NO_MIN_ALIGN;
+
 /** What is in the bounce pool. Addresses and sizes in bytes, the rest in slots of 2 KiB or as counts. */
 export interface SwiotlbStats {
   /** Physical address of the first slot. */
@@ -31,8 +34,13 @@ export interface SwiotlbStats {
   maps: number;
   bytesIn: number;
   bytesOut: number;
-  /** Requests refused: no fitting run of free slots, longer than any pool serves, slots beyond the device's mask. */
-  refused: { full: number; tooLarge: number; unreachable: number };
+  /**
+   * Requests refused: no fitting run of free slots, of these those with enough slots free but not in a row; longer than any
+   * pool serves; slots beyond the device's mask.
+   */
+  refused: { full: number; fragmented: number; tooLarge: number; unreachable: number };
+  /** The longest run of free slots that a mapping could take. */
+  longestRun: number;
   /** Where each area goes on searching, and its slots in use. */
   areas: { index: number; used: number }[];
 }
@@ -85,7 +93,7 @@ export class BouncePool {
     dialect: SwiotlbDialect,
     startPfn = 0,
   ): BouncePool {
-    const flags = dialect === 'index' ? POOL_ALIGN_ABOVE_PAGE | POOL_COPY_IN_READABLE | POOL_NO_MIN_ALIGN : 0;
+    const flags = dialect === 'index' ? INDEX_2015 : 0;
     const rc = core.exports.swiotlbCreate(context, shape.slots, shape.areas, flags, startPfn);
     if (rc < 0) {
       const size = shape.slots * SLOT_SIZE;
@@ -104,7 +112,8 @@ export class BouncePool {
     const at = core.staging(this.#context);
     const count = core.tools.swiotlbStats(this.#context, at);
     const stats = new SwiotlbStatsView(core, at);
-    const { start, slots, used, highWater, live, maps, bytesIn, bytesOut, full, tooLarge, unreachable } = stats;
+    const { start, slots, used, highWater, live, maps, bytesIn, bytesOut, longestRun } = stats;
+    const { full, fragmented, tooLarge, unreachable } = stats;
     const area = new SwiotlbAreaStatsView(core);
     const areas = Array.from({ length: count }, (_, i) => {
       area.moveTo(at + SwiotlbStatsView.SIZE + i * SwiotlbAreaStatsView.SIZE);
@@ -112,7 +121,8 @@ export class BouncePool {
     });
     return {
       ...{ start, slots, used, highWater, live, maps, bytesIn, bytesOut },
-      refused: { full, tooLarge, unreachable },
+      refused: { full, fragmented, tooLarge, unreachable },
+      longestRun,
       areas,
     };
   }

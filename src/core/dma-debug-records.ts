@@ -15,6 +15,7 @@ import {
   TYPE_NONCOHERENT,
   TYPE_PAGE,
   TYPE_RANGE,
+  TYPE_REMAINDER,
   TYPE_RESOURCE,
   TYPE_SG,
   TYPE_SINGLE,
@@ -55,6 +56,7 @@ const TYPES = {
   [TYPE_NONCOHERENT]: 'noncoherent',
   [TYPE_LINK]: 'link',
   [TYPE_RANGE]: 'reservation',
+  [TYPE_REMAINDER]: 'remainder',
 } as const;
 export type MappingType = (typeof TYPES)[keyof typeof TYPES];
 /** Types of mappings, by the number that the core gives them. */

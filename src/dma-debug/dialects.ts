@@ -1,5 +1,6 @@
 import type { MappingType } from '../core/dma-debug-records.js';
 import {
+  DEBUG_ASSERTS_IDLE,
   DEBUG_CHECK_SEGMENTS,
   DEBUG_COHERENT_QUIRK,
   DEBUG_GROWS,
@@ -29,6 +30,8 @@ export interface DebugDialect {
   syncsCount: boolean;
   /** Coherent entries take their offset with the inverted mask. */
   coherentQuirk: boolean;
+  /** A CPU that touches a mapped cacheline is told of (debug_dma_assert_idle, 3.14 to 5.9). */
+  assertsIdle: boolean;
   /** Types of mappings as it prints them. */
   types: Readonly<Record<MappingType, string>>;
   /** A line of its dump of all mappings (core/kernel-format.ts). */
@@ -49,6 +52,7 @@ export function debugFlags(dialect: DebugDialect, checkers: Checkers): number {
     (dialect.onePageType ? DEBUG_ONE_PAGE_TYPE : 0) |
     (dialect.syncsBySegment ? DEBUG_SYNC_BY_SEGMENT : 0) |
     (dialect.syncsCount ? DEBUG_SYNC_SGCOUNT : 0) |
-    (dialect.coherentQuirk ? DEBUG_COHERENT_QUIRK : 0)
+    (dialect.coherentQuirk ? DEBUG_COHERENT_QUIRK : 0) |
+    (dialect.assertsIdle ? DEBUG_ASSERTS_IDLE : 0)
   );
 }

@@ -380,6 +380,14 @@ export class DmaDevice {
     this.settle();
   }
 
+  /**
+   * What mapPage, mapSingle and mapResource return when they fail: DMA_MAPPING_ERROR, but 0 on kernels that had no error value of
+   * their own (DMA_ERROR_CODE of x86). A driver asks `mappingError`.
+   */
+  get errorAddress(): number {
+    return this.core.deviceErrorAddress(this.enter('device'));
+  }
+
   /** Whether an address says that mapping failed (dma_mapping_error); dma-debug notes that the driver has asked. */
   mappingError(address: number): boolean {
     if (!isAddress(address)) badAddress(address);

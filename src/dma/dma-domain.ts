@@ -4,6 +4,7 @@ import {
   COOKIE_DEFERRED_LIST,
   COOKIE_LAZY,
   COOKIE_MAP_ENTRIES,
+  COOKIE_NO_MIN_ALIGN,
   COOKIE_RETRY_32BIT,
   COOKIE_TREE_ONLY,
   COOKIE_UNMAP_RANGE,
@@ -59,6 +60,8 @@ export interface DomainOptions {
   writeImpliesRead?: boolean;
   /** AMD: the unit caches what is not present, as a hypervisor's does, so that mapping flushes, too. Default false. */
   npCache?: boolean;
+  /** Mappings fail for a device whose minAlignMask the pages of the IOMMU cannot keep. Default true. */
+  minAlignMask?: boolean;
 }
 
 /** The last pfn below 4 GiB. */
@@ -84,6 +87,7 @@ const OPTIONS: readonly (keyof DomainOptions)[] = [
   'deferredList',
   'writeImpliesRead',
   'npCache',
+  'minAlignMask',
 ];
 
 export class DmaDomain {
@@ -128,6 +132,7 @@ export class DmaDomain {
       (exact ? COOKIE_UNMAP_RANGE : 0) |
       (checkBoolean('retryBelow4GiB', options.retryBelow4GiB, false) ? COOKIE_RETRY_32BIT : 0) |
       (deferred ? COOKIE_DEFERRED_LIST : 0) |
+      (checkBoolean('minAlignMask', options.minAlignMask, true) ? 0 : COOKIE_NO_MIN_ALIGN) |
       (fastPath ? 0 : COOKIE_TREE_ONLY);
     const writeImpliesRead = checkBoolean('writeImpliesRead', options.writeImpliesRead, true);
     const npCache = checkBoolean('npCache', options.npCache, false);

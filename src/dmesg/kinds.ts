@@ -18,6 +18,7 @@ export const NOTICES = {
   [contract.KMSG_SWIOTLB_OVERFLOW]: 'SWIOTLB_OVERFLOW',
   [contract.KMSG_NO_BOUNCE]: 'NO_BOUNCE',
   [contract.KMSG_IOVA_FAILED]: 'IOVA_FAILED',
+  [contract.KMSG_WALK_IN_DATA]: 'WALK_IN_DATA',
 } as const;
 
 export type NoticeId = (typeof NOTICES)[keyof typeof NOTICES];
@@ -28,6 +29,12 @@ export function noticeOf(kind: number): NoticeId {
   if (id === undefined) throw new Error(`record of the kernel log without a name: ${kind}`);
   return id;
 }
+
+/** What happens without a word of any kernel's: the same in all of them. */
+export const OWN_NOTICES: Readonly<Partial<Record<NoticeId, string>>> = {
+  WALK_IN_DATA:
+    'gemdma: WALK_IN_DATA: {doing} at {address:x} inside a large page: the walk takes the mapped memory at physical {a:x} for a table, reads it and writes to it',
+};
 
 /** Functions whose messages are limited, by LIMIT_*: what `callbacks suppressed` names. */
 export const LIMITED: Readonly<Record<number, string>> = {

@@ -4,7 +4,7 @@ import { type Fields, fill } from '../core/kernel-format.js';
 import type { RawMessage } from '../core/kernel-log.js';
 import { type CheckId, checkOf } from '../dma-debug/checks.js';
 import { formatSource, type IommuFormat } from '../iommu-formats/format.js';
-import { LIMITED, type NoticeId, noticeOf } from './kinds.js';
+import { LIMITED, type NoticeId, noticeOf, OWN_NOTICES } from './kinds.js';
 import type { KernelWords, Message } from './words.js';
 
 /** Records of the core's log in the words of a kernel. */
@@ -56,6 +56,8 @@ export function messageOf(record: RawMessage, context: MessageContext): KernelMe
 
 function notice(record: RawMessage, context: MessageContext): KernelMessage | null {
   const id = noticeOf(record.kind);
+  const own = OWN_NOTICES[id];
+  if (own !== undefined) return { ...message(id, { text: own }, record, context, true), kernel: false };
   const { words } = context;
   const row = id === 'FAULT' ? words.faults[context.format().name] : words.notices[id];
   return row === undefined ? null : message(id, row, record, context, true);
@@ -107,6 +109,7 @@ function fieldsOf(record: RawMessage, row: Message, { types, entries, format, de
     times: Math.floor(Number(told.total) / entries),
     ...NO_MASK[d],
     limited: LIMITED[d],
+    doing: d === 1 ? 'unmapping' : 'mapping',
     page: address & ~0xfffn,
     access: e === 1 ? 'Write' : 'Read',
     source: formatSource(Number(size & 0xffffn)),

@@ -28,6 +28,10 @@ export interface KernelProperties {
   deferredList: boolean;
   /** A mapping that the device may write it may read, too. */
   writeImpliesRead: boolean;
+  /** Devices have a min_align_mask, which an IOMMU whose pages cannot keep it refuses to serve. */
+  minAlignMask: boolean;
+  /** What a failed single mapping returns is 0, not all ones (DMA_ERROR_CODE of x86). */
+  mappingErrorZero: boolean;
   /** swiotlb: areas with 128-slot sets searched next-fit, or the 2015 first fit from a moving index. */
   swiotlb: 'areas' | 'index';
   /** dma-debug: its checks, and what an empty pool leads to. */
@@ -60,6 +64,7 @@ const TYPES = {
   noncoherent: 'noncoherent',
   link: 'link',
   reservation: 'reservation',
+  remainder: 'remainder',
 } as const;
 
 /** Oldest first. */
@@ -73,6 +78,8 @@ const ROWS = {
     retriesBelow4GiB: true,
     deferredList: true,
     writeImpliesRead: false,
+    minAlignMask: false,
+    mappingErrorZero: true,
     swiotlb: 'index',
     dmaDebug: {
       growing: false,
@@ -83,6 +90,7 @@ const ROWS = {
       syncsBySegment: true,
       syncsCount: false,
       coherentQuirk: true,
+      assertsIdle: true,
       types: { ...TYPES, page: 'page', 'scatter-gather': 'scather-gather' },
       dump: '{driver} {device}: {type} idx {idx} P={phys:x} N={pfn:x} D={address:x} L={size:x} {dir:dir} {checked}',
     },
@@ -103,6 +111,8 @@ const ROWS = {
     retriesBelow4GiB: false,
     deferredList: false,
     writeImpliesRead: true,
+    minAlignMask: true,
+    mappingErrorZero: false,
     swiotlb: 'areas',
     dmaDebug: {
       growing: true,
@@ -113,6 +123,7 @@ const ROWS = {
       syncsBySegment: false,
       syncsCount: true,
       coherentQuirk: false,
+      assertsIdle: false,
       types: TYPES,
       dump: '{driver} {device} {type} idx {idx} P={phys:pa} D={address:x} L={size:x} cln={cln:pa} {dir:dir} {checked}',
     },

@@ -42,10 +42,11 @@ export function domainFor(
   }
   if (iommu.mode === 'off') return undefined;
   if (wanted === 'passthrough' || iommu.mode === 'passthrough') return 'passthrough';
-  const { mergeSegments, unmapsWholeRange, retriesBelow4GiB, deferredList, writeImpliesRead } = machine.kernel;
+  const { mergeSegments, unmapsWholeRange, retriesBelow4GiB, deferredList, writeImpliesRead, minAlignMask } =
+    machine.kernel;
   return new DmaDomain(machine, {
     ...{ mode: iommu.mode, levels: iommu.levels, npCache: iommu.npCache },
-    ...{ allocator: iommu.allocator, reserved: iommu.reserved },
+    ...{ allocator: iommu.allocator, reserved: iommu.reserved, minAlignMask },
     ...{
       flushQueue: iommu.flushQueue,
       magazine: iommu.magazine,

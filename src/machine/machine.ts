@@ -2,7 +2,7 @@ import { checkFunction, checkObject, checkOptions, checkSynchronous, frozen, one
 import { BouncePool } from '../core/bounce-pool.js';
 import { checkInteger, errnoName, GemDmaError, invalidReturn, invalidType, invalidValue } from '../core/errors.js';
 import { FAULT_KINDS, FAULTS, type FaultKind } from '../core/faults.js';
-import { KMSG_FAULTS_UNLIMITED } from '../core/generated/constants.js';
+import { DEVICE_ERROR_ZERO, KMSG_FAULTS_UNLIMITED } from '../core/generated/constants.js';
 import type { ContextHandle } from '../core/generated/exports.js';
 import { failed } from '../core/handle.js';
 import { Core } from '../core/instance.js';
@@ -226,6 +226,7 @@ export class Machine implements DriverHost {
     this.deviceList.push(device);
     this.deviceNames[id] = device.name;
     this.driverNames[id] = device.driver;
+    if (this.kernel.mappingErrorZero) this.core.exports.deviceSetFlags(device.handle, DEVICE_ERROR_ZERO, 0);
     this.lastId = Math.max(this.lastId, id);
     return device;
   }

@@ -15,6 +15,8 @@ export const TYPE_NONCOHERENT: u32 = 5;
 /** No kernel has these two: memory linked into reserved address space, and the reservation (links/records.ts). */
 export const TYPE_LINK: u32 = 6;
 export const TYPE_RANGE: u32 = 7;
+/** Pages that an unmap with too small a size has left mapped (remainder.ts). */
+export const TYPE_REMAINDER: u32 = 8;
 
 // map_err_type, in Entry.checked; 0 does not apply.
 export const UNCHECKED: u32 = 1;

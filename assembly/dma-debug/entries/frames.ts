@@ -7,7 +7,7 @@
 //
 // A count of 255 is not changed until a search finds that no mapping covers the frame.
 
-import { OPS_IOMMU } from '../../device/device';
+import { DmaDevice, OPS_IOMMU } from '../../device/device';
 import { IommuDomain, domainOf } from '../../iommu/domain';
 import { iommuIovaToPhys } from '../../iommu/formats';
 import { pageSlot } from './cacheline';
@@ -143,4 +143,10 @@ export function covers(entry: Entry, pfn: u32): bool {
     if (iommuIovaToPhys(domain, at) >> 12 == <u64>pfn) return true;
   }
   return false;
+}
+
+/** Whether an IOMMU stands behind a device's address, and leads somewhere. */
+export function translates(dev: DmaDevice, address: u64): bool {
+  const domain: IommuDomain | null = dev.ops == OPS_IOMMU ? domainOf(dev) : null;
+  return domain != null && iommuIovaToPhys(domain, address) != 0;
 }

@@ -33,6 +33,8 @@ export const DEBUG_SYNC_SGCOUNT: u32 = 128;
 export const DEBUG_COHERENT_QUIRK: u32 = 256;
 /** The pool cannot grow: allocations of a page of entries fail. */
 export const DEBUG_POOL_FIXED: u32 = 512;
+/** The CPU's touching a mapped cacheline is an error of the kernel's (3.14 to 5.9), else a finding of ours. */
+export const DEBUG_ASSERTS_IDLE: u32 = 1024;
 
 export const OPTION_ALL_ERRORS: u32 = 1;
 /** A driver filter is set: only devices with DEVICE_FILTER_MATCH are printed. */

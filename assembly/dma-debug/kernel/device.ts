@@ -5,8 +5,8 @@ import { Context } from '../../memory/context';
 import { lineCount, lineOf } from '../entries/cacheline';
 import { HASH_SHIFT, entryLose, firstEntry, nextEntry } from '../entries/chains';
 import { ENTRY_LINE, TYPE_LINK, Entry } from '../entries/entry';
-import { Payload, payload, report } from '../entries/log';
-import { DEBUG_KERNEL, DEBUG_OWN, DebugState, debugOf } from '../entries/state';
+import { Payload, payload, report, reportOwn } from '../entries/log';
+import { DEBUG_ASSERTS_IDLE, DEBUG_KERNEL, DEBUG_OWN, DebugState, debugOf } from '../entries/state';
 import { Cacheline } from './map';
 
 export const CHECK_CPU_TOUCH: u32 = 23;
@@ -59,7 +59,11 @@ export function debugCpuTouch(ctx: Context, pfn: u32): void {
       if ((entry.flags & ENTRY_LINE) == 0 || lineOf(state, entry) != line) continue;
       const told = payload<Cacheline>(state);
       told.cacheline = line;
-      report(state, CHECK_CPU_TOUCH, entry.device, entry, entry.address, entry.size, told);
+      if ((state.flags & DEBUG_ASSERTS_IDLE) != 0) {
+        report(state, CHECK_CPU_TOUCH, entry.device, entry, entry.address, entry.size, told);
+      } else if ((state.flags & DEBUG_OWN) != 0) {
+        reportOwn(state, CHECK_CPU_TOUCH, entry.device, entry, entry.address, entry.size, told);
+      }
       return;
     }
     return;

@@ -2,8 +2,7 @@
 // a wrong unmap has still unmapped.
 
 import { PAGE_SHIFT } from '../../ram/ram';
-import { DmaDevice } from '../../device/device';
-import { DMA_MAPPING_ERROR } from '../../device/mapping';
+import { DmaDevice, isMappingError } from '../../device/device';
 import { lock, unlock } from '../../memory/lock';
 import { addressOf } from '../../memory/record';
 import { entriesOf, entryBytes, entryPages } from '../../sg/entries';
@@ -24,6 +23,7 @@ import { DEBUG_KERNEL, DEBUG_OWN, DebugState } from '../entries/state';
 import { changeTables, entriesAreSegments, listAddress, listLength, sgUnlink } from '../entries/table';
 import { ownStalePte } from '../own/bindings';
 import { ownUnmapCount } from '../own/counts';
+import { endRemainder, leftMapped } from '../own/remainder';
 
 export const CHECK_UNMAP_INVALID: u32 = 1;
 export const CHECK_UNMAP_UNKNOWN: u32 = 2;
@@ -176,8 +176,11 @@ function unknown(state: DebugState, dev: DmaDevice, address: u64, size: u64): vo
     --state.missed;
     return;
   }
-  if (address == DMA_MAPPING_ERROR) report(state, CHECK_UNMAP_INVALID, dev, null, address, 0, null);
-  else report(state, CHECK_UNMAP_UNKNOWN, dev, null, address, size, null);
+  if (isMappingError(dev, address)) report(state, CHECK_UNMAP_INVALID, dev, null, address, 0, null);
+  else {
+    report(state, CHECK_UNMAP_UNKNOWN, dev, null, address, size, null);
+    if (state.links != 0) endRemainder(state, dev, address);
+  }
 }
 
 function unmapType(
@@ -198,6 +201,7 @@ function compare(state: DebugState, dev: DmaDevice, entry: Entry, kind: u32, siz
     const told = payload<UnmapSize>(state);
     told.unmapSize = size;
     report(state, CHECK_UNMAP_SIZE, dev, entry, address, entry.size, told);
+    if ((state.flags & DEBUG_OWN) != 0 && size < entry.size) leftMapped(state, dev, entry, size);
   }
   if (mappedAs != unmappedAs) {
     unmapType(state, CHECK_UNMAP_TYPE, dev, entry, address, size, mappedAs, unmappedAs);

@@ -6,6 +6,7 @@
 // one). Only the mapped bytes point to them, so the domain has a list of them. Mapped bytes that look like a pointer are followed
 // into RAM, but into linear memory only if the table is on that list.
 
+import { KMSG_WALK_IN_DATA, kmsg } from '../../kmsg/kmsg';
 import { CacheOf } from '../../memory/context';
 import { lock, unlock } from '../../memory/lock';
 import { addressOf, fieldOf } from '../../memory/record';
@@ -57,6 +58,7 @@ export function strayTable(domain: VtdDomain, position: Position, pfn: u64, targ
   let entry = load<u64>(slotAt(domain.root, pfn, level));
   while ((entry & PTE_LARGE) == 0) entry = load<u64>(slotAt(tableOf(entry), pfn, --level));
   let table = entry & PTE_ADDRESS;
+  kmsg(domain.ctx, KMSG_WALK_IN_DATA, 0, pfn << 12, 0, table, 0, 0, 0);
   while (--level > target) {
     const slot = entryAt(domain, table, indexAt(pfn, level), true);
     entry = slot == 0 ? 0 : load<u64>(slot);

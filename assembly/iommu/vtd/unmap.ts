@@ -5,6 +5,7 @@
 // and an unmap of nothing may return a larger size than it was called with. A table is freed when one piece covers its span. The
 // caller invalidates the IOTLB: at once in strict mode, later in lazy mode. Until then cached translations are stale.
 
+import { KMSG_WALK_IN_DATA, kmsg } from '../../kmsg/kmsg';
 import { lock, unlock } from '../../memory/lock';
 import { IommuDomain } from '../domain';
 import { iotlbUnmapped } from '../iotlb';
@@ -147,7 +148,11 @@ function clearLevel(domain: VtdDomain, table: usize, level: u32, first: u64, las
         store<u64>(slot, 0);
         if ((entry & PTE_LARGE) == 0) subtreeFree(domain, tableOf(entry), level - 1);
       } else if ((entry & PTE_LARGE) == 0) clearLevel(domain, tableOf(entry), level - 1, pfn, min(last, stop));
-      else strayClear(domain, entry & PTE_ADDRESS, level - 1, pfn, min(last, stop));
+      else {
+        const until = min(last, stop);
+        kmsg(domain.ctx, KMSG_WALK_IN_DATA, 0, pfn << 12, (until - pfn + 1) << 12, entry & PTE_ADDRESS, 0, 1, 0);
+        strayClear(domain, entry & PTE_ADDRESS, level - 1, pfn, until);
+      }
     }
     pfn = stop + 1;
   }

@@ -168,7 +168,8 @@ export class Run {
     }
     const physical = Number.isNaN(o.physical[call]) ? SOME_FRAME * PAGE + (o.address[call] % PAGE) : o.physical[call];
     const size = o.shape[call] === SHAPE.COHERENT ? Math.ceil(o.size[call] / PAGE) * PAGE : o.size[call];
-    return device.mapPage(Math.floor(physical / PAGE), physical % PAGE, Math.max(1, size), direction);
+    const address = device.mapPage(Math.floor(physical / PAGE), physical % PAGE, Math.max(1, size), direction);
+    return address === device.errorAddress ? DMA_MAPPING_ERROR : address;
   }
 
   private unmap(call: number): void {
