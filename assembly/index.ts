@@ -65,7 +65,7 @@ export { iovaReplay } from './iova/replay';
 export { dmaAllocCoherent, dmaMapCoherent } from './dma/coherent';
 export {
   deviceErrorAddress, dmaFreeCoherent, dmaIovaDestroy, dmaIovaLink, dmaIovaSync, dmaIovaTryAlloc, dmaIovaUnlink, dmaMapPage,
-  dmaMapResource, dmaMapSingle, dmaMappingError, dmaMaxMapping, dmaOptMapping, dmaSyncSingle, dmaUnmapCoherent,
+  dmaMapResource, dmaMapSingle, dmaMappingError, dmaMaxMapping, dmaNeedSync, dmaOptMapping, dmaSyncSingle, dmaUnmapCoherent,
   dmaUnmapPage, dmaUnmapResource,
 } from './dma/host';
 export { deviceSetFlags, deviceSetMask, deviceSetSegments } from './device/device';

@@ -22,8 +22,17 @@ export type { CoherentBuffer } from './dma/coherent.js';
 export { DmaDevice } from './dma/device.js';
 export type { DeviceOptions } from './dma/device-options.js';
 export { DmaDomain, type DomainOptions } from './dma/dma-domain.js';
+export type { DmaPool, DmaPoolOptions, PoolBlock } from './dma/dma-pool.js';
 export type { LinkedRange } from './dma/linked-range.js';
-export { type DmaHost, type PagesOptions, ScatterTable, type SgEntry, type SgSegment } from './dma/sg-table.js';
+export {
+  type BusMemory,
+  type BusRegion,
+  type DmaHost,
+  type PagesOptions,
+  ScatterTable,
+  type SgEntry,
+  type SgSegment,
+} from './dma/sg-table.js';
 export {
   type Direction,
   DMA_ATTR,
@@ -46,7 +55,7 @@ export type { DebugDevice, DmaDebug, PhysicalRange } from './dma-debug/dma-debug
 export type { DmaDebugConfig, DmaDebugOptions } from './dma-debug/options.js';
 export { type Forecast, type LeakReport, type MappingGroup, reportText } from './dma-debug/report.js';
 export { DMESG_CHANNEL, type DmesgOptions } from './dmesg/kernel-log.js';
-export type { NoticeId } from './dmesg/kinds.js';
+export type { DmaPoolMessage, NoticeId } from './dmesg/kinds.js';
 export type { KernelMessage } from './dmesg/message.js';
 export type { KernelWords, Message } from './dmesg/words.js';
 export { DrmDevice, type DrmHook } from './drm/device.js';
@@ -111,6 +120,7 @@ export {
   type IovaStats,
 } from './iova/iova-domain.js';
 export { KERNELS, type KernelName, type KernelProperties } from './kernels/kernels.js';
+export type { Bar } from './machine/bar.js';
 export type { VirtualClock } from './machine/clock.js';
 export type { IommuMode, MachineConfig, MachineOptions } from './machine/config.js';
 export type { MachineDeviceOptions } from './machine/devices.js';

@@ -50,6 +50,8 @@ export const DEVICE_FILTER_MATCH: u32 = 8;
 export const DEVICE_BEHIND_IOMMU: u32 = 16;
 /** What a failed mapping returns is 0 (DMA_ERROR_CODE of x86 before 4.13). */
 export const DEVICE_ERROR_ZERO: u32 = 32;
+/** It came over a cable: what does not fill its pages is bounced behind an IOMMU (pci_dev.untrusted). */
+export const DEVICE_UNTRUSTED: u32 = 64;
 
 /** DMA_BIT_MASK(bits), 1 to 64. */
 // @ts-ignore: decorator

@@ -44,6 +44,11 @@ export function dmaSyncSingle(dev: DmaDevice, address: f64, length: u32, dir: u3
   sync.dmaSyncSingle(dev, fromHost(address), length, dir, forDevice);
 }
 
+/** dmaNeedSync. */
+export function dmaNeedSync(dev: DmaDevice, address: f64): bool {
+  return sync.dmaNeedSync(dev, fromHost(address));
+}
+
 /** dmaMappingError. */
 export function dmaMappingError(dev: DmaDevice, address: f64): bool {
   return sync.dmaMappingError(dev, fromHost(address));

@@ -27,11 +27,12 @@ import { entriesOf } from '../sg/entries';
 import { SEGMENTS_NONE, SG_MAPPED, SgTable } from '../sg/sg-table';
 import { sgSegmentAddress } from '../sg/segments';
 import { countMapped, countUnmapped } from '../device/counts';
-import { DEVICE_ERROR_ZERO, DmaDevice, OPS_IOMMU } from '../device/device';
+import { DEVICE_ERROR_ZERO, DEVICE_UNTRUSTED, DmaDevice, OPS_IOMMU } from '../device/device';
 import { DMA_MAPPING_ERROR, DMA_NONE } from '../device/mapping';
 import { mapDirect, mapSgDirect, unmapDirect, unmapSgDirect } from './direct';
 import { dmaDomainOf, mapRange, protOf, unmapPage, unmapRange } from './iommu';
 import { mapSgIommu, unmapSgIommu } from './iommu-sg';
+import { mapSgUntrusted, mapUntrusted, unmapSgUntrusted, unmapUntrusted } from './untrusted';
 
 // @ts-ignore: decorator
 @inline
@@ -67,6 +68,7 @@ export function mapPage(dev: DmaDevice, phys: u64, length: u32, dir: u32, attrs:
   let address = DMA_MAPPING_ERROR;
   if (dir >= DMA_NONE) refuse(dev, REASON_DMA_BAD_DIRECTION);
   else if (length == 0) refuse(dev, REASON_DMA_BAD_SIZE);
+  else if ((dev.flags & DEVICE_UNTRUSTED) != 0 && dev.ops == OPS_IOMMU) address = mapUntrusted(dev, phys, length, dir, attrs);
   else if (dev.ops == OPS_IOMMU) address = mapRange(dev, phys, length, protOf(dir), dev.mask);
   else address = mapDirect(dev, phys, length, dir, attrs);
   return mapped(dev, phys, length, dir, attrs, address, TYPE_PAGE);
@@ -112,7 +114,8 @@ export function dmaUnmapPage(dev: DmaDevice, address: u64, length: u32, dir: u32
 // @ts-ignore: decorator
 @inline
 export function endPage(dev: DmaDevice, address: u64, length: u32, dir: u32, attrs: u32): void {
-  if (dev.ops == OPS_IOMMU) unmapPage(dev, address, length);
+  if ((dev.flags & DEVICE_UNTRUSTED) != 0 && dev.ops == OPS_IOMMU) unmapUntrusted(dev, address, length, dir, attrs);
+  else if (dev.ops == OPS_IOMMU) unmapPage(dev, address, length);
   else unmapDirect(dev, address, length, dir, attrs);
   unmapped(dev, address, length, dir, attrs, TYPE_PAGE);
 }
@@ -161,6 +164,7 @@ export function dmaUnmapResource(dev: DmaDevice, address: u64, length: u32, dir:
 export function dmaMapSg(dev: DmaDevice, sgt: SgTable, dir: u32, attrs: u32): i32 {
   let rc = EINVAL;
   if (dir >= DMA_NONE) refuse(dev, REASON_DMA_BAD_DIRECTION);
+  else if ((dev.flags & DEVICE_UNTRUSTED) != 0 && dev.ops == OPS_IOMMU) rc = mapSgUntrusted(dev, sgt, dir, attrs);
   else rc = dev.ops == OPS_IOMMU ? mapSgIommu(dev, sgt, protOf(dir)) : mapSgDirect(dev, sgt, dir, attrs);
   if (rc > 0) {
     sgt.flags |= SG_MAPPED;
@@ -198,7 +202,8 @@ function given(sgt: SgTable, count: u32): u32 {
 export function dmaUnmapSg(dev: DmaDevice, sgt: SgTable, count: u32, dir: u32, attrs: u32): void {
   const ctx = dev.ctx;
   if (ctx.dmaDebug != 0) debugUnmapSg(dev, sgt, given(sgt, count), dir);
-  if (dev.ops == OPS_IOMMU) unmapSgIommu(dev, sgt, count);
+  if ((dev.flags & DEVICE_UNTRUSTED) != 0 && dev.ops == OPS_IOMMU) unmapSgUntrusted(dev, sgt, count, dir, attrs);
+  else if (dev.ops == OPS_IOMMU) unmapSgIommu(dev, sgt, count);
   else unmapSgDirect(dev, sgt, count, dir, attrs);
   sgt.flags &= ~SG_MAPPED;
   countUnmapped(dev, sgPages(sgt));

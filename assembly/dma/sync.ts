@@ -59,3 +59,10 @@ export function dmaMappingError(dev: DmaDevice, address: u64): bool {
   if (dev.ctx.dmaDebug != 0) debugMappingError(dev, address);
   return isMappingError(dev, address);
 }
+
+/** Whether a sync of a mapping has bytes to move (dma_need_sync). */
+export function dmaNeedSync(dev: DmaDevice, address: u64): bool {
+  const ctx = dev.ctx;
+  if (ctx.swiotlb == 0) return false;
+  return isSwiotlb(ctx, dev.ops == OPS_IOMMU ? iommuIovaToPhys(dmaDomainOf(dev), address) : address);
+}

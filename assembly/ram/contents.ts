@@ -156,7 +156,20 @@ export function physCopy(ctx: Context, to: u64, from: u64, n: u32): i32 {
   return 0;
 }
 
-/** Checks the frames' states against the contents table. Returns 0, or 1 + the first pfn that disagrees. */
+/** Writes n zeros at a physical address, where there is RAM: a frame that was never written has them already. */
+export function physZero(ctx: Context, address: u64, n: u32): void {
+  const ram = ramOf(ctx);
+  const end = address + n;
+  for (let at = address; at < end; ) {
+    const pfn = <u32>(at >> 12);
+    const next = min(end, (at | 0xfff) + 1);
+    const bytes: usize = isRam(ram, pfn) ? contentsPeek(ram, pfn) : 0;
+    if (bytes != 0) memory.fill(bytes + <usize>(at & 0xfff), 0, <usize>(next - at));
+    at = next;
+  }
+}
+
+/** Frames' states against the contents table. Returns 0, or 1 + the first pfn that disagrees. */
 export function contentsCheck(ram: Ram): u32 {
   let written: u32 = 0;
   for (let frame: u32 = 0; frame < ram.frames; ++frame) {

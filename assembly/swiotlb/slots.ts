@@ -169,7 +169,8 @@ export function slotsCheck(pool: Swiotlb): u32 {
       const mapping = mappingOf(pool, slot);
       const n = mapping.slots;
       if (back != 0 || n == 0 || (slot & (SET_SLOTS - 1)) + n > SET_SLOTS) return 1 + slot;
-      if (mapping.offset >= SLOT_SIZE || (mapping.offset + mapping.length + SLOT_SIZE - 1) >> SLOT_SHIFT != n) return 1 + slot;
+      // Slots that only fill a page up are behind the last byte.
+      if (mapping.offset >= SLOT_SIZE << 1 || (mapping.offset + mapping.length + SLOT_SIZE - 1) >> SLOT_SHIFT > n) return 1 + slot;
       for (let i: u32 = 1; i < n; ++i) {
         if (load<u8>(backOf(pool, slot + i)) != <u8>i || isFree(pool, slot + i)) return 1 + slot + i;
       }

@@ -125,23 +125,26 @@ function refuse(ctx: Context, reason: u32): u64 {
 /**
  * Maps a buffer through the pool: takes slots and copies the buffer in (swiotlb_map).
  * @param length bytes, at least 1
+ * @param allocMask slots are taken in whole units of this plus 1, aligned to it
  * @returns the address of the copy of the first byte; DMA_MAPPING_ERROR with the reason in cpu.reason, nothing changed
  */
-export function swiotlbMap(dev: DmaDevice, phys: u64, length: u32, dir: u32, attrs: u32): u64 {
+export function swiotlbMap(
+  dev: DmaDevice, phys: u64, length: u32, dir: u32, attrs: u32, allocMask: u32 = 0,
+): u64 {
   const ctx = dev.ctx;
   const pool = poolOf(ctx);
   if (pool == null) return refuse(ctx, REASON_SWIOTLB_NO_POOL);
   assert(length != 0);
   const align = minAlign(pool, dev);
-  const offset = <u32>phys & align & (SLOT_SIZE - 1);
+  const offset = <u32>phys & align & (allocMask | (SLOT_SIZE - 1));
   if (length > SWIOTLB_MAX_MAPPING - offset) {
     addTo(fieldOf(pool, offsetof<Swiotlb>('tooLarge')), 1);
     sayFull(pool, dev, length + offset, attrs);
     return refuse(ctx, REASON_SWIOTLB_TOO_LARGE);
   }
-  const size = length + offset;
+  const size = (length + offset + allocMask) & ~allocMask;
   const injected = shouldFail(ctx, FAULT_SWIOTLB);
-  const slot = injected ? NO_SLOT : findSlots(pool, dev, phys, size, align);
+  const slot = injected ? NO_SLOT : findSlots(pool, dev, phys, size, align, allocMask);
   if (slot == NO_SLOT) {
     addTo(fieldOf(pool, offsetof<Swiotlb>('full')), 1);
     sayFull(pool, dev, size, attrs);
@@ -184,11 +187,11 @@ function sayFull(pool: Swiotlb, dev: DmaDevice, size: u32, attrs: u32): void {
 }
 
 /** The slots of a request: the CPU's own area first, then the others in turn. */
-function findSlots(pool: Swiotlb, dev: DmaDevice, phys: u64, size: u32, align: u32): u32 {
+function findSlots(pool: Swiotlb, dev: DmaDevice, phys: u64, size: u32, align: u32, allocMask: u32): u32 {
   const page: u32 = 1 << BLOCK_SHIFT;
   const aboveOnly = (pool.flags & POOL_ALIGN_ABOVE_PAGE) != 0;
-  const paged = align == 0 && (aboveOnly ? size > page : size >= page);
-  const slotMask: u32 = paged ? page - 1 : SLOT_SIZE - 1;
+  const paged = align == 0 && allocMask == 0 && (aboveOnly ? size > page : size >= page);
+  const slotMask: u32 = paged ? page - 1 : allocMask | (SLOT_SIZE - 1);
   const keep = align & ~slotMask;
   const slots = (size + SLOT_SIZE - 1) >> SLOT_SHIFT;
   const first = currentCpu() & (pool.areas - 1);
@@ -277,7 +280,10 @@ export function swiotlbUnmap(dev: DmaDevice, address: u64, length: u32, dir: u32
   }
   let copied = true;
   if (dir != DMA_TO_DEVICE && (attrs & DMA_ATTR_SKIP_CPU_SYNC) == 0) copied = bounce(ctx, dev, slot, address, length, dir, false);
-  const from = <u32>((address - pool!.start) >> SLOT_SHIFT);
+  // Slots before the first byte are padding, and go with it.
+  const padding = mappingOf(pool!, slot).offset >> SLOT_SHIFT;
+  let from = <u32>((address - pool!.start) >> SLOT_SHIFT);
+  if (from - slot <= padding) from = slot;
   let count = slot + mappingOf(pool!, slot).slots - from;
   if ((pool!.flags & POOL_FREE_BY_SIZE) != 0) count = min(count, (length + SLOT_SIZE - 1) >> SLOT_SHIFT);
   if (count != 0) releasePart(pool!, slot, from, count);

@@ -7,6 +7,13 @@ import { RamStatsView } from './generated/records.js';
 import { Core } from './instance.js';
 import type { Timeline } from './life.js';
 
+/** What stands between a CPU and memory (src/dma/cpu-cache.ts). */
+export interface CpuCacheLike {
+  overlay(address: number, bytes: Uint8Array): Uint8Array;
+  write(address: number, bytes: Uint8Array): [offset: number, n: number][];
+  drop(address: number, length: number): void;
+}
+
 const MAX_ADDRESS = 2 ** 52;
 const MAX_FRAMES = 2 ** 24;
 /** pfns that the staging block holds. */
@@ -37,6 +44,8 @@ export interface RamStats {
  * zeros; a freed frame keeps its bytes until it is handed out again.
  */
 export class PhysicalMemory {
+  /** Between CPU and memory, where a device is not cache-coherent. @internal */
+  cache: CpuCacheLike | null = null;
   readonly #core: Core;
   readonly #context: ContextHandle;
 
@@ -131,6 +140,7 @@ export class PhysicalMemory {
       const at = this.#stage(pfns, done);
       this.#core.exports.pagesFree(this.#context, Math.min(PART, pfns.length - done), at);
     }
+    if (this.cache !== null) for (const pfn of Array.from(pfns)) this.cache.drop(pfn * PAGE_SIZE, PAGE_SIZE);
   }
 
   /** Puts as many pfns as the staging block holds there. Returns its offset. */
@@ -151,6 +161,7 @@ export class PhysicalMemory {
         reason: 'RAM_NOT_IN_USE',
       });
     }
+    this.cache?.drop(pfn * PAGE_SIZE, PAGE_SIZE * 2 ** order);
     this.#core.calls.over();
   }
 
@@ -178,6 +189,11 @@ export class PhysicalMemory {
     this.#enter('phys_read');
     checkInteger('address', address, 0, MAX_ADDRESS);
     checkInteger('n', n, 0, 2 ** 30);
+    const bytes = this.#load(address, n);
+    return this.cache === null ? bytes : this.cache.overlay(address, bytes);
+  }
+
+  #load(address: number, n: number): Uint8Array {
     const bytes = new Uint8Array(n);
     const staging = this.#core.staging(this.#context);
     for (let done = 0; done < n; done += Core.STAGING_SIZE) {
@@ -193,6 +209,21 @@ export class PhysicalMemory {
     this.#enter('phys_write');
     checkInteger('address', address, 0, MAX_ADDRESS);
     checkBytes('bytes', bytes);
+    if (this.cache === null) this.#store(address, bytes);
+    else
+      for (const [from, n] of this.cache.write(address, bytes))
+        this.#store(address + from, bytes.subarray(from, from + n));
+  }
+
+  /** @internal What is in memory, whatever a cache holds. */
+  get backing(): { read(address: number, n: number): Uint8Array; write(address: number, bytes: Uint8Array): void } {
+    return {
+      read: (address, n) => this.#load(address, n),
+      write: (address, bytes) => this.#store(address, bytes),
+    };
+  }
+
+  #store(address: number, bytes: Uint8Array): void {
     const staging = this.#core.staging(this.#context);
     for (let done = 0; done < bytes.length; done += Core.STAGING_SIZE) {
       const part = bytes.subarray(done, done + Core.STAGING_SIZE);

@@ -17,6 +17,12 @@ export interface DeviceOptions {
   maskBits?: number;
   /** The same for coherent memory (dma_set_coherent_mask). Default maskBits. */
   coherentMaskBits?: number;
+  /** Bits of address that the buses before it let through (bus_dma_limit). Default 0: as many as it has. */
+  busLimitBits?: number;
+  /** Its accesses snoop the CPU's caches (dev_is_dma_coherent). Default true. */
+  coherent?: boolean;
+  /** It came over a cable: behind an IOMMU nothing but its buffers is shown to it (pci_dev.untrusted). Default false. */
+  untrusted?: boolean;
   /** Longest segment in bytes (dma_set_max_seg_size). Default 64 KiB. */
   maxSegment?: number;
   /** No segment crosses a multiple of 2^this (dma_set_seg_boundary). Default 32. */
@@ -42,6 +48,9 @@ export const DEVICE_OPTION_NAMES: readonly (keyof DeviceOptions)[] = [
   'sourceId',
   'maskBits',
   'coherentMaskBits',
+  'busLimitBits',
+  'coherent',
+  'untrusted',
   'maxSegment',
   'segmentBoundaryBits',
   'minAlignMask',
@@ -63,6 +72,9 @@ export function deviceConfig(options: DeviceOptions): DeviceConfig {
     sourceId,
     maskBits,
     coherentMaskBits: checkInteger('coherentMaskBits', options.coherentMaskBits ?? maskBits, 12, 64),
+    busLimitBits: checkBusLimit(options.busLimitBits),
+    coherent: checkBoolean('coherent', options.coherent, true),
+    untrusted: checkBoolean('untrusted', options.untrusted, false),
     maxSegment: checkInteger('maxSegment', options.maxSegment ?? 65536, 1, MAX_U32),
     segmentBoundaryBits: checkInteger('segmentBoundaryBits', options.segmentBoundaryBits ?? 32, 1, 64),
     minAlignMask: checkInteger('minAlignMask', options.minAlignMask ?? 0, 0, MAX_U32),
@@ -71,6 +83,11 @@ export function deviceConfig(options: DeviceOptions): DeviceConfig {
     driver: checkString('driver', options.driver),
     domain: options.domain,
   };
+}
+
+/** 0, or 12 to 64. */
+function checkBusLimit(bits: number | undefined): number {
+  return bits === undefined || bits === 0 ? 0 : checkInteger('busLimitBits', bits, 12, 64);
 }
 
 /** `0000:bus:device.function` of a requester id. */

@@ -18,7 +18,14 @@ import {
   invalidType,
   invalidValue,
 } from '../core/errors.js';
-import { ALL_ENTRIES, DEVICE_FORCE_BOUNCE, PROT_READ, PROT_WRITE, TYPE_PAGE } from '../core/generated/constants.js';
+import {
+  ALL_ENTRIES,
+  DEVICE_FORCE_BOUNCE,
+  DEVICE_UNTRUSTED,
+  PROT_READ,
+  PROT_WRITE,
+  TYPE_PAGE,
+} from '../core/generated/constants.js';
 import type { CoreExports, DmaDeviceHandle, SgTableHandle } from '../core/generated/exports.js';
 import { made } from '../core/handle.js';
 import { Life } from '../core/life.js';
@@ -56,6 +63,8 @@ export class DmaDevice {
   private readonly gone: (() => void) | undefined;
   private attached: DmaDomain | 'passthrough' | undefined;
   private driven = false;
+  private maskBits = 32;
+  private readonly busLimitBits: number;
 
   /** @internal The machine is disposed: see Core.release. */
   forgetCore(): void {
@@ -87,9 +96,11 @@ export class DmaDevice {
       'memory for a device',
     );
     this.#life = new Life(timeline, 'device');
-    exports.deviceSetMask(this.#record, config.maskBits, config.coherentMaskBits);
+    this.busLimitBits = config.busLimitBits;
+    this.applyMask(config.maskBits, config.coherentMaskBits);
     exports.deviceSetSegments(this.#record, config.maxSegment, config.segmentBoundaryBits, config.minAlignMask);
-    if (config.forceBounce) exports.deviceSetFlags(this.#record, DEVICE_FORCE_BOUNCE, 0);
+    const flags = (config.forceBounce ? DEVICE_FORCE_BOUNCE : 0) | (config.untrusted ? DEVICE_UNTRUSTED : 0);
+    exports.deviceSetFlags(this.#record, flags, 0);
     try {
       if (domain !== undefined) this.attach(domain);
     } catch (error) {
@@ -192,7 +203,33 @@ export class DmaDevice {
   setMask(bits: number, coherentBits = bits): void {
     checkInteger('bits', bits, 12, 64);
     checkInteger('coherentBits', coherentBits, 12, 64);
-    this.core.deviceSetMask(this.enter('dma_set_mask'), bits, coherentBits);
+    this.enter('dma_set_mask');
+    this.applyMask(bits, coherentBits);
+  }
+
+  // What the buses do not let through, the device does not reach either; the masks are said as they were set.
+  private applyMask(bits: number, coherentBits: number): void {
+    this.maskBits = bits;
+    const limit = this.busLimitBits || 64;
+    this.core.deviceSetMask(this.#record, Math.min(bits, limit), Math.min(coherentBits, limit));
+  }
+
+  /** dev->dma_mask and dev->bus_dma_limit, for the kernel's log; no limit is 0. @internal */
+  get masks(): { mask: bigint; busLimit: bigint } {
+    const ones = (bits: number): bigint => (bits === 0 ? 0n : (1n << BigInt(bits)) - 1n);
+    return { mask: ones(this.maskBits), busLimit: ones(this.busLimitBits) };
+  }
+
+  /** Whether its accesses snoop the CPU's caches (dev_is_dma_coherent). */
+  get coherent(): boolean {
+    return true;
+  }
+
+  /** Whether a sync of a mapping has anything to do (dma_need_sync): it is bounced, or the device is not coherent. */
+  needSync(address: number): boolean {
+    if (!isAddress(address)) badAddress(address);
+    const record = this.enter('dma_need_sync');
+    return !this.coherent || Boolean(this.core.dmaNeedSync(record, address));
   }
 
   /** What a segment may be: longest length, boundary width in bits, alignment kept by bouncing. */

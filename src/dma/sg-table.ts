@@ -20,10 +20,27 @@ import type { DmaDebug } from '../dma-debug/dma-debug.js';
  * which a device sees them (struct sg_table; assembly/sg).
  */
 
+/** Memory of devices on the bus, found by its physical address. */
+export interface BusMemory {
+  readonly empty: boolean;
+  at(physical: number): BusRegion | undefined;
+}
+
+export interface BusRegion {
+  readonly address: number;
+  readonly size: number;
+  read(offset: number, n: number): Uint8Array;
+  write(offset: number, bytes: Uint8Array): void;
+}
+
 /** What a table lives in. A Machine is one. */
 export interface DmaHost extends CoreHost {
   /** The machine's dma-debug, if it has one. */
   readonly dmaDebugOrNull?: DmaDebug | null;
+  /** Whether the machine has a bounce pool. */
+  readonly bounces?: boolean;
+  /** Memory of devices on the bus. */
+  readonly bars?: BusMemory;
 }
 
 /** One entry of a table: `length` bytes from `offset` on in page `pfn`; lengths past the page go on in its neighbours. */

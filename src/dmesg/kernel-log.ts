@@ -4,6 +4,7 @@ import type { ContextHandle } from '../core/generated/exports.js';
 import type { Core } from '../core/instance.js';
 import { readKernelLog } from '../core/kernel-log.js';
 import { viewOf } from '../dma-debug/checks.js';
+import type { DmaPoolMessage } from './kinds.js';
 import { type KernelMessage, type MessageContext, messageOf } from './message.js';
 
 /** `gemdma:dmesg` of `node:diagnostics_channel` carries each KernelMessage at the end of the call that led to it. */
@@ -30,13 +31,15 @@ export class KernelLog {
   private readonly context: ContextHandle;
   private readonly meaning: MessageContext;
   private readonly kept: KernelMessage[] = [];
+  private readonly driverOf: (device: string) => string;
   private dropped = 0;
 
   /** @internal */
-  constructor(core: Core, context: ContextHandle, meaning: MessageContext) {
+  constructor(core: Core, context: ContextHandle, meaning: MessageContext, driverOf: (device: string) => string) {
     this.core = core;
     this.context = context;
     this.meaning = meaning;
+    this.driverOf = driverOf;
   }
 
   /** After a call: what it led to goes to the channel, if anybody listens. @internal */
@@ -44,13 +47,26 @@ export class KernelLog {
     if (dmesgChannel.hasSubscribers) this.collect();
   }
 
+  /** A line that the host's side has to say, of a device. @internal */
+  say(id: DmaPoolMessage, device: string, text: string): void {
+    this.collect();
+    const driver = this.driverOf(device);
+    const time = this.core.exports.clockNow(this.context);
+    const cpu = this.core.exports.cpuGet();
+    this.keep({ id, time, cpu, device, kernel: true, printed: true, text: [`${driver} ${device}: ${text}`] });
+  }
+
+  private keep(message: KernelMessage): void {
+    this.kept.push(message);
+    dmesgChannel.publish(message);
+  }
+
   private collect(): void {
     this.dropped += this.core.exports.kmsgLost(this.context);
     for (const record of readKernelLog(this.core, this.context, viewOf)) {
       const message = messageOf(record, this.meaning);
       if (message === null) continue;
-      this.kept.push(message);
-      dmesgChannel.publish(message);
+      this.keep(message);
     }
     const over = this.kept.length - KEPT_MESSAGES;
     if (over <= 0) return;

@@ -48,7 +48,7 @@ export const LINUX_42: KernelWords = {
     SWIOTLB_FULL: {
       text: '{driver} {device}: swiotlb buffer is full (sz: {size} bytes)\nDMA: Out of SW-IOMMU space for {size} bytes at device {device}',
     },
-    DMA_OVERFLOW: { text: 'nommu_map_single: overflow {address:x}+{size} of device mask {a:x}' },
+    DMA_OVERFLOW: { text: 'nommu_map_single: overflow {address:x}+{size} of device mask {mask:x}' },
     IOVA_FAILED: { text: 'DMAR: Allocating {size}-page iova for {device} failed' },
     UNMAP_NOTHING: {
       text: 'Driver unmaps unmatched page at PFN {address:x}',

@@ -124,15 +124,15 @@ export const LINUX_612: KernelWords = {
       where: 'kernel/dma/swiotlb.c:895 swiotlb_bounce',
     },
     SWIOTLB_OVERFLOW: {
-      text: '{driver} {device}: swiotlb addr {address:pa}+{size} overflow (mask {a:x}, bus limit {b:x}).',
+      text: '{driver} {device}: swiotlb addr {address:pa}+{size} overflow (mask {mask:x}, bus limit {busLimit:x}).',
       where: 'kernel/dma/swiotlb.c:1617 swiotlb_map',
     },
     DMA_OVERFLOW: {
-      text: '{driver} {device}: DMA addr {address:pa}+{size} overflow (mask {a:x}, bus limit {b:x}).',
+      text: '{driver} {device}: DMA addr {address:pa}+{size} overflow (mask {mask:x}, bus limit {busLimit:x}).',
       where: 'kernel/dma/direct.h:103 dma_direct_map_page',
     },
     RESOURCE_OVERFLOW: {
-      text: '{driver} {device}: DMA addr {address:pa}+{size} overflow (mask {a:x}, bus limit {b:x}).',
+      text: '{driver} {device}: DMA addr {address:pa}+{size} overflow (mask {mask:x}, bus limit {busLimit:x}).',
       where: 'kernel/dma/direct.c:516 dma_direct_map_resource',
     },
     NO_MASK: { text: '', where: 'kernel/dma/mapping.c:{line} {function}' },

@@ -4,6 +4,7 @@ import { type Fields, fill } from '../core/kernel-format.js';
 import type { RawMessage } from '../core/kernel-log.js';
 import { type CheckId, checkOf } from '../dma-debug/checks.js';
 import { formatSource, type IommuFormat } from '../iommu-formats/format.js';
+import type { DmaPoolMessage } from './kinds.js';
 import { LIMITED, type NoticeId, noticeOf, OWN_NOTICES } from './kinds.js';
 import type { KernelWords, Message } from './words.js';
 
@@ -12,7 +13,7 @@ import type { KernelWords, Message } from './words.js';
 /** `gemdma:dmesg`: something that the kernel would print, or that only we can tell. */
 export interface KernelMessage {
   /** What it is about: a check of the checker, or a notice. */
-  id: CheckId | NoticeId;
+  id: CheckId | NoticeId | DmaPoolMessage;
   /** Virtual time in nanoseconds. */
   time: number;
   cpu: number;
@@ -28,6 +29,14 @@ export interface KernelMessage {
   where?: string;
 }
 
+/** A device as messages name it, with its masks where they are known; no bus limit is 0. */
+export interface KernelDevice {
+  readonly driver: string;
+  readonly name: string;
+  readonly mask?: bigint;
+  readonly busLimit?: bigint;
+}
+
 /** What a record's numbers mean on a machine. */
 export interface MessageContext {
   readonly words: KernelWords;
@@ -36,7 +45,7 @@ export interface MessageContext {
   readonly entries: number;
   readonly format: () => IommuFormat;
   /** dev_driver_string and dev_name of a device; undefined where no device has that number. */
-  readonly device: (id: number) => { driver: string; name: string } | undefined;
+  readonly device: (id: number) => KernelDevice | undefined;
 }
 
 /** dev_driver_string of a device without a driver: its bus. */
@@ -97,6 +106,8 @@ function fieldsOf(record: RawMessage, row: Message, { types, entries, format, de
   return {
     ...{ address, size },
     ...(record.exact ?? { a, b, d, e }),
+    mask: who?.mask ?? a,
+    busLimit: who?.busLimit ?? b,
     driver: row.bus ? BUS : (who?.driver ?? 'NULL'),
     device: who?.name ?? 'NULL',
     mappedAs: type(told.mappedAs),

@@ -1,7 +1,7 @@
 import { checkBytes, hostTimeline } from '../core/arguments.js';
 import { checkInteger, GemDmaError } from '../core/errors.js';
 import { ENOMEM } from '../core/generated/constants.js';
-import type { IommuDomainHandle } from '../core/generated/exports.js';
+import type { DmaDeviceHandle, IommuDomainHandle } from '../core/generated/exports.js';
 import type { IommuStatsView } from '../core/generated/records.js';
 import {
   deviceReadBytes,
@@ -16,7 +16,7 @@ import {
 import { reasonName } from '../core/reasons.js';
 import { DmaDevice } from '../dma/device.js';
 import { DmaDomain } from '../dma/dma-domain.js';
-import type { DmaHost } from '../dma/sg-table.js';
+import type { BusRegion, DmaHost } from '../dma/sg-table.js';
 import { DMA_MAPPING_ERROR } from '../dma/transfer.js';
 import type { IommuFault, IommuFormat } from '../iommu-formats/format.js';
 import { formatOf } from '../iommu-formats/index.js';
@@ -241,6 +241,8 @@ export function deviceRead(host: DmaHost, device: DmaDevice, address: number, le
   const record = DmaDevice.recordIn(host, device, 'device_access');
   checkInteger('address', address, DMA_MAPPING_ERROR, MAX_ADDRESS);
   checkInteger('length', length, 0, 2 ** 30);
+  const far = busPart(host, record, device, address, length, false);
+  if (far !== null) return far.region.read(far.offset, length);
   const bytes = deviceReadBytes(host.core, host.context, record, address, length);
   if (bytes === null) throw accessError(host, device, 'EFAULT', `read ${length} bytes at ${at(address)}`);
   return bytes;
@@ -254,9 +256,36 @@ export function deviceWrite(host: DmaHost, device: DmaDevice, address: number, b
   const record = DmaDevice.recordIn(host, device, 'device_access');
   checkInteger('address', address, DMA_MAPPING_ERROR, MAX_ADDRESS);
   checkBytes('bytes', bytes);
+  const far = busPart(host, record, device, address, bytes.length, true);
+  if (far !== null) {
+    far.region.write(far.offset, bytes);
+    return;
+  }
   const rc = deviceWriteBytes(host.core, host.context, record, address, bytes);
   if (rc === 0) return;
   throw accessError(host, device, rc === ENOMEM ? 'ENOMEM' : 'EFAULT', `write ${bytes.length} bytes at ${at(address)}`);
+}
+
+/**
+ * Where an access ends in another device's memory: all of it in one BAR, as transactions on the bus are; null for RAM, and for
+ * what the IOMMU blocks, which the core tells.
+ */
+function busPart(
+  host: DmaHost,
+  record: DmaDeviceHandle,
+  { domain }: DmaDevice,
+  address: number,
+  length: number,
+  write: boolean,
+): { region: BusRegion; offset: number } | null {
+  if (host.bars === undefined || host.bars.empty || length === 0 || address < 0) return null;
+  const { exports } = host.core;
+  // A look at the tables alone, so that an access that is none of these faults once.
+  const physical = domain instanceof DmaDomain ? exports.domainIovaToPhys(domain.handle, address) : address;
+  const region = host.bars.at(physical);
+  if (region === undefined || physical + length > region.address + region.size) return null;
+  if (exports.deviceTranslate(record, address, write) !== physical) return null;
+  return { region, offset: physical - region.address };
 }
 
 function at(address: number): string {

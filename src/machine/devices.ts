@@ -30,7 +30,7 @@ export function deviceSlot(id: number): number {
 /** The domain that a new device gets, by the machine's mode and the properties of its kernel; undefined without an IOMMU. */
 export function domainFor(
   machine: Machine,
-  wanted: MachineDeviceOptions['domain'] = 'own',
+  { domain: wanted = 'own', untrusted = false }: MachineDeviceOptions = {},
 ): DmaDomain | 'passthrough' | undefined {
   const { iommu } = machine.config;
   if (wanted instanceof DmaDevice) {
@@ -45,7 +45,8 @@ export function domainFor(
   const { mergeSegments, unmapsWholeRange, retriesBelow4GiB, deferredList, writeImpliesRead, minAlignMask } =
     machine.kernel;
   return new DmaDomain(machine, {
-    ...{ mode: iommu.mode, levels: iommu.levels, npCache: iommu.npCache },
+    // What came over a cable is never trusted with addresses that wait for a flush.
+    ...{ mode: untrusted === true ? 'strict' : iommu.mode, levels: iommu.levels, npCache: iommu.npCache },
     ...{ allocator: iommu.allocator, reserved: iommu.reserved, minAlignMask },
     ...{
       flushQueue: iommu.flushQueue,

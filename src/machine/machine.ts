@@ -1,23 +1,35 @@
 import { checkFunction, checkObject, checkOptions, checkSynchronous, frozen, oneOf } from '../core/arguments.js';
 import { BouncePool } from '../core/bounce-pool.js';
-import { checkInteger, errnoName, GemDmaError, invalidReturn, invalidType, invalidValue } from '../core/errors.js';
+import {
+  checkInteger,
+  errnoName,
+  GemDmaError,
+  invalidReturn,
+  invalidType,
+  invalidValue,
+  parseSize,
+} from '../core/errors.js';
 import { FAULT_KINDS, FAULTS, type FaultKind } from '../core/faults.js';
 import { DEVICE_ERROR_ZERO, KMSG_FAULTS_UNLIMITED } from '../core/generated/constants.js';
 import type { ContextHandle } from '../core/generated/exports.js';
 import { failed } from '../core/handle.js';
 import { Core } from '../core/instance.js';
 import { PhysicalMemory } from '../core/physical-memory.js';
+import { CpuCache } from '../dma/cpu-cache.js';
 import { DmaDevice } from '../dma/device.js';
 import { DmaDomain } from '../dma/dma-domain.js';
+import { DmaPool, type DmaPoolOptions } from '../dma/dma-pool.js';
+import { NonCoherentDevice } from '../dma/noncoherent.js';
 import { DmaDebug } from '../dma-debug/dma-debug.js';
 import { type DmesgOptions, KernelLog } from '../dmesg/kernel-log.js';
-import { BUS, type KernelMessage } from '../dmesg/message.js';
+import { BUS, type KernelDevice, type KernelMessage } from '../dmesg/message.js';
 import type { Driver, DriverHost } from '../drm/driver.js';
 import { Reclaim } from '../drm/reclaim.js';
 import { EventLog } from '../events/events.js';
 import { Iommu } from '../iommu/iommu.js';
 import { IOMMU_FORMATS, iommuFormat } from '../iommu-formats/index.js';
 import { KERNELS, type KernelProperties } from '../kernels/kernels.js';
+import { type Bar, Bars } from './bar.js';
 import { VirtualClock } from './clock.js';
 import { type MachineConfig, type MachineOptions, machineConfig } from './config.js';
 import { DEVICE_OPTIONS, deviceSlot, domainFor, freeSpace, MAX_DEVICES, type MachineDeviceOptions } from './devices.js';
@@ -55,9 +67,12 @@ export class Machine implements DriverHost {
   readonly events: EventLog;
   /** dma-debug, null where it is off. @internal */
   readonly dmaDebugOrNull: DmaDebug | null;
+  /** Memory of devices on the bus. @internal */
+  readonly bars = new Bars();
   private readonly kernelLog: KernelLog;
   // Of a made-up object it cannot be read.
   readonly #core: Core;
+  private cache: CpuCache | null = null;
   private readonly deviceList: DmaDevice[] = [];
   private readonly drivers: Driven[] = [];
   /** Domains that addDevice made: each goes with its last device. */
@@ -132,13 +147,18 @@ export class Machine implements DriverHost {
     });
     const { messages } = this.kernel;
     this.core.exports.kmsgSetup(this.context, messages.faultsUnlimited ? KMSG_FAULTS_UNLIMITED : 0);
-    this.kernelLog = new KernelLog(this.core, this.context, {
-      words: messages,
-      types: this.kernel.dmaDebug.types,
-      entries: this.config.dmaDebug.entries,
-      format: () => iommuFormat(this.config.iommu.format),
-      device: (id) => this.kernelNames(id),
-    });
+    this.kernelLog = new KernelLog(
+      this.core,
+      this.context,
+      {
+        words: messages,
+        types: this.kernel.dmaDebug.types,
+        entries: this.config.dmaDebug.entries,
+        format: () => iommuFormat(this.config.iommu.format),
+        device: (id) => this.kernelNames(id),
+      },
+      (name) => this.deviceList.find((device) => device.name === name)?.driver ?? BUS,
+    );
     if (this.dmaDebugOrNull) this.dmaDebugOrNull.onMessages = () => this.kernelLog.settle();
     this.dmaDebugOrNull?.setFreeSpace(() => freeSpace(this.deviceList));
   }
@@ -150,11 +170,12 @@ export class Machine implements DriverHost {
   }
 
   // dev_driver_string and dev_name.
-  private kernelNames(id: number): { driver: string; name: string } | undefined {
+  private kernelNames(id: number): KernelDevice | undefined {
     const name = this.deviceNames[id];
     if (name === undefined) return undefined;
     const bound = this.dmaDebugOrNull?.unbound.has(id) ? undefined : this.driverNames[id];
-    return { driver: bound ?? BUS, name };
+    const masks = this.deviceList.find((device) => device.id === id)?.masks;
+    return { driver: bound ?? BUS, name, ...masks };
   }
 
   /**
@@ -206,7 +227,7 @@ export class Machine implements DriverHost {
     checkOptions('options', options, DEVICE_OPTIONS);
     const { domain: wanted, ...limits } = options;
     const id = this.freeId();
-    const domain = domainFor(this, wanted);
+    const domain = domainFor(this, options);
     const own = domain instanceof DmaDomain && !(wanted instanceof DmaDevice) ? domain : undefined;
     const swiotlb = this.config.swiotlb;
     let device: DmaDevice;
@@ -217,7 +238,11 @@ export class Machine implements DriverHost {
         id,
         ...(domain && { domain }),
       };
-      device = new DmaDevice(this, all, () => this.removed(device, own));
+      const gone = (): void => this.removed(device, own);
+      device =
+        limits.coherent === false
+          ? new NonCoherentDevice(this, this.cpuCache(), all, gone)
+          : new DmaDevice(this, all, gone);
     } catch (error) {
       own?.destroy();
       throw error;
@@ -273,6 +298,34 @@ export class Machine implements DriverHost {
       this.lastId = before;
       throw error;
     }
+  }
+
+  // One cache stands for those of all CPUs: among themselves they are coherent.
+  private cpuCache(): CpuCache {
+    this.cache ??= new CpuCache(this.ram.backing);
+    this.ram.cache = this.cache;
+    return this.cache;
+  }
+
+  /**
+   * A pool of small coherent blocks (dma_pool_create).
+   * @param options `size` of a block, `align` a power of two or 0, `boundary` that no block crosses, a power of two or 0
+   * @throws TypeErrors and RangeErrors naming the option at fault
+   */
+  createDmaPool(device: DmaDevice, options: DmaPoolOptions): DmaPool {
+    DmaDevice.recordIn(this, device, 'dma_pool_create');
+    return new DmaPool(device, this.ram, (of, id, text) => this.kernelLog.say(id, of.name, text), options);
+  }
+
+  /**
+   * Memory of a device on the bus, which other devices can be given: by its address with `mapResource`, or by its pages in a
+   * list. A device reaches it with deviceRead and deviceWrite, through the IOMMU where there is one.
+   * @param size bytes, a power of two from 4 KiB on
+   * @throws RangeError; GemDmaError ENOSPC when the bridge's window is full
+   */
+  addBar(device: DmaDevice, size: number | string): Bar {
+    DmaDevice.recordIn(this, device, 'pci_assign_resource');
+    return this.bars.add(device, parseSize('size', size));
   }
 
   /** Whether an IOMMU translates what new devices access. @internal */

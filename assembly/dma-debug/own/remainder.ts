@@ -7,22 +7,18 @@ import { DmaDevice } from '../../device/device';
 import { FAULT_DMA_DEBUG } from '../../memory/context';
 import { shouldFail } from '../../memory/fault';
 import { fieldOf } from '../../memory/record';
-import { PAGE_SHIFT } from '../../ram/ram';
+import { PAGE_MASK, PAGE_SHIFT } from '../../ram/ram';
 import { slabAllocZeroed, slabCacheAt, slabFree } from '../../memory/slab';
 import { chainAt, chainInsert, chainRemove, entryLose, entryUncount, slotOf } from '../entries/chains';
-import { ENTRY_PAGES, ENTRY_SIZE, Entry, TYPE_REMAINDER, TYPE_SG, entryFill, kindOf } from '../entries/entry';
-import { countPages, forgetPages, translates } from '../entries/frames';
+import { ENTRY_PAGES, ENTRY_SIZE, Entry, TYPE_COHERENT, TYPE_REMAINDER, TYPE_SG, entryFill, kindOf } from '../entries/entry';
+import { countPages, deferPages, forgetPages, translates } from '../entries/frames';
 import { DebugState } from '../entries/state';
-
-const PAGE_MASK: u64 = 0xfff;
 
 /** An entry is about to be forgotten, of which `size` bytes were unmapped: less than it has. */
 export function leftMapped(state: DebugState, dev: DmaDevice, entry: Entry, size: u64): void {
   const from = (entry.address + size + PAGE_MASK) & ~PAGE_MASK;
   const end = (entry.address + entry.size + PAGE_MASK) & ~PAGE_MASK;
-  // In a merged list the pages after the first are anywhere.
-  const scattered = (entry.kind & 0xff) == TYPE_SG && entry.sgMappedEnts != entry.sgCallEnts;
-  if (from >= end || scattered || !translates(dev, from)) return;
+  if (from >= end || !translates(dev, from)) return;
   const ctx = state.ctx;
   const cache = slabCacheAt<Entry>(ctx, fieldOf(state, offsetof<DebugState>('linkCache')), ENTRY_SIZE);
   const piece: Entry | null = cache == null || shouldFail(ctx, FAULT_DMA_DEBUG) ? null : slabAllocZeroed(cache);
@@ -36,7 +32,13 @@ export function leftMapped(state: DebugState, dev: DmaDevice, entry: Entry, size
   piece.vma = entry.vma;
   piece.hook = entry.hook;
   piece.site = entry.site;
-  piece.flags |= countPages(state, piece);
+  const type = entry.kind & 0xff;
+  // The pages of a merged list, and of coherent memory, are anywhere: the page tables tell where.
+  if (type == TYPE_COHERENT || (type == TYPE_SG && entry.sgMappedEnts != entry.sgCallEnts)) {
+    piece.sgCallEnts = 2;
+    piece.sgMappedEnts = 1;
+    piece.flags |= deferPages(state, piece);
+  } else piece.flags |= countPages(state, piece);
   chainInsert(state, piece);
   ++state.links;
   entryLose(state, piece);

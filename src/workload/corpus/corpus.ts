@@ -27,6 +27,10 @@ export interface Mistake {
   kernel: readonly Verdict[];
   /** What only ours reports. */
   ours: readonly Verdict[];
+  /** Nobody says a word: it shows in the bytes alone. */
+  silent?: true;
+  /** What the kernel's log says, line by line; not compared without. */
+  says?: readonly RegExp[];
   run(lab: Lab): void;
 }
 
@@ -38,6 +42,8 @@ export class Lab {
   readonly device: DmaDevice;
   /** What was found so far, with the step at which it was. */
   readonly findings: { finding: Finding; step: string }[] = [];
+  /** Expectations that did not come true. */
+  readonly broken: string[] = [];
   #step = '';
 
   constructor(mistake: Mistake) {
@@ -64,6 +70,11 @@ export class Lab {
     const address = this.device.mapPage(pfn, offset, length, dir);
     this.device.mappingError(address);
     return address;
+  }
+
+  /** What must be so at this point. */
+  expect(what: string, is: boolean): void {
+    if (!is) this.broken.push(what);
   }
 
   /** The pfn of a fresh page. */
@@ -108,6 +119,12 @@ export function mistakeScenario(name: string, mistake: Mistake): Scenario {
   };
 }
 
+function says(lines: readonly string[], expected: readonly RegExp[] | undefined): boolean {
+  return (
+    expected === undefined || (lines.length === expected.length && expected.every((line, i) => line.test(lines[i])))
+  );
+}
+
 function run(name: string, mistake: Mistake): ScenarioResult {
   const lab = new Lab(mistake);
   mistake.run(lab);
@@ -120,11 +137,13 @@ function run(name: string, mistake: Mistake): ScenarioResult {
       .map(({ finding, step }) => `${finding.check} at ${step}`);
   const counts = machine.devices.map((device) => device.counts);
   const { live, lost, lostIovaBytes } = dmaDebug.poll();
+  const lines = machine.dmesg();
   const kernel = said(true);
   const ours = said(false);
   return {
     scenario: name,
-    ok: same(kernel, mistake.kernel) && same(ours, mistake.ours),
+    ok:
+      same(kernel, mistake.kernel) && same(ours, mistake.ours) && lab.broken.length === 0 && says(lines, mistake.says),
     maps: counts.reduce((sum, { maps }) => sum + maps, 0),
     unmaps: counts.reduce((sum, { unmaps }) => sum + unmaps, 0),
     live,
@@ -133,6 +152,8 @@ function run(name: string, mistake: Mistake): ScenarioResult {
     kernel,
     ours,
     expected: { kernel: mistake.kernel, ours: mistake.ours },
+    broken: lab.broken,
+    dmesg: lines,
     messages: findings.map(({ finding }) => finding.message),
     config: machine.config,
   };

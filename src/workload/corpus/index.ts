@@ -1,5 +1,6 @@
 import type { Scenario } from '../scenario.js';
 import { type Mistake, mistakeScenario } from './corpus.js';
+import { devices } from './devices.js';
 import { i915 } from './i915.js';
 import { lifetime } from './lifetime.js';
 import { mapping } from './mapping.js';
@@ -12,6 +13,7 @@ export const mistakes: Readonly<Record<string, Mistake>> = {
   ...mapping,
   ...syncing,
   ...lifetime,
+  ...devices,
   ...i915,
 };
 

@@ -151,7 +151,7 @@ export const unmapping: Readonly<Record<string, Mistake>> = {
     title: 'coherent memory is freed with the size of one descriptor instead of the ring',
     harm: 'The rest of the ring stays mapped while its pages go back to the system.',
     kernel: ['UNMAP_SIZE at free'],
-    ours: [],
+    ours: ['FREED_WHILE_MAPPED at free'],
     run(lab) {
       const { device } = lab;
       lab.at('alloc');

@@ -1,0 +1,91 @@
+// A device that came over a cable (pci_dev.untrusted, Thunderbolt). An IOMMU protects whole pages only: a buffer that does not
+// fill its pages would show the device what else is in them. Such a buffer goes through the bounce pool, in slots that fill
+// their pages, zeroed around it, and the slots are what is mapped (iommu_dma_map_page, iommu_dma_map_sg_swiotlb).
+
+import { DmaDevice } from '../device/device';
+import { DMA_ATTR_SKIP_CPU_SYNC, DMA_MAPPING_ERROR } from '../device/mapping';
+import { EIO } from '../errno';
+import { iommuIovaToPhys } from '../iommu/formats';
+import { KMSG_NO_BOUNCE, ONCE_NO_BOUNCE, kmsg, kmsgOnce } from '../kmsg/kmsg';
+import { cpuOf } from '../memory/context';
+import { recordAt } from '../memory/record';
+import { physZero } from '../ram/contents';
+import { PAGE_MASK } from '../ram/ram';
+import { REASON_DMA_NO_SEGMENTS, REASON_SWIOTLB_NO_POOL, setReason } from '../reason';
+import { entriesOf, sgEntryLength, sgEntryPhys } from '../sg/entries';
+import { segmentsAlloc, segmentsFree, setSegmentList } from '../sg/segments';
+import { SEGMENTS_LIST, SG_SEGMENT_SIZE, SgSegment, SgTable } from '../sg/sg-table';
+import { isSwiotlb, swiotlbMap, swiotlbUnmap } from '../swiotlb/swiotlb';
+import { dmaDomainOf, mapRange, protOf, unmapPage } from './iommu';
+
+/** Maps one buffer, through the pool where it does not fill its pages. */
+export function mapUntrusted(dev: DmaDevice, phys: u64, length: u32, dir: u32, attrs: u32): u64 {
+  if (((phys | length) & PAGE_MASK) == 0) return mapRange(dev, phys, length, protOf(dir), dev.mask);
+  const ctx = dev.ctx;
+  if (ctx.swiotlb == 0) {
+    if (kmsgOnce(ctx, ONCE_NO_BOUNCE)) kmsg(ctx, KMSG_NO_BOUNCE, dev.id, phys, length, 0, 0, 0, 0);
+    setReason(ctx, REASON_SWIOTLB_NO_POOL);
+    return DMA_MAPPING_ERROR;
+  }
+  const slot = swiotlbMap(dev, phys, length, dir, attrs, <u32>PAGE_MASK);
+  if (slot == DMA_MAPPING_ERROR) return slot;
+  const end = slot + length;
+  physZero(ctx, slot & ~PAGE_MASK, <u32>(slot & PAGE_MASK));
+  physZero(ctx, end, <u32>((0 - end) & PAGE_MASK));
+  const address = mapRange(dev, slot, length, protOf(dir), dev.mask);
+  if (address == DMA_MAPPING_ERROR) {
+    const reason = cpuOf(ctx).reason;
+    swiotlbUnmap(dev, slot, length, dir, attrs | DMA_ATTR_SKIP_CPU_SYNC);
+    setReason(ctx, reason);
+  }
+  return address;
+}
+
+/** Ends a mapping of mapUntrusted: what was bounced is known by where the address leads. */
+export function unmapUntrusted(dev: DmaDevice, address: u64, length: u32, dir: u32, attrs: u32): void {
+  const phys = iommuIovaToPhys(dmaDomainOf(dev), address);
+  unmapPage(dev, address, length);
+  if (isSwiotlb(dev.ctx, phys)) swiotlbUnmap(dev, phys, length, dir, attrs);
+}
+
+/**
+ * Maps a list, each entry by itself.
+ * @returns the number of entries, or -EIO with the reason in cpu.reason
+ */
+export function mapSgUntrusted(dev: DmaDevice, sgt: SgTable, dir: u32, attrs: u32): i32 {
+  const ctx = dev.ctx;
+  const count = entriesOf(sgt);
+  const list = segmentsAlloc(ctx, count);
+  if (list == 0) {
+    setReason(ctx, REASON_DMA_NO_SEGMENTS);
+    return EIO;
+  }
+  for (let i: u32 = 0; i < count; ++i) {
+    const length = sgEntryLength(sgt, i);
+    const address = mapUntrusted(dev, sgEntryPhys(sgt, i), length, dir, attrs);
+    if (address == DMA_MAPPING_ERROR) {
+      const reason = cpuOf(ctx).reason;
+      unmapAll(dev, list, i, dir, attrs | DMA_ATTR_SKIP_CPU_SYNC);
+      segmentsFree(ctx, list, count);
+      setReason(ctx, reason);
+      return EIO;
+    }
+    const segment = recordAt<SgSegment>(list, i);
+    segment.address = address;
+    segment.length = length;
+  }
+  setSegmentList(sgt, list, count);
+  return <i32>count;
+}
+
+/** Ends a list's mapping, as far as its first nents segments go. */
+export function unmapSgUntrusted(dev: DmaDevice, sgt: SgTable, nents: u32, dir: u32, attrs: u32): void {
+  if (sgt.shape == SEGMENTS_LIST) unmapAll(dev, sgt.segments, min(nents, sgt.nents), dir, attrs);
+}
+
+function unmapAll(dev: DmaDevice, list: usize, n: u32, dir: u32, attrs: u32): void {
+  for (let i: u32 = 0; i < n; ++i) {
+    const segment = changetype<SgSegment>(list + <usize>i * SG_SEGMENT_SIZE);
+    unmapUntrusted(dev, segment.address, <u32>segment.length, dir, attrs);
+  }
+}
