@@ -2,7 +2,7 @@ import { closeSync, mkdtempSync, openSync, rmSync, statSync, writeSync } from 'n
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { Audit } from 'gemdma';
+import { Audit } from 'gemdma/trace';
 import { DMA_BIDIRECTIONAL, DMA_FROM_DEVICE, DMA_TO_DEVICE, PAGE_SIZE as PAGE } from '#contract';
 
 /**
@@ -19,7 +19,7 @@ const { readInput } = (await import(new URL('../../dist/cli/trace-input.js', imp
   readInput(
     file: string,
     take: (batch: never) => void,
-    signal: AbortSignal,
+    options: { signal: AbortSignal },
   ): Promise<{ events?: number; message?: string }>;
 };
 
@@ -289,7 +289,9 @@ async function measure(what: string, file: string): Promise<void> {
   const audit = new Audit();
   const started = performance.now();
   const cpu = process.cpuUsage();
-  const { events, message } = await readInput(file, (batch) => audit.add(batch), new AbortController().signal);
+  const { events, message } = await readInput(file, (batch) => audit.add(batch), {
+    signal: new AbortController().signal,
+  });
   if (events === undefined) throw new Error(message);
   const result = audit.result();
   const seconds = (performance.now() - started) / 1000;

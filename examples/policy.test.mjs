@@ -1,6 +1,7 @@
 // A mapping policy under test: npx vitest run. On a leaking policy it fails with the few lines that show the leak.
 
-import { FAIL_NTH_SCENARIOS, failNthAsync, stress } from 'gemdma';
+import { failNthAsync, stress } from 'gemdma';
+import { FAIL_NTH_SCENARIOS } from 'gemdma/workload';
 import { expect, test } from 'vitest';
 import newPolicy from './policy.mjs';
 

@@ -2,6 +2,7 @@
 //
 //   node scripts/build.mjs               always
 //   node scripts/build.mjs --if-needed   only when a source is newer than the last build
+//   node scripts/build.mjs --if-absent   only when there has been none: npm's prepare, for a clone and for npm install of one
 //
 // The core is three modules on one linear memory: what a machine runs on, its tools (assembly/tools.ts) and what C drivers
 // call (assembly/driver), which are not even compiled before somebody uses them. The debug build has the first two in one
@@ -35,7 +36,14 @@ const modules = {
   debug: { target: 'debug', entries: [CORE, TOOLS, CONTRACT], more: CONTRACT_OPTIONS },
 };
 
+/** Files of the package that several entries share: their name, and the entry that needs no more than them. */
+const SHARED = [
+  ['allocator', 'iova/index'],
+  ['machine', 'index'],
+];
+
 const ifNeeded = process.argv.includes('--if-needed');
+if (process.argv.includes('--if-absent') && time('build/stamp') > 0) process.exit(0);
 if (ifNeeded && changed(sources) < time('build/stamp')) process.exit(0);
 
 mkdirSync(join(root, 'build'), { recursive: true });
@@ -50,27 +58,71 @@ rmSync(join(root, 'dist'), { recursive: true, force: true });
 // The package's types leave out what is @internal; benchmarks and tests of this repository see all of it.
 const whole = ['--stripInternal', 'false', '--emitDeclarationOnly', '--outDir', 'build/types'];
 await Promise.all([
-  run('typescript/bin/tsc', ['-p', 'tsconfig.build.json']).then(bundle),
+  bundle(),
+  run('typescript/bin/tsc', ['-p', 'tsconfig.build.json']),
   run('typescript/bin/tsc', ['-p', 'tsconfig.build.json', ...whole]),
 ]);
 // What C drivers are compiled with.
 cpSync(join(root, 'src/driver/c'), join(root, 'dist/driver/c'), { recursive: true });
 writeFileSync(join(root, 'build/stamp'), '');
 
-// Node takes 50 ms to find and read a hundred modules, and 5 to read one. The package's entries are bundled, with what they
-// share in common chunks; all in one folder, as the worker's module is found beside the pool's, and two levels deep, as
-// the modules are that find files of the package.
+// What is published: the entries of package.json, the command, and the modules that workers start with, in one folder two
+// levels deep, as the sources are that find files beside them or of the package. Node takes 50 ms to find and read a
+// hundred modules, and 5 to read one; and it reads comments too. Names stay as they are, and the maps have the sources.
 async function bundle() {
   const { rolldown } = await import('rolldown');
-  const entries = {
-    ...{ index: 'index.js', threads: 'threads/index.js', worker: 'threads/worker.js' },
-    ...{ driver: 'driver/index.js', 'driver-worker': 'driver/driver-worker.js' },
-    ...{ job: 'workload/bench/job.js', 'hammer-job': 'stress/threads/hammer-job.js' },
+  const { exports: entries, dependencies } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'));
+  const published = Object.keys(entries).filter((name) => name.startsWith('./') && !name.endsWith('.json'));
+  const input = {
+    ...{
+      index: 'index',
+      cli: 'cli/main',
+      'typescript-hooks': 'cli/typescript-hooks',
+      'trace-worker': 'cli/trace-worker',
+      'replay-worker': 'trace/replay/replay-worker',
+    },
+    ...{ worker: 'threads/worker', 'driver-worker': 'driver/driver-worker' },
+    ...{ job: 'workload/bench/job', 'hammer-job': 'stress/threads/hammer-job' },
+    ...Object.fromEntries(published.map((name) => [name.slice(2), `${name.slice(2)}/index`])),
   };
-  const input = Object.fromEntries(Object.entries(entries).map(([name, file]) => [name, join(root, 'dist', file)]));
-  const build = await rolldown({ input, platform: 'node', logLevel: 'warn' });
-  await build.write({ dir: join(root, 'dist/bundle'), format: 'esm', chunkFileNames: 'chunk-[hash].js' });
+  const build = await rolldown({
+    input: Object.fromEntries(Object.entries(input).map(([name, file]) => [name, join(root, 'src', `${file}.ts`)])),
+    external: Object.keys(dependencies),
+    platform: 'node',
+    resolve: { extensionAlias: { '.js': ['.ts', '.js'] } },
+    transform: { target: 'es2023' },
+    tsconfig: join(root, 'tsconfig.build.json'),
+    // The maps are for reading: wasm in base64 is left out of them.
+    plugins: [
+      {
+        name: 'embedded',
+        transform: (code, id) =>
+          /\bwasm =$/m.test(code) && id.startsWith(generated) ? { code, map: { mappings: '' } } : null,
+      },
+    ],
+    logLevel: 'warn',
+  });
+  await build.write({
+    dir: join(root, 'dist/bundle'),
+    format: 'esm',
+    chunkFileNames: '[name]-[hash].js',
+    // One file for what an allocator by itself needs, and one for what a machine needs besides.
+    codeSplitting: {
+      groups: [
+        { debugName: 'entries', name: (id, context) => SHARED.find(([, entry]) => needs(context, entry).has(id))?.[0] },
+      ],
+    },
+    minify: { compress: false, mangle: false, codegen: true },
+    sourcemap: true,
+  });
   await build.close();
+}
+
+/** Modules that an entry imports, without those that it imports later. */
+function needs(context, entry) {
+  const ids = new Set([join(root, 'src', `${entry}.ts`)]);
+  for (const id of ids) for (const next of context.getModuleInfo(id)?.importedIds ?? []) ids.add(next);
+  return ids;
 }
 
 /** Time of the newest change below any of these paths. */

@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import { gunzipSync } from 'node:zlib';
 import { decompress } from 'fzstd';
-import { Audit, inMemory, Rebuild, readTrace, TraceError } from '../dist/index.js';
+import { Audit, inMemory, Rebuild, readTrace, TraceError } from '../dist/bundle/trace.js';
 
 /**
  * Mutates the golden traces and reads what comes of it, with the audit and the rebuild behind: a million rounds by default.

@@ -12,7 +12,9 @@ const text = readFileSync(path('README.md'), 'utf8')
     return `${open}${readFileSync(path(file), 'utf8')}${close}`;
   })
   .replace(/(<!-- output: gemdma (.+) -->\n```\n)[\s\S]*?(```\n)/g, (_, open, args, close) => {
-    const output = execFileSync(process.execPath, [path('dist/cli/main.js'), ...args.split(' ')], { encoding: 'utf8' });
+    const output = execFileSync(process.execPath, [path('dist/bundle/cli.js'), ...args.split(' ')], {
+      encoding: 'utf8',
+    });
     return `${open}${output}${close}`;
   });
 writeFileSync(path('README.md'), text);

@@ -14,7 +14,7 @@ const code = await new Promise((resolve) => build.on('exit', (status, signal) =>
 process.off('SIGINT', wait);
 if (code === 0) {
   process.argv.splice(2, process.argv.length, 'run', ...process.argv.slice(2));
-  await import('../dist/cli/main.js');
+  await import('../dist/bundle/cli.js');
 } else {
   process.exitCode = code;
 }

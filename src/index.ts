@@ -120,6 +120,7 @@ export {
   type IovaStats,
 } from './iova/iova-domain.js';
 export { KERNELS, type KernelName, type KernelProperties } from './kernels/kernels.js';
+export { bench, failNthAsync, runScenarioAsync, stress, stressThreads, verifyAsync } from './long-calls.js';
 export type { Bar } from './machine/bar.js';
 export type { VirtualClock } from './machine/clock.js';
 export type { IommuMode, MachineConfig, MachineOptions } from './machine/config.js';
@@ -128,70 +129,31 @@ export type { Machine as BaseMachine } from './machine/machine.js';
 export type { MachineSnapshot } from './machine/snapshot.js';
 export { Machine } from './machine.js';
 export type { Divergence, ReplayOptions, VerifyResult } from './recordings/recording.js';
-export { verify, verifyAsync } from './recordings/verify.js';
 export type { StressProgress, StressRunOptions } from './stress/config/configure.js';
 export type { StressConfig, StressProfile } from './stress/config/profile.js';
 export type { OperationScenario } from './stress/config/scenario.js';
 export type { Sources } from './stress/config/sources.js';
-export { Contents, stamped } from './stress/contents.js';
-export { type DmaPart, type DmaSetup, dmaVocabulary } from './stress/dma/part.js';
-export { Entities } from './stress/engine/entities.js';
-export { type FailureKind, StressFailure } from './stress/engine/failure.js';
+export type { Contents } from './stress/contents.js';
+export type { DmaPart, DmaSetup } from './stress/dma/part.js';
+export type { Entities } from './stress/engine/entities.js';
+export type { FailureKind, StressFailure } from './stress/engine/failure.js';
 export type { KindIn, Operation, OperationIn, OperationKind } from './stress/engine/operation.js';
 export type { Random, Weighted } from './stress/engine/random.js';
 export type { StressWorld, Tally } from './stress/engine/runner.js';
 export type { FailNthResult, FailNthRunOptions } from './stress/fail-nth.js';
-export { type Books, type Lent, WorldPart } from './stress/part.js';
+export type { Books, Lent, WorldPart } from './stress/part.js';
 export type { Reproducer } from './stress/shrink/reproduce.js';
 export type { StressResult } from './stress/stress.js';
-export { stressThreads } from './stress/threads/index.js';
 export type { ThreadStressOptions, ThreadStressResult } from './stress/threads/threads.js';
 export type { ProgramText, Repertoire, Vocabulary } from './stress/vocabulary.js';
 export type { World, WorldState } from './stress/world.js';
 export type { I915Part, I915Setup } from './stress-i915/part.js';
 export type { PolicySource } from './stress-i915/policy.js';
-export { type I915Profile, PROFILES, type ProfileName } from './stress-i915/profiles.js';
-export { type I915StressOptions, i915Vocabulary } from './stress-i915/vocabulary.js';
-export { Audit, type AuditOptions } from './trace/audit/audit.js';
-export type { Percentiles } from './trace/audit/histogram.js';
-export type {
-  AddressEvent,
-  AuditResult,
-  Completeness,
-  DeviceSummary,
-  Evidence,
-  FaultReport,
-  Holder,
-  Mismatch,
-  MismatchKind,
-  Overlap,
-  SpaceSample,
-  SuspectGroup,
-} from './trace/audit/result.js';
-export type { ColumnName } from './trace/batch.js';
-export { type Columns, EVENT, ROW, type TraceBatch } from './trace/batch.js';
-export { type Gaps, type NotUnderstood, TraceError } from './trace/completeness.js';
-export { type FtraceOptions, FtraceWriter, formatFtrace } from './trace/export/ftrace.js';
-export { type ReadOptions, readTrace, type TraceReader } from './trace/read.js';
-export type { OperationList, Operations } from './trace/replay/operations.js';
-export { Rebuild } from './trace/replay/rebuild.js';
-export type { VerifyDifference } from './trace/replay/verify.js';
-export { type TraceVerification, verifyTrace } from './trace/replay/verify.js';
-export type { WhatIfMode } from './trace/replay/what-if.js';
-export { parseWhatIf, type WhatIfOptions, type WhatIfResult, whatIf } from './trace/replay/what-if.js';
-export { type Codecs, inMemory, type RandomAccess, type TraceSource } from './trace/source.js';
-export { type BenchCallOptions, bench } from './workload/bench/bench.js';
+export type { I915Profile, ProfileName } from './stress-i915/profiles.js';
+export type { I915StressOptions } from './stress-i915/vocabulary.js';
+export type { BenchCallOptions } from './workload/bench/bench.js';
 export type { Latency, Measured } from './workload/bench/measure.js';
 export type { BenchBackend, BenchDirection, BenchMode, BenchOptions } from './workload/bench/options.js';
 export type { BenchResult, Contention, LockKind } from './workload/bench/run.js';
 export type { Scenario, ScenarioOptions, ScenarioResult, ScenarioStep } from './workload/scenario.js';
-export { runScenario, runScenarioAsync, scenarios } from './workload/scenarios/index.js';
-export {
-  FAIL_NTH_SCENARIOS,
-  type FailNthOptions,
-  failNth,
-  failNthAsync,
-  type StressOptions,
-  type StressSubject,
-  stress,
-} from './workload/stress.js';
+export type { FailNthOptions, StressOptions, StressSubject } from './workload/stress.js';

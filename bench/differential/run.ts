@@ -1,7 +1,7 @@
 import { execFileSync } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { type VerifyResult, verify } from 'gemdma';
+import { type VerifyResult, verify } from 'gemdma/recordings';
 import type { Subject } from './subject.js';
 
 /** Recordings of one subject's kernel program, and their replay. */
@@ -17,11 +17,13 @@ export class Run {
     this.#name = subject.program.name;
   }
 
-  /** What the kernel's file answers to the operations, as the text of a recording. Throws when its program fails. */
+  /** What the kernel's file answers to the operations, as a recording with its count. Throws when the program fails. */
   record(operations: readonly string[]): string {
     const input = join(this.#folder, `${this.#name}.operations`);
     writeFileSync(input, `${operations.join('\n')}\n`);
-    return execFileSync(this.#program, [input], { encoding: 'utf8', maxBuffer: 2 ** 30 });
+    const text = execFileSync(this.#program, [input], { encoding: 'utf8', maxBuffer: 2 ** 30 });
+    const steps = text.split('\n').filter((line) => line !== '' && !line.startsWith('#')).length;
+    return `${text}# end steps=${steps}\n`;
   }
 
   /** The library's replay of that recording. */

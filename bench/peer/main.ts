@@ -3,7 +3,7 @@ import { cpus, tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { gunzipSync } from 'node:zlib';
-import { verify } from 'gemdma';
+import { verify } from 'gemdma/recordings';
 import { drmMm } from './drm-mm.js';
 import { iova } from './iova.js';
 import { compile, drive, findCompiler, missing, type Peer, recordingsOf } from './peer.js';

@@ -2,7 +2,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { basename } from 'node:path';
 import { type Command, Command as Group, Option } from 'commander';
 import { GemDmaError } from '../core/errors.js';
-import { benchDriver, type DriverBench } from '../driver/bench.js';
+import type { DriverBench } from '../driver/bench.js';
 import { type BuiltDriver, buildDriver } from '../driver/build.js';
 import { driverFailNth } from '../driver/fail-nth.js';
 import { loadTest } from '../driver/load-test.js';
@@ -77,10 +77,14 @@ async function build(frame: Frame, files: string[], flags: BuildFlags): Promise<
   const wide = frame.output('--output', flags.output ?? `${basename(files[0], '.c')}.wasm`);
   const narrowed = frame.output('--output', narrow(wide.file));
   const built: BuiltDriver[] = [];
+  const bar = frame.bar();
   for (const dmaBits of [64, 32] as const) {
+    const what = `compiling, dma_addr_t of ${dmaBits} bits`;
+    const onProgress = (done: number, total: number): void => bar.update({ done, total, what });
     try {
-      built.push(await buildDriver({ files, ...flags, dmaBits }));
+      built.push(await buildDriver({ files, ...flags, dmaBits, signal: frame.signal, onProgress }));
     } catch (error) {
+      if (frame.signal.aborted) return EXIT.interrupted;
       if (!GemDmaError.is(error)) throw error;
       // Diagnostics of the compiler are shown as they are.
       if (!error.reason?.startsWith('DRIVER_')) throw asUsageError(error);
@@ -305,10 +309,17 @@ function benchCommand(): Command {
 }
 
 async function bench(frame: Frame, path: string, flags: { test: string; plain?: string }): Promise<ExitCode> {
-  const test = await loaded(flags.test);
+  await loaded(flags.test);
   const plain = flags.plain === undefined ? undefined : read(flags.plain);
-  const result = usage(() => benchDriver(read(path), test, plain));
-  frame.show(result, describeBench);
+  const runner = new PointRunner(read(path), flags.test, { dmaBits: widthOf(path), signal: frame.signal });
+  try {
+    const result = await runner.bench(plain);
+    if (result) frame.show(result, describeBench);
+  } catch (error) {
+    throw testError(error);
+  } finally {
+    await runner.close();
+  }
   return EXIT.ok;
 }
 
@@ -368,9 +379,14 @@ function machineText({ iommu, swiotlb, kernelPreset, machine }: MachineFlags): s
 }
 
 function read(path: string): Uint8Array {
+  let bytes: Uint8Array;
   try {
-    return readFileSync(path);
+    bytes = readFileSync(path);
   } catch (error) {
     throw new UsageError(`cannot read ${path}: ${(error as Error).message}`);
   }
+  if (!WebAssembly.validate(bytes as BufferSource)) {
+    throw new UsageError(`${path} is no WebAssembly module: gemdma driver build makes one`);
+  }
+  return bytes;
 }

@@ -1,3 +1,4 @@
+import { fileURLToPath } from 'node:url';
 import { type Command, Option } from 'commander';
 import { inSlices } from '../core/slices.js';
 import type { MachineEvent } from '../events/events.js';
@@ -18,6 +19,9 @@ import { integerOption } from './options.js';
 import { bold, bytes, dim, green, number, red, yellow } from './print.js';
 import { describeSteps } from './steps.js';
 import { traceOutput } from './trace-out.js';
+
+/** A real 6.12 kernel's domain filled until allocations fail, a third of it freed, and again. */
+const RECORDING = 'test/golden/iova/c_full.txt.gz';
 
 interface RunOptions {
   list?: boolean;
@@ -91,7 +95,8 @@ async function mainJob(frame: Frame, { driver, seed, events, traceOut }: RunOpti
   if (events || traceOut) throw new UsageError(`--${events ? 'events' : 'trace-out'} goes with the name of a scenario`);
   if (driver) throw new UsageError('the main job compares drivers: gemdma run leak --driver ... runs one');
   if (!frame.json) frame.show(seed, announceMainJob);
-  const result = await runMainJob(seed, { signal: frame.signal, onProgress: frame.bar().update });
+  const recording = { path: fileURLToPath(new URL(`../../${RECORDING}`, import.meta.url)), name: RECORDING };
+  const result = await runMainJob(seed, recording, { signal: frame.signal, onProgress: frame.bar().update });
   frame.show(result, describeMainJob, { wrong: !result.ok });
   return result.ok ? EXIT.ok : EXIT.findings;
 }

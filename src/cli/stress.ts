@@ -1,13 +1,13 @@
 import type { Command } from 'commander';
 import { type CallProgress, inSlices, type Sliced } from '../core/slices.js';
 import { readLines } from '../files/text.js';
+import { stressThreads } from '../long-calls.js';
 import { type Campaign, type CampaignResult, parseShard, shardSeeds, sumResults } from '../stress/campaign.js';
 import type { StressProgress } from '../stress/config/configure.js';
 import type { Operation } from '../stress/engine/operation.js';
 import type { FailNthResult } from '../stress/fail-nth.js';
 import { Replayer } from '../stress/shrink/replayer.js';
 import type { StressResult } from '../stress/stress.js';
-import { stressThreads } from '../stress/threads/index.js';
 import { readTrace, traceContent } from '../stress/trace.js';
 import type { Repertoire } from '../stress/vocabulary.js';
 import { PROFILE_NAMES, PROFILES } from '../stress-i915/profiles.js';

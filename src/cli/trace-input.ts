@@ -1,4 +1,5 @@
 import { Worker } from 'node:worker_threads';
+import type { CallProgress } from '../core/slices.js';
 import { readHead } from '../files/text.js';
 import { type PostedBatch, received, type TraceBatch } from '../trace/batch.js';
 import type { Gaps } from '../trace/completeness.js';
@@ -11,9 +12,15 @@ export interface WorkerInput {
 
 /** What a reading thread says: batches, and in the end how complete the input was, or why it could not be read. */
 export type InputMessage =
-  | { batch: PostedBatch }
+  | { batch: PostedBatch; at: InputPosition }
   | { gaps: Omit<Gaps, 'other' | 'notUnderstood'> }
   | { error: InputError };
+
+/** Bytes read so far, and bytes that there are; 0 where nobody knows. */
+export interface InputPosition {
+  done: number;
+  total: number;
+}
 
 export interface InputError {
   message: string;
@@ -33,7 +40,7 @@ export type InputGaps = Omit<Gaps, 'other' | 'notUnderstood'>;
 export async function readInput(
   file: string,
   take: (batch: TraceBatch) => void,
-  signal: AbortSignal,
+  { signal, onProgress }: { signal: AbortSignal; onProgress?: (progress: CallProgress) => void },
 ): Promise<InputGaps | InputError> {
   const worker = new Worker(new URL('./trace-worker.js', import.meta.url), {
     workerData: { file } satisfies WorkerInput,
@@ -46,6 +53,7 @@ export async function readInput(
       worker.on('message', (message: InputMessage) => {
         if ('batch' in message) {
           take(received(message.batch));
+          onProgress?.({ ...message.at, what: file });
           worker.postMessage(0);
         } else result = 'gaps' in message ? message.gaps : message.error;
       });

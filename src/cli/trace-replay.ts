@@ -1,14 +1,22 @@
+import type { CallProgress } from '../core/slices.js';
+import { verifyTraceAsync, whatIfAsync } from '../trace/replay/in-thread.js';
 import { Rebuild } from '../trace/replay/rebuild.js';
-import { type TraceVerification, verifyTrace } from '../trace/replay/verify.js';
-import { parseWhatIf, type WhatIfResult, whatIf } from '../trace/replay/what-if.js';
+import type { TraceVerification } from '../trace/replay/verify.js';
+import { parseWhatIf, type WhatIfResult } from '../trace/replay/what-if.js';
 import { EXIT, type ExitCode, UsageError } from './exit.js';
 import type { Frame } from './frame.js';
 import { bold, bytes, dim, green, number, red, table } from './print.js';
+import type { Bar } from './progress.js';
 import { type InputError, readInput } from './trace-input.js';
 
 /** gemdma trace --verify: each trace through the emulator, address for address. */
 
 const SHOWN = 5;
+
+/** Progress of reading one of several inputs, in a bar for all of the work. */
+function shareOf(bar: Bar, before: number, total: number): (progress: CallProgress) => void {
+  return ({ done, total: all, what }) => bar.update({ done: before + done / Math.max(all, 1), total, what });
+}
 
 interface Verified extends TraceVerification {
   file: string;
@@ -17,15 +25,22 @@ interface Verified extends TraceVerification {
 export async function verifyFiles(frame: Frame, files: readonly string[]): Promise<ExitCode> {
   const results: Verified[] = [];
   const errors: InputError[] = [];
-  for (const file of files) {
-    if (frame.signal.aborted) break;
+  const { signal } = frame;
+  const bar = frame.bar();
+  for (const [i, file] of files.entries()) {
+    if (signal.aborted) break;
     const rebuild = new Rebuild();
-    const read = await readInput(file, (batch) => rebuild.add(batch), frame.signal);
+    const onProgress = shareOf(bar, 2 * i, files.length * 2);
+    const read = await readInput(file, (batch) => rebuild.add(batch), { signal, onProgress });
     if ('message' in read) {
-      if (frame.signal.aborted) break;
+      if (signal.aborted) break;
       errors.push(read);
       frame.note(read.message);
-    } else results.push({ file, ...verifyTrace(rebuild.finish()) });
+    } else {
+      bar.update({ done: 2 * i + 1, total: files.length * 2, what: `replaying ${file}` });
+      const result = await verifyTraceAsync(rebuild.finish(), { signal });
+      if (result) results.push({ file, ...result });
+    }
   }
   const parted = results.some(({ compared, matched }) => matched < compared);
   const value = { verified: results, errors: errors.map(({ message: _, ...rest }) => rest) };
@@ -75,20 +90,27 @@ export async function whatIfFiles(
   });
   const rebuild = new Rebuild();
   const errors: InputError[] = [];
+  const { signal } = frame;
+  const bar = frame.bar();
+  const configurations = [{ name: 'recorded', options: {} }, ...asked];
+  const steps = files.length + configurations.length;
   for (const [input, file] of files.entries()) {
-    if (frame.signal.aborted) break;
-    const read = await readInput(file, (batch) => rebuild.add(batch, input), frame.signal);
-    if ('message' in read && !frame.signal.aborted) {
+    if (signal.aborted) break;
+    const onProgress = shareOf(bar, input, steps);
+    const read = await readInput(file, (batch) => rebuild.add(batch, input), { signal, onProgress });
+    if ('message' in read && !signal.aborted) {
       errors.push(read);
       frame.note(read.message);
     }
   }
   const operations = rebuild.finish();
   const runs: { name: string; result: WhatIfResult }[] = [];
-  for (const { name, options } of [{ name: 'recorded', options: {} }, ...asked]) {
-    if (!frame.signal.aborted) runs.push({ name, result: whatIf(operations, options) });
+  for (const [i, { name, options }] of configurations.entries()) {
+    bar.update({ done: files.length + i, total: steps, what: name });
+    const result = await whatIfAsync(operations, options, { signal });
+    if (result) runs.push({ name, result });
   }
-  frame.show(runs, describeRuns, { wrong: true });
+  if (runs.length > 0 || frame.json) frame.show(runs, describeRuns, { wrong: true });
   return errors.length > 0 ? EXIT.usage : EXIT.ok;
 }
 

@@ -7,7 +7,7 @@ import { postable } from '../trace/batch.js';
 import { TraceError } from '../trace/completeness.js';
 import { readTrace } from '../trace/read.js';
 import type { Codecs, TraceSource } from '../trace/source.js';
-import type { InputMessage, WorkerInput } from './trace-input.js';
+import type { InputMessage, InputPosition, WorkerInput } from './trace-input.js';
 
 /** The thread that reads one input of `gemdma trace`: bytes in, batches out, a few of them ahead of the other side. */
 
@@ -35,6 +35,7 @@ const codecs: Codecs = {
 };
 
 const port = parentPort!;
+const position: InputPosition = { done: 0, total: 0 };
 let ahead = 0;
 let wake: (() => void) | null = null;
 port.on('message', () => {
@@ -52,15 +53,19 @@ async function source(file: string): Promise<TraceSource> {
   const { size, isFile } = await handle.stat().then((stat) => ({ size: stat.size, isFile: stat.isFile() }));
   // Pipes and the files of /sys and /proc have no size; they are read to their end.
   if (!isFile || size === 0) return handle.createReadStream();
+  position.total = size;
   return {
     size,
     async read(offset, length) {
       const bytes = new Uint8Array(length);
       const { bytesRead } = await handle.read(bytes, 0, length, offset);
+      position.done += bytesRead;
       return bytes.subarray(0, bytesRead);
     },
     async readInto(target, offset) {
-      return (await handle.read(target, 0, target.length, offset)).bytesRead;
+      const { bytesRead } = await handle.read(target, 0, target.length, offset);
+      position.done += bytesRead;
+      return bytesRead;
     },
   };
 }
@@ -71,7 +76,7 @@ async function run({ file }: WorkerInput): Promise<void> {
     for await (const batch of reader) {
       if (++ahead > AHEAD) await new Promise<void>((resolve) => (wake = resolve));
       wake = null;
-      post({ batch: postable(batch) }, [batch.buffer, batch.values.buffer as ArrayBuffer]);
+      post({ batch: postable(batch), at: { ...position } }, [batch.buffer, batch.values.buffer as ArrayBuffer]);
     }
     post({ gaps: { ...reader.gaps } });
   } catch (error) {

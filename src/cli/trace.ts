@@ -1,5 +1,6 @@
 import { release } from 'node:os';
 import type { Command } from 'commander';
+import type { CallProgress } from '../core/slices.js';
 import { Audit } from '../trace/audit/audit.js';
 import type { AuditResult } from '../trace/audit/result.js';
 import type { TraceBatch } from '../trace/batch.js';
@@ -56,24 +57,34 @@ async function trace(frame: Frame, files: string[], options: TraceOptions): Prom
   const audit = new Audit({ at, device });
   const inputs: InputGaps[] = [];
   const errors: InputError[] = [];
+  const { signal } = frame;
+  const bar = frame.bar();
   for (const [number, file] of logsFirst(files).entries()) {
-    if (frame.signal.aborted) break;
+    if (signal.aborted) break;
     const take = (batch: TraceBatch): void => {
       audit.add(batch, number);
       perfetto?.add(batch, number);
     };
-    const read = await readInput(file, take, frame.signal);
+    const onProgress = ({ done, total, what }: CallProgress): void =>
+      bar.update({ done: number + done / Math.max(total, done, 1), total: files.length, what });
+    const read = await readInput(file, take, { signal, onProgress });
     if (!('message' in read)) inputs.push(read);
-    else if (!frame.signal.aborted) {
+    else if (!signal.aborted) {
       errors.push(read);
       frame.note(read.message);
     }
   }
   if (perfetto) out?.set(perfetto.finish());
   const result = audit.result();
-  const value = { inputs: inputs.map(plainGaps), errors: errors.map(({ message: _, ...rest }) => rest), ...result };
+  const value = {
+    inputs: inputs.map(plainGaps),
+    errors: errors.map(({ message: _, ...rest }) => rest),
+    ...result,
+    ...(signal.aborted && { interrupted: true }),
+  };
   const wrong = found(result);
-  if (inputs.length > 0 || frame.json) frame.show(value, () => describeAudit(result, inputs), { wrong });
+  if (inputs.length > 0 || frame.json || signal.aborted)
+    frame.show(value, () => describeAudit(result, inputs), { wrong });
   return errors.length > 0 ? EXIT.usage : wrong ? EXIT.findings : EXIT.ok;
 }
 

@@ -15,13 +15,24 @@ const KIND_WIDTH = 17;
 export function verifyCommand(): Command {
   return withDmesg(command('verify', 'replay recordings of a real kernel against the emulator, step by step'))
     .argument('<files...>', 'recordings: text or JSON lines, plain or gzip; the kind is in the header')
+    .option('--allow-uncounted', 'a recording that does not tell how long it is may match all the same')
     .option('--time', 'also measure: nanoseconds per step, median of several replays run in the core')
     .addHelpText('after', '\n--json gives an array with one object per file.')
     .action(framed(verifyFiles));
 }
 
-async function verifyFiles(frame: Frame, files: string[], { time = false }: { time?: boolean }): Promise<ExitCode> {
+interface VerifyOptions {
+  time?: boolean;
+  allowUncounted?: boolean;
+}
+
+async function verifyFiles(
+  frame: Frame,
+  files: string[],
+  { time = false, allowUncounted = false }: VerifyOptions,
+): Promise<ExitCode> {
   const { signal } = frame;
+  const isWrong = (result: VerifyResult): boolean => isUnsound(result, allowUncounted);
   const bar = frame.bar();
   const results: VerifyResult[] = [];
   const errors: RecordingError[] = [];
@@ -33,7 +44,7 @@ async function verifyFiles(frame: Frame, files: string[], { time = false }: { ti
     try {
       const result = await verifyAsync(file, { time, signal, onProgress });
       results.push(result);
-      if (!frame.json) frame.show(result, (shown) => line(shown, width), { wrong: isWrong(result) });
+      if (!frame.json) frame.show(result, (shown) => line(shown, width, allowUncounted), { wrong: isWrong(result) });
     } catch (error) {
       if (!(error instanceof RecordingError)) throw error;
       errors.push(error);
@@ -50,12 +61,13 @@ async function verifyFiles(frame: Frame, files: string[], { time = false }: { ti
   return errors.length > 0 ? EXIT.usage : wrong > 0 ? EXIT.findings : EXIT.ok;
 }
 
-/** A replay that parted from its recording, and a recording whose end is missing or that has no step to compare. */
-function isWrong({ divergence, cut, steps, interrupted }: VerifyResult): boolean {
-  return divergence !== null || typeof cut === 'string' || (steps === 0 && !interrupted);
+/** A replay that parted from its recording, and a recording that is not known to be whole or has no step to compare. */
+function isUnsound({ divergence, cut, steps, interrupted }: VerifyResult, allowUncounted: boolean): boolean {
+  if (divergence !== null || typeof cut === 'string') return true;
+  return !interrupted && (steps === 0 || (cut === undefined && !allowUncounted));
 }
 
-function line(result: VerifyResult, width: number): string {
+function line(result: VerifyResult, width: number, allowUncounted: boolean): string {
   const { file, kind, steps, matched, divergence, cut, nsPerStep, interrupted } = result;
   const name = file.length > width ? `…${file.slice(file.length - width + 1)}` : file.padEnd(width);
   const head = `${name} ${kind.padEnd(KIND_WIDTH)}`;
@@ -71,5 +83,10 @@ function line(result: VerifyResult, width: number): string {
   if (interrupted) return `${head} ${yellow('interrupted')} after ${number(matched)} steps`;
   if (typeof cut === 'string') return `${head} ${red('CUT OFF')} ${number(matched)} steps match; ${cut}, is missing`;
   if (steps === 0) return `${head} ${red('NOTHING')} to compare`;
-  return `${head} ${green('ok')} ${count}${time}${cut === undefined ? dim('  (no count: may be cut off)') : ''}`;
+  if (cut !== undefined) return `${head} ${green('ok')} ${count}${time}`;
+  if (allowUncounted) return `${head} ${green('ok')} ${count}${time}${dim('  (no count: may be cut off)')}`;
+  return (
+    `${head} ${red('NO COUNT')} ${number(matched)} steps match${time}\n` +
+    "  It may be cut off: give it its count ('steps' in the header), or allow that with --allow-uncounted."
+  );
 }

@@ -106,6 +106,7 @@ export class BouncePool {
     return new BouncePool(core, context);
   }
 
+  /** Slots in use, mappings, bytes copied each way, and refusals so far. */
   get stats(): SwiotlbStats {
     const core = this.#core;
     core.timeline.enter('swiotlb');

@@ -11,7 +11,9 @@ export type Sliced<Result, Step = void> = Generator<Step, Result, void>;
 /** The members of an AbortSignal that are used: no DOM or Node types are needed for it. */
 export interface AbortSignalLike {
   readonly aborted: boolean;
+  /** Tells a listener of the abort. */
   addEventListener(type: 'abort', listener: () => void): void;
+  /** Ends that. */
   removeEventListener(type: 'abort', listener: () => void): void;
 }
 

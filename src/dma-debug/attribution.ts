@@ -2,8 +2,11 @@ import type { CpuRegisters } from '../core/cpu-registers.js';
 import type { CallerIds } from '../core/dma-debug-records.js';
 import type { Attribution } from './channels.js';
 
-/** Frames of this library stand between a call of the DMA API and its caller. */
-const LIBRARY = new URL('..', import.meta.url).pathname;
+/**
+ * Frames of this library stand between a call of the DMA API and its caller. A bundler that makes CommonJS of this
+ * leaves no URL: then library and caller are one file, and nothing tells their frames apart.
+ */
+const LIBRARY = import.meta.url ? new URL('..', import.meta.url).pathname : undefined;
 const STACK_FRAMES = 24;
 
 /**
@@ -86,7 +89,7 @@ function callSite(): string {
 }
 
 function isLibrary(file: string | null | undefined): boolean {
-  return file?.includes(LIBRARY) ?? false;
+  return LIBRARY !== undefined && (file?.includes(LIBRARY) ?? false);
 }
 
 /** One line for a caller: what is known of it, from the object down to the call site. */

@@ -39,9 +39,11 @@ import { type Forecast, Grouping, type LeakReport, reportText } from './report.j
 
 /** What dma-debug needs to know of a device. */
 export interface DebugDevice {
-  /** The core's number for it, from 1, and its handle. */
+  /** The core's number for it, from 1. */
   readonly id: number;
+  /** @internal */
   readonly handle: DmaDeviceHandle;
+  /** Whether it may be used. */
   readonly alive: boolean;
   /** As printed, such as `0000:00:02.0`. */
   readonly name: string;

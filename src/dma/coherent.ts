@@ -44,6 +44,7 @@ export class CoherentBuffer {
     if (this.#table.ending('dma_free_coherent')) this.device.freeCoherent(this);
   }
 
+  /** Frees the memory, as `free()`. */
   [Symbol.dispose](): void {
     if (this.alive && this.device.alive) this.free();
   }

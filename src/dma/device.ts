@@ -48,6 +48,10 @@ const EVERY_ENTRY = ALL_ENTRIES | 0;
 const MAX_NENTS = 0x7fffffff;
 const MAX_U32 = 0xffffffff;
 
+/**
+ * A device that does DMA, with the kernel's DMA API as its methods (include/linux/dma-mapping.h). Made by
+ * `machine.addDevice()`.
+ */
 export class DmaDevice {
   /** @internal */
   readonly host: DmaHost;
@@ -519,6 +523,7 @@ export class DmaDevice {
     });
   }
 
+  /** Removes the device, as `destroy()`. */
   [Symbol.dispose](): void {
     if (this.alive) this.destroy();
   }

@@ -90,6 +90,7 @@ const OPTIONS: readonly (keyof DomainOptions)[] = [
   'minAlignMask',
 ];
 
+/** An I/O address space: its page tables, and the allocator of its addresses (struct iommu_domain with its DMA cookie). */
 export class DmaDomain {
   /** @internal */
   readonly host: DmaHost;

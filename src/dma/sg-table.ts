@@ -67,6 +67,7 @@ export interface PagesOptions {
   coalesce?: boolean;
 }
 
+/** A scatter-gather table (struct sg_table): entries of physical memory, and the segments that a mapping made of them. */
 export class ScatterTable {
   /** @internal */
   readonly host: DmaHost;
@@ -301,6 +302,7 @@ export class ScatterTable {
     return this.#life.alive;
   }
 
+  /** Frees the table, with pages that it owns. */
   [Symbol.dispose](): void {
     if (this.alive && !this.#lent && !this.inUse) this.release();
   }

@@ -2,8 +2,9 @@ import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from '
 import { homedir } from 'node:os';
 import { basename, dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { checkOptions, checkString, optionNames } from '../core/arguments.js';
+import { checkLongCall, checkString, LONG_CALL, optionNames } from '../core/arguments.js';
 import { GemDmaError, invalidType } from '../core/errors.js';
+import type { LongCallOptions } from '../core/slices.js';
 import { type Compiler, type CompilerChoice, findCompiler, ROOT } from './compiler.js';
 import { explain } from './diagnostics.js';
 import { Digests, digest } from './digest.js';
@@ -35,6 +36,10 @@ export interface BuildOptions {
   compiler?: CompilerChoice;
   /** Where objects are kept. Default `gemdma` in the user's cache folder. */
   cache?: string;
+  /** Ends the build: what is compiled stays in the cache. */
+  signal?: AbortSignal;
+  /** Told how many files are compiled, of how many. */
+  onProgress?: (done: number, of: number) => void;
 }
 
 export interface BuiltDriver {
@@ -98,10 +103,11 @@ export function defaultCache(): string {
 const BUILD_OPTIONS = optionNames<BuildOptions>({
   ...DRIVER_OPTIONS,
   ...{ files: true, kernel: true, with: true, include: true, define: true, compiler: true, cache: true },
+  ...LONG_CALL,
 });
 
 function checkBuildOptions(options: BuildOptions): void {
-  checkOptions('options', options, BUILD_OPTIONS);
+  checkLongCall(options as LongCallOptions, BUILD_OPTIONS);
   checkDriverOptions(options);
   for (const name of ['files', 'with', 'include', 'define'] as const) {
     const list = options[name] ?? (name === 'files' ? undefined : []);
@@ -115,7 +121,8 @@ function checkBuildOptions(options: BuildOptions): void {
 
 /**
  * Builds a driver.
- * @throws GemDmaError ENOENT without a compiler or a file, EINVAL with the compiler's diagnostics in the message
+ * @throws GemDmaError ENOENT without a compiler or a file, EINVAL with the compiler's diagnostics in the message; the
+ *   signal's reason when it was aborted
  * @example
  * const { wasm } = await buildDriver({ files: ['ring_nic.c'] });
  */
@@ -125,7 +132,14 @@ export async function buildDriver(options: BuildOptions): Promise<BuiltDriver> {
   const cache = resolve(options.cache ?? defaultCache());
   const jobs = plan(options, cache);
   const digests = new Digests();
-  const results = await inParallel(jobs, (job) => compile(compiler, job, options, cache, digests));
+  let done = 0;
+  options.onProgress?.(done, jobs.length);
+  const results = await inParallel(jobs, options.signal, async (job) => {
+    const compiled = await compile(compiler, job, options, cache, digests);
+    options.onProgress?.(++done, jobs.length);
+    return compiled;
+  });
+  options.signal?.throwIfAborted();
   const failed = results.filter(({ object }) => object === null);
   if (failed.length > 0) {
     const told = failed.map(({ output }) => output).join('\n');
@@ -140,7 +154,8 @@ export async function buildDriver(options: BuildOptions): Promise<BuiltDriver> {
   const linked = join(cache, `${key}.wasm`);
   if (!existsSync(linked)) {
     const fresh = `${linked}.${process.pid}`;
-    const { code, output } = await compiler.link([...flags, ...objects, '-o', fresh], [fresh], objects);
+    const { code, output } = await compiler.link([...flags, ...objects, '-o', fresh], [fresh], objects, options.signal);
+    options.signal?.throwIfAborted();
     if (code !== 0) throw new GemDmaError('EINVAL', 'wasm-ld', output.trim(), { reason: 'DRIVER_LINK' });
     renameSync(fresh, linked);
   }
@@ -268,6 +283,7 @@ async function compile(
     args,
     [`${stem}.o`, `${stem}.d`],
     [...new Set(roots)].filter(existsSync),
+    options.signal,
   );
   if (code !== 0) return { object: null, output, fresh: true };
   const inputs = dependencies(readFileSync(`${stem}.d`, 'utf8')).map((path): [string, string] => [
@@ -299,11 +315,15 @@ function dependencies(rule: string): string[] {
   return names.map((name) => (name.startsWith(`${ROOT}/`) ? name.slice(ROOT.length) : resolve(name)));
 }
 
-async function inParallel<T, R>(items: readonly T[], act: (item: T) => Promise<R>): Promise<R[]> {
+async function inParallel<T, R>(
+  items: readonly T[],
+  signal: AbortSignal | undefined,
+  act: (item: T) => Promise<R>,
+): Promise<R[]> {
   const results: R[] = new Array(items.length);
   let next = 0;
   const worker = async (): Promise<void> => {
-    while (next < items.length) {
+    while (next < items.length && !signal?.aborted) {
       const i = next++;
       results[i] = await act(items[i]);
     }

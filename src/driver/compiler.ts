@@ -24,10 +24,21 @@ export interface Compiler {
    * Runs clang. Paths are absolute.
    * @param outputs files that it writes
    * @param roots folders that it reads from
+   * @param signal ends the process of a clang that is one
    */
-  clang(args: readonly string[], outputs: readonly string[], roots: readonly string[]): Promise<ToolResult>;
+  clang(
+    args: readonly string[],
+    outputs: readonly string[],
+    roots: readonly string[],
+    signal?: AbortSignal,
+  ): Promise<ToolResult>;
   /** Runs wasm-ld in the same way. */
-  link(args: readonly string[], outputs: readonly string[], inputs: readonly string[]): Promise<ToolResult>;
+  link(
+    args: readonly string[],
+    outputs: readonly string[],
+    inputs: readonly string[],
+    signal?: AbortSignal,
+  ): Promise<ToolResult>;
   /** A build is over. */
   done(): Promise<void>;
 }
@@ -66,8 +77,8 @@ function system(): Compiler | null {
     known = {
       kind: 'system',
       version,
-      clang: (args) => execute(`clang${suffix}`, args),
-      link: (args) => execute(linker, args),
+      clang: (args, _outputs, _roots, signal) => execute(`clang${suffix}`, args, signal),
+      link: (args, _outputs, _inputs, signal) => execute(linker, args, signal),
       done: async () => {},
     };
     break;
@@ -75,9 +86,9 @@ function system(): Compiler | null {
   return known;
 }
 
-function execute(command: string, args: readonly string[]): Promise<ToolResult> {
+function execute(command: string, args: readonly string[], signal?: AbortSignal): Promise<ToolResult> {
   return new Promise((done) => {
-    execFile(command, [...args], { maxBuffer: 2 ** 26 }, (error, stdout, stderr) => {
+    execFile(command, [...args], { maxBuffer: 2 ** 26, ...(signal && { signal }) }, (error, stdout, stderr) => {
       const code = error === null ? 0 : typeof error.code === 'number' ? error.code : 1;
       done({ code, output: `${stdout}${stderr}` });
     });

@@ -30,7 +30,9 @@ export const DESCRIPTION = optionNames<DeviceDescription>({
 
 /** How the device answers. Addresses are offsets in a BAR; sizes 1, 2 or 4. */
 export interface DeviceModel {
+  /** The driver reads a register: `size` bytes at an offset of a BAR. */
   read(bar: number, at: number, size: number): number;
+  /** The driver writes a register. */
   write(bar: number, at: number, size: number, value: number): void;
 }
 
@@ -104,6 +106,7 @@ export class ModelDevice {
     return view.getUint32(0, true) + view.getUint32(4, true) * 2 ** 32;
   }
 
+  /** Writes 32 bits at a DMA address; false when the device cannot reach it. */
   write32(address: number, value: number): boolean {
     const bytes = new Uint8Array(4);
     new DataView(bytes.buffer).setUint32(0, value, true);

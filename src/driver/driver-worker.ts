@@ -1,11 +1,18 @@
 import { parentPort, workerData } from 'node:worker_threads';
 import { GemDmaError } from '../core/errors.js';
+import { benchDriver } from './bench.js';
 import { driverCore } from './core-module.js';
 import { loadTest } from './load-test.js';
-import type { DriverWorkerData, DriverWorkerReply, DriverWorkerRequest, ThrownError } from './point-runner.js';
+import type {
+  DriverBenchRequest,
+  DriverWorkerData,
+  DriverWorkerReply,
+  DriverWorkerRequest,
+  ThrownError,
+} from './point-runner.js';
 import { runDriver } from './run.js';
 
-/** The worker of fail-nth and stress: runs a test once for each request. */
+/** The worker of PointRunner: runs a test once for each request, or times its driver. */
 
 const { wasm, test: url, options } = workerData as DriverWorkerData;
 const port = parentPort!;
@@ -18,12 +25,13 @@ const loading = loadTest(url).then((test) => {
 // What the import threw is the answer to the first request.
 loading.catch(() => {});
 
-port.on('message', async (request: DriverWorkerRequest) => {
+port.on('message', async (request: DriverWorkerRequest | DriverBenchRequest) => {
   port.postMessage(await answer(request));
 });
 
-async function answer(request: DriverWorkerRequest): Promise<DriverWorkerReply> {
+async function answer(request: DriverWorkerRequest | DriverBenchRequest): Promise<DriverWorkerReply> {
   try {
+    if ('bench' in request) return { result: benchDriver(wasm, await loading, request.bench.plain) };
     return { result: runDriver(wasm, await loading, { ...options, ...request }) };
   } catch (error) {
     return { error: thrown(error) };

@@ -81,8 +81,10 @@ export function checkDriverOptions({ kasan, dmaBits }: DriverOptions): void {
   if (dmaBits !== undefined && dmaBits !== 32 && dmaBits !== 64) throw invalidValue('dmaBits', '32 or 64', dmaBits);
 }
 
+/** A driver in C, loaded into a machine beside the model of its device. */
 export class Driver {
   readonly machine: Machine;
+  /** What was found so far. */
   readonly findings = new Findings();
   /** What the driver printed. */
   readonly log: string[] = [];

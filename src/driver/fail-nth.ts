@@ -14,6 +14,7 @@ import { checkRunnerOptions, PointRunner, RUNNER_OPTIONS, type RunnerOptions } f
 export interface DriverFailNthOptions extends RunnerOptions {
   /** Try every point of each group. Default false. */
   all?: boolean;
+  /** Told how many points were tried, of how many. */
   onProgress?(done: number, of: number): void;
 }
 

@@ -7,9 +7,9 @@ export type { DeviceDescription, DeviceModel, ModelDevice } from './device-model
 export { Driver, type DriverOptions, DriverStopped, type FaultName, type FaultPoint } from './driver.js';
 export type { SourcePlace } from './dwarf.js';
 export { type DriverFailNthOptions, type DriverFailNthResult, driverFailNth, type FailureFinding } from './fail-nth.js';
-export type { DriverFinding, DriverFindingId } from './findings.js';
+export type { DriverFinding, DriverFindingId, Findings } from './findings.js';
 export { loadTest } from './load-test.js';
-export { failNthText, findingsText, stressText } from './report.js';
+export { failNthText, findingsText, type ReportOptions, stressText } from './report.js';
 export { type RunOptions, type RunResult, runDriver } from './run.js';
 export type { DriverTest, Packet, Scenario } from './scenario.js';
 export {
@@ -17,5 +17,6 @@ export {
   type DriverStressResult,
   driverStress,
   type StressFinding,
+  type StressRound,
   stressRound,
 } from './stress.js';

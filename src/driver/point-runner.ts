@@ -3,6 +3,7 @@ import { checkLongCall, checkObject, type OptionNames } from '../core/arguments.
 import { checkInteger, GemDmaError } from '../core/errors.js';
 import type { LongCallOptions } from '../core/slices.js';
 import type { MachineOptions } from '../machine/config.js';
+import type { DriverBench } from './bench.js';
 import { checkDriverOptions, DRIVER_OPTIONS, type FaultPoint } from './driver.js';
 import type { DriverFinding } from './findings.js';
 import type { RunOptions, RunResult } from './run.js';
@@ -42,7 +43,9 @@ export interface DriverWorkerData {
 
 /** What it is asked: options over those of its start. Its answer is a result, or what the test threw. */
 export type DriverWorkerRequest = RunOptions;
-export type DriverWorkerReply = { result: RunResult } | { error: ThrownError };
+/** Or to time the test's driver, beside a module of it that was built without kasan when there is one. */
+export type DriverBenchRequest = { bench: { plain: Uint8Array | undefined } };
+export type DriverWorkerReply = { result: RunResult | DriverBench } | { error: ThrownError };
 
 /** What a test threw. */
 export interface ThrownError {
@@ -69,6 +72,7 @@ function asError({ message, stack, refused }: ThrownError): Error {
 const TIME_LIMIT = 5000;
 /** A worker starts, and compiles the core, before the first run's time begins. */
 const START_LIMIT = 30_000;
+const NO_LIMIT = 2 ** 31 - 1;
 
 export class PointRunner {
   readonly #data: DriverWorkerData;
@@ -90,7 +94,25 @@ export class PointRunner {
    * @returns null when the time was over, or the signal ended it
    * @throws TestThrew; GemDmaError for a module that is no driver
    */
-  async run(request: DriverWorkerRequest, timeLimit = this.#timeLimit): Promise<RunResult | null> {
+  run(request: DriverWorkerRequest, timeLimit = this.#timeLimit): Promise<RunResult | null> {
+    return this.#ask<RunResult>(request, timeLimit);
+  }
+
+  /**
+   * Times the driver, without a limit.
+   * @param plain the module without kasan
+   * @returns null when the signal ended it
+   * @throws as run
+   */
+  bench(plain?: Uint8Array): Promise<DriverBench | null> {
+    return this.#ask<DriverBench>({ bench: { plain } }, null);
+  }
+
+  async #ask<Result>(
+    request: DriverWorkerRequest | DriverBenchRequest,
+    timeLimit: number | null,
+  ): Promise<Result | null> {
+    if (this.#signal?.aborted) return null;
     const fresh = this.#worker === null;
     this.#worker ??= new Worker(new URL('./driver-worker.js', import.meta.url), { workerData: this.#data });
     const worker = this.#worker;
@@ -98,13 +120,13 @@ export class PointRunner {
     let stop: (() => void) | undefined;
     try {
       const reply = await new Promise<DriverWorkerReply | null>((resolve, reject) => {
-        timer = setTimeout(() => resolve(null), fresh ? START_LIMIT : timeLimit);
+        timer = setTimeout(() => resolve(null), fresh ? START_LIMIT : (timeLimit ?? NO_LIMIT));
         stop = () => resolve(null);
         this.#signal?.addEventListener('abort', stop);
         worker.on('message', (message: DriverWorkerReply | { ready: true }) => {
           if (!('ready' in message)) return resolve(message);
           clearTimeout(timer);
-          timer = setTimeout(() => resolve(null), timeLimit);
+          if (timeLimit !== null) timer = setTimeout(() => resolve(null), timeLimit);
         });
         worker.once('error', reject);
         worker.postMessage(request);
@@ -114,7 +136,7 @@ export class PointRunner {
         return null;
       }
       if ('error' in reply) throw asError(reply.error);
-      return reply.result;
+      return reply.result as Result;
     } finally {
       clearTimeout(timer);
       if (stop) this.#signal?.removeEventListener('abort', stop);

@@ -64,6 +64,7 @@ export class Scenario {
     return this.driver.call('gd_suspend');
   }
 
+  /** Resumes the device (dev_pm_ops.resume); returns 0 or a negative errno. */
   resume(): number {
     return this.driver.call('gd_resume');
   }
@@ -88,6 +89,7 @@ export class Scenario {
     return this.driver.call('gd_net_timeout', n);
   }
 
+  /** Changes the MTU of a network interface (ndo_change_mtu); returns 0 or a negative errno. */
   setMtu(mtu: number, n = 0): number {
     return this.driver.call('gd_net_mtu', n, mtu);
   }

@@ -14,6 +14,7 @@ export interface DriverStressOptions extends RunnerOptions {
   seed?: number;
   /** Default 100. */
   rounds?: number;
+  /** Told how many rounds are done, of how many. */
   onProgress?(done: number, of: number): void;
 }
 

@@ -60,6 +60,11 @@ export interface DriverHost {
 /** The part of the virtual clock that deferred work needs. Milliseconds. */
 export interface DriverClock {
   readonly now: number;
+  /**
+   * Runs a function after `delay` milliseconds of virtual time.
+   * @returns a function that cancels it; false when it has run
+   */
   schedule(delay: number, run: () => void): () => boolean;
+  /** Runs what is due now. */
   run(): void;
 }

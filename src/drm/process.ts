@@ -11,6 +11,7 @@ const TASK_SIZE = 0x7ffffffff000;
 
 /** Told before pages of a range go away (struct mmu_notifier, invalidate_range_start). `last` is inclusive. */
 export interface MmuNotifier {
+  /** Pages from the byte `first` to the byte `last` are about to change or go (invalidate_range_start). */
   invalidate(first: number, last: number): void;
 }
 
@@ -192,6 +193,7 @@ export class Process extends Living {
     });
   }
 
+  /** Unmaps everything and ends the process. */
   [Symbol.dispose](): void {
     if (this.alive) this.exit();
   }

@@ -32,12 +32,14 @@ export class Reclaim {
   readonly idleFiles = new ListLink<Swappable>(null);
   private readonly shrinkers: Shrinker[] = [];
 
+  /** Adds a shrinker (register_shrinker). */
   register(shrinker: Shrinker): void {
     checkFunction('shrinker.count', shrinker?.count);
     checkFunction('shrinker.scan', shrinker?.scan);
     this.shrinkers.push(shrinker);
   }
 
+  /** Takes a shrinker away again. */
   unregister(shrinker: Shrinker): void {
     const at = this.shrinkers.indexOf(shrinker);
     if (at >= 0) this.shrinkers.splice(at, 1);

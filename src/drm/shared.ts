@@ -70,6 +70,7 @@ export abstract class Shared extends Living {
     this.put();
   }
 
+  /** Drops the reference that the creator holds, if it still does. */
   [Symbol.dispose](): void {
     if (this.alive) this.release();
   }

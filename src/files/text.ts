@@ -8,11 +8,14 @@ import { RecordingError } from './recording-error.js';
 /**
  * Text files, plain or gzip by their first bytes: every file that the library reads whole is read here. The synchronous
  * reader takes a file whole; the asynchronous one streams it, so that it can be interrupted. Both refuse more than MAX_TEXT
- * before they hold it: a gzip file of a few kilobytes can hold gigabytes.
+ * and MAX_LINES before they hold it: a gzip file of a few kilobytes can hold gigabytes.
  */
 
 /** Most bytes of text that a file may hold, unpacked: 256 MiB, some five million lines of a recording. */
 export const MAX_TEXT = 256 * 1024 ** 2;
+
+/** Most lines, which take more memory than their text when they are short. */
+export const MAX_LINES = 16 * 1024 ** 2;
 
 /**
  * All lines of a file, the empty one after the last line end left out.
@@ -103,6 +106,8 @@ function tooLarge(file: string): RecordingError {
   return new RecordingError(file, 0, `more than ${MAX_TEXT / 1024 ** 2} MiB of text, which is the limit`);
 }
 
+const LINE_END = 10;
+
 /** Splits text that comes in chunks into lines. */
 class Lines {
   readonly #file: string;
@@ -110,6 +115,7 @@ class Lines {
   readonly #decoder = new TextDecoder();
   #rest = '';
   #bytes = 0;
+  #ends = 0;
 
   constructor(file: string) {
     this.#file = file;
@@ -118,6 +124,10 @@ class Lines {
   add(chunk: Uint8Array): void {
     this.#bytes += chunk.length;
     if (this.#bytes > MAX_TEXT) throw tooLarge(this.#file);
+    for (let i = 0; i < chunk.length; ++i) if (chunk[i] === LINE_END) ++this.#ends;
+    if (this.#ends > MAX_LINES) {
+      throw new RecordingError(this.#file, 0, `more than ${MAX_LINES / 1024 ** 2} Mi lines, which is the limit`);
+    }
     // Only what is new is looked through: a line of hundreds of megabytes comes in hundreds of chunks.
     const parts = this.#decoder.decode(chunk, { stream: true }).split('\n');
     parts[0] = this.#rest + parts[0];

@@ -69,6 +69,7 @@ export abstract class AddressSpace extends Living {
     return this.entryAt(address);
   }
 
+  /** The raw page table entry for an address of this space. */
   protected abstract entryAt(address: number): number;
 
   /** The last reference is gone: tables, scratch page and range manager go. */

@@ -35,6 +35,7 @@ export class GpuContext extends Living {
     });
   }
 
+  /** Drops the context, as `release()`. */
   [Symbol.dispose](): void {
     if (this.alive) this.release();
   }

@@ -291,6 +291,11 @@ export class I915Device extends DrmDevice<HookName> {
     return shrinkerCount(this);
   }
 
+  /**
+   * Frees memory of objects that can go without, as the kernel's shrinker does when memory is short.
+   * @param target pages
+   * @returns pages that were freed
+   */
   shrinkerScan(target: number): number {
     checkTarget(target);
     return this.call('gem_shrinker_scan', () => shrinkerScan(this, target));

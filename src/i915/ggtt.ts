@@ -34,6 +34,7 @@ const PLATFORMS: Readonly<Record<Platform, number>> = {
  * the CPU's cache, neighbours of different cache levels are kept a page apart.
  */
 export class Ggtt extends AddressSpace {
+  /** @internal */
   declare readonly handle: GgttHandle;
   /** The PPGTT that batches use in its place, in that mode. @internal */
   aliasing: Ppgtt | undefined;
@@ -92,6 +93,7 @@ export class Ggtt extends AddressSpace {
     }
   }
 
+  /** The raw page table entry for an address of this space. */
   protected entryAt(address: number): number {
     return this.device.core.tools.ggttEntry(this.handle, Math.floor(address / 4096));
   }

@@ -148,6 +148,7 @@ export class GemObject extends DrmGemObject<I915Device> {
     });
   }
 
+  /** What `madvise` last said of the contents. */
   get madvised(): Madv {
     return MADV_NAMES[this.madv];
   }
@@ -219,6 +220,7 @@ export class GemObject extends DrmGemObject<I915Device> {
     return this.vmaList.toArray();
   }
 
+  /** Whether any of its vmas is pinned. */
   get pinned(): boolean {
     for (let link = this.vmaList.next; link.owner !== null; link = link.next) {
       if (link.owner.pinCount > 0) return true;

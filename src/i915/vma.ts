@@ -93,6 +93,7 @@ export class Vma extends Living {
     this.vm.put();
   }
 
+  /** Unbinds it, if it is bound. */
   [Symbol.dispose](): void {
     if (this.alive) this.unbind();
   }

@@ -33,6 +33,7 @@ export interface IommuFormat {
   readonly pageSizes: number;
   /** Sets of page sizes that there are, as an error names them. */
   readonly pageSizesAllowed: string;
+  /** Whether the bits are sizes of pages that the format has. */
   isPageSizes(pageSizes: number): boolean;
   /** Most bits of an IOVA with tables of so many levels. */
   width(levels: number): number;

@@ -85,6 +85,7 @@ export interface IommuStats {
 /** Addresses end where doubles stop being exact. */
 const MAX_ADDRESS = Number.MAX_SAFE_INTEGER;
 
+/** The IOMMU of a machine: what its units have to tell. Read it as `machine.iommu`. */
 export class Iommu {
   readonly #host: DmaHost;
 
@@ -148,6 +149,7 @@ export class Iommu {
     this.#host.core.exports.faultLogClear(this.#host.context);
   }
 
+  /** Counters of the IOTLB: hits, misses, entries, and invalidations by kind. */
   get iotlb(): IotlbStats {
     const stats = this.#stats();
     const { sets, ways, entries, hits, misses, staleHits, evictions } = stats;
@@ -168,6 +170,7 @@ export class Iommu {
     };
   }
 
+  /** Faults, accesses by stale entries, domains and table pages, so far or now. */
   get stats(): IommuStats {
     const stats = this.#stats();
     const { faults, alreadySet, logLost, domains, tablePages, tablesPooled } = stats;

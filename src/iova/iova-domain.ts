@@ -1,8 +1,9 @@
 import { type CoreHost, checkObject, checkOptions, hostTimeline } from '../core/arguments.js';
-import { checkInteger, type ErrnoName, GemDmaError, invalidType, invalidValue } from '../core/errors.js';
+import { checkInteger, type ErrnoName, GemDmaError, invalidType, invalidValue, parseSize } from '../core/errors.js';
 import { PAGE_SIZE } from '../core/generated/constants.js';
 import type { ContextHandle, IovaDomainHandle } from '../core/generated/exports.js';
-import type { Core } from '../core/instance.js';
+import { failed } from '../core/handle.js';
+import { Core } from '../core/instance.js';
 import { gapHistogram } from '../core/iova-histogram.js';
 import { Life } from '../core/life.js';
 import { reasonName } from '../core/reasons.js';
@@ -63,6 +64,9 @@ export interface IovaStats {
 export type IovaReason = 'IOVA_FULL' | 'IOVA_FRAGMENTED' | 'IOVA_LIMIT' | 'IOVA_NO_MEMORY' | 'IOVA_SKIPPED';
 
 const MAX_PFN = 2 ** 53 - 1;
+/** Of a domain by itself: frames that no mapping will use, and the least memory for the records of an empty one. */
+const FRAMES = 1024;
+const LEAST_MEMORY = 4 * 1024 ** 2;
 
 /** What there is in an allocator up to a limit (in pfns, included); asking changes nothing. */
 export function iovaStats(core: Core, handle: IovaDomainHandle, limit: number): IovaStats {
@@ -97,6 +101,7 @@ function checkAllocOptions(options: { limit?: number }, flag: 'aligned' | 'flush
   if (value !== undefined && typeof value !== 'boolean') throw invalidType(flag, 'of type boolean', value);
 }
 
+/** An IOVA domain by itself (struct iova_domain): ranges of pfns, handed out and taken back. See the head of this file. */
 export class IovaDomain {
   readonly model: AllocatorName;
   readonly granule: number;
@@ -136,6 +141,23 @@ export class IovaDomain {
     }
     this.#record = record;
     this.#life = new Life(timeline, 'IOVA domain');
+  }
+
+  /**
+   * A domain by itself, in a memory of its own: no machine is needed for it.
+   * @param memoryLimit bytes, or text such as `'64MiB'`, that the domain's records may take
+   * @throws TypeErrors and RangeErrors naming the option at fault, GemDmaError ENOMEM
+   * @example
+   *   const domain = IovaDomain.standalone({ model: 'linux-6.12' });
+   *   const pfn = domain.alloc(16, { limit: 2 ** 36 - 1 });
+   *   domain.free(pfn);
+   */
+  static standalone(options: IovaDomainOptions = {}, memoryLimit: number | string = '256MiB'): IovaDomain {
+    const bytes = checkInteger('memoryLimit', parseSize('memoryLimit', memoryLimit), LEAST_MEMORY, 2 ** 32 - 65536);
+    const core = new Core();
+    const context = core.exports.machineCreate(bytes, 1, FRAMES, 0, 1);
+    if (failed(context)) throw new GemDmaError('ENOMEM', 'init_iova_domain', `no domain in ${bytes} bytes`);
+    return new IovaDomain({ core, context }, options);
   }
 
   /** @internal Handle of the core's record. Throws for a domain that is dead. */
@@ -263,6 +285,7 @@ export class IovaDomain {
     this.#life.end();
   }
 
+  /** Ends the domain, as `destroy()`. */
   [Symbol.dispose](): void {
     if (this.alive) this.destroy();
   }

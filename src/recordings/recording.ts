@@ -29,8 +29,8 @@ export interface VerifyResult {
   matched: number;
   divergence: Divergence | null;
   /**
-   * What is missing at the end: null when the recording is known to be whole, by the count in its header or by the line
-   * that ends its kind; absent when the file does not show it.
+   * What is missing at the end: null when the recording is known to be whole, by its count or by the line that ends its
+   * kind; absent when nothing shows it: more may have been recorded than is there.
    */
   cut?: string | null;
   /** Only when the signal was aborted: `matched` of the steps were compared, and `steps` is a guess. */

@@ -5,18 +5,13 @@ import { jsonObject } from '../files/json-lines.js';
 import { RecordingError } from '../files/recording-error.js';
 import { readLines, readLinesAsync } from '../files/text.js';
 import { formats } from './formats/index.js';
-import {
-  FieldReader,
-  type Recording,
-  type RecordingFormat,
-  type ReplayOptions,
-  type VerifyResult,
-} from './recording.js';
+import type { Recording, ReplayOptions, VerifyResult } from './recording.js';
+import { missing } from './whole.js';
 
 const TEXT_HEADER = /^# linux-(\S+) (\d+)((?: \S+)*)\s*$/;
 
-/** A recording from its lines, of the kind that the header names. */
-function openRecording(file: string, lines: string[]): Recording {
+/** A recording from its lines, of the kind that the header names. @internal */
+export function openRecording(file: string, lines: string[]): Recording {
   while (lines.length > 0 && lines.at(-1)!.trim() === '') lines.pop();
   if (lines.length === 0) throw new RecordingError(file, 0, 'empty');
   lines[0] = lines[0].replace(/^\ufeff/, '');
@@ -43,27 +38,6 @@ function readHeader(file: string, line: string): { kind: string; version: number
     }
   }
   throw new RecordingError(file, 1, 'no header: \'# linux-<kind> 1 ...\' or {"recording":"linux-<kind>",...}');
-}
-
-/**
- * Whether a recording is whole. The header may say how many lines were recorded (`steps`); some kinds end with a line that
- * no other line follows.
- * @returns what is missing, null when nothing is, undefined when the file does not show it
- * @throws RecordingError when there are fewer or more lines than the header says
- */
-function missing(recording: Recording, end: RecordingFormat['cut']): string | null | undefined {
-  const { steps } = recording.header;
-  if (steps === undefined) return end?.(recording);
-  const read = new FieldReader(recording);
-  const said = read.decimal(1, 'steps', steps);
-  const there = read.lineNumbers().length;
-  if (there === said) return null;
-  const what = there < said ? 'the recording is cut off' : 'more was added';
-  throw new RecordingError(
-    recording.file,
-    recording.lines.length,
-    `${there} lines of ${said} that the header says: ${what}`,
-  );
 }
 
 function* replay(file: string, lines: string[], options: ReplayOptions): Sliced<VerifyResult, CallProgress> {

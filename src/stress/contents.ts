@@ -16,6 +16,7 @@ export class Contents {
   private pieces: Map<number, Piece> | undefined;
   private zeros = true;
 
+  /** Notes that bytes were written at an offset. */
   write(offset: number, bytes: Uint8Array): void {
     this.pieces ??= new Map();
     for (let done = 0; done < bytes.length; ) {
@@ -51,6 +52,7 @@ export class Contents {
     return -1;
   }
 
+  /** The byte that must be at an offset. */
   byteAt(offset: number): number {
     return this.pieces?.get(Math.floor(offset / PIECE))?.bytes[offset % PIECE] ?? 0;
   }

@@ -44,12 +44,12 @@ export function readTrace(file: string, repertoire: Repertoire): StressTrace {
   });
   if (operations.length === 0)
     throw new RecordingError(file, lines.length, 'no operation: the file is cut off, or none was kept');
-  const { steps = operations.length } = header;
+  const { steps } = header;
   if (steps !== operations.length) {
     throw new RecordingError(
       file,
       lines.length,
-      `${operations.length} operations of ${String(steps)}: the file is cut off`,
+      `${operations.length} operations of ${String(steps ?? 'an unknown number')}: the file is cut off`,
     );
   }
   return {

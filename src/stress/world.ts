@@ -24,7 +24,7 @@ export class World implements StressWorld {
   private readonly accounts: Accounts;
   private ids = 0;
 
-  /** @throws GemDmaError when the machine cannot be made */
+  /** @throws GemDmaError when the machine cannot be made @internal */
   constructor(config: StressConfig, repertoire: Repertoire) {
     this.config = config;
     this.pages = new Weighted(

@@ -135,6 +135,7 @@ export class WorkerPool {
     await Promise.all(this.#workers.map((worker) => worker.terminate()));
   }
 
+  /** Ends the workers, as `close()`. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close();
   }

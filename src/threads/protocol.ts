@@ -1,5 +1,6 @@
+import type { CoreHost } from '../core/arguments.js';
 import type { ContextHandle } from '../core/generated/exports.js';
-import type { Core, CoreModules } from '../core/instance.js';
+import type { CoreModules } from '../core/instance.js';
 
 /** What passes between a WorkerPool and its workers. Nothing on a hot path: a job runs long between two messages. */
 
@@ -36,13 +37,14 @@ export const CONTROL_STARTED = 2; // id of the last job that everybody has loade
 export const CONTROL_DEAD = 3; // from here on a word for each CPU: 1, its worker is dead or has left a call half done
 export const CONTROL_WORDS = CONTROL_DEAD + 64;
 
-/** What a job sees of the worker that it runs in. */
-export interface JobContext {
-  /** This worker's own instance of the core; `context` is the machine, the same for all. */
-  readonly core: Core;
-  readonly context: ContextHandle;
+/**
+ * What a job sees of the worker that it runs in. Domains and allocators can be made in it, as in a Machine: it is this
+ * worker's own instance of the core, with the machine that all share.
+ */
+export interface JobContext extends CoreHost {
   /** 0 to workers - 1. The worker's virtual CPU is index + 1: CPU 0 is the host's. */
   readonly index: number;
+  /** How many workers the pool has. */
   readonly workers: number;
   /** Whether the pool asked its workers to stop. Cheap enough to ask after every batch. */
   stopped(): boolean;

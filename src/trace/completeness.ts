@@ -41,6 +41,7 @@ export class Gaps {
     this.input = input;
   }
 
+  /** Counts an event that is not about mappings. */
   other(name: string): void {
     if (this.otherEvents.size < 1000 || this.otherEvents.has(name)) {
       this.otherEvents.set(name, (this.otherEvents.get(name) ?? 0) + 1);

@@ -145,6 +145,7 @@ export async function keep(source: AsyncIterable<Uint8Array>, input: string): Pr
   return inMemory(await collect(source, MAX_KEPT, input));
 }
 
+/** A trace that is in memory as a whole, for `readTrace`. */
 export function inMemory(bytes: Uint8Array): RandomAccess {
   return {
     size: bytes.length,

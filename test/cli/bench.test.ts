@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, describe, expect, test } from 'vitest';
 
-const main = fileURLToPath(new URL('../../dist/cli/main.js', import.meta.url));
+const main = fileURLToPath(new URL('../../dist/bundle/cli.js', import.meta.url));
 const folder = mkdtempSync(join(tmpdir(), 'gemdma-bench-'));
 afterAll(() => rmSync(folder, { recursive: true }));
 

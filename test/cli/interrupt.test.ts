@@ -1,29 +1,67 @@
-import { expect, test } from 'vitest';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, describe, expect, test } from 'vitest';
+import { COMMANDS, inputs, type LongCommand, libraryCalls } from '../../scripts/interruption.mjs';
 import { CTRL_C, gemdma, HIDE, SHOW, type Terminal } from './terminal.js';
 
-/** Long enough that nothing ends by itself before the test has pressed its keys. */
-const LONG = [
-  ['run', /\[\?25l[\s\S]*leak under/, /Interrupted|interrupted/],
-  ['run leak', /leak under/, /interrupted: the figures are of a part/],
-  ['stress --ops 1000M --time 1000', /ops/, /operations in [\d.]+ s.*interrupted/],
-  ['stress --fail-nth', /object: /, /allocations failed/],
-  ['stress --threads 2 --ops 1000M', /2 threads, [1-9]/, /2 threads.* on one domain/],
-  ['stress --seeds 100000 --ops 20k', /seed [2-9]/, /"seed":1,/],
-  ['verify --time test/golden/iova/*.gz test/golden/iova/*.gz test/golden/iova/*.gz', /steps/, /iova .*ok/],
-  ['bench --seconds 100', /measure/, /mappings\/s/],
-  ['bench --seconds 100 --sweep live=1k,10k', /measure/, /nothing was measured|over live/],
-  ['bench --seconds 100 --threads 2', /measure/, /mappings\/s/],
-] as const;
+/**
+ * Every command and call that can last, ended by a key, a signal or an abort. None ends by itself within a minute. How long
+ * it takes in fact is what scripts/interruption.mjs measures; here it is told from waiting for the end of the work.
+ */
 
-test.each(LONG)('Ctrl-C ends gemdma %s: it prints what it has, 130', async (command, started, printed) => {
-  const terminal = gemdma(command);
+const folder = mkdtempSync(join(tmpdir(), 'gemdma-interrupt-'));
+afterAll(() => rmSync(folder, { recursive: true }));
+const files = inputs(folder);
+const commands = COMMANDS.map((item) => ({
+  item,
+  name: item.command(files).replaceAll(`${folder}/`, '').slice(0, 60),
+}));
+const BOUND = 15_000;
+
+async function begin({ command, started }: LongCommand): Promise<Terminal> {
+  const terminal = gemdma(command(files));
   await terminal.shows(started);
-  const before = terminal.screen.length;
-  terminal.type(CTRL_C);
-  expect(await terminal.ended).toBe(130);
-  expect(terminal.screen).toMatch(printed);
-  expect(terminal.screen.slice(before)).toContain('gemdma: interrupted');
-  expect(shown(terminal)).toBe(true);
+  return terminal;
+}
+
+describe.each(commands)('gemdma $name', ({ item }) => {
+  const run = test.skipIf(item.driver && !files.built);
+
+  run('ends at Ctrl-C: it prints what it has, 130, and the terminal is as it was', async () => {
+    const terminal = await begin(item);
+    const before = terminal.screen.length;
+    const pressed = performance.now();
+    terminal.type(CTRL_C);
+    expect(await terminal.ended).toBe(130);
+    expect(performance.now() - pressed).toBeLessThan(BOUND);
+    expect(terminal.screen).toMatch(item.printed);
+    expect(terminal.screen.slice(before)).toContain('gemdma: interrupted');
+    expect(shown(terminal)).toBe(true);
+  });
+
+  run('ends at SIGTERM by that signal, and the terminal is as it was', async () => {
+    const terminal = await begin(item);
+    const sent = performance.now();
+    await terminal.kill('SIGTERM');
+    expect(await terminal.ended).toBe(128 + 15);
+    expect(performance.now() - sent).toBeLessThan(BOUND);
+    expect(shown(terminal)).toBe(true);
+  });
+});
+
+describe('long calls of the library end with what they have when their signal is aborted', async () => {
+  test.each(Object.entries(await libraryCalls()))('%s', async (_, call) => {
+    const controller = new AbortController();
+    let ended = false;
+    const work = call(controller.signal).then(() => (ended = true));
+    await new Promise((resolve) => setTimeout(resolve, 300));
+    expect(ended).toBe(false);
+    const aborted = performance.now();
+    controller.abort();
+    await work;
+    expect(performance.now() - aborted).toBeLessThan(BOUND);
+  });
 });
 
 test('a second Ctrl-C ends it at once', async () => {
@@ -33,14 +71,6 @@ test('a second Ctrl-C ends it at once', async () => {
   terminal.type(CTRL_C);
   terminal.type(CTRL_C);
   expect(await terminal.ended).toBe(130);
-  expect(shown(terminal)).toBe(true);
-});
-
-test('SIGTERM gives the terminal back, and is what ended the process', async () => {
-  const terminal = gemdma('stress --ops 1000M --time 1000');
-  await terminal.shows(HIDE);
-  await terminal.kill('SIGTERM');
-  expect(await terminal.ended).toBe(128 + 15);
   expect(shown(terminal)).toBe(true);
 });
 

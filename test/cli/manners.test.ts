@@ -80,6 +80,14 @@ describe('input of every wrong kind is exit code 2 with the reason in one line',
     [['stress', '--machine', '[]'], 'must be'],
     [['stress', '--ram', '0'], 'ram'],
     [['verify', file('bomb.gz', gzipSync(Buffer.alloc(300 * 2 ** 20)))], 'more than 256 MiB of text'],
+    // Every byte a line: less text than the limit, and more lines than memory has room for.
+    [['verify', file('lines.gz', gzipSync(Buffer.alloc(200 * 2 ** 20, '\n')))], 'more than 16 Mi lines'],
+    [['stress', '--merge', file('lines.gz', gzipSync(Buffer.alloc(200 * 2 ** 20, '\n')))], 'more than 16 Mi lines'],
+    [['driver', 'symbols', file('no.wasm', '{}')], 'is no WebAssembly module'],
+    [
+      ['driver', 'run', file('no.wasm', '{}'), '--test', 'examples/drivers/nic/ring_nic.test.mjs'],
+      'is no WebAssembly module',
+    ],
     [['verify', file('short', '# linux-sg_table 1 steps=3\n{"op":"begin"}\n')], '1 lines of 3'],
     [['stress', '--trace', 'x', '--merge', 'y'], 'cannot be used with'],
   ])('%j', (args, message) => {

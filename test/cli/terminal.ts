@@ -1,7 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 
-export const main = fileURLToPath(new URL('../../dist/cli/main.js', import.meta.url));
+export const main = fileURLToPath(new URL('../../dist/bundle/cli.js', import.meta.url));
 
 /** Escape sequences of the cursor: hidden while a bar is shown, and back. */
 export const HIDE = '\u001b[?25l';

@@ -6,7 +6,7 @@ import { fileURLToPath } from 'node:url';
 import { gunzipSync } from 'node:zlib';
 import { afterAll, describe, expect, test } from 'vitest';
 
-const main = fileURLToPath(new URL('../../dist/cli/main.js', import.meta.url));
+const main = fileURLToPath(new URL('../../dist/bundle/cli.js', import.meta.url));
 const folder = mkdtempSync(join(tmpdir(), 'gemdma-trace-'));
 afterAll(() => rmSync(folder, { recursive: true }));
 

@@ -1,4 +1,4 @@
-import { FAIL_NTH_SCENARIOS, failNth } from 'gemdma';
+import { FAIL_NTH_SCENARIOS, failNth } from 'gemdma/workload';
 import { describe, expect, test } from 'vitest';
 import { correctedPolicy, countingPolicy, work } from '../../examples/counting-policy.js';
 

@@ -31,6 +31,30 @@ function snapshot(domain: IovaDomain): unknown {
   return { ranges: [...domain.ranges()], stats: domain.stats(), wide: domain.stats(2 ** 40), gaps: domain.histogram() };
 }
 
+describe('a domain by itself', () => {
+  test('places ranges as one in a machine does', () => {
+    using mine = IovaDomain.standalone({ model: 'rcache' });
+    using other = new IovaDomain(host(), { model: 'rcache' });
+    for (const domain of [mine, other]) {
+      const pfns = [3, 1, 64, 1].map((size) => domain.alloc(size));
+      domain.free(pfns[2]);
+      domain.reserve(5, 9);
+    }
+    expect(snapshot(mine)).toEqual(snapshot(other));
+    expect(mine.stats().ranges).toBe(4);
+  });
+
+  test('has a memory that ends', () => {
+    using domain = IovaDomain.standalone({}, '4MiB');
+    const error = failure(() => {
+      for (;;) domain.alloc(1, { limit: 2 ** 40 });
+    });
+    expect([error.code, error.reason]).toEqual(['ENOMEM', 'IOVA_NO_MEMORY']);
+    expect(() => IovaDomain.standalone({}, 1)).toThrow(RangeError);
+    expect(() => IovaDomain.standalone({ models: 'fast' } as IovaDomainOptions)).toThrow(TypeError);
+  });
+});
+
 describe('a failure says why', () => {
   test.each(MODELS)('%s', (model) => {
     using domain = new IovaDomain(host(), { model });

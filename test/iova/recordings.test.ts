@@ -52,7 +52,9 @@ describe('a recording that is not what the allocator does', () => {
 
   test('parts when the tree has more ranges than were recorded', () => {
     const lines = text.trimEnd().split('\n');
-    const { divergence } = verify(recording(lines.slice(0, -1).join('\n')));
+    // One that nobody knows the length of.
+    const [header, ...rest] = lines.slice(0, -1);
+    const { divergence } = verify(recording([header.replace('6.12.117', '6.12.1'), ...rest].join('\n')));
     expect(divergence?.expected).toBe('no further range');
     expect(divergence?.got).toBe(lines.at(-1)!.slice(2));
   });

@@ -1,13 +1,17 @@
 import { describe, expect, test } from 'vitest';
 import * as driverEntry from '../../src/driver/index.js';
-import * as mainEntry from '../../src/index.js';
+import * as index from '../../src/index.js';
+import * as recordings from '../../src/recordings/index.js';
 import * as threadsEntry from '../../src/threads/index.js';
+import * as trace from '../../src/trace/index.js';
+import * as workload from '../../src/workload/index.js';
 
 /**
  * Every call of the library that takes options refuses a key that it does not know. The calls are found by the names of their
  * parameters; each needs a row below with the arguments that it takes before its options.
  */
 
+const mainEntry = { ...recordings, ...trace, ...workload, ...index };
 const { Machine, ScatterTable } = mainEntry;
 const machine = new Machine({ ram: '16MiB' });
 const gpu = machine.addI915();
@@ -85,6 +89,9 @@ const ROWS: Record<string, () => unknown> = {
   readTrace: () => mainEntry.readTrace(mainEntry.inMemory(WASM), OOPS),
   formatFtrace: () => mainEntry.formatFtrace([], OOPS),
   whatIf: () => mainEntry.whatIf({} as never, OOPS),
+  whatIfAsync: () => mainEntry.whatIfAsync({} as never, OOPS),
+  verifyTraceAsync: () => mainEntry.verifyTraceAsync({} as never, OOPS),
+  'IovaDomain.standalone': () => mainEntry.IovaDomain.standalone(OOPS),
   i915Vocabulary: () => mainEntry.i915Vocabulary(OOPS),
   'new Machine': () => new Machine(OOPS),
   'new Audit': () => new mainEntry.Audit(OOPS),

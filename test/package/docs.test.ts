@@ -1,5 +1,6 @@
-import { readFileSync, rmSync } from 'node:fs';
+import { copyFileSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { gunzipSync } from 'node:zlib';
 import { afterAll, describe, expect, test } from 'vitest';
 import { packedProject, root } from './packed.js';
 
@@ -53,17 +54,50 @@ describe("README's commands do what they say, from the installed package", () =>
 
   test('there are some', () => expect(commands.length).toBeGreaterThan(8));
 
-  /** Files that are the reader's own, and how long a reader has. */
-  const elsewhere = /^(trace|driver) /;
+  /** Files that are the reader's own: a trace, and a driver with its test. */
+  const copy = (from: string, to: string): void => copyFileSync(join(root, from), join(project.folder, to));
+  writeFileSync(join(project.folder, 'trace.dat'), gunzipSync(readFileSync('test/golden/trace/trace-cmd.dat.gz')));
+  copy('examples/drivers/nic/ring_nic.c', 'nic.c');
+  copy('examples/drivers/nic/ring_nic.test.mjs', 'nic.mjs');
+  const { status: built } = project.run(process.execPath, cli, 'driver', 'build', 'nic.c', '--cache', 'cache');
+
+  /** How long a reader has. */
   const shorter = (words: string): string =>
     words.replace('--seconds 2', '--seconds 0.1').replace(/--fail-nth$/, '--fail-nth bounce');
-  test.each(commands.filter((words) => !elsewhere.test(words)))('gemdma %s', (words) => {
+  const leaks = (words: string): boolean => words.startsWith('stress --driver linux-4.1');
+  const runnable = commands.filter((words) => built === 0 || !words.startsWith('driver'));
+  test.each(runnable)('gemdma %s', (words) => {
     const args = shorter(words)
       .split(' ')
       .map((word) => word.replace(/^(test|examples)\//, `${shipped}/$1/`));
     const quick = args[0] === 'stress' && !args.includes('--fail-nth') ? ['--ops', '5k'] : [];
     const { status, stdout } = project.run(process.execPath, cli, ...args, ...quick);
     expect(stdout.length).toBeGreaterThan(50);
-    expect(status).toBe(words.includes('--driver linux-4.1') && words.startsWith('stress') ? 1 : 0);
+    expect(status).toBe(leaks(words) ? 1 : 0);
+  });
+});
+
+describe('the example of a policy with its test', () => {
+  symlinkSync(join(root, 'node_modules/vitest'), join(project.folder, 'node_modules/vitest'));
+  const vitest = join(root, 'node_modules/vitest/vitest.mjs');
+  const example = (policy: string) => {
+    project.write('policy.mjs', policy);
+    copyFileSync(join(shipped, 'examples/policy.test.mjs'), join(project.folder, 'policy.test.mjs'));
+    return project.run(process.execPath, vitest, 'run', '--root', project.folder, '--testTimeout=60000', 'policy.test');
+  };
+  const policy = readFileSync(join(shipped, 'examples/policy.mjs'), 'utf8');
+
+  test('passes', () => {
+    const { status, stdout } = example(policy);
+    expect(stdout).toMatch(/2 passed/);
+    expect(status).toBe(0);
+  });
+
+  test('fails on a policy that leaks, with the lines that show it', () => {
+    const { status, stdout, stderr } = example(
+      policy.replace('putPages: (object) => object.unmapSg()', 'putPages: () => {}'),
+    );
+    expect(`${stdout}${stderr}`).toMatch(/gemdma stress --seed[\s\S]*import \{ Machine[\s\S]*createObject/);
+    expect(status).toBe(1);
   });
 });

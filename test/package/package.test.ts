@@ -1,6 +1,8 @@
 import { spawnSync } from 'node:child_process';
 import { readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
+import { build } from 'esbuild';
+import { parseSync } from 'rolldown/utils';
 import { afterAll, describe, expect, test } from 'vitest';
 import { filesOf, packedProject, root } from './packed.js';
 
@@ -9,7 +11,11 @@ afterAll(() => rmSync(project.folder, { recursive: true }));
 
 /** What a consumer writes: every entry, with types that signatures name. */
 const CONSUMER = `
-import { bench, failNthAsync, FAIL_NTH_SCENARIOS, GemDmaError, Machine, runScenario, stress, verify } from 'gemdma';
+import { bench, failNthAsync, GemDmaError, Machine, stress } from 'gemdma';
+import { IovaDomain } from 'gemdma/iova';
+import { verify } from 'gemdma/recordings';
+import { Audit } from 'gemdma/trace';
+import { FAIL_NTH_SCENARIOS, runScenario } from 'gemdma/workload';
 import type { DmaDevice, Finding, I915Device, MappingPolicy, PolicySource, StressResult, Vma } from 'gemdma';
 import { WorkerPool } from 'gemdma/threads';
 
@@ -27,6 +33,8 @@ export async function all(): Promise<[StressResult, number]> {
   const { map } = await bench({ seconds: 0.1, onProgress: ({ done, total }) => done / total });
   const leaked = runScenario('L1', { driver: 'linux-4.1' }).leakedMappings;
   if (GemDmaError.is(undefined)) verify('x').matched;
+  const known: boolean = new Audit().result() !== null && IovaDomain.standalone().alloc(1) > 0;
+  if (!known) throw new Error();
   return [await stress({ policy: source }), failures.length + map.p50 + leaked + vma.start + device.id + pool.size];
 }
 `;
@@ -110,7 +118,8 @@ test('are the types wrong? no', () => {
 });
 
 const PROGRAM = `
-import { Machine, runScenario, stress, stressThreads } from 'gemdma';
+import { Machine, stress, stressThreads } from 'gemdma';
+import { runScenario } from 'gemdma/workload';
 import { WorkerPool } from 'gemdma/threads';
 const machine = new Machine({ ram: '16MiB' });
 machine.check();
@@ -143,16 +152,94 @@ describe('the packed file runs', () => {
   );
 });
 
+/** Every file that a file of the package imports, now or later, itself included, and what it imports from elsewhere. */
+function importsOf(start: string): { files: string[]; foreign: string[] } {
+  const files = new Set([start]);
+  const foreign = new Set<string>();
+  for (const file of files) {
+    const text = readFileSync(file, 'utf8');
+    const { staticImports, staticExports, dynamicImports } = parseSync(file, text).module;
+    const later = dynamicImports.map(({ moduleRequest: { start: from, end } }) => text.slice(from, end));
+    const names = [
+      ...staticImports.map(({ moduleRequest }) => moduleRequest.value),
+      ...staticExports.flatMap(({ entries }) => entries.flatMap(({ moduleRequest }) => moduleRequest?.value ?? [])),
+      // What is not known before it is imported, such as clang's package, is no import of the package's own.
+      ...later.filter((name) => /^["'`]/.test(name)).map((name) => name.slice(1, -1)),
+    ];
+    for (const name of names) {
+      if (name.startsWith('.')) files.add(join(file, '..', name));
+      else foreign.add(name);
+    }
+  }
+  return { files: [...files], foreign: [...foreign] };
+}
+
+const shipped = join(project.folder, 'node_modules/gemdma');
+const manifest = JSON.parse(readFileSync(join(shipped, 'package.json'), 'utf8'));
+const entries = Object.entries(manifest.exports as Record<string, { default: string; types: string }>).filter(
+  ([name]) => !name.endsWith('.json'),
+);
+
 test('what is in it: what runs, what is read, and nothing of how it is built', () => {
   const files = filesOf(project);
-  for (const name of ['README.md', 'LICENSE', 'CHANGELOG.md', 'dist/index.d.ts', 'dist/bundle/index.js'])
-    expect(files).toContain(name);
+  for (const name of [
+    'README.md',
+    'LICENSE',
+    'CHANGELOG.md',
+    ...entries.flatMap(([, { default: code, types }]) => [code, types]),
+  ])
+    expect(files).toContain(name.replace('./', ''));
   expect(files.filter((name) => /(^|\/)(src|assembly|build|node_modules)(\/|$)/.test(name))).toEqual([]);
-  const { dependencies } = JSON.parse(readFileSync(join(project.folder, 'node_modules/gemdma/package.json'), 'utf8'));
-  for (const name of files.filter((file) => file.startsWith('dist/bundle/') && file.endsWith('.js'))) {
-    const text = readFileSync(join(project.folder, 'node_modules/gemdma', name), 'utf8');
-    const imports = [...text.matchAll(/(?:^|\n)import [^\n]*? from ["']([^."'][^"']*)["']/g)].map(([, from]) => from);
-    expect(imports.filter((from) => !from.startsWith('node:'))).toEqual([]);
-    expect(Object.keys(dependencies).some((dependency) => text.includes(`require("${dependency}")`))).toBe(false);
-  }
+});
+
+describe.each(entries)('%s', (_, { default: code }) => {
+  const { files, foreign } = importsOf(join(shipped, code));
+
+  test('imports nothing but what Node has', () => {
+    expect(foreign.filter((name) => !name.startsWith('node:'))).toEqual([]);
+  });
+
+  test('is ASCII, which Node keeps as one byte a character, with a source map to each file', () => {
+    for (const file of files) {
+      const text = readFileSync(file, 'utf8');
+      expect(/[^\0-\x7f]/.exec(text)?.[0]).toBeUndefined();
+      if (text.length > 2000) expect(text).toMatch(/\n\/\/# sourceMappingURL=[\w.-]+\.map\s*$/);
+    }
+  });
+});
+
+describe('a bundler', () => {
+  const program = `
+    import { bench, Machine, stress } from 'gemdma';
+    import { IovaDomain } from 'gemdma/iova';
+    import { verify } from 'gemdma/recordings';
+    import { runScenario } from 'gemdma/workload';
+    const machine = new Machine({ ram: '16MiB', dmaDebug: { callSites: true } });
+    machine.addI915({ driver: 'linux-4.1' });
+    const [pfn] = machine.ram.alloc(1);
+    const device = machine.addDevice();
+    device.mapPage(pfn, 0, 4096, 1);
+    const { leakedMappings } = runScenario('L1', { driver: 'linux-4.1' });
+    const { steps, matched } = verify(process.argv[2]);
+    const domain = IovaDomain.standalone();
+    Promise.all([stress({ operations: 2000 }), bench({ seconds: 0.1 })]).then(([{ failure }, { iterations }]) => {
+      console.log(leakedMappings, steps === matched, failure, domain.alloc(1) > 0, machine.dmaDebug.poll().live);
+    });
+  `;
+  const recording = join(root, 'test/golden/iova/c_full.txt.gz');
+  test.each(['esm', 'cjs'] as const)('esbuild makes %s of the library, and it runs', async (format) => {
+    const entry = project.write('bundled.mjs', program);
+    const out = join(project.folder, format === 'cjs' ? 'bundled.cjs' : 'bundled.out.mjs');
+    const options = { entryPoints: [entry], outfile: out, bundle: true };
+    const { errors } = await build({ ...options, platform: 'node', logLevel: 'silent', format });
+    expect(errors).toEqual([]);
+    const { status, stdout, stderr } = project.run(process.execPath, out, recording);
+    expect({ status, stdout, stderr }).toEqual({ status: 0, stdout: '1 true null true 2\n', stderr: '' });
+  });
+});
+
+test('errors are told where the sources have them', () => {
+  const program = project.write('throws.mjs', "import { Machine } from 'gemdma';\nnew Machine({ ram: [] });\n");
+  const { stderr } = project.run(process.execPath, '--enable-source-maps', program);
+  expect(stderr).toMatch(/src\/machine\/config\.ts:\d+/);
 });

@@ -36,7 +36,7 @@ export function packedProject(): Project {
     symlinkSync(join(root, path), join(modules, name));
   }
   mkdirSync(join(modules, '.bin'));
-  symlinkSync('../gemdma/dist/cli/main.js', join(modules, '.bin/gemdma'));
+  symlinkSync('../gemdma/dist/bundle/cli.js', join(modules, '.bin/gemdma'));
   writeFileSync(join(folder, 'package.json'), '{ "name": "consumer", "private": true, "type": "module" }\n');
   return {
     folder,

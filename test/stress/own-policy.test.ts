@@ -11,7 +11,7 @@ const folder = mkdtempSync(join(tmpdir(), 'gemdma-policy-'));
 afterAll(() => rmSync(folder, { recursive: true }));
 
 const library = new URL('../../dist/bundle/index.js', import.meta.url).href;
-const main = fileURLToPath(new URL('../../dist/cli/main.js', import.meta.url));
+const main = fileURLToPath(new URL('../../dist/bundle/cli.js', import.meta.url));
 
 function file(name: string, text: string): string {
   const path = join(folder, name);

@@ -11,7 +11,7 @@ import {
   type Vocabulary,
   type World,
   WorldPart,
-} from '../../src/index.js';
+} from '../../src/workload/index.js';
 import { type TinyDevice, type TinyObject, tiny } from '../drm/tiny-driver.js';
 
 /** What the driver of test/drm/tiny-driver.ts brings to stress runs: the library knows neither. */

@@ -1,5 +1,6 @@
 import { describe, expect, test, vi } from 'vitest';
-import { failNth, stress } from '../../src/index.js';
+import { stress } from '../../src/index.js';
+import { failNth } from '../../src/workload/index.js';
 import { TinyObject } from '../drm/tiny-driver.js';
 import { vocabularies } from './tiny-vocabulary.js';
 

@@ -55,6 +55,7 @@ export interface MappingPolicy {
    * copy, as often as wanted.
    */
   snapshot?(): unknown;
+  /** Goes back to what `snapshot` returned. */
   restore?(state: unknown): void;
 }
 

@@ -9,15 +9,18 @@ export class Entities<T> {
   private readonly ids: number[] = [];
   private readonly things: T[] = [];
 
+  /** How many there are. */
   get size(): number {
     return this.ids.length;
   }
 
+  /** The thing of an id; undefined when there is none. */
   get(id: number): T | undefined {
     const place = this.places.get(id);
     return place === undefined ? undefined : this.things[place];
   }
 
+  /** Adds a thing under an id that is not taken. */
   add(id: number, value: T): void {
     if (this.places.has(id)) throw new Error(`id ${id} is taken`);
     this.places.set(id, this.ids.length);
@@ -25,6 +28,7 @@ export class Entities<T> {
     this.things.push(value);
   }
 
+  /** Takes a thing away; false when there was none. */
   delete(id: number): boolean {
     const place = this.places.get(id);
     if (place === undefined) return false;

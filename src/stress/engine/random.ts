@@ -62,6 +62,7 @@ export class Random {
     return this.u32() < probability * 4294967296;
   }
 
+  /** One of a list, each as likely as the other. */
   pick<T>(from: readonly T[]): T {
     return from[this.below(from.length)];
   }
@@ -103,6 +104,7 @@ export class Weighted<T> {
     }
   }
 
+  /** One of the values, each as likely as its weight says. */
   draw(random: Random): T {
     const i = random.below(this.#values.length);
     const stay = this.#threshold[i];

@@ -13,6 +13,7 @@ export interface FtraceOptions {
   task?: string;
 }
 
+/** Writes what a machine does as ftrace text, event by event: `gemdma trace` and the kernel's tools read it. */
 export class FtraceWriter {
   private readonly task: string;
   /** Physical address of each page from iommu_map events, by page of the IOVA. */

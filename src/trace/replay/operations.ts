@@ -40,6 +40,7 @@ export class Operations {
   /** Buffers from swiotlb_bounced events. */
   bounced = 0;
 
+  /** Adds a call of a kind (OP); returns its number. */
   add(op: number): number {
     if (this.length === this.op.length) this.grow();
     const at = this.length++;

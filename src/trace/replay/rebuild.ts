@@ -31,6 +31,7 @@ const SHAPES: Partial<Record<number, number>> = {
   ...{ [EVENT.FREE_SGT]: SHAPE.COHERENT, [EVENT.MAP_SG]: SHAPE.LIST, [EVENT.UNMAP_SG]: SHAPE.LIST },
 };
 
+/** Makes the calls of the DMA API out of a trace's batches: `add` each batch in order, then `finish`. */
 export class Rebuild {
   readonly operations = new Operations();
   private readonly names: string[][] = [];

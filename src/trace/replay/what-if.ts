@@ -116,12 +116,17 @@ function size(name: string): (value: string) => number {
 const SAMPLE = 64;
 const TOP_32BIT = 0x100000;
 
-/** Runs the calls under a configuration. What `options` leaves open is as recorded, or the default of the kernel. */
-export function whatIf(operations: Operations, options: WhatIfOptions = {}): WhatIfResult {
+/** @internal @throws TypeError naming what cannot be */
+export function checkWhatIf(options: WhatIfOptions): void {
   checkOptions('options', options, Object.keys(KEYS));
   for (const [key, value] of Object.entries(options)) {
     if (value !== undefined) KEYS[key as keyof WhatIfOptions](String(value));
   }
+}
+
+/** Runs the calls under a configuration. What `options` leaves open is as recorded, or the default of the kernel. */
+export function whatIf(operations: Operations, options: WhatIfOptions = {}): WhatIfResult {
+  checkWhatIf(options);
   const order = operations.order();
   const spaces = infer(operations, order);
   const translated =

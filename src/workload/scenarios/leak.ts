@@ -236,10 +236,12 @@ function* churn(
   return done;
 }
 
+const NOT_TRIED: LeakResult['smallDomain'] = { bits: SMALL_BITS, failedAfter: null, error: null, tried: 0 };
+
 /** The GPU can address little: when does its address space run out? */
 function* smallDomain(options: ScenarioOptions): Sliced<LeakResult['smallDomain'], CallProgress> {
   using desk = new Desk('linux-4.2', options, SMALL_BITS);
-  const result: LeakResult['smallDomain'] = { bits: SMALL_BITS, failedAfter: null, error: null, tried: 0 };
+  const result: LeakResult['smallDomain'] = { ...NOT_TRIED };
   desk.open();
   try {
     yield* churn(desk, SMALL_OBJECTS, { options, before: CHURN_OBJECTS }, (done) => {
@@ -299,9 +301,11 @@ function* runLeak(options: ScenarioOptions): Sliced<LeakResult, CallProgress> {
   desk.close();
   const after = desk.iova();
   const { lost, byObject, bySite, findings, kernel: counters } = machine.dmaDebug.report();
-  machine.check();
-  const small = yield* smallDomain(options);
-  const innocent = yield* innocentDevice(options);
+  // Nobody waits for the experiments of an interrupted run.
+  const go = !signal?.aborted;
+  if (go) machine.check();
+  const small = go ? yield* smallDomain(options) : NOT_TRIED;
+  const innocent = go ? yield* innocentDevice(options) : null;
   const maps = gpu.dmaDevice.counts.maps - counts.maps;
   const unmaps = gpu.dmaDevice.counts.unmaps - counts.unmaps;
   const leakers = byObject.filter((group) => group.lost > 0);

@@ -1,4 +1,3 @@
-import { fileURLToPath } from 'node:url';
 import type { CallProgress, LongCallOptions, Sliced } from '../../core/slices.js';
 import { inSlices } from '../../core/slices.js';
 import { i915Driver } from '../../i915/driver.js';
@@ -35,8 +34,6 @@ export interface MainJobResult {
   interrupted?: true;
 }
 
-/** A real 6.12 kernel's domain filled until allocations fail, a third of it freed, and again. */
-const RECORDING = 'test/golden/iova/c_full.txt.gz';
 const OBJECT = '1MiB';
 /** How long a policy is measured, in milliseconds, and after how many objects the clock is looked at. */
 const MEASURE_MS = 400;
@@ -44,7 +41,12 @@ const BATCH = 100;
 /** Shares of the parts in the whole, for its progress: about as long as they take. */
 const SHARES = { policy: 40, replay: 5, measure: 7 };
 
-export async function runMainJob(seed: number, { signal, onProgress }: LongCallOptions = {}): Promise<MainJobResult> {
+/** @param recording of a real kernel: where it is, and the name to show */
+export async function runMainJob(
+  seed: number,
+  recording: { path: string; name: string },
+  { signal, onProgress }: LongCallOptions = {},
+): Promise<MainJobResult> {
   const { drivers } = leak;
   const total = drivers.length * (SHARES.policy + SHARES.measure) + SHARES.replay;
   let before = 0;
@@ -58,10 +60,9 @@ export async function runMainJob(seed: number, { signal, onProgress }: LongCallO
     result.policies.push(came as LeakResult);
     before += policy;
   }
-  const file = fileURLToPath(new URL(`../../../${RECORDING}`, import.meta.url));
-  const replay = await verifyAsync(file, { signal, onProgress: part(SHARES.replay) });
+  const replay = await verifyAsync(recording.path, { signal, onProgress: part(SHARES.replay) });
   if (signal?.aborted) return { ...result, interrupted: true };
-  result.replay = { ...replay, file: RECORDING };
+  result.replay = { ...replay, file: recording.name };
   before += SHARES.replay;
   for (const driver of drivers) {
     const came = await inSlices(measure(driver, seed, signal), part(SHARES.measure));

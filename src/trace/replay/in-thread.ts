@@ -1,0 +1,58 @@
+import { Worker } from 'node:worker_threads';
+import { checkLongCall } from '../../core/arguments.js';
+import type { AbortSignalLike } from '../../core/slices.js';
+import type { Operations } from './operations.js';
+import type { ReplayRequest } from './replay-worker.js';
+import type { TraceVerification } from './verify.js';
+import { checkWhatIf, type WhatIfOptions, type WhatIfResult } from './what-if.js';
+
+/** Replays in a thread of their own: one may take minutes, and a signal ends it at once. */
+
+/** How a replay is ended early. */
+export interface ReplayCallOptions {
+  /** Ends the thread; the call then returns null. */
+  signal?: AbortSignalLike;
+}
+
+/**
+ * `verifyTrace` in a thread of its own, so that the caller's event loop turns meanwhile.
+ * @returns null when the signal was aborted
+ */
+export function verifyTraceAsync(
+  operations: Operations,
+  call: ReplayCallOptions = {},
+): Promise<TraceVerification | null> {
+  return inThread<TraceVerification>({ operations, options: null }, call);
+}
+
+/**
+ * `whatIf` in a thread of its own, so that the caller's event loop turns meanwhile.
+ * @returns null when the signal was aborted
+ * @throws as whatIf
+ */
+export function whatIfAsync(
+  operations: Operations,
+  options: WhatIfOptions = {},
+  call: ReplayCallOptions = {},
+): Promise<WhatIfResult | null> {
+  return inThread<WhatIfResult>({ operations, options }, call);
+}
+
+async function inThread<Result>(request: ReplayRequest, call: ReplayCallOptions): Promise<Result | null> {
+  checkLongCall(call, ['signal']);
+  if (request.options) checkWhatIf(request.options);
+  const { signal } = call;
+  if (signal?.aborted) return null;
+  const worker = new Worker(new URL('./replay-worker.js', import.meta.url), { workerData: request });
+  const stop = (): void => void worker.terminate();
+  signal?.addEventListener('abort', stop);
+  try {
+    return await new Promise<Result | null>((resolve, reject) => {
+      worker.once('message', resolve);
+      worker.once('error', reject);
+      worker.once('exit', () => resolve(null));
+    });
+  } finally {
+    signal?.removeEventListener('abort', stop);
+  }
+}
