@@ -41,6 +41,8 @@ export class Mapping {
 const MAPPING_OWNED: u32 = 1;
 /** Of a list: not in the table by address. */
 const MAPPING_LISTED: u32 = 2;
+/** Its memory was freed under it, which was told: what is allocated there next has nothing to do with it. */
+const MAPPING_STALE: u32 = 4;
 
 // @ts-ignore: decorator
 @inline
@@ -186,6 +188,7 @@ function overlapping(phys: u64, n: u32, ownedOnly: bool, write: bool): usize {
     for (; at != 0; at = changetype<Mapping>(at).frameNext) {
       const mapping = changetype<Mapping>(at);
       if (mapping.phys >= phys + n || phys >= mapping.phys + mapping.length) continue;
+      if ((mapping.flags & MAPPING_STALE) != 0) continue;
       if (!ownedOnly) return at;
       if (mapping.dir == DMA_TO_DEVICE && !write) continue;
       return at;
@@ -207,6 +210,7 @@ export function gd_check_free(address: usize, n: u32): void {
     const found = overlapping(physOf(address), <u32>part, false, false);
     if (found != 0) {
       const mapping = changetype<Mapping>(found);
+      mapping.flags |= MAPPING_STALE;
       hostReport(
         REPORT_FREE_MAPPED, address, n, 0, mapping.cpu, mapping.length, mapping.dma, mapping.dir, mapping.site,
       );

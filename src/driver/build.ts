@@ -9,6 +9,7 @@ import { type Compiler, type CompilerChoice, findCompiler, ROOT } from './compil
 import { explain } from './diagnostics.js';
 import { Digests, digest } from './digest.js';
 import { checkDriverOptions, DRIVER_OPTIONS } from './driver.js';
+import { configOf } from './kconfig.js';
 import { definedFunctions } from './module.js';
 import { OWN_HEADERS, RUNTIME } from './sources.js';
 import { treeHeaders } from './tree.js';
@@ -169,6 +170,20 @@ export async function buildDriver(options: BuildOptions): Promise<BuiltDriver> {
   };
 }
 
+/**
+ * Compiles one file of a kernel tree and links nothing.
+ * @returns the compiler's errors, null where there are none
+ */
+export async function compileDriver(file: string, kernel: string): Promise<string | null> {
+  const options: BuildOptions = { files: [file], kernel };
+  const cache = defaultCache();
+  const [job] = plan(options, cache);
+  const compiler = await findCompiler();
+  const { object, output } = await compile(compiler, job, options, cache, new Digests());
+  await compiler.done();
+  return object === null ? output : null;
+}
+
 /** Adds a custom section with the names of the functions that the driver's own objects leave to others. */
 function withCalls(wasm: Uint8Array, objects: readonly string[], exported: readonly string[]): Uint8Array {
   const own = new Set(exported);
@@ -191,6 +206,10 @@ function withCalls(wasm: Uint8Array, objects: readonly string[], exported: reado
 
 function plan(options: BuildOptions, cache: string): Job[] {
   const { kernel, kasan = true, dmaBits = 64 } = options;
+  const sources = [...options.files, ...(options.with ?? [])].map((file) => resolve(file));
+  for (const source of sources) {
+    if (!existsSync(source)) throw new GemDmaError('ENOENT', 'open', `there is no file ${source}`);
+  }
   const common = join(C_FOLDER, 'common');
   const mode = kernel === undefined ? ownHeaders(cache) : treeHeaders(resolve(kernel), join(C_FOLDER, 'tree'), cache);
   // The last one that fits is taken.
@@ -199,6 +218,10 @@ function plan(options: BuildOptions, cache: string): Job[] {
   maps.push(`-ffile-prefix-map=${C_FOLDER}/=gemdma/`);
   const width = dmaBits === 32 ? ['-DGD_DMA32'] : [];
   const shared = [...BASE_FLAGS, ...mode, `-I${common}`, ...maps, ...width];
+  // The runtime shares structures with the driver, and with them what is selected; the driver's own symbols are its own.
+  const configs = sources.map((source) => (kernel === undefined ? null : configOf(resolve(kernel), source, cache)));
+  const selected = [...new Set(configs.flatMap((config) => config?.selected ?? []))].sort().map(macroOf);
+  shared.push(...selected);
   const include = (options.include ?? []).map((folder) => `-I${resolve(folder)}`);
   const define = (options.define ?? []).map((macro) => `-D${macro}`);
   const own = [
@@ -210,16 +233,13 @@ function plan(options: BuildOptions, cache: string): Job[] {
     'gemdma/site.h',
     '-Wno-everything',
   ];
-  const sources = [...options.files, ...(options.with ?? [])].map((file) => resolve(file));
-  for (const source of sources) {
-    if (!existsSync(source)) throw new GemDmaError('ENOENT', 'open', `there is no file ${source}`);
-  }
   const modname = (source: string): string => basename(source, '.c').replace(/[^A-Za-z0-9_]/g, '_');
   return [
-    ...sources.map((source) => ({
+    ...sources.map((source, i) => ({
       source,
       flags: [
         ...own,
+        ...(configs[i]?.own ?? []).map(macroOf),
         `-I${dirname(source)}`,
         `-DKBUILD_MODNAME="${modname(source)}"`,
         `-DKBUILD_BASENAME="${modname(source)}"`,
@@ -230,6 +250,10 @@ function plan(options: BuildOptions, cache: string): Job[] {
       flags: [...shared, '-fvisibility=hidden', '-w', '-DKBUILD_MODNAME="gemdma"', '-DKBUILD_BASENAME="gemdma"'],
     },
   ];
+}
+
+function macroOf(symbol: string): string {
+  return `-DCONFIG_${symbol}=1`;
 }
 
 /** Flags of the own mode: each header of Linux that it knows is one that includes gemdma's. */

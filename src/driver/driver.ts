@@ -53,6 +53,8 @@ const REPORT_NAMES = [
   'FREE_WHILE_MAPPED',
 ];
 const IRQ = 11;
+/** A device has a power management capability and no other. */
+const DEFAULT_CONFIG: Readonly<Record<number, number>> = { 6: 0x10, 52: 0x40, 64: 1, 66: 2 };
 /** Regions of registers lie there, one MiB each (c/runtime/pci.c). */
 const MMIO_BASE = 0xf0000000;
 const MMIO_SHIFT = 20;
@@ -154,7 +156,7 @@ export class Driver {
     const { bus = 'pci', ids = '1234:0001', revision = 0, bars = [4096], ioBars = [], config = {} } = description;
     const [vendor = 0, device = 0, subvendor = 0, subdevice = 0] = ids.split(':').map((id) => Number.parseInt(id, 16));
     const { exports } = this.#module;
-    this.#config = { ...config };
+    this.#config = { ...DEFAULT_CONFIG, ...config };
     this.#regions = { bars, ports: ioBars };
     const kind = bus === 'pci' ? 1 : 2;
     const name = description.name ?? this.device.name;

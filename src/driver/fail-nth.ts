@@ -2,6 +2,7 @@ import { checkBoolean, LONG_CALL, optionNames } from '../core/arguments.js';
 import type { FaultPoint } from './driver.js';
 import { type DriverFinding, findingKey } from './findings.js';
 import { checkRunnerOptions, PointRunner, RUNNER_OPTIONS, type RunnerOptions } from './point-runner.js';
+import type { RunResult } from './run.js';
 
 /**
  * Every allocation of a driver's test fails once: memory, skbs, mappings, interrupts, PCI steps. What the driver does wrong
@@ -67,9 +68,19 @@ export async function driverFailNth(
     const known = new Set(survey.findings.map(findingKey));
     const failures = new Map<string, FailureFinding>();
     let tried = 0;
+    const hanging = new Set<string>();
+    // On a busy machine a run may only be late: a hang is one that needs four times the time, once per place.
+    const attempt = async (point: FaultPoint): Promise<RunResult | null> => {
+      const first = await runner.run({ nth: point.number });
+      const place = `${point.at?.file}:${point.at?.line}`;
+      if (first !== null || hanging.has(place) || signal?.aborted) return first;
+      const second = await runner.run({ nth: point.number }, 4 * runner.timeLimit);
+      if (second === null) hanging.add(place);
+      return second;
+    };
     for (const point of chosen) {
       if (signal?.aborted) break;
-      const result = await runner.run({ nth: point.number });
+      const result = await attempt(point);
       if (signal?.aborted) break;
       ++tried;
       const findings = result === null ? [runner.hang(point)] : result.findings;

@@ -65,8 +65,10 @@ export function driverPlace(stack: readonly SourcePlace[]): SourcePlace | null {
 /** What two findings have in common that are the same: addresses and sizes differ from time to time, the places do not. */
 export function findingKey({ id, message, at, born }: DriverFinding): string {
   const place = (item: SourcePlace | null): string => (item === null ? '' : `${item.file}:${item.line}`);
+  // A mapping that is never checked is one mistake, wherever it is unmapped.
+  if (id === 'UNMAP_UNCHECKED' && born !== null) return `${id}|${place(born)}`;
   return at === null && born === null
-    ? `${id}|${message.replace(/0x[0-9a-f]+/g, '')}`
+    ? `${id}|${message.replace(/0x[0-9a-f]+|\d+/g, '')}`
     : `${id}|${place(at)}|${place(born)}`;
 }
 

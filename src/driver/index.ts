@@ -10,6 +10,7 @@ export { type DriverFailNthOptions, type DriverFailNthResult, driverFailNth, typ
 export type { DriverFinding, DriverFindingId, Findings } from './findings.js';
 export { loadTest } from './load-test.js';
 export { failNthText, findingsText, type ReportOptions, stressText } from './report.js';
+export { type Bits, type Ring, type RingNic, RingNicModel, ringNicTest } from './ring-nic.js';
 export { type RunOptions, type RunResult, runDriver } from './run.js';
 export type { DriverTest, Packet, Scenario } from './scenario.js';
 export {

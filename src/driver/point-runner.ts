@@ -76,7 +76,8 @@ const NO_LIMIT = 2 ** 31 - 1;
 
 export class PointRunner {
   readonly #data: DriverWorkerData;
-  readonly #timeLimit: number;
+  /** Milliseconds for one run. */
+  readonly timeLimit: number;
   readonly #signal: AbortSignal | undefined;
   #worker: Worker | null = null;
 
@@ -86,7 +87,7 @@ export class PointRunner {
     { machine, dmaBits, kasan, timeLimit = TIME_LIMIT, signal }: RunnerOptions,
   ) {
     this.#data = { wasm, test: String(test), options: { machine, dmaBits, kasan } };
-    this.#timeLimit = timeLimit;
+    this.timeLimit = timeLimit;
     this.#signal = signal;
   }
 
@@ -94,7 +95,7 @@ export class PointRunner {
    * @returns null when the time was over, or the signal ended it
    * @throws TestThrew; GemDmaError for a module that is no driver
    */
-  run(request: DriverWorkerRequest, timeLimit = this.#timeLimit): Promise<RunResult | null> {
+  run(request: DriverWorkerRequest, timeLimit = this.timeLimit): Promise<RunResult | null> {
     return this.#ask<RunResult>(request, timeLimit);
   }
 
@@ -147,7 +148,7 @@ export class PointRunner {
 
   /** The finding of a run that did not come back. */
   hang(point: FaultPoint | null): DriverFinding {
-    const message = `does not come back within ${this.#timeLimit / 1000} s: it loops for ever, or as good as`;
+    const message = `does not come back within ${this.timeLimit / 1000} s: it loops for ever, or as good as`;
     return { id: 'HANG', message, at: point?.at ?? null, born: null, stack: point?.stack ?? [], count: 1 };
   }
 

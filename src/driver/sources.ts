@@ -40,7 +40,6 @@ export const CONSTANT: Readonly<Record<string, string>> = {
   pci_restore_state: 'nothing happens',
   pci_set_power_state: '0',
   pci_clear_mwi: 'nothing happens',
-  pci_find_capability: '0: there is none',
   pci_get_device: 'NULL: the device is alone',
   mii_check_media: 'a link that is up',
   mii_link_ok: '1',

@@ -71,6 +71,15 @@ describe.skipIf(compiler === null)('building a driver (needs clang)', { timeout:
     ]);
   });
 
+  test("the compiler of npm builds what the system's does", { timeout: 900_000 }, async () => {
+    const text = `${EMPTY}int act(void) { kfree(kmalloc(1, GFP_KERNEL)); return 42; }\n`;
+    const files = [source('npm.c', HEAD + text + PROBE)];
+    const { wasm, compiler: name } = await buildDriver({ files, cache, compiler: 'npm' });
+    expect(name).toMatch(/^@yowasp\/clang /);
+    const { findings, probed } = runDriver(wasm, { run: (t) => expect(t.call('act')).toBe(42) });
+    expect({ findings, probed }).toEqual({ findings: [], probed: 0 });
+  });
+
   test('a module that is no driver is refused', () => {
     const empty = new Uint8Array([0, 0x61, 0x73, 0x6d, 1, 0, 0, 0]);
     expect(() => runDriver(empty, {})).toThrow(expect.objectContaining({ code: 'EINVAL', syscall: 'init_module' }));

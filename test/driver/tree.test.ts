@@ -27,3 +27,33 @@ describe.skipIf(!kernel || compiler === null)(
     });
   },
 );
+
+describe.skipIf(!kernel || compiler === null)(
+  'drivers of a kernel tree with a NIC described as data (needs GEMDMA_KERNEL and clang)',
+  { timeout: 300_000 },
+  () => {
+    const collection = new URL('../../examples/drivers/kernel/', import.meta.url).pathname;
+    const failures = async (name: string) => {
+      const { source } = (await import(`${collection}${name}.mjs`)) as { source: string };
+      const { wasm } = await buildDriver({ files: [`${kernel}/${source}`], kernel, cache });
+      return driverFailNth(wasm, `${collection}${name}.mjs`, { timeLimit: 2000 });
+    };
+
+    test('natsemi.c is clean, also when any allocation fails', async () => {
+      const result = await failures('natsemi');
+      expect({ missing: result.missing, baseline: result.baseline, failures: result.failures }).toEqual({
+        missing: [],
+        baseline: [],
+        failures: [],
+      });
+      expect(result.tried).toBeGreaterThan(20);
+    });
+
+    test('winbond-840.c unmaps receive buffers with a length of 0', async () => {
+      const { baseline } = await failures('winbond-840');
+      expect(baseline).toContainEqual(
+        expect.objectContaining({ id: 'UNMAP_SIZE', at: expect.objectContaining({ func: 'netdev_rx' }) }),
+      );
+    });
+  },
+);

@@ -22,7 +22,7 @@ struct gd_device {
 	struct device_dma_parameters parms;
 	u64 mask;
 	/* What was taken and not given back. */
-	int enabled, regions, vectors;
+	int enabled, regions, vectors, managed;
 	const struct gd_site *enabled_at, *regions_at, *vectors_at;
 	u32 mapped[16];
 	const struct gd_site *mapped_at[16];
@@ -71,6 +71,9 @@ GD_EXPORT void gd_device_create(u32 kind, u32 handle, u32 ids, u32 subsystem, u3
 		p->revision = class_revision & 0xff;
 		p->devfn = devfn;
 		p->irq = irq;
+#ifdef GD_TREE
+		p->pm_cap = pci_find_capability(p, PCI_CAP_ID_PM);
+#endif
 		p->dma_mask = self->mask;
 		d->dma_mask = &p->dma_mask;
 	} else {
@@ -229,7 +232,9 @@ void pci_disable_device(struct pci_dev *p)
 
 static void disable_release(struct device *d, void *res)
 {
-	pci_disable_device(&self->pci);
+	self->managed = 0;
+	if (self->enabled)
+		pci_disable_device(&self->pci);
 }
 
 int pcim_enable_device(struct pci_dev *p)
@@ -245,6 +250,7 @@ int pcim_enable_device(struct pci_dev *p)
 		return rc;
 	}
 	devres_add(&p->dev, res);
+	self->managed = 1;
 	return 0;
 }
 
@@ -267,14 +273,28 @@ void pci_clear_mwi(struct pci_dev *p)
 {
 }
 
+static void regions_release(struct device *d, void *res)
+{
+	self->regions = 0;
+}
+
+/* Those of a device that pcim_enable_device has enabled end with the binding. */
 int pci_request_regions(struct pci_dev *p, const char *name)
 {
+	void *res = NULL;
+
 	if (self->regions) {
 		gd_finding(GD_MISUSE, NULL, 0, self->regions_at, "requests regions that it has");
 		return -EBUSY;
 	}
 	if (gd_fail(GD_FAULT_PCI))
 		return -EBUSY;
+	if (self->managed) {
+		res = gd_devres_alloc(regions_release, 4, GFP_KERNEL);
+		if (!res)
+			return -ENOMEM;
+		devres_add(&p->dev, res);
+	}
 	self->regions = 1;
 	self->regions_at = gd_site_now();
 	return 0;
@@ -357,27 +377,18 @@ void *pcim_iomap(struct pci_dev *p, int bar, unsigned long max)
 	return r->at;
 }
 
-static void regions_release(struct device *d, void *res)
-{
-	self->regions = 0;
-}
-
 int pcim_iomap_regions(struct pci_dev *p, int mask, const char *name)
 {
-	void *res;
-	int bar, rc;
+	u32 managed = self->managed;
+	int bar, rc = 0;
 
 	if (!self->regions) {
-		res = gd_devres_alloc(regions_release, 4, GFP_KERNEL);
-		if (!res)
-			return -ENOMEM;
+		self->managed = 1;
 		rc = pci_request_regions(p, name);
-		if (rc) {
-			devres_free(res);
-			return rc;
-		}
-		devres_add(&p->dev, res);
+		self->managed = managed;
 	}
+	if (rc)
+		return rc;
 	for (bar = 0; bar < 6; bar++)
 		if ((mask & (1 << bar)) && !pcim_iomap(p, bar, 0))
 			return -ENOMEM;

@@ -520,7 +520,7 @@ GD_EXPORT void gd_poll(void)
 	u32 n = 0;
 
 	while (gd_run_pending()) {
-		if (++n > 100000) {
+		if (++n > 5000) {
 			gd_finding(GD_HANG, NULL, 0, NULL, "interrupts, timers or work go on for ever without time passing");
 			gd_host_oops("livelock");
 		}

@@ -246,7 +246,38 @@ void tasklet_init(struct tasklet_struct *t, void (*func)(unsigned long), unsigne
 }
 
 /* ---- devices ---- */
+static struct resource *regions;
 void *__devres_alloc_node(dr_release_t release, size_t size, gfp_t gfp, int nid, const char *name) { return gd_devres_alloc(release, size, gfp); }
+void device_wakeup_disable(struct device *d) { }
+/* Regions of I/O: each is an object, so that one that is left is told. */
+struct resource *__request_region(struct resource *parent, resource_size_t start, resource_size_t n, const char *name, int flags)
+{
+	struct resource *r = gd_kmalloc(sizeof(*r), GFP_KERNEL | __GFP_ZERO);
+
+	if (!r)
+		return NULL;
+	r->start = start;
+	r->end = start + n - 1;
+	r->sibling = regions;
+	regions = r;
+	return r;
+}
+void __release_region(struct resource *parent, resource_size_t start, resource_size_t n)
+{
+	struct resource **link = &regions, *r;
+
+	while ((r = *link) && r->start != start)
+		link = &r->sibling;
+	if (!r) {
+		gd_finding(GD_MISUSE, NULL, 0, NULL, "releases a region that it does not have");
+		return;
+	}
+	*link = r->sibling;
+	(kfree)(r);
+}
+int device_create_file(struct device *d, const struct device_attribute *a) { return 0; }
+void device_remove_file(struct device *d, const struct device_attribute *a) { }
+void yield(void) { msleep(1); }
 int dev_set_name(struct device *d, const char *fmt, ...) { return 0; }
 struct device *get_device(struct device *d) { return d; }
 void put_device(struct device *d) { }
@@ -275,6 +306,9 @@ struct dma_pool *dma_pool_create(const char *name, struct device *d, size_t size
 }
 
 /* ---- networking ---- */
+unsigned long dev_trans_start(struct net_device *d) { return netdev_get_tx_queue(d, 0)->trans_start; }
+int dev_alloc_name(struct net_device *d, const char *name) { return 0; }
+int register_netdevice(struct net_device *d) { return register_netdev(d); }
 void synchronize_net(void) { }
 void synchronize_rcu(void) { }
 void call_rcu(struct rcu_head *head, rcu_callback_t func) { func(head); }
@@ -411,7 +445,23 @@ void skb_copy_and_csum_dev(const struct sk_buff *s, u8 *to) { skb_copy_bits(s, 0
 void pci_pme_active(struct pci_dev *p, bool on) { }
 int pci_try_set_mwi(struct pci_dev *p) { return pci_set_mwi(p); }
 pci_power_t pci_choose_state(struct pci_dev *p, pm_message_t state) { return PCI_D0; }
-u8 pci_find_capability(struct pci_dev *p, int cap) { return 0; }
+u8 pci_find_capability(struct pci_dev *p, int cap)
+{
+	u16 status = 0;
+	u8 at = 0, id = 0;
+	int n;
+
+	pci_read_config_word(p, PCI_STATUS, &status);
+	if (status & PCI_STATUS_CAP_LIST)
+		pci_read_config_byte(p, PCI_CAPABILITY_LIST, &at);
+	for (n = 0; at >= 0x40 && n < 48; n++) {
+		pci_read_config_byte(p, at, &id);
+		if (id == cap)
+			return at;
+		pci_read_config_byte(p, at + 1, &at);
+	}
+	return 0;
+}
 struct pci_dev *pci_get_device(unsigned int vendor, unsigned int device, struct pci_dev *from) { return NULL; }
 void pci_dev_put(struct pci_dev *p) { }
 int device_wakeup_enable(struct device *d) { return 0; }

@@ -1,0 +1,411 @@
+import type { DeviceDescription, DeviceModel, ModelDevice } from './device-model.js';
+import type { DriverTest, Scenario } from './scenario.js';
+
+/**
+ * A network device with rings of descriptors, described as data: where its rings begin, what a descriptor looks like, what
+ * interrupts. Enough for most small drivers of a kernel tree. It sends and receives through the IOMMU, like a device; what
+ * it sends it also receives, and a scenario can let it receive more.
+ *
+ * Registers keep what is written. The device looks at its transmit ring a microsecond after any write to a register, so the
+ * register that a driver starts it with need not be told.
+ */
+
+/** Bits of a little-endian word of 32 bits: its offset, and a mask. */
+export type Bits = readonly [offset: number, mask: number];
+
+/** A ring of descriptors. Offsets are in bytes from a descriptor's begin. */
+export interface Ring {
+  /** Register that holds the first descriptor's address, or the two of its low and high half. */
+  base: number | readonly [low: number, high: number];
+  /** The device works on the ring while these bits of a register are set: the register, and a mask. Default: always. */
+  on?: Bits;
+  /** Bytes from one descriptor to the next; with `end` or `entries`. */
+  bytes?: number;
+  /** The descriptor is the last of its ring. */
+  end?: Bits;
+  /** Descriptors of the ring, where none says that it is the last. */
+  entries?: number;
+  /** Offset of the next descriptor's address, where they are linked. */
+  next?: number;
+  /** The descriptor is the device's where these bits have this value. Default: all of them set. */
+  own: readonly [offset: number, mask: number, value?: number];
+  /** Offset of the buffer's address, or of its low and high half, of which the mask counts. */
+  address: number | readonly [low: number, high: number, mask?: number];
+  /** The buffer's bytes. */
+  length: Bits;
+  /** A second buffer of the same descriptor: its address and its bytes. */
+  second?: { address: number; length: Bits };
+  /** Transmit: the packet's last descriptor, or one that more follow. Without either each is a packet. */
+  last?: Bits;
+  more?: Bits;
+  /** What the device writes when it is done: bits to clear and to set, by word. */
+  done: Readonly<Record<number, readonly [clear: number, set: number]>>;
+  /** Receive: where the device writes the packet's bytes, and how many more it counts (a checksum: 4). */
+  received?: Bits;
+  plus?: number;
+}
+
+export interface RingNic extends DeviceDescription {
+  tx: Ring;
+  rx: Ring;
+  /** Registers of causes and of enabled causes, and the causes; `link` comes once, when causes are enabled first. A cause is cleared by writing it, or by reading. */
+  irq: {
+    status: number;
+    enable?: number;
+    tx: number;
+    rx: number;
+    link?: number;
+    clear?: 'write' | 'read';
+    size?: 1 | 2 | 4;
+  };
+  /** Bits of a register that stop both rings when they are written, until a ring's begin or a bit of `start` is. */
+  stop?: Bits;
+  start?: Bits;
+  /** What registers read as: bits that are never set, bits that always are. A reset or a wait of the driver ends so. */
+  reads?: Readonly<Record<number, readonly [clear: number, set: number]>>;
+  /** What registers hold at first, 32 bits each. */
+  values?: Readonly<Record<number, number>>;
+  /** An EEPROM of words behind a register (93C46): masks of its lines, and words by number. */
+  eeprom?: {
+    at: number;
+    select: number;
+    clock: number;
+    in: number;
+    out: number;
+    addressBits?: number;
+    words: Readonly<Record<number, number>>;
+  };
+  /** Lines of a management bus behind a register: every register of every PHY reads as ones and zeros in turn. */
+  mdio?: { at: number; clock: number; out: number };
+  /** What the description cannot say: a model over the described one. */
+  model?(base: DeviceModel, hardware: ModelDevice): DeviceModel;
+  /** Longest packet of the scenario. Default 1,000. */
+  longest?: number;
+}
+
+const REGISTERS = 0x10000;
+const MICROSECOND = 1000;
+const NO_RING = 0;
+
+/** A device of a description; its scenario lets it receive packets. */
+export class RingNicModel implements DeviceModel {
+  readonly #hardware: ModelDevice;
+  readonly #nic: RingNic;
+  readonly #bytes = new Uint8Array(REGISTERS);
+  readonly #view = new DataView(this.#bytes.buffer);
+  readonly #eeprom: Eeprom | null;
+  #tx = new Cursor();
+  #rx = new Cursor();
+  #packet: Uint8Array[] = [];
+  #scheduled = false;
+  #mdioBit = false;
+  #linked = false;
+  #stopped = false;
+  /** Packets that wait for a descriptor of the receive ring. */
+  readonly #waiting: Uint8Array[] = [];
+  /** Packets that the driver has sent. */
+  readonly sent: Uint8Array[] = [];
+
+  constructor(hardware: ModelDevice, nic: RingNic) {
+    this.#hardware = hardware;
+    this.#nic = nic;
+    this.#eeprom = nic.eeprom ? new Eeprom(nic.eeprom) : null;
+    for (const [at, value] of Object.entries(nic.values ?? {})) this.#view.setUint32(Number(at), value, true);
+  }
+
+  read(_bar: number, at: number, size: number): number {
+    const { irq, reads, eeprom } = this.#nic;
+    let value = this.#get(at, size);
+    for (const [reg, [clear, set]] of Object.entries(reads ?? {})) {
+      const first = Number(reg);
+      if (at < first || at >= first + 4) continue;
+      const shift = 8 * (at - first);
+      value = ((value & ~(clear >>> shift)) | (set >>> shift)) >>> 0;
+    }
+    if (eeprom && at === eeprom.at && this.#eeprom)
+      value = (value & ~eeprom.out) | (this.#eeprom.read() ? eeprom.out : 0);
+    const { mdio } = this.#nic;
+    if (mdio && at === mdio.at) value = this.#mdioBit ? value | mdio.out : value & ~mdio.out;
+    if (at === irq.status && irq.clear === 'read') this.#set(at, size, 0);
+    return size === 4 ? value >>> 0 : value & (size === 2 ? 0xffff : 0xff);
+  }
+
+  write(_bar: number, at: number, size: number, value: number): void {
+    const { irq, tx, rx, eeprom, mdio } = this.#nic;
+    if (mdio && at === mdio.at && (value & mdio.clock) !== 0 && (this.#get(at, size) & mdio.clock) === 0) {
+      this.#mdioBit = !this.#mdioBit;
+    }
+    if (at === irq.status) {
+      if (irq.clear !== 'read') this.#set(at, size, this.#get(at, size) & ~value);
+    } else this.#set(at, size, value);
+    const { stop, start } = this.#nic;
+    if (written(stop, at, size, value)) this.#stopped = true;
+    if (written(start, at, size, value)) this.#stopped = false;
+    if (registersOf(tx).includes(at)) this.#tx = new Cursor();
+    if (registersOf(rx).includes(at)) this.#rx = new Cursor();
+    if (!start && (registersOf(tx).includes(at) || registersOf(rx).includes(at))) this.#stopped = false;
+    if (eeprom && at === eeprom.at) this.#eeprom?.write(value);
+    if (at === irq.enable) this.#interrupt(0);
+    if (at === irq.enable && irq.link !== undefined && !this.#linked && value !== 0) {
+      this.#linked = true;
+      this.#hardware.after(1000 * MICROSECOND, () => this.#interrupt(irq.link ?? 0));
+    }
+    this.#soon();
+  }
+
+  /** A packet comes from outside. */
+  receive(packet: Uint8Array): void {
+    if (this.#waiting.length < 16) this.#waiting.push(packet);
+    this.#soon();
+  }
+
+  #get(at: number, size: number): number {
+    return size === 4 ? this.#view.getUint32(at, true) : size === 2 ? this.#view.getUint16(at, true) : this.#bytes[at];
+  }
+
+  #set(at: number, size: number, value: number): void {
+    if (size === 4) this.#view.setUint32(at, value, true);
+    else if (size === 2) this.#view.setUint16(at, value, true);
+    else this.#bytes[at] = value;
+  }
+
+  #soon(): void {
+    if (this.#scheduled) return;
+    this.#scheduled = true;
+    this.#hardware.after(MICROSECOND, () => {
+      this.#scheduled = false;
+      this.#transmit();
+      while (this.#waiting.length > 0 && this.#deliver(this.#waiting[0])) this.#waiting.shift();
+    });
+  }
+
+  #interrupt(cause: number): void {
+    const { status, enable, size = 4 } = this.#nic.irq;
+    const causes = (this.#get(status, size) | cause) >>> 0;
+    this.#set(status, size, causes);
+    if (enable === undefined ? causes !== 0 : (causes & this.#get(enable, size)) !== 0) this.#hardware.raise();
+  }
+
+  #base(ring: Ring): number {
+    const [low, high] = registersOf(ring);
+    return this.#get(low, 4) + (high === undefined ? 0 : this.#get(high, 4) * 2 ** 32);
+  }
+
+  #transmit(): void {
+    const { tx, irq } = this.#nic;
+    for (let n = 0; n < 4096; ++n) {
+      const at = this.#tx.at || this.#base(tx);
+      if (at === NO_RING || !this.#works(tx) || !this.#owned(tx, at)) return;
+      const data = this.#buffer(tx, at);
+      if (data === null) {
+        // After a bus error a device waits for the driver.
+        this.#packet = [];
+        return;
+      }
+      this.#packet.push(...data);
+      const last = tx.last ? this.#bits(at, tx.last) !== 0 : tx.more ? this.#bits(at, tx.more) === 0 : true;
+      this.#next(tx, this.#tx, at);
+      this.#finish(tx, at);
+      if (!last) continue;
+      const packet = Buffer.concat(this.#packet);
+      this.#packet = [];
+      this.sent.push(packet);
+      this.receive(packet);
+      this.#interrupt(irq.tx);
+    }
+  }
+
+  #deliver(packet: Uint8Array): boolean {
+    const { rx, irq } = this.#nic;
+    const at = this.#rx.at || this.#base(rx);
+    if (at === NO_RING || !this.#works(rx) || !this.#owned(rx, at)) return false;
+    const room = this.#bits(at, rx.length);
+    const { plus = 0, received } = rx;
+    const length = Math.min(packet.length, Math.max(room - plus, 0));
+    // A bus error stops the device; the packet is lost.
+    if (!this.#hardware.writeMemory(this.#address(rx, at), packet.subarray(0, length))) return true;
+    this.#next(rx, this.#rx, at);
+    if (received) this.#put(at, received, length + plus);
+    this.#finish(rx, at);
+    this.#interrupt(irq.rx);
+    return true;
+  }
+
+  // At the end of a list its register is 0, until the driver writes the next one's begin.
+  #next(ring: Ring, cursor: Cursor, at: number): void {
+    if (cursor.advance(ring, at, this.#base(ring), this.#hardware)) return;
+    for (const register of registersOf(ring)) this.#set(register, 4, 0);
+  }
+
+  #works({ on }: Ring): boolean {
+    return !this.#stopped && (on === undefined || (this.#get(on[0], 4) & on[1]) !== 0);
+  }
+
+  #owned(ring: Ring, at: number): boolean {
+    const [offset, mask, value = mask] = ring.own;
+    const word = this.#hardware.read32(at + offset);
+    return word !== null && (word & mask) >>> 0 === value >>> 0;
+  }
+
+  #bits(at: number, [offset, mask]: Bits): number {
+    const word = this.#hardware.read32(at + offset) ?? 0;
+    return (word & mask) >>> shiftOf(mask);
+  }
+
+  #put(at: number, [offset, mask]: Bits, value: number): void {
+    const word = this.#hardware.read32(at + offset) ?? 0;
+    this.#hardware.write32(at + offset, ((word & ~mask) | ((value << shiftOf(mask)) & mask)) >>> 0);
+  }
+
+  #address(ring: Ring, at: number): number {
+    const { address } = ring;
+    if (typeof address === 'number') return this.#hardware.read32(at + address) ?? 0;
+    const [low, high, mask = 0xffffffff] = address;
+    const upper = ((this.#hardware.read32(at + high) ?? 0) & mask) >>> 0;
+    return (this.#hardware.read32(at + low) ?? 0) + upper * 2 ** 32;
+  }
+
+  #buffer(ring: Ring, at: number): Uint8Array[] | null {
+    const parts: [number, number][] = [[this.#address(ring, at), this.#bits(at, ring.length)]];
+    const { second } = ring;
+    if (second) parts.push([this.#hardware.read32(at + second.address) ?? 0, this.#bits(at, second.length)]);
+    const data: Uint8Array[] = [];
+    for (const [address, length] of parts) {
+      if (length === 0) continue;
+      const bytes = this.#hardware.readMemory(address, length);
+      if (bytes === null) return null;
+      data.push(bytes);
+    }
+    return data;
+  }
+
+  #finish(ring: Ring, at: number): void {
+    for (const [offset, [clear, set]] of Object.entries(ring.done)) {
+      const word = this.#hardware.read32(at + Number(offset)) ?? 0;
+      this.#hardware.write32(at + Number(offset), ((word & ~clear) | set) >>> 0);
+    }
+  }
+}
+
+/** Whether a write sets any of the bits. */
+function written(bits: Bits | undefined, at: number, size: number, value: number): boolean {
+  if (!bits) return false;
+  const [register, mask] = bits;
+  if (at < register || at >= register + 4 || at + size > register + 4) return false;
+  return ((value << (8 * (at - register))) & mask) !== 0;
+}
+
+function registersOf({ base }: Ring): readonly number[] {
+  return typeof base === 'number' ? [base] : base;
+}
+
+function shiftOf(mask: number): number {
+  return 31 - Math.clz32(mask & -mask);
+}
+
+/** Where a device is in a ring; 0 is its begin. */
+class Cursor {
+  at = 0;
+  #index = 0;
+
+  /** Goes to the next descriptor. @returns false at the end of a list that is no ring */
+  advance(ring: Ring, at: number, base: number, hardware: ModelDevice): boolean {
+    const { next, bytes = 0, end, entries } = ring;
+    if (next !== undefined) {
+      this.at = hardware.read32(at + next) ?? 0;
+      return this.at !== 0;
+    }
+    const wraps = end ? ((hardware.read32(at + end[0]) ?? 0) & end[1]) !== 0 : ++this.#index === entries;
+    if (wraps) this.#index = 0;
+    this.at = wraps ? base : at + bytes;
+    return true;
+  }
+}
+
+/** A 93C46: a start bit, two bits of command, the address; then a zero and the word, high bit first. */
+class Eeprom {
+  readonly #wiring: NonNullable<RingNic['eeprom']>;
+  #before = 0;
+  #bits: number[] = [];
+  #out: number[] = [];
+  #data = 0;
+
+  constructor(wiring: NonNullable<RingNic['eeprom']>) {
+    this.#wiring = wiring;
+  }
+
+  read(): boolean {
+    return this.#data !== 0;
+  }
+
+  write(value: number): void {
+    const { select, clock, in: line, addressBits = 6, words } = this.#wiring;
+    if ((value & select) === 0) {
+      this.#bits = [];
+      this.#out = [];
+      this.#data = 0;
+    } else if ((value & clock) !== 0 && (this.#before & clock) === 0) {
+      const bit = (value & line) !== 0 ? 1 : 0;
+      if (this.#out.length > 0) this.#data = this.#out.shift() ?? 0;
+      else if (this.#bits.length > 0 || bit !== 0) this.#bits.push(bit);
+      if (this.#bits.length === 3 + addressBits) {
+        const word = words[Number.parseInt(this.#bits.slice(3).join(''), 2)] ?? 0;
+        this.#out = Array.from({ length: 16 }, (_, i) => (word >> (15 - i)) & 1);
+        this.#bits = [];
+        this.#data = 0;
+      }
+    }
+    this.#before = value;
+  }
+}
+
+/**
+ * A test of a network driver: the device, and what such a driver has to stand. It is opened twice; packets are sent, with
+ * fragments where the driver takes them, more than a ring holds, and received; a transmit timeout and the close find
+ * packets under way.
+ */
+export function ringNicTest(nic: RingNic): DriverTest {
+  let made: RingNicModel | null = null;
+  return {
+    device: nic,
+    model(hardware) {
+      made = new RingNicModel(hardware, nic);
+      return nic.model?.(made, hardware) ?? made;
+    },
+    run(t) {
+      for (let round = 0; round < 2; ++round) {
+        const opened = t.open();
+        t.expect(opened === 0, `open returns 0, it returned ${opened}`);
+        // The links of some devices come up by a timer.
+        if (opened !== 0) continue;
+        t.advance(5);
+        traffic(t, made!, nic.longest ?? 1000);
+        t.timeout();
+        t.advance(5);
+        some(t, 4);
+        t.advance(5);
+        // Under way when it closes: sent, and not yet looked at by the device.
+        some(t, 3);
+        t.stop();
+        t.advance(1);
+      }
+    },
+  };
+}
+
+const BURSTS = 60;
+
+function traffic(t: Scenario, nic: RingNicModel, longest: number): void {
+  for (let i = 0; i < BURSTS; ++i) {
+    t.send({ length: 60 + ((i * 97) % (longest - 60)), fragments: i % 4, fragmentLength: 300, first: i });
+    if (i % 5 === 1) nic.receive(Uint8Array.from({ length: 64 + ((i * 53) % (longest - 64)) }, (_, at) => at + i));
+    if (i % 3 === 2) t.advance(1);
+  }
+  t.advance(10);
+  t.received();
+  some(t, 4);
+}
+
+function some(t: Scenario, packets: number): void {
+  for (let i = 0; i < packets; ++i) t.send({ length: 100, fragments: i % 3, fragmentLength: 200 });
+}
