@@ -25,6 +25,7 @@
 #define CONFIG_NETDEVICES 1
 #define CONFIG_MII 1
 #define CONFIG_CRC32 1
+#define CONFIG_REGMAP 1
 #define CONFIG_PCI 1
 #define CONFIG_PCI_MSI 1
 #define CONFIG_HAS_IOMEM 1
