@@ -16,12 +16,17 @@ function* sources(folder) {
   }
 }
 
-/** Every n-th of the files, so that there are `count`; the first is number `offset`. */
-export async function census(kernel, count, offset = 0) {
+/**
+ * Every n-th of the files that use the DMA API, so that there are `count`; the first is number `offset`. With `under`, every
+ * file of that folder counts.
+ */
+export async function census(kernel, count, offset = 0, under) {
   const all = [];
-  for (const folder of FOLDERS) {
+  for (const folder of under === undefined ? FOLDERS : [under]) {
     try {
-      for (const path of sources(join(kernel, folder))) if (USES.test(readFileSync(path, 'utf8'))) all.push(path);
+      for (const path of sources(join(kernel, folder))) {
+        if (under !== undefined || USES.test(readFileSync(path, 'utf8'))) all.push(path);
+      }
     } catch (error) {
       if (error.code !== 'ENOENT') throw error;
     }
@@ -39,7 +44,7 @@ export async function census(kernel, count, offset = 0) {
   };
   await Promise.all([worker(), worker()]);
   rows.sort((a, b) => (a.file < b.file ? -1 : 1));
-  return { of: all.length, sample: rows.length, compiled: rows.filter(({ compiled }) => compiled).length, rows };
+  return { of: all.length, under, sample: rows.length, compiled: rows.filter(({ compiled }) => compiled).length, rows };
 }
 
 /** Why a file does not compile, by the first of the compiler's errors. */
@@ -54,7 +59,7 @@ function reason(message) {
   return { why: 'other', what: text };
 }
 
-export function censusText({ of, sample, compiled, rows }) {
+export function censusText({ of, under, sample, compiled, rows }) {
   const failed = rows.filter((row) => !row.compiled);
   const share = ((100 * compiled) / Math.max(sample, 1)).toFixed(0);
   return [
@@ -67,6 +72,6 @@ export function censusText({ of, sample, compiled, rows }) {
           ),
           '',
         ]),
-    `${compiled} of a sample of ${sample} compile (${share} %), of ${of} files that include linux/dma-mapping.h`,
+    `${compiled} of a sample of ${sample} compile (${share} %), of ${of} files ${under === undefined ? 'that include linux/dma-mapping.h' : `below ${under}`}`,
   ].join('\n');
 }

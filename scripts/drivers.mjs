@@ -5,6 +5,7 @@
 //   npm run drivers -- ~/linux --only natsemi    one
 //   npm run drivers -- ~/linux --reports DIR     each driver's findings as a text that can be sent
 //   npm run drivers -- ~/linux --census 100      which of 100 files that use the DMA API compile, and why not
+//   npm run drivers -- ~/linux --census 100 --under drivers/gpu/drm/i915/gem    of a folder, all its files
 //   --json                                       the same as JSON
 
 import { mkdirSync, readdirSync, writeFileSync } from 'node:fs';
@@ -31,6 +32,7 @@ const { values, positionals } = parseArgs({
     reports: { type: 'string' },
     census: { type: 'string' },
     offset: { type: 'string', default: '0' },
+    under: { type: 'string' },
   },
 });
 
@@ -40,7 +42,7 @@ if (kernel === null) {
   process.exit(2);
 }
 if (values.census !== undefined) {
-  const result = await census(kernel, Number(values.census), Number(values.offset));
+  const result = await census(kernel, Number(values.census), Number(values.offset), values.under);
   console.log(values.json ? JSON.stringify(result, null, 1) : censusText(result));
 } else await collection();
 

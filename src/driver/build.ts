@@ -240,6 +240,8 @@ function plan(options: BuildOptions, cache: string): Job[] {
       flags: [
         ...own,
         ...(configs[i]?.own ?? []).map(macroOf),
+        ...(configs[i]?.flags ?? []),
+        ...(kernel !== undefined && source.startsWith(join(resolve(kernel), 'drivers/gpu/')) ? ['-DGD_NO_NET'] : []),
         `-I${dirname(source)}`,
         `-DKBUILD_MODNAME="${modname(source)}"`,
         `-DKBUILD_BASENAME="${modname(source)}"`,

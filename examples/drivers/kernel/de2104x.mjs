@@ -7,7 +7,7 @@ export default ringNicTest({
   bars: [128, 128],
   ioBars: [0],
   reads: { 0x48: [0x80000000, 2] },
-  tx: { ...ring, base: 0x20, on: [0x30, 0x2000], done: { 0: [0x80000000, 0] } },
+  tx: { ...ring, base: 0x20, on: [0x30, 0x2000], done: { 0: [0x80000000, 0x40000000] } },
   rx: { ...ring, base: 0x18, on: [0x30, 2], received: [0, 0x7fff0000], plus: 4, done: { 0: [0x80000000, 0x300] } },
   irq: { status: 0x28, enable: 0x38, tx: 0x10001, rx: 0x10040 },
 });

@@ -362,6 +362,8 @@ GD_EXPORT int gd_net_timeout(u32 n)
 
 	if (!dev || !dev->netdev_ops->ndo_tx_timeout)
 		return -EOPNOTSUPP;
+	/* The watchdog fires for a queue that is stopped only. */
+	set_bit(__QUEUE_STATE_DRV_XOFF, &dev->_tx[0].state);
 	dev->netdev_ops->ndo_tx_timeout(dev, 0);
 	return 0;
 }

@@ -4,6 +4,8 @@
 #define GEMDMA_TREE_API_H
 #include <gemdma/core.h>
 
+struct sk_buff;
+struct net_device;
 void *gd_kmalloc(size_t size, gfp_t gfp);
 void *gd_krealloc(const void *at, size_t size, gfp_t gfp);
 void *gd_kmemdup(const void *from, size_t n, gfp_t gfp);

@@ -24,9 +24,12 @@
 #include <linux/platform_device.h>
 #include <linux/dma-mapping.h>
 #include <linux/dmapool.h>
+/* GPU drivers have names of their own that networking has, too. */
+#ifndef GD_NO_NET
 #include <linux/netdevice.h>
 #include <linux/etherdevice.h>
 #include <linux/skbuff.h>
 #include <linux/ethtool.h>
 #include <linux/if_vlan.h>
+#endif
 #endif
