@@ -366,8 +366,9 @@ class Eeprom {
  */
 export function ringNicTest(nic: RingNic): DriverTest {
   let made: RingNicModel | null = null;
+  const { bus, ids, revision, bars, ioBars, name, config } = nic;
   return {
-    device: nic,
+    device: { bus, ids, revision, bars, ioBars, name, config },
     model(hardware) {
       made = new RingNicModel(hardware, nic);
       return nic.model?.(made, hardware) ?? made;
