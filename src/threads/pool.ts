@@ -1,6 +1,6 @@
 import { Worker } from 'node:worker_threads';
-import { checkOptions } from '../core/arguments.js';
-import { checkInteger, invalidType } from '../core/errors.js';
+import { checkOptions, checkSynchronous } from '../core/arguments.js';
+import { checkInteger, GemDmaError, invalidType } from '../core/errors.js';
 import { type MachineOptions, machineConfig } from '../machine/config.js';
 import { Machine } from '../machine/machine.js';
 import {
@@ -51,13 +51,13 @@ export class WorkerPool {
   }
 
   /**
-   * Starts the workers on a new machine. `options.cpus` is set by the pool: one for the host and one a worker.
+   * Starts the workers on a new machine. `options.cpus` is set by the pool: one for the host and one per worker.
    * @param workers 1 to 63
    * @throws as `new Machine` does
    */
   static async create(workers: number, options: MachineOptions = {}): Promise<WorkerPool> {
     checkInteger('workers', workers, 1, MAX_WORKERS);
-    const config = machineConfig({ ...options, cpus: workers + 1 });
+    const config = machineConfig({ ...machineConfig(options), cpus: workers + 1 });
     const modules = await threadsModules();
     const memory = sharedMemory(config.memoryLimit);
     const control = new Int32Array(new SharedArrayBuffer(CONTROL_WORDS * 4));
@@ -72,25 +72,28 @@ export class WorkerPool {
   /**
    * Runs a job on every worker; they enter it together. One job at a time.
    * @param module URL of the job's module (see Job)
-   * @param data given to each; a function of the worker's index makes it differ
-   * @returns each worker's result, in order; rejects when one failed, after all have come back
+   * @param data given to each, as structuredClone copies it; a function of the worker's index makes it differ
+   * @returns each worker's result, in order; rejects when one failed or its result cannot be cloned, after all have come back
+   * @throws TypeError for data that cannot be cloned, and what a getter in it throws, before a worker has any of it;
+   *   GemDmaError EBUSY while another job runs, ENODEV for a closed pool
    */
   async run<Result>(
     module: { readonly href: string } | string,
     data?: unknown | ((index: number) => unknown),
   ): Promise<Result[]> {
-    if (typeof module !== 'string' && typeof module?.href !== 'string') throw invalidType('module', 'a URL', module);
-    if (this.#closed) throw new Error('the worker pool is closed');
-    if (this.#running) throw new Error('the worker pool runs a job already');
-    this.machine.core.timeline.enter('worker_pool');
+    const href: unknown = typeof module === 'string' ? module : module?.href;
+    if (typeof href !== 'string') throw invalidType('module', 'a URL', module);
+    this.#enter();
     const id = this.#jobs + 1;
-    // Workers wait for one another: either all get their data, or none does.
+    // Workers wait for one another: either all get their data, or none does. What is posted is the copy: no code of the
+    // caller's runs any more.
     const requests = this.#workers.map((_, index): JobRequest => {
-      const value = typeof data === 'function' ? data(index) : data;
-      structuredClone(value);
-      return { id, module: String(module), data: value };
+      const value: unknown = typeof data === 'function' ? data(index) : data;
+      checkSynchronous('data', value);
+      return { id, module: href, data: clone(value) };
     });
-    if (this.#running || this.#closed) throw new Error('the worker pool runs a job already');
+    // The caller's code may have started a job or closed the pool.
+    this.#enter();
     this.#jobs = id;
     Atomics.store(this.#control, CONTROL_STOP, 0);
     const running = { id, left: this.size, results: new Array<unknown>(this.size), errors: [] as unknown[], done() {} };
@@ -140,10 +143,20 @@ export class WorkerPool {
     await this.close();
   }
 
-  #settle(index: number, { id, result, error, trapped }: JobReply): void {
+  #enter(): void {
+    if (this.#closed) {
+      throw new GemDmaError('ENODEV', 'worker_pool', 'the worker pool is closed', { reason: 'POOL_CLOSED' });
+    }
+    if (this.#running) {
+      throw new GemDmaError('EBUSY', 'worker_pool', 'the worker pool runs a job already', { reason: 'JOB_UNDER_WAY' });
+    }
+    this.machine.core.timeline.enter('worker_pool');
+  }
+
+  #settle(index: number, { id, result, failed, error, trapped }: JobReply): void {
     const running = this.#running;
     if (!running || running.id !== id) return;
-    if (error !== undefined) {
+    if (failed) {
       // A trap leaves an operation half done and locks held, as an end does.
       if (trapped) {
         this.#break(index, 'trapped', error);
@@ -176,5 +189,14 @@ export class WorkerPool {
     running.left = 0;
     running.done();
     for (const worker of this.#workers) void worker.terminate();
+  }
+}
+
+function clone(data: unknown): unknown {
+  try {
+    return structuredClone(data);
+  } catch (error) {
+    if (error instanceof DOMException) throw invalidType('data', 'what can be cloned', data);
+    throw error;
   }
 }

@@ -25,6 +25,8 @@ export interface JobRequest {
 export interface JobReply {
   id: number;
   result?: unknown;
+  /** The job threw `error`, whatever that is, or its result could not be sent. */
+  failed?: boolean;
   error?: unknown;
   /** An operation of the core was left in its middle: it trapped, or waited for a lock of a dead worker. */
   trapped?: boolean;

@@ -53,5 +53,5 @@ export const LOCK_HOLDER_DEAD = 'LOCK_HOLDER_DEAD';
 
 /** Whether an error has left an operation of the core in its middle, with its locks held. */
 export function leavesHalfDone(error: unknown): boolean {
-  return error instanceof WebAssembly.RuntimeError || (error as GemDmaError | undefined)?.reason === LOCK_HOLDER_DEAD;
+  return error instanceof WebAssembly.RuntimeError || (GemDmaError.is(error) && error.reason === LOCK_HOLDER_DEAD);
 }

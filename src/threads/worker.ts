@@ -34,12 +34,33 @@ port.on('message', async ({ id, module: url, data }: JobRequest) => {
     const { default: job } = await loaded;
     reply.result = await job(worker, data);
   } catch (error) {
+    reply.failed = true;
     reply.error = error;
     reply.trapped = leavesHalfDone(error);
     if (reply.trapped) Atomics.store(control, CONTROL_DEAD + index + 1, 1);
   }
-  port.postMessage(reply);
+  send(reply);
 });
+
+/** Results and errors that cannot be cloned fail the job, not the worker. */
+function send(reply: JobReply): void {
+  try {
+    port.postMessage(reply);
+  } catch {
+    const { id, failed, error, trapped } = reply;
+    const why = failed ? `the job of worker ${index} threw what cannot be cloned: ${text(error)}` : undefined;
+    const message = why ?? `the job of worker ${index} returned what cannot be cloned: ${text(reply.result)}`;
+    port.postMessage({ id, failed: true, error: new TypeError(message), trapped } satisfies JobReply);
+  }
+}
+
+function text(value: unknown): string {
+  try {
+    return String(value);
+  } catch {
+    return `an ${typeof value}`;
+  }
+}
 
 /** Returns when all workers are here. */
 function arrive(id: number): void {

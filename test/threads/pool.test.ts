@@ -116,6 +116,68 @@ describe('worker pool', () => {
     expect(await pool.run(job('simple'), 'again')).toHaveLength(2);
   });
 
+  test('data that throws while it is copied, later too, is refused before any worker has it', async () => {
+    await using pool = await WorkerPool.create(2, { ram: '16MiB' });
+    for (let good = 0; good < 4; ++good) {
+      let reads = 0;
+      const data = {
+        get a() {
+          if (reads++ >= good) throw new Error('mine');
+          return 'x';
+        },
+      };
+      // Each worker's copy reads it once: from the third read on there is nothing left to copy.
+      const run = pool.run(job('count'), data).then(String, (error: Error) => error.message);
+      expect(await run, `${good} reads`).toBe(good < 2 ? 'mine' : '1,1');
+      expect(reads).toBe(Math.min(good + 1, 2));
+    }
+    const invalid = expect.objectContaining({ name: 'TypeError', code: 'ERR_INVALID_ARG_TYPE' });
+    for (const data of [Symbol('mine'), { f() {} }])
+      await expect(pool.run(job('simple'), data)).rejects.toThrow(invalid);
+    const rejected = async (): Promise<never> => {
+      throw new Error('nobody waits for it');
+    };
+    await expect(pool.run(job('simple'), rejected)).rejects.toThrow(
+      expect.objectContaining({ code: 'ERR_INVALID_RETURN_VALUE' }),
+    );
+    expect(await pool.run(job('simple'), 'again')).toHaveLength(2);
+    expect(pool.machine.ram.alloc(1)).toHaveLength(1);
+  });
+
+  test.each([
+    'return a symbol',
+    'return a function',
+    'return a getter that throws',
+    'throw a symbol',
+    'throw undefined',
+    'throw a getter that throws',
+  ])('a job whose outcome cannot be sent fails, not the pool: %s', async (what) => {
+    await using pool = await WorkerPool.create(2, { ram: '16MiB' });
+    const outcome = await pool.run(job('simple'), what).then(
+      () => 'resolved',
+      (error) => (error === undefined ? 'threw undefined' : `${error.name}: ${error.message}`),
+    );
+    expect(outcome).toMatch(what === 'throw undefined' ? /^threw undefined$/ : /^TypeError: .* of worker 0 .* cloned/);
+    expect(await pool.run(job('simple'), 'again')).toHaveLength(2);
+    expect(pool.machine.ram.alloc(1)).toHaveLength(1);
+  });
+
+  test('what a pool that is closed or busy refuses has a code', async () => {
+    const pool = await WorkerPool.create(1, { ram: '16MiB' });
+    const running = pool.run(job('simple'), 'loop');
+    const busy = expect.objectContaining({ name: 'GemDmaError', code: 'EBUSY', reason: 'JOB_UNDER_WAY' });
+    await expect(pool.run(job('simple'), 'x')).rejects.toThrow(busy);
+    await pool.close();
+    await running;
+    const closed = expect.objectContaining({ name: 'GemDmaError', code: 'ENODEV', reason: 'POOL_CLOSED' });
+    await expect(pool.run(job('simple'), 'x')).rejects.toThrow(closed);
+  });
+
+  test.each([null, { cpus: Number.NaN }, { cpus: 'x' }, { bogus: 1 }, 5])('options %j are refused', async (options) => {
+    const refused = expect.objectContaining({ code: expect.stringMatching(/^ERR_/) });
+    await expect(WorkerPool.create(1, options as never)).rejects.toThrow(refused);
+  });
+
   test('contention is counted where it happens', async () => {
     // Enough that there are always frames left for the host, whatever the workers hold and have on their stacks.
     await using pool = await WorkerPool.create(2, { ram: '64MiB' });

@@ -1,6 +1,21 @@
 // A job of test/threads/pool.test.ts: does what its data says.
 
+const raise = (value) => {
+  throw value;
+};
+
+/** Jobs whose result or error no message can carry. */
+const UNSENDABLE = {
+  'return a symbol': () => Symbol('mine'),
+  'return a function': () => ({ f() {} }),
+  'return a getter that throws': () => ({ get a() { return raise(new Error('mine')); } }),
+  'throw a symbol': () => raise(Symbol('mine')),
+  'throw undefined': () => raise(undefined),
+  'throw a getter that throws': () => raise({ get a() { return raise(new Error('mine')); }, get reason() { return raise(1); } }),
+};
+
 export default function simple({ core, context, index, workers, stopped }, what) {
+  if (Object.hasOwn(UNSENDABLE, what) && index === 0) return UNSENDABLE[what]();
   if (what === 'throw' && index === 0) throw new RangeError('worker 0 refuses');
   if (what === 'die' && index === 0) process.exit(3);
   if (what === 'forever') while (true) core.exports.clockNow(context);
