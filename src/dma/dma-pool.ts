@@ -1,5 +1,5 @@
-import { checkOptions, checkString } from '../core/arguments.js';
-import { checkInteger, GemDmaError, invalidType, outOfRange } from '../core/errors.js';
+import { checkBoolean, checkObject, checkOptions } from '../core/arguments.js';
+import { checkInteger, GemDmaError, invalidType, invalidValue, outOfRange } from '../core/errors.js';
 import { Life } from '../core/life.js';
 import type { CoherentBuffer } from './coherent.js';
 import type { DmaDevice } from './device.js';
@@ -75,7 +75,8 @@ export class DmaPool {
     this.device = device;
     this.#memory = memory;
     this.#log = log;
-    this.name = checkString('name', name)!;
+    if (typeof name !== 'string') throw invalidType('name', 'of type string', name);
+    this.name = name;
     checkInteger('size', size, 1, MAX_SIZE);
     checkInteger('align', align, 0, 2 ** 30);
     if ((align & (align - 1)) !== 0) throw outOfRange('align', 'a power of two, or 0', align);
@@ -88,6 +89,7 @@ export class DmaPool {
     }
     this.boundary = boundary === 0 ? allocation : Math.min(boundary, allocation);
     this.allocation = allocation;
+    device.host.core.timeline.members.add(this);
   }
 
   /** Blocks that are in use, blocks that there are, and pieces of coherent memory: a line of sysfs `pools`. */
@@ -107,7 +109,9 @@ export class DmaPool {
    * A block (dma_pool_alloc); its bytes are undefined, zero with `zero` (dma_pool_zalloc).
    * @throws GemDmaError ENOMEM when no coherent memory is left
    */
-  alloc({ zero = false }: { zero?: boolean } = {}): PoolBlock {
+  alloc(options: { zero?: boolean } = {}): PoolBlock {
+    checkOptions('options', options, ['zero']);
+    const zero = checkBoolean('zero', options.zero, false);
     this.#life.enter('dma_pool_alloc');
     if (this.free_.length === 0) this.#grow();
     const block = this.free_.pop()!;
@@ -126,16 +130,23 @@ export class DmaPool {
    * Gives a block back (dma_pool_free). One that is not this pool's, or is free already, is told in the kernel's log and
    * changes nothing.
    * @param address the device's address, where it is not the block's own
+   * @throws TypeError for what is no block of memory that the pool has
    */
-  free(block: PoolBlock, address = block.address): void {
+  free(block: PoolBlock, address = block?.address): void {
     this.#life.enter('dma_pool_free');
-    if (typeof block !== 'object' || block === null) throw invalidType('block', 'a block of a pool', block);
+    checkObject('block', block);
+    checkInteger('block.physical', block.physical, 0, Number.MAX_SAFE_INTEGER);
+    checkInteger('address', address, 0, Number.MAX_SAFE_INTEGER);
     const virtual = (BigInt(block.physical) + 0xffff888000000000n).toString(16);
     const dma = `0x${address.toString(16).padStart(16, '0')}`;
     const home = this.buffers.find(({ address: at }) => address >= at && address < at + this.allocation);
     if (home === undefined) {
       this.#say('POOL_BAD_DMA', `pool_block_err ${this.name}, ${virtual}/${dma} (bad dma)`);
       return;
+    }
+    const pfn = Math.floor(block.physical / PAGE_BYTES);
+    if (!this.buffers.some(({ table }) => table.pfns().includes(pfn))) {
+      throw invalidValue('block', 'of memory that the pool has', block);
     }
     if (this.free_.some(({ physical }) => physical === block.physical)) {
       this.#say('POOL_ALREADY_FREE', `pool_block_err ${this.name}, dma ${dma} already free`);
@@ -157,6 +168,7 @@ export class DmaPool {
     if (busy) this.#say('POOL_BUSY', `dma_pool_destroy ${this.name} busy`);
     else for (const buffer of this.buffers) buffer.free();
     this.#life.end();
+    this.device.host.core.timeline.members.delete(this);
     return busy ? this.buffers.length : 0;
   }
 

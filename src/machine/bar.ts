@@ -1,6 +1,7 @@
 import { checkBytes } from '../core/arguments.js';
 import { checkInteger, GemDmaError, outOfRange } from '../core/errors.js';
 import { PAGE_SIZE } from '../core/generated/constants.js';
+import { Life } from '../core/life.js';
 import type { DmaDevice } from '../dma/device.js';
 
 /**
@@ -18,6 +19,7 @@ export class Bar {
   readonly address: number;
   readonly size: number;
   private readonly bytes: Uint8Array;
+  readonly #life: Life;
 
   /** @internal `machine.addBar` makes them. */
   constructor(device: DmaDevice, address: number, size: number) {
@@ -25,10 +27,12 @@ export class Bar {
     this.address = address;
     this.size = size;
     this.bytes = new Uint8Array(size);
+    this.#life = new Life(device.host.core.timeline, 'BAR');
   }
 
   /** The first page, for lists (ScatterTable.fromEntries). */
   get pfn(): number {
+    this.#enter('bar');
     return this.address / PAGE_SIZE;
   }
 
@@ -36,13 +40,21 @@ export class Bar {
   read(offset: number, n: number): Uint8Array {
     checkInteger('offset', offset, 0, this.size);
     checkInteger('n', n, 0, this.size - offset);
+    this.#enter('bar_read');
     return this.bytes.slice(offset, offset + n);
   }
 
   write(offset: number, bytes: Uint8Array): void {
     checkBytes('bytes', bytes);
     checkInteger('offset', offset, 0, this.size - bytes.length);
+    this.#enter('bar_write');
     this.bytes.set(bytes, offset);
+  }
+
+  // It goes with its device.
+  #enter(call: string): void {
+    this.#life.enter(call);
+    this.device.enter(call);
   }
 }
 

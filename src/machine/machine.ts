@@ -313,6 +313,7 @@ export class Machine implements DriverHost {
    * @throws TypeErrors and RangeErrors naming the option at fault
    */
   createDmaPool(device: DmaDevice, options: DmaPoolOptions): DmaPool {
+    this.#core.timeline.enter('dma_pool_create');
     DmaDevice.recordIn(this, device, 'dma_pool_create');
     return new DmaPool(device, this.ram, (of, id, text) => this.kernelLog.say(id, of.name, text), options);
   }
@@ -324,6 +325,7 @@ export class Machine implements DriverHost {
    * @throws RangeError; GemDmaError ENOSPC when the bridge's window is full
    */
   addBar(device: DmaDevice, size: number | string): Bar {
+    this.#core.timeline.enter('pci_assign_resource');
     DmaDevice.recordIn(this, device, 'pci_assign_resource');
     return this.bars.add(device, parseSize('size', size));
   }

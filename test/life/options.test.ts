@@ -100,6 +100,7 @@ const ROWS: Record<string, () => unknown> = {
   'new DmaDomain': () => new mainEntry.DmaDomain(machine, OOPS),
   'new IovaDomain': () => new mainEntry.IovaDomain(machine, OOPS),
   'Machine#addDevice': () => machine.addDevice(OOPS),
+  'Machine#createDmaPool': () => machine.createDmaPool(machine.addDevice(), OOPS),
   'Machine#addI915': () => machine.addI915(OOPS),
   'Machine#addDriver': () => machine.addDriver(mainEntry.i915Driver, OOPS),
   'ScatterTable.fromPages': () => ScatterTable.fromPages(machine, [300], OOPS),

@@ -27,6 +27,7 @@ const INNER = new Set(['ShmemFile', 'Reclaim', 'ModelDevice']);
 /** What may be asked of the dead: plain facts, and what does nothing. */
 const FACTS = new Set([
   'alive',
+  'coherent',
   'toString',
   'vmas',
   'pinned',
