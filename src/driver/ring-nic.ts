@@ -361,8 +361,8 @@ class Eeprom {
 
 /**
  * A test of a network driver: the device, and what such a driver has to stand. It is opened twice; packets are sent, with
- * fragments where the driver takes them, more than a ring holds, and received; a transmit timeout and the close find
- * packets under way.
+ * fragments where the driver takes them, more than a ring holds, and received; a transmit timeout, the close and the removal
+ * find packets under way.
  */
 export function ringNicTest(nic: RingNic): DriverTest {
   let made: RingNicModel | null = null;
@@ -390,6 +390,10 @@ export function ringNicTest(nic: RingNic): DriverTest {
         t.stop();
         t.advance(1);
       }
+      // The driver is unbound while its device is up.
+      if (t.open() !== 0) return;
+      t.advance(5);
+      some(t, 3);
     },
   };
 }
