@@ -1,7 +1,7 @@
 import { spawnSync } from 'node:child_process';
 import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { afterAll, describe, expect, test } from 'vitest';
 import { gemdma as inTerminal, main } from './terminal.js';
@@ -85,7 +85,7 @@ describe('input of every wrong kind is exit code 2 with the reason in one line',
     [['stress', '--merge', file('lines.gz', gzipSync(Buffer.alloc(200 * 2 ** 20, '\n')))], 'more than 16 Mi lines'],
     [['driver', 'symbols', file('no.wasm', '{}')], 'is no WebAssembly module'],
     [
-      ['driver', 'run', file('no.wasm', '{}'), '--test', 'examples/drivers/nic/ring_nic.test.mjs'],
+      ['driver', 'run', file('no.wasm', '{}'), '--test', resolve('examples/drivers/nic/ring_nic.test.mjs')],
       'is no WebAssembly module',
     ],
     [['verify', file('short', '# linux-sg_table 1 steps=3\n{"op":"begin"}\n')], '1 lines of 3'],

@@ -30,17 +30,17 @@ export function verifyTraceAsync(
  * @returns null when the signal was aborted
  * @throws as whatIf
  */
-export function whatIfAsync(
+export async function whatIfAsync(
   operations: Operations,
   options: WhatIfOptions = {},
   call: ReplayCallOptions = {},
 ): Promise<WhatIfResult | null> {
+  checkWhatIf(options);
   return inThread<WhatIfResult>({ operations, options }, call);
 }
 
 async function inThread<Result>(request: ReplayRequest, call: ReplayCallOptions): Promise<Result | null> {
   checkLongCall(call, ['signal']);
-  if (request.options) checkWhatIf(request.options);
   const { signal } = call;
   if (signal?.aborted) return null;
   const worker = new Worker(new URL('./replay-worker.js', import.meta.url), { workerData: request });
