@@ -1,4 +1,4 @@
-import { invalidReturn, invalidType, invalidValue, outOfRange } from './errors.js';
+import { checkInteger, invalidReturn, invalidType, invalidValue, outOfRange } from './errors.js';
 import type { ContextHandle } from './generated/exports.js';
 import { Core } from './instance.js';
 import type { Timeline } from './life.js';
@@ -31,17 +31,62 @@ export function hostTimeline(host: CoreHost, call: string): Timeline {
   return core.timeline;
 }
 
-/** Throws unless `options` is an object all of whose keys are known: an unknown key is refused, not ignored. */
-export function checkOptions(name: string, options: unknown, known: readonly string[]): void {
+/**
+ * The options as plain values, each read once: a getter of the caller's runs here and nowhere else. A call first reads all that
+ * it was given, then checks that its objects are alive, then has effects.
+ * @throws for what is no object, and for a key that is not known: it is refused, not ignored
+ */
+export function checkOptions<Options>(name: string, options: Options, known: readonly string[]): Options {
   checkObject(name, options);
   for (const key of Object.keys(options)) {
     if (!known.includes(key)) {
       throw invalidValue(`${name}.${key}`, `one of the known options (${known.join(', ')})`, key);
     }
-    // Left out, or undefined: nothing else stands for the default.
-    if ((options as Record<string, unknown>)[key] === null)
-      throw invalidType(`${name}.${key}`, 'given or left out', null);
   }
+  const plain: Record<string, unknown> = {};
+  for (const key of known) {
+    const value = (options as Record<string, unknown>)[key];
+    // Left out, or undefined: nothing else stands for the default.
+    if (value === null) throw invalidType(`${name}.${key}`, 'given or left out', null);
+    if (value !== undefined) plain[key] = value;
+  }
+  return plain as Options;
+}
+
+/** The entries of an array, its length and each of them read once, in order. */
+export function readList<Entry>(
+  name: string,
+  list: readonly Entry[],
+  [min, max]: readonly [number, number],
+  read: (entry: Entry) => Entry,
+): Entry[] {
+  if (!Array.isArray(list)) throw invalidType(name, 'an array', list);
+  const count = checkInteger(`${name}.length`, list.length, min, max);
+  const plain: Entry[] = [];
+  for (let i = 0; i < count; ++i) plain.push(read(list[i]));
+  return plain;
+}
+
+/** What says of a typed array what it is, whatever properties it was given: its prototype's getters. */
+const TYPED = Object.getOwnPropertyDescriptors(Object.getPrototypeOf(Uint32Array.prototype) as Uint32Array);
+const typeOf = TYPED[Symbol.toStringTag as never] as unknown as { get(): string | undefined };
+const lengthOf = TYPED.length as unknown as { get(): number };
+
+/** pfns of a list or typed array, its length and each of them read once. */
+export function readPfnList(pfns: ArrayLike<number>, min: number, max: number): Uint32Array {
+  if (typeof pfns !== 'object' || pfns === null) throw invalidType('pfns', 'a list of pfns', pfns);
+  if (typeOf.get.call(pfns) === 'Uint32Array') {
+    checkInteger('pfns.length', lengthOf.get.call(pfns), min, max);
+    return new Uint32Array(pfns);
+  }
+  const count = checkInteger('pfns.length', pfns.length, min, max);
+  const plain = new Uint32Array(count);
+  for (let i = 0; i < count; ++i) {
+    const pfn = pfns[i];
+    if (pfn >>> 0 !== pfn) checkInteger(`pfns[${i}]`, pfn, 0, 0xffffffff);
+    plain[i] = pfn;
+  }
+  return plain;
 }
 
 /** Throws unless it is an object with properties of its own. */

@@ -1,4 +1,4 @@
-import { checkBytes, oneOf } from './arguments.js';
+import { checkBytes, oneOf, readPfnList } from './arguments.js';
 import type { Calls } from './calls.js';
 import { checkInteger, GemDmaError, invalidType } from './errors.js';
 import { ENOMEM, MAX_ORDER, PAGE_SIZE, ZONE_DMA32, ZONE_NORMAL } from './generated/constants.js';
@@ -109,16 +109,13 @@ export class PhysicalMemory {
 
   /** Gives single frames back. @throws GemDmaError EINVAL, and frees none, when one is not in use or is named twice. */
   free(pfns: ArrayLike<number>): void {
+    const list = readPfnList(pfns, 0, MAX_FRAMES);
+    const count = list.length;
     this.#enter('free_pages');
-    if (typeof pfns !== 'object' || pfns === null) throw invalidType('pfns', 'a list of pfns', pfns);
-    const count = checkInteger('pfns.length', pfns.length, 0, MAX_FRAMES);
-    for (let i = 0; i < count; ++i) {
-      if (pfns[i] >>> 0 !== pfns[i]) checkInteger(`pfns[${i}]`, pfns[i], 0, MAX_PFN);
-    }
     const { pagesInUse } = this.#core.exports;
-    let whole = count <= PART || new Set(Array.from(pfns)).size === count;
+    let whole = count <= PART || new Set(list).size === count;
     for (let done = 0; whole && done < count; done += PART) {
-      whole = Boolean(pagesInUse(this.#context, Math.min(PART, count - done), this.#stage(pfns, done)));
+      whole = Boolean(pagesInUse(this.#context, Math.min(PART, count - done), this.#stage(list, done)));
     }
     if (!whole) {
       throw new GemDmaError(
@@ -130,24 +127,23 @@ export class PhysicalMemory {
         },
       );
     }
-    this.#put(pfns);
+    this.#put(list);
     // dma-debug may have found them mapped.
     this.#core.calls.over();
   }
 
-  #put(pfns: ArrayLike<number>): void {
+  #put(pfns: Uint32Array): void {
     for (let done = 0; done < pfns.length; done += PART) {
       const at = this.#stage(pfns, done);
       this.#core.exports.pagesFree(this.#context, Math.min(PART, pfns.length - done), at);
     }
-    if (this.cache !== null) for (const pfn of Array.from(pfns)) this.cache.drop(pfn * PAGE_SIZE, PAGE_SIZE);
+    if (this.cache !== null) for (const pfn of pfns) this.cache.drop(pfn * PAGE_SIZE, PAGE_SIZE);
   }
 
   /** Puts as many pfns as the staging block holds there. Returns its offset. */
-  #stage(pfns: ArrayLike<number>, from: number): number {
+  #stage(pfns: Uint32Array, from: number): number {
     const staging = this.#core.staging(this.#context);
-    const part = Math.min(PART, pfns.length - from);
-    this.#core.writeWords(staging, Array.prototype.slice.call(pfns, from, from + part));
+    this.#core.writeWords(staging, pfns.subarray(from, from + PART));
     return staging;
   }
 

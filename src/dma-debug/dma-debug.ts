@@ -177,10 +177,10 @@ export class DmaDebug {
 
   /** debugfs: all_errors, num_errors, driver_filter. What is not given stays. */
   set(options: Pick<DmaDebugOptions, 'allErrors' | 'numErrors' | 'driverFilter'>): void {
+    const given = checkOptions('options', options, ['allErrors', 'numErrors', 'driverFilter']);
+    debugConfig(given); // Types and ranges.
+    const { allErrors, numErrors, driverFilter } = given;
     this.#core.timeline.enter('dma_debug');
-    checkOptions('options', options, ['allErrors', 'numErrors', 'driverFilter']);
-    debugConfig(options); // Types and ranges.
-    const { allErrors, numErrors, driverFilter } = options;
     if (allErrors !== undefined) this.allErrors = allErrors;
     if (driverFilter !== undefined) this.filter = filterName(driverFilter);
     this.records.setOptions(this.allErrors, numErrors ?? this.records.value(VALUE_NUM_ERRORS), this.filter !== '');
@@ -351,17 +351,16 @@ export class DmaDebug {
 
   /** Physical memory that must not be mapped: the current kernel stack, and kernel text with read-only data. */
   places(ranges: { stack?: PhysicalRange; text?: PhysicalRange }): void {
-    this.#core.timeline.enter('dma_debug');
-    checkOptions('ranges', ranges, ['stack', 'text']);
-    const { stack, text } = ranges;
-    for (const [name, range] of Object.entries({ stack, text })) {
-      if (range === undefined) continue;
-      checkOptions(name, range, ['start', 'length']);
+    const given = checkOptions('ranges', ranges, ['stack', 'text']);
+    const [stack, text] = (['stack', 'text'] as const).map((name): PhysicalRange => {
+      if (given[name] === undefined) return { start: 0, length: 0 };
+      const range = checkOptions(name, given[name], ['start', 'length']);
       checkInteger(`${name}.start`, range.start, 0, MAX_ADDRESS);
       checkInteger(`${name}.length`, range.length, 0, MAX_ADDRESS - range.start);
-    }
-    const { debugPlaces } = this.#core.exports;
-    debugPlaces(this.context, stack?.start ?? 0, stack?.length ?? 0, text?.start ?? 0, text?.length ?? 0);
+      return range;
+    });
+    this.#core.timeline.enter('dma_debug');
+    this.#core.exports.debugPlaces(this.context, stack.start, stack.length, text.start, text.length);
   }
 
   /** @internal PTEs of a GPU now point at the mapping that begins at `address`; `by` -1 when they no longer do. */

@@ -46,8 +46,8 @@ const DEFAULTS: DmaDebugConfig = {
 };
 
 /** Completes and checks the options. Throws ERR_INVALID_ARG_TYPE, ERR_INVALID_ARG_VALUE or ERR_OUT_OF_RANGE. */
-export function debugConfig(options: DmaDebugOptions): DmaDebugConfig {
-  checkOptions('dmaDebug', options, Object.keys(DEFAULTS));
+export function debugConfig(given: DmaDebugOptions): DmaDebugConfig {
+  const options = checkOptions('dmaDebug', given, Object.keys(DEFAULTS));
   const config = { ...DEFAULTS };
   for (const [key, value] of Object.entries(options)) {
     if (value === undefined) continue;

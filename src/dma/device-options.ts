@@ -62,8 +62,8 @@ export type DeviceConfig = Required<Omit<DeviceOptions, 'driver' | 'domain'>> &
   Pick<DeviceOptions, 'driver' | 'domain'>;
 
 /** @throws TypeErrors and RangeErrors naming the option at fault; the domain is looked at by the device */
-export function deviceConfig(options: DeviceOptions): DeviceConfig {
-  checkOptions('options', options, DEVICE_OPTION_NAMES);
+export function deviceConfig(given: DeviceOptions): DeviceConfig {
+  const options = checkOptions('options', given, DEVICE_OPTION_NAMES);
   const id = checkInteger('id', options.id ?? 1, 1, MAX_ID);
   const sourceId = checkInteger('sourceId', options.sourceId ?? (id << 3) & 0xffff, 0, 0xffff);
   const maskBits = checkInteger('maskBits', options.maskBits ?? 32, 12, 64);

@@ -81,8 +81,8 @@ export class DmaDevice {
    * @throws TypeErrors and RangeErrors naming the option at fault; GemDmaError ENOMEM, EBUSY, EXDEV, ENODEV, ESTALE
    */
   constructor(host: DmaHost, options: DeviceOptions = {}, gone?: () => void) {
-    const timeline = hostTimeline(host, 'device_add');
     const config = deviceConfig(options);
+    const timeline = hostTimeline(host, 'device_add');
     const { domain } = config;
     if (domain !== undefined && domain !== 'passthrough') DmaDomain.check(domain, timeline, 'device_add');
     this.host = host;

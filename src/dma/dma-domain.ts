@@ -1,4 +1,4 @@
-import { checkBoolean, checkOptions, hostTimeline, oneOf } from '../core/arguments.js';
+import { checkBoolean, checkOptions, hostTimeline, oneOf, readList } from '../core/arguments.js';
 import { checkInteger, GemDmaError, invalidType, outOfRange } from '../core/errors.js';
 import {
   COOKIE_DEFERRED_LIST,
@@ -101,46 +101,43 @@ export class DmaDomain {
 
   /** Makes a domain. Throws TypeErrors and RangeErrors for a shape that cannot be, GemDmaError ENOMEM. */
   constructor(host: DmaHost, options: DomainOptions = {}) {
+    const given = checkOptions('options', options, OPTIONS);
+    const flushQueue = checkOptions('flushQueue', given.flushQueue ?? {}, ['entries', 'milliseconds']);
+    const reserved = readList('reserved', given.reserved ?? [], [0, MAX_PFN], readRange);
     const timeline = hostTimeline(host, 'iommu_domain_alloc');
-    checkOptions('options', options, OPTIONS);
     this.host = host;
-    this.lazy = oneOf('mode', options.mode ?? 'strict', ['strict', 'lazy']) === 'lazy';
+    this.lazy = oneOf('mode', given.mode ?? 'strict', ['strict', 'lazy']) === 'lazy';
     const format = formatOf(host.core.exports.iommuFormat(host.context));
-    const levels = checkInteger('levels', options.levels ?? format.levels[0], 3, 5);
+    const levels = checkInteger('levels', given.levels ?? format.levels[0], 3, 5);
     if (!format.levels.includes(levels as 3 | 4 | 5)) throw outOfRange('levels', format.levels.join(' or '), levels);
-    const width = checkWidth(options.width, format.width(levels));
-    const pageSizes = checkInteger('pageSizes', options.pageSizes ?? format.pageSizes, 0x1000, Number.MAX_SAFE_INTEGER);
+    const width = checkWidth(given.width, format.width(levels));
+    const pageSizes = checkInteger('pageSizes', given.pageSizes ?? format.pageSizes, 0x1000, Number.MAX_SAFE_INTEGER);
     if (!format.isPageSizes(pageSizes)) throw outOfRange('pageSizes', format.pageSizesAllowed, pageSizes);
-    const { flushQueue = {} } = options;
-    checkOptions('flushQueue', flushQueue, ['entries', 'milliseconds']);
     const entries = checkInteger('flushQueue.entries', flushQueue.entries ?? 256, 2, 65536);
-    const deferred = checkBoolean('deferredList', options.deferredList, false);
+    const deferred = checkBoolean('deferredList', given.deferredList, false);
     if (!deferred && (entries & (entries - 1)) !== 0) {
       throw outOfRange('flushQueue.entries', 'a power of two', entries);
     }
     const milliseconds = checkInteger('flushQueue.milliseconds', flushQueue.milliseconds ?? 10, 1, 1e6);
-    const magazine = checkInteger('magazine', options.magazine ?? MAGAZINE_PFNS, 1, MAGAZINE_PFNS);
-    const allocator = options.allocator ?? 'rcache';
+    const magazine = checkInteger('magazine', given.magazine ?? MAGAZINE_PFNS, 1, MAGAZINE_PFNS);
+    const allocator = given.allocator ?? 'rcache';
     this.allocator = allocator;
     const rules = ALLOCATORS[oneOf('allocator', allocator, ALLOCATOR_NAMES)];
     const { lineBelow, fastPath } = rules;
     // The kernels keep the line between 32-bit and other limits differently: the last pfn below it, the first above.
     const line = lineBelow ? LAST_32BIT : LAST_32BIT + 1;
-    const exact = checkBoolean('unmapWholeRange', options.unmapWholeRange, false);
+    const exact = checkBoolean('unmapWholeRange', given.unmapWholeRange, false);
     const flags =
       (this.lazy ? COOKIE_LAZY : 0) |
-      (checkBoolean('mergeSegments', options.mergeSegments, true) ? 0 : COOKIE_MAP_ENTRIES) |
+      (checkBoolean('mergeSegments', given.mergeSegments, true) ? 0 : COOKIE_MAP_ENTRIES) |
       (exact ? COOKIE_UNMAP_RANGE : 0) |
-      (checkBoolean('retryBelow4GiB', options.retryBelow4GiB, false) ? COOKIE_RETRY_32BIT : 0) |
+      (checkBoolean('retryBelow4GiB', given.retryBelow4GiB, false) ? COOKIE_RETRY_32BIT : 0) |
       (deferred ? COOKIE_DEFERRED_LIST : 0) |
-      (checkBoolean('minAlignMask', options.minAlignMask, true) ? 0 : COOKIE_NO_MIN_ALIGN) |
+      (checkBoolean('minAlignMask', given.minAlignMask, true) ? 0 : COOKIE_NO_MIN_ALIGN) |
       (fastPath ? 0 : COOKIE_TREE_ONLY);
-    const writeImpliesRead = checkBoolean('writeImpliesRead', options.writeImpliesRead, true);
-    const npCache = checkBoolean('npCache', options.npCache, false);
+    const writeImpliesRead = checkBoolean('writeImpliesRead', given.writeImpliesRead, true);
+    const npCache = checkBoolean('npCache', given.npCache, false);
     const tables = format.domainFlags({ writeImpliesRead, exact, npCache });
-    const reserved = options.reserved ?? [];
-    if (!Array.isArray(reserved)) throw invalidType('reserved', 'an array of [first, last] pfns', reserved);
-    for (const range of reserved) checkRange(range);
     const ns = milliseconds * NS_PER_MS;
     const { exports } = host.core;
     const record = exports.dmaDomainCreate(
@@ -215,7 +212,7 @@ export class DmaDomain {
 
   /** Keeps the pfns from first to last from being handed out. Throws ENOMEM. */
   reserve(first: number, last: number): void {
-    checkRange([first, last]);
+    readRange([first, last]);
     if (!this.host.core.exports.iovaReserveRange(this.iova, first, last)) {
       throw new GemDmaError(
         'ENOMEM',
@@ -315,8 +312,10 @@ function checkWidth(width: number | undefined, bits: number): number {
   return checkInteger('width', width ?? most, MIN_WIDTH, most);
 }
 
-function checkRange(range: readonly [number, number]): void {
+function readRange(range: readonly [number, number]): readonly [number, number] {
   if (!Array.isArray(range) || range.length !== 2) throw invalidType('reserved', '[first, last] pfns', range);
-  checkInteger('first', range[0], 0, MAX_PFN);
-  checkInteger('last', range[1], range[0], MAX_PFN);
+  const [first, last] = [range[0], range[1]];
+  checkInteger('first', first, 0, MAX_PFN);
+  checkInteger('last', last, first, MAX_PFN);
+  return [first, last];
 }

@@ -69,8 +69,9 @@ export class DmaPool {
    * @throws RangeError, TypeError; what dma_pool_create answers with NULL
    */
   constructor(device: DmaDevice, memory: PoolMemory, log: PoolLog, options: DmaPoolOptions) {
-    checkOptions('options', options, ['name', 'size', 'align', 'boundary']);
-    const { name, size, align, boundary = 0 } = options;
+    const given = checkOptions('options', options, ['name', 'size', 'align', 'boundary']);
+    const { name, size, align, boundary = 0 } = given;
+    device.enter('dma_pool_create');
     this.#life = new Life(device.host.core.timeline, 'DMA pool');
     this.device = device;
     this.#memory = memory;

@@ -54,13 +54,15 @@ export class LinkedRange {
 
   /**
    * Gives the space back: with nothing linked (dma_iova_free), or after unlinking the first `linked` bytes
-   * (dma_iova_destroy).
+   * (dma_iova_destroy). The range cannot be used any more.
+   * @throws GemDmaError ENODEV when it was given back before
    */
   free(linked = 0, dir: Direction = DMA_BIDIRECTIONAL, attrs = 0): void {
     checkInteger('linked', linked, 0, this.size);
     checkTransfer(dir, attrs);
     const record = this.#enter('dma_iova_destroy');
     this.device.host.core.exports.dmaIovaDestroy(record, this.address, linked, this.size, dir, attrs);
+    this.#life.end();
     this.device.settle();
   }
 

@@ -1,5 +1,5 @@
-import { type CoreHost, checkBoolean, checkOptions, hostTimeline } from '../core/arguments.js';
-import { checkInteger, GemDmaError, invalidType, outOfRange } from '../core/errors.js';
+import { type CoreHost, checkBoolean, checkOptions, hostTimeline, readList, readPfnList } from '../core/arguments.js';
+import { checkInteger, GemDmaError, invalidType } from '../core/errors.js';
 import {
   MAX_ORDER,
   PAGE_SIZE,
@@ -91,17 +91,18 @@ export class ScatterTable {
    * Throws GemDmaError EINVAL for a maxSegment below a page or a size that does not end in the last page, ENOMEM.
    */
   static fromPages(host: DmaHost, pfns: ArrayLike<number>, options: PagesOptions = {}): ScatterTable {
+    const given = checkOptions('options', options, ['offset', 'size', 'maxSegment', 'coalesce']);
+    const list = readPfnList(pfns, 1, SG_MAX_PAGES);
+    const count = list.length;
+    const offset = checkInteger('offset', given.offset ?? 0, 0, PAGE_SIZE - 1);
+    const size = checkInteger('size', given.size ?? count * PAGE_SIZE - offset, 1, count * PAGE_SIZE - offset);
+    const maxSegment = checkInteger('maxSegment', given.maxSegment ?? SG_MAX_ENTRY, 0, 0xffffffff);
+    const flags = checkBoolean('coalesce', given.coalesce, true) ? 0 : SG_NO_COALESCE;
     hostTimeline(host, 'sg_alloc_table_from_pages');
-    checkOptions('options', options, ['offset', 'size', 'maxSegment', 'coalesce']);
-    const count = checkPfns(pfns);
-    const offset = checkInteger('offset', options.offset ?? 0, 0, PAGE_SIZE - 1);
-    const size = checkInteger('size', options.size ?? count * PAGE_SIZE - offset, 1, count * PAGE_SIZE - offset);
-    const maxSegment = checkInteger('maxSegment', options.maxSegment ?? SG_MAX_ENTRY, 0, 0xffffffff);
-    const flags = checkBoolean('coalesce', options.coalesce, true) ? 0 : SG_NO_COALESCE;
     const { exports } = host.core;
     const handle = exports.sgReserve(host.context, count);
     if (handle === 0) throw noMemory(`no memory for a table of ${count} pages`);
-    writePfns(host.core, handle, pfns);
+    writePfns(host.core, handle, list);
     const rc = exports.sgFinish(handle, offset, size, maxSegment, flags);
     if (rc < 0) {
       exports.sgDestroy(handle);
@@ -119,11 +120,11 @@ export class ScatterTable {
     pages: number,
     options: Pick<PagesOptions, 'maxSegment' | 'coalesce'> = {},
   ): ScatterTable {
-    hostTimeline(host, 'sg_alloc_table');
-    checkOptions('options', options, ['maxSegment', 'coalesce']);
+    const given = checkOptions('options', options, ['maxSegment', 'coalesce']);
     checkInteger('pages', pages, 1, SG_MAX_PAGES);
-    const maxSegment = checkInteger('maxSegment', options.maxSegment ?? SG_MAX_ENTRY, PAGE_SIZE, 0xffffffff);
-    const flags = checkBoolean('coalesce', options.coalesce, true) ? 0 : SG_NO_COALESCE;
+    const maxSegment = checkInteger('maxSegment', given.maxSegment ?? SG_MAX_ENTRY, PAGE_SIZE, 0xffffffff);
+    const flags = checkBoolean('coalesce', given.coalesce, true) ? 0 : SG_NO_COALESCE;
+    hostTimeline(host, 'sg_alloc_table');
     const handle = host.core.exports.sgAllocPages(host.context, pages, flags, maxSegment);
     if (handle === 0) throw noMemory(`no memory for a table with ${pages} pages of its own`);
     return new ScatterTable(host, handle);
@@ -141,19 +142,13 @@ export class ScatterTable {
 
   /** A table of exactly these entries (sg_init_table and sg_set_page). Throws ENOMEM. */
   static fromEntries(host: DmaHost, entries: readonly SgEntry[]): ScatterTable {
+    const runs = readList('entries', entries, [1, SG_MAX_PAGES / 4], checkEntry);
     hostTimeline(host, 'sg_alloc_table');
-    if (!Array.isArray(entries)) throw invalidType('entries', 'an array', entries);
-    const count = checkInteger('entries.length', entries.length, 1, SG_MAX_PAGES / 4);
-    for (const entry of entries) {
-      checkOptions('entry', entry, ['pfn', 'offset', 'length']);
-      checkInteger('pfn', entry.pfn, 0, 0xffffffff);
-      checkInteger('offset', entry.offset, 0, 0xffffffff);
-      checkInteger('length', entry.length, 1, 0xffffffff);
-    }
+    const count = runs.length;
     const { exports } = host.core;
     const handle = exports.sgReserveRuns(host.context, count);
     if (handle === 0) throw noMemory(`no memory for a table of ${count} entries`);
-    writeRuns(host.core, handle, entries);
+    writeRuns(host.core, handle, runs);
     exports.sgFinishRuns(handle);
     return new ScatterTable(host, handle);
   }
@@ -308,14 +303,12 @@ export class ScatterTable {
   }
 }
 
-function checkPfns(pfns: ArrayLike<number>): number {
-  if (typeof pfns !== 'object' || pfns === null) throw invalidType('pfns', 'a list of pfns', pfns);
-  const count = checkInteger('pfns.length', pfns.length, 1, SG_MAX_PAGES);
-  if (pfns instanceof Uint32Array) return count;
-  for (let i = 0; i < count; ++i) {
-    if (pfns[i] >>> 0 !== pfns[i]) throw outOfRange(`pfns[${i}]`, 'an integer from 0 to 4294967295', pfns[i]);
-  }
-  return count;
+function checkEntry(entry: SgEntry): SgEntry {
+  const plain = checkOptions('entry', entry, ['pfn', 'offset', 'length']);
+  checkInteger('pfn', plain.pfn, 0, 0xffffffff);
+  checkInteger('offset', plain.offset, 0, 0xffffffff);
+  checkInteger('length', plain.length, 1, 0xffffffff);
+  return plain;
 }
 
 function noMemory(message: string): GemDmaError {

@@ -83,10 +83,10 @@ export class KernelLog {
 
   /** The same as lines. What was lost comes first, in the words of the kernel's console. */
   lines(options: DmesgOptions = {}): string[] {
-    checkOptions('options', options, ['timestamps', 'warnings', 'printed']);
-    const timestamps = checkBoolean('timestamps', options.timestamps, false);
-    const warnings = checkBoolean('warnings', options.warnings, false);
-    const printed = checkBoolean('printed', options.printed, false);
+    const given = checkOptions('options', options, ['timestamps', 'warnings', 'printed']);
+    const timestamps = checkBoolean('timestamps', given.timestamps, false);
+    const warnings = checkBoolean('warnings', given.warnings, false);
+    const printed = checkBoolean('printed', given.printed, false);
     const { messages } = this;
     const lines = this.dropped > 0 ? [`** ${this.dropped} printk messages dropped **`] : [];
     for (const message of messages) {

@@ -54,11 +54,11 @@ export class Process extends Living {
    * @returns its address
    */
   mmap(size: number | string, options: { populate?: boolean } = {}): number {
-    this.enter('mmap');
     const pages = Math.ceil(parseSize('size', size) / PAGE_SIZE);
     checkInteger('size', pages, 1, 2 ** 24);
-    checkOptions('options', options, ['populate']);
-    const populate = checkBoolean('populate', options.populate, false);
+    const given = checkOptions('options', options, ['populate']);
+    const populate = checkBoolean('populate', given.populate, false);
+    this.enter('mmap');
     const start = this.next;
     const area = { start, end: start + pages * PAGE_SIZE, pfns: new Uint32Array(pages) };
     if (populate) {

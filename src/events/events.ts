@@ -170,9 +170,9 @@ export class EventLog {
    * @throws GemDmaError ENOMEM
    */
   start(options: { records?: number } = {}): void {
+    const { records = 65536 } = checkOptions('options', options, ['records']);
+    checkInteger('records', records, 1, 2 ** 20);
     this.#core.timeline.enter('events_start');
-    checkOptions('options', options, ['records']);
-    const records = checkInteger('records', options.records ?? 65536, 1, 2 ** 20);
     const ring = this.#core.exports.eventsStart(this.context, Math.ceil(Math.log2(records)));
     if (ring === 0) throw new GemDmaError('ENOMEM', 'events_start', `no memory for a ring of ${records} events`);
     this.recording = true;

@@ -11,7 +11,7 @@ import { getPages } from './pages.js';
 import type { BindStage } from './policy/policy.js';
 import { askPolicy, tellPolicy } from './policy/run.js';
 import { vmaUnbind } from './unbind.js';
-import { checkView, sameView, type View, viewSize } from './view.js';
+import { readView, sameView, type View, viewSize } from './view.js';
 import { GLOBAL_BIND, LOCAL_BIND, MAX_PIN_COUNT, Vma } from './vma.js';
 
 /** Flags of a pin, as the driver has them (PIN_*). PIN_OFFSET_BIAS goes with an offset of its own. */
@@ -62,7 +62,13 @@ export function isAlignment(value: number): boolean {
   return value === 0 || 2 ** Math.round(Math.log2(value)) === value;
 }
 
-/** The work of GemObject.bind: checks arguments, pins and, unless it was asked for, drops the pin again. */
+/** The options of GemObject.bind as plain values. */
+export function readBindOptions(object: GemObject, options: BindOptions): BindOptions {
+  const plain = checkOptions('options', options, BIND_OPTIONS);
+  return plain.view === undefined ? plain : { ...plain, view: readView(object, plain.view) };
+}
+
+/** The work of GemObject.bind, whose options were read: checks arguments, pins and, unless it was asked for, drops the pin again. */
 export function bindObject(object: GemObject, vm: AddressSpace, options: BindOptions | undefined): Vma {
   let flags = vm.isGgtt ? PIN_GLOBAL : PIN_USER;
   let pin = false;
@@ -70,13 +76,11 @@ export function bindObject(object: GemObject, vm: AddressSpace, options: BindOpt
   let bias = 0;
   let view: View | undefined;
   if (options !== undefined) {
-    checkOptions('options', options, BIND_OPTIONS);
     flags = flagsOf(vm, options);
     pin = checkBoolean('pin', options.pin, false);
     alignment = checkAlignment('alignment', options.alignment ?? 0);
     bias = checkInteger('offsetBias', options.offsetBias ?? 0, 0, 2 ** 48);
     view = options.view;
-    if (view !== undefined) checkView(object, view);
   }
   object.device.takeMapFailure(); // One that a retry ladder got over is no cause of what follows.
   const vma = doPin(object, vm, view, alignment, flags, bias);

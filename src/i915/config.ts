@@ -104,13 +104,20 @@ const SUSPENDED = ['[object AsyncFunction]', '[object GeneratorFunction]', '[obj
 const MiB = 1024 ** 2;
 const GiB = 1024 ** 3;
 
+/** The options as plain values. Throws ERR_INVALID_ARG_TYPE or ERR_INVALID_ARG_VALUE for what has no such name. */
+export function readI915Options(options: I915Options): I915Options {
+  const plain = checkOptions('i915', options, KEYS);
+  if (plain.defects === undefined) return plain;
+  return { ...plain, defects: checkOptions('defects', plain.defects, DEFECTS) };
+}
+
 /**
  * Completes and checks the description of a GPU.
+ * @param options that were read
  * @param translated whether an IOMMU translates the device's accesses
  * @throws ERR_INVALID_ARG_TYPE, ERR_INVALID_ARG_VALUE or ERR_OUT_OF_RANGE naming the option at fault
  */
 export function i915Config(options: I915Options, translated: boolean): I915Config {
-  checkOptions('i915', options, KEYS);
   const { gen, platform } = generation(options);
   const ggtt = parseSize('ggtt', options.ggtt ?? 2 * GiB);
   if (ggtt !== GiB && ggtt !== 2 * GiB && !(ggtt === 4 * GiB && gen >= 8)) {
@@ -189,7 +196,6 @@ function ppgttMode(asked: PpgttMode | undefined, gen: number, translated: boolea
 }
 
 function defects(given: Partial<Defects>): Defects {
-  checkOptions('defects', given, DEFECTS);
   return {
     danglingPages: flag('defects.danglingPages', given.danglingPages, false),
     userptrCursor: flag('defects.userptrCursor', given.userptrCursor, false),

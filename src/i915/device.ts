@@ -15,12 +15,12 @@ import { ImportBacking } from './backing/import.js';
 import { ShmemBacking } from './backing/shmem.js';
 import { StolenMemory } from './backing/stolen.js';
 import { UserptrBacking, UserptrNotifiers } from './backing/userptr.js';
-import { type I915Config, type I915Options, i915Config, i915Policy } from './config.js';
+import { type I915Config, type I915Options, i915Config, i915Policy, readI915Options } from './config.js';
 import { GpuContext } from './context.js';
 import { CACHE_LEVELS, type Caching, cacheLevelOf } from './cpu-access.js';
 import { TRACEPOINTS } from './events.js';
 import { evictEverything, evictVm } from './evict.js';
-import { type ExecObject, type ExecOptions, execbuffer } from './execbuffer.js';
+import { type ExecObject, type ExecOptions, execbuffer, readBatch } from './execbuffer.js';
 import { Ggtt } from './ggtt.js';
 import { GemObject } from './object.js';
 import { HOOKS, type HookName, type MappingPolicy } from './policy/policy.js';
@@ -120,8 +120,9 @@ export class I915Device extends DrmDevice<HookName> {
    */
   constructor(host: DriverHost, device: DmaDevice, options: I915Options) {
     super(host, device, HOOKS, TRACEPOINTS);
-    this.config = frozen(i915Config(options, host.translates));
-    this.policy = i915Policy(options);
+    const given = readI915Options(options);
+    this.config = frozen(i915Config(given, host.translates));
+    this.policy = i915Policy(given);
     device.setMask(this.config.dmaBits);
     this.notifiers = new UserptrNotifiers(this);
     this.ggtt = new Ggtt(this);
@@ -153,11 +154,10 @@ export class I915Device extends DrmDevice<HookName> {
    * @param size bytes or text such as `'4MiB'`, rounded up to whole pages. EINVAL for 0
    */
   createObject(size: number | string, options?: CreateOptions): GemObject {
+    const { caching } = options === undefined ? {} : checkOptions('options', options, ['caching']);
+    const level = caching === undefined ? Number(this.config.llc) : cacheLevel(caching);
     this.enter('gem_create');
-    if (options !== undefined) checkOptions('options', options, ['caching']);
     const bytes = wholePages(typeof size === 'number' ? size : parseSize('size', size));
-    let level = this.config.llc ? 1 : 0;
-    if (options?.caching !== undefined) level = cacheLevel(options.caching);
     return new GemObject(this, bytes, new ShmemBacking(this, bytes), DOMAIN_CPU, level);
   }
 
@@ -175,10 +175,10 @@ export class I915Device extends DrmDevice<HookName> {
    * without privilege, EAGAIN while workers of an overlapping object are under way.
    */
   createUserptr(process: Process, address: number, size: number | string, options: UserptrOptions = {}): GemObject {
-    checkOptions('options', options, ['unsynchronized', 'readOnly', 'privileged']);
-    const unsynchronized = checkBoolean('unsynchronized', options.unsynchronized, false);
-    const privileged = checkBoolean('privileged', options.privileged, true);
-    const readOnly = checkBoolean('readOnly', options.readOnly, false);
+    const given = checkOptions('options', options, ['unsynchronized', 'readOnly', 'privileged']);
+    const unsynchronized = checkBoolean('unsynchronized', given.unsynchronized, false);
+    const privileged = checkBoolean('privileged', given.privileged, true);
+    const readOnly = checkBoolean('readOnly', given.readOnly, false);
     const bytes = parseSize('size', size);
     checkInteger('address', address, 0, Number.MAX_SAFE_INTEGER);
     this.enter('gem_userptr');
@@ -236,7 +236,8 @@ export class I915Device extends DrmDevice<HookName> {
     list: readonly ExecObject[],
     options?: ExecOptions,
   ): { vmas: Vma[]; request: Request } {
-    return this.call('gem_execbuffer', () => execbuffer(this, context, list, options));
+    const batch = readBatch(list, options);
+    return this.call('gem_execbuffer', () => execbuffer(this, context, batch));
   }
 
   /**

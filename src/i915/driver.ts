@@ -1,5 +1,5 @@
 import type { Driver } from '../drm/driver.js';
-import { type I915Options, i915Config } from './config.js';
+import { type I915Options, i915Config, readI915Options } from './config.js';
 import { I915Device } from './device.js';
 
 /** i915 as a machine takes it: `machine.addDriver(i915Driver, { gen: 8 })`. */
@@ -9,7 +9,7 @@ export const i915Driver: Driver<I915Options, I915Device> = {
   limits: { maxSegment: 0xffffffff },
 
   check(options, host) {
-    i915Config(options, host.translates);
+    i915Config(readI915Options(options), host.translates);
   },
 
   probe(host, device, options) {

@@ -1,4 +1,4 @@
-import { checkBoolean, checkOptions } from '../core/arguments.js';
+import { checkBoolean, checkOptions, readList } from '../core/arguments.js';
 import { checkInteger, invalidType, outOfRange } from '../core/errors.js';
 import { EINVAL, ENOSPC, refuse } from '../drm/errno.js';
 import {
@@ -47,13 +47,8 @@ export interface ExecOptions {
 export function execbuffer(
   device: I915Device,
   context: GpuContext,
-  list: readonly ExecObject[],
-  options: ExecOptions = {},
+  { list, busy }: Batch,
 ): { vmas: Vma[]; request: Request } {
-  checkOptions('options', options, ['busy']);
-  const busy = options.busy ?? 1;
-  if (typeof busy !== 'number') throw invalidType('busy', 'of type number', busy);
-  if (!(busy >= 0 && busy < 2 ** 40)) throw outOfRange('busy', '>= 0 milliseconds', busy);
   check(device, context, list);
   const { vm } = context;
   // eb_lookup_vmas: from here on every object has a vma, bound or not, that unbinding does not destroy.
@@ -83,18 +78,34 @@ export function execbuffer(
   return { vmas, request: request! };
 }
 
+/** What a call of execbuffer was given, as plain values. */
+export interface Batch {
+  readonly list: readonly ExecObject[];
+  readonly busy: number;
+}
+
+export function readBatch(list: readonly ExecObject[], options: ExecOptions = {}): Batch {
+  const { busy = 1 } = checkOptions('options', options, ['busy']);
+  if (typeof busy !== 'number') throw invalidType('busy', 'of type number', busy);
+  if (!(busy >= 0 && busy < 2 ** 40)) throw outOfRange('busy', '>= 0 milliseconds', busy);
+  return { list: readList('list', list, [0, 2 ** 32 - 1], readEntry), busy };
+}
+
+function readEntry(entry: ExecObject): ExecObject {
+  const plain = checkOptions('list', entry, EXEC_OBJECT);
+  checkInteger('alignment', plain.alignment ?? 0, 0, 2 ** 48);
+  checkBoolean('write', plain.write, false);
+  checkBoolean('needsGtt', plain.needsGtt, false);
+  return plain;
+}
+
 const EXEC_OBJECT: readonly (keyof ExecObject)[] = ['object', 'alignment', 'write', 'needsGtt'];
 
 function check(device: I915Device, context: GpuContext, list: readonly ExecObject[]): void {
   const call = 'gem_execbuffer';
-  if (!Array.isArray(list)) throw invalidType('list', 'an array of objects', list);
   device.accept(GpuContext, 'context', context, call);
   if (context.device !== device) otherDevice(call, `context ${context.id}`);
   for (const entry of list) {
-    checkOptions('list', entry, EXEC_OBJECT);
-    checkInteger('alignment', entry.alignment ?? 0, 0, 2 ** 48);
-    checkBoolean('write', entry.write, false);
-    checkBoolean('needsGtt', entry.needsGtt, false);
     device.accept(GemObject, 'object', entry.object, call);
     if (entry.object.device !== device) otherDevice(call, `${entry.object}`);
   }

@@ -10,7 +10,7 @@ import { ListLink } from '../drm/list.js';
 import type { AddressSpace } from './address-space.js';
 import type { Backing } from './backing/backing.js';
 import { attachPhys } from './backing/phys.js';
-import { type BindOptions, bindObject, checkAlignment, findVma } from './bind.js';
+import { type BindOptions, bindObject, checkAlignment, findVma, readBindOptions } from './bind.js';
 import {
   CACHE_LEVELS,
   type Caching,
@@ -25,7 +25,7 @@ import type { I915Device } from './device.js';
 import { DONTNEED, MADV_NAMES, type Madv, PURGED, WILLNEED } from './madvise.js';
 import { getPages, putPages, quirkPins, setTiling, truncate } from './pages.js';
 import { vmaUnbind } from './unbind.js';
-import { checkView, type View } from './view.js';
+import { readView, type View } from './view.js';
 import type { Vma } from './vma.js';
 
 /**
@@ -186,9 +186,10 @@ export class GemObject extends DrmGemObject<I915Device> {
    * EXDEV for an address space of another GPU, ENODEV for that of a released context.
    */
   bind(vm: AddressSpace, options?: BindOptions): Vma {
+    const how = options === undefined ? undefined : readBindOptions(this, options);
     return this.call('gem_bind', () => {
       this.device.checkVm(vm, 'gem_bind');
-      return bindObject(this, vm, options);
+      return bindObject(this, vm, how);
     });
   }
 
@@ -197,10 +198,10 @@ export class GemObject extends DrmGemObject<I915Device> {
    * the one that is named. An object has one rotated view, whatever its geometry.
    */
   vma(vm: AddressSpace, view?: View): Vma | undefined {
+    const shown = view === undefined ? undefined : readView(this, view);
     this.enter('gem_vma');
     this.device.checkVm(vm, 'gem_vma');
-    if (view !== undefined) checkView(this, view);
-    return findVma(this, vm, view) ?? undefined;
+    return findVma(this, vm, shown) ?? undefined;
   }
 
   /**

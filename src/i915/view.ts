@@ -28,19 +28,22 @@ export function sameView(a: View | undefined, b: View | undefined): boolean {
   return a.type !== 'partial' || b.type !== 'partial' || (a.offset === b.offset && a.size === b.size);
 }
 
-/** Throws ERR_INVALID_ARG_VALUE or ERR_OUT_OF_RANGE unless the object has the pages that a view shows. */
-export function checkView(object: GemObject, view: View): void {
+/** The view as plain values. Throws ERR_INVALID_ARG_VALUE or ERR_OUT_OF_RANGE unless the object has the pages that it shows. */
+export function readView(object: GemObject, given: View): View {
   const pages = object.size / PAGE_SIZE;
-  checkObject('view', view);
-  if (view.type === 'rotated') {
-    checkOptions('view', view, ['type', 'width', 'height']);
-    checkInteger('view.width', view.width, 1, pages);
-    checkInteger('view.height', view.height, 1, Math.floor(pages / view.width));
-  } else if (view.type === 'partial') {
-    checkOptions('view', view, ['type', 'offset', 'size']);
-    checkInteger('view.offset', view.offset, 0, pages - 1);
-    checkInteger('view.size', view.size, 1, pages - view.offset);
-  } else {
-    throw invalidValue('view.type', "'rotated' or 'partial'", (view as { type: unknown }).type);
+  checkObject('view', given);
+  const { type } = given;
+  if (type === 'rotated') {
+    const { width, height } = checkOptions('view', given, ['type', 'width', 'height']);
+    checkInteger('view.width', width, 1, pages);
+    checkInteger('view.height', height, 1, Math.floor(pages / width));
+    return { type, width, height };
   }
+  if (type === 'partial') {
+    const { offset, size } = checkOptions('view', given, ['type', 'offset', 'size']);
+    checkInteger('view.offset', offset, 0, pages - 1);
+    checkInteger('view.size', size, 1, pages - offset);
+    return { type, offset, size };
+  }
+  throw invalidValue('view.type', "'rotated' or 'partial'", type);
 }

@@ -114,9 +114,9 @@ export class IovaDomain {
 
   /** Makes an empty domain. Throws TypeErrors and RangeErrors naming the option at fault, GemDmaError ENOMEM. */
   constructor(host: IovaHost, options: IovaDomainOptions = {}) {
+    const given = checkOptions('options', options, ['model', 'granule', 'startPfn', 'cpus']);
     const timeline = hostTimeline(host, 'init_iova_domain');
-    checkOptions('options', options, ['model', 'granule', 'startPfn', 'cpus']);
-    const { model = 'linux-6.12', granule = PAGE_SIZE, startPfn = 1, cpus = 1 } = options;
+    const { model = 'linux-6.12', granule = PAGE_SIZE, startPfn = 1, cpus = 1 } = given;
     if (typeof model !== 'string' || !Object.hasOwn(ALLOCATORS, model)) {
       throw invalidValue('model', `one of ${Object.keys(ALLOCATORS).join(', ')}`, model);
     }

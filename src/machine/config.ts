@@ -1,4 +1,4 @@
-import { checkBoolean, checkOptions, oneOf } from '../core/arguments.js';
+import { checkBoolean, checkOptions, oneOf, readList } from '../core/arguments.js';
 import { checkInteger, invalidType, outOfRange, parseSize } from '../core/errors.js';
 import { PAGE_SIZE } from '../core/generated/constants.js';
 import { type DmaDebugConfig, type DmaDebugOptions, debugConfig } from '../dma-debug/options.js';
@@ -98,16 +98,17 @@ const MAX_RAM = 256 * 1024 ** 3;
 export const IOMMU_MODES: readonly IommuMode[] = ['strict', 'lazy', 'passthrough', 'off'];
 const KEYS = ['ram', 'kernel', 'iommu', 'swiotlb', 'dmaDebug', 'cpus', 'seed', 'memoryLimit'];
 
+const RAM_OPTIONS = ['size', 'fragmentation'];
+
 /**
  * Completes and checks a machine's description. Throws ERR_INVALID_ARG_TYPE, ERR_INVALID_ARG_VALUE or ERR_OUT_OF_RANGE
  * naming the option at fault.
  */
-export function machineConfig(options: MachineOptions = {}): MachineConfig {
-  checkOptions('options', options, KEYS);
+export function machineConfig(given: MachineOptions = {}): MachineConfig {
+  const options = checkOptions('options', given, KEYS);
   const kernel = oneOf('kernel', options.kernel ?? DEFAULT_KERNEL, KERNEL_NAMES);
   const iommu = iommuConfig(options.iommu, kernel);
-  const ram = typeof options.ram === 'object' ? options.ram : { size: options.ram };
-  checkOptions('ram', ram, ['size', 'fragmentation']);
+  const ram = checkOptions('ram', typeof options.ram === 'object' ? options.ram : { size: options.ram }, RAM_OPTIONS);
   const size = parseSize('ram', ram.size ?? '1GiB');
   if (size < MIN_RAM || size > MAX_RAM) throw outOfRange('ram', '>= 4MiB && <= 256GiB', size);
   return {
@@ -128,8 +129,7 @@ export function machineConfig(options: MachineOptions = {}): MachineConfig {
 }
 
 function iommuConfig(options: MachineOptions['iommu'], kernel: KernelName): MachineConfig['iommu'] {
-  const given = typeof options === 'object' ? options : { mode: options };
-  checkOptions('iommu', given, [
+  const given = checkOptions('iommu', typeof options === 'object' ? options : { mode: options }, [
     'mode',
     'format',
     'levels',
@@ -143,31 +143,32 @@ function iommuConfig(options: MachineOptions['iommu'], kernel: KernelName): Mach
   const format = iommuFormat(oneOf('iommu.format', given.format ?? names[0], names));
   const levels = given.levels ?? format.levels[0];
   if (!format.levels.includes(levels)) throw outOfRange('iommu.levels', format.levels.join(', '), levels);
-  const reserved = given.reserved ?? RESERVED_RANGES;
-  if (!Array.isArray(reserved)) throw invalidType('iommu.reserved', 'an array of [first, last] pfns', reserved);
-  for (const range of reserved) {
-    if (!Array.isArray(range)) throw invalidType('iommu.reserved', 'an array of [first, last] pfns', range);
-    const [lo, hi] = range;
-    checkInteger('iommu.reserved', lo, 0, 2 ** 52);
-    checkInteger('iommu.reserved', hi, lo, 2 ** 52);
-  }
+  const reserved = readList('iommu.reserved', given.reserved ?? RESERVED_RANGES, [0, 2 ** 32 - 1], readReserved);
   return {
     mode: oneOf('iommu.mode', given.mode ?? 'strict', IOMMU_MODES),
     format: format.name,
     levels,
     npCache: checkBoolean('iommu.npCache', given.npCache, false),
     allocator: oneOf('iommu.allocator', given.allocator ?? KERNELS[kernel].allocator, ALLOCATOR_NAMES),
-    reserved: reserved.map(([lo, hi]) => [lo, hi]),
+    reserved,
     magazine: checkInteger('iommu.magazine', given.magazine ?? 127, 1, 127),
     flushQueue: flushQueueConfig(given.flushQueue, kernel),
   };
 }
 
+function readReserved(range: [number, number]): [number, number] {
+  if (!Array.isArray(range)) throw invalidType('iommu.reserved', 'an array of [first, last] pfns', range);
+  const [lo, hi] = range;
+  checkInteger('iommu.reserved', lo, 0, 2 ** 52);
+  checkInteger('iommu.reserved', hi, lo, 2 ** 52);
+  return [lo, hi];
+}
+
 function flushQueueConfig(
-  given: { entries?: number; milliseconds?: number } = {},
+  options: { entries?: number; milliseconds?: number } = {},
   kernel: KernelName,
 ): MachineConfig['iommu']['flushQueue'] {
-  checkOptions('iommu.flushQueue', given, ['entries', 'milliseconds']);
+  const given = checkOptions('iommu.flushQueue', options, ['entries', 'milliseconds']);
   const usual = KERNELS[kernel].flushQueue;
   return {
     entries: checkInteger('iommu.flushQueue.entries', given.entries ?? usual.entries, 2, 65536),
@@ -178,8 +179,12 @@ function flushQueueConfig(
 function swiotlbConfig(options: MachineOptions['swiotlb'], mode: IommuMode, ram: number): MachineConfig['swiotlb'] {
   if (options === false) return false;
   if (options === undefined && mode !== 'off' && mode !== 'passthrough') return false;
-  const given = typeof options === 'object' ? options : { size: options };
-  checkOptions('swiotlb', given, ['size', 'force', 'base', 'indices']);
+  const given = checkOptions('swiotlb', typeof options === 'object' ? options : { size: options }, [
+    'size',
+    'force',
+    'base',
+    'indices',
+  ]);
   // Linux takes 64 MiB of any machine that needs a pool; one of a few MiB would have nothing left.
   const size = parseSize('swiotlb.size', given.size ?? Math.min(SWIOTLB_DEFAULT, ram / 4));
   // The smallest pool is one set of 128 slots of 2 KiB (IO_TLB_SEGSIZE).
@@ -189,10 +194,10 @@ function swiotlbConfig(options: MachineOptions['swiotlb'], mode: IommuMode, ram:
   }
   const base = checkInteger('swiotlb.base', given.base ?? 0, 0, 2 ** 32 - 4096);
   if (base % 4096 !== 0) throw outOfRange('swiotlb.base', 'a multiple of 4096', base);
-  const indices = given.indices ?? [];
-  if (!Array.isArray(indices)) throw invalidType('swiotlb.indices', 'an array of slots', indices);
-  for (const index of indices) checkInteger('swiotlb.indices', index, 0, size / 2048 - 1);
-  return { size, force: given.force ?? false, base, indices: [...indices] };
+  const indices = readList('swiotlb.indices', given.indices ?? [], [0, 2 ** 32 - 1], (index) =>
+    checkInteger('swiotlb.indices', index, 0, size / 2048 - 1),
+  );
+  return { size, force: given.force ?? false, base, indices };
 }
 
 function dmaDebugConfig(option: NonNullable<MachineOptions['dmaDebug']>): MachineConfig['dmaDebug'] {

@@ -223,11 +223,10 @@ export class Machine implements DriverHost {
    * @throws RangeErrors and TypeErrors naming the option at fault; GemDmaError ENOMEM, ENOSPC when every slot is taken
    */
   addDevice(options: MachineDeviceOptions = {}): DmaDevice {
+    const { domain: wanted, ...limits } = checkOptions('options', options, DEVICE_OPTIONS);
     this.#core.timeline.enter('device_add');
-    checkOptions('options', options, DEVICE_OPTIONS);
-    const { domain: wanted, ...limits } = options;
     const id = this.freeId();
-    const domain = domainFor(this, options);
+    const domain = domainFor(this, { ...limits, domain: wanted });
     const own = domain instanceof DmaDomain && !(wanted instanceof DmaDevice) ? domain : undefined;
     const swiotlb = this.config.swiotlb;
     let device: DmaDevice;

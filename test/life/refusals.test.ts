@@ -301,7 +301,7 @@ describe('arguments before effects', () => {
         expect(() => ScatterTable.fromPages(machine, [1, 2], options)).toThrow(/maxSegment|entries|offset|size|align/);
       }
       expect(() => ScatterTable.fromPages(machine, [1, -2])).toThrow(RangeError);
-      expect(() => ScatterTable.fromPages(machine, { length: 2 })).toThrow(RangeError);
+      expect(() => ScatterTable.fromPages(machine, { length: 2 })).toThrow(TypeError);
       for (const options of [{ levels: 9 }, { width: 64 }, { allocator: 'best' }, { reserved: [[5, 1]] }] as never[]) {
         expect(() => new DmaDomain(machine, options)).toThrow(/levels|width|allocator|last/);
       }

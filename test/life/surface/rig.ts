@@ -57,7 +57,7 @@ export const DEATHS: Record<string, (one: never, rig: Rig) => void> = {
   DmaDomain: (one: library.DmaDomain) => one.destroy(),
   ScatterTable: (one: library.ScatterTable) => one.release(),
   CoherentBuffer: (one: library.CoherentBuffer) => one.free(),
-  LinkedRange: (one: library.LinkedRange) => one.device.destroy(),
+  LinkedRange: (one: library.LinkedRange) => one.free(),
   IovaDomain: (one: library.IovaDomain) => one.destroy(),
   DmaBuf: (one: library.DmaBuf) => one.release(),
   DmaBufAttachment: (one: library.DmaBufAttachment) => one.detach(),
