@@ -103,6 +103,7 @@ export class DmaBufAttachment extends Living {
     if (this.table !== null) refuse(-EBUSY, call, 'the attachment is mapped already');
     return this.host.core.calls.run(() => {
       const table = this.dmaBuf.exporter.map(this);
+      checkSynchronous('exporter.map', table);
       if (!(table instanceof ScatterTable)) throw invalidReturn('exporter.map', 'a ScatterTable', table);
       ScatterTable.recordIn(this.host, table, call);
       if (!table.mapped || table.inUse || table.pageCount * PAGE_SIZE !== this.dmaBuf.size) {

@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest';
+import { PAGE_SIZE as PAGE } from '../../src/core/generated/constants.js';
 import {
   DMA_ATTR,
   DMA_BIDIRECTIONAL,
@@ -14,8 +15,6 @@ import {
 } from '../../src/index.js';
 
 /** Devices as they are: behind a narrow bus, not coherent, at a cable, beside each other. */
-
-const PAGE = 4096;
 
 function machineOf(options: MachineOptions = {}, device: MachineDeviceOptions = {}) {
   const machine = new Machine({ ram: '64MiB', dmaDebug: { allErrors: true }, ...options });

@@ -120,7 +120,17 @@ const ARGUMENTS: Record<string, Record<string, (rig: Rig) => unknown[]>> = {
 };
 
 /** Members of the device that only prepare or finish a call of another. */
-const INNER = new Set(['forgetCore', 'settle', 'tableRecord', 'checkPiece', 'canAttach', 'setDriven']);
+const INNER = new Set([
+  'forgetCore',
+  'settle',
+  'tableRecord',
+  'checkPiece',
+  'canAttach',
+  'setDriven',
+  'masks',
+  'applyMask',
+  'coherent',
+]);
 
 const CLASSES = [
   [DmaDevice, 'device'],
@@ -236,7 +246,7 @@ test('the parts of a machine that was disposed refuse every call', () => {
     [iommu, Iommu, { tables: [domain], leaves: [domain, 0, PAGE], iovaToPhys: [domain, 0], dump: [domain] }],
     [events, EventLog, {}],
   ];
-  const inner = new Set(['constructor', 'pending', 'named', 'addTracepoints', 'tell']);
+  const inner = new Set(['constructor', 'backing', 'pending', 'named', 'addTracepoints', 'tell']);
   for (const [part, { prototype }, given] of parts) {
     for (const [name, property] of Object.entries(Object.getOwnPropertyDescriptors(prototype))) {
       if (inner.has(name)) continue;
