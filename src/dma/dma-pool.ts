@@ -178,6 +178,7 @@ export class DmaPool {
     return this.#life.alive;
   }
 
+  /** Destroys the pool, as `destroy()`. */
   [Symbol.dispose](): void {
     if (this.alive && this.device.alive) this.destroy();
   }

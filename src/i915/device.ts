@@ -309,6 +309,7 @@ export class I915Device extends DrmDevice<HookName> {
     this.hooks.call(() => evictVm(vm, true));
   }
 
+  /** Unbinds what nobody has pinned, in all address spaces (i915_gem_evict_everything). */
   evictEverything(): void {
     this.call('gem_evict_everything', () => {
       const rc = evictEverything(this);

@@ -48,6 +48,7 @@ export class Gaps {
     }
   }
 
+  /** Counts what could not be understood, and keeps some of it with its line. */
   notUnderstood(line: number, column: number, reason: string, text: string): void {
     ++this.notUnderstoodLines;
     if (this.examples.length >= MAX_EXAMPLES) return;

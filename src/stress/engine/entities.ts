@@ -53,6 +53,7 @@ export class Entities<T> {
     return this.ids.map((id, place) => [id, this.things[place]]);
   }
 
+  /** All of them. */
   values(): T[] {
     return [...this.things];
   }
