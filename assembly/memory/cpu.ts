@@ -40,7 +40,7 @@ export class Cpu {
   /** Table pages that wait for their next use (iommu/unit.ts), linked through their first words; and how many. */
   freeTables: usize;
   pooledUnits: u32;
-  /** VT-d table pages taken on this CPU less those given back on it: only the sum over CPUs means anything. */
+  /** Pages of IOMMU tables taken on this CPU less those given back on it: only the sum over CPUs means anything. */
   tablePages: u32;
   /** The stack above pageCount, up to here: frames on loan; and below here some frame may have contents (ram/loan.ts). */
   loanEnd: u32;

@@ -5,7 +5,7 @@
 //   byte 4..7  contended   acquisitions that did not succeed at the first try
 //
 // A holder that dies (its worker trapped or was cut off) never unlocks. A waiter therefore wakes after each slice of time
-// and asks the host about the holder, which throws where it is dead: nobody hangs.
+// and asks the host about the holder, which throws where the holder is dead.
 
 import { currentCpu } from './cpu';
 
@@ -79,7 +79,7 @@ function lockContended(at: usize): void {
       if (state == 0) return;
       if (state < WAITED_FOR && atomic.cmpxchg<u32>(at, state, state | WAITED_FOR) != state) continue;
       const held = state | WAITED_FOR;
-      // 2: nobody has woken it.
+      // 2: the wait ended without a wake.
       if (atomic.wait<u32>(at, held, SLICE) != 2) continue;
       slices = held == before ? slices + 1 : 1;
       before = held;

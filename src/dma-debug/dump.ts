@@ -1,4 +1,5 @@
 import type { LiveEntryRecord } from '../core/dma-debug-records.js';
+import { PAGE_SIZE } from '../core/generated/constants.js';
 import { fill } from '../core/kernel-format.js';
 import type { DebugDialect } from './dialects.js';
 
@@ -6,7 +7,6 @@ import type { DebugDialect } from './dialects.js';
 const HASH_BITS = 13;
 /** L1_CACHE_SHIFT of x86-64. */
 const LINE_BYTES = 64;
-const PAGE_BYTES = 4096;
 
 const CHECKED = {
   'not applicable': 'dma map error check not applicable',
@@ -29,7 +29,7 @@ export function dumpLines(
     const { driver, name } = device(entry.device);
     return fill(dialect.dump, {
       ...{ driver, device: name, idx: bucket(entry), type: dialect.types[entry.type], dir: entry.direction },
-      ...{ phys: entry.phys, pfn: Math.floor(entry.phys / PAGE_BYTES), cln: Math.floor(entry.phys / LINE_BYTES) },
+      ...{ phys: entry.phys, pfn: Math.floor(entry.phys / PAGE_SIZE), cln: Math.floor(entry.phys / LINE_BYTES) },
       ...{ address: entry.address, size: entry.size, checked: CHECKED[entry.checked] },
     });
   });

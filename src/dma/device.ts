@@ -22,6 +22,7 @@ import {
   ALL_ENTRIES,
   DEVICE_FORCE_BOUNCE,
   DEVICE_UNTRUSTED,
+  PAGE_SIZE,
   PROT_READ,
   PROT_WRITE,
   TYPE_PAGE,
@@ -311,16 +312,17 @@ export class DmaDevice {
     checkInteger('length', length, 1, MAX_U32);
     checkTransfer(dir, attrs);
     const record = this.enter(call);
-    const offset = address % 4096;
+    const offset = address % PAGE_SIZE;
     const { attached } = this;
     if (attached instanceof DmaDomain) {
-      if (physical % 4096 !== offset) throw new GemDmaError('EINVAL', call, 'an IOMMU keeps the offset in the page');
-      const bytes = Math.ceil((offset + length) / 4096) * 4096;
-      attached.claimRange((address - offset) / 4096, bytes / 4096, call);
+      if (physical % PAGE_SIZE !== offset)
+        throw new GemDmaError('EINVAL', call, 'an IOMMU keeps the offset in the page');
+      const bytes = Math.ceil((offset + length) / PAGE_SIZE) * PAGE_SIZE;
+      attached.claimRange((address - offset) / PAGE_SIZE, bytes / PAGE_SIZE, call);
       const prot = dir === DMA_TO_DEVICE ? PROT_READ : dir === DMA_FROM_DEVICE ? PROT_WRITE : PROT_READ | PROT_WRITE;
       const rc = this.core.domainMap(attached.handle, address - offset, physical - offset, bytes, prot);
       if (rc < 0) {
-        this.core.iovaRelease(attached.iova, (address - offset) / 4096);
+        this.core.iovaRelease(attached.iova, (address - offset) / PAGE_SIZE);
         throw this.failure(call, rc, `${length} bytes at 0x${address.toString(16)}`);
       }
     } else if (address !== physical) {
@@ -350,7 +352,7 @@ export class DmaDevice {
    * space, or on a virtually mapped stack, has no one physical address: `vmalloc` says so, and the call is refused.
    */
   mapSingle(physical: number, length: number, dir: Direction, attrs = 0, vmalloc = false): number {
-    checkInteger('physical', physical, 0, MAX_U32 * 4096);
+    checkInteger('physical', physical, 0, MAX_U32 * PAGE_SIZE);
     checkInteger('length', length, 0, MAX_U32);
     checkTransfer(dir, attrs);
     checkBoolean('vmalloc', vmalloc, false);

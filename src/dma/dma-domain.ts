@@ -21,7 +21,7 @@ import { DmaDevice } from './device.js';
 import type { DmaHost } from './sg-table.js';
 
 /**
- * A translating domain with what the DMA API keeps for it: VT-d tables, IOVA allocator, flush queue (struct iommu_domain with
+ * A translating domain with what the DMA API keeps for it: tables of its format, IOVA allocator, flush queue (struct iommu_domain with
  * its iommu_dma_cookie; assembly/iommu/cookie.ts). Devices are attached to it, one or several.
  */
 

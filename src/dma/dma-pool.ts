@@ -1,5 +1,6 @@
 import { checkBoolean, checkObject, checkOptions } from '../core/arguments.js';
 import { checkInteger, GemDmaError, invalidType, invalidValue, outOfRange } from '../core/errors.js';
+import { PAGE_SIZE } from '../core/generated/constants.js';
 import { Life } from '../core/life.js';
 import type { CoherentBuffer } from './coherent.js';
 import type { DmaDevice } from './device.js';
@@ -11,7 +12,6 @@ import type { DmaDevice } from './device.js';
 
 /** Smallest block: what the link of a free one takes (struct dma_block). */
 const LINK_BYTES = 16;
-const PAGE_BYTES = 4096;
 const MAX_SIZE = 2 ** 31 - 1;
 /** Bytes of a block that is free, and of one that was just taken. */
 const POISON_FREED = 0xa7;
@@ -83,7 +83,7 @@ export class DmaPool {
     if ((align & (align - 1)) !== 0) throw outOfRange('align', 'a power of two, or 0', align);
     const unit = align || 1;
     this.size = Math.ceil(Math.max(size, LINK_BYTES) / unit) * unit;
-    const allocation = Math.max(this.size, PAGE_BYTES);
+    const allocation = Math.max(this.size, PAGE_SIZE);
     checkInteger('boundary', boundary, 0, 2 ** 32);
     if (boundary !== 0 && (boundary < this.size || Math.log2(boundary) % 1 !== 0)) {
       throw outOfRange('boundary', `a power of two of at least ${this.size}, or 0`, boundary);
@@ -145,7 +145,7 @@ export class DmaPool {
       this.#say('POOL_BAD_DMA', `pool_block_err ${this.name}, ${virtual}/${dma} (bad dma)`);
       return;
     }
-    const pfn = Math.floor(block.physical / PAGE_BYTES);
+    const pfn = Math.floor(block.physical / PAGE_SIZE);
     if (!this.buffers.some(({ table }) => table.pfns().includes(pfn))) {
       throw invalidValue('block', 'of memory that the pool has', block);
     }
@@ -200,10 +200,10 @@ export class DmaPool {
         next += this.boundary;
         continue;
       }
-      const page = Math.floor(offset / PAGE_BYTES);
+      const page = Math.floor(offset / PAGE_SIZE);
       fresh.push({
         address: buffer.address + offset,
-        physical: buffer.table.pfn(page) * PAGE_BYTES + (offset % PAGE_BYTES),
+        physical: buffer.table.pfn(page) * PAGE_SIZE + (offset % PAGE_SIZE),
       });
       offset += this.size;
     }

@@ -1,6 +1,7 @@
 import { checkBoolean, checkOptions, type OptionNames, optionNames } from '../core/arguments.js';
 import { DIRECTIONS } from '../core/dma-debug-records.js';
 import { invalidValue } from '../core/errors.js';
+import { PAGE_SIZE } from '../core/generated/constants.js';
 import type { DmaDevice } from '../dma/device.js';
 import { hex } from '../dma-debug/checks.js';
 import type { Machine } from '../machine/machine.js';
@@ -63,7 +64,7 @@ const IORESOURCE_MEM = 0x200;
 const IORESOURCE_IRQ = 0x400;
 const LINES_KEPT = 2000;
 
-/** The driver can't go on: a BUG, a trap, a hang, a function that nobody has. The finding says what it was. */
+/** The driver can't go on: a BUG, a trap, a hang, a function that is not there. The finding says what it was. */
 export class DriverStopped extends Error {
   override readonly name = 'DriverStopped';
 }
@@ -137,7 +138,7 @@ export class Driver {
     this.#describe(description);
   }
 
-  /** Functions of the kernel that the driver names and nobody has: each stops the driver when it is called. */
+  /** Functions of the kernel that the driver calls and the runtime lacks: each stops the driver when it is called. */
   get missing(): readonly string[] {
     return this.#module.missing;
   }
@@ -361,7 +362,7 @@ export class Driver {
     const inside = ({ start, bytes }: MemoryRange): boolean => at >= start && at < start + bytes;
     if (inside(stack)) return 'a buffer on the stack';
     if (inside(data)) return "memory of the module's image";
-    if (at < 4096) return `NULL (0x${at.toString(16)})`;
+    if (at < PAGE_SIZE) return `NULL (0x${at.toString(16)})`;
     return (this.#module.core.gd_virt_pfn(at) & 0x80000000) !== 0
       ? 'vmalloc memory'
       : `0x${at.toString(16)}, which is no memory`;
@@ -419,7 +420,7 @@ export class Driver {
       gd_host_finding: (kind, text, at, size, born) => {
         const story = cstring(memory, text);
         const object = at && !born ? this.#object(at) : null;
-        // What is left is nobody's call.
+        // What is left belongs to no call.
         const stack = FINDING_NAMES[kind] === 'LEAK' ? [] : this.#stack();
         this.findings.add(FINDING_NAMES[kind], story, stack, this.#site(born) ?? object?.site ?? null);
         void size;

@@ -1,5 +1,5 @@
 import { GemDmaError } from '../core/errors.js';
-import { DMA_BIDIRECTIONAL } from '../core/generated/constants.js';
+import { DMA_BIDIRECTIONAL, PAGE_SIZE } from '../core/generated/constants.js';
 import { held } from '../core/handle.js';
 import { Living } from '../core/living.js';
 import { ScatterTable } from '../dma/sg-table.js';
@@ -33,7 +33,7 @@ class GemExporter implements DmaBufExporter {
     if (rc !== 0) refuse(rc, 'dma_buf_map_attachment', `no pages for ${object}`);
     const { core, context, hooks, sgFlags, maxEntry } = object.device;
     const pfns = core.exports.sgPfnVector(held(object.pages));
-    const copy = core.exports.sgFromPages(context, object.size / 4096, pfns, sgFlags, maxEntry);
+    const copy = core.exports.sgFromPages(context, object.size / PAGE_SIZE, pfns, sgFlags, maxEntry);
     if (copy === 0) {
       object.gemUnpin();
       refuse(-ENOMEM, 'dma_buf_map_attachment', `no memory for a copy of the table of ${object}`);

@@ -1,6 +1,7 @@
 import {
   COLOR_I915,
   COLOR_NONE,
+  PAGE_SIZE,
   PLATFORM_BYT,
   PLATFORM_GEN8,
   PLATFORM_HSW,
@@ -86,7 +87,7 @@ export class Ggtt extends AddressSpace {
   /** @internal */
   clearVma(vma: Vma): void {
     const { exports } = this.device.core;
-    const pages = vma.size / 4096;
+    const pages = vma.size / PAGE_SIZE;
     if ((vma.bound & GLOBAL_BIND) !== 0) exports.ggttClear(this.handle, vma.start, pages);
     if (this.aliasing !== undefined && (vma.bound & LOCAL_BIND) !== 0) {
       exports.ppgttClear(this.aliasing.handle, vma.start, pages);
@@ -95,7 +96,7 @@ export class Ggtt extends AddressSpace {
 
   /** The raw page table entry for an address of this space. */
   protected entryAt(address: number): number {
-    return this.device.core.tools.ggttEntry(this.handle, Math.floor(address / 4096));
+    return this.device.core.tools.ggttEntry(this.handle, Math.floor(address / PAGE_SIZE));
   }
 
   // i915_get_ggtt_vma_pages: a list of its own, with the DMA addresses that the object has at this moment.

@@ -1,5 +1,5 @@
 import { invalidReturn } from '../core/errors.js';
-import { PPGTT_GEN6, PPGTT_GEN8, PPGTT_GEN8_48BIT, PPGTT_PREALLOCATE } from '../core/generated/constants.js';
+import { PAGE_SIZE, PPGTT_GEN6, PPGTT_GEN8, PPGTT_GEN8_48BIT, PPGTT_PREALLOCATE } from '../core/generated/constants.js';
 import type { Failure, PpgttHandle } from '../core/generated/exports.js';
 import { failed, held } from '../core/handle.js';
 import { ENOSPC, refuse } from '../drm/errno.js';
@@ -9,7 +9,7 @@ import { evictSomething } from './evict.js';
 import type { Vma } from './vma.js';
 
 /** A gen6 directory lies in the global GTT: 512 entries of it, in the space of as many pages. */
-const GEN6_PD_SIZE = 512 * 4096;
+const GEN6_PD_SIZE = 512 * PAGE_SIZE;
 const GEN6_PD_ALIGN = 65536;
 
 /**
@@ -46,7 +46,7 @@ export class Ppgtt extends AddressSpace {
 
   /** @internal */
   clearVma(vma: Vma): void {
-    this.device.core.exports.ppgttClear(this.handle, vma.start, vma.size / 4096);
+    this.device.core.exports.ppgttClear(this.handle, vma.start, vma.size / PAGE_SIZE);
   }
 
   protected entryAt(address: number): number {

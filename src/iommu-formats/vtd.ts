@@ -1,5 +1,5 @@
 import { addressBits } from '../core/address.js';
-import { DOMAIN_UNMAP_EXACT, DOMAIN_WRITE_IMPLIES_READ, FORMAT_VTD } from '../core/generated/constants.js';
+import { DOMAIN_UNMAP_EXACT, DOMAIN_WRITE_IMPLIES_READ, FORMAT_VTD, PAGE_SIZE } from '../core/generated/constants.js';
 import { formatSource, hex, type IommuFormat } from './format.js';
 
 /** What Linux prints for each fault reason (drivers/iommu/intel/dmar.c). */
@@ -37,5 +37,5 @@ export const vtd: IommuFormat = {
   },
   address: (_level, raw) => raw & ADDRESS,
   access: (raw) => `${raw & 1n ? 'r' : '-'}${raw & 2n ? 'w' : '-'}${raw & 0x800n ? 's' : ''}`,
-  page: (level) => ({ size: 4096 * 512 ** (level - 1), slots: 1 }),
+  page: (level) => ({ size: PAGE_SIZE * 512 ** (level - 1), slots: 1 }),
 };

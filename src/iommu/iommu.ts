@@ -1,6 +1,6 @@
 import { checkBytes, hostTimeline } from '../core/arguments.js';
 import { checkInteger, GemDmaError } from '../core/errors.js';
-import { ENOMEM } from '../core/generated/constants.js';
+import { ENOMEM, PAGE_SIZE } from '../core/generated/constants.js';
 import type { DmaDeviceHandle, IommuDomainHandle } from '../core/generated/exports.js';
 import type { IommuStatsView } from '../core/generated/records.js';
 import {
@@ -212,8 +212,8 @@ export class Iommu {
     const tables = this.#tables(domain);
     checkInteger('iova', iova, 0, MAX_ADDRESS);
     checkInteger('size', size, 1, MAX_ADDRESS + 1 - iova);
-    const last = Math.floor((iova + size - 1) / 4096);
-    return readLeaves(this.#host.core, this.#host.context, tables, Math.floor(iova / 4096), last);
+    const last = Math.floor((iova + size - 1) / PAGE_SIZE);
+    return readLeaves(this.#host.core, this.#host.context, tables, Math.floor(iova / PAGE_SIZE), last);
   }
 
   /** Where an IOVA leads, as a CPU asks (iommu_iova_to_phys); null where nothing is mapped. */

@@ -26,7 +26,7 @@ export interface AllocatorRules {
   /** Remembers the size that failed below 4 GiB (max32_alloc_size). */
   readonly max32: boolean;
   /** Rounds aligned sizes up to a power of two: always, or only those below 32 pages in alloc_iova_fast. */
-  readonly rounds: 'aligned' | 'fast' | 'never';
+  readonly rounds: 'aligned' | 'cached' | 'never';
   /** Never hands out start_pfn itself. */
   readonly aboveStart: boolean;
   /** dma_32bit_pfn is the last pfn below 4 GiB, not the first one above. */
@@ -41,7 +41,7 @@ const LINUX_612 = {
   anchored: true,
   secondPass: true,
   max32: true,
-  rounds: 'fast',
+  rounds: 'cached',
   aboveStart: false,
   lineBelow: false,
   fastPath: true,
@@ -64,7 +64,7 @@ export const ALLOCATORS = frozen({
   'linux-6.12': LINUX_612,
   /** Linux 6.12 with its magazine caches in front of the tree. */
   rcache: { ...LINUX_612, magazines: true },
-  /** Our own: places where it likes, in flat time. */
+  /** Our own: it takes any hole that fits, in constant time. */
   fast: { ...LINUX_612, spans: true, secondPass: false, max32: false, rounds: 'never' },
 } as const satisfies Record<string, AllocatorRules>);
 
@@ -81,7 +81,7 @@ export function ruleFlags(rules: AllocatorRules): number {
     (rules.secondPass ? RULE_SECOND_PASS : 0) |
     (rules.max32 ? RULE_MAX32 : 0) |
     (rules.rounds === 'aligned' ? RULE_ROUND : 0) |
-    (rules.rounds === 'fast' ? RULE_ROUND_FAST : 0) |
+    (rules.rounds === 'cached' ? RULE_ROUND_FAST : 0) |
     (rules.aboveStart ? RULE_ABOVE_START : 0)
   );
 }

@@ -19,7 +19,7 @@ export interface MachineOptions {
   ram?: number | string | { size?: number | string; fragmentation?: number };
   /** The kernel whose DMA stack is emulated. Default `linux-6.12`. */
   kernel?: KernelName;
-  /** The IOMMU: a mode, or mode and details. Default strict, four levels. */
+  /** The IOMMU: a mode, or mode and details. Default strict; levels as the format has them, VT-d four, AMD three. */
   iommu?:
     | IommuMode
     | {
@@ -192,8 +192,8 @@ function swiotlbConfig(options: MachineOptions['swiotlb'], mode: IommuMode, ram:
   if (given.force !== undefined && typeof given.force !== 'boolean') {
     throw invalidType('swiotlb.force', 'of type boolean', given.force);
   }
-  const base = checkInteger('swiotlb.base', given.base ?? 0, 0, 2 ** 32 - 4096);
-  if (base % 4096 !== 0) throw outOfRange('swiotlb.base', 'a multiple of 4096', base);
+  const base = checkInteger('swiotlb.base', given.base ?? 0, 0, 2 ** 32 - PAGE_SIZE);
+  if (base % PAGE_SIZE !== 0) throw outOfRange('swiotlb.base', 'a multiple of 4096', base);
   const indices = readList('swiotlb.indices', given.indices ?? [], [0, 2 ** 32 - 1], (index) =>
     checkInteger('swiotlb.indices', index, 0, size / 2048 - 1),
   );

@@ -10,7 +10,7 @@ import {
   parseSize,
 } from '../core/errors.js';
 import { FAULT_KINDS, FAULTS, type FaultKind } from '../core/faults.js';
-import { DEVICE_ERROR_ZERO, KMSG_FAULTS_UNLIMITED } from '../core/generated/constants.js';
+import { DEVICE_ERROR_ZERO, KMSG_FAULTS_UNLIMITED, PAGE_SIZE } from '../core/generated/constants.js';
 import type { ContextHandle } from '../core/generated/exports.js';
 import { failed } from '../core/handle.js';
 import { Core } from '../core/instance.js';
@@ -105,7 +105,7 @@ export class Machine implements DriverHost {
     this.#core = core;
     const { ram, cpus, seed, memoryLimit } = this.config;
     const fragmentation = Math.round(ram.fragmentation * 65536);
-    const rc = this.core.exports.machineCreate(memoryLimit, cpus, ram.size / 4096, fragmentation, seed);
+    const rc = this.core.exports.machineCreate(memoryLimit, cpus, ram.size / PAGE_SIZE, fragmentation, seed);
     if (failed(rc)) {
       throw new GemDmaError(
         'ENOMEM',
@@ -135,7 +135,7 @@ export class Machine implements DriverHost {
           this.context,
           BouncePool.shape(swiotlb.size, cpus, dialect),
           dialect,
-          swiotlb.base / 4096,
+          swiotlb.base / PAGE_SIZE,
         )
       : null;
     if (swiotlb) swiotlb.indices.forEach((index, area) => void this.swiotlb!.setIndex(area, index));

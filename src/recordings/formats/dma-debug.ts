@@ -334,14 +334,14 @@ export class CaseReplay {
     if (!held) return;
     const dev = this.#device(undefined);
     for (let i = 0; i < Number(held[1]); ++i) {
-      const address = SOME_PAGE + i * 4096;
+      const address = SOME_PAGE + i * PAGE_SIZE;
       this.#core.exports.debugFeedMap(dev, address, PAGE_SIZE, DMA_TO_DEVICE, address, 0, TYPE_PAGE);
       this.#core.exports.debugFeedMappingError(dev, address);
     }
   }
 
   #mapPage(dev: DmaDeviceHandle, call: Json): void {
-    const phys = this.#hex(call, 'pfn') * 4096 + this.#number(call, 'off');
+    const phys = this.#hex(call, 'pfn') * PAGE_SIZE + this.#number(call, 'off');
     const mapped = {
       address: this.#address('ret', call.ret),
       length: this.#number(call, 'len'),
@@ -349,7 +349,7 @@ export class CaseReplay {
       dir: this.#dir(call),
     };
     if (/stack/.test(`${call.what ?? ''} ${this.#name}`)) {
-      this.#core.exports.debugPlaces(this.#context, phys - (phys % 4096), 4096, 0, 0);
+      this.#core.exports.debugPlaces(this.#context, phys - (phys % PAGE_SIZE), PAGE_SIZE, 0, 0);
     }
     const attrs = call.attrs === undefined ? 0 : this.#number(call, 'attrs');
     this.#core.exports.debugFeedMap(dev, phys, mapped.length, mapped.dir, mapped.address, attrs, TYPE_PAGE);
@@ -395,7 +395,7 @@ export class CaseReplay {
   #mapSingle(dev: DmaDeviceHandle, call: Json): void {
     const refused = /stack|vmalloc/.test(String(call.what ?? ''));
     const address = this.#address('ret', call.ret);
-    const phys = call.phys === undefined ? SOME_PAGE + Math.max(0, address % 4096) : this.#hex(call, 'phys');
+    const phys = call.phys === undefined ? SOME_PAGE + Math.max(0, address % PAGE_SIZE) : this.#hex(call, 'phys');
     const length = call.len === undefined ? 16 : this.#number(call, 'len');
     if (this.#records && this.#core.exports.debugFeedMapSingle(dev, phys, length, refused)) return;
     this.#core.exports.debugFeedMap(dev, phys, length, this.#dir(call, 1), address, 0, TYPE_SINGLE);
@@ -407,7 +407,7 @@ export class CaseReplay {
     const first = ((call.ev ?? []) as unknown[][]).find(([kind]) => kind === 'm');
     const phys =
       call.pfn !== undefined
-        ? this.#hex(call, 'pfn') * 4096
+        ? this.#hex(call, 'pfn') * PAGE_SIZE
         : first
           ? this.#reader.hex(this.#line, 'ev', first[2])
           : address;
@@ -483,7 +483,9 @@ export class CaseReplay {
     if (last !== undefined) return last;
     // No list was mapped: a page is passed off as one.
     const page = this.#pages.at(-1);
-    const table = this.#table([[Math.floor((page?.phys ?? 0) / 4096), (page?.phys ?? 0) % 4096, page?.length ?? 4096]]);
+    const table = this.#table([
+      [Math.floor((page?.phys ?? 0) / PAGE_SIZE), (page?.phys ?? 0) % PAGE_SIZE, page?.length ?? PAGE_SIZE],
+    ]);
     if (page) this.#setSegments(table, [[page.address, page.length]]);
     return table;
   }

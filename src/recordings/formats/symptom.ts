@@ -1,4 +1,4 @@
-import { ENOMEM } from '../../core/generated/constants.js';
+import { ENOMEM, PAGE_SIZE } from '../../core/generated/constants.js';
 import type { Sliced } from '../../core/slices.js';
 import { DmaDevice } from '../../dma/device.js';
 import { DmaDomain } from '../../dma/dma-domain.js';
@@ -159,7 +159,7 @@ interface Iteration {
 }
 
 function exhaust(bits: number, pages: number, twice: boolean): { sum: Json; iterations: Iteration[] } {
-  const host = dmaMachine(false, Math.max(4096, pages * 3));
+  const host = dmaMachine(false, Math.max(PAGE_SIZE, pages * 3));
   const domain = new DmaDomain(host, { reserved: RESERVED });
   const device = new DmaDevice(host, { domain, maskBits: bits, maxSegment: 0xffffffff });
   const before = treeSize(domain);

@@ -1,3 +1,4 @@
+import { PAGE_SIZE } from '../../core/generated/constants.js';
 import { PageIndex } from './page-index.js';
 
 /** The mappings that live, as columns with a free list; found by the page of their address, and lists by their first entry. */
@@ -100,12 +101,14 @@ export class LiveMappings {
     const first = this.page[record];
     const list = this.lists.get(record);
     if (list === undefined || list.segments < 2) {
-      return page >= first && page < first + Math.max(1, Math.ceil((this.offset[record] + this.span[record]) / 4096));
+      return (
+        page >= first && page < first + Math.max(1, Math.ceil((this.offset[record] + this.span[record]) / PAGE_SIZE))
+      );
     }
     for (let i = 0; i < list.segments; ++i) {
       const start = list.values[list.entries + i];
       const end = start + list.values[list.entries + list.segments + i];
-      if (page >= Math.floor(start / 4096) && page < Math.ceil(end / 4096)) return true;
+      if (page >= Math.floor(start / PAGE_SIZE) && page < Math.ceil(end / PAGE_SIZE)) return true;
     }
     return false;
   }

@@ -107,7 +107,7 @@ function levelOf(bytes: number): number {
 }
 
 function blockOf(address: number, level: number): number {
-  return Math.floor(address / (4096 * 2 ** (LEVEL_SHIFT * level)));
+  return Math.floor(address / (PAGE_SIZE * 2 ** (LEVEL_SHIFT * level)));
 }
 
 function keyOf(block: number, level: number): number {

@@ -1,3 +1,4 @@
+import { PAGE_SIZE } from '../../core/generated/constants.js';
 import { type LiveMappings, STATE } from './live.js';
 import type { SpaceSample } from './result.js';
 
@@ -32,7 +33,7 @@ export class SpaceSampler {
       let of = ranges.get(live.device[record]);
       if (of === undefined) ranges.set(live.device[record], (of = { starts: [], ends: [], bytes: 0 }));
       of.starts.push(live.page[record]);
-      of.ends.push(live.page[record] + Math.ceil((live.offset[record] + live.span[record]) / 4096));
+      of.ends.push(live.page[record] + Math.ceil((live.offset[record] + live.span[record]) / PAGE_SIZE));
       of.bytes += live.span[record];
     }
     for (const [device, { starts, ends, bytes }] of ranges) {
@@ -59,7 +60,7 @@ export class SpaceSampler {
       let samples = this.samples.get(device);
       if (samples === undefined) this.samples.set(device, (samples = []));
       samples.push({
-        ...{ time: time / 1e9, mappings: starts.length, bytes, largestHole: hole * 4096 },
+        ...{ time: time / 1e9, mappings: starts.length, bytes, largestHole: hole * PAGE_SIZE },
         fragmentation: free > 0 ? 1 - hole / free : 0,
       });
     }

@@ -1,4 +1,5 @@
 import { checkOptions } from '../../core/arguments.js';
+import { PAGE_SIZE } from '../../core/generated/constants.js';
 import { DmaDomain } from '../../dma/dma-domain.js';
 import { DMA_MAPPING_ERROR } from '../../dma/transfer.js';
 import { ALLOCATOR_NAMES, ALLOCATORS, type AllocatorName } from '../../iova/allocators.js';
@@ -236,7 +237,7 @@ class Watch implements RunObserver {
   }
 
   private noteSearch(domain: DmaDomain, address: number): void {
-    const steps = searchSteps(domain, this.earlier.start, Math.floor(address / 4096));
+    const steps = searchSteps(domain, this.earlier.start, Math.floor(address / PAGE_SIZE));
     ++this.search.allocations;
     this.search.steps += steps;
     this.search.max = Math.max(this.search.max, steps);
@@ -277,7 +278,7 @@ class Watch implements RunObserver {
     this.tablePages = Math.max(this.tablePages, machine.iommu.stats.tablePages);
     const limit = this.options.mask === undefined ? TOP_32BIT - 1 : 2 ** Math.min(40, this.options.mask - 12) - 1;
     for (const domain of this.domains) {
-      this.largestHole = Math.min(this.largestHole, domain.iovaStats(limit).largestGap * 4096);
+      this.largestHole = Math.min(this.largestHole, domain.iovaStats(limit).largestGap * PAGE_SIZE);
     }
   }
 

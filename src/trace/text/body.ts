@@ -1,3 +1,4 @@
+import { PAGE_SIZE } from '../../core/generated/constants.js';
 import { NO_DIRECTION } from '../batch.js';
 
 /**
@@ -345,8 +346,8 @@ export class EventBody {
         ++at;
       }
       if (asAddress) {
-        this.page = Math.floor(value / 4096);
-        this.offset = value % 4096;
+        this.page = Math.floor(value / PAGE_SIZE);
+        this.offset = value % PAGE_SIZE;
       }
     }
     if (at === first || (at < end && !isDelimiter(bytes[at]))) {

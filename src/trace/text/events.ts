@@ -1,3 +1,4 @@
+import { PAGE_SIZE } from '../../core/generated/constants.js';
 import { type BatchWriter, EVENT, type EventNumber, ROW } from '../batch.js';
 import type { Gaps } from '../completeness.js';
 import { ATTR_MMIO, type EventBody } from './body.js';
@@ -106,7 +107,7 @@ export function writeEvent(
   else if (kind === EVENT.BOUNCED) {
     c.extra[row] = body.mask;
     // The event has the buffer's own address; the map event has the address of its slots.
-    c.physical[row] = body.page * 4096 + body.offset;
+    c.physical[row] = body.page * PAGE_SIZE + body.offset;
     if (body.forced) flags |= ROW.WRITE;
   } else if (kind === EVENT.GROUP) c.extra[row] = body.group;
   else if (kind === EVENT.FAULT) {
@@ -137,8 +138,8 @@ function writeLists(writer: BatchWriter, row: number, { phys, addresses, lengths
     size += lengths.values[i];
   }
   if (segments === 0) return 0;
-  c.page[row] = Math.floor(addresses.values[0] / 4096);
-  c.offset[row] = addresses.values[0] % 4096;
+  c.page[row] = Math.floor(addresses.values[0] / PAGE_SIZE);
+  c.offset[row] = addresses.values[0] % PAGE_SIZE;
   c.physical[row] = phys.values[0];
   c.size[row] = size;
   return ROW.ADDRESS | ROW.SIZE;

@@ -1,3 +1,4 @@
+import { PAGE_SIZE } from '../../core/generated/constants.js';
 import type { BatchWriter } from '../batch.js';
 import type { Gaps } from '../completeness.js';
 import type { EventBody, ValueList } from '../text/body.js';
@@ -95,8 +96,8 @@ export class RecordReader {
         body.offset = low & 0xfff;
       } else {
         const value = this.number(view, at, field);
-        body.page = Math.floor(value / 4096);
-        body.offset = value % 4096;
+        body.page = Math.floor(value / PAGE_SIZE);
+        body.offset = value % PAGE_SIZE;
       }
     }
     if (fields.physical !== undefined) body.physical = this.number(view, at, fields.physical);

@@ -1,6 +1,6 @@
 import { availableParallelism } from 'node:os';
 import { GemDmaError } from '../../core/errors.js';
-import { BENCH_SG, BENCH_SINGLE } from '../../core/generated/constants.js';
+import { BENCH_SG, BENCH_SINGLE, PAGE_SIZE } from '../../core/generated/constants.js';
 import type { BenchHandle, DmaDeviceHandle } from '../../core/generated/exports.js';
 import { failed } from '../../core/handle.js';
 import type { Core } from '../../core/instance.js';
@@ -125,7 +125,7 @@ function objectTarget(
     ...(policy ? { policy: newPolicy(policy) } : { driver: driver as DriverName }),
   });
   const { vm } = gpu.createContext();
-  const size = options.granule * 4096;
+  const size = options.granule * PAGE_SIZE;
   const bound: [Vma, Vma][] = [];
   return {
     device: gpu.dmaDevice,
