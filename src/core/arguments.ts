@@ -144,19 +144,20 @@ export function frozen<T>(value: T): T {
   return value;
 }
 
-/** Whether it is a promise, or what is awaited like one. */
-export function isThenable(value: unknown): value is PromiseLike<unknown> {
-  return typeof value === 'object' && value !== null && typeof (value as { then?: unknown }).then === 'function';
-}
-
 /**
  * What a function of the caller's returned, where its work must be done by then.
- * @throws ERR_INVALID_RETURN_VALUE for the promise of an asynchronous one
+ * @throws ERR_INVALID_RETURN_VALUE for the promise of an asynchronous one, and for what is awaited like one
  */
 export function checkSynchronous(name: string, answer: unknown): void {
-  if (!isThenable(answer)) return;
-  // It may be rejected later: without a handler that would end the process.
-  answer.then(undefined, () => {});
+  if ((typeof answer !== 'object' || answer === null) && typeof answer !== 'function') return;
+  try {
+    const { then } = answer as { then?: unknown };
+    if (typeof then !== 'function') return;
+    // It may be rejected later: without a handler that would end the process.
+    then.call(answer, undefined, () => {});
+  } catch {
+    // A `then` that throws is one.
+  }
   throw invalidReturn(name, 'at once, not a promise', answer);
 }
 

@@ -126,9 +126,14 @@ export function outOfRange(name: string, expected: string, got: unknown): Coded<
 
 function show(value: unknown): string {
   if (typeof value === 'string') return `'${value.length > 60 ? `${value.slice(0, 60)}\u2026` : value}'`;
-  if (typeof value === 'function') return `function ${value.name || '(anonymous)'}`;
-  if (typeof value === 'object' && value !== null) return `an instance of ${value.constructor?.name ?? 'Object'}`;
-  return typeof value === 'bigint' ? `${value}n` : String(value);
+  if (typeof value === 'bigint') return `${value}n`;
+  if (typeof value !== 'function' && (typeof value !== 'object' || value === null)) return String(value);
+  try {
+    if (typeof value === 'function') return `function ${String(value.name) || '(anonymous)'}`;
+    return `an instance of ${String(value.constructor?.name ?? 'Object')}`;
+  } catch {
+    return `an ${typeof value} that cannot be looked at`;
+  }
 }
 
 /** Checks an integer argument; returns it. Throws ERR_INVALID_ARG_TYPE or ERR_OUT_OF_RANGE. */

@@ -51,6 +51,7 @@ export class Timeline {
   private undone: readonly number[] = [];
   private lastMark = 0;
   private closing: Closing | null = null;
+  private stands = false;
 
   /** The serial of a birth or death that happens now. */
   next(): number {
@@ -105,9 +106,25 @@ export class Timeline {
   }
 
   refuse(call: string): void {
+    if (this.stands) {
+      throw new GemDmaError('EBUSY', call, 'a snapshot is being taken', { reason: 'CALL_UNDER_WAY' });
+    }
     if (this.closing === null) return;
     const { code, reason, message } = this.closing;
     throw new GemDmaError(code, call, message, { reason });
+  }
+
+  /** Work during which every call of the machine is refused with EBUSY. */
+  still<T>(work: () => T): T {
+    this.stands = true;
+    this.renew();
+    this.era.over = true;
+    try {
+      return work();
+    } finally {
+      this.stands = false;
+      if (this.closing === null) this.renew();
+    }
   }
 
   private renew(): void {

@@ -1,3 +1,5 @@
+import { invalidValue } from '../core/errors.js';
+
 /**
  * The state that a machine keeps outside of linear memory: drivers, devices and whatever refers to them are objects of
  * the host. They are found by following properties from a few roots, copied one level deep each, and on going back
@@ -8,40 +10,33 @@
  * readonly and holds a number, a function or an object that is reached otherwise (test/life/restore.test.ts).
  */
 
-/** How one object is copied, and how the copy is put back. */
-interface Kind<T extends object, Copy> {
+/** What an object holds besides its properties. It changes in a frozen object, too. */
+interface Contents<T extends object, Copy> {
   copy(object: T): Copy;
   put(object: T, copy: Copy): void;
   /** What the copy refers to. */
   references(copy: Copy): Iterable<unknown>;
 }
 
-const ARRAY: Kind<unknown[], unknown[]> = {
-  copy: (array) => array.slice(),
-  put(array, copy) {
-    array.length = copy.length;
-    for (let i = 0; i < copy.length; ++i) {
-      if (copy[i] === undefined && !(i in copy)) delete array[i];
-      else array[i] = copy[i];
-    }
-  },
-  references: (copy) => copy,
-};
+// The methods of the built-in classes, whatever a class of the caller's makes of them.
+const { clear, set, entries } = Map.prototype;
+const { clear: clearSet, add, values } = Set.prototype;
+const { getTime, setTime } = Date.prototype;
 
-const MAP: Kind<Map<unknown, unknown>, [unknown, unknown][]> = {
-  copy: (map) => [...map],
+const MAP: Contents<Map<unknown, unknown>, [unknown, unknown][]> = {
+  copy: (map) => [...entries.call(map)] as [unknown, unknown][],
   put(map, copy) {
-    map.clear();
-    for (const [key, value] of copy) map.set(key, value);
+    clear.call(map);
+    for (const [key, value] of copy) set.call(map, key, value);
   },
   references: (copy) => copy.flat(),
 };
 
-const SET: Kind<Set<unknown>, unknown[]> = {
-  copy: (set) => [...set],
+const SET: Contents<Set<unknown>, unknown[]> = {
+  copy: (set) => [...values.call(set)],
   put(set, copy) {
-    set.clear();
-    for (const value of copy) set.add(value);
+    clearSet.call(set);
+    for (const value of copy) add.call(set, value);
   },
   references: (copy) => copy,
 };
@@ -50,83 +45,169 @@ const bytesOf = ({ buffer, byteOffset, byteLength }: ArrayBufferView): Uint8Arra
   new Uint8Array(buffer, byteOffset, byteLength);
 
 // Any view: a Buffer's own slice would share its bytes.
-const VIEW: Kind<ArrayBufferView, Uint8Array> = {
-  copy: (view) => bytesOf(view).slice(),
+const VIEW: Contents<ArrayBufferView, Uint8Array> = {
+  copy: (view) => new Uint8Array(bytesOf(view)),
   put(view, copy) {
     bytesOf(view).set(copy);
   },
   references: () => [],
 };
 
-const BUFFER: Kind<ArrayBuffer, Uint8Array> = {
-  copy: (buffer) => new Uint8Array(buffer).slice(),
+const BUFFER: Contents<ArrayBuffer, Uint8Array> = {
+  copy: (buffer) => new Uint8Array(new Uint8Array(buffer)),
   put: (buffer, copy) => new Uint8Array(buffer).set(copy),
   references: () => [],
 };
 
-const DATE: Kind<Date, number> = {
-  copy: (date) => date.getTime(),
+const DATE: Contents<Date, number> = {
+  copy: (date) => getTime.call(date),
   put(date, copy) {
-    date.setTime(copy);
+    setTime.call(date, copy);
   },
   references: () => [],
 };
 
-const RECORD: Kind<Record<PropertyKey, unknown>, Record<PropertyKey, unknown>> = {
-  copy: (record) => ({ ...record }),
-  put(record, copy) {
-    for (const name of Reflect.ownKeys(record)) {
-      if (!Object.hasOwn(copy, name) && Object.prototype.propertyIsEnumerable.call(record, name)) delete record[name];
-    }
-    // What has not changed is not written: it may be read-only, or an accessor.
-    for (const name of Reflect.ownKeys(copy)) {
-      if (!Object.is(record[name], copy[name]) || !Object.hasOwn(record, name)) record[name] = copy[name];
-    }
-  },
-  references: (copy) => Object.values(copy),
-};
-
-// Functions are no objects here, frozen ones never change.
-function kindOf(object: object): Kind<never, unknown> {
-  if (Array.isArray(object)) return ARRAY;
+// Functions are no objects here.
+function contentsOf(object: object): Contents<never, unknown> | undefined {
   if (object instanceof Map) return MAP;
   if (object instanceof Set) return SET;
   if (ArrayBuffer.isView(object)) return VIEW;
   if (object instanceof ArrayBuffer) return BUFFER;
-  return object instanceof Date ? DATE : RECORD;
+  return object instanceof Date ? DATE : undefined;
+}
+
+/** @throws ERR_INVALID_ARG_VALUE for memory that other threads write, or whose length changes */
+function checkBuffer(object: object): void {
+  const buffer = ArrayBuffer.isView(object) ? object.buffer : object;
+  const shared = typeof SharedArrayBuffer === 'function' && buffer instanceof SharedArrayBuffer;
+  const resizable = buffer instanceof ArrayBuffer && (buffer as { resizable?: boolean }).resizable === true;
+  if (!shared && !resizable) return;
+  throw invalidValue('held', 'without a SharedArrayBuffer or resizable ArrayBuffer, which cannot be put back', buffer);
+}
+
+function copyContents(contents: Contents<never, unknown>, object: object): unknown {
+  try {
+    return contents.copy(object as never);
+  } catch {
+    // A buffer that was transferred, or an object that has only the prototype.
+    throw invalidValue('held', 'without an object whose contents cannot be read', object);
+  }
+}
+
+type Descriptor = PropertyDescriptor;
+
+/** Own properties of an object, symbols and those that are not enumerable included. */
+interface Properties {
+  keys: readonly PropertyKey[];
+  values: unknown[];
+  /** Of those that are not plain: read-only, not enumerable, accessors. */
+  special: Map<PropertyKey, Descriptor> | undefined;
+}
+
+/** A property that is a pair of functions: its value is what they say. */
+interface Accessor {
+  object: object;
+  key: PropertyKey;
+  value: unknown;
+}
+
+// Elements of views are bytes of their contents; a view's other properties are not looked at.
+function propertiesOf(object: object): Properties {
+  const keys = ArrayBuffer.isView(object) ? [] : Reflect.ownKeys(object);
+  const values = new Array<unknown>(keys.length);
+  let special: Map<PropertyKey, Descriptor> | undefined;
+  keys.forEach((key, i) => {
+    const property = Reflect.getOwnPropertyDescriptor(object, key)!;
+    values[i] = property.value;
+    if (property.writable && property.enumerable && property.configurable) return;
+    special ??= new Map();
+    special.set(key, property);
+  });
+  return { keys, values, special };
+}
+
+function putProperties(object: object, { keys, values, special }: Properties, errors: unknown[]): void {
+  const known = new Set(keys);
+  const failed = (key: PropertyKey): void => {
+    errors.push(invalidValue(`held.${String(key)}`, 'as changeable as when the snapshot was taken', object));
+  };
+  if (!ArrayBuffer.isView(object)) {
+    for (const key of Reflect.ownKeys(object)) {
+      if (!known.has(key) && !Reflect.deleteProperty(object, key)) failed(key);
+    }
+  }
+  keys.forEach((key, i) => {
+    const now = Reflect.getOwnPropertyDescriptor(object, key);
+    const then = special?.get(key) ?? { value: values[i], writable: true, enumerable: true, configurable: true };
+    if (now !== undefined && sameAttributes(now, then) && Object.is(now.value, then.value)) return;
+    if (Reflect.defineProperty(object, key, then)) return;
+    // Made read-only since, but with the value that it had.
+    if (now === undefined || !Object.is(now.value, then.value) || now.get !== then.get || now.set !== then.set) {
+      failed(key);
+    }
+  });
+}
+
+function sameAttributes(a: Descriptor, b: Descriptor): boolean {
+  return (
+    a.writable === b.writable &&
+    a.enumerable === b.enumerable &&
+    a.configurable === b.configurable &&
+    a.get === b.get &&
+    a.set === b.set
+  );
+}
+
+interface Saved {
+  object: object;
+  contents: { kind: Contents<never, unknown>; copy: unknown } | undefined;
+  /** undefined for a frozen object. */
+  properties: Properties | undefined;
 }
 
 export class HostState {
-  private readonly objects: object[] = [];
-  private readonly copies: unknown[] = [];
+  private readonly saved: Saved[] = [];
+  private readonly accessors: Accessor[] = [];
 
   /**
    * Copies everything that can be reached.
    * @param roots where to begin
    * @param outside objects that are not looked at, nor what only they refer to
    * @param refuse throws for an object that must not be reached
+   * @throws ERR_INVALID_ARG_VALUE for what could not be put back
    */
   constructor(roots: Iterable<object>, outside: Iterable<object>, refuse: (object: object) => void) {
     const seen = new Set<object>(outside);
     const waiting: unknown[] = [...roots];
+    const follow = (value: unknown): void => {
+      if (typeof value === 'object' && value !== null && !seen.has(value)) waiting.push(value);
+    };
     while (waiting.length > 0) {
-      const object = waiting.pop();
-      if (typeof object !== 'object' || object === null || seen.has(object)) continue;
+      const object = waiting.pop() as object;
+      if (seen.has(object)) continue;
       seen.add(object);
       refuse(object);
-      const kind = kindOf(object);
-      const copy = kind.copy(object as never);
-      for (const reference of kind.references(copy as never)) waiting.push(reference);
-      // A frozen Map, Set or view changes all the same.
-      if ((kind === RECORD || kind === ARRAY) && Object.isFrozen(object)) continue;
-      this.objects.push(object);
-      this.copies.push(copy);
+      checkBuffer(object);
+      const kind = contentsOf(object);
+      const contents = kind && { kind, copy: copyContents(kind, object) };
+      if (contents) for (const value of contents.kind.references(contents.copy as never)) follow(value);
+      const properties = propertiesOf(object);
+      properties.values.forEach(follow);
+      for (const [key, { get, set }] of properties.special ?? []) {
+        // Without a setter there is nothing that could be put back.
+        if (get === undefined || set === undefined) continue;
+        const value: unknown = get.call(object);
+        this.accessors.push({ object, key, value });
+        follow(value);
+      }
+      const frozen = kind !== VIEW && Object.isFrozen(object);
+      if (contents || !frozen) this.saved.push({ object, contents, properties: frozen ? undefined : properties });
     }
   }
 
   /** Objects that it holds a copy of. */
   get size(): number {
-    return this.objects.length;
+    return this.saved.length;
   }
 
   /**
@@ -135,9 +216,24 @@ export class HostState {
    */
   restore(): unknown[] {
     const errors: unknown[] = [];
-    for (const [i, object] of this.objects.entries()) {
+    for (const { object, contents, properties } of this.saved) {
       try {
-        kindOf(object).put(object as never, this.copies[i] as never);
+        if (contents) contents.kind.put(object as never, contents.copy as never);
+      } catch {
+        errors.push(invalidValue('held', 'as changeable as when the snapshot was taken', object));
+      }
+      if (properties) putProperties(object, properties, errors);
+    }
+    return errors;
+  }
+
+  /** Calls the setters of properties whose value is another one now: code of the caller's, for when the machine is back. */
+  restoreAccessors(): unknown[] {
+    const errors: unknown[] = [];
+    for (const { object, key, value } of this.accessors) {
+      try {
+        const { get, set } = Reflect.getOwnPropertyDescriptor(object, key)!;
+        if (!Object.is(get!.call(object), value)) set!.call(object, value);
       } catch (error) {
         errors.push(error);
       }

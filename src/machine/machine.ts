@@ -356,7 +356,7 @@ export class Machine implements DriverHost {
       if (typeof object !== 'object' || object === null) throw invalidType('held', 'objects', object);
     }
     const owners = this.drivers.flatMap(({ driver, instance }) => driver.callbacks?.(instance) ?? []);
-    return new MachineSnapshot(this, held, owners);
+    return this.#core.calls.run(() => new MachineSnapshot(this, held, owners));
   }
 
   /**
@@ -368,7 +368,7 @@ export class Machine implements DriverHost {
   restore(snapshot: MachineSnapshot): void {
     this.atRest('machine_restore');
     if (!MachineSnapshot.is(snapshot)) throw invalidType('snapshot', 'a MachineSnapshot', snapshot);
-    snapshot.restore(this);
+    this.#core.calls.run(() => snapshot.restore(this));
   }
 
   /**

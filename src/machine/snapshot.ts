@@ -34,26 +34,29 @@ export class MachineSnapshot {
    */
   constructor(machine: Machine, held: readonly object[], callbacks: readonly object[]) {
     const { core, context } = machine;
+    const { timeline } = core;
+    // Code of the caller's comes first: what it changes in the machine belongs to the moment that the snapshot holds.
     this.#own = ownStates([...callbacks, ...held]);
     // The host's own block must exist before and after a restore.
     core.staging(context);
     core.registers(context);
     this.#machine = machine;
+    // An accessor or a Proxy in what is held is the caller's code as well. It finds a machine that refuses every call, so
+    // that objects, bytes and time line are of one moment.
+    this.#host = timeline.still(
+      () =>
+        new HostState([machine, timeline.members, ...held], [core, core.exports, core.memory, core.calls], (object) => {
+          const other = (object as { core?: unknown }).core;
+          if (other instanceof Core && other !== core) {
+            throw new GemDmaError('EXDEV', 'machine_snapshot', 'what is held leads to another machine', {
+              reason: 'OTHER_MACHINE',
+            });
+          }
+        }),
+    );
     this.#bytes = core.save();
     this.#cpu = core.cpu;
-    this.#host = new HostState(
-      [machine, core.timeline.members, ...held],
-      [core, core.exports, core.memory, core.calls],
-      (object) => {
-        const other = (object as { core?: unknown }).core;
-        if (other instanceof Core && other !== core) {
-          throw new GemDmaError('EXDEV', 'machine_snapshot', 'what is held leads to another machine', {
-            reason: 'OTHER_MACHINE',
-          });
-        }
-      },
-    );
-    this.#mark = core.timeline.mark();
+    this.#mark = timeline.mark();
   }
 
   /** @internal Whether it is one, and no made-up object. */
@@ -79,6 +82,7 @@ export class MachineSnapshot {
     core.registers(machine.context).reset();
     const errors = this.#host.restore();
     core.timeline.goBack(this.#mark);
+    errors.push(...this.#host.restoreAccessors());
     // The machine is restored by now. Each method is called, and the first error is thrown.
     for (const { owner, state } of this.#own) {
       try {

@@ -149,6 +149,194 @@ test('a property that was made read-only since does not keep the rest from comin
   machine.check();
 });
 
+test('everything of an object comes back: symbols, hidden properties, fields of subclasses, contents of frozen ones', () => {
+  const machine = new Machine({ ram: '16MiB' });
+  const symbol = Symbol('mine');
+  class Counted extends Map<string, number> {
+    hits = 1;
+  }
+  class Marked extends Set<number> {
+    hits = 1;
+  }
+  let hidden = 1;
+  const pattern = /a/g;
+  const held = {
+    bySymbol: { [symbol]: 1 },
+    hiddenProperty: Object.defineProperty({} as { n: number }, 'n', { value: 1, writable: true, configurable: true }),
+    fixed: Object.defineProperty({} as { n: number }, 'n', { value: 1, configurable: true }),
+    pattern,
+    list: Object.assign([1, 2, 3], { extra: 1, [symbol]: 1 }),
+    holes: Object.assign(new Array<number>(3), { 0: 1, 2: 3 }),
+    map: new Counted([['a', 1]]),
+    set: new Marked([1]),
+    map2: Object.freeze(new Map([['a', 1]])),
+    date: Object.freeze(new Date(1)),
+    bytes: Object.freeze(new ArrayBuffer(2)),
+    get pair() {
+      return hidden;
+    },
+    set pair(value) {
+      hidden = value;
+    },
+  };
+  const look = (): unknown => [
+    held.bySymbol[symbol],
+    [held.hiddenProperty.n, Object.keys(held.hiddenProperty)],
+    [held.fixed.n, Object.getOwnPropertyDescriptor(held.fixed, 'n')?.writable],
+    held.pattern.lastIndex,
+    [[...held.list], held.list.extra, held.list[symbol as never]],
+    [held.holes.length, 1 in held.holes, held.holes[2]],
+    [[...held.map], held.map.hits],
+    [[...held.set], held.set.hits],
+    [...held.map2],
+    held.date.getTime(),
+    [...new Uint8Array(held.bytes)],
+    hidden,
+    Reflect.ownKeys(held),
+  ];
+  const before = look();
+  const snapshot = machine.snapshot(held);
+  for (let round = 0; round < 2; ++round) {
+    held.bySymbol[symbol] = 2;
+    held.hiddenProperty.n = 2;
+    Object.defineProperty(held.fixed, 'n', { value: 2, writable: true });
+    pattern.test('ba');
+    Object.assign(held.list, { extra: 2, [symbol]: 2, more: 3 }).splice(0, 2);
+    held.holes.length = 7;
+    held.holes[1] = 2;
+    Object.assign(held.map.set('b', 2), { hits: 2 });
+    Object.assign(held.set.add(2), { hits: 2 });
+    held.map2.clear();
+    held.date.setTime(2);
+    new Uint8Array(held.bytes)[0] = 2;
+    held.pair = 2;
+    Object.defineProperty(held, 'late', { value: 1, configurable: true });
+    machine.restore(snapshot);
+    expect(look()).toEqual(before);
+  }
+});
+
+test('a read-only property keeps no other property of its object from coming back', () => {
+  const machine = new Machine({ ram: '16MiB' });
+  const held = { a: 1, b: 1, c: 1 };
+  const snapshot = machine.snapshot(held);
+  Object.assign(held, { a: 2, b: 2, c: 2 });
+  Object.defineProperty(held, 'b', { writable: false, configurable: false });
+  expect(() => machine.restore(snapshot)).toThrow(
+    expect.objectContaining({
+      name: 'TypeError',
+      code: 'ERR_INVALID_ARG_VALUE',
+      message: expect.stringContaining('held.b'),
+    }),
+  );
+  expect(held).toEqual({ a: 1, b: 2, c: 1 });
+});
+
+test.each<[string, object]>([
+  ['a SharedArrayBuffer', new SharedArrayBuffer(8)],
+  ['a view of one', new Int32Array(new SharedArrayBuffer(8))],
+  [
+    'a resizable ArrayBuffer',
+    new (ArrayBuffer as never as new (n: number, o: object) => object)(8, { maxByteLength: 16 }),
+  ],
+  ['what only looks like a Map', Object.create(Map.prototype)],
+])('%s cannot come back, and is refused', (_, value) => {
+  const machine = new Machine({ ram: '16MiB' });
+  const refused = expect.objectContaining({ name: 'TypeError', code: 'ERR_INVALID_ARG_VALUE' });
+  expect(() => machine.snapshot(value)).toThrow(refused);
+  expect(() => machine.snapshot({ deep: [value] })).toThrow(refused);
+  machine.restore(machine.snapshot());
+  expect(machine.ram.alloc(1)).toHaveLength(1);
+});
+
+describe("the caller's code while a snapshot is taken", () => {
+  const busy = expect.objectContaining({ code: 'EBUSY', reason: 'CALL_UNDER_WAY' });
+
+  test.each(['getter', 'accessor', 'proxy', 'hook'])(
+    '%s that allocates: what it made is of the moment, or refused',
+    (kind) => {
+      const machine = new Machine({ ram: '16MiB' });
+      const made: ScatterTable[] = [];
+      const make = (): number => made.push(ScatterTable.allocate(machine, 1));
+      const held: Record<string, object> = {
+        getter: {
+          get a() {
+            return make();
+          },
+        },
+        accessor: {
+          get a() {
+            return make();
+          },
+          set a(_) {},
+        },
+        proxy: new Proxy({}, { ownKeys: () => [String(make())] }),
+        hook: { snapshot: make, restore() {} },
+      };
+      const before = machine.core.tools.machineRecords(machine.context);
+      if (kind === 'accessor' || kind === 'proxy') {
+        expect(() => machine.snapshot(held[kind])).toThrow(busy);
+        expect([made.length, machine.core.tools.machineRecords(machine.context)]).toEqual([0, before]);
+      }
+      const snapshot = machine.snapshot(...(kind === 'getter' || kind === 'hook' ? [held[kind]] : []));
+      const then = made.length;
+      const late = ScatterTable.allocate(machine, 2);
+      machine.restore(snapshot);
+      for (const table of made.slice(0, then)) expect(table.pfn(0)).toBeGreaterThan(0);
+      const fresh = ScatterTable.allocate(machine, 3);
+      expect(() => late.pfn(0)).toThrow(expect.objectContaining({ code: 'ESTALE' }));
+      expect(fresh.pfn(2)).toBeGreaterThan(0);
+      machine.check();
+    },
+  );
+
+  test('a hook may not end the machine or take it back', () => {
+    const machine = new Machine({ ram: '16MiB' });
+    const first = machine.snapshot();
+    for (const call of [() => machine[Symbol.dispose](), () => machine.restore(first), () => machine.snapshot()]) {
+      expect(() => machine.snapshot({ snapshot: call, restore() {} })).toThrow(busy);
+      const snapshot = machine.snapshot({ snapshot: () => 1, restore: call });
+      expect(() => machine.restore(snapshot)).toThrow(busy);
+      expect(machine.ram.alloc(1)).toHaveLength(1);
+    }
+    const end = {
+      get a() {
+        return machine[Symbol.dispose]();
+      },
+      set a(_) {},
+    };
+    expect(() => machine.snapshot(end)).toThrow(busy);
+    expect(machine.ram.alloc(1)).toHaveLength(1);
+  });
+
+  test('what a hook returns is no promise, nor what looks like one', () => {
+    const machine = new Machine({ ram: '16MiB' });
+    const invalid = expect.objectContaining({ name: 'TypeError', code: 'ERR_INVALID_RETURN_VALUE' });
+    const name = 'then';
+    const raise = (): never => expect.fail('mine');
+    const answers: object[] = [
+      {
+        get [name]() {
+          return raise();
+        },
+      },
+      { [name]: raise },
+      Object.assign(() => {}, { [name]() {} }),
+      {
+        [name]() {},
+        get constructor() {
+          return raise();
+        },
+      },
+    ];
+    for (const answer of [...answers.map((it) => () => it), () => Promise.reject(new Error('nobody waits for it'))]) {
+      expect(() => machine.snapshot({ snapshot: answer, restore() {} })).toThrow(invalid);
+      const snapshot = machine.snapshot({ snapshot: () => 1, restore: answer });
+      expect(() => machine.restore(snapshot)).toThrow(invalid);
+    }
+  });
+});
+
 test('an object with a snapshot and a restore of its own takes part by these', () => {
   const machine = new Machine({ ram: '16MiB' });
   class Model {
