@@ -71,6 +71,8 @@ export function readList<Entry>(
 const TYPED = Object.getOwnPropertyDescriptors(Object.getPrototypeOf(Uint32Array.prototype) as Uint32Array);
 const typeOf = TYPED[Symbol.toStringTag as never] as unknown as { get(): string | undefined };
 const lengthOf = TYPED.length as unknown as { get(): number };
+const bufferOf = TYPED.buffer as unknown as { get(): ArrayBuffer };
+const offsetOf = TYPED.byteOffset as unknown as { get(): number };
 
 /** pfns of a list or typed array, its length and each of them read once. */
 export function readPfnList(pfns: ArrayLike<number>, min: number, max: number): Uint32Array {
@@ -165,8 +167,10 @@ export function checkFunction(name: string, value: unknown): void {
   if (typeof value !== 'function') throw invalidType(name, 'of type function', value);
 }
 
-export function checkBytes(name: string, value: unknown): void {
-  if (!(value instanceof Uint8Array)) throw invalidType(name, 'an instance of Uint8Array', value);
+/** The bytes themselves: what a class of the caller's says of their length, or makes of a part, is not asked. */
+export function checkBytes(name: string, value: unknown): Uint8Array {
+  if (typeOf.get.call(value) !== 'Uint8Array') throw invalidType(name, 'an instance of Uint8Array', value);
+  return new Uint8Array(bufferOf.get.call(value), offsetOf.get.call(value), lengthOf.get.call(value));
 }
 
 /** The direction bits and attributes that a call of the DMA API may have (enum dma_data_direction, DMA_ATTR_*). */

@@ -112,6 +112,12 @@ export function invalidValue(name: string, expected: string, got: unknown): Code
   return Object.assign(error, { code: 'ERR_INVALID_ARG_VALUE' });
 }
 
+/** A TypeError for the constructor of a class whose objects the library makes (ERR_ILLEGAL_CONSTRUCTOR). */
+export function illegalConstructor(name: string): Coded<TypeError> {
+  const error = new TypeError(`A ${name} is not made with new: a call of the library returns it`);
+  return Object.assign(error, { code: 'ERR_ILLEGAL_CONSTRUCTOR' });
+}
+
 /** A TypeError for what a function of the caller returned (ERR_INVALID_RETURN_VALUE). */
 export function invalidReturn(name: string, expected: string, got: unknown): Coded<TypeError> {
   const error = new TypeError(`The "${name}" function must return ${expected}. It returned ${show(got)}`);

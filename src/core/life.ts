@@ -1,4 +1,4 @@
-import { type ErrnoName, GemDmaError } from './errors.js';
+import { type ErrnoName, GemDmaError, illegalConstructor } from './errors.js';
 
 /**
  * Which objects of the host may be used. An object that stands for a record of the core (a device, a table, a domain)
@@ -14,6 +14,17 @@ import { type ErrnoName, GemDmaError } from './errors.js';
  * The check is one load and a branch (`era.over`). Two objects that were found alive in the same era belong to the same
  * machine: the era is a machine's own.
  */
+
+/**
+ * First argument of the constructors of objects that calls of the library return: they stand for records of the core, and what a
+ * caller made up would stand for a record of another object.
+ */
+export const LIBRARY: unique symbol = Symbol('made by the library');
+
+/** @throws ERR_ILLEGAL_CONSTRUCTOR unless the library makes the object */
+export function checkMaker(maker: typeof LIBRARY, what: string): void {
+  if (maker !== LIBRARY) throw illegalConstructor(what);
+}
 
 /** One stretch of a machine's time. */
 export class Era {

@@ -204,7 +204,7 @@ export class PhysicalMemory {
   write(address: number, bytes: Uint8Array): void {
     this.#enter('phys_write');
     checkInteger('address', address, 0, MAX_ADDRESS);
-    checkBytes('bytes', bytes);
+    bytes = checkBytes('bytes', bytes);
     if (this.cache === null) this.#store(address, bytes);
     else
       for (const [from, n] of this.cache.write(address, bytes))

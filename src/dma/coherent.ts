@@ -1,5 +1,6 @@
 import { badAddress, checkTransfer, isAddress } from '../core/arguments.js';
 import { checkInteger, ERRNO, invalidType } from '../core/errors.js';
+import { checkMaker, LIBRARY } from '../core/life.js';
 import type { DmaDevice } from './device.js';
 import { ScatterTable } from './sg-table.js';
 import { DMA_BIDIRECTIONAL } from './transfer.js';
@@ -20,7 +21,8 @@ export class CoherentBuffer {
   readonly #table: ScatterTable;
 
   /** @internal `device.allocCoherent` makes them. */
-  constructor(device: DmaDevice, length: number, table: ScatterTable) {
+  constructor(maker: typeof LIBRARY, device: DmaDevice, length: number, table: ScatterTable) {
+    checkMaker(maker, 'CoherentBuffer');
     this.device = device;
     this.length = length;
     this.table = table;
@@ -59,7 +61,7 @@ export function allocCoherent(device: DmaDevice, length: number, attrs: number):
   const { exports } = device.host.core;
   const handle = exports.dmaAllocCoherent(record, length, attrs);
   if (handle === 0) throw device.failed(call, -ERRNO.ENOMEM, `${length} bytes of coherent memory`);
-  const buffer = new CoherentBuffer(device, length, ScatterTable.lend(device.host, handle));
+  const buffer = new CoherentBuffer(LIBRARY, device, length, ScatterTable.lend(LIBRARY, device.host, handle));
   try {
     device.settle(buffer);
   } catch (error) {

@@ -1,7 +1,7 @@
 import { checkBoolean, checkObject, checkOptions } from '../core/arguments.js';
 import { checkInteger, GemDmaError, invalidType, invalidValue, outOfRange } from '../core/errors.js';
 import { PAGE_SIZE } from '../core/generated/constants.js';
-import { Life } from '../core/life.js';
+import { checkMaker, type LIBRARY, Life } from '../core/life.js';
 import type { CoherentBuffer } from './coherent.js';
 import type { DmaDevice } from './device.js';
 
@@ -68,7 +68,8 @@ export class DmaPool {
    * @internal `machine.createDmaPool` makes them.
    * @throws RangeError, TypeError; what dma_pool_create answers with NULL
    */
-  constructor(device: DmaDevice, memory: PoolMemory, log: PoolLog, options: DmaPoolOptions) {
+  constructor(maker: typeof LIBRARY, device: DmaDevice, memory: PoolMemory, log: PoolLog, options: DmaPoolOptions) {
+    checkMaker(maker, 'DmaPool');
     const given = checkOptions('options', options, ['name', 'size', 'align', 'boundary']);
     const { name, size, align, boundary = 0 } = given;
     device.enter('dma_pool_create');

@@ -1,7 +1,7 @@
 import { checkTransfer } from '../core/arguments.js';
 import { checkInteger, ERRNO } from '../core/errors.js';
 import type { DmaDeviceHandle } from '../core/generated/exports.js';
-import { Life } from '../core/life.js';
+import { checkMaker, LIBRARY, Life } from '../core/life.js';
 import type { DmaDevice } from './device.js';
 import { type Direction, DMA_BIDIRECTIONAL, PHYSICAL_LIMIT } from './transfer.js';
 
@@ -16,7 +16,8 @@ export class LinkedRange {
   readonly #life: Life;
 
   /** @internal `device.allocIova` makes them. */
-  constructor(device: DmaDevice, address: number, size: number) {
+  constructor(maker: typeof LIBRARY, device: DmaDevice, address: number, size: number) {
+    checkMaker(maker, 'LinkedRange');
     this.device = device;
     this.address = address;
     this.size = size;
@@ -88,7 +89,7 @@ export function allocIova(device: DmaDevice, size: number, physical: number): Li
     const code = device.reason === 'DMA_NO_IOMMU' ? ERRNO.EINVAL : ERRNO.ENOMEM;
     throw device.failed(call, -code, `${size} bytes of address space`);
   }
-  const range = new LinkedRange(device, address, size);
+  const range = new LinkedRange(LIBRARY, device, address, size);
   device.settle(range);
   return range;
 }

@@ -11,7 +11,7 @@ import {
   ZONE_NORMAL,
 } from '../core/generated/constants.js';
 import type { SgTableHandle } from '../core/generated/exports.js';
-import { Life } from '../core/life.js';
+import { checkMaker, LIBRARY, Life } from '../core/life.js';
 import { pfnOf, readPfns, writePfns, writeRuns } from '../core/sg-vectors.js';
 import type { DmaDebug } from '../dma-debug/dma-debug.js';
 
@@ -79,7 +79,8 @@ export class ScatterTable {
   /** An attachment of a dma-buf has it: it may not be freed. @internal */
   inUse = false;
 
-  private constructor(host: DmaHost, record: SgTableHandle, lent = false) {
+  private constructor(maker: typeof LIBRARY, host: DmaHost, record: SgTableHandle, lent = false) {
+    checkMaker(maker, 'ScatterTable');
     this.host = host;
     this.#record = record;
     this.#lent = lent;
@@ -111,7 +112,7 @@ export class ScatterTable {
         details: { pages: count, offset, size, maxSegment },
       });
     }
-    return new ScatterTable(host, handle);
+    return new ScatterTable(LIBRARY, host, handle);
   }
 
   /** A table with frames of its own, handed out by the machine's RAM and given back with it. Throws ENOMEM. */
@@ -127,7 +128,7 @@ export class ScatterTable {
     hostTimeline(host, 'sg_alloc_table');
     const handle = host.core.exports.sgAllocPages(host.context, pages, flags, maxSegment);
     if (handle === 0) throw noMemory(`no memory for a table with ${pages} pages of its own`);
-    return new ScatterTable(host, handle);
+    return new ScatterTable(LIBRARY, host, handle);
   }
 
   /** A table of one block of 2^order neighbouring frames of its own. Throws ENOMEM. */
@@ -137,7 +138,7 @@ export class ScatterTable {
     checkBoolean('below4GiB', below4GiB, false);
     const handle = host.core.exports.sgAllocBlock(host.context, order, below4GiB ? ZONE_DMA32 : ZONE_NORMAL);
     if (handle === 0) throw noMemory(`no memory for a table with a block of order ${order} of its own`);
-    return new ScatterTable(host, handle);
+    return new ScatterTable(LIBRARY, host, handle);
   }
 
   /** A table of exactly these entries (sg_init_table and sg_set_page). Throws ENOMEM. */
@@ -150,17 +151,17 @@ export class ScatterTable {
     if (handle === 0) throw noMemory(`no memory for a table of ${count} entries`);
     writeRuns(host.core, handle, runs);
     exports.sgFinishRuns(handle);
-    return new ScatterTable(host, handle);
+    return new ScatterTable(LIBRARY, host, handle);
   }
 
   /** @internal A table that the core has made, with a reference of the caller's. */
-  static adopt(host: DmaHost, handle: SgTableHandle): ScatterTable {
-    return new ScatterTable(host, handle);
+  static adopt(maker: typeof LIBRARY, host: DmaHost, handle: SgTableHandle): ScatterTable {
+    return new ScatterTable(maker, host, handle);
   }
 
   /** @internal The table of a coherent buffer, which the core has made: `forget` ends it, not `release`. */
-  static lend(host: DmaHost, handle: SgTableHandle): ScatterTable {
-    return new ScatterTable(host, handle, true);
+  static lend(maker: typeof LIBRARY, host: DmaHost, handle: SgTableHandle): ScatterTable {
+    return new ScatterTable(maker, host, handle, true);
   }
 
   /**

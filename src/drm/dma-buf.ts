@@ -1,6 +1,7 @@
 import { type CoreHost, checkSynchronous, hostTimeline } from '../core/arguments.js';
 import { checkInteger, invalidReturn, invalidType } from '../core/errors.js';
 import { PAGE_SIZE } from '../core/generated/constants.js';
+import { checkMaker, LIBRARY } from '../core/life.js';
 import { Living } from '../core/living.js';
 import { DmaDevice } from '../dma/device.js';
 import { ScatterTable } from '../dma/sg-table.js';
@@ -59,7 +60,7 @@ export class DmaBuf extends Shared {
   attach(device: DmaDevice): DmaBufAttachment {
     this.enter('dma_buf_attach');
     DmaDevice.recordIn(this.host, device, 'dma_buf_attach');
-    const attachment = new DmaBufAttachment(this.host, this, device);
+    const attachment = new DmaBufAttachment(LIBRARY, this.host, this, device);
     this.attachments.add(attachment);
     this.get();
     return attachment;
@@ -84,7 +85,9 @@ export class DmaBufAttachment extends Living {
   private readonly host: CoreHost;
   private table: ScatterTable | null = null;
 
-  constructor(host: CoreHost, dmaBuf: DmaBuf, device: DmaDevice) {
+  /** @internal `dmaBuf.attach` makes them. */
+  constructor(maker: typeof LIBRARY, host: CoreHost, dmaBuf: DmaBuf, device: DmaDevice) {
+    checkMaker(maker, 'DmaBufAttachment');
     super(hostTimeline(host, 'dma_buf_attach'), 'attachment');
     this.host = host;
     this.dmaBuf = dmaBuf;

@@ -1,6 +1,7 @@
 import { GemDmaError } from '../core/errors.js';
 import { DMA_BIDIRECTIONAL, PAGE_SIZE } from '../core/generated/constants.js';
 import { held } from '../core/handle.js';
+import { LIBRARY } from '../core/life.js';
 import { Living } from '../core/living.js';
 import { ScatterTable } from '../dma/sg-table.js';
 import type { DrmDevice } from './device.js';
@@ -38,7 +39,7 @@ class GemExporter implements DmaBufExporter {
       object.gemUnpin();
       refuse(-ENOMEM, 'dma_buf_map_attachment', `no memory for a copy of the table of ${object}`);
     }
-    const table = ScatterTable.adopt(object.device, copy);
+    const table = ScatterTable.adopt(LIBRARY, object.device, copy);
     const nents = hooks.during('export', object.id, 0, () => device.mapSg(table, DMA_BIDIRECTIONAL));
     if (nents > 0) return table;
     const { reason } = device;

@@ -94,7 +94,7 @@ export class Process extends Living {
   write(address: number, bytes: Uint8Array): void {
     this.enter('process_write');
     checkInteger('address', address, 0, TASK_SIZE);
-    checkBytes('bytes', bytes);
+    bytes = checkBytes('bytes', bytes);
     for (let done = 0; done < bytes.length; ) {
       const at = address + done;
       const part = Math.min(bytes.length - done, PAGE_SIZE - (at % PAGE_SIZE));

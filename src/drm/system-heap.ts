@@ -2,6 +2,7 @@ import { hostTimeline } from '../core/arguments.js';
 import { GemDmaError, parseSize } from '../core/errors.js';
 import { DMA_BIDIRECTIONAL, PAGE_SIZE, SG_MAX_ENTRY } from '../core/generated/constants.js';
 import type { SgTableHandle } from '../core/generated/exports.js';
+import { LIBRARY } from '../core/life.js';
 import { type DmaHost, ScatterTable } from '../dma/sg-table.js';
 import { DmaBuf, type DmaBufAttachment, type DmaBufExporter } from './dma-buf.js';
 
@@ -48,7 +49,7 @@ class HeapExporter implements DmaBufExporter {
     const { sgFromPages, sgPfnVector } = core.exports;
     const copy = sgFromPages(context, this.pages, sgPfnVector(this.table), 0, SG_MAX_ENTRY);
     if (copy === 0) throw new GemDmaError('ENOMEM', 'dma_buf_map_attachment', 'no memory for a table');
-    const table = ScatterTable.adopt(this.host, copy);
+    const table = ScatterTable.adopt(LIBRARY, this.host, copy);
     if (device.mapSg(table, DMA_BIDIRECTIONAL) > 0) return table;
     const { reason } = device;
     table.release();

@@ -124,7 +124,7 @@ export abstract class AddressSpace extends Living {
   /** Writes bytes as the GPU does. Errors as read. */
   write(address: number, bytes: Uint8Array): void {
     checkInteger('address', address, 0, 2 ** 48);
-    checkBytes('bytes', bytes);
+    bytes = checkBytes('bytes', bytes);
     this.enter('gpu_write');
     const { core, context } = this.device;
     const staging = core.staging(context);

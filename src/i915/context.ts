@@ -1,3 +1,4 @@
+import { checkMaker, type LIBRARY } from '../core/life.js';
 import { Living } from '../core/living.js';
 import type { AddressSpace } from './address-space.js';
 import type { I915Device } from './device.js';
@@ -13,7 +14,8 @@ export class GpuContext extends Living {
   readonly vm: AddressSpace;
 
   /** @internal */
-  constructor(device: I915Device, id: number, vm: AddressSpace) {
+  constructor(maker: typeof LIBRARY, device: I915Device, id: number, vm: AddressSpace) {
+    checkMaker(maker, 'GpuContext');
     super(device.core.timeline, `context ${id}`);
     this.device = device;
     this.id = id;

@@ -1,6 +1,7 @@
 import { checkBoolean, checkOptions, frozen } from '../core/arguments.js';
 import { checkInteger, GemDmaError, invalidType, invalidValue, outOfRange, parseSize } from '../core/errors.js';
 import { PAGE_SIZE } from '../core/generated/constants.js';
+import { LIBRARY } from '../core/life.js';
 import type { DmaDevice } from '../dma/device.js';
 import { DrmDevice } from '../drm/device.js';
 import { DmaBuf } from '../drm/dma-buf.js';
@@ -224,7 +225,7 @@ export class I915Device extends DrmDevice<HookName> {
       const vm = full ? new Ppgtt(this, `PPGTT ${id}`, 'ppgtt') : this.ggtt;
       if (!full) vm.get();
       this.contextCount = id;
-      const context = new GpuContext(this, id, vm);
+      const context = new GpuContext(LIBRARY, this, id, vm);
       this.contexts.add(context);
       return context;
     });

@@ -156,7 +156,7 @@ export class GemObject extends DrmGemObject<I915Device> {
   /** Copies bytes into the object, from the CPU (pwrite). EINVAL beyond its end and without a file, EFAULT if purged. */
   pwrite(offset: number, bytes: Uint8Array): void {
     checkInteger('offset', offset, 0, Number.MAX_SAFE_INTEGER);
-    checkBytes('bytes', bytes);
+    bytes = checkBytes('bytes', bytes);
     this.call('gem_pwrite', () => objectWrite(this, offset, bytes));
   }
 

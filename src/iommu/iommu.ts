@@ -258,7 +258,7 @@ export function deviceRead(host: DmaHost, device: DmaDevice, address: number, le
 export function deviceWrite(host: DmaHost, device: DmaDevice, address: number, bytes: Uint8Array): void {
   const record = DmaDevice.recordIn(host, device, 'device_access');
   checkInteger('address', address, DMA_MAPPING_ERROR, MAX_ADDRESS);
-  checkBytes('bytes', bytes);
+  bytes = checkBytes('bytes', bytes);
   const far = busPart(host, record, device, address, bytes.length, true);
   if (far !== null) {
     far.region.write(far.offset, bytes);

@@ -45,7 +45,7 @@ export class Bar {
   }
 
   write(offset: number, bytes: Uint8Array): void {
-    checkBytes('bytes', bytes);
+    bytes = checkBytes('bytes', bytes);
     checkInteger('offset', offset, 0, this.size - bytes.length);
     this.#enter('bar_write');
     this.bytes.set(bytes, offset);

@@ -14,6 +14,7 @@ import { DEVICE_ERROR_ZERO, KMSG_FAULTS_UNLIMITED, PAGE_SIZE } from '../core/gen
 import type { ContextHandle } from '../core/generated/exports.js';
 import { failed } from '../core/handle.js';
 import { Core } from '../core/instance.js';
+import { LIBRARY } from '../core/life.js';
 import { PhysicalMemory } from '../core/physical-memory.js';
 import { CpuCache } from '../dma/cpu-cache.js';
 import { DmaDevice } from '../dma/device.js';
@@ -314,7 +315,7 @@ export class Machine implements DriverHost {
   createDmaPool(device: DmaDevice, options: DmaPoolOptions): DmaPool {
     this.#core.timeline.enter('dma_pool_create');
     DmaDevice.recordIn(this, device, 'dma_pool_create');
-    return new DmaPool(device, this.ram, (of, id, text) => this.kernelLog.say(id, of.name, text), options);
+    return new DmaPool(LIBRARY, device, this.ram, (of, id, text) => this.kernelLog.say(id, of.name, text), options);
   }
 
   /**
@@ -356,7 +357,7 @@ export class Machine implements DriverHost {
       if (typeof object !== 'object' || object === null) throw invalidType('held', 'objects', object);
     }
     const owners = this.drivers.flatMap(({ driver, instance }) => driver.callbacks?.(instance) ?? []);
-    return this.#core.calls.run(() => new MachineSnapshot(this, held, owners));
+    return this.#core.calls.run(() => new MachineSnapshot(LIBRARY, this, held, owners));
   }
 
   /**

@@ -1,7 +1,7 @@
 import { checkSynchronous } from '../core/arguments.js';
 import { GemDmaError } from '../core/errors.js';
 import { Core } from '../core/instance.js';
-import type { TimelineMark } from '../core/life.js';
+import { checkMaker, type LIBRARY, type TimelineMark } from '../core/life.js';
 import { HostState } from './host-state.js';
 import type { Machine } from './machine.js';
 
@@ -32,7 +32,8 @@ export class MachineSnapshot {
    * @param callbacks what the drivers call of the caller's, such as mapping policies: it may have state of its own
    * @internal
    */
-  constructor(machine: Machine, held: readonly object[], callbacks: readonly object[]) {
+  constructor(maker: typeof LIBRARY, machine: Machine, held: readonly object[], callbacks: readonly object[]) {
+    checkMaker(maker, 'MachineSnapshot');
     const { core, context } = machine;
     const { timeline } = core;
     // Code of the caller's comes first: what it changes in the machine belongs to the moment that the snapshot holds.

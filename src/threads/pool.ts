@@ -1,6 +1,7 @@
 import { Worker } from 'node:worker_threads';
 import { checkOptions, checkSynchronous } from '../core/arguments.js';
 import { checkInteger, GemDmaError, invalidType } from '../core/errors.js';
+import { checkMaker, LIBRARY } from '../core/life.js';
 import { type MachineOptions, machineConfig } from '../machine/config.js';
 import { Machine } from '../machine/machine.js';
 import {
@@ -36,7 +37,8 @@ export class WorkerPool {
   #finished: Promise<void> | undefined;
   #closed = false;
 
-  private constructor(machine: Machine, workers: Worker[], control: Int32Array) {
+  private constructor(maker: typeof LIBRARY, machine: Machine, workers: Worker[], control: Int32Array) {
+    checkMaker(maker, 'WorkerPool');
     this.machine = machine;
     this.size = workers.length;
     this.#workers = workers;
@@ -66,7 +68,7 @@ export class WorkerPool {
       const workerData: WorkerData = { modules, memory, control, context: machine.context, index, workers };
       return new Worker(new URL('./worker.js', import.meta.url), { workerData });
     });
-    return new WorkerPool(machine, started, control);
+    return new WorkerPool(LIBRARY, machine, started, control);
   }
 
   /**
