@@ -77,12 +77,14 @@ async function build(frame: Frame, files: string[], flags: BuildFlags): Promise<
   const wide = frame.output('--output', flags.output ?? `${basename(files[0], '.c')}.wasm`);
   const narrowed = frame.output('--output', narrow(wide.file));
   const built: BuiltDriver[] = [];
+  const { kernel, include, define, kasan, compiler, cache } = flags;
+  const options = { files, kernel, with: flags.with, include, define, kasan, compiler, cache };
   const bar = frame.bar();
   for (const dmaBits of [64, 32] as const) {
     const what = `compiling, dma_addr_t of ${dmaBits} bits`;
     const onProgress = (done: number, total: number): void => bar.update({ done, total, what });
     try {
-      built.push(await buildDriver({ files, ...flags, dmaBits, signal: frame.signal, onProgress }));
+      built.push(await buildDriver({ ...options, dmaBits, signal: frame.signal, onProgress }));
     } catch (error) {
       if (frame.signal.aborted) return EXIT.interrupted;
       if (!GemDmaError.is(error)) throw error;
