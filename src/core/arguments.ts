@@ -163,6 +163,14 @@ export function checkSynchronous(name: string, answer: unknown): void {
   throw invalidReturn(name, 'at once, not a promise', answer);
 }
 
+/** A span of virtual time. */
+export function checkSpan(name: string, milliseconds: unknown): void {
+  if (typeof milliseconds !== 'number') throw invalidType(name, 'of type number', milliseconds);
+  if (!(milliseconds >= 0 && milliseconds < 2 ** 40)) {
+    throw outOfRange(name, 'milliseconds from 0 to 2^40', milliseconds);
+  }
+}
+
 export function checkFunction(name: string, value: unknown): void {
   if (typeof value !== 'function') throw invalidType(name, 'of type function', value);
 }
@@ -177,7 +185,22 @@ export function checkBytes(name: string, value: unknown): Uint8Array {
 export const DIRECTION_BITS = 3;
 export const ATTRIBUTE_BITS = 0x3f6;
 
-/** Why a direction or attributes were refused: `(dir & 3) !== dir` or `(attrs & ATTRIBUTE_BITS) !== attrs`. */
+/** Whether it is an integer from 0 to 2^32 - 1. The type comes first: arithmetic throws for a BigInt or a Symbol. */
+export function isU32(value: unknown): value is number {
+  return typeof value === 'number' && value >>> 0 === value;
+}
+
+/** Whether they are a direction and attributes of the DMA API. */
+export function isTransfer(dir: unknown, attrs: unknown): boolean {
+  return (
+    typeof dir === 'number' &&
+    (dir & DIRECTION_BITS) === dir &&
+    typeof attrs === 'number' &&
+    (attrs & ATTRIBUTE_BITS) === attrs
+  );
+}
+
+/** Why isTransfer was false. */
 export function badTransfer(dir: unknown, attrs: unknown): never {
   if (typeof dir !== 'number') throw invalidType('dir', 'a DMA_ direction', dir);
   if ((dir & DIRECTION_BITS) !== dir) {
@@ -189,7 +212,7 @@ export function badTransfer(dir: unknown, attrs: unknown): never {
 
 /** For calls that no hot path makes: direction and attributes at once. */
 export function checkTransfer(dir: number, attrs = 0): void {
-  if ((dir & DIRECTION_BITS) !== dir || (attrs & ATTRIBUTE_BITS) !== attrs) badTransfer(dir, attrs);
+  if (!isTransfer(dir, attrs)) badTransfer(dir, attrs);
 }
 
 /** Throws unless a device's address is one: an integer from 0 to 2^64, or DMA_MAPPING_ERROR. */

@@ -1,3 +1,4 @@
+import { checkObject } from '../core/arguments.js';
 import { DIRECTIONS, type DmaDebugCounters, type EntryNumbers, MAPPING_TYPES } from '../core/dma-debug-records.js';
 import type { Attributions } from './attribution.js';
 import { callerText } from './attribution.js';
@@ -183,6 +184,7 @@ function duration(nanoseconds: number): string {
 
 /** A report for people, lines of text. */
 export function reportText(report: LeakReport): string {
+  checkObject('report', report);
   const { live, lost, forecast, kernel } = report;
   const lines = [
     `dma-debug at ${duration(report.time)}: ${live.count} live mappings, ${size(live.bytes)}, ${size(live.iovaBytes)} of device address space`,

@@ -1,13 +1,13 @@
 import {
-  ATTRIBUTE_BITS,
   badAddress,
   badTransfer,
   checkBoolean,
   checkFunction,
   checkTransfer,
-  DIRECTION_BITS,
   hostTimeline,
   isAddress,
+  isTransfer,
+  isU32,
 } from '../core/arguments.js';
 import {
   checkInteger,
@@ -286,8 +286,8 @@ export class DmaDevice {
    * Returns the device's address, DMA_MAPPING_ERROR with the cause in `reason`.
    */
   mapPage(pfn: number, offset: number, length: number, dir: Direction, attrs = 0): number {
-    if (pfn >>> 0 !== pfn || offset >>> 0 !== offset || length >>> 0 !== length) badPage(pfn, offset, length);
-    if ((dir & DIRECTION_BITS) !== dir || (attrs & ATTRIBUTE_BITS) !== attrs) badTransfer(dir, attrs);
+    if (!isU32(pfn) || !isU32(offset) || !isU32(length)) badPage(pfn, offset, length);
+    if (!isTransfer(dir, attrs)) badTransfer(dir, attrs);
     this.#life.enter('dma_map_page');
     const debug = this.dmaDebug;
     if (debug === null) return this.core.dmaMapPage(this.#record, pfn, offset, length, dir, attrs);
@@ -339,9 +339,9 @@ export class DmaDevice {
 
   /** Ends a mapping of mapPage or mapSingle, with the length and direction that it was made with (dma_unmap_page_attrs). */
   unmapPage(address: number, length: number, dir: Direction, attrs = 0): void {
-    if (length >>> 0 !== length) badPage(0, 0, length);
-    if (address >>> 0 !== address && !isAddress(address)) badAddress(address);
-    if ((dir & DIRECTION_BITS) !== dir || (attrs & ATTRIBUTE_BITS) !== attrs) badTransfer(dir, attrs);
+    if (!isU32(length)) badPage(0, 0, length);
+    if (!isU32(address) && !isAddress(address)) badAddress(address);
+    if (!isTransfer(dir, attrs)) badTransfer(dir, attrs);
     this.#life.enter('dma_unmap_page');
     this.core.dmaUnmapPage(this.#record, address, length, dir, attrs);
     if (this.dmaDebug !== null) this.dmaDebug.settle();
@@ -384,7 +384,7 @@ export class DmaDevice {
   }
 
   private mapTable(table: ScatterTable, dir: Direction, attrs: number): number {
-    if ((dir & DIRECTION_BITS) !== dir || (attrs & ATTRIBUTE_BITS) !== attrs) badTransfer(dir, attrs);
+    if (!isTransfer(dir, attrs)) badTransfer(dir, attrs);
     this.#life.enter('dma_map_sg');
     const list = ScatterTable.recordFor(table, this.#life, 'dma_map_sg');
     if (this.dmaDebug?.callSites) this.dmaDebug.enter();
@@ -393,7 +393,7 @@ export class DmaDevice {
 
   /** Ends a table's mapping (dma_unmap_sg_attrs). `nents` is what map was given; the kernel looks at no more segments. */
   unmapSg(table: ScatterTable, dir: Direction, attrs = 0, nents?: number): void {
-    if ((dir & DIRECTION_BITS) !== dir || (attrs & ATTRIBUTE_BITS) !== attrs) badTransfer(dir, attrs);
+    if (!isTransfer(dir, attrs)) badTransfer(dir, attrs);
     if (nents !== undefined) checkInteger('nents', nents, 0, MAX_NENTS);
     this.#life.enter('dma_unmap_sg');
     const list = ScatterTable.recordFor(table, this.#life, 'dma_unmap_sg');

@@ -1,4 +1,12 @@
-import { type CoreHost, checkBoolean, checkOptions, hostTimeline, readList, readPfnList } from '../core/arguments.js';
+import {
+  type CoreHost,
+  checkBoolean,
+  checkOptions,
+  hostTimeline,
+  isU32,
+  readList,
+  readPfnList,
+} from '../core/arguments.js';
 import { checkInteger, GemDmaError, invalidType } from '../core/errors.js';
 import {
   MAX_ORDER,
@@ -233,7 +241,7 @@ export class ScatterTable {
 
   /** DMA address of page n of a mapped table made from pages, -1 while it was never mapped and past its last page. */
   dmaAddress(page: number): number {
-    if (page >>> 0 !== page) checkInteger('page', page, 0, SG_MAX_PAGES);
+    if (!isU32(page)) checkInteger('page', page, 0, SG_MAX_PAGES);
     return this.host.core.exports.sgDmaPage(this.#enter('sg_dma_address'), page);
   }
 

@@ -1,3 +1,4 @@
+import { hostTimeline } from '../core/arguments.js';
 import {
   ALL_ENTRIES,
   DMA_BIDIRECTIONAL,
@@ -81,7 +82,7 @@ export abstract class DrmDevice<Hook extends string = DrmHook> extends Living {
     hooks: readonly (Hook | DrmHook)[],
     tracepoints: readonly Tracepoint[],
   ) {
-    super(host.core.timeline, 'driver');
+    super(hostTimeline(host, 'driver_probe'), 'driver');
     this.core = host.core;
     this.context = host.context;
     this.clock = host.clock;

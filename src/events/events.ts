@@ -1,4 +1,4 @@
-import { checkOptions } from '../core/arguments.js';
+import { checkObject, checkOptions } from '../core/arguments.js';
 import { DIRECTIONS, type DirectionName } from '../core/dma-debug-records.js';
 import { checkInteger, GemDmaError } from '../core/errors.js';
 import { drainEvents, type RawEvent } from '../core/events.js';
@@ -229,6 +229,7 @@ export class EventLog {
 
 /** An event as one line, much as the kernel's trace file shows it. */
 export function formatEvent(event: MachineEvent): string {
+  checkObject('event', event);
   const { kind, sequence: _, time, device, object, vma, hook, ...fields } = event;
   const text = Object.entries(fields).map(([name, value]) => `${name}=${fieldText(name, value)}`);
   const by = [object, vma, hook && `in ${hook}`].filter(Boolean).join(', ');

@@ -1,3 +1,4 @@
+import { checkInteger } from '../core/errors.js';
 import {
   COLOR_I915,
   COLOR_NONE,
@@ -96,6 +97,7 @@ export class Ggtt extends AddressSpace {
 
   /** The raw page table entry for an address of this space. */
   protected entryAt(address: number): number {
+    checkInteger('address', address, 0, this.total - 1);
     return this.device.core.tools.ggttEntry(this.handle, Math.floor(address / PAGE_SIZE));
   }
 

@@ -1,4 +1,4 @@
-import { invalidReturn } from '../core/errors.js';
+import { checkInteger, invalidReturn } from '../core/errors.js';
 import { PAGE_SIZE, PPGTT_GEN6, PPGTT_GEN8, PPGTT_GEN8_48BIT, PPGTT_PREALLOCATE } from '../core/generated/constants.js';
 import type { Failure, PpgttHandle } from '../core/generated/exports.js';
 import { failed, held } from '../core/handle.js';
@@ -50,6 +50,7 @@ export class Ppgtt extends AddressSpace {
   }
 
   protected entryAt(address: number): number {
+    checkInteger('address', address, 0, this.total - 1);
     return this.device.core.tools.ppgttEntry(this.handle, address);
   }
 

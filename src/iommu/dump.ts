@@ -1,3 +1,4 @@
+import { checkObject } from '../core/arguments.js';
 import { PAGE_SIZE } from '../core/generated/constants.js';
 import type { TableEntry } from '../core/iommu.js';
 import { formatSource, hex, type IommuFault, type IommuFormat } from '../iommu-formats/format.js';
@@ -48,6 +49,7 @@ export { formatSource };
 
 /** A fault in the words of the kernel log. */
 export function formatFault(fault: IommuFault): string {
+  checkObject('fault', fault);
   const format = IOMMU_FORMATS.find(({ name }) => name === fault.unit)!;
   return format.formatFault(fault);
 }

@@ -1,4 +1,4 @@
-import { type CoreHost, checkObject, checkOptions, hostTimeline } from '../core/arguments.js';
+import { type CoreHost, checkObject, checkOptions, hostTimeline, isU32 } from '../core/arguments.js';
 import { checkInteger, type ErrnoName, GemDmaError, invalidType, invalidValue, parseSize } from '../core/errors.js';
 import { PAGE_SIZE } from '../core/generated/constants.js';
 import type { ContextHandle, IovaDomainHandle } from '../core/generated/exports.js';
@@ -187,9 +187,9 @@ export class IovaDomain {
     if (options !== NO_OPTIONS) {
       checkAllocOptions(options, 'aligned');
       ({ limit = limit, aligned = true } = options);
-      if (limit >>> 0 !== limit || limit === 0) checkInteger('limit', limit, 1, MAX_PFN);
+      if (!isU32(limit) || limit === 0) checkInteger('limit', limit, 1, MAX_PFN);
     }
-    if (size >>> 0 !== size || size === 0) checkInteger('size', size, 1, MAX_PFN);
+    if (!isU32(size) || size === 0) checkInteger('size', size, 1, MAX_PFN);
     this.#life.enter('alloc_iova');
     const pfn = this.#core.exports.iovaAllocate(this.#record, size, limit, aligned);
     return pfn !== 0 ? pfn : this.#failed('alloc_iova', size, limit, aligned);
@@ -206,9 +206,9 @@ export class IovaDomain {
     if (options !== NO_OPTIONS) {
       checkAllocOptions(options, 'flush');
       ({ limit = limit, flush = true } = options);
-      if (limit >>> 0 !== limit || limit === 0) checkInteger('limit', limit, 1, MAX_PFN);
+      if (!isU32(limit) || limit === 0) checkInteger('limit', limit, 1, MAX_PFN);
     }
-    if (size >>> 0 !== size || size === 0) checkInteger('size', size, 1, MAX_PFN);
+    if (!isU32(size) || size === 0) checkInteger('size', size, 1, MAX_PFN);
     this.#life.enter('alloc_iova_fast');
     const pfn = this.#core.exports.iovaAllocateFast(this.#record, size, limit, flush);
     return pfn !== 0 ? pfn : this.#failed('alloc_iova_fast', size, limit, true);
@@ -216,15 +216,15 @@ export class IovaDomain {
 
   /** free_iova: frees the range that holds a pfn. Returns it, undefined if there is none: then nothing happens. */
   free(pfn: number): IovaRange | undefined {
-    if (pfn >>> 0 !== pfn) checkInteger('pfn', pfn, 0, MAX_PFN);
+    if (!isU32(pfn)) checkInteger('pfn', pfn, 0, MAX_PFN);
     this.#life.enter('free_iova');
     return this.#core.exports.iovaRelease(this.#record, pfn) ? this.#found() : undefined;
   }
 
   /** free_iova_fast: gives a range back by way of the caches. `size` is what was asked for. */
   freeFast(pfn: number, size: number): void {
-    if (pfn >>> 0 !== pfn) checkInteger('pfn', pfn, 0, MAX_PFN);
-    if (size >>> 0 !== size || size === 0) checkInteger('size', size, 1, MAX_PFN);
+    if (!isU32(pfn)) checkInteger('pfn', pfn, 0, MAX_PFN);
+    if (!isU32(size) || size === 0) checkInteger('size', size, 1, MAX_PFN);
     this.#life.enter('free_iova_fast');
     this.#core.exports.iovaReleaseFast(this.#record, pfn, size);
   }

@@ -1,5 +1,4 @@
-import { checkFunction, checkSynchronous } from '../core/arguments.js';
-import { invalidType, outOfRange } from '../core/errors.js';
+import { checkFunction, checkSpan, checkSynchronous } from '../core/arguments.js';
 import type { ContextHandle } from '../core/generated/exports.js';
 import type { Core } from '../core/instance.js';
 
@@ -86,10 +85,4 @@ export class VirtualClock {
   run(): void {
     this.advance(0);
   }
-}
-
-function checkSpan(name: string, milliseconds: unknown): void {
-  if (typeof milliseconds !== 'number') throw invalidType(name, 'of type number', milliseconds);
-  if (!(milliseconds >= 0 && milliseconds < 2 ** 40))
-    throw outOfRange(name, 'milliseconds from 0 to 2^40', milliseconds);
 }
