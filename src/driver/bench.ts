@@ -1,7 +1,8 @@
+import { checkBytes } from '../core/arguments.js';
 import type { MachineOptions } from '../machine/config.js';
 import { Driver } from './driver.js';
 import { driverMachine } from './run.js';
-import { type DriverTest, runScenario } from './scenario.js';
+import { checkTest, type DriverTest, runScenario } from './scenario.js';
 
 /**
  * What a driver in C costs here: a page mapped, asked about and unmapped, from C beside the same calls in the core's own code;
@@ -45,6 +46,9 @@ const MACHINES: readonly [string, MachineOptions][] = [
  * @param plain the same driver, built without kasan
  */
 export function benchDriver(wasm: Uint8Array, test: DriverTest, plain?: Uint8Array): DriverBench {
+  checkBytes('wasm', wasm);
+  checkTest(test);
+  if (plain !== undefined) checkBytes('plain', plain);
   const rows = MACHINES.map(([what, machine]) => row(what, wasm, test, machine));
   const load = median(Array.from({ length: LOADS }, () => timed(() => new Driver(driverMachine(), wasm, test.device))));
   const whole = Array.from({ length: LOADS }, () => scenario(wasm, test));

@@ -1,5 +1,5 @@
-import { optionNames } from '../core/arguments.js';
-import { GemDmaError } from '../core/errors.js';
+import { checkObject, checkOptions, checkString, oneOf, optionNames } from '../core/arguments.js';
+import { checkInteger, GemDmaError, invalidType, invalidValue } from '../core/errors.js';
 import type { DmaDevice } from '../dma/device.js';
 import { deviceRead, deviceWrite } from '../iommu/iommu.js';
 import type { Machine } from '../machine/machine.js';
@@ -24,9 +24,44 @@ export interface DeviceDescription {
   config?: Readonly<Record<number, number>>;
 }
 
-export const DESCRIPTION = optionNames<DeviceDescription>({
+const DESCRIPTION = optionNames<DeviceDescription>({
   ...{ bus: true, ids: true, revision: true, bars: true, ioBars: true, name: true, config: true },
 });
+
+/** Regions that a PCI device has: six BARs. */
+const MAX_BARS = 6;
+/** A region of registers at most (c/runtime/pci.c). */
+const MAX_BAR_BYTES = 2 ** 20;
+const CONFIG_BYTES = 4096;
+
+/**
+ * A copy of a description that is known to be one.
+ * @throws TypeErrors and RangeErrors naming what is wrong
+ */
+export function checkDescription(given: DeviceDescription): DeviceDescription {
+  checkOptions('description', given, DESCRIPTION);
+  const description = { ...given };
+  const { bus, ids, revision, bars = [], ioBars = [], name, config } = description;
+  if (bus !== undefined) oneOf('description.bus', bus, ['pci', 'platform']);
+  checkString('description.name', name);
+  if (checkString('description.ids', ids) !== undefined && !/^[0-9a-f]{1,4}(:[0-9a-f]{1,4}){1,3}$/i.test(ids!)) {
+    throw invalidValue('description.ids', 'vendor:device or vendor:device:subvendor:subdevice', ids);
+  }
+  if (revision !== undefined) checkInteger('description.revision', revision, 0, 0xff);
+  if (!Array.isArray(bars)) throw invalidType('description.bars', 'an array of sizes', bars);
+  checkInteger('description.bars.length', bars.length, 0, MAX_BARS);
+  for (const size of bars) if (size !== null) checkInteger('description.bars', size, 0, MAX_BAR_BYTES);
+  if (!Array.isArray(ioBars)) throw invalidType('description.ioBars', 'an array of numbers of BARs', ioBars);
+  for (const bar of ioBars) checkInteger('description.ioBars', bar, 0, MAX_BARS - 1);
+  if (config !== undefined) {
+    checkObject('description.config', config);
+    for (const [offset, byte] of Object.entries(config)) {
+      checkInteger('description.config', Number(offset), 0, CONFIG_BYTES - 1);
+      checkInteger(`description.config[${offset}]`, byte, 0, 0xff);
+    }
+  }
+  return description;
+}
 
 /** How the device answers. Addresses are offsets in a BAR; sizes 1, 2 or 4. */
 export interface DeviceModel {

@@ -1,11 +1,21 @@
-import { checkBoolean, checkOptions, type OptionNames, optionNames } from '../core/arguments.js';
+import {
+  checkBoolean,
+  checkBytes,
+  checkFunction,
+  checkObject,
+  checkOptions,
+  checkSpan,
+  hostTimeline,
+  type OptionNames,
+  optionNames,
+} from '../core/arguments.js';
 import { DIRECTIONS } from '../core/dma-debug-records.js';
-import { invalidValue } from '../core/errors.js';
+import { checkInteger, invalidType, invalidValue } from '../core/errors.js';
 import { PAGE_SIZE } from '../core/generated/constants.js';
 import type { DmaDevice } from '../dma/device.js';
 import { hex } from '../dma-debug/checks.js';
 import type { Machine } from '../machine/machine.js';
-import { DESCRIPTION, type DeviceDescription, type DeviceModel, ModelDevice } from './device-model.js';
+import { checkDescription, type DeviceDescription, type DeviceModel, ModelDevice } from './device-model.js';
 import { DebugInfo, type SourcePlace } from './dwarf.js';
 import { driverPlace, Findings, isRuntime } from './findings.js';
 import { type HostFunctions, type LoadedModule, loadModule, type MemoryRange } from './loader.js';
@@ -118,11 +128,13 @@ export class Driver {
   constructor(machine: Machine, wasm: Uint8Array, description: DeviceDescription = {}, options: DriverOptions = {}) {
     checkOptions('options', options, optionNames(DRIVER_OPTIONS));
     checkDriverOptions(options);
-    checkOptions('description', description, DESCRIPTION);
+    const checked = checkDescription(description);
+    hostTimeline(machine, 'driver_load');
+    checkBytes('wasm', wasm);
     this.machine = machine;
     this.#debug = new DebugInfo(wasm);
     this.#dma64 = options.dmaBits !== 32;
-    this.device = machine.addDevice({ driver: description.name ?? 'driver' });
+    this.device = machine.addDevice({ driver: checked.name ?? 'driver' });
     this.hardware = new ModelDevice(
       machine,
       () => this.device,
@@ -131,11 +143,16 @@ export class Driver {
     );
     const callbacks = { settle: () => this.#settle(), report: this.#report.bind(this) };
     const kasan = options.kasan !== false;
-    this.#module = loadModule(machine, wasm, callbacks, this.#host(), kasan, (name) => this.#missing(name));
+    try {
+      this.#module = loadModule(machine, wasm, callbacks, this.#host(), kasan, (name) => this.#missing(name));
+      this.#describe(checked);
+    } catch (error) {
+      this.device.destroy();
+      throw error;
+    }
     if (machine.dmaDebugOrNull) {
       machine.dmaDebugOrNull.attributions.siteName = (at) => placeName(this.#site(at));
     }
-    this.#describe(description);
   }
 
   /** Functions of the kernel that the driver calls and the runtime lacks: each stops the driver when it is called. */
@@ -150,6 +167,9 @@ export class Driver {
 
   /** The device's behaviour; registers read as all ones before there is one. */
   set model(model: DeviceModel) {
+    checkObject('model', model);
+    checkFunction('model.read', model.read);
+    checkFunction('model.write', model.write);
     this.#model = model;
   }
 
@@ -183,11 +203,12 @@ export class Driver {
   /**
    * Calls a function of the driver or of the runtime by name, then lets run what became due: interrupts, NAPI, timers, work.
    * @returns what the function returned, as a signed number
-   * @throws DriverStopped when it cannot go on; TypeError for a name that the module does not export
+   * @throws DriverStopped when it cannot go on; TypeError for a name that the module does not export, and for what is no number
    */
   call(name: string, ...args: number[]): number {
-    const act = this.#module.exports[name];
-    if (typeof act !== 'function') throw new TypeError(`the driver exports no function ${name}`);
+    const act = typeof name === 'string' ? this.#module.exports[name] : undefined;
+    if (typeof act !== 'function') throw invalidValue('name', 'that of a function that the driver exports', name);
+    for (const value of args) if (typeof value !== 'number') throw invalidType('args', 'numbers', value);
     const value = this.#guard(() => act(...args));
     if (name !== 'gd_poll' && name !== 'gd_pass') {
       this.#guard(() => this.#module.exports.gd_returned());
@@ -256,16 +277,21 @@ export class Driver {
 
   /** Lets virtual time pass, in milliseconds; what becomes due in it runs. */
   advance(milliseconds: number): void {
+    checkSpan('milliseconds', milliseconds);
     this.call('gd_pass', milliseconds * 1e6);
   }
 
   /** Makes the n-th allocation from now fail (0: none); `survey` notes every point with its stack. */
   armFault(nth: number, survey = false): void {
+    checkInteger('nth', nth, 0, 0xffffffff);
+    checkBoolean('survey', survey, false);
     this.#module.exports.gd_faults_arm(nth, survey ? 1 : 0);
   }
 
   /** Makes allocations fail at random, `rate` of 1,000; the seed decides which. */
   armRandomFaults(seed: number, rate: number): void {
+    checkInteger('seed', seed, 0, Number.MAX_SAFE_INTEGER);
+    checkInteger('rate', rate, 0, 1000);
     this.#module.exports.gd_faults_random(seed, rate);
   }
 
@@ -288,7 +314,10 @@ export class Driver {
 
   /** Bytes of the driver's memory. */
   bytes(at: number, length: number): Uint8Array {
-    return this.machine.core.readBytes(at, length);
+    const { core } = this.machine;
+    checkInteger('at', at, 0, core.memoryBytes);
+    checkInteger('length', length, 0, core.memoryBytes - at);
+    return core.readBytes(at, length);
   }
 
   #stack(): SourcePlace[] {

@@ -1,6 +1,6 @@
 import { resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
-import { GemDmaError } from '../core/errors.js';
+import { GemDmaError, invalidType } from '../core/errors.js';
 import type { DriverTest } from './scenario.js';
 
 /**
@@ -9,7 +9,8 @@ import type { DriverTest } from './scenario.js';
  * @throws GemDmaError ENOENT, or EINVAL for a module whose default export is no test
  */
 export async function loadTest(test: string | { readonly href: string }): Promise<DriverTest> {
-  const text = String(test);
+  const text: unknown = typeof test === 'string' ? test : test?.href;
+  if (typeof text !== 'string') throw invalidType('test', 'a path or a URL', test);
   const url = text.startsWith('file:') ? text : pathToFileURL(resolve(text)).href;
   let loaded: { default?: unknown };
   try {

@@ -53,7 +53,11 @@ const modules = new WeakMap<Uint8Array, WebAssembly.Module>();
 function compiled(wasm: Uint8Array): WebAssembly.Module {
   let module = modules.get(wasm);
   if (!module) {
-    module = new WebAssembly.Module(wasm as Uint8Array<ArrayBuffer>);
+    try {
+      module = new WebAssembly.Module(wasm as Uint8Array<ArrayBuffer>);
+    } catch (error) {
+      throw new GemDmaError('EINVAL', 'driver_load', (error as Error).message, { cause: error });
+    }
     modules.set(wasm, module);
   }
   return module;

@@ -1,6 +1,6 @@
 import { Worker } from 'node:worker_threads';
-import { checkLongCall, checkObject, type OptionNames } from '../core/arguments.js';
-import { checkInteger, GemDmaError } from '../core/errors.js';
+import { checkBytes, checkLongCall, checkObject, type OptionNames } from '../core/arguments.js';
+import { checkInteger, GemDmaError, invalidType } from '../core/errors.js';
 import type { LongCallOptions } from '../core/slices.js';
 import type { MachineOptions } from '../machine/config.js';
 import type { DriverBench } from './bench.js';
@@ -86,7 +86,10 @@ export class PointRunner {
     test: string | { readonly href: string },
     { machine, dmaBits, kasan, timeLimit = TIME_LIMIT, signal }: RunnerOptions,
   ) {
-    this.#data = { wasm, test: String(test), options: { machine, dmaBits, kasan } };
+    checkBytes('wasm', wasm);
+    const path: unknown = typeof test === 'string' ? test : test?.href;
+    if (typeof path !== 'string') throw invalidType('test', 'a path or a URL', test);
+    this.#data = { wasm, test: path, options: { machine, dmaBits, kasan } };
     this.timeLimit = timeLimit;
     this.#signal = signal;
   }

@@ -1,3 +1,4 @@
+import { checkObject } from '../core/arguments.js';
 import type { FaultName, FaultPoint } from './driver.js';
 import type { DriverFailNthResult, FailureFinding } from './fail-nth.js';
 import { type DriverFinding, placeText } from './findings.js';
@@ -57,6 +58,7 @@ function failureLines({ finding, point, points }: FailureFinding, options: Repor
 
 /** What fail-nth found, with the failure that led to each finding. */
 export function failNthText(result: DriverFailNthResult, options: ReportOptions = {}): string {
+  checkObject('result', result);
   const { dmaBits, baseline, failures, points, groups, tried } = result;
   const out = [
     `${dmaBits}-bit dma_addr_t: ${points} allocations in ${groups} places and stacks, ${tried} of them made to fail`,
@@ -75,6 +77,7 @@ export function failNthText(result: DriverFailNthResult, options: ReportOptions 
 
 /** What stress found, with the seed that shows it again. */
 export function stressText(result: DriverStressResult, options: ReportOptions = {}): string {
+  checkObject('result', result);
   const { dmaBits, seed, rounds, findings } = result;
   const out = [`${dmaBits}-bit dma_addr_t: ${rounds} rounds from seed ${seed}`];
   for (const { finding, seed: first, rounds: times } of findings) {

@@ -1,10 +1,10 @@
-import { checkBoolean, checkOptions, optionNames } from '../core/arguments.js';
+import { checkBoolean, checkBytes, checkObject, checkOptions, optionNames } from '../core/arguments.js';
 import { checkInteger } from '../core/errors.js';
 import type { MachineOptions } from '../machine/config.js';
 import { Machine } from '../machine/machine.js';
 import { DRIVER_OPTIONS, Driver, type DriverOptions, type FaultPoint } from './driver.js';
 import type { DriverFinding } from './findings.js';
-import { type DriverTest, runScenario } from './scenario.js';
+import { checkTest, type DriverTest, runScenario } from './scenario.js';
 
 export interface RunOptions extends DriverOptions {
   /** The machine; everything has a default. RAM is 64 MiB unless said otherwise. */
@@ -52,8 +52,11 @@ export function driverMachine(options: MachineOptions = {}): Machine {
  * expect(findings).toEqual([]);
  */
 export function runDriver(wasm: Uint8Array, test: DriverTest, options: RunOptions = {}): RunResult {
+  checkBytes('wasm', wasm);
+  checkTest(test);
   checkOptions('options', options, RUN_OPTIONS);
   const { kasan, dmaBits } = options;
+  if (options.machine !== undefined) checkObject('machine', options.machine);
   if (options.random !== undefined) checkOptions('random', options.random, ['seed', 'rate']);
   checkInteger('nth', options.nth ?? 0, 0, 0xffffffff);
   checkBoolean('survey', options.survey, false);

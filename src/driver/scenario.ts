@@ -1,3 +1,4 @@
+import { checkFunction, checkObject } from '../core/arguments.js';
 import type { Machine } from '../machine/machine.js';
 import type { DeviceDescription, DeviceModel, ModelDevice } from './device-model.js';
 import { type Driver, DriverStopped } from './driver.js';
@@ -12,6 +13,13 @@ export interface DriverTest {
    * scenario goes on. Where probe fails it is not called.
    */
   run?(scenario: Scenario): void;
+}
+
+/** Throws unless it is a test of a driver: its parts are of their types. What its device is, the driver says. */
+export function checkTest(test: DriverTest): void {
+  checkObject('test', test);
+  if (test.model !== undefined) checkFunction('test.model', test.model);
+  if (test.run !== undefined) checkFunction('test.run', test.run);
 }
 
 /** A packet to send: bytes of the linear part, and of each fragment. */
