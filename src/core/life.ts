@@ -26,6 +26,13 @@ export function checkMaker(maker: typeof LIBRARY, what: string): void {
   if (maker !== LIBRARY) throw illegalConstructor(what);
 }
 
+/** The error of a method that is called on what is no object of its class: a prototype, a copy, a Proxy. */
+export function notMade(call: string): GemDmaError {
+  return new GemDmaError('ESTALE', call, 'the method is called on what the library did not make', {
+    reason: 'OBJECT_NOT_MADE',
+  });
+}
+
 /** One stretch of a machine's time. */
 export class Era {
   over = false;

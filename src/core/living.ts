@@ -1,5 +1,5 @@
 import { invalidType } from './errors.js';
-import { Life, type Timeline } from './life.js';
+import { Life, notMade, type Timeline } from './life.js';
 
 /**
  * An object of a driver that belongs to a machine and can be dead: freed, or made after the snapshot that the machine went
@@ -19,14 +19,16 @@ export abstract class Living {
 
   /** Whether it can be used. */
   get alive(): boolean {
-    return this.#life.alive;
+    return #life in this && this.#life.alive;
   }
 
   /**
    * @internal
-   * @throws GemDmaError ENODEV when it was destroyed, ESTALE when the machine went back to before it was made
+   * @throws GemDmaError ENODEV when it was destroyed, ESTALE when the machine went back to before it was made, or `this` is
+   *   none that the library made
    */
   enter(call: string): void {
+    if (!(#life in this)) throw notMade(call);
     this.#life.enter(call);
   }
 
@@ -35,6 +37,7 @@ export abstract class Living {
    * @throws GemDmaError ESTALE
    */
   ending(call: string): boolean {
+    if (!(#life in this)) throw notMade(call);
     return this.#life.ending(call);
   }
 

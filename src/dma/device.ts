@@ -29,7 +29,7 @@ import {
 } from '../core/generated/constants.js';
 import type { CoreExports, DmaDeviceHandle, SgTableHandle } from '../core/generated/exports.js';
 import { made } from '../core/handle.js';
-import { Life } from '../core/life.js';
+import { Life, notMade } from '../core/life.js';
 import { reasonName } from '../core/reasons.js';
 import type { DmaDebug } from '../dma-debug/dma-debug.js';
 import { allocCoherent, type CoherentBuffer, freeCoherent } from './coherent.js';
@@ -124,12 +124,14 @@ export class DmaDevice {
 
   /** @internal Every call begins here: the record. Throws for a device that is dead. */
   enter(call: string): DmaDeviceHandle {
+    if (!(#life in this)) throw notMade(call);
     this.#life.enter(call);
     return this.#record;
   }
 
   /** @internal The same for a call that may map: its call site is taken where dma-debug is to have it. */
   begin(call: string): DmaDeviceHandle {
+    if (!(#life in this)) throw notMade(call);
     this.#life.enter(call);
     if (this.dmaDebug?.callSites) this.dmaDebug.enter();
     return this.#record;
@@ -174,7 +176,7 @@ export class DmaDevice {
 
   /** Whether it can be used: it was not destroyed, and the machine did not go back to before it was added. */
   get alive(): boolean {
-    return this.#life.alive;
+    return #life in this && this.#life.alive;
   }
 
   /** The domain that translates for the device. */
@@ -508,6 +510,7 @@ export class DmaDevice {
    * nothing. EBUSY while a driver is bound to it.
    */
   destroy(): void {
+    if (!(#life in this)) throw notMade('device_del');
     if (!this.#life.ending('device_del')) return;
     if (this.driven) {
       const message = `the driver of device ${this.id} is bound to it: remove that first`;

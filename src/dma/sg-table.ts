@@ -19,7 +19,7 @@ import {
   ZONE_NORMAL,
 } from '../core/generated/constants.js';
 import type { SgTableHandle } from '../core/generated/exports.js';
-import { checkMaker, LIBRARY, Life } from '../core/life.js';
+import { checkMaker, LIBRARY, Life, notMade } from '../core/life.js';
 import { pfnOf, readPfns, writePfns, writeRuns } from '../core/sg-vectors.js';
 import type { DmaDebug } from '../dma-debug/dma-debug.js';
 
@@ -277,6 +277,7 @@ export class ScatterTable {
    *   ESTALE, ENODEV
    */
   release(): void {
+    if (!(#life in this)) throw notMade('sg_free_table');
     if (!this.#life.ending('sg_free_table')) return;
     if (this.#lent) {
       throw new GemDmaError('EBUSY', 'sg_free_table', 'the table belongs to a coherent buffer', {
@@ -303,7 +304,7 @@ export class ScatterTable {
 
   /** Whether it can be used: it was not released, and the machine did not go back to before it was made. */
   get alive(): boolean {
-    return this.#life.alive;
+    return #life in this && this.#life.alive;
   }
 
   /** Frees the table, with pages that it owns. */

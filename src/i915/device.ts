@@ -156,8 +156,9 @@ export class I915Device extends DrmDevice<HookName> {
    */
   createObject(size: number | string, options?: CreateOptions): GemObject {
     const { caching } = options === undefined ? {} : checkOptions('options', options, ['caching']);
-    const level = caching === undefined ? Number(this.config.llc) : cacheLevel(caching);
+    const asked = caching === undefined ? undefined : cacheLevel(caching);
     this.enter('gem_create');
+    const level = asked ?? Number(this.config.llc);
     const bytes = wholePages(typeof size === 'number' ? size : parseSize('size', size));
     return new GemObject(this, bytes, new ShmemBacking(this, bytes), DOMAIN_CPU, level);
   }

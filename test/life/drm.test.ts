@@ -152,7 +152,7 @@ describe('an object', () => {
   test('made up by hand is none', () => {
     const { gpu } = full();
     const made = Object.create(GemObject.prototype) as GemObject;
-    expect(() => made.getPages()).toThrow(TypeError);
+    expect(() => made.getPages()).toThrow(expect.objectContaining({ code: 'ESTALE', reason: 'OBJECT_NOT_MADE' }));
     expect(() => gpu.execbuffer(gpu.createContext(), [{ object: made }])).toThrow(badType);
     expect(() => gpu.execbuffer({} as GpuContext, [{ object: gpu.createObject(PAGE) }])).toThrow(badType);
   });

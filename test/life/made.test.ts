@@ -63,6 +63,39 @@ test('an object of a prototype, a copy or a Proxy is no argument', () => {
   expect(buffer.alive).toBe(true);
 });
 
+test('a method on a prototype, a copy or a Proxy', () => {
+  const { machine, device, gpu } = rig();
+  const object = gpu.createObject(PAGE);
+  const stale = expect.objectContaining({ name: 'GemDmaError', code: 'ESTALE', reason: 'OBJECT_NOT_MADE' });
+  const of = <T extends object>(one: T): T[] => [
+    Object.create(Object.getPrototypeOf(one) as object) as T,
+    Object.create(one) as T,
+    new Proxy(one, {}),
+  ];
+  for (const one of of(object)) {
+    expect(one.alive).toBe(false);
+    expect(() => one.bind(gpu.ggtt)).toThrow(stale);
+    expect(() => one.release()).toThrow(stale);
+  }
+  for (const one of of(gpu)) {
+    expect(() => one.createObject(PAGE)).toThrow(stale);
+    expect(() => one.remove()).toThrow(stale);
+  }
+  for (const one of of(device)) {
+    expect(one.alive).toBe(false);
+    expect(() => one.destroy()).toThrow(stale);
+    expect(() => one.allocCoherent(PAGE)).toThrow(stale);
+    expect(() => one.counts).toThrow(stale);
+  }
+  for (const one of of(ScatterTable.allocate(machine, 1))) {
+    expect(one.alive).toBe(false);
+    expect(() => one.release()).toThrow(stale);
+  }
+  expect(machine.devices).toContain(device);
+  object.release();
+  expect(gpu.remove()).toBe(0);
+});
+
 test('bytes of a class that says something else of them', () => {
   const { machine } = rig();
   const [pfn] = machine.ram.alloc(1);
