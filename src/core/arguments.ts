@@ -98,6 +98,11 @@ export function checkObject(name: string, value: unknown): asserts value is obje
   }
 }
 
+/** Throws unless it is an array. */
+export function checkArray(name: string, value: unknown): asserts value is readonly unknown[] {
+  if (!Array.isArray(value)) throw invalidType(name, 'an array', value);
+}
+
 /** All options of a call, by name: the compiler refuses a list that lacks one or has one too many. */
 export type OptionNames<Options> = { readonly [Name in keyof Required<Options>]: true };
 

@@ -207,7 +207,10 @@ export class Driver {
    */
   call(name: string, ...args: number[]): number {
     const act = typeof name === 'string' ? this.#module.exports[name] : undefined;
-    if (typeof act !== 'function') throw invalidValue('name', 'that of a function that the driver exports', name);
+    if (typeof act !== 'function') {
+      const message = `the driver exports no function ${String(name)}`;
+      throw Object.assign(new TypeError(message), { code: 'ERR_INVALID_ARG_VALUE' });
+    }
     for (const value of args) if (typeof value !== 'number') throw invalidType('args', 'numbers', value);
     const value = this.#guard(() => act(...args));
     if (name !== 'gd_poll' && name !== 'gd_pass') {

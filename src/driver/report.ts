@@ -1,4 +1,4 @@
-import { checkObject } from '../core/arguments.js';
+import { checkArray, checkObject } from '../core/arguments.js';
 import type { FaultName, FaultPoint } from './driver.js';
 import type { DriverFailNthResult, FailureFinding } from './fail-nth.js';
 import { type DriverFinding, placeText } from './findings.js';
@@ -45,6 +45,7 @@ function lines(finding: DriverFinding, options: ReportOptions, extra: readonly s
 
 /** Findings of one run. */
 export function findingsText(findings: readonly DriverFinding[], options: ReportOptions = {}): string {
+  checkArray('findings', findings);
   if (findings.length === 0) return 'no findings';
   const count = `${findings.length} finding${findings.length === 1 ? '' : 's'}`;
   return [`${count}:`, ...findings.flatMap((finding) => ['', ...lines(finding, options, [])])].join('\n');

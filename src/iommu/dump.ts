@@ -1,4 +1,4 @@
-import { checkObject } from '../core/arguments.js';
+import { checkArray, checkObject } from '../core/arguments.js';
 import { PAGE_SIZE } from '../core/generated/constants.js';
 import type { TableEntry } from '../core/iommu.js';
 import { formatSource, hex, type IommuFault, type IommuFormat } from '../iommu-formats/format.js';
@@ -55,7 +55,9 @@ export function formatFault(fault: IommuFault): string {
 }
 
 /** An entry found already set in the words of the kernel log. */
-export function formatAlreadySet({ pfn, entry }: AlreadySet): string {
+export function formatAlreadySet(found: AlreadySet): string {
+  checkObject('found', found);
+  const { pfn, entry } = found;
   return `DMAR: ERROR: DMA PTE for vPFN ${hex(pfn)} already set (not ${entry.toString(16)})`;
 }
 
@@ -74,6 +76,7 @@ export function formatStaleAccesses(
   accesses: readonly StaleAccess[],
   nameOf = (object: number) => `object ${object}`,
 ): string {
+  checkArray('accesses', accesses);
   if (accesses.length === 0) return 'no stale accesses';
   const lines = accesses.map(({ time, sourceId, address, write, age, object }) => {
     const who = object === 0 ? 'it was unmapped' : `${nameOf(object)} was unmapped`;

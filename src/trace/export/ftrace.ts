@@ -1,4 +1,4 @@
-import { checkOptions, checkString, optionNames } from '../../core/arguments.js';
+import { checkArray, checkOptions, checkString, optionNames } from '../../core/arguments.js';
 import { PAGE_SIZE as PAGE } from '../../core/generated/constants.js';
 import type { MachineEvent } from '../../events/events.js';
 
@@ -157,6 +157,7 @@ export class FtraceWriter {
 
 /** A whole list of events as the text of a trace file. */
 export function formatFtrace(events: readonly MachineEvent[], options: FtraceOptions = {}): string {
+  checkArray('events', events);
   const writer = new FtraceWriter(options);
   const lines = events.map((event) => writer.add(event));
   return writer.header(events.length) + lines.join('') + writer.end();
