@@ -19,7 +19,8 @@ export abstract class Living {
 
   /** Whether it can be used. */
   get alive(): boolean {
-    return #life in this && this.#life.alive;
+    if (!(#life in this)) throw notMade('alive');
+    return this.#life.alive;
   }
 
   /**

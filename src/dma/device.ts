@@ -119,7 +119,8 @@ export class DmaDevice {
 
   /** @internal Handle in the core. Throws for a device that is dead. */
   get handle(): DmaDeviceHandle {
-    return this.enter('device');
+    this.#life.enter('device');
+    return this.#record;
   }
 
   /** @internal Every call begins here: the record. Throws for a device that is dead. */
@@ -176,7 +177,8 @@ export class DmaDevice {
 
   /** Whether it can be used: it was not destroyed, and the machine did not go back to before it was added. */
   get alive(): boolean {
-    return #life in this && this.#life.alive;
+    if (!(#life in this)) throw notMade('alive');
+    return this.#life.alive;
   }
 
   /** The domain that translates for the device. */

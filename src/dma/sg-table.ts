@@ -304,7 +304,8 @@ export class ScatterTable {
 
   /** Whether it can be used: it was not released, and the machine did not go back to before it was made. */
   get alive(): boolean {
-    return #life in this && this.#life.alive;
+    if (!(#life in this)) throw notMade('alive');
+    return this.#life.alive;
   }
 
   /** Frees the table, with pages that it owns. */
