@@ -5,8 +5,7 @@
 // kernel's dma_map_benchmark has it, sg mode a table. Distinct memory matters: dma-debug reports overlapping mappings.
 
 import { ALL_ENTRIES, dmaMapPage, dmaMapSg, dmaUnmapPage, dmaUnmapSg } from '../dma/map';
-import { DmaDevice } from '../device/device';
-import { DMA_MAPPING_ERROR } from '../device/mapping';
+import { DmaDevice, isMappingError } from '../device/device';
 import { debugBlockFree, debugPagesFree, debugSgDestroy } from '../dma-debug/freed';
 import { EINVAL, ENOMEM, Made } from '../errno';
 import { blockAllocZeroed, blockFree, blockOrder } from '../memory/block';
@@ -126,7 +125,7 @@ function map(bench: Bench, dev: DmaDevice, slot: Slot): bool {
   } else {
     const address = dmaMapPage(dev, slot.what, 0, bench.pages << PAGE_SHIFT, bench.dir, bench.attrs);
     slot.address = address;
-    slot.mapped = <u32>(address != DMA_MAPPING_ERROR);
+    slot.mapped = <u32>!isMappingError(dev, address);
   }
   return slot.mapped != 0;
 }

@@ -1,7 +1,7 @@
 // The baseline of `gemdma driver bench`: the calls that C makes, made here, without C.
 
-import { DmaDevice } from '../device/device';
-import { DMA_FROM_DEVICE, DMA_MAPPING_ERROR } from '../device/mapping';
+import { DmaDevice, isMappingError } from '../device/device';
+import { DMA_FROM_DEVICE } from '../device/mapping';
 import { dmaMapPage, dmaUnmapPage } from '../dma/map';
 import { dmaMappingError } from '../dma/sync';
 import { PAGE_SIZE } from '../ram/ram';
@@ -21,7 +21,7 @@ export function gd_bench_core(dev: DmaDevice, pfns: usize, addresses: usize, n: 
     }
     for (let i: usize = 0; i < <usize>n; ++i) {
       const address = load<u64>(addresses + (i << 3));
-      if (address != DMA_MAPPING_ERROR) dmaUnmapPage(dev, address, PAGE_SIZE, DMA_FROM_DEVICE, 0);
+      if (!isMappingError(dev, address)) dmaUnmapPage(dev, address, PAGE_SIZE, DMA_FROM_DEVICE, 0);
     }
   }
   return made;

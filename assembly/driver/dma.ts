@@ -3,7 +3,7 @@
 
 import { cpuOf } from '../memory/context';
 import { Cpu } from '../memory/cpu';
-import { DmaDevice } from '../device/device';
+import { DmaDevice, isMappingError } from '../device/device';
 import { DMA_MAPPING_ERROR } from '../device/mapping';
 import { dmaMapResource, dmaMapSingle, dmaUnmapResource, endPage, mapPage } from '../dma/map';
 import { dmaMaxMapping, dmaMergeBoundary, dmaOptMapping } from '../dma/limits';
@@ -61,12 +61,19 @@ export function gd_dma_debug(): bool {
  */
 export function gd_dma_map(dev: DmaDevice, mask: u64, phys: u64, length: u32, dir: u32, attrs: u32): u64 {
   if (mask != 0) dev.mask = mask;
-  if (unwatched()) return mapPage(dev, phys, length, dir, attrs);
+  if (unwatched()) return errorOrAddress(dev, mapPage(dev, phys, length, dir, attrs));
   const before = findings();
-  const dma = mapPage(dev, phys, length, dir, attrs);
+  const dma = errorOrAddress(dev, mapPage(dev, phys, length, dir, attrs));
   if (dma != DMA_MAPPING_ERROR && watching()) mappingAdd(dev, phys, length, dir, attrs, dma, false);
   settle(before);
   return dma;
+}
+
+/** The headers that C is compiled with know one error address, whichever the emulated kernel returns. */
+// @ts-ignore: decorator
+@inline
+function errorOrAddress(dev: DmaDevice, dma: u64): u64 {
+  return isMappingError(dev, dma) ? DMA_MAPPING_ERROR : dma;
 }
 
 /** dma_map_single_attrs, which takes memory of the direct map only. @returns the device's address or DMA_MAPPING_ERROR */

@@ -4,9 +4,9 @@
 import { ENOMEM } from '../errno';
 import { FAULT_GTT } from '../memory/context';
 import { shouldFail } from '../memory/fault';
-import { DmaDevice } from '../device/device';
-import { DMA_BIDIRECTIONAL, DMA_MAPPING_ERROR } from '../device/mapping';
-import { dmaMapPage, dmaUnmapPage } from '../dma/map';
+import { DmaDevice, isMappingError } from '../device/device';
+import { DMA_BIDIRECTIONAL } from '../device/mapping';
+import { deviceErrorAddress, dmaMapPage, dmaUnmapPage } from '../dma/map';
 import { debugMappingError } from '../dma-debug/debug';
 import { debugBlockFree } from '../dma-debug/freed';
 import { blockOfPagesAlloc, blockOfPagesFree } from '../ram/pages';
@@ -34,8 +34,8 @@ export function devicePageMake(device: DmaDevice, page: DevicePage, low: bool): 
   const pfn = blockOfPagesAlloc(ctx, 0, low ? ZONE_DMA32 : ZONE_NORMAL);
   if (pfn == 0) return ENOMEM;
   const bytes = contentsMake(ctx, ramOf(ctx), pfn);
-  const address = bytes == 0 ? DMA_MAPPING_ERROR : dmaMapPage(device, pfn, 0, PAGE_SIZE, DMA_BIDIRECTIONAL, 0);
-  if (address == DMA_MAPPING_ERROR) {
+  const address = bytes == 0 ? deviceErrorAddress(device) : dmaMapPage(device, pfn, 0, PAGE_SIZE, DMA_BIDIRECTIONAL, 0);
+  if (isMappingError(device, address)) {
     blockOfPagesFree(ctx, pfn, 0);
     return ENOMEM;
   }

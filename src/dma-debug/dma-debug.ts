@@ -5,7 +5,6 @@ import {
   DmaDebugRecords,
   type EntryRecord,
   type LiveEntryRecord,
-  type MappingType,
   type VerdictRecord,
 } from '../core/dma-debug-records.js';
 import { checkInteger, GemDmaError, invalidType, invalidValue } from '../core/errors.js';
@@ -59,9 +58,6 @@ export interface PhysicalRange {
 
 /** Free device address space in bytes over all domains; null when nothing translates. */
 export type FreeSpace = () => number | null;
-
-/** Entries that no kernel has. */
-const OWN_TYPES: readonly MappingType[] = ['link', 'reservation', 'remainder'];
 
 /** Findings that are kept for `findings`; later ones are counted and published only. */
 const KEPT_FINDINGS = 1000;
@@ -225,9 +221,8 @@ export class DmaDebug {
   /** Every live mapping as the kernel's own dump has it (debugfs dma-api/dump), in the order of its hash. */
   dump(): string[] {
     const { dialect } = this;
-    const entries = this.entries().filter(({ type }) => !OWN_TYPES.includes(type));
     const driver = (id: number) => (this.unbound.has(id) ? undefined : this.driverOf(id)) ?? 'pci';
-    return dumpLines(entries, dialect, (id) => ({ driver: driver(id), name: this.deviceName(id) }));
+    return dumpLines(this.entries(), dialect, (id) => ({ driver: driver(id), name: this.deviceName(id) }));
   }
 
   private driverOf(id: number): string | undefined {
