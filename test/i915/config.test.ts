@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { i915Config, i915Policy } from '../../src/i915/config.js';
+import { i915Config, i915Policy, readI915Options } from '../../src/i915/config.js';
 import { linux42 } from '../../src/i915/policy/linux-4.2.js';
 
 const GiB = 1024 ** 3;
@@ -43,8 +43,8 @@ describe('the description of a GPU', () => {
     expect(i915Policy({ driver: 'linux-3.18' }).name).toBe('linux-3.18');
     expect(i915Policy({ policy: linux42 })).toBe(linux42);
     expect(() => i915Config({ driver: 'linux-9' as never }, true)).toThrow(/one of linux-3.18/);
-    expect(() => i915Config({ defects: { nothing: true } as never }, true)).toThrow(/defects.nothing/);
-    expect(() => i915Config({ lcc: true } as never, true)).toThrow(/i915.lcc/);
+    expect(() => readI915Options({ defects: { nothing: true } as never })).toThrow(/defects.nothing/);
+    expect(() => readI915Options({ lcc: true } as never)).toThrow(/i915.lcc/);
     expect(() => i915Config({ policy: {} as never }, true)).toThrow(TypeError);
   });
 });
