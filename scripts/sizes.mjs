@@ -23,17 +23,17 @@ const KB = 1000;
 
 /** Most bytes of each: what there is, and a little room. The tools and drivers' module are compiled when somebody first asks. */
 const MODULES = {
-  'release.wasm': 115 * KB,
+  'release.wasm': 118 * KB,
   'release-tools.wasm': 21 * KB,
-  'release-driver.wasm': 80 * KB,
-  'threads.wasm': 119 * KB,
+  'release-driver.wasm': 82 * KB,
+  'threads.wasm': 122 * KB,
   'threads-tools.wasm': 21 * KB,
 };
 const LIMITS = {
   ...MODULES,
-  'library, bundled': 430 * KB,
-  'gemdma/iova, bundled': 235 * KB,
-  'package, packed': 1700 * KB,
+  'library, bundled': 460 * KB,
+  'gemdma/iova, bundled': 245 * KB,
+  'package, packed': 1800 * KB,
 };
 const LOADS = 9;
 
