@@ -1,13 +1,14 @@
 import {
+  ATTRIBUTE_BITS,
   badAddress,
   badTransfer,
   checkBoolean,
   checkFunction,
   checkTransfer,
+  DIRECTION_BITS,
   hostTimeline,
   isAddress,
   isTransfer,
-  isU32,
 } from '../core/arguments.js';
 import {
   checkInteger,
@@ -290,8 +291,12 @@ export class DmaDevice {
    * Returns the device's address, DMA_MAPPING_ERROR with the cause in `reason`.
    */
   mapPage(pfn: number, offset: number, length: number, dir: Direction, attrs = 0): number {
-    if (!isU32(pfn) || !isU32(offset) || !isU32(length)) badPage(pfn, offset, length);
-    if (!isTransfer(dir, attrs)) badTransfer(dir, attrs);
+    // Written out: a shared function would have the types of all its callers.
+    if (typeof pfn !== 'number' || pfn >>> 0 !== pfn) badPage(pfn, offset, length);
+    if (typeof offset !== 'number' || offset >>> 0 !== offset) badPage(pfn, offset, length);
+    if (typeof length !== 'number' || length >>> 0 !== length) badPage(pfn, offset, length);
+    if (typeof dir !== 'number' || (dir & DIRECTION_BITS) !== dir) badTransfer(dir, attrs);
+    if (typeof attrs !== 'number' || (attrs & ATTRIBUTE_BITS) !== attrs) badTransfer(dir, attrs);
     this.#life.enter('dma_map_page');
     const debug = this.dmaDebug;
     if (debug === null) return this.core.dmaMapPage(this.#record, pfn, offset, length, dir, attrs);
@@ -343,9 +348,10 @@ export class DmaDevice {
 
   /** Ends a mapping of mapPage or mapSingle, with the length and direction that it was made with (dma_unmap_page_attrs). */
   unmapPage(address: number, length: number, dir: Direction, attrs = 0): void {
-    if (!isU32(length)) badPage(0, 0, length);
-    if (!isU32(address) && !isAddress(address)) badAddress(address);
-    if (!isTransfer(dir, attrs)) badTransfer(dir, attrs);
+    if (typeof length !== 'number' || length >>> 0 !== length) badPage(0, 0, length);
+    if (!isAddress(address)) badAddress(address);
+    if (typeof dir !== 'number' || (dir & DIRECTION_BITS) !== dir) badTransfer(dir, attrs);
+    if (typeof attrs !== 'number' || (attrs & ATTRIBUTE_BITS) !== attrs) badTransfer(dir, attrs);
     this.#life.enter('dma_unmap_page');
     this.core.dmaUnmapPage(this.#record, address, length, dir, attrs);
     if (this.dmaDebug !== null) this.dmaDebug.settle();
