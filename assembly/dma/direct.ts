@@ -3,18 +3,15 @@
 
 import { EIO } from '../errno';
 import { KMSG_DMA_OVERFLOW, ONCE_DMA_OVERFLOW, kmsg, kmsgOnce } from '../kmsg/kmsg';
-import { cpuOf } from '../memory/context';
-import { recordAt } from '../memory/record';
 import { PAGE_SHIFT } from '../ram/ram';
-import { REASON_DMA_BEYOND_MASK, REASON_DMA_NO_SEGMENTS, setReason } from '../reason';
+import { REASON_DMA_BEYOND_MASK, setReason } from '../reason';
 import { entriesOf, sgEntryLength, sgEntryPhys } from '../sg/entries';
-import { segmentsAlloc, segmentsFree, setEntrySegments, setSegmentList } from '../sg/segments';
-import {
-  SEGMENTS_LIST, SEGMENTS_PHYSICAL, SG_ONE_RUN, SG_RUN_SIZE, SG_SEGMENT_SIZE, SgRun, SgSegment, SgTable,
-} from '../sg/sg-table';
+import { setEntrySegments } from '../sg/segments';
+import { SEGMENTS_PHYSICAL, SG_ONE_RUN, SG_RUN_SIZE, SgRun, SgTable } from '../sg/sg-table';
 import { isSwiotlb, swiotlbMap, swiotlbUnmap } from '../swiotlb/swiotlb';
 import { DEVICE_FORCE_BOUNCE, DmaDevice } from '../device/device';
 import { DMA_ATTR_SKIP_CPU_SYNC, DMA_MAPPING_ERROR } from '../device/mapping';
+import { mapEach } from './each';
 
 /** The last address that a u32 pfn can have. */
 const LAST_ADDRESS: u64 = 0xfffffffffff;
@@ -98,37 +95,5 @@ export function mapSgDirect(dev: DmaDevice, sgt: SgTable, dir: u32, attrs: u32):
     refuseMask(dev, sgEntryPhys(sgt, i), sgEntryLength(sgt, i));
     return EIO;
   }
-  const list = segmentsAlloc(ctx, count);
-  if (list == 0) {
-    setReason(ctx, REASON_DMA_NO_SEGMENTS);
-    return EIO;
-  }
-  for (let i: u32 = 0; i < count; ++i) {
-    const length = sgEntryLength(sgt, i);
-    const address = mapDirect(dev, sgEntryPhys(sgt, i), length, dir, attrs);
-    if (address == DMA_MAPPING_ERROR) {
-      const reason = cpuOf(ctx).reason;
-      unmapSegments(dev, list, i, dir, attrs | DMA_ATTR_SKIP_CPU_SYNC);
-      segmentsFree(ctx, list, count);
-      setReason(ctx, reason);
-      return EIO;
-    }
-    const segment = recordAt<SgSegment>(list, i);
-    segment.address = address;
-    segment.length = length;
-  }
-  setSegmentList(sgt, list, count);
-  return <i32>count;
-}
-
-function unmapSegments(dev: DmaDevice, list: usize, n: u32, dir: u32, attrs: u32): void {
-  for (let i: u32 = 0; i < n; ++i) {
-    const segment = changetype<SgSegment>(list + <usize>i * SG_SEGMENT_SIZE);
-    unmapDirect(dev, segment.address, <u32>segment.length, dir, attrs);
-  }
-}
-
-/** Ends a list's mapping (dma_direct_unmap_sg), as far as its first nents segments go. */
-export function unmapSgDirect(dev: DmaDevice, sgt: SgTable, nents: u32, dir: u32, attrs: u32): void {
-  if (sgt.shape == SEGMENTS_LIST) unmapSegments(dev, sgt.segments, min(nents, sgt.nents), dir, attrs);
+  return mapEach(dev, sgt, dir, attrs);
 }

@@ -29,10 +29,11 @@ import { sgSegmentAddress } from '../sg/segments';
 import { countMapped, countUnmapped } from '../device/counts';
 import { DEVICE_ERROR_ZERO, DEVICE_UNTRUSTED, DmaDevice, OPS_IOMMU } from '../device/device';
 import { DMA_MAPPING_ERROR, DMA_NONE } from '../device/mapping';
-import { mapDirect, mapSgDirect, unmapDirect, unmapSgDirect } from './direct';
+import { mapDirect, mapSgDirect, unmapDirect } from './direct';
 import { dmaDomainOf, mapRange, protOf, unmapPage, unmapRange } from './iommu';
 import { mapSgIommu, unmapSgIommu } from './iommu-sg';
-import { mapSgUntrusted, mapUntrusted, unmapSgUntrusted, unmapUntrusted } from './untrusted';
+import { mapUntrusted, unmapUntrusted } from './untrusted';
+import { mapEach, unmapEach } from './each';
 
 // @ts-ignore: decorator
 @inline
@@ -164,7 +165,7 @@ export function dmaUnmapResource(dev: DmaDevice, address: u64, length: u32, dir:
 export function dmaMapSg(dev: DmaDevice, sgt: SgTable, dir: u32, attrs: u32): i32 {
   let rc = EINVAL;
   if (dir >= DMA_NONE) refuse(dev, REASON_DMA_BAD_DIRECTION);
-  else if ((dev.flags & DEVICE_UNTRUSTED) != 0 && dev.ops == OPS_IOMMU) rc = mapSgUntrusted(dev, sgt, dir, attrs);
+  else if ((dev.flags & DEVICE_UNTRUSTED) != 0 && dev.ops == OPS_IOMMU) rc = mapEach(dev, sgt, dir, attrs);
   else rc = dev.ops == OPS_IOMMU ? mapSgIommu(dev, sgt, protOf(dir)) : mapSgDirect(dev, sgt, dir, attrs);
   if (rc > 0) {
     sgt.flags |= SG_MAPPED;
@@ -202,9 +203,9 @@ function given(sgt: SgTable, count: u32): u32 {
 export function dmaUnmapSg(dev: DmaDevice, sgt: SgTable, count: u32, dir: u32, attrs: u32): void {
   const ctx = dev.ctx;
   if (ctx.dmaDebug != 0) debugUnmapSg(dev, sgt, given(sgt, count), dir);
-  if ((dev.flags & DEVICE_UNTRUSTED) != 0 && dev.ops == OPS_IOMMU) unmapSgUntrusted(dev, sgt, count, dir, attrs);
+  if ((dev.flags & DEVICE_UNTRUSTED) != 0 && dev.ops == OPS_IOMMU) unmapEach(dev, sgt, count, dir, attrs);
   else if (dev.ops == OPS_IOMMU) unmapSgIommu(dev, sgt, count);
-  else unmapSgDirect(dev, sgt, count, dir, attrs);
+  else unmapEach(dev, sgt, count, dir, attrs);
   sgt.flags &= ~SG_MAPPED;
   countUnmapped(dev, sgPages(sgt));
   if (ctx.events != 0) {

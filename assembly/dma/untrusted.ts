@@ -1,20 +1,15 @@
 // A device that came over a cable (pci_dev.untrusted, Thunderbolt). An IOMMU protects whole pages only: a buffer that does not
 // fill its pages would show the device what else is in them. Such a buffer goes through the bounce pool, in slots that fill
-// their pages, zeroed around it, and the slots are what is mapped (iommu_dma_map_page, iommu_dma_map_sg_swiotlb).
+// their pages, zeroed around it, and the slots are what is mapped (iommu_dma_map_page); a list goes entry by entry (each.ts).
 
 import { DmaDevice } from '../device/device';
 import { DMA_ATTR_SKIP_CPU_SYNC, DMA_MAPPING_ERROR } from '../device/mapping';
-import { EIO } from '../errno';
 import { iommuIovaToPhys } from '../iommu/formats';
 import { KMSG_NO_BOUNCE, ONCE_NO_BOUNCE, kmsg, kmsgOnce } from '../kmsg/kmsg';
 import { cpuOf } from '../memory/context';
-import { recordAt } from '../memory/record';
 import { physZero } from '../ram/contents';
 import { PAGE_MASK } from '../ram/ram';
-import { REASON_DMA_NO_SEGMENTS, REASON_SWIOTLB_NO_POOL, setReason } from '../reason';
-import { entriesOf, sgEntryLength, sgEntryPhys } from '../sg/entries';
-import { segmentsAlloc, segmentsFree, setSegmentList } from '../sg/segments';
-import { SEGMENTS_LIST, SG_SEGMENT_SIZE, SgSegment, SgTable } from '../sg/sg-table';
+import { REASON_SWIOTLB_NO_POOL, setReason } from '../reason';
 import { isSwiotlb, swiotlbMap, swiotlbUnmap } from '../swiotlb/swiotlb';
 import { dmaDomainOf, mapRange, protOf, unmapPage } from './iommu';
 
@@ -46,46 +41,4 @@ export function unmapUntrusted(dev: DmaDevice, address: u64, length: u32, dir: u
   const phys = iommuIovaToPhys(dmaDomainOf(dev), address);
   unmapPage(dev, address, length);
   if (isSwiotlb(dev.ctx, phys)) swiotlbUnmap(dev, phys, length, dir, attrs);
-}
-
-/**
- * Maps a list, each entry by itself.
- * @returns the number of entries, or -EIO with the reason in cpu.reason
- */
-export function mapSgUntrusted(dev: DmaDevice, sgt: SgTable, dir: u32, attrs: u32): i32 {
-  const ctx = dev.ctx;
-  const count = entriesOf(sgt);
-  const list = segmentsAlloc(ctx, count);
-  if (list == 0) {
-    setReason(ctx, REASON_DMA_NO_SEGMENTS);
-    return EIO;
-  }
-  for (let i: u32 = 0; i < count; ++i) {
-    const length = sgEntryLength(sgt, i);
-    const address = mapUntrusted(dev, sgEntryPhys(sgt, i), length, dir, attrs);
-    if (address == DMA_MAPPING_ERROR) {
-      const reason = cpuOf(ctx).reason;
-      unmapAll(dev, list, i, dir, attrs | DMA_ATTR_SKIP_CPU_SYNC);
-      segmentsFree(ctx, list, count);
-      setReason(ctx, reason);
-      return EIO;
-    }
-    const segment = recordAt<SgSegment>(list, i);
-    segment.address = address;
-    segment.length = length;
-  }
-  setSegmentList(sgt, list, count);
-  return <i32>count;
-}
-
-/** Ends a list's mapping, as far as its first nents segments go. */
-export function unmapSgUntrusted(dev: DmaDevice, sgt: SgTable, nents: u32, dir: u32, attrs: u32): void {
-  if (sgt.shape == SEGMENTS_LIST) unmapAll(dev, sgt.segments, min(nents, sgt.nents), dir, attrs);
-}
-
-function unmapAll(dev: DmaDevice, list: usize, n: u32, dir: u32, attrs: u32): void {
-  for (let i: u32 = 0; i < n; ++i) {
-    const segment = changetype<SgSegment>(list + <usize>i * SG_SEGMENT_SIZE);
-    unmapUntrusted(dev, segment.address, <u32>segment.length, dir, attrs);
-  }
 }
