@@ -26,6 +26,7 @@ export interface RamStats {
   frames: number;
   /** Frames that can be handed out at all. */
   usable: number;
+  /** Frames handed out now. */
   inUse: number;
   /** In free blocks. */
   free: number;

@@ -43,8 +43,13 @@ export interface DomainOptions {
   magazine?: number;
   /** Ranges that are never handed out, [first, last] pfns: bridge windows, the MSI range. Default none. */
   reserved?: readonly (readonly [number, number])[];
-  /** A lazy domain's flush queue: places of a CPU's ring, a power of two, and how long a range waits. Default 256, 10 ms. */
-  flushQueue?: { entries?: number; milliseconds?: number };
+  /** A lazy domain's flush queue (struct iova_fq in drivers/iommu/dma-iommu.c). */
+  flushQueue?: {
+    /** Places of a CPU's ring, a power of two. Default 256. */
+    entries?: number;
+    /** How long an unmapped range waits at most, of virtual time. Default 10. */
+    milliseconds?: number;
+  };
   /** Lists become as few segments as the device allows; otherwise each entry is one, as in 2015. Default true. */
   mergeSegments?: boolean;
   /** Unmapping ends the whole range that holds the address, as in 2015, not the size given. Default false. */
@@ -94,7 +99,9 @@ const OPTIONS: readonly (keyof DomainOptions)[] = [
 export class DmaDomain {
   /** @internal */
   readonly host: DmaHost;
+  /** Whether unmapped ranges wait for a flush of many. */
   readonly lazy: boolean;
+  /** Which allocator hands out the domain's ranges. */
   readonly allocator: AllocatorName;
   readonly #record: IommuDomainHandle;
   readonly #life: Life;
@@ -270,7 +277,12 @@ export class DmaDomain {
   }
 
   /** Flushes of the queue so far, by cause. */
-  get flushes(): { full: number; timer: number } {
+  get flushes(): {
+    /** Flushes because a CPU's ring was full. */
+    full: number;
+    /** Flushes because the timer had run out. */
+    timer: number;
+  } {
     const queue = this.#queue();
     const { flushQueueFullFlushes, flushQueueTimerFlushes } = this.host.core.tools;
     return queue === 0

@@ -21,6 +21,7 @@ export const NOTICES = {
   [contract.KMSG_WALK_IN_DATA]: 'WALK_IN_DATA',
 } as const;
 
+/** A line of the kernel's log that is no finding of dma-debug, such as a full bounce pool. */
 export type NoticeId = (typeof NOTICES)[keyof typeof NOTICES];
 
 /** What a dma_pool says (mm/dmapool.c). */

@@ -16,6 +16,7 @@ export interface KernelMessage {
   id: CheckId | NoticeId | DmaPoolMessage;
   /** Virtual time in nanoseconds. */
   time: number;
+  /** Virtual CPU on which it was said, from 0. */
   cpu: number;
   /** Name of the device, empty where none is involved. */
   device: string;

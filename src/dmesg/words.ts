@@ -14,7 +14,9 @@ export interface Message {
 
 /** What one kernel says. What has no row it does not say. */
 export interface KernelWords {
+  /** What dma-debug prints, by check. */
   readonly findings: Readonly<Partial<Record<CheckId, Message>>>;
+  /** Other lines, by notice. */
   readonly notices: Readonly<Partial<Record<NoticeId, Message>>>;
   /** A fault, by the name of the IOMMU's format. */
   readonly faults: Readonly<Record<string, Message>>;

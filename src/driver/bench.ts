@@ -11,15 +11,19 @@ import { checkTest, type DriverTest, runScenario } from './scenario.js';
 
 /** One figure. */
 export interface DriverBenchRow {
+  /** What was timed, such as `map and unmap of a page`. */
   what: string;
-  /** Nanoseconds for a page from C, and in the core. */
+  /** Nanoseconds for a page, called from C. */
   c: number;
+  /** Nanoseconds for the same calls in the core's own code. */
   core: number;
   /** c / core: the median over rounds in which both were timed one after the other. */
   ratio: number;
 }
 
+/** What `benchDriver` has measured. */
 export interface DriverBench {
+  /** Calls of the DMA API, one row each. */
   rows: DriverBenchRow[];
   /** Milliseconds for a machine with the driver loaded. */
   load: number;

@@ -34,6 +34,7 @@ export interface BuildOptions {
   kasan?: boolean;
   /** Bits of dma_addr_t: 64 (default) or 32. */
   dmaBits?: 32 | 64;
+  /** Which clang compiles: one of the system's, or the npm package @yowasp/clang. Default: the first that is there. */
   compiler?: CompilerChoice;
   /** Where objects are kept. Default `gemdma` in the user's cache folder. */
   cache?: string;
@@ -43,6 +44,7 @@ export interface BuildOptions {
   onProgress?: (done: number, of: number) => void;
 }
 
+/** A compiled and linked driver. */
 export interface BuiltDriver {
   /** The module, to be written to a file or loaded. */
   wasm: Uint8Array;

@@ -13,6 +13,7 @@ export interface DeviceDescription {
   bus?: 'pci' | 'platform';
   /** PCI ids, `vendor:device` or `vendor:device:subvendor:subdevice`, hexadecimal. */
   ids?: string;
+  /** PCI revision, 0 to 255. Default 0. */
   revision?: number;
   /** Bytes of each region of registers: BARs in order, a number or null for one that is not there. */
   bars?: readonly (number | null)[];
@@ -81,7 +82,14 @@ export class ModelDevice {
   readonly #findings: Findings;
   readonly #raise: (level: boolean) => void;
   /** Accesses so far, to memory. */
-  readonly counts = { reads: 0, writes: 0, faults: 0 };
+  readonly counts = {
+    /** Reads of memory, blocked ones included. */
+    reads: 0,
+    /** Writes to memory, blocked ones included. */
+    writes: 0,
+    /** Accesses that the IOMMU has blocked. */
+    faults: 0,
+  };
 
   constructor(machine: Machine, device: () => DmaDevice, findings: Findings, raise: (level: boolean) => void) {
     this.#machine = machine;

@@ -30,7 +30,9 @@ export interface FaultPoint {
   number: number;
   /** What is allocated: a FAULT_NAMES. */
   kind: FaultName;
+  /** The driver's line that allocates; null where the driver is not among the callers. */
   at: SourcePlace | null;
+  /** Calls that led there, innermost first. */
   stack: SourcePlace[];
 }
 
@@ -50,6 +52,7 @@ export const FAULT_NAMES = [
   'dma_set_mask',
   'dma_pool',
 ] as const;
+/** What kind of allocation it is, such as `kmalloc` or `dma_map`. */
 export type FaultName = (typeof FAULT_NAMES)[number];
 
 /** In the order of enum gd_finding. */
@@ -76,9 +79,11 @@ const LINES_KEPT = 2000;
 
 /** The driver can't go on: a BUG, a trap, a hang, a function that is not there. The finding says what it was. */
 export class DriverStopped extends Error {
+  /** Always `DriverStopped`. */
   override readonly name = 'DriverStopped';
 }
 
+/** How a driver is loaded. */
 export interface DriverOptions {
   /** Check the CPU's accesses; of effect in a driver that was built for it. Default true. */
   kasan?: boolean;
@@ -96,6 +101,7 @@ export function checkDriverOptions({ kasan, dmaBits }: DriverOptions): void {
 
 /** A driver in C, loaded into a machine beside the model of its device. */
 export class Driver {
+  /** The machine that the driver is in. */
   readonly machine: Machine;
   /** What was found so far. */
   readonly findings = new Findings();
@@ -107,6 +113,7 @@ export class Driver {
   readonly points: FaultPoint[] = [];
   /** The point that was made to fail. */
   struck: FaultPoint | null = null;
+  /** The device that it drives, as the DMA API sees it. */
   readonly device: DmaDevice;
   /** The device's own side, for its model. */
   readonly hardware: ModelDevice;

@@ -11,9 +11,11 @@ import type { RunOptions, RunResult } from './run.js';
 /** Runs a test in a worker, one run at a time, each with a time limit: a driver may loop for ever. */
 
 export interface RunnerOptions {
+  /** Options of each run's machine. RAM is 64 MiB unless said otherwise. */
   machine?: MachineOptions;
   /** Bits of dma_addr_t that the driver was built with. Default 64. */
   dmaBits?: 32 | 64;
+  /** Check the CPU's accesses; of effect in a driver that was built for it. Default true. */
   kasan?: boolean;
   /** Milliseconds for one run. Default 5000. */
   timeLimit?: number;

@@ -6,6 +6,7 @@ import { DRIVER_OPTIONS, Driver, type DriverOptions, type FaultPoint } from './d
 import type { DriverFinding } from './findings.js';
 import { checkTest, type DriverTest, runScenario } from './scenario.js';
 
+/** Options of one run of a driver's test. */
 export interface RunOptions extends DriverOptions {
   /** The machine; everything has a default. RAM is 64 MiB unless said otherwise. */
   machine?: MachineOptions;
@@ -13,8 +14,13 @@ export interface RunOptions extends DriverOptions {
   nth?: number;
   /** Notes every point at which an allocation could fail. */
   survey?: boolean;
-  /** Makes allocations fail at random, `rate` of 1,000. */
-  random?: { seed: number; rate: number };
+  /** Makes allocations fail at random. */
+  random?: {
+    /** Decides which. */
+    seed: number;
+    /** Of 1,000 allocations so many fail, 0 to 1,000. */
+    rate: number;
+  };
 }
 
 const RUN_OPTIONS = optionNames<RunOptions>({
@@ -22,13 +28,17 @@ const RUN_OPTIONS = optionNames<RunOptions>({
   ...{ machine: true, nth: true, survey: true, random: true },
 });
 
+/** What came of one run. */
 export interface RunResult {
+  /** What the driver did wrong; empty when nothing was found. */
   findings: DriverFinding[];
   /** What the driver printed. */
   log: string[];
+  /** What probe returned: 0, or a negative errno. */
   probed: number;
-  /** Allocations that could have failed, and where, with `survey`. */
+  /** Allocations that could have failed. */
   pointCount: number;
+  /** Where these are; only with `survey`. */
   points: FaultPoint[];
   /** The allocation that was made to fail. */
   struck: FaultPoint | null;

@@ -5,6 +5,7 @@ import { type Driver, DriverStopped } from './driver.js';
 
 /** A test of a driver, as a module's default export: the device, its model, and what is done with the driver. */
 export interface DriverTest {
+  /** The device; without it the driver has one of its first PCI id. */
   device?: DeviceDescription;
   /** Makes the device's model; called once for each run. */
   model?(hardware: ModelDevice): DeviceModel;
@@ -24,8 +25,11 @@ export function checkTest(test: DriverTest): void {
 
 /** A packet to send: bytes of the linear part, and of each fragment. */
 export interface Packet {
+  /** Bytes of the linear part. Default 64. */
   length?: number;
+  /** Fragments (skb_frag_t), each in a page of its own. Default 0. */
   fragments?: number;
+  /** Bytes of each fragment. */
   fragmentLength?: number;
   /** Value of the first byte; each next byte is one more. Default 0. */
   first?: number;
@@ -33,7 +37,9 @@ export interface Packet {
 
 /** What a scenario does with a driver. Results are errnos as the kernel returns them, 0 or above for success. */
 export class Scenario {
+  /** The driver under test, after probe. */
   readonly driver: Driver;
+  /** The machine that it is in. */
   readonly machine: Machine;
   /** Whether the driver is bound to the device. */
   bound = false;

@@ -20,24 +20,39 @@ export interface DriverStressOptions extends RunnerOptions {
 
 const STRESS_OPTIONS = optionNames<DriverStressOptions>({ ...RUNNER_OPTIONS, ...LONG_CALL, seed: true, rounds: true });
 
+/** A finding, and the round that shows it. */
 export interface StressFinding {
+  /** What the driver did wrong. */
   finding: DriverFinding;
   /** Seed of the first round that led to it. */
   seed: number;
+  /** In how many rounds it was found. */
   rounds: number;
 }
 
+/** What came of many rounds. */
 export interface DriverStressResult {
+  /** Bits of the driver's dma_addr_t. */
   dmaBits: 32 | 64;
+  /** Seed of the first round; each next round has one more. */
   seed: number;
+  /** Rounds that were run; fewer than asked for when the signal was aborted. */
   rounds: number;
+  /** Each finding once, in the order in which they were found. */
   findings: StressFinding[];
 }
 
 /** What a seed makes of a run: the machine, and how many of 1,000 allocations fail. */
 export interface StressRound {
+  /** Options of the machine. */
   machine: MachineOptions;
-  random: { seed: number; rate: number };
+  /** Which allocations fail. */
+  random: {
+    /** The round's seed. */
+    seed: number;
+    /** Of 1,000 allocations so many fail. */
+    rate: number;
+  };
 }
 
 const MODES: readonly MachineOptions[] = [
@@ -71,7 +86,12 @@ export function stressRound(seed: number, machine: MachineOptions = {}): StressR
  */
 export async function driverStress(
   wasm: Uint8Array,
-  test: string | { readonly href: string },
+  test:
+    | string
+    | {
+        /** A URL, such as `new URL('nic.test.mjs', import.meta.url)`. */
+        readonly href: string;
+      },
   options: DriverStressOptions = {},
 ): Promise<DriverStressResult> {
   checkRunnerOptions(options, STRESS_OPTIONS);

@@ -41,7 +41,9 @@ export interface DriverHost {
   readonly core: Core;
   /** Handle of the core's context. @internal */
   readonly context: ContextHandle;
+  /** Virtual time. */
   readonly clock: DriverClock;
+  /** Emulated physical memory. */
   readonly ram: PhysicalMemory;
   /** Memory pressure: drivers register their shrinkers. @internal */
   readonly reclaim: Reclaim;
@@ -54,11 +56,15 @@ export interface DriverHost {
   /** Whether the machine has a bounce pool. @internal */
   readonly bounces: boolean;
   /** Which range manager (drm_mm) the machine's kernel has. */
-  readonly kernel: { readonly drmMm: '2015' | 'modern' };
+  readonly kernel: {
+    /** `2015`: a stack of holes; `modern`: trees of holes by size and by address. */
+    readonly drmMm: '2015' | 'modern';
+  };
 }
 
 /** The part of the virtual clock that deferred work needs. Milliseconds. */
 export interface DriverClock {
+  /** Virtual time in milliseconds since the machine was made. */
   readonly now: number;
   /**
    * Runs a function after `delay` milliseconds of virtual time.

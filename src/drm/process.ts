@@ -53,7 +53,13 @@ export class Process extends Living {
    * @param options.populate touch all of it at once (MAP_POPULATE). Throws ENOMEM when RAM runs out, and then maps nothing
    * @returns its address
    */
-  mmap(size: number | string, options: { populate?: boolean } = {}): number {
+  mmap(
+    size: number | string,
+    options: {
+      /** Fault all pages in at once (MAP_POPULATE). Default false: at the first access. */
+      populate?: boolean;
+    } = {},
+  ): number {
     const pages = Math.ceil(parseSize('size', size) / PAGE_SIZE);
     checkInteger('size', pages, 1, 2 ** 24);
     const given = checkOptions('options', options, ['populate']);

@@ -20,9 +20,13 @@ export type PpgttMode = 'none' | 'aliasing' | 'full' | 'full-48bit';
  * - `emptyUserptr`: a userptr of no bytes is accepted (4.2)
  */
 export interface Defects {
+  /** `obj.pages` stays after a failed DMA map in shmem get_pages. Default false. */
   danglingPages: boolean;
+  /** The userptr worker leaves the page-lookup cursor as it was. Default false. */
   userptrCursor: boolean;
+  /** bind_to_vm has the object's size in 32 bits. Default false. */
   truncatedSize: boolean;
+  /** A userptr of no bytes is accepted. Default false. */
   emptyUserptr: boolean;
 }
 
@@ -56,17 +60,30 @@ export interface I915Options {
 
 /** The complete, validated form. Sizes in bytes. */
 export interface I915Config {
+  /** Generation of the GPU, 6 to 9. */
   gen: number;
+  /** The platform of that generation, such as `bdw`. */
   platform: Platform;
+  /** Whether CPU and GPU share the last-level cache: then new objects are cached. */
   llc: boolean;
+  /** Per-process GTTs: none, aliasing, full. */
   ppgtt: PpgttMode;
+  /** Bytes of address space of the global GTT. */
   ggtt: number;
+  /** Bytes of it that the CPU reaches through the aperture. */
   mappable: number;
+  /** Bytes of RAM that the firmware has reserved for the GPU. */
   stolen: number;
   /** The policy's name: a preset's, or that of the policy given. */
   driver: string;
+  /** Faults of historic drivers that are switched on. */
   defects: Defects;
+  /** get_pages evicts objects and tries again when the DMA map fails. */
   shrinkAndRemap: boolean;
+  /**
+   * Tiled objects keep their pages, as on machines whose memory swizzles by physical address
+   * (QUIRK_PIN_SWIZZLED_PAGES).
+   */
   pinSwizzledPages: boolean;
   /** Bits of a DMA address: gen6 and gen7 have 40-bit GTT entries, gen8 and later a 39-bit mask. */
   dmaBits: number;

@@ -12,8 +12,22 @@ import type { GemObject } from './object.js';
  * - partial: `size` pages from `offset` on, for CPU mappings of objects larger than the aperture.
  */
 export type View =
-  | { readonly type: 'rotated'; readonly width: number; readonly height: number }
-  | { readonly type: 'partial'; readonly offset: number; readonly size: number };
+  | {
+      /** Which view: `rotated` or `partial`. */
+      readonly type: 'rotated';
+      /** Pages of a row of the object. */
+      readonly width: number;
+      /** Rows of pages. */
+      readonly height: number;
+    }
+  | {
+      /** Which view: `rotated` or `partial`. */
+      readonly type: 'partial';
+      /** First page of the object that it shows. */
+      readonly offset: number;
+      /** Pages that it shows. */
+      readonly size: number;
+    };
 
 /** Bytes that a view takes in the GTT. */
 export function viewSize(object: GemObject, view: View | undefined): number {

@@ -2,22 +2,27 @@
 export interface IommuFault {
   /** Virtual time in nanoseconds. */
   time: number;
+  /** Number of the device, `DmaDevice.id`. */
   device: number;
   /** PCI requester id, bus << 8 | devfn. */
   sourceId: number;
   /** What was accessed, -1 for DMA_MAPPING_ERROR. */
   address: number;
+  /** A write; otherwise a read. */
   write: boolean;
   /** The kind of IOMMU, which says how to read the reason. */
   unit: IommuFormat['name'];
-  /** VT-d's fault reason, AMD's flags of the event; and what Linux prints for it. */
+  /** VT-d's fault reason, or AMD's flags of the event. */
   reason: number;
+  /** What Linux prints for the reason, such as `PTE Write access is not set`. */
   message: string;
   /** Domain id of the context entry, 0 without one. */
   domain: number;
-  /** The caller: the attribution of the access, 0 for none. */
+  /** The GEM object that the access is attributed to; 0 for none. */
   object: number;
+  /** The vma that the access is attributed to; 0 for none. */
   vma: number;
+  /** The hook in which the access was made; 0 for none. */
   hook: number;
 }
 
@@ -38,7 +43,14 @@ export interface IommuFormat {
   /** Most bits of an IOVA with tables of so many levels. */
   width(levels: number): number;
   /** DOMAIN_* flags of the core for a domain that does these things; what the format cannot do is left out. */
-  domainFlags(habits: { writeImpliesRead: boolean; exact: boolean; npCache: boolean }): number;
+  domainFlags(habits: {
+    /** What the device may write it may read, too. */
+    writeImpliesRead: boolean;
+    /** Unmapping clears the size given, not the whole range. */
+    exact: boolean;
+    /** The unit caches what is not present. */
+    npCache: boolean;
+  }): number;
   /** What Linux prints for a fault's reason. */
   faultMessage(reason: number): string;
   /** A fault in the words of the kernel log. */
@@ -48,7 +60,15 @@ export interface IommuFormat {
   /** What a leaf allows: r read, w write, and what else the format has. */
   access(raw: bigint): string;
   /** Bytes that a leaf maps, and slots of its table that it fills. */
-  page(level: number, raw: bigint): { size: number; slots: number };
+  page(
+    level: number,
+    raw: bigint,
+  ): {
+    /** Bytes that the leaf maps. */
+    size: number;
+    /** Slots of its table that hold copies of it: more than 1 for AMD's sizes between the levels. */
+    slots: number;
+  };
 }
 
 /** bus:device.function of a requester id. */

@@ -5,6 +5,7 @@ import { vtd } from './vtd.js';
 /** Every kind of IOMMU that a machine may have, the default first. */
 export const IOMMU_FORMATS: readonly IommuFormat[] = [vtd, amdv1];
 
+/** A kind of IOMMU, as machine options name it. */
 export type IommuFormatName = IommuFormat['name'];
 
 /** The format of a name. */

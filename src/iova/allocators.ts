@@ -47,9 +47,14 @@ const LINUX_612 = {
   fastPath: true,
 } as const satisfies AllocatorRules;
 
-/** All allocators. */
-export const ALLOCATORS = frozen({
-  /** Linux 4.2, the allocator of 2015. */
+/**
+ * An allocator by name: `linux-4.2`, that of 2015; `linux-6.12`, the tree alone; `rcache`, the same with its magazine caches in
+ * front of the tree; `fast`, our own, which takes any hole that fits, in constant time.
+ */
+export type AllocatorName = 'linux-4.2' | 'linux-6.12' | 'rcache' | 'fast';
+
+/** All allocators by name. */
+export const ALLOCATORS: Readonly<Record<AllocatorName, AllocatorRules>> = frozen({
   'linux-4.2': {
     ...LINUX_612,
     anchored: false,
@@ -60,15 +65,10 @@ export const ALLOCATORS = frozen({
     lineBelow: true,
     fastPath: false,
   },
-  /** Linux 6.12, the tree alone. */
   'linux-6.12': LINUX_612,
-  /** Linux 6.12 with its magazine caches in front of the tree. */
   rcache: { ...LINUX_612, magazines: true },
-  /** Our own: it takes any hole that fits, in constant time. */
   fast: { ...LINUX_612, spans: true, secondPass: false, max32: false, rounds: 'never' },
-} as const satisfies Record<string, AllocatorRules>);
-
-export type AllocatorName = keyof typeof ALLOCATORS;
+});
 
 export const ALLOCATOR_NAMES = Object.keys(ALLOCATORS) as readonly AllocatorName[];
 

@@ -18,6 +18,7 @@ import { ALLOCATORS, type AllocatorName, ruleFlags } from './allocators.js';
 /** What a domain lives in. A Machine is one. */
 export type IovaHost = CoreHost;
 
+/** Options of `IovaDomain.standalone`. */
 export interface IovaDomainOptions {
   /** Whose rules place the ranges. Default `linux-6.12`. */
   model?: AllocatorName;
@@ -31,10 +32,13 @@ export interface IovaDomainOptions {
 
 /** pfns from `lo` to `hi`, both included. */
 export interface IovaRange {
+  /** First pfn of the range. */
   lo: number;
+  /** Last pfn of the range, which is in it. */
   hi: number;
 }
 
+/** Options of `alloc` (alloc_iova). */
 export interface IovaAllocOptions {
   /** Highest pfn that the range may hold. Default: the last below 4 GiB. */
   limit?: number;
@@ -42,6 +46,7 @@ export interface IovaAllocOptions {
   aligned?: boolean;
 }
 
+/** Options of `allocFast` (alloc_iova_fast). */
 export interface IovaAllocFastOptions {
   /** Highest pfn that the range may hold. Default: the last below 4 GiB. */
   limit?: number;
@@ -49,6 +54,7 @@ export interface IovaAllocFastOptions {
   flush?: boolean;
 }
 
+/** How an IOVA space is used, up to a limit. */
 export interface IovaStats {
   /** Ranges in the tree; those that wait in magazines are among them. */
   ranges: number;
@@ -103,7 +109,9 @@ function checkAllocOptions(options: { limit?: number }, flag: 'aligned' | 'flush
 
 /** An IOVA domain by itself (struct iova_domain): ranges of pfns, handed out and taken back. See the head of this file. */
 export class IovaDomain {
+  /** Whose rules place its ranges. */
   readonly model: AllocatorName;
+  /** Bytes that a pfn stands for. */
   readonly granule: number;
   /** The last pfn below 4 GiB: the limit of a 32-bit device. */
   readonly limit32: number;

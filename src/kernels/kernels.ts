@@ -13,13 +13,19 @@ import type { AllocatorName } from '../iova/allocators.js';
 
 /** What differs between kernels in the DMA stack. */
 export interface KernelProperties {
-  /** IOVA allocator of the DMA API, and the same without its caches. */
+  /** IOVA allocator of the DMA API. */
   allocator: AllocatorName;
+  /** The same allocator without its magazine caches. */
   treeAllocator: AllocatorName;
   /** dma_map_sg: does the IOMMU merge a list into as few segments as the device allows (iommu_dma_map_sg)? */
   mergeSegments: boolean;
-  /** Entries that wait for the flush queue before it is flushed at once, and its timer. */
-  flushQueue: { entries: number; milliseconds: number };
+  /** The flush queue of lazy domains. */
+  flushQueue: {
+    /** Entries that wait before they are flushed at once (IOVA_DEFAULT_FQ_SIZE). */
+    entries: number;
+    /** The timer after which they are flushed in any case (IOVA_DEFAULT_FQ_TIMEOUT). */
+    milliseconds: number;
+  };
   /** Unmapping ends the whole range that holds the address, not just the size given. */
   unmapsWholeRange: boolean;
   /** A device with more than 32 bits of address tries below 4 GiB at every mapping, not until that failed once. */
@@ -137,8 +143,10 @@ const ROWS = {
   },
 } as const satisfies Record<string, Kernel>;
 
+/** A kernel by its name in `KERNELS`. */
 export type KernelName = keyof typeof ROWS;
 
+/** The kernels whose DMA stack can be emulated. */
 export const KERNELS: Readonly<Record<KernelName, KernelProperties>> = frozen(ROWS);
 
 /** Oldest first. */

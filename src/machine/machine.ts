@@ -52,7 +52,9 @@ export class Machine implements DriverHost {
   readonly config: MachineConfig;
   /** What the configured kernel does, property by property. */
   readonly kernel: KernelProperties;
+  /** Virtual time: it stands still until `advance`. */
   readonly clock: VirtualClock;
+  /** Emulated physical memory: frames and their contents. */
   readonly ram: PhysicalMemory;
   /** Memory pressure: what drivers can give back, and files that can be swapped out. @internal */
   readonly reclaim = new Reclaim();
@@ -208,6 +210,7 @@ export class Machine implements DriverHost {
     return this.#core.cpu;
   }
 
+  /** @throws RangeError for a CPU that the machine does not have */
   set cpu(index: number) {
     this.#core.timeline.enter('cpu');
     this.#core.cpu = checkInteger('cpu', index, 0, this.config.cpus - 1);

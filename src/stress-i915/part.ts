@@ -46,10 +46,13 @@ interface BoState {
 
 /** The GPUs of a run, with the objects and contexts of one process. */
 export class I915Part extends WorldPart {
+  /** The run's GPUs, in the order of the profile. */
   readonly gpus: readonly I915Device[];
   /** @internal */
   readonly objects = new Entities<Bo>();
+  /** Contexts that operations name. */
   readonly contexts = new Entities<GpuContext>();
+  /** The process whose memory userptr objects use. */
   readonly process: Process;
   readonly #policy: PolicySource | undefined;
 

@@ -13,6 +13,7 @@ import { I915Part, type I915Setup } from './part.js';
 import { newPolicy, type PolicySource, policyImport } from './policy.js';
 import { PROFILES } from './profiles.js';
 
+/** What is under test in a run with i915. */
 export interface I915StressOptions {
   /** Mapping policy of the GPUs by preset. */
   driver: DriverName;

@@ -26,18 +26,34 @@ import type { Repertoire } from './vocabulary.js';
 
 /** What came of a run: plain JSON. All but `timing` follows from seed, configuration and number of operations. */
 export interface StressResult extends Tally {
+  /** Name of the profile. */
   profile: string;
+  /** The seed. */
   seed: number;
+  /** What was under test: a preset, or the name of the policy given. */
   driver: string;
   /** Why it ended. */
   ended: 'operations' | 'seconds' | 'signal' | 'failure';
-  failure: (Pick<StressFailure, 'kind' | 'id' | 'message' | 'details'> & { step: number }) | null;
+  /** What did not hold; null when nothing was found. */
+  failure:
+    | (Pick<StressFailure, 'kind' | 'id' | 'message' | 'details'> & {
+        /** Number of the operation after which it was found, from 1. */
+        step: number;
+      })
+    | null;
   /** The failing operations cut down, when there was a failure and it was asked for. */
   reproducer: Reproducer | null;
   /** The command that makes the same run again. */
   replay: string;
+  /** The complete configuration: with the seed it makes the same run. */
   config: StressConfig;
-  timing: { seconds: number; operationsPerSecond: number };
+  /** How long it took in real time; the only part that differs from run to run. */
+  timing: {
+    /** Seconds, without cutting down. */
+    seconds: number;
+    /** Operations a second. */
+    operationsPerSecond: number;
+  };
 }
 
 const DEFAULT_OPERATIONS = 1_000_000;

@@ -15,7 +15,9 @@ export type WorldState = Readonly<Record<string, unknown>>;
 
 /** The machine of a run, with a part for each vocabulary, and the model that both are compared with. */
 export class World implements StressWorld {
+  /** What the seed was applied to. */
   readonly config: StressConfig;
+  /** The machine of the run. */
   readonly machine: Machine;
   /** Sizes to draw, in pages. */
   readonly pages: Weighted<number>;
@@ -80,7 +82,16 @@ export class World implements StressWorld {
   }
 
   /** What a progress bar shows. */
-  gauges(): { objects: number; mappings: number; iovaUse: number; findings: number } {
+  gauges(): {
+    /** Live GEM objects. */
+    objects: number;
+    /** Live DMA mappings over all devices. */
+    mappings: number;
+    /** Share of the most contended device address space that is in use, 0 to 1. */
+    iovaUse: number;
+    /** Findings of dma-debug so far. */
+    findings: number;
+  } {
     return {
       objects: this.parts.reduce((sum, { objectCount }) => sum + objectCount, 0),
       mappings: this.accounts.mappings,

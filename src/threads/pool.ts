@@ -28,7 +28,9 @@ const CLOSE_MS = 5000;
  * worker each; everything else is guarded by locks in the core, which count how often they were contended.
  */
 export class WorkerPool {
+  /** The machine of the calling thread, on the memory that the workers share. */
   readonly machine: Machine;
+  /** Workers. */
   readonly size: number;
   readonly #workers: Worker[];
   readonly #control: Int32Array;
@@ -80,7 +82,12 @@ export class WorkerPool {
    *   GemDmaError EBUSY while another job runs, ENODEV for a closed pool
    */
   async run<Result>(
-    module: { readonly href: string } | string,
+    module:
+      | {
+          /** URL of the job's module, such as `new URL('./job.js', import.meta.url)`. */
+          readonly href: string;
+        }
+      | string,
     data?: unknown | ((index: number) => unknown),
   ): Promise<Result[]> {
     const href: unknown = typeof module === 'string' ? module : module?.href;
@@ -124,7 +131,12 @@ export class WorkerPool {
    * every call with EIO.
    * @param options.timeout milliseconds, default 5000
    */
-  async close(options: { timeout?: number } = {}): Promise<void> {
+  async close(
+    options: {
+      /** Milliseconds after which workers are ended that have not ended themselves. */
+      timeout?: number;
+    } = {},
+  ): Promise<void> {
     checkOptions('options', options, ['timeout']);
     const timeout = checkInteger('timeout', options.timeout ?? CLOSE_MS, 0, 2 ** 31 - 1);
     this.#closed = true;

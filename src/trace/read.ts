@@ -26,6 +26,7 @@ export interface ReadOptions {
 
 /** Batches of one input in their order, and how complete it was, which is known at the end. */
 export interface TraceReader extends AsyncIterable<TraceBatch> {
+  /** What was read and what was not; final when the last batch was taken. */
   readonly gaps: Gaps;
 }
 

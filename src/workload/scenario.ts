@@ -10,6 +10,7 @@ import type { MachineConfig } from '../machine/config.js';
 
 export { DEFAULT_DRIVER, DRIVER_NAMES, type DriverName };
 
+/** Options of a scenario. */
 export interface ScenarioOptions extends LongCallOptions {
   /** Mapping policy of the i915 device, for scenarios that have one. */
   driver: DriverName;
@@ -21,30 +22,38 @@ export interface ScenarioOptions extends LongCallOptions {
 
 /** One step of a scenario: as a program would say it, and what the machine did. */
 export interface ScenarioStep {
+  /** Lines of a program that does the same. */
   program: string[];
+  /** What the machine did, oldest first. */
   events: MachineEvent[];
 }
 
 /** What came of a run: plain JSON. Kinds of scenarios add values of their own. */
 export interface ScenarioResult {
+  /** Name of the scenario. */
   scenario: string;
   /** Absent when no i915 device takes part. */
   driver?: DriverName;
   /** Whether everything came out as it must under this driver and kernel. */
   ok: boolean;
-  /** Streaming DMA mappings made, undone, and still there when the run was over. */
+  /** Streaming DMA mappings made. */
   maps: number;
+  /** Streaming DMA mappings undone. */
   unmaps: number;
+  /** Streaming DMA mappings still there when the run was over. */
   live: number;
-  /** Mappings that nothing can undo any more, and the IOVA space that they hold. */
+  /** Mappings that nothing can undo any more. */
   leakedMappings: number;
+  /** Device address space that these hold, in bytes. */
   leakedIovaBytes: number;
+  /** The machine's configuration, complete. */
   config: MachineConfig;
   /** Only when the signal was aborted: the figures are of a part of the work, and `ok` is false. */
   interrupted?: true;
   [value: string]: unknown;
 }
 
+/** A piece of work with a known result: a leak path of i915, a common DMA mistake, the main job. */
 export interface Scenario {
   /** As on the command line: `L3`, `leak`, `unmap-wrong-size`. */
   name: string;

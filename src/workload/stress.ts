@@ -31,6 +31,7 @@ export interface StressSubject {
   vocabularies?: readonly Vocabulary[];
 }
 
+/** Options of `stress`. */
 export interface StressOptions extends StressSubject, StressRunOptions {
   /** A profile's name, or one of your own. Default `churn`. */
   profile?: ProfileName | (string & {}) | StressProfile;
@@ -74,6 +75,7 @@ export async function stress(options: StressOptions = {}): Promise<StressResult>
   return stressWith(repertoireOf(options), options);
 }
 
+/** Options of `failNth` and `failNthAsync`. */
 export interface FailNthOptions extends StressSubject, LongCallOptions {
   /** Options of the machine, over those of the scenario. */
   machine?: MachineOptions;

@@ -23,11 +23,13 @@ export interface StressRunOptions {
   machine?: MachineOptions;
   /** Single weights and limits, over those of the profile. */
   weights?: Readonly<Record<string, number>>;
+  /** Most live things by kind, over those of the profile. */
   limits?: StressProfile['limits'];
   /** Sizes of objects and lists in pages with their weights, in place of the profile's. */
   pages?: StressProfile['pages'];
-  /** When to stop: whichever comes first. Defaults 1,000,000 operations and 60 seconds. */
+  /** Operations after which the run ends. Default 1,000,000. What comes first, this or `seconds`, ends it. */
   operations?: number;
+  /** Seconds of real time after which the run ends. Default 60. */
   seconds?: number;
   /** Operations between two complete checks. Default 4096. */
   checkEvery?: number;
@@ -43,15 +45,19 @@ export interface StressRunOptions {
 
 /** Where a run stands. */
 export interface StressProgress {
+  /** Operations done. */
   operations: number;
   /** Operations that were asked for. */
   total: number;
+  /** Seconds of real time so far. */
   seconds: number;
+  /** Live GEM objects. */
   objects: number;
   /** Live DMA mappings over all devices. */
   mappings: number;
   /** Share of the most contended device address space that is in use, 0 to 1; 0 without an IOMMU. */
   iovaUse: number;
+  /** Findings of dma-debug so far, those that the profile expects included. */
   findings: number;
 }
 

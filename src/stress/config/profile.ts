@@ -13,6 +13,7 @@ export interface StressProfile {
   readonly title: string;
   /** Share of each kind of operation; kinds that are not named never happen. */
   readonly weights: Readonly<Record<string, number>>;
+  /** Options of the machine. */
   readonly machine: MachineOptions;
   /** Most live things by kind, as each vocabulary names them: objects (over all GPUs), contexts, direct mappings. */
   readonly limits: Readonly<Record<string, number>>;
@@ -25,7 +26,9 @@ export interface StressProfile {
 
 /** A run as one plain JSON value: what the seed is applied to. */
 export interface StressConfig extends StressProfile {
+  /** Decides everything that is random in the run. */
   readonly seed: number;
+  /** Name of the profile that it began with. */
   readonly profile: string;
   /** What is under test, by name: the mapping policy of the GPUs, a driver preset's or that of the policy passed in. */
   readonly driver: string;

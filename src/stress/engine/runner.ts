@@ -15,11 +15,13 @@ export interface StressWorld {
 
 /** What a run did. All counts follow from the seed and the number of operations alone. */
 export interface Tally {
+  /** Operations drawn, those that found nothing to do included. */
   operations: number;
   /** Operations that did something, by kind. */
   done: Record<string, number>;
   /** Operations that the emulated kernel refused, by errno name: full address spaces, no memory, purged objects. */
   refused: Record<string, number>;
+  /** Complete checks of every structure and every sum. */
   checks: number;
 }
 

@@ -17,44 +17,76 @@ import { rangesOf, searchStart, searchSteps } from './search.js';
 
 export type WhatIfMode = 'strict' | 'lazy' | 'off' | 'swiotlb';
 
+/** A configuration to try. What is left out is as recorded, or the default of the kernel. */
 export interface WhatIfOptions {
+  /** `strict`, `lazy`, `off` without IOMMU, `swiotlb` with every mapping bounced. */
   mode?: WhatIfMode;
+  /** IOVA allocator. */
   allocator?: AllocatorName;
+  /** The kernel whose DMA stack is emulated. */
   kernel?: KernelName;
-  /** Bits of address that every device has. */
+  /** Bits of address that every device has, 12 to 64. */
   mask?: number;
-  /** pfns of a magazine. */
+  /** pfns of a magazine, 1 to 127. */
   magazine?: number;
-  /** Places of a CPU's flush queue, and milliseconds until it is flushed. */
+  /** Places of a CPU's flush queue, 2 to 65,536. */
   queue?: number;
+  /** Milliseconds after which the flush queue is flushed in any case, 1 to 1,000,000. */
   timeout?: number;
-  /** Bytes of the bounce pool. */
+  /** Bytes of the bounce pool, 256 KiB to 1 GiB. */
   swiotlb?: number;
 }
 
+/** What a configuration would have done with the trace's calls. */
 export interface WhatIfResult {
+  /** The configuration, as it was given. */
   options: WhatIfOptions;
+  /** Calls that map. */
   maps: number;
+  /** Of these, calls that failed. */
   failures: number;
   /** Seconds of trace time; null without a failure. */
   firstFailure: number | null;
+  /** Failed calls by the reason, such as `IOVA_FULL`. */
   reasons: Record<string, number>;
-  /** Flushes of single ranges, and of a domain's whole IOTLB. */
-  invalidations: { page: number; domain: number };
+  /** Invalidations of the IOTLB. */
+  invalidations: {
+    /** Of single ranges. */
+    page: number;
+    /** Of a domain's whole IOTLB. */
+    domain: number;
+  };
   /** Most pages that tables took. */
   tablePages: number;
   /** Smallest that the largest hole below 4 GiB (or the mask) ever was, in bytes; null without translation. */
   largestHole: number | null;
   /** Most bytes of the bounce pool in use; null without one. */
   bounceHighWater: number | null;
+  /** Bytes copied into and out of the bounce pool. */
   bouncedBytes: number;
-  /** Ranges that were unmapped but not yet flushed: how many, how long, how many at a time. */
-  stale: { ranges: number; meanMilliseconds: number; maxMilliseconds: number; most: number } | null;
+  /** Ranges that were unmapped and not yet flushed, so that the device still reached them; null unless lazy. */
+  stale: {
+    /** How many. */
+    ranges: number;
+    /** How long, on average. */
+    meanMilliseconds: number;
+    /** How long at most. */
+    maxMilliseconds: number;
+    /** Most of them at one time. */
+    most: number;
+  } | null;
   /**
    * Allocations that reached the tree, and the nodes that the kernel's linear search visits for them; null for an allocator
    * that is not the kernel's.
    */
-  search: { allocations: number; meanSteps: number; maxSteps: number } | null;
+  search: {
+    /** Allocations that reached the tree. */
+    allocations: number;
+    /** Nodes that a search visits on average. */
+    meanSteps: number;
+    /** Nodes that the longest search visits. */
+    maxSteps: number;
+  } | null;
 }
 
 const KEYS: Record<keyof WhatIfOptions, (value: string) => string | number> = {

@@ -14,16 +14,22 @@ import type { DriverName } from '../scenario.js';
  */
 
 export type BenchBackend = 'strict' | 'lazy' | 'passthrough' | 'direct' | 'swiotlb';
+/** What a mapping is of: a page, a list, a GEM object. */
 export type BenchMode = 'single' | 'sg' | 'object';
+/** Direction of the transfers, as dma_map_benchmark has it. */
 export type BenchDirection = 'bidirectional' | 'to-device' | 'from-device';
 
 export const BACKENDS: readonly BenchBackend[] = ['strict', 'lazy', 'passthrough', 'direct', 'swiotlb'];
 export const MODES: readonly BenchMode[] = ['single', 'sg', 'object'];
 export const DIRECTIONS: readonly BenchDirection[] = ['bidirectional', 'to-device', 'from-device'];
 
+/** What to measure. Every option has a default. */
 export interface BenchOptions {
+  /** Workers, 1 to 63, each a virtual CPU. Default 1. */
   threads: number;
+  /** Seconds to measure, after the warm-up, up to 3,600. Default 2. */
   seconds: number;
+  /** Direction of the transfers. Default bidirectional. */
   direction: BenchDirection;
   /** Bits of address that the device has (dma_set_mask). Default 32, or 48 for more live mappings than 32 bits hold. */
   bits: number;
@@ -33,7 +39,9 @@ export interface BenchOptions {
   mode: BenchMode;
   /** Virtual nanoseconds from map to unmap: the transfer. Timers of the machine fire meanwhile. */
   transfer: number;
+  /** What stands behind the DMA API. Default strict. */
   backend: BenchBackend;
+  /** The kernel whose DMA stack is measured. Default linux-6.12. */
   kernel: KernelName;
   /** Default that of the kernel. */
   allocator?: AllocatorName;
@@ -47,6 +55,7 @@ export interface BenchOptions {
   live: number;
   /** Mappings of a batch, 0 to let it be found. */
   batch: number;
+  /** Decides how RAM is scattered. Default 1. */
   seed: number;
 }
 

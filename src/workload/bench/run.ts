@@ -28,27 +28,39 @@ import {
 /** One benchmark run, in the host's thread or on several workers, and what came of it. */
 
 export interface BenchResult {
+  /** The options, complete. */
   options: BenchOptions;
+  /** The machine's configuration, complete. */
   config: MachineConfig;
-  /** Nanoseconds an operation, over batches. */
+  /** Nanoseconds a map. */
   map: Latency;
+  /** Nanoseconds an unmap. */
   unmap: Latency;
-  /** Over the time spent in map and unmap; all threads together. */
+  /** Mappings made and ended in a second of the time spent in map and unmap; all threads together. */
   mappingsPerSecond: number;
+  /** The same in pages of 4 KiB. */
   pagesPerSecond: number;
+  /** Mappings made while measuring. */
   mappings: number;
+  /** Maps that failed. */
   failed: number;
+  /** Mappings of a batch. */
   batch: number;
+  /** Batches measured. */
   batches: number;
+  /** Batches before the measured ones. */
   warmup: Measured['warmup'];
+  /** The same figures part by part of the run, for intervals. */
   blocks: Measured['blocks'];
   /** Reasons not to trust the figures; empty when there are none. */
   untrusted: string[];
   /** Counters of the unit, the allocator and the flush queue over the whole run, warm-up included. */
   counters: Record<string, number>;
-  /** With several threads: each worker's rate, and how often a lock was found held while measuring. */
+  /** With several threads: mappings a second of each. */
   perThread?: number[];
+  /** With several threads: how often a lock was found held while measuring. */
   contention?: Contention;
+  /** Version of Node, such as `v22.11.0`. */
   node: string;
 }
 
