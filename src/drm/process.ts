@@ -68,7 +68,7 @@ export class Process extends Living {
     const start = this.next;
     const area = { start, end: start + pages * PAGE_SIZE, pfns: new Uint32Array(pages) };
     if (populate) {
-      area.pfns.set(this.ram.alloc(pages));
+      area.pfns.set(this.ram.take(pages));
       for (const pfn of area.pfns) this.references.set(pfn, 1);
     }
     // A page is left out after each mapping, so that running past an end is always an error.
@@ -167,7 +167,7 @@ export class Process extends Living {
         free.push(pfn);
       }
     }
-    if (free.length > 0) this.ram.free(free);
+    if (free.length > 0) this.ram.put(Uint32Array.from(free));
   }
 
   /** pfn of the page at an address, or undefined where nothing was touched. @internal */
@@ -220,7 +220,7 @@ export class Process extends Living {
     }
     const page = Math.floor((address - area.start) / PAGE_SIZE);
     if (area.pfns[page] === 0) {
-      area.pfns[page] = this.ram.alloc(1)[0];
+      area.pfns[page] = this.ram.take(1)[0];
       this.references.set(area.pfns[page], 1);
     }
     return area.pfns[page];
