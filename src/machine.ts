@@ -1,4 +1,4 @@
-import { type I915Options, readI915Options } from './i915/config.js';
+import type { I915Options } from './i915/config.js';
 import type { I915Device } from './i915/device.js';
 import { i915Driver } from './i915/driver.js';
 import { Machine as BareMachine } from './machine/machine.js';
@@ -10,6 +10,6 @@ export class Machine extends BareMachine {
    * @throws RangeErrors and TypeErrors naming the option at fault; GemDmaError ENOMEM
    */
   addI915(options: I915Options = {}): I915Device {
-    return this.addDriver(i915Driver, readI915Options(options));
+    return this.addDriver(i915Driver, options);
   }
 }

@@ -142,6 +142,11 @@ export function invalidValue(name: string, expected: string, got: unknown): Code
   return Object.assign(error, { code: 'ERR_INVALID_ARG_VALUE' });
 }
 
+/** The same with a message of its own, where the argument is a part of a text. */
+export function badValue(message: string): Coded<TypeError> {
+  return Object.assign(new TypeError(message), { code: 'ERR_INVALID_ARG_VALUE' });
+}
+
 /** A TypeError for the constructor of a class whose objects the library makes (ERR_ILLEGAL_CONSTRUCTOR). */
 export function illegalConstructor(name: string): Coded<TypeError> {
   const error = new TypeError(`A ${name} is not made with new: a call of the library returns it`);

@@ -129,8 +129,8 @@ export class DmaPool {
       zero?: boolean;
     } = {},
   ): PoolBlock {
-    checkOptions('options', options, ['zero']);
-    const zero = checkBoolean('zero', options.zero, false);
+    const given = checkOptions('options', options, ['zero']);
+    const zero = checkBoolean('zero', given.zero, false);
     this.#life.enter('dma_pool_alloc');
     if (this.free_.length === 0) this.#grow();
     const block = this.free_.pop()!;

@@ -1,4 +1,4 @@
-import { checkObject, checkOptions, checkString, oneOf, optionNames } from '../core/arguments.js';
+import { checkObject, checkOptions, checkString, oneOf, optionNames, readData } from '../core/arguments.js';
 import { checkInteger, GemDmaError, invalidType, invalidValue } from '../core/errors.js';
 import type { DmaDevice } from '../dma/device.js';
 import { deviceRead, deviceWrite } from '../iommu/iommu.js';
@@ -40,8 +40,7 @@ const CONFIG_BYTES = 4096;
  * @throws TypeErrors and RangeErrors naming what is wrong
  */
 export function checkDescription(given: DeviceDescription): DeviceDescription {
-  checkOptions('description', given, DESCRIPTION);
-  const description = { ...given };
+  const description = readData('description', checkOptions('description', given, DESCRIPTION));
   const { bus, ids, revision, bars = [], ioBars = [], name, config } = description;
   if (bus !== undefined) oneOf('description.bus', bus, ['pci', 'platform']);
   checkString('description.name', name);

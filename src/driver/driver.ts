@@ -10,7 +10,7 @@ import {
   optionNames,
 } from '../core/arguments.js';
 import { DIRECTIONS } from '../core/dma-debug-records.js';
-import { checkInteger, invalidType, invalidValue } from '../core/errors.js';
+import { badValue, checkInteger, invalidType, invalidValue } from '../core/errors.js';
 import { PAGE_SIZE } from '../core/generated/constants.js';
 import type { DmaDevice } from '../dma/device.js';
 import { hex } from '../dma-debug/checks.js';
@@ -133,14 +133,14 @@ export class Driver {
    * @throws GemDmaError EINVAL for a module that is no driver, ENOMEM
    */
   constructor(machine: Machine, wasm: Uint8Array, description: DeviceDescription = {}, options: DriverOptions = {}) {
-    checkOptions('options', options, optionNames(DRIVER_OPTIONS));
-    checkDriverOptions(options);
+    const given = checkOptions('options', options, optionNames(DRIVER_OPTIONS));
+    checkDriverOptions(given);
     const checked = checkDescription(description);
     hostTimeline(machine, 'driver_load');
     checkBytes('wasm', wasm);
     this.machine = machine;
     this.#debug = new DebugInfo(wasm);
-    this.#dma64 = options.dmaBits !== 32;
+    this.#dma64 = given.dmaBits !== 32;
     this.device = machine.addDevice({ driver: checked.name ?? 'driver' });
     this.hardware = new ModelDevice(
       machine,
@@ -149,7 +149,7 @@ export class Driver {
       (level) => this.#module.exports.gd_irq_set(IRQ, level ? 1 : 0),
     );
     const callbacks = { settle: () => this.#settle(), report: this.#report.bind(this) };
-    const kasan = options.kasan !== false;
+    const kasan = given.kasan !== false;
     try {
       this.#module = loadModule(machine, wasm, callbacks, this.#host(), kasan, (name) => this.#missing(name));
       this.#describe(checked);
@@ -216,7 +216,7 @@ export class Driver {
     const act = typeof name === 'string' ? this.#module.exports[name] : undefined;
     if (typeof act !== 'function') {
       const message = `the driver exports no function ${String(name)}`;
-      throw Object.assign(new TypeError(message), { code: 'ERR_INVALID_ARG_VALUE' });
+      throw badValue(message);
     }
     for (const value of args) if (typeof value !== 'number') throw invalidType('args', 'numbers', value);
     const value = this.#guard(() => act(...args));

@@ -68,7 +68,7 @@ export async function driverFailNth(
       },
   options: DriverFailNthOptions = {},
 ): Promise<DriverFailNthResult> {
-  checkRunnerOptions(options, FAIL_NTH_OPTIONS);
+  options = checkRunnerOptions(options, FAIL_NTH_OPTIONS);
   checkBoolean('all', options.all, false);
   const { dmaBits = 64, signal } = options;
   const runner = new PointRunner(wasm, test, options);

@@ -1,7 +1,6 @@
 import { Worker } from 'node:worker_threads';
-import { checkBytes, checkLongCall, checkObject, type OptionNames } from '../core/arguments.js';
+import { checkBytes, checkLongCall, checkObject, type OptionNames, readData } from '../core/arguments.js';
 import { checkInteger, GemDmaError, invalidType } from '../core/errors.js';
-import type { LongCallOptions } from '../core/slices.js';
 import type { MachineOptions } from '../machine/config.js';
 import type { DriverBench } from './bench.js';
 import { checkDriverOptions, DRIVER_OPTIONS, type FaultPoint } from './driver.js';
@@ -28,12 +27,13 @@ export const RUNNER_OPTIONS: OptionNames<RunnerOptions> = {
   ...{ machine: true, timeLimit: true, signal: true },
 };
 
-/** @internal Options of a call that runs a test again and again. */
-export function checkRunnerOptions(options: RunnerOptions, known: readonly string[]): void {
-  checkLongCall(options as LongCallOptions, known);
+/** @internal Options of a call that runs a test again and again, as checkOptions reads them. */
+export function checkRunnerOptions<Options extends RunnerOptions>(given: Options, known: readonly string[]): Options {
+  const options = checkLongCall(given, known);
   checkDriverOptions(options);
   if (options.machine !== undefined) checkObject('machine', options.machine);
   if (options.timeLimit !== undefined) checkInteger('timeLimit', options.timeLimit, 1, 2 ** 31 - 1);
+  return { ...options, ...(options.machine && { machine: readData('machine', options.machine) }) };
 }
 
 /** What a worker gets at its start. */

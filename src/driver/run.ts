@@ -64,17 +64,16 @@ export function driverMachine(options: MachineOptions = {}): Machine {
 export function runDriver(wasm: Uint8Array, test: DriverTest, options: RunOptions = {}): RunResult {
   checkBytes('wasm', wasm);
   checkTest(test);
-  checkOptions('options', options, RUN_OPTIONS);
-  const { kasan, dmaBits } = options;
-  if (options.machine !== undefined) checkObject('machine', options.machine);
-  if (options.random !== undefined) checkOptions('random', options.random, ['seed', 'rate']);
-  checkInteger('nth', options.nth ?? 0, 0, 0xffffffff);
-  checkBoolean('survey', options.survey, false);
+  const { kasan, dmaBits, machine, random, nth = 0, survey } = checkOptions('options', options, RUN_OPTIONS);
+  if (machine !== undefined) checkObject('machine', machine);
+  const chance = random === undefined ? undefined : checkOptions('random', random, ['seed', 'rate']);
+  checkInteger('nth', nth, 0, 0xffffffff);
+  const surveyed = checkBoolean('survey', survey, false);
   const own: DriverOptions = { ...(kasan !== undefined && { kasan }), ...(dmaBits !== undefined && { dmaBits }) };
-  const driver = new Driver(driverMachine(options.machine), wasm, test.device, own);
+  const driver = new Driver(driverMachine(machine), wasm, test.device, own);
   if (test.model) driver.model = test.model(driver.hardware);
-  if (options.random) driver.armRandomFaults(options.random.seed, options.random.rate);
-  else driver.armFault(options.nth ?? 0, options.survey ?? false);
+  if (chance !== undefined) driver.armRandomFaults(chance.seed, chance.rate);
+  else driver.armFault(nth, surveyed);
   const { probed } = runScenario(driver, test);
   return {
     findings: driver.findings.list,

@@ -94,7 +94,7 @@ export async function driverStress(
       },
   options: DriverStressOptions = {},
 ): Promise<DriverStressResult> {
-  checkRunnerOptions(options, STRESS_OPTIONS);
+  options = checkRunnerOptions(options, STRESS_OPTIONS);
   const { dmaBits = 64, seed = 1, rounds = 100, signal } = options;
   checkInteger('seed', seed, 0, Number.MAX_SAFE_INTEGER);
   checkInteger('rounds', rounds, 0, Number.MAX_SAFE_INTEGER);

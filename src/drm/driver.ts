@@ -20,9 +20,11 @@ export interface Driver<Options, Instance extends object> {
 
   /**
    * Checks the options, before there is a device.
+   * @returns the options as it has read them, which `probe` then gets: a getter of the caller's runs once. Without it `probe`
+   *   gets what the caller gave
    * @throws TypeError or RangeError naming the option at fault
    */
-  check?(options: Options, host: DriverHost): void;
+  check?(options: Options, host: DriverHost): Options | undefined;
 
   /**
    * Takes a device. Its fields must be visible properties (TypeScript's `private`, not #fields): a snapshot of the machine

@@ -9,7 +9,9 @@ export const i915Driver: Driver<I915Options, I915Device> = {
   limits: { maxSegment: 0xffffffff },
 
   check(options, host) {
-    i915Config(readI915Options(options), host.translates);
+    const plain = readI915Options(options);
+    i915Config(plain, host.translates);
+    return plain;
   },
 
   probe(host, device, options) {

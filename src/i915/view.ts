@@ -46,15 +46,15 @@ export function sameView(a: View | undefined, b: View | undefined): boolean {
 export function readView(object: GemObject, given: View): View {
   const pages = object.size / PAGE_SIZE;
   checkObject('view', given);
-  const { type } = given;
+  const { type, ...rest } = given;
   if (type === 'rotated') {
-    const { width, height } = checkOptions('view', given, ['type', 'width', 'height']);
+    const { width, height } = checkOptions('view', rest as View & { type: 'rotated' }, ['width', 'height']);
     checkInteger('view.width', width, 1, pages);
     checkInteger('view.height', height, 1, Math.floor(pages / width));
     return { type, width, height };
   }
   if (type === 'partial') {
-    const { offset, size } = checkOptions('view', given, ['type', 'offset', 'size']);
+    const { offset, size } = checkOptions('view', rest as View & { type: 'partial' }, ['offset', 'size']);
     checkInteger('view.offset', offset, 0, pages - 1);
     checkInteger('view.size', size, 1, pages - offset);
     return { type, offset, size };

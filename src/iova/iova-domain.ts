@@ -103,8 +103,6 @@ function checkAllocOptions(options: { limit?: number }, flag: 'aligned' | 'flush
       throw invalidValue(`options.${key}`, `one of the known options (limit, ${flag})`, key);
     }
   }
-  const value = (options as Record<string, unknown>)[flag];
-  if (value !== undefined && typeof value !== 'boolean') throw invalidType(flag, 'of type boolean', value);
 }
 
 /** An IOVA domain by itself (struct iova_domain): ranges of pfns, handed out and taken back. See the head of this file. */
@@ -195,6 +193,7 @@ export class IovaDomain {
     if (options !== NO_OPTIONS) {
       checkAllocOptions(options, 'aligned');
       ({ limit = limit, aligned = true } = options);
+      if (typeof aligned !== 'boolean') throw invalidType('aligned', 'of type boolean', aligned);
       if (!isU32(limit) || limit === 0) checkInteger('limit', limit, 1, MAX_PFN);
     }
     if (!isU32(size) || size === 0) checkInteger('size', size, 1, MAX_PFN);
@@ -214,6 +213,7 @@ export class IovaDomain {
     if (options !== NO_OPTIONS) {
       checkAllocOptions(options, 'flush');
       ({ limit = limit, flush = true } = options);
+      if (typeof flush !== 'boolean') throw invalidType('flush', 'of type boolean', flush);
       if (!isU32(limit) || limit === 0) checkInteger('limit', limit, 1, MAX_PFN);
     }
     if (!isU32(size) || size === 0) checkInteger('size', size, 1, MAX_PFN);

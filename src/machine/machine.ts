@@ -286,11 +286,13 @@ export class Machine implements DriverHost {
   addDriver<Options, Instance extends object>(driver: Driver<Options, Instance>, options: Options): Instance {
     this.#core.timeline.enter('driver_probe');
     checkDriver(driver);
-    checkSynchronous('driver.check', driver.check?.(options, this)); // What is wrong with the options is said before there is a device.
+    // What is wrong with the options is said before there is a device.
+    const read = driver.check?.(options, this);
+    checkSynchronous('driver.check', read);
     const before = this.lastId;
     const device = this.addDevice({ ...driver.limits, driver: driver.name });
     try {
-      const instance = driver.probe(this, device, options);
+      const instance = driver.probe(this, device, read ?? options);
       checkSynchronous('driver.probe', instance);
       if (typeof instance !== 'object' || instance === null) throw invalidReturn('driver.probe', 'an object', instance);
       this.drivers.push({ device, instance, driver: driver as Driver<unknown, object> });
@@ -420,7 +422,7 @@ export class Machine implements DriverHost {
   }
 }
 
-function checkDriver(driver: Driver<never, object>): void {
+function checkDriver<Options>(driver: Driver<Options, object>): void {
   checkObject('driver', driver);
   const { name, check, probe, callbacks, limits } = driver;
   if (typeof name !== 'string') throw invalidType('driver.name', 'of type string', name);

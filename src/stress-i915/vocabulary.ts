@@ -25,8 +25,8 @@ export interface I915StressOptions {
 
 /** Everything that processes do with the objects of i915, under a mapping policy. */
 export function i915Vocabulary(options: I915StressOptions): Vocabulary<I915Part> {
-  checkOptions('options', options, optionNames<I915StressOptions>({ driver: true, policy: true, sources: true }));
-  const { driver, policy, sources } = options;
+  const names = optionNames<I915StressOptions>({ driver: true, policy: true, sources: true });
+  const { driver, policy, sources } = checkOptions('options', options, names);
   return {
     name: 'i915',
     kinds: [...objectOperations, ...bindingOperations, ...accessOperations],

@@ -1,3 +1,4 @@
+import { badValue } from '../core/errors.js';
 import { commonKinds } from './common.js';
 import type { StressConfig, StressProfile } from './config/profile.js';
 import type { Operation, OperationKind } from './engine/operation.js';
@@ -85,7 +86,7 @@ export class Repertoire {
   /** The kind of an operation. @throws TypeError for an operation that there is not */
   kindOf(operation: Operation): OperationKind<World> {
     const kind = this.byName.get(operation.op);
-    if (kind === undefined) throw new TypeError(`there is no operation '${operation.op}'`);
+    if (kind === undefined) throw badValue(`there is no operation '${operation.op}'`);
     return kind;
   }
 

@@ -1,4 +1,4 @@
-import { GemDmaError } from '../core/errors.js';
+import { badValue, GemDmaError } from '../core/errors.js';
 import { FAULTS, type FaultKind } from '../core/faults.js';
 import { Machine } from '../machine/machine.js';
 import { Accounts } from './accounts.js';
@@ -41,7 +41,7 @@ export class World implements StressWorld {
   /** The part of a class. @throws TypeError when no vocabulary of the run has made one */
   part<Part extends WorldPart>(type: abstract new (...args: never[]) => Part): Part {
     const part = this.parts.find((one) => one instanceof type);
-    if (part === undefined) throw new TypeError(`the run has no ${type.name}`);
+    if (part === undefined) throw badValue(`the run has no ${type.name}`);
     return part as Part;
   }
 

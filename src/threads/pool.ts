@@ -137,8 +137,8 @@ export class WorkerPool {
       timeout?: number;
     } = {},
   ): Promise<void> {
-    checkOptions('options', options, ['timeout']);
-    const timeout = checkInteger('timeout', options.timeout ?? CLOSE_MS, 0, 2 ** 31 - 1);
+    const given = checkOptions('options', options, ['timeout']);
+    const timeout = checkInteger('timeout', given.timeout ?? CLOSE_MS, 0, 2 ** 31 - 1);
     this.#closed = true;
     this.stop();
     if (this.#running) {

@@ -1,4 +1,4 @@
-import { checkLongCall, LONG_CALL, optionNames } from '../core/arguments.js';
+import { checkLongCall, LONG_CALL, optionNames, readData } from '../core/arguments.js';
 import { type CallProgress, complete, inSlices, type LongCallOptions } from '../core/slices.js';
 import { DEFAULT_DRIVER, type DriverName } from '../i915/policy/index.js';
 import type { MachineOptions } from '../machine/config.js';
@@ -56,12 +56,21 @@ export function repertoireOf({ driver, policy, sources, vocabularies }: StressSu
   );
 }
 
+/** The options as plain values, and what is plain data in them. */
+function readStress(given: StressOptions): StressOptions {
+  const plain = checkLongCall(given, STRESS_OPTIONS) as Record<string, unknown>;
+  for (const name of ['machine', 'weights', 'limits', 'pages', 'sources']) {
+    if (plain[name] !== undefined) plain[name] = readData(name, plain[name]);
+  }
+  return plain;
+}
+
 /**
  * Completes and checks the options of a run of i915 and of the DMA API.
  * @throws TypeErrors and RangeErrors naming the option at fault
  */
 export function stressConfig(options: StressOptions = {}): StressConfig & I915Setup & DmaSetup {
-  checkLongCall(options as LongCallOptions, STRESS_OPTIONS);
+  options = readStress(options);
   return runConfig(options, repertoireOf(options)) as StressConfig & I915Setup & DmaSetup;
 }
 
@@ -71,7 +80,7 @@ export function stressConfig(options: StressOptions = {}): StressConfig & I915Se
  * @throws TypeError or RangeError for options that cannot be, GemDmaError for a machine that cannot be made
  */
 export async function stress(options: StressOptions = {}): Promise<StressResult> {
-  checkLongCall(options as LongCallOptions, STRESS_OPTIONS);
+  options = readStress(options);
   return stressWith(repertoireOf(options), options);
 }
 
@@ -89,13 +98,13 @@ export interface FailNthOptions extends StressSubject, LongCallOptions {
  *   assert(results.every(({ failures }) => failures.length === 0));
  */
 export function failNth(scenario: OperationScenario, options: FailNthOptions = {}): FailNthResult {
-  checkLongCall(options, FAIL_NTH_OPTIONS);
+  options = checkLongCall(options, FAIL_NTH_OPTIONS);
   return complete(failNthPoints(scenario, options, repertoireOf(options)));
 }
 
 /** The same with a turn of the event loop every 20 ms, so that an abort arrives and progress shows. */
 export async function failNthAsync(scenario: OperationScenario, options: FailNthOptions = {}): Promise<FailNthResult> {
-  checkLongCall(options, FAIL_NTH_OPTIONS);
+  options = checkLongCall(options, FAIL_NTH_OPTIONS);
   return inSlices<FailNthResult, CallProgress>(
     failNthPoints(scenario, options, repertoireOf(options)),
     options.onProgress,

@@ -1,4 +1,4 @@
-import { checkObject } from '../../core/arguments.js';
+import { checkObject, readData } from '../../core/arguments.js';
 import { checkInteger, outOfRange } from '../../core/errors.js';
 import type { AbortSignalLike } from '../../core/slices.js';
 import { type MachineOptions, machineConfig } from '../../machine/config.js';
@@ -90,12 +90,11 @@ function configOf(
   options: StressRunOptions,
   repertoire: Repertoire,
 ): StressConfig {
-  if (options.limits !== undefined) checkLimits('limits', options.limits, repertoire.vocabularies);
+  const limits = options.limits && checkLimits('limits', options.limits, repertoire.vocabularies);
   if (options.machine !== undefined) checkObject('machine', options.machine);
   const faults = options.faults ?? 0;
   if (!(faults >= 0 && faults <= 1)) throw outOfRange('faults', '>= 0 && <= 1', faults);
-  if (options.weights !== undefined) checkWeights('weights', options.weights);
-  const weights = { ...profile.weights, ...options.weights };
+  const weights = { ...profile.weights, ...(options.weights && checkWeights('weights', options.weights)) };
   const total = Object.values(weights).reduce((sum, weight) => sum + weight, 0);
   const seed = checkInteger('seed', options.seed ?? 1, 0, 0xffffffff);
   const config: StressConfig = {
@@ -105,9 +104,9 @@ function configOf(
     driver: repertoire.vocabularies[0].name,
     weights:
       faults > 0 ? { ...weights, [faultOperation.name]: (total * faults) / (1 - Math.min(faults, 0.9)) } : weights,
-    limits: { ...profile.limits, ...options.limits },
-    pages: options.pages ?? profile.pages,
-    machine: { seed, ...profile.machine, ...options.machine },
+    limits: { ...profile.limits, ...limits },
+    pages: options.pages ? checkPages('pages', options.pages) : profile.pages,
+    machine: { seed, ...profile.machine, ...readData('machine', options.machine) },
     ...Object.assign({}, ...repertoire.vocabularies.map((vocabulary) => vocabulary.configure?.(profile))),
     checkEvery: checkInteger('checkEvery', options.checkEvery ?? DEFAULT_CHECK_EVERY, 1, Number.MAX_SAFE_INTEGER),
     faults,
@@ -115,7 +114,6 @@ function configOf(
     ...(faults > 0 && { expected: [...(profile.expected ?? []), 'OOM_DISABLED', 'CACHELINE_ENOMEM'] }),
   };
   operationTable(repertoire.kinds, config.weights);
-  checkPages('pages', config.pages);
   machineConfig(config.machine);
   return config;
 }

@@ -1,4 +1,4 @@
-import { GemDmaError, invalidValue } from '../../core/errors.js';
+import { badValue, GemDmaError, invalidValue } from '../../core/errors.js';
 import { StressFailure } from './failure.js';
 import type { Operation, OperationKind } from './operation.js';
 import { type Random, Weighted } from './random.js';
@@ -47,7 +47,7 @@ export class Runner<World extends StressWorld> {
    */
   apply(operation: Operation): boolean {
     const kind = this.byName.get(operation.op);
-    if (kind === undefined) throw new TypeError(`there is no operation '${operation.op}'`);
+    if (kind === undefined) throw badValue(`there is no operation '${operation.op}'`);
     return this.applyKind(kind, operation);
   }
 

@@ -61,7 +61,7 @@ const DEFAULT_OPERATIONS = 2_000_000;
 
 /** @throws TypeError or RangeError for options that cannot be */
 export async function hammerThreads(options: ThreadStressOptions = {}): Promise<ThreadStressResult> {
-  checkLongCall(options, THREAD_STRESS_OPTIONS);
+  options = checkLongCall(options, THREAD_STRESS_OPTIONS);
   if (options.machine !== undefined) checkObject('machine', options.machine);
   const threads = checkInteger('threads', options.threads ?? 2, 1, 63);
   const seed = checkInteger('seed', options.seed ?? 1, 0, 0xffffffff);

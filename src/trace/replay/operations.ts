@@ -1,3 +1,4 @@
+import { invalidType } from '../../core/errors.js';
 /** What a trace did, call by call, as columns: the input of a replay. Kept as a whole, some 80 bytes per call. */
 
 export const OP = { MAP: 1, UNMAP: 2, FLUSH: 3 } as const;
@@ -53,6 +54,12 @@ export class Operations {
   hasIommu = false;
   /** Buffers from swiotlb_bounced events. */
   bounced = 0;
+
+  /** @internal @throws ERR_INVALID_ARG_TYPE for what is none */
+  static check(operations: unknown): void {
+    if (operations instanceof Operations && Object.hasOwn(operations, 'op')) return;
+    throw invalidType('operations', 'the Operations of a Rebuild', operations);
+  }
 
   /** Adds a call of a kind (OP); returns its number. */
   add(op: number): number {

@@ -1,7 +1,7 @@
 import { comparesCoherent, type InferredSpace, infer } from './infer.js';
 import { type InferredPool, inferPool } from './infer-pool.js';
 import { verifyLazy } from './lazy.js';
-import { OP, type Operations, SHAPE } from './operations.js';
+import { OP, Operations, SHAPE } from './operations.js';
 import { Run } from './run.js';
 
 /** Runs a trace's calls through the emulator under the recorded configuration, and compares every address. */
@@ -67,6 +67,7 @@ const MAX_ROUNDS = 24;
  * as well.
  */
 export function verifyTrace(operations: Operations): TraceVerification {
+  Operations.check(operations);
   const order = operations.order();
   let best: TraceVerification | null = null;
   const forced = new Set<number>();

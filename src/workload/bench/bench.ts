@@ -22,8 +22,7 @@ const BENCH_CALL_OPTIONS = optionNames<BenchCallOptions>({ ...BENCH_OPTIONS, ...
  *   const { map, unmap, mappingsPerSecond, untrusted } = await bench({ seconds: 1, granule: 16, backend: 'lazy' });
  */
 export async function bench(options: BenchCallOptions = {}): Promise<BenchResult> {
-  checkLongCall(options, BENCH_CALL_OPTIONS);
-  const { signal, onProgress, policy, ...given } = options;
+  const { signal, onProgress, policy, ...given } = checkLongCall(options, BENCH_CALL_OPTIONS);
   if (policy !== undefined) newPolicy(policy);
   const total = given.seconds ?? 2;
   return runBench(given, {

@@ -91,8 +91,11 @@ const GIB = 2 ** 30;
 
 /** Completes options and checks them. Throws RangeErrors and TypeErrors naming the option. */
 export function benchOptions(given: Partial<BenchOptions> = {}): BenchOptions {
-  checkOptions('options', given, optionNames(BENCH_OPTIONS));
-  const options: BenchOptions = { bits: defaultBits(given), ...BENCH_DEFAULTS, ...defined(given) };
+  const plain = checkOptions('options', given, optionNames(BENCH_OPTIONS));
+  const options: BenchOptions = { bits: 0, ...BENCH_DEFAULTS, ...plain };
+  checkInteger('live', options.live, 0, 4_000_000);
+  checkInteger('granule', options.granule, 1, 1024);
+  options.bits = plain.bits ?? defaultBits(plain);
   oneOf('mode', options.mode, MODES);
   oneOf('backend', options.backend, BACKENDS);
   oneOf('direction', options.direction, DIRECTIONS);
@@ -103,9 +106,7 @@ export function benchOptions(given: Partial<BenchOptions> = {}): BenchOptions {
   checkInteger('seed', options.seed, 0, 0xffffffff);
   checkInteger('threads', options.threads, 1, 63);
   checkInteger('bits', options.bits, 20, 64);
-  checkInteger('granule', options.granule, 1, 1024);
   checkInteger('transfer', options.transfer, 0, 1e9);
-  checkInteger('live', options.live, 0, 4_000_000);
   checkInteger('batch', options.batch, 0, batchLimit(options));
   if (!(options.seconds > 0 && options.seconds <= 3600)) throw outOfRange('seconds', '> 0 && <= 3600', options.seconds);
   if (!(options.fragmentation >= 0 && options.fragmentation <= 1)) {
@@ -119,10 +120,6 @@ export function benchOptions(given: Partial<BenchOptions> = {}): BenchOptions {
     throw invalidValue('transfer', '0 with several threads: the virtual clock is one for all', options.transfer);
   }
   return options;
-}
-
-function defined<T extends object>(value: T): T {
-  return Object.fromEntries(Object.entries(value).filter(([, option]) => option !== undefined)) as T;
 }
 
 /** Below 4 GiB there is room for half as many pages of live mappings as 32 bits name, with holes between them. */

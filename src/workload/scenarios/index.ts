@@ -1,5 +1,5 @@
 import { checkFunction, checkLongCall, LONG_CALL, optionNames } from '../../core/arguments.js';
-import { checkInteger, invalidValue } from '../../core/errors.js';
+import { checkInteger, invalidType, invalidValue } from '../../core/errors.js';
 import { type CallProgress, complete, inSlices, type Sliced } from '../../core/slices.js';
 import { DEFAULT_DRIVER } from '../../i915/policy/index.js';
 import { corpus } from '../corpus/index.js';
@@ -19,20 +19,25 @@ export const scenarios: readonly Scenario[] = [leak, ...leakPaths, ...corpus];
  *   const { leakedMappings } = runScenario('L1', { driver: 'linux-4.1' });
  */
 export function runScenario(name: string, options: Partial<ScenarioOptions> = {}): ScenarioResult {
-  return complete(started(name, options));
+  return complete(started(name, readScenario(options)));
 }
 
 /** The same with a turn of the event loop every 20 ms, so that an abort arrives and progress shows. */
 export async function runScenarioAsync(name: string, options: Partial<ScenarioOptions> = {}): Promise<ScenarioResult> {
-  return inSlices(started(name, options), options.onProgress);
+  const given = readScenario(options);
+  return inSlices(started(name, given), given.onProgress);
 }
 
 const SCENARIO_OPTIONS = optionNames<ScenarioOptions>({ ...LONG_CALL, driver: true, seed: true, onStep: true });
 
+function readScenario(options: Partial<ScenarioOptions>): Partial<ScenarioOptions> {
+  return checkLongCall(options, SCENARIO_OPTIONS);
+}
+
 function started(name: string, options: Partial<ScenarioOptions>): Sliced<ScenarioResult, CallProgress> {
-  const scenario = scenarios.find((candidate) => candidate.name.toLowerCase() === String(name).toLowerCase());
+  if (typeof name !== 'string') throw invalidType('name', 'of type string', name);
+  const scenario = scenarios.find((candidate) => candidate.name.toLowerCase() === name.toLowerCase());
   if (!scenario) throw invalidValue('name', 'a scenario (gemdma run --list shows them)', name);
-  checkLongCall(options, SCENARIO_OPTIONS);
   const { driver = DEFAULT_DRIVER, seed = 1 } = options;
   checkInteger('seed', seed, 0, 0xffffffff);
   if (options.onStep !== undefined) checkFunction('onStep', options.onStep);
