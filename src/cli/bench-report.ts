@@ -1,10 +1,11 @@
-import type { Comparison } from '../workload/bench/compare.js';
+import { cyan as chartCyan, yellow as chartYellow } from 'asciichart';
 import type { Latency } from '../workload/bench/measure.js';
 import type { BenchOptions } from '../workload/bench/options.js';
 import type { BenchResult } from '../workload/bench/run.js';
 import type { ScalingRow } from '../workload/bench/scaling.js';
 import type { Sweepable } from '../workload/bench/sweep.js';
 import { chart } from './chart.js';
+import type { Comparison } from './compare.js';
 import { bold, cyan, dim, green, isColorSupported, number, rate, red, table, yellow } from './print.js';
 
 /** Results of gemdma bench for people, in lines of at most 80 columns. */
@@ -96,7 +97,7 @@ export function describeScaling(rows: readonly ScalingRow[]): string[] {
   ];
 }
 
-const CHART_COLORS = ['\x1b[36m', '\x1b[33m'];
+const CHART_COLORS = [chartCyan, chartYellow];
 
 export function describeSweep(option: Sweepable, results: readonly BenchResult[]): string[] {
   if (results.length === 0) return ['nothing was measured'];

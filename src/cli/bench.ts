@@ -3,7 +3,6 @@ import { GemDmaError } from '../core/errors.js';
 import { readText } from '../files/text.js';
 import { ALLOCATOR_NAMES } from '../iova/allocators.js';
 import { KERNEL_NAMES } from '../kernels/kernels.js';
-import { type Comparison, compare, parseResult } from '../workload/bench/compare.js';
 import {
   BACKENDS,
   BENCH_DEFAULTS,
@@ -19,6 +18,7 @@ import { csv, runSweep, SWEEPABLE, type Sweep, type Sweepable } from '../workloa
 import { DRIVER_NAMES } from '../workload/scenario.js';
 import { benchBar } from './bench-bar.js';
 import { describeComparison, describeResult, describeScaling, describeSweep } from './bench-report.js';
+import type { Comparison } from './compare.js';
 import { EXIT, type ExitCode, UsageError, usage } from './exit.js';
 import { command, type Frame, framed } from './frame.js';
 import { integerOption, numberOption } from './options.js';
@@ -93,7 +93,7 @@ export function benchCommand(): Command {
 
 async function bench(frame: Frame, options: Options): Promise<ExitCode> {
   if (options.compare) {
-    frame.show(compareFiles(options.compare), describeComparison);
+    frame.show(await compareFiles(options.compare), describeComparison);
     return EXIT.ok;
   }
   if (options.csv && !options.sweep) throw new UsageError('--csv goes with --sweep');
@@ -146,8 +146,10 @@ function checked(options: Options): BenchOptions {
   }
 }
 
-function compareFiles(files: string[]): Comparison {
+async function compareFiles(files: string[]): Promise<Comparison> {
   if (files.length !== 2) throw new UsageError('--compare takes two files, A and B');
+  // Statistics that no other command needs.
+  const { compare, parseResult } = await import('./compare.js');
   const [a, b] = files.map((file) => {
     const text = usage(() => readText(file));
     try {

@@ -42,9 +42,9 @@ export function describeMainJob({ policies, replay, throughput, ok, interrupted 
 
 function speed(throughput: Throughput[]): string {
   const rows = [
-    ['object lives a second', ...throughput.map((t) => rate(t.objectsPerSecond))],
-    ['mappings a second', ...throughput.map((t) => rate(t.mappingsPerSecond))],
-    ['pages mapped a second', ...throughput.map((t) => rate(t.pagesPerSecond))],
+    ['object lives/s', ...throughput.map((t) => rate(t.objectsPerSecond))],
+    ['mappings/s', ...throughput.map((t) => rate(t.mappingsPerSecond))],
+    ['pages mapped/s', ...throughput.map((t) => rate(t.pagesPerSecond))],
   ];
   const doubts = [...new Set(throughput.flatMap(({ untrusted }) => untrusted))];
   return [

@@ -11,7 +11,12 @@ export function progressOf(progress: StressProgress): CallProgress {
   const { operations, total, seconds, objects, mappings, iovaUse, findings } = progress;
   const iova = `${(iovaUse * 100).toFixed(iovaUse < 0.1 ? 2 : 0)}%`;
   const words = [`${number(operations)} ops`, `${rate(operations / Math.max(seconds, 1e-3))}/s`];
-  words.push(`${number(objects)} objects`, `${number(mappings)} mapped`, `IOVA ${iova}`, `${findings} findings`);
+  words.push(
+    `${number(objects)} ${objects === 1 ? 'object' : 'objects'}`,
+    `${number(mappings)} mapped`,
+    `IOVA ${iova}`,
+    `${number(findings)} ${findings === 1 ? 'finding' : 'findings'}`,
+  );
   return { done: operations, total, what: words.join('  ') };
 }
 

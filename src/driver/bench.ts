@@ -1,3 +1,4 @@
+import { median } from 'simple-statistics';
 import { checkBytes } from '../core/arguments.js';
 import type { MachineOptions } from '../machine/config.js';
 import { Driver } from './driver.js';
@@ -88,8 +89,4 @@ function timed(act: () => unknown): number {
   const start = performance.now();
   act();
   return performance.now() - start;
-}
-
-function median(values: readonly number[]): number {
-  return [...values].sort((a, b) => a - b)[values.length >> 1];
 }

@@ -1,6 +1,6 @@
+import { mean, median, sampleStandardDeviation } from 'simple-statistics';
 import type { ContextHandle, HistogramHandle } from '../../core/generated/exports.js';
 import type { Core } from '../../core/instance.js';
-import { mean, median, variance } from './statistics.js';
 
 /**
  * The measuring loop, the same in the host's thread and in a worker's. One batch maps n times and unmaps what it mapped;
@@ -261,7 +261,7 @@ export function doubts(measured: Measured, cpuShare: number): string[] {
   }
   if (batches < 1000) reasons.push(`p99.9 of ${batches} batches is not a percentile, it is their maximum`);
   for (const [name, values] of Object.entries(blocks)) {
-    const spread = Math.sqrt(variance(values)) / mean(values);
+    const spread = values.length < 2 ? 0 : sampleStandardDeviation(values) / mean(values);
     if (spread > 0.1) {
       reasons.push(`${name} latency varied by ${(100 * spread).toFixed(0)} % from one part of the run to the next`);
     }

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { chart } from '../../../src/cli/chart.js';
-import { compare, parseResult } from '../../../src/workload/bench/compare.js';
+import { compare, parseResult } from '../../../src/cli/compare.js';
 import { batchLimit, benchMachine, benchOptions } from '../../../src/workload/bench/options.js';
 import { type BenchResult, runBench } from '../../../src/workload/bench/run.js';
 import { threadCounts } from '../../../src/workload/bench/scaling.js';
