@@ -47,8 +47,7 @@ export {
   sgDestroy,
 } from './dma-debug/host';
 export { attachDevice, detachDevice } from './iommu/access';
-export { amdReplayIovaToPhys, amdReplayMap, amdReplayRefused, amdReplayUnmap } from './iommu/amdv1/replay';
-export { amdCallsStart } from './iommu/amdv1/calls';
+export * from './iommu/formats/index';
 export { domainDestroy } from './iommu/domain-life';
 export { faultLogClear } from './iommu/fault-log';
 export {

@@ -98,7 +98,6 @@ export type { View } from './i915/view.js';
 export type { Vma } from './i915/vma.js';
 export { formatAlreadySet, formatFault, formatSource, formatStaleAccesses } from './iommu/dump.js';
 export {
-  type AlreadySet,
   deviceRead,
   deviceWrite,
   Iommu,
@@ -106,8 +105,9 @@ export {
   type IotlbStats,
   type StaleAccess,
 } from './iommu/iommu.js';
-export type { IommuFault, IommuFormat } from './iommu-formats/format.js';
-export type { IommuFormatName } from './iommu-formats/index.js';
+export type { AlreadySet, IommuFault } from './iommu-formats/fault.js';
+export type { FormatMessage, FormatOptions, FormatWords, IommuFormat, UnitOptions } from './iommu-formats/format.js';
+export type { IommuFormatName, IommuLevels } from './iommu-formats/index.js';
 export { ALLOCATORS, type AllocatorName, type AllocatorRules } from './iova/allocators.js';
 export type { IovaHost } from './iova/iova-domain.js';
 export {

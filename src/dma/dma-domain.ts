@@ -14,7 +14,8 @@ import {
 import type { FlushQueueHandle, IommuDomainHandle, IovaDomainHandle } from '../core/generated/exports.js';
 import { held } from '../core/handle.js';
 import { Life, type Timeline } from '../core/life.js';
-import { formatOf } from '../iommu-formats/index.js';
+import type { FormatOptions } from '../iommu-formats/format.js';
+import { FORMAT_OPTIONS, formatOf, type IommuLevels, readFormatOptions } from '../iommu-formats/index.js';
 import { ALLOCATOR_NAMES, ALLOCATORS, type AllocatorName, ruleFlags } from '../iova/allocators.js';
 import { type IovaStats, iovaStats } from '../iova/iova-domain.js';
 import { DmaDevice } from './device.js';
@@ -25,11 +26,11 @@ import type { DmaHost } from './sg-table.js';
  * its iommu_dma_cookie; assembly/iommu/cookie.ts). Devices are attached to it, one or several.
  */
 
-export interface DomainOptions {
+export interface DomainOptions extends FormatOptions {
   /** Strict: an unmapped range is flushed and free at once. Lazy: after a flush for many. Default strict. */
   mode?: 'strict' | 'lazy';
   /** Levels of VT-d's second-stage tables: 39, 48 or 57 bits of address. Default 4. AMD's begin with 3 and grow. */
-  levels?: 3 | 4 | 5;
+  levels?: IommuLevels;
   /** Bits of an IOVA, from 21 to what the levels give, which is the default; with five levels 53, the most a double holds. */
   width?: number;
   /**
@@ -61,10 +62,6 @@ export interface DomainOptions {
   retryBelow4GiB?: boolean;
   /** Lazy unmaps wait on one list of 250 for the whole machine, as in 2015, not in rings. Default false. */
   deferredList?: boolean;
-  /** VT-d: a mapping that the device may write it may read, too, as 6.12 has it. Default true. */
-  writeImpliesRead?: boolean;
-  /** AMD: the unit caches what is not present, as a hypervisor's does, so that mapping flushes, too. Default false. */
-  npCache?: boolean;
   /** Mappings fail for a device whose minAlignMask the pages of the IOMMU cannot keep. Default true. */
   minAlignMask?: boolean;
 }
@@ -90,8 +87,7 @@ const OPTIONS: readonly (keyof DomainOptions)[] = [
   'unmapWholeRange',
   'retryBelow4GiB',
   'deferredList',
-  'writeImpliesRead',
-  'npCache',
+  ...FORMAT_OPTIONS,
   'minAlignMask',
 ];
 
@@ -115,8 +111,8 @@ export class DmaDomain {
     this.host = host;
     this.lazy = oneOf('mode', given.mode ?? 'strict', ['strict', 'lazy']) === 'lazy';
     const format = formatOf(host.core.exports.iommuFormat(host.context));
-    const levels = checkInteger('levels', given.levels ?? format.levels[0], 3, 5);
-    if (!format.levels.includes(levels as 3 | 4 | 5)) throw outOfRange('levels', format.levels.join(' or '), levels);
+    const levels = checkInteger('levels', given.levels ?? format.levels[0], 1, 6);
+    if (!format.levels.includes(levels)) throw outOfRange('levels', format.levels.join(' or '), levels);
     const width = checkWidth(given.width, format.width(levels));
     const pageSizes = checkInteger('pageSizes', given.pageSizes ?? format.pageSizes, 0x1000, Number.MAX_SAFE_INTEGER);
     if (!format.isPageSizes(pageSizes)) throw outOfRange('pageSizes', format.pageSizesAllowed, pageSizes);
@@ -142,9 +138,7 @@ export class DmaDomain {
       (deferred ? COOKIE_DEFERRED_LIST : 0) |
       (checkBoolean('minAlignMask', given.minAlignMask, true) ? 0 : COOKIE_NO_MIN_ALIGN) |
       (fastPath ? 0 : COOKIE_TREE_ONLY);
-    const writeImpliesRead = checkBoolean('writeImpliesRead', given.writeImpliesRead, true);
-    const npCache = checkBoolean('npCache', given.npCache, false);
-    const tables = format.domainFlags({ writeImpliesRead, exact, npCache });
+    const tables = format.domainFlags(readFormatOptions(format, given), exact);
     const ns = milliseconds * NS_PER_MS;
     const { exports } = host.core;
     const record = exports.dmaDomainCreate(

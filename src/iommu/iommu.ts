@@ -18,8 +18,9 @@ import { DmaDevice } from '../dma/device.js';
 import { DmaDomain } from '../dma/dma-domain.js';
 import type { BusRegion, DmaHost } from '../dma/sg-table.js';
 import { DMA_MAPPING_ERROR } from '../dma/transfer.js';
-import type { IommuFault, IommuFormat } from '../iommu-formats/format.js';
-import { formatOf } from '../iommu-formats/index.js';
+import type { AlreadySet, IommuFault } from '../iommu-formats/fault.js';
+import type { IommuFormat } from '../iommu-formats/format.js';
+import { formatOf, type IommuFormatName } from '../iommu-formats/index.js';
 import { dumpTables } from './dump.js';
 
 /**
@@ -44,24 +45,6 @@ export interface StaleAccess {
   /** Number of the domain. */
   domain: number;
   /** The GEM object that the unmapping call was attributed to; 0 for none. */
-  object: number;
-  /** The vma that it was attributed to; 0 for none. */
-  vma: number;
-  /** The hook in which it was made; 0 for none. */
-  hook: number;
-}
-
-/** A live 4 KiB entry that was mapped over: the old one stays (`DMA PTE for vPFN ... already set`). */
-export interface AlreadySet {
-  /** Virtual time in nanoseconds. */
-  time: number;
-  /** Number of the domain. */
-  domain: number;
-  /** Page frame number of the IOVA, address / 4096. */
-  pfn: number;
-  /** The entry that was to be written, and is lost. */
-  entry: number;
-  /** The GEM object that the mapping call was attributed to; 0 for none. */
   object: number;
   /** The vma that it was attributed to; 0 for none. */
   vma: number;
@@ -152,7 +135,7 @@ export class Iommu {
       sourceId,
       address,
       write: !read,
-      unit: format.name,
+      unit: format.name as IommuFormatName,
       reason,
       message: format.faultMessage(reason),
       domain,
@@ -173,10 +156,13 @@ export class Iommu {
 
   /** Live entries that were mapped over, oldest first. */
   alreadySet(): AlreadySet[] {
-    return this.#log(['already-set'], ({ time, address, value, domain, object, vma, hook }) => ({
+    const unit = this.#format().name as IommuFormatName;
+    return this.#log(['already-set'], ({ time, address, kept, value, domain, object, vma, hook }) => ({
       time,
       domain,
+      unit,
       pfn: address,
+      kept,
       entry: value,
       object,
       vma,

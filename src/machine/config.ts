@@ -1,8 +1,15 @@
 import { checkBoolean, checkOptions, oneOf, readList } from '../core/arguments.js';
-import { checkInteger, invalidType, outOfRange, parseSize } from '../core/errors.js';
+import { checkInteger, invalidType, invalidValue, outOfRange, parseSize } from '../core/errors.js';
 import { PAGE_SIZE } from '../core/generated/constants.js';
 import { type DmaDebugConfig, type DmaDebugOptions, debugConfig } from '../dma-debug/options.js';
-import { IOMMU_FORMATS, type IommuFormatName, iommuFormat } from '../iommu-formats/index.js';
+import type { IommuFormat, UnitOptions } from '../iommu-formats/format.js';
+import {
+  FORMAT_NAMES,
+  type IommuFormatName,
+  type IommuLevels,
+  iommuFormat,
+  UNIT_OPTIONS,
+} from '../iommu-formats/index.js';
 import { ALLOCATOR_NAMES, type AllocatorName } from '../iova/allocators.js';
 import { DEFAULT_KERNEL, KERNEL_NAMES, KERNELS, type KernelName } from '../kernels/kernels.js';
 
@@ -30,15 +37,13 @@ export interface MachineOptions {
   /** The IOMMU: a mode, or mode and details. Default strict; levels as the format has them, VT-d four, AMD three. */
   iommu?:
     | IommuMode
-    | {
+    | ({
         /** `strict`, `lazy`, `passthrough`, or `off` for none. Default strict. */
         mode?: IommuMode;
         /** Intel's VT-d or AMD's page tables of version 1, filled as 6.12 does. Default vtd. */
         format?: IommuFormatName;
         /** Levels of a domain's tables; with VT-d 39, 48 or 57 bits of address. Default VT-d 4, AMD 3, which grow. */
-        levels?: 3 | 4 | 5;
-        /** AMD: the unit caches what is not present, as a hypervisor's does. Default false. */
-        npCache?: boolean;
+        levels?: IommuLevels;
         /** IOVA allocator. Default the kernel's. */
         allocator?: AllocatorName;
         /** Ranges that are never handed out, [first, last] pfns. Default none. */
@@ -52,7 +57,7 @@ export interface MachineOptions {
           /** How long an unmapped range waits at most, of virtual time. */
           milliseconds?: number;
         };
-      };
+      } & UnitOptions);
   /**
    * The bounce pool; `false` for none. Default none with an IOMMU that translates, otherwise 64 MiB, of a small machine a
    * quarter.
@@ -104,9 +109,7 @@ export interface MachineConfig {
     /** Kind of IOMMU. */
     format: IommuFormatName;
     /** Levels of a domain's tables. */
-    levels: 3 | 4 | 5;
-    /** AMD: the unit caches what is not present. */
-    npCache: boolean;
+    levels: IommuLevels;
     /** IOVA allocator. */
     allocator: AllocatorName;
     /** Ranges that are never handed out, [first, last] pfns. */
@@ -120,7 +123,7 @@ export interface MachineConfig {
       /** How long an unmapped range waits at most. */
       milliseconds: number;
     };
-  };
+  } & Required<UnitOptions>;
   /** The bounce pool, or false for none. */
   swiotlb:
     | {
@@ -197,27 +200,39 @@ function iommuConfig(options: MachineOptions['iommu'], kernel: KernelName): Mach
     'mode',
     'format',
     'levels',
-    'npCache',
+    ...UNIT_OPTIONS,
     'allocator',
     'reserved',
     'magazine',
     'flushQueue',
   ]);
-  const names = IOMMU_FORMATS.map(({ name }) => name);
-  const format = iommuFormat(oneOf('iommu.format', given.format ?? names[0], names));
-  const levels = given.levels ?? format.levels[0];
+  const name = oneOf('iommu.format', given.format ?? FORMAT_NAMES[0], FORMAT_NAMES);
+  const format = iommuFormat(name);
+  const levels = given.levels ?? (format.levels[0] as IommuLevels);
   if (!format.levels.includes(levels)) throw outOfRange('iommu.levels', format.levels.join(', '), levels);
   const reserved = readList('iommu.reserved', given.reserved ?? RESERVED_RANGES, [0, 2 ** 32 - 1], readReserved);
+  const mode = oneOf('iommu.mode', given.mode ?? 'strict', IOMMU_MODES);
   return {
-    mode: oneOf('iommu.mode', given.mode ?? 'strict', IOMMU_MODES),
-    format: format.name,
+    mode,
+    format: name,
     levels,
-    npCache: checkBoolean('iommu.npCache', given.npCache, false),
+    ...unitConfig(given, format, mode),
     allocator: oneOf('iommu.allocator', given.allocator ?? KERNELS[kernel].allocator, ALLOCATOR_NAMES),
     reserved,
     magazine: checkInteger('iommu.magazine', given.magazine ?? 127, 1, 127),
     flushQueue: flushQueueConfig(given.flushQueue, kernel),
   };
+}
+
+function unitConfig(given: UnitOptions, { name, unitOptions }: IommuFormat, mode: IommuMode): Required<UnitOptions> {
+  const npCache = checkBoolean('iommu.npCache', given.npCache, false);
+  if (npCache && !unitOptions.includes('npCache')) {
+    throw invalidValue('iommu.npCache', `false: iommu.format '${name}' has no such option`, npCache);
+  }
+  if (npCache && mode === 'lazy') {
+    throw invalidValue('iommu.mode', "'strict' with iommu.npCache, for which Linux does not defer flushes", mode);
+  }
+  return { npCache };
 }
 
 function readReserved(range: [number, number]): [number, number] {

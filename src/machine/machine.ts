@@ -124,9 +124,10 @@ export class Machine implements DriverHost {
     this.clock = new VirtualClock(this.core, this.context);
     this.ram = new PhysicalMemory(this.core, this.context);
     const format = iommuFormat(this.config.iommu.format);
-    // The unit of the default format is made when a device needs it.
-    const other = format !== IOMMU_FORMATS[0] && this.config.iommu.mode !== 'off';
-    if (other && this.core.exports.iommuMake(this.context, format.number) === 0) {
+    const { mode, npCache } = this.config.iommu;
+    // A plain unit of the default format is made when a device needs it.
+    const other = (npCache || format !== IOMMU_FORMATS[0]) && mode !== 'off';
+    if (other && this.core.exports.iommuMake(this.context, format.number, npCache) === 0) {
       throw new GemDmaError('ENOMEM', 'machine_create', 'no memory for the IOMMU');
     }
     this.iommu = new Iommu(this);
