@@ -48,10 +48,15 @@ if (ifNeeded && changed(sources) < time('build/stamp')) process.exit(0);
 
 mkdirSync(join(root, 'build'), { recursive: true });
 mkdirSync(generated, { recursive: true });
+const started = performance.now();
 // The compiler of the core takes most of the time, and most changes are to the host alone.
 if (Object.keys(modules).some((name) => time(`build/${name}.wasm`) < changed(coreSources))) {
-  await Promise.all(Object.keys(modules).map(compile));
+  const names = Object.keys(modules);
+  say(`the core, ${names.length} WebAssembly modules (half a minute on two cores)`);
+  let done = 0;
+  await Promise.all(names.map(async (name) => say(`  ${await compile(name)} (${++done} of ${names.length})`)));
 }
+say('the library and the command');
 generateContract(root, generated, { CoreExports: 'release', ToolExports: 'release-tools' });
 for (const name of Object.keys(modules)) if (name !== 'debug') embed(name);
 rmSync(join(root, 'dist'), { recursive: true, force: true });
@@ -65,6 +70,12 @@ await Promise.all([
 // What C drivers are compiled with.
 cpSync(join(root, 'src/driver/c'), join(root, 'dist/driver/c'), { recursive: true });
 writeFileSync(join(root, 'build/stamp'), '');
+say('done');
+
+/** What is built now, with the seconds so far: somebody waits. On standard error, since results are on standard output. */
+function say(what) {
+  console.error(`${((performance.now() - started) / 1000).toFixed(1).padStart(5)} s  ${what}`);
+}
 
 // What is published: the entries of package.json, the command, and the modules that workers start with, in one folder two
 // levels deep, as the sources are that find files beside them or of the package. Node takes 50 ms to find and read a
@@ -149,9 +160,10 @@ function time(path) {
   }
 }
 
-function compile(name) {
+async function compile(name) {
   const { target, entries, more = [] } = modules[name];
-  return run('assemblyscript/bin/asc.js', [...entries, '--target', target, '--outFile', `build/${name}.wasm`, ...more]);
+  await run('assemblyscript/bin/asc.js', [...entries, '--target', target, '--outFile', `build/${name}.wasm`, ...more]);
+  return name;
 }
 
 function run(script, args) {
