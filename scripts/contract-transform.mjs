@@ -41,8 +41,7 @@ export default class ContractTransform {
 
 /** What a file exports, its re-exports among them: names and elements. */
 function elements(file) {
-  const own = [...(file.exports ?? new Map())].filter(([, element]) => element);
-  return [...own, ...(file.exportsStar ?? []).flatMap(elements)];
+  return [...(file.exports ?? new Map())].filter(([, element]) => element);
 }
 
 function describeFunction(prototype) {

@@ -3,8 +3,7 @@ import { PAGE_SIZE } from '../core/generated/constants.js';
 import { DmaDevice } from '../dma/device.js';
 import { DEVICE_OPTION_NAMES, type DeviceOptions } from '../dma/device-options.js';
 import { DmaDomain } from '../dma/dma-domain.js';
-import { iommuFormat, optionsOf } from '../iommu-formats/index.js';
-import type { Machine } from './machine.js';
+import type { BaseMachine } from './machine.js';
 
 /** Devices of a machine: which domain translates for each, and what they are called. */
 
@@ -30,7 +29,7 @@ export function deviceSlot(id: number): number {
 
 /** The domain that a new device gets, by the machine's mode and the properties of its kernel; undefined without an IOMMU. */
 export function domainFor(
-  machine: Machine,
+  machine: BaseMachine,
   { domain: wanted = 'own', untrusted = false }: MachineDeviceOptions = {},
 ): DmaDomain | 'passthrough' | undefined {
   const { iommu } = machine.config;
@@ -47,7 +46,7 @@ export function domainFor(
     machine.kernel;
   return new DmaDomain(machine, {
     // What came over a cable is never trusted with addresses that wait for a flush.
-    ...{ mode: untrusted === true ? 'strict' : iommu.mode, levels: iommu.levels },
+    ...{ mode: untrusted === true ? 'strict' : iommu.mode, levels: iommu.levels, npCache: iommu.npCache },
     ...{ allocator: iommu.allocator, reserved: iommu.reserved, minAlignMask },
     ...{
       flushQueue: iommu.flushQueue,
@@ -55,7 +54,7 @@ export function domainFor(
       mergeSegments,
       unmapWholeRange: unmapsWholeRange,
       deferredList,
-      ...optionsOf(iommuFormat(iommu.format), { writeImpliesRead }),
+      writeImpliesRead,
     },
     retryBelow4GiB: retriesBelow4GiB,
   });

@@ -1,6 +1,6 @@
-import { badValue, GemDmaError } from '../core/errors.js';
+import { GemDmaError } from '../core/errors.js';
 import { FAULTS, type FaultKind } from '../core/faults.js';
-import { Machine } from '../machine/machine.js';
+import { BaseMachine } from '../machine/machine.js';
 import { Accounts } from './accounts.js';
 import type { StressConfig } from './config/profile.js';
 import { StressFailure } from './engine/failure.js';
@@ -15,10 +15,8 @@ export type WorldState = Readonly<Record<string, unknown>>;
 
 /** The machine of a run, with a part for each vocabulary, and the model that both are compared with. */
 export class World implements StressWorld {
-  /** What the seed was applied to. */
   readonly config: StressConfig;
-  /** The machine of the run. */
-  readonly machine: Machine;
+  readonly machine: BaseMachine;
   /** Sizes to draw, in pages. */
   readonly pages: Weighted<number>;
   /** In the order of the repertoire's vocabularies. */
@@ -33,7 +31,7 @@ export class World implements StressWorld {
       config.pages.map(([pages]) => pages),
       config.pages.map(([, weight]) => weight),
     );
-    this.machine = new Machine(config.machine);
+    this.machine = new BaseMachine(config.machine);
     this.parts = repertoire.vocabularies.map((vocabulary) => vocabulary.open(this));
     this.accounts = new Accounts(this);
   }
@@ -41,7 +39,7 @@ export class World implements StressWorld {
   /** The part of a class. @throws TypeError when no vocabulary of the run has made one */
   part<Part extends WorldPart>(type: abstract new (...args: never[]) => Part): Part {
     const part = this.parts.find((one) => one instanceof type);
-    if (part === undefined) throw badValue(`the run has no ${type.name}`);
+    if (part === undefined) throw new TypeError(`the run has no ${type.name}`);
     return part as Part;
   }
 
@@ -82,16 +80,7 @@ export class World implements StressWorld {
   }
 
   /** What a progress bar shows. */
-  gauges(): {
-    /** Live GEM objects. */
-    objects: number;
-    /** Live DMA mappings over all devices. */
-    mappings: number;
-    /** Share of the most contended device address space that is in use, 0 to 1. */
-    iovaUse: number;
-    /** Findings of dma-debug so far. */
-    findings: number;
-  } {
+  gauges(): { objects: number; mappings: number; iovaUse: number; findings: number } {
     return {
       objects: this.parts.reduce((sum, { objectCount }) => sum + objectCount, 0),
       mappings: this.accounts.mappings,

@@ -1,7 +1,7 @@
 import { Worker } from 'node:worker_threads';
 import { checkLongCall } from '../../core/arguments.js';
 import type { AbortSignalLike } from '../../core/slices.js';
-import { Operations } from './operations.js';
+import type { Operations } from './operations.js';
 import type { ReplayRequest } from './replay-worker.js';
 import type { TraceVerification } from './verify.js';
 import { checkWhatIf, type WhatIfOptions, type WhatIfResult } from './what-if.js';
@@ -35,12 +35,13 @@ export async function whatIfAsync(
   options: WhatIfOptions = {},
   call: ReplayCallOptions = {},
 ): Promise<WhatIfResult | null> {
-  return inThread<WhatIfResult>({ operations, options: checkWhatIf(options) }, call);
+  checkWhatIf(options);
+  return inThread<WhatIfResult>({ operations, options }, call);
 }
 
 async function inThread<Result>(request: ReplayRequest, call: ReplayCallOptions): Promise<Result | null> {
-  const { signal } = checkLongCall(call, ['signal']);
-  Operations.check(request.operations);
+  checkLongCall(call, ['signal']);
+  const { signal } = call;
   if (signal?.aborted) return null;
   const worker = new Worker(new URL('./replay-worker.js', import.meta.url), { workerData: request });
   const stop = (): void => void worker.terminate();

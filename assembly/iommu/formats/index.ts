@@ -1,3 +1,0 @@
-// Calls that a format alone has (assembly/index.ts).
-
-export * from '../amdv1/index';

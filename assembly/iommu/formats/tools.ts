@@ -1,3 +1,0 @@
-// The same for the tools (assembly/tools.ts).
-
-export * from '../amdv1/tools';
