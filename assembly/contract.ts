@@ -64,20 +64,12 @@ export { MAGAZINE_PFNS, RCACHE_CLASSES } from './iova/rcache';
 export {
   IovaStep, STEP_ALLOC, STEP_ALLOC_FAST, STEP_FIND, STEP_FREE, STEP_FREE_FAST, STEP_RESERVE, STEP_WAIT,
 } from './iova/replay';
-export { DOMAIN_SNOOP, DOMAIN_UNMAP_EXACT, DOMAIN_WRITE_IMPLIES_READ } from './iommu/vtd/tables';
 export { DumpCursor, TableRun } from './iommu/dump';
-export { AMD_NP_CACHE } from './iommu/amdv1/amd-domain';
-export { AMD_CALLS_MAX, AMD_CALL_FLUSH, AMD_CALL_MAP, AMD_CALL_UNMAP, AmdCall } from './iommu/amdv1/calls';
 export { FaultRecord } from './iommu/fault-log';
 export { IommuStats } from './iommu/host';
 export { LOG_ALREADY_SET, LOG_FAULT, LOG_STALE_READ, LOG_STALE_WRITE } from './iommu/fault-log';
-export {
-  VTD_BEYOND_WIDTH, VTD_CONTEXT_INVALID, VTD_CONTEXT_NOT_PRESENT, VTD_READ, VTD_ROOT_NOT_PRESENT, VTD_TABLE_POINTER,
-  VTD_WRITE,
-} from './iommu/vtd/fault-record';
 export { PROT_READ, PROT_WRITE } from './iommu/domain';
-export { FORMAT_AMDV1, FORMAT_VTD } from './iommu/formats';
-export { PTE_LARGE, PTE_READ, PTE_SNOOP, PTE_WRITE, TABLE_ENTRIES } from './iommu/vtd/pte';
+export * from './iommu/formats/contract';
 
 // dma/, dma-debug/
 export {

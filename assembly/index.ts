@@ -12,7 +12,8 @@ export { eventEmit } from './events/host';
 export { kmsgFirst, kmsgLost, kmsgRead, kmsgRun, kmsgSetup } from './kmsg/kmsg';
 export { benchCreate, benchMap, benchPunch, benchUnmap } from './bench/bench';
 export { physRead, physWrite } from './ram/host';
-export { blockOfPagesAlloc, pagesAlloc, pagesDrain, pagesInUse } from './ram/pages';
+export { framesNumber, framesUnnumber } from './ram/numbered';
+export { blockOfPagesAlloc, pagesAlloc, pagesDrain } from './ram/pages';
 export { rangeAllocLow, rangeFree } from './ram/range';
 export { sgEntryOffset, sgEntrySize, sgNents, sgOrigNents } from './sg/entries';
 export {
@@ -46,8 +47,7 @@ export {
   sgDestroy,
 } from './dma-debug/host';
 export { attachDevice, detachDevice } from './iommu/access';
-export { amdReplayIovaToPhys, amdReplayMap, amdReplayRefused, amdReplayUnmap } from './iommu/amdv1/replay';
-export { amdCallsStart } from './iommu/amdv1/calls';
+export * from './iommu/formats/index';
 export { domainDestroy } from './iommu/domain-life';
 export { faultLogClear } from './iommu/fault-log';
 export {

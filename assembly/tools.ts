@@ -24,11 +24,10 @@ export {
 } from './gtt/host';
 export { debugCount, debugEntryFirst, debugEntryNext } from './dma-debug/query';
 export { debugValue } from './dma-debug/host';
-export { tablesDump } from './iommu/formats';
-export { amdEntriesDump } from './iommu/amdv1/dump';
-export { amdFreed, amdGrown, amdLeaked, amdReplayLimit } from './iommu/amdv1/replay';
-export { amdCallsFirst, amdCallsTake } from './iommu/amdv1/calls';
-export { domainAlreadySet, domainId, domainLevels, domainTablePages, iommuStats, leavesDump } from './iommu/host';
+export * from './iommu/formats/tools';
+export {
+  domainAlreadySet, domainId, domainLevels, domainTablePages, iommuStats, leavesDump, tablesDump,
+} from './iommu/host';
 export {
   iovaCachedNode, iovaCachedPages, iovaDepot, iovaFreePages, iovaGapHistogram, iovaLargestGap, iovaMax32,
   iovaNextRange,

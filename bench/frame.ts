@@ -1,3 +1,4 @@
+import { median } from 'simple-statistics';
 import { Bench } from 'tinybench';
 
 /**
@@ -120,12 +121,6 @@ export function figures(all: readonly Sample[]): Figure[] {
     }
     return figure;
   });
-}
-
-function median(values: readonly number[]): number {
-  const sorted = [...values].sort((a, b) => a - b);
-  const middle = sorted.length >> 1;
-  return sorted.length % 2 === 1 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2;
 }
 
 /** A suite's figures as a table of at most 100 columns. */

@@ -41,7 +41,8 @@ export default class ContractTransform {
 
 /** What a file exports, its re-exports among them: names and elements. */
 function elements(file) {
-  return [...(file.exports ?? new Map())].filter(([, element]) => element);
+  const own = [...(file.exports ?? new Map())].filter(([, element]) => element);
+  return [...own, ...(file.exportsStar ?? []).flatMap(elements)];
 }
 
 function describeFunction(prototype) {

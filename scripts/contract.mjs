@@ -97,14 +97,17 @@ function handles(contract) {
   const classes = classesOf(contract);
   const lines = [...classes].sort().map(([name, bases]) => {
     const kinds = [name, ...bases.filter((base) => classes.has(base))].map((kind) => `'${kind}'`);
-    return `export type ${name}Handle = Handle<${kinds.join(' | ')}>;\n`;
+    return `/** A ${name} in the core, by its address in linear memory. */\nexport type ${name}Handle = Handle<${kinds.join(' | ')}>;\n`;
   });
   return `
 declare const kind: unique symbol;
 declare const failed: unique symbol;
 
 /** The offset of a record in linear memory, of the class named and of those that it extends. A number is none. */
-export type Handle<K extends string> = number & { readonly [kind]: { readonly [P in K]: true } };
+export type Handle<K extends string> = number & {
+  /** Keeps handles of different records apart; there is no such property at run time. */
+  readonly [kind]: { readonly [P in K]: true };
+};
 /** What a call returns that failed: a negative errno. \`failed\` and \`made\` (handle.ts) tell it from a handle. */
 export type Failure = number & { readonly [failed]: true };
 

@@ -60,7 +60,7 @@ export type { KernelMessage } from './dmesg/message.js';
 export type { KernelWords, Message } from './dmesg/words.js';
 export { DrmDevice, type DrmHook } from './drm/device.js';
 export { DmaBuf, type DmaBufAttachment, type DmaBufExporter } from './drm/dma-buf.js';
-export type { DeviceDriver, DriverClock, DriverHost } from './drm/driver.js';
+export type { Driver, DriverClock, DriverHost } from './drm/driver.js';
 export { exportObject } from './drm/gem-export.js';
 export { DrmGemObject, type GemBacking } from './drm/gem-object.js';
 export { type MmuNotifier, Process } from './drm/process.js';
@@ -90,7 +90,7 @@ export type { ExecObject, ExecOptions } from './i915/execbuffer.js';
 export type { Ggtt } from './i915/ggtt.js';
 export type { Madv } from './i915/madvise.js';
 export type { GemObject } from './i915/object.js';
-export { POLICIES, POLICY_NAMES, type PolicyName } from './i915/policy/index.js';
+export { DRIVER_NAMES, type DriverName, POLICIES } from './i915/policy/index.js';
 export { type BindStage, HOOKS, type HookName, type MappingPolicy } from './i915/policy/policy.js';
 export type { Request } from './i915/retire.js';
 export { SHRINK_BOUND, SHRINK_PURGEABLE, SHRINK_UNBOUND } from './i915/shrinker.js';
@@ -98,7 +98,6 @@ export type { View } from './i915/view.js';
 export type { Vma } from './i915/vma.js';
 export { formatAlreadySet, formatFault, formatSource, formatStaleAccesses } from './iommu/dump.js';
 export {
-  type AlreadySet,
   deviceRead,
   deviceWrite,
   Iommu,
@@ -106,8 +105,9 @@ export {
   type IotlbStats,
   type StaleAccess,
 } from './iommu/iommu.js';
-export type { IommuFault, IommuFormat } from './iommu-formats/format.js';
-export type { IommuFormatName } from './iommu-formats/index.js';
+export type { AlreadySet, IommuFault } from './iommu-formats/fault.js';
+export type { FormatMessage, FormatOptions, FormatWords, IommuFormat, UnitOptions } from './iommu-formats/format.js';
+export type { IommuFormatName, IommuLevels } from './iommu-formats/index.js';
 export { ALLOCATORS, type AllocatorName, type AllocatorRules } from './iova/allocators.js';
 export type { IovaHost } from './iova/iova-domain.js';
 export {
@@ -125,7 +125,7 @@ export type { Bar } from './machine/bar.js';
 export type { VirtualClock } from './machine/clock.js';
 export type { IommuMode, MachineConfig, MachineOptions } from './machine/config.js';
 export type { MachineDeviceOptions } from './machine/devices.js';
-export type { BaseMachine } from './machine/machine.js';
+export type { Machine as BaseMachine } from './machine/machine.js';
 export type { MachineSnapshot } from './machine/snapshot.js';
 export { Machine } from './machine.js';
 export type { Divergence, ReplayOptions, VerifyResult } from './recordings/recording.js';

@@ -1,15 +1,15 @@
-import { type I915Options, readI915Options } from './i915/config.js';
+import type { I915Options } from './i915/config.js';
 import type { I915Device } from './i915/device.js';
 import { i915Driver } from './i915/driver.js';
-import { BaseMachine } from './machine/machine.js';
+import { Machine as BareMachine } from './machine/machine.js';
 
 /** A machine (machine/machine.ts), with a shorthand for each driver that comes with the library. */
-export class Machine extends BaseMachine {
+export class Machine extends BareMachine {
   /**
    * Adds an Intel GPU with its driver: `addDriver(i915Driver, options)`. Options as in i915/config.ts.
    * @throws RangeErrors and TypeErrors naming the option at fault; GemDmaError ENOMEM
    */
   addI915(options: I915Options = {}): I915Device {
-    return this.addDriver(i915Driver, readI915Options(options));
+    return this.addDriver(i915Driver, options);
   }
 }

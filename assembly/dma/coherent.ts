@@ -6,7 +6,7 @@ import { debugAllocCoherent, debugFreeCoherent } from '../dma-debug/debug';
 import { debugSgDestroy } from '../dma-debug/freed';
 import { EINVAL, ENOMEM } from '../errno';
 import { PROT_READ, PROT_WRITE } from '../iommu/domain';
-import { iommuMap, iommuMapPfns } from '../iommu/formats';
+import { iommuMap, iommuMapPfns } from '../iommu/ops';
 import { Context, cpuOf } from '../memory/context';
 import { blockOfPagesAlloc, pagesAlloc, pagesFree } from '../ram/pages';
 import { blockBelow, rangeFree as framesFree } from '../ram/range';

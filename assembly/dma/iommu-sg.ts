@@ -13,7 +13,7 @@ import { EINVAL, ENOMEM } from '../errno';
 import { Context, cpuOf } from '../memory/context';
 import { COOKIE_MAP_ENTRIES, COOKIE_UNMAP_RANGE, DmaCookie } from '../iommu/cookie';
 import { IommuDomain } from '../iommu/domain';
-import { iommuMap, iommuMapPfns, iommuUnmap } from '../iommu/formats';
+import { iommuMap, iommuMapPfns, iommuMapUnsynced, iommuSyncMap, iommuUnmap } from '../iommu/ops';
 import { blockAlloc, blockFree, blockOrder } from '../memory/block';
 import { PAGE_MASK, PAGE_SHIFT } from '../ram/ram';
 import { REASON_DMA_BAD_SIZE, REASON_DMA_NO_SEGMENTS, setReason } from '../reason';
@@ -97,10 +97,11 @@ function mapEntries(domain: IommuDomain, sgt: SgTable, iova: u64, prot: u32): i3
   for (let i: u32 = 0; i < entries; ++i) {
     const phys = sgEntryPhys(sgt, i);
     const span = sgEntrySpan(sgt, i);
-    const rc = iommuMap(domain, iova + mapped, phys & ~PAGE_MASK, span, prot);
+    const rc = iommuMapUnsynced(domain, iova + mapped, phys & ~PAGE_MASK, span, prot);
     if (rc < 0) return undo(domain, iova, mapped, rc);
     mapped += span;
   }
+  iommuSyncMap(domain, iova, mapped);
   return 0;
 }
 

@@ -8,7 +8,7 @@ import {
   COOKIE_DEFERRED_LIST, COOKIE_LAZY, COOKIE_NO_MIN_ALIGN, COOKIE_RETRY_32BIT, COOKIE_TREE_ONLY, COOKIE_UNMAP_RANGE, DmaCookie,
 } from '../iommu/cookie';
 import { IommuDomain, PROT_READ, PROT_WRITE, domainOf } from '../iommu/domain';
-import { iommuMap, iommuTranslates, iommuUnmap } from '../iommu/formats';
+import { iommuMap, iommuTranslates, iommuUnmap } from '../iommu/ops';
 import { flushQueueAdd } from '../iommu/flush-queue';
 import { iotlbFlushPages } from '../iommu/iotlb';
 import {

@@ -4,7 +4,7 @@
 import { debugLink, debugRangeAlloc, debugRangeFree, debugUnlink } from '../dma-debug/links/links';
 import { EINVAL, EIO } from '../errno';
 import { Context } from '../memory/context';
-import { iommuMap, iommuUnmap } from '../iommu/formats';
+import { iommuMapUnsynced, iommuSyncMap, iommuUnmap } from '../iommu/ops';
 import { flushQueueAdd } from '../iommu/flush-queue';
 import { iotlbFlushPages } from '../iommu/iotlb';
 import { PAGE_MASK, PAGE_SHIFT } from '../ram/ram';
@@ -60,7 +60,7 @@ export function dmaIovaLink(dev: DmaDevice, base: u64, offset: u64, phys: u64, s
   const pad = address & PAGE_MASK;
   if (pad != (phys & PAGE_MASK) || (pad != 0 && offset > 0)) return fail(dev, REASON_DMA_OFFSET_MISMATCH, EIO);
   const bytes = span(address, size);
-  const rc = iommuMap(dmaDomainOf(dev), address - pad, phys - pad, bytes, protOf(dir));
+  const rc = iommuMapUnsynced(dmaDomainOf(dev), address - pad, phys - pad, bytes, protOf(dir));
   if (rc < 0) return rc;
   countLinked(dev, bytes >> PAGE_SHIFT);
   const ctx = dev.ctx;
@@ -69,10 +69,13 @@ export function dmaIovaLink(dev: DmaDevice, base: u64, offset: u64, phys: u64, s
   return 0;
 }
 
-/** Makes links visible to the device (dma_iova_sync): nothing to do, since absent entries are not cached. */
+/** Makes links visible to the device (dma_iova_sync): of a unit that caches what is not present, the pages are flushed. */
 export function dmaIovaSync(dev: DmaDevice, base: u64, offset: u64, size: u64): i32 {
   if (dev.ops != OPS_IOMMU) return fail(dev, REASON_DMA_NO_IOMMU, EINVAL);
-  return size != 0 ? 0 : fail(dev, REASON_DMA_BAD_SIZE, EINVAL);
+  if (size == 0) return fail(dev, REASON_DMA_BAD_SIZE, EINVAL);
+  const address = base + offset;
+  iommuSyncMap(dmaDomainOf(dev), address & ~PAGE_MASK, span(address, size));
+  return 0;
 }
 
 /** Unlinks memory at an offset and flushes the IOTLB; the address space stays reserved (dma_iova_unlink). */

@@ -4,7 +4,7 @@
 
 import { DmaDevice } from '../device/device';
 import { DMA_ATTR_SKIP_CPU_SYNC, DMA_MAPPING_ERROR } from '../device/mapping';
-import { iommuIovaToPhys } from '../iommu/formats';
+import { iommuIovaToPhys } from '../iommu/ops';
 import { KMSG_NO_BOUNCE, ONCE_NO_BOUNCE, kmsg, kmsgOnce } from '../kmsg/kmsg';
 import { cpuOf } from '../memory/context';
 import { physZero } from '../ram/contents';

@@ -5,6 +5,7 @@
 import { debugBlockFree, debugPagesFree } from '../dma-debug/freed';
 import { BLOCK_SHIFT, BLOCK_SIZE, blockAllocZeroed, blockFree, blockOrder, blockSplit } from '../memory/block';
 import { contentsMake, contentsMove, contentsPeek, contentsPlace } from '../ram/contents';
+import { frameForget } from '../ram/numbered';
 import { blockOfPagesAlloc, pagesAlloc } from '../ram/pages';
 import { MAX_ORDER, PAGE_SHIFT, ZONE_DMA32, ZONE_NORMAL, isRam } from '../ram/ram';
 import { SHADOW_FREED, SHADOW_OPEN, shadowMove, shadowPages } from './shadow';
@@ -55,6 +56,7 @@ export function gd_pages_free(pfn: u32, order: u32): void {
   for (let i: u32 = 0; i < count; ++i) {
     const at = contentsPeek(ramOf(), pfn + i);
     if (at != 0) shadowPages(at, 1, SHADOW_FREED);
+    frameForget(ctx, pfn + i);
   }
   if (order != 0) {
     debugBlockFree(ctx, pfn, order);

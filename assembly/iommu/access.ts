@@ -8,10 +8,11 @@ import {
 import { EFAULT, EINVAL, ENOMEM } from '../errno';
 import { lock, unlock } from '../memory/lock';
 import { physRead, physWrite } from '../ram/contents';
+import { PAGE_MASK, PAGE_SIZE } from '../ram/ram';
 import { REASON_IOMMU_FAULT, REASON_IOMMU_NO_RAM, setReason } from '../reason';
 import { IommuDomain, PROT_READ, PROT_WRITE, addressLimit, domainOf, leafPhys } from './domain';
 import { logStale } from './fault-log';
-import { formatAttach, formatBlocked, formatDetach, formatLookup, formatWalk } from './formats';
+import { formats } from './formats/list';
 import { iotlbDrop, iotlbFind, iotlbFlushDomain, iotlbInsert } from './iotlb';
 import { Iommu, iommuOf, passThrough, unitIn } from './unit';
 
@@ -25,7 +26,7 @@ export function attachDevice(device: DmaDevice, domain: IommuDomain | null): i32
   if (device.sourceId > 0xffff) return EINVAL;
   const unit = iommuOf(device.ctx);
   if (unit == null) return ENOMEM;
-  const rc = formatAttach(unit, device, domain);
+  const rc = formats().attach(unit, device, domain);
   if (rc < 0) return rc;
   device.flags |= DEVICE_BEHIND_IOMMU;
   if (domain == null) {
@@ -48,7 +49,7 @@ export function attachDevice(device: DmaDevice, domain: IommuDomain | null): i32
 export function detachDevice(device: DmaDevice): void {
   const domain = domainOf(device);
   if (domain == null && (device.flags & DEVICE_PASSTHROUGH) == 0) return;
-  formatDetach(unitIn(device.ctx)!, device);
+  formats().detach(unitIn(device.ctx)!, device);
   device.flags &= ~DEVICE_PASSTHROUGH;
   device.ops = OPS_DIRECT;
   device.domain = null;
@@ -70,7 +71,7 @@ export function translate(device: DmaDevice, address: u64, write: bool): u64 {
   const ctx = device.ctx;
   if (ctx.iommu == 0 || (device.flags & DEVICE_BEHIND_IOMMU) == 0) return address;
   const unit = unitIn(ctx)!;
-  const domain = formatLookup(unit, device, address, write);
+  const domain = formats().lookup(unit, device, address, write);
   if (domain == null) return TRANSLATE_FAULT;
   if (domain == passThrough()) return address;
   if (address >= addressLimit(domain)) return blocked(unit, device, domain, address, write);
@@ -87,7 +88,7 @@ export function translate(device: DmaDevice, address: u64, write: bool): u64 {
     iotlbDrop(unit, cached);
   }
   unlock(unit);
-  const leaf = formatWalk(domain, address);
+  const leaf = formats().walk(domain, address);
   if ((leaf & need) == 0) return blocked(unit, device, domain, address, write);
   lock(unit);
   iotlbInsert(unit, domain, address, leaf);
@@ -96,7 +97,7 @@ export function translate(device: DmaDevice, address: u64, write: bool): u64 {
 }
 
 function blocked(unit: Iommu, device: DmaDevice, domain: IommuDomain, address: u64, write: bool): u64 {
-  formatBlocked(unit, device, domain, address, write);
+  formats().blocked(unit, device, domain, address, write);
   return TRANSLATE_FAULT;
 }
 
@@ -119,7 +120,7 @@ export function deviceWrite(device: DmaDevice, address: u64, buffer: usize, n: u
 function access(device: DmaDevice, address: u64, buffer: usize, n: u32, write: bool): i32 {
   const ctx = device.ctx;
   while (n != 0) {
-    const part = min(n, 4096 - (<u32>address & 4095));
+    const part = min(n, PAGE_SIZE - <u32>(address & PAGE_MASK));
     const phys = translate(device, address, write);
     if (phys == TRANSLATE_FAULT) {
       setReason(ctx, REASON_IOMMU_FAULT);

@@ -1,7 +1,7 @@
 // Checks the unit: the tables of all domains, the positions of CPUs, the IOTLB against the tables, the counters.
 
 import { Context } from '../memory/context';
-import { formatAttached, formatCheck, formatWalk } from './formats';
+import { formats } from './formats/list';
 import { iotlbAt, iotlbCapacity } from './iotlb';
 import { tablePages } from './tables';
 import { Iommu, unitIn } from './unit';
@@ -18,7 +18,7 @@ export function iommuCheck(ctx: Context): u32 {
   let attached: u32 = 0;
   let domains: u32 = 0;
   for (let domain = unit.domains; domain != null; domain = domain!.next) {
-    const wrong = formatCheck(domain);
+    const wrong = formats().check(domain);
     if (wrong != 0) return wrong << 20 | domain.id;
     tables += domain.tablePages;
     cached += domain.cached;
@@ -29,7 +29,7 @@ export function iommuCheck(ctx: Context): u32 {
   if (tables + unit.devicePages != tablePages(ctx)) return 6 << 20;
   const wrong = iotlbCheck(unit);
   if (wrong != 0) return wrong;
-  return formatAttached(unit) >= attached ? 0 : 7 << 20;
+  return formats().attached(unit) >= attached ? 0 : 7 << 20;
 }
 
 function iotlbCheck(unit: Iommu): u32 {
@@ -37,7 +37,7 @@ function iotlbCheck(unit: Iommu): u32 {
   for (let i: u32 = 0; i < iotlbCapacity(unit); ++i) {
     const entry = iotlbAt(unit, i);
     if (entry.leaf == 0 || entry.stale != 0) continue;
-    if (formatWalk(entry.domain, entry.page << entry.shift) != entry.leaf) return 5 << 20 | entry.domain.id;
+    if (formats().walk(entry.domain, entry.page << entry.shift) != entry.leaf) return 5 << 20 | entry.domain.id;
   }
   return 0;
 }

@@ -6,21 +6,21 @@ import { addressOf, fieldOf, unlinkRecord } from '../memory/record';
 import { slabAllocZeroed, slabCacheAt, slabFree } from '../memory/slab';
 import { cookieCreate, cookieFree } from './cookie';
 import { DOMAIN_CPU_SIZE, DOMAIN_SIZE, IommuDomain, domainInvalidations, pageInvalidations } from './domain';
-import { FORMAT_VTD, domainFree, domainInit, formatWidth } from './formats';
+import { formats } from './formats/list';
 import { iotlbFlushDomain } from './iotlb';
-import { Iommu, domainIdAlloc, domainIdFree, iommuOf, unitIn, unitOf } from './unit';
+import { Iommu, domainIdAlloc, domainIdFree, iommuFormat, iommuOf, unitOf } from './unit';
 
 /**
  * Makes a domain of the unit's format, without a mapping.
- * @param levels of the tables; VT-d: 3, 4 or 5 (39, 48 or 57 bits)
+ * @param levels of the tables, as the format has them
  * @param width bits of an IOVA, 0 for all that the levels give
- * @param pageSizes as iommu_domain.pgsize_bitmap has them; VT-d: bit 12 always, 21 for 2 MiB, 30 for 1 GiB with it
+ * @param pageSizes as iommu_domain.pgsize_bitmap has them; bit 12 always
  * @param flags DOMAIN_* of the format
  * @returns the domain, or null for parameters that cannot be, without memory or without a domain id
  */
 export function domainCreate(ctx: Context, levels: u32, width: u32, pageSizes: u64, flags: u32): IommuDomain | null {
-  const format = ctx.iommu == 0 ? FORMAT_VTD : unitIn(ctx)!.format;
-  const bits = formatWidth(format, levels, width, pageSizes);
+  const format = iommuFormat(ctx);
+  const bits = formats().width(format, levels, width, pageSizes);
   if (bits == 0) return null;
   const unit = iommuOf(ctx);
   if (unit == null) return null;
@@ -37,7 +37,8 @@ export function domainCreate(ctx: Context, levels: u32, width: u32, pageSizes: u
   domain.flags = flags;
   domain.levels = levels;
   domain.width = bits;
-  if (id == 0 || !domainInit(domain, pageSizes)) {
+  domain.flushesMaps = unit.npCache;
+  if (id == 0 || !formats().init(domain, pageSizes)) {
     if (id != 0) domainIdFree(unit, id);
     slabFree<IommuDomain>(cache!, domain);
     return null;
@@ -76,7 +77,7 @@ export function domainDestroy(domain: IommuDomain): bool {
   const unit = unitOf(domain);
   cookieFree(domain);
   iotlbFlushDomain(domain);
-  domainFree(domain);
+  formats().free(domain);
   assert(domain.tablePages == 0);
   unit.pageInvalidations += pageInvalidations(domain);
   unit.domainInvalidations += domainInvalidations(domain);

@@ -18,7 +18,7 @@ export const PROT_WRITE: u32 = 2;
 export class IommuDomain extends AttachedDomain {
   ctx: Context;
   next: IommuDomain | null;
-  /** FORMAT_* of formats.ts. */
+  /** FORMAT_* of the unit. */
   format: u32;
   /** Domain id of the device table and of IOTLB entries. */
   id: u32;
@@ -41,6 +41,8 @@ export class IommuDomain extends AttachedDomain {
   cachedLast: u64;
   /** Maps over a live entry, which was kept. */
   alreadySet: u32;
+  /** A map invalidates what it mapped: the unit caches what is not present (Iommu.npCache). */
+  flushesMaps: bool;
   /** For the DMA API (iova_cookie); null for a domain that is only used by iommu_map and iommu_unmap. */
   cookie: DmaCookie | null;
 }

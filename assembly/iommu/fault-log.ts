@@ -5,15 +5,11 @@ import { blockAlloc, blockOrder } from '../memory/block';
 import { Context, cpuOf } from '../memory/context';
 import { lock, unlock } from '../memory/lock';
 import { DmaDevice } from '../device/device';
-import { KMSG_ALREADY_SET, KMSG_FAULT, KMSG_FAULT_STATUS, LIMIT_FAULTS, kmsg, kmsgAllowed } from '../kmsg/kmsg';
-import { FORMAT_VTD } from './formats';
+import { KMSG_ALREADY_SET, KMSG_FAULT, LIMIT_FAULTS, kmsg, kmsgAllowed } from '../kmsg/kmsg';
 import { EVENT_FAULT, EVENT_STALE_ACCESS, emit } from '../events/events';
 import { IommuDomain } from './domain';
 import { IotlbEntry } from './iotlb';
 import { Iommu, unitIn, unitOf } from './unit';
-
-/** The fault status register with one fault in the first record (DMA_FSTS_PPF). */
-const FAULT_PENDING: u32 = 2;
 
 export const LOG_FAULT: u32 = 1;
 export const LOG_STALE_READ: u32 = 2;
@@ -21,12 +17,12 @@ export const LOG_STALE_WRITE: u32 = 3;
 export const LOG_ALREADY_SET: u32 = 4;
 
 /**
- * One record. Low and high are 0 for what the hardware does not record: a stale access, and a map over a live entry.
+ * One record. Low and high are 0 for what the hardware does not record: a stale access; of a map over a live entry, low is that.
  */
 // @ts-ignore: decorator
 @unmanaged
 export class FaultRecord {
-  /** The hardware's own record (vtd/fault-record.ts). */
+  /** The hardware's own record, as the format has it. */
   low: u64;
   high: u64;
   /** Virtual time in nanoseconds. */
@@ -75,7 +71,7 @@ function append(unit: Iommu, kind: u32, device: u32): FaultRecord | null {
 }
 
 /**
- * A device's access that the unit blocked.
+ * A device's access that the unit blocked. What the kernel's log has of it is sayFault's.
  * @param reason as the hardware numbers it
  * @param low, high the hardware's own record of the fault
  */
@@ -95,15 +91,14 @@ export function logFault(
     record.write = write;
   }
   unlock(unit);
-  const ctx = unit.ctx;
-  // VT-d's handler asks for each line that it prints, and once more before it finds that there is no other fault.
-  const status = unit.format == FORMAT_VTD;
-  if (status && kmsgAllowed(ctx, LIMIT_FAULTS)) kmsg(ctx, KMSG_FAULT_STATUS, device.id, 0, 0, 0, 0, FAULT_PENDING, 0);
-  if (kmsgAllowed(ctx, LIMIT_FAULTS)) {
-    kmsg(ctx, KMSG_FAULT, device.id, address, device.sourceId, domainId, 0, reason, write ? 1 : 0);
-  }
-  if (status) kmsgAllowed(ctx, LIMIT_FAULTS);
-  emit(ctx, EVENT_FAULT, device.id, address, 0, 0, reason, write ? 1 : 0);
+  emit(unit.ctx, EVENT_FAULT, device.id, address, 0, 0, reason, write ? 1 : 0);
+}
+
+/** The fault's line in the kernel's log, unless there were too many lately. */
+export function sayFault(device: DmaDevice, address: u64, write: bool, reason: u32, domainId: u32): void {
+  const ctx = device.ctx;
+  if (!kmsgAllowed(ctx, LIMIT_FAULTS)) return;
+  kmsg(ctx, KMSG_FAULT, device.id, address, device.sourceId, domainId, 0, reason, write ? 1 : 0);
 }
 
 /**
@@ -137,6 +132,7 @@ export function logAlreadySet(domain: IommuDomain, pfn: u64, old: u64, value: u6
   ++unit.alreadySet;
   const record = append(unit, LOG_ALREADY_SET, 0);
   if (record) {
+    record.low = old;
     record.address = pfn;
     record.value = value;
     record.domain = domain.id;

@@ -8,10 +8,10 @@ import * as access from './access';
 import { TRANSLATE_FAULT, translate } from './access';
 import { IommuDomain, domainInvalidations, pageInvalidations } from './domain';
 import * as life from './domain-life';
-import * as formats from './formats';
-import { formatWalk, iommuIovaToPhys, iommuMap, iommuMapPfns, iommuUnmap } from './formats';
+import { formats } from './formats/list';
 import { FlushQueue } from './flush-queue';
 import { iotlbFlushPages } from './iotlb';
+import { iommuIovaToPhys, iommuMap, iommuMapPfns, iommuUnmap } from './ops';
 import { tablePages, tablesPooled } from './tables';
 import { Iommu, unitIn } from './unit';
 
@@ -52,7 +52,7 @@ export function domainIovaToPhys(domain: IommuDomain, iova: f64): f64 {
 
 /** Whether an IOVA leads anywhere: an IOVA may well lead to physical address 0. */
 export function domainMapped(domain: IommuDomain, iova: f64): bool {
-  return formatWalk(domain, fromHost(iova)) != 0;
+  return formats().walk(domain, fromHost(iova)) != 0;
 }
 
 /** iotlbFlushPages; nothing for a size of 0. */
@@ -76,9 +76,14 @@ export function deviceWrite(device: DmaDevice, address: f64, buffer: usize, n: u
   return access.deviceWrite(device, fromHost(address), buffer, n);
 }
 
-/** leavesDump. */
+/** Every entry of a domain: tablesDump (dump.ts). */
+export function tablesDump(domain: IommuDomain, buffer: usize, size: u32, skip: u32): u32 {
+  return formats().tablesDump(domain, 0, u64.MAX_VALUE, buffer, size, skip);
+}
+
+/** leavesDump (dump.ts). */
 export function leavesDump(domain: IommuDomain, first: f64, last: f64, buffer: usize, size: u32, skip: u32): u32 {
-  return formats.leavesDump(domain, fromHost(first), fromHost(last), buffer, size, skip);
+  return formats().leavesDump(domain, fromHost(first), fromHost(last), buffer, size, skip);
 }
 
 /** The IOVA allocator of a domain with a cookie, else null. */

@@ -1,7 +1,8 @@
 // iommu/ translates a device's DMA addresses. Here is what all IOMMUs have; the tables, device table and faults of a format are
 // in a folder of its own.
 //
-//   formats.ts     the list of formats, and the functions that each has
+//   format.ts      what a format is;  formats/  the list of them
+//   ops.ts         map, unmap and translation in a domain, whatever its format
 //   unit.ts        the unit: its devices' table, domain ids, domains
 //   domain.ts      one address space;  domain-life.ts  how it is made and freed;  tables.ts  pages for tables
 //   cookie.ts      what a domain has for the DMA API: IOVA allocator, flush queue
@@ -27,8 +28,10 @@ export const DOMAIN_IDS: u32 = 65536;
 @unmanaged
 export class Iommu extends Guarded {
   ctx: Context;
-  /** FORMAT_* of formats.ts: the kind of hardware, and of its tables. */
+  /** FORMAT_*: the kind of hardware, and of its tables. */
   format: u32;
+  /** It may cache what is not present, as a hypervisor's unit does (VT-d's caching mode, AMD's NpCache): a map is flushed, too. */
+  npCache: bool;
   /** The table of domains by requester id, 0 until a device is attached; and its pages. */
   deviceTable: usize;
   devicePages: u32;
@@ -82,16 +85,21 @@ export function unitIn(ctx: Context): Iommu | null {
   return changetype<Iommu | null>(ctx.iommu);
 }
 
-/** The machine's unit, made on first use with 64 sets of 4 ways; null without memory. */
+/** The machine's unit, made on first use with 64 sets of 4 ways, of the first format; null without memory. */
 // @ts-ignore: decorator
 @inline
 export function iommuOf(ctx: Context): Iommu | null {
-  return ctx.iommu != 0 ? unitIn(ctx) : iommuMake(ctx, 0);
+  return ctx.iommu != 0 ? unitIn(ctx) : iommuMake(ctx, 0, false);
 }
 
-/** Makes the machine's IOMMU with 64 sets of 4 ways and a log of 1,024 records. Contract of iommuCreate. */
-export function iommuMake(ctx: Context, format: u32): Iommu | null {
-  return iommuCreate(ctx, 64, 4, 1024, format);
+/**
+ * Makes the machine's IOMMU with 64 sets of 4 ways and a log of 1,024 records. Contract of iommuCreate.
+ * @param npCache whether it may cache what is not present
+ */
+export function iommuMake(ctx: Context, format: u32, npCache: bool): Iommu | null {
+  const unit = iommuCreate(ctx, 64, 4, 1024, format);
+  if (unit != null) unit.npCache = npCache;
+  return unit;
 }
 
 /**
@@ -99,7 +107,7 @@ export function iommuMake(ctx: Context, format: u32): Iommu | null {
  * @param sets IOTLB sets, a power of two up to 4,096
  * @param ways entries a set, 1 to 64
  * @param logRecords records that the fault log holds, 1 to 65,536
- * @param format FORMAT_* of formats.ts
+ * @param format FORMAT_*
  * @returns the unit, or null for sizes that cannot be or without memory
  */
 export function iommuCreate(ctx: Context, sets: u32, ways: u32, logRecords: u32, format: u32): Iommu | null {
@@ -126,7 +134,7 @@ export function iommuCreate(ctx: Context, sets: u32, ways: u32, logRecords: u32,
   return unit;
 }
 
-/** FORMAT_* of the machine's IOMMU, or of the default one while it has none. */
+/** FORMAT_* of the machine's IOMMU, or 0 for that which iommuOf makes. */
 export function iommuFormat(ctx: Context): u32 {
   return ctx.iommu == 0 ? 0 : changetype<Iommu>(ctx.iommu).format;
 }

@@ -141,28 +141,6 @@ export function pagesFree(ctx: Context, n: u32, src: usize): u32 {
   return freed;
 }
 
-/** Whether n single frames are all in use and may be freed, and none is listed twice. */
-export function pagesInUse(ctx: Context, n: u32, src: usize): bool {
-  const ram = ramOf(ctx);
-  lock(ram);
-  loansSettle(ctx, ram);
-  // A tested frame is not USED until all are tested, which shows a frame that is listed twice.
-  let seen: u32 = 0;
-  for (; seen < n; ++seen) {
-    const pfn = load<u32>(src + (<usize>seen << 2));
-    if (!isFrame(ram, pfn)) break;
-    const state = stateOf(ram, pfn);
-    if ((load<u8>(state) & (STATE_USED | STATE_KEPT)) != STATE_USED) break;
-    store<u8>(state, load<u8>(state) ^ FLIP);
-  }
-  for (let i: u32 = 0; i < seen; ++i) {
-    const state = stateOf(ram, load<u32>(src + (<usize>i << 2)));
-    store<u8>(state, load<u8>(state) ^ FLIP);
-  }
-  unlock(ram);
-  return seen == n;
-}
-
 /**
  * Allocates a block of 2^order frames, aligned to its size.
  * @param zone ZONE_DMA32: below 4 GiB; ZONE_NORMAL: anywhere, above 4 GiB first

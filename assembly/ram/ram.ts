@@ -16,6 +16,7 @@
 //   bit 5      on a CPU's stack, or in use on loan from one
 //   bit 4      has contents (kept when the frame is freed: a device that still reaches it sees the old bytes;
 //              dropped when it is handed out again)
+//   bit 1      of a frame in use: it was handed out by number, and may be freed by number (numbered.ts)
 //   bit 0      of a frame in use: the machine's own (a bounce pool, memory set aside for graphics, what fragmentation keeps)
 //   0x00       inside a free block, or firmware's
 //
@@ -35,6 +36,7 @@ export const STATE_USED: u8 = 0x40;
 export const STATE_STACK: u8 = 0x20;
 export const STATE_CONTENT: u8 = 0x10;
 export const STATE_ORDER: u8 = 0x0f;
+export const STATE_NUMBERED: u8 = 0x02;
 export const STATE_KEPT: u8 = 0x01;
 
 export const MAX_ORDER: u32 = 10;

@@ -4,6 +4,7 @@ import { basename, join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { gunzipSync } from 'node:zlib';
 import { verify } from 'gemdma/recordings';
+import { median } from 'simple-statistics';
 import { drmMm } from './drm-mm.js';
 import { iova } from './iova.js';
 import { compile, drive, findCompiler, missing, type Peer, recordingsOf } from './peer.js';
@@ -120,10 +121,6 @@ function show(name: string, { steps, kernel, ours }: Measured, reach: number | u
     `${name.padEnd(WIDTH)} ${String(steps).padStart(8)} ${digits(kernel).padStart(10)} ` +
       `${digits(ours).padStart(10)} ${ratio.toFixed(ratio < 0.1 ? 4 : 2).padStart(7)}  ${verdict}${loss}`,
   );
-}
-
-function median(of: readonly number[]): number {
-  return [...of].sort((a, b) => a - b)[of.length >> 1];
 }
 
 function digits(ns: number): string {

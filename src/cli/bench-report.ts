@@ -1,10 +1,11 @@
-import type { Comparison } from '../workload/bench/compare.js';
+import { cyan as chartCyan, yellow as chartYellow } from 'asciichart';
 import type { Latency } from '../workload/bench/measure.js';
 import type { BenchOptions } from '../workload/bench/options.js';
 import type { BenchResult } from '../workload/bench/run.js';
 import type { ScalingRow } from '../workload/bench/scaling.js';
 import type { Sweepable } from '../workload/bench/sweep.js';
 import { chart } from './chart.js';
+import type { Comparison } from './compare.js';
 import { bold, cyan, dim, green, isColorSupported, number, rate, red, table, yellow } from './print.js';
 
 /** Results of gemdma bench for people, in lines of at most 80 columns. */
@@ -36,7 +37,7 @@ export function describeResult(result: BenchResult): string[] {
 }
 
 function title({ mode, threads, backend, kernel, allocator, granule, direction, ...more }: BenchOptions): string {
-  const what = mode === 'object' ? `object (${more.policy})` : mode;
+  const what = mode === 'object' ? `object (${more.driver})` : mode;
   const pages = `${granule} ${granule === 1 ? 'page' : 'pages'}`;
   const parts = [`${backend}, ${kernel}${allocator ? `, ${allocator}` : ''}`, direction, `${more.bits} bits`];
   if (threads > 1) parts.push(`${threads} threads`);
@@ -96,7 +97,7 @@ export function describeScaling(rows: readonly ScalingRow[]): string[] {
   ];
 }
 
-const CHART_COLORS = ['\x1b[36m', '\x1b[33m'];
+const CHART_COLORS = [chartCyan, chartYellow];
 
 export function describeSweep(option: Sweepable, results: readonly BenchResult[]): string[] {
   if (results.length === 0) return ['nothing was measured'];

@@ -3,7 +3,6 @@ import { GemDmaError } from '../core/errors.js';
 import { readText } from '../files/text.js';
 import { ALLOCATOR_NAMES } from '../iova/allocators.js';
 import { KERNEL_NAMES } from '../kernels/kernels.js';
-import { type Comparison, compare, parseResult } from '../workload/bench/compare.js';
 import {
   BACKENDS,
   BENCH_DEFAULTS,
@@ -16,16 +15,19 @@ import {
 import { type BenchResult, runBench } from '../workload/bench/run.js';
 import { runScaling } from '../workload/bench/scaling.js';
 import { csv, runSweep, SWEEPABLE, type Sweep, type Sweepable } from '../workload/bench/sweep.js';
+import { DRIVER_NAMES } from '../workload/scenario.js';
 import { benchBar } from './bench-bar.js';
 import { describeComparison, describeResult, describeScaling, describeSweep } from './bench-report.js';
+import type { Comparison } from './compare.js';
 import { EXIT, type ExitCode, UsageError, usage } from './exit.js';
 import { command, type Frame, framed } from './frame.js';
 import { integerOption, numberOption } from './options.js';
-import { policyOption, readPolicy } from './policy-file.js';
+import { importPolicy } from './policy-file.js';
 
 interface Options extends Omit<BenchOptions, 'dmaDebug' | 'direction' | 'bits'> {
   bits?: number;
   dir: BenchOptions['direction'];
+  policy?: string;
   dmaDebug?: boolean;
   json?: boolean;
   quiet?: boolean;
@@ -36,7 +38,7 @@ interface Options extends Omit<BenchOptions, 'dmaDebug' | 'direction' | 'bits'> 
 
 /** gemdma bench: the kernel's dma_map_benchmark against the emulator, and what only an emulator can vary. */
 export function benchCommand(): Command {
-  const { threads, seconds, direction, granule, mode, transfer, backend, kernel, live, seed } = BENCH_DEFAULTS;
+  const { threads, seconds, direction, granule, mode, transfer, backend, kernel, driver, live, seed } = BENCH_DEFAULTS;
   const oneOf = (flags: string, what: string, choices: readonly string[], value?: string): Option => {
     const option = new Option(flags, what).choices(choices);
     return value === undefined ? option : option.default(value);
@@ -59,7 +61,10 @@ export function benchCommand(): Command {
       .addOption(oneOf('--backend <name>', 'DMA back end', BACKENDS, backend))
       .addOption(oneOf('--kernel <preset>', 'DMA stack', KERNEL_NAMES, kernel))
       .addOption(oneOf('--allocator <name>', 'IOVA allocator; default: the kernel’s', ALLOCATOR_NAMES))
-      .addOption(policyOption())
+      .addOption(oneOf('--driver <preset>', 'mapping policy of i915, with --mode object', DRIVER_NAMES, driver))
+      .addOption(
+        new Option('--policy <file>', 'a mapping policy of your own: a module, or module#export').conflicts('driver'),
+      )
       .option('--dma-debug', 'dma-debug watches')
       .option(
         '--fragmentation <share>',
@@ -88,15 +93,15 @@ export function benchCommand(): Command {
 
 async function bench(frame: Frame, options: Options): Promise<ExitCode> {
   if (options.compare) {
-    frame.show(compareFiles(options.compare), describeComparison);
+    frame.show(await compareFiles(options.compare), describeComparison);
     return EXIT.ok;
   }
   if (options.csv && !options.sweep) throw new UsageError('--csv goes with --sweep');
   const wanted = checked(options);
   const file = frame.output('--csv', options.csv);
   const bar = benchBar(frame.bar());
-  const { policy } = await readPolicy(options.policy);
-  const hooks = { signal: frame.signal, onProgress: bar.progress, ...(typeof policy !== 'string' && { policy }) };
+  const own = options.policy === undefined ? undefined : await importPolicy(options.policy);
+  const hooks = { signal: frame.signal, onProgress: bar.progress, ...(own && { policy: own.policy }) };
   try {
     if (options.sweep) {
       const { option, values } = options.sweep;
@@ -129,7 +134,7 @@ async function bench(frame: Frame, options: Options): Promise<ExitCode> {
 
 /** Options that do not go together are wrong usage, not an error of the library. */
 function checked(options: Options): BenchOptions {
-  const { json: _json, quiet: _quiet, compare: _compare, sweep, csv: _csv, dir, ...rest } = options;
+  const { json: _json, quiet: _quiet, compare: _compare, sweep, csv: _csv, dir, policy: _policy, ...rest } = options;
   const wanted = { ...rest, direction: dir, dmaDebug: options.dmaDebug ?? false };
   // A sweep has one device: its address space is that of the largest value.
   if (sweep) wanted.bits ??= defaultBits({ ...wanted, [sweep.option]: Math.max(...sweep.values) });
@@ -141,8 +146,10 @@ function checked(options: Options): BenchOptions {
   }
 }
 
-function compareFiles(files: string[]): Comparison {
+async function compareFiles(files: string[]): Promise<Comparison> {
   if (files.length !== 2) throw new UsageError('--compare takes two files, A and B');
+  // Statistics that no other command needs.
+  const { compare, parseResult } = await import('./compare.js');
   const [a, b] = files.map((file) => {
     const text = usage(() => readText(file));
     try {

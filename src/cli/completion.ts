@@ -26,30 +26,44 @@ function choicesOf(command: Command): string[] {
   return command.registeredArguments.flatMap(({ argChoices }) => argChoices ?? []);
 }
 
+/** Commands with their words after `gemdma`: `run`, `driver`, `driver build`, ... */
+function allOf(program: Command): { path: string[]; command: Command }[] {
+  return program.commands.flatMap((command) => [
+    { path: [command.name()], command },
+    ...command.commands.map((inner) => ({ path: [command.name(), inner.name()], command: inner })),
+  ]);
+}
+
+function namesOf(command: Command): string[] {
+  return command.commands.map((inner) => inner.name());
+}
+
 /** For bash; zsh reads it, too, once it has been told to. */
 function bash(program: Command, shell: 'bash' | 'zsh'): string[] {
-  const commands = program.commands.map((command) => command.name());
-  const cases = program.commands.flatMap((command) => [
-    `    ${command.name()})`,
+  const groups = program.commands.filter((command) => command.commands.length > 0).map((command) => command.name());
+  const cases = allOf(program).flatMap(({ path, command }) => [
+    `    '${path.join(' ')}')`,
     ...command.options.flatMap((option) => {
-      const files = option.flags.includes('file>') ? ' $(compgen -f -- "$word")' : '';
-      const values = option.argChoices && `$(compgen -W '${option.argChoices.join(' ')}' -- "$word")${files}`;
+      const values = option.argChoices ? `$(compgen -W '${option.argChoices.join(' ')}' -- "$word")` : undefined;
       if (!option.required && !option.optional) return [];
       const reply = values ?? '$(compgen -f -- "$word")';
       return [`      case "$before" in ${flagsOf(option).join('|')}) COMPREPLY=(${reply}); return;; esac`];
     }),
-    `      words='${[...command.options.flatMap(flagsOf), ...choicesOf(command), '--help'].join(' ')}';;`,
+    `      words='${[...namesOf(command), ...command.options.flatMap(flagsOf), ...choicesOf(command), '--help'].join(' ')}';;`,
   ]);
   return [
     ...(shell === 'zsh' ? ['autoload -Uz bashcompinit && bashcompinit'] : []),
     '_gemdma() {',
-    `  local word="\${COMP_WORDS[COMP_CWORD]}" before="\${COMP_WORDS[COMP_CWORD-1]}" words`,
-    `  case "\${COMP_WORDS[1]}" in`,
+    `  local word="\${COMP_WORDS[COMP_CWORD]}" before="\${COMP_WORDS[COMP_CWORD-1]}" path="\${COMP_WORDS[1]}" words files=1`,
+    `  case "$path" in ${groups.join('|')})`,
+    `    if [ "$COMP_CWORD" -gt 2 ]; then path="$path \${COMP_WORDS[2]}"; else files=; fi;;`,
+    '  esac',
+    '  case "$path" in',
     ...cases,
     '  esac',
-    `  if [ "$COMP_CWORD" -eq 1 ]; then words='${[...commands, '--help', '--version'].join(' ')}'; fi`,
+    `  if [ "$COMP_CWORD" -eq 1 ]; then files=; words='${[...namesOf(program), '--help', '--version'].join(' ')}'; fi`,
     '  COMPREPLY=($(compgen -W "$words" -- "$word"))',
-    `  if [ "$COMP_CWORD" -gt 1 ] && [ "\${word#-}" = "$word" ]; then COMPREPLY+=($(compgen -f -- "$word")); fi`,
+    `  if [ "$files" ] && [ "\${word#-}" = "$word" ]; then COMPREPLY+=($(compgen -f -- "$word")); fi`,
     '}',
     'complete -F _gemdma gemdma',
   ];
@@ -57,22 +71,31 @@ function bash(program: Command, shell: 'bash' | 'zsh'): string[] {
 
 function fish(program: Command): string[] {
   const quoted = (text: string): string => `'${text.replaceAll("'", "\\'")}'`;
-  const head = 'complete -c gemdma';
+  const seen = (names: readonly string[]): string => `__fish_seen_subcommand_from ${names.join(' ')}`;
+  const item = (when: string, command: Command): string =>
+    `complete -c gemdma -n ${quoted(when)} -f -a ${command.name()} -d ${quoted(command.description())}`;
+  const groups = program.commands.filter((command) => command.commands.length > 0);
   return [
-    ...program.commands.map(
-      (command) => `${head} -n __fish_use_subcommand -f -a ${command.name()} -d ${quoted(command.description())}`,
+    ...program.commands.map((command) => item('__fish_use_subcommand', command)),
+    ...groups.flatMap((group) =>
+      group.commands.map((inner) => item(`${seen([group.name()])}; and not ${seen(namesOf(group))}`, inner)),
     ),
-    ...program.commands.flatMap((command) => {
-      const inside = `${head} -n '__fish_seen_subcommand_from ${command.name()}'`;
+    ...allOf(program).flatMap(({ path, command }) => {
+      // `run` is a command, and one of `driver`, too.
+      const others = groups.filter((group) => path.length === 1 && namesOf(group).includes(path[0]));
+      const when = [...path.map((name) => seen([name])), ...others.map((group) => `not ${seen([group.name()])}`)].join(
+        '; and ',
+      );
+      const inside = `complete -c gemdma -n ${quoted(when)}`;
       return [
         ...choicesOf(command).map((choice) => `${inside} -f -a ${choice}`),
-        ...command.options.map(({ short, long, flags, description, required, argChoices }) =>
+        ...command.options.map(({ short, long, description, required, argChoices }) =>
           [
             inside,
             short && `-s ${short.slice(1)}`,
             long && `-l ${long.slice(2)}`,
             required && '-r',
-            argChoices && `${flags.includes('file>') ? '' : '-f '}-a ${quoted(argChoices.join(' '))}`,
+            argChoices && `-f -a ${quoted(argChoices.join(' '))}`,
             `-d ${quoted(description)}`,
           ]
             .filter(Boolean)

@@ -140,7 +140,7 @@ export class Frame {
   #kernelLog(dmesg: DmesgCollector | undefined): void {
     const lines = dmesg?.end() ?? [];
     if (this.json) for (const line of lines) console.error(line);
-    else if (dmesg) console.log(['', ...(lines.length > 0 ? lines : ['(the kernel printed nothing)'])].join('\n'));
+    else if (dmesg) printLines(['', ...(lines.length > 0 ? lines : ['(the kernel printed nothing)'])]);
   }
 }
 

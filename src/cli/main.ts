@@ -5,6 +5,7 @@ import { benchCommand } from './bench.js';
 import { completionCommand } from './completion.js';
 import { driverCommand } from './driver.js';
 import { EXIT, EXIT_HELP, reportError } from './exit.js';
+import { fitting } from './help.js';
 import { runCommand } from './run.js';
 import { stressCommand } from './stress.js';
 import { traceCommand } from './trace.js';
@@ -23,27 +24,18 @@ export function gemdma(): Command {
       'The memory side of a Linux GPU driver in user space: benchmark, stress and check DMA mapping policies.',
     )
     .version(version, '-V, --version')
-    .helpOption('-h, --help', 'show help')
     .addHelpText('after', EXIT_HELP);
   const commands = [runCommand(), benchCommand(), stressCommand(), verifyCommand(), traceCommand(), driverCommand()];
   for (const command of [...commands, completionCommand(program)]) program.addCommand(command);
   for (const command of [program, ...program.commands.flatMap((item) => [item, ...item.commands])]) {
-    command.exitOverride().configureOutput({
-      outputError: (text, write) =>
-        write(`gemdma: ${withNewName(text.replace(/^error: /, '').replace(/\n(?=.)/, ' '))}`),
-    });
+    fitting(command)
+      .helpOption('-h, --help', 'show help')
+      .exitOverride()
+      .configureOutput({
+        outputError: (text, write) => write(`gemdma: ${text.replace(/^error: /, '').replace(/\n(?=.)/, ' ')}`),
+      });
   }
   return program;
-}
-
-/** Options by their names of before. */
-const RENAMED: Readonly<Record<string, string>> = { '--driver': '--policy' };
-
-/** An error of commander that says what an unknown option is called now. */
-function withNewName(text: string): string {
-  const [whole, option] = /^unknown option '([^']*)'/.exec(text) ?? [];
-  const name = option === undefined ? undefined : RENAMED[option];
-  return name === undefined ? text : `${whole}: ${name} is its name now\n`;
 }
 
 // A reader that closes early (`gemdma ... | head`) is no error of ours; a disk that is full is one of the caller's.

@@ -53,6 +53,23 @@ export function checkOptions<Options>(name: string, options: Options, known: rea
   return plain as Options;
 }
 
+/** Objects within options of which a copy is made; whoever nests deeper has made a cycle. */
+const DEPTH = 16;
+
+/**
+ * A copy of plain data, such as the options of a machine within those of a run: arrays and objects that no class made, each
+ * property read once. Anything else is the same value.
+ * @throws ERR_INVALID_ARG_VALUE for a cycle
+ */
+export function readData<T>(name: string, value: T, depth = DEPTH): T {
+  if (typeof value !== 'object' || value === null) return value;
+  if (depth === 0) throw invalidValue(name, `plain data that is nested at most ${DEPTH} times`, value);
+  if (Array.isArray(value)) return value.map((part: unknown) => readData(name, part, depth - 1)) as T;
+  const prototype: unknown = Object.getPrototypeOf(value);
+  if (prototype !== Object.prototype && prototype !== null) return value;
+  return Object.fromEntries(Object.entries(value).map(([key, part]) => [key, readData(name, part, depth - 1)])) as T;
+}
+
 /** The entries of an array, its length and each of them read once, in order. */
 export function readList<Entry>(
   name: string,
@@ -113,14 +130,15 @@ export function optionNames<Options>(names: OptionNames<Options>): readonly stri
 /** What the long calls of the library have in common (slices.ts). */
 export const LONG_CALL = { signal: true, onProgress: true } as const;
 
-/** Options of a long call: known keys, an AbortSignal, a function. */
-export function checkLongCall(options: LongCallOptions | undefined, known: readonly string[]): void {
-  checkOptions('options', options, known);
-  const { signal, onProgress } = options as LongCallOptions;
+/** Options of a long call, as checkOptions reads them: known keys, an AbortSignal, a function. */
+export function checkLongCall<Options extends object>(options: Options, known: readonly string[]): Options {
+  const plain = checkOptions('options', options, known);
+  const { signal, onProgress } = plain as LongCallOptions;
   if (signal !== undefined && typeof (signal as { aborted?: unknown } | null)?.aborted !== 'boolean') {
     throw invalidType('signal', 'an AbortSignal', signal);
   }
   if (onProgress !== undefined) checkFunction('onProgress', onProgress);
+  return plain;
 }
 
 /** Throws ERR_INVALID_ARG_VALUE unless value is one of the names allowed. */

@@ -25,36 +25,57 @@ const INDEX_2015 = POOL_ALIGN_ABOVE_PAGE | POOL_COPY_IN_READABLE | POOL_FREE_BY_
 export interface SwiotlbStats {
   /** Physical address of the first slot. */
   start: number;
+  /** Slots of the whole pool, 2 KiB each (io_tlb_nslabs in kernel/dma/swiotlb.c). */
   slots: number;
+  /** Slots in use now (io_tlb_used). */
   used: number;
   /** Most slots that were ever in use at one time. */
   highWater: number;
-  /** Mappings that live now, and mappings made so far. */
+  /** Mappings that live now. */
   live: number;
+  /** Mappings made since the pool was, those that ended included. */
   maps: number;
+  /** Bytes copied from buffers into slots so far: at map, and at sync for the device. */
   bytesIn: number;
+  /** Bytes copied from slots back into buffers so far: at unmap, and at sync for the CPU. */
   bytesOut: number;
-  /**
-   * Requests refused: no fitting run of free slots, of these those with enough slots free but not in a row; longer than any
-   * pool serves; slots beyond the device's mask.
-   */
-  refused: { full: number; fragmented: number; tooLarge: number; unreachable: number };
+  /** Requests refused so far, by reason. A refused mapping returns DMA_MAPPING_ERROR. */
+  refused: {
+    /** No fitting run of free slots, for whatever reason. */
+    full: number;
+    /** Those of `full` for which enough slots were free, but not in a row. */
+    fragmented: number;
+    /** Longer than any pool serves: 128 slots of 2 KiB, less what the device's alignment takes. */
+    tooLarge: number;
+    /** Slots were found, but beyond the device's DMA mask. */
+    unreachable: number;
+  };
   /** The longest run of free slots that a mapping could take. */
   longestRun: number;
-  /** Where each area goes on searching, and its slots in use. */
-  areas: { index: number; used: number }[];
+  /** The areas of the pool, one for each CPU (struct io_tlb_area); the pool of 2015 is one area. */
+  areas: {
+    /** Slot within the area at which the next search begins. */
+    index: number;
+    /** Slots of the area in use. */
+    used: number;
+  }[];
 }
 
-/** A mapping that lives in the pool. `direction`: 0 bidirectional, 1 to device, 2 from device. */
+/** A mapping that lives in the pool. */
 export interface SwiotlbMapping {
+  /** Its first slot, counted from 0 over the whole pool. */
   slot: number;
+  /** How many slots it holds. */
   slots: number;
   /** What the device uses. */
   address: number;
   /** The buffer that the slots stand for. */
   physical: number;
+  /** Bytes that were mapped; the last slot may be used in part only. */
   length: number;
+  /** Number of the device, `DmaDevice.id`. */
   device: number;
+  /** 0 bidirectional, 1 to the device, 2 from the device (enum dma_data_direction). */
   direction: number;
 }
 

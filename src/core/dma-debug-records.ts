@@ -58,6 +58,7 @@ const TYPES = {
   [TYPE_RANGE]: 'reservation',
   [TYPE_REMAINDER]: 'remainder',
 } as const;
+/** What a mapping is of: the kernel's type2name (kernel/dma/debug.c) in words. */
 export type MappingType = (typeof TYPES)[keyof typeof TYPES];
 /** Types of mappings, by the number that the core gives them. */
 export const MAPPING_TYPES: Readonly<Record<number, MappingType>> = TYPES;
@@ -68,15 +69,20 @@ const DIRECTION_NAMES = {
   [DMA_FROM_DEVICE]: 'FROM_DEVICE',
   [DMA_NONE]: 'NONE',
 } as const;
+/** A direction by its name in enum dma_data_direction, without `DMA_`. */
 export type DirectionName = (typeof DIRECTION_NAMES)[keyof typeof DIRECTION_NAMES];
 /** Directions (enum dma_data_direction), by number. */
 export const DIRECTIONS: Readonly<Record<number, DirectionName>> = DIRECTION_NAMES;
 
 /** Host-side ids of the caller; 0 is none. */
 export interface CallerIds {
+  /** The GEM object for which the call was made. */
   object: number;
+  /** The vma of the object. */
   vma: number;
+  /** The driver's hook in which the call was made, such as `bind`. */
   hook: number;
+  /** The call site in JavaScript; only with the option `callSites`. */
   site: number;
 }
 
@@ -105,22 +111,36 @@ export type PayloadView<P extends object = object> = new (
 
 /** A mapping in the records of dma-debug. */
 export interface EntryRecord {
+  /** Number of the device, `DmaDevice.id`. */
   device: number;
+  /** DMA address in bytes (dev_addr). */
   address: number;
+  /** Bytes mapped. */
   size: number;
+  /** What was mapped: one page, a list, coherent memory, a resource. */
   type: MappingType;
+  /** Direction of the mapping. */
   direction: DirectionName;
+  /** Virtual time at which it was made, in nanoseconds. */
   time: number;
+  /** Number of the entry in the order in which entries were made. */
   sequence: number;
+  /** Who made it. */
   by: CallerIds;
 }
 
 /** A live entry: the fields that a verdict has of one, and the rest of its record. */
 export interface LiveEntryRecord extends EntryRecord {
+  /** Physical address of the first byte; for a list, that of this segment. */
   phys: number;
-  /** Entries given to map and segments that came of them; 0 for anything but a list. */
+  /** Entries given to dma_map_sg (sg_call_ents); 0 for anything but a list. */
   callEnts: number;
+  /** Segments that dma_map_sg returned for these (sg_mapped_ents); 0 for anything but a list. */
   mappedEnts: number;
+  /**
+   * Whether the driver has asked dma_mapping_error() about the address (enum map_err_types); a list and coherent
+   * memory need no check.
+   */
   checked: 'not applicable' | 'not checked' | 'checked';
   /** The driver has lost the address. */
   lost: boolean;
@@ -146,17 +166,25 @@ export interface EntryNumbers {
 export interface DmaDebugCounters {
   /** The kernel's checker is off: never switched on, or disabled when it had no entry left. */
   disabled: boolean;
+  /** debugfs error_count: errors that the kernel's checker has found. */
   errorCount: number;
+  /** debugfs num_errors: reports that it still prints; 0 prints no more, unless all_errors is set. */
   numErrors: number;
+  /** debugfs num_free_entries: entries of the kernel's pool that are free. */
   numFreeEntries: number;
+  /** debugfs min_free_entries: the fewest that were ever free. */
   minFreeEntries: number;
+  /** debugfs nr_total_entries: entries of the pool, those included by which it has grown. */
   nrTotalEntries: number;
-  /** Live entries, the bytes and the pages of device address space that they cover. */
+  /** Live entries of our own checker, which has no pool to run out. */
   live: number;
+  /** Bytes that the live entries map. */
   liveBytes: number;
+  /** Pages of device address space that the live entries hold, 4 KiB each. */
   livePages: number;
   /** Of these, entries whose address the driver has lost. */
   lost: number;
+  /** Pages of device address space that lost entries hold; nothing can give them back. */
   lostPages: number;
   /** Entries made since the machine was. */
   inserts: number;

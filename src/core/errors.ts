@@ -28,27 +28,47 @@ import {
 
 /** Error numbers that the emulated kernel returns, by name, as positive values (uapi/asm-generic/errno*.h). */
 export const ERRNO = {
+  /** A right is missing, such as CAP_SYS_ADMIN for an unsynchronized userptr. */
   EPERM: -EPERM,
+  /** No such handle, file or context. */
   ENOENT: -ENOENT,
+  /** Interrupted before anything was done. */
   EINTR: -EINTR,
+  /** The device does not answer, or the machine itself is broken, such as by a worker that ended with a lock held. */
   EIO: -EIO,
+  /** Larger than the address space that it is for. */
   E2BIG: -E2BIG,
+  /** No open file. */
   EBADF: -EBADF,
+  /** Try again, as when pages of a userptr are still being fetched. */
   EAGAIN: -EAGAIN,
+  /** No memory, no frame, no range of device address space. */
   ENOMEM: -ENOMEM,
+  /** The mapping does not allow that access. */
   EACCES: -EACCES,
+  /** An address at which nothing is, or a purged object. */
   EFAULT: -EFAULT,
+  /** In use: pinned, bound, or waiting for the GPU. */
   EBUSY: -EBUSY,
+  /** It is there already. */
   EEXIST: -EEXIST,
+  /** The object is of another machine or another GPU. */
   EXDEV: -EXDEV,
+  /** The device cannot do that, or there is none. */
   ENODEV: -ENODEV,
+  /** An argument that the kernel refuses. */
   EINVAL: -EINVAL,
+  /** No hole in the GPU's address space is large enough (drm_mm). */
   ENOSPC: -ENOSPC,
+  /** Past the end of a table. */
   ERANGE: -ERANGE,
+  /** A size or count does not fit the field that holds it. */
   EOVERFLOW: -EOVERFLOW,
+  /** The object is of a machine that was closed, or was destroyed, or is of a moment before a restored snapshot. */
   ESTALE: -ESTALE,
 } as const;
 
+/** An error number by its name in the kernel. */
 export type ErrnoName = keyof typeof ERRNO;
 
 const names = new Map<number, ErrnoName>(Object.entries(ERRNO).map(([name, value]) => [value, name as ErrnoName]));
@@ -69,12 +89,22 @@ export function errnoName(rc: number): ErrnoName | `E${number}` {
  *   such a call has been done
  */
 export class GemDmaError extends Error {
+  /** Always `GemDmaError`; `GemDmaError.is(error)` works over several copies of the package, too. */
   override readonly name = 'GemDmaError';
+  /** Name of the error number, such as `ENOMEM`, as in Node's system errors. */
   readonly code: string;
+  /** The negative error number that the emulated kernel returned, such as -12. */
   readonly errno: number;
+  /** The kernel function or ioctl that refused, such as `dma_map_sg`. */
   readonly syscall: string;
+  /**
+   * Why, where one errno has several causes, such as `IOVA_FULL`: stable over versions, see `REASONS`. Undefined
+   * where the errno says it all.
+   */
   readonly reason: string | undefined;
+  /** Figures of the refusal, such as sizes, limits and what was free; keys depend on `syscall` and `reason`. */
   readonly details: Readonly<Record<string, unknown>>;
+  /** Only in the error of a finding (dma-debug with `strict`): what the call has returned. It has been done. */
   declare readonly result?: unknown;
 
   constructor(
@@ -110,6 +140,11 @@ export function invalidType(name: string, expected: string, got: unknown): Coded
 export function invalidValue(name: string, expected: string, got: unknown): Coded<TypeError> {
   const error = new TypeError(`The "${name}" argument must be ${expected}. Received ${show(got)}`);
   return Object.assign(error, { code: 'ERR_INVALID_ARG_VALUE' });
+}
+
+/** The same with a message of its own, where the argument is a part of a text. */
+export function badValue(message: string): Coded<TypeError> {
+  return Object.assign(new TypeError(message), { code: 'ERR_INVALID_ARG_VALUE' });
 }
 
 /** A TypeError for the constructor of a class whose objects the library makes (ERR_ILLEGAL_CONSTRUCTOR). */

@@ -23,6 +23,7 @@ export const FAULTS = {
   gtt: FAULT_GTT,
 } as const;
 
+/** What can be made to fail, one allocation at a time (`machine.failAllocation`, fail-nth). */
 export type FaultKind = keyof typeof FAULTS;
 
 /** The names, in the order of the core's numbers. */

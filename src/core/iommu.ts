@@ -74,6 +74,8 @@ export interface LogRecord {
   read: boolean;
   /** The address accessed; of an entry found already set, the pfn. */
   address: number;
+  /** Of an entry found already set that which stays. */
+  kept: number;
   /** Of a stale access its age in nanoseconds, of an entry found already set the one that was to be written. */
   value: number;
   object: number;
@@ -96,7 +98,7 @@ export function readFaultLog(core: Core, context: ContextHandle): LogRecord[] {
   const record = new FaultRecordView(core);
   return Array.from({ length: count }, (_, i) => {
     record.moveTo(first + i * FaultRecordView.SIZE);
-    const { time, device, sourceId, reason, address, value, object, vma, hook, domain } = record;
+    const { low: kept, time, device, sourceId, reason, address, value, object, vma, hook, domain } = record;
     const read = record.kind === LOG_FAULT && record.write === 0;
     return {
       kind: KINDS[record.kind],
@@ -106,6 +108,7 @@ export function readFaultLog(core: Core, context: ContextHandle): LogRecord[] {
       reason,
       read,
       address,
+      kept,
       value,
       object,
       vma,

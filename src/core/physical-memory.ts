@@ -1,6 +1,6 @@
 import { checkBytes, oneOf, readPfnList } from './arguments.js';
 import type { Calls } from './calls.js';
-import { checkInteger, GemDmaError, invalidType } from './errors.js';
+import { checkInteger, ERRNO, GemDmaError, invalidType } from './errors.js';
 import { ENOMEM, MAX_ORDER, PAGE_SIZE, ZONE_DMA32, ZONE_NORMAL } from './generated/constants.js';
 import type { ContextHandle } from './generated/exports.js';
 import { RamStatsView } from './generated/records.js';
@@ -26,6 +26,7 @@ export interface RamStats {
   frames: number;
   /** Frames that can be handed out at all. */
   usable: number;
+  /** Frames handed out now. */
   inUse: number;
   /** In free blocks. */
   free: number;
@@ -74,6 +75,13 @@ export class PhysicalMemory {
   alloc(n: number): Uint32Array {
     this.#enter('alloc_pages');
     checkInteger('n', n, 1, MAX_FRAMES);
+    const pfns = this.take(n);
+    this.#number(pfns);
+    return pfns;
+  }
+
+  /** @internal The same for a part of the library, which frees them with `put`: nobody frees them by number. */
+  take(n: number): Uint32Array {
     const pfns = new Uint32Array(n);
     const staging = this.#core.staging(this.#context);
     for (let done = 0; done < n; done += PART) {
@@ -104,32 +112,54 @@ export class PhysicalMemory {
         reason: 'RAM_FULL',
       });
     }
+    this.#number(range(pfn, 2 ** order));
     return pfn;
   }
 
-  /** Gives single frames back. @throws GemDmaError EINVAL, and frees none, when one is not in use or is named twice. */
+  /**
+   * Gives single frames back that `alloc` or `allocBlock` handed out.
+   * @throws GemDmaError, and frees none: EINVAL when one is not in use or is named twice, EBUSY when one belongs to a table, a
+   *   coherent buffer, a GPU, a pool, a process or a C driver, which free it
+   */
   free(pfns: ArrayLike<number>): void {
     const list = readPfnList(pfns, 0, MAX_FRAMES);
-    const count = list.length;
     this.#enter('free_pages');
-    const { pagesInUse } = this.#core.exports;
-    let whole = count <= PART || new Set(list).size === count;
-    for (let done = 0; whole && done < count; done += PART) {
-      whole = Boolean(pagesInUse(this.#context, Math.min(PART, count - done), this.#stage(list, done)));
-    }
-    if (!whole) {
-      throw new GemDmaError(
-        'EINVAL',
-        'free_pages',
-        `not all of the ${count} frames are in use, or one is named twice`,
-        {
-          reason: 'RAM_NOT_IN_USE',
-        },
-      );
-    }
-    this.#put(list);
-    // dma-debug may have found them mapped.
+    this.#unnumber(list, `${list.length} frames`);
+    this.put(list);
+  }
+
+  /** @internal Gives back frames of `take`, all of them in use. dma-debug may find them mapped. */
+  put(pfns: Uint32Array): void {
+    this.#put(pfns);
     this.#core.calls.over();
+  }
+
+  /** They may be freed by number. */
+  #number(pfns: Uint32Array): void {
+    for (let done = 0; done < pfns.length; done += PART) {
+      const n = Math.min(PART, pfns.length - done);
+      this.#core.exports.framesNumber(this.#context, n, this.#stage(pfns, done));
+    }
+  }
+
+  /** All of them were handed out by number and go back now. @throws GemDmaError EINVAL, EBUSY */
+  #unnumber(pfns: Uint32Array, what: string): void {
+    const twice = pfns.length > PART && new Set(pfns).size !== pfns.length;
+    let rc = twice ? -ERRNO.EINVAL : 0;
+    let done = 0;
+    for (; rc === 0 && done < pfns.length; done += PART) {
+      const n = Math.min(PART, pfns.length - done);
+      rc = this.#core.exports.framesUnnumber(this.#context, n, this.#stage(pfns, done));
+    }
+    if (rc === 0) return;
+    this.#number(pfns.subarray(0, Math.max(0, done - PART)));
+    if (rc === -ERRNO.EBUSY) {
+      const message = `one of ${what} belongs to a table, a buffer, a pool, a process or a driver, which frees it`;
+      throw new GemDmaError('EBUSY', 'free_pages', message, { reason: 'RAM_OWNED' });
+    }
+    throw new GemDmaError('EINVAL', 'free_pages', `not all of ${what} are in use, or one is named twice`, {
+      reason: 'RAM_NOT_IN_USE',
+    });
   }
 
   #put(pfns: Uint32Array): void {
@@ -147,17 +177,22 @@ export class PhysicalMemory {
     return staging;
   }
 
-  /** Gives a block of allocBlock back. @throws GemDmaError EINVAL when it is not in use as a whole, or no such block */
+  /**
+   * Gives a block of allocBlock back.
+   * @throws GemDmaError EINVAL when it is no such block or not in use as a whole, EBUSY as `free`
+   */
   freeBlock(pfn: number, order: number): void {
     this.#enter('free_pages');
     checkInteger('pfn', pfn, 0, MAX_PFN);
-    checkInteger('order', order, 0, 10);
-    if (!this.#core.exports.blockOfPagesFree(this.#context, pfn, order)) {
-      throw new GemDmaError('EINVAL', 'free_pages', `pfn 0x${pfn.toString(16)} order ${order} is not a block in use`, {
-        reason: 'RAM_NOT_IN_USE',
-      });
+    checkInteger('order', order, 0, MAX_ORDER);
+    const count = 2 ** order;
+    const what = `the block of order ${order} at pfn 0x${pfn.toString(16)}`;
+    if (pfn % count !== 0) {
+      throw new GemDmaError('EINVAL', 'free_pages', `${what} is not aligned to its size`, { reason: 'RAM_NOT_IN_USE' });
     }
-    this.cache?.drop(pfn * PAGE_SIZE, PAGE_SIZE * 2 ** order);
+    this.#unnumber(range(pfn, count), `the frames of ${what}`);
+    this.#core.exports.blockOfPagesFree(this.#context, pfn, order);
+    this.cache?.drop(pfn * PAGE_SIZE, PAGE_SIZE * count);
     this.#core.calls.over();
   }
 
@@ -242,4 +277,8 @@ export class PhysicalMemory {
     if (rc === ENOMEM) throw new GemDmaError('ENOMEM', `phys_${what}`, `no linear memory for the contents of ${where}`);
     throw new GemDmaError('EFAULT', `phys_${what}`, `there is no RAM at ${where}`);
   }
+}
+
+function range(pfn: number, count: number): Uint32Array {
+  return Uint32Array.from({ length: count }, (_, i) => pfn + i);
 }

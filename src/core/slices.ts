@@ -10,6 +10,7 @@ export type Sliced<Result, Step = void> = Generator<Step, Result, void>;
 
 /** The members of an AbortSignal that are used: no DOM or Node types are needed for it. */
 export interface AbortSignalLike {
+  /** Whether the abort has happened; a call that is given such a signal does nothing. */
   readonly aborted: boolean;
   /** Tells a listener of the abort. */
   addEventListener(type: 'abort', listener: () => void): void;
@@ -27,7 +28,9 @@ export interface LongCallOptions {
 
 /** Where a long call stands. `total` is an estimate where it cannot be known. */
 export interface CallProgress {
+  /** Work done, in the unit of `total`: steps, runs, seconds or bytes, as the call counts. Never falls. */
   done: number;
+  /** All work, in the same unit. */
   total: number;
   /** What is worked on: a file, a scenario, a phase. */
   what: string;

@@ -52,7 +52,9 @@ export interface DebugDevice {
 
 /** Bytes of physical memory from an address on. */
 export interface PhysicalRange {
+  /** Physical address of the first byte. */
   start: number;
+  /** Bytes. */
   length: number;
 }
 
@@ -67,6 +69,10 @@ const MAX_ADDRESS = 2 ** 52;
 /** Checks that a trace which begins in the middle fails without a mistake of the driver. */
 const NOT_IN_TRACES: readonly CheckId[] = ['UNMAP_UNKNOWN', 'SYNC_UNKNOWN', 'UNMAP_UNCHECKED'];
 
+/**
+ * The DMA-API debug checker of a machine: the kernel's verdicts (kernel/dma/debug.c) and our own, reports of what
+ * leaks, and the live entries. Read it as `machine.dmaDebug`.
+ */
 export class DmaDebug {
   /** Who maps: set before calls, copied into every mapping. @internal */
   readonly attributions: Attributions;
@@ -128,6 +134,7 @@ export class DmaDebug {
     return this.listener;
   }
 
+  /** @throws TypeError for what is no function and not undefined */
   set onError(listener: ((finding: Finding) => void) | undefined) {
     this.#core.timeline.enter('dma_debug');
     if (listener !== undefined) checkFunction('onError', listener);
@@ -143,6 +150,7 @@ export class DmaDebug {
     return this.strictMode;
   }
 
+  /** @throws TypeError for what is no boolean */
   set strict(on: boolean) {
     this.#core.timeline.enter('dma_debug');
     if (typeof on !== 'boolean') throw invalidType('strict', 'of type boolean', on);
@@ -202,7 +210,16 @@ export class DmaDebug {
    * Whether the kernel's checker is off, live mappings, mappings that the driver can no longer undo, and the bytes of
    * address space that the latter hold: four loads, where `counters` walks every entry.
    */
-  poll(): { disabled: boolean; live: number; lost: number; lostIovaBytes: number } {
+  poll(): {
+    /** The kernel's checker is off. */
+    disabled: boolean;
+    /** Live entries. */
+    live: number;
+    /** Of these, entries whose address the driver has lost. */
+    lost: number;
+    /** Device address space that these hold, in bytes. */
+    lostIovaBytes: number;
+  } {
     this.#core.timeline.enter('dma_debug');
     return {
       disabled: this.records.value(VALUE_DISABLED) === 1,
@@ -307,7 +324,12 @@ export class DmaDebug {
   }
 
   /** Findings since they were last asked for, each with the id of the call site that made its mapping (0 without). */
-  takeFindings(): { finding: Finding; mappingSite: number }[] {
+  takeFindings(): {
+    /** The verdict, as the channel has it. */
+    finding: Finding;
+    /** Number of the call site that made the mapping; 0 for none. */
+    mappingSite: number;
+  }[] {
     this.#core.timeline.enter('dma_debug');
     this.registers.take();
     return this.records.drain(viewOf).map((record) => {
@@ -345,7 +367,12 @@ export class DmaDebug {
   }
 
   /** Physical memory that must not be mapped: the current kernel stack, and kernel text with read-only data. */
-  places(ranges: { stack?: PhysicalRange; text?: PhysicalRange }): void {
+  places(ranges: {
+    /** Where stacks are: mapping it is a finding (STACK). Undefined leaves it as it was. */
+    stack?: PhysicalRange;
+    /** Where the kernel's text and rodata are: mapping it is a finding (TEXT). Undefined leaves it as it was. */
+    text?: PhysicalRange;
+  }): void {
     const given = checkOptions('ranges', ranges, ['stack', 'text']);
     const [stack, text] = (['stack', 'text'] as const).map((name): PhysicalRange => {
       if (given[name] === undefined) return { start: 0, length: 0 };

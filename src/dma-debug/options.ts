@@ -11,8 +11,9 @@ export interface DmaDebugOptions {
    * off.
    */
   checkers?: Checkers;
-  /** debugfs all_errors and num_errors: what the kernel would print. Defaults false and 1. */
+  /** debugfs all_errors: the kernel would print every finding. Default false. */
   allErrors?: boolean;
+  /** debugfs num_errors: reports that the kernel prints before it goes quiet. Default 1. */
   numErrors?: number;
   /** dma_debug_driver=: the kernel prints nothing of other drivers' devices. Default '', no filter. */
   driverFilter?: string;
@@ -28,6 +29,7 @@ export interface DmaDebugOptions {
   midLife?: boolean;
 }
 
+/** The complete, validated form. */
 export type DmaDebugConfig = Required<DmaDebugOptions>;
 
 /** Entries of the pool on x86 (PREALLOC_DMA_DEBUG_ENTRIES). */

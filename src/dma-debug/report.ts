@@ -13,27 +13,42 @@ import type { CheckId } from './checks.js';
 export interface MappingGroup {
   /** The place (device, hook, call site) or the object, in words. */
   origin: string;
-  /** Live mappings, their bytes, and the pages of device address space that they hold, in bytes. */
+  /** Live mappings of this origin. */
   count: number;
+  /** Bytes that they map. */
   bytes: number;
+  /** Device address space that they hold, in bytes: whole pages, so at least `bytes`. */
   iovaBytes: number;
   /** Of these, mappings that the driver can no longer undo. */
   lost: number;
+  /** Device address space that the lost ones hold, in bytes. */
   lostIovaBytes: number;
-  /** Age of the oldest and the newest in nanoseconds of virtual time. */
+  /** Age of the oldest mapping in nanoseconds of virtual time. */
   oldest: number;
+  /** Age of the newest mapping in nanoseconds of virtual time. */
   newest: number;
   /** The newest, as an example. */
-  example: { address: number; size: number; type: string; direction: string };
+  example: {
+    /** DMA address. */
+    address: number;
+    /** Bytes mapped. */
+    size: number;
+    /** What was mapped, in the kernel's words. */
+    type: string;
+    /** Direction by its name in enum dma_data_direction. */
+    direction: string;
+  };
 }
 
 /** How fast device address space is lost, and how long it lasts. */
 export interface Forecast {
   /** Nanoseconds of virtual time that the figures cover: since the machine was made, or since the last report. */
   over: number;
-  /** Mappings lost, and their address space in bytes, in that time; and the same for a second. */
+  /** Mappings lost in that time. */
   lost: number;
+  /** Device address space that these hold, in bytes. */
   lostBytes: number;
+  /** The same for a second of virtual time; 0 when no time has passed. */
   bytesPerSecond: number;
   /** Address space still free in the devices' domains, null where no IOMMU translates. */
   freeBytes: number | null;
@@ -50,11 +65,27 @@ export interface Forecast {
 export interface LeakReport {
   /** Virtual time in nanoseconds. */
   time: number;
-  live: { count: number; bytes: number; iovaBytes: number };
-  lost: { count: number; iovaBytes: number };
+  /** All mappings that live now. */
+  live: {
+    /** How many, as entries of dma-debug: a list counts once for each segment. */
+    count: number;
+    /** Bytes that they map. */
+    bytes: number;
+    /** Device address space that they hold, in bytes. */
+    iovaBytes: number;
+  };
+  /** Of these, mappings whose address the driver has lost. */
+  lost: {
+    /** How many. */
+    count: number;
+    /** Device address space that they hold, in bytes. */
+    iovaBytes: number;
+  };
   /** Groups in order of the address space that they hold, lost ones first. */
   bySite: MappingGroup[];
+  /** The same mappings by the GEM object that they were made for; those of no object are one group. */
   byObject: MappingGroup[];
+  /** How long device address space lasts at the rate of loss so far. */
   forecast: Forecast;
   /** Verdicts so far, by check; only those that occurred. */
   findings: Partial<Record<CheckId, number>>;

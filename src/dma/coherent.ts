@@ -11,11 +11,13 @@ const MAX_U32 = 0xffffffff;
 
 /** Coherent memory of a device; `table` has its frames. */
 export class CoherentBuffer {
+  /** The device that the memory is coherent for. */
   readonly device: DmaDevice;
   /** Bytes asked for; whole pages are there. */
   readonly length: number;
   /** The device's address of the first byte. */
   readonly address: number;
+  /** Pages of the memory and their DMA addresses, as dma_get_sgtable has them. */
   readonly table: ScatterTable;
   /** The table again: of a made-up object it cannot be read. */
   readonly #table: ScatterTable;

@@ -57,8 +57,11 @@ const MAX_U32 = 0xffffffff;
 export class DmaDevice {
   /** @internal */
   readonly host: DmaHost;
+  /** Counts from 1 over the devices of a machine; records of dma-debug, faults and events name the device by it. */
   readonly id: number;
+  /** As reports and the kernel's log print it, such as `0000:00:02.0`. */
   readonly name: string;
+  /** Name of the driver, which dma-debug's filter compares; undefined for none. */
   readonly driver: string | undefined;
   readonly #record: DmaDeviceHandle;
   readonly #life: Life;
@@ -260,7 +263,16 @@ export class DmaDevice {
    * Calls that mapped and unmapped, a list counting once, and the pages over all of them. Reserved address space is one
    * mapping from allocIova to free, whatever is linked into it.
    */
-  get counts(): { maps: number; unmaps: number; pagesMapped: number; pagesUnmapped: number } {
+  get counts(): {
+    /** Mappings made; a list counts once. */
+    maps: number;
+    /** Mappings ended. */
+    unmaps: number;
+    /** Pages of 4 KiB that these mapped. */
+    pagesMapped: number;
+    /** Pages of 4 KiB that these ended. */
+    pagesUnmapped: number;
+  } {
     const record = this.enter('device');
     const { deviceMaps, devicePagesMapped, devicePagesUnmapped, deviceUnmaps } = this.host.core.tools;
     return {
@@ -276,7 +288,20 @@ export class DmaDevice {
    * (dma_get_merge_boundary, 0 for no merging), the longest single mapping and the longest one that is fast, in bytes, 2^64
    * where nothing limits it (dma_max_mapping_size, dma_opt_mapping_size).
    */
-  get limits(): { mergeBoundary: number; maxMapping: number; optMapping: number } {
+  get limits(): {
+    /**
+     * dma_get_merge_boundary: entries of a list whose inner ends are aligned to this mask become one segment; 0
+     * when none do.
+     */
+    mergeBoundary: number;
+    /** dma_max_mapping_size: the longest single mapping in bytes, 2^64 where nothing limits it. */
+    maxMapping: number;
+    /**
+     * dma_opt_mapping_size: the longest mapping in bytes that the allocator's caches serve, 2^64 where nothing
+     * limits it.
+     */
+    optMapping: number;
+  } {
     const record = this.enter('dma_max_mapping_size');
     const { dmaMaxMapping, dmaMergeBoundary, dmaOptMapping } = this.core;
     return {

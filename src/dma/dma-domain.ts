@@ -14,14 +14,9 @@ import {
 import type { FlushQueueHandle, IommuDomainHandle, IovaDomainHandle } from '../core/generated/exports.js';
 import { held } from '../core/handle.js';
 import { Life, type Timeline } from '../core/life.js';
-import { formatOf } from '../iommu-formats/index.js';
-import {
-  ALLOCATOR_NAMES,
-  ALLOCATORS,
-  type AllocatorName,
-  DEFAULT_DMA_ALLOCATOR,
-  ruleFlags,
-} from '../iova/allocators.js';
+import type { FormatOptions } from '../iommu-formats/format.js';
+import { FORMAT_OPTIONS, formatOf, type IommuLevels, readFormatOptions } from '../iommu-formats/index.js';
+import { ALLOCATOR_NAMES, ALLOCATORS, type AllocatorName, ruleFlags } from '../iova/allocators.js';
 import { type IovaStats, iovaStats } from '../iova/iova-domain.js';
 import { DmaDevice } from './device.js';
 import type { DmaHost } from './sg-table.js';
@@ -31,11 +26,11 @@ import type { DmaHost } from './sg-table.js';
  * its iommu_dma_cookie; assembly/iommu/cookie.ts). Devices are attached to it, one or several.
  */
 
-export interface DomainOptions {
+export interface DomainOptions extends FormatOptions {
   /** Strict: an unmapped range is flushed and free at once. Lazy: after a flush for many. Default strict. */
   mode?: 'strict' | 'lazy';
   /** Levels of VT-d's second-stage tables: 39, 48 or 57 bits of address. Default 4. AMD's begin with 3 and grow. */
-  levels?: 3 | 4 | 5;
+  levels?: IommuLevels;
   /** Bits of an IOVA, from 21 to what the levels give, which is the default; with five levels 53, the most a double holds. */
   width?: number;
   /**
@@ -49,8 +44,13 @@ export interface DomainOptions {
   magazine?: number;
   /** Ranges that are never handed out, [first, last] pfns: bridge windows, the MSI range. Default none. */
   reserved?: readonly (readonly [number, number])[];
-  /** A lazy domain's flush queue: places of a CPU's ring, a power of two, and how long a range waits. Default 256, 10 ms. */
-  flushQueue?: { entries?: number; milliseconds?: number };
+  /** A lazy domain's flush queue (struct iova_fq in drivers/iommu/dma-iommu.c). */
+  flushQueue?: {
+    /** Places of a CPU's ring, a power of two. Default 256. */
+    entries?: number;
+    /** How long an unmapped range waits at most, of virtual time. Default 10. */
+    milliseconds?: number;
+  };
   /** Lists become as few segments as the device allows; otherwise each entry is one, as in 2015. Default true. */
   mergeSegments?: boolean;
   /** Unmapping ends the whole range that holds the address, as in 2015, not the size given. Default false. */
@@ -62,10 +62,6 @@ export interface DomainOptions {
   retryBelow4GiB?: boolean;
   /** Lazy unmaps wait on one list of 250 for the whole machine, as in 2015, not in rings. Default false. */
   deferredList?: boolean;
-  /** VT-d: a mapping that the device may write it may read, too, as 6.12 has it. Default true. */
-  writeImpliesRead?: boolean;
-  /** AMD: the unit caches what is not present, as a hypervisor's does, so that mapping flushes, too. Default false. */
-  npCache?: boolean;
   /** Mappings fail for a device whose minAlignMask the pages of the IOMMU cannot keep. Default true. */
   minAlignMask?: boolean;
 }
@@ -91,8 +87,7 @@ const OPTIONS: readonly (keyof DomainOptions)[] = [
   'unmapWholeRange',
   'retryBelow4GiB',
   'deferredList',
-  'writeImpliesRead',
-  'npCache',
+  ...FORMAT_OPTIONS,
   'minAlignMask',
 ];
 
@@ -100,7 +95,9 @@ const OPTIONS: readonly (keyof DomainOptions)[] = [
 export class DmaDomain {
   /** @internal */
   readonly host: DmaHost;
+  /** Whether unmapped ranges wait for a flush of many. */
   readonly lazy: boolean;
+  /** Which allocator hands out the domain's ranges. */
   readonly allocator: AllocatorName;
   readonly #record: IommuDomainHandle;
   readonly #life: Life;
@@ -114,8 +111,8 @@ export class DmaDomain {
     this.host = host;
     this.lazy = oneOf('mode', given.mode ?? 'strict', ['strict', 'lazy']) === 'lazy';
     const format = formatOf(host.core.exports.iommuFormat(host.context));
-    const levels = checkInteger('levels', given.levels ?? format.levels[0], 3, 5);
-    if (!format.levels.includes(levels as 3 | 4 | 5)) throw outOfRange('levels', format.levels.join(' or '), levels);
+    const levels = checkInteger('levels', given.levels ?? format.levels[0], 1, 6);
+    if (!format.levels.includes(levels)) throw outOfRange('levels', format.levels.join(' or '), levels);
     const width = checkWidth(given.width, format.width(levels));
     const pageSizes = checkInteger('pageSizes', given.pageSizes ?? format.pageSizes, 0x1000, Number.MAX_SAFE_INTEGER);
     if (!format.isPageSizes(pageSizes)) throw outOfRange('pageSizes', format.pageSizesAllowed, pageSizes);
@@ -126,7 +123,7 @@ export class DmaDomain {
     }
     const milliseconds = checkInteger('flushQueue.milliseconds', flushQueue.milliseconds ?? 10, 1, 1e6);
     const magazine = checkInteger('magazine', given.magazine ?? MAGAZINE_PFNS, 1, MAGAZINE_PFNS);
-    const allocator = given.allocator ?? DEFAULT_DMA_ALLOCATOR;
+    const allocator = given.allocator ?? 'rcache';
     this.allocator = allocator;
     const rules = ALLOCATORS[oneOf('allocator', allocator, ALLOCATOR_NAMES)];
     const { lineBelow, fastPath } = rules;
@@ -141,9 +138,7 @@ export class DmaDomain {
       (deferred ? COOKIE_DEFERRED_LIST : 0) |
       (checkBoolean('minAlignMask', given.minAlignMask, true) ? 0 : COOKIE_NO_MIN_ALIGN) |
       (fastPath ? 0 : COOKIE_TREE_ONLY);
-    const writeImpliesRead = checkBoolean('writeImpliesRead', given.writeImpliesRead, true);
-    const npCache = checkBoolean('npCache', given.npCache, false);
-    const tables = format.domainFlags({ writeImpliesRead, exact, npCache });
+    const tables = format.domainFlags(readFormatOptions(format, given), exact);
     const ns = milliseconds * NS_PER_MS;
     const { exports } = host.core;
     const record = exports.dmaDomainCreate(
@@ -276,7 +271,12 @@ export class DmaDomain {
   }
 
   /** Flushes of the queue so far, by cause. */
-  get flushes(): { full: number; timer: number } {
+  get flushes(): {
+    /** Flushes because a CPU's ring was full. */
+    full: number;
+    /** Flushes because the timer had run out. */
+    timer: number;
+  } {
     const queue = this.#queue();
     const { flushQueueFullFlushes, flushQueueTimerFlushes } = this.host.core.tools;
     return queue === 0

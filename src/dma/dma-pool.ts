@@ -36,7 +36,9 @@ export type PoolLog = (device: DmaDevice, id: DmaPoolMessage, text: string) => v
 
 export type DmaPoolMessage = 'POOL_CORRUPTED' | 'POOL_BAD_DMA' | 'POOL_ALREADY_FREE' | 'POOL_BUSY';
 
+/** What dma_pool_create is given. */
 export interface DmaPoolOptions {
+  /** As the kernel's log prints it in complaints about the pool. */
   name: string;
   /** Bytes of a block. */
   size: number;
@@ -46,8 +48,11 @@ export interface DmaPoolOptions {
   boundary?: number;
 }
 
+/** A pool of small blocks of coherent memory (mm/dmapool.c). `device.createPool` makes one. */
 export class DmaPool {
+  /** The name that it was made with. */
   readonly name: string;
+  /** The device that the memory is coherent for. */
   readonly device: DmaDevice;
   /** Bytes of a block as the pool gives them: the size asked for, rounded up to the alignment. */
   readonly size: number;
@@ -95,7 +100,14 @@ export class DmaPool {
   }
 
   /** Blocks that are in use, blocks that there are, and pieces of coherent memory: a line of sysfs `pools`. */
-  get stats(): { active: number; blocks: number; pages: number } {
+  get stats(): {
+    /** Blocks handed out now. */
+    active: number;
+    /** Blocks of all pages, free ones included. */
+    blocks: number;
+    /** Allocations of coherent memory that the pool holds; it gives none back before it ends. */
+    pages: number;
+  } {
     this.#life.enter('dma_pool');
     return { active: this.active, blocks: this.blocks, pages: this.buffers.length };
   }
@@ -111,9 +123,14 @@ export class DmaPool {
    * A block (dma_pool_alloc); its bytes are undefined, zero with `zero` (dma_pool_zalloc).
    * @throws GemDmaError ENOMEM when no coherent memory is left
    */
-  alloc(options: { zero?: boolean } = {}): PoolBlock {
-    checkOptions('options', options, ['zero']);
-    const zero = checkBoolean('zero', options.zero, false);
+  alloc(
+    options: {
+      /** Clear the block, as dma_pool_zalloc does. Default false. */
+      zero?: boolean;
+    } = {},
+  ): PoolBlock {
+    const given = checkOptions('options', options, ['zero']);
+    const zero = checkBoolean('zero', given.zero, false);
     this.#life.enter('dma_pool_alloc');
     if (this.free_.length === 0) this.#grow();
     const block = this.free_.pop()!;

@@ -9,9 +9,11 @@ import { type Direction, DMA_BIDIRECTIONAL, PHYSICAL_LIMIT } from './transfer.js
 
 /** Address space that memory is linked into piece by piece (struct dma_iova_state). */
 export class LinkedRange {
+  /** The device in whose address space the range is. */
   readonly device: DmaDevice;
   /** The device's address of the first byte. */
   readonly address: number;
+  /** Bytes of device address space that the range holds. */
   readonly size: number;
   readonly #life: Life;
 

@@ -30,14 +30,21 @@ import type { DmaDebug } from '../dma-debug/dma-debug.js';
 
 /** Memory of devices on the bus, found by its physical address. */
 export interface BusMemory {
+  /** Whether there is no region at all. */
   readonly empty: boolean;
+  /** The region that holds a physical address; undefined for none. */
   at(physical: number): BusRegion | undefined;
 }
 
+/** Memory of a device on the bus, such as a BAR. */
 export interface BusRegion {
+  /** Physical address of the first byte. */
   readonly address: number;
+  /** Bytes. */
   readonly size: number;
+  /** `n` bytes from `offset` on. */
   read(offset: number, n: number): Uint8Array;
+  /** Stores bytes from `offset` on. */
   write(offset: number, bytes: Uint8Array): void;
 }
 
@@ -53,17 +60,23 @@ export interface DmaHost extends CoreHost {
 
 /** One entry of a table: `length` bytes from `offset` on in page `pfn`; lengths past the page go on in its neighbours. */
 export interface SgEntry {
+  /** Page frame number of the first page. */
   pfn: number;
+  /** Bytes from the begin of that page; less than 4096. */
   offset: number;
+  /** Bytes, at least 1. */
   length: number;
 }
 
 /** One mapped segment, as sg_dma_address and sg_dma_len give it. */
 export interface SgSegment {
+  /** DMA address in bytes. */
   address: number;
+  /** Bytes. */
   length: number;
 }
 
+/** How `ScatterTable.fromPages` makes entries of pages (sg_alloc_table_from_pages_segment). */
 export interface PagesOptions {
   /** Offset of the first byte in the first page. Default 0. */
   offset?: number;

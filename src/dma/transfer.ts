@@ -18,6 +18,7 @@ import {
 /** Which way data moves (enum dma_data_direction). */
 export { DMA_BIDIRECTIONAL, DMA_FROM_DEVICE, DMA_TO_DEVICE };
 
+/** Direction of a transfer: 0 bidirectional, 1 to the device, 2 from the device. */
 export type Direction = typeof DMA_BIDIRECTIONAL | typeof DMA_TO_DEVICE | typeof DMA_FROM_DEVICE;
 
 /** What a failed single mapping returns. */
@@ -25,13 +26,21 @@ export const DMA_MAPPING_ERROR = -1;
 
 /** Attributes of a mapping, to be OR-ed (include/linux/dma-mapping.h). */
 export const DMA_ATTR = frozen({
+  /** Reads and writes may pass each other. Without effect here. */
   WEAK_ORDERING: DMA_ATTR_WEAK_ORDERING,
+  /** Writes of the CPU may be combined. Without effect here. */
   WRITE_COMBINE: DMA_ATTR_WRITE_COMBINE,
+  /** Coherent memory that needs no address for the CPU. Without effect here. */
   NO_KERNEL_MAPPING: DMA_ATTR_NO_KERNEL_MAPPING,
+  /** No copy from the slot at unmap, and no cache maintenance: the driver syncs what it needs. */
   SKIP_CPU_SYNC: DMA_ATTR_SKIP_CPU_SYNC,
+  /** Coherent memory in one piece of RAM, behind an IOMMU, too. */
   FORCE_CONTIGUOUS: DMA_ATTR_FORCE_CONTIGUOUS,
+  /** Frames one by one, no larger blocks. */
   ALLOC_SINGLE_PAGES: DMA_ATTR_ALLOC_SINGLE_PAGES,
+  /** The kernel's log says nothing when the bounce pool is full. */
   NO_WARN: DMA_ATTR_NO_WARN,
+  /** The device accesses it with privilege. Without effect here. */
   PRIVILEGED: DMA_ATTR_PRIVILEGED,
 } as const);
 

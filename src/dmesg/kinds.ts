@@ -21,6 +21,7 @@ export const NOTICES = {
   [contract.KMSG_WALK_IN_DATA]: 'WALK_IN_DATA',
 } as const;
 
+/** A line of the kernel's log that is no finding of dma-debug, such as a full bounce pool. */
 export type NoticeId = (typeof NOTICES)[keyof typeof NOTICES];
 
 /** What a dma_pool says (mm/dmapool.c). */
@@ -39,8 +40,7 @@ export const OWN_NOTICES: Readonly<Partial<Record<NoticeId, string>>> = {
     'gemdma: WALK_IN_DATA: {doing} at {address:x} inside a large page: the walk takes the mapped memory at physical {a:x} for a table, reads it and writes to it',
 };
 
-/** Functions whose messages are limited, by LIMIT_*: what `callbacks suppressed` names. */
+/** Functions whose messages are limited, by LIMIT_*: what `callbacks suppressed` names. That for faults is the IOMMU driver's. */
 export const LIMITED: Readonly<Record<number, string>> = {
-  [contract.LIMIT_FAULTS]: 'dmar_fault',
   [contract.LIMIT_SWIOTLB]: 'swiotlb_tbl_map_single',
 };

@@ -22,7 +22,7 @@ const {
   ...shared
 } = LINUX_612.findings;
 
-/** Linux 4.2: lib/dma-debug.c, lib/swiotlb.c, arch/x86/kernel/pci-nommu.c, drivers/iommu/intel-iommu.c, .../dmar.c. */
+/** Linux 4.2: lib/dma-debug.c, lib/swiotlb.c, arch/x86/kernel/pci-nommu.c. */
 export const LINUX_42: KernelWords = {
   findings: {
     ...Object.fromEntries(Object.entries(shared).map(([id, row]) => [id, older(row)])),
@@ -40,29 +40,13 @@ export const LINUX_42: KernelWords = {
     },
   },
   notices: {
-    FAULT_STATUS: { text: 'DMAR: DRHD: handling fault status reg {d:x}' },
-    ALREADY_SET: {
-      text: 'DMAR: ERROR: DMA PTE for vPFN 0x{address:x} already set (to {a:x} not {b:x})',
-      where: 'drivers/iommu/intel-iommu.c __domain_mapping',
-    },
     SWIOTLB_FULL: {
       text: '{driver} {device}: swiotlb buffer is full (sz: {size} bytes)\nDMA: Out of SW-IOMMU space for {size} bytes at device {device}',
     },
     DMA_OVERFLOW: { text: 'nommu_map_single: overflow {address:x}+{size} of device mask {mask:x}' },
-    IOVA_FAILED: { text: 'DMAR: Allocating {size}-page iova for {device} failed' },
-    UNMAP_NOTHING: {
-      text: 'Driver unmaps unmatched page at PFN {address:x}',
-      where: 'drivers/iommu/intel-iommu.c intel_unmap',
-    },
     SUPPRESSED: { text: '{limited}: {e} callbacks suppressed' },
   },
-  faults: {
-    ...LINUX_612.faults,
-    vtd: {
-      // Of the two lines only the first gets the prefix of the file.
-      text: 'DMAR: DMAR:[DMA {access}] Request device [{source}] fault addr {page:x} \nDMAR:[fault reason {d:02}] {reason}',
-    },
-  },
+  iommu: '2015',
   faultsUnlimited: true,
   warningFirst: true,
 };

@@ -111,11 +111,6 @@ export const LINUX_612: KernelWords = {
     },
   },
   notices: {
-    FAULT_STATUS: { text: 'DMAR: DRHD: handling fault status reg {d:x}' },
-    ALREADY_SET: {
-      text: 'DMAR: ERROR: DMA PTE for vPFN 0x{address:x} already set (to {a:x} not {b:x})',
-      where: 'drivers/iommu/intel/iommu.c:1884 __domain_mapping',
-    },
     SWIOTLB_FULL: {
       text: '{driver} {device}: swiotlb buffer is full (sz: {size} bytes), total {a} (slots), used {b} (slots)',
     },
@@ -148,14 +143,7 @@ export const LINUX_612: KernelWords = {
     UNMAPPED_SIZE: { text: '', where: 'drivers/iommu/dma-iommu.c:841 __iommu_dma_unmap' },
     SUPPRESSED: { text: '{limited}: {e} callbacks suppressed' },
   },
-  faults: {
-    vtd: {
-      text: 'DMAR: [DMA {access} NO_PASID] Request device [{source}] fault addr 0x{page:x} [fault reason 0x{d:02x}] {reason}',
-    },
-    amdv1: {
-      text: '{driver} {device}: AMD-Vi: Event logged [IO_PAGE_FAULT domain=0x{a:04x} address=0x{address:x} flags=0x{d:04x}]',
-    },
-  },
+  iommu: '2024',
   faultsUnlimited: false,
   warningFirst: false,
 };

@@ -1,9 +1,17 @@
 import { DIRECTIONS, MAPPING_TYPES, type MappingType } from '../core/dma-debug-records.js';
-import { KMSG_FIRST, REPORT_ENTRY, REPORT_KERNEL, REPORT_PRINTED } from '../core/generated/constants.js';
+import {
+  KMSG_FAULT,
+  KMSG_FIRST,
+  LIMIT_FAULTS,
+  REPORT_ENTRY,
+  REPORT_KERNEL,
+  REPORT_PRINTED,
+} from '../core/generated/constants.js';
 import { type Fields, fill } from '../core/kernel-format.js';
 import type { RawMessage } from '../core/kernel-log.js';
 import { type CheckId, checkOf } from '../dma-debug/checks.js';
-import { formatSource, type IommuFormat } from '../iommu-formats/format.js';
+import { faultFields, type IommuFormat } from '../iommu-formats/format.js';
+import { wordsOf } from '../iommu-formats/index.js';
 import type { DmaPoolMessage } from './kinds.js';
 import { LIMITED, type NoticeId, noticeOf, OWN_NOTICES } from './kinds.js';
 import type { KernelWords, Message } from './words.js';
@@ -16,6 +24,7 @@ export interface KernelMessage {
   id: CheckId | NoticeId | DmaPoolMessage;
   /** Virtual time in nanoseconds. */
   time: number;
+  /** Virtual CPU on which it was said, from 0. */
   cpu: number;
   /** Name of the device, empty where none is involved. */
   device: string;
@@ -68,7 +77,10 @@ function notice(record: RawMessage, context: MessageContext): KernelMessage | nu
   const own = OWN_NOTICES[id];
   if (own !== undefined) return { ...message(id, { text: own }, record, context, true), kernel: false };
   const { words } = context;
-  const row = id === 'FAULT' ? words.faults[context.format().name] : words.notices[id];
+  const driver = wordsOf(context.format(), words.iommu);
+  const known = context.device(record.device) !== undefined;
+  const fault = { text: known ? driver.fault : (driver.unknownDevice ?? driver.fault) };
+  const row = id === 'FAULT' ? fault : (driver.notices[id] ?? words.notices[id]);
   return row === undefined ? null : message(id, row, record, context, true);
 }
 
@@ -98,7 +110,7 @@ function message(
   };
 }
 
-function fieldsOf(record: RawMessage, row: Message, { types, entries, format, device }: MessageContext): Fields {
+function fieldsOf(record: RawMessage, row: Message, { words, types, entries, format, device }: MessageContext): Fields {
   const { address, size, a, b, d, e, entryKind } = record;
   const told: Readonly<Record<string, number | bigint>> = record.exact ?? {};
   const who = device(record.device);
@@ -119,12 +131,10 @@ function fieldsOf(record: RawMessage, row: Message, { types, entries, format, de
     // dma_debug_entry pool grown to %u (%u00%%)
     times: Math.floor(Number(told.total) / entries),
     ...NO_MASK[d],
-    limited: LIMITED[d],
+    limited: d === LIMIT_FAULTS ? wordsOf(format(), words.iommu).limited : LIMITED[d],
     doing: d === 1 ? 'unmapping' : 'mapping',
-    page: address & ~0xfffn,
-    access: e === 1 ? 'Write' : 'Read',
-    source: formatSource(Number(size & 0xffffn)),
-    reason: format().faultMessage(d),
+    ...(record.kind === KMSG_FAULT &&
+      faultFields(format(), { address, sourceId: Number(size), write: e === 1, reason: d })),
   };
 }
 

@@ -1,4 +1,5 @@
 import type { CheckId } from '../dma-debug/checks.js';
+import type { FormatEra } from '../iommu-formats/format.js';
 import type { NoticeId } from './kinds.js';
 
 /** What a kernel prints when it has something to say: one row for each message, as data. */
@@ -14,10 +15,12 @@ export interface Message {
 
 /** What one kernel says. What has no row it does not say. */
 export interface KernelWords {
+  /** What dma-debug prints, by check. */
   readonly findings: Readonly<Partial<Record<CheckId, Message>>>;
+  /** Other lines, by notice. */
   readonly notices: Readonly<Partial<Record<NoticeId, Message>>>;
-  /** A fault, by the name of the IOMMU's format. */
-  readonly faults: Readonly<Record<string, Message>>;
+  /** The wording of the IOMMU's driver: faults, and notices that come before those above (src/iommu-formats). */
+  readonly iommu: FormatEra;
   /** Faults are printed without a limit. */
   readonly faultsUnlimited: boolean;
   /** `WARNING: CPU: ...` with the place is printed before the text of a WARN, else behind it. */

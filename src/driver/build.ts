@@ -2,9 +2,8 @@ import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from '
 import { homedir } from 'node:os';
 import { basename, dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { checkLongCall, checkString, LONG_CALL, optionNames } from '../core/arguments.js';
+import { checkLongCall, checkString, LONG_CALL, optionNames, readList } from '../core/arguments.js';
 import { GemDmaError, invalidType } from '../core/errors.js';
-import type { LongCallOptions } from '../core/slices.js';
 import { type Compiler, type CompilerChoice, findCompiler, ROOT } from './compiler.js';
 import { explain } from './diagnostics.js';
 import { Digests, digest } from './digest.js';
@@ -34,6 +33,7 @@ export interface BuildOptions {
   kasan?: boolean;
   /** Bits of dma_addr_t: 64 (default) or 32. */
   dmaBits?: 32 | 64;
+  /** Which clang compiles: one of the system's, or the npm package @yowasp/clang. Default: the first that is there. */
   compiler?: CompilerChoice;
   /** Where objects are kept. Default `gemdma` in the user's cache folder. */
   cache?: string;
@@ -43,6 +43,7 @@ export interface BuildOptions {
   onProgress?: (done: number, of: number) => void;
 }
 
+/** A compiled and linked driver. */
 export interface BuiltDriver {
   /** The module, to be written to a file or loaded. */
   wasm: Uint8Array;
@@ -101,23 +102,29 @@ export function defaultCache(): string {
   return join(process.env.XDG_CACHE_HOME || join(homedir(), '.cache'), 'gemdma', 'driver');
 }
 
+/** Files, folders or macros of a build. */
+const MAX_FILES = 100_000;
+
 const BUILD_OPTIONS = optionNames<BuildOptions>({
   ...DRIVER_OPTIONS,
   ...{ files: true, kernel: true, with: true, include: true, define: true, compiler: true, cache: true },
   ...LONG_CALL,
 });
 
-function checkBuildOptions(options: BuildOptions): void {
-  checkLongCall(options as LongCallOptions, BUILD_OPTIONS);
+function checkBuildOptions(given: BuildOptions): BuildOptions {
+  const options = checkLongCall(given, BUILD_OPTIONS);
   checkDriverOptions(options);
-  for (const name of ['files', 'with', 'include', 'define'] as const) {
-    const list = options[name] ?? (name === 'files' ? undefined : []);
-    if (!Array.isArray(list) || list.some((one) => typeof one !== 'string')) {
-      throw invalidType(name, 'an array of strings', list);
-    }
-  }
   checkString('kernel', options.kernel);
   checkString('cache', options.cache);
+  const lists = (['files', 'with', 'include', 'define'] as const).map((name) => {
+    const least = name === 'files' ? 1 : 0;
+    const list = readList(name, options[name] ?? [], [least, MAX_FILES], (one) => {
+      if (typeof one !== 'string' || one === '') throw invalidType(name, 'an array of strings', one);
+      return one;
+    });
+    return [name, list] as const;
+  });
+  return { ...options, ...Object.fromEntries(lists) };
 }
 
 /**
@@ -128,7 +135,7 @@ function checkBuildOptions(options: BuildOptions): void {
  * const { wasm } = await buildDriver({ files: ['ring_nic.c'] });
  */
 export async function buildDriver(options: BuildOptions): Promise<BuiltDriver> {
-  checkBuildOptions(options);
+  options = checkBuildOptions(options);
   const compiler = await findCompiler(options.compiler);
   const cache = resolve(options.cache ?? defaultCache());
   const jobs = plan(options, cache);

@@ -1,8 +1,8 @@
-import { checkObject, checkOptions, checkString, oneOf, optionNames } from '../core/arguments.js';
+import { checkObject, checkOptions, checkString, oneOf, optionNames, readData } from '../core/arguments.js';
 import { checkInteger, GemDmaError, invalidType, invalidValue } from '../core/errors.js';
 import type { DmaDevice } from '../dma/device.js';
 import { deviceRead, deviceWrite } from '../iommu/iommu.js';
-import type { BaseMachine } from '../machine/machine.js';
+import type { Machine } from '../machine/machine.js';
 import type { Findings } from './findings.js';
 
 /** What a test says of the hardware: the device that the driver drives, and how it behaves. */
@@ -13,6 +13,7 @@ export interface DeviceDescription {
   bus?: 'pci' | 'platform';
   /** PCI ids, `vendor:device` or `vendor:device:subvendor:subdevice`, hexadecimal. */
   ids?: string;
+  /** PCI revision, 0 to 255. Default 0. */
   revision?: number;
   /** Bytes of each region of registers: BARs in order, a number or null for one that is not there. */
   bars?: readonly (number | null)[];
@@ -39,8 +40,7 @@ const CONFIG_BYTES = 4096;
  * @throws TypeErrors and RangeErrors naming what is wrong
  */
 export function checkDescription(given: DeviceDescription): DeviceDescription {
-  checkOptions('description', given, DESCRIPTION);
-  const description = { ...given };
+  const description = readData('description', checkOptions('description', given, DESCRIPTION));
   const { bus, ids, revision, bars = [], ioBars = [], name, config } = description;
   if (bus !== undefined) oneOf('description.bus', bus, ['pci', 'platform']);
   checkString('description.name', name);
@@ -76,14 +76,21 @@ const LONGEST = 3600e9;
 
 /** What a device can do by itself: reach memory through its IOMMU, raise its interrupt, do something later. */
 export class ModelDevice {
-  readonly #machine: BaseMachine;
+  readonly #machine: Machine;
   readonly #device: () => DmaDevice;
   readonly #findings: Findings;
   readonly #raise: (level: boolean) => void;
   /** Accesses so far, to memory. */
-  readonly counts = { reads: 0, writes: 0, faults: 0 };
+  readonly counts = {
+    /** Reads of memory, blocked ones included. */
+    reads: 0,
+    /** Writes to memory, blocked ones included. */
+    writes: 0,
+    /** Accesses that the IOMMU has blocked. */
+    faults: 0,
+  };
 
-  constructor(machine: BaseMachine, device: () => DmaDevice, findings: Findings, raise: (level: boolean) => void) {
+  constructor(machine: Machine, device: () => DmaDevice, findings: Findings, raise: (level: boolean) => void) {
     this.#machine = machine;
     this.#device = device;
     this.#findings = findings;

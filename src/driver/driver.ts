@@ -10,11 +10,11 @@ import {
   optionNames,
 } from '../core/arguments.js';
 import { DIRECTIONS } from '../core/dma-debug-records.js';
-import { checkInteger, invalidType, invalidValue } from '../core/errors.js';
+import { badValue, checkInteger, invalidType, invalidValue } from '../core/errors.js';
 import { PAGE_SIZE } from '../core/generated/constants.js';
 import type { DmaDevice } from '../dma/device.js';
 import { hex } from '../dma-debug/checks.js';
-import type { BaseMachine } from '../machine/machine.js';
+import type { Machine } from '../machine/machine.js';
 import { checkDescription, type DeviceDescription, type DeviceModel, ModelDevice } from './device-model.js';
 import { DebugInfo, type SourcePlace } from './dwarf.js';
 import { driverPlace, Findings, isRuntime } from './findings.js';
@@ -30,7 +30,9 @@ export interface FaultPoint {
   number: number;
   /** What is allocated: a FAULT_NAMES. */
   kind: FaultName;
+  /** The driver's line that allocates; null where the driver is not among the callers. */
   at: SourcePlace | null;
+  /** Calls that led there, innermost first. */
   stack: SourcePlace[];
 }
 
@@ -50,6 +52,7 @@ export const FAULT_NAMES = [
   'dma_set_mask',
   'dma_pool',
 ] as const;
+/** What kind of allocation it is, such as `kmalloc` or `dma_map`. */
 export type FaultName = (typeof FAULT_NAMES)[number];
 
 /** In the order of enum gd_finding. */
@@ -76,9 +79,11 @@ const LINES_KEPT = 2000;
 
 /** The driver can't go on: a BUG, a trap, a hang, a function that is not there. The finding says what it was. */
 export class DriverStopped extends Error {
+  /** Always `DriverStopped`. */
   override readonly name = 'DriverStopped';
 }
 
+/** How a driver is loaded. */
 export interface DriverOptions {
   /** Check the CPU's accesses; of effect in a driver that was built for it. Default true. */
   kasan?: boolean;
@@ -95,8 +100,9 @@ export function checkDriverOptions({ kasan, dmaBits }: DriverOptions): void {
 }
 
 /** A driver in C, loaded into a machine beside the model of its device. */
-export class CDriver {
-  readonly machine: BaseMachine;
+export class Driver {
+  /** The machine that the driver is in. */
+  readonly machine: Machine;
   /** What was found so far. */
   readonly findings = new Findings();
   /** What the driver printed. */
@@ -107,6 +113,7 @@ export class CDriver {
   readonly points: FaultPoint[] = [];
   /** The point that was made to fail. */
   struck: FaultPoint | null = null;
+  /** The device that it drives, as the DMA API sees it. */
   readonly device: DmaDevice;
   /** The device's own side, for its model. */
   readonly hardware: ModelDevice;
@@ -125,20 +132,15 @@ export class CDriver {
    * @param wasm what buildDriver gave
    * @throws GemDmaError EINVAL for a module that is no driver, ENOMEM
    */
-  constructor(
-    machine: BaseMachine,
-    wasm: Uint8Array,
-    description: DeviceDescription = {},
-    options: DriverOptions = {},
-  ) {
-    checkOptions('options', options, optionNames(DRIVER_OPTIONS));
-    checkDriverOptions(options);
+  constructor(machine: Machine, wasm: Uint8Array, description: DeviceDescription = {}, options: DriverOptions = {}) {
+    const given = checkOptions('options', options, optionNames(DRIVER_OPTIONS));
+    checkDriverOptions(given);
     const checked = checkDescription(description);
     hostTimeline(machine, 'driver_load');
     checkBytes('wasm', wasm);
     this.machine = machine;
     this.#debug = new DebugInfo(wasm);
-    this.#dma64 = options.dmaBits !== 32;
+    this.#dma64 = given.dmaBits !== 32;
     this.device = machine.addDevice({ driver: checked.name ?? 'driver' });
     this.hardware = new ModelDevice(
       machine,
@@ -147,7 +149,7 @@ export class CDriver {
       (level) => this.#module.exports.gd_irq_set(IRQ, level ? 1 : 0),
     );
     const callbacks = { settle: () => this.#settle(), report: this.#report.bind(this) };
-    const kasan = options.kasan !== false;
+    const kasan = given.kasan !== false;
     try {
       this.#module = loadModule(machine, wasm, callbacks, this.#host(), kasan, (name) => this.#missing(name));
       this.#describe(checked);
@@ -214,7 +216,7 @@ export class CDriver {
     const act = typeof name === 'string' ? this.#module.exports[name] : undefined;
     if (typeof act !== 'function') {
       const message = `the driver exports no function ${String(name)}`;
-      throw Object.assign(new TypeError(message), { code: 'ERR_INVALID_ARG_VALUE' });
+      throw badValue(message);
     }
     for (const value of args) if (typeof value !== 'number') throw invalidType('args', 'numbers', value);
     const value = this.#guard(() => act(...args));

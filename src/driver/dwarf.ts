@@ -5,9 +5,13 @@ import { latin1, Reader, sectionsOf } from './module.js';
  * custom sections. Read when the first finding needs it.
  */
 
+/** A place in the C source. */
 export interface SourcePlace {
+  /** Name of the function. */
   func: string;
+  /** Path of the file as the compiler was given it. */
   file: string;
+  /** Line, counted from 1; 0 where the debug information has none. */
   line: number;
 }
 

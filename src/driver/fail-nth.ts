@@ -23,20 +23,27 @@ const FAIL_NTH_OPTIONS = optionNames<DriverFailNthOptions>({ ...RUNNER_OPTIONS, 
 
 /** A finding, and the failure that led to it. */
 export interface FailureFinding {
+  /** What the driver did wrong after the failure. */
   finding: DriverFinding;
+  /** The allocation that failed: the first of those that led to it. */
   point: FaultPoint;
   /** Points that led to it, of those tried. */
   points: number;
 }
 
+/** What came of a test with every allocation failed in turn. */
 export interface DriverFailNthResult {
+  /** Bits of the driver's dma_addr_t. */
   dmaBits: 32 | 64;
   /** What shows without any failure. */
   baseline: DriverFinding[];
+  /** What shows only after a failure, each finding once; empty when nothing does. */
   failures: FailureFinding[];
-  /** Points, groups of them, and how many were tried. */
+  /** Allocations of the test that can fail. */
   points: number;
+  /** Groups of these: points of one place and one stack of calls, of which some are picked. */
   groups: number;
+  /** Points that were made to fail. */
   tried: number;
   /** Functions that the driver names and nobody has. */
   missing: string[];
@@ -53,10 +60,15 @@ const SURVEY_LIMIT = 30_000;
  */
 export async function driverFailNth(
   wasm: Uint8Array,
-  test: string | { readonly href: string },
+  test:
+    | string
+    | {
+        /** A URL, such as `new URL('nic.test.mjs', import.meta.url)`. */
+        readonly href: string;
+      },
   options: DriverFailNthOptions = {},
 ): Promise<DriverFailNthResult> {
-  checkRunnerOptions(options, FAIL_NTH_OPTIONS);
+  options = checkRunnerOptions(options, FAIL_NTH_OPTIONS);
   checkBoolean('all', options.all, false);
   const { dmaBits = 64, signal } = options;
   const runner = new PointRunner(wasm, test, options);

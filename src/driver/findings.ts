@@ -27,6 +27,7 @@ export type DriverFindingId =
   | 'STALE_DMA'
   | 'SCENARIO';
 
+/** Something that a C driver does wrong. */
 export interface DriverFinding {
   /** DriverFindingId, or a check of dma-debug such as UNMAP_SIZE. */
   id: DriverFindingId | string;
@@ -72,7 +73,9 @@ export function findingKey({ id, message, at, born }: DriverFinding): string {
     : `${id}|${place(at)}|${place(born)}`;
 }
 
+/** Findings of a run, each once, with how often it was found. */
 export class Findings {
+  /** In the order in which they were found first. */
   readonly list: DriverFinding[] = [];
   readonly #known = new Map<string, DriverFinding>();
   /** Called for each that is new. */

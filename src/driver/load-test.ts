@@ -8,7 +8,14 @@ import type { DriverTest } from './scenario.js';
  * @param test path or file URL
  * @throws GemDmaError ENOENT, or EINVAL for a module whose default export is no test
  */
-export async function loadTest(test: string | { readonly href: string }): Promise<DriverTest> {
+export async function loadTest(
+  test:
+    | string
+    | {
+        /** A URL, such as `new URL('nic.test.mjs', import.meta.url)`. */
+        readonly href: string;
+      },
+): Promise<DriverTest> {
   const text: unknown = typeof test === 'string' ? test : test?.href;
   if (typeof text !== 'string') throw invalidType('test', 'a path or a URL', test);
   const url = text.startsWith('file:') ? text : pathToFileURL(resolve(text)).href;

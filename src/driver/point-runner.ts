@@ -1,7 +1,6 @@
 import { Worker } from 'node:worker_threads';
-import { checkBytes, checkLongCall, checkObject, type OptionNames } from '../core/arguments.js';
+import { checkBytes, checkLongCall, checkObject, type OptionNames, readData } from '../core/arguments.js';
 import { checkInteger, GemDmaError, invalidType } from '../core/errors.js';
-import type { LongCallOptions } from '../core/slices.js';
 import type { MachineOptions } from '../machine/config.js';
 import type { DriverBench } from './bench.js';
 import { checkDriverOptions, DRIVER_OPTIONS, type FaultPoint } from './driver.js';
@@ -11,9 +10,11 @@ import type { RunOptions, RunResult } from './run.js';
 /** Runs a test in a worker, one run at a time, each with a time limit: a driver may loop for ever. */
 
 export interface RunnerOptions {
+  /** Options of each run's machine. RAM is 64 MiB unless said otherwise. */
   machine?: MachineOptions;
   /** Bits of dma_addr_t that the driver was built with. Default 64. */
   dmaBits?: 32 | 64;
+  /** Check the CPU's accesses; of effect in a driver that was built for it. Default true. */
   kasan?: boolean;
   /** Milliseconds for one run. Default 5000. */
   timeLimit?: number;
@@ -26,12 +27,13 @@ export const RUNNER_OPTIONS: OptionNames<RunnerOptions> = {
   ...{ machine: true, timeLimit: true, signal: true },
 };
 
-/** @internal Options of a call that runs a test again and again. */
-export function checkRunnerOptions(options: RunnerOptions, known: readonly string[]): void {
-  checkLongCall(options as LongCallOptions, known);
+/** @internal Options of a call that runs a test again and again, as checkOptions reads them. */
+export function checkRunnerOptions<Options extends RunnerOptions>(given: Options, known: readonly string[]): Options {
+  const options = checkLongCall(given, known);
   checkDriverOptions(options);
   if (options.machine !== undefined) checkObject('machine', options.machine);
   if (options.timeLimit !== undefined) checkInteger('timeLimit', options.timeLimit, 1, 2 ** 31 - 1);
+  return { ...options, ...(options.machine && { machine: readData('machine', options.machine) }) };
 }
 
 /** What a worker gets at its start. */

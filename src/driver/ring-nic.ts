@@ -34,32 +34,52 @@ export interface Ring {
   /** The buffer's bytes. */
   length: Bits;
   /** A second buffer of the same descriptor: its address and its bytes. */
-  second?: { address: number; length: Bits };
-  /** Transmit: the packet's last descriptor, or one that more follow. Without either each is a packet. */
+  second?: {
+    /** Offset of the second buffer's address in the descriptor. */
+    address: number;
+    /** Bits that hold its bytes. */
+    length: Bits;
+  };
+  /**
+   * Transmit: bits that mark the last descriptor of a packet. Without `last` and `more` each descriptor is a packet.
+   */
   last?: Bits;
+  /** Transmit: bits that say that the packet goes on in the next descriptor. Not with `last`. */
   more?: Bits;
   /** What the device writes when it is done: bits to clear and to set, by word. */
   done: Readonly<Record<number, readonly [clear: number, set: number]>>;
-  /** Receive: where the device writes the packet's bytes, and how many more it counts (a checksum: 4). */
+  /** Receive: bits into which the device writes how many bytes the packet has. */
   received?: Bits;
+  /** Receive: bytes that it counts besides, such as 4 for a checksum. Default 0. */
   plus?: number;
 }
 
+/** A network device with one ring to transmit and one to receive, as data. Registers are offsets in bytes, in BAR 0. */
 export interface RingNic extends DeviceDescription {
+  /** The ring of packets to send. */
   tx: Ring;
+  /** The ring of buffers to receive into. */
   rx: Ring;
-  /** Registers of causes and of enabled causes, and the causes; `link` comes once, when causes are enabled first. A cause is cleared by writing it, or by reading. */
+  /** The interrupt: its registers, and the bits of its causes. */
   irq: {
+    /** Register of causes that are pending. */
     status: number;
+    /** Register of causes that may interrupt. Without one all may. */
     enable?: number;
+    /** Bit that says a packet was sent. */
     tx: number;
+    /** Bit that says a packet was received. */
     rx: number;
+    /** Bit that says the link is up: it comes once, a millisecond after causes were enabled first. Absent: never. */
     link?: number;
+    /** How the driver clears a cause: by writing its bit to `status` (default), or by reading that. */
     clear?: 'write' | 'read';
+    /** Bytes of both registers. Default 4. */
     size?: 1 | 2 | 4;
   };
-  /** Bits of a register that stop both rings when they are written, until a ring's begin or a bit of `start` is. */
+  /** Bits of a register that stop both rings when they are written. */
   stop?: Bits;
+  /** Bits of a register that start them again; without these the write of a ring's begin does. */
   start?: Bits;
   /** What registers read as: bits that are never set, bits that always are. A reset or a wait of the driver ends so. */
   reads?: Readonly<Record<number, readonly [clear: number, set: number]>>;
@@ -67,16 +87,30 @@ export interface RingNic extends DeviceDescription {
   values?: Readonly<Record<number, number>>;
   /** An EEPROM of words behind a register (93C46): masks of its lines, and words by number. */
   eeprom?: {
+    /** Register with the EEPROM's lines. */
     at: number;
+    /** Mask of chip select. */
     select: number;
+    /** Mask of the clock. */
     clock: number;
+    /** Mask of the line from driver to EEPROM. */
     in: number;
+    /** Mask of the line from EEPROM to driver. */
     out: number;
+    /** Bits of an address of a word. Default 6. */
     addressBits?: number;
+    /** Words of 16 bits by number; the others are 0. */
     words: Readonly<Record<number, number>>;
   };
   /** Lines of a management bus behind a register: every register of every PHY reads as ones and zeros in turn. */
-  mdio?: { at: number; clock: number; out: number };
+  mdio?: {
+    /** Register with the bus's lines. */
+    at: number;
+    /** Mask of the clock. */
+    clock: number;
+    /** Mask of the line from PHY to driver. */
+    out: number;
+  };
   /** What the description cannot say: a model over the described one. */
   model?(base: DeviceModel, hardware: ModelDevice): DeviceModel;
   /** Longest packet of the scenario. Default 1,000. */

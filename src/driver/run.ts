@@ -1,11 +1,12 @@
 import { checkBoolean, checkBytes, checkObject, checkOptions, optionNames } from '../core/arguments.js';
 import { checkInteger } from '../core/errors.js';
 import type { MachineOptions } from '../machine/config.js';
-import { BaseMachine } from '../machine/machine.js';
-import { CDriver, DRIVER_OPTIONS, type DriverOptions, type FaultPoint } from './driver.js';
+import { Machine } from '../machine/machine.js';
+import { DRIVER_OPTIONS, Driver, type DriverOptions, type FaultPoint } from './driver.js';
 import type { DriverFinding } from './findings.js';
 import { checkTest, type DriverTest, runScenario } from './scenario.js';
 
+/** Options of one run of a driver's test. */
 export interface RunOptions extends DriverOptions {
   /** The machine; everything has a default. RAM is 64 MiB unless said otherwise. */
   machine?: MachineOptions;
@@ -13,8 +14,13 @@ export interface RunOptions extends DriverOptions {
   nth?: number;
   /** Notes every point at which an allocation could fail. */
   survey?: boolean;
-  /** Makes allocations fail at random, `rate` of 1,000. */
-  random?: { seed: number; rate: number };
+  /** Makes allocations fail at random. */
+  random?: {
+    /** Decides which. */
+    seed: number;
+    /** Of 1,000 allocations so many fail, 0 to 1,000. */
+    rate: number;
+  };
 }
 
 const RUN_OPTIONS = optionNames<RunOptions>({
@@ -22,13 +28,17 @@ const RUN_OPTIONS = optionNames<RunOptions>({
   ...{ machine: true, nth: true, survey: true, random: true },
 });
 
+/** What came of one run. */
 export interface RunResult {
+  /** What the driver did wrong; empty when nothing was found. */
   findings: DriverFinding[];
   /** What the driver printed. */
   log: string[];
+  /** What probe returned: 0, or a negative errno. */
   probed: number;
-  /** Allocations that could have failed, and where, with `survey`. */
+  /** Allocations that could have failed. */
   pointCount: number;
+  /** Where these are; only with `survey`. */
   points: FaultPoint[];
   /** The allocation that was made to fail. */
   struck: FaultPoint | null;
@@ -39,8 +49,8 @@ export interface RunResult {
 const DEFAULT_MACHINE: MachineOptions = { ram: '64MiB', memoryLimit: '256MiB' };
 
 /** A machine for a driver: small, since it is made for each failure point anew. */
-export function driverMachine(options: MachineOptions = {}): BaseMachine {
-  return new BaseMachine({ ...DEFAULT_MACHINE, ...options });
+export function driverMachine(options: MachineOptions = {}): Machine {
+  return new Machine({ ...DEFAULT_MACHINE, ...options });
 }
 
 /**
@@ -54,17 +64,16 @@ export function driverMachine(options: MachineOptions = {}): BaseMachine {
 export function runDriver(wasm: Uint8Array, test: DriverTest, options: RunOptions = {}): RunResult {
   checkBytes('wasm', wasm);
   checkTest(test);
-  checkOptions('options', options, RUN_OPTIONS);
-  const { kasan, dmaBits } = options;
-  if (options.machine !== undefined) checkObject('machine', options.machine);
-  if (options.random !== undefined) checkOptions('random', options.random, ['seed', 'rate']);
-  checkInteger('nth', options.nth ?? 0, 0, 0xffffffff);
-  checkBoolean('survey', options.survey, false);
+  const { kasan, dmaBits, machine, random, nth = 0, survey } = checkOptions('options', options, RUN_OPTIONS);
+  if (machine !== undefined) checkObject('machine', machine);
+  const chance = random === undefined ? undefined : checkOptions('random', random, ['seed', 'rate']);
+  checkInteger('nth', nth, 0, 0xffffffff);
+  const surveyed = checkBoolean('survey', survey, false);
   const own: DriverOptions = { ...(kasan !== undefined && { kasan }), ...(dmaBits !== undefined && { dmaBits }) };
-  const driver = new CDriver(driverMachine(options.machine), wasm, test.device, own);
+  const driver = new Driver(driverMachine(machine), wasm, test.device, own);
   if (test.model) driver.model = test.model(driver.hardware);
-  if (options.random) driver.armRandomFaults(options.random.seed, options.random.rate);
-  else driver.armFault(options.nth ?? 0, options.survey ?? false);
+  if (chance !== undefined) driver.armRandomFaults(chance.seed, chance.rate);
+  else driver.armFault(nth, surveyed);
   const { probed } = runScenario(driver, test);
   return {
     findings: driver.findings.list,

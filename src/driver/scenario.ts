@@ -1,10 +1,11 @@
 import { checkFunction, checkObject } from '../core/arguments.js';
-import type { BaseMachine } from '../machine/machine.js';
+import type { Machine } from '../machine/machine.js';
 import type { DeviceDescription, DeviceModel, ModelDevice } from './device-model.js';
-import { type CDriver, DriverStopped } from './driver.js';
+import { type Driver, DriverStopped } from './driver.js';
 
 /** A test of a driver, as a module's default export: the device, its model, and what is done with the driver. */
 export interface DriverTest {
+  /** The device; without it the driver has one of its first PCI id. */
   device?: DeviceDescription;
   /** Makes the device's model; called once for each run. */
   model?(hardware: ModelDevice): DeviceModel;
@@ -24,8 +25,11 @@ export function checkTest(test: DriverTest): void {
 
 /** A packet to send: bytes of the linear part, and of each fragment. */
 export interface Packet {
+  /** Bytes of the linear part. Default 64. */
   length?: number;
+  /** Fragments (skb_frag_t), each in a page of its own. Default 0. */
   fragments?: number;
+  /** Bytes of each fragment. */
   fragmentLength?: number;
   /** Value of the first byte; each next byte is one more. Default 0. */
   first?: number;
@@ -33,12 +37,14 @@ export interface Packet {
 
 /** What a scenario does with a driver. Results are errnos as the kernel returns them, 0 or above for success. */
 export class Scenario {
-  readonly driver: CDriver;
-  readonly machine: BaseMachine;
+  /** The driver under test, after probe. */
+  readonly driver: Driver;
+  /** The machine that it is in. */
+  readonly machine: Machine;
   /** Whether the driver is bound to the device. */
   bound = false;
 
-  constructor(driver: CDriver) {
+  constructor(driver: Driver) {
     this.driver = driver;
     this.machine = driver.machine;
   }
@@ -114,7 +120,7 @@ export class Scenario {
 }
 
 /** Runs a test: module_init, probe, the scenario, remove, module_exit, and what is left. */
-export function runScenario(driver: CDriver, test: DriverTest): { initialized: number; probed: number } {
+export function runScenario(driver: Driver, test: DriverTest): { initialized: number; probed: number } {
   const scenario = new Scenario(driver);
   let initialized = 0;
   let probed = 0;

@@ -16,6 +16,7 @@ import { Shared } from './shared.js';
 
 /** What an exporter does (struct dma_buf_ops). */
 export interface DmaBufExporter {
+  /** As debugfs dma_buf/bufinfo prints it (exp_name). */
   readonly name: string;
   /**
    * A table of all of the memory's pages, mapped for the attachment's device: `table = ScatterTable.fromPages(...)`,
@@ -30,9 +31,11 @@ export interface DmaBufExporter {
 
 /** A dma-buf, counted by references. */
 export class DmaBuf extends Shared {
+  /** Who owns the memory. */
   readonly exporter: DmaBufExporter;
   /** Bytes, whole pages. */
   readonly size: number;
+  /** Attachments that live, in the order in which they were made. */
   readonly attachments = new Set<DmaBufAttachment>();
   private readonly host: CoreHost;
 
@@ -80,7 +83,9 @@ export class DmaBuf extends Shared {
 
 /** One device's use of a dma-buf. */
 export class DmaBufAttachment extends Living {
+  /** What is attached to. */
   readonly dmaBuf: DmaBuf;
+  /** The importer's device. */
   readonly device: DmaDevice;
   private readonly host: CoreHost;
   private table: ScatterTable | null = null;

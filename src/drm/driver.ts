@@ -8,11 +8,11 @@ import type { EventLog } from '../events/events.js';
 import type { Reclaim } from './reclaim.js';
 
 /**
- * The seam between a machine and the drivers of its devices that are written in TypeScript (struct pci_driver). A machine knows no driver by name: it
+ * The seam between a machine and the drivers of its devices (struct pci_driver). A machine knows no driver by name: it
  * takes one with `machine.addDriver(driver, options)`, keeps what `probe` returns, and copies and restores it with its own
  * state.
  */
-export interface DeviceDriver<Options, Instance extends object> {
+export interface Driver<Options, Instance extends object> {
   /** Name of the driver, for dma-debug's driver filter. */
   readonly name: string;
   /** What the hardware can do, in what the DMA API needs when the device is added. */
@@ -20,9 +20,11 @@ export interface DeviceDriver<Options, Instance extends object> {
 
   /**
    * Checks the options, before there is a device.
+   * @returns the options as it has read them, which `probe` then gets: a getter of the caller's runs once. Without it `probe`
+   *   gets what the caller gave
    * @throws TypeError or RangeError naming the option at fault
    */
-  check?(options: Options, host: DriverHost): void;
+  check?(options: Options, host: DriverHost): Options | undefined;
 
   /**
    * Takes a device. Its fields must be visible properties (TypeScript's `private`, not #fields): a snapshot of the machine
@@ -41,7 +43,9 @@ export interface DriverHost {
   readonly core: Core;
   /** Handle of the core's context. @internal */
   readonly context: ContextHandle;
+  /** Virtual time. */
   readonly clock: DriverClock;
+  /** Emulated physical memory. */
   readonly ram: PhysicalMemory;
   /** Memory pressure: drivers register their shrinkers. @internal */
   readonly reclaim: Reclaim;
@@ -54,11 +58,15 @@ export interface DriverHost {
   /** Whether the machine has a bounce pool. @internal */
   readonly bounces: boolean;
   /** Which range manager (drm_mm) the machine's kernel has. */
-  readonly kernel: { readonly drmMm: '2015' | 'modern' };
+  readonly kernel: {
+    /** `2015`: a stack of holes; `modern`: trees of holes by size and by address. */
+    readonly drmMm: '2015' | 'modern';
+  };
 }
 
 /** The part of the virtual clock that deferred work needs. Milliseconds. */
 export interface DriverClock {
+  /** Virtual time in milliseconds since the machine was made. */
   readonly now: number;
   /**
    * Runs a function after `delay` milliseconds of virtual time.

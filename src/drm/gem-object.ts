@@ -24,6 +24,7 @@ export interface GemBacking<Object> {
  * backing and stay while they are pinned.
  */
 export abstract class DrmGemObject<Device extends DrmDevice = DrmDevice> extends Shared {
+  /** The GPU that it belongs to. */
   readonly device: Device;
   /** Numbers the objects of a device from 1, in the order in which they were made; reports name objects by it. */
   readonly id: number;

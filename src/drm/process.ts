@@ -53,7 +53,13 @@ export class Process extends Living {
    * @param options.populate touch all of it at once (MAP_POPULATE). Throws ENOMEM when RAM runs out, and then maps nothing
    * @returns its address
    */
-  mmap(size: number | string, options: { populate?: boolean } = {}): number {
+  mmap(
+    size: number | string,
+    options: {
+      /** Fault all pages in at once (MAP_POPULATE). Default false: at the first access. */
+      populate?: boolean;
+    } = {},
+  ): number {
     const pages = Math.ceil(parseSize('size', size) / PAGE_SIZE);
     checkInteger('size', pages, 1, 2 ** 24);
     const given = checkOptions('options', options, ['populate']);
@@ -62,7 +68,7 @@ export class Process extends Living {
     const start = this.next;
     const area = { start, end: start + pages * PAGE_SIZE, pfns: new Uint32Array(pages) };
     if (populate) {
-      area.pfns.set(this.ram.alloc(pages));
+      area.pfns.set(this.ram.take(pages));
       for (const pfn of area.pfns) this.references.set(pfn, 1);
     }
     // A page is left out after each mapping, so that running past an end is always an error.
@@ -161,7 +167,7 @@ export class Process extends Living {
         free.push(pfn);
       }
     }
-    if (free.length > 0) this.ram.free(free);
+    if (free.length > 0) this.ram.put(Uint32Array.from(free));
   }
 
   /** pfn of the page at an address, or undefined where nothing was touched. @internal */
@@ -214,7 +220,7 @@ export class Process extends Living {
     }
     const page = Math.floor((address - area.start) / PAGE_SIZE);
     if (area.pfns[page] === 0) {
-      area.pfns[page] = this.ram.alloc(1)[0];
+      area.pfns[page] = this.ram.take(1)[0];
       this.references.set(area.pfns[page], 1);
     }
     return area.pfns[page];

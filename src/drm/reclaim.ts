@@ -27,6 +27,7 @@ function pages(name: string, answer: unknown): number {
   throw invalidReturn(`shrinker.${name}`, 'a number of pages', answer);
 }
 
+/** Memory pressure: shrinkers of drivers, and pages that can be swapped (mm/vmscan.c, mm/shrinker.c). */
 export class Reclaim {
   /** Files with resident pages that no object holds, oldest first. @internal */
   readonly idleFiles = new ListLink<Swappable>(null);

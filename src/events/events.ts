@@ -33,26 +33,146 @@ import { type CheckId, checkOf } from '../dma-debug/checks.js';
  * with `addTracepoints`.
  */
 export interface EventFields {
-  /** `address` null: the call failed. */
-  dma_map_page: { address: number | null; physical: number; length: number; direction: DirectionName; attrs: number };
-  dma_unmap_page: { address: number; length: number; direction: DirectionName; attrs: number };
-  /** `segments` as the call returned them, a negative errno when it failed. */
-  dma_map_sg: { address: number | null; length: number; direction: DirectionName; segments: number };
-  dma_unmap_sg: { address: number | null; length: number; direction: DirectionName; nents: number };
-  dma_alloc: { address: number; physical: number; length: number };
-  dma_free: { address: number; physical: number; length: number };
-  dma_sync: { address: number; length: number; direction: DirectionName; for: 'cpu' | 'device' };
-  /** `domain` is the number that entries of tables and IOTLB carry. */
-  iommu_map: { iova: number; physical: number; length: number; prot: number; domain: number };
-  iommu_unmap: { iova: number; length: number; unmapped: number; domain: number };
-  dmar_fault: { address: number; reason: number; write: boolean };
-  /** An access through the IOTLB to what the tables no longer map, `age` ns after it was unmapped. */
-  stale_access: { address: number; age: number; write: boolean };
+  /** A page was mapped, or could not be. */
+  dma_map_page: {
+    /** DMA address; null: the call failed. */
+    address: number | null;
+    /** Physical address of the first byte. */
+    physical: number;
+    /** Bytes. */
+    length: number;
+    /** Direction of the mapping. */
+    direction: DirectionName;
+    /** DMA_ATTR bits of the call. */
+    attrs: number;
+  };
+  /** A mapping of a page has ended. */
+  dma_unmap_page: {
+    /** DMA address that the driver gave. */
+    address: number;
+    /** Bytes that the driver gave. */
+    length: number;
+    /** Direction that the driver gave. */
+    direction: DirectionName;
+    /** DMA_ATTR bits of the call. */
+    attrs: number;
+  };
+  /** A list was mapped, or could not be. */
+  dma_map_sg: {
+    /** DMA address of the first segment; null: the call failed. */
+    address: number | null;
+    /** Bytes of all entries. */
+    length: number;
+    /** Direction of the mapping. */
+    direction: DirectionName;
+    /** Segments, as the call returned them; a negative errno when it failed. */
+    segments: number;
+  };
+  /** A mapping of a list has ended. */
+  dma_unmap_sg: {
+    /** DMA address of the first segment; null when the list had none. */
+    address: number | null;
+    /** Bytes of all entries. */
+    length: number;
+    /** Direction that the driver gave. */
+    direction: DirectionName;
+    /** Entries that the driver gave; dma_map_sg's argument, not its result. */
+    nents: number;
+  };
+  /** Coherent memory was allocated. */
+  dma_alloc: {
+    /** DMA address. */
+    address: number;
+    /** Physical address of the first page. */
+    physical: number;
+    /** Bytes. */
+    length: number;
+  };
+  /** Coherent memory was freed. */
+  dma_free: {
+    /** DMA address. */
+    address: number;
+    /** Physical address of the first page. */
+    physical: number;
+    /** Bytes. */
+    length: number;
+  };
+  /** A mapping was handed to the CPU or to the device. */
+  dma_sync: {
+    /** DMA address of the first byte. */
+    address: number;
+    /** Bytes. */
+    length: number;
+    /** Direction that the driver gave. */
+    direction: DirectionName;
+    /** Whose the bytes are afterwards: dma_sync_*_for_cpu or for_device. */
+    for: 'cpu' | 'device';
+  };
+  /** Entries of an IOMMU table were written. */
+  iommu_map: {
+    /** First address of the range. */
+    iova: number;
+    /** Physical address that it leads to. */
+    physical: number;
+    /** Bytes. */
+    length: number;
+    /** IOMMU_READ 1, IOMMU_WRITE 2, OR-ed (include/linux/iommu.h). */
+    prot: number;
+    /** Number of the domain, as entries of context tables and IOTLB carry it. */
+    domain: number;
+  };
+  /** Entries of an IOMMU table were cleared. */
+  iommu_unmap: {
+    /** First address of the range. */
+    iova: number;
+    /** Bytes that were to be unmapped. */
+    length: number;
+    /** Bytes that were mapped there. */
+    unmapped: number;
+    /** Number of the domain. */
+    domain: number;
+  };
+  /** The IOMMU has blocked an access. */
+  dmar_fault: {
+    /** The address that the device used. */
+    address: number;
+    /** The fault reason of VT-d (5 no write, 6 no read permission), or flags of AMD's event. */
+    reason: number;
+    /** A write; otherwise a read. */
+    write: boolean;
+  };
+  /** An access went through the IOTLB to what the tables no longer map. */
+  stale_access: {
+    /** The address that the device used. */
+    address: number;
+    /** Nanoseconds since the address was unmapped. */
+    age: number;
+    /** A write; otherwise a read. */
+    write: boolean;
+  };
   /** A finding of dma-debug; `machine.dmaDebug.findings` has it in words. */
-  dma_debug: { check: CheckId; address: number; length: number };
-  swiotlb_bounced: { address: number; physical: number; length: number; copied: 'in' | 'out' };
+  dma_debug: {
+    /** Which check. */
+    check: CheckId;
+    /** DMA address that it is about. */
+    address: number;
+    /** Bytes. */
+    length: number;
+  };
+  /** Bytes were copied between a buffer and its slot. */
+  swiotlb_bounced: {
+    /** DMA address of the slot. */
+    address: number;
+    /** Physical address of the buffer. */
+    physical: number;
+    /** Bytes. */
+    length: number;
+    /** `in`: from the buffer into the slot; `out`: back. */
+    copied: 'in' | 'out';
+  };
 }
 
+/** A kind of event, by the name of the kernel's tracepoint. */
 export type EventKind = keyof EventFields;
 
 /** What every event has. The ids are named as reports name them; absent where the event has no device, object or hook. */
@@ -61,18 +181,29 @@ export interface EventHeader {
   sequence: number;
   /** Virtual time in ms. */
   time: number;
+  /** Name of the device. */
   device?: string;
+  /** The GEM object for which it happened. */
   object?: string;
+  /** The object's vma. */
   vma?: string;
   /** The driver's moment in which it happened, such as `bind`. */
   hook?: string;
 }
 
-export type MachineEvent = { [Kind in EventKind]: EventHeader & { kind: Kind } & EventFields[Kind] }[EventKind];
+/** An event: what every event has, its kind, and the fields of that kind. */
+export type MachineEvent = {
+  [Kind in EventKind]: EventHeader & {
+    /** The tracepoint. */
+    kind: Kind;
+  } & EventFields[Kind];
+}[EventKind];
 
 /** A driver's tracepoint: an object's event, with its length in bytes and, if it has one, an address. */
 export interface Tracepoint {
+  /** Its name, as events carry it. */
   readonly kind: EventKind;
+  /** Whether its events have an address. Default false. */
   readonly address?: boolean;
 }
 
@@ -145,6 +276,7 @@ export interface EventNames {
   caller(ids: { object: number; vma: number; hook: number }): Pick<EventHeader, 'object' | 'vma' | 'hook'>;
 }
 
+/** The machine's trace: a ring of records that is off until `start`. Read it as `machine.events`. */
 export class EventLog {
   /** Whether events are written at all: a caller asks before it writes one. */
   recording = false;
@@ -169,7 +301,12 @@ export class EventLog {
    * @param options.records how many events the ring holds between two drains, rounded up to a power of two; 64 bytes each
    * @throws GemDmaError ENOMEM
    */
-  start(options: { records?: number } = {}): void {
+  start(
+    options: {
+      /** Events that the ring holds between two drains, rounded up to a power of two; 64 bytes each. Default 65,536. */
+      records?: number;
+    } = {},
+  ): void {
     const { records = 65536 } = checkOptions('options', options, ['records']);
     checkInteger('records', records, 1, 2 ** 20);
     this.#core.timeline.enter('events_start');

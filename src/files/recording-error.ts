@@ -1,9 +1,12 @@
 /** A file that cannot be read as what it is given for: says where and why. */
 export class RecordingError extends Error {
+  /** Always `RecordingError`. */
   override readonly name = 'RecordingError';
+  /** Path of the file. */
   readonly file: string;
   /** 1-based line, 0 when the file as a whole is at fault. */
   readonly line: number;
+  /** What is wrong with it, without file and line. */
   readonly reason: string;
 
   constructor(file: string, line: number, reason: string, options?: ErrorOptions) {

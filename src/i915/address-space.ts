@@ -15,8 +15,11 @@ const STEP = 65536;
  * that says which addresses are free, page tables, and the vmas in it in the order of their last use.
  */
 export abstract class AddressSpace extends Living {
+  /** The GPU that it belongs to. */
   readonly device: I915Device;
+  /** As reports name it: `GGTT`, or `PPGTT` with a number. */
   readonly name: string;
+  /** The global GTT; otherwise a PPGTT. */
   readonly isGgtt: boolean;
   /** Shadows the GGTT: objects are bound through that. @internal */
   readonly isAliasing: boolean;

@@ -1,7 +1,7 @@
-import { checkOptions, oneOf } from '../core/arguments.js';
+import { checkOptions } from '../core/arguments.js';
 import { checkInteger, invalidType, invalidValue, outOfRange, parseSize } from '../core/errors.js';
 import { PAGE_SIZE } from '../core/generated/constants.js';
-import { DEFAULT_POLICY, POLICIES, POLICY_NAMES, type PolicyName } from './policy/index.js';
+import { DEFAULT_DRIVER, DRIVER_NAMES, type DriverName, POLICIES } from './policy/index.js';
 import { type MappingPolicy, POLICY_HOOKS } from './policy/policy.js';
 
 /** Generations of the hardware: each has its own entry format or cacheability codes. */
@@ -20,9 +20,13 @@ export type PpgttMode = 'none' | 'aliasing' | 'full' | 'full-48bit';
  * - `emptyUserptr`: a userptr of no bytes is accepted (4.2)
  */
 export interface Defects {
+  /** `obj.pages` stays after a failed DMA map in shmem get_pages. Default false. */
   danglingPages: boolean;
+  /** The userptr worker leaves the page-lookup cursor as it was. Default false. */
   userptrCursor: boolean;
+  /** bind_to_vm has the object's size in 32 bits. Default false. */
   truncatedSize: boolean;
+  /** A userptr of no bytes is accepted. Default false. */
   emptyUserptr: boolean;
 }
 
@@ -42,8 +46,10 @@ export interface I915Options {
   mappable?: number | string;
   /** Bytes of memory that firmware set aside for graphics. Default 0: none. */
   stolen?: number | string;
-  /** When the driver maps and unmaps: a preset by name, or a policy of your own. Default `i915-4.2`. */
-  policy?: PolicyName | MappingPolicy;
+  /** The kernel whose mapping policy is emulated. Default `linux-4.2`. */
+  driver?: DriverName;
+  /** A policy of your own, in place of `driver`. */
+  policy?: MappingPolicy;
   /** Faults of historic drivers to bring back. Default none. */
   defects?: Partial<Defects>;
   /** On a failed DMA map of shmem pages, shrink other objects and try again, as later kernels do. Default false. */
@@ -54,17 +60,30 @@ export interface I915Options {
 
 /** The complete, validated form. Sizes in bytes. */
 export interface I915Config {
+  /** Generation of the GPU, 6 to 9. */
   gen: number;
+  /** The platform of that generation, such as `bdw`. */
   platform: Platform;
+  /** Whether CPU and GPU share the last-level cache: then new objects are cached. */
   llc: boolean;
+  /** Per-process GTTs: none, aliasing, full. */
   ppgtt: PpgttMode;
+  /** Bytes of address space of the global GTT. */
   ggtt: number;
+  /** Bytes of it that the CPU reaches through the aperture. */
   mappable: number;
+  /** Bytes of RAM that the firmware has reserved for the GPU. */
   stolen: number;
   /** The policy's name: a preset's, or that of the policy given. */
-  policy: string;
+  driver: string;
+  /** Faults of historic drivers that are switched on. */
   defects: Defects;
+  /** get_pages evicts objects and tries again when the DMA map fails. */
   shrinkAndRemap: boolean;
+  /**
+   * Tiled objects keep their pages, as on machines whose memory swizzles by physical address
+   * (QUIRK_PIN_SWIZZLED_PAGES).
+   */
   pinSwizzledPages: boolean;
   /** Bits of a DMA address: gen6 and gen7 have 40-bit GTT entries, gen8 and later a 39-bit mask. */
   dmaBits: number;
@@ -91,6 +110,7 @@ const KEYS = [
   'ggtt',
   'mappable',
   'stolen',
+  'driver',
   'policy',
   'defects',
   'shrinkAndRemap',
@@ -135,7 +155,7 @@ export function i915Config(options: I915Options, translated: boolean): I915Confi
     ggtt,
     mappable,
     stolen,
-    policy: i915Policy(options).name,
+    driver: i915Policy(options).name,
     defects: defects(options.defects ?? {}),
     shrinkAndRemap: flag('shrinkAndRemap', options.shrinkAndRemap, false),
     pinSwizzledPages: flag('pinSwizzledPages', options.pinSwizzledPages, false),
@@ -143,10 +163,12 @@ export function i915Config(options: I915Options, translated: boolean): I915Confi
   };
 }
 
-/** The policy that options ask for: a preset, or their own. */
+/** The policy that options ask for: their own, or a preset's. */
 export function i915Policy(options: I915Options): MappingPolicy {
-  const { policy = DEFAULT_POLICY } = options;
-  return typeof policy === 'string' ? POLICIES[oneOf('policy', policy, POLICY_NAMES)] : checkedPolicy(policy);
+  if (options.policy !== undefined) return checkedPolicy(options.policy);
+  const driver = options.driver ?? DEFAULT_DRIVER;
+  if (!DRIVER_NAMES.includes(driver)) throw invalidValue('driver', `one of ${DRIVER_NAMES.join(', ')}`, driver);
+  return POLICIES[driver];
 }
 
 // A hook's answer is needed at once: an asynchronous function can only be a mistake. What else the policy has is its own.

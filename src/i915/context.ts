@@ -8,7 +8,9 @@ import type { I915Device } from './device.js';
  * of its own; otherwise all share the aliasing PPGTT or the global GTT.
  */
 export class GpuContext extends Living {
+  /** The GPU that it belongs to. */
   readonly device: I915Device;
+  /** Counts from 1 over the contexts of a GPU. */
   readonly id: number;
   /** Where objects are bound for batches of this context. */
   readonly vm: AddressSpace;

@@ -19,6 +19,7 @@ export const DOMAIN_GTT = 0x40;
 
 /** Cache levels by name (enum i915_cache_level). */
 const LEVELS = { none: CACHE_NONE, llc: CACHE_LLC, 'l3-llc': CACHE_L3_LLC, wt: CACHE_WT } as const;
+/** How the GPU's accesses meet the CPU's caches (enum i915_cache_level). */
 export type Caching = keyof typeof LEVELS;
 export const CACHE_LEVELS = Object.keys(LEVELS) as readonly Caching[];
 

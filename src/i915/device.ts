@@ -41,11 +41,13 @@ import type { Vma } from './vma.js';
 /** A userptr or import is CPU-cached memory like any other. */
 const DOMAIN_CPU = 1;
 
+/** Options of a new object. */
 export interface CreateOptions {
   /** Default: `llc` on a machine with one, else `none`. */
   caching?: Caching;
 }
 
+/** Flags of DRM_IOCTL_I915_GEM_USERPTR, and the caller's right. */
 export interface UserptrOptions {
   /** The user promises to keep the range as it is: no notifier. EPERM without `privileged`. */
   unsynchronized?: boolean;
@@ -71,10 +73,12 @@ export interface UserptrOptions {
  * again, and some time later its pages are put. The list of pages must be mapped for the device while an entry of any
  * address space points to them; the policy decides when it is mapped, which is the difference between a leak and none.
  *
- * This class is the device: `machine.addI915({ gen: 8, policy: 'i915-4.1' })`.
+ * This class is the device: `machine.addI915({ gen: 8, driver: 'linux-4.1' })`.
  */
 export class I915Device extends DrmDevice<HookName> {
+  /** The complete configuration, plain JSON. */
   readonly config: I915Config;
+  /** When it maps and unmaps. */
   readonly policy: MappingPolicy;
   /** The global GTT. */
   readonly ggtt: Ggtt;
@@ -103,6 +107,10 @@ export class I915Device extends DrmDevice<HookName> {
   readonly warnings: string[] = [];
 
   // A light attempt; then after dropping purgeable objects; then after dropping all objects of the GPU that are not pinned.
+  /**
+   * What is tried, in turn, when a page cannot be allocated.
+   * @internal
+   */
   override readonly reliefs = [
     (pages: number) => void shrink(this, pages, SHRINK_BOUND | SHRINK_UNBOUND | SHRINK_PURGEABLE),
     () => void shrinkAll(this),
@@ -237,7 +245,12 @@ export class I915Device extends DrmDevice<HookName> {
     context: GpuContext,
     list: readonly ExecObject[],
     options?: ExecOptions,
-  ): { vmas: Vma[]; request: Request } {
+  ): {
+    /** The objects' places, in the order of the batch. */
+    vmas: Vma[];
+    /** The GPU's work on them. */
+    request: Request;
+  } {
     const batch = readBatch(list, options);
     return this.call('gem_execbuffer', () => execbuffer(this, context, batch));
   }

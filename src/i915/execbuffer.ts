@@ -24,6 +24,7 @@ const BATCH_OFFSET_BIAS = 256 * 1024;
 
 /** One object of a batch (struct drm_i915_gem_exec_object2). */
 export interface ExecObject {
+  /** The object. */
   object: GemObject;
   /** Of its address, in bytes: 0 or a power of two. */
   alignment?: number;
@@ -33,6 +34,7 @@ export interface ExecObject {
   needsGtt?: boolean;
 }
 
+/** Options of a batch. */
 export interface ExecOptions {
   /** How long the GPU is busy with it, in ms of virtual time. Default 1. */
   busy?: number;

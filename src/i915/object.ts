@@ -55,8 +55,9 @@ export class GemObject extends DrmGemObject<I915Device> {
   mapAndFenceable = false;
   /** Requests of the GPU that use it; each holds a reference. @internal */
   active = 0;
-  /** dma_map_sg and dma_unmap_sg calls made for the object's list. */
+  /** dma_map_sg calls made for the object's list. */
   maps = 0;
+  /** dma_unmap_sg calls made for the object's list. */
   unmaps = 0;
   /** pinPages that the user has not ended. */
   private userPins = 0;

@@ -6,9 +6,11 @@ import type { GemObject } from './object.js';
  * were made. Waiting for one retires everything before it, as the virtual clock costs nothing.
  */
 export class Request {
+  /** Objects that it uses, each with a reference until it is retired. */
   readonly objects: GemObject[];
   /** Virtual time at which it is done, in ms. */
   readonly due: number;
+  /** Whether the GPU is done with it and its objects were given back. */
   retired = false;
 
   constructor(objects: GemObject[], due: number) {

@@ -12,7 +12,9 @@ import { vmaUnbind } from './unbind.js';
  * before bound ones, the oldest of each first. Nothing pinned is touched.
  */
 export const SHRINK_PURGEABLE = 1;
+/** Objects that have pages and are bound nowhere. */
 export const SHRINK_UNBOUND = 2;
+/** Objects that are bound: they are unbound first. */
 export const SHRINK_BOUND = 4;
 
 /**

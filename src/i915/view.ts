@@ -12,8 +12,22 @@ import type { GemObject } from './object.js';
  * - partial: `size` pages from `offset` on, for CPU mappings of objects larger than the aperture.
  */
 export type View =
-  | { readonly type: 'rotated'; readonly width: number; readonly height: number }
-  | { readonly type: 'partial'; readonly offset: number; readonly size: number };
+  | {
+      /** Which view: `rotated` or `partial`. */
+      readonly type: 'rotated';
+      /** Pages of a row of the object. */
+      readonly width: number;
+      /** Rows of pages. */
+      readonly height: number;
+    }
+  | {
+      /** Which view: `rotated` or `partial`. */
+      readonly type: 'partial';
+      /** First page of the object that it shows. */
+      readonly offset: number;
+      /** Pages that it shows. */
+      readonly size: number;
+    };
 
 /** Bytes that a view takes in the GTT. */
 export function viewSize(object: GemObject, view: View | undefined): number {
@@ -32,15 +46,15 @@ export function sameView(a: View | undefined, b: View | undefined): boolean {
 export function readView(object: GemObject, given: View): View {
   const pages = object.size / PAGE_SIZE;
   checkObject('view', given);
-  const { type } = given;
+  const { type, ...rest } = given;
   if (type === 'rotated') {
-    const { width, height } = checkOptions('view', given, ['type', 'width', 'height']);
+    const { width, height } = checkOptions('view', rest as View & { type: 'rotated' }, ['width', 'height']);
     checkInteger('view.width', width, 1, pages);
     checkInteger('view.height', height, 1, Math.floor(pages / width));
     return { type, width, height };
   }
   if (type === 'partial') {
-    const { offset, size } = checkOptions('view', given, ['type', 'offset', 'size']);
+    const { offset, size } = checkOptions('view', rest as View & { type: 'partial' }, ['offset', 'size']);
     checkInteger('view.offset', offset, 0, pages - 1);
     checkInteger('view.size', size, 1, pages - offset);
     return { type, offset, size };

@@ -20,8 +20,11 @@ export const MAX_PIN_COUNT = 15;
  * existence of one kept a mapping alive.
  */
 export class Vma extends Living {
+  /** The object that it places. */
   readonly object: GemObject;
+  /** The address space. */
   readonly vm: AddressSpace;
+  /** What it shows of the object; undefined for all of it. Only in the GGTT. */
   readonly view: View | undefined;
   /** Numbers the vmas of a device from 1. @internal */
   readonly id: number;
@@ -29,6 +32,7 @@ export class Vma extends Living {
   node: MmNodeHandle | 0 = 0;
   /** Address in the vm, in bytes; meaningful while bound. */
   start = 0;
+  /** Bytes of address space that it takes. */
   readonly size: number;
   /** GLOBAL_BIND, LOCAL_BIND or both; 0 while unbound. @internal */
   bound = 0;

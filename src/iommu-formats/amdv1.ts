@@ -1,6 +1,5 @@
-import { addressBits } from '../core/address.js';
-import { AMD_NP_CACHE, FORMAT_AMDV1 } from '../core/generated/constants.js';
-import { formatSource, hex, type IommuFormat } from './format.js';
+import { FORMAT_AMDV1, PAGE_SIZE } from '../core/generated/constants.js';
+import type { FormatWords, IommuFormat } from './format.js';
 
 const ADDRESS = 0x000ffffffffff000n;
 const READ = 1n << 61n;
@@ -23,8 +22,18 @@ function pageShift(level: number, raw: bigint): number {
   return shift + 1;
 }
 
+const EVENT = 'domain=0x{a:04x} address=0x{address:x} flags=0x{d:04x}]';
+
+/** amd_iommu_report_page_fault of drivers/iommu/amd/iommu.c. */
+const TODAY: FormatWords = {
+  fault: `{driver} {device}: AMD-Vi: Event logged [IO_PAGE_FAULT ${EVENT}`,
+  unknownDevice: `AMD-Vi: Event logged [IO_PAGE_FAULT device=0000:{source} ${EVENT}`,
+  limited: 'amd_iommu_report_page_fault',
+  notices: {},
+};
+
 /** AMD's I/O page tables of version 1, as 6.12 fills them (assembly/iommu/amdv1). */
-export const amdv1: IommuFormat = {
+export const amdv1 = {
   name: 'amdv1',
   number: FORMAT_AMDV1,
   // A domain begins with three levels and grows by itself.
@@ -33,15 +42,14 @@ export const amdv1: IommuFormat = {
   pageSizesAllowed: 'bits 12 to 51, 12 among them',
   isPageSizes: (pageSizes) => {
     const bits = BigInt(pageSizes);
-    return (bits & 0x1000n) !== 0n && (bits & ~ADDRESS) === 0n;
+    return (bits & BigInt(PAGE_SIZE)) !== 0n && (bits & ~ADDRESS) === 0n;
   },
   width: () => 64,
-  domainFlags: ({ npCache }) => (npCache ? AMD_NP_CACHE : 0),
+  options: {},
+  unitOptions: ['npCache'],
+  domainFlags: () => 0,
   faultMessage: () => 'IO_PAGE_FAULT',
-  formatFault({ sourceId, address, reason, message, domain }) {
-    const where = `device=0000:${formatSource(sourceId)} domain=${hex(domain, 4)}`;
-    return `AMD-Vi: Event logged [${message} ${where} address=${hex(addressBits(address))} flags=${hex(reason, 4)}]`;
-  },
+  words: { 2024: TODAY },
   address(level, raw) {
     const shift = BigInt(pageShift(level, raw));
     return nextLevel(raw) === SIZED ? ((raw & ADDRESS) >> shift) << shift : raw & ADDRESS;
@@ -51,4 +59,4 @@ export const amdv1: IommuFormat = {
     const shift = pageShift(level, raw);
     return { size: 2 ** shift, slots: 2 ** ((shift - 12) % 9) };
   },
-};
+} as const satisfies IommuFormat;

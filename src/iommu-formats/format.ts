@@ -1,34 +1,51 @@
-/** An access that the unit blocked. */
-export interface IommuFault {
-  /** Virtual time in nanoseconds. */
-  time: number;
-  device: number;
-  /** PCI requester id, bus << 8 | devfn. */
-  sourceId: number;
-  /** What was accessed, -1 for DMA_MAPPING_ERROR. */
-  address: number;
-  write: boolean;
-  /** The kind of IOMMU, which says how to read the reason. */
-  unit: IommuFormat['name'];
-  /** VT-d's fault reason, AMD's flags of the event; and what Linux prints for it. */
-  reason: number;
-  message: string;
-  /** Domain id of the context entry, 0 without one. */
-  domain: number;
-  /** The caller: the attribution of the access, 0 for none. */
-  object: number;
-  vma: number;
-  hook: number;
+import type { Fields } from '../core/kernel-format.js';
+
+/** What a kernel says: text with fields (core/kernel-format.ts), and of a WARN the place. */
+export interface FormatMessage {
+  /** Empty for a WARN_ON, which has no text. */
+  readonly text: string;
+  /** File, line where it is known, function: it is then a WARN. */
+  readonly where?: string;
 }
 
-/** What the host must know of a kind of IOMMU: the shapes of its domains, its entries and its faults in words. */
+/** What a kernel's driver of a kind of IOMMU says. */
+export interface FormatWords {
+  /** A fault of a device, with the fields of faultFields and the device's `driver` and `device`. */
+  readonly fault: string;
+  /** The same where the kernel knows no device of the requester id; without it the text names none. */
+  readonly unknownDevice?: string;
+  /** The function whose faults are limited, as `callbacks suppressed` names it. */
+  readonly limited: string;
+  /** What else it says, by the name of the notice (src/dmesg/kinds.ts). */
+  readonly notices: Readonly<Record<string, FormatMessage>>;
+}
+
+/** Wordings that a kernel may have: those of 2015, and today's. */
+export type FormatEra = '2015' | '2024';
+
+/** Options of a domain that not every format has. */
+export interface FormatOptions {
+  /** VT-d: a mapping that the device may write it may read, too, as 6.12 has it. Default true. */
+  writeImpliesRead?: boolean;
+}
+
+/** Options of a unit that not every format has. */
+export interface UnitOptions {
+  /**
+   * The unit may cache what is not present, as a hypervisor's does, so that mapping flushes, too: VT-d's caching mode, AMD's NpCache.
+   * Linux then does not defer flushes: no lazy mode. Default false.
+   */
+  npCache?: boolean;
+}
+
+/** What the host must know of a kind of IOMMU: the shapes of its domains, its options, its entries and its faults in words. */
 export interface IommuFormat {
   /** As machine options name it. */
-  readonly name: 'vtd' | 'amdv1';
+  readonly name: string;
   /** FORMAT_* of the core. */
   readonly number: number;
   /** Levels that a domain's tables may have, the default first. */
-  readonly levels: readonly (3 | 4 | 5)[];
+  readonly levels: readonly number[];
   /** Page sizes of a domain by default, bit s for 2^s bytes (iommu_domain.pgsize_bitmap). */
   readonly pageSizes: number;
   /** Sets of page sizes that there are, as an error names them. */
@@ -37,18 +54,45 @@ export interface IommuFormat {
   isPageSizes(pageSizes: number): boolean;
   /** Most bits of an IOVA with tables of so many levels. */
   width(levels: number): number;
-  /** DOMAIN_* flags of the core for a domain that does these things; what the format cannot do is left out. */
-  domainFlags(habits: { writeImpliesRead: boolean; exact: boolean; npCache: boolean }): number;
+  /** The options that it has, with their defaults; others are refused. */
+  readonly options: Readonly<Required<FormatOptions> | Record<string, never>>;
+  /** The options of a unit that it has; others are refused. */
+  readonly unitOptions: readonly (keyof UnitOptions)[];
+  /** DOMAIN_* flags of the core for a domain with these options; `exact`: unmapping clears just the range given. */
+  domainFlags(options: Readonly<FormatOptions>, exact: boolean): number;
   /** What Linux prints for a fault's reason. */
   faultMessage(reason: number): string;
-  /** A fault in the words of the kernel log. */
-  formatFault(fault: IommuFault): string;
+  /** What kernels say; an era without words of its own has today's. */
+  readonly words: Readonly<{ '2024': FormatWords } & Partial<Record<FormatEra, FormatWords>>>;
   /** The address that a pointer to a table, or a leaf, leads to. */
   address(level: number, raw: bigint): bigint;
   /** What a leaf allows: r read, w write, and what else the format has. */
   access(raw: bigint): string;
   /** Bytes that a leaf maps, and slots of its table that it fills. */
-  page(level: number, raw: bigint): { size: number; slots: number };
+  page(
+    level: number,
+    raw: bigint,
+  ): {
+    /** Bytes that the leaf maps. */
+    size: number;
+    /** Slots of its table that hold copies of it: more than 1 for AMD's sizes between the levels. */
+    slots: number;
+  };
+}
+
+/** What the words for a fault are filled with. */
+export function faultFields(
+  format: IommuFormat,
+  { address, sourceId, write, reason }: { address: bigint; sourceId: number; write: boolean; reason: number },
+): Fields {
+  return {
+    address,
+    page: address & ~0xfffn,
+    access: write ? 'Write' : 'Read',
+    source: formatSource(sourceId),
+    d: reason,
+    reason: format.faultMessage(reason),
+  };
 }
 
 /** bus:device.function of a requester id. */

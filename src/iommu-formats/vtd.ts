@@ -1,6 +1,5 @@
-import { addressBits } from '../core/address.js';
 import { DOMAIN_UNMAP_EXACT, DOMAIN_WRITE_IMPLIES_READ, FORMAT_VTD, PAGE_SIZE } from '../core/generated/constants.js';
-import { formatSource, hex, type IommuFormat } from './format.js';
+import type { FormatWords, IommuFormat } from './format.js';
 
 /** What Linux prints for each fault reason (drivers/iommu/intel/dmar.c). */
 const REASONS = [
@@ -17,8 +16,39 @@ const REASONS = [
 const PAGE_SIZES = [0x40201000, 0x201000, 0x1000];
 const ADDRESS = 0x000ffffffffff000n;
 
+const FAULT_STATUS = { text: 'DMAR: DRHD: handling fault status reg {d:x}' };
+const ALREADY_SET = 'DMAR: ERROR: DMA PTE for vPFN 0x{address:x} already set (to {a:x} not {b:x})';
+
+/** Linux 6.12: drivers/iommu/intel/dmar.c and iommu.c. */
+const TODAY: FormatWords = {
+  fault:
+    'DMAR: [DMA {access} NO_PASID] Request device [{source}] fault addr 0x{page:x} [fault reason 0x{d:02x}] {reason}',
+  limited: 'dmar_fault',
+  notices: {
+    FAULT_STATUS,
+    ALREADY_SET: { text: ALREADY_SET, where: 'drivers/iommu/intel/iommu.c:1884 __domain_mapping' },
+  },
+};
+
+/** Linux 4.2: drivers/iommu/dmar.c and intel-iommu.c, which had dma ops of its own. */
+const IN_2015: FormatWords = {
+  // Of the two lines only the first gets the prefix of the file.
+  fault:
+    'DMAR: DMAR:[DMA {access}] Request device [{source}] fault addr {page:x} \nDMAR:[fault reason {d:02}] {reason}',
+  limited: TODAY.limited,
+  notices: {
+    FAULT_STATUS,
+    ALREADY_SET: { text: ALREADY_SET, where: 'drivers/iommu/intel-iommu.c __domain_mapping' },
+    IOVA_FAILED: { text: 'DMAR: Allocating {size}-page iova for {device} failed' },
+    UNMAP_NOTHING: {
+      text: 'Driver unmaps unmatched page at PFN {address:x}',
+      where: 'drivers/iommu/intel-iommu.c intel_unmap',
+    },
+  },
+};
+
 /** Intel VT-d, second-stage tables (assembly/iommu/vtd). */
-export const vtd: IommuFormat = {
+export const vtd = {
   name: 'vtd',
   number: FORMAT_VTD,
   levels: [4, 3, 5],
@@ -26,16 +56,13 @@ export const vtd: IommuFormat = {
   pageSizesAllowed: '0x1000, 0x201000 or 0x40201000',
   isPageSizes: (pageSizes) => PAGE_SIZES.includes(pageSizes),
   width: (levels) => 12 + 9 * levels,
-  domainFlags: ({ writeImpliesRead, exact }) =>
+  options: { writeImpliesRead: true },
+  unitOptions: ['npCache'],
+  domainFlags: ({ writeImpliesRead }, exact) =>
     (writeImpliesRead ? DOMAIN_WRITE_IMPLIES_READ : 0) | (exact ? DOMAIN_UNMAP_EXACT : 0),
   faultMessage: (reason) => REASONS[reason] ?? `reason 0x${reason.toString(16)}`,
-  formatFault({ write, sourceId, address, reason, message }) {
-    const page = hex(addressBits(address) & ~0xfffn);
-    const kind = write ? 'Write' : 'Read';
-    const source = formatSource(sourceId);
-    return `DMAR: [DMA ${kind} NO_PASID] Request device [${source}] fault addr ${page} [fault reason ${hex(reason, 2)}] ${message}`;
-  },
+  words: { 2015: IN_2015, 2024: TODAY },
   address: (_level, raw) => raw & ADDRESS,
   access: (raw) => `${raw & 1n ? 'r' : '-'}${raw & 2n ? 'w' : '-'}${raw & 0x800n ? 's' : ''}`,
   page: (level) => ({ size: PAGE_SIZE * 512 ** (level - 1), slots: 1 }),
-};
+} as const satisfies IommuFormat;

@@ -1,9 +1,9 @@
 import { checkArray, checkObject } from '../core/arguments.js';
 import { PAGE_SIZE } from '../core/generated/constants.js';
 import type { TableEntry } from '../core/iommu.js';
-import { formatSource, hex, type IommuFault, type IommuFormat } from '../iommu-formats/format.js';
-import { IOMMU_FORMATS } from '../iommu-formats/index.js';
-import type { AlreadySet, StaleAccess } from './iommu.js';
+import { type AlreadySet, alreadySetText, faultText, type IommuFault } from '../iommu-formats/fault.js';
+import { formatSource, hex, type IommuFormat } from '../iommu-formats/format.js';
+import type { StaleAccess } from './iommu.js';
 
 /** Tables and records of an IOMMU as text for people. */
 
@@ -50,15 +50,13 @@ export { formatSource };
 /** A fault in the words of the kernel log. */
 export function formatFault(fault: IommuFault): string {
   checkObject('fault', fault);
-  const format = IOMMU_FORMATS.find(({ name }) => name === fault.unit)!;
-  return format.formatFault(fault);
+  return faultText(fault);
 }
 
 /** An entry found already set in the words of the kernel log. */
 export function formatAlreadySet(found: AlreadySet): string {
   checkObject('found', found);
-  const { pfn, entry } = found;
-  return `DMAR: ERROR: DMA PTE for vPFN ${hex(pfn)} already set (not ${entry.toString(16)})`;
+  return alreadySetText(found);
 }
 
 /** A time span with a unit that fits. */

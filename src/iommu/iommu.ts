@@ -18,8 +18,9 @@ import { DmaDevice } from '../dma/device.js';
 import { DmaDomain } from '../dma/dma-domain.js';
 import type { BusRegion, DmaHost } from '../dma/sg-table.js';
 import { DMA_MAPPING_ERROR } from '../dma/transfer.js';
-import type { IommuFault, IommuFormat } from '../iommu-formats/format.js';
-import { formatOf } from '../iommu-formats/index.js';
+import type { AlreadySet, IommuFault } from '../iommu-formats/fault.js';
+import type { IommuFormat } from '../iommu-formats/format.js';
+import { formatOf, type IommuFormatName } from '../iommu-formats/index.js';
 import { dumpTables } from './dump.js';
 
 /**
@@ -29,52 +30,75 @@ import { dumpTables } from './dump.js';
 
 /** An access that a cached translation let through after its page had been unmapped. */
 export interface StaleAccess {
+  /** Virtual time in nanoseconds. */
   time: number;
+  /** Number of the device, `DmaDevice.id`. */
   device: number;
+  /** PCI requester id, bus << 8 | devfn. */
   sourceId: number;
+  /** The address that the device used. */
   address: number;
+  /** A write; otherwise a read. */
   write: boolean;
   /** Nanoseconds between the unmap and this access. */
   age: number;
+  /** Number of the domain. */
   domain: number;
-  /** The attribution of the call that unmapped the page. 0 is none. */
+  /** The GEM object that the unmapping call was attributed to; 0 for none. */
   object: number;
+  /** The vma that it was attributed to; 0 for none. */
   vma: number;
+  /** The hook in which it was made; 0 for none. */
   hook: number;
 }
 
-/** A live 4 KiB entry that was mapped over: the old one stays (`DMA PTE for vPFN ... already set`). */
-export interface AlreadySet {
-  time: number;
-  domain: number;
-  pfn: number;
-  /** The entry that was to be written, and is lost. */
-  entry: number;
-  object: number;
-  vma: number;
-  hook: number;
-}
-
+/** State and counters of the IOTLB, over all units of the machine. */
 export interface IotlbStats {
+  /** Sets of the cache. */
   sets: number;
+  /** Entries of a set. */
   ways: number;
   /** Translations cached now. */
   entries: number;
+  /** Accesses that found their translation cached. */
   hits: number;
+  /** Accesses that had to walk the table. */
   misses: number;
   /** Hits on translations whose page is unmapped. */
   staleHits: number;
+  /** Translations that were dropped to make room. */
   evictions: number;
-  /** Invalidations by kind, and the entries that they dropped. */
-  invalidations: { page: number; domain: number; global: number; dropped: number };
+  /** Invalidations so far. */
+  invalidations: {
+    /** Of one range of a domain. */
+    page: number;
+    /** Of a whole domain. */
+    domain: number;
+    /** Of everything. */
+    global: number;
+    /** Entries that all of these dropped. */
+    dropped: number;
+  };
 }
 
+/** Counters of an IOMMU. What counts events goes up for the machine's life; `clearLog` leaves it. */
 export interface IommuStats {
+  /** Accesses that were blocked. */
   faults: number;
+  /** Live entries that were mapped over. */
   alreadySet: number;
   /** Records that the log had no room for. */
   logLost: number;
-  staleAccesses: { count: number; meanAge: number; maxAge: number };
+  /** Accesses that went through the IOTLB to what was unmapped. */
+  staleAccesses: {
+    /** How many. */
+    count: number;
+    /** Mean time from unmap to access in nanoseconds; 0 for none. */
+    meanAge: number;
+    /** Longest such time in nanoseconds; 0 for none. */
+    maxAge: number;
+  };
+  /** Domains that live now. */
   domains: number;
   /** Pages in use for tables of all domains, root and context tables. */
   tablePages: number;
@@ -111,7 +135,7 @@ export class Iommu {
       sourceId,
       address,
       write: !read,
-      unit: format.name,
+      unit: format.name as IommuFormatName,
       reason,
       message: format.faultMessage(reason),
       domain,
@@ -132,10 +156,13 @@ export class Iommu {
 
   /** Live entries that were mapped over, oldest first. */
   alreadySet(): AlreadySet[] {
-    return this.#log(['already-set'], ({ time, address, value, domain, object, vma, hook }) => ({
+    const unit = this.#format().name as IommuFormatName;
+    return this.#log(['already-set'], ({ time, address, kept, value, domain, object, vma, hook }) => ({
       time,
       domain,
+      unit,
       pfn: address,
+      kept,
       entry: value,
       object,
       vma,

@@ -35,7 +35,7 @@ export interface AllocatorRules {
   readonly fastPath: boolean;
 }
 
-const TREE_612 = {
+const LINUX_612 = {
   spans: false,
   magazines: false,
   anchored: true,
@@ -47,11 +47,16 @@ const TREE_612 = {
   fastPath: true,
 } as const satisfies AllocatorRules;
 
-/** All allocators. */
-export const ALLOCATORS = frozen({
-  /** The tree of Linux 4.2. */
-  'tree-4.2': {
-    ...TREE_612,
+/**
+ * An allocator by name: `linux-4.2`, that of 2015; `linux-6.12`, the tree alone; `rcache`, the same with its magazine caches in
+ * front of the tree; `fast`, our own, which takes any hole that fits, in constant time.
+ */
+export type AllocatorName = 'linux-4.2' | 'linux-6.12' | 'rcache' | 'fast';
+
+/** All allocators by name. */
+export const ALLOCATORS: Readonly<Record<AllocatorName, AllocatorRules>> = frozen({
+  'linux-4.2': {
+    ...LINUX_612,
     anchored: false,
     secondPass: false,
     max32: false,
@@ -60,21 +65,12 @@ export const ALLOCATORS = frozen({
     lineBelow: true,
     fastPath: false,
   },
-  /** The tree of Linux 6.12, alone. */
-  'tree-6.12': TREE_612,
-  /** The same with the kernel's magazine caches in front of it (iova_rcache). */
-  rcache: { ...TREE_612, magazines: true },
-  /** Our own: it takes any hole that fits, in constant time. */
-  fast: { ...TREE_612, spans: true, secondPass: false, max32: false, rounds: 'never' },
-} as const satisfies Record<string, AllocatorRules>);
-
-export type AllocatorName = keyof typeof ALLOCATORS;
+  'linux-6.12': LINUX_612,
+  rcache: { ...LINUX_612, magazines: true },
+  fast: { ...LINUX_612, spans: true, secondPass: false, max32: false, rounds: 'never' },
+});
 
 export const ALLOCATOR_NAMES = Object.keys(ALLOCATORS) as readonly AllocatorName[];
-
-/** The allocator of an IOVA domain by itself, and of a domain of the DMA API, without that option. */
-export const DEFAULT_ALLOCATOR = 'tree-6.12';
-export const DEFAULT_DMA_ALLOCATOR = 'rcache';
 
 /** The rules as the core takes them: RULE_*. */
 export function ruleFlags(rules: AllocatorRules): number {

@@ -1,5 +1,4 @@
 import { frozen } from '../core/arguments.js';
-import { releaseOf } from '../core/releases.js';
 import type { DebugDialect } from '../dma-debug/dialects.js';
 import { LINUX_42 } from '../dmesg/linux-4.2.js';
 import { LINUX_612 } from '../dmesg/linux-6.12.js';
@@ -7,20 +6,26 @@ import type { KernelWords } from '../dmesg/words.js';
 import type { AllocatorName } from '../iova/allocators.js';
 
 /**
- * Kernels as data. Two options choose what is emulated: `kernel` the DMA stack, `policy` when i915 maps and unmaps. A kernel
+ * Kernels as data. Two options choose what is emulated: `kernel` for the DMA stack and `driver` for i915. A kernel
  * is nothing but the properties below. Code asks for a property, never for a kernel's name, so that any mixture can be
  * configured; test/kernels/kernels.test.ts checks that. A kernel whose properties all exist is one more row of KERNELS.
  */
 
 /** What differs between kernels in the DMA stack. */
 export interface KernelProperties {
-  /** IOVA allocator of the DMA API, and the same without its caches. */
+  /** IOVA allocator of the DMA API. */
   allocator: AllocatorName;
+  /** The same allocator without its magazine caches. */
   treeAllocator: AllocatorName;
   /** dma_map_sg: does the IOMMU merge a list into as few segments as the device allows (iommu_dma_map_sg)? */
   mergeSegments: boolean;
-  /** Entries that wait for the flush queue before it is flushed at once, and its timer. */
-  flushQueue: { entries: number; milliseconds: number };
+  /** The flush queue of lazy domains. */
+  flushQueue: {
+    /** Entries that wait before they are flushed at once (IOVA_DEFAULT_FQ_SIZE). */
+    entries: number;
+    /** The timer after which they are flushed in any case (IOVA_DEFAULT_FQ_TIMEOUT). */
+    milliseconds: number;
+  };
   /** Unmapping ends the whole range that holds the address, not just the size given. */
   unmapsWholeRange: boolean;
   /** A device with more than 32 bits of address tries below 4 GiB at every mapping, not until that failed once. */
@@ -46,7 +51,7 @@ export interface KernelProperties {
 /** The releases in which a property is as a row has it. Outside of all spans a property's behaviour is not known. */
 interface Span {
   readonly since: string;
-  /** The last one; undefined: up to the next release that has a row. */
+  /** The last one; undefined: up to the row that comes next. */
   readonly until?: string;
 }
 
@@ -68,11 +73,11 @@ const TYPES = {
   remainder: 'remainder',
 } as const;
 
-/** In any order: a name says the release. */
+/** Oldest first. */
 const ROWS = {
   'linux-4.2': {
-    allocator: 'tree-4.2',
-    treeAllocator: 'tree-4.2',
+    allocator: 'linux-4.2',
+    treeAllocator: 'linux-4.2',
     mergeSegments: false,
     flushQueue: { entries: 250, milliseconds: 10 },
     unmapsWholeRange: true,
@@ -105,7 +110,7 @@ const ROWS = {
   },
   'linux-6.12': {
     allocator: 'rcache',
-    treeAllocator: 'tree-6.12',
+    treeAllocator: 'linux-6.12',
     mergeSegments: true,
     flushQueue: { entries: 256, milliseconds: 10 },
     unmapsWholeRange: false,
@@ -138,24 +143,17 @@ const ROWS = {
   },
 } as const satisfies Record<string, Kernel>;
 
+/** A kernel by its name in `KERNELS`. */
 export type KernelName = keyof typeof ROWS;
 
+/** The kernels whose DMA stack can be emulated. */
 export const KERNELS: Readonly<Record<KernelName, KernelProperties>> = frozen(ROWS);
 
-/** Oldest release first. */
-export const KERNEL_NAMES: readonly KernelName[] = (Object.keys(ROWS) as KernelName[]).sort(
-  (a, b) => releaseOf(versionOf(a))! - releaseOf(versionOf(b))!,
-);
+/** Oldest first. */
+export const KERNEL_NAMES = Object.keys(ROWS) as readonly KernelName[];
 
 /** The kernel of a machine without that option: the newest. */
 export const DEFAULT_KERNEL = KERNEL_NAMES[KERNEL_NAMES.length - 1];
-
-/** The newest kernel with certain properties. @throws Error when no kernel has them */
-export function kernelWith(has: (kernel: KernelProperties) => boolean): KernelName {
-  const found = KERNEL_NAMES.findLast((name) => has(KERNELS[name]));
-  if (found === undefined) throw new Error('no kernel has these properties');
-  return found;
-}
 
 /**
  * The kernel that has a property as a release had it, such as the one that a recording was made on.
@@ -168,14 +166,15 @@ export function kernelOf(property: keyof KernelProperties, version: string): Ker
   let found: Kernel | undefined;
   for (const name of KERNEL_NAMES) {
     const row: Kernel = ROWS[name];
-    const { since, until } = row.spans[property] ?? { since: versionOf(name) };
+    const { since, until } = row.spans[property] ?? { since: name.slice(name.indexOf('-') + 1) };
     if (release < releaseOf(since)!) continue;
     found = until === undefined || release <= releaseOf(until)! ? row : undefined;
   }
   return found;
 }
 
-/** `linux-6.12` -> `6.12`. */
-function versionOf(name: string): string {
-  return name.slice(name.indexOf('-') + 1);
+/** A release as one number that orders them; undefined for what is none. */
+function releaseOf(version: string): number | undefined {
+  const match = /^(\d+)\.(\d+)/.exec(version);
+  return match === null ? undefined : Number(match[1]) * 1000 + Number(match[2]);
 }

@@ -13,10 +13,15 @@ import type { DmaDevice } from '../dma/device.js';
 const WINDOW_START = 0xe0000000;
 const WINDOW_END = 0xfec00000;
 
+/**
+ * A region of a device's memory on the bus, which other devices can reach (peer to peer). `machine.addBar` makes one.
+ */
 export class Bar {
+  /** The device whose memory it is. */
   readonly device: DmaDevice;
   /** Physical address, a multiple of the size. */
   readonly address: number;
+  /** Bytes, a power of two. */
   readonly size: number;
   private readonly bytes: Uint8Array;
   readonly #life: Life;
@@ -44,6 +49,10 @@ export class Bar {
     return this.bytes.slice(offset, offset + n);
   }
 
+  /**
+   * Stores bytes, as the device itself or a CPU does.
+   * @throws RangeError past the end, before anything is stored
+   */
   write(offset: number, bytes: Uint8Array): void {
     bytes = checkBytes('bytes', bytes);
     checkInteger('offset', offset, 0, this.size - bytes.length);

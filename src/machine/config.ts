@@ -1,8 +1,15 @@
 import { checkBoolean, checkOptions, oneOf, readList } from '../core/arguments.js';
-import { checkInteger, invalidType, outOfRange, parseSize } from '../core/errors.js';
+import { checkInteger, invalidType, invalidValue, outOfRange, parseSize } from '../core/errors.js';
 import { PAGE_SIZE } from '../core/generated/constants.js';
 import { type DmaDebugConfig, type DmaDebugOptions, debugConfig } from '../dma-debug/options.js';
-import { IOMMU_FORMATS, type IommuFormatName, iommuFormat } from '../iommu-formats/index.js';
+import type { IommuFormat, UnitOptions } from '../iommu-formats/format.js';
+import {
+  FORMAT_NAMES,
+  type IommuFormatName,
+  type IommuLevels,
+  iommuFormat,
+  UNIT_OPTIONS,
+} from '../iommu-formats/index.js';
 import { ALLOCATOR_NAMES, type AllocatorName } from '../iova/allocators.js';
 import { DEFAULT_KERNEL, KERNEL_NAMES, KERNELS, type KernelName } from '../kernels/kernels.js';
 
@@ -16,26 +23,41 @@ export type IommuMode = 'strict' | 'lazy' | 'passthrough' | 'off';
 /** What `new Machine()` accepts. Sizes are bytes or text such as `'1GiB'`. Everything has a default. */
 export interface MachineOptions {
   /** Emulated RAM: a size, or size and fragmentation. Default 1 GiB, not fragmented. */
-  ram?: number | string | { size?: number | string; fragmentation?: number };
+  ram?:
+    | number
+    | string
+    | {
+        /** Bytes, or text such as `'1GiB'`; a multiple of 4096. Default 1 GiB. */
+        size?: number | string;
+        /** 0 to 1: how scattered free frames are. Default 0. */
+        fragmentation?: number;
+      };
   /** The kernel whose DMA stack is emulated. Default `linux-6.12`. */
   kernel?: KernelName;
   /** The IOMMU: a mode, or mode and details. Default strict; levels as the format has them, VT-d four, AMD three. */
   iommu?:
     | IommuMode
-    | {
+    | ({
+        /** `strict`, `lazy`, `passthrough`, or `off` for none. Default strict. */
         mode?: IommuMode;
         /** Intel's VT-d or AMD's page tables of version 1, filled as 6.12 does. Default vtd. */
         format?: IommuFormatName;
-        levels?: 3 | 4 | 5;
-        /** AMD: the unit caches what is not present, as a hypervisor's does. Default false. */
-        npCache?: boolean;
+        /** Levels of a domain's tables; with VT-d 39, 48 or 57 bits of address. Default VT-d 4, AMD 3, which grow. */
+        levels?: IommuLevels;
+        /** IOVA allocator. Default the kernel's. */
         allocator?: AllocatorName;
+        /** Ranges that are never handed out, [first, last] pfns. Default none. */
         reserved?: [number, number][];
         /** pfns that a magazine of `rcache` holds, 1 to 127, which is the kernel's and the default. */
         magazine?: number;
-        /** Lazy: places of a CPU's ring, a power of two, and how long a range waits. Default the kernel's. */
-        flushQueue?: { entries?: number; milliseconds?: number };
-      };
+        /** The flush queue of lazy domains. Default the kernel's. */
+        flushQueue?: {
+          /** Places of a CPU's ring, a power of two. */
+          entries?: number;
+          /** How long an unmapped range waits at most, of virtual time. */
+          milliseconds?: number;
+        };
+      } & UnitOptions);
   /**
    * The bounce pool; `false` for none. Default none with an IOMMU that translates, otherwise 64 MiB, of a small machine a
    * quarter.
@@ -45,7 +67,9 @@ export interface MachineOptions {
     | number
     | string
     | {
+        /** Bytes of the pool, or text; rounded up to whole sets of 256 KiB. Default 64 MiB. */
         size?: number | string;
+        /** Every mapping bounces (swiotlb=force). Default false: what the device cannot reach. */
         force?: boolean;
         /** Physical address of the pool, a multiple of 4096. Default 0: as high below 4 GiB as there is room. */
         base?: number;
@@ -53,7 +77,12 @@ export interface MachineOptions {
         indices?: number[];
       };
   /** Whether dma-debug watches, and how (src/dma-debug). Default true, both checkers, 65,536 entries. */
-  dmaDebug?: boolean | ({ enabled?: boolean } & DmaDebugOptions);
+  dmaDebug?:
+    | boolean
+    | ({
+        /** Whether dma-debug watches. Default true. */
+        enabled?: boolean;
+      } & DmaDebugOptions);
   /** Virtual CPUs, 1 to 64. Default 1. */
   cpus?: number;
   /** Decides every placement that is random. Default 1. */
@@ -64,22 +93,60 @@ export interface MachineOptions {
 
 /** The complete, validated form: sizes in bytes, reserved IOVA ranges in pfns (first, last). */
 export interface MachineConfig {
-  ram: { size: number; fragmentation: number };
-  kernel: KernelName;
-  iommu: {
-    mode: IommuMode;
-    format: IommuFormatName;
-    levels: 3 | 4 | 5;
-    npCache: boolean;
-    allocator: AllocatorName;
-    reserved: [number, number][];
-    magazine: number;
-    flushQueue: { entries: number; milliseconds: number };
+  /** Emulated RAM. */
+  ram: {
+    /** Bytes. */
+    size: number;
+    /** 0 to 1: how scattered free frames were at the begin. */
+    fragmentation: number;
   };
-  swiotlb: { size: number; force: boolean; base: number; indices: number[] } | false;
-  dmaDebug: { enabled: boolean } & DmaDebugConfig;
+  /** The kernel whose DMA stack is emulated. */
+  kernel: KernelName;
+  /** The IOMMU; with mode `off` the other fields have no effect. */
+  iommu: {
+    /** What the IOMMU does for new devices. */
+    mode: IommuMode;
+    /** Kind of IOMMU. */
+    format: IommuFormatName;
+    /** Levels of a domain's tables. */
+    levels: IommuLevels;
+    /** IOVA allocator. */
+    allocator: AllocatorName;
+    /** Ranges that are never handed out, [first, last] pfns. */
+    reserved: [number, number][];
+    /** pfns of a magazine. */
+    magazine: number;
+    /** The flush queue of lazy domains. */
+    flushQueue: {
+      /** Places of a CPU's ring. */
+      entries: number;
+      /** How long an unmapped range waits at most. */
+      milliseconds: number;
+    };
+  } & Required<UnitOptions>;
+  /** The bounce pool, or false for none. */
+  swiotlb:
+    | {
+        /** Bytes as asked for; the pool may be larger, see `swiotlb.stats.slots`. */
+        size: number;
+        /** Every mapping bounces. */
+        force: boolean;
+        /** Physical address asked for; 0 for wherever there is room. */
+        base: number;
+        /** Slots at which areas begin to search. */
+        indices: number[];
+      }
+    | false;
+  /** dma-debug. */
+  dmaDebug: {
+    /** Whether it watches. */
+    enabled: boolean;
+  } & DmaDebugConfig;
+  /** Virtual CPUs. */
   cpus: number;
+  /** Decides every placement that is random. */
   seed: number;
+  /** Bytes of linear memory that the machine's own records may take. */
   memoryLimit: number;
 }
 
@@ -133,27 +200,39 @@ function iommuConfig(options: MachineOptions['iommu'], kernel: KernelName): Mach
     'mode',
     'format',
     'levels',
-    'npCache',
+    ...UNIT_OPTIONS,
     'allocator',
     'reserved',
     'magazine',
     'flushQueue',
   ]);
-  const names = IOMMU_FORMATS.map(({ name }) => name);
-  const format = iommuFormat(oneOf('iommu.format', given.format ?? names[0], names));
-  const levels = given.levels ?? format.levels[0];
+  const name = oneOf('iommu.format', given.format ?? FORMAT_NAMES[0], FORMAT_NAMES);
+  const format = iommuFormat(name);
+  const levels = given.levels ?? (format.levels[0] as IommuLevels);
   if (!format.levels.includes(levels)) throw outOfRange('iommu.levels', format.levels.join(', '), levels);
   const reserved = readList('iommu.reserved', given.reserved ?? RESERVED_RANGES, [0, 2 ** 32 - 1], readReserved);
+  const mode = oneOf('iommu.mode', given.mode ?? 'strict', IOMMU_MODES);
   return {
-    mode: oneOf('iommu.mode', given.mode ?? 'strict', IOMMU_MODES),
-    format: format.name,
+    mode,
+    format: name,
     levels,
-    npCache: checkBoolean('iommu.npCache', given.npCache, false),
+    ...unitConfig(given, format, mode),
     allocator: oneOf('iommu.allocator', given.allocator ?? KERNELS[kernel].allocator, ALLOCATOR_NAMES),
     reserved,
     magazine: checkInteger('iommu.magazine', given.magazine ?? 127, 1, 127),
     flushQueue: flushQueueConfig(given.flushQueue, kernel),
   };
+}
+
+function unitConfig(given: UnitOptions, { name, unitOptions }: IommuFormat, mode: IommuMode): Required<UnitOptions> {
+  const npCache = checkBoolean('iommu.npCache', given.npCache, false);
+  if (npCache && !unitOptions.includes('npCache')) {
+    throw invalidValue('iommu.npCache', `false: iommu.format '${name}' has no such option`, npCache);
+  }
+  if (npCache && mode === 'lazy') {
+    throw invalidValue('iommu.mode', "'strict' with iommu.npCache, for which Linux does not defer flushes", mode);
+  }
+  return { npCache };
 }
 
 function readReserved(range: [number, number]): [number, number] {

@@ -3,7 +3,8 @@ import { PAGE_SIZE } from '../core/generated/constants.js';
 import { DmaDevice } from '../dma/device.js';
 import { DEVICE_OPTION_NAMES, type DeviceOptions } from '../dma/device-options.js';
 import { DmaDomain } from '../dma/dma-domain.js';
-import type { BaseMachine } from './machine.js';
+import { iommuFormat, optionsOf } from '../iommu-formats/index.js';
+import type { Machine } from './machine.js';
 
 /** Devices of a machine: which domain translates for each, and what they are called. */
 
@@ -29,7 +30,7 @@ export function deviceSlot(id: number): number {
 
 /** The domain that a new device gets, by the machine's mode and the properties of its kernel; undefined without an IOMMU. */
 export function domainFor(
-  machine: BaseMachine,
+  machine: Machine,
   { domain: wanted = 'own', untrusted = false }: MachineDeviceOptions = {},
 ): DmaDomain | 'passthrough' | undefined {
   const { iommu } = machine.config;
@@ -46,7 +47,7 @@ export function domainFor(
     machine.kernel;
   return new DmaDomain(machine, {
     // What came over a cable is never trusted with addresses that wait for a flush.
-    ...{ mode: untrusted === true ? 'strict' : iommu.mode, levels: iommu.levels, npCache: iommu.npCache },
+    ...{ mode: untrusted === true ? 'strict' : iommu.mode, levels: iommu.levels },
     ...{ allocator: iommu.allocator, reserved: iommu.reserved, minAlignMask },
     ...{
       flushQueue: iommu.flushQueue,
@@ -54,7 +55,7 @@ export function domainFor(
       mergeSegments,
       unmapWholeRange: unmapsWholeRange,
       deferredList,
-      writeImpliesRead,
+      ...optionsOf(iommuFormat(iommu.format), { writeImpliesRead }),
     },
     retryBelow4GiB: retriesBelow4GiB,
   });

@@ -24,7 +24,7 @@ import { NonCoherentDevice } from '../dma/noncoherent.js';
 import { DmaDebug } from '../dma-debug/dma-debug.js';
 import { type DmesgOptions, KernelLog } from '../dmesg/kernel-log.js';
 import { BUS, type KernelDevice, type KernelMessage } from '../dmesg/message.js';
-import type { DeviceDriver, DriverHost } from '../drm/driver.js';
+import type { Driver, DriverHost } from '../drm/driver.js';
 import { Reclaim } from '../drm/reclaim.js';
 import { EventLog } from '../events/events.js';
 import { Iommu } from '../iommu/iommu.js';
@@ -39,7 +39,7 @@ import { MachineSnapshot } from './snapshot.js';
 /** A device that a driver has taken. */
 interface Driven {
   readonly device: DmaDevice;
-  readonly driver: DeviceDriver<unknown, object>;
+  readonly driver: Driver<unknown, object>;
   readonly instance: object;
 }
 
@@ -47,12 +47,14 @@ interface Driven {
  * One emulated machine: RAM, an IOMMU, devices, a virtual clock. Each has a WebAssembly instance and a linear memory of
  * its own, so machines share nothing and a machine that is dropped is collected with everything in it.
  */
-export class BaseMachine implements DriverHost {
+export class Machine implements DriverHost {
   /** The complete description: `new Machine(machine.config)` makes the same machine again. */
   readonly config: MachineConfig;
   /** What the configured kernel does, property by property. */
   readonly kernel: KernelProperties;
+  /** Virtual time: it stands still until `advance`. */
   readonly clock: VirtualClock;
+  /** Emulated physical memory: frames and their contents. */
   readonly ram: PhysicalMemory;
   /** Memory pressure: what drivers can give back, and files that can be swapped out. @internal */
   readonly reclaim = new Reclaim();
@@ -122,9 +124,10 @@ export class BaseMachine implements DriverHost {
     this.clock = new VirtualClock(this.core, this.context);
     this.ram = new PhysicalMemory(this.core, this.context);
     const format = iommuFormat(this.config.iommu.format);
-    // The unit of the default format is made when a device needs it.
-    const other = format !== IOMMU_FORMATS[0] && this.config.iommu.mode !== 'off';
-    if (other && this.core.exports.iommuMake(this.context, format.number) === 0) {
+    const { mode, npCache } = this.config.iommu;
+    // A plain unit of the default format is made when a device needs it.
+    const other = (npCache || format !== IOMMU_FORMATS[0]) && mode !== 'off';
+    if (other && this.core.exports.iommuMake(this.context, format.number, npCache) === 0) {
       throw new GemDmaError('ENOMEM', 'machine_create', 'no memory for the IOMMU');
     }
     this.iommu = new Iommu(this);
@@ -208,6 +211,7 @@ export class BaseMachine implements DriverHost {
     return this.#core.cpu;
   }
 
+  /** @throws RangeError for a CPU that the machine does not have */
   set cpu(index: number) {
     this.#core.timeline.enter('cpu');
     this.#core.cpu = checkInteger('cpu', index, 0, this.config.cpus - 1);
@@ -280,17 +284,19 @@ export class BaseMachine implements DriverHost {
    * @returns what the driver made of the device
    * @throws RangeErrors and TypeErrors naming the option at fault; GemDmaError ENOMEM
    */
-  addDriver<Options, Instance extends object>(driver: DeviceDriver<Options, Instance>, options: Options): Instance {
+  addDriver<Options, Instance extends object>(driver: Driver<Options, Instance>, options: Options): Instance {
     this.#core.timeline.enter('driver_probe');
     checkDriver(driver);
-    checkSynchronous('driver.check', driver.check?.(options, this)); // What is wrong with the options is said before there is a device.
+    // What is wrong with the options is said before there is a device.
+    const read = driver.check?.(options, this);
+    checkSynchronous('driver.check', read);
     const before = this.lastId;
     const device = this.addDevice({ ...driver.limits, driver: driver.name });
     try {
-      const instance = driver.probe(this, device, options);
+      const instance = driver.probe(this, device, read ?? options);
       checkSynchronous('driver.probe', instance);
       if (typeof instance !== 'object' || instance === null) throw invalidReturn('driver.probe', 'an object', instance);
-      this.drivers.push({ device, instance, driver: driver as DeviceDriver<unknown, object> });
+      this.drivers.push({ device, instance, driver: driver as Driver<unknown, object> });
       return instance;
     } catch (error) {
       device.setDriven(false);
@@ -417,7 +423,7 @@ export class BaseMachine implements DriverHost {
   }
 }
 
-function checkDriver(driver: DeviceDriver<never, object>): void {
+function checkDriver<Options>(driver: Driver<Options, object>): void {
   checkObject('driver', driver);
   const { name, check, probe, callbacks, limits } = driver;
   if (typeof name !== 'string') throw invalidType('driver.name', 'of type string', name);

@@ -14,12 +14,15 @@ export interface Divergence {
   line: number;
   /** The recorded operation, as a reader of the recording would name it. */
   operation: string;
+  /** What the recording has. */
   expected: string;
+  /** What the replay has. */
   got: string;
 }
 
 /** What came of replaying one recording. `matched` is `steps` when `divergence` is null. */
 export interface VerifyResult {
+  /** Path of the recording. */
   file: string;
   /** The header's kind, such as `iova` or `map_sg`. */
   kind: string;
@@ -27,6 +30,7 @@ export interface VerifyResult {
   steps: number;
   /** Steps that came out as recorded, up to the first that did not. */
   matched: number;
+  /** The first step that did not come out as recorded; null when all did. */
   divergence: Divergence | null;
   /**
    * What is missing at the end: null when the recording is known to be whole, by its count or by the line that ends its
@@ -51,6 +55,7 @@ export interface Recording {
   at: number;
 }
 
+/** Options of a replay. */
 export interface ReplayOptions extends LongCallOptions {
   /** Also measure, where the kind can be replayed as a batch in the core. */
   time?: boolean;

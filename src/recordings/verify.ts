@@ -1,5 +1,5 @@
 import { checkBoolean, checkLongCall, LONG_CALL, optionNames } from '../core/arguments.js';
-import { GemDmaError } from '../core/errors.js';
+import { GemDmaError, invalidType } from '../core/errors.js';
 import { type CallProgress, complete, inSlices, type Sliced } from '../core/slices.js';
 import { jsonObject } from '../files/json-lines.js';
 import { RecordingError } from '../files/recording-error.js';
@@ -77,13 +77,13 @@ function* replay(file: string, lines: string[], options: ReplayOptions): Sliced<
  *   const { steps, matched, divergence } = verify('test/golden/iova/c_full.txt.gz');
  */
 export function verify(file: string, options: ReplayOptions = {}): VerifyResult {
-  checkReplay(options);
-  return complete(replay(file, readLines(file), options));
+  const given = checkReplay(file, options);
+  return complete(replay(file, readLines(file), given));
 }
 
 /** The same with a turn of the event loop every 20 ms, so that an abort arrives and progress shows. */
 export async function verifyAsync(file: string, options: ReplayOptions = {}): Promise<VerifyResult> {
-  checkReplay(options);
+  options = checkReplay(file, options);
   const lines = await readLinesAsync(file, options.signal);
   if (options.signal?.aborted) {
     return { file, kind: '', steps: 0, matched: 0, divergence: null, interrupted: true };
@@ -93,9 +93,11 @@ export async function verifyAsync(file: string, options: ReplayOptions = {}): Pr
 
 const REPLAY_OPTIONS = optionNames<ReplayOptions>({ ...LONG_CALL, time: true });
 
-function checkReplay(options: ReplayOptions): void {
-  checkLongCall(options, REPLAY_OPTIONS);
+function checkReplay(file: string, given: ReplayOptions): ReplayOptions {
+  if (typeof file !== 'string') throw invalidType('file', 'of type string', file);
+  const options = checkLongCall(given, REPLAY_OPTIONS);
   checkBoolean('time', options.time, false);
+  return options;
 }
 
 /** What a line leads to whose fields are missing, of another shape, or beyond what the emulator holds. */

@@ -33,6 +33,7 @@ const SMALL = [
 /** The profiles' names, in the order of the columns of WEIGHTS. */
 const PROFILE_ORDER = ['churn', 'fragment', 'pressure', 'share', 'userptr', 'exhaust', 'lazy'] as const;
 
+/** A profile that comes with gemdma, by name. */
 export type ProfileName = (typeof PROFILE_ORDER)[number];
 
 type OperationName = keyof I915Operations | keyof DmaOperations | keyof CommonOperations;
@@ -153,6 +154,7 @@ const SETUPS: Readonly<Record<ProfileName, Omit<I915Profile, 'weights'>>> = {
   },
 };
 
+/** The profiles that come with gemdma, complete: what one of your own can begin with. */
 export const PROFILES = Object.fromEntries(
   PROFILE_ORDER.map((name) => [name, { ...SETUPS[name], weights: weightsOf(name) }]),
 ) as unknown as Readonly<Record<ProfileName, I915Profile>>;

@@ -1,6 +1,7 @@
 import { checkOptions, optionNames } from '../core/arguments.js';
 import { invalidType } from '../core/errors.js';
 import { Process } from '../drm/process.js';
+import type { DriverName } from '../i915/policy/index.js';
 import { Machine } from '../machine.js';
 import { literal } from '../stress/config/literal.js';
 import type { Sources } from '../stress/config/sources.js';
@@ -12,18 +13,20 @@ import { I915Part, type I915Setup } from './part.js';
 import { newPolicy, type PolicySource, policyImport } from './policy.js';
 import { PROFILES } from './profiles.js';
 
+/** What is under test in a run with i915. */
 export interface I915StressOptions {
-  /** Mapping policy of the GPUs. */
-  policy: PolicySource;
-  /** Where a policy of your own is, for programs that are printed. */
+  /** Mapping policy of the GPUs by preset. */
+  driver: DriverName;
+  /** A mapping policy of your own, in place of `driver`. */
+  policy?: PolicySource;
+  /** Where that policy is, for programs that are printed. */
   sources?: Sources;
 }
 
 /** Everything that processes do with the objects of i915, under a mapping policy. */
 export function i915Vocabulary(options: I915StressOptions): Vocabulary<I915Part> {
-  checkOptions('options', options, optionNames<I915StressOptions>({ policy: true, sources: true }));
-  const { policy, sources } = options;
-  const own = typeof policy === 'string' ? undefined : policy;
+  const names = optionNames<I915StressOptions>({ driver: true, policy: true, sources: true });
+  const { driver, policy, sources } = checkOptions('options', options, names);
   return {
     name: 'i915',
     kinds: [...objectOperations, ...bindingOperations, ...accessOperations],
@@ -34,11 +37,11 @@ export function i915Vocabulary(options: I915StressOptions): Vocabulary<I915Part>
       if (!Array.isArray(gpus)) throw invalidType(name, 'an array of options of i915', gpus);
     },
     configure: (profile) => ({
-      subject: newPolicy(policy).name,
-      gpus: setupOf(profile).gpus.map((gpu) => (typeof policy === 'string' ? { ...gpu, policy } : gpu)),
+      driver: policy === undefined ? driver : newPolicy(policy).name,
+      gpus: setupOf(profile).gpus.map((gpu) => (policy ? gpu : { ...gpu, driver })),
     }),
-    open: (world) => new I915Part(world, setupOf(world.config), own),
-    hasOwnState: own !== undefined,
+    open: (world) => new I915Part(world, setupOf(world.config), policy),
+    hasOwnState: policy !== undefined,
     ids: ['bo', 'ctx'],
     idLists: ['bos'],
     ends: {
@@ -50,12 +53,12 @@ export function i915Vocabulary(options: I915StressOptions): Vocabulary<I915Part>
     },
     program: {
       exports: { Machine, Process },
-      ...(own && { imports: policyImport(sources), values: { policy: own } }),
+      ...(policy && { imports: policyImport(sources), values: { policy } }),
       setup: (config, named) => [
         ...setupOf(config).gpus.flatMap((options, i) => {
           if (!named(`gpu${i}`)) return [];
-          const value = typeof own === 'function' ? 'policy: policy()' : 'policy';
-          const all = own ? `{ ...${literal(options)}, ${value} }` : literal(options);
+          const own = typeof policy === 'function' ? 'policy: policy()' : 'policy';
+          const all = policy ? `{ ...${literal(options)}, ${own} }` : literal(options);
           return [`const gpu${i} = machine.addI915(${all});`];
         }),
         ...(named('process') ? ['const process = new Process(machine.ram);'] : []),

@@ -31,15 +31,36 @@ export interface FailNthRunOptions extends LongCallOptions {
 
 /** What came of a scenario: plain JSON. */
 export interface FailNthResult {
+  /** Name of the scenario. */
   scenario: string;
-  /** Allocations that were made to fail: by the operation in which they are, and by their kind. */
+  /** Allocations that were made to fail. */
   points: number;
-  byOperation: { op: string; points: number }[];
+  /** The same by the operation in which they are. */
+  byOperation: {
+    /** Kind of the operation. */
+    op: string;
+    /** Allocations in it. */
+    points: number;
+  }[];
+  /** The same by what is allocated. */
   byKind: Partial<Record<FaultKind, number>>;
-  /** Points at which the operation was refused, by errno, and those at which it succeeded without. */
+  /** Points at which the operation was refused, by errno name. */
   refused: Record<string, number>;
+  /** Points at which the operation succeeded without the allocation. */
   absorbed: number;
-  failures: { operation: number; op: string; kind: FaultKind | 'no'; nth: number; failure: string }[];
+  /** Points after which something did not hold; empty when all did. */
+  failures: {
+    /** Number of the operation in the scenario, from 0. */
+    operation: number;
+    /** Kind of that operation. */
+    op: string;
+    /** What was to be allocated; `no` for what fails without any injected failure. */
+    kind: FaultKind | 'no';
+    /** Which allocation of that kind in the operation failed, from 1; 0 where none was made to fail. */
+    nth: number;
+    /** What did not hold, in words. */
+    failure: string;
+  }[];
   /** Only when the signal was aborted: points remain that were not tried. */
   interrupted?: true;
 }

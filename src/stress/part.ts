@@ -1,5 +1,5 @@
 import type { DmaBuf } from '../drm/dma-buf.js';
-import type { BaseMachine } from '../machine/machine.js';
+import type { Machine } from '../machine/machine.js';
 import type { Contents } from './contents.js';
 import type { Operation } from './engine/operation.js';
 import type { Random, Weighted } from './engine/random.js';
@@ -7,15 +7,19 @@ import type { World, WorldState } from './world.js';
 
 /** An object that a part lends to the devices of another, through dma-buf. */
 export interface Lent {
+  /** The dma-buf; the borrower drops its reference. */
   readonly dmaBuf: DmaBuf;
   /** Bytes. */
   readonly size: number;
+  /** What its bytes must be. */
   readonly contents: Contents;
 }
 
 /** What is mapped: as calls of the DMA API, where a list counts once, and as entries of dma-debug. */
 export interface Books {
+  /** Calls of the DMA API that map; a list counts once. */
   mappings: number;
+  /** Entries of dma-debug; a list counts once for each entry that was given. */
   entries: number;
 }
 
@@ -24,8 +28,10 @@ export interface Books {
  * them. Fields are visible properties (TypeScript's `private`): a snapshot of the machine follows them.
  */
 export abstract class WorldPart {
+  /** The world that it is a part of. */
   readonly world: World;
-  readonly machine: BaseMachine;
+  /** The machine of the run. */
+  readonly machine: Machine;
   /** Most things of each kind. */
   readonly limits: Readonly<Record<string, number>>;
   /** Sizes to draw, in pages. */

@@ -26,18 +26,34 @@ import type { Repertoire } from './vocabulary.js';
 
 /** What came of a run: plain JSON. All but `timing` follows from seed, configuration and number of operations. */
 export interface StressResult extends Tally {
+  /** Name of the profile. */
   profile: string;
+  /** The seed. */
   seed: number;
-  subject: string;
+  /** What was under test: a preset, or the name of the policy given. */
+  driver: string;
   /** Why it ended. */
   ended: 'operations' | 'seconds' | 'signal' | 'failure';
-  failure: (Pick<StressFailure, 'kind' | 'id' | 'message' | 'details'> & { step: number }) | null;
+  /** What did not hold; null when nothing was found. */
+  failure:
+    | (Pick<StressFailure, 'kind' | 'id' | 'message' | 'details'> & {
+        /** Number of the operation after which it was found, from 1. */
+        step: number;
+      })
+    | null;
   /** The failing operations cut down, when there was a failure and it was asked for. */
   reproducer: Reproducer | null;
   /** The command that makes the same run again. */
   replay: string;
+  /** The complete configuration: with the seed it makes the same run. */
   config: StressConfig;
-  timing: { seconds: number; operationsPerSecond: number };
+  /** How long it took in real time; the only part that differs from run to run. */
+  timing: {
+    /** Seconds, without cutting down. */
+    seconds: number;
+    /** Operations a second. */
+    operationsPerSecond: number;
+  };
 }
 
 const DEFAULT_OPERATIONS = 1_000_000;
@@ -96,7 +112,7 @@ export async function stressWith(repertoire: Repertoire, options: StressRunOptio
   const took = elapsed();
   options.onProgress?.({ ...run.world.gauges(), operations: tally.operations, total: operations, seconds: took });
   return {
-    ...{ profile: config.profile, seed: config.seed, subject: config.subject, ended },
+    ...{ profile: config.profile, seed: config.seed, driver: config.driver, ended },
     ...tally,
     failure: failure && {
       ...{ kind: failure.kind, id: failure.id, message: failure.message, details: failure.details },
@@ -136,7 +152,7 @@ function replayCommand(
     [...entries].map(([key, value]) => `${key}${between}${value}`).join(',');
   const words: (string | number)[] = ['gemdma', 'stress', '--seed', config.seed];
   words.push('--profile', typeof profile === 'object' ? quoted(sources!.profile!) : config.profile);
-  if (!repertoire.hasOwnState) words.push('--policy', config.subject);
+  if (!repertoire.hasOwnState) words.push('--driver', config.driver);
   else words.push('--policy', quoted(sources!.policy!));
   if (machine && Object.keys(machine).length > 0) words.push('--machine', `'${JSON.stringify(machine)}'`);
   if (weights && Object.keys(weights).length > 0) words.push('--weight', list(Object.entries(weights), '='));

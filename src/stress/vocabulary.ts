@@ -1,3 +1,4 @@
+import { badValue } from '../core/errors.js';
 import { commonKinds } from './common.js';
 import type { StressConfig, StressProfile } from './config/profile.js';
 import type { Operation, OperationKind } from './engine/operation.js';
@@ -10,7 +11,9 @@ import type { World } from './world.js';
  * vocabularies of a run. No other file of this folder depends on a driver.
  */
 export interface Vocabulary<Part extends WorldPart = WorldPart> {
+  /** As errors name it. */
   readonly name: string;
+  /** Its operations. */
   readonly kinds: readonly OperationKind<Part>[];
 
   /** The field of a profile that says what is to be made, such as `gpus`. */
@@ -41,6 +44,7 @@ export interface Vocabulary<Part extends WorldPart = WorldPart> {
   readonly endsToo?: readonly string[];
   /** Argument lists that name several things. */
   readonly idLists?: readonly string[];
+  /** How a failing run is printed. */
   readonly program: ProgramText;
 }
 
@@ -48,8 +52,9 @@ export interface Vocabulary<Part extends WorldPart = WorldPart> {
 export interface ProgramText {
   /** Exports of gemdma that the lines may name. */
   readonly exports?: Readonly<Record<string, unknown>>;
-  /** Lines that import other names, and what these stand for when the program is run in this process. */
+  /** Lines that import other names. */
   readonly imports?: readonly string[];
+  /** What these names stand for when the program is run in this process. */
   readonly values?: Readonly<Record<string, unknown>>;
   /**
    * Lines that make what the operations name.
@@ -60,11 +65,13 @@ export interface ProgramText {
 
 /** The vocabularies of a run, as one. */
 export class Repertoire {
+  /** In order; the first names the default profile. */
   readonly vocabularies: readonly Vocabulary[];
   /** Every kind of operation there is, on a whole world. */
   readonly kinds: readonly OperationKind<World>[];
   /** Names of all operations, for weights. */
   readonly names: readonly string[];
+  /** Profiles of all of them by name. */
   readonly profiles: Readonly<Record<string, StressProfile>>;
   private readonly byName: ReadonlyMap<string, OperationKind<World>>;
 
@@ -79,7 +86,7 @@ export class Repertoire {
   /** The kind of an operation. @throws TypeError for an operation that there is not */
   kindOf(operation: Operation): OperationKind<World> {
     const kind = this.byName.get(operation.op);
-    if (kind === undefined) throw new TypeError(`there is no operation '${operation.op}'`);
+    if (kind === undefined) throw badValue(`there is no operation '${operation.op}'`);
     return kind;
   }
 

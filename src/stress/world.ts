@@ -1,6 +1,6 @@
-import { GemDmaError } from '../core/errors.js';
+import { badValue, GemDmaError } from '../core/errors.js';
 import { FAULTS, type FaultKind } from '../core/faults.js';
-import { BaseMachine } from '../machine/machine.js';
+import { Machine } from '../machine/machine.js';
 import { Accounts } from './accounts.js';
 import type { StressConfig } from './config/profile.js';
 import { StressFailure } from './engine/failure.js';
@@ -15,8 +15,10 @@ export type WorldState = Readonly<Record<string, unknown>>;
 
 /** The machine of a run, with a part for each vocabulary, and the model that both are compared with. */
 export class World implements StressWorld {
+  /** What the seed was applied to. */
   readonly config: StressConfig;
-  readonly machine: BaseMachine;
+  /** The machine of the run. */
+  readonly machine: Machine;
   /** Sizes to draw, in pages. */
   readonly pages: Weighted<number>;
   /** In the order of the repertoire's vocabularies. */
@@ -31,7 +33,7 @@ export class World implements StressWorld {
       config.pages.map(([pages]) => pages),
       config.pages.map(([, weight]) => weight),
     );
-    this.machine = new BaseMachine(config.machine);
+    this.machine = new Machine(config.machine);
     this.parts = repertoire.vocabularies.map((vocabulary) => vocabulary.open(this));
     this.accounts = new Accounts(this);
   }
@@ -39,7 +41,7 @@ export class World implements StressWorld {
   /** The part of a class. @throws TypeError when no vocabulary of the run has made one */
   part<Part extends WorldPart>(type: abstract new (...args: never[]) => Part): Part {
     const part = this.parts.find((one) => one instanceof type);
-    if (part === undefined) throw new TypeError(`the run has no ${type.name}`);
+    if (part === undefined) throw badValue(`the run has no ${type.name}`);
     return part as Part;
   }
 
@@ -80,7 +82,16 @@ export class World implements StressWorld {
   }
 
   /** What a progress bar shows. */
-  gauges(): { objects: number; mappings: number; iovaUse: number; findings: number } {
+  gauges(): {
+    /** Live GEM objects. */
+    objects: number;
+    /** Live DMA mappings over all devices. */
+    mappings: number;
+    /** Share of the most contended device address space that is in use, 0 to 1. */
+    iovaUse: number;
+    /** Findings of dma-debug so far. */
+    findings: number;
+  } {
     return {
       objects: this.parts.reduce((sum, { objectCount }) => sum + objectCount, 0),
       mappings: this.accounts.mappings,

@@ -3,7 +3,7 @@ import { checkOptions, checkSynchronous } from '../core/arguments.js';
 import { checkInteger, GemDmaError, invalidType } from '../core/errors.js';
 import { checkMaker, LIBRARY } from '../core/life.js';
 import { type MachineOptions, machineConfig } from '../machine/config.js';
-import { BaseMachine } from '../machine/machine.js';
+import { Machine } from '../machine/machine.js';
 import {
   CONTROL_DEAD,
   CONTROL_STOP,
@@ -28,7 +28,9 @@ const CLOSE_MS = 5000;
  * worker each; everything else is guarded by locks in the core, which count how often they were contended.
  */
 export class WorkerPool {
-  readonly machine: BaseMachine;
+  /** The machine of the calling thread, on the memory that the workers share. */
+  readonly machine: Machine;
+  /** Workers. */
   readonly size: number;
   readonly #workers: Worker[];
   readonly #control: Int32Array;
@@ -37,7 +39,7 @@ export class WorkerPool {
   #finished: Promise<void> | undefined;
   #closed = false;
 
-  private constructor(maker: typeof LIBRARY, machine: BaseMachine, workers: Worker[], control: Int32Array) {
+  private constructor(maker: typeof LIBRARY, machine: Machine, workers: Worker[], control: Int32Array) {
     checkMaker(maker, 'WorkerPool');
     this.machine = machine;
     this.size = workers.length;
@@ -63,7 +65,7 @@ export class WorkerPool {
     const modules = await threadsModules();
     const memory = sharedMemory(config.memoryLimit);
     const control = new Int32Array(new SharedArrayBuffer(CONTROL_WORDS * 4));
-    const machine = new BaseMachine(config, sharedCore(modules, memory, 0, control));
+    const machine = new Machine(config, sharedCore(modules, memory, 0, control));
     const started = Array.from({ length: workers }, (_, index) => {
       const workerData: WorkerData = { modules, memory, control, context: machine.context, index, workers };
       return new Worker(new URL('./worker.js', import.meta.url), { workerData });
@@ -80,7 +82,12 @@ export class WorkerPool {
    *   GemDmaError EBUSY while another job runs, ENODEV for a closed pool
    */
   async run<Result>(
-    module: { readonly href: string } | string,
+    module:
+      | {
+          /** URL of the job's module, such as `new URL('./job.js', import.meta.url)`. */
+          readonly href: string;
+        }
+      | string,
     data?: unknown | ((index: number) => unknown),
   ): Promise<Result[]> {
     const href: unknown = typeof module === 'string' ? module : module?.href;
@@ -124,9 +131,14 @@ export class WorkerPool {
    * every call with EIO.
    * @param options.timeout milliseconds, default 5000
    */
-  async close(options: { timeout?: number } = {}): Promise<void> {
-    checkOptions('options', options, ['timeout']);
-    const timeout = checkInteger('timeout', options.timeout ?? CLOSE_MS, 0, 2 ** 31 - 1);
+  async close(
+    options: {
+      /** Milliseconds after which workers are ended that have not ended themselves. */
+      timeout?: number;
+    } = {},
+  ): Promise<void> {
+    const given = checkOptions('options', options, ['timeout']);
+    const timeout = checkInteger('timeout', given.timeout ?? CLOSE_MS, 0, 2 ** 31 - 1);
     this.#closed = true;
     this.stop();
     if (this.#running) {

@@ -7,24 +7,37 @@ import { StringTable } from './strings.js';
 
 /** Kinds of rows. The numbers are in no file: they may change between versions. */
 export const EVENT = {
-  /** iommu:map, iommu:unmap: a change of tables, without a device. */
+  /** iommu:map: entries of a table were written, without a device. */
   IOMMU_MAP: 1,
+  /** iommu:unmap: entries of a table were cleared, `extra` bytes of them. */
   IOMMU_UNMAP: 2,
   /** dma_map_page, dma_map_phys of memory, intel_iommu:map_single, bounce_map_single. */
   MAP_PAGE: 3,
+  /** The end of such a mapping. */
   UNMAP_PAGE: 4,
+  /** dma_map_resource, dma_map_phys of a device's memory. */
   MAP_RESOURCE: 5,
+  /** dma_unmap_resource. */
   UNMAP_RESOURCE: 6,
+  /** dma_alloc: coherent memory. */
   ALLOC: 7,
+  /** dma_free. */
   FREE: 8,
+  /** dma_alloc_pages: memory that is not coherent. */
   ALLOC_PAGES: 9,
+  /** dma_free_pages. */
   FREE_PAGES: 10,
+  /** dma_alloc_sgt: memory in pieces that is not coherent. */
   ALLOC_SGT: 11,
+  /** dma_free_sgt. */
   FREE_SGT: 12,
+  /** dma_map_sg: the row's list has entries and segments. */
   MAP_SG: 13,
+  /** dma_unmap_sg: the row's list has the entries' physical addresses. */
   UNMAP_SG: 14,
   /** A call that failed: dma_map_sg_err, and allocations without an address. */
   MAP_ERROR: 15,
+  /** dma_sync_*: a mapping was handed to the CPU or to the device. */
   SYNC: 16,
   /** swiotlb:swiotlb_bounced: `physical` the buffer, `extra` the mask. */
   BOUNCED: 17,
@@ -102,44 +115,65 @@ export const ROW = {
 export const NO_CPU = 0xffff;
 export const NO_DIRECTION = 255;
 
-const COLUMNS = {
+/** The columns of a batch: element `i` of each is of row `i`. */
+export interface Columns {
   /** Nanoseconds. NaN where the input has none. */
-  time: Float64Array,
+  time: Float64Array;
   /** Page of the device address, its low 12 bits in `offset`: exact for all 64 bits. */
-  page: Float64Array,
+  page: Float64Array;
   /** Physical address in bytes, NaN for none. */
-  physical: Float64Array,
-  size: Float64Array,
+  physical: Float64Array;
+  /** Bytes; 0 where the event has none. */
+  size: Float64Array;
   /** As the kind says: unmapped bytes, entries that the call was given, group, mask. */
-  extra: Float64Array,
-  /** Numbers in `strings`, 0 for none. */
-  task: Uint32Array,
-  device: Uint32Array,
-  text: Uint32Array,
-  attrs: Uint32Array,
+  extra: Float64Array;
+  /** Number of the task's name in `strings`, 0 for none. */
+  task: Uint32Array;
+  /** Number of the device's name in `strings`, 0 for none. */
+  device: Uint32Array;
+  /** Number of the row's text in `strings`, such as a fault's reason; 0 for none. */
+  text: Uint32Array;
+  /** DMA_ATTR bits of the call. */
+  attrs: Uint32Array;
   /** First value in `values`: `entries` physical addresses, then `segments` device addresses, then as many lengths. */
-  list: Uint32Array,
-  entries: Uint32Array,
-  segments: Uint32Array,
-  offset: Uint16Array,
-  cpu: Uint16Array,
-  kind: Uint8Array,
-  /** enum dma_data_direction; NO_DIRECTION where the trace has none. */
-  direction: Uint8Array,
-  flags: Uint8Array,
+  list: Uint32Array;
+  /** Physical addresses in the row's list. */
+  entries: Uint32Array;
+  /** Device addresses in the row's list, and lengths after them. */
+  segments: Uint32Array;
+  /** Low 12 bits of the device address. */
+  offset: Uint16Array;
+  /** CPU that made the event; 65535 where the input has none. */
+  cpu: Uint16Array;
+  /** What the row is: a number of `EVENT`. */
+  kind: Uint8Array;
+  /** enum dma_data_direction; 255 where the trace has none. */
+  direction: Uint8Array;
+  /** Bits of `ROW`. */
+  flags: Uint8Array;
+}
+
+/** A column of a batch. */
+export type ColumnName = keyof Columns;
+
+const COLUMNS = {
+  ...{ time: Float64Array, page: Float64Array, physical: Float64Array, size: Float64Array, extra: Float64Array },
+  ...{ task: Uint32Array, device: Uint32Array, text: Uint32Array, attrs: Uint32Array },
+  ...{ list: Uint32Array, entries: Uint32Array, segments: Uint32Array },
+  ...{ offset: Uint16Array, cpu: Uint16Array, kind: Uint8Array, direction: Uint8Array, flags: Uint8Array },
 } as const;
 
-export type ColumnName = keyof typeof COLUMNS;
-export type Columns = { [Name in ColumnName]: InstanceType<(typeof COLUMNS)[Name]> };
 const NAMES = Object.keys(COLUMNS) as ColumnName[];
 
+/** Some events of one input, as columns. */
 export interface TraceBatch extends Columns {
   /** Rows in use. */
   length: number;
   /** The lists of the rows, see `list`. */
   values: Float64Array;
-  /** Strings that the batches name, from number `firstString` on; earlier batches have the earlier ones. */
+  /** Strings that rows of this batch name and none before; the first of them is number `firstString`. */
   strings: string[];
+  /** Number of `strings[0]`; batches before have the smaller numbers, and 0 is none. */
   firstString: number;
   /** The memory of all columns but `values`. */
   buffer: ArrayBuffer;
@@ -157,7 +191,7 @@ export function columnsOf(buffer: ArrayBuffer, capacity: number): Columns {
     columns[name] = new COLUMNS[name](buffer, at, capacity);
     at += COLUMNS[name].BYTES_PER_ELEMENT * capacity;
   }
-  return columns as Columns;
+  return columns as unknown as Columns;
 }
 
 export const BATCH_ROWS = 8192;

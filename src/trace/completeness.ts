@@ -2,22 +2,30 @@
 
 /** A line that was not understood. Lines and columns count from 1. */
 export interface NotUnderstood {
+  /** Name of the input. */
   input: string;
+  /** Line. */
   line: number;
+  /** Column at which reading failed. */
   column: number;
+  /** Why. */
   reason: string;
+  /** The line, its first 120 characters. */
   text: string;
 }
 
 const MAX_EXAMPLES = 5;
 const MAX_TEXT = 120;
 
+/** What was read of one input, and what was not. Final when its reader has ended. */
 export class Gaps {
   /** Name of the input, for examples and errors. */
   readonly input: string;
   /** Format as it was recognised, such as `ftrace text`; several where lines of several formats were mixed. */
   readonly formats = new Set<string>();
+  /** Bytes read, after decompression. */
   bytes = 0;
+  /** Lines of text; 0 for a trace.dat. */
   lines = 0;
   /** Events read as rows. */
   events = 0;
@@ -29,10 +37,13 @@ export class Gaps {
   lostEvents = 0;
   /** Lists of entries that the kernel cut ([TRUNCATED]). */
   truncatedLists = 0;
-  /** Lines that were put together again after a mail program had wrapped them, and lines with quote marks. */
+  /** Lines that were put together again after a mail program had wrapped them. */
   wrappedLines = 0;
+  /** Lines with a mail program's quote marks, which were left out of it. */
   quotedLines = 0;
+  /** Lines that should have been understood and were not. */
   notUnderstoodLines = 0;
+  /** The first five of these. */
   readonly examples: NotUnderstood[] = [];
   /** Whether the input ended within a line or record. */
   cutShort = false;
@@ -59,11 +70,17 @@ export class Gaps {
 
 /** An input that is no trace at all, or one that cannot be read on. Lines and columns count from 1; 0 for a whole file. */
 export class TraceError extends Error {
+  /** Always `TraceError`. */
   override readonly name = 'TraceError';
+  /** Always `ERR_TRACE`. */
   readonly code = 'ERR_TRACE';
+  /** Name of the input. */
   readonly input: string;
+  /** Line; 0 for the whole file. */
   readonly line: number;
+  /** Column; 0 for the whole file. */
   readonly column: number;
+  /** Why it cannot be read, without the place. */
   readonly reason: string;
 
   constructor(input: string, line: number, column: number, reason: string) {

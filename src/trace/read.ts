@@ -26,6 +26,7 @@ export interface ReadOptions {
 
 /** Batches of one input in their order, and how complete it was, which is known at the end. */
 export interface TraceReader extends AsyncIterable<TraceBatch> {
+  /** What was read and what was not; final when the last batch was taken. */
   readonly gaps: Gaps;
 }
 
@@ -43,15 +44,11 @@ export interface TraceReader extends AsyncIterable<TraceBatch> {
  * console.log(reader.gaps.lostEvents);
  */
 export function readTrace(source: TraceSource, options: ReadOptions = {}): TraceReader {
-  checkOptions('options', options, optionNames<ReadOptions>({ name: true, codecs: true }));
-  if (options.codecs !== undefined) {
-    checkOptions('codecs', options.codecs, optionNames<Codecs>({ zstd: true, zstdStream: true }));
-    for (const [name, codec] of Object.entries(options.codecs)) {
-      if (codec !== undefined) checkFunction(`codecs.${name}`, codec);
-    }
-  }
-  const gaps = new Gaps(checkString('name', options.name) ?? 'trace');
-  return { gaps, [Symbol.asyncIterator]: () => batches(source, gaps, options.codecs ?? {}) };
+  const given = checkOptions('options', options, optionNames<ReadOptions>({ name: true, codecs: true }));
+  const codecs = checkOptions('codecs', given.codecs ?? {}, optionNames<Codecs>({ zstd: true, zstdStream: true }));
+  for (const [name, codec] of Object.entries(codecs)) checkFunction(`codecs.${name}`, codec);
+  const gaps = new Gaps(checkString('name', given.name) ?? 'trace');
+  return { gaps, [Symbol.asyncIterator]: () => batches(source, gaps, codecs) };
 }
 
 async function* batches(source: TraceSource, gaps: Gaps, codecs: Codecs): AsyncGenerator<TraceBatch> {

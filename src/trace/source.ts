@@ -4,6 +4,7 @@ import { TraceError } from './completeness.js';
 
 /** An input that can be read at any place. A trace.dat needs one, since its CPUs' data lie one after the other. */
 export interface RandomAccess {
+  /** Bytes of the input. */
   readonly size: number;
   /** Bytes from `offset`; fewer than `length` at the end of the input only. */
   read(offset: number, length: number): Promise<Uint8Array>;
@@ -11,6 +12,7 @@ export interface RandomAccess {
   readInto?(target: Uint8Array, offset: number): Promise<number>;
 }
 
+/** An input: pieces in order, such as a Node stream, or one that can be read at any place. */
 export type TraceSource = AsyncIterable<Uint8Array> | RandomAccess;
 
 /** Decompressors that the platform does not have. */

@@ -1,6 +1,6 @@
 import type { CallProgress, LongCallOptions, Sliced } from '../core/slices.js';
 import type { MachineEvent } from '../events/events.js';
-import { DEFAULT_POLICY, POLICY_NAMES, type PolicyName } from '../i915/policy/index.js';
+import { DEFAULT_DRIVER, DRIVER_NAMES, type DriverName } from '../i915/policy/index.js';
 import type { MachineConfig } from '../machine/config.js';
 
 /**
@@ -8,11 +8,12 @@ import type { MachineConfig } from '../machine/config.js';
  * shows them all, `gemdma run NAME` runs one, and each is a test.
  */
 
-export { DEFAULT_POLICY, POLICY_NAMES, type PolicyName };
+export { DEFAULT_DRIVER, DRIVER_NAMES, type DriverName };
 
+/** Options of a scenario. */
 export interface ScenarioOptions extends LongCallOptions {
   /** Mapping policy of the i915 device, for scenarios that have one. */
-  policy: PolicyName;
+  driver: DriverName;
   /** Decides everything that is random in the run. */
   seed: number;
   /** Called with every step and its events, by scenarios that have `steps`. */
@@ -21,30 +22,38 @@ export interface ScenarioOptions extends LongCallOptions {
 
 /** One step of a scenario: as a program would say it, and what the machine did. */
 export interface ScenarioStep {
+  /** Lines of a program that does the same. */
   program: string[];
+  /** What the machine did, oldest first. */
   events: MachineEvent[];
 }
 
 /** What came of a run: plain JSON. Kinds of scenarios add values of their own. */
 export interface ScenarioResult {
+  /** Name of the scenario. */
   scenario: string;
   /** Absent when no i915 device takes part. */
-  policy?: PolicyName;
-  /** Whether everything came out as it must under this policy and kernel. */
+  driver?: DriverName;
+  /** Whether everything came out as it must under this driver and kernel. */
   ok: boolean;
-  /** Streaming DMA mappings made, undone, and still there when the run was over. */
+  /** Streaming DMA mappings made. */
   maps: number;
+  /** Streaming DMA mappings undone. */
   unmaps: number;
+  /** Streaming DMA mappings still there when the run was over. */
   live: number;
-  /** Mappings that nothing can undo any more, and the IOVA space that they hold. */
+  /** Mappings that nothing can undo any more. */
   leakedMappings: number;
+  /** Device address space that these hold, in bytes. */
   leakedIovaBytes: number;
+  /** The machine's configuration, complete. */
   config: MachineConfig;
   /** Only when the signal was aborted: the figures are of a part of the work, and `ok` is false. */
   interrupted?: true;
   [value: string]: unknown;
 }
 
+/** A piece of work with a known result: a leak path of i915, a common DMA mistake, the main job. */
 export interface Scenario {
   /** As on the command line: `L3`, `leak`, `unmap-wrong-size`. */
   name: string;
@@ -52,8 +61,8 @@ export interface Scenario {
   title: string;
   /** Headline under which `gemdma run --list` shows it. */
   group: string;
-  /** Policies under which it makes sense; empty when it uses the DMA API without i915. */
-  policies: readonly PolicyName[];
+  /** Drivers under which it makes sense; empty when it drives the DMA API without i915. */
+  drivers: readonly DriverName[];
   /** Whether `onStep` is called. */
   steps?: boolean;
   /** Runs it, in slices where that takes long. @internal */

@@ -1,6 +1,6 @@
-import { checkLongCall, LONG_CALL, optionNames } from '../core/arguments.js';
+import { checkLongCall, LONG_CALL, optionNames, readData } from '../core/arguments.js';
 import { type CallProgress, complete, inSlices, type LongCallOptions } from '../core/slices.js';
-import { DEFAULT_POLICY } from '../i915/policy/index.js';
+import { DEFAULT_DRIVER, type DriverName } from '../i915/policy/index.js';
 import type { MachineOptions } from '../machine/config.js';
 import { runConfig, type StressRunOptions } from '../stress/config/configure.js';
 import type { StressConfig, StressProfile } from '../stress/config/profile.js';
@@ -21,7 +21,9 @@ import { LEAK_PATHS } from './scenarios/leak-paths.js';
 
 /** What the operations of a run are about. */
 export interface StressSubject {
-  /** Mapping policy of the GPUs: a preset, one of your own, or a function that makes one per GPU. Default `i915-4.2`. */
+  /** Mapping policy of the GPUs by preset. Default `linux-4.2`. */
+  driver?: DriverName;
+  /** A mapping policy of your own, in place of `driver`, or a function that makes one for each GPU of each machine. */
   policy?: PolicySource;
   /** Where a policy and a profile of your own are, so that what is printed can be run. */
   sources?: Sources;
@@ -29,12 +31,13 @@ export interface StressSubject {
   vocabularies?: readonly Vocabulary[];
 }
 
+/** Options of `stress`. */
 export interface StressOptions extends StressSubject, StressRunOptions {
   /** A profile's name, or one of your own. Default `churn`. */
   profile?: ProfileName | (string & {}) | StressProfile;
 }
 
-const SUBJECT = { policy: true, sources: true, vocabularies: true } as const;
+const SUBJECT = { driver: true, policy: true, sources: true, vocabularies: true } as const;
 const STRESS_OPTIONS = optionNames<StressOptions>({
   ...SUBJECT,
   ...LONG_CALL,
@@ -44,8 +47,22 @@ const STRESS_OPTIONS = optionNames<StressOptions>({
 const FAIL_NTH_OPTIONS = optionNames<FailNthOptions>({ ...SUBJECT, ...LONG_CALL, machine: true });
 
 /** The operations that a run can do. @throws TypeError for a policy that is none */
-export function repertoireOf({ policy = DEFAULT_POLICY, sources, vocabularies }: StressSubject = {}): Repertoire {
-  return new Repertoire(vocabularies ?? [i915Vocabulary({ policy, ...(sources && { sources }) }), dmaVocabulary]);
+export function repertoireOf({ driver, policy, sources, vocabularies }: StressSubject = {}): Repertoire {
+  return new Repertoire(
+    vocabularies ?? [
+      i915Vocabulary({ driver: driver ?? DEFAULT_DRIVER, ...(policy && { policy }), ...(sources && { sources }) }),
+      dmaVocabulary,
+    ],
+  );
+}
+
+/** The options as plain values, and what is plain data in them. */
+function readStress(given: StressOptions): StressOptions {
+  const plain = checkLongCall(given, STRESS_OPTIONS) as Record<string, unknown>;
+  for (const name of ['machine', 'weights', 'limits', 'pages', 'sources']) {
+    if (plain[name] !== undefined) plain[name] = readData(name, plain[name]);
+  }
+  return plain;
 }
 
 /**
@@ -53,7 +70,7 @@ export function repertoireOf({ policy = DEFAULT_POLICY, sources, vocabularies }:
  * @throws TypeErrors and RangeErrors naming the option at fault
  */
 export function stressConfig(options: StressOptions = {}): StressConfig & I915Setup & DmaSetup {
-  checkLongCall(options as LongCallOptions, STRESS_OPTIONS);
+  options = readStress(options);
   return runConfig(options, repertoireOf(options)) as StressConfig & I915Setup & DmaSetup;
 }
 
@@ -63,10 +80,11 @@ export function stressConfig(options: StressOptions = {}): StressConfig & I915Se
  * @throws TypeError or RangeError for options that cannot be, GemDmaError for a machine that cannot be made
  */
 export async function stress(options: StressOptions = {}): Promise<StressResult> {
-  checkLongCall(options as LongCallOptions, STRESS_OPTIONS);
+  options = readStress(options);
   return stressWith(repertoireOf(options), options);
 }
 
+/** Options of `failNth` and `failNthAsync`. */
 export interface FailNthOptions extends StressSubject, LongCallOptions {
   /** Options of the machine, over those of the scenario. */
   machine?: MachineOptions;
@@ -80,13 +98,13 @@ export interface FailNthOptions extends StressSubject, LongCallOptions {
  *   assert(results.every(({ failures }) => failures.length === 0));
  */
 export function failNth(scenario: OperationScenario, options: FailNthOptions = {}): FailNthResult {
-  checkLongCall(options, FAIL_NTH_OPTIONS);
+  options = checkLongCall(options, FAIL_NTH_OPTIONS);
   return complete(failNthPoints(scenario, options, repertoireOf(options)));
 }
 
 /** The same with a turn of the event loop every 20 ms, so that an abort arrives and progress shows. */
 export async function failNthAsync(scenario: OperationScenario, options: FailNthOptions = {}): Promise<FailNthResult> {
-  checkLongCall(options, FAIL_NTH_OPTIONS);
+  options = checkLongCall(options, FAIL_NTH_OPTIONS);
   return inSlices<FailNthResult, CallProgress>(
     failNthPoints(scenario, options, repertoireOf(options)),
     options.onProgress,

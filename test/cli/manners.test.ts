@@ -2,6 +2,7 @@ import { spawnSync } from 'node:child_process';
 import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
+import { stripVTControlCharacters } from 'node:util';
 import { gzipSync } from 'node:zlib';
 import { afterAll, describe, expect, test } from 'vitest';
 import { gemdma as inTerminal, main } from './terminal.js';
@@ -142,19 +143,46 @@ describe('colours', () => {
   });
 });
 
-test('on a terminal of 40 columns every line fits', async () => {
-  const terminal = inTerminal('stress --list', { columns: 40, env: { NO_COLOR: '1' } });
-  expect(await terminal.ended).toBe(0);
-  const lines = terminal.screen.split(/\r?\n/).slice(1);
-  expect(lines.join(' ')).toContain('churn');
-  expect(Math.max(...lines.map((line) => line.length))).toBeLessThanOrEqual(40);
+describe('on a terminal of 40 columns every line fits', () => {
+  test.each([
+    ['--help', 'mapping policies'],
+    ['run --help', '--trace-out'],
+    ['bench --help', '--fragmentation'],
+    ['stress --help', '--merge'],
+    ['verify --help', '--allow-uncounted'],
+    ['trace --help', '--what-if'],
+    ['driver build --help', '--kernel'],
+    ['driver fail-nth --help', '--test'],
+    ['stress --list', 'churn'],
+    ['run --list', 'unmap-wrong-size'],
+    ['run L1 --driver linux-4.1 --dmesg', 'DOUBLE_MAP'],
+    ['stress --ops 500 --quiet', ''],
+    ['bench --seconds 0.02 --sweep live=10,20', 'mappings/s'],
+    ['verify test/golden/iova/c_full.txt.gz', '21,762 steps'],
+    ['trace test/golden/trace/net.txt.gz', 'live'],
+  ])('gemdma %s', async (command, shown) => {
+    const terminal = inTerminal(command, { columns: 40, env: { NO_COLOR: '1' } });
+    expect(await terminal.ended).toBe(0);
+    // The progress bar is cut by the terminal; what it was overwrites itself.
+    const lines = terminal.screen.split(/\r?\n/).slice(1).map(withoutBar);
+    expect(lines.join(' ')).toContain(shown);
+    expect(lines.filter((line) => line.length > 40)).toEqual([]);
+  });
 });
+
+/** What stays of a line: what follows the last return of the cursor to its begin. */
+function withoutBar(line: string): string {
+  return stripVTControlCharacters(line.split('\u001b[1G').at(-1)!);
+}
 
 describe('completion', () => {
   test.each([
     ['gemdma ', 1, 'stress'],
-    ['gemdma stress --pol', 2, '--policy'],
-    ['gemdma stress --policy i915-4', 3, 'i915-4.1'],
+    ['gemdma stress --dri', 2, '--driver'],
+    ['gemdma stress --driver linux-4', 3, 'linux-4.1'],
+    ['gemdma driver ', 2, 'fail-nth'],
+    ['gemdma driver build --ker', 3, '--kernel'],
+    ['gemdma run ', 2, '--list'],
   ])('bash completes %j', (line, word, wanted) => {
     const words = line.split(' ').map((text) => `'${text}'`);
     const script = `${gemdma(['completion', 'bash']).out}\nCOMP_WORDS=(${words.join(' ')}); COMP_CWORD=${word}; _gemdma; printf '%s\\n' "\${COMPREPLY[@]}"`;
@@ -164,7 +192,9 @@ describe('completion', () => {
   });
 
   test('fish and zsh have theirs', () => {
-    expect(gemdma(['completion', 'fish']).out).toContain("__fish_seen_subcommand_from stress' -l policy");
+    expect(gemdma(['completion', 'fish']).out).toMatch(
+      /_from stress; and not __fish_seen_subcommand_from driver' -l driver [\s\S]*_from driver; and __fish_seen_subcommand_from build' -l kernel /,
+    );
     expect(gemdma(['completion', 'zsh']).out).toContain('bashcompinit');
   });
 });

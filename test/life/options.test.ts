@@ -1,3 +1,4 @@
+import { readdirSync, readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import * as driverEntry from '../../src/driver/index.js';
 import * as index from '../../src/index.js';
@@ -11,6 +12,7 @@ import * as workload from '../../src/workload/index.js';
  * parameters; each needs a row below with the arguments that it takes before its options.
  */
 
+const { GemDmaError } = index;
 const mainEntry = { ...recordings, ...trace, ...workload, ...index };
 const { Machine, ScatterTable } = mainEntry;
 const machine = new Machine({ ram: '16MiB' });
@@ -75,57 +77,57 @@ const OOPS = { oops: 1 } as never;
 const WASM = new Uint8Array(8);
 const scenario = mainEntry.FAIL_NTH_SCENARIOS[0];
 
-/** The calls with an option that is unknown. */
-const ROWS: Record<string, () => unknown> = {
-  stress: () => mainEntry.stress(OOPS),
-  bench: () => mainEntry.bench(OOPS),
-  failNth: () => mainEntry.failNth(scenario, OOPS),
-  failNthAsync: () => mainEntry.failNthAsync(scenario, OOPS),
-  runScenario: () => mainEntry.runScenario('L1', OOPS),
-  runScenarioAsync: () => mainEntry.runScenarioAsync('L1', OOPS),
-  stressThreads: () => mainEntry.stressThreads(OOPS),
-  verify: () => mainEntry.verify('test/golden/iova/c_full.txt.gz', OOPS),
-  verifyAsync: () => mainEntry.verifyAsync('test/golden/iova/c_full.txt.gz', OOPS),
-  readTrace: () => mainEntry.readTrace(mainEntry.inMemory(WASM), OOPS),
-  formatFtrace: () => mainEntry.formatFtrace([], OOPS),
-  whatIf: () => mainEntry.whatIf({} as never, OOPS),
-  whatIfAsync: () => mainEntry.whatIfAsync({} as never, OOPS),
-  verifyTraceAsync: () => mainEntry.verifyTraceAsync({} as never, OOPS),
-  'IovaDomain.standalone': () => mainEntry.IovaDomain.standalone(OOPS),
-  i915Vocabulary: () => mainEntry.i915Vocabulary(OOPS),
-  'new Machine': () => new Machine(OOPS),
-  'new Audit': () => new mainEntry.Audit(OOPS),
-  'new FtraceWriter': () => new mainEntry.FtraceWriter(OOPS),
-  'new DmaDevice': () => new mainEntry.DmaDevice(machine, OOPS),
-  'new DmaDomain': () => new mainEntry.DmaDomain(machine, OOPS),
-  'new IovaDomain': () => new mainEntry.IovaDomain(machine, OOPS),
-  'Machine#addDevice': () => machine.addDevice(OOPS),
-  'Machine#createDmaPool': () => machine.createDmaPool(machine.addDevice(), OOPS),
-  'Machine#addI915': () => machine.addI915(OOPS),
-  'Machine#addDriver': () => machine.addDriver(mainEntry.i915Driver, OOPS),
-  'ScatterTable.fromPages': () => ScatterTable.fromPages(machine, [300], OOPS),
-  'ScatterTable.allocate': () => ScatterTable.allocate(machine, 1, OOPS),
-  'Process#mmap': () => new mainEntry.Process(machine.ram).mmap(4096, OOPS),
-  'IovaDomain#alloc': () => new mainEntry.IovaDomain(machine).alloc(1, OOPS),
-  'IovaDomain#allocFast': () => new mainEntry.IovaDomain(machine).allocFast(1, OOPS),
-  'Machine#dmesg': () => machine.dmesg(OOPS),
-  'EventLog#start': () => machine.events.start(OOPS),
-  'DmaDebug#set': () => machine.dmaDebug.set(OOPS),
-  'DmaDebug#places': () => machine.dmaDebug.places(OOPS),
-  'I915Device#createObject': () => gpu.createObject(4096, OOPS),
-  'I915Device#createUserptr': () => gpu.createUserptr(new mainEntry.Process(machine.ram), 0, 4096, OOPS),
-  'I915Device#execbuffer': () => gpu.execbuffer(gpu.createContext(), [{ object: gpu.createObject(4096) }], OOPS),
-  'GemObject#bind': () => gpu.createObject(4096).bind(gpu.ggtt, OOPS),
-  'WorkerPool.create': () => threadsEntry.WorkerPool.create(1, OOPS),
-  'WorkerPool#close': async () => {
+/** The calls, with the options that a test gives. */
+const ROWS: Record<string, (o: never) => unknown> = {
+  stress: (o) => mainEntry.stress(o),
+  bench: (o) => mainEntry.bench(o),
+  failNth: (o) => mainEntry.failNth(scenario, o),
+  failNthAsync: (o) => mainEntry.failNthAsync(scenario, o),
+  runScenario: (o) => mainEntry.runScenario('L1', o),
+  runScenarioAsync: (o) => mainEntry.runScenarioAsync('L1', o),
+  stressThreads: (o) => mainEntry.stressThreads(o),
+  verify: (o) => mainEntry.verify('test/golden/iova/c_full.txt.gz', o),
+  verifyAsync: (o) => mainEntry.verifyAsync('test/golden/iova/c_full.txt.gz', o),
+  readTrace: (o) => mainEntry.readTrace(mainEntry.inMemory(WASM), o),
+  formatFtrace: (o) => mainEntry.formatFtrace([], o),
+  whatIf: (o) => mainEntry.whatIf(new mainEntry.Rebuild().operations, o),
+  whatIfAsync: (o) => mainEntry.whatIfAsync(new mainEntry.Rebuild().operations, o),
+  verifyTraceAsync: (o) => mainEntry.verifyTraceAsync(new mainEntry.Rebuild().operations, o),
+  'IovaDomain.standalone': (o) => mainEntry.IovaDomain.standalone(o),
+  i915Vocabulary: (o) => mainEntry.i915Vocabulary(o),
+  'new Machine': (o) => new Machine(o),
+  'new Audit': (o) => new mainEntry.Audit(o),
+  'new FtraceWriter': (o) => new mainEntry.FtraceWriter(o),
+  'new DmaDevice': (o) => new mainEntry.DmaDevice(machine, o),
+  'new DmaDomain': (o) => new mainEntry.DmaDomain(machine, o),
+  'new IovaDomain': (o) => new mainEntry.IovaDomain(machine, o),
+  'Machine#addDevice': (o) => machine.addDevice(o),
+  'Machine#createDmaPool': (o) => machine.createDmaPool(machine.addDevice(), o),
+  'Machine#addI915': (o) => machine.addI915(o),
+  'Machine#addDriver': (o) => machine.addDriver(mainEntry.i915Driver, o),
+  'ScatterTable.fromPages': (o) => ScatterTable.fromPages(machine, [300], o),
+  'ScatterTable.allocate': (o) => ScatterTable.allocate(machine, 1, o),
+  'Process#mmap': (o) => new mainEntry.Process(machine.ram).mmap(4096, o),
+  'IovaDomain#alloc': (o) => new mainEntry.IovaDomain(machine).alloc(1, o),
+  'IovaDomain#allocFast': (o) => new mainEntry.IovaDomain(machine).allocFast(1, o),
+  'Machine#dmesg': (o) => machine.dmesg(o),
+  'EventLog#start': (o) => machine.events.start(o),
+  'DmaDebug#set': (o) => machine.dmaDebug.set(o),
+  'DmaDebug#places': (o) => machine.dmaDebug.places(o),
+  'I915Device#createObject': (o) => gpu.createObject(4096, o),
+  'I915Device#createUserptr': (o) => gpu.createUserptr(new mainEntry.Process(machine.ram), 0, 4096, o),
+  'I915Device#execbuffer': (o) => gpu.execbuffer(gpu.createContext(), [{ object: gpu.createObject(4096) }], o),
+  'GemObject#bind': (o) => gpu.createObject(4096).bind(gpu.ggtt, o),
+  'WorkerPool.create': (o) => threadsEntry.WorkerPool.create(1, o),
+  'WorkerPool#close': async (o) => {
     await using pool = await threadsEntry.WorkerPool.create(1, { ram: '16MiB' });
-    await pool.close(OOPS);
+    await pool.close(o);
   },
-  buildDriver: () => driverEntry.buildDriver(OOPS),
-  runDriver: () => driverEntry.runDriver(WASM, {} as never, OOPS),
-  driverFailNth: () => driverEntry.driverFailNth(WASM, 'x', OOPS),
-  driverStress: () => driverEntry.driverStress(WASM, 'x', OOPS),
-  'new CDriver': () => new driverEntry.CDriver(machine, WASM, {}, OOPS),
+  buildDriver: (o) => driverEntry.buildDriver(o),
+  runDriver: (o) => driverEntry.runDriver(WASM, {} as never, o),
+  driverFailNth: (o) => driverEntry.driverFailNth(WASM, 'x', o),
+  driverStress: (o) => driverEntry.driverStress(WASM, 'x', o),
+  'new Driver': (o) => new driverEntry.Driver(machine, WASM, {}, o),
 };
 
 /** Made by the library alone, or no options. */
@@ -140,12 +142,84 @@ const found = [...calls().keys()].filter((name) => !INNER.has(name));
 test('every call with options has a row', () => {
   expect(found.length).toBeGreaterThan(30);
   expect(found.filter((name) => !(name in ROWS))).toEqual([]);
+  expect(Object.keys(ROWS).filter((name) => !found.includes(name))).toEqual([]);
 });
 
 describe.each(Object.keys(ROWS))('%s', (name) => {
   test('refuses an unknown option', async () => {
-    const call = async (): Promise<unknown> => ROWS[name]();
+    const call = async (): Promise<unknown> => ROWS[name](OOPS);
     await expect(call()).rejects.toThrow(expect.objectContaining({ name: 'TypeError', code: 'ERR_INVALID_ARG_VALUE' }));
+  });
+});
+
+/** Options with which the call does its work, where none will not do; what is in them is counted, too. */
+const WORKING: Record<string, () => object> = {
+  stress: () => ({
+    ...{ operations: 20, shrink: false, machine: { ram: '16MiB', iommu: { mode: 'strict' } }, limits: { objects: 3 } },
+    ...{ weights: { create: 5 }, pages: [[1, 1]], seed: 1, seconds: 5, checkEvery: 10, faults: 0 },
+  }),
+  bench: () => ({ seconds: 0.01, batch: 1, dmaDebug: false, live: 0, granule: 1, mode: 'single', transfer: 0 }),
+  failNth: () => ({ machine: { ram: '64MiB' } }),
+  failNthAsync: () => ({ machine: { ram: '64MiB' } }),
+  stressThreads: () => ({ threads: 1, operations: 10, seed: 1, machine: { ram: '64MiB' } }),
+  runScenario: () => ({ driver: 'linux-4.1', seed: 2, onStep: () => {} }),
+  runScenarioAsync: () => ({ driver: 'linux-4.1', seed: 2, onStep: () => {} }),
+  readTrace: () => ({ name: 'x', codecs: { zstd: () => new Uint8Array(1) } }),
+  i915Vocabulary: () => ({ driver: 'linux-4.1' }),
+  whatIf: () => ({ mode: 'lazy', mask: 32, queue: 16, timeout: 5, kernel: 'linux-6.12', magazine: 5, swiotlb: '1MiB' }),
+  'new Audit': () => ({ at: '1000', device: 'x' }),
+  'new FtraceWriter': () => ({ task: 'x-1' }),
+  formatFtrace: () => ({ task: 'x-1' }),
+  'new Machine': () => ({
+    ...{ ram: { size: '16MiB', fragmentation: 0 }, iommu: { mode: 'lazy', flushQueue: { entries: 8 } }, cpus: 2 },
+    ...{ swiotlb: { size: '1MiB', force: false }, dmaDebug: { enabled: true }, kernel: 'linux-6.12', seed: 3 },
+  }),
+  'new DmaDomain': () => ({ mode: 'lazy', flushQueue: { entries: 8, milliseconds: 2 }, reserved: [[1, 2]] }),
+  'Machine#createDmaPool': () => ({ name: 'x', size: 32, align: 0, boundary: 0 }),
+  'DmaDebug#places': () => ({ text: { start: 0x1000000, length: 4096 } }),
+  'I915Device#createUserptr': () => ({ unsynchronized: true, readOnly: false, privileged: true }),
+  'Machine#addI915': () => ({ gen: 8, defects: { emptyUserptr: true }, driver: 'linux-4.1' }),
+  'GemObject#bind': () => ({ alignment: 4096, view: { type: 'partial', offset: 0, size: 1 } }),
+  'WorkerPool.create': () => ({ ram: { size: '16MiB' }, iommu: { mode: 'strict' } }),
+  'WorkerPool#close': () => ({ timeout: 100 }),
+  runDriver: () => ({
+    machine: { ram: { size: '64MiB' } },
+    random: { seed: 1, rate: 0 },
+    nth: 0,
+    survey: true,
+    kasan: true,
+  }),
+  'new Driver': () => ({ kasan: true, dmaBits: 64 }),
+  buildDriver: () => ({ files: ['/nowhere.c'], define: ['X'], include: ['/nowhere'], cache: '/tmp/gemdma-none' }),
+  driverFailNth: () => ({ all: true, timeLimit: 1000, machine: { ram: '64MiB' } }),
+  driverStress: () => ({ rounds: 1, seed: 1, timeLimit: 1000, machine: { ram: '64MiB' } }),
+};
+/** An object that notes what is read of it, and of what is in it, more than once. */
+function watched<T>(value: T, path: string, twice: string[]): T {
+  if (typeof value !== 'object' || value === null) return value;
+  const seen = new Set<PropertyKey>();
+  return new Proxy(value, {
+    get(target, key) {
+      const part = Reflect.get(target, key) as unknown;
+      if (typeof key === 'symbol' || (Array.isArray(target) && typeof part === 'function')) return part;
+      if (seen.has(key)) twice.push(`${path}.${key}`);
+      seen.add(key);
+      return watched(part, `${path}.${key}`, twice);
+    },
+  });
+}
+
+describe.each(found)('%s', (name) => {
+  test('reads each option once, and what is in it', async () => {
+    const twice: string[] = [];
+    const options = watched(WORKING[name]?.() ?? {}, 'options', twice);
+    try {
+      await ROWS[name](options as never);
+    } catch (error) {
+      // Some have no working arguments before their options.
+      if (!GemDmaError.is(error) && (error as { code?: string }).code === undefined) throw error;
+    }
+    expect(twice).toEqual([]);
   });
 });
 
@@ -170,7 +244,7 @@ test.each([
   ['swiotlb', () => new Machine({ swiotlb: { oops: 1 } as never })],
   ['dma-debug', () => new Machine({ dmaDebug: { oops: 1 } as never })],
   ['a flush queue', () => new mainEntry.DmaDomain(machine, { flushQueue: { oops: 1 } as never })],
-  ['a device of a driver', () => new driverEntry.CDriver(machine, WASM, OOPS)],
+  ['a device of a driver', () => new driverEntry.Driver(machine, WASM, OOPS)],
 ])('an unknown key inside %s is refused', async (_, call) => {
   await expect((async () => call())()).rejects.toThrow(expect.objectContaining({ name: 'TypeError' }));
 });
@@ -191,4 +265,20 @@ test.each([null, 5, 'x', [], () => 1])('options that are no object are refused: 
   ]) {
     await expect((async () => call())(), String(call)).rejects.toThrow(expect.objectContaining({ name: 'TypeError' }));
   }
+});
+
+test('what a check of options has read is what is used', () => {
+  const sources = readdirSync('src', { recursive: true, encoding: 'utf8' }).filter((path) => path.endsWith('.ts'));
+  const dropped = sources.flatMap((path) =>
+    readFileSync(`src/${path}`, 'utf8')
+      .split('\n')
+      .filter((line) =>
+        /^\s*(check(Options|LongCall|RunnerOptions|WhatIf|Replay|Limits|Weights|Pages)|readData|readList|readPfnList)\(/.test(
+          line,
+        ),
+      )
+      .map((line) => `${path}: ${line.trim()}`),
+  );
+  expect(sources.length).toBeGreaterThan(200);
+  expect(dropped).toEqual([]);
 });

@@ -2,6 +2,7 @@ import { copyFileSync, readFileSync, rmSync, symlinkSync, writeFileSync } from '
 import { join } from 'node:path';
 import { gunzipSync } from 'node:zlib';
 import { afterAll, describe, expect, test } from 'vitest';
+import { undocumented } from '../../scripts/undocumented.mjs';
 import { packedProject, root } from './packed.js';
 
 /** What README and guides say is done, in an empty project with the installed package. */
@@ -20,6 +21,10 @@ function node(program: string): string {
   expect([status, stderr]).toEqual([0, '']);
   return stdout;
 }
+
+test('every public member has a docstring', () => {
+  expect(undocumented()).toEqual([]);
+});
 
 test('the tutorial: a policy that leaks is found out, repaired, and passes', () => {
   const text = readFileSync(join(root, 'docs/guides/tutorial.md'), 'utf8');
@@ -64,7 +69,7 @@ describe("README's commands do what they say, from the installed package", () =>
   /** How long a reader has. */
   const shorter = (words: string): string =>
     words.replace('--seconds 2', '--seconds 0.1').replace(/--fail-nth$/, '--fail-nth bounce');
-  const leaks = (words: string): boolean => words.startsWith('stress --policy i915-4.1');
+  const leaks = (words: string): boolean => words.startsWith('stress --driver linux-4.1');
   const runnable = commands.filter((words) => built === 0 || !words.startsWith('driver'));
   test.each(runnable)('gemdma %s', (words) => {
     const args = shorter(words)

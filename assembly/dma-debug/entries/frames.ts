@@ -9,7 +9,7 @@
 
 import { DmaDevice, OPS_IOMMU } from '../../device/device';
 import { IommuDomain, domainOf } from '../../iommu/domain';
-import { iommuIovaToPhys } from '../../iommu/formats';
+import { iommuIovaToPhys } from '../../iommu/ops';
 import { pageSlot } from './cacheline';
 import {
   ENTRY_COUNTED, ENTRY_LISTED, ENTRY_PAGES, ENTRY_RUN, ENTRY_SCATTERED, ENTRY_UNINDEXED, ENTRY_WALKED, Entry,

@@ -1,14 +1,12 @@
 // An AMD domain (struct protection_domain): a root of 3 to 6 levels that grows when an address needs it, and never
 // shrinks. Unmapping frees no tables: they are freed when a large page is mapped over them, or with the domain.
 
-import { IommuDomain } from '../domain';
+import { PAGE_SIZE } from '../../ram/ram';
+import { DOMAIN_SIZE, IommuDomain } from '../domain';
 import { TABLE_SIZE, TABLE_WINDOW, tableAlloc, tableFree } from '../tables';
 import { unitOf } from '../unit';
 import { deviceTableSync } from './device-table';
-import { FIRST_MODE, MAX_MODE, TABLE_ENTRIES, isPointer, pointerEntry, tableOf, topOf } from './pte';
-
-/** IommuDomain.flags: the unit caches what is not present, as a hypervisor's does; mapping flushes, too (amd_iommu_np_cache). */
-export const AMD_NP_CACHE: u32 = 1;
+import { FIRST_MODE, MAX_MODE, PTE_ADDRESS, TABLE_ENTRIES, isPointer, pointerEntry, tableOf, topOf } from './pte';
 
 // @ts-ignore: decorator
 @unmanaged
@@ -43,16 +41,16 @@ export function amdOf(domain: IommuDomain): AmdDomain {
   return changetype<AmdDomain>(domain);
 }
 
-/** formatWidth: the tables span all 64 bits, whatever `levels` says: they begin with three. Any page size from 4 KiB to 2^51. */
+/** AmdFormat.width: the tables span all 64 bits, whatever `levels` says: they begin with three. Any page size from 4 KiB to 2^51. */
 export function amdWidth(width: u32, pageSizes: u64): u32 {
   if (width > 64 || (width != 0 && width < 21)) return 0;
-  if ((pageSizes & 0x1000) == 0 || (pageSizes & ~0x000ffffffffff000) != 0) return 0;
+  if ((pageSizes & PAGE_SIZE) == 0 || (pageSizes & ~PTE_ADDRESS) != 0) return 0;
   return width == 0 ? 64 : width;
 }
 
-/** domainInit. */
+/** AmdFormat.init. */
 export function amdDomainInit(at: IommuDomain, pageSizes: u64): bool {
-  assert(offsetof<AmdDomain>() <= 192); // DOMAIN_SIZE
+  assert(offsetof<AmdDomain>() <= DOMAIN_SIZE);
   const domain = amdOf(at);
   domain.sizes = pageSizes;
   domain.levels = FIRST_MODE;
@@ -60,7 +58,7 @@ export function amdDomainInit(at: IommuDomain, pageSizes: u64): bool {
   return domain.root != 0;
 }
 
-/** domainFree. */
+/** AmdFormat.free. */
 export function amdDomainFree(at: IommuDomain): void {
   const domain = amdOf(at);
   tableDetach(domain, domain.root, domain.levels);

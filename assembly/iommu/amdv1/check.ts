@@ -11,7 +11,7 @@ import {
 
 const POINTER_FLAGS: u64 = PTE_READ | PTE_WRITE;
 
-/** formatCheck. */
+/** AmdFormat.check. */
 export function amdCheck(at: IommuDomain): u32 {
   const domain = amdOf(at);
   const count = countTables(domain.ctx, domain.root, domain.levels);

@@ -62,7 +62,7 @@ function translating(domain: IommuDomain): u64 {
   return TABLE_WINDOW | <u64>domain.root | (<u64>domain.levels << DTE_MODE_SHIFT) | PTE_READ | PTE_WRITE | DTE_VALID;
 }
 
-/** formatAttach: writes the device table entry (set_dte_entry). */
+/** AmdFormat.attach: writes the device table entry (set_dte_entry). */
 export function amdAttach(unit: Iommu, device: DmaDevice, domain: IommuDomain | null): i32 {
   const entry = deviceEntryMake(unit, device.sourceId);
   if (entry == null) {
@@ -75,7 +75,7 @@ export function amdAttach(unit: Iommu, device: DmaDevice, domain: IommuDomain | 
   return 0;
 }
 
-/** formatDetach. */
+/** AmdFormat.detach. */
 export function amdDetach(unit: Iommu, device: DmaDevice): bool {
   const entry = deviceEntry(unit, device.sourceId);
   if (entry == null || entry.low == 0) return false;
@@ -96,7 +96,7 @@ export function deviceTableSync(unit: Iommu, domain: IommuDomain): void {
   }
 }
 
-/** formatLookup. */
+/** AmdFormat.lookup. */
 export function amdLookup(unit: Iommu, device: DmaDevice, address: u64, write: bool): IommuDomain | null {
   const entry = deviceEntry(unit, device.sourceId);
   if (entry == null || entry.low == 0) {
@@ -120,7 +120,7 @@ function domainWithId(unit: Iommu, id: u32): IommuDomain | null {
   return null;
 }
 
-/** formatAttached. */
+/** AmdFormat.attached. */
 export function amdAttached(unit: Iommu): u32 {
   if (unit.deviceTable == 0) return 0;
   let count: u32 = 0;

@@ -7,7 +7,7 @@
 // PR: the page is present. RW: a write. PE: it is there and does not allow that.
 
 import { DmaDevice } from '../../device/device';
-import { logFault } from '../fault-log';
+import { logFault, sayFault } from '../fault-log';
 import { Iommu } from '../unit';
 
 export const IO_PAGE_FAULT: u32 = 2;
@@ -21,4 +21,5 @@ export function amdFault(unit: Iommu, device: DmaDevice, address: u64, write: bo
   if (present) flags |= FAULT_FLAG_PRESENT | FAULT_FLAG_PERMISSION;
   const low = device.sourceId | (<u64>domainId << 32) | (<u64>flags << 48) | (<u64>IO_PAGE_FAULT << 60);
   logFault(unit, device, address, write, flags, domainId, low, address);
+  sayFault(device, address, write, flags, domainId);
 }

@@ -2,14 +2,14 @@
 
 import { iotlbFlushDomain, iotlbFlushPages } from '../iotlb';
 import { AMD_CALL_FLUSH, noteCall } from './calls';
-import { AMD_NP_CACHE, AmdDomain } from './amd-domain';
+import { AmdDomain } from './amd-domain';
 
 /**
  * Flushes [iova, iova + size). A unit that caches what is not present, as a hypervisor's does, is only flushed in aligned powers
  * of two.
  */
 export function flushPages(domain: AmdDomain, iova: u64, size: u64): void {
-  if ((domain.flags & AMD_NP_CACHE) == 0) {
+  if (!domain.flushesMaps) {
     flushOnce(domain, iova, size);
     return;
   }

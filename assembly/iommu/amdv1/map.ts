@@ -9,7 +9,7 @@ import { iotlbUnmapped } from '../iotlb';
 import { pageCount, pageShift } from '../pgsize';
 import { TABLE_SIZE } from '../tables';
 import { AMD_CALL_MAP, noteCall } from './calls';
-import { AMD_NP_CACHE, AmdDomain, amdOf, grow, reaches, tableDetach, tableLink, tablesRelease } from './amd-domain';
+import { AmdDomain, amdOf, grow, reaches, tableDetach, tableLink, tablesRelease } from './amd-domain';
 import { flushGathered, flushPages } from './flush';
 import {
   PTE_FORCE_COHERENT, PTE_PRESENT, PTE_READ, PTE_WRITE, NEXT_LEVEL_SIZED, firstSlot, isPointer, isPresent, leafEntry,
@@ -70,7 +70,6 @@ function mapRun(domain: AmdDomain, iova: u64, phys: u64, size: u64, prot: u32): 
     }
   }
   domain.mapped = mapped;
-  if ((domain.flags & AMD_NP_CACHE) != 0 && size != 0) flushPages(domain, iova, size);
   return 0;
 }
 

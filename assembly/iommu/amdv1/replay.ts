@@ -2,15 +2,18 @@
 // passes BigInts; none of these calls is on a hot path.
 
 import { IommuDomain } from '../domain';
+import { tablesDump } from '../dump';
+import { iommuMap } from '../ops';
+import { PAGE_SHIFT } from '../../ram/ram';
 import { amdOf } from './amd-domain';
 import { flushGathered } from './flush';
-import { amdMap } from './map';
+import { AmdFormat } from './format';
 import { amdUnmap } from './unmap';
 import { amdIovaToPhys } from './walk';
 
 /** iommu_map. Contract of iommuMap. */
 export function amdReplayMap(domain: IommuDomain, iova: u64, phys: u64, size: u64, prot: u32): i32 {
-  return amdMap(domain, iova, phys, size, prot);
+  return iommuMap(domain, iova, phys, size, prot);
 }
 
 /** iommu_unmap: with the flush. */
@@ -31,9 +34,19 @@ export function amdReplayIovaToPhys(domain: IommuDomain, iova: u64): u64 {
   return amdIovaToPhys(domain, iova);
 }
 
+/** The entries whose slots meet [first, last]. Contract of tablesDump. */
+export function amdEntriesDump(domain: IommuDomain, first: u64, last: u64, buffer: usize, size: u32, skip: u32): u32 {
+  return tablesDump<AmdFormat>(domain, first >> PAGE_SHIFT, last >> PAGE_SHIFT, buffer, size, skip);
+}
+
 /** Table pages that a domain may have, 0 for no limit. */
 export function amdReplayLimit(domain: IommuDomain, pages: u32): void {
   amdOf(domain).tableLimit = pages;
+}
+
+/** Whether maps flush, too (amd_iommu_np_cache): elsewhere a property of the unit. */
+export function amdReplayNpCache(domain: IommuDomain, on: bool): void {
+  domain.flushesMaps = on;
 }
 
 /** Table pages freed by maps so far. */

@@ -42,7 +42,7 @@ export function amdIovaToPhys(at: IommuDomain, iova: u64): u64 {
   return ((entry & PTE_ADDRESS) & ~offset) | (iova & offset);
 }
 
-/** formatWalk: the hardware takes the very entry of the address, not the first of its set. */
+/** AmdFormat.walk: the hardware takes the very entry of the address, not the first of its set. */
 export function amdWalk(at: IommuDomain, address: u64): u64 {
   const domain = amdOf(at);
   if (address > topOf(domain.levels)) return 0;
@@ -62,7 +62,7 @@ export function amdWalk(at: IommuDomain, address: u64): u64 {
   }
 }
 
-/** formatBlocked. */
+/** AmdFormat.blocked. */
 export function amdBlocked(unit: Iommu, device: DmaDevice, domain: IommuDomain, address: u64, write: bool): void {
   amdFault(unit, device, address, write, domain.id, amdWalk(domain, address) != 0);
 }

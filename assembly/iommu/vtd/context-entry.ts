@@ -57,7 +57,7 @@ function contextEntryMake(unit: Iommu, sourceId: u32): ContextEntry | null {
   return contextEntry(unit, sourceId);
 }
 
-/** formatAttach: writes the context entry. */
+/** VtdFormat.attach: writes the context entry. */
 export function vtdAttach(unit: Iommu, device: DmaDevice, domain: IommuDomain | null): i32 {
   const hadRoot = unit.deviceTable;
   const entry = contextEntryMake(unit, device.sourceId);
@@ -81,7 +81,7 @@ export function vtdAttach(unit: Iommu, device: DmaDevice, domain: IommuDomain | 
   return 0;
 }
 
-/** formatDetach. */
+/** VtdFormat.detach. */
 export function vtdDetach(unit: Iommu, device: DmaDevice): bool {
   const entry = contextEntry(unit, device.sourceId);
   if (entry == null || (entry.low & ENTRY_PRESENT) == 0) return false;
@@ -90,7 +90,7 @@ export function vtdDetach(unit: Iommu, device: DmaDevice): bool {
   return true;
 }
 
-/** formatLookup. */
+/** VtdFormat.lookup. */
 export function vtdLookup(unit: Iommu, device: DmaDevice, address: u64, write: bool): IommuDomain | null {
   const context = contextEntry(unit, device.sourceId);
   if (context == null) {
@@ -129,7 +129,7 @@ export function contextDomain(unit: Iommu, entry: u64, id: u32): IommuDomain | n
   return null;
 }
 
-/** formatAttached. */
+/** VtdFormat.attached. */
 export function vtdAttached(unit: Iommu): u32 {
   if (unit.deviceTable == 0) return 0;
   let count: u32 = 0;

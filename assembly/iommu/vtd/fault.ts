@@ -6,7 +6,7 @@ import { Iommu } from '../unit';
 import { faultsSilent } from './context-entry';
 import { VTD_BEYOND_WIDTH, VTD_READ, VTD_WRITE, vtdFault } from './fault-record';
 
-/** formatBlocked. */
+/** VtdFormat.blocked. */
 export function vtdBlocked(unit: Iommu, device: DmaDevice, domain: IommuDomain, address: u64, write: bool): void {
   if (faultsSilent(unit, device)) return;
   const reason = address >= addressLimit(domain) ? VTD_BEYOND_WIDTH : write ? VTD_WRITE : VTD_READ;

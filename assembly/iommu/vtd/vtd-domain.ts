@@ -10,14 +10,14 @@ import {
 import { straysCount, straysFree } from './stray';
 import { NO_KEY, Position, VtdDomain, pfnLimit, positionAt, positionOf, subtreeFree, tableFind, vtdOf } from './tables';
 
-/** formatWidth: 3 to 5 levels; 4 KiB pages, 2 MiB with them, 1 GiB with both. */
+/** VtdFormat.width: 3 to 5 levels; 4 KiB pages, 2 MiB with them, 1 GiB with both. */
 export function vtdWidth(levels: u32, width: u32, pageSizes: u64): u32 {
   if (levels < 3 || levels > 5 || width > 12 + levels * LEVEL_STRIDE || (width != 0 && width < 21)) return 0;
   if (pageSizes != 0x1000 && pageSizes != 0x201000 && pageSizes != 0x40201000) return 0;
   return width == 0 ? 12 + levels * LEVEL_STRIDE : width;
 }
 
-/** domainInit. */
+/** VtdFormat.init. */
 export function vtdDomainInit(at: IommuDomain, pageSizes: u64): bool {
   const domain = vtdOf(at);
   const root = tableAllocZeroed(unitOf(domain));
@@ -33,14 +33,14 @@ export function vtdDomainInit(at: IommuDomain, pageSizes: u64): bool {
   return true;
 }
 
-/** domainFree. */
+/** VtdFormat.free. */
 export function vtdDomainFree(at: IommuDomain): void {
   const domain = vtdOf(at);
   subtreeFree(domain, domain.root, domain.levels);
   straysFree(domain);
 }
 
-/** formatCheck. */
+/** VtdFormat.check. */
 export function vtdCheck(at: IommuDomain): u32 {
   const domain = vtdOf(at);
   const count = countTables(domain.ctx, domain.root, domain.levels);

@@ -4,7 +4,7 @@ import { IommuDomain, leafPack, leafPhys } from '../domain';
 import { PTE_ADDRESS, PTE_LARGE, PTE_PRESENT, levelShift, slotAt, tableOf } from './pte';
 import { pfnLimit, positionOf, vtdOf } from './tables';
 
-/** formatWalk. */
+/** VtdFormat.walk. */
 export function vtdWalk(at: IommuDomain, address: u64): u64 {
   const domain = vtdOf(at);
   const pfn = address >> 12;

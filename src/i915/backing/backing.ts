@@ -23,6 +23,10 @@ export interface Backing extends GemBacking<GemObject> {
   truncate(object: GemObject): void;
 }
 
+/**
+ * Where an object's pages come from: shmem, one contiguous piece, memory stolen by the firmware, another driver's
+ * dma-buf, a process's memory.
+ */
 export type BackingKind = 'shmem' | 'phys' | 'stolen' | 'dma-buf' | 'userptr';
 
 /** The three kinds of DMA mapping that the commit message distinguishes. */

@@ -91,4 +91,5 @@ export const HOOKS = [
   'export',
 ] as const;
 
+/** A moment at which a policy is called, by the driver's function: `bind`, `get_pages`, ... */
 export type HookName = (typeof HOOKS)[number];

@@ -1,10 +1,4 @@
-import {
-  AMD_CALL_FLUSH,
-  AMD_CALL_MAP,
-  AMD_CALLS_MAX,
-  AMD_NP_CACHE,
-  FORMAT_AMDV1,
-} from '../../core/generated/constants.js';
+import { AMD_CALL_FLUSH, AMD_CALL_MAP, AMD_CALLS_MAX, FORMAT_AMDV1 } from '../../core/generated/constants.js';
 import type { ContextHandle, IommuDomainHandle } from '../../core/generated/exports.js';
 import { AmdCallView } from '../../core/generated/records.js';
 import { held, made } from '../../core/handle.js';
@@ -48,7 +42,7 @@ class AmdReplay implements LineReplay {
       'machine_create',
       'machine',
     );
-    this.#core.exports.iommuMake(this.#context, FORMAT_AMDV1);
+    this.#core.exports.iommuMake(this.#context, FORMAT_AMDV1, false);
     this.#operations = {
       new: (line, record) => this.#new(line, record),
       map: (line, record) => this.#watch(record, () => this.#map(line, record)),
@@ -102,9 +96,9 @@ class AmdReplay implements LineReplay {
     const { amdCallsStart, domainCreate } = this.#core.exports;
     this.#free();
     this.#pageSizes = this.#address(line, 'pgsize_bitmap', record.pgsize_bitmap);
-    const flags = record.np_cache ? AMD_NP_CACHE : 0;
-    this.#made = domainCreate(this.#context, 3, 0, Number(this.#pageSizes), flags);
+    this.#made = domainCreate(this.#context, 3, 0, Number(this.#pageSizes), 0);
     if (this.#made === 0) this.#read.fail(line, `no domain with page sizes ${record.pgsize_bitmap}`);
+    this.#core.tools.amdReplayNpCache(this.#domain, Boolean(record.np_cache));
     if (!amdCallsStart(this.#domain)) this.#read.fail(line, 'no memory to record calls');
     return {};
   }

@@ -3,7 +3,7 @@ import { readKernelLog } from '../../core/kernel-log.js';
 import { viewOf } from '../../dma-debug/checks.js';
 import { dumpLines } from '../../dma-debug/dump.js';
 import { BUS, type KernelMessage, type MessageContext, messageOf } from '../../dmesg/message.js';
-import { iommuFormat } from '../../iommu-formats/index.js';
+import { IOMMU_FORMATS } from '../../iommu-formats/index.js';
 import { kernelOfRecording } from '../kernel.js';
 import { FieldReader, type Recording, type RecordingFormat } from '../recording.js';
 import { type Difference, replayLines } from '../replay.js';
@@ -83,7 +83,7 @@ class TextCase {
     replay.perform();
     const meaning: MessageContext = {
       ...{ words: messages, types: dmaDebug.types, entries: ENTRIES },
-      format: () => iommuFormat('vtd'),
+      format: () => IOMMU_FORMATS[0],
       device: (id) => this.#names(replay, id),
     };
     const said = readKernelLog(replay.host.core, replay.host.context, viewOf)

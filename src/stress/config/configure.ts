@@ -1,4 +1,4 @@
-import { checkObject } from '../../core/arguments.js';
+import { checkObject, readData } from '../../core/arguments.js';
 import { checkInteger, outOfRange } from '../../core/errors.js';
 import type { AbortSignalLike } from '../../core/slices.js';
 import { type MachineOptions, machineConfig } from '../../machine/config.js';
@@ -23,11 +23,13 @@ export interface StressRunOptions {
   machine?: MachineOptions;
   /** Single weights and limits, over those of the profile. */
   weights?: Readonly<Record<string, number>>;
+  /** Most live things by kind, over those of the profile. */
   limits?: StressProfile['limits'];
   /** Sizes of objects and lists in pages with their weights, in place of the profile's. */
   pages?: StressProfile['pages'];
-  /** When to stop: whichever comes first. Defaults 1,000,000 operations and 60 seconds. */
+  /** Operations after which the run ends. Default 1,000,000. What comes first, this or `seconds`, ends it. */
   operations?: number;
+  /** Seconds of real time after which the run ends. Default 60. */
   seconds?: number;
   /** Operations between two complete checks. Default 4096. */
   checkEvery?: number;
@@ -43,15 +45,19 @@ export interface StressRunOptions {
 
 /** Where a run stands. */
 export interface StressProgress {
+  /** Operations done. */
   operations: number;
   /** Operations that were asked for. */
   total: number;
+  /** Seconds of real time so far. */
   seconds: number;
+  /** Live GEM objects. */
   objects: number;
   /** Live DMA mappings over all devices. */
   mappings: number;
   /** Share of the most contended device address space that is in use, 0 to 1; 0 without an IOMMU. */
   iovaUse: number;
+  /** Findings of dma-debug so far, those that the profile expects included. */
   findings: number;
 }
 
@@ -84,24 +90,23 @@ function configOf(
   options: StressRunOptions,
   repertoire: Repertoire,
 ): StressConfig {
-  if (options.limits !== undefined) checkLimits('limits', options.limits, repertoire.vocabularies);
+  const limits = options.limits && checkLimits('limits', options.limits, repertoire.vocabularies);
   if (options.machine !== undefined) checkObject('machine', options.machine);
   const faults = options.faults ?? 0;
   if (!(faults >= 0 && faults <= 1)) throw outOfRange('faults', '>= 0 && <= 1', faults);
-  if (options.weights !== undefined) checkWeights('weights', options.weights);
-  const weights = { ...profile.weights, ...options.weights };
+  const weights = { ...profile.weights, ...(options.weights && checkWeights('weights', options.weights)) };
   const total = Object.values(weights).reduce((sum, weight) => sum + weight, 0);
   const seed = checkInteger('seed', options.seed ?? 1, 0, 0xffffffff);
   const config: StressConfig = {
     ...profile,
     profile: name,
     seed,
-    subject: repertoire.vocabularies[0].name,
+    driver: repertoire.vocabularies[0].name,
     weights:
       faults > 0 ? { ...weights, [faultOperation.name]: (total * faults) / (1 - Math.min(faults, 0.9)) } : weights,
-    limits: { ...profile.limits, ...options.limits },
-    pages: options.pages ?? profile.pages,
-    machine: { seed, ...profile.machine, ...options.machine },
+    limits: { ...profile.limits, ...limits },
+    pages: options.pages ? checkPages('pages', options.pages) : profile.pages,
+    machine: { seed, ...profile.machine, ...readData('machine', options.machine) },
     ...Object.assign({}, ...repertoire.vocabularies.map((vocabulary) => vocabulary.configure?.(profile))),
     checkEvery: checkInteger('checkEvery', options.checkEvery ?? DEFAULT_CHECK_EVERY, 1, Number.MAX_SAFE_INTEGER),
     faults,
@@ -109,7 +114,6 @@ function configOf(
     ...(faults > 0 && { expected: [...(profile.expected ?? []), 'OOM_DISABLED', 'CACHELINE_ENOMEM'] }),
   };
   operationTable(repertoire.kinds, config.weights);
-  checkPages('pages', config.pages);
   machineConfig(config.machine);
   return config;
 }

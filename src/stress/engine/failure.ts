@@ -12,10 +12,15 @@
  */
 export type FailureKind = 'finding' | 'structure' | 'accounting' | 'contents' | 'fault' | 'error' | 'teardown';
 
+/** Something that does not hold, in a stress run. */
 export class StressFailure extends Error {
+  /** Always `StressFailure`. */
   override readonly name = 'StressFailure';
+  /** What sort of failure it is. */
   readonly kind: FailureKind;
+  /** Which one of that kind, see `FailureKind`: the same for a shorter sequence that fails alike. */
   readonly id: string;
+  /** Values that say more; keys depend on `kind`. */
   readonly details: Readonly<Record<string, unknown>>;
 
   constructor(kind: FailureKind, id: string, message: string, details: Record<string, unknown> = {}) {

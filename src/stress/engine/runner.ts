@@ -1,4 +1,4 @@
-import { GemDmaError, invalidValue } from '../../core/errors.js';
+import { badValue, GemDmaError, invalidValue } from '../../core/errors.js';
 import { StressFailure } from './failure.js';
 import type { Operation, OperationKind } from './operation.js';
 import { type Random, Weighted } from './random.js';
@@ -15,11 +15,13 @@ export interface StressWorld {
 
 /** What a run did. All counts follow from the seed and the number of operations alone. */
 export interface Tally {
+  /** Operations drawn, those that found nothing to do included. */
   operations: number;
   /** Operations that did something, by kind. */
   done: Record<string, number>;
   /** Operations that the emulated kernel refused, by errno name: full address spaces, no memory, purged objects. */
   refused: Record<string, number>;
+  /** Complete checks of every structure and every sum. */
   checks: number;
 }
 
@@ -45,7 +47,7 @@ export class Runner<World extends StressWorld> {
    */
   apply(operation: Operation): boolean {
     const kind = this.byName.get(operation.op);
-    if (kind === undefined) throw new TypeError(`there is no operation '${operation.op}'`);
+    if (kind === undefined) throw badValue(`there is no operation '${operation.op}'`);
     return this.applyKind(kind, operation);
   }
 

@@ -14,6 +14,7 @@ import type { HammerData, HammerReply } from './hammer-job.js';
 export interface ThreadStressOptions extends LongCallOptions {
   /** Workers, 1 to 63. Default 2. */
   threads?: number;
+  /** Decides what each worker does; not the order in which they come. Default 1. */
   seed?: number;
   /** Of all workers together. Default 2,000,000. */
   operations?: number;
@@ -26,11 +27,17 @@ const THREAD_STRESS_OPTIONS = optionNames<ThreadStressOptions>({
   ...{ threads: true, seed: true, operations: true, machine: true },
 });
 
+/** What came of workers on one memory. */
 export interface ThreadStressResult {
+  /** Workers. */
   threads: number;
+  /** The seed. */
   seed: number;
+  /** Operations of all workers together. */
   operations: number;
+  /** Mappings made. */
   mapped: number;
+  /** Mappings refused, as when the address space is full. */
   refused: number;
   /** Acquisitions that found a lock held, by what it guards. */
   contention: Contention;
@@ -38,7 +45,13 @@ export interface ThreadStressResult {
   failures: string[];
   /** Only when the signal was aborted: fewer operations were done than asked for. */
   interrupted?: true;
-  timing: { seconds: number; operationsPerSecond: number };
+  /** How long it took in real time. */
+  timing: {
+    /** Seconds. */
+    seconds: number;
+    /** Operations a second, of all workers together. */
+    operationsPerSecond: number;
+  };
 }
 
 /** Addresses below 4 GiB come first behind an IOMMU; without one they are RAM's, which leaves a hole of 1 GiB below. */
@@ -48,7 +61,7 @@ const DEFAULT_OPERATIONS = 2_000_000;
 
 /** @throws TypeError or RangeError for options that cannot be */
 export async function hammerThreads(options: ThreadStressOptions = {}): Promise<ThreadStressResult> {
-  checkLongCall(options, THREAD_STRESS_OPTIONS);
+  options = checkLongCall(options, THREAD_STRESS_OPTIONS);
   if (options.machine !== undefined) checkObject('machine', options.machine);
   const threads = checkInteger('threads', options.threads ?? 2, 1, 63);
   const seed = checkInteger('seed', options.seed ?? 1, 0, 0xffffffff);

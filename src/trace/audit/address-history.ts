@@ -1,3 +1,4 @@
+import { badValue, checkInteger, invalidType } from '../../core/errors.js';
 import { PAGE_SIZE as PAGE } from '../../core/generated/constants.js';
 import { EVENT, type EventNumber, NO_CPU, ROW, type TraceBatch } from '../batch.js';
 import type { LiveMappings } from './live.js';
@@ -77,8 +78,9 @@ export class AddressHistory {
 }
 
 function pageOf(at: string | number): number {
-  if (typeof at === 'number') return Math.floor(at / PAGE);
+  if (typeof at === 'number') return Math.floor(checkInteger('at', at, 0, Number.MAX_SAFE_INTEGER) / PAGE);
+  if (typeof at !== 'string') throw invalidType('at', 'an address: a number, or hexadecimal digits', at);
   const digits = at.trim().replace(/^0x/i, '');
-  if (!/^[0-9a-f]{1,16}$/i.test(digits)) throw new TypeError(`at: '${at}' is no address in hexadecimal digits`);
+  if (!/^[0-9a-f]{1,16}$/i.test(digits)) throw badValue(`at: '${at}' is no address in hexadecimal digits`);
   return Number.parseInt(digits.slice(0, -3) || '0', 16);
 }

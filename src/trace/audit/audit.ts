@@ -53,9 +53,9 @@ export class Audit {
   private readonly onlyDevice: number;
 
   constructor(options: AuditOptions = {}) {
-    checkOptions('options', options, optionNames<AuditOptions>({ at: true, device: true }));
-    const { at } = options;
-    const device = checkString('device', options.device);
+    const given = checkOptions('options', options, optionNames<AuditOptions>({ at: true, device: true }));
+    const { at } = given;
+    const device = checkString('device', given.device);
     this.watched = at === undefined ? null : new AddressHistory(at, this.pairing.live, this.strings);
     this.onlyDevice = device === undefined ? 0 : this.strings.of(device);
   }

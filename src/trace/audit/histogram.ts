@@ -7,13 +7,21 @@ const SUB_BITS = 4;
 const SUB = 1 << SUB_BITS;
 const BUCKETS = SUB * 52;
 
+/** How values are spread. Percentiles are right to 6 %, the other figures exact; all are 0 when there is no value. */
 export interface Percentiles {
+  /** Values. */
   count: number;
+  /** The smallest. */
   min: number;
+  /** The median. */
   p50: number;
+  /** 90 of 100 values are no larger. */
   p90: number;
+  /** 99 of 100 values are no larger. */
   p99: number;
+  /** The largest. */
   max: number;
+  /** All together. */
   sum: number;
 }
 

@@ -26,8 +26,8 @@ export class FtraceWriter {
   private clock = 0;
 
   constructor(options: FtraceOptions = {}) {
-    checkOptions('options', options, optionNames<FtraceOptions>({ task: true }));
-    this.task = checkString('task', options.task) ?? 'gemdma-1';
+    const { task } = checkOptions('options', options, optionNames<FtraceOptions>({ task: true }));
+    this.task = checkString('task', task) ?? 'gemdma-1';
   }
 
   /** The first lines of a file. */

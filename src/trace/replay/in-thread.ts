@@ -1,7 +1,7 @@
 import { Worker } from 'node:worker_threads';
 import { checkLongCall } from '../../core/arguments.js';
 import type { AbortSignalLike } from '../../core/slices.js';
-import type { Operations } from './operations.js';
+import { Operations } from './operations.js';
 import type { ReplayRequest } from './replay-worker.js';
 import type { TraceVerification } from './verify.js';
 import { checkWhatIf, type WhatIfOptions, type WhatIfResult } from './what-if.js';
@@ -35,13 +35,12 @@ export async function whatIfAsync(
   options: WhatIfOptions = {},
   call: ReplayCallOptions = {},
 ): Promise<WhatIfResult | null> {
-  checkWhatIf(options);
-  return inThread<WhatIfResult>({ operations, options }, call);
+  return inThread<WhatIfResult>({ operations, options: checkWhatIf(options) }, call);
 }
 
 async function inThread<Result>(request: ReplayRequest, call: ReplayCallOptions): Promise<Result | null> {
-  checkLongCall(call, ['signal']);
-  const { signal } = call;
+  const { signal } = checkLongCall(call, ['signal']);
+  Operations.check(request.operations);
   if (signal?.aborted) return null;
   const worker = new Worker(new URL('./replay-worker.js', import.meta.url), { workerData: request });
   const stop = (): void => void worker.terminate();

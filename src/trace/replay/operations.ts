@@ -1,3 +1,4 @@
+import { invalidType } from '../../core/errors.js';
 /** What a trace did, call by call, as columns: the input of a replay. Kept as a whole, some 80 bytes per call. */
 
 export const OP = { MAP: 1, UNMAP: 2, FLUSH: 3 } as const;
@@ -8,24 +9,38 @@ export const SHAPE = { PAGE: 0, COHERENT: 1, LIST: 2, RESOURCE: 3 } as const;
 /** The entries of a list: physical address and length of each, in pairs. */
 export type OperationList = Float64Array;
 
+/**
+ * What a trace did, call by call, as columns: element `i` of each is of call `i`, and those from `length` on are of
+ * none. `Rebuild` makes them; read them, and hand them to `verifyTrace` and `whatIf`.
+ */
 export class Operations {
+  /** Calls. */
   length = 0;
+  /** 1 map, 2 unmap, 3 flush of a domain's IOTLB. */
   op: Uint8Array = new Uint8Array(1024);
+  /** 0 one buffer, 1 coherent memory, 2 a list, 3 a resource. */
   shape: Uint8Array = new Uint8Array(1024);
+  /** enum dma_data_direction; 255 where the trace has none. */
   direction: Uint8Array = new Uint8Array(1024);
+  /** CPU that made the call; 65535 where the trace has none. */
   cpu: Uint16Array = new Uint16Array(1024);
+  /** Number of the device in `devices`. */
   device: Uint16Array = new Uint16Array(1024);
   /** When the range was taken or given back: that of the iommu:* event where there is one. Nanoseconds. */
   time: Float64Array = new Float64Array(1024);
+  /** Position of the call in the trace: `order` sorts by it. */
   sequence: Float64Array = new Float64Array(1024);
   /** First address that the device used. */
   address: Float64Array = new Float64Array(1024);
+  /** Physical address in bytes; NaN where the trace has none. */
   physical: Float64Array = new Float64Array(1024);
+  /** Bytes that the driver gave. */
   size: Float64Array = new Float64Array(1024);
   /** Pages of address space from the first address on. */
   pages: Float64Array = new Float64Array(1024);
   /** UNMAP: the call that mapped it, -1 for one before the trace began. */
   of: Int32Array = new Int32Array(1024);
+  /** Entries of the calls that mapped a list, by the call's number. */
   readonly lists = new Map<number, OperationList>();
   /** Names of devices, by number. */
   readonly devices: string[] = [];
@@ -39,6 +54,12 @@ export class Operations {
   hasIommu = false;
   /** Buffers from swiotlb_bounced events. */
   bounced = 0;
+
+  /** @internal @throws ERR_INVALID_ARG_TYPE for what is none */
+  static check(operations: unknown): void {
+    if (operations instanceof Operations && Object.hasOwn(operations, 'op')) return;
+    throw invalidType('operations', 'the Operations of a Rebuild', operations);
+  }
 
   /** Adds a call of a kind (OP); returns its number. */
   add(op: number): number {

@@ -33,6 +33,7 @@ const SHAPES: Partial<Record<number, number>> = {
 
 /** Makes the calls of the DMA API out of a trace's batches: `add` each batch in order, then `finish`. */
 export class Rebuild {
+  /** The calls rebuilt so far. */
   readonly operations = new Operations();
   private readonly names: string[][] = [];
   private readonly deviceNumbers = new Map<string, number>();

@@ -1,31 +1,57 @@
 import { comparesCoherent, type InferredSpace, infer } from './infer.js';
 import { type InferredPool, inferPool } from './infer-pool.js';
 import { verifyLazy } from './lazy.js';
-import { OP, type Operations, SHAPE } from './operations.js';
+import { OP, Operations, SHAPE } from './operations.js';
 import { Run } from './run.js';
 
 /** Runs a trace's calls through the emulator under the recorded configuration, and compares every address. */
 
+/** A call whose address the emulator gave otherwise. */
 export interface VerifyDifference {
-  /** Seconds. */
+  /** Seconds of trace time. */
   time: number;
+  /** Name of the device. */
   device: string;
+  /** CPU that made the call. */
   cpu: number;
-  /** Addresses in bytes; got null for a call that the emulator refused. */
+  /** The address that the trace has. */
   recorded: number;
+  /** The address that the emulator gave; null for a call that it refused. */
   got: number | null;
+  /** Pages of address space that the call takes. */
   pages: number;
 }
 
+/** What came of replaying a trace under the recorded configuration. */
 export interface TraceVerification {
+  /** How the device was translated, as it was inferred. */
   mode: 'strict' | 'lazy' | 'direct' | 'swiotlb';
+  /** Calls whose address was compared. */
   compared: number;
+  /** Calls whose address was the recorded one. */
   matched: number;
+  /** The first 20 calls of the others. */
   differences: VerifyDifference[];
-  /** What was inferred: mappings that were live, cached ranges, holes, and addresses that the tree explains. */
-  inferred: { live: number; cached: number; holes: number; fromTree: number };
-  /** Lazy: frequency of the tick, nanoseconds of an edge, and flushes that were otherwise than the rule says. */
-  tick?: { hz: number; phase: number; corrections: number };
+  /** What was there when the trace began, as far as its calls show it. */
+  inferred: {
+    /** Mappings that were live. */
+    live: number;
+    /** Ranges that waited in magazines. */
+    cached: number;
+    /** Holes below ranges of which the trace shows nothing. */
+    holes: number;
+    /** Addresses that the tree gave, not a magazine. */
+    fromTree: number;
+  };
+  /** Only with `lazy`: when the flush queue's timer ran, as it was inferred. */
+  tick?: {
+    /** Ticks of the kernel a second (CONFIG_HZ). */
+    hz: number;
+    /** Nanoseconds of trace time at which one of the ticks was. */
+    phase: number;
+    /** Flushes that came otherwise than the timer's rule says. */
+    corrections: number;
+  };
 }
 
 const MAX_DIFFERENCES = 20;
@@ -41,6 +67,7 @@ const MAX_ROUNDS = 24;
  * as well.
  */
 export function verifyTrace(operations: Operations): TraceVerification {
+  Operations.check(operations);
   const order = operations.order();
   let best: TraceVerification | null = null;
   const forced = new Set<number>();

@@ -1,4 +1,5 @@
 import { checkOptions } from '../../core/arguments.js';
+import { badValue, invalidType } from '../../core/errors.js';
 import { PAGE_SIZE } from '../../core/generated/constants.js';
 import { DmaDomain } from '../../dma/dma-domain.js';
 import { DMA_MAPPING_ERROR } from '../../dma/transfer.js';
@@ -6,7 +7,7 @@ import { ALLOCATOR_NAMES, ALLOCATORS, type AllocatorName } from '../../iova/allo
 import { KERNEL_NAMES, type KernelName } from '../../kernels/kernels.js';
 import type { MachineOptions } from '../../machine/config.js';
 import { type InferredSpace, infer } from './infer.js';
-import { OP, type Operations } from './operations.js';
+import { OP, Operations } from './operations.js';
 import { Run, type RunObserver } from './run.js';
 import { rangesOf, searchStart, searchSteps } from './search.js';
 
@@ -17,44 +18,76 @@ import { rangesOf, searchStart, searchSteps } from './search.js';
 
 export type WhatIfMode = 'strict' | 'lazy' | 'off' | 'swiotlb';
 
+/** A configuration to try. What is left out is as recorded, or the default of the kernel. */
 export interface WhatIfOptions {
+  /** `strict`, `lazy`, `off` without IOMMU, `swiotlb` with every mapping bounced. */
   mode?: WhatIfMode;
+  /** IOVA allocator. */
   allocator?: AllocatorName;
+  /** The kernel whose DMA stack is emulated. */
   kernel?: KernelName;
-  /** Bits of address that every device has. */
+  /** Bits of address that every device has, 12 to 64. */
   mask?: number;
-  /** pfns of a magazine. */
+  /** pfns of a magazine, 1 to 127. */
   magazine?: number;
-  /** Places of a CPU's flush queue, and milliseconds until it is flushed. */
+  /** Places of a CPU's flush queue, 2 to 65,536. */
   queue?: number;
+  /** Milliseconds after which the flush queue is flushed in any case, 1 to 1,000,000. */
   timeout?: number;
-  /** Bytes of the bounce pool. */
+  /** Bytes of the bounce pool, 256 KiB to 1 GiB. */
   swiotlb?: number;
 }
 
+/** What a configuration would have done with the trace's calls. */
 export interface WhatIfResult {
+  /** The configuration, as it was given. */
   options: WhatIfOptions;
+  /** Calls that map. */
   maps: number;
+  /** Of these, calls that failed. */
   failures: number;
   /** Seconds of trace time; null without a failure. */
   firstFailure: number | null;
+  /** Failed calls by the reason, such as `IOVA_FULL`. */
   reasons: Record<string, number>;
-  /** Flushes of single ranges, and of a domain's whole IOTLB. */
-  invalidations: { page: number; domain: number };
+  /** Invalidations of the IOTLB. */
+  invalidations: {
+    /** Of single ranges. */
+    page: number;
+    /** Of a domain's whole IOTLB. */
+    domain: number;
+  };
   /** Most pages that tables took. */
   tablePages: number;
   /** Smallest that the largest hole below 4 GiB (or the mask) ever was, in bytes; null without translation. */
   largestHole: number | null;
   /** Most bytes of the bounce pool in use; null without one. */
   bounceHighWater: number | null;
+  /** Bytes copied into and out of the bounce pool. */
   bouncedBytes: number;
-  /** Ranges that were unmapped but not yet flushed: how many, how long, how many at a time. */
-  stale: { ranges: number; meanMilliseconds: number; maxMilliseconds: number; most: number } | null;
+  /** Ranges that were unmapped and not yet flushed, so that the device still reached them; null unless lazy. */
+  stale: {
+    /** How many. */
+    ranges: number;
+    /** How long, on average. */
+    meanMilliseconds: number;
+    /** How long at most. */
+    maxMilliseconds: number;
+    /** Most of them at one time. */
+    most: number;
+  } | null;
   /**
    * Allocations that reached the tree, and the nodes that the kernel's linear search visits for them; null for an allocator
    * that is not the kernel's.
    */
-  search: { allocations: number; meanSteps: number; maxSteps: number } | null;
+  search: {
+    /** Allocations that reached the tree. */
+    allocations: number;
+    /** Nodes that a search visits on average. */
+    meanSteps: number;
+    /** Nodes that the longest search visits. */
+    maxSteps: number;
+  } | null;
 }
 
 const KEYS: Record<keyof WhatIfOptions, (value: string) => string | number> = {
@@ -73,12 +106,13 @@ const KEYS: Record<keyof WhatIfOptions, (value: string) => string | number> = {
  * @throws TypeError naming what cannot be
  */
 export function parseWhatIf(text: string): WhatIfOptions {
+  if (typeof text !== 'string') throw invalidType('text', 'of type string', text);
   const options: Record<string, string | number> = {};
   for (const part of text.split(',').filter((it) => it.trim() !== '')) {
     const [key, value] = part.split('=', 2).map((it) => it.trim());
     const read = Object.hasOwn(KEYS, key) ? KEYS[key as keyof WhatIfOptions] : undefined;
-    if (read === undefined) throw new TypeError(`'${key}' is none of ${Object.keys(KEYS).join(', ')}`);
-    if (value === undefined || value === '') throw new TypeError(`${key} needs a value: ${key}=...`);
+    if (read === undefined) throw badValue(`'${key}' is none of ${Object.keys(KEYS).join(', ')}`);
+    if (value === undefined || value === '') throw badValue(`${key} needs a value: ${key}=...`);
     options[key] = read(value);
   }
   return options;
@@ -86,7 +120,7 @@ export function parseWhatIf(text: string): WhatIfOptions {
 
 function oneOf(name: string, values: readonly string[]): (value: string) => string {
   return (value) => {
-    if (!values.includes(value)) throw new TypeError(`${name} is one of ${values.join(', ')}, not '${value}'`);
+    if (!values.includes(value)) throw badValue(`${name} is one of ${values.join(', ')}, not '${value}'`);
     return value;
   };
 }
@@ -95,7 +129,7 @@ function integer(name: string, least: number, most: number): (value: string) => 
   return (value) => {
     const number = /^\d+$/.test(value) ? Number(value) : Number.NaN;
     if (!(number >= least && number <= most)) {
-      throw new TypeError(`${name} takes a whole number from ${least} to ${most}, not '${value}'`);
+      throw badValue(`${name} takes a whole number from ${least} to ${most}, not '${value}'`);
     }
     return number;
   };
@@ -107,7 +141,7 @@ function size(name: string): (value: string) => number {
     const scale = { k: 1024, M: 1024 ** 2, G: 1024 ** 3 }[match?.[2]?.[0].replace('K', 'k') ?? ''] ?? 1;
     const bytes = match ? Number(match[1]) * scale : Number.NaN;
     if (!(bytes >= 256 * 1024 && bytes <= 1024 ** 3)) {
-      throw new TypeError(`${name} takes a size from 256KiB to 1GiB, not '${value}'`);
+      throw badValue(`${name} takes a size from 256KiB to 1GiB, not '${value}'`);
     }
     return bytes;
   };
@@ -117,17 +151,20 @@ function size(name: string): (value: string) => number {
 const SAMPLE = 64;
 const TOP_32BIT = 0x100000;
 
-/** @internal @throws TypeError naming what cannot be */
-export function checkWhatIf(options: WhatIfOptions): void {
-  checkOptions('options', options, Object.keys(KEYS));
-  for (const [key, value] of Object.entries(options)) {
-    if (value !== undefined) KEYS[key as keyof WhatIfOptions](String(value));
+/** @internal The options as plain values. @throws TypeError naming what cannot be */
+export function checkWhatIf(options: WhatIfOptions): WhatIfOptions {
+  const plain = checkOptions('options', options, Object.keys(KEYS));
+  for (const [key, value] of Object.entries(plain)) {
+    if (typeof value !== 'string' && typeof value !== 'number') throw invalidType(key, 'a string or a number', value);
+    KEYS[key as keyof WhatIfOptions](String(value));
   }
+  return plain;
 }
 
 /** Runs the calls under a configuration. What `options` leaves open is as recorded, or the default of the kernel. */
 export function whatIf(operations: Operations, options: WhatIfOptions = {}): WhatIfResult {
-  checkWhatIf(options);
+  options = checkWhatIf(options);
+  Operations.check(operations);
   const order = operations.order();
   const spaces = infer(operations, order);
   const translated =

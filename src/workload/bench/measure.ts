@@ -1,6 +1,6 @@
+import { mean, median, sampleStandardDeviation } from 'simple-statistics';
 import type { ContextHandle, HistogramHandle } from '../../core/generated/exports.js';
 import type { Core } from '../../core/instance.js';
-import { mean, median, variance } from './statistics.js';
 
 /**
  * The measuring loop, the same in the host's thread and in a worker's. One batch maps n times and unmaps what it mapped;
@@ -27,33 +27,57 @@ export interface MeasureOptions {
   transfer: number;
 }
 
-/** Nanoseconds an operation, over batches. */
+/** Nanoseconds an operation. A value is the mean of one batch; percentiles are of these means. */
 export interface Latency {
+  /** Mean. */
   mean: number;
+  /** Standard deviation. */
   deviation: number;
+  /** Median. */
   p50: number;
+  /** 99th percentile. */
   p99: number;
+  /** 99.9th percentile; of fewer than 1,000 batches it is their maximum. */
   p999: number;
+  /** The slowest batch. */
   max: number;
 }
 
+/** What one thread has measured. */
 export interface Measured {
+  /** Mapping. */
   map: Latency;
+  /** Unmapping. */
   unmap: Latency;
   /**
    * The typical batch mean (median of medians) in each of the equal parts of the run, for intervals: batches follow one
    * another too closely for that, and a median leaves out what another process on the same CPU took.
    */
-  blocks: { map: number[]; unmap: number[] };
+  blocks: {
+    /** Nanoseconds a map, one value for each part of the run. */
+    map: number[];
+    /** Nanoseconds an unmap, one value for each part of the run. */
+    unmap: number[];
+  };
+  /** Mappings of a batch. */
   batch: number;
+  /** Batches measured. */
   batches: number;
-  /** Mappings made, and maps that failed. */
+  /** Mappings made. */
   mappings: number;
+  /** Maps that failed. */
   failed: number;
-  /** Nanoseconds spent in map and unmap, and from the first batch to the last. */
+  /** Nanoseconds spent in map and unmap. */
   busy: number;
+  /** Nanoseconds from the first batch to the last. */
   elapsed: number;
-  warmup: { seconds: number; settled: boolean };
+  /** Batches before the measured ones. */
+  warmup: {
+    /** How long they took. */
+    seconds: number;
+    /** Whether latency had stopped to fall; otherwise the figures are not to be trusted. */
+    settled: boolean;
+  };
   /** Nanoseconds that reading the clock costs: counted in each half of a batch. */
   clock: number;
 }
@@ -237,7 +261,7 @@ export function doubts(measured: Measured, cpuShare: number): string[] {
   }
   if (batches < 1000) reasons.push(`p99.9 of ${batches} batches is not a percentile, it is their maximum`);
   for (const [name, values] of Object.entries(blocks)) {
-    const spread = Math.sqrt(variance(values)) / mean(values);
+    const spread = values.length < 2 ? 0 : sampleStandardDeviation(values) / mean(values);
     if (spread > 0.1) {
       reasons.push(`${name} latency varied by ${(100 * spread).toFixed(0)} % from one part of the run to the next`);
     }

@@ -1,11 +1,11 @@
 import { checkBoolean, checkOptions, checkString, type OptionNames, oneOf, optionNames } from '../../core/arguments.js';
 import { checkInteger, invalidValue, outOfRange } from '../../core/errors.js';
 import { PAGE_SIZE as PAGE } from '../../core/generated/constants.js';
-import { DEFAULT_POLICY } from '../../i915/policy/index.js';
+import { DEFAULT_DRIVER } from '../../i915/policy/index.js';
 import { ALLOCATOR_NAMES, type AllocatorName } from '../../iova/allocators.js';
 import { DEFAULT_KERNEL, KERNEL_NAMES, type KernelName } from '../../kernels/kernels.js';
 import { type IommuMode, type MachineConfig, type MachineOptions, machineConfig } from '../../machine/config.js';
-import type { PolicyName } from '../scenario.js';
+import type { DriverName } from '../scenario.js';
 
 /**
  * What a benchmark measures, in the words of the kernel's dma_map_benchmark (threads, seconds, direction, dma bits,
@@ -14,16 +14,22 @@ import type { PolicyName } from '../scenario.js';
  */
 
 export type BenchBackend = 'strict' | 'lazy' | 'passthrough' | 'direct' | 'swiotlb';
+/** What a mapping is of: a page, a list, a GEM object. */
 export type BenchMode = 'single' | 'sg' | 'object';
+/** Direction of the transfers, as dma_map_benchmark has it. */
 export type BenchDirection = 'bidirectional' | 'to-device' | 'from-device';
 
 export const BACKENDS: readonly BenchBackend[] = ['strict', 'lazy', 'passthrough', 'direct', 'swiotlb'];
 export const MODES: readonly BenchMode[] = ['single', 'sg', 'object'];
 export const DIRECTIONS: readonly BenchDirection[] = ['bidirectional', 'to-device', 'from-device'];
 
+/** What to measure. Every option has a default. */
 export interface BenchOptions {
+  /** Workers, 1 to 63, each a virtual CPU. Default 1. */
   threads: number;
+  /** Seconds to measure, after the warm-up, up to 3,600. Default 2. */
   seconds: number;
+  /** Direction of the transfers. Default bidirectional. */
   direction: BenchDirection;
   /** Bits of address that the device has (dma_set_mask). Default 32, or 48 for more live mappings than 32 bits hold. */
   bits: number;
@@ -33,12 +39,14 @@ export interface BenchOptions {
   mode: BenchMode;
   /** Virtual nanoseconds from map to unmap: the transfer. Timers of the machine fire meanwhile. */
   transfer: number;
+  /** What stands behind the DMA API. Default strict. */
   backend: BenchBackend;
+  /** The kernel whose DMA stack is measured. Default linux-6.12. */
   kernel: KernelName;
   /** Default that of the kernel. */
   allocator?: AllocatorName;
   /** Mapping policy of the i915 device, for mode `object`: a preset, or the name of a policy of your own. */
-  policy: PolicyName | (string & {});
+  driver: DriverName | (string & {});
   /** Whether dma-debug watches. */
   dmaDebug: boolean;
   /** From 0 to 1: how scattered RAM is, and how many holes lie between the live mappings. */
@@ -47,12 +55,13 @@ export interface BenchOptions {
   live: number;
   /** Mappings of a batch, 0 to let it be found. */
   batch: number;
+  /** Decides how RAM is scattered. Default 1. */
   seed: number;
 }
 
 export const BENCH_OPTIONS: OptionNames<BenchOptions> = {
   ...{ threads: true, seconds: true, direction: true, bits: true, granule: true, mode: true, transfer: true },
-  ...{ backend: true, kernel: true, allocator: true, policy: true, dmaDebug: true, fragmentation: true, live: true },
+  ...{ backend: true, kernel: true, allocator: true, driver: true, dmaDebug: true, fragmentation: true, live: true },
   ...{ batch: true, seed: true },
 };
 
@@ -65,7 +74,7 @@ export const BENCH_DEFAULTS: Readonly<Omit<BenchOptions, 'bits'>> = {
   transfer: 0,
   backend: 'strict',
   kernel: DEFAULT_KERNEL,
-  policy: DEFAULT_POLICY,
+  driver: DEFAULT_DRIVER,
   dmaDebug: false,
   fragmentation: 0,
   live: 0,
@@ -82,21 +91,22 @@ const GIB = 2 ** 30;
 
 /** Completes options and checks them. Throws RangeErrors and TypeErrors naming the option. */
 export function benchOptions(given: Partial<BenchOptions> = {}): BenchOptions {
-  checkOptions('options', given, optionNames(BENCH_OPTIONS));
-  const options: BenchOptions = { bits: defaultBits(given), ...BENCH_DEFAULTS, ...defined(given) };
+  const plain = checkOptions('options', given, optionNames(BENCH_OPTIONS));
+  const options: BenchOptions = { bits: 0, ...BENCH_DEFAULTS, ...plain };
+  checkInteger('live', options.live, 0, 4_000_000);
+  checkInteger('granule', options.granule, 1, 1024);
+  options.bits = plain.bits ?? defaultBits(plain);
   oneOf('mode', options.mode, MODES);
   oneOf('backend', options.backend, BACKENDS);
   oneOf('direction', options.direction, DIRECTIONS);
   oneOf('kernel', options.kernel, KERNEL_NAMES);
   if (options.allocator !== undefined) oneOf('allocator', options.allocator, ALLOCATOR_NAMES);
-  checkString('policy', options.policy);
+  checkString('driver', options.driver);
   checkBoolean('dmaDebug', options.dmaDebug, false);
   checkInteger('seed', options.seed, 0, 0xffffffff);
   checkInteger('threads', options.threads, 1, 63);
   checkInteger('bits', options.bits, 20, 64);
-  checkInteger('granule', options.granule, 1, 1024);
   checkInteger('transfer', options.transfer, 0, 1e9);
-  checkInteger('live', options.live, 0, 4_000_000);
   checkInteger('batch', options.batch, 0, batchLimit(options));
   if (!(options.seconds > 0 && options.seconds <= 3600)) throw outOfRange('seconds', '> 0 && <= 3600', options.seconds);
   if (!(options.fragmentation >= 0 && options.fragmentation <= 1)) {
@@ -110,10 +120,6 @@ export function benchOptions(given: Partial<BenchOptions> = {}): BenchOptions {
     throw invalidValue('transfer', '0 with several threads: the virtual clock is one for all', options.transfer);
   }
   return options;
-}
-
-function defined<T extends object>(value: T): T {
-  return Object.fromEntries(Object.entries(value).filter(([, option]) => option !== undefined)) as T;
 }
 
 /** Below 4 GiB there is room for half as many pages of live mappings as 32 bits name, with holes between them. */

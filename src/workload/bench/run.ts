@@ -9,11 +9,11 @@ import type { DmaDevice } from '../../dma/device.js';
 import { DmaDomain } from '../../dma/dma-domain.js';
 import { type Direction, DMA_BIDIRECTIONAL, DMA_FROM_DEVICE, DMA_TO_DEVICE } from '../../dma/transfer.js';
 import { i915Driver } from '../../i915/driver.js';
-import type { PolicyName } from '../../i915/policy/index.js';
+import type { DriverName } from '../../i915/policy/index.js';
 import type { Vma } from '../../i915/vma.js';
 import type { MachineConfig } from '../../machine/config.js';
-import { BaseMachine } from '../../machine/machine.js';
-import { newPolicy, type OwnPolicy } from '../../stress-i915/policy.js';
+import { Machine } from '../../machine/machine.js';
+import { newPolicy, type PolicySource } from '../../stress-i915/policy.js';
 import type { Contention } from '../../threads/index.js';
 import { doubts, type Latency, type Measured, measure, type Progress, type Target } from './measure.js';
 import {
@@ -28,35 +28,47 @@ import {
 /** One benchmark run, in the host's thread or on several workers, and what came of it. */
 
 export interface BenchResult {
+  /** The options, complete. */
   options: BenchOptions;
+  /** The machine's configuration, complete. */
   config: MachineConfig;
-  /** Nanoseconds an operation, over batches. */
+  /** Nanoseconds a map. */
   map: Latency;
+  /** Nanoseconds an unmap. */
   unmap: Latency;
-  /** Over the time spent in map and unmap; all threads together. */
+  /** Mappings made and ended in a second of the time spent in map and unmap; all threads together. */
   mappingsPerSecond: number;
+  /** The same in pages of 4 KiB. */
   pagesPerSecond: number;
+  /** Mappings made while measuring. */
   mappings: number;
+  /** Maps that failed. */
   failed: number;
+  /** Mappings of a batch. */
   batch: number;
+  /** Batches measured. */
   batches: number;
+  /** Batches before the measured ones. */
   warmup: Measured['warmup'];
+  /** The same figures part by part of the run, for intervals. */
   blocks: Measured['blocks'];
   /** Reasons not to trust the figures; empty when there are none. */
   untrusted: string[];
   /** Counters of the unit, the allocator and the flush queue over the whole run, warm-up included. */
   counters: Record<string, number>;
-  /** With several threads: each worker's rate, and how often a lock was found held while measuring. */
+  /** With several threads: mappings a second of each. */
   perThread?: number[];
+  /** With several threads: how often a lock was found held while measuring. */
   contention?: Contention;
+  /** Version of Node, such as `v22.11.0`. */
   node: string;
 }
 
 export interface BenchHooks {
   signal?: AbortSignalLike;
   onProgress?: (progress: Progress) => void;
-  /** A mapping policy of your own, in place of the preset. */
-  policy?: OwnPolicy;
+  /** A mapping policy of your own, in place of `driver`. */
+  policy?: PolicySource;
 }
 
 export type { Contention, LockKind } from '../../threads/index.js';
@@ -93,7 +105,7 @@ export function coreTarget(machine: { readonly core: Core }, bench: BenchHandle)
 }
 
 /** Adds the device that is measured, with the mappings that live throughout. */
-export function benchDevice(machine: BaseMachine, options: BenchOptions): DmaDevice {
+export function benchDevice(machine: Machine, options: BenchOptions): DmaDevice {
   const device = machine.addDevice({ maskBits: options.bits, maxSegment: 0xffffffff, driver: 'dma_map_benchmark' });
   const count = liveWithHoles(options);
   if (count > 0) {
@@ -115,13 +127,14 @@ export function benchDevice(machine: BaseMachine, options: BenchOptions): DmaDev
 
 /** The life of a GEM object: created, bound in the global GTT and in a context's address space, unbound, freed. */
 function objectTarget(
-  machine: BaseMachine,
+  machine: Machine,
   options: BenchOptions,
-  policy?: OwnPolicy,
+  policy?: PolicySource,
 ): { target: Target; device: DmaDevice } {
+  const { driver } = options;
   const gpu = machine.addDriver(i915Driver, {
     ppgtt: 'full',
-    policy: newPolicy(policy ?? (options.policy as PolicyName)),
+    ...(policy ? { policy: newPolicy(policy) } : { driver: driver as DriverName }),
   });
   const { vm } = gpu.createContext();
   const size = options.granule * PAGE_SIZE;
@@ -154,12 +167,13 @@ function objectTarget(
  * @param signal ends it early, with the figures so far
  */
 export async function runBench(given: Partial<BenchOptions> = {}, hooks: BenchHooks = {}): Promise<BenchResult> {
-  const options = benchOptions({ ...given, ...(hooks.policy && { policy: newPolicy(hooks.policy).name }) });
+  const driver = hooks.policy ? newPolicy(hooks.policy).name : given.driver;
+  const options = benchOptions({ ...given, ...(driver && { driver }) });
   if (options.threads > 1) {
     const { runThreads } = await import('./threads.js');
     return runThreads(options, hooks);
   }
-  using machine = new BaseMachine(benchMachine(options));
+  using machine = new Machine(benchMachine(options));
   let target: Target;
   let device: DmaDevice;
   if (options.mode === 'object') ({ target, device } = objectTarget(machine, options, hooks.policy));
@@ -198,7 +212,7 @@ export async function runBench(given: Partial<BenchOptions> = {}, hooks: BenchHo
 /** Puts the figures of all threads together. */
 export function result(
   options: BenchOptions,
-  machine: BaseMachine,
+  machine: Machine,
   device: DmaDevice,
   all: readonly Measured[],
   cpuShare: number,
@@ -250,7 +264,7 @@ function pooled(all: readonly (Latency & { batches: number })[]): Latency {
   };
 }
 
-function counters(machine: BaseMachine, device: DmaDevice): Record<string, number> {
+function counters(machine: Machine, device: DmaDevice): Record<string, number> {
   const { maps, unmaps } = device.counts;
   const found: Record<string, number> = { maps, unmaps };
   const { domain } = device;

@@ -1,7 +1,7 @@
+import { median } from 'simple-statistics';
 import type { BenchOptions } from './options.js';
 import { benchOptions } from './options.js';
 import type { BenchHooks, BenchResult } from './run.js';
-import { median } from './statistics.js';
 import { runThreads } from './threads.js';
 
 /** The same work on one worker, on two, and so on: how throughput grows, and which locks are waited for. */
@@ -39,7 +39,9 @@ export async function runScaling(
     if (hooks.signal?.aborted) break;
     result = await runThreads({ ...options, threads }, hooks);
     const speedup = rows.length === 0 ? 1 : result.mappingsPerSecond / rows[0].mappingsPerSecond;
-    const medianTime = median(result.blocks.map) + median(result.blocks.unmap);
+    // An interrupted run may have no part that is complete.
+    const { map, unmap } = result.blocks;
+    const medianTime = map.length === 0 ? Number.NaN : median(map) + median(unmap);
     baseline ||= medianTime;
     const { mappings, mappingsPerSecond, untrusted } = result;
     const contention: Record<string, number> = result.contention ?? {};

@@ -1,5 +1,6 @@
-import type { BenchResult } from './run.js';
-import { type Interval, ratio } from './statistics.js';
+import jstat from 'jstat';
+import { mean, sampleVariance } from 'simple-statistics';
+import type { BenchResult } from '../workload/bench/run.js';
 
 /** Two saved results side by side. */
 
@@ -11,6 +12,13 @@ export interface Comparison {
   unmap: Interval & { verdict: Verdict };
   /** Reasons not to believe either. */
   untrusted: string[];
+}
+
+/** A value with its 95 % interval. */
+export interface Interval {
+  mean: number;
+  low: number;
+  high: number;
 }
 
 export type Verdict = 'faster' | 'slower' | 'no difference seen';
@@ -46,4 +54,18 @@ export function parseResult(text: string): BenchResult {
     throw new SyntaxError('not a result of gemdma bench --json');
   }
   return { untrusted: [], ...result } as BenchResult;
+}
+
+/**
+ * The ratio b / a of two sets of positive values, at least two each, with its 95 % interval: Welch's test on their logarithms,
+ * which is what ratios are normal in. Values must be independent: parts of a run, not single batches, which follow one another.
+ */
+export function ratio(a: readonly number[], b: readonly number[]): Interval {
+  const [la, lb] = [a.map(Math.log), b.map(Math.log)];
+  const [va, vb] = [sampleVariance(la) / la.length, sampleVariance(lb) / lb.length];
+  const difference = mean(lb) - mean(la);
+  const spread = Math.sqrt(va + vb);
+  const freedom = (va + vb) ** 2 / (va ** 2 / (la.length - 1) + vb ** 2 / (lb.length - 1));
+  const half = spread === 0 ? 0 : jstat.studentt.inv(0.975, freedom) * spread;
+  return { mean: Math.exp(difference), low: Math.exp(difference - half), high: Math.exp(difference + half) };
 }

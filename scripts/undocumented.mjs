@@ -1,0 +1,89 @@
+// Public members without a docstring: what the package's entries export, and every property and method inside of that, at
+// any depth.
+//
+//   node scripts/undocumented.mjs        lists them, after npm run build; exit code 1 when there are any
+//
+// It reads the declarations that are published, in which @internal is left out already. A class member that implements an
+// interface has the interface's docstring.
+
+import { readFileSync, realpathSync } from 'node:fs';
+import { join, relative } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import ts from 'typescript-5.9';
+
+const root = fileURLToPath(new URL('..', import.meta.url));
+
+/** Each as `file: Type.member`, in the order of the files. */
+export function undocumented() {
+  const { exports: entries } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'));
+  const files = Object.values(entries).flatMap((entry) => (entry.types ? [join(root, entry.types)] : []));
+  const program = ts.createProgram(files, {
+    ...{ lib: ['lib.es2023.d.ts', 'lib.esnext.disposable.d.ts'], types: [], skipLibCheck: true },
+    ...{ module: ts.ModuleKind.NodeNext, moduleResolution: ts.ModuleResolutionKind.NodeNext },
+  });
+  const checker = program.getTypeChecker();
+  const found = new Set();
+  const seen = new Set();
+
+  for (const file of files) {
+    const module = checker.getSymbolAtLocation(program.getSourceFile(file));
+    for (const exported of checker.getExportsOfModule(module)) {
+      const symbol = exported.flags & ts.SymbolFlags.Alias ? checker.getAliasedSymbol(exported) : exported;
+      if (seen.has(symbol)) continue;
+      seen.add(symbol);
+      for (const declaration of symbol.declarations) visit(declaration, [symbol.name]);
+      inherited(symbol);
+      if (!isDocumented(symbol)) report(symbol.declarations[0], [symbol.name]);
+    }
+  }
+  return [...found].sort();
+
+  function isDocumented(symbol) {
+    return symbol.getDocumentationComment(checker).length > 0;
+  }
+
+  /** Members that come from a base which is not exported. */
+  function inherited(symbol) {
+    if (!(symbol.flags & (ts.SymbolFlags.Class | ts.SymbolFlags.Interface))) return;
+    for (const member of checker.getDeclaredTypeOfSymbol(symbol).getProperties()) {
+      const [declaration] = member.declarations ?? [];
+      const named = declaration?.name && !ts.isPrivateIdentifier(declaration.name) && !isPrivate(declaration);
+      if (named && !isDocumented(member)) report(declaration, [symbol.name, member.name]);
+    }
+  }
+
+  function report(node, path) {
+    const file = relative(root, node.getSourceFile().fileName);
+    if (file.startsWith('dist/')) found.add(`${file.slice('dist/'.length)}: ${path.join('.')}`);
+  }
+
+  /** What a declaration has inside: members of classes, interfaces and of every type that is written out in it. */
+  function visit(node, path) {
+    ts.forEachChild(node, (child) => {
+      const named = isMember(child) && child.name && !ts.isPrivateIdentifier(child.name) && !isPrivate(child);
+      if (isMember(child) && !named) return;
+      const inside = named ? [...path, child.name.getText()] : path;
+      // A setter has a text of its own: what it takes, and what it throws.
+      const documented = ts.isSetAccessor(child)
+        ? ts.getJSDocCommentsAndTags(child).length > 0
+        : !named || isDocumented(checker.getSymbolAtLocation(child.name));
+      if (!documented) report(child, inside);
+      visit(child, inside);
+    });
+  }
+}
+
+function isMember(node) {
+  return ts.isTypeElement(node) || ts.isClassElement(node);
+}
+
+function isPrivate(node) {
+  return ts.getModifiers(node)?.some(({ kind }) => kind === ts.SyntaxKind.PrivateKeyword) ?? false;
+}
+
+if (realpathSync(process.argv[1]) === fileURLToPath(import.meta.url)) {
+  const names = undocumented();
+  for (const name of names) console.log(name);
+  console.log(`${names.length} public members have no docstring`);
+  process.exitCode = names.length === 0 ? 0 : 1;
+}

@@ -1,0 +1,68 @@
+import { addressBits } from '../core/address.js';
+import { fill } from '../core/kernel-format.js';
+import { faultFields } from './format.js';
+import { type IommuFormatName, iommuFormat, wordsOf } from './index.js';
+
+/** An access that the unit blocked. */
+export interface IommuFault {
+  /** Virtual time in nanoseconds. */
+  time: number;
+  /** Number of the device, `DmaDevice.id`. */
+  device: number;
+  /** PCI requester id, bus << 8 | devfn. */
+  sourceId: number;
+  /** What was accessed, -1 for DMA_MAPPING_ERROR. */
+  address: number;
+  /** A write; otherwise a read. */
+  write: boolean;
+  /** The kind of IOMMU, which says how to read the reason. */
+  unit: IommuFormatName;
+  /** VT-d's fault reason, or AMD's flags of the event. */
+  reason: number;
+  /** What Linux prints for the reason, such as `PTE Write access is not set`. */
+  message: string;
+  /** Domain id of the context entry, 0 without one. */
+  domain: number;
+  /** The GEM object that the access is attributed to; 0 for none. */
+  object: number;
+  /** The vma that the access is attributed to; 0 for none. */
+  vma: number;
+  /** The hook in which the access was made; 0 for none. */
+  hook: number;
+}
+
+/** A live 4 KiB entry that was mapped over: the old one stays (`DMA PTE for vPFN ... already set`). */
+export interface AlreadySet {
+  /** Virtual time in nanoseconds. */
+  time: number;
+  /** Number of the domain. */
+  domain: number;
+  /** The kind of IOMMU, which says how to read the entries. */
+  unit: IommuFormatName;
+  /** Page frame number of the IOVA, address / 4096. */
+  pfn: number;
+  /** The entry that stays. */
+  kept: number;
+  /** The entry that was to be written, and is lost. */
+  entry: number;
+  /** The GEM object that the mapping call was attributed to; 0 for none. */
+  object: number;
+  /** The vma that it was attributed to; 0 for none. */
+  vma: number;
+  /** The hook in which it was made; 0 for none. */
+  hook: number;
+}
+
+/** A fault in the words of the kernel log, as today's kernels have them for a requester id. */
+export function faultText({ unit, sourceId, address, write, reason, domain }: IommuFault): string {
+  const format = iommuFormat(unit);
+  const { fault, unknownDevice = fault } = wordsOf(format, '2024');
+  const fields = faultFields(format, { address: addressBits(address), sourceId, write, reason });
+  return fill(unknownDevice, { ...fields, a: domain });
+}
+
+/** An entry found already set in the words of the kernel log. */
+export function alreadySetText({ unit, pfn, kept, entry }: AlreadySet): string {
+  const { ALREADY_SET } = wordsOf(iommuFormat(unit), '2024').notices;
+  return fill(ALREADY_SET.text, { address: pfn, a: kept, b: entry });
+}
