@@ -1,16 +1,32 @@
+import { GemDmaError } from './errors.js';
+
+/** Hooks that may run one within the other. A call from within the last one would run the next, and so without an end. */
+const MAX_HOOKS = 8;
+
 /**
  * Calls of the library on one machine, one within the other: a driver's call runs a hook of its policy, and the hook maps a
  * page. What a call sets off besides its own work (dma-debug tells what it found) waits until the outermost is over, so
  * that nothing is left in the middle.
+ *
+ * A hook is code of the caller's that runs in the middle of a call: of a policy, an exporter, a notifier, a shrinker. All
+ * run through `hook`, which counts them. What a call works on (core/living.ts) notes the count: it is busy for all that runs
+ * at a higher one.
  */
 export class Calls {
   private depth = 0;
+  private hooks = 0;
+  private telling = false;
   /** Called when the outermost call has ended, with its result. Its error comes out of a call that has succeeded. */
   ended: ((result: unknown) => void) | undefined;
 
   /** Whether a call is running. */
   get running(): boolean {
     return this.depth > 0;
+  }
+
+  /** How many hooks are running, one within the other. */
+  get level(): number {
+    return this.hooks;
   }
 
   /** Runs one call. */
@@ -27,6 +43,50 @@ export class Calls {
     --this.depth;
     this.over(result);
     return result;
+  }
+
+  /** Runs a hook. What it throws comes out. */
+  hook<T>(run: () => T): T {
+    ++this.hooks;
+    try {
+      return run();
+    } finally {
+      --this.hooks;
+    }
+  }
+
+  /**
+   * For a call that may run hooks, before its effects.
+   * @throws GemDmaError EBUSY from within too many hooks
+   */
+  checkLevel(call: string): void {
+    if (this.hooks < MAX_HOOKS) return;
+    throw new GemDmaError('EBUSY', call, `${MAX_HOOKS} hooks run one within the other: the last may not run more`, {
+      reason: 'HOOKS_TOO_DEEP',
+    });
+  }
+
+  /**
+   * For a call that ends what any other may be working on.
+   * @throws GemDmaError EBUSY while a call is under way
+   */
+  checkRest(call: string): void {
+    if (this.depth === 0) return;
+    throw new GemDmaError('EBUSY', call, 'a call is under way: not from within a hook', { reason: 'CALL_UNDER_WAY' });
+  }
+
+  /**
+   * Tells listeners what a call has set off, once none is running. What their own calls set off waits until the next call: it
+   * would be told to them without an end.
+   */
+  tell(work: () => void): void {
+    if (this.depth > 0 || this.telling) return;
+    this.telling = true;
+    try {
+      work();
+    } finally {
+      this.telling = false;
+    }
   }
 
   /** After a call that ran by itself. */

@@ -1,4 +1,4 @@
-import { Calls } from './calls.js';
+import type { Calls } from './calls.js';
 import { CpuRegisters } from './cpu-registers.js';
 import { GemDmaError } from './errors.js';
 import type { ContextHandle, CoreExports, ToolExports } from './generated/exports.js';
@@ -69,7 +69,7 @@ export class Core {
   /** Of the machine that this instance runs, one at most. */
   readonly timeline = new Timeline();
   /** Calls that are running. */
-  readonly calls = new Calls();
+  readonly calls: Calls = this.timeline.calls;
   /** Handle of that machine's context, 0 while there is none. */
   context: ContextHandle | 0 = 0;
   readonly #modules: CoreModules;

@@ -1,3 +1,4 @@
+import { Calls } from './calls.js';
 import { type ErrnoName, GemDmaError, illegalConstructor } from './errors.js';
 
 /**
@@ -59,6 +60,8 @@ export interface Closing {
 export class Timeline {
   /** The era that runs now. */
   era = new Era(this);
+  /** Calls that are running. */
+  readonly calls = new Calls();
   /**
    * Objects with state of their own outside of linear memory: a snapshot copies it. One that keeps exports or a view of memory
    * beyond a call has a method forgetCore, for when the machine is disposed.
@@ -159,7 +162,7 @@ export class Life {
   readonly timeline: Timeline;
   /** The last era in which the object was found alive. */
   private era: Era;
-  private readonly what: string;
+  readonly what: string;
   private readonly birth: number;
   /** The serial of its death, 0 for none. */
   private death = 0;

@@ -1,13 +1,22 @@
-import { invalidType } from './errors.js';
+import { GemDmaError, invalidType } from './errors.js';
 import { Life, notMade, type Timeline } from './life.js';
+
+/** No call works on the object: above any count of hooks. */
+const IDLE = 0x3fffffff;
 
 /**
  * An object of a driver that belongs to a machine and can be dead: freed, or made after the snapshot that the machine went
  * back to. A public method begins with `enter`; an object that comes as an argument goes through `accept`.
+ *
+ * A call works on an object from `begin` to `finish`. A hook that runs meanwhile finds it busy, and so does all that the
+ * hook calls: what would change or end it is refused before any effect (`checkIdle`), and reclaim passes it by, as the
+ * kernel's trylock does. The call itself, and what it calls without a hook in between, does not find it busy.
  */
 export abstract class Living {
   // Not seen by snapshots: the time line decides what is alive after going back.
   readonly #life: Life;
+  /** How many hooks ran when the outermost call began that works on it. */
+  private since = IDLE;
 
   /**
    * @param what it is, as messages say it
@@ -41,6 +50,58 @@ export abstract class Living {
     if (!(#life in this)) throw notMade(call);
     return this.#life.ending(call);
   }
+
+  /** @internal The same for a call that changes or ends it, and may run hooks. @throws GemDmaError EBUSY */
+  enterIdle(call: string): void {
+    this.enter(call);
+    this.checkIdle(call);
+  }
+
+  /** @internal @throws GemDmaError EBUSY while it is busy, and from within too many hooks */
+  checkIdle(call: string): void {
+    this.#life.timeline.calls.checkLevel(call);
+    if (this.busy) {
+      const message = `a call works on the ${this.#life.what}: not from within a hook of that call`;
+      throw new GemDmaError('EBUSY', call, message, { reason: 'OBJECT_BUSY' });
+    }
+  }
+
+  /** @internal Whether a call works on it that has led to the hook which runs now. */
+  get busy(): boolean {
+    return this.since < this.#life.timeline.calls.level;
+  }
+
+  /** @internal Whether any call works on it. */
+  get underWay(): boolean {
+    return this.since !== IDLE;
+  }
+
+  /** @internal Work on it begins. Returns what `finish` is to be told: whether it is the outermost. */
+  begin(): boolean {
+    if (this.since !== IDLE) return false;
+    this.since = this.#life.timeline.calls.level;
+    return true;
+  }
+
+  /** @internal That work is over. */
+  finish(outermost: boolean): void {
+    if (!outermost) return;
+    this.since = IDLE;
+    this.finished();
+  }
+
+  /** @internal A call that works on it. */
+  work<T>(run: () => T): T {
+    const outermost = this.begin();
+    try {
+      return run();
+    } finally {
+      this.finish(outermost);
+    }
+  }
+
+  /** No call works on it any more. */
+  protected finished(): void {}
 
   /** @internal It is destroyed. */
   end(): void {

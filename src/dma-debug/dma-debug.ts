@@ -271,11 +271,12 @@ export class DmaDebug {
   }
 
   private tell(result: unknown): void {
-    if (this.#core.calls.running) return;
-    this.onMessages?.();
-    if (this.heard) this.collect();
-    else this.registers.take();
-    this.deliver(result);
+    this.#core.calls.tell(() => {
+      this.onMessages?.();
+      if (this.heard) this.collect();
+      else this.registers.take();
+      this.deliver(result);
+    });
   }
 
   // Takes all that is in the log. What was found since somebody listens waits to be told.

@@ -72,6 +72,8 @@ export class DmaDevice {
   private readonly gone: (() => void) | undefined;
   private attached: DmaDomain | 'passthrough' | undefined;
   private driven = false;
+  /** Calls that are in the middle of mapping for it. */
+  private holders = 0;
   private maskBits = 32;
   private readonly busLimitBits: number;
 
@@ -177,6 +179,16 @@ export class DmaDevice {
   /** @internal A driver has taken the device, or let it go. */
   setDriven(driven: boolean): void {
     this.driven = driven;
+  }
+
+  /** @internal A call that hooks run in and that needs the device until its end. */
+  held<T>(work: () => T): T {
+    ++this.holders;
+    try {
+      return work();
+    } finally {
+      --this.holders;
+    }
   }
 
   /** Whether it can be used: it was not destroyed, and the machine did not go back to before it was added. */
@@ -540,7 +552,7 @@ export class DmaDevice {
 
   /**
    * Frees the device. Its domain is left first; one that `addDevice` made goes with its last device. A second call does
-   * nothing. EBUSY while a driver is bound to it.
+   * nothing. EBUSY while a driver is bound to it, and from within an exporter that maps for it.
    */
   destroy(): void {
     if (!(#life in this)) throw notMade('device_del');
@@ -548,6 +560,10 @@ export class DmaDevice {
     if (this.driven) {
       const message = `the driver of device ${this.id} is bound to it: remove that first`;
       throw new GemDmaError('EBUSY', 'device_del', message, { reason: 'DRIVER_BOUND' });
+    }
+    if (this.holders > 0) {
+      const message = `a call works with device ${this.id}: not from within a hook of that call`;
+      throw new GemDmaError('EBUSY', 'device_del', message, { reason: 'OBJECT_BUSY' });
     }
     const { calls, timeline } = this.host.core;
     calls.run(() => {

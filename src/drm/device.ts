@@ -101,9 +101,9 @@ export abstract class DrmDevice<Hook extends string = DrmHook> extends Living {
     this.tracepoints = new Map(tracepoints.map(({ kind }, i) => [kind, first + i]));
   }
 
-  /** A call from outside: refused once the driver is unbound. */
+  /** A call from outside: refused once the driver is unbound, and from within too many hooks. */
   protected call<T>(syscall: string, work: () => T): T {
-    this.enter(syscall);
+    this.enterIdle(syscall);
     return this.hooks.call(work);
   }
 

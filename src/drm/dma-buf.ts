@@ -14,7 +14,10 @@ import { Shared } from './shared.js';
  * the importer's device: this is the second of the three kinds of DMA mapping.
  */
 
-/** What an exporter does (struct dma_buf_ops). */
+/**
+ * What an exporter does (struct dma_buf_ops). While it maps or unmaps, calls on that attachment are refused with EBUSY, and its
+ * device stays.
+ */
 export interface DmaBufExporter {
   /** As debugfs dma_buf/bufinfo prints it (exp_name). */
   readonly name: string;
@@ -38,12 +41,17 @@ export class DmaBuf extends Shared {
   /** Attachments that live, in the order in which they were made. */
   readonly attachments = new Set<DmaBufAttachment>();
   private readonly host: CoreHost;
+  /** The library's own exporter runs no code of the caller's but by hooks. */
+  private readonly own: boolean;
 
   /**
    * @param host the machine that the memory belongs to
    * @param size bytes, whole pages
    */
-  constructor(host: CoreHost, exporter: DmaBufExporter, size: number) {
+  constructor(host: CoreHost, exporter: DmaBufExporter, size: number);
+  /** @internal */
+  constructor(host: CoreHost, exporter: DmaBufExporter, size: number, maker: typeof LIBRARY);
+  constructor(host: CoreHost, exporter: DmaBufExporter, size: number, maker?: typeof LIBRARY) {
     const timeline = hostTimeline(host, 'dma_buf_export');
     for (const name of ['map', 'unmap', 'release'] as const) {
       if (typeof exporter?.[name] !== 'function')
@@ -56,6 +64,7 @@ export class DmaBuf extends Shared {
     this.host = host;
     this.exporter = exporter;
     this.size = size;
+    this.own = maker === LIBRARY;
     timeline.members.add(this);
   }
 
@@ -77,7 +86,17 @@ export class DmaBuf extends Shared {
   protected free(): void {
     const { calls, timeline } = this.host.core;
     timeline.members.delete(this);
-    calls.run(() => checkSynchronous('exporter.release', this.exporter.release()));
+    calls.run(() =>
+      checkSynchronous(
+        'exporter.release',
+        this.exported(() => this.exporter.release()),
+      ),
+    );
+  }
+
+  /** @internal Runs the exporter. */
+  exported<T>(run: () => T): T {
+    return this.own ? run() : this.host.core.calls.hook(run);
   }
 }
 
@@ -102,15 +121,15 @@ export class DmaBufAttachment extends Living {
   /**
    * dma_buf_map_attachment: a table that is mapped for the device. It is the exporter's, which frees it.
    * @throws what the exporter throws; ERR_INVALID_RETURN_VALUE for what is no mapped table of as many pages; GemDmaError EBUSY
-   *   while it has one, ENODEV, ESTALE and EXDEV for a table that is dead or another machine's
+   *   while it has one and from within its exporter, ENODEV, ESTALE and EXDEV for a table that is dead or another machine's
    */
   map(): ScatterTable {
     const call = 'dma_buf_map_attachment';
-    this.enter(call);
+    this.enterIdle(call);
     this.device.handle; // Throws for a device that is gone.
     if (this.table !== null) refuse(-EBUSY, call, 'the attachment is mapped already');
-    return this.host.core.calls.run(() => {
-      const table = this.dmaBuf.exporter.map(this);
+    return this.mapping(() => {
+      const table = this.dmaBuf.exported(() => this.dmaBuf.exporter.map(this));
       checkSynchronous('exporter.map', table);
       if (!(table instanceof ScatterTable)) throw invalidReturn('exporter.map', 'a ScatterTable', table);
       ScatterTable.recordIn(this.host, table, call);
@@ -128,21 +147,28 @@ export class DmaBufAttachment extends Living {
     });
   }
 
-  /** dma_buf_unmap_attachment. EINVAL when it is not mapped. */
+  private mapping<T>(work: () => T): T {
+    return this.host.core.calls.run(() => this.work(() => this.device.held(work)));
+  }
+
+  /** dma_buf_unmap_attachment. EINVAL when it is not mapped, EBUSY from within its exporter. */
   unmap(): void {
-    this.enter('dma_buf_unmap_attachment');
+    this.enterIdle('dma_buf_unmap_attachment');
     if (this.table === null) refuse(-EINVAL, 'dma_buf_unmap_attachment', 'the attachment is not mapped');
     const { table } = this;
-    this.host.core.calls.run(() => {
+    this.mapping(() => {
       this.table = null;
       table.inUse = false;
-      checkSynchronous('exporter.unmap', this.dmaBuf.exporter.unmap(this, table));
+      checkSynchronous(
+        'exporter.unmap',
+        this.dmaBuf.exported(() => this.dmaBuf.exporter.unmap(this, table)),
+      );
     });
   }
 
-  /** dma_buf_detach. EBUSY while mapped. */
+  /** dma_buf_detach. EBUSY while mapped, and from within its exporter. */
   detach(): void {
-    this.enter('dma_buf_detach');
+    this.enterIdle('dma_buf_detach');
     if (this.table !== null) refuse(-EBUSY, 'dma_buf_detach', 'the attachment is still mapped');
     this.dmaBuf.attachments.delete(this);
     this.end();

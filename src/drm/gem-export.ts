@@ -25,7 +25,8 @@ class GemExporter implements DmaBufExporter {
   }
 
   map(attachment: DmaBufAttachment): ScatterTable {
-    return this.object.device.hooks.call(() => this.mapFor(attachment));
+    this.object.checkIdle('dma_buf_map_attachment');
+    return this.object.device.hooks.call(() => this.mapFor(attachment), this.object);
   }
 
   private mapFor({ device }: DmaBufAttachment): ScatterTable {
@@ -72,7 +73,7 @@ export function exportObject(object: DrmGemObject): DmaBuf {
   }
   const rc = object.backing.beforeExport?.(object as never) ?? 0;
   if (rc !== 0) refuse(rc, 'gem_export', `${object} may not be exported`);
-  object.dmaBuf = new DmaBuf(object.device, new GemExporter(object), object.size);
+  object.dmaBuf = new DmaBuf(object.device, new GemExporter(object), object.size, LIBRARY);
   object.get();
   return object.dmaBuf;
 }

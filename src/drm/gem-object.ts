@@ -57,15 +57,22 @@ export abstract class DrmGemObject<Device extends DrmDevice = DrmDevice> extends
   /** Ends one gemPin. @internal */
   abstract gemUnpin(): void;
 
-  /** A call from outside. */
-  protected call<T>(syscall: string, work: () => T): T {
-    this.enter(syscall);
-    return this.device.hooks.call(work);
+  /** A call from outside that changes the object. EBUSY from within a hook of another such call. */
+  protected change<T>(syscall: string, work: () => T): T {
+    this.enterIdle(syscall);
+    return this.device.hooks.call(work, this);
   }
 
-  /** @internal A reference less; freeing the object is a call of the driver. */
-  override put(): void {
-    this.device.hooks.call(() => super.put());
+  /** A call from outside that needs its pages. A hook may make it, too, once they are there. */
+  protected use<T>(syscall: string, work: () => T): T {
+    this.enter(syscall);
+    if (this.pages === 0) this.checkIdle(syscall);
+    return this.device.hooks.call(work, this);
+  }
+
+  /** @internal Freeing the object is a call of the driver. */
+  protected override freed(): void {
+    this.device.hooks.call(() => super.freed());
   }
 
   override toString(): string {

@@ -2,6 +2,7 @@ import { checkSynchronous } from '../core/arguments.js';
 import type { Calls } from '../core/calls.js';
 import type { CpuRegisters } from '../core/cpu-registers.js';
 import { ERRNO, errnoName, GemDmaError, invalidReturn } from '../core/errors.js';
+import type { Living } from '../core/living.js';
 import type { DmaDebug } from '../dma-debug/dma-debug.js';
 
 /**
@@ -15,6 +16,7 @@ import type { DmaDebug } from '../dma-debug/dma-debug.js';
  *   the kernel's: a function is never left in the middle. So a hook that throws, or returns what it may not, counts as
  *   refusing (-EINVAL) or as done; the driver undoes or completes its work, and the outermost `call` throws the first such
  *   error.
+ * - `query` runs a hook before anything is done: what it throws is thrown at once.
  */
 export class HookRunner<Hook extends string> {
   private readonly registers: CpuRegisters;
@@ -39,20 +41,21 @@ export class HookRunner<Hook extends string> {
 
   /**
    * One call of the driver from outside. A call that a hook makes is part of the call that runs the hook.
+   * @param target what the call works on: busy for the hooks that it runs
    * @throws what the work throws; before that, what a hook threw or ERR_INVALID_RETURN_VALUE; in dma-debug's strict mode
    *   its first finding
    */
-  call<T>(work: () => T): T {
-    if (this.entered) return work();
+  call<T>(work: () => T, target?: Living): T {
+    if (this.entered) return target === undefined ? work() : target.work(work);
     if (this.dmaDebug !== null) this.dmaDebug.enter();
-    return this.calls.run(() => this.whole(work));
+    return this.calls.run(() => this.whole(work, target));
   }
 
-  private whole<T>(work: () => T): T {
+  private whole<T>(work: () => T, target: Living | undefined): T {
     let result: T;
     this.entered = true;
     try {
-      result = work();
+      result = target === undefined ? work() : target.work(work);
     } catch (error) {
       throw this.left(error);
     }
@@ -92,15 +95,24 @@ export class HookRunner<Hook extends string> {
 
   /** The errno that the other code threw, for a caller that can refuse. Any other error is kept, and counts as EINVAL. */
   errnoOf(error: unknown): number {
-    if (GemDmaError.is(error)) return error.errno;
+    try {
+      if (GemDmaError.is(error) && errnoName(error.errno) in ERRNO) return error.errno;
+    } catch {
+      // What only looks like an error may throw when it is read.
+    }
     this.broken ??= { error };
     return -ERRNO.EINVAL;
+  }
+
+  /** A hook whose answer is needed before anything is done. */
+  query<T>(hook: Hook, run: () => T): T {
+    return this.during(hook, 0, 0, () => this.calls.hook(run));
   }
 
   /** A hook that can refuse. Returns 0 or a negative errno. */
   ask(hook: Hook, object: number, vma: number, run: () => unknown): number {
     try {
-      const answer = this.during(hook, object, vma, run) ?? 0;
+      const answer = this.during(hook, object, vma, () => this.calls.hook(run)) ?? 0;
       if (answer === 0) return 0;
       if (typeof answer === 'number' && errnoName(answer) in ERRNO) return answer;
       checkSynchronous(`policy.${hook}`, answer);
@@ -114,7 +126,10 @@ export class HookRunner<Hook extends string> {
   /** A hook that cannot refuse. What it returns is not looked at, but that a hook is not asynchronous. */
   notify(hook: Hook, object: number, vma: number, run: () => unknown): void {
     this.guard(() => {
-      checkSynchronous(`policy.${hook}`, this.during(hook, object, vma, run));
+      checkSynchronous(
+        `policy.${hook}`,
+        this.during(hook, object, vma, () => this.calls.hook(run)),
+      );
     });
   }
 }

@@ -13,6 +13,8 @@ const TASK_SIZE = 0x7ffffffff000;
 export interface MmuNotifier {
   /** Pages from the byte `first` to the byte `last` are about to change or go (invalidate_range_start). */
   invalidate(first: number, last: number): void;
+  /** Whether pages of the range are in use in the middle of a call: then the range may not change now. */
+  busy?(first: number, last: number): boolean;
 }
 
 interface Area {
@@ -64,7 +66,7 @@ export class Process extends Living {
     checkInteger('size', pages, 1, 2 ** 24);
     const given = checkOptions('options', options, ['populate']);
     const populate = checkBoolean('populate', given.populate, false);
-    this.enter('mmap');
+    this.enterIdle('mmap');
     const start = this.next;
     const area = { start, end: start + pages * PAGE_SIZE, pfns: new Uint32Array(pages) };
     if (populate) {
@@ -77,23 +79,46 @@ export class Process extends Living {
     return start;
   }
 
-  /** Unmaps whole pages. EINVAL unless the range is page-aligned and within one mapping. */
+  /**
+   * Unmaps whole pages.
+   * @throws GemDmaError EINVAL unless the range is page-aligned and within one mapping; EBUSY from within a hook of a call that
+   *   changes the process's mappings, or of one that works on a userptr object of the range
+   */
   munmap(address: number, size: number): void {
     this.enter('munmap');
     const area = this.range('munmap', address, size);
-    this.calls.run(() => {
-      this.zap(area, address, size);
-      this.areas.splice(this.areas.indexOf(area), 1);
-      this.keep(area, area.start, address);
-      this.keep(area, address + size, area.end);
-    });
+    this.checkUnused('munmap', [{ start: address, end: address + size }]);
+    this.changing(() => this.unmap(area, address, address + size));
+  }
+
+  private unmap(area: Area, start: number, end: number): void {
+    this.zap(area, start, end - start);
+    this.areas.splice(this.areas.indexOf(area), 1);
+    this.keep(area, area.start, start);
+    this.keep(area, end, area.end);
+  }
+
+  private changing(work: () => void): void {
+    this.calls.run(() => this.work(work));
+  }
+
+  private checkUnused(call: string, spans: readonly { start: number; end: number }[]): void {
+    this.checkIdle(call);
+    for (const notifier of this.notifiers) {
+      for (const { start, end } of spans) {
+        if (!notifier.busy?.(start, end - 1)) continue;
+        const message = `a call works with pages at 0x${start.toString(16)}: not from within a hook of that call`;
+        throw new GemDmaError('EBUSY', call, message, { reason: 'OBJECT_BUSY' });
+      }
+    }
   }
 
   /** Throws pages away; the next touch finds zeros (madvise MADV_DONTNEED). Errors as munmap. */
   discard(address: number, size: number): void {
     this.enter('madvise');
     const area = this.range('madvise', address, size);
-    this.calls.run(() => this.zap(area, address, size));
+    this.checkUnused('madvise', [{ start: address, end: address + size }]);
+    this.changing(() => this.zap(area, address, size));
   }
 
   /** Writes bytes, touching pages as needed. EFAULT where nothing is mapped, ENOMEM. */
@@ -189,11 +214,12 @@ export class Process extends Living {
     this.notifiers.delete(notifier);
   }
 
-  /** The process ends: everything is unmapped (exit_mmap). A second call does nothing. */
+  /** The process ends: everything is unmapped (exit_mmap). A second call does nothing. EBUSY as munmap. */
   exit(): void {
     if (!this.ending('exit')) return;
-    this.calls.run(() => {
-      for (const area of this.areas.slice()) this.munmap(area.start, area.end - area.start);
+    this.checkUnused('exit', this.areas);
+    this.changing(() => {
+      for (const area of this.areas.slice()) this.unmap(area, area.start, area.end);
       this.end();
       this.members.delete(this);
     });
@@ -243,7 +269,10 @@ export class Process extends Living {
   // Borrowers first: they must have dropped the pages, or hold references of their own, before the pages leave the process.
   private zap(area: Area, address: number, size: number): void {
     for (const notifier of [...this.notifiers]) {
-      checkSynchronous('notifier.invalidate', notifier.invalidate(address, address + size - 1));
+      checkSynchronous(
+        'notifier.invalidate',
+        this.calls.hook(() => notifier.invalidate(address, address + size - 1)),
+      );
     }
     const first = (address - area.start) / PAGE_SIZE;
     const pages = area.pfns.subarray(first, first + size / PAGE_SIZE);

@@ -1,5 +1,7 @@
 import { checkFunction, checkSynchronous } from '../core/arguments.js';
+import type { Calls } from '../core/calls.js';
 import { invalidReturn } from '../core/errors.js';
+import type { LIBRARY } from '../core/life.js';
 import { ListLink } from './list.js';
 
 /**
@@ -32,11 +34,20 @@ export class Reclaim {
   /** Files with resident pages that no object holds, oldest first. @internal */
   readonly idleFiles = new ListLink<Swappable>(null);
   private readonly shrinkers: Shrinker[] = [];
+  /** Those that run no code of the caller's but by a driver's hooks. */
+  private readonly own = new Set<Shrinker>();
+  private readonly calls: Calls;
+
+  /** @param calls of the machine */
+  constructor(calls: Calls) {
+    this.calls = calls;
+  }
 
   /** Adds a shrinker (register_shrinker). */
-  register(shrinker: Shrinker): void {
+  register(shrinker: Shrinker, maker?: typeof LIBRARY): void {
     checkFunction('shrinker.count', shrinker?.count);
     checkFunction('shrinker.scan', shrinker?.scan);
+    if (maker !== undefined) this.own.add(shrinker);
     this.shrinkers.push(shrinker);
   }
 
@@ -44,11 +55,20 @@ export class Reclaim {
   unregister(shrinker: Shrinker): void {
     const at = this.shrinkers.indexOf(shrinker);
     if (at >= 0) this.shrinkers.splice(at, 1);
+    this.own.delete(shrinker);
   }
 
   /** Pages that all shrinkers say they could release. */
   count(): number {
-    return this.shrinkers.reduce((sum, shrinker) => sum + pages('count', shrinker.count()), 0);
+    return this.shrinkers.reduce(
+      (sum, shrinker) =>
+        sum +
+        pages(
+          'count',
+          this.run(shrinker, () => shrinker.count()),
+        ),
+      0,
+    );
   }
 
   /**
@@ -59,9 +79,16 @@ export class Reclaim {
     let released = 0;
     for (const shrinker of this.shrinkers.slice()) {
       if (released >= target) break;
-      released += pages('scan', shrinker.scan(target - released));
+      released += pages(
+        'scan',
+        this.run(shrinker, () => shrinker.scan(target - released)),
+      );
     }
     return released;
+  }
+
+  private run(shrinker: Shrinker, work: () => number): number {
+    return this.own.has(shrinker) ? work() : this.calls.hook(work);
   }
 
   /** Writes the oldest idle file to swap. Returns pages given back, 0 when no file is idle. */

@@ -41,13 +41,23 @@ export abstract class Shared extends Living {
     ++this.refcount;
   }
 
-  /** @internal Drops a reference. */
+  /** @internal Drops a reference. With the last one it is freed, or once the call is over that works on it. */
   put(): void {
-    if (--this.refcount > 0) return;
+    if (--this.refcount === 0 && !this.underWay) this.freed();
+  }
+
+  protected override finished(): void {
+    if (this.refcount === 0 && super.alive) this.freed();
+  }
+
+  /** @internal */
+  protected freed(): void {
+    const outermost = this.begin();
     try {
       this.free();
     } finally {
       this.end();
+      this.finish(outermost);
     }
   }
 
@@ -63,9 +73,14 @@ export abstract class Shared extends Living {
     this.reopen();
   }
 
-  /** Gives one handle back. ENODEV when there is none. */
+  /**
+   * Gives one handle back.
+   * @throws GemDmaError ENODEV when there is none; EBUSY from within a hook, for the last one of an object that the call which
+   *   runs the hook works on
+   */
   release(): void {
-    this.enter('release');
+    if (this.handles > 1) this.enter('release');
+    else this.enterIdle('release');
     --this.handles;
     this.put();
   }

@@ -27,7 +27,7 @@ export class SystemHeap {
     const { core, context } = this.#host;
     const table = core.exports.sgAllocPages(context, pages, 0, SG_MAX_ENTRY);
     if (table === 0) throw new GemDmaError('ENOMEM', 'dma_heap_alloc', `no memory for ${pages} pages`);
-    return new DmaBuf(this.#host, new HeapExporter(this.#host, table, pages), pages * PAGE_SIZE);
+    return new DmaBuf(this.#host, new HeapExporter(this.#host, table, pages), pages * PAGE_SIZE, LIBRARY);
   }
 }
 

@@ -34,6 +34,8 @@ export abstract class AddressSpace extends Living {
   /** @internal */
   refcount = 1;
   private closed = false;
+  /** Vmas of it are being evicted for one that is to have their place: who runs meanwhile must not take it. @internal */
+  makesRoom = false;
   /** Handle of the range manager. @internal */
   readonly mm: MmHandle;
 
@@ -88,6 +90,16 @@ export abstract class AddressSpace extends Living {
   close(): void {
     this.closed = true;
     this.put();
+  }
+
+  /**
+   * @internal For what is to get a place in it.
+   * @throws GemDmaError EBUSY from within a hook of a call that makes room in it
+   */
+  checkRoom(call: string): void {
+    if (!this.makesRoom) return;
+    const message = `a call makes room in ${this.name}: not from within a hook of that call`;
+    throw new GemDmaError('EBUSY', call, message, { reason: 'ADDRESS_SPACE_BUSY' });
   }
 
   /** @internal */

@@ -26,11 +26,12 @@ export class GpuContext extends Living {
 
   /**
    * Destroys the context. Its address space lives on until the last vma in it is gone, and nothing new can be bound in it.
-   * @throws GemDmaError ENODEV when it was released before
+   * @throws GemDmaError ENODEV when it was released before; EBUSY from within a hook of a call that binds in it
    */
   release(): void {
-    this.enter('gem_context_destroy');
+    this.enterIdle('gem_context_destroy');
     const { device, vm } = this;
+    if (vm !== device.ggtt) vm.checkIdle('gem_context_destroy');
     device.hooks.call(() => {
       device.contexts.delete(this);
       this.end();

@@ -99,6 +99,8 @@ export class I915Device extends DrmDevice<HookName> {
   currentProcess: Process | undefined;
   /** Vmas made so far; the last one's number. @internal */
   vmaCount = 0;
+  /** Scans of lists by the shrinker so far; the last one's number. @internal */
+  scans = 0;
   /** @internal */
   readonly contexts = new Set<GpuContext>();
   /** getPages calls that found the pages there, which is where mapping with the pages saves a mapping. */
@@ -149,7 +151,7 @@ export class I915Device extends DrmDevice<HookName> {
       this.releaseSpaces();
       throw error;
     }
-    this.reclaim.register(this.shrinker);
+    this.reclaim.register(this.shrinker, LIBRARY);
   }
 
   private releaseSpaces(): void {
@@ -227,7 +229,7 @@ export class I915Device extends DrmDevice<HookName> {
 
   /** Makes a hardware context, with an address space of its own in full PPGTT mode. ENOMEM. */
   createContext(): GpuContext {
-    this.enter('gem_context_create');
+    this.enterIdle('gem_context_create');
     const full = this.config.ppgtt === 'full' || this.config.ppgtt === 'full-48bit';
     return this.hooks.call(() => {
       const id = this.contextCount + 1;
@@ -319,7 +321,7 @@ export class I915Device extends DrmDevice<HookName> {
 
   /** i915_gem_evict_vm and i915_gem_evict_everything. The latter: ENOSPC when the newest address space is empty. */
   evictVm(vm: AddressSpace): void {
-    this.enter('gem_evict_vm');
+    this.enterIdle('gem_evict_vm');
     this.checkVm(vm, 'gem_evict_vm');
     this.hooks.call(() => evictVm(vm, true));
   }
@@ -337,12 +339,13 @@ export class I915Device extends DrmDevice<HookName> {
    * is left.
    * @returns mappings that are left over, as the kernel counts them then; 0 without dma-debug
    *   and at a second call, which does nothing
-   * @throws GemDmaError EBUSY while there are objects or contexts
+   * @throws GemDmaError EBUSY while there are objects or contexts, and from within a hook
    */
   remove(): number {
     if (!this.ending('i915_driver_unload')) return 0;
+    this.core.calls.checkRest('i915_driver_unload');
     return this.hooks.call(() => {
-      this.idle();
+      idle(this);
       if (this.liveObjects > 0 || this.contexts.size > 0) {
         const what = `${this.liveObjects} objects and ${this.contexts.size} contexts`;
         refuse(-EBUSY, 'i915_driver_unload', `there are ${what}`);

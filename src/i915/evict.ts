@@ -26,6 +26,24 @@ export function evictSomething(
   end: number,
   nonblock: boolean,
 ): number {
+  if (vm.makesRoom) return -ENOSPC;
+  vm.makesRoom = true;
+  try {
+    return makeRoom(vm, size, alignment, color, start, end, nonblock);
+  } finally {
+    vm.makesRoom = false;
+  }
+}
+
+function makeRoom(
+  vm: AddressSpace,
+  size: number,
+  alignment: number,
+  color: number,
+  start: number,
+  end: number,
+  nonblock: boolean,
+): number {
   const { exports } = vm.device.core;
   for (let waited = false; ; waited = true) {
     const rc = exports.mmScanInit(vm.mm, size, alignment, color, start, end, vm.device.mmInsertMode);
@@ -44,7 +62,7 @@ export function evictSomething(
 function scan(exports: CoreExports, list: ListLink<Vma>, scanned: Vma[]): boolean {
   for (let link = list.next; link.owner !== null; link = link.next) {
     const vma = link.owner;
-    if (vma.pinCount !== 0 || vma.onExecList) continue;
+    if (vma.pinCount !== 0 || vma.onExecList || vma.object.busy) continue;
     scanned.push(vma);
     if (exports.mmScanAdd(held(vma.node)) === 1) return true;
   }

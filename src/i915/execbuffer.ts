@@ -44,7 +44,7 @@ export interface ExecOptions {
  * i915_gem_do_execbuffer, as far as memory goes: every object is bound in the context's address space and stays there
  * while the GPU uses it. The batch is the last object. With relocations left out, addresses come back as the vmas'.
  * Errors, in the kernel's order: EINVAL for no objects, NEEDS_GTT with full PPGTT, an object listed twice; then what
- * binding says: E2BIG, ENOSPC (after everything else in the address space was evicted once), ENOMEM, EFAULT, EAGAIN.
+ * binding says: E2BIG, EBUSY from within a hook of a call that works on one of them, ENOSPC (after everything else in the address space was evicted once), ENOMEM, EFAULT, EAGAIN.
  */
 export function execbuffer(
   device: I915Device,
@@ -52,7 +52,28 @@ export function execbuffer(
   { list, busy }: Batch,
 ): { vmas: Vma[]; request: Request } {
   check(device, context, list);
-  const { vm } = context;
+  const objects = list.map(({ object }) => object);
+  for (const object of objects) object.checkIdle('gem_execbuffer');
+  context.vm.checkRoom('gem_execbuffer');
+  return context.work(() => context.vm.work(() => working(objects, () => run(device, context, list, busy))));
+}
+
+// A call that works on all of them.
+function working<T>(objects: readonly GemObject[], work: () => T): T {
+  const outermost = objects.map((object) => object.begin());
+  try {
+    return work();
+  } finally {
+    for (const [i, object] of objects.entries()) object.finish(outermost[i]);
+  }
+}
+
+function run(
+  device: I915Device,
+  { vm }: GpuContext,
+  list: readonly ExecObject[],
+  busy: number,
+): { vmas: Vma[]; request: Request } {
   // eb_lookup_vmas: from here on every object has a vma, bound or not, that unbinding does not destroy.
   const vmas = list.map(({ object }) => lookupOrCreateVma(object, vm, undefined));
   for (const vma of vmas) {

@@ -32,7 +32,9 @@ import type { Vma } from './vma.js';
  * A GEM object (struct drm_i915_gem_object): memory that the GPU can be shown. Sizes in bytes, always whole pages.
  *
  * The methods are the driver's operations under their kernel names. Each throws a GemDmaError with the kernel's errno
- * when the kernel would refuse, and then nothing has changed. Objects are made by the device: `gpu.createObject('4MiB')`.
+ * when the kernel would refuse, and then nothing has changed. From within a hook of the policy they work on other objects;
+ * on those that the driver is in the middle of only mapSg and unmapSg do, export, and reading and writing while there are
+ * pages: else EBUSY with the reason `OBJECT_BUSY`. Objects are made by the device: `gpu.createObject('4MiB')`.
  */
 export class GemObject extends DrmGemObject<I915Device> {
   // What follows is the driver's own state, for the driver, policies and the curious; the methods change it.
@@ -65,6 +67,8 @@ export class GemObject extends DrmGemObject<I915Device> {
   cursor: PageCursor | undefined;
   /** Every vma, bound or only a placeholder. @internal */
   readonly vmaList = new ListLink<Vma>(null);
+  /** The last scan of the shrinker that has looked at it; none before its creation will. @internal */
+  scanned: number;
   /** Place in the device's unbound or bound list, while there are pages. @internal */
   readonly globalLink: ListLink<GemObject>;
 
@@ -72,6 +76,7 @@ export class GemObject extends DrmGemObject<I915Device> {
   constructor(device: I915Device, size: number, backing: Backing, domains: number, cacheLevel: number) {
     super(device, size);
     this.backing = backing;
+    this.scanned = device.scans;
     this.readDomains = domains;
     this.writeDomain = domains;
     this.cacheLevel = cacheLevel;
@@ -82,7 +87,7 @@ export class GemObject extends DrmGemObject<I915Device> {
 
   /** Gets the backing pages, if they are not there (i915_gem_object_get_pages). EFAULT after madvise, ENOMEM ... */
   getPages(): void {
-    this.call('gem_get_pages', () => this.needPages('gem_get_pages'));
+    this.use('gem_get_pages', () => this.needPages('gem_get_pages'));
   }
 
   private needPages(syscall: string): void {
@@ -94,7 +99,7 @@ export class GemObject extends DrmGemObject<I915Device> {
 
   /** Lets go of the backing pages (i915_gem_object_put_pages). EBUSY while they are pinned. */
   putPages(): void {
-    this.call('gem_put_pages', () => {
+    this.change('gem_put_pages', () => {
       const rc = putPages(this);
       if (rc !== 0) refuse(rc, 'gem_put_pages', `the pages of ${this} are pinned ${this.pagesPinCount} times`);
     });
@@ -102,7 +107,7 @@ export class GemObject extends DrmGemObject<I915Device> {
 
   /** Gets the pages and keeps them until unpinPages. */
   pinPages(): void {
-    this.call('gem_pin_pages', () => {
+    this.change('gem_pin_pages', () => {
       this.needPages('gem_pin_pages');
       ++this.userPins;
       pinPages(this);
@@ -111,7 +116,7 @@ export class GemObject extends DrmGemObject<I915Device> {
 
   /** Ends one pinPages. EINVAL when there is none. */
   unpinPages(): void {
-    this.enter('gem_unpin_pages');
+    this.enterIdle('gem_unpin_pages');
     if (this.userPins === 0) refuse(-EINVAL, 'gem_unpin_pages', `pinPages was not called for the pages of ${this}`);
     --this.userPins;
     unpinPages(this);
@@ -120,7 +125,7 @@ export class GemObject extends DrmGemObject<I915Device> {
   /** The pfn of page n (i915_gem_object_get_page). Gets the pages first. EINVAL where there are no page frames. */
   getPage(n: number): number {
     checkInteger('n', n, 0, this.size / PAGE_SIZE - 1);
-    return this.call('gem_get_page', () => {
+    return this.use('gem_get_page', () => {
       if (this.backing.mapping === 'contiguous') {
         refuse(-EINVAL, 'gem_get_page', `the memory of ${this} is not made of page frames`);
       }
@@ -136,7 +141,7 @@ export class GemObject extends DrmGemObject<I915Device> {
    */
   madvise(advice: 'willneed' | 'dontneed'): boolean {
     oneOf('advice', advice, ['willneed', 'dontneed']);
-    return this.call('gem_madvise', () => {
+    return this.change('gem_madvise', () => {
       if (this.pinned) refuse(-EINVAL, 'gem_madvise', `${this} is pinned`);
       const wanted = advice === 'willneed' ? WILLNEED : DONTNEED;
       if (this.pages !== 0 && quirkPins(this)) {
@@ -158,27 +163,27 @@ export class GemObject extends DrmGemObject<I915Device> {
   pwrite(offset: number, bytes: Uint8Array): void {
     checkInteger('offset', offset, 0, Number.MAX_SAFE_INTEGER);
     bytes = checkBytes('bytes', bytes);
-    this.call('gem_pwrite', () => objectWrite(this, offset, bytes));
+    this.use('gem_pwrite', () => objectWrite(this, offset, bytes));
   }
 
   /** Copies n bytes out of the object, by the CPU (pread). Errors as pwrite. */
   pread(offset: number, n: number): Uint8Array {
     checkInteger('offset', offset, 0, Number.MAX_SAFE_INTEGER);
     checkInteger('n', n, 0, 2 ** 31);
-    return this.call('gem_pread', () => objectRead(this, offset, n));
+    return this.use('gem_pread', () => objectRead(this, offset, n));
   }
 
   /** Moves the object to the CPU's or the aperture's domain, for writing or only reading (set_domain). */
   setDomain(domain: Domain, write = false): void {
     oneOf('domain', domain, ['cpu', 'gtt']);
     checkBoolean('write', write, false);
-    this.call('gem_set_domain', () => setDomain(this, domain, write));
+    this.use('gem_set_domain', () => setDomain(this, domain, write));
   }
 
   /** Changes how the GPU caches the object, rewriting entries or unbinding what may not stay. EBUSY while pinned. */
   setCacheLevel(caching: Caching): void {
     oneOf('caching', caching, CACHE_LEVELS);
-    this.call('gem_set_caching', () => setCacheLevel(this, caching));
+    this.change('gem_set_caching', () => setCacheLevel(this, caching));
   }
 
   /**
@@ -188,9 +193,10 @@ export class GemObject extends DrmGemObject<I915Device> {
    */
   bind(vm: AddressSpace, options?: BindOptions): Vma {
     const how = options === undefined ? undefined : readBindOptions(this, options);
-    return this.call('gem_bind', () => {
+    return this.change('gem_bind', () => {
       this.device.checkVm(vm, 'gem_bind');
-      return bindObject(this, vm, how);
+      vm.checkRoom('gem_bind');
+      return vm.work(() => bindObject(this, vm, how));
     });
   }
 
@@ -212,7 +218,7 @@ export class GemObject extends DrmGemObject<I915Device> {
    */
   setTiling(tiled: boolean): void {
     if (typeof tiled !== 'boolean') throw invalidType('tiled', 'of type boolean', tiled);
-    this.enter('gem_set_tiling');
+    this.enterIdle('gem_set_tiling');
     if (this.pinned) refuse(-EBUSY, 'gem_set_tiling', `${this} is pinned`);
     setTiling(this, tiled);
   }
@@ -236,7 +242,7 @@ export class GemObject extends DrmGemObject<I915Device> {
    */
   attachPhys(align: number): void {
     checkAlignment('align', align);
-    this.call('gem_attach_phys', () => {
+    this.change('gem_attach_phys', () => {
       const rc = attachPhys(this, align);
       if (rc !== 0) refuse(rc, 'gem_attach_phys', `${this} cannot be made contiguous, aligned to ${align}`);
     });
@@ -244,7 +250,8 @@ export class GemObject extends DrmGemObject<I915Device> {
 
   /** The object as a dma-buf, for other devices; always the same one (prime handle to fd). */
   export(): DmaBuf {
-    return this.call('gem_export', () => exportObject(this));
+    this.enter('gem_export');
+    return this.device.hooks.call(() => exportObject(this));
   }
 
   /**

@@ -9,12 +9,13 @@ import { tellPolicy } from './policy/run.js';
  * there, and a count of pins says for how many users they must stay.
  */
 
-/** i915_gem_object_get_pages: 0, or -EFAULT for an object that is not wanted any more, or what the backing says. */
+/** i915_gem_object_get_pages: 0; -EBUSY while it is busy, -EFAULT for an object that is not wanted any more, or what the backing says. */
 export function getPages(object: GemObject): number {
   if (object.pages !== 0) {
     ++object.device.nestedGetPages;
     return 0;
   }
+  if (object.busy) return -EBUSY;
   if (object.madv !== WILLNEED) return -EFAULT;
   bugOn(object.pagesPinCount !== 0, 'pins on an object without pages');
   const rc = object.backing.getPages(object);
@@ -26,10 +27,14 @@ export function getPages(object: GemObject): number {
   return 0;
 }
 
-/** i915_gem_object_put_pages: 0, or -EBUSY while the pages are pinned. */
+/** i915_gem_object_put_pages: 0, or -EBUSY while the pages are pinned or the object busy. */
 export function putPages(object: GemObject): number {
   if (object.pages === 0) return 0;
-  if (object.pagesPinCount !== 0) return -EBUSY;
+  if (object.pagesPinCount !== 0 || object.busy) return -EBUSY;
+  return object.work(() => drop(object));
+}
+
+function drop(object: GemObject): number {
   // Off the lists first: what the backing does may come back to them through the shrinker.
   object.globalLink.remove();
   object.backing.putPages(object);

@@ -1,3 +1,4 @@
+import { checkSynchronous } from '../core/arguments.js';
 import { checkInteger, invalidReturn } from '../core/errors.js';
 import { PAGE_SIZE, PPGTT_GEN6, PPGTT_GEN8, PPGTT_GEN8_48BIT, PPGTT_PREALLOCATE } from '../core/generated/constants.js';
 import type { Failure, PpgttHandle } from '../core/generated/exports.js';
@@ -82,8 +83,9 @@ function create(device: I915Device, name: string, aliasing: boolean): PpgttHandl
   return handle;
 }
 
-function tablesAtCreation({ policy, config }: I915Device): boolean {
-  const when = policy.pageTables?.(config.gen) ?? 'bind';
+function tablesAtCreation({ policy, config, hooks }: I915Device): boolean {
+  const when = hooks.query('pageTables', () => policy.pageTables?.(config.gen)) ?? 'bind';
+  checkSynchronous('policy.pageTables', when);
   if (when !== 'creation' && when !== 'bind') throw invalidReturn('policy.pageTables', "'creation' or 'bind'", when);
   return when === 'creation';
 }

@@ -42,7 +42,8 @@ export function retireObject(object: GemObject): void {
 
 /** i915_gpu_idle and i915_gem_retire_requests: the GPU is done with everything. */
 export function idle(device: I915Device): void {
-  while (device.requests.length > 0) retireUpTo(device, device.requests[0]);
+  const last = device.requests.at(-1);
+  if (last !== undefined) retireUpTo(device, last);
 }
 
 /** i915_gem_retire_requests: what is done by now. */
@@ -55,15 +56,15 @@ function retireUpTo(device: I915Device, request: Request): void {
   while (!request.retired) {
     const oldest = device.requests.shift()!;
     oldest.retired = true;
-    for (const object of oldest.objects) retireFrom(object);
+    // None is in use any more when the first is freed, which may run hooks.
+    for (const object of oldest.objects) unused(object);
+    for (const object of oldest.objects) object.put();
   }
 }
 
-function retireFrom(object: GemObject): void {
-  if (--object.active === 0) {
-    for (const vma of object.vmas) {
-      if (vma.node !== 0) vma.vm.inactiveList.moveTail(vma.mmLink);
-    }
+function unused(object: GemObject): void {
+  if (--object.active > 0) return;
+  for (const vma of object.vmas) {
+    if (vma.node !== 0) vma.vm.inactiveList.moveTail(vma.mmLink);
   }
-  object.put();
 }

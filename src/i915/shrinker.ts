@@ -24,24 +24,36 @@ export const SHRINK_BOUND = 4;
  */
 export function shrink(device: I915Device, target: number, flags: number): number {
   let released = 0;
-  if ((flags & SHRINK_UNBOUND) !== 0) released = shrinkList(device.unboundList, target, released, flags);
-  if ((flags & SHRINK_BOUND) !== 0) released = shrinkList(device.boundList, target, released, flags);
+  if ((flags & SHRINK_UNBOUND) !== 0) released = shrinkList(device, device.unboundList, target, released, flags);
+  if ((flags & SHRINK_BOUND) !== 0) released = shrinkList(device, device.boundList, target, released, flags);
   return released;
 }
 
-function shrinkList(list: ListLink<GemObject>, target: number, released: number, flags: number): number {
+function shrinkList(
+  device: I915Device,
+  list: ListLink<GemObject>,
+  target: number,
+  released: number,
+  flags: number,
+): number {
   // Parked here while they are looked at: what is done to one object may move others between the lists.
   const stillInList = new ListLink<GemObject>(null);
+  const scan = ++device.scans;
   while (released < target) {
     const object = list.first;
     if (object === null) break;
     stillInList.moveTail(object.globalLink);
+    // Looked at already, and back on the list by a hook; or a call is in the middle of it.
+    if (object.scanned >= scan || object.busy) continue;
+    object.scanned = scan;
     if ((flags & SHRINK_PURGEABLE) !== 0 && object.madv !== DONTNEED) continue;
     object.get();
+    const outermost = object.begin();
     for (const vma of object.vmas) {
       if (vmaUnbind(vma) !== 0) break;
     }
     if (putPages(object) === 0) released += object.size / PAGE_SIZE;
+    object.finish(outermost);
     object.put();
   }
   list.splice(stillInList);

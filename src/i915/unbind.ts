@@ -7,11 +7,22 @@ import type { Vma } from './vma.js';
 /**
  * i915_vma_unbind: takes a vma out of its address space. Whether the object's DMA mapping goes too is the policy's
  * matter. Note what decides that a vma was the last: the object's list of vmas is empty, placeholders included.
- * @returns 0, or -EBUSY while it is pinned
+ * @returns 0, or -EBUSY while it is pinned or its object busy
  */
 export function vmaUnbind(vma: Vma): number {
-  const { object, vm } = vma;
   if (vma.vmaLink.empty) return 0;
+  const { object } = vma;
+  if (object.busy) return -EBUSY;
+  const outermost = object.begin();
+  try {
+    return unbind(vma);
+  } finally {
+    object.finish(outermost);
+  }
+}
+
+function unbind(vma: Vma): number {
+  const { object, vm } = vma;
   if (vma.node === 0) {
     vma.destroy();
     return 0;

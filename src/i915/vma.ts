@@ -68,18 +68,23 @@ export class Vma extends Living {
     return this.node !== 0;
   }
 
-  /** Takes it out of the address space (i915_vma_unbind). EBUSY while pinned. Harmless when it is unbound already. */
+  /**
+   * Takes it out of the address space (i915_vma_unbind). Harmless when it is unbound already.
+   * @throws GemDmaError EBUSY while pinned, and from within a hook of a call that works on its object
+   */
   unbind(): void {
     if (!this.ending('vma_unbind')) return;
+    this.object.checkIdle('vma_unbind');
     this.object.device.hooks.call(() => {
       const rc = vmaUnbind(this);
       if (rc !== 0) refuse(rc, 'vma_unbind', `${this} is pinned ${this.pinCount} times`);
     });
   }
 
-  /** Ends one pin. EINVAL when there is none. */
+  /** Ends one pin. EINVAL when there is none; EBUSY from within a hook of a call that works on its object. */
   unpin(): void {
     this.enter('vma_unpin');
+    this.object.checkIdle('vma_unpin');
     if (this.pinCount === 0) refuse(-EINVAL, 'vma_unpin', `${this} is not pinned`);
     --this.pinCount;
   }

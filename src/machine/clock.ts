@@ -1,4 +1,5 @@
 import { checkFunction, checkSpan, checkSynchronous } from '../core/arguments.js';
+import { GemDmaError } from '../core/errors.js';
 import type { ContextHandle } from '../core/generated/exports.js';
 import type { Core } from '../core/instance.js';
 
@@ -9,6 +10,9 @@ interface Task {
 }
 
 const NS_PER_MS = 1e6;
+
+/** Work that work has queued for the same moment, far more than any driver does: past it there is no end of it. */
+const MAX_AT_ONCE = 2 ** 17;
 
 /**
  * The machine's virtual clock. Nothing happens by itself: kernel timers (flush queue, IOVA depot) and deferred work of
@@ -57,16 +61,28 @@ export class VirtualClock {
     };
   }
 
-  /** Moves time forward by milliseconds, running everything that becomes due. Work may queue more work. */
+  /**
+   * Moves time forward by milliseconds, running everything that becomes due. Work may queue more work.
+   * @throws what the work throws; GemDmaError EBUSY where the work of one moment has no end
+   */
   advance(milliseconds: number): void {
     this.#core.timeline.enter('clock');
     checkSpan('milliseconds', milliseconds);
+    const { calls } = this.#core;
+    calls.checkLevel('clock');
+    let [moment, count] = [-1, 0];
+    const { sequence } = this;
     const { clockAdvance, clockNow } = this.#core.exports;
     const until = clockNow(this.context) + Math.round(milliseconds * NS_PER_MS);
     while (this.tasks.length > 0 && this.tasks[0].due <= until) {
+      if (this.tasks[0].due > moment) [moment, count] = [this.tasks[0].due, 0];
+      if (this.tasks[0].sequence >= sequence && ++count > MAX_AT_ONCE) {
+        const message = `${MAX_AT_ONCE} functions have run at one moment that others have queued, and there are more`;
+        throw new GemDmaError('EBUSY', 'clock', message, { reason: 'CLOCK_STUCK' });
+      }
       const task = this.tasks.shift()!;
       clockAdvance(this.context, Math.max(0, task.due - clockNow(this.context)));
-      checkSynchronous('run', task.run());
+      checkSynchronous('run', calls.hook(task.run));
     }
     // Work that ran may have moved the clock on by itself.
     clockAdvance(this.context, Math.max(0, until - clockNow(this.context)));

@@ -57,7 +57,7 @@ export class Machine implements DriverHost {
   /** Emulated physical memory: frames and their contents. */
   readonly ram: PhysicalMemory;
   /** Memory pressure: what drivers can give back, and files that can be swapped out. @internal */
-  readonly reclaim = new Reclaim();
+  readonly reclaim: Reclaim;
   /** The bounce pool, null for a machine without one. */
   readonly swiotlb: BouncePool | null;
   /** The VT-d unit: faults, stale accesses, IOTLB, tables. Empty in a machine none of whose devices it serves. */
@@ -84,6 +84,8 @@ export class Machine implements DriverHost {
   private readonly deviceNames: string[] = [];
   private readonly driverNames: (string | undefined)[] = [];
   private lastId = 0;
+  /** Drivers that are being added. */
+  private probes = 0;
 
   /**
    * Makes a machine, synchronously.
@@ -121,6 +123,7 @@ export class Machine implements DriverHost {
     }
     this.context = rc;
     core.context = rc;
+    this.reclaim = new Reclaim(core.calls);
     this.clock = new VirtualClock(this.core, this.context);
     this.ram = new PhysicalMemory(this.core, this.context);
     const format = iommuFormat(this.config.iommu.format);
@@ -287,13 +290,17 @@ export class Machine implements DriverHost {
   addDriver<Options, Instance extends object>(driver: Driver<Options, Instance>, options: Options): Instance {
     this.#core.timeline.enter('driver_probe');
     checkDriver(driver);
+    return this.probing(() => this.addProbed(driver, options));
+  }
+
+  private addProbed<Options, Instance extends object>(driver: Driver<Options, Instance>, given: Options): Instance {
     // What is wrong with the options is said before there is a device.
-    const read = driver.check?.(options, this);
+    const read = driver.check?.(given, this);
     checkSynchronous('driver.check', read);
     const before = this.lastId;
     const device = this.addDevice({ ...driver.limits, driver: driver.name });
     try {
-      const instance = driver.probe(this, device, read ?? options);
+      const instance = device.held(() => driver.probe(this, device, read ?? given));
       checkSynchronous('driver.probe', instance);
       if (typeof instance !== 'object' || instance === null) throw invalidReturn('driver.probe', 'an object', instance);
       this.drivers.push({ device, instance, driver: driver as Driver<unknown, object> });
@@ -303,6 +310,17 @@ export class Machine implements DriverHost {
       device.destroy();
       this.lastId = before;
       throw error;
+    }
+  }
+
+  // A driver's code runs as a hook does: the machine stays as it is meanwhile. What it maps is its own calls.
+  private probing<T>(work: () => T): T {
+    this.#core.calls.checkLevel('driver_probe');
+    ++this.probes;
+    try {
+      return this.#core.calls.hook(work);
+    } finally {
+      --this.probes;
     }
   }
 
@@ -362,8 +380,10 @@ export class Machine implements DriverHost {
     for (const object of held) {
       if (typeof object !== 'object' || object === null) throw invalidType('held', 'objects', object);
     }
-    const owners = this.drivers.flatMap(({ driver, instance }) => driver.callbacks?.(instance) ?? []);
-    return this.#core.calls.run(() => new MachineSnapshot(LIBRARY, this, held, owners));
+    return this.#core.calls.run(() => {
+      const owners = this.drivers.flatMap(({ driver, instance }) => driver.callbacks?.(instance) ?? []);
+      return new MachineSnapshot(LIBRARY, this, held, owners);
+    });
   }
 
   /**
@@ -418,8 +438,9 @@ export class Machine implements DriverHost {
 
   private atRest(call: string): void {
     this.#core.timeline.enter(call);
-    if (!this.#core.calls.running) return;
-    throw new GemDmaError('EBUSY', call, 'a call is under way: not from within a hook', { reason: 'CALL_UNDER_WAY' });
+    this.#core.calls.checkRest(call);
+    if (this.probes === 0) return;
+    throw new GemDmaError('EBUSY', call, 'a driver is being added: not from within it', { reason: 'CALL_UNDER_WAY' });
   }
 }
 

@@ -6,6 +6,7 @@ import type { I915Device } from '../device.js';
 import type { GemObject } from '../object.js';
 import { putPages } from '../pages.js';
 import { askPolicy, tellPolicy } from '../policy/run.js';
+import { retireDone } from '../retire.js';
 import { vmaUnbind } from '../unbind.js';
 import type { Backing } from './backing.js';
 
@@ -98,7 +99,7 @@ export class UserptrBacking implements Backing {
     this.notifiers.remove(object, this);
   }
 
-  /** The range is about to change: whatever is under way is void, and the pages go. */
+  /** The range is about to change: whatever is under way is void, and the pages go. The object is not busy. */
   invalidate(object: GemObject): void {
     const { device } = object;
     this.work = null;
@@ -143,6 +144,7 @@ export class UserptrBacking implements Backing {
     const pfns = new Uint32Array(this.pages);
     let got = 0;
     let rc = 0;
+    if (object.busy) rc = -EAGAIN; // A hook lets time pass while another call is in the middle of it.
     while (got < this.pages && rc === 0) {
       const more = this.process.getUserPages(this.address + got * PAGE_SIZE, pfns.subarray(got), true);
       if (more < 0) rc = more;
@@ -153,7 +155,7 @@ export class UserptrBacking implements Backing {
       this.process.putUserPages(pfns.subarray(0, got));
       rc = 0;
     } else if (rc === 0) {
-      rc = this.attach(object, pfns);
+      rc = object.work(() => this.attach(object, pfns));
       if (rc === 0) {
         device.unboundList.moveTail(object.globalLink);
         if (!device.config.defects.userptrCursor) object.cursor?.reset(object.pages);
@@ -184,7 +186,7 @@ export class UserptrNotifiers {
 
   /** Whether an object of the process whose range overlaps has workers: a new object must wait for them (EAGAIN). */
   busy(process: Process, address: number, size: number): boolean {
-    return this.byProcess.get(process)?.busy(address, address + size - 1) ?? false;
+    return this.byProcess.get(process)?.faulting(address, address + size - 1) ?? false;
   }
 
   add(object: GemObject, backing: UserptrBacking): void {
@@ -213,9 +215,18 @@ class UserptrNotifier implements MmuNotifier {
     this.device = device;
   }
 
-  busy(first: number, last: number): boolean {
+  /** Whether a worker faults in pages of the range. */
+  faulting(first: number, last: number): boolean {
     for (const backing of this.objects.values()) {
       if (backing.workers > 0 && backing.overlaps(first, last)) return true;
+    }
+    return false;
+  }
+
+  /** Whether a call is in the middle of an object of the range, and has led to the hook that runs now. */
+  busy(first: number, last: number): boolean {
+    for (const [object, backing] of this.objects) {
+      if (object.busy && backing.overlaps(first, last)) return true;
     }
     return false;
   }
@@ -223,11 +234,11 @@ class UserptrNotifier implements MmuNotifier {
   /** i915_gem_userptr_mn_invalidate_range_start. */
   invalidate(first: number, last: number): void {
     this.device.hooks.call(() => {
-      this.device.retire();
+      retireDone(this.device);
       for (const [object, backing] of [...this.objects]) {
         if (!backing.overlaps(first, last) || object.refcount <= 0) continue;
         object.get();
-        backing.invalidate(object);
+        object.work(() => backing.invalidate(object));
         object.put();
       }
     });

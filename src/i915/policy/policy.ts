@@ -14,7 +14,11 @@ import type { Vma } from '../vma.js';
  *
  * A hook that throws counts as one that refuses (EINVAL), where it can, or that is done: the driver undoes or completes its
  * work, and the call of the library that led to the hook throws the error. So it is with a hook that returns a promise, or
- * NaN (TypeError ERR_INVALID_RETURN_VALUE). Hooks are synchronous; async functions are refused when the GPU is added.
+ * NaN (TypeError ERR_INVALID_RETURN_VALUE).
+ *
+ * A hook runs in the middle of a call. It may use other objects as it likes. What would change or end the object, vma,
+ * address space or process that a call is in the middle of is refused with EBUSY, before any effect, and reclaim passes
+ * those by. `gpu.remove()`, snapshots, and the end of the machine are refused as well. Hooks are synchronous; async functions are refused when the GPU is added.
  */
 export interface MappingPolicy {
   /** Shown in reports. */

@@ -1,3 +1,4 @@
+import { invalidType } from '../../core/errors.js';
 import type { GemObject } from '../object.js';
 import type { Vma } from '../vma.js';
 import type { BindStage, MappingPolicy } from './policy.js';
@@ -5,7 +6,7 @@ import type { BindStage, MappingPolicy } from './policy.js';
 /** Runs a hook that can refuse; without one the policy agrees. Returns 0 or a negative errno. */
 export function askPolicy(hook: 'getPages' | 'bind', object: GemObject, vma?: Vma): number {
   const { hooks, policy } = object.device;
-  if (policy[hook] === undefined) return 0;
+  if (!has(policy, hook)) return 0;
   return hooks.ask(hook, object.id, vma?.id ?? 0, () => run(policy, hook, object, vma));
 }
 
@@ -17,18 +18,24 @@ export function tellPolicy(
   stage?: BindStage,
 ): void {
   const { hooks, policy } = object.device;
-  if (policy[hook] === undefined) return;
+  if (!has(policy, hook)) return;
   hooks.notify(hook, object.id, vma?.id ?? 0, () => run(policy, hook, object, vma, stage));
 }
 
 type Hook = Exclude<keyof MappingPolicy, 'name' | 'pageTables'>;
 
+// A getter that throws does so again when the hook is run, where its error is the hook's.
+function has(policy: MappingPolicy, hook: Hook): boolean {
+  try {
+    return policy[hook] !== undefined;
+  } catch {
+    return true;
+  }
+}
+
 // As a method of the policy: it may keep its state in `this`.
 function run(policy: MappingPolicy, hook: Hook, object: GemObject, vma?: Vma, stage?: BindStage): unknown {
-  return (policy[hook] as (object: GemObject, vma?: Vma, stage?: BindStage) => unknown).call(
-    policy,
-    object,
-    vma,
-    stage,
-  );
+  const method: unknown = policy[hook];
+  if (typeof method !== 'function') throw invalidType(`policy.${hook}`, 'of type function', method);
+  return method.call(policy, object, vma, stage);
 }
