@@ -2,6 +2,7 @@
 
 import { DmaDevice } from '../device/device';
 import { fromHost, toHost } from '../memory/host';
+import { PAGE_SHIFT } from '../ram/ram';
 import { SgTable } from '../sg/sg-table';
 import * as coherent from './coherent';
 import * as link from './iova-link';
@@ -11,7 +12,7 @@ import * as sync from './sync';
 
 /** dmaMapPage. */
 export function dmaMapPage(dev: DmaDevice, pfn: u32, offset: u32, length: u32, dir: u32, attrs: u32): f64 {
-  return toHost(map.dmaMapPage(dev, pfn, offset, length, dir, attrs));
+  return toHost(map.mapPage(dev, (<u64>pfn << PAGE_SHIFT) + offset, length, dir, attrs));
 }
 
 /** deviceErrorAddress. */
@@ -21,7 +22,7 @@ export function deviceErrorAddress(dev: DmaDevice): f64 {
 
 /** dmaUnmapPage. */
 export function dmaUnmapPage(dev: DmaDevice, address: f64, length: u32, dir: u32, attrs: u32): void {
-  map.dmaUnmapPage(dev, fromHost(address), length, dir, attrs);
+  map.endPage(dev, fromHost(address), length, dir, attrs);
 }
 
 /** dmaMapSingle. */

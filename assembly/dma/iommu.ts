@@ -1,14 +1,14 @@
 // dma ops behind a translating domain (iommu_dma_map_page and others of drivers/iommu/dma-iommu.c; with the cookie's flags of
 // 2015, intel_map_page of intel-iommu.c): a mapping takes a range of IOVA and fills its table entries. Lists are in iommu-sg.ts.
 
-import { PAGE_MASK } from '../ram/ram';
+import { PAGE_MASK, PAGE_SIZE } from '../ram/ram';
 import { iovaAlloc, iovaAllocFast, iovaFind, iovaFree, iovaFreeFast } from '../iova/iova';
 import { deferredAdd } from '../iommu/deferred-list';
 import {
   COOKIE_DEFERRED_LIST, COOKIE_LAZY, COOKIE_NO_MIN_ALIGN, COOKIE_RETRY_32BIT, COOKIE_TREE_ONLY, COOKIE_UNMAP_RANGE, DmaCookie,
 } from '../iommu/cookie';
 import { IommuDomain, PROT_READ, PROT_WRITE, domainOf } from '../iommu/domain';
-import { iommuMap, iommuTranslates, iommuUnmap } from '../iommu/ops';
+import { iommuMap, iommuMapPage, iommuTranslates, iommuUnmap, iommuUnmapPage } from '../iommu/ops';
 import { flushQueueAdd } from '../iommu/flush-queue';
 import { iotlbFlushPages } from '../iommu/iotlb';
 import {
@@ -92,10 +92,18 @@ export function unmapRange(domain: IommuDomain, address: u64, size: u64): void {
     unmapFound(domain, cookie, address);
     return;
   }
+  clearRange(domain, cookie, address, size);
+}
+
+// @ts-ignore: decorator
+@inline
+function clearRange(domain: IommuDomain, cookie: DmaCookie, address: u64, size: u64): void {
   const start = address & ~PAGE_MASK;
   const bytes = (size + (address & PAGE_MASK) + PAGE_MASK) & ~PAGE_MASK;
-  const unmapped = iommuUnmap(domain, start, bytes);
-  if (unmapped != bytes) kmsg(domain.ctx, KMSG_UNMAPPED_SIZE, 0, start, bytes, unmapped, 0, 0, 0);
+  if (bytes != PAGE_SIZE || !iommuUnmapPage(domain, start)) {
+    const unmapped = iommuUnmap(domain, start, bytes);
+    if (unmapped != bytes) kmsg(domain.ctx, KMSG_UNMAPPED_SIZE, 0, start, bytes, unmapped, 0, 0, 0);
+  }
   if ((cookie.flags & COOKIE_LAZY) == 0) {
     iotlbFlushPages(domain, start, bytes);
     rangeFree(cookie, start >> 12, bytes >> 12);
@@ -136,9 +144,14 @@ export function refusesAlignment(dev: DmaDevice): bool {
  * @param mask what the device can address
  * @returns the device's address of the first byte, or DMA_MAPPING_ERROR with the reason in cpu.reason
  */
+export function mapRange(dev: DmaDevice, phys: u64, size: u64, prot: u32, mask: u64): u64 {
+  return mapRangeInline(dev, phys, size, prot, mask);
+}
+
+/** The same for the hot path. */
 // @ts-ignore: decorator
 @inline
-export function mapRange(dev: DmaDevice, phys: u64, size: u64, prot: u32, mask: u64): u64 {
+export function mapRangeInline(dev: DmaDevice, phys: u64, size: u64, prot: u32, mask: u64): u64 {
   const domain = dmaDomainOf(dev);
   const cookie = cookieOf(domain);
   const offset = phys & PAGE_MASK;
@@ -146,7 +159,8 @@ export function mapRange(dev: DmaDevice, phys: u64, size: u64, prot: u32, mask: 
   const bytes = (size + offset + PAGE_MASK) & ~PAGE_MASK;
   const pfn = rangeAlloc(dev, cookie, bytes >> 12, mask);
   if (pfn == 0) return DMA_MAPPING_ERROR;
-  if (iommuMap(domain, pfn << 12, phys - offset, bytes, prot) < 0) {
+  const stored = bytes == PAGE_SIZE && iommuMapPage(domain, pfn << 12, phys - offset, prot);
+  if (!stored && iommuMap(domain, pfn << 12, phys - offset, bytes, prot) < 0) {
     rangeFree(cookie, pfn, bytes >> 12);
     return DMA_MAPPING_ERROR;
   }
@@ -156,15 +170,21 @@ export function mapRange(dev: DmaDevice, phys: u64, size: u64, prot: u32, mask: 
 /**
  * Ends a single mapping (iommu_dma_unmap_page): the kernel first looks the address up in the page tables, and does nothing
  * if it is not mapped. In 2015 it looked it up in the allocator instead.
- * @returns whether the address was mapped
  */
-export function unmapPage(dev: DmaDevice, address: u64, size: u64): bool {
+export function unmapPage(dev: DmaDevice, address: u64, size: u64): void {
+  unmapPageInline(dev, address, size);
+}
+
+/** The same for the hot path. */
+// @ts-ignore: decorator
+@inline
+export function unmapPageInline(dev: DmaDevice, address: u64, size: u64): void {
   const domain = dmaDomainOf(dev);
-  if ((cookieOf(domain).flags & COOKIE_UNMAP_RANGE) == 0 && !iommuTranslates(domain, address)) {
+  const cookie = cookieOf(domain);
+  if ((cookie.flags & COOKIE_UNMAP_RANGE) != 0) unmapFound(domain, cookie, address);
+  else if (iommuTranslates(domain, address)) clearRange(domain, cookie, address, size);
+  else {
     kmsg(dev.ctx, KMSG_UNMAP_NOTHING, dev.id, address, size, 0, 0, 0, 0);
     setReason(dev.ctx, REASON_DMA_NOT_MAPPED);
-    return false;
   }
-  unmapRange(domain, address, size);
-  return true;
 }

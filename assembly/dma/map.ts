@@ -30,7 +30,7 @@ import { countMapped, countUnmapped } from '../device/counts';
 import { DEVICE_ERROR_ZERO, DEVICE_UNTRUSTED, DmaDevice, OPS_IOMMU } from '../device/device';
 import { DMA_MAPPING_ERROR, DMA_NONE } from '../device/mapping';
 import { mapDirect, mapSgDirect, unmapDirect } from './direct';
-import { dmaDomainOf, mapRange, protOf, unmapPage, unmapRange } from './iommu';
+import { dmaDomainOf, mapRange, mapRangeInline, protOf, unmapPageInline, unmapRange } from './iommu';
 import { mapSgIommu, unmapSgIommu } from './iommu-sg';
 import { mapUntrusted, unmapUntrusted } from './untrusted';
 import { mapEach, unmapEach } from './each';
@@ -56,22 +56,20 @@ export function deviceErrorAddress(dev: DmaDevice): u64 {
  * @param length bytes, at least 1
  * @returns the device's address, DMA_MAPPING_ERROR with the reason in cpu.reason when it cannot be mapped
  */
-// @ts-ignore: decorator
-@inline
 export function dmaMapPage(dev: DmaDevice, pfn: u32, offset: u32, length: u32, dir: u32, attrs: u32): u64 {
   return mapPage(dev, (<u64>pfn << PAGE_SHIFT) + offset, length, dir, attrs);
 }
 
-/** The same by physical address, inlined into other entry points of the core. */
+/** The same by physical address, for the hot path of the host's and the drivers' calls. */
 // @ts-ignore: decorator
 @inline
 export function mapPage(dev: DmaDevice, phys: u64, length: u32, dir: u32, attrs: u32): u64 {
   let address = DMA_MAPPING_ERROR;
   if (dir >= DMA_NONE) refuse(dev, REASON_DMA_BAD_DIRECTION);
   else if (length == 0) refuse(dev, REASON_DMA_BAD_SIZE);
-  else if ((dev.flags & DEVICE_UNTRUSTED) != 0 && dev.ops == OPS_IOMMU) address = mapUntrusted(dev, phys, length, dir, attrs);
-  else if (dev.ops == OPS_IOMMU) address = mapRange(dev, phys, length, protOf(dir), dev.mask);
-  else address = mapDirect(dev, phys, length, dir, attrs);
+  else if (dev.ops != OPS_IOMMU) address = mapDirect(dev, phys, length, dir, attrs);
+  else if ((dev.flags & DEVICE_UNTRUSTED) != 0) address = mapUntrusted(dev, phys, length, dir, attrs);
+  else address = mapRangeInline(dev, phys, length, protOf(dir), dev.mask);
   return mapped(dev, phys, length, dir, attrs, address, TYPE_PAGE);
 }
 
@@ -105,19 +103,17 @@ function mapped(dev: DmaDevice, phys: u64, length: u32, dir: u32, attrs: u32, ad
 }
 
 /** Ends a mapping of dmaMapPage (dma_unmap_page_attrs). */
-// @ts-ignore: decorator
-@inline
 export function dmaUnmapPage(dev: DmaDevice, address: u64, length: u32, dir: u32, attrs: u32): void {
   endPage(dev, address, length, dir, attrs);
 }
 
-/** The same, for other entry points of the core. */
+/** The same for the hot path of the host's and the drivers' calls. */
 // @ts-ignore: decorator
 @inline
 export function endPage(dev: DmaDevice, address: u64, length: u32, dir: u32, attrs: u32): void {
-  if ((dev.flags & DEVICE_UNTRUSTED) != 0 && dev.ops == OPS_IOMMU) unmapUntrusted(dev, address, length, dir, attrs);
-  else if (dev.ops == OPS_IOMMU) unmapPage(dev, address, length);
-  else unmapDirect(dev, address, length, dir, attrs);
+  if (dev.ops != OPS_IOMMU) unmapDirect(dev, address, length, dir, attrs);
+  else if ((dev.flags & DEVICE_UNTRUSTED) != 0) unmapUntrusted(dev, address, length, dir, attrs);
+  else unmapPageInline(dev, address, length);
   unmapped(dev, address, length, dir, attrs, TYPE_PAGE);
 }
 

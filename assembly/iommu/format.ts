@@ -20,6 +20,7 @@
 //
 // Tables (ops.ts, with the contract of each). These are hot: the class has them inlined.
 //   map, mapPfns, unmap, iovaToPhys, translates
+//   mapPage, unmapPage    of one page, where that is a store; false with nothing done where it is not
 //   flushMapped   invalidates what a unit may have cached as not present, after a map
 //
 // Accesses of devices (access.ts):
@@ -73,6 +74,18 @@ export class Either<First, Rest> {
   @inline
   map(domain: IommuDomain, iova: u64, phys: u64, size: u64, prot: u32): i32 {
     return the<First>().is(domain.format) ? the<First>().map(domain, iova, phys, size, prot) : the<Rest>().map(domain, iova, phys, size, prot);
+  }
+
+  // @ts-ignore: decorator
+  @inline
+  mapPage(domain: IommuDomain, iova: u64, phys: u64, prot: u32): bool {
+    return the<First>().is(domain.format) ? the<First>().mapPage(domain, iova, phys, prot) : the<Rest>().mapPage(domain, iova, phys, prot);
+  }
+
+  // @ts-ignore: decorator
+  @inline
+  unmapPage(domain: IommuDomain, iova: u64): bool {
+    return the<First>().is(domain.format) ? the<First>().unmapPage(domain, iova) : the<Rest>().unmapPage(domain, iova);
   }
 
   // @ts-ignore: decorator

@@ -4,7 +4,7 @@
 import { EINVAL } from '../errno';
 import { EVENT_IOMMU_MAP, EVENT_IOMMU_UNMAP, emit } from '../events/events';
 import { Context } from '../memory/context';
-import { PAGE_MASK, PAGE_SHIFT } from '../ram/ram';
+import { PAGE_MASK, PAGE_SHIFT, PAGE_SIZE } from '../ram/ram';
 import { REASON_IOMMU_MISALIGNED, setReason } from '../reason';
 import { IommuDomain } from './domain';
 import { formats } from './formats/list';
@@ -34,6 +34,20 @@ export function iommuMapUnsynced(domain: IommuDomain, iova: u64, phys: u64, size
     emit(ctx, EVENT_IOMMU_MAP, 0, iova, phys, size, prot, domain.id);
   }
   return rc;
+}
+
+/**
+ * iommuMap of one page, where that is a store into the table of the CPU's last call.
+ * @returns false with nothing done where it is not: call iommuMap
+ */
+// @ts-ignore: decorator
+@inline
+export function iommuMapPage(domain: IommuDomain, iova: u64, phys: u64, prot: u32): bool {
+  if (!formats().mapPage(domain, iova, phys, prot)) return false;
+  const ctx = domain.ctx;
+  if (ctx.events != 0) emit(ctx, EVENT_IOMMU_MAP, 0, iova, phys, PAGE_SIZE, prot, domain.id);
+  if (domain.flushesMaps) iommuSyncMap(domain, iova, PAGE_SIZE);
+  return true;
 }
 
 /**
@@ -74,6 +88,19 @@ export function iommuUnmap(domain: IommuDomain, iova: u64, size: u64): u64 {
   const ctx = domain.ctx;
   if (ctx.events != 0) emit(ctx, EVENT_IOMMU_UNMAP, 0, iova, done, size, 0, domain.id);
   return done;
+}
+
+/**
+ * iommuUnmap of one page, where that is a store into the table of the CPU's last call.
+ * @returns false with nothing done where it is not: call iommuUnmap
+ */
+// @ts-ignore: decorator
+@inline
+export function iommuUnmapPage(domain: IommuDomain, iova: u64): bool {
+  if (!formats().unmapPage(domain, iova)) return false;
+  const ctx = domain.ctx;
+  if (ctx.events != 0) emit(ctx, EVENT_IOMMU_UNMAP, 0, iova, PAGE_SIZE, PAGE_SIZE, 0, domain.id);
+  return true;
 }
 
 /** Physical address of an IOVA, or 0 if it is not mapped (iommu_iova_to_phys). */

@@ -45,6 +45,18 @@ export class AmdFormat {
 
   // @ts-ignore: decorator
   @inline
+  mapPage(domain: IommuDomain, iova: u64, phys: u64, prot: u32): bool {
+    return false;
+  }
+
+  // @ts-ignore: decorator
+  @inline
+  unmapPage(domain: IommuDomain, iova: u64): bool {
+    return false;
+  }
+
+  // @ts-ignore: decorator
+  @inline
   mapPfns(domain: IommuDomain, iova: u64, pfns: usize, count: u32, prot: u32): i32 {
     return amdMapPfns(domain, iova, pfns, count, prot);
   }

@@ -8,9 +8,9 @@ import { iotlbFlushPages } from '../iotlb';
 import { Iommu } from '../unit';
 import { vtdAttach, vtdAttached, vtdDetach, vtdLookup } from './context-entry';
 import { vtdBlocked } from './fault';
-import { vtdMap, vtdMapPfns } from './map';
+import { vtdMap, vtdMapPage, vtdMapPfns } from './map';
 import { PTE_LARGE, TABLE_ENTRIES, levelShift, tableOf } from './pte';
-import { vtdUnmap } from './unmap';
+import { vtdUnmap, vtdUnmapPage } from './unmap';
 import { vtdCheck, vtdDomainFree, vtdDomainInit, vtdWidth } from './vtd-domain';
 import { vtdIovaToPhys, vtdTranslates, vtdWalk } from './walk';
 
@@ -41,6 +41,18 @@ export class VtdFormat {
   @inline
   map(domain: IommuDomain, iova: u64, phys: u64, size: u64, prot: u32): i32 {
     return vtdMap(domain, iova, phys, size, prot);
+  }
+
+  // @ts-ignore: decorator
+  @inline
+  mapPage(domain: IommuDomain, iova: u64, phys: u64, prot: u32): bool {
+    return vtdMapPage(domain, iova, phys, prot);
+  }
+
+  // @ts-ignore: decorator
+  @inline
+  unmapPage(domain: IommuDomain, iova: u64): bool {
+    return vtdUnmapPage(domain, iova);
   }
 
   // @ts-ignore: decorator

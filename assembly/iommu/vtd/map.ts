@@ -42,10 +42,9 @@ function leafBits(domain: VtdDomain, prot: u32): u64 {
  */
 export function vtdMap(at: IommuDomain, iova: u64, phys: u64, size: u64, prot: u32): i32 {
   const domain = vtdOf(at);
-  if (size == 4096 ? mapPage(domain, iova >> 12, phys, prot) : mapLarge(domain, iova, phys, size, prot)) {
-    // Fast paths: one page, or large pages, in the tables of the last call.
-    return 0;
-  }
+  // Fast paths: one page, a run of pages, or large pages, in the tables of the last call.
+  if (size == 4096 ? vtdMapPage(domain, iova, phys, prot) : mapPages(domain, iova, phys, size, prot)) return 0;
+  if (mapLarge(domain, iova, phys, size, prot)) return 0;
   return size == 0 ? 0 : mapAny(domain, iova, phys, size, prot);
 }
 
@@ -57,15 +56,31 @@ function mapAny(domain: VtdDomain, iova: u64, phys: u64, size: u64, prot: u32): 
   return refused(domain, iova, 0, REASON_IOMMU_NO_TABLE_MEMORY, ENOMEM);
 }
 
-/** Maps one page if its table is the CPU's position and its entry is free. Otherwise returns false, with nothing done. */
+/** mapPage of the format: the table is the CPU's position, and the entry is free. */
 // @ts-ignore: decorator
 @inline
-function mapPage(domain: VtdDomain, pfn: u64, phys: u64, prot: u32): bool {
+export function vtdMapPage(at: IommuDomain, iova: u64, phys: u64, prot: u32): bool {
+  const domain = vtdOf(at);
   const position = positionOf(domain);
-  if (position.leafKey != pfn >> 9 || position.leafGeneration != domain.leafGeneration) return false;
-  const slot = slotAt(position.leaf, pfn, 1);
+  if (position.leafKey != iova >> 21 || position.leafGeneration != domain.leafGeneration) return false;
+  const slot = slotAt(position.leaf, iova >> 12, 1);
   if (load<u64>(slot) != 0 || (prot & (PROT_READ | PROT_WRITE)) == 0) return false;
   store<u64>(slot, phys | leafBits(domain, prot));
+  return true;
+}
+
+/** Maps a run of pages if their table is the CPU's position, and not all of it. Otherwise returns false, with nothing done. */
+// @ts-ignore: decorator
+@inline
+function mapPages(domain: VtdDomain, iova: u64, phys: u64, size: u64, prot: u32): bool {
+  const pages = size >> 12;
+  const pfn = iova >> 12;
+  // A whole table could be one leaf of the level above.
+  if (pages - 1 >= TABLE_ENTRIES - 1 || indexAt(pfn, 1) + <u32>pages > TABLE_ENTRIES) return false;
+  const position = positionOf(domain);
+  if (position.leafKey != pfn >> 9 || position.leafGeneration != domain.leafGeneration) return false;
+  if ((prot & (PROT_READ | PROT_WRITE)) == 0) return false;
+  fillLeafAdjacent(domain, position, position.leaf, pfn, phys | leafBits(domain, prot), <u32>pages);
   return true;
 }
 

@@ -97,6 +97,18 @@ export function vtdUnmap(at: IommuDomain, iova: u64, size: u64): u64 {
   return done;
 }
 
+/** unmapPage of the format: the table is the CPU's position. */
+// @ts-ignore: decorator
+@inline
+export function vtdUnmapPage(at: IommuDomain, iova: u64): bool {
+  const domain = vtdOf(at);
+  const position = positionOf(domain);
+  if (position.leafKey != iova >> 21 || position.leafGeneration != domain.leafGeneration) return false;
+  store<u64>(slotAt(position.leaf, iova >> 12, 1), 0);
+  iotlbUnmapped(domain, iova >> 12, iova >> 12);
+  return true;
+}
+
 /** Whether a range is whole 2 MiB leaves of the CPU's level-2 table, and fewer than the table has: it is one piece. */
 // @ts-ignore: decorator
 @inline
