@@ -245,6 +245,12 @@ export function badAddress(address: unknown): never {
 }
 
 /** Whether a number is a device's address or DMA_MAPPING_ERROR. */
-export function isAddress(address: number): boolean {
-  return Number.isSafeInteger(address) && address >= -1;
+export function isAddress(address: unknown): boolean {
+  // Number.isSafeInteger takes an object: a double would be put on the heap for it.
+  return (
+    typeof address === 'number' &&
+    address >= -1 &&
+    address <= Number.MAX_SAFE_INTEGER &&
+    Math.floor(address) === address
+  );
 }

@@ -49,6 +49,7 @@ import { type Direction, DMA_FROM_DEVICE, DMA_TO_DEVICE, PHYSICAL_LIMIT } from '
 const EVERY_ENTRY = ALL_ENTRIES | 0;
 const MAX_NENTS = 0x7fffffff;
 const MAX_U32 = 0xffffffff;
+const MAX_ADDRESS = Number.MAX_SAFE_INTEGER;
 
 /**
  * A device that does DMA, with the kernel's DMA API as its methods (include/linux/dma-mapping.h). Made by
@@ -386,7 +387,8 @@ export class DmaDevice {
   /** Ends a mapping of mapPage or mapSingle, with the length and direction that it was made with (dma_unmap_page_attrs). */
   unmapPage(address: number, length: number, dir: Direction, attrs = 0): void {
     if (typeof length !== 'number' || length >>> 0 !== length) badPage(0, 0, length);
-    if (!isAddress(address)) badAddress(address);
+    if (typeof address !== 'number' || !(address >= -1 && address <= MAX_ADDRESS)) badAddress(address);
+    if (Math.floor(address) !== address) badAddress(address);
     if (typeof dir !== 'number' || (dir & DIRECTION_BITS) !== dir) badTransfer(dir, attrs);
     if (typeof attrs !== 'number' || (attrs & ATTRIBUTE_BITS) !== attrs) badTransfer(dir, attrs);
     this.#life.enter('dma_unmap_page');
@@ -418,7 +420,8 @@ export class DmaDevice {
    * A mapping that the table already has is lost, not undone (the bug of commit e227330223a7).
    */
   mapSg(table: ScatterTable, dir: Direction, attrs = 0): number {
-    const segments = Math.max(this.mapTable(table, dir, attrs), 0);
+    const rc = this.mapTable(table, dir, attrs);
+    const segments = rc > 0 ? rc : 0;
     if (this.dmaDebug !== null) this.dmaDebug.settle(segments);
     return segments;
   }

@@ -42,9 +42,14 @@ export class KernelLog {
     this.driverOf = driverOf;
   }
 
+  /** Whether anybody listens to the channel. @internal */
+  get heard(): boolean {
+    return dmesgChannel.hasSubscribers;
+  }
+
   /** After a call: what it led to goes to the channel, if anybody listens. @internal */
   settle(): void {
-    if (dmesgChannel.hasSubscribers) this.collect();
+    if (this.heard) this.collect();
   }
 
   /** A line that the host's side has to say, of a device. @internal */

@@ -96,7 +96,7 @@ const RESERVE_ERRORS: Readonly<Record<string, [ErrnoName, string]>> = {
 };
 
 // Options are given at each call of a hot path: a loop over the few names costs less than a list of them.
-function checkAllocOptions(options: { limit?: number }, flag: 'aligned' | 'flush'): void {
+function checkAllocNames(options: object, flag: 'aligned' | 'flush'): void {
   checkObject('options', options);
   for (const key in options) {
     if (key !== 'limit' && key !== flag) {
@@ -191,7 +191,7 @@ export class IovaDomain {
     let limit = this.limit32;
     let aligned = true;
     if (options !== NO_OPTIONS) {
-      checkAllocOptions(options, 'aligned');
+      checkAllocNames(options, 'aligned');
       ({ limit = limit, aligned = true } = options);
       if (typeof aligned !== 'boolean') throw invalidType('aligned', 'of type boolean', aligned);
       if (!isU32(limit) || limit === 0) checkInteger('limit', limit, 1, MAX_PFN);
@@ -211,7 +211,7 @@ export class IovaDomain {
     let limit = this.limit32;
     let flush = true;
     if (options !== NO_OPTIONS) {
-      checkAllocOptions(options, 'flush');
+      checkAllocNames(options, 'flush');
       ({ limit = limit, flush = true } = options);
       if (typeof flush !== 'boolean') throw invalidType('flush', 'of type boolean', flush);
       if (!isU32(limit) || limit === 0) checkInteger('limit', limit, 1, MAX_PFN);

@@ -166,7 +166,7 @@ export class Machine implements DriverHost {
       },
       (name) => this.deviceList.find((device) => device.name === name)?.driver ?? BUS,
     );
-    if (this.dmaDebugOrNull) this.dmaDebugOrNull.onMessages = () => this.kernelLog.settle();
+    if (this.dmaDebugOrNull) this.dmaDebugOrNull.messages = this.kernelLog;
     this.dmaDebugOrNull?.setFreeSpace(() => freeSpace(this.deviceList));
   }
 
