@@ -12,8 +12,7 @@ export function announceMainJob(seed: number): string {
   return [
     bold('Linux commit e227330223a7, "drm/i915: avoid leaking DMA mappings"'),
     `${number(OBJECTS)} objects, each bound in the GGTT and in the PPGTT of a context, on an i915\n` +
-      `behind VT-d beside a network card: the same work under two policies (seed ${seed}).`,
-    '',
+      `behind VT-d beside a network card: the same work under two policies (seed ${seed}).\n`,
   ].join('\n\n');
 }
 

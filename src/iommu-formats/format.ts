@@ -63,7 +63,7 @@ export interface IommuFormat {
   /** What Linux prints for a fault's reason. */
   faultMessage(reason: number): string;
   /** What kernels say; an era without words of its own has today's. */
-  readonly words: Readonly<{ '2024': FormatWords } & Partial<Record<FormatEra, FormatWords>>>;
+  readonly words: Readonly<Record<'2024', FormatWords> & Partial<Record<FormatEra, FormatWords>>>;
   /** The address that a pointer to a table, or a leaf, leads to. */
   address(level: number, raw: bigint): bigint;
   /** What a leaf allows: r read, w write, and what else the format has. */

@@ -66,6 +66,10 @@ describe("README's commands do what they say, from the installed package", () =>
   copy('examples/drivers/nic/ring_nic.test.mjs', 'nic.mjs');
   const { status: built } = project.run(process.execPath, cli, 'driver', 'build', 'nic.c', '--cache', 'cache');
 
+  /** What the README shows of the main job, but for rates, which are the machine's. */
+  const [, shown] = /<!-- output: gemdma run -->\n```\n([\s\S]*?)```/.exec(readme)!;
+  const beforeRates = (text: string): string => text.slice(0, text.indexOf('Throughput'));
+
   /** How long a reader has. */
   const shorter = (words: string): string =>
     words.replace('--seconds 2', '--seconds 0.1').replace(/--fail-nth$/, '--fail-nth bounce');
@@ -79,6 +83,7 @@ describe("README's commands do what they say, from the installed package", () =>
     const { status, stdout } = project.run(process.execPath, cli, ...args, ...quick);
     expect(stdout.length).toBeGreaterThan(50);
     expect(status).toBe(leaks(words) ? 1 : 0);
+    if (words === 'run') expect(beforeRates(stdout)).toBe(beforeRates(shown));
   });
 });
 
