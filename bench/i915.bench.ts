@@ -1,4 +1,4 @@
-import { Machine } from 'gemdma';
+import { Machine, type PolicyName } from 'gemdma';
 import type { Suite, Task } from './frame.js';
 import { scattered } from './support.js';
 
@@ -14,10 +14,10 @@ const suite: Suite = {
   tasks(variant: string): Task[] {
     if (variant === 'limit') return [limit()];
     const [where, how] = variant.split(' ');
-    const driver = how === 'leaky' ? 'linux-4.1' : 'linux-4.2';
+    const policy = how === 'leaky' ? 'i915-4.1' : 'i915-4.2';
     const dmaDebug = how === 'checked';
-    const name = `life under ${driver}, ${where}${dmaDebug ? ', dma-debug on' : ''}`;
-    return [life(name, driver, where === 'scattered' ? 1 : 0, dmaDebug)];
+    const name = `life under ${policy}, ${where}${dmaDebug ? ', dma-debug on' : ''}`;
+    return [life(name, policy, where === 'scattered' ? 1 : 0, dmaDebug)];
   },
 };
 
@@ -30,17 +30,17 @@ function limit(): Task {
   return { name: LIMIT, operations: ROUNDS, run: () => limitStorePtes(table, vector, PAGES, ROUNDS) };
 }
 
-function life(name: string, driver: 'linux-4.1' | 'linux-4.2', fragmentation: number, dmaDebug: boolean): Task {
+function life(name: string, policy: PolicyName, fragmentation: number, dmaDebug: boolean): Task {
   const machine = new Machine({ ram: { size: '256MiB', fragmentation }, dmaDebug });
-  const gpu = machine.addI915({ gen: 8, driver });
+  const gpu = machine.addI915({ gen: 8, policy });
   const { vm } = gpu.createContext();
   // Under 4.1 each life that binds twice loses a mapping: with one bind a life the machine lasts.
-  const twice = driver === 'linux-4.2';
+  const twice = policy === 'i915-4.2';
   return {
     name,
     operations: ROUNDS,
     limit: LIMIT,
-    ...(driver === 'linux-4.2' && !dmaDebug && { reach: { of: LIMIT, ratio: 5 } }),
+    ...(policy === 'i915-4.2' && !dmaDebug && { reach: { of: LIMIT, ratio: 5 } }),
     run() {
       for (let i = 0; i < ROUNDS; ++i) {
         const object = gpu.createObject(4194304);

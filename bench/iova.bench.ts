@@ -13,8 +13,8 @@ const suite: Suite = {
   title: 'the IOVA allocator by live ranges: free at random, allocate, by turns; called from JavaScript',
   tasks(): Task[] {
     return [
-      ...growth('linux-6.12', [1000, 10_000, 100_000, 1_000_000]),
-      ...growth('linux-4.2', [1000, 100_000]),
+      ...growth('tree-6.12', [1000, 10_000, 100_000, 1_000_000]),
+      ...growth('tree-4.2', [1000, 100_000]),
       ...growth('rcache', [1000, 100_000]),
       ...growth('fast', [1000, 10_000, 100_000, 1_000_000]),
       ...failures(),
@@ -26,14 +26,14 @@ const suite: Suite = {
 
 /** Frees at random and allocations by turns, with that many live. The array of pfns is walked in order, so that only the
  * allocator's own memory is reached at random. */
-function growth(model: AllocatorName, counts: readonly number[]): Task[] {
-  const first = `${model}, ${counts[0].toLocaleString('en')} live`;
+function growth(allocator: AllocatorName, counts: readonly number[]): Task[] {
+  const first = `${allocator}, ${counts[0].toLocaleString('en')} live`;
   return counts.map((live, i) => {
-    const { alloc, free } = calls(model);
+    const { alloc, free } = calls(allocator);
     const pfns = shuffled(Float64Array.from({ length: live }, alloc));
     let at = 0;
     const task: Task = {
-      name: `${model}, ${live.toLocaleString('en')} live`,
+      name: `${allocator}, ${live.toLocaleString('en')} live`,
       operations: BATCH * 2,
       run() {
         for (let j = 0; j < BATCH; ++j) {
@@ -45,8 +45,8 @@ function growth(model: AllocatorName, counts: readonly number[]): Task[] {
     };
     if (i > 0 && live <= 100_000) task.reach = { of: first, ratio: 2.5 };
     else if (i > 0) task.reach = { of: first, ratio: 5 };
-    if (model === 'linux-6.12' && live === 1000) task.peer = 'naive first fit, 1,000 live';
-    if (model === 'fast' && live === 100_000) task.peer = 'naive free lists, 100,000 live';
+    if (allocator === 'tree-6.12' && live === 1000) task.peer = 'naive first fit, 1,000 live';
+    if (allocator === 'fast' && live === 100_000) task.peer = 'naive free lists, 100,000 live';
     return task;
   });
 }
@@ -60,11 +60,11 @@ function shuffled(values: Float64Array): Float64Array {
   return values;
 }
 
-function calls(model: AllocatorName): { alloc: () => number; free: (pfn: number) => void } {
-  const { core, domain } = make(model);
+function calls(allocator: AllocatorName): { alloc: () => number; free: (pfn: number) => void } {
+  const { core, domain } = make(allocator);
   const { iovaAllocate, iovaRelease, iovaAllocateFast, iovaReleaseFast } = core.exports;
   const { handle } = domain;
-  return model === 'rcache' || model === 'fast'
+  return allocator === 'rcache' || allocator === 'fast'
     ? {
         alloc: () => iovaAllocateFast(handle, 1, LIMIT, true),
         free: (pfn) => iovaReleaseFast(handle, pfn, 1),
@@ -72,29 +72,29 @@ function calls(model: AllocatorName): { alloc: () => number; free: (pfn: number)
     : { alloc: () => iovaAllocate(handle, 1, LIMIT, true), free: (pfn) => void iovaRelease(handle, pfn) };
 }
 
-function make(model: AllocatorName): { core: Machine['core']; domain: IovaDomain } {
+function make(allocator: AllocatorName): { core: Machine['core']; domain: IovaDomain } {
   const machine = new Machine({ ram: '64MiB' });
-  return { core: machine.core, domain: new IovaDomain(machine, { model }) };
+  return { core: machine.core, domain: new IovaDomain(machine, { allocator }) };
 }
 
 /** Allocations that succeed and such that find no gap, in a space of 100,000 single pages with a hole between each. */
 function failures(): Task[] {
-  return (['linux-6.12', 'linux-4.2', 'fast'] as const).flatMap((model) => {
-    const { core, domain } = make(model);
+  return (['tree-6.12', 'tree-4.2', 'fast'] as const).flatMap((allocator) => {
+    const { core, domain } = make(allocator);
     const { iovaAllocate, iovaRelease } = core.exports;
     const { handle } = domain;
     // Above 4 GiB, where 6.12 does not fall back on max32_alloc_size.
     const low = 2 ** 20 - 1;
     const high = low + 200_000;
     domain.reserve(1, low);
-    // Ranges of a size that the fast model takes from the index, too.
+    // Ranges of a size that the fast allocator takes from the index, too.
     const size = 64;
     const all: number[] = [];
     for (let pfn = 0; (pfn = iovaAllocate(handle, size, low + 200_000 * size, false)) !== 0; ) all.push(pfn);
     const holes = all.filter((pfn, i) => i % 2 === 0 && iovaRelease(handle, pfn));
     const taken = new Float64Array(BATCH);
     const limit = low + (high - low) * size;
-    const succeeding = `${model}, succeeds`;
+    const succeeding = `${allocator}, succeeds`;
     return [
       {
         name: succeeding,
@@ -109,7 +109,7 @@ function failures(): Task[] {
         },
       },
       {
-        name: `${model}, fails`,
+        name: `${allocator}, fails`,
         operations: BATCH,
         run() {
           for (let i = 0; i < BATCH; ++i) {

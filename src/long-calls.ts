@@ -71,10 +71,10 @@ export async function failNthAsync(scenario: OperationScenario, options: FailNth
  * Runs a named scenario: a leak path of i915, a common mistake with the DMA API, or `leak`, the whole story. The
  * synchronous form is `runScenario` of gemdma/workload.
  * @param name as `gemdma run --list` shows it; upper and lower case are the same
- * @param options `driver` defaults to linux-4.2, `seed` to 1
+ * @param options `policy` defaults to i915-4.2, `seed` to 1
  * @throws TypeError when there is no such scenario, or it does not run under the driver
  * @example
- *   const { leakedMappings } = await runScenarioAsync('L1', { driver: 'linux-4.1' });
+ *   const { leakedMappings } = await runScenarioAsync('L1', { policy: 'i915-4.1' });
  */
 export async function runScenarioAsync(name: string, options: Partial<ScenarioOptions> = {}): Promise<ScenarioResult> {
   const work = await import('./workload/scenarios/index.js');

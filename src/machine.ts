@@ -1,10 +1,10 @@
 import type { I915Options } from './i915/config.js';
 import type { I915Device } from './i915/device.js';
 import { i915Driver } from './i915/driver.js';
-import { Machine as BareMachine } from './machine/machine.js';
+import { BaseMachine } from './machine/machine.js';
 
 /** A machine (machine/machine.ts), with a shorthand for each driver that comes with the library. */
-export class Machine extends BareMachine {
+export class Machine extends BaseMachine {
   /**
    * Adds an Intel GPU with its driver: `addDriver(i915Driver, options)`. Options as in i915/config.ts.
    * @throws RangeErrors and TypeErrors naming the option at fault; GemDmaError ENOMEM

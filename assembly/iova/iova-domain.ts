@@ -72,7 +72,7 @@ export class IovaDomain {
   cacheCpus: u32;
   magazines: usize;
   depots: usize;
-  /** Lists of the fast model and the map of its spans (fast.ts, span.ts). */
+  /** Lists of the fast allocator and the map of its spans (fast.ts, span.ts). */
   lists: usize;
   spans: u32;
   /** Inner nodes set aside for a split, linked through their first word. */

@@ -293,7 +293,7 @@ export function iovaFind(domain: IovaDomain, pfn: u64): bool {
  * Marks [lo, hi] as taken (reserve_iova). Ranges that overlap it grow downwards to cover it, each up to its own start;
  * a range of its own is made only for what remains above the last of them. foundLo, foundHi become the range that
  * holds `hi`.
- * The fast model refuses ranges that its spans lie in (REASON_IOVA_BUSY): reserve before the first allocation there.
+ * The fast allocator refuses ranges that its spans lie in (REASON_IOVA_BUSY): reserve before the first allocation there.
  * @returns false for a range that cannot be, or without memory; nothing has changed then
  */
 export function iovaReserve(domain: IovaDomain, lo: u64, hi: u64): bool {

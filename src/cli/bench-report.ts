@@ -37,7 +37,7 @@ export function describeResult(result: BenchResult): string[] {
 }
 
 function title({ mode, threads, backend, kernel, allocator, granule, direction, ...more }: BenchOptions): string {
-  const what = mode === 'object' ? `object (${more.driver})` : mode;
+  const what = mode === 'object' ? `object (${more.policy})` : mode;
   const pages = `${granule} ${granule === 1 ? 'page' : 'pages'}`;
   const parts = [`${backend}, ${kernel}${allocator ? `, ${allocator}` : ''}`, direction, `${more.bits} bits`];
   if (threads > 1) parts.push(`${threads} threads`);

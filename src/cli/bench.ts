@@ -15,19 +15,17 @@ import {
 import { type BenchResult, runBench } from '../workload/bench/run.js';
 import { runScaling } from '../workload/bench/scaling.js';
 import { csv, runSweep, SWEEPABLE, type Sweep, type Sweepable } from '../workload/bench/sweep.js';
-import { DRIVER_NAMES } from '../workload/scenario.js';
 import { benchBar } from './bench-bar.js';
 import { describeComparison, describeResult, describeScaling, describeSweep } from './bench-report.js';
 import type { Comparison } from './compare.js';
 import { EXIT, type ExitCode, UsageError, usage } from './exit.js';
 import { command, type Frame, framed } from './frame.js';
 import { integerOption, numberOption } from './options.js';
-import { importPolicy } from './policy-file.js';
+import { policyOption, readPolicy } from './policy-file.js';
 
 interface Options extends Omit<BenchOptions, 'dmaDebug' | 'direction' | 'bits'> {
   bits?: number;
   dir: BenchOptions['direction'];
-  policy?: string;
   dmaDebug?: boolean;
   json?: boolean;
   quiet?: boolean;
@@ -38,7 +36,7 @@ interface Options extends Omit<BenchOptions, 'dmaDebug' | 'direction' | 'bits'> 
 
 /** gemdma bench: the kernel's dma_map_benchmark against the emulator, and what only an emulator can vary. */
 export function benchCommand(): Command {
-  const { threads, seconds, direction, granule, mode, transfer, backend, kernel, driver, live, seed } = BENCH_DEFAULTS;
+  const { threads, seconds, direction, granule, mode, transfer, backend, kernel, live, seed } = BENCH_DEFAULTS;
   const oneOf = (flags: string, what: string, choices: readonly string[], value?: string): Option => {
     const option = new Option(flags, what).choices(choices);
     return value === undefined ? option : option.default(value);
@@ -61,10 +59,7 @@ export function benchCommand(): Command {
       .addOption(oneOf('--backend <name>', 'DMA back end', BACKENDS, backend))
       .addOption(oneOf('--kernel <preset>', 'DMA stack', KERNEL_NAMES, kernel))
       .addOption(oneOf('--allocator <name>', 'IOVA allocator; default: the kernel’s', ALLOCATOR_NAMES))
-      .addOption(oneOf('--driver <preset>', 'mapping policy of i915, with --mode object', DRIVER_NAMES, driver))
-      .addOption(
-        new Option('--policy <file>', 'a mapping policy of your own: a module, or module#export').conflicts('driver'),
-      )
+      .addOption(policyOption())
       .option('--dma-debug', 'dma-debug watches')
       .option(
         '--fragmentation <share>',
@@ -100,8 +95,8 @@ async function bench(frame: Frame, options: Options): Promise<ExitCode> {
   const wanted = checked(options);
   const file = frame.output('--csv', options.csv);
   const bar = benchBar(frame.bar());
-  const own = options.policy === undefined ? undefined : await importPolicy(options.policy);
-  const hooks = { signal: frame.signal, onProgress: bar.progress, ...(own && { policy: own.policy }) };
+  const { policy } = await readPolicy(options.policy);
+  const hooks = { signal: frame.signal, onProgress: bar.progress, ...(typeof policy !== 'string' && { policy }) };
   try {
     if (options.sweep) {
       const { option, values } = options.sweep;
@@ -134,7 +129,7 @@ async function bench(frame: Frame, options: Options): Promise<ExitCode> {
 
 /** Options that do not go together are wrong usage, not an error of the library. */
 function checked(options: Options): BenchOptions {
-  const { json: _json, quiet: _quiet, compare: _compare, sweep, csv: _csv, dir, policy: _policy, ...rest } = options;
+  const { json: _json, quiet: _quiet, compare: _compare, sweep, csv: _csv, dir, ...rest } = options;
   const wanted = { ...rest, direction: dir, dmaDebug: options.dmaDebug ?? false };
   // A sweep has one device: its address space is that of the largest value.
   if (sweep) wanted.bits ??= defaultBits({ ...wanted, [sweep.option]: Math.max(...sweep.values) });

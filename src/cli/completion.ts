@@ -44,7 +44,8 @@ function bash(program: Command, shell: 'bash' | 'zsh'): string[] {
   const cases = allOf(program).flatMap(({ path, command }) => [
     `    '${path.join(' ')}')`,
     ...command.options.flatMap((option) => {
-      const values = option.argChoices ? `$(compgen -W '${option.argChoices.join(' ')}' -- "$word")` : undefined;
+      const files = option.flags.includes('file>') ? ' $(compgen -f -- "$word")' : '';
+      const values = option.argChoices && `$(compgen -W '${option.argChoices.join(' ')}' -- "$word")${files}`;
       if (!option.required && !option.optional) return [];
       const reply = values ?? '$(compgen -f -- "$word")';
       return [`      case "$before" in ${flagsOf(option).join('|')}) COMPREPLY=(${reply}); return;; esac`];
@@ -89,13 +90,13 @@ function fish(program: Command): string[] {
       const inside = `complete -c gemdma -n ${quoted(when)}`;
       return [
         ...choicesOf(command).map((choice) => `${inside} -f -a ${choice}`),
-        ...command.options.map(({ short, long, description, required, argChoices }) =>
+        ...command.options.map(({ short, long, flags, description, required, argChoices }) =>
           [
             inside,
             short && `-s ${short.slice(1)}`,
             long && `-l ${long.slice(2)}`,
             required && '-r',
-            argChoices && `-f -a ${quoted(argChoices.join(' '))}`,
+            argChoices && `${flags.includes('file>') ? '' : '-f '}-a ${quoted(argChoices.join(' '))}`,
             `-d ${quoted(description)}`,
           ]
             .filter(Boolean)

@@ -1,11 +1,10 @@
+import { POLICIES } from '../i915/policy/index.js';
 import type { VerifyResult } from '../recordings/recording.js';
 import { type LeakResult, OBJECTS } from '../workload/scenarios/leak.js';
 import type { MainJobResult, Throughput } from '../workload/scenarios/main-job.js';
 import { bold, bytes, dim, green, number, paragraph, rate, red, table, yellow } from './print.js';
 
 /** The main job's result for people: both policies side by side, in 80 columns. */
-
-const RULES: Readonly<Record<string, string>> = { 'linux-4.1': 'maps at bind', 'linux-4.2': 'maps in get_pages' };
 
 /** What the main job does, before it is done. */
 export function announceMainJob(seed: number): string {
@@ -18,11 +17,11 @@ export function announceMainJob(seed: number): string {
 
 /** What came of it; of an interrupted job, the parts that are complete. */
 export function describeMainJob({ policies, replay, throughput, ok, interrupted }: MainJobResult): string {
-  const heads = policies.map(({ driver }) => driver);
+  const heads = policies.map(({ policy }) => policy);
   const sections: string[] = [];
   if (policies.length > 0) {
     sections.push(
-      table(['', ...heads], [['', ...heads.map((driver) => dim(RULES[driver] ?? ''))], ...work(policies)]),
+      table(['', ...heads], [['', ...heads.map((policy) => dim(POLICIES[policy].rule))], ...work(policies)]),
       `${bold('One object in two address spaces')}\n${table(['', ...heads], exhibit(policies))}`,
       `${bold('What it leads to')}\n${table(['', ...heads], consequences(policies))}`,
       ...leaks(policies),
@@ -48,7 +47,7 @@ function speed(throughput: Throughput[]): string {
   const doubts = [...new Set(throughput.flatMap(({ untrusted }) => untrusted))];
   return [
     bold('Throughput') + dim('  (objects of 1 MiB in scattered pages, dma-debug off)'),
-    table(['', ...throughput.map(({ driver }) => driver)], rows),
+    table(['', ...throughput.map(({ policy }) => policy)], rows),
     ...doubts.map((why) => yellow(paragraph(`untrusted: ${why}`, '  '))),
   ].join('\n');
 }
@@ -101,9 +100,9 @@ function consequences(policies: LeakResult[]): string[][] {
 function leaks(policies: LeakResult[]): string[] {
   return policies
     .filter(({ leakedMappings }) => leakedMappings > 0)
-    .map(({ driver, leakedObjects, firstLeakers, leakedAt, innocent }) =>
+    .map(({ policy, leakedObjects, firstLeakers, leakedAt, innocent }) =>
       [
-        bold(`Who leaked under ${driver}`),
+        bold(`Who leaked under ${policy}`),
         `  ${number(leakedObjects)} objects; most ${firstLeakers.map(({ object, bytes: size }) => `${short(object)} (${bytes(size)})`).join(', ')}`,
         ...leakedAt.map(
           ({ site, entries, bytes: size }) => `  ${site}: ${number(entries)} dma-debug entries, ${bytes(size)}`,

@@ -32,10 +32,21 @@ export function gemdma(): Command {
       .helpOption('-h, --help', 'show help')
       .exitOverride()
       .configureOutput({
-        outputError: (text, write) => write(`gemdma: ${text.replace(/^error: /, '').replace(/\n(?=.)/, ' ')}`),
+        outputError: (text, write) =>
+          write(`gemdma: ${withNewName(text.replace(/^error: /, '').replace(/\n(?=.)/, ' '))}`),
       });
   }
   return program;
+}
+
+/** Options by their names of before. */
+const RENAMED: Readonly<Record<string, string>> = { '--driver': '--policy' };
+
+/** An error of commander that says what an unknown option is called now. */
+function withNewName(text: string): string {
+  const [whole, option] = /^unknown option '([^']*)'/.exec(text) ?? [];
+  const name = option === undefined ? undefined : RENAMED[option];
+  return name === undefined ? text : `${whole}: ${name} is its name now\n`;
 }
 
 // A reader that closes early (`gemdma ... | head`) is no error of ours; a disk that is full is one of the caller's.

@@ -2,17 +2,32 @@ import { existsSync } from 'node:fs';
 import { register } from 'node:module';
 import { resolve } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
+import { Option } from 'commander';
+import { DEFAULT_POLICY, POLICY_NAMES } from '../i915/policy/index.js';
 import { newPolicy, type PolicySource, splitSource } from '../stress-i915/policy.js';
 
 import { UsageError, usage } from './exit.js';
 
-/** --policy FILE: a mapping policy of the user's own, from a module. */
+/** --policy: a mapping policy of i915 by name, or one of the user's own from a module. */
 
-/** A policy with where a program imports it from. */
-export interface PolicyFile {
+/** A policy, and where a program imports one of the user's own from. */
+export interface GivenPolicy {
   policy: PolicySource;
   /** The module's URL, with `#name` for a named export. */
-  source: string;
+  source?: string;
+}
+
+/** The option, with the presets for help and completion. */
+export function policyOption(): Option {
+  const option = new Option('--policy <preset|file>', 'mapping policy of i915, or your own: a module, module#export');
+  option.argChoices = [...POLICY_NAMES];
+  return option.default(DEFAULT_POLICY);
+}
+
+/** What the option says. @throws UsageError for what is neither a preset nor a module with a policy */
+export async function readPolicy(text: string): Promise<GivenPolicy> {
+  const preset = POLICY_NAMES.find((name) => name === text);
+  return preset === undefined ? importPolicy(text) : { policy: preset };
 }
 
 /**
@@ -20,10 +35,11 @@ export interface PolicyFile {
  * TypeScript is read where Node does it, and otherwise with its types taken out as Node would.
  * @throws UsageError when there is no such module, or when it has no policy
  */
-export async function importPolicy(text: string): Promise<PolicyFile> {
+async function importPolicy(text: string): Promise<GivenPolicy> {
   const { module, name } = splitSource(text);
   const path = resolve(module.startsWith('file:') ? fileURLToPath(module) : module);
-  if (!existsSync(path)) throw new UsageError(`--policy: ${module} is not there`);
+  if (!existsSync(path))
+    throw new UsageError(`--policy: '${module}' is no file and none of the presets ${POLICY_NAMES.join(', ')}`);
   const url = pathToFileURL(path).href;
   if (/\.[mc]?ts$/.test(path) && !('typescript' in process.features && process.features.typescript)) {
     register(new URL('./typescript-hooks.js', import.meta.url));

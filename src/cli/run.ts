@@ -3,8 +3,8 @@ import { type Command, Option } from 'commander';
 import { inSlices } from '../core/slices.js';
 import type { MachineEvent } from '../events/events.js';
 import {
-  DRIVER_NAMES,
-  type DriverName,
+  POLICY_NAMES,
+  type PolicyName,
   type Scenario,
   type ScenarioResult,
   type ScenarioStep,
@@ -25,7 +25,7 @@ const RECORDING = 'test/golden/iova/c_full.txt.gz';
 
 interface RunOptions {
   list?: boolean;
-  driver?: DriverName;
+  policy?: PolicyName;
   seed: number;
   events?: boolean;
   traceOut?: string;
@@ -35,15 +35,15 @@ interface RunOptions {
 export function runCommand(): Command {
   return withDmesg(command('run', 'run the main job, or a named scenario, and say what came of it'))
     .argument('[name]', 'scenario; --list shows them all; without one: the main job')
-    .addOption(new Option('--list', 'show every scenario').conflicts(['driver', 'events', 'seed']))
-    .addOption(new Option('--driver <preset>', 'mapping policy of i915').choices(DRIVER_NAMES))
+    .addOption(new Option('--list', 'show every scenario').conflicts(['policy', 'events', 'seed']))
+    .addOption(new Option('--policy <preset>', 'mapping policy of i915').choices(POLICY_NAMES))
     .option('--seed <n>', 'decides everything random', integerOption('--seed', 0, 0xffffffff), 1)
     .option('--events', 'show every step and what the machine does in it (leak paths)')
     .option(
       '--trace-out <file>',
       'write what the machine does: ftrace text for .txt, else a Perfetto trace (leak paths)',
     )
-    .addHelpText('after', '\n--json gives one object with --driver, else an array with one per driver.')
+    .addHelpText('after', '\n--json gives one object with --policy, else an array with one per policy.')
     .action(framed(run));
 }
 
@@ -57,13 +57,13 @@ async function run(frame: Frame, name: string | undefined, options: RunOptions):
   const out = frame.output('--trace-out', options.traceOut);
   if (out && !scenario.steps)
     throw new UsageError(`${scenario.name} has no steps to trace: --trace-out is for L1 to L7`);
-  if (out && driversOf(scenario, options.driver).length > 1) {
-    throw new UsageError('--trace-out writes one run: choose a --driver');
+  if (out && policiesOf(scenario, options.policy).length > 1) {
+    throw new UsageError('--trace-out writes one run: choose a --policy');
   }
   const events: MachineEvent[] = [];
   const { signal } = frame;
   const results: ScenarioResult[] = [];
-  for (const driver of driversOf(scenario, options.driver)) {
+  for (const policy of policiesOf(scenario, options.policy)) {
     if (signal.aborted) break;
     const steps: ScenarioStep[] = [];
     const onStep =
@@ -73,14 +73,14 @@ async function run(frame: Frame, name: string | undefined, options: RunOptions):
             if (out) events.push(...step.events);
           }
         : undefined;
-    const work = scenario.run({ driver, seed: options.seed, signal, ...(onStep && { onStep }) });
+    const work = scenario.run({ policy, seed: options.seed, signal, ...(onStep && { onStep }) });
     const result = await inSlices(work, frame.bar().update);
     results.push(options.events ? { ...result, steps } : result);
   }
   const ok = results.every((result) => result.ok);
   if (options.traceOut !== undefined) out?.set(await traceOutput(options.traceOut, events));
   frame.show(
-    options.driver || results.length === 1 ? results[0] : results,
+    options.policy || results.length === 1 ? results[0] : results,
     () =>
       results.flatMap((result) => [
         ...describe(scenario, result),
@@ -91,9 +91,9 @@ async function run(frame: Frame, name: string | undefined, options: RunOptions):
   return ok ? EXIT.ok : EXIT.findings;
 }
 
-async function mainJob(frame: Frame, { driver, seed, events, traceOut }: RunOptions): Promise<ExitCode> {
+async function mainJob(frame: Frame, { policy, seed, events, traceOut }: RunOptions): Promise<ExitCode> {
   if (events || traceOut) throw new UsageError(`--${events ? 'events' : 'trace-out'} goes with the name of a scenario`);
-  if (driver) throw new UsageError('the main job compares drivers: gemdma run leak --driver ... runs one');
+  if (policy) throw new UsageError('the main job compares policies: gemdma run leak --policy ... runs one');
   if (!frame.json) frame.show(seed, announceMainJob);
   const recording = { path: fileURLToPath(new URL(`../../${RECORDING}`, import.meta.url)), name: RECORDING };
   const result = await runMainJob(seed, recording, { signal: frame.signal, onProgress: frame.bar().update });
@@ -101,14 +101,14 @@ async function mainJob(frame: Frame, { driver, seed, events, traceOut }: RunOpti
   return result.ok ? EXIT.ok : EXIT.findings;
 }
 
-function driversOf(scenario: Scenario, wanted: DriverName | undefined): readonly DriverName[] {
-  if (scenario.drivers.length === 0) {
-    if (wanted) throw new UsageError(`${scenario.name} has no i915 device: it takes no --driver`);
-    return [DRIVER_NAMES[0]];
+function policiesOf(scenario: Scenario, wanted: PolicyName | undefined): readonly PolicyName[] {
+  if (scenario.policies.length === 0) {
+    if (wanted) throw new UsageError(`${scenario.name} has no i915 device: it takes no --policy`);
+    return [POLICY_NAMES[0]];
   }
-  if (!wanted) return scenario.drivers;
-  if (!scenario.drivers.includes(wanted)) {
-    throw new UsageError(`${scenario.name} runs under ${scenario.drivers.join(', ')}, not ${wanted}`);
+  if (!wanted) return scenario.policies;
+  if (!scenario.policies.includes(wanted)) {
+    throw new UsageError(`${scenario.name} runs under ${scenario.policies.join(', ')}, not ${wanted}`);
   }
   return [wanted];
 }
@@ -120,7 +120,7 @@ function describe(scenario: Scenario, result: ScenarioResult): string[] {
       ? green('as the kernel has it')
       : red('NOT as the kernel has it');
   return [
-    `${bold(scenario.name)}${result.driver ? ` under ${bold(result.driver)}` : ''}  ${scenario.title}`,
+    `${bold(scenario.name)}${result.policy ? ` under ${bold(result.policy)}` : ''}  ${scenario.title}`,
     ...(scenario.describe?.(result) ?? [
       `  mapped ${number(result.maps)}, unmapped ${number(result.unmaps)}, live ${number(result.live)}, ` +
         `leaked ${number(result.leakedMappings)} (${bytes(result.leakedIovaBytes)} of IOVA)`,
@@ -132,7 +132,7 @@ function describe(scenario: Scenario, result: ScenarioResult): string[] {
 function list(frame: Frame): ExitCode {
   const width = Math.max(...scenarios.map(({ name }) => name.length), 0);
   frame.show(
-    scenarios.map(({ name, title, group, drivers }) => ({ name, title, group, drivers })),
+    scenarios.map(({ name, title, group, policies }) => ({ name, title, group, policies })),
     (all) =>
       all.flatMap(({ name, title, group }, i) => [
         ...(group === all[i - 1]?.group ? [] : [bold(group)]),

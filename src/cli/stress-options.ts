@@ -6,13 +6,12 @@ import type { IommuMode, MachineOptions } from '../machine/config.js';
 import { IOMMU_MODES, machineConfig } from '../machine/config.js';
 import type { StressProfile } from '../stress/config/profile.js';
 import { PROFILE_NAMES, PROFILES, type ProfileName } from '../stress-i915/profiles.js';
-import { DEFAULT_DRIVER, DRIVER_NAMES, type DriverName } from '../workload/scenario.js';
 import { repertoireOf, type StressOptions, stressConfig } from '../workload/stress.js';
 import { withDmesg } from './dmesg.js';
 import { UsageError, usage } from './exit.js';
 import { command } from './frame.js';
 import { integerOption, numberOption, sizeOption } from './options.js';
-import type { PolicyFile } from './policy-file.js';
+import { type GivenPolicy, policyOption } from './policy-file.js';
 
 const DMA_DEBUG = ['on', 'off'] as const;
 
@@ -25,14 +24,13 @@ interface ProfileFile {
 /** What commander gives for gemdma stress. */
 export interface StressCommandOptions {
   profile: ProfileName | ProfileFile;
-  policy?: string;
   list?: boolean;
   seed: number;
   seeds: number;
   shard?: string;
   ops: number;
   time: number;
-  driver: DriverName;
+  policy: string;
   kernel?: KernelName;
   iommu?: IommuMode;
   allocator?: AllocatorName;
@@ -69,10 +67,7 @@ export function stressOptionsCommand(): Command {
     .option('--seed <n>', 'decides everything random', integerOption('--seed', 0, 0xffffffff), 1)
     .option('--ops <n>', 'operations (1k, 10M)', integerOption('--ops', 1), 1_000_000)
     .option('--time <seconds>', 'stop earlier after so many seconds', numberOption('--time', 0.001, 1e9), 60)
-    .addOption(new Option('--driver <preset>', 'mapping policy of i915').choices(DRIVER_NAMES).default(DEFAULT_DRIVER))
-    .addOption(
-      new Option('--policy <file>', 'a mapping policy of your own: a module, or module#export').conflicts('driver'),
-    )
+    .addOption(policyOption())
     .addOption(new Option('--kernel <preset>', 'DMA stack').choices(KERNEL_NAMES))
     .addOption(new Option('--iommu <mode>', 'back end').choices(IOMMU_MODES))
     .addOption(new Option('--allocator <name>', 'IOVA allocator').choices(ALLOCATOR_NAMES))
@@ -186,13 +181,13 @@ export function machineOptions(options: StressCommandOptions): MachineOptions {
 }
 
 /** The options of one run. */
-export function stressOptions(options: StressCommandOptions, seed: number, own?: PolicyFile): StressOptions {
-  const { objects, contexts, mappings, profile, driver } = options;
+export function stressOptions(options: StressCommandOptions, seed: number, given: GivenPolicy): StressOptions {
+  const { objects, contexts, mappings, profile } = options;
   return {
     ...{ profile: typeof profile === 'string' ? profile : profile.profile, seed, machine: machineOptions(options) },
-    ...(own ? { policy: own.policy } : { driver }),
+    policy: given.policy,
     sources: {
-      ...(own && { policy: own.source }),
+      ...(given.source && { policy: given.source }),
       ...(typeof profile === 'object' && { profile: profile.file }),
     },
     ...{ operations: options.ops, seconds: options.time },

@@ -29,12 +29,12 @@ const WHY: Record<StressResult['ended'], string> = {
 
 /** A run for people. */
 export function describe(result: StressResult): string[] {
-  const { profile, seed, driver, operations, done, refused, checks, failure, reproducer, timing } = result;
+  const { profile, seed, subject, operations, done, refused, checks, failure, reproducer, timing } = result;
   const busiest = Object.entries(done)
     .filter(([, count]) => count > 0)
     .sort((a, b) => b[1] - a[1]);
   const lines = [
-    `${bold(profile)} under ${bold(driver)}, seed ${seed}: ${number(operations)} operations in ` +
+    `${bold(profile)} under ${bold(subject)}, seed ${seed}: ${number(operations)} operations in ` +
       `${timing.seconds.toFixed(1)} s, ${rate(timing.operationsPerSecond)}/s${WHY[result.ended]}`,
     dim(`  ${busiest.map(([name, count]) => `${name} ${number(count)}`).join('  ')}`),
     dim(`  refused: ${countsText(refused)}  complete checks: ${number(checks)}`),

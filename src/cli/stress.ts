@@ -11,11 +11,11 @@ import type { StressResult } from '../stress/stress.js';
 import { readTrace, traceContent } from '../stress/trace.js';
 import type { Repertoire } from '../stress/vocabulary.js';
 import { PROFILE_NAMES, PROFILES } from '../stress-i915/profiles.js';
-import { DRIVER_NAMES, type DriverName, type ScenarioStep } from '../workload/scenario.js';
+import { POLICY_NAMES, type PolicyName, type ScenarioStep } from '../workload/scenario.js';
 import { FAIL_NTH_SCENARIOS, failNthAsync, repertoireOf, stress } from '../workload/stress.js';
 import { asUsageError, EXIT, type ExitCode, UsageError, usage } from './exit.js';
 import { type Frame, framed } from './frame.js';
-import { importPolicy, type PolicyFile } from './policy-file.js';
+import { readPolicy } from './policy-file.js';
 import { bold, dim, green, number, rate, red, table, yellow } from './print.js';
 import { describeSteps } from './steps.js';
 import { machineOptions, type StressCommandOptions, stressOptions, stressOptionsCommand } from './stress-options.js';
@@ -39,12 +39,12 @@ async function run(frame: Frame, options: StressCommandOptions): Promise<ExitCod
   if (options.merge) return merge(frame, options.merge);
   if (options.replay !== undefined) return replay(frame, options.replay, options);
   if (options.seeds > 1 || options.shard !== undefined) return campaign(frame, options);
-  const own = await ownPolicy(options);
+  const given = await readPolicy(options.policy);
   const trace = frame.output('--trace', options.trace);
   const program = frame.output('--trace', options.trace && `${options.trace.replace(/\.gz$/, '')}.mjs`);
   const bar = frame.bar();
   const result = await stress({
-    ...stressOptions(options, options.seed, own),
+    ...stressOptions(options, options.seed, given),
     signal: frame.signal,
     onProgress: (progress) => bar.update(progressOf(progress)),
   });
@@ -57,10 +57,6 @@ async function run(frame: Frame, options: StressCommandOptions): Promise<ExitCod
     if (reproducer) program?.set(reproducer.program);
   }
   return failure ? EXIT.findings : EXIT.ok;
-}
-
-function ownPolicy({ policy }: StressCommandOptions): Promise<PolicyFile> | undefined {
-  return policy === undefined ? undefined : importPolicy(policy);
 }
 
 function listProfiles(frame: Frame): ExitCode {
@@ -83,14 +79,14 @@ async function runFailNth(frame: Frame, wanted: string | true, options: StressCo
   if (scenarios.length === 0) throw new UsageError(`--fail-nth is one of ${names.join(', ')}, not '${String(wanted)}'`);
   const { signal } = frame;
   const bar = frame.bar();
-  const own = await ownPolicy(options);
-  const given = { ...(own ? { policy: own.policy } : { driver: options.driver }), machine: machineOptions(options) };
+  const given = await readPolicy(options.policy);
+  const subject = { policy: given.policy, machine: machineOptions(options) };
   const results: FailNthResult[] = [];
   for (const [i, scenario] of scenarios.entries()) {
     if (signal.aborted) break;
     const onProgress = ({ done, total, what }: CallProgress): void =>
       bar.update({ done: i + done / total, total: scenarios.length, what });
-    results.push(await failNthAsync(scenario, { ...given, signal, onProgress }));
+    results.push(await failNthAsync(scenario, { ...subject, signal, onProgress }));
   }
   const points = results.reduce((sum, result) => sum + result.points, 0);
   const failures = results.flatMap((result) =>
@@ -150,7 +146,7 @@ async function campaign(frame: Frame, options: StressCommandOptions): Promise<Ex
   const shard = options.shard === undefined ? undefined : usage(() => parseShard(options.shard!));
   const { signal } = frame;
   const bar = frame.bar();
-  const own = await ownPolicy(options);
+  const given = await readPolicy(options.policy);
   const seeds = [...shardSeeds(options.seed, options.seeds, shard)];
   let failed = false;
   for (const [i, seed] of seeds.entries()) {
@@ -161,7 +157,7 @@ async function campaign(frame: Frame, options: StressCommandOptions): Promise<Ex
         bar.update({ done: i + done / total, total: seeds.length, what: `seed ${seed}  ${what}` });
       },
     };
-    const result = await stress({ ...stressOptions(options, seed, own), signal, ...part });
+    const result = await stress({ ...stressOptions(options, seed, given), signal, ...part });
     failed ||= result.failure !== null;
     // Half a run says nothing that a sum could use.
     const campaign: Campaign = { first: options.seed, seeds: options.seeds, shard: shard ?? { index: 1, of: 1 } };
@@ -232,12 +228,12 @@ function parseResult(line: string): unknown {
 }
 
 async function replay(frame: Frame, file: string, options: StressCommandOptions): Promise<ExitCode> {
-  const own = await ownPolicy(options);
-  const repertoire = repertoireOf(own ? { policy: own.policy } : {});
+  const given = await readPolicy(options.policy);
+  const repertoire = repertoireOf({ policy: given.policy });
   const { config, operations, failure } = usage(() => readTrace(file, repertoire));
-  if (!own && !DRIVER_NAMES.includes(config.driver as DriverName)) {
+  if (typeof given.policy === 'string' && !POLICY_NAMES.includes(config.subject as PolicyName)) {
     throw new UsageError(
-      `${file} was made with a policy of somebody's own, '${config.driver}': --policy says where it is`,
+      `${file} was made with a policy of somebody's own, '${config.subject}': --policy says where it is`,
     );
   }
   const replayer = new Replayer(config, repertoire);

@@ -16,7 +16,13 @@ import { held } from '../core/handle.js';
 import { Life, type Timeline } from '../core/life.js';
 import type { FormatOptions } from '../iommu-formats/format.js';
 import { FORMAT_OPTIONS, formatOf, type IommuLevels, readFormatOptions } from '../iommu-formats/index.js';
-import { ALLOCATOR_NAMES, ALLOCATORS, type AllocatorName, ruleFlags } from '../iova/allocators.js';
+import {
+  ALLOCATOR_NAMES,
+  ALLOCATORS,
+  type AllocatorName,
+  DEFAULT_DMA_ALLOCATOR,
+  ruleFlags,
+} from '../iova/allocators.js';
 import { type IovaStats, iovaStats } from '../iova/iova-domain.js';
 import { DmaDevice } from './device.js';
 import type { DmaHost } from './sg-table.js';
@@ -123,7 +129,7 @@ export class DmaDomain {
     }
     const milliseconds = checkInteger('flushQueue.milliseconds', flushQueue.milliseconds ?? 10, 1, 1e6);
     const magazine = checkInteger('magazine', given.magazine ?? MAGAZINE_PFNS, 1, MAGAZINE_PFNS);
-    const allocator = given.allocator ?? 'rcache';
+    const allocator = given.allocator ?? DEFAULT_DMA_ALLOCATOR;
     this.allocator = allocator;
     const rules = ALLOCATORS[oneOf('allocator', allocator, ALLOCATOR_NAMES)];
     const { lineBelow, fastPath } = rules;

@@ -1,7 +1,7 @@
 import { median } from 'simple-statistics';
 import { checkBytes } from '../core/arguments.js';
 import type { MachineOptions } from '../machine/config.js';
-import { Driver } from './driver.js';
+import { CDriver } from './driver.js';
 import { driverMachine } from './run.js';
 import { checkTest, type DriverTest, runScenario } from './scenario.js';
 
@@ -55,7 +55,9 @@ export function benchDriver(wasm: Uint8Array, test: DriverTest, plain?: Uint8Arr
   checkTest(test);
   if (plain !== undefined) checkBytes('plain', plain);
   const rows = MACHINES.map(([what, machine]) => row(what, wasm, test, machine));
-  const load = median(Array.from({ length: LOADS }, () => timed(() => new Driver(driverMachine(), wasm, test.device))));
+  const load = median(
+    Array.from({ length: LOADS }, () => timed(() => new CDriver(driverMachine(), wasm, test.device))),
+  );
   const whole = Array.from({ length: LOADS }, () => scenario(wasm, test));
   const result = { rows, load, test: median(whole) };
   if (plain === undefined) return result;
@@ -64,13 +66,13 @@ export function benchDriver(wasm: Uint8Array, test: DriverTest, plain?: Uint8Arr
 }
 
 function scenario(wasm: Uint8Array, test: DriverTest): number {
-  const driver = new Driver(driverMachine(), wasm, test.device);
+  const driver = new CDriver(driverMachine(), wasm, test.device);
   if (test.model) driver.model = test.model(driver.hardware);
   return timed(() => runScenario(driver, test));
 }
 
 function row(what: string, wasm: Uint8Array, test: DriverTest, machine: MachineOptions): DriverBenchRow {
-  const driver = new Driver(driverMachine(machine), wasm, test.device, { kasan: false });
+  const driver = new CDriver(driverMachine(machine), wasm, test.device, { kasan: false });
   driver.call('gd_bench_prepare', PAGES);
   for (let i = 0; i < 20; ++i) for (const from of ['c', 'core'] as const) driver.time(from, PAGES, BATCH);
   const pairs = Array.from({ length: ROUNDS }, () => [

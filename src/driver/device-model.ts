@@ -2,7 +2,7 @@ import { checkObject, checkOptions, checkString, oneOf, optionNames, readData } 
 import { checkInteger, GemDmaError, invalidType, invalidValue } from '../core/errors.js';
 import type { DmaDevice } from '../dma/device.js';
 import { deviceRead, deviceWrite } from '../iommu/iommu.js';
-import type { Machine } from '../machine/machine.js';
+import type { BaseMachine } from '../machine/machine.js';
 import type { Findings } from './findings.js';
 
 /** What a test says of the hardware: the device that the driver drives, and how it behaves. */
@@ -76,7 +76,7 @@ const LONGEST = 3600e9;
 
 /** What a device can do by itself: reach memory through its IOMMU, raise its interrupt, do something later. */
 export class ModelDevice {
-  readonly #machine: Machine;
+  readonly #machine: BaseMachine;
   readonly #device: () => DmaDevice;
   readonly #findings: Findings;
   readonly #raise: (level: boolean) => void;
@@ -90,7 +90,7 @@ export class ModelDevice {
     faults: 0,
   };
 
-  constructor(machine: Machine, device: () => DmaDevice, findings: Findings, raise: (level: boolean) => void) {
+  constructor(machine: BaseMachine, device: () => DmaDevice, findings: Findings, raise: (level: boolean) => void) {
     this.#machine = machine;
     this.#device = device;
     this.#findings = findings;

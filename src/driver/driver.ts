@@ -14,7 +14,7 @@ import { badValue, checkInteger, invalidType, invalidValue } from '../core/error
 import { PAGE_SIZE } from '../core/generated/constants.js';
 import type { DmaDevice } from '../dma/device.js';
 import { hex } from '../dma-debug/checks.js';
-import type { Machine } from '../machine/machine.js';
+import type { BaseMachine } from '../machine/machine.js';
 import { checkDescription, type DeviceDescription, type DeviceModel, ModelDevice } from './device-model.js';
 import { DebugInfo, type SourcePlace } from './dwarf.js';
 import { driverPlace, Findings, isRuntime } from './findings.js';
@@ -100,9 +100,9 @@ export function checkDriverOptions({ kasan, dmaBits }: DriverOptions): void {
 }
 
 /** A driver in C, loaded into a machine beside the model of its device. */
-export class Driver {
+export class CDriver {
   /** The machine that the driver is in. */
-  readonly machine: Machine;
+  readonly machine: BaseMachine;
   /** What was found so far. */
   readonly findings = new Findings();
   /** What the driver printed. */
@@ -132,7 +132,12 @@ export class Driver {
    * @param wasm what buildDriver gave
    * @throws GemDmaError EINVAL for a module that is no driver, ENOMEM
    */
-  constructor(machine: Machine, wasm: Uint8Array, description: DeviceDescription = {}, options: DriverOptions = {}) {
+  constructor(
+    machine: BaseMachine,
+    wasm: Uint8Array,
+    description: DeviceDescription = {},
+    options: DriverOptions = {},
+  ) {
     const given = checkOptions('options', options, optionNames(DRIVER_OPTIONS));
     checkDriverOptions(given);
     const checked = checkDescription(description);

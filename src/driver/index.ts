@@ -4,7 +4,7 @@ export { benchDriver, type DriverBench, type DriverBenchRow } from './bench.js';
 export { type BuildOptions, type BuiltDriver, buildDriver } from './build.js';
 export type { CompilerChoice } from './compiler.js';
 export type { DeviceDescription, DeviceModel, ModelDevice } from './device-model.js';
-export { Driver, type DriverOptions, DriverStopped, type FaultName, type FaultPoint } from './driver.js';
+export { CDriver, type DriverOptions, DriverStopped, type FaultName, type FaultPoint } from './driver.js';
 export type { SourcePlace } from './dwarf.js';
 export { type DriverFailNthOptions, type DriverFailNthResult, driverFailNth, type FailureFinding } from './fail-nth.js';
 export type { DriverFinding, DriverFindingId, Findings } from './findings.js';

@@ -1,6 +1,6 @@
 import { GemDmaError } from '../core/errors.js';
 import { PAGE_SIZE as PAGE } from '../core/generated/constants.js';
-import type { Machine } from '../machine/machine.js';
+import type { BaseMachine } from '../machine/machine.js';
 import { type DriverCoreExports, driverCore } from './core-module.js';
 import { dylinkOf, sectionsOf } from './module.js';
 
@@ -75,7 +75,7 @@ export function missingFunctions(wasm: Uint8Array, host: readonly string[]): str
 
 /** @throws GemDmaError EINVAL for a module that is no driver, ENOMEM */
 export function loadModule(
-  machine: Machine,
+  machine: BaseMachine,
   wasm: Uint8Array,
   callbacks: CoreCallbacks,
   host: HostFunctions,
@@ -139,7 +139,7 @@ export function loadModule(
 }
 
 /** A block of linear memory that holds that many bytes, zeroed, and that C may touch. */
-function block(machine: Machine, driver: DriverCoreExports, size: number): MemoryRange {
+function block(machine: BaseMachine, driver: DriverCoreExports, size: number): MemoryRange {
   let order = 0;
   while (PAGE << order < size) ++order;
   const start = machine.core.exports.blockAlloc(machine.context, order);

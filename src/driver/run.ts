@@ -1,8 +1,8 @@
 import { checkBoolean, checkBytes, checkObject, checkOptions, optionNames } from '../core/arguments.js';
 import { checkInteger } from '../core/errors.js';
 import type { MachineOptions } from '../machine/config.js';
-import { Machine } from '../machine/machine.js';
-import { DRIVER_OPTIONS, Driver, type DriverOptions, type FaultPoint } from './driver.js';
+import { BaseMachine } from '../machine/machine.js';
+import { CDriver, DRIVER_OPTIONS, type DriverOptions, type FaultPoint } from './driver.js';
 import type { DriverFinding } from './findings.js';
 import { checkTest, type DriverTest, runScenario } from './scenario.js';
 
@@ -49,8 +49,8 @@ export interface RunResult {
 const DEFAULT_MACHINE: MachineOptions = { ram: '64MiB', memoryLimit: '256MiB' };
 
 /** A machine for a driver: small, since it is made for each failure point anew. */
-export function driverMachine(options: MachineOptions = {}): Machine {
-  return new Machine({ ...DEFAULT_MACHINE, ...options });
+export function driverMachine(options: MachineOptions = {}): BaseMachine {
+  return new BaseMachine({ ...DEFAULT_MACHINE, ...options });
 }
 
 /**
@@ -70,7 +70,7 @@ export function runDriver(wasm: Uint8Array, test: DriverTest, options: RunOption
   checkInteger('nth', nth, 0, 0xffffffff);
   const surveyed = checkBoolean('survey', survey, false);
   const own: DriverOptions = { ...(kasan !== undefined && { kasan }), ...(dmaBits !== undefined && { dmaBits }) };
-  const driver = new Driver(driverMachine(machine), wasm, test.device, own);
+  const driver = new CDriver(driverMachine(machine), wasm, test.device, own);
   if (test.model) driver.model = test.model(driver.hardware);
   if (chance !== undefined) driver.armRandomFaults(chance.seed, chance.rate);
   else driver.armFault(nth, surveyed);

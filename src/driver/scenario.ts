@@ -1,7 +1,7 @@
 import { checkFunction, checkObject } from '../core/arguments.js';
-import type { Machine } from '../machine/machine.js';
+import type { BaseMachine } from '../machine/machine.js';
 import type { DeviceDescription, DeviceModel, ModelDevice } from './device-model.js';
-import { type Driver, DriverStopped } from './driver.js';
+import { type CDriver, DriverStopped } from './driver.js';
 
 /** A test of a driver, as a module's default export: the device, its model, and what is done with the driver. */
 export interface DriverTest {
@@ -38,13 +38,13 @@ export interface Packet {
 /** What a scenario does with a driver. Results are errnos as the kernel returns them, 0 or above for success. */
 export class Scenario {
   /** The driver under test, after probe. */
-  readonly driver: Driver;
+  readonly driver: CDriver;
   /** The machine that it is in. */
-  readonly machine: Machine;
+  readonly machine: BaseMachine;
   /** Whether the driver is bound to the device. */
   bound = false;
 
-  constructor(driver: Driver) {
+  constructor(driver: CDriver) {
     this.driver = driver;
     this.machine = driver.machine;
   }
@@ -120,7 +120,7 @@ export class Scenario {
 }
 
 /** Runs a test: module_init, probe, the scenario, remove, module_exit, and what is left. */
-export function runScenario(driver: Driver, test: DriverTest): { initialized: number; probed: number } {
+export function runScenario(driver: CDriver, test: DriverTest): { initialized: number; probed: number } {
   const scenario = new Scenario(driver);
   let initialized = 0;
   let probed = 0;

@@ -1,5 +1,6 @@
 import { LONG_CALL, optionNames } from '../core/arguments.js';
 import { checkInteger } from '../core/errors.js';
+import { DEFAULT_KERNEL, KERNEL_NAMES } from '../kernels/kernels.js';
 import type { MachineOptions } from '../machine/config.js';
 import { type DriverFinding, findingKey } from './findings.js';
 import { checkRunnerOptions, PointRunner, RUNNER_OPTIONS, type RunnerOptions } from './point-runner.js';
@@ -60,7 +61,7 @@ const MODES: readonly MachineOptions[] = [
   { iommu: 'lazy' },
   { iommu: 'off' },
   { iommu: 'off', swiotlb: { force: true } },
-  { iommu: 'strict', kernel: 'linux-4.2' },
+  ...KERNEL_NAMES.filter((kernel) => kernel !== DEFAULT_KERNEL).map((kernel) => ({ iommu: 'strict', kernel }) as const),
 ];
 const RATES = [0, 1, 5, 20, 100];
 const FRAGMENTATION = [0, 0.5, 1];

@@ -8,11 +8,11 @@ import type { EventLog } from '../events/events.js';
 import type { Reclaim } from './reclaim.js';
 
 /**
- * The seam between a machine and the drivers of its devices (struct pci_driver). A machine knows no driver by name: it
+ * The seam between a machine and the drivers of its devices that are written in TypeScript (struct pci_driver). A machine knows no driver by name: it
  * takes one with `machine.addDriver(driver, options)`, keeps what `probe` returns, and copies and restores it with its own
  * state.
  */
-export interface Driver<Options, Instance extends object> {
+export interface DeviceDriver<Options, Instance extends object> {
   /** Name of the driver, for dma-debug's driver filter. */
   readonly name: string;
   /** What the hardware can do, in what the DMA API needs when the device is added. */

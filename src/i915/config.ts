@@ -1,7 +1,7 @@
-import { checkOptions } from '../core/arguments.js';
+import { checkOptions, oneOf } from '../core/arguments.js';
 import { checkInteger, invalidType, invalidValue, outOfRange, parseSize } from '../core/errors.js';
 import { PAGE_SIZE } from '../core/generated/constants.js';
-import { DEFAULT_DRIVER, DRIVER_NAMES, type DriverName, POLICIES } from './policy/index.js';
+import { DEFAULT_POLICY, POLICIES, POLICY_NAMES, type PolicyName } from './policy/index.js';
 import { type MappingPolicy, POLICY_HOOKS } from './policy/policy.js';
 
 /** Generations of the hardware: each has its own entry format or cacheability codes. */
@@ -46,10 +46,8 @@ export interface I915Options {
   mappable?: number | string;
   /** Bytes of memory that firmware set aside for graphics. Default 0: none. */
   stolen?: number | string;
-  /** The kernel whose mapping policy is emulated. Default `linux-4.2`. */
-  driver?: DriverName;
-  /** A policy of your own, in place of `driver`. */
-  policy?: MappingPolicy;
+  /** When the driver maps and unmaps: a preset by name, or a policy of your own. Default `i915-4.2`. */
+  policy?: PolicyName | MappingPolicy;
   /** Faults of historic drivers to bring back. Default none. */
   defects?: Partial<Defects>;
   /** On a failed DMA map of shmem pages, shrink other objects and try again, as later kernels do. Default false. */
@@ -75,7 +73,7 @@ export interface I915Config {
   /** Bytes of RAM that the firmware has reserved for the GPU. */
   stolen: number;
   /** The policy's name: a preset's, or that of the policy given. */
-  driver: string;
+  policy: string;
   /** Faults of historic drivers that are switched on. */
   defects: Defects;
   /** get_pages evicts objects and tries again when the DMA map fails. */
@@ -110,7 +108,6 @@ const KEYS = [
   'ggtt',
   'mappable',
   'stolen',
-  'driver',
   'policy',
   'defects',
   'shrinkAndRemap',
@@ -155,7 +152,7 @@ export function i915Config(options: I915Options, translated: boolean): I915Confi
     ggtt,
     mappable,
     stolen,
-    driver: i915Policy(options).name,
+    policy: i915Policy(options).name,
     defects: defects(options.defects ?? {}),
     shrinkAndRemap: flag('shrinkAndRemap', options.shrinkAndRemap, false),
     pinSwizzledPages: flag('pinSwizzledPages', options.pinSwizzledPages, false),
@@ -163,12 +160,10 @@ export function i915Config(options: I915Options, translated: boolean): I915Confi
   };
 }
 
-/** The policy that options ask for: their own, or a preset's. */
+/** The policy that options ask for: a preset, or their own. */
 export function i915Policy(options: I915Options): MappingPolicy {
-  if (options.policy !== undefined) return checkedPolicy(options.policy);
-  const driver = options.driver ?? DEFAULT_DRIVER;
-  if (!DRIVER_NAMES.includes(driver)) throw invalidValue('driver', `one of ${DRIVER_NAMES.join(', ')}`, driver);
-  return POLICIES[driver];
+  const { policy = DEFAULT_POLICY } = options;
+  return typeof policy === 'string' ? POLICIES[oneOf('policy', policy, POLICY_NAMES)] : checkedPolicy(policy);
 }
 
 // A hook's answer is needed at once: an asynchronous function can only be a mistake. What else the policy has is its own.

@@ -73,7 +73,7 @@ export interface UserptrOptions {
  * again, and some time later its pages are put. The list of pages must be mapped for the device while an entry of any
  * address space points to them; the policy decides when it is mapped, which is the difference between a leak and none.
  *
- * This class is the device: `machine.addI915({ gen: 8, driver: 'linux-4.1' })`.
+ * This class is the device: `machine.addI915({ gen: 8, policy: 'i915-4.1' })`.
  */
 export class I915Device extends DrmDevice<HookName> {
   /** The complete configuration, plain JSON. */

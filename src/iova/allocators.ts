@@ -35,7 +35,7 @@ export interface AllocatorRules {
   readonly fastPath: boolean;
 }
 
-const LINUX_612 = {
+const TREE_612 = {
   spans: false,
   magazines: false,
   anchored: true,
@@ -48,15 +48,15 @@ const LINUX_612 = {
 } as const satisfies AllocatorRules;
 
 /**
- * An allocator by name: `linux-4.2`, that of 2015; `linux-6.12`, the tree alone; `rcache`, the same with its magazine caches in
- * front of the tree; `fast`, our own, which takes any hole that fits, in constant time.
+ * An allocator by name: `tree-4.2` and `tree-6.12`, the trees of these kernels alone; `rcache`, that of 6.12 with its magazine
+ * caches in front of the tree (iova_rcache); `fast`, our own, which takes any hole that fits, in constant time.
  */
-export type AllocatorName = 'linux-4.2' | 'linux-6.12' | 'rcache' | 'fast';
+export type AllocatorName = 'tree-4.2' | 'tree-6.12' | 'rcache' | 'fast';
 
 /** All allocators by name. */
 export const ALLOCATORS: Readonly<Record<AllocatorName, AllocatorRules>> = frozen({
-  'linux-4.2': {
-    ...LINUX_612,
+  'tree-4.2': {
+    ...TREE_612,
     anchored: false,
     secondPass: false,
     max32: false,
@@ -65,12 +65,16 @@ export const ALLOCATORS: Readonly<Record<AllocatorName, AllocatorRules>> = froze
     lineBelow: true,
     fastPath: false,
   },
-  'linux-6.12': LINUX_612,
-  rcache: { ...LINUX_612, magazines: true },
-  fast: { ...LINUX_612, spans: true, secondPass: false, max32: false, rounds: 'never' },
+  'tree-6.12': TREE_612,
+  rcache: { ...TREE_612, magazines: true },
+  fast: { ...TREE_612, spans: true, secondPass: false, max32: false, rounds: 'never' },
 });
 
 export const ALLOCATOR_NAMES = Object.keys(ALLOCATORS) as readonly AllocatorName[];
+
+/** The allocator of an IOVA domain by itself, and of a domain of the DMA API, without that option. */
+export const DEFAULT_ALLOCATOR = 'tree-6.12';
+export const DEFAULT_DMA_ALLOCATOR = 'rcache';
 
 /** The rules as the core takes them: RULE_*. */
 export function ruleFlags(rules: AllocatorRules): number {

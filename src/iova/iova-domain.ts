@@ -1,4 +1,4 @@
-import { type CoreHost, checkObject, checkOptions, hostTimeline, isU32 } from '../core/arguments.js';
+import { type CoreHost, checkObject, checkOptions, hostTimeline, isU32, oneOf } from '../core/arguments.js';
 import { checkInteger, type ErrnoName, GemDmaError, invalidType, invalidValue, parseSize } from '../core/errors.js';
 import { PAGE_SIZE } from '../core/generated/constants.js';
 import type { ContextHandle, IovaDomainHandle } from '../core/generated/exports.js';
@@ -7,7 +7,7 @@ import { Core } from '../core/instance.js';
 import { gapHistogram } from '../core/iova-histogram.js';
 import { Life } from '../core/life.js';
 import { reasonName } from '../core/reasons.js';
-import { ALLOCATORS, type AllocatorName, ruleFlags } from './allocators.js';
+import { ALLOCATOR_NAMES, ALLOCATORS, type AllocatorName, DEFAULT_ALLOCATOR, ruleFlags } from './allocators.js';
 
 /**
  * An I/O virtual address space and the allocator that hands out its ranges (drivers/iommu/iova.c), by itself: without a
@@ -20,8 +20,8 @@ export type IovaHost = CoreHost;
 
 /** Options of `IovaDomain.standalone`. */
 export interface IovaDomainOptions {
-  /** Whose rules place the ranges. Default `linux-6.12`. */
-  model?: AllocatorName;
+  /** Whose rules place the ranges. Default `tree-6.12`. */
+  allocator?: AllocatorName;
   /** Bytes that a pfn stands for, a power of two from 4096 up to 1 GiB. Default 4096. */
   granule?: number;
   /** Lowest pfn to be handed out, from 1; Linux 4.2 begins one above it. Default 1. */
@@ -108,7 +108,7 @@ function checkAllocNames(options: object, flag: 'aligned' | 'flush'): void {
 /** An IOVA domain by itself (struct iova_domain): ranges of pfns, handed out and taken back. See the head of this file. */
 export class IovaDomain {
   /** Whose rules place its ranges. */
-  readonly model: AllocatorName;
+  readonly allocator: AllocatorName;
   /** Bytes that a pfn stands for. */
   readonly granule: number;
   /** The last pfn below 4 GiB: the limit of a 32-bit device. */
@@ -120,24 +120,22 @@ export class IovaDomain {
 
   /** Makes an empty domain. Throws TypeErrors and RangeErrors naming the option at fault, GemDmaError ENOMEM. */
   constructor(host: IovaHost, options: IovaDomainOptions = {}) {
-    const given = checkOptions('options', options, ['model', 'granule', 'startPfn', 'cpus']);
+    const given = checkOptions('options', options, ['allocator', 'granule', 'startPfn', 'cpus']);
     const timeline = hostTimeline(host, 'init_iova_domain');
-    const { model = 'linux-6.12', granule = PAGE_SIZE, startPfn = 1, cpus = 1 } = given;
-    if (typeof model !== 'string' || !Object.hasOwn(ALLOCATORS, model)) {
-      throw invalidValue('model', `one of ${Object.keys(ALLOCATORS).join(', ')}`, model);
-    }
+    const { allocator = DEFAULT_ALLOCATOR, granule = PAGE_SIZE, startPfn = 1, cpus = 1 } = given;
+    oneOf('allocator', allocator, ALLOCATOR_NAMES);
     checkInteger('granule', granule, PAGE_SIZE, 2 ** 30);
     const shift = Math.log2(granule);
     if (!Number.isInteger(shift)) throw invalidValue('granule', 'a power of two', granule);
     checkInteger('startPfn', startPfn, 1, MAX_PFN);
     checkInteger('cpus', cpus, 1, 64);
-    this.model = model;
+    this.allocator = allocator;
     this.granule = granule;
     this.limit32 = 2 ** 32 / granule - 1;
     this.#core = host.core;
     this.#context = host.context;
     // The kernels keep the line between 32-bit and other limits differently: the last pfn below it, the first above.
-    const rules = ALLOCATORS[model];
+    const rules = ALLOCATORS[allocator];
     const line = rules.lineBelow ? this.limit32 : this.limit32 + 1;
     const record = host.core.exports.iovaCreate(host.context, ruleFlags(rules), shift, startPfn, line, cpus);
     if (record === 0) {
@@ -154,7 +152,7 @@ export class IovaDomain {
    * @param memoryLimit bytes, or text such as `'64MiB'`, that the domain's records may take
    * @throws TypeErrors and RangeErrors naming the option at fault, GemDmaError ENOMEM
    * @example
-   *   const domain = IovaDomain.standalone({ model: 'linux-6.12' });
+   *   const domain = IovaDomain.standalone({ allocator: 'tree-6.12' });
    *   const pfn = domain.alloc(16, { limit: 2 ** 36 - 1 });
    *   domain.free(pfn);
    */
@@ -203,7 +201,7 @@ export class IovaDomain {
   }
 
   /**
-   * alloc_iova_fast: an aligned range, from the caches where the model has them.
+   * alloc_iova_fast: an aligned range, from the caches where the allocator has them.
    * @returns its first pfn
    * @throws GemDmaError as alloc
    */
@@ -246,8 +244,8 @@ export class IovaDomain {
   /**
    * reserve_iova: nothing will be handed out from `lo` to `hi`. Ranges that overlap it grow downwards over it.
    * @returns the range that now holds `hi`
-   * @throws GemDmaError ENOMEM; EINVAL for pfns that no address of 64 bits has, but for linux-4.2, which does not look; EBUSY
-   *   with the fast model, where it has already shared out a part of that
+   * @throws GemDmaError ENOMEM; EINVAL for pfns that no address of 64 bits has, but for tree-4.2, which does not look; EBUSY
+   *   with the fast allocator, where it has already shared out a part of that
    */
   reserve(lo: number, hi: number): IovaRange {
     checkInteger('hi', hi, 0, MAX_PFN);

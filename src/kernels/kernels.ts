@@ -1,4 +1,5 @@
 import { frozen } from '../core/arguments.js';
+import { releaseOf } from '../core/releases.js';
 import type { DebugDialect } from '../dma-debug/dialects.js';
 import { LINUX_42 } from '../dmesg/linux-4.2.js';
 import { LINUX_612 } from '../dmesg/linux-6.12.js';
@@ -6,7 +7,7 @@ import type { KernelWords } from '../dmesg/words.js';
 import type { AllocatorName } from '../iova/allocators.js';
 
 /**
- * Kernels as data. Two options choose what is emulated: `kernel` for the DMA stack and `driver` for i915. A kernel
+ * Kernels as data. Two options choose what is emulated: `kernel` the DMA stack, `policy` when i915 maps and unmaps. A kernel
  * is nothing but the properties below. Code asks for a property, never for a kernel's name, so that any mixture can be
  * configured; test/kernels/kernels.test.ts checks that. A kernel whose properties all exist is one more row of KERNELS.
  */
@@ -51,7 +52,7 @@ export interface KernelProperties {
 /** The releases in which a property is as a row has it. Outside of all spans a property's behaviour is not known. */
 interface Span {
   readonly since: string;
-  /** The last one; undefined: up to the row that comes next. */
+  /** The last one; undefined: up to the next release that has a row. */
   readonly until?: string;
 }
 
@@ -73,11 +74,11 @@ const TYPES = {
   remainder: 'remainder',
 } as const;
 
-/** Oldest first. */
+/** In any order: a name says the release. */
 const ROWS = {
   'linux-4.2': {
-    allocator: 'linux-4.2',
-    treeAllocator: 'linux-4.2',
+    allocator: 'tree-4.2',
+    treeAllocator: 'tree-4.2',
     mergeSegments: false,
     flushQueue: { entries: 250, milliseconds: 10 },
     unmapsWholeRange: true,
@@ -110,7 +111,7 @@ const ROWS = {
   },
   'linux-6.12': {
     allocator: 'rcache',
-    treeAllocator: 'linux-6.12',
+    treeAllocator: 'tree-6.12',
     mergeSegments: true,
     flushQueue: { entries: 256, milliseconds: 10 },
     unmapsWholeRange: false,
@@ -149,11 +150,20 @@ export type KernelName = keyof typeof ROWS;
 /** The kernels whose DMA stack can be emulated. */
 export const KERNELS: Readonly<Record<KernelName, KernelProperties>> = frozen(ROWS);
 
-/** Oldest first. */
-export const KERNEL_NAMES = Object.keys(ROWS) as readonly KernelName[];
+/** Oldest release first. */
+export const KERNEL_NAMES: readonly KernelName[] = (Object.keys(ROWS) as KernelName[]).sort(
+  (a, b) => releaseOf(versionOf(a))! - releaseOf(versionOf(b))!,
+);
 
 /** The kernel of a machine without that option: the newest. */
 export const DEFAULT_KERNEL = KERNEL_NAMES[KERNEL_NAMES.length - 1];
+
+/** The newest kernel with certain properties. @throws Error when no kernel has them */
+export function kernelWith(has: (kernel: KernelProperties) => boolean): KernelName {
+  const found = KERNEL_NAMES.findLast((name) => has(KERNELS[name]));
+  if (found === undefined) throw new Error('no kernel has these properties');
+  return found;
+}
 
 /**
  * The kernel that has a property as a release had it, such as the one that a recording was made on.
@@ -166,15 +176,14 @@ export function kernelOf(property: keyof KernelProperties, version: string): Ker
   let found: Kernel | undefined;
   for (const name of KERNEL_NAMES) {
     const row: Kernel = ROWS[name];
-    const { since, until } = row.spans[property] ?? { since: name.slice(name.indexOf('-') + 1) };
+    const { since, until } = row.spans[property] ?? { since: versionOf(name) };
     if (release < releaseOf(since)!) continue;
     found = until === undefined || release <= releaseOf(until)! ? row : undefined;
   }
   return found;
 }
 
-/** A release as one number that orders them; undefined for what is none. */
-function releaseOf(version: string): number | undefined {
-  const match = /^(\d+)\.(\d+)/.exec(version);
-  return match === null ? undefined : Number(match[1]) * 1000 + Number(match[2]);
+/** `linux-6.12` -> `6.12`. */
+function versionOf(name: string): string {
+  return name.slice(name.indexOf('-') + 1);
 }

@@ -4,7 +4,7 @@ import { DmaDevice } from '../dma/device.js';
 import { DEVICE_OPTION_NAMES, type DeviceOptions } from '../dma/device-options.js';
 import { DmaDomain } from '../dma/dma-domain.js';
 import { iommuFormat, optionsOf } from '../iommu-formats/index.js';
-import type { Machine } from './machine.js';
+import type { BaseMachine } from './machine.js';
 
 /** Devices of a machine: which domain translates for each, and what they are called. */
 
@@ -30,7 +30,7 @@ export function deviceSlot(id: number): number {
 
 /** The domain that a new device gets, by the machine's mode and the properties of its kernel; undefined without an IOMMU. */
 export function domainFor(
-  machine: Machine,
+  machine: BaseMachine,
   { domain: wanted = 'own', untrusted = false }: MachineDeviceOptions = {},
 ): DmaDomain | 'passthrough' | undefined {
   const { iommu } = machine.config;

@@ -24,7 +24,7 @@ import { NonCoherentDevice } from '../dma/noncoherent.js';
 import { DmaDebug } from '../dma-debug/dma-debug.js';
 import { type DmesgOptions, KernelLog } from '../dmesg/kernel-log.js';
 import { BUS, type KernelDevice, type KernelMessage } from '../dmesg/message.js';
-import type { Driver, DriverHost } from '../drm/driver.js';
+import type { DeviceDriver, DriverHost } from '../drm/driver.js';
 import { Reclaim } from '../drm/reclaim.js';
 import { EventLog } from '../events/events.js';
 import { Iommu } from '../iommu/iommu.js';
@@ -39,7 +39,7 @@ import { MachineSnapshot } from './snapshot.js';
 /** A device that a driver has taken. */
 interface Driven {
   readonly device: DmaDevice;
-  readonly driver: Driver<unknown, object>;
+  readonly driver: DeviceDriver<unknown, object>;
   readonly instance: object;
 }
 
@@ -47,7 +47,7 @@ interface Driven {
  * One emulated machine: RAM, an IOMMU, devices, a virtual clock. Each has a WebAssembly instance and a linear memory of
  * its own, so machines share nothing and a machine that is dropped is collected with everything in it.
  */
-export class Machine implements DriverHost {
+export class BaseMachine implements DriverHost {
   /** The complete description: `new Machine(machine.config)` makes the same machine again. */
   readonly config: MachineConfig;
   /** What the configured kernel does, property by property. */
@@ -287,13 +287,16 @@ export class Machine implements DriverHost {
    * @returns what the driver made of the device
    * @throws RangeErrors and TypeErrors naming the option at fault; GemDmaError ENOMEM
    */
-  addDriver<Options, Instance extends object>(driver: Driver<Options, Instance>, options: Options): Instance {
+  addDriver<Options, Instance extends object>(driver: DeviceDriver<Options, Instance>, options: Options): Instance {
     this.#core.timeline.enter('driver_probe');
     checkDriver(driver);
     return this.probing(() => this.addProbed(driver, options));
   }
 
-  private addProbed<Options, Instance extends object>(driver: Driver<Options, Instance>, given: Options): Instance {
+  private addProbed<Options, Instance extends object>(
+    driver: DeviceDriver<Options, Instance>,
+    given: Options,
+  ): Instance {
     // What is wrong with the options is said before there is a device.
     const read = driver.check?.(given, this);
     checkSynchronous('driver.check', read);
@@ -303,7 +306,7 @@ export class Machine implements DriverHost {
       const instance = device.held(() => driver.probe(this, device, read ?? given));
       checkSynchronous('driver.probe', instance);
       if (typeof instance !== 'object' || instance === null) throw invalidReturn('driver.probe', 'an object', instance);
-      this.drivers.push({ device, instance, driver: driver as Driver<unknown, object> });
+      this.drivers.push({ device, instance, driver: driver as DeviceDriver<unknown, object> });
       return instance;
     } catch (error) {
       device.setDriven(false);
@@ -444,7 +447,7 @@ export class Machine implements DriverHost {
   }
 }
 
-function checkDriver<Options>(driver: Driver<Options, object>): void {
+function checkDriver<Options>(driver: DeviceDriver<Options, object>): void {
   checkObject('driver', driver);
   const { name, check, probe, callbacks, limits } = driver;
   if (typeof name !== 'string') throw invalidType('driver.name', 'of type string', name);

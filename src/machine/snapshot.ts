@@ -3,7 +3,7 @@ import { GemDmaError } from '../core/errors.js';
 import { Core } from '../core/instance.js';
 import { checkMaker, type LIBRARY, type TimelineMark } from '../core/life.js';
 import { HostState } from './host-state.js';
-import type { Machine } from './machine.js';
+import type { BaseMachine } from './machine.js';
 
 /** What an object that keeps its own state provides: a mapping policy, or an object held by the caller. */
 export interface StateHooks {
@@ -20,7 +20,7 @@ interface OwnState {
 
 /** A machine's state at one moment: a copy of its linear memory, and of the host's objects that belong to it. */
 export class MachineSnapshot {
-  readonly #machine: Machine;
+  readonly #machine: BaseMachine;
   readonly #bytes: Uint8Array;
   readonly #cpu: number;
   readonly #host: HostState;
@@ -32,7 +32,7 @@ export class MachineSnapshot {
    * @param callbacks what the drivers call of the caller's, such as mapping policies: it may have state of its own
    * @internal
    */
-  constructor(maker: typeof LIBRARY, machine: Machine, held: readonly object[], callbacks: readonly object[]) {
+  constructor(maker: typeof LIBRARY, machine: BaseMachine, held: readonly object[], callbacks: readonly object[]) {
     checkMaker(maker, 'MachineSnapshot');
     const { core, context } = machine;
     const { timeline } = core;
@@ -71,7 +71,7 @@ export class MachineSnapshot {
   }
 
   /** @internal Puts everything back. Linear memory that has grown since stays, unused until it is needed again. */
-  restore(machine: Machine): void {
+  restore(machine: BaseMachine): void {
     if (machine !== this.#machine) {
       throw new GemDmaError('EXDEV', 'machine_restore', "the snapshot is another machine's", {
         reason: 'OTHER_MACHINE',

@@ -16,11 +16,11 @@ import type { Operation } from '../stress/engine/operation.js';
 import type { Random } from '../stress/engine/random.js';
 import { type Books, type Lent, WorldPart } from '../stress/part.js';
 import type { World, WorldState } from '../stress/world.js';
-import { newPolicy, type PolicySource } from './policy.js';
+import { newPolicy, type OwnPolicy } from './policy.js';
 
 /** What a profile says of GPUs. */
 export interface I915Setup {
-  /** By their options. `driver` is set by the run's own option. */
+  /** By their options. `policy` is set by the run's own option. */
   readonly gpus: readonly I915Options[];
 }
 
@@ -54,10 +54,10 @@ export class I915Part extends WorldPart {
   readonly contexts = new Entities<GpuContext>();
   /** The process whose memory userptr objects use. */
   readonly process: Process;
-  readonly #policy: PolicySource | undefined;
+  readonly #policy: OwnPolicy | undefined;
 
-  /** @param policy in place of the driver preset's, for all GPUs */
-  constructor(world: World, { gpus }: I915Setup, policy: PolicySource | undefined) {
+  /** @param policy of the caller's, in place of those that the options name */
+  constructor(world: World, { gpus }: I915Setup, policy: OwnPolicy | undefined) {
     super(world);
     this.#policy = policy;
     this.gpus = gpus.map((options) =>

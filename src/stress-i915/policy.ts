@@ -1,18 +1,28 @@
+import { oneOf } from '../core/arguments.js';
 import { invalidType } from '../core/errors.js';
+import { POLICIES, POLICY_NAMES, type PolicyName } from '../i915/policy/index.js';
 import type { MappingPolicy } from '../i915/policy/policy.js';
 import type { Sources } from '../stress/config/sources.js';
 
 /**
- * A mapping policy of your own: a value, or a function that makes a new one. Prefer the function for a policy that keeps
- * state of its own: each GPU of each machine gets a new policy, so that one run cannot see another's state.
+ * A mapping policy: a preset by name, a value, or a function that makes a new one. Prefer the function for a policy that
+ * keeps state of its own: each GPU of each machine gets a new policy, so that one run cannot see another's state.
  */
-export type PolicySource = MappingPolicy | (() => MappingPolicy);
+export type PolicySource = PolicyName | OwnPolicy;
 
-/** A policy of a source. @throws TypeError for what is neither a policy nor makes one */
+/** A policy of the caller's. */
+export type OwnPolicy = MappingPolicy | (() => MappingPolicy);
+
+/** A policy of a source. @throws TypeError for what neither names, is nor makes one */
 export function newPolicy(source: PolicySource): MappingPolicy {
+  if (typeof source === 'string') return POLICIES[oneOf('policy', source, POLICY_NAMES)];
   const policy: unknown = typeof source === 'function' ? source() : source;
   if (typeof policy !== 'object' || policy === null || typeof (policy as MappingPolicy).name !== 'string') {
-    throw invalidType('policy', 'a MappingPolicy with a name, or a function that makes one', policy);
+    throw invalidType(
+      'policy',
+      'the name of a preset, a MappingPolicy with a name, or a function that makes one',
+      policy,
+    );
   }
   return policy as MappingPolicy;
 }

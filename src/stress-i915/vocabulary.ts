@@ -1,7 +1,6 @@
 import { checkOptions, optionNames } from '../core/arguments.js';
 import { invalidType } from '../core/errors.js';
 import { Process } from '../drm/process.js';
-import type { DriverName } from '../i915/policy/index.js';
 import { Machine } from '../machine.js';
 import { literal } from '../stress/config/literal.js';
 import type { Sources } from '../stress/config/sources.js';
@@ -15,18 +14,17 @@ import { PROFILES } from './profiles.js';
 
 /** What is under test in a run with i915. */
 export interface I915StressOptions {
-  /** Mapping policy of the GPUs by preset. */
-  driver: DriverName;
-  /** A mapping policy of your own, in place of `driver`. */
-  policy?: PolicySource;
-  /** Where that policy is, for programs that are printed. */
+  /** Mapping policy of the GPUs. */
+  policy: PolicySource;
+  /** Where a policy of your own is, for programs that are printed. */
   sources?: Sources;
 }
 
 /** Everything that processes do with the objects of i915, under a mapping policy. */
 export function i915Vocabulary(options: I915StressOptions): Vocabulary<I915Part> {
-  const names = optionNames<I915StressOptions>({ driver: true, policy: true, sources: true });
-  const { driver, policy, sources } = checkOptions('options', options, names);
+  const names = optionNames<I915StressOptions>({ policy: true, sources: true });
+  const { policy, sources } = checkOptions('options', options, names);
+  const own = typeof policy === 'string' ? undefined : policy;
   return {
     name: 'i915',
     kinds: [...objectOperations, ...bindingOperations, ...accessOperations],
@@ -37,11 +35,11 @@ export function i915Vocabulary(options: I915StressOptions): Vocabulary<I915Part>
       if (!Array.isArray(gpus)) throw invalidType(name, 'an array of options of i915', gpus);
     },
     configure: (profile) => ({
-      driver: policy === undefined ? driver : newPolicy(policy).name,
-      gpus: setupOf(profile).gpus.map((gpu) => (policy ? gpu : { ...gpu, driver })),
+      subject: newPolicy(policy).name,
+      gpus: setupOf(profile).gpus.map((gpu) => (typeof policy === 'string' ? { ...gpu, policy } : gpu)),
     }),
-    open: (world) => new I915Part(world, setupOf(world.config), policy),
-    hasOwnState: policy !== undefined,
+    open: (world) => new I915Part(world, setupOf(world.config), own),
+    hasOwnState: own !== undefined,
     ids: ['bo', 'ctx'],
     idLists: ['bos'],
     ends: {
@@ -53,12 +51,12 @@ export function i915Vocabulary(options: I915StressOptions): Vocabulary<I915Part>
     },
     program: {
       exports: { Machine, Process },
-      ...(policy && { imports: policyImport(sources), values: { policy } }),
+      ...(own && { imports: policyImport(sources), values: { policy: own } }),
       setup: (config, named) => [
         ...setupOf(config).gpus.flatMap((options, i) => {
           if (!named(`gpu${i}`)) return [];
-          const own = typeof policy === 'function' ? 'policy: policy()' : 'policy';
-          const all = policy ? `{ ...${literal(options)}, ${own} }` : literal(options);
+          const value = typeof own === 'function' ? 'policy: policy()' : 'policy';
+          const all = own ? `{ ...${literal(options)}, ${value} }` : literal(options);
           return [`const gpu${i} = machine.addI915(${all});`];
         }),
         ...(named('process') ? ['const process = new Process(machine.ram);'] : []),

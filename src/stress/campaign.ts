@@ -67,7 +67,7 @@ export function sumResults(results: readonly CampaignResult[]): CampaignSum {
   const seen = new Map<string, string>();
   const failures = new Map<string, CampaignSum['failures'][number]>();
   for (const result of [...results].sort((a, b) => a.seed - b.seed)) {
-    const key = JSON.stringify([result.profile, result.seed, result.driver, result.config]);
+    const key = JSON.stringify([result.profile, result.seed, result.subject, result.config]);
     const { timing: _, campaign: __, ...counted } = result;
     const text = JSON.stringify(counted);
     const before = seen.get(key);
@@ -101,10 +101,10 @@ function add(to: Record<string, number>, from: Readonly<Record<string, number>>)
 function missingOf(results: readonly CampaignResult[]): CampaignSum['missing'] {
   if (results.length === 0 || results.some(({ campaign }) => campaign === undefined)) return null;
   const campaigns = new Map<string, { campaign: Campaign; there: Set<number> }>();
-  for (const { campaign, profile, driver, seed, config } of results) {
+  for (const { campaign, profile, subject, seed, config } of results) {
     const { first, seeds, shard } = campaign!;
     const { seed: _, machine, ...common } = config;
-    const key = JSON.stringify([first, seeds, shard.of, profile, driver, { ...machine, seed: 0 }, common]);
+    const key = JSON.stringify([first, seeds, shard.of, profile, subject, { ...machine, seed: 0 }, common]);
     const known = campaigns.get(key) ?? { campaign: campaign!, there: new Set<number>() };
     campaigns.set(key, known);
     known.there.add(seed);

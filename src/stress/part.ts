@@ -1,5 +1,5 @@
 import type { DmaBuf } from '../drm/dma-buf.js';
-import type { Machine } from '../machine/machine.js';
+import type { BaseMachine } from '../machine/machine.js';
 import type { Contents } from './contents.js';
 import type { Operation } from './engine/operation.js';
 import type { Random, Weighted } from './engine/random.js';
@@ -31,7 +31,7 @@ export abstract class WorldPart {
   /** The world that it is a part of. */
   readonly world: World;
   /** The machine of the run. */
-  readonly machine: Machine;
+  readonly machine: BaseMachine;
   /** Most things of each kind. */
   readonly limits: Readonly<Record<string, number>>;
   /** Sizes to draw, in pages. */

@@ -30,8 +30,8 @@ export interface StressResult extends Tally {
   profile: string;
   /** The seed. */
   seed: number;
-  /** What was under test: a preset, or the name of the policy given. */
-  driver: string;
+  /** What was under test, by name: a mapping policy, or a vocabulary. */
+  subject: string;
   /** Why it ended. */
   ended: 'operations' | 'seconds' | 'signal' | 'failure';
   /** What did not hold; null when nothing was found. */
@@ -112,7 +112,7 @@ export async function stressWith(repertoire: Repertoire, options: StressRunOptio
   const took = elapsed();
   options.onProgress?.({ ...run.world.gauges(), operations: tally.operations, total: operations, seconds: took });
   return {
-    ...{ profile: config.profile, seed: config.seed, driver: config.driver, ended },
+    ...{ profile: config.profile, seed: config.seed, subject: config.subject, ended },
     ...tally,
     failure: failure && {
       ...{ kind: failure.kind, id: failure.id, message: failure.message, details: failure.details },
@@ -152,7 +152,7 @@ function replayCommand(
     [...entries].map(([key, value]) => `${key}${between}${value}`).join(',');
   const words: (string | number)[] = ['gemdma', 'stress', '--seed', config.seed];
   words.push('--profile', typeof profile === 'object' ? quoted(sources!.profile!) : config.profile);
-  if (!repertoire.hasOwnState) words.push('--driver', config.driver);
+  if (!repertoire.hasOwnState) words.push('--policy', config.subject);
   else words.push('--policy', quoted(sources!.policy!));
   if (machine && Object.keys(machine).length > 0) words.push('--machine', `'${JSON.stringify(machine)}'`);
   if (weights && Object.keys(weights).length > 0) words.push('--weight', list(Object.entries(weights), '='));

@@ -62,12 +62,12 @@ export function readTrace(file: string, repertoire: Repertoire): StressTrace {
 /** The configuration of a trace, which must be one that a machine can be made with. */
 function checkedConfig(file: string, config: unknown, repertoire: Repertoire): StressConfig {
   try {
-    const { profile, seed, driver, checkEvery, faults, ...rest } = config as StressConfig;
+    const { profile, seed, subject, checkEvery, faults, ...rest } = config as StressConfig;
     profileOf(rest as StressProfile, repertoire);
     machineConfig(rest.machine);
     checkInteger('seed', seed, 0, 0xffffffff);
     checkInteger('checkEvery', checkEvery, 1, Number.MAX_SAFE_INTEGER);
-    for (const [name, value] of Object.entries({ profile, driver })) {
+    for (const [name, value] of Object.entries({ profile, subject })) {
       if (typeof value !== 'string') throw invalidType(name, 'of type string', value);
     }
     if (typeof faults !== 'number') throw invalidType('faults', 'of type number', faults);

@@ -1,6 +1,6 @@
 import { badValue, GemDmaError } from '../core/errors.js';
 import { FAULTS, type FaultKind } from '../core/faults.js';
-import { Machine } from '../machine/machine.js';
+import { BaseMachine } from '../machine/machine.js';
 import { Accounts } from './accounts.js';
 import type { StressConfig } from './config/profile.js';
 import { StressFailure } from './engine/failure.js';
@@ -18,7 +18,7 @@ export class World implements StressWorld {
   /** What the seed was applied to. */
   readonly config: StressConfig;
   /** The machine of the run. */
-  readonly machine: Machine;
+  readonly machine: BaseMachine;
   /** Sizes to draw, in pages. */
   readonly pages: Weighted<number>;
   /** In the order of the repertoire's vocabularies. */
@@ -33,7 +33,7 @@ export class World implements StressWorld {
       config.pages.map(([pages]) => pages),
       config.pages.map(([, weight]) => weight),
     );
-    this.machine = new Machine(config.machine);
+    this.machine = new BaseMachine(config.machine);
     this.parts = repertoire.vocabularies.map((vocabulary) => vocabulary.open(this));
     this.accounts = new Accounts(this);
   }

@@ -7,7 +7,7 @@ import {
   LOCKS_RAM,
   LOCKS_SLABS,
 } from '../core/generated/constants.js';
-import type { Machine } from '../machine/machine.js';
+import type { BaseMachine } from '../machine/machine.js';
 
 /** What locks guard. */
 export type LockKind = 'blocks' | 'slabs' | 'ram' | 'iova' | 'iommu' | 'dmaDebug';
@@ -26,7 +26,7 @@ const KINDS: Readonly<Record<LockKind, number>> = {
 export type Contention = Record<LockKind, number>;
 
 /** How often each kind of lock of a machine was found held, since the machine was made. */
-export function contention(machine: Machine): Contention {
+export function contention(machine: BaseMachine): Contention {
   hostTimeline(machine, 'contention');
   const { lockContention } = machine.core.tools;
   return Object.fromEntries(

@@ -3,7 +3,7 @@ import { checkOptions, checkSynchronous } from '../core/arguments.js';
 import { checkInteger, GemDmaError, invalidType } from '../core/errors.js';
 import { checkMaker, LIBRARY } from '../core/life.js';
 import { type MachineOptions, machineConfig } from '../machine/config.js';
-import { Machine } from '../machine/machine.js';
+import { BaseMachine } from '../machine/machine.js';
 import {
   CONTROL_DEAD,
   CONTROL_STOP,
@@ -29,7 +29,7 @@ const CLOSE_MS = 5000;
  */
 export class WorkerPool {
   /** The machine of the calling thread, on the memory that the workers share. */
-  readonly machine: Machine;
+  readonly machine: BaseMachine;
   /** Workers. */
   readonly size: number;
   readonly #workers: Worker[];
@@ -39,7 +39,7 @@ export class WorkerPool {
   #finished: Promise<void> | undefined;
   #closed = false;
 
-  private constructor(maker: typeof LIBRARY, machine: Machine, workers: Worker[], control: Int32Array) {
+  private constructor(maker: typeof LIBRARY, machine: BaseMachine, workers: Worker[], control: Int32Array) {
     checkMaker(maker, 'WorkerPool');
     this.machine = machine;
     this.size = workers.length;
@@ -65,7 +65,7 @@ export class WorkerPool {
     const modules = await threadsModules();
     const memory = sharedMemory(config.memoryLimit);
     const control = new Int32Array(new SharedArrayBuffer(CONTROL_WORDS * 4));
-    const machine = new Machine(config, sharedCore(modules, memory, 0, control));
+    const machine = new BaseMachine(config, sharedCore(modules, memory, 0, control));
     const started = Array.from({ length: workers }, (_, index) => {
       const workerData: WorkerData = { modules, memory, control, context: machine.context, index, workers };
       return new Worker(new URL('./worker.js', import.meta.url), { workerData });

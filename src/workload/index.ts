@@ -21,6 +21,6 @@ export type { I915Part, I915Setup } from '../stress-i915/part.js';
 export type { PolicySource } from '../stress-i915/policy.js';
 export { type I915Profile, PROFILES, type ProfileName } from '../stress-i915/profiles.js';
 export { type I915StressOptions, i915Vocabulary } from '../stress-i915/vocabulary.js';
-export type { DriverName, Scenario, ScenarioOptions, ScenarioResult, ScenarioStep } from './scenario.js';
+export type { PolicyName, Scenario, ScenarioOptions, ScenarioResult, ScenarioStep } from './scenario.js';
 export { runScenario, scenarios } from './scenarios/index.js';
 export { FAIL_NTH_SCENARIOS, type FailNthOptions, failNth, type StressSubject } from './stress.js';

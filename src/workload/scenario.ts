@@ -1,6 +1,6 @@
 import type { CallProgress, LongCallOptions, Sliced } from '../core/slices.js';
 import type { MachineEvent } from '../events/events.js';
-import { DEFAULT_DRIVER, DRIVER_NAMES, type DriverName } from '../i915/policy/index.js';
+import { DEFAULT_POLICY, POLICY_NAMES, type PolicyName } from '../i915/policy/index.js';
 import type { MachineConfig } from '../machine/config.js';
 
 /**
@@ -8,12 +8,12 @@ import type { MachineConfig } from '../machine/config.js';
  * shows them all, `gemdma run NAME` runs one, and each is a test.
  */
 
-export { DEFAULT_DRIVER, DRIVER_NAMES, type DriverName };
+export { DEFAULT_POLICY, POLICY_NAMES, type PolicyName };
 
 /** Options of a scenario. */
 export interface ScenarioOptions extends LongCallOptions {
   /** Mapping policy of the i915 device, for scenarios that have one. */
-  driver: DriverName;
+  policy: PolicyName;
   /** Decides everything that is random in the run. */
   seed: number;
   /** Called with every step and its events, by scenarios that have `steps`. */
@@ -33,8 +33,8 @@ export interface ScenarioResult {
   /** Name of the scenario. */
   scenario: string;
   /** Absent when no i915 device takes part. */
-  driver?: DriverName;
-  /** Whether everything came out as it must under this driver and kernel. */
+  policy?: PolicyName;
+  /** Whether everything came out as it must under this policy and kernel. */
   ok: boolean;
   /** Streaming DMA mappings made. */
   maps: number;
@@ -61,8 +61,8 @@ export interface Scenario {
   title: string;
   /** Headline under which `gemdma run --list` shows it. */
   group: string;
-  /** Drivers under which it makes sense; empty when it drives the DMA API without i915. */
-  drivers: readonly DriverName[];
+  /** Policies under which it makes sense; empty when it uses the DMA API without i915. */
+  policies: readonly PolicyName[];
   /** Whether `onStep` is called. */
   steps?: boolean;
   /** Runs it, in slices where that takes long. @internal */

@@ -1,6 +1,6 @@
 import { checkLongCall, LONG_CALL, optionNames, readData } from '../core/arguments.js';
 import { type CallProgress, complete, inSlices, type LongCallOptions } from '../core/slices.js';
-import { DEFAULT_DRIVER, type DriverName } from '../i915/policy/index.js';
+import { DEFAULT_POLICY } from '../i915/policy/index.js';
 import type { MachineOptions } from '../machine/config.js';
 import { runConfig, type StressRunOptions } from '../stress/config/configure.js';
 import type { StressConfig, StressProfile } from '../stress/config/profile.js';
@@ -21,9 +21,7 @@ import { LEAK_PATHS } from './scenarios/leak-paths.js';
 
 /** What the operations of a run are about. */
 export interface StressSubject {
-  /** Mapping policy of the GPUs by preset. Default `linux-4.2`. */
-  driver?: DriverName;
-  /** A mapping policy of your own, in place of `driver`, or a function that makes one for each GPU of each machine. */
+  /** Mapping policy of the GPUs: a preset, one of your own, or a function that makes one per GPU. Default `i915-4.2`. */
   policy?: PolicySource;
   /** Where a policy and a profile of your own are, so that what is printed can be run. */
   sources?: Sources;
@@ -37,7 +35,7 @@ export interface StressOptions extends StressSubject, StressRunOptions {
   profile?: ProfileName | (string & {}) | StressProfile;
 }
 
-const SUBJECT = { driver: true, policy: true, sources: true, vocabularies: true } as const;
+const SUBJECT = { policy: true, sources: true, vocabularies: true } as const;
 const STRESS_OPTIONS = optionNames<StressOptions>({
   ...SUBJECT,
   ...LONG_CALL,
@@ -47,13 +45,8 @@ const STRESS_OPTIONS = optionNames<StressOptions>({
 const FAIL_NTH_OPTIONS = optionNames<FailNthOptions>({ ...SUBJECT, ...LONG_CALL, machine: true });
 
 /** The operations that a run can do. @throws TypeError for a policy that is none */
-export function repertoireOf({ driver, policy, sources, vocabularies }: StressSubject = {}): Repertoire {
-  return new Repertoire(
-    vocabularies ?? [
-      i915Vocabulary({ driver: driver ?? DEFAULT_DRIVER, ...(policy && { policy }), ...(sources && { sources }) }),
-      dmaVocabulary,
-    ],
-  );
+export function repertoireOf({ policy = DEFAULT_POLICY, sources, vocabularies }: StressSubject = {}): Repertoire {
+  return new Repertoire(vocabularies ?? [i915Vocabulary({ policy, ...(sources && { sources }) }), dmaVocabulary]);
 }
 
 /** The options as plain values, and what is plain data in them. */

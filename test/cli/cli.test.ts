@@ -32,7 +32,8 @@ describe('wrong use: one clear line, exit code 2, no stack', () => {
     [['verify', '--tme', 'x'], "unknown option '--tme'"],
     [['verify', '/does/not/exist'], 'cannot be read: ENOENT'],
     [['run', 'nothing-of-the-kind'], "there is no scenario 'nothing-of-the-kind'"],
-    [['run', 'x', '--driver', 'linux-9'], 'Allowed choices are linux-3.18'],
+    [['run', 'x', '--policy', 'i915-9'], 'Allowed choices are i915-3.18'],
+    [['run', 'L1', '--driver', 'linux-4.1'], "unknown option '--driver': --policy is its name now"],
     [['run', 'leak', '--events'], 'leak cannot be shown step by step'],
     [['run', '--events'], '--events goes with the name of a scenario'],
     [['run', 'x', '--seed', 'seven'], "--seed takes a whole number from 0 to 4294967295, not 'seven'"],
@@ -78,10 +79,10 @@ describe('gemdma run', () => {
     expect(out).toContain('Everything came out as the kernel has it.');
   });
 
-  test('leak --json gives an object a policy, and the one asked for with --driver', () => {
+  test('leak --json gives an object a policy, and the one asked for with --policy', () => {
     const both = JSON.parse(gemdma('run', 'leak', '--json').out);
-    expect(both.map(({ driver }: { driver: string }) => driver)).toEqual(['linux-4.1', 'linux-4.2']);
-    const one = JSON.parse(gemdma('run', 'leak', '--json', '--driver', 'linux-4.2').out);
+    expect(both.map(({ policy }: { policy: string }) => policy)).toEqual(['i915-4.1', 'i915-4.2']);
+    const one = JSON.parse(gemdma('run', 'leak', '--json', '--policy', 'i915-4.2').out);
     expect(one).toEqual(both[1]);
     expect(one).toMatchObject({ live: 0, leakedMappings: 0, leakedIovaBytes: 0 });
     expect(one.maps).toBe(one.unmaps);
@@ -95,7 +96,7 @@ describe('gemdma run', () => {
 });
 
 test('a leak path step by step: the second mapping, the finding, and what is unmapped in the end', () => {
-  const { code, out } = gemdma('run', 'L1', '--driver', 'linux-4.1', '--events');
+  const { code, out } = gemdma('run', 'L1', '--policy', 'i915-4.1', '--events');
   expect(code).toBe(0);
   const [first, second] = [...out.matchAll(/dma_map_sg: address=(0x\w+)/g)].map(([, address]) => address);
   expect(second).not.toBe(first);
@@ -103,7 +104,7 @@ test('a leak path step by step: the second mapping, the finding, and what is unm
   expect(out).toMatch(new RegExp(`vma\\(ctx1.vm\\)\\?.unbind[\\s\\S]*dma_unmap_sg: address=${second}`));
   expect(out).not.toContain(`dma_unmap_sg: address=${first}`);
   expect(out).toMatch(/and more: .*dma_map_page [\d,]+/);
-  const { steps } = JSON.parse(gemdma('run', 'L1', '--driver', 'linux-4.1', '--events', '--json').out);
+  const { steps } = JSON.parse(gemdma('run', 'L1', '--policy', 'i915-4.1', '--events', '--json').out);
   expect(steps.at(1)).toEqual({
     program: ['const bo2 = gpu0.createObject(1048576);'],
     events: [expect.objectContaining({ kind: 'i915_gem_object_create', length: 1048576, object: 'object 1' })],

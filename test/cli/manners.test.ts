@@ -155,7 +155,7 @@ describe('on a terminal of 40 columns every line fits', () => {
     ['driver fail-nth --help', '--test'],
     ['stress --list', 'churn'],
     ['run --list', 'unmap-wrong-size'],
-    ['run L1 --driver linux-4.1 --dmesg', 'DOUBLE_MAP'],
+    ['run L1 --policy i915-4.1 --dmesg', 'DOUBLE_MAP'],
     ['stress --ops 500 --quiet', ''],
     ['bench --seconds 0.02 --sweep live=10,20', 'mappings/s'],
     ['verify test/golden/iova/c_full.txt.gz', '21,762 steps'],
@@ -178,8 +178,8 @@ function withoutBar(line: string): string {
 describe('completion', () => {
   test.each([
     ['gemdma ', 1, 'stress'],
-    ['gemdma stress --dri', 2, '--driver'],
-    ['gemdma stress --driver linux-4', 3, 'linux-4.1'],
+    ['gemdma stress --pol', 2, '--policy'],
+    ['gemdma stress --policy i915-4', 3, 'i915-4.1'],
     ['gemdma driver ', 2, 'fail-nth'],
     ['gemdma driver build --ker', 3, '--kernel'],
     ['gemdma run ', 2, '--list'],
@@ -193,7 +193,7 @@ describe('completion', () => {
 
   test('fish and zsh have theirs', () => {
     expect(gemdma(['completion', 'fish']).out).toMatch(
-      /_from stress; and not __fish_seen_subcommand_from driver' -l driver [\s\S]*_from driver; and __fish_seen_subcommand_from build' -l kernel /,
+      /_from stress; and not __fish_seen_subcommand_from driver' -l policy [\s\S]*_from driver; and __fish_seen_subcommand_from build' -l kernel /,
     );
     expect(gemdma(['completion', 'zsh']).out).toContain('bashcompinit');
   });

@@ -22,7 +22,7 @@ test('a clean run says so and exits 0', () => {
 });
 
 test('a failure prints seed, step, the command that repeats it and the program, and exits 1', () => {
-  const { code, out } = stress('--driver', 'linux-4.1', '--seed', '9');
+  const { code, out } = stress('--policy', 'i915-4.1', '--seed', '9');
   expect(code).toBe(1);
   expect(out).toMatch(/finding DOUBLE_MAP at step \d+/);
   expect(out).toContain("import { Machine } from 'gemdma';");
@@ -32,7 +32,7 @@ test('a failure prints seed, step, the command that repeats it and the program, 
 
 test('the command that repeats a run has every option of it', () => {
   const { out } = stress(
-    ...['--driver', 'linux-4.1', '--profile', 'lazy', '--dma-debug', 'off', '--allocator', 'fast', '--ram', '48MiB'],
+    ...['--policy', 'i915-4.1', '--profile', 'lazy', '--dma-debug', 'off', '--allocator', 'fast', '--ram', '48MiB'],
     ...['--weight', 'bind=30,exec=0', '--weight', 'create=20', '--sizes', '1:3,16,40:0.5', '--objects', '40'],
     ...['--contexts', '2', '--check-every', '100', '--faults', '0.01', '--shrink', '0', '--json'],
   );
@@ -61,7 +61,7 @@ test('a profile can come from a file', () => {
 
 test('a trace is written, and replays', () => {
   const trace = join(folder, 'run.jsonl.gz');
-  expect(stress('--driver', 'linux-4.1', '--seed', '3', '--trace', trace).code).toBe(1);
+  expect(stress('--policy', 'i915-4.1', '--seed', '3', '--trace', trace).code).toBe(1);
   expect(readFileSync(join(folder, 'run.jsonl.mjs'), 'utf8')).toContain('new Machine(');
   expect(stress('--replay', trace, '--events').out).toMatch(
     /createObject[\s\S]*i915_gem_object_create[\s\S]*dma_map_sg/,

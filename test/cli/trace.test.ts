@@ -108,7 +108,7 @@ describe('gemdma trace', () => {
     expect(trace([net, '--perfetto', perfetto]).code).toBe(0);
     expect(readFileSync(perfetto).length).toBeGreaterThan(100_000);
     const text = join(folder, 'run.txt');
-    const run = spawnSync(process.execPath, [main, 'run', 'L1', '--driver', 'linux-4.1', '--trace-out', text], {
+    const run = spawnSync(process.execPath, [main, 'run', 'L1', '--policy', 'i915-4.1', '--trace-out', text], {
       encoding: 'utf8',
     });
     expect(run.stderr).toBe('');

@@ -8,12 +8,12 @@ import { DMA_BIDIRECTIONAL, DMA_FROM_DEVICE, DMA_TO_DEVICE } from '../../src/dma
 import { FINDING_CHANNEL, type Finding, POOL_CHANNEL, type PoolMessage } from '../../src/dma-debug/channels.js';
 import type { DmaDebugOptions } from '../../src/dma-debug/options.js';
 import { reportText } from '../../src/dma-debug/report.js';
-import { Machine } from '../../src/machine/machine.js';
+import { BaseMachine } from '../../src/machine/machine.js';
 
 const MS = 1e6;
 
-function lab(dmaDebug: DmaDebugOptions = {}): { machine: Machine; device: DmaDevice } {
-  const machine = new Machine({ ram: '32MiB', dmaDebug });
+function lab(dmaDebug: DmaDebugOptions = {}): { machine: BaseMachine; device: DmaDevice } {
+  const machine = new BaseMachine({ ram: '32MiB', dmaDebug });
   return { machine, device: machine.addDevice({ driver: 'testing' }) };
 }
 
@@ -71,7 +71,7 @@ describe('findings', () => {
   ])(
     'two tables of the same pages at the same addresses: each loses its own mapping, %i before %i',
     (first, second) => {
-      const machine = new Machine({ ram: '32MiB', iommu: 'off' });
+      const machine = new BaseMachine({ ram: '32MiB', iommu: 'off' });
       const device = machine.addDevice();
       const pfns = machine.ram.alloc(5);
       const tables = [0, 1].map(() => ScatterTable.fromPages(machine, pfns));
@@ -170,16 +170,16 @@ describe('findings', () => {
   });
 
   test('options that cannot be are refused by name', () => {
-    expect(() => new Machine({ dmaDebug: { entries: 0 } })).toThrow(/dmaDebug\.entries/);
-    expect(() => new Machine({ dmaDebug: { stict: true } as never })).toThrow(/dmaDebug\.stict/);
-    expect(() => new Machine({ dmaDebug: { strict: 1 as never } })).toThrow(/dmaDebug\.strict/);
-    expect(() => new Machine({ dmaDebug: { checkers: 'none' as never } })).toThrow(/dmaDebug\.checkers/);
+    expect(() => new BaseMachine({ dmaDebug: { entries: 0 } })).toThrow(/dmaDebug\.entries/);
+    expect(() => new BaseMachine({ dmaDebug: { stict: true } as never })).toThrow(/dmaDebug\.stict/);
+    expect(() => new BaseMachine({ dmaDebug: { strict: 1 as never } })).toThrow(/dmaDebug\.strict/);
+    expect(() => new BaseMachine({ dmaDebug: { checkers: 'none' as never } })).toThrow(/dmaDebug\.checkers/);
   });
 });
 
 describe('the leak report', () => {
   /** Two places and two objects; `double` maps of one table each lose a range. */
-  function leaky(): { machine: Machine; device: DmaDevice; lose: (n: number) => void } {
+  function leaky(): { machine: BaseMachine; device: DmaDevice; lose: (n: number) => void } {
     const { machine, device } = lab();
     const { attributions } = machine.dmaDebug;
     const bind = attributions.hookId('bind');

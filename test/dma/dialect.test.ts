@@ -8,7 +8,7 @@ import { host, leaves, MSI, PAGE, translated } from './host.js';
 
 /** intel-iommu.c of Linux 4.2, property by property. */
 const LINUX_42: DomainOptions = {
-  allocator: 'linux-4.2',
+  allocator: 'tree-4.2',
   mergeSegments: false,
   unmapWholeRange: true,
   retryBelow4GiB: true,

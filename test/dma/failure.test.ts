@@ -93,7 +93,7 @@ const cases: Record<string, Case> = {
     (at) => ScatterTable.fromEntries(at, mixed),
     {},
     {
-      allocator: 'linux-4.2',
+      allocator: 'tree-4.2',
       mergeSegments: false,
       unmapWholeRange: true,
     },

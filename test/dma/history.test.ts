@@ -39,11 +39,11 @@ const LINUX_42: DomainOptions = {
 
 const kinds: [name: string, allocator: NonNullable<DomainOptions['allocator']>, options: DomainOptions][] = [
   ['6.12 strict', 'rcache', {}],
-  ['6.12 strict without caches', 'linux-6.12', { levels: 3 }],
+  ['6.12 strict without caches', 'tree-6.12', { levels: 3 }],
   ['6.12 lazy', 'rcache', { mode: 'lazy', flushQueue: { entries: 16 } }],
   ['our own allocator, lazy', 'fast', { mode: 'lazy', levels: 5 }],
-  ['4.2 strict', 'linux-4.2', LINUX_42],
-  ['4.2 lazy', 'linux-4.2', { ...LINUX_42, mode: 'lazy', deferredList: true }],
+  ['4.2 strict', 'tree-4.2', LINUX_42],
+  ['4.2 lazy', 'tree-4.2', { ...LINUX_42, mode: 'lazy', deferredList: true }],
 ];
 
 test.each(kinds)(`%s: any history agrees with the model (seed ${SEED})`, (_, allocator, options) => {
@@ -132,7 +132,7 @@ test.each(kinds)(`%s: any history agrees with the model (seed ${SEED})`, (_, all
   for (const device of devices) device.destroy();
   domain.flush();
   // Only the caches hold ranges now, and none of a kernel without them.
-  if (allocator === 'linux-4.2' || allocator === 'linux-6.12') expect(iovaTree(domain).length).toBe(MSI.length);
+  if (allocator === 'tree-4.2' || allocator === 'tree-6.12') expect(iovaTree(domain).length).toBe(MSI.length);
   domain.destroy();
   advance(at, 1000);
   expect(at.core.tools.machineCheck(at.context) >>> 0).toBe(0);
@@ -142,7 +142,7 @@ test('a driver may ask for its limits before it maps', () => {
   const at = host();
   const translating = new DmaDevice(at, { domain: new DmaDomain(at) });
   expect(translating.limits).toEqual({ mergeBoundary: 0xfff, maxMapping: 2 ** 64, optMapping: 131072 });
-  const entries = new DmaDevice(at, { id: 2, domain: new DmaDomain(at, { ...LINUX_42, allocator: 'linux-4.2' }) });
+  const entries = new DmaDevice(at, { id: 2, domain: new DmaDomain(at, { ...LINUX_42, allocator: 'tree-4.2' }) });
   expect(entries.limits).toEqual({ mergeBoundary: 0, maxMapping: 2 ** 64, optMapping: 2 ** 64 });
   const direct = new DmaDevice(at, { id: 3 });
   expect(direct.limits).toEqual({ mergeBoundary: 0, maxMapping: 2 ** 64, optMapping: 2 ** 64 });

@@ -104,7 +104,7 @@ describe('the flush queue of a lazy domain', () => {
 
 describe('the deferred list of 2015', () => {
   const KERNEL: DomainOptions = {
-    allocator: 'linux-4.2',
+    allocator: 'tree-4.2',
     mergeSegments: false,
     unmapWholeRange: true,
     retryBelow4GiB: true,

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { beforeAll, describe, expect, test } from 'vitest';
-import { benchDriver, buildDriver, Driver, loadTest, runDriver } from '../../src/driver/index.js';
+import { benchDriver, buildDriver, CDriver, loadTest, runDriver } from '../../src/driver/index.js';
 import { Machine } from '../../src/machine.js';
 
 /** What is no argument is refused with a code, before there is a device. */
@@ -34,21 +34,21 @@ describe('a driver', () => {
     [{ name: 5 }],
   ])('of a device described as %j leaves no device', (description) => {
     const host = machine();
-    expect(() => new Driver(host, wasm, description as never)).toThrow(refused);
+    expect(() => new CDriver(host, wasm, description as never)).toThrow(refused);
     expect(host.devices).toHaveLength(0);
   });
 
   test('that is no module leaves no device', () => {
     const host = machine();
-    for (const junk of [null, 5, 'x']) expect(() => new Driver(host, junk as never)).toThrow(refused);
-    expect(() => new Driver(host, new Uint8Array(5))).toThrow(expect.objectContaining({ code: 'EINVAL' }));
-    expect(() => new Driver(host, Uint8Array.of(0, 0x61, 0x73, 0x6d, 1, 0, 0, 0))).toThrow();
+    for (const junk of [null, 5, 'x']) expect(() => new CDriver(host, junk as never)).toThrow(refused);
+    expect(() => new CDriver(host, new Uint8Array(5))).toThrow(expect.objectContaining({ code: 'EINVAL' }));
+    expect(() => new CDriver(host, Uint8Array.of(0, 0x61, 0x73, 0x6d, 1, 0, 0, 0))).toThrow();
     expect(host.devices).toHaveLength(0);
-    expect(() => new Driver(null as never, wasm)).toThrow(refused);
+    expect(() => new CDriver(null as never, wasm)).toThrow(refused);
   });
 
   test('takes numbers where it asks for them', () => {
-    const driver = new Driver(machine(), wasm);
+    const driver = new CDriver(machine(), wasm);
     for (const junk of [Number.NaN, -1, 'x', null, 5n, Symbol('mine')] as never[]) {
       expect(() => driver.advance(junk)).toThrow(refused);
       expect(() => driver.armFault(junk)).toThrow(refused);

@@ -4,7 +4,7 @@ import type { ScatterTable } from '../../src/dma/sg-table.js';
 import type { DmaBufAttachment, DmaBufExporter } from '../../src/drm/dma-buf.js';
 import { DmaBuf } from '../../src/drm/dma-buf.js';
 import { SystemHeap } from '../../src/drm/system-heap.js';
-import { DRIVER_NAMES } from '../../src/i915/policy/index.js';
+import { POLICY_NAMES } from '../../src/i915/policy/index.js';
 import { gpuOn, iovaRanges, pattern } from '../i915/gpu.js';
 
 describe('i915 as the exporter', () => {
@@ -62,8 +62,8 @@ describe('i915 as the exporter', () => {
 });
 
 describe('i915 as the importer', () => {
-  test.each(DRIVER_NAMES)('%s: the exporter maps, for the GPU, once with the pages; i915 never does', (driver) => {
-    const { gpu, machine } = gpuOn({ gen: 8, ppgtt: 'full', driver });
+  test.each(POLICY_NAMES)('%s: the exporter maps, for the GPU, once with the pages; i915 never does', (policy) => {
+    const { gpu, machine } = gpuOn({ gen: 8, ppgtt: 'full', policy });
     const { vm } = gpu.createContext();
     gpu.createObject(4096).bind(vm);
     const before = iovaRanges(machine, gpu);

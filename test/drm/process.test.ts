@@ -1,12 +1,12 @@
 import { describe, expect, test } from 'vitest';
 import { EFAULT } from '../../src/core/generated/constants.js';
 import { Process } from '../../src/drm/process.js';
-import { Machine } from '../../src/machine/machine.js';
+import { BaseMachine } from '../../src/machine/machine.js';
 
 const bytes = (...values: number[]): Uint8Array => Uint8Array.from(values);
 
-function process(): { mm: Process; machine: Machine } {
-  const machine = new Machine({ ram: '16MiB' });
+function process(): { mm: Process; machine: BaseMachine } {
+  const machine = new BaseMachine({ ram: '16MiB' });
   return { machine, mm: new Process(machine.ram) };
 }
 

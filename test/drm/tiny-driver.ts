@@ -1,7 +1,7 @@
 import { held } from '../../src/core/handle.js';
 import type { DmaDevice } from '../../src/dma/device.js';
 import { DrmDevice, type DrmHook } from '../../src/drm/device.js';
-import type { Driver, DriverHost } from '../../src/drm/driver.js';
+import type { DeviceDriver, DriverHost } from '../../src/drm/driver.js';
 import { ENOMEM } from '../../src/drm/errno.js';
 import { exportObject } from '../../src/drm/gem-export.js';
 import { DrmGemObject, type GemBacking, pinPages, unpinPages } from '../../src/drm/gem-object.js';
@@ -78,7 +78,7 @@ class TinyBacking implements GemBacking<TinyObject> {
   }
 }
 
-export const tiny: Driver<object, TinyDevice> = {
+export const tiny: DeviceDriver<object, TinyDevice> = {
   name: 'tiny',
   limits: { maskBits: 40, maxSegment: 0xffffffff },
   probe: (host, device) => new TinyDevice(host, device),

@@ -8,7 +8,7 @@ import { Machine } from '../../src/machine.js';
 
 test("an object's life under a driver that maps at bind: who did what, and what dma-debug says", () => {
   const machine = new Machine({ ram: '64MiB', kernel: 'linux-4.2' });
-  const gpu = machine.addI915({ gen: 8, ppgtt: 'none', driver: 'linux-4.1' });
+  const gpu = machine.addI915({ gen: 8, ppgtt: 'none', policy: 'i915-4.1' });
   machine.events.start();
   const object = gpu.createObject('64KiB');
   const vma = object.bind(gpu.ggtt);

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { DRIVER_NAMES } from '../../src/i915/policy/index.js';
+import { POLICY_NAMES } from '../../src/i915/policy/index.js';
 import type { MachineOptions } from '../../src/machine/config.js';
 import { gpuOn, KiB, pattern } from './gpu.js';
 
@@ -15,8 +15,8 @@ const MACHINES: Readonly<Record<string, MachineOptions>> = {
 };
 
 describe.each(Object.entries(MACHINES))('%s', (_name, options) => {
-  test.each(DRIVER_NAMES)('%s: the GPU reads what the CPU wrote, in both address spaces', (driver) => {
-    const { gpu, machine } = gpuOn({ gen: 8, ppgtt: 'full', driver }, options);
+  test.each(POLICY_NAMES)('%s: the GPU reads what the CPU wrote, in both address spaces', (policy) => {
+    const { gpu, machine } = gpuOn({ gen: 8, ppgtt: 'full', policy }, options);
     const context = gpu.createContext();
     for (let round = 0; round < 3; ++round) {
       using object = gpu.createObject('256KiB');
@@ -37,7 +37,7 @@ describe.each(Object.entries(MACHINES))('%s', (_name, options) => {
 
 describe('without translation', () => {
   test('a second map gives the same addresses: nothing is lost but what dma-debug counts', () => {
-    const { gpu, machine } = gpuOn({ gen: 8, ppgtt: 'full', driver: 'linux-4.1' }, { iommu: 'off', swiotlb: false });
+    const { gpu, machine } = gpuOn({ gen: 8, ppgtt: 'full', policy: 'i915-4.1' }, { iommu: 'off', swiotlb: false });
     const context = gpu.createContext();
     const object = gpu.createObject('64KiB');
     const own = object.bind(context.vm);
@@ -51,7 +51,7 @@ describe('without translation', () => {
 
 describe('strict checking', () => {
   test('throws at the bind that maps again, and the object can still be released', () => {
-    const { gpu, machine } = gpuOn({ gen: 8, ppgtt: 'full', driver: 'linux-4.1' });
+    const { gpu, machine } = gpuOn({ gen: 8, ppgtt: 'full', policy: 'i915-4.1' });
     const context = gpu.createContext();
     const object = gpu.createObject('64KiB');
     object.bind(context.vm);

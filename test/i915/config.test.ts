@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { i915Config, i915Policy, readI915Options } from '../../src/i915/config.js';
-import { linux42 } from '../../src/i915/policy/linux-4.2.js';
+import { i915v42 } from '../../src/i915/policy/i915-4.2.js';
 
 const GiB = 1024 ** 3;
 
@@ -39,10 +39,10 @@ describe('the description of a GPU', () => {
   });
 
   test('policies are named or given, and misspelt options do not pass', () => {
-    expect(i915Policy({}).name).toBe('linux-4.2');
-    expect(i915Policy({ driver: 'linux-3.18' }).name).toBe('linux-3.18');
-    expect(i915Policy({ policy: linux42 })).toBe(linux42);
-    expect(() => i915Config({ driver: 'linux-9' as never }, true)).toThrow(/one of linux-3.18/);
+    expect(i915Policy({}).name).toBe('i915-4.2');
+    expect(i915Policy({ policy: 'i915-3.18' }).name).toBe('i915-3.18');
+    expect(i915Policy({ policy: i915v42 })).toBe(i915v42);
+    expect(() => i915Config({ policy: 'i915-9' as never }, true)).toThrow(/one of i915-3.18/);
     expect(() => readI915Options({ defects: { nothing: true } as never })).toThrow(/defects.nothing/);
     expect(() => readI915Options({ lcc: true } as never)).toThrow(/i915.lcc/);
     expect(() => i915Config({ policy: {} as never }, true)).toThrow(TypeError);

@@ -3,11 +3,11 @@ import { gpuOn, iovaRanges } from './gpu.js';
 
 describe('unbinding the driver', () => {
   test('gives everything back, to the last page; what was lost is what dma-debug then counts', () => {
-    for (const [driver, left] of [
-      ['linux-4.2', 0],
-      ['linux-4.1', 1],
+    for (const [policy, left] of [
+      ['i915-4.2', 0],
+      ['i915-4.1', 1],
     ] as const) {
-      const { gpu, machine } = gpuOn({ gen: 8, ppgtt: 'full', stolen: '4MiB', driver });
+      const { gpu, machine } = gpuOn({ gen: 8, ppgtt: 'full', stolen: '4MiB', policy });
       const context = gpu.createContext();
       const object = gpu.createObject('1MiB');
       object.bind(gpu.ggtt);
@@ -70,7 +70,7 @@ describe('swizzled tiles', () => {
 
 describe('attribution', () => {
   test('a leaked mapping is reported with its object, its vma and the hook that made it', () => {
-    const { gpu, machine } = gpuOn({ gen: 8, ppgtt: 'full', driver: 'linux-4.1' });
+    const { gpu, machine } = gpuOn({ gen: 8, ppgtt: 'full', policy: 'i915-4.1' });
     const context = gpu.createContext();
     const object = gpu.createObject('1MiB');
     const own = object.bind(context.vm);

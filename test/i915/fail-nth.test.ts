@@ -5,7 +5,7 @@ import { Process } from '../../src/drm/process.js';
 import { SystemHeap } from '../../src/drm/system-heap.js';
 import type { I915Options } from '../../src/i915/config.js';
 import type { I915Device } from '../../src/i915/device.js';
-import type { Machine } from '../../src/machine/machine.js';
+import type { BaseMachine } from '../../src/machine/machine.js';
 import { gpuOn, iovaRanges, pattern } from './gpu.js';
 
 // Every allocation on the way is made to fail in turn; whatever is then refused must leave nothing behind.
@@ -15,7 +15,7 @@ const GIVE_UP = 400;
 interface Story {
   name: string;
   options: I915Options;
-  tell(gpu: I915Device, machine: Machine): void;
+  tell(gpu: I915Device, machine: BaseMachine): void;
 }
 
 const stories: Story[] = [
@@ -92,7 +92,7 @@ const stories: Story[] = [
 
 describe.each(stories)('$name', ({ options, tell }) => {
   test.each(Object.entries(KINDS))('leaves nothing when any allocation of kind %s fails', (_name, kind) => {
-    const { gpu, machine } = gpuOn({ ...options, driver: 'linux-4.2' });
+    const { gpu, machine } = gpuOn({ ...options, policy: 'i915-4.2' });
     machine.addDevice({ maskBits: 39 });
     const { faultArm } = machine.core.exports;
     const { faultPending, machineRecords, mmNodes } = machine.core.tools;

@@ -18,7 +18,7 @@ import { DmaDomain, type DomainOptions } from '../../src/dma/dma-domain.js';
 import { DMA_BIDIRECTIONAL, DMA_FROM_DEVICE, DMA_MAPPING_ERROR, DMA_TO_DEVICE } from '../../src/dma/transfer.js';
 import { formatFault, formatStaleAccesses } from '../../src/iommu/dump.js';
 import { deviceRead, deviceWrite } from '../../src/iommu/iommu.js';
-import { Machine } from '../../src/machine/machine.js';
+import { BaseMachine } from '../../src/machine/machine.js';
 import { formatFtrace } from '../../src/trace/export/ftrace.js';
 import { debug } from '../core/debug.js';
 
@@ -27,7 +27,7 @@ const MiB = 1024 * 1024;
 const MS = 1e6;
 
 function setup(options: DomainOptions = {}) {
-  const machine = new Machine({ ram: '64MiB' }, new Core(debug));
+  const machine = new BaseMachine({ ram: '64MiB' }, new Core(debug));
   const domain = new DmaDomain(machine, options);
   const device = new DmaDevice(machine, { id: 1, sourceId: 0x10, maskBits: 48, domain });
   return { machine, domain, device, exports: machine.core.exports, iommu: machine.iommu };
@@ -117,7 +117,7 @@ describe('a device accesses memory', () => {
 
   test('an access at DMA_MAPPING_ERROR is told with all bits of the address', () => {
     const told = (['vtd', 'amdv1'] as const).map((format) => {
-      const machine = new Machine({ ram: '64MiB', iommu: { format } }, new Core(debug));
+      const machine = new BaseMachine({ ram: '64MiB', iommu: { format } }, new Core(debug));
       const device = machine.addDevice({ maskBits: 64 });
       machine.events.start();
       expect(() => deviceRead(machine, device, DMA_MAPPING_ERROR, 1)).toThrow(
@@ -207,7 +207,7 @@ describe('the IOTLB', () => {
 
   test('a set replaces the entry that was used least recently', () => {
     const core = new Core(debug);
-    const machine = new Machine({ ram: '64MiB' }, core);
+    const machine = new BaseMachine({ ram: '64MiB' }, core);
     expect(core.exports.iommuCreate(machine.context, 1, 2, 16, FORMAT_VTD)).toBeGreaterThan(0);
     const domain = new DmaDomain(machine);
     const device = new DmaDevice(machine, { domain, maskBits: 48 });

@@ -8,7 +8,7 @@ import { DMA_BIDIRECTIONAL } from '../../src/dma/transfer.js';
 import { formatAlreadySet } from '../../src/iommu/dump.js';
 import { FORMAT_NAMES, IOMMU_FORMATS, type IommuFormatName } from '../../src/iommu-formats/index.js';
 import { KERNEL_NAMES } from '../../src/kernels/kernels.js';
-import { Machine } from '../../src/machine/machine.js';
+import { BaseMachine } from '../../src/machine/machine.js';
 
 const ROOT = join(import.meta.dirname, '../..');
 
@@ -54,7 +54,7 @@ describe('the seam between formats and the rest', () => {
 
   test.each(FORMAT_NAMES)('%s: a fault has words in the log of each kernel', (format) => {
     for (const kernel of KERNEL_NAMES) {
-      const machine = new Machine({ ram: '16MiB', kernel, iommu: { format } });
+      const machine = new BaseMachine({ ram: '16MiB', kernel, iommu: { format } });
       const device = machine.addDevice();
       expect(() => machine.iommu.faults().length).not.toThrow();
       expect(machine.core.exports.deviceTranslate(device.handle, 0x123000, false)).toBe(-1);
@@ -65,10 +65,10 @@ describe('the seam between formats and the rest', () => {
   });
 });
 
-const flushes = ({ iommu }: Machine): number => iommu.iotlb.invalidations.page;
+const flushes = ({ iommu }: BaseMachine): number => iommu.iotlb.invalidations.page;
 
 describe.each(FORMAT_NAMES)('%s: a unit that caches what is not present', (format) => {
-  const machineWith = (npCache: boolean): Machine => new Machine({ ram: '64MiB', iommu: { format, npCache } });
+  const machineWith = (npCache: boolean): BaseMachine => new BaseMachine({ ram: '64MiB', iommu: { format, npCache } });
 
   test('each map flushes once, of the device that the machine gives a domain and of a domain of ones own', () => {
     for (const npCache of [false, true]) {
@@ -108,14 +108,14 @@ describe.each(FORMAT_NAMES)('%s: a unit that caches what is not present', (forma
   });
 
   test('it has no lazy mode, as in Linux', () => {
-    expect(() => new Machine({ iommu: { format, npCache: true, mode: 'lazy' } })).toThrow(/iommu\.mode/);
-    expect(new Machine(machineWith(true).config).config.iommu).toMatchObject({ format, npCache: true });
+    expect(() => new BaseMachine({ iommu: { format, npCache: true, mode: 'lazy' } })).toThrow(/iommu\.mode/);
+    expect(new BaseMachine(machineWith(true).config).config.iommu).toMatchObject({ format, npCache: true });
   });
 });
 
 test('an option that a format does not have is refused', () => {
   for (const { name, options } of IOMMU_FORMATS) {
-    const machine = new Machine({ ram: '16MiB', iommu: { format: name as IommuFormatName } });
+    const machine = new BaseMachine({ ram: '16MiB', iommu: { format: name as IommuFormatName } });
     for (const writeImpliesRead of [true, false]) {
       const make = (): DmaDomain => new DmaDomain(machine, { writeImpliesRead });
       if ('writeImpliesRead' in options) expect(make().alive).toBe(true);
@@ -126,7 +126,7 @@ test('an option that a format does not have is refused', () => {
 });
 
 test('an entry found already set is told in the words of the log', () => {
-  const machine = new Machine({ ram: '16MiB' });
+  const machine = new BaseMachine({ ram: '16MiB' });
   const domain = new DmaDomain(machine);
   const { domainMap } = machine.core.exports;
   expect(domainMap(domain.handle, 0x5000, 0x1000, PAGE, PROT_READ | PROT_WRITE)).toBe(0);

@@ -8,7 +8,7 @@ import type { AllocatorName } from '../../src/iova/allocators.js';
 import { IovaDomain, type IovaDomainOptions } from '../../src/iova/iova-domain.js';
 import { debug } from '../core/debug.js';
 
-const MODELS: readonly AllocatorName[] = ['linux-4.2', 'linux-6.12', 'rcache', 'fast'];
+const ALLOCATORS_TRIED: readonly AllocatorName[] = ['tree-4.2', 'tree-6.12', 'rcache', 'fast'];
 const FAULT = { block: FAULTS.block, slab: FAULTS.slab, iova: FAULTS.iova } as const;
 
 function host(cpus = 1): { core: Core; context: ContextHandle } {
@@ -33,8 +33,8 @@ function snapshot(domain: IovaDomain): unknown {
 
 describe('a domain by itself', () => {
   test('places ranges as one in a machine does', () => {
-    using mine = IovaDomain.standalone({ model: 'rcache' });
-    using other = new IovaDomain(host(), { model: 'rcache' });
+    using mine = IovaDomain.standalone({ allocator: 'rcache' });
+    using other = new IovaDomain(host(), { allocator: 'rcache' });
     for (const domain of [mine, other]) {
       const pfns = [3, 1, 64, 1].map((size) => domain.alloc(size));
       domain.free(pfns[2]);
@@ -56,8 +56,8 @@ describe('a domain by itself', () => {
 });
 
 describe('a failure says why', () => {
-  test.each(MODELS)('%s', (model) => {
-    using domain = new IovaDomain(host(), { model });
+  test.each(ALLOCATORS_TRIED)('%s', (allocator) => {
+    using domain = new IovaDomain(host(), { allocator });
     // A small space, all of it in ranges of 64 pages; 4.2 never hands out its start.
     domain.reserve(1, 63);
     const limit = 64 * 40 - 1;
@@ -79,7 +79,7 @@ describe('a failure says why', () => {
   });
 
   test('a gap that the kernel passes by is told from none at all', () => {
-    using old = new IovaDomain(host(), { model: 'linux-4.2' });
+    using old = new IovaDomain(host(), { allocator: 'tree-4.2' });
     // Alignment leaves [c0000, ffffe] above the one node that 4.2 remembers, and it never looks there again.
     const places = [1, 0x40000, 0x40000, 0x20000, 0x10000].map((size) => old.alloc(size));
     expect(places).toEqual([0xfffff, 0x80000, 0x40000, 0x20000, 0x10000]);
@@ -87,7 +87,7 @@ describe('a failure says why', () => {
     expect(hidden.reason).toBe('IOVA_SKIPPED');
     expect(hidden.details).toMatchObject({ largestGap: 0x3ffff });
 
-    using modern = new IovaDomain(host(), { model: 'linux-6.12' });
+    using modern = new IovaDomain(host(), { allocator: 'tree-6.12' });
     const limit = 0xff;
     modern.reserve(1, 0x7f);
     expect(failure(() => modern.alloc(0x100, { limit })).reason).toBe('IOVA_LIMIT');
@@ -106,11 +106,11 @@ describe('a failure says why', () => {
 
 describe('an allocation that cannot get memory leaves no trace', () => {
   // Each operation with every allocation in it made to fail in turn, at many fills, so that nodes must split.
-  test.each(MODELS)('%s', (model) => {
+  test.each(ALLOCATORS_TRIED)('%s', (allocator) => {
     const { core, context } = host();
     const { faultArm } = core.exports;
     const { faultCount } = core.tools;
-    using domain = new IovaDomain({ core, context }, { model });
+    using domain = new IovaDomain({ core, context }, { allocator });
     let failed = 0;
     for (let step = 0; step < 800; ++step) {
       const act = step % 3 === 2 ? () => domain.reserve(step * 50, step * 50 + 3) : () => domain.alloc(33 + (step % 7));
@@ -128,7 +128,7 @@ describe('an allocation that cannot get memory leaves no trace', () => {
           faultArm(context, kind, 0);
           if (faultCount(context, kind) === count) break;
           ++failed;
-          // The fast model does without a span when there is no memory for one.
+          // The fast allocator does without a span when there is no memory for one.
           if (error === null) continue;
           expect(error.code).toBe('ENOMEM');
           expect(error.reason).toBe('IOVA_NO_MEMORY');
@@ -141,7 +141,7 @@ describe('an allocation that cannot get memory leaves no trace', () => {
     expect(core.tools.machineCheck(context)).toBe(0);
   });
 
-  test.each(MODELS)('%s: making a domain', (model) => {
+  test.each(ALLOCATORS_TRIED)('%s: making a domain', (allocator) => {
     const { core, context } = host();
     const { faultArm } = core.exports;
     const { faultCount, machineRecords } = core.tools;
@@ -150,12 +150,12 @@ describe('an allocation that cannot get memory leaves no trace', () => {
     faultArm(context, FAULT.slab, 1);
     expect(
       GemDmaError.is(
-        failure(() => new IovaDomain({ core, context }, { model })),
+        failure(() => new IovaDomain({ core, context }, { allocator })),
         'ENOMEM',
       ),
     ).toBe(true);
     expect(machineRecords(context)).toBe(fresh);
-    new IovaDomain({ core, context }, { model }).destroy();
+    new IovaDomain({ core, context }, { allocator }).destroy();
     const records = machineRecords(context);
     let failed = 0;
     for (const kind of Object.values(FAULT)) {
@@ -163,7 +163,7 @@ describe('an allocation that cannot get memory leaves no trace', () => {
         const count = faultCount(context, kind);
         faultArm(context, kind, nth);
         try {
-          new IovaDomain({ core, context }, { model }).destroy();
+          new IovaDomain({ core, context }, { allocator }).destroy();
         } catch (error) {
           expect(GemDmaError.is(error, 'ENOMEM')).toBe(true);
         }
@@ -179,12 +179,12 @@ describe('an allocation that cannot get memory leaves no trace', () => {
 });
 
 test('a destroyed domain gives back every record, whatever it held', () => {
-  for (const model of MODELS) {
+  for (const allocator of ALLOCATORS_TRIED) {
     const { core, context } = host(2);
     const { cpuSet } = core.exports;
     const { blocksUsed, machineRecords } = core.tools;
     const use = (): void => {
-      using domain = new IovaDomain({ core, context }, { model, cpus: 2 });
+      using domain = new IovaDomain({ core, context }, { allocator, cpus: 2 });
       const live: [number, number][] = [];
       for (let i = 0; i < 2000; ++i) live.push([domain.allocFast(1 + (i % 40), { limit: 2 ** 36 }), 1 + (i % 40)]);
       for (const [i, [pfn, size]] of live.entries()) {
@@ -195,14 +195,14 @@ test('a destroyed domain gives back every record, whatever it held', () => {
     use();
     const [records, blocks] = [machineRecords(context), blocksUsed(context)];
     use();
-    expect([machineRecords(context), blocksUsed(context)], model).toEqual([records, blocks]);
+    expect([machineRecords(context), blocksUsed(context)], allocator).toEqual([records, blocks]);
     expect(core.tools.machineCheck(context)).toBe(0);
   }
 });
 
 test('depots are trimmed by the virtual clock, one magazine a class every 100 ms', () => {
   const { core, context } = host();
-  using domain = new IovaDomain({ core, context }, { model: 'rcache' });
+  using domain = new IovaDomain({ core, context }, { allocator: 'rcache' });
   const pfns = Array.from({ length: 127 * 8 }, () => domain.allocFast(4));
   for (const pfn of pfns) domain.freeFast(pfn, 4);
   const { clockAdvance } = core.exports;
@@ -224,7 +224,7 @@ test('depots are trimmed by the virtual clock, one magazine a class every 100 ms
 
 describe('arguments that cannot be are refused before anything changes', () => {
   const bad: [string, IovaDomainOptions][] = [
-    ['model', { model: 'linux-2.6' as AllocatorName }],
+    ['allocator', { allocator: 'linux-2.6' as AllocatorName }],
     ['granule', { granule: 5000 }],
     ['granule', { granule: 2048 }],
     ['startPfn', { startPfn: 0 }],
@@ -247,21 +247,21 @@ describe('arguments that cannot be are refused before anything changes', () => {
     expect(() => domain.alloc(1)).toThrow('destroyed');
   });
 
-  test('a pfn that no address of 64 bits has is reserved by linux-4.2 alone, which does not look', () => {
+  test('a pfn that no address of 64 bits has is reserved by tree-4.2 alone, which does not look', () => {
     const last = 2 ** 52 - 1;
-    for (const model of ['fast', 'rcache', 'linux-6.12'] as const) {
-      using domain = new IovaDomain(host(), { model });
+    for (const allocator of ['fast', 'rcache', 'tree-6.12'] as const) {
+      using domain = new IovaDomain(host(), { allocator });
       expect(domain.reserve(last, last)).toEqual({ lo: last, hi: last });
       const error = failure(() => domain.reserve(last, last + 1));
-      expect([error.code, error.reason], model).toEqual(['EINVAL', 'IOVA_LIMIT']);
+      expect([error.code, error.reason], allocator).toEqual(['EINVAL', 'IOVA_LIMIT']);
       expect([...domain.ranges()]).toEqual([{ lo: last, hi: last }]);
     }
-    using old = new IovaDomain(host(), { model: 'linux-4.2' });
+    using old = new IovaDomain(host(), { allocator: 'tree-4.2' });
     expect(old.reserve(last + 1, 2 ** 53 - 1)).toEqual({ lo: last + 1, hi: 2 ** 53 - 1 });
   });
 
-  test('the fast model refuses a reservation through what it has shared out', () => {
-    using domain = new IovaDomain(host(), { model: 'fast' });
+  test('the fast allocator refuses a reservation through what it has shared out', () => {
+    using domain = new IovaDomain(host(), { allocator: 'fast' });
     const pfn = domain.alloc(1);
     const error = failure(() => domain.reserve(pfn + 1, pfn + 5));
     expect([error.code, error.reason]).toEqual(['EBUSY', 'IOVA_BUSY']);
@@ -270,8 +270,8 @@ describe('arguments that cannot be are refused before anything changes', () => {
 });
 
 test('ranges, find and free speak of the same ranges', () => {
-  for (const model of MODELS) {
-    using domain = new IovaDomain(host(), { model });
+  for (const allocator of ALLOCATORS_TRIED) {
+    using domain = new IovaDomain(host(), { allocator });
     const pfn = domain.alloc(8);
     expect(domain.find(pfn + 3)).toEqual({ lo: pfn, hi: pfn + 7 });
     expect(domain.free(pfn + 3)).toEqual({ lo: pfn, hi: pfn + 7 });
@@ -282,8 +282,8 @@ test('ranges, find and free speak of the same ranges', () => {
 
 // A range below the domain's start takes nothing from the gap above it: what it gives back is less than it seems.
 test('freeing a reservation below the start leaves the gaps above it to be found', () => {
-  for (const model of ['linux-6.12', 'rcache'] as const) {
-    using domain = new IovaDomain(host(), { model, startPfn: 8 });
+  for (const allocator of ['tree-6.12', 'rcache'] as const) {
+    using domain = new IovaDomain(host(), { allocator, startPfn: 8 });
     for (const pfn of [8, 17, 26, 35]) domain.reserve(pfn, pfn);
     for (let pfn = 44; pfn <= 63; ++pfn) domain.reserve(pfn, pfn);
     domain.reserve(0, 0);
@@ -301,7 +301,7 @@ describe('ranges below the first pfn', () => {
       return Math.floor((state / 2 ** 32) * n);
     };
     const start = 8 + pick(40);
-    using domain = new IovaDomain(host(), { model: 'linux-6.12', startPfn: start });
+    using domain = new IovaDomain(host(), { allocator: 'tree-6.12', startPfn: start });
     for (let step = 0; step < 1500; ++step) {
       const pfn = pick(240);
       if (pick(2) === 0) domain.free(pfn);
@@ -336,11 +336,11 @@ test('a pfn that is none of a 64-bit address cannot be reserved, since 4.15', ()
     [16384, 2 ** 50],
     [65536, 2 ** 48],
   ]) {
-    using modern = new IovaDomain(host(), { model: 'linux-6.12', granule });
+    using modern = new IovaDomain(host(), { allocator: 'tree-6.12', granule });
     expect(() => modern.reserve(end - 1, end)).toThrow(GemDmaError);
     expect([...modern.ranges()]).toEqual([]);
     expect(modern.reserve(end - 2, end - 1)).toEqual({ lo: end - 2, hi: end - 1 });
-    using old = new IovaDomain(host(), { model: 'linux-4.2', granule });
+    using old = new IovaDomain(host(), { allocator: 'tree-4.2', granule });
     expect(old.reserve(end - 1, end)).toEqual({ lo: end - 1, hi: end });
   }
 });

@@ -54,8 +54,8 @@ const SHAPES = [
 ];
 
 const MODELS = [
-  { name: 'linux-6.12', make: (start: number) => new Linux612(start, 0x100000) },
-  { name: 'linux-4.2', make: (start: number) => new Linux42(start, 0xfffff) },
+  { name: 'tree-6.12', make: (start: number) => new Linux612(start, 0x100000) },
+  { name: 'tree-4.2', make: (start: number) => new Linux42(start, 0xfffff) },
 ] as const;
 
 describe.each(MODELS)('$name against the plain model', ({ name, make }) => {
@@ -63,7 +63,7 @@ describe.each(MODELS)('$name against the plain model', ({ name, make }) => {
     for (const seed of [1, 42, 20150708]) {
       const r = random(seed);
       const startPfn = [1, 1, 0x80][r(3)];
-      using domain = new IovaDomain(host(), { model: name, startPfn });
+      using domain = new IovaDomain(host(), { allocator: name, startPfn });
       const model = make(startPfn);
       const pfns: number[] = [];
       const at = (step: number) => `seed ${seed} step ${step}`;
@@ -91,7 +91,7 @@ describe.each(MODELS)('$name against the plain model', ({ name, make }) => {
       }
       expect(domain.check(), at(-1)).toBe(0);
       expect([...domain.ranges()]).toEqual(model.ranges);
-      const first = name === 'linux-4.2' ? startPfn + 1 : startPfn;
+      const first = name === 'tree-4.2' ? startPfn + 1 : startPfn;
       for (const limit of [...limits, 0x123]) {
         const gaps = model.gaps(first, limit);
         expect(domain.stats(limit), at(-1)).toEqual({
@@ -143,11 +143,11 @@ function swap(array: number[], i: number, j: number): void {
 }
 
 describe('caches and spans hand out disjoint ranges that the index knows', () => {
-  test.each(['rcache', 'fast'] as const)('%s, on two CPUs', (model) => {
+  test.each(['rcache', 'fast'] as const)('%s, on two CPUs', (allocator) => {
     for (const seed of [3, 99, 31337]) {
       const r = random(seed);
       const { core, context } = host();
-      using domain = new IovaDomain({ core, context }, { model, cpus: 2 });
+      using domain = new IovaDomain({ core, context }, { allocator, cpus: 2 });
       const owner = new Map<number, number>();
       const live: [number, number][] = [];
       for (let step = 0; step < 8000; ++step) {

@@ -20,8 +20,8 @@ function random(seed: number): (n: number) => number {
 
 // Kernels without a row: the tree has had its anchor since 4.15, max32_alloc_size since 4.20, the second pass since 5.11.
 const ROWS: Record<string, AllocatorRules> = {
-  'linux-4.19': { ...ALLOCATORS['linux-6.12'], secondPass: false, max32: false },
-  'linux-5.4': { ...ALLOCATORS['linux-6.12'], secondPass: false },
+  'tree-4.19': { ...ALLOCATORS['tree-6.12'], secondPass: false, max32: false },
+  'tree-5.4': { ...ALLOCATORS['tree-6.12'], secondPass: false },
 };
 
 test.each(Object.entries(ROWS))(

@@ -2,11 +2,12 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseSync } from 'rolldown/utils';
 import { describe, expect, test } from 'vitest';
-import { DRIVER_NAMES } from '../../src/i915/policy/index.js';
+import { releaseOf } from '../../src/core/releases.js';
+import { DEFAULT_POLICY, POLICIES, POLICY_NAMES, policyWith } from '../../src/i915/policy/index.js';
 import { ALLOCATOR_NAMES } from '../../src/iova/allocators.js';
-import { DEFAULT_KERNEL, KERNEL_NAMES, KERNELS, kernelOf } from '../../src/kernels/kernels.js';
+import { DEFAULT_KERNEL, KERNEL_NAMES, KERNELS, kernelOf, kernelWith } from '../../src/kernels/kernels.js';
 
-const NAMES: ReadonlySet<unknown> = new Set([...KERNEL_NAMES, ...DRIVER_NAMES, ...ALLOCATOR_NAMES]);
+const NAMES: ReadonlySet<unknown> = new Set([...KERNEL_NAMES, ...POLICY_NAMES, ...ALLOCATOR_NAMES]);
 const SOURCES = join(import.meta.dirname, '../../src');
 
 interface Node {
@@ -15,42 +16,35 @@ interface Node {
   [property: string]: unknown;
 }
 
-/** Places where code decides by the name of a kernel, driver or allocator: in comparisons, cases, keys and searches. */
-function askedFor(text: string): string[] {
-  const found: string[] = [];
-  const named = (node: unknown): boolean => {
-    const { type, value } = (node ?? {}) as { type?: string; value?: unknown };
-    return type === 'Literal' && (NAMES.has(value) || (typeof value === 'string' && /^linux-\d/.test(value)));
-  };
-  const visit = (node: unknown): void => {
-    if (typeof node !== 'object' || node === null) return;
-    if (Array.isArray(node)) {
-      for (const child of node) visit(child);
-      return;
-    }
-    const { type, start, ...rest } = node as Node;
-    const asks =
-      (type === 'BinaryExpression' && [rest.left, rest.right].some(named)) ||
-      (type === 'SwitchCase' && named(rest.test)) ||
-      (type === 'MemberExpression' && rest.computed === true && named(rest.property)) ||
-      (type === 'CallExpression' &&
-        (rest.callee as Node).type === 'MemberExpression' &&
-        (rest.arguments as unknown[]).some(named));
-    if (asks) found.push(text.slice(start, start + 60));
-    for (const child of Object.values(rest)) visit(child);
-  };
+/** The files whose rows say what a kernel, a mapping policy and an allocator are. */
+const ROWS = [/^kernels\/kernels\.ts$/, /^i915\/policy\/i915-[\d.]+\.ts$/, /^iova\/allocators\.ts$/];
+
+/** Places with the name of a kernel, a policy or an allocator: literals, those of types too. */
+function namesIn(text: string): string[] {
   const { program, errors } = parseSync('file.ts', text, { lang: 'ts' });
   expect(errors).toEqual([]);
+  const found: string[] = [];
+  const visit = (node: unknown): void => {
+    if (typeof node !== 'object' || node === null) return;
+    const { type, start, value } = node as Node;
+    const literal = type === 'TemplateElement' ? (value as { cooked: unknown }).cooked : value;
+    if (NAMES.has(literal) || (typeof literal === 'string' && /^(linux|i915|tree)-\d/.test(literal))) {
+      found.push(text.slice(Math.max(0, start - 30), start + 30));
+    }
+    for (const child of Object.values(node)) visit(child);
+  };
   visit(program.body);
   return found;
 }
 
 describe('presets are data', () => {
-  test('no code asks for the name of a kernel, a driver or an allocator', () => {
+  test('no code but the rows has the name of a kernel, a policy or an allocator', () => {
     const files = readdirSync(SOURCES, { recursive: true, encoding: 'utf8' }).filter((file) => file.endsWith('.ts'));
     expect(files.length).toBeGreaterThan(100);
-    const asking = files.flatMap((file) =>
-      askedFor(readFileSync(join(SOURCES, file), 'utf8')).map((text) => `${file}: ${text}`),
+    const others = files.filter((file) => !ROWS.some((row) => row.test(file)));
+    expect(files.length - others.length).toBe(2 + POLICY_NAMES.length);
+    const asking = others.flatMap((file) =>
+      namesIn(readFileSync(join(SOURCES, file), 'utf8')).map((text) => `${file}: ${text}`),
     );
     expect(asking).toEqual([]);
   });
@@ -60,9 +54,12 @@ describe('presets are data', () => {
     "const x = 'rcache' !== name ? 1 : 2;",
     "switch (k) { case 'linux-6.12': break; }",
     "use(KERNELS['linux-6.12']);",
-    "if (name.startsWith('linux-4.1')) go();",
+    "if (name.startsWith('i915-4.1')) go();",
+    "const LOSES: Record<Name, boolean> = { 'i915-3.18': true };",
+    'const allocator = `tree-6.12`;',
+    "type Kernel = 'linux-5.4';",
   ])('the check sees %s', (text) => {
-    expect(askedFor(text).length).toBe(1);
+    expect(namesIn(text).length).toBe(1);
   });
 
   test('every name is a row of properties', () => {
@@ -73,16 +70,36 @@ describe('presets are data', () => {
   });
 });
 
+test('kernels and policies come by release, oldest first, and the newest is the default', () => {
+  const releases = (names: readonly string[]): number[] =>
+    names.map((name) =>
+      Number(name.replace(/^.*-(\d+)\.(\d+)$/, (_, major, minor) => `${major}${minor.padStart(3, '0')}`)),
+    );
+  for (const names of [KERNEL_NAMES, POLICY_NAMES]) {
+    expect(releases(names)).toEqual(releases(names).toSorted((a, b) => a - b));
+  }
+  expect([DEFAULT_KERNEL, DEFAULT_POLICY]).toEqual([KERNEL_NAMES.at(-1), POLICY_NAMES.at(-1)]);
+  expect(['6.12', '4.2.0-rc1', '3.18'].map(releaseOf)).toEqual([6012, 4002, 3018]);
+  for (const name of POLICY_NAMES) expect(name).toBe(`i915-${POLICIES[name].release}`);
+});
+
+test('what is wanted of a preset finds the newest that has it', () => {
+  expect(kernelWith(({ drmMm }) => drmMm === '2015')).toBe('linux-4.2');
+  expect(kernelWith(() => true)).toBe(DEFAULT_KERNEL);
+  expect(policyWith(({ remaps }) => remaps)).toBe('i915-4.1');
+  expect(() => kernelWith(() => false)).toThrow('no kernel');
+});
+
 describe('the kernel that a release was like', () => {
   test.each([
     ['drmMm', '4.10.0', '2015'],
     ['drmMm', '4.11', 'modern'],
     ['drmMm', '3.18', '2015'],
     ['drmMm', '6.12.3-arch1', 'modern'],
-    ['treeAllocator', '4.1', 'linux-4.2'],
-    ['treeAllocator', '4.2.8', 'linux-4.2'],
-    ['treeAllocator', '6.1', 'linux-6.12'],
-    ['treeAllocator', '6.12', 'linux-6.12'],
+    ['treeAllocator', '4.1', 'tree-4.2'],
+    ['treeAllocator', '4.2.8', 'tree-4.2'],
+    ['treeAllocator', '6.1', 'tree-6.12'],
+    ['treeAllocator', '6.12', 'tree-6.12'],
     ['mergeSegments', '4.2', false],
     ['mergeSegments', '6.12', true],
     ['mergeSegments', '7.1', true],

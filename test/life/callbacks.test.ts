@@ -3,7 +3,7 @@ import { PAGE_SIZE as PAGE } from '../../src/core/generated/constants.js';
 import { ScatterTable } from '../../src/dma/sg-table.js';
 import { DMA_BIDIRECTIONAL } from '../../src/dma/transfer.js';
 import { DmaBuf, type DmaBufExporter } from '../../src/drm/dma-buf.js';
-import type { Driver } from '../../src/drm/driver.js';
+import type { DeviceDriver } from '../../src/drm/driver.js';
 import { Process } from '../../src/drm/process.js';
 import { Machine } from '../../src/machine.js';
 
@@ -50,7 +50,7 @@ test('a notifier of a process', () => {
 });
 
 describe('a driver', () => {
-  const drivers: [string, Partial<Driver<object, object>>][] = [
+  const drivers: [string, Partial<DeviceDriver<object, object>>][] = [
     ['whose probe is asynchronous', { probe: rejected as never }],
     ['whose probe returns nothing', { probe: (() => {}) as never }],
     ['whose check is asynchronous', { check: rejected as never }],

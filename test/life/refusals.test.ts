@@ -305,8 +305,13 @@ describe('arguments before effects', () => {
       for (const options of [{ levels: 9 }, { width: 64 }, { allocator: 'best' }, { reserved: [[5, 1]] }] as never[]) {
         expect(() => new DmaDomain(machine, options)).toThrow(/levels|width|allocator|last/);
       }
-      for (const options of [{ model: 'toString' }, { granule: 5000 }, { granule: 6144 }, { startpfn: 1 }] as never[]) {
-        expect(() => new IovaDomain(machine, options)).toThrow(/model|granule|startpfn/);
+      for (const options of [
+        { allocator: 'toString' },
+        { granule: 5000 },
+        { granule: 6144 },
+        { startpfn: 1 },
+      ] as never[]) {
+        expect(() => new IovaDomain(machine, options)).toThrow(/allocator|granule|startpfn/);
       }
     });
     expect(devices.length).toBe(count);

@@ -371,11 +371,11 @@ test('a mapping policy has state of its own', () => {
   const machine = new Machine({ ram: '64MiB' });
   let binds = 0;
   const policy: MappingPolicy = {
-    ...POLICIES['linux-4.1'],
+    ...POLICIES['i915-4.1'],
     name: 'counting',
     bind: (object, vma) => {
       ++binds;
-      return POLICIES['linux-4.1'].bind!(object, vma);
+      return POLICIES['i915-4.1'].bind!(object, vma);
     },
     snapshot: () => binds,
     restore: (state: unknown) => {
@@ -393,13 +393,13 @@ test('a mapping policy has state of its own', () => {
 
 test.each(['linux-4.2', 'linux-6.12'] as const)('%s: a machine at work is bit for bit what it was', (kernel) => {
   const machine = new Machine({ ram: '64MiB', kernel, swiotlb: '1MiB', iommu: 'lazy' });
-  const gpu = machine.addI915({ gen: 8, driver: kernel === 'linux-4.2' ? 'linux-4.2' : 'linux-4.1' });
+  const gpu = machine.addI915({ gen: 8, policy: kernel === 'linux-4.2' ? 'i915-4.2' : 'i915-4.1' });
   const device = machine.addDevice();
   const bare = new DmaDevice(machine, { id: 100, sourceId: 0xff00 });
   const process = new Process(machine.ram);
   const heap = new SystemHeap(machine);
   const table = ScatterTable.allocate(machine, 9);
-  const iova = new IovaDomain(machine, { model: 'rcache' });
+  const iova = new IovaDomain(machine, { allocator: 'rcache' });
   const held: object[] = [process, heap];
   machine.events.start({ records: 64 });
   let turn = 0;

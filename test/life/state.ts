@@ -1,8 +1,8 @@
 import { expect } from 'vitest';
-import type { Machine } from '../../src/machine/machine.js';
+import type { BaseMachine } from '../../src/machine/machine.js';
 
 /** Everything that a refused call must leave as it was. */
-export function stateOf(machine: Machine): unknown {
+export function stateOf(machine: BaseMachine): unknown {
   const { core, context } = machine;
   return {
     records: core.tools.machineRecords(context),
@@ -17,7 +17,7 @@ export function stateOf(machine: Machine): unknown {
 }
 
 /** Runs calls that are all refused, and sees that nothing has changed. */
-export function tracked(machine: Machine, calls: () => void): void {
+export function tracked(machine: BaseMachine, calls: () => void): void {
   const before = stateOf(machine);
   calls();
   expect(stateOf(machine)).toEqual(before);

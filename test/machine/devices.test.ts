@@ -77,7 +77,7 @@ test.each(['linux-4.2', 'linux-6.12'] as const)(
 
 test('a GPU on a machine without dma-debug', () => {
   const machine = new Machine({ ram: '16MiB', dmaDebug: false });
-  const gpu = machine.addI915({ driver: 'linux-4.1' });
+  const gpu = machine.addI915({ policy: 'i915-4.1' });
   const bo = gpu.createObject(4096);
   bo.bind(gpu.ggtt).unbind();
   bo.release();

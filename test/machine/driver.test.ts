@@ -1,14 +1,14 @@
 import { describe, expect, test } from 'vitest';
 import { FAULT_KINDS } from '../../src/core/faults.js';
-import type { Driver } from '../../src/drm/driver.js';
+import type { DeviceDriver } from '../../src/drm/driver.js';
 import { i915Driver } from '../../src/i915/driver.js';
-import { Machine } from '../../src/machine/machine.js';
+import { BaseMachine } from '../../src/machine/machine.js';
 
 describe('a driver', () => {
   test('is told of its options before there is a device', () => {
-    const machine = new Machine({ ram: '32MiB' });
+    const machine = new BaseMachine({ ram: '32MiB' });
     const used = machine.ram.stats.inUse;
-    const driver: Driver<number, object> = {
+    const driver: DeviceDriver<number, object> = {
       name: 'even',
       check(options) {
         if (options % 2 !== 0) throw new RangeError('odd');
@@ -22,8 +22,8 @@ describe('a driver', () => {
   });
 
   test('that cannot take its device leaves none', () => {
-    const machine = new Machine({ ram: '32MiB' });
-    const driver: Driver<object, object> = {
+    const machine = new BaseMachine({ ram: '32MiB' });
+    const driver: DeviceDriver<object, object> = {
       name: 'broken',
       probe() {
         throw new Error('no firmware');
@@ -35,7 +35,7 @@ describe('a driver', () => {
   });
 
   test.each(FAULT_KINDS)('i915 without memory at any allocation (%s) leaves no device and no frame', (kind) => {
-    const machine = new Machine({ ram: '128MiB', kernel: 'linux-4.2' });
+    const machine = new BaseMachine({ ram: '128MiB', kernel: 'linux-4.2' });
     const options = { gen: 8, ppgtt: 'aliasing', stolen: '8MiB' } as const;
     const used = machine.ram.stats.inUse;
     // Page tables of an aliasing PPGTT are thousands of the same allocation.

@@ -31,7 +31,7 @@ export async function all(): Promise<[StressResult, number]> {
   const controller = { aborted: false, addEventListener() {}, removeEventListener() {} };
   const { failures } = await failNthAsync(FAIL_NTH_SCENARIOS[0], { policy: source, signal: controller });
   const { map } = await bench({ seconds: 0.1, onProgress: ({ done, total }) => done / total });
-  const leaked = runScenario('L1', { driver: 'linux-4.1' }).leakedMappings;
+  const leaked = runScenario('L1', { policy: 'i915-4.1' }).leakedMappings;
   if (GemDmaError.is(undefined)) verify('x').matched;
   const known: boolean = new Audit().result() !== null && IovaDomain.standalone().alloc(1) > 0;
   if (!known) throw new Error();
@@ -127,7 +127,7 @@ const { failure } = await stress({ operations: 2000 });
 const { failures } = await stressThreads({ threads: 1, operations: 1000, machine: { ram: '32MiB', memoryLimit: '64MiB' } });
 const pool = await WorkerPool.create(1, { ram: '16MiB' });
 await pool.close();
-console.log(process.version.split('.')[0], runScenario('L1', { driver: 'linux-4.1' }).leakedMappings, failure, failures.length);
+console.log(process.version.split('.')[0], runScenario('L1', { policy: 'i915-4.1' }).leakedMappings, failure, failures.length);
 `;
 
 describe('the packed file runs', () => {
@@ -138,10 +138,10 @@ describe('the packed file runs', () => {
     (version) => {
       const node = (...args: string[]) => project.run('npx', '-y', '-p', `node@${version}`, 'node', ...args);
       expect(node(program)).toMatchObject({ stdout: `v${version} 1 null 0\n`, status: 0 });
-      expect(node(cli, 'run', 'L1', '--driver', 'linux-4.1')).toMatchObject({ status: 0, stderr: '' });
+      expect(node(cli, 'run', 'L1', '--policy', 'i915-4.1')).toMatchObject({ status: 0, stderr: '' });
       const policy = project.write(
         'policy.ts',
-        "import { POLICIES } from 'gemdma';\nconst name: string = 'mine';\nexport default { ...POLICIES['linux-4.1'], name };\n",
+        "import { POLICIES } from 'gemdma';\nconst name: string = 'mine';\nexport default { ...POLICIES['i915-4.1'], name };\n",
       );
       expect(node(cli, 'stress', '--policy', policy, '--ops', '2k')).toMatchObject({
         status: 1,
@@ -215,11 +215,11 @@ describe('a bundler', () => {
     import { verify } from 'gemdma/recordings';
     import { runScenario } from 'gemdma/workload';
     const machine = new Machine({ ram: '16MiB', dmaDebug: { callSites: true } });
-    machine.addI915({ driver: 'linux-4.1' });
+    machine.addI915({ policy: 'i915-4.1' });
     const [pfn] = machine.ram.alloc(1);
     const device = machine.addDevice();
     device.mapPage(pfn, 0, 4096, 1);
-    const { leakedMappings } = runScenario('L1', { driver: 'linux-4.1' });
+    const { leakedMappings } = runScenario('L1', { policy: 'i915-4.1' });
     const { steps, matched } = verify(process.argv[2]);
     const domain = IovaDomain.standalone();
     Promise.all([stress({ operations: 2000 }), bench({ seconds: 0.1 })]).then(([{ failure }, { iterations }]) => {

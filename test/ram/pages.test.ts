@@ -4,7 +4,7 @@ import type { ContextHandle } from '../../src/core/generated/exports.js';
 import { made } from '../../src/core/handle.js';
 import { Core } from '../../src/core/instance.js';
 import type { RamStats } from '../../src/core/physical-memory.js';
-import { Machine } from '../../src/machine/machine.js';
+import { BaseMachine } from '../../src/machine/machine.js';
 import { debug } from '../core/debug.js';
 
 const MiB = 1024 * 1024;
@@ -130,7 +130,7 @@ test('below 4 GiB means below 4 GiB, also when only that is left', () => {
 });
 
 test('stats add up, and fragmentation shows in the blocks that are left', () => {
-  const machine = new Machine({ ram: { size: '64MiB', fragmentation: 1 }, seed: 3 });
+  const machine = new BaseMachine({ ram: { size: '64MiB', fragmentation: 1 }, seed: 3 });
   const { ram } = machine;
   const added = ({ inUse, free, waiting, held }: RamStats): number => inUse + free + waiting + held;
   expect(ram.stats).toMatchObject({ frames: 16384, usable: 16128, inUse: 0, held: 0, written: 0 });
@@ -150,7 +150,7 @@ test('stats add up, and fragmentation shows in the blocks that are left', () => 
 });
 
 test('a block that was written keeps its contents in order when it is scattered later', () => {
-  const machine = new Machine({ ram: { size: '32MiB', fragmentation: 1 }, seed: 3 });
+  const machine = new BaseMachine({ ram: { size: '32MiB', fragmentation: 1 }, seed: 3 });
   const { ram } = machine;
   const blocks: number[] = [];
   for (let pfn = ram.allocBlock(10); ; pfn = ram.allocBlock(10)) {

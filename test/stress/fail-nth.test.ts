@@ -14,7 +14,7 @@ describe.each(['linux-6.12', 'linux-4.2'] as const)('every allocation fails once
 
 test('a driver that is wrong without any failure is not asked further', () => {
   const [object] = FAIL_NTH_SCENARIOS;
-  const { points, failures } = failNth(object, { driver: 'linux-4.1' });
+  const { points, failures } = failNth(object, { policy: 'i915-4.1' });
   expect(points).toBe(0);
   expect(failures).toEqual([expect.objectContaining({ op: 'bind', kind: 'no' })]);
 });

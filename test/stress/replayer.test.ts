@@ -19,11 +19,11 @@ function everything({ runner, world }: StressRun): unknown {
 }
 
 describe.each(PROFILE_NAMES)('going back in the middle of %s', (profile) => {
-  test.each(['linux-4.2', 'linux-4.1'] as const)('the same operations come to the same: %s', (driver) => {
+  test.each(['i915-4.2', 'i915-4.1'] as const)('the same operations come to the same: %s', (policy) => {
     const seed = 20 + PROFILE_NAMES.indexOf(profile);
-    // A driver that loses mappings does so unnoticed without dma-debug, so that there is a way on to come back from.
-    const machine = { dmaDebug: driver !== 'linux-4.1' };
-    const config = stressConfig({ profile, driver, seed, machine, faults: 0.02, checkEvery: 1e9 });
+    // A policy that loses mappings does so unnoticed without dma-debug, so that there is a way on to come back from.
+    const machine = { dmaDebug: policy !== 'i915-4.1' };
+    const config = stressConfig({ profile, policy, seed, machine, faults: 0.02, checkEvery: 1e9 });
     const run = new StressRun(config, repertoireOf());
     run.step(STEPS);
     const { runner, world } = run;
@@ -43,8 +43,8 @@ describe.each(PROFILE_NAMES)('going back in the middle of %s', (profile) => {
 });
 
 test('sequences that go on from a stop fail as they do from the beginning, or pass', () => {
-  const config = { ...stressConfig({ driver: 'linux-4.1', seed: 5, faults: 0.01, checkEvery: 1e9 }) };
-  const clean = { ...config, gpus: config.gpus.map((gpu) => ({ ...gpu, driver: 'linux-4.2' as const })) };
+  const config = { ...stressConfig({ policy: 'i915-4.1', seed: 5, faults: 0.01, checkEvery: 1e9 }) };
+  const clean = { ...config, gpus: config.gpus.map((gpu) => ({ ...gpu, policy: 'i915-4.2' as const })) };
   const operations: Operation[] = [];
   new StressRun(clean, repertoireOf()).step(14_000, (operation) => operations.push(operation));
   const random = new Random(5);

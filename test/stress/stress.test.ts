@@ -139,8 +139,8 @@ test.each(['churn', 'pressure', 'exhaust', 'userptr'] satisfies ProfileName[])(
 );
 
 describe('buggy presets are found', () => {
-  test.each([1, 2, 3])('linux-4.1 with seed %i, cut down to at most 8 operations', async (seed) => {
-    const result = await stress({ driver: 'linux-4.1', seed });
+  test.each([1, 2, 3])('i915-4.1 with seed %i, cut down to at most 8 operations', async (seed) => {
+    const result = await stress({ policy: 'i915-4.1', seed });
     expect(result.failure).toMatchObject({ kind: 'finding', id: 'DOUBLE_MAP' });
     expect(result.reproducer!.operations.length).toBeLessThanOrEqual(8);
     expect(new Replayer(result.config, repertoireOf()).run(result.reproducer!.operations)).toMatchObject({
@@ -149,7 +149,7 @@ describe('buggy presets are found', () => {
   });
 
   test('without dma-debug, the leak shows in the accounts', async () => {
-    const result = await stress({ driver: 'linux-4.1', machine: { dmaDebug: false }, checkEvery: 100 });
+    const result = await stress({ policy: 'i915-4.1', machine: { dmaDebug: false }, checkEvery: 100 });
     expect(result.failure).toMatchObject({ kind: 'accounting' });
     expect(result.reproducer!.operations.length).toBeLessThanOrEqual(8);
   });
@@ -163,7 +163,7 @@ describe('buggy presets are found', () => {
       },
     };
     const result = await stress({ policy: forgetful, seed: 1 });
-    expect(result.driver).toBe('forgetful');
+    expect(result.subject).toBe('forgetful');
     expect(result.failure).not.toBeNull();
     const sizes = result.reproducer!.operations.filter(({ op }) => op === 'create').map(({ pages }) => pages as number);
     expect(sizes.some((pages) => pages >= 4)).toBe(true);
@@ -171,13 +171,13 @@ describe('buggy presets are found', () => {
   });
 
   test.each([
-    ['a finding', { driver: 'linux-4.1', seed: 4 }, 'DOUBLE_MAP'],
-    ['a leak', { driver: 'linux-4.1', machine: { dmaDebug: false }, checkEvery: 100 }, 'DMA mappings are left'],
+    ['a finding', { policy: 'i915-4.1', seed: 4 }, 'DOUBLE_MAP'],
+    ['a leak', { policy: 'i915-4.1', machine: { dmaDebug: false }, checkEvery: 100 }, 'DMA mappings are left'],
   ] as const)('the printed program fails by itself: %s', async (_, options, words) => {
     const { reproducer } = await stress(options);
-    const run = (driver: string): string => {
+    const run = (policy: string): string => {
       const file = join(mkdtempSync(join(tmpdir(), 'gemdma-')), 'again.mjs');
-      const program = reproducer!.program.replace("'gemdma'", `'${library}'`).replaceAll("'linux-4.1'", `'${driver}'`);
+      const program = reproducer!.program.replace("'gemdma'", `'${library}'`).replaceAll("'i915-4.1'", `'${policy}'`);
       writeFileSync(file, program);
       try {
         execFileSync(process.execPath, [file], { encoding: 'utf8', stdio: 'pipe' });
@@ -186,12 +186,12 @@ describe('buggy presets are found', () => {
       }
       return '';
     };
-    expect(run('linux-4.1')).toContain(words);
-    expect(run('linux-4.2'), 'the fixed driver passes the same program').toBe('');
+    expect(run('i915-4.1')).toContain(words);
+    expect(run('i915-4.2'), 'the fixed driver passes the same program').toBe('');
   });
 
   test('operations that are refused on the way are printed as such', () => {
-    const config = stressConfig({ driver: 'linux-4.1' });
+    const config = stressConfig({ policy: 'i915-4.1' });
     const operations: Operation[] = [
       { op: 'create', id: 1, gpu: 0, pages: 1 },
       { op: 'bind', bo: 1, gpu: 0, ctx: 0 },
@@ -204,7 +204,7 @@ describe('buggy presets are found', () => {
   });
 
   test('a trace file holds the run and fails again', async () => {
-    const result = await stress({ driver: 'linux-4.1', seed: 6 });
+    const result = await stress({ policy: 'i915-4.1', seed: 6 });
     for (const name of ['run.jsonl', 'run.jsonl.gz']) {
       const file = join(mkdtempSync(join(tmpdir(), 'gemdma-')), name);
       const { config, failure, reproducer } = result;

@@ -10,7 +10,7 @@ describe('a driver with a vocabulary of its own', () => {
   test('runs clean with failing allocations, and every operation is done', async () => {
     const result = await stress({ vocabularies, seed: 3, operations: 8000, checkEvery: 200, faults: 0.02 });
     expect(result.failure).toBeNull();
-    expect(result).toMatchObject({ profile: 'tiny', driver: 'tiny', operations: 8000 });
+    expect(result).toMatchObject({ profile: 'tiny', subject: 'tiny', operations: 8000 });
     expect(Object.keys(result.done)).not.toContain('bind');
     expect(Object.keys(result.config.weights).filter((name) => result.done[name] === 0)).toEqual([]);
   });

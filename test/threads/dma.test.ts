@@ -15,7 +15,7 @@ describe.each([
   ['strict', { iommu: 'strict', dmaDebug: false }],
   ['lazy', { iommu: 'lazy', dmaDebug: false }],
   ['strict with dma-debug', { iommu: 'strict', dmaDebug: true }],
-  ['strict, without magazines', { iommu: { mode: 'strict', allocator: 'linux-6.12' }, dmaDebug: false }],
+  ['strict, without magazines', { iommu: { mode: 'strict', allocator: 'tree-6.12' }, dmaDebug: false }],
   ['strict, our own allocator', { iommu: { mode: 'strict', allocator: 'fast' }, dmaDebug: false }],
 ] as const)('several workers on one domain, %s', (_, options) => {
   test('every DMA page has one owner, all counters add up, every structure checks out', async () => {

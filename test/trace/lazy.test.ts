@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import type { DmaDomain } from '../../src/dma/dma-domain.js';
-import { Machine } from '../../src/machine/machine.js';
+import { BaseMachine } from '../../src/machine/machine.js';
 import { firesAt } from '../../src/trace/replay/lazy-model.js';
 import { OP } from '../../src/trace/replay/operations.js';
 import { Rebuild } from '../../src/trace/replay/rebuild.js';
@@ -20,7 +20,7 @@ async function lazyTrace(otherCpu: number): Promise<string> {
   const o = rebuild.finish();
   const order = o.order();
   const iommu = { mode: 'lazy' as const, flushQueue: { milliseconds: 1e6 } };
-  const machine = new Machine({ ram: '64MiB', cpus: 2, dmaDebug: false, iommu });
+  const machine = new BaseMachine({ ram: '64MiB', cpus: 2, dmaDebug: false, iommu });
   const device = machine.addDevice();
   const domain = device.domain as DmaDomain;
   const before = new Map<number, number>();

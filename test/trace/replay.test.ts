@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { Machine } from '../../src/machine/machine.js';
+import { BaseMachine } from '../../src/machine/machine.js';
 import { Rebuild } from '../../src/trace/replay/rebuild.js';
 import { type TraceVerification, verifyTrace } from '../../src/trace/replay/verify.js';
 import type { TraceSource } from '../../src/trace/source.js';
@@ -44,7 +44,7 @@ describe('every address of a real kernel', () => {
 
   test('bounced: base of the pool, where each area goes on, and slots that are never given back', async () => {
     const swiotlb = { size: '64MiB', force: true, base: 0xb0345000, indices: [777, 16000] };
-    const machine = new Machine({ ram: '5GiB', cpus: 2, iommu: 'off', swiotlb, dmaDebug: false });
+    const machine = new BaseMachine({ ram: '5GiB', cpus: 2, iommu: 'off', swiotlb, dmaDebug: false });
     const device = machine.addDevice({ name: '0000:00:05.0', maskBits: 64 });
     for (let i = 0; i < 5; ++i) device.mapPage(100 + i, 0, 1000, 2);
     machine.cpu = 1;

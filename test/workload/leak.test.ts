@@ -2,14 +2,14 @@ import { describe, expect, test } from 'vitest';
 import { complete } from '../../src/core/slices.js';
 import { type LeakResult, leak } from '../../src/workload/scenarios/leak.js';
 
-const run = (driver: 'linux-4.1' | 'linux-4.2', seed: number): LeakResult =>
-  complete(leak.run({ driver, seed })) as LeakResult;
+const run = (policy: 'i915-4.1' | 'i915-4.2', seed: number): LeakResult =>
+  complete(leak.run({ policy, seed })) as LeakResult;
 
 describe.each([20150709])('the leak, seed %i', (seed) => {
-  const before = run('linux-4.1', seed);
-  const after = run('linux-4.2', seed);
+  const before = run('i915-4.1', seed);
+  const after = run('i915-4.2', seed);
 
-  test('both drivers did the same work, and each came out as its kernel', () => {
+  test('both policies did the same work, and each came out as its kernel', () => {
     expect(before.objects).toBe(after.objects);
     expect(before.furtherBinds).toBe(after.furtherBinds);
     expect([before.ok, after.ok]).toEqual([true, true]);
@@ -25,7 +25,7 @@ describe.each([20150709])('the leak, seed %i', (seed) => {
     expect(before.leakedAt.map(({ site }) => site)).toEqual([expect.stringContaining('in bind')]);
   });
 
-  test('and starves the IOVA space, kills dma-debug, and has another driver blamed', () => {
+  test('and starves the IOVA space, kills dma-debug, and has another policy blamed', () => {
     expect(before.smallDomain).toMatchObject({
       failedAfter: expect.any(Number),
       error: expect.stringMatching(/^ENOSPC/),
@@ -49,7 +49,7 @@ describe.each([20150709])('the leak, seed %i', (seed) => {
   });
 
   test('a seed decides everything', () => {
-    expect(run('linux-4.2', seed)).toEqual(after);
-    expect(run('linux-4.2', seed + 1)).not.toEqual(after);
+    expect(run('i915-4.2', seed)).toEqual(after);
+    expect(run('i915-4.2', seed + 1)).not.toEqual(after);
   });
 });

@@ -1,24 +1,32 @@
 import { frozen } from '../../core/arguments.js';
-import { linux318 } from './linux-3.18.js';
-import { linux41 } from './linux-4.1.js';
-import { linux42 } from './linux-4.2.js';
-import type { MappingPolicy } from './policy.js';
+import { releaseOf } from '../../core/releases.js';
+import { i915v318 } from './i915-3.18.js';
+import { i915v41 } from './i915-4.1.js';
+import { i915v42 } from './i915-4.2.js';
+import type { PresetPolicy } from './preset.js';
 
-/** Whose i915 is emulated, by kernel release. */
-export type DriverName = 'linux-3.18' | 'linux-4.1' | 'linux-4.2';
+/** All presets, in any order. */
+const ROWS = [i915v318, i915v41, i915v42] as const;
 
-/** Names of the presets, oldest first. */
-export const DRIVER_NAMES: readonly DriverName[] = ['linux-3.18', 'linux-4.1', 'linux-4.2'];
+/** Whose mapping policy i915 has, by kernel release. */
+export type PolicyName = (typeof ROWS)[number]['name'];
 
-/** What a GPU gets when nothing else is said: the newest. */
-export const DEFAULT_DRIVER: DriverName = 'linux-4.2';
+const byRelease: readonly PresetPolicy[] = [...ROWS].sort((a, b) => releaseOf(a.release)! - releaseOf(b.release)!);
 
-/**
- * The policies of the presets: what a policy of your own can begin with, `{ ...POLICIES['linux-4.2'], name: 'mine'
- * }`.
- */
-export const POLICIES: Readonly<Record<DriverName, MappingPolicy>> = frozen({
-  'linux-3.18': linux318,
-  'linux-4.1': linux41,
-  'linux-4.2': linux42,
-});
+/** Names of the presets, oldest release first. */
+export const POLICY_NAMES = byRelease.map(({ name }) => name) as readonly PolicyName[];
+
+/** The presets by name: what a policy of your own can begin with, `{ ...POLICIES['i915-4.2'], name: 'mine' }`. */
+export const POLICIES = frozen(Object.fromEntries(byRelease.map((policy) => [policy.name, policy]))) as Readonly<
+  Record<PolicyName, PresetPolicy>
+>;
+
+/** The policy of a GPU without that option: the newest. */
+export const DEFAULT_POLICY = POLICY_NAMES[POLICY_NAMES.length - 1];
+
+/** The newest preset with certain properties. @throws Error when no preset has them */
+export function policyWith(has: (policy: PresetPolicy) => boolean): PolicyName {
+  const found = POLICY_NAMES.findLast((name) => has(POLICIES[name]));
+  if (found === undefined) throw new Error('no preset of a mapping policy has these properties');
+  return found;
+}

@@ -4,7 +4,7 @@ import { kernelOfRecording } from '../kernel.js';
 import { FieldReader, type Recording } from '../recording.js';
 
 export interface Header {
-  model: AllocatorName;
+  allocator: AllocatorName;
   granuleShift: number;
   startPfn: number;
   pfn32bit: number;
@@ -42,12 +42,12 @@ export function readHeader(recording: Recording): Header {
   const caches = reader.decimal(1, 'rcaches', rcaches);
   const online = reader.decimal(1, 'cpus', cpus);
   if (online < 1 || online > 64) reader.fail(1, `cpus is not 1 to 64: ${online}`);
-  const { allocator, treeAllocator } = kernelOfRecording(recording, 'treeAllocator');
-  const model = caches === 0 ? treeAllocator : allocator;
-  if (caches > 1 || (caches === 1 && !ALLOCATORS[model].fastPath))
+  const kernelsOwn = kernelOfRecording(recording, 'treeAllocator');
+  const allocator = caches === 0 ? kernelsOwn.treeAllocator : kernelsOwn.allocator;
+  if (caches > 1 || (caches === 1 && !ALLOCATORS[allocator].fastPath))
     reader.fail(1, `rcaches=${caches} is not known for kernel ${kernel}`);
   return {
-    model,
+    allocator,
     granuleShift,
     startPfn,
     pfn32bit: reader.hex(1, 'dma_32bit_pfn', dma_32bit_pfn),

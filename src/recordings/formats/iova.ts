@@ -46,10 +46,10 @@ const DEPOT_DELAY = 100e6; // IOVA_DEPOT_DELAY, 100 ms in nanoseconds
 function open(header: Header): { core: Core; context: ContextHandle; create: () => IovaDomainHandle } {
   const core = new Core();
   const context = made(core.exports.machineCreate(MEMORY_LIMIT, header.cpus, 1024, 0, 1), 'machine_create', 'machine');
-  const { model, granuleShift, startPfn, pfn32bit, cpus } = header;
+  const { allocator, granuleShift, startPfn, pfn32bit, cpus } = header;
   const create = () =>
     made(
-      core.exports.iovaCreate(context, ruleFlags(ALLOCATORS[model]), granuleShift, startPfn, pfn32bit, cpus),
+      core.exports.iovaCreate(context, ruleFlags(ALLOCATORS[allocator]), granuleShift, startPfn, pfn32bit, cpus),
       'init_iova_domain',
       'IOVA domain',
     );
@@ -87,7 +87,7 @@ class Replayed {
     this.#tools = core.tools;
     this.#context = context;
     this.#domain = domain;
-    this.#anchored = ALLOCATORS[header.model].anchored;
+    this.#anchored = ALLOCATORS[header.allocator].anchored;
   }
 
   perform({ letter, a, b, limit, flag, expected }: Step): string {

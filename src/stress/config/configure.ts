@@ -101,7 +101,7 @@ function configOf(
     ...profile,
     profile: name,
     seed,
-    driver: repertoire.vocabularies[0].name,
+    subject: repertoire.vocabularies[0].name,
     weights:
       faults > 0 ? { ...weights, [faultOperation.name]: (total * faults) / (1 - Math.min(faults, 0.9)) } : weights,
     limits: { ...profile.limits, ...limits },

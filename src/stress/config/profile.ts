@@ -30,8 +30,8 @@ export interface StressConfig extends StressProfile {
   readonly seed: number;
   /** Name of the profile that it began with. */
   readonly profile: string;
-  /** What is under test, by name: the mapping policy of the GPUs, a driver preset's or that of the policy passed in. */
-  readonly driver: string;
+  /** What is under test, by name: a vocabulary's, or what that vocabulary names, such as a mapping policy. */
+  readonly subject: string;
   /** Operations between two complete checks. */
   readonly checkEvery: number;
   /** Probability that an allocation soon after an operation is made to fail; 0 to 1. */

@@ -29,7 +29,7 @@ export function printProgram(
   const imported = Object.keys(exportsFor(repertoire)).filter(names(['Machine', ...setup, text].join('\n')));
   const lines = [
     `// ${failure.kind} ${failure.id}: ${failure.message}`,
-    `// Found by gemdma stress: profile ${config.profile}, seed ${config.seed}, policy '${config.driver}'.`,
+    `// Found by gemdma stress: profile ${config.profile}, seed ${config.seed}, subject '${config.subject}'.`,
     `import { ${imported.sort().join(', ')} } from 'gemdma';`,
     ...programs.flatMap(({ imports = [] }) => imports),
     '',

@@ -1,11 +1,11 @@
 import { GemDmaError } from '../../core/errors.js';
-import { Machine } from '../../machine/machine.js';
+import { BaseMachine } from '../../machine/machine.js';
 import type { StressFailure } from '../engine/failure.js';
 import type { Repertoire } from '../vocabulary.js';
 
 /** What a printed program may import from the package, by name. */
 export function exportsFor({ vocabularies }: Repertoire): Readonly<Record<string, unknown>> {
-  return Object.assign({ Machine }, ...vocabularies.map(({ program }) => program.exports));
+  return Object.assign({ Machine: BaseMachine }, ...vocabularies.map(({ program }) => program.exports));
 }
 
 /**

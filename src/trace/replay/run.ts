@@ -4,7 +4,7 @@ import { DmaDomain } from '../../dma/dma-domain.js';
 import { ScatterTable } from '../../dma/sg-table.js';
 import { type Direction, DMA_MAPPING_ERROR } from '../../dma/transfer.js';
 import type { MachineOptions } from '../../machine/config.js';
-import { Machine } from '../../machine/machine.js';
+import { BaseMachine } from '../../machine/machine.js';
 import { type InferredSpace, MSI_WINDOW } from './infer.js';
 import { type InferredPool, SLOT } from './infer-pool.js';
 import { OP, type Operations, SHAPE } from './operations.js';
@@ -26,7 +26,7 @@ export interface RunObserver {
 }
 
 export class Run {
-  readonly machine: Machine;
+  readonly machine: BaseMachine;
   readonly devices: (DmaDevice | undefined)[] = [];
   private readonly o: Operations;
   private readonly addresses: Float64Array;
@@ -44,7 +44,7 @@ export class Run {
     this.o = operations;
     this.addresses = new Float64Array(operations.length).fill(DMA_MAPPING_ERROR);
     const iommu = typeof options.iommu === 'object' ? options.iommu : { mode: options.iommu };
-    this.machine = new Machine({
+    this.machine = new BaseMachine({
       memoryLimit: 0xffff0000,
       dmaDebug: false,
       ...options,

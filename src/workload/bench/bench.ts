@@ -5,8 +5,8 @@ import { BENCH_OPTIONS, type BenchOptions } from './options.js';
 import { type BenchResult, runBench } from './run.js';
 
 /** What bench() takes: everything has a default. */
-export interface BenchCallOptions extends Partial<BenchOptions>, LongCallOptions {
-  /** With mode `object`: a mapping policy of your own, in place of `driver`, or a function that makes one. */
+export interface BenchCallOptions extends Omit<Partial<BenchOptions>, 'policy'>, LongCallOptions {
+  /** With mode `object`: a mapping policy by name, one of your own, or a function that makes one. */
   policy?: PolicySource;
 }
 
@@ -25,9 +25,9 @@ export async function bench(options: BenchCallOptions = {}): Promise<BenchResult
   const { signal, onProgress, policy, ...given } = checkLongCall(options, BENCH_CALL_OPTIONS);
   if (policy !== undefined) newPolicy(policy);
   const total = given.seconds ?? 2;
-  return runBench(given, {
+  return runBench(typeof policy === 'string' ? { ...given, policy } : given, {
     ...(signal && { signal }),
-    ...(policy && { policy }),
+    ...(typeof policy !== 'string' && policy && { policy }),
     ...(onProgress && {
       onProgress: ({ phase, seconds }) => onProgress({ done: Math.min(seconds, total), total, what: phase }),
     }),

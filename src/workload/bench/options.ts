@@ -1,11 +1,11 @@
 import { checkBoolean, checkOptions, checkString, type OptionNames, oneOf, optionNames } from '../../core/arguments.js';
 import { checkInteger, invalidValue, outOfRange } from '../../core/errors.js';
 import { PAGE_SIZE as PAGE } from '../../core/generated/constants.js';
-import { DEFAULT_DRIVER } from '../../i915/policy/index.js';
+import { DEFAULT_POLICY } from '../../i915/policy/index.js';
 import { ALLOCATOR_NAMES, type AllocatorName } from '../../iova/allocators.js';
 import { DEFAULT_KERNEL, KERNEL_NAMES, type KernelName } from '../../kernels/kernels.js';
 import { type IommuMode, type MachineConfig, type MachineOptions, machineConfig } from '../../machine/config.js';
-import type { DriverName } from '../scenario.js';
+import type { PolicyName } from '../scenario.js';
 
 /**
  * What a benchmark measures, in the words of the kernel's dma_map_benchmark (threads, seconds, direction, dma bits,
@@ -46,7 +46,7 @@ export interface BenchOptions {
   /** Default that of the kernel. */
   allocator?: AllocatorName;
   /** Mapping policy of the i915 device, for mode `object`: a preset, or the name of a policy of your own. */
-  driver: DriverName | (string & {});
+  policy: PolicyName | (string & {});
   /** Whether dma-debug watches. */
   dmaDebug: boolean;
   /** From 0 to 1: how scattered RAM is, and how many holes lie between the live mappings. */
@@ -61,7 +61,7 @@ export interface BenchOptions {
 
 export const BENCH_OPTIONS: OptionNames<BenchOptions> = {
   ...{ threads: true, seconds: true, direction: true, bits: true, granule: true, mode: true, transfer: true },
-  ...{ backend: true, kernel: true, allocator: true, driver: true, dmaDebug: true, fragmentation: true, live: true },
+  ...{ backend: true, kernel: true, allocator: true, policy: true, dmaDebug: true, fragmentation: true, live: true },
   ...{ batch: true, seed: true },
 };
 
@@ -74,7 +74,7 @@ export const BENCH_DEFAULTS: Readonly<Omit<BenchOptions, 'bits'>> = {
   transfer: 0,
   backend: 'strict',
   kernel: DEFAULT_KERNEL,
-  driver: DEFAULT_DRIVER,
+  policy: DEFAULT_POLICY,
   dmaDebug: false,
   fragmentation: 0,
   live: 0,
@@ -101,7 +101,7 @@ export function benchOptions(given: Partial<BenchOptions> = {}): BenchOptions {
   oneOf('direction', options.direction, DIRECTIONS);
   oneOf('kernel', options.kernel, KERNEL_NAMES);
   if (options.allocator !== undefined) oneOf('allocator', options.allocator, ALLOCATOR_NAMES);
-  checkString('driver', options.driver);
+  checkString('policy', options.policy);
   checkBoolean('dmaDebug', options.dmaDebug, false);
   checkInteger('seed', options.seed, 0, 0xffffffff);
   checkInteger('threads', options.threads, 1, 63);

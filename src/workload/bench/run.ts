@@ -9,11 +9,11 @@ import type { DmaDevice } from '../../dma/device.js';
 import { DmaDomain } from '../../dma/dma-domain.js';
 import { type Direction, DMA_BIDIRECTIONAL, DMA_FROM_DEVICE, DMA_TO_DEVICE } from '../../dma/transfer.js';
 import { i915Driver } from '../../i915/driver.js';
-import type { DriverName } from '../../i915/policy/index.js';
+import type { PolicyName } from '../../i915/policy/index.js';
 import type { Vma } from '../../i915/vma.js';
 import type { MachineConfig } from '../../machine/config.js';
-import { Machine } from '../../machine/machine.js';
-import { newPolicy, type PolicySource } from '../../stress-i915/policy.js';
+import { BaseMachine } from '../../machine/machine.js';
+import { newPolicy, type OwnPolicy } from '../../stress-i915/policy.js';
 import type { Contention } from '../../threads/index.js';
 import { doubts, type Latency, type Measured, measure, type Progress, type Target } from './measure.js';
 import {
@@ -67,8 +67,8 @@ export interface BenchResult {
 export interface BenchHooks {
   signal?: AbortSignalLike;
   onProgress?: (progress: Progress) => void;
-  /** A mapping policy of your own, in place of `driver`. */
-  policy?: PolicySource;
+  /** A mapping policy of your own, in place of the preset. */
+  policy?: OwnPolicy;
 }
 
 export type { Contention, LockKind } from '../../threads/index.js';
@@ -105,7 +105,7 @@ export function coreTarget(machine: { readonly core: Core }, bench: BenchHandle)
 }
 
 /** Adds the device that is measured, with the mappings that live throughout. */
-export function benchDevice(machine: Machine, options: BenchOptions): DmaDevice {
+export function benchDevice(machine: BaseMachine, options: BenchOptions): DmaDevice {
   const device = machine.addDevice({ maskBits: options.bits, maxSegment: 0xffffffff, driver: 'dma_map_benchmark' });
   const count = liveWithHoles(options);
   if (count > 0) {
@@ -127,14 +127,13 @@ export function benchDevice(machine: Machine, options: BenchOptions): DmaDevice 
 
 /** The life of a GEM object: created, bound in the global GTT and in a context's address space, unbound, freed. */
 function objectTarget(
-  machine: Machine,
+  machine: BaseMachine,
   options: BenchOptions,
-  policy?: PolicySource,
+  policy?: OwnPolicy,
 ): { target: Target; device: DmaDevice } {
-  const { driver } = options;
   const gpu = machine.addDriver(i915Driver, {
     ppgtt: 'full',
-    ...(policy ? { policy: newPolicy(policy) } : { driver: driver as DriverName }),
+    policy: newPolicy(policy ?? (options.policy as PolicyName)),
   });
   const { vm } = gpu.createContext();
   const size = options.granule * PAGE_SIZE;
@@ -167,13 +166,12 @@ function objectTarget(
  * @param signal ends it early, with the figures so far
  */
 export async function runBench(given: Partial<BenchOptions> = {}, hooks: BenchHooks = {}): Promise<BenchResult> {
-  const driver = hooks.policy ? newPolicy(hooks.policy).name : given.driver;
-  const options = benchOptions({ ...given, ...(driver && { driver }) });
+  const options = benchOptions({ ...given, ...(hooks.policy && { policy: newPolicy(hooks.policy).name }) });
   if (options.threads > 1) {
     const { runThreads } = await import('./threads.js');
     return runThreads(options, hooks);
   }
-  using machine = new Machine(benchMachine(options));
+  using machine = new BaseMachine(benchMachine(options));
   let target: Target;
   let device: DmaDevice;
   if (options.mode === 'object') ({ target, device } = objectTarget(machine, options, hooks.policy));
@@ -212,7 +210,7 @@ export async function runBench(given: Partial<BenchOptions> = {}, hooks: BenchHo
 /** Puts the figures of all threads together. */
 export function result(
   options: BenchOptions,
-  machine: Machine,
+  machine: BaseMachine,
   device: DmaDevice,
   all: readonly Measured[],
   cpuShare: number,
@@ -264,7 +262,7 @@ function pooled(all: readonly (Latency & { batches: number })[]): Latency {
   };
 }
 
-function counters(machine: Machine, device: DmaDevice): Record<string, number> {
+function counters(machine: BaseMachine, device: DmaDevice): Record<string, number> {
   const { maps, unmaps } = device.counts;
   const found: Record<string, number> = { maps, unmaps };
   const { domain } = device;

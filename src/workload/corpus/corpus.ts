@@ -6,7 +6,7 @@ import type { Finding } from '../../dma-debug/channels.js';
 import type { CheckId } from '../../dma-debug/checks.js';
 import type { MachineOptions } from '../../machine/config.js';
 import type { MachineDeviceOptions } from '../../machine/devices.js';
-import { Machine } from '../../machine/machine.js';
+import { BaseMachine } from '../../machine/machine.js';
 import { once, type Scenario, type ScenarioResult } from '../scenario.js';
 
 /**
@@ -38,7 +38,7 @@ export type Verdict = `${CheckId} at ${string}`;
 
 /** A machine with a device, and a driver whose steps have names. */
 export class Lab {
-  readonly machine: Machine;
+  readonly machine: BaseMachine;
   readonly device: DmaDevice;
   /** What was found so far, with the step at which it was. */
   readonly findings: { finding: Finding; step: string }[] = [];
@@ -47,7 +47,7 @@ export class Lab {
   #step = '';
 
   constructor(mistake: Mistake) {
-    this.machine = new Machine({
+    this.machine = new BaseMachine({
       ...{ ram: '64MiB', dmaDebug: { allErrors: true }, memoryLimit: '256MiB' },
       ...mistake.machine,
     });
@@ -113,7 +113,7 @@ export function mistakeScenario(name: string, mistake: Mistake): Scenario {
     name,
     title: mistake.title,
     group: 'Mistakes with the DMA API',
-    drivers: [],
+    policies: [],
     run: () => once(() => run(name, mistake), name),
     describe: (result) => describe(mistake, result),
   };

@@ -1,11 +1,13 @@
 import { i915Driver } from '../../i915/driver.js';
+import { policyWith } from '../../i915/policy/index.js';
+import { kernelWith } from '../../kernels/kernels.js';
 import type { Lab, Mistake, Verdict } from './corpus.js';
 
 /** The bug of Linux commit e227330223a7, in the driver that had it. */
 
 /** One object is bound in its own address space and in the global one, unbound from both and freed; the driver is unbound. */
 function bindTwice(lab: Lab): void {
-  const gpu = lab.machine.addDriver(i915Driver, { gen: 8, driver: 'linux-4.1', ppgtt: 'full' });
+  const gpu = lab.machine.addDriver(i915Driver, { gen: 8, policy: policyWith(({ remaps }) => remaps), ppgtt: 'full' });
   const context = gpu.createContext();
   const object = gpu.createObject('64KiB');
   const own = object.bind(context.vm);
@@ -32,7 +34,7 @@ export const i915: Readonly<Record<string, Mistake>> = {
     title: 'i915 maps an object at each first bind, under dma-debug of its time',
     harm: HARM,
     commit: COMMIT,
-    machine: { kernel: 'linux-4.2' },
+    machine: { kernel: kernelWith(({ dmaDebug }) => !dmaDebug.growing) },
     kernel: ['LEAK_ON_UNBIND at unbind'],
     ours: OURS,
     run: bindTwice,

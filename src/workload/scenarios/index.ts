@@ -1,9 +1,9 @@
 import { checkFunction, checkLongCall, LONG_CALL, optionNames } from '../../core/arguments.js';
 import { checkInteger, invalidType, invalidValue } from '../../core/errors.js';
 import { type CallProgress, complete, inSlices, type Sliced } from '../../core/slices.js';
-import { DEFAULT_DRIVER } from '../../i915/policy/index.js';
+import { DEFAULT_POLICY } from '../../i915/policy/index.js';
 import { corpus } from '../corpus/index.js';
-import { DRIVER_NAMES, type Scenario, type ScenarioOptions, type ScenarioResult } from '../scenario.js';
+import { POLICY_NAMES, type Scenario, type ScenarioOptions, type ScenarioResult } from '../scenario.js';
 import { leak } from './leak.js';
 import { leakPaths } from './leak-paths.js';
 
@@ -13,10 +13,10 @@ export const scenarios: readonly Scenario[] = [leak, ...leakPaths, ...corpus];
 /**
  * Runs a named scenario: a leak path of i915, a common mistake with the DMA API, or `leak`, the whole sequence of the bug.
  * @param name as `gemdma run --list` shows it; upper and lower case are the same
- * @param options `driver` defaults to linux-4.2, `seed` to 1
+ * @param options `policy` defaults to i915-4.2, `seed` to 1
  * @throws TypeError when there is no such scenario, or it does not run under the driver
  * @example
- *   const { leakedMappings } = runScenario('L1', { driver: 'linux-4.1' });
+ *   const { leakedMappings } = runScenario('L1', { policy: 'i915-4.1' });
  */
 export function runScenario(name: string, options: Partial<ScenarioOptions> = {}): ScenarioResult {
   return complete(started(name, readScenario(options)));
@@ -28,7 +28,7 @@ export async function runScenarioAsync(name: string, options: Partial<ScenarioOp
   return inSlices(started(name, given), given.onProgress);
 }
 
-const SCENARIO_OPTIONS = optionNames<ScenarioOptions>({ ...LONG_CALL, driver: true, seed: true, onStep: true });
+const SCENARIO_OPTIONS = optionNames<ScenarioOptions>({ ...LONG_CALL, policy: true, seed: true, onStep: true });
 
 function readScenario(options: Partial<ScenarioOptions>): Partial<ScenarioOptions> {
   return checkLongCall(options, SCENARIO_OPTIONS);
@@ -38,10 +38,10 @@ function started(name: string, options: Partial<ScenarioOptions>): Sliced<Scenar
   if (typeof name !== 'string') throw invalidType('name', 'of type string', name);
   const scenario = scenarios.find((candidate) => candidate.name.toLowerCase() === name.toLowerCase());
   if (!scenario) throw invalidValue('name', 'a scenario (gemdma run --list shows them)', name);
-  const { driver = DEFAULT_DRIVER, seed = 1 } = options;
+  const { policy = DEFAULT_POLICY, seed = 1 } = options;
   checkInteger('seed', seed, 0, 0xffffffff);
   if (options.onStep !== undefined) checkFunction('onStep', options.onStep);
-  const allowed = scenario.drivers.length > 0 ? scenario.drivers : DRIVER_NAMES;
-  if (!allowed.includes(driver)) throw invalidValue('driver', `one of ${allowed.join(', ')}`, driver);
-  return scenario.run({ ...options, driver, seed });
+  const allowed = scenario.policies.length > 0 ? scenario.policies : POLICY_NAMES;
+  if (!allowed.includes(policy)) throw invalidValue('policy', `one of ${allowed.join(', ')}`, policy);
+  return scenario.run({ ...options, policy, seed });
 }

@@ -7,20 +7,25 @@ import { DMA_FROM_DEVICE } from '../../dma/transfer.js';
 import type { GpuContext } from '../../i915/context.js';
 import type { I915Device } from '../../i915/device.js';
 import { i915Driver } from '../../i915/driver.js';
-import type { KernelName } from '../../kernels/kernels.js';
-import { Machine } from '../../machine/machine.js';
+import { POLICIES, POLICY_NAMES } from '../../i915/policy/index.js';
+import { type KernelName, kernelWith } from '../../kernels/kernels.js';
+import { BaseMachine } from '../../machine/machine.js';
 import { Random } from '../../stress/engine/random.js';
-import type { DriverName, Scenario, ScenarioOptions, ScenarioResult } from '../scenario.js';
+import type { PolicyName, Scenario, ScenarioOptions, ScenarioResult } from '../scenario.js';
 
 /**
- * The bug of Linux commit e227330223a7 ("drm/i915: avoid leaking DMA mappings", 2015): the same work under a driver
+ * The bug of Linux commit e227330223a7 ("drm/i915: avoid leaking DMA mappings", 2015): the same work under a policy
  * that maps at bind and under one that maps in get_pages.
  *
  * Objects are bound in the global GTT and in the address spaces of contexts, unbound, bound again, used by CPU and GPU,
- * and freed, beside a network card that receives into pages of the same memory. Nothing here depends on which driver runs:
+ * and freed, beside a network card that receives into pages of the same memory. Nothing here depends on which policy runs:
  * every figure is read from the machine afterwards.
  */
 
+/** The commit that fixed it. */
+const COMMIT = 'e227330223a7';
+/** The kernel beneath: its dma-debug ends with its table of entries, as in 2015. */
+const KERNEL = kernelWith(({ dmaDebug }) => !dmaDebug.growing);
 /** Objects of the churn: enough to use up dma-debug's 65,536 entries at one lost object each. */
 const CHURN_OBJECTS = 8000;
 /** With the one that is looked at closely. */
@@ -61,7 +66,7 @@ export interface Innocent {
 }
 
 export interface LeakResult extends ScenarioResult {
-  driver: DriverName;
+  policy: PolicyName;
   kernel: KernelName;
   seed: number;
   /** Objects that lived and died, and binds of objects that were bound somewhere already. */
@@ -90,7 +95,7 @@ export interface LeakResult extends ScenarioResult {
 
 /** An i915 and a network card on one machine, and the work they do. */
 class Desk {
-  readonly machine: Machine;
+  readonly machine: BaseMachine;
   readonly gpu: I915Device;
   readonly nic: DmaDevice;
   readonly contexts: GpuContext[] = [];
@@ -100,9 +105,9 @@ class Desk {
   /** Binds of objects that were bound somewhere already. */
   furtherBinds = 0;
 
-  constructor(kernel: KernelName, { driver, seed }: ScenarioOptions, bits?: number) {
-    this.machine = new Machine({ kernel, ram: { size: '256MiB', fragmentation: 1 }, seed });
-    this.gpu = this.machine.addDriver(i915Driver, { gen: 8, ppgtt: 'full', driver });
+  constructor(kernel: KernelName, { policy, seed }: ScenarioOptions, bits?: number) {
+    this.machine = new BaseMachine({ kernel, ram: { size: '256MiB', fragmentation: 1 }, seed });
+    this.gpu = this.machine.addDriver(i915Driver, { gen: 8, ppgtt: 'full', policy });
     if (bits !== undefined) this.gpu.dmaDevice.setMask(bits);
     this.nic = this.machine.addDevice({ name: '0000:00:19.0', driver: 'e1000e', maskBits: 64 });
     this.#bits = bits;
@@ -222,12 +227,12 @@ const ALL_OBJECTS = CHURN_OBJECTS + SMALL_OBJECTS + TODAY_OBJECTS;
 function* churn(
   desk: Desk,
   objects: number,
-  { options: { driver, signal }, before }: Part,
+  { options: { policy, signal }, before }: Part,
   each: (done: number) => boolean,
 ): Sliced<number, CallProgress> {
   let done = 0;
   while (done < objects) {
-    yield { done: before + done, total: ALL_OBJECTS, what: `leak under ${driver}` };
+    yield { done: before + done, total: ALL_OBJECTS, what: `leak under ${policy}` };
     if (signal?.aborted) break;
     desk.life();
     if (++done % RECEIVE_EVERY === 0) desk.receive();
@@ -240,7 +245,7 @@ const NOT_TRIED: LeakResult['smallDomain'] = { bits: SMALL_BITS, failedAfter: nu
 
 /** The GPU can address little: when does its address space run out? */
 function* smallDomain(options: ScenarioOptions): Sliced<LeakResult['smallDomain'], CallProgress> {
-  using desk = new Desk('linux-4.2', options, SMALL_BITS);
+  using desk = new Desk(KERNEL, options, SMALL_BITS);
   const result: LeakResult['smallDomain'] = { ...NOT_TRIED };
   desk.open();
   try {
@@ -256,9 +261,12 @@ function* smallDomain(options: ScenarioOptions): Sliced<LeakResult['smallDomain'
   return result;
 }
 
-/** A kernel of today reports an overlap at once, at the second mapping. */
+/** A kernel that reports overlaps does so at once, at the second mapping. */
 function* innocentDevice(options: ScenarioOptions): Sliced<Innocent | null, CallProgress> {
-  using desk = new Desk('linux-6.12', options);
+  using desk = new Desk(
+    kernelWith(({ dmaDebug }) => dmaDebug.reportsOverlap),
+    options,
+  );
   let innocent: Innocent | null = null;
   let done = 0;
   desk.open();
@@ -285,9 +293,8 @@ function leftBy({ machine: { dmaDebug } }: Desk, cacheline: number): string {
 }
 
 function* runLeak(options: ScenarioOptions): Sliced<LeakResult, CallProgress> {
-  const { driver, seed, signal } = options;
-  const kernel = 'linux-4.2';
-  using desk = new Desk(kernel, options);
+  const { policy, seed, signal } = options;
+  using desk = new Desk(KERNEL, options);
   const { machine, gpu } = desk;
   const before = desk.iova();
   const counts = gpu.dmaDevice.counts;
@@ -311,8 +318,8 @@ function* runLeak(options: ScenarioOptions): Sliced<LeakResult, CallProgress> {
   const leakers = byObject.filter((group) => group.lost > 0);
   const result: LeakResult = {
     scenario: 'leak',
-    driver,
-    kernel,
+    policy,
+    kernel: KERNEL,
     seed,
     ok: false,
     objects: objects + 1,
@@ -342,13 +349,10 @@ function* runLeak(options: ScenarioOptions): Sliced<LeakResult, CallProgress> {
   return { ...result, ok: asTheKernel(result) };
 }
 
-/** Whether the driver loses a mapping with every further bind, as i915 did before the commit. */
-const LOSES: Readonly<Record<DriverName, boolean>> = { 'linux-3.18': true, 'linux-4.1': true, 'linux-4.2': false };
-
 /** Every symptom of the commit message, or none of them. */
 function asTheKernel(result: LeakResult): boolean {
   const { exhibit, smallDomain, dmaDebug } = result;
-  const losses = LOSES[result.driver] ? result.furtherBinds : 0;
+  const losses = POLICIES[result.policy].remaps ? result.furtherBinds : 0;
   const symptoms = [
     smallDomain.failedAfter !== null,
     dmaDebug.disabled,
@@ -366,8 +370,8 @@ function asTheKernel(result: LeakResult): boolean {
 
 export const leak: Scenario = {
   name: 'leak',
-  title: 'the commit that began it all: map at bind (4.1) or in get_pages (4.2)',
+  title: 'the commit that began it all: before it i915 maps at bind, after it in get_pages',
   group: 'the main job',
-  drivers: ['linux-4.1', 'linux-4.2'],
+  policies: POLICY_NAMES.filter((name) => [POLICIES[name].since, POLICIES[name].until].includes(COMMIT)),
   run: runLeak,
 };

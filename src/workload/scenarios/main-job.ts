@@ -1,11 +1,11 @@
 import type { CallProgress, LongCallOptions, Sliced } from '../../core/slices.js';
 import { inSlices } from '../../core/slices.js';
 import { i915Driver } from '../../i915/driver.js';
-import { Machine } from '../../machine/machine.js';
+import { BaseMachine } from '../../machine/machine.js';
 import type { VerifyResult } from '../../recordings/recording.js';
 import { verifyAsync } from '../../recordings/verify.js';
 import { busy } from '../bench/measure.js';
-import type { DriverName } from '../scenario.js';
+import type { PolicyName } from '../scenario.js';
 import { type LeakResult, leak } from './leak.js';
 
 /**
@@ -14,7 +14,7 @@ import { type LeakResult, leak } from './leak.js';
  */
 
 export interface Throughput {
-  driver: DriverName;
+  policy: PolicyName;
   /** Lives of objects: created, bound in two address spaces, unbound, freed. */
   objectsPerSecond: number;
   /** dma_map_sg calls, and pages that they mapped. */
@@ -47,25 +47,23 @@ export async function runMainJob(
   recording: { path: string; name: string },
   { signal, onProgress }: LongCallOptions = {},
 ): Promise<MainJobResult> {
-  const { drivers } = leak;
-  const total = drivers.length * (SHARES.policy + SHARES.measure) + SHARES.replay;
+  const total = leak.policies.length * (SHARES.policy + SHARES.measure) + SHARES.replay;
   let before = 0;
   const part = (share: number) => (progress: CallProgress) =>
     onProgress?.({ ...progress, done: before + (share * progress.done) / progress.total, total });
   const result: MainJobResult = { seed, policies: [], replay: null, throughput: [], ok: false };
-  for (const driver of drivers) {
-    const { policy } = SHARES;
-    const came = await inSlices(leak.run({ driver, seed, signal }), part(policy));
+  for (const policy of leak.policies) {
+    const came = await inSlices(leak.run({ policy, seed, signal }), part(SHARES.policy));
     if (signal?.aborted) return { ...result, interrupted: true };
     result.policies.push(came as LeakResult);
-    before += policy;
+    before += SHARES.policy;
   }
   const replay = await verifyAsync(recording.path, { signal, onProgress: part(SHARES.replay) });
   if (signal?.aborted) return { ...result, interrupted: true };
   result.replay = { ...replay, file: recording.name };
   before += SHARES.replay;
-  for (const driver of drivers) {
-    const came = await inSlices(measure(driver, seed, signal), part(SHARES.measure));
+  for (const policy of leak.policies) {
+    const came = await inSlices(measure(policy, seed, signal), part(SHARES.measure));
     if (signal?.aborted) return { ...result, interrupted: true };
     result.throughput.push(came);
     before += SHARES.measure;
@@ -74,12 +72,12 @@ export async function runMainJob(
 }
 
 function* measure(
-  driver: DriverName,
+  policy: PolicyName,
   seed: number,
   signal?: LongCallOptions['signal'],
 ): Sliced<Throughput, CallProgress> {
-  using machine = new Machine({ ram: { size: '256MiB', fragmentation: 1 }, dmaDebug: false, seed });
-  const gpu = machine.addDriver(i915Driver, { gen: 8, ppgtt: 'full', driver });
+  using machine = new BaseMachine({ ram: { size: '256MiB', fragmentation: 1 }, dmaDebug: false, seed });
+  const gpu = machine.addDriver(i915Driver, { gen: 8, ppgtt: 'full', policy });
   const { vm } = gpu.createContext();
   const lives = (): void => {
     for (let i = 0; i < BATCH; ++i) {
@@ -101,13 +99,13 @@ function* measure(
     lives();
     objects += BATCH;
     elapsed = performance.now() - start;
-    yield { done: Math.min(elapsed, MEASURE_MS), total: MEASURE_MS, what: `throughput of ${driver}` };
+    yield { done: Math.min(elapsed, MEASURE_MS), total: MEASURE_MS, what: `throughput of ${policy}` };
   } while (elapsed < MEASURE_MS && !signal?.aborted);
   const after = gpu.dmaDevice.counts;
   const { user, system } = process.cpuUsage(cpu);
   const rate = (count: number): number => Math.round((count / elapsed) * 1000);
   return {
-    driver,
+    policy,
     objectsPerSecond: rate(objects),
     mappingsPerSecond: rate(after.maps - before.maps),
     pagesPerSecond: rate(after.pagesMapped - before.pagesMapped),

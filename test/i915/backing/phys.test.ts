@@ -4,7 +4,7 @@ import { gpuOn, iovaRanges, KiB, pattern } from '../gpu.js';
 
 describe('phys', () => {
   test('the contents move to one contiguous buffer, and back with the pages when they were written', () => {
-    const { gpu, machine } = gpuOn({ driver: 'linux-4.1' });
+    const { gpu, machine } = gpuOn({ policy: 'i915-4.1' });
     const object = gpu.createObject('64KiB');
     object.pwrite(0, pattern(64 * KiB));
     object.attachPhys(4096);
@@ -23,23 +23,20 @@ describe('phys', () => {
     );
   });
 
-  test.each(['linux-3.18', 'linux-4.1', 'linux-4.2'] as const)(
-    '%s never maps it: it is one coherent buffer',
-    (driver) => {
-      const { gpu, machine } = gpuOn({ driver, gen: 8, ppgtt: 'full' });
-      const { vm } = gpu.createContext();
-      gpu.createObject('64KiB').bind(vm);
-      const before = iovaRanges(machine, gpu);
-      const object = gpu.createObject('64KiB');
-      object.attachPhys(4096);
-      expect(iovaRanges(machine, gpu) - before).toBe(1);
-      object.bind(gpu.ggtt);
-      object.bind(vm);
-      expect([object.maps, iovaRanges(machine, gpu) - before]).toEqual([0, 1]);
-      object.release();
-      expect(iovaRanges(machine, gpu)).toBe(before);
-    },
-  );
+  test.each(['i915-3.18', 'i915-4.1', 'i915-4.2'] as const)('%s never maps it: it is one coherent buffer', (policy) => {
+    const { gpu, machine } = gpuOn({ policy, gen: 8, ppgtt: 'full' });
+    const { vm } = gpu.createContext();
+    gpu.createObject('64KiB').bind(vm);
+    const before = iovaRanges(machine, gpu);
+    const object = gpu.createObject('64KiB');
+    object.attachPhys(4096);
+    expect(iovaRanges(machine, gpu) - before).toBe(1);
+    object.bind(gpu.ggtt);
+    object.bind(vm);
+    expect([object.maps, iovaRanges(machine, gpu) - before]).toEqual([0, 1]);
+    object.release();
+    expect(iovaRanges(machine, gpu)).toBe(before);
+  });
 
   test('errors in the order of checks', () => {
     const { gpu, machine } = gpuOn();
@@ -59,7 +56,7 @@ describe('phys', () => {
   });
 
   test('without memory for the copy it stays what it was; what cannot be written back is lost, as in the kernel', () => {
-    const { gpu, machine } = gpuOn({ driver: 'linux-4.2' });
+    const { gpu, machine } = gpuOn({ policy: 'i915-4.2' });
     const object = gpu.createObject('64KiB');
     object.pwrite(0, pattern(64 * KiB));
     const ranges = iovaRanges(machine, gpu);
@@ -80,7 +77,7 @@ describe('phys', () => {
   });
 
   test('an object of another GPU with the same number has nothing to do with its buffer', () => {
-    const { gpu, machine } = gpuOn({ driver: 'linux-4.2' });
+    const { gpu, machine } = gpuOn({ policy: 'i915-4.2' });
     const other = machine.addI915({});
     const object = gpu.createObject('64KiB');
     object.attachPhys(4096);

@@ -3,7 +3,7 @@ import { gpuOn, iovaRanges, MiB, pattern } from '../gpu.js';
 
 describe('stolen memory', () => {
   test('objects are contiguous, always have their pages, and are never mapped', () => {
-    const { gpu, machine } = gpuOn({ stolen: '8MiB', driver: 'linux-4.1' });
+    const { gpu, machine } = gpuOn({ stolen: '8MiB', policy: 'i915-4.1' });
     const before = iovaRanges(machine, gpu);
     const one = gpu.createStolen('1MiB');
     const two = gpu.createStolen('64KiB');

@@ -13,7 +13,7 @@ const thrower = (): never => {
 };
 
 function policyOn(policy: Partial<MappingPolicy>): { machine: Machine; gpu: I915Device } {
-  return gpuOn({ gen: 8, ppgtt: 'full', policy: { ...POLICIES['linux-4.2'], name: 'mine', ...policy } });
+  return gpuOn({ gen: 8, ppgtt: 'full', policy: { ...POLICIES['i915-4.2'], name: 'mine', ...policy } });
 }
 
 /** Who a mapping that is made now is put down to. */

@@ -1,14 +1,14 @@
 import { describe, expect, test } from 'vitest';
 import { FAULT_IOVA } from '../../../src/core/generated/constants.js';
-import { DRIVER_NAMES, type DriverName } from '../../../src/i915/policy/index.js';
+import { POLICY_NAMES, type PolicyName } from '../../../src/i915/policy/index.js';
 import type { MappingPolicy } from '../../../src/i915/policy/policy.js';
 import { gpuOn, iovaRanges, pattern } from '../gpu.js';
 
-const full = (driver: DriverName): ReturnType<typeof gpuOn> => gpuOn({ gen: 8, ppgtt: 'full', driver });
+const full = (policy: PolicyName): ReturnType<typeof gpuOn> => gpuOn({ gen: 8, ppgtt: 'full', policy });
 
 describe('when an object is mapped', () => {
-  test.each(DRIVER_NAMES)('%s: pages, bind, second bind, unbind, unbind, put', (driver) => {
-    const { gpu } = full(driver);
+  test.each(POLICY_NAMES)('%s: pages, bind, second bind, unbind, unbind, put', (policy) => {
+    const { gpu } = full(policy);
     const { vm } = gpu.createContext();
     const object = gpu.createObject('1MiB');
     const counts: string[] = [];
@@ -27,27 +27,27 @@ describe('when an object is mapped', () => {
     say();
     expect(counts).toEqual(
       {
-        'linux-3.18': ['0-0', '1-0', '2-0', '2-1', '2-2', '2-2'],
-        'linux-4.1': ['0-0', '1-0', '2-0', '2-0', '2-1', '2-1'],
-        'linux-4.2': ['1-0', '1-0', '1-0', '1-0', '1-0', '1-1'],
-      }[driver],
+        'i915-3.18': ['0-0', '1-0', '2-0', '2-1', '2-2', '2-2'],
+        'i915-4.1': ['0-0', '1-0', '2-0', '2-0', '2-1', '2-1'],
+        'i915-4.2': ['1-0', '1-0', '1-0', '1-0', '1-0', '1-1'],
+      }[policy],
     );
   });
 
   test('since 4.2 every address space shows the same DMA addresses, before, the second bind has others', () => {
-    for (const driver of ['linux-4.1', 'linux-4.2'] as const) {
-      const { gpu, machine } = full(driver);
+    for (const policy of ['i915-4.1', 'i915-4.2'] as const) {
+      const { gpu, machine } = full(policy);
       const { vm } = gpu.createContext();
       const object = gpu.createObject('64KiB');
       const own = object.bind(vm);
       const global = object.bind(gpu.ggtt);
       const address = (vma: typeof own): number => machine.core.exports.gpuTranslate(vma.vm.handle, vma.start, false);
-      expect(address(own) === address(global)).toBe(driver === 'linux-4.2');
+      expect(address(own) === address(global)).toBe(policy === 'i915-4.2');
     }
   });
 
   test('before 4.2 the older vma goes on working through the mapping that was lost', () => {
-    const { gpu } = full('linux-4.1');
+    const { gpu } = full('i915-4.1');
     const { vm } = gpu.createContext();
     const object = gpu.createObject('64KiB');
     object.pwrite(0, pattern(100));
@@ -57,7 +57,7 @@ describe('when an object is mapped', () => {
   });
 
   test('3.18: the first vma to go takes the mapping of the others with it: the GPU faults', () => {
-    const { gpu } = full('linux-3.18');
+    const { gpu } = full('i915-3.18');
     const { vm } = gpu.createContext();
     const object = gpu.createObject('64KiB');
     const own = object.bind(vm);
@@ -67,7 +67,7 @@ describe('when an object is mapped', () => {
   });
 
   test('since 4.2 maps less unmaps is the number of objects with pages; nothing is left at the end', () => {
-    const { gpu, machine } = full('linux-4.2');
+    const { gpu, machine } = full('i915-4.2');
     const { vm } = gpu.createContext();
     const warm = gpu.createObject('1MiB');
     warm.bind(vm);
@@ -85,8 +85,8 @@ describe('when an object is mapped', () => {
     expect(iovaRanges(machine, gpu)).toBe(before);
   });
 
-  test.each(DRIVER_NAMES)('%s: with an aliasing PPGTT there is one vma, and no leak', (driver) => {
-    const { gpu, machine } = gpuOn({ gen: 7, ppgtt: 'aliasing', driver });
+  test.each(POLICY_NAMES)('%s: with an aliasing PPGTT there is one vma, and no leak', (policy) => {
+    const { gpu, machine } = gpuOn({ gen: 7, ppgtt: 'aliasing', policy });
     const before = iovaRanges(machine, gpu);
     const object = gpu.createObject('1MiB');
     object.bind(gpu.ggtt);
@@ -105,22 +105,22 @@ describe('a failed map', () => {
   }
 
   test('is ENOMEM from getPages of shmem since 4.2, ENOSPC from bind before; nothing is left behind', () => {
-    for (const [driver, code] of [
-      ['linux-4.1', 'ENOSPC'],
-      ['linux-4.2', 'ENOMEM'],
+    for (const [policy, code] of [
+      ['i915-4.1', 'ENOSPC'],
+      ['i915-4.2', 'ENOMEM'],
     ] as const) {
-      const { gpu } = gpuOn({ gen: 8, ppgtt: 'none', driver });
+      const { gpu } = gpuOn({ gen: 8, ppgtt: 'none', policy });
       fill(gpu);
       const object = gpu.createObject('1MiB');
       expect(() => object.bind(gpu.ggtt)).toThrow(code);
       expect([object.pagesPinCount, object.vmas.length, object.maps]).toEqual([0, 0, 0]);
-      expect(object.pages !== 0).toBe(driver === 'linux-4.1');
+      expect(object.pages !== 0).toBe(policy === 'i915-4.1');
       object.release();
     }
   });
 
   test('leaves pages dangling with the historic defect: the next getPages says they are there', () => {
-    const { gpu } = gpuOn({ ppgtt: 'none', driver: 'linux-4.2', defects: { danglingPages: true } });
+    const { gpu } = gpuOn({ ppgtt: 'none', policy: 'i915-4.2', defects: { danglingPages: true } });
     fill(gpu);
     const object = gpu.createObject('64KiB');
     expect(() => object.getPages()).toThrow(/ENOMEM/);
@@ -129,7 +129,7 @@ describe('a failed map', () => {
   });
 
   test('can be retried after shrinking, as later kernels do', () => {
-    const { gpu, machine } = gpuOn({ ppgtt: 'none', driver: 'linux-4.2', shrinkAndRemap: true });
+    const { gpu, machine } = gpuOn({ ppgtt: 'none', policy: 'i915-4.2', shrinkAndRemap: true });
     const idle = gpu.createObject('64KiB');
     idle.getPages();
     // With 32 bits there is one attempt to fail, not one below 4 GiB and one above.
@@ -143,14 +143,14 @@ describe('a failed map', () => {
 
 describe('page tables', () => {
   test('4.1 makes all 2,052 of a gen8 PPGTT with the context; 4.2 with the binds, and keeps them until the end', () => {
-    const { gpu: old, machine } = full('linux-4.1');
+    const { gpu: old, machine } = full('i915-4.1');
     const before = iovaRanges(machine, old);
     const context = old.createContext();
     expect(iovaRanges(machine, old) - before).toBe(2052);
     context.release();
     expect(iovaRanges(machine, old)).toBe(before);
 
-    const { gpu, machine: later } = full('linux-4.2');
+    const { gpu, machine: later } = full('i915-4.2');
     const start = iovaRanges(later, gpu);
     const { vm } = gpu.createContext();
     const few = iovaRanges(later, gpu) - start;
@@ -187,7 +187,7 @@ describe('a policy of your own', () => {
     object.release();
     expect(calls).toEqual(['getPages 1', 'bind 1 1', 'unbind 1 1', 'lastVma 1', 'putPages 1', 'purge 1']);
     expect(iovaRanges(machine, gpu)).toBe(before);
-    expect(gpu.config.driver).toBe('listener');
+    expect(gpu.config.policy).toBe('listener');
   });
 
   test('that refuses fails the operation with its errno', () => {

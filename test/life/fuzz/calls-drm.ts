@@ -3,7 +3,7 @@ import { DmaBuf, type DmaBufAttachment } from '../../../src/drm/dma-buf.js';
 import { Process } from '../../../src/drm/process.js';
 import { SystemHeap } from '../../../src/drm/system-heap.js';
 import type { GemObject } from '../../../src/i915/object.js';
-import { DRIVER_NAMES, POLICIES } from '../../../src/i915/policy/index.js';
+import { POLICIES, POLICY_NAMES } from '../../../src/i915/policy/index.js';
 import type { Vma } from '../../../src/i915/vma.js';
 import { bytes, type Call, callback, LENGTHS, on, opts, some } from './calls-common.js';
 import { type Source, WRONG } from './source.js';
@@ -110,7 +110,7 @@ export function driverCalls(again: Call): Record<string, Call> {
     addGpu: (w, s) => {
       if (!w.hasDrivers || w.gpus.length > 4) return;
       const turn = callback(w, s, again);
-      const base = POLICIES[s.pick(DRIVER_NAMES)];
+      const base = POLICIES[s.pick(POLICY_NAMES)];
       const hook =
         (name: 'bind' | 'unbind' | 'getPages' | 'putPages') =>
         (o: GemObject, v: Vma): number | undefined => {
@@ -124,8 +124,13 @@ export function driverCalls(again: Call): Record<string, Call> {
         opts(s, {
           gen: [6, 7, 8, 9, 99, '8'],
           ppgtt: ['none', 'aliasing', 'full', 'full-48bit'],
-          driver: DRIVER_NAMES,
-          policy: [hooked, base, { name: 'x', bind: async () => 0 }, { ...base, bind: () => Number.NaN }],
+          policy: [
+            ...POLICY_NAMES,
+            hooked,
+            base,
+            { name: 'x', bind: async () => 0 },
+            { ...base, bind: () => Number.NaN },
+          ],
           stolen: ['4MiB', 0, 5],
           ggtt: ['1GiB', '2GiB'],
           defects: [{ danglingPages: true }, { nope: true }],

@@ -31,7 +31,7 @@ import type { World } from './world.js';
 
 /** Calls of the machine and of the DMA API, and the list of all. */
 
-const MODELS = ['linux-4.2', 'linux-6.12', 'rcache', 'fast'];
+const ALLOCATORS = ['tree-4.2', 'tree-6.12', 'rcache', 'fast'];
 
 const DRIVER_CALLS = driverCalls(anyCall);
 
@@ -171,7 +171,7 @@ const CALLS: Record<string, Call> = {
           levels: [3, 4, 5, 2],
           width: [21, 30, 39, 48, 53, 57],
           pageSizes: [0x1000, 0x201000, 0x40201000, 1],
-          allocator: MODELS,
+          allocator: ALLOCATORS,
           reserved: [[[0, 5]], [[1, 2 ** 40]], [[5, 1]], [], [[2 ** 52 - 1, 2 ** 52 - 1]]],
           flushQueue: [{ entries: 4 }, { entries: 3 }, { milliseconds: 1 }, { x: 1 }],
           mergeSegments: [true, false],
@@ -210,7 +210,7 @@ const CALLS: Record<string, Call> = {
       new IovaDomain(
         w.one(w.machines, s),
         opts(s, {
-          model: MODELS,
+          allocator: ALLOCATORS,
           granule: [4096, 65536, 5000],
           startPfn: [1, 8, 2 ** 50],
           cpus: [1, 2, 64, 65],

@@ -62,15 +62,16 @@ export function declared(entries: readonly string[]): Declared {
     const name = plain.symbol?.name ?? '';
     if (name === 'Uint8Array') return { kind: 'bytes' };
     if (checker.isArrayType(plain) || name === 'ArrayLike') return { kind: 'list' };
-    if (plain.isClass() || (plain.symbol?.flags ?? 0) & ts.SymbolFlags.Class) return { kind: 'object', type: name };
-    // Interfaces that stand for a class of the library.
+    // Types that stand for a class of the library.
     const stands: Record<string, string> = {
+      BaseMachine: 'Machine',
       DmaHost: 'Machine',
       CoreHost: 'Machine',
       IovaHost: 'Machine',
       DebugDevice: 'DmaDevice',
     };
     if (name in stands) return { kind: 'object', type: stands[name] };
+    if (plain.isClass() || (plain.symbol?.flags ?? 0) & ts.SymbolFlags.Class) return { kind: 'object', type: name };
     return { kind: 'plain' };
   }
 

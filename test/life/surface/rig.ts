@@ -30,7 +30,13 @@ export function rig(machine: Machine = bare()): Rig {
   const { request } = gpu.execbuffer(gpu.createContext(), [{ object: gpu.createObject(PAGE) }], { busy: 0 });
   const domain = new DmaDomain(machine);
   const objects = {
-    ...{ Machine: machine, PhysicalMemory: machine.ram, BouncePool: machine.swiotlb!, Iommu: machine.iommu },
+    ...{
+      Machine: machine,
+      BaseMachine: machine,
+      PhysicalMemory: machine.ram,
+      BouncePool: machine.swiotlb!,
+      Iommu: machine.iommu,
+    },
     ...{ EventLog: machine.events, VirtualClock: machine.clock, DmaDebug: machine.dmaDebug },
     MachineSnapshot: machine.snapshot(),
     DmaDevice: device,

@@ -40,9 +40,9 @@ describe('a benchmark run', () => {
   });
 
   test('an object’s life has one mapping under the fixed policy and two under the one that leaks', async () => {
-    const fixed = await runBench({ ...quick, mode: 'object', granule: 16, driver: 'linux-4.2' });
+    const fixed = await runBench({ ...quick, mode: 'object', granule: 16, policy: 'i915-4.2' });
     expect(fixed.mappings).toBe(fixed.batches * fixed.batch);
-    const leaky = await runBench({ ...quick, mode: 'object', granule: 16, driver: 'linux-4.1' });
+    const leaky = await runBench({ ...quick, mode: 'object', granule: 16, policy: 'i915-4.1' });
     const left = ({ counters }: BenchResult): number => counters.maps - counters.unmaps;
     expect(left(fixed)).toBeLessThan(100);
     expect(left(leaky), 'every object leaves a mapping behind').toBeGreaterThanOrEqual(leaky.mappings);

@@ -3,7 +3,7 @@ import { complete } from '../../../src/core/slices.js';
 import { corpus, mistakes } from '../../../src/workload/corpus/index.js';
 import { scenarios } from '../../../src/workload/scenarios/index.js';
 
-const options = { driver: 'linux-4.1', seed: 1 } as const;
+const options = { policy: 'i915-4.1', seed: 1 } as const;
 
 describe('the corpus of mistakes', () => {
   test.each(corpus.map((scenario) => [scenario.name, scenario] as const))('%s', (name, scenario) => {

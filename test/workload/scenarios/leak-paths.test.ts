@@ -21,14 +21,14 @@ describe('the leak matrix', () => {
   });
 
   for (const scenario of leakPaths) {
-    test.each(scenario.drivers.map((driver, i) => [driver, MATRIX[scenario.name][i]] as const))(
+    test.each(scenario.policies.map((policy, i) => [policy, MATRIX[scenario.name][i]] as const))(
       `${scenario.name} under %s loses %d`,
-      (driver, lost) => {
-        const result = complete(scenario.run({ driver, seed: 1 }));
+      (policy, lost) => {
+        const result = complete(scenario.run({ policy, seed: 1 }));
         expect(result).toMatchObject({
           ok: true,
           scenario: scenario.name,
-          driver,
+          policy,
           leakedMappings: lost,
           live: lost,
           // Every object that loses a mapping here has 1 MiB.
@@ -43,6 +43,6 @@ describe('the leak matrix', () => {
 
   test('under 3.18 what is lost has been unmapped elsewhere: as many calls, and one that finds nothing', () => {
     const [l1] = leakPaths;
-    expect(complete(l1.run({ driver: 'linux-3.18', seed: 1 }))).toMatchObject({ maps: 2, unmaps: 2, staleUnmaps: 1 });
+    expect(complete(l1.run({ policy: 'i915-3.18', seed: 1 }))).toMatchObject({ maps: 2, unmaps: 2, staleUnmaps: 1 });
   });
 });
