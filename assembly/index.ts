@@ -14,7 +14,7 @@ export { benchCreate, benchMap, benchPunch, benchUnmap } from './bench/bench';
 export { physRead, physWrite } from './ram/host';
 export { framesNumber, framesUnnumber } from './ram/numbered';
 export { blockOfPagesAlloc, pagesAlloc, pagesDrain } from './ram/pages';
-export { rangeAllocLow, rangeFree } from './ram/range';
+export { blockBelow, rangeAllocLow, rangeFree } from './ram/range';
 export { sgEntryOffset, sgEntrySize, sgNents, sgOrigNents } from './sg/entries';
 export {
   sgBytes, sgContiguous, sgDmaPage, sgDmaSegmentAddress, sgDmaSegmentLength, sgEntryAddress, sgFinish, sgRead, sgWrite,
@@ -69,10 +69,11 @@ export {
   dmaUnmapPage, dmaUnmapResource,
 } from './dma/host';
 export { deviceSetFlags, deviceSetMask, deviceSetSegments } from './device/device';
+export { deviceAddRange } from './device/host';
 export { deviceCreate } from './device/life';
 export { deviceDestroy } from './dma/device-life';
 export { dmaMapSg, dmaUnmapSg } from './dma/map';
-export { dmaMergeBoundary } from './dma/limits';
+export { dmaAddressingLimited, dmaMaskSupported, dmaMergeBoundary, dmaRequiredBits } from './dma/limits';
 export { dmaSyncSg } from './dma/sync';
 export { deferredFlush } from './iommu/deferred-list';
 export { flushQueueFlush } from './iommu/flush-queue';

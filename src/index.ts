@@ -20,10 +20,11 @@ export type { PhysicalMemory, RamStats } from './core/physical-memory.js';
 export type { AbortSignalLike, CallProgress, LongCallOptions } from './core/slices.js';
 export type { CoherentBuffer } from './dma/coherent.js';
 export { DmaDevice } from './dma/device.js';
-export type { DeviceOptions } from './dma/device-options.js';
+export type { BusWindow, DeviceOptions } from './dma/device-options.js';
 export { DmaDomain, type DomainOptions } from './dma/dma-domain.js';
 export type { DmaPool, DmaPoolOptions, PoolBlock } from './dma/dma-pool.js';
 export type { LinkedRange } from './dma/linked-range.js';
+export type { DmaPages } from './dma/pages.js';
 export {
   type BusMemory,
   type BusRegion,

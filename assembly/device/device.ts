@@ -3,7 +3,7 @@
 //
 //   device.ts    the record            life.ts   how it is made and freed       state.ts  the machine's list of devices
 //   mapping.ts   directions, attributes and the error value of a mapping
-//   counts.ts    mappings and pages per device
+//   counts.ts    mappings and pages per device      ranges.ts  addresses of a bus that differ from the CPU's
 
 import { Context } from '../memory/context';
 import { Guarded } from '../memory/lock';
@@ -31,6 +31,9 @@ export class DmaDevice {
   segmentBoundary: u64;
   maxSegment: u32;
   minAlignMask: u32;
+  /** BusRange records of a device whose addresses differ from the CPU's (dev->dma_range_map): a block; how many. */
+  ranges: usize;
+  rangeCount: u32;
   /** Next device of the machine. */
   next: DmaDevice | null;
 }
@@ -52,18 +55,29 @@ export const DEVICE_BEHIND_IOMMU: u32 = 16;
 export const DEVICE_ERROR_ZERO: u32 = 32;
 /** It came over a cable: what does not fill its pages is bounced behind an IOMMU (pci_dev.untrusted). */
 export const DEVICE_UNTRUSTED: u32 = 64;
+/** It has no mask at all (dev->dma_mask is NULL): nothing can be mapped. */
+export const DEVICE_NO_MASK: u32 = 128;
+/** It has ranges (ranges.ts): its addresses are not those of the CPU. */
+export const DEVICE_RANGES: u32 = 256;
+/** A mapping of it was bounced: syncs may have work (dma_skip_sync is false). */
+export const DEVICE_BOUNCED: u32 = 512;
 
-/** DMA_BIT_MASK(bits), 1 to 64. */
+/** Behind a domain these are mapped by functions of their own, and without translation those. */
+export const DEVICE_CHECKED_IOMMU: u32 = DEVICE_UNTRUSTED | DEVICE_NO_MASK;
+export const DEVICE_CHECKED_DIRECT: u32 = DEVICE_FORCE_BOUNCE | DEVICE_NO_MASK | DEVICE_RANGES;
+
+/** DMA_BIT_MASK(bits), 0 to 64. */
 // @ts-ignore: decorator
 @inline
 export function bitMask(bits: u32): u64 {
-  return 0xffffffffffffffff >> (64 - bits);
+  return bits == 0 ? 0 : 0xffffffffffffffff >> (64 - bits);
 }
 
-/** dma_set_mask and dma_set_coherent_mask: widths in bits, 1 to 64. */
+/** dma_set_mask and dma_set_coherent_mask: widths in bits, 1 to 64; 0 for a device without a mask. */
 export function deviceSetMask(dev: DmaDevice, bits: u32, coherentBits: u32): void {
   dev.mask = bitMask(bits);
   dev.coherentMask = bitMask(coherentBits);
+  deviceSetFlags(dev, bits == 0 ? DEVICE_NO_MASK : 0, DEVICE_NO_MASK);
 }
 
 /**

@@ -1,8 +1,9 @@
-// Counters of a device for the host (memory/host.ts).
+// Counters and windows of a device for the host (memory/host.ts).
 
-import { toHost } from '../memory/host';
+import { fromHost, toHost } from '../memory/host';
 import * as counts from './counts';
 import { DmaDevice } from './device';
+import * as ranges from './ranges';
 
 /** devicePagesMapped. */
 export function devicePagesMapped(dev: DmaDevice): f64 {
@@ -12,4 +13,9 @@ export function devicePagesMapped(dev: DmaDevice): f64 {
 /** devicePagesUnmapped. */
 export function devicePagesUnmapped(dev: DmaDevice): f64 {
   return toHost(counts.devicePagesUnmapped(dev));
+}
+
+/** deviceAddRange. */
+export function deviceAddRange(dev: DmaDevice, cpu: f64, bus: f64, size: f64): bool {
+  return ranges.deviceAddRange(dev, fromHost(cpu), fromHost(bus), fromHost(size));
 }

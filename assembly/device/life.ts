@@ -1,5 +1,6 @@
 // How a device is made and freed.
 
+import { blockFree } from '../memory/block';
 import { Context } from '../memory/context';
 import { addressOf, fieldOf, unlinkRecord } from '../memory/record';
 import { slabAllocZeroed, slabCacheAt, slabFree } from '../memory/slab';
@@ -38,6 +39,7 @@ export function deviceCreate(ctx: Context, id: u32, sourceId: u32): DmaDevice | 
 
 /** Frees the record of a device. */
 export function deviceFree(dev: DmaDevice): void {
+  if (dev.ranges != 0) blockFree(dev.ctx, dev.ranges);
   const state = devicesOf(dev.ctx);
   unlinkRecord(fieldOf(state, offsetof<DeviceState>('devices')), addressOf(dev), offsetof<DmaDevice>('next'));
   slabFree(state.deviceCache!, dev);

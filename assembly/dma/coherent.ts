@@ -10,7 +10,7 @@ import { iommuMap, iommuMapPfns } from '../iommu/ops';
 import { Context, cpuOf } from '../memory/context';
 import { blockOfPagesAlloc, pagesAlloc, pagesFree } from '../ram/pages';
 import { blockBelow, rangeFree as framesFree } from '../ram/range';
-import { MAX_ORDER, PAGE_SHIFT, ZONE_DMA32, ZONE_NORMAL } from '../ram/ram';
+import { DMA_ZONE_MASK, MAX_ORDER, PAGE_SHIFT, ZONE_DMA32, ZONE_NORMAL } from '../ram/ram';
 import { REASON_DMA_BAD_SIZE, REASON_DMA_NO_PAGES, setReason } from '../reason';
 import { EVENT_DMA_ALLOC, EVENT_DMA_FREE, emit } from '../events/events';
 import { SG_MAX_ENTRY, sgFinish, sgReserve } from '../sg/build';
@@ -18,15 +18,22 @@ import { setOneSegment, sgSegmentAddress } from '../sg/segments';
 import { SG_MAPPED, SG_ONE_RUN, SG_OWNS_PAGES, SgTable, sgDestroy } from '../sg/sg-table';
 import { countMapped, countUnmapped } from '../device/counts';
 import { DmaDevice, OPS_IOMMU } from '../device/device';
+import { NO_ADDRESS, dmaToPhys, physToDma } from '../device/ranges';
 import { DMA_ATTR_ALLOC_SINGLE_PAGES, DMA_ATTR_FORCE_CONTIGUOUS } from '../device/mapping';
-import { cookieOf, dmaDomainOf, rangeAlloc, rangeFree, refusesAlignment, unmapRange } from './iommu';
+import { NO_MASK_ALLOC, NO_MASK_ALLOC_PAGES, refuseNoMask } from './no-mask';
+import { cookieOf, dmaDomainOf, protOf, rangeAlloc, rangeFree, refusesAlignment, unmapRange } from './iommu';
 
 /** Order of a 2 MiB leaf: the only larger order that is tried. */
 const LARGE_ORDER: u32 = 9;
-/** The last addresses of ZONE_DMA32 and of ZONE_DMA, and the pfn behind the latter. */
+/** The last address of ZONE_DMA32, and the pfn behind ZONE_DMA. */
 const HIGH_MASK: u64 = 0xffffffff;
-const DMA_ZONE_MASK: u64 = 0xffffff;
 const DMA_ZONE_END: u32 = 0x1000;
+/** Beside a driver's attributes: dma-debug is told by the caller, or not at all. */
+export const ALLOC_UNTRACKED: u32 = 1 << 16;
+/** The range is one of a streaming mapping (dma_alloc_pages): the streaming mask bounds it, its direction is in the bits from 18 on. */
+export const ALLOC_STREAMING: u32 = 1 << 17;
+export const ALLOC_DIRECTION: u32 = 18;
+
 // Zones in the order in which they are tried.
 const GFP_NORMAL: u32 = 0;
 const GFP_DMA32: u32 = 1;
@@ -44,6 +51,10 @@ export function dmaAllocCoherent(dev: DmaDevice, length: u32, attrs: u32): SgTab
     setReason(ctx, REASON_DMA_BAD_SIZE);
     return null;
   }
+  if (dev.coherentMask == 0) {
+    refuseNoMask(dev, (attrs & ALLOC_STREAMING) != 0 ? NO_MASK_ALLOC_PAGES : NO_MASK_ALLOC);
+    return null;
+  }
   const buffer = sgReserve(ctx, pages);
   if (buffer == null) {
     setReason(ctx, REASON_DMA_NO_PAGES);
@@ -51,8 +62,7 @@ export function dmaAllocCoherent(dev: DmaDevice, length: u32, attrs: u32): SgTab
   }
   const translated = dev.ops == OPS_IOMMU;
   const scattered = translated && (attrs & DMA_ATTR_FORCE_CONTIGUOUS) == 0;
-  const reach: u64 = translated ? u64.MAX_VALUE : dev.coherentMask;
-  if (scattered ? !takeFrames(ctx, pages, buffer.pfns, attrs) : !takeBlock(ctx, reach, pages, buffer.pfns)) {
+  if (scattered ? !takeFrames(ctx, pages, buffer.pfns, attrs) : !takeBlock(dev, translated, pages, buffer.pfns)) {
     sgDestroy(buffer);
     setReason(ctx, REASON_DMA_NO_PAGES);
     return null;
@@ -76,33 +86,34 @@ export function dmaAllocCoherent(dev: DmaDevice, length: u32, attrs: u32): SgTab
 export function dmaMapCoherent(dev: DmaDevice, buffer: SgTable, length: u32, attrs: u32): i32 {
   if (buffer.pfns == 0 || buffer.offset != 0) return EINVAL;
   const phys = <u64>load<u32>(buffer.pfns) << PAGE_SHIFT;
-  let address = phys;
+  let address = physToDma(dev, phys);
   if (dev.ops == OPS_IOMMU) {
     if ((attrs & DMA_ATTR_FORCE_CONTIGUOUS) != 0 && dev.minAlignMask > 0xfff && refusesAlignment(dev)) return ENOMEM;
-    address = mapFrames(dev, buffer);
+    const streaming = (attrs & ALLOC_STREAMING) != 0;
+    const mask = streaming ? dev.mask : dev.coherentMask;
+    address = mapFrames(dev, buffer, mask, streaming ? protOf(attrs >> ALLOC_DIRECTION) : PROT_READ | PROT_WRITE);
     if (address == 0) return ENOMEM;
   }
   setOneSegment(buffer, address, length);
   buffer.flags |= SG_MAPPED;
   countMapped(dev, buffer.pageCount);
   const ctx = dev.ctx;
-  if (ctx.dmaDebug != 0) debugAllocCoherent(dev, phys, length, address, attrs);
+  if (ctx.dmaDebug != 0 && (attrs & ALLOC_UNTRACKED) == 0) debugAllocCoherent(dev, phys, length, address, attrs);
   if (ctx.events != 0) emit(ctx, EVENT_DMA_ALLOC, dev.id, address, phys, length, 0, 0);
   return 0;
 }
 
-function mapFrames(dev: DmaDevice, buffer: SgTable): u64 {
+function mapFrames(dev: DmaDevice, buffer: SgTable, mask: u64, prot: u32): u64 {
   const domain = dmaDomainOf(dev);
   const cookie = cookieOf(domain);
   const pages = buffer.pageCount;
-  const pfn = rangeAlloc(dev, cookie, pages, dev.coherentMask);
+  const pfn = rangeAlloc(dev, cookie, pages, mask);
   if (pfn == 0) return 0;
   const iova = pfn << PAGE_SHIFT;
-  const both = PROT_READ | PROT_WRITE;
   const first = <u64>load<u32>(buffer.pfns) << PAGE_SHIFT;
   const rc = (buffer.flags & SG_ONE_RUN) != 0
-    ? iommuMap(domain, iova, first, <u64>pages << PAGE_SHIFT, both)
-    : iommuMapPfns(domain, iova, buffer.pfns, pages, both);
+    ? iommuMap(domain, iova, first, <u64>pages << PAGE_SHIFT, prot)
+    : iommuMapPfns(domain, iova, buffer.pfns, pages, prot);
   if (rc == 0) return iova;
   rangeFree(cookie, pfn, pages);
   return 0;
@@ -125,18 +136,20 @@ function takeFrames(ctx: Context, n: u32, dest: usize, attrs: u32): bool {
 }
 
 /**
- * One block that an address mask reaches; what its order has beyond n pages goes back (__dma_direct_alloc_pages). Where the
- * zone that the mask suggests gives a block beyond it, the next lower zone is tried; a zone that gives none ends it.
+ * One block that the device's coherent mask reaches, behind a domain any; what its order has beyond n pages goes back
+ * (__dma_direct_alloc_pages). Where the zone that the mask suggests gives a block beyond it, the next lower zone is tried; a zone
+ * that gives none ends it.
  */
-function takeBlock(ctx: Context, reach: u64, n: u32, dest: usize): bool {
+function takeBlock(dev: DmaDevice, anywhere: bool, n: u32, dest: usize): bool {
+  const ctx = dev.ctx;
   const order: u32 = n <= 1 ? 0 : 32 - <u32>clz<u32>(n - 1);
   if (order > MAX_ORDER) return false;
-  for (let zone = zoneFor(reach); zone <= GFP_DMA; ++zone) {
+  for (let zone = anywhere ? GFP_NORMAL : zoneFor(dmaToPhys(dev, dev.coherentMask)); zone <= GFP_DMA; ++zone) {
     const first = zone == GFP_DMA
       ? blockBelow(ctx, order, DMA_ZONE_END)
       : blockOfPagesAlloc(ctx, order, zone == GFP_DMA32 ? ZONE_DMA32 : ZONE_NORMAL);
     if (first == 0) return false;
-    const reached = ((<u64>first + n) << PAGE_SHIFT) - 1 <= reach;
+    const reached = anywhere || coherentOk(dev, <u64>first << PAGE_SHIFT, <u64>n << PAGE_SHIFT);
     const keep = reached ? n : 0;
     if (keep != 1 << order) framesFree(ctx, first + keep, (1 << order) - keep);
     if (reached) {
@@ -145,6 +158,12 @@ function takeBlock(ctx: Context, reach: u64, n: u32, dest: usize): bool {
     }
   }
   return false;
+}
+
+/** Whether a device without translation reaches a piece of memory with its coherent mask (dma_coherent_ok). */
+function coherentOk(dev: DmaDevice, phys: u64, size: u64): bool {
+  const address = physToDma(dev, phys);
+  return address != NO_ADDRESS && address + size - 1 <= dev.coherentMask;
 }
 
 /** The zone that a mask suggests (dma_direct_optimal_gfp_mask). */
@@ -156,16 +175,16 @@ function zoneFor(reach: u64): u32 {
  * Ends a coherent mapping and frees the buffer with its frames (dma_free_attrs). Size and address are those that the driver
  * passes: dma-debug checks them, and they are unmapped.
  */
-export function dmaFreeCoherent(dev: DmaDevice, buffer: SgTable, length: u32, address: u64): void {
-  dmaUnmapCoherent(dev, buffer, length, address);
+export function dmaFreeCoherent(dev: DmaDevice, buffer: SgTable, length: u32, address: u64, attrs: u32): void {
+  dmaUnmapCoherent(dev, buffer, length, address, attrs);
   debugSgDestroy(buffer);
 }
 
 /** The first half of dmaFreeCoherent: ends the mapping, keeps the table. */
-export function dmaUnmapCoherent(dev: DmaDevice, buffer: SgTable, length: u32, address: u64): void {
+export function dmaUnmapCoherent(dev: DmaDevice, buffer: SgTable, length: u32, address: u64, attrs: u32): void {
   const ctx = dev.ctx;
   const phys = <u64>load<u32>(buffer.pfns) << PAGE_SHIFT;
-  if (ctx.dmaDebug != 0) debugFreeCoherent(dev, phys, length, address);
+  if (ctx.dmaDebug != 0 && (attrs & ALLOC_UNTRACKED) == 0) debugFreeCoherent(dev, phys, length, address);
   if (dev.ops == OPS_IOMMU) unmapRange(dmaDomainOf(dev), address, length);
   buffer.flags &= ~SG_MAPPED;
   countUnmapped(dev, buffer.pageCount);

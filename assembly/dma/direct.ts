@@ -9,9 +9,13 @@ import { entriesOf, sgEntryLength, sgEntryPhys } from '../sg/entries';
 import { setEntrySegments } from '../sg/segments';
 import { SEGMENTS_PHYSICAL, SG_ONE_RUN, SG_RUN_SIZE, SgRun, SgTable } from '../sg/sg-table';
 import { isSwiotlb, swiotlbMap, swiotlbUnmap } from '../swiotlb/swiotlb';
-import { DEVICE_FORCE_BOUNCE, DmaDevice } from '../device/device';
-import { DMA_ATTR_SKIP_CPU_SYNC, DMA_MAPPING_ERROR } from '../device/mapping';
+import {
+  DEVICE_CHECKED_DIRECT, DEVICE_FORCE_BOUNCE, DEVICE_NO_MASK, DEVICE_RANGES, DmaDevice,
+} from '../device/device';
+import { DMA_MAPPING_ERROR } from '../device/mapping';
+import { NO_ADDRESS, dmaToPhys, physToDma } from '../device/ranges';
 import { mapEach } from './each';
+import { NO_MASK_PAGE, NO_MASK_SG, refuseNoMask } from './no-mask';
 
 /** The last address that a u32 pfn can have. */
 const LAST_ADDRESS: u64 = 0xfffffffffff;
@@ -21,18 +25,33 @@ const LAST_ADDRESS: u64 = 0xfffffffffff;
  * @returns its address for the device, or DMA_MAPPING_ERROR with the reason in cpu.reason
  */
 export function mapDirect(dev: DmaDevice, phys: u64, length: u32, dir: u32, attrs: u32): u64 {
-  const ctx = dev.ctx;
-  if ((dev.flags & DEVICE_FORCE_BOUNCE) != 0 && ctx.swiotlb != 0) return swiotlbMap(dev, phys, length, dir, attrs);
+  if ((dev.flags & DEVICE_CHECKED_DIRECT) != 0) return mapChecked(dev, phys, length, dir, attrs);
   if (phys + length - 1 <= dev.mask) return phys;
-  if (ctx.swiotlb != 0) return swiotlbMap(dev, phys, length, dir, attrs);
-  refuseMask(dev, phys, length);
-  return DMA_MAPPING_ERROR;
+  return bounceOrRefuse(dev, phys, length, dir, attrs, phys);
+}
+
+/** The same for a device without a mask, with ranges, or whose every mapping bounces. */
+function mapChecked(dev: DmaDevice, phys: u64, length: u32, dir: u32, attrs: u32): u64 {
+  if ((dev.flags & DEVICE_NO_MASK) != 0) return refuseNoMask(dev, NO_MASK_PAGE);
+  const address = physToDma(dev, phys);
+  const forced = (dev.flags & DEVICE_FORCE_BOUNCE) != 0 && dev.ctx.swiotlb != 0;
+  if (!forced && address != NO_ADDRESS && address + length - 1 <= dev.mask) return address;
+  return bounceOrRefuse(dev, phys, length, dir, attrs, address);
+}
+
+function bounceOrRefuse(dev: DmaDevice, phys: u64, length: u32, dir: u32, attrs: u32, address: u64): u64 {
+  if (dev.ctx.swiotlb == 0) {
+    refuseMask(dev, address, length);
+    return DMA_MAPPING_ERROR;
+  }
+  const slot = swiotlbMap(dev, phys, length, dir, attrs);
+  return slot == DMA_MAPPING_ERROR ? slot : physToDma(dev, slot);
 }
 
 /** Warns that memory is beyond the device's mask and there is no pool, once per boot (dma_direct_map_page). */
-function refuseMask(dev: DmaDevice, phys: u64, length: u32): void {
+function refuseMask(dev: DmaDevice, address: u64, length: u32): void {
   const ctx = dev.ctx;
-  if (kmsgOnce(ctx, ONCE_DMA_OVERFLOW)) kmsg(ctx, KMSG_DMA_OVERFLOW, dev.id, phys, length, dev.mask, 0, 0, 0);
+  if (kmsgOnce(ctx, ONCE_DMA_OVERFLOW)) kmsg(ctx, KMSG_DMA_OVERFLOW, dev.id, address, length, dev.mask, 0, 0, 0);
   setReason(ctx, REASON_DMA_BEYOND_MASK);
 }
 
@@ -40,7 +59,8 @@ function refuseMask(dev: DmaDevice, phys: u64, length: u32): void {
 // @ts-ignore: decorator
 @inline
 export function unmapDirect(dev: DmaDevice, address: u64, length: u32, dir: u32, attrs: u32): void {
-  if (isSwiotlb(dev.ctx, address)) swiotlbUnmap(dev, address, length, dir, attrs);
+  const phys = dmaToPhys(dev, address);
+  if (isSwiotlb(dev.ctx, phys)) swiotlbUnmap(dev, phys, length, dir, attrs);
 }
 
 /** Last address of the highest page of a table. */
@@ -83,6 +103,11 @@ function highest(pfns: usize, n: u32): u32 {
  */
 export function mapSgDirect(dev: DmaDevice, sgt: SgTable, dir: u32, attrs: u32): i32 {
   const ctx = dev.ctx;
+  if ((dev.flags & DEVICE_NO_MASK) != 0) {
+    refuseNoMask(dev, NO_MASK_SG);
+    return EIO;
+  }
+  if ((dev.flags & DEVICE_RANGES) != 0) return mapEach(dev, sgt, dir, attrs);
   const bounceAll = (dev.flags & DEVICE_FORCE_BOUNCE) != 0 && ctx.swiotlb != 0;
   if (!bounceAll && (dev.mask >= LAST_ADDRESS || lastAddress(sgt) <= dev.mask)) {
     setEntrySegments(sgt, SEGMENTS_PHYSICAL, 0, 0);

@@ -56,13 +56,13 @@ export function dmaMappingError(dev: DmaDevice, address: f64): bool {
 }
 
 /** dmaFreeCoherent. */
-export function dmaFreeCoherent(dev: DmaDevice, buffer: SgTable, length: u32, address: f64): void {
-  coherent.dmaFreeCoherent(dev, buffer, length, fromHost(address));
+export function dmaFreeCoherent(dev: DmaDevice, buffer: SgTable, length: u32, address: f64, attrs: u32): void {
+  coherent.dmaFreeCoherent(dev, buffer, length, fromHost(address), attrs);
 }
 
 /** dmaUnmapCoherent. */
-export function dmaUnmapCoherent(dev: DmaDevice, buffer: SgTable, length: u32, address: f64): void {
-  coherent.dmaUnmapCoherent(dev, buffer, length, fromHost(address));
+export function dmaUnmapCoherent(dev: DmaDevice, buffer: SgTable, length: u32, address: f64, attrs: u32): void {
+  coherent.dmaUnmapCoherent(dev, buffer, length, fromHost(address), attrs);
 }
 
 /** dmaIovaTryAlloc. */

@@ -1,9 +1,13 @@
 // Limits of mappings, for drivers (dma_get_merge_boundary, dma_max_mapping_size, dma_opt_mapping_size).
 
-import { HIGH_START, PAGE_SHIFT, ramOf } from '../ram/ram';
+import { DMA_ZONE_MASK, HIGH_START, PAGE_SHIFT, ramOf } from '../ram/ram';
 import { swiotlbMaxMapping } from '../swiotlb/swiotlb';
 import { COOKIE_MAP_ENTRIES, COOKIE_TREE_ONLY } from '../iommu/cookie';
-import { DEVICE_FORCE_BOUNCE, DmaDevice, OPS_IOMMU } from '../device/device';
+import {
+  DEVICE_FORCE_BOUNCE, DEVICE_RANGES, DEVICE_UNTRUSTED, DmaDevice, OPS_IOMMU, bitMask,
+} from '../device/device';
+import { physToDma, rangesCover } from '../device/ranges';
+import { Context } from '../memory/context';
 import { cookieOf, dmaDomainOf } from './iommu';
 
 /** SIZE_MAX: nothing limits a mapping. */
@@ -16,22 +20,43 @@ export function dmaMergeBoundary(dev: DmaDevice): u32 {
   return dev.ops == OPS_IOMMU && (cookieOf(dmaDomainOf(dev)).flags & COOKIE_MAP_ENTRIES) == 0 ? 0xfff : 0;
 }
 
-/** Whether the machine has RAM that the device's mask does not reach (dma_addressing_limited). */
-function limited(dev: DmaDevice): bool {
+/** The last page of RAM ((max_pfn - 1) << PAGE_SHIFT). */
+function lastPage(ctx: Context): u64 {
+  const ram = ramOf(ctx);
+  return <u64>((ram.highEnd > HIGH_START ? ram.highEnd : ram.lowEnd) - 1) << PAGE_SHIFT;
+}
+
+/** Bits of address that reach all RAM (dma_direct_get_required_mask). */
+export function dmaRequiredBits(dev: DmaDevice): u32 {
+  return 64 - <u32>clz<u64>(physToDma(dev, lastPage(dev.ctx)));
+}
+
+/**
+ * Whether a mask can be set for a device without translation (dma_direct_supported): 32 bits always, fewer if they reach
+ * ZONE_DMA or what RAM there is.
+ */
+export function dmaMaskSupported(dev: DmaDevice, bits: u32): bool {
+  return bits >= 32 || bitMask(bits) >= physToDma(dev, min(lastPage(dev.ctx), DMA_ZONE_MASK));
+}
+
+/** Whether there is memory that the device does not reach (dma_addressing_limited); behind an IOMMU 32 bits reach all. */
+export function dmaAddressingLimited(dev: DmaDevice): bool {
+  if (dev.ops == OPS_IOMMU) return dev.mask < bitMask(32);
+  if (dev.mask < bitMask(dmaRequiredBits(dev))) return true;
+  if ((dev.flags & DEVICE_RANGES) == 0) return false;
   const ram = ramOf(dev.ctx);
-  const end = ram.highEnd > HIGH_START ? ram.highEnd : ram.lowEnd;
-  const last = (<u64>end << PAGE_SHIFT) - 1;
-  // The kernel compares with the last address rounded up to a mask of ones (dma_direct_get_required_mask).
-  return dev.mask < 0xffffffffffffffff >> clz<u64>(last);
+  return !rangesCover(dev, 0, <u64>ram.lowEnd << PAGE_SHIFT)
+    || (ram.highEnd > HIGH_START && !rangesCover(dev, <u64>HIGH_START << PAGE_SHIFT, <u64>ram.highEnd << PAGE_SHIFT));
 }
 
 /** Longest single mapping in bytes: what a bounce pool can take for a device that may need it, else SIZE_MAX. */
 export function dmaMaxMapping(dev: DmaDevice): u64 {
-  if (dev.ops == OPS_IOMMU || dev.ctx.swiotlb == 0) return UNLIMITED;
-  return limited(dev) || (dev.flags & DEVICE_FORCE_BOUNCE) != 0 ? <u64>swiotlbMaxMapping(dev) : UNLIMITED;
+  if (dev.ops == OPS_IOMMU) return (dev.flags & DEVICE_UNTRUSTED) != 0 ? <u64>swiotlbMaxMapping(dev) : UNLIMITED;
+  if (dev.ctx.swiotlb == 0) return UNLIMITED;
+  return dmaAddressingLimited(dev) || (dev.flags & DEVICE_FORCE_BOUNCE) != 0 ? <u64>swiotlbMaxMapping(dev) : UNLIMITED;
 }
 
 /** Longest mapping in bytes that is fast: what the IOVA caches serve, else as dmaMaxMapping. */
 export function dmaOptMapping(dev: DmaDevice): u64 {
-  return dev.ops == OPS_IOMMU && (cookieOf(dmaDomainOf(dev)).flags & COOKIE_TREE_ONLY) == 0 ? CACHED_BYTES : dmaMaxMapping(dev);
+  return dev.ops == OPS_IOMMU && (cookieOf(dmaDomainOf(dev)).flags & COOKIE_TREE_ONLY) == 0 ? min(CACHED_BYTES, dmaMaxMapping(dev)) : dmaMaxMapping(dev);
 }

@@ -27,13 +27,16 @@ import { entriesOf } from '../sg/entries';
 import { SEGMENTS_NONE, SG_MAPPED, SgTable } from '../sg/sg-table';
 import { sgSegmentAddress } from '../sg/segments';
 import { countMapped, countUnmapped } from '../device/counts';
-import { DEVICE_ERROR_ZERO, DEVICE_UNTRUSTED, DmaDevice, OPS_IOMMU } from '../device/device';
+import {
+  DEVICE_CHECKED_IOMMU, DEVICE_ERROR_ZERO, DEVICE_NO_MASK, DEVICE_UNTRUSTED, DmaDevice, OPS_IOMMU,
+} from '../device/device';
 import { DMA_MAPPING_ERROR, DMA_NONE } from '../device/mapping';
 import { mapDirect, mapSgDirect, unmapDirect } from './direct';
 import { dmaDomainOf, mapRange, mapRangeInline, protOf, unmapPageInline, unmapRange } from './iommu';
 import { mapSgIommu, unmapSgIommu } from './iommu-sg';
-import { mapUntrusted, unmapUntrusted } from './untrusted';
-import { mapEach, unmapEach } from './each';
+import { NO_MASK_RESOURCE, refuseNoMask } from './no-mask';
+import { mapSgChecked, mapUntrusted, unmapUntrusted } from './untrusted';
+import { unmapEach } from './each';
 
 // @ts-ignore: decorator
 @inline
@@ -68,7 +71,7 @@ export function mapPage(dev: DmaDevice, phys: u64, length: u32, dir: u32, attrs:
   if (dir >= DMA_NONE) refuse(dev, REASON_DMA_BAD_DIRECTION);
   else if (length == 0) refuse(dev, REASON_DMA_BAD_SIZE);
   else if (dev.ops != OPS_IOMMU) address = mapDirect(dev, phys, length, dir, attrs);
-  else if ((dev.flags & DEVICE_UNTRUSTED) != 0) address = mapUntrusted(dev, phys, length, dir, attrs);
+  else if ((dev.flags & DEVICE_CHECKED_IOMMU) != 0) address = mapUntrusted(dev, phys, length, dir, attrs);
   else address = mapRangeInline(dev, phys, length, protOf(dir), dev.mask);
   return mapped(dev, phys, length, dir, attrs, address, TYPE_PAGE);
 }
@@ -134,6 +137,7 @@ export function dmaMapResource(dev: DmaDevice, phys: u64, length: u32, dir: u32,
   let address = DMA_MAPPING_ERROR;
   if (dir >= DMA_NONE) refuse(dev, REASON_DMA_BAD_DIRECTION);
   else if (length == 0) refuse(dev, REASON_DMA_BAD_SIZE);
+  else if ((dev.flags & DEVICE_NO_MASK) != 0) refuseNoMask(dev, NO_MASK_RESOURCE);
   else if (dev.ops == OPS_IOMMU) address = mapRange(dev, phys, length, protOf(dir), dev.mask);
   else if (phys + length - 1 <= dev.mask) address = phys;
   else refuseResource(dev, phys, length);
@@ -161,7 +165,7 @@ export function dmaUnmapResource(dev: DmaDevice, address: u64, length: u32, dir:
 export function dmaMapSg(dev: DmaDevice, sgt: SgTable, dir: u32, attrs: u32): i32 {
   let rc = EINVAL;
   if (dir >= DMA_NONE) refuse(dev, REASON_DMA_BAD_DIRECTION);
-  else if ((dev.flags & DEVICE_UNTRUSTED) != 0 && dev.ops == OPS_IOMMU) rc = mapEach(dev, sgt, dir, attrs);
+  else if ((dev.flags & DEVICE_CHECKED_IOMMU) != 0 && dev.ops == OPS_IOMMU) rc = mapSgChecked(dev, sgt, dir, attrs);
   else rc = dev.ops == OPS_IOMMU ? mapSgIommu(dev, sgt, protOf(dir)) : mapSgDirect(dev, sgt, dir, attrs);
   if (rc > 0) {
     sgt.flags |= SG_MAPPED;

@@ -8,8 +8,9 @@ import { EVENT_DMA_SYNC, emit } from '../events/events';
 import { SEGMENTS_LIST, SEGMENTS_NONE, SgTable } from '../sg/sg-table';
 import { sgSegmentAddress, sgSegmentLength } from '../sg/segments';
 import { isSwiotlb, swiotlbSync } from '../swiotlb/swiotlb';
-import { DmaDevice, OPS_IOMMU, isMappingError } from '../device/device';
+import { DEVICE_BOUNCED, DmaDevice, OPS_IOMMU, isMappingError } from '../device/device';
 import { DMA_MAPPING_ERROR } from '../device/mapping';
+import { dmaToPhys } from '../device/ranges';
 import { dmaDomainOf } from './iommu';
 
 // Syncs the slots that a device's address leads to. Behind a domain the kernel looks the address up in the page tables.
@@ -18,7 +19,7 @@ function syncAddress(dev: DmaDevice, address: u64, length: u32, dir: u32, forDev
   if (ctx.swiotlb == 0) return;
   const phys = dev.ops == OPS_IOMMU
     ? iommuIovaToPhys(dmaDomainOf(dev), address)
-    : address;
+    : dmaToPhys(dev, address);
   if (isSwiotlb(ctx, phys)) swiotlbSync(dev, phys, length, dir, forDevice);
 }
 
@@ -60,9 +61,11 @@ export function dmaMappingError(dev: DmaDevice, address: u64): bool {
   return isMappingError(dev, address);
 }
 
-/** Whether a sync of a mapping has bytes to move (dma_need_sync). */
+/**
+ * Whether a sync of a mapping may have bytes to move (dma_need_sync): not before the device's first bounced mapping; then without
+ * translation it is known of each address, behind a domain it is not (__dma_need_sync).
+ */
 export function dmaNeedSync(dev: DmaDevice, address: u64): bool {
-  const ctx = dev.ctx;
-  if (ctx.swiotlb == 0) return false;
-  return isSwiotlb(ctx, dev.ops == OPS_IOMMU ? iommuIovaToPhys(dmaDomainOf(dev), address) : address);
+  if ((dev.flags & DEVICE_BOUNCED) == 0) return false;
+  return dev.ops == OPS_IOMMU || isSwiotlb(dev.ctx, dmaToPhys(dev, address));
 }

@@ -2,19 +2,24 @@
 // fill its pages would show the device what else is in them. Such a buffer goes through the bounce pool, in slots that fill
 // their pages, zeroed around it, and the slots are what is mapped (iommu_dma_map_page); a list goes entry by entry (each.ts).
 
-import { DmaDevice } from '../device/device';
+import { DEVICE_NO_MASK, DmaDevice } from '../device/device';
 import { DMA_ATTR_SKIP_CPU_SYNC, DMA_MAPPING_ERROR } from '../device/mapping';
+import { EIO } from '../errno';
 import { iommuIovaToPhys } from '../iommu/ops';
 import { KMSG_NO_BOUNCE, ONCE_NO_BOUNCE, kmsg, kmsgOnce } from '../kmsg/kmsg';
 import { cpuOf } from '../memory/context';
 import { physZero } from '../ram/contents';
 import { PAGE_MASK } from '../ram/ram';
 import { REASON_SWIOTLB_NO_POOL, setReason } from '../reason';
+import { SgTable } from '../sg/sg-table';
 import { isSwiotlb, swiotlbMap, swiotlbUnmap } from '../swiotlb/swiotlb';
+import { mapEach } from './each';
 import { dmaDomainOf, mapRange, protOf, unmapPage } from './iommu';
+import { NO_MASK_PAGE, NO_MASK_SG, refuseNoMask } from './no-mask';
 
 /** Maps one buffer, through the pool where it does not fill its pages. */
 export function mapUntrusted(dev: DmaDevice, phys: u64, length: u32, dir: u32, attrs: u32): u64 {
+  if ((dev.flags & DEVICE_NO_MASK) != 0) return refuseNoMask(dev, NO_MASK_PAGE);
   if (((phys | length) & PAGE_MASK) == 0) return mapRange(dev, phys, length, protOf(dir), dev.mask);
   const ctx = dev.ctx;
   if (ctx.swiotlb == 0) {
@@ -34,6 +39,13 @@ export function mapUntrusted(dev: DmaDevice, phys: u64, length: u32, dir: u32, a
     setReason(ctx, reason);
   }
   return address;
+}
+
+/** Maps a list, of a device behind a domain that is untrusted or has no mask. Contract of dmaMapSg. */
+export function mapSgChecked(dev: DmaDevice, sgt: SgTable, dir: u32, attrs: u32): i32 {
+  if ((dev.flags & DEVICE_NO_MASK) == 0) return mapEach(dev, sgt, dir, attrs);
+  refuseNoMask(dev, NO_MASK_SG);
+  return EIO;
 }
 
 /** Ends a mapping of mapUntrusted: what was bounced is known by where the address leads. */

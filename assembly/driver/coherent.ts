@@ -29,7 +29,7 @@ export function gd_coherent_alloc(dev: DmaDevice, length: u32, attrs: u32, out: 
   const at = blockAllocZeroed(ctx, order);
   const dma = sgDmaSegmentAddress(table, 0);
   if (at == 0) {
-    dmaFreeCoherent(dev, table, length, dma);
+    dmaFreeCoherent(dev, table, length, dma, 0);
     return 0;
   }
   blockSplit(ctx, at);
@@ -44,7 +44,7 @@ export function gd_coherent_alloc(dev: DmaDevice, length: u32, attrs: u32, out: 
   }
   for (let i = n; i < <u32>(1 << order); ++i) blockFree(ctx, at + (<usize>i << BLOCK_SHIFT));
   if (!placed) {
-    dmaFreeCoherent(dev, table, length, dma);
+    dmaFreeCoherent(dev, table, length, dma, 0);
     return 0;
   }
   shadowPages(at, n, SHADOW_OPEN);
@@ -74,7 +74,7 @@ export function gd_coherent_free(dev: DmaDevice, length: u32, at: usize, dma: u6
   const before = findings();
   store<u32>(slot, 0);
   shadowPages(at & ~4095, changetype<SgTable>(handle).pageCount, SHADOW_FREED);
-  dmaFreeCoherent(dev, changetype<SgTable>(handle), length, dma);
+  dmaFreeCoherent(dev, changetype<SgTable>(handle), length, dma, 0);
   settle(before);
   return true;
 }

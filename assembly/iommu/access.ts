@@ -5,6 +5,7 @@
 import {
   DEVICE_BEHIND_IOMMU, DEVICE_PASSTHROUGH, DEVICE_TRY_32BIT, DmaDevice, OPS_DIRECT, OPS_IOMMU,
 } from '../device/device';
+import { NO_ADDRESS, dmaToPhys } from '../device/ranges';
 import { EFAULT, EINVAL, ENOMEM } from '../errno';
 import { lock, unlock } from '../memory/lock';
 import { physRead, physWrite } from '../ram/contents';
@@ -58,6 +59,12 @@ export function detachDevice(device: DmaDevice): void {
   iotlbFlushDomain(domain);
 }
 
+/** What a device reaches at an address of its bus: memory through its windows, else what is not RAM. */
+function onBus(device: DmaDevice, address: u64): u64 {
+  const phys = dmaToPhys(device, address);
+  return phys == NO_ADDRESS ? NO_ADDRESS - 1 : phys;
+}
+
 /** The result of translate for a blocked access. */
 export const TRANSLATE_FAULT: u64 = 0xffffffffffffffff;
 
@@ -69,7 +76,7 @@ export const TRANSLATE_FAULT: u64 = 0xffffffffffffffff;
  */
 export function translate(device: DmaDevice, address: u64, write: bool): u64 {
   const ctx = device.ctx;
-  if (ctx.iommu == 0 || (device.flags & DEVICE_BEHIND_IOMMU) == 0) return address;
+  if (ctx.iommu == 0 || (device.flags & DEVICE_BEHIND_IOMMU) == 0) return onBus(device, address);
   const unit = unitIn(ctx)!;
   const domain = formats().lookup(unit, device, address, write);
   if (domain == null) return TRANSLATE_FAULT;

@@ -20,7 +20,7 @@ export const KMSG_SUPPRESSED: u32 = 136; // d = LIMIT_*, e = how many
 export const KMSG_ALIGNMENT: u32 = 137; // Unsupported alignment constraint
 export const KMSG_SWIOTLB_CUT: u32 = 138; // a = bytes of the allocation, size = of the mapping
 export const KMSG_RESOURCE_OVERFLOW: u32 = 139; // as KMSG_DMA_OVERFLOW, of dma_map_resource
-export const KMSG_NO_MASK: u32 = 140; // d = 0 map_page, 1 map_sg, 2 map_resource
+export const KMSG_NO_MASK: u32 = 140; // d = 0 map_page, 1 map_sg, 2 map_resource, 3 alloc, 4 alloc_pages
 export const KMSG_SWIOTLB_OVERFLOW: u32 = 141; // address of the slots, size, a = mask, b = bus limit
 export const KMSG_NO_BOUNCE: u32 = 142; // an unaligned end behind an IOMMU, and no pool
 export const KMSG_IOVA_FAILED: u32 = 143; // size = pages (2015)
@@ -31,10 +31,10 @@ export const ONCE_DMA_OVERFLOW: u32 = 1;
 export const ONCE_ALIGNMENT: u32 = 2;
 export const ONCE_SWIOTLB_CUT: u32 = 4;
 export const ONCE_RESOURCE_OVERFLOW: u32 = 8;
-export const ONCE_NO_MASK: u32 = 16; // and the two after it: one place of the kernel each
-export const ONCE_SWIOTLB_OVERFLOW: u32 = 128;
-export const ONCE_NO_BOUNCE: u32 = 256;
-export const ONCE_UNMATCHED: u32 = 512;
+export const ONCE_NO_MASK: u32 = 16; // and the four after it: one place of the kernel each
+export const ONCE_SWIOTLB_OVERFLOW: u32 = 512;
+export const ONCE_NO_BOUNCE: u32 = 1024;
+export const ONCE_UNMATCHED: u32 = 2048;
 
 /** What is limited to ten messages in five seconds (DEFAULT_RATELIMIT_BURST, DEFAULT_RATELIMIT_INTERVAL). */
 export const LIMIT_FAULTS: u32 = 0;

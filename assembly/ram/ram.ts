@@ -47,6 +47,8 @@ export const ZONE_NORMAL: u32 = 1;
 export const LOW_END_MAX: u32 = 0xc0000; // 3 GiB
 export const HIGH_START: u32 = 0x100000; // 4 GiB
 export const HIGH_SHIFT: u32 = 20;
+/** The last address of ZONE_DMA (zone_dma_limit). */
+export const DMA_ZONE_MASK: u64 = 0xffffff;
 /** Frames below 1 MiB belong to firmware. */
 export const FIRMWARE_END: u32 = 0x100;
 

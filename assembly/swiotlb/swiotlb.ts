@@ -15,10 +15,11 @@
 // Kernels differ in properties (POOL_*): that of 2015 had one area, aligned only requests longer than a page to a page, copied
 // in only what the device may read, and had no min_align_mask.
 
-import { DmaDevice } from '../device/device';
+import { DEVICE_BOUNCED, DmaDevice, OPS_DIRECT } from '../device/device';
 import {
   DMA_ATTR_NO_WARN, DMA_ATTR_SKIP_CPU_SYNC, DMA_FROM_DEVICE, DMA_MAPPING_ERROR, DMA_TO_DEVICE,
 } from '../device/mapping';
+import { NO_ADDRESS, physToDma } from '../device/ranges';
 import { EEXIST, EINVAL, ENOMEM } from '../errno';
 import { BLOCK_SHIFT, blockAlloc, blockAllocZeroed, blockFree, blockOrder } from '../memory/block';
 import { Context, FAULT_SWIOTLB } from '../memory/context';
@@ -155,10 +156,10 @@ export function swiotlbMap(
   }
   addTo(fieldOf(pool, offsetof<Swiotlb>('live')), 1);
   const address = slotAddress(pool, slot) + offset;
-  if (address + length - 1 > dev.mask) {
+  if (dev.ops == OPS_DIRECT && beyondMask(dev, address, length)) {
     release(pool, slot);
     addTo(fieldOf(pool, offsetof<Swiotlb>('unreachable')), 1);
-    if (kmsgOnce(ctx, ONCE_SWIOTLB_OVERFLOW)) kmsg(ctx, KMSG_SWIOTLB_OVERFLOW, dev.id, address, length, dev.mask, 0, 0, 0);
+    if (kmsgOnce(ctx, ONCE_SWIOTLB_OVERFLOW)) kmsg(ctx, KMSG_SWIOTLB_OVERFLOW, dev.id, physToDma(dev, address), length, dev.mask, 0, 0, 0);
     return refuse(ctx, REASON_SWIOTLB_UNREACHABLE);
   }
   const mapping = mappingOf(pool, slot);
@@ -177,7 +178,14 @@ export function swiotlbMap(
     emit(ctx, EVENT_BOUNCE, dev.id, address, phys, length, dir, 1);
   }
   addTo(fieldOf(pool, offsetof<Swiotlb>('maps')), 1);
+  dev.flags |= DEVICE_BOUNCED;
   return address;
+}
+
+/** Whether a device without translation cannot reach slots (dma_capable). */
+function beyondMask(dev: DmaDevice, address: u64, length: u32): bool {
+  const first = physToDma(dev, address);
+  return first == NO_ADDRESS || first + length - 1 > dev.mask;
 }
 
 /** Warns that the pool is full, whatever the reason of the failure; at most ten times in five seconds. */

@@ -13,9 +13,11 @@ import {
   ENOENT,
   ENOMEM,
   ENOSPC,
+  ENXIO,
   EOVERFLOW,
   EPERM,
   ERANGE,
+  EREMOTEIO,
   ESTALE,
   EXDEV,
 } from './generated/constants.js';
@@ -66,6 +68,8 @@ export const ERRNO = {
   EOVERFLOW: -EOVERFLOW,
   /** The object is of a machine that was closed, or was destroyed, or is of a moment before a restored snapshot. */
   ESTALE: -ESTALE,
+  ENXIO: -ENXIO,
+  EREMOTEIO: -EREMOTEIO,
 } as const;
 
 /** An error number by its name in the kernel. */

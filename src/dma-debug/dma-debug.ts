@@ -48,6 +48,8 @@ export interface DebugDevice {
   readonly name: string;
   /** The bound driver's name, for the driver filter. */
   readonly driver?: string;
+  /** @internal What devres has is released. */
+  releaseManaged?(): void;
 }
 
 /** Bytes of physical memory from an address on. */
@@ -359,6 +361,8 @@ export class DmaDebug {
    * @returns mappings that the device still has
    */
   driverUnbound(device: DebugDevice): number {
+    this.known(device, 'driver_unbind');
+    device.releaseManaged?.();
     const count = this.#core.exports.debugDriverUnbound(this.known(device, 'driver_unbind'));
     this.unbound.add(device.id);
     this.settle(count);

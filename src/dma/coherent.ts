@@ -1,13 +1,17 @@
 import { badAddress, checkTransfer, isAddress } from '../core/arguments.js';
 import { checkInteger, ERRNO, invalidType } from '../core/errors.js';
+import { ALLOC_UNTRACKED, DMA_ATTR_FORCE_CONTIGUOUS, DMA_ATTR_NO_KERNEL_MAPPING } from '../core/generated/constants.js';
 import { checkMaker, LIBRARY } from '../core/life.js';
 import type { DmaDevice } from './device.js';
+import { DmaDomain } from './dma-domain.js';
 import { ScatterTable } from './sg-table.js';
 import { DMA_BIDIRECTIONAL } from './transfer.js';
 
 /** Coherent memory (dma_alloc_attrs): what `device.allocCoherent` gives. */
 
 const MAX_U32 = 0xffffffff;
+/** Beside the core's flags: the frames are anywhere, one by one (iommu_dma_alloc_remap). */
+const SCATTERED = 2 ** 30;
 
 /** Coherent memory of a device; `table` has its frames. */
 export class CoherentBuffer {
@@ -21,21 +25,41 @@ export class CoherentBuffer {
   readonly table: ScatterTable;
   /** The table again: of a made-up object it cannot be read. */
   readonly #table: ScatterTable;
+  /** ALLOC_UNTRACKED where dma-debug was not told, SCATTERED. */
+  readonly #flags: number;
 
   /** @internal `device.allocCoherent` makes them. */
-  constructor(maker: typeof LIBRARY, device: DmaDevice, length: number, table: ScatterTable) {
+  constructor(
+    maker: typeof LIBRARY,
+    device: DmaDevice,
+    length: number,
+    table: ScatterTable,
+    address: number,
+    flags = 0,
+  ) {
     checkMaker(maker, 'CoherentBuffer');
     this.device = device;
     this.length = length;
     this.table = table;
     this.#table = table;
-    this.address = table.dmaAddress(0);
+    this.#flags = flags;
+    this.address = address;
     Object.freeze(this);
   }
 
   /** @internal Whether it is one, and no made-up object. */
   static is(value: unknown): value is CoherentBuffer {
     return typeof value === 'object' && value !== null && #table in value;
+  }
+
+  /** @internal */
+  static flagsOf(buffer: CoherentBuffer): number {
+    return buffer.#flags;
+  }
+
+  /** @internal Whether the kernel keeps its frames as an array, not as one block. */
+  static isScattered(buffer: CoherentBuffer): boolean {
+    return (buffer.#flags & SCATTERED) !== 0;
   }
 
   /** Whether it can be used: it was not freed, and the machine did not go back to before it was allocated. */
@@ -60,16 +84,23 @@ export function allocCoherent(device: DmaDevice, length: number, attrs: number):
   checkInteger('length', length, 1, MAX_U32);
   checkTransfer(DMA_BIDIRECTIONAL, attrs);
   const record = device.begin(call);
+  const { declaredMemory } = device;
+  if (declaredMemory !== null) return declaredMemory.alloc(length);
   const { exports } = device.host.core;
-  const handle = exports.dmaAllocCoherent(record, length, attrs);
+  // Without a mapping the kernel has no address of a CPU's that dma-debug could take (dma_direct_alloc_no_mapping).
+  const translated = device.domain instanceof DmaDomain;
+  const untold = (attrs & DMA_ATTR_NO_KERNEL_MAPPING) !== 0 && !translated ? ALLOC_UNTRACKED : 0;
+  const flags = untold | (translated && (attrs & DMA_ATTR_FORCE_CONTIGUOUS) === 0 ? SCATTERED : 0);
+  const handle = exports.dmaAllocCoherent(record, length, attrs | untold);
   if (handle === 0) throw device.failed(call, -ERRNO.ENOMEM, `${length} bytes of coherent memory`);
-  const buffer = new CoherentBuffer(LIBRARY, device, length, ScatterTable.lend(LIBRARY, device.host, handle));
+  const table = ScatterTable.lend(LIBRARY, device.host, handle);
+  const buffer = new CoherentBuffer(LIBRARY, device, length, table, table.dmaAddress(0), flags);
   try {
     device.settle(buffer);
   } catch (error) {
     if ((error as { result?: unknown } | undefined)?.result === buffer) throw error;
     // A callback's error: the caller gets no buffer.
-    exports.dmaFreeCoherent(record, handle, length, buffer.address);
+    exports.dmaFreeCoherent(record, handle, length, buffer.address, flags);
     buffer.table.forget();
     throw error;
   }
@@ -89,7 +120,9 @@ export function freeCoherent(
   const { length: bytes = buffer.length, address: at = buffer.address } = claimed;
   checkInteger('length', bytes, 0, MAX_U32);
   if (!isAddress(at)) badAddress(at);
-  device.host.core.exports.dmaFreeCoherent(record, list, bytes, at);
+  const { declaredMemory } = device;
+  if (declaredMemory?.free(buffer, bytes)) return;
+  device.host.core.exports.dmaFreeCoherent(record, list, bytes, at, CoherentBuffer.flagsOf(buffer));
   buffer.table.forget();
   device.settle();
 }

@@ -1,8 +1,20 @@
-import { checkBoolean, checkOptions, checkString } from '../core/arguments.js';
-import { checkInteger } from '../core/errors.js';
+import { checkBoolean, checkOptions, checkString, readList } from '../core/arguments.js';
+import { checkInteger, outOfRange } from '../core/errors.js';
+import { MAX_RANGES, PAGE_SIZE } from '../core/generated/constants.js';
 import type { DmaDomain } from './dma-domain.js';
+import { PHYSICAL_LIMIT } from './transfer.js';
 
 /** What a device can be made with: its name, its addresses and the limits of what it maps. */
+
+/** A window of a bus: `size` bytes at `cpu` are at `bus` for the device (struct bus_dma_region). */
+export interface BusWindow {
+  /** Physical address, as a CPU sees it. */
+  cpu: number;
+  /** The device's address of the same byte. */
+  bus: number;
+  /** Bytes. */
+  size: number;
+}
 
 export interface DeviceOptions {
   /** As findings and reports name it. Default its PCI address, such as `0000:00:02.0`. */
@@ -13,12 +25,19 @@ export interface DeviceOptions {
   id?: number;
   /** PCI requester id, bus << 8 | device << 3 | function. Default id << 3. */
   sourceId?: number;
-  /** Bits of address that the device has (dma_set_mask). Default 32. */
+  /** Bits of address that the device has (dma_set_mask), 0 for no mask at all (coerceMask gives it one). Default 32. */
   maskBits?: number;
   /** The same for coherent memory (dma_set_coherent_mask). Default maskBits. */
   coherentMaskBits?: number;
   /** Bits of address that the buses before it let through (bus_dma_limit). Default 0: as many as it has. */
   busLimitBits?: number;
+  /**
+   * Windows through which its bus reaches memory, where addresses differ from the CPU's (dma_range_map); what is in none does not
+   * exist for the other side. Addresses and sizes are multiples of 4 KiB. Of no effect behind an IOMMU. Default none.
+   */
+  ranges?: readonly BusWindow[];
+  /** A device with more than 32 bits does not try below 4 GiB first (iommu.forcedac=1). Default false. */
+  forcedac?: boolean;
   /** Its accesses snoop the CPU's caches (dev_is_dma_coherent). Default true. */
   coherent?: boolean;
   /** It came over a cable: behind an IOMMU nothing but its buffers is shown to it (pci_dev.untrusted). Default false. */
@@ -49,6 +68,8 @@ export const DEVICE_OPTION_NAMES: readonly (keyof DeviceOptions)[] = [
   'maskBits',
   'coherentMaskBits',
   'busLimitBits',
+  'ranges',
+  'forcedac',
   'coherent',
   'untrusted',
   'maxSegment',
@@ -66,13 +87,15 @@ export function deviceConfig(given: DeviceOptions): DeviceConfig {
   const options = checkOptions('options', given, DEVICE_OPTION_NAMES);
   const id = checkInteger('id', options.id ?? 1, 1, MAX_ID);
   const sourceId = checkInteger('sourceId', options.sourceId ?? (id << 3) & 0xffff, 0, 0xffff);
-  const maskBits = checkInteger('maskBits', options.maskBits ?? 32, 12, 64);
+  const maskBits = checkMaskBits('maskBits', options.maskBits ?? 32);
   return {
     id,
     sourceId,
     maskBits,
-    coherentMaskBits: checkInteger('coherentMaskBits', options.coherentMaskBits ?? maskBits, 12, 64),
-    busLimitBits: checkBusLimit(options.busLimitBits),
+    coherentMaskBits: checkMaskBits('coherentMaskBits', options.coherentMaskBits ?? maskBits),
+    busLimitBits: checkMaskBits('busLimitBits', options.busLimitBits ?? 0),
+    ranges: readList('ranges', options.ranges ?? [], [0, MAX_RANGES], readWindow),
+    forcedac: checkBoolean('forcedac', options.forcedac, false),
     coherent: checkBoolean('coherent', options.coherent, true),
     untrusted: checkBoolean('untrusted', options.untrusted, false),
     maxSegment: checkInteger('maxSegment', options.maxSegment ?? 65536, 1, MAX_U32),
@@ -86,8 +109,17 @@ export function deviceConfig(given: DeviceOptions): DeviceConfig {
 }
 
 /** 0, or 12 to 64. */
-function checkBusLimit(bits: number | undefined): number {
-  return bits === undefined || bits === 0 ? 0 : checkInteger('busLimitBits', bits, 12, 64);
+function checkMaskBits(name: string, bits: number): number {
+  return bits === 0 ? 0 : checkInteger(name, bits, 12, 64);
+}
+
+function readWindow(window: BusWindow): BusWindow {
+  const { cpu, bus, size } = checkOptions('ranges', window, ['cpu', 'bus', 'size']);
+  for (const [name, value] of Object.entries({ cpu, bus, size })) {
+    checkInteger(`ranges.${name}`, value, name === 'size' ? PAGE_SIZE : 0, PHYSICAL_LIMIT);
+    if (value % PAGE_SIZE !== 0) throw outOfRange(`ranges.${name}`, 'a multiple of 4096', value);
+  }
+  return { cpu, bus, size };
 }
 
 /** `0000:bus:device.function` of a requester id. */

@@ -1,264 +1,116 @@
-import {
-  ATTRIBUTE_BITS,
-  badAddress,
-  badTransfer,
-  checkBoolean,
-  checkFunction,
-  checkTransfer,
-  DIRECTION_BITS,
-  hostTimeline,
-  isAddress,
-  isTransfer,
-} from '../core/arguments.js';
-import {
-  checkInteger,
-  ERRNO,
-  type ErrnoName,
-  errnoName,
-  GemDmaError,
-  invalidType,
-  invalidValue,
-} from '../core/errors.js';
-import {
-  ALL_ENTRIES,
-  DEVICE_FORCE_BOUNCE,
-  DEVICE_UNTRUSTED,
-  PAGE_SIZE,
-  PROT_READ,
-  PROT_WRITE,
-  TYPE_PAGE,
-} from '../core/generated/constants.js';
-import type { CoreExports, DmaDeviceHandle, SgTableHandle } from '../core/generated/exports.js';
-import { made } from '../core/handle.js';
-import { Life, notMade } from '../core/life.js';
-import { reasonName } from '../core/reasons.js';
-import type { DmaDebug } from '../dma-debug/dma-debug.js';
+import { badAddress, checkTransfer, isAddress } from '../core/arguments.js';
+import { checkInteger, GemDmaError } from '../core/errors.js';
+import { PAGE_SIZE, PROT_READ, PROT_WRITE, TYPE_PAGE } from '../core/generated/constants.js';
+import { DmaDeviceView } from '../core/generated/records.js';
 import { allocCoherent, type CoherentBuffer, freeCoherent } from './coherent.js';
-import { type DeviceOptions, deviceConfig } from './device-options.js';
+import type { DeclaredMemory } from './declared.js';
+import { declareMemory } from './declared.js';
 import { DmaDomain } from './dma-domain.js';
 import { allocIova, type LinkedRange } from './linked-range.js';
-import { type DmaHost, ScatterTable } from './sg-table.js';
+import { allocManaged, freeManaged, type Managed, releaseAll } from './managed.js';
+import { allocPages, type DmaPages, freePages } from './pages.js';
+import type { ScatterTable } from './sg-table.js';
+import { StreamingDevice } from './streaming-device.js';
 import { type Direction, DMA_FROM_DEVICE, DMA_TO_DEVICE, PHYSICAL_LIMIT } from './transfer.js';
+import { mmapPages, sgTableOf } from './user-mapping.js';
 
-/**
- * The DMA API of a device (include/linux/dma-mapping.h): what a driver calls to let its device reach memory. Calls whose
- * result a driver must check return what the kernel's return, with the cause in `reason`; the others have @throws.
- */
-
-/** As a small integer. */
-const EVERY_ENTRY = ALL_ENTRIES | 0;
-const MAX_NENTS = 0x7fffffff;
 const MAX_U32 = 0xffffffff;
-const MAX_ADDRESS = Number.MAX_SAFE_INTEGER;
 
 /**
  * A device that does DMA, with the kernel's DMA API as its methods (include/linux/dma-mapping.h). Made by
- * `machine.addDevice()`.
+ * `machine.addDevice()`. Streaming mappings are the methods of the class below it; here are masks, limits and memory.
  */
-export class DmaDevice {
-  /** @internal */
-  readonly host: DmaHost;
-  /** Counts from 1 over the devices of a machine; records of dma-debug, faults and events name the device by it. */
-  readonly id: number;
-  /** As reports and the kernel's log print it, such as `0000:00:02.0`. */
-  readonly name: string;
-  /** Name of the driver, which dma-debug's filter compares; undefined for none. */
-  readonly driver: string | undefined;
-  readonly #record: DmaDeviceHandle;
-  readonly #life: Life;
-  /** One load instead of three in each call. */
-  private core: CoreExports;
-  /** The machine's dma-debug: each call of the DMA API ends with one load, which says whether it found something. */
-  private readonly dmaDebug: DmaDebug | null;
-  private readonly gone: (() => void) | undefined;
-  private attached: DmaDomain | 'passthrough' | undefined;
-  private driven = false;
-  /** Calls that are in the middle of mapping for it. */
-  private holders = 0;
-  private maskBits = 32;
-  private readonly busLimitBits: number;
-
-  /** @internal The machine is disposed: see Core.release. */
-  forgetCore(): void {
-    this.core = {} as CoreExports;
-  }
+export class DmaDevice extends StreamingDevice {
+  private readonly managed: Managed[] = [];
+  private declared: DeclaredMemory | null = null;
 
   /**
-   * Adds a device.
-   * @param gone for the machine: called once the device is destroyed
-   * @throws TypeErrors and RangeErrors naming the option at fault; GemDmaError ENOMEM, EBUSY, EXDEV, ENODEV, ESTALE
+   * Widths of what the device can address, in bits (dma_set_mask_and_coherent; two widths: dma_set_mask and
+   * dma_set_coherent_mask).
+   * @throws GemDmaError EIO, and sets neither, for a mask that reaches too little or a device that has none
    */
-  constructor(host: DmaHost, options: DeviceOptions = {}, gone?: () => void) {
-    const config = deviceConfig(options);
-    const timeline = hostTimeline(host, 'device_add');
-    const { domain } = config;
-    if (domain !== undefined && domain !== 'passthrough') DmaDomain.check(domain, timeline, 'device_add');
-    this.host = host;
-    this.id = config.id;
-    this.name = config.name;
-    this.driver = config.driver;
-    if (gone !== undefined) checkFunction('gone', gone);
-    this.gone = gone;
-    this.dmaDebug = host.dmaDebugOrNull ?? null;
-    const { exports } = host.core;
-    this.core = exports;
-    this.#record = made(
-      exports.deviceCreate(host.context, this.id, config.sourceId),
-      'device_add',
-      'memory for a device',
-    );
-    this.#life = new Life(timeline, 'device');
-    this.busLimitBits = config.busLimitBits;
-    this.applyMask(config.maskBits, config.coherentMaskBits);
-    exports.deviceSetSegments(this.#record, config.maxSegment, config.segmentBoundaryBits, config.minAlignMask);
-    const flags = (config.forceBounce ? DEVICE_FORCE_BOUNCE : 0) | (config.untrusted ? DEVICE_UNTRUSTED : 0);
-    exports.deviceSetFlags(this.#record, flags, 0);
-    try {
-      if (domain !== undefined) this.attach(domain);
-    } catch (error) {
-      this.#life.end();
-      exports.deviceDestroy(this.#record);
-      throw error;
-    }
-    timeline.members.add(this);
-    this.dmaDebug?.addDevice(this);
-  }
-
-  /** @internal Handle in the core. Throws for a device that is dead. */
-  get handle(): DmaDeviceHandle {
-    this.#life.enter('device');
-    return this.#record;
-  }
-
-  /** @internal Every call begins here: the record. Throws for a device that is dead. */
-  enter(call: string): DmaDeviceHandle {
-    if (!(#life in this)) throw notMade(call);
-    this.#life.enter(call);
-    return this.#record;
-  }
-
-  /** @internal The same for a call that may map: its call site is taken where dma-debug is to have it. */
-  begin(call: string): DmaDeviceHandle {
-    if (!(#life in this)) throw notMade(call);
-    this.#life.enter(call);
-    if (this.dmaDebug?.callSites) this.dmaDebug.enter();
-    return this.#record;
-  }
-
-  /** @internal The record of a table that a call takes. Errors as recordFor. */
-  tableRecord(table: ScatterTable, call: string): SgTableHandle {
-    return ScatterTable.recordFor(table, this.#life, call);
-  }
-
-  /** @internal Every call ends here: what dma-debug found in it is told now. */
-  settle(result?: unknown): void {
-    this.dmaDebug?.settle(result);
-  }
-
-  /**
-   * @internal The record of a device that a call takes beside an object that has entered.
-   * @throws ERR_INVALID_ARG_TYPE for what is no device; GemDmaError EXDEV, ESTALE, ENODEV
-   */
-  static recordFor(device: DmaDevice, user: Life, call: string): DmaDeviceHandle {
-    user.join(DmaDevice.lifeOf(device), call);
-    return device.#record;
-  }
-
-  /** @internal For calls of a machine's own objects, such as its IOMMU. Errors as recordFor. */
-  static recordIn(host: DmaHost, device: DmaDevice, call: string): DmaDeviceHandle {
-    DmaDevice.lifeOf(device).enterIn(hostTimeline(host, call), call);
-    return device.#record;
-  }
-
-  private static lifeOf(device: DmaDevice): Life {
-    if (typeof device !== 'object' || device === null || !(#life in device)) {
-      throw invalidType('device', 'a DmaDevice', device);
-    }
-    return device.#life;
-  }
-
-  /** @internal A driver has taken the device, or let it go. */
-  setDriven(driven: boolean): void {
-    this.driven = driven;
-  }
-
-  /** @internal A call that hooks run in and that needs the device until its end. */
-  held<T>(work: () => T): T {
-    ++this.holders;
-    try {
-      return work();
-    } finally {
-      --this.holders;
-    }
-  }
-
-  /** Whether it can be used: it was not destroyed, and the machine did not go back to before it was added. */
-  get alive(): boolean {
-    if (!(#life in this)) throw notMade('alive');
-    return this.#life.alive;
-  }
-
-  /** The domain that translates for the device. */
-  get domain(): DmaDomain | 'passthrough' | undefined {
-    return this.attached;
-  }
-
-  /** Gives the device a domain. Throws EEXIST when it has one, EBUSY when its requester id is another's, ENOMEM. */
-  attach(domain: DmaDomain | 'passthrough'): void {
-    const call = 'iommu_attach_device';
-    const record = this.enter(call);
-    const target = domain === 'passthrough' ? 0 : DmaDomain.recordFor(domain, this.#life, call);
-    if (this.attached !== undefined) throw new GemDmaError('EEXIST', call, `device ${this.id} has a domain already`);
-    const rc = this.core.attachDevice(record, target);
-    if (rc === -ERRNO.EBUSY) {
-      throw new GemDmaError('EBUSY', call, `the requester id of device ${this.id} is another's`);
-    }
-    if (rc < 0) throw this.failure(call, rc, 'anything: it cannot be attached');
-    this.attached = domain;
-  }
-
-  /** Takes the device out of its domain. */
-  detach(): void {
-    const record = this.enter('iommu_detach_device');
-    if (this.attached === undefined) return;
-    this.core.detachDevice(record);
-    this.attached = undefined;
-  }
-
-  /** Widths of what the device can address, in bits (dma_set_mask_and_coherent). */
   setMask(bits: number, coherentBits = bits): void {
     checkInteger('bits', bits, 12, 64);
     checkInteger('coherentBits', coherentBits, 12, 64);
-    this.enter('dma_set_mask');
+    const call = 'dma_set_mask';
+    this.enter(call);
+    this.requireMask(call);
+    this.checkMask(call, bits);
+    this.checkMask('dma_set_coherent_mask', coherentBits);
     this.applyMask(bits, coherentBits);
   }
 
-  // What the buses do not let through, the device does not reach either; the masks are said as they were set.
-  private applyMask(bits: number, coherentBits: number): void {
-    this.maskBits = bits;
-    const limit = this.busLimitBits || 64;
-    this.core.deviceSetMask(this.#record, Math.min(bits, limit), Math.min(coherentBits, limit));
+  /** The width for streaming mappings alone (dma_set_mask). Throws EIO as setMask. */
+  setStreamingMask(bits: number): void {
+    checkInteger('bits', bits, 12, 64);
+    const call = 'dma_set_mask';
+    this.enter(call);
+    this.requireMask(call);
+    this.checkMask(call, bits);
+    this.applyMask(bits, this.coherentBits);
   }
 
-  /** dev->dma_mask and dev->bus_dma_limit, for the kernel's log; no limit is 0. @internal */
-  get masks(): { mask: bigint; busLimit: bigint } {
-    const ones = (bits: number): bigint => (bits === 0 ? 0n : (1n << BigInt(bits)) - 1n);
-    return { mask: ones(this.maskBits), busLimit: ones(this.busLimitBits) };
+  /** The width for coherent memory alone (dma_set_coherent_mask). Throws EIO for one that reaches too little. */
+  setCoherentMask(bits: number): void {
+    checkInteger('bits', bits, 12, 64);
+    const call = 'dma_set_coherent_mask';
+    this.enter(call);
+    this.checkMask(call, bits);
+    this.applyMask(this.streamingBits, bits);
   }
 
-  /** Whether its accesses snoop the CPU's caches (dev_is_dma_coherent). */
-  get coherent(): boolean {
-    return true;
+  /** Gives a device masks, also one that has none (dma_coerce_mask_and_coherent). Throws EIO as setMask. */
+  coerceMask(bits: number): void {
+    checkInteger('bits', bits, 12, 64);
+    const call = 'dma_coerce_mask_and_coherent';
+    this.enter(call);
+    this.checkMask(call, bits);
+    this.applyMask(bits, bits);
   }
 
-  /** Whether a sync of a mapping has anything to do (dma_need_sync): it is bounced, or the device is not coherent. */
+  private requireMask(call: string): void {
+    if (this.streamingBits !== 0) return;
+    throw new GemDmaError('EIO', call, `device ${this.id} has no mask`, { reason: 'DMA_NO_MASK' });
+  }
+
+  /** Bits of address for streaming mappings (dma_get_mask): 32 of a device that has no mask. */
+  get maskBits(): number {
+    this.enter('dma_get_mask');
+    return this.streamingBits || 32;
+  }
+
+  /** Bits of address for coherent memory (dev->coherent_dma_mask), 0 of a device that has no mask. */
+  get coherentMaskBits(): number {
+    this.enter('dma_get_mask');
+    return this.coherentBits;
+  }
+
+  /** Bits that would reach everything (dma_get_required_mask): behind an IOMMU 32, else all RAM's. */
+  get requiredMaskBits(): number {
+    const record = this.enter('dma_get_required_mask');
+    const ofRam = this.host.kernel?.checksMasks === true || !(this.domain instanceof DmaDomain);
+    return ofRam ? this.core.dmaRequiredBits(record) : 32;
+  }
+
+  /** Whether there is memory that the device does not reach (dma_addressing_limited). */
+  get addressingLimited(): boolean {
+    return Boolean(this.core.dmaAddressingLimited(this.enter('dma_addressing_limited')));
+  }
+
+  /**
+   * Whether a sync of a mapping may have work (dma_need_sync): the device is not coherent, or mappings of it were bounced; then
+   * without translation it is known of each address.
+   */
   needSync(address: number): boolean {
     if (!isAddress(address)) badAddress(address);
     const record = this.enter('dma_need_sync');
     return !this.coherent || Boolean(this.core.dmaNeedSync(record, address));
   }
 
-  /** What a segment may be: longest length, boundary width in bits, alignment kept by bouncing. */
+  /**
+   * What a segment may be: longest length, boundary width in bits, alignment kept by bouncing (dma_set_max_seg_size,
+   * dma_set_seg_boundary, dma_set_min_align_mask at once).
+   */
   setSegments(maxSegment: number, boundaryBits = 32, minAlignMask = 0): void {
     checkInteger('maxSegment', maxSegment, 1, MAX_U32);
     checkInteger('boundaryBits', boundaryBits, 1, 64);
@@ -266,34 +118,48 @@ export class DmaDevice {
     this.core.deviceSetSegments(this.enter('dma_set_max_seg_size'), maxSegment, boundaryBits, minAlignMask);
   }
 
-  /** The cause of the last call that failed, as a stable identifier. */
-  get reason(): string | undefined {
-    this.enter('device');
-    return reasonName(this.core.lastReason(this.host.context));
+  /** Longest segment in bytes (dma_set_max_seg_size). */
+  setMaxSegment(maxSegment: number): void {
+    checkInteger('maxSegment', maxSegment, 1, MAX_U32);
+    const { boundaryBits, minAlignMask } = this.segments;
+    this.setSegments(maxSegment, boundaryBits, minAlignMask);
+  }
+
+  /** No segment crosses a multiple of 2^bits (dma_set_seg_boundary). */
+  setSegmentBoundary(bits: number): void {
+    checkInteger('bits', bits, 1, 64);
+    const { maxSegment, minAlignMask } = this.segments;
+    this.setSegments(maxSegment, bits, minAlignMask);
+  }
+
+  /** Low bits of an address that bouncing preserves (dma_set_min_align_mask). */
+  setMinAlignMask(mask: number): void {
+    checkInteger('mask', mask, 0, MAX_U32);
+    const { maxSegment, boundaryBits } = this.segments;
+    this.setSegments(maxSegment, boundaryBits, mask);
+  }
+
+  /** What was set (dma_get_max_seg_size, dma_get_seg_boundary as a width in bits, dma_get_min_align_mask). */
+  get segments(): {
+    /** Longest segment in bytes. */
+    maxSegment: number;
+    /** No segment crosses a multiple of 2^this. */
+    boundaryBits: number;
+    /** Low bits of an address that bouncing preserves. */
+    minAlignMask: number;
+  } {
+    const record = new DmaDeviceView(this.host.core, this.enter('dma_get_max_seg_size'));
+    const { maxSegment, segmentBoundary, minAlignMask } = record;
+    return { maxSegment, boundaryBits: Math.round(Math.log2(segmentBoundary + 1)), minAlignMask };
   }
 
   /**
-   * Calls that mapped and unmapped, a list counting once, and the pages over all of them. Reserved address space is one
-   * mapping from allocIova to free, whatever is linked into it.
+   * The segment boundary in pages of 2^pageShift bytes (dma_get_seg_boundary_nr_pages).
+   * @param pageShift 0 to 63
    */
-  get counts(): {
-    /** Mappings made; a list counts once. */
-    maps: number;
-    /** Mappings ended. */
-    unmaps: number;
-    /** Pages of 4 KiB that these mapped. */
-    pagesMapped: number;
-    /** Pages of 4 KiB that these ended. */
-    pagesUnmapped: number;
-  } {
-    const record = this.enter('device');
-    const { deviceMaps, devicePagesMapped, devicePagesUnmapped, deviceUnmaps } = this.host.core.tools;
-    return {
-      maps: deviceMaps(record) >>> 0,
-      unmaps: deviceUnmaps(record) >>> 0,
-      pagesMapped: devicePagesMapped(record),
-      pagesUnmapped: devicePagesUnmapped(record),
-    };
+  segmentBoundaryPages(pageShift: number): number {
+    checkInteger('pageShift', pageShift, 0, 63);
+    return 2 ** Math.max(this.segments.boundaryBits - pageShift, 0);
   }
 
   /**
@@ -325,26 +191,6 @@ export class DmaDevice {
   }
 
   /**
-   * Maps `length` bytes from `offset` on in page `pfn` (dma_map_page_attrs).
-   * Returns the device's address, DMA_MAPPING_ERROR with the cause in `reason`.
-   */
-  mapPage(pfn: number, offset: number, length: number, dir: Direction, attrs = 0): number {
-    // Written out: a shared function would have the types of all its callers.
-    if (typeof pfn !== 'number' || pfn >>> 0 !== pfn) badPage(pfn, offset, length);
-    if (typeof offset !== 'number' || offset >>> 0 !== offset) badPage(pfn, offset, length);
-    if (typeof length !== 'number' || length >>> 0 !== length) badPage(pfn, offset, length);
-    if (typeof dir !== 'number' || (dir & DIRECTION_BITS) !== dir) badTransfer(dir, attrs);
-    if (typeof attrs !== 'number' || (attrs & ATTRIBUTE_BITS) !== attrs) badTransfer(dir, attrs);
-    this.#life.enter('dma_map_page');
-    const debug = this.dmaDebug;
-    if (debug === null) return this.core.dmaMapPage(this.#record, pfn, offset, length, dir, attrs);
-    if (debug.callSites) debug.enter();
-    const address = this.core.dmaMapPage(this.#record, pfn, offset, length, dir, attrs);
-    debug.settle(address);
-    return address;
-  }
-
-  /**
    * Makes a mapping that is known to exist, at its address: table entries, range and entry of dma-debug are then as if
    * mapPage had returned that address. For replays of traces that begin in the middle; it counts in no statistics.
    * @param address what the device uses, with the same offset in its page as the memory
@@ -360,7 +206,7 @@ export class DmaDevice {
     checkTransfer(dir, attrs);
     const record = this.enter(call);
     const offset = address % PAGE_SIZE;
-    const { attached } = this;
+    const attached = this.domain;
     if (attached instanceof DmaDomain) {
       if (physical % PAGE_SIZE !== offset)
         throw new GemDmaError('EINVAL', call, 'an IOMMU keeps the offset in the page');
@@ -383,149 +229,8 @@ export class DmaDevice {
       this.dmaDebug.settle();
     }
   }
-
-  /** Ends a mapping of mapPage or mapSingle, with the length and direction that it was made with (dma_unmap_page_attrs). */
-  unmapPage(address: number, length: number, dir: Direction, attrs = 0): void {
-    if (typeof length !== 'number' || length >>> 0 !== length) badPage(0, 0, length);
-    if (typeof address !== 'number' || !(address >= -1 && address <= MAX_ADDRESS)) badAddress(address);
-    if (Math.floor(address) !== address) badAddress(address);
-    if (typeof dir !== 'number' || (dir & DIRECTION_BITS) !== dir) badTransfer(dir, attrs);
-    if (typeof attrs !== 'number' || (attrs & ATTRIBUTE_BITS) !== attrs) badTransfer(dir, attrs);
-    this.#life.enter('dma_unmap_page');
-    this.core.dmaUnmapPage(this.#record, address, length, dir, attrs);
-    if (this.dmaDebug !== null) this.dmaDebug.settle();
-  }
-
   /**
-   * mapPage for a buffer's address (dma_map_single_attrs): `physical` is what virt_to_phys gives. A buffer in vmalloc
-   * space, or on a virtually mapped stack, has no one physical address: `vmalloc` says so, and the call is refused.
-   */
-  mapSingle(physical: number, length: number, dir: Direction, attrs = 0, vmalloc = false): number {
-    checkInteger('physical', physical, 0, MAX_U32 * PAGE_SIZE);
-    checkInteger('length', length, 0, MAX_U32);
-    checkTransfer(dir, attrs);
-    checkBoolean('vmalloc', vmalloc, false);
-    const address = this.core.dmaMapSingle(this.begin('dma_map_single'), physical, length, dir, attrs, vmalloc);
-    this.settle(address);
-    return address;
-  }
-
-  /** Ends a mapping of mapSingle (dma_unmap_single_attrs). */
-  unmapSingle(address: number, length: number, dir: Direction, attrs = 0): void {
-    this.unmapPage(address, length, dir, attrs);
-  }
-
-  /**
-   * Maps a table (dma_map_sg_attrs). Returns its segments, 0 with the cause in `reason`.
-   * A mapping that the table already has is lost, not undone (the bug of commit e227330223a7).
-   */
-  mapSg(table: ScatterTable, dir: Direction, attrs = 0): number {
-    const rc = this.mapTable(table, dir, attrs);
-    const segments = rc > 0 ? rc : 0;
-    if (this.dmaDebug !== null) this.dmaDebug.settle(segments);
-    return segments;
-  }
-
-  /** Maps a table (dma_map_sgtable). Throws GemDmaError ENOMEM, EINVAL or EIO with the cause as its reason. */
-  mapSgTable(table: ScatterTable, dir: Direction, attrs = 0): void {
-    const rc = this.mapTable(table, dir, attrs);
-    if (rc <= 0) throw this.failed('dma_map_sg', rc, `a list of ${table.origNents} entries, ${table.bytes} bytes`);
-    if (this.dmaDebug !== null) this.dmaDebug.settle();
-  }
-
-  private mapTable(table: ScatterTable, dir: Direction, attrs: number): number {
-    if (!isTransfer(dir, attrs)) badTransfer(dir, attrs);
-    this.#life.enter('dma_map_sg');
-    const list = ScatterTable.recordFor(table, this.#life, 'dma_map_sg');
-    if (this.dmaDebug?.callSites) this.dmaDebug.enter();
-    return this.core.dmaMapSg(this.#record, list, dir, attrs);
-  }
-
-  /** Ends a table's mapping (dma_unmap_sg_attrs). `nents` is what map was given; the kernel looks at no more segments. */
-  unmapSg(table: ScatterTable, dir: Direction, attrs = 0, nents?: number): void {
-    if (!isTransfer(dir, attrs)) badTransfer(dir, attrs);
-    if (nents !== undefined) checkInteger('nents', nents, 0, MAX_NENTS);
-    this.#life.enter('dma_unmap_sg');
-    const list = ScatterTable.recordFor(table, this.#life, 'dma_unmap_sg');
-    this.core.dmaUnmapSg(this.#record, list, nents ?? EVERY_ENTRY, dir, attrs);
-    if (this.dmaDebug !== null) this.dmaDebug.settle();
-  }
-
-  /**
-   * Maps registers of another device (dma_map_resource). Returns the address, or DMA_MAPPING_ERROR.
-   * @param physical below 2^52, which is where the host's addresses end
-   */
-  mapResource(physical: number, length: number, dir: Direction, attrs = 0): number {
-    checkInteger('physical', physical, 0, PHYSICAL_LIMIT - 1);
-    checkInteger('length', length, 0, Math.min(MAX_U32, PHYSICAL_LIMIT - physical));
-    checkTransfer(dir, attrs);
-    const address = this.core.dmaMapResource(this.begin('dma_map_resource'), physical, length, dir, attrs);
-    this.settle(address);
-    return address;
-  }
-
-  /** Ends a mapping of mapResource (dma_unmap_resource). */
-  unmapResource(address: number, length: number, dir: Direction, attrs = 0): void {
-    if (!isAddress(address)) badAddress(address);
-    checkInteger('length', length, 0, MAX_U32);
-    checkTransfer(dir, attrs);
-    this.core.dmaUnmapResource(this.enter('dma_unmap_resource'), address, length, dir, attrs);
-    this.settle();
-  }
-
-  /**
-   * What mapPage, mapSingle and mapResource return when they fail: DMA_MAPPING_ERROR, but 0 on kernels that had no error value of
-   * their own (DMA_ERROR_CODE of x86). A driver asks `mappingError`.
-   */
-  get errorAddress(): number {
-    return this.core.deviceErrorAddress(this.enter('device'));
-  }
-
-  /** Whether an address says that mapping failed (dma_mapping_error); dma-debug notes that the driver has asked. */
-  mappingError(address: number): boolean {
-    if (!isAddress(address)) badAddress(address);
-    return Boolean(this.core.dmaMappingError(this.enter('dma_mapping_error'), address));
-  }
-
-  /** Hands part of a mapping to the CPU (dma_sync_single_for_cpu). */
-  syncForCpu(address: number, length: number, dir: Direction): void {
-    this.syncSingle(address, length, dir, false);
-  }
-
-  /** Hands part of a mapping to the device (dma_sync_single_for_device). */
-  syncForDevice(address: number, length: number, dir: Direction): void {
-    this.syncSingle(address, length, dir, true);
-  }
-
-  private syncSingle(address: number, length: number, dir: Direction, forDevice: boolean): void {
-    if (!isAddress(address)) badAddress(address);
-    checkInteger('length', length, 0, MAX_U32);
-    checkTransfer(dir);
-    this.core.dmaSyncSingle(this.enter('dma_sync_single'), address, length, dir, forDevice);
-    this.settle();
-  }
-
-  /** Hands a mapped table to the CPU (dma_sync_sg_for_cpu). */
-  syncSgForCpu(table: ScatterTable, dir: Direction, nents?: number): void {
-    this.syncTable(table, dir, nents, false);
-  }
-
-  /** Hands a mapped table to the device (dma_sync_sg_for_device). */
-  syncSgForDevice(table: ScatterTable, dir: Direction, nents?: number): void {
-    this.syncTable(table, dir, nents, true);
-  }
-
-  private syncTable(table: ScatterTable, dir: Direction, nents: number | undefined, forDevice: boolean): void {
-    checkTransfer(dir);
-    if (nents !== undefined) checkInteger('nents', nents, 0, MAX_NENTS);
-    const record = this.enter('dma_sync_sg');
-    const list = this.tableRecord(table, 'dma_sync_sg');
-    this.core.dmaSyncSg(record, list, nents ?? table.origNents, dir, forDevice);
-    this.settle();
-  }
-
-  /**
-   * Memory that device and CPU share (dma_alloc_attrs), zeroed, at one address for the device.
+   * Memory that device and CPU share (dma_alloc_attrs, dma_alloc_wc), zeroed, at one address for the device.
    * @throws GemDmaError ENOMEM with the cause as its reason
    */
   allocCoherent(length: number, attrs = 0): CoherentBuffer {
@@ -545,6 +250,107 @@ export class DmaDevice {
   }
 
   /**
+   * The same memory until the driver goes (dmam_alloc_attrs): when it is unbound or the device destroyed, what is managed is
+   * freed, the newest first, before dma-debug looks for what is left. Errors as allocCoherent.
+   */
+  allocManaged(length: number, attrs = 0): CoherentBuffer {
+    return allocManaged(this, length, attrs);
+  }
+
+  /** Frees a buffer of allocManaged early (dmam_free_coherent). Throws ENOENT for one that is not managed. */
+  freeManaged(buffer: CoherentBuffer): void {
+    freeManaged(this, buffer);
+  }
+
+  /**
+   * Neighbouring pages, zeroed and mapped in one direction (dma_alloc_pages; dma_alloc_noncoherent is the same). The driver
+   * syncs them like a streaming mapping.
+   * @param length bytes; whole pages are taken
+   * @throws GemDmaError ENOMEM with the cause as its reason
+   */
+  allocPages(length: number, dir: Direction): DmaPages {
+    return allocPages(this, 'pages', length, dir, 0);
+  }
+
+  /**
+   * Pages that are one segment for the device and lie anywhere in memory behind an IOMMU (dma_alloc_noncontiguous); a CPU
+   * sees them in one piece after `vmap`.
+   * @param attrs DMA_ATTR.ALLOC_SINGLE_PAGES or nothing
+   * @throws GemDmaError ENOMEM with the cause as its reason, EINVAL for other attributes
+   */
+  allocNoncontiguous(length: number, dir: Direction, attrs = 0): DmaPages {
+    return allocPages(this, 'noncontiguous', length, dir, attrs);
+  }
+
+  /**
+   * Frees pages of allocPages or allocNoncontiguous (dma_free_pages, dma_free_noncontiguous). Length, direction and address
+   * are the driver's.
+   * @throws GemDmaError ENODEV for pages that were freed
+   */
+  freePages(memory: DmaPages, length?: number, dir?: Direction, address?: number): void {
+    freePages(this, memory, {
+      ...(length !== undefined && { length }),
+      ...(dir !== undefined && { dir }),
+      ...(address !== undefined && { address }),
+    });
+  }
+
+  /**
+   * The frames that a process would see (dma_mmap_attrs, dma_mmap_pages, dma_mmap_noncontiguous).
+   * @param pageOffset first page of the buffer (vm_pgoff)
+   * @param pages how many; default all from there on
+   * @returns their pfns, in order
+   * @throws GemDmaError ENXIO for what is not within the buffer
+   */
+  mmap(buffer: CoherentBuffer | DmaPages, pageOffset = 0, pages?: number): Uint32Array {
+    return mmapPages(this, buffer, pageOffset, pages);
+  }
+
+  /**
+   * A table over a coherent buffer, not mapped (dma_get_sgtable_attrs): the caller's to release.
+   * @param length bytes from the buffer's start; default all of it
+   */
+  sgTable(buffer: CoherentBuffer, length?: number): ScatterTable {
+    return sgTableOf(this, buffer, length);
+  }
+
+  /**
+   * Memory on the bus that coherent buffers of the device come from, and from nowhere else (dma_declare_coherent_memory).
+   * @param physical where a CPU sees it: in a BAR of the machine
+   * @param address where the device does
+   * @throws GemDmaError EBUSY when there is some, EINVAL for what is no BAR's memory
+   */
+  declareCoherentMemory(physical: number, address: number, size: number): void {
+    const memory = declareMemory(this, this.declared, physical, address, size);
+    this.declared = memory;
+  }
+
+  /** Ends that (dma_release_coherent_memory). Buffers in it are gone. Nothing for a device without. */
+  releaseCoherentMemory(): void {
+    this.enter('dma_release_coherent_memory');
+    this.declared?.end();
+    this.declared = null;
+  }
+
+  /** @internal */
+  get declaredMemory(): DeclaredMemory | null {
+    return this.declared;
+  }
+
+  /** @internal The list of devres: what goes with the driver. */
+  get devres(): Managed[] {
+    return this.managed;
+  }
+
+  /** @internal */
+  override releaseManaged(): void {
+    releaseAll(this.managed);
+  }
+
+  /** @internal Memory that a CPU has written through its cache. */
+  cached(_table: ScatterTable): void {}
+
+  /**
    * Reserves address space for `size` bytes to be linked into later (dma_iova_try_alloc); `physical` gives the place in its
    * page of the first byte will be.
    * @throws GemDmaError ENOMEM with the cause as its reason, EINVAL for a device without a domain
@@ -552,60 +358,4 @@ export class DmaDevice {
   allocIova(size: number, physical = 0): LinkedRange {
     return allocIova(this, size, physical);
   }
-
-  /**
-   * Frees the device. Its domain is left first; one that `addDevice` made goes with its last device. A second call does
-   * nothing. EBUSY while a driver is bound to it, and from within an exporter that maps for it.
-   */
-  destroy(): void {
-    if (!(#life in this)) throw notMade('device_del');
-    if (!this.#life.ending('device_del')) return;
-    if (this.driven) {
-      const message = `the driver of device ${this.id} is bound to it: remove that first`;
-      throw new GemDmaError('EBUSY', 'device_del', message, { reason: 'DRIVER_BOUND' });
-    }
-    if (this.holders > 0) {
-      const message = `a call works with device ${this.id}: not from within a hook of that call`;
-      throw new GemDmaError('EBUSY', 'device_del', message, { reason: 'OBJECT_BUSY' });
-    }
-    const { calls, timeline } = this.host.core;
-    calls.run(() => {
-      this.dmaDebug?.removeDevice(this);
-      if (this.attached !== undefined) this.core.detachDevice(this.#record);
-      this.core.deviceDestroy(this.#record);
-      this.#life.end();
-      timeline.members.delete(this);
-      this.gone?.();
-      this.attached = undefined;
-    });
-  }
-
-  /** Removes the device, as `destroy()`. */
-  [Symbol.dispose](): void {
-    if (this.alive) this.destroy();
-  }
-
-  /** @internal The error of a call that has failed. What dma-debug found in it is told, but not thrown in its place. */
-  failed(syscall: string, rc: number, what: string): GemDmaError {
-    const error = this.failure(syscall, rc, what);
-    this.host.core.calls.failed();
-    return error;
-  }
-
-  /** @internal The error of a call that returned a negative errno; `what` is what it was to map. */
-  failure(syscall: string, rc: number, what: string): GemDmaError {
-    const { reason } = this;
-    const code = errnoName(rc) in ERRNO ? (errnoName(rc) as ErrnoName) : 'EINVAL';
-    return new GemDmaError(code, syscall, `device ${this.id} cannot map ${what}${reason ? `: ${reason}` : ''}`, {
-      reason,
-      details: { device: this.id },
-    });
-  }
-}
-
-function badPage(pfn: number, offset: number, length: number): never {
-  checkInteger('pfn', pfn, 0, MAX_U32);
-  checkInteger('offset', offset, 0, MAX_U32);
-  checkInteger('length', length, 0, MAX_U32);
-  throw invalidValue('length', 'a number', length);
 }

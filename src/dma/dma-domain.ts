@@ -24,8 +24,9 @@ import {
   ruleFlags,
 } from '../iova/allocators.js';
 import { type IovaStats, iovaStats } from '../iova/iova-domain.js';
-import { DmaDevice } from './device.js';
+import type { DmaDevice } from './device.js';
 import type { DmaHost } from './sg-table.js';
+import { StreamingDevice } from './streaming-device.js';
 
 /**
  * A translating domain with what the DMA API keeps for it: tables of its format, IOVA allocator, flush queue (struct iommu_domain with
@@ -265,7 +266,7 @@ export class DmaDomain {
   /** Attaches a device: from now on its mappings go through this domain. Errors as DmaDevice.attach. */
   attach(device: DmaDevice): void {
     this.#enter('iommu_attach_device');
-    DmaDevice.recordFor(device, this.#life, 'iommu_attach_device');
+    StreamingDevice.recordFor(device, this.#life, 'iommu_attach_device');
     device.attach(this);
   }
 

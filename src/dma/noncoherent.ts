@@ -86,6 +86,10 @@ export class NonCoherentDevice extends DmaDevice {
     this.sgForDevice(table, 0);
   }
 
+  override cached(table: ScatterTable): void {
+    for (const { pfn, offset, length } of table.entries()) this.cache.forDevice(pfn * PAGE_SIZE + offset, length);
+  }
+
   // A CPU copies what it sees to the slots.
   private beforeBounce(physical: number, length: number): void {
     if (this.host.bounces) this.cache.flush(physical, length);

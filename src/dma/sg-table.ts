@@ -20,6 +20,7 @@ import {
 } from '../core/generated/constants.js';
 import type { SgTableHandle } from '../core/generated/exports.js';
 import { checkMaker, LIBRARY, Life, notMade } from '../core/life.js';
+import type { PhysicalMemory } from '../core/physical-memory.js';
 import { pfnOf, readPfns, writePfns, writeRuns } from '../core/sg-vectors.js';
 import type { DmaDebug } from '../dma-debug/dma-debug.js';
 
@@ -56,6 +57,10 @@ export interface DmaHost extends CoreHost {
   readonly bounces?: boolean;
   /** Memory of devices on the bus. */
   readonly bars?: BusMemory;
+  /** What the kernel does. */
+  readonly kernel?: { readonly checksMasks: boolean };
+  /** RAM as its CPUs see it. */
+  readonly ram?: PhysicalMemory;
 }
 
 /** One entry of a table: `length` bytes from `offset` on in page `pfn`; lengths past the page go on in its neighbours. */
@@ -182,6 +187,20 @@ export class ScatterTable {
 
   /** @internal The table of a coherent buffer, which the core has made: `forget` ends it, not `release`. */
   static lend(maker: typeof LIBRARY, host: DmaHost, handle: SgTableHandle): ScatterTable {
+    return new ScatterTable(maker, host, handle, true);
+  }
+
+  /** @internal The same of frames that stand side by side, in no RAM perhaps. Throws ENOMEM. */
+  static lendRun(maker: typeof LIBRARY, host: DmaHost, pfn: number, pages: number): ScatterTable {
+    const { exports } = host.core;
+    const handle = exports.sgReserve(host.context, pages);
+    if (handle === 0) throw noMemory(`no memory for a table of ${pages} pages`);
+    writePfns(
+      host.core,
+      handle,
+      Uint32Array.from({ length: pages }, (_, i) => pfn + i),
+    );
+    exports.sgFinish(handle, 0, pages * PAGE_SIZE, SG_MAX_ENTRY, 0);
     return new ScatterTable(maker, host, handle, true);
   }
 

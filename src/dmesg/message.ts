@@ -65,6 +65,8 @@ const NO_MASK = [
   { line: 164, function: 'dma_map_page_attrs' },
   { line: 209, function: '__dma_map_sg_attrs' },
   { line: 329, function: 'dma_map_resource' },
+  { line: 598, function: 'dma_alloc_attrs' },
+  { line: 672, function: '__dma_alloc_pages' },
 ];
 
 /** A record in words; null for what this kernel does not say. */

@@ -183,7 +183,7 @@ export abstract class DrmDevice<Hook extends string = DrmHook> extends Living {
   /** @internal */
   freeCoherent(buffer: SgTableHandle, size: number): void {
     const { dmaFreeCoherent, sgDmaPage } = this.core.exports;
-    dmaFreeCoherent(this.dma, buffer, size, sgDmaPage(buffer, 0));
+    dmaFreeCoherent(this.dma, buffer, size, sgDmaPage(buffer, 0), 0);
   }
 }
 

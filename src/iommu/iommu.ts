@@ -303,18 +303,23 @@ export function deviceWrite(host: DmaHost, device: DmaDevice, address: number, b
 function busPart(
   host: DmaHost,
   record: DmaDeviceHandle,
-  { domain }: DmaDevice,
+  device: DmaDevice,
   address: number,
   length: number,
   write: boolean,
 ): { region: BusRegion; offset: number } | null {
   if (host.bars === undefined || host.bars.empty || length === 0 || address < 0) return null;
   const { exports } = host.core;
+  // Memory of the device's own is not behind the unit.
+  const own = device.declaredMemory?.physicalAt(address, length);
+  const near = own === undefined ? undefined : host.bars.at(own);
+  if (near !== undefined) return { region: near, offset: own! - near.address };
   // A look at the tables alone, so that an access that is none of these faults once.
+  const { domain } = device;
   const physical = domain instanceof DmaDomain ? exports.domainIovaToPhys(domain.handle, address) : address;
   const region = host.bars.at(physical);
   if (region === undefined || physical + length > region.address + region.size) return null;
-  if (exports.deviceTranslate(record, address, write) !== physical) return null;
+  if (domain !== undefined && exports.deviceTranslate(record, address, write) !== physical) return null;
   return { region, offset: physical - region.address };
 }
 

@@ -37,6 +37,8 @@ export interface KernelProperties {
   writeImpliesRead: boolean;
   /** Devices have a min_align_mask, which an IOMMU whose pages cannot keep it refuses to serve. */
   minAlignMask: boolean;
+  /** x86 checks masks itself: 24 bits at least, whatever translates, and the mask required is that of RAM. */
+  checksMasks: boolean;
   /** What a failed single mapping returns is 0, not all ones (DMA_ERROR_CODE of x86). */
   mappingErrorZero: boolean;
   /** swiotlb: areas with 128-slot sets searched next-fit, or the 2015 first fit from a moving index. */
@@ -86,6 +88,7 @@ const ROWS = {
     deferredList: true,
     writeImpliesRead: false,
     minAlignMask: false,
+    checksMasks: true,
     mappingErrorZero: true,
     swiotlb: 'index',
     dmaDebug: {
@@ -119,6 +122,7 @@ const ROWS = {
     deferredList: false,
     writeImpliesRead: true,
     minAlignMask: true,
+    checksMasks: false,
     mappingErrorZero: false,
     swiotlb: 'areas',
     dmaDebug: {

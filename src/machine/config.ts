@@ -46,6 +46,8 @@ export interface MachineOptions {
         levels?: IommuLevels;
         /** IOVA allocator. Default the kernel's. */
         allocator?: AllocatorName;
+        /** 64-bit devices do not try below 4 GiB first (iommu.forcedac=1, intel_iommu=forcedac). Default false. */
+        forcedac?: boolean;
         /** Ranges that are never handed out, [first, last] pfns. Default none. */
         reserved?: [number, number][];
         /** pfns that a magazine of `rcache` holds, 1 to 127, which is the kernel's and the default. */
@@ -112,6 +114,8 @@ export interface MachineConfig {
     levels: IommuLevels;
     /** IOVA allocator. */
     allocator: AllocatorName;
+    /** 64-bit devices do not try below 4 GiB first. */
+    forcedac: boolean;
     /** Ranges that are never handed out, [first, last] pfns. */
     reserved: [number, number][];
     /** pfns of a magazine. */
@@ -202,6 +206,7 @@ function iommuConfig(options: MachineOptions['iommu'], kernel: KernelName): Mach
     'levels',
     ...UNIT_OPTIONS,
     'allocator',
+    'forcedac',
     'reserved',
     'magazine',
     'flushQueue',
@@ -218,6 +223,7 @@ function iommuConfig(options: MachineOptions['iommu'], kernel: KernelName): Mach
     levels,
     ...unitConfig(given, format, mode),
     allocator: oneOf('iommu.allocator', given.allocator ?? KERNELS[kernel].allocator, ALLOCATOR_NAMES),
+    forcedac: checkBoolean('iommu.forcedac', given.forcedac, false),
     reserved,
     magazine: checkInteger('iommu.magazine', given.magazine ?? 127, 1, 127),
     flushQueue: flushQueueConfig(given.flushQueue, kernel),

@@ -241,6 +241,7 @@ export class BaseMachine implements DriverHost {
     try {
       const all = {
         ...{ sourceId: deviceSlot(id), forceBounce: swiotlb ? swiotlb.force : false },
+        forcedac: this.config.iommu.forcedac,
         ...limits,
         id,
         ...(domain && { domain }),

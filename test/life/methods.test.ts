@@ -6,6 +6,7 @@ import { DmaDevice } from '../../src/dma/device.js';
 import { DmaDomain } from '../../src/dma/dma-domain.js';
 import { LinkedRange } from '../../src/dma/linked-range.js';
 import { ScatterTable } from '../../src/dma/sg-table.js';
+import { StreamingDevice } from '../../src/dma/streaming-device.js';
 import { EventLog } from '../../src/events/events.js';
 import { Iommu } from '../../src/iommu/iommu.js';
 import { IovaDomain } from '../../src/iova/iova-domain.js';
@@ -68,13 +69,34 @@ const ENDS = new Set(['release', 'destroy', 'free']);
 /** Arguments that a living object takes, by class and member; [] where there are none. */
 const ARGUMENTS: Record<string, Record<string, (rig: Rig) => unknown[]>> = {
   DmaDevice: {
+    setMask: () => [32],
+    setStreamingMask: () => [32],
+    setCoherentMask: () => [32],
+    coerceMask: () => [32],
+    needSync: () => [PAGE],
+    setSegments: () => [PAGE],
+    setMaxSegment: () => [PAGE],
+    setSegmentBoundary: () => [32],
+    setMinAlignMask: () => [0],
+    segmentBoundaryPages: () => [12],
+    mapPageAt: () => [PAGE, 300 * PAGE, PAGE, 0],
+    allocCoherent: () => [PAGE],
+    freeCoherent: ({ buffer }) => [buffer],
+    allocManaged: () => [PAGE],
+    freeManaged: ({ buffer }) => [buffer],
+    allocPages: () => [PAGE, 0],
+    allocNoncontiguous: () => [PAGE, 0],
+    freePages: ({ buffer }) => [buffer],
+    mmap: ({ buffer }) => [buffer],
+    sgTable: ({ buffer }) => [buffer],
+    declareCoherentMemory: () => [0xe0000000, 0, PAGE],
+    allocIova: () => [PAGE],
+  },
+  StreamingDevice: {
     enter: () => ['device'],
     begin: () => ['device'],
     attach: ({ domain }) => [domain],
-    setMask: () => [32],
-    setSegments: () => [PAGE],
     mapPage: () => [300, 0, PAGE, 0],
-    mapPageAt: () => [PAGE, 300 * PAGE, PAGE, 0],
     unmapPage: () => [PAGE, PAGE, 0],
     mapSingle: () => [300 * PAGE, PAGE, 0],
     unmapSingle: () => [PAGE, PAGE, 0],
@@ -91,9 +113,6 @@ const ARGUMENTS: Record<string, Record<string, (rig: Rig) => unknown[]>> = {
     syncSgForCpu: ({ table }) => [table, 0],
     syncSgForDevice: ({ table }) => [table, 0],
     syncTable: ({ table }) => [table, 0, undefined, true],
-    allocCoherent: () => [PAGE],
-    freeCoherent: ({ buffer }) => [buffer],
-    allocIova: () => [PAGE],
   },
   DmaDomain: {
     iovaStats: () => [],
@@ -129,11 +148,18 @@ const INNER = new Set([
   'setDriven',
   'masks',
   'applyMask',
+  'checkMask',
+  'requireMask',
+  'releaseManaged',
+  'declaredMemory',
+  'devres',
+  'cached',
   'coherent',
 ]);
 
 const CLASSES = [
   [DmaDevice, 'device'],
+  [StreamingDevice, 'device'],
   [DmaDomain, 'domain'],
   [ScatterTable, 'table'],
   [CoherentBuffer, 'buffer'],

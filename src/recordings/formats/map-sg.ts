@@ -238,7 +238,7 @@ export class MapSgReplay implements LineReplay {
     }
     const { address } = table.segments()[0];
     this.#keep(line, record, () => {
-      dmaUnmapCoherent(this.#device.handle, table.handle, length, address);
+      dmaUnmapCoherent(this.#device.handle, table.handle, length, address, 0);
       table.release();
     });
     const ret = address.toString(16);

@@ -39,10 +39,11 @@ export function rig(machine: Machine = bare()): Rig {
     },
     ...{ EventLog: machine.events, VirtualClock: machine.clock, DmaDebug: machine.dmaDebug },
     MachineSnapshot: machine.snapshot(),
-    DmaDevice: device,
+    ...{ DmaDevice: device, StreamingDevice: device },
     DmaDomain: domain,
     ScatterTable: ScatterTable.allocate(machine, 2),
     CoherentBuffer: device.allocCoherent(PAGE),
+    DmaPages: device.allocPages(PAGE, library.DMA_TO_DEVICE),
     LinkedRange: device.allocIova(PAGE),
     IovaDomain: new IovaDomain(machine),
     ...{ SystemHeap: heap, DmaBuf: dmaBuf, DmaBufAttachment: dmaBuf.attach(spare) },
@@ -60,9 +61,11 @@ export function rig(machine: Machine = bare()): Rig {
 /** How an object of a class dies by itself; of the others only the machine does. */
 export const DEATHS: Record<string, (one: never, rig: Rig) => void> = {
   DmaDevice: (one: library.DmaDevice) => one.destroy(),
+  StreamingDevice: (one: library.DmaDevice) => one.destroy(),
   DmaDomain: (one: library.DmaDomain) => one.destroy(),
   ScatterTable: (one: library.ScatterTable) => one.release(),
   CoherentBuffer: (one: library.CoherentBuffer) => one.free(),
+  DmaPages: (one: library.DmaPages) => one.free(),
   LinkedRange: (one: library.LinkedRange) => one.free(),
   IovaDomain: (one: library.IovaDomain) => one.destroy(),
   DmaBuf: (one: library.DmaBuf) => one.release(),
@@ -99,6 +102,7 @@ const VALUES: Record<string, (rig: Rig) => unknown> = {
   module: () => 'file:///x.mjs',
   nth: () => 0,
   bits: () => 32,
+
   coherentBits: () => 32,
   boundaryBits: () => 32,
   maxSegment: () => PAGE,

@@ -273,7 +273,7 @@ describe('arguments', () => {
     const dead = rig(one.machine);
     for (const [type, kill] of Object.entries(DEATHS)) {
       // Devices go last: what lives in one goes with it.
-      if (!['DmaDevice', 'LinkedRange', 'Living', 'DrmGemObject', 'Shared'].includes(type))
+      if (!['DmaDevice', 'StreamingDevice', 'LinkedRange', 'Living', 'DrmGemObject', 'Shared'].includes(type))
         await thrownBy(() => kill(dead.objects[type] as never, dead));
     }
     await thrownBy(() => DEATHS.DmaDevice(dead.objects.DmaDevice as never, dead));
