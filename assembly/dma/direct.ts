@@ -59,7 +59,7 @@ function refuseMask(dev: DmaDevice, address: u64, length: u32): void {
 // @ts-ignore: decorator
 @inline
 export function unmapDirect(dev: DmaDevice, address: u64, length: u32, dir: u32, attrs: u32): void {
-  const phys = dmaToPhys(dev, address);
+  const phys = (dev.flags & DEVICE_RANGES) == 0 ? address : dmaToPhys(dev, address);
   if (isSwiotlb(dev.ctx, phys)) swiotlbUnmap(dev, phys, length, dir, attrs);
 }
 

@@ -71,7 +71,9 @@ export class MapSgReplay implements LineReplay {
   readonly #operations: Record<string, (line: number, record: Json) => Json> = {
     begin: () => ({}),
     parms: (line, record) => {
-      this.#device.setMask(this.#read.maskBits(line, 'dma_mask', record.dma_mask));
+      // As it was recorded: what the kernel had accepted, whatever this machine's RAM needs.
+      const bits = this.#read.maskBits(line, 'dma_mask', record.dma_mask);
+      this.#device.host.core.exports.deviceSetMask(this.#device.handle, bits, bits);
       const most = this.#read.decimal(line, 'max_seg', record.max_seg);
       this.#device.setSegments(most, this.#read.maskBits(line, 'seg_boundary', record.seg_boundary));
       return {};
