@@ -45,6 +45,7 @@ import { type Direction, PHYSICAL_LIMIT } from './transfer.js';
 /** As a small integer. */
 const EVERY_ENTRY = ALL_ENTRIES | 0;
 const MAX_NENTS = 0x7fffffff;
+const MAX_ADDRESS = Number.MAX_SAFE_INTEGER;
 const MAX_U32 = 0xffffffff;
 /** The narrowest mask of x86 before 4.17 (dma_supported of arch/x86/kernel/pci-dma.c). */
 const X86_LEAST_BITS = 24;
