@@ -57,7 +57,7 @@ export {
 export { iotlbFlushDomain, iotlbFlushGlobal } from './iommu/iotlb';
 export { iommuCreate, iommuFormat, iommuMake } from './iommu/unit';
 export {
-  iovaAllocate, iovaAllocateFast, iovaCreate, iovaFindRange, iovaFoundHi, iovaFoundLo, iovaRanges, iovaRelease,
+  iovaAllocate, iovaAllocateFast, iovaCreate, iovaFindRange, iovaFoundHi, iovaFoundLo, iovaRanges, iovaRelease, iovaReleaseRange,
   iovaReleaseFast, iovaReserveRange, iovaSetCpus, iovaSetMagazine,
 } from './iova/host';
 export { iovaDomainDestroy } from './iova/iova';

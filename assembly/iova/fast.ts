@@ -140,6 +140,8 @@ function slotFromNewSpan(domain: IovaDomain, order: u32, end: u64): u64 {
  * Frees the slot that holds a pfn of a span; its bounds are in foundLo, foundHi.
  * @returns false if it is free already
  */
+// @ts-ignore: decorator
+@inline
 export function slotFree(domain: IovaDomain, span: Span, pfn: u64): bool {
   const slot = (pfn - span.base) >> span.order;
   const bit = <u64>1 << slot;

@@ -23,6 +23,17 @@ export function iovaRelease(domain: IovaDomain, pfn: f64): bool {
   return iovaFree(domain, fromHost(pfn));
 }
 
+/**
+ * iovaRelease with its answer in one call, for a range that begins at pfn, as nearly all do that are freed.
+ * @returns one above its last pfn; below 0, the same when the range begins below pfn (iovaFoundLo has where); 0 if none holds pfn
+ */
+export function iovaReleaseRange(domain: IovaDomain, pfn: f64): f64 {
+  const at = fromHost(pfn);
+  if (!iovaFree(domain, at)) return 0;
+  const end = toHost(domain.foundHi + 1);
+  return domain.foundLo == at ? end : -end;
+}
+
 export function iovaAllocateFast(domain: IovaDomain, size: f64, limitPfn: f64, flush: bool): f64 {
   return toHost(iovaAllocFast(domain, fromHost(size), fromHost(limitPfn), flush));
 }

@@ -30,7 +30,7 @@ import { allocOneNode, allocTwoNodes, forget, NO_MEMORY, NO_PLACE, roundupPow2 }
 import { ANCHOR, hiOf, loOf } from './node';
 import { reasonFor } from './query';
 import { RCACHE_CLASSES, orderOf, rcacheCreate, rcacheDestroy, rcacheFlush, rcacheGet, rcacheInsert } from './rcache';
-import { Span, spanAt } from './span';
+import { Span, spanAt, spanInline } from './span';
 import { pathIndex } from './path';
 import { extendAt, insertAt, locate, removeAt, roomAt } from './tree';
 
@@ -169,7 +169,7 @@ function findInTree(domain: IovaDomain, pfn: u64): bool {
 
 /** Frees the range that holds a pfn (free_iova); its bounds are in foundLo, foundHi. Returns false if there is none. */
 export function iovaFree(domain: IovaDomain, pfn: u64): bool {
-  const span: Span | null = domain.spans == 0 ? null : spanAt(domain, pfn);
+  const span: Span | null = domain.spans == 0 ? null : spanInline(domain, pfn);
   if (span != null) return slotFree(domain, span, pfn);
   lock(domain);
   const found = findInTree(domain, pfn);

@@ -45,6 +45,13 @@ const HEIGHT_MASK: u32 = 0xfff;
 
 /** The span that a pfn is in. */
 export function spanAt(domain: IovaDomain, pfn: u64): Span | null {
+  return spanInline(domain, pfn);
+}
+
+/** The same for the hot path. */
+// @ts-ignore: decorator
+@inline
+export function spanInline(domain: IovaDomain, pfn: u64): Span | null {
   const root = domain.spans;
   const height = root & HEIGHT_MASK;
   const key = pfn >> KEY_SHIFT;

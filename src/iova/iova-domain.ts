@@ -1,4 +1,4 @@
-import { type CoreHost, checkObject, checkOptions, hostTimeline, isU32, oneOf } from '../core/arguments.js';
+import { type CoreHost, checkObject, checkOptions, hostTimeline, oneOf } from '../core/arguments.js';
 import { checkInteger, type ErrnoName, GemDmaError, invalidType, invalidValue, parseSize } from '../core/errors.js';
 import { PAGE_SIZE } from '../core/generated/constants.js';
 import type { ContextHandle, IovaDomainHandle } from '../core/generated/exports.js';
@@ -87,7 +87,8 @@ export function iovaStats(core: Core, handle: IovaDomainHandle, limit: number): 
   };
 }
 
-// What is a 32-bit number is in range, with one comparison; the checks that name the argument are for the rest.
+// What is a 32-bit number is in range, with one comparison; the checks that name the argument are for the rest. They are written
+// out in the hot calls: a shared function would have the types of all its callers.
 const NO_OPTIONS = Object.freeze({});
 
 const RESERVE_ERRORS: Readonly<Record<string, [ErrnoName, string]>> = {
@@ -131,7 +132,8 @@ export class IovaDomain {
     checkInteger('cpus', cpus, 1, 64);
     this.allocator = allocator;
     this.granule = granule;
-    this.limit32 = 2 ** 32 / granule - 1;
+    // A small integer, which the engine keeps without a box.
+    this.limit32 = (2 ** 32 / granule - 1) >>> 0;
     this.#core = host.core;
     this.#context = host.context;
     // The kernels keep the line between 32-bit and other limits differently: the last pfn below it, the first above.
@@ -192,9 +194,9 @@ export class IovaDomain {
       checkAllocNames(options, 'aligned');
       ({ limit = limit, aligned = true } = options);
       if (typeof aligned !== 'boolean') throw invalidType('aligned', 'of type boolean', aligned);
-      if (!isU32(limit) || limit === 0) checkInteger('limit', limit, 1, MAX_PFN);
+      if (typeof limit !== 'number' || limit >>> 0 !== limit || limit === 0) checkInteger('limit', limit, 1, MAX_PFN);
     }
-    if (!isU32(size) || size === 0) checkInteger('size', size, 1, MAX_PFN);
+    if (typeof size !== 'number' || size >>> 0 !== size || size === 0) checkInteger('size', size, 1, MAX_PFN);
     this.#life.enter('alloc_iova');
     const pfn = this.#core.exports.iovaAllocate(this.#record, size, limit, aligned);
     return pfn !== 0 ? pfn : this.#failed('alloc_iova', size, limit, aligned);
@@ -212,9 +214,9 @@ export class IovaDomain {
       checkAllocNames(options, 'flush');
       ({ limit = limit, flush = true } = options);
       if (typeof flush !== 'boolean') throw invalidType('flush', 'of type boolean', flush);
-      if (!isU32(limit) || limit === 0) checkInteger('limit', limit, 1, MAX_PFN);
+      if (typeof limit !== 'number' || limit >>> 0 !== limit || limit === 0) checkInteger('limit', limit, 1, MAX_PFN);
     }
-    if (!isU32(size) || size === 0) checkInteger('size', size, 1, MAX_PFN);
+    if (typeof size !== 'number' || size >>> 0 !== size || size === 0) checkInteger('size', size, 1, MAX_PFN);
     this.#life.enter('alloc_iova_fast');
     const pfn = this.#core.exports.iovaAllocateFast(this.#record, size, limit, flush);
     return pfn !== 0 ? pfn : this.#failed('alloc_iova_fast', size, limit, true);
@@ -222,15 +224,19 @@ export class IovaDomain {
 
   /** free_iova: frees the range that holds a pfn. Returns it, undefined if there is none: then nothing happens. */
   free(pfn: number): IovaRange | undefined {
-    if (!isU32(pfn)) checkInteger('pfn', pfn, 0, MAX_PFN);
+    if (typeof pfn !== 'number' || pfn >>> 0 !== pfn) checkInteger('pfn', pfn, 0, MAX_PFN);
     this.#life.enter('free_iova');
-    return this.#core.exports.iovaRelease(this.#record, pfn) ? this.#found() : undefined;
+    const { exports } = this.#core;
+    const end = exports.iovaReleaseRange(this.#record, pfn);
+    // The sum makes 0 of -0.
+    if (end > 0) return { lo: pfn + 0, hi: end - 1 };
+    return end === 0 ? undefined : { lo: exports.iovaFoundLo(this.#record), hi: -end - 1 };
   }
 
   /** free_iova_fast: gives a range back by way of the caches. `size` is what was asked for. */
   freeFast(pfn: number, size: number): void {
-    if (!isU32(pfn)) checkInteger('pfn', pfn, 0, MAX_PFN);
-    if (!isU32(size) || size === 0) checkInteger('size', size, 1, MAX_PFN);
+    if (typeof pfn !== 'number' || pfn >>> 0 !== pfn) checkInteger('pfn', pfn, 0, MAX_PFN);
+    if (typeof size !== 'number' || size >>> 0 !== size || size === 0) checkInteger('size', size, 1, MAX_PFN);
     this.#life.enter('free_iova_fast');
     this.#core.exports.iovaReleaseFast(this.#record, pfn, size);
   }
