@@ -21,7 +21,7 @@ import type { Comparison } from './compare.js';
 import { EXIT, type ExitCode, UsageError, usage } from './exit.js';
 import { command, type Frame, framed } from './frame.js';
 import { integerOption, numberOption } from './options.js';
-import { policyOption, readPolicy } from './policy-file.js';
+import { policyError, policyOption, readPolicy } from './policy-file.js';
 
 interface Options extends Omit<BenchOptions, 'dmaDebug' | 'direction' | 'bits'> {
   bits?: number;
@@ -74,8 +74,8 @@ export function benchCommand(): Command {
       .option('--csv <file>', 'with --sweep: write its figures to a file')
       .addOption(
         new Option('--compare <files...>', 'two results saved with --json, A then B: ratios with intervals').conflicts([
-          'sweep',
-          'csv',
+          ...['threads', 'seconds', 'dir', 'bits', 'granule', 'mode', 'transfer', 'backend', 'kernel', 'allocator'],
+          ...['policy', 'dmaDebug', 'fragmentation', 'live', 'batch', 'seed', 'sweep', 'csv'],
         ]),
       )
       .addHelpText(
@@ -95,7 +95,8 @@ async function bench(frame: Frame, options: Options): Promise<ExitCode> {
   const wanted = checked(options);
   const file = frame.output('--csv', options.csv);
   const bar = benchBar(frame.bar());
-  const { policy } = await readPolicy(options.policy);
+  const given = await readPolicy(options.policy);
+  const { policy } = given;
   const hooks = { signal: frame.signal, onProgress: bar.progress, ...(typeof policy !== 'string' && { policy }) };
   try {
     if (options.sweep) {
@@ -122,7 +123,8 @@ async function bench(frame: Frame, options: Options): Promise<ExitCode> {
     }
   } catch (error) {
     // What cannot be set up with these options: no room for that many live mappings, no memory.
-    throw GemDmaError.is(error) ? new UsageError(error.message) : error;
+    if (GemDmaError.is(error)) throw new UsageError(error.message);
+    throw policyError(error, given);
   }
   return EXIT.ok;
 }

@@ -84,6 +84,7 @@ export function reportError(error: unknown): ExitCode {
   return EXIT.internal;
 }
 
+/** Text of a file can be anything; a terminal obeys what is in it. */
 function oneLine(text: string): string {
-  return text.replace(/\s*\n\s*/g, ' ');
+  return text.replace(/\s*\n\s*/g, ' ').replace(/\p{Cc}/gu, '\u{fffd}');
 }

@@ -4,9 +4,10 @@ import { resolve } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { Option } from 'commander';
 import { DEFAULT_POLICY, POLICY_NAMES } from '../i915/policy/index.js';
+import { type MappingPolicy, POLICY_HOOKS } from '../i915/policy/policy.js';
 import { newPolicy, type PolicySource, splitSource } from '../stress-i915/policy.js';
 
-import { UsageError, usage } from './exit.js';
+import { asUsageError, UsageError } from './exit.js';
 
 /** --policy: a mapping policy of i915 by name, or one of the user's own from a module. */
 
@@ -58,6 +59,28 @@ async function importPolicy(text: string): Promise<GivenPolicy> {
       `--policy: ${module} has no ${name === 'default' ? 'default export' : `export ${name}`}${hint}`,
     );
   }
-  usage(() => newPolicy(policy as PolicySource));
+  checkPolicy(module, policy as PolicySource);
   return { policy: policy as PolicySource, source: name === 'default' ? url : `${url}#${name}` };
+}
+
+/** Makes a policy once, to see that one comes of it and that it does something. */
+function checkPolicy(module: string, source: PolicySource): void {
+  let policy: MappingPolicy;
+  try {
+    policy = newPolicy(source);
+  } catch (error) {
+    const told = asUsageError(error);
+    throw told instanceof UsageError ? told : new UsageError(`--policy: ${module}: ${told}`);
+  }
+  if (POLICY_HOOKS.every((hook) => policy[hook] === undefined)) {
+    throw new UsageError(`--policy: ${module}: '${policy.name}' has none of the hooks ${POLICY_HOOKS.join(', ')}`);
+  }
+}
+
+/** What a policy's own code has thrown in the middle of a call, as wrong use; any other error as it is. */
+export function policyError(error: unknown, { source }: GivenPolicy): unknown {
+  if (source === undefined) return error;
+  const [module] = source.split('#');
+  const its = error instanceof Error && error.stack?.includes(module) === true;
+  return its ? new UsageError(`--policy: ${fileURLToPath(module)} has thrown ${error}`) : error;
 }

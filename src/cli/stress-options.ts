@@ -108,12 +108,24 @@ export function stressOptionsCommand(): Command {
     );
 }
 
-/** Kinds of work of which a call does one. */
-const MODES = ['failNth', 'threads', 'replay', 'merge'];
+const OF_MACHINE = ['kernel', 'iommu', 'allocator', 'ram', 'dmaDebug', 'machine'] as const;
+const OF_RUN = [
+  ...['profile', 'seed', 'seeds', 'shard', 'ops', 'time', 'policy', 'weight', 'sizes', 'objects', 'contexts'],
+  ...['mappings', 'checkEvery', 'faults', 'shrink', 'trace', 'events'],
+];
+
+/** Kinds of work of which a call does one, with the options that each obeys: what it would ignore is refused. */
+const MODES: Readonly<Record<string, readonly string[]>> = {
+  failNth: [...OF_MACHINE, 'profile', 'policy'],
+  threads: [...OF_MACHINE, 'profile', 'seed', 'ops'],
+  replay: ['policy', 'events'],
+  merge: [],
+};
 
 function mode(flags: string, description: string): Option {
   const option = new Option(flags, description);
-  return option.conflicts([...MODES.filter((name) => name !== option.attributeName()), 'trace', 'shard']);
+  const obeys = [...MODES[option.attributeName()], option.attributeName()];
+  return option.conflicts([...Object.keys(MODES), ...OF_MACHINE, ...OF_RUN].filter((name) => !obeys.includes(name)));
 }
 
 function profileOption(text: string): ProfileName | ProfileFile {

@@ -34,6 +34,8 @@ export function stressCommand(): Command {
 
 async function run(frame: Frame, options: StressCommandOptions): Promise<ExitCode> {
   if (options.list) return listProfiles(frame);
+  if (options.events && options.replay === undefined) throw new UsageError('--events goes with --replay');
+  if (options.shard !== undefined && options.seeds === 1) throw new UsageError('--shard goes with --seeds');
   if (options.failNth !== undefined) return runFailNth(frame, options.failNth, options);
   if (options.threads !== undefined) return runThreads(frame, options.threads, options);
   if (options.merge) return merge(frame, options.merge);
@@ -148,6 +150,7 @@ async function campaign(frame: Frame, options: StressCommandOptions): Promise<Ex
   const bar = frame.bar();
   const given = await readPolicy(options.policy);
   const seeds = [...shardSeeds(options.seed, options.seeds, shard)];
+  if (seeds.length === 0) throw new UsageError(`--shard ${options.shard} has none of ${options.seeds} seeds`);
   let failed = false;
   for (const [i, seed] of seeds.entries()) {
     if (signal.aborted) break;

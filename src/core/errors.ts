@@ -56,7 +56,7 @@ export const ERRNO = {
   EEXIST: -EEXIST,
   /** The object is of another machine or another GPU. */
   EXDEV: -EXDEV,
-  /** The device cannot do that, or there is none. */
+  /** The device cannot do that, or the machine was disposed. */
   ENODEV: -ENODEV,
   /** An argument that the kernel refuses. */
   EINVAL: -EINVAL,
@@ -66,7 +66,7 @@ export const ERRNO = {
   ERANGE: -ERANGE,
   /** A size or count does not fit the field that holds it. */
   EOVERFLOW: -EOVERFLOW,
-  /** The object is of a machine that was closed, or was destroyed, or is of a moment before a restored snapshot. */
+  /** The object was destroyed or freed, or was made after the snapshot that has been restored. */
   ESTALE: -ESTALE,
   ENXIO: -ENXIO,
   EREMOTEIO: -EREMOTEIO,

@@ -215,6 +215,7 @@ function plan(options: BuildOptions, cache: string): Job[] {
   const { kernel, kasan = true, dmaBits = 64 } = options;
   const sources = [...options.files, ...(options.with ?? [])].map((file) => resolve(file));
   for (const source of sources) {
+    if (!source.endsWith('.c')) throw new GemDmaError('EINVAL', 'open', `${source} is no C file: its name ends in .c`);
     if (!existsSync(source)) throw new GemDmaError('ENOENT', 'open', `there is no file ${source}`);
   }
   const common = join(C_FOLDER, 'common');

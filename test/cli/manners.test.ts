@@ -90,7 +90,31 @@ describe('input of every wrong kind is exit code 2 with the reason in one line',
       'is no WebAssembly module',
     ],
     [['verify', file('short', '# linux-sg_table 1 steps=3\n{"op":"begin"}\n')], '1 lines of 3'],
+    [['stress', '--replay', file('esc', '\u001b[2J\u0007')], 'esc:1: not JSON'],
+    [['driver', 'build', file('no.json', '{}')], 'no.json is no C file'],
+    [
+      ['stress', '--policy', file('throws.mjs', "export default () => { throw new Error('boom'); }")],
+      'throws.mjs: Error: boom',
+    ],
+    [
+      ['stress', '--policy', file('hookless.mjs', "export default { name: 'typo', getPage() {} }")],
+      "'typo' has none of the hooks",
+    ],
+    [
+      [
+        ...['bench', '--seconds', '0.05', '--mode', 'object', '--policy'],
+        file('hook.mjs', "export default { name: 'x', getPages() { throw new Error('boom'); } }"),
+      ],
+      'hook.mjs has thrown Error: boom',
+    ],
     [['stress', '--trace', 'x', '--merge', 'y'], 'cannot be used with'],
+    [['stress', '--threads', '2', '--policy', 'i915-4.1'], 'cannot be used with'],
+    [['stress', '--fail-nth', 'bounce', '--faults', '0.5'], 'cannot be used with'],
+    [['stress', '--replay', 'x', '--seed', '2'], 'cannot be used with'],
+    [['bench', '--compare', 'a', 'b', '--live', '10'], 'cannot be used with'],
+    [['stress', '--events', '--ops', '10'], '--events goes with --replay'],
+    [['stress', '--shard', '1/2'], '--shard goes with --seeds'],
+    [['stress', '--seeds', '2', '--shard', '3/3'], 'has none of 2 seeds'],
   ])('%j', (args, message) => {
     const { code, err } = gemdma(args);
     expect(err).toContain(message);

@@ -107,7 +107,7 @@ describe('wrong use exits 2 with one line', () => {
   test.each([
     [['--profile', 'churm'], '--profile is one of churn'],
     [['--ops', 'many'], '--ops takes a whole number'],
-    [['--shard', '9/3'], "such as '3/8'"],
+    [['--seeds', '9', '--shard', '9/3'], "such as '3/8'"],
     [['--fail-nth', 'nope'], '--fail-nth is one of object'],
     [['--merge', '/does/not/exist'], 'cannot be read'],
     [['--replay', main], 'not JSON'],
