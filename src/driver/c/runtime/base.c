@@ -68,6 +68,7 @@ GD_EXPORT void gd_leaks(void)
 {
 	gd_leaks_pci();
 	gd_leaks_irq();
+	gd_leaks_work();
 	gd_leaks_sched();
 	gd_leaks_net();
 	gd_leaks_dma();

@@ -19,14 +19,18 @@
 void gd_finding(enum gd_finding kind, const void *at, u32 size, const struct gd_site *born, const char *fmt, ...);
 
 
-/* sched.c */
+/* locks.c */
 extern u32 gd_irqs_off, gd_in_irq, gd_spin_depth;
+void gd_might_sleep(const char *what);
+
+/* work.c */
+void gd_sched_free(const void *at, u32 size);
+
+/* sched.c */
 void gd_time_passed(void);
 bool gd_run_pending(void);
 bool gd_wait_step(u64 deadline);
-void gd_might_sleep(const char *what);
 void gd_hang(const char *what);
-void gd_sched_free(const void *at, u32 size);
 bool gd_irqs_run(void);
 bool gd_napi_run(void);
 
@@ -62,6 +66,7 @@ void gd_kfree_skb(struct sk_buff *s);
 /* What is left when the driver is gone: each part tells its own. */
 void gd_leaks_objects(void);
 void gd_leaks_pages(void);
+void gd_leaks_work(void);
 void gd_leaks_sched(void);
 void gd_leaks_irq(void);
 void gd_leaks_pci(void);
