@@ -203,8 +203,7 @@ function given(sgt: SgTable, count: u32): u32 {
 export function dmaUnmapSg(dev: DmaDevice, sgt: SgTable, count: u32, dir: u32, attrs: u32): void {
   const ctx = dev.ctx;
   if (ctx.dmaDebug != 0) debugUnmapSg(dev, sgt, given(sgt, count), dir);
-  if ((dev.flags & DEVICE_UNTRUSTED) != 0 && dev.ops == OPS_IOMMU) unmapEach(dev, sgt, count, dir, attrs);
-  else if (dev.ops == OPS_IOMMU) unmapSgIommu(dev, sgt, count);
+  if (dev.ops == OPS_IOMMU && (dev.flags & DEVICE_UNTRUSTED) == 0) unmapSgIommu(dev, sgt, count);
   else unmapEach(dev, sgt, count, dir, attrs);
   sgt.flags &= ~SG_MAPPED;
   countUnmapped(dev, sgPages(sgt));
