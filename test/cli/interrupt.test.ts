@@ -1,8 +1,6 @@
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { afterAll, describe, expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { COMMANDS, inputs, type LongCommand, libraryCalls } from '../../scripts/interruption.mjs';
+import { temporaryFolder } from '../folder.js';
 import { CTRL_C, gemdma, HIDE, SHOW, type Terminal } from './terminal.js';
 
 /**
@@ -10,8 +8,7 @@ import { CTRL_C, gemdma, HIDE, SHOW, type Terminal } from './terminal.js';
  * it takes in fact is what scripts/interruption.mjs measures; here it is told from waiting for the end of the work.
  */
 
-const folder = mkdtempSync(join(tmpdir(), 'gemdma-interrupt-'));
-afterAll(() => rmSync(folder, { recursive: true }));
+const folder = temporaryFolder();
 const files = inputs(folder);
 const commands = COMMANDS.map((item) => ({
   item,

@@ -1,14 +1,13 @@
 import { spawnSync } from 'node:child_process';
-import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { existsSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { stripVTControlCharacters } from 'node:util';
 import { gzipSync } from 'node:zlib';
-import { afterAll, describe, expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
+import { temporaryFolder } from '../folder.js';
 import { gemdma as inTerminal, main } from './terminal.js';
 
-const folder = mkdtempSync(join(tmpdir(), 'gemdma-manners-'));
-afterAll(() => rmSync(folder, { recursive: true }));
+const folder = temporaryFolder();
 
 function gemdma(args: string[], env: Record<string, string> = {}): { code: number | null; out: string; err: string } {
   const { CI: _, NO_COLOR: __, FORCE_COLOR: ___, ...rest } = process.env;

@@ -1,11 +1,11 @@
-import { mkdtempSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { verify } from '../../src/recordings/verify.js';
+import { temporaryFolder } from '../folder.js';
 
 const golden = new URL('../golden/dma-debug/', import.meta.url).pathname;
-const scratch = mkdtempSync(join(tmpdir(), 'dma-debug-'));
+const scratch = temporaryFolder();
 
 test.each(readdirSync(golden))('%s gives the same verdicts and counters', (name) => {
   const result = verify(join(golden, name));

@@ -8,18 +8,13 @@ import {
   deviceRead,
   deviceWrite,
   GemDmaError,
-  Machine,
   type MachineDeviceOptions,
   type MachineOptions,
   ScatterTable,
 } from '../../src/index.js';
+import { machineOf } from '../machine-of.js';
 
 /** Devices as they are: behind a narrow bus, not coherent, at a cable, beside each other. */
-
-function machineOf(options: MachineOptions = {}, device: MachineDeviceOptions = {}) {
-  const machine = new Machine({ ram: '64MiB', dmaDebug: { allErrors: true }, ...options });
-  return { machine, device: machine.addDevice({ driver: 'nvme', ...device }) };
-}
 
 const bytes = (n: number, value: number): Uint8Array => new Uint8Array(n).fill(value);
 
@@ -239,9 +234,9 @@ describe('a dma_pool', () => {
     expect(pool.destroy()).toBe(1);
     expect(machine.messages.map(({ id }) => id)).toEqual(['POOL_CORRUPTED', 'POOL_BAD_DMA', 'POOL_BUSY']);
     expect(machine.dmesg().map((line) => line.replace(/[0-9a-f]{16}/g, '#'))).toEqual([
-      'nvme 0000:00:02.0: pool_check_block td, # (corrupted)',
-      'nvme 0000:00:02.0: pool_block_err td, #/0x# (bad dma)',
-      'nvme 0000:00:02.0: dma_pool_destroy td busy',
+      'e1000 0000:00:02.0: pool_check_block td, # (corrupted)',
+      'e1000 0000:00:02.0: pool_block_err td, #/0x# (bad dma)',
+      'e1000 0000:00:02.0: dma_pool_destroy td busy',
     ]);
   });
 });

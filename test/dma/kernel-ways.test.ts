@@ -7,20 +7,14 @@ import {
   deviceRead,
   deviceWrite,
   GemDmaError,
-  Machine,
-  type MachineDeviceOptions,
   type MachineOptions,
   ScatterTable,
 } from '../../src/index.js';
+import { machineOf } from '../machine-of.js';
 
 /** Where a kernel's DMA layer does what nobody expects of it. */
 
 const GIB = 1024 ** 3;
-
-function machineOf(options: MachineOptions = {}, device: MachineDeviceOptions = {}) {
-  const machine = new Machine({ ram: '64MiB', dmaDebug: { allErrors: true }, ...options });
-  return { machine, device: machine.addDevice({ driver: 'e1000', ...device }) };
-}
 
 const bounced: MachineOptions = { iommu: 'off', swiotlb: { size: '256KiB', force: true } };
 

@@ -1,15 +1,14 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, describe, expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { findCompiler } from '../../dist/driver/compiler.js';
 import { buildDriver, type DriverTest, runDriver } from '../../dist/driver/index.js';
 import { symbolsOf } from '../../dist/driver/symbols.js';
+import { temporaryFolder } from '../folder.js';
 
-const folder = mkdtempSync(join(tmpdir(), 'gemdma-driver-'));
+const folder = temporaryFolder();
 const cache = new URL('../../build/driver-cache', import.meta.url).pathname;
 const compiler = await findCompiler().catch(() => null);
-afterAll(() => rmSync(folder, { recursive: true }));
 
 function source(name: string, text: string): string {
   const path = join(folder, name);

@@ -1,11 +1,10 @@
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { mkdirSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { afterAll, expect, test } from 'vitest';
+import { expect, test } from 'vitest';
 import { configOf } from '../../src/driver/kconfig.js';
+import { temporaryFolder } from '../folder.js';
 
-const root = mkdtempSync(join(tmpdir(), 'gemdma-kconfig-'));
-afterAll(() => rmSync(root, { recursive: true }));
+const root = temporaryFolder();
 
 function file(path: string, text: string): string {
   const at = join(root, path);

@@ -1,18 +1,17 @@
 import { spawnSync } from 'node:child_process';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { afterAll, describe, expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { findCompiler } from '../../dist/driver/compiler.js';
 import { buildDriver, runDriver } from '../../dist/driver/index.js';
 import { CTRL_C, gemdma, main } from '../cli/terminal.js';
+import { temporaryFolder } from '../folder.js';
 
 const cache = new URL('../../build/driver-cache', import.meta.url).pathname;
 const source = fileURLToPath(new URL('misuse.c', import.meta.url));
 const scenario = fileURLToPath(new URL('misuse.test.mjs', import.meta.url));
-const folder = mkdtempSync(join(tmpdir(), 'gemdma-misuse-'));
-afterAll(() => rmSync(folder, { recursive: true }));
+const folder = temporaryFolder();
 
 const compiler = await findCompiler().catch(() => null);
 const module = join(folder, 'misuse.wasm');

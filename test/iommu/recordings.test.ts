@@ -1,9 +1,11 @@
-import { mkdtempSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { gunzipSync } from 'node:zlib';
 import { expect, test } from 'vitest';
 import { verify } from '../../src/recordings/verify.js';
+import { temporaryFolder } from '../folder.js';
+
+const folder = temporaryFolder();
 
 const golden = new URL('../golden/vtd/', import.meta.url).pathname;
 const amd = new URL('../golden/amdv1/', import.meta.url).pathname;
@@ -32,7 +34,7 @@ test.each([
   const text = gunzipSync(readFileSync(join(golden, '48-cases.jsonl.gz'))).toString();
   const changed = text.replace(from, to);
   expect(changed).not.toBe(text);
-  const file = join(mkdtempSync(join(tmpdir(), 'vtd-')), 'changed.jsonl');
+  const file = join(folder, 'changed.jsonl');
   writeFileSync(file, changed);
   expect(verify(file).divergence).not.toBeNull();
 });
@@ -55,7 +57,7 @@ test.each([
   const text = gunzipSync(readFileSync(join(amd, 'cases.jsonl.gz'))).toString();
   const changed = text.replace(from, to);
   expect(changed).not.toBe(text);
-  const file = join(mkdtempSync(join(tmpdir(), 'amdv1-')), 'changed.jsonl');
+  const file = join(folder, 'changed.jsonl');
   writeFileSync(file, changed);
   expect(verify(file).divergence).not.toBeNull();
 });

@@ -1,14 +1,13 @@
-import { copyFileSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { copyFileSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { gunzipSync } from 'node:zlib';
-import { afterAll, describe, expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { undocumented } from '../../scripts/undocumented.mjs';
 import { packedProject, root } from './packed.js';
 
 /** What README and guides say is done, in an empty project with the installed package. */
 
 const project = packedProject();
-afterAll(() => rmSync(project.folder, { recursive: true }));
 
 const cli = join(project.folder, 'node_modules/.bin/gemdma');
 const shipped = join(project.folder, 'node_modules/gemdma');

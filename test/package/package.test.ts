@@ -1,13 +1,12 @@
 import { spawnSync } from 'node:child_process';
-import { readFileSync, rmSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { build } from 'esbuild';
 import { parseSync } from 'rolldown/utils';
-import { afterAll, describe, expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { filesOf, packedProject, root } from './packed.js';
 
 const project = packedProject();
-afterAll(() => rmSync(project.folder, { recursive: true }));
 
 /** What a consumer writes: every entry, with types that signatures name. */
 const CONSUMER = `

@@ -1,8 +1,8 @@
 import { execFileSync, type SpawnSyncReturns, spawnSync } from 'node:child_process';
-import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { cpSync, mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { temporaryFolder } from '../folder.js';
 
 /** The package as it is published: packed, and unpacked into the node_modules of an empty project. */
 
@@ -20,7 +20,7 @@ export interface Project {
 
 /** Packs what was built and installs it, with the dependencies that package.json names and no other. */
 export function packedProject(): Project {
-  const folder = mkdtempSync(join(tmpdir(), 'gemdma-package-'));
+  const folder = temporaryFolder();
   const pack = ['pack', '--silent', '--ignore-scripts', '--pack-destination', folder];
   const tarball = join(folder, execFileSync('npm', pack, { cwd: root, encoding: 'utf8' }).trim());
   const modules = join(folder, 'node_modules');

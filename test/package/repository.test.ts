@@ -1,10 +1,12 @@
 import { execFileSync, spawnSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { withRepository } from '../../scripts/repository.mjs';
+import { temporaryFolder } from '../folder.js';
 import { root } from './packed.js';
+
+const folder = temporaryFolder();
 
 test('where the project lives is said once, and derived everywhere else', () => {
   for (const [name, text] of withRepository()) expect(readFileSync(join(root, name), 'utf8'), name).toBe(text);
@@ -20,15 +22,10 @@ test('where the project lives is said once, and derived everywhere else', () => 
 });
 
 test('npm install of the checkout gives library and command', () => {
-  const folder = mkdtempSync(join(tmpdir(), 'gemdma-install-'));
-  try {
-    writeFileSync(join(folder, 'package.json'), '{ "name": "consumer", "private": true, "type": "module" }\n');
-    execFileSync('npm', ['install', '--offline', '--no-audit', '--no-fund', root], { cwd: folder, stdio: 'pipe' });
-    const run = (command: string, ...args: string[]) => spawnSync(command, args, { cwd: folder, encoding: 'utf8' });
-    expect(run('npx', '--no-install', 'gemdma', '--version')).toMatchObject({ status: 0, stdout: '0.1.0\n' });
-    const program = "import { IovaDomain } from 'gemdma/iova'; console.log(IovaDomain.standalone().alloc(1) > 0);";
-    expect(run(process.execPath, '--input-type=module', '-e', program)).toMatchObject({ status: 0, stdout: 'true\n' });
-  } finally {
-    rmSync(folder, { recursive: true });
-  }
+  writeFileSync(join(folder, 'package.json'), '{ "name": "consumer", "private": true, "type": "module" }\n');
+  execFileSync('npm', ['install', '--offline', '--no-audit', '--no-fund', root], { cwd: folder, stdio: 'pipe' });
+  const run = (command: string, ...args: string[]) => spawnSync(command, args, { cwd: folder, encoding: 'utf8' });
+  expect(run('npx', '--no-install', 'gemdma', '--version')).toMatchObject({ status: 0, stdout: '0.1.0\n' });
+  const program = "import { IovaDomain } from 'gemdma/iova'; console.log(IovaDomain.standalone().alloc(1) > 0);";
+  expect(run(process.execPath, '--input-type=module', '-e', program)).toMatchObject({ status: 0, stdout: 'true\n' });
 });

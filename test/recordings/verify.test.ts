@@ -1,13 +1,12 @@
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { gunzipSync } from 'node:zlib';
-import { afterAll, describe, expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { RecordingError } from '../../src/files/recording-error.js';
 import { verify } from '../../src/recordings/verify.js';
+import { temporaryFolder } from '../folder.js';
 
-const folder = mkdtempSync(join(tmpdir(), 'gemdma-'));
-afterAll(() => rmSync(folder, { recursive: true }));
+const folder = temporaryFolder();
 
 function recording(...lines: (string | object)[]): string {
   const file = join(folder, 'recording');

@@ -1,19 +1,18 @@
 import { spawnSync } from 'node:child_process';
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { gunzipSync, gzipSync } from 'node:zlib';
-import { afterAll, describe, expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { RecordingError } from '../../src/files/recording-error.js';
 import { KNOWN } from '../../src/recordings/known.js';
 import { FieldReader, type VerifyResult } from '../../src/recordings/recording.js';
 import { openRecording, verify } from '../../src/recordings/verify.js';
 import { keyOf } from '../../src/recordings/whole.js';
+import { temporaryFolder } from '../folder.js';
 
 /** A recording that was cut off never passes for a whole one. */
 
-const folder = mkdtempSync(join(tmpdir(), 'gemdma-whole-'));
-afterAll(() => rmSync(folder, { recursive: true }));
+const folder = temporaryFolder();
 
 const GOLDEN = 'test/golden';
 const files = (readdirSync(GOLDEN, { recursive: true }) as string[])

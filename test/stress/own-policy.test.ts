@@ -1,14 +1,13 @@
 import { spawnSync } from 'node:child_process';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { type MappingPolicy, POLICIES, type StressResult, stress } from 'gemdma';
-import { afterAll, describe, expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { countingPolicy } from '../../examples/counting-policy.js';
+import { temporaryFolder } from '../folder.js';
 
-const folder = mkdtempSync(join(tmpdir(), 'gemdma-policy-'));
-afterAll(() => rmSync(folder, { recursive: true }));
+const folder = temporaryFolder();
 
 const library = new URL('../../dist/bundle/index.js', import.meta.url).href;
 const main = fileURLToPath(new URL('../../dist/bundle/cli.js', import.meta.url));

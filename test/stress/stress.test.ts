@@ -1,6 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { mkdtempSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test, vi } from 'vitest';
 import { complete } from '../../src/core/slices.js';
@@ -18,6 +17,9 @@ import type { StressResult } from '../../src/stress/stress.js';
 import { readTrace, traceContent } from '../../src/stress/trace.js';
 import { PROFILE_NAMES, PROFILES, type ProfileName } from '../../src/stress-i915/profiles.js';
 import { FAIL_NTH_SCENARIOS, repertoireOf, stress, stressConfig } from '../../src/workload/stress.js';
+import { temporaryFolder } from '../folder.js';
+
+const folder = temporaryFolder();
 
 const untimed = ({ timing: _, ...result }: StressResult) => result;
 const library = new URL('../../dist/index.js', import.meta.url);
@@ -115,7 +117,7 @@ test('every kind of operation prints as a program that runs', async () => {
   for (const scenario of FAIL_NTH_SCENARIOS) {
     const config = { ...stressConfig({}), ...scenario.config };
     const failure = new StressFailure('teardown', 'x', 'x');
-    const file = join(mkdtempSync(join(tmpdir(), 'gemdma-')), 'scenario.mjs');
+    const file = join(folder, 'scenario.mjs');
     const { refused } = complete(courseOf(config, scenario.operations, repertoireOf()));
     writeFileSync(
       file,
@@ -176,7 +178,7 @@ describe('buggy presets are found', () => {
   ] as const)('the printed program fails by itself: %s', async (_, options, words) => {
     const { reproducer } = await stress(options);
     const run = (policy: string): string => {
-      const file = join(mkdtempSync(join(tmpdir(), 'gemdma-')), 'again.mjs');
+      const file = join(folder, 'again.mjs');
       const program = reproducer!.program.replace("'gemdma'", `'${library}'`).replaceAll("'i915-4.1'", `'${policy}'`);
       writeFileSync(file, program);
       try {
@@ -206,7 +208,7 @@ describe('buggy presets are found', () => {
   test('a trace file holds the run and fails again', async () => {
     const result = await stress({ policy: 'i915-4.1', seed: 6 });
     for (const name of ['run.jsonl', 'run.jsonl.gz']) {
-      const file = join(mkdtempSync(join(tmpdir(), 'gemdma-')), name);
+      const file = join(folder, name);
       const { config, failure, reproducer } = result;
       const { kind, id, message } = failure!;
       const failed = { kind, id, message };

@@ -1,10 +1,12 @@
-import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { gunzipSync } from 'node:zlib';
 import { expect, test } from 'vitest';
 import { RecordingError } from '../../src/files/recording-error.js';
 import { verify } from '../../src/recordings/verify.js';
+import { temporaryFolder } from '../folder.js';
+
+const folder = temporaryFolder();
 
 const golden = new URL('../golden/swiotlb/first-half.jsonl.gz', import.meta.url).pathname;
 
@@ -21,14 +23,14 @@ test.each([
 ])('a recording with %s diverges at that step', (_, from, to, got) => {
   const text = gunzipSync(readFileSync(golden)).toString();
   const at = text.indexOf(from);
-  const file = join(mkdtempSync(join(tmpdir(), 'gemdma-')), 'changed.jsonl');
+  const file = join(folder, 'changed.jsonl');
   writeFileSync(file, text.replace(from, to));
   const { divergence } = verify(file);
   expect(divergence).toMatchObject({ line: text.slice(0, at).split('\n').length, got });
 });
 
 test('a recording that maps before there is a pool is refused by line', () => {
-  const file = join(mkdtempSync(join(tmpdir(), 'gemdma-')), 'broken.jsonl');
+  const file = join(folder, 'broken.jsonl');
   writeFileSync(
     file,
     '{"recording":"linux-swiotlb","version":1}\n{"op":"map","id":0,"phys":"200000","len":1,"dir":1,"ret":null,"used":0}\n',
