@@ -25,7 +25,7 @@ const FAN: u32 = 1 << FAN_SHIFT;
 /** Fewest slots: with the levels above them they fill half of a 4 KiB block. */
 const MIN_SLOTS: u32 = 256;
 
-/** The result of findNewer and findOlder if there is no such hole. */
+/** The result of findNewest if no hole is large enough. */
 export const NO_SLOT: u32 = 0xffffffff;
 
 // Levels lie one behind the other, each padded to a full group of 16.

@@ -41,7 +41,7 @@ export interface MappingInfo {
 
 /** `gemdma:dma-debug:finding`: one verdict, of the kernel's checker or of ours. */
 export interface Finding {
-  /** Which check it is; docs/TAXONOMY.md has them all. */
+  /** Which check it is: one of `CHECKS`. */
   check: CheckId;
   /** Counts up over all findings of a machine. */
   sequence: number;

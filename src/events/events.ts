@@ -24,8 +24,8 @@ import { type CheckId, checkOf } from '../dma-debug/checks.js';
 
 /**
  * What happens in a machine, as the kernel's tracepoints tell it: calls of the DMA API, changes of IOMMU tables, faults,
- * bounced bytes, and what the GPU's driver does above them. The core writes records of fixed size into a ring; here they
- * get their names. Tracepoints of the same name: include/trace/events/dma.h, iommu.h, swiotlb.h, i915_trace.h.
+ * bounced bytes, and what drivers do above them. The core writes records of fixed size into a ring; here they
+ * get their names. Tracepoints of the same name: include/trace/events/dma.h, iommu.h, swiotlb.h.
  */
 
 /**
@@ -183,7 +183,7 @@ export interface EventHeader {
   time: number;
   /** Name of the device. */
   device?: string;
-  /** The GEM object for which it happened. */
+  /** The driver's object for which it happened. */
   object?: string;
   /** The object's vma. */
   vma?: string;

@@ -21,7 +21,7 @@ import type { Repertoire } from './vocabulary.js';
  *   threads/       workers on one memory
  *
  * A seed and a profile decide everything. Operations are plain values, so that a run that failed can be run again, cut down
- * and printed. No file here imports a driver: src/stress-i915 is the vocabulary of one, src/workload/stress.ts the public call.
+ * and printed. No file here names a driver: docs/ARCHITECTURE.md says where the vocabularies of drivers are.
  */
 
 /** What came of a run: plain JSON. All but `timing` follows from seed, configuration and number of operations. */

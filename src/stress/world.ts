@@ -83,7 +83,7 @@ export class World implements StressWorld {
 
   /** What a progress bar shows. */
   gauges(): {
-    /** Live GEM objects. */
+    /** Live objects. */
     objects: number;
     /** Live DMA mappings over all devices. */
     mappings: number;

@@ -51,7 +51,7 @@ export interface StressProgress {
   total: number;
   /** Seconds of real time so far. */
   seconds: number;
-  /** Live GEM objects. */
+  /** Live objects. */
   objects: number;
   /** Live DMA mappings over all devices. */
   mappings: number;

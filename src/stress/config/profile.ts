@@ -6,7 +6,7 @@ import type { Repertoire } from '../vocabulary.js';
 /**
  * What a stress run does, as data: which machine, which devices, how often each operation, how large and how many. A
  * profile is a complete value of this type; options change single fields of it. Each vocabulary of the run has a field of
- * its own that says what it makes, such as `gpus` for i915 and `devices` for the DMA API.
+ * its own that says what it makes, such as `devices` for the vocabulary of the DMA API.
  */
 export interface StressProfile {
   /** One line: what it is after. */
