@@ -107,7 +107,14 @@ export {
   type StaleAccess,
 } from './iommu/iommu.js';
 export type { AlreadySet, IommuFault } from './iommu-formats/fault.js';
-export type { FormatMessage, FormatOptions, FormatWords, IommuFormat, UnitOptions } from './iommu-formats/format.js';
+export type {
+  FormatEra,
+  FormatMessage,
+  FormatOptions,
+  FormatWords,
+  IommuFormat,
+  UnitOptions,
+} from './iommu-formats/format.js';
 export type { IommuFormatName, IommuLevels } from './iommu-formats/index.js';
 export { ALLOCATORS, type AllocatorName, type AllocatorRules } from './iova/allocators.js';
 export type { IovaHost } from './iova/iova-domain.js';

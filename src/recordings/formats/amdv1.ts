@@ -5,7 +5,8 @@ import { held, made } from '../../core/handle.js';
 import { Core } from '../../core/instance.js';
 import { readEntries, type TableEntry } from '../../core/iommu.js';
 import { FieldReader, type Recording, type RecordingFormat } from '../recording.js';
-import { type Difference, type LineReplay, replayLines } from '../replay.js';
+import { type Difference, differing, type LineReplay, replayLines } from '../replay.js';
+import { type Shape, shapes } from '../shape.js';
 
 /**
  * `linux-amdv1`: page tables of AMD's version 1, driven through iommu_map, iommu_unmap and iommu_iova_to_phys. Each `new`
@@ -27,6 +28,21 @@ const LAST = 0xffff_ffff_ffff_ffffn;
 /** The address bits of a pointer. */
 const ADDRESS = 0x000f_ffff_ffff_f000n;
 
+const AFTER = 'mode:int table_pages:int';
+const CALL = `[pages:list] [ev:list] flush:list [grown:int] [freed:int] ${AFTER} tables:list|entries:list`;
+const SHAPES: Readonly<Record<string, Shape>> = shapes({
+  new: `op:text case:text pgsize_bitmap:hex np_cache:bit ${AFTER}`,
+  map: `op:text iova:hex paddr:hex size:int prot:int rc:rc ${CALL}`,
+  unmap: `op:text iova:hex size:int unmapped:int ${CALL}`,
+  iova_to_phys: 'op:text iova:hex phys:hex',
+  dump: `op:text ${AFTER} tables:list`,
+  free: 'op:text freed:int table_pages:int',
+  limit: 'op:text pages:int',
+});
+/** The line's own; `pages` of a limit is one, too. */
+const INPUTS = new Set(['op', 'case', 'pgsize_bitmap', 'np_cache', 'iova', 'paddr', 'size', 'prot']);
+const LIMIT_INPUTS = new Set([...INPUTS, 'pages']);
+
 class AmdReplay implements LineReplay {
   readonly #read: FieldReader;
   readonly #core = new Core();
@@ -45,8 +61,8 @@ class AmdReplay implements LineReplay {
     this.#core.exports.iommuMake(this.#context, FORMAT_AMDV1, false);
     this.#operations = {
       new: (line, record) => this.#new(line, record),
-      map: (line, record) => this.#watch(record, () => this.#map(line, record)),
-      unmap: (line, record) => this.#watch(record, () => this.#unmap(line, record)),
+      map: (line, record) => this.#watch(() => this.#map(line, record)),
+      unmap: (line, record) => this.#watch(() => this.#unmap(line, record)),
       iova_to_phys: (line, record) => ({
         phys: hex(this.#core.exports.amdReplayIovaToPhys(this.#domain, this.#address(line, 'iova', record.iova))),
       }),
@@ -63,18 +79,17 @@ class AmdReplay implements LineReplay {
     return true;
   }
 
+  shape({ op }: Json): Shape | undefined {
+    return SHAPES[String(op)];
+  }
+
   step(line: number, record: Record<string, unknown>): Difference | null {
     const operation = this.#operations[String(record.op)];
-    if (!operation) this.#read.fail(line, `unknown operation ${String(record.op)}`);
     if (record.op !== 'new' && this.#made === 0) this.#read.fail(line, 'no domain: no new line before it');
     const got = operation(line, record);
     if (this.#made !== 0) Object.assign(got, this.#tables(line, record));
-    for (const [name, value] of Object.entries(got)) {
-      const [expected, have] = [JSON.stringify(record[name]), JSON.stringify(value)];
-      if (expected === have) continue;
-      return { operation: describe(record), expected: `${name} ${expected}`, got: `${name} ${have}` };
-    }
-    return null;
+    const wrong = differing(record, got, record.op === 'limit' ? LIMIT_INPUTS : INPUTS);
+    return wrong && { operation: describe(record), ...wrong };
   }
 
   get #domain(): IommuDomainHandle {
@@ -98,7 +113,7 @@ class AmdReplay implements LineReplay {
     this.#pageSizes = this.#address(line, 'pgsize_bitmap', record.pgsize_bitmap);
     this.#made = domainCreate(this.#context, 3, 0, Number(this.#pageSizes), 0);
     if (this.#made === 0) this.#read.fail(line, `no domain with page sizes ${record.pgsize_bitmap}`);
-    this.#core.tools.amdReplayNpCache(this.#domain, Boolean(record.np_cache));
+    this.#core.tools.amdReplayNpCache(this.#domain, record.np_cache === 1);
     if (!amdCallsStart(this.#domain)) this.#read.fail(line, 'no memory to record calls');
     return {};
   }
@@ -114,7 +129,8 @@ class AmdReplay implements LineReplay {
     const phys = this.#address(line, 'paddr', record.paddr);
     const size = this.#size(line, record);
     const prot = this.#read.decimal(line, 'prot', record.prot);
-    if (this.#misaligned(iova, phys, size)) return { rc: -22 };
+    // The core of the IOMMU refuses it: the driver hears nothing, and there is no event.
+    if (this.#misaligned(iova, phys, size)) return { rc: -22, flush: this.#calls().flush };
     const rc = this.#core.exports.amdReplayMap(this.#domain, iova, phys, size, prot);
     const { pages, flush } = this.#calls();
     const mapped = pages.reduce((sum, call) => sum + (call.mapping ? call.done : 0), 0);
@@ -166,16 +182,16 @@ class AmdReplay implements LineReplay {
   }
 
   /** Runs a map or unmap, with what it grew and freed. */
-  #watch(record: Json, run: () => Json): Json {
+  #watch(run: () => Json): Json {
     const { amdFreed, amdGrown } = this.#core.tools;
     const before = { freed: amdFreed(this.#domain), grown: amdGrown(this.#domain) };
     const got = run();
     const grown = amdGrown(this.#domain) - before.grown;
     const freed = amdFreed(this.#domain) - before.freed;
     // A recording leaves out what is nothing.
-    if (grown !== 0 || record.grown !== undefined) got.grown = grown;
-    if (freed !== 0 || record.freed !== undefined) got.freed = freed;
-    if ((got.pages as unknown[] | undefined)?.length === 0 && record.pages === undefined) delete got.pages;
+    if (grown !== 0) got.grown = grown;
+    if (freed !== 0) got.freed = freed;
+    if ((got.pages as unknown[] | undefined)?.length === 0) delete got.pages;
     return got;
   }
 

@@ -7,7 +7,9 @@ import { IOMMU_FORMATS } from '../../iommu-formats/index.js';
 import { kernelOfRecording } from '../kernel.js';
 import { FieldReader, type Recording, type RecordingFormat } from '../recording.js';
 import { type Difference, replayLines } from '../replay.js';
+import { shape } from '../shape.js';
 import { CaseReplay } from './dma-debug.js';
+import { checkCase } from './dma-debug-shapes.js';
 
 /**
  * Recordings of what the kernel prints: the cases of dma-debug.ts with the text of each WARN, the place where it was said,
@@ -20,13 +22,24 @@ import { CaseReplay } from './dma-debug.js';
 
 type Json = Record<string, unknown>;
 
+const CASE = shape(
+  'case:text calls:list before:record after:record text:list where:list dump_before:list dump_after:list',
+);
+
 /** dma_debug_entries= of the recording kernel. */
 const ENTRIES = 65536;
 
 export const dmaDebugText: RecordingFormat = {
   kinds: ['dma-debug-text'],
   replay(recording) {
-    return replayLines(recording, { counts: () => true, step: (line) => new TextCase(recording, line).run() });
+    return replayLines(recording, {
+      shape: () => CASE,
+      counts: () => true,
+      step: (line, record) => {
+        checkCase(recording, line, record);
+        return new TextCase(recording, line).run();
+      },
+    });
   },
 };
 

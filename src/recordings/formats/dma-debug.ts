@@ -3,6 +3,7 @@ import {
   DEVICE_FILTER_MATCH,
   DMA_BIDIRECTIONAL,
   DMA_TO_DEVICE,
+  ENOMEM,
   PAGE_SIZE,
   PROT_READ,
   PROT_WRITE,
@@ -24,6 +25,7 @@ import { type DebugDialect, debugFlags } from '../../dma-debug/dialects.js';
 import { kernelOfRecording } from '../kernel.js';
 import { type Divergence, FieldReader, type Recording, type RecordingFormat } from '../recording.js';
 import { replayLines } from '../replay.js';
+import { checkCase, PLAIN, WITH_OPTIONS } from './dma-debug-shapes.js';
 
 /**
  * Recordings of dma-debug: one misuse or one correct use per line, with the counters of debugfs before and after it and
@@ -56,8 +58,12 @@ export const dmaDebug: RecordingFormat = {
   replay(recording) {
     const passing = passingFilters(recording);
     return replayLines(recording, {
+      shape: ({ options }) => (recording.kind === 'dma-debug-options' || options !== undefined ? WITH_OPTIONS : PLAIN),
       counts: () => true,
-      step: (line) => new CaseReplay(recording, line, passing).run(),
+      step: (line, record) => {
+        checkCase(recording, line, record);
+        return new CaseReplay(recording, line, passing).run();
+      },
     });
   },
 };
@@ -371,6 +377,8 @@ export class CaseReplay {
   /** A call that names no device is of the one that got the address last. */
   #mappingError(dev: DmaDeviceHandle, call: Json): void {
     const address = this.#address('addr', call.addr);
+    const ret = address < 0 ? ENOMEM : 0;
+    if (call.ret !== ret) this.#reader.fail(this.#line, `dma_mapping_error returned ${call.ret}, and is ${ret}`);
     const owner = call.dev === undefined ? this.#owners.get(address) : undefined;
     this.#core.exports.debugFeedMappingError(owner ?? dev, address);
   }
@@ -521,7 +529,8 @@ export class CaseReplay {
       min_free_entries: counters.minFreeEntries,
       nr_total_entries: counters.nrTotalEntries,
     };
-    const wrong = Object.keys(got).find((name) => name in after && after[name] !== got[name]);
+    got.all_errors = this.#counters('before').all_errors;
+    const wrong = Object.keys(got).find((name) => after[name] !== got[name]);
     return wrong ? this.#divergence(wrong, String(after[wrong]), String(got[wrong])) : null;
   }
 

@@ -52,17 +52,3 @@ export function iovaTree(domain: DmaDomain): [lo: number, hi: number][] {
   }
   return ranges;
 }
-
-/** The first recorded field that came out otherwise; fields that were not recorded are not compared. */
-export function firstDifference(
-  record: Readonly<Record<string, unknown>>,
-  got: Readonly<Record<string, unknown>>,
-): { expected: string; got: string } | null {
-  for (const [name, value] of Object.entries(got)) {
-    if (record[name] === undefined) continue;
-    const expected = JSON.stringify(record[name]);
-    const have = JSON.stringify(value);
-    if (expected !== have) return { expected: `${name} ${expected}`, got: `${name} ${have}` };
-  }
-  return null;
-}

@@ -81,6 +81,10 @@ function* parse(recording: Recording, reader: FieldReader, flavour: number): Sli
   for (const line of reader.lineNumbers()) {
     if (line % LINES === 0) yield 0;
     const [kind, ...fields] = recording.lines[line - 1].trim().split(/\s+/);
+    if (!(kind in FIELDS)) reader.fail(line, `not an operation: ${kind}`);
+    if (fields.length !== FIELDS[kind]) {
+      reader.fail(line, `${kind} has ${fields.length} fields, expected ${FIELDS[kind]}`);
+    }
     if (kind === 'I') {
       const [start, size] = [reader.hex(line, 'start', fields[0]), reader.hex(line, 'size', fields[1])];
       if (size === 0) reader.fail(line, 'size is 0');
@@ -102,6 +106,9 @@ function* parse(recording: Recording, reader: FieldReader, flavour: number): Sli
   return segments;
 }
 
+/** Fields of each kind of line, behind the letter. */
+const FIELDS: Readonly<Record<string, number>> = { I: 2, i: 8, d: 1, v: 5 };
+
 function readOperation(
   reader: FieldReader,
   flavour: number,
@@ -111,13 +118,12 @@ function readOperation(
 ): MmOperation {
   const hex = (name: string, index: number) => reader.hex(line, name, fields[index]);
   const id = reader.decimal(line, 'id', fields[0]);
-  const result = (index: number) => (fields[index]?.startsWith('-') ? Number(fields[index]) : hex('result', index));
+  const result = (index: number) => (/^-\d+$/.test(fields[index]) ? Number(fields[index]) : hex('result', index));
   if (kind === 'd') return { kind: 'remove', id, expected: 0 };
   if (kind === 'v') {
     const color = reader.decimal(line, 'color', fields[3]);
     return { kind: 'reserve', id, lo: hex('start', 1), size: hex('size', 2), color, expected: result(4) };
   }
-  if (kind !== 'i') reader.fail(line, `not an operation: ${kind}`);
   const [mode, flag, ...more] = fields[6]?.split('+') ?? [];
   const known: Record<string, number> = FLAVOURS[flavour].modes;
   if (!(mode in known) || more.length > 0 || (flag !== undefined && flag !== FLAVOURS[flavour].flag.name)) {

@@ -74,9 +74,10 @@ export function* readSteps(recording: Recording): Sliced<Step[], number> {
   const reader = new FieldReader(recording);
   const steps: Step[] = [];
   const live = new Set<number>();
+  const depots = Number(recording.header.rcaches) === 1;
   for (const line of reader.lineNumbers()) {
     if (line % LINES === 0) yield 0;
-    const step = readStep(reader, line, recording.lines[line - 1].trim());
+    const step = readStep(reader, line, recording.lines[line - 1].trim(), depots);
     if (step.letter === 'A' && step.expected !== '-') live.add(step.a);
     if (step.letter === 'X' && !live.delete(step.a)) reader.fail(line, `X frees id ${step.a}, which holds nothing`);
     steps.push(step);
@@ -84,7 +85,8 @@ export function* readSteps(recording: Recording): Sliced<Step[], number> {
   return steps;
 }
 
-function readStep(reader: FieldReader, line: number, text: string): Step {
+/** @param depots whether a state has those of the caches */
+function readStep(reader: FieldReader, line: number, text: string, depots: boolean): Step {
   const fields = text.split(' ');
   const letter = fields[0];
   const allowed = FIELDS[letter];
@@ -131,7 +133,9 @@ function readStep(reader: FieldReader, line: number, text: string): Step {
       step.b = size(2);
       break;
     case 'S':
-      if (fields.length !== 5 && fields.length !== 11) reader.fail(line, 'S has some depots, but not all six');
+      if (fields.length !== (depots ? 11 : 5)) {
+        reader.fail(line, depots ? 'S without the depots of all six classes' : 'S with depots, and rcaches=0');
+      }
       decimal(1, 'ranges');
       for (const i of [2, 3]) if (fields[i] !== '-' && fields[i] !== ANCHOR) hex(i, 'cached node');
       if (fields[4] !== '-') decimal(4, 'max32');

@@ -4,8 +4,9 @@ import { DmaDomain } from '../../dma/dma-domain.js';
 import { type DmaHost, ScatterTable } from '../../dma/sg-table.js';
 import { DMA_BIDIRECTIONAL } from '../../dma/transfer.js';
 import { FieldReader, type Recording, type RecordingFormat } from '../recording.js';
-import { type Difference, type LineReplay, replayLines } from '../replay.js';
-import { dmaMachine, firstDifference, iovaTree, RESERVED } from './dma-machine.js';
+import { type Difference, differing, type LineReplay, replayLines } from '../replay.js';
+import { type Shape, shape } from '../shape.js';
+import { dmaMachine, iovaTree, RESERVED } from './dma-machine.js';
 
 /**
  * `linux-lazy`: rounds of map and unmap with sleeps between, on a domain that defers flushes or one that does not. Addresses,
@@ -19,6 +20,19 @@ export const lazy: RecordingFormat = {
 
 type Json = Record<string, unknown>;
 
+/** By the name of the operation. */
+const SHAPES: readonly (readonly [RegExp, Shape])[] = [
+  [/^begin$/, shape('op:text test:text dev:text domain_type:int type_dma:int type_dma_fq:int')],
+  [/^map\d+$/, shape('op:text round:int addr:list tree_ranges:int')],
+  [/^unmap\d+$/, shape('op:text round:int tree_ranges:int phys_after:list us:int')],
+  [/^slept$/, shape('op:text ms:int tree_ranges:int')],
+  [/^map_unmap_loop$/, shape('op:text n:int us:int tree_ranges:int addr:list')],
+  [/^map_unmap_\d+p$/, shape('op:text addr:hex tree_ranges:int')],
+];
+const INPUTS = new Set(['op', 'test', 'dev', 'us', 'ms', 'n']);
+/** IOMMU_DOMAIN_DMA, IOMMU_DOMAIN_DMA_FQ. */
+const TYPES = { type_dma: 3, type_dma_fq: 11 };
+
 class LazyReplay implements LineReplay {
   readonly #read: FieldReader;
   readonly #host: DmaHost;
@@ -26,11 +40,14 @@ class LazyReplay implements LineReplay {
   readonly #device: DmaDevice;
   readonly #pages: Uint32Array;
   #mapped: number[] = [];
+  #round = -1;
 
   constructor(recording: Recording) {
     this.#read = new FieldReader(recording);
     this.#host = dmaMachine(false);
-    const mode = recording.header.strict === false ? 'lazy' : 'strict';
+    const { strict } = recording.header;
+    if (typeof strict !== 'boolean') this.#read.fail(1, `strict is not true or false: ${strict}`);
+    const mode = strict ? 'strict' : 'lazy';
     this.#domain = new DmaDomain(this.#host, { mode, reserved: RESERVED });
     this.#device = new DmaDevice(this.#host, { domain: this.#domain });
     this.#pages = ScatterTable.allocate(this.#host, 256).pfns();
@@ -40,13 +57,24 @@ class LazyReplay implements LineReplay {
     return op !== 'begin';
   }
 
+  shape({ op }: Json): Shape | undefined {
+    return SHAPES.find(([name]) => name.test(String(op)))?.[1];
+  }
+
   step(line: number, record: Json): Difference | null {
-    if (record.op === 'begin') return null;
+    if (record.op === 'begin') {
+      const wrong = differing(
+        record,
+        { ...TYPES, domain_type: this.#domain.lazy ? TYPES.type_dma_fq : TYPES.type_dma },
+        INPUTS,
+      );
+      return wrong && { operation: 'begin', ...wrong };
+    }
     const got = this.#operate(line, record);
     const us = (record.us as number | undefined) ?? 0;
     const ms = (record.ms as number | undefined) ?? 0;
     this.#host.core.exports.clockAdvance(this.#host.context, us * 1e3 + ms * 1e6);
-    const wrong = firstDifference(record, { ...got, tree_ranges: iovaTree(this.#domain).length });
+    const wrong = differing(record, { ...got, tree_ranges: iovaTree(this.#domain).length }, INPUTS);
     return wrong && { operation: String(record.op), ...wrong };
   }
 
@@ -56,13 +84,15 @@ class LazyReplay implements LineReplay {
     const map = /^map(\d+)$/.exec(op);
     if (map) {
       this.#mapped = Array.from({ length: Number(map[1]) }, (_, i) => this.#map(i));
-      return { addr: this.#mapped.map((address) => address.toString(16)) };
+      return { round: ++this.#round, addr: this.#mapped.map((address) => address.toString(16)) };
     }
-    if (/^unmap\d+$/.test(op)) {
+    const unmap = /^unmap(\d+)$/.exec(op);
+    if (unmap) {
+      if (Number(unmap[1]) !== this.#mapped.length) this.#read.fail(line, `${op} after ${this.#mapped.length} maps`);
       const { domainIovaToPhys } = this.#host.core.exports;
       for (const address of this.#mapped) this.#device.unmapPage(address, PAGE, DMA_BIDIRECTIONAL);
       const after = this.#mapped.map((address) => domainIovaToPhys(this.#domain.handle, address).toString(16));
-      return { phys_after: after };
+      return { round: this.#round, phys_after: after };
     }
     if (op === 'map_unmap_loop') {
       const n = this.#read.decimal(line, 'n', record.n);

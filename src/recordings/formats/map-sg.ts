@@ -6,8 +6,9 @@ import { DmaDomain } from '../../dma/dma-domain.js';
 import { ScatterTable } from '../../dma/sg-table.js';
 import type { Direction } from '../../dma/transfer.js';
 import { endsWith, FieldReader, type Recording, type RecordingFormat } from '../recording.js';
-import { type Difference, type LineReplay, replayLines } from '../replay.js';
-import { dmaMachine, firstDifference, iommuEvents, iovaTree } from './dma-machine.js';
+import { type Difference, differing, type LineReplay, replayLines } from '../replay.js';
+import { type Shape, shape } from '../shape.js';
+import { dmaMachine, iommuEvents, iovaTree } from './dma-machine.js';
 
 /**
  * `linux-map_sg`: the DMA API of one device, behind an IOMMU, direct, or in an identity domain. Addresses, segments, return
@@ -27,7 +28,55 @@ type Json = Record<string, unknown>;
 type Entry = [pfn: string, offset: number, length: number];
 type Leaf = [iova: string, level: number, count: number, raw: string];
 
+const PARMS = 'dma_mask:hex max_seg:int seg_boundary:hex';
+const LIMITS = `${PARMS} merge_boundary:hex max_mapping:num opt_mapping:num`;
+const SPACE = 'pgsize_bitmap:hex aperture:list force_aperture:bit';
+/** Lines that are the same whatever is behind them. */
+const SHAPES: Readonly<Record<string, Shape>> = {
+  begin: shape('op:text test:text profile:int|bits:int seed:int dev:text'),
+  parms: shape('op:text', PARMS),
+  unmap: shape('op:text id:int ev:list'),
+};
+/** The domain, by its type and whether it is for the DMA API. */
+const DOMAINS = {
+  none: shape('op:text when:text dev:text type:int', LIMITS),
+  identity: shape('op:text when:text dev:text type:int', SPACE, LIMITS),
+  translating: shape(
+    'op:text when:text dev:text type:int granule:int start_pfn:hex dma_32bit_pfn:hex ranges:list',
+    ...[SPACE, LIMITS],
+  ),
+};
+const CALLS: Readonly<Record<string, string>> = {
+  map_sg: 'op:text id:int dir:int attrs:int sg:list rc:rc nents:int restored:flag out:list ev:list',
+  map_page: 'op:text id:int dir:int pfn:hex off:int len:int ret:hex? ev:list',
+  map_resource: 'op:text id:int dir:int phys:hex len:int ret:hex? ev:list',
+  alloc_coherent: 'op:text id:int len:int ret:hex? vmalloc:bit ev:list',
+};
+const MAPS = Object.fromEntries(Object.entries(CALLS).map(([op, text]) => [op, shape(text)]));
+/** Behind an IOMMU what was mapped shows in its tables. */
+const TRANSLATED = Object.fromEntries(Object.entries(CALLS).map(([op, text]) => [op, shape(text, 'leaf:list')]));
+const INPUTS = [
+  'op',
+  'test',
+  'profile',
+  'bits',
+  'seed',
+  'id',
+  'dir',
+  'attrs',
+  'sg',
+  'pfn',
+  'off',
+  'len',
+  'phys',
+  'vmalloc',
+];
+/** What a domain has at its end as at its start. */
+const KEPT = 'dev type pgsize_bitmap aperture force_aperture granule start_pfn dma_32bit_pfn'.split(' ');
+
 const TYPE_IDENTITY = 4;
+/** dma_32bit_pfn: the first pfn above 4 GiB. */
+const FIRST_64BIT = '100000';
 /** RAM of a machine with a bounce pool: what fits below the hole, and 1 GiB above 4 GiB. */
 const BOUNCE_RAM_FRAMES = 0xc0000 + 0x40000;
 /** The default pool of Linux, IO_TLB_DEFAULT_SIZE. */
@@ -45,6 +94,10 @@ export class MapSgReplay implements LineReplay {
   #domain: DmaDomain | undefined;
   /** Physical addresses of the bounce pool's start and end. */
   #pool: [start: number, end: number] | undefined;
+  readonly #inputs: ReadonlySet<string>;
+  /** The lines that were in force: parms, and the start of the domain. */
+  #parms: Json = {};
+  #began: Json = {};
   /** How to end each mapping, by id. */
   readonly #live = new Map<number, () => void>();
 
@@ -52,6 +105,7 @@ export class MapSgReplay implements LineReplay {
     this.#recording = recording;
     this.#read = new FieldReader(recording);
     this.#events = events;
+    this.#inputs = new Set(events ? INPUTS : [...INPUTS, 'ev']);
     const bounced = recording.header.backend === 'swiotlb';
     this.#device = new DmaDevice(dmaMachine(events, bounced ? BOUNCE_RAM_FRAMES : undefined));
     if (bounced) this.#pool = this.#makePool();
@@ -61,24 +115,43 @@ export class MapSgReplay implements LineReplay {
     return true;
   }
 
+  shape({ op, rc, ret, type, granule }: Json): Shape | undefined {
+    const name = String(op);
+    if (name === 'domain') {
+      if (type === TYPE_IDENTITY) return DOMAINS.identity;
+      return type === 0 && granule === undefined ? DOMAINS.none : DOMAINS.translating;
+    }
+    if (!(name in CALLS)) return SHAPES[name];
+    const mapped = name === 'map_sg' ? rc === 0 : ret !== null;
+    return mapped && this.#domain ? TRANSLATED[name] : MAPS[name];
+  }
+
   step(line: number, record: Json): Difference | null {
     const replay = this.#operations[String(record.op)];
-    if (!replay) this.#read.fail(line, `unknown operation ${String(record.op)}`);
-    const wrong = firstDifference(record, replay(line, record));
+    const wrong = differing(record, replay(line, record), this.#inputs);
     return wrong && { operation: describe(record), ...wrong };
   }
 
   readonly #operations: Record<string, (line: number, record: Json) => Json> = {
-    begin: () => ({}),
+    begin: (_line, { dev }) => {
+      this.#began = { dev };
+      return { dev };
+    },
     parms: (line, record) => {
       // As it was recorded: what the kernel had accepted, whatever this machine's RAM needs.
       const bits = this.#read.maskBits(line, 'dma_mask', record.dma_mask);
       this.#device.host.core.exports.deviceSetMask(this.#device.handle, bits, bits);
       const most = this.#read.decimal(line, 'max_seg', record.max_seg);
       this.#device.setSegments(most, this.#read.maskBits(line, 'seg_boundary', record.seg_boundary));
-      return {};
+      const { dma_mask, max_seg, seg_boundary } = record;
+      this.#parms = { dma_mask, max_seg, seg_boundary };
+      return this.#parms;
     },
-    domain: (line, record) => (record.when === 'start' ? this.#start(line, record) : this.#end(record)),
+    domain: (line, record) => {
+      if (record.when === 'start') return this.#start(line, record);
+      if (record.when !== 'end') this.#read.fail(line, `when is not start or end: ${record.when}`);
+      return this.#end();
+    },
     map_sg: (line, record) => this.#mapSg(line, record),
     map_page: (line, record) => this.#mapPage(line, record),
     map_resource: (line, record) => this.#mapResource(line, record),
@@ -116,9 +189,12 @@ export class MapSgReplay implements LineReplay {
   }
 
   #start(line: number, record: Json): Json {
+    const { dev = record.dev } = this.#began;
+    const kept = Object.fromEntries(KEPT.filter((name) => name in record).map((name) => [name, record[name]]));
+    this.#began = { ...kept, dev };
     if (record.ranges === undefined) {
       if (record.type === TYPE_IDENTITY) this.#device.attach('passthrough');
-      return this.#limits();
+      return { ...this.#began, when: 'start', ...this.#limits() };
     }
     const aperture = record.aperture as [string, string];
     this.#domain = new DmaDomain(this.#device.host, {
@@ -131,19 +207,25 @@ export class MapSgReplay implements LineReplay {
       ),
     });
     this.#device.attach(this.#domain);
-    return this.#limits();
+    const space = { granule: PAGE, start_pfn: '1', dma_32bit_pfn: FIRST_64BIT, ranges: this.#tree(this.#domain) };
+    return { ...this.#began, when: 'start', ...space, ...this.#limits() };
+  }
+
+  #tree(domain: DmaDomain): string[][] {
+    return iovaTree(domain).map((range) => range.map((pfn) => pfn.toString(16)));
   }
 
   #limits(): Json {
     const { mergeBoundary, maxMapping, optMapping } = this.#device.limits;
-    return { merge_boundary: mergeBoundary.toString(16), max_mapping: maxMapping, opt_mapping: optMapping };
+    const limits = { merge_boundary: mergeBoundary.toString(16), max_mapping: maxMapping, opt_mapping: optMapping };
+    return { ...this.#parms, ...limits };
   }
 
-  #end(record: Json): Json {
+  #end(): Json {
     const broken = this.#device.host.core.tools.machineCheck(this.#device.host.context) >>> 0;
-    const got: Json = { sound: broken, ...this.#limits() };
-    record.sound = 0;
-    if (this.#domain) got.ranges = iovaTree(this.#domain).map((range) => range.map((pfn) => pfn.toString(16)));
+    const got: Json = { ...this.#began, when: 'end', ...this.#limits() };
+    if (broken !== 0) got.broken = broken;
+    if (this.#domain) got.ranges = this.#tree(this.#domain);
     return got;
   }
 
@@ -171,7 +253,7 @@ export class MapSgReplay implements LineReplay {
     const restored = JSON.stringify(table.entries()) === JSON.stringify(list);
     if (rc <= 0) {
       table.release();
-      return { rc, restored, ...this.#observe(record, []) };
+      return { rc, nents: 0, restored, out: [], ...this.#observe(record, []) };
     }
     this.#keep(line, record, () => {
       this.#device.unmapSg(table, dir, attrs);
@@ -221,9 +303,9 @@ export class MapSgReplay implements LineReplay {
     const length = this.#read.decimal(line, 'len', record.len);
     if (length > MOST_PAGES * PAGE) this.#read.fail(line, `a coherent buffer of ${length} bytes`);
     const failed = record.ret === null;
-    if (!this.#domain || (record.leaf === undefined && !failed)) {
+    if (!this.#domain) {
       if (!failed) this.#keep(line, record, () => undefined);
-      return {};
+      return { ret: record.ret, ...this.#observe(record, []) };
     }
     const pfns = failed
       ? Array.from({ length: Math.ceil(length / PAGE) }, (_, i) => i + 1)

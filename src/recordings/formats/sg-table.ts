@@ -5,6 +5,12 @@ import { Core } from '../../core/instance.js';
 import { ScatterTable } from '../../dma/sg-table.js';
 import { FieldReader, type RecordingFormat } from '../recording.js';
 import { replayLines } from '../replay.js';
+import { shape } from '../shape.js';
+
+const BEGIN = shape('op:text test:text seed:int');
+const CALL = 'op:text pfns:list n:int off:int size:int max:int rc:rc';
+const FAILED = shape(CALL);
+const BUILT = shape(CALL, 'nents:int orig_nents:int sg:list');
 
 /** 64 GiB: more than a line should hold, and more than it may take. */
 const MOST_PAGES = 2 ** 24;
@@ -21,9 +27,12 @@ export const sgTable: RecordingFormat = {
     };
     return replayLines(recording, {
       counts: ({ op }) => op !== 'begin' && op !== 'end',
+      shape({ op, rc }) {
+        if (op === 'sgt') return rc === 0 ? BUILT : FAILED;
+        return op === 'begin' || op === 'end' ? BEGIN : undefined;
+      },
       step(line, step) {
         if (!this.counts(step)) return null;
-        if (step.op !== 'sgt') reader.fail(line, `unknown operation ${String(step.op)}`);
         const expected = recorded(step);
         const got = built(host, reader, line, step);
         const operation = `sg_alloc_table_from_pages_segment n=${step.n} off=${step.off} size=${step.size} max=${step.max}`;

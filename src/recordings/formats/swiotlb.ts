@@ -1,11 +1,12 @@
 import { BouncePool } from '../../core/bounce-pool.js';
-import { HIGH_START, PAGE_SIZE as PAGE } from '../../core/generated/constants.js';
+import { HIGH_START, PAGE_SIZE as PAGE, SET_SLOTS, SLOT_SIZE } from '../../core/generated/constants.js';
 import type { ContextHandle, DmaDeviceHandle } from '../../core/generated/exports.js';
 import { held, made } from '../../core/handle.js';
 import { Core } from '../../core/instance.js';
 import { PhysicalMemory } from '../../core/physical-memory.js';
 import { endsWith, FieldReader, type Recording, type RecordingFormat } from '../recording.js';
-import { type Difference, type LineReplay, replayLines } from '../replay.js';
+import { type Difference, differing, type LineReplay, replayLines } from '../replay.js';
+import { type Shape, shape, shapes } from '../shape.js';
 
 /**
  * `linux-swiotlb`: one bounce pool, mapped and unmapped by a device whose min_align_mask and mask the `begin` lines
@@ -18,6 +19,20 @@ export const swiotlb: RecordingFormat = {
   replay: (recording) => replayLines(recording, new SwiotlbReplay(recording)),
   cut: (recording) => endsWith(recording, 'end', ({ op }) => op === 'end'),
 };
+
+const CALL = 'op:text id:int phys:hex len:int dir:int ret:hex? used:int';
+const SHAPES: Readonly<Record<string, Shape>> = shapes({
+  begin: 'op:text test:text seed:int min_align_mask:hex cpu:int dma_mask:hex',
+  pool: 'op:text start:hex end:hex nslabs:int nareas:int area_nslabs:int force_bounce:bit slot:int segsize:int max_mapping:int',
+  unmap: 'op:text id:int dir:int [copied_back:bit] used:int',
+  end: 'op:text failures:int used:int used_hiwater:int',
+});
+const REFUSED = shape(CALL);
+const MAPPED = shape(CALL, 'slot:int in_slot:int copied_in:bit');
+/** What is not compared as a field; used_hiwater is, in its own way. */
+const INPUTS = new Set(
+  'op test seed min_align_mask cpu dma_mask start force_bounce id phys len dir used_hiwater'.split(' '),
+);
 
 const LIMIT = 2 ** 30;
 /** Frames of RAM below 4 GiB at most, and the first frame above it (assembly/ram/ram.ts). */
@@ -50,6 +65,9 @@ class SwiotlbReplay implements LineReplay {
   #made: DmaDeviceHandle | 0 = 0;
   #maxUsed = 0;
   #marks = 0;
+  #failures = 0;
+  /** The last mappings of a part are given back without a look at their bytes: the first unmap without copied_back. */
+  #ending = false;
 
   constructor(recording: Recording) {
     this.#read = new FieldReader(recording);
@@ -79,9 +97,13 @@ class SwiotlbReplay implements LineReplay {
     return op === 'map' || op === 'unmap' || op === 'end';
   }
 
+  shape({ op, ret }: Record<string, unknown>): Shape | undefined {
+    if (op === 'map') return ret === null ? REFUSED : MAPPED;
+    return SHAPES[String(op)];
+  }
+
   step(line: number, record: Record<string, unknown>): Difference | null {
     const replay = this.#operations[String(record.op)];
-    if (!replay) this.#read.fail(line, `unknown operation ${String(record.op)}`);
     try {
       replay(line, record);
     } catch (error) {
@@ -112,6 +134,8 @@ class SwiotlbReplay implements LineReplay {
     deviceSetSegments(this.#device, MAX_SEGMENT, 32, align);
     this.#core.exports.cpuSet(this.#read.decimal(line, 'cpu', record.cpu));
     this.#maxUsed = 0;
+    this.#failures = 0;
+    this.#ending = false;
   }
 
   #usePool(line: number, record: Record<string, unknown>): void {
@@ -125,8 +149,16 @@ class SwiotlbReplay implements LineReplay {
       this.#pool = BouncePool.create(this.#core, this.#context, shape, 'areas', start / PAGE);
       this.#poolStart = start;
     }
-    const longest = this.#core.exports.swiotlbMaxMapping(this.#device);
-    if (longest !== record.max_mapping) this.#differs(line, 'pool', `max_mapping ${record.max_mapping}`, `${longest}`);
+    const { slots, areas } = this.#pool.stats;
+    this.#same(record, {
+      max_mapping: this.#core.exports.swiotlbMaxMapping(this.#device),
+      nslabs: slots,
+      nareas: areas.length,
+      end: (start + slots * SLOT_SIZE).toString(16),
+      area_nslabs: slots / areas.length,
+      slot: SLOT_SIZE,
+      segsize: SET_SLOTS,
+    });
   }
 
   #map(line: number, record: Record<string, unknown>): void {
@@ -134,6 +166,7 @@ class SwiotlbReplay implements LineReplay {
     const length = this.#read.decimal(line, 'len', record.len);
     const dir = this.#read.decimal(line, 'dir', record.dir);
     this.#ready(line);
+    if (this.#ending) this.#read.fail(line, 'a map after an unmap without copied_back');
     const mark = this.#mark(phys, length);
     const address = this.#core.exports.swiotlbMapSingle(this.#device, phys, length, dir, 0);
     const got: Record<string, unknown> = { ret: address < 0 ? null : address.toString(16) };
@@ -141,11 +174,11 @@ class SwiotlbReplay implements LineReplay {
       const id = this.#read.decimal(line, 'id', record.id);
       if (this.#mapped.has(id)) this.#read.fail(line, `id ${id} is mapped already`);
       this.#mapped.set(id, { phys, length, address });
-      got.slot = Math.floor((address - this.#poolStart) / 2048);
-      got.in_slot = (address - this.#poolStart) % 2048;
+      got.slot = Math.floor((address - this.#poolStart) / SLOT_SIZE);
+      got.in_slot = (address - this.#poolStart) % SLOT_SIZE;
       got.copied_in = this.#isMarked(address, length, mark) ? 1 : 0;
-    }
-    this.#compare(line, record, got);
+    } else ++this.#failures;
+    this.#compare(record, got);
   }
 
   #unmap(line: number, record: Record<string, unknown>): void {
@@ -169,7 +202,10 @@ class SwiotlbReplay implements LineReplay {
     // The last mappings of a part are given back without looking at their bytes: then there is nothing to compare.
     const after = this.#bytesAtEnds(phys, length);
     const back = after.every((bytes, i) => bytes.every((byte, j) => byte !== before[i][j]));
-    this.#compare(line, record, { copied_back: back ? 1 : 0 });
+    this.#ending ||= record.copied_back === undefined;
+    if (this.#ending && record.copied_back !== undefined)
+      this.#read.fail(line, 'copied_back after an unmap without it');
+    this.#compare(record, this.#ending ? {} : { copied_back: back ? 1 : 0 });
   }
 
   #end(line: number, record: Record<string, unknown>): void {
@@ -179,25 +215,26 @@ class SwiotlbReplay implements LineReplay {
     const marks = [highWater, this.#maxUsed];
     const broken = this.#core.tools.machineCheck(this.#context);
     if (broken !== 0) this.#differs(line, 'end', 'sound structures', `check ${(broken >>> 0).toString(16)}`);
-    if (record.used_hiwater !== undefined && !marks.includes(record.used_hiwater as number)) {
+    if (!marks.includes(record.used_hiwater as number)) {
       this.#differs(line, 'end', `used_hiwater ${record.used_hiwater}`, marks.join(' or '));
     }
-    this.#compare(line, record, {});
+    this.#compare(record, { failures: this.#failures });
   }
 
   #ready(line: number): void {
     if (!this.#pool || this.#made === 0) this.#read.fail(line, 'no begin and pool line before it');
   }
 
-  // Compares the fields that the recording has, and the pool's use.
-  #compare(line: number, record: Record<string, unknown>, got: Record<string, unknown>): void {
+  // Compares the fields of a line, and the pool's use.
+  #compare(record: Record<string, unknown>, got: Record<string, unknown>): void {
     const { used } = this.#pool!.stats;
     this.#maxUsed = Math.max(this.#maxUsed, used);
-    for (const [name, value] of Object.entries({ ...got, used })) {
-      if (record[name] !== undefined && record[name] !== value) {
-        this.#differs(line, `${record.op} ${record.id ?? ''}`, `${name} ${record[name]}`, `${name} ${value}`);
-      }
-    }
+    this.#same(record, { ...got, used });
+  }
+
+  #same(record: Record<string, unknown>, got: Record<string, unknown>): void {
+    const wrong = differing(record, got, INPUTS);
+    if (wrong) throw new Mismatch({ operation: `${record.op} ${record.id ?? ''}`.trim(), ...wrong });
   }
 
   #differs(_line: number, operation: string, expected: string, got: string): never {

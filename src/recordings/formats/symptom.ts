@@ -5,8 +5,9 @@ import { DmaDomain } from '../../dma/dma-domain.js';
 import { type DmaHost, ScatterTable } from '../../dma/sg-table.js';
 import { type Direction, DMA_BIDIRECTIONAL, DMA_FROM_DEVICE, DMA_TO_DEVICE } from '../../dma/transfer.js';
 import { FieldReader, type Outcome, type Recording, type RecordingFormat } from '../recording.js';
-import { type Difference, replayLines } from '../replay.js';
-import { dmaMachine, firstDifference, iommuEvents, iovaTree, RESERVED } from './dma-machine.js';
+import { type Difference, differing, replayLines } from '../replay.js';
+import { shape, shapes } from '../shape.js';
+import { dmaMachine, iommuEvents, iovaTree, RESERVED } from './dma-machine.js';
 
 /**
  * The bug that gemdma grew out of, as Linux shows it. `linux-symptom`: one list mapped twice with no unmap between, then
@@ -21,6 +22,26 @@ export const symptom: RecordingFormat = {
 };
 
 type Json = Record<string, unknown>;
+
+const REMARK = shape('note:text');
+const PHYS = shape('note:text first_iova_phys:hex second_iova_phys:hex');
+const TREE = 'ev:list iova_ranges:int iova_pages:int';
+const CALLS = shapes<string>({
+  dma_map_sg: `call:text dev:text dir:text sg:list ret:int out:list ${TREE}`,
+  dma_unmap_sg: `call:text dev:text dir:text nents:int ${TREE}`,
+  dma_map_page: 'call:text dev:text dir:text pfn:hex off:int len:int attrs:int ret:hex? ev:list',
+  dma_unmap_page: 'call:text dev:text dir:text addr:hex len:int ev:list',
+  dma_mapping_error: 'call:text addr:hex ret:rc',
+});
+const ITERATION = shape('iter:int first:hex? second:hex?');
+const SUM = shape(
+  'exhaust:text mask_bits:int pages_per_list:int iterations_before_failure:int dma_map_sg_ret:int dma_map_sgtable_ret:rc',
+  'ranges_before:int pages_before:int ranges_after:int pages_after:int',
+);
+const INPUTS = new Set(
+  'note call dev dir sg nents pfn off len attrs addr iter exhaust mask_bits pages_per_list'.split(' '),
+);
+const EXHAUST = ['map, never unmap', 'map twice, unmap once'];
 
 const DIRECTIONS: Readonly<Record<string, Direction>> = {
   BIDIRECTIONAL: DMA_BIDIRECTIONAL,
@@ -77,7 +98,9 @@ class SymptomReplay {
     const player = this.#player(String(record.dev ?? [...this.#players.keys()].at(-1)));
     const got = this.#operate(line, record, player);
     const { ranges, pages } = treeSize(player.domain);
-    return { ...got, ev: iommuEvents(this.#host), iova_ranges: ranges, iova_pages: pages };
+    const ev = iommuEvents(this.#host);
+    if (record.call === 'dma_mapping_error') return got;
+    return /sg$/.test(String(record.call)) ? { ...got, ev, iova_ranges: ranges, iova_pages: pages } : { ...got, ev };
   }
 
   #operate(line: number, record: Json, { device }: Player): Json {
@@ -122,13 +145,17 @@ function replaySymptom(recording: Recording): Sliced<Outcome, number> {
   const replay = new SymptomReplay(new FieldReader(recording));
   return replayLines(recording, {
     // Other lines are remarks.
+    shape: ({ call, first_iova_phys, second_iova_phys }) => {
+      if (call !== undefined) return CALLS[String(call)];
+      return first_iova_phys !== undefined || second_iova_phys !== undefined ? PHYS : REMARK;
+    },
     counts: ({ call, first_iova_phys }) => call !== undefined || first_iova_phys !== undefined,
-    step: (line, record) => differing(record, replay.step(line, record) ?? {}),
+    step: (line, record) => differs(record, replay.step(line, record) ?? {}),
   });
 }
 
-function differing(record: Json, got: Json): Difference | null {
-  const wrong = firstDifference(record, got);
+function differs(record: Json, got: Json): Difference | null {
+  const wrong = differing(record, got, INPUTS);
   return (
     wrong && { operation: String(record.call ?? record.exhaust ?? record.note ?? `iteration ${record.iter}`), ...wrong }
   );
@@ -138,6 +165,7 @@ function differing(record: Json, got: Json): Difference | null {
 function replayExhaust(recording: Recording): Sliced<Outcome, number> {
   const read = new FieldReader(recording);
   const numbers = read.lineNumbers();
+  const runs = new Map<number, ReturnType<typeof exhaust>>();
   const step = (line: number, record: Json): Json => {
     // The first iterations come before the line that says what was done: that line is read ahead.
     const at = numbers.find((number) => number >= line && read.json(number).exhaust !== undefined);
@@ -145,12 +173,18 @@ function replayExhaust(recording: Recording): Sliced<Outcome, number> {
     const sum = read.json(at);
     const bits = read.decimal(at, 'mask_bits', sum.mask_bits);
     const pages = read.decimal(at, 'pages_per_list', sum.pages_per_list);
-    const run = exhaust(bits, pages, sum.exhaust === 'map twice, unmap once');
+    if (!EXHAUST.includes(String(sum.exhaust))) read.fail(at, `exhaust is not known: ${sum.exhaust}`);
+    const run = runs.get(at) ?? exhaust(bits, pages, sum.exhaust === EXHAUST[1]);
+    runs.set(at, run);
     if (record.exhaust !== undefined) return run.sum;
     const iteration = run.iterations[read.decimal(line, 'iter', record.iter)] ?? {};
     return { first: iteration.first?.toString(16) ?? null, second: iteration.second?.toString(16) ?? null };
   };
-  return replayLines(recording, { counts: () => true, step: (line, record) => differing(record, step(line, record)) });
+  return replayLines(recording, {
+    shape: ({ exhaust }) => (exhaust === undefined ? ITERATION : SUM),
+    counts: () => true,
+    step: (line, record) => differs(record, step(line, record)),
+  });
 }
 
 interface Iteration {

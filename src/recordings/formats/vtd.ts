@@ -12,7 +12,8 @@ import { Core } from '../../core/instance.js';
 import { readLeaves, readTables, type TableEntry } from '../../core/iommu.js';
 import { PhysicalMemory } from '../../core/physical-memory.js';
 import { endsWith, FieldReader, type Recording, type RecordingFormat } from '../recording.js';
-import { type Difference, type LineReplay, replayLines } from '../replay.js';
+import { type Difference, differing, type LineReplay, replayLines } from '../replay.js';
+import { type Shape, shapes } from '../shape.js';
 
 /**
  * `linux-vtd`: second-stage tables, driven through iommu_map, iommu_unmap and iommu_iova_to_phys. Each `new` line starts
@@ -28,6 +29,27 @@ export const vtd: RecordingFormat = {
 
 type Json = Record<string, unknown>;
 type Entry = [level: number, iova: string, raw: string, run: number];
+
+/** Of a series of cases, each line of which has all entries. */
+const CASES = shapes({
+  new: 'op:text case:text attach:bit agaw:int gaw:int levels:int superpage:int first_level:bit pgsize_bitmap:hex aperture_end:hex table_pages:int',
+  map: 'op:text iova:hex paddr:hex size:int prot:int rc:rc ev:list table_pages:int tables:list [memory:list]',
+  unmap: 'op:text iova:hex size:int unmapped:int ev:list table_pages:int tables:list [memory:list]',
+  iova_to_phys: 'op:text iova:hex phys:hex',
+  end: 'op:text cases:int',
+});
+/** Of a stream of random calls, each of which has the leaves of its range; all entries come at the end. */
+const STREAM = shapes({
+  new: 'op:text case:text seed:int agaw:int gaw:int levels:int superpage:int pgsize_bitmap:hex',
+  map: 'op:text iova:hex paddr:hex size:int prot:int rc:rc table_pages:int leaf:list',
+  unmap: 'op:text iova:hex size:int unmapped:int table_pages:int',
+  iova_to_phys: 'op:text iova:hex phys:hex',
+  end: 'op:text tables:list',
+});
+/** What a line has besides what is compared; `attach` is the recorder's own affair. */
+const INPUTS = new Set('op case attach seed gaw levels first_level pgsize_bitmap iova paddr size prot'.split(' '));
+/** Levels of large pages by the page sizes that there are. */
+const SUPERPAGES: Readonly<Record<string, number>> = { 1000: 0, 201000: 1, 40201000: 2 };
 
 const LIMIT = 0xffff0000;
 /** Frames of RAM below 4 GiB at most, and the first frame above it (assembly/ram/ram.ts). */
@@ -47,6 +69,8 @@ class VtdReplay implements LineReplay {
   readonly #ram: PhysicalMemory;
   #made: IommuDomainHandle | 0 = 0;
   #mapped: Mapped[] = [];
+  #stream = false;
+  #cases = 0;
 
   constructor(recording: Recording) {
     this.#read = new FieldReader(recording);
@@ -89,9 +113,14 @@ class VtdReplay implements LineReplay {
     return op !== 'new';
   }
 
+  shape(record: Json): Shape | undefined {
+    if (record.op === 'new') this.#stream = record.seed !== undefined;
+    const known: Readonly<Record<string, Shape>> = this.#stream ? STREAM : CASES;
+    return known[String(record.op)];
+  }
+
   step(line: number, record: Record<string, unknown>): Difference | null {
     const replay = this.#operations[String(record.op)];
-    if (!replay) this.#read.fail(line, `unknown operation ${String(record.op)}`);
     if (record.op !== 'new' && this.#made === 0) this.#read.fail(line, 'no domain: no new line before it');
     const got = replay(line, record);
     const wrong = this.#differs(record, got);
@@ -103,7 +132,7 @@ class VtdReplay implements LineReplay {
     map: (line, record) => this.#map(line, record),
     unmap: (line, record) => this.#unmap(line, record),
     iova_to_phys: (line, record) => this.#iovaToPhys(line, record),
-    end: (_line, record) => this.#observe(record),
+    end: (_line, record) => ({ ...this.#observe(record), ...(!this.#stream && { cases: this.#cases }) }),
   };
 
   #new(line: number, record: Json): Json {
@@ -118,7 +147,11 @@ class VtdReplay implements LineReplay {
     if (this.#made === 0)
       this.#read.fail(line, `no domain of ${levels} levels, ${width} bits, pages ${record.pgsize_bitmap}`);
     this.#mapped = [];
-    return { table_pages: domainTablePages(this.#domain) };
+    ++this.#cases;
+    const shape = { agaw: levels - 2, superpage: SUPERPAGES[String(record.pgsize_bitmap)] };
+    if (this.#stream) return shape;
+    const end = (2n ** BigInt(width) - 1n).toString(16);
+    return { ...shape, aperture_end: end, table_pages: domainTablePages(this.#domain) };
   }
 
   #map(line: number, record: Json): Json {
@@ -184,16 +217,12 @@ class VtdReplay implements LineReplay {
 
   /** The first recorded field that came out otherwise. */
   #differs(record: Json, got: Json): { expected: string; got: string } | null {
-    for (const [name, value] of Object.entries(got)) {
-      const recorded = record[name];
-      if (recorded === undefined) continue;
-      if (name === 'tables') {
-        const wrong = tablesDiffer(recorded as Entry[], value as Entry[]);
-        if (wrong) return wrong;
-      } else if (JSON.stringify(recorded) !== JSON.stringify(value)) {
-        return { expected: `${name} ${JSON.stringify(recorded)}`, got: `${name} ${JSON.stringify(value)}` };
-      }
-    }
+    const { tables: recorded, ...others } = record;
+    const { tables: have, ...rest } = got;
+    const wrong =
+      differing(others, rest, INPUTS) ??
+      (recorded !== undefined ? tablesDiffer(recorded as Entry[], have as Entry[]) : null);
+    if (wrong) return wrong;
     if (record.op === 'new' || record.op === 'end') {
       const broken = this.#core.tools.machineCheck(this.#context) >>> 0;
       if (broken !== 0) return { expected: 'sound structures', got: `check ${broken.toString(16)}` };
