@@ -1,7 +1,7 @@
 // Public members without a docstring: what the package's entries export, and every property and method inside of that, at
 // any depth.
 //
-//   node scripts/undocumented.mjs        lists them, after npm run build; exit code 1 when there are any
+//   node scripts/undocumented.mjs        lists them, after npm run build; exit code 1 when there are any (npm run typecheck)
 //
 // It reads the declarations that are published, in which @internal is left out already. A class member that implements an
 // interface has the interface's docstring.
@@ -47,7 +47,7 @@ export function undocumented() {
     if (!(symbol.flags & (ts.SymbolFlags.Class | ts.SymbolFlags.Interface))) return;
     for (const member of checker.getDeclaredTypeOfSymbol(symbol).getProperties()) {
       const [declaration] = member.declarations ?? [];
-      const named = declaration?.name && !ts.isPrivateIdentifier(declaration.name) && !isPrivate(declaration);
+      const named = declaration?.name && !ts.isPrivateIdentifier(declaration.name) && !isHidden(declaration);
       if (named && !isDocumented(member)) report(declaration, [symbol.name, member.name]);
     }
   }
@@ -60,7 +60,7 @@ export function undocumented() {
   /** What a declaration has inside: members of classes, interfaces and of every type that is written out in it. */
   function visit(node, path) {
     ts.forEachChild(node, (child) => {
-      const named = isMember(child) && child.name && !ts.isPrivateIdentifier(child.name) && !isPrivate(child);
+      const named = isMember(child) && child.name && !ts.isPrivateIdentifier(child.name) && !isHidden(child);
       if (isMember(child) && !named) return;
       const inside = named ? [...path, child.name.getText()] : path;
       // A setter has a text of its own: what it takes, and what it throws.
@@ -77,8 +77,10 @@ function isMember(node) {
   return ts.isTypeElement(node) || ts.isClassElement(node);
 }
 
-function isPrivate(node) {
-  return ts.getModifiers(node)?.some(({ kind }) => kind === ts.SyntaxKind.PrivateKeyword) ?? false;
+/** TypeScript's private and protected. */
+function isHidden(node) {
+  const hidden = [ts.SyntaxKind.PrivateKeyword, ts.SyntaxKind.ProtectedKeyword];
+  return ts.getModifiers(node)?.some(({ kind }) => hidden.includes(kind)) ?? false;
 }
 
 if (realpathSync(process.argv[1]) === fileURLToPath(import.meta.url)) {

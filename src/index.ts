@@ -34,6 +34,7 @@ export {
   type SgEntry,
   type SgSegment,
 } from './dma/sg-table.js';
+export type { StreamingDevice } from './dma/streaming-device.js';
 export {
   type Direction,
   DMA_ATTR,
@@ -93,6 +94,7 @@ export type { Madv } from './i915/madvise.js';
 export type { GemObject } from './i915/object.js';
 export { POLICIES, POLICY_NAMES, type PolicyName } from './i915/policy/index.js';
 export { type BindStage, HOOKS, type HookName, type MappingPolicy } from './i915/policy/policy.js';
+export type { PresetPolicy } from './i915/policy/preset.js';
 export type { Request } from './i915/retire.js';
 export { SHRINK_BOUND, SHRINK_PURGEABLE, SHRINK_UNBOUND } from './i915/shrinker.js';
 export type { View } from './i915/view.js';
@@ -156,7 +158,7 @@ export type { ThreadStressOptions, ThreadStressResult } from './stress/threads/t
 export type { ProgramText, Repertoire, Vocabulary } from './stress/vocabulary.js';
 export type { World, WorldState } from './stress/world.js';
 export type { I915Part, I915Setup } from './stress-i915/part.js';
-export type { PolicySource } from './stress-i915/policy.js';
+export type { OwnPolicy, PolicySource } from './stress-i915/policy.js';
 export type { I915Profile, ProfileName } from './stress-i915/profiles.js';
 export type { I915StressOptions } from './stress-i915/vocabulary.js';
 export type { BenchCallOptions } from './workload/bench/bench.js';

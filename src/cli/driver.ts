@@ -2,6 +2,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { basename } from 'node:path';
 import { type Command, Command as Group, Option } from 'commander';
 import { GemDmaError } from '../core/errors.js';
+import type { CallProgress } from '../core/slices.js';
 import type { DriverBench } from '../driver/bench.js';
 import { type BuiltDriver, buildDriver } from '../driver/build.js';
 import { driverFailNth } from '../driver/fail-nth.js';
@@ -82,7 +83,7 @@ async function build(frame: Frame, files: string[], flags: BuildFlags): Promise<
   const bar = frame.bar();
   for (const dmaBits of [64, 32] as const) {
     const what = `compiling, dma_addr_t of ${dmaBits} bits`;
-    const onProgress = (done: number, total: number): void => bar.update({ done, total, what });
+    const onProgress = ({ done, total }: CallProgress): void => bar.update({ done, total, what });
     try {
       built.push(await buildDriver({ ...options, dmaBits, signal: frame.signal, onProgress }));
     } catch (error) {
@@ -234,7 +235,7 @@ async function failNth(frame: Frame, path: string, flags: FailNthFlags): Promise
 interface Shared {
   dmaBits: 32 | 64;
   signal: AbortSignal;
-  onProgress(done: number, of: number): void;
+  onProgress(progress: CallProgress): void;
 }
 
 /**
@@ -256,7 +257,8 @@ async function inBothWidths<T>(
   for (const file of files) {
     if (frame.signal.aborted) break;
     const wasm = read(file);
-    const onProgress = (done: number, of: number): void => bar.update({ what: file, done, total: of });
+    const onProgress = ({ done, total, what }: CallProgress): void =>
+      bar.update({ done, total, what: `${file}: ${what}` });
     try {
       const result = await act(wasm, { dmaBits: widthOf(file), signal: frame.signal, onProgress });
       results.push([`gemdma driver run ${file} --test ${flags.test}${machineText(flags)}`, result]);

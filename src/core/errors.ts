@@ -68,7 +68,9 @@ export const ERRNO = {
   EOVERFLOW: -EOVERFLOW,
   /** The object was destroyed or freed, or was made after the snapshot that has been restored. */
   ESTALE: -ESTALE,
+  /** Past the end of the buffer that is to be mapped into a process. */
   ENXIO: -ENXIO,
+  /** A P2PDMA page that the mapping device cannot reach; no call returns it, as that is not modelled. */
   EREMOTEIO: -EREMOTEIO,
 } as const;
 

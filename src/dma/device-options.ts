@@ -16,6 +16,7 @@ export interface BusWindow {
   size: number;
 }
 
+/** What a device can reach, and what its driver has told the DMA API. */
 export interface DeviceOptions {
   /** As findings and reports name it. Default its PCI address, such as `0000:00:02.0`. */
   name?: string;

@@ -48,7 +48,7 @@ export interface DmaPoolOptions {
   boundary?: number;
 }
 
-/** A pool of small blocks of coherent memory (mm/dmapool.c). `device.createPool` makes one. */
+/** A pool of small blocks of coherent memory (mm/dmapool.c). `machine.createDmaPool` makes one. */
 export class DmaPool {
   /** The name that it was made with. */
   readonly name: string;

@@ -37,7 +37,7 @@ export class DmaPages {
   /** The frames. */
   readonly table: ScatterTable;
   /** Which call gave them. */
-  readonly kind: Kind;
+  readonly kind: 'pages' | 'noncontiguous';
   readonly #table: ScatterTable;
   /** Whether a CPU sees them in one piece. */
   private readonly view = { mapped: false };

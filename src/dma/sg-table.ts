@@ -58,7 +58,10 @@ export interface DmaHost extends CoreHost {
   /** Memory of devices on the bus. */
   readonly bars?: BusMemory;
   /** What the kernel does. */
-  readonly kernel?: { readonly checksMasks: boolean };
+  readonly kernel?: {
+    /** Whether x86 checks masks itself (arch/x86/kernel/pci-dma.c, dma_supported). */
+    readonly checksMasks: boolean;
+  };
   /** RAM as its CPUs see it. */
   readonly ram?: PhysicalMemory;
 }

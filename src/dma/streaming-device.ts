@@ -62,7 +62,7 @@ export class StreamingDevice {
   readonly driver: string | undefined;
   readonly #record: DmaDeviceHandle;
   readonly #life: Life;
-  /** One load instead of three in each call. */
+  /** One load instead of three in each call. @internal */
   protected core: CoreExports;
   /** The machine's dma-debug: each call of the DMA API ends with one load, which says whether it found something. */
   protected readonly dmaDebug: DmaDebug | null;

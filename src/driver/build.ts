@@ -4,7 +4,9 @@ import { basename, dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { checkLongCall, checkString, LONG_CALL, optionNames, readList } from '../core/arguments.js';
 import { GemDmaError, invalidType } from '../core/errors.js';
-import { type Compiler, type CompilerChoice, findCompiler, ROOT } from './compiler.js';
+import type { LongCallOptions } from '../core/slices.js';
+import { type Compiler, findCompiler, ROOT } from './compiler.js';
+import type { CompilerChoice } from './compiler-choice.js';
 import { explain } from './diagnostics.js';
 import { Digests, digest } from './digest.js';
 import { checkDriverOptions, DRIVER_OPTIONS } from './driver.js';
@@ -18,7 +20,7 @@ import { treeHeaders } from './tree.js';
  * header that the compiler has read for it.
  */
 
-export interface BuildOptions {
+export interface BuildOptions extends LongCallOptions {
   /** C files of the driver. */
   files: readonly string[];
   /** Root of a kernel tree: its headers are used (tree mode). Without one, gemdma's own (own mode). */
@@ -37,10 +39,6 @@ export interface BuildOptions {
   compiler?: CompilerChoice;
   /** Where objects are kept. Default `gemdma` in the user's cache folder. */
   cache?: string;
-  /** Ends the build: what is compiled stays in the cache. */
-  signal?: AbortSignal;
-  /** Told how many files are compiled, of how many. */
-  onProgress?: (done: number, of: number) => void;
 }
 
 /** A compiled and linked driver. */
@@ -130,28 +128,51 @@ function checkBuildOptions(given: BuildOptions): BuildOptions {
 /**
  * Builds a driver.
  * @throws GemDmaError ENOENT without a compiler or a file, EINVAL with the compiler's diagnostics in the message; the
- *   signal's reason when it was aborted
+ *   signal's reason, by default an AbortError, when it was aborted: what is compiled stays in the cache
  * @example
  * const { wasm } = await buildDriver({ files: ['ring_nic.c'] });
  */
 export async function buildDriver(options: BuildOptions): Promise<BuiltDriver> {
   options = checkBuildOptions(options);
+  const { signal } = options;
+  // What processes are started with is Node's own.
+  const controller = new AbortController();
+  const abort = (): void => controller.abort((signal as { reason?: unknown }).reason);
+  if (signal?.aborted) abort();
+  else signal?.addEventListener('abort', abort);
+  try {
+    return await build({ ...options, signal: controller.signal });
+  } finally {
+    signal?.removeEventListener('abort', abort);
+  }
+}
+
+/** A build with a signal that processes can be started with. */
+interface Build extends Omit<BuildOptions, 'signal'> {
+  signal?: AbortSignal;
+}
+
+async function build(options: Build): Promise<BuiltDriver> {
   const compiler = await findCompiler(options.compiler);
   const cache = resolve(options.cache ?? defaultCache());
   const jobs = plan(options, cache);
   const digests = new Digests();
   let done = 0;
-  options.onProgress?.(done, jobs.length);
+  const told = (what: string): void => options.onProgress?.({ done, total: jobs.length, what });
+  told('compiling');
   const results = await inParallel(jobs, options.signal, async (job) => {
     const compiled = await compile(compiler, job, options, cache, digests);
-    options.onProgress?.(++done, jobs.length);
+    ++done;
+    told(basename(job.source));
     return compiled;
   });
   options.signal?.throwIfAborted();
   const failed = results.filter(({ object }) => object === null);
   if (failed.length > 0) {
-    const told = failed.map(({ output }) => output).join('\n');
-    throw new GemDmaError('EINVAL', 'clang', explain(told, options.kernel !== undefined), { reason: 'DRIVER_COMPILE' });
+    const diagnostics = failed.map(({ output }) => output).join('\n');
+    throw new GemDmaError('EINVAL', 'clang', explain(diagnostics, options.kernel !== undefined), {
+      reason: 'DRIVER_COMPILE',
+    });
   }
   const objects = results.map(({ object }) => object as string);
   const own = objects.slice(0, options.files.length + (options.with?.length ?? 0));
@@ -182,7 +203,7 @@ export async function buildDriver(options: BuildOptions): Promise<BuiltDriver> {
  * @returns the compiler's errors, null where there are none
  */
 export async function compileDriver(file: string, kernel: string): Promise<string | null> {
-  const options: BuildOptions = { files: [file], kernel };
+  const options: Build = { files: [file], kernel };
   const cache = defaultCache();
   const [job] = plan(options, cache);
   const compiler = await findCompiler();
@@ -211,7 +232,7 @@ function withCalls(wasm: Uint8Array, objects: readonly string[], exported: reado
   return Buffer.concat([wasm, Buffer.from([0, ...size]), body]);
 }
 
-function plan(options: BuildOptions, cache: string): Job[] {
+function plan(options: Build, cache: string): Job[] {
   const { kernel, kasan = true, dmaBits = 64 } = options;
   const sources = [...options.files, ...(options.with ?? [])].map((file) => resolve(file));
   for (const source of sources) {
@@ -296,7 +317,7 @@ interface Manifest {
 async function compile(
   compiler: Compiler,
   job: Job,
-  options: BuildOptions,
+  options: Build,
   cache: string,
   digests: Digests,
 ): Promise<Compiled> {

@@ -4,6 +4,7 @@ import { createRequire } from 'node:module';
 import { dirname, resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { GemDmaError } from '../core/errors.js';
+import type { CompilerChoice } from './compiler-choice.js';
 
 /**
  * clang and wasm-ld: those of the system where there are any, else those of the npm package @yowasp/clang, which is clang
@@ -16,6 +17,7 @@ export interface ToolResult {
   output: string;
 }
 
+/** One of them, found. */
 export interface Compiler {
   /** Says which compiler it is; part of the cache's key. */
   readonly version: string;
@@ -42,9 +44,6 @@ export interface Compiler {
   /** A build is over. */
   done(): Promise<void>;
 }
-
-/** Which compiler: the first there is, or one of the two. */
-export type CompilerChoice = 'auto' | 'system' | 'npm';
 
 const VERSIONS = ['', '-22', '-21', '-20', '-19', '-18', '-17', '-16', '-15'];
 const PACKAGE = '@yowasp/clang';

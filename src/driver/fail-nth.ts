@@ -1,4 +1,5 @@
 import { checkBoolean, LONG_CALL, optionNames } from '../core/arguments.js';
+import type { LongCallOptions } from '../core/slices.js';
 import type { FaultPoint } from './driver.js';
 import { type DriverFinding, findingKey } from './findings.js';
 import { checkRunnerOptions, PointRunner, RUNNER_OPTIONS, type RunnerOptions } from './point-runner.js';
@@ -12,11 +13,9 @@ import type { RunResult } from './run.js';
  * Each point runs in a worker with a time limit, since a driver's way back may loop for ever.
  */
 
-export interface DriverFailNthOptions extends RunnerOptions {
+export interface DriverFailNthOptions extends RunnerOptions, LongCallOptions {
   /** Try every point of each group. Default false. */
   all?: boolean;
-  /** Told how many points were tried, of how many. */
-  onProgress?(done: number, of: number): void;
 }
 
 const FAIL_NTH_OPTIONS = optionNames<DriverFailNthOptions>({ ...RUNNER_OPTIONS, ...LONG_CALL, all: true });
@@ -47,6 +46,8 @@ export interface DriverFailNthResult {
   tried: number;
   /** Functions that the driver names and nobody has. */
   missing: string[];
+  /** Only when the signal was aborted: `tried` of the chosen points were tried. */
+  interrupted?: true;
 }
 
 /** For the run without a failure, whose every point takes a stack. */
@@ -103,7 +104,7 @@ export async function driverFailNth(
         if (before) ++before.points;
         else failures.set(key, { finding, point, points: 1 });
       }
-      options.onProgress?.(tried, chosen.length);
+      options.onProgress?.({ done: tried, total: chosen.length, what: `allocation ${point.number}` });
     }
     return {
       dmaBits,
@@ -113,6 +114,7 @@ export async function driverFailNth(
       groups: groups.length,
       tried,
       missing: survey.missing,
+      ...(signal?.aborted && { interrupted: true }),
     };
   } finally {
     await runner.close();

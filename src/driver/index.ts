@@ -2,7 +2,7 @@
 
 export { benchDriver, type DriverBench, type DriverBenchRow } from './bench.js';
 export { type BuildOptions, type BuiltDriver, buildDriver } from './build.js';
-export type { CompilerChoice } from './compiler.js';
+export type { CompilerChoice } from './compiler-choice.js';
 export type { DeviceDescription, DeviceModel, ModelDevice } from './device-model.js';
 export { CDriver, type DriverOptions, DriverStopped, type FaultName, type FaultPoint } from './driver.js';
 export type { SourcePlace } from './dwarf.js';

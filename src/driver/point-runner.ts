@@ -1,6 +1,7 @@
 import { Worker } from 'node:worker_threads';
 import { checkBytes, checkLongCall, checkObject, type OptionNames, readData } from '../core/arguments.js';
 import { checkInteger, GemDmaError, invalidType } from '../core/errors.js';
+import type { AbortSignalLike } from '../core/slices.js';
 import type { MachineOptions } from '../machine/config.js';
 import type { DriverBench } from './bench.js';
 import { checkDriverOptions, DRIVER_OPTIONS, type FaultPoint } from './driver.js';
@@ -19,7 +20,7 @@ export interface RunnerOptions {
   /** Milliseconds for one run. Default 5000. */
   timeLimit?: number;
   /** Ends the run that is under way: a driver may loop for ever. */
-  signal?: AbortSignal;
+  signal?: AbortSignalLike;
 }
 
 export const RUNNER_OPTIONS: OptionNames<RunnerOptions> = {
@@ -80,7 +81,7 @@ export class PointRunner {
   readonly #data: DriverWorkerData;
   /** Milliseconds for one run. */
   readonly timeLimit: number;
-  readonly #signal: AbortSignal | undefined;
+  readonly #signal: AbortSignalLike | undefined;
   #worker: Worker | null = null;
 
   constructor(

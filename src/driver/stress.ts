@@ -1,5 +1,6 @@
 import { LONG_CALL, optionNames } from '../core/arguments.js';
 import { checkInteger } from '../core/errors.js';
+import type { LongCallOptions } from '../core/slices.js';
 import { DEFAULT_KERNEL, KERNEL_NAMES } from '../kernels/kernels.js';
 import type { MachineOptions } from '../machine/config.js';
 import { type DriverFinding, findingKey } from './findings.js';
@@ -10,13 +11,11 @@ import { checkRunnerOptions, PointRunner, RUNNER_OPTIONS, type RunnerOptions } f
  * do when memory is short. A round is decided by its seed alone.
  */
 
-export interface DriverStressOptions extends RunnerOptions {
+export interface DriverStressOptions extends RunnerOptions, LongCallOptions {
   /** Seed of the first round; each next one is one more. Default 1. */
   seed?: number;
   /** Default 100. */
   rounds?: number;
-  /** Told how many rounds are done, of how many. */
-  onProgress?(done: number, of: number): void;
 }
 
 const STRESS_OPTIONS = optionNames<DriverStressOptions>({ ...RUNNER_OPTIONS, ...LONG_CALL, seed: true, rounds: true });
@@ -41,6 +40,8 @@ export interface DriverStressResult {
   rounds: number;
   /** Each finding once, in the order in which they were found. */
   findings: StressFinding[];
+  /** Only when the signal was aborted: fewer rounds were run than asked for. */
+  interrupted?: true;
 }
 
 /** What a seed makes of a run: the machine, and how many of 1,000 allocations fail. */
@@ -113,10 +114,11 @@ export async function driverStress(
         if (before) ++before.rounds;
         else findings.set(key, { finding, seed: at, rounds: 1 });
       }
-      options.onProgress?.(done + 1, rounds);
+      options.onProgress?.({ done: done + 1, total: rounds, what: `seed ${at}` });
     }
   } finally {
     await runner.close();
   }
-  return { dmaBits, seed, rounds: done, findings: [...findings.values()] };
+  const interrupted = signal?.aborted ? ({ interrupted: true } as const) : {};
+  return { dmaBits, seed, rounds: done, findings: [...findings.values()], ...interrupted };
 }

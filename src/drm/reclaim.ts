@@ -38,7 +38,7 @@ export class Reclaim {
   private readonly own = new Set<Shrinker>();
   private readonly calls: Calls;
 
-  /** @param calls of the machine */
+  /** @internal The machine makes it. */
   constructor(calls: Calls) {
     this.calls = calls;
   }

@@ -18,7 +18,7 @@ export { type Books, type Lent, WorldPart } from '../stress/part.js';
 export type { ProgramText, Repertoire, Vocabulary } from '../stress/vocabulary.js';
 export type { World, WorldState } from '../stress/world.js';
 export type { I915Part, I915Setup } from '../stress-i915/part.js';
-export type { PolicySource } from '../stress-i915/policy.js';
+export type { OwnPolicy, PolicySource } from '../stress-i915/policy.js';
 export { type I915Profile, PROFILES, type ProfileName } from '../stress-i915/profiles.js';
 export { type I915StressOptions, i915Vocabulary } from '../stress-i915/vocabulary.js';
 export type { PolicyName, Scenario, ScenarioOptions, ScenarioResult, ScenarioStep } from './scenario.js';
