@@ -181,7 +181,10 @@ export class DmaDebug {
     this.freeSpace = freeSpace;
   }
 
-  /** debugfs: all_errors, num_errors, driver_filter. What is not given stays. */
+  /**
+   * debugfs: all_errors, num_errors, driver_filter. What is not given stays.
+   * @throws TypeError or RangeError for an option that cannot be: then all stay
+   */
   set(options: Pick<DmaDebugOptions, 'allErrors' | 'numErrors' | 'driverFilter'>): void {
     const given = checkOptions('options', options, ['allErrors', 'numErrors', 'driverFilter']);
     debugConfig(given); // Types and ranges.
@@ -377,7 +380,10 @@ export class DmaDebug {
     this.devices.delete(device);
   }
 
-  /** Physical memory that must not be mapped: the current kernel stack, and kernel text with read-only data. */
+  /**
+   * Physical memory that must not be mapped: the current kernel stack, and kernel text with read-only data.
+   * @throws TypeError or RangeError for a range that cannot be
+   */
   places(ranges: {
     /** Where stacks are: mapping it is a finding (STACK). Undefined leaves it as it was. */
     stack?: PhysicalRange;
@@ -401,7 +407,10 @@ export class DmaDebug {
     this.#core.exports.debugBinding(device.handle, address, by);
   }
 
-  /** The CPU writes to a frame of its own accord, as a COW copy does (debug_dma_assert_idle): it must not be mapped. */
+  /**
+   * The CPU writes to a frame of its own accord, as a COW copy does (debug_dma_assert_idle): it must not be mapped.
+   * @throws RangeError for what is no pfn
+   */
   cpuTouch(pfn: number): void {
     this.#core.timeline.enter('debug_dma_assert_idle');
     this.#core.exports.debugCpuTouch(this.context, checkInteger('pfn', pfn, 0, 0xffffffff));

@@ -213,7 +213,10 @@ function duration(nanoseconds: number): string {
   return `${(nanoseconds / 1e9).toFixed(1)} s`;
 }
 
-/** A report for people, lines of text. */
+/**
+ * A report for people, lines of text.
+ * @throws TypeError for what is no object
+ */
 export function reportText(report: LeakReport): string {
   checkObject('report', report);
   const { live, lost, forecast, kernel } = report;

@@ -110,6 +110,7 @@ export class DmaDevice extends StreamingDevice {
   /**
    * What a segment may be: longest length, boundary width in bits, alignment kept by bouncing (dma_set_max_seg_size,
    * dma_set_seg_boundary, dma_set_min_align_mask at once).
+   * @throws RangeError for a length of 0 or beyond 32 bits, a width outside of 1 to 64, a mask beyond 32 bits
    */
   setSegments(maxSegment: number, boundaryBits = 32, minAlignMask = 0): void {
     checkInteger('maxSegment', maxSegment, 1, MAX_U32);
@@ -118,21 +119,30 @@ export class DmaDevice extends StreamingDevice {
     this.core.deviceSetSegments(this.enter('dma_set_max_seg_size'), maxSegment, boundaryBits, minAlignMask);
   }
 
-  /** Longest segment in bytes (dma_set_max_seg_size). */
+  /**
+   * Longest segment in bytes (dma_set_max_seg_size).
+   * @throws RangeError for 0, or beyond 32 bits
+   */
   setMaxSegment(maxSegment: number): void {
     checkInteger('maxSegment', maxSegment, 1, MAX_U32);
     const { boundaryBits, minAlignMask } = this.segments;
     this.setSegments(maxSegment, boundaryBits, minAlignMask);
   }
 
-  /** No segment crosses a multiple of 2^bits (dma_set_seg_boundary). */
+  /**
+   * No segment crosses a multiple of 2^bits (dma_set_seg_boundary).
+   * @throws RangeError outside of 1 to 64
+   */
   setSegmentBoundary(bits: number): void {
     checkInteger('bits', bits, 1, 64);
     const { maxSegment, minAlignMask } = this.segments;
     this.setSegments(maxSegment, bits, minAlignMask);
   }
 
-  /** Low bits of an address that bouncing preserves (dma_set_min_align_mask). */
+  /**
+   * Low bits of an address that bouncing preserves (dma_set_min_align_mask).
+   * @throws RangeError beyond 32 bits
+   */
   setMinAlignMask(mask: number): void {
     checkInteger('mask', mask, 0, MAX_U32);
     const { maxSegment, boundaryBits } = this.segments;
@@ -156,6 +166,7 @@ export class DmaDevice extends StreamingDevice {
   /**
    * The segment boundary in pages of 2^pageShift bytes (dma_get_seg_boundary_nr_pages).
    * @param pageShift 0 to 63
+   * @throws RangeError outside of 0 to 63
    */
   segmentBoundaryPages(pageShift: number): number {
     checkInteger('pageShift', pageShift, 0, 63);

@@ -39,7 +39,10 @@ export class LinkedRange {
     this.device.settle();
   }
 
-  /** Makes what was linked visible to the device (dma_iova_sync). */
+  /**
+   * Makes what was linked visible to the device (dma_iova_sync).
+   * @throws RangeError outside of the range; GemDmaError EINVAL for what is not linked
+   */
   sync(offset = 0, length = this.size - offset): void {
     this.checkPiece(offset, length);
     const rc = this.device.host.core.exports.dmaIovaSync(this.#enter('dma_iova_sync'), this.address, offset, length);

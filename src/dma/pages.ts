@@ -97,7 +97,10 @@ export class DmaPages {
     return bytes;
   }
 
-  /** Writes bytes as a CPU does. Errors as read. */
+  /**
+   * Writes bytes as a CPU does. Errors as read.
+   * @throws RangeError past the end; TypeError for what is no Uint8Array
+   */
   write(offset: number, bytes: Uint8Array): void {
     const given = checkBytes('bytes', bytes);
     checkInteger('offset', offset, 0, this.length - given.length);

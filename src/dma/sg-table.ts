@@ -263,7 +263,10 @@ export class ScatterTable {
     return (this.host.core.exports.sgFlags(this.#enter('sg_table')) & SG_MAPPED) !== 0;
   }
 
-  /** pfn of page n of a table made from pages. */
+  /**
+   * pfn of page n of a table made from pages.
+   * @throws RangeError past the last page
+   */
   pfn(page: number): number {
     checkInteger('page', page, 0, this.pageCount - 1);
     return pfnOf(this.host.core, this.#enter('sg_table'), page);
@@ -274,7 +277,10 @@ export class ScatterTable {
     return readPfns(this.host.core, this.#enter('sg_table'), this.pageCount);
   }
 
-  /** DMA address of page n of a mapped table made from pages, -1 while it was never mapped and past its last page. */
+  /**
+   * DMA address of page n of a mapped table made from pages, -1 while it was never mapped and past its last page.
+   * @throws RangeError for what is no number of a page
+   */
   dmaAddress(page: number): number {
     if (!isU32(page)) checkInteger('page', page, 0, SG_MAX_PAGES);
     return this.host.core.exports.sgDmaPage(this.#enter('sg_dma_address'), page);

@@ -369,7 +369,11 @@ export class StreamingDevice {
     return this.core.dmaMapSg(this.#record, list, dir, attrs);
   }
 
-  /** Ends a table's mapping (dma_unmap_sg_attrs). `nents` is what map was given; the kernel looks at no more segments. */
+  /**
+   * Ends a table's mapping (dma_unmap_sg_attrs). `nents` is what map was given; the kernel looks at no more segments.
+   * @throws TypeError or RangeError for a direction, attributes or `nents` that cannot be; GemDmaError for a table of
+   *   another machine, or freed
+   */
   unmapSg(table: ScatterTable, dir: Direction, attrs = 0, nents?: number): void {
     if (!isTransfer(dir, attrs)) badTransfer(dir, attrs);
     if (nents !== undefined) checkInteger('nents', nents, 0, MAX_NENTS);
@@ -382,6 +386,7 @@ export class StreamingDevice {
   /**
    * Maps registers of another device (dma_map_resource). Returns the address, or DMA_MAPPING_ERROR.
    * @param physical below 2^52, which is where the host's addresses end
+   * @throws TypeError or RangeError for an address, a length, a direction or attributes that cannot be
    */
   mapResource(physical: number, length: number, dir: Direction, attrs = 0): number {
     checkInteger('physical', physical, 0, PHYSICAL_LIMIT - 1);
@@ -392,7 +397,10 @@ export class StreamingDevice {
     return address;
   }
 
-  /** Ends a mapping of mapResource (dma_unmap_resource). */
+  /**
+   * Ends a mapping of mapResource (dma_unmap_resource).
+   * @throws TypeError or RangeError for an address, a length, a direction or attributes that cannot be
+   */
   unmapResource(address: number, length: number, dir: Direction, attrs = 0): void {
     if (!isAddress(address)) badAddress(address);
     checkInteger('length', length, 0, MAX_U32);
@@ -415,12 +423,18 @@ export class StreamingDevice {
     return Boolean(this.core.dmaMappingError(this.enter('dma_mapping_error'), address));
   }
 
-  /** Hands part of a mapping to the CPU (dma_sync_single_for_cpu). */
+  /**
+   * Hands part of a mapping to the CPU (dma_sync_single_for_cpu).
+   * @throws TypeError or RangeError for an address, a length or a direction that cannot be
+   */
   syncForCpu(address: number, length: number, dir: Direction): void {
     this.syncSingle(address, length, dir, false);
   }
 
-  /** Hands part of a mapping to the device (dma_sync_single_for_device). */
+  /**
+   * Hands part of a mapping to the device (dma_sync_single_for_device).
+   * @throws TypeError or RangeError for an address, a length or a direction that cannot be
+   */
   syncForDevice(address: number, length: number, dir: Direction): void {
     this.syncSingle(address, length, dir, true);
   }
@@ -433,12 +447,20 @@ export class StreamingDevice {
     this.settle();
   }
 
-  /** Hands a mapped table to the CPU (dma_sync_sg_for_cpu). */
+  /**
+   * Hands a mapped table to the CPU (dma_sync_sg_for_cpu).
+   * @throws TypeError or RangeError for a direction or `nents` that cannot be; GemDmaError for a table of another
+   *   machine, or freed
+   */
   syncSgForCpu(table: ScatterTable, dir: Direction, nents?: number): void {
     this.syncTable(table, dir, nents, false);
   }
 
-  /** Hands a mapped table to the device (dma_sync_sg_for_device). */
+  /**
+   * Hands a mapped table to the device (dma_sync_sg_for_device).
+   * @throws TypeError or RangeError for a direction or `nents` that cannot be; GemDmaError for a table of another
+   *   machine, or freed
+   */
   syncSgForDevice(table: ScatterTable, dir: Direction, nents?: number): void {
     this.syncTable(table, dir, nents, true);
   }

@@ -49,6 +49,7 @@ const MACHINES: readonly [string, MachineOptions][] = [
 /**
  * Times a driver.
  * @param plain the same driver, built without kasan
+ * @throws TypeError for what is no module; TestThrew
  */
 export function benchDriver(wasm: Uint8Array, test: DriverTest, plain?: Uint8Array): DriverBench {
   checkBytes('wasm', wasm);

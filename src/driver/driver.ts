@@ -296,14 +296,20 @@ export class CDriver {
     this.call('gd_pass', milliseconds * 1e6);
   }
 
-  /** Makes the n-th allocation from now fail (0: none); `survey` notes every point with its stack. */
+  /**
+   * Makes the n-th allocation from now fail (0: none); `survey` notes every point with its stack.
+   * @throws RangeError for a negative number
+   */
   armFault(nth: number, survey = false): void {
     checkInteger('nth', nth, 0, 0xffffffff);
     checkBoolean('survey', survey, false);
     this.#module.exports.gd_faults_arm(nth, survey ? 1 : 0);
   }
 
-  /** Makes allocations fail at random, `rate` of 1,000; the seed decides which. */
+  /**
+   * Makes allocations fail at random, `rate` of 1,000; the seed decides which.
+   * @throws RangeError for a rate outside of 0 to 1,000
+   */
   armRandomFaults(seed: number, rate: number): void {
     checkInteger('seed', seed, 0, Number.MAX_SAFE_INTEGER);
     checkInteger('rate', rate, 0, 1000);
@@ -327,7 +333,10 @@ export class CDriver {
     return this.#module.exports.gd_faults_count();
   }
 
-  /** Bytes of the driver's memory. */
+  /**
+   * Bytes of the driver's memory.
+   * @throws RangeError outside of the driver's memory
+   */
   bytes(at: number, length: number): Uint8Array {
     const { core } = this.machine;
     checkInteger('at', at, 0, core.memoryBytes);

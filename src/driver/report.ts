@@ -57,7 +57,10 @@ function failureLines({ finding, point, points }: FailureFinding, options: Repor
   return lines(finding, options, [`when ${pointText(point)} (allocation ${point.number}${more})`, ...again]);
 }
 
-/** What fail-nth found, with the failure that led to each finding. */
+/**
+ * What fail-nth found, with the failure that led to each finding.
+ * @throws TypeError for what is no result
+ */
 export function failNthText(result: DriverFailNthResult, options: ReportOptions = {}): string {
   checkObject('result', result);
   const { dmaBits, baseline, failures, points, groups, tried } = result;
@@ -76,7 +79,10 @@ export function failNthText(result: DriverFailNthResult, options: ReportOptions 
   return out.join('\n');
 }
 
-/** What stress found, with the seed that shows it again. */
+/**
+ * What stress found, with the seed that shows it again.
+ * @throws TypeError for what is no result
+ */
 export function stressText(result: DriverStressResult, options: ReportOptions = {}): string {
   checkObject('result', result);
   const { dmaBits, seed, rounds, findings } = result;

@@ -64,7 +64,10 @@ class GemExporter implements DmaBufExporter {
   }
 }
 
-/** drm_gem_prime_export: the object's dma-buf, which holds a reference to it. */
+/**
+ * drm_gem_prime_export: the object's dma-buf, which holds a reference to it.
+ * @throws GemDmaError of the driver, where it refuses
+ */
 export function exportObject(object: DrmGemObject): DmaBuf {
   Living.check(DrmGemObject, 'object', object).enter('gem_export');
   if (object.dmaBuf !== null) {

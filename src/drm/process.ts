@@ -121,7 +121,11 @@ export class Process extends Living {
     this.changing(() => this.zap(area, address, size));
   }
 
-  /** Writes bytes, touching pages as needed. EFAULT where nothing is mapped, ENOMEM. */
+  /**
+   * Writes bytes, touching pages as needed. EFAULT where nothing is mapped, ENOMEM.
+   * @throws GemDmaError EFAULT where nothing is mapped, ENOMEM without a free frame: bytes before that place are
+   *   written; RangeError beyond user addresses
+   */
   write(address: number, bytes: Uint8Array): void {
     this.enter('process_write');
     checkInteger('address', address, 0, TASK_SIZE);
@@ -134,7 +138,10 @@ export class Process extends Living {
     }
   }
 
-  /** Reads n bytes, touching pages as needed. Errors as write. */
+  /**
+   * Reads n bytes, touching pages as needed. Errors as write.
+   * @throws GemDmaError EFAULT where nothing is mapped, ENOMEM without a free frame; RangeError beyond user addresses
+   */
   read(address: number, n: number): Uint8Array {
     this.enter('process_read');
     checkInteger('address', address, 0, TASK_SIZE);
@@ -148,7 +155,10 @@ export class Process extends Living {
     return bytes;
   }
 
-  /** Whether the range could be a user's at all (access_ok): says nothing about mappings. */
+  /**
+   * Whether the range could be a user's at all (access_ok): says nothing about mappings.
+   * @throws RangeError for a negative number, or one beyond 2^53
+   */
   accessOk(address: number, size: number): boolean {
     this.enter('access_ok');
     checkInteger('address', address, 0, Number.MAX_SAFE_INTEGER);

@@ -43,7 +43,10 @@ export class Reclaim {
     this.calls = calls;
   }
 
-  /** Adds a shrinker (register_shrinker). */
+  /**
+   * Adds a shrinker (register_shrinker).
+   * @throws TypeError for what has no functions count and scan
+   */
   register(shrinker: Shrinker, maker?: typeof LIBRARY): void {
     checkFunction('shrinker.count', shrinker?.count);
     checkFunction('shrinker.scan', shrinker?.scan);

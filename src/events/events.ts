@@ -364,7 +364,10 @@ export class EventLog {
   }
 }
 
-/** An event as one line, much as the kernel's trace file shows it. */
+/**
+ * An event as one line, much as the kernel's trace file shows it.
+ * @throws TypeError for what is no object
+ */
 export function formatEvent(event: MachineEvent): string {
   checkObject('event', event);
   const { kind, sequence: _, time, device, object, vma, hook, ...fields } = event;

@@ -135,7 +135,11 @@ export abstract class AddressSpace extends Living {
     return bytes;
   }
 
-  /** Writes bytes as the GPU does. Errors as read. */
+  /**
+   * Writes bytes as the GPU does. Errors as read.
+   * @throws GemDmaError EFAULT where the table maps nothing or the IOMMU blocks it; RangeError for an
+   *   address beyond 48 bits
+   */
   write(address: number, bytes: Uint8Array): void {
     checkInteger('address', address, 0, 2 ** 48);
     bytes = checkBytes('bytes', bytes);

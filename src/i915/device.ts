@@ -163,6 +163,7 @@ export class I915Device extends DrmDevice<HookName> {
   /**
    * Makes an object with shmem backing (GEM_CREATE).
    * @param size bytes or text such as `'4MiB'`, rounded up to whole pages. EINVAL for 0
+   * @throws GemDmaError EINVAL for 0 bytes; TypeError or RangeError for a size or an option that cannot be
    */
   createObject(size: number | string, options?: CreateOptions): GemObject {
     const { caching } = options === undefined ? {} : checkOptions('options', options, ['caching']);
@@ -173,7 +174,10 @@ export class I915Device extends DrmDevice<HookName> {
     return new GemObject(this, bytes, new ShmemBacking(this, bytes), DOMAIN_CPU, level);
   }
 
-  /** Makes an object of stolen memory. ENODEV when the device has none, EINVAL for 0, ENOMEM when it is used up. */
+  /**
+   * Makes an object of stolen memory. ENODEV when the device has none, EINVAL for 0, ENOMEM when it is used up.
+   * @throws GemDmaError ENODEV, EINVAL, ENOMEM
+   */
   createStolen(size: number | string): GemObject {
     this.enter('gem_create_stolen');
     const bytes = wholePages(parseSize('size', size));
@@ -185,6 +189,7 @@ export class I915Device extends DrmDevice<HookName> {
    * Makes an object of a process's own memory (GEM_USERPTR). Errors in the kernel's order: EINVAL for what is not whole
    * pages, E2BIG beyond the GGTT, EFAULT outside of user addresses, ENODEV for read-only, EPERM for unsynchronized
    * without privilege, EAGAIN while workers of an overlapping object are under way.
+   * @throws GemDmaError as above; TypeError or RangeError for an address, a size or an option that cannot be
    */
   createUserptr(process: Process, address: number, size: number | string, options: UserptrOptions = {}): GemObject {
     const given = checkOptions('options', options, ['unsynchronized', 'readOnly', 'privileged']);
@@ -291,7 +296,10 @@ export class I915Device extends DrmDevice<HookName> {
     this.clock.run();
   }
 
-  /** i915_gem_shrink: flags are SHRINK_PURGEABLE, SHRINK_UNBOUND, SHRINK_BOUND. Returns pages released. */
+  /**
+   * i915_gem_shrink: flags are SHRINK_PURGEABLE, SHRINK_UNBOUND, SHRINK_BOUND. Returns pages released.
+   * @throws RangeError for a target or flags that cannot be
+   */
   shrink(target: number, flags: number): number {
     checkTarget(target);
     checkInteger('flags', flags, 0, SHRINK_BOUND | SHRINK_UNBOUND | SHRINK_PURGEABLE);
@@ -326,7 +334,10 @@ export class I915Device extends DrmDevice<HookName> {
     this.hooks.call(() => evictVm(vm, true));
   }
 
-  /** Unbinds what nobody has pinned, in all address spaces (i915_gem_evict_everything). */
+  /**
+   * Unbinds what nobody has pinned, in all address spaces (i915_gem_evict_everything).
+   * @throws GemDmaError ENOSPC when the newest address space holds nothing
+   */
   evictEverything(): void {
     this.call('gem_evict_everything', () => {
       const rc = evictEverything(this);

@@ -95,7 +95,10 @@ export class Ggtt extends AddressSpace {
     }
   }
 
-  /** The raw page table entry for an address of this space. */
+  /**
+   * The raw page table entry for an address of this space.
+   * @throws RangeError past the last entry
+   */
   protected entryAt(address: number): number {
     checkInteger('address', address, 0, this.total - 1);
     return this.device.core.tools.ggttEntry(this.handle, Math.floor(address / PAGE_SIZE));

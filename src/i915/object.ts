@@ -114,7 +114,10 @@ export class GemObject extends DrmGemObject<I915Device> {
     });
   }
 
-  /** Ends one pinPages. EINVAL when there is none. */
+  /**
+   * Ends one pinPages. EINVAL when there is none.
+   * @throws GemDmaError EINVAL
+   */
   unpinPages(): void {
     this.enterIdle('gem_unpin_pages');
     if (this.userPins === 0) refuse(-EINVAL, 'gem_unpin_pages', `pinPages was not called for the pages of ${this}`);
@@ -122,7 +125,10 @@ export class GemObject extends DrmGemObject<I915Device> {
     unpinPages(this);
   }
 
-  /** The pfn of page n (i915_gem_object_get_page). Gets the pages first. EINVAL where there are no page frames. */
+  /**
+   * The pfn of page n (i915_gem_object_get_page). Gets the pages first. EINVAL where there are no page frames.
+   * @throws RangeError past the last page; GemDmaError EINVAL for a contiguous backing, EFAULT after madvise, ENOMEM
+   */
   getPage(n: number): number {
     checkInteger('n', n, 0, this.size / PAGE_SIZE - 1);
     return this.use('gem_get_page', () => {
@@ -138,6 +144,7 @@ export class GemObject extends DrmGemObject<I915Device> {
   /**
    * Says whether the contents are needed (i915_gem_madvise_ioctl). What is not needed may be thrown away at any time.
    * @returns whether the contents are still there. EINVAL while pinned in an address space
+   * @throws TypeError for another advice; GemDmaError EINVAL while pinned
    */
   madvise(advice: 'willneed' | 'dontneed'): boolean {
     oneOf('advice', advice, ['willneed', 'dontneed']);
@@ -159,21 +166,31 @@ export class GemObject extends DrmGemObject<I915Device> {
     return MADV_NAMES[this.madv];
   }
 
-  /** Copies bytes into the object, from the CPU (pwrite). EINVAL beyond its end and without a file, EFAULT if purged. */
+  /**
+   * Copies bytes into the object, from the CPU (pwrite). EINVAL beyond its end and without a file, EFAULT if purged.
+   * @throws GemDmaError EINVAL past the end or without a file, EFAULT for a purged object, ENOMEM; TypeError for what
+   *   is no Uint8Array
+   */
   pwrite(offset: number, bytes: Uint8Array): void {
     checkInteger('offset', offset, 0, Number.MAX_SAFE_INTEGER);
     bytes = checkBytes('bytes', bytes);
     this.use('gem_pwrite', () => objectWrite(this, offset, bytes));
   }
 
-  /** Copies n bytes out of the object, by the CPU (pread). Errors as pwrite. */
+  /**
+   * Copies n bytes out of the object, by the CPU (pread). Errors as pwrite.
+   * @throws GemDmaError EINVAL past the end or without a file, EFAULT for a purged object, ENOMEM
+   */
   pread(offset: number, n: number): Uint8Array {
     checkInteger('offset', offset, 0, Number.MAX_SAFE_INTEGER);
     checkInteger('n', n, 0, 2 ** 31);
     return this.use('gem_pread', () => objectRead(this, offset, n));
   }
 
-  /** Moves the object to the CPU's or the aperture's domain, for writing or only reading (set_domain). */
+  /**
+   * Moves the object to the CPU's or the aperture's domain, for writing or only reading (set_domain).
+   * @throws TypeError for another domain; GemDmaError EFAULT for a purged object, ENOMEM
+   */
   setDomain(domain: Domain, write = false): void {
     oneOf('domain', domain, ['cpu', 'gtt']);
     checkBoolean('write', write, false);
@@ -239,6 +256,8 @@ export class GemObject extends DrmGemObject<I915Device> {
   /**
    * Moves the contents to one contiguous buffer, for hardware that has no GTT for it (attach_phys).
    * @param align of its address in bytes: 0 or a power of two
+   * @throws GemDmaError EBUSY while pinned, EFAULT after madvise, EINVAL for another backing, ENOMEM without one
+   *   piece that large; RangeError for what is no power of two
    */
   attachPhys(align: number): void {
     checkAlignment('align', align);

@@ -47,13 +47,19 @@ export function dumpTables(
 
 export { formatSource };
 
-/** A fault in the words of the kernel log. */
+/**
+ * A fault in the words of the kernel log.
+ * @throws TypeError for what is no object
+ */
 export function formatFault(fault: IommuFault): string {
   checkObject('fault', fault);
   return faultText(fault);
 }
 
-/** An entry found already set in the words of the kernel log. */
+/**
+ * An entry found already set in the words of the kernel log.
+ * @throws TypeError for what is no object
+ */
 export function formatAlreadySet(found: AlreadySet): string {
   checkObject('found', found);
   return alreadySetText(found);

@@ -234,7 +234,10 @@ export class Iommu {
     return readTables(this.#host.core, this.#host.context, this.#tables(domain));
   }
 
-  /** What maps `size` bytes from `iova` on: runs of leaves, and of holes (level 0). */
+  /**
+   * What maps `size` bytes from `iova` on: runs of leaves, and of holes (level 0).
+   * @throws RangeError for a range beyond 2^53; GemDmaError for a domain of another machine
+   */
   leaves(domain: DmaDomain, iova: number, size: number): TableEntry[] {
     const tables = this.#tables(domain);
     checkInteger('iova', iova, 0, MAX_ADDRESS);
@@ -243,7 +246,10 @@ export class Iommu {
     return readLeaves(this.#host.core, this.#host.context, tables, Math.floor(iova / PAGE_SIZE), last);
   }
 
-  /** Where an IOVA leads, as a CPU asks (iommu_iova_to_phys); null where nothing is mapped. */
+  /**
+   * Where an IOVA leads, as a CPU asks (iommu_iova_to_phys); null where nothing is mapped.
+   * @throws RangeError beyond 2^53; GemDmaError for a domain of another machine
+   */
   iovaToPhys(domain: DmaDomain, iova: number): number | null {
     const tables = this.#tables(domain);
     checkInteger('iova', iova, 0, MAX_ADDRESS);

@@ -222,7 +222,10 @@ export class IovaDomain {
     return pfn !== 0 ? pfn : this.#failed('alloc_iova_fast', size, limit, true);
   }
 
-  /** free_iova: frees the range that holds a pfn. Returns it, undefined if there is none: then nothing happens. */
+  /**
+   * free_iova: frees the range that holds a pfn. Returns it, undefined if there is none: then nothing happens.
+   * @throws RangeError for what is no pfn
+   */
   free(pfn: number): IovaRange | undefined {
     if (typeof pfn !== 'number' || pfn >>> 0 !== pfn) checkInteger('pfn', pfn, 0, MAX_PFN);
     this.#life.enter('free_iova');
@@ -233,7 +236,10 @@ export class IovaDomain {
     return end === 0 ? undefined : { lo: exports.iovaFoundLo(this.#record), hi: -end - 1 };
   }
 
-  /** free_iova_fast: gives a range back by way of the caches. `size` is what was asked for. */
+  /**
+   * free_iova_fast: gives a range back by way of the caches. `size` is what was asked for.
+   * @throws RangeError for what is no pfn, or a size of 0
+   */
   freeFast(pfn: number, size: number): void {
     if (typeof pfn !== 'number' || pfn >>> 0 !== pfn) checkInteger('pfn', pfn, 0, MAX_PFN);
     if (typeof size !== 'number' || size >>> 0 !== size || size === 0) checkInteger('size', size, 1, MAX_PFN);
@@ -241,7 +247,10 @@ export class IovaDomain {
     this.#core.exports.iovaReleaseFast(this.#record, pfn, size);
   }
 
-  /** find_iova: the range that holds a pfn. */
+  /**
+   * find_iova: the range that holds a pfn.
+   * @throws RangeError for what is no pfn
+   */
   find(pfn: number): IovaRange | undefined {
     checkInteger('pfn', pfn, 0, MAX_PFN);
     return this.#core.exports.iovaFindRange(this.#enter('find_iova'), pfn) ? this.#found() : undefined;
@@ -279,7 +288,10 @@ export class IovaDomain {
     return iovaStats(this.#core, this.handle, limit);
   }
 
-  /** Gaps up to a limit by size: element k counts those of 2^k to 2^(k + 1) - 1 pages. */
+  /**
+   * Gaps up to a limit by size: element k counts those of 2^k to 2^(k + 1) - 1 pages.
+   * @throws RangeError for what is no pfn
+   */
   histogram(limit: number = this.limit32): number[] {
     checkInteger('limit', limit, 1, MAX_PFN);
     return gapHistogram(this.#core, this.#context, this.handle, limit);

@@ -41,7 +41,10 @@ export class Bar {
     return this.address / PAGE_SIZE;
   }
 
-  /** Bytes as the device itself, or a CPU, sees them. */
+  /**
+   * Bytes as the device itself, or a CPU, sees them.
+   * @throws RangeError past the end
+   */
   read(offset: number, n: number): Uint8Array {
     checkInteger('offset', offset, 0, this.size);
     checkInteger('n', n, 0, this.size - offset);

@@ -44,6 +44,7 @@ export class VirtualClock {
   /**
    * Queues work to run `delay` milliseconds from now (0: at the next `advance` or `run`).
    * @returns a function that takes it back; false when it ran already, or a restore has taken it back
+   * @throws TypeError for what is no function, RangeError for a delay that cannot be
    */
   schedule(delay: number, run: () => void): () => boolean {
     this.#core.timeline.enter('clock');

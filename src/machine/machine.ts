@@ -406,6 +406,7 @@ export class BaseMachine implements DriverHost {
    * Makes the n-th allocation of a kind from now on fail, once: no memory, in the middle of any call. A call
    * that fails for it returns ENOMEM or ENOSPC and changes nothing.
    * @param nth 1 is the next one; 0 takes a failure back that has not struck yet
+   * @throws TypeError for another kind, RangeError for a number beyond 32 bits
    */
   failAllocation(kind: FaultKind, nth: number): void {
     this.#core.timeline.enter('fail_allocation');

@@ -20,7 +20,10 @@ export interface I915StressOptions {
   sources?: Sources;
 }
 
-/** Everything that processes do with the objects of i915, under a mapping policy. */
+/**
+ * Everything that processes do with the objects of i915, under a mapping policy.
+ * @throws TypeError for an option that cannot be
+ */
 export function i915Vocabulary(options: I915StressOptions): Vocabulary<I915Part> {
   const names = optionNames<I915StressOptions>({ policy: true, sources: true });
   const { policy, sources } = checkOptions('options', options, names);
