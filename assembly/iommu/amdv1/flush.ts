@@ -4,12 +4,15 @@ import { iotlbFlushDomain, iotlbFlushPages } from '../iotlb';
 import { AMD_CALL_FLUSH, noteCall } from './calls';
 import { AmdDomain } from './amd-domain';
 
+/** From here on the hardware flushes all: cutting is left out (amd_iommu_domain_flush_pages). */
+const FLUSH_ALL: u64 = 1 << 52;
+
 /**
  * Flushes [iova, iova + size). A unit that caches what is not present, as a hypervisor's does, is only flushed in aligned powers
  * of two.
  */
 export function flushPages(domain: AmdDomain, iova: u64, size: u64): void {
-  if (!domain.flushesMaps) {
+  if (!domain.flushesMaps || size >= FLUSH_ALL) {
     flushOnce(domain, iova, size);
     return;
   }

@@ -5,6 +5,7 @@ import { IommuDomain } from '../domain';
 import { iotlbUnmapped } from '../iotlb';
 import { pageCount, pageShift } from '../pgsize';
 import { AMD_CALL_UNMAP, noteCall } from './calls';
+import { flushGathered } from './flush';
 import { AmdDomain, amdOf, tableLose } from './amd-domain';
 import { isPointer, nextLevel, slotsShift, tableOf } from './pte';
 import { slotFind } from './walk';
@@ -22,8 +23,16 @@ export function amdUnmap(at: IommuDomain, iova: u64, size: u64): u64 {
     const done = unmapPages(domain, from, count << shift);
     if (domain.calls != 0) noteCall(domain, AMD_CALL_UNMAP, from, (<u64>1) << shift, count, done);
     if (done == 0) break;
+    const last = from + done - 1;
+    // A unit that caches what is not present is not asked for more than was unmapped (amd_iommu_iotlb_gather_add_page). Ranges are
+    // disjoint only after one that ended beyond 2^64.
+    if (domain.flushesMaps && domain.gatherEnd != 0 && (last + 1 < domain.gatherStart || from > domain.gatherEnd + 1)) {
+      flushGathered(domain);
+      domain.gatherStart = 0xffffffffffffffff;
+      domain.gatherEnd = 0;
+    }
     domain.gatherStart = min(domain.gatherStart, from);
-    domain.gatherEnd = max(domain.gatherEnd, from + done - 1);
+    domain.gatherEnd = max(domain.gatherEnd, last);
     unmapped += done;
   }
   return unmapped;
