@@ -57,6 +57,11 @@ export abstract class DrmGemObject<Device extends DrmDevice = DrmDevice> extends
   /** Ends one gemPin. @internal */
   abstract gemUnpin(): void;
 
+  /** Segments that its list of pages is mapped as (nents of the sg_table); 0 without pages. A list counts as that many entries of dma-debug. */
+  get segments(): number {
+    return this.pages === 0 ? 0 : this.device.core.exports.sgNents(this.pages);
+  }
+
   /** A call from outside that changes the object. EBUSY from within a hook of another such call. */
   protected change<T>(syscall: string, work: () => T): T {
     this.enterIdle(syscall);

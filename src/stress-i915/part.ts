@@ -1,5 +1,4 @@
 import { GemDmaError } from '../core/errors.js';
-import { held } from '../core/handle.js';
 import { Process } from '../drm/process.js';
 import { PhysBacking } from '../i915/backing/phys.js';
 import type { I915Options } from '../i915/config.js';
@@ -68,14 +67,13 @@ export class I915Part extends WorldPart {
 
   // What GEM and the GPU's tables say is mapped.
   books(): Books {
-    const { sgNents } = this.machine.core.exports;
     const books = { mappings: 0, entries: 0 };
     for (const gpu of this.gpus) {
       for (const list of [gpu.boundList, gpu.unboundList]) {
         for (const object of list.toArray()) {
           const live = liveMappings(object);
           books.mappings += live;
-          if (live > 0) books.entries += live * sgNents(held(object.pages));
+          books.entries += live * object.segments;
         }
       }
     }

@@ -1,4 +1,3 @@
-import { held } from '../../src/core/handle.js';
 import type { DmaDevice } from '../../src/dma/device.js';
 import { DrmDevice, type DrmHook } from '../../src/drm/device.js';
 import type { DeviceDriver, DriverHost } from '../../src/drm/driver.js';
@@ -70,7 +69,7 @@ class TinyBacking implements GemBacking<TinyObject> {
     return object.pages === 0 ? -ENOMEM : 0;
   }
   putPages(object: TinyObject): void {
-    object.device.unmapSg(held(object.pages));
+    if (object.pages !== 0) object.device.unmapSg(object.pages);
     this.file.put();
   }
   release(): void {

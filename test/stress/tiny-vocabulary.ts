@@ -46,10 +46,9 @@ class TinyPart extends WorldPart {
   }
 
   books(): { mappings: number; entries: number } {
-    const { sgNents } = this.machine.core.exports;
-    const mapped = this.devices.flatMap(({ liveList }) => liveList.toArray() as TinyObject[]);
-    const tables = mapped.flatMap(({ pages }) => (pages === 0 ? [] : [pages]));
-    return { mappings: tables.length, entries: tables.reduce((sum, table) => sum + sgNents(table), 0) };
+    const objects = this.devices.flatMap(({ liveList }) => liveList.toArray() as TinyObject[]);
+    const mapped = objects.filter(({ segments }) => segments > 0);
+    return { mappings: mapped.length, entries: mapped.reduce((sum, { segments }) => sum + segments, 0) };
   }
   state(): Record<string, unknown> {
     return { tiny: this.objects.entries().map(([id, { object, pins }]) => [id, object.pages !== 0, pins]) };
