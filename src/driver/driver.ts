@@ -18,7 +18,7 @@ import type { BaseMachine } from '../machine/machine.js';
 import { checkDescription, type DeviceDescription, type DeviceModel, ModelDevice } from './device-model.js';
 import { DebugInfo, type SourcePlace } from './dwarf.js';
 import { driverPlace, Findings, isRuntime } from './findings.js';
-import { type HostFunctions, type LoadedModule, loadModule, type MemoryRange } from './loader.js';
+import { type CoreCallbacks, type HostFunctions, type LoadedModule, loadModule, type MemoryRange } from './loader.js';
 import { cstring, format } from './printk.js';
 import { driverStack } from './stack.js';
 
@@ -421,17 +421,8 @@ export class CDriver {
       : `0x${at.toString(16)}, which is no memory`;
   }
 
-  #report(
-    kind: number,
-    address: number,
-    size: number,
-    write: number,
-    other: number,
-    length: number,
-    dma: number,
-    dir: number,
-    site: number,
-  ): void {
+  #report(...told: Parameters<CoreCallbacks['report']>): void {
+    const [kind, address, size, write, other, length, dma, dir, site] = told;
     const id = REPORT_NAMES[kind];
     const stack = this.#stack();
     const at = address >>> 0;

@@ -35,15 +35,8 @@ export function evictSomething(
   }
 }
 
-function makeRoom(
-  vm: AddressSpace,
-  size: number,
-  alignment: number,
-  color: number,
-  start: number,
-  end: number,
-  nonblock: boolean,
-): number {
+function makeRoom(...request: Parameters<typeof evictSomething>): number {
+  const [vm, size, alignment, color, start, end, nonblock] = request;
   const { exports } = vm.device.core;
   for (let waited = false; ; waited = true) {
     const rc = exports.mmScanInit(vm.mm, size, alignment, color, start, end, vm.device.mmInsertMode);

@@ -65,7 +65,6 @@ export interface MappingPolicy {
 
 /** Names of the hooks above. */
 export const POLICY_HOOKS = [
-  'pageTables',
   'getPages',
   'bind',
   'bindFailed',
@@ -74,26 +73,14 @@ export const POLICY_HOOKS = [
   'putPages',
   'purge',
   'invalidate',
+  'pageTables',
 ] as const satisfies readonly (keyof MappingPolicy)[];
 
 /** How far a bind had come: allocating page tables, or making the entries. */
 export type BindStage = 'page-tables' | 'entries';
 
 /** The moments of the driver, written beside object and vma into every mapping and event: hooks and work of its own. */
-export const HOOKS = [
-  'none',
-  'getPages',
-  'bind',
-  'bindFailed',
-  'unbind',
-  'lastVma',
-  'putPages',
-  'purge',
-  'invalidate',
-  'pageTables',
-  'attach',
-  'export',
-] as const;
+export const HOOKS = ['none', ...POLICY_HOOKS, 'attach', 'export'] as const;
 
 /** A moment at which a policy is called, by the driver's function: `bind`, `get_pages`, ... */
 export type HookName = (typeof HOOKS)[number];
