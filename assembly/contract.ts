@@ -1,4 +1,4 @@
-// What the host may know besides the functions of index.ts and tools.ts: constants, and records that it reads or writes
+// What the host uses besides the functions of index.ts and tools.ts: constants, and records that it reads or writes
 // in linear memory. Only the debug build compiles this file; from what the compiler makes of it, scripts/contract.mjs
 // generates src/core/generated: one constant for each constant here, one reader for each class. Whatever the host is to
 // know goes here; it never restates a number (test/core/contract.test.ts).

@@ -1,5 +1,5 @@
 // A log-linear histogram of times: buckets of equal width within each power of two, so that every percentile is right to
-// one part in 64 whatever its size, in 11 KiB and a handful of instructions a value (the idea of HdrHistogram). Values
+// one part in 64 whatever its size, in 11 KiB and a few instructions per value (the idea of HdrHistogram). Values
 // are nanoseconds with a fraction; the first buckets are 1/64 ns wide.
 //
 // The core reads no clock: the host times a batch of operations and records its mean.

@@ -11,7 +11,7 @@ export function limitStorePtes(table: usize, pfns: usize, n: u32, rounds: u32): 
   }
 }
 
-/** memory.fill over n entries of a table, `rounds` times: the least that unmapping them can cost. */
+/** memory.fill over n entries of a table, `rounds` times: a lower limit of what unmapping them costs. */
 export function limitFill(table: usize, n: u32, rounds: u32): void {
   for (let round: u32 = 0; round < rounds; ++round) memory.fill(table, 0, <usize>n << 3);
 }

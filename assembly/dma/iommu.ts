@@ -130,7 +130,7 @@ function unmapFound(domain: IommuDomain, cookie: DmaCookie, address: u64): void 
   else flushQueueAdd(cookie.queue!, first, <u32>(bytes >> 12));
 }
 
-/** What the IOMMU's pages cannot keep of an address (__iommu_dma_map); in 2015 nobody asked for it. */
+/** What the IOMMU's pages cannot keep of an address (__iommu_dma_map); the kernel of 2015 did not check it. */
 export function refusesAlignment(dev: DmaDevice): bool {
   if ((cookieOf(dmaDomainOf(dev)).flags & COOKIE_NO_MIN_ALIGN) != 0) return false;
   const ctx = dev.ctx;

@@ -1,5 +1,5 @@
 // The DMA API as C calls it: addresses of 64 bits, no conversion. After each call one load tells whether the
-// checker found something; only then the host hears of it.
+// checker found something; only then the host is called.
 
 import { cpuOf } from '../memory/context';
 import { Cpu } from '../memory/cpu';
@@ -69,7 +69,7 @@ export function gd_dma_map(dev: DmaDevice, mask: u64, phys: u64, length: u32, di
   return dma;
 }
 
-/** The headers that C is compiled with know one error address, whichever the emulated kernel returns. */
+/** The headers that C is compiled with have one error address, whichever the emulated kernel returns. */
 // @ts-ignore: decorator
 @inline
 function errorOrAddress(dev: DmaDevice, dma: u64): u64 {

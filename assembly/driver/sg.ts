@@ -1,5 +1,5 @@
 // Lists. C's struct scatterlist stays C's: it fills the runs of a table of the core's, which is mapped, and reads the segments
-// back. The table is known by the list's address as long as nobody maps another list from there, so that a second map
+// back. The table is known by the list's address until another list is mapped from there, so that a second map
 // or unmap of the same list is seen for what it is.
 
 import { Context } from '../memory/context';

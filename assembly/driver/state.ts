@@ -42,9 +42,9 @@ export class DriverState {
   shadowCache: CacheOf<usize> | null;
   /** Most frames that one mapping has spanned. */
   widest: u32;
-  /** Address that dma_map_single refused last: where it lies says why. */
+  /** Address that dma_map_single refused last: its area is the reason. */
   refused: usize;
-  /** A word to hand a single pfn over in. */
+  /** A word in which a single pfn is passed. */
   scratch: u32;
   pad: u32;
 }

@@ -78,7 +78,7 @@ export function findByAddress(mm: Mm, address: u64, size: u64, high: bool): MmNo
   let found: usize;
   let at: usize = mm.addressRoot;
   if (high ? address >= mm.start + mm.size : address <= mm.start) {
-    // From an end of the whole range the way down has no turns, and needs no addresses.
+    // A descent at an end of the whole range always takes the same side, and compares no addresses.
     do {
       found = at;
       at = child(at, high ? RIGHT : LEFT);

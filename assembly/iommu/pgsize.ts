@@ -1,4 +1,4 @@
-// How the IOMMU core cuts a range into calls of the driver (iommu_pgsize): pages of one size a call, the largest that
+// How the IOMMU core cuts a range into calls of the driver (iommu_pgsize): pages of one size per call, the largest that
 // suits, up to where a larger size becomes possible. A bitmap of page sizes has bit s set for pages of 2^s bytes.
 
 /**

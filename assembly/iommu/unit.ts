@@ -105,7 +105,7 @@ export function iommuMake(ctx: Context, format: u32, npCache: bool): Iommu | nul
 /**
  * Makes the machine's IOMMU. A machine has one; a second call returns the first one's.
  * @param sets IOTLB sets, a power of two up to 4,096
- * @param ways entries a set, 1 to 64
+ * @param ways entries per set, 1 to 64
  * @param logRecords records that the fault log holds, 1 to 65,536
  * @param format FORMAT_*
  * @returns the unit, or null for sizes that cannot be or without memory

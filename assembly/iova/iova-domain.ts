@@ -106,22 +106,22 @@ export class IovaDomain {
   finger8: u64; finger9: u64; finger10: u64; finger11: u64; finger12: u64; finger13: u64; finger14: u64; finger15: u64;
 }
 
-/** The way of the last search (FINGER) is good. */
+/** The path of the last search (FINGER) is valid. */
 export const WAY_FOUND: u32 = 1;
-/** The way of the last locate (PATH) is good, and no search has looked there yet. */
+/** The path of the last locate (PATH) is valid, and no search has looked there yet. */
 export const WAY_LOCATED: u32 = 2;
 
 const PATH: usize = offsetof<IovaDomain>('path0');
 const FINGER: usize = offsetof<IovaDomain>('finger0');
 
-/** The way of the last locate. */
+/** The path of the last locate. */
 // @ts-ignore: decorator
 @inline
 export function pathOf(domain: IovaDomain): usize {
   return changetype<usize>(domain) + PATH;
 }
 
-/** The way of the last search, where the next one often begins. */
+/** The path of the last search, where the next one often begins. */
 // @ts-ignore: decorator
 @inline
 export function fingerOf(domain: IovaDomain): usize {

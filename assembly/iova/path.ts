@@ -1,4 +1,4 @@
-// A path: the way from the root of an index to an entry, as pairs of words (node, index), the leaf at level 0.
+// A path from the root of an index to an entry, as pairs of words (node, index), the leaf at level 0.
 
 // @ts-ignore: decorator
 @inline

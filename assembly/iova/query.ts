@@ -124,7 +124,7 @@ export function gapHistogram(domain: IovaDomain, limit: u64, out: usize): void {
   } while (leaf != 0);
 }
 
-/** Pages that are allocated as far as the index knows and free as far as users know: in magazines, or slots of spans. */
+/** Pages that are allocated in the index and free for users: in magazines, or slots of spans. */
 export function cachedPages(domain: IovaDomain): u64 {
   return domain.magazines != 0 ? rcachePages(domain) : spansFree(domain);
 }

@@ -300,7 +300,7 @@ export function rcacheTrim(domain: IovaDomain): void {
   } while (dropped);
 }
 
-/** Pages that wait in magazines: allocated as far as the tree knows, free as far as users know. */
+/** Pages that wait in magazines: allocated in the tree, free for users. */
 export function rcachePages(domain: IovaDomain): u64 {
   let pages: u64 = 0;
   for (let order: u32 = 0; order < RCACHE_CLASSES; ++order) {

@@ -5,7 +5,7 @@
 //   search   the highest place below a bound in which an aligned block fits
 //   and then insert or remove at the place that the walk left on the path
 //
-// A path is the way from the root to an entry: word pairs (node, index), the leaf at level 0. locate and search have one
+// A path leads from the root to an entry: word pairs (node, index), the leaf at level 0. locate and search have one
 // each in the domain. That of search, the finger, stays valid until a split or merge elsewhere, since successive
 // allocations are mostly in one leaf. That of locate stays valid, too, and the next search tries it first: a driver that frees and
 // allocates by turns gets the place that was freed. Changes are propagated up a path only as far as summaries change.
@@ -163,7 +163,7 @@ function searchOn(domain: IovaDomain, finger: usize, size: u64, mask: u64, codes
     node = pathNode(finger, level);
     end = pathIndex(finger, level);
   } while (true);
-  // A descent in vain, which floored codes allow, has overwritten the way to the leaf.
+  // A descent in vain, which floored codes allow, has overwritten the path to the leaf.
   domain.ways = valid;
   return 0;
 }
@@ -326,7 +326,7 @@ function giveToNext(path: usize, next: usize, start: u64): void {
   refresh(node, i, level);
 }
 
-// Sets the codes of a child from what is below its first entries: the way to the first leaf of that child.
+// Sets the codes of a child from what is below its first entries: the path to the first leaf of that child.
 function refresh(node: usize, i: u32, level: u32): void {
   const child = childOf(node, i);
   if (level > 1) refresh(child, 0, level - 1);

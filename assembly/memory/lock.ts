@@ -1,7 +1,7 @@
 // Locks of the threads build. In the single-threaded build every function here compiles to nothing:
 // ASC_FEATURE_THREADS is a compile-time constant, and an empty inline function leaves no trace.
 //
-//   byte 0..3  state       0 free, else the holder: its virtual CPU + 1, with WAITED_FOR once somebody sleeps
+//   byte 0..3  state       0 free, else the holder: its virtual CPU + 1, with WAITED_FOR once a CPU sleeps
 //   byte 4..7  contended   acquisitions that did not succeed at the first try
 //
 // A holder that dies (its worker trapped or was cut off) never unlocks. A waiter therefore wakes after each slice of time
@@ -23,7 +23,7 @@ export function guardAt<R>(record: R, offset: usize): Guarded {
   return changetype<Guarded>(changetype<usize>(record) + offset);
 }
 
-/** Of the state: somebody sleeps until the lock is free. CPUs are below it. */
+/** Of the state: a CPU sleeps until the lock is free. CPUs are below it. */
 const WAITED_FOR: u32 = 0x100;
 // Spinning pays only while the holder runs on another core; after that many tries the waiter sleeps.
 const SPIN: i32 = 100;

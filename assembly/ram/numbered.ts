@@ -1,4 +1,4 @@
-// Frames that were handed out by number, to somebody who knows of them nothing but their pfns (ram.alloc of the host). Only these
+// Frames that were handed out by number, to callers that have nothing but their pfns (ram.alloc of the host). Only these
 // are freed by number: every other frame in use belongs to a table, a coherent buffer, a GPU, a pool or a C driver, which free it.
 
 import { EBUSY, EINVAL } from '../errno';
@@ -54,7 +54,7 @@ function named(pfn: u32, n: u32, pfns: usize): bool {
   return false;
 }
 
-/** A C driver frees pages whoever got them: the mark of one that was handed out by number goes with it. */
+/** A C driver frees pages, whichever call got them: the mark of one that was handed out by number goes with it. */
 export function frameForget(ctx: Context, pfn: u32): void {
   const ram = ramOf(ctx);
   if (!isFrame(ram, pfn)) return;

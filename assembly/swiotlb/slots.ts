@@ -30,7 +30,7 @@ function slotsOfMask(mask: u64): u64 {
 
 /**
  * Looks for a run of n free slots in one area.
- * @param mask bits of the first slot's address that are prescribed, and wanted, their value
+ * @param mask bits of the first slot's address that are prescribed, and in wanted their value
  * @param alignment the larger of the two alignment masks: decides the stride
  * @param boundary segment boundary mask of the device: no run crosses a multiple of boundary + 1
  * @returns the first slot, counted over the pool, or NO_SLOT

@@ -74,7 +74,7 @@ function run(peer: Peer, compiler: string, folder: string): void {
   }
 }
 
-/** Both sides turn by turn, nanoseconds a step; null, with a word about it, when an answer differs. */
+/** Both sides turn by turn, nanoseconds per step; null, with a word about it, when an answer differs. */
 function measure(name: string, program: string, recording: string, folder: string): Measured | null {
   const kernel: number[] = [];
   const ours: number[] = [];

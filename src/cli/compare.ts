@@ -10,7 +10,7 @@ export interface Comparison {
   /** B over A, with 95 % intervals, of the time of a map and of an unmap. */
   map: Interval & { verdict: Verdict };
   unmap: Interval & { verdict: Verdict };
-  /** Reasons not to believe either. */
+  /** Reasons not to trust either. */
   untrusted: string[];
 }
 

@@ -235,9 +235,7 @@ async function replay(frame: Frame, file: string, options: StressCommandOptions)
   const repertoire = repertoireOf({ policy: given.policy });
   const { config, operations, failure } = usage(() => readTrace(file, repertoire));
   if (typeof given.policy === 'string' && !POLICY_NAMES.includes(config.subject as PolicyName)) {
-    throw new UsageError(
-      `${file} was made with a policy of somebody's own, '${config.subject}': --policy says where it is`,
-    );
+    throw new UsageError(`${file} was made with another policy, '${config.subject}': --policy says where it is`);
   }
   const replayer = new Replayer(config, repertoire);
   const steps = options.events ? stepsOf(replayer, operations, repertoire) : undefined;

@@ -16,7 +16,7 @@ export type InputMessage =
   | { gaps: Omit<Gaps, 'other' | 'notUnderstood'> }
   | { error: InputError };
 
-/** Bytes read so far, and bytes that there are; 0 where nobody knows. */
+/** Bytes read so far, and bytes that there are; 0 where it is not known. */
 export interface InputPosition {
   done: number;
   total: number;

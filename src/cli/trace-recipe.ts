@@ -31,7 +31,7 @@ export function recipe(version: Version): string {
             : '# iommu:map and iommu:unmap tell addresses without a device.',
         ]),
     '',
-    '# 1. Buffers: 160 bytes an event as text, 54 in trace.dat. 64 MiB a CPU hold about a million events.',
+    '# 1. Buffers: 160 bytes per event as text, 54 in trace.dat. 64 MiB per CPU hold about a million events.',
     ...(subbuf
       ? [
           '#    A list of more than some 500 entries does not fit a sub-buffer of 4 KiB and is dropped in silence: make them larger.',

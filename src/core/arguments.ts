@@ -53,7 +53,7 @@ export function checkOptions<Options>(name: string, options: Options, known: rea
   return plain as Options;
 }
 
-/** Objects within options of which a copy is made; whoever nests deeper has made a cycle. */
+/** Objects within options of which a copy is made; deeper nesting is taken for a cycle. */
 const DEPTH = 16;
 
 /**
@@ -160,7 +160,7 @@ export function checkString(name: string, value: unknown): string | undefined {
   return value;
 }
 
-/** Nothing in it can be changed any more: what a machine was made with, tables that everybody reads. */
+/** Nothing in it can be changed any more: what a machine was made with, tables that are shared. */
 export function frozen<T>(value: T): T {
   if (typeof value === 'object' && value !== null && !Object.isFrozen(value)) {
     Object.freeze(value);

@@ -181,7 +181,7 @@ export class BouncePool {
     throw outOfRange('index', `a slot of one of the pool's areas`, `${index} of area ${area}`);
   }
 
-  /** Forgets the high-water mark, as a write to the kernel's io_tlb_used_hiwater does. */
+  /** Resets the high-water mark, as a write to the kernel's io_tlb_used_hiwater does. */
   resetHighWater(): void {
     this.#core.timeline.enter('swiotlb');
     this.#core.exports.swiotlbResetHighWater(this.#context);

@@ -104,7 +104,7 @@ export class CpuRegisters {
     return this.#cpu.findings !== this.#taken;
   }
 
-  /** They count as taken: nobody is to be told. */
+  /** They count as taken: no listener is called for them. */
   pass(): void {
     // Not through #fresh, which may be one of two objects: this runs at each unmap of a driver that checks no mapping.
     const cpu = this.#cpu;

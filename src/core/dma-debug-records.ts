@@ -249,7 +249,7 @@ export class DmaDebugRecords {
     };
   }
 
-  /** Verdicts of one check so far, whatever became of their records. */
+  /** Verdicts of one check so far, overwritten records included. */
   count(check: number): number {
     return this.#core.tools.debugCount(this.#context, check);
   }

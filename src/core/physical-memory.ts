@@ -80,7 +80,7 @@ export class PhysicalMemory {
     return pfns;
   }
 
-  /** @internal The same for a part of the library, which frees them with `put`: nobody frees them by number. */
+  /** @internal The same for a part of the library, which frees them with `put`: they are never freed by number. */
   take(n: number): Uint32Array {
     const pfns = new Uint32Array(n);
     const staging = this.#core.staging(this.#context);

@@ -134,7 +134,7 @@ export const CHECKS: readonly Check[] = [
     'dma_unmap',
     null,
     nothing,
-    () => 'unmaps DMA_MAPPING_ERROR: the mapping had failed and nobody looked',
+    () => 'unmaps DMA_MAPPING_ERROR: the mapping had failed and was not checked',
   ),
   check(
     'UNMAP_UNKNOWN',

@@ -36,7 +36,7 @@ import { type Forecast, Grouping, type LeakReport, reportText } from './report.j
  * itself as that kernel's would; ours reports its checks and its own at the call, and never stops.
  */
 
-/** What dma-debug needs to know of a device. */
+/** What dma-debug needs of a device. */
 export interface DebugDevice {
   /** The core's number for it, from 1. */
   readonly id: number;
@@ -80,7 +80,7 @@ export class DmaDebug {
   readonly attributions: Attributions;
   /** The shared registers, for code that writes them at every call. @internal */
   readonly registers: CpuRegisters;
-  /** The machine's kernel log: told of a call that wrote to it, if somebody listens. @internal */
+  /** The machine's kernel log: called after a call that wrote to it, if there is a listener. @internal */
   messages: { readonly heard: boolean; settle(): void } | undefined;
   /** Whether call sites are taken: the DMA API asks `enter` before each call. @internal */
   callSites: boolean;
@@ -290,7 +290,7 @@ export class DmaDebug {
     });
   }
 
-  // Takes all that is in the log. What was found since somebody listens waits to be told.
+  // Takes all that is in the log. What was found since there is a listener waits for the end of the call.
   private collect(): void {
     const fresh = this.registers.take();
     const records = this.records.drain(viewOf);

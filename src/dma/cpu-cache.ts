@@ -1,7 +1,7 @@
 /**
  * The cache of CPUs that do not snoop: between what a CPU sees and what is in memory, for pages that a device without cache
  * coherency was given. Lines of 64 bytes, write-back. Of what hardware may do at any moment the worst is assumed: a mapped line
- * is in the cache at once (speculative loads), and no line is written back before somebody asks for it.
+ * is in the cache at once (speculative loads), and no line is written back before it is asked for.
  */
 
 /** What is behind the cache. */
@@ -90,7 +90,7 @@ export class CpuCache {
     }
   }
 
-  /** Lines of frames that are somebody else's from now on. */
+  /** Lines of frames that have another owner from now on. */
   drop(address: number, length: number): void {
     if (this.lines.size === 0) return;
     for (let at = address; at < address + length; at += LINE) this.lines.delete(at);

@@ -19,7 +19,7 @@ export function allocManaged(device: DmaDevice, length: number, attrs: number): 
   return buffer;
 }
 
-// What a driver has freed by the plain call is freed once more, as devres does not know of it.
+// What a driver has freed by the plain call is freed once more, as devres still has it.
 function release(device: DmaDevice, buffer: CoherentBuffer): void {
   if (buffer.alive) {
     device.freeCoherent(buffer);

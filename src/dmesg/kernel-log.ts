@@ -42,12 +42,12 @@ export class KernelLog {
     this.driverOf = driverOf;
   }
 
-  /** Whether anybody listens to the channel. @internal */
+  /** Whether the channel has a listener. @internal */
   get heard(): boolean {
     return dmesgChannel.hasSubscribers;
   }
 
-  /** After a call: what it led to goes to the channel, if anybody listens. @internal */
+  /** After a call: what it led to goes to the channel, if it has a listener. @internal */
   settle(): void {
     if (this.heard) this.collect();
   }

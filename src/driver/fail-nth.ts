@@ -44,7 +44,7 @@ export interface DriverFailNthResult {
   groups: number;
   /** Points that were made to fail. */
   tried: number;
-  /** Functions that the driver names and nobody has. */
+  /** Functions that the driver calls and neither runtime nor driver has. */
   missing: string[];
   /** Only when the signal was aborted: `tried` of the chosen points were tried. */
   interrupted?: true;

@@ -24,7 +24,7 @@ export interface LoadedModule {
   readonly stack: MemoryRange;
   readonly stackPointer: WebAssembly.Global<'i32'>;
   readonly core: DriverCoreExports;
-  /** Functions that nobody has: each throws by its name when it is called. */
+  /** Functions that neither runtime nor driver has: each throws by its name when it is called. */
   readonly missing: string[];
 }
 
@@ -63,7 +63,7 @@ function compiled(wasm: Uint8Array): WebAssembly.Module {
   return module;
 }
 
-/** Functions of the driver that nobody provides: neither the core, nor the host, nor the driver itself. */
+/** Functions that the driver calls and that are not there: neither the core, nor the host, nor the driver itself. */
 export function missingFunctions(wasm: Uint8Array, host: readonly string[]): string[] {
   const core = new Set(WebAssembly.Module.exports(driverCore()).map(({ name }) => name));
   const provided = new Set(host);

@@ -5,7 +5,7 @@ import { GemDmaError } from '../core/errors.js';
  * WebAssembly (tool-conventions, DynamicLinking.md): the `dylink.0` section tells how much memory and table it needs.
  */
 
-/** What a module needs of whoever loads it. */
+/** What a module needs of its loader. */
 export interface DylinkInfo {
   memorySize: number;
   /** In bytes. */

@@ -42,7 +42,7 @@ export interface RunResult {
   points: FaultPoint[];
   /** The allocation that was made to fail. */
   struck: FaultPoint | null;
-  /** Functions that nobody has. */
+  /** Functions that the driver calls and neither runtime nor driver has. */
   missing: string[];
 }
 

@@ -33,7 +33,7 @@ function read(path: string): Tree {
   return folder;
 }
 
-/** Forgets what was read: headers may have changed before the next build. */
+/** Drops what was read: headers may have changed before the next build. */
 export function forget(): void {
   known.clear();
 }

@@ -8,9 +8,9 @@ import type { EventLog } from '../events/events.js';
 import type { Reclaim } from './reclaim.js';
 
 /**
- * The seam between a machine and the drivers of its devices that are written in TypeScript (struct pci_driver). A machine knows no driver by name: it
- * takes one with `machine.addDriver(driver, options)`, keeps what `probe` returns, and copies and restores it with its own
- * state.
+ * The seam between a machine and the drivers of its devices that are written in TypeScript (struct pci_driver). A machine has
+ * no list of drivers: it takes one with `machine.addDriver(driver, options)`, keeps what `probe` returns, and copies and
+ * restores it with its own state.
  */
 export interface DeviceDriver<Options, Instance extends object> {
   /** Name of the driver, for dma-debug's driver filter. */

@@ -57,7 +57,9 @@ export abstract class DrmGemObject<Device extends DrmDevice = DrmDevice> extends
   /** Ends one gemPin. @internal */
   abstract gemUnpin(): void;
 
-  /** Segments that its list of pages is mapped as (nents of the sg_table); 0 without pages. A list counts as that many entries of dma-debug. */
+  /**
+   * Segments that its list of pages is mapped as (nents of the sg_table); 0 without pages. dma-debug has an entry for each.
+   */
   get segments(): number {
     return this.pages === 0 ? 0 : this.device.core.exports.sgNents(this.pages);
   }

@@ -335,7 +335,7 @@ export class I915Device extends DrmDevice<HookName> {
   }
 
   /**
-   * Unbinds what nobody has pinned, in all address spaces (i915_gem_evict_everything).
+   * Unbinds what is not pinned, in all address spaces (i915_gem_evict_everything).
    * @throws GemDmaError ENOSPC when the newest address space holds nothing
    */
   evictEverything(): void {

@@ -37,7 +37,7 @@ import type { Vma } from './vma.js';
  * pages: else EBUSY with the reason `OBJECT_BUSY`. Objects are made by the device: `gpu.createObject('4MiB')`.
  */
 export class GemObject extends DrmGemObject<I915Device> {
-  // What follows is the driver's own state, for the driver, policies and the curious; the methods change it.
+  // What follows is the driver's own state, for the driver and for policies to read; the methods change it.
 
   /** Where the memory comes from. attachPhys replaces it. @internal */
   backing: Backing;
@@ -321,7 +321,7 @@ export class GemObject extends DrmGemObject<I915Device> {
     }
     this.pagesPinCount = 0;
     this.userPins = 0;
-    // Nobody will read the contents again: they need not be written back.
+    // The contents are not read again: they need not be written back.
     if (this.madv === WILLNEED) this.madv = DONTNEED;
     putPages(this);
     this.backing.release(this);

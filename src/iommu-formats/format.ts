@@ -12,7 +12,7 @@ export interface FormatMessage {
 export interface FormatWords {
   /** A fault of a device, with the fields of faultFields and the device's `driver` and `device`. */
   readonly fault: string;
-  /** The same where the kernel knows no device of the requester id; without it the text names none. */
+  /** The same where the kernel has no device of the requester id; without it the text names none. */
   readonly unknownDevice?: string;
   /** The function whose faults are limited, as `callbacks suppressed` names it. */
   readonly limited: string;
@@ -38,7 +38,7 @@ export interface UnitOptions {
   npCache?: boolean;
 }
 
-/** What the host must know of a kind of IOMMU: the shapes of its domains, its options, its entries and its faults in words. */
+/** What the host has of a kind of IOMMU: the shapes of its domains, its options, its entries and its faults in words. */
 export interface IommuFormat {
   /** As machine options name it. */
   readonly name: string;

@@ -10,7 +10,7 @@ import {
   RULE_TWO_NODES,
 } from '../core/generated/constants.js';
 
-/** What an IOVA allocator does; the core obeys these properties and knows no allocator by name. */
+/** What an IOVA allocator does; the core has these properties and no names of allocators. */
 export interface AllocatorRules {
   /** Our own: ranges come from spans, in flat time. Otherwise from where that kernel's search finds them, step by step. */
   readonly spans: boolean;

@@ -12,7 +12,7 @@ import { ALLOCATOR_NAMES, ALLOCATORS, type AllocatorName, DEFAULT_ALLOCATOR, rul
 /**
  * An I/O virtual address space and the allocator that hands out its ranges (drivers/iommu/iova.c), by itself: without a
  * device, an IOMMU or page tables. pfns are addresses in units of the granule. Behind the DMA API each device's domain
- * has one of these; this class is for those who want to study or measure the allocator alone.
+ * has one of these; this class is for measurements and studies of the allocator alone.
  */
 
 /** What a domain lives in. A Machine is one. */

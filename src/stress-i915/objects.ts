@@ -43,7 +43,7 @@ const createStolen: Kind<'stolen'> = {
     if (gpu.stolen === undefined) return false;
     const object = gpu.createStolen(operation.pages * PAGE_SIZE);
     const contents = new Contents();
-    // Nobody cleans stolen memory: the last object's bytes are still there.
+    // Stolen memory is not cleared: the last object's bytes are still there.
     contents.forget();
     part.objects.add(operation.id, { object, contents });
     return true;

@@ -22,7 +22,7 @@ interface Layers {
 
 /**
  * The sums that must agree across layers: what the drivers say is mapped, what the DMA API has mapped, what dma-debug
- * knows of, what lies in RAM. A leak shows as a sum that is too large long before anything runs out.
+ * has as entries, what lies in RAM. A leak shows as a sum that is too large long before anything runs out.
  */
 export class Accounts {
   private readonly world: World;

@@ -1,7 +1,7 @@
-// What an unmap with too small a size leaves behind. The kernel's checker forgets the mapping, and the tables keep the pages
-// that the size did not reach: the device still gets there, and nobody knows it. Behind an IOMMU each such piece is an entry
-// of ours from then on, lost like any other whose address nobody holds, so that reports show it and a later free of its
-// memory is found (pages.ts).
+// What an unmap with too small a size leaves behind. The kernel's checker removes the entry, and the tables keep the pages
+// that the size did not reach: the device still reaches them. Behind an IOMMU each such piece is an entry of ours from
+// then on, lost as one whose address was overwritten, so that reports show it and a later free of its memory is found
+// (pages.ts).
 
 import { DmaDevice } from '../../device/device';
 import { FAULT_DMA_DEBUG } from '../../memory/context';

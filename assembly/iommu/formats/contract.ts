@@ -1,4 +1,4 @@
-// What the host may know of each format (assembly/contract.ts).
+// What the host uses of each format (assembly/contract.ts).
 
 export * from '../amdv1/contract';
 export * from '../vtd/contract';

@@ -1,4 +1,4 @@
-// What the host may know of VT-d.
+// What the host uses of VT-d.
 
 export { FORMAT_VTD } from './format';
 export {

@@ -16,7 +16,7 @@ export class ImportBacking implements Backing {
     this.attachment = attachment;
   }
 
-  /** i915_gem_object_get_pages_dmabuf: whatever the exporter says. */
+  /** i915_gem_object_get_pages_dmabuf: the pages as the exporter maps them. */
   getPages(object: GemObject): number {
     try {
       object.pages = object.device.hooks.during('getPages', object.id, 0, () => this.attachment.map().handle);

@@ -129,7 +129,7 @@ class AmdReplay implements LineReplay {
     const phys = this.#address(line, 'paddr', record.paddr);
     const size = this.#size(line, record);
     const prot = this.#read.decimal(line, 'prot', record.prot);
-    // The core of the IOMMU refuses it: the driver hears nothing, and there is no event.
+    // The core of the IOMMU refuses it: the driver is not called, and there is no event.
     if (this.#misaligned(iova, phys, size)) return { rc: -22, flush: this.#calls().flush };
     const rc = this.#core.exports.amdReplayMap(this.#domain, iova, phys, size, prot);
     const { pages, flush } = this.#calls();

@@ -561,7 +561,7 @@ function normal(value: unknown): unknown {
   return /^\d+$/.test(value) ? Number(value) : value;
 }
 
-/** Whether a verdict says what was recorded, in every field that both know. */
+/** Whether a verdict says what was recorded, in every field that both have. */
 function agree(expected: Json, got: Json): boolean {
   return Object.entries(expected).every(([name, value]) => {
     if (!(name in got)) return name !== 'id' && name !== 'device';

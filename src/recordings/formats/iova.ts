@@ -194,7 +194,7 @@ function describe({ letter, a, b, limit, flag }: Step): string {
 
 // ---- measuring ----
 
-/** Median nanoseconds a step over replays on fresh domains, each one call of the core. */
+/** Median nanoseconds per step over replays on fresh domains, each one call of the core. */
 function* measure(header: Header, steps: readonly Step[]): Sliced<number, number> {
   const { core, context, create } = open(header);
   using packed = pack(core, context, steps);

@@ -56,7 +56,7 @@ export interface BenchResult {
   untrusted: string[];
   /** Counters of the unit, the allocator and the flush queue over the whole run, warm-up included. */
   counters: Record<string, number>;
-  /** With several threads: mappings a second of each. */
+  /** With several threads: mappings per second of each. */
   perThread?: number[];
   /** With several threads: how often a lock was found held while measuring. */
   contention?: Contention;

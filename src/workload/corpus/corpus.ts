@@ -27,7 +27,7 @@ export interface Mistake {
   kernel: readonly Verdict[];
   /** What only ours reports. */
   ours: readonly Verdict[];
-  /** Nobody says a word: it shows in the bytes alone. */
+  /** No checker reports it: it shows in the bytes alone. */
   silent?: true;
   /** What the kernel's log says, line by line; not compared without. */
   says?: readonly RegExp[];

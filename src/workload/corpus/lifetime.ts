@@ -45,7 +45,7 @@ export const lifetime: Readonly<Record<string, Mistake>> = {
   },
   'free-page-before-unmap': {
     title: 'a receive buffer is freed when the packet was dropped, its mapping is not ended',
-    harm: 'The next packet is written into a page of somebody else.',
+    harm: 'The next packet is written into a page that has another owner.',
     kernel: ['LEAK_ON_UNBIND at unbind'],
     ours: ['FREED_WHILE_MAPPED at drop packet'],
     run(lab) {

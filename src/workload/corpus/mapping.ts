@@ -128,7 +128,7 @@ export const mapping: Readonly<Record<string, Mistake>> = {
   },
   'map-sg-twice-silenced': {
     title: 'the same, mapped with the attribute that silences the overlap report',
-    harm: 'A GPU driver flushes caches itself and says so: nobody hears of the loss until its driver goes.',
+    harm: 'A GPU driver flushes caches itself and says so: the loss is reported only when its driver is unbound.',
     kernel: ['LEAK_ON_UNBIND at unbind'],
     ours: ['DOUBLE_MAP at map again', 'ADDRESS_OVERWRITTEN at map again'],
     run(lab) {

@@ -6,7 +6,7 @@ import type { Mistake } from './corpus.js';
 export const syncing: Readonly<Record<string, Mistake>> = {
   'sync-after-unmap': {
     title: 'a buffer is synced after it was unmapped',
-    harm: "With bounce buffers the slot is somebody else's by then: its bytes land in this buffer.",
+    harm: "With bounce buffers the slot is another mapping's by then: its bytes land in this buffer.",
     kernel: ['SYNC_UNKNOWN at sync'],
     ours: [],
     run(lab) {

@@ -30,7 +30,7 @@ export const unmapping: Readonly<Record<string, Mistake>> = {
   },
   'unmap-twice': {
     title: 'the completion and the error path both unmap',
-    harm: "The second unmap may end somebody else's mapping, made at that address in between.",
+    harm: 'The second unmap may end another mapping, made at that address in between.',
     kernel: ['UNMAP_UNKNOWN at error path'],
     ours: [],
     run(lab) {
@@ -43,7 +43,7 @@ export const unmapping: Readonly<Record<string, Mistake>> = {
     },
   },
   'unmap-failed-mapping': {
-    title: 'mapping fails, nobody looks, the error value is unmapped',
+    title: 'mapping fails unchecked, and the error value is unmapped',
     harm: 'The device was told to reach the last page of the address space.',
     kernel: ['UNMAP_INVALID at unmap'],
     ours: [],
@@ -128,7 +128,7 @@ export const unmapping: Readonly<Record<string, Mistake>> = {
   },
   'unmap-sg-twice': {
     title: 'a list is unmapped twice',
-    harm: "The list still holds the old addresses; what is there by then is somebody else's.",
+    harm: 'The list still holds the old addresses; what is there by then has another owner.',
     kernel: [
       'UNMAP_UNKNOWN at unmap again',
       'UNMAP_INVALID at unmap again',

@@ -113,7 +113,7 @@ const PATHS: Readonly<Record<string, LeakPath>> = {
     operations: [
       ...[context(1), create(2), create(3, 16), create(4, 1), bind(4, 1), exec(1, [2, 3])],
       ...ALIGNMENTS.flatMap((alignment, i) => [
-        // A small object in the way, so that the next alignment is not met by chance.
+        // A small object before it, so that the place does not have the next alignment by chance.
         create(5 + i, 1),
         { ...bind(5 + i, 1), bias: alignment / 2 },
         exec(1, [2, 3], [alignment, 0]),

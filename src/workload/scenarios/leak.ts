@@ -28,7 +28,7 @@ const COMMIT = 'e227330223a7';
 const KERNEL = kernelWith(({ dmaDebug }) => !dmaDebug.growing);
 /** Objects of the churn: enough to use up dma-debug's 65,536 entries at one lost object each. */
 const CHURN_OBJECTS = 8000;
-/** With the one that is looked at closely. */
+/** With the one of the exhibit. */
 export const OBJECTS = CHURN_OBJECTS + 1;
 /** Address bits of the GPU in the small domain, and objects after which the experiment ends without a failure. */
 const SMALL_BITS = 27;
@@ -114,7 +114,7 @@ class Desk {
     this.#random = new Random(seed);
   }
 
-  /** The driver's users arrive: contexts with address spaces of their own. */
+  /** Makes contexts with address spaces of their own. */
   open(): void {
     // A full set of page tables takes 8 MiB of device addresses: one set is what a small domain can spare.
     for (let i = 0; i < (this.#bits === undefined ? CONTEXTS : 1); ++i) this.contexts.push(this.gpu.createContext());
@@ -180,7 +180,7 @@ class Desk {
     };
   }
 
-  // The device's way to memory is the IOMMU's table: what is in it can be reached.
+  // The device reaches what the tables of its domain map.
   #reachable(address: number): boolean {
     return this.machine.iommu.iovaToPhys(this.domain, address) !== null;
   }
@@ -197,7 +197,7 @@ class Desk {
     return domain;
   }
 
-  /** The driver is done: contexts go, with their page tables and the mappings of those. */
+  /** Frees the contexts with their page tables and the mappings of those. */
   close(): void {
     for (const context of this.contexts) context.release();
     this.machine.clock.advance(1000);
@@ -223,7 +223,7 @@ interface Part {
 /** Objects of all parts. */
 const ALL_OBJECTS = CHURN_OBJECTS + SMALL_OBJECTS + TODAY_OBJECTS;
 
-/** Lives of objects beside a receiving network card, until `objects` or the signal; `each` may end it earlier. */
+/** Objects are made and freed beside a receiving network card, until `objects` or the signal; `each` may end it earlier. */
 function* churn(
   desk: Desk,
   objects: number,
@@ -308,7 +308,7 @@ function* runLeak(options: ScenarioOptions): Sliced<LeakResult, CallProgress> {
   desk.close();
   const after = desk.iova();
   const { lost, byObject, bySite, findings, kernel: counters } = machine.dmaDebug.report();
-  // Nobody waits for the experiments of an interrupted run.
+  // An interrupted run makes no further experiments.
   const go = !signal?.aborted;
   if (go) machine.check();
   const small = go ? yield* smallDomain(options) : NOT_TRIED;
