@@ -17,11 +17,11 @@ const root = join(dirname(fileURLToPath(import.meta.url)), '..');
 const entry = join(root, 'dist/index.js');
 const bundled = join(root, 'dist/bundle/index.js');
 const allocator = join(root, 'dist/bundle/iova.js');
-/** What nobody loads who makes a machine. */
+/** What making a machine does not load. */
 const LATER = /\/dist\/(cli|driver|recordings|threads|trace|workload)\/|\/generated\/(threads|release-driver)/;
 const KB = 1000;
 
-/** Most bytes of each: what there is, and a little room. The tools and drivers' module are compiled when somebody first asks. */
+/** Most bytes of each: what there is, and a little room. The tools and drivers' module are compiled at their first use. */
 const MODULES = {
   'release.wasm': 121 * KB,
   'release-tools.wasm': 21 * KB,

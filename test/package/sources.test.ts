@@ -65,6 +65,18 @@ test('no source is longer than 600 lines', () => {
   expect(long).toEqual([]);
 });
 
+test('sizes of the modules are in scripts/sizes.mjs alone', () => {
+  const size = /\d ?[KM]i?B\b/;
+  const written = tracked
+    .filter((file) => /\.(md|ts|mjs)$/.test(file) && !/^(scripts\/sizes\.mjs|test\/)/.test(file))
+    .filter((file) =>
+      textOf(file)
+        .split('\n')
+        .some((line) => /\b[\w-]+\.wasm\b|\bbundled?\b|\btarball\b|machine's entry/.test(line) && size.test(line)),
+    );
+  expect(written).toEqual([]);
+});
+
 test('tests make temporary folders in one place', () => {
   const making = tracked.filter(
     (file) => /^test\/.*\.(ts|mjs)$/.test(file) && /\bmkdtemp(Sync)?\(join/.test(textOf(file)),
