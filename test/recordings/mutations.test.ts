@@ -1,11 +1,13 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { complete } from '../../src/core/slices.js';
 import { readLines } from '../../src/files/text.js';
 import { formats } from '../../src/recordings/formats/index.js';
 import { openRecording, verify } from '../../src/recordings/verify.js';
+import { temporaryFolder } from '../folder.js';
+
+const folder = temporaryFolder();
 
 /**
  * What `gemdma verify` would not notice: each field of each kind of line of each kind of recording is taken away, renamed, given
@@ -244,7 +246,6 @@ describe('changes of a recording', () => {
   );
 
   test('a line less, a line twice, and two lines in the other order', () => {
-    const folder = mkdtempSync(join(tmpdir(), 'gemdma-'));
     const refused = (lines: readonly string[]): boolean => {
       const path = join(folder, 'changed');
       writeFileSync(path, `${lines.join('\n')}\n`);
@@ -254,27 +255,23 @@ describe('changes of a recording', () => {
         return true;
       }
     };
-    try {
-      for (const [kind, [file]] of Object.entries(FILES)) {
-        const lines = readLines(join(GOLDEN, file)).filter((line) => line !== '');
-        const next = random(SEED);
-        expect(refused(lines), file).toBe(false);
-        expect(refused(lines.slice(0, -1)), `${file} without its last line`).toBe(true);
-        const at = 1 + next(lines.length - 1);
-        expect(refused(lines.toSpliced(at, 0, lines[at])), `${file} with line ${at + 1} twice`).toBe(true);
-        if (ALONE.has(kind)) continue;
-        // Calls that do not depend on each other may stand in any order; far apart they nearly always do.
-        const swaps = Array.from({ length: 4 }, () => {
-          const [one, two] = [
-            1 + next((lines.length - 1) / 2),
-            (lines.length + 1) / 2 + next((lines.length - 1) / 2),
-          ].map(Math.floor);
-          return refused(lines.with(one, lines[two]).with(two, lines[one]));
-        });
-        expect(swaps.filter(Boolean).length, `${file} with lines in another order`).toBeGreaterThanOrEqual(2);
-      }
-    } finally {
-      rmSync(folder, { recursive: true });
+    for (const [kind, [file]] of Object.entries(FILES)) {
+      const lines = readLines(join(GOLDEN, file)).filter((line) => line !== '');
+      const next = random(SEED);
+      expect(refused(lines), file).toBe(false);
+      expect(refused(lines.slice(0, -1)), `${file} without its last line`).toBe(true);
+      const at = 1 + next(lines.length - 1);
+      expect(refused(lines.toSpliced(at, 0, lines[at])), `${file} with line ${at + 1} twice`).toBe(true);
+      if (ALONE.has(kind)) continue;
+      // Calls that do not depend on each other may stand in any order; far apart they nearly always do.
+      const swaps = Array.from({ length: 4 }, () => {
+        const [one, two] = [
+          1 + next((lines.length - 1) / 2),
+          (lines.length + 1) / 2 + next((lines.length - 1) / 2),
+        ].map(Math.floor);
+        return refused(lines.with(one, lines[two]).with(two, lines[one]));
+      });
+      expect(swaps.filter(Boolean).length, `${file} with lines in another order`).toBeGreaterThanOrEqual(2);
     }
   }, 120_000);
 });
