@@ -15,6 +15,7 @@ const MAX_HOOKS = 8;
 export class Calls {
   private depth = 0;
   private hooks = 0;
+  private held = 0;
   private telling = false;
   /** Called when the outermost call has ended, with its result. Its error comes out of a call that has succeeded. */
   ended: ((result: unknown) => void) | undefined;
@@ -56,6 +57,19 @@ export class Calls {
   }
 
   /**
+   * Runs work that consists of calls of its own, such as a driver's probe: in it, and in the hooks of it, the machine stays. What
+   * each call finds is told when that call is over.
+   */
+  hold<T>(work: () => T): T {
+    ++this.held;
+    try {
+      return work();
+    } finally {
+      --this.held;
+    }
+  }
+
+  /**
    * For a call that may run hooks, before its effects.
    * @throws GemDmaError EBUSY from within too many hooks
    */
@@ -71,7 +85,7 @@ export class Calls {
    * @throws GemDmaError EBUSY while a call is under way
    */
   checkRest(call: string): void {
-    if (this.depth === 0) return;
+    if (this.depth === 0 && this.held === 0) return;
     throw new GemDmaError('EBUSY', call, 'a call is under way: not from within a hook', { reason: 'CALL_UNDER_WAY' });
   }
 

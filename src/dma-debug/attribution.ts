@@ -1,5 +1,7 @@
+import { checkSynchronous } from '../core/arguments.js';
 import type { CpuRegisters } from '../core/cpu-registers.js';
 import type { CallerIds } from '../core/dma-debug-records.js';
+import { invalidReturn } from '../core/errors.js';
 import type { Attribution } from './channels.js';
 
 /**
@@ -54,12 +56,19 @@ export class Attributions {
   /** The texts of ids. */
   describe({ object, vma, hook, site }: CallerIds): Attribution {
     return {
-      ...(object && { object: this.objectName(object) }),
-      ...(vma && { vma: this.vmaName(vma) }),
+      ...(object && { object: text('objectName', this.objectName(object)) }),
+      ...(vma && { vma: text('vmaName', this.vmaName(vma)) }),
       ...(hook && { hook: this.hooks[hook] ?? `hook ${hook}` }),
-      ...(site && { site: this.sites[site] ?? this.siteName(site) }),
+      ...(site && { site: this.sites[site] ?? text('siteName', this.siteName(site)) }),
     };
   }
+}
+
+// What a function of the caller's has returned as a name.
+function text(name: string, answer: unknown): string {
+  if (typeof answer === 'string') return answer;
+  checkSynchronous(`attributions.${name}`, answer);
+  throw invalidReturn(`attributions.${name}`, 'text', answer);
 }
 
 function intern(texts: string[], ids: Map<string, number>, text: string): number {

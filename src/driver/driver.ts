@@ -10,7 +10,7 @@ import {
   optionNames,
 } from '../core/arguments.js';
 import { DIRECTIONS } from '../core/dma-debug-records.js';
-import { badValue, checkInteger, invalidType, invalidValue } from '../core/errors.js';
+import { badValue, checkInteger, GemDmaError, invalidType, invalidValue } from '../core/errors.js';
 import { PAGE_SIZE } from '../core/generated/constants.js';
 import type { DmaDevice } from '../dma/device.js';
 import { hex } from '../dma-debug/checks.js';
@@ -125,6 +125,7 @@ export class CDriver {
   #config: Record<number, number> = {};
   #regions: { bars: readonly (number | null)[]; ports: readonly number[] } = { bars: [], ports: [] };
   #stopped = false;
+  #running = false;
 
   /**
    * Loads a driver and makes its device. Nothing of the driver runs before `init`.
@@ -215,7 +216,7 @@ export class CDriver {
   /**
    * Calls a function of the driver or of the runtime by name, then lets run what became due: interrupts, NAPI, timers, work.
    * @returns what the function returned, as a signed number
-   * @throws DriverStopped when it cannot go on; TypeError for a name that the module does not export, and for what is no number
+   * @throws DriverStopped when it cannot go on; GemDmaError EBUSY from within the model of its device; TypeError for a name that the module does not export, and for what is no number
    */
   call(name: string, ...args: number[]): number {
     const act = typeof name === 'string' ? this.#module.exports[name] : undefined;
@@ -234,9 +235,14 @@ export class CDriver {
 
   #guard(act: () => number): number {
     if (this.#stopped) throw new DriverStopped('the driver has stopped');
+    if (this.#running) {
+      const message = 'the driver is in the middle of a function: not from within the model of its device';
+      throw new GemDmaError('EBUSY', 'driver_call', message, { reason: 'CALL_UNDER_WAY' });
+    }
+    this.#running = true;
     const pointer = this.#module.stackPointer.value;
     try {
-      return act();
+      return this.machine.core.calls.hold(act);
     } catch (error) {
       this.#module.stackPointer.value = pointer;
       if (error instanceof DriverStopped) {
@@ -250,6 +256,8 @@ export class CDriver {
       const text = overflow ? 'calls itself without end' : trapText(message);
       this.findings.add('OOPS', text, driverStack(this.#debug, stack));
       throw new DriverStopped(text);
+    } finally {
+      this.#running = false;
     }
   }
 

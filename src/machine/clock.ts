@@ -84,6 +84,7 @@ export class VirtualClock {
       const task = this.tasks.shift()!;
       clockAdvance(this.context, Math.max(0, task.due - clockNow(this.context)));
       checkSynchronous('run', calls.hook(task.run));
+      if (this.#core.timeline.closed) return; // The work has disposed the machine.
     }
     // Work that ran may have moved the clock on by itself.
     clockAdvance(this.context, Math.max(0, until - clockNow(this.context)));

@@ -84,8 +84,6 @@ export class BaseMachine implements DriverHost {
   private readonly deviceNames: string[] = [];
   private readonly driverNames: (string | undefined)[] = [];
   private lastId = 0;
-  /** Drivers that are being added. */
-  private probes = 0;
 
   /**
    * Makes a machine, synchronously.
@@ -291,7 +289,9 @@ export class BaseMachine implements DriverHost {
   addDriver<Options, Instance extends object>(driver: DeviceDriver<Options, Instance>, options: Options): Instance {
     this.#core.timeline.enter('driver_probe');
     checkDriver(driver);
-    return this.probing(() => this.addProbed(driver, options));
+    const { calls } = this.#core;
+    calls.checkLevel('driver_probe');
+    return calls.hold(() => calls.hook(() => this.addProbed(driver, options)));
   }
 
   private addProbed<Options, Instance extends object>(
@@ -314,17 +314,6 @@ export class BaseMachine implements DriverHost {
       device.destroy();
       this.lastId = before;
       throw error;
-    }
-  }
-
-  // A driver's code runs as a hook does: the machine stays as it is meanwhile. What it maps is its own calls.
-  private probing<T>(work: () => T): T {
-    this.#core.calls.checkLevel('driver_probe');
-    ++this.probes;
-    try {
-      return this.#core.calls.hook(work);
-    } finally {
-      --this.probes;
     }
   }
 
@@ -385,7 +374,7 @@ export class BaseMachine implements DriverHost {
       if (typeof object !== 'object' || object === null) throw invalidType('held', 'objects', object);
     }
     return this.#core.calls.run(() => {
-      const owners = this.drivers.flatMap(({ driver, instance }) => driver.callbacks?.(instance) ?? []);
+      const owners = this.drivers.flatMap(({ driver, instance }) => callbacksOf(driver, instance));
       return new MachineSnapshot(LIBRARY, this, held, owners);
     });
   }
@@ -444,9 +433,15 @@ export class BaseMachine implements DriverHost {
   private atRest(call: string): void {
     this.#core.timeline.enter(call);
     this.#core.calls.checkRest(call);
-    if (this.probes === 0) return;
-    throw new GemDmaError('EBUSY', call, 'a driver is being added: not from within it', { reason: 'CALL_UNDER_WAY' });
   }
+}
+
+function callbacksOf(driver: DeviceDriver<unknown, object>, instance: object): readonly object[] {
+  const owners = driver.callbacks?.(instance) ?? [];
+  checkSynchronous('driver.callbacks', owners);
+  const objects = Array.isArray(owners) && owners.every((one) => typeof one === 'object' && one !== null);
+  if (!objects) throw invalidReturn('driver.callbacks', 'an array of objects', owners);
+  return owners;
 }
 
 function checkDriver<Options>(driver: DeviceDriver<Options, object>): void {

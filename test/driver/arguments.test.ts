@@ -47,6 +47,39 @@ describe('a driver', () => {
     expect(() => new CDriver(null as never, wasm)).toThrow(refused);
   });
 
+  test('is not entered, and keeps its machine, while its device answers', async () => {
+    const { default: nic } = await import('../../examples/drivers/nic/ring_nic.test.mjs' as string);
+    const busy = expect.objectContaining({ code: 'EBUSY', reason: 'CALL_UNDER_WAY' });
+    let driver!: CDriver;
+    let answered = 0;
+    const test = {
+      ...nic,
+      model(hardware: never) {
+        const own = nic.model(hardware);
+        return {
+          ...own,
+          write(...given: number[]) {
+            const { machine } = driver ?? {};
+            ++answered;
+            if (driver !== undefined) {
+              expect(() => driver.call('gd_poll')).toThrow(busy);
+              expect(() => machine.snapshot()).toThrow(busy);
+              expect(() => machine[Symbol.dispose]()).toThrow(busy);
+            }
+            return own.write(...given);
+          },
+        };
+      },
+      run(scenario: { driver: CDriver; run?: never }) {
+        driver = scenario.driver;
+        return nic.run(scenario);
+      },
+    };
+    const { findings } = runDriver(wasm, test);
+    expect([findings, driver.stopped]).toEqual([[], false]);
+    expect(answered).toBeGreaterThan(10);
+  });
+
   test('takes numbers where it asks for them', () => {
     const driver = new CDriver(machine(), wasm);
     for (const junk of [Number.NaN, -1, 'x', null, 5n, Symbol('mine')] as never[]) {

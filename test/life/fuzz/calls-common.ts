@@ -1,8 +1,8 @@
 import type { DmaDevice } from '../../../src/dma/device.js';
 import type { ScatterTable } from '../../../src/dma/sg-table.js';
 import { DMA_ATTR } from '../../../src/dma/transfer.js';
-import { type Source, WRONG } from './source.js';
-import { CallbackError, type World } from './world.js';
+import { Source, WRONG } from './source.js';
+import { CallbackError, THROWN, type World } from './world.js';
 
 /** Arguments and objects of calls: mostly right, now and then nonsense. */
 
@@ -58,26 +58,47 @@ export const real = <T>(pool: readonly T[], s: Source): T | undefined =>
 
 export function on<T>(pool: (w: World) => readonly T[], use: (object: T, w: World, s: Source) => unknown): Call {
   return (w, s) => {
-    const object = real(pool(w), s);
+    const object = w.focused(pool(w), s) ?? real(pool(w), s);
     if (object !== undefined) use(object, w, s);
   };
 }
 export const device = (use: (d: DmaDevice, w: World, s: Source) => unknown): Call => on((w) => w.devices, use);
 export const table = (use: (t: ScatterTable, w: World, s: Source) => unknown): Call => on((w) => w.tables, use);
 
-/** A callback of the caller's: does nothing, throws, or makes calls of its own. */
-export function callback(w: World, s: Source, again: (w: World, s: Source) => void): () => void {
-  const what = s.below(4);
-  return () => {
-    if (what < 2 || w.ended) return;
+/** What a callback may answer that is no answer. */
+const ANSWERS: readonly unknown[] = [Number.NaN, 1, -1e9, -12, 'x', {}, 5n, undefined, undefined, undefined];
+
+/** Calls that callbacks make in one step, at most. */
+const MOST_CALLS = 60;
+
+/**
+ * A callback of the caller's. Each time that it runs it does nothing, throws, answers wrongly, or makes calls of its own: half of
+ * them on what it is told about.
+ */
+export function callback(w: World, s: Source, again: (w: World, s: Source) => void): (...about: unknown[]) => unknown {
+  const own = new Source([], 1 + s.below(0xffff));
+  return (...about) => {
+    const what = own.below(8);
+    if (what < 4 || w.ended) return undefined;
     w.reentered = true;
-    if (what === 2) throw new CallbackError('thrown by a callback');
-    if (w.depth > 2) return;
+    if (what === 4) {
+      if (own.once(4)) throw THROWN;
+      throw new CallbackError('thrown by a callback');
+    }
+    if (what === 5) return own.once(8) ? Promise.reject(new CallbackError('nobody waits for it')) : own.pick(ANSWERS);
+    if (w.depth > 2) return undefined;
+    const outer = w.focus;
+    w.focus = about.filter((one) => typeof one === 'object' && one !== null);
     ++w.depth;
     try {
-      again(w, s);
+      for (let n = own.below(3); n >= 0 && w.callsBack < MOST_CALLS; --n) {
+        ++w.callsBack;
+        again(w, own);
+      }
     } finally {
       --w.depth;
+      w.focus = outer;
     }
+    return undefined;
   };
 }

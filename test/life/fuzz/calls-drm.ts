@@ -4,6 +4,7 @@ import { Process } from '../../../src/drm/process.js';
 import { SystemHeap } from '../../../src/drm/system-heap.js';
 import type { GemObject } from '../../../src/i915/object.js';
 import { POLICIES, POLICY_NAMES } from '../../../src/i915/policy/index.js';
+import { type BindStage, POLICY_HOOKS } from '../../../src/i915/policy/policy.js';
 import type { Vma } from '../../../src/i915/vma.js';
 import { bytes, type Call, callback, LENGTHS, on, opts, some } from './calls-common.js';
 import { type Source, WRONG } from './source.js';
@@ -31,11 +32,11 @@ export function driverCalls(again: Call): Record<string, Call> {
     ),
     ownExporter: (w, s) => {
       const turn = callback(w, s, again);
-      const map = ({ device }: DmaBufAttachment): ScatterTable => {
-        turn();
+      const map = (attachment: DmaBufAttachment): ScatterTable => {
+        const answer = turn(attachment, attachment.dmaBuf, attachment.device);
         const mine = w.one(w.tables, s);
-        if (mine instanceof ScatterTable) device.mapSg(mine, 0);
-        return mine;
+        if (mine instanceof ScatterTable) attachment.device.mapSg(mine, 0);
+        return (answer as ScatterTable) ?? mine;
       };
       const exporter = s.once(6) ? s.pick(WRONG) : { name: 'mine', map, unmap: turn, release: turn };
       w.keep(w.dmaBufs, new DmaBuf(w.one(w.machines, s), exporter as never, some(s, SIZES)));
@@ -75,6 +76,12 @@ export function driverCalls(again: Call): Record<string, Call> {
           ),
         ),
       ),
+    registerShrinker: (w, s) => {
+      if (!w.hasDrivers || !s.once(3)) return;
+      const turn = callback(w, s, again);
+      const pages = (): never => (turn() ?? 0) as never;
+      w.machine(s).reclaim.register(s.once(6) ? (s.pick(WRONG) as never) : { count: pages, scan: pages });
+    },
     mmap: on(
       (w) => w.processes,
       (p, w, s) => w.keep(w.users, p.mmap(some(s, SIZES), opts(s, { populate: [true, false] }))),
@@ -112,20 +119,21 @@ export function driverCalls(again: Call): Record<string, Call> {
       const turn = callback(w, s, again);
       const base = POLICIES[s.pick(POLICY_NAMES)];
       const hook =
-        (name: 'bind' | 'unbind' | 'getPages' | 'putPages') =>
-        (o: GemObject, v: Vma): number | undefined => {
-          turn();
-          return base[name]?.(o, v) as number | undefined;
+        (name: (typeof POLICY_HOOKS)[number]) =>
+        (o: GemObject, v: Vma, stage: BindStage): unknown => {
+          const own = (base[name] as ((o: GemObject, v: Vma, stage: BindStage) => unknown) | undefined)?.(o, v, stage);
+          const kin = typeof o === 'object' ? o.vmas.map(({ vm }) => vm) : [];
+          return turn(o, v, v?.vm, ...kin, ...w.contexts.filter(({ vm }) => kin.includes(vm))) ?? own;
         };
       const hooked = { ...base };
-      for (const name of ['bind', 'unbind', 'getPages', 'putPages'] as const)
-        Object.assign(hooked, { [name]: hook(name) });
+      for (const name of POLICY_HOOKS) Object.assign(hooked, { [name]: hook(name) });
       const gpu = w.machine(s).addI915(
         opts(s, {
           gen: [6, 7, 8, 9, 99, '8'],
           ppgtt: ['none', 'aliasing', 'full', 'full-48bit'],
           policy: [
             ...POLICY_NAMES,
+            hooked,
             hooked,
             base,
             { name: 'x', bind: async () => 0 },

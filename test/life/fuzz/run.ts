@@ -4,7 +4,7 @@ import type { Core } from '../../../src/core/instance.js';
 import { CHECKS } from '../../../src/dma-debug/checks.js';
 import { anyCall } from './calls.js';
 import { Source } from './source.js';
-import { CallbackError, type Records, World } from './world.js';
+import { CallbackError, type Records, THROWN, World } from './world.js';
 
 /** Whether logs tell objects and arguments: only where the log will be read. */
 let detailed = false;
@@ -52,13 +52,14 @@ function run(world: World, steps: readonly (readonly number[])[], step?: (n: num
     const before = world.records();
     const held = world.pagesHeld();
     world.reentered = false;
+    world.callsBack = 0;
     let thrown: unknown;
     const source = new Source(steps[i]);
     try {
       anyCall(world, source);
     } catch (error) {
       thrown = error;
-      world.log.push(`  ${error}`);
+      world.log.push(`  ${String(error)}`);
       if (!documented(error)) throw error;
     }
     if (detailed)
@@ -92,7 +93,7 @@ function refusal(error: unknown): boolean {
 }
 
 function documented(error: unknown): boolean {
-  if (error instanceof GemDmaError || error instanceof CallbackError) return true;
+  if (error instanceof GemDmaError || error instanceof CallbackError || error === THROWN) return true;
   if (!(error instanceof TypeError || error instanceof RangeError)) return false;
   // What the engine itself says of a BigInt, a Symbol, or an object without toString has no code.
   return typeof (error as { code?: unknown }).code === 'string' || /BigInt|Symbol|primitive value/.test(error.message);

@@ -2,17 +2,26 @@
 export class Source {
   private readonly numbers: readonly number[];
   private at = 0;
+  /** Of what goes on without an end; 0: zeros follow. */
+  private state: number;
   /** Objects and arguments that were chosen, for the report. */
   readonly chosen: unknown[] = [];
 
-  constructor(numbers: readonly number[]) {
+  /** @param seed not 0: after the last number others follow, drawn from it */
+  constructor(numbers: readonly number[], seed = 0) {
     this.numbers = numbers;
+    this.state = seed;
   }
 
-  /** The next number, below `limit`. After the last it is 0. */
+  /** The next number, below `limit`. After the last it is 0, or drawn. */
   below(limit: number): number {
-    const number = this.at < this.numbers.length ? this.numbers[this.at++] : 0;
-    return number % limit;
+    if (this.at < this.numbers.length) return this.numbers[this.at++] % limit;
+    if (this.state === 0) return 0;
+    // xorshift32
+    this.state ^= this.state << 13;
+    this.state ^= this.state >>> 17;
+    this.state ^= this.state << 5;
+    return (this.state >>> 0) % limit;
   }
 
   /** Notes a choice. */

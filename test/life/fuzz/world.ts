@@ -26,6 +26,9 @@ const REMEMBERED = 1000;
 /** Records of each machine, undefined for one that was disposed. */
 export type Records = (number | undefined)[];
 
+/** What callbacks of the caller's throw: no error at all. */
+export const THROWN = Symbol('thrown by a callback');
+
 /** What callbacks of the caller's throw. */
 export class CallbackError extends Error {}
 
@@ -61,6 +64,10 @@ export class World {
   entered: ((name: string) => void) | undefined;
   /** Calls within a callback of a call. */
   depth = 0;
+  /** What the callback that runs is told about. */
+  focus: readonly unknown[] = [];
+  /** Calls within callbacks of the step. */
+  callsBack = 0;
   /** Set by a call that may leave something behind when it throws: a callback has thrown, or has done work. */
   reentered = false;
 
@@ -112,8 +119,16 @@ export class World {
     }
   }
 
+  /** Half of the time an object of a pool that the callback which runs is told about. */
+  focused<T>(pool: readonly T[], source: Source): T | undefined {
+    if (this.focus.length === 0 || source.once(2)) return undefined;
+    return pool.find((one) => this.focus.includes(one));
+  }
+
   /** An object of a pool, now and then one that is none. */
   one<T>(pool: readonly T[], source: Source): T {
+    const focused = this.focused(pool, source);
+    if (focused !== undefined) return focused;
     const at = source.below(20);
     if (at === 19) return source.note(source.pick(WRONG)) as T;
     const value = pool.length === 0 ? undefined : pool[source.below(pool.length)];
