@@ -26,13 +26,14 @@ export {
   FAULT_SWIOTLB, MAX_CPUS,
 } from './memory/context';
 export { Cpu } from './memory/cpu';
+export { SearchCost } from './memory/search-cost';
 export {
   LOCKS_BLOCKS, LOCKS_DMA_DEBUG, LOCKS_IOMMU, LOCKS_IOVA, LOCKS_RAM, LOCKS_SLABS,
 } from './contention';
 export {
   EVENT_BOUNCE, EVENT_DMA_ALLOC, EVENT_DMA_FREE, EVENT_DMA_MAP_PAGE, EVENT_DMA_MAP_SG, EVENT_DMA_SYNC,
   EVENT_DMA_UNMAP_PAGE, EVENT_DMA_UNMAP_SG, EVENT_FAULT, EVENT_FINDING, EVENT_DRIVER, EVENT_IOMMU_MAP, EVENT_IOMMU_UNMAP,
-  EVENT_STALE_ACCESS, Event,
+  EVENT_SEARCH, EVENT_STALE_ACCESS, Event,
 } from './events/events';
 
 export {

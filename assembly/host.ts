@@ -15,6 +15,16 @@ export function clockNow(ctx: Context): f64 {
   return toHost(ctx.now);
 }
 
+/**
+ * Timers fire on ticks from now on.
+ * @param tick nanoseconds of one, 1 / HZ
+ * @param late ticks after the one that a timer is set for: 1 with the timer wheel of 4.8, 0 before
+ */
+export function clockSetTick(ctx: Context, tick: f64, late: u32): void {
+  ctx.tick = fromHost(tick);
+  ctx.tickLate = late;
+}
+
 /** clockAdvance. */
 export function clockAdvance(ctx: Context, nanoseconds: f64): u32 {
   return machine.clockAdvance(ctx, fromHost(nanoseconds));

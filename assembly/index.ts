@@ -1,6 +1,7 @@
 // What the core exports, by subsystem. Nothing else is here; what only looks at the core is in tools.ts.
 
-export { clockAdvance, clockNow, machineCreate } from './host';
+export { clockAdvance, clockNow, clockSetTick, machineCreate } from './host';
+export { searchCost, searchCostStart, searchCostStop } from './memory/search-cost';
 export { blockAlloc, blockFree } from './memory/block';
 export { cpuRecord } from './memory/context';
 export { cpuGet, cpuSet } from './memory/cpu';
@@ -14,7 +15,7 @@ export { benchCreate, benchMap, benchPunch, benchUnmap } from './bench/bench';
 export { physRead, physWrite } from './ram/host';
 export { framesNumber, framesUnnumber } from './ram/numbered';
 export { blockOfPagesAlloc, pagesAlloc, pagesDrain } from './ram/pages';
-export { blockBelow, rangeAllocLow, rangeFree } from './ram/range';
+export { blockBelow, rangeAllocLow, rangeFree, rangeReserve } from './ram/range';
 export { sgEntryOffset, sgEntrySize, sgNents, sgOrigNents } from './sg/entries';
 export {
   sgBytes, sgContiguous, sgDmaPage, sgDmaSegmentAddress, sgDmaSegmentLength, sgEntryAddress, sgFinish, sgRead, sgWrite,
@@ -46,7 +47,8 @@ export {
   debugFeedSegments, debugFeedSync, debugFeedSyncSg, debugFeedUnmap, debugFeedUnmapSg, debugPlaces, pagesFree,
   sgDestroy,
 } from './dma-debug/host';
-export { attachDevice, detachDevice } from './iommu/access';
+export { attachDevice, detachDevice, deviceRedirect } from './iommu/access';
+export { deviceReason } from './device/failure';
 export * from './iommu/formats/index';
 export { domainDestroy } from './iommu/domain-life';
 export { faultLogClear } from './iommu/fault-log';

@@ -2,9 +2,10 @@
 
 import { Depot, iovaDepotWork } from './iova/rcache';
 import {
-  TIMER_DEFERRED_LIST, TIMER_FLUSH_QUEUE, TIMER_IOVA_DEPOT, timerArg, timerDue, timerKind, timerPop,
+  TIMER_DEFERRED_LIST, TIMER_FLUSH_QUEUE, TIMER_IOVA_DEPOT, timerArg, timerCpu, timerDue, timerKind, timerPop,
 } from './memory/clock';
 import { Context } from './memory/context';
+import { cpuGet, cpuSet } from './memory/cpu';
 import { contextCreate } from './memory/create';
 import { deviceState } from './device/state';
 import { ENOMEM, Made } from './errno';
@@ -40,8 +41,13 @@ export function clockAdvance(ctx: Context, nanoseconds: u64): u32 {
   for (let timer = timerDue(ctx, until); timer != null; timer = timerDue(ctx, until)) {
     const kind = timerKind(timer);
     const arg = timerArg(timer);
+    const cpu = timerCpu(timer);
     timerPop(ctx);
+    // With ticks a timer runs on the CPU that queued it, as the kernel's does.
+    const was = cpuGet();
+    if (ctx.tick != 0) cpuSet(cpu);
     fire(ctx, kind, arg);
+    cpuSet(was);
     ++fired;
   }
   ctx.now = until;

@@ -20,7 +20,7 @@ export type { PhysicalMemory, RamStats } from './core/physical-memory.js';
 export type { AbortSignalLike, CallProgress, LongCallOptions } from './core/slices.js';
 export type { CoherentBuffer } from './dma/coherent.js';
 export { DmaDevice } from './dma/device.js';
-export type { BusWindow, DeviceOptions } from './dma/device-options.js';
+export type { BusWindow, DeviceOptions, ReservedRegion, ReservedRegionOptions } from './dma/device-options.js';
 export { DmaDomain, type DomainOptions } from './dma/dma-domain.js';
 export type { DmaPool, DmaPoolOptions, PoolBlock } from './dma/dma-pool.js';
 export type { LinkedRange } from './dma/linked-range.js';
@@ -43,6 +43,13 @@ export {
   DMA_MAPPING_ERROR,
   DMA_TO_DEVICE,
 } from './dma/transfer.js';
+export {
+  type FaultHandler,
+  IOMMU_READ,
+  IOMMU_WRITE,
+  UnmanagedDomain,
+  type UnmanagedOptions,
+} from './dma/unmanaged-domain.js';
 export {
   type Attribution,
   FINDING_CHANNEL,
@@ -135,7 +142,7 @@ export type { Bar } from './machine/bar.js';
 export type { VirtualClock } from './machine/clock.js';
 export type { IommuMode, MachineConfig, MachineOptions } from './machine/config.js';
 export type { MachineDeviceOptions } from './machine/devices.js';
-export type { BaseMachine } from './machine/machine.js';
+export type { BaseMachine, SearchCosts } from './machine/machine.js';
 export type { MachineSnapshot } from './machine/snapshot.js';
 export { Machine } from './machine.js';
 export type { Divergence, ReplayOptions, VerifyResult } from './recordings/recording.js';

@@ -4,6 +4,7 @@
 //   device.ts    the record            life.ts   how it is made and freed       state.ts  the machine's list of devices
 //   mapping.ts   directions, attributes and the error value of a mapping
 //   counts.ts    mappings and pages per device      ranges.ts  addresses of a bus that differ from the CPU's
+//   failure.ts   why the last call failed
 
 import { Context } from '../memory/context';
 import { Guarded } from '../memory/lock';
@@ -34,6 +35,9 @@ export class DmaDevice {
   /** BusRange records of a device whose addresses differ from the CPU's (dev->dma_range_map): a block; how many. */
   ranges: usize;
   rangeCount: u32;
+  /** Why the device's last call failed, and how many calls had been counted by then, plus 1 (failure.ts). */
+  reason: u32;
+  failedAt: u32;
   /** Next device of the machine. */
   next: DmaDevice | null;
 }

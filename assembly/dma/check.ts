@@ -14,14 +14,14 @@ export function dmaCheck(ctx: Context): u32 {
     const dev = at;
     const domain = domainOf(dev);
     if ((dev.ops == OPS_IOMMU) != (domain != null && domain.cookie != null)) return dev.id;
-    if (domain != null) ++attached;
+    if (domain != null && domain.cookie != null) ++attached;
   }
   const unit = unitIn(ctx);
   if (unit == null) return attached;
   for (let at = unit.domains; at != null; at = at!.next) {
     const cookie = at.cookie;
     if (cookie != null && cookie.queue != null && flushQueueCheck(cookie.queue!) != 0) return <u32>changetype<usize>(at);
-    attached -= at.attached;
+    if (cookie != null) attached -= at.attached;
   }
   return attached;
 }

@@ -17,10 +17,12 @@ import { SG_MAX_ENTRY, sgFinish, sgReserve } from '../sg/build';
 import { setOneSegment, sgSegmentAddress } from '../sg/segments';
 import { SG_MAPPED, SG_ONE_RUN, SG_OWNS_PAGES, SgTable, sgDestroy } from '../sg/sg-table';
 import { countMapped, countUnmapped } from '../device/counts';
+import { noteFailure } from '../device/failure';
 import { DmaDevice, OPS_IOMMU } from '../device/device';
 import { NO_ADDRESS, dmaToPhys, physToDma } from '../device/ranges';
 import { DMA_ATTR_ALLOC_SINGLE_PAGES, DMA_ATTR_FORCE_CONTIGUOUS } from '../device/mapping';
 import { NO_MASK_ALLOC, NO_MASK_ALLOC_PAGES, refuseNoMask } from './no-mask';
+import { tellSearch } from './search';
 import { cookieOf, dmaDomainOf, protOf, rangeAlloc, rangeFree, refusesAlignment, unmapRange } from './iommu';
 
 /** Order of a 2 MiB leaf: the only larger order that is tried. */
@@ -45,6 +47,12 @@ const GFP_DMA: u32 = 2;
  * @returns the buffer, a table whose first segment is the device's address of it; null with the reason in cpu.reason
  */
 export function dmaAllocCoherent(dev: DmaDevice, length: u32, attrs: u32): SgTable | null {
+  const buffer = alloc(dev, length, attrs);
+  if (buffer == null) noteFailure(dev);
+  return buffer;
+}
+
+function alloc(dev: DmaDevice, length: u32, attrs: u32): SgTable | null {
   const ctx = dev.ctx;
   const pages = <u32>((<u64>length + 0xfff) >> PAGE_SHIFT);
   if (pages == 0) {
@@ -99,7 +107,10 @@ export function dmaMapCoherent(dev: DmaDevice, buffer: SgTable, length: u32, att
   countMapped(dev, buffer.pageCount);
   const ctx = dev.ctx;
   if (ctx.dmaDebug != 0 && (attrs & ALLOC_UNTRACKED) == 0) debugAllocCoherent(dev, phys, length, address, attrs);
-  if (ctx.events != 0) emit(ctx, EVENT_DMA_ALLOC, dev.id, address, phys, length, 0, 0);
+  if (ctx.events != 0) {
+    tellSearch(dev);
+    emit(ctx, EVENT_DMA_ALLOC, dev.id, address, phys, length, 0, 0);
+  }
   return 0;
 }
 

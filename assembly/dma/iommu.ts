@@ -17,6 +17,7 @@ import {
 } from '../kmsg/kmsg';
 import { REASON_DMA_ALIGNMENT, REASON_DMA_NOT_MAPPED, setReason } from '../reason';
 import { DEVICE_TRY_32BIT, DmaDevice } from '../device/device';
+import { noteFailure } from '../device/failure';
 import { DMA_FROM_DEVICE, DMA_MAPPING_ERROR, DMA_TO_DEVICE } from '../device/mapping';
 
 /** Last pfn below 4 GiB. */
@@ -111,13 +112,13 @@ function clearRange(domain: IommuDomain, cookie: DmaCookie, address: u64, size: 
   else deferredAdd(domain.ctx, cookie.iova, start >> 12);
 }
 
-/** Ends the whole mapping that holds an address (intel_unmap of 2015). */
-function unmapFound(domain: IommuDomain, cookie: DmaCookie, address: u64): void {
+/** Ends the whole mapping that holds an address (intel_unmap of 2015). Returns false with the reason if there is none. */
+function unmapFound(domain: IommuDomain, cookie: DmaCookie, address: u64): bool {
   const ctx = domain.ctx;
   if (!iovaFind(cookie.iova, address >> 12)) {
     if (kmsgOnce(ctx, ONCE_UNMATCHED)) kmsg(ctx, KMSG_UNMAP_NOTHING, 0, address, 0, 0, 0, 0, 0);
     setReason(ctx, REASON_DMA_NOT_MAPPED);
-    return;
+    return false;
   }
   const space = cookie.iova;
   const first = space.foundLo;
@@ -128,6 +129,7 @@ function unmapFound(domain: IommuDomain, cookie: DmaCookie, address: u64): void 
     rangeFree(cookie, first, bytes >> 12);
   } else if ((cookie.flags & COOKIE_DEFERRED_LIST) != 0) deferredAdd(ctx, cookie.iova, first);
   else flushQueueAdd(cookie.queue!, first, <u32>(bytes >> 12));
+  return true;
 }
 
 /** What the IOMMU's pages cannot keep of an address (__iommu_dma_map); the kernel of 2015 did not check it. */
@@ -181,10 +183,16 @@ export function unmapPage(dev: DmaDevice, address: u64, size: u64): void {
 export function unmapPageInline(dev: DmaDevice, address: u64, size: u64): void {
   const domain = dmaDomainOf(dev);
   const cookie = cookieOf(domain);
-  if ((cookie.flags & COOKIE_UNMAP_RANGE) != 0) unmapFound(domain, cookie, address);
+  if ((cookie.flags & COOKIE_UNMAP_RANGE) != 0) unmapWhole(dev, address);
   else if (iommuTranslates(domain, address)) clearRange(domain, cookie, address, size);
   else {
     kmsg(dev.ctx, KMSG_UNMAP_NOTHING, dev.id, address, size, 0, 0, 0, 0);
     setReason(dev.ctx, REASON_DMA_NOT_MAPPED);
+    noteFailure(dev, 1);
   }
+}
+
+function unmapWhole(dev: DmaDevice, address: u64): void {
+  const domain = dmaDomainOf(dev);
+  if (!unmapFound(domain, cookieOf(domain), address)) noteFailure(dev, 1);
 }

@@ -14,6 +14,7 @@ import {
 import { EVENT_DMA_MAP_PAGE, EVENT_DMA_UNMAP_PAGE, emit } from '../events/events';
 import { countLinked, countMapped, countUnlinked, countUnmapped } from '../device/counts';
 import { DmaDevice, OPS_IOMMU } from '../device/device';
+import { noteFailure } from '../device/failure';
 import { DMA_MAPPING_ERROR, DMA_NONE } from '../device/mapping';
 import { cookieOf, dmaDomainOf, protOf, rangeAlloc, rangeFree } from './iommu';
 
@@ -26,6 +27,7 @@ function span(address: u64, size: u64): u64 {
 
 function fail(dev: DmaDevice, reason: u32, rc: i32): i32 {
   setReason(dev.ctx, reason);
+  noteFailure(dev);
   return rc;
 }
 
@@ -38,7 +40,10 @@ export function dmaIovaTryAlloc(dev: DmaDevice, phys: u64, size: u64): u64 {
   if (dev.ops != OPS_IOMMU) return fail(dev, REASON_DMA_NO_IOMMU, -1);
   if (size == 0) return fail(dev, REASON_DMA_BAD_SIZE, -1);
   const pfn = rangeAlloc(dev, cookieOf(dmaDomainOf(dev)), span(start, size) >> PAGE_SHIFT, dev.mask);
-  if (pfn == 0) return DMA_MAPPING_ERROR;
+  if (pfn == 0) {
+    noteFailure(dev);
+    return DMA_MAPPING_ERROR;
+  }
   const address = (pfn << PAGE_SHIFT) + start;
   countMapped(dev, 0);
   if (dev.ctx.dmaDebug != 0) debugRangeAlloc(dev, address, size);
@@ -61,7 +66,10 @@ export function dmaIovaLink(dev: DmaDevice, base: u64, offset: u64, phys: u64, s
   if (pad != (phys & PAGE_MASK) || (pad != 0 && offset > 0)) return fail(dev, REASON_DMA_OFFSET_MISMATCH, EIO);
   const bytes = span(address, size);
   const rc = iommuMapUnsynced(dmaDomainOf(dev), address - pad, phys - pad, bytes, protOf(dir));
-  if (rc < 0) return rc;
+  if (rc < 0) {
+    noteFailure(dev);
+    return rc;
+  }
   countLinked(dev, bytes >> PAGE_SHIFT);
   const ctx = dev.ctx;
   if (ctx.dmaDebug != 0) debugLink(dev, base, address, phys, size, dir);

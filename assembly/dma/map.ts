@@ -27,6 +27,7 @@ import { entriesOf } from '../sg/entries';
 import { SEGMENTS_NONE, SG_MAPPED, SgTable } from '../sg/sg-table';
 import { sgSegmentAddress } from '../sg/segments';
 import { countMapped, countUnmapped } from '../device/counts';
+import { noteFailure } from '../device/failure';
 import {
   DEVICE_CHECKED_IOMMU, DEVICE_ERROR_ZERO, DEVICE_NO_MASK, DEVICE_UNTRUSTED, DmaDevice, OPS_IOMMU,
 } from '../device/device';
@@ -37,6 +38,7 @@ import { mapSgIommu, unmapSgIommu } from './iommu-sg';
 import { NO_MASK_RESOURCE, refuseNoMask } from './no-mask';
 import { mapSgChecked, mapUntrusted, unmapUntrusted } from './untrusted';
 import { unmapEach } from './each';
+import { tellSearch } from './search';
 
 // @ts-ignore: decorator
 @inline
@@ -87,6 +89,7 @@ export function dmaMapSingle(dev: DmaDevice, phys: u64, length: u32, dir: u32, a
   if (vmalloc || ctx.dmaDebug != 0) {
     if (debugMapSingle(dev, phys, length, vmalloc)) {
       refuse(dev, REASON_DMA_VMALLOC);
+      noteFailure(dev);
       return deviceErrorAddress(dev);
     }
   }
@@ -97,11 +100,13 @@ export function dmaMapSingle(dev: DmaDevice, phys: u64, length: u32, dir: u32, a
 @inline
 function mapped(dev: DmaDevice, phys: u64, length: u32, dir: u32, attrs: u32, address: u64, type: u32): u64 {
   const ctx = dev.ctx;
-  if (address != DMA_MAPPING_ERROR) {
-    countMapped(dev, pagesOf(phys, length));
-  }
+  if (address != DMA_MAPPING_ERROR) countMapped(dev, pagesOf(phys, length));
+  else noteFailure(dev);
   if (ctx.dmaDebug != 0 && address != DMA_MAPPING_ERROR) debugMapPage(dev, phys, length, dir, address, attrs, type);
-  if (ctx.events != 0) emit(ctx, EVENT_DMA_MAP_PAGE, dev.id, address, phys, length, dir, attrs);
+  if (ctx.events != 0) {
+    tellSearch(dev);
+    emit(ctx, EVENT_DMA_MAP_PAGE, dev.id, address, phys, length, dir, attrs);
+  }
   return address != DMA_MAPPING_ERROR ? address : deviceErrorAddress(dev);
 }
 
@@ -170,10 +175,11 @@ export function dmaMapSg(dev: DmaDevice, sgt: SgTable, dir: u32, attrs: u32): i3
   if (rc > 0) {
     sgt.flags |= SG_MAPPED;
     countMapped(dev, sgPages(sgt));
-  }
+  } else noteFailure(dev);
   const ctx = dev.ctx;
   if (ctx.dmaDebug != 0 && rc > 0) debugMapSg(dev, sgt, entriesOf(sgt), <u32>rc, dir, attrs);
   if (ctx.events != 0) {
+    tellSearch(dev);
     const first = rc > 0 ? sgSegmentAddress(sgt, 0) : DMA_MAPPING_ERROR;
     emit(ctx, EVENT_DMA_MAP_SG, dev.id, first, addressOf(sgt), sgt.bytes, dir, <u32>rc);
   }

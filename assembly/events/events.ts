@@ -23,6 +23,7 @@ export const EVENT_FINDING: u32 = 12; // a address, b size, d check identifier
 export const EVENT_BOUNCE: u32 = 13; // a slot address, b physical address, c length, d direction, e 1 in, 0 out
 /** The host's own: what a driver does. a address, c length, d which (src/events/events.ts). */
 export const EVENT_DRIVER: u32 = 14;
+export const EVENT_SEARCH: u32 = 15; // a nodes of the IOVA tree, b slots of the bounce pool, that the kernel's search visits
 
 // @ts-ignore: decorator
 @unmanaged

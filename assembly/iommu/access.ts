@@ -59,6 +59,25 @@ export function detachDevice(device: DmaDevice): void {
   iotlbFlushDomain(domain);
 }
 
+/**
+ * Lets another domain translate for a device, or its own again. Its DMA API keeps using its own (iommu_attach_device of a domain
+ * that a driver fills by hand, while the group's default domain stays what it is).
+ * @param from the domain that translates now, if it is not the device's own
+ * @param to null for the device's own
+ */
+export function deviceRedirect(device: DmaDevice, from: IommuDomain | null, to: IommuDomain | null): i32 {
+  const unit = unitIn(device.ctx)!;
+  const own = domainOf(device);
+  formats().detach(unit, device);
+  // The entry's page is there, so this does not fail.
+  const rc = formats().attach(unit, device, to == null ? own : to);
+  if (from != null) --from.attached;
+  if (to != null) ++to.attached;
+  const left: IommuDomain | null = from == null ? own : from;
+  if (left != null) iotlbFlushDomain(left);
+  return rc;
+}
+
 /** What a device reaches at an address of its bus: memory through its windows, else what is not RAM. */
 function onBus(device: DmaDevice, address: u64): u64 {
   const phys = dmaToPhys(device, address);

@@ -4,7 +4,7 @@
 // has the range by then.
 
 import { blockAlloc, blockOrder } from '../memory/block';
-import { TIMER_DEFERRED_LIST, timerAdd } from '../memory/clock';
+import { TIMER_DEFERRED_LIST, timerAdd, timerAfter } from '../memory/clock';
 import { Context } from '../memory/context';
 import { lock, unlock } from '../memory/lock';
 import { IovaDomain } from '../iova/iova-domain';
@@ -66,7 +66,7 @@ export function deferredAdd(ctx: Context, space: IovaDomain, pfn: u64): void {
   range.space = space;
   ++list.count;
   if (list.timerOn == 0) {
-    list.timerOn = <u32>timerAdd(ctx, TIMER_DEFERRED_LIST, addressOf(list), ctx.now + TIMEOUT);
+    list.timerOn = <u32>timerAdd(ctx, TIMER_DEFERRED_LIST, addressOf(list), timerAfter(ctx, TIMEOUT));
     if (list.timerOn == 0) flushList(ctx, list);
   }
   unlock(list);

@@ -9,7 +9,7 @@
 // the first waiting range arms.
 
 import { blockAlloc, blockFree, blockOrder } from '../memory/block';
-import { TIMER_FLUSH_QUEUE, timerAdd, timerCancel } from '../memory/clock';
+import { TIMER_FLUSH_QUEUE, timerAdd, timerAfter, timerCancel } from '../memory/clock';
 import { Context } from '../memory/context';
 import { currentCpu } from '../memory/cpu';
 import { lock, unlock } from '../memory/lock';
@@ -145,7 +145,7 @@ function armTimer(queue: FlushQueue): void {
   const ctx = queue.ctx;
   lock(queue);
   let armed = queue.timerOn != 0;
-  if (!armed) armed = timerAdd(ctx, TIMER_FLUSH_QUEUE, addressOf(queue), ctx.now + queue.timeout);
+  if (!armed) armed = timerAdd(ctx, TIMER_FLUSH_QUEUE, addressOf(queue), timerAfter(ctx, queue.timeout));
   queue.timerOn = <u32>armed;
   unlock(queue);
   // Without memory for a timer it flushes at once.

@@ -30,6 +30,7 @@ import { allocOneNode, allocTwoNodes, forget, NO_MEMORY, NO_PLACE, roundupPow2 }
 import { ANCHOR, hiOf, loOf } from './node';
 import { reasonFor } from './query';
 import { RCACHE_CLASSES, orderOf, rcacheCreate, rcacheDestroy, rcacheFlush, rcacheGet, rcacheInsert } from './rcache';
+import { placeCounted } from './search-cost';
 import { Span, spanAt, spanInline } from './span';
 import { pathIndex } from './path';
 import { extendAt, insertAt, locate, removeAt, roomAt } from './tree';
@@ -101,6 +102,7 @@ function noMemory(domain: IovaDomain): u64 {
 @inline
 function place(domain: IovaDomain, size: u64, limit: u64, aligned: bool): u64 {
   if (aligned && (domain.rules & RULE_ROUND) != 0) size = roundupPow2(size);
+  if (domain.ctx.searchCost != 0) return placeCounted(domain, size, limit, aligned);
   return (domain.rules & RULE_TWO_NODES) != 0
     ? allocTwoNodes(domain, size, limit, aligned)
     : allocOneNode(domain, size, limit, aligned);

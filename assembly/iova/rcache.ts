@@ -9,7 +9,7 @@
 // In the threads build a CPU uses its own magazines without a lock; depots and tree are under the domain's lock. Where Linux empties
 // the magazines of all CPUs, that build empties those of the present CPU and the depots.
 
-import { timerAdd, timerCancel, TIMER_IOVA_DEPOT } from '../memory/clock';
+import { timerAdd, timerAfter, timerCancel, TIMER_IOVA_DEPOT } from '../memory/clock';
 import { currentCpu } from '../memory/cpu';
 import { lock, unlock } from '../memory/lock';
 import { blockAllocZeroed, blockFree, blockOrder } from '../memory/block';
@@ -147,7 +147,7 @@ function depotPush(domain: IovaDomain, depot: Depot, magazine: Magazine): void {
 function arm(domain: IovaDomain, depot: Depot): void {
   const ctx = domain.ctx;
   // Without memory for the timer the depot just stays as it is until the next magazine comes.
-  depot.armed = timerAdd(ctx, TIMER_IOVA_DEPOT, changetype<usize>(depot), ctx.now + DEPOT_DELAY) ? 1 : 0;
+  depot.armed = timerAdd(ctx, TIMER_IOVA_DEPOT, changetype<usize>(depot), timerAfter(ctx, DEPOT_DELAY)) ? 1 : 0;
 }
 
 /**

@@ -3,6 +3,7 @@
 // clock past its time; the dispatch from kind to subsystem is machine.ts, which lies above this room.
 
 import { Context, Timer, TimerLink } from './context';
+import { currentCpu } from './cpu';
 import { guardAt, lock, unlock } from './lock';
 import { fieldOf } from './record';
 import { slabAlloc, slabCacheAt, slabFree } from './slab';
@@ -10,6 +11,12 @@ import { slabAlloc, slabCacheAt, slabFree } from './slab';
 export const TIMER_FLUSH_QUEUE: u32 = 1; // arg: flush queue
 export const TIMER_IOVA_DEPOT: u32 = 2; // arg: the depot of a size class (iova/rcache.ts)
 export const TIMER_DEFERRED_LIST: u32 = 3; // arg: the list of 2015's lazy unmaps
+
+/** When a timer fires that is set for so many nanoseconds from now: at that time, or on a tick (jiffies, timer wheel). */
+export function timerAfter(ctx: Context, delay: u64): u64 {
+  const tick = ctx.tick;
+  return tick == 0 ? ctx.now + delay : (ctx.now / tick + (delay + tick - 1) / tick + ctx.tickLate) * tick;
+}
 
 /**
  * Queues a timer. Timers of the same instant fire in the order in which they were queued.
@@ -37,6 +44,7 @@ function queue(ctx: Context, kind: u32, arg: usize, due: u64): bool {
   timer.kind = kind;
   timer.arg = arg;
   timer.due = due;
+  timer.cpu = currentCpu();
   let link = firstLink(ctx);
   for (let other = link.next; other != null; other = link.next) {
     if (other.due > due) break;
@@ -80,6 +88,10 @@ export function timerKind(timer: Timer): u32 {
 
 export function timerArg(timer: Timer): usize {
   return timer.arg;
+}
+
+export function timerCpu(timer: Timer): u32 {
+  return timer.cpu;
 }
 
 /** Takes the first timer, which timerDue gave, off the list and moves the clock to its time. */

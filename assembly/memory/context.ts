@@ -83,6 +83,11 @@ export class Context {
   dmaDebug: usize;
   /** C drivers (driver/state.ts); 0 while the machine has none. */
   driver: usize;
+  /** search-cost.ts; 0 while nothing is counted. */
+  searchCost: usize;
+  /** Nanoseconds of a tick (1 / HZ), 0 for timers that fire at their time; ticks that a timer is late by (clock.ts). */
+  tick: u64;
+  tickLate: u32;
 }
 
 /** A cache of records of one size (slab.ts). */
@@ -130,6 +135,8 @@ export class Timer extends TimerLink {
   /** The record that it is for, by kind. */
   arg: usize;
   due: u64;
+  /** The CPU that queued it. */
+  cpu: u32;
 }
 
 export const FREE_BLOCKS_OFFSET: usize = offsetof<Context>('freeBlocks0');

@@ -19,6 +19,7 @@ import { DEVICE_BOUNCED, DmaDevice, OPS_DIRECT } from '../device/device';
 import {
   DMA_ATTR_NO_WARN, DMA_ATTR_SKIP_CPU_SYNC, DMA_FROM_DEVICE, DMA_MAPPING_ERROR, DMA_TO_DEVICE,
 } from '../device/mapping';
+import { noteFailure } from '../device/failure';
 import { NO_ADDRESS, physToDma } from '../device/ranges';
 import { EEXIST, EINVAL, ENOMEM } from '../errno';
 import { BLOCK_SHIFT, blockAlloc, blockAllocZeroed, blockFree, blockOrder } from '../memory/block';
@@ -27,6 +28,7 @@ import { currentCpu } from '../memory/cpu';
 import { shouldFail } from '../memory/fault';
 import { lock, unlock } from '../memory/lock';
 import { fieldOf } from '../memory/record';
+import { noteSlots } from '../memory/search-cost';
 import { physCopy } from '../ram/contents';
 import { rangeAllocLow, rangeReserve } from '../ram/range';
 import {
@@ -208,6 +210,7 @@ function findSlots(pool: Swiotlb, dev: DmaDevice, phys: u64, size: u32, align: u
     const area = areaOf(pool, index);
     lock(area);
     let slot = NO_SLOT;
+    const from = area.index;
     if (slots <= pool.areaSlots - area.used) {
       slot = searchArea(pool, index, slots, slotMask | keep, <u32>phys & keep, max(slotMask, keep), dev.segmentBoundary);
       if (slot != NO_SLOT) {
@@ -222,9 +225,17 @@ function findSlots(pool: Swiotlb, dev: DmaDevice, phys: u64, size: u32, align: u
       }
     }
     unlock(area);
+    if (pool.ctx.searchCost != 0) countSlots(pool, index, from, slot, slots);
     if (slot != NO_SLOT) return slot;
   }
   return NO_SLOT;
+}
+
+/** Slots that a search of an area has gone over: from its index to those that it took, or all. */
+function countSlots(pool: Swiotlb, area: u32, from: u32, slot: u32, slots: u32): void {
+  const total = pool.areaSlots;
+  const at = slot - area * total;
+  noteSlots(pool.ctx, slot == NO_SLOT ? total : (at >= from ? at - from : at + total - from) + slots);
 }
 
 // Frees all slots of the mapping that begins at a slot.
@@ -284,6 +295,7 @@ export function swiotlbUnmap(dev: DmaDevice, address: u64, length: u32, dir: u32
   const slot = mappingAt(pool, address);
   if (slot == NO_SLOT) {
     setReason(ctx, REASON_SWIOTLB_NOT_MAPPED);
+    noteFailure(dev, 1);
     return false;
   }
   let copied = true;
@@ -309,6 +321,7 @@ export function swiotlbSync(dev: DmaDevice, address: u64, length: u32, dir: u32,
   const slot = mappingAt(poolOf(ctx), address);
   if (slot == NO_SLOT) {
     setReason(ctx, REASON_SWIOTLB_NOT_MAPPED);
+    noteFailure(dev);
     return false;
   }
   if (dir == (forDevice ? DMA_FROM_DEVICE : DMA_TO_DEVICE)) return true;

@@ -1,10 +1,25 @@
-import { checkBoolean, checkOptions, checkString, readList } from '../core/arguments.js';
+import { checkBoolean, checkOptions, checkString, frozen, oneOf, readList } from '../core/arguments.js';
 import { checkInteger, outOfRange } from '../core/errors.js';
-import { MAX_RANGES, PAGE_SIZE } from '../core/generated/constants.js';
+import { MAX_RANGES, PAGE_SIZE, PROT_READ, PROT_WRITE } from '../core/generated/constants.js';
 import type { DmaDomain } from './dma-domain.js';
 import { PHYSICAL_LIMIT } from './transfer.js';
 
 /** What a device can be made with: its name, its addresses and the limits of what it maps. */
+
+/** A range of addresses that a domain keeps for a device, as options give it. */
+export interface ReservedRegionOptions {
+  /** First address. */
+  start: number;
+  /** Bytes. */
+  length: number;
+  /** `direct`: mapped to itself; `reserved`: just kept free. Default `direct`. */
+  type?: 'direct' | 'reserved';
+  /** IOMMU_READ, IOMMU_WRITE, OR-ed, of a direct one. Default both. */
+  prot?: number;
+}
+
+/** The same, with everything given. */
+export type ReservedRegion = Readonly<Required<ReservedRegionOptions>>;
 
 /** A window of a bus: `size` bytes at `cpu` are at `bus` for the device (struct bus_dma_region). */
 export interface BusWindow {
@@ -37,6 +52,11 @@ export interface DeviceOptions {
    * exist for the other side. Addresses and sizes are multiples of 4 KiB. Of no effect behind an IOMMU. Default none.
    */
   ranges?: readonly BusWindow[];
+  /**
+   * Ranges of IOVA that firmware says something about (iommu_get_resv_regions, RMRR): never handed out in its domain; `direct` ones
+   * lead to the same physical addresses from the start. Multiples of 4 KiB. Default none.
+   */
+  reservedRegions?: readonly ReservedRegionOptions[];
   /** A device with more than 32 bits does not try below 4 GiB first (iommu.forcedac=1). Default false. */
   forcedac?: boolean;
   /** Its accesses snoop the CPU's caches (dev_is_dma_coherent). Default true. */
@@ -70,6 +90,7 @@ export const DEVICE_OPTION_NAMES: readonly (keyof DeviceOptions)[] = [
   'coherentMaskBits',
   'busLimitBits',
   'ranges',
+  'reservedRegions',
   'forcedac',
   'coherent',
   'untrusted',
@@ -80,8 +101,9 @@ export const DEVICE_OPTION_NAMES: readonly (keyof DeviceOptions)[] = [
   'domain',
 ];
 /** The options of a device, all of them given. */
-export type DeviceConfig = Required<Omit<DeviceOptions, 'driver' | 'domain'>> &
-  Pick<DeviceOptions, 'driver' | 'domain'>;
+export type DeviceConfig = Required<Omit<DeviceOptions, 'driver' | 'domain' | 'reservedRegions'>> & {
+  reservedRegions: readonly ReservedRegion[];
+} & Pick<DeviceOptions, 'driver' | 'domain'>;
 
 /** @throws TypeErrors and RangeErrors naming the option at fault; the domain is looked at by the device */
 export function deviceConfig(given: DeviceOptions): DeviceConfig {
@@ -96,6 +118,12 @@ export function deviceConfig(given: DeviceOptions): DeviceConfig {
     coherentMaskBits: checkMaskBits('coherentMaskBits', options.coherentMaskBits ?? maskBits),
     busLimitBits: checkMaskBits('busLimitBits', options.busLimitBits ?? 0),
     ranges: readList('ranges', options.ranges ?? [], [0, MAX_RANGES], readWindow),
+    reservedRegions: readList(
+      'reservedRegions',
+      options.reservedRegions ?? [],
+      [0, 256],
+      readRegion,
+    ) as ReservedRegion[],
     forcedac: checkBoolean('forcedac', options.forcedac, false),
     coherent: checkBoolean('coherent', options.coherent, true),
     untrusted: checkBoolean('untrusted', options.untrusted, false),
@@ -112,6 +140,19 @@ export function deviceConfig(given: DeviceOptions): DeviceConfig {
 /** 0, or 12 to 64. */
 function checkMaskBits(name: string, bits: number): number {
   return bits === 0 ? 0 : checkInteger(name, bits, 12, 64);
+}
+
+function readRegion(region: ReservedRegionOptions): ReservedRegion {
+  const given = checkOptions('reservedRegions', region, ['start', 'length', 'type', 'prot']);
+  const { start, length } = given;
+  checkInteger('reservedRegions.start', start, 0, PHYSICAL_LIMIT - PAGE_SIZE);
+  checkInteger('reservedRegions.length', length, PAGE_SIZE, PHYSICAL_LIMIT - start);
+  for (const value of [start, length]) {
+    if (value % PAGE_SIZE !== 0) throw outOfRange('reservedRegions', 'multiples of 4096', value);
+  }
+  const type = oneOf('reservedRegions.type', given.type ?? 'direct', ['direct', 'reserved']);
+  const prot = checkInteger('reservedRegions.prot', given.prot ?? PROT_READ | PROT_WRITE, 1, PROT_READ | PROT_WRITE);
+  return frozen({ start, length, type, prot });
 }
 
 function readWindow(window: BusWindow): BusWindow {

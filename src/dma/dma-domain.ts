@@ -25,6 +25,7 @@ import {
 } from '../iova/allocators.js';
 import { type IovaStats, iovaStats } from '../iova/iova-domain.js';
 import type { DmaDevice } from './device.js';
+import type { ReservedRegion } from './device-options.js';
 import type { DmaHost } from './sg-table.js';
 import { StreamingDevice } from './streaming-device.js';
 
@@ -316,6 +317,28 @@ export class DmaDomain {
     if (this.host.core.exports.domainDestroy(this.#enter('iommu_domain_free')) === 0) return false;
     this.#life.end();
     return true;
+  }
+}
+
+/**
+ * @internal Keeps a device's regions out of the allocator; those of type `direct` lead to themselves, where nothing is mapped yet
+ * (iommu_create_device_direct_mappings).
+ */
+export function reserveRegions(domain: DmaDomain, regions: readonly ReservedRegion[]): void {
+  const { exports } = domain.host.core;
+  const call = 'iommu_create_device_direct_mappings';
+  for (const { start, length, type, prot } of regions) {
+    domain.reserve(start / PAGE_SIZE, (start + length) / PAGE_SIZE - 1);
+    if (type !== 'direct') continue;
+    for (let at = start; at < start + length; at += PAGE_SIZE) {
+      if (exports.domainMapped(domain.handle, at)) continue;
+      let size = PAGE_SIZE;
+      while (at + size < start + length && !exports.domainMapped(domain.handle, at + size)) size += PAGE_SIZE;
+      if (exports.domainMap(domain.handle, at, at, size, prot) < 0) {
+        throw new GemDmaError('ENOMEM', call, `0x${at.toString(16)}+${size} cannot be mapped to itself`);
+      }
+      at += size - PAGE_SIZE;
+    }
   }
 }
 

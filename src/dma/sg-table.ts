@@ -23,6 +23,7 @@ import { checkMaker, LIBRARY, Life, notMade } from '../core/life.js';
 import type { PhysicalMemory } from '../core/physical-memory.js';
 import { pfnOf, readPfns, writePfns, writeRuns } from '../core/sg-vectors.js';
 import type { DmaDebug } from '../dma-debug/dma-debug.js';
+import type { DmaDevice } from './device.js';
 
 /**
  * Scatter-gather tables: the list of pages that one dma_map_sg call maps, and after that call the list of segments under
@@ -64,6 +65,10 @@ export interface DmaHost extends CoreHost {
   };
   /** RAM as its CPUs see it. */
   readonly ram?: PhysicalMemory;
+  /** Devices that are there. */
+  readonly devices?: readonly DmaDevice[];
+  /** Takes the last fault out of the kernel's log: a handler has dealt with it. */
+  forgetFault?(): void;
 }
 
 /** One entry of a table: `length` bytes from `offset` on in page `pfn`; lengths past the page go on in its neighbours. */

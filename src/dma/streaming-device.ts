@@ -32,10 +32,11 @@ import { Life, notMade } from '../core/life.js';
 import { reasonName } from '../core/reasons.js';
 import type { DmaDebug } from '../dma-debug/dma-debug.js';
 import type { DmaDevice } from './device.js';
-import { type DeviceOptions, deviceConfig } from './device-options.js';
-import { DmaDomain } from './dma-domain.js';
+import { type DeviceOptions, deviceConfig, type ReservedRegion } from './device-options.js';
+import { DmaDomain, reserveRegions } from './dma-domain.js';
 import { type DmaHost, ScatterTable } from './sg-table.js';
 import { type Direction, PHYSICAL_LIMIT } from './transfer.js';
+import type { UnmanagedDomain } from './unmanaged-domain.js';
 
 /**
  * The streaming half of a device's DMA API, and the device's life. The other half, which is called less often, is in device.ts.
@@ -68,6 +69,8 @@ export class StreamingDevice {
   protected readonly dmaDebug: DmaDebug | null;
   private readonly gone: (() => void) | undefined;
   private attached: DmaDomain | 'passthrough' | undefined;
+  /** The domain filled by hand that translates in place of its own. */
+  private byHand: UnmanagedDomain | null = null;
   private driven = false;
   /** Calls that are in the middle of mapping for it. */
   private holders = 0;
@@ -75,6 +78,7 @@ export class StreamingDevice {
   protected streamingBits = 0;
   protected coherentBits = 0;
   private readonly busLimitBits: number;
+  private readonly regions: readonly ReservedRegion[];
 
   /** @internal The machine is disposed: see Core.release. */
   forgetCore(): void {
@@ -108,6 +112,7 @@ export class StreamingDevice {
     );
     this.#life = new Life(timeline, 'device');
     this.busLimitBits = config.busLimitBits;
+    this.regions = config.reservedRegions;
     exports.deviceSetSegments(this.#record, config.maxSegment, config.segmentBoundaryBits, config.minAlignMask);
     const flags = (config.forceBounce ? DEVICE_FORCE_BOUNCE : 0) | (config.untrusted ? DEVICE_UNTRUSTED : 0);
     exports.deviceSetFlags(this.#record, flags, 0);
@@ -185,6 +190,16 @@ export class StreamingDevice {
     return device.#life;
   }
 
+  /** @internal */
+  get unmanaged(): UnmanagedDomain | null {
+    return this.byHand;
+  }
+
+  /** @internal */
+  setUnmanaged(domain: UnmanagedDomain | null): void {
+    this.byHand = domain;
+  }
+
   /** @internal A driver has taken the device, or let it go. */
   setDriven(driven: boolean): void {
     this.driven = driven;
@@ -223,12 +238,22 @@ export class StreamingDevice {
     }
     if (rc < 0) throw this.failure(call, rc, 'anything: it cannot be attached');
     this.attached = domain;
+    if (domain !== 'passthrough') reserveRegions(domain, this.regions);
   }
 
-  /** Takes the device out of its domain. */
+  /** Ranges of addresses that its domains keep for it (iommu_get_resv_regions). */
+  get reservedRegions(): readonly ReservedRegion[] {
+    this.enter('iommu_get_resv_regions');
+    return this.regions;
+  }
+
+  /** Takes the device out of its domain. EBUSY while a domain that is filled by hand translates for it. */
   detach(): void {
     const record = this.enter('iommu_detach_device');
     if (this.attached === undefined) return;
+    if (this.byHand !== null) {
+      throw new GemDmaError('EBUSY', 'iommu_detach_device', `device ${this.id} is attached to another domain by hand`);
+    }
     this.core.detachDevice(record);
     this.attached = undefined;
   }
@@ -262,10 +287,9 @@ export class StreamingDevice {
     return true;
   }
 
-  /** The cause of the last call that failed, as a stable identifier. */
+  /** The cause of the device's last call, as a stable identifier, if that has failed; undefined after one that has not. */
   get reason(): string | undefined {
-    this.enter('device');
-    return reasonName(this.core.lastReason(this.host.context));
+    return reasonName(this.core.deviceReason(this.enter('device')));
   }
 
   /**
@@ -496,6 +520,7 @@ export class StreamingDevice {
     calls.run(() => {
       this.releaseManaged();
       this.dmaDebug?.removeDevice(this);
+      this.byHand?.leave(this as unknown as DmaDevice);
       if (this.attached !== undefined) this.core.detachDevice(this.#record);
       this.core.deviceDestroy(this.#record);
       this.#life.end();
@@ -519,7 +544,7 @@ export class StreamingDevice {
 
   /** @internal The error of a call that returned a negative errno; `what` is what it was to map. */
   failure(syscall: string, rc: number, what: string): GemDmaError {
-    const { reason } = this;
+    const reason = reasonName(this.core.lastReason(this.host.context));
     const code = errnoName(rc) in ERRNO ? (errnoName(rc) as ErrnoName) : 'EINVAL';
     return new GemDmaError(code, syscall, `device ${this.id} cannot map ${what}${reason ? `: ${reason}` : ''}`, {
       reason,

@@ -61,6 +61,13 @@ export class KernelLog {
     this.keep({ id, time, cpu, device, kernel: true, printed: true, text: [`${driver} ${device}: ${text}`] });
   }
 
+  /** Takes the last fault out again: a handler has dealt with it. @internal */
+  forgetFault(): void {
+    this.collect();
+    const at = this.kept.findLastIndex(({ id }) => id === 'FAULT');
+    if (at >= 0) this.kept.splice(at, 1);
+  }
+
   private keep(message: KernelMessage): void {
     this.kept.push(message);
     dmesgChannel.publish(message);

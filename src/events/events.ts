@@ -16,6 +16,7 @@ import {
   EVENT_FINDING,
   EVENT_IOMMU_MAP,
   EVENT_IOMMU_UNMAP,
+  EVENT_SEARCH,
   EVENT_STALE_ACCESS,
 } from '../core/generated/constants.js';
 import type { ContextHandle } from '../core/generated/exports.js';
@@ -159,6 +160,16 @@ export interface EventFields {
     /** Bytes. */
     length: number;
   };
+  /**
+   * How far the kernel's searches have walked in the call of the next event; only while `machine.countSearches()` counts. No
+   * tracepoint of a kernel.
+   */
+  search_cost: {
+    /** Nodes of the IOVA tree. */
+    nodes: number;
+    /** Slots of the bounce pool. */
+    slots: number;
+  };
   /** Bytes were copied between a buffer and its slot. */
   swiotlb_bounced: {
     /** DMA address of the slot. */
@@ -262,6 +273,7 @@ const READERS: Readonly<Record<number, Reader>> = {
   [EVENT_FAULT]: reader('dmar_fault', ({ a, d, e }) => ({ address: a, reason: d, write: e !== 0 })),
   [EVENT_STALE_ACCESS]: reader('stale_access', ({ a, b, e }) => ({ address: a, age: b, write: e !== 0 })),
   [EVENT_FINDING]: reader('dma_debug', ({ a, b, d }) => ({ check: checkOf(d).id, address: a, length: b })),
+  [EVENT_SEARCH]: reader('search_cost', ({ a, b }) => ({ nodes: a, slots: b })),
   [EVENT_BOUNCE]: reader('swiotlb_bounced', ({ a, b, c, e }) => ({
     address: a,
     physical: b,

@@ -48,6 +48,7 @@ export const amdv1 = {
   options: {},
   unitOptions: ['npCache'],
   domainFlags: () => 0,
+  asksFaultHandler: true,
   faultMessage: () => 'IO_PAGE_FAULT',
   words: { 2024: TODAY },
   address(level, raw) {

@@ -60,6 +60,8 @@ export interface IommuFormat {
   readonly unitOptions: readonly (keyof UnitOptions)[];
   /** DOMAIN_* flags of the core for a domain with these options; `exact`: unmapping clears just the range given. */
   domainFlags(options: Readonly<FormatOptions>, exact: boolean): number;
+  /** Linux's driver asks a domain's fault handler before it prints (report_iommu_fault). */
+  readonly asksFaultHandler: boolean;
   /** What Linux prints for a fault's reason. */
   faultMessage(reason: number): string;
   /** What kernels say; an era without words of its own has today's. */

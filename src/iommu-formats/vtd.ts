@@ -60,6 +60,7 @@ export const vtd = {
   unitOptions: ['npCache'],
   domainFlags: ({ writeImpliesRead }, exact) =>
     (writeImpliesRead ? DOMAIN_WRITE_IMPLIES_READ : 0) | (exact ? DOMAIN_UNMAP_EXACT : 0),
+  asksFaultHandler: false,
   faultMessage: (reason) => REASONS[reason] ?? `reason 0x${reason.toString(16)}`,
   words: { 2015: IN_2015, 2024: TODAY },
   address: (_level, raw) => raw & ADDRESS,

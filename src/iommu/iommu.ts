@@ -18,6 +18,7 @@ import { DmaDevice } from '../dma/device.js';
 import { DmaDomain } from '../dma/dma-domain.js';
 import type { BusRegion, DmaHost } from '../dma/sg-table.js';
 import { DMA_MAPPING_ERROR } from '../dma/transfer.js';
+import { groupOf, UnmanagedDomain } from '../dma/unmanaged-domain.js';
 import type { AlreadySet, IommuFault } from '../iommu-formats/fault.js';
 import type { IommuFormat } from '../iommu-formats/format.js';
 import { formatOf, type IommuFormatName } from '../iommu-formats/index.js';
@@ -224,13 +225,14 @@ export class Iommu {
     return formatOf(core.exports.iommuFormat(context));
   }
 
-  #tables(domain: DmaDomain): IommuDomainHandle {
+  #tables(domain: DmaDomain | UnmanagedDomain): IommuDomainHandle {
+    if (UnmanagedDomain.is(domain)) return UnmanagedDomain.recordIn(this.#host, domain, 'iommu');
     DmaDomain.check(domain, this.#host.core.timeline, 'iommu');
     return domain.handle;
   }
 
   /** Every entry of a domain's tables, depth first. */
-  tables(domain: DmaDomain): TableEntry[] {
+  tables(domain: DmaDomain | UnmanagedDomain): TableEntry[] {
     return readTables(this.#host.core, this.#host.context, this.#tables(domain));
   }
 
@@ -238,7 +240,7 @@ export class Iommu {
    * What maps `size` bytes from `iova` on: runs of leaves, and of holes (level 0).
    * @throws RangeError for a range beyond 2^53; GemDmaError for a domain of another machine
    */
-  leaves(domain: DmaDomain, iova: number, size: number): TableEntry[] {
+  leaves(domain: DmaDomain | UnmanagedDomain, iova: number, size: number): TableEntry[] {
     const tables = this.#tables(domain);
     checkInteger('iova', iova, 0, MAX_ADDRESS);
     checkInteger('size', size, 1, MAX_ADDRESS + 1 - iova);
@@ -250,15 +252,21 @@ export class Iommu {
    * Where an IOVA leads, as a CPU asks (iommu_iova_to_phys); null where nothing is mapped.
    * @throws RangeError beyond 2^53; GemDmaError for a domain of another machine
    */
-  iovaToPhys(domain: DmaDomain, iova: number): number | null {
+  iovaToPhys(domain: DmaDomain | UnmanagedDomain, iova: number): number | null {
     const tables = this.#tables(domain);
     checkInteger('iova', iova, 0, MAX_ADDRESS);
     const { domainIovaToPhys, domainMapped } = this.#host.core.exports;
     return domainMapped(tables, iova) ? domainIovaToPhys(tables, iova) : null;
   }
 
+  /** The devices that an IOMMU serves as one (struct iommu_group): those that share a domain, the device among them. */
+  group(device: DmaDevice): readonly DmaDevice[] {
+    DmaDevice.recordIn(this.#host, device, 'iommu_group_get');
+    return groupOf(this.#host, device);
+  }
+
   /** A domain's tables as text, one entry or run a line. */
-  dump(domain: DmaDomain): string {
+  dump(domain: DmaDomain | UnmanagedDomain): string {
     const { domainId, domainLevels, domainTablePages } = this.#host.core.tools;
     const tables = this.#tables(domain);
     return dumpTables(this.#format(), this.tables(domain), {
@@ -280,6 +288,7 @@ export function deviceRead(host: DmaHost, device: DmaDevice, address: number, le
   const far = busPart(host, record, device, address, length, false);
   if (far !== null) return far.region.read(far.offset, length);
   const bytes = deviceReadBytes(host.core, host.context, record, address, length);
+  if (bytes === null) askHandler(host, device, address, false);
   if (bytes === null) throw accessError(host, device, 'EFAULT', `read ${length} bytes at ${at(address)}`);
   return bytes;
 }
@@ -299,6 +308,7 @@ export function deviceWrite(host: DmaHost, device: DmaDevice, address: number, b
   }
   const rc = deviceWriteBytes(host.core, host.context, record, address, bytes);
   if (rc === 0) return;
+  askHandler(host, device, address, true);
   throw accessError(host, device, rc === ENOMEM ? 'ENOMEM' : 'EFAULT', `write ${bytes.length} bytes at ${at(address)}`);
 }
 
@@ -331,6 +341,14 @@ function busPart(
 
 function at(address: number): string {
   return address === DMA_MAPPING_ERROR ? 'DMA_MAPPING_ERROR' : `0x${address.toString(16)}`;
+}
+
+/** A fault, before anybody is told of it: AMD's driver asks the domain's handler whether to print it (amd_iommu_report_page_fault). */
+function askHandler(host: DmaHost, device: DmaDevice, address: number, write: boolean): void {
+  const { core, context } = host;
+  if (device.unmanaged === null || reasonName(core.exports.lastReason(context)) !== 'IOMMU_FAULT') return;
+  if (!formatOf(core.exports.iommuFormat(context)).asksFaultHandler) return;
+  if (device.unmanaged.report(device, address, write)) host.forgetFault?.();
 }
 
 function accessError(host: DmaHost, device: DmaDevice, code: 'EFAULT' | 'ENOMEM', what: string): GemDmaError {

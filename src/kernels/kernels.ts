@@ -37,6 +37,8 @@ export interface KernelProperties {
   writeImpliesRead: boolean;
   /** Devices have a min_align_mask, which an IOMMU whose pages cannot keep it refuses to serve. */
   minAlignMask: boolean;
+  /** Timers sit in a wheel that fires one tick late (since 4.8). */
+  timerWheel: boolean;
   /** x86 checks masks itself: 24 bits at least, whatever translates, and the mask required is that of RAM. */
   checksMasks: boolean;
   /** What a failed single mapping returns is 0, not all ones (DMA_ERROR_CODE of x86). */
@@ -88,6 +90,7 @@ const ROWS = {
     deferredList: true,
     writeImpliesRead: false,
     minAlignMask: false,
+    timerWheel: false,
     checksMasks: true,
     mappingErrorZero: true,
     swiotlb: 'index',
@@ -122,6 +125,7 @@ const ROWS = {
     deferredList: false,
     writeImpliesRead: true,
     minAlignMask: true,
+    timerWheel: true,
     checksMasks: false,
     mappingErrorZero: false,
     swiotlb: 'areas',

@@ -34,6 +34,11 @@ export interface MachineOptions {
       };
   /** The kernel whose DMA stack is emulated. Default `linux-6.12`. */
   kernel?: KernelName;
+  /**
+   * Ticks per second (CONFIG_HZ): 100, 250 or 1000. The kernel's timers then fire on ticks, as its own do: the flush queue's 10 ms are 12 to
+   * 16 with 250; and run on the CPU that set them. Default 0: at their time, on the CPU that is set.
+   */
+  hz?: number;
   /** The IOMMU: a mode, or mode and details. Default strict; levels as the format has them, VT-d four, AMD three. */
   iommu?:
     | IommuMode
@@ -104,6 +109,8 @@ export interface MachineConfig {
   };
   /** The kernel whose DMA stack is emulated. */
   kernel: KernelName;
+  /** Ticks per second, 0 for exact timers. */
+  hz: number;
   /** The IOMMU; with mode `off` the other fields have no effect. */
   iommu: {
     /** What the IOMMU does for new devices. */
@@ -167,7 +174,9 @@ const SWIOTLB_DEFAULT = 64 * 1024 ** 2;
 const MIN_RAM = 4 * 1024 ** 2;
 const MAX_RAM = 256 * 1024 ** 3;
 export const IOMMU_MODES: readonly IommuMode[] = ['strict', 'lazy', 'passthrough', 'off'];
-const KEYS = ['ram', 'kernel', 'iommu', 'swiotlb', 'dmaDebug', 'cpus', 'seed', 'memoryLimit'];
+const KEYS = ['ram', 'kernel', 'hz', 'iommu', 'swiotlb', 'dmaDebug', 'cpus', 'seed', 'memoryLimit'];
+/** CONFIG_HZ: those of which a tick is a whole number of nanoseconds, 300 not among them. */
+const HZ = [0, 100, 250, 1000];
 
 const RAM_OPTIONS = ['size', 'fragmentation'];
 
@@ -185,6 +194,7 @@ export function machineConfig(given: MachineOptions = {}): MachineConfig {
   return {
     ram: { size: size - (size % PAGE_SIZE), fragmentation: fraction('ram.fragmentation', ram.fragmentation ?? 0) },
     kernel,
+    hz: checkHz(options.hz ?? 0),
     iommu,
     swiotlb: swiotlbConfig(options.swiotlb, iommu.mode, size),
     dmaDebug: dmaDebugConfig(options.dmaDebug ?? true),
@@ -197,6 +207,12 @@ export function machineConfig(given: MachineOptions = {}): MachineConfig {
       0xffff0000,
     ),
   };
+}
+
+function checkHz(hz: number): number {
+  checkInteger('hz', hz, 0, 1000);
+  if (!HZ.includes(hz)) throw outOfRange('hz', HZ.join(', '), hz);
+  return hz;
 }
 
 function iommuConfig(options: MachineOptions['iommu'], kernel: KernelName): MachineConfig['iommu'] {

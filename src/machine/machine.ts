@@ -1,4 +1,12 @@
-import { checkFunction, checkObject, checkOptions, checkSynchronous, frozen, oneOf } from '../core/arguments.js';
+import {
+  checkBoolean,
+  checkFunction,
+  checkObject,
+  checkOptions,
+  checkSynchronous,
+  frozen,
+  oneOf,
+} from '../core/arguments.js';
 import { BouncePool } from '../core/bounce-pool.js';
 import {
   checkInteger,
@@ -12,6 +20,7 @@ import {
 import { FAULT_KINDS, FAULTS, type FaultKind } from '../core/faults.js';
 import { DEVICE_ERROR_ZERO, KMSG_FAULTS_UNLIMITED, PAGE_SIZE } from '../core/generated/constants.js';
 import type { ContextHandle } from '../core/generated/exports.js';
+import { SearchCostView } from '../core/generated/records.js';
 import { failed } from '../core/handle.js';
 import { Core } from '../core/instance.js';
 import { LIBRARY } from '../core/life.js';
@@ -35,6 +44,28 @@ import { VirtualClock } from './clock.js';
 import { type MachineConfig, type MachineOptions, machineConfig } from './config.js';
 import { DEVICE_OPTIONS, deviceSlot, domainFor, freeSpace, MAX_DEVICES, type MachineDeviceOptions } from './devices.js';
 import { MachineSnapshot } from './snapshot.js';
+
+/** How far searches have walked. */
+export interface SearchCosts {
+  /** In the tree of ranges. */
+  iova: {
+    /** Searches of the tree; what a magazine serves is none. */
+    searches: number;
+    /** Nodes visited, over all of them. */
+    nodes: number;
+    /** Nodes visited by the longest. */
+    most: number;
+  };
+  /** In the bounce pool. */
+  swiotlb: {
+    /** Searches of an area. */
+    searches: number;
+    /** Slots gone over, over all of them. */
+    slots: number;
+    /** Slots gone over by the longest. */
+    most: number;
+  };
+}
 
 /** A device that a driver has taken. */
 interface Driven {
@@ -122,6 +153,8 @@ export class BaseMachine implements DriverHost {
     this.context = rc;
     core.context = rc;
     this.reclaim = new Reclaim(core.calls);
+    const { hz } = this.config;
+    if (hz > 0) this.core.exports.clockSetTick(this.context, 1e9 / hz, this.kernel.timerWheel ? 1 : 0);
     this.clock = new VirtualClock(this.core, this.context);
     this.ram = new PhysicalMemory(this.core, this.context);
     const format = iommuFormat(this.config.iommu.format);
@@ -193,6 +226,11 @@ export class BaseMachine implements DriverHost {
   dmesg(options: DmesgOptions = {}): string[] {
     this.#core.timeline.enter('dmesg');
     return this.kernelLog.lines(options);
+  }
+
+  /** A fault handler has dealt with the last fault. @internal */
+  forgetFault(): void {
+    this.kernelLog.forgetFault();
   }
 
   /** The same as records, as the channel `gemdma:dmesg` carries them. */
@@ -345,6 +383,32 @@ export class BaseMachine implements DriverHost {
     this.#core.timeline.enter('pci_assign_resource');
     DmaDevice.recordIn(this, device, 'pci_assign_resource');
     return this.bars.add(device, parseSize('size', size));
+  }
+
+  /**
+   * Starts counting how far the kernel's own searches would walk, or ends it: nodes of the IOVA tree, slots of the bounce pool. While it
+   * is on, a search takes as long as the kernel's. With `events` recording, each call that searched is preceded by a `search_cost`.
+   * @throws GemDmaError ENOMEM
+   */
+  countSearches(on = true): void {
+    checkBoolean('on', on, true);
+    this.#core.timeline.enter('search_cost');
+    const { searchCostStart, searchCostStop } = this.#core.exports;
+    if (!on) searchCostStop(this.context);
+    else if (!searchCostStart(this.context))
+      throw new GemDmaError('ENOMEM', 'search_cost', 'no memory for the counters');
+  }
+
+  /** What was counted since countSearches, null while nothing is. */
+  get searches(): SearchCosts | null {
+    this.#core.timeline.enter('search_cost');
+    const at = this.#core.exports.searchCost(this.context);
+    if (at === 0) return null;
+    const { iovaSearches, iovaNodes, iovaMost, slotSearches, slots, slotMost } = new SearchCostView(this.#core, at);
+    return {
+      iova: { searches: iovaSearches, nodes: iovaNodes, most: iovaMost },
+      swiotlb: { searches: slotSearches, slots, most: slotMost },
+    };
   }
 
   /** Whether an IOMMU translates what new devices access. @internal */

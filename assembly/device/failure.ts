@@ -1,0 +1,24 @@
+// Why a device's last call failed. A call that succeeds changes the device's counters and nothing else; a failure notes what they
+// were. So the reason is known to be of the last call for as long as they are the same.
+
+import { cpuOf } from '../memory/context';
+import { deviceMaps, deviceUnmaps } from './counts';
+import { DmaDevice } from './device';
+
+function callsOf(dev: DmaDevice): u32 {
+  return deviceMaps(dev) + deviceUnmaps(dev) + 1;
+}
+
+/**
+ * A call of a device has failed, with its reason in cpu.reason.
+ * @param counted 1 if the call is going to be counted all the same, as unmaps are
+ */
+export function noteFailure(dev: DmaDevice, counted: u32 = 0): void {
+  dev.reason = cpuOf(dev.ctx).reason;
+  dev.failedAt = callsOf(dev) + counted;
+}
+
+/** The reason of the device's last call, 0 if it has succeeded. */
+export function deviceReason(dev: DmaDevice): u32 {
+  return dev.failedAt == callsOf(dev) ? dev.reason : 0;
+}

@@ -1,0 +1,273 @@
+import { checkFunction, checkOptions, hostTimeline } from '../core/arguments.js';
+import { checkInteger, type ErrnoName, errnoName, GemDmaError, invalidType, outOfRange } from '../core/errors.js';
+import { PAGE_SIZE, PROT_READ, PROT_WRITE } from '../core/generated/constants.js';
+import type { IommuDomainHandle } from '../core/generated/exports.js';
+import { Life } from '../core/life.js';
+import { reasonName } from '../core/reasons.js';
+import { formatOf } from '../iommu-formats/index.js';
+import type { DmaDevice } from './device.js';
+import { type DmaHost, ScatterTable } from './sg-table.js';
+import { StreamingDevice } from './streaming-device.js';
+import { PHYSICAL_LIMIT } from './transfer.js';
+
+/** A domain that a driver fills by hand (IOMMU_DOMAIN_UNMANAGED; include/linux/iommu.h). */
+
+/** Permissions of a mapping, to be OR-ed: what the device may do. */
+export const IOMMU_READ = PROT_READ;
+export const IOMMU_WRITE = PROT_WRITE;
+/** IOMMU_CACHE, NOEXEC, MMIO and PRIV are accepted; they leave no trace in the tables. */
+const PROT_BITS = 0x3f;
+
+const MAX_ADDRESS = Number.MAX_SAFE_INTEGER;
+
+/**
+ * Told of a device's blocked access (iommu_fault_handler_t).
+ * @returns 0: handled, the kernel prints nothing; any other number: it prints its line
+ */
+export type FaultHandler = (device: DmaDevice, address: number, access: 'read' | 'write') => number;
+
+export interface UnmanagedOptions {
+  /** Levels of the tables. Default as the format has them. */
+  levels?: 3 | 4 | 5;
+  /** Bits of an IOVA; default all that the levels give, at most 53. */
+  width?: number;
+  /** Page sizes, as iommu_domain.pgsize_bitmap. Default all that the format has. */
+  pageSizes?: number;
+}
+
+/** An I/O address space without an allocator: `iommu_map` and `iommu_unmap` at addresses of the driver's choice. */
+export class UnmanagedDomain {
+  readonly #host: DmaHost;
+  readonly #record: IommuDomainHandle;
+  readonly #life: Life;
+  private readonly attached: DmaDevice[] = [];
+  private handler: FaultHandler | null = null;
+
+  /**
+   * Makes an empty domain (iommu_paging_domain_alloc).
+   * @throws TypeErrors and RangeErrors for a shape that cannot be; GemDmaError ENOMEM
+   */
+  constructor(host: DmaHost, options: UnmanagedOptions = {}) {
+    const call = 'iommu_domain_alloc';
+    const given = checkOptions('options', options, ['levels', 'width', 'pageSizes']);
+    const timeline = hostTimeline(host, call);
+    const format = formatOf(host.core.exports.iommuFormat(host.context));
+    const levels = checkInteger('levels', given.levels ?? format.levels[0], 3, 5);
+    if (!format.levels.includes(levels)) throw outOfRange('levels', format.levels.join(' or '), levels);
+    const most = Math.min(format.width(levels), 53);
+    const width = checkInteger('width', given.width ?? most, 21, most);
+    const pageSizes = checkInteger('pageSizes', given.pageSizes ?? format.pageSizes, PAGE_SIZE, MAX_ADDRESS);
+    if (!format.isPageSizes(pageSizes)) throw outOfRange('pageSizes', format.pageSizesAllowed, pageSizes);
+    const flags = format.domainFlags(format.options, false);
+    const record = host.core.exports.domainCreate(host.context, levels, width, pageSizes, flags);
+    if (record === 0) throw new GemDmaError('ENOMEM', call, 'no memory for an IOMMU domain');
+    this.#host = host;
+    this.#record = record;
+    this.#life = new Life(timeline, 'domain');
+  }
+
+  #enter(call: string): IommuDomainHandle {
+    this.#life.enter(call);
+    return this.#record;
+  }
+
+  /** @internal Whether it is one, and no made-up object. */
+  static is(value: unknown): value is UnmanagedDomain {
+    return typeof value === 'object' && value !== null && #record in value;
+  }
+
+  /** @internal For calls of a machine's own objects. @throws GemDmaError EXDEV, ESTALE, ENODEV */
+  static recordIn(host: DmaHost, domain: UnmanagedDomain, call: string): IommuDomainHandle {
+    domain.#life.enterIn(hostTimeline(host, call), call);
+    return domain.#record;
+  }
+
+  /** Whether it can be used: it was not destroyed, and the machine did not go back to before it was made. */
+  get alive(): boolean {
+    return this.#life.alive;
+  }
+
+  /** Devices that it translates for. */
+  get devices(): readonly DmaDevice[] {
+    this.#enter('iommu_domain');
+    return this.attached.slice();
+  }
+
+  /**
+   * Maps a range, in the largest pages that fit (iommu_map).
+   * @param prot IOMMU_READ, IOMMU_WRITE, OR-ed
+   * @throws GemDmaError EINVAL for what is no multiple of 4 KiB or allows nothing, EFAULT beyond the domain's width, ENOMEM; the
+   *   range is as it was then
+   */
+  map(iova: number, physical: number, size: number, prot: number): void {
+    const call = 'iommu_map';
+    checkInteger('iova', iova, 0, MAX_ADDRESS);
+    checkInteger('physical', physical, 0, PHYSICAL_LIMIT - 1);
+    checkInteger('size', size, 0, PHYSICAL_LIMIT);
+    checkInteger('prot', prot, 0, PROT_BITS);
+    const { exports } = this.#host.core;
+    this.#check(call, exports.domainMap(this.#enter(call), iova, physical, size, prot & (IOMMU_READ | IOMMU_WRITE)));
+  }
+
+  /**
+   * Maps the entries of a table side by side (iommu_map_sg).
+   * @returns bytes that are mapped
+   * @throws GemDmaError as map; what was mapped before the entry at fault is unmapped again
+   */
+  mapSg(iova: number, table: ScatterTable, prot: number): number {
+    const call = 'iommu_map_sg';
+    checkInteger('iova', iova, 0, MAX_ADDRESS);
+    checkInteger('prot', prot, 0, PROT_BITS);
+    const record = this.#enter(call);
+    ScatterTable.recordIn(this.#host, table, call);
+    const { domainMap, domainUnmap } = this.#host.core.exports;
+    let mapped = 0;
+    for (const { physical, length } of runsOf(table)) {
+      const rc = domainMap(record, iova + mapped, physical, length, prot & (IOMMU_READ | IOMMU_WRITE));
+      if (rc < 0) {
+        if (mapped > 0) domainUnmap(record, iova, mapped);
+        this.#check(call, rc);
+      }
+      mapped += length;
+    }
+    return mapped;
+  }
+
+  /**
+   * Unmaps a range and flushes the IOTLB (iommu_unmap). Part of a large page takes the whole page.
+   * @returns bytes that are unmapped as the kernel counts them; 0 for what is no multiple of 4 KiB
+   */
+  unmap(iova: number, size: number): number {
+    checkInteger('iova', iova, 0, MAX_ADDRESS);
+    checkInteger('size', size, 0, PHYSICAL_LIMIT);
+    const record = this.#enter('iommu_unmap');
+    const { domainFlushPages, domainUnmap } = this.#host.core.exports;
+    const unmapped = domainUnmap(record, iova, size);
+    domainFlushPages(record, iova, unmapped);
+    return unmapped;
+  }
+
+  /** Where an IOVA leads (iommu_iova_to_phys); null where nothing is mapped. */
+  iovaToPhys(iova: number): number | null {
+    checkInteger('iova', iova, 0, MAX_ADDRESS);
+    const record = this.#enter('iommu_iova_to_phys');
+    const { domainIovaToPhys, domainMapped } = this.#host.core.exports;
+    return domainMapped(record, iova) ? domainIovaToPhys(record, iova) : null;
+  }
+
+  /**
+   * Lets the domain translate for a device (iommu_attach_device). The device's DMA API goes on using its own domain, whose addresses
+   * the device does not reach meanwhile.
+   * @throws GemDmaError EINVAL for one of a group of several, EBUSY for one that another such domain has, ENODEV for one that no
+   *   IOMMU serves
+   */
+  attach(device: DmaDevice): void {
+    const call = 'iommu_attach_device';
+    this.#admit(device, call);
+    if (groupOf(this.#host, device).length > 1) {
+      throw new GemDmaError('EINVAL', call, `device ${device.id} is not alone in its group`, {
+        reason: 'GROUP_NOT_SINGLETON',
+      });
+    }
+    this.#take([device], call);
+  }
+
+  /** The same for all devices of a group (iommu_attach_group), that of one of them. */
+  attachGroup(device: DmaDevice): void {
+    const call = 'iommu_attach_group';
+    this.#admit(device, call);
+    this.#take(groupOf(this.#host, device), call);
+  }
+
+  /** Gives a device, and its group, back to its own domain (iommu_detach_device). Nothing for one that is elsewhere. */
+  detach(device: DmaDevice): void {
+    const call = 'iommu_detach_device';
+    this.#admit(device, call);
+    if (!this.attached.includes(device)) return;
+    for (const one of groupOf(this.#host, device)) this.#leave(one);
+  }
+
+  #admit(device: DmaDevice, call: string): void {
+    this.#enter(call);
+    StreamingDevice.recordFor(device, this.#life, call);
+  }
+
+  #take(devices: readonly DmaDevice[], call: string): void {
+    for (const device of devices) {
+      if (device.domain === undefined) throw new GemDmaError('ENODEV', call, `no IOMMU serves device ${device.id}`);
+      if (device.unmanaged === null) continue;
+      throw new GemDmaError('EBUSY', call, `device ${device.id} is attached to a domain that is filled by hand`);
+    }
+    for (const device of devices) {
+      this.#host.core.exports.deviceRedirect(device.handle, 0, this.#record);
+      device.setUnmanaged(this);
+      this.attached.push(device);
+    }
+  }
+
+  #leave(device: DmaDevice): void {
+    this.#host.core.exports.deviceRedirect(device.handle, this.#record, 0);
+    device.setUnmanaged(null);
+    this.attached.splice(this.attached.indexOf(device), 1);
+  }
+
+  /** @internal The device goes. */
+  leave(device: DmaDevice): void {
+    this.#enter('iommu_detach_device');
+    if (this.attached.includes(device)) this.#leave(device);
+  }
+
+  /**
+   * Sets who is told of blocked accesses, or nobody (iommu_set_fault_handler). Intel's driver asks no handler; AMD's does, before
+   * it prints.
+   */
+  setFaultHandler(handler: FaultHandler | null): void {
+    if (handler !== null) checkFunction('handler', handler);
+    this.#enter('iommu_set_fault_handler');
+    this.handler = handler;
+  }
+
+  /** @internal report_iommu_fault: whether the fault was handled. */
+  report(device: DmaDevice, address: number, write: boolean): boolean {
+    const { handler } = this;
+    if (handler === null) return false;
+    const rc = handler(device, address, write ? 'write' : 'read');
+    if (typeof rc !== 'number') throw invalidType('handler', 'a function that returns a number', rc);
+    return rc === 0;
+  }
+
+  /** Frees the domain with its tables (iommu_domain_free). Throws EBUSY while a device is attached. A second call does nothing. */
+  destroy(): void {
+    if (!this.#life.ending('iommu_domain_free')) return;
+    if (!this.#host.core.exports.domainDestroy(this.#record)) {
+      throw new GemDmaError('EBUSY', 'iommu_domain_free', 'devices are still attached to the domain');
+    }
+    this.#life.end();
+  }
+
+  #check(call: string, rc: number): void {
+    if (rc >= 0) return;
+    const { core, context } = this.#host;
+    const reason = reasonName(core.exports.lastReason(context));
+    throw new GemDmaError(errnoName(rc) as ErrnoName, call, `the range cannot be mapped: ${reason}`, { reason });
+  }
+}
+
+/** Entries of a table, neighbours in memory joined, as iommu_map_sg joins them. */
+function runsOf(table: ScatterTable): { physical: number; length: number }[] {
+  const runs: { physical: number; length: number }[] = [];
+  for (const { pfn, offset, length } of table.entries()) {
+    const physical = pfn * PAGE_SIZE + offset;
+    const last = runs.at(-1);
+    if (last !== undefined && last.physical + last.length === physical) last.length += length;
+    else runs.push({ physical, length });
+  }
+  return runs;
+}
+
+/** Devices that an IOMMU cannot tell apart, or that share a domain: they move together. */
+export function groupOf(host: DmaHost, device: DmaDevice): readonly DmaDevice[] {
+  const { domain } = device;
+  if (domain === undefined || domain === 'passthrough') return [device];
+  return (host.devices ?? [device]).filter((other) => other.domain === domain);
+}
