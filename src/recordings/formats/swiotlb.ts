@@ -1,5 +1,5 @@
 import { BouncePool } from '../../core/bounce-pool.js';
-import { HIGH_START, PAGE_SIZE as PAGE, SET_SLOTS, SLOT_SIZE } from '../../core/generated/constants.js';
+import { DMA_TO_DEVICE, HIGH_START, PAGE_SIZE as PAGE, SET_SLOTS, SLOT_SIZE } from '../../core/generated/constants.js';
 import type { ContextHandle, DmaDeviceHandle } from '../../core/generated/exports.js';
 import { held, made } from '../../core/handle.js';
 import { Core } from '../../core/instance.js';
@@ -11,8 +11,12 @@ import { type Shape, shape, shapes } from '../shape.js';
 /**
  * `linux-swiotlb`: one bounce pool, mapped and unmapped by a device whose min_align_mask and mask the `begin` lines
  * give. Parts follow each other in the same pool, so its moving indexes carry over. Besides addresses and slots, each
- * step checks that bytes really travel: a mark in the buffer must show up in the slots, one that "the device" writes
- * into the slots must come back or not, as recorded.
+ * step checks that bytes really travel, with the bytes that the recorder used: before a map the CPU writes the mapping's number to the
+ * buffer's last byte, before an unmap the device writes the complement to the last byte of the slots. Buffers overlap in memory, so
+ * what another mapping copies counts, too.
+ *
+ * A recording may begin in the middle of a pool's history. Then it is not known where areas go on searching, and which slots are
+ * taken: the first map in an area tells the one, and a slot that a search passed over, of which nothing else is known, was taken.
  */
 export const swiotlb: RecordingFormat = {
   kinds: ['swiotlb'],
@@ -39,9 +43,6 @@ const LIMIT = 2 ** 30;
 const LOW_FRAMES = 0xc0000;
 /** What a device has by default: it does not matter to single mappings. */
 const MAX_SEGMENT = 65536;
-/** Bytes marked at each end of a buffer. */
-const MARK = 8;
-
 class Mismatch extends Error {
   constructor(readonly difference: Difference) {
     super(difference.got);
@@ -63,8 +64,21 @@ class SwiotlbReplay implements LineReplay {
   #pool: BouncePool | undefined;
   #poolStart = 0;
   #made: DmaDeviceHandle | 0 = 0;
+  #other: DmaDeviceHandle | 0 = 0;
   #maxUsed = 0;
-  #marks = 0;
+  /** Slots in use that were taken before the recording began. */
+  #earlier = 0;
+  /** Something was inferred: the recording begins in the middle. */
+  #middle = false;
+  /** What the line of a map says to be in use. */
+  #used = 0;
+  #first = true;
+  /** Areas that a map has been seen in, and slots that something is known of. */
+  readonly #seen = new Set<number>();
+  #known = new Uint8Array(0);
+  #areaSlots = 0;
+  /** Slots that stand for what was taken before. */
+  readonly #standIns = new Map<number, number>();
   #failures = 0;
   /** The last mappings of a part are given back without a look at their bytes: the first unmap without copied_back. */
   #ending = false;
@@ -148,6 +162,8 @@ class SwiotlbReplay implements LineReplay {
       };
       this.#pool = BouncePool.create(this.#core, this.#context, shape, 'areas', start / PAGE);
       this.#poolStart = start;
+      this.#known = new Uint8Array(shape.slots);
+      this.#areaSlots = shape.slots / shape.areas;
     }
     const { slots, areas } = this.#pool.stats;
     this.#same(record, {
@@ -167,45 +183,120 @@ class SwiotlbReplay implements LineReplay {
     const dir = this.#read.decimal(line, 'dir', record.dir);
     this.#ready(line);
     if (this.#ending) this.#read.fail(line, 'a map after an unmap without copied_back');
-    const mark = this.#mark(phys, length);
-    const address = this.#core.exports.swiotlbMapSingle(this.#device, phys, length, dir, 0);
+    const id = this.#read.decimal(line, 'id', record.id);
+    if (this.#mapped.has(id)) this.#read.fail(line, `id ${id} is mapped already`);
+    const mark = id & 0xff;
+    this.#ram.write(phys + length - 1, Uint8Array.of(mark));
+    const wanted = record.ret === null ? -1 : this.#read.hex(line, 'ret', record.ret);
+    this.#used = this.#read.decimal(line, 'used', record.used);
+    const address = this.#place(wanted, phys, length, dir);
     const got: Record<string, unknown> = { ret: address < 0 ? null : address.toString(16) };
     if (address >= 0) {
-      const id = this.#read.decimal(line, 'id', record.id);
-      if (this.#mapped.has(id)) this.#read.fail(line, `id ${id} is mapped already`);
       this.#mapped.set(id, { phys, length, address });
       got.slot = Math.floor((address - this.#poolStart) / SLOT_SIZE);
       got.in_slot = (address - this.#poolStart) % SLOT_SIZE;
-      got.copied_in = this.#isMarked(address, length, mark) ? 1 : 0;
+      got.copied_in = this.#ram.read(address + length - 1, 1)[0] === mark ? 1 : 0;
     } else ++this.#failures;
+    if (this.#first) this.#earlier = this.#usedBefore(line, record);
+    this.#first = false;
     this.#compare(record, got);
   }
 
   #unmap(line: number, record: Record<string, unknown>): void {
     const id = this.#read.decimal(line, 'id', record.id);
     const mapped = this.#mapped.get(id);
-    if (!mapped) this.#read.fail(line, `id ${id} is not mapped`);
     this.#ready(line);
+    this.#ending ||= record.copied_back === undefined;
+    if (this.#ending && record.copied_back !== undefined)
+      this.#read.fail(line, 'copied_back after an unmap without it');
+    if (!mapped) {
+      this.#unmapEarlier(line, id, record);
+      return;
+    }
     this.#mapped.delete(id);
     const { phys, length, address } = mapped;
-    // Every byte that the device leaves differs from the buffer's own: even a buffer of one byte shows whether it was copied.
-    const before = this.#bytesAtEnds(phys, length);
-    this.#ends(address, length).forEach((at, i) => {
-      this.#ram.write(
-        at,
-        before[i].map((byte) => ~byte),
-      );
-    });
+    const mark = ~id & 0xff;
+    this.#ram.write(address + length - 1, Uint8Array.of(mark));
     const dir = this.#read.decimal(line, 'dir', record.dir);
     const done = this.#core.exports.swiotlbUnmapSingle(this.#device, address, length, dir, 0);
     if (!done) this.#differs(line, `unmap ${id}`, 'unmapped', 'refused');
     // The last mappings of a part are given back without looking at their bytes: then there is nothing to compare.
-    const after = this.#bytesAtEnds(phys, length);
-    const back = after.every((bytes, i) => bytes.every((byte, j) => byte !== before[i][j]));
-    this.#ending ||= record.copied_back === undefined;
-    if (this.#ending && record.copied_back !== undefined)
-      this.#read.fail(line, 'copied_back after an unmap without it');
+    const back = this.#ram.read(phys + length - 1, 1)[0] === mark;
     this.#compare(record, this.#ending ? {} : { copied_back: back ? 1 : 0 });
+  }
+
+  /**
+   * Maps a buffer as the pool does. Where that is not where the recording has it, what is not known of the pool is inferred from
+   * the recording, as long as something is not.
+   */
+  #place(wanted: number, phys: number, length: number, dir: number): number {
+    const { swiotlbMapSingle, swiotlbSetIndex, swiotlbUnmapSingle } = this.#core.exports;
+    const before = this.#pool!.stats;
+    const slot = Math.floor((wanted - this.#poolStart) / SLOT_SIZE);
+    const area = Math.floor(slot / this.#areaSlots);
+    for (;;) {
+      const { used } = this.#pool!.stats;
+      const address = swiotlbMapSingle(this.#device, phys, length, dir, 0);
+      const taken = this.#pool!.stats.used - used;
+      const got = Math.floor((address - this.#poolStart) / SLOT_SIZE);
+      const unknown = address < 0 ? -1 : this.#known.subarray(got, got + taken).indexOf(0);
+      const fresh = area >= 0 && area < before.areas.length && !this.#seen.has(area);
+      const stoodIn = this.#standInsOf(slot, Math.ceil(((wanted % SLOT_SIZE) + length) / SLOT_SIZE));
+      // A pool that begins empty, at its first slot, has no history.
+      if (this.#first && (address !== wanted || used + taken !== this.#used)) this.#middle = true;
+      const inferred = this.#middle && (fresh || unknown >= 0 || stoodIn.length > 0);
+      if (address === wanted || wanted < 0 || !inferred) {
+        if (address >= 0) this.#known.fill(1, got, got + taken);
+        if (address >= 0) this.#seen.add(Math.floor(got / this.#areaSlots));
+        return address;
+      }
+      if (address >= 0) swiotlbUnmapSingle(this.#device, address, length, DMA_TO_DEVICE, 0);
+      before.areas.forEach(({ index }, i) => void swiotlbSetIndex(this.#context, i, index));
+      if (stoodIn.length > 0) this.#vacate(stoodIn);
+      else if (fresh) {
+        this.#seen.add(area);
+        swiotlbSetIndex(this.#context, area, slot % this.#areaSlots);
+        before.areas[area].index = slot % this.#areaSlots;
+      } else this.#occupy(got + unknown, before.areas);
+    }
+  }
+
+  #standInsOf(slot: number, n: number): number[] {
+    return [...this.#standIns.keys()].filter((at) => at >= slot && at < slot + n);
+  }
+
+  // What they stood for was given back meanwhile.
+  #vacate(slots: readonly number[]): void {
+    for (const slot of slots) {
+      const address = this.#standIns.get(slot)!;
+      this.#core.exports.swiotlbUnmapSingle(held(this.#other), address, SLOT_SIZE, DMA_TO_DEVICE, 0);
+      this.#standIns.delete(slot);
+      ++this.#earlier;
+    }
+  }
+
+  // A mapping of one slot stands for what somebody had mapped before the recording began.
+  #occupy(slot: number, areas: { index: number }[]): void {
+    const { deviceCreate, swiotlbMapSingle, swiotlbSetIndex } = this.#core.exports;
+    if (this.#other === 0) this.#other = deviceCreate(this.#context, 2, 8);
+    swiotlbSetIndex(this.#context, Math.floor(slot / this.#areaSlots), slot % this.#areaSlots);
+    this.#standIns.set(slot, swiotlbMapSingle(held(this.#other), this.#poolStart, SLOT_SIZE, DMA_TO_DEVICE, 0));
+    this.#known[slot] = 1;
+    --this.#earlier;
+    areas.forEach(({ index }, i) => void swiotlbSetIndex(this.#context, i, index));
+  }
+
+  // Slots of earlier mappings that are still to be found, by what the recording says to be in use.
+  #usedBefore(line: number, record: Record<string, unknown>): number {
+    return this.#read.decimal(line, 'used', record.used) - this.#pool!.stats.used;
+  }
+
+  // Where a mapping was that was made before the recording began is not known: what it had is free or unknown now.
+  #unmapEarlier(line: number, id: number, record: Record<string, unknown>): void {
+    const left = this.#usedBefore(line, record);
+    if (!this.#first && left >= this.#earlier) this.#read.fail(line, `id ${id} is not mapped`);
+    this.#earlier = left;
+    this.#middle = true;
   }
 
   #end(line: number, record: Record<string, unknown>): void {
@@ -215,7 +306,7 @@ class SwiotlbReplay implements LineReplay {
     const marks = [highWater, this.#maxUsed];
     const broken = this.#core.tools.machineCheck(this.#context);
     if (broken !== 0) this.#differs(line, 'end', 'sound structures', `check ${(broken >>> 0).toString(16)}`);
-    if (!marks.includes(record.used_hiwater as number)) {
+    if (!this.#middle && !marks.includes(record.used_hiwater as number)) {
       this.#differs(line, 'end', `used_hiwater ${record.used_hiwater}`, marks.join(' or '));
     }
     this.#compare(record, { failures: this.#failures });
@@ -227,7 +318,7 @@ class SwiotlbReplay implements LineReplay {
 
   // Compares the fields of a line, and the pool's use.
   #compare(record: Record<string, unknown>, got: Record<string, unknown>): void {
-    const { used } = this.#pool!.stats;
+    const used = this.#pool!.stats.used + this.#earlier;
     this.#maxUsed = Math.max(this.#maxUsed, used);
     this.#same(record, { ...got, used });
   }
@@ -239,24 +330,5 @@ class SwiotlbReplay implements LineReplay {
 
   #differs(_line: number, operation: string, expected: string, got: string): never {
     throw new Mismatch({ operation: operation.trim(), expected, got });
-  }
-
-  /** Writes a mark that was never there before to the ends of a buffer (one end of a short one), and returns it. */
-  #mark(address: number, length: number): Uint8Array {
-    const mark = new Uint8Array(new Uint32Array([++this.#marks, ~this.#marks]).buffer).subarray(0, length);
-    for (const at of this.#ends(address, length)) this.#ram.write(at, mark);
-    return mark;
-  }
-
-  #isMarked(address: number, length: number, mark: Uint8Array): boolean {
-    return this.#bytesAtEnds(address, length).every((bytes) => bytes.every((byte, i) => byte === mark[i]));
-  }
-
-  #bytesAtEnds(address: number, length: number): Uint8Array[] {
-    return this.#ends(address, length).map((at) => this.#ram.read(at, Math.min(MARK, length)));
-  }
-
-  #ends(address: number, length: number): number[] {
-    return length < 2 * MARK ? [address] : [address, address + length - MARK];
   }
 }
