@@ -75,6 +75,7 @@ export { deviceAddRange } from './device/host';
 export { deviceCreate } from './device/life';
 export { deviceDestroy } from './dma/device-life';
 export { dmaMapSg, dmaUnmapSg } from './dma/map';
+export { dmaMapSgBus, dmaRefuseP2p, dmaUnmapSgBus } from './dma/p2p';
 export { dmaAddressingLimited, dmaMaskSupported, dmaMergeBoundary, dmaRequiredBits } from './dma/limits';
 export { dmaSyncSg } from './dma/sync';
 export { deferredFlush } from './iommu/deferred-list';

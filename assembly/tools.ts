@@ -23,7 +23,7 @@ export {
   vmScratch, vmScratchEntry,
 } from './gtt/host';
 export { debugCount, debugEntryFirst, debugEntryNext } from './dma-debug/query';
-export { debugValue } from './dma-debug/host';
+export { debugDirectionAt, debugValue } from './dma-debug/host';
 export * from './iommu/formats/tools';
 export {
   domainAlreadySet, domainId, domainLevels, domainTablePages, iommuStats, leavesDump, tablesDump,

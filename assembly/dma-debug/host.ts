@@ -32,6 +32,11 @@ export function debugBinding(dev: DmaDevice, address: f64, by: i32): void {
   bindings.debugBinding(dev, fromHost(address), by);
 }
 
+/** debugDirectionAt. */
+export function debugDirectionAt(dev: DmaDevice, address: f64): u32 {
+  return query.debugDirectionAt(dev, fromHost(address));
+}
+
 /** debugValue. */
 export function debugValue(ctx: Context, which: u32): f64 {
   return toHost(query.debugValue(ctx, which));

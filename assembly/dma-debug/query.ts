@@ -1,9 +1,10 @@
 // Queries: counters, live entries one by one, and the walk that checks all structures of dma-debug.
 
-import { DMA_TO_DEVICE } from '../device/mapping';
+import { DmaDevice } from '../device/device';
+import { DMA_NONE, DMA_TO_DEVICE } from '../device/mapping';
 import { Context } from '../memory/context';
 import { lineCount, lineOf } from './entries/cacheline';
-import { firstEntry, nextEntry, pagesOf } from './entries/chains';
+import { findContaining, firstEntry, nextEntry, pagesOf } from './entries/chains';
 import { ENTRY_LINE, ENTRY_LISTED, ENTRY_LOST, TYPE_LINK, Entry } from './entries/entry';
 import { CHECKS_END } from './entries/log';
 import { minFree, numFree } from './entries/pool';
@@ -25,6 +26,14 @@ export const VALUE_LOST: u32 = 9;
 export const VALUE_LOST_PAGES: u32 = 10;
 export const VALUE_INSERTS: u32 = 11;
 export const VALUE_MISSED: u32 = 12;
+
+/** The direction of the mapping of a device that an address lies in; DMA_NONE for none, or several. */
+export function debugDirectionAt(dev: DmaDevice, address: u64): u32 {
+  const state = debugOf(dev.ctx);
+  if (state == null) return DMA_NONE;
+  const entry = findContaining(state, dev, address, 1, 0, 0);
+  return entry == null ? DMA_NONE : (entry.kind >> 8) & 0xff;
+}
 
 /** A counter by number (VALUE_*); 0 while dma-debug is off, all ones for an unknown number. */
 export function debugValue(ctx: Context, which: u32): u64 {

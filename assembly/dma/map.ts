@@ -189,7 +189,7 @@ export function dmaMapSg(dev: DmaDevice, sgt: SgTable, dir: u32, attrs: u32): i3
 /** Pages that a table's mapping is counted with: whole pages of the table, whatever its entries. */
 // @ts-ignore: decorator
 @inline
-function sgPages(sgt: SgTable): u64 {
+export function sgPages(sgt: SgTable): u64 {
   return sgt.pfns != 0 ? <u64>sgt.pageCount : (sgt.bytes + 0xfff) >> PAGE_SHIFT;
 }
 
@@ -198,7 +198,7 @@ export const ALL_ENTRIES: u32 = 0xffffffff;
 
 // @ts-ignore: decorator
 @inline
-function given(sgt: SgTable, count: u32): u32 {
+export function given(sgt: SgTable, count: u32): u32 {
   return count == ALL_ENTRIES ? entriesOf(sgt) : count;
 }
 

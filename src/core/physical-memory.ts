@@ -15,6 +15,8 @@ export interface CpuCacheLike {
 }
 
 const MAX_ADDRESS = 2 ** 52;
+/** First pfn above ZONE_DMA. */
+const DMA_ZONE_END = 0x1000;
 const MAX_FRAMES = 2 ** 24;
 /** pfns that the staging block holds. */
 const PART = Core.STAGING_SIZE / 4;
@@ -98,15 +100,19 @@ export class PhysicalMemory {
   /**
    * Takes a block of 2^order neighbouring frames, aligned to its size.
    * @param order 0 to 10
-   * @param zone `dma32`: below 4 GiB
+   * @param zone `dma`: below 16 MiB; `dma32`: below 4 GiB (GFP_DMA, GFP_DMA32)
    * @returns the first pfn
    * @throws GemDmaError ENOMEM
    */
-  allocBlock(order: number, zone: 'dma32' | 'normal' = 'normal'): number {
+  allocBlock(order: number, zone: 'dma' | 'dma32' | 'normal' = 'normal'): number {
     this.#enter('alloc_pages');
     checkInteger('order', order, 0, MAX_ORDER);
-    oneOf('zone', zone, ['dma32', 'normal']);
-    const pfn = this.#core.exports.blockOfPagesAlloc(this.#context, order, zone === 'dma32' ? ZONE_DMA32 : ZONE_NORMAL);
+    oneOf('zone', zone, ['dma', 'dma32', 'normal']);
+    const { blockBelow, blockOfPagesAlloc } = this.#core.exports;
+    const pfn =
+      zone === 'dma'
+        ? blockBelow(this.#context, order, DMA_ZONE_END)
+        : blockOfPagesAlloc(this.#context, order, zone === 'dma32' ? ZONE_DMA32 : ZONE_NORMAL);
     if (pfn === 0) {
       throw new GemDmaError('ENOMEM', 'alloc_pages', `no free block of order ${order} in zone ${zone}`, {
         reason: 'RAM_FULL',

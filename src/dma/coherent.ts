@@ -2,6 +2,7 @@ import { badAddress, checkTransfer, isAddress } from '../core/arguments.js';
 import { checkInteger, ERRNO, invalidType } from '../core/errors.js';
 import { ALLOC_UNTRACKED, DMA_ATTR_FORCE_CONTIGUOUS, DMA_ATTR_NO_KERNEL_MAPPING } from '../core/generated/constants.js';
 import { checkMaker, LIBRARY } from '../core/life.js';
+import { allocFromArea, freeToArea } from './cma.js';
 import type { DmaDevice } from './device.js';
 import { DmaDomain } from './dma-domain.js';
 import { ScatterTable } from './sg-table.js';
@@ -91,7 +92,8 @@ export function allocCoherent(device: DmaDevice, length: number, attrs: number):
   const translated = device.domain instanceof DmaDomain;
   const untold = (attrs & DMA_ATTR_NO_KERNEL_MAPPING) !== 0 && !translated ? ALLOC_UNTRACKED : 0;
   const flags = untold | (translated && (attrs & DMA_ATTR_FORCE_CONTIGUOUS) === 0 ? SCATTERED : 0);
-  const handle = exports.dmaAllocCoherent(record, length, attrs | untold);
+  const area = (flags & SCATTERED) === 0 ? allocFromArea(device, record, length, attrs | untold) : 0;
+  const handle = area !== 0 ? area : exports.dmaAllocCoherent(record, length, attrs | untold);
   if (handle === 0) throw device.failed(call, -ERRNO.ENOMEM, `${length} bytes of coherent memory`);
   const table = ScatterTable.lend(LIBRARY, device.host, handle);
   const buffer = new CoherentBuffer(LIBRARY, device, length, table, table.dmaAddress(0), flags);
@@ -100,7 +102,9 @@ export function allocCoherent(device: DmaDevice, length: number, attrs: number):
   } catch (error) {
     if ((error as { result?: unknown } | undefined)?.result === buffer) throw error;
     // A callback's error: the caller gets no buffer.
-    exports.dmaFreeCoherent(record, handle, length, buffer.address, flags);
+    if (!freeToArea(device, table, length, buffer.address, flags)) {
+      exports.dmaFreeCoherent(record, handle, length, buffer.address, flags);
+    }
     buffer.table.forget();
     throw error;
   }
@@ -122,7 +126,10 @@ export function freeCoherent(
   if (!isAddress(at)) badAddress(at);
   const { declaredMemory } = device;
   if (declaredMemory?.free(buffer, bytes)) return;
-  device.host.core.exports.dmaFreeCoherent(record, list, bytes, at, CoherentBuffer.flagsOf(buffer));
+  const flags = CoherentBuffer.flagsOf(buffer);
+  if (!freeToArea(device, buffer.table, bytes, at, flags)) {
+    device.host.core.exports.dmaFreeCoherent(record, list, bytes, at, flags);
+  }
   buffer.table.forget();
   device.settle();
 }

@@ -59,6 +59,8 @@ export interface DeviceOptions {
   reservedRegions?: readonly ReservedRegionOptions[];
   /** A device with more than 32 bits does not try below 4 GiB first (iommu.forcedac=1). Default false. */
   forcedac?: boolean;
+  /** Name of the PCIe switch that it is below: devices of one reach each other's BARs there. Default at the root. */
+  switch?: string;
   /** Its accesses snoop the CPU's caches (dev_is_dma_coherent). Default true. */
   coherent?: boolean;
   /** It came over a cable: behind an IOMMU nothing but its buffers is shown to it (pci_dev.untrusted). Default false. */
@@ -92,6 +94,7 @@ export const DEVICE_OPTION_NAMES: readonly (keyof DeviceOptions)[] = [
   'ranges',
   'reservedRegions',
   'forcedac',
+  'switch',
   'coherent',
   'untrusted',
   'maxSegment',
@@ -101,9 +104,9 @@ export const DEVICE_OPTION_NAMES: readonly (keyof DeviceOptions)[] = [
   'domain',
 ];
 /** The options of a device, all of them given. */
-export type DeviceConfig = Required<Omit<DeviceOptions, 'driver' | 'domain' | 'reservedRegions'>> & {
+export type DeviceConfig = Required<Omit<DeviceOptions, 'driver' | 'domain' | 'reservedRegions' | 'switch'>> & {
   reservedRegions: readonly ReservedRegion[];
-} & Pick<DeviceOptions, 'driver' | 'domain'>;
+} & Pick<DeviceOptions, 'driver' | 'domain' | 'switch'>;
 
 /** @throws TypeErrors and RangeErrors naming the option at fault; the domain is looked at by the device */
 export function deviceConfig(given: DeviceOptions): DeviceConfig {
@@ -133,6 +136,7 @@ export function deviceConfig(given: DeviceOptions): DeviceConfig {
     forceBounce: checkBoolean('forceBounce', options.forceBounce, false),
     name: checkString('name', options.name) ?? pciName(sourceId),
     driver: checkString('driver', options.driver),
+    switch: checkString('switch', options.switch),
     domain: options.domain,
   };
 }

@@ -23,7 +23,9 @@ import { checkMaker, LIBRARY, Life, notMade } from '../core/life.js';
 import type { PhysicalMemory } from '../core/physical-memory.js';
 import { pfnOf, readPfns, writePfns, writeRuns } from '../core/sg-vectors.js';
 import type { DmaDebug } from '../dma-debug/dma-debug.js';
+import type { ContiguousArea } from './cma.js';
 import type { DmaDevice } from './device.js';
+import type { P2pConfig } from './p2p.js';
 
 /**
  * Scatter-gather tables: the list of pages that one dma_map_sg call maps, and after that call the list of segments under
@@ -44,6 +46,8 @@ export interface BusRegion {
   readonly address: number;
   /** Bytes. */
   readonly size: number;
+  /** Whose it is, where that is a device of the machine. */
+  readonly device?: DmaDevice;
   /** `n` bytes from `offset` on. */
   read(offset: number, n: number): Uint8Array;
   /** Stores bytes from `offset` on. */
@@ -65,8 +69,14 @@ export interface DmaHost extends CoreHost {
   };
   /** RAM as its CPUs see it. */
   readonly ram?: PhysicalMemory;
+  /** What the bus does with transactions from device to device. */
+  readonly p2p?: P2pConfig;
+  /** Memory for blocks of more than a page (cma=). */
+  readonly cma?: ContiguousArea | null;
   /** Devices that are there. */
   readonly devices?: readonly DmaDevice[];
+  /** A device has read what it was given to write. */
+  tellReadOfWriteOnly?(device: DmaDevice, address: number): void;
   /** Takes the last fault out of the kernel's log: a handler has dealt with it. */
   forgetFault?(): void;
 }

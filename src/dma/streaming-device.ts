@@ -34,6 +34,7 @@ import type { DmaDebug } from '../dma-debug/dma-debug.js';
 import type { DmaDevice } from './device.js';
 import { type DeviceOptions, deviceConfig, type ReservedRegion } from './device-options.js';
 import { DmaDomain, reserveRegions } from './dma-domain.js';
+import { PeerLists } from './p2p.js';
 import { type DmaHost, ScatterTable } from './sg-table.js';
 import { type Direction, PHYSICAL_LIMIT } from './transfer.js';
 import type { UnmanagedDomain } from './unmanaged-domain.js';
@@ -61,6 +62,8 @@ export class StreamingDevice {
   readonly name: string;
   /** Name of the driver, which dma-debug's filter compares; undefined for none. */
   readonly driver: string | undefined;
+  /** Name of the PCIe switch that it is below; undefined at the root. */
+  readonly switch: string | undefined;
   readonly #record: DmaDeviceHandle;
   readonly #life: Life;
   /** One load instead of three in each call. @internal */
@@ -71,6 +74,8 @@ export class StreamingDevice {
   private attached: DmaDomain | 'passthrough' | undefined;
   /** The domain filled by hand that translates in place of its own. */
   private byHand: UnmanagedDomain | null = null;
+  /** Lists of other devices' memory; null while the machine has no BAR. */
+  private peers: PeerLists | null = null;
   private driven = false;
   /** Calls that are in the middle of mapping for it. */
   private holders = 0;
@@ -100,6 +105,7 @@ export class StreamingDevice {
     this.id = config.id;
     this.name = config.name;
     this.driver = config.driver;
+    this.switch = config.switch;
     if (gone !== undefined) checkFunction('gone', gone);
     this.gone = gone;
     this.dmaDebug = host.dmaDebugOrNull ?? null;
@@ -198,6 +204,11 @@ export class StreamingDevice {
   /** @internal */
   setUnmanaged(domain: UnmanagedDomain | null): void {
     this.byHand = domain;
+  }
+
+  /** @internal There are BARs: lists may have pages of theirs. */
+  setPeers(): void {
+    this.peers ??= new PeerLists();
   }
 
   /** @internal A driver has taken the device, or let it go. */
@@ -390,6 +401,10 @@ export class StreamingDevice {
     this.#life.enter('dma_map_sg');
     const list = ScatterTable.recordFor(table, this.#life, 'dma_map_sg');
     if (this.dmaDebug?.callSites) this.dmaDebug.enter();
+    if (this.peers !== null) {
+      const rc = this.peers.map(this as unknown as DmaDevice, table, dir, attrs);
+      if (rc !== undefined) return rc;
+    }
     return this.core.dmaMapSg(this.#record, list, dir, attrs);
   }
 
@@ -403,7 +418,9 @@ export class StreamingDevice {
     if (nents !== undefined) checkInteger('nents', nents, 0, MAX_NENTS);
     this.#life.enter('dma_unmap_sg');
     const list = ScatterTable.recordFor(table, this.#life, 'dma_unmap_sg');
-    this.core.dmaUnmapSg(this.#record, list, nents ?? EVERY_ENTRY, dir, attrs);
+    if (this.peers === null || !this.peers.unmap(this as unknown as DmaDevice, table, nents ?? EVERY_ENTRY, dir)) {
+      this.core.dmaUnmapSg(this.#record, list, nents ?? EVERY_ENTRY, dir, attrs);
+    }
     if (this.dmaDebug !== null) this.dmaDebug.settle();
   }
 

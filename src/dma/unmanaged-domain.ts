@@ -12,8 +12,9 @@ import { PHYSICAL_LIMIT } from './transfer.js';
 
 /** A domain that a driver fills by hand (IOMMU_DOMAIN_UNMANAGED; include/linux/iommu.h). */
 
-/** Permissions of a mapping, to be OR-ed: what the device may do. */
+/** Permission of a mapping: the device may read. To be OR-ed. */
 export const IOMMU_READ = PROT_READ;
+/** Permission of a mapping: the device may write. To be OR-ed. */
 export const IOMMU_WRITE = PROT_WRITE;
 /** IOMMU_CACHE, NOEXEC, MMIO and PRIV are accepted; they leave no trace in the tables. */
 const PROT_BITS = 0x3f;
@@ -26,6 +27,7 @@ const MAX_ADDRESS = Number.MAX_SAFE_INTEGER;
  */
 export type FaultHandler = (device: DmaDevice, address: number, access: 'read' | 'write') => number;
 
+/** The shape of a domain that is filled by hand. */
 export interface UnmanagedOptions {
   /** Levels of the tables. Default as the format has them. */
   levels?: 3 | 4 | 5;
@@ -218,13 +220,13 @@ export class UnmanagedDomain {
   }
 
   /**
-   * Sets who is told of blocked accesses, or nobody (iommu_set_fault_handler). Intel's driver asks no handler; AMD's does, before
+   * Sets who is told of blocked accesses; left out, nobody is (iommu_set_fault_handler). Intel's driver asks no handler; AMD's does, before
    * it prints.
    */
-  setFaultHandler(handler: FaultHandler | null): void {
-    if (handler !== null) checkFunction('handler', handler);
+  setFaultHandler(handler?: FaultHandler): void {
+    if (handler !== undefined) checkFunction('handler', handler);
     this.#enter('iommu_set_fault_handler');
-    this.handler = handler;
+    this.handler = handler ?? null;
   }
 
   /** @internal report_iommu_fault: whether the fault was handled. */

@@ -4,7 +4,7 @@ import type { ContextHandle } from '../core/generated/exports.js';
 import type { Core } from '../core/instance.js';
 import { readKernelLog } from '../core/kernel-log.js';
 import { viewOf } from '../dma-debug/checks.js';
-import type { DmaPoolMessage } from './kinds.js';
+import type { AccessMessage, DmaPoolMessage } from './kinds.js';
 import { type KernelMessage, type MessageContext, messageOf } from './message.js';
 
 /** `gemdma:dmesg` of `node:diagnostics_channel` carries each KernelMessage at the end of the call that led to it. */
@@ -53,12 +53,13 @@ export class KernelLog {
   }
 
   /** A line that the host's side has to say, of a device. @internal */
-  say(id: DmaPoolMessage, device: string, text: string): void {
+  say(id: DmaPoolMessage | AccessMessage, device: string, text: string, kernel = true): void {
     this.collect();
     const driver = this.driverOf(device);
     const time = this.core.exports.clockNow(this.context);
     const cpu = this.core.exports.cpuGet();
-    this.keep({ id, time, cpu, device, kernel: true, printed: true, text: [`${driver} ${device}: ${text}`] });
+    const line = kernel ? `${driver} ${device}: ${text}` : `gemdma: ${driver} ${device}: ${id}: ${text}`;
+    this.keep({ id, time, cpu, device, kernel, printed: true, text: [line] });
   }
 
   /** Takes the last fault out again: a handler has dealt with it. @internal */

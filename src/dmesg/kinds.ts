@@ -27,6 +27,9 @@ export type NoticeId = (typeof NOTICES)[keyof typeof NOTICES];
 /** What a dma_pool says (mm/dmapool.c). */
 export type DmaPoolMessage = 'POOL_CORRUPTED' | 'POOL_BAD_DMA' | 'POOL_ALREADY_FREE' | 'POOL_BUSY';
 
+/** What only gemdma sees of a device's accesses. */
+export type AccessMessage = 'READ_OF_WRITE_ONLY';
+
 /** The notice of a number. */
 export function noticeOf(kind: number): NoticeId {
   const id = (NOTICES as Readonly<Record<number, NoticeId>>)[kind];

@@ -12,7 +12,7 @@ import type { RawMessage } from '../core/kernel-log.js';
 import { type CheckId, checkOf } from '../dma-debug/checks.js';
 import { faultFields, type IommuFormat } from '../iommu-formats/format.js';
 import { wordsOf } from '../iommu-formats/index.js';
-import type { DmaPoolMessage } from './kinds.js';
+import type { AccessMessage, DmaPoolMessage } from './kinds.js';
 import { LIMITED, type NoticeId, noticeOf, OWN_NOTICES } from './kinds.js';
 import type { KernelWords, Message } from './words.js';
 
@@ -21,7 +21,7 @@ import type { KernelWords, Message } from './words.js';
 /** `gemdma:dmesg`: something that the kernel would print, or that only we can tell. */
 export interface KernelMessage {
   /** What it is about: a check of the checker, or a notice. */
-  id: CheckId | NoticeId | DmaPoolMessage;
+  id: CheckId | NoticeId | DmaPoolMessage | AccessMessage;
   /** Virtual time in nanoseconds. */
   time: number;
   /** Virtual CPU on which it was said, from 0. */

@@ -16,8 +16,9 @@ import {
 import { reasonName } from '../core/reasons.js';
 import { DmaDevice } from '../dma/device.js';
 import { DmaDomain } from '../dma/dma-domain.js';
+import { peerAt } from '../dma/p2p.js';
 import type { BusRegion, DmaHost } from '../dma/sg-table.js';
-import { DMA_MAPPING_ERROR } from '../dma/transfer.js';
+import { DMA_FROM_DEVICE, DMA_MAPPING_ERROR } from '../dma/transfer.js';
 import { groupOf, UnmanagedDomain } from '../dma/unmanaged-domain.js';
 import type { AlreadySet, IommuFault } from '../iommu-formats/fault.js';
 import type { IommuFormat } from '../iommu-formats/format.js';
@@ -290,6 +291,7 @@ export function deviceRead(host: DmaHost, device: DmaDevice, address: number, le
   const bytes = deviceReadBytes(host.core, host.context, record, address, length);
   if (bytes === null) askHandler(host, device, address, false);
   if (bytes === null) throw accessError(host, device, 'EFAULT', `read ${length} bytes at ${at(address)}`);
+  checkRead(host, record, device, address, length);
   return bytes;
 }
 
@@ -330,6 +332,11 @@ function busPart(
   const own = device.declaredMemory?.physicalAt(address, length);
   const near = own === undefined ? undefined : host.bars.at(own);
   if (near !== undefined) return { region: near, offset: own! - near.address };
+  // What a switch turns round does not come to the unit.
+  const peer = peerAt(host, device, address);
+  if (peer !== undefined && address + length <= peer.address + peer.size) {
+    return { region: peer, offset: address - peer.address };
+  }
   // A look at the tables alone, so that an access that is none of these faults once.
   const { domain } = device;
   const physical = domain instanceof DmaDomain ? exports.domainIovaToPhys(domain.handle, address) : address;
@@ -341,6 +348,14 @@ function busPart(
 
 function at(address: number): string {
   return address === DMA_MAPPING_ERROR ? 'DMA_MAPPING_ERROR' : `0x${address.toString(16)}`;
+}
+
+// VT-d gives every mapping that may be written leave to read (6.12), and without an IOMMU nothing stands between: the driver's
+// direction is all that says what the device was meant to do.
+function checkRead(host: DmaHost, record: DmaDeviceHandle, device: DmaDevice, address: number, length: number): void {
+  if (!host.dmaDebugOrNull || length === 0) return;
+  if (host.core.tools.debugDirectionAt(record, address) === DMA_FROM_DEVICE)
+    host.tellReadOfWriteOnly?.(device, address);
 }
 
 /** A fault, before anybody is told of it: AMD's driver asks the domain's handler whether to print it (amd_iommu_report_page_fault). */

@@ -34,6 +34,15 @@ export interface MachineOptions {
       };
   /** The kernel whose DMA stack is emulated. Default `linux-6.12`. */
   kernel?: KernelName;
+  /** RAM set aside for coherent memory in blocks of more than a page (cma=), rounded up to 2 MiB. Default none, as on x86. */
+  cma?: number | string;
+  /** Transactions from device to device. */
+  p2p?: {
+    /** Switches send them up to the host bridge (ACS redirect). Default with an IOMMU, as Linux sets it. */
+    acs?: boolean;
+    /** The host bridge passes them on; otherwise lists of such pages fail with EREMOTEIO. Default true. */
+    hostBridge?: boolean;
+  };
   /**
    * Ticks per second (CONFIG_HZ): 100, 250 or 1000. The kernel's timers then fire on ticks, as its own do: the flush queue's 10 ms are 12 to
    * 16 with 250; and run on the CPU that set them. Default 0: at their time, on the CPU that is set.
@@ -109,8 +118,17 @@ export interface MachineConfig {
   };
   /** The kernel whose DMA stack is emulated. */
   kernel: KernelName;
+  /** Bytes set aside for blocks of contiguous memory. */
+  cma: number;
   /** Ticks per second, 0 for exact timers. */
   hz: number;
+  /** Transactions from device to device. */
+  p2p: {
+    /** Switches send them up to the host bridge. */
+    acs: boolean;
+    /** The host bridge passes them on. */
+    hostBridge: boolean;
+  };
   /** The IOMMU; with mode `off` the other fields have no effect. */
   iommu: {
     /** What the IOMMU does for new devices. */
@@ -171,10 +189,12 @@ export const RESERVED_RANGES: readonly [number, number][] = [
   [0xfee00, 0xfeeff],
 ];
 const SWIOTLB_DEFAULT = 64 * 1024 ** 2;
+/** What the core's pools may have: 2^22 slots of 2 KiB. */
+const MAX_POOL = 8 * 1024 ** 3;
 const MIN_RAM = 4 * 1024 ** 2;
 const MAX_RAM = 256 * 1024 ** 3;
 export const IOMMU_MODES: readonly IommuMode[] = ['strict', 'lazy', 'passthrough', 'off'];
-const KEYS = ['ram', 'kernel', 'hz', 'iommu', 'swiotlb', 'dmaDebug', 'cpus', 'seed', 'memoryLimit'];
+const KEYS = ['ram', 'cma', 'kernel', 'hz', 'iommu', 'p2p', 'swiotlb', 'dmaDebug', 'cpus', 'seed', 'memoryLimit'];
 /** CONFIG_HZ: those of which a tick is a whole number of nanoseconds, 300 not among them. */
 const HZ = [0, 100, 250, 1000];
 
@@ -193,9 +213,11 @@ export function machineConfig(given: MachineOptions = {}): MachineConfig {
   if (size < MIN_RAM || size > MAX_RAM) throw outOfRange('ram', '>= 4MiB && <= 256GiB', size);
   return {
     ram: { size: size - (size % PAGE_SIZE), fragmentation: fraction('ram.fragmentation', ram.fragmentation ?? 0) },
+    cma: checkInteger('cma', parseSize('cma', options.cma ?? 0), 0, size),
     kernel,
     hz: checkHz(options.hz ?? 0),
     iommu,
+    p2p: p2pConfig(options.p2p, iommu.mode),
     swiotlb: swiotlbConfig(options.swiotlb, iommu.mode, size),
     dmaDebug: dmaDebugConfig(options.dmaDebug ?? true),
     cpus: checkInteger('cpus', options.cpus ?? 1, 1, 64),
@@ -206,6 +228,14 @@ export function machineConfig(given: MachineOptions = {}): MachineConfig {
       8 * 1024 ** 2,
       0xffff0000,
     ),
+  };
+}
+
+function p2pConfig(options: MachineOptions['p2p'] = {}, mode: IommuMode): MachineConfig['p2p'] {
+  const given = checkOptions('p2p', options, ['acs', 'hostBridge']);
+  return {
+    acs: checkBoolean('p2p.acs', given.acs, mode !== 'off'),
+    hostBridge: checkBoolean('p2p.hostBridge', given.hostBridge, true),
   };
 }
 
@@ -289,11 +319,11 @@ function swiotlbConfig(options: MachineOptions['swiotlb'], mode: IommuMode, ram:
   // Linux takes 64 MiB of any machine that needs a pool; one of a few MiB would have nothing left.
   const size = parseSize('swiotlb.size', given.size ?? Math.min(SWIOTLB_DEFAULT, ram / 4));
   // The smallest pool is one set of 128 slots of 2 KiB (IO_TLB_SEGSIZE).
-  checkInteger('swiotlb.size', size, 256 * 1024, 1024 ** 3);
+  checkInteger('swiotlb.size', size, 256 * 1024, MAX_POOL);
   if (given.force !== undefined && typeof given.force !== 'boolean') {
     throw invalidType('swiotlb.force', 'of type boolean', given.force);
   }
-  const base = checkInteger('swiotlb.base', given.base ?? 0, 0, 2 ** 32 - PAGE_SIZE);
+  const base = checkInteger('swiotlb.base', given.base ?? 0, 0, MAX_RAM + 2 ** 32 - PAGE_SIZE);
   if (base % PAGE_SIZE !== 0) throw outOfRange('swiotlb.base', 'a multiple of 4096', base);
   const indices = readList('swiotlb.indices', given.indices ?? [], [0, 2 ** 32 - 1], (index) =>
     checkInteger('swiotlb.indices', index, 0, size / 2048 - 1),

@@ -25,11 +25,13 @@ import { failed } from '../core/handle.js';
 import { Core } from '../core/instance.js';
 import { LIBRARY } from '../core/life.js';
 import { PhysicalMemory } from '../core/physical-memory.js';
+import { ContiguousArea } from '../dma/cma.js';
 import { CpuCache } from '../dma/cpu-cache.js';
 import { DmaDevice } from '../dma/device.js';
 import { DmaDomain } from '../dma/dma-domain.js';
 import { DmaPool, type DmaPoolOptions } from '../dma/dma-pool.js';
 import { NonCoherentDevice } from '../dma/noncoherent.js';
+import type { P2pConfig } from '../dma/p2p.js';
 import { DmaDebug } from '../dma-debug/dma-debug.js';
 import { type DmesgOptions, KernelLog } from '../dmesg/kernel-log.js';
 import { BUS, type KernelDevice, type KernelMessage } from '../dmesg/message.js';
@@ -101,12 +103,18 @@ export class BaseMachine implements DriverHost {
   readonly events: EventLog;
   /** dma-debug, null where it is off. @internal */
   readonly dmaDebugOrNull: DmaDebug | null;
+  /** The area that `cma` sets aside. @internal */
+  readonly cma: ContiguousArea | null;
+  /** @internal */
+  readonly p2p: P2pConfig;
   /** Memory of devices on the bus. @internal */
   readonly bars = new Bars();
   private readonly kernelLog: KernelLog;
   // Of a made-up object it cannot be read.
   readonly #core: Core;
   private cache: CpuCache | null = null;
+  /** Pages of mappings for writing that a device has read. */
+  private readonly readsTold = new Set<string>();
   private readonly deviceList: DmaDevice[] = [];
   private readonly drivers: Driven[] = [];
   /** Domains that addDevice made: each goes with its last device. */
@@ -157,6 +165,9 @@ export class BaseMachine implements DriverHost {
     if (hz > 0) this.core.exports.clockSetTick(this.context, 1e9 / hz, this.kernel.timerWheel ? 1 : 0);
     this.clock = new VirtualClock(this.core, this.context);
     this.ram = new PhysicalMemory(this.core, this.context);
+    const { cma } = this.config;
+    this.cma = cma > 0 ? ContiguousArea.reserve(this.core, this.context, cma, ram.size) : null;
+    this.p2p = this.config.p2p;
     const format = iommuFormat(this.config.iommu.format);
     const { mode, npCache } = this.config.iommu;
     // A plain unit of the default format is made when a device needs it.
@@ -228,6 +239,15 @@ export class BaseMachine implements DriverHost {
     return this.kernelLog.lines(options);
   }
 
+  /** Tells once per page that a device has read what it was given to write. @internal */
+  tellReadOfWriteOnly(device: DmaDevice, address: number): void {
+    const key = `${device.id} ${Math.floor(address / PAGE_SIZE)}`;
+    if (this.readsTold.has(key)) return;
+    this.readsTold.add(key);
+    const text = `reads a mapping that is DMA_FROM_DEVICE, at 0x${address.toString(16)}: nothing forbids it`;
+    this.kernelLog.say('READ_OF_WRITE_ONLY', device.name, text, false);
+  }
+
   /** A fault handler has dealt with the last fault. @internal */
   forgetFault(): void {
     this.kernelLog.forgetFault();
@@ -293,6 +313,7 @@ export class BaseMachine implements DriverHost {
     }
     if (own !== undefined) this.ownDomains.add(own);
     this.deviceList.push(device);
+    if (!this.bars.empty) device.setPeers();
     this.deviceNames[id] = device.name;
     this.driverNames[id] = device.driver;
     if (this.kernel.mappingErrorZero) this.core.exports.deviceSetFlags(device.handle, DEVICE_ERROR_ZERO, 0);
@@ -382,7 +403,9 @@ export class BaseMachine implements DriverHost {
   addBar(device: DmaDevice, size: number | string): Bar {
     this.#core.timeline.enter('pci_assign_resource');
     DmaDevice.recordIn(this, device, 'pci_assign_resource');
-    return this.bars.add(device, parseSize('size', size));
+    const bar = this.bars.add(device, parseSize('size', size));
+    for (const each of this.deviceList) each.setPeers();
+    return bar;
   }
 
   /**
