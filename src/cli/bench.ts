@@ -1,5 +1,4 @@
 import { type Command, Option } from 'commander';
-import { GemDmaError } from '../core/errors.js';
 import { readText } from '../files/text.js';
 import { ALLOCATOR_NAMES } from '../iova/allocators.js';
 import { KERNEL_NAMES } from '../kernels/kernels.js';
@@ -18,10 +17,13 @@ import { csv, runSweep, SWEEPABLE, type Sweep, type Sweepable } from '../workloa
 import { benchBar } from './bench-bar.js';
 import { describeComparison, describeResult, describeScaling, describeSweep } from './bench-report.js';
 import type { Comparison } from './compare.js';
-import { EXIT, type ExitCode, UsageError, usage } from './exit.js';
+import { asUsageError, EXIT, type ExitCode, UsageError, usage } from './exit.js';
 import { command, type Frame, framed } from './frame.js';
 import { integerOption, numberOption } from './options.js';
 import { policyError, policyOption, readPolicy } from './policy-file.js';
+
+/** Back ends that translate, and need an IOVA allocator for it. */
+const TRANSLATED: readonly string[] = ['strict', 'lazy'];
 
 interface Options extends Omit<BenchOptions, 'dmaDebug' | 'direction' | 'bits'> {
   bits?: number;
@@ -92,10 +94,11 @@ async function bench(frame: Frame, options: Options): Promise<ExitCode> {
     return EXIT.ok;
   }
   if (options.csv && !options.sweep) throw new UsageError('--csv goes with --sweep');
+  checkObeyed(frame, options);
   const wanted = checked(options);
   const file = frame.output('--csv', options.csv);
   const bar = benchBar(frame.bar());
-  const given = await readPolicy(options.policy);
+  const given = await readPolicy(options.policy, frame.signal);
   const { policy } = given;
   const hooks = { signal: frame.signal, onProgress: bar.progress, ...(typeof policy !== 'string' && { policy }) };
   try {
@@ -123,10 +126,22 @@ async function bench(frame: Frame, options: Options): Promise<ExitCode> {
     }
   } catch (error) {
     // What cannot be set up with these options: no room for that many live mappings, no memory.
-    if (GemDmaError.is(error)) throw new UsageError(error.message);
-    throw policyError(error, given);
+    throw asUsageError(policyError(error, options.policy));
   }
   return EXIT.ok;
+}
+
+/** What a measurement would ignore is refused. */
+function checkObeyed(frame: Frame, { mode, backend, sweep }: Options): void {
+  if (frame.given('policy') && mode !== 'object') throw new UsageError('--policy goes with --mode object');
+  if (frame.given('allocator') && !TRANSLATED.includes(backend)) {
+    throw new UsageError(
+      `--allocator goes with --backend ${TRANSLATED.join(' or ')}: ${backend} has no IOVA allocator`,
+    );
+  }
+  if (sweep && frame.given(sweep.option)) {
+    throw new UsageError(`--${sweep.option} cannot be used with --sweep ${sweep.option}=...`);
+  }
 }
 
 /** Options that do not go together are wrong usage, not an error of the library. */

@@ -6,14 +6,13 @@ import type { CallProgress } from '../core/slices.js';
 import type { DriverBench } from '../driver/bench.js';
 import { type BuiltDriver, buildDriver } from '../driver/build.js';
 import { driverFailNth } from '../driver/fail-nth.js';
-import { loadTest } from '../driver/load-test.js';
 import { PointRunner, TestThrew } from '../driver/point-runner.js';
 import { failNthText, findingsText, stressText } from '../driver/report.js';
-import type { RunResult } from '../driver/run.js';
+import { DRIVER_MACHINE, type RunResult } from '../driver/run.js';
 import { driverStress, stressRound } from '../driver/stress.js';
 import { symbolsOf } from '../driver/symbols.js';
 import { KERNEL_NAMES, type KernelName } from '../kernels/kernels.js';
-import { IOMMU_MODES, type IommuMode, type MachineOptions } from '../machine/config.js';
+import { IOMMU_MODES, type IommuMode, type MachineOptions, machineConfig } from '../machine/config.js';
 import { withDmesg } from './dmesg.js';
 import { asUsageError, EXIT, type ExitCode, UsageError, usage } from './exit.js';
 import { command, type Frame, framed } from './frame.js';
@@ -165,7 +164,6 @@ interface RunFlags extends MachineFlags {
 }
 
 async function run(frame: Frame, path: string, flags: RunFlags): Promise<ExitCode> {
-  await loaded(flags.test);
   const { nth, kasan, timeLimit } = flags;
   const machine = usage(() => machineOf(flags));
   const round = flags.stressSeed === undefined ? {} : stressRound(flags.stressSeed, machine);
@@ -187,16 +185,18 @@ async function run(frame: Frame, path: string, flags: RunFlags): Promise<ExitCod
   }
   if (frame.signal.aborted) return EXIT.interrupted;
   const wrong = result.findings.length > 0;
-  frame.show(result, () => describeRun(result, flags), { wrong });
+  const idle = nth > 0 && result.struck === null;
+  if (wrong || !idle) frame.show(result, () => describeRun(result, flags), { wrong });
+  if (idle)
+    throw new UsageError(`--nth ${nth}: the run made ${result.pointCount} allocations, and none of them failed`);
   return wrong ? EXIT.findings : EXIT.ok;
 }
 
-function describeRun(result: RunResult, { nth, log, stacks }: RunFlags): string[] {
-  const { missing, struck, findings } = result;
+function describeRun(result: RunResult, { log, stacks }: RunFlags): string[] {
+  const { missing, findings } = result;
   return [
     ...(log ? result.log.map(dim) : []),
     ...(missing.length > 0 ? [dim(`not modelled: ${missing.join(', ')}`)] : []),
-    ...(nth > 0 && struck === null ? [dim(`fewer than ${nth} allocations were made`)] : []),
     findingsText(findings, { stacks }),
   ];
 }
@@ -219,7 +219,9 @@ async function failNth(frame: Frame, path: string, flags: FailNthFlags): Promise
   const results = await inBothWidths(frame, path, flags, (wasm, more) =>
     driverFailNth(wasm, flags.test, { machine, all, timeLimit, kasan, ...more }),
   );
-  const wrong = results.some(([, { baseline, failures }]) => baseline.length + failures.length > 0);
+  const wrong = results.some(
+    ([, { baseline, failures, tried }]) => baseline.length + failures.length > 0 || tried === 0,
+  );
   frame.show(
     results.map(([, result]) => result),
     () =>
@@ -248,7 +250,6 @@ async function inBothWidths<T>(
   flags: MachineFlags,
   act: (wasm: Uint8Array, shared: Shared) => Promise<T>,
 ): Promise<[string, T][]> {
-  await loaded(flags.test);
   const files = [path];
   const narrowed = narrow(path);
   if (widthOf(path) === 64 && existsSync(narrowed)) files.push(narrowed);
@@ -313,7 +314,6 @@ function benchCommand(): Command {
 }
 
 async function bench(frame: Frame, path: string, flags: { test: string; plain?: string }): Promise<ExitCode> {
-  await loaded(flags.test);
   const plain = flags.plain === undefined ? undefined : read(flags.plain);
   const runner = new PointRunner(read(path), flags.test, { dmaBits: widthOf(path), signal: frame.signal });
   try {
@@ -341,30 +341,31 @@ function describeBench({ rows, load, test, kasan }: DriverBench): string[] {
   ];
 }
 
-/** A test that throws is the user's to mend. */
+/** A test that throws, or ends its process, is the user's to mend. */
 function testError(error: unknown): unknown {
-  return error instanceof TestThrew ? new UsageError(`the test threw ${error.message}`) : asUsageError(error);
+  return error instanceof TestThrew ? new UsageError(error.message) : asUsageError(error);
 }
 
 function widthOf(path: string): 32 | 64 {
   return path.endsWith('.dma32.wasm') ? 32 : 64;
 }
 
-async function loaded(path: string): ReturnType<typeof loadTest> {
-  try {
-    return await loadTest(path);
-  } catch (error) {
-    throw asUsageError(error);
-  }
+function machineOf(flags: MachineFlags): MachineOptions {
+  const machine = givenMachine(flags);
+  machineConfig({ ...DRIVER_MACHINE, ...machine });
+  return machine;
 }
 
-function machineOf({ iommu, swiotlb, kernelPreset, machine }: MachineFlags): MachineOptions {
+function givenMachine({ iommu, swiotlb, kernelPreset, machine }: MachineFlags): MachineOptions {
   let given: MachineOptions = {};
   if (machine !== undefined) {
     try {
       given = JSON.parse(machine) as MachineOptions;
     } catch (error) {
       throw new UsageError(`--machine takes JSON: ${(error as Error).message}`);
+    }
+    if (typeof given !== 'object' || given === null || Array.isArray(given)) {
+      throw new UsageError(`--machine takes an object with options of the machine, not ${machine}`);
     }
   }
   // Only without translation a mapping can bounce.

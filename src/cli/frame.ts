@@ -2,8 +2,10 @@ import { closeSync, existsSync, openSync, rmSync, writeFileSync } from 'node:fs'
 import { Command } from 'commander';
 import { DmesgCollector } from './dmesg.js';
 import { EXIT, type ExitCode, Interrupted, reportError, UsageError } from './exit.js';
+import { isOwnPolicy } from './policy-file.js';
 import { json, printLines } from './print.js';
 import { type Bar, ProgressBar } from './progress.js';
+import { isSupervised, leave, onInterrupt, supervise } from './supervise.js';
 
 /**
  * The frame that every command runs in: interruption, progress, output, files, exit code. How to write a command:
@@ -28,6 +30,8 @@ import { type Bar, ProgressBar } from './progress.js';
  *
  *   Ctrl-C       aborts `frame.signal`. The command stops at its next slice (core/slices.ts: within 50 ms), shows what it
  *                has and returns as always; the exit code is 130 whatever it returns. A second Ctrl-C ends the process.
+ *   own policy   a --policy that is no preset runs the command in a process of its own (supervise.ts): it may loop for ever,
+ *                or end its process, which is exit code 2.
  *   SIGTERM      gives the terminal back and ends the process by that signal.
  *   bar          on a terminal, nothing elsewhere, not with --quiet. `show` and `note` take it away first; the next update
  *                brings it back. It is gone when the action is over.
@@ -50,7 +54,10 @@ export class Frame {
 
   readonly #dmesg: boolean;
 
-  constructor({ json = false, quiet = false, dmesg = false }: FrameOptions) {
+  readonly #command: Command;
+
+  constructor({ json = false, quiet = false, dmesg = false }: FrameOptions, command: Command) {
+    this.#command = command;
     this.json = json;
     this.quiet = quiet;
     this.#dmesg = dmesg;
@@ -58,6 +65,11 @@ export class Frame {
 
   get signal(): AbortSignal {
     return this.#controller.signal;
+  }
+
+  /** Whether an option was given, and is not only its default. */
+  given(option: string): boolean {
+    return this.#command.getOptionValueSource(option) === 'cli';
   }
 
   /** The progress bar; the same one at every call. */
@@ -80,7 +92,7 @@ export class Frame {
   /** One of many results, as a line of JSON, whether or not --json was asked for. */
   line(value: unknown): void {
     this.#bar?.hide();
-    console.log(JSON.stringify(value));
+    process.stdout.write(`${JSON.stringify(value)}\n`);
   }
 
   /** A remark on standard error. */
@@ -108,7 +120,7 @@ export class Frame {
   async run(action: () => Promise<ExitCode> | ExitCode): Promise<ExitCode> {
     const stop = (): void => {
       this.#bar?.close();
-      if (this.signal.aborted) process.exit(EXIT.interrupted);
+      if (this.signal.aborted) endNow();
       this.#controller.abort();
     };
     const end = (signal: NodeJS.Signals): void => {
@@ -116,7 +128,7 @@ export class Frame {
       process.removeListener(signal, end);
       process.kill(process.pid, signal);
     };
-    process.on('SIGINT', stop);
+    const deaf = onInterrupt(stop);
     for (const signal of ['SIGTERM', 'SIGHUP'] as const) process.once(signal, end);
     const dmesg = this.#dmesg ? new DmesgCollector() : undefined;
     try {
@@ -131,8 +143,10 @@ export class Frame {
       return reportError(error);
     } finally {
       dmesg?.end();
-      process.removeListener('SIGINT', stop);
+      deaf();
       for (const signal of ['SIGTERM', 'SIGHUP'] as const) process.removeListener(signal, end);
+      // A read that waits for a terminal or a pipe cannot be called off, and would keep the process.
+      if (this.signal.aborted) setTimeout(endNow, STUCK).unref();
     }
   }
 
@@ -141,6 +155,18 @@ export class Frame {
     const lines = dmesg?.end() ?? [];
     if (this.json) for (const line of lines) console.error(line);
     else if (dmesg) printLines(['', ...(lines.length > 0 ? lines : ['(the kernel printed nothing)'])]);
+  }
+}
+
+/** Milliseconds that an interrupted process has to end by itself. */
+const STUCK = 200;
+
+/** Ends an interrupted process. A signal does that even where exit(2) would wait for a read in another thread. */
+function endNow(): void {
+  if (isSupervised()) leave(EXIT.interrupted);
+  else {
+    process.removeAllListeners('SIGINT');
+    process.kill(process.pid, 'SIGINT');
   }
 }
 
@@ -204,7 +230,12 @@ export function framed<Args extends unknown[]>(action: Action<Args>): (...args: 
   return async (...all) => {
     // Commander gives the arguments, then the options, then the command itself.
     const args = all.slice(0, -1) as Args;
-    const frame = new Frame(args.at(-1) as FrameOptions);
+    const options = args.at(-1) as FrameOptions & { policy?: string };
+    if (isOwnPolicy(options.policy) && !isSupervised()) {
+      process.exitCode = await supervise(`--policy: ${options.policy}`);
+      return;
+    }
+    const frame = new Frame(options, all.at(-1) as Command);
     process.exitCode = await frame.run(() => action(frame, ...args));
   };
 }

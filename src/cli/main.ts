@@ -4,10 +4,11 @@ import { Command } from 'commander';
 import { benchCommand } from './bench.js';
 import { completionCommand } from './completion.js';
 import { driverCommand } from './driver.js';
-import { EXIT, EXIT_HELP, reportError } from './exit.js';
+import { EXIT, EXIT_HELP, type ExitCode, reportError } from './exit.js';
 import { fitting } from './help.js';
 import { runCommand } from './run.js';
 import { stressCommand } from './stress.js';
+import { isSupervised, joinSupervisor, leave } from './supervise.js';
 import { traceCommand } from './trace.js';
 import { verifyCommand } from './verify.js';
 
@@ -51,9 +52,9 @@ function withNewName(text: string): string {
 
 // A reader that closes early (`gemdma ... | head`) is no error of ours; a disk that is full is one of the caller's.
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
-  if (error.code === 'EPIPE') process.exit(process.exitCode ?? EXIT.ok);
+  if (error.code === 'EPIPE') return leave((process.exitCode ?? EXIT.ok) as ExitCode);
   console.error(`gemdma: standard output: ${error.code}`);
-  process.exit(EXIT.usage);
+  leave(EXIT.usage);
 });
 
 /** Runs the command that the words after `gemdma` say. The exit code is process.exitCode's. */
@@ -70,4 +71,7 @@ export async function main(words: readonly string[]): Promise<void> {
   }
 }
 
+joinSupervisor();
 await main(process.argv.slice(2));
+// Whatever a policy of the user's has left running ends here.
+if (isSupervised()) leave((process.exitCode ?? EXIT.ok) as ExitCode);

@@ -1,13 +1,15 @@
+import { spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { register } from 'node:module';
 import { resolve } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { Option } from 'commander';
+import { GemDmaError } from '../core/errors.js';
 import { DEFAULT_POLICY, POLICY_NAMES } from '../i915/policy/index.js';
 import { type MappingPolicy, POLICY_HOOKS } from '../i915/policy/policy.js';
 import { newPolicy, type PolicySource, splitSource } from '../stress-i915/policy.js';
 
-import { asUsageError, UsageError } from './exit.js';
+import { asUsageError, Interrupted, UsageError } from './exit.js';
 
 /** --policy: a mapping policy of i915 by name, or one of the user's own from a module. */
 
@@ -18,17 +20,33 @@ export interface GivenPolicy {
   source?: string;
 }
 
-/** The option, with the presets for help and completion. */
+/** The option, with the presets for help and completion; `readPolicy` knows what holds without it. */
 export function policyOption(): Option {
-  const option = new Option('--policy <preset|file>', 'mapping policy of i915, or your own: a module, module#export');
+  const option = new Option(
+    '--policy <preset|file>',
+    `mapping policy of i915, or your own: a module, module#export (default: ${DEFAULT_POLICY})`,
+  );
   option.argChoices = [...POLICY_NAMES];
-  return option.default(DEFAULT_POLICY);
+  return option;
 }
 
-/** What the option says. @throws UsageError for what is neither a preset nor a module with a policy */
-export async function readPolicy(text: string): Promise<GivenPolicy> {
+/** Whether the option names code of the user's. */
+export function isOwnPolicy(text: string | undefined): boolean {
+  return text !== undefined && !(POLICY_NAMES as readonly string[]).includes(text);
+}
+
+/**
+ * What the option says.
+ * @throws UsageError for what is neither a preset nor a module with a policy; Interrupted when its import does not end
+ */
+export async function readPolicy(text: string | undefined, signal: AbortSignal): Promise<GivenPolicy> {
+  if (text === undefined) return { policy: DEFAULT_POLICY };
   const preset = POLICY_NAMES.find((name) => name === text);
-  return preset === undefined ? importPolicy(text) : { policy: preset };
+  if (preset !== undefined) return { policy: preset };
+  const aborted = new Promise<never>((_, reject) => {
+    signal.addEventListener('abort', () => reject(new Interrupted()), { once: true });
+  });
+  return Promise.race([importPolicy(text), aborted]);
 }
 
 /**
@@ -38,7 +56,7 @@ export async function readPolicy(text: string): Promise<GivenPolicy> {
  */
 async function importPolicy(text: string): Promise<GivenPolicy> {
   const { module, name } = splitSource(text);
-  const path = resolve(module.startsWith('file:') ? fileURLToPath(module) : module);
+  const path = pathOf(module);
   if (!existsSync(path))
     throw new UsageError(`--policy: '${module}' is no file and none of the presets ${POLICY_NAMES.join(', ')}`);
   const url = pathToFileURL(path).href;
@@ -49,7 +67,7 @@ async function importPolicy(text: string): Promise<GivenPolicy> {
   try {
     exports = await import(url);
   } catch (error) {
-    throw new UsageError(`--policy: ${module} cannot be imported: ${(error as Error).message}`);
+    throw new UsageError(`--policy: ${module} cannot be imported: ${importError(error, url)}`);
   }
   const policy = exports[name];
   if (policy === undefined) {
@@ -63,6 +81,23 @@ async function importPolicy(text: string): Promise<GivenPolicy> {
   return { policy: policy as PolicySource, source: name === 'default' ? url : `${url}#${name}` };
 }
 
+function pathOf(module: string): string {
+  return resolve(module.startsWith('file:') ? fileURLToPath(module) : module);
+}
+
+/** What an import threw, with the line of the file where it is known, and for syntax with the Node that does not know it. */
+function importError(error: unknown, url: string): string {
+  const { message, stack = '', name } = error instanceof Error ? error : new Error(String(error));
+  const path = fileURLToPath(url);
+  // A syntax error tells its line to nobody but the terminal.
+  const told =
+    name === 'SyntaxError' ? spawnSync(process.execPath, ['--check', path], { encoding: 'utf8' }).stderr : stack;
+  const from = [url, path].find((text) => told.includes(`${text}:`));
+  const line = from === undefined ? undefined : /^:(\d+)/.exec(told.slice(told.indexOf(`${from}:`) + from.length))?.[1];
+  const node = name === 'SyntaxError' ? ` (Node ${process.versions.node})` : '';
+  return `${message}${line === undefined ? '' : `, line ${line}`}${node}`;
+}
+
 /** Makes a policy once, to see that one comes of it and that it does something. */
 function checkPolicy(module: string, source: PolicySource): void {
   let policy: MappingPolicy;
@@ -70,17 +105,41 @@ function checkPolicy(module: string, source: PolicySource): void {
     policy = newPolicy(source);
   } catch (error) {
     const told = asUsageError(error);
-    throw told instanceof UsageError ? told : new UsageError(`--policy: ${module}: ${told}`);
+    throw new UsageError(`--policy: ${module}: ${told instanceof UsageError ? told.message : told}`);
+  }
+  // A hook with a typing error would never be called, and the run would be green.
+  const known: readonly string[] = ['name', ...POLICY_HOOKS, 'snapshot', 'restore'];
+  for (const name of functionsOf(policy)) {
+    if (known.includes(name) || name.startsWith('_')) continue;
+    throw new UsageError(
+      `--policy: ${module}: '${policy.name}' has '${name}', which is none of the hooks ${POLICY_HOOKS.join(', ')}` +
+        ' (a function that is no hook begins with _)',
+    );
   }
   if (POLICY_HOOKS.every((hook) => policy[hook] === undefined)) {
     throw new UsageError(`--policy: ${module}: '${policy.name}' has none of the hooks ${POLICY_HOOKS.join(', ')}`);
   }
 }
 
+/** Names of an object's functions, its own and those of its classes. */
+function functionsOf(object: object): Set<string> {
+  const names = new Set<string>();
+  for (let at: object = object; at !== null && at !== Object.prototype; at = Object.getPrototypeOf(at)) {
+    for (const [name, { value }] of Object.entries(Object.getOwnPropertyDescriptors(at))) {
+      if (typeof value === 'function' && name !== 'constructor') names.add(name);
+    }
+  }
+  return names;
+}
+
 /** What a policy's own code has thrown in the middle of a call, as wrong use; any other error as it is. */
-export function policyError(error: unknown, { source }: GivenPolicy): unknown {
-  if (source === undefined) return error;
-  const [module] = source.split('#');
-  const its = error instanceof Error && error.stack?.includes(module) === true;
-  return its ? new UsageError(`--policy: ${fileURLToPath(module)} has thrown ${error}`) : error;
+export function policyError(error: unknown, text: string | undefined): unknown {
+  if (text === undefined || !isOwnPolicy(text)) return error;
+  const path = pathOf(splitSource(text).module);
+  const { stack = '', code } = error as { stack?: string; code?: unknown };
+  const its = !(error instanceof Error) || [path, pathToFileURL(path).href].some((name) => stack.includes(name));
+  // A hook that returns what no hook may, or refuses what the work needs.
+  const wrong = code === 'ERR_INVALID_RETURN_VALUE' || code === 'ERR_INVALID_ARG_TYPE' || GemDmaError.is(error);
+  if (error instanceof UsageError || error instanceof Interrupted || !(its || wrong)) return error;
+  return new UsageError(`--policy: ${path} has thrown ${error}`);
 }

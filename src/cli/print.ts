@@ -78,14 +78,14 @@ function paragraphs(head: readonly string[], rows: readonly (readonly string[])[
 export function printLines(lines: string | readonly string[]): void {
   const text = typeof lines === 'string' ? lines : lines.join('\n');
   const width = process.stdout.columns || 0;
-  console.log(
+  const fitting =
     width === 0 || width >= 80
       ? text
       : text
           .split('\n')
           .map((line) => wrapped(line, width))
-          .join('\n'),
-  );
+          .join('\n');
+  process.stdout.write(`${fitting}\n`);
 }
 
 function wrapped(line: string, width: number): string {
@@ -103,5 +103,5 @@ export function paragraph(text: string, indent = ''): string {
 
 /** One JSON value on standard output, for machines. */
 export function json(value: unknown): void {
-  console.log(JSON.stringify(value, null, 2));
+  process.stdout.write(`${JSON.stringify(value, null, 2)}\n`);
 }

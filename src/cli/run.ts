@@ -2,13 +2,8 @@ import { fileURLToPath } from 'node:url';
 import { type Command, Option } from 'commander';
 import { inSlices } from '../core/slices.js';
 import type { MachineEvent } from '../events/events.js';
-import {
-  POLICY_NAMES,
-  type PolicyName,
-  type Scenario,
-  type ScenarioResult,
-  type ScenarioStep,
-} from '../workload/scenario.js';
+import type { PolicySource } from '../stress-i915/policy.js';
+import { POLICY_NAMES, type Scenario, type ScenarioResult, type ScenarioStep } from '../workload/scenario.js';
 import { scenarios } from '../workload/scenarios/index.js';
 import { runMainJob } from '../workload/scenarios/main-job.js';
 import { withDmesg } from './dmesg.js';
@@ -16,6 +11,7 @@ import { EXIT, type ExitCode, UsageError } from './exit.js';
 import { command, type Frame, framed } from './frame.js';
 import { announceMainJob, describeMainJob } from './main-job.js';
 import { integerOption } from './options.js';
+import { policyError, policyOption, readPolicy } from './policy-file.js';
 import { bold, bytes, dim, green, number, red, yellow } from './print.js';
 import { describeSteps } from './steps.js';
 import { traceOutput } from './trace-out.js';
@@ -25,7 +21,7 @@ const RECORDING = 'test/golden/iova/c_full.txt.gz';
 
 interface RunOptions {
   list?: boolean;
-  policy?: PolicyName;
+  policy?: string;
   seed: number;
   events?: boolean;
   traceOut?: string;
@@ -35,8 +31,8 @@ interface RunOptions {
 export function runCommand(): Command {
   return withDmesg(command('run', 'run the main job, or a named scenario, and say what came of it'))
     .argument('[name]', 'scenario; --list shows them all; without one: the main job')
-    .addOption(new Option('--list', 'show every scenario').conflicts(['policy', 'events', 'seed']))
-    .addOption(new Option('--policy <preset>', 'mapping policy of i915').choices(POLICY_NAMES))
+    .addOption(new Option('--list', 'show every scenario').conflicts(['policy', 'events', 'seed', 'traceOut']))
+    .addOption(policyOption())
     .option('--seed <n>', 'decides everything random', integerOption('--seed', 0, 0xffffffff), 1)
     .option('--events', 'show every step and what the machine does in it (leak paths)')
     .option(
@@ -44,7 +40,13 @@ export function runCommand(): Command {
       'write what the machine does: ftrace text for .txt, else a Perfetto trace (leak paths)',
     )
     .addHelpText('after', '\n--json gives one object with --policy, else an array with one per policy.')
-    .action(framed(run));
+    .action(
+      framed((frame, name: string | undefined, options: RunOptions) =>
+        run(frame, name, options).catch((error) => {
+          throw policyError(error, options.policy);
+        }),
+      ),
+    );
 }
 
 async function run(frame: Frame, name: string | undefined, options: RunOptions): Promise<ExitCode> {
@@ -57,13 +59,14 @@ async function run(frame: Frame, name: string | undefined, options: RunOptions):
   const out = frame.output('--trace-out', options.traceOut);
   if (out && !scenario.steps)
     throw new UsageError(`${scenario.name} has no steps to trace: --trace-out is for L1 to L7`);
-  if (out && policiesOf(scenario, options.policy).length > 1) {
+  const policies = await policiesOf(frame, scenario, options.policy);
+  if (out && policies.length > 1) {
     throw new UsageError('--trace-out writes one run: choose a --policy');
   }
   const events: MachineEvent[] = [];
   const { signal } = frame;
   const results: ScenarioResult[] = [];
-  for (const policy of policiesOf(scenario, options.policy)) {
+  for (const policy of policies) {
     if (signal.aborted) break;
     const steps: ScenarioStep[] = [];
     const onStep =
@@ -101,24 +104,29 @@ async function mainJob(frame: Frame, { policy, seed, events, traceOut }: RunOpti
   return result.ok ? EXIT.ok : EXIT.findings;
 }
 
-function policiesOf(scenario: Scenario, wanted: PolicyName | undefined): readonly PolicyName[] {
+async function policiesOf(
+  frame: Frame,
+  scenario: Scenario,
+  wanted: string | undefined,
+): Promise<readonly PolicySource[]> {
   if (scenario.policies.length === 0) {
     if (wanted) throw new UsageError(`${scenario.name} has no i915 device: it takes no --policy`);
     return [POLICY_NAMES[0]];
   }
   if (!wanted) return scenario.policies;
-  if (!scenario.policies.includes(wanted)) {
+  const { policy } = await readPolicy(wanted, frame.signal);
+  if (typeof policy === 'string' ? !scenario.policies.includes(policy) : !scenario.anyPolicy) {
     throw new UsageError(`${scenario.name} runs under ${scenario.policies.join(', ')}, not ${wanted}`);
   }
-  return [wanted];
+  return [policy];
 }
 
 function describe(scenario: Scenario, result: ScenarioResult): string[] {
   const verdict = result.interrupted
     ? yellow('interrupted: the figures are of a part of it')
     : result.ok
-      ? green('as the kernel has it')
-      : red('NOT as the kernel has it');
+      ? green(isPreset(result) ? 'as the kernel has it' : 'nothing lost')
+      : red(isPreset(result) ? 'NOT as the kernel has it' : 'mappings lost');
   return [
     `${bold(scenario.name)}${result.policy ? ` under ${bold(result.policy)}` : ''}  ${scenario.title}`,
     ...(scenario.describe?.(result) ?? [
@@ -127,6 +135,11 @@ function describe(scenario: Scenario, result: ScenarioResult): string[] {
     ]),
     `  ${verdict}`,
   ];
+}
+
+/** Whether there is a kernel to compare with: one of i915's own policies ran, or none at all. */
+function isPreset({ policy }: ScenarioResult): boolean {
+  return policy === undefined || (POLICY_NAMES as readonly string[]).includes(policy);
 }
 
 function list(frame: Frame): ExitCode {

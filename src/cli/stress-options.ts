@@ -30,7 +30,7 @@ export interface StressCommandOptions {
   shard?: string;
   ops: number;
   time: number;
-  policy: string;
+  policy?: string;
   kernel?: KernelName;
   iommu?: IommuMode;
   allocator?: AllocatorName;
@@ -63,7 +63,7 @@ export function stressOptionsCommand(): Command {
       profileOption,
       'churn' as ProfileName,
     )
-    .option('--list', 'show the profiles')
+    .addOption(mode('--list', 'show the profiles'))
     .option('--seed <n>', 'decides everything random', integerOption('--seed', 0, 0xffffffff), 1)
     .option('--ops <n>', 'operations (1k, 10M)', integerOption('--ops', 1), 1_000_000)
     .option('--time <seconds>', 'stop earlier after so many seconds', numberOption('--time', 0.001, 1e9), 60)
@@ -120,6 +120,7 @@ const MODES: Readonly<Record<string, readonly string[]>> = {
   threads: [...OF_MACHINE, 'profile', 'seed', 'ops'],
   replay: ['policy', 'events'],
   merge: [],
+  list: [],
 };
 
 function mode(flags: string, description: string): Option {

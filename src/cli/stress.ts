@@ -15,7 +15,7 @@ import { POLICY_NAMES, type PolicyName, type ScenarioStep } from '../workload/sc
 import { FAIL_NTH_SCENARIOS, failNthAsync, repertoireOf, stress } from '../workload/stress.js';
 import { asUsageError, EXIT, type ExitCode, UsageError, usage } from './exit.js';
 import { type Frame, framed } from './frame.js';
-import { readPolicy } from './policy-file.js';
+import { policyError, readPolicy } from './policy-file.js';
 import { bold, dim, green, number, rate, red, table, yellow } from './print.js';
 import { describeSteps } from './steps.js';
 import { machineOptions, type StressCommandOptions, stressOptions, stressOptionsCommand } from './stress-options.js';
@@ -26,7 +26,7 @@ export function stressCommand(): Command {
   return stressOptionsCommand().action(
     framed((frame, options: StressCommandOptions) =>
       run(frame, options).catch((error) => {
-        throw asUsageError(error);
+        throw policyError(asUsageError(error), options.policy);
       }),
     ),
   );
@@ -41,7 +41,7 @@ async function run(frame: Frame, options: StressCommandOptions): Promise<ExitCod
   if (options.merge) return merge(frame, options.merge);
   if (options.replay !== undefined) return replay(frame, options.replay, options);
   if (options.seeds > 1 || options.shard !== undefined) return campaign(frame, options);
-  const given = await readPolicy(options.policy);
+  const given = await readPolicy(options.policy, frame.signal);
   const trace = frame.output('--trace', options.trace);
   const program = frame.output('--trace', options.trace && `${options.trace.replace(/\.gz$/, '')}.mjs`);
   const bar = frame.bar();
@@ -81,7 +81,7 @@ async function runFailNth(frame: Frame, wanted: string | true, options: StressCo
   if (scenarios.length === 0) throw new UsageError(`--fail-nth is one of ${names.join(', ')}, not '${String(wanted)}'`);
   const { signal } = frame;
   const bar = frame.bar();
-  const given = await readPolicy(options.policy);
+  const given = await readPolicy(options.policy, frame.signal);
   const subject = { policy: given.policy, machine: machineOptions(options) };
   const results: FailNthResult[] = [];
   for (const [i, scenario] of scenarios.entries()) {
@@ -148,7 +148,7 @@ async function campaign(frame: Frame, options: StressCommandOptions): Promise<Ex
   const shard = options.shard === undefined ? undefined : usage(() => parseShard(options.shard!));
   const { signal } = frame;
   const bar = frame.bar();
-  const given = await readPolicy(options.policy);
+  const given = await readPolicy(options.policy, frame.signal);
   const seeds = [...shardSeeds(options.seed, options.seeds, shard)];
   if (seeds.length === 0) throw new UsageError(`--shard ${options.shard} has none of ${options.seeds} seeds`);
   let failed = false;
@@ -231,7 +231,7 @@ function parseResult(line: string): unknown {
 }
 
 async function replay(frame: Frame, file: string, options: StressCommandOptions): Promise<ExitCode> {
-  const given = await readPolicy(options.policy);
+  const given = await readPolicy(options.policy, frame.signal);
   const repertoire = repertoireOf({ policy: given.policy });
   const { config, operations, failure } = usage(() => readTrace(file, repertoire));
   if (typeof given.policy === 'string' && !POLICY_NAMES.includes(config.subject as PolicyName)) {

@@ -45,10 +45,16 @@ export async function readInput(
   const worker = new Worker(new URL('./trace-worker.js', import.meta.url), {
     workerData: { file } satisfies WorkerInput,
   });
-  const stop = (): void => void worker.terminate();
-  signal.addEventListener('abort', stop);
+  let stop = (): void => {};
   try {
     return await new Promise((resolve, reject) => {
+      const stopped = { message: 'interrupted', input: file, line: 0, column: 0, reason: 'interrupted' };
+      // A thread that waits for input does not end before it has some: nobody waits for it.
+      stop = () => {
+        void worker.terminate();
+        resolve(stopped);
+      };
+      signal.addEventListener('abort', stop);
       let result: InputGaps | InputError | null = null;
       worker.on('message', (message: InputMessage) => {
         if ('batch' in message) {
@@ -58,10 +64,7 @@ export async function readInput(
         } else result = 'gaps' in message ? message.gaps : message.error;
       });
       worker.on('error', reject);
-      worker.on('exit', () => {
-        const stopped = { message: 'interrupted', input: file, line: 0, column: 0, reason: 'interrupted' };
-        resolve(result ?? stopped);
-      });
+      worker.on('exit', () => resolve(result ?? stopped));
     });
   } finally {
     signal.removeEventListener('abort', stop);

@@ -198,6 +198,16 @@ export function checkFunction(name: string, value: unknown): void {
   if (typeof value !== 'function') throw invalidType(name, 'of type function', value);
 }
 
+/** Functions that return before they have run to their end. */
+const SUSPENDED = ['[object AsyncFunction]', '[object GeneratorFunction]', '[object AsyncGeneratorFunction]'];
+
+/** Throws for what is no function, and for one whose answer would come too late for the call that it is in. */
+export function checkPlainFunction(name: string, value: unknown): void {
+  checkFunction(name, value);
+  if (!SUSPENDED.includes(Object.prototype.toString.call(value))) return;
+  throw invalidType(name, 'a function that is neither async nor a generator', value);
+}
+
 /** The bytes themselves: what a class of the caller's says of their length, or makes of a part, is not asked. */
 export function checkBytes(name: string, value: unknown): Uint8Array {
   if (typeOf.get.call(value) !== 'Uint8Array') throw invalidType(name, 'an instance of Uint8Array', value);

@@ -1,3 +1,4 @@
+import { Console } from 'node:console';
 import { parentPort, workerData } from 'node:worker_threads';
 import { GemDmaError } from '../core/errors.js';
 import { benchDriver } from './bench.js';
@@ -13,6 +14,9 @@ import type {
 import { runDriver } from './run.js';
 
 /** The worker of PointRunner: runs a test once for each request, or times its driver. */
+
+// Results are on standard output; what a test prints is none of them.
+globalThis.console = new Console(process.stderr, process.stderr);
 
 const { wasm, test: url, options } = workerData as DriverWorkerData;
 const port = parentPort!;

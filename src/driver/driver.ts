@@ -1,9 +1,9 @@
 import {
   checkBoolean,
   checkBytes,
-  checkFunction,
   checkObject,
   checkOptions,
+  checkPlainFunction,
   checkSpan,
   hostTimeline,
   type OptionNames,
@@ -181,8 +181,8 @@ export class CDriver {
   /** The device's behaviour; registers read as all ones before there is one. */
   set model(model: DeviceModel) {
     checkObject('model', model);
-    checkFunction('model.read', model.read);
-    checkFunction('model.write', model.write);
+    checkPlainFunction('model.read', model.read);
+    checkPlainFunction('model.write', model.write);
     this.#model = model;
   }
 

@@ -58,7 +58,7 @@ export interface ThrownError {
   refused?: { code: string; syscall: string; reason: string | undefined };
 }
 
-/** A test's module, or its model or scenario, threw. */
+/** A test's module, or its model or scenario, threw, or ended the process that it runs in. */
 export class TestThrew extends Error {
   override readonly name = 'TestThrew';
 }
@@ -68,9 +68,20 @@ function asError({ message, stack, refused }: ThrownError): Error {
     const { code, syscall, reason } = refused;
     return new GemDmaError(code as ConstructorParameters<typeof GemDmaError>[0], syscall, message, { reason });
   }
-  const place = /\(?((?:file:|\/)\S+:\d+):\d+\)?/.exec(stack)?.[1];
-  return new TestThrew(place ? `${message} (${place})` : message);
+  const places = [...stack.matchAll(/\(?((?:file:|\/)\S+:\d+):\d+\)?/g)].map(([, place]) => place);
+  // The test's own line, not that of a check in here.
+  const place = places.find((text) => !text.startsWith(HERE));
+  return new TestThrew(`the test threw ${place ? `${message} (${place})` : message}`);
 }
+
+/** What a worker died of. */
+function thrownBy(error: unknown): ThrownError {
+  if (!(error instanceof Error)) return { message: String(error), stack: '' };
+  return { message: `${error.name}: ${error.message}`, stack: error.stack ?? '' };
+}
+
+/** The folder of the library. */
+const HERE = new URL('.', import.meta.url).href;
 
 const TIME_LIMIT = 5000;
 /** A worker starts, and compiles the core, before the first run's time begins. */
@@ -83,6 +94,8 @@ export class PointRunner {
   readonly timeLimit: number;
   readonly #signal: AbortSignalLike | undefined;
   #worker: Worker | null = null;
+  /** What a worker has died of since its last run. */
+  #left: ThrownError | null = null;
 
   constructor(
     wasm: Uint8Array,
@@ -121,13 +134,18 @@ export class PointRunner {
   ): Promise<Result | null> {
     if (this.#signal?.aborted) return null;
     const fresh = this.#worker === null;
-    this.#worker ??= new Worker(new URL('./driver-worker.js', import.meta.url), { workerData: this.#data });
-    const worker = this.#worker;
+    const worker = this.#started();
+    let died: ((error: unknown) => void) | undefined;
+    let ended: ((code: number) => void) | undefined;
     let timer: NodeJS.Timeout | undefined;
     let stop: (() => void) | undefined;
     try {
       const reply = await new Promise<DriverWorkerReply | null>((resolve, reject) => {
-        timer = setTimeout(() => resolve(null), fresh ? START_LIMIT : (timeLimit ?? NO_LIMIT));
+        const never = (): void =>
+          reject(
+            new TestThrew(`the test's module is not there after ${START_LIMIT / 1000} s: it loops or awaits for ever`),
+          );
+        timer = fresh ? setTimeout(never, START_LIMIT) : setTimeout(() => resolve(null), timeLimit ?? NO_LIMIT);
         stop = () => resolve(null);
         this.#signal?.addEventListener('abort', stop);
         worker.on('message', (message: DriverWorkerReply | { ready: true }) => {
@@ -135,7 +153,12 @@ export class PointRunner {
           clearTimeout(timer);
           if (timeLimit !== null) timer = setTimeout(() => resolve(null), timeLimit);
         });
-        worker.once('error', reject);
+        // What a test has left running may throw at any time; code that ends the process ends the worker.
+        died = (error) => reject(asError(thrownBy(error)));
+        ended = (code) =>
+          reject(new TestThrew(`the test has ended its process (exit code ${code}): nothing is known of the run`));
+        worker.on('error', died);
+        worker.on('exit', ended);
         worker.postMessage(request);
       });
       if (reply === null) {
@@ -144,12 +167,34 @@ export class PointRunner {
       }
       if ('error' in reply) throw asError(reply.error);
       return reply.result as Result;
+    } catch (error) {
+      this.#left = null;
+      await this.close();
+      throw error;
     } finally {
       clearTimeout(timer);
       if (stop) this.#signal?.removeEventListener('abort', stop);
       worker.removeAllListeners('message');
-      worker.removeAllListeners('error');
+      if (died) worker.off('error', died);
+      if (ended) worker.off('exit', ended);
     }
+  }
+
+  /** The worker, which can also die between two runs, of what a run has left behind: the next one is told. */
+  #started(): Worker {
+    const left = this.#left;
+    this.#left = null;
+    if (left) throw asError(left);
+    if (this.#worker) return this.#worker;
+    const worker = new Worker(new URL('./driver-worker.js', import.meta.url), { workerData: this.#data });
+    worker.on('error', (error) => {
+      this.#left = thrownBy(error);
+    });
+    worker.on('exit', () => {
+      if (this.#worker === worker) this.#worker = null;
+    });
+    this.#worker = worker;
+    return worker;
   }
 
   /** The finding of a run that did not come back. */

@@ -75,7 +75,10 @@ export function failNthText(result: DriverFailNthResult, options: ReportOptions 
     out.push('', 'When an allocation fails:');
     for (const failure of failures) out.push('', ...failureLines(failure, options));
   }
-  if (baseline.length + failures.length === 0) out.push('no findings');
+  if (baseline.length + failures.length === 0)
+    out.push(
+      result.interrupted ? 'interrupted: no findings so far' : tried === 0 ? 'nothing was tried' : 'no findings',
+    );
   return out.join('\n');
 }
 
@@ -91,6 +94,6 @@ export function stressText(result: DriverStressResult, options: ReportOptions = 
     const again = options.command ? [`to see it: ${options.command} --stress-seed ${first}`] : [];
     out.push('', ...lines(finding, options, [`in ${times} of the rounds, first with seed ${first}`, ...again]));
   }
-  if (findings.length === 0) out.push('no findings');
+  if (findings.length === 0) out.push(rounds === 0 ? 'nothing was run' : 'no findings');
   return out.join('\n');
 }

@@ -46,11 +46,12 @@ export interface RunResult {
   missing: string[];
 }
 
-const DEFAULT_MACHINE: MachineOptions = { ram: '64MiB', memoryLimit: '256MiB' };
+/** What holds for options that a caller does not give. */
+export const DRIVER_MACHINE: MachineOptions = { ram: '64MiB', memoryLimit: '256MiB' };
 
 /** A machine for a driver: small, since it is made for each failure point anew. */
 export function driverMachine(options: MachineOptions = {}): BaseMachine {
-  return new BaseMachine({ ...DEFAULT_MACHINE, ...options });
+  return new BaseMachine({ ...DRIVER_MACHINE, ...options });
 }
 
 /**

@@ -1,4 +1,4 @@
-import { checkFunction, checkObject } from '../core/arguments.js';
+import { checkObject, checkPlainFunction, checkSynchronous } from '../core/arguments.js';
 import type { BaseMachine } from '../machine/machine.js';
 import type { DeviceDescription, DeviceModel, ModelDevice } from './device-model.js';
 import { type CDriver, DriverStopped } from './driver.js';
@@ -11,7 +11,8 @@ export interface DriverTest {
   model?(hardware: ModelDevice): DeviceModel;
   /**
    * What happens between probe and remove. Calls may fail: under fail-nth every one of them does at some point, and the
-   * scenario goes on. Where probe fails it is not called.
+   * scenario goes on. Where probe fails it is not called. It is synchronous: one that returns a promise is refused with a
+   * TypeError.
    */
   run?(scenario: Scenario): void;
 }
@@ -19,8 +20,8 @@ export interface DriverTest {
 /** Throws unless it is a test of a driver: its parts are of their types. What its device is, the driver says. */
 export function checkTest(test: DriverTest): void {
   checkObject('test', test);
-  if (test.model !== undefined) checkFunction('test.model', test.model);
-  if (test.run !== undefined) checkFunction('test.run', test.run);
+  if (test.model !== undefined) checkPlainFunction('test.model', test.model);
+  if (test.run !== undefined) checkPlainFunction('test.run', test.run);
 }
 
 /** A packet to send: bytes of the linear part, and of each fragment. */
@@ -129,7 +130,8 @@ export function runScenario(driver: CDriver, test: DriverTest): { initialized: n
     if (initialized === 0) {
       probed = scenario.probe();
       scenario.expect(probed === 0, `probe returns 0, it returned ${probed}`);
-      if (probed === 0) test.run?.(scenario);
+      // What would go on in real time is refused: nothing of it would be seen.
+      if (probed === 0) checkSynchronous('test.run', test.run?.(scenario));
       scenario.remove();
       driver.exit();
     }

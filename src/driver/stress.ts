@@ -99,7 +99,7 @@ export async function driverStress(
   options = checkRunnerOptions(options, STRESS_OPTIONS);
   const { dmaBits = 64, seed = 1, rounds = 100, signal } = options;
   checkInteger('seed', seed, 0, Number.MAX_SAFE_INTEGER);
-  checkInteger('rounds', rounds, 0, Number.MAX_SAFE_INTEGER);
+  checkInteger('rounds', rounds, 1, Number.MAX_SAFE_INTEGER);
   const runner = new PointRunner(wasm, test, options);
   const findings = new Map<string, StressFinding>();
   let done = 0;

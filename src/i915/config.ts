@@ -1,4 +1,4 @@
-import { checkOptions, oneOf } from '../core/arguments.js';
+import { checkOptions, checkPlainFunction, oneOf } from '../core/arguments.js';
 import { checkInteger, invalidType, invalidValue, outOfRange, parseSize } from '../core/errors.js';
 import { PAGE_SIZE } from '../core/generated/constants.js';
 import { DEFAULT_POLICY, POLICIES, POLICY_NAMES, type PolicyName } from './policy/index.js';
@@ -113,8 +113,6 @@ const KEYS = [
   'shrinkAndRemap',
   'pinSwizzledPages',
 ];
-/** Functions that return before they have run to their end. */
-const SUSPENDED = ['[object AsyncFunction]', '[object GeneratorFunction]', '[object AsyncGeneratorFunction]'];
 const MiB = 1024 ** 2;
 const GiB = 1024 ** 3;
 
@@ -173,11 +171,7 @@ function checkedPolicy(policy: MappingPolicy): MappingPolicy {
   }
   for (const hook of POLICY_HOOKS) {
     const run: unknown = policy[hook];
-    if (run === undefined) continue;
-    if (typeof run !== 'function') throw invalidType(`policy.${hook}`, 'of type function', run);
-    if (SUSPENDED.includes(Object.prototype.toString.call(run))) {
-      throw invalidType(`policy.${hook}`, 'a function that is neither async nor a generator', run);
-    }
+    if (run !== undefined) checkPlainFunction(`policy.${hook}`, run);
   }
   return policy;
 }

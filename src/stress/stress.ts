@@ -81,6 +81,10 @@ export async function stressWith(repertoire: Repertoire, options: StressRunOptio
   let reported = started;
   const { tally } = run.runner;
   while (tally.operations < operations) {
+    if (options.signal?.aborted) {
+      ended = 'signal';
+      break;
+    }
     if (!run.step(Math.min(BATCH, operations - tally.operations))) break;
     const now = performance.now();
     if (now - started >= seconds * 1000) {
@@ -100,10 +104,6 @@ export async function stressWith(repertoire: Repertoire, options: StressRunOptio
       // The event loop runs, so that an abort can arrive and the embedding program goes on.
       await turn();
       yielded = performance.now();
-    }
-    if (options.signal?.aborted) {
-      ended = 'signal';
-      break;
     }
   }
   run.runner.finish();

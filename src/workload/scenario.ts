@@ -2,6 +2,7 @@ import type { CallProgress, LongCallOptions, Sliced } from '../core/slices.js';
 import type { MachineEvent } from '../events/events.js';
 import { DEFAULT_POLICY, POLICY_NAMES, type PolicyName } from '../i915/policy/index.js';
 import type { MachineConfig } from '../machine/config.js';
+import type { PolicySource } from '../stress-i915/policy.js';
 
 /**
  * Scenarios: named, deterministic pieces of work against a machine, with what must come of them. `gemdma run --list`
@@ -12,8 +13,8 @@ export { DEFAULT_POLICY, POLICY_NAMES, type PolicyName };
 
 /** Options of a scenario. */
 export interface ScenarioOptions extends LongCallOptions {
-  /** Mapping policy of the i915 device, for scenarios that have one. */
-  policy: PolicyName;
+  /** Mapping policy of the i915 device, for scenarios that have one: a preset; for leak paths also one of your own. */
+  policy: PolicySource;
   /** Decides everything that is random in the run. */
   seed: number;
   /** Called with every step and its events, by scenarios that have `steps`. */
@@ -32,8 +33,8 @@ export interface ScenarioStep {
 export interface ScenarioResult {
   /** Name of the scenario. */
   scenario: string;
-  /** Absent when no i915 device takes part. */
-  policy?: PolicyName;
+  /** Name of the policy; absent when no i915 device takes part. */
+  policy?: PolicyName | (string & {});
   /** Whether everything came out as it must under this policy and kernel. */
   ok: boolean;
   /** Streaming DMA mappings made. */
@@ -63,6 +64,8 @@ export interface Scenario {
   group: string;
   /** Policies under which it makes sense; empty when it uses the DMA API without i915. */
   policies: readonly PolicyName[];
+  /** Whether a policy of the caller's can run it, too. */
+  anyPolicy?: boolean;
   /** Whether `onStep` is called. */
   steps?: boolean;
   /** Runs it, in slices where that takes long. @internal */

@@ -2,8 +2,17 @@ import { checkFunction, checkLongCall, LONG_CALL, optionNames } from '../../core
 import { checkInteger, invalidType, invalidValue } from '../../core/errors.js';
 import { type CallProgress, complete, inSlices, type Sliced } from '../../core/slices.js';
 import { DEFAULT_POLICY } from '../../i915/policy/index.js';
+import { machineConfig } from '../../machine/config.js';
+import { newPolicy, type PolicySource } from '../../stress-i915/policy.js';
 import { corpus } from '../corpus/index.js';
-import { POLICY_NAMES, type Scenario, type ScenarioOptions, type ScenarioResult } from '../scenario.js';
+import {
+  once,
+  POLICY_NAMES,
+  type PolicyName,
+  type Scenario,
+  type ScenarioOptions,
+  type ScenarioResult,
+} from '../scenario.js';
 import { leak } from './leak.js';
 import { leakPaths } from './leak-paths.js';
 
@@ -13,7 +22,7 @@ export const scenarios: readonly Scenario[] = [leak, ...leakPaths, ...corpus];
 /**
  * Runs a named scenario: a leak path of i915, a common mistake with the DMA API, or `leak`, the whole sequence of the bug.
  * @param name as `gemdma run --list` shows it; upper and lower case are the same
- * @param options `policy` defaults to i915-4.2, `seed` to 1
+ * @param options `policy` defaults to i915-4.2, `seed` to 1; leak paths take a policy of your own, which is to lose nothing
  * @throws TypeError when there is no such scenario, or it does not run under the driver
  * @example
  *   const { leakedMappings } = runScenario('L1', { policy: 'i915-4.1' });
@@ -42,6 +51,16 @@ function started(name: string, options: Partial<ScenarioOptions>): Sliced<Scenar
   checkInteger('seed', seed, 0, 0xffffffff);
   if (options.onStep !== undefined) checkFunction('onStep', options.onStep);
   const allowed = scenario.policies.length > 0 ? scenario.policies : POLICY_NAMES;
-  if (!allowed.includes(policy)) throw invalidValue('policy', `one of ${allowed.join(', ')}`, policy);
+  const own = typeof policy !== 'string' && scenario.anyPolicy === true;
+  if (!own && !allowed.includes(policy as PolicyName))
+    throw invalidValue('policy', `one of ${allowed.join(', ')}`, policy);
+  if (options.signal?.aborted) return once(() => notRun(scenario, policy), scenario.name);
   return scenario.run({ ...options, policy, seed });
+}
+
+/** The result of a call whose signal was aborted before it. */
+function notRun({ name, policies }: Scenario, policy: PolicySource): ScenarioResult {
+  const none = { maps: 0, unmaps: 0, live: 0, leakedMappings: 0, leakedIovaBytes: 0 };
+  const under = policies.length > 0 && { policy: newPolicy(policy).name };
+  return { scenario: name, ...under, ok: false, ...none, config: machineConfig({}), interrupted: true };
 }

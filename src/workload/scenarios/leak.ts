@@ -293,7 +293,8 @@ function leftBy({ machine: { dmaDebug } }: Desk, cacheline: number): string {
 }
 
 function* runLeak(options: ScenarioOptions): Sliced<LeakResult, CallProgress> {
-  const { policy, seed, signal } = options;
+  const { seed, signal } = options;
+  const policy = options.policy as PolicyName; // its only policies are presets
   using desk = new Desk(KERNEL, options);
   const { machine, gpu } = desk;
   const before = desk.iova();
