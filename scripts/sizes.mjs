@@ -23,7 +23,7 @@ const KB = 1000;
 
 /** Most bytes of each: what there is, and a little room. The tools and drivers' module are compiled at their first use. */
 const MODULES = {
-  'release.wasm': 121 * KB,
+  'release.wasm': 122 * KB,
   'release-tools.wasm': 21 * KB,
   'release-driver.wasm': 86 * KB,
   'threads.wasm': 127 * KB,
@@ -31,9 +31,9 @@ const MODULES = {
 };
 const LIMITS = {
   ...MODULES,
-  'library, bundled': 460 * KB,
-  'gemdma/iova, bundled': 245 * KB,
-  'package, packed': 1800 * KB,
+  'library, bundled': 510 * KB,
+  'gemdma/iova, bundled': 255 * KB,
+  'package, packed': 1960 * KB,
 };
 const LOADS = 9;
 

@@ -4,6 +4,7 @@ import { PAGE_SIZE } from '../core/generated/constants.js';
 import { checkMaker, type LIBRARY, Life } from '../core/life.js';
 import type { CoherentBuffer } from './coherent.js';
 import type { DmaDevice } from './device.js';
+import { forget } from './managed.js';
 
 /**
  * Pools of small coherent blocks (mm/dmapool.c of 6.12): blocks of one size cut from coherent memory, free ones on a stack whose
@@ -46,6 +47,8 @@ export interface DmaPoolOptions {
   align: number;
   /** No block crosses a multiple of this: a power of two, or 0 for none. Default 0. */
   boundary?: number;
+  /** It goes with the device's driver (dmam_pool_create). Default false. */
+  managed?: boolean;
 }
 
 /** A pool of small blocks of coherent memory (mm/dmapool.c). `machine.createDmaPool` makes one. */
@@ -75,8 +78,9 @@ export class DmaPool {
    */
   constructor(maker: typeof LIBRARY, device: DmaDevice, memory: PoolMemory, log: PoolLog, options: DmaPoolOptions) {
     checkMaker(maker, 'DmaPool');
-    const given = checkOptions('options', options, ['name', 'size', 'align', 'boundary']);
+    const given = checkOptions('options', options, ['name', 'size', 'align', 'boundary', 'managed']);
     const { name, size, align, boundary = 0 } = given;
+    const managed = checkBoolean('managed', given.managed, false);
     device.enter('dma_pool_create');
     this.#life = new Life(device.host.core.timeline, 'DMA pool');
     this.device = device;
@@ -97,6 +101,7 @@ export class DmaPool {
     this.boundary = boundary === 0 ? allocation : Math.min(boundary, allocation);
     this.allocation = allocation;
     device.host.core.timeline.members.add(this);
+    if (managed) device.devres.push({ resource: this, release: () => void this.destroy() });
   }
 
   /** Blocks that are in use, blocks that there are, and pieces of coherent memory: a line of sysfs `pools`. */
@@ -183,6 +188,7 @@ export class DmaPool {
    */
   destroy(): number {
     if (!this.#life.ending('dma_pool_destroy')) return 0;
+    forget(this.device, this);
     const busy = this.active > 0;
     if (busy) this.#say('POOL_BUSY', `dma_pool_destroy ${this.name} busy`);
     else for (const buffer of this.buffers) buffer.free();

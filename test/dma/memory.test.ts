@@ -140,6 +140,21 @@ describe.each(WAYS)('%s', (_, options) => {
     machine.check();
   });
 
+  test('a managed pool goes with the driver, after what was made later', () => {
+    const { machine, device } = deviceOf(options);
+    const options_ = { name: 'td', size: 64, align: 64, managed: true };
+    const early = machine.createDmaPool(device, options_);
+    const pool = machine.createDmaPool(device, options_);
+    early.destroy();
+    const block = pool.alloc();
+    const buffer = device.allocManaged(PAGE);
+    pool.free(block);
+    expect(machine.dmaDebug.driverUnbound(device)).toBe(0);
+    expect([early.alive, pool.alive, buffer.alive]).toEqual([false, false, false]);
+    expect([findings(machine), machine.dmesg()]).toEqual([[], []]);
+    machine.check();
+  });
+
   test('what a driver frees by the plain call, devres frees again', () => {
     const { machine, device } = deviceOf(options);
     device.allocManaged(PAGE).free();
