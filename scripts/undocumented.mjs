@@ -1,5 +1,5 @@
 // Public members without a docstring: what the package's entries export, and every property and method inside of that, at
-// any depth.
+// any depth. And types that these name and no entry exports.
 //
 //   node scripts/undocumented.mjs        lists them, after npm run build; exit code 1 when there are any (npm run typecheck)
 //
@@ -27,16 +27,27 @@ export function undocumented() {
 
   for (const file of files) {
     const module = checker.getSymbolAtLocation(program.getSourceFile(file));
-    for (const exported of checker.getExportsOfModule(module)) {
-      const symbol = exported.flags & ts.SymbolFlags.Alias ? checker.getAliasedSymbol(exported) : exported;
-      if (seen.has(symbol)) continue;
-      seen.add(symbol);
-      for (const declaration of symbol.declarations) visit(declaration, [symbol.name]);
-      inherited(symbol);
-      if (!isDocumented(symbol)) report(symbol.declarations[0], [symbol.name]);
-    }
+    for (const exported of checker.getExportsOfModule(module)) seen.add(resolved(exported));
+  }
+  for (const symbol of seen) {
+    for (const declaration of symbol.declarations) visit(declaration, [symbol.name]);
+    inherited(symbol);
+    if (!isDocumented(symbol)) report(symbol.declarations[0], [symbol.name]);
   }
   return [...found].sort();
+
+  function resolved(symbol) {
+    return symbol.flags & ts.SymbolFlags.Alias ? checker.getAliasedSymbol(symbol) : symbol;
+  }
+
+  /** A type of the package that a declaration names and no entry exports. */
+  function unexported(node) {
+    const name = ts.isTypeReferenceNode(node) ? node.typeName : undefined;
+    const symbol = name && ts.isIdentifier(name) && resolved(checker.getSymbolAtLocation(name));
+    if (!symbol || symbol.flags & ts.SymbolFlags.TypeParameter || seen.has(symbol)) return;
+    const [declaration] = symbol.declarations ?? [];
+    if (declaration) report(declaration, [`${symbol.name} is not exported`]);
+  }
 
   function isDocumented(symbol) {
     return symbol.getDocumentationComment(checker).length > 0;
@@ -60,6 +71,7 @@ export function undocumented() {
   /** What a declaration has inside: members of classes, interfaces and of every type that is written out in it. */
   function visit(node, path) {
     ts.forEachChild(node, (child) => {
+      unexported(child);
       const named = isMember(child) && child.name && !ts.isPrivateIdentifier(child.name) && !isHidden(child);
       if (isMember(child) && !named) return;
       const inside = named ? [...path, child.name.getText()] : path;
@@ -86,6 +98,6 @@ function isHidden(node) {
 if (realpathSync(process.argv[1]) === fileURLToPath(import.meta.url)) {
   const names = undocumented();
   for (const name of names) console.log(name);
-  console.log(`${names.length} public members have no docstring`);
+  console.log(`${names.length} public members have no docstring, or a type that is not exported`);
   process.exitCode = names.length === 0 ? 0 : 1;
 }

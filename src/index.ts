@@ -18,12 +18,14 @@ export type { TableEntry } from './core/iommu.js';
 export type { Living } from './core/living.js';
 export type { PhysicalMemory, RamStats } from './core/physical-memory.js';
 export type { AbortSignalLike, CallProgress, LongCallOptions } from './core/slices.js';
+export type { ContiguousArea } from './dma/cma.js';
 export type { CoherentBuffer } from './dma/coherent.js';
 export { DmaDevice } from './dma/device.js';
 export type { BusWindow, DeviceOptions, ReservedRegion, ReservedRegionOptions } from './dma/device-options.js';
 export { DmaDomain, type DomainOptions } from './dma/dma-domain.js';
 export type { DmaPool, DmaPoolOptions, PoolBlock } from './dma/dma-pool.js';
 export type { LinkedRange } from './dma/linked-range.js';
+export type { P2pConfig } from './dma/p2p.js';
 export type { DmaPages } from './dma/pages.js';
 export {
   type BusMemory,
@@ -64,7 +66,7 @@ export type { DebugDevice, DmaDebug, PhysicalRange } from './dma-debug/dma-debug
 export type { DmaDebugConfig, DmaDebugOptions } from './dma-debug/options.js';
 export { type Forecast, type LeakReport, type MappingGroup, reportText } from './dma-debug/report.js';
 export { DMESG_CHANNEL, type DmesgOptions } from './dmesg/kernel-log.js';
-export type { DmaPoolMessage, NoticeId } from './dmesg/kinds.js';
+export type { AccessMessage, DmaPoolMessage, NoticeId } from './dmesg/kinds.js';
 export type { KernelMessage } from './dmesg/message.js';
 export type { KernelWords, Message } from './dmesg/words.js';
 export { DrmDevice, type DrmHook } from './drm/device.js';

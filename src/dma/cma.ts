@@ -20,8 +20,11 @@ const MAX_ALIGN_ORDER = 8;
 const FOUR_GIB = 0x100000;
 const LOW_END = 0xc0000;
 
+/** A machine's contiguous memory area (struct cma). */
 export class ContiguousArea {
+  /** pfn of its first frame. */
   readonly first: number;
+  /** Frames of 4 KiB, a multiple of 512. */
   readonly pages: number;
   private readonly taken: Uint8Array;
 
@@ -34,6 +37,7 @@ export class ContiguousArea {
   /**
    * Sets the area aside: at 4 GiB where there is RAM, else as high as there is room (cma_declare_contiguous).
    * @throws GemDmaError ENOMEM
+   * @internal
    */
   static reserve(core: Core, context: ContextHandle, size: number, ram: number): ContiguousArea {
     const pages = Math.ceil(size / PAGE_SIZE / UNIT) * UNIT;
