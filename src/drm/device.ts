@@ -1,4 +1,5 @@
 import { hostTimeline } from '../core/arguments.js';
+import { GemDmaError } from '../core/errors.js';
 import {
   ALL_ENTRIES,
   DMA_BIDIRECTIONAL,
@@ -70,7 +71,7 @@ export abstract class DrmDevice<Hook extends string = DrmHook> extends Living {
   readonly liveList = new ListLink<DrmGemObject>(null);
   private readonly dmaDebug: DmaDebug | null;
   private readonly tracepoints: ReadonlyMap<EventKind, number>;
-  private mapFailure = 0;
+  private mapFailure: string | undefined;
 
   /**
    * @param hooks names of the driver's moments; the first is `none`
@@ -146,7 +147,7 @@ export abstract class DrmDevice<Hook extends string = DrmHook> extends Living {
   /** dma_map_sg of a table, both directions. Returns segments or a negative errno. @internal */
   mapSg(table: SgTableHandle): number {
     const rc = this.core.exports.dmaMapSg(this.dma, table, DMA_BIDIRECTIONAL, 0);
-    if (rc <= 0) this.mapFailure = this.core.exports.lastReason(this.context);
+    if (rc <= 0) this.mapFailure = reasonName(this.core.exports.lastReason(this.context));
     return rc;
   }
 
@@ -160,9 +161,20 @@ export abstract class DrmDevice<Hook extends string = DrmHook> extends Living {
    * @internal
    */
   takeMapFailure(): string | undefined {
-    const reason = reasonName(this.mapFailure);
-    this.mapFailure = 0;
+    const reason = this.mapFailure;
+    this.mapFailure = undefined;
     return reason;
+  }
+
+  /** Keeps the cause of an exporter's refusal in the same way. @internal */
+  noteMapFailure(error: unknown): void {
+    this.mapFailure = undefined;
+    try {
+      const reason: unknown = GemDmaError.is(error) ? error.reason : undefined;
+      if (typeof reason === 'string') this.mapFailure = reason;
+    } catch {
+      // What only looks like an error may throw when it is read.
+    }
   }
 
   /** A table over pages that it does not own, built as the driver builds its own. Returns 0 without memory. @internal */

@@ -14,7 +14,8 @@ export function refuse(
   details?: Record<string, unknown>,
   reason?: string,
 ): never {
-  const cause = reason === undefined ? '' : `: the DMA API says ${reason}`;
+  const whose = rc === -EBUSY ? 'exporter' : 'DMA API';
+  const cause = reason === undefined ? '' : `: the ${whose} says ${reason}`;
   throw new GemDmaError(errnoName(rc) as keyof typeof ERRNO, syscall, message + cause, { details, reason });
 }
 

@@ -22,6 +22,7 @@ export class ImportBacking implements Backing {
       object.pages = object.device.hooks.during('getPages', object.id, 0, () => this.attachment.map().handle);
       return 0;
     } catch (error) {
+      object.device.noteMapFailure(error);
       return object.device.hooks.errnoOf(error);
     }
   }

@@ -202,6 +202,24 @@ describe('reclaim passes by what is in the middle of a call', () => {
   });
 });
 
+test('an importer is told why its exporter refuses', () => {
+  const r = rig();
+  const other = r.machine.addI915({ gen: 7 });
+  const imported = other.importDmaBuf(r.object.export());
+  r.object.dmaBuf!.release();
+  let ran = false;
+  r.in('getPages', () => {
+    ran = true;
+    expect(() => imported.bind(other.ggtt)).toThrow(busy());
+  });
+  bind(r);
+  expect(ran).toBe(true);
+  imported.bind(other.ggtt);
+  imported.release();
+  expect(other.remove()).toBe(0);
+  ends(r);
+});
+
 describe('what a hook may do', () => {
   test('read and write the object while there are pages, and export it', () => {
     for (const hook of ['getPages', 'bind', 'unbind', 'lastVma', 'putPages'] as const) {
