@@ -10,7 +10,7 @@ import { iommuMap, iommuMapPfns } from '../iommu/ops';
 import { Context, cpuOf } from '../memory/context';
 import { blockOfPagesAlloc, pagesAlloc, pagesFree } from '../ram/pages';
 import { blockBelow, rangeFree as framesFree } from '../ram/range';
-import { DMA_ZONE_MASK, MAX_ORDER, PAGE_SHIFT, ZONE_DMA32, ZONE_NORMAL } from '../ram/ram';
+import { DMA_ZONE_MASK, MAX_ORDER, PAGE_SHIFT, ZONE_DMA32, ZONE_NORMAL, PAGE_MASK } from '../ram/ram';
 import { REASON_DMA_BAD_SIZE, REASON_DMA_NO_PAGES, setReason } from '../reason';
 import { EVENT_DMA_ALLOC, EVENT_DMA_FREE, emit } from '../events/events';
 import { SG_MAX_ENTRY, sgFinish, sgReserve } from '../sg/build';
@@ -54,7 +54,7 @@ export function dmaAllocCoherent(dev: DmaDevice, length: u32, attrs: u32): SgTab
 
 function alloc(dev: DmaDevice, length: u32, attrs: u32): SgTable | null {
   const ctx = dev.ctx;
-  const pages = <u32>((<u64>length + 0xfff) >> PAGE_SHIFT);
+  const pages = <u32>((<u64>length + PAGE_MASK) >> PAGE_SHIFT);
   if (pages == 0) {
     setReason(ctx, REASON_DMA_BAD_SIZE);
     return null;
@@ -96,7 +96,7 @@ export function dmaMapCoherent(dev: DmaDevice, buffer: SgTable, length: u32, att
   const phys = <u64>load<u32>(buffer.pfns) << PAGE_SHIFT;
   let address = physToDma(dev, phys);
   if (dev.ops == OPS_IOMMU) {
-    if ((attrs & DMA_ATTR_FORCE_CONTIGUOUS) != 0 && dev.minAlignMask > 0xfff && refusesAlignment(dev)) return ENOMEM;
+    if ((attrs & DMA_ATTR_FORCE_CONTIGUOUS) != 0 && dev.minAlignMask > <u32>PAGE_MASK && refusesAlignment(dev)) return ENOMEM;
     const streaming = (attrs & ALLOC_STREAMING) != 0;
     const mask = streaming ? dev.mask : dev.coherentMask;
     address = mapFrames(dev, buffer, mask, streaming ? protOf(attrs >> ALLOC_DIRECTION) : PROT_READ | PROT_WRITE);

@@ -3,7 +3,7 @@
 // by runs of single pages for tables of whole pages, and by segments where all entries are single pages.
 
 import { recordAt } from '../memory/record';
-import { PAGE_MASK, PAGE_SHIFT } from '../ram/ram';
+import { PAGE_MASK, PAGE_SHIFT, PAGE_SIZE } from '../ram/ram';
 import { entriesOf, entryPages, sgEntryLength, sgEntryPhys, singlePages } from '../sg/entries';
 import { SgSegment, SgTable } from '../sg/sg-table';
 
@@ -65,12 +65,12 @@ function finalise(sgt: SgTable, iova: u64, boundary: u64, most: u32, dest: usize
 /** finalise for a table of single whole pages: a segment at a time. */
 function finalisePages(sgt: SgTable, iova: u64, boundary: u64, most: u32, dest: usize, room: u32): u32 {
   const end = iova + sgt.bytes;
-  const limit = <u64>(most & ~0xfff) - 4096;
+  const limit = <u64>(most & ~<u32>PAGE_MASK) - PAGE_SIZE;
   let count: u32 = 0;
   for (let at = iova; at < end; ++count) {
     // The first page and those after it, up to the next boundary or the longest segment.
     const more = min((boundary - (at & boundary)) & ~PAGE_MASK, limit);
-    const length = min(more + 4096, end - at);
+    const length = min(more + PAGE_SIZE, end - at);
     putSegment(dest, room, count, at, length);
     at += length;
   }
@@ -99,7 +99,7 @@ function finaliseRuns(sgt: SgTable, iova: u64, boundary: u64, most: u32, dest: u
     while (page < stop) {
       const address = iova + (<u64>page << PAGE_SHIFT);
       const inside = address & boundary;
-      if (current != 0 && inside != 0 && most - current >= 4096) {
+      if (current != 0 && inside != 0 && most - current >= PAGE_SIZE) {
         const upTo = min(<u64>((most - current) >> PAGE_SHIFT), ((boundary - inside) >> PAGE_SHIFT) + 1);
         const taken = <u32>min(upTo, <u64>(stop - page));
         current += taken << PAGE_SHIFT;
@@ -108,7 +108,7 @@ function finaliseRuns(sgt: SgTable, iova: u64, boundary: u64, most: u32, dest: u
         if (count != 0) putSegment(dest, room, count - 1, start, current);
         ++count;
         start = address;
-        current = 4096;
+        current = PAGE_SIZE;
         ++page;
       }
     }
@@ -151,6 +151,6 @@ function nextNeighbour(pfns: usize, page: u32, n: u32): u32 {
  */
 export function segmentsOf(sgt: SgTable, iova: u64, boundary: u64, most: u32, plain: bool, dest: usize, room: u32): u32 {
   if (!plain || !wholePages(sgt)) return finalise(sgt, iova, boundary, most, dest, room);
-  if (singlePages(sgt) && most >= 4096) return finalisePages(sgt, iova, boundary, most, dest, room);
+  if (singlePages(sgt) && most >= PAGE_SIZE) return finalisePages(sgt, iova, boundary, most, dest, room);
   return finaliseRuns(sgt, iova, boundary, most, dest, room);
 }

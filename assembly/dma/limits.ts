@@ -1,6 +1,6 @@
 // Limits of mappings, for drivers (dma_get_merge_boundary, dma_max_mapping_size, dma_opt_mapping_size).
 
-import { DMA_ZONE_MASK, HIGH_START, PAGE_SHIFT, ramOf } from '../ram/ram';
+import { DMA_ZONE_MASK, HIGH_START, PAGE_SHIFT, ramOf, PAGE_MASK } from '../ram/ram';
 import { swiotlbMaxMapping } from '../swiotlb/swiotlb';
 import { COOKIE_MAP_ENTRIES, COOKIE_TREE_ONLY } from '../iommu/cookie';
 import {
@@ -17,7 +17,7 @@ const CACHED_BYTES: u64 = 131072;
 
 /** Entries of a list are merged at multiples of this mask + 1, whatever their physical addresses: 0xfff behind an IOMMU; else 0. */
 export function dmaMergeBoundary(dev: DmaDevice): u32 {
-  return dev.ops == OPS_IOMMU && (cookieOf(dmaDomainOf(dev)).flags & COOKIE_MAP_ENTRIES) == 0 ? 0xfff : 0;
+  return dev.ops == OPS_IOMMU && (cookieOf(dmaDomainOf(dev)).flags & COOKIE_MAP_ENTRIES) == 0 ? <u32>PAGE_MASK : 0;
 }
 
 /** The last page of RAM ((max_pfn - 1) << PAGE_SHIFT). */

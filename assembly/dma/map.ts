@@ -16,7 +16,7 @@ import { TYPE_PAGE, TYPE_RESOURCE } from '../dma-debug/entries/entry';
 import { EINVAL } from '../errno';
 import { KMSG_RESOURCE_OVERFLOW, ONCE_RESOURCE_OVERFLOW, kmsg, kmsgOnce } from '../kmsg/kmsg';
 import { addressOf } from '../memory/record';
-import { PAGE_SHIFT } from '../ram/ram';
+import { PAGE_SHIFT, PAGE_MASK } from '../ram/ram';
 import {
   REASON_DMA_BAD_DIRECTION, REASON_DMA_BAD_SIZE, REASON_DMA_BEYOND_MASK, REASON_DMA_VMALLOC, setReason,
 } from '../reason';
@@ -43,7 +43,7 @@ import { tellSearch } from './search';
 // @ts-ignore: decorator
 @inline
 function pagesOf(address: u64, length: u64): u64 {
-  return ((address & 0xfff) + length + 0xfff) >> PAGE_SHIFT;
+  return ((address & PAGE_MASK) + length + PAGE_MASK) >> PAGE_SHIFT;
 }
 
 function refuse(dev: DmaDevice, reason: u32): void {
@@ -93,7 +93,7 @@ export function dmaMapSingle(dev: DmaDevice, phys: u64, length: u32, dir: u32, a
       return deviceErrorAddress(dev);
     }
   }
-  return dmaMapPage(dev, <u32>(phys >> PAGE_SHIFT), <u32>phys & 0xfff, length, dir, attrs);
+  return dmaMapPage(dev, <u32>(phys >> PAGE_SHIFT), <u32>(phys & PAGE_MASK), length, dir, attrs);
 }
 
 // @ts-ignore: decorator
@@ -190,7 +190,7 @@ export function dmaMapSg(dev: DmaDevice, sgt: SgTable, dir: u32, attrs: u32): i3
 // @ts-ignore: decorator
 @inline
 export function sgPages(sgt: SgTable): u64 {
-  return sgt.pfns != 0 ? <u64>sgt.pageCount : (sgt.bytes + 0xfff) >> PAGE_SHIFT;
+  return sgt.pfns != 0 ? <u64>sgt.pageCount : (sgt.bytes + PAGE_MASK) >> PAGE_SHIFT;
 }
 
 /** In place of a number of entries: all of them. */

@@ -5,7 +5,7 @@ import { BLOCK_SHIFT, blockAllocZeroed, blockFree, blockOrder, blockSplit } from
 import { DmaDevice } from '../device/device';
 import { dmaAllocCoherent, dmaFreeCoherent } from '../dma/coherent';
 import { contentsPlace } from '../ram/contents';
-import { PAGE_SHIFT } from '../ram/ram';
+import { PAGE_SHIFT, PAGE_MASK } from '../ram/ram';
 import { sgDmaSegmentAddress } from '../sg/segments';
 import { SgTable, sgPfn } from '../sg/sg-table';
 import { findings, settle } from './dma';
@@ -73,7 +73,7 @@ export function gd_coherent_free(dev: DmaDevice, length: u32, at: usize, dma: u6
   if (handle == 0) return false;
   const before = findings();
   store<u32>(slot, 0);
-  shadowPages(at & ~4095, changetype<SgTable>(handle).pageCount, SHADOW_FREED);
+  shadowPages(at & ~<usize>PAGE_MASK, changetype<SgTable>(handle).pageCount, SHADOW_FREED);
   dmaFreeCoherent(dev, changetype<SgTable>(handle), length, dma, 0);
   settle(before);
   return true;

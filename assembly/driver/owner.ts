@@ -11,7 +11,7 @@ import { slabAlloc, slabCacheAt, slabFree } from '../memory/slab';
 import { DmaDevice } from '../device/device';
 import { DMA_ATTR_SKIP_CPU_SYNC, DMA_TO_DEVICE } from '../device/mapping';
 import { contentsPeek } from '../ram/contents';
-import { PAGE_SHIFT, PAGE_SIZE } from '../ram/ram';
+import { PAGE_SHIFT, PAGE_SIZE, PAGE_MASK } from '../ram/ram';
 import { hostReport } from './host';
 import { REPORT_FREE_MAPPED, shadowDisown, shadowOwn } from './shadow';
 import { DriverState, HASH_SLOTS, UNIT_VMALLOC, driverState, ramOf, watching } from './state';
@@ -206,7 +206,7 @@ export function mappingAt(at: usize, stop: usize, write: bool): usize {
 export function gd_check_free(address: usize, n: u32): void {
   if (!watching()) return;
   for (let end = address + n; address < end; ) {
-    const part = min<usize>(end - address, 4096 - (address & 4095));
+    const part = min<usize>(end - address, <usize>PAGE_SIZE - (address & <usize>PAGE_MASK));
     const found = overlapping(physOf(address), <u32>part, false, false);
     if (found != 0) {
       const mapping = changetype<Mapping>(found);

@@ -14,6 +14,7 @@
 // Colours are cache levels. With the rule COLOR_I915 (machines without a shared last-level cache), nodes of
 // different colours are kept a page apart, because the GPU prefetches across a page's end.
 
+import { PAGE_SIZE } from '../ram/ram';
 import { EBUSY, EINVAL, ENOMEM, ENOSPC, Made } from '../errno';
 import { blockFree } from '../memory/block';
 import { Context, FAULT_GTT } from '../memory/context';
@@ -47,7 +48,7 @@ export const COLOR_I915: u32 = 1;
 export const COLOR_UNEVICTABLE: u32 = 0xffffffff;
 
 /** Bytes between neighbours of different colours under COLOR_I915. */
-const COLOR_GAP: u64 = 4096;
+const COLOR_GAP: u64 = PAGE_SIZE;
 /** No place: no start of a node, which is below 2^53. */
 const NOWHERE: u64 = 0xffffffffffffffff;
 /** The last byte that a manager may have: the host's numbers are exact up to it. */

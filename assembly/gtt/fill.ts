@@ -9,7 +9,7 @@
 //
 // Ascending runs and pfn vectors are filled 64 bytes a round, clearing 128.
 
-import { PAGE_SIZE } from '../ram/ram';
+import { PAGE_SIZE, PAGE_MASK } from '../ram/ram';
 import { SEGMENTS_ENTRIES, SEGMENTS_NONE, SEGMENTS_ONE, SEGMENTS_PHYSICAL, SgTable } from '../sg/sg-table';
 import { sgDmaAddress, sgDmaRun, sgSegmentAddress, sgSegmentLength } from '../sg/segments';
 import { highMask, isWide, pteEncode } from './pte';
@@ -42,7 +42,7 @@ export function sourcePages(sgt: SgTable): u32 {
 // @ts-ignore: decorator
 @inline
 function segmentPages(sgt: SgTable, i: u32): u64 {
-  return ((sgSegmentAddress(sgt, i) & 4095) + sgSegmentLength(sgt, i) + 4095) >> 12;
+  return ((sgSegmentAddress(sgt, i) & PAGE_MASK) + sgSegmentLength(sgt, i) + PAGE_MASK) >> 12;
 }
 
 /** Writes `count` entries at `at`, from entry `first` of the source on. */
@@ -108,7 +108,7 @@ function bySegments(at: usize, source: PteSource, wide: bool, first: u32, count:
       continue;
     }
     const run = min(count, pages - first);
-    ascending(at, source, wide, (sgSegmentAddress(sgt, i) & ~4095) + <u64>first * <u64>PAGE_SIZE, run);
+    ascending(at, source, wide, (sgSegmentAddress(sgt, i) & ~PAGE_MASK) + <u64>first * <u64>PAGE_SIZE, run);
     at += <usize>run << step;
     count -= run;
     first = 0;
@@ -170,10 +170,10 @@ function ascending32(at: usize, entry: u32, count: u32): void {
   const end = at + (<usize>count << 2);
   for (; (at & 15) != 0 && at < end; at += 4) {
     store<u32>(at, entry);
-    entry += 4096;
+    entry += PAGE_SIZE;
   }
   const four = i32x4.splat(16384);
-  let a = i32x4.add(i32x4.splat(<i32>entry), i32x4(0, 4096, 8192, 12288));
+  let a = i32x4.add(i32x4.splat(<i32>entry), i32x4(0, PAGE_SIZE, 2 * PAGE_SIZE, 3 * PAGE_SIZE));
   let b = i32x4.add(a, four);
   const round = i32x4.shl(four, 1);
   for (; at + 32 <= end; at += 32) {
@@ -185,7 +185,7 @@ function ascending32(at: usize, entry: u32, count: u32): void {
   entry = <u32>i32x4.extract_lane(a, 0);
   for (; at < end; at += 4) {
     store<u32>(at, entry);
-    entry += 4096;
+    entry += PAGE_SIZE;
   }
 }
 

@@ -6,6 +6,7 @@
 //
 // The last page is never allocated and leads to the scratch page, since the GPU prefetches past the end of what it reads.
 
+import { PAGE_SIZE, PAGE_MASK } from '../ram/ram';
 import { EINVAL, ENOMEM, Made } from '../errno';
 import { blockAlloc, blockFree, blockOrder } from '../memory/block';
 import { FAULT_GTT } from '../memory/context';
@@ -23,7 +24,7 @@ import { CACHE_LLC, PLATFORMS, entryShift, pteEncode, pteFlags } from './pte';
 import { GpuVm, VM_GGTT, checkRange, scratchPage, sourceRange, sourceTable } from './vm';
 
 /** Bytes at the end that are never allocated. */
-const GUARD: u64 = 4096;
+const GUARD: u64 = PAGE_SIZE;
 
 // @ts-ignore: decorator
 @unmanaged
@@ -49,7 +50,7 @@ export function ggttSlot(ggtt: Ggtt, address: u64): usize {
 export function ggttCreate(
   device: DmaDevice, platform: u32, total: u64, mappable: u64, flavour: u32, colorRule: u32,
 ): Made<Ggtt> {
-  if (platform >= PLATFORMS || total < 8192 || total > 4294967296 || (total & 4095) != 0) return EINVAL;
+  if (platform >= PLATFORMS || total < 2 * PAGE_SIZE || total > 4294967296 || (total & PAGE_MASK) != 0) return EINVAL;
   if (mappable > total) return EINVAL;
   const ctx = device.ctx;
   const state = gttState(ctx);

@@ -7,6 +7,7 @@
 //
 // The CPU side follows handles, as the kernel follows its structs; the device's walk (translate.ts) reads the pages.
 
+import { PAGE_SIZE } from '../ram/ram';
 import { ENOMEM } from '../errno';
 import { Context } from '../memory/context';
 import { fieldOf } from '../memory/record';
@@ -16,7 +17,7 @@ import { DevicePage, devicePageDrop, devicePageMake } from './device-page';
 import { Gtt, gttOf } from './state';
 import { isWide, pdeEncode } from './pte';
 
-export const TABLE_BYTES: usize = 4096;
+export const TABLE_BYTES: usize = PAGE_SIZE;
 
 /** The record begins with its page. Of a directory that is no page of its own (registers, GGTT area) only bytes is set. */
 // @ts-ignore: decorator

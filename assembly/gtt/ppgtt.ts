@@ -9,6 +9,7 @@
 // anywhere. Linux 4.1 made all tables of gen8 at once (PPGTT_PREALLOCATE): 2,048 page tables and four
 // directories, 2,052 mappings for each context.
 
+import { PAGE_SIZE, PAGE_MASK } from '../ram/ram';
 import { EBUSY, EINVAL, ENOMEM, ERANGE, Made } from '../errno';
 import { FAULT_GTT } from '../memory/context';
 import { shouldFail } from '../memory/fault';
@@ -38,7 +39,7 @@ export const PPGTT_PREALLOCATE: u32 = 1;
 export const PPGTT_OWN_SCRATCH: u32 = 2;
 
 /** Space of a gen6 directory in the global GTT, and its alignment (GEN6_PD_SIZE, GEN6_PD_ALIGN). */
-const GEN6_PD_SIZE: u64 = 512 * 4096;
+const GEN6_PD_SIZE: u64 = 512 * PAGE_SIZE;
 const GEN6_PD_ALIGN: u64 = 65536;
 
 // @ts-ignore: decorator
@@ -98,7 +99,7 @@ export function ppgttCreate(ggtt: Ggtt, levels: u32, total: u64, flags: u32, fla
   if (levels < PPGTT_GEN6 || levels > PPGTT_GEN8_48BIT || wide != (levels != PPGTT_GEN6)) return EINVAL;
   if ((flags & PPGTT_PREALLOCATE) != 0 && levels != PPGTT_GEN8) return EINVAL;
   const whole: u64 = levels == PPGTT_GEN6 ? 1 << 31 : levels == PPGTT_GEN8 ? <u64>1 << 32 : <u64>1 << 48;
-  if (total > whole || (total & 4095) != 0) return EINVAL;
+  if (total > whole || (total & PAGE_MASK) != 0) return EINVAL;
   const state = gttOf(ctx);
   if (shouldFail(ctx, FAULT_GTT)) return ENOMEM;
   const cache = slabCacheAt<Ppgtt>(ctx, fieldOf(gttOf(ctx), offsetof<Gtt>('ppgttCache')), offsetof<Ppgtt>());

@@ -11,7 +11,7 @@ import { DmaDevice } from '../device/device';
 import { TRANSLATE_FAULT, deviceRead, deviceWrite, translate } from '../iommu/access';
 import { fieldOf } from '../memory/record';
 import { contentsPeek } from '../ram/contents';
-import { isRam, ramOf } from '../ram/ram';
+import { isRam, ramOf, PAGE_SIZE, PAGE_MASK } from '../ram/ram';
 import {
   REASON_GPU_BEYOND_RANGE, REASON_GPU_NOT_PRESENT, REASON_GPU_READ_ONLY, REASON_GPU_TABLE_UNREACHABLE, setReason,
 } from '../reason';
@@ -34,7 +34,7 @@ function fetch(vm: GpuVm, table: u64, index: u32): u64 {
   if (phys == TRANSLATE_FAULT || phys >> 44 != 0 || !isRam(ram, <u32>(phys >> 12))) return NO_ENTRY;
   const bytes = contentsPeek(ram, <u32>(phys >> 12));
   if (bytes == 0) return 0;
-  const at = bytes + (<usize>phys & 4095);
+  const at = bytes + (<usize>phys & <usize>PAGE_MASK);
   return wide ? load<u64>(at) : <u64>load<u32>(at);
 }
 
@@ -83,7 +83,7 @@ export function translateGpu(vm: GpuVm, address: u64, write: bool): u64 {
   if (write && (isWide(platform) || platform == PLATFORM_BYT) && (entry & WRITEABLE) == 0) {
     return fail(vm, REASON_GPU_READ_ONLY);
   }
-  return pteAddress(platform, entry) | (address & 4095);
+  return pteAddress(platform, entry) | (address & PAGE_MASK);
 }
 
 /**
@@ -105,7 +105,7 @@ export function gpuWrite(vm: GpuVm, address: u64, buffer: usize, n: u32): i32 {
 function access(vm: GpuVm, address: u64, buffer: usize, n: u32, write: bool): i32 {
   const device: DmaDevice = vm.device;
   while (n != 0) {
-    const part = min(n, 4096 - (<u32>address & 4095));
+    const part = min(n, PAGE_SIZE - (<u32>address & <u32>PAGE_MASK));
     const dma = translateGpu(vm, address, write);
     if (dma == TRANSLATE_FAULT) return EFAULT;
     const rc = write ? deviceWrite(device, dma, buffer, part) : deviceRead(device, dma, buffer, part);

@@ -1,5 +1,6 @@
 // A GPU address space, global or per process (struct i915_address_space).
 
+import { PAGE_MASK } from '../ram/ram';
 import { EINVAL, ERANGE } from '../errno';
 import { Context } from '../memory/context';
 import { DmaDevice } from '../device/device';
@@ -45,7 +46,7 @@ export function scratchPage(vm: GpuVm): DevicePage {
 /** Whether `count` pages fit from `start` on in `limit` bytes: 0, -EINVAL for an address inside a page, or -ERANGE. */
 export function checkRange(start: u64, count: u64, limit: u64): i32 {
   if (start > limit) return ERANGE;
-  if ((start & 4095) != 0) return EINVAL;
+  if ((start & PAGE_MASK) != 0) return EINVAL;
   return count > (limit - start) >> 12 ? ERANGE : 0;
 }
 
@@ -67,7 +68,7 @@ export function sourceTable(vm: GpuVm, sgt: SgTable, pages: usize, count: u32, l
 
 /** Makes a range of DMA addresses the source. Returns 0, or -EINVAL for an address inside a page. */
 export function sourceRange(vm: GpuVm, address: u64, level: u32, flags: u32): i32 {
-  if ((address & 4095) != 0) return EINVAL;
+  if ((address & PAGE_MASK) != 0) return EINVAL;
   vm.bits = pteFlags(vm.platform, level, flags);
   vm.sgt = null;
   vm.address = address;

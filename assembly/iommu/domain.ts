@@ -3,6 +3,7 @@
 // A format's record extends this one, up to DOMAIN_SIZE bytes. A record of 64 bytes per CPU follows, so that no two CPUs write to
 // the same cache line: the CPU's counters, then fields of the format.
 
+import { PAGE_MASK } from '../ram/ram';
 import { AttachedDomain, DmaDevice } from '../device/device';
 import { Context } from '../memory/context';
 import { currentCpu } from '../memory/cpu';
@@ -124,5 +125,5 @@ export function leafShift(leaf: u64): u32 {
 // @ts-ignore: decorator
 @inline
 export function leafPhys(leaf: u64, address: u64): u64 {
-  return (leaf & ~0xfff) | (address & ((<u64>1 << leafShift(leaf)) - 1));
+  return (leaf & ~PAGE_MASK) | (address & ((<u64>1 << leafShift(leaf)) - 1));
 }

@@ -6,11 +6,12 @@
 import { blockAlloc, blockFree } from '../memory/block';
 import { Context, FAULT_PAGE_TABLE, cpuAt, cpuOf } from '../memory/context';
 import { shouldFail } from '../memory/fault';
+import { PAGE_SIZE } from '../ram/ram';
 import { Iommu } from './unit';
 
 /** Physical address of linear memory for devices: 64 TiB, above all RAM of a machine. */
 export const TABLE_WINDOW: u64 = 1 << 46;
-export const TABLE_SIZE: usize = 4096;
+export const TABLE_SIZE: usize = PAGE_SIZE;
 /** Most free table pages that a CPU keeps; others are returned to the block allocator. */
 const POOL_MAX: u32 = 256;
 

@@ -1,7 +1,7 @@
 // kmsg/ is the kernel's log as records: findings of dma-debug, faults, failures and notices in order. The host formats them as the
 // configured kernel does (src/dmesg). As in the kernel, the newest records are kept and the same rate limits apply.
 
-import { blockAllocZeroed } from '../memory/block';
+import { blockAllocZeroed, BLOCK_SIZE } from '../memory/block';
 import { Context, cpuOf } from '../memory/context';
 import { currentCpu } from '../memory/cpu';
 import { Guarded, lock, unlock } from '../memory/lock';
@@ -111,7 +111,7 @@ const LOG_ORDER: u32 = 4;
 /** The log, which a machine has from the start. Returns null without memory. */
 export function kmsgState(ctx: Context): KernelLog | null {
   if (ctx.kmsg == 0) ctx.kmsg = blockAllocZeroed(ctx, LOG_ORDER);
-  assert(RECORDS + <usize>CAPACITY * offsetof<KmsgRecord>() <= <usize>4096 << LOG_ORDER);
+  assert(RECORDS + <usize>CAPACITY * offsetof<KmsgRecord>() <= BLOCK_SIZE << LOG_ORDER);
   return changetype<KernelLog | null>(ctx.kmsg);
 }
 

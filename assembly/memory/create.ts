@@ -1,4 +1,4 @@
-import { blocksInit } from './block';
+import { blocksInit, BLOCK_SIZE } from './block';
 import { Context, FAULT_KINDS, MAX_CPUS } from './context';
 import { CPU_SIZE } from './cpu';
 
@@ -15,7 +15,7 @@ export function contextCreate(limitBytes: u64, cpus: u32): Context | null {
   const cpuArray: usize = (base + offsetof<Context>() + 63) & ~63;
   const faultTable: usize = cpuArray + <usize>cpus * CPU_SIZE;
   const states: usize = (faultTable + <usize>FAULT_KINDS * 8 + 63) & ~63;
-  const end: usize = (states + (limit >> 12) + 4095) & ~4095;
+  const end: usize = (states + (limit >> 12) + (BLOCK_SIZE - 1)) & ~(BLOCK_SIZE - 1);
   if (end >= limit) return null;
   const have: usize = <usize>memory.size() << 16;
   if (have < end && memory.grow(<i32>((end - have + 0xffff) >> 16)) < 0) return null;

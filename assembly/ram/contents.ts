@@ -6,7 +6,7 @@ import { BLOCK_SIZE, blockAllocZeroed, blockFree } from '../memory/block';
 import { Context } from '../memory/context';
 import { lock, unlock } from '../memory/lock';
 import { loansSettle, stacksSoil } from './loan';
-import { PAGE_SHIFT, PAGE_SIZE, Ram, STATE_CONTENT, STATE_STACK, frameOf, isRam, ramOf, stateOf } from './ram';
+import { PAGE_SHIFT, PAGE_SIZE, Ram, STATE_CONTENT, STATE_STACK, frameOf, isRam, ramOf, stateOf, PAGE_MASK } from './ram';
 
 /** Offset of a frame's contents, or 0 if it was never written. */
 export function contentsPeek(ram: Ram, pfn: u32): usize {
@@ -162,9 +162,9 @@ export function physZero(ctx: Context, address: u64, n: u32): void {
   const end = address + n;
   for (let at = address; at < end; ) {
     const pfn = <u32>(at >> 12);
-    const next = min(end, (at | 0xfff) + 1);
+    const next = min(end, (at | PAGE_MASK) + 1);
     const bytes: usize = isRam(ram, pfn) ? contentsPeek(ram, pfn) : 0;
-    if (bytes != 0) memory.fill(bytes + <usize>(at & 0xfff), 0, <usize>(next - at));
+    if (bytes != 0) memory.fill(bytes + <usize>(at & PAGE_MASK), 0, <usize>(next - at));
     at = next;
   }
 }

@@ -1,6 +1,6 @@
 // The DMA side of a table: nents segments of (address, length), as sg_dma_address and sg_dma_len give them.
 
-import { PAGE_SHIFT } from '../ram/ram';
+import { PAGE_SHIFT, PAGE_MASK } from '../ram/ram';
 import { BLOCK_SIZE, blockAlloc, blockOrder } from '../memory/block';
 import { Context } from '../memory/context';
 import { currentCpu } from '../memory/cpu';
@@ -20,7 +20,7 @@ const NO_ADDRESS: u64 = 0xffffffffffffffff;
 
 /** Bytes of the whole pages that entry i touches, which is the address space that it takes behind an IOMMU. */
 export function sgEntrySpan(sgt: SgTable, i: u32): u64 {
-  return (<u64>(sgEntryOffset(sgt, i) & 0xfff) + sgEntryLength(sgt, i) + 0xfff) & ~0xfff;
+  return (<u64>(sgEntryOffset(sgt, i) & <u32>PAGE_MASK) + sgEntryLength(sgt, i) + PAGE_MASK) & ~PAGE_MASK;
 }
 
 // Bytes of address space before entry i where each entry takes whole pages. The runs form adds them up from the CPU's position
@@ -34,7 +34,7 @@ function packedBefore(sgt: SgTable, i: u32): u64 {
   }
   while (cursor.segment < i) {
     const run = runAt(sgt, cursor.segment);
-    cursor.bytes += (<u64>(run.offset & 0xfff) + run.length + 0xfff) & ~0xfff;
+    cursor.bytes += (<u64>(run.offset & <u32>PAGE_MASK) + run.length + PAGE_MASK) & ~PAGE_MASK;
     ++cursor.segment;
   }
   return cursor.bytes;
@@ -45,7 +45,7 @@ export function sgSegmentAddress(sgt: SgTable, i: u32): u64 {
   switch (sgt.shape) {
     case SEGMENTS_ONE: return sgt.inlineAddress;
     case SEGMENTS_LIST: return segmentAt(sgt, i).address + sgt.listShift;
-    case SEGMENTS_ENTRIES: return sgt.inlineAddress + packedBefore(sgt, i) + (sgEntryOffset(sgt, i) & 0xfff);
+    case SEGMENTS_ENTRIES: return sgt.inlineAddress + packedBefore(sgt, i) + (sgEntryOffset(sgt, i) & <u32>PAGE_MASK);
     case SEGMENTS_PHYSICAL: return sgEntryPhys(sgt, i);
     default: return NO_ADDRESS;
   }

@@ -1,5 +1,5 @@
 import { GemDmaError } from '../core/errors.js';
-import { PAGE_SIZE } from '../core/generated/constants.js';
+import { LOW_END_MAX, PAGE_SIZE } from '../core/generated/constants.js';
 import type { ContextHandle, DmaDeviceHandle, SgTableHandle } from '../core/generated/exports.js';
 import { DmaDeviceView } from '../core/generated/records.js';
 import type { Core } from '../core/instance.js';
@@ -18,7 +18,6 @@ const UNIT = 512;
 /** CONFIG_CMA_ALIGNMENT: blocks are aligned to their order, to this at most. */
 const MAX_ALIGN_ORDER = 8;
 const FOUR_GIB = 0x100000;
-const LOW_END = 0xc0000;
 
 /** A machine's contiguous memory area (struct cma). */
 export class ContiguousArea {
@@ -43,8 +42,9 @@ export class ContiguousArea {
     const pages = Math.ceil(size / PAGE_SIZE / UNIT) * UNIT;
     const all = Math.floor(ram / PAGE_SIZE);
     const { rangeReserve } = core.exports;
-    if (all - LOW_END >= pages && rangeReserve(context, FOUR_GIB, pages)) return new ContiguousArea(FOUR_GIB, pages);
-    const low = Math.min(all, LOW_END);
+    if (all - LOW_END_MAX >= pages && rangeReserve(context, FOUR_GIB, pages))
+      return new ContiguousArea(FOUR_GIB, pages);
+    const low = Math.min(all, LOW_END_MAX);
     for (let first = Math.floor((low - pages) / UNIT) * UNIT; first >= UNIT; first -= UNIT) {
       if (rangeReserve(context, first, pages)) return new ContiguousArea(first, pages);
     }

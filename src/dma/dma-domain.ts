@@ -122,7 +122,12 @@ export class DmaDomain {
     const levels = checkInteger('levels', given.levels ?? format.levels[0], 1, 6);
     if (!format.levels.includes(levels)) throw outOfRange('levels', format.levels.join(' or '), levels);
     const width = checkWidth(given.width, format.width(levels));
-    const pageSizes = checkInteger('pageSizes', given.pageSizes ?? format.pageSizes, 0x1000, Number.MAX_SAFE_INTEGER);
+    const pageSizes = checkInteger(
+      'pageSizes',
+      given.pageSizes ?? format.pageSizes,
+      PAGE_SIZE,
+      Number.MAX_SAFE_INTEGER,
+    );
     if (!format.isPageSizes(pageSizes)) throw outOfRange('pageSizes', format.pageSizesAllowed, pageSizes);
     const entries = checkInteger('flushQueue.entries', flushQueue.entries ?? 256, 2, 65536);
     const deferred = checkBoolean('deferredList', given.deferredList, false);

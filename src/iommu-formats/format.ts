@@ -1,3 +1,4 @@
+import { PAGE_MASK } from '../core/generated/constants.js';
 import type { Fields } from '../core/kernel-format.js';
 
 /** What a kernel says: text with fields (core/kernel-format.ts), and of a WARN the place. */
@@ -89,7 +90,7 @@ export function faultFields(
 ): Fields {
   return {
     address,
-    page: address & ~0xfffn,
+    page: address & ~BigInt(PAGE_MASK),
     access: write ? 'Write' : 'Read',
     source: formatSource(sourceId),
     d: reason,

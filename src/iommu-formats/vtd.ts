@@ -13,7 +13,7 @@ const REASONS = [
   'Next page table ptr is invalid',
 ];
 
-const PAGE_SIZES = [0x40201000, 0x201000, 0x1000];
+const PAGE_SIZES = [0x40201000, 0x201000, PAGE_SIZE];
 const ADDRESS = 0x000ffffffffff000n;
 
 const FAULT_STATUS = { text: 'DMAR: DRHD: handling fault status reg {d:x}' };

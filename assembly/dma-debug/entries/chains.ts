@@ -8,7 +8,7 @@
 // A slot points to the first entry of its chain, which points to the last. Most lookups are one load and one comparison of all
 // fields. An entry has two cache lines; the common unmap does not touch the second one.
 
-import { PAGE_SHIFT } from '../../ram/ram';
+import { PAGE_SHIFT, PAGE_MASK } from '../../ram/ram';
 import { DmaDevice } from '../../device/device';
 import { blockAllocZeroed, blockFree, blockOrder } from '../../memory/block';
 import { addressOf } from '../../memory/record';
@@ -104,7 +104,7 @@ export function chainRemove(state: DebugState, entry: Entry): void {
 // @ts-ignore: decorator
 @inline
 export function pagesOf(entry: Entry): u64 {
-  return ((entry.address & 4095) + entry.size + 4095) >> 12;
+  return ((entry.address & PAGE_MASK) + entry.size + PAGE_MASK) >> 12;
 }
 
 /** Counts an entry with its object. What is mapped from a table is found through the table when its object goes. */

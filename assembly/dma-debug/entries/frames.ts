@@ -7,6 +7,7 @@
 //
 // A count of 255 is not changed until a search finds that no mapping covers the frame.
 
+import { PAGE_MASK, PAGE_SIZE } from '../../ram/ram';
 import { DmaDevice, OPS_IOMMU } from '../../device/device';
 import { IommuDomain, domainOf } from '../../iommu/domain';
 import { iommuIovaToPhys } from '../../iommu/ops';
@@ -91,7 +92,7 @@ function scattered(state: DebugState, entry: Entry, up: bool): void {
   const domain = domainFor(entry);
   if (domain == null) return;
   const end = entry.address + entry.size;
-  for (let at = entry.address & ~0xfff; at < end; at += 4096) {
+  for (let at = entry.address & ~PAGE_MASK; at < end; at += PAGE_SIZE) {
     const phys = iommuIovaToPhys(domain, at);
     if (phys == 0) continue;
     if (up) count(state, phys >> 12);
@@ -139,7 +140,7 @@ export function covers(entry: Entry, pfn: u32): bool {
   const domain = domainFor(entry);
   if (domain == null) return false;
   const end = entry.address + entry.size;
-  for (let at = entry.address & ~0xfff; at < end; at += 4096) {
+  for (let at = entry.address & ~PAGE_MASK; at < end; at += PAGE_SIZE) {
     if (iommuIovaToPhys(domain, at) >> 12 == <u64>pfn) return true;
   }
   return false;

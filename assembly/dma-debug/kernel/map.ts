@@ -3,7 +3,7 @@
 import { DmaDevice } from '../../device/device';
 import { DMA_ATTR_SKIP_CPU_SYNC, DMA_TO_DEVICE } from '../../device/mapping';
 import { lock, unlock } from '../../memory/lock';
-import { isRam, ramOf } from '../../ram/ram';
+import { isRam, ramOf, PAGE_MASK, PAGE_SIZE } from '../../ram/ram';
 import { entryBytes, entryPages, sgEntryLength, sgEntryPhys } from '../../sg/entries';
 import { SgTable, sgPfn } from '../../sg/sg-table';
 import {
@@ -73,7 +73,7 @@ export function mapOne(state: DebugState, dev: DmaDevice, phys: u64, length: u64
   const lines = linesOf(how);
   const pair = pairOf(state, phys, lines);
   const counts = <u32>load<u16>(pair);
-  const inFrame = <u32>((phys & 4095) + length <= 4096);
+  const inFrame = <u32>((phys & PAGE_MASK) + length <= PAGE_SIZE);
   const quick = state.quick & inFrame & <u32>(state.live < state.peak) & <u32>(pair != 0) & pairFree(counts, lines, 0x100);
   if (quick != 0) {
     const entry = state.free!;
@@ -171,7 +171,7 @@ function enter(
   state: DebugState, dev: DmaDevice, entry: Entry, phys: u64, size: u64, how: u32, flags: u32, whole: bool,
 ): void {
   const own = (state.flags & DEBUG_OWN) != 0;
-  const counted: u32 = own && whole && (phys & 4095) + size <= 4096 ? 0x100 : 0;
+  const counted: u32 = own && whole && (phys & PAGE_MASK) + size <= PAGE_SIZE ? 0x100 : 0;
   const lines = linesOf(how);
   const pair = own ? pairOf(state, phys, lines) : 0;
   const counts = <u32>load<u16>(pair);

@@ -5,6 +5,7 @@
 // chains, too, for reports and for the check of freed frames. One unlink may end several links, or part of one: the rest of it
 // stays linked.
 
+import { PAGE_MASK } from '../../ram/ram';
 import { DmaDevice } from '../../device/device';
 import { blockAllocZeroed } from '../../memory/block';
 import { lock, unlock } from '../../memory/lock';
@@ -78,7 +79,7 @@ export function debugLink(dev: DmaDevice, base: u64, address: u64, phys: u64, si
 function link(state: DebugState, dev: DmaDevice, range: Reservation, address: u64, phys: u64, size: u64, dir: u32): void {
   const previous = before(range, address >> 12);
   const next = previous == null ? range.firstLink : previous.nextLink;
-  const stop = (address + size + 4095) >> 12;
+  const stop = (address + size + PAGE_MASK) >> 12;
   let over: Link | null = null;
   if (previous != null && end(previous) > address >> 12) over = previous;
   else if (next != null && first(next) < stop) over = next;
@@ -112,7 +113,7 @@ export function debugUnlink(dev: DmaDevice, base: u64, address: u64, size: u64, 
   let known = found == null && state.rangesMissed != 0;
   if (found != null) {
     const range = found;
-    const pages = ((address & 4095) + size + 4095) >> 12;
+    const pages = ((address & PAGE_MASK) + size + PAGE_MASK) >> 12;
     known = unlink(state, dev, range, address >> 12, pages, dir) == pages || range.incomplete;
   }
   if (!known) reportOwn(state, CHECK_UNMAP_UNKNOWN, dev, null, address, size, null);

@@ -1,7 +1,7 @@
 // A record of the calls of a domain's driver, for comparison with a kernel: maps and unmaps of pages of one size (map_pages,
 // unmap_pages) and flushes (amd_iommu_domain_flush_pages).
 
-import { blockAlloc, blockFree } from '../../memory/block';
+import { blockAlloc, blockFree, BLOCK_SIZE } from '../../memory/block';
 import { IommuDomain } from '../domain';
 import { AmdDomain, amdOf } from './amd-domain';
 
@@ -33,7 +33,7 @@ export class AmdCalls {
 const CALLS_ORDER: u32 = 8;
 const HEADER: usize = offsetof<AmdCalls>();
 /** Calls that are kept between two readings. */
-export const AMD_CALLS_MAX: u32 = (((4096 << CALLS_ORDER) - 8) / 40);
+export const AMD_CALLS_MAX: u32 = (((<u32>BLOCK_SIZE << CALLS_ORDER) - 8) / 40);
 
 /** Starts recording. Returns false without memory. */
 export function amdCallsStart(domain: IommuDomain): bool {

@@ -2,7 +2,7 @@
 
 import { Context } from '../../memory/context';
 import { IommuDomain } from '../domain';
-import { TABLE_WINDOW } from '../tables';
+import { TABLE_WINDOW, TABLE_SIZE } from '../tables';
 import { AmdDomain, amdOf } from './amd-domain';
 import {
   MAX_MODE, NEXT_LEVEL_SIZED, PTE_ADDRESS, PTE_FORCE_COHERENT, PTE_READ, PTE_WRITE, TABLE_ENTRIES, isPointer, isPresent,
@@ -27,7 +27,7 @@ function lostTables(domain: AmdDomain): u32 {
 
 /** Tables of a subtree, its own included; 0 when it holds an entry that cannot be. */
 function countTables(ctx: Context, table: usize, level: u32): u32 {
-  if (table < ctx.end || table >= ctx.grown || (table & 4095) != 0 || level > MAX_MODE) return 0;
+  if (table < ctx.end || table >= ctx.grown || (table & (TABLE_SIZE - 1)) != 0 || level > MAX_MODE) return 0;
   let count: u32 = 1;
   for (let i: u32 = 0; i < TABLE_ENTRIES; ++i) {
     const entry = load<u64>(table + (<usize>i << 3));

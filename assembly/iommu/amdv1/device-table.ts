@@ -11,7 +11,7 @@ import { DmaDevice } from '../../device/device';
 import { EBUSY, ENOMEM } from '../../errno';
 import { REASON_IOMMU_NO_TABLE_MEMORY, setReason } from '../../reason';
 import { IommuDomain, domainOf } from '../domain';
-import { TABLE_WINDOW, tableAllocZeroed, tableFree } from '../tables';
+import { TABLE_WINDOW, tableAllocZeroed, tableFree, TABLE_SIZE } from '../tables';
 import { Iommu, passThrough } from '../unit';
 import { amdFault } from './fault';
 import { PTE_ADDRESS, PTE_READ, PTE_WRITE } from './pte';
@@ -89,7 +89,7 @@ export function deviceTableSync(unit: Iommu, domain: IommuDomain): void {
   for (let i: usize = 0; i < 512; ++i) {
     const page = <usize>load<u32>(unit.deviceTable + (i << 2));
     if (page == 0) continue;
-    for (let at = page, end = page + 4096; at < end; at += ENTRY_SIZE) {
+    for (let at = page, end = page + TABLE_SIZE; at < end; at += ENTRY_SIZE) {
       const entry = changetype<DeviceEntry>(at);
       if (entry.low != 0 && entry.high == domain.id) entry.low = translating(domain);
     }
@@ -127,7 +127,7 @@ export function amdAttached(unit: Iommu): u32 {
   for (let i: usize = 0; i < 512; ++i) {
     const page = <usize>load<u32>(unit.deviceTable + (i << 2));
     if (page == 0) continue;
-    for (let at = page, end = page + 4096; at < end; at += ENTRY_SIZE) if (load<u64>(at) != 0) ++count;
+    for (let at = page, end = page + TABLE_SIZE; at < end; at += ENTRY_SIZE) if (load<u64>(at) != 0) ++count;
   }
   return count;
 }

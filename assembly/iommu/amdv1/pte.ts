@@ -27,14 +27,6 @@ export const FIRST_MODE: u32 = 3;
 const LEVEL_STRIDE: u32 = 9;
 export const TABLE_ENTRIES: u32 = 512;
 
-/**
- * Page sizes that a domain supports (AMD_IOMMU_PGSIZES): every power of two from 4 KiB on but 512 GiB, which the hardware
- * gets wrong; without large pages (amd_iommu=nohugepages); those of v2 tables (v2_pgsizes_only).
- */
-export const PGSIZES_ALL: u64 = 0x000fff7ffffff000;
-export const PGSIZES_4K: u64 = 0x1000;
-export const PGSIZES_V2: u64 = 0x40201000;
-
 // @ts-ignore: decorator
 @inline
 export function isPresent(entry: u64): bool {

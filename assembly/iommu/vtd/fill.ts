@@ -3,13 +3,15 @@
 // There are two versions of each function: for a new table, and for a table in use. The latter tests eight entries before it
 // writes eight, and stops at a live one; the caller continues one by one.
 
+import { PAGE_SIZE } from '../../ram/ram';
+
 /** n leaves for adjacent frames, from `value` up in steps of 4 KiB; old entries are not read. */
 export function fillAdjacent(slot: usize, value: u64, n: u32): void {
   const end = slot + (<usize>n << 3);
   let at = slot;
   if (n >= 4) {
     const step = i64x2.splat(16384);
-    let pair = i64x2.add(i64x2.splat(value), i64x2(0, 4096));
+    let pair = i64x2.add(i64x2.splat(value), i64x2(0, PAGE_SIZE));
     let next = i64x2.add(pair, i64x2.splat(8192));
     const stop = slot + ((<usize>n & ~3) << 3);
     for (; at < stop; at += 32) {
@@ -22,7 +24,7 @@ export function fillAdjacent(slot: usize, value: u64, n: u32): void {
   }
   for (; at < end; at += 8) {
     store<u64>(at, value);
-    value += 4096;
+    value += PAGE_SIZE;
   }
 }
 
@@ -61,7 +63,7 @@ function occupied(at: usize): bool {
 export function fillFreeAdjacent(slot: usize, value: u64, n: u32): u32 {
   let done: u32 = 0;
   for (; done + 8 <= n && !occupied(slot); done += 8) {
-    const first = i64x2.add(i64x2.splat(value), i64x2(0, 4096));
+    const first = i64x2.add(i64x2.splat(value), i64x2(0, PAGE_SIZE));
     v128.store(slot, first);
     v128.store(slot, i64x2.add(first, i64x2.splat(8192)), 16);
     v128.store(slot, i64x2.add(first, i64x2.splat(16384)), 32);
@@ -71,7 +73,7 @@ export function fillFreeAdjacent(slot: usize, value: u64, n: u32): u32 {
   }
   for (; done < n && load<u64>(slot) == 0; ++done) {
     store<u64>(slot, value);
-    value += 4096;
+    value += PAGE_SIZE;
     slot += 8;
   }
   return done;

@@ -7,6 +7,7 @@
 import { EFAULT, EINVAL, ENOMEM } from '../../errno';
 import { lock, unlock } from '../../memory/lock';
 import { EVENT_IOMMU_UNMAP, emit } from '../../events/events';
+import { PAGE_SIZE } from '../../ram/ram';
 import {
   REASON_IOMMU_BEYOND_WIDTH, REASON_IOMMU_NO_PERMISSION, REASON_IOMMU_NO_TABLE_MEMORY, setReason,
 } from '../../reason';
@@ -43,7 +44,7 @@ function leafBits(domain: VtdDomain, prot: u32): u64 {
 export function vtdMap(at: IommuDomain, iova: u64, phys: u64, size: u64, prot: u32): i32 {
   const domain = vtdOf(at);
   // Fast paths: one page, a run of pages, or large pages, in the tables of the last call.
-  if (size == 4096 ? vtdMapPage(domain, iova, phys, prot) : mapPages(domain, iova, phys, size, prot)) return 0;
+  if (size == PAGE_SIZE ? vtdMapPage(domain, iova, phys, prot) : mapPages(domain, iova, phys, size, prot)) return 0;
   if (mapLarge(domain, iova, phys, size, prot)) return 0;
   return size == 0 ? 0 : mapAny(domain, iova, phys, size, prot);
 }

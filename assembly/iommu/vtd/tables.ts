@@ -80,7 +80,7 @@ export function pfnLimit(domain: VtdDomain): u64 {
 /** Frees a table of a level with everything below it. The domain is locked; the caller clears the entry that led to it. */
 export function subtreeFree(domain: VtdDomain, table: usize, level: u32): void {
   if (level > 1) {
-    for (let at = table, end = table + 4096; at < end; at += 8) {
+    for (let at = table, end = table + TABLE_SIZE; at < end; at += 8) {
       const entry = load<u64>(at);
       if (entry != 0 && (entry & PTE_LARGE) == 0) subtreeFree(domain, tableOf(entry), level - 1);
     }

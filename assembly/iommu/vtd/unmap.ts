@@ -5,6 +5,7 @@
 // and an unmap of nothing may return a larger size than it was called with. A table is freed when one piece covers its span. The
 // caller invalidates the IOTLB: at once in strict mode, later in lazy mode. Until then cached translations are stale.
 
+import { PAGE_SIZE } from '../../ram/ram';
 import { KMSG_WALK_IN_DATA, kmsg } from '../../kmsg/kmsg';
 import { lock, unlock } from '../../memory/lock';
 import { IommuDomain } from '../domain';
@@ -21,12 +22,12 @@ export function pieceOf(domain: VtdDomain, iova: u64, phys: u64, size: u64): u64
   const merged = iova | phys;
   let level: u32 = 1;
   while (level < domain.leafLevel) {
-    const larger = <u64>4096 << levelShift(level + 1);
+    const larger = <u64>PAGE_SIZE << levelShift(level + 1);
     if (size < larger || (merged & (larger - 1)) != 0) break;
     ++level;
   }
   if (level < domain.leafLevel) {
-    const larger = <u64>4096 << levelShift(level + 1);
+    const larger = <u64>PAGE_SIZE << levelShift(level + 1);
     if (((iova ^ phys) & (larger - 1)) == 0) {
       const lead = larger - (merged & (larger - 1));
       if (lead + larger <= size) return lead;
@@ -88,7 +89,7 @@ export function vtdUnmap(at: IommuDomain, iova: u64, size: u64): u64 {
       const at = iova + done;
       if (at >= limit) break;
       const piece = max(
-        pieceOf(domain, at, at, size - done), <u64>4096 << levelShift(stopLevel(domain, position, at >> 12)),
+        pieceOf(domain, at, at, size - done), <u64>PAGE_SIZE << levelShift(stopLevel(domain, position, at >> 12)),
       );
       clearRange(domain, position, at >> 12, (at + piece - 1) >> 12);
       done += piece;

@@ -1,8 +1,9 @@
 // VT-d domains: shapes, creation and destruction, and the check of the tables.
 
+import { PAGE_SIZE } from '../../ram/ram';
 import { Context } from '../../memory/context';
 import { IommuDomain } from '../domain';
-import { TABLE_WINDOW, tableAllocZeroed } from '../tables';
+import { TABLE_WINDOW, tableAllocZeroed, TABLE_SIZE } from '../tables';
 import { unitOf } from '../unit';
 import {
   LEVEL_STRIDE, PTE_ADDRESS, PTE_LARGE, PTE_PRESENT, PTE_SNOOP, TABLE_ENTRIES, levelShift, tableOf,
@@ -13,7 +14,7 @@ import { NO_KEY, Position, VtdDomain, pfnLimit, positionAt, positionOf, subtreeF
 /** VtdFormat.width: 3 to 5 levels; 4 KiB pages, 2 MiB with them, 1 GiB with both. */
 export function vtdWidth(levels: u32, width: u32, pageSizes: u64): u32 {
   if (levels < 3 || levels > 5 || width > 12 + levels * LEVEL_STRIDE || (width != 0 && width < 21)) return 0;
-  if (pageSizes != 0x1000 && pageSizes != 0x201000 && pageSizes != 0x40201000) return 0;
+  if (pageSizes != PAGE_SIZE && pageSizes != 0x201000 && pageSizes != 0x40201000) return 0;
   return width == 0 ? 12 + levels * LEVEL_STRIDE : width;
 }
 
@@ -22,7 +23,7 @@ export function vtdDomainInit(at: IommuDomain, pageSizes: u64): bool {
   const domain = vtdOf(at);
   const root = tableAllocZeroed(unitOf(domain));
   if (root == 0) return false;
-  domain.leafLevel = pageSizes == 0x1000 ? 1 : pageSizes == 0x201000 ? 2 : 3;
+  domain.leafLevel = pageSizes == PAGE_SIZE ? 1 : pageSizes == 0x201000 ? 2 : 3;
   domain.root = root;
   domain.tablePages = 1;
   for (let cpu: u32 = 0; cpu < domain.ctx.cpuCount; ++cpu) {
@@ -51,7 +52,7 @@ export function vtdCheck(at: IommuDomain): u32 {
 
 /** Tables of a subtree, its own included; 0 when it holds an entry that cannot be. */
 function countTables(ctx: Context, table: usize, level: u32): u32 {
-  if (table < ctx.end || table >= ctx.grown || (table & 4095) != 0) return 0;
+  if (table < ctx.end || table >= ctx.grown || (table & (TABLE_SIZE - 1)) != 0) return 0;
   let count: u32 = 1;
   for (let i: usize = 0; i < TABLE_ENTRIES; ++i) {
     const entry = load<u64>(table + (i << 3));

@@ -1,4 +1,4 @@
-import { PAGE_SIZE as PAGE, SET_SLOTS, SLOT_SIZE } from '../../core/generated/constants.js';
+import { PAGE_SIZE as PAGE, PAGE_MASK, SET_SLOTS, SLOT_SIZE } from '../../core/generated/constants.js';
 import type { InferredSpace } from './infer.js';
 import { OP, type Operations, SHAPE } from './operations.js';
 
@@ -62,8 +62,8 @@ export function inferPool(
     const area = o.cpu[call] & (areas - 1);
     lowestOfArea[area] = Math.min(lowestOfArea[area], first);
     // A device whose addresses always keep their offset in the page has asked for that.
-    const kept = aligned.get(o.device[call]) ?? 0xfff;
-    aligned.set(o.device[call], kept & ~(first ^ o.physical[call]) & 0xfff);
+    const kept = aligned.get(o.device[call]) ?? PAGE_MASK;
+    aligned.set(o.device[call], kept & ~(first ^ o.physical[call]) & PAGE_MASK);
   }
   if (!(lowest < Number.POSITIVE_INFINITY)) return undefined;
   while (highest - lowest > size) size *= 2;
@@ -76,7 +76,7 @@ export function inferPool(
   base = Math.max(PAGE, Math.floor(base / PAGE) * PAGE - shift * PAGE);
   const pool: InferredPool = {
     ...{ base, size, areas, indices: new Array<number>(areas).fill(0), taken: [], force: direct === 0 },
-    minAlignMasks: new Map([...aligned].map(([device, kept]) => [device, kept === 0xfff ? 0xfff : 0])),
+    minAlignMasks: new Map([...aligned].map(([device, kept]) => [device, kept === PAGE_MASK ? PAGE_MASK : 0])),
   };
   replayIndices(o, order, devices, pool);
   return pool;

@@ -1,4 +1,4 @@
-import { PAGE_SIZE } from '../../core/generated/constants.js';
+import { PAGE_MASK, PAGE_SIZE } from '../../core/generated/constants.js';
 import { NO_DIRECTION } from '../batch.js';
 
 /**
@@ -337,7 +337,7 @@ export class EventBody {
       value = (high >>> 0) * 4294967296 + (low >>> 0);
       if (asAddress) {
         this.page = (high >>> 0) * 1048576 + (low >>> 12);
-        this.offset = low & 0xfff;
+        this.offset = low & PAGE_MASK;
       }
     } else {
       let digit: number;

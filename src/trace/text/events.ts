@@ -1,4 +1,4 @@
-import { PAGE_SIZE } from '../../core/generated/constants.js';
+import { PAGE_MASK, PAGE_SIZE } from '../../core/generated/constants.js';
 import { type BatchWriter, EVENT, type EventNumber, ROW } from '../batch.js';
 import type { Gaps } from '../completeness.js';
 import { ATTR_MMIO, type EventBody } from './body.js';
@@ -88,7 +88,7 @@ export function writeEvent(
     else if (kind === EVENT.UNMAP_PAGE) kind = EVENT.UNMAP_RESOURCE;
   }
   // DMA_MAPPING_ERROR, which dma_map_page events have like any other address.
-  if (body.page === LAST_PAGE && body.offset === 0xfff && MAPS.has(kind)) kind = EVENT.MAP_ERROR;
+  if (body.page === LAST_PAGE && body.offset === PAGE_MASK && MAPS.has(kind)) kind = EVENT.MAP_ERROR;
   const row = writer.row(kind, time, cpu, task);
   const c = writer.columns;
   c.device[row] = device;

@@ -1,4 +1,4 @@
-import { PAGE_SIZE } from '../../core/generated/constants.js';
+import { PAGE_MASK, PAGE_SIZE } from '../../core/generated/constants.js';
 import type { BatchWriter } from '../batch.js';
 import type { Gaps } from '../completeness.js';
 import type { EventBody, ValueList } from '../text/body.js';
@@ -93,7 +93,7 @@ export class RecordReader {
         const low = view.getUint32(little ? place : place + 4, little);
         const high = view.getUint32(little ? place + 4 : place, little);
         body.page = high * 2 ** 20 + (low >>> 12);
-        body.offset = low & 0xfff;
+        body.offset = low & PAGE_MASK;
       } else {
         const value = this.number(view, at, field);
         body.page = Math.floor(value / PAGE_SIZE);
