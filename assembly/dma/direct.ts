@@ -25,6 +25,13 @@ const LAST_ADDRESS: u64 = 0xfffffffffff;
  * @returns its address for the device, or DMA_MAPPING_ERROR with the reason in cpu.reason
  */
 export function mapDirect(dev: DmaDevice, phys: u64, length: u32, dir: u32, attrs: u32): u64 {
+  return mapDirectInline(dev, phys, length, dir, attrs);
+}
+
+/** The same for the hot path. */
+// @ts-ignore: decorator
+@inline
+export function mapDirectInline(dev: DmaDevice, phys: u64, length: u32, dir: u32, attrs: u32): u64 {
   if ((dev.flags & DEVICE_CHECKED_DIRECT) != 0) return mapChecked(dev, phys, length, dir, attrs);
   if (phys + length - 1 <= dev.mask) return phys;
   return bounceOrRefuse(dev, phys, length, dir, attrs, phys);

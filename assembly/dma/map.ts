@@ -32,7 +32,7 @@ import {
   DEVICE_CHECKED_IOMMU, DEVICE_ERROR_ZERO, DEVICE_NO_MASK, DEVICE_UNTRUSTED, DmaDevice, OPS_IOMMU,
 } from '../device/device';
 import { DMA_MAPPING_ERROR, DMA_NONE } from '../device/mapping';
-import { mapDirect, mapSgDirect, unmapDirect } from './direct';
+import { mapDirectInline, mapSgDirect, unmapDirect } from './direct';
 import { dmaDomainOf, mapRange, mapRangeInline, protOf, unmapPageInline, unmapRange } from './iommu';
 import { mapSgIommu, unmapSgIommu } from './iommu-sg';
 import { NO_MASK_RESOURCE, refuseNoMask } from './no-mask';
@@ -72,7 +72,7 @@ export function mapPage(dev: DmaDevice, phys: u64, length: u32, dir: u32, attrs:
   let address = DMA_MAPPING_ERROR;
   if (dir >= DMA_NONE) refuse(dev, REASON_DMA_BAD_DIRECTION);
   else if (length == 0) refuse(dev, REASON_DMA_BAD_SIZE);
-  else if (dev.ops != OPS_IOMMU) address = mapDirect(dev, phys, length, dir, attrs);
+  else if (dev.ops != OPS_IOMMU) address = mapDirectInline(dev, phys, length, dir, attrs);
   else if ((dev.flags & DEVICE_CHECKED_IOMMU) != 0) address = mapUntrusted(dev, phys, length, dir, attrs);
   else address = mapRangeInline(dev, phys, length, protOf(dir), dev.mask);
   return mapped(dev, phys, length, dir, attrs, address, TYPE_PAGE);

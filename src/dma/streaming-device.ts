@@ -383,9 +383,19 @@ export class StreamingDevice {
    * A mapping that the table already has is lost, not undone (the bug of commit e227330223a7).
    */
   mapSg(table: ScatterTable, dir: Direction, attrs = 0): number {
-    const rc = this.mapTable(table, dir, attrs);
+    // Written out, as mapPage.
+    if (typeof dir !== 'number' || (dir & DIRECTION_BITS) !== dir) badTransfer(dir, attrs);
+    if (typeof attrs !== 'number' || (attrs & ATTRIBUTE_BITS) !== attrs) badTransfer(dir, attrs);
+    const life = this.#life;
+    life.enter('dma_map_sg');
+    const list = ScatterTable.recordFor(table, life, 'dma_map_sg');
+    const debug = this.dmaDebug;
+    if (debug?.callSites) debug.enter();
+    const rc =
+      this.peers?.map(this as unknown as DmaDevice, table, dir, attrs) ??
+      this.core.dmaMapSg(this.#record, list, dir, attrs);
     const segments = rc > 0 ? rc : 0;
-    if (this.dmaDebug !== null) this.dmaDebug.settle(segments);
+    if (debug !== null) debug.settle(segments);
     return segments;
   }
 
@@ -414,14 +424,18 @@ export class StreamingDevice {
    *   another machine, or freed
    */
   unmapSg(table: ScatterTable, dir: Direction, attrs = 0, nents?: number): void {
-    if (!isTransfer(dir, attrs)) badTransfer(dir, attrs);
-    if (nents !== undefined) checkInteger('nents', nents, 0, MAX_NENTS);
-    this.#life.enter('dma_unmap_sg');
-    const list = ScatterTable.recordFor(table, this.#life, 'dma_unmap_sg');
-    if (this.peers === null || !this.peers.unmap(this as unknown as DmaDevice, table, nents ?? EVERY_ENTRY, dir)) {
-      this.core.dmaUnmapSg(this.#record, list, nents ?? EVERY_ENTRY, dir, attrs);
+    if (typeof dir !== 'number' || (dir & DIRECTION_BITS) !== dir) badTransfer(dir, attrs);
+    if (typeof attrs !== 'number' || (attrs & ATTRIBUTE_BITS) !== attrs) badTransfer(dir, attrs);
+    let count = EVERY_ENTRY;
+    if (nents !== undefined) count = checkInteger('nents', nents, 0, MAX_NENTS);
+    const life = this.#life;
+    life.enter('dma_unmap_sg');
+    const list = ScatterTable.recordFor(table, life, 'dma_unmap_sg');
+    if (this.peers === null || !this.peers.unmap(this as unknown as DmaDevice, table, count, dir)) {
+      this.core.dmaUnmapSg(this.#record, list, count, dir, attrs);
     }
-    if (this.dmaDebug !== null) this.dmaDebug.settle();
+    const debug = this.dmaDebug;
+    if (debug !== null) debug.settle();
   }
 
   /**
@@ -460,7 +474,8 @@ export class StreamingDevice {
 
   /** Whether an address says that mapping failed (dma_mapping_error); dma-debug notes that the driver has asked. */
   mappingError(address: number): boolean {
-    if (!isAddress(address)) badAddress(address);
+    if (typeof address !== 'number' || !(address >= -1 && address <= MAX_ADDRESS)) badAddress(address);
+    if (Math.floor(address) !== address) badAddress(address);
     return Boolean(this.core.dmaMappingError(this.enter('dma_mapping_error'), address));
   }
 
