@@ -33,27 +33,51 @@ export class Calls {
   /** Runs one call. */
   run<T>(work: () => T): T {
     let result: T;
-    ++this.depth;
+    this.begin();
     try {
       result = work();
     } catch (error) {
-      --this.depth;
-      this.failed();
+      this.fail();
       throw error;
     }
+    this.end(result);
+    return result;
+  }
+
+  /** A call begins, which ends with `end` or `fail`. */
+  begin(): void {
+    ++this.depth;
+  }
+
+  /** The call that began last has this result. */
+  end(result: unknown): void {
     --this.depth;
     this.over(result);
-    return result;
+  }
+
+  /** The call that began last has failed. */
+  fail(): void {
+    --this.depth;
+    this.failed();
   }
 
   /** Runs a hook. What it throws comes out. */
   hook<T>(run: () => T): T {
-    ++this.hooks;
+    this.beginHook();
     try {
       return run();
     } finally {
-      --this.hooks;
+      this.endHook();
     }
+  }
+
+  /** A hook begins, which ends with `endHook`, whatever it throws. */
+  beginHook(): void {
+    ++this.hooks;
+  }
+
+  endHook(): void {
+    --this.hooks;
   }
 
   /**

@@ -64,6 +64,11 @@ export class CpuRegisters {
     cpu.hook = hook;
   }
 
+  /** The record itself, for several reads: good until the next call of the core. */
+  get record(): CpuView {
+    return this.#fresh;
+  }
+
   get object(): number {
     return this.#fresh.object;
   }

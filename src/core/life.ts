@@ -162,7 +162,8 @@ export class Life {
   readonly timeline: Timeline;
   /** The last era in which the object was found alive. */
   private era: Era;
-  readonly what: string;
+  private readonly kind: string;
+  private readonly number: number;
   private readonly birth: number;
   /** The serial of its death, 0 for none. */
   private death = 0;
@@ -171,12 +172,14 @@ export class Life {
 
   /**
    * The object is born now.
-   * @param what it is, as messages say it
+   * @param kind what it is, as messages say it
+   * @param number its number among those, 0 for none
    */
-  constructor(timeline: Timeline, what: string) {
+  constructor(timeline: Timeline, kind: string, number = 0) {
     this.timeline = timeline;
     this.era = timeline.era;
-    this.what = what;
+    this.kind = kind;
+    this.number = number;
     this.birth = timeline.next();
   }
 
@@ -199,6 +202,11 @@ export class Life {
   enterIn(timeline: Timeline, call: string): void {
     if (this.timeline !== timeline) this.foreign(call);
     if (this.era.over) this.revive(call);
+  }
+
+  /** As messages say it. */
+  get what(): string {
+    return this.number === 0 ? this.kind : `${this.kind} ${this.number}`;
   }
 
   /** Whether it may be used now. */

@@ -19,11 +19,17 @@ export abstract class Living {
   private since = IDLE;
 
   /**
-   * @param what it is, as messages say it
+   * @param kind what it is, as messages say it
+   * @param number its number among those, 0 for none
    * @internal
    */
-  constructor(timeline: Timeline, what: string) {
-    this.#life = new Life(timeline, what);
+  constructor(timeline: Timeline, kind: string, number = 0) {
+    this.#life = new Life(timeline, kind, number);
+  }
+
+  /** As messages say it. */
+  protected get what(): string {
+    return this.#life.what;
   }
 
   /** Whether it can be used. */

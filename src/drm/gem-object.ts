@@ -43,7 +43,7 @@ export abstract class DrmGemObject<Device extends DrmDevice = DrmDevice> extends
 
   /** @internal */
   constructor(device: Device, size: number) {
-    super(device.core.timeline, `object ${device.objectCount + 1}`);
+    super(device.core.timeline, 'object', device.objectCount + 1);
     this.device = device;
     this.id = ++device.objectCount;
     this.size = size;

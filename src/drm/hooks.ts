@@ -48,19 +48,20 @@ export class HookRunner<Hook extends string> {
   call<T>(work: () => T, target?: Living): T {
     if (this.entered) return target === undefined ? work() : target.work(work);
     if (this.dmaDebug !== null) this.dmaDebug.enter();
-    return this.calls.run(() => this.whole(work, target));
-  }
-
-  private whole<T>(work: () => T, target: Living | undefined): T {
+    const { calls } = this;
     let result: T;
+    calls.begin();
     this.entered = true;
     try {
       result = target === undefined ? work() : target.work(work);
+      if (this.broken !== null) throw this.broken.error;
     } catch (error) {
-      throw this.left(error);
+      const cause = this.left(error);
+      calls.fail();
+      throw cause;
     }
-    if (this.broken !== null) throw this.left(null);
     this.entered = false;
+    calls.end(result);
     return result;
   }
 
@@ -75,11 +76,25 @@ export class HookRunner<Hook extends string> {
   /** Work on behalf of an object and a vma (0: none): mappings and events meanwhile carry their ids and the hook's. */
   during<T>(hook: Hook, object: number, vma: number, work: () => T): T {
     const { registers } = this;
-    const { object: outerObject, vma: outerVma, hook: outerHook } = registers;
+    const { object: outerObject, vma: outerVma, hook: outerHook } = registers.record;
     registers.set(object, vma, this.ids[hook]);
     try {
       return work();
     } finally {
+      registers.set(outerObject, outerVma, outerHook);
+    }
+  }
+
+  // `during` for code of the caller's.
+  private run<T>(hook: Hook, object: number, vma: number, work: () => T): T {
+    const { calls, registers } = this;
+    const { object: outerObject, vma: outerVma, hook: outerHook } = registers.record;
+    registers.set(object, vma, this.ids[hook]);
+    calls.beginHook();
+    try {
+      return work();
+    } finally {
+      calls.endHook();
       registers.set(outerObject, outerVma, outerHook);
     }
   }
@@ -106,13 +121,13 @@ export class HookRunner<Hook extends string> {
 
   /** A hook whose answer is needed before anything is done. */
   query<T>(hook: Hook, run: () => T): T {
-    return this.during(hook, 0, 0, () => this.calls.hook(run));
+    return this.run(hook, 0, 0, run);
   }
 
   /** A hook that can refuse. Returns 0 or a negative errno. */
   ask(hook: Hook, object: number, vma: number, run: () => unknown): number {
     try {
-      const answer = this.during(hook, object, vma, () => this.calls.hook(run)) ?? 0;
+      const answer = this.run(hook, object, vma, run) ?? 0;
       if (answer === 0) return 0;
       if (typeof answer === 'number' && errnoName(answer) in ERRNO) return answer;
       checkSynchronous(`policy.${hook}`, answer);
@@ -125,11 +140,11 @@ export class HookRunner<Hook extends string> {
 
   /** A hook that cannot refuse. What it returns is not looked at, but that a hook is not asynchronous. */
   notify(hook: Hook, object: number, vma: number, run: () => unknown): void {
-    this.guard(() => {
-      checkSynchronous(
-        `policy.${hook}`,
-        this.during(hook, object, vma, () => this.calls.hook(run)),
-      );
-    });
+    try {
+      const answer = this.run(hook, object, vma, run);
+      if (answer !== undefined) checkSynchronous(`policy.${hook}`, answer);
+    } catch (error) {
+      this.broken ??= { error };
+    }
   }
 }

@@ -11,12 +11,10 @@ export abstract class Shared extends Living {
   handles = 1;
   /** All references. With the last one it is freed. */
   refcount = 1;
-  private readonly what: string;
 
   /** @internal */
-  constructor(timeline: Timeline, what: string) {
-    super(timeline, what);
-    this.what = what;
+  constructor(timeline: Timeline, kind: string, number = 0) {
+    super(timeline, kind, number);
   }
 
   /** Whether the user may use it. */

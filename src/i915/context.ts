@@ -18,7 +18,7 @@ export class GpuContext extends Living {
   /** @internal */
   constructor(maker: typeof LIBRARY, device: I915Device, id: number, vm: AddressSpace) {
     checkMaker(maker, 'GpuContext');
-    super(device.core.timeline, `context ${id}`);
+    super(device.core.timeline, 'context', id);
     this.device = device;
     this.id = id;
     this.vm = vm;
