@@ -5,11 +5,12 @@ import { DmaDeviceView } from '../core/generated/records.js';
 import { allocCoherent, type CoherentBuffer, freeCoherent } from './coherent.js';
 import type { DeclaredMemory } from './declared.js';
 import { declareMemory } from './declared.js';
+import type { DeviceOptions } from './device-options.js';
 import { DmaDomain } from './dma-domain.js';
 import { allocIova, type LinkedRange } from './linked-range.js';
 import { allocManaged, freeManaged, type Managed, releaseAll } from './managed.js';
 import { allocPages, type DmaPages, freePages } from './pages.js';
-import type { ScatterTable } from './sg-table.js';
+import type { DmaHost, ScatterTable } from './sg-table.js';
 import { StreamingDevice } from './streaming-device.js';
 import { type Direction, DMA_FROM_DEVICE, DMA_TO_DEVICE, PHYSICAL_LIMIT } from './transfer.js';
 import { mmapPages, sgTableOf } from './user-mapping.js';
@@ -23,6 +24,16 @@ const MAX_U32 = 0xffffffff;
 export class DmaDevice extends StreamingDevice {
   private readonly managed: Managed[] = [];
   private declared: DeclaredMemory | null = null;
+
+  /**
+   * Adds a device.
+   * @param gone for the machine: called once the device is destroyed
+   * @throws TypeErrors and RangeErrors naming the option at fault; GemDmaError EIO for a mask that reaches too little; ENOMEM,
+   *   EBUSY, EXDEV, ENODEV, ESTALE
+   */
+  constructor(host: DmaHost, options: DeviceOptions = {}, gone?: () => void) {
+    super(host, options, gone);
+  }
 
   /**
    * Widths of what the device can address, in bits (dma_set_mask_and_coherent; two widths: dma_set_mask and

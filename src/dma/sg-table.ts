@@ -69,15 +69,15 @@ export interface DmaHost extends CoreHost {
   };
   /** RAM as its CPUs see it. */
   readonly ram?: PhysicalMemory;
-  /** What the bus does with transactions from device to device. */
+  /** What the bus does with transactions from device to device. @internal */
   readonly p2p?: P2pConfig;
-  /** Memory for blocks of more than a page (cma=). */
+  /** Memory for blocks of more than a page (cma=). @internal */
   readonly cma?: ContiguousArea | null;
   /** Devices that are there. */
   readonly devices?: readonly DmaDevice[];
-  /** A device has read what it was given to write. */
+  /** A device has read what it was given to write. @internal */
   tellReadOfWriteOnly?(device: DmaDevice, address: number): void;
-  /** Takes the last fault out of the kernel's log: a handler has dealt with it. */
+  /** Takes the last fault out of the kernel's log: a handler has dealt with it. @internal */
   forgetFault?(): void;
 }
 

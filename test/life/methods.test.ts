@@ -151,6 +151,9 @@ const INNER = new Set([
   'checkMask',
   'requireMask',
   'releaseManaged',
+  'unmanaged',
+  'setUnmanaged',
+  'setPeers',
   'declaredMemory',
   'devres',
   'cached',
@@ -272,7 +275,7 @@ test('the parts of a machine that was disposed refuse every call', () => {
     [iommu, Iommu, { tables: [domain], leaves: [domain, 0, PAGE], iovaToPhys: [domain, 0], dump: [domain] }],
     [events, EventLog, {}],
   ];
-  const inner = new Set(['constructor', 'backing', 'pending', 'named', 'addTracepoints', 'tell']);
+  const inner = new Set(['constructor', 'backing', 'pending', 'named', 'addTracepoints', 'tell', 'take', 'put']);
   for (const [part, { prototype }, given] of parts) {
     for (const [name, property] of Object.entries(Object.getOwnPropertyDescriptors(prototype))) {
       if (inner.has(name)) continue;
