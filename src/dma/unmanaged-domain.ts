@@ -1,5 +1,5 @@
-import { checkFunction, checkOptions, hostTimeline } from '../core/arguments.js';
-import { checkInteger, type ErrnoName, errnoName, GemDmaError, invalidType, outOfRange } from '../core/errors.js';
+import { checkFunction, checkOptions, checkSynchronous, hostTimeline } from '../core/arguments.js';
+import { checkInteger, type ErrnoName, errnoName, GemDmaError, invalidReturn, outOfRange } from '../core/errors.js';
 import { PAGE_SIZE, PROT_READ, PROT_WRITE } from '../core/generated/constants.js';
 import type { IommuDomainHandle } from '../core/generated/exports.js';
 import { Life } from '../core/life.js';
@@ -233,8 +233,12 @@ export class UnmanagedDomain {
   report(device: DmaDevice, address: number, write: boolean): boolean {
     const { handler } = this;
     if (handler === null) return false;
-    const rc = handler(device, address, write ? 'write' : 'read');
-    if (typeof rc !== 'number') throw invalidType('handler', 'a function that returns a number', rc);
+    const { calls } = this.#host.core;
+    calls.checkLevel('report_iommu_fault');
+    const ask = (): number => handler(device, address, write ? 'write' : 'read');
+    const rc: unknown = calls.hold(() => calls.hook(() => device.held(ask)));
+    checkSynchronous('handler', rc);
+    if (typeof rc !== 'number') throw invalidReturn('handler', 'a number', rc);
     return rc === 0;
   }
 

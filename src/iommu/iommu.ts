@@ -289,8 +289,8 @@ export function deviceRead(host: DmaHost, device: DmaDevice, address: number, le
   const far = busPart(host, record, device, address, length, false);
   if (far !== null) return far.region.read(far.offset, length);
   const bytes = deviceReadBytes(host.core, host.context, record, address, length);
-  if (bytes === null) askHandler(host, device, address, false);
-  if (bytes === null) throw accessError(host, device, 'EFAULT', `read ${length} bytes at ${at(address)}`);
+  if (bytes === null)
+    throw accessError(host, device, address, false, 'EFAULT', `read ${length} bytes at ${at(address)}`);
   checkRead(host, record, device, address, length);
   return bytes;
 }
@@ -310,8 +310,8 @@ export function deviceWrite(host: DmaHost, device: DmaDevice, address: number, b
   }
   const rc = deviceWriteBytes(host.core, host.context, record, address, bytes);
   if (rc === 0) return;
-  askHandler(host, device, address, true);
-  throw accessError(host, device, rc === ENOMEM ? 'ENOMEM' : 'EFAULT', `write ${bytes.length} bytes at ${at(address)}`);
+  const code = rc === ENOMEM ? 'ENOMEM' : 'EFAULT';
+  throw accessError(host, device, address, true, code, `write ${bytes.length} bytes at ${at(address)}`);
 }
 
 /**
@@ -366,8 +366,17 @@ function askHandler(host: DmaHost, device: DmaDevice, address: number, write: bo
   if (device.unmanaged.report(device, address, write)) host.forgetFault?.();
 }
 
-function accessError(host: DmaHost, device: DmaDevice, code: 'EFAULT' | 'ENOMEM', what: string): GemDmaError {
+function accessError(
+  host: DmaHost,
+  device: DmaDevice,
+  address: number,
+  write: boolean,
+  code: 'EFAULT' | 'ENOMEM',
+  what: string,
+): GemDmaError {
+  // Before the handler runs, whose own calls may fail for other reasons.
   const reason = reasonName(host.core.exports.lastReason(host.context));
+  askHandler(host, device, address, write);
   // The fault is in the kernel's log.
   host.dmaDebugOrNull?.settle();
   return new GemDmaError(code, 'device_access', `device ${device.id} could not ${what}: ${reason}`, { reason });

@@ -181,6 +181,26 @@ describe.each(FORMATS)('%s', (format, options) => {
     answer = -38;
     expect(touch()).toBe(amd ? 1 : 2);
     expect(calls).toEqual(amd ? Array(2).fill([device.id, 0x5000, 'write']) : []);
+    domain.setFaultHandler(() => {
+      const busy = expect.objectContaining({ code: 'EBUSY' });
+      for (const end of [() => machine[Symbol.dispose](), () => machine.snapshot(), () => device.destroy()]) {
+        expect(end).toThrow(busy);
+      }
+      return 0;
+    });
+    touch();
+    if (amd) {
+      for (const answer of [async () => 0, () => 'x', () => undefined] as never[]) {
+        domain.setFaultHandler(answer);
+        expect(() => deviceRead(machine, device, 0x5000, 1)).toThrow(
+          expect.objectContaining({ code: 'ERR_INVALID_RETURN_VALUE' }),
+        );
+      }
+      domain.setFaultHandler(() => deviceRead(machine, device, 0x5000, 1)[0]);
+      expect(() => deviceRead(machine, device, 0x5000, 1)).toThrow(
+        expect.objectContaining({ code: 'EBUSY', reason: 'HOOKS_TOO_DEEP' }),
+      );
+    }
     domain.setFaultHandler();
     touch();
     expect(calls).toHaveLength(amd ? 2 : 0);
