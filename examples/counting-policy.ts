@@ -31,13 +31,13 @@ export function correctedPolicy(): MappingPolicy {
 
 /** Binds and unbinds objects in two address spaces; every seventh bind meets a page table that cannot be had. */
 export function work(policy: MappingPolicy): { lost: number; report: string } {
-  using machine = new Machine({ ram: '64MiB' });
+  const machine = new Machine({ ram: '64MiB' });
   const gpu = machine.addI915({ gen: 7, ppgtt: 'full', policy });
 
   for (let i = 0; i < 21; ++i) {
     // A new address space has no page tables yet: the first bind makes one.
-    using context = gpu.createContext();
-    using object = gpu.createObject('4MiB');
+    const context = gpu.createContext();
+    const object = gpu.createObject('4MiB');
     if (i % 7 === 0) machine.failAllocation('gtt', 2); // range managers' nodes and GPU page tables
     try {
       object.bind(context.vm);
@@ -45,9 +45,14 @@ export function work(policy: MappingPolicy): { lost: number; report: string } {
     } catch (error) {
       // ENOMEM is what a driver must live with. The object is released all the same.
       if (!GemDmaError.is(error, 'ENOMEM')) throw error;
+    } finally {
+      object.release();
+      context.release();
     }
   }
-  return { lost: machine.dmaDebug.report().lost.count, report: machine.dmaDebug.reportText() };
+  const result = { lost: machine.dmaDebug.report().lost.count, report: machine.dmaDebug.reportText() };
+  machine[Symbol.dispose]();
+  return result;
 }
 
 if (import.meta.url === `file://${process.argv[1]}`) {

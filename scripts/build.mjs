@@ -54,7 +54,10 @@ if (Object.keys(modules).some((name) => time(`build/${name}.wasm`) < changed(cor
   const names = Object.keys(modules);
   say(`the core, ${names.length} WebAssembly modules (half a minute on two cores)`);
   let done = 0;
+  // On a busy machine the first module takes a minute: something is said meanwhile.
+  const waiting = setInterval(() => say(`  still compiling (${done} of ${names.length})`), 10_000);
   await Promise.all(names.map(async (name) => say(`  ${await compile(name)} (${++done} of ${names.length})`)));
+  clearInterval(waiting);
 }
 say('the library and the command');
 generateContract(root, generated, { CoreExports: 'release', ToolExports: 'release-tools' });
@@ -89,6 +92,7 @@ async function bundle() {
       index: 'index',
       cli: 'cli/main',
       'typescript-hooks': 'cli/typescript-hooks',
+      'program-runner': 'cli/program-runner',
       'trace-worker': 'cli/trace-worker',
       'replay-worker': 'trace/replay/replay-worker',
     },

@@ -30,6 +30,7 @@ interface Options extends Omit<BenchOptions, 'dmaDebug' | 'direction' | 'bits'> 
   dir: BenchOptions['direction'];
   dmaDebug?: boolean;
   json?: boolean;
+  color?: boolean;
   quiet?: boolean;
   compare?: string[];
   sweep?: Sweep;
@@ -146,7 +147,7 @@ function checkObeyed(frame: Frame, { mode, backend, sweep }: Options): void {
 
 /** Options that do not go together are wrong usage, not an error of the library. */
 function checked(options: Options): BenchOptions {
-  const { json: _json, quiet: _quiet, compare: _compare, sweep, csv: _csv, dir, ...rest } = options;
+  const { json: _json, color: _color, quiet: _quiet, compare: _compare, sweep, csv: _csv, dir, ...rest } = options;
   const wanted = { ...rest, direction: dir, dmaDebug: options.dmaDebug ?? false };
   // A sweep has one device: its address space is that of the largest value.
   if (sweep) wanted.bits ??= defaultBits({ ...wanted, [sweep.option]: Math.max(...sweep.values) });

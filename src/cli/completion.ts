@@ -17,13 +17,22 @@ export function completionCommand(program: Command): Command {
     .action((shell: (typeof SHELLS)[number]) => printLines(shell === 'fish' ? fish(program) : bash(program, shell)));
 }
 
+/** Values of which there are too many for a help text, and those that upper and lower case may be written in. */
+const OTHER_VALUES = new WeakMap<Option | Argument, readonly string[]>();
+
+/** Tells completion what an option or argument can be. */
+export function completed<Item extends Option | Argument>(item: Item, values: readonly string[]): Item {
+  OTHER_VALUES.set(item, values);
+  return item;
+}
+
 /** The words by which an option can be given. */
 function flagsOf(option: Option): string[] {
   return [option.short, option.long].filter((flag) => flag !== undefined && flag !== null) as string[];
 }
 
 function choicesOf(command: Command): string[] {
-  return command.registeredArguments.flatMap(({ argChoices }) => argChoices ?? []);
+  return command.registeredArguments.flatMap((argument) => argument.argChoices ?? OTHER_VALUES.get(argument) ?? []);
 }
 
 /** Commands with their words after `gemdma`: `run`, `driver`, `driver build`, ... */
@@ -45,7 +54,8 @@ function bash(program: Command, shell: 'bash' | 'zsh'): string[] {
     `    '${path.join(' ')}')`,
     ...command.options.flatMap((option) => {
       const files = option.flags.includes('file>') ? ' $(compgen -f -- "$word")' : '';
-      const values = option.argChoices && `$(compgen -W '${option.argChoices.join(' ')}' -- "$word")${files}`;
+      const choices = option.argChoices ?? OTHER_VALUES.get(option);
+      const values = choices && `$(compgen -W '${choices.join(' ')}' -- "$word")${files}`;
       if (!option.required && !option.optional) return [];
       const reply = values ?? '$(compgen -f -- "$word")';
       return [`      case "$before" in ${flagsOf(option).join('|')}) COMPREPLY=(${reply}); return;; esac`];
@@ -59,6 +69,9 @@ function bash(program: Command, shell: 'bash' | 'zsh'): string[] {
     `  case "$path" in ${groups.join('|')})`,
     `    if [ "$COMP_CWORD" -gt 2 ]; then path="$path \${COMP_WORDS[2]}"; else files=; fi;;`,
     '  esac',
+    // The shell takes --option=value for three words.
+    '  if [ "$word" = "=" ]; then word=; before="=" ; COMP_CWORD=$((COMP_CWORD+1)); fi',
+    `  if [ "$before" = "=" ]; then before="\${COMP_WORDS[COMP_CWORD-2]}"; fi`,
     '  case "$path" in',
     ...cases,
     '  esac',
@@ -90,8 +103,10 @@ function fish(program: Command): string[] {
       const inside = `complete -c gemdma -n ${quoted(when)}`;
       return [
         ...choicesOf(command).map((choice) => `${inside} -f -a ${choice}`),
-        ...command.options.map(({ short, long, flags, description, required, argChoices }) =>
-          [
+        ...command.options.map((option) => {
+          const { short, long, flags, description, required } = option;
+          const argChoices = option.argChoices ?? OTHER_VALUES.get(option);
+          return [
             inside,
             short && `-s ${short.slice(1)}`,
             long && `-l ${long.slice(2)}`,
@@ -100,8 +115,8 @@ function fish(program: Command): string[] {
             `-d ${quoted(description)}`,
           ]
             .filter(Boolean)
-            .join(' '),
-        ),
+            .join(' ');
+        }),
       ];
     }),
   ];

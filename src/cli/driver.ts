@@ -13,6 +13,7 @@ import { driverStress, stressRound } from '../driver/stress.js';
 import { symbolsOf } from '../driver/symbols.js';
 import { KERNEL_NAMES, type KernelName } from '../kernels/kernels.js';
 import { IOMMU_MODES, type IommuMode, type MachineOptions, machineConfig } from '../machine/config.js';
+import { shellWord } from '../stress/config/literal.js';
 import { withDmesg } from './dmesg.js';
 import { asUsageError, EXIT, type ExitCode, UsageError, usage } from './exit.js';
 import { command, type Frame, framed } from './frame.js';
@@ -262,7 +263,10 @@ async function inBothWidths<T>(
       bar.update({ done, total, what: `${file}: ${what}` });
     try {
       const result = await act(wasm, { dmaBits: widthOf(file), signal: frame.signal, onProgress });
-      results.push([`gemdma driver run ${file} --test ${flags.test}${machineText(flags)}`, result]);
+      results.push([
+        `gemdma driver run ${shellWord(file)} --test ${shellWord(flags.test)}${machineText(flags)}`,
+        result,
+      ]);
     } catch (error) {
       throw testError(error);
     }
@@ -379,7 +383,7 @@ function machineText({ iommu, swiotlb, kernelPreset, machine }: MachineFlags): s
     iommu ? ` --iommu ${iommu}` : '',
     swiotlb ? ' --swiotlb' : '',
     kernelPreset ? ` --kernel-preset ${kernelPreset}` : '',
-    machine ? ` --machine '${machine}'` : '',
+    machine ? ` --machine ${shellWord(machine)}` : '',
   ].join('');
 }
 

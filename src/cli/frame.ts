@@ -74,7 +74,10 @@ export class Frame {
 
   /** The progress bar; the same one at every call. */
   bar(): Bar {
-    this.#bar ??= new ProgressBar(process.stderr, !this.quiet && process.stderr.isTTY === true);
+    this.#bar ??= new ProgressBar(
+      process.stderr,
+      !this.quiet && process.stderr.isTTY === true && process.env.TERM !== 'dumb',
+    );
     return this.#bar;
   }
 
@@ -220,6 +223,7 @@ export function command(name: string, description: string): Command {
   return new Command(name)
     .description(description)
     .option('--json', 'results as JSON')
+    .option('--no-color', 'no colours, whatever the terminal can do')
     .option('-q, --quiet', 'no progress, and nothing printed but what is wrong');
 }
 

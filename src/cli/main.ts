@@ -25,6 +25,7 @@ export function gemdma(): Command {
       'The memory side of a Linux GPU driver in user space: benchmark, stress and check DMA mapping policies.',
     )
     .version(version, '-V, --version')
+    .option('--no-color', 'no colours, whatever the terminal can do')
     .addHelpText('after', EXIT_HELP);
   const commands = [runCommand(), benchCommand(), stressCommand(), verifyCommand(), traceCommand(), driverCommand()];
   for (const command of [...commands, completionCommand(program)]) program.addCommand(command);
@@ -56,6 +57,9 @@ process.stdout.on('error', (error: NodeJS.ErrnoException) => {
   console.error(`gemdma: standard output: ${error.code}`);
   leave(EXIT.usage);
 });
+
+// Nobody can be told of this one; the exit code says what happened.
+process.stderr.on('error', () => {});
 
 /** Runs the command that the words after `gemdma` say. The exit code is process.exitCode's. */
 export async function main(words: readonly string[]): Promise<void> {

@@ -1,14 +1,21 @@
+import { WriteStream } from 'node:tty';
 import Table from 'cli-table3';
 import { filesize } from 'filesize';
 import picocolors from 'picocolors';
 import wrapAnsi from 'wrap-ansi';
 
 /**
- * Output of the commands: plain text of at most 80 columns, narrower on a narrower terminal. Colours are picocolors'
- * decision: NO_COLOR, FORCE_COLOR, TERM=dumb, whether it is a terminal.
+ * Output of the commands: plain text of at most 80 columns, narrower on a narrower terminal. Colours are Node's decision
+ * (FORCE_COLOR with its values, TERM), on a terminal or where they are asked for, and never against NO_COLOR or --no-color.
  */
 
-export const { bold, dim, green, red, yellow, cyan, isColorSupported } = picocolors;
+const { NO_COLOR, FORCE_COLOR } = process.env;
+const refused = Boolean(NO_COLOR) || process.argv.includes('--no-color');
+const wanted = process.stdout.isTTY === true || FORCE_COLOR !== undefined;
+
+export const { bold, dim, green, red, yellow, cyan, isColorSupported } = picocolors.createColors(
+  !refused && wanted && WriteStream.prototype.getColorDepth(process.env) > 1,
+);
 
 /** Columns of text: what the terminal has, at most 80. */
 export function columns(): number {

@@ -1,11 +1,12 @@
 import { fileURLToPath } from 'node:url';
-import { type Command, Option } from 'commander';
+import { Argument, type Command, Option } from 'commander';
 import { inSlices } from '../core/slices.js';
 import type { MachineEvent } from '../events/events.js';
 import type { PolicySource } from '../stress-i915/policy.js';
 import { POLICY_NAMES, type Scenario, type ScenarioResult, type ScenarioStep } from '../workload/scenario.js';
 import { scenarios } from '../workload/scenarios/index.js';
 import { runMainJob } from '../workload/scenarios/main-job.js';
+import { completed } from './completion.js';
 import { withDmesg } from './dmesg.js';
 import { EXIT, type ExitCode, UsageError } from './exit.js';
 import { command, type Frame, framed } from './frame.js';
@@ -30,7 +31,12 @@ interface RunOptions {
 /** gemdma run: named scenarios, by default the main job. */
 export function runCommand(): Command {
   return withDmesg(command('run', 'run the main job, or a named scenario, and say what came of it'))
-    .argument('[name]', 'scenario; --list shows them all; without one: the main job')
+    .addArgument(
+      completed(
+        new Argument('[name]', 'scenario; --list shows them all; without one: the main job'),
+        scenarios.map(({ name }) => name),
+      ),
+    )
     .addOption(new Option('--list', 'show every scenario').conflicts(['policy', 'events', 'seed', 'traceOut']))
     .addOption(policyOption())
     .option('--seed <n>', 'decides everything random', integerOption('--seed', 0, 0xffffffff), 1)

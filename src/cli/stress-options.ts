@@ -6,9 +6,10 @@ import type { IommuMode, MachineOptions } from '../machine/config.js';
 import { IOMMU_MODES, machineConfig } from '../machine/config.js';
 import type { StressProfile } from '../stress/config/profile.js';
 import { PROFILE_NAMES, PROFILES, type ProfileName } from '../stress-i915/profiles.js';
-import { repertoireOf, type StressOptions, stressConfig } from '../workload/stress.js';
+import { FAIL_NTH_SCENARIOS, repertoireOf, type StressOptions, stressConfig } from '../workload/stress.js';
+import { completed } from './completion.js';
 import { withDmesg } from './dmesg.js';
-import { UsageError, usage } from './exit.js';
+import { asUsageError, UsageError, usage } from './exit.js';
 import { command } from './frame.js';
 import { integerOption, numberOption, sizeOption } from './options.js';
 import { type GivenPolicy, policyOption } from './policy-file.js';
@@ -82,8 +83,13 @@ export function stressOptionsCommand(): Command {
     .option('--check-every <n>', 'operations between complete checks', integerOption('--check-every', 1))
     .option('--faults <p>', 'probability that an allocation near an operation fails', numberOption('--faults', 0, 1))
     .option('--shrink <seconds>', 'how long to cut a failing run down; 0: not at all', numberOption('--shrink', 0, 1e6))
-    .option('--trace <file>', 'write the failing operations to a file (.gz: compressed)')
-    .addOption(mode('--fail-nth [scenario]', 'make every allocation of a scenario (default: of each) fail in turn'))
+    .option('--trace <file>', 'write the failing operations to a file (.gz: compressed), and the program to FILE.mjs')
+    .addOption(
+      completed(
+        mode('--fail-nth [scenario]', 'make every allocation of a scenario (default: of each) fail in turn'),
+        FAIL_NTH_SCENARIOS.map(({ name }) => name),
+      ),
+    )
     .addOption(
       mode('--threads <n>', 'workers on one shared memory, all on the same domain').argParser(
         integerOption('--threads', 1, 63),
@@ -134,7 +140,12 @@ function profileOption(text: string): ProfileName | ProfileFile {
     const json = usage(() => readText(text));
     const profile = readJson<StressProfile>(`--profile ${text}`, json);
     if (typeof profile !== 'object' || profile === null) throw new UsageError(`--profile ${text}: not a profile`);
-    usage(() => stressConfig({ profile }));
+    try {
+      stressConfig({ profile });
+    } catch (error) {
+      const told = asUsageError(error);
+      throw told instanceof UsageError ? new UsageError(`--profile ${text}: ${told.message}`) : told;
+    }
     return { file: text, profile };
   }
   if (!PROFILE_NAMES.includes(text as ProfileName)) {

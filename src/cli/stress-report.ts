@@ -3,6 +3,7 @@ import type { CampaignSum } from '../stress/campaign.js';
 import type { StressProgress } from '../stress/config/configure.js';
 import type { StressResult } from '../stress/stress.js';
 import { bold, dim, green, number, rate, red } from './print.js';
+import type { RunReproducer } from './reproducer.js';
 
 /** What gemdma stress shows: progress, results, sums of campaigns. */
 
@@ -45,11 +46,11 @@ export function describe(result: StressResult): string[] {
     `  again: ${result.replay}`,
   );
   if (reproducer) {
-    const { operations: few, tries, minimal, confirmed, program } = reproducer;
+    const { operations: few, tries, minimal, confirmed, program, reason } = reproducer as RunReproducer;
     const what = [
       `in ${number(tries)} tries`,
       ...(minimal ? ['minimal'] : []),
-      confirmed ? 'run: it fails' : 'NOT failing when run',
+      confirmed ? 'run: it fails' : `NOT failing when run${reason === undefined ? '' : ` (${reason})`}`,
     ];
     lines.push(
       '',

@@ -17,6 +17,7 @@ import { asUsageError, EXIT, type ExitCode, UsageError, usage } from './exit.js'
 import { type Frame, framed } from './frame.js';
 import { policyError, readPolicy } from './policy-file.js';
 import { bold, dim, green, number, rate, red, table, yellow } from './print.js';
+import { withRun } from './reproducer.js';
 import { describeSteps } from './steps.js';
 import { machineOptions, type StressCommandOptions, stressOptions, stressOptionsCommand } from './stress-options.js';
 import { describe, describeSum, progressOf } from './stress-report.js';
@@ -40,16 +41,18 @@ async function run(frame: Frame, options: StressCommandOptions): Promise<ExitCod
   if (options.threads !== undefined) return runThreads(frame, options.threads, options);
   if (options.merge) return merge(frame, options.merge);
   if (options.replay !== undefined) return replay(frame, options.replay, options);
+  if (options.seeds > 1 && options.trace !== undefined) throw new UsageError('--trace goes with one seed');
   if (options.seeds > 1 || options.shard !== undefined) return campaign(frame, options);
   const given = await readPolicy(options.policy, frame.signal);
   const trace = frame.output('--trace', options.trace);
   const program = frame.output('--trace', options.trace && `${options.trace.replace(/\.gz$/, '')}.mjs`);
   const bar = frame.bar();
-  const result = await stress({
+  const run = await stress({
     ...stressOptions(options, options.seed, given),
     signal: frame.signal,
     onProgress: (progress) => bar.update(progressOf(progress)),
   });
+  const result = await withRun(run, given, frame.signal);
   const { config, failure, reproducer } = result;
   frame.show(result, describe, { wrong: failure !== null });
   if (failure) {
@@ -160,7 +163,8 @@ async function campaign(frame: Frame, options: StressCommandOptions): Promise<Ex
         bar.update({ done: i + done / total, total: seeds.length, what: `seed ${seed}  ${what}` });
       },
     };
-    const result = await stress({ ...stressOptions(options, seed, given), signal, ...part });
+    const run = await stress({ ...stressOptions(options, seed, given), signal, ...part });
+    const result = await withRun(run, given, signal);
     failed ||= result.failure !== null;
     // Half a run says nothing that a sum could use.
     const campaign: Campaign = { first: options.seed, seeds: options.seeds, shard: shard ?? { index: 1, of: 1 } };

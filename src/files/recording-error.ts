@@ -10,9 +10,17 @@ export class RecordingError extends Error {
   readonly reason: string;
 
   constructor(file: string, line: number, reason: string, options?: ErrorOptions) {
-    super(line > 0 ? `${file}:${line}: ${reason}` : `${file}: ${reason}`, options);
+    super(line > 0 ? `${shown(file)}:${line}: ${reason}` : `${shown(file)}: ${reason}`, options);
     this.file = file;
     this.line = line;
     this.reason = reason;
   }
+}
+
+/** Longest name of a file that a message repeats: a text that was taken for a name can be a whole file. */
+const LONGEST = 200;
+
+function shown(file: string): string {
+  const line = file.split('\n', 1)[0].slice(0, LONGEST);
+  return line === file ? file : `${line}…`;
 }

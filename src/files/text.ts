@@ -1,4 +1,4 @@
-import { closeSync, createReadStream, fstatSync, openSync, readFileSync, readSync } from 'node:fs';
+import { closeSync, createReadStream, fstatSync, openSync, readFileSync, readSync, statSync } from 'node:fs';
 import { Readable } from 'node:stream';
 import { createGunzip, gunzipSync } from 'node:zlib';
 import type { AbortSignalLike } from '../core/slices.js';
@@ -57,6 +57,7 @@ export function readHead(file: string, length: number): Uint8Array {
 export async function readLinesAsync(file: string, signal?: AbortSignalLike): Promise<string[]> {
   const lines = new Lines(file);
   try {
+    if (statSync(file).size > MAX_TEXT) throw tooLarge(file);
     const source = createReadStream(file, { highWaterMark: 2 ** 20 });
     const chunks = source[Symbol.asyncIterator]() as AsyncIterator<Buffer>;
     const first = await chunks.next();

@@ -2,6 +2,7 @@ import { oneOf } from '../core/arguments.js';
 import { invalidType } from '../core/errors.js';
 import { POLICIES, POLICY_NAMES, type PolicyName } from '../i915/policy/index.js';
 import type { MappingPolicy } from '../i915/policy/policy.js';
+import { stringLiteral } from '../stress/config/literal.js';
 import type { Sources } from '../stress/config/sources.js';
 
 /**
@@ -36,8 +37,10 @@ export function policyImport({ policy }: Sources = {}): string[] {
     ];
   }
   const { module, name } = splitSource(policy);
+  const imported = name === 'default' ? 'policy' : `{ ${name === 'policy' ? name : `${name} as policy`} }`;
   return [
-    `import ${name === 'default' ? 'policy' : `{ ${name === 'policy' ? name : `${name} as policy`} }`} from '${module}';`,
+    ...(/\.[mc]?ts$/.test(module) ? ['// The policy is TypeScript, which Node reads from 22.18 on.'] : []),
+    `import ${imported} from ${stringLiteral(module)};`,
   ];
 }
 

@@ -1,6 +1,7 @@
 import { checkInteger, outOfRange } from '../core/errors.js';
 import { inSlices, turn } from '../core/slices.js';
 import { DEFAULT_CHECK_EVERY, runConfig, type StressRunOptions } from './config/configure.js';
+import { shellWord } from './config/literal.js';
 import type { StressConfig } from './config/profile.js';
 import type { StressFailure } from './engine/failure.js';
 import type { Tally } from './engine/runner.js';
@@ -151,19 +152,14 @@ function replayCommand(
   const list = (entries: Iterable<readonly [unknown, unknown]>, between: string): string =>
     [...entries].map(([key, value]) => `${key}${between}${value}`).join(',');
   const words: (string | number)[] = ['gemdma', 'stress', '--seed', config.seed];
-  words.push('--profile', typeof profile === 'object' ? quoted(sources!.profile!) : config.profile);
+  words.push('--profile', typeof profile === 'object' ? shellWord(sources!.profile!) : config.profile);
   if (!repertoire.hasOwnState) words.push('--policy', config.subject);
-  else words.push('--policy', quoted(sources!.policy!));
-  if (machine && Object.keys(machine).length > 0) words.push('--machine', `'${JSON.stringify(machine)}'`);
+  else words.push('--policy', shellWord(sources!.policy!));
+  if (machine && Object.keys(machine).length > 0) words.push('--machine', shellWord(JSON.stringify(machine)));
   if (weights && Object.keys(weights).length > 0) words.push('--weight', list(Object.entries(weights), '='));
   if (pages) words.push('--sizes', list(pages, ':'));
   for (const [name, limit] of Object.entries(limits ?? {})) words.push(`--${name}`, limit);
   if (config.faults > 0) words.push('--faults', config.faults);
   if (config.checkEvery !== DEFAULT_CHECK_EVERY) words.push('--check-every', config.checkEvery);
   return [...words, '--ops', operations].join(' ');
-}
-
-/** A word for a shell. */
-function quoted(word: string): string {
-  return /^[\w./:@%+#-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`;
 }

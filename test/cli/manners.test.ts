@@ -155,11 +155,11 @@ describe('what was not run is not green', () => {
 describe('colours', () => {
   const coloured = (env: Record<string, string>): boolean => gemdma(['run', '--list'], env).out.includes('\u001b[');
   test('none in a pipe, unless they are asked for, and never against NO_COLOR', () => {
-    expect([coloured({}), coloured({ FORCE_COLOR: '1' }), coloured({ FORCE_COLOR: '1', NO_COLOR: '1' })]).toEqual([
-      false,
-      true,
-      false,
-    ]);
+    const asked: Record<string, string>[] = [{ FORCE_COLOR: '1' }, { FORCE_COLOR: '3' }];
+    const not: Record<string, string>[] = [{}, { FORCE_COLOR: '0' }, { CI: '1' }, { FORCE_COLOR: '1', NO_COLOR: '1' }];
+    expect(asked.map((env) => coloured(env))).toEqual(asked.map(() => true));
+    expect(not.map((env) => coloured(env))).toEqual(not.map(() => false));
+    expect(gemdma(['run', '--list', '--no-color'], { FORCE_COLOR: '1' }).out).not.toContain('\u001b[');
   });
 
   test('on a terminal, unless it is a dumb one', async () => {
@@ -210,6 +210,10 @@ describe('completion', () => {
     ['gemdma driver ', 2, 'fail-nth'],
     ['gemdma driver build --ker', 3, '--kernel'],
     ['gemdma run ', 2, '--list'],
+    ['gemdma run L', 2, 'L3'],
+    ['gemdma stress --fail-nth L', 3, 'L7'],
+    ['gemdma stress --policy = i915-4', 4, 'i915-4.1'],
+    ['gemdma stress --policy =', 3, 'i915-4.1'],
   ])('bash completes %j', (line, word, wanted) => {
     const words = line.split(' ').map((text) => `'${text}'`);
     const script = `${gemdma(['completion', 'bash']).out}\nCOMP_WORDS=(${words.join(' ')}); COMP_CWORD=${word}; _gemdma; printf '%s\\n' "\${COMPREPLY[@]}"`;

@@ -75,6 +75,29 @@ test('leak paths run under a policy of the user, which is to lose nothing', () =
   });
 });
 
+describe('the program of a failure is run as it stands before it is said to fail', () => {
+  const LEAKY = 'bind: (o) => o.mapSg(), lastVma: (o) => o.unmapSg()';
+  test.each([
+    ["a'po strophe.mjs", 'leaky'],
+    ['plain.mjs', 'two\nlines \u2028 */ \\'],
+  ])('%j', (name, policy) => {
+    const path = file(name, `export default () => ({ name: ${JSON.stringify(policy)}, ${LEAKY} });`);
+    const { code, out } = gemdma('stress', '--policy', path);
+    expect(out).toContain('run: it fails');
+    const program = out.slice(out.indexOf('    // finding')).replace(/^ {4}/gm, '');
+    expect(spawnSync(process.execPath, ['--check', file('printed.mjs', program)]).status).toBe(0);
+    expect(code).toBe(1);
+  });
+
+  test('a program that fails in another way is not', () => {
+    const policy = `if (process.send === undefined || !process.argv.includes('stress')) throw new Error('not here');
+      export default { name: 'x', ${LEAKY} };`;
+    expect(gemdma('stress', '--policy', file('elsewhere.mjs', policy)).out).toContain(
+      'NOT failing when run (not here)',
+    );
+  });
+});
+
 describe('a policy that loops for ever ends', () => {
   const spin = file('spin.mjs', 'export default { name: "x", bind() { for (;;); } };');
   const spinImport = file('spin-import.mjs', 'for (;;); export default {};');

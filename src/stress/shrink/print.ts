@@ -1,4 +1,4 @@
-import { literal } from '../config/literal.js';
+import { commentText, literal } from '../config/literal.js';
 import type { StressConfig } from '../config/profile.js';
 import type { StressFailure } from '../engine/failure.js';
 import type { Operation } from '../engine/operation.js';
@@ -28,8 +28,8 @@ export function printProgram(
   const setup = programs.flatMap((program) => program.setup(config, names(text)));
   const imported = Object.keys(exportsFor(repertoire)).filter(names(['Machine', ...setup, text].join('\n')));
   const lines = [
-    `// ${failure.kind} ${failure.id}: ${failure.message}`,
-    `// Found by gemdma stress: profile ${config.profile}, seed ${config.seed}, subject '${config.subject}'.`,
+    `// ${commentText(`${failure.kind} ${failure.id}: ${failure.message}`)}`,
+    `// Found by gemdma stress: profile ${commentText(config.profile)}, seed ${config.seed}, subject '${commentText(config.subject)}'.`,
     `import { ${imported.sort().join(', ')} } from 'gemdma';`,
     ...programs.flatMap(({ imports = [] }) => imports),
     '',

@@ -1,4 +1,3 @@
-import { GemDmaError } from '../../core/errors.js';
 import { BaseMachine } from '../../machine/machine.js';
 import type { StressFailure } from '../engine/failure.js';
 import type { Repertoire } from '../vocabulary.js';
@@ -20,11 +19,36 @@ export function runProgram(program: string, failure: StressFailure, repertoire: 
     new Function(...Object.keys(bound), `'use strict'; {\n${body}}`)(...Object.values(bound));
     return false;
   } catch (error) {
-    const { name, message } = error as Error;
-    // An operation that is refused and was not to be; a name that is not there; text that is no program.
-    if (GemDmaError.is(error)) return failure.kind === 'fault' && error.code === 'EFAULT';
-    if (error instanceof ReferenceError || error instanceof SyntaxError) return false;
-    if (failure.kind === 'finding') return message.startsWith(failure.id);
-    return failure.kind !== 'error' || name === failure.id;
+    return isFailure(error, failure);
   }
+}
+
+/** What is known of a failure, and of the error that a program ended with. */
+export type KnownFailure = Pick<StressFailure, 'kind' | 'id' | 'message'>;
+
+/**
+ * Whether what a program threw is the failure that it is printed for. Anything else is a mistake of the program: an operation
+ * that is refused and was not to be, a name or a module that is not there, text that is no program.
+ */
+export function isFailure(thrown: unknown, { kind, id, message }: KnownFailure): boolean {
+  const { name = 'Error', message: said = String(thrown), code } = (thrown ?? {}) as NodeJS.ErrnoException;
+  switch (kind) {
+    case 'finding':
+      return said.startsWith(`${id}: `);
+    case 'fault':
+      return name === 'GemDmaError' && code === 'EFAULT';
+    case 'error':
+      return name === id && shape(said) === shape(message);
+    case 'structure':
+      return shape(said) === shape(message);
+    case 'contents':
+      return said.startsWith(`the ${id} reads `);
+    default:
+      return /^-?\d+ DMA mappings are left$/.test(said);
+  }
+}
+
+/** A message without its numbers: addresses and names of objects are others in a program. */
+function shape(message: string): string {
+  return message.replace(/0x[0-9a-f]+|\d+/gi, '#');
 }

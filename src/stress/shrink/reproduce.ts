@@ -15,7 +15,9 @@ export interface Reproducer {
   operations: Operation[];
   /** The same as a program against the public API, which ends with an error. */
   program: string;
-  /** Whether the program was run and failed. When it did not, only `operations` lead to the failure. */
+  /** The failure that these lead to: the same kind and id as the run's. */
+  failure: Pick<StressFailure, 'kind' | 'id' | 'message'>;
+  /** Whether the program was run and ended with that failure. When it did not, only `operations` lead to it. */
   confirmed: boolean;
   /** Shorter sequences that were tried. */
   tries: number;
@@ -113,7 +115,15 @@ export function* shrinkOperations(
   const { refused } = yield* courseOf(quiet, operations, repertoire);
   const found = replayer.run(operations) ?? failure;
   const program = printProgram(config, found, operations, repertoire, refused);
-  return { operations, program, confirmed: runProgram(program, found, repertoire), tries, minimal };
+  const { kind, id, message } = found;
+  return {
+    operations,
+    program,
+    failure: { kind, id, message },
+    confirmed: runProgram(program, found, repertoire),
+    tries,
+    minimal,
+  };
 }
 
 /** Whether the failure needs each of the operations. */
