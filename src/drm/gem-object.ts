@@ -59,6 +59,7 @@ export abstract class DrmGemObject<Device extends DrmDevice = DrmDevice> extends
 
   /**
    * Segments that its list of pages is mapped as (nents of the sg_table); 0 without pages. dma-debug has an entry for each.
+   * For the parts of stress runs: an object that was released counts as long as it is mapped. @internal
    */
   get segments(): number {
     return this.pages === 0 ? 0 : this.device.core.exports.sgNents(this.pages);
