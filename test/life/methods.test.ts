@@ -272,7 +272,11 @@ test('the parts of a machine that was disposed refuse every call', () => {
       { alloc: [1], allocBlock: [0], free: [[300]], freeBlock: [300, 0], read: [0, 1], write: [0, new Uint8Array(1)] },
     ],
     [clock, VirtualClock, { schedule: [1, () => {}], advance: [1] }],
-    [iommu, Iommu, { tables: [domain], leaves: [domain, 0, PAGE], iovaToPhys: [domain, 0], dump: [domain] }],
+    [
+      iommu,
+      Iommu,
+      { tables: [domain], leaves: [domain, 0, PAGE], iovaToPhys: [domain, 0], dump: [domain], group: [device] },
+    ],
     [events, EventLog, {}],
   ];
   const inner = new Set(['constructor', 'backing', 'pending', 'named', 'addTracepoints', 'tell', 'take', 'put']);
