@@ -16,9 +16,14 @@ test.each(readdirSync(golden))('%s gives the same verdicts and counters', (name)
 
 // A replay that compares nothing passes everything: each kind of recorded value is falsified in turn.
 test.each([
-  ['iommu.jsonl', 'a verdict that was not made', '"verdicts":[]', '"verdicts":[{"id":"UNMAP_INVALID"}]'],
+  [
+    'iommu.jsonl',
+    'a verdict that was not made',
+    '"verdicts":[]',
+    '"verdicts":[{"id":"UNMAP_INVALID","device":"0000:00:01.0"}]',
+  ],
   ['iommu.jsonl', 'a verdict left out', /"verdicts":\[\{"id":"UNMAP_SIZE"[^}]*\}\]/, '"verdicts":[]'],
-  ['iommu.jsonl', 'an identifier', '"id":"UNMAP_UNKNOWN"', '"id":"UNMAP_INVALID"'],
+  ['iommu.jsonl', 'an identifier', '"id":"UNMAP_UNKNOWN"', '"id":"SYNC_UNKNOWN"'],
   [
     'iommu.jsonl',
     'the blamed device',
@@ -44,7 +49,7 @@ test.each([
     '"after":{"disabled":false,"error_count":2',
   ],
   ['direct.jsonl', 'the low-water mark', '"min_free_entries":65529,"nr', '"min_free_entries":65528,"nr'],
-  ['options.jsonl', 'what is printed', '"printed":[]', '"printed":[{"id":"UNMAP_DIR"}]'],
+  ['options.jsonl', 'what is printed', '"printed":[]', '"printed":[{"id":"UNMAP_INVALID","device":"0000:00:01.0"}]'],
   ['options.jsonl', 'the growth of the pool', '"total":"192"', '"total":"224"'],
   ['options.jsonl', 'the size of the grown pool', '"nr_total_entries":416', '"nr_total_entries":448'],
   [
