@@ -115,6 +115,30 @@ export function checkObject(name: string, value: unknown): asserts value is obje
   }
 }
 
+/** Types of the fields that a record must have. */
+export type Shape = Readonly<Record<string, 'number' | 'string' | 'boolean' | 'object'>>;
+
+/**
+ * Reads a record of the caller's, such as one that another call gave: for functions that only make text or figures of it.
+ * @param shape fields that it must have
+ * @throws ERR_INVALID_ARG_TYPE for what is no such record, and where the work finds no more than the engine's own error to say of
+ *   a field within it
+ */
+export function readRecord<T, Result>(name: string, value: T, shape: Shape, work: (record: T) => Result): Result {
+  checkObject(name, value);
+  for (const [key, type] of Object.entries(shape)) {
+    const field = (value as Record<string, unknown>)[key];
+    if (typeof field !== type || field === null) throw invalidType(`${name}.${key}`, `of type ${type}`, field);
+  }
+  try {
+    return work(value);
+  } catch (error) {
+    const engine = error instanceof TypeError || error instanceof RangeError || error instanceof SyntaxError;
+    if (!engine || 'code' in error) throw error;
+    throw invalidType(name, 'a record of this kind, whole', value);
+  }
+}
+
 /** Throws unless it is an array. */
 export function checkArray(name: string, value: unknown): asserts value is readonly unknown[] {
   if (!Array.isArray(value)) throw invalidType(name, 'an array', value);

@@ -11,7 +11,9 @@ import {
 } from './generated/constants.js';
 import type { ContextHandle } from './generated/exports.js';
 import { SwiotlbAreaStatsView, SwiotlbLiveView, SwiotlbStatsView } from './generated/records.js';
+import { guard } from './guard.js';
 import { Core } from './instance.js';
+import { checkMaker, LIBRARY } from './life.js';
 
 /** Bounce slots of 2 KiB, in sets of 128 that no mapping crosses (include/linux/swiotlb.h). */
 export { SET_SLOTS, SLOT_SIZE };
@@ -81,10 +83,15 @@ export interface SwiotlbMapping {
 
 /** The machine's bounce pool: created once, then served to devices by the DMA API. */
 export class BouncePool {
+  static {
+    guard(BouncePool, (one) => #core in one);
+  }
+
   readonly #core: Core;
   readonly #context: ContextHandle;
 
-  private constructor(core: Core, context: ContextHandle) {
+  private constructor(maker: typeof LIBRARY, core: Core, context: ContextHandle) {
+    checkMaker(maker, 'BouncePool');
     this.#core = core;
     this.#context = context;
   }
@@ -124,7 +131,7 @@ export class BouncePool {
         details: { ...shape, startPfn },
       });
     }
-    return new BouncePool(core, context);
+    return new BouncePool(LIBRARY, core, context);
   }
 
   /** Slots in use, mappings, bytes copied each way, and refusals so far. */

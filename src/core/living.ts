@@ -1,5 +1,18 @@
-import { GemDmaError, invalidType } from './errors.js';
-import { Life, notMade, type Timeline } from './life.js';
+import { GemDmaError, illegalConstructor, invalidType } from './errors.js';
+import { guard } from './guard.js';
+import { Life, notMade, Timeline } from './life.js';
+
+/** A class that extends Living, abstract ones too. */
+interface LivingClass<T> {
+  readonly name: string;
+  readonly prototype: T;
+}
+
+/** Members that only the library calls, at each call of a driver. */
+const INNER = [
+  ...['enter', 'ending', 'enterIdle', 'checkIdle', 'busy', 'underWay', 'begin', 'finish', 'work', 'finished'],
+  ...['end', 'accept', 'alive'],
+];
 
 /** No call works on the object: above any count of hooks. */
 const IDLE = 0x3fffffff;
@@ -13,10 +26,28 @@ const IDLE = 0x3fffffff;
  * kernel's trylock does. The call itself, and what it calls without a hook in between, does not find it busy.
  */
 export abstract class Living {
+  static {
+    guard(Living, Living.is, INNER);
+  }
+
   // Not seen by snapshots: the time line decides what is alive after going back.
   readonly #life: Life;
   /** How many hooks ran when the outermost call began that works on it. */
   private since = IDLE;
+
+  /** @internal Whether it is one, and no made-up object. */
+  static is(this: void, value: unknown): boolean {
+    return typeof value === 'object' && value !== null && #life in value;
+  }
+
+  /** @internal The members of a class that extends this one refuse what is no object of it (guard.ts). */
+  static guard(kind: LivingClass<Living>, own: readonly PropertyKey[] = []): void {
+    guard(kind, (one) => Living.isOf(kind, one), own);
+  }
+
+  private static isOf(kind: LivingClass<Living>, value: object): boolean {
+    return #life in value && value instanceof (kind as unknown as typeof Object);
+  }
 
   /**
    * @param kind what it is, as messages say it
@@ -24,6 +55,7 @@ export abstract class Living {
    * @internal
    */
   constructor(timeline: Timeline, kind: string, number = 0) {
+    if (!(timeline instanceof Timeline)) throw illegalConstructor('Living');
     this.#life = new Life(timeline, kind, number);
   }
 
@@ -34,7 +66,7 @@ export abstract class Living {
 
   /** Whether it can be used. */
   get alive(): boolean {
-    if (!(#life in this)) throw notMade('alive');
+    if (!Living.is(this)) throw notMade('alive');
     return this.#life.alive;
   }
 
@@ -115,14 +147,15 @@ export abstract class Living {
   }
 
   /** @internal Checks an argument of a call of `this`, which has entered: it is of the class, alive, of the same machine. */
-  accept<T extends Living>(kind: abstract new (...args: never[]) => T, name: string, value: T, call: string): void {
+  accept<T extends Living>(kind: LivingClass<T>, name: string, value: T, call: string): void {
     this.#life.join(Living.check(kind, name, value).#life, call);
     value.enter(call);
   }
 
   /** @internal An object of the class, dead or alive. @throws ERR_INVALID_ARG_TYPE for another, and for one that is made up */
-  static check<T extends Living>(kind: abstract new (...args: never[]) => T, name: string, value: T): T {
-    if (!(value instanceof kind) || !(#life in value)) throw invalidType(name, `an instance of ${kind.name}`, value);
+  static check<T extends Living>(kind: LivingClass<T>, name: string, value: T): T {
+    if (typeof value !== 'object' || value === null || !Living.isOf(kind, value))
+      throw invalidType(name, `an instance of ${kind.name}`, value);
     return value;
   }
 }

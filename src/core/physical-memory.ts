@@ -4,8 +4,9 @@ import { checkInteger, ERRNO, GemDmaError, invalidType } from './errors.js';
 import { ENOMEM, MAX_ORDER, PAGE_SIZE, ZONE_DMA32, ZONE_NORMAL } from './generated/constants.js';
 import type { ContextHandle } from './generated/exports.js';
 import { RamStatsView } from './generated/records.js';
+import { guard } from './guard.js';
 import { Core } from './instance.js';
-import type { Timeline } from './life.js';
+import { checkMaker, type LIBRARY, type Timeline } from './life.js';
 
 /** What stands between a CPU and memory (src/dma/cpu-cache.ts). */
 export interface CpuCacheLike {
@@ -47,13 +48,18 @@ export interface RamStats {
  * zeros; a freed frame keeps its bytes until it is handed out again.
  */
 export class PhysicalMemory {
+  static {
+    guard(PhysicalMemory, (one) => #core in one);
+  }
+
   /** Between CPU and memory, where a device is not cache-coherent. @internal */
   cache: CpuCacheLike | null = null;
   readonly #core: Core;
   readonly #context: ContextHandle;
 
   /** @internal */
-  constructor(core: Core, context: ContextHandle) {
+  constructor(maker: typeof LIBRARY, core: Core, context: ContextHandle) {
+    checkMaker(maker, 'PhysicalMemory');
     this.#core = core;
     this.#context = context;
   }

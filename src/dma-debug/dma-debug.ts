@@ -22,7 +22,9 @@ import {
 } from '../core/generated/constants.js';
 import type { ContextHandle, DmaDeviceHandle } from '../core/generated/exports.js';
 import type { PoolSizeView } from '../core/generated/records.js';
+import { guard } from '../core/guard.js';
 import type { Core } from '../core/instance.js';
+import { checkMaker, type LIBRARY } from '../core/life.js';
 import { Attributions, callerText } from './attribution.js';
 import { type Finding, findingChannel, type MappingInfo, type PoolMessage, poolChannel } from './channels.js';
 import { CHECKS, type CheckId, checkOf, hex, viewOf } from './checks.js';
@@ -76,6 +78,10 @@ const NOT_IN_TRACES: readonly CheckId[] = ['UNMAP_UNKNOWN', 'SYNC_UNKNOWN', 'UNM
  * leaks, and the live entries. Read it as `machine.dmaDebug`.
  */
 export class DmaDebug {
+  static {
+    guard(DmaDebug, (one) => #core in one, ['enter', 'settle', 'heard', 'tell', 'tellAll', 'collect']);
+  }
+
   /** Who maps: set before calls, copied into every mapping. @internal */
   readonly attributions: Attributions;
   /** The shared registers, for code that writes them at every call. @internal */
@@ -111,7 +117,14 @@ export class DmaDebug {
    * @throws GemDmaError ENOMEM
    * @internal
    */
-  constructor(core: Core, context: ContextHandle, dialect: DebugDialect, options: DmaDebugOptions = {}) {
+  constructor(
+    maker: typeof LIBRARY,
+    core: Core,
+    context: ContextHandle,
+    dialect: DebugDialect,
+    options: DmaDebugOptions = {},
+  ) {
+    checkMaker(maker, 'DmaDebug');
     this.#core = core;
     this.context = context;
     this.registers = core.registers(context);

@@ -1,4 +1,4 @@
-import { checkObject } from '../core/arguments.js';
+import { readRecord, type Shape } from '../core/arguments.js';
 import { DIRECTIONS, type DmaDebugCounters, type EntryNumbers, MAPPING_TYPES } from '../core/dma-debug-records.js';
 import type { Attributions } from './attribution.js';
 import { callerText } from './attribution.js';
@@ -218,7 +218,12 @@ function duration(nanoseconds: number): string {
  * @throws TypeError for what is no object
  */
 export function reportText(report: LeakReport): string {
-  checkObject('report', report);
+  return readRecord('report', report, REPORT, textOf);
+}
+
+const REPORT: Shape = { live: 'object', lost: 'object', forecast: 'object', kernel: 'object', findings: 'object' };
+
+function textOf(report: LeakReport): string {
   const { live, lost, forecast, kernel } = report;
   const lines = [
     `dma-debug at ${duration(report.time)}: ${live.count} live mappings, ${size(live.bytes)}, ${size(live.iovaBytes)} of device address space`,

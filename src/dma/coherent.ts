@@ -1,6 +1,7 @@
 import { badAddress, checkTransfer, isAddress } from '../core/arguments.js';
 import { checkInteger, ERRNO, invalidType } from '../core/errors.js';
 import { ALLOC_UNTRACKED, DMA_ATTR_FORCE_CONTIGUOUS, DMA_ATTR_NO_KERNEL_MAPPING } from '../core/generated/constants.js';
+import { guard } from '../core/guard.js';
 import { checkMaker, LIBRARY } from '../core/life.js';
 import { allocFromArea, freeToArea } from './cma.js';
 import type { DmaDevice } from './device.js';
@@ -16,6 +17,10 @@ const SCATTERED = 2 ** 30;
 
 /** Coherent memory of a device; `table` has its frames. */
 export class CoherentBuffer {
+  static {
+    guard(CoherentBuffer, (one) => #table in one);
+  }
+
   /** The device that the memory is coherent for. */
   readonly device: DmaDevice;
   /** Bytes asked for; whole pages are there. */

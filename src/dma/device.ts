@@ -2,6 +2,7 @@ import { badAddress, checkTransfer, isAddress } from '../core/arguments.js';
 import { checkInteger, GemDmaError } from '../core/errors.js';
 import { PAGE_SIZE, PROT_READ, PROT_WRITE, TYPE_PAGE } from '../core/generated/constants.js';
 import { DmaDeviceView } from '../core/generated/records.js';
+import { guard } from '../core/guard.js';
 import { allocCoherent, type CoherentBuffer, freeCoherent } from './coherent.js';
 import type { DeclaredMemory } from './declared.js';
 import { declareMemory } from './declared.js';
@@ -22,6 +23,10 @@ const MAX_U32 = 0xffffffff;
  * `machine.addDevice()`. Streaming mappings are the methods of the class below it; here are masks, limits and memory.
  */
 export class DmaDevice extends StreamingDevice {
+  static {
+    guard(DmaDevice, StreamingDevice.is);
+  }
+
   private readonly managed: Managed[] = [];
   private declared: DeclaredMemory | null = null;
 

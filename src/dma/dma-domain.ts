@@ -12,6 +12,7 @@ import {
   PAGE_SIZE,
 } from '../core/generated/constants.js';
 import type { FlushQueueHandle, IommuDomainHandle, IovaDomainHandle } from '../core/generated/exports.js';
+import { guard } from '../core/guard.js';
 import { held } from '../core/handle.js';
 import { Life, type Timeline } from '../core/life.js';
 import type { FormatOptions } from '../iommu-formats/format.js';
@@ -101,6 +102,10 @@ const OPTIONS: readonly (keyof DomainOptions)[] = [
 
 /** An I/O address space: its page tables, and the allocator of its addresses (struct iommu_domain with its DMA cookie). */
 export class DmaDomain {
+  static {
+    guard(DmaDomain, (one) => #life in one);
+  }
+
   /** @internal */
   readonly host: DmaHost;
   /** Whether unmapped ranges wait for a flush of many. */

@@ -1,6 +1,7 @@
 import { checkBoolean, checkObject, checkOptions } from '../core/arguments.js';
 import { checkInteger, GemDmaError, invalidType, invalidValue, outOfRange } from '../core/errors.js';
 import { PAGE_SIZE } from '../core/generated/constants.js';
+import { guard } from '../core/guard.js';
 import { checkMaker, type LIBRARY, Life } from '../core/life.js';
 import type { CoherentBuffer } from './coherent.js';
 import type { DmaDevice } from './device.js';
@@ -53,6 +54,10 @@ export interface DmaPoolOptions {
 
 /** A pool of small blocks of coherent memory (mm/dmapool.c). `machine.createDmaPool` makes one. */
 export class DmaPool {
+  static {
+    guard(DmaPool, (one) => #life in one);
+  }
+
   /** The name that it was made with. */
   readonly name: string;
   /** The device that the memory is coherent for. */

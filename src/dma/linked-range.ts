@@ -1,6 +1,7 @@
 import { checkTransfer } from '../core/arguments.js';
 import { checkInteger, ERRNO } from '../core/errors.js';
 import type { DmaDeviceHandle } from '../core/generated/exports.js';
+import { guard } from '../core/guard.js';
 import { checkMaker, LIBRARY, Life } from '../core/life.js';
 import type { DmaDevice } from './device.js';
 import { type Direction, DMA_BIDIRECTIONAL, PHYSICAL_LIMIT } from './transfer.js';
@@ -9,6 +10,10 @@ import { type Direction, DMA_BIDIRECTIONAL, PHYSICAL_LIMIT } from './transfer.js
 
 /** Address space that memory is linked into piece by piece (struct dma_iova_state). */
 export class LinkedRange {
+  static {
+    guard(LinkedRange, (one) => #life in one);
+  }
+
   /** The device in whose address space the range is. */
   readonly device: DmaDevice;
   /** The device's address of the first byte. */

@@ -9,6 +9,7 @@ import {
   PAGE_SIZE,
   TYPE_NONCOHERENT,
 } from '../core/generated/constants.js';
+import { guard } from '../core/guard.js';
 import { checkMaker, LIBRARY } from '../core/life.js';
 import { allocFromArea, freeToArea } from './cma.js';
 import type { DmaDevice } from './device.js';
@@ -27,6 +28,10 @@ const FREE = { pages: 'dma_free_pages', noncontiguous: 'dma_free_noncontiguous' 
 
 /** What `device.allocPages` and `device.allocNoncontiguous` give; `table` has the frames. */
 export class DmaPages {
+  static {
+    guard(DmaPages, (one) => #table in one);
+  }
+
   /** The device that they are mapped for. */
   readonly device: DmaDevice;
   /** Bytes asked for; whole pages are there and mapped. */

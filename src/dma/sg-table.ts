@@ -19,7 +19,8 @@ import {
   ZONE_NORMAL,
 } from '../core/generated/constants.js';
 import type { SgTableHandle } from '../core/generated/exports.js';
-import { checkMaker, LIBRARY, Life, notMade } from '../core/life.js';
+import { guard } from '../core/guard.js';
+import { checkMaker, LIBRARY, Life } from '../core/life.js';
 import type { PhysicalMemory } from '../core/physical-memory.js';
 import { pfnOf, readPfns, writePfns, writeRuns } from '../core/sg-vectors.js';
 import type { DmaDebug } from '../dma-debug/dma-debug.js';
@@ -113,6 +114,10 @@ export interface PagesOptions {
 
 /** A scatter-gather table (struct sg_table): entries of physical memory, and the segments that a mapping made of them. */
 export class ScatterTable {
+  static {
+    guard(ScatterTable, (one) => #life in one, ['handle']);
+  }
+
   /** @internal */
   readonly host: DmaHost;
   readonly #record: SgTableHandle;
@@ -333,7 +338,6 @@ export class ScatterTable {
    *   ESTALE, ENODEV
    */
   release(): void {
-    if (!(#life in this)) throw notMade('sg_free_table');
     if (!this.#life.ending('sg_free_table')) return;
     if (this.#lent) {
       throw new GemDmaError('EBUSY', 'sg_free_table', 'the table belongs to a coherent buffer', {
@@ -360,7 +364,6 @@ export class ScatterTable {
 
   /** Whether it can be used: it was not released, and the machine did not go back to before it was made. */
   get alive(): boolean {
-    if (!(#life in this)) throw notMade('alive');
     return this.#life.alive;
   }
 

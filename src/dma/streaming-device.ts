@@ -27,6 +27,7 @@ import {
   PAGE_SIZE,
 } from '../core/generated/constants.js';
 import type { CoreExports, DmaDeviceHandle, SgTableHandle } from '../core/generated/exports.js';
+import { guard, refusal } from '../core/guard.js';
 import { made } from '../core/handle.js';
 import { Life, notMade } from '../core/life.js';
 import { reasonName } from '../core/reasons.js';
@@ -52,8 +53,18 @@ const MAX_U32 = 0xffffffff;
 /** The narrowest mask of x86 before 4.17 (dma_supported of arch/x86/kernel/pci-dma.c). */
 const X86_LEAST_BITS = 24;
 
+/** Members that look at `this` themselves (guard.ts), or that only the library calls. */
+const HOT = [
+  ...['mapPage', 'unmapPage', 'mapSingle', 'mapSg', 'unmapSg'],
+  ...['handle', 'enter', 'begin', 'tableRecord', 'settle', 'mapTable', 'forgetCore', 'setDriven', 'failure'],
+];
+
 /** A device and its streaming mappings: what a driver calls most. */
 export class StreamingDevice {
+  static {
+    guard(StreamingDevice, StreamingDevice.is, HOT);
+  }
+
   /** @internal */
   readonly host: DmaHost;
   /** Counts from 1 over the devices of a machine; records of dma-debug, faults and events name the device by it. */
@@ -149,16 +160,19 @@ export class StreamingDevice {
     return this.#record;
   }
 
+  /** @internal Whether it is a device, and no made-up object. */
+  static is(this: void, one: unknown): boolean {
+    return typeof one === 'object' && one !== null && #life in one;
+  }
+
   /** @internal Every call begins here: the record. Throws for a device that is dead. */
   enter(call: string): DmaDeviceHandle {
-    if (!(#life in this)) throw notMade(call);
     this.#life.enter(call);
     return this.#record;
   }
 
   /** @internal The same for a call that may map: its call site is taken where dma-debug is to have it. */
   begin(call: string): DmaDeviceHandle {
-    if (!(#life in this)) throw notMade(call);
     this.#life.enter(call);
     if (this.dmaDebug?.callSites) this.dmaDebug.enter();
     return this.#record;
@@ -228,7 +242,6 @@ export class StreamingDevice {
 
   /** Whether it can be used: it was not destroyed, and the machine did not go back to before it was added. */
   get alive(): boolean {
-    if (!(#life in this)) throw notMade('alive');
     return this.#life.alive;
   }
 
@@ -338,7 +351,11 @@ export class StreamingDevice {
     if (typeof length !== 'number' || length >>> 0 !== length) badPage(pfn, offset, length);
     if (typeof dir !== 'number' || (dir & DIRECTION_BITS) !== dir) badTransfer(dir, attrs);
     if (typeof attrs !== 'number' || (attrs & ATTRIBUTE_BITS) !== attrs) badTransfer(dir, attrs);
-    this.#life.enter('dma_map_page');
+    try {
+      this.#life.enter('dma_map_page');
+    } catch (error) {
+      throw refusal(StreamingDevice.is, this, error, 'dma_map_page');
+    }
     const debug = this.dmaDebug;
     if (debug === null) return this.core.dmaMapPage(this.#record, pfn, offset, length, dir, attrs);
     if (debug.callSites) debug.enter();
@@ -354,7 +371,11 @@ export class StreamingDevice {
     if (Math.floor(address) !== address) badAddress(address);
     if (typeof dir !== 'number' || (dir & DIRECTION_BITS) !== dir) badTransfer(dir, attrs);
     if (typeof attrs !== 'number' || (attrs & ATTRIBUTE_BITS) !== attrs) badTransfer(dir, attrs);
-    this.#life.enter('dma_unmap_page');
+    try {
+      this.#life.enter('dma_unmap_page');
+    } catch (error) {
+      throw refusal(StreamingDevice.is, this, error, 'dma_unmap_page');
+    }
     this.core.dmaUnmapPage(this.#record, address, length, dir, attrs);
     if (this.dmaDebug !== null) this.dmaDebug.settle();
   }
@@ -368,6 +389,7 @@ export class StreamingDevice {
     checkInteger('length', length, 0, MAX_U32);
     checkTransfer(dir, attrs);
     checkBoolean('vmalloc', vmalloc, false);
+    if (!StreamingDevice.is(this)) throw notMade('dma_map_single');
     const address = this.core.dmaMapSingle(this.begin('dma_map_single'), physical, length, dir, attrs, vmalloc);
     this.settle(address);
     return address;
@@ -386,8 +408,13 @@ export class StreamingDevice {
     // Written out, as mapPage.
     if (typeof dir !== 'number' || (dir & DIRECTION_BITS) !== dir) badTransfer(dir, attrs);
     if (typeof attrs !== 'number' || (attrs & ATTRIBUTE_BITS) !== attrs) badTransfer(dir, attrs);
-    const life = this.#life;
-    life.enter('dma_map_sg');
+    let life: Life;
+    try {
+      life = this.#life;
+      life.enter('dma_map_sg');
+    } catch (error) {
+      throw refusal(StreamingDevice.is, this, error, 'dma_map_sg');
+    }
     const list = ScatterTable.recordFor(table, life, 'dma_map_sg');
     const debug = this.dmaDebug;
     if (debug?.callSites) debug.enter();
@@ -428,8 +455,13 @@ export class StreamingDevice {
     if (typeof attrs !== 'number' || (attrs & ATTRIBUTE_BITS) !== attrs) badTransfer(dir, attrs);
     let count = EVERY_ENTRY;
     if (nents !== undefined) count = checkInteger('nents', nents, 0, MAX_NENTS);
-    const life = this.#life;
-    life.enter('dma_unmap_sg');
+    let life: Life;
+    try {
+      life = this.#life;
+      life.enter('dma_unmap_sg');
+    } catch (error) {
+      throw refusal(StreamingDevice.is, this, error, 'dma_unmap_sg');
+    }
     const list = ScatterTable.recordFor(table, life, 'dma_unmap_sg');
     if (this.peers === null || !this.peers.unmap(this as unknown as DmaDevice, table, count, dir)) {
       this.core.dmaUnmapSg(this.#record, list, count, dir, attrs);
@@ -538,7 +570,6 @@ export class StreamingDevice {
    * nothing. EBUSY while a driver is bound to it, and from within an exporter that maps for it.
    */
   destroy(): void {
-    if (!(#life in this)) throw notMade('device_del');
     if (!this.#life.ending('device_del')) return;
     if (this.driven) {
       const message = `the driver of device ${this.id} is bound to it: remove that first`;

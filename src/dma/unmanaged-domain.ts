@@ -2,6 +2,7 @@ import { checkFunction, checkOptions, checkSynchronous, hostTimeline } from '../
 import { checkInteger, type ErrnoName, errnoName, GemDmaError, invalidReturn, outOfRange } from '../core/errors.js';
 import { PAGE_SIZE, PROT_READ, PROT_WRITE } from '../core/generated/constants.js';
 import type { IommuDomainHandle } from '../core/generated/exports.js';
+import { guard } from '../core/guard.js';
 import { Life } from '../core/life.js';
 import { reasonName } from '../core/reasons.js';
 import { formatOf } from '../iommu-formats/index.js';
@@ -39,6 +40,10 @@ export interface UnmanagedOptions {
 
 /** An I/O address space without an allocator: `iommu_map` and `iommu_unmap` at addresses of the driver's choice. */
 export class UnmanagedDomain {
+  static {
+    guard(UnmanagedDomain, (one) => #record in one);
+  }
+
   readonly #host: DmaHost;
   readonly #record: IommuDomainHandle;
   readonly #life: Life;

@@ -2,7 +2,7 @@ import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from '
 import { homedir } from 'node:os';
 import { basename, dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { checkLongCall, checkString, LONG_CALL, optionNames, readList } from '../core/arguments.js';
+import { checkLongCall, checkString, LONG_CALL, oneOf, optionNames, readList } from '../core/arguments.js';
 import { GemDmaError, invalidType } from '../core/errors.js';
 import type { LongCallOptions } from '../core/slices.js';
 import { type Compiler, findCompiler, ROOT } from './compiler.js';
@@ -114,6 +114,7 @@ function checkBuildOptions(given: BuildOptions): BuildOptions {
   checkDriverOptions(options);
   checkString('kernel', options.kernel);
   checkString('cache', options.cache);
+  if (options.compiler !== undefined) oneOf('compiler', options.compiler, ['auto', 'system', 'npm']);
   const lists = (['files', 'with', 'include', 'define'] as const).map((name) => {
     const least = name === 'files' ? 1 : 0;
     const list = readList(name, options[name] ?? [], [least, MAX_FILES], (one) => {

@@ -1,5 +1,17 @@
-import { checkObject, checkOptions, checkString, oneOf, optionNames, readData } from '../core/arguments.js';
+import {
+  checkBytes,
+  checkFunction,
+  checkObject,
+  checkOptions,
+  checkSpan,
+  checkString,
+  oneOf,
+  optionNames,
+  readData,
+} from '../core/arguments.js';
 import { checkInteger, GemDmaError, invalidType, invalidValue } from '../core/errors.js';
+import { guard } from '../core/guard.js';
+import { checkMaker, type LIBRARY } from '../core/life.js';
 import type { DmaDevice } from '../dma/device.js';
 import { deviceRead, deviceWrite } from '../iommu/iommu.js';
 import type { BaseMachine } from '../machine/machine.js';
@@ -76,6 +88,10 @@ const LONGEST = 3600e9;
 
 /** What a device can do by itself: reach memory through its IOMMU, raise its interrupt, do something later. */
 export class ModelDevice {
+  static {
+    guard(ModelDevice, (one) => #machine in one);
+  }
+
   readonly #machine: BaseMachine;
   readonly #device: () => DmaDevice;
   readonly #findings: Findings;
@@ -90,21 +106,38 @@ export class ModelDevice {
     faults: 0,
   };
 
-  constructor(machine: BaseMachine, device: () => DmaDevice, findings: Findings, raise: (level: boolean) => void) {
+  /** @internal */
+  constructor(
+    maker: typeof LIBRARY,
+    machine: BaseMachine,
+    device: () => DmaDevice,
+    findings: Findings,
+    raise: (level: boolean) => void,
+  ) {
+    checkMaker(maker, 'ModelDevice');
     this.#machine = machine;
     this.#device = device;
     this.#findings = findings;
     this.#raise = raise;
   }
 
+  /** @internal Whether it is one, and no made-up object. */
+  static is(this: void, one: unknown): boolean {
+    return typeof one === 'object' && one !== null && #machine in one;
+  }
+
   /** Bytes that the device reads at a DMA address; null where the IOMMU blocks it, which is a finding. */
   readMemory(address: number, length: number): Uint8Array | null {
+    checkInteger('address', address, -1, Number.MAX_SAFE_INTEGER);
+    checkInteger('length', length, 0, 2 ** 30);
     ++this.counts.reads;
     return this.#access(address, length, 'reads', () => deviceRead(this.#machine, this.#device(), address, length));
   }
 
   /** Lets the device write bytes at a DMA address; false where the IOMMU blocks it, which is a finding. */
   writeMemory(address: number, bytes: Uint8Array): boolean {
+    checkInteger('address', address, -1, Number.MAX_SAFE_INTEGER);
+    bytes = checkBytes('bytes', bytes);
     ++this.counts.writes;
     const done = this.#access(address, bytes.length, 'writes', () => {
       deviceWrite(this.#machine, this.#device(), address, bytes);
@@ -150,6 +183,7 @@ export class ModelDevice {
 
   /** Writes 32 bits at a DMA address; false when the device cannot reach it. */
   write32(address: number, value: number): boolean {
+    checkInteger('value', value, -(2 ** 31), 2 ** 32 - 1);
     const bytes = new Uint8Array(4);
     new DataView(bytes.buffer).setUint32(0, value, true);
     return this.writeMemory(address, bytes);
@@ -167,6 +201,8 @@ export class ModelDevice {
 
   /** Does something later, at most an hour. */
   after(nanoseconds: number, act: () => void): void {
+    checkSpan('nanoseconds', nanoseconds);
+    checkFunction('act', act);
     this.#machine.clock.schedule(Math.min(nanoseconds, LONGEST) / 1e6, act);
   }
 }

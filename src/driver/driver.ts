@@ -7,11 +7,14 @@ import {
   checkSpan,
   hostTimeline,
   type OptionNames,
+  oneOf,
   optionNames,
 } from '../core/arguments.js';
 import { DIRECTIONS } from '../core/dma-debug-records.js';
 import { badValue, checkInteger, GemDmaError, invalidType, invalidValue } from '../core/errors.js';
 import { PAGE_SIZE } from '../core/generated/constants.js';
+import { guard } from '../core/guard.js';
+import { LIBRARY } from '../core/life.js';
 import type { DmaDevice } from '../dma/device.js';
 import { hex } from '../dma-debug/checks.js';
 import type { BaseMachine } from '../machine/machine.js';
@@ -101,6 +104,10 @@ export function checkDriverOptions({ kasan, dmaBits }: DriverOptions): void {
 
 /** A driver in C, loaded into a machine beside the model of its device. */
 export class CDriver {
+  static {
+    guard(CDriver, (one) => #module in one);
+  }
+
   /** The machine that the driver is in. */
   readonly machine: BaseMachine;
   /** What was found so far. */
@@ -149,6 +156,7 @@ export class CDriver {
     this.#dma64 = given.dmaBits !== 32;
     this.device = machine.addDevice({ driver: checked.name ?? 'driver' });
     this.hardware = new ModelDevice(
+      LIBRARY,
       machine,
       () => this.device,
       this.findings,
@@ -166,6 +174,11 @@ export class CDriver {
     if (machine.dmaDebugOrNull) {
       machine.dmaDebugOrNull.attributions.siteName = (at) => placeName(this.#site(at));
     }
+  }
+
+  /** @internal Whether it is one, and no made-up object. */
+  static is(this: void, one: unknown): boolean {
+    return typeof one === 'object' && one !== null && #module in one;
   }
 
   /** Functions of the kernel that the driver calls and the runtime lacks: each stops the driver when it is called. */
@@ -329,6 +342,9 @@ export class CDriver {
    * @returns nanoseconds for one page
    */
   time(from: 'c' | 'core', pages: number, rounds: number): number {
+    oneOf('from', from, ['c', 'core']);
+    checkInteger('pages', pages, 1, 2 ** 20);
+    checkInteger('rounds', rounds, 1, 2 ** 31 - 1);
     const { exports, core } = this.#module;
     const start = performance.now();
     if (from === 'c') exports.gd_bench_c(pages, rounds);

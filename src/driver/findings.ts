@@ -1,3 +1,6 @@
+import { checkArray, checkObject } from '../core/arguments.js';
+import { invalidType } from '../core/errors.js';
+import { guard } from '../core/guard.js';
 import type { SourcePlace } from './dwarf.js';
 
 /**
@@ -75,6 +78,10 @@ export function findingKey({ id, message, at, born }: DriverFinding): string {
 
 /** Findings of a run, each once, with how often it was found. */
 export class Findings {
+  static {
+    guard(Findings, (one) => #known in one);
+  }
+
   /** In the order in which they were found first. */
   readonly list: DriverFinding[] = [];
   readonly #known = new Map<string, DriverFinding>();
@@ -83,6 +90,12 @@ export class Findings {
 
   /** Notes a finding; the same one of the same places is counted. */
   add(id: string, message: string, stack: SourcePlace[], born: SourcePlace | null = null): DriverFinding {
+    for (const [name, value] of Object.entries({ id, message })) {
+      if (typeof value !== 'string') throw invalidType(name, 'of type string', value);
+    }
+    checkArray('stack', stack);
+    for (const place of stack) checkObject('stack', place);
+    if (born !== null) checkObject('born', born);
     const at = driverPlace(stack);
     const finding = {
       id,

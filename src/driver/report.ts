@@ -1,4 +1,12 @@
-import { checkArray, checkObject } from '../core/arguments.js';
+import {
+  checkArray,
+  checkBoolean,
+  checkOptions,
+  checkString,
+  optionNames,
+  readRecord,
+  type Shape,
+} from '../core/arguments.js';
 import type { FaultName, FaultPoint } from './driver.js';
 import type { DriverFailNthResult, FailureFinding } from './fail-nth.js';
 import { type DriverFinding, placeText } from './findings.js';
@@ -43,12 +51,24 @@ function lines(finding: DriverFinding, options: ReportOptions, extra: readonly s
   ];
 }
 
+function readReport(options: ReportOptions): ReportOptions {
+  const given = checkOptions('options', options, optionNames<ReportOptions>({ stacks: true, command: true }));
+  checkBoolean('stacks', given.stacks, false);
+  checkString('command', given.command);
+  return given;
+}
+
+function findingLines(finding: DriverFinding, options: ReportOptions): string[] {
+  return readRecord('findings', finding, { id: 'string', message: 'string' }, (one) => lines(one, options, []));
+}
+
 /** Findings of one run. */
 export function findingsText(findings: readonly DriverFinding[], options: ReportOptions = {}): string {
   checkArray('findings', findings);
+  const how = readReport(options);
   if (findings.length === 0) return 'no findings';
   const count = `${findings.length} finding${findings.length === 1 ? '' : 's'}`;
-  return [`${count}:`, ...findings.flatMap((finding) => ['', ...lines(finding, options, [])])].join('\n');
+  return [`${count}:`, ...findings.flatMap((finding) => ['', ...findingLines(finding, how)])].join('\n');
 }
 
 function failureLines({ finding, point, points }: FailureFinding, options: ReportOptions): string[] {
@@ -62,7 +82,13 @@ function failureLines({ finding, point, points }: FailureFinding, options: Repor
  * @throws TypeError for what is no result
  */
 export function failNthText(result: DriverFailNthResult, options: ReportOptions = {}): string {
-  checkObject('result', result);
+  const how = readReport(options);
+  return readRecord('result', result, FAIL_NTH, (record) => failNthLines(record, how));
+}
+
+const FAIL_NTH: Shape = { dmaBits: 'number', baseline: 'object', failures: 'object', points: 'number' };
+
+function failNthLines(result: DriverFailNthResult, options: ReportOptions): string {
   const { dmaBits, baseline, failures, points, groups, tried } = result;
   const out = [
     `${dmaBits}-bit dma_addr_t: ${points} allocations in ${groups} places and stacks, ${tried} of them made to fail`,
@@ -87,7 +113,13 @@ export function failNthText(result: DriverFailNthResult, options: ReportOptions 
  * @throws TypeError for what is no result
  */
 export function stressText(result: DriverStressResult, options: ReportOptions = {}): string {
-  checkObject('result', result);
+  const how = readReport(options);
+  return readRecord('result', result, STRESS, (record) => stressLines(record, how));
+}
+
+const STRESS: Shape = { dmaBits: 'number', seed: 'number', rounds: 'number', findings: 'object' };
+
+function stressLines(result: DriverStressResult, options: ReportOptions): string {
   const { dmaBits, seed, rounds, findings } = result;
   const out = [`${dmaBits}-bit dma_addr_t: ${rounds} rounds from seed ${seed}`];
   for (const { finding, seed: first, rounds: times } of findings) {

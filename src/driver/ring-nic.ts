@@ -1,4 +1,7 @@
-import type { DeviceDescription, DeviceModel, ModelDevice } from './device-model.js';
+import { checkBytes, checkFunction, checkObject, oneOf, readData } from '../core/arguments.js';
+import { checkInteger, invalidType, invalidValue } from '../core/errors.js';
+import { guard } from '../core/guard.js';
+import { type DeviceDescription, type DeviceModel, ModelDevice } from './device-model.js';
 import type { DriverTest, Scenario } from './scenario.js';
 
 /**
@@ -121,8 +124,100 @@ const REGISTERS = 0x10000;
 const MICROSECOND = 1000;
 const NO_RING = 0;
 
+function checkAccess(at: number, size: number): void {
+  if (size !== 1 && size !== 2 && size !== 4) throw invalidValue('size', '1, 2 or 4', size);
+  checkInteger('at', at, 0, REGISTERS - size);
+}
+
+/** A pair of an offset and a mask, or of two offsets; some have a third number. */
+function checkNumbers(name: string, list: unknown, counts: readonly number[]): void {
+  if (!Array.isArray(list) || !counts.includes(list.length)) {
+    throw invalidType(name, `an array of ${counts.join(' or ')} numbers`, list);
+  }
+  for (const value of list) checkInteger(name, value, 0, 0xffffffff);
+}
+
+function checkPlace(name: string, place: unknown, counts: readonly number[]): void {
+  if (typeof place === 'number') checkInteger(name, place, 0, REGISTERS - 4);
+  else checkNumbers(name, place, counts);
+}
+
+function checkRing(name: string, ring: Ring): void {
+  checkObject(name, ring);
+  const { base, on, bytes, end, entries, next, own, address, length, second, last, more, done, received, plus } = ring;
+  checkPlace(`${name}.base`, base, [2]);
+  checkPlace(`${name}.address`, address, [2, 3]);
+  checkNumbers(`${name}.own`, own, [2, 3]);
+  checkNumbers(`${name}.length`, length, [2]);
+  for (const [field, bits] of Object.entries({ on, end, last, more, received })) {
+    if (bits !== undefined) checkNumbers(`${name}.${field}`, bits, [2]);
+  }
+  for (const [field, value] of Object.entries({ bytes, entries, next, plus })) {
+    if (value !== undefined) checkInteger(`${name}.${field}`, value, 0, REGISTERS);
+  }
+  if (second !== undefined) {
+    checkObject(`${name}.second`, second);
+    checkInteger(`${name}.second.address`, second.address, 0, REGISTERS);
+    checkNumbers(`${name}.second.length`, second.length, [2]);
+  }
+  checkObject(`${name}.done`, done);
+  for (const word of Object.values(done)) checkNumbers(`${name}.done`, word, [2]);
+}
+
+/**
+ * A copy of a description that is known to be one.
+ * @throws TypeErrors and RangeErrors naming what is wrong
+ */
+function readNic(given: RingNic): RingNic {
+  checkObject('nic', given);
+  const nic = readData('nic', { ...given });
+  const { tx, rx, irq, stop, start, reads, values, eeprom, mdio, model, longest } = nic;
+  checkRing('nic.tx', tx);
+  checkRing('nic.rx', rx);
+  checkObject('nic.irq', irq);
+  const { status, tx: sent, rx: received, enable, link, clear, size } = irq;
+  for (const [field, value] of Object.entries({ status, tx: sent, rx: received, enable, link })) {
+    const needed = field === 'status' || field === 'tx' || field === 'rx';
+    if (needed || value !== undefined) checkInteger(`nic.irq.${field}`, value, 0, 0xffffffff);
+  }
+  if (clear !== undefined) oneOf('nic.irq.clear', clear, ['write', 'read']);
+  if (size !== undefined) checkAccess(status, size);
+  for (const [field, bits] of Object.entries({ stop, start })) {
+    if (bits !== undefined) checkNumbers(`nic.${field}`, bits, [2]);
+  }
+  for (const [field, words] of Object.entries({ reads, values })) {
+    if (words === undefined) continue;
+    checkObject(`nic.${field}`, words);
+    for (const [at, word] of Object.entries(words as object)) {
+      checkInteger(`nic.${field}`, Number(at), 0, REGISTERS - 4);
+      if (field === 'reads') checkNumbers('nic.reads', word, [2]);
+      else checkInteger('nic.values', word, 0, 0xffffffff);
+    }
+  }
+  if (eeprom !== undefined) {
+    checkObject('nic.eeprom', eeprom);
+    checkObject('nic.eeprom.words', eeprom.words);
+    const { words: _, addressBits = 6, ...lines } = eeprom;
+    checkInteger('nic.eeprom.addressBits', addressBits, 1, 16);
+    for (const key of ['at', 'select', 'clock', 'in', 'out'] as const) {
+      checkInteger(`nic.eeprom.${key}`, lines[key], 0, 0xffffffff);
+    }
+  }
+  if (mdio !== undefined) {
+    checkObject('nic.mdio', mdio);
+    for (const key of ['at', 'clock', 'out'] as const) checkInteger(`nic.mdio.${key}`, mdio[key], 0, 0xffffffff);
+  }
+  if (model !== undefined) checkFunction('nic.model', model);
+  if (longest !== undefined) checkInteger('nic.longest', longest, 65, 65535);
+  return nic;
+}
+
 /** A device of a description; its scenario lets it receive packets. */
 export class RingNicModel implements DeviceModel {
+  static {
+    guard(RingNicModel, (one) => #nic in one);
+  }
+
   readonly #hardware: ModelDevice;
   readonly #nic: RingNic;
   readonly #bytes = new Uint8Array(REGISTERS);
@@ -141,6 +236,8 @@ export class RingNicModel implements DeviceModel {
   readonly sent: Uint8Array[] = [];
 
   constructor(hardware: ModelDevice, nic: RingNic) {
+    if (!ModelDevice.is(hardware)) throw invalidType('hardware', 'a ModelDevice', hardware);
+    nic = readNic(nic);
     this.#hardware = hardware;
     this.#nic = nic;
     this.#eeprom = nic.eeprom ? new Eeprom(nic.eeprom) : null;
@@ -148,6 +245,7 @@ export class RingNicModel implements DeviceModel {
   }
 
   read(_bar: number, at: number, size: number): number {
+    checkAccess(at, size);
     const { irq, reads, eeprom } = this.#nic;
     let value = this.#get(at, size);
     for (const [reg, [clear, set]] of Object.entries(reads ?? {})) {
@@ -165,6 +263,8 @@ export class RingNicModel implements DeviceModel {
   }
 
   write(_bar: number, at: number, size: number, value: number): void {
+    checkAccess(at, size);
+    if (typeof value !== 'number') throw invalidType('value', 'of type number', value);
     const { irq, tx, rx, eeprom, mdio } = this.#nic;
     if (mdio && at === mdio.at && (value & mdio.clock) !== 0 && (this.#get(at, size) & mdio.clock) === 0) {
       this.#mdioBit = !this.#mdioBit;
@@ -189,6 +289,7 @@ export class RingNicModel implements DeviceModel {
 
   /** A packet comes from outside. */
   receive(packet: Uint8Array): void {
+    checkBytes('packet', packet);
     if (this.#waiting.length < 16) this.#waiting.push(packet);
     this.#soon();
   }
@@ -399,6 +500,7 @@ class Eeprom {
  * find packets under way.
  */
 export function ringNicTest(nic: RingNic): DriverTest {
+  nic = readNic(nic);
   let made: RingNicModel | null = null;
   const { bus, ids, revision, bars, ioBars, name, config } = nic;
   return {

@@ -1,7 +1,9 @@
-import { checkObject, checkPlainFunction, checkSynchronous } from '../core/arguments.js';
+import { checkObject, checkOptions, checkPlainFunction, checkSynchronous, optionNames } from '../core/arguments.js';
+import { checkInteger, invalidType } from '../core/errors.js';
+import { guard } from '../core/guard.js';
 import type { BaseMachine } from '../machine/machine.js';
 import type { DeviceDescription, DeviceModel, ModelDevice } from './device-model.js';
-import { type CDriver, DriverStopped } from './driver.js';
+import { CDriver, DriverStopped } from './driver.js';
 
 /** A test of a driver, as a module's default export: the device, its model, and what is done with the driver. */
 export interface DriverTest {
@@ -36,8 +38,18 @@ export interface Packet {
   first?: number;
 }
 
+const PACKET = optionNames<Packet>({ length: true, fragments: true, fragmentLength: true, first: true });
+/** The largest int of the kernel's. */
+const MOST = 2 ** 31 - 1;
+
 /** What a scenario does with a driver. Results are errnos as the kernel returns them, 0 or above for success. */
 export class Scenario {
+  static {
+    guard(Scenario, (one) => #made in one);
+  }
+
+  /** What makes an object one of the class, whatever it has as prototype (guard.ts). */
+  readonly #made = true;
   /** The driver under test, after probe. */
   readonly driver: CDriver;
   /** The machine that it is in. */
@@ -46,6 +58,7 @@ export class Scenario {
   bound = false;
 
   constructor(driver: CDriver) {
+    if (!CDriver.is(driver)) throw invalidType('driver', 'a CDriver', driver);
     this.driver = driver;
     this.machine = driver.machine;
   }
@@ -86,26 +99,35 @@ export class Scenario {
 
   /** Opens network device n (ifconfig up). */
   open(n = 0): number {
+    this.#checkDevice(n);
     return this.driver.call('gd_net_open', n);
   }
 
   /** Closes it. */
   stop(n = 0): number {
+    this.#checkDevice(n);
     return this.driver.call('gd_net_stop', n);
   }
 
   /** Sends a packet: 0, -16 when the queue is full, -100 when the device is down. */
-  send({ length = 64, fragments = 0, fragmentLength = 512, first = 0 }: Packet = {}, n = 0): number {
+  send(packet: Packet = {}, n = 0): number {
+    const given = checkOptions('packet', packet, PACKET);
+    const { length = 64, fragments = 0, fragmentLength = 512, first = 0 } = given;
+    for (const [name, value] of Object.entries(given)) checkInteger(`packet.${name}`, value, 0, MOST);
+    this.#checkDevice(n);
     return this.driver.call('gd_net_xmit', n, length, fragments, fragmentLength, first);
   }
 
   /** The transmit watchdog fires (ndo_tx_timeout). */
   timeout(n = 0): number {
+    this.#checkDevice(n);
     return this.driver.call('gd_net_timeout', n);
   }
 
   /** Changes the MTU of a network interface (ndo_change_mtu); returns 0 or a negative errno. */
   setMtu(mtu: number, n = 0): number {
+    checkInteger('mtu', mtu, 0, MOST);
+    this.#checkDevice(n);
     return this.driver.call('gd_net_mtu', n, mtu);
   }
 
@@ -116,7 +138,13 @@ export class Scenario {
 
   /** Says that something must hold; it is a finding where it does not, unless an allocation was made to fail. */
   expect(holds: boolean, what: string): void {
+    if (typeof holds !== 'boolean') throw invalidType('holds', 'of type boolean', holds);
+    if (typeof what !== 'string') throw invalidType('what', 'of type string', what);
     if (!holds && this.driver.struck === null) this.driver.findings.add('SCENARIO', `expected: ${what}`, []);
+  }
+
+  #checkDevice(n: number): void {
+    checkInteger('n', n, 0, MOST);
   }
 }
 

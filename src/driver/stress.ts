@@ -1,4 +1,4 @@
-import { LONG_CALL, optionNames } from '../core/arguments.js';
+import { checkObject, LONG_CALL, optionNames } from '../core/arguments.js';
 import { checkInteger } from '../core/errors.js';
 import type { LongCallOptions } from '../core/slices.js';
 import { DEFAULT_KERNEL, KERNEL_NAMES } from '../kernels/kernels.js';
@@ -69,6 +69,8 @@ const FRAGMENTATION = [0, 0.5, 1];
 
 /** The round of a seed. A machine that the caller gives keeps what it says. */
 export function stressRound(seed: number, machine: MachineOptions = {}): StressRound {
+  checkInteger('seed', seed, 0, Number.MAX_SAFE_INTEGER);
+  checkObject('machine', machine);
   let state = (Math.imul(seed, 0x9e3779b1) ^ 0x85ebca6b) >>> 0 || 1;
   const pick = <T>(from: readonly T[]): T => {
     state ^= state << 13;

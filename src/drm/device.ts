@@ -1,4 +1,4 @@
-import { hostTimeline } from '../core/arguments.js';
+import { checkArray, hostTimeline } from '../core/arguments.js';
 import { GemDmaError } from '../core/errors.js';
 import {
   ALL_ENTRIES,
@@ -17,7 +17,7 @@ import { Living } from '../core/living.js';
 import type { PhysicalMemory } from '../core/physical-memory.js';
 import { reasonName } from '../core/reasons.js';
 import { writePfns } from '../core/sg-vectors.js';
-import type { DmaDevice } from '../dma/device.js';
+import { DmaDevice } from '../dma/device.js';
 import type { DmaDebug } from '../dma-debug/dma-debug.js';
 import type { EventKind, EventLog, Tracepoint } from '../events/events.js';
 import type { DriverClock, DriverHost } from './driver.js';
@@ -34,6 +34,10 @@ export type DrmHook = 'none' | 'export';
  * of their tables. A driver extends it.
  */
 export abstract class DrmDevice<Hook extends string = DrmHook> extends Living {
+  static {
+    Living.guard(DrmDevice, ['call', 'tell', 'checked', 'binding', 'objectGone', 'mapSg', 'unmapSg', 'takeMapFailure']);
+  }
+
   /** @internal */
   readonly core: Core;
   /** @internal */
@@ -83,7 +87,11 @@ export abstract class DrmDevice<Hook extends string = DrmHook> extends Living {
     hooks: readonly (Hook | DrmHook)[],
     tracepoints: readonly Tracepoint[],
   ) {
-    super(hostTimeline(host, 'driver_probe'), 'driver');
+    const timeline = hostTimeline(host, 'driver_probe');
+    DmaDevice.recordIn(host, dmaDevice, 'driver_probe');
+    checkArray('hooks', hooks);
+    checkArray('tracepoints', tracepoints);
+    super(timeline, 'driver');
     this.core = host.core;
     this.context = host.context;
     this.clock = host.clock;

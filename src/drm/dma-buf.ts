@@ -34,6 +34,10 @@ export interface DmaBufExporter {
 
 /** A dma-buf, counted by references. */
 export class DmaBuf extends Shared {
+  static {
+    Living.guard(DmaBuf);
+  }
+
   /** Who owns the memory. */
   readonly exporter: DmaBufExporter;
   /** Bytes, whole pages. */
@@ -102,6 +106,10 @@ export class DmaBuf extends Shared {
 
 /** One device's use of a dma-buf. */
 export class DmaBufAttachment extends Living {
+  static {
+    Living.guard(DmaBufAttachment);
+  }
+
   /** What is attached to. */
   readonly dmaBuf: DmaBuf;
   /** The importer's device. */

@@ -57,10 +57,12 @@ export interface DriverHost {
   readonly translates: boolean;
   /** Whether the machine has a bounce pool. @internal */
   readonly bounces: boolean;
-  /** Which range manager (drm_mm) the machine's kernel has. */
+  /** What the machine's kernel has. */
   readonly kernel: {
-    /** `2015`: a stack of holes; `modern`: trees of holes by size and by address. */
+    /** Its range manager (drm_mm). `2015`: a stack of holes; `modern`: trees of holes by size and by address. */
     readonly drmMm: '2015' | 'modern';
+    /** Whether a mask is checked by its width alone, as on x86 before 4.17. */
+    readonly checksMasks: boolean;
   };
 }
 

@@ -1,5 +1,8 @@
+import { checkInteger, outOfRange } from '../core/errors.js';
+import { PAGE_SIZE } from '../core/generated/constants.js';
 import type { SgTableHandle } from '../core/generated/exports.js';
-import type { DrmDevice } from './device.js';
+import { Living } from '../core/living.js';
+import { DrmDevice } from './device.js';
 import type { DmaBuf } from './dma-buf.js';
 import { bugOn } from './errno.js';
 import { ListLink } from './list.js';
@@ -24,6 +27,10 @@ export interface GemBacking<Object> {
  * backing and stay while they are pinned.
  */
 export abstract class DrmGemObject<Device extends DrmDevice = DrmDevice> extends Shared {
+  static {
+    Living.guard(DrmGemObject, ['change', 'use', 'freed']);
+  }
+
   /** The GPU that it belongs to. */
   readonly device: Device;
   /** Numbers the objects of a device from 1, in the order in which they were made; reports name objects by it. */
@@ -43,7 +50,11 @@ export abstract class DrmGemObject<Device extends DrmDevice = DrmDevice> extends
 
   /** @internal */
   constructor(device: Device, size: number) {
-    super(device.core.timeline, 'object', device.objectCount + 1);
+    const { timeline } = Living.check<DrmDevice>(DrmDevice, 'device', device).core;
+    if (checkInteger('size', size, 0, Number.MAX_SAFE_INTEGER) % PAGE_SIZE !== 0) {
+      throw outOfRange('size', 'whole pages', size);
+    }
+    super(timeline, 'object', device.objectCount + 1);
     this.device = device;
     this.id = ++device.objectCount;
     this.size = size;

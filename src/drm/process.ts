@@ -30,6 +30,10 @@ interface Area {
  * holds them.
  */
 export class Process extends Living {
+  static {
+    Living.guard(Process);
+  }
+
   private readonly ram: PhysicalMemory;
   private readonly members: Set<object>;
   private readonly calls: Calls;

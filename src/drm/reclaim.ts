@@ -1,7 +1,8 @@
 import { checkFunction, checkSynchronous } from '../core/arguments.js';
 import type { Calls } from '../core/calls.js';
 import { invalidReturn } from '../core/errors.js';
-import type { LIBRARY } from '../core/life.js';
+import { guard } from '../core/guard.js';
+import { checkMaker, type LIBRARY } from '../core/life.js';
 import { ListLink } from './list.js';
 
 /**
@@ -31,6 +32,12 @@ function pages(name: string, answer: unknown): number {
 
 /** Memory pressure: shrinkers of drivers, and pages that can be swapped (mm/vmscan.c, mm/shrinker.c). */
 export class Reclaim {
+  static {
+    guard(Reclaim, (one) => #made in one);
+  }
+
+  /** What makes an object one of the class, whatever it has as prototype (guard.ts). */
+  readonly #made = true;
   /** Files with resident pages that no object holds, oldest first. @internal */
   readonly idleFiles = new ListLink<Swappable>(null);
   private readonly shrinkers: Shrinker[] = [];
@@ -39,7 +46,8 @@ export class Reclaim {
   private readonly calls: Calls;
 
   /** @internal The machine makes it. */
-  constructor(calls: Calls) {
+  constructor(maker: typeof LIBRARY, calls: Calls) {
+    checkMaker(maker, 'Reclaim');
     this.calls = calls;
   }
 

@@ -1,5 +1,6 @@
 import { GemDmaError } from '../core/errors.js';
 import type { Timeline } from '../core/life.js';
+import { notMade } from '../core/life.js';
 import { Living } from '../core/living.js';
 
 /**
@@ -7,6 +8,15 @@ import { Living } from '../core/living.js';
  * that only the user gives back: without one every method refuses, though the GPU or an importer may keep the object alive.
  */
 export abstract class Shared extends Living {
+  static {
+    Living.guard(Shared, ['alive', 'release', 'enter', 'enterFreed', 'get', 'put', 'finished', 'freed', 'reopen']);
+  }
+
+  /** Whether it is one, and no made-up object. */
+  private static isShared(one: unknown): boolean {
+    return one instanceof Shared && Living.is(one);
+  }
+
   /** Handles of the user. */
   handles = 1;
   /** All references. With the last one it is freed. */
@@ -19,6 +29,7 @@ export abstract class Shared extends Living {
 
   /** Whether the user may use it. */
   override get alive(): boolean {
+    if (!Shared.isShared(this)) throw notMade('alive');
     return super.alive && this.handles > 0;
   }
 
@@ -77,6 +88,7 @@ export abstract class Shared extends Living {
    *   runs the hook works on
    */
   release(): void {
+    if (!Shared.isShared(this)) throw notMade('release');
     if (this.handles > 1) this.enter('release');
     else this.enterIdle('release');
     --this.handles;

@@ -1,9 +1,11 @@
-import { GemDmaError } from '../core/errors.js';
+import { checkInteger, GemDmaError, outOfRange } from '../core/errors.js';
 import { PAGE_SIZE, SG_MAX_PAGES } from '../core/generated/constants.js';
 import type { SgTableHandle } from '../core/generated/exports.js';
+import { guard } from '../core/guard.js';
 import { held } from '../core/handle.js';
+import { Living } from '../core/living.js';
 import { pfnOf } from '../core/sg-vectors.js';
-import type { DrmDevice } from './device.js';
+import { DrmDevice } from './device.js';
 import { ENOMEM } from './errno.js';
 import { ListLink } from './list.js';
 import type { Swappable } from './reclaim.js';
@@ -14,6 +16,12 @@ import type { Swappable } from './reclaim.js';
  * idle files are written to swap, and come back with the same contents.
  */
 export class ShmemFile implements Swappable {
+  static {
+    guard(ShmemFile, (one) => #made in one);
+  }
+
+  /** What makes an object one of the class, whatever it has as prototype (guard.ts). */
+  readonly #made = true;
   private readonly device: DrmDevice;
   private readonly pages: number;
   /** Place among the idle files of the machine. */
@@ -25,6 +33,10 @@ export class ShmemFile implements Swappable {
 
   /** @param size bytes, whole pages */
   constructor(device: DrmDevice, size: number) {
+    Living.check<DrmDevice>(DrmDevice, 'device', device).enter('shmem_file_setup');
+    if (checkInteger('size', size, 0, Number.MAX_SAFE_INTEGER) % PAGE_SIZE !== 0) {
+      throw outOfRange('size', 'whole pages', size);
+    }
     this.device = device;
     this.pages = size / PAGE_SIZE;
   }

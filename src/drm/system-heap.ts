@@ -2,6 +2,7 @@ import { hostTimeline } from '../core/arguments.js';
 import { GemDmaError, parseSize } from '../core/errors.js';
 import { DMA_BIDIRECTIONAL, PAGE_SIZE, SG_MAX_ENTRY } from '../core/generated/constants.js';
 import type { SgTableHandle } from '../core/generated/exports.js';
+import { guard } from '../core/guard.js';
 import { LIBRARY } from '../core/life.js';
 import { type DmaHost, ScatterTable } from '../dma/sg-table.js';
 import { DmaBuf, type DmaBufAttachment, type DmaBufExporter } from './dma-buf.js';
@@ -11,6 +12,10 @@ import { DmaBuf, type DmaBufAttachment, type DmaBufExporter } from './dma-buf.js
  * exporter there is. Each attachment gets a table of its own over the same pages, mapped for its device.
  */
 export class SystemHeap {
+  static {
+    guard(SystemHeap, (one) => #host in one);
+  }
+
   readonly #host: DmaHost;
 
   constructor(host: DmaHost) {

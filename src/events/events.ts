@@ -1,4 +1,4 @@
-import { checkObject, checkOptions } from '../core/arguments.js';
+import { checkOptions, readRecord, type Shape } from '../core/arguments.js';
 import { DIRECTIONS, type DirectionName } from '../core/dma-debug-records.js';
 import { checkInteger, GemDmaError } from '../core/errors.js';
 import { drainEvents, type RawEvent } from '../core/events.js';
@@ -20,7 +20,9 @@ import {
   EVENT_STALE_ACCESS,
 } from '../core/generated/constants.js';
 import type { ContextHandle } from '../core/generated/exports.js';
+import { guard } from '../core/guard.js';
 import type { Core } from '../core/instance.js';
+import { checkMaker, type LIBRARY } from '../core/life.js';
 import { type CheckId, checkOf } from '../dma-debug/checks.js';
 
 /**
@@ -290,6 +292,10 @@ export interface EventNames {
 
 /** The machine's trace: a ring of records that is off until `start`. Read it as `machine.events`. */
 export class EventLog {
+  static {
+    guard(EventLog, (one) => #core in one, ['tell', 'named']);
+  }
+
   /** Whether events are written at all: a caller asks before it writes one. */
   recording = false;
   /** Events that found the ring full since the last drain, and are missing from what it gives. */
@@ -302,7 +308,8 @@ export class EventLog {
   private next = 0;
 
   /** @internal */
-  constructor(core: Core, context: ContextHandle, names: EventNames) {
+  constructor(maker: typeof LIBRARY, core: Core, context: ContextHandle, names: EventNames) {
+    checkMaker(maker, 'EventLog');
     this.#core = core;
     this.context = context;
     this.names = names;
@@ -381,7 +388,13 @@ export class EventLog {
  * @throws TypeError for what is no object
  */
 export function formatEvent(event: MachineEvent): string {
-  checkObject('event', event);
+  return readRecord('event', event, EVENT_SHAPE, eventText);
+}
+
+/** What every event has. */
+export const EVENT_SHAPE: Shape = { kind: 'string', time: 'number' };
+
+function eventText(event: MachineEvent): string {
   const { kind, sequence: _, time, device, object, vma, hook, ...fields } = event;
   const text = Object.entries(fields).map(([name, value]) => `${name}=${fieldText(name, value)}`);
   const by = [object, vma, hook && `in ${hook}`].filter(Boolean).join(', ');

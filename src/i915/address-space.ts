@@ -15,6 +15,10 @@ const STEP = 65536;
  * that says which addresses are free, page tables, and the vmas in it in the order of their last use.
  */
 export abstract class AddressSpace extends Living {
+  static {
+    Living.guard(AddressSpace, ['enter', 'checkRoom', 'get', 'put']);
+  }
+
   /** The GPU that it belongs to. */
   readonly device: I915Device;
   /** As reports name it: `GGTT`, or `PPGTT` with a number. */

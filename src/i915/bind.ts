@@ -2,6 +2,7 @@ import { checkBoolean, checkOptions, oneOf } from '../core/arguments.js';
 import { checkInteger, outOfRange } from '../core/errors.js';
 import { PAGE_SIZE } from '../core/generated/constants.js';
 import { failed, held } from '../core/handle.js';
+import { LIBRARY } from '../core/life.js';
 import { bugOn, E2BIG, EBUSY, EINVAL, ENODEV, ENOSPC, refuse } from '../drm/errno.js';
 import { pinPages, unpinPages } from '../drm/gem-object.js';
 import type { AddressSpace } from './address-space.js';
@@ -159,7 +160,7 @@ export function findVma(object: GemObject, vm: AddressSpace, view: View | undefi
 
 /** i915_gem_obj_lookup_or_create_vma: a placeholder, if there is none yet. */
 export function lookupOrCreateVma(object: GemObject, vm: AddressSpace, view: View | undefined): Vma {
-  return findVma(object, vm, view) ?? new Vma(object, vm, view, viewSize(object, view));
+  return findVma(object, vm, view) ?? new Vma(LIBRARY, object, vm, view, viewSize(object, view));
 }
 
 /** i915_vma_misplaced: bound where the new request may not have it. */

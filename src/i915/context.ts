@@ -8,6 +8,10 @@ import type { I915Device } from './device.js';
  * of its own; otherwise all share the aliasing PPGTT or the global GTT.
  */
 export class GpuContext extends Living {
+  static {
+    Living.guard(GpuContext);
+  }
+
   /** The GPU that it belongs to. */
   readonly device: I915Device;
   /** Counts from 1 over the contexts of a GPU. */

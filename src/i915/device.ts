@@ -1,7 +1,8 @@
 import { checkBoolean, checkOptions, frozen } from '../core/arguments.js';
 import { checkInteger, GemDmaError, invalidType, invalidValue, outOfRange, parseSize } from '../core/errors.js';
 import { PAGE_SIZE } from '../core/generated/constants.js';
-import { LIBRARY } from '../core/life.js';
+import { checkMaker, LIBRARY, notMade } from '../core/life.js';
+import { Living } from '../core/living.js';
 import type { DmaDevice } from '../dma/device.js';
 import { DrmDevice } from '../drm/device.js';
 import { DmaBuf } from '../drm/dma-buf.js';
@@ -76,6 +77,15 @@ export interface UserptrOptions {
  * This class is the device: `machine.addI915({ gen: 8, policy: 'i915-4.1' })`.
  */
 export class I915Device extends DrmDevice<HookName> {
+  static {
+    Living.guard(I915Device, ['createObject', 'execbuffer', 'retire', 'idle', 'checkVm']);
+  }
+
+  /** Whether it is one, and no made-up object. */
+  private static made(one: unknown): boolean {
+    return one instanceof I915Device && Living.is(one);
+  }
+
   /** The complete configuration, plain JSON. */
   readonly config: I915Config;
   /** When it maps and unmaps. */
@@ -129,18 +139,19 @@ export class I915Device extends DrmDevice<HookName> {
    * @param device the device in the DMA API, attached to its domain; its mask is set here
    * @internal
    */
-  constructor(host: DriverHost, device: DmaDevice, options: I915Options) {
+  constructor(maker: typeof LIBRARY, host: DriverHost, device: DmaDevice, options: I915Options) {
+    checkMaker(maker, 'I915Device');
     super(host, device, HOOKS, TRACEPOINTS);
     const given = readI915Options(options);
     this.config = frozen(i915Config(given, host.translates));
     this.policy = i915Policy(given);
     device.setMask(this.config.dmaBits);
     this.notifiers = new UserptrNotifiers(this);
-    this.ggtt = new Ggtt(this);
+    this.ggtt = new Ggtt(LIBRARY, this);
     this.vmList.push(this.ggtt);
     try {
       if (this.config.ppgtt === 'aliasing') {
-        this.aliasingPpgtt = new Ppgtt(this, 'aliasing PPGTT', 'aliasing');
+        this.aliasingPpgtt = new Ppgtt(LIBRARY, this, 'aliasing PPGTT', 'aliasing');
         this.ggtt.aliasing = this.aliasingPpgtt;
       }
       // Before gen8 the GPU reaches stolen memory through the IOMMU, which has no mapping of it (i915_gem_init_stolen).
@@ -166,12 +177,13 @@ export class I915Device extends DrmDevice<HookName> {
    * @throws GemDmaError EINVAL for 0 bytes; TypeError or RangeError for a size or an option that cannot be
    */
   createObject(size: number | string, options?: CreateOptions): GemObject {
+    if (!I915Device.made(this)) throw notMade('gem_create');
     const { caching } = options === undefined ? {} : checkOptions('options', options, ['caching']);
     const asked = caching === undefined ? undefined : cacheLevel(caching);
     this.enter('gem_create');
     const level = asked ?? Number(this.config.llc);
     const bytes = wholePages(typeof size === 'number' ? size : parseSize('size', size));
-    return new GemObject(this, bytes, new ShmemBacking(this, bytes), DOMAIN_CPU, level);
+    return new GemObject(LIBRARY, this, bytes, new ShmemBacking(this, bytes), DOMAIN_CPU, level);
   }
 
   /**
@@ -215,7 +227,7 @@ export class I915Device extends DrmDevice<HookName> {
       refuse(-EAGAIN, 'gem_userptr', `workers are under way for an object that overlaps ${range}`);
     }
     const backing = new UserptrBacking(this.notifiers, process, address, bytes, !unsynchronized);
-    const object = new GemObject(this, bytes, backing, DOMAIN_CPU, 1);
+    const object = new GemObject(LIBRARY, this, bytes, backing, DOMAIN_CPU, 1);
     if (backing.synchronized) this.notifiers.add(object, backing);
     return object;
   }
@@ -229,7 +241,7 @@ export class I915Device extends DrmDevice<HookName> {
       own.reopen();
       return own;
     }
-    return new GemObject(this, dmaBuf.size, new ImportBacking(dmaBuf.attach(this.dmaDevice)), 0, 0);
+    return new GemObject(LIBRARY, this, dmaBuf.size, new ImportBacking(dmaBuf.attach(this.dmaDevice)), 0, 0);
   }
 
   /** Makes a hardware context, with an address space of its own in full PPGTT mode. ENOMEM. */
@@ -238,7 +250,7 @@ export class I915Device extends DrmDevice<HookName> {
     const full = this.config.ppgtt === 'full' || this.config.ppgtt === 'full-48bit';
     return this.hooks.call(() => {
       const id = this.contextCount + 1;
-      const vm = full ? new Ppgtt(this, `PPGTT ${id}`, 'ppgtt') : this.ggtt;
+      const vm = full ? new Ppgtt(LIBRARY, this, `PPGTT ${id}`, 'ppgtt') : this.ggtt;
       if (!full) vm.get();
       this.contextCount = id;
       const context = new GpuContext(LIBRARY, this, id, vm);
@@ -258,6 +270,7 @@ export class I915Device extends DrmDevice<HookName> {
     /** The GPU's work on them. */
     request: Request;
   } {
+    if (!I915Device.made(this)) throw notMade('gem_execbuffer');
     const batch = readBatch(list, options);
     return this.call('gem_execbuffer', () => execbuffer(this, context, batch));
   }
@@ -281,11 +294,13 @@ export class I915Device extends DrmDevice<HookName> {
 
   /** Retires every request that is done by now (i915_gem_retire_requests). */
   retire(): void {
+    if (!I915Device.made(this)) throw notMade('gem_retire');
     this.call('gem_retire', () => retireDone(this));
   }
 
   /** Waits until the GPU is done with everything (i915_gpu_idle). */
   idle(): void {
+    if (!I915Device.made(this)) throw notMade('gem_idle');
     this.call('gem_idle', () => idle(this));
   }
 

@@ -1,3 +1,4 @@
+import { LIBRARY } from '../core/life.js';
 import type { DeviceDriver } from '../drm/driver.js';
 import { type I915Options, i915Config, readI915Options } from './config.js';
 import { I915Device } from './device.js';
@@ -15,7 +16,7 @@ export const i915Driver: DeviceDriver<I915Options, I915Device> = {
   },
 
   probe(host, device, options) {
-    return new I915Device(host, device, options);
+    return new I915Device(LIBRARY, host, device, options);
   },
 
   callbacks(gpu) {

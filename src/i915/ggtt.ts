@@ -12,6 +12,8 @@ import {
 } from '../core/generated/constants.js';
 import type { GgttHandle, SgTableHandle } from '../core/generated/exports.js';
 import { failed, held } from '../core/handle.js';
+import { checkMaker, type LIBRARY } from '../core/life.js';
+import { Living } from '../core/living.js';
 import { ENOMEM, refuse } from '../drm/errno.js';
 import { AddressSpace } from './address-space.js';
 import type { Platform } from './config.js';
@@ -36,13 +38,18 @@ const PLATFORMS: Readonly<Record<Platform, number>> = {
  * the CPU's cache, neighbours of different cache levels are kept a page apart.
  */
 export class Ggtt extends AddressSpace {
+  static {
+    Living.guard(Ggtt, ['allocateVaRange', 'bindVma', 'clearVma', 'entryAt', 'viewPages']);
+  }
+
   /** @internal */
   declare readonly handle: GgttHandle;
   /** The PPGTT that batches use in its place, in that mode. @internal */
   aliasing: Ppgtt | undefined;
 
   /** @internal */
-  constructor(device: I915Device) {
+  constructor(maker: typeof LIBRARY, device: I915Device) {
+    checkMaker(maker, 'Ggtt');
     const { platform, ggtt, mappable, llc } = device.config;
     const { exports } = device.core;
     const handle = exports.ggttCreate(

@@ -2,6 +2,8 @@ import { checkBoolean, checkBytes, oneOf } from '../core/arguments.js';
 import { checkInteger, invalidType } from '../core/errors.js';
 import { PAGE_SIZE } from '../core/generated/constants.js';
 import { held } from '../core/handle.js';
+import { checkMaker, type LIBRARY, notMade } from '../core/life.js';
+import { Living } from '../core/living.js';
 import type { DmaBuf } from '../drm/dma-buf.js';
 import { bugOn, EBUSY, EINVAL, ENOSPC, refuse } from '../drm/errno.js';
 import { exportObject } from '../drm/gem-export.js';
@@ -28,6 +30,12 @@ import { vmaUnbind } from './unbind.js';
 import { readView, type View } from './view.js';
 import type { Vma } from './vma.js';
 
+/** Members that look at `this` themselves (guard.ts), or that only the library calls. */
+const HOT = [
+  ...['getPages', 'putPages', 'pinPages', 'unpinPages', 'bind', 'vmas', 'pinned', 'mapSg', 'unmapSg'],
+  ...['needPages', 'mayMap', 'gemPin', 'gemUnpin', 'free'],
+];
+
 /**
  * A GEM object (struct drm_i915_gem_object): memory that the GPU can be shown. Sizes in bytes, always whole pages.
  *
@@ -37,6 +45,15 @@ import type { Vma } from './vma.js';
  * pages: else EBUSY with the reason `OBJECT_BUSY`. Objects are made by the device: `gpu.createObject('4MiB')`.
  */
 export class GemObject extends DrmGemObject<I915Device> {
+  static {
+    Living.guard(GemObject, HOT);
+  }
+
+  /** Whether it is one, and no made-up object. */
+  private static made(one: unknown): boolean {
+    return one instanceof GemObject && Living.is(one);
+  }
+
   // What follows is the driver's own state, for the driver and for policies to read; the methods change it.
 
   /** Where the memory comes from. attachPhys replaces it. @internal */
@@ -73,7 +90,15 @@ export class GemObject extends DrmGemObject<I915Device> {
   readonly globalLink: ListLink<GemObject>;
 
   /** @internal */
-  constructor(device: I915Device, size: number, backing: Backing, domains: number, cacheLevel: number) {
+  constructor(
+    maker: typeof LIBRARY,
+    device: I915Device,
+    size: number,
+    backing: Backing,
+    domains: number,
+    cacheLevel: number,
+  ) {
+    checkMaker(maker, 'GemObject');
     super(device, size);
     this.backing = backing;
     this.scanned = device.scans;
@@ -87,6 +112,7 @@ export class GemObject extends DrmGemObject<I915Device> {
 
   /** Gets the backing pages, if they are not there (i915_gem_object_get_pages). EFAULT after madvise, ENOMEM ... */
   getPages(): void {
+    if (!GemObject.made(this)) throw notMade('gem_get_pages');
     this.use('gem_get_pages', () => this.needPages('gem_get_pages'));
   }
 
@@ -99,6 +125,7 @@ export class GemObject extends DrmGemObject<I915Device> {
 
   /** Lets go of the backing pages (i915_gem_object_put_pages). EBUSY while they are pinned. */
   putPages(): void {
+    if (!GemObject.made(this)) throw notMade('gem_put_pages');
     this.change('gem_put_pages', () => {
       const rc = putPages(this);
       if (rc !== 0) refuse(rc, 'gem_put_pages', `the pages of ${this} are pinned ${this.pagesPinCount} times`);
@@ -107,6 +134,7 @@ export class GemObject extends DrmGemObject<I915Device> {
 
   /** Gets the pages and keeps them until unpinPages. */
   pinPages(): void {
+    if (!GemObject.made(this)) throw notMade('gem_pin_pages');
     this.change('gem_pin_pages', () => {
       this.needPages('gem_pin_pages');
       ++this.userPins;
@@ -119,6 +147,7 @@ export class GemObject extends DrmGemObject<I915Device> {
    * @throws GemDmaError EINVAL
    */
   unpinPages(): void {
+    if (!GemObject.made(this)) throw notMade('gem_unpin_pages');
     this.enterIdle('gem_unpin_pages');
     if (this.userPins === 0) refuse(-EINVAL, 'gem_unpin_pages', `pinPages was not called for the pages of ${this}`);
     --this.userPins;
@@ -209,6 +238,7 @@ export class GemObject extends DrmGemObject<I915Device> {
    * EXDEV for an address space of another GPU, ENODEV for that of a released context.
    */
   bind(vm: AddressSpace, options?: BindOptions): Vma {
+    if (!GemObject.made(this)) throw notMade('gem_bind');
     const how = options === undefined ? undefined : readBindOptions(this, options);
     return this.change('gem_bind', () => {
       this.device.checkVm(vm, 'gem_bind');
@@ -242,11 +272,13 @@ export class GemObject extends DrmGemObject<I915Device> {
 
   /** All vmas, oldest first. */
   get vmas(): Vma[] {
+    if (!GemObject.made(this)) throw notMade('vmas');
     return this.vmaList.toArray();
   }
 
   /** Whether any of its vmas is pinned. */
   get pinned(): boolean {
+    if (!GemObject.made(this)) throw notMade('pinned');
     for (let link = this.vmaList.next; link.owner !== null; link = link.next) {
       if (link.owner.pinCount > 0) return true;
     }
@@ -279,6 +311,7 @@ export class GemObject extends DrmGemObject<I915Device> {
    * @returns 0, or -ENOSPC when the DMA API says no
    */
   mapSg(): number {
+    if (!GemObject.made(this)) throw notMade('dma_map_sg');
     if (!this.mayMap('dma_map_sg')) return 0;
     if (this.device.mapSg(held(this.pages)) <= 0) return -ENOSPC;
     ++this.maps;
@@ -287,6 +320,7 @@ export class GemObject extends DrmGemObject<I915Device> {
 
   /** dma_unmap_sg for the object's list of pages (i915_gem_gtt_finish_object), for policies. */
   unmapSg(): void {
+    if (!GemObject.made(this)) throw notMade('dma_unmap_sg');
     if (!this.mayMap('dma_unmap_sg')) return;
     this.device.unmapSg(held(this.pages));
     ++this.unmaps;

@@ -3,6 +3,8 @@ import { checkInteger, invalidReturn } from '../core/errors.js';
 import { PAGE_SIZE, PPGTT_GEN6, PPGTT_GEN8, PPGTT_GEN8_48BIT, PPGTT_PREALLOCATE } from '../core/generated/constants.js';
 import type { Failure, PpgttHandle } from '../core/generated/exports.js';
 import { failed, held } from '../core/handle.js';
+import { checkMaker, type LIBRARY } from '../core/life.js';
+import { Living } from '../core/living.js';
 import { ENOSPC, refuse } from '../drm/errno.js';
 import { AddressSpace } from './address-space.js';
 import type { I915Device } from './device.js';
@@ -19,10 +21,15 @@ const GEN6_PD_ALIGN = 65536;
  * points entries to the scratch page.
  */
 export class Ppgtt extends AddressSpace {
+  static {
+    Living.guard(Ppgtt, ['allocateVaRange', 'bindVma', 'clearVma', 'entryAt']);
+  }
+
   declare readonly handle: PpgttHandle;
 
   /** @internal */
-  constructor(device: I915Device, name: string, kind: 'aliasing' | 'ppgtt') {
+  constructor(maker: typeof LIBRARY, device: I915Device, name: string, kind: 'aliasing' | 'ppgtt') {
+    checkMaker(maker, 'AddressSpace');
     super(device, name, kind, create(device, name, kind === 'aliasing'));
     if (kind === 'ppgtt') device.vmList.push(this);
   }

@@ -1,3 +1,4 @@
+import { checkMaker, LIBRARY } from '../core/life.js';
 import type { I915Device } from './device.js';
 import type { GemObject } from './object.js';
 
@@ -13,7 +14,9 @@ export class Request {
   /** Whether the GPU is done with it and its objects were given back. */
   retired = false;
 
-  constructor(objects: GemObject[], due: number) {
+  /** @internal */
+  constructor(maker: typeof LIBRARY, objects: GemObject[], due: number) {
+    checkMaker(maker, 'Request');
     this.objects = objects;
     this.due = due;
   }
@@ -21,7 +24,7 @@ export class Request {
 
 /** i915_add_request: the objects are in use, their vmas on the active lists, each with a reference more. */
 export function addRequest(device: I915Device, objects: GemObject[], milliseconds: number): Request {
-  const request = new Request(objects, device.clock.now + milliseconds);
+  const request = new Request(LIBRARY, objects, device.clock.now + milliseconds);
   for (const object of objects) {
     ++object.active;
     object.get();

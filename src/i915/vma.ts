@@ -1,4 +1,5 @@
 import type { MmNodeHandle, SgTableHandle } from '../core/generated/exports.js';
+import { checkMaker, type LIBRARY, notMade } from '../core/life.js';
 import { Living } from '../core/living.js';
 import { EINVAL, refuse } from '../drm/errno.js';
 import { ListLink } from '../drm/list.js';
@@ -20,6 +21,15 @@ export const MAX_PIN_COUNT = 15;
  * existence of one kept a mapping alive.
  */
 export class Vma extends Living {
+  static {
+    Living.guard(Vma, ['unbind', 'allocated', 'destroy', 'forget']);
+  }
+
+  /** Whether it is one, and no made-up object. */
+  private static made(one: unknown): boolean {
+    return one instanceof Vma && Living.is(one);
+  }
+
   /** The object that it places. */
   readonly object: GemObject;
   /** The address space. */
@@ -50,7 +60,8 @@ export class Vma extends Living {
   readonly vmaLink: ListLink<Vma>;
 
   /** i915_gem_vma_create: joins the object's list at the end. @internal */
-  constructor(object: GemObject, vm: AddressSpace, view: View | undefined, size: number) {
+  constructor(maker: typeof LIBRARY, object: GemObject, vm: AddressSpace, view: View | undefined, size: number) {
+    checkMaker(maker, 'Vma');
     super(object.device.core.timeline, 'vma');
     this.object = object;
     this.vm = vm;
@@ -65,6 +76,7 @@ export class Vma extends Living {
 
   /** Has a place in the address space (drm_mm_node_allocated). */
   get allocated(): boolean {
+    if (!Vma.made(this)) throw notMade('allocated');
     return this.node !== 0;
   }
 
@@ -73,6 +85,7 @@ export class Vma extends Living {
    * @throws GemDmaError EBUSY while pinned, and from within a hook of a call that works on its object
    */
   unbind(): void {
+    if (!Vma.made(this)) throw notMade('vma_unbind');
     if (!this.ending('vma_unbind')) return;
     this.object.checkIdle('vma_unbind');
     this.object.device.hooks.call(() => {

@@ -1,8 +1,9 @@
-import { checkArray, checkObject } from '../core/arguments.js';
+import { checkArray, checkFunction, readRecord, type Shape } from '../core/arguments.js';
+import { checkInteger } from '../core/errors.js';
 import { PAGE_SIZE } from '../core/generated/constants.js';
 import type { TableEntry } from '../core/iommu.js';
 import { type AlreadySet, alreadySetText, faultText, type IommuFault } from '../iommu-formats/fault.js';
-import { formatSource, hex, type IommuFormat } from '../iommu-formats/format.js';
+import { hex, type IommuFormat, formatSource as sourceText } from '../iommu-formats/format.js';
 import type { StaleAccess } from './iommu.js';
 
 /** Tables and records of an IOMMU as text for people. */
@@ -45,15 +46,21 @@ export function dumpTables(
   return lines.join('\n');
 }
 
-export { formatSource };
+/** bus:device.function of a requester id. */
+export function formatSource(sourceId: number): string {
+  return sourceText(checkInteger('sourceId', sourceId, 0, 0xffff));
+}
+
+const FAULT: Shape = { address: 'number', sourceId: 'number', write: 'boolean', reason: 'number', unit: 'string' };
+const FOUND: Shape = { pfn: 'number', kept: 'number', entry: 'number', unit: 'string' };
+const STALE: Shape = { time: 'number', sourceId: 'number', address: 'number', write: 'boolean', age: 'number' };
 
 /**
  * A fault in the words of the kernel log.
  * @throws TypeError for what is no object
  */
 export function formatFault(fault: IommuFault): string {
-  checkObject('fault', fault);
-  return faultText(fault);
+  return readRecord('fault', fault, FAULT, faultText);
 }
 
 /**
@@ -61,8 +68,7 @@ export function formatFault(fault: IommuFault): string {
  * @throws TypeError for what is no object
  */
 export function formatAlreadySet(found: AlreadySet): string {
-  checkObject('found', found);
-  return alreadySetText(found);
+  return readRecord('found', found, FOUND, alreadySetText);
 }
 
 /** A time span with a unit that fits. */
@@ -81,11 +87,13 @@ export function formatStaleAccesses(
   nameOf = (object: number) => `object ${object}`,
 ): string {
   checkArray('accesses', accesses);
+  checkFunction('nameOf', nameOf);
   if (accesses.length === 0) return 'no stale accesses';
-  const lines = accesses.map(({ time, sourceId, address, write, age, object }) => {
+  const lines = accesses.map((access) => readRecord('accesses', access, STALE, line));
+  function line({ time, sourceId, address, write, age, object }: StaleAccess): string {
     const who = object === 0 ? 'it was unmapped' : `${nameOf(object)} was unmapped`;
-    return `${formatSpan(time)}: device [${formatSource(sourceId)}] ${write ? 'wrote' : 'read'} ${hex(address)} ${formatSpan(age)} after ${who}`;
-  });
+    return `${formatSpan(time)}: device [${sourceText(sourceId)}] ${write ? 'wrote' : 'read'} ${hex(address)} ${formatSpan(age)} after ${who}`;
+  }
   const longest = Math.max(...accesses.map(({ age }) => age));
   const plural = accesses.length === 1 ? 'access' : 'accesses';
   return [...lines, `${accesses.length} stale ${plural}, the longest window ${formatSpan(longest)}`].join('\n');

@@ -3,6 +3,7 @@ import { checkInteger, GemDmaError } from '../core/errors.js';
 import { ENOMEM, PAGE_SIZE } from '../core/generated/constants.js';
 import type { DmaDeviceHandle, IommuDomainHandle } from '../core/generated/exports.js';
 import type { IommuStatsView } from '../core/generated/records.js';
+import { guard } from '../core/guard.js';
 import {
   deviceReadBytes,
   deviceWriteBytes,
@@ -113,6 +114,10 @@ const MAX_ADDRESS = Number.MAX_SAFE_INTEGER;
 
 /** The IOMMU of a machine: what its units have to tell. Read it as `machine.iommu`. */
 export class Iommu {
+  static {
+    guard(Iommu, (one) => #host in one);
+  }
+
   readonly #host: DmaHost;
 
   constructor(host: DmaHost) {

@@ -2,6 +2,7 @@ import { type CoreHost, checkObject, checkOptions, hostTimeline, oneOf } from '.
 import { checkInteger, type ErrnoName, GemDmaError, invalidType, invalidValue, parseSize } from '../core/errors.js';
 import { PAGE_SIZE } from '../core/generated/constants.js';
 import type { ContextHandle, IovaDomainHandle } from '../core/generated/exports.js';
+import { guard, refusal } from '../core/guard.js';
 import { failed } from '../core/handle.js';
 import { Core } from '../core/instance.js';
 import { gapHistogram } from '../core/iova-histogram.js';
@@ -108,6 +109,10 @@ function checkAllocNames(options: object, flag: 'aligned' | 'flush'): void {
 
 /** An IOVA domain by itself (struct iova_domain): ranges of pfns, handed out and taken back. See the head of this file. */
 export class IovaDomain {
+  static {
+    guard(IovaDomain, IovaDomain.is, ['alloc', 'allocFast', 'free', 'freeFast']);
+  }
+
   /** Whose rules place its ranges. */
   readonly allocator: AllocatorName;
   /** Bytes that a pfn stands for. */
@@ -171,6 +176,11 @@ export class IovaDomain {
     return this.#enter('iova_domain');
   }
 
+  /** @internal Whether it is one, and no made-up object. */
+  static is(this: void, one: unknown): boolean {
+    return typeof one === 'object' && one !== null && #life in one;
+  }
+
   #enter(call: string): IovaDomainHandle {
     this.#life.enter(call);
     return this.#record;
@@ -188,16 +198,23 @@ export class IovaDomain {
    * @throws GemDmaError ENOSPC or ENOMEM, with an IovaReason as `reason` and what there was in `details`
    */
   alloc(size: number, options: IovaAllocOptions = NO_OPTIONS): number {
-    let limit = this.limit32;
+    let limit: number | undefined;
     let aligned = true;
     if (options !== NO_OPTIONS) {
       checkAllocNames(options, 'aligned');
-      ({ limit = limit, aligned = true } = options);
+      ({ limit, aligned = true } = options);
       if (typeof aligned !== 'boolean') throw invalidType('aligned', 'of type boolean', aligned);
-      if (typeof limit !== 'number' || limit >>> 0 !== limit || limit === 0) checkInteger('limit', limit, 1, MAX_PFN);
+      if (limit !== undefined && (typeof limit !== 'number' || limit >>> 0 !== limit || limit === 0)) {
+        checkInteger('limit', limit, 1, MAX_PFN);
+      }
     }
     if (typeof size !== 'number' || size >>> 0 !== size || size === 0) checkInteger('size', size, 1, MAX_PFN);
-    this.#life.enter('alloc_iova');
+    try {
+      this.#life.enter('alloc_iova');
+    } catch (error) {
+      throw refusal(IovaDomain.is, this, error, 'alloc_iova');
+    }
+    limit ??= this.limit32;
     const pfn = this.#core.exports.iovaAllocate(this.#record, size, limit, aligned);
     return pfn !== 0 ? pfn : this.#failed('alloc_iova', size, limit, aligned);
   }
@@ -208,16 +225,23 @@ export class IovaDomain {
    * @throws GemDmaError as alloc
    */
   allocFast(size: number, options: IovaAllocFastOptions = NO_OPTIONS): number {
-    let limit = this.limit32;
+    let limit: number | undefined;
     let flush = true;
     if (options !== NO_OPTIONS) {
       checkAllocNames(options, 'flush');
-      ({ limit = limit, flush = true } = options);
+      ({ limit, flush = true } = options);
       if (typeof flush !== 'boolean') throw invalidType('flush', 'of type boolean', flush);
-      if (typeof limit !== 'number' || limit >>> 0 !== limit || limit === 0) checkInteger('limit', limit, 1, MAX_PFN);
+      if (limit !== undefined && (typeof limit !== 'number' || limit >>> 0 !== limit || limit === 0)) {
+        checkInteger('limit', limit, 1, MAX_PFN);
+      }
     }
     if (typeof size !== 'number' || size >>> 0 !== size || size === 0) checkInteger('size', size, 1, MAX_PFN);
-    this.#life.enter('alloc_iova_fast');
+    try {
+      this.#life.enter('alloc_iova_fast');
+    } catch (error) {
+      throw refusal(IovaDomain.is, this, error, 'alloc_iova_fast');
+    }
+    limit ??= this.limit32;
     const pfn = this.#core.exports.iovaAllocateFast(this.#record, size, limit, flush);
     return pfn !== 0 ? pfn : this.#failed('alloc_iova_fast', size, limit, true);
   }
@@ -228,7 +252,11 @@ export class IovaDomain {
    */
   free(pfn: number): IovaRange | undefined {
     if (typeof pfn !== 'number' || pfn >>> 0 !== pfn) checkInteger('pfn', pfn, 0, MAX_PFN);
-    this.#life.enter('free_iova');
+    try {
+      this.#life.enter('free_iova');
+    } catch (error) {
+      throw refusal(IovaDomain.is, this, error, 'free_iova');
+    }
     const { exports } = this.#core;
     const end = exports.iovaReleaseRange(this.#record, pfn);
     // The sum makes 0 of -0.
@@ -243,7 +271,11 @@ export class IovaDomain {
   freeFast(pfn: number, size: number): void {
     if (typeof pfn !== 'number' || pfn >>> 0 !== pfn) checkInteger('pfn', pfn, 0, MAX_PFN);
     if (typeof size !== 'number' || size >>> 0 !== size || size === 0) checkInteger('size', size, 1, MAX_PFN);
-    this.#life.enter('free_iova_fast');
+    try {
+      this.#life.enter('free_iova_fast');
+    } catch (error) {
+      throw refusal(IovaDomain.is, this, error, 'free_iova_fast');
+    }
     this.#core.exports.iovaReleaseFast(this.#record, pfn, size);
   }
 

@@ -1,7 +1,8 @@
 import { checkBytes } from '../core/arguments.js';
 import { checkInteger, GemDmaError, outOfRange } from '../core/errors.js';
 import { PAGE_SIZE } from '../core/generated/constants.js';
-import { Life } from '../core/life.js';
+import { guard } from '../core/guard.js';
+import { checkMaker, LIBRARY, Life } from '../core/life.js';
 import type { DmaDevice } from '../dma/device.js';
 
 /**
@@ -17,6 +18,10 @@ const WINDOW_END = 0xfec00000;
  * A region of a device's memory on the bus, which other devices can reach (peer to peer). `machine.addBar` makes one.
  */
 export class Bar {
+  static {
+    guard(Bar, (one) => #life in one);
+  }
+
   /** The device whose memory it is. */
   readonly device: DmaDevice;
   /** Physical address, a multiple of the size. */
@@ -27,7 +32,8 @@ export class Bar {
   readonly #life: Life;
 
   /** @internal `machine.addBar` makes them. */
-  constructor(device: DmaDevice, address: number, size: number) {
+  constructor(maker: typeof LIBRARY, device: DmaDevice, address: number, size: number) {
+    checkMaker(maker, 'Bar');
     this.device = device;
     this.address = address;
     this.size = size;
@@ -100,7 +106,7 @@ export class Bars {
         `no room for a BAR of ${size} bytes in the bridge's window`,
       );
     }
-    const bar = new Bar(device, address, size);
+    const bar = new Bar(LIBRARY, device, address, size);
     this.list.push(bar);
     return bar;
   }

@@ -1,7 +1,9 @@
 import { checkFunction, checkSpan, checkSynchronous } from '../core/arguments.js';
 import { GemDmaError } from '../core/errors.js';
 import type { ContextHandle } from '../core/generated/exports.js';
+import { guard } from '../core/guard.js';
 import type { Core } from '../core/instance.js';
+import { checkMaker, type LIBRARY, notMade } from '../core/life.js';
 
 interface Task {
   due: number;
@@ -19,19 +21,30 @@ const MAX_AT_ONCE = 2 ** 17;
  * drivers (userptr worker, retire) run when the clock is advanced past their time, in order of time and then of queueing.
  */
 export class VirtualClock {
+  static {
+    guard(VirtualClock, VirtualClock.is, ['now', 'schedule']);
+  }
+
   readonly #core: Core;
   private readonly context: ContextHandle;
   private readonly tasks: Task[] = [];
   private sequence = 0;
 
   /** @internal */
-  constructor(core: Core, context: ContextHandle) {
+  constructor(maker: typeof LIBRARY, core: Core, context: ContextHandle) {
+    checkMaker(maker, 'VirtualClock');
     this.#core = core;
     this.context = context;
   }
 
+  /** @internal Whether it is one, and no made-up object. */
+  static is(this: void, one: unknown): boolean {
+    return typeof one === 'object' && one !== null && #core in one;
+  }
+
   /** Milliseconds since the machine was made; the clock counts whole nanoseconds. */
   get now(): number {
+    if (!VirtualClock.is(this)) throw notMade('clock');
     this.#core.timeline.enter('clock');
     return this.#core.exports.clockNow(this.context) / NS_PER_MS;
   }
@@ -47,6 +60,7 @@ export class VirtualClock {
    * @throws TypeError for what is no function, RangeError for a delay that cannot be
    */
   schedule(delay: number, run: () => void): () => boolean {
+    if (!VirtualClock.is(this)) throw notMade('clock');
     this.#core.timeline.enter('clock');
     checkSpan('delay', delay);
     checkFunction('run', run);

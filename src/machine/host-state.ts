@@ -8,6 +8,11 @@ import { invalidValue } from '../core/errors.js';
  *
  * For this to see everything, what changes is in fields of TypeScript's `private`. A #field is invisible from here: it is
  * readonly and holds a number, a function or an object that is reached otherwise (test/life/restore.test.ts).
+ *
+ * What the caller holds may be anything. Own properties of objects and functions are put back, and prototypes, with what
+ * Maps, Sets, Dates, buffers and views hold. State that the language lets nobody read is refused: that of WeakMaps, promises,
+ * iterators and whatever else a class of the engine keeps. Whether a class of the caller's has #fields cannot be seen: such an
+ * object has a pair of methods (StateHooks).
  */
 
 /** What an object holds besides its properties. It changes in a frozen object, too. */
@@ -85,6 +90,49 @@ function checkBuffer(object: object): void {
   throw invalidValue('held', 'without a SharedArrayBuffer or resizable ArrayBuffer, which cannot be put back', buffer);
 }
 
+/** Prototypes of objects whose state nobody can read, besides those of the engine's classes. */
+const [GENERATOR, ASYNC_GENERATOR] = [function* () {}, async function* () {}].map(
+  (of) => Object.getPrototypeOf(of.prototype) as object,
+);
+const HIDDEN = new Set<unknown>([
+  ...[GENERATOR, ASYNC_GENERATOR, Object.getPrototypeOf([][Symbol.iterator]())],
+  ...[new Map(), new Set(), ''].map((of) => Object.getPrototypeOf(of[Symbol.iterator]())),
+  Object.getPrototypeOf(/a/[Symbol.matchAll]('')),
+]);
+const helper = [].values() as { take?: (n: number) => object };
+if (helper.take !== undefined) HIDDEN.add(Object.getPrototypeOf(helper.take(1)));
+
+/** Classes of the engine whose objects have no other state than properties and what CONTENTS copies. */
+const SEEN = new Set<unknown>([
+  ...[Object, Function, Array, Map, Set, Date, RegExp, ArrayBuffer, DataView, Object.getPrototypeOf(Uint8Array)],
+  ...[Error, EvalError, RangeError, ReferenceError, SyntaxError, TypeError, URIError, AggregateError],
+  ...[Number, String, Boolean, Symbol, BigInt],
+  ...[Int8Array, Uint8Array, Uint8ClampedArray, Int16Array, Uint16Array, Int32Array, Uint32Array],
+  ...[Float32Array, Float64Array, BigInt64Array, BigUint64Array],
+]);
+// Classes of iterators of one's own extend it, where it is.
+const { Iterator: iterators } = globalThis as { Iterator?: unknown };
+if (iterators !== undefined) SEEN.add(iterators);
+
+/** Whether a class is the engine's. */
+function isNative(type: unknown): boolean {
+  return typeof type === 'function' && /\[native code\]\s*\}$/.test(Function.prototype.toString.call(type));
+}
+
+function isUnreadable(value: unknown): value is object {
+  return typeof value === 'object' && value !== null && isHidden(Object.getPrototypeOf(value) as object | null);
+}
+
+/** Whether objects of a prototype have state that nobody can read. */
+function isHidden(prototype: object | null): boolean {
+  for (let at = prototype; at !== null; at = Object.getPrototypeOf(at) as object | null) {
+    const type: unknown = Reflect.getOwnPropertyDescriptor(at, 'constructor')?.value;
+    if (SEEN.has(type)) return false;
+    if (HIDDEN.has(at) || isNative(type)) return true;
+  }
+  return false;
+}
+
 function copyContents(contents: Contents<never, unknown>, object: object): unknown {
   try {
     return contents.copy(object as never);
@@ -98,6 +146,8 @@ type Descriptor = PropertyDescriptor;
 
 /** Own properties of an object, symbols and those that are not enumerable included. */
 interface Properties {
+  /** A longer view has no properties of its own that were looked for. */
+  most: number;
   keys: readonly PropertyKey[];
   values: unknown[];
   /** Of those that are not plain: read-only, not enumerable, accessors. */
@@ -111,9 +161,22 @@ interface Accessor {
   value: unknown;
 }
 
-// Elements of views are bytes of their contents; a view's other properties are not looked at.
-function propertiesOf(object: object): Properties {
-  const keys = ArrayBuffer.isView(object) ? [] : Reflect.ownKeys(object);
+/** Elements of a view, which are bytes of its contents. */
+const ELEMENT = /^\d+$/;
+/** Longer views of the library's own have no properties: to look through the keys of all their elements takes long. */
+const MOST_BYTES = 2 ** 16;
+/** What each function has. */
+const OF_FUNCTIONS = new Set<PropertyKey>(['length', 'name', 'prototype', 'arguments', 'caller']);
+
+function keysOf(object: object, most = Number.POSITIVE_INFINITY): PropertyKey[] {
+  if (typeof object === 'function') return Reflect.ownKeys(object).filter((key) => !OF_FUNCTIONS.has(key));
+  if (!ArrayBuffer.isView(object)) return Reflect.ownKeys(object);
+  if (object.byteLength > most) return [];
+  return Reflect.ownKeys(object).filter((key) => typeof key === 'symbol' || !ELEMENT.test(key as string));
+}
+
+function propertiesOf(object: object, most: number): Properties {
+  const keys = keysOf(object, most);
   const values = new Array<unknown>(keys.length);
   let special: Map<PropertyKey, Descriptor> | undefined;
   keys.forEach((key, i) => {
@@ -123,18 +186,16 @@ function propertiesOf(object: object): Properties {
     special ??= new Map();
     special.set(key, property);
   });
-  return { keys, values, special };
+  return { most, keys, values, special };
 }
 
-function putProperties(object: object, { keys, values, special }: Properties, errors: unknown[]): void {
+function putProperties(object: object, { most, keys, values, special }: Properties, errors: unknown[]): void {
   const known = new Set(keys);
   const failed = (key: PropertyKey): void => {
     errors.push(invalidValue(`held.${String(key)}`, 'as changeable as when the snapshot was taken', object));
   };
-  if (!ArrayBuffer.isView(object)) {
-    for (const key of Reflect.ownKeys(object)) {
-      if (!known.has(key) && !Reflect.deleteProperty(object, key)) failed(key);
-    }
+  for (const key of keysOf(object, most)) {
+    if (!known.has(key) && !Reflect.deleteProperty(object, key)) failed(key);
   }
   keys.forEach((key, i) => {
     const now = Reflect.getOwnPropertyDescriptor(object, key);
@@ -160,6 +221,7 @@ function sameAttributes(a: Descriptor, b: Descriptor): boolean {
 
 interface Saved {
   object: object;
+  prototype: object | null;
   contents: { kind: Contents<never, unknown>; copy: unknown } | undefined;
   /** undefined for a frozen object. */
   properties: Properties | undefined;
@@ -171,27 +233,46 @@ export class HostState {
 
   /**
    * Copies everything that can be reached.
-   * @param roots where to begin
+   * @param roots where to begin: the library's own
+   * @param held what the caller holds besides
+   * @param owners objects that keep their own state: what they have themselves may be of a kind that cannot be read
    * @param outside objects that are not looked at, nor what only they refer to
    * @param refuse throws for an object that must not be reached
    * @throws ERR_INVALID_ARG_VALUE for what could not be put back
    */
-  constructor(roots: Iterable<object>, outside: Iterable<object>, refuse: (object: object) => void) {
+  constructor(
+    roots: Iterable<object>,
+    held: Iterable<object>,
+    owners: ReadonlySet<object>,
+    outside: Iterable<object>,
+    refuse: (object: object) => void,
+  ) {
     const seen = new Set<object>(outside);
-    const waiting: unknown[] = [...roots];
+    const waiting: unknown[] = [];
+    const visible = new Set<object | null>();
     const follow = (value: unknown): void => {
-      if (typeof value === 'object' && value !== null && !seen.has(value)) waiting.push(value);
+      if (seen.has(value as object)) return;
+      if (typeof value === 'object' && value !== null) waiting.push(value);
+      // A function's own state is what it was given besides what each function has.
+      else if (typeof value === 'function' && keysOf(value).length > 0) waiting.push(value);
     };
-    while (waiting.length > 0) {
-      const object = waiting.pop() as object;
-      if (seen.has(object)) continue;
+    const copy = (object: object, most: number): void => {
       seen.add(object);
       refuse(object);
       checkBuffer(object);
+      const prototype = Object.getPrototypeOf(object) as object | null;
+      if (typeof object !== 'function' && !visible.has(prototype)) {
+        if (isHidden(prototype)) {
+          const must = 'without an object whose state cannot be read, such as a WeakMap or a promise';
+          throw invalidValue('held', must, object);
+        }
+        visible.add(prototype);
+      }
       const kind = contentsOf(object);
       const contents = kind && { kind, copy: copyContents(kind, object) };
       if (contents) for (const value of contents.kind.references(contents.copy as never)) follow(value);
-      const properties = propertiesOf(object);
+      const properties = propertiesOf(object, most);
+      if (owners.has(object)) for (const value of properties.values) if (isUnreadable(value)) seen.add(value);
       properties.values.forEach(follow);
       for (const [key, { get, set }] of properties.special ?? []) {
         // Without a setter there is nothing that could be put back.
@@ -201,7 +282,18 @@ export class HostState {
         follow(value);
       }
       const frozen = kind !== VIEW && Object.isFrozen(object);
-      if (contents || !frozen) this.saved.push({ object, contents, properties: frozen ? undefined : properties });
+      if (!contents && frozen) return;
+      this.saved.push({ object, prototype, contents, properties: frozen ? undefined : properties });
+    };
+    for (const [objects, most] of [
+      [roots, MOST_BYTES],
+      [held, Number.POSITIVE_INFINITY],
+    ] as const) {
+      waiting.push(...objects);
+      while (waiting.length > 0) {
+        const object = waiting.pop() as object;
+        if (!seen.has(object)) copy(object, most);
+      }
     }
   }
 
@@ -216,7 +308,10 @@ export class HostState {
    */
   restore(): unknown[] {
     const errors: unknown[] = [];
-    for (const { object, contents, properties } of this.saved) {
+    for (const { object, prototype, contents, properties } of this.saved) {
+      if (Object.getPrototypeOf(object) !== prototype && !Reflect.setPrototypeOf(object, prototype)) {
+        errors.push(invalidValue('held', 'of a prototype that can be put back', object));
+      }
       try {
         if (contents) contents.kind.put(object as never, contents.copy as never);
       } catch {

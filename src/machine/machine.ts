@@ -21,6 +21,7 @@ import { FAULT_KINDS, FAULTS, type FaultKind } from '../core/faults.js';
 import { DEVICE_ERROR_ZERO, KMSG_FAULTS_UNLIMITED, PAGE_SIZE } from '../core/generated/constants.js';
 import type { ContextHandle } from '../core/generated/exports.js';
 import { SearchCostView } from '../core/generated/records.js';
+import { guard } from '../core/guard.js';
 import { failed } from '../core/handle.js';
 import { Core } from '../core/instance.js';
 import { LIBRARY } from '../core/life.js';
@@ -81,6 +82,20 @@ interface Driven {
  * its own, so machines share nothing and a machine that is dropped is collected with everything in it.
  */
 export class BaseMachine implements DriverHost {
+  static {
+    guard(BaseMachine, BaseMachine.is);
+  }
+
+  /** @internal The members of a class that extends this one refuse what is no machine (guard.ts). */
+  static guard(type: { name: string; prototype: object }): void {
+    guard(type, BaseMachine.is);
+  }
+
+  /** @internal Whether it is one, and no made-up object. */
+  static is(this: void, one: unknown): boolean {
+    return typeof one === 'object' && one !== null && #core in one;
+  }
+
   /** The complete description: `new Machine(machine.config)` makes the same machine again. */
   readonly config: MachineConfig;
   /** What the configured kernel does, property by property. */
@@ -160,11 +175,11 @@ export class BaseMachine implements DriverHost {
     }
     this.context = rc;
     core.context = rc;
-    this.reclaim = new Reclaim(core.calls);
+    this.reclaim = new Reclaim(LIBRARY, core.calls);
     const { hz } = this.config;
     if (hz > 0) this.core.exports.clockSetTick(this.context, 1e9 / hz, this.kernel.timerWheel ? 1 : 0);
-    this.clock = new VirtualClock(this.core, this.context);
-    this.ram = new PhysicalMemory(this.core, this.context);
+    this.clock = new VirtualClock(LIBRARY, this.core, this.context);
+    this.ram = new PhysicalMemory(LIBRARY, this.core, this.context);
     const { cma } = this.config;
     this.cma = cma > 0 ? ContiguousArea.reserve(this.core, this.context, cma, ram.size) : null;
     this.p2p = this.config.p2p;
@@ -189,8 +204,8 @@ export class BaseMachine implements DriverHost {
       : null;
     if (swiotlb) swiotlb.indices.forEach((index, area) => void this.swiotlb!.setIndex(area, index));
     const { enabled, ...debug } = this.config.dmaDebug;
-    this.dmaDebugOrNull = enabled ? new DmaDebug(this.core, this.context, this.kernel.dmaDebug, debug) : null;
-    this.events = new EventLog(this.core, this.context, {
+    this.dmaDebugOrNull = enabled ? new DmaDebug(LIBRARY, this.core, this.context, this.kernel.dmaDebug, debug) : null;
+    this.events = new EventLog(LIBRARY, this.core, this.context, {
       device: (id) => this.deviceNames[id],
       caller: (ids) => this.dmaDebugOrNull?.attributions.describe({ ...ids, site: 0 }) ?? numbers(ids),
     });
@@ -449,10 +464,11 @@ export class BaseMachine implements DriverHost {
    * Copies the state of the machine, to come back to it as often as wanted: linear memory, devices, the objects of
    * its drivers, work that waits on the clock. Costs about 0.4 ms per MiB of linear memory, going back 0.06.
    * @param held what the caller has besides and wants to go back with it, such as a model that the machine is compared
-   *   with. Its properties are put back, arrays, Maps and Sets with their contents, but not #fields nor what closures
-   *   hold. A held object, or a driver's mapping policy, takes part by itself with a pair of methods: `snapshot()` returns its
+   *   with. Own properties of all that it leads to are put back, functions' too, with prototypes and the contents of arrays,
+   *   Maps, Sets, Dates, buffers and views, but not #fields nor what closures hold. A held object, or a driver's mapping policy, takes part by itself with a pair of methods: `snapshot()` returns its
    *   state, `restore(state)` goes back to it
-   * @throws TypeError for what is no object; GemDmaError EXDEV when what is held leads to another machine, EBUSY from within a
+   * @throws TypeError for what is no object, and for what leads to state that cannot be read, such as a WeakMap's or a promise's,
+   *   unless the object that has it takes part by itself; GemDmaError EXDEV when what is held leads to another machine, EBUSY from within a
    *   hook, where a driver is in the middle of a call; what a `snapshot` method throws
    */
   snapshot(...held: object[]): MachineSnapshot {

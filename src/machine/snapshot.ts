@@ -1,5 +1,6 @@
 import { checkSynchronous } from '../core/arguments.js';
 import { GemDmaError } from '../core/errors.js';
+import { guard } from '../core/guard.js';
 import { Core } from '../core/instance.js';
 import { checkMaker, type LIBRARY, type TimelineMark } from '../core/life.js';
 import { HostState } from './host-state.js';
@@ -20,6 +21,10 @@ interface OwnState {
 
 /** A machine's state at one moment: a copy of its linear memory, and of the host's objects that belong to it. */
 export class MachineSnapshot {
+  static {
+    guard(MachineSnapshot, (one) => #machine in one);
+  }
+
   readonly #machine: BaseMachine;
   readonly #bytes: Uint8Array;
   readonly #cpu: number;
@@ -46,14 +51,20 @@ export class MachineSnapshot {
     // that objects, bytes and time line are of one moment.
     this.#host = timeline.still(
       () =>
-        new HostState([machine, timeline.members, ...held], [core, core.exports, core.memory, core.calls], (object) => {
-          const other = (object as { core?: unknown }).core;
-          if (other instanceof Core && other !== core) {
-            throw new GemDmaError('EXDEV', 'machine_snapshot', 'what is held leads to another machine', {
-              reason: 'OTHER_MACHINE',
-            });
-          }
-        }),
+        new HostState(
+          [machine, timeline.members],
+          held,
+          new Set(this.#own.map(({ owner }) => owner)),
+          [core, core.exports, core.memory, core.calls],
+          (object) => {
+            const other = (object as { core?: unknown }).core;
+            if (other instanceof Core && other !== core) {
+              throw new GemDmaError('EXDEV', 'machine_snapshot', 'what is held leads to another machine', {
+                reason: 'OTHER_MACHINE',
+              });
+            }
+          },
+        ),
     );
     this.#bytes = core.save();
     this.#cpu = core.cpu;

@@ -45,6 +45,10 @@ interface BoState {
 
 /** The GPUs of a run, with the objects and contexts of one process. */
 export class I915Part extends WorldPart {
+  static {
+    WorldPart.guard(I915Part);
+  }
+
   /** The run's GPUs, in the order of the profile. */
   readonly gpus: readonly I915Device[];
   /** @internal */

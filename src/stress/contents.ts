@@ -1,3 +1,7 @@
+import { checkBytes } from '../core/arguments.js';
+import { checkInteger } from '../core/errors.js';
+import { guard } from '../core/guard.js';
+
 /** Bytes are kept in pieces of this size: as long as what is written at once, so that little space is unused. */
 const PIECE = 256;
 
@@ -13,11 +17,19 @@ interface Piece {
  * it is written again.
  */
 export class Contents {
+  static {
+    guard(Contents, (one) => #made in one);
+  }
+
+  /** What makes an object one of the class, whatever it has as prototype (guard.ts). */
+  readonly #made = true;
   private pieces: Map<number, Piece> | undefined;
   private zeros = true;
 
   /** Notes that bytes were written at an offset. */
   write(offset: number, bytes: Uint8Array): void {
+    checkInteger('offset', offset, 0, Number.MAX_SAFE_INTEGER);
+    bytes = checkBytes('bytes', bytes);
     this.pieces ??= new Map();
     for (let done = 0; done < bytes.length; ) {
       const piece = Math.floor((offset + done) / PIECE);
@@ -36,6 +48,8 @@ export class Contents {
 
   /** Where bytes read at an offset differ from what must be there; -1 when they do not. */
   differs(offset: number, bytes: Uint8Array): number {
+    checkInteger('offset', offset, 0, Number.MAX_SAFE_INTEGER);
+    bytes = checkBytes('bytes', bytes);
     if (!this.zeros && this.pieces === undefined) return -1;
     for (let i = 0; i < bytes.length; ) {
       const piece = Math.floor((offset + i) / PIECE);
@@ -54,6 +68,7 @@ export class Contents {
 
   /** The byte that must be at an offset. */
   byteAt(offset: number): number {
+    checkInteger('offset', offset, 0, Number.MAX_SAFE_INTEGER);
     return this.pieces?.get(Math.floor(offset / PIECE))?.bytes[offset % PIECE] ?? 0;
   }
 
@@ -72,7 +87,8 @@ export class Contents {
 
 /** The bytes that an operation writes: they follow from its stamp, so that the operation need not hold them. */
 export function stamped(stamp: number, length: number): Uint8Array {
-  const bytes = new Uint8Array(length);
+  checkInteger('stamp', stamp, -(2 ** 31), 2 ** 32 - 1);
+  const bytes = new Uint8Array(checkInteger('length', length, 0, 2 ** 31));
   let state = stamp | 1;
   for (let i = 0; i < length; ++i) {
     state = Math.imul(state, 0x2c9277b5) + 0xac564b05;

@@ -1,9 +1,11 @@
+import { invalidType } from '../core/errors.js';
+import { guard } from '../core/guard.js';
 import type { DmaBuf } from '../drm/dma-buf.js';
 import type { BaseMachine } from '../machine/machine.js';
 import type { Contents } from './contents.js';
 import type { Operation } from './engine/operation.js';
 import type { Random, Weighted } from './engine/random.js';
-import type { World, WorldState } from './world.js';
+import { World, type WorldState } from './world.js';
 
 /** An object that a part lends to the devices of another, through dma-buf. */
 export interface Lent {
@@ -28,6 +30,12 @@ export interface Books {
  * them. Fields are visible properties (TypeScript's `private`): a snapshot of the machine follows them.
  */
 export abstract class WorldPart {
+  static {
+    guard(WorldPart, (one) => #made in one);
+  }
+
+  /** What makes an object one of the class, whatever it has as prototype (guard.ts). */
+  readonly #made = true;
   /** The world that it is a part of. */
   readonly world: World;
   /** The machine of the run. */
@@ -37,7 +45,13 @@ export abstract class WorldPart {
   /** Sizes to draw, in pages. */
   readonly pages: Weighted<number>;
 
+  /** @internal The members of a class that extends this one refuse what is no object of it (guard.ts). */
+  static guard(part: { name: string; prototype: WorldPart }): void {
+    guard(part, (one) => #made in one && Object.prototype.isPrototypeOf.call(part.prototype, one));
+  }
+
   constructor(world: World) {
+    if (!World.is(world)) throw invalidType('world', 'a World', world);
     this.world = world;
     this.machine = world.machine;
     this.limits = world.config.limits;

@@ -1,3 +1,4 @@
+import { LIBRARY } from '../core/life.js';
 import type { Sliced } from '../core/slices.js';
 import type { StressConfig } from './config/profile.js';
 import type { Operation } from './engine/operation.js';
@@ -14,7 +15,7 @@ export class StressRun {
   readonly #table;
 
   constructor(config: StressConfig, repertoire: Repertoire) {
-    this.world = new World(config, repertoire);
+    this.world = new World(LIBRARY, config, repertoire);
     this.runner = new Runner(this.world, repertoire.kinds, config.checkEvery);
     this.#random = new Random(config.seed);
     this.#table = operationTable(repertoire.kinds, config.weights);
@@ -40,7 +41,7 @@ export function* courseOf(
   operations: readonly Operation[],
   repertoire: Repertoire,
 ): Sliced<Course> {
-  const runner = new Runner(new World(config, repertoire), repertoire.kinds, config.checkEvery);
+  const runner = new Runner(new World(LIBRARY, config, repertoire), repertoire.kinds, config.checkEvery);
   const sum = (counts: Readonly<Record<string, number>>): number =>
     Object.values(counts).reduce((total, count) => total + count, 0);
   const course: Course = { refused: new Set(), idle: new Set() };

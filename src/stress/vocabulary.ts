@@ -1,4 +1,7 @@
+import { checkArray, checkObject } from '../core/arguments.js';
 import { badValue } from '../core/errors.js';
+import { guard } from '../core/guard.js';
+import { notMade } from '../core/life.js';
 import { commonKinds } from './common.js';
 import type { StressConfig, StressProfile } from './config/profile.js';
 import type { Operation, OperationKind } from './engine/operation.js';
@@ -65,6 +68,12 @@ export interface ProgramText {
 
 /** The vocabularies of a run, as one. */
 export class Repertoire {
+  static {
+    guard(Repertoire, (one) => #made in one, ['kindOf']);
+  }
+
+  /** What makes an object one of the class, whatever it has as prototype (guard.ts). */
+  readonly #made = true;
   /** In order; the first names the default profile. */
   readonly vocabularies: readonly Vocabulary[];
   /** Every kind of operation there is, on a whole world. */
@@ -76,6 +85,11 @@ export class Repertoire {
   private readonly byName: ReadonlyMap<string, OperationKind<World>>;
 
   constructor(vocabularies: readonly Vocabulary[]) {
+    checkArray('vocabularies', vocabularies);
+    for (const one of vocabularies) {
+      checkObject('vocabularies', one);
+      checkArray('vocabularies.kinds', one.kinds);
+    }
     this.vocabularies = vocabularies;
     this.kinds = [...vocabularies.flatMap(({ kinds }, i) => kinds.map((kind) => onPart(kind, i))), ...commonKinds];
     this.names = this.kinds.map(({ name }) => name);
@@ -83,8 +97,15 @@ export class Repertoire {
     this.profiles = Object.assign({}, ...vocabularies.map(({ profiles }) => profiles));
   }
 
+  /** @internal Whether it is one, and no made-up object. */
+  static is(this: void, one: unknown): boolean {
+    return typeof one === 'object' && one !== null && #made in one;
+  }
+
   /** The kind of an operation. @throws TypeError for an operation that there is not */
   kindOf(operation: Operation): OperationKind<World> {
+    if (!Repertoire.is(this)) throw notMade('Repertoire.kindOf');
+    checkObject('operation', operation);
     const kind = this.byName.get(operation.op);
     if (kind === undefined) throw badValue(`there is no operation '${operation.op}'`);
     return kind;
@@ -107,18 +128,21 @@ export class Repertoire {
 
   /** Things that an operation names. Ids are unique over all things of a run. */
   idsOf(operation: Operation): number[] {
+    checkObject('operation', operation);
     const ids = this.idArguments.map((name) => operation[name] as number).filter((id) => id > 0);
     return [...ids, ...this.idLists.flatMap((name) => (operation[name] ?? []) as readonly number[])];
   }
 
   /** The operation that gives back what another made; undefined for one that makes nothing. */
   endOf(maker: Operation): Operation | undefined {
+    checkObject('maker', maker);
     const vocabulary = this.vocabularies.find(({ ends }) => maker.op in ends);
     return vocabulary?.ends[maker.op](maker.id as number, maker);
   }
 
   /** Things that an operation gives back. */
   endedBy(operation: Operation): number[] {
+    checkObject('operation', operation);
     const vocabulary = this.vocabularies.find(({ ends }) =>
       Object.values(ends).some((end) => end(0, { op: '' }).op === operation.op),
     );

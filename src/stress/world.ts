@@ -1,11 +1,14 @@
-import { badValue, GemDmaError } from '../core/errors.js';
-import { FAULTS, type FaultKind } from '../core/faults.js';
+import { checkFunction, checkObject, oneOf } from '../core/arguments.js';
+import { badValue, GemDmaError, invalidType } from '../core/errors.js';
+import { FAULT_KINDS, FAULTS, type FaultKind } from '../core/faults.js';
+import { guard } from '../core/guard.js';
+import { checkMaker, type LIBRARY, notMade } from '../core/life.js';
 import { BaseMachine } from '../machine/machine.js';
 import { Accounts } from './accounts.js';
 import type { StressConfig } from './config/profile.js';
 import { StressFailure } from './engine/failure.js';
 import type { Operation } from './engine/operation.js';
-import { type Random, Weighted } from './engine/random.js';
+import { Random, Weighted } from './engine/random.js';
 import type { StressWorld } from './engine/runner.js';
 import type { Lent, WorldPart } from './part.js';
 import type { Repertoire } from './vocabulary.js';
@@ -15,6 +18,12 @@ export type WorldState = Readonly<Record<string, unknown>>;
 
 /** The machine of a run, with a part for each vocabulary, and the model that both are compared with. */
 export class World implements StressWorld {
+  static {
+    guard(World, (one) => #made in one, ['newId', 'watch', 'accessing']);
+  }
+
+  /** What makes an object one of the class, whatever it has as prototype (guard.ts). */
+  readonly #made = true;
   /** What the seed was applied to. */
   readonly config: StressConfig;
   /** The machine of the run. */
@@ -27,7 +36,8 @@ export class World implements StressWorld {
   private ids = 0;
 
   /** @throws GemDmaError when the machine cannot be made @internal */
-  constructor(config: StressConfig, repertoire: Repertoire) {
+  constructor(maker: typeof LIBRARY, config: StressConfig, repertoire: Repertoire) {
+    checkMaker(maker, 'World');
     this.config = config;
     this.pages = new Weighted(
       config.pages.map(([pages]) => pages),
@@ -38,8 +48,14 @@ export class World implements StressWorld {
     this.accounts = new Accounts(this);
   }
 
+  /** @internal Whether it is one, and no made-up object. */
+  static is(this: void, one: unknown): boolean {
+    return typeof one === 'object' && one !== null && #made in one;
+  }
+
   /** The part of a class. @throws TypeError when no vocabulary of the run has made one */
   part<Part extends WorldPart>(type: abstract new (...args: never[]) => Part): Part {
+    if (typeof type !== 'function' || typeof type.prototype !== 'object') throw invalidType('type', 'a class', type);
     const part = this.parts.find((one) => one instanceof type);
     if (part === undefined) throw badValue(`the run has no ${type.name}`);
     return part as Part;
@@ -52,10 +68,12 @@ export class World implements StressWorld {
 
   /** An id that no operation of this run has had. */
   newId(): number {
+    if (!World.is(this)) throw notMade('World.newId');
     return ++this.ids;
   }
 
   watch(): void {
+    if (!World.is(this)) throw notMade('World.watch');
     this.accounts.watch();
   }
 
@@ -102,6 +120,7 @@ export class World implements StressWorld {
 
   /** Allocations of a kind that were made to fail so far. */
   faultsStruck(kind: FaultKind): number {
+    oneOf('kind', kind, FAULT_KINDS);
     return this.machine.core.tools.faultCount(this.machine.context, FAULTS[kind]);
   }
 
@@ -112,17 +131,21 @@ export class World implements StressWorld {
 
   /** Takes back what the kernel, too, leaves behind of an operation that was refused in the end. */
   rewind(before: WorldState, operation: Operation): void {
+    checkObject('before', before);
+    checkObject('operation', operation);
     for (const part of this.parts) part.rewind(before, operation);
   }
 
   /** A random object of any part that the devices of another may use, by its id. */
   pickObject(random: Random): number | undefined {
+    if (!Random.is(random)) throw invalidType('random', 'a Random', random);
     const picked = this.parts.map((part) => part.pickObject(random)).filter((id) => id !== undefined);
     return picked.length > 1 ? random.pick(picked) : picked[0];
   }
 
   /** Lends an object to a device of another part; undefined where that cannot be. */
   lend(id: number): Lent | undefined {
+    if (typeof id !== 'number' || Number.isNaN(id)) throw invalidType('id', 'of type number', id);
     for (const part of this.parts) {
       const lent = part.lend(id);
       if (lent !== undefined) return lent;
@@ -132,6 +155,8 @@ export class World implements StressWorld {
 
   /** Does a device's access that must not fault: there is a mapping, and it is live. */
   accessing(access: () => void): void {
+    if (!World.is(this)) throw notMade('World.accessing');
+    checkFunction('access', access);
     try {
       access();
     } catch (error) {

@@ -1,6 +1,7 @@
 import { Worker } from 'node:worker_threads';
 import { checkOptions, checkSynchronous } from '../core/arguments.js';
 import { checkInteger, GemDmaError, invalidType } from '../core/errors.js';
+import { guard } from '../core/guard.js';
 import { checkMaker, LIBRARY } from '../core/life.js';
 import { type MachineOptions, machineConfig } from '../machine/config.js';
 import { BaseMachine } from '../machine/machine.js';
@@ -28,6 +29,10 @@ const CLOSE_MS = 5000;
  * worker each; everything else is guarded by locks in the core, which count how often they were contended.
  */
 export class WorkerPool {
+  static {
+    guard(WorkerPool, (one) => #workers in one);
+  }
+
   /** The machine of the calling thread, on the memory that the workers share. */
   readonly machine: BaseMachine;
   /** Workers. */

@@ -1,3 +1,5 @@
+import { checkArray, checkObject } from '../core/arguments.js';
+import { checkInteger, invalidType } from '../core/errors.js';
 import { StringTable } from './strings.js';
 
 /**
@@ -178,6 +180,26 @@ export interface TraceBatch extends Columns {
   /** The memory of all columns but `values`. */
   buffer: ArrayBuffer;
 }
+
+/** @throws ERR_INVALID_ARG_TYPE, ERR_OUT_OF_RANGE for what is no batch, or one that is not whole */
+export function checkBatch(batch: TraceBatch, input = 0): void {
+  checkObject('batch', batch);
+  checkInteger('input', input, 0, MAX_INPUTS);
+  const { length, strings, firstString, values } = batch;
+  for (const name of NAMES) {
+    const column: unknown = batch[name];
+    if (!(column instanceof COLUMNS[name])) throw invalidType(`batch.${name}`, `a ${COLUMNS[name].name}`, column);
+    checkInteger('batch.length', length, 0, column.length);
+  }
+  if (!(values instanceof Float64Array)) throw invalidType('batch.values', 'a Float64Array', values);
+  checkArray('batch.strings', strings);
+  for (const text of strings) if (typeof text !== 'string') throw invalidType('batch.strings', 'strings', text);
+  checkInteger('batch.firstString', firstString, 0, MAX_STRINGS);
+}
+
+/** Readers whose batches one audit takes; strings of a reader. */
+const MAX_INPUTS = 4095;
+const MAX_STRINGS = 2 ** 26;
 
 function layout(capacity: number): number {
   return NAMES.reduce((bytes, name) => bytes + COLUMNS[name].BYTES_PER_ELEMENT * capacity, 0);

@@ -1,3 +1,7 @@
+import { checkInteger, invalidType } from '../core/errors.js';
+import { guard } from '../core/guard.js';
+import { notMade } from '../core/life.js';
+
 /** How complete an input was: what a reader of the results has to know to judge them. */
 
 /** A line that was not understood. Lines and columns count from 1. */
@@ -19,6 +23,12 @@ const MAX_TEXT = 120;
 
 /** What was read of one input, and what was not. Final when its reader has ended. */
 export class Gaps {
+  static {
+    guard(Gaps, (one) => #made in one, ['other']);
+  }
+
+  /** What makes an object one of the class, whatever it has as prototype (guard.ts). */
+  readonly #made = true;
   /** Name of the input, for examples and errors. */
   readonly input: string;
   /** Format as it was recognised, such as `ftrace text`; several where lines of several formats were mixed. */
@@ -49,11 +59,19 @@ export class Gaps {
   cutShort = false;
 
   constructor(input: string) {
+    if (typeof input !== 'string') throw invalidType('input', 'of type string', input);
     this.input = input;
+  }
+
+  /** @internal Whether it is one, and no made-up object. */
+  static is(this: void, one: unknown): boolean {
+    return typeof one === 'object' && one !== null && #made in one;
   }
 
   /** Counts an event that is not about mappings. */
   other(name: string): void {
+    if (!Gaps.is(this)) throw notMade('Gaps.other');
+    if (typeof name !== 'string') throw invalidType('name', 'of type string', name);
     if (this.otherEvents.size < 1000 || this.otherEvents.has(name)) {
       this.otherEvents.set(name, (this.otherEvents.get(name) ?? 0) + 1);
     }
@@ -61,6 +79,10 @@ export class Gaps {
 
   /** Counts what could not be understood, and keeps some of it with its line. */
   notUnderstood(line: number, column: number, reason: string, text: string): void {
+    checkInteger('line', line, 0, Number.MAX_SAFE_INTEGER);
+    checkInteger('column', column, 0, Number.MAX_SAFE_INTEGER);
+    if (typeof reason !== 'string') throw invalidType('reason', 'of type string', reason);
+    if (typeof text !== 'string') throw invalidType('text', 'of type string', text);
     ++this.notUnderstoodLines;
     if (this.examples.length >= MAX_EXAMPLES) return;
     const shown = text.length > MAX_TEXT ? `${text.slice(0, MAX_TEXT)}\u2026` : text;

@@ -4,6 +4,7 @@ import { BatchWriter, type TraceBatch } from './batch.js';
 import { Gaps, TraceError } from './completeness.js';
 import {
   type Codecs,
+  checkSource,
   inflate,
   isRandomAccess,
   keep,
@@ -47,6 +48,7 @@ export function readTrace(source: TraceSource, options: ReadOptions = {}): Trace
   const given = checkOptions('options', options, optionNames<ReadOptions>({ name: true, codecs: true }));
   const codecs = checkOptions('codecs', given.codecs ?? {}, optionNames<Codecs>({ zstd: true, zstdStream: true }));
   for (const [name, codec] of Object.entries(codecs)) checkFunction(`codecs.${name}`, codec);
+  checkSource(source);
   const gaps = new Gaps(checkString('name', given.name) ?? 'trace');
   return { gaps, [Symbol.asyncIterator]: () => batches(source, gaps, codecs) };
 }

@@ -1,3 +1,5 @@
+import { checkBytes } from '../core/arguments.js';
+import { invalidType } from '../core/errors.js';
 import { TraceError } from './completeness.js';
 
 /** Where an input comes from, and how compressed ones are opened: plain, gzip or zstd, recognised by their first bytes. */
@@ -26,6 +28,16 @@ export interface Codecs {
 const PIECE = 1 << 18;
 /** Most of a stream that is kept to read it at any place, as a trace.dat through a pipe is. */
 const MAX_KEPT = 1 << 30;
+
+/** @throws ERR_INVALID_ARG_TYPE for what is neither */
+export function checkSource(source: TraceSource): void {
+  const one = source as { size?: unknown; read?: unknown; [Symbol.asyncIterator]?: unknown } | null | undefined;
+  if (typeof one === 'object' && one !== null) {
+    if (typeof one[Symbol.asyncIterator] === 'function') return;
+    if (typeof one.read === 'function' && Number.isSafeInteger(one.size) && (one.size as number) >= 0) return;
+  }
+  throw invalidType('source', 'an AsyncIterable of bytes, or an object with size and read()', source);
+}
 
 export function isRandomAccess(source: TraceSource): source is RandomAccess {
   return !(Symbol.asyncIterator in source);
@@ -149,6 +161,7 @@ export async function keep(source: AsyncIterable<Uint8Array>, input: string): Pr
 
 /** A trace that is in memory as a whole, for `readTrace`. */
 export function inMemory(bytes: Uint8Array): RandomAccess {
+  checkBytes('bytes', bytes);
   return {
     size: bytes.length,
     read: async (offset, length) =>

@@ -1,4 +1,5 @@
-import { checkLongCall, LONG_CALL, optionNames, readData } from '../core/arguments.js';
+import { checkLongCall, checkObject, LONG_CALL, optionNames, readData, readList } from '../core/arguments.js';
+import { invalidType } from '../core/errors.js';
 import { type CallProgress, complete, inSlices, type LongCallOptions } from '../core/slices.js';
 import { DEFAULT_POLICY } from '../i915/policy/index.js';
 import type { MachineOptions } from '../machine/config.js';
@@ -77,6 +78,18 @@ export async function stress(options: StressOptions = {}): Promise<StressResult>
   return stressWith(repertoireOf(options), options);
 }
 
+function readScenario(scenario: OperationScenario): OperationScenario {
+  checkObject('scenario', scenario);
+  const { name, config } = scenario;
+  if (typeof name !== 'string') throw invalidType('scenario.name', 'of type string', name);
+  if (config !== undefined) checkObject('scenario.config', config);
+  const operations = readList('scenario.operations', scenario.operations, [0, 2 ** 32 - 1], (one) => {
+    checkObject('scenario.operations', one);
+    return readData('scenario.operations', one);
+  });
+  return { ...scenario, name, operations };
+}
+
 /** Options of `failNth` and `failNthAsync`. */
 export interface FailNthOptions extends StressSubject, LongCallOptions {
   /** Options of the machine, over those of the scenario. */
@@ -92,14 +105,14 @@ export interface FailNthOptions extends StressSubject, LongCallOptions {
  */
 export function failNth(scenario: OperationScenario, options: FailNthOptions = {}): FailNthResult {
   options = checkLongCall(options, FAIL_NTH_OPTIONS);
-  return complete(failNthPoints(scenario, options, repertoireOf(options)));
+  return complete(failNthPoints(readScenario(scenario), options, repertoireOf(options)));
 }
 
 /** The same with a turn of the event loop every 20 ms, so that an abort arrives and progress shows. */
 export async function failNthAsync(scenario: OperationScenario, options: FailNthOptions = {}): Promise<FailNthResult> {
   options = checkLongCall(options, FAIL_NTH_OPTIONS);
   return inSlices<FailNthResult, CallProgress>(
-    failNthPoints(scenario, options, repertoireOf(options)),
+    failNthPoints(readScenario(scenario), options, repertoireOf(options)),
     options.onProgress,
   );
 }

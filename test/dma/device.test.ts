@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { BouncePool } from '../../src/core/bounce-pool.js';
+import { LIBRARY } from '../../src/core/life.js';
 import { PhysicalMemory } from '../../src/core/physical-memory.js';
 import { DmaDevice } from '../../src/dma/device.js';
 import type { DeviceOptions } from '../../src/dma/device-options.js';
@@ -196,7 +197,7 @@ describe('without translation', () => {
   test('what bounces is copied in, synced both ways and copied back; a list that fails is undone', () => {
     const at = host(0x2000);
     const pool = BouncePool.create(at.core, at.context, { slots: 128, areas: 1 }, 'areas', 0x400);
-    const ram = new PhysicalMemory(at.core, at.context);
+    const ram = new PhysicalMemory(LIBRARY, at.core, at.context);
     const dev = new DmaDevice(at, { maskBits: 24 });
     const buffer = 0x1800 * PAGE;
     ram.write(buffer, Uint8Array.of(1, 2, 3, 4));
@@ -260,7 +261,7 @@ describe('coherent memory', () => {
   test('without translation it is one block that the coherent mask reaches, what it has too much goes back', () => {
     const at = host(0x2000);
     const dev = new DmaDevice(at, { maskBits: 32, coherentMaskBits: 24 });
-    const ram = new PhysicalMemory(at.core, at.context);
+    const ram = new PhysicalMemory(LIBRARY, at.core, at.context);
     const buffer = dev.allocCoherent(5 * PAGE);
     expect(buffer.address).toBe(buffer.table.pfn(0) * PAGE);
     expect(buffer.address + 5 * PAGE).toBeLessThanOrEqual(2 ** 24);

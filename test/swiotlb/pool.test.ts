@@ -16,6 +16,7 @@ import {
 } from '../../src/core/generated/constants.js';
 import { made } from '../../src/core/handle.js';
 import { Core } from '../../src/core/instance.js';
+import { LIBRARY } from '../../src/core/life.js';
 import { PhysicalMemory } from '../../src/core/physical-memory.js';
 import { debug } from '../core/debug.js';
 import { PoolModel } from './model.js';
@@ -40,7 +41,7 @@ function setup({ size = MiB, cpus = 2, dialect = 'areas', mask = 32, boundary = 
   const device = made(core.exports.deviceCreate(ctx, 7, 0));
   core.exports.deviceSetMask(device, mask, mask);
   core.exports.deviceSetSegments(device, 65536, boundary, align);
-  const ram = new PhysicalMemory(core, ctx);
+  const ram = new PhysicalMemory(LIBRARY, core, ctx);
   const reason = (): number => core.exports.lastReason(ctx);
   const { swiotlbMapSingle, swiotlbUnmapSingle, swiotlbSyncSingle, cpuSet } = core.exports;
   const { machineCheck } = core.tools;
@@ -201,7 +202,9 @@ describe('refusals', () => {
     expect(() => BouncePool.create(core, ctx, { slots: 128, areas: 1 }, 'areas')).toThrow(/EEXIST/);
     expect(core.tools.machineCheck(ctx)).toBe(before);
     // The frames of the pool are nobody else's.
-    expect([...new PhysicalMemory(core, ctx).alloc(3000)].filter((pfn) => pfn >= 0x400 && pfn < 0x440)).toEqual([]);
+    expect(
+      [...new PhysicalMemory(LIBRARY, core, ctx).alloc(3000)].filter((pfn) => pfn >= 0x400 && pfn < 0x440),
+    ).toEqual([]);
   });
 });
 

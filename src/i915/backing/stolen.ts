@@ -2,6 +2,7 @@ import { GemDmaError } from '../../core/errors.js';
 import { COLOR_NONE, PAGE_SIZE, PROT_READ, PROT_WRITE } from '../../core/generated/constants.js';
 import type { MmHandle, MmNodeHandle } from '../../core/generated/exports.js';
 import { failed, held } from '../../core/handle.js';
+import { LIBRARY } from '../../core/life.js';
 import { bugOn, ENOMEM, refuse } from '../../drm/errno.js';
 import { pinPages } from '../../drm/gem-object.js';
 import type { I915Device } from '../device.js';
@@ -89,7 +90,14 @@ export class StolenMemory {
       exports.mmRemove(node);
       refuse(-ENOMEM, 'gem_create_stolen', 'no memory for its table');
     }
-    const object = new GemObject(device, size, new StolenBacking(device, node), 0x41, device.config.llc ? 1 : 0);
+    const object = new GemObject(
+      LIBRARY,
+      device,
+      size,
+      new StolenBacking(device, node),
+      0x41,
+      device.config.llc ? 1 : 0,
+    );
     object.writeDomain = 0;
     object.pages = table;
     pinPages(object);

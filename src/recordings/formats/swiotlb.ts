@@ -3,6 +3,7 @@ import { DMA_TO_DEVICE, HIGH_START, PAGE_SIZE as PAGE, SET_SLOTS, SLOT_SIZE } fr
 import type { ContextHandle, DmaDeviceHandle } from '../../core/generated/exports.js';
 import { held, made } from '../../core/handle.js';
 import { Core } from '../../core/instance.js';
+import { LIBRARY } from '../../core/life.js';
 import { PhysicalMemory } from '../../core/physical-memory.js';
 import { endsWith, FieldReader, type Recording, type RecordingFormat } from '../recording.js';
 import { type Difference, differing, type LineReplay, replayLines } from '../replay.js';
@@ -88,7 +89,7 @@ class SwiotlbReplay implements LineReplay {
     const { cpus, frames } = this.#survey();
     this.#context = made(this.#core.exports.machineCreate(LIMIT, cpus, frames, 0, 1), 'machine_create', 'machine');
     if (this.#context <= 0) this.#read.fail(1, `a machine with ${frames} frames of RAM cannot be made`);
-    this.#ram = new PhysicalMemory(this.#core, this.#context);
+    this.#ram = new PhysicalMemory(LIBRARY, this.#core, this.#context);
   }
 
   // The machine must have RAM wherever the recording has a buffer or the pool, and the CPUs that it names.

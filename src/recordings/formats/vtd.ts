@@ -10,6 +10,7 @@ import type { ContextHandle, IommuDomainHandle } from '../../core/generated/expo
 import { held, made } from '../../core/handle.js';
 import { Core } from '../../core/instance.js';
 import { readLeaves, readTables, type TableEntry } from '../../core/iommu.js';
+import { LIBRARY } from '../../core/life.js';
 import { PhysicalMemory } from '../../core/physical-memory.js';
 import { endsWith, FieldReader, type Recording, type RecordingFormat } from '../recording.js';
 import { type Difference, differing, type LineReplay, replayLines } from '../replay.js';
@@ -77,7 +78,7 @@ class VtdReplay implements LineReplay {
     const frames = this.#survey();
     this.#context = made(this.#core.exports.machineCreate(LIMIT, 1, frames, 0, 1), 'machine_create', 'machine');
     if (this.#context <= 0) this.#read.fail(1, `a machine with ${frames} frames of RAM cannot be made`);
-    this.#ram = new PhysicalMemory(this.#core, this.#context);
+    this.#ram = new PhysicalMemory(LIBRARY, this.#core, this.#context);
     this.#core.exports.eventsStart(this.#context, 6);
   }
 

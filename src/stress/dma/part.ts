@@ -20,6 +20,10 @@ export interface DmaSetup {
 
 /** Devices without a driver, and what is mapped for them. */
 export class DmaPart extends WorldPart {
+  static {
+    WorldPart.guard(DmaPart);
+  }
+
   /** The run's devices, in the order of the profile. */
   readonly devices: readonly DmaDevice[];
   /** @internal */

@@ -1,3 +1,6 @@
+import { invalidType } from '../../core/errors.js';
+import { guard } from '../../core/guard.js';
+
 /**
  * How a stress run can fail. `kind` and `id` together are what a shorter sequence must reproduce to count as the same
  * failure; the message may name other addresses.
@@ -14,6 +17,12 @@ export type FailureKind = 'finding' | 'structure' | 'accounting' | 'contents' | 
 
 /** Something that does not hold, in a stress run. */
 export class StressFailure extends Error {
+  static {
+    guard(StressFailure, (one) => #made in one);
+  }
+
+  /** What makes an object one of the class, whatever it has as prototype (guard.ts). */
+  readonly #made = true;
   /** Always `StressFailure`. */
   override readonly name = 'StressFailure';
   /** What sort of failure it is. */
@@ -32,6 +41,9 @@ export class StressFailure extends Error {
 
   /** Whether two failures are the same one, found by different sequences. */
   same(other: StressFailure | null): boolean {
+    if (other !== null && !(typeof other === 'object' && #made in other)) {
+      throw invalidType('other', 'a StressFailure or null', other);
+    }
     return other !== null && other.kind === this.kind && other.id === this.id;
   }
 }

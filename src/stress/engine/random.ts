@@ -1,4 +1,6 @@
-import { outOfRange } from '../../core/errors.js';
+import { checkArray } from '../../core/arguments.js';
+import { checkInteger, invalidType, outOfRange } from '../../core/errors.js';
+import { notMade } from '../../core/life.js';
 
 /**
  * The only random source of a stress run: xoshiro128** (Blackman and Vigna), 32-bit integers throughout, so that a
@@ -12,6 +14,7 @@ export class Random {
 
   /** @param seed any 32-bit number; neighbouring seeds give unrelated sequences */
   constructor(seed: number) {
+    checkInteger('seed', seed, -(2 ** 31), 2 ** 32 - 1);
     // splitmix32 spreads the seed: the generator's state may not be all zeros.
     let state = seed | 0;
     const next = (): number => {
@@ -28,8 +31,14 @@ export class Random {
     this.#d = next() | 1;
   }
 
+  /** @internal Whether it is one, and no made-up object. */
+  static is(this: void, one: unknown): boolean {
+    return typeof one === 'object' && one !== null && #a in one;
+  }
+
   /** 0 to 2^32 - 1. */
   u32(): number {
+    if (!Random.is(this)) throw notMade('Random.u32');
     const b5 = Math.imul(this.#b, 5);
     const result = Math.imul((b5 << 7) | (b5 >>> 25), 9);
     const t = this.#b << 9;
@@ -44,26 +53,37 @@ export class Random {
 
   /** A whole number from 0 to n - 1; n up to 2^32. The bias of the multiplication is below n / 2^32. */
   below(n: number): number {
+    if (!Random.is(this)) throw notMade('Random.below');
+    if (typeof n !== 'number' || Number.isNaN(n)) throw invalidType('n', 'of type number', n);
     return Math.floor((this.u32() / 4294967296) * n);
   }
 
   /** A whole number from lo to hi, both included. */
   between(lo: number, hi: number): number {
+    if (!Random.is(this)) throw notMade('Random.between');
+    if (typeof lo !== 'number' || Number.isNaN(lo)) throw invalidType('lo', 'of type number', lo);
+    if (typeof hi !== 'number' || Number.isNaN(hi)) throw invalidType('hi', 'of type number', hi);
     return lo + this.below(hi - lo + 1);
   }
 
   /** True once in n times. */
   oneIn(n: number): boolean {
+    if (!Random.is(this)) throw notMade('Random.oneIn');
     return this.below(n) === 0;
   }
 
   /** True with a probability from 0 to 1. */
   chance(probability: number): boolean {
+    if (!Random.is(this)) throw notMade('Random.chance');
+    if (typeof probability !== 'number' || Number.isNaN(probability))
+      throw invalidType('probability', 'of type number', probability);
     return this.u32() < probability * 4294967296;
   }
 
   /** One of a list, each as likely as the other. */
   pick<T>(from: readonly T[]): T {
+    if (!Random.is(this)) throw notMade('Random.pick');
+    if (!Array.isArray(from) && !ArrayBuffer.isView(from)) throw invalidType('from', 'an array', from);
     return from[this.below(from.length)];
   }
 }
@@ -76,6 +96,8 @@ export class Weighted<T> {
 
   /** @param weights non-negative, at least one positive */
   constructor(values: readonly T[], weights: readonly number[]) {
+    checkArray('values', values);
+    checkArray('weights', weights);
     const n = values.length;
     const sum = weights.reduce((total, weight) => total + weight, 0);
     if (!(sum > 0) || weights.length !== n || weights.some((weight) => !(weight >= 0))) {
@@ -104,8 +126,15 @@ export class Weighted<T> {
     }
   }
 
+  /** @internal Whether it is one, and no made-up object. */
+  static is(this: void, one: unknown): boolean {
+    return typeof one === 'object' && one !== null && #values in one;
+  }
+
   /** One of the values, each as likely as its weight says. */
   draw(random: Random): T {
+    if (!Weighted.is(this)) throw notMade('Weighted.draw');
+    if (!Random.is(random)) throw invalidType('random', 'a Random', random);
     const i = random.below(this.#values.length);
     const stay = this.#threshold[i];
     return this.#values[stay === 1 || random.u32() < stay * 4294967296 ? i : this.#alias[i]];

@@ -1,3 +1,4 @@
+import { LIBRARY } from '../../core/life.js';
 import { complete, type Sliced } from '../../core/slices.js';
 import type { MachineSnapshot } from '../../machine/snapshot.js';
 import type { StressConfig } from '../config/profile.js';
@@ -114,6 +115,10 @@ export class Replayer {
   }
 
   #newRunner(): Runner<World> {
-    return new Runner(new World(this.#config, this.#repertoire), this.#repertoire.kinds, this.#config.checkEvery);
+    return new Runner(
+      new World(LIBRARY, this.#config, this.#repertoire),
+      this.#repertoire.kinds,
+      this.#config.checkEvery,
+    );
   }
 }

@@ -1,5 +1,6 @@
 import { checkOptions, checkString, optionNames } from '../../core/arguments.js';
-import { EVENT, type EventNumber, ROW, type TraceBatch } from '../batch.js';
+import { guard } from '../../core/guard.js';
+import { checkBatch, EVENT, type EventNumber, ROW, type TraceBatch } from '../batch.js';
 import { StringTable } from '../strings.js';
 import { AddressHistory } from './address-history.js';
 import type { DeviceAccount } from './devices.js';
@@ -41,6 +42,12 @@ KIND_OF[EVENT.IOMMU_MAP] = KIND_OF[EVENT.IOMMU_UNMAP] = MAPPING.IOMMU;
  * console.log(audit.result().suspects);
  */
 export class Audit {
+  static {
+    guard(Audit, (one) => #made in one);
+  }
+
+  /** What makes an object one of the class, whatever it has as prototype (guard.ts). */
+  readonly #made = true;
   private readonly strings = new StringTable();
   private readonly translations: Uint32Array[] = [];
   private readonly pairing = new Pairing(this.strings);
@@ -65,6 +72,7 @@ export class Audit {
    * @param input a number for each reader whose batches are added: their strings are numbered separately
    */
   add(batch: TraceBatch, input = 0): void {
+    checkBatch(batch, input);
     const names = this.translate(batch, input);
     const { kind, time } = batch;
     for (let row = 0; row < batch.length; ++row) {

@@ -1,6 +1,8 @@
-import { checkArray, checkOptions, checkString, optionNames } from '../../core/arguments.js';
+import { checkArray, checkOptions, checkString, optionNames, readRecord } from '../../core/arguments.js';
+import { checkInteger } from '../../core/errors.js';
 import { PAGE_SIZE as PAGE } from '../../core/generated/constants.js';
-import type { MachineEvent } from '../../events/events.js';
+import { guard } from '../../core/guard.js';
+import { EVENT_SHAPE, type MachineEvent } from '../../events/events.js';
 
 /**
  * A machine's events as ftrace text, as the kernel would have written them: programs that read a kernel's trace read the
@@ -15,6 +17,12 @@ export interface FtraceOptions {
 
 /** Writes what a machine does as ftrace text, event by event: `gemdma trace` and the kernel's tools read it. */
 export class FtraceWriter {
+  static {
+    guard(FtraceWriter, (one) => #made in one);
+  }
+
+  /** What makes an object one of the class, whatever it has as prototype (guard.ts). */
+  readonly #made = true;
   private readonly task: string;
   /** Physical address of each page from iommu_map events, by page of the IOVA. */
   private readonly physical = new Map<number, number>();
@@ -32,11 +40,16 @@ export class FtraceWriter {
 
   /** The first lines of a file. */
   header(events: number): string {
+    checkInteger('events', events, 0, Number.MAX_SAFE_INTEGER);
     return `# tracer: nop\n#\n# entries-in-buffer/entries-written: ${events}/${events}   #P:1\n#\n`;
   }
 
   /** The lines of an event, '' for one that the kernel has no tracepoint for. */
   add(event: MachineEvent): string {
+    return readRecord('event', event, EVENT_SHAPE, (one) => this.lines(one));
+  }
+
+  private lines(event: MachineEvent): string {
     const dev = event.device ?? 'unknown';
     switch (event.kind) {
       case 'iommu_map': {

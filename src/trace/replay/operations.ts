@@ -1,4 +1,6 @@
 import { invalidType } from '../../core/errors.js';
+import { guard } from '../../core/guard.js';
+import { notMade } from '../../core/life.js';
 /** What a trace did, call by call, as columns: the input of a replay. Kept as a whole, some 80 bytes per call. */
 
 export const OP = { MAP: 1, UNMAP: 2, FLUSH: 3 } as const;
@@ -14,6 +16,12 @@ export type OperationList = Float64Array;
  * none. `Rebuild` makes them; read them, and hand them to `verifyTrace` and `whatIf`.
  */
 export class Operations {
+  static {
+    guard(Operations, (one) => #made in one, ['add']);
+  }
+
+  /** What makes an object one of the class, whatever it has as prototype (guard.ts). */
+  readonly #made = true;
   /** Calls. */
   length = 0;
   /** 1 map, 2 unmap, 3 flush of a domain's IOTLB. */
@@ -55,14 +63,21 @@ export class Operations {
   /** Buffers from swiotlb_bounced events. */
   bounced = 0;
 
+  /** @internal Whether it is one, and no made-up object. */
+  static is(this: void, one: unknown): boolean {
+    return typeof one === 'object' && one !== null && #made in one;
+  }
+
   /** @internal @throws ERR_INVALID_ARG_TYPE for what is none */
   static check(operations: unknown): void {
-    if (operations instanceof Operations && Object.hasOwn(operations, 'op')) return;
+    if (Operations.is(operations)) return;
     throw invalidType('operations', 'the Operations of a Rebuild', operations);
   }
 
   /** Adds a call of a kind (OP); returns its number. */
   add(op: number): number {
+    if (!Operations.is(this)) throw notMade('Operations.add');
+    if (typeof op !== 'number' || Number.isNaN(op)) throw invalidType('op', 'of type number', op);
     if (this.length === this.op.length) this.grow();
     const at = this.length++;
     this.op[at] = op;

@@ -1,5 +1,6 @@
 import { PAGE_SIZE as PAGE } from '../../core/generated/constants.js';
-import { EVENT, type EventNumber, NO_CPU, ROW, type TraceBatch } from '../batch.js';
+import { guard } from '../../core/guard.js';
+import { checkBatch, EVENT, type EventNumber, NO_CPU, ROW, type TraceBatch } from '../batch.js';
 import { OP, Operations, SHAPE } from './operations.js';
 
 /**
@@ -33,6 +34,12 @@ const SHAPES: Partial<Record<number, number>> = {
 
 /** Makes the calls of the DMA API out of a trace's batches: `add` each batch in order, then `finish`. */
 export class Rebuild {
+  static {
+    guard(Rebuild, (one) => #made in one);
+  }
+
+  /** What makes an object one of the class, whatever it has as prototype (guard.ts). */
+  readonly #made = true;
   /** The calls rebuilt so far. */
   readonly operations = new Operations();
   private readonly names: string[][] = [];
@@ -47,6 +54,7 @@ export class Rebuild {
 
   /** Takes a batch, in the order of the trace. `input` as for Audit.add. */
   add(batch: TraceBatch, input = 0): void {
+    checkBatch(batch, input);
     const names = (this.names[input] ??= ['']);
     batch.strings.forEach((name, i) => {
       names[batch.firstString + i] = name;

@@ -1,5 +1,6 @@
 import { type ErrnoName, GemDmaError } from '../../core/errors.js';
 import { PAGE_SIZE } from '../../core/generated/constants.js';
+import { LIBRARY } from '../../core/life.js';
 import type { I915Options } from '../../i915/config.js';
 import type { GemObject } from '../../i915/object.js';
 import { POLICIES } from '../../i915/policy/index.js';
@@ -204,7 +205,7 @@ function giveBack({ objects, contexts }: I915Part): void {
 function runPath(path: OperationScenario, { policy, seed, onStep }: ScenarioOptions): ScenarioResult {
   const { name, operations } = path;
   const repertoire = new Repertoire([i915Vocabulary({ policy }), dmaVocabulary]);
-  const world = new World(scenarioConfig(path, { seed }, repertoire), repertoire);
+  const world = new World(LIBRARY, scenarioConfig(path, { seed }, repertoire), repertoire);
   const { machine } = world;
   const part = world.part(I915Part);
   const [gpu] = part.gpus;

@@ -38,6 +38,7 @@ export function declared(entries: readonly string[]): Declared {
   const classes = new Map<string, Member[]>();
   const functions: Member[] = [];
   const seen = new Set<ts.Type>();
+  const walked = new Set<ts.Symbol>();
 
   const own = (symbol: ts.Symbol | undefined): boolean =>
     symbol?.declarations?.some((d) => !/node_modules|\/lib\.[\w.]+\.d\.ts/.test(d.getSourceFile().fileName)) ?? false;
@@ -110,8 +111,11 @@ export function declared(entries: readonly string[]): Declared {
 
   function addClass(symbol: ts.Symbol): void {
     const { name } = symbol;
-    if (classes.has(name)) return;
+    if (walked.has(symbol)) return;
+    walked.add(symbol);
+    // A class may extend one of the same name: its members are those of both.
     const members: Member[] = [];
+    const before = classes.get(name) ?? [];
     classes.set(name, members);
     const type = checker.getDeclaredTypeOfSymbol(symbol);
     const hidden = (d: ts.Declaration | undefined): boolean =>
@@ -149,6 +153,9 @@ export function declared(entries: readonly string[]): Declared {
     const [signature] = statics.getConstructSignatures();
     if (signature && !hidden(signature.getDeclaration())) {
       members.push({ name: 'new', what: 'new', parameters: parametersOf(signature) });
+    }
+    for (const one of before) {
+      if (!members.some((other) => other.name === one.name && other.what === one.what)) members.push(one);
     }
     for (const base of type.isClass() ? (checker.getBaseTypes(type) ?? []) : []) visit(base);
   }

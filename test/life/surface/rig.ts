@@ -48,6 +48,7 @@ export function rig(machine: Machine = bare()): Rig {
     LinkedRange: device.allocIova(PAGE),
     IovaDomain: new IovaDomain(machine),
     ...{ SystemHeap: heap, DmaBuf: dmaBuf, DmaBufAttachment: dmaBuf.attach(spare) },
+    NonCoherentDevice: machine.addDevice({ coherent: false }),
     Process: new Process(machine.ram),
     DmaPool: machine.createDmaPool(device, { name: 'mine', size: 64, align: 0 }),
     Bar: machine.addBar(machine.addDevice(), PAGE),
@@ -63,6 +64,7 @@ export function rig(machine: Machine = bare()): Rig {
 export const DEATHS: Record<string, (one: never, rig: Rig) => void> = {
   DmaDevice: (one: library.DmaDevice) => one.destroy(),
   StreamingDevice: (one: library.DmaDevice) => one.destroy(),
+  NonCoherentDevice: (one: library.DmaDevice) => one.destroy(),
   DmaDomain: (one: library.DmaDomain) => one.destroy(),
   UnmanagedDomain: (one: library.UnmanagedDomain) => one.destroy(),
   ScatterTable: (one: library.ScatterTable) => one.release(),

@@ -45,6 +45,8 @@ const FACTS = new Set([
 const ENDS = new Set(['destroy', 'release', 'exit', 'free', 'detach', 'unbind', 'remove', '[Symbol.dispose]']);
 
 const subjects = [...classes].filter(([name]) => !APART.has(name) && !INNER.has(name));
+// It has the members of a device, in its own way.
+subjects.push(['NonCoherentDevice', classes.get('DmaDevice')!.filter(({ what }) => what !== 'new')]);
 
 function use(receiver: object, { name, what }: Member, args: readonly unknown[]): unknown {
   const key = name === '[Symbol.dispose]' ? Symbol.dispose : name;
@@ -136,26 +138,6 @@ describe.each(subjects)('%s', (type, members) => {
       }
     }
   });
-
-  test('made up, or a copy', async () => {
-    const one = rig();
-    const before = stateOf(one.machine);
-    const real = one.objects[type];
-    for (const receiver of [
-      Object.create(Object.getPrototypeOf(real)),
-      Object.create(real),
-      Object.setPrototypeOf({ ...real }, Object.getPrototypeOf(real)),
-    ] as object[]) {
-      for (const member of own) {
-        if (FACTS.has(member.name)) continue;
-        const error = await thrownBy(() => use(receiver, member, argumentsFor(one, member)));
-        if (!(error instanceof TypeError || error instanceof GemDmaError)) {
-          expect.fail(`${named(type, member)} on a made-up object: ${error}`);
-        }
-      }
-    }
-    expect(stateOf(one.machine)).toEqual(before);
-  });
 });
 
 /** Values that a parameter may not have, by what it takes. */
@@ -219,10 +201,9 @@ function wrongs(one: Rig, elsewhere: Rig, dead: Rig, { name, takes, optional }: 
   return bad;
 }
 
-/** With a code; the engine itself refuses a BigInt or a Symbol where a number is wanted. */
+/** Errors of the library have a code; the engine's own have none. */
 function documented(error: unknown): boolean {
-  if (error instanceof GemDmaError || typeof (error as { code?: unknown } | undefined)?.code === 'string') return true;
-  return error instanceof TypeError && /BigInt|Symbol/.test(error.message);
+  return typeof (error as { code?: unknown } | undefined)?.code === 'string';
 }
 
 function show(value: unknown): string {
