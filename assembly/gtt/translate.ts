@@ -6,6 +6,7 @@
 //
 //   GPU address -> entry (each level through the IOMMU) -> DMA address -> IOMMU -> frame -> byte
 
+import { noteFailure } from '../device/failure';
 import { EFAULT } from '../errno';
 import { DmaDevice } from '../device/device';
 import { TRANSLATE_FAULT, deviceRead, deviceWrite, translate } from '../iommu/access';
@@ -40,6 +41,7 @@ function fetch(vm: GpuVm, table: u64, index: u32): u64 {
 
 function fail(vm: GpuVm, reason: u32): u64 {
   setReason(vm.ctx, reason);
+  noteFailure(vm.device);
   return TRANSLATE_FAULT;
 }
 

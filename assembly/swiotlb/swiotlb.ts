@@ -300,6 +300,7 @@ export function swiotlbUnmap(dev: DmaDevice, address: u64, length: u32, dir: u32
   }
   let copied = true;
   if (dir != DMA_TO_DEVICE && (attrs & DMA_ATTR_SKIP_CPU_SYNC) == 0) copied = bounce(ctx, dev, slot, address, length, dir, false);
+  if (!copied) noteFailure(dev, 1);
   // Slots before the first byte are padding, and go with it.
   const padding = mappingOf(pool!, slot).offset >> SLOT_SHIFT;
   let from = <u32>((address - pool!.start) >> SLOT_SHIFT);
@@ -325,7 +326,9 @@ export function swiotlbSync(dev: DmaDevice, address: u64, length: u32, dir: u32,
     return false;
   }
   if (dir == (forDevice ? DMA_FROM_DEVICE : DMA_TO_DEVICE)) return true;
-  return bounce(ctx, dev, slot, address, length, dir, forDevice);
+  const copied = bounce(ctx, dev, slot, address, length, dir, forDevice);
+  if (!copied) noteFailure(dev);
+  return copied;
 }
 
 /**
