@@ -18,7 +18,7 @@ export interface P2pConfig {
 /** enum pci_p2pdma_map_type. */
 export type P2pMapType = 'bus-address' | 'host-bridge' | 'not-supported';
 
-/** How a device reaches another's memory (calc_map_type_and_dist). */
+/** @internal How a device reaches another's memory (calc_map_type_and_dist). */
 export function mapTypeOf({ p2p }: DmaHost, provider: DmaDevice, client: DmaDevice): P2pMapType {
   if (provider === client) return 'bus-address';
   const near = provider.switch !== undefined && provider.switch === client.switch;

@@ -10,15 +10,7 @@ import {
   isAddress,
   isTransfer,
 } from '../core/arguments.js';
-import {
-  checkInteger,
-  ERRNO,
-  type ErrnoName,
-  errnoName,
-  GemDmaError,
-  invalidType,
-  invalidValue,
-} from '../core/errors.js';
+import { checkInteger, ERRNO, GemDmaError, invalidType } from '../core/errors.js';
 import {
   ALL_ENTRIES,
   DEVICE_FORCE_BOUNCE,
@@ -36,8 +28,9 @@ import type { DmaDevice } from './device.js';
 import { type DeviceOptions, deviceConfig, type ReservedRegion } from './device-options.js';
 import { DmaDomain, reserveRegions } from './dma-domain.js';
 import { PeerLists } from './p2p.js';
+import { callFailed, maskRefused, X86_LEAST_BITS } from './refusals.js';
 import { type DmaHost, ScatterTable } from './sg-table.js';
-import { type Direction, PHYSICAL_LIMIT } from './transfer.js';
+import { badPage, type Direction, PHYSICAL_LIMIT } from './transfer.js';
 import type { UnmanagedDomain } from './unmanaged-domain.js';
 
 /**
@@ -45,13 +38,10 @@ import type { UnmanagedDomain } from './unmanaged-domain.js';
  * Calls whose result a driver must check return what the kernel's return, with the cause in `reason`; the others have @throws.
  */
 
-/** As a small integer. */
-const EVERY_ENTRY = ALL_ENTRIES | 0;
+const EVERY_ENTRY = ALL_ENTRIES | 0; // a small integer
 const MAX_NENTS = 0x7fffffff;
 const MAX_ADDRESS = Number.MAX_SAFE_INTEGER;
 const MAX_U32 = 0xffffffff;
-/** The narrowest mask of x86 before 4.17 (dma_supported of arch/x86/kernel/pci-dma.c). */
-const X86_LEAST_BITS = 24;
 
 /** Members that look at `this` themselves (guard.ts), or that only the library calls. */
 const HOT = [
@@ -287,9 +277,7 @@ export class StreamingDevice {
     const checked = this.host.kernel?.checksMasks ?? false;
     const translated = this.attached instanceof DmaDomain;
     if (checked ? bits >= X86_LEAST_BITS : translated || this.core.dmaMaskSupported(this.#record, bits)) return;
-    throw new GemDmaError('EIO', call, `${bits} bits of address reach too little memory for device ${this.id}`, {
-      reason: 'DMA_MASK_TOO_SMALL',
-    });
+    throw maskRefused(call, this.id, bits);
   }
 
   // What the buses do not let through, the device does not reach either; the masks are said as they were set.
@@ -607,18 +595,6 @@ export class StreamingDevice {
 
   /** @internal The error of a call that returned a negative errno; `what` is what it was to map. */
   failure(syscall: string, rc: number, what: string): GemDmaError {
-    const reason = reasonName(this.core.lastReason(this.host.context));
-    const code = errnoName(rc) in ERRNO ? (errnoName(rc) as ErrnoName) : 'EINVAL';
-    return new GemDmaError(code, syscall, `device ${this.id} cannot map ${what}${reason ? `: ${reason}` : ''}`, {
-      reason,
-      details: { device: this.id },
-    });
+    return callFailed(this.core, this.host.context, this.id, syscall, rc, what);
   }
-}
-
-function badPage(pfn: number, offset: number, length: number): never {
-  checkInteger('pfn', pfn, 0, MAX_U32);
-  checkInteger('offset', offset, 0, MAX_U32);
-  checkInteger('length', length, 0, MAX_U32);
-  throw invalidValue('length', 'a number', length);
 }

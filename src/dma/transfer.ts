@@ -1,4 +1,5 @@
 import { frozen } from '../core/arguments.js';
+import { checkInteger, invalidValue } from '../core/errors.js';
 import {
   DMA_ATTR_ALLOC_SINGLE_PAGES,
   DMA_ATTR_FORCE_CONTIGUOUS,
@@ -46,3 +47,11 @@ export const DMA_ATTR = frozen({
 
 /** Physical addresses are below this (x86 with four or five levels of its own tables). */
 export const PHYSICAL_LIMIT = 2 ** 52;
+
+/** @internal Throws what is wrong with the arguments of a call that maps a page. */
+export function badPage(pfn: number, offset: number, length: number): never {
+  checkInteger('pfn', pfn, 0, 0xffffffff);
+  checkInteger('offset', offset, 0, 0xffffffff);
+  checkInteger('length', length, 0, 0xffffffff);
+  throw invalidValue('length', 'a number', length);
+}
