@@ -22,5 +22,5 @@ const LONGEST = 200;
 
 function shown(file: string): string {
   const line = file.split('\n', 1)[0].slice(0, LONGEST);
-  return line === file ? file : `${line}…`;
+  return line === file ? file : `${line}...`;
 }
