@@ -69,6 +69,10 @@ export async function main(words: readonly string[]): Promise<void> {
     return;
   }
   try {
+    const [first, topic] = words;
+    if (first === 'help' && topic !== undefined && !program.commands.some((item) => item.name() === topic)) {
+      program.error(`unknown command '${topic}'`);
+    }
     await program.parseAsync(words, { from: 'user' });
   } catch (error) {
     process.exitCode = reportError(error);

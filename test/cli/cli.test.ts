@@ -31,7 +31,7 @@ describe('wrong use: one clear line, exit code 2, no stack', () => {
     [['verify', '--tme', 'x'], "unknown option '--tme'"],
     [['verify', '/does/not/exist'], 'cannot be read: ENOENT'],
     [['run', 'nothing-of-the-kind'], "there is no scenario 'nothing-of-the-kind'"],
-    [['run', 'x', '--policy', 'i915-9'], 'Allowed choices are i915-3.18'],
+    [['run', 'L1', '--policy', 'i915-9'], 'none of the presets i915-3.18'],
     [['run', 'L1', '--driver', 'linux-4.1'], "unknown option '--driver': --policy is its name now"],
     [['run', 'leak', '--events'], 'leak cannot be shown step by step'],
     [['run', '--events'], '--events goes with the name of a scenario'],
