@@ -17,7 +17,7 @@ const OTHERS: readonly (readonly [file: RegExp, line: RegExp])[] = [
   // Sizes of buffers, limits of counts, an errno, registers of a device.
   [
     /^src\/(?:trace|stress|cli)\//,
-    /new (?:Uint8Array|Float64Array|Uint32Array)\(4096\)|MAX_\w+ = 4096|DEFAULT_CHECK_EVERY|LEAST_STEP|source\.size/,
+    /new (?:Uint8Array|Float64Array|Uint32Array)\(4096\)|MAX_\w+ = 409[56]|DEFAULT_CHECK_EVERY|LEAST_STEP|source\.size/,
   ],
   // A pattern for a line of the log.
   [/^src\/workload\/corpus\/devices\.ts$/, /overflow/],

@@ -1,7 +1,7 @@
+import { buildDriver, driverFailNth, loadTest, runDriver } from 'gemdma/driver';
 import { describe, expect, test } from 'vitest';
 // The built package: the worker of fail-nth must be JavaScript.
 import { findCompiler } from '../../dist/driver/compiler.js';
-import { buildDriver, driverFailNth, loadTest, runDriver } from '../../dist/driver/index.js';
 
 // A kernel tree of 6.12 is not part of the project: GEMDMA_KERNEL names one.
 const kernel = process.env.GEMDMA_KERNEL;
