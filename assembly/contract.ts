@@ -70,6 +70,7 @@ export { FaultRecord } from './iommu/fault-log';
 export { IommuStats } from './iommu/host';
 export { LOG_ALREADY_SET, LOG_FAULT, LOG_STALE_READ, LOG_STALE_WRITE } from './iommu/fault-log';
 export { PROT_READ, PROT_WRITE } from './iommu/domain';
+export { UNIT_NP_CACHE } from './iommu/unit';
 export * from './iommu/formats/contract';
 
 // dma/, dma-debug/

@@ -118,7 +118,6 @@ export {
 } from './iommu/iommu.js';
 export type { AlreadySet, IommuFault } from './iommu-formats/fault.js';
 export type {
-  FormatEra,
   FormatMessage,
   FormatOptions,
   FormatWords,

@@ -24,6 +24,9 @@ import { IommuDomain } from './domain';
 /** Domain ids that the unit has (Capability Register, ND = 6): 16 bits. Linux keeps 0 (no domain) and 1 (passthrough) for itself. */
 export const DOMAIN_IDS: u32 = 65536;
 
+/** Option of a unit: Iommu.npCache. */
+export const UNIT_NP_CACHE: u32 = 1;
+
 // @ts-ignore: decorator
 @unmanaged
 export class Iommu extends Guarded {
@@ -89,16 +92,16 @@ export function unitIn(ctx: Context): Iommu | null {
 // @ts-ignore: decorator
 @inline
 export function iommuOf(ctx: Context): Iommu | null {
-  return ctx.iommu != 0 ? unitIn(ctx) : iommuMake(ctx, 0, false);
+  return ctx.iommu != 0 ? unitIn(ctx) : iommuMake(ctx, 0, 0);
 }
 
 /**
  * Makes the machine's IOMMU with 64 sets of 4 ways and a log of 1,024 records. Contract of iommuCreate.
- * @param npCache whether it may cache what is not present
+ * @param flags UNIT_*
  */
-export function iommuMake(ctx: Context, format: u32, npCache: bool): Iommu | null {
+export function iommuMake(ctx: Context, format: u32, flags: u32): Iommu | null {
   const unit = iommuCreate(ctx, 64, 4, 1024, format);
-  if (unit != null) unit.npCache = npCache;
+  if (unit != null) unit.npCache = (flags & UNIT_NP_CACHE) != 0;
   return unit;
 }
 

@@ -16,7 +16,7 @@ import { guard } from '../core/guard.js';
 import { held } from '../core/handle.js';
 import { Life, type Timeline } from '../core/life.js';
 import type { FormatOptions } from '../iommu-formats/format.js';
-import { FORMAT_OPTIONS, formatOf, type IommuLevels, readFormatOptions } from '../iommu-formats/index.js';
+import { FORMAT_OPTIONS, formatOf, type IommuLevels, readFormatOptions, readShape } from '../iommu-formats/index.js';
 import {
   ALLOCATOR_NAMES,
   ALLOCATORS,
@@ -80,8 +80,6 @@ const LAST_32BIT = 2 ** 32 / PAGE_SIZE - 1;
 
 const NS_PER_MS = 1e6;
 const MAX_PFN = 2 ** 52 - 1;
-const MIN_WIDTH = 21;
-const MAX_WIDTH = 53;
 
 const OPTIONS: readonly (keyof DomainOptions)[] = [
   'mode',
@@ -124,16 +122,7 @@ export class DmaDomain {
     this.host = host;
     this.lazy = oneOf('mode', given.mode ?? 'strict', ['strict', 'lazy']) === 'lazy';
     const format = formatOf(host.core.exports.iommuFormat(host.context));
-    const levels = checkInteger('levels', given.levels ?? format.levels[0], 1, 6);
-    if (!format.levels.includes(levels)) throw outOfRange('levels', format.levels.join(' or '), levels);
-    const width = checkWidth(given.width, format.width(levels));
-    const pageSizes = checkInteger(
-      'pageSizes',
-      given.pageSizes ?? format.pageSizes,
-      PAGE_SIZE,
-      Number.MAX_SAFE_INTEGER,
-    );
-    if (!format.isPageSizes(pageSizes)) throw outOfRange('pageSizes', format.pageSizesAllowed, pageSizes);
+    const { levels, width, pageSizes } = readShape(format, given);
     const entries = checkInteger('flushQueue.entries', flushQueue.entries ?? 256, 2, 65536);
     const deferred = checkBoolean('deferredList', given.deferredList, false);
     if (!deferred && (entries & (entries - 1)) !== 0) {
@@ -350,12 +339,6 @@ export function reserveRegions(domain: DmaDomain, regions: readonly ReservedRegi
       at += size - PAGE_SIZE;
     }
   }
-}
-
-// A double holds no address of a domain of 2^53 bytes and more exactly: that space is not used.
-function checkWidth(width: number | undefined, bits: number): number {
-  const most = Math.min(bits, MAX_WIDTH);
-  return checkInteger('width', width ?? most, MIN_WIDTH, most);
 }
 
 function readRange(range: readonly [number, number]): readonly [number, number] {

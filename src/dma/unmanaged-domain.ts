@@ -1,11 +1,11 @@
 import { checkFunction, checkOptions, checkSynchronous, hostTimeline } from '../core/arguments.js';
-import { checkInteger, type ErrnoName, errnoName, GemDmaError, invalidReturn, outOfRange } from '../core/errors.js';
+import { checkInteger, type ErrnoName, errnoName, GemDmaError, invalidReturn } from '../core/errors.js';
 import { PAGE_SIZE, PROT_READ, PROT_WRITE } from '../core/generated/constants.js';
 import type { IommuDomainHandle } from '../core/generated/exports.js';
 import { guard } from '../core/guard.js';
 import { Life } from '../core/life.js';
 import { reasonName } from '../core/reasons.js';
-import { formatOf } from '../iommu-formats/index.js';
+import { formatOf, type IommuLevels, readShape } from '../iommu-formats/index.js';
 import type { DmaDevice } from './device.js';
 import { type DmaHost, ScatterTable } from './sg-table.js';
 import { StreamingDevice } from './streaming-device.js';
@@ -28,11 +28,11 @@ const MAX_ADDRESS = Number.MAX_SAFE_INTEGER;
  */
 export type FaultHandler = (device: DmaDevice, address: number, access: 'read' | 'write') => number;
 
-/** The shape of a domain that is filled by hand. */
+/** Options of a domain that a driver fills. */
 export interface UnmanagedOptions {
-  /** Levels of the tables. Default as the format has them. */
-  levels?: 3 | 4 | 5;
-  /** Bits of an IOVA; default all that the levels give, at most 53. */
+  /** Levels of the tables. Default VT-d 4, AMD 3, which grow. */
+  levels?: IommuLevels;
+  /** Bits of an IOVA, from 21. Default all that the levels give, at most 53. */
   width?: number;
   /** Page sizes, as iommu_domain.pgsize_bitmap. Default all that the format has. */
   pageSizes?: number;
@@ -59,12 +59,7 @@ export class UnmanagedDomain {
     const given = checkOptions('options', options, ['levels', 'width', 'pageSizes']);
     const timeline = hostTimeline(host, call);
     const format = formatOf(host.core.exports.iommuFormat(host.context));
-    const levels = checkInteger('levels', given.levels ?? format.levels[0], 3, 5);
-    if (!format.levels.includes(levels)) throw outOfRange('levels', format.levels.join(' or '), levels);
-    const most = Math.min(format.width(levels), 53);
-    const width = checkInteger('width', given.width ?? most, 21, most);
-    const pageSizes = checkInteger('pageSizes', given.pageSizes ?? format.pageSizes, PAGE_SIZE, MAX_ADDRESS);
-    if (!format.isPageSizes(pageSizes)) throw outOfRange('pageSizes', format.pageSizesAllowed, pageSizes);
+    const { levels, width, pageSizes } = readShape(format, given);
     const flags = format.domainFlags(format.options, false);
     const record = host.core.exports.domainCreate(host.context, levels, width, pageSizes, flags);
     if (record === 0) throw new GemDmaError('ENOMEM', call, 'no memory for an IOMMU domain');

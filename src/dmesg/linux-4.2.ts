@@ -46,7 +46,7 @@ export const LINUX_42: KernelWords = {
     DMA_OVERFLOW: { text: 'nommu_map_single: overflow {address:x}+{size} of device mask {mask:x}' },
     SUPPRESSED: { text: '{limited}: {e} callbacks suppressed' },
   },
-  iommu: '2015',
+  release: '4.2',
   faultsUnlimited: true,
   warningFirst: true,
 };

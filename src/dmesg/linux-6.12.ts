@@ -143,7 +143,7 @@ export const LINUX_612: KernelWords = {
     UNMAPPED_SIZE: { text: '', where: 'drivers/iommu/dma-iommu.c:841 __iommu_dma_unmap' },
     SUPPRESSED: { text: '{limited}: {e} callbacks suppressed' },
   },
-  iommu: '2024',
+  release: '6.12',
   faultsUnlimited: false,
   warningFirst: false,
 };

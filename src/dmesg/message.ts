@@ -79,7 +79,7 @@ function notice(record: RawMessage, context: MessageContext): KernelMessage | nu
   const own = OWN_NOTICES[id];
   if (own !== undefined) return { ...message(id, { text: own }, record, context, true), kernel: false };
   const { words } = context;
-  const driver = wordsOf(context.format(), words.iommu);
+  const driver = wordsOf(context.format(), words.release);
   const known = context.device(record.device) !== undefined;
   const fault = { text: known ? driver.fault : (driver.unknownDevice ?? driver.fault) };
   const row = id === 'FAULT' ? fault : (driver.notices[id] ?? words.notices[id]);
@@ -133,7 +133,7 @@ function fieldsOf(record: RawMessage, row: Message, { words, types, entries, for
     // dma_debug_entry pool grown to %u (%u00%%)
     times: Math.floor(Number(told.total) / entries),
     ...NO_MASK[d],
-    limited: d === LIMIT_FAULTS ? wordsOf(format(), words.iommu).limited : LIMITED[d],
+    limited: d === LIMIT_FAULTS ? wordsOf(format(), words.release).limited : LIMITED[d],
     doing: d === 1 ? 'unmapping' : 'mapping',
     ...(record.kind === KMSG_FAULT &&
       faultFields(format(), { address, sourceId: Number(size), write: e === 1, reason: d })),

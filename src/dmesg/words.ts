@@ -1,5 +1,4 @@
 import type { CheckId } from '../dma-debug/checks.js';
-import type { FormatEra } from '../iommu-formats/format.js';
 import type { NoticeId } from './kinds.js';
 
 /** What a kernel prints when it has something to say: one row for each message, as data. */
@@ -19,8 +18,8 @@ export interface KernelWords {
   readonly findings: Readonly<Partial<Record<CheckId, Message>>>;
   /** Other lines, by notice. */
   readonly notices: Readonly<Partial<Record<NoticeId, Message>>>;
-  /** The wording of the IOMMU's driver: faults, and notices that come before those above (src/iommu-formats). */
-  readonly iommu: FormatEra;
+  /** The release. It selects the words of the IOMMU's driver, whose notices replace those above (src/iommu-formats). */
+  readonly release: string;
   /** Faults are printed without a limit. */
   readonly faultsUnlimited: boolean;
   /** `WARNING: CPU: ...` with the place is printed before the text of a WARN, else behind it. */

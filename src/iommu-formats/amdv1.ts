@@ -1,4 +1,4 @@
-import { FORMAT_AMDV1, PAGE_SIZE } from '../core/generated/constants.js';
+import { FORMAT_AMDV1, PAGE_SIZE, UNIT_NP_CACHE } from '../core/generated/constants.js';
 import type { FormatWords, IommuFormat } from './format.js';
 
 const ADDRESS = 0x000ffffffffff000n;
@@ -25,7 +25,8 @@ function pageShift(level: number, raw: bigint): number {
 const EVENT = 'domain=0x{a:04x} address=0x{address:x} flags=0x{d:04x}]';
 
 /** amd_iommu_report_page_fault of drivers/iommu/amd/iommu.c. */
-const TODAY: FormatWords = {
+const WORDS: FormatWords = {
+  since: '6.12',
   fault: `{driver} {device}: AMD-Vi: Event logged [IO_PAGE_FAULT ${EVENT}`,
   unknownDevice: `AMD-Vi: Event logged [IO_PAGE_FAULT device=0000:{source} ${EVENT}`,
   limited: 'amd_iommu_report_page_fault',
@@ -46,11 +47,13 @@ export const amdv1 = {
   },
   width: () => 64,
   options: {},
-  unitOptions: ['npCache'],
+  unitOptions: { npCache: false },
   domainFlags: () => 0,
+  unitFlags: ({ npCache }) => (npCache ? UNIT_NP_CACHE : 0),
+  defersFlushes: ({ npCache }) => !npCache,
   asksFaultHandler: true,
   faultMessage: () => 'IO_PAGE_FAULT',
-  words: { 2024: TODAY },
+  words: [WORDS],
   address(level, raw) {
     const shift = BigInt(pageShift(level, raw));
     return nextLevel(raw) === SIZED ? ((raw & ADDRESS) >> shift) << shift : raw & ADDRESS;

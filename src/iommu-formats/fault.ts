@@ -1,7 +1,8 @@
 import { addressBits } from '../core/address.js';
+import { oneOf } from '../core/arguments.js';
 import { fill } from '../core/kernel-format.js';
 import { faultFields } from './format.js';
-import { type IommuFormatName, iommuFormat, wordsOf } from './index.js';
+import { FORMAT_NAMES, type IommuFormatName, iommuFormat, wordsOf } from './index.js';
 
 /** An access that the unit blocked. */
 export interface IommuFault {
@@ -21,7 +22,7 @@ export interface IommuFault {
   reason: number;
   /** What Linux prints for the reason, such as `PTE Write access is not set`. */
   message: string;
-  /** Domain id of the context entry, 0 without one. */
+  /** Domain id in the device's entry of the unit's table, 0 without an entry. */
   domain: number;
   /** The GEM object that the access is attributed to; 0 for none. */
   object: number;
@@ -53,16 +54,19 @@ export interface AlreadySet {
   hook: number;
 }
 
-/** A fault in the words of the kernel log, as today's kernels have them for a requester id. */
+/** A fault in the words of the newest kernel, which has no device of the requester id. */
 export function faultText({ unit, sourceId, address, write, reason, domain }: IommuFault): string {
-  const format = iommuFormat(unit);
-  const { fault, unknownDevice = fault } = wordsOf(format, '2024');
+  const format = iommuFormat(oneOf('fault.unit', unit, FORMAT_NAMES));
+  const { fault, unknownDevice = fault } = wordsOf(format);
   const fields = faultFields(format, { address: addressBits(address), sourceId, write, reason });
   return fill(unknownDevice, { ...fields, a: domain });
 }
 
-/** An entry found already set in the words of the kernel log. */
+/** Kinds of IOMMU whose driver prints that an entry was already set. */
+const TELLS_ALREADY_SET = FORMAT_NAMES.filter((name) => 'ALREADY_SET' in wordsOf(iommuFormat(name)).notices);
+
+/** An entry found already set in the words of the newest kernel. */
 export function alreadySetText({ unit, pfn, kept, entry }: AlreadySet): string {
-  const { ALREADY_SET } = wordsOf(iommuFormat(unit), '2024').notices;
-  return fill(ALREADY_SET.text, { address: pfn, a: kept, b: entry });
+  const { notices } = wordsOf(iommuFormat(oneOf('found.unit', unit, TELLS_ALREADY_SET)));
+  return fill(notices.ALREADY_SET.text, { address: pfn, a: kept, b: entry });
 }

@@ -9,8 +9,10 @@ export interface FormatMessage {
   readonly where?: string;
 }
 
-/** What a kernel's driver of a kind of IOMMU says. */
+/** What the driver of a kind of IOMMU prints. */
 export interface FormatWords {
+  /** The release that the words were read in, such as `4.2`: kernels from there on print them, up to the next such release. */
+  readonly since: string;
   /** A fault of a device, with the fields of faultFields and the device's `driver` and `device`. */
   readonly fault: string;
   /** The same where the kernel has no device of the requester id; without it the text names none. */
@@ -21,16 +23,13 @@ export interface FormatWords {
   readonly notices: Readonly<Record<string, FormatMessage>>;
 }
 
-/** Wordings that a kernel may have: those of 2015, and today's. */
-export type FormatEra = '2015' | '2024';
-
-/** Options of a domain that not every format has. */
+/** Options of a domain that depend on the format. */
 export interface FormatOptions {
-  /** VT-d: a mapping that the device may write it may read, too, as 6.12 has it. Default true. */
+  /** VT-d: a mapping that the device may write may also be read, as in 6.12. Default true. */
   writeImpliesRead?: boolean;
 }
 
-/** Options of a unit that not every format has. */
+/** Options of a unit that depend on the format. */
 export interface UnitOptions {
   /**
    * The unit may cache what is not present, as a hypervisor's does, so that mapping flushes, too: VT-d's caching mode, AMD's NpCache.
@@ -55,18 +54,22 @@ export interface IommuFormat {
   isPageSizes(pageSizes: number): boolean;
   /** Most bits of an IOVA with tables of so many levels. */
   width(levels: number): number;
-  /** The options that it has, with their defaults; others are refused. */
-  readonly options: Readonly<Required<FormatOptions> | Record<string, never>>;
-  /** The options of a unit that it has; others are refused. */
-  readonly unitOptions: readonly (keyof UnitOptions)[];
+  /** The options that its domains have, with their defaults; others are refused. */
+  readonly options: Readonly<FormatOptions>;
+  /** The options that its units have, with their defaults; others are refused. */
+  readonly unitOptions: Readonly<UnitOptions>;
   /** DOMAIN_* flags of the core for a domain with these options; `exact`: unmapping clears just the range given. */
   domainFlags(options: Readonly<FormatOptions>, exact: boolean): number;
+  /** UNIT_* flags of the core for a unit with these options. */
+  unitFlags(options: Readonly<UnitOptions>): number;
+  /** Whether Linux defers flushes for a unit with these options; otherwise the machine has no lazy mode. */
+  defersFlushes(options: Readonly<UnitOptions>): boolean;
   /** Linux's driver asks a domain's fault handler before it prints (report_iommu_fault). */
   readonly asksFaultHandler: boolean;
   /** What Linux prints for a fault's reason. */
   faultMessage(reason: number): string;
-  /** What kernels say; an era without words of its own has today's. */
-  readonly words: Readonly<Record<'2024', FormatWords> & Partial<Record<FormatEra, FormatWords>>>;
+  /** What kernels print, oldest release first. A kernel older than all of them has the first. */
+  readonly words: readonly [FormatWords, ...FormatWords[]];
   /** The address that a pointer to a table, or a leaf, leads to. */
   address(level: number, raw: bigint): bigint;
   /** What a leaf allows: r read, w write, and what else the format has. */

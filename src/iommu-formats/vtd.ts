@@ -1,4 +1,10 @@
-import { DOMAIN_UNMAP_EXACT, DOMAIN_WRITE_IMPLIES_READ, FORMAT_VTD, PAGE_SIZE } from '../core/generated/constants.js';
+import {
+  DOMAIN_UNMAP_EXACT,
+  DOMAIN_WRITE_IMPLIES_READ,
+  FORMAT_VTD,
+  PAGE_SIZE,
+  UNIT_NP_CACHE,
+} from '../core/generated/constants.js';
 import type { FormatWords, IommuFormat } from './format.js';
 
 /** What Linux prints for each fault reason (drivers/iommu/intel/dmar.c). */
@@ -20,7 +26,8 @@ const FAULT_STATUS = { text: 'DMAR: DRHD: handling fault status reg {d:x}' };
 const ALREADY_SET = 'DMAR: ERROR: DMA PTE for vPFN 0x{address:x} already set (to {a:x} not {b:x})';
 
 /** Linux 6.12: drivers/iommu/intel/dmar.c and iommu.c. */
-const TODAY: FormatWords = {
+const IN_612: FormatWords = {
+  since: '6.12',
   fault:
     'DMAR: [DMA {access} NO_PASID] Request device [{source}] fault addr 0x{page:x} [fault reason 0x{d:02x}] {reason}',
   limited: 'dmar_fault',
@@ -31,11 +38,12 @@ const TODAY: FormatWords = {
 };
 
 /** Linux 4.2: drivers/iommu/dmar.c and intel-iommu.c, which had dma ops of its own. */
-const IN_2015: FormatWords = {
+const IN_42: FormatWords = {
+  since: '4.2',
   // Of the two lines only the first gets the prefix of the file.
   fault:
     'DMAR: DMAR:[DMA {access}] Request device [{source}] fault addr {page:x} \nDMAR:[fault reason {d:02}] {reason}',
-  limited: TODAY.limited,
+  limited: IN_612.limited,
   notices: {
     FAULT_STATUS,
     ALREADY_SET: { text: ALREADY_SET, where: 'drivers/iommu/intel-iommu.c __domain_mapping' },
@@ -57,12 +65,14 @@ export const vtd = {
   isPageSizes: (pageSizes) => PAGE_SIZES.includes(pageSizes),
   width: (levels) => 12 + 9 * levels,
   options: { writeImpliesRead: true },
-  unitOptions: ['npCache'],
+  unitOptions: { npCache: false },
   domainFlags: ({ writeImpliesRead }, exact) =>
     (writeImpliesRead ? DOMAIN_WRITE_IMPLIES_READ : 0) | (exact ? DOMAIN_UNMAP_EXACT : 0),
+  unitFlags: ({ npCache }) => (npCache ? UNIT_NP_CACHE : 0),
+  defersFlushes: ({ npCache }) => !npCache,
   asksFaultHandler: false,
   faultMessage: (reason) => REASONS[reason] ?? `reason 0x${reason.toString(16)}`,
-  words: { 2015: IN_2015, 2024: TODAY },
+  words: [IN_42, IN_612],
   address: (_level, raw) => raw & ADDRESS,
   access: (raw) => `${raw & 1n ? 'r' : '-'}${raw & 2n ? 'w' : '-'}${raw & 0x800n ? 's' : ''}`,
   page: (level) => ({ size: PAGE_SIZE * 512 ** (level - 1), slots: 1 }),

@@ -8,6 +8,9 @@ import {
   type IommuFormatName,
   type IommuLevels,
   iommuFormat,
+  readLevels,
+  readPageSizes,
+  readUnitOptions,
   UNIT_OPTIONS,
 } from '../iommu-formats/index.js';
 import { ALLOCATOR_NAMES, type AllocatorName } from '../iova/allocators.js';
@@ -58,6 +61,11 @@ export interface MachineOptions {
         format?: IommuFormatName;
         /** Levels of a domain's tables; with VT-d 39, 48 or 57 bits of address. Default VT-d 4, AMD 3, which grow. */
         levels?: IommuLevels;
+        /**
+         * Page sizes of the domains, bit s for 2^s bytes (iommu_domain.pgsize_bitmap). VT-d: 0x1000, 0x201000 or 0x40201000, the default.
+         * AMD: any set that includes 4 KiB; default all that the hardware has.
+         */
+        pageSizes?: number;
         /** IOVA allocator. Default the kernel's. */
         allocator?: AllocatorName;
         /** 64-bit devices do not try below 4 GiB first (iommu.forcedac=1, intel_iommu=forcedac). Default false. */
@@ -137,6 +145,8 @@ export interface MachineConfig {
     format: IommuFormatName;
     /** Levels of a domain's tables. */
     levels: IommuLevels;
+    /** Page sizes of the domains, bit s for 2^s bytes. */
+    pageSizes: number;
     /** IOVA allocator. */
     allocator: AllocatorName;
     /** 64-bit devices do not try below 4 GiB first. */
@@ -152,7 +162,7 @@ export interface MachineConfig {
       /** How long an unmapped range waits at most. */
       milliseconds: number;
     };
-  } & Required<UnitOptions>;
+  } & UnitOptions;
   /** The bounce pool, or false for none. */
   swiotlb:
     | {
@@ -250,6 +260,7 @@ function iommuConfig(options: MachineOptions['iommu'], kernel: KernelName): Mach
     'mode',
     'format',
     'levels',
+    'pageSizes',
     ...UNIT_OPTIONS,
     'allocator',
     'forcedac',
@@ -259,14 +270,13 @@ function iommuConfig(options: MachineOptions['iommu'], kernel: KernelName): Mach
   ]);
   const name = oneOf('iommu.format', given.format ?? FORMAT_NAMES[0], FORMAT_NAMES);
   const format = iommuFormat(name);
-  const levels = given.levels ?? (format.levels[0] as IommuLevels);
-  if (!format.levels.includes(levels)) throw outOfRange('iommu.levels', format.levels.join(', '), levels);
   const reserved = readList('iommu.reserved', given.reserved ?? RESERVED_RANGES, [0, 2 ** 32 - 1], readReserved);
   const mode = oneOf('iommu.mode', given.mode ?? 'strict', IOMMU_MODES);
   return {
     mode,
     format: name,
-    levels,
+    levels: readLevels('iommu.levels', format, given.levels),
+    pageSizes: readPageSizes('iommu.pageSizes', format, given.pageSizes),
     ...unitConfig(given, format, mode),
     allocator: oneOf('iommu.allocator', given.allocator ?? KERNELS[kernel].allocator, ALLOCATOR_NAMES),
     forcedac: checkBoolean('iommu.forcedac', given.forcedac, false),
@@ -276,15 +286,13 @@ function iommuConfig(options: MachineOptions['iommu'], kernel: KernelName): Mach
   };
 }
 
-function unitConfig(given: UnitOptions, { name, unitOptions }: IommuFormat, mode: IommuMode): Required<UnitOptions> {
-  const npCache = checkBoolean('iommu.npCache', given.npCache, false);
-  if (npCache && !unitOptions.includes('npCache')) {
-    throw invalidValue('iommu.npCache', `false: iommu.format '${name}' has no such option`, npCache);
+function unitConfig(given: UnitOptions, format: IommuFormat, mode: IommuMode): UnitOptions {
+  const options = readUnitOptions(format, given);
+  if (mode === 'lazy' && !format.defersFlushes(options)) {
+    const set = Object.keys(given).filter((name) => name in options);
+    throw invalidValue('iommu.mode', `'strict' with ${set.join(', ')}: Linux does not defer flushes then`, mode);
   }
-  if (npCache && mode === 'lazy') {
-    throw invalidValue('iommu.mode', "'strict' with iommu.npCache, for which Linux does not defer flushes", mode);
-  }
-  return { npCache };
+  return options;
 }
 
 function readReserved(range: [number, number]): [number, number] {

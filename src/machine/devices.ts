@@ -47,7 +47,7 @@ export function domainFor(
     machine.kernel;
   return new DmaDomain(machine, {
     // What came over a cable is never trusted with addresses that wait for a flush.
-    ...{ mode: untrusted === true ? 'strict' : iommu.mode, levels: iommu.levels },
+    ...{ mode: untrusted === true ? 'strict' : iommu.mode, levels: iommu.levels, pageSizes: iommu.pageSizes },
     ...{ allocator: iommu.allocator, reserved: iommu.reserved, minAlignMask },
     ...{
       flushQueue: iommu.flushQueue,

@@ -108,7 +108,7 @@ export class BaseMachine implements DriverHost {
   readonly reclaim: Reclaim;
   /** The bounce pool, null for a machine without one. */
   readonly swiotlb: BouncePool | null;
-  /** The VT-d unit: faults, stale accesses, IOTLB, tables. Empty in a machine none of whose devices it serves. */
+  /** The IOMMU: faults, stale accesses, IOTLB, tables. Empty in a machine none of whose devices it serves. */
   readonly iommu: Iommu;
   /** @internal For the layers of the library itself: the core's instance and the handle of its context. */
   readonly core: Core;
@@ -184,10 +184,10 @@ export class BaseMachine implements DriverHost {
     this.cma = cma > 0 ? ContiguousArea.reserve(this.core, this.context, cma, ram.size) : null;
     this.p2p = this.config.p2p;
     const format = iommuFormat(this.config.iommu.format);
-    const { mode, npCache } = this.config.iommu;
+    const flags = format.unitFlags(this.config.iommu);
     // A plain unit of the default format is made when a device needs it.
-    const other = (npCache || format !== IOMMU_FORMATS[0]) && mode !== 'off';
-    if (other && this.core.exports.iommuMake(this.context, format.number, npCache) === 0) {
+    const other = (flags !== 0 || format !== IOMMU_FORMATS[0]) && this.config.iommu.mode !== 'off';
+    if (other && this.core.exports.iommuMake(this.context, format.number, flags) === 0) {
       throw new GemDmaError('ENOMEM', 'machine_create', 'no memory for the IOMMU');
     }
     this.iommu = new Iommu(this);

@@ -64,6 +64,8 @@ export interface ReplayOptions extends LongCallOptions {
 export interface RecordingFormat {
   /** Kinds that this format replays, as the header names them without `linux-`. */
   kinds: readonly string[];
+  /** Keys of the header that only recordings of this format have. */
+  header?: readonly string[];
   /** Replays it, and yields after a line or a few how many steps matched so far. */
   replay(recording: Recording, options: ReplayOptions): Sliced<Outcome, number>;
   /** For a kind whose last line no other follows: what is missing, or null; undefined when this one need not have it. */

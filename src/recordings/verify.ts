@@ -5,7 +5,7 @@ import { jsonObject } from '../files/json-lines.js';
 import { RecordingError } from '../files/recording-error.js';
 import { readLines, readLinesAsync } from '../files/text.js';
 import { formats } from './formats/index.js';
-import type { Recording, ReplayOptions, VerifyResult } from './recording.js';
+import type { Recording, RecordingFormat, ReplayOptions, VerifyResult } from './recording.js';
 import { missing } from './whole.js';
 
 const TEXT_HEADER = /^# linux-(\S+) (\d+)((?: \S+)*)\s*$/;
@@ -23,12 +23,14 @@ export function openRecording(file: string, lines: string[]): Recording {
 function readHeader(file: string, line: string): { kind: string; version: number; header: Record<string, unknown> } {
   const text = TEXT_HEADER.exec(line);
   if (text) {
-    const pairs = text[3]
-      .trim()
-      .split(' ')
-      .filter((pair) => pair.includes('='))
-      .map((pair) => [pair.slice(0, pair.indexOf('=')), pair.slice(pair.indexOf('=') + 1)]);
-    return { kind: text[1], version: Number(text[2]), header: Object.fromEntries(pairs) };
+    const header: Record<string, string> = {};
+    for (const pair of text[3].split(' ').slice(1)) {
+      const [, key, value] = /^([^=]+)=(.*)$/.exec(pair) ?? [];
+      if (key === undefined) throw new RecordingError(file, 1, `the header has ${pair}, which is not key=value`);
+      if (key in header) throw new RecordingError(file, 1, `the header has ${key} twice`);
+      header[key] = value;
+    }
+    return { kind: text[1], version: Number(text[2]), header };
   }
   if (line.startsWith('{')) {
     const header = jsonObject(file, 1, line);
@@ -40,6 +42,15 @@ function readHeader(file: string, line: string): { kind: string; version: number
   throw new RecordingError(file, 1, 'no header: \'# linux-<kind> 1 ...\' or {"recording":"linux-<kind>",...}');
 }
 
+/** Keys that the header of any recording may have; `variant`, `seed` and `note` are for its reader. */
+const HEADER = ['recording', 'version', 'kernel', 'steps', 'variant', 'seed', 'note'];
+
+function checkHeader({ file, header }: Recording, format: RecordingFormat): void {
+  const known = [...HEADER, ...(format.header ?? [])];
+  const unknown = Object.keys(header).find((key) => !known.includes(key));
+  if (unknown !== undefined) throw new RecordingError(file, 1, `the header has ${unknown}, which is not known`);
+}
+
 function* replay(file: string, lines: string[], options: ReplayOptions): Sliced<VerifyResult, CallProgress> {
   const recording = openRecording(file, lines);
   const { kind } = recording;
@@ -48,6 +59,7 @@ function* replay(file: string, lines: string[], options: ReplayOptions): Sliced<
     const known = formats.flatMap(({ kinds }) => kinds).join(', ');
     throw new RecordingError(file, 1, `linux-${kind} is not a kind that can be replayed (${known})`);
   }
+  checkHeader(recording, format);
   const cut = missing(recording, format.cut);
   const whole = { ...(cut === undefined ? {} : { cut }) };
   const work = format.replay(recording, options);

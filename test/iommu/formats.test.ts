@@ -5,8 +5,17 @@ import { PAGE_SIZE as PAGE, PROT_READ, PROT_WRITE } from '../../src/core/generat
 import { DmaDomain } from '../../src/dma/dma-domain.js';
 import { ScatterTable } from '../../src/dma/sg-table.js';
 import { DMA_BIDIRECTIONAL } from '../../src/dma/transfer.js';
+import { UnmanagedDomain } from '../../src/dma/unmanaged-domain.js';
 import { formatAlreadySet } from '../../src/iommu/dump.js';
-import { FORMAT_NAMES, IOMMU_FORMATS, type IommuFormatName, iommuFormat } from '../../src/iommu-formats/index.js';
+import type { FormatWords, IommuFormat } from '../../src/iommu-formats/format.js';
+import {
+  FORMAT_NAMES,
+  IOMMU_FORMATS,
+  type IommuFormatName,
+  type IommuLevels,
+  iommuFormat,
+  wordsOf,
+} from '../../src/iommu-formats/index.js';
 import { KERNEL_NAMES } from '../../src/kernels/kernels.js';
 import { BaseMachine } from '../../src/machine/machine.js';
 
@@ -67,7 +76,7 @@ describe('the seam between formats and the rest', () => {
 
 const flushes = ({ iommu }: BaseMachine): number => iommu.iotlb.invalidations.page;
 
-const CACHING = FORMAT_NAMES.filter((name) => iommuFormat(name).unitOptions.includes('npCache'));
+const CACHING = FORMAT_NAMES.filter((name) => 'npCache' in iommuFormat(name).unitOptions);
 
 describe.each(CACHING)('%s: a unit that caches what is not present', (format) => {
   const machineWith = (npCache: boolean): BaseMachine => new BaseMachine({ ram: '64MiB', iommu: { format, npCache } });
@@ -124,6 +133,53 @@ test('an option that a format does not have is refused', () => {
       else expect(make).toThrow(expect.objectContaining({ code: 'ERR_INVALID_ARG_VALUE' }));
     }
     expect(() => new DmaDomain(machine, { npCache: true } as object)).toThrow(TypeError);
+  }
+});
+
+test.each(FORMAT_NAMES)('%s: domains and machines take the shapes that the format has, and no others', (name) => {
+  const format = iommuFormat(name);
+  const machine = new BaseMachine({ ram: '16MiB', iommu: { format: name } });
+  for (const levels of [-1, 0, 1, 2, 3, 4, 5, 6, 7] as IommuLevels[]) {
+    const makers = [
+      () => new DmaDomain(machine, { levels }).destroy(),
+      () => new UnmanagedDomain(machine, { levels }).destroy(),
+      () => new BaseMachine({ ram: '16MiB', iommu: { format: name, levels } })[Symbol.dispose](),
+    ];
+    for (const make of makers) {
+      if ((format.levels as readonly number[]).includes(levels)) make();
+      else expect(make).toThrow(RangeError);
+    }
+  }
+  const [page, large] = [{ pageSizes: PAGE }, { pageSizes: PAGE + 512 * PAGE }];
+  for (const { pageSizes } of [page, large]) {
+    const sized = new BaseMachine({ ram: '16MiB', iommu: { format: name, pageSizes } });
+    expect(sized.config.iommu.pageSizes).toBe(pageSizes);
+    const device = sized.addDevice();
+    const block = sized.ram.allocBlock(9);
+    const address = device.mapPage(block, 0, 512 * PAGE, DMA_BIDIRECTIONAL);
+    const leaves = sized.iommu.leaves(device.domain as DmaDomain, address, 512 * PAGE);
+    expect(leaves.some(({ level }) => level > 1)).toBe(pageSizes !== PAGE && address % (512 * PAGE) === 0);
+    // The configuration is complete: it makes the same machine.
+    expect(new BaseMachine(sized.config).config).toEqual(sized.config);
+  }
+  expect(() => new BaseMachine({ iommu: { format: name, pageSizes: 2 * PAGE } })).toThrow(/iommu\.pageSizes/);
+});
+
+test('words are those of the newest release that is not newer than the kernel', () => {
+  const words = (since: string): FormatWords => ({ since, fault: since, limited: '', notices: {} });
+  const format: IommuFormat = { ...iommuFormat(FORMAT_NAMES[0]), words: [words('4.2'), words('5.10'), words('6.2')] };
+  const chosen = ['3.18', '4.2', '5.9', '5.10', '6.1', '6.12'].map((release) => wordsOf(format, release).since);
+  expect(chosen).toEqual(['4.2', '4.2', '4.2', '5.10', '5.10', '6.2']);
+  expect(wordsOf(format).since).toBe('6.2');
+});
+
+test('a record of a kind of IOMMU whose driver does not print it is refused', () => {
+  const found = { time: 0, domain: 2, pfn: 5, kept: 1, entry: 2, object: 0, vma: 0, hook: 0 };
+  for (const unit of [...FORMAT_NAMES, 'smmu' as IommuFormatName]) {
+    const tell = (): string => formatAlreadySet({ ...found, unit });
+    const known = FORMAT_NAMES.includes(unit) && 'ALREADY_SET' in wordsOf(iommuFormat(unit)).notices;
+    if (known) expect(tell()).toMatch(/0x5/);
+    else expect(tell).toThrow(expect.objectContaining({ code: 'ERR_INVALID_ARG_VALUE' }));
   }
 });
 

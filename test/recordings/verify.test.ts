@@ -95,6 +95,24 @@ describe('a line that the emulator cannot take is refused by its number', () => 
   });
 });
 
+test.each<[string, string | object, string]>([
+  ['a key that is not known', { ...SG_TABLE, foo: 1 }, 'foo'],
+  ["another kind's key", { ...SG_TABLE, rcaches: 1 }, 'rcaches'],
+  ['the same in text', '# linux-drm_mm 1 kernel=6.12 granule=4096', 'granule'],
+  ['a word that is not key=value', '# linux-drm_mm 1 kernel=6.12 modern', 'modern'],
+  ['a key twice', '# linux-drm_mm 1 kernel=6.12 kernel=4.2', 'kernel twice'],
+])('a header is refused that has %s', (_, header, what) => {
+  const file = recording(header, ONE_PAGE);
+  expect(() => verify(file)).toThrow(RecordingError);
+  expect(() => verify(file)).toThrow(what);
+  expect(() => verify(file)).toThrow(expect.objectContaining({ line: 1 }));
+});
+
+test('a header may say for its reader what no replay needs', () => {
+  const said = { variant: 'short', seed: 7, note: 'two lines', kernel: '6.12' };
+  expect(verify(recording({ ...SG_TABLE, ...said }, ONE_PAGE))).toMatchObject({ matched: 1, divergence: null });
+});
+
 test('a coherent buffer that got no address has emptied the caches of ranges all the same', () => {
   const page = (id: number, pages: number, ret: string) => ({
     ...{ op: 'map_page', id, dir: 0, pfn: '100', off: 0, len: pages * 4096, ret },

@@ -58,7 +58,7 @@ class AmdReplay implements LineReplay {
       'machine_create',
       'machine',
     );
-    this.#core.exports.iommuMake(this.#context, FORMAT_AMDV1, false);
+    this.#core.exports.iommuMake(this.#context, FORMAT_AMDV1, 0);
     this.#operations = {
       new: (line, record) => this.#new(line, record),
       map: (line, record) => this.#watch(() => this.#map(line, record)),

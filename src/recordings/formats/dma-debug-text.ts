@@ -31,6 +31,7 @@ const ENTRIES = 65536;
 
 export const dmaDebugText: RecordingFormat = {
   kinds: ['dma-debug-text'],
+  header: ['backend', 'all_errors'],
   replay(recording) {
     return replayLines(recording, {
       shape: () => CASE,

@@ -55,6 +55,7 @@ interface Mapped {
 
 export const dmaDebug: RecordingFormat = {
   kinds: ['dma-debug', 'dma-debug-options'],
+  header: ['backend', 'all_errors'],
   replay(recording) {
     const passing = passingFilters(recording);
     return replayLines(recording, {

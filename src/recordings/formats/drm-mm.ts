@@ -46,6 +46,7 @@ interface Segment {
 /** Replays recordings of drm_mm: each `I` line begins a new manager, each line after it is one operation. */
 export const drmMm: RecordingFormat = {
   kinds: ['drm_mm'],
+  header: ['colour_adjust'],
   *replay(recording: Recording, options: ReplayOptions) {
     const reader = new FieldReader(recording);
     const flavour = kernelOfRecording(recording, 'drmMm').drmMm === 'modern' ? MM_MODERN : 0;

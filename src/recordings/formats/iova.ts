@@ -25,6 +25,7 @@ import { ANCHOR, type Header, LINES, range, readHeader, readSteps, type Step } f
  */
 export const iova: RecordingFormat = {
   kinds: ['iova'],
+  header: ['granule', 'start_pfn', 'dma_32bit_pfn', 'rcaches', 'cpus'],
   *replay(recording, { time }) {
     const header = readHeader(recording);
     const steps = yield* readSteps(recording);

@@ -15,6 +15,7 @@ import { dmaMachine, iovaTree, RESERVED } from './dma-machine.js';
  */
 export const lazy: RecordingFormat = {
   kinds: ['lazy'],
+  header: ['strict'],
   replay: (recording) => replayLines(recording, new LazyReplay(recording)),
 };
 

@@ -17,6 +17,7 @@ import { dmaMachine, iommuEvents, iovaTree } from './dma-machine.js';
  */
 export const mapSg: RecordingFormat = {
   kinds: ['map_sg'],
+  header: ['backend', 'strict'],
   *replay(recording) {
     const observed = yield* replayLines(recording, new MapSgReplay(recording, true));
     return observed.divergence === null ? yield* replayLines(recording, new MapSgReplay(recording, false)) : observed;
