@@ -7,7 +7,7 @@
 export {
   E2BIG, EACCES, EAGAIN, EBADF, EBUSY, EEXIST, EFAULT, EINTR, EINVAL, EIO, ENODEV, ENOENT, ENOMEM, ENOSPC, EOVERFLOW,
   ENXIO, EPERM, ERANGE, EREMOTEIO, ESTALE, EXDEV,
-} from './errno';
+} from './memory/errno';
 export {
   REASON_DMA_ALIGNMENT, REASON_DMA_BAD_DIRECTION, REASON_DMA_BAD_SIZE, REASON_DMA_BEYOND_MASK, REASON_DMA_NOT_MAPPED, REASON_DMA_NO_IOMMU, REASON_DMA_NO_MASK, REASON_DMA_P2P,
   REASON_DMA_NO_PAGES, REASON_DMA_NO_SEGMENTS, REASON_DMA_OFFSET_MISMATCH, REASON_DMA_VMALLOC, REASON_GPU_BEYOND_RANGE,
@@ -18,7 +18,7 @@ export {
   REASON_SWIOTLB_FRAGMENTED, REASON_SWIOTLB_FULL,
   REASON_SWIOTLB_NOT_MAPPED, REASON_SWIOTLB_NO_POOL, REASON_SWIOTLB_OVERFLOW, REASON_SWIOTLB_TOO_LARGE,
   REASON_SWIOTLB_UNREACHABLE,
-} from './reason';
+} from './memory/reason';
 
 // memory/, events/
 export {
@@ -67,7 +67,7 @@ export {
 } from './iova/replay';
 export { DumpCursor, TableRun } from './iommu/dump';
 export { FaultRecord } from './iommu/fault-log';
-export { IommuStats } from './iommu/host';
+export { IommuStats } from './iommu/api/host';
 export { LOG_ALREADY_SET, LOG_FAULT, LOG_STALE_READ, LOG_STALE_WRITE } from './iommu/fault-log';
 export { PROT_READ, PROT_WRITE } from './iommu/domain';
 export { UNIT_NP_CACHE } from './iommu/unit';

@@ -1,6 +1,6 @@
 // A machine for the host (memory/host.ts).
 
-import { Made } from './errno';
+import { Made } from './memory/errno';
 import * as machine from './machine';
 import { Context } from './memory/context';
 import { fromHost, toHost } from './memory/host';

@@ -24,7 +24,7 @@ export { sgAllocBlock, sgAllocPages, sgFinishRuns, sgFromPages, sgReserve, sgRes
 export { sgNextWritten } from './sg/copy';
 export { sgPartial, sgRotate } from './sg/derive';
 export { sgFlags, sgPageCount, sgPfnVector, sgRunVector } from './sg/sg-table';
-export { lastReason } from './reason';
+export { lastReason } from './memory/reason';
 export {
   swiotlbMapSingle, swiotlbResetHighWater, swiotlbSetIndex, swiotlbSyncSingle, swiotlbUnmapSingle,
 } from './swiotlb/host';
@@ -47,15 +47,15 @@ export {
   debugFeedSegments, debugFeedSync, debugFeedSyncSg, debugFeedUnmap, debugFeedUnmapSg, debugPlaces, pagesFree,
   sgDestroy,
 } from './dma-debug/host';
-export { attachDevice, detachDevice, deviceRedirect } from './iommu/access';
+export { attachDevice, detachDevice, deviceRedirect } from './iommu/api/access';
 export { deviceReason } from './device/failure';
 export * from './iommu/formats/index';
-export { domainDestroy } from './iommu/domain-life';
+export { domainDestroy } from './iommu/api/domain-life';
 export { faultLogClear } from './iommu/fault-log';
 export {
   deviceRead, deviceTranslate, deviceWrite, dmaDomainCreate, domainCreate, domainFlushPages, domainFlushQueue,
   domainIova, domainIovaToPhys, domainMap, domainMapPfns, domainMapped, domainUnmap,
-} from './iommu/host';
+} from './iommu/api/host';
 export { iotlbFlushDomain, iotlbFlushGlobal } from './iommu/iotlb';
 export { iommuCreate, iommuFormat, iommuMake } from './iommu/unit';
 export {

@@ -3,7 +3,7 @@
 import { dmaCheck } from './dma/check';
 import { debugCheck } from './dma-debug/query';
 import { gttCheck } from './gtt/gtt';
-import { iommuCheck } from './iommu/check';
+import { iommuCheck } from './iommu/api/check';
 import { iovaCheck } from './iova/check';
 import { blocksCheck } from './memory/block';
 import { Context } from './memory/context';

@@ -8,7 +8,7 @@ import { Context } from './memory/context';
 import { cpuGet, cpuSet } from './memory/cpu';
 import { contextCreate } from './memory/create';
 import { deviceState } from './device/state';
-import { ENOMEM, Made } from './errno';
+import { ENOMEM, Made } from './memory/errno';
 import { deferredTimeout } from './iommu/deferred-list';
 import { kmsgState } from './kmsg/kmsg';
 import { FlushQueue, flushQueueTimeout } from './iommu/flush-queue';

@@ -27,7 +27,7 @@ export { debugDirectionAt, debugValue } from './dma-debug/host';
 export * from './iommu/formats/tools';
 export {
   domainAlreadySet, domainId, domainLevels, domainTablePages, iommuStats, leavesDump, tablesDump,
-} from './iommu/host';
+} from './iommu/api/host';
 export {
   iovaCachedNode, iovaCachedPages, iovaDepot, iovaFreePages, iovaGapHistogram, iovaLargestGap, iovaMax32,
   iovaNextRange,

@@ -61,7 +61,7 @@ function describeFunction(prototype) {
 
 /**
  * A type as the host sees it: the class of a reference and whether it may be null, else the name of the value type.
- * `Made<T>` (assembly/errno.ts) is an i32 to the compiler; what it is made of stands in the declaration.
+ * `Made<T>` (assembly/memory/errno.ts) is an i32 to the compiler; what it is made of stands in the declaration.
  */
 function describeType(type, node) {
   const reference = type.classReference;

@@ -207,5 +207,5 @@ export class ${name}View extends RecordView {
 ${first}${rest.join('')}}\n`;
   });
   const imports = used.size > 0 ? `import type { ${[...used].sort().join(', ')} } from './exports.js';\n` : '';
-  return `\nimport { RecordView } from '../record-view.js';\n${imports}${classes.join('')}`;
+  return `\nimport { RecordView } from '../records/record-view.js';\n${imports}${classes.join('')}`;
 }

@@ -6,7 +6,7 @@
 import { readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { readLines } from '../dist/files/text.js';
-import { FieldReader } from '../dist/recordings/recording.js';
+import { FieldReader } from '../dist/recordings/replay/recording.js';
 import { openRecording } from '../dist/recordings/verify.js';
 import { keyOf } from '../dist/recordings/whole.js';
 

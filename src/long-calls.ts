@@ -1,11 +1,11 @@
-import type { ReplayOptions, VerifyResult } from './recordings/recording.js';
+import type { ReplayOptions, VerifyResult } from './recordings/replay/recording.js';
 import type { OperationScenario } from './stress/config/scenario.js';
 import type { FailNthResult } from './stress/fail-nth.js';
 import type { StressResult } from './stress/stress.js';
 import type { ThreadStressOptions, ThreadStressResult } from './stress/threads/threads.js';
 import type { BenchCallOptions } from './workload/bench/bench.js';
 import type { BenchResult } from './workload/bench/run.js';
-import type { ScenarioOptions, ScenarioResult } from './workload/scenario.js';
+import type { ScenarioOptions, ScenarioResult } from './workload/scenarios/scenario.js';
 import type { FailNthOptions, StressOptions } from './workload/stress.js';
 
 /**
@@ -77,7 +77,7 @@ export async function failNthAsync(scenario: OperationScenario, options: FailNth
  *   const { leakedMappings } = await runScenarioAsync('L1', { policy: 'i915-4.1' });
  */
 export async function runScenarioAsync(name: string, options: Partial<ScenarioOptions> = {}): Promise<ScenarioResult> {
-  const work = await import('./workload/scenarios/index.js');
+  const work = await import('./workload/scenarios.js');
   return work.runScenarioAsync(name, options);
 }
 

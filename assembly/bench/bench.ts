@@ -7,7 +7,7 @@
 import { ALL_ENTRIES, dmaMapPage, dmaMapSg, dmaUnmapPage, dmaUnmapSg } from '../dma/map';
 import { DmaDevice, isMappingError } from '../device/device';
 import { debugBlockFree, debugPagesFree, debugSgDestroy } from '../dma-debug/freed';
-import { EINVAL, ENOMEM, Made } from '../errno';
+import { EINVAL, ENOMEM, Made } from '../memory/errno';
 import { blockAllocZeroed, blockFree, blockOrder } from '../memory/block';
 import { Context } from '../memory/context';
 import { addressOf, recordAt } from '../memory/record';

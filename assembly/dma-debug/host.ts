@@ -10,7 +10,7 @@ import { fromHost, toHost } from '../memory/host';
 import { recordAt } from '../memory/record';
 import { segmentsAlloc, setSegmentList } from '../sg/segments';
 import { SgSegment, SgTable } from '../sg/sg-table';
-import { ENOMEM } from '../errno';
+import { ENOMEM } from '../memory/errno';
 import {
   debugMapPage, debugMapSg, debugMapSingle, debugMappingError, debugSyncSg, debugSyncSingle, debugUnmapSg,
 } from './debug';

@@ -4,14 +4,14 @@
 
 import { debugAllocCoherent, debugFreeCoherent } from '../dma-debug/debug';
 import { debugSgDestroy } from '../dma-debug/freed';
-import { EINVAL, ENOMEM } from '../errno';
+import { EINVAL, ENOMEM } from '../memory/errno';
 import { PROT_READ, PROT_WRITE } from '../iommu/domain';
-import { iommuMap, iommuMapPfns } from '../iommu/ops';
+import { iommuMap, iommuMapPfns } from '../iommu/api/ops';
 import { Context, cpuOf } from '../memory/context';
 import { blockOfPagesAlloc, pagesAlloc, pagesFree } from '../ram/pages';
 import { blockBelow, rangeFree as framesFree } from '../ram/range';
 import { DMA_ZONE_MASK, MAX_ORDER, PAGE_SHIFT, ZONE_DMA32, ZONE_NORMAL, PAGE_MASK } from '../ram/ram';
-import { REASON_DMA_BAD_SIZE, REASON_DMA_NO_PAGES, setReason } from '../reason';
+import { REASON_DMA_BAD_SIZE, REASON_DMA_NO_PAGES, setReason } from '../memory/reason';
 import { EVENT_DMA_ALLOC, EVENT_DMA_FREE, emit } from '../events/events';
 import { SG_MAX_ENTRY, sgFinish, sgReserve } from '../sg/build';
 import { setOneSegment, sgSegmentAddress } from '../sg/segments';

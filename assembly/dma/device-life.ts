@@ -3,7 +3,7 @@
 import { DEVICE_PASSTHROUGH, DmaDevice } from '../device/device';
 import { deviceFree } from '../device/life';
 import { debugDeviceDestroy } from '../dma-debug/device';
-import { EBUSY } from '../errno';
+import { EBUSY } from '../memory/errno';
 
 /** Frees a device that is attached to no domain. Returns 0, or -EBUSY while it is attached. */
 export function deviceDestroy(dev: DmaDevice): i32 {

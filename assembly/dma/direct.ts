@@ -1,10 +1,10 @@
 // dma ops without translation (kernel/dma/direct.c): a device's addresses are physical. Memory beyond its mask is bounced, or
 // refused in a machine without a bounce pool. Segment boundaries and longest segments are ignored, and entries are not merged.
 
-import { EIO } from '../errno';
+import { EIO } from '../memory/errno';
 import { KMSG_DMA_OVERFLOW, ONCE_DMA_OVERFLOW, kmsg, kmsgOnce } from '../kmsg/kmsg';
 import { PAGE_SHIFT } from '../ram/ram';
-import { REASON_DMA_BEYOND_MASK, setReason } from '../reason';
+import { REASON_DMA_BEYOND_MASK, setReason } from '../memory/reason';
 import { entriesOf, sgEntryLength, sgEntryPhys } from '../sg/entries';
 import { setEntrySegments } from '../sg/segments';
 import { SEGMENTS_PHYSICAL, SG_ONE_RUN, SG_RUN_SIZE, SgRun, SgTable } from '../sg/sg-table';

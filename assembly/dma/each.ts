@@ -3,10 +3,10 @@
 
 import { DmaDevice, OPS_IOMMU } from '../device/device';
 import { DMA_ATTR_SKIP_CPU_SYNC, DMA_MAPPING_ERROR } from '../device/mapping';
-import { EIO } from '../errno';
+import { EIO } from '../memory/errno';
 import { cpuOf } from '../memory/context';
 import { recordAt } from '../memory/record';
-import { REASON_DMA_NO_SEGMENTS, setReason } from '../reason';
+import { REASON_DMA_NO_SEGMENTS, setReason } from '../memory/reason';
 import { entriesOf, sgEntryLength, sgEntryPhys } from '../sg/entries';
 import { segmentsAlloc, segmentsFree, setSegmentList } from '../sg/segments';
 import { SEGMENTS_LIST, SG_SEGMENT_SIZE, SgSegment, SgTable } from '../sg/sg-table';

@@ -9,14 +9,14 @@
 // With the properties of 2015 (COOKIE_MAP_ENTRIES, intel_map_sg) entries are packed without padding, no large page takes
 // parts of two of them, and each is a segment.
 
-import { EINVAL, ENOMEM } from '../errno';
+import { EINVAL, ENOMEM } from '../memory/errno';
 import { Context, cpuOf } from '../memory/context';
 import { COOKIE_MAP_ENTRIES, COOKIE_UNMAP_RANGE, DmaCookie } from '../iommu/cookie';
 import { IommuDomain } from '../iommu/domain';
-import { iommuMap, iommuMapPfns, iommuMapUnsynced, iommuSyncMap, iommuUnmap } from '../iommu/ops';
+import { iommuMap, iommuMapPfns, iommuMapUnsynced, iommuSyncMap, iommuUnmap } from '../iommu/api/ops';
 import { blockAlloc, blockFree, blockOrder } from '../memory/block';
 import { PAGE_MASK, PAGE_SHIFT } from '../ram/ram';
-import { REASON_DMA_BAD_SIZE, REASON_DMA_NO_SEGMENTS, setReason } from '../reason';
+import { REASON_DMA_BAD_SIZE, REASON_DMA_NO_SEGMENTS, setReason } from '../memory/reason';
 import { SG_MAX_PAGES } from '../sg/build';
 import { entriesOf, sgEntryPhys, singlePages } from '../sg/entries';
 import {

@@ -8,14 +8,14 @@ import {
   COOKIE_DEFERRED_LIST, COOKIE_LAZY, COOKIE_NO_MIN_ALIGN, COOKIE_RETRY_32BIT, COOKIE_TREE_ONLY, COOKIE_UNMAP_RANGE, DmaCookie,
 } from '../iommu/cookie';
 import { IommuDomain, PROT_READ, PROT_WRITE, domainOf } from '../iommu/domain';
-import { iommuMap, iommuMapPage, iommuTranslates, iommuUnmap, iommuUnmapPage } from '../iommu/ops';
+import { iommuMap, iommuMapPage, iommuTranslates, iommuUnmap, iommuUnmapPage } from '../iommu/api/ops';
 import { flushQueueAdd } from '../iommu/flush-queue';
 import { iotlbFlushPages } from '../iommu/iotlb';
 import {
   KMSG_ALIGNMENT, KMSG_DMA_BITS, KMSG_IOVA_FAILED, KMSG_UNMAPPED_SIZE, KMSG_UNMAP_NOTHING, ONCE_ALIGNMENT, ONCE_UNMATCHED,
   kmsg, kmsgOnce,
 } from '../kmsg/kmsg';
-import { REASON_DMA_ALIGNMENT, REASON_DMA_NOT_MAPPED, setReason } from '../reason';
+import { REASON_DMA_ALIGNMENT, REASON_DMA_NOT_MAPPED, setReason } from '../memory/reason';
 import { DEVICE_TRY_32BIT, DmaDevice } from '../device/device';
 import { noteFailure } from '../device/failure';
 import { DMA_FROM_DEVICE, DMA_MAPPING_ERROR, DMA_TO_DEVICE } from '../device/mapping';

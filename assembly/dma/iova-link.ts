@@ -2,15 +2,15 @@
 // memory into it piece by piece, and unlinks and frees it again. Only devices behind a domain can use them.
 
 import { debugLink, debugRangeAlloc, debugRangeFree, debugUnlink } from '../dma-debug/links/links';
-import { EINVAL, EIO } from '../errno';
+import { EINVAL, EIO } from '../memory/errno';
 import { Context } from '../memory/context';
-import { iommuMapUnsynced, iommuSyncMap, iommuUnmap } from '../iommu/ops';
+import { iommuMapUnsynced, iommuSyncMap, iommuUnmap } from '../iommu/api/ops';
 import { flushQueueAdd } from '../iommu/flush-queue';
 import { iotlbFlushPages } from '../iommu/iotlb';
 import { PAGE_MASK, PAGE_SHIFT } from '../ram/ram';
 import {
   REASON_DMA_BAD_DIRECTION, REASON_DMA_BAD_SIZE, REASON_DMA_NO_IOMMU, REASON_DMA_OFFSET_MISMATCH, setReason,
-} from '../reason';
+} from '../memory/reason';
 import { EVENT_DMA_MAP_PAGE, EVENT_DMA_UNMAP_PAGE, emit } from '../events/events';
 import { countLinked, countMapped, countUnlinked, countUnmapped } from '../device/counts';
 import { DmaDevice, OPS_IOMMU } from '../device/device';

@@ -13,13 +13,13 @@
 
 import { debugMapPage, debugMapSg, debugMapSingle, debugUnmapPage, debugUnmapSg } from '../dma-debug/debug';
 import { TYPE_PAGE, TYPE_RESOURCE } from '../dma-debug/entries/entry';
-import { EINVAL } from '../errno';
+import { EINVAL } from '../memory/errno';
 import { KMSG_RESOURCE_OVERFLOW, ONCE_RESOURCE_OVERFLOW, kmsg, kmsgOnce } from '../kmsg/kmsg';
 import { addressOf } from '../memory/record';
 import { PAGE_SHIFT, PAGE_MASK } from '../ram/ram';
 import {
   REASON_DMA_BAD_DIRECTION, REASON_DMA_BAD_SIZE, REASON_DMA_BEYOND_MASK, REASON_DMA_VMALLOC, setReason,
-} from '../reason';
+} from '../memory/reason';
 import {
   EVENT_DMA_MAP_PAGE, EVENT_DMA_MAP_SG, EVENT_DMA_UNMAP_PAGE, EVENT_DMA_UNMAP_SG, emit,
 } from '../events/events';

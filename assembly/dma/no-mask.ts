@@ -3,7 +3,7 @@
 import { DmaDevice } from '../device/device';
 import { DMA_MAPPING_ERROR } from '../device/mapping';
 import { KMSG_NO_MASK, ONCE_NO_MASK, kmsg, kmsgOnce } from '../kmsg/kmsg';
-import { REASON_DMA_NO_MASK, setReason } from '../reason';
+import { REASON_DMA_NO_MASK, setReason } from '../memory/reason';
 
 // The calls: places of the kernel, which each warn once.
 export const NO_MASK_PAGE: u32 = 0;

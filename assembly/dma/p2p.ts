@@ -7,7 +7,7 @@ import { DmaDevice } from '../device/device';
 import { noteFailure } from '../device/failure';
 import { EVENT_DMA_MAP_SG, EVENT_DMA_UNMAP_SG, emit } from '../events/events';
 import { addressOf } from '../memory/record';
-import { REASON_DMA_P2P, setReason } from '../reason';
+import { REASON_DMA_P2P, setReason } from '../memory/reason';
 import { entriesOf } from '../sg/entries';
 import { setEntrySegments, sgSegmentAddress } from '../sg/segments';
 import { SEGMENTS_PHYSICAL, SG_MAPPED, SgTable } from '../sg/sg-table';

@@ -2,7 +2,7 @@
 // copied; dma-debug checks each call.
 
 import { debugMappingError, debugSyncSg, debugSyncSingle } from '../dma-debug/debug';
-import { iommuIovaToPhys } from '../iommu/ops';
+import { iommuIovaToPhys } from '../iommu/api/ops';
 import { Context } from '../memory/context';
 import { EVENT_DMA_SYNC, emit } from '../events/events';
 import { SEGMENTS_LIST, SEGMENTS_NONE, SgTable } from '../sg/sg-table';

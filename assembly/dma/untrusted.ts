@@ -4,13 +4,13 @@
 
 import { DEVICE_NO_MASK, DmaDevice } from '../device/device';
 import { DMA_ATTR_SKIP_CPU_SYNC, DMA_MAPPING_ERROR } from '../device/mapping';
-import { EIO } from '../errno';
-import { iommuIovaToPhys } from '../iommu/ops';
+import { EIO } from '../memory/errno';
+import { iommuIovaToPhys } from '../iommu/api/ops';
 import { KMSG_NO_BOUNCE, ONCE_NO_BOUNCE, kmsg, kmsgOnce } from '../kmsg/kmsg';
 import { cpuOf } from '../memory/context';
 import { physZero } from '../ram/contents';
 import { PAGE_MASK } from '../ram/ram';
-import { REASON_SWIOTLB_NO_POOL, setReason } from '../reason';
+import { REASON_SWIOTLB_NO_POOL, setReason } from '../memory/reason';
 import { SgTable } from '../sg/sg-table';
 import { isSwiotlb, swiotlbMap, swiotlbUnmap } from '../swiotlb/swiotlb';
 import { mapEach } from './each';

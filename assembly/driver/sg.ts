@@ -8,7 +8,7 @@ import { slabAllocZeroed, slabCacheAt } from '../memory/slab';
 import { DmaDevice } from '../device/device';
 import { dmaMapSg, dmaUnmapSg } from '../dma/map';
 import { dmaSyncSg } from '../dma/sync';
-import { ENOMEM } from '../errno';
+import { ENOMEM } from '../memory/errno';
 import { PAGE_SHIFT } from '../ram/ram';
 import { debugSgDestroy } from '../dma-debug/freed';
 import { sgFinishRuns, sgReserveRuns } from '../sg/build';

@@ -1,7 +1,7 @@
 // A page of RAM for the device: page tables and scratch pages. It is a frame that is mapped by the DMA API, so that the IOMMU
 // translates the GPU's walk and dma-debug tracks the mapping. The CPU writes the frame's contents.
 
-import { ENOMEM } from '../errno';
+import { ENOMEM } from '../memory/errno';
 import { FAULT_GTT } from '../memory/context';
 import { shouldFail } from '../memory/fault';
 import { DmaDevice, isMappingError } from '../device/device';

@@ -1,6 +1,6 @@
 // A batch of drm_mm operations in one call, for replaying recordings and for measuring without the boundary's cost.
 
-import { ENOENT } from '../errno';
+import { ENOENT } from '../memory/errno';
 import { mmInsert, mmRemove, mmReserve } from './drm-mm';
 import { Mm, MmNode } from './drm-mm-node';
 

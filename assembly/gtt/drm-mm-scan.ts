@@ -4,7 +4,7 @@
 // neighbours grows; a hole that is large enough is a hit. Then the caller puts all nodes back in the reverse order; the result tells
 // for each whether it must be evicted. During a scan other operations of the manager return -EBUSY.
 
-import { EBUSY, EINVAL } from '../errno';
+import { EBUSY, EINVAL } from '../memory/errno';
 import { COLOR_NONE, MM_HIGH, colorBack, colorFront, freeHole, place } from './drm-mm';
 import { MM_MODERN, Mm, MmNode, NODE_ALLOCATED, NODE_SCANNED, holeStart } from './drm-mm-node';
 import { NO_SLOT, findNewest, slotNode } from './hole-stack';

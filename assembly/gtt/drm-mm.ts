@@ -15,7 +15,7 @@
 // different colours are kept a page apart, because the GPU prefetches across a page's end.
 
 import { PAGE_SIZE } from '../ram/ram';
-import { EBUSY, EINVAL, ENOMEM, ENOSPC, Made } from '../errno';
+import { EBUSY, EINVAL, ENOMEM, ENOSPC, Made } from '../memory/errno';
 import { blockFree } from '../memory/block';
 import { Context, FAULT_GTT } from '../memory/context';
 import { shouldFail } from '../memory/fault';

@@ -7,7 +7,7 @@
 // The last page is never allocated and leads to the scratch page, since the GPU prefetches past the end of what it reads.
 
 import { PAGE_SIZE, PAGE_MASK } from '../ram/ram';
-import { EINVAL, ENOMEM, Made } from '../errno';
+import { EINVAL, ENOMEM, Made } from '../memory/errno';
 import { blockAlloc, blockFree, blockOrder } from '../memory/block';
 import { FAULT_GTT } from '../memory/context';
 import { shouldFail } from '../memory/fault';

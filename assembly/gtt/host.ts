@@ -1,7 +1,7 @@
 // GPU address spaces and range managers for the host (memory/host.ts). An address that is none lies beyond all of them.
 
 import { DmaDevice } from '../device/device';
-import { ERANGE, Made } from '../errno';
+import { ERANGE, Made } from '../memory/errno';
 import { Context } from '../memory/context';
 import { fromHost, placeFromHost, toHost } from '../memory/host';
 import { SgTable } from '../sg/sg-table';

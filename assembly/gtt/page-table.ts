@@ -8,7 +8,7 @@
 // The CPU side follows handles, as the kernel follows its structs; the device's walk (translate.ts) reads the pages.
 
 import { PAGE_SIZE } from '../ram/ram';
-import { ENOMEM } from '../errno';
+import { ENOMEM } from '../memory/errno';
 import { Context } from '../memory/context';
 import { fieldOf } from '../memory/record';
 import { slabAllocBytes, slabAllocZeroed, slabCacheAt, slabFree, slabFreeBytes } from '../memory/slab';

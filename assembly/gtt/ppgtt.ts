@@ -10,7 +10,7 @@
 // directories, 2,052 mappings for each context.
 
 import { PAGE_SIZE, PAGE_MASK } from '../ram/ram';
-import { EBUSY, EINVAL, ENOMEM, ERANGE, Made } from '../errno';
+import { EBUSY, EINVAL, ENOMEM, ERANGE, Made } from '../memory/errno';
 import { FAULT_GTT } from '../memory/context';
 import { shouldFail } from '../memory/fault';
 import { addressOf, fieldOf, unlinkRecord } from '../memory/record';

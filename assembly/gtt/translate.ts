@@ -7,15 +7,15 @@
 //   GPU address -> entry (each level through the IOMMU) -> DMA address -> IOMMU -> frame -> byte
 
 import { noteFailure } from '../device/failure';
-import { EFAULT } from '../errno';
+import { EFAULT } from '../memory/errno';
 import { DmaDevice } from '../device/device';
-import { TRANSLATE_FAULT, deviceRead, deviceWrite, translate } from '../iommu/access';
+import { TRANSLATE_FAULT, deviceRead, deviceWrite, translate } from '../iommu/api/access';
 import { fieldOf } from '../memory/record';
 import { contentsPeek } from '../ram/contents';
 import { isRam, ramOf, PAGE_SIZE, PAGE_MASK } from '../ram/ram';
 import {
   REASON_GPU_BEYOND_RANGE, REASON_GPU_NOT_PRESENT, REASON_GPU_READ_ONLY, REASON_GPU_TABLE_UNREACHABLE, setReason,
-} from '../reason';
+} from '../memory/reason';
 import { Ggtt, ggttSlot } from './ggtt';
 import { levelEntries, levelShift } from './page-table';
 import { PPGTT_GEN6, PPGTT_GEN8, Ppgtt, REGISTERS } from './ppgtt';

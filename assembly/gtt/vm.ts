@@ -1,7 +1,7 @@
 // A GPU address space, global or per process (struct i915_address_space).
 
 import { PAGE_MASK } from '../ram/ram';
-import { EINVAL, ERANGE } from '../errno';
+import { EINVAL, ERANGE } from '../memory/errno';
 import { Context } from '../memory/context';
 import { DmaDevice } from '../device/device';
 import { fieldOf } from '../memory/record';

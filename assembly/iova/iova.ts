@@ -19,7 +19,7 @@ import { Context, FAULT_IOVA } from '../memory/context';
 import { shouldFail } from '../memory/fault';
 import { lock, unlock } from '../memory/lock';
 import { slabAllocZeroed, slabFree } from '../memory/slab';
-import { REASON_IOVA_BUSY, REASON_IOVA_LIMIT, REASON_IOVA_NO_MEMORY, setReason } from '../reason';
+import { REASON_IOVA_BUSY, REASON_IOVA_LIMIT, REASON_IOVA_NO_MEMORY, setReason } from '../memory/reason';
 import { treeCreate, treeDestroy } from './balance';
 import {
   IovaDomain, IovaState, RULES, RULE_ABOVE_START, RULE_CACHES, RULE_ROUND, RULE_ROUND_FAST, RULE_SPANS, RULE_TWO_NODES,

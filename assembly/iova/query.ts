@@ -1,6 +1,6 @@
 // Queries of a domain: free pages, the largest gap, a histogram of gaps, and the reason of a failed request.
 
-import { REASON_IOVA_FRAGMENTED, REASON_IOVA_FULL, REASON_IOVA_LIMIT, REASON_IOVA_SKIPPED } from '../reason';
+import { REASON_IOVA_FRAGMENTED, REASON_IOVA_FULL, REASON_IOVA_LIMIT, REASON_IOVA_SKIPPED } from '../memory/reason';
 import { IovaDomain, RULE_ABOVE_START, RULE_ROUND, pathOf } from './iova-domain';
 import { alignMask, codesFor, roundupPow2 } from './linux';
 import {

@@ -1,7 +1,7 @@
 // Contents of frames. A frame that was written has 4 KiB of linear memory, found through a page of offsets per 1,024 frames. Other
 // frames read as zeros.
 
-import { EFAULT, ENOMEM } from '../errno';
+import { EFAULT, ENOMEM } from '../memory/errno';
 import { BLOCK_SIZE, blockAllocZeroed, blockFree } from '../memory/block';
 import { Context } from '../memory/context';
 import { lock, unlock } from '../memory/lock';

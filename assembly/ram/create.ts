@@ -1,4 +1,4 @@
-import { EINVAL, ENOMEM } from '../errno';
+import { EINVAL, ENOMEM } from '../memory/errno';
 import { blockAlloc, blockAllocZeroed, blockOrder } from '../memory/block';
 import { Context } from '../memory/context';
 import { FIRMWARE_END, HIGH_START, LOW_END_MAX, Ram } from './ram';

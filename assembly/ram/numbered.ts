@@ -1,7 +1,7 @@
 // Frames that were handed out by number, to callers that have nothing but their pfns (ram.alloc of the host). Only these
 // are freed by number: every other frame in use belongs to a table, a coherent buffer, a GPU, a pool or a C driver, which free it.
 
-import { EBUSY, EINVAL } from '../errno';
+import { EBUSY, EINVAL } from '../memory/errno';
 import { Context } from '../memory/context';
 import { lock, unlock } from '../memory/lock';
 import { loansSettle } from './loan';

@@ -2,7 +2,7 @@
 // runs of neighbours stay in ascending order. An empty stack is refilled from a 4 MiB block. The fastest case writes one word per
 // frame (loan.ts), the next one also the state byte.
 
-import { ENOMEM } from '../errno';
+import { ENOMEM } from '../memory/errno';
 import { blockAlloc, blockOrder } from '../memory/block';
 import { Context, FAULT_RAM, cpuAt, cpuOf } from '../memory/context';
 import { Cpu } from '../memory/cpu';

@@ -4,7 +4,7 @@
 // The host builds in two steps, without a staging buffer: sgReserve returns a table whose vector is not filled in, the host
 // writes the vector, and sgFinish scans it.
 
-import { EINVAL } from '../errno';
+import { EINVAL } from '../memory/errno';
 import { Context } from '../memory/context';
 import { isRun } from '../ram/flip';
 import { loanTicket } from '../ram/loan';

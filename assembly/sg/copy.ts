@@ -1,6 +1,6 @@
 // Copies between linear memory and a table's pages, as pread and pwrite do, page by page. Mappings do not matter.
 
-import { EINVAL } from '../errno';
+import { EINVAL } from '../memory/errno';
 import { physRead, physWrite } from '../ram/contents';
 import { PAGE_SHIFT, PAGE_SIZE, STATE_CONTENT, frameState, ramOf } from '../ram/ram';
 import { SgTable, sgPfn } from './sg-table';

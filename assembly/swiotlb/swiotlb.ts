@@ -21,7 +21,7 @@ import {
 } from '../device/mapping';
 import { noteFailure } from '../device/failure';
 import { NO_ADDRESS, physToDma } from '../device/ranges';
-import { EEXIST, EINVAL, ENOMEM } from '../errno';
+import { EEXIST, EINVAL, ENOMEM } from '../memory/errno';
 import { BLOCK_SHIFT, blockAlloc, blockAllocZeroed, blockFree, blockOrder } from '../memory/block';
 import { Context, FAULT_SWIOTLB } from '../memory/context';
 import { currentCpu } from '../memory/cpu';
@@ -34,7 +34,7 @@ import { rangeAllocLow, rangeReserve } from '../ram/range';
 import {
   REASON_SWIOTLB_COPY_FAILED, REASON_SWIOTLB_FRAGMENTED, REASON_SWIOTLB_FULL, REASON_SWIOTLB_NOT_MAPPED, REASON_SWIOTLB_NO_POOL,
   REASON_SWIOTLB_OVERFLOW, REASON_SWIOTLB_TOO_LARGE, REASON_SWIOTLB_UNREACHABLE, setReason,
-} from '../reason';
+} from '../memory/reason';
 import { EVENT_BOUNCE, emit } from '../events/events';
 import {
   KMSG_SWIOTLB_CUT, KMSG_SWIOTLB_FULL, KMSG_SWIOTLB_OVERFLOW, LIMIT_SWIOTLB, ONCE_SWIOTLB_CUT, ONCE_SWIOTLB_OVERFLOW, kmsg,

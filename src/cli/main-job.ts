@@ -1,5 +1,5 @@
 import { POLICIES } from '../i915/policy/index.js';
-import type { VerifyResult } from '../recordings/recording.js';
+import type { VerifyResult } from '../recordings/replay/recording.js';
 import { type LeakResult, OBJECTS } from '../workload/scenarios/leak.js';
 import type { MainJobResult, Throughput } from '../workload/scenarios/main-job.js';
 import { bold, bytes, dim, green, number, paragraph, rate, red, table, yellow } from './print.js';

@@ -1,6 +1,6 @@
 import { PbfWriter } from 'pbf';
 import { PAGE_SIZE as PAGE } from '../core/generated/constants.js';
-import { EVENT, type EventNumber, ROW, type TraceBatch } from '../trace/batch.js';
+import { EVENT, type EventNumber, ROW, type TraceBatch } from '../trace/batches/batch.js';
 
 /**
  * A trace as Perfetto shows it: TrackEvent protobuf (perfetto/trace/track_event/track_event.proto). Each device is a group of

@@ -1,5 +1,5 @@
 import { formatEvent } from '../events/events.js';
-import type { ScenarioStep } from '../workload/scenario.js';
+import type { ScenarioStep } from '../workload/scenarios/scenario.js';
 import { dim, number } from './print.js';
 
 /** Events of one kind that a step shows; page tables alone make thousands. */

@@ -4,7 +4,7 @@ import { ALLOCATOR_NAMES, type AllocatorName } from '../iova/allocators.js';
 import { KERNEL_NAMES, type KernelName } from '../kernels/kernels.js';
 import type { IommuMode, MachineOptions } from '../machine/config.js';
 import { IOMMU_MODES, machineConfig } from '../machine/config.js';
-import type { StressProfile } from '../stress/config/profile.js';
+import type { StressProfile } from '../stress/world/profile.js';
 import { PROFILE_NAMES, PROFILES, type ProfileName } from '../stress-i915/profiles.js';
 import { FAIL_NTH_SCENARIOS, repertoireOf, type StressOptions, stressConfig } from '../workload/stress.js';
 import { completed } from './completion.js';

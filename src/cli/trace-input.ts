@@ -1,8 +1,8 @@
 import { Worker } from 'node:worker_threads';
 import type { CallProgress } from '../core/slices.js';
 import { readHead } from '../files/text.js';
-import { type PostedBatch, received, type TraceBatch } from '../trace/batch.js';
-import type { Gaps } from '../trace/completeness.js';
+import { type PostedBatch, received, type TraceBatch } from '../trace/batches/batch.js';
+import type { Gaps } from '../trace/batches/completeness.js';
 
 /** The inputs of `gemdma trace`, each read by a thread of its own, one after the other. */
 

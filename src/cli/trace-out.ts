@@ -1,7 +1,7 @@
 import type { MachineEvent } from '../events/events.js';
+import { inMemory } from '../trace/batches/source.js';
 import { formatFtrace } from '../trace/export/ftrace.js';
 import { readTrace } from '../trace/read.js';
-import { inMemory } from '../trace/source.js';
 import { PerfettoWriter } from './perfetto.js';
 
 /** What --trace-out writes: by the name of the file ftrace text (.txt), or a Perfetto trace. */

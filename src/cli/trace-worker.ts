@@ -3,10 +3,10 @@ import { open } from 'node:fs/promises';
 import { parentPort, workerData } from 'node:worker_threads';
 import * as zlib from 'node:zlib';
 import { Decompress, decompress } from 'fzstd';
-import { postable } from '../trace/batch.js';
-import { TraceError } from '../trace/completeness.js';
+import { postable } from '../trace/batches/batch.js';
+import { TraceError } from '../trace/batches/completeness.js';
+import type { Codecs, TraceSource } from '../trace/batches/source.js';
 import { readTrace } from '../trace/read.js';
-import type { Codecs, TraceSource } from '../trace/source.js';
 import type { InputMessage, InputPosition, WorkerInput } from './trace-input.js';
 
 /** The thread that reads one input of `gemdma trace`: bytes in, batches out, a few of them ahead of the other side. */

@@ -3,7 +3,7 @@ import type { Command } from 'commander';
 import type { CallProgress } from '../core/slices.js';
 import { Audit } from '../trace/audit/audit.js';
 import type { AuditResult } from '../trace/audit/result.js';
-import type { TraceBatch } from '../trace/batch.js';
+import type { TraceBatch } from '../trace/batches/batch.js';
 import { withDmesg } from './dmesg.js';
 import { EXIT, type ExitCode, UsageError } from './exit.js';
 import { command, type Frame, framed } from './frame.js';

@@ -1,7 +1,7 @@
 import type { Command } from 'commander';
 import type { CallProgress } from '../core/slices.js';
 import { RecordingError } from '../files/recording-error.js';
-import type { VerifyResult } from '../recordings/recording.js';
+import type { VerifyResult } from '../recordings/replay/recording.js';
 import { verifyAsync } from '../recordings/verify.js';
 import { withDmesg } from './dmesg.js';
 import { EXIT, type ExitCode } from './exit.js';

@@ -38,7 +38,7 @@ import {
 import type { ContextHandle } from './generated/exports.js';
 import { DmaDeviceView, EntryView, VerdictView } from './generated/records.js';
 import type { Core } from './instance.js';
-import type { MemoryViews } from './record-view.js';
+import type { MemoryViews } from './records/record-view.js';
 
 const PAGE_MASK = PAGE_SIZE - 1;
 

@@ -2,7 +2,7 @@ import { type ErrnoName, errnoName, GemDmaError } from './errors.js';
 import type { Failure } from './generated/exports.js';
 
 /**
- * What a call of the core that makes a record returns: its handle, or a negative errno (`Made<T>` of assembly/errno.ts), or
+ * What a call of the core that makes a record returns: its handle, or a negative errno (`Made<T>` of assembly/memory/errno.ts), or
  * 0 where there is one reason only. Neither is a handle before it was checked; the types of src/core/generated/exports.ts
  * enforce that.
  */

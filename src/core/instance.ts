@@ -5,7 +5,7 @@ import type { ContextHandle, CoreExports, ToolExports } from './generated/export
 import { wasm } from './generated/release.js';
 import { wasm as toolsWasm } from './generated/release-tools.js';
 import { Timeline } from './life.js';
-import { watchNullRecord } from './null-record.js';
+import { watchNullRecord } from './records/null-record.js';
 
 /**
  * One instance of the WebAssembly core with its linear memory. This folder is the only place that touches linear

@@ -1,7 +1,7 @@
 import { REASON_NONE } from './generated/constants.js';
 import { REASONS } from './generated/names.js';
 
-/** Reason codes of the core (assembly/reason.ts) to their stable identifiers, as errors and reports carry them. */
+/** Reason codes of the core (assembly/memory/reason.ts) to their stable identifiers, as errors and reports carry them. */
 const NAMES: ReadonlyMap<number, string> = new Map(
   Object.entries(REASONS)
     .filter(([, code]) => code !== REASON_NONE)

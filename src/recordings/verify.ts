@@ -5,7 +5,7 @@ import { jsonObject } from '../files/json-lines.js';
 import { RecordingError } from '../files/recording-error.js';
 import { readLines, readLinesAsync } from '../files/text.js';
 import { formats } from './formats/index.js';
-import type { Recording, RecordingFormat, ReplayOptions, VerifyResult } from './recording.js';
+import type { Recording, RecordingFormat, ReplayOptions, VerifyResult } from './replay/recording.js';
 import { missing } from './whole.js';
 
 const TEXT_HEADER = /^# linux-(\S+) (\d+)((?: \S+)*)\s*$/;

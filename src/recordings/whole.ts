@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { RecordingError } from '../files/recording-error.js';
 import { KNOWN } from './known.js';
-import { FieldReader, type Recording, type RecordingFormat } from './recording.js';
+import { FieldReader, type Recording, type RecordingFormat } from './replay/recording.js';
 
 /**
  * Whether a recording is whole. A recorder counts: `steps` in the header, or `# end steps=N` as the last line when it knows

@@ -1,7 +1,7 @@
 import { PAGE_SIZE } from '../core/generated/constants.js';
-import { stamped } from '../stress/contents.js';
 import { type OperationKind, smallerRange } from '../stress/engine/operation.js';
 import type { Random } from '../stress/engine/random.js';
+import { stamped } from '../stress/world/contents.js';
 import {
   boOf,
   pageShown,

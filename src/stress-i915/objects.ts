@@ -1,7 +1,7 @@
 import { PAGE_SIZE } from '../core/generated/constants.js';
 import type { GemObject } from '../i915/object.js';
-import { Contents } from '../stress/contents.js';
 import type { OperationKind } from '../stress/engine/operation.js';
+import { Contents } from '../stress/world/contents.js';
 import { boOf, onObject } from './common.js';
 import type { Bo, I915Part } from './part.js';
 import type { Kind } from './types.js';

@@ -8,13 +8,13 @@ import { i915Driver } from '../i915/driver.js';
 import type { GemObject } from '../i915/object.js';
 import type { MappingPolicy } from '../i915/policy/policy.js';
 import { Ppgtt } from '../i915/ppgtt.js';
-import type { Contents } from '../stress/contents.js';
 import { Entities } from '../stress/engine/entities.js';
 import { StressFailure } from '../stress/engine/failure.js';
 import type { Operation } from '../stress/engine/operation.js';
 import type { Random } from '../stress/engine/random.js';
-import { type Books, type Lent, WorldPart } from '../stress/part.js';
-import type { World, WorldState } from '../stress/world.js';
+import type { Contents } from '../stress/world/contents.js';
+import { type Books, type Lent, WorldPart } from '../stress/world/part.js';
+import type { World, WorldState } from '../stress/world/world.js';
 import { newPolicy, type OwnPolicy } from './policy.js';
 
 /** What a profile says of GPUs. */

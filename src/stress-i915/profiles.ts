@@ -1,7 +1,7 @@
-import type { CommonOperations } from '../stress/common.js';
-import type { StressProfile } from '../stress/config/profile.js';
 import type { DmaSetup } from '../stress/dma/part.js';
 import type { DmaOperations } from '../stress/dma/types.js';
+import type { CommonOperations } from '../stress/world/common.js';
+import type { StressProfile } from '../stress/world/profile.js';
 import type { I915Setup } from './part.js';
 import type { I915Operations } from './types.js';
 

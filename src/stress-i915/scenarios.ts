@@ -1,8 +1,8 @@
 import { PAGE_SIZE } from '../core/generated/constants.js';
-import type { CommonOperations } from '../stress/common.js';
 import type { OperationScenario } from '../stress/config/scenario.js';
 import type { DmaOperations } from '../stress/dma/types.js';
 import type { Operation, OperationIn } from '../stress/engine/operation.js';
+import type { CommonOperations } from '../stress/world/common.js';
 import type { I915Operations } from './types.js';
 
 /** Operations of i915, of the DMA API and on the machine. */

@@ -1,10 +1,10 @@
 import { checkOptions, optionNames } from '../core/arguments.js';
 import { invalidType } from '../core/errors.js';
 import { Process } from '../drm/process.js';
-import { Machine } from '../machine.js';
+import { Machine } from '../machine-drivers/machine.js';
 import { literal } from '../stress/config/literal.js';
 import type { Sources } from '../stress/config/sources.js';
-import type { Vocabulary } from '../stress/vocabulary.js';
+import type { Vocabulary } from '../stress/world/vocabulary.js';
 import { accessOperations } from './access.js';
 import { bindingOperations } from './bindings.js';
 import { objectOperations } from './objects.js';

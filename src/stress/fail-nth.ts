@@ -1,16 +1,16 @@
 import { GemDmaError } from '../core/errors.js';
 import { FAULT_KINDS, type FaultKind } from '../core/faults.js';
 import type { CallProgress, LongCallOptions, Sliced } from '../core/slices.js';
-import { faultOperation } from './common.js';
 import { scenarioConfig } from './config/configure.js';
-import type { StressConfig } from './config/profile.js';
 import type { OperationScenario } from './config/scenario.js';
 import { StressFailure } from './engine/failure.js';
 import type { Operation } from './engine/operation.js';
 import type { Runner } from './engine/runner.js';
 import { Replayer } from './shrink/replayer.js';
-import type { Repertoire } from './vocabulary.js';
-import type { World, WorldState } from './world.js';
+import { faultOperation } from './world/common.js';
+import type { StressConfig } from './world/profile.js';
+import type { Repertoire } from './world/vocabulary.js';
+import type { World, WorldState } from './world/world.js';
 
 /**
  * Every single allocation fails once. For each operation of a scenario, each kind of allocation and each n, a machine

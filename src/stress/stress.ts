@@ -2,12 +2,12 @@ import { checkInteger, outOfRange } from '../core/errors.js';
 import { inSlices, turn } from '../core/slices.js';
 import { DEFAULT_CHECK_EVERY, runConfig, type StressRunOptions } from './config/configure.js';
 import { shellWord } from './config/literal.js';
-import type { StressConfig } from './config/profile.js';
 import type { StressFailure } from './engine/failure.js';
 import type { Tally } from './engine/runner.js';
-import { StressRun } from './run.js';
 import { type Reproducer, reproduce, SHRINK_SECONDS } from './shrink/reproduce.js';
-import type { Repertoire } from './vocabulary.js';
+import type { StressConfig } from './world/profile.js';
+import { StressRun } from './world/run.js';
+import type { Repertoire } from './world/vocabulary.js';
 
 /**
  * stress/ drives a machine through random operations until something is wrong or the work is done.

@@ -4,9 +4,9 @@ import { jsonObject } from '../files/json-lines.js';
 import { RecordingError } from '../files/recording-error.js';
 import { readLines } from '../files/text.js';
 import { machineConfig } from '../machine/config.js';
-import { profileOf, type StressConfig, type StressProfile } from './config/profile.js';
 import type { Operation } from './engine/operation.js';
-import type { Repertoire } from './vocabulary.js';
+import { profileOf, type StressConfig, type StressProfile } from './world/profile.js';
+import type { Repertoire } from './world/vocabulary.js';
 
 /**
  * A run as a file: JSON lines, gzip when the name says so. The first line names kind and version and holds the complete

@@ -16,9 +16,10 @@ export type {
   SpaceSample,
   SuspectGroup,
 } from './audit/result.js';
-export type { ColumnName } from './batch.js';
-export { type Columns, EVENT, ROW, type TraceBatch } from './batch.js';
-export { type Gaps, type NotUnderstood, TraceError } from './completeness.js';
+export type { ColumnName } from './batches/batch.js';
+export { type Columns, EVENT, ROW, type TraceBatch } from './batches/batch.js';
+export { type Gaps, type NotUnderstood, TraceError } from './batches/completeness.js';
+export { type Codecs, inMemory, type RandomAccess, type TraceSource } from './batches/source.js';
 export { type FtraceOptions, FtraceWriter, formatFtrace } from './export/ftrace.js';
 export { type ReadOptions, readTrace, type TraceReader } from './read.js';
 export { type ReplayCallOptions, verifyTraceAsync, whatIfAsync } from './replay/in-thread.js';
@@ -28,4 +29,3 @@ export type { VerifyDifference } from './replay/verify.js';
 export { type TraceVerification, verifyTrace } from './replay/verify.js';
 export type { WhatIfMode } from './replay/what-if.js';
 export { parseWhatIf, type WhatIfOptions, type WhatIfResult, whatIf } from './replay/what-if.js';
-export { type Codecs, inMemory, type RandomAccess, type TraceSource } from './source.js';

@@ -1,7 +1,7 @@
 import { checkFunction, checkOptions, checkString, optionNames } from '../core/arguments.js';
 import { compressionOf } from '../files/compression.js';
-import { BatchWriter, type TraceBatch } from './batch.js';
-import { Gaps, TraceError } from './completeness.js';
+import { BatchWriter, type TraceBatch } from './batches/batch.js';
+import { Gaps, TraceError } from './batches/completeness.js';
 import {
   type Codecs,
   checkSource,
@@ -12,8 +12,8 @@ import {
   pieces,
   type RandomAccess,
   type TraceSource,
-} from './source.js';
-import { TextReader } from './text/reader.js';
+} from './batches/source.js';
+import { TextReader } from './formats/reader.js';
 import { isTraceDat, readTraceDat, TRACE_DAT_MAGIC } from './trace-dat/index.js';
 
 /** Reading an input of any format: bytes in, batches of columns out. */

@@ -4,9 +4,7 @@
  */
 
 export type { CallProgress, LongCallOptions } from '../core/slices.js';
-export type { StressConfig, StressProfile } from '../stress/config/profile.js';
 export type { OperationScenario } from '../stress/config/scenario.js';
-export { Contents, stamped } from '../stress/contents.js';
 export { type DmaPart, type DmaSetup, dmaVocabulary } from '../stress/dma/part.js';
 export { Entities } from '../stress/engine/entities.js';
 export { type FailureKind, StressFailure } from '../stress/engine/failure.js';
@@ -14,13 +12,15 @@ export type { KindIn, Operation, OperationIn, OperationKind } from '../stress/en
 export type { Random, Weighted } from '../stress/engine/random.js';
 export type { StressWorld } from '../stress/engine/runner.js';
 export type { FailNthResult, FailNthRunOptions } from '../stress/fail-nth.js';
-export { type Books, type Lent, WorldPart } from '../stress/part.js';
-export type { ProgramText, Repertoire, Vocabulary } from '../stress/vocabulary.js';
-export type { World, WorldState } from '../stress/world.js';
+export { Contents, stamped } from '../stress/world/contents.js';
+export { type Books, type Lent, WorldPart } from '../stress/world/part.js';
+export type { StressConfig, StressProfile } from '../stress/world/profile.js';
+export type { ProgramText, Repertoire, Vocabulary } from '../stress/world/vocabulary.js';
+export type { World, WorldState } from '../stress/world/world.js';
 export type { I915Part, I915Setup } from '../stress-i915/part.js';
 export type { OwnPolicy, PolicySource } from '../stress-i915/policy.js';
 export { type I915Profile, PROFILES, type ProfileName } from '../stress-i915/profiles.js';
 export { type I915StressOptions, i915Vocabulary } from '../stress-i915/vocabulary.js';
-export type { PolicyName, Scenario, ScenarioOptions, ScenarioResult, ScenarioStep } from './scenario.js';
-export { runScenario, scenarios } from './scenarios/index.js';
+export type { PolicyName, Scenario, ScenarioOptions, ScenarioResult, ScenarioStep } from './scenarios/scenario.js';
+export { runScenario, scenarios } from './scenarios.js';
 export { FAIL_NTH_SCENARIOS, type FailNthOptions, failNth, type StressSubject } from './stress.js';

@@ -4,13 +4,13 @@ import { type CallProgress, complete, inSlices, type LongCallOptions } from '../
 import { DEFAULT_POLICY } from '../i915/policy/index.js';
 import type { MachineOptions } from '../machine/config.js';
 import { runConfig, type StressRunOptions } from '../stress/config/configure.js';
-import type { StressConfig, StressProfile } from '../stress/config/profile.js';
 import type { OperationScenario } from '../stress/config/scenario.js';
 import type { Sources } from '../stress/config/sources.js';
 import { type DmaSetup, dmaVocabulary } from '../stress/dma/part.js';
 import { type FailNthResult, failNthPoints } from '../stress/fail-nth.js';
 import { type StressResult, stressWith } from '../stress/stress.js';
-import { Repertoire, type Vocabulary } from '../stress/vocabulary.js';
+import type { StressConfig, StressProfile } from '../stress/world/profile.js';
+import { Repertoire, type Vocabulary } from '../stress/world/vocabulary.js';
 import type { I915Setup } from '../stress-i915/part.js';
 import type { PolicySource } from '../stress-i915/policy.js';
 import type { ProfileName } from '../stress-i915/profiles.js';

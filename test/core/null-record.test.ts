@@ -2,7 +2,7 @@ import { expect, test } from 'vitest';
 import type { DmaDeviceHandle } from '../../src/core/generated/exports.js';
 import { made } from '../../src/core/handle.js';
 import { Core } from '../../src/core/instance.js';
-import { Machine } from '../../src/machine.js';
+import { Machine } from '../../src/machine-drivers/machine.js';
 import { debug } from './debug.js';
 
 // A device that is none: what the mask is set in lies in the null record.

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { ScatterTable } from '../../src/dma/sg-table.js';
 import { IovaDomain } from '../../src/iova/iova-domain.js';
-import { Machine } from '../../src/machine.js';
+import { Machine } from '../../src/machine-drivers/machine.js';
 
 /** Arithmetic throws for a BigInt or a Symbol: on the hot paths, too, the type is looked at first. */
 

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { benchDriver, buildDriver, CDriver, loadTest, runDriver } from '../../src/driver/index.js';
-import { Machine } from '../../src/machine.js';
+import { Machine } from '../../src/machine-drivers/machine.js';
 
 /** What is no argument is refused with a code, before there is a device. */
 

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { held } from '../../src/core/handle.js';
 import { deviceRead } from '../../src/iommu/iommu.js';
-import { Machine } from '../../src/machine.js';
+import { Machine } from '../../src/machine-drivers/machine.js';
 import { pattern } from '../i915/gpu.js';
 import { tiny } from './tiny-driver.js';
 

@@ -4,7 +4,7 @@ import { ScatterTable } from '../../src/dma/sg-table.js';
 import { DMA_BIDIRECTIONAL, DMA_FROM_DEVICE, DMA_TO_DEVICE } from '../../src/dma/transfer.js';
 import { formatEvent } from '../../src/events/events.js';
 import { deviceRead } from '../../src/iommu/iommu.js';
-import { Machine } from '../../src/machine.js';
+import { Machine } from '../../src/machine-drivers/machine.js';
 
 test("an object's life under a driver that maps at bind: who did what, and what dma-debug says", () => {
   const machine = new Machine({ ram: '64MiB', kernel: 'linux-4.2' });

@@ -1,7 +1,7 @@
 import type { I915Options } from '../../src/i915/config.js';
 import type { I915Device } from '../../src/i915/device.js';
 import type { MachineOptions } from '../../src/machine/config.js';
-import { Machine } from '../../src/machine.js';
+import { Machine } from '../../src/machine-drivers/machine.js';
 
 export const MiB = 1024 * 1024;
 export const KiB = 1024;

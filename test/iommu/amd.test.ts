@@ -4,7 +4,7 @@ import { DmaDomain } from '../../src/dma/dma-domain.js';
 import { ScatterTable } from '../../src/dma/sg-table.js';
 import { DMA_BIDIRECTIONAL, DMA_FROM_DEVICE, DMA_TO_DEVICE } from '../../src/dma/transfer.js';
 import { deviceRead, deviceWrite, formatFault } from '../../src/index.js';
-import { Machine } from '../../src/machine.js';
+import { Machine } from '../../src/machine-drivers/machine.js';
 
 const MiB = 1024 ** 2;
 

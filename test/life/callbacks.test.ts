@@ -5,7 +5,7 @@ import { DMA_BIDIRECTIONAL } from '../../src/dma/transfer.js';
 import { DmaBuf, type DmaBufExporter } from '../../src/drm/dma-buf.js';
 import type { DeviceDriver } from '../../src/drm/driver.js';
 import { Process } from '../../src/drm/process.js';
-import { Machine } from '../../src/machine.js';
+import { Machine } from '../../src/machine-drivers/machine.js';
 
 /** Functions of the caller's that return a promise, or what they may not: the error says which; nothing is left behind. */
 

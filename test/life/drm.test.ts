@@ -9,7 +9,7 @@ import type { AddressSpace } from '../../src/i915/address-space.js';
 import type { GpuContext } from '../../src/i915/context.js';
 import type { I915Device } from '../../src/i915/device.js';
 import { GemObject } from '../../src/i915/object.js';
-import type { Machine } from '../../src/machine.js';
+import type { Machine } from '../../src/machine-drivers/machine.js';
 import { gpuOn } from '../i915/gpu.js';
 import { tracked } from './state.js';
 

@@ -11,7 +11,7 @@ import { EventLog } from '../../src/events/events.js';
 import { Iommu } from '../../src/iommu/iommu.js';
 import { IovaDomain } from '../../src/iova/iova-domain.js';
 import { VirtualClock } from '../../src/machine/clock.js';
-import { Machine } from '../../src/machine.js';
+import { Machine } from '../../src/machine-drivers/machine.js';
 import { tracked } from './state.js';
 
 /**

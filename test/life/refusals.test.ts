@@ -8,7 +8,7 @@ import { DMA_MAPPING_ERROR } from '../../src/dma/transfer.js';
 import { deviceRead, deviceWrite } from '../../src/iommu/iommu.js';
 import { IovaDomain } from '../../src/iova/iova-domain.js';
 import type { MachineOptions } from '../../src/machine/config.js';
-import { Machine } from '../../src/machine.js';
+import { Machine } from '../../src/machine-drivers/machine.js';
 import { tracked } from './state.js';
 
 /** Small inputs that once corrupted a machine, hung or were accepted in silence: refused, and nothing has changed. */

@@ -9,7 +9,7 @@ import { SystemHeap } from '../../src/drm/system-heap.js';
 import { POLICIES } from '../../src/i915/policy/index.js';
 import type { MappingPolicy } from '../../src/i915/policy/policy.js';
 import { IovaDomain } from '../../src/iova/iova-domain.js';
-import { Machine } from '../../src/machine.js';
+import { Machine } from '../../src/machine-drivers/machine.js';
 
 /** A restore brings back all of it. */
 

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { Machine } from '../../src/machine.js';
+import { Machine } from '../../src/machine-drivers/machine.js';
 
 /** What a caller may hold: every kind of object comes back as it was, or the snapshot is refused. */
 

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { DMA_TO_DEVICE } from '../../src/core/generated/constants.js';
 import { ScatterTable } from '../../src/dma/sg-table.js';
-import { Machine } from '../../src/machine.js';
+import { Machine } from '../../src/machine-drivers/machine.js';
 
 test('a device gets a domain of its own behind the IOMMU, and a name', () => {
   const machine = new Machine({ ram: '16MiB' });

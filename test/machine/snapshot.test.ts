@@ -3,7 +3,7 @@ import { expect, test } from 'vitest';
 import { DMA_BIDIRECTIONAL } from '../../src/core/generated/constants.js';
 import { ScatterTable } from '../../src/dma/sg-table.js';
 import { Process } from '../../src/drm/process.js';
-import { Machine } from '../../src/machine.js';
+import { Machine } from '../../src/machine-drivers/machine.js';
 
 test.each(['strict', 'lazy', 'off'] as const)('after going back, the same calls have the same results: %s', (iommu) => {
   const step = fc.record({ map: fc.boolean(), pages: fc.integer({ min: 1, max: 40 }), which: fc.nat() });

@@ -5,7 +5,7 @@ import { gunzipSync, gzipSync } from 'node:zlib';
 import { describe, expect, test } from 'vitest';
 import { RecordingError } from '../../src/files/recording-error.js';
 import { KNOWN } from '../../src/recordings/known.js';
-import { FieldReader, type VerifyResult } from '../../src/recordings/recording.js';
+import { FieldReader, type VerifyResult } from '../../src/recordings/replay/recording.js';
 import { openRecording, verify } from '../../src/recordings/verify.js';
 import { keyOf } from '../../src/recordings/whole.js';
 import { temporaryFolder } from '../folder.js';

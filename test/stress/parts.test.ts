@@ -3,13 +3,13 @@ import { describe, expect, test } from 'vitest';
 import { GemDmaError } from '../../src/core/errors.js';
 import { complete, type Sliced } from '../../src/core/slices.js';
 import { parseShard, shardSeeds } from '../../src/stress/campaign.js';
-import { Contents } from '../../src/stress/contents.js';
 import { Entities } from '../../src/stress/engine/entities.js';
 import { StressFailure } from '../../src/stress/engine/failure.js';
 import type { OperationKind } from '../../src/stress/engine/operation.js';
 import { Random, Weighted } from '../../src/stress/engine/random.js';
 import { operationTable, Runner, type StressWorld } from '../../src/stress/engine/runner.js';
 import { ddmin, simplify } from '../../src/stress/shrink/shrink.js';
+import { Contents } from '../../src/stress/world/contents.js';
 
 const unlimited = { tries: Number.POSITIVE_INFINITY, expired: () => false };
 

@@ -1,8 +1,8 @@
 import { describe, expect, test } from 'vitest';
 import type { Operation } from '../../src/stress/engine/operation.js';
 import { Random } from '../../src/stress/engine/random.js';
-import { StressRun } from '../../src/stress/run.js';
 import { Replayer } from '../../src/stress/shrink/replayer.js';
+import { StressRun } from '../../src/stress/world/run.js';
 import { PROFILE_NAMES } from '../../src/stress-i915/profiles.js';
 import { repertoireOf, stressConfig } from '../../src/workload/stress.js';
 

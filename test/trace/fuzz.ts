@@ -1,6 +1,6 @@
-import { TraceError } from '../../src/trace/completeness.js';
+import { TraceError } from '../../src/trace/batches/completeness.js';
+import { inMemory } from '../../src/trace/batches/source.js';
 import { readTrace } from '../../src/trace/read.js';
-import { inMemory } from '../../src/trace/source.js';
 import { codecs } from './support.js';
 
 /** Mutations of an input: what a damaged file, a cut pipe or a careless editor makes of it. */

@@ -1,8 +1,8 @@
 import { describe, expect, test } from 'vitest';
 import { BaseMachine } from '../../src/machine/machine.js';
+import type { TraceSource } from '../../src/trace/batches/source.js';
 import { Rebuild } from '../../src/trace/replay/rebuild.js';
 import { type TraceVerification, verifyTrace } from '../../src/trace/replay/verify.js';
-import type { TraceSource } from '../../src/trace/source.js';
 import { batchesOf, golden, inMemory, once } from './support.js';
 
 async function verified(source: TraceSource): Promise<TraceVerification> {

@@ -3,10 +3,10 @@ import { gunzipSync } from 'node:zlib';
 import { decompress } from 'fzstd';
 import { Audit, type AuditOptions } from '../../src/trace/audit/audit.js';
 import type { AuditResult } from '../../src/trace/audit/result.js';
-import { EVENT_NAMES, type TraceBatch } from '../../src/trace/batch.js';
-import type { Gaps } from '../../src/trace/completeness.js';
+import { EVENT_NAMES, type TraceBatch } from '../../src/trace/batches/batch.js';
+import type { Gaps } from '../../src/trace/batches/completeness.js';
+import { inMemory, type TraceSource } from '../../src/trace/batches/source.js';
 import { readTrace } from '../../src/trace/read.js';
-import { inMemory, type TraceSource } from '../../src/trace/source.js';
 
 export const codecs = { zstd: (bytes: Uint8Array, size: number) => decompress(bytes, new Uint8Array(size)) };
 

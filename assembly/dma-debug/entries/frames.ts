@@ -10,7 +10,7 @@
 import { PAGE_MASK, PAGE_SIZE } from '../../ram/ram';
 import { DmaDevice, OPS_IOMMU } from '../../device/device';
 import { IommuDomain, domainOf } from '../../iommu/domain';
-import { iommuIovaToPhys } from '../../iommu/ops';
+import { iommuIovaToPhys } from '../../iommu/api/ops';
 import { pageSlot } from './cacheline';
 import {
   ENTRY_COUNTED, ENTRY_LISTED, ENTRY_PAGES, ENTRY_RUN, ENTRY_SCATTERED, ENTRY_UNINDEXED, ENTRY_WALKED, Entry,

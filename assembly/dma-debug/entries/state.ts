@@ -3,7 +3,7 @@
 // The kernel's pool is numbers alone: total and free entries decide when it would grow or disable the checker. Entries are
 // records of linear memory that are allocated as needed. Without DEBUG_OWN tracking stops where the kernel's would.
 
-import { EINVAL, ENOMEM } from '../../errno';
+import { EINVAL, ENOMEM } from '../../memory/errno';
 import { blockAlloc, blockAllocZeroed, blockFree, blockOrder } from '../../memory/block';
 import { CacheOf, Context } from '../../memory/context';
 import { Guarded } from '../../memory/lock';

@@ -8,8 +8,8 @@
 // page points to them. As in Linux, the entry of a device that is not attached is valid and blocks all accesses.
 
 import { DmaDevice } from '../../device/device';
-import { EBUSY, ENOMEM } from '../../errno';
-import { REASON_IOMMU_NO_TABLE_MEMORY, setReason } from '../../reason';
+import { EBUSY, ENOMEM } from '../../memory/errno';
+import { REASON_IOMMU_NO_TABLE_MEMORY, setReason } from '../../memory/reason';
 import { IommuDomain, domainOf } from '../domain';
 import { TABLE_WINDOW, tableAllocZeroed, tableFree, TABLE_SIZE } from '../tables';
 import { Iommu, passThrough } from '../unit';

@@ -1,9 +1,9 @@
 // Mapping in AMD's tables (iommu_v1_map_pages of drivers/iommu/amd/io_pgtable.c). Live entries are
 // overwritten. A large page replaces a table; a small page inside a large one removes the whole large page.
 
-import { EINVAL, ENOMEM } from '../../errno';
+import { EINVAL, ENOMEM } from '../../memory/errno';
 import { EVENT_IOMMU_UNMAP, emit } from '../../events/events';
-import { REASON_IOMMU_NO_PERMISSION, REASON_IOMMU_NO_TABLE_MEMORY, setReason } from '../../reason';
+import { REASON_IOMMU_NO_PERMISSION, REASON_IOMMU_NO_TABLE_MEMORY, setReason } from '../../memory/reason';
 import { IommuDomain, PROT_READ, PROT_WRITE } from '../domain';
 import { iotlbUnmapped } from '../iotlb';
 import { pageCount, pageShift } from '../pgsize';

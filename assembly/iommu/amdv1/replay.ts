@@ -3,17 +3,19 @@
 
 import { IommuDomain } from '../domain';
 import { tablesDump } from '../dump';
-import { iommuMap } from '../ops';
 import { PAGE_SHIFT } from '../../ram/ram';
 import { amdOf } from './amd-domain';
-import { flushGathered } from './flush';
+import { flushGathered, flushPages } from './flush';
 import { AmdFormat } from './format';
+import { amdMap } from './map';
 import { amdUnmap } from './unmap';
 import { amdIovaToPhys } from './walk';
 
-/** iommu_map. Contract of iommuMap. */
+/** iommu_map of multiples of the page size: with the flush, where maps flush. Contract of amdMap. */
 export function amdReplayMap(domain: IommuDomain, iova: u64, phys: u64, size: u64, prot: u32): i32 {
-  return iommuMap(domain, iova, phys, size, prot);
+  const rc = amdMap(domain, iova, phys, size, prot);
+  if (domain.flushesMaps && rc == 0 && size != 0) flushPages(amdOf(domain), iova, size);
+  return rc;
 }
 
 /** iommu_unmap: with the flush. */

@@ -9,8 +9,8 @@
 // reason 1. A passthrough device has an entry, too, whose type is not to translate.
 
 import { DmaDevice } from '../../device/device';
-import { EBUSY, ENOMEM } from '../../errno';
-import { REASON_IOMMU_NO_TABLE_MEMORY, setReason } from '../../reason';
+import { EBUSY, ENOMEM } from '../../memory/errno';
+import { REASON_IOMMU_NO_TABLE_MEMORY, setReason } from '../../memory/reason';
 import { IommuDomain, domainOf } from '../domain';
 import { TABLE_WINDOW, tableAllocZeroed, tableFree } from '../tables';
 import { Iommu, passThrough } from '../unit';

@@ -4,13 +4,13 @@
 // call first reserves the tables that it needs, so that it cannot fail half way. CPUs fill different entries concurrently; the
 // domain's lock is taken to link tables. A live entry is kept, as the kernel's cmpxchg does.
 
-import { EFAULT, EINVAL, ENOMEM } from '../../errno';
+import { EFAULT, EINVAL, ENOMEM } from '../../memory/errno';
 import { lock, unlock } from '../../memory/lock';
 import { EVENT_IOMMU_UNMAP, emit } from '../../events/events';
 import { PAGE_SIZE } from '../../ram/ram';
 import {
   REASON_IOMMU_BEYOND_WIDTH, REASON_IOMMU_NO_PERMISSION, REASON_IOMMU_NO_TABLE_MEMORY, setReason,
-} from '../../reason';
+} from '../../memory/reason';
 import { IommuDomain, PROT_READ, PROT_WRITE, addressLimit } from '../domain';
 import { logAlreadySet } from '../fault-log';
 import { iotlbFlushRange } from '../iotlb';

@@ -4,9 +4,9 @@ import { AmdCallView } from '../../core/generated/records.js';
 import { held, made } from '../../core/handle.js';
 import { Core } from '../../core/instance.js';
 import { readEntries, type TableEntry } from '../../core/iommu.js';
-import { FieldReader, type Recording, type RecordingFormat } from '../recording.js';
-import { type Difference, differing, type LineReplay, replayLines } from '../replay.js';
-import { type Shape, shapes } from '../shape.js';
+import { FieldReader, type Recording, type RecordingFormat } from '../replay/recording.js';
+import { type Difference, differing, type LineReplay, replayLines } from '../replay/replay.js';
+import { type Shape, shapes } from '../replay/shape.js';
 
 /**
  * `linux-amdv1`: page tables of AMD's version 1, driven through iommu_map, iommu_unmap and iommu_iova_to_phys. Each `new`

@@ -1,5 +1,5 @@
-import { FieldReader, type Recording } from '../recording.js';
-import { checkShape, shape, shapes } from '../shape.js';
+import { FieldReader, type Recording } from '../replay/recording.js';
+import { checkShape, shape, shapes } from '../replay/shape.js';
 
 /** The fields of a case of dma-debug: of its calls, counters and verdicts. */
 

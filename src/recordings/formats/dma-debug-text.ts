@@ -4,10 +4,10 @@ import { viewOf } from '../../dma-debug/checks.js';
 import { dumpLines } from '../../dma-debug/dump.js';
 import { BUS, type KernelMessage, type MessageContext, messageOf } from '../../dmesg/message.js';
 import { IOMMU_FORMATS } from '../../iommu-formats/index.js';
-import { kernelOfRecording } from '../kernel.js';
-import { FieldReader, type Recording, type RecordingFormat } from '../recording.js';
-import { type Difference, replayLines } from '../replay.js';
-import { shape } from '../shape.js';
+import { kernelOfRecording } from '../replay/kernel.js';
+import { FieldReader, type Recording, type RecordingFormat } from '../replay/recording.js';
+import { type Difference, replayLines } from '../replay/replay.js';
+import { shape } from '../replay/shape.js';
 import { CaseReplay } from './dma-debug.js';
 import { checkCase } from './dma-debug-shapes.js';
 

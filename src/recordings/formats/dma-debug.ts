@@ -22,9 +22,9 @@ import { DmaDomain } from '../../dma/dma-domain.js';
 import type { DmaHost } from '../../dma/sg-table.js';
 import { checkOf, viewOf } from '../../dma-debug/checks.js';
 import { type DebugDialect, debugFlags } from '../../dma-debug/dialects.js';
-import { kernelOfRecording } from '../kernel.js';
-import { type Divergence, FieldReader, type Recording, type RecordingFormat } from '../recording.js';
-import { replayLines } from '../replay.js';
+import { kernelOfRecording } from '../replay/kernel.js';
+import { type Divergence, FieldReader, type Recording, type RecordingFormat } from '../replay/recording.js';
+import { replayLines } from '../replay/replay.js';
 import { checkCase, PLAIN, WITH_OPTIONS } from './dma-debug-shapes.js';
 
 /**

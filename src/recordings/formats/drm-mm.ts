@@ -16,9 +16,9 @@ import { made } from '../../core/handle.js';
 import { Core } from '../../core/instance.js';
 import { MmBatch, type MmOperation } from '../../core/mm-batch.js';
 import type { Sliced } from '../../core/slices.js';
-import { kernelOfRecording } from '../kernel.js';
-import { FieldReader, type Recording, type RecordingFormat, type ReplayOptions } from '../recording.js';
-import { medianTime } from '../timing.js';
+import { kernelOfRecording } from '../replay/kernel.js';
+import { FieldReader, type Recording, type RecordingFormat, type ReplayOptions } from '../replay/recording.js';
+import { medianTime } from '../replay/timing.js';
 
 /** Search modes by name, for each flavour of the manager; a flag may follow after a plus sign (assembly/gtt/drm-mm.ts). */
 const FLAVOURS = [

@@ -1,4 +1,4 @@
-import type { RecordingFormat } from '../recording.js';
+import type { RecordingFormat } from '../replay/recording.js';
 import { amdv1 } from './amdv1.js';
 import { dmaDebug } from './dma-debug.js';
 import { dmaDebugText } from './dma-debug-text.js';

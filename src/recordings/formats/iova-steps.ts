@@ -1,7 +1,7 @@
 import type { Sliced } from '../../core/slices.js';
 import { ALLOCATORS, type AllocatorName } from '../../iova/allocators.js';
-import { kernelOfRecording } from '../kernel.js';
-import { FieldReader, type Recording } from '../recording.js';
+import { kernelOfRecording } from '../replay/kernel.js';
+import { FieldReader, type Recording } from '../replay/recording.js';
 
 export interface Header {
   allocator: AllocatorName;

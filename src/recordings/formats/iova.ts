@@ -14,9 +14,9 @@ import { Core } from '../../core/instance.js';
 import { IovaSteps } from '../../core/iova-steps.js';
 import type { Sliced } from '../../core/slices.js';
 import { ALLOCATORS, ruleFlags } from '../../iova/allocators.js';
-import type { Outcome, RecordingFormat } from '../recording.js';
-import { type Difference, replaySteps } from '../replay.js';
-import { medianTime } from '../timing.js';
+import type { Outcome, RecordingFormat } from '../replay/recording.js';
+import { type Difference, replaySteps } from '../replay/replay.js';
+import { medianTime } from '../replay/timing.js';
 import { ANCHOR, type Header, LINES, range, readHeader, readSteps, type Step } from './iova-steps.js';
 
 /**

@@ -3,9 +3,9 @@ import { DmaDevice } from '../../dma/device.js';
 import { DmaDomain } from '../../dma/dma-domain.js';
 import { type DmaHost, ScatterTable } from '../../dma/sg-table.js';
 import { DMA_BIDIRECTIONAL } from '../../dma/transfer.js';
-import { FieldReader, type Recording, type RecordingFormat } from '../recording.js';
-import { type Difference, differing, type LineReplay, replayLines } from '../replay.js';
-import { type Shape, shape } from '../shape.js';
+import { FieldReader, type Recording, type RecordingFormat } from '../replay/recording.js';
+import { type Difference, differing, type LineReplay, replayLines } from '../replay/replay.js';
+import { type Shape, shape } from '../replay/shape.js';
 import { dmaMachine, iovaTree, RESERVED } from './dma-machine.js';
 
 /**

@@ -5,9 +5,9 @@ import { DmaDevice } from '../../dma/device.js';
 import { DmaDomain } from '../../dma/dma-domain.js';
 import { ScatterTable } from '../../dma/sg-table.js';
 import type { Direction } from '../../dma/transfer.js';
-import { endsWith, FieldReader, type Recording, type RecordingFormat } from '../recording.js';
-import { type Difference, differing, type LineReplay, replayLines } from '../replay.js';
-import { type Shape, shape } from '../shape.js';
+import { endsWith, FieldReader, type Recording, type RecordingFormat } from '../replay/recording.js';
+import { type Difference, differing, type LineReplay, replayLines } from '../replay/replay.js';
+import { type Shape, shape } from '../replay/shape.js';
 import { dmaMachine, iommuEvents, iovaTree } from './dma-machine.js';
 
 /**

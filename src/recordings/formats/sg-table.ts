@@ -3,9 +3,9 @@ import type { ContextHandle } from '../../core/generated/exports.js';
 import { made } from '../../core/handle.js';
 import { Core } from '../../core/instance.js';
 import { ScatterTable } from '../../dma/sg-table.js';
-import { FieldReader, type RecordingFormat } from '../recording.js';
-import { replayLines } from '../replay.js';
-import { shape } from '../shape.js';
+import { FieldReader, type RecordingFormat } from '../replay/recording.js';
+import { replayLines } from '../replay/replay.js';
+import { shape } from '../replay/shape.js';
 
 const BEGIN = shape('op:text test:text seed:int');
 const CALL = 'op:text pfns:list n:int off:int size:int max:int rc:rc';

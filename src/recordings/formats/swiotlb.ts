@@ -5,9 +5,9 @@ import { held, made } from '../../core/handle.js';
 import { Core } from '../../core/instance.js';
 import { LIBRARY } from '../../core/life.js';
 import { PhysicalMemory } from '../../core/physical-memory.js';
-import { endsWith, FieldReader, type Recording, type RecordingFormat } from '../recording.js';
-import { type Difference, differing, type LineReplay, replayLines } from '../replay.js';
-import { type Shape, shape, shapes } from '../shape.js';
+import { endsWith, FieldReader, type Recording, type RecordingFormat } from '../replay/recording.js';
+import { type Difference, differing, type LineReplay, replayLines } from '../replay/replay.js';
+import { type Shape, shape, shapes } from '../replay/shape.js';
 
 /**
  * `linux-swiotlb`: one bounce pool, mapped and unmapped by a device whose min_align_mask and mask the `begin` lines

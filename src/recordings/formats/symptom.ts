@@ -4,9 +4,9 @@ import { DmaDevice } from '../../dma/device.js';
 import { DmaDomain } from '../../dma/dma-domain.js';
 import { type DmaHost, ScatterTable } from '../../dma/sg-table.js';
 import { type Direction, DMA_BIDIRECTIONAL, DMA_FROM_DEVICE, DMA_TO_DEVICE } from '../../dma/transfer.js';
-import { FieldReader, type Outcome, type Recording, type RecordingFormat } from '../recording.js';
-import { type Difference, differing, replayLines } from '../replay.js';
-import { shape, shapes } from '../shape.js';
+import { FieldReader, type Outcome, type Recording, type RecordingFormat } from '../replay/recording.js';
+import { type Difference, differing, replayLines } from '../replay/replay.js';
+import { shape, shapes } from '../replay/shape.js';
 import { dmaMachine, iommuEvents, iovaTree, RESERVED } from './dma-machine.js';
 
 /**

@@ -12,9 +12,9 @@ import { Core } from '../../core/instance.js';
 import { readLeaves, readTables, type TableEntry } from '../../core/iommu.js';
 import { LIBRARY } from '../../core/life.js';
 import { PhysicalMemory } from '../../core/physical-memory.js';
-import { endsWith, FieldReader, type Recording, type RecordingFormat } from '../recording.js';
-import { type Difference, differing, type LineReplay, replayLines } from '../replay.js';
-import { type Shape, shapes } from '../shape.js';
+import { endsWith, FieldReader, type Recording, type RecordingFormat } from '../replay/recording.js';
+import { type Difference, differing, type LineReplay, replayLines } from '../replay/replay.js';
+import { type Shape, shapes } from '../replay/shape.js';
 
 /**
  * `linux-vtd`: second-stage tables, driven through iommu_map, iommu_unmap and iommu_iova_to_phys. Each `new` line starts

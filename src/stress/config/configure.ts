@@ -2,10 +2,17 @@ import { checkObject, readData } from '../../core/arguments.js';
 import { checkInteger, outOfRange } from '../../core/errors.js';
 import type { AbortSignalLike } from '../../core/slices.js';
 import { type MachineOptions, machineConfig } from '../../machine/config.js';
-import { faultOperation } from '../common.js';
 import { operationTable } from '../engine/runner.js';
-import type { Repertoire } from '../vocabulary.js';
-import { checkLimits, checkPages, checkWeights, profileOf, type StressConfig, type StressProfile } from './profile.js';
+import { faultOperation } from '../world/common.js';
+import {
+  checkLimits,
+  checkPages,
+  checkWeights,
+  profileOf,
+  type StressConfig,
+  type StressProfile,
+} from '../world/profile.js';
+import type { Repertoire } from '../world/vocabulary.js';
 import type { OperationScenario } from './scenario.js';
 import type { Sources } from './sources.js';
 

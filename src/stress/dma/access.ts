@@ -1,9 +1,9 @@
 import type { Direction } from '../../dma/transfer.js';
 import { deviceRead, deviceWrite } from '../../iommu/iommu.js';
-import { stamped } from '../contents.js';
 import { StressFailure } from '../engine/failure.js';
 import { type OperationKind, smallerRange } from '../engine/operation.js';
 import type { Random } from '../engine/random.js';
+import { stamped } from '../world/contents.js';
 import { FROM_DEVICE, MAX_BYTES, type Mapping, notCopied, streaming, TO_DEVICE } from './mapping.js';
 import type { DmaPart } from './part.js';
 import type { Kind, OperationOf } from './types.js';

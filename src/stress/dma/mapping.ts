@@ -6,9 +6,9 @@ import type { LinkedRange } from '../../dma/linked-range.js';
 import type { ScatterTable } from '../../dma/sg-table.js';
 import type { Direction } from '../../dma/transfer.js';
 import type { DmaBufAttachment } from '../../drm/dma-buf.js';
-import { Contents, stamped } from '../contents.js';
 import { StressFailure } from '../engine/failure.js';
 import type { Random } from '../engine/random.js';
+import { Contents, stamped } from '../world/contents.js';
 import type { DmaPart } from './part.js';
 
 /**

@@ -1,7 +1,7 @@
 import { PAGE_SIZE } from '../../core/generated/constants.js';
 import { ScatterTable } from '../../dma/sg-table.js';
-import { Contents } from '../contents.js';
 import type { OperationKind } from '../engine/operation.js';
+import { Contents } from '../world/contents.js';
 import {
   before,
   compareLeft,

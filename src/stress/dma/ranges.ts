@@ -1,7 +1,7 @@
 import { PAGE_SIZE } from '../../core/generated/constants.js';
-import { Contents } from '../contents.js';
 import type { OperationKind } from '../engine/operation.js';
 import type { Random } from '../engine/random.js';
+import { Contents } from '../world/contents.js';
 import {
   before,
   compareLeft,

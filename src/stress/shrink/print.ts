@@ -1,8 +1,8 @@
 import { commentText, literal } from '../config/literal.js';
-import type { StressConfig } from '../config/profile.js';
 import type { StressFailure } from '../engine/failure.js';
 import type { Operation } from '../engine/operation.js';
-import type { Repertoire } from '../vocabulary.js';
+import type { StressConfig } from '../world/profile.js';
+import type { Repertoire } from '../world/vocabulary.js';
 import { exportsFor } from './program.js';
 
 /**

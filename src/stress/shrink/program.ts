@@ -1,6 +1,6 @@
 import { BaseMachine } from '../../machine/machine.js';
 import type { StressFailure } from '../engine/failure.js';
-import type { Repertoire } from '../vocabulary.js';
+import type { Repertoire } from '../world/vocabulary.js';
 
 /** What a printed program may import from the package, by name. */
 export function exportsFor({ vocabularies }: Repertoire): Readonly<Record<string, unknown>> {

@@ -1,12 +1,12 @@
 import { LIBRARY } from '../../core/life.js';
 import { complete, type Sliced } from '../../core/slices.js';
 import type { MachineSnapshot } from '../../machine/snapshot.js';
-import type { StressConfig } from '../config/profile.js';
 import type { StressFailure } from '../engine/failure.js';
 import type { Operation } from '../engine/operation.js';
 import { Runner } from '../engine/runner.js';
-import type { Repertoire } from '../vocabulary.js';
-import { World } from '../world.js';
+import type { StressConfig } from '../world/profile.js';
+import type { Repertoire } from '../world/vocabulary.js';
+import { World } from '../world/world.js';
 
 /** A copy of a world takes as long as a thousand operations, and memory, so there are few. */
 const MOST_STOPS = 12;

@@ -1,9 +1,9 @@
 import type { AbortSignalLike, Sliced } from '../../core/slices.js';
-import type { StressConfig } from '../config/profile.js';
 import type { StressFailure } from '../engine/failure.js';
 import type { Operation } from '../engine/operation.js';
-import { courseOf, StressRun } from '../run.js';
-import type { Repertoire } from '../vocabulary.js';
+import type { StressConfig } from '../world/profile.js';
+import { courseOf, StressRun } from '../world/run.js';
+import type { Repertoire } from '../world/vocabulary.js';
 import { printProgram } from './print.js';
 import { runProgram } from './program.js';
 import { Replayer } from './replayer.js';

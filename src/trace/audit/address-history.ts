@@ -1,6 +1,6 @@
 import { badValue, checkInteger, invalidType } from '../../core/errors.js';
 import { PAGE_SIZE as PAGE } from '../../core/generated/constants.js';
-import { EVENT, type EventNumber, NO_CPU, ROW, type TraceBatch } from '../batch.js';
+import { EVENT, type EventNumber, NO_CPU, ROW, type TraceBatch } from '../batches/batch.js';
 import type { LiveMappings } from './live.js';
 import { type AddressEvent, addressText, seconds } from './result.js';
 

@@ -1,7 +1,7 @@
 import { checkOptions, checkString, optionNames } from '../../core/arguments.js';
 import { guard } from '../../core/guard.js';
-import { checkBatch, EVENT, type EventNumber, ROW, type TraceBatch } from '../batch.js';
-import { StringTable } from '../strings.js';
+import { checkBatch, EVENT, type EventNumber, ROW, type TraceBatch } from '../batches/batch.js';
+import { StringTable } from '../batches/strings.js';
 import { AddressHistory } from './address-history.js';
 import type { DeviceAccount } from './devices.js';
 import { FaultList, type PendingFault } from './faults.js';

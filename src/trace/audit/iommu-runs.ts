@@ -1,5 +1,5 @@
 import { PAGE_SIZE as PAGE } from '../../core/generated/constants.js';
-import { NO_CPU, NO_DIRECTION, type TraceBatch } from '../batch.js';
+import { NO_CPU, NO_DIRECTION, type TraceBatch } from '../batches/batch.js';
 import { NO_DEVICE } from './devices.js';
 import { MAPPING, STATE } from './live.js';
 import type { Pairing } from './pairing.js';

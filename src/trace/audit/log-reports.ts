@@ -1,4 +1,4 @@
-import { EVENT, type EventNumber, ROW, type TraceBatch } from '../batch.js';
+import { EVENT, type EventNumber, ROW, type TraceBatch } from '../batches/batch.js';
 import { type AuditResult, addressText, seconds } from './result.js';
 
 /** What the kernel itself has reported: dma-debug's findings, a full bounce pool, the list of live mappings. */

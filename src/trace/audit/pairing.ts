@@ -1,6 +1,6 @@
 import { PAGE_SIZE as PAGE } from '../../core/generated/constants.js';
-import { NO_CPU, ROW, type TraceBatch } from '../batch.js';
-import type { StringTable } from '../strings.js';
+import { NO_CPU, ROW, type TraceBatch } from '../batches/batch.js';
+import type { StringTable } from '../batches/strings.js';
 import { DeviceAccount, NO_DEVICE } from './devices.js';
 import { Mismatches, OverlapList } from './findings.js';
 import { EndedMappings } from './history.js';

@@ -1,4 +1,4 @@
-import { EVENT, NO_CPU } from '../batch.js';
+import { EVENT, NO_CPU } from '../batches/batch.js';
 import { HEX } from '../text/body.js';
 import { missing, ruleOf, writeEvent } from '../text/events.js';
 import { LINE, type LineContext, type LineFormat, type LineVerdict, textOf } from '../text/line-format.js';

@@ -1,4 +1,4 @@
-import { EVENT, NO_CPU, ROW } from '../batch.js';
+import { EVENT, NO_CPU, ROW } from '../batches/batch.js';
 import { LINE, type LineContext, type LineFormat, type LineVerdict } from '../text/line-format.js';
 import { deviceBefore, logLine, pciName, splitAddress } from '../text/log.js';
 

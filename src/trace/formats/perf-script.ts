@@ -1,4 +1,4 @@
-import { EVENT, NO_CPU } from '../batch.js';
+import { EVENT, NO_CPU } from '../batches/batch.js';
 import { LINE, type LineContext, type LineFormat, type LineVerdict, textOf } from '../text/line-format.js';
 import { event } from './ftrace.js';
 

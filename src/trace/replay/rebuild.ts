@@ -1,6 +1,6 @@
 import { PAGE_SIZE as PAGE } from '../../core/generated/constants.js';
 import { guard } from '../../core/guard.js';
-import { checkBatch, EVENT, type EventNumber, NO_CPU, ROW, type TraceBatch } from '../batch.js';
+import { checkBatch, EVENT, type EventNumber, NO_CPU, ROW, type TraceBatch } from '../batches/batch.js';
 import { OP, Operations, SHAPE } from './operations.js';
 
 /**

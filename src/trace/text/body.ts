@@ -1,5 +1,5 @@
 import { PAGE_MASK, PAGE_SIZE } from '../../core/generated/constants.js';
-import { NO_DIRECTION } from '../batch.js';
+import { NO_DIRECTION } from '../batches/batch.js';
 
 /**
  * The fields of one event, read by name: `iova=0x... paddr=... dma_addrs={...} dir=TO_DEVICE`. Kernels differ in which fields

@@ -1,6 +1,6 @@
 import { PAGE_MASK, PAGE_SIZE } from '../../core/generated/constants.js';
-import { type BatchWriter, EVENT, type EventNumber, ROW } from '../batch.js';
-import type { Gaps } from '../completeness.js';
+import { type BatchWriter, EVENT, type EventNumber, ROW } from '../batches/batch.js';
+import type { Gaps } from '../batches/completeness.js';
 import { ATTR_MMIO, type EventBody } from './body.js';
 
 /** The tracepoints that are read, by the names that kernels have given them, and how their fields become rows. */

@@ -1,4 +1,4 @@
-import { NO_CPU } from '../batch.js';
+import { NO_CPU } from '../batches/batch.js';
 import { HEX } from './body.js';
 
 /**

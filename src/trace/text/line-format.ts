@@ -1,5 +1,5 @@
-import type { BatchWriter } from '../batch.js';
-import type { Gaps } from '../completeness.js';
+import type { BatchWriter } from '../batches/batch.js';
+import type { Gaps } from '../batches/completeness.js';
 import { EventBody } from './body.js';
 import { EventHeader } from './header.js';
 

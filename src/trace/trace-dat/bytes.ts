@@ -1,5 +1,5 @@
-import { TraceError } from '../completeness.js';
-import type { RandomAccess } from '../source.js';
+import { TraceError } from '../batches/completeness.js';
+import type { RandomAccess } from '../batches/source.js';
 
 /** Numbers in the byte order of the traced machine, and text, one after the other. */
 export class ByteCursor {

@@ -1,5 +1,5 @@
-import { TraceError } from '../completeness.js';
-import { type Codecs, inflateAll, type RandomAccess } from '../source.js';
+import { TraceError } from '../batches/completeness.js';
+import { type Codecs, inflateAll, type RandomAccess } from '../batches/source.js';
 import { ByteCursor, latin1, readExactly } from './bytes.js';
 import { type EventFormat, type PageFormat, parseEventFormat, parsePageFormat } from './event-format.js';
 

@@ -1,8 +1,8 @@
-import { type BatchWriter, EVENT, type TraceBatch } from '../batch.js';
-import type { Gaps } from '../completeness.js';
-import { type Codecs, pieces, type RandomAccess } from '../source.js';
+import { type BatchWriter, EVENT, type TraceBatch } from '../batches/batch.js';
+import type { Gaps } from '../batches/completeness.js';
+import { type Codecs, pieces, type RandomAccess } from '../batches/source.js';
+import { TextReader } from '../formats/reader.js';
 import { EventBody } from '../text/body.js';
-import { TextReader } from '../text/reader.js';
 import { ByteCursor, readExactly } from './bytes.js';
 import { type CpuData, decompress, readHeader, type TraceDatHeader } from './header.js';
 import { RecordReader } from './record.js';

@@ -1,6 +1,6 @@
 import { PAGE_MASK, PAGE_SIZE } from '../../core/generated/constants.js';
-import type { BatchWriter } from '../batch.js';
-import type { Gaps } from '../completeness.js';
+import type { BatchWriter } from '../batches/batch.js';
+import type { Gaps } from '../batches/completeness.js';
 import type { EventBody, ValueList } from '../text/body.js';
 import { EVENT_RULES, missing, writeEvent } from '../text/events.js';
 import type { EventField, EventFormat } from './event-format.js';

@@ -1,4 +1,4 @@
-import { TraceError } from '../completeness.js';
+import { TraceError } from '../batches/completeness.js';
 import type { PageFormat } from './event-format.js';
 
 /**

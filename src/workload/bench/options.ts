@@ -1,11 +1,11 @@
 import { checkBoolean, checkOptions, checkString, type OptionNames, oneOf, optionNames } from '../../core/arguments.js';
 import { checkInteger, invalidValue, outOfRange } from '../../core/errors.js';
 import { PAGE_SIZE as PAGE } from '../../core/generated/constants.js';
+import type { PolicyName } from '../../i915/policy/index.js';
 import { DEFAULT_POLICY } from '../../i915/policy/index.js';
 import { ALLOCATOR_NAMES, type AllocatorName } from '../../iova/allocators.js';
 import { DEFAULT_KERNEL, KERNEL_NAMES, type KernelName } from '../../kernels/kernels.js';
 import { type IommuMode, type MachineConfig, type MachineOptions, machineConfig } from '../../machine/config.js';
-import type { PolicyName } from '../scenario.js';
 
 /**
  * What a benchmark measures, in the words of the kernel's dma_map_benchmark (threads, seconds, direction, dma bits,

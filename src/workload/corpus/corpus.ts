@@ -7,7 +7,7 @@ import type { CheckId } from '../../dma-debug/checks.js';
 import type { MachineOptions } from '../../machine/config.js';
 import type { MachineDeviceOptions } from '../../machine/devices.js';
 import { BaseMachine } from '../../machine/machine.js';
-import { once, type Scenario, type ScenarioResult } from '../scenario.js';
+import { once, type Scenario, type ScenarioResult } from '../scenarios/scenario.js';
 
 /**
  * A corpus of mistakes that drivers make with the DMA API. Each is a short piece of driver against the public API, with

@@ -1,4 +1,4 @@
-import type { Scenario } from '../scenario.js';
+import type { Scenario } from '../scenarios/scenario.js';
 import { type Mistake, mistakeScenario } from './corpus.js';
 import { devices } from './devices.js';
 import { i915 } from './i915.js';

@@ -10,11 +10,11 @@ import { scenarioConfig } from '../../stress/config/configure.js';
 import type { OperationScenario } from '../../stress/config/scenario.js';
 import { dmaVocabulary } from '../../stress/dma/part.js';
 import type { Operation } from '../../stress/engine/operation.js';
-import { Repertoire } from '../../stress/vocabulary.js';
-import { World } from '../../stress/world.js';
+import { Repertoire } from '../../stress/world/vocabulary.js';
+import { World } from '../../stress/world/world.js';
 import { I915Part } from '../../stress-i915/part.js';
 import { i915Vocabulary } from '../../stress-i915/vocabulary.js';
-import { once, POLICY_NAMES, type Scenario, type ScenarioOptions, type ScenarioResult } from '../scenario.js';
+import { once, POLICY_NAMES, type Scenario, type ScenarioOptions, type ScenarioResult } from './scenario.js';
 
 /**
  * The ways in which i915 lost DMA mappings while it mapped at bind, L1 to L7: each path by itself, on a machine of its

@@ -11,7 +11,7 @@ import { POLICIES, POLICY_NAMES } from '../../i915/policy/index.js';
 import { type KernelName, kernelWith } from '../../kernels/kernels.js';
 import { BaseMachine } from '../../machine/machine.js';
 import { Random } from '../../stress/engine/random.js';
-import type { PolicyName, Scenario, ScenarioOptions, ScenarioResult } from '../scenario.js';
+import type { PolicyName, Scenario, ScenarioOptions, ScenarioResult } from './scenario.js';
 
 /**
  * The bug of Linux commit e227330223a7 ("drm/i915: avoid leaking DMA mappings", 2015): the same work under a policy

@@ -2,11 +2,11 @@ import type { CallProgress, LongCallOptions, Sliced } from '../../core/slices.js
 import { inSlices } from '../../core/slices.js';
 import { i915Driver } from '../../i915/driver.js';
 import { BaseMachine } from '../../machine/machine.js';
-import type { VerifyResult } from '../../recordings/recording.js';
+import type { VerifyResult } from '../../recordings/replay/recording.js';
 import { verifyAsync } from '../../recordings/verify.js';
 import { busy } from '../bench/measure.js';
-import type { PolicyName } from '../scenario.js';
 import { type LeakResult, leak } from './leak.js';
+import type { PolicyName } from './scenario.js';
 
 /**
  * The main job: the leak under both policies, a recording of a real kernel's allocator replayed, and what

@@ -4,7 +4,7 @@ import type { I915Device } from '../../../src/i915/device.js';
 import type { GemObject } from '../../../src/i915/object.js';
 import { POLICIES } from '../../../src/i915/policy/index.js';
 import type { MappingPolicy } from '../../../src/i915/policy/policy.js';
-import type { Machine } from '../../../src/machine.js';
+import type { Machine } from '../../../src/machine-drivers/machine.js';
 import { gpuOn } from '../gpu.js';
 
 const oops = new Error('the policy is broken');

@@ -6,7 +6,7 @@ import type { I915Device } from '../../../src/i915/device.js';
 import type { GemObject } from '../../../src/i915/object.js';
 import type { MappingPolicy } from '../../../src/i915/policy/policy.js';
 import type { Vma } from '../../../src/i915/vma.js';
-import type { Machine } from '../../../src/machine.js';
+import type { Machine } from '../../../src/machine-drivers/machine.js';
 import { gpuOn, MiB, pattern } from '../gpu.js';
 
 /** Hooks that call back into the driver, in the middle of its call. test/life/hooks has every pair of hook and call. */

@@ -17,7 +17,7 @@ import { Vma } from '../../../src/i915/vma.js';
 import { IovaDomain } from '../../../src/iova/iova-domain.js';
 import type { MachineOptions } from '../../../src/machine/config.js';
 import type { MachineSnapshot } from '../../../src/machine/snapshot.js';
-import { Machine } from '../../../src/machine.js';
+import { Machine } from '../../../src/machine-drivers/machine.js';
 import { type Source, WRONG } from './source.js';
 
 /** Most objects of a kind that are remembered: more than a sequence makes, so that all can be given back. */

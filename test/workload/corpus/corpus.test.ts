@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { complete } from '../../../src/core/slices.js';
 import { corpus, mistakes } from '../../../src/workload/corpus/index.js';
-import { scenarios } from '../../../src/workload/scenarios/index.js';
+import { scenarios } from '../../../src/workload/scenarios.js';
 
 const options = { policy: 'i915-4.1', seed: 1 } as const;
 

@@ -1,16 +1,16 @@
-import { checkFunction, checkObject, oneOf } from '../core/arguments.js';
-import { badValue, GemDmaError, invalidType } from '../core/errors.js';
-import { FAULT_KINDS, FAULTS, type FaultKind } from '../core/faults.js';
-import { guard } from '../core/guard.js';
-import { checkMaker, type LIBRARY, notMade } from '../core/life.js';
-import { BaseMachine } from '../machine/machine.js';
+import { checkFunction, checkObject, oneOf } from '../../core/arguments.js';
+import { badValue, GemDmaError, invalidType } from '../../core/errors.js';
+import { FAULT_KINDS, FAULTS, type FaultKind } from '../../core/faults.js';
+import { guard } from '../../core/guard.js';
+import { checkMaker, type LIBRARY, notMade } from '../../core/life.js';
+import { BaseMachine } from '../../machine/machine.js';
+import { StressFailure } from '../engine/failure.js';
+import type { Operation } from '../engine/operation.js';
+import { Random, Weighted } from '../engine/random.js';
+import type { StressWorld } from '../engine/runner.js';
 import { Accounts } from './accounts.js';
-import type { StressConfig } from './config/profile.js';
-import { StressFailure } from './engine/failure.js';
-import type { Operation } from './engine/operation.js';
-import { Random, Weighted } from './engine/random.js';
-import type { StressWorld } from './engine/runner.js';
 import type { Lent, WorldPart } from './part.js';
+import type { StressConfig } from './profile.js';
 import type { Repertoire } from './vocabulary.js';
 
 /** The world at one moment, layer by layer and part by part, as plain values. */

@@ -1,7 +1,7 @@
-import { type BatchWriter, ROW } from '../batch.js';
-import { type Gaps, TraceError } from '../completeness.js';
-import { lineFormats } from '../formats/index.js';
-import { LINE, LineContext, type LineFormat, type LineVerdict, textOf } from './line-format.js';
+import { type BatchWriter, ROW } from '../batches/batch.js';
+import { type Gaps, TraceError } from '../batches/completeness.js';
+import { LINE, LineContext, type LineFormat, type LineVerdict, textOf } from '../text/line-format.js';
+import { lineFormats } from './index.js';
 
 /**
  * Text, in pieces of any size, to lines, to rows. What mail programs do is undone here, for all formats: quote marks are taken

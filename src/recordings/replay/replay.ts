@@ -1,4 +1,4 @@
-import type { Sliced } from '../core/slices.js';
+import type { Sliced } from '../../core/slices.js';
 import { type Divergence, FieldReader, type Outcome, type Recording } from './recording.js';
 import { checkShape, type Shape } from './shape.js';
 

@@ -1,4 +1,4 @@
-import { DEFAULT_KERNEL, KERNELS, type KernelProperties, kernelOf } from '../kernels/kernels.js';
+import { DEFAULT_KERNEL, KERNELS, type KernelProperties, kernelOf } from '../../kernels/kernels.js';
 import { FieldReader, type Recording } from './recording.js';
 
 /**

@@ -1,6 +1,6 @@
-import { checkBytes } from '../core/arguments.js';
-import { checkInteger } from '../core/errors.js';
-import { guard } from '../core/guard.js';
+import { checkBytes } from '../../core/arguments.js';
+import { checkInteger } from '../../core/errors.js';
+import { guard } from '../../core/guard.js';
 
 /** Bytes are kept in pieces of this size: as long as what is written at once, so that little space is unused. */
 const PIECE = 256;

@@ -1,5 +1,5 @@
-import { FAULT_KINDS, type FaultKind } from '../core/faults.js';
-import type { KindIn, OperationKind } from './engine/operation.js';
+import { FAULT_KINDS, type FaultKind } from '../../core/faults.js';
+import type { KindIn, OperationKind } from '../engine/operation.js';
 import type { World } from './world.js';
 
 /** Operations on the machine itself, which every run has. */

@@ -1,14 +1,14 @@
 // How a domain is made and freed.
 
-import { Context } from '../memory/context';
-import { lock, unlock } from '../memory/lock';
-import { addressOf, fieldOf, unlinkRecord } from '../memory/record';
-import { slabAllocZeroed, slabCacheAt, slabFree } from '../memory/slab';
-import { cookieCreate, cookieFree } from './cookie';
-import { DOMAIN_CPU_SIZE, DOMAIN_SIZE, IommuDomain, domainInvalidations, pageInvalidations } from './domain';
-import { formats } from './formats/list';
-import { iotlbFlushDomain } from './iotlb';
-import { Iommu, domainIdAlloc, domainIdFree, iommuFormat, iommuOf, unitOf } from './unit';
+import { Context } from '../../memory/context';
+import { lock, unlock } from '../../memory/lock';
+import { addressOf, fieldOf, unlinkRecord } from '../../memory/record';
+import { slabAllocZeroed, slabCacheAt, slabFree } from '../../memory/slab';
+import { cookieCreate, cookieFree } from '../cookie';
+import { DOMAIN_CPU_SIZE, DOMAIN_SIZE, IommuDomain, domainInvalidations, pageInvalidations } from '../domain';
+import { formats } from '../formats/list';
+import { iotlbFlushDomain } from '../iotlb';
+import { Iommu, domainIdAlloc, domainIdFree, iommuFormat, iommuOf, unitOf } from '../unit';
 
 /**
  * Makes a domain of the unit's format, without a mapping.

@@ -1,5 +1,5 @@
-import { checkBytes } from '../core/arguments.js';
-import { invalidType } from '../core/errors.js';
+import { checkBytes } from '../../core/arguments.js';
+import { invalidType } from '../../core/errors.js';
 import { TraceError } from './completeness.js';
 
 /** Where an input comes from, and how compressed ones are opened: plain, gzip or zstd, recognised by their first bytes. */

@@ -1,10 +1,10 @@
-import { invalidType } from '../core/errors.js';
-import { guard } from '../core/guard.js';
-import type { DmaBuf } from '../drm/dma-buf.js';
-import type { BaseMachine } from '../machine/machine.js';
+import { invalidType } from '../../core/errors.js';
+import { guard } from '../../core/guard.js';
+import type { DmaBuf } from '../../drm/dma-buf.js';
+import type { BaseMachine } from '../../machine/machine.js';
+import type { Operation } from '../engine/operation.js';
+import type { Random, Weighted } from '../engine/random.js';
 import type { Contents } from './contents.js';
-import type { Operation } from './engine/operation.js';
-import type { Random, Weighted } from './engine/random.js';
 import { World, type WorldState } from './world.js';
 
 /** An object that a part lends to the devices of another, through dma-buf. */

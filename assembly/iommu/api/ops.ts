@@ -1,13 +1,13 @@
 // What the DMA API and dma-debug do with a domain's tables, whatever their format (struct iommu_domain_ops, and drivers/iommu/iommu.c
 // around it): alignment, events, and the flush after a map.
 
-import { EINVAL } from '../errno';
-import { EVENT_IOMMU_MAP, EVENT_IOMMU_UNMAP, emit } from '../events/events';
-import { Context } from '../memory/context';
-import { PAGE_MASK, PAGE_SHIFT, PAGE_SIZE } from '../ram/ram';
-import { REASON_IOMMU_MISALIGNED, setReason } from '../reason';
-import { IommuDomain } from './domain';
-import { formats } from './formats/list';
+import { EINVAL } from '../../memory/errno';
+import { EVENT_IOMMU_MAP, EVENT_IOMMU_UNMAP, emit } from '../../events/events';
+import { Context } from '../../memory/context';
+import { PAGE_MASK, PAGE_SHIFT, PAGE_SIZE } from '../../ram/ram';
+import { REASON_IOMMU_MISALIGNED, setReason } from '../../memory/reason';
+import { IommuDomain } from '../domain';
+import { formats } from '../formats/list';
 
 /**
  * Maps [iova, iova + size) to [phys, phys + size) (iommu_map).

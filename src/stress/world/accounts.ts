@@ -1,6 +1,6 @@
-import type { DmaDevice } from '../dma/device.js';
-import type { Finding } from '../dma-debug/channels.js';
-import { StressFailure } from './engine/failure.js';
+import type { DmaDevice } from '../../dma/device.js';
+import type { Finding } from '../../dma-debug/channels.js';
+import { StressFailure } from '../engine/failure.js';
 import type { Books } from './part.js';
 import type { World } from './world.js';
 

@@ -4,18 +4,18 @@
 
 import {
   DEVICE_BEHIND_IOMMU, DEVICE_PASSTHROUGH, DEVICE_TRY_32BIT, DmaDevice, OPS_DIRECT, OPS_IOMMU,
-} from '../device/device';
-import { NO_ADDRESS, dmaToPhys } from '../device/ranges';
-import { EFAULT, EINVAL, ENOMEM } from '../errno';
-import { lock, unlock } from '../memory/lock';
-import { physRead, physWrite } from '../ram/contents';
-import { PAGE_MASK, PAGE_SIZE } from '../ram/ram';
-import { REASON_IOMMU_FAULT, REASON_IOMMU_NO_RAM, setReason } from '../reason';
-import { IommuDomain, PROT_READ, PROT_WRITE, addressLimit, domainOf, leafPhys } from './domain';
-import { logStale } from './fault-log';
-import { formats } from './formats/list';
-import { iotlbDrop, iotlbFind, iotlbFlushDomain, iotlbInsert } from './iotlb';
-import { Iommu, iommuOf, passThrough, unitIn } from './unit';
+} from '../../device/device';
+import { NO_ADDRESS, dmaToPhys } from '../../device/ranges';
+import { EFAULT, EINVAL, ENOMEM } from '../../memory/errno';
+import { lock, unlock } from '../../memory/lock';
+import { physRead, physWrite } from '../../ram/contents';
+import { PAGE_MASK, PAGE_SIZE } from '../../ram/ram';
+import { REASON_IOMMU_FAULT, REASON_IOMMU_NO_RAM, setReason } from '../../memory/reason';
+import { IommuDomain, PROT_READ, PROT_WRITE, addressLimit, domainOf, leafPhys } from '../domain';
+import { logStale } from '../fault-log';
+import { formats } from '../formats/list';
+import { iotlbDrop, iotlbFind, iotlbFlushDomain, iotlbInsert } from '../iotlb';
+import { Iommu, iommuOf, passThrough, unitIn } from '../unit';
 
 /**
  * Attaches a device to a domain: writes its entry of the device table. A domain with a cookie serves its DMA API calls, too

@@ -1,19 +1,19 @@
 // The unit for the host (memory/host.ts): statistics as a record.
 
-import { Context } from '../memory/context';
-import { fromHost, toHost } from '../memory/host';
-import { DmaDevice } from '../device/device';
-import { IovaDomain } from '../iova/iova-domain';
+import { Context } from '../../memory/context';
+import { fromHost, toHost } from '../../memory/host';
+import { DmaDevice } from '../../device/device';
+import { IovaDomain } from '../../iova/iova-domain';
 import * as access from './access';
 import { TRANSLATE_FAULT, translate } from './access';
-import { IommuDomain, domainInvalidations, pageInvalidations } from './domain';
+import { IommuDomain, domainInvalidations, pageInvalidations } from '../domain';
 import * as life from './domain-life';
-import { formats } from './formats/list';
-import { FlushQueue } from './flush-queue';
-import { iotlbFlushPages } from './iotlb';
+import { formats } from '../formats/list';
+import { FlushQueue } from '../flush-queue';
+import { iotlbFlushPages } from '../iotlb';
 import { iommuIovaToPhys, iommuMap, iommuMapPfns, iommuUnmap } from './ops';
-import { tablePages, tablesPooled } from './tables';
-import { Iommu, unitIn } from './unit';
+import { tablePages, tablesPooled } from '../tables';
+import { Iommu, unitIn } from '../unit';
 
 /** domainCreate. */
 export function domainCreate(ctx: Context, levels: u32, width: u32, pageSizes: f64, flags: u32): IommuDomain | null {

@@ -1,11 +1,11 @@
-import { checkArray, checkObject } from '../core/arguments.js';
-import { badValue } from '../core/errors.js';
-import { guard } from '../core/guard.js';
-import { notMade } from '../core/life.js';
+import { checkArray, checkObject } from '../../core/arguments.js';
+import { badValue } from '../../core/errors.js';
+import { guard } from '../../core/guard.js';
+import { notMade } from '../../core/life.js';
+import type { Operation, OperationKind } from '../engine/operation.js';
 import { commonKinds } from './common.js';
-import type { StressConfig, StressProfile } from './config/profile.js';
-import type { Operation, OperationKind } from './engine/operation.js';
 import type { WorldPart } from './part.js';
+import type { StressConfig, StressProfile } from './profile.js';
 import type { World } from './world.js';
 
 /**

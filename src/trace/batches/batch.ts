@@ -1,5 +1,5 @@
-import { checkArray, checkObject } from '../core/arguments.js';
-import { checkInteger, invalidType } from '../core/errors.js';
+import { checkArray, checkObject } from '../../core/arguments.js';
+import { checkInteger, invalidType } from '../../core/errors.js';
 import { StringTable } from './strings.js';
 
 /**

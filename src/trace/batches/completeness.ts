@@ -1,6 +1,6 @@
-import { checkInteger, invalidType } from '../core/errors.js';
-import { guard } from '../core/guard.js';
-import { notMade } from '../core/life.js';
+import { checkInteger, invalidType } from '../../core/errors.js';
+import { guard } from '../../core/guard.js';
+import { notMade } from '../../core/life.js';
 
 /** How complete an input was: what a reader of the results has to know to judge them. */
 

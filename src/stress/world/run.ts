@@ -1,9 +1,9 @@
-import { LIBRARY } from '../core/life.js';
-import type { Sliced } from '../core/slices.js';
-import type { StressConfig } from './config/profile.js';
-import type { Operation } from './engine/operation.js';
-import { Random } from './engine/random.js';
-import { operationTable, Runner } from './engine/runner.js';
+import { LIBRARY } from '../../core/life.js';
+import type { Sliced } from '../../core/slices.js';
+import type { Operation } from '../engine/operation.js';
+import { Random } from '../engine/random.js';
+import { operationTable, Runner } from '../engine/runner.js';
+import type { StressConfig } from './profile.js';
 import type { Repertoire } from './vocabulary.js';
 import { World } from './world.js';
 

@@ -1,7 +1,7 @@
-import { type I915Options, readI915Options } from './i915/config.js';
-import type { I915Device } from './i915/device.js';
-import { i915Driver } from './i915/driver.js';
-import { BaseMachine } from './machine/machine.js';
+import { type I915Options, readI915Options } from '../i915/config.js';
+import type { I915Device } from '../i915/device.js';
+import { i915Driver } from '../i915/driver.js';
+import { BaseMachine } from '../machine/machine.js';
 
 /** A machine (machine/machine.ts), with a shorthand for each driver that comes with the library. */
 export class Machine extends BaseMachine {

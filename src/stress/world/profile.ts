@@ -1,7 +1,7 @@
 import { checkObject, checkOptions, checkString, readData, readList } from '../../core/arguments.js';
 import { checkInteger, invalidType, invalidValue, outOfRange } from '../../core/errors.js';
 import type { MachineOptions } from '../../machine/config.js';
-import type { Repertoire } from '../vocabulary.js';
+import type { Repertoire } from './vocabulary.js';
 
 /**
  * What a stress run does, as data: which machine, which devices, how often each operation, how large and how many. A

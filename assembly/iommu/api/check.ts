@@ -1,10 +1,10 @@
 // Checks the unit: the tables of all domains, the positions of CPUs, the IOTLB against the tables, the counters.
 
-import { Context } from '../memory/context';
-import { formats } from './formats/list';
-import { iotlbAt, iotlbCapacity } from './iotlb';
-import { tablePages } from './tables';
-import { Iommu, unitIn } from './unit';
+import { Context } from '../../memory/context';
+import { formats } from '../formats/list';
+import { iotlbAt, iotlbCapacity } from '../iotlb';
+import { tablePages } from '../tables';
+import { Iommu, unitIn } from '../unit';
 
 /**
  * @returns 0, or what is wrong in bits 27..20 and the domain's id below:

@@ -1,4 +1,4 @@
-import type { Sliced } from '../core/slices.js';
+import type { Sliced } from '../../core/slices.js';
 
 /** Runs that come before the timed ones: the engine optimises what has run for a while, and memory is touched once. */
 const WARM_UP = { runs: 5, ms: 150 };

@@ -3,7 +3,7 @@
 //
 //   0x01 iova   0x02 iommu   0x03 dma   0x04 sg   0x05 gtt   0x06 swiotlb   0x07 ram
 
-import { Context, cpuOf } from './memory/context';
+import { Context, cpuOf } from './context';
 
 export const REASON_NONE: u32 = 0;
 

@@ -1,8 +1,8 @@
-import type { CallProgress, LongCallOptions, Sliced } from '../core/slices.js';
-import type { MachineEvent } from '../events/events.js';
-import { DEFAULT_POLICY, POLICY_NAMES, type PolicyName } from '../i915/policy/index.js';
-import type { MachineConfig } from '../machine/config.js';
-import type { PolicySource } from '../stress-i915/policy.js';
+import type { CallProgress, LongCallOptions, Sliced } from '../../core/slices.js';
+import type { MachineEvent } from '../../events/events.js';
+import { DEFAULT_POLICY, POLICY_NAMES, type PolicyName } from '../../i915/policy/index.js';
+import type { MachineConfig } from '../../machine/config.js';
+import type { PolicySource } from '../../stress-i915/policy.js';
 
 /**
  * Scenarios: named, deterministic pieces of work against a machine, with what must come of them. `gemdma run --list`

@@ -1,10 +1,12 @@
-import { checkFunction, checkLongCall, LONG_CALL, optionNames } from '../../core/arguments.js';
-import { checkInteger, invalidType, invalidValue } from '../../core/errors.js';
-import { type CallProgress, complete, inSlices, type Sliced } from '../../core/slices.js';
-import { DEFAULT_POLICY } from '../../i915/policy/index.js';
-import { machineConfig } from '../../machine/config.js';
-import { newPolicy, type PolicySource } from '../../stress-i915/policy.js';
-import { corpus } from '../corpus/index.js';
+import { checkFunction, checkLongCall, LONG_CALL, optionNames } from '../core/arguments.js';
+import { checkInteger, invalidType, invalidValue } from '../core/errors.js';
+import { type CallProgress, complete, inSlices, type Sliced } from '../core/slices.js';
+import { DEFAULT_POLICY } from '../i915/policy/index.js';
+import { machineConfig } from '../machine/config.js';
+import { newPolicy, type PolicySource } from '../stress-i915/policy.js';
+import { corpus } from './corpus/index.js';
+import { leak } from './scenarios/leak.js';
+import { leakPaths } from './scenarios/leak-paths.js';
 import {
   once,
   POLICY_NAMES,
@@ -12,9 +14,7 @@ import {
   type Scenario,
   type ScenarioOptions,
   type ScenarioResult,
-} from '../scenario.js';
-import { leak } from './leak.js';
-import { leakPaths } from './leak-paths.js';
+} from './scenarios/scenario.js';
 
 /** Every named scenario, in the order in which `gemdma run --list` shows them. */
 export const scenarios: readonly Scenario[] = [leak, ...leakPaths, ...corpus];

@@ -1,6 +1,6 @@
-import type { LongCallOptions, Sliced } from '../core/slices.js';
-import { jsonObject } from '../files/json-lines.js';
-import { RecordingError } from '../files/recording-error.js';
+import type { LongCallOptions, Sliced } from '../../core/slices.js';
+import { jsonObject } from '../../files/json-lines.js';
+import { RecordingError } from '../../files/recording-error.js';
 
 /**
  * Recordings of a real kernel, and what it means to replay one. A recording is a text or JSON-lines file, plain or
