@@ -30,13 +30,21 @@ export class CpuRegisters {
     this.#cpu = undefined as never;
   }
 
-  get #fresh(): CpuView {
-    return this.#cpu.stale ? (this.#cpu = new CpuView(this.#core, this.#at)) : this.#cpu;
+  /** The record itself, for several reads: good until the next call of the core. */
+  get record(): CpuView {
+    const cpu = this.#cpu;
+    return cpu.stale ? this.#look() : cpu;
+  }
+
+  #look(): CpuView {
+    const cpu = new CpuView(this.#core, this.#at);
+    this.#cpu = cpu;
+    return cpu;
   }
 
   /** The instance runs as another CPU from now on: the attribution goes along, and findings that were not taken yet. */
   move(): void {
-    const { object, vma, hook, site, findings } = this.#fresh;
+    const { object, vma, hook, site, findings } = this.record;
     const left = findings - this.#taken;
     this.set(0, 0, 0);
     this.site = 0;
@@ -58,47 +66,42 @@ export class CpuRegisters {
    * none.
    */
   set(object: number, vma: number, hook: number): void {
-    const cpu = this.#fresh;
+    const cpu = this.record;
     cpu.object = object;
     cpu.vma = vma;
     cpu.hook = hook;
   }
 
-  /** The record itself, for several reads: good until the next call of the core. */
-  get record(): CpuView {
-    return this.#fresh;
-  }
-
   get object(): number {
-    return this.#fresh.object;
+    return this.record.object;
   }
 
   set object(id: number) {
-    this.#fresh.object = id;
+    this.record.object = id;
   }
 
   get vma(): number {
-    return this.#fresh.vma;
+    return this.record.vma;
   }
 
   set vma(id: number) {
-    this.#fresh.vma = id;
+    this.record.vma = id;
   }
 
   get hook(): number {
-    return this.#fresh.hook;
+    return this.record.hook;
   }
 
   set hook(id: number) {
-    this.#fresh.hook = id;
+    this.record.hook = id;
   }
 
   get site(): number {
-    return this.#fresh.site;
+    return this.record.site;
   }
 
   set site(id: number) {
-    this.#fresh.site = id;
+    this.record.site = id;
   }
 
   /**
@@ -111,7 +114,7 @@ export class CpuRegisters {
 
   /** They count as taken: no listener is called for them. */
   pass(): void {
-    // Not through #fresh, which may be one of two objects: this runs at each unmap of a driver that checks no mapping.
+    // Not through `record`, which may be one of two objects: this runs at each unmap of a driver that checks no mapping.
     const cpu = this.#cpu;
     if (cpu.stale) this.take();
     else this.#taken = cpu.findings;
@@ -119,7 +122,7 @@ export class CpuRegisters {
 
   /** How many findings there are since they were last taken. */
   take(): number {
-    const { findings } = this.#fresh;
+    const { findings } = this.record;
     const count = (findings - this.#taken) >>> 0;
     this.#taken = findings;
     return count;
@@ -127,6 +130,6 @@ export class CpuRegisters {
 
   /** Findings of dma-debug so far on this CPU. */
   get findings(): number {
-    return this.#fresh.findings;
+    return this.record.findings;
   }
 }

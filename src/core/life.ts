@@ -158,10 +158,27 @@ export class Timeline {
 const DEAD = new Era(new Timeline());
 DEAD.over = true;
 
+/** No call works on the object: above any count of hooks. */
+const IDLE = 0x3fffffff;
+
+/**
+ * Whether an object may be used, and whether a call works on it.
+ *
+ * A call works on an object from `begin` to `finish`. A hook that runs meanwhile finds it busy, and so does all that the
+ * hook calls: what would change or end it is refused before any effect (`checkIdle`), and reclaim passes it by, as the
+ * kernel's trylock does. The call itself, and what it calls without a hook in between, does not find it busy.
+ *
+ * All objects have one of this class, whatever their own class. The engine's caches of property accesses hold four classes; the
+ * same fields on the objects themselves would be looked up in a table at each call.
+ */
 export class Life {
   readonly timeline: Timeline;
   /** The last era in which the object was found alive. */
   private era: Era;
+  /** How many hooks ran when the outermost call began that works on it. */
+  private since = IDLE;
+  /** What is told once no call works on it any more. */
+  private waiting: { finished(): void } | null = null;
   private readonly kind: string;
   private readonly number: number;
   private readonly birth: number;
@@ -202,6 +219,63 @@ export class Life {
   enterIn(timeline: Timeline, call: string): void {
     if (this.timeline !== timeline) this.foreign(call);
     if (this.era.over) this.revive(call);
+  }
+
+  /** For a call that changes or ends it and may run hooks. @throws GemDmaError EBUSY while busy, and from within too many hooks */
+  checkIdle(call: string): void {
+    const { calls } = this.timeline;
+    calls.checkLevel(call);
+    if (this.since < calls.level) this.refuseBusy(call);
+  }
+
+  /** Whether a call works on it that has led to the hook which runs now. */
+  get busy(): boolean {
+    return this.since < this.timeline.calls.level;
+  }
+
+  /** Whether any call works on it. */
+  get underWay(): boolean {
+    return this.since !== IDLE;
+  }
+
+  /** Work on it begins. Returns what `finish` is to be told: whether it is the outermost. */
+  begin(): boolean {
+    if (this.since !== IDLE) return false;
+    this.since = this.timeline.calls.level;
+    return true;
+  }
+
+  /** That work is over. */
+  finish(outermost: boolean): void {
+    if (!outermost) return;
+    this.since = IDLE;
+    if (this.waiting !== null) this.tellFinished(this.waiting);
+  }
+
+  /** A call that works on it. */
+  work<T, A, B, C>(run: (a: A, b: B, c: C) => T, a: A, b: B, c: C): T {
+    const outermost = this.begin();
+    try {
+      return run(a, b, c);
+    } finally {
+      this.finish(outermost);
+    }
+  }
+
+  /** While a call works on it: `one` is told when that is over. */
+  afterwards(one: { finished(): void }): void {
+    this.waiting = one;
+  }
+
+  private tellFinished(one: { finished(): void }): void {
+    this.waiting = null;
+    one.finished();
+  }
+
+  private refuseBusy(call: string): never {
+    throw new GemDmaError('EBUSY', call, `a call works on the ${this.what}: not from within a hook of that call`, {
+      reason: 'OBJECT_BUSY',
+    });
   }
 
   /** As messages say it. */

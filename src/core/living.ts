@@ -1,4 +1,4 @@
-import { GemDmaError, illegalConstructor, invalidType } from './errors.js';
+import { illegalConstructor, invalidType } from './errors.js';
 import { guard } from './guard.js';
 import { Life, notMade, Timeline } from './life.js';
 
@@ -9,21 +9,13 @@ interface LivingClass<T> {
 }
 
 /** Members that only the library calls, at each call of a driver. */
-const INNER = [
-  ...['enter', 'ending', 'enterIdle', 'checkIdle', 'busy', 'underWay', 'begin', 'finish', 'work', 'finished'],
-  ...['end', 'accept', 'alive'],
-];
-
-/** No call works on the object: above any count of hooks. */
-const IDLE = 0x3fffffff;
+const INNER = [...['enter', 'ending', 'enterIdle', 'checkIdle', 'busy', 'work', 'end', 'accept', 'alive']];
 
 /**
  * An object of a driver that belongs to a machine and can be dead: freed, or made after the snapshot that the machine went
- * back to. A public method begins with `enter`; an object that comes as an argument goes through `accept`.
+ * back to, or busy (Life). A public method begins with `enter`; an object that comes as an argument goes through `accept`.
  *
- * A call works on an object from `begin` to `finish`. A hook that runs meanwhile finds it busy, and so does all that the
- * hook calls: what would change or end it is refused before any effect (`checkIdle`), and reclaim passes it by, as the
- * kernel's trylock does. The call itself, and what it calls without a hook in between, does not find it busy.
+ * Classes whose methods are called often keep the Life in a private field of their own: one class reads it there.
  */
 export abstract class Living {
   static {
@@ -32,12 +24,16 @@ export abstract class Living {
 
   // Not seen by snapshots: the time line decides what is alive after going back.
   readonly #life: Life;
-  /** How many hooks ran when the outermost call began that works on it. */
-  private since = IDLE;
 
   /** @internal Whether it is one, and no made-up object. */
   static is(this: void, value: unknown): boolean {
     return typeof value === 'object' && value !== null && #life in value;
+  }
+
+  /** @internal Its life. @throws GemDmaError ESTALE for what the library did not make */
+  static lifeOf(one: Living, call: string): Life {
+    if (!Living.is(one)) throw notMade(call);
+    return one.#life;
   }
 
   /** @internal The members of a class that extends this one refuse what is no object of it (guard.ts). */
@@ -97,49 +93,18 @@ export abstract class Living {
 
   /** @internal @throws GemDmaError EBUSY while it is busy, and from within too many hooks */
   checkIdle(call: string): void {
-    this.#life.timeline.calls.checkLevel(call);
-    if (this.busy) {
-      const message = `a call works on the ${this.#life.what}: not from within a hook of that call`;
-      throw new GemDmaError('EBUSY', call, message, { reason: 'OBJECT_BUSY' });
-    }
+    this.#life.checkIdle(call);
   }
 
   /** @internal Whether a call works on it that has led to the hook which runs now. */
   get busy(): boolean {
-    return this.since < this.#life.timeline.calls.level;
-  }
-
-  /** @internal Whether any call works on it. */
-  get underWay(): boolean {
-    return this.since !== IDLE;
-  }
-
-  /** @internal Work on it begins. Returns what `finish` is to be told: whether it is the outermost. */
-  begin(): boolean {
-    if (this.since !== IDLE) return false;
-    this.since = this.#life.timeline.calls.level;
-    return true;
-  }
-
-  /** @internal That work is over. */
-  finish(outermost: boolean): void {
-    if (!outermost) return;
-    this.since = IDLE;
-    this.finished();
+    return this.#life.busy;
   }
 
   /** @internal A call that works on it. */
   work<T>(run: () => T): T {
-    const outermost = this.begin();
-    try {
-      return run();
-    } finally {
-      this.finish(outermost);
-    }
+    return this.#life.work(run, undefined, undefined, undefined);
   }
-
-  /** No call works on it any more. */
-  protected finished(): void {}
 
   /** @internal It is destroyed. */
   end(): void {

@@ -1,5 +1,5 @@
 import { checkArray, hostTimeline } from '../core/arguments.js';
-import { GemDmaError } from '../core/errors.js';
+import { GemDmaError, invalidType } from '../core/errors.js';
 import {
   ALL_ENTRIES,
   DMA_BIDIRECTIONAL,
@@ -13,6 +13,7 @@ import {
 } from '../core/generated/constants.js';
 import type { ContextHandle, DmaDeviceHandle, SgTableHandle } from '../core/generated/exports.js';
 import type { Core } from '../core/instance.js';
+import { type Life, notMade } from '../core/life.js';
 import { Living } from '../core/living.js';
 import type { PhysicalMemory } from '../core/physical-memory.js';
 import { reasonName } from '../core/reasons.js';
@@ -38,6 +39,21 @@ export abstract class DrmDevice<Hook extends string = DrmHook> extends Living {
     Living.guard(DrmDevice, ['call', 'tell', 'checked', 'binding', 'objectGone', 'mapSg', 'unmapSg', 'takeMapFailure']);
   }
 
+  /** @internal */
+  static override lifeOf(one: DrmDevice, call: string): Life {
+    if (typeof one !== 'object' || one === null || !(#life in one)) throw notMade(call);
+    return one.#life;
+  }
+
+  /** @internal A driver's device, dead or alive. @throws ERR_INVALID_ARG_TYPE for another value */
+  static deviceOf<T extends DrmDevice>(name: string, value: T): T {
+    if (typeof value !== 'object' || value === null || !(#life in value)) {
+      throw invalidType(name, 'an instance of DrmDevice', value);
+    }
+    return value;
+  }
+
+  readonly #life: Life;
   /** @internal */
   readonly core: Core;
   /** @internal */
@@ -92,6 +108,7 @@ export abstract class DrmDevice<Hook extends string = DrmHook> extends Living {
     checkArray('hooks', hooks);
     checkArray('tracepoints', tracepoints);
     super(timeline, 'driver');
+    this.#life = Living.lifeOf(this, 'driver_probe');
     this.core = host.core;
     this.context = host.context;
     this.clock = host.clock;
@@ -112,7 +129,9 @@ export abstract class DrmDevice<Hook extends string = DrmHook> extends Living {
 
   /** A call from outside: refused once the driver is unbound, and from within too many hooks. */
   protected call<T>(syscall: string, work: () => T): T {
-    this.enterIdle(syscall);
+    const life = DrmDevice.lifeOf(this, syscall);
+    life.enter(syscall);
+    life.checkIdle(syscall);
     return this.hooks.call(work);
   }
 

@@ -8,6 +8,7 @@ import type { DrmDevice } from './device.js';
 import { DmaBuf, type DmaBufAttachment, type DmaBufExporter } from './dma-buf.js';
 import { ENOMEM, refuse } from './errno.js';
 import { DrmGemObject } from './gem-object.js';
+import { Shared } from './shared.js';
 
 /** GEM objects as dma-bufs (drivers/gpu/drm/drm_prime.c). */
 
@@ -26,7 +27,10 @@ class GemExporter implements DmaBufExporter {
 
   map(attachment: DmaBufAttachment): ScatterTable {
     this.object.checkIdle('dma_buf_map_attachment');
-    return this.object.device.hooks.call(() => this.mapFor(attachment), this.object);
+    return this.object.device.hooks.call(
+      () => this.mapFor(attachment),
+      Shared.lifeOf(this.object, 'dma_buf_map_attachment'),
+    );
   }
 
   private mapFor({ device }: DmaBufAttachment): ScatterTable {

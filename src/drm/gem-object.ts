@@ -50,7 +50,7 @@ export abstract class DrmGemObject<Device extends DrmDevice = DrmDevice> extends
 
   /** @internal */
   constructor(device: Device, size: number) {
-    const { timeline } = Living.check<DrmDevice>(DrmDevice, 'device', device).core;
+    const { timeline } = DrmDevice.deviceOf('device', device).core;
     if (checkInteger('size', size, 0, Number.MAX_SAFE_INTEGER) % PAGE_SIZE !== 0) {
       throw outOfRange('size', 'whole pages', size);
     }
@@ -77,21 +77,37 @@ export abstract class DrmGemObject<Device extends DrmDevice = DrmDevice> extends
   }
 
   /** A call from outside that changes the object. EBUSY from within a hook of another such call. */
-  protected change<T>(syscall: string, work: () => T): T {
-    this.enterIdle(syscall);
-    return this.device.hooks.call(work, this);
+  protected change<T, B = undefined, C = undefined>(
+    syscall: string,
+    work: (object: this, b: B, c: C) => T,
+    b = undefined as B,
+    c = undefined as C,
+  ): T {
+    this.enter(syscall);
+    const life = Shared.lifeOf(this, syscall);
+    life.checkIdle(syscall);
+    return this.device.hooks.call(work, life, this, b, c);
   }
 
   /** A call from outside that needs its pages. A hook may make it, too, once they are there. */
-  protected use<T>(syscall: string, work: () => T): T {
+  protected use<T, B = undefined>(syscall: string, work: (object: this, b: B) => T, b = undefined as B): T {
     this.enter(syscall);
-    if (this.pages === 0) this.checkIdle(syscall);
-    return this.device.hooks.call(work, this);
+    const life = Shared.lifeOf(this, syscall);
+    if (this.pages === 0) life.checkIdle(syscall);
+    return this.device.hooks.call(work, life, this, b, undefined);
   }
 
   /** @internal Freeing the object is a call of the driver. */
   protected override freed(): void {
-    this.device.hooks.call(() => super.freed());
+    this.device.hooks.call(DrmGemObject.freeNow, null, this);
+  }
+
+  private static freeNow(this: void, object: DrmGemObject): void {
+    object.freeHere();
+  }
+
+  private freeHere(): void {
+    super.freed();
   }
 
   override toString(): string {

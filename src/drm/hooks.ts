@@ -2,7 +2,7 @@ import { checkSynchronous } from '../core/arguments.js';
 import type { Calls } from '../core/calls.js';
 import type { CpuRegisters } from '../core/cpu-registers.js';
 import { ERRNO, errnoName, GemDmaError, invalidReturn } from '../core/errors.js';
-import type { Living } from '../core/living.js';
+import type { Life } from '../core/life.js';
 import type { DmaDebug } from '../dma-debug/dma-debug.js';
 
 /**
@@ -41,19 +41,26 @@ export class HookRunner<Hook extends string> {
 
   /**
    * One call of the driver from outside. A call that a hook makes is part of the call that runs the hook.
-   * @param target what the call works on: busy for the hooks that it runs
+   * @param work is called with a, b and c: one function for all calls, so that no closure is made for each
+   * @param target the life of what the call works on, which is busy for the hooks that it runs
    * @throws what the work throws; before that, what a hook threw or ERR_INVALID_RETURN_VALUE; in dma-debug's strict mode
    *   its first finding
    */
-  call<T>(work: () => T, target?: Living): T {
-    if (this.entered) return target === undefined ? work() : target.work(work);
+  call<T, A = undefined, B = undefined, C = undefined>(
+    work: (a: A, b: B, c: C) => T,
+    target: Life | null = null,
+    a = undefined as A,
+    b = undefined as B,
+    c = undefined as C,
+  ): T {
+    if (this.entered) return target === null ? work(a, b, c) : target.work(work, a, b, c);
     if (this.dmaDebug !== null) this.dmaDebug.enter();
     const { calls } = this;
     let result: T;
     calls.begin();
     this.entered = true;
     try {
-      result = target === undefined ? work() : target.work(work);
+      result = target === null ? work(a, b, c) : target.work(work, a, b, c);
       if (this.broken !== null) throw this.broken.error;
     } catch (error) {
       const cause = this.left(error);
@@ -74,25 +81,41 @@ export class HookRunner<Hook extends string> {
   }
 
   /** Work on behalf of an object and a vma (0: none): mappings and events meanwhile carry their ids and the hook's. */
-  during<T>(hook: Hook, object: number, vma: number, work: () => T): T {
+  during<T, A = undefined, B = undefined>(
+    hook: Hook,
+    object: number,
+    vma: number,
+    work: (a: A, b: B) => T,
+    a = undefined as A,
+    b = undefined as B,
+  ): T {
     const { registers } = this;
     const { object: outerObject, vma: outerVma, hook: outerHook } = registers.record;
     registers.set(object, vma, this.ids[hook]);
     try {
-      return work();
+      return work(a, b);
     } finally {
       registers.set(outerObject, outerVma, outerHook);
     }
   }
 
   // `during` for code of the caller's.
-  private run<T>(hook: Hook, object: number, vma: number, work: () => T): T {
+  private run<T, A, B, C, D>(
+    hook: Hook,
+    object: number,
+    vma: number,
+    work: (a: A, b: B, c: C, d: D) => T,
+    a: A,
+    b: B,
+    c: C,
+    d: D,
+  ): T {
     const { calls, registers } = this;
     const { object: outerObject, vma: outerVma, hook: outerHook } = registers.record;
     registers.set(object, vma, this.ids[hook]);
     calls.beginHook();
     try {
-      return work();
+      return work(a, b, c, d);
     } finally {
       calls.endHook();
       registers.set(outerObject, outerVma, outerHook);
@@ -121,13 +144,22 @@ export class HookRunner<Hook extends string> {
 
   /** A hook whose answer is needed before anything is done. */
   query<T>(hook: Hook, run: () => T): T {
-    return this.run(hook, 0, 0, run);
+    return this.run(hook, 0, 0, run, undefined, undefined, undefined, undefined);
   }
 
-  /** A hook that can refuse. Returns 0 or a negative errno. */
-  ask(hook: Hook, object: number, vma: number, run: () => unknown): number {
+  /** A hook that can refuse: `run` is called with a, b, c and d. Returns 0 or a negative errno. */
+  ask<A, B, C, D>(
+    hook: Hook,
+    object: number,
+    vma: number,
+    run: (a: A, b: B, c: C, d: D) => unknown,
+    a: A,
+    b: B,
+    c: C,
+    d: D,
+  ): number {
     try {
-      const answer = this.run(hook, object, vma, run) ?? 0;
+      const answer = this.run(hook, object, vma, run, a, b, c, d) ?? 0;
       if (answer === 0) return 0;
       if (typeof answer === 'number' && errnoName(answer) in ERRNO) return answer;
       checkSynchronous(`policy.${hook}`, answer);
@@ -139,9 +171,18 @@ export class HookRunner<Hook extends string> {
   }
 
   /** A hook that cannot refuse. What it returns is not looked at, but that a hook is not asynchronous. */
-  notify(hook: Hook, object: number, vma: number, run: () => unknown): void {
+  notify<A, B, C, D>(
+    hook: Hook,
+    object: number,
+    vma: number,
+    run: (a: A, b: B, c: C, d: D) => unknown,
+    a: A,
+    b: B,
+    c: C,
+    d: D,
+  ): void {
     try {
-      const answer = this.run(hook, object, vma, run);
+      const answer = this.run(hook, object, vma, run, a, b, c, d);
       if (answer !== undefined) checkSynchronous(`policy.${hook}`, answer);
     } catch (error) {
       this.broken ??= { error };

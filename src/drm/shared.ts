@@ -1,5 +1,5 @@
 import { GemDmaError } from '../core/errors.js';
-import type { Timeline } from '../core/life.js';
+import type { Life, Timeline } from '../core/life.js';
 import { notMade } from '../core/life.js';
 import { Living } from '../core/living.js';
 
@@ -12,11 +12,13 @@ export abstract class Shared extends Living {
     Living.guard(Shared, ['alive', 'release', 'enter', 'enterFreed', 'get', 'put', 'finished', 'freed', 'reopen']);
   }
 
-  /** Whether it is one, and no made-up object. */
-  private static isShared(one: unknown): boolean {
-    return one instanceof Shared && Living.is(one);
+  /** @internal */
+  static override lifeOf(one: Shared, call: string): Life {
+    if (typeof one !== 'object' || one === null || !(#life in one)) throw notMade(call);
+    return one.#life;
   }
 
+  readonly #life: Life;
   /** Handles of the user. */
   handles = 1;
   /** All references. With the last one it is freed. */
@@ -25,24 +27,24 @@ export abstract class Shared extends Living {
   /** @internal */
   constructor(timeline: Timeline, kind: string, number = 0) {
     super(timeline, kind, number);
+    this.#life = Living.lifeOf(this, kind);
   }
 
   /** Whether the user may use it. */
   override get alive(): boolean {
-    if (!Shared.isShared(this)) throw notMade('alive');
-    return super.alive && this.handles > 0;
+    return Shared.lifeOf(this, 'alive').alive && this.handles > 0;
   }
 
   /** @internal */
   override enter(call: string): void {
-    super.enter(call);
+    Shared.lifeOf(this, call).enter(call);
     if (this.handles > 0) return;
     throw new GemDmaError('ENODEV', call, `the ${this.what} was released`, { reason: 'OBJECT_DESTROYED' });
   }
 
   /** @internal For what may be done without a handle, while it is there. */
   enterFreed(call: string): void {
-    super.enter(call);
+    Shared.lifeOf(this, call).enter(call);
   }
 
   /** @internal Another reference: an importer, the GPU, a worker. */
@@ -52,21 +54,25 @@ export abstract class Shared extends Living {
 
   /** @internal Drops a reference. With the last one it is freed, or once the call is over that works on it. */
   put(): void {
-    if (--this.refcount === 0 && !this.underWay) this.freed();
+    if (--this.refcount !== 0) return;
+    if (this.#life.underWay) this.#life.afterwards(this);
+    else this.freed();
   }
 
-  protected override finished(): void {
-    if (this.refcount === 0 && super.alive) this.freed();
+  /** @internal The call that worked on it is over: it is freed, if nobody took another reference. */
+  finished(): void {
+    if (this.refcount === 0 && this.#life.alive) this.freed();
   }
 
   /** @internal */
   protected freed(): void {
-    const outermost = this.begin();
+    const life = this.#life;
+    const outermost = life.begin();
     try {
       this.free();
     } finally {
-      this.end();
-      this.finish(outermost);
+      life.end();
+      life.finish(outermost);
     }
   }
 
@@ -88,9 +94,9 @@ export abstract class Shared extends Living {
    *   runs the hook works on
    */
   release(): void {
-    if (!Shared.isShared(this)) throw notMade('release');
-    if (this.handles > 1) this.enter('release');
-    else this.enterIdle('release');
+    const life = Shared.lifeOf(this, 'release');
+    this.enter('release');
+    if (this.handles === 1) life.checkIdle('release');
     --this.handles;
     this.put();
   }

@@ -3,7 +3,7 @@ import { PAGE_SIZE, SG_MAX_PAGES } from '../core/generated/constants.js';
 import type { SgTableHandle } from '../core/generated/exports.js';
 import { guard } from '../core/guard.js';
 import { held } from '../core/handle.js';
-import { Living } from '../core/living.js';
+import { notMade } from '../core/life.js';
 import { pfnOf } from '../core/sg-vectors.js';
 import { DrmDevice } from './device.js';
 import { ENOMEM } from './errno.js';
@@ -17,7 +17,11 @@ import type { Swappable } from './reclaim.js';
  */
 export class ShmemFile implements Swappable {
   static {
-    guard(ShmemFile, (one) => #made in one);
+    guard(ShmemFile, (one) => #made in one, ['get', 'put', 'truncate']);
+  }
+
+  private static made(one: unknown): boolean {
+    return typeof one === 'object' && one !== null && #made in one;
   }
 
   /** What makes an object one of the class, whatever it has as prototype (guard.ts). */
@@ -33,7 +37,7 @@ export class ShmemFile implements Swappable {
 
   /** @param size bytes, whole pages */
   constructor(device: DrmDevice, size: number) {
-    Living.check<DrmDevice>(DrmDevice, 'device', device).enter('shmem_file_setup');
+    DrmDevice.lifeOf(DrmDevice.deviceOf('device', device), 'shmem_file_setup').enter('shmem_file_setup');
     if (checkInteger('size', size, 0, Number.MAX_SAFE_INTEGER) % PAGE_SIZE !== 0) {
       throw outOfRange('size', 'whole pages', size);
     }
@@ -43,6 +47,7 @@ export class ShmemFile implements Swappable {
 
   /** Makes the pages resident and keeps them so until `put`. Returns the table of them, 0 without memory. */
   get(): SgTableHandle | 0 {
+    if (!ShmemFile.made(this)) throw notMade('ShmemFile.get');
     if (this.table === 0 && this.populate() !== 0) return 0;
     this.idle.remove();
     return this.table;
@@ -50,11 +55,13 @@ export class ShmemFile implements Swappable {
 
   /** No object holds the pages any more. */
   put(): void {
+    if (!ShmemFile.made(this)) throw notMade('ShmemFile.put');
     this.device.reclaim.idleFiles.moveTail(this.idle);
   }
 
   /** Throws the contents away (shmem_truncate_range). */
   truncate(): void {
+    if (!ShmemFile.made(this)) throw notMade('ShmemFile.truncate');
     this.swap = undefined;
     if (this.table === 0) return;
     this.idle.remove();

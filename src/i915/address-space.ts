@@ -1,7 +1,8 @@
 import { checkBytes } from '../core/arguments.js';
-import { checkInteger, errnoName, GemDmaError } from '../core/errors.js';
+import { checkInteger, errnoName, GemDmaError, invalidType } from '../core/errors.js';
 import { ENOMEM } from '../core/generated/constants.js';
 import type { GpuVmHandle, MmHandle } from '../core/generated/exports.js';
+import { type Life, notMade } from '../core/life.js';
 import { Living } from '../core/living.js';
 import { ListLink } from '../drm/list.js';
 import type { I915Device } from './device.js';
@@ -19,6 +20,25 @@ export abstract class AddressSpace extends Living {
     Living.guard(AddressSpace, ['enter', 'checkRoom', 'get', 'put']);
   }
 
+  /** @internal */
+  static override lifeOf(one: AddressSpace, call: string): Life {
+    if (typeof one !== 'object' || one === null || !(#life in one)) throw notMade(call);
+    return one.#life;
+  }
+
+  /**
+   * @internal An address space that comes as an argument of a call of a GPU, which has entered.
+   * @throws ERR_INVALID_ARG_TYPE for what is none; GemDmaError for a dead one, and one of another machine
+   */
+  static admit(one: AddressSpace, gpu: Life, call: string): void {
+    if (typeof one !== 'object' || one === null || !(#life in one)) {
+      throw invalidType('vm', 'an instance of AddressSpace', one);
+    }
+    gpu.join(one.#life, call);
+    one.enter(call);
+  }
+
+  readonly #life: Life;
   /** The GPU that it belongs to. */
   readonly device: I915Device;
   /** As reports name it: `GGTT`, or `PPGTT` with a number. */
@@ -46,6 +66,7 @@ export abstract class AddressSpace extends Living {
   /** @internal */
   constructor(device: I915Device, name: string, kind: 'ggtt' | 'aliasing' | 'ppgtt', handle: GpuVmHandle) {
     super(device.core.timeline, name);
+    this.#life = Living.lifeOf(this, name);
     const { exports } = device.core;
     this.device = device;
     this.name = name;
@@ -85,7 +106,7 @@ export abstract class AddressSpace extends Living {
 
   /** @internal */
   override enter(call: string): void {
-    super.enter(call);
+    AddressSpace.lifeOf(this, call).enter(call);
     if (!this.closed) return;
     throw new GemDmaError('ENODEV', call, `the context of ${this.name} was released`, { reason: 'OBJECT_DESTROYED' });
   }

@@ -1,7 +1,7 @@
 import { checkBoolean, checkOptions, frozen } from '../core/arguments.js';
 import { checkInteger, GemDmaError, invalidType, invalidValue, outOfRange, parseSize } from '../core/errors.js';
 import { PAGE_SIZE } from '../core/generated/constants.js';
-import { checkMaker, LIBRARY, notMade } from '../core/life.js';
+import { checkMaker, LIBRARY, type Life, notMade } from '../core/life.js';
 import { Living } from '../core/living.js';
 import type { DmaDevice } from '../dma/device.js';
 import { DrmDevice } from '../drm/device.js';
@@ -81,9 +81,10 @@ export class I915Device extends DrmDevice<HookName> {
     Living.guard(I915Device, ['createObject', 'execbuffer', 'retire', 'idle', 'checkVm']);
   }
 
-  /** Whether it is one, and no made-up object. */
-  private static made(one: unknown): boolean {
-    return one instanceof I915Device && Living.is(one);
+  /** @throws GemDmaError ESTALE for what is none */
+  private static made(one: I915Device, call: string): Life {
+    if (!(one instanceof I915Device)) throw notMade(call);
+    return DrmDevice.lifeOf(one, call);
   }
 
   /** The complete configuration, plain JSON. */
@@ -177,10 +178,10 @@ export class I915Device extends DrmDevice<HookName> {
    * @throws GemDmaError EINVAL for 0 bytes; TypeError or RangeError for a size or an option that cannot be
    */
   createObject(size: number | string, options?: CreateOptions): GemObject {
-    if (!I915Device.made(this)) throw notMade('gem_create');
+    const life = I915Device.made(this, 'gem_create');
     const { caching } = options === undefined ? {} : checkOptions('options', options, ['caching']);
     const asked = caching === undefined ? undefined : cacheLevel(caching);
-    this.enter('gem_create');
+    life.enter('gem_create');
     const level = asked ?? Number(this.config.llc);
     const bytes = wholePages(typeof size === 'number' ? size : parseSize('size', size));
     return new GemObject(LIBRARY, this, bytes, new ShmemBacking(this, bytes), DOMAIN_CPU, level);
@@ -270,7 +271,7 @@ export class I915Device extends DrmDevice<HookName> {
     /** The GPU's work on them. */
     request: Request;
   } {
-    if (!I915Device.made(this)) throw notMade('gem_execbuffer');
+    I915Device.made(this, 'gem_execbuffer');
     const batch = readBatch(list, options);
     return this.call('gem_execbuffer', () => execbuffer(this, context, batch));
   }
@@ -294,13 +295,13 @@ export class I915Device extends DrmDevice<HookName> {
 
   /** Retires every request that is done by now (i915_gem_retire_requests). */
   retire(): void {
-    if (!I915Device.made(this)) throw notMade('gem_retire');
+    I915Device.made(this, 'gem_retire');
     this.call('gem_retire', () => retireDone(this));
   }
 
   /** Waits until the GPU is done with everything (i915_gpu_idle). */
   idle(): void {
-    if (!I915Device.made(this)) throw notMade('gem_idle');
+    I915Device.made(this, 'gem_idle');
     this.call('gem_idle', () => idle(this));
   }
 
@@ -384,7 +385,7 @@ export class I915Device extends DrmDevice<HookName> {
 
   /** @internal An address space that comes as an argument: this GPU's, alive, and not that of a released context. */
   checkVm(vm: AddressSpace, call: string): void {
-    this.accept(AddressSpace, 'vm', vm, call);
+    AddressSpace.admit(vm, DrmDevice.lifeOf(this, call), call);
     if (vm.device !== this) otherDevice(call, vm.name);
   }
 

@@ -1,6 +1,7 @@
 import { checkBoolean, checkOptions, readList } from '../core/arguments.js';
 import { checkInteger, invalidType, outOfRange } from '../core/errors.js';
 import { EINVAL, ENOSPC, refuse } from '../drm/errno.js';
+import { Shared } from '../drm/shared.js';
 import {
   doPin,
   isAlignment,
@@ -60,11 +61,12 @@ export function execbuffer(
 
 // A call that works on all of them.
 function working<T>(objects: readonly GemObject[], work: () => T): T {
-  const outermost = objects.map((object) => object.begin());
+  const lives = objects.map((object) => Shared.lifeOf(object, 'gem_execbuffer'));
+  const outermost = lives.map((life) => life.begin());
   try {
     return work();
   } finally {
-    for (const [i, object] of objects.entries()) object.finish(outermost[i]);
+    for (const [i, life] of lives.entries()) life.finish(outermost[i]);
   }
 }
 

@@ -9,7 +9,8 @@ import { bugOn, EBUSY, EINVAL, ENOSPC, refuse } from '../drm/errno.js';
 import { exportObject } from '../drm/gem-export.js';
 import { DrmGemObject, pinPages, unpinPages } from '../drm/gem-object.js';
 import { ListLink } from '../drm/list.js';
-import type { AddressSpace } from './address-space.js';
+import { Shared } from '../drm/shared.js';
+import { AddressSpace } from './address-space.js';
 import type { Backing } from './backing/backing.js';
 import { attachPhys } from './backing/phys.js';
 import { type BindOptions, bindObject, checkAlignment, findVma, readBindOptions } from './bind.js';
@@ -33,7 +34,7 @@ import type { Vma } from './vma.js';
 /** Members that look at `this` themselves (guard.ts), or that only the library calls. */
 const HOT = [
   ...['getPages', 'putPages', 'pinPages', 'unpinPages', 'bind', 'vmas', 'pinned', 'mapSg', 'unmapSg'],
-  ...['needPages', 'mayMap', 'gemPin', 'gemUnpin', 'free'],
+  ...['mayMap', 'gemPin', 'gemUnpin', 'free'],
 ];
 
 /**
@@ -49,9 +50,10 @@ export class GemObject extends DrmGemObject<I915Device> {
     Living.guard(GemObject, HOT);
   }
 
-  /** Whether it is one, and no made-up object. */
-  private static made(one: unknown): boolean {
-    return one instanceof GemObject && Living.is(one);
+  /** @throws GemDmaError ESTALE for what is none */
+  private static made(one: GemObject, call: string): void {
+    if (!(one instanceof GemObject)) throw notMade(call);
+    Shared.lifeOf(one, call);
   }
 
   // What follows is the driver's own state, for the driver and for policies to read; the methods change it.
@@ -112,31 +114,21 @@ export class GemObject extends DrmGemObject<I915Device> {
 
   /** Gets the backing pages, if they are not there (i915_gem_object_get_pages). EFAULT after madvise, ENOMEM ... */
   getPages(): void {
-    if (!GemObject.made(this)) throw notMade('gem_get_pages');
-    this.use('gem_get_pages', () => this.needPages('gem_get_pages'));
-  }
-
-  private needPages(syscall: string): void {
-    const { device } = this;
-    device.takeMapFailure();
-    const rc = getPages(this);
-    if (rc !== 0) refuse(rc, syscall, `no pages for ${this}`, undefined, device.takeMapFailure());
+    GemObject.made(this, 'gem_get_pages');
+    this.use('gem_get_pages', needPages, 'gem_get_pages');
   }
 
   /** Lets go of the backing pages (i915_gem_object_put_pages). EBUSY while they are pinned. */
   putPages(): void {
-    if (!GemObject.made(this)) throw notMade('gem_put_pages');
-    this.change('gem_put_pages', () => {
-      const rc = putPages(this);
-      if (rc !== 0) refuse(rc, 'gem_put_pages', `the pages of ${this} are pinned ${this.pagesPinCount} times`);
-    });
+    GemObject.made(this, 'gem_put_pages');
+    this.change('gem_put_pages', dropPages);
   }
 
   /** Gets the pages and keeps them until unpinPages. */
   pinPages(): void {
-    if (!GemObject.made(this)) throw notMade('gem_pin_pages');
+    GemObject.made(this, 'gem_pin_pages');
     this.change('gem_pin_pages', () => {
-      this.needPages('gem_pin_pages');
+      needPages(this, 'gem_pin_pages');
       ++this.userPins;
       pinPages(this);
     });
@@ -147,7 +139,7 @@ export class GemObject extends DrmGemObject<I915Device> {
    * @throws GemDmaError EINVAL
    */
   unpinPages(): void {
-    if (!GemObject.made(this)) throw notMade('gem_unpin_pages');
+    GemObject.made(this, 'gem_unpin_pages');
     this.enterIdle('gem_unpin_pages');
     if (this.userPins === 0) refuse(-EINVAL, 'gem_unpin_pages', `pinPages was not called for the pages of ${this}`);
     --this.userPins;
@@ -164,7 +156,7 @@ export class GemObject extends DrmGemObject<I915Device> {
       if (this.backing.mapping === 'contiguous') {
         refuse(-EINVAL, 'gem_get_page', `the memory of ${this} is not made of page frames`);
       }
-      this.needPages('gem_get_page');
+      needPages(this, 'gem_get_page');
       this.cursor ??= new PageCursor(this.pages);
       return this.cursor.lookup(this, n);
     });
@@ -238,13 +230,9 @@ export class GemObject extends DrmGemObject<I915Device> {
    * EXDEV for an address space of another GPU, ENODEV for that of a released context.
    */
   bind(vm: AddressSpace, options?: BindOptions): Vma {
-    if (!GemObject.made(this)) throw notMade('gem_bind');
+    GemObject.made(this, 'gem_bind');
     const how = options === undefined ? undefined : readBindOptions(this, options);
-    return this.change('gem_bind', () => {
-      this.device.checkVm(vm, 'gem_bind');
-      vm.checkRoom('gem_bind');
-      return vm.work(() => bindObject(this, vm, how));
-    });
+    return this.change('gem_bind', bindIn, vm, how);
   }
 
   /**
@@ -272,13 +260,13 @@ export class GemObject extends DrmGemObject<I915Device> {
 
   /** All vmas, oldest first. */
   get vmas(): Vma[] {
-    if (!GemObject.made(this)) throw notMade('vmas');
+    GemObject.made(this, 'vmas');
     return this.vmaList.toArray();
   }
 
   /** Whether any of its vmas is pinned. */
   get pinned(): boolean {
-    if (!GemObject.made(this)) throw notMade('pinned');
+    GemObject.made(this, 'pinned');
     for (let link = this.vmaList.next; link.owner !== null; link = link.next) {
       if (link.owner.pinCount > 0) return true;
     }
@@ -311,7 +299,7 @@ export class GemObject extends DrmGemObject<I915Device> {
    * @returns 0, or -ENOSPC when the DMA API says no
    */
   mapSg(): number {
-    if (!GemObject.made(this)) throw notMade('dma_map_sg');
+    GemObject.made(this, 'dma_map_sg');
     if (!this.mayMap('dma_map_sg')) return 0;
     if (this.device.mapSg(held(this.pages)) <= 0) return -ENOSPC;
     ++this.maps;
@@ -320,7 +308,7 @@ export class GemObject extends DrmGemObject<I915Device> {
 
   /** dma_unmap_sg for the object's list of pages (i915_gem_gtt_finish_object), for policies. */
   unmapSg(): void {
-    if (!GemObject.made(this)) throw notMade('dma_unmap_sg');
+    GemObject.made(this, 'dma_unmap_sg');
     if (!this.mayMap('dma_unmap_sg')) return;
     this.device.unmapSg(held(this.pages));
     ++this.unmaps;
@@ -363,4 +351,24 @@ export class GemObject extends DrmGemObject<I915Device> {
     this.liveLink.remove();
     if (this.device.events.recording) this.device.tell('i915_gem_object_destroy', this.id, this.size);
   }
+}
+
+// What methods do that are called often: functions without a closure.
+
+function needPages(object: GemObject, syscall: string): void {
+  const { device } = object;
+  device.takeMapFailure();
+  const rc = getPages(object);
+  if (rc !== 0) refuse(rc, syscall, `no pages for ${object}`, undefined, device.takeMapFailure());
+}
+
+function dropPages(object: GemObject): void {
+  const rc = putPages(object);
+  if (rc !== 0) refuse(rc, 'gem_put_pages', `the pages of ${object} are pinned ${object.pagesPinCount} times`);
+}
+
+function bindIn(object: GemObject, vm: AddressSpace, how: BindOptions | undefined): Vma {
+  object.device.checkVm(vm, 'gem_bind');
+  vm.checkRoom('gem_bind');
+  return AddressSpace.lifeOf(vm, 'gem_bind').work(bindObject, object, vm, how);
 }

@@ -1,5 +1,6 @@
 import { bugOn, EBUSY, EFAULT } from '../drm/errno.js';
 import { pinPages, unpinPages } from '../drm/gem-object.js';
+import { Shared } from '../drm/shared.js';
 import { DONTNEED, PURGED, WILLNEED } from './madvise.js';
 import type { GemObject } from './object.js';
 import { tellPolicy } from './policy/run.js';
@@ -15,7 +16,7 @@ export function getPages(object: GemObject): number {
     ++object.device.nestedGetPages;
     return 0;
   }
-  if (object.busy) return -EBUSY;
+  if (Shared.lifeOf(object, 'gem_get_pages').busy) return -EBUSY;
   if (object.madv !== WILLNEED) return -EFAULT;
   bugOn(object.pagesPinCount !== 0, 'pins on an object without pages');
   const rc = object.backing.getPages(object);
@@ -30,8 +31,9 @@ export function getPages(object: GemObject): number {
 /** i915_gem_object_put_pages: 0, or -EBUSY while the pages are pinned or the object busy. */
 export function putPages(object: GemObject): number {
   if (object.pages === 0) return 0;
-  if (object.pagesPinCount !== 0 || object.busy) return -EBUSY;
-  return object.work(() => drop(object));
+  const life = Shared.lifeOf(object, 'gem_put_pages');
+  if (object.pagesPinCount !== 0 || life.busy) return -EBUSY;
+  return life.work(drop, object, undefined, undefined);
 }
 
 function drop(object: GemObject): number {

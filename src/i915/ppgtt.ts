@@ -38,18 +38,15 @@ export class Ppgtt extends AddressSpace {
   allocateVaRange(vma: Vma): number {
     const { device } = this;
     // Tables belong to the address space and outlive the object for whose sake they are made.
-    const { ppgttAllocRange } = device.core.exports;
-    return Math.min(
-      device.hooks.during('pageTables', 0, vma.id, () => ppgttAllocRange(this.handle, vma.start, vma.size)),
-      0,
-    );
+    const rc = device.hooks.during('pageTables', 0, vma.id, allocateTables, this, vma);
+    return rc < 0 ? rc : 0;
   }
 
   /** ppgtt_bind_vma: there is one set of entries, whatever is wanted. @internal */
   bindVma(vma: Vma): number {
     const { object } = vma;
     const rc = this.device.core.exports.ppgttInsert(this.handle, vma.start, held(object.pages), object.cacheLevel, 0);
-    return Math.min(rc, 0);
+    return rc < 0 ? rc : 0;
   }
 
   /** @internal */
@@ -79,6 +76,10 @@ export class Ppgtt extends AddressSpace {
     if (index >= 0) vmList.splice(index, 1);
     this.device.core.exports.ppgttDestroy(this.handle);
   }
+}
+
+function allocateTables({ device, handle }: Ppgtt, { start, size }: Vma): number {
+  return device.core.exports.ppgttAllocRange(handle, start, size);
 }
 
 function create(device: I915Device, name: string, aliasing: boolean): PpgttHandle {

@@ -1,5 +1,6 @@
 import { PAGE_SIZE } from '../core/generated/constants.js';
 import { ListLink } from '../drm/list.js';
+import { Shared } from '../drm/shared.js';
 import type { I915Device } from './device.js';
 import { evictEverything } from './evict.js';
 import { DONTNEED } from './madvise.js';
@@ -48,12 +49,13 @@ function shrinkList(
     object.scanned = scan;
     if ((flags & SHRINK_PURGEABLE) !== 0 && object.madv !== DONTNEED) continue;
     object.get();
-    const outermost = object.begin();
+    const life = Shared.lifeOf(object, 'gem_shrink');
+    const outermost = life.begin();
     for (const vma of object.vmas) {
       if (vmaUnbind(vma) !== 0) break;
     }
     if (putPages(object) === 0) released += object.size / PAGE_SIZE;
-    object.finish(outermost);
+    life.finish(outermost);
     object.put();
   }
   list.splice(stillInList);

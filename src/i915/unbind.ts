@@ -1,5 +1,6 @@
 import { bugOn, EBUSY } from '../drm/errno.js';
 import { unpinPages } from '../drm/gem-object.js';
+import { Shared } from '../drm/shared.js';
 import { tellPolicy } from './policy/run.js';
 import { retireObject } from './retire.js';
 import type { Vma } from './vma.js';
@@ -12,13 +13,8 @@ import type { Vma } from './vma.js';
 export function vmaUnbind(vma: Vma): number {
   if (vma.vmaLink.empty) return 0;
   const { object } = vma;
-  if (object.busy) return -EBUSY;
-  const outermost = object.begin();
-  try {
-    return unbind(vma);
-  } finally {
-    object.finish(outermost);
-  }
+  const life = Shared.lifeOf(object, 'vma_unbind');
+  return life.busy ? -EBUSY : life.work(unbind, vma, undefined, undefined);
 }
 
 function unbind(vma: Vma): number {

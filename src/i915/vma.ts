@@ -1,8 +1,9 @@
 import type { MmNodeHandle, SgTableHandle } from '../core/generated/exports.js';
-import { checkMaker, type LIBRARY, notMade } from '../core/life.js';
+import { checkMaker, type LIBRARY, type Life, notMade } from '../core/life.js';
 import { Living } from '../core/living.js';
 import { EINVAL, refuse } from '../drm/errno.js';
 import { ListLink } from '../drm/list.js';
+import { Shared } from '../drm/shared.js';
 import type { AddressSpace } from './address-space.js';
 import type { GemObject } from './object.js';
 import { vmaUnbind } from './unbind.js';
@@ -26,9 +27,11 @@ export class Vma extends Living {
   }
 
   /** Whether it is one, and no made-up object. */
-  private static made(one: unknown): boolean {
-    return one instanceof Vma && Living.is(one);
+  private static made(one: unknown): one is Vma {
+    return typeof one === 'object' && one !== null && #life in one;
   }
+
+  readonly #life: Life;
 
   /** The object that it places. */
   readonly object: GemObject;
@@ -63,6 +66,7 @@ export class Vma extends Living {
   constructor(maker: typeof LIBRARY, object: GemObject, vm: AddressSpace, view: View | undefined, size: number) {
     checkMaker(maker, 'Vma');
     super(object.device.core.timeline, 'vma');
+    this.#life = Living.lifeOf(this, 'vma');
     this.object = object;
     this.vm = vm;
     this.view = view;
@@ -86,12 +90,10 @@ export class Vma extends Living {
    */
   unbind(): void {
     if (!Vma.made(this)) throw notMade('vma_unbind');
-    if (!this.ending('vma_unbind')) return;
-    this.object.checkIdle('vma_unbind');
-    this.object.device.hooks.call(() => {
-      const rc = vmaUnbind(this);
-      if (rc !== 0) refuse(rc, 'vma_unbind', `${this} is pinned ${this.pinCount} times`);
-    });
+    if (!this.#life.ending('vma_unbind')) return;
+    const { object } = this;
+    Shared.lifeOf(object, 'vma_unbind').checkIdle('vma_unbind');
+    object.device.hooks.call(unbindVma, null, this);
   }
 
   /** Ends one pin. EINVAL when there is none; EBUSY from within a hook of a call that works on its object. */
@@ -111,7 +113,7 @@ export class Vma extends Living {
   forget(): void {
     if (this.vmaLink.empty) return;
     this.vmaLink.remove();
-    this.end();
+    this.#life.end();
     this.vm.put();
   }
 
@@ -124,4 +126,9 @@ export class Vma extends Living {
     const view = this.view === undefined ? '' : `${this.view.type} view, `;
     return `vma ${this.id} (${view}object ${this.object.id} in ${this.vm.name} at 0x${this.start.toString(16)})`;
   }
+}
+
+function unbindVma(vma: Vma): void {
+  const rc = vmaUnbind(vma);
+  if (rc !== 0) refuse(rc, 'vma_unbind', `${vma} is pinned ${vma.pinCount} times`);
 }

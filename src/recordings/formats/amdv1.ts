@@ -64,12 +64,12 @@ class AmdReplay implements LineReplay {
       map: (line, record) => this.#watch(() => this.#map(line, record)),
       unmap: (line, record) => this.#watch(() => this.#unmap(line, record)),
       iova_to_phys: (line, record) => ({
-        phys: hex(this.#core.exports.amdReplayIovaToPhys(this.#domain, this.#address(line, 'iova', record.iova))),
+        phys: hex(this.#core.exports.amdReplayIovaToPhys(this.domain, this.#address(line, 'iova', record.iova))),
       }),
       dump: () => ({}),
       free: () => this.#free(),
       limit: (line, record) => {
-        this.#core.tools.amdReplayLimit(this.#domain, this.#read.decimal(line, 'pages', record.pages));
+        this.#core.tools.amdReplayLimit(this.domain, this.#read.decimal(line, 'pages', record.pages));
         return {};
       },
     };
@@ -92,7 +92,7 @@ class AmdReplay implements LineReplay {
     return wrong && { operation: describe(record), ...wrong };
   }
 
-  get #domain(): IommuDomainHandle {
+  private get domain(): IommuDomainHandle {
     return held(this.#made);
   }
 
@@ -113,8 +113,8 @@ class AmdReplay implements LineReplay {
     this.#pageSizes = this.#address(line, 'pgsize_bitmap', record.pgsize_bitmap);
     this.#made = domainCreate(this.#context, 3, 0, Number(this.#pageSizes), 0);
     if (this.#made === 0) this.#read.fail(line, `no domain with page sizes ${record.pgsize_bitmap}`);
-    this.#core.tools.amdReplayNpCache(this.#domain, record.np_cache === 1);
-    if (!amdCallsStart(this.#domain)) this.#read.fail(line, 'no memory to record calls');
+    this.#core.tools.amdReplayNpCache(this.domain, record.np_cache === 1);
+    if (!amdCallsStart(this.domain)) this.#read.fail(line, 'no memory to record calls');
     return {};
   }
 
@@ -131,7 +131,7 @@ class AmdReplay implements LineReplay {
     const prot = this.#read.decimal(line, 'prot', record.prot);
     // The core of the IOMMU refuses it: the driver is not called, and there is no event.
     if (this.#misaligned(iova, phys, size)) return { rc: -22, flush: this.#calls().flush };
-    const rc = this.#core.exports.amdReplayMap(this.#domain, iova, phys, size, prot);
+    const rc = this.#core.exports.amdReplayMap(this.domain, iova, phys, size, prot);
     const { pages, flush } = this.#calls();
     const mapped = pages.reduce((sum, call) => sum + (call.mapping ? call.done : 0), 0);
     const undone = pages.reduce((sum, call) => sum + (call.mapping ? 0 : call.done), 0);
@@ -143,10 +143,10 @@ class AmdReplay implements LineReplay {
     const iova = this.#address(line, 'iova', record.iova);
     const size = this.#size(line, record);
     if (this.#misaligned(iova, size)) {
-      this.#core.exports.amdReplayRefused(this.#domain);
+      this.#core.exports.amdReplayRefused(this.domain);
       return { unmapped: 0, flush: this.#calls().flush };
     }
-    const unmapped = Number(this.#core.exports.amdReplayUnmap(this.#domain, iova, size));
+    const unmapped = Number(this.#core.exports.amdReplayUnmap(this.domain, iova, size));
     const { pages, flush } = this.#calls();
     return { unmapped, pages: pages.map(({ call }) => call), ev: [['u', hex(iova), Number(size), unmapped]], flush };
   }
@@ -154,9 +154,9 @@ class AmdReplay implements LineReplay {
   #free(): Json {
     if (this.#made === 0) return {};
     const { domainTablePages, amdLeaked } = this.#core.tools;
-    const lost = amdLeaked(this.#domain);
-    const freed = domainTablePages(this.#domain) - lost;
-    this.#core.exports.domainDestroy(this.#domain);
+    const lost = amdLeaked(this.domain);
+    const freed = domainTablePages(this.domain) - lost;
+    this.#core.exports.domainDestroy(this.domain);
     this.#made = 0;
     return { freed, table_pages: lost };
   }
@@ -164,8 +164,8 @@ class AmdReplay implements LineReplay {
   /** What the driver was called for since the last look. */
   #calls(): { pages: Call[]; flush: [string, number][] } {
     const { amdCallsFirst, amdCallsTake } = this.#core.tools;
-    const first = amdCallsFirst(this.#domain);
-    const count = amdCallsTake(this.#domain);
+    const first = amdCallsFirst(this.domain);
+    const count = amdCallsTake(this.domain);
     if (count > AMD_CALLS_MAX)
       throw new RangeError(`${count} calls of the driver in one step, at most ${AMD_CALLS_MAX} can be compared`);
     const pages: Call[] = [];
@@ -184,10 +184,10 @@ class AmdReplay implements LineReplay {
   /** Runs a map or unmap, with what it grew and freed. */
   #watch(run: () => Json): Json {
     const { amdFreed, amdGrown } = this.#core.tools;
-    const before = { freed: amdFreed(this.#domain), grown: amdGrown(this.#domain) };
+    const before = { freed: amdFreed(this.domain), grown: amdGrown(this.domain) };
     const got = run();
-    const grown = amdGrown(this.#domain) - before.grown;
-    const freed = amdFreed(this.#domain) - before.freed;
+    const grown = amdGrown(this.domain) - before.grown;
+    const freed = amdFreed(this.domain) - before.freed;
     // A recording leaves out what is nothing.
     if (grown !== 0) got.grown = grown;
     if (freed !== 0) got.freed = freed;
@@ -201,10 +201,10 @@ class AmdReplay implements LineReplay {
     const { amdEntriesDump, domainLevels, domainTablePages } = this.#core.tools;
     const entries = (first: bigint, last: bigint): unknown[] =>
       readEntries(this.#core, this.#context, (buffer, size, skip) =>
-        amdEntriesDump(this.#domain, first, last, buffer, size, skip),
+        amdEntriesDump(this.domain, first, last, buffer, size, skip),
       ).map(asEntry);
-    if (record.mode !== undefined) got.mode = domainLevels(this.#domain);
-    if (record.table_pages !== undefined) got.table_pages = domainTablePages(this.#domain);
+    if (record.mode !== undefined) got.mode = domainLevels(this.domain);
+    if (record.table_pages !== undefined) got.table_pages = domainTablePages(this.domain);
     if (record.tables !== undefined) got.tables = entries(0n, LAST);
     if (record.entries !== undefined) {
       const first = this.#address(line, 'iova', record.iova);

@@ -136,7 +136,7 @@ class SwiotlbReplay implements LineReplay {
     end: (line, record) => this.#end(line, record),
   };
 
-  get #device(): DmaDeviceHandle {
+  private get device(): DmaDeviceHandle {
     return held(this.#made);
   }
 
@@ -145,8 +145,8 @@ class SwiotlbReplay implements LineReplay {
     const align = this.#read.hex(line, 'min_align_mask', record.min_align_mask);
     const { deviceCreate, deviceSetMask, deviceSetSegments } = this.#core.exports;
     if (this.#made === 0) this.#made = deviceCreate(this.#context, 1, 0);
-    deviceSetMask(this.#device, bits, bits);
-    deviceSetSegments(this.#device, MAX_SEGMENT, 32, align);
+    deviceSetMask(this.device, bits, bits);
+    deviceSetSegments(this.device, MAX_SEGMENT, 32, align);
     this.#core.exports.cpuSet(this.#read.decimal(line, 'cpu', record.cpu));
     this.#maxUsed = 0;
     this.#failures = 0;
@@ -168,7 +168,7 @@ class SwiotlbReplay implements LineReplay {
     }
     const { slots, areas } = this.#pool.stats;
     this.#same(record, {
-      max_mapping: this.#core.exports.swiotlbMaxMapping(this.#device),
+      max_mapping: this.#core.exports.swiotlbMaxMapping(this.device),
       nslabs: slots,
       nareas: areas.length,
       end: (start + slots * SLOT_SIZE).toString(16),
@@ -219,7 +219,7 @@ class SwiotlbReplay implements LineReplay {
     const mark = ~id & 0xff;
     this.#ram.write(address + length - 1, Uint8Array.of(mark));
     const dir = this.#read.decimal(line, 'dir', record.dir);
-    const done = this.#core.exports.swiotlbUnmapSingle(this.#device, address, length, dir, 0);
+    const done = this.#core.exports.swiotlbUnmapSingle(this.device, address, length, dir, 0);
     if (!done) this.#differs(line, `unmap ${id}`, 'unmapped', 'refused');
     // The last mappings of a part are given back without looking at their bytes: then there is nothing to compare.
     const back = this.#ram.read(phys + length - 1, 1)[0] === mark;
@@ -237,7 +237,7 @@ class SwiotlbReplay implements LineReplay {
     const area = Math.floor(slot / this.#areaSlots);
     for (;;) {
       const { used } = this.#pool!.stats;
-      const address = swiotlbMapSingle(this.#device, phys, length, dir, 0);
+      const address = swiotlbMapSingle(this.device, phys, length, dir, 0);
       const taken = this.#pool!.stats.used - used;
       const got = Math.floor((address - this.#poolStart) / SLOT_SIZE);
       const unknown = address < 0 ? -1 : this.#known.subarray(got, got + taken).indexOf(0);
@@ -251,7 +251,7 @@ class SwiotlbReplay implements LineReplay {
         if (address >= 0) this.#seen.add(Math.floor(got / this.#areaSlots));
         return address;
       }
-      if (address >= 0) swiotlbUnmapSingle(this.#device, address, length, DMA_TO_DEVICE, 0);
+      if (address >= 0) swiotlbUnmapSingle(this.device, address, length, DMA_TO_DEVICE, 0);
       before.areas.forEach(({ index }, i) => void swiotlbSetIndex(this.#context, i, index));
       if (stoodIn.length > 0) this.#vacate(stoodIn);
       else if (fresh) {

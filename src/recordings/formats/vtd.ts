@@ -106,7 +106,7 @@ class VtdReplay implements LineReplay {
     return value;
   }
 
-  get #domain(): IommuDomainHandle {
+  private get domain(): IommuDomainHandle {
     return held(this.#made);
   }
 
@@ -152,7 +152,7 @@ class VtdReplay implements LineReplay {
     const shape = { agaw: levels - 2, superpage: SUPERPAGES[String(record.pgsize_bitmap)] };
     if (this.#stream) return shape;
     const end = (2n ** BigInt(width) - 1n).toString(16);
-    return { ...shape, aperture_end: end, table_pages: domainTablePages(this.#domain) };
+    return { ...shape, aperture_end: end, table_pages: domainTablePages(this.domain) };
   }
 
   #map(line: number, record: Json): Json {
@@ -160,7 +160,7 @@ class VtdReplay implements LineReplay {
     const phys = this.#address(line, 'paddr', record.paddr);
     const size = this.#read.decimal(line, 'size', record.size);
     const prot = this.#read.decimal(line, 'prot', record.prot);
-    const rc = this.#core.exports.domainMap(this.#domain, iova, phys, size, prot);
+    const rc = this.#core.exports.domainMap(this.domain, iova, phys, size, prot);
     const got = { rc, ...this.#observe(record, iova, size) };
     if (record.memory !== undefined) Object.assign(got, { memory: this.#written(line, iova) });
     if (rc === 0) this.#mapped.push({ iova, phys, size });
@@ -170,14 +170,14 @@ class VtdReplay implements LineReplay {
   #unmap(line: number, record: Json): Json {
     const iova = this.#address(line, 'iova', record.iova);
     const size = this.#read.decimal(line, 'size', record.size);
-    const unmapped = this.#core.exports.domainUnmap(this.#domain, iova, size);
+    const unmapped = this.#core.exports.domainUnmap(this.domain, iova, size);
     const got = { unmapped, ...this.#observe(record, iova, size) };
     if (record.memory !== undefined) Object.assign(got, { memory: this.#written(line, iova) });
     return got;
   }
 
   #iovaToPhys(line: number, record: Json): Json {
-    const phys = this.#core.exports.domainIovaToPhys(this.#domain, this.#address(line, 'iova', record.iova));
+    const phys = this.#core.exports.domainIovaToPhys(this.domain, this.#address(line, 'iova', record.iova));
     return { phys: phys.toString(16) };
   }
 
@@ -190,10 +190,10 @@ class VtdReplay implements LineReplay {
       if (kind === EVENT_IOMMU_UNMAP) events.push(['u', a.toString(16), c, b]);
     });
     if (record.ev !== undefined) got.ev = events;
-    if (record.table_pages !== undefined) got.table_pages = this.#core.tools.domainTablePages(this.#domain);
-    if (record.tables !== undefined) got.tables = readTables(this.#core, this.#context, this.#domain).map(asEntry);
+    if (record.table_pages !== undefined) got.table_pages = this.#core.tools.domainTablePages(this.domain);
+    if (record.tables !== undefined) got.tables = readTables(this.#core, this.#context, this.domain).map(asEntry);
     if (record.leaf !== undefined) {
-      const leaves = readLeaves(this.#core, this.#context, this.#domain, iova / PAGE, (iova + size) / PAGE - 1);
+      const leaves = readLeaves(this.#core, this.#context, this.domain, iova / PAGE, (iova + size) / PAGE - 1);
       got.leaf = leaves.map(({ iova, level, run, raw }) => [iova.toString(16), level, run, raw.toString(16)]);
     }
     return got;
