@@ -70,6 +70,7 @@ await Promise.all([
   run('typescript/bin/tsc', ['-p', 'tsconfig.build.json']),
   run('typescript/bin/tsc', ['-p', 'tsconfig.build.json', ...whole]),
 ]);
+commonJs();
 // What C drivers are compiled with.
 cpSync(join(root, 'src/driver/c'), join(root, 'dist/driver/c'), { recursive: true });
 writeFileSync(join(root, 'build/stamp'), '');
@@ -78,6 +79,17 @@ say('done');
 /** What is built now, with the seconds so far: somebody waits. On standard error, since results are on standard output. */
 function say(what) {
   console.error(`${((performance.now() - started) / 1000).toFixed(1).padStart(5)} s  ${what}`);
+}
+
+// For `require()`, which Node loads ES modules with since 20.19, and for the compiler, which knows that under `nodenext` alone.
+function commonJs() {
+  const { exports: entries } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'));
+  for (const { require: entry } of Object.values(entries).filter((entry) => typeof entry === 'object')) {
+    const name = (file) => file.slice(file.lastIndexOf('/') + 1).replace(/\.(?:d\.)?cjs$|\.d\.cts$/, '');
+    writeFileSync(join(root, entry.default), `module.exports = require('./${name(entry.default)}.js');\n`);
+    const types = `// @ts-ignore TS1479 of \`node16\`: this \`require\` loads ES modules.\nexport * from './${name(entry.types)}.js';\n`;
+    writeFileSync(join(root, entry.types), types);
+  }
 }
 
 // What is published: the entries of package.json, the command, and the modules that workers start with, in one folder two

@@ -44,6 +44,7 @@ export function compare(a: BenchResult, b: BenchResult): Comparison {
 
 /** Reads a saved result. Throws a SyntaxError that says what is wrong with the text. */
 export function parseResult(text: string): BenchResult {
+  if (text.trim() === '') throw new SyntaxError('empty, and not a result of gemdma bench --json');
   const value: unknown = JSON.parse(text);
   const result = value as Partial<BenchResult>;
   const blocks = (name: 'map' | 'unmap'): boolean => {

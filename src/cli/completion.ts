@@ -53,11 +53,11 @@ function bash(program: Command, shell: 'bash' | 'zsh'): string[] {
   const cases = allOf(program).flatMap(({ path, command }) => [
     `    '${path.join(' ')}')`,
     ...command.options.flatMap((option) => {
-      const files = option.flags.includes('file>') ? ' $(compgen -f -- "$word")' : '';
+      const files = option.flags.includes('file>') ? ' $(compgen -P "$prefix" -f -- "$word")' : '';
       const choices = option.argChoices ?? OTHER_VALUES.get(option);
-      const values = choices && `$(compgen -W '${choices.join(' ')}' -- "$word")${files}`;
+      const values = choices && `$(compgen -P "$prefix" -W '${choices.join(' ')}' -- "$word")${files}`;
       if (!option.required && !option.optional) return [];
-      const reply = values ?? '$(compgen -f -- "$word")';
+      const reply = values ?? '$(compgen -P "$prefix" -f -- "$word")';
       return [`      case "$before" in ${flagsOf(option).join('|')}) COMPREPLY=(${reply}); return;; esac`];
     }),
     `      words='${[...namesOf(command), ...command.options.flatMap(flagsOf), ...choicesOf(command), '--help'].join(' ')}';;`,
@@ -65,17 +65,19 @@ function bash(program: Command, shell: 'bash' | 'zsh'): string[] {
   return [
     ...(shell === 'zsh' ? ['autoload -Uz bashcompinit && bashcompinit'] : []),
     '_gemdma() {',
-    `  local word="\${COMP_WORDS[COMP_CWORD]}" before="\${COMP_WORDS[COMP_CWORD-1]}" path="\${COMP_WORDS[1]}" words files=1`,
+    `  local word="\${COMP_WORDS[COMP_CWORD]}" before="\${COMP_WORDS[COMP_CWORD-1]}" path="\${COMP_WORDS[1]}" words files=1 prefix=`,
     `  case "$path" in ${groups.join('|')})`,
     `    if [ "$COMP_CWORD" -gt 2 ]; then path="$path \${COMP_WORDS[2]}"; else files=; fi;;`,
     '  esac',
-    // The shell takes --option=value for three words.
+    // bash takes --option=value for three words, zsh for one.
+    `  case "$word" in --*=*) before="\${word%%=*}"; prefix="$before="; word="\${word#*=}";; esac`,
     '  if [ "$word" = "=" ]; then word=; before="=" ; COMP_CWORD=$((COMP_CWORD+1)); fi',
     `  if [ "$before" = "=" ]; then before="\${COMP_WORDS[COMP_CWORD-2]}"; fi`,
     '  case "$path" in',
     ...cases,
+    `    help) files=; words='${namesOf(program).join(' ')}';;`,
     '  esac',
-    `  if [ "$COMP_CWORD" -eq 1 ]; then files=; words='${[...namesOf(program), '--help', '--version'].join(' ')}'; fi`,
+    `  if [ "$COMP_CWORD" -eq 1 ]; then files=; words='${[...namesOf(program), 'help', '--help', '--version'].join(' ')}'; fi`,
     '  COMPREPLY=($(compgen -W "$words" -- "$word"))',
     `  if [ "$files" ] && [ "\${word#-}" = "$word" ]; then COMPREPLY+=($(compgen -f -- "$word")); fi`,
     '}',
@@ -91,6 +93,8 @@ function fish(program: Command): string[] {
   const groups = program.commands.filter((command) => command.commands.length > 0);
   return [
     ...program.commands.map((command) => item('__fish_use_subcommand', command)),
+    `complete -c gemdma -n __fish_use_subcommand -f -a help -d ${quoted('help of a command')}`,
+    `complete -c gemdma -n ${quoted(seen(['help']))} -f -a ${quoted(namesOf(program).join(' '))}`,
     ...groups.flatMap((group) =>
       group.commands.map((inner) => item(`${seen([group.name()])}; and not ${seen(namesOf(group))}`, inner)),
     ),
@@ -110,7 +114,8 @@ function fish(program: Command): string[] {
             inside,
             short && `-s ${short.slice(1)}`,
             long && `-l ${long.slice(2)}`,
-            required && '-r',
+            // A value that may be left out is offered as one that may not: there is no third kind.
+            (required || argChoices) && '-r',
             argChoices && `${flags.includes('file>') ? '' : '-f '}-a ${quoted(argChoices.join(' '))}`,
             `-d ${quoted(description)}`,
           ]

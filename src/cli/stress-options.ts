@@ -122,8 +122,8 @@ const OF_RUN = [
 
 /** Kinds of work of which a call does one, with the options that each obeys: what it would ignore is refused. */
 const MODES: Readonly<Record<string, readonly string[]>> = {
-  failNth: [...OF_MACHINE, 'profile', 'policy'],
-  threads: [...OF_MACHINE, 'profile', 'seed', 'ops'],
+  failNth: [...OF_MACHINE, 'policy'],
+  threads: [...OF_MACHINE, 'seed', 'ops'],
   replay: ['policy', 'events'],
   merge: [],
   list: [],

@@ -90,6 +90,8 @@ export function describeSum(sum: CampaignSum, whole: boolean): string[] {
       `  ${red('incomplete')}: ${number(missing.seeds)} of ${number(missing.of)} seeds have no result, of shard ` +
         missing.shards.join(', '),
     );
+  } else if (sum.idle.length > 0) {
+    lines.push(`  ${red('incomplete')}: no operation was done with seeds ${sum.idle.join(', ')}`);
   } else if (!whole)
     lines.push(`  ${red('incomplete')}: ${sum.runs === 0 ? 'there is no result' : 'a file has lost results'}`);
   if (sum.failures.length === 0 && sum.differing.length === 0 && whole) lines.push(`  ${green('nothing found')}`);

@@ -179,7 +179,7 @@ function merge(frame: Frame, files: string[]): ExitCode {
   for (const what of lost) frame.note(what);
   // What a file has lost does not matter when the campaign has all its seeds: another run of the shard has them.
   const { missing } = sum;
-  const whole = sum.runs > 0 && (missing ? missing.seeds === 0 : lost.length === 0);
+  const whole = sum.runs > 0 && sum.idle.length === 0 && (missing ? missing.seeds === 0 : lost.length === 0);
   const wrong = sum.failures.length > 0 || sum.differing.length > 0 || !whole;
   frame.show({ ...sum, lost }, () => describeSum(sum, whole), { wrong });
   return wrong ? EXIT.findings : EXIT.ok;

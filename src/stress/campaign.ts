@@ -43,6 +43,8 @@ export type CampaignResult = StressResult & { campaign?: Campaign };
 /** What a campaign came to. */
 export interface CampaignSum {
   runs: number;
+  /** Seeds of runs without an operation, which show nothing. */
+  idle: number[];
   operations: number;
   checks: number;
   done: Record<string, number>;
@@ -61,7 +63,7 @@ export interface CampaignSum {
 /** Sums the results of runs; the order in which they come does not matter. A result that comes twice counts once. */
 export function sumResults(results: readonly CampaignResult[]): CampaignSum {
   const sum: CampaignSum = {
-    ...{ runs: 0, operations: 0, checks: 0, done: {}, refused: {}, failures: [], differing: [] },
+    ...{ runs: 0, idle: [], operations: 0, checks: 0, done: {}, refused: {}, failures: [], differing: [] },
     missing: missingOf(results),
   };
   const seen = new Map<string, string>();
@@ -77,6 +79,7 @@ export function sumResults(results: readonly CampaignResult[]): CampaignSum {
     }
     seen.set(key, text);
     ++sum.runs;
+    if (result.operations === 0 && result.failure === null) sum.idle.push(result.seed);
     sum.operations += result.operations;
     sum.checks += result.checks;
     add(sum.done, result.done);

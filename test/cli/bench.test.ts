@@ -60,6 +60,7 @@ describe('gemdma bench', () => {
     [['--backend', 'fast'], 'Allowed choices are strict'],
     [['--sweep', 'nothing=1'], '--sweep takes option=value,value'],
     [['--compare', 'a.json'], '--compare takes two files'],
+    [['--compare', '/dev/null', '/dev/null'], '/dev/null: empty, and not a result of gemdma bench --json'],
     [['--compare', 'missing.json', 'missing.json'], 'missing.json: cannot be read: ENOENT'],
     [['--csv', 'x.csv'], '--csv goes with --sweep'],
     [['--mode', 'object', '--threads', '2'], 'threads'],

@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process';
-import { existsSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { stripVTControlCharacters } from 'node:util';
 import { gzipSync } from 'node:zlib';
@@ -144,6 +144,18 @@ describe('what was not run is not green', () => {
     expect(out).toContain('2 of 4 seeds have no result, of shard 2/4, 4/4');
   });
 
+  test('a seed without an operation', () => {
+    const [first, second] = [1, 2].map((index) => JSON.parse(readFileSync(join(folder, shard(index)), 'utf8')));
+    const idle = { ...second, operations: 0, checks: 0, done: {}, refused: {} };
+    for (const results of [[idle], [first, idle].map(({ campaign: _, ...result }) => result)]) {
+      writeFileSync(join(folder, 'idle.jsonl'), results.map((result) => JSON.stringify(result)).join('\n'));
+      const { code, out } = gemdma(['stress', '--merge', 'idle.jsonl']);
+      expect([code, out]).toEqual([1, expect.stringContaining('incomplete')]);
+      expect(out).not.toContain('nothing found');
+      if (results.length === 2) expect(out).toContain(`no operation was done with seeds ${idle.seed}`);
+    }
+  });
+
   test('no result at all', () => {
     writeFileSync(join(folder, 'empty.jsonl'), '');
     expect(gemdma(['stress', '--merge', 'empty.jsonl'])).toMatchObject({
@@ -215,6 +227,7 @@ describe('completion', () => {
     ['gemdma stress --fail-nth L', 3, 'L7'],
     ['gemdma stress --policy = i915-4', 4, 'i915-4.1'],
     ['gemdma stress --policy =', 3, 'i915-4.1'],
+    ['gemdma help ', 2, 'verify'],
   ])('bash completes %j', (line, word, wanted) => {
     const words = line.split(' ').map((text) => `'${text}'`);
     const script = `${gemdma(['completion', 'bash']).out}\nCOMP_WORDS=(${words.join(' ')}); COMP_CWORD=${word}; _gemdma; printf '%s\\n' "\${COMPREPLY[@]}"`;
@@ -223,10 +236,51 @@ describe('completion', () => {
     expect(stdout.split('\n')).toContain(wanted);
   });
 
-  test('fish and zsh have theirs', () => {
-    expect(gemdma(['completion', 'fish']).out).toMatch(
-      /_from stress; and not __fish_seen_subcommand_from driver' -l policy [\s\S]*_from driver; and __fish_seen_subcommand_from build' -l kernel /,
+  const installed = (shell: string): boolean => spawnSync(shell, ['-c', 'exit 7']).status === 7;
+  // The line as typed, and what the shell then offers or writes.
+  const lines = [
+    ['gemdma str', 'stress'],
+    ['gemdma stress --pol', '--policy'],
+    ['gemdma stress --policy i915-4', 'i915-4.2'],
+    ['gemdma stress --policy=i915-4', 'i915-4.2'],
+    ['gemdma driver f', 'fail-nth'],
+    ['gemdma driver build --ker', '--kernel'],
+    ['gemdma run L', 'L3'],
+    ['gemdma stress --fail-nth L', 'L7'],
+    ['gemdma stress --iommu l', 'lazy'],
+    ['gemdma help ver', 'verify'],
+    ['gemdma verify recording-o', 'recording-of-mine'],
+  ] as const;
+
+  describe.skipIf(!installed('fish'))('fish', () => {
+    test.each(lines)('completes %j', (line, wanted) => {
+      writeFileSync(join(folder, 'recording-of-mine'), '');
+      const script = `source (${process.execPath} ${main} completion fish | psub); complete -C '${line}'`;
+      const { stdout, stderr } = spawnSync('fish', ['-N', '-c', script], { encoding: 'utf8', cwd: folder });
+      expect(stderr).toBe('');
+      const offered = stdout.split('\n').map((each) => each.split('\t')[0].replace(/^--\w+=/, ''));
+      expect(offered).toContain(wanted);
+    });
+  });
+
+  describe.skipIf(!installed('zsh'))('zsh, in a terminal', () => {
+    test.each(lines)(
+      'completes %j',
+      (line, wanted) => {
+        writeFileSync(join(folder, 'recording-of-mine'), '');
+        writeFileSync(join(folder, 'completion.zsh'), gemdma(['completion', 'zsh']).out);
+        // Each read waits for what it names.
+        const script = `zmodload zsh/zpty
+        zpty shell 'TERM=dumb zsh -f -i'
+        zpty -w shell 'autoload -Uz compinit; compinit -u -D; source ./completion.zsh; LISTMAX=1000; print READ""Y'
+        zpty -r shell out '*READY*'
+        zpty -w -n shell ${JSON.stringify(line)}$'\\t\\t'
+        zpty -r shell out '*${wanted}*' && print FOUND
+        zpty -d shell`;
+        const { stdout } = spawnSync('zsh', ['-f', '-c', script], { encoding: 'utf8', cwd: folder, timeout: 60_000 });
+        expect(stdout).toContain('FOUND');
+      },
+      90_000,
     );
-    expect(gemdma(['completion', 'zsh']).out).toContain('bashcompinit');
   });
 });

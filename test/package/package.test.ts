@@ -43,6 +43,21 @@ export async function all(): Promise<[StressResult, number]> {
 }
 `;
 
+/** The same of a CommonJS module. */
+const REQUIRING = `
+import gemdma = require('gemdma');
+import driver = require('gemdma/driver');
+import iova = require('gemdma/iova');
+import recordings = require('gemdma/recordings');
+import threads = require('gemdma/threads');
+import trace = require('gemdma/trace');
+import { runScenario } from 'gemdma/workload';
+const machine: gemdma.Machine = new gemdma.Machine({ ram: '16MiB' });
+const pfn: number = iova.IovaDomain.standalone().alloc(1);
+const leaked: number = runScenario('L1', { policy: 'i915-4.1' }).leakedMappings;
+export = [machine.config, pfn, leaked, driver.loadTest, recordings.verify, threads.WorkerPool, trace.Audit];
+`;
+
 /** What must not be there: the inside of the core and the driver's own state. */
 const INTERNALS = ['machine.core', 'machine.context', 'gpu.vmList', 'object.backing', 'object.cursor'].map(
   (expression) => `import type { GemObject, I915Device, Machine } from 'gemdma';
@@ -71,6 +86,14 @@ describe('strict consumers without DOM and without the types of Node', () => {
   );
   test.each(cases)('TypeScript %s, %s', (_, resolution, compiler) => {
     expect(typescript(compiler, consumer, resolution)).toEqual([0, '']);
+  });
+
+  // `node16` knows no require() of ES modules, and finds declarations for it.
+  const cts = project.write('consumer.cts', REQUIRING);
+  test.each(cases.filter(([, how]) => how !== 'bundler'))('TypeScript %s, %s, CommonJS', (_, resolution, compiler) => {
+    expect(typescript(compiler, cts, resolution)).toEqual([0, '']);
+    const wrong = project.write('wrong.cts', REQUIRING.replace("ram: '16MiB'", 'ram: true'));
+    expect(typescript(compiler, wrong, resolution)).toEqual([expect.any(Number), expect.stringContaining('TS2322')]);
   });
 
   test.each(INTERNALS.map((text) => [/inside = (\S+);/.exec(text)![1], text]))('%s is not public', (_, text) => {
@@ -112,7 +135,7 @@ test('are the types wrong? no', () => {
     process.execPath,
     attw,
     '--profile',
-    'esm-only',
+    'node16',
     '--format',
     'ascii',
     project.tarball,
@@ -145,6 +168,17 @@ describe('the packed file runs', () => {
       const node = (...args: string[]) => project.run('npx', '-y', '-p', `node@${version}`, 'node', ...args);
       expect(node(program)).toMatchObject({ stdout: `v${version.split('.')[0]} 1 null 0\n`, status: 0 });
       expect(node(cli, 'run', 'L1', '--policy', 'i915-4.1')).toMatchObject({ status: 0, stderr: '' });
+      const names = JSON.stringify(entries.map(([name]) => name.replace('.', 'gemdma')));
+      const required = project.write(
+        'required.cjs',
+        `const same = ${names}.map(async (name) => {
+          const [a, b] = [require(name), await import(name)];
+          return Object.keys(b).length > 1 && Object.keys(b).every((key) => a[key] === b[key]);
+        });
+        Promise.all(same).then((all) => console.log(all.join()));`,
+      );
+      const all = entries.map(() => 'true').join();
+      expect(node('--disable-warning=ExperimentalWarning', required)).toMatchObject({ status: 0, stdout: `${all}\n` });
       const policy = project.write(
         'policy.ts',
         "import { POLICIES } from 'gemdma';\nconst name: string = 'mine';\nexport default { ...POLICIES['i915-4.1'], name };\n",
@@ -180,11 +214,15 @@ function importsOf(start: string): { files: string[]; foreign: string[] } {
   return { files: [...files], foreign: [...foreign] };
 }
 
+interface Entry {
+  default: string;
+  types: string;
+  require: { default: string; types: string };
+}
+
 const shipped = join(project.folder, 'node_modules/gemdma');
 const manifest = JSON.parse(readFileSync(join(shipped, 'package.json'), 'utf8'));
-const entries = Object.entries(manifest.exports as Record<string, { default: string; types: string }>).filter(
-  ([name]) => !name.endsWith('.json'),
-);
+const entries = Object.entries(manifest.exports as Record<string, Entry>).filter(([name]) => !name.endsWith('.json'));
 
 test('what is in it: what runs, what is read, and nothing of how it is built', () => {
   const files = filesOf(project);
@@ -192,7 +230,7 @@ test('what is in it: what runs, what is read, and nothing of how it is built', (
     'README.md',
     'LICENSE',
     'CHANGELOG.md',
-    ...entries.flatMap(([, { default: code, types }]) => [code, types]),
+    ...entries.flatMap(([, { default: code, types, require }]) => [code, types, require.default, require.types]),
   ])
     expect(files).toContain(name.replace('./', ''));
   expect(files.filter((name) => /(^|\/)(src|assembly|build|node_modules)(\/|$)/.test(name))).toEqual([]);

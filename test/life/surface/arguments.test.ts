@@ -8,7 +8,7 @@ import * as workload from '../../../src/workload/index.js';
 import { stateOf } from '../state.js';
 import { declared, type Kind, type Member } from './declarations.js';
 import { ENTRIES, NIC, nicDriver, others } from './others.js';
-import { type Rig, rig } from './rig.js';
+import { type Rig, rig, sampleOf } from './rig.js';
 
 /**
  * Every function of every entry, and every member and constructor of the classes that belong to no machine (the others:
@@ -82,28 +82,7 @@ const GOOD: Record<string, () => unknown> = {
 };
 
 function good(name: string, takes: Kind): unknown {
-  if (name in GOOD) return GOOD[name]();
-  switch (takes.kind) {
-    case 'number':
-    case 'size':
-      return 0;
-    case 'boolean':
-      return false;
-    case 'string':
-      return 'x';
-    case 'names':
-      return takes.names[0];
-    case 'bytes':
-      return new Uint8Array(1);
-    case 'function':
-      return () => {};
-    case 'list':
-      return [];
-    case 'object':
-      return objects[takes.type];
-    default:
-      return {};
-  }
+  return name in GOOD ? GOOD[name]() : sampleOf(takes, objects);
 }
 
 async function thrownBy(call: () => unknown): Promise<unknown> {

@@ -1,6 +1,7 @@
 import { PAGE_SIZE as PAGE } from '../../../src/core/generated/constants.js';
 import type { GpuContext } from '../../../src/i915/context.js';
 import * as library from '../../../src/index.js';
+import type { Kind } from './declarations.js';
 
 /** Living objects of every class of the library, and how each of them dies. */
 
@@ -123,12 +124,12 @@ const VALUES: Record<string, (rig: Rig) => unknown> = {
   zone: () => 'normal',
 };
 
-export function valueFor(
-  rig: Rig,
-  parameter: { name: string; takes: { kind: string; type?: string; names?: readonly string[] } },
-): unknown {
-  const { name, takes } = parameter;
-  if (name in VALUES) return VALUES[name](rig);
+export function valueFor(rig: Rig, { name, takes }: { name: string; takes: Kind }): unknown {
+  return name in VALUES ? VALUES[name](rig) : sampleOf(takes, rig.objects);
+}
+
+/** A value that a parameter of this kind takes. */
+export function sampleOf(takes: Kind, objects: Readonly<Record<string, object>>): unknown {
   switch (takes.kind) {
     case 'number':
       return 0;
@@ -139,7 +140,7 @@ export function valueFor(
     case 'string':
       return 'x';
     case 'names':
-      return takes.names![0];
+      return takes.names[0];
     case 'bytes':
       return new Uint8Array(1);
     case 'function':
@@ -147,7 +148,7 @@ export function valueFor(
     case 'list':
       return [];
     case 'object':
-      return rig.objects[takes.type!];
+      return objects[takes.type];
     default:
       return {};
   }
