@@ -223,9 +223,17 @@ export class Life {
 
   /** For a call that changes or ends it and may run hooks. @throws GemDmaError EBUSY while busy, and from within too many hooks */
   checkIdle(call: string): void {
+    // Outside of hooks it cannot be.
+    if (this.timeline.calls.level !== 0) this.checkWithin(call);
+  }
+
+  private checkWithin(call: string): void {
     const { calls } = this.timeline;
     calls.checkLevel(call);
-    if (this.since < calls.level) this.refuseBusy(call);
+    if (this.since >= calls.level) return;
+    throw new GemDmaError('EBUSY', call, `a call works on the ${this.what}: not from within a hook of that call`, {
+      reason: 'OBJECT_BUSY',
+    });
   }
 
   /** Whether a call works on it that has led to the hook which runs now. */
@@ -270,12 +278,6 @@ export class Life {
   private tellFinished(one: { finished(): void }): void {
     this.waiting = null;
     one.finished();
-  }
-
-  private refuseBusy(call: string): never {
-    throw new GemDmaError('EBUSY', call, `a call works on the ${this.what}: not from within a hook of that call`, {
-      reason: 'OBJECT_BUSY',
-    });
   }
 
   /** As messages say it. */

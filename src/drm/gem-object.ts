@@ -82,17 +82,23 @@ export abstract class DrmGemObject<Device extends DrmDevice = DrmDevice> extends
     work: (object: this, b: B, c: C) => T,
     b = undefined as B,
     c = undefined as C,
+    life = Shared.lifeOf(this, syscall),
   ): T {
-    this.enter(syscall);
-    const life = Shared.lifeOf(this, syscall);
+    life.enter(syscall);
+    if (this.handles <= 0) this.refuseReleased(syscall);
     life.checkIdle(syscall);
     return this.device.hooks.call(work, life, this, b, c);
   }
 
   /** A call from outside that needs its pages. A hook may make it, too, once they are there. */
-  protected use<T, B = undefined>(syscall: string, work: (object: this, b: B) => T, b = undefined as B): T {
-    this.enter(syscall);
-    const life = Shared.lifeOf(this, syscall);
+  protected use<T, B = undefined>(
+    syscall: string,
+    work: (object: this, b: B) => T,
+    b = undefined as B,
+    life = Shared.lifeOf(this, syscall),
+  ): T {
+    life.enter(syscall);
+    if (this.handles <= 0) this.refuseReleased(syscall);
     if (this.pages === 0) life.checkIdle(syscall);
     return this.device.hooks.call(work, life, this, b, undefined);
   }

@@ -1,7 +1,7 @@
 import { checkSynchronous } from '../core/arguments.js';
 import type { Calls } from '../core/calls.js';
 import type { CpuRegisters } from '../core/cpu-registers.js';
-import { ERRNO, errnoName, GemDmaError, invalidReturn } from '../core/errors.js';
+import { ERRNO, errnoName, GemDmaError, invalidReturn, invalidType } from '../core/errors.js';
 import type { Life } from '../core/life.js';
 import type { DmaDebug } from '../dma-debug/dma-debug.js';
 
@@ -99,27 +99,23 @@ export class HookRunner<Hook extends string> {
     }
   }
 
-  // `during` for code of the caller's.
-  private run<T, A, B, C, D>(
-    hook: Hook,
-    object: number,
-    vma: number,
-    work: (a: A, b: B, c: C, d: D) => T,
-    a: A,
-    b: B,
-    c: C,
-    d: D,
-  ): T {
+  // `during` for a hook, with the call of it and what it throws: the first error of a call is kept for its end.
+  private run(hook: Hook, object: number, vma: number, code: unknown, on: object, a: unknown, b: unknown, c: unknown) {
     const { calls, registers } = this;
     const { object: outerObject, vma: outerVma, hook: outerHook } = registers.record;
     registers.set(object, vma, this.ids[hook]);
     calls.beginHook();
+    let answer: unknown;
     try {
-      return work(a, b, c, d);
-    } finally {
-      calls.endHook();
-      registers.set(outerObject, outerVma, outerHook);
+      if (typeof code !== 'function') throw invalidType(`policy.${hook}`, 'of type function', code);
+      answer = code.call(on, a, b, c);
+    } catch (error) {
+      this.broken ??= { error };
+      answer = -ERRNO.EINVAL;
     }
+    calls.endHook();
+    registers.set(outerObject, outerVma, outerHook);
+    return answer;
   }
 
   /** Other code that the driver calls in the middle of its work: another driver's shrinker, an exporter. */
@@ -144,23 +140,21 @@ export class HookRunner<Hook extends string> {
 
   /** A hook whose answer is needed before anything is done. */
   query<T>(hook: Hook, run: () => T): T {
-    return this.run(hook, 0, 0, run, undefined, undefined, undefined, undefined);
+    return this.calls.hook(() => this.during(hook, 0, 0, run));
   }
 
-  /** A hook that can refuse: `run` is called with a, b, c and d. Returns 0 or a negative errno. */
-  ask<A, B, C, D>(
-    hook: Hook,
-    object: number,
-    vma: number,
-    run: (a: A, b: B, c: C, d: D) => unknown,
-    a: A,
-    b: B,
-    c: C,
-    d: D,
-  ): number {
+  /**
+   * A hook that can refuse: code of the policy's, called as a method with a, b and c. It may be anything, as the caller of the
+   * library left it.
+   * @returns 0 or a negative errno
+   */
+  ask(hook: Hook, object: number, vma: number, code: unknown, on: object, a: unknown, b: unknown, c: unknown): number {
+    const answer = this.run(hook, object, vma, code, on, a, b, c) ?? 0;
+    return answer === 0 ? 0 : this.refusal(hook, answer);
+  }
+
+  private refusal(hook: Hook, answer: unknown): number {
     try {
-      const answer = this.run(hook, object, vma, run, a, b, c, d) ?? 0;
-      if (answer === 0) return 0;
       if (typeof answer === 'number' && errnoName(answer) in ERRNO) return answer;
       checkSynchronous(`policy.${hook}`, answer);
       throw invalidReturn(`policy.${hook}`, '0, a negative errno or nothing', answer);
@@ -171,21 +165,8 @@ export class HookRunner<Hook extends string> {
   }
 
   /** A hook that cannot refuse. What it returns is not looked at, but that a hook is not asynchronous. */
-  notify<A, B, C, D>(
-    hook: Hook,
-    object: number,
-    vma: number,
-    run: (a: A, b: B, c: C, d: D) => unknown,
-    a: A,
-    b: B,
-    c: C,
-    d: D,
-  ): void {
-    try {
-      const answer = this.run(hook, object, vma, run, a, b, c, d);
-      if (answer !== undefined) checkSynchronous(`policy.${hook}`, answer);
-    } catch (error) {
-      this.broken ??= { error };
-    }
+  notify(hook: Hook, object: number, vma: number, code: unknown, on: object, a: unknown, b: unknown, c: unknown): void {
+    const answer = this.run(hook, object, vma, code, on, a, b, c);
+    if (answer !== undefined) this.guard(() => checkSynchronous(`policy.${hook}`, answer));
   }
 }

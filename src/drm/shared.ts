@@ -38,7 +38,11 @@ export abstract class Shared extends Living {
   /** @internal */
   override enter(call: string): void {
     Shared.lifeOf(this, call).enter(call);
-    if (this.handles > 0) return;
+    if (this.handles <= 0) this.refuseReleased(call);
+  }
+
+  /** The user has no handle. */
+  protected refuseReleased(call: string): never {
     throw new GemDmaError('ENODEV', call, `the ${this.what} was released`, { reason: 'OBJECT_DESTROYED' });
   }
 
@@ -95,7 +99,8 @@ export abstract class Shared extends Living {
    */
   release(): void {
     const life = Shared.lifeOf(this, 'release');
-    this.enter('release');
+    life.enter('release');
+    if (this.handles <= 0) this.refuseReleased('release');
     if (this.handles === 1) life.checkIdle('release');
     --this.handles;
     this.put();

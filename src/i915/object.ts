@@ -2,7 +2,7 @@ import { checkBoolean, checkBytes, oneOf } from '../core/arguments.js';
 import { checkInteger, invalidType } from '../core/errors.js';
 import { PAGE_SIZE } from '../core/generated/constants.js';
 import { held } from '../core/handle.js';
-import { checkMaker, type LIBRARY, notMade } from '../core/life.js';
+import { checkMaker, type LIBRARY, type Life, notMade } from '../core/life.js';
 import { Living } from '../core/living.js';
 import type { DmaBuf } from '../drm/dma-buf.js';
 import { bugOn, EBUSY, EINVAL, ENOSPC, refuse } from '../drm/errno.js';
@@ -34,7 +34,7 @@ import type { Vma } from './vma.js';
 /** Members that look at `this` themselves (guard.ts), or that only the library calls. */
 const HOT = [
   ...['getPages', 'putPages', 'pinPages', 'unpinPages', 'bind', 'vmas', 'pinned', 'mapSg', 'unmapSg'],
-  ...['mayMap', 'gemPin', 'gemUnpin', 'free'],
+  ...['gemPin', 'gemUnpin', 'free'],
 ];
 
 /**
@@ -51,9 +51,9 @@ export class GemObject extends DrmGemObject<I915Device> {
   }
 
   /** @throws GemDmaError ESTALE for what is none */
-  private static made(one: GemObject, call: string): void {
+  private static made(one: GemObject, call: string): Life {
     if (!(one instanceof GemObject)) throw notMade(call);
-    Shared.lifeOf(one, call);
+    return Shared.lifeOf(one, call);
   }
 
   // What follows is the driver's own state, for the driver and for policies to read; the methods change it.
@@ -114,14 +114,14 @@ export class GemObject extends DrmGemObject<I915Device> {
 
   /** Gets the backing pages, if they are not there (i915_gem_object_get_pages). EFAULT after madvise, ENOMEM ... */
   getPages(): void {
-    GemObject.made(this, 'gem_get_pages');
-    this.use('gem_get_pages', needPages, 'gem_get_pages');
+    const life = GemObject.made(this, 'gem_get_pages');
+    this.use('gem_get_pages', needPages, 'gem_get_pages', life);
   }
 
   /** Lets go of the backing pages (i915_gem_object_put_pages). EBUSY while they are pinned. */
   putPages(): void {
-    GemObject.made(this, 'gem_put_pages');
-    this.change('gem_put_pages', dropPages);
+    const life = GemObject.made(this, 'gem_put_pages');
+    this.change('gem_put_pages', dropPages, undefined, undefined, life);
   }
 
   /** Gets the pages and keeps them until unpinPages. */
@@ -230,9 +230,9 @@ export class GemObject extends DrmGemObject<I915Device> {
    * EXDEV for an address space of another GPU, ENODEV for that of a released context.
    */
   bind(vm: AddressSpace, options?: BindOptions): Vma {
-    GemObject.made(this, 'gem_bind');
+    const life = GemObject.made(this, 'gem_bind');
     const how = options === undefined ? undefined : readBindOptions(this, options);
-    return this.change('gem_bind', bindIn, vm, how);
+    return this.change('gem_bind', bindIn, vm, how, life);
   }
 
   /**
@@ -299,8 +299,8 @@ export class GemObject extends DrmGemObject<I915Device> {
    * @returns 0, or -ENOSPC when the DMA API says no
    */
   mapSg(): number {
-    GemObject.made(this, 'dma_map_sg');
-    if (!this.mayMap('dma_map_sg')) return 0;
+    const life = GemObject.made(this, 'dma_map_sg');
+    if (!mayMap(this, life, 'dma_map_sg')) return 0;
     if (this.device.mapSg(held(this.pages)) <= 0) return -ENOSPC;
     ++this.maps;
     return 0;
@@ -308,18 +308,10 @@ export class GemObject extends DrmGemObject<I915Device> {
 
   /** dma_unmap_sg for the object's list of pages (i915_gem_gtt_finish_object), for policies. */
   unmapSg(): void {
-    GemObject.made(this, 'dma_unmap_sg');
-    if (!this.mayMap('dma_unmap_sg')) return;
+    const life = GemObject.made(this, 'dma_unmap_sg');
+    if (!mayMap(this, life, 'dma_unmap_sg')) return;
     this.device.unmapSg(held(this.pages));
     ++this.unmaps;
-  }
-
-  // A hook may be called for an object that its user has released.
-  private mayMap(syscall: string): boolean {
-    this.enterFreed(syscall);
-    if (this.backing.mapping !== 'sg') return false;
-    if (this.pages === 0) refuse(-EINVAL, syscall, `${this} has no pages (policy ${this.device.policy.name})`);
-    return true;
   }
 
   /** @internal */
@@ -365,6 +357,14 @@ function needPages(object: GemObject, syscall: string): void {
 function dropPages(object: GemObject): void {
   const rc = putPages(object);
   if (rc !== 0) refuse(rc, 'gem_put_pages', `the pages of ${object} are pinned ${object.pagesPinCount} times`);
+}
+
+// A hook may be called for an object that its user has released.
+function mayMap(object: GemObject, life: Life, syscall: string): boolean {
+  life.enter(syscall);
+  if (object.backing.mapping !== 'sg') return false;
+  if (object.pages === 0) refuse(-EINVAL, syscall, `${object} has no pages (policy ${object.device.policy.name})`);
+  return true;
 }
 
 function bindIn(object: GemObject, vm: AddressSpace, how: BindOptions | undefined): Vma {

@@ -1,6 +1,6 @@
 import type { MmNodeHandle, SgTableHandle } from '../core/generated/exports.js';
-import { checkMaker, type LIBRARY, type Life, notMade } from '../core/life.js';
-import { Living } from '../core/living.js';
+import { guard } from '../core/guard.js';
+import { checkMaker, type LIBRARY, Life, notMade } from '../core/life.js';
 import { EINVAL, refuse } from '../drm/errno.js';
 import { ListLink } from '../drm/list.js';
 import { Shared } from '../drm/shared.js';
@@ -21,9 +21,9 @@ export const MAX_PIN_COUNT = 15;
  * before it is bound, as a placeholder that execbuf looks up and binds later, and in the driver before the fix the mere
  * existence of one kept a mapping alive.
  */
-export class Vma extends Living {
+export class Vma {
   static {
-    Living.guard(Vma, ['unbind', 'allocated', 'destroy', 'forget']);
+    guard(Vma, Vma.made, ['unbind', 'allocated', 'destroy', 'forget']);
   }
 
   /** Whether it is one, and no made-up object. */
@@ -65,8 +65,7 @@ export class Vma extends Living {
   /** i915_gem_vma_create: joins the object's list at the end. @internal */
   constructor(maker: typeof LIBRARY, object: GemObject, vm: AddressSpace, view: View | undefined, size: number) {
     checkMaker(maker, 'Vma');
-    super(object.device.core.timeline, 'vma');
-    this.#life = Living.lifeOf(this, 'vma');
+    this.#life = new Life(object.device.core.timeline, 'vma');
     this.object = object;
     this.vm = vm;
     this.view = view;
@@ -76,6 +75,11 @@ export class Vma extends Living {
     this.vmaLink = new ListLink<Vma>(this);
     object.vmaList.moveTail(this.vmaLink);
     vm.get();
+  }
+
+  /** Whether it can be used. */
+  get alive(): boolean {
+    return this.#life.alive;
   }
 
   /** Has a place in the address space (drm_mm_node_allocated). */
@@ -98,7 +102,7 @@ export class Vma extends Living {
 
   /** Ends one pin. EINVAL when there is none; EBUSY from within a hook of a call that works on its object. */
   unpin(): void {
-    this.enter('vma_unpin');
+    this.#life.enter('vma_unpin');
     this.object.checkIdle('vma_unpin');
     if (this.pinCount === 0) refuse(-EINVAL, 'vma_unpin', `${this} is not pinned`);
     --this.pinCount;
@@ -122,7 +126,8 @@ export class Vma extends Living {
     if (this.alive) this.unbind();
   }
 
-  override toString(): string {
+  /** With its number, object and address, as messages say it. */
+  toString(): string {
     const view = this.view === undefined ? '' : `${this.view.type} view, `;
     return `vma ${this.id} (${view}object ${this.object.id} in ${this.vm.name} at 0x${this.start.toString(16)})`;
   }

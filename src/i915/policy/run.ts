@@ -1,4 +1,3 @@
-import { invalidType } from '../../core/errors.js';
 import type { GemObject } from '../object.js';
 import type { Vma } from '../vma.js';
 import type { BindStage, MappingPolicy } from './policy.js';
@@ -6,8 +5,10 @@ import type { BindStage, MappingPolicy } from './policy.js';
 /** Runs a hook that can refuse; without one the policy agrees. Returns 0 or a negative errno. */
 export function askPolicy(hook: 'getPages' | 'bind', object: GemObject, vma?: Vma): number {
   const { hooks, policy } = object.device;
-  if (!has(policy, hook)) return 0;
-  return hooks.ask(hook, object.id, vma?.id ?? 0, run, hook, object, vma, undefined);
+  const code = codeOf(policy, hook);
+  if (code === undefined) return 0;
+  // As a method of the policy: it may keep its state in `this`.
+  return hooks.ask(hook, object.id, vma === undefined ? 0 : vma.id, code, policy, object, vma, undefined);
 }
 
 /** Runs a hook that cannot refuse, if the policy has it. */
@@ -18,31 +19,26 @@ export function tellPolicy(
   stage?: BindStage,
 ): void {
   const { hooks, policy } = object.device;
-  if (!has(policy, hook)) return;
-  hooks.notify(hook, object.id, vma?.id ?? 0, run, hook, object, vma, stage);
+  const code = codeOf(policy, hook);
+  if (code === undefined) return;
+  hooks.notify(hook, object.id, vma === undefined ? 0 : vma.id, code, policy, object, vma, stage);
 }
 
-type Hook = Exclude<keyof MappingPolicy, 'name' | 'pageTables'>;
+type Hook = Exclude<keyof MappingPolicy, 'name' | 'pageTables' | 'snapshot' | 'restore'>;
 
-// A getter that throws does so again when the hook is run, where its error is the hook's.
-function has(policy: MappingPolicy, hook: Hook): boolean {
+// The error of a getter is the hook's.
+function codeOf(policy: MappingPolicy, hook: Hook): unknown {
   try {
-    return method(policy, hook) !== undefined;
-  } catch {
-    return true;
+    return property(policy, hook);
+  } catch (error) {
+    return () => {
+      throw error;
+    };
   }
 }
 
-// As a method of the policy: it may keep its state in `this`.
-function run(hook: Hook, object: GemObject, vma: Vma | undefined, stage: BindStage | undefined): unknown {
-  const { policy } = object.device;
-  const code = method(policy, hook);
-  if (typeof code !== 'function') throw invalidType(`policy.${hook}`, 'of type function', code);
-  return code.call(policy, object, vma, stage);
-}
-
 // Each name is written out: the engine finds the property of a name in the source faster than that of a variable.
-function method(policy: MappingPolicy, hook: Hook): unknown {
+function property(policy: MappingPolicy, hook: Hook): unknown {
   switch (hook) {
     case 'getPages':
       return policy.getPages;
