@@ -1,5 +1,6 @@
 // Why a device's last call failed. A call that succeeds changes the device's counters and nothing else; a failure notes what they
-// were. So the reason is known to be of the last call for as long as they are the same.
+// were. So the reason is known to be of the last call for as long as they are the same. Calls that are not counted, such as
+// syncs, take the reason back where they begin.
 
 import { cpuOf } from '../memory/context';
 import { deviceMaps, deviceUnmaps } from './counts';
@@ -16,6 +17,13 @@ function callsOf(dev: DmaDevice): u32 {
 export function noteFailure(dev: DmaDevice, counted: u32 = 0): void {
   dev.reason = cpuOf(dev.ctx).reason;
   dev.failedAt = callsOf(dev) + counted;
+}
+
+/** A call begins that is not counted: what the one before failed for is no longer the last call's reason. */
+// @ts-ignore: decorator
+@inline
+export function forgetFailure(dev: DmaDevice): void {
+  dev.reason = 0;
 }
 
 /** The reason of the device's last call, 0 if it has succeeded. */

@@ -14,7 +14,7 @@ import {
 import { EVENT_DMA_MAP_PAGE, EVENT_DMA_UNMAP_PAGE, emit } from '../events/events';
 import { countLinked, countMapped, countUnlinked, countUnmapped } from '../device/counts';
 import { DmaDevice, OPS_IOMMU } from '../device/device';
-import { noteFailure } from '../device/failure';
+import { forgetFailure, noteFailure } from '../device/failure';
 import { DMA_MAPPING_ERROR, DMA_NONE } from '../device/mapping';
 import { cookieOf, dmaDomainOf, protOf, rangeAlloc, rangeFree } from './iommu';
 
@@ -58,6 +58,7 @@ export function dmaIovaTryAlloc(dev: DmaDevice, phys: u64, size: u64): u64 {
  * @returns 0; -EIO where the offsets in the page disagree, -EINVAL, or the tables' errno, with the reason in cpu.reason
  */
 export function dmaIovaLink(dev: DmaDevice, base: u64, offset: u64, phys: u64, size: u64, dir: u32, attrs: u32): i32 {
+  forgetFailure(dev);
   if (dev.ops != OPS_IOMMU) return fail(dev, REASON_DMA_NO_IOMMU, EINVAL);
   if (dir >= DMA_NONE) return fail(dev, REASON_DMA_BAD_DIRECTION, EINVAL);
   if (size == 0) return fail(dev, REASON_DMA_BAD_SIZE, EINVAL);
@@ -79,6 +80,7 @@ export function dmaIovaLink(dev: DmaDevice, base: u64, offset: u64, phys: u64, s
 
 /** Makes links visible to the device (dma_iova_sync): of a unit that caches what is not present, the pages are flushed. */
 export function dmaIovaSync(dev: DmaDevice, base: u64, offset: u64, size: u64): i32 {
+  forgetFailure(dev);
   if (dev.ops != OPS_IOMMU) return fail(dev, REASON_DMA_NO_IOMMU, EINVAL);
   if (size == 0) return fail(dev, REASON_DMA_BAD_SIZE, EINVAL);
   const address = base + offset;
@@ -88,6 +90,7 @@ export function dmaIovaSync(dev: DmaDevice, base: u64, offset: u64, size: u64): 
 
 /** Unlinks memory at an offset and flushes the IOTLB; the address space stays reserved (dma_iova_unlink). */
 export function dmaIovaUnlink(dev: DmaDevice, base: u64, offset: u64, size: u64, dir: u32, attrs: u32): void {
+  forgetFailure(dev);
   if (dev.ops != OPS_IOMMU || size == 0) return;
   const address = base + offset;
   unlink(dev, base, address, size, dir, true);

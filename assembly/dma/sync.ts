@@ -9,6 +9,7 @@ import { SEGMENTS_LIST, SEGMENTS_NONE, SgTable } from '../sg/sg-table';
 import { sgSegmentAddress, sgSegmentLength } from '../sg/segments';
 import { isSwiotlb, swiotlbSync } from '../swiotlb/swiotlb';
 import { DEVICE_BOUNCED, DmaDevice, OPS_IOMMU, isMappingError } from '../device/device';
+import { forgetFailure } from '../device/failure';
 import { DMA_MAPPING_ERROR } from '../device/mapping';
 import { dmaToPhys } from '../device/ranges';
 import { dmaDomainOf } from './iommu';
@@ -29,6 +30,7 @@ function syncAddress(dev: DmaDevice, address: u64, length: u32, dir: u32, forDev
  * @param length bytes from there on
  */
 export function dmaSyncSingle(dev: DmaDevice, address: u64, length: u32, dir: u32, forDevice: bool): void {
+  forgetFailure(dev);
   syncAddress(dev, address, length, dir, forDevice);
   const ctx = dev.ctx;
   if (ctx.dmaDebug != 0) debugSyncSingle(dev, address, length, dir, forDevice);
@@ -40,6 +42,7 @@ export function dmaSyncSingle(dev: DmaDevice, address: u64, length: u32, dir: u3
  * @param nents entries as they were given to map
  */
 export function dmaSyncSg(dev: DmaDevice, sgt: SgTable, nents: u32, dir: u32, forDevice: bool): void {
+  forgetFailure(dev);
   const ctx = dev.ctx;
   // Bounced segments are always in a list.
   if (ctx.swiotlb != 0 && sgt.shape == SEGMENTS_LIST) {

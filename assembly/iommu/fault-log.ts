@@ -5,7 +5,7 @@ import { blockAlloc, blockOrder } from '../memory/block';
 import { Context, cpuOf } from '../memory/context';
 import { lock, unlock } from '../memory/lock';
 import { DmaDevice } from '../device/device';
-import { KMSG_ALREADY_SET, KMSG_FAULT, LIMIT_FAULTS, kmsg, kmsgAllowed } from '../kmsg/kmsg';
+import { KMSG_ALREADY_SET, KMSG_FAULT, KMSG_LIVE_REPLACED, LIMIT_FAULTS, kmsg, kmsgAllowed } from '../kmsg/kmsg';
 import { EVENT_FAULT, EVENT_STALE_ACCESS, emit } from '../events/events';
 import { IommuDomain } from './domain';
 import { IotlbEntry } from './iotlb';
@@ -139,6 +139,11 @@ export function logAlreadySet(domain: IommuDomain, pfn: u64, old: u64, value: u6
   }
   unlock(unit);
   kmsg(unit.ctx, KMSG_ALREADY_SET, 0, pfn, 0, old, value, 0, 0);
+}
+
+/** Says that a mapping has taken the place of live ones, of which the kernel says nothing. */
+export function sayReplaced(ctx: Context, iova: u64, size: u64, bytes: u64): void {
+  kmsg(ctx, KMSG_LIVE_REPLACED, 0, iova, size, bytes, 0, 0, 0);
 }
 
 /** First record of the log; the host reads logCount of them. */

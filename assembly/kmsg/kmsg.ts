@@ -25,6 +25,7 @@ export const KMSG_SWIOTLB_OVERFLOW: u32 = 141; // address of the slots, size, a 
 export const KMSG_NO_BOUNCE: u32 = 142; // an unaligned end behind an IOMMU, and no pool
 export const KMSG_IOVA_FAILED: u32 = 143; // size = pages (2015)
 export const KMSG_WALK_IN_DATA: u32 = 144; // ours: address, size, a = memory that was taken for a table, d = 1 for an unmap
+export const KMSG_LIVE_REPLACED: u32 = 145; // ours: address, size of a mapping that took the place of live ones, a = bytes of these
 
 /** What is said once a boot, as bits of KernelLog.once. */
 export const ONCE_DMA_OVERFLOW: u32 = 1;

@@ -19,6 +19,7 @@ export const NOTICES = {
   [contract.KMSG_NO_BOUNCE]: 'NO_BOUNCE',
   [contract.KMSG_IOVA_FAILED]: 'IOVA_FAILED',
   [contract.KMSG_WALK_IN_DATA]: 'WALK_IN_DATA',
+  [contract.KMSG_LIVE_REPLACED]: 'LIVE_REPLACED',
 } as const;
 
 /** A line of the kernel's log that is no finding of dma-debug, such as a full bounce pool. */
@@ -41,6 +42,8 @@ export function noticeOf(kind: number): NoticeId {
 export const OWN_NOTICES: Readonly<Partial<Record<NoticeId, string>>> = {
   WALK_IN_DATA:
     'gemdma: WALK_IN_DATA: {doing} at {address:x} inside a large page: the walk takes the mapped memory at physical {a:x} for a table, reads it and writes to it',
+  LIVE_REPLACED:
+    'gemdma: LIVE_REPLACED: mapping {size} bytes at {address:x} has taken the place of {a} bytes that were mapped there and never unmapped',
 };
 
 /** Functions whose messages are limited, by LIMIT_*: what `callbacks suppressed` names. That for faults is the IOMMU driver's. */

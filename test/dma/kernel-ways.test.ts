@@ -9,6 +9,7 @@ import {
   GemDmaError,
   type MachineOptions,
   ScatterTable,
+  UnmanagedDomain,
 } from '../../src/index.js';
 import { machineOf } from '../machine-of.js';
 
@@ -236,4 +237,59 @@ test('an unmap inside a large leaf walks through mapped data', () => {
   expect(machine.messages[0]).toMatchObject({ id: 'WALK_IN_DATA', kernel: false });
   // More is unmapped than was asked for.
   expect(machine.dmesg()).toContain('WARNING: CPU: 0 PID: 0 at drivers/iommu/dma-iommu.c:841 __iommu_dma_unmap');
+});
+
+describe('a mapping over live ones, of which no kernel says a word', () => {
+  const replaced = (machine: { messages: readonly { id: string; text: string[] }[] }): string[] =>
+    machine.messages.filter(({ id }) => id === 'LIVE_REPLACED').flatMap(({ text }) => text);
+
+  test.each<['vtd' | 'amdv1']>([['vtd'], ['amdv1']])('%s: a page of 2 MiB over 3 of 4 KiB', (format) => {
+    const { machine } = machineOf({ iommu: { format } });
+    const domain = new UnmanagedDomain(machine);
+    domain.map(0x200000, 0x5000, 3 * 4096, 3);
+    domain.map(0x200000, 0x400000, 0x200000, 3);
+    expect(replaced(machine)).toEqual([
+      'gemdma: LIVE_REPLACED: mapping 2097152 bytes at 200000 has taken the place of 12288 bytes that were mapped there and never unmapped',
+    ]);
+    // What was unmapped before is nobody's loss.
+    domain.unmap(0x200000, 0x200000);
+    domain.map(0x200000, 0x5000, 4096, 3);
+    domain.unmap(0x200000, 4096);
+    domain.map(0x200000, 0x400000, 0x200000, 3);
+    expect(replaced(machine)).toHaveLength(1);
+  });
+
+  test('amd: one over another, and 4 KiB inside 2 MiB', () => {
+    const { machine } = machineOf({ iommu: { format: 'amdv1' } });
+    const domain = new UnmanagedDomain(machine);
+    domain.map(0x1000, 0x5000, 4096, 3);
+    domain.map(0x1000, 0x6000, 4096, 3);
+    domain.map(0x200000, 0x400000, 0x200000, 3);
+    domain.map(0x203000, 0x7000, 4096, 3);
+    expect(replaced(machine).map((line) => line.slice(23, 105))).toEqual([
+      'mapping 4096 bytes at 1000 has taken the place of 4096 bytes that were mapped ther',
+      'mapping 4096 bytes at 203000 has taken the place of 2097152 bytes that were mapped',
+    ]);
+    expect(domain.iovaToPhys(0x204000)).toBeNull();
+  });
+});
+
+test('a reason is that of the last call, also where that is a sync or a link', () => {
+  const { machine, device } = machineOf({ iommu: 'off', swiotlb: '256KiB' });
+  const page = machine.ram.allocBlock(0);
+  device.unmapPage(machine.swiotlb!.stats.start, 64, DMA_TO_DEVICE);
+  expect(device.reason).toBe('SWIOTLB_NOT_MAPPED');
+  const address = device.mapPage(page, 0, 4096, DMA_TO_DEVICE);
+  expect(device.reason).toBeUndefined();
+  device.syncForCpu(machine.swiotlb!.stats.start, 64, DMA_FROM_DEVICE);
+  expect(device.reason).toBe('SWIOTLB_NOT_MAPPED');
+  device.syncForCpu(address, 64, DMA_TO_DEVICE);
+  expect(device.reason).toBeUndefined();
+
+  const other = machineOf();
+  const range = other.device.allocIova(8192);
+  expect(() => range.link(0, 0x5001, 4096, DMA_TO_DEVICE)).toThrow(GemDmaError);
+  expect(other.device.reason).toBe('DMA_OFFSET_MISMATCH');
+  range.link(0, 0x5000, 4096, DMA_TO_DEVICE);
+  expect(other.device.reason).toBeUndefined();
 });

@@ -18,6 +18,8 @@ export class AmdDomain extends IommuDomain {
   gatherEnd: u64;
   /** Bytes that the last call of the driver mapped; size of the page that the last search found, as a shift. */
   mapped: u64;
+  /** Bytes that were mapped where the present call maps, and are no more. */
+  replaced: u64;
   foundShift: u32;
   /** Most table pages that there may be, the root included; 0 for no limit. */
   tableLimit: u32;

@@ -5,6 +5,7 @@ import { EINVAL, ENOMEM } from '../../memory/errno';
 import { EVENT_IOMMU_UNMAP, emit } from '../../events/events';
 import { REASON_IOMMU_NO_PERMISSION, REASON_IOMMU_NO_TABLE_MEMORY, setReason } from '../../memory/reason';
 import { IommuDomain, PROT_READ, PROT_WRITE } from '../domain';
+import { sayReplaced } from '../fault-log';
 import { iotlbUnmapped } from '../iotlb';
 import { pageCount, pageShift } from '../pgsize';
 import { TABLE_SIZE } from '../tables';
@@ -84,6 +85,8 @@ function mapPages(domain: AmdDomain, iova: u64, phys: u64, shift: u32, count: u6
   if ((prot & PROT_READ) != 0) flags |= PTE_READ;
   if ((prot & PROT_WRITE) != 0) flags |= PTE_WRITE;
   domain.flushWanted = false;
+  domain.replaced = 0;
+  const span: u64 = (<u64>1) << slotShift(levelOfPage(shift));
   const size: u64 = (<u64>1) << shift;
   const slots: usize = <usize>1 << slotsShift(shift);
   let rc = 0;
@@ -101,9 +104,10 @@ function mapPages(domain: AmdDomain, iova: u64, phys: u64, shift: u32, count: u6
     for (const end = slot + (slots << 3); slot < end; slot += 8) {
       const old = load<u64>(slot);
       if (isPointer(old)) {
+        domain.replaced += bytesBelow(tableOf(old), nextLevel(old));
         tableDetach(domain, tableOf(old), nextLevel(old));
         domain.flushWanted = true;
-      }
+      } else if (isPresent(old)) domain.replaced += span;
       replaced = replaced || old != 0;
       store<u64>(slot, entry);
     }
@@ -113,6 +117,7 @@ function mapPages(domain: AmdDomain, iova: u64, phys: u64, shift: u32, count: u6
   }
   if (domain.flushWanted) flushPages(domain, iova, count << shift);
   tablesRelease(domain);
+  if (domain.replaced != 0) sayReplaced(domain.ctx, iova, domain.mapped, domain.replaced);
   return rc;
 }
 
@@ -146,8 +151,20 @@ function slotMake(domain: AmdDomain, iova: u64, shift: u32): usize {
 /** A page of 2^shift bytes is gone that a smaller one was mapped into. */
 function lost(domain: AmdDomain, iova: u64, shift: u32): void {
   domain.flushWanted = true;
+  domain.replaced += (<u64>1) << shift;
   const first = iova >> shift << (shift - 12);
   iotlbUnmapped(domain, first, first + ((<u64>1) << (shift - 12)) - 1);
+}
+
+/** Bytes that a table of a level maps, with the tables below it. */
+function bytesBelow(table: usize, level: u32): u64 {
+  let bytes: u64 = 0;
+  for (let at = table, end = table + TABLE_SIZE; at < end; at += 8) {
+    const entry = load<u64>(at);
+    if (isPointer(entry)) bytes += bytesBelow(tableOf(entry), nextLevel(entry));
+    else if (isPresent(entry)) bytes += (<u64>1) << slotShift(level);
+  }
+  return bytes;
 }
 
 /** Clears the slots of a page's set that still hold its entry. */

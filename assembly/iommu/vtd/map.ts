@@ -12,7 +12,7 @@ import {
   REASON_IOMMU_BEYOND_WIDTH, REASON_IOMMU_NO_PERMISSION, REASON_IOMMU_NO_TABLE_MEMORY, setReason,
 } from '../../memory/reason';
 import { IommuDomain, PROT_READ, PROT_WRITE, addressLimit } from '../domain';
-import { logAlreadySet } from '../fault-log';
+import { logAlreadySet, sayReplaced } from '../fault-log';
 import { iotlbFlushRange } from '../iotlb';
 import { adjacent, fillAdjacent, fillFreeAdjacent, fillFreeScattered, fillScattered } from './fill';
 import {
@@ -20,6 +20,7 @@ import {
   slotAt, tableOf,
 } from './pte';
 import { leakBehindLeaf, strayLeafClear, strayStore, strayTable } from './stray';
+import { TABLE_SIZE } from '../tables';
 import {
   DOMAIN_SNOOP, DOMAIN_WRITE_IMPLIES_READ, Position, VtdDomain, leafFresh, leafMake, midFind, positionOf, subtreeFree,
   tableFind, tablesReserve, tablesUnreserve, vtdOf,
@@ -251,9 +252,12 @@ function fillLarge(
     return;
   }
   let slot = slotAt(table, pfn, level);
+  let replaced: u64 = 0;
+  const first = pfn;
   for (let i: u32 = 0; i < count; ++i) {
     const old = load<u64>(slot);
     if (old != 0) {
+      replaced += (old & PTE_LARGE) != 0 ? <u64>1 << shift : pagesBelow(tableOf(old), level - 1);
       store<u64>(slot, 0);
       if ((old & PTE_LARGE) == 0) {
         lock(domain);
@@ -268,6 +272,18 @@ function fillLarge(
     pfn += <u64>1 << shift;
     frame += <u64>1 << shift;
   }
+  if (replaced != 0) sayReplaced(domain.ctx, first << 12, (pfn - first) << 12, replaced << 12);
+}
+
+/** Pages that a table of a level maps, with the tables below it. */
+function pagesBelow(table: usize, level: u32): u64 {
+  let pages: u64 = 0;
+  for (let at = table, end = table + TABLE_SIZE; at < end; at += 8) {
+    const entry = load<u64>(at);
+    if (entry == 0) continue;
+    pages += level == 1 || (entry & PTE_LARGE) != 0 ? <u64>1 << levelShift(level) : pagesBelow(tableOf(entry), level - 1);
+  }
+  return pages;
 }
 
 /** Writes the i-th leaf of a row, unless the entry is live. */
