@@ -28,7 +28,8 @@ export { lastReason } from './memory/reason';
 export {
   swiotlbMapSingle, swiotlbResetHighWater, swiotlbSetIndex, swiotlbSyncSingle, swiotlbUnmapSingle,
 } from './swiotlb/host';
-export { swiotlbCreate, swiotlbMaxMapping } from './swiotlb/swiotlb';
+export { swiotlbAssign, swiotlbCreate, swiotlbOf, swiotlbRestricted } from './swiotlb/pools';
+export { swiotlbMaxMapping } from './swiotlb/swiotlb';
 export { mmBadNeighbours, mmDestroy, mmNodeSetColor, mmRemove } from './gtt/drm-mm';
 export {
   ggttClear, ggttCreate, ggttInsert, ggttInsertPages, ggttInsertRange, gpuRead, gpuTranslate, gpuWrite, mmCreate,

@@ -13,7 +13,7 @@ import { contentsCheck } from './ram/contents';
 import { stacksCheck } from './ram/pages';
 import { ramOf } from './ram/ram';
 import { slotsCheck } from './swiotlb/slots';
-import { poolOf } from './swiotlb/pool';
+import { restrictedOf, swiotlbOf } from './swiotlb/pools';
 
 /** Records live in all slab caches and 4 KiB units in use: what must be as before when everything was given back. */
 export function machineRecords(ctx: Context): u32 {
@@ -42,10 +42,9 @@ export function machineCheck(ctx: Context): u32 {
   }
   wrong = iovaCheck(ctx);
   if (wrong != 0) return 0x50000000 | wrong;
-  if (ctx.swiotlb != 0) {
-    wrong = slotsCheck(poolOf(ctx)!);
-    if (wrong != 0) return 0x90000000 | wrong;
-  }
+  if (ctx.swiotlb != 0) wrong = slotsCheck(swiotlbOf(ctx)!);
+  for (let pool = restrictedOf(ctx); pool != null && wrong == 0; pool = pool!.nextMem) wrong = slotsCheck(pool);
+  if (wrong != 0) return 0x90000000 | wrong;
   wrong = dmaCheck(ctx);
   if (wrong != 0) return 0x80000000 | (wrong & 0x0fffffff);
   wrong = gttCheck(ctx);

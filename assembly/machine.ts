@@ -2,7 +2,7 @@
 
 import { Depot, iovaDepotWork } from './iova/rcache';
 import {
-  TIMER_DEFERRED_LIST, TIMER_FLUSH_QUEUE, TIMER_IOVA_DEPOT, timerArg, timerCpu, timerDue, timerKind, timerPop,
+  TIMER_DEFERRED_LIST, TIMER_FLUSH_QUEUE, TIMER_IOVA_DEPOT, TIMER_SWIOTLB_GROW, timerArg, timerCpu, timerDue, timerKind, timerPop,
 } from './memory/clock';
 import { Context } from './memory/context';
 import { cpuGet, cpuSet } from './memory/cpu';
@@ -15,6 +15,8 @@ import { FlushQueue, flushQueueTimeout } from './iommu/flush-queue';
 import { addressOf } from './memory/record';
 import { ramCreate } from './ram/create';
 import { sgState } from './sg/sg-table';
+import { Swiotlb } from './swiotlb/pool';
+import { swiotlbGrow } from './swiotlb/pools';
 
 /**
  * Makes a machine at the start of linear memory.
@@ -59,4 +61,5 @@ function fire(ctx: Context, kind: u32, arg: usize): void {
   if (kind == TIMER_FLUSH_QUEUE) flushQueueTimeout(changetype<FlushQueue>(arg));
   if (kind == TIMER_IOVA_DEPOT) iovaDepotWork(changetype<Depot>(arg));
   if (kind == TIMER_DEFERRED_LIST) deferredTimeout(ctx);
+  if (kind == TIMER_SWIOTLB_GROW) swiotlbGrow(changetype<Swiotlb>(arg));
 }

@@ -16,7 +16,7 @@ export {
 } from './bench/histogram';
 export { limitCall, limitFill, limitStorePtes } from './bench/limits';
 export { ramStats } from './ram/host';
-export { swiotlbMappings, swiotlbStats } from './swiotlb/host';
+export { swiotlbMappings, swiotlbPools, swiotlbStats } from './swiotlb/host';
 export { mmNext, mmNodes } from './gtt/drm-mm';
 export {
   ggttEntry, ggttMappable, gpuPteAddress, gpuPteEncode, mmHeadHole, mmNodeHole, mmNodeSize, ppgttEntry, ppgttRegister,

@@ -1,7 +1,13 @@
 /** gemdma: the memory side of a Linux GPU driver in user space. */
 
 export type { CoreHost } from './core/arguments.js';
-export type { BouncePool, SwiotlbMapping, SwiotlbStats } from './core/bounce-pool.js';
+export type {
+  BouncePool,
+  RestrictedPoolOptions,
+  SwiotlbMapping,
+  SwiotlbPool,
+  SwiotlbStats,
+} from './core/bounce-pool.js';
 export type {
   CallerIds,
   DirectionName,

@@ -32,6 +32,8 @@ export class DmaDevice {
   segmentBoundary: u64;
   maxSegment: u32;
   minAlignMask: u32;
+  /** The allocator of its bounce pools (dev->dma_io_tlb_mem, swiotlb/pool.ts), 0 without one. */
+  swiotlb: usize;
   /** BusRange records of a device whose addresses differ from the CPU's (dev->dma_range_map): a block; how many. */
   ranges: usize;
   rangeCount: u32;
@@ -65,6 +67,9 @@ export const DEVICE_NO_MASK: u32 = 128;
 export const DEVICE_RANGES: u32 = 256;
 /** A mapping of it was bounced: syncs may have work (dma_skip_sync is false). */
 export const DEVICE_BOUNCED: u32 = 512;
+
+/** Its coherent memory comes from its restricted pool (is_swiotlb_for_alloc). */
+export const DEVICE_POOL_ALLOC: u32 = 1024;
 
 /** Behind a domain these are mapped by functions of their own, and without translation those. */
 export const DEVICE_CHECKED_IOMMU: u32 = DEVICE_UNTRUSTED | DEVICE_NO_MASK;

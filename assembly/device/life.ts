@@ -31,6 +31,7 @@ export function deviceCreate(ctx: Context, id: u32, sourceId: u32): DmaDevice | 
   dev.mask = DEFAULT_MASK;
   dev.coherentMask = DEFAULT_MASK;
   dev.segmentBoundary = DEFAULT_BOUNDARY;
+  dev.swiotlb = ctx.swiotlb;
   dev.maxSegment = DEFAULT_MAX_SEGMENT;
   dev.next = state.devices;
   state.devices = dev;

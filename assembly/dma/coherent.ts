@@ -9,8 +9,9 @@ import { PROT_READ, PROT_WRITE } from '../iommu/domain';
 import { iommuMap, iommuMapPfns } from '../iommu/api/ops';
 import { Context, cpuOf } from '../memory/context';
 import { blockOfPagesAlloc, pagesAlloc, pagesFree } from '../ram/pages';
-import { blockBelow, rangeFree as framesFree } from '../ram/range';
-import { DMA_ZONE_MASK, MAX_ORDER, PAGE_SHIFT, ZONE_DMA32, ZONE_NORMAL, PAGE_MASK } from '../ram/ram';
+import { rangeFree as framesFree } from '../ram/range';
+import { MAX_ORDER, PAGE_SHIFT, ZONE_NORMAL, PAGE_MASK } from '../ram/ram';
+import { GFP_DMA, GFP_NORMAL, orderOf, zoneBlock, zoneFor } from '../ram/zones';
 import { REASON_DMA_BAD_SIZE, REASON_DMA_NO_PAGES, setReason } from '../memory/reason';
 import { EVENT_DMA_ALLOC, EVENT_DMA_FREE, emit } from '../events/events';
 import { SG_MAX_ENTRY, sgFinish, sgReserve } from '../sg/build';
@@ -18,28 +19,22 @@ import { setOneSegment, sgSegmentAddress } from '../sg/segments';
 import { SG_MAPPED, SG_ONE_RUN, SG_OWNS_PAGES, SgTable, sgDestroy } from '../sg/sg-table';
 import { countMapped, countUnmapped } from '../device/counts';
 import { noteFailure } from '../device/failure';
-import { DmaDevice, OPS_IOMMU } from '../device/device';
+import { DEVICE_POOL_ALLOC, DmaDevice, OPS_IOMMU } from '../device/device';
 import { NO_ADDRESS, dmaToPhys, physToDma } from '../device/ranges';
 import { DMA_ATTR_ALLOC_SINGLE_PAGES, DMA_ATTR_FORCE_CONTIGUOUS } from '../device/mapping';
+import { SWIOTLB_MAX_MAPPING } from '../swiotlb/pool';
+import { swiotlbAlloc, swiotlbFree } from '../swiotlb/swiotlb';
 import { NO_MASK_ALLOC, NO_MASK_ALLOC_PAGES, refuseNoMask } from './no-mask';
 import { tellSearch } from './search';
 import { cookieOf, dmaDomainOf, protOf, rangeAlloc, rangeFree, refusesAlignment, unmapRange } from './iommu';
 
 /** Order of a 2 MiB leaf: the only larger order that is tried. */
 const LARGE_ORDER: u32 = 9;
-/** The last address of ZONE_DMA32, and the pfn behind ZONE_DMA. */
-const HIGH_MASK: u64 = 0xffffffff;
-const DMA_ZONE_END: u32 = 0x1000;
 /** Beside a driver's attributes: dma-debug is told by the caller, or not at all. */
 export const ALLOC_UNTRACKED: u32 = 1 << 16;
 /** The range is one of a streaming mapping (dma_alloc_pages): the streaming mask bounds it, its direction is in the bits from 18 on. */
 export const ALLOC_STREAMING: u32 = 1 << 17;
 export const ALLOC_DIRECTION: u32 = 18;
-
-// Zones in the order in which they are tried.
-const GFP_NORMAL: u32 = 0;
-const GFP_DMA32: u32 = 1;
-const GFP_DMA: u32 = 2;
 
 /**
  * Allocates a coherent buffer and maps it.
@@ -70,15 +65,18 @@ function alloc(dev: DmaDevice, length: u32, attrs: u32): SgTable | null {
   }
   const translated = dev.ops == OPS_IOMMU;
   const scattered = translated && (attrs & DMA_ATTR_FORCE_CONTIGUOUS) == 0;
-  if (scattered ? !takeFrames(ctx, pages, buffer.pfns, attrs) : !takeBlock(dev, translated, pages, buffer.pfns)) {
+  const pooled = !translated && (dev.flags & DEVICE_POOL_ALLOC) != 0;
+  if (pooled ? !takeSlots(dev, pages, buffer.pfns)
+    : scattered ? !takeFrames(ctx, pages, buffer.pfns, attrs) : !takeBlock(dev, translated, pages, buffer.pfns)) {
     sgDestroy(buffer);
     setReason(ctx, REASON_DMA_NO_PAGES);
     return null;
   }
-  buffer.flags = SG_OWNS_PAGES;
+  buffer.flags = pooled ? 0 : SG_OWNS_PAGES;
   sgFinish(buffer, 0, <u64>pages << PAGE_SHIFT, SG_MAX_ENTRY, 0);
   if (dmaMapCoherent(dev, buffer, length, attrs) < 0) {
     const reason = cpuOf(ctx).reason;
+    if (pooled) swiotlbFree(dev, <u64>load<u32>(buffer.pfns) << PAGE_SHIFT);
     sgDestroy(buffer);
     setReason(ctx, reason);
     return null;
@@ -153,12 +151,10 @@ function takeFrames(ctx: Context, n: u32, dest: usize, attrs: u32): bool {
  */
 function takeBlock(dev: DmaDevice, anywhere: bool, n: u32, dest: usize): bool {
   const ctx = dev.ctx;
-  const order: u32 = n <= 1 ? 0 : 32 - <u32>clz<u32>(n - 1);
+  const order = orderOf(n);
   if (order > MAX_ORDER) return false;
   for (let zone = anywhere ? GFP_NORMAL : zoneFor(dmaToPhys(dev, dev.coherentMask)); zone <= GFP_DMA; ++zone) {
-    const first = zone == GFP_DMA
-      ? blockBelow(ctx, order, DMA_ZONE_END)
-      : blockOfPagesAlloc(ctx, order, zone == GFP_DMA32 ? ZONE_DMA32 : ZONE_NORMAL);
+    const first = zoneBlock(ctx, order, zone);
     if (first == 0) return false;
     const reached = anywhere || coherentOk(dev, <u64>first << PAGE_SHIFT, <u64>n << PAGE_SHIFT);
     const keep = reached ? n : 0;
@@ -177,9 +173,18 @@ function coherentOk(dev: DmaDevice, phys: u64, size: u64): bool {
   return address != NO_ADDRESS && address + size - 1 <= dev.coherentMask;
 }
 
-/** The zone that a mask suggests (dma_direct_optimal_gfp_mask). */
-function zoneFor(reach: u64): u32 {
-  return reach <= DMA_ZONE_MASK ? GFP_DMA : reach <= HIGH_MASK ? GFP_DMA32 : GFP_NORMAL;
+/** Pages of the device's restricted pool (dma_direct_alloc_swiotlb): no other memory stands in for them. */
+function takeSlots(dev: DmaDevice, n: u32, dest: usize): bool {
+  if (n > SWIOTLB_MAX_MAPPING >> PAGE_SHIFT) return false;
+  const phys = swiotlbAlloc(dev, n << PAGE_SHIFT, orderOf(n));
+  if (phys == 0) return false;
+  if (!coherentOk(dev, phys, <u64>n << PAGE_SHIFT)) {
+    swiotlbFree(dev, phys);
+    return false;
+  }
+  const first = <u32>(phys >> PAGE_SHIFT);
+  for (let i: u32 = 0; i < n; ++i) store<u32>(dest + (<usize>i << 2), first + i);
+  return true;
 }
 
 /**
@@ -188,6 +193,9 @@ function zoneFor(reach: u64): u32 {
  */
 export function dmaFreeCoherent(dev: DmaDevice, buffer: SgTable, length: u32, address: u64, attrs: u32): void {
   dmaUnmapCoherent(dev, buffer, length, address, attrs);
+  if ((buffer.flags & SG_OWNS_PAGES) == 0 && (dev.flags & DEVICE_POOL_ALLOC) != 0) {
+    swiotlbFree(dev, <u64>load<u32>(buffer.pfns) << PAGE_SHIFT);
+  }
   debugSgDestroy(buffer);
 }
 

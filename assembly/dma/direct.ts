@@ -8,7 +8,8 @@ import { REASON_DMA_BEYOND_MASK, setReason } from '../memory/reason';
 import { entriesOf, sgEntryLength, sgEntryPhys } from '../sg/entries';
 import { setEntrySegments } from '../sg/segments';
 import { SEGMENTS_PHYSICAL, SG_ONE_RUN, SG_RUN_SIZE, SgRun, SgTable } from '../sg/sg-table';
-import { isSwiotlb, swiotlbMap, swiotlbUnmap } from '../swiotlb/swiotlb';
+import { isSwiotlb } from '../swiotlb/pool';
+import { swiotlbMap, swiotlbUnmap } from '../swiotlb/swiotlb';
 import {
   DEVICE_CHECKED_DIRECT, DEVICE_FORCE_BOUNCE, DEVICE_NO_MASK, DEVICE_RANGES, DmaDevice,
 } from '../device/device';
@@ -41,13 +42,13 @@ export function mapDirectInline(dev: DmaDevice, phys: u64, length: u32, dir: u32
 function mapChecked(dev: DmaDevice, phys: u64, length: u32, dir: u32, attrs: u32): u64 {
   if ((dev.flags & DEVICE_NO_MASK) != 0) return refuseNoMask(dev, NO_MASK_PAGE);
   const address = physToDma(dev, phys);
-  const forced = (dev.flags & DEVICE_FORCE_BOUNCE) != 0 && dev.ctx.swiotlb != 0;
+  const forced = (dev.flags & DEVICE_FORCE_BOUNCE) != 0 && dev.swiotlb != 0;
   if (!forced && address != NO_ADDRESS && address + length - 1 <= dev.mask) return address;
   return bounceOrRefuse(dev, phys, length, dir, attrs, address);
 }
 
 function bounceOrRefuse(dev: DmaDevice, phys: u64, length: u32, dir: u32, attrs: u32, address: u64): u64 {
-  if (dev.ctx.swiotlb == 0) {
+  if (dev.swiotlb == 0) {
     refuseMask(dev, address, length);
     return DMA_MAPPING_ERROR;
   }
@@ -67,7 +68,7 @@ function refuseMask(dev: DmaDevice, address: u64, length: u32): void {
 @inline
 export function unmapDirect(dev: DmaDevice, address: u64, length: u32, dir: u32, attrs: u32): void {
   const phys = (dev.flags & DEVICE_RANGES) == 0 ? address : dmaToPhys(dev, address);
-  if (isSwiotlb(dev.ctx, phys)) swiotlbUnmap(dev, phys, length, dir, attrs);
+  if (isSwiotlb(dev, phys)) swiotlbUnmap(dev, phys, length, dir, attrs);
 }
 
 /** Last address of the highest page of a table. */
@@ -115,13 +116,13 @@ export function mapSgDirect(dev: DmaDevice, sgt: SgTable, dir: u32, attrs: u32):
     return EIO;
   }
   if ((dev.flags & DEVICE_RANGES) != 0) return mapEach(dev, sgt, dir, attrs);
-  const bounceAll = (dev.flags & DEVICE_FORCE_BOUNCE) != 0 && ctx.swiotlb != 0;
+  const bounceAll = (dev.flags & DEVICE_FORCE_BOUNCE) != 0 && dev.swiotlb != 0;
   if (!bounceAll && (dev.mask >= LAST_ADDRESS || lastAddress(sgt) <= dev.mask)) {
     setEntrySegments(sgt, SEGMENTS_PHYSICAL, 0, 0);
     return <i32>sgt.nents;
   }
   const count = entriesOf(sgt);
-  if (ctx.swiotlb == 0) {
+  if (dev.swiotlb == 0) {
     let i: u32 = 0;
     while (i < count - 1 && sgEntryPhys(sgt, i) + sgEntryLength(sgt, i) - 1 <= dev.mask) ++i;
     refuseMask(dev, sgEntryPhys(sgt, i), sgEntryLength(sgt, i));

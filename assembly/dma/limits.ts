@@ -52,7 +52,7 @@ export function dmaAddressingLimited(dev: DmaDevice): bool {
 /** Longest single mapping in bytes: what a bounce pool can take for a device that may need it, else SIZE_MAX. */
 export function dmaMaxMapping(dev: DmaDevice): u64 {
   if (dev.ops == OPS_IOMMU) return (dev.flags & DEVICE_UNTRUSTED) != 0 ? <u64>swiotlbMaxMapping(dev) : UNLIMITED;
-  if (dev.ctx.swiotlb == 0) return UNLIMITED;
+  if (dev.swiotlb == 0) return UNLIMITED;
   return dmaAddressingLimited(dev) || (dev.flags & DEVICE_FORCE_BOUNCE) != 0 ? <u64>swiotlbMaxMapping(dev) : UNLIMITED;
 }
 

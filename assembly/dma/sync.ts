@@ -7,7 +7,8 @@ import { Context } from '../memory/context';
 import { EVENT_DMA_SYNC, emit } from '../events/events';
 import { SEGMENTS_LIST, SEGMENTS_NONE, SgTable } from '../sg/sg-table';
 import { sgSegmentAddress, sgSegmentLength } from '../sg/segments';
-import { isSwiotlb, swiotlbSync } from '../swiotlb/swiotlb';
+import { isSwiotlb } from '../swiotlb/pool';
+import { swiotlbSync } from '../swiotlb/swiotlb';
 import { DEVICE_BOUNCED, DmaDevice, OPS_IOMMU, isMappingError } from '../device/device';
 import { forgetFailure } from '../device/failure';
 import { DMA_MAPPING_ERROR } from '../device/mapping';
@@ -16,12 +17,11 @@ import { dmaDomainOf } from './iommu';
 
 // Syncs the slots that a device's address leads to. Behind a domain the kernel looks the address up in the page tables.
 function syncAddress(dev: DmaDevice, address: u64, length: u32, dir: u32, forDevice: bool): void {
-  const ctx = dev.ctx;
-  if (ctx.swiotlb == 0) return;
+  if (dev.swiotlb == 0) return;
   const phys = dev.ops == OPS_IOMMU
     ? iommuIovaToPhys(dmaDomainOf(dev), address)
     : dmaToPhys(dev, address);
-  if (isSwiotlb(ctx, phys)) swiotlbSync(dev, phys, length, dir, forDevice);
+  if (isSwiotlb(dev, phys)) swiotlbSync(dev, phys, length, dir, forDevice);
 }
 
 /**
@@ -45,7 +45,7 @@ export function dmaSyncSg(dev: DmaDevice, sgt: SgTable, nents: u32, dir: u32, fo
   forgetFailure(dev);
   const ctx = dev.ctx;
   // Bounced segments are always in a list.
-  if (ctx.swiotlb != 0 && sgt.shape == SEGMENTS_LIST) {
+  if (dev.swiotlb != 0 && sgt.shape == SEGMENTS_LIST) {
     const count = min(nents, sgt.nents);
     for (let i: u32 = 0; i < count; ++i) {
       syncAddress(dev, sgSegmentAddress(sgt, i), <u32>sgSegmentLength(sgt, i), dir, forDevice);
@@ -70,5 +70,5 @@ export function dmaMappingError(dev: DmaDevice, address: u64): bool {
  */
 export function dmaNeedSync(dev: DmaDevice, address: u64): bool {
   if ((dev.flags & DEVICE_BOUNCED) == 0) return false;
-  return dev.ops == OPS_IOMMU || isSwiotlb(dev.ctx, dmaToPhys(dev, address));
+  return dev.ops == OPS_IOMMU || isSwiotlb(dev, dmaToPhys(dev, address));
 }

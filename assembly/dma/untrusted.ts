@@ -12,7 +12,8 @@ import { physZero } from '../ram/contents';
 import { PAGE_MASK } from '../ram/ram';
 import { REASON_SWIOTLB_NO_POOL, setReason } from '../memory/reason';
 import { SgTable } from '../sg/sg-table';
-import { isSwiotlb, swiotlbMap, swiotlbUnmap } from '../swiotlb/swiotlb';
+import { isSwiotlb } from '../swiotlb/pool';
+import { swiotlbMap, swiotlbUnmap } from '../swiotlb/swiotlb';
 import { mapEach } from './each';
 import { dmaDomainOf, mapRange, protOf, unmapPage } from './iommu';
 import { NO_MASK_PAGE, NO_MASK_SG, refuseNoMask } from './no-mask';
@@ -22,7 +23,7 @@ export function mapUntrusted(dev: DmaDevice, phys: u64, length: u32, dir: u32, a
   if ((dev.flags & DEVICE_NO_MASK) != 0) return refuseNoMask(dev, NO_MASK_PAGE);
   if (((phys | length) & PAGE_MASK) == 0) return mapRange(dev, phys, length, protOf(dir), dev.mask);
   const ctx = dev.ctx;
-  if (ctx.swiotlb == 0) {
+  if (dev.swiotlb == 0) {
     if (kmsgOnce(ctx, ONCE_NO_BOUNCE)) kmsg(ctx, KMSG_NO_BOUNCE, dev.id, phys, length, 0, 0, 0, 0);
     setReason(ctx, REASON_SWIOTLB_NO_POOL);
     return DMA_MAPPING_ERROR;
@@ -52,5 +53,5 @@ export function mapSgChecked(dev: DmaDevice, sgt: SgTable, dir: u32, attrs: u32)
 export function unmapUntrusted(dev: DmaDevice, address: u64, length: u32, dir: u32, attrs: u32): void {
   const phys = iommuIovaToPhys(dmaDomainOf(dev), address);
   unmapPage(dev, address, length);
-  if (isSwiotlb(dev.ctx, phys)) swiotlbUnmap(dev, phys, length, dir, attrs);
+  if (isSwiotlb(dev, phys)) swiotlbUnmap(dev, phys, length, dir, attrs);
 }

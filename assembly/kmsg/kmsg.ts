@@ -26,6 +26,7 @@ export const KMSG_NO_BOUNCE: u32 = 142; // an unaligned end behind an IOMMU, and
 export const KMSG_IOVA_FAILED: u32 = 143; // size = pages (2015)
 export const KMSG_WALK_IN_DATA: u32 = 144; // ours: address, size, a = memory that was taken for a table, d = 1 for an unmap
 export const KMSG_LIVE_REPLACED: u32 = 145; // ours: address, size of a mapping that took the place of live ones, a = bytes of these
+export const KMSG_NO_NEW_POOL: u32 = 146;
 
 /** What is said once a boot, as bits of KernelLog.once. */
 export const ONCE_DMA_OVERFLOW: u32 = 1;
@@ -40,6 +41,7 @@ export const ONCE_UNMATCHED: u32 = 2048;
 /** What is limited to ten messages in five seconds (DEFAULT_RATELIMIT_BURST, DEFAULT_RATELIMIT_INTERVAL). */
 export const LIMIT_FAULTS: u32 = 0;
 export const LIMIT_SWIOTLB: u32 = 1;
+export const LIMIT_NEW_POOL: u32 = 2;
 const BURST: u32 = 10;
 const INTERVAL: u64 = 5000000000;
 

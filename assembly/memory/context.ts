@@ -79,6 +79,8 @@ export class Context {
   iommu: usize;
   device: usize;
   swiotlb: usize;
+  /** Restricted pools (swiotlb/pools.ts). */
+  swiotlbRestricted: usize;
   gtt: usize;
   dmaDebug: usize;
   /** C drivers (driver/state.ts); 0 while the machine has none. */

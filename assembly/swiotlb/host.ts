@@ -1,10 +1,9 @@
 // The bounce pool for the host (memory/host.ts): statistics and live mappings as records.
 
 import { DmaDevice } from '../device/device';
-import { Context } from '../memory/context';
 import { fromHost, toHost } from '../memory/host';
 import { backOf, longestRun } from './slots';
-import { areaOf, mappingOf, poolOf, slotAddress } from './pool';
+import { Swiotlb, areaOf, mappingOf, slotAddress } from './pool';
 import { swiotlbMap, swiotlbSync, swiotlbUnmap } from './swiotlb';
 
 /** swiotlbMap for the host; -1 is DMA_MAPPING_ERROR. */
@@ -43,6 +42,20 @@ export class SwiotlbStats {
   unreachable: f64;
   /** The longest run of free slots in one set. */
   longestRun: f64;
+  /** Slots of transient pools, which are not among `slots`. */
+  transient: f64;
+}
+
+/** One pool of an allocator. */
+// @ts-ignore: decorator
+@unmanaged
+export class SwiotlbPoolStats {
+  start: f64;
+  slots: f64;
+  areas: f64;
+  used: f64;
+  /** Id of the device for whose one mapping it is there, or 0. */
+  transient: f64;
 }
 
 /** An area: where its next search begins, and its slots in use. */
@@ -70,13 +83,11 @@ export class SwiotlbLive {
   direction: f64;
 }
 
-/** Writes a SwiotlbStats and behind it a SwiotlbAreaStats for each area. Returns the number of areas, 0 without a pool. */
-export function swiotlbStats(ctx: Context, dest: usize): u32 {
-  const pool = poolOf(ctx);
-  if (pool == null) return 0;
+/** Writes a SwiotlbStats of an allocator and behind it a SwiotlbAreaStats for each area of its first pool. Returns how many. */
+export function swiotlbStats(pool: Swiotlb, dest: usize): u32 {
   const stats = changetype<SwiotlbStats>(dest);
   stats.start = <f64>pool.start;
-  stats.slots = <f64>pool.slots;
+  stats.slots = <f64>pool.total;
   stats.areas = <f64>pool.areas;
   stats.used = <f64>pool.used;
   stats.highWater = <f64>pool.highWater;
@@ -89,6 +100,7 @@ export function swiotlbStats(ctx: Context, dest: usize): u32 {
   stats.longestRun = <f64>longestRun(pool);
   stats.tooLarge = <f64>pool.tooLarge;
   stats.unreachable = <f64>pool.unreachable;
+  stats.transient = <f64>pool.transientSlots;
   let at = dest + offsetof<SwiotlbStats>();
   for (let i: u32 = 0; i < pool.areas; ++i) {
     const area = areaOf(pool, i);
@@ -100,26 +112,45 @@ export function swiotlbStats(ctx: Context, dest: usize): u32 {
   return pool.areas;
 }
 
-/** Sets where an area goes on searching, in slots of the area. Returns false for what is none of its slots. */
-export function swiotlbSetIndex(ctx: Context, area: u32, index: u32): bool {
-  const pool = poolOf(ctx);
-  if (pool == null || area >= pool.areas || index >= pool.areaSlots) return false;
+/** Writes a SwiotlbPoolStats for each pool of an allocator, from the `from`-th on, in the order in which they are searched. Returns how many. */
+export function swiotlbPools(mem: Swiotlb, from: u32, dest: usize, max: u32): u32 {
+  let at: u32 = 0;
+  let found: u32 = 0;
+  for (let pool: Swiotlb | null = mem.pools; pool != null && found < max; pool = pool.next) {
+    if (at++ < from) continue;
+    const row = changetype<SwiotlbPoolStats>(dest);
+    let used: u32 = 0;
+    for (let i: u32 = 0; i < pool.areas; ++i) used += areaOf(pool, i).used;
+    row.start = <f64>pool.start;
+    row.slots = <f64>pool.slots;
+    row.areas = <f64>pool.areas;
+    row.used = <f64>used;
+    row.transient = <f64>pool.transient;
+    dest += offsetof<SwiotlbPoolStats>();
+    ++found;
+  }
+  return found;
+}
+
+/** Sets where an area of the first pool goes on searching, in slots of the area. Returns false for what is none of its slots. */
+export function swiotlbSetIndex(pool: Swiotlb, area: u32, index: u32): bool {
+  if (area >= pool.areas || index >= pool.areaSlots) return false;
   areaOf(pool, area).index = index;
   return true;
 }
 
 /** Resets the high-water mark (a write to io_tlb_used_hiwater). */
-export function swiotlbResetHighWater(ctx: Context): void {
-  const pool = poolOf(ctx);
-  if (pool != null) pool.highWater = pool.used;
+export function swiotlbResetHighWater(mem: Swiotlb): void {
+  mem.highWater = mem.used;
 }
 
 /**
- * Writes live mappings in the order of their slots, from slot `from` on, a SwiotlbLive for each.
+ * Writes live mappings of the `number`-th pool in the order of their slots, from slot `from` on, a SwiotlbLive for each.
  * @returns mappings written, at most max
  */
-export function swiotlbMappings(ctx: Context, from: u32, dest: usize, max: u32): u32 {
-  const pool = poolOf(ctx);
+export function swiotlbMappings(mem: Swiotlb, number: u32, from: u32, dest: usize, max: u32): u32 {
+  let pool: Swiotlb | null = mem.pools;
+  while (pool != null && number-- != 0) pool = pool.next;
   if (pool == null) return 0;
   let found: u32 = 0;
   let slot = from;

@@ -1,5 +1,6 @@
 // The records of a bounce pool, its areas and its mappings; sizes of slots.
 
+import { DmaDevice } from '../device/device';
 import { Context } from '../memory/context';
 import { Guarded } from '../memory/lock';
 import { recordAt } from '../memory/record';
@@ -18,6 +19,10 @@ export const POOL_COPY_IN_READABLE: u32 = 2;
 export const POOL_FREE_BY_SIZE: u32 = 8;
 /** Ignore min_align_mask. */
 export const POOL_NO_MIN_ALIGN: u32 = 4;
+/** More pools are added where none serves a request (CONFIG_SWIOTLB_DYNAMIC). */
+export const POOL_GROWS: u32 = 16;
+/** Memory set aside for devices that may use no other. */
+export const POOL_RESTRICTED: u32 = 32;
 
 // @ts-ignore: decorator
 @unmanaged
@@ -38,6 +43,28 @@ export class Swiotlb {
   back: usize;
   /** SwiotlbMapping records, one per slot; valid at first slots only. */
   mappings: usize;
+  /** Order of the block that the frames were taken as, for a pool that was added. */
+  order: u32;
+  /** Id of the device for whose one mapping the pool is there; 0 for a pool that stays. */
+  transient: u32;
+  /** The allocator: the record of its first pool; the pool that is searched after this one. */
+  mem: Swiotlb;
+  next: Swiotlb | null;
+
+  // Of an allocator, over all its pools.
+
+  /** The pool that is searched first. */
+  pools: Swiotlb;
+  /** No pool has an address below low, or from high on. */
+  low: u64;
+  high: u64;
+  /** Slots of the pools that stay, and of the others. */
+  total: u32;
+  transientSlots: u32;
+  /** A pool is on its way. */
+  growing: u32;
+  /** The next restricted pool of the machine. */
+  nextMem: Swiotlb | null;
   /** Slots in use over all areas, and the most so far (io_tlb_used, io_tlb_used_hiwater). */
   used: u32;
   highWater: u32;
@@ -70,15 +97,35 @@ export class SwiotlbMapping {
   slots: u32;
   device: u32;
   direction: u32;
-  pad: u32;
+  /** Bytes of the slots from the first byte on: what may be copied. More than length where slots fill their pages. */
+  limit: u32;
 }
 export const MAPPING_SIZE: usize = 32;
 
-/** The machine's pool, null without one. */
+/** A device's allocator (dev->dma_io_tlb_mem), null without one. */
 // @ts-ignore: decorator
 @inline
-export function poolOf(ctx: Context): Swiotlb | null {
-  return changetype<Swiotlb | null>(ctx.swiotlb);
+export function memOf(dev: DmaDevice): Swiotlb | null {
+  return changetype<Swiotlb | null>(dev.swiotlb);
+}
+
+/** Whether a physical address lies in a bounce pool of a device (is_swiotlb_buffer). */
+// @ts-ignore: decorator
+@inline
+export function isSwiotlb(dev: DmaDevice, phys: u64): bool {
+  const mem = memOf(dev);
+  if (mem == null || phys < mem.low || phys >= mem.high) return false;
+  return (phys >= mem.start && phys < mem.end) || poolAt(dev, phys) != null;
+}
+
+/** The pool of a device that an address lies in (swiotlb_find_pool); of transient pools those of other devices are not looked at. */
+export function poolAt(dev: DmaDevice, phys: u64): Swiotlb | null {
+  const mem = memOf(dev);
+  if (mem == null || phys < mem.low || phys >= mem.high) return null;
+  for (let pool: Swiotlb | null = mem.pools; pool != null; pool = pool.next) {
+    if (phys >= pool.start && phys < pool.end && (pool.transient == 0 || pool.transient == dev.id)) return pool;
+  }
+  return null;
 }
 
 // @ts-ignore: decorator

@@ -110,6 +110,16 @@ function wordMask(at: u32, n: u32, word: u32): u64 {
   return from < to ? ones(to - from) << (from - word) : 0;
 }
 
+/** All slots that there are are free; of the last set there may be a part. */
+export function slotsPresent(pool: Swiotlb): void {
+  for (let set: u32 = 0; set < pool.slots; set += SET_SLOTS) {
+    const words = pool.free + (<usize>(set >> SET_SHIFT) << 4);
+    const n = min(pool.slots - set, SET_SLOTS);
+    store<u64>(words, wordMask(0, n, 0));
+    store<u64>(words, wordMask(0, n, WORD), 8);
+  }
+}
+
 /** Marks [slot, slot + n), all free and of one set, as one mapping. */
 export function slotsTake(pool: Swiotlb, slot: u32, n: u32): void {
   const words = pool.free + (<usize>(slot >> SET_SHIFT) << 4);
@@ -126,12 +136,13 @@ export function slotsRenumber(pool: Swiotlb, slot: u32, n: u32): void {
   for (let i: u32 = 0; i < n; ++i) store<u8>(back + <usize>i, <u8>i);
 }
 
-/** The longest run of free slots in one set, over all of them. */
-export function longestRun(pool: Swiotlb): u32 {
+/** The longest run of free slots in one set, over all of them and all pools of an allocator. */
+export function longestRun(mem: Swiotlb): u32 {
   let longest: u32 = 0;
-  for (let set: u32 = 0; set < pool.slots >> SET_SHIFT; ++set) {
+  for (let pool: Swiotlb | null = mem.pools; pool != null; pool = pool.next) {
     let run: u32 = 0;
-    for (let slot = set << SET_SHIFT; slot < (set + 1) << SET_SHIFT; ++slot) {
+    for (let slot: u32 = 0; slot < pool.slots; ++slot) {
+      if ((slot & (SET_SLOTS - 1)) == 0) run = 0;
       run = isFree(pool, slot) ? run + 1 : 0;
       longest = max(longest, run);
     }
@@ -149,12 +160,36 @@ export function slotsRelease(pool: Swiotlb, slot: u32, n: u32): void {
 }
 
 /**
- * Walks the pool: bitmaps, distances and mappings agree, mappings stay in their set, the counters add up.
+ * Walks the pools of an allocator: bitmaps, distances and mappings agree, mappings stay in their set, the counters add up.
  * @returns 0, or 1 + the slot that is wrong
  */
-export function slotsCheck(pool: Swiotlb): u32 {
+export function slotsCheck(mem: Swiotlb): u32 {
   let used: u32 = 0;
   let live: u32 = 0;
+  let total: u32 = 0;
+  let transient: u32 = 0;
+  for (let pool: Swiotlb | null = mem.pools; pool != null; pool = pool.next) {
+    const wrong = poolCheck(pool);
+    if (wrong != 0) return wrong;
+    if (pool.mem != mem || pool.start < mem.low || pool.end > mem.high) return 1;
+    for (let area: u32 = 0; area < pool.areas; ++area) used += areaOf(pool, area).used;
+    live += mappingsIn(pool);
+    if (pool.transient == 0) total += pool.slots;
+    else transient += pool.slots;
+  }
+  if (total != mem.total || transient != mem.transientSlots) return 1;
+  return used == mem.used && live == mem.live && mem.highWater >= used ? 0 : 1;
+}
+
+function mappingsIn(pool: Swiotlb): u32 {
+  let count: u32 = 0;
+  for (let slot: u32 = 0; slot < pool.slots; ++slot) {
+    if (load<u8>(backOf(pool, slot)) == 0) ++count;
+  }
+  return count;
+}
+
+function poolCheck(pool: Swiotlb): u32 {
   for (let area: u32 = 0; area < pool.areas; ++area) {
     const first = area * pool.areaSlots;
     let mine: u32 = 0;
@@ -171,18 +206,17 @@ export function slotsCheck(pool: Swiotlb): u32 {
       if (back != 0 || n == 0 || (slot & (SET_SLOTS - 1)) + n > SET_SLOTS) return 1 + slot;
       // Slots that only fill a page up are behind the last byte.
       if (mapping.offset >= SLOT_SIZE << 1 || (mapping.offset + mapping.length + SLOT_SIZE - 1) >> SLOT_SHIFT > n) return 1 + slot;
+      if (mapping.length > mapping.limit) return 1 + slot;
       for (let i: u32 = 1; i < n; ++i) {
         if (load<u8>(backOf(pool, slot + i)) != <u8>i || isFree(pool, slot + i)) return 1 + slot + i;
       }
-      ++live;
       mine += n;
       slot += n;
     }
     const record = areaOf(pool, area);
     if (mine != record.used || record.index >= pool.areaSlots) return 1 + first;
-    used += mine;
   }
-  return used == pool.used && live == pool.live && pool.highWater >= used ? 0 : 1;
+  return 0;
 }
 
 function isFree(pool: Swiotlb, slot: u32): bool {

@@ -14,23 +14,23 @@
 //
 // Kernels differ in properties (POOL_*): that of 2015 had one area, aligned only requests longer than a page to a page, copied
 // in only what the device may read, and had no min_align_mask.
+//
+// pool.ts has the records, pools.ts how pools are made, grow and go, slots.ts the search.
 
 import { DEVICE_BOUNCED, DmaDevice, OPS_DIRECT } from '../device/device';
 import {
-  DMA_ATTR_NO_WARN, DMA_ATTR_SKIP_CPU_SYNC, DMA_FROM_DEVICE, DMA_MAPPING_ERROR, DMA_TO_DEVICE,
+  DMA_ATTR_NO_WARN, DMA_ATTR_SKIP_CPU_SYNC, DMA_FROM_DEVICE, DMA_MAPPING_ERROR, DMA_NONE, DMA_TO_DEVICE,
 } from '../device/mapping';
 import { noteFailure } from '../device/failure';
 import { NO_ADDRESS, physToDma } from '../device/ranges';
-import { EEXIST, EINVAL, ENOMEM } from '../memory/errno';
-import { BLOCK_SHIFT, blockAlloc, blockAllocZeroed, blockFree, blockOrder } from '../memory/block';
+import { BLOCK_SHIFT } from '../memory/block';
 import { Context, FAULT_SWIOTLB } from '../memory/context';
 import { currentCpu } from '../memory/cpu';
 import { shouldFail } from '../memory/fault';
 import { lock, unlock } from '../memory/lock';
-import { fieldOf } from '../memory/record';
+import { addressOf, fieldOf } from '../memory/record';
 import { noteSlots } from '../memory/search-cost';
-import { physCopy } from '../ram/contents';
-import { rangeAllocLow, rangeReserve } from '../ram/range';
+import { physCopy, physZero } from '../ram/contents';
 import {
   REASON_SWIOTLB_COPY_FAILED, REASON_SWIOTLB_FRAGMENTED, REASON_SWIOTLB_FULL, REASON_SWIOTLB_NOT_MAPPED, REASON_SWIOTLB_NO_POOL,
   REASON_SWIOTLB_OVERFLOW, REASON_SWIOTLB_TOO_LARGE, REASON_SWIOTLB_UNREACHABLE, setReason,
@@ -41,9 +41,10 @@ import {
   kmsgAllowed, kmsgOnce,
 } from '../kmsg/kmsg';
 import {
-  AREA_SIZE, MAPPING_SIZE, POOL_ALIGN_ABOVE_PAGE, POOL_COPY_IN_READABLE, POOL_FREE_BY_SIZE, POOL_NO_MIN_ALIGN, SET_SLOTS, SLOT_SHIFT,
-  SLOT_SIZE, SWIOTLB_MAX_MAPPING, Swiotlb, areaOf, mappingOf, poolOf, slotAddress,
+  POOL_ALIGN_ABOVE_PAGE, POOL_COPY_IN_READABLE, POOL_FREE_BY_SIZE, POOL_GROWS, POOL_NO_MIN_ALIGN, SLOT_SHIFT,
+  SLOT_SIZE, SWIOTLB_MAX_MAPPING, Swiotlb, areaOf, mappingOf, memOf, poolAt, slotAddress,
 } from './pool';
+import { growLater, poolFree, transientDrop, transientKeep, transientMake } from './pools';
 import { BACK_FREE, NO_SLOT, backOf, searchArea, slotsRelease, slotsRenumber, slotsTake } from './slots';
 
 // Counters of the whole pool are shared by areas, so in the threads build an area's lock does not cover them.
@@ -54,62 +55,10 @@ function addTo(at: usize, n: u32): u32 {
   return sum;
 }
 
-/**
- * Gives the machine a bounce pool.
- * @param slots slots of 2 KiB, a multiple of 128 an area
- * @param areas power of two
- * @param flags POOL_*: the dialect's properties
- * @param startPfn where the pool lies, 0: as high below 4 GiB as there is room
- * @returns 0; -EINVAL for a shape that cannot be, -EEXIST when there is a pool, -ENOMEM without room for it
- */
-export function swiotlbCreate(ctx: Context, slots: u32, areas: u32, flags: u32, startPfn: u32): i32 {
-  if (ctx.swiotlb != 0) return EEXIST;
-  if (areas == 0 || (areas & (areas - 1)) != 0 || slots == 0 || slots > 1 << 22 || slots % (areas * SET_SLOTS) != 0) return EINVAL;
-  // One block holds the record, the areas, the bitmaps and the bytes; the records of mappings are the other.
-  const areaBytes = <usize>areas * AREA_SIZE;
-  const freeBytes = <usize>(slots >> 3);
-  const at = blockAllocZeroed(ctx, blockOrder(256 + areaBytes + freeBytes + slots));
-  if (at == 0) return ENOMEM;
-  const mappings = blockAlloc(ctx, blockOrder(<usize>slots * MAPPING_SIZE));
-  const frames = slots >> (BLOCK_SHIFT - SLOT_SHIFT);
-  const first = mappings == 0 ? 0
-    : startPfn == 0 ? rangeAllocLow(ctx, frames)
-    : rangeReserve(ctx, startPfn, frames) ? startPfn : 0;
-  if (first == 0) {
-    if (mappings != 0) blockFree(ctx, mappings);
-    blockFree(ctx, at);
-    return ENOMEM;
-  }
-  const pool = changetype<Swiotlb>(at);
-  pool.ctx = ctx;
-  pool.flags = flags;
-  pool.start = <u64>first << BLOCK_SHIFT;
-  pool.end = pool.start + (<u64>slots << SLOT_SHIFT);
-  pool.slots = slots;
-  pool.areas = areas;
-  pool.areaSlots = slots / areas;
-  pool.areaTable = at + 256;
-  pool.free = pool.areaTable + areaBytes;
-  pool.back = pool.free + freeBytes;
-  pool.mappings = mappings;
-  memory.fill(pool.free, 0xff, freeBytes);
-  memory.fill(pool.back, BACK_FREE, slots);
-  ctx.swiotlb = at;
-  return 0;
-}
-
-/** Whether a physical address lies in the bounce pool (is_swiotlb_buffer). */
-// @ts-ignore: decorator
-@inline
-export function isSwiotlb(ctx: Context, phys: u64): bool {
-  const pool = poolOf(ctx);
-  return pool != null && phys >= pool.start && phys < pool.end;
-}
-
 /** Longest buffer that can be mapped for a device (swiotlb_max_mapping_size). */
 export function swiotlbMaxMapping(dev: DmaDevice): u32 {
-  const pool = poolOf(dev.ctx);
-  const align: u32 = pool == null ? 0 : minAlign(pool, dev);
+  const mem = memOf(dev);
+  const align: u32 = mem == null ? 0 : minAlign(mem, dev);
   const lost = (align + SLOT_SIZE - 1) & ~(SLOT_SIZE - 1);
   return lost < SWIOTLB_MAX_MAPPING ? SWIOTLB_MAX_MAPPING - lost : 0;
 }
@@ -135,53 +84,90 @@ export function swiotlbMap(
   dev: DmaDevice, phys: u64, length: u32, dir: u32, attrs: u32, allocMask: u32 = 0,
 ): u64 {
   const ctx = dev.ctx;
-  const pool = poolOf(ctx);
-  if (pool == null) return refuse(ctx, REASON_SWIOTLB_NO_POOL);
+  const mem = memOf(dev);
+  if (mem == null) return refuse(ctx, REASON_SWIOTLB_NO_POOL);
   assert(length != 0);
-  const align = minAlign(pool, dev);
+  const align = minAlign(mem, dev);
   const offset = <u32>phys & align & (allocMask | (SLOT_SIZE - 1));
   if (length > SWIOTLB_MAX_MAPPING - offset) {
-    addTo(fieldOf(pool, offsetof<Swiotlb>('tooLarge')), 1);
-    sayFull(pool, dev, length + offset, attrs);
+    addTo(fieldOf(mem, offsetof<Swiotlb>('tooLarge')), 1);
+    sayFull(mem, dev, (<u64>length + offset + allocMask) & ~<u64>allocMask, attrs);
     return refuse(ctx, REASON_SWIOTLB_TOO_LARGE);
   }
   const size = (length + offset + allocMask) & ~allocMask;
   const injected = shouldFail(ctx, FAULT_SWIOTLB);
-  const slot = injected ? NO_SLOT : findSlots(pool, dev, phys, size, align, allocMask);
-  if (slot == NO_SLOT) {
-    addTo(fieldOf(pool, offsetof<Swiotlb>('full')), 1);
-    sayFull(pool, dev, size, attrs);
+  const place = injected ? NO_PLACE : findSlots(mem, dev, phys, size, align, allocMask);
+  if (place == NO_PLACE) {
+    addTo(fieldOf(mem, offsetof<Swiotlb>('full')), 1);
+    sayFull(mem, dev, size, attrs);
     // The kernel says full to either.
-    const fragmented = !injected && pool.used + ((size + SLOT_SIZE - 1) >> SLOT_SHIFT) <= pool.slots;
-    if (fragmented) addTo(fieldOf(pool, offsetof<Swiotlb>('fragmented')), 1);
+    const fragmented = !injected && mem.used + ((size + SLOT_SIZE - 1) >> SLOT_SHIFT) <= mem.total;
+    if (fragmented) addTo(fieldOf(mem, offsetof<Swiotlb>('fragmented')), 1);
     return refuse(ctx, fragmented ? REASON_SWIOTLB_FRAGMENTED : REASON_SWIOTLB_FULL);
   }
-  addTo(fieldOf(pool, offsetof<Swiotlb>('live')), 1);
+  const pool = poolOfPlace(place);
+  const slot = <u32>place;
+  addTo(fieldOf(mem, offsetof<Swiotlb>('live')), 1);
   const address = slotAddress(pool, slot) + offset;
-  if (dev.ops == OPS_DIRECT && beyondMask(dev, address, length)) {
-    release(pool, slot);
-    addTo(fieldOf(pool, offsetof<Swiotlb>('unreachable')), 1);
-    if (kmsgOnce(ctx, ONCE_SWIOTLB_OVERFLOW)) kmsg(ctx, KMSG_SWIOTLB_OVERFLOW, dev.id, physToDma(dev, address), length, dev.mask, 0, 0, 0);
-    return refuse(ctx, REASON_SWIOTLB_UNREACHABLE);
-  }
   const mapping = mappingOf(pool, slot);
   mapping.phys = phys;
   mapping.length = length;
   mapping.offset = offset;
+  mapping.limit = size - offset;
   mapping.device = dev.id;
   mapping.direction = dir;
+  if (dev.ops == OPS_DIRECT && beyondMask(dev, address, length)) {
+    release(pool, slot);
+    addTo(fieldOf(mem, offsetof<Swiotlb>('unreachable')), 1);
+    if (kmsgOnce(ctx, ONCE_SWIOTLB_OVERFLOW)) kmsg(ctx, KMSG_SWIOTLB_OVERFLOW, dev.id, physToDma(dev, address), length, dev.mask, 0, 0, 0);
+    return refuse(ctx, REASON_SWIOTLB_UNREACHABLE);
+  }
   // The copy in ignores DMA_ATTR_SKIP_CPU_SYNC: bytes that the device does not write must come back unchanged.
-  if ((pool.flags & POOL_COPY_IN_READABLE) == 0 || dir != DMA_FROM_DEVICE) {
+  if ((mem.flags & POOL_COPY_IN_READABLE) == 0 || dir != DMA_FROM_DEVICE) {
     if (physCopy(ctx, address, phys, length) < 0) {
       release(pool, slot);
       return refuse(ctx, REASON_SWIOTLB_COPY_FAILED);
     }
-    pool.bytesIn += length;
+    mem.bytesIn += length;
     emit(ctx, EVENT_BOUNCE, dev.id, address, phys, length, dir, 1);
   }
-  addTo(fieldOf(pool, offsetof<Swiotlb>('maps')), 1);
+  addTo(fieldOf(mem, offsetof<Swiotlb>('maps')), 1);
   dev.flags |= DEVICE_BOUNCED;
   return address;
+}
+
+/**
+ * Memory of a restricted pool for a device's own buffers, aligned to its order (swiotlb_alloc). Nothing is copied to it or from it.
+ * @param size bytes, whole pages
+ * @returns its physical address, 0 where the pool has none
+ */
+export function swiotlbAlloc(dev: DmaDevice, size: u32, order: u32): u64 {
+  const mem = memOf(dev)!;
+  if (size > SWIOTLB_MAX_MAPPING) return 0;
+  const place = findSlots(mem, dev, 0, size, 0, ((1 << BLOCK_SHIFT) << order) - 1);
+  if (place == NO_PLACE) return 0;
+  addTo(fieldOf(mem, offsetof<Swiotlb>('live')), 1);
+  const pool = poolOfPlace(place);
+  const mapping = mappingOf(pool, <u32>place);
+  mapping.phys = 0;
+  mapping.length = size;
+  mapping.offset = 0;
+  mapping.limit = size;
+  mapping.device = dev.id;
+  mapping.direction = DMA_NONE;
+  dev.flags |= DEVICE_BOUNCED;
+  const address = slotAddress(pool, <u32>place);
+  physZero(dev.ctx, address, size);
+  return address;
+}
+
+/** Gives memory of swiotlbAlloc back (swiotlb_free). Returns false for other memory. */
+export function swiotlbFree(dev: DmaDevice, phys: u64): bool {
+  const pool = poolAt(dev, phys);
+  const slot = mappingAt(pool, phys);
+  if (slot == NO_SLOT) return false;
+  release(pool!, slot);
+  return true;
 }
 
 /** Whether a device without translation cannot reach slots (dma_capable). */
@@ -191,44 +177,77 @@ function beyondMask(dev: DmaDevice, address: u64, length: u32): bool {
 }
 
 /** Warns that the pool is full, whatever the reason of the failure; at most ten times in five seconds. */
-function sayFull(pool: Swiotlb, dev: DmaDevice, size: u32, attrs: u32): void {
-  if ((attrs & DMA_ATTR_NO_WARN) != 0 || !kmsgAllowed(pool.ctx, LIMIT_SWIOTLB)) return;
-  kmsg(pool.ctx, KMSG_SWIOTLB_FULL, dev.id, 0, size, pool.slots, pool.used, 0, 0);
+function sayFull(mem: Swiotlb, dev: DmaDevice, size: u64, attrs: u32): void {
+  if ((attrs & DMA_ATTR_NO_WARN) != 0 || !kmsgAllowed(mem.ctx, LIMIT_SWIOTLB)) return;
+  kmsg(mem.ctx, KMSG_SWIOTLB_FULL, dev.id, 0, size, mem.total, mem.used, 0, 0);
 }
 
-/** The slots of a request: the CPU's own area first, then the others in turn. */
-function findSlots(pool: Swiotlb, dev: DmaDevice, phys: u64, size: u32, align: u32, allocMask: u32): u32 {
+/** A pool and a slot of it, in one number. */
+const NO_PLACE: u64 = 0xffffffffffffffff;
+
+// @ts-ignore: decorator
+@inline
+function poolOfPlace(place: u64): Swiotlb {
+  return changetype<Swiotlb>(<usize>(place >> 32));
+}
+
+/**
+ * The slots of a request: the CPU's own area of each pool first, then the others in turn; where no pool has them and more can be made, a
+ * pool of their own.
+ */
+function findSlots(mem: Swiotlb, dev: DmaDevice, phys: u64, size: u32, align: u32, allocMask: u32): u64 {
   const page: u32 = 1 << BLOCK_SHIFT;
-  const aboveOnly = (pool.flags & POOL_ALIGN_ABOVE_PAGE) != 0;
+  const aboveOnly = (mem.flags & POOL_ALIGN_ABOVE_PAGE) != 0;
   const paged = align == 0 && allocMask == 0 && (aboveOnly ? size > page : size >= page);
   const slotMask: u32 = paged ? page - 1 : allocMask | (SLOT_SIZE - 1);
   const keep = align & ~slotMask;
   const slots = (size + SLOT_SIZE - 1) >> SLOT_SHIFT;
-  const first = currentCpu() & (pool.areas - 1);
-  for (let i: u32 = 0; i < pool.areas; ++i) {
-    const index = (first + i) & (pool.areas - 1);
-    const area = areaOf(pool, index);
-    lock(area);
-    let slot = NO_SLOT;
-    const from = area.index;
-    if (slots <= pool.areaSlots - area.used) {
-      slot = searchArea(pool, index, slots, slotMask | keep, <u32>phys & keep, max(slotMask, keep), dev.segmentBoundary);
-      if (slot != NO_SLOT) {
-        slotsTake(pool, slot, slots);
-        mappingOf(pool, slot).slots = slots;
-        const next = slot - index * pool.areaSlots + slots;
-        area.index = next < pool.areaSlots ? next : 0;
-        area.used += slots;
-        const used = addTo(fieldOf(pool, offsetof<Swiotlb>('used')), slots);
-        // Two CPUs may race here; the mark is a statistic, as the kernel's is.
-        if (used > pool.highWater) pool.highWater = used;
-      }
+  const cpu = currentCpu();
+  for (let i: u32 = 0; i < mem.areas; ++i) {
+    for (let pool: Swiotlb | null = mem.pools; pool != null; pool = pool.next) {
+      if (i >= pool.areas || pool.transient != 0) continue;
+      const slot = searchAndTake(pool, dev, (cpu + i) & (pool.areas - 1), slots, slotMask, keep, <u32>phys);
+      if (slot != NO_SLOT) return (<u64>addressOf(pool) << 32) | slot;
     }
-    unlock(area);
-    if (pool.ctx.searchCost != 0) countSlots(pool, index, from, slot, slots);
-    if (slot != NO_SLOT) return slot;
   }
-  return NO_SLOT;
+  if ((mem.flags & POOL_GROWS) == 0) return NO_PLACE;
+  growLater(mem);
+  const pool = transientMake(dev, slots);
+  if (pool == null) return NO_PLACE;
+  const slot = searchAndTake(pool, dev, 0, slots, slotMask, keep, <u32>phys);
+  if (slot == NO_SLOT) {
+    poolFree(pool);
+    return NO_PLACE;
+  }
+  transientKeep(pool);
+  return (<u64>addressOf(pool) << 32) | slot;
+}
+
+/** Searches an area of a pool and takes what it finds (swiotlb_search_pool_area). Returns the first slot, or NO_SLOT. */
+function searchAndTake(
+  pool: Swiotlb, dev: DmaDevice, index: u32, slots: u32, slotMask: u32, keep: u32, phys: u32,
+): u32 {
+  const area = areaOf(pool, index);
+  lock(area);
+  let slot = NO_SLOT;
+  const from = area.index;
+  if (slots <= pool.areaSlots - area.used) {
+    slot = searchArea(pool, index, slots, slotMask | keep, phys & keep, max(slotMask, keep), dev.segmentBoundary);
+    if (slot != NO_SLOT) {
+      slotsTake(pool, slot, slots);
+      mappingOf(pool, slot).slots = slots;
+      const next = slot - index * pool.areaSlots + slots;
+      area.index = next < pool.areaSlots ? next : 0;
+      area.used += slots;
+      const mem = pool.mem;
+      const used = addTo(fieldOf(mem, offsetof<Swiotlb>('used')), slots);
+      // Two CPUs may race here; the mark is a statistic, as the kernel's is.
+      if (used > mem.highWater) mem.highWater = used;
+    }
+  }
+  unlock(area);
+  if (pool.ctx.searchCost != 0) countSlots(pool, index, from, slot, slots);
+  return slot;
 }
 
 /** Slots that a search of an area has gone over: from its index to those that it took, or all. */
@@ -238,9 +257,10 @@ function countSlots(pool: Swiotlb, area: u32, from: u32, slot: u32, slots: u32):
   noteSlots(pool.ctx, slot == NO_SLOT ? total : (at >= from ? at - from : at + total - from) + slots);
 }
 
-// Frees all slots of the mapping that begins at a slot.
+// Frees all slots of the mapping that begins at a slot; a transient pool goes with it.
 function release(pool: Swiotlb, slot: u32): void {
   releasePart(pool, slot, slot, mappingOf(pool, slot).slots);
+  if (pool.transient != 0) transientDrop(pool);
 }
 
 /**
@@ -258,7 +278,8 @@ function releasePart(pool: Swiotlb, first: u32, from: u32, count: u32): void {
     const tail = mappingOf(pool, from + count);
     const skipped = ((before + count) << SLOT_SHIFT) - mapping.offset;
     tail.phys = mapping.phys + skipped;
-    tail.length = mapping.length - skipped;
+    tail.length = mapping.length > skipped ? mapping.length - skipped : 0;
+    tail.limit = mapping.limit - skipped;
     tail.offset = 0;
     tail.slots = behind;
     tail.device = mapping.device;
@@ -266,11 +287,15 @@ function releasePart(pool: Swiotlb, first: u32, from: u32, count: u32): void {
     slotsRenumber(pool, from + count, behind);
   }
   mapping.slots = before;
-  if (before != 0) mapping.length = (before << SLOT_SHIFT) - mapping.offset;
+  if (before != 0) {
+    mapping.limit = (before << SLOT_SHIFT) - mapping.offset;
+    mapping.length = min(mapping.length, mapping.limit);
+  }
   area.used -= count;
   unlock(area);
-  addTo(fieldOf(pool, offsetof<Swiotlb>('used')), 0 - count);
-  addTo(fieldOf(pool, offsetof<Swiotlb>('live')), <u32>(before != 0) + <u32>(behind != 0) - 1);
+  const mem = pool.mem;
+  addTo(fieldOf(mem, offsetof<Swiotlb>('used')), 0 - count);
+  addTo(fieldOf(mem, offsetof<Swiotlb>('live')), <u32>(before != 0) + <u32>(behind != 0) - 1);
 }
 
 /** First slot of the mapping that an address lies in, or NO_SLOT. */
@@ -291,7 +316,7 @@ function mappingAt(pool: Swiotlb | null, address: u64): u32 {
  */
 export function swiotlbUnmap(dev: DmaDevice, address: u64, length: u32, dir: u32, attrs: u32): bool {
   const ctx = dev.ctx;
-  const pool = poolOf(ctx);
+  const pool = poolAt(dev, address);
   const slot = mappingAt(pool, address);
   if (slot == NO_SLOT) {
     setReason(ctx, REASON_SWIOTLB_NOT_MAPPED);
@@ -299,8 +324,12 @@ export function swiotlbUnmap(dev: DmaDevice, address: u64, length: u32, dir: u32
     return false;
   }
   let copied = true;
-  if (dir != DMA_TO_DEVICE && (attrs & DMA_ATTR_SKIP_CPU_SYNC) == 0) copied = bounce(ctx, dev, slot, address, length, dir, false);
+  if (dir != DMA_TO_DEVICE && (attrs & DMA_ATTR_SKIP_CPU_SYNC) == 0) copied = bounce(pool!, dev, slot, address, length, dir, false);
   if (!copied) noteFailure(dev, 1);
+  if (pool!.transient != 0) {
+    release(pool!, slot);
+    return copied;
+  }
   // Slots before the first byte are padding, and go with it.
   const padding = mappingOf(pool!, slot).offset >> SLOT_SHIFT;
   let from = <u32>((address - pool!.start) >> SLOT_SHIFT);
@@ -319,14 +348,15 @@ export function swiotlbUnmap(dev: DmaDevice, address: u64, length: u32, dir: u32
  */
 export function swiotlbSync(dev: DmaDevice, address: u64, length: u32, dir: u32, forDevice: bool): bool {
   const ctx = dev.ctx;
-  const slot = mappingAt(poolOf(ctx), address);
+  const pool = poolAt(dev, address);
+  const slot = mappingAt(pool, address);
   if (slot == NO_SLOT) {
     setReason(ctx, REASON_SWIOTLB_NOT_MAPPED);
     noteFailure(dev);
     return false;
   }
   if (dir == (forDevice ? DMA_FROM_DEVICE : DMA_TO_DEVICE)) return true;
-  const copied = bounce(ctx, dev, slot, address, length, dir, forDevice);
+  const copied = bounce(pool!, dev, slot, address, length, dir, forDevice);
   if (!copied) noteFailure(dev);
   return copied;
 }
@@ -335,11 +365,13 @@ export function swiotlbSync(dev: DmaDevice, address: u64, length: u32, dir: u32,
  * Copies between slots and buffer, as far as the slots of the mapping go. An address before the first byte, in what
  * min_align_mask leaves free of the first slot, means memory before the buffer, as the kernel takes it.
  */
-function bounce(ctx: Context, dev: DmaDevice, slot: u32, address: u64, length: u32, dir: u32, toSlots: bool): bool {
-  const pool = poolOf(ctx)!;
+function bounce(pool: Swiotlb, dev: DmaDevice, slot: u32, address: u64, length: u32, dir: u32, toSlots: bool): bool {
+  const ctx = dev.ctx;
   const mapping = mappingOf(pool, slot);
+  // Memory that was allocated stands for no other.
+  if (mapping.direction == DMA_NONE) return true;
   const begin = slotAddress(pool, slot) + mapping.offset;
-  const end = begin + mapping.length;
+  const end = begin + mapping.limit;
   let ok = true;
   if (address + length > end) {
     const left: u32 = address < end ? <u32>(end - address) : 0;
@@ -354,8 +386,8 @@ function bounce(ctx: Context, dev: DmaDevice, slot: u32, address: u64, length: u
     setReason(ctx, REASON_SWIOTLB_COPY_FAILED);
     return false;
   }
-  if (toSlots) pool.bytesIn += length;
-  else pool.bytesOut += length;
+  if (toSlots) pool.mem.bytesIn += length;
+  else pool.mem.bytesOut += length;
   emit(ctx, EVENT_BOUNCE, dev.id, address, phys, length, dir, toSlots ? 1 : 0);
   return ok;
 }

@@ -1,19 +1,23 @@
-import { checkInteger, GemDmaError, outOfRange } from './errors.js';
+import { checkOptions } from './arguments.js';
+import { checkInteger, GemDmaError, invalidType, outOfRange, parseSize } from './errors.js';
 import {
   EEXIST,
   EINVAL,
+  PAGE_SIZE,
   POOL_ALIGN_ABOVE_PAGE,
   POOL_COPY_IN_READABLE,
   POOL_FREE_BY_SIZE,
+  POOL_GROWS,
   POOL_NO_MIN_ALIGN,
   SET_SLOTS,
   SLOT_SIZE,
 } from './generated/constants.js';
-import type { ContextHandle } from './generated/exports.js';
-import { SwiotlbAreaStatsView, SwiotlbLiveView, SwiotlbStatsView } from './generated/records.js';
+import type { ContextHandle, SwiotlbHandle } from './generated/exports.js';
+import { SwiotlbAreaStatsView, SwiotlbLiveView, SwiotlbPoolStatsView, SwiotlbStatsView } from './generated/records.js';
 import { guard } from './guard.js';
+import { held } from './handle.js';
 import { Core } from './instance.js';
-import { checkMaker, LIBRARY } from './life.js';
+import { checkMaker, LIBRARY, Life, type Timeline } from './life.js';
 
 /** Bounce slots of 2 KiB, in sets of 128 that no mapping crosses (include/linux/swiotlb.h). */
 export { SET_SLOTS, SLOT_SIZE };
@@ -54,7 +58,11 @@ export interface SwiotlbStats {
   };
   /** The longest run of free slots that a mapping could take. */
   longestRun: number;
-  /** The areas of the pool, one for each CPU (struct io_tlb_area); the pool of 2015 is one area. */
+  /** Slots of transient pools (io_tlb_transient_nslabs), which are not among `slots`. */
+  transient: number;
+  /** The pools, in the order in which they are searched: more than one with `swiotlb.dynamic`. */
+  pools: SwiotlbPool[];
+  /** The areas of the first pool, one for each CPU (struct io_tlb_area); the pool of 2015 is one area. */
   areas: {
     /** Slot within the area at which the next search begins. */
     index: number;
@@ -63,9 +71,23 @@ export interface SwiotlbStats {
   }[];
 }
 
+/** One pool of an allocator (struct io_tlb_pool). */
+export interface SwiotlbPool {
+  /** Physical address of its first slot. */
+  start: number;
+  /** Its slots. */
+  slots: number;
+  /** Its areas. */
+  areas: number;
+  /** Its slots in use. */
+  used: number;
+  /** Number of the device for whose one mapping it is there, 0 for a pool that stays. */
+  transient: number;
+}
+
 /** A mapping that lives in the pool. */
 export interface SwiotlbMapping {
-  /** Its first slot, counted from 0 over the whole pool. */
+  /** Its first slot, counted from 0 over its pool. */
   slot: number;
   /** How many slots it holds. */
   slots: number;
@@ -77,11 +99,19 @@ export interface SwiotlbMapping {
   length: number;
   /** Number of the device, `DmaDevice.id`. */
   device: number;
-  /** 0 bidirectional, 1 to the device, 2 from the device (enum dma_data_direction). */
+  /** 0 bidirectional, 1 to the device, 2 from the device (enum dma_data_direction); 3 coherent memory of a restricted pool. */
   direction: number;
 }
 
-/** The machine's bounce pool: created once, then served to devices by the DMA API. */
+/** What a restricted pool is made with. */
+export interface RestrictedPoolOptions {
+  /** Bytes, or text; whole slots of 2 KiB are used. */
+  size: number | string;
+  /** Physical address, a multiple of 4096. Default 0: as high below 4 GiB as there is room. */
+  base?: number;
+}
+
+/** A bounce pool: the machine's, created once and served to devices by the DMA API, or a restricted one. */
 export class BouncePool {
   static {
     guard(BouncePool, (one) => #core in one);
@@ -89,11 +119,46 @@ export class BouncePool {
 
   readonly #core: Core;
   readonly #context: ContextHandle;
+  readonly #record: SwiotlbHandle;
+  readonly #life: Life;
 
-  private constructor(maker: typeof LIBRARY, core: Core, context: ContextHandle) {
+  private constructor(maker: typeof LIBRARY, core: Core, context: ContextHandle, record: SwiotlbHandle) {
     checkMaker(maker, 'BouncePool');
     this.#core = core;
     this.#context = context;
+    this.#record = record;
+    this.#life = new Life(core.timeline, 'bounce pool');
+  }
+
+  /** @internal The record, for a call of a device of a machine. Throws EXDEV, ESTALE. */
+  static recordIn(timeline: Timeline, pool: BouncePool, call: string): SwiotlbHandle {
+    if (typeof pool !== 'object' || pool === null || !(#core in pool)) throw invalidType('pool', 'a BouncePool', pool);
+    pool.#life.enterIn(timeline, call);
+    return pool.#record;
+  }
+
+  /** @internal */
+  get handle(): SwiotlbHandle {
+    this.#life.enter('swiotlb');
+    return this.#record;
+  }
+
+  /**
+   * Sets memory aside as a restricted pool.
+   * @throws TypeError and RangeError naming the option at fault; GemDmaError ENOMEM
+   * @internal
+   */
+  static restricted(core: Core, context: ContextHandle, options: RestrictedPoolOptions): BouncePool {
+    const given = checkOptions('options', options, ['size', 'base']);
+    const size = checkInteger('size', parseSize('size', given.size), SLOT_SIZE, 2 ** 33);
+    const base = checkInteger('base', given.base ?? 0, 0, 2 ** 52);
+    if (base % PAGE_SIZE !== 0) throw outOfRange('base', 'a multiple of 4096', base);
+    core.timeline.enter('rmem_swiotlb_device_init');
+    const record = core.exports.swiotlbRestricted(context, Math.floor(size / SLOT_SIZE), base / PAGE_SIZE);
+    if (record === 0) {
+      throw new GemDmaError('ENOMEM', 'rmem_swiotlb_device_init', `no piece of RAM of ${size} bytes is free there`);
+    }
+    return new BouncePool(LIBRARY, core, context, record);
   }
 
   /**
@@ -111,6 +176,7 @@ export class BouncePool {
   /**
    * Makes the pool of a context.
    * @param startPfn first frame; 0 places it as high below 4 GiB as there is room
+   * @param grows more pools are added where none serves a request
    * @throws GemDmaError ENOMEM when RAM below 4 GiB has no such piece, EEXIST for a second pool
    * @internal
    */
@@ -120,8 +186,9 @@ export class BouncePool {
     shape: { slots: number; areas: number },
     dialect: SwiotlbDialect,
     startPfn = 0,
+    grows = false,
   ): BouncePool {
-    const flags = dialect === 'index' ? INDEX_2015 : 0;
+    const flags = (dialect === 'index' ? INDEX_2015 : 0) | (grows ? POOL_GROWS : 0);
     const rc = core.exports.swiotlbCreate(context, shape.slots, shape.areas, flags, startPfn);
     if (rc < 0) {
       const size = shape.slots * SLOT_SIZE;
@@ -131,17 +198,18 @@ export class BouncePool {
         details: { ...shape, startPfn },
       });
     }
-    return new BouncePool(LIBRARY, core, context);
+    return new BouncePool(LIBRARY, core, context, held(core.exports.swiotlbOf(context)));
   }
 
   /** Slots in use, mappings, bytes copied each way, and refusals so far. */
   get stats(): SwiotlbStats {
     const core = this.#core;
-    core.timeline.enter('swiotlb');
+    this.#life.enter('swiotlb');
+    const pools = [...this.#pools()];
     const at = core.staging(this.#context);
-    const count = core.tools.swiotlbStats(this.#context, at);
+    const count = core.tools.swiotlbStats(this.#record, at);
     const stats = new SwiotlbStatsView(core, at);
-    const { start, slots, used, highWater, live, maps, bytesIn, bytesOut, longestRun } = stats;
+    const { start, slots, used, highWater, live, maps, bytesIn, bytesOut, longestRun, transient } = stats;
     const { full, fragmented, tooLarge, unreachable } = stats;
     const area = new SwiotlbAreaStatsView(core);
     const areas = Array.from({ length: count }, (_, i) => {
@@ -152,26 +220,46 @@ export class BouncePool {
       ...{ start, slots, used, highWater, live, maps, bytesIn, bytesOut },
       refused: { full, fragmented, tooLarge, unreachable },
       longestRun,
+      transient,
+      pools,
       areas,
     };
   }
 
-  /** Mappings that live now, in the order of their slots. */
+  *#pools(): Generator<SwiotlbPool> {
+    const core = this.#core;
+    const most = Math.floor(Core.STAGING_SIZE / SwiotlbPoolStatsView.SIZE);
+    for (let from = 0, found = most; found === most; from += found) {
+      const at = core.staging(this.#context);
+      found = core.tools.swiotlbPools(this.#record, from, at, most);
+      const record = new SwiotlbPoolStatsView(core);
+      for (let i = 0; i < found; ++i) {
+        record.moveTo(at + i * SwiotlbPoolStatsView.SIZE);
+        const { start, slots, areas, used, transient } = record;
+        yield { start, slots, areas, used, transient };
+      }
+    }
+  }
+
+  /** Mappings that live now, in the order of their slots, pool by pool. */
   *mappings(): Generator<SwiotlbMapping> {
     const core = this.#core;
     const most = Math.floor(Core.STAGING_SIZE / SwiotlbLiveView.SIZE);
-    for (let from = 0, found = most; found === most; ) {
-      core.timeline.enter('swiotlb');
-      const at = core.staging(this.#context);
-      found = core.tools.swiotlbMappings(this.#context, from, at, most);
-      const record = new SwiotlbLiveView(core);
-      const rows = Array.from({ length: found }, (_, i) => {
-        record.moveTo(at + i * SwiotlbLiveView.SIZE);
-        const { slot, slots, address, physical, length, device, direction } = record;
-        return { slot, slots, address, physical, length, device, direction };
-      });
-      yield* rows;
-      for (const { slot, slots } of rows) from = slot + slots;
+    const { pools } = this.stats;
+    for (const number of pools.keys()) {
+      for (let from = 0, found = most; found === most; ) {
+        this.#life.enter('swiotlb');
+        const at = core.staging(this.#context);
+        found = core.tools.swiotlbMappings(this.#record, number, from, at, most);
+        const record = new SwiotlbLiveView(core);
+        const rows = Array.from({ length: found }, (_, i) => {
+          record.moveTo(at + i * SwiotlbLiveView.SIZE);
+          const { slot, slots, address, physical, length, device, direction } = record;
+          return { slot, slots, address, physical, length, device, direction };
+        });
+        yield* rows;
+        for (const { slot, slots } of rows) from = slot + slots;
+      }
     }
   }
 
@@ -181,17 +269,17 @@ export class BouncePool {
    * @throws RangeError for an area or slot that the pool does not have
    */
   setIndex(area: number, index: number): void {
-    this.#core.timeline.enter('swiotlb');
+    this.#life.enter('swiotlb');
     checkInteger('area', area, 0, 0xffffffff);
     checkInteger('index', index, 0, 0xffffffff);
-    if (this.#core.exports.swiotlbSetIndex(this.#context, area, index)) return;
+    if (this.#core.exports.swiotlbSetIndex(this.#record, area, index)) return;
     throw outOfRange('index', `a slot of one of the pool's areas`, `${index} of area ${area}`);
   }
 
   /** Resets the high-water mark, as a write to the kernel's io_tlb_used_hiwater does. */
   resetHighWater(): void {
-    this.#core.timeline.enter('swiotlb');
-    this.#core.exports.swiotlbResetHighWater(this.#context);
+    this.#life.enter('swiotlb');
+    this.#core.exports.swiotlbResetHighWater(this.#record);
   }
 }
 

@@ -88,7 +88,7 @@ export function allocFromArea(
   const { host } = device;
   const { core, cma, ram } = host;
   const pages = Math.ceil(length / PAGE_SIZE);
-  if (!cma || !ram || pages < 2) return 0;
+  if (!cma || !ram || pages < 2 || device.restricted) return 0;
   const pfn = cma.take(pages);
   if (pfn === 0) return 0;
   const { dmaMapCoherent, dmaUnmapCoherent, sgDestroy } = core.exports;

@@ -1,4 +1,5 @@
 import { checkBoolean, checkOptions, checkString, frozen, oneOf, readList } from '../core/arguments.js';
+import type { BouncePool } from '../core/bounce-pool.js';
 import { checkInteger, outOfRange } from '../core/errors.js';
 import { MAX_RANGES, PAGE_SIZE, PROT_READ, PROT_WRITE } from '../core/generated/constants.js';
 import type { DmaDomain } from './dma-domain.js';
@@ -73,6 +74,8 @@ export interface DeviceOptions {
   minAlignMask?: number;
   /** Bounce every streaming mapping (swiotlb=force). Default false. */
   forceBounce?: boolean;
+  /** A pool of `machine.createRestrictedPool` that all its mappings and coherent memory go through. Of no effect behind an IOMMU. */
+  restrictedPool?: BouncePool;
   /** The domain that translates, `passthrough` for an identity domain, nothing for no IOMMU. */
   domain?: DmaDomain | 'passthrough';
 }
@@ -101,12 +104,15 @@ export const DEVICE_OPTION_NAMES: readonly (keyof DeviceOptions)[] = [
   'segmentBoundaryBits',
   'minAlignMask',
   'forceBounce',
+  'restrictedPool',
   'domain',
 ];
 /** The options of a device, all of them given. */
-export type DeviceConfig = Required<Omit<DeviceOptions, 'driver' | 'domain' | 'reservedRegions' | 'switch'>> & {
+export type DeviceConfig = Required<
+  Omit<DeviceOptions, 'driver' | 'domain' | 'reservedRegions' | 'restrictedPool' | 'switch'>
+> & {
   reservedRegions: readonly ReservedRegion[];
-} & Pick<DeviceOptions, 'driver' | 'domain' | 'switch'>;
+} & Pick<DeviceOptions, 'driver' | 'domain' | 'restrictedPool' | 'switch'>;
 
 /** @throws TypeErrors and RangeErrors naming the option at fault; the domain is looked at by the device */
 export function deviceConfig(given: DeviceOptions): DeviceConfig {
@@ -137,6 +143,7 @@ export function deviceConfig(given: DeviceOptions): DeviceConfig {
     name: checkString('name', options.name) ?? pciName(sourceId),
     driver: checkString('driver', options.driver),
     switch: checkString('switch', options.switch),
+    restrictedPool: options.restrictedPool,
     domain: options.domain,
   };
 }

@@ -1,6 +1,6 @@
 import { badAddress, checkTransfer, isAddress } from '../core/arguments.js';
 import { checkInteger, GemDmaError } from '../core/errors.js';
-import { PAGE_SIZE, PROT_READ, PROT_WRITE, TYPE_PAGE } from '../core/generated/constants.js';
+import { DEVICE_POOL_ALLOC, PAGE_SIZE, PROT_READ, PROT_WRITE, TYPE_PAGE } from '../core/generated/constants.js';
 import { DmaDeviceView } from '../core/generated/records.js';
 import { guard } from '../core/guard.js';
 import { allocCoherent, type CoherentBuffer, freeCoherent } from './coherent.js';
@@ -362,6 +362,11 @@ export class DmaDevice extends StreamingDevice {
   /** @internal */
   get declaredMemory(): DeclaredMemory | null {
     return this.declared;
+  }
+
+  /** @internal Its memory comes from a restricted pool. */
+  get restricted(): boolean {
+    return (new DmaDeviceView(this.host.core, this.handle).flags & DEVICE_POOL_ALLOC) !== 0;
   }
 
   /** @internal The list of devres: what goes with the driver. */

@@ -10,6 +10,7 @@ import {
   isAddress,
   isTransfer,
 } from '../core/arguments.js';
+import { BouncePool } from '../core/bounce-pool.js';
 import { checkInteger, ERRNO, GemDmaError, invalidType } from '../core/errors.js';
 import {
   ALL_ENTRIES,
@@ -102,6 +103,7 @@ export class StreamingDevice {
     const timeline = hostTimeline(host, 'device_add');
     const { domain } = config;
     if (domain !== undefined && domain !== 'passthrough') DmaDomain.check(domain, timeline, 'device_add');
+    const pool = config.restrictedPool && BouncePool.recordIn(timeline, config.restrictedPool, 'device_add');
     this.host = host;
     this.id = config.id;
     this.name = config.name;
@@ -130,6 +132,7 @@ export class StreamingDevice {
         }
       }
       if (domain !== undefined) this.attach(domain);
+      else if (pool !== undefined) exports.swiotlbAssign(this.#record, pool);
       if (config.forcedac) exports.deviceSetFlags(this.#record, 0, DEVICE_TRY_32BIT);
       if (config.maskBits !== 0) this.checkMask('dma_set_mask', config.maskBits);
       if (config.coherentMaskBits !== 0) this.checkMask('dma_set_coherent_mask', config.coherentMaskBits);
@@ -499,10 +502,7 @@ export class StreamingDevice {
     return Boolean(this.core.dmaMappingError(this.enter('dma_mapping_error'), address));
   }
 
-  /**
-   * Hands part of a mapping to the CPU (dma_sync_single_for_cpu).
-   * @throws TypeError or RangeError for an address, a length or a direction that cannot be
-   */
+  /** Hands part of a mapping to the CPU (dma_sync_single_for_cpu). @throws TypeError, RangeError for what cannot be */
   syncForCpu(address: number, length: number, dir: Direction): void {
     this.syncSingle(address, length, dir, false);
   }

@@ -19,6 +19,7 @@ export const NOTICES = {
   [contract.KMSG_NO_BOUNCE]: 'NO_BOUNCE',
   [contract.KMSG_IOVA_FAILED]: 'IOVA_FAILED',
   [contract.KMSG_WALK_IN_DATA]: 'WALK_IN_DATA',
+  [contract.KMSG_NO_NEW_POOL]: 'NO_NEW_POOL',
   [contract.KMSG_LIVE_REPLACED]: 'LIVE_REPLACED',
 } as const;
 
@@ -49,4 +50,5 @@ export const OWN_NOTICES: Readonly<Partial<Record<NoticeId, string>>> = {
 /** Functions whose messages are limited, by LIMIT_*: what `callbacks suppressed` names. That for faults is the IOMMU driver's. */
 export const LIMITED: Readonly<Record<number, string>> = {
   [contract.LIMIT_SWIOTLB]: 'swiotlb_tbl_map_single',
+  [contract.LIMIT_NEW_POOL]: 'swiotlb_dyn_alloc',
 };

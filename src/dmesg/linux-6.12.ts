@@ -114,6 +114,7 @@ export const LINUX_612: KernelWords = {
     SWIOTLB_FULL: {
       text: '{driver} {device}: swiotlb buffer is full (sz: {size} bytes), total {a} (slots), used {b} (slots)',
     },
+    NO_NEW_POOL: { text: 'software IO TLB: Failed to allocate new pool' },
     SWIOTLB_CUT: {
       text: '{driver} {device}: Buffer overflow detected. Allocation size: {a}. Mapping size: {size}.',
       where: 'kernel/dma/swiotlb.c:895 swiotlb_bounce',

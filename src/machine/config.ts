@@ -95,6 +95,8 @@ export interface MachineOptions {
         size?: number | string;
         /** Every mapping bounces (swiotlb=force). Default false: what the device cannot reach. */
         force?: boolean;
+        /** Where no pool serves a request, it gets one of its own and a larger one is added (CONFIG_SWIOTLB_DYNAMIC). Default false. */
+        dynamic?: boolean;
         /** Physical address of the pool, a multiple of 4096. Default 0: as high below 4 GiB as there is room. */
         base?: number;
         /** Slot of each area at which its search goes on. Default 0. */
@@ -170,6 +172,8 @@ export interface MachineConfig {
         size: number;
         /** Every mapping bounces. */
         force: boolean;
+        /** Pools are added. */
+        dynamic: boolean;
         /** Physical address asked for; 0 for wherever there is room. */
         base: number;
         /** Slots at which areas begin to search. */
@@ -228,7 +232,7 @@ export function machineConfig(given: MachineOptions = {}): MachineConfig {
     hz: checkHz(options.hz ?? 0),
     iommu,
     p2p: p2pConfig(options.p2p, iommu.mode),
-    swiotlb: swiotlbConfig(options.swiotlb, iommu.mode, size),
+    swiotlb: swiotlbConfig(options.swiotlb, iommu.mode, size, kernel),
     dmaDebug: dmaDebugConfig(options.dmaDebug ?? true),
     cpus: checkInteger('cpus', options.cpus ?? 1, 1, 64),
     seed: checkInteger('seed', options.seed ?? 1, 0, 0xffffffff),
@@ -315,12 +319,18 @@ function flushQueueConfig(
   };
 }
 
-function swiotlbConfig(options: MachineOptions['swiotlb'], mode: IommuMode, ram: number): MachineConfig['swiotlb'] {
+function swiotlbConfig(
+  options: MachineOptions['swiotlb'],
+  mode: IommuMode,
+  ram: number,
+  kernel: KernelName,
+): MachineConfig['swiotlb'] {
   if (options === false) return false;
   if (options === undefined && mode !== 'off' && mode !== 'passthrough') return false;
   const given = checkOptions('swiotlb', typeof options === 'object' ? options : { size: options }, [
     'size',
     'force',
+    'dynamic',
     'base',
     'indices',
   ]);
@@ -336,7 +346,11 @@ function swiotlbConfig(options: MachineOptions['swiotlb'], mode: IommuMode, ram:
   const indices = readList('swiotlb.indices', given.indices ?? [], [0, 2 ** 32 - 1], (index) =>
     checkInteger('swiotlb.indices', index, 0, size / 2048 - 1),
   );
-  return { size, force: given.force ?? false, base, indices };
+  const dynamic = checkBoolean('swiotlb.dynamic', given.dynamic, false);
+  if (dynamic && KERNELS[kernel].swiotlb === 'index') {
+    throw invalidValue('swiotlb.dynamic', `false: pools of kernel '${kernel}' do not grow`, dynamic);
+  }
+  return { size, force: given.force ?? false, dynamic, base, indices };
 }
 
 function dmaDebugConfig(option: NonNullable<MachineOptions['dmaDebug']>): MachineConfig['dmaDebug'] {

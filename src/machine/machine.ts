@@ -7,7 +7,7 @@ import {
   frozen,
   oneOf,
 } from '../core/arguments.js';
-import { BouncePool } from '../core/bounce-pool.js';
+import { BouncePool, type RestrictedPoolOptions } from '../core/bounce-pool.js';
 import {
   checkInteger,
   errnoName,
@@ -127,6 +127,7 @@ export class BaseMachine implements DriverHost {
   private readonly kernelLog: KernelLog;
   // Of a made-up object it cannot be read.
   readonly #core: Core;
+  private restrictedPools = false;
   private cache: CpuCache | null = null;
   /** Pages of mappings for writing that a device has read. */
   private readonly readsTold = new Set<string>();
@@ -200,6 +201,7 @@ export class BaseMachine implements DriverHost {
           BouncePool.shape(swiotlb.size, cpus, dialect),
           dialect,
           swiotlb.base / PAGE_SIZE,
+          swiotlb.dynamic,
         )
       : null;
     if (swiotlb) swiotlb.indices.forEach((index, area) => void this.swiotlb!.setIndex(area, index));
@@ -410,6 +412,23 @@ export class BaseMachine implements DriverHost {
   }
 
   /**
+   * Sets memory aside as a restricted pool (a device tree's `restricted-dma-pool`), for `addDevice({ restrictedPool })`: of such a device
+   * every streaming mapping bounces through it, and coherent memory comes from it.
+   * @throws TypeErrors and RangeErrors naming the option at fault; GemDmaError ENOMEM when that memory is not free, ENODEV on a kernel
+   *   that has no such pools
+   */
+  createRestrictedPool(options: RestrictedPoolOptions): BouncePool {
+    const call = 'rmem_swiotlb_device_init';
+    this.#core.timeline.enter(call);
+    if (this.kernel.swiotlb === 'index') {
+      throw new GemDmaError('ENODEV', call, `kernel '${this.config.kernel}' has no restricted pools`);
+    }
+    const pool = BouncePool.restricted(this.#core, this.context, options);
+    this.restrictedPools = true;
+    return pool;
+  }
+
+  /**
    * Memory of a device on the bus, which other devices can be given: by its address with `mapResource`, or by its pages in a
    * list. A device reaches it with deviceRead and deviceWrite, through the IOMMU where there is one.
    * @param size bytes, a power of two from 4 KiB on
@@ -457,7 +476,7 @@ export class BaseMachine implements DriverHost {
 
   /** Whether the machine has a bounce pool. @internal */
   get bounces(): boolean {
-    return this.swiotlb !== null;
+    return this.swiotlb !== null || this.restrictedPools;
   }
 
   /**

@@ -252,11 +252,11 @@ class SwiotlbReplay implements LineReplay {
         return address;
       }
       if (address >= 0) swiotlbUnmapSingle(this.device, address, length, DMA_TO_DEVICE, 0);
-      before.areas.forEach(({ index }, i) => void swiotlbSetIndex(this.#context, i, index));
+      before.areas.forEach(({ index }, i) => void swiotlbSetIndex(this.#pool!.handle, i, index));
       if (stoodIn.length > 0) this.#vacate(stoodIn);
       else if (fresh) {
         this.#seen.add(area);
-        swiotlbSetIndex(this.#context, area, slot % this.#areaSlots);
+        swiotlbSetIndex(this.#pool!.handle, area, slot % this.#areaSlots);
         before.areas[area].index = slot % this.#areaSlots;
       } else this.#occupy(got + unknown, before.areas);
     }
@@ -280,11 +280,11 @@ class SwiotlbReplay implements LineReplay {
   #occupy(slot: number, areas: { index: number }[]): void {
     const { deviceCreate, swiotlbMapSingle, swiotlbSetIndex } = this.#core.exports;
     if (this.#other === 0) this.#other = deviceCreate(this.#context, 2, 8);
-    swiotlbSetIndex(this.#context, Math.floor(slot / this.#areaSlots), slot % this.#areaSlots);
+    swiotlbSetIndex(this.#pool!.handle, Math.floor(slot / this.#areaSlots), slot % this.#areaSlots);
     this.#standIns.set(slot, swiotlbMapSingle(held(this.#other), this.#poolStart, SLOT_SIZE, DMA_TO_DEVICE, 0));
     this.#known[slot] = 1;
     --this.#earlier;
-    areas.forEach(({ index }, i) => void swiotlbSetIndex(this.#context, i, index));
+    areas.forEach(({ index }, i) => void swiotlbSetIndex(this.#pool!.handle, i, index));
   }
 
   // Slots of earlier mappings that are still to be found, by what the recording says to be in use.
