@@ -45,7 +45,7 @@ export {
 
 // ram/, sg/, swiotlb/
 export {
-  FIRMWARE_END, HIGH_START, LOW_END_MAX, MAX_ORDER, PAGE_MASK, PAGE_SHIFT, PAGE_SIZE, ZONE_DMA32, ZONE_NORMAL,
+  DMA_ZONE_END, FIRMWARE_END, HIGH_START, LOW_END_MAX, MAX_ORDER, PAGE_MASK, PAGE_SHIFT, PAGE_SIZE, ZONE_DMA32, ZONE_NORMAL,
 } from './ram/ram';
 export { RamStats } from './ram/host';
 export { SG_MAX_ENTRY, SG_MAX_PAGES } from './sg/build';

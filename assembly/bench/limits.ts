@@ -1,3 +1,4 @@
+import { PAGE_SHIFT } from '../ram/ram';
 // Limits that benchmarks are compared with: the tightest loops that have the memory traffic of an operation and do nothing else.
 
 /**
@@ -7,7 +8,7 @@
 export function limitStorePtes(table: usize, pfns: usize, n: u32, rounds: u32): void {
   const end = table + (<usize>n << 3);
   for (let round: u32 = 0; round < rounds; ++round) {
-    for (let at = table, from = pfns; at < end; at += 8, from += 4) store<u64>(at, (<u64>load<u32>(from) << 12) | 3);
+    for (let at = table, from = pfns; at < end; at += 8, from += 4) store<u64>(at, (<u64>load<u32>(from) << PAGE_SHIFT) | 3);
   }
 }
 

@@ -10,7 +10,7 @@
 // parts of two of them, and each is a segment.
 
 import { EINVAL, ENOMEM } from '../memory/errno';
-import { Context, cpuOf } from '../memory/context';
+import { cpuOf } from '../memory/context';
 import { COOKIE_MAP_ENTRIES, COOKIE_UNMAP_RANGE, DmaCookie } from '../iommu/cookie';
 import { IommuDomain } from '../iommu/domain';
 import { iommuMap, iommuMapPfns, iommuMapUnsynced, iommuSyncMap, iommuUnmap } from '../iommu/api/ops';

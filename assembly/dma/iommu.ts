@@ -1,7 +1,7 @@
 // dma ops behind a translating domain (iommu_dma_map_page and others of drivers/iommu/dma-iommu.c; with the cookie's flags of
 // 2015, intel_map_page of intel-iommu.c): a mapping takes a range of IOVA and fills its table entries. Lists are in iommu-sg.ts.
 
-import { PAGE_MASK, PAGE_SIZE } from '../ram/ram';
+import { PAGE_MASK, PAGE_SHIFT, PAGE_SIZE } from '../ram/ram';
 import { iovaAlloc, iovaAllocFast, iovaFind, iovaFree, iovaFreeFast } from '../iova/iova';
 import { deferredAdd } from '../iommu/deferred-list';
 import {
@@ -51,7 +51,7 @@ export function protOf(dir: u32): u32 {
  * @returns its first pfn, or 0 with the allocator's reason
  */
 export function rangeAlloc(dev: DmaDevice, cookie: DmaCookie, pages: u64, mask: u64): u64 {
-  const limit = min(mask >> 12, cookie.lastPfn);
+  const limit = min(mask >> PAGE_SHIFT, cookie.lastPfn);
   const tree = (cookie.flags & COOKIE_TREE_ONLY) != 0;
   let low = limit > LAST_32BIT && (dev.flags & DEVICE_TRY_32BIT) != 0;
   do {
@@ -73,7 +73,7 @@ export function rangeAlloc(dev: DmaDevice, cookie: DmaCookie, pages: u64, mask: 
 
 /** The last address that a device with that mask gets in a domain (dma_limit of iommu_dma_alloc_iova). */
 function bitsLimit(cookie: DmaCookie, mask: u64): u64 {
-  return min(mask, (cookie.lastPfn << 12) | PAGE_MASK);
+  return min(mask, (cookie.lastPfn << PAGE_SHIFT) | PAGE_MASK);
 }
 
 /** Frees a range without a flush: nothing was mapped in it, or the IOTLB was flushed. */
@@ -107,28 +107,28 @@ function clearRange(domain: IommuDomain, cookie: DmaCookie, address: u64, size: 
   }
   if ((cookie.flags & COOKIE_LAZY) == 0) {
     iotlbFlushPages(domain, start, bytes);
-    rangeFree(cookie, start >> 12, bytes >> 12);
-  } else if (cookie.queue != null) flushQueueAdd(cookie.queue!, start >> 12, <u32>(bytes >> 12));
-  else deferredAdd(domain.ctx, cookie.iova, start >> 12);
+    rangeFree(cookie, start >> PAGE_SHIFT, bytes >> PAGE_SHIFT);
+  } else if (cookie.queue != null) flushQueueAdd(cookie.queue!, start >> PAGE_SHIFT, <u32>(bytes >> PAGE_SHIFT));
+  else deferredAdd(domain.ctx, cookie.iova, start >> PAGE_SHIFT);
 }
 
 /** Ends the whole mapping that holds an address (intel_unmap of 2015). Returns false with the reason if there is none. */
 function unmapFound(domain: IommuDomain, cookie: DmaCookie, address: u64): bool {
   const ctx = domain.ctx;
-  if (!iovaFind(cookie.iova, address >> 12)) {
+  if (!iovaFind(cookie.iova, address >> PAGE_SHIFT)) {
     if (kmsgOnce(ctx, ONCE_UNMATCHED)) kmsg(ctx, KMSG_UNMAP_NOTHING, 0, address, 0, 0, 0, 0, 0);
     setReason(ctx, REASON_DMA_NOT_MAPPED);
     return false;
   }
   const space = cookie.iova;
   const first = space.foundLo;
-  const bytes = (space.foundHi - first + 1) << 12;
-  iommuUnmap(domain, first << 12, bytes);
+  const bytes = (space.foundHi - first + 1) << PAGE_SHIFT;
+  iommuUnmap(domain, first << PAGE_SHIFT, bytes);
   if ((cookie.flags & COOKIE_LAZY) == 0) {
-    iotlbFlushPages(domain, first << 12, bytes);
-    rangeFree(cookie, first, bytes >> 12);
+    iotlbFlushPages(domain, first << PAGE_SHIFT, bytes);
+    rangeFree(cookie, first, bytes >> PAGE_SHIFT);
   } else if ((cookie.flags & COOKIE_DEFERRED_LIST) != 0) deferredAdd(ctx, cookie.iova, first);
-  else flushQueueAdd(cookie.queue!, first, <u32>(bytes >> 12));
+  else flushQueueAdd(cookie.queue!, first, <u32>(bytes >> PAGE_SHIFT));
   return true;
 }
 
@@ -159,14 +159,14 @@ export function mapRangeInline(dev: DmaDevice, phys: u64, size: u64, prot: u32, 
   const offset = phys & PAGE_MASK;
   if (dev.minAlignMask > <u32>PAGE_MASK && refusesAlignment(dev)) return DMA_MAPPING_ERROR;
   const bytes = (size + offset + PAGE_MASK) & ~PAGE_MASK;
-  const pfn = rangeAlloc(dev, cookie, bytes >> 12, mask);
+  const pfn = rangeAlloc(dev, cookie, bytes >> PAGE_SHIFT, mask);
   if (pfn == 0) return DMA_MAPPING_ERROR;
-  const stored = bytes == PAGE_SIZE && iommuMapPage(domain, pfn << 12, phys - offset, prot);
-  if (!stored && iommuMap(domain, pfn << 12, phys - offset, bytes, prot) < 0) {
-    rangeFree(cookie, pfn, bytes >> 12);
+  const stored = bytes == PAGE_SIZE && iommuMapPage(domain, pfn << PAGE_SHIFT, phys - offset, prot);
+  if (!stored && iommuMap(domain, pfn << PAGE_SHIFT, phys - offset, bytes, prot) < 0) {
+    rangeFree(cookie, pfn, bytes >> PAGE_SHIFT);
     return DMA_MAPPING_ERROR;
   }
-  return (pfn << 12) + offset;
+  return (pfn << PAGE_SHIFT) + offset;
 }
 
 /**

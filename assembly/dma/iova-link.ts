@@ -3,7 +3,6 @@
 
 import { debugLink, debugRangeAlloc, debugRangeFree, debugUnlink } from '../dma-debug/links/links';
 import { EINVAL, EIO } from '../memory/errno';
-import { Context } from '../memory/context';
 import { iommuMapUnsynced, iommuSyncMap, iommuUnmap } from '../iommu/api/ops';
 import { flushQueueAdd } from '../iommu/flush-queue';
 import { iotlbFlushPages } from '../iommu/iotlb';

@@ -3,7 +3,6 @@
 
 import { debugMappingError, debugSyncSg, debugSyncSingle } from '../dma-debug/debug';
 import { iommuIovaToPhys } from '../iommu/api/ops';
-import { Context } from '../memory/context';
 import { EVENT_DMA_SYNC, emit } from '../events/events';
 import { SEGMENTS_LIST, SEGMENTS_NONE, SgTable } from '../sg/sg-table';
 import { sgSegmentAddress, sgSegmentLength } from '../sg/segments';

@@ -5,7 +5,7 @@ import { BLOCK_SHIFT, blockAllocZeroed, blockFree, blockOrder, blockSplit } from
 import { DmaDevice } from '../device/device';
 import { dmaAllocCoherent, dmaFreeCoherent } from '../dma/coherent';
 import { contentsPlace } from '../ram/contents';
-import { PAGE_SHIFT, PAGE_MASK } from '../ram/ram';
+import { HIGH_START, PAGE_MASK, PAGE_SHIFT } from '../ram/ram';
 import { sgDmaSegmentAddress } from '../sg/segments';
 import { SgTable, sgPfn } from '../sg/sg-table';
 import { findings, settle } from './dma';
@@ -62,7 +62,7 @@ function tableSlot(at: usize): usize {
 function frameNumber(at: usize): u32 {
   const pfn = gd_virt_pfn(at) & ~UNIT_VMALLOC;
   const ram = ramOf();
-  return pfn >= 0x100000 ? pfn - ram.hole : pfn;
+  return pfn >= HIGH_START ? pfn - ram.hole : pfn;
 }
 
 /** dma_free_attrs. @returns false when nothing was allocated at that address */

@@ -2,7 +2,6 @@
 // back. The table is known by the list's address until another list is mapped from there, so that a second map
 // or unmap of the same list is seen for what it is.
 
-import { Context } from '../memory/context';
 import { addressOf, fieldOf } from '../memory/record';
 import { slabAllocZeroed, slabCacheAt } from '../memory/slab';
 import { DmaDevice } from '../device/device';

@@ -9,7 +9,7 @@
 //
 // Ascending runs and pfn vectors are filled 64 bytes a round, clearing 128.
 
-import { PAGE_SIZE, PAGE_MASK } from '../ram/ram';
+import { PAGE_MASK, PAGE_SHIFT, PAGE_SIZE } from '../ram/ram';
 import { SEGMENTS_ENTRIES, SEGMENTS_NONE, SEGMENTS_ONE, SEGMENTS_PHYSICAL, SgTable } from '../sg/sg-table';
 import { sgDmaAddress, sgDmaRun, sgSegmentAddress, sgSegmentLength } from '../sg/segments';
 import { highMask, isWide, pteEncode } from './pte';
@@ -42,7 +42,7 @@ export function sourcePages(sgt: SgTable): u32 {
 // @ts-ignore: decorator
 @inline
 function segmentPages(sgt: SgTable, i: u32): u64 {
-  return ((sgSegmentAddress(sgt, i) & PAGE_MASK) + sgSegmentLength(sgt, i) + PAGE_MASK) >> 12;
+  return ((sgSegmentAddress(sgt, i) & PAGE_MASK) + sgSegmentLength(sgt, i) + PAGE_MASK) >> PAGE_SHIFT;
 }
 
 /** Writes `count` entries at `at`, from entry `first` of the source on. */
@@ -86,11 +86,11 @@ function view(at: usize, source: PteSource, wide: bool, pages: usize, count: u32
   const end = pages + (<usize>count << 2);
   if (sgt.shape == SEGMENTS_ONE || sgt.shape == SEGMENTS_ENTRIES) {
     const base = sgt.inlineAddress;
-    for (; pages < end; pages += 4, at += step) one(at, source, wide, base + (<u64>load<u32>(pages) << 12));
+    for (; pages < end; pages += 4, at += step) one(at, source, wide, base + (<u64>load<u32>(pages) << PAGE_SHIFT));
   } else if (sgt.shape == SEGMENTS_PHYSICAL) {
     const pfns = sgt.pfns;
     for (; pages < end; pages += 4, at += step) {
-      one(at, source, wide, <u64>load<u32>(pfns + (<usize>load<u32>(pages) << 2)) << 12);
+      one(at, source, wide, <u64>load<u32>(pfns + (<usize>load<u32>(pages) << 2)) << PAGE_SHIFT);
     }
   } else {
     for (; pages < end; pages += 4, at += step) one(at, source, wide, sgDmaAddress(sgt, load<u32>(pages)));
@@ -123,7 +123,7 @@ function ascending(at: usize, source: PteSource, wide: bool, address: u64, count
   }
   // Within 4 GiB the packed upper bits stay the same, and the entries themselves ascend by a page.
   while (count != 0) {
-    const left = (0x100000000 - (address & 0xffffffff)) >> 12;
+    const left = (0x100000000 - (address & 0xffffffff)) >> PAGE_SHIFT;
     const run = <u32>min<u64>(left, count);
     ascending32(at, <u32>pteEncode(source.platform, address, source.bits), run);
     at += <usize>run << 2;
@@ -194,7 +194,7 @@ function fromPfns(at: usize, source: PteSource, wide: bool, pfns: usize, count: 
   const end = pfns + (<usize>count << 2);
   if (wide) {
     if ((at & 8) != 0 && pfns < end) {
-      store<u64>(at, (<u64>load<u32>(pfns) << 12) | source.bits);
+      store<u64>(at, (<u64>load<u32>(pfns) << PAGE_SHIFT) | source.bits);
       pfns += 4;
       at += 8;
     }
@@ -202,25 +202,25 @@ function fromPfns(at: usize, source: PteSource, wide: bool, pfns: usize, count: 
     for (; pfns + 32 <= end; pfns += 32, at += 64) {
       const low = v128.load(pfns);
       const high = v128.load(pfns, 16);
-      v128.store(at, v128.or(i64x2.shl(i64x2.extend_low_i32x4_u(low), 12), bits));
-      v128.store(at, v128.or(i64x2.shl(i64x2.extend_high_i32x4_u(low), 12), bits), 16);
-      v128.store(at, v128.or(i64x2.shl(i64x2.extend_low_i32x4_u(high), 12), bits), 32);
-      v128.store(at, v128.or(i64x2.shl(i64x2.extend_high_i32x4_u(high), 12), bits), 48);
+      v128.store(at, v128.or(i64x2.shl(i64x2.extend_low_i32x4_u(low), PAGE_SHIFT), bits));
+      v128.store(at, v128.or(i64x2.shl(i64x2.extend_high_i32x4_u(low), PAGE_SHIFT), bits), 16);
+      v128.store(at, v128.or(i64x2.shl(i64x2.extend_low_i32x4_u(high), PAGE_SHIFT), bits), 32);
+      v128.store(at, v128.or(i64x2.shl(i64x2.extend_high_i32x4_u(high), PAGE_SHIFT), bits), 48);
     }
-    for (; pfns < end; pfns += 4, at += 8) store<u64>(at, (<u64>load<u32>(pfns) << 12) | source.bits);
+    for (; pfns < end; pfns += 4, at += 8) store<u64>(at, (<u64>load<u32>(pfns) << PAGE_SHIFT) | source.bits);
     return;
   }
   const mask = i32x4.splat(<i32>highMask(source.platform));
   const bits = i32x4.splat(<i32>source.bits);
   for (; (at & 15) != 0 && pfns < end; pfns += 4, at += 4) {
-    store<u32>(at, <u32>pteEncode(source.platform, <u64>load<u32>(pfns) << 12, source.bits));
+    store<u32>(at, <u32>pteEncode(source.platform, <u64>load<u32>(pfns) << PAGE_SHIFT, source.bits));
   }
   for (; pfns + 16 <= end; pfns += 16, at += 16) {
     const four = v128.load(pfns);
-    v128.store(at, v128.or(v128.or(i32x4.shl(four, 12), v128.and(i32x4.shr_u(four, 16), mask)), bits));
+    v128.store(at, v128.or(v128.or(i32x4.shl(four, PAGE_SHIFT), v128.and(i32x4.shr_u(four, 16), mask)), bits));
   }
   for (; pfns < end; pfns += 4, at += 4) {
-    store<u32>(at, <u32>pteEncode(source.platform, <u64>load<u32>(pfns) << 12, source.bits));
+    store<u32>(at, <u32>pteEncode(source.platform, <u64>load<u32>(pfns) << PAGE_SHIFT, source.bits));
   }
 }
 

@@ -6,7 +6,7 @@
 //
 // The last page is never allocated and leads to the scratch page, since the GPU prefetches past the end of what it reads.
 
-import { PAGE_SIZE, PAGE_MASK } from '../ram/ram';
+import { PAGE_MASK, PAGE_SHIFT, PAGE_SIZE } from '../ram/ram';
 import { EINVAL, ENOMEM, Made } from '../memory/errno';
 import { blockAlloc, blockFree, blockOrder } from '../memory/block';
 import { FAULT_GTT } from '../memory/context';
@@ -36,7 +36,7 @@ export class Ggtt extends GpuVm {
 }
 
 export function ggttSlot(ggtt: Ggtt, address: u64): usize {
-  return ggtt.table + (<usize>(address >> 12) << entryShift(ggtt.platform));
+  return ggtt.table + (<usize>(address >> PAGE_SHIFT) << entryShift(ggtt.platform));
 }
 
 /**
@@ -64,7 +64,7 @@ export function ggttCreate(
   ggtt.device = device;
   ggtt.total = total;
   ggtt.mappable = mappable;
-  const count = <u32>(ggtt.total >> 12);
+  const count = <u32>(ggtt.total >> PAGE_SHIFT);
   ggtt.table = blockAlloc(ctx, blockOrder(<usize>count << entryShift(platform)));
   const mm = ggtt.table == 0 ? ENOMEM : mmCreate(ctx, 0, total - GUARD, flavour, colorRule);
   const rc = mm < 0 ? mm : devicePageMake(device, scratchPage(ggtt), true);
@@ -138,6 +138,6 @@ export function ggttClear(ggtt: Ggtt, start: u64, count: u32): i32 {
 
 /** A raw entry by its number, which is one of the table's. */
 export function ggttEntry(ggtt: Ggtt, index: u32): u64 {
-  const at = ggttSlot(ggtt, <u64>index << 12);
+  const at = ggttSlot(ggtt, <u64>index << PAGE_SHIFT);
   return entryShift(ggtt.platform) == 3 ? load<u64>(at) : <u64>load<u32>(at);
 }

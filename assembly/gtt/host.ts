@@ -1,5 +1,6 @@
 // GPU address spaces and range managers for the host (memory/host.ts). An address that is none lies beyond all of them.
 
+import { PAGE_SHIFT } from '../ram/ram';
 import { DmaDevice } from '../device/device';
 import { ERANGE, Made } from '../memory/errno';
 import { Context } from '../memory/context';
@@ -89,7 +90,7 @@ export function ggttClear(vm: Ggtt, start: f64, count: u32): i32 {
 
 /** ggttEntry; -ERANGE for a number beyond the table. */
 export function ggttEntry(vm: Ggtt, index: u32): f64 {
-  return <u64>index < vm.total >> 12 ? toHost(ggtt.ggttEntry(vm, index)) : <f64>ERANGE;
+  return <u64>index < vm.total >> PAGE_SHIFT ? toHost(ggtt.ggttEntry(vm, index)) : <f64>ERANGE;
 }
 
 export function ggttMappable(vm: Ggtt): f64 {

@@ -9,7 +9,7 @@
 // anywhere. Linux 4.1 made all tables of gen8 at once (PPGTT_PREALLOCATE): 2,048 page tables and four
 // directories, 2,052 mappings for each context.
 
-import { PAGE_SIZE, PAGE_MASK } from '../ram/ram';
+import { PAGE_MASK, PAGE_SHIFT, PAGE_SIZE } from '../ram/ram';
 import { EBUSY, EINVAL, ENOMEM, ERANGE, Made } from '../memory/errno';
 import { FAULT_GTT } from '../memory/context';
 import { shouldFail } from '../memory/fault';
@@ -202,7 +202,7 @@ function release(ppgtt: Ppgtt): void {
   if (ppgtt.node != null) {
     const ggtt = ppgtt.ggtt;
     const start = ppgtt.node!.start;
-    entriesFill(ggttSlot(ggtt, start), ggtt.platform, ggtt.scratchEntry, <u32>(GEN6_PD_SIZE >> 12));
+    entriesFill(ggttSlot(ggtt, start), ggtt.platform, ggtt.scratchEntry, <u32>(GEN6_PD_SIZE >> PAGE_SHIFT));
     mmRemove(ppgtt.node!);
   }
   if (ppgtt.scratchBytes != 0) devicePageDrop(ppgtt.device, scratchPage(ppgtt));
@@ -310,7 +310,7 @@ function undo(ppgtt: Ppgtt, made: PageTable | null): void {
 /** Whether all page tables of a range exist. */
 function covered(ppgtt: Ppgtt, start: u64, count: u64): bool {
   const span = <u64>1 << levelShift(ppgtt.platform, 2);
-  const end = start + (count << 12);
+  const end = start + (count << PAGE_SHIFT);
   for (let address = start & ~(span - 1); address < end; address += span) {
     if (leafOf(ppgtt, address) == null) return false;
   }
@@ -327,11 +327,11 @@ function put(ppgtt: Ppgtt, start: u64, count: i32): i32 {
   const entries = levelEntries(platform, 1);
   let done: u32 = 0;
   while (done < <u32>count) {
-    const index = <u32>(address >> 12) & (entries - 1);
+    const index = <u32>(address >> PAGE_SHIFT) & (entries - 1);
     const part = min(<u32>count - done, entries - index);
     const leaf = leafOf(ppgtt, address)!;
     entriesPut(leaf.bytes + (<usize>index << entryShift(platform)), ppgtt, done, part);
-    address += <u64>part << 12;
+    address += <u64>part << PAGE_SHIFT;
     done += part;
   }
   return count;
@@ -364,14 +364,14 @@ export function ppgttClear(ppgtt: Ppgtt, start: u64, count: u32): i32 {
   let address = start;
   let left = count;
   while (left != 0) {
-    const index = <u32>(address >> 12) & (entries - 1);
+    const index = <u32>(address >> PAGE_SHIFT) & (entries - 1);
     const part = min(left, entries - index);
     const leaf = leafOf(ppgtt, address);
     if (leaf != null) {
       const at = leaf.bytes + (<usize>index << entryShift(platform));
       entriesFill(at, platform, ppgtt.scratchEntry, part);
     }
-    address += <u64>part << 12;
+    address += <u64>part << PAGE_SHIFT;
     left -= part;
   }
   return 0;
@@ -381,7 +381,7 @@ export function ppgttClear(ppgtt: Ppgtt, start: u64, count: u32): i32 {
 export function ppgttEntry(ppgtt: Ppgtt, address: u64): u64 {
   const leaf = leafOf(ppgtt, address);
   if (leaf == null) return ppgtt.scratchEntry;
-  const index = <u32>(address >> 12) & (levelEntries(ppgtt.platform, 1) - 1);
+  const index = <u32>(address >> PAGE_SHIFT) & (levelEntries(ppgtt.platform, 1) - 1);
   const at = leaf.bytes + (<usize>index << entryShift(ppgtt.platform));
   return isWide(ppgtt.platform) ? load<u64>(at) : <u64>load<u32>(at);
 }

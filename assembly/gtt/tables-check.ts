@@ -1,7 +1,7 @@
 // Checks of GPU tables, for machineCheck.
 
 import { contentsPeek } from '../ram/contents';
-import { ramOf } from '../ram/ram';
+import { PAGE_SHIFT, ramOf } from '../ram/ram';
 import { Ggtt, ggttEntry } from './ggtt';
 import { PageTable, childAt, levelEntries } from './page-table';
 import { PPGTT_GEN8, PPGTT_GEN8_48BIT, Ppgtt, scratchTable } from './ppgtt';
@@ -15,7 +15,7 @@ const WRONG_TABLES: u32 = 13; // more or fewer tables than are counted
 
 /** Returns 0 or what is wrong: 9 the guard page. */
 export function ggttCheck(ggtt: Ggtt): u32 {
-  return ggttEntry(ggtt, <u32>(ggtt.total >> 12) - 1) == ggtt.scratchEntry ? 0 : WRONG_GUARD;
+  return ggttEntry(ggtt, <u32>(ggtt.total >> PAGE_SHIFT) - 1) == ggtt.scratchEntry ? 0 : WRONG_GUARD;
 }
 
 /** Returns 0 or what is wrong: 10 page, 11 directory, 12 entry, 13 count. */

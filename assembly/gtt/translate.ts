@@ -12,7 +12,7 @@ import { DmaDevice } from '../device/device';
 import { TRANSLATE_FAULT, deviceRead, deviceWrite, translate } from '../iommu/api/access';
 import { fieldOf } from '../memory/record';
 import { contentsPeek } from '../ram/contents';
-import { isRam, ramOf, PAGE_SIZE, PAGE_MASK } from '../ram/ram';
+import { PAGE_MASK, PAGE_SHIFT, PAGE_SIZE, isRam, ramOf } from '../ram/ram';
 import {
   REASON_GPU_BEYOND_RANGE, REASON_GPU_NOT_PRESENT, REASON_GPU_READ_ONLY, REASON_GPU_TABLE_UNREACHABLE, setReason,
 } from '../memory/reason';
@@ -32,8 +32,8 @@ function fetch(vm: GpuVm, table: u64, index: u32): u64 {
   const wide = isWide(vm.platform);
   const phys = translate(vm.device, table + (<u64>index << (wide ? 3 : 2)), false);
   const ram = ramOf(vm.ctx);
-  if (phys == TRANSLATE_FAULT || phys >> 44 != 0 || !isRam(ram, <u32>(phys >> 12))) return NO_ENTRY;
-  const bytes = contentsPeek(ram, <u32>(phys >> 12));
+  if (phys == TRANSLATE_FAULT || phys >> 44 != 0 || !isRam(ram, <u32>(phys >> PAGE_SHIFT))) return NO_ENTRY;
+  const bytes = contentsPeek(ram, <u32>(phys >> PAGE_SHIFT));
   if (bytes == 0) return 0;
   const at = bytes + (<usize>phys & <usize>PAGE_MASK);
   return wide ? load<u64>(at) : <u64>load<u32>(at);

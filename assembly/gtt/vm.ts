@@ -1,6 +1,6 @@
 // A GPU address space, global or per process (struct i915_address_space).
 
-import { PAGE_MASK } from '../ram/ram';
+import { PAGE_MASK, PAGE_SHIFT } from '../ram/ram';
 import { EINVAL, ERANGE } from '../memory/errno';
 import { Context } from '../memory/context';
 import { DmaDevice } from '../device/device';
@@ -47,7 +47,7 @@ export function scratchPage(vm: GpuVm): DevicePage {
 export function checkRange(start: u64, count: u64, limit: u64): i32 {
   if (start > limit) return ERANGE;
   if ((start & PAGE_MASK) != 0) return EINVAL;
-  return count > (limit - start) >> 12 ? ERANGE : 0;
+  return count > (limit - start) >> PAGE_SHIFT ? ERANGE : 0;
 }
 
 /** Makes a table, or a view of it, the source of an insert. Returns entries to write, or -EINVAL when it is not mapped. */

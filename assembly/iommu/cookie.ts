@@ -12,6 +12,7 @@
 //   COOKIE_NO_MIN_ALIGN     nobody asks whether the IOMMU's pages keep what min_align_mask says (before 5.12)
 //   COOKIE_TREE_ONLY        the allocator has no caches to go through (alloc_iova, not alloc_iova_fast)
 
+import { PAGE_SHIFT } from '../ram/ram';
 import { slabAllocZeroed, slabCacheAt, slabFree } from '../memory/slab';
 import { IovaDomain } from '../iova/iova-domain';
 import { iovaDomainCreate, iovaDomainDestroy } from '../iova/iova';
@@ -61,8 +62,8 @@ export function cookieCreate(
   const cookie: DmaCookie | null = cache == null ? null : slabAllocZeroed(cache);
   if (cookie == null) return false;
   cookie.flags = flags;
-  cookie.lastPfn = ((<u64>1 << <u64>domain.width) - 1) >> 12;
-  const iova = iovaDomainCreate(ctx, rules, 12, START_PFN, line, ctx.cpuCount);
+  cookie.lastPfn = ((<u64>1 << <u64>domain.width) - 1) >> PAGE_SHIFT;
+  const iova = iovaDomainCreate(ctx, rules, PAGE_SHIFT, START_PFN, line, ctx.cpuCount);
   if (iova != null) {
     cookie.iova = iova;
     if ((flags & COOKIE_LAZY) == 0 || (flags & COOKIE_DEFERRED_LIST) != 0) {

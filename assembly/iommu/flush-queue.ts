@@ -61,6 +61,8 @@ class FqEntry {
 
 const ENTRY_SIZE: usize = offsetof<FqEntry>();
 const HEADER: usize = 64;
+const ENTRIES_MIN: u32 = 2;
+const ENTRIES_MAX: u32 = 65536;
 // One cache line each, so that two CPUs never write to the same one.
 const RING_SIZE: usize = 64;
 
@@ -78,12 +80,12 @@ function entryAt(ring: FqRing, i: u32): FqEntry {
 
 /**
  * Makes a flush queue with a ring for each CPU.
- * @param entries places of a ring, a power of two from 2; one of them stays free
+ * @param entries places of a ring, a power of two, ENTRIES_MIN to ENTRIES_MAX; one of them stays free
  * @param timeout nanoseconds from the first queued range to the flush
  * @returns the queue, or null without memory or for a size that cannot be
  */
 export function flushQueueCreate(ctx: Context, iommu: IommuDomain, iova: IovaDomain, entries: u32, timeout: u64): FlushQueue | null {
-  if (entries < 2 || entries > 65536 || (entries & (entries - 1)) != 0) return null;
+  if (entries < ENTRIES_MIN || entries > ENTRIES_MAX || (entries & (entries - 1)) != 0) return null;
   const size = HEADER + <usize>ctx.cpuCount * RING_SIZE;
   const at = blockAlloc(ctx, blockOrder(size));
   if (at == 0) return null;

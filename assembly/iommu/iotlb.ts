@@ -8,11 +8,12 @@
 // An invalidation of pages drops the entries of the smallest naturally aligned power of two of pages that holds the
 // range, as the hardware's address mask does; above AMASK_MAX the whole domain goes (calculate_psi_aligned_address).
 
+import { PAGE_SHIFT } from '../ram/ram';
 import { blockAllocZeroed, blockOrder } from '../memory/block';
 import { Context, cpuOf } from '../memory/context';
 import { lock, unlock } from '../memory/lock';
 import { IommuDomain, domainCpuOf, leafShift } from './domain';
-import { Iommu, unitIn, unitOf } from './unit';
+import { Iommu, MAX_SETS_SHIFT, unitIn, unitOf } from './unit';
 
 /** Largest address mask of a page-selective invalidation (Capability Register, MAMV): 2^18 pages. */
 const AMASK_MAX: u32 = 18;
@@ -40,6 +41,9 @@ export class IotlbEntry {
 
 export const IOTLB_ENTRY: usize = 56;
 
+/** Bits of an address that a level of the tables translates. */
+const LEVEL_STRIDE: u32 = 9;
+
 /** Where the unit counts cached entries by size of page: a u32 per power of two, in the second half of its block. */
 const SIZE_COUNTS: usize = 2048;
 
@@ -57,7 +61,7 @@ export function iotlbAt(unit: Iommu, i: u32): IotlbEntry {
 // @ts-ignore: decorator
 @inline
 function setOf(unit: Iommu, domain: IommuDomain, page: u64, shift: u32): u32 {
-  const hash = (<u32>page ^ <u32>(page >> 12)) + domain.id * 7 + (shift - 12) / 9;
+  const hash = (<u32>page ^ <u32>(page >> MAX_SETS_SHIFT)) + domain.id * 7 + (shift - PAGE_SHIFT) / LEVEL_STRIDE;
   return (hash & (unit.iotlbSets - 1)) * unit.iotlbWays;
 }
 
@@ -111,8 +115,8 @@ export function iotlbInsert(unit: Iommu, domain: IommuDomain, address: u64, leaf
   victim.shift = shift;
   victim.used = ++unit.iotlbClock;
   victim.stale = 0;
-  const start = page << (shift - 12);
-  const end = start + ((<u64>1 << (shift - 12)) - 1);
+  const start = page << (shift - PAGE_SHIFT);
+  const end = start + ((<u64>1 << (shift - PAGE_SHIFT)) - 1);
   domain.cachedFirst = domain.cached == 0 ? start : min(domain.cachedFirst, start);
   domain.cachedLast = domain.cached == 0 ? end : max(domain.cachedLast, end);
   count(unit, domain, shift, 1);
@@ -163,9 +167,9 @@ function forRange(domain: IommuDomain, first: u64, last: u64, dropped: bool): vo
   const few = last - first < <u64>(iotlbCapacity(unit) >> 4);
   if (few) {
     for (let sizes = unit.iotlbSizes; sizes != 0; sizes &= sizes - 1) {
-      const shift = <u32>ctz<u64>(sizes) - 12;
+      const shift = <u32>ctz<u64>(sizes) - PAGE_SHIFT;
       for (let page = first >> shift; page <= last >> shift; ++page) {
-        const entry = probe(unit, domain, page, shift + 12);
+        const entry = probe(unit, domain, page, shift + PAGE_SHIFT);
         if (entry != null) affect(unit, domain, entry, dropped);
       }
     }
@@ -173,8 +177,8 @@ function forRange(domain: IommuDomain, first: u64, last: u64, dropped: bool): vo
     for (let i: u32 = 0; i < iotlbCapacity(unit); ++i) {
       const entry = iotlbAt(unit, i);
       if (entry.leaf == 0 || entry.domain != domain) continue;
-      const start = entry.page << (entry.shift - 12);
-      if (start <= last && start + ((<u64>1 << (entry.shift - 12)) - 1) >= first) affect(unit, domain, entry, dropped);
+      const start = entry.page << (entry.shift - PAGE_SHIFT);
+      if (start <= last && start + ((<u64>1 << (entry.shift - PAGE_SHIFT)) - 1) >= first) affect(unit, domain, entry, dropped);
     }
   }
   unlock(unit);
@@ -213,7 +217,7 @@ export function iotlbFlushRange(domain: IommuDomain, first: u64, last: u64): voi
 // @ts-ignore: decorator
 @inline
 export function iotlbFlushPages(domain: IommuDomain, iova: u64, size: u64): void {
-  iotlbFlushRange(domain, iova >> 12, (iova + size - 1) >> 12);
+  iotlbFlushRange(domain, iova >> PAGE_SHIFT, (iova + size - 1) >> PAGE_SHIFT);
 }
 
 /** Domain-selective invalidation. */

@@ -2,14 +2,15 @@
 // in a folder of its own.
 //
 //   format.ts      what a format is;  formats/  the list of them
-//   ops.ts         map, unmap and translation in a domain, whatever its format
 //   unit.ts        the unit: its devices' table, domain ids, domains
-//   domain.ts      one address space;  domain-life.ts  how it is made and freed;  tables.ts  pages for tables
+//   domain.ts      one address space;  tables.ts  pages for tables
 //   cookie.ts      what a domain has for the DMA API: IOVA allocator, flush queue
 //   iotlb.ts       cached translations and their invalidation
-//   access.ts      a device reads or writes memory: device table, IOTLB, tables, fault
-//   fault-log.ts   faults and stale accesses      check.ts   checks all structures
+//   fault-log.ts   faults and stale accesses      dump.ts    tables and leaves for the host
 //   flush-queue.ts, deferred-list.ts      unmapped ranges that wait for an invalidation
+//   api/           what others call, for a domain of any format:
+//     ops.ts         map, unmap and translation;  domain-life.ts  how domains are made and freed
+//     access.ts      a device reads or writes memory: device table, IOTLB, tables, fault;  check.ts  checks all structures
 //   vtd/           Intel VT-d, second-stage tables      amdv1/  AMD's page tables of version 1
 //
 // Tables have the hardware's format and are in linear memory.
@@ -21,8 +22,18 @@ import { DmaCookie } from './cookie';
 import { DeferredList } from './deferred-list';
 import { IommuDomain } from './domain';
 
-/** Domain ids that the unit has (Capability Register, ND = 6): 16 bits. Linux keeps 0 (no domain) and 1 (passthrough) for itself. */
+/** Domain ids of a unit, 16 bits (VT-d with ND = 6; AMD). Linux keeps those below the first: 0 for no domain, 1 for passthrough. */
 export const DOMAIN_IDS: u32 = 65536;
+const FIRST_DOMAIN_ID: u32 = 2;
+
+/** The shape of the IOTLB and the records of the fault log: of a machine that does not say, and at most. */
+const DEFAULT_SETS: u32 = 64;
+const DEFAULT_WAYS: u32 = 4;
+const DEFAULT_LOG: u32 = 1024;
+export const MAX_SETS_SHIFT: u32 = 12;
+const MAX_SETS: u32 = 1 << MAX_SETS_SHIFT;
+const MAX_WAYS: u32 = 64;
+const MAX_LOG: u32 = 65536;
 
 /** Option of a unit: Iommu.npCache. */
 export const UNIT_NP_CACHE: u32 = 1;
@@ -88,7 +99,7 @@ export function unitIn(ctx: Context): Iommu | null {
   return changetype<Iommu | null>(ctx.iommu);
 }
 
-/** The machine's unit, made on first use with 64 sets of 4 ways, of the first format; null without memory. */
+/** The machine's unit, made on first use, of the first format; null without memory. */
 // @ts-ignore: decorator
 @inline
 export function iommuOf(ctx: Context): Iommu | null {
@@ -96,27 +107,27 @@ export function iommuOf(ctx: Context): Iommu | null {
 }
 
 /**
- * Makes the machine's IOMMU with 64 sets of 4 ways and a log of 1,024 records. Contract of iommuCreate.
+ * Makes the machine's IOMMU with an IOTLB and a fault log of the usual sizes. Contract of iommuCreate.
  * @param flags UNIT_*
  */
 export function iommuMake(ctx: Context, format: u32, flags: u32): Iommu | null {
-  const unit = iommuCreate(ctx, 64, 4, 1024, format);
+  const unit = iommuCreate(ctx, DEFAULT_SETS, DEFAULT_WAYS, DEFAULT_LOG, format);
   if (unit != null) unit.npCache = (flags & UNIT_NP_CACHE) != 0;
   return unit;
 }
 
 /**
  * Makes the machine's IOMMU. A machine has one; a second call returns the first one's.
- * @param sets IOTLB sets, a power of two up to 4,096
- * @param ways entries per set, 1 to 64
- * @param logRecords records that the fault log holds, 1 to 65,536
+ * @param sets IOTLB sets, a power of two up to MAX_SETS
+ * @param ways entries per set, 1 to MAX_WAYS
+ * @param logRecords records that the fault log holds, 1 to MAX_LOG
  * @param format FORMAT_*
  * @returns the unit, or null for sizes that cannot be or without memory
  */
 export function iommuCreate(ctx: Context, sets: u32, ways: u32, logRecords: u32, format: u32): Iommu | null {
   if (ctx.iommu != 0) return unitIn(ctx);
-  if (sets == 0 || sets > 4096 || (sets & (sets - 1)) != 0 || ways == 0 || ways > 64) return null;
-  if (logRecords == 0 || logRecords > 65536) return null;
+  if (sets == 0 || sets > MAX_SETS || (sets & (sets - 1)) != 0 || ways == 0 || ways > MAX_WAYS) return null;
+  if (logRecords == 0 || logRecords > MAX_LOG) return null;
   // The unit is the first half of a block of 4 KiB; the second half counts IOTLB entries (iotlb.ts).
   const at = blockAllocZeroed(ctx, 0);
   if (at == 0) return null;
@@ -126,8 +137,8 @@ export function iommuCreate(ctx: Context, sets: u32, ways: u32, logRecords: u32,
     blockFree(ctx, at);
     return null;
   }
-  store<u8>(unit.domainIds, 3);
-  unit.nextDomainId = 2;
+  store<u8>(unit.domainIds, <u8>((<u32>1 << FIRST_DOMAIN_ID) - 1));
+  unit.nextDomainId = FIRST_DOMAIN_ID;
   unit.ctx = ctx;
   unit.format = format;
   unit.iotlbSets = sets;

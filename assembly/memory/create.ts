@@ -1,6 +1,10 @@
-import { blocksInit, BLOCK_SIZE } from './block';
+import { BLOCK_SHIFT, BLOCK_SIZE, blocksInit } from './block';
 import { Context, FAULT_KINDS, MAX_CPUS } from './context';
 import { CPU_SIZE } from './cpu';
+
+/** Bytes of linear memory that a machine may be limited to: 1 MiB, and 4 GiB less a page of WebAssembly. */
+const LIMIT_MIN: u64 = 0x100000;
+const LIMIT_MAX: u64 = 0xffff0000;
 
 /**
  * Lays out a context at the start of linear memory.
@@ -9,13 +13,13 @@ import { CPU_SIZE } from './cpu';
  * @returns the context, or null when the limit leaves no room for one
  */
 export function contextCreate(limitBytes: u64, cpus: u32): Context | null {
-  if (cpus == 0 || cpus > MAX_CPUS || limitBytes < 1048576 || limitBytes > 4294901760) return null;
+  if (cpus == 0 || cpus > MAX_CPUS || limitBytes < LIMIT_MIN || limitBytes > LIMIT_MAX) return null;
   const limit = <usize>limitBytes & ~0xffff;
   const base: usize = (__heap_base + 63) & ~63;
   const cpuArray: usize = (base + offsetof<Context>() + 63) & ~63;
   const faultTable: usize = cpuArray + <usize>cpus * CPU_SIZE;
   const states: usize = (faultTable + <usize>FAULT_KINDS * 8 + 63) & ~63;
-  const end: usize = (states + (limit >> 12) + (BLOCK_SIZE - 1)) & ~(BLOCK_SIZE - 1);
+  const end: usize = (states + (limit >> BLOCK_SHIFT) + (BLOCK_SIZE - 1)) & ~(BLOCK_SIZE - 1);
   if (end >= limit) return null;
   const have: usize = <usize>memory.size() << 16;
   if (have < end && memory.grow(<i32>((end - have + 0xffff) >> 16)) < 0) return null;

@@ -161,7 +161,7 @@ export function physZero(ctx: Context, address: u64, n: u32): void {
   const ram = ramOf(ctx);
   const end = address + n;
   for (let at = address; at < end; ) {
-    const pfn = <u32>(at >> 12);
+    const pfn = <u32>(at >> PAGE_SHIFT);
     const next = min(end, (at | PAGE_MASK) + 1);
     const bytes: usize = isRam(ram, pfn) ? contentsPeek(ram, pfn) : 0;
     if (bytes != 0) memory.fill(bytes + <usize>(at & PAGE_MASK), 0, <usize>(next - at));

@@ -1,17 +1,17 @@
 import { EINVAL, ENOMEM } from '../memory/errno';
 import { blockAlloc, blockAllocZeroed, blockOrder } from '../memory/block';
 import { Context } from '../memory/context';
-import { FIRMWARE_END, HIGH_START, LOW_END_MAX, Ram } from './ram';
+import { FIRMWARE_END, FRAGMENTATION_WHOLE, FRAMES_MAX, FRAMES_MIN, HIGH_START, LOW_END_MAX, Ram } from './ram';
 import { freeRange } from './range';
 
 /**
  * Makes the machine's RAM.
- * @param pages frames of 4 KiB, at least 4 MiB's worth; those beyond 3 GiB are above 4 GiB
- * @param fragmentation share of 4 MiB blocks handed out shuffled, 0 to 65536
+ * @param pages FRAMES_MIN to FRAMES_MAX frames of 4 KiB; those beyond 3 GiB are above 4 GiB
+ * @param fragmentation share of 4 MiB blocks handed out shuffled, 0 to FRAGMENTATION_WHOLE
  * @returns 0, -EINVAL for an invalid size, -ENOMEM
  */
 export function ramCreate(ctx: Context, pages: u32, fragmentation: u32, seed: u32): i32 {
-  if (pages < 1024 || pages > 0x4000000 || fragmentation > 65536) return EINVAL;
+  if (pages < FRAMES_MIN || pages > FRAMES_MAX || fragmentation > FRAGMENTATION_WHOLE) return EINVAL;
   const at = blockAllocZeroed(ctx, 0);
   if (at == 0) return ENOMEM;
   const ram = changetype<Ram>(at);

@@ -47,8 +47,14 @@ export const ZONE_NORMAL: u32 = 1;
 export const LOW_END_MAX: u32 = 0xc0000; // 3 GiB
 export const HIGH_START: u32 = 0x100000; // 4 GiB
 export const HIGH_SHIFT: u32 = 20;
-/** The last address of ZONE_DMA (zone_dma_limit). */
-export const DMA_ZONE_MASK: u64 = 0xffffff;
+/** First pfn above ZONE_DMA, and the last address in it (zone_dma_limit). */
+export const DMA_ZONE_END: u32 = 0x1000; // 16 MiB
+export const DMA_ZONE_MASK: u64 = (<u64>DMA_ZONE_END << PAGE_SHIFT) - 1;
+/** Frames of a machine, at least and at most: 4 MiB to 256 GiB. */
+export const FRAMES_MIN: u32 = 1024;
+export const FRAMES_MAX: u32 = 0x4000000;
+/** Ram.fragmentation of which every block is shuffled. */
+export const FRAGMENTATION_WHOLE: u32 = 65536;
 /** Frames below 1 MiB belong to firmware. */
 export const FIRMWARE_END: u32 = 0x100;
 
@@ -70,7 +76,7 @@ export class Ram extends Guarded {
   onLoan: u32; // in use, their states still those of the stack that they are from
   held: u32; // kept by the rest of the system
   written: u32; // frames with contents
-  fragmentation: u32; // of 65536
+  fragmentation: u32; // of FRAGMENTATION_WHOLE
   random: u32;
   lists: usize; // (MAX_ORDER + 1) heads a zone
 }

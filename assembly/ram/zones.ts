@@ -4,15 +4,14 @@
 import { Context } from '../memory/context';
 import { blockOfPagesAlloc } from './pages';
 import { blockBelow, rangeFree } from './range';
-import { DMA_ZONE_MASK, PAGE_SHIFT, ZONE_DMA32, ZONE_NORMAL } from './ram';
+import { DMA_ZONE_END, DMA_ZONE_MASK, PAGE_SHIFT, ZONE_DMA32, ZONE_NORMAL } from './ram';
 
 export const GFP_NORMAL: u32 = 0;
 export const GFP_DMA32: u32 = 1;
 export const GFP_DMA: u32 = 2;
 
-/** The last address of ZONE_DMA32, and the pfn behind ZONE_DMA. */
+/** The last address of ZONE_DMA32. */
 const HIGH_MASK: u64 = 0xffffffff;
-const DMA_ZONE_END: u32 = <u32>((DMA_ZONE_MASK + 1) >> PAGE_SHIFT);
 
 /** Order of the block that holds so many pages (get_order). */
 // @ts-ignore: decorator

@@ -1,7 +1,8 @@
+import { PHYSICAL_END } from './address.js';
 import { checkBytes, oneOf, readPfnList } from './arguments.js';
 import type { Calls } from './calls.js';
 import { checkInteger, ERRNO, GemDmaError, invalidType } from './errors.js';
-import { ENOMEM, MAX_ORDER, PAGE_SIZE, ZONE_DMA32, ZONE_NORMAL } from './generated/constants.js';
+import { DMA_ZONE_END, ENOMEM, MAX_ORDER, PAGE_SIZE, ZONE_DMA32, ZONE_NORMAL } from './generated/constants.js';
 import type { ContextHandle } from './generated/exports.js';
 import { RamStatsView } from './generated/records.js';
 import { guard } from './guard.js';
@@ -15,9 +16,6 @@ export interface CpuCacheLike {
   drop(address: number, length: number): void;
 }
 
-const MAX_ADDRESS = 2 ** 52;
-/** First pfn above ZONE_DMA. */
-const DMA_ZONE_END = 0x1000;
 const MAX_FRAMES = 2 ** 24;
 /** pfns that the staging block holds. */
 const PART = Core.STAGING_SIZE / 4;
@@ -230,7 +228,7 @@ export class PhysicalMemory {
   /** n bytes from a physical address. @throws GemDmaError EFAULT where there is no RAM */
   read(address: number, n: number): Uint8Array {
     this.#enter('phys_read');
-    checkInteger('address', address, 0, MAX_ADDRESS);
+    checkInteger('address', address, 0, PHYSICAL_END);
     checkInteger('n', n, 0, 2 ** 30);
     const bytes = this.#load(address, n);
     return this.cache === null ? bytes : this.cache.overlay(address, bytes);
@@ -250,7 +248,7 @@ export class PhysicalMemory {
   /** Writes bytes at a physical address. @throws GemDmaError EFAULT where there is no RAM, ENOMEM */
   write(address: number, bytes: Uint8Array): void {
     this.#enter('phys_write');
-    checkInteger('address', address, 0, MAX_ADDRESS);
+    checkInteger('address', address, 0, PHYSICAL_END);
     bytes = checkBytes('bytes', bytes);
     if (this.cache === null) this.#store(address, bytes);
     else

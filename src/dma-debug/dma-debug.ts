@@ -1,3 +1,4 @@
+import { PHYSICAL_END } from '../core/address.js';
 import { checkFunction, checkOptions, checkSynchronous } from '../core/arguments.js';
 import type { CpuRegisters } from '../core/cpu-registers.js';
 import {
@@ -68,7 +69,6 @@ export type FreeSpace = () => number | null;
 /** Findings that are kept for `findings`; later ones are counted and published only. */
 const KEPT_FINDINGS = 1000;
 const FILTER_NAME_LENGTH = 63;
-const MAX_ADDRESS = 2 ** 52;
 
 /** Checks that a trace which begins in the middle fails without a mistake of the driver. */
 const NOT_IN_TRACES: readonly CheckId[] = ['UNMAP_UNKNOWN', 'SYNC_UNKNOWN', 'UNMAP_UNCHECKED'];
@@ -407,8 +407,8 @@ export class DmaDebug {
     const [stack, text] = (['stack', 'text'] as const).map((name): PhysicalRange => {
       if (given[name] === undefined) return { start: 0, length: 0 };
       const range = checkOptions(name, given[name], ['start', 'length']);
-      checkInteger(`${name}.start`, range.start, 0, MAX_ADDRESS);
-      checkInteger(`${name}.length`, range.length, 0, MAX_ADDRESS - range.start);
+      checkInteger(`${name}.start`, range.start, 0, PHYSICAL_END);
+      checkInteger(`${name}.length`, range.length, 0, PHYSICAL_END - range.start);
       return range;
     });
     this.#core.timeline.enter('dma_debug');

@@ -1,3 +1,4 @@
+import { MAX_DEVICE_ADDRESS } from '../core/address.js';
 import {
   ATTRIBUTE_BITS,
   badAddress,
@@ -41,7 +42,6 @@ import type { UnmanagedDomain } from './unmanaged-domain.js';
 
 const EVERY_ENTRY = ALL_ENTRIES | 0; // a small integer
 const MAX_NENTS = 0x7fffffff;
-const MAX_ADDRESS = Number.MAX_SAFE_INTEGER;
 const MAX_U32 = 0xffffffff;
 
 /** Members that look at `this` themselves (guard.ts), or that only the library calls. */
@@ -358,7 +358,7 @@ export class StreamingDevice {
   /** Ends a mapping of mapPage or mapSingle, with the length and direction that it was made with (dma_unmap_page_attrs). */
   unmapPage(address: number, length: number, dir: Direction, attrs = 0): void {
     if (typeof length !== 'number' || length >>> 0 !== length) badPage(0, 0, length);
-    if (typeof address !== 'number' || !(address >= -1 && address <= MAX_ADDRESS)) badAddress(address);
+    if (typeof address !== 'number' || !(address >= -1 && address <= MAX_DEVICE_ADDRESS)) badAddress(address);
     if (Math.floor(address) !== address) badAddress(address);
     if (typeof dir !== 'number' || (dir & DIRECTION_BITS) !== dir) badTransfer(dir, attrs);
     if (typeof attrs !== 'number' || (attrs & ATTRIBUTE_BITS) !== attrs) badTransfer(dir, attrs);
@@ -497,7 +497,7 @@ export class StreamingDevice {
 
   /** Whether an address says that mapping failed (dma_mapping_error); dma-debug notes that the driver has asked. */
   mappingError(address: number): boolean {
-    if (typeof address !== 'number' || !(address >= -1 && address <= MAX_ADDRESS)) badAddress(address);
+    if (typeof address !== 'number' || !(address >= -1 && address <= MAX_DEVICE_ADDRESS)) badAddress(address);
     if (Math.floor(address) !== address) badAddress(address);
     return Boolean(this.core.dmaMappingError(this.enter('dma_mapping_error'), address));
   }

@@ -1,3 +1,4 @@
+import { MAX_DEVICE_ADDRESS } from '../core/address.js';
 import { checkFunction, checkOptions, checkSynchronous, hostTimeline } from '../core/arguments.js';
 import { checkInteger, type ErrnoName, errnoName, GemDmaError, invalidReturn } from '../core/errors.js';
 import { PAGE_SIZE, PROT_READ, PROT_WRITE } from '../core/generated/constants.js';
@@ -19,8 +20,6 @@ export const IOMMU_READ = PROT_READ;
 export const IOMMU_WRITE = PROT_WRITE;
 /** IOMMU_CACHE, NOEXEC, MMIO and PRIV are accepted; they leave no trace in the tables. */
 const PROT_BITS = 0x3f;
-
-const MAX_ADDRESS = Number.MAX_SAFE_INTEGER;
 
 /**
  * Told of a device's blocked access (iommu_fault_handler_t).
@@ -103,7 +102,7 @@ export class UnmanagedDomain {
    */
   map(iova: number, physical: number, size: number, prot: number): void {
     const call = 'iommu_map';
-    checkInteger('iova', iova, 0, MAX_ADDRESS);
+    checkInteger('iova', iova, 0, MAX_DEVICE_ADDRESS);
     checkInteger('physical', physical, 0, PHYSICAL_LIMIT - 1);
     checkInteger('size', size, 0, PHYSICAL_LIMIT);
     checkInteger('prot', prot, 0, PROT_BITS);
@@ -118,7 +117,7 @@ export class UnmanagedDomain {
    */
   mapSg(iova: number, table: ScatterTable, prot: number): number {
     const call = 'iommu_map_sg';
-    checkInteger('iova', iova, 0, MAX_ADDRESS);
+    checkInteger('iova', iova, 0, MAX_DEVICE_ADDRESS);
     checkInteger('prot', prot, 0, PROT_BITS);
     const record = this.#enter(call);
     ScatterTable.recordIn(this.#host, table, call);
@@ -140,7 +139,7 @@ export class UnmanagedDomain {
    * @returns bytes that are unmapped as the kernel counts them; 0 for what is no multiple of 4 KiB
    */
   unmap(iova: number, size: number): number {
-    checkInteger('iova', iova, 0, MAX_ADDRESS);
+    checkInteger('iova', iova, 0, MAX_DEVICE_ADDRESS);
     checkInteger('size', size, 0, PHYSICAL_LIMIT);
     const record = this.#enter('iommu_unmap');
     const { domainFlushPages, domainUnmap } = this.#host.core.exports;
@@ -151,7 +150,7 @@ export class UnmanagedDomain {
 
   /** Where an IOVA leads (iommu_iova_to_phys); null where nothing is mapped. */
   iovaToPhys(iova: number): number | null {
-    checkInteger('iova', iova, 0, MAX_ADDRESS);
+    checkInteger('iova', iova, 0, MAX_DEVICE_ADDRESS);
     const record = this.#enter('iommu_iova_to_phys');
     const { domainIovaToPhys, domainMapped } = this.#host.core.exports;
     return domainMapped(record, iova) ? domainIovaToPhys(record, iova) : null;

@@ -1,3 +1,4 @@
+import { MAX_DEVICE_ADDRESS } from '../core/address.js';
 import { checkBytes, hostTimeline } from '../core/arguments.js';
 import { checkInteger, GemDmaError } from '../core/errors.js';
 import { ENOMEM, PAGE_SIZE } from '../core/generated/constants.js';
@@ -108,9 +109,6 @@ export interface IommuStats {
   /** Pages that wait for their next use. */
   pooledPages: number;
 }
-
-/** Addresses end where doubles stop being exact. */
-const MAX_ADDRESS = Number.MAX_SAFE_INTEGER;
 
 /** The IOMMU of a machine: what its units have to tell. Read it as `machine.iommu`. */
 export class Iommu {
@@ -248,8 +246,8 @@ export class Iommu {
    */
   leaves(domain: DmaDomain | UnmanagedDomain, iova: number, size: number): TableEntry[] {
     const tables = this.#tables(domain);
-    checkInteger('iova', iova, 0, MAX_ADDRESS);
-    checkInteger('size', size, 1, MAX_ADDRESS + 1 - iova);
+    checkInteger('iova', iova, 0, MAX_DEVICE_ADDRESS);
+    checkInteger('size', size, 1, MAX_DEVICE_ADDRESS + 1 - iova);
     const last = Math.floor((iova + size - 1) / PAGE_SIZE);
     return readLeaves(this.#host.core, this.#host.context, tables, Math.floor(iova / PAGE_SIZE), last);
   }
@@ -260,7 +258,7 @@ export class Iommu {
    */
   iovaToPhys(domain: DmaDomain | UnmanagedDomain, iova: number): number | null {
     const tables = this.#tables(domain);
-    checkInteger('iova', iova, 0, MAX_ADDRESS);
+    checkInteger('iova', iova, 0, MAX_DEVICE_ADDRESS);
     const { domainIovaToPhys, domainMapped } = this.#host.core.exports;
     return domainMapped(tables, iova) ? domainIovaToPhys(tables, iova) : null;
   }
@@ -289,7 +287,7 @@ export class Iommu {
  */
 export function deviceRead(host: DmaHost, device: DmaDevice, address: number, length: number): Uint8Array {
   const record = DmaDevice.recordIn(host, device, 'device_access');
-  checkInteger('address', address, DMA_MAPPING_ERROR, MAX_ADDRESS);
+  checkInteger('address', address, DMA_MAPPING_ERROR, MAX_DEVICE_ADDRESS);
   checkInteger('length', length, 0, 2 ** 30);
   const far = busPart(host, record, device, address, length, false);
   if (far !== null) return far.region.read(far.offset, length);
@@ -306,7 +304,7 @@ export function deviceRead(host: DmaHost, device: DmaDevice, address: number, le
  */
 export function deviceWrite(host: DmaHost, device: DmaDevice, address: number, bytes: Uint8Array): void {
   const record = DmaDevice.recordIn(host, device, 'device_access');
-  checkInteger('address', address, DMA_MAPPING_ERROR, MAX_ADDRESS);
+  checkInteger('address', address, DMA_MAPPING_ERROR, MAX_DEVICE_ADDRESS);
   bytes = checkBytes('bytes', bytes);
   const far = busPart(host, record, device, address, bytes.length, true);
   if (far !== null) {

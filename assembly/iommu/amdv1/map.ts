@@ -1,6 +1,7 @@
 // Mapping in AMD's tables (iommu_v1_map_pages of drivers/iommu/amd/io_pgtable.c). Live entries are
 // overwritten. A large page replaces a table; a small page inside a large one removes the whole large page.
 
+import { PAGE_SHIFT } from '../../ram/ram';
 import { EINVAL, ENOMEM } from '../../memory/errno';
 import { EVENT_IOMMU_UNMAP, emit } from '../../events/events';
 import { REASON_IOMMU_NO_PERMISSION, REASON_IOMMU_NO_TABLE_MEMORY, setReason } from '../../memory/reason';
@@ -37,9 +38,9 @@ export function amdMapPfns(at: IommuDomain, iova: u64, pfns: usize, count: u32, 
     const first = load<u32>(pfns + (<usize>start << 2));
     let n: u32 = 1;
     while (start + n < count && load<u32>(pfns + (<usize>(start + n) << 2)) == first + n) ++n;
-    const rc = mapRun(domain, iova + (<u64>start << 12), <u64>first << 12, <u64>n << 12, prot);
+    const rc = mapRun(domain, iova + (<u64>start << PAGE_SHIFT), <u64>first << PAGE_SHIFT, <u64>n << PAGE_SHIFT, prot);
     if (rc != 0) {
-      undo(domain, iova, (<u64>start << 12) + domain.mapped, rc);
+      undo(domain, iova, (<u64>start << PAGE_SHIFT) + domain.mapped, rc);
       return rc;
     }
     start += n;
@@ -112,7 +113,7 @@ function mapPages(domain: AmdDomain, iova: u64, phys: u64, shift: u32, count: u6
       store<u64>(slot, entry);
     }
     // Cached entries of the page are stale now, whether it is flushed or not.
-    if (replaced) iotlbUnmapped(domain, page >> 12, (page + size - 1) >> 12);
+    if (replaced) iotlbUnmapped(domain, page >> PAGE_SHIFT, (page + size - 1) >> PAGE_SHIFT);
     domain.mapped += size;
   }
   if (domain.flushWanted) flushPages(domain, iova, count << shift);
@@ -152,8 +153,8 @@ function slotMake(domain: AmdDomain, iova: u64, shift: u32): usize {
 function lost(domain: AmdDomain, iova: u64, shift: u32): void {
   domain.flushWanted = true;
   domain.replaced += (<u64>1) << shift;
-  const first = iova >> shift << (shift - 12);
-  iotlbUnmapped(domain, first, first + ((<u64>1) << (shift - 12)) - 1);
+  const first = iova >> shift << (shift - PAGE_SHIFT);
+  iotlbUnmapped(domain, first, first + ((<u64>1) << (shift - PAGE_SHIFT)) - 1);
 }
 
 /** Bytes that a table of a level maps, with the tables below it. */

@@ -1,3 +1,4 @@
+import { PAGE_SHIFT } from '../../ram/ram';
 // Entries of AMD's v1 page tables (AMD I/O Virtualization Technology Specification, section 2.2.3), host page tables of
 // 512 entries of 8 bytes. Levels count from 1, the level of 4 KiB entries; the manual calls the level of the table that an
 // entry leads to "next level".
@@ -85,13 +86,13 @@ export function topOf(mode: u32): u64 {
 // @ts-ignore: decorator
 @inline
 export function levelOfPage(shift: u32): u32 {
-  return 1 + (shift - 12) / LEVEL_STRIDE;
+  return 1 + (shift - PAGE_SHIFT) / LEVEL_STRIDE;
 }
 
 // @ts-ignore: decorator
 @inline
 export function slotsShift(shift: u32): u32 {
-  return (shift - 12) % LEVEL_STRIDE;
+  return (shift - PAGE_SHIFT) % LEVEL_STRIDE;
 }
 
 /** The entry of a page of 2^shift bytes (PAGE_SIZE_PTE). An address above bit 51 stays in an entry of the default size. */
@@ -108,7 +109,7 @@ export function leafEntry(phys: u64, shift: u32, flags: u64): u64 {
 // @ts-ignore: decorator
 @inline
 export function leafShift(entry: u64, level: u32): u32 {
-  return nextLevel(entry) == NEXT_LEVEL_SIZED ? 1 + <u32>ctz(~(entry & PTE_ADDRESS) >> 12 << 12) : slotShift(level);
+  return nextLevel(entry) == NEXT_LEVEL_SIZED ? 1 + <u32>ctz(~(entry & PTE_ADDRESS) >> PAGE_SHIFT << PAGE_SHIFT) : slotShift(level);
 }
 
 /** First slot of the aligned set that a page of 2^shift bytes fills. */

@@ -1,6 +1,7 @@
 // Unmapping in AMD's tables (iommu_v1_unmap_pages). A page is always unmapped whole; an empty entry of 4 KiB counts as
 // unmapped; the IOMMU core continues after the bytes that the driver returns, not after the page.
 
+import { PAGE_SHIFT } from '../../ram/ram';
 import { IommuDomain } from '../domain';
 import { iotlbUnmapped } from '../iotlb';
 import { pageCount, pageShift } from '../pgsize';
@@ -51,8 +52,8 @@ function unmapPages(domain: AmdDomain, iova: u64, size: u64): u64 {
       if (isPointer(entry)) tableLose(domain, tableOf(entry), nextLevel(entry));
       store<u64>(at, 0);
     }
-    const first = iova >> shift << (shift - 12);
-    iotlbUnmapped(domain, first, first + ((<u64>1) << (shift - 12)) - 1);
+    const first = iova >> shift << (shift - PAGE_SHIFT);
+    iotlbUnmapped(domain, first, first + ((<u64>1) << (shift - PAGE_SHIFT)) - 1);
     done += (<u64>1) << shift;
     iova = (iova >> shift << shift) + ((<u64>1) << shift);
   }

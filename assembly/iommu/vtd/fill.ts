@@ -3,7 +3,7 @@
 // There are two versions of each function: for a new table, and for a table in use. The latter tests eight entries before it
 // writes eight, and stops at a live one; the caller continues one by one.
 
-import { PAGE_SIZE } from '../../ram/ram';
+import { PAGE_SHIFT, PAGE_SIZE } from '../../ram/ram';
 
 /** n leaves for adjacent frames, from `value` up in steps of 4 KiB; old entries are not read. */
 export function fillAdjacent(slot: usize, value: u64, n: u32): void {
@@ -20,7 +20,7 @@ export function fillAdjacent(slot: usize, value: u64, n: u32): void {
       pair = i64x2.add(pair, step);
       next = i64x2.add(next, step);
     }
-    value += <u64>(n & ~3) << 12;
+    value += <u64>(n & ~3) << PAGE_SHIFT;
   }
   for (; at < end; at += 8) {
     store<u64>(at, value);
@@ -32,19 +32,19 @@ export function fillAdjacent(slot: usize, value: u64, n: u32): void {
 export function fillScattered(slot: usize, pfns: usize, n: u32, bits: u64): void {
   const both = i64x2.splat(bits);
   for (; n >= 16; n -= 16) {
-    v128.store(slot, v128.or(i64x2.shl(v128.load_ext<u32>(pfns), 12), both));
-    v128.store(slot, v128.or(i64x2.shl(v128.load_ext<u32>(pfns, 8), 12), both), 16);
-    v128.store(slot, v128.or(i64x2.shl(v128.load_ext<u32>(pfns, 16), 12), both), 32);
-    v128.store(slot, v128.or(i64x2.shl(v128.load_ext<u32>(pfns, 24), 12), both), 48);
-    v128.store(slot, v128.or(i64x2.shl(v128.load_ext<u32>(pfns, 32), 12), both), 64);
-    v128.store(slot, v128.or(i64x2.shl(v128.load_ext<u32>(pfns, 40), 12), both), 80);
-    v128.store(slot, v128.or(i64x2.shl(v128.load_ext<u32>(pfns, 48), 12), both), 96);
-    v128.store(slot, v128.or(i64x2.shl(v128.load_ext<u32>(pfns, 56), 12), both), 112);
+    v128.store(slot, v128.or(i64x2.shl(v128.load_ext<u32>(pfns), PAGE_SHIFT), both));
+    v128.store(slot, v128.or(i64x2.shl(v128.load_ext<u32>(pfns, 8), PAGE_SHIFT), both), 16);
+    v128.store(slot, v128.or(i64x2.shl(v128.load_ext<u32>(pfns, 16), PAGE_SHIFT), both), 32);
+    v128.store(slot, v128.or(i64x2.shl(v128.load_ext<u32>(pfns, 24), PAGE_SHIFT), both), 48);
+    v128.store(slot, v128.or(i64x2.shl(v128.load_ext<u32>(pfns, 32), PAGE_SHIFT), both), 64);
+    v128.store(slot, v128.or(i64x2.shl(v128.load_ext<u32>(pfns, 40), PAGE_SHIFT), both), 80);
+    v128.store(slot, v128.or(i64x2.shl(v128.load_ext<u32>(pfns, 48), PAGE_SHIFT), both), 96);
+    v128.store(slot, v128.or(i64x2.shl(v128.load_ext<u32>(pfns, 56), PAGE_SHIFT), both), 112);
     slot += 128;
     pfns += 64;
   }
   for (; n != 0; --n) {
-    store<u64>(slot, (<u64>load<u32>(pfns) << 12) | bits);
+    store<u64>(slot, (<u64>load<u32>(pfns) << PAGE_SHIFT) | bits);
     slot += 8;
     pfns += 4;
   }
@@ -84,15 +84,15 @@ export function fillFreeScattered(slot: usize, pfns: usize, n: u32, bits: u64): 
   const both = i64x2.splat(bits);
   let done: u32 = 0;
   for (; done + 8 <= n && !occupied(slot); done += 8) {
-    v128.store(slot, v128.or(i64x2.shl(v128.load_ext<u32>(pfns), 12), both));
-    v128.store(slot, v128.or(i64x2.shl(v128.load_ext<u32>(pfns, 8), 12), both), 16);
-    v128.store(slot, v128.or(i64x2.shl(v128.load_ext<u32>(pfns, 16), 12), both), 32);
-    v128.store(slot, v128.or(i64x2.shl(v128.load_ext<u32>(pfns, 24), 12), both), 48);
+    v128.store(slot, v128.or(i64x2.shl(v128.load_ext<u32>(pfns), PAGE_SHIFT), both));
+    v128.store(slot, v128.or(i64x2.shl(v128.load_ext<u32>(pfns, 8), PAGE_SHIFT), both), 16);
+    v128.store(slot, v128.or(i64x2.shl(v128.load_ext<u32>(pfns, 16), PAGE_SHIFT), both), 32);
+    v128.store(slot, v128.or(i64x2.shl(v128.load_ext<u32>(pfns, 24), PAGE_SHIFT), both), 48);
     slot += 64;
     pfns += 32;
   }
   for (; done < n && load<u64>(slot) == 0; ++done) {
-    store<u64>(slot, (<u64>load<u32>(pfns) << 12) | bits);
+    store<u64>(slot, (<u64>load<u32>(pfns) << PAGE_SHIFT) | bits);
     slot += 8;
     pfns += 4;
   }

@@ -7,7 +7,7 @@
 import { EFAULT, EINVAL, ENOMEM } from '../../memory/errno';
 import { lock, unlock } from '../../memory/lock';
 import { EVENT_IOMMU_UNMAP, emit } from '../../events/events';
-import { PAGE_SIZE } from '../../ram/ram';
+import { PAGE_SHIFT, PAGE_SIZE } from '../../ram/ram';
 import {
   REASON_IOMMU_BEYOND_WIDTH, REASON_IOMMU_NO_PERMISSION, REASON_IOMMU_NO_TABLE_MEMORY, setReason,
 } from '../../memory/reason';
@@ -16,14 +16,14 @@ import { logAlreadySet, sayReplaced } from '../fault-log';
 import { iotlbFlushRange } from '../iotlb';
 import { adjacent, fillAdjacent, fillFreeAdjacent, fillFreeScattered, fillScattered } from './fill';
 import {
-  PTE_LARGE, PTE_PRESENT, PTE_READ, PTE_SNOOP, PTE_WRITE, TABLE_ENTRIES, TABLE_MASK, indexAt, levelShift,
+  PTE_LARGE, PTE_PRESENT, PTE_READ, PTE_SNOOP, TABLE_ENTRIES, TABLE_MASK, indexAt, levelShift,
   slotAt, tableOf,
 } from './pte';
 import { leakBehindLeaf, strayLeafClear, strayStore, strayTable } from './stray';
 import { TABLE_SIZE } from '../tables';
 import {
-  DOMAIN_SNOOP, DOMAIN_WRITE_IMPLIES_READ, Position, VtdDomain, leafFresh, leafMake, midFind, positionOf, subtreeFree,
-  tableFind, tablesReserve, tablesUnreserve, vtdOf,
+  DOMAIN_SNOOP, DOMAIN_WRITE_IMPLIES_READ, LEAF_PFNS, LEAF_SHIFT, MID_PFNS, MID_SHIFT, Position, VtdDomain, leafFresh,
+  leafMake, midFind, positionOf, subtreeFree, tableFind, tablesReserve, tablesUnreserve, vtdOf,
 } from './tables';
 import { pieceOf, vtdUnmap } from './unmap';
 
@@ -54,7 +54,7 @@ function mapAny(domain: VtdDomain, iova: u64, phys: u64, size: u64, prot: u32): 
   const limit = addressLimit(domain);
   if (iova >= limit || limit - iova < size) return mapToLimit(domain, iova, phys, size, prot, limit);
   if ((prot & (PROT_READ | PROT_WRITE)) == 0) return refused(domain, iova, 0, REASON_IOMMU_NO_PERMISSION, EINVAL);
-  if (mapRun(domain, iova >> 12, phys >> 12, size >> 12, leafBits(domain, prot))) return 0;
+  if (mapRun(domain, iova >> PAGE_SHIFT, phys >> PAGE_SHIFT, size >> PAGE_SHIFT, leafBits(domain, prot))) return 0;
   return refused(domain, iova, 0, REASON_IOMMU_NO_TABLE_MEMORY, ENOMEM);
 }
 
@@ -64,8 +64,8 @@ function mapAny(domain: VtdDomain, iova: u64, phys: u64, size: u64, prot: u32): 
 export function vtdMapPage(at: IommuDomain, iova: u64, phys: u64, prot: u32): bool {
   const domain = vtdOf(at);
   const position = positionOf(domain);
-  if (position.leafKey != iova >> 21 || position.leafGeneration != domain.leafGeneration) return false;
-  const slot = slotAt(position.leaf, iova >> 12, 1);
+  if (position.leafKey != iova >> LEAF_SHIFT || position.leafGeneration != domain.leafGeneration) return false;
+  const slot = slotAt(position.leaf, iova >> PAGE_SHIFT, 1);
   if (load<u64>(slot) != 0 || (prot & (PROT_READ | PROT_WRITE)) == 0) return false;
   store<u64>(slot, phys | leafBits(domain, prot));
   return true;
@@ -75,12 +75,12 @@ export function vtdMapPage(at: IommuDomain, iova: u64, phys: u64, prot: u32): bo
 // @ts-ignore: decorator
 @inline
 function mapPages(domain: VtdDomain, iova: u64, phys: u64, size: u64, prot: u32): bool {
-  const pages = size >> 12;
-  const pfn = iova >> 12;
+  const pages = size >> PAGE_SHIFT;
+  const pfn = iova >> PAGE_SHIFT;
   // A whole table could be one leaf of the level above.
   if (pages - 1 >= TABLE_ENTRIES - 1 || indexAt(pfn, 1) + <u32>pages > TABLE_ENTRIES) return false;
   const position = positionOf(domain);
-  if (position.leafKey != pfn >> 9 || position.leafGeneration != domain.leafGeneration) return false;
+  if (position.leafKey != pfn >> LEAF_PFNS || position.leafGeneration != domain.leafGeneration) return false;
   if ((prot & (PROT_READ | PROT_WRITE)) == 0) return false;
   fillLeafAdjacent(domain, position, position.leaf, pfn, phys | leafBits(domain, prot), <u32>pages);
   return true;
@@ -93,9 +93,9 @@ function mapLarge(domain: VtdDomain, iova: u64, phys: u64, size: u64, prot: u32)
   // A whole gigabyte could be one leaf of the level above.
   if (((iova | phys | size) & 0x1fffff) != 0 || size - 1 >= 0x3fffffff || domain.leafLevel < 2) return false;
   const position = positionOf(domain);
-  if (position.midKey != iova >> 30 || position.midGeneration != domain.midGeneration) return false;
-  if ((iova + size - 1) >> 30 != iova >> 30 || (prot & (PROT_READ | PROT_WRITE)) == 0) return false;
-  fillLarge(domain, position, iova >> 12, phys >> 12, <u32>(size >> 21), 2, leafBits(domain, prot));
+  if (position.midKey != iova >> MID_SHIFT || position.midGeneration != domain.midGeneration) return false;
+  if ((iova + size - 1) >> MID_SHIFT != iova >> MID_SHIFT || (prot & (PROT_READ | PROT_WRITE)) == 0) return false;
+  fillLarge(domain, position, iova >> PAGE_SHIFT, phys >> PAGE_SHIFT, <u32>(size >> LEAF_SHIFT), 2, leafBits(domain, prot));
   return true;
 }
 
@@ -120,7 +120,7 @@ function mapToLimit(domain: VtdDomain, iova: u64, phys: u64, size: u64, prot: u3
   if (good != 0 && (prot & (PROT_READ | PROT_WRITE)) == 0) {
     return refused(domain, iova, 0, REASON_IOMMU_NO_PERMISSION, EINVAL);
   }
-  if (good != 0 && !mapRun(domain, iova >> 12, phys >> 12, good >> 12, leafBits(domain, prot))) {
+  if (good != 0 && !mapRun(domain, iova >> PAGE_SHIFT, phys >> PAGE_SHIFT, good >> PAGE_SHIFT, leafBits(domain, prot))) {
     return refused(domain, iova, 0, REASON_IOMMU_NO_TABLE_MEMORY, ENOMEM);
   }
   return refused(domain, iova, good, REASON_IOMMU_BEYOND_WIDTH, EFAULT);
@@ -142,10 +142,10 @@ function spanOf(level: u32, pfn: u64, n: u64): u64 {
 
 /** Highest level at which a table is missing on the way to level `target`; below `target` when none is. */
 function missingTop(domain: VtdDomain, position: Position, pfn: u64, target: u32): u32 {
-  if (target == 2 && position.midKey == pfn >> 18 && position.midGeneration == domain.midGeneration) return 1;
+  if (target == 2 && position.midKey == pfn >> MID_PFNS && position.midGeneration == domain.midGeneration) return 1;
   if (target == 1) {
-    if (position.leafKey == pfn >> 9 && position.leafGeneration == domain.leafGeneration) return 0;
-    if (position.midKey == pfn >> 18 && position.midGeneration == domain.midGeneration) {
+    if (position.leafKey == pfn >> LEAF_PFNS && position.leafGeneration == domain.leafGeneration) return 0;
+    if (position.midKey == pfn >> MID_PFNS && position.midGeneration == domain.midGeneration) {
       const entry = load<u64>(slotAt(position.mid, pfn, 2));
       return entry == 0 || (entry & PTE_LARGE) != 0 ? 1 : 0;
     }
@@ -209,7 +209,7 @@ function fillRun(domain: VtdDomain, position: Position, pfn: u64, frame: u64, n:
     if (level != 1) fillLarge(domain, position, pfn, frame, <u32>(span >> levelShift(level)), level, bits);
     else {
       const leaf = leafMake(domain, position, pfn, <u32>span);
-      const value = (frame << 12) | bits;
+      const value = (frame << PAGE_SHIFT) | bits;
       if (leaf != 0) fillLeafAdjacent(domain, position, leaf, pfn, value, <u32>span);
       else strayAdjacent(domain, position, pfn, value, <u32>span);
     }
@@ -224,7 +224,7 @@ function fillLeafAdjacent(domain: VtdDomain, position: Position, leaf: usize, pf
   const slot = slotAt(leaf, pfn, 1);
   if (leafFresh(position, leaf, indexAt(pfn, 1), n)) fillAdjacent(slot, value, n);
   else {
-    for (let i = fillFreeAdjacent(slot, value, n); i < n; ++i) storeFree(domain, slot, pfn, i, value + (<u64>i << 12));
+    for (let i = fillFreeAdjacent(slot, value, n); i < n; ++i) storeFree(domain, slot, pfn, i, value + (<u64>i << PAGE_SHIFT));
   }
 }
 
@@ -239,7 +239,7 @@ function fillLarge(
     let present = false;
     for (let i: u32 = 0; i < count; ++i) {
       const at = pfn + (<u64>i << shift);
-      const value = ((frame + (<u64>i << shift)) << 12) | bits | PTE_LARGE;
+      const value = ((frame + (<u64>i << shift)) << PAGE_SHIFT) | bits | PTE_LARGE;
       const old = strayStore(domain, stray, indexAt(at, level), value);
       if (old != 0) noteAlreadySet(domain, at, old, value);
       present = present || (old & PTE_PRESENT) != 0;
@@ -267,7 +267,7 @@ function fillLarge(
       }
       iotlbFlushRange(domain, pfn, pfn + (<u64>1 << shift) - 1);
     }
-    store<u64>(slot, (frame << 12) | bits | PTE_LARGE);
+    store<u64>(slot, (frame << PAGE_SHIFT) | bits | PTE_LARGE);
     slot += 8;
     pfn += <u64>1 << shift;
     frame += <u64>1 << shift;
@@ -307,7 +307,7 @@ function noteAlreadySet(domain: VtdDomain, pfn: u64, old: u64, value: u64): void
 function strayAdjacent(domain: VtdDomain, position: Position, pfn: u64, value: u64, n: u32): void {
   const stray = strayTable(domain, position, pfn, 1);
   for (let i: u32 = 0; i < n; ++i) {
-    const entry = value + (<u64>i << 12);
+    const entry = value + (<u64>i << PAGE_SHIFT);
     strayLeaf(domain, stray, pfn + i, entry);
   }
 }
@@ -362,14 +362,17 @@ function missingForPfns(domain: VtdDomain, position: Position, pfn: u64, pfns: u
 export function vtdMapPfns(at: IommuDomain, iova: u64, pfns: usize, count: u32, prot: u32): i32 {
   const domain = vtdOf(at);
   const limit = addressLimit(domain);
-  if (iova >= limit || limit - iova < <u64>count << 12) {
+  if (iova >= limit || limit - iova < <u64>count << PAGE_SHIFT) {
     return refused(domain, iova, 0, REASON_IOMMU_BEYOND_WIDTH, EFAULT);
   }
   if ((prot & (PROT_READ | PROT_WRITE)) == 0) return refused(domain, iova, 0, REASON_IOMMU_NO_PERMISSION, EINVAL);
   const position = positionOf(domain);
   const bits = leafBits(domain, prot);
-  const pfn = iova >> 12;
-  if (count < TABLE_ENTRIES && indexAt(pfn, 1) + count <= TABLE_ENTRIES && position.leafKey == pfn >> 9 && position.leafGeneration == domain.leafGeneration) {
+  const pfn = iova >> PAGE_SHIFT;
+  if (
+    count < TABLE_ENTRIES && indexAt(pfn, 1) + count <= TABLE_ENTRIES && position.leafKey == pfn >> LEAF_PFNS
+    && position.leafGeneration == domain.leafGeneration
+  ) {
     fillLeaf(domain, position, position.leaf, pfn, pfns, count, bits);
     return 0;
   }
@@ -392,7 +395,7 @@ function fillLeaf(
   if (leafFresh(position, leaf, indexAt(pfn, 1), n)) fillScattered(slot, pfns, n, bits);
   else {
     for (let i = fillFreeScattered(slot, pfns, n, bits); i < n; ++i) {
-      storeFree(domain, slot, pfn, i, (<u64>load<u32>(pfns + (<usize>i << 2)) << 12) | bits);
+      storeFree(domain, slot, pfn, i, (<u64>load<u32>(pfns + (<usize>i << 2)) << PAGE_SHIFT) | bits);
     }
   }
 }
@@ -409,7 +412,7 @@ function fillPfns(domain: VtdDomain, position: Position, pfn: u64, pfns: usize, 
       else {
         const stray = strayTable(domain, position, pfn, 1);
         for (let i: u32 = 0; i < span; ++i) {
-          const entry = (<u64>load<u32>(pfns + (<usize>i << 2)) << 12) | bits;
+          const entry = (<u64>load<u32>(pfns + (<usize>i << 2)) << PAGE_SHIFT) | bits;
           strayLeaf(domain, stray, pfn + i, entry);
         }
       }

@@ -12,7 +12,7 @@ import { lock, unlock } from '../../memory/lock';
 import { addressOf, fieldOf } from '../../memory/record';
 import { slabAlloc, slabCacheAt, slabFree } from '../../memory/slab';
 import { contentsMake, contentsPeek } from '../../ram/contents';
-import { isRam, ramOf } from '../../ram/ram';
+import { PAGE_SHIFT, isRam, ramOf } from '../../ram/ram';
 import { TABLE_SIZE, TABLE_WINDOW, tableFree } from '../tables';
 import { Iommu, unitOf } from '../unit';
 import {
@@ -35,7 +35,7 @@ function entryAt(domain: VtdDomain, table: u64, index: u32, write: bool): usize 
   const offset = <usize>index << 3;
   if (table >> 32 == TABLE_WINDOW >> 32) return isStray(domain, tableOf(table)) ? tableOf(table) + offset : 0;
   const ctx = domain.ctx;
-  const pfn = table >> 12;
+  const pfn = table >> PAGE_SHIFT;
   if (pfn > 0xffffffff || !isRam(ramOf(ctx), <u32>pfn)) return 0;
   const ram = ramOf(ctx);
   const bytes = write ? contentsMake(ctx, ram, <u32>pfn) : contentsPeek(ram, <u32>pfn);
@@ -58,7 +58,7 @@ export function strayTable(domain: VtdDomain, position: Position, pfn: u64, targ
   let entry = load<u64>(slotAt(domain.root, pfn, level));
   while ((entry & PTE_LARGE) == 0) entry = load<u64>(slotAt(tableOf(entry), pfn, --level));
   let table = entry & PTE_ADDRESS;
-  kmsg(domain.ctx, KMSG_WALK_IN_DATA, 0, pfn << 12, 0, table, 0, 0, 0);
+  kmsg(domain.ctx, KMSG_WALK_IN_DATA, 0, pfn << PAGE_SHIFT, 0, table, 0, 0, 0);
   while (--level > target) {
     const slot = entryAt(domain, table, indexAt(pfn, level), true);
     entry = slot == 0 ? 0 : load<u64>(slot);

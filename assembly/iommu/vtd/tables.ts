@@ -6,11 +6,18 @@
 import { currentCpu } from '../../memory/cpu';
 import { lock, unlock } from '../../memory/lock';
 import { fieldOf } from '../../memory/record';
+import { PAGE_SHIFT } from '../../ram/ram';
 import { DOMAIN_CPU_SIZE, DOMAIN_SIZE, DomainCpu, IommuDomain } from '../domain';
 import { TABLE_SIZE, tableAlloc, tableFree } from '../tables';
 import { unitOf } from '../unit';
 import { LEVEL_STRIDE, PTE_LARGE, TABLE_ENTRIES, slotAt, tableEntry, tableOf } from './pte';
 import { Stray } from './stray';
+
+/** What the leaf table and the level-2 table of a position span, as shifts of a pfn and of an IOVA. */
+export const LEAF_PFNS: u32 = LEVEL_STRIDE;
+export const MID_PFNS: u32 = 2 * LEVEL_STRIDE;
+export const LEAF_SHIFT: u32 = PAGE_SHIFT + LEAF_PFNS;
+export const MID_SHIFT: u32 = PAGE_SHIFT + MID_PFNS;
 
 // @ts-ignore: decorator
 @unmanaged
@@ -29,8 +36,8 @@ export class VtdDomain extends IommuDomain {
 // @ts-ignore: decorator
 @unmanaged
 export class Position extends DomainCpu {
-  leafKey: u64; // pfn >> 9
-  midKey: u64; // pfn >> 18
+  leafKey: u64; // pfn >> LEAF_PFNS
+  midKey: u64; // pfn >> MID_PFNS
   leaf: usize;
   mid: usize;
   leafGeneration: u32;
@@ -167,10 +174,10 @@ export function tableFind(domain: VtdDomain, position: Position, pfn: u64, targe
 
 /** tableFind for level 2, by the CPU's position. */
 export function midFind(domain: VtdDomain, position: Position, pfn: u64, create: bool): usize {
-  if (position.midKey == pfn >> 18 && position.midGeneration == domain.midGeneration) return position.mid;
+  if (position.midKey == pfn >> MID_PFNS && position.midGeneration == domain.midGeneration) return position.mid;
   const mid = tableFind(domain, position, pfn, 2, create);
   if (mid == 0) return 0;
-  position.midKey = pfn >> 18;
+  position.midKey = pfn >> MID_PFNS;
   position.mid = mid;
   position.midGeneration = domain.midGeneration;
   return mid;
@@ -180,7 +187,7 @@ export function midFind(domain: VtdDomain, position: Position, pfn: u64, create:
 // @ts-ignore: decorator
 @inline
 export function leafFind(domain: VtdDomain, position: Position, pfn: u64): usize {
-  if (position.leafKey == pfn >> 9 && position.leafGeneration == domain.leafGeneration) return position.leaf;
+  if (position.leafKey == pfn >> LEAF_PFNS && position.leafGeneration == domain.leafGeneration) return position.leaf;
   return leafWalk(domain, position, pfn, 0);
 }
 
@@ -192,7 +199,7 @@ export function leafFind(domain: VtdDomain, position: Position, pfn: u64): usize
 // @ts-ignore: decorator
 @inline
 export function leafMake(domain: VtdDomain, position: Position, pfn: u64, n: u32): usize {
-  if (position.leafKey == pfn >> 9 && position.leafGeneration == domain.leafGeneration) return position.leaf;
+  if (position.leafKey == pfn >> LEAF_PFNS && position.leafGeneration == domain.leafGeneration) return position.leaf;
   return leafWalk(domain, position, pfn, n);
 }
 
@@ -216,7 +223,7 @@ function leafWalk(domain: VtdDomain, position: Position, pfn: u64, n: u32): usiz
   }
   if ((entry & PTE_LARGE) != 0) return 0;
   const leaf = tableOf(entry);
-  position.leafKey = pfn >> 9;
+  position.leafKey = pfn >> LEAF_PFNS;
   position.leaf = leaf;
   position.leafGeneration = domain.leafGeneration;
   return leaf;

@@ -5,7 +5,7 @@
 // and an unmap of nothing may return a larger size than it was called with. A table is freed when one piece covers its span. The
 // caller invalidates the IOTLB: at once in strict mode, later in lazy mode. Until then cached translations are stale.
 
-import { PAGE_SIZE } from '../../ram/ram';
+import { PAGE_SHIFT, PAGE_SIZE } from '../../ram/ram';
 import { KMSG_WALK_IN_DATA, kmsg } from '../../kmsg/kmsg';
 import { lock, unlock } from '../../memory/lock';
 import { IommuDomain } from '../domain';
@@ -14,7 +14,8 @@ import { clearSlots } from './fill';
 import { PTE_ADDRESS, PTE_LARGE, TABLE_ENTRIES, indexAt, levelShift, slotAt, tableOf } from './pte';
 import { strayClear } from './stray';
 import {
-  DOMAIN_UNMAP_EXACT, Position, VtdDomain, leafFind, pfnLimit, positionOf, subtreeFree, vtdOf,
+  DOMAIN_UNMAP_EXACT, LEAF_PFNS, LEAF_SHIFT, MID_PFNS, MID_SHIFT, Position, VtdDomain, leafFind, pfnLimit, positionOf,
+  subtreeFree, vtdOf,
 } from './tables';
 
 /** Bytes of the next piece of a map or unmap: as many pages of the largest size that fits as come before a larger one. */
@@ -39,10 +40,10 @@ export function pieceOf(domain: VtdDomain, iova: u64, phys: u64, size: u64): u64
 
 /** Level at which the walk to a pfn ends, at a leaf or an empty entry. */
 function stopLevel(domain: VtdDomain, position: Position, pfn: u64): u32 {
-  if (position.leafKey == pfn >> 9 && position.leafGeneration == domain.leafGeneration) return 1;
+  if (position.leafKey == pfn >> LEAF_PFNS && position.leafGeneration == domain.leafGeneration) return 1;
   let table = domain.root;
   let level = domain.levels;
-  if (position.midKey == pfn >> 18 && position.midGeneration == domain.midGeneration) {
+  if (position.midKey == pfn >> MID_PFNS && position.midGeneration == domain.midGeneration) {
     table = position.mid;
     level = 2;
   }
@@ -63,9 +64,9 @@ function stopLevel(domain: VtdDomain, position: Position, pfn: u64): u32 {
 export function vtdUnmap(at: IommuDomain, iova: u64, size: u64): u64 {
   const domain = vtdOf(at);
   const position = positionOf(domain);
-  const pfn = iova >> 12;
+  const pfn = iova >> PAGE_SHIFT;
   let done: u64 = 0;
-  const pages = size >> 12;
+  const pages = size >> PAGE_SHIFT;
   const leaf: usize = pages - 1 < TABLE_ENTRIES - 1 && indexAt(pfn, 1) + pages <= TABLE_ENTRIES && pfn < pfnLimit(domain)
     ? leafFind(domain, position, pfn) : 0;
   if (leaf != 0) {
@@ -75,23 +76,23 @@ export function vtdUnmap(at: IommuDomain, iova: u64, size: u64): u64 {
     done = size;
   } else if (isLarge(domain, position, iova, size)) {
     // One piece of 2 MiB leaves, or of tables in their place.
-    clearLarge(domain, slotAt(position.mid, pfn, 2), <u32>(size >> 21));
+    clearLarge(domain, slotAt(position.mid, pfn, 2), <u32>(size >> LEAF_SHIFT));
     iotlbUnmapped(domain, pfn, pfn + pages - 1);
     done = size;
   } else if ((domain.flags & DOMAIN_UNMAP_EXACT) != 0) {
     if (size != 0 && pfn < pfnLimit(domain)) {
-      clearRange(domain, position, pfn, pfn + (size >> 12) - 1);
+      clearRange(domain, position, pfn, pfn + (size >> PAGE_SHIFT) - 1);
       done = size;
     }
   } else {
-    const limit = pfnLimit(domain) << 12;
+    const limit = pfnLimit(domain) << PAGE_SHIFT;
     while (done < size) {
       const at = iova + done;
       if (at >= limit) break;
       const piece = max(
-        pieceOf(domain, at, at, size - done), <u64>PAGE_SIZE << levelShift(stopLevel(domain, position, at >> 12)),
+        pieceOf(domain, at, at, size - done), <u64>PAGE_SIZE << levelShift(stopLevel(domain, position, at >> PAGE_SHIFT)),
       );
-      clearRange(domain, position, at >> 12, (at + piece - 1) >> 12);
+      clearRange(domain, position, at >> PAGE_SHIFT, (at + piece - 1) >> PAGE_SHIFT);
       done += piece;
     }
   }
@@ -104,9 +105,9 @@ export function vtdUnmap(at: IommuDomain, iova: u64, size: u64): u64 {
 export function vtdUnmapPage(at: IommuDomain, iova: u64): bool {
   const domain = vtdOf(at);
   const position = positionOf(domain);
-  if (position.leafKey != iova >> 21 || position.leafGeneration != domain.leafGeneration) return false;
-  store<u64>(slotAt(position.leaf, iova >> 12, 1), 0);
-  iotlbUnmapped(domain, iova >> 12, iova >> 12);
+  if (position.leafKey != iova >> LEAF_SHIFT || position.leafGeneration != domain.leafGeneration) return false;
+  store<u64>(slotAt(position.leaf, iova >> PAGE_SHIFT, 1), 0);
+  iotlbUnmapped(domain, iova >> PAGE_SHIFT, iova >> PAGE_SHIFT);
   return true;
 }
 
@@ -115,8 +116,8 @@ export function vtdUnmapPage(at: IommuDomain, iova: u64): bool {
 @inline
 function isLarge(domain: VtdDomain, position: Position, iova: u64, size: u64): bool {
   return ((iova | size) & 0x1fffff) == 0 && size - 1 < 0x3fffffff && domain.leafLevel >= 2
-    && position.midKey == iova >> 30 && position.midGeneration == domain.midGeneration
-    && (iova + size - 1) >> 30 == iova >> 30;
+    && position.midKey == iova >> MID_SHIFT && position.midGeneration == domain.midGeneration
+    && (iova + size - 1) >> MID_SHIFT == iova >> MID_SHIFT;
 }
 
 /** Clears n entries of a table of level 2, and frees the tables that they lead to. */
@@ -136,8 +137,8 @@ function clearLarge(domain: VtdDomain, slot: usize, n: u32): void {
 function clearRange(domain: VtdDomain, position: Position, first: u64, last: u64): void {
   if (last >= pfnLimit(domain)) return;
   lock(domain);
-  const inMid = first >> 18 == last >> 18 && last - first < 0x3ffff;
-  if (inMid && position.midKey == first >> 18 && position.midGeneration == domain.midGeneration) {
+  const inMid = first >> MID_PFNS == last >> MID_PFNS && last - first < (<u64>1 << MID_PFNS) - 1;
+  if (inMid && position.midKey == first >> MID_PFNS && position.midGeneration == domain.midGeneration) {
     clearLevel(domain, position.mid, 2, first, last);
   } else clearLevel(domain, domain.root, domain.levels, first, last);
   unlock(domain);
@@ -163,7 +164,7 @@ function clearLevel(domain: VtdDomain, table: usize, level: u32, first: u64, las
       } else if ((entry & PTE_LARGE) == 0) clearLevel(domain, tableOf(entry), level - 1, pfn, min(last, stop));
       else {
         const until = min(last, stop);
-        kmsg(domain.ctx, KMSG_WALK_IN_DATA, 0, pfn << 12, (until - pfn + 1) << 12, entry & PTE_ADDRESS, 0, 1, 0);
+        kmsg(domain.ctx, KMSG_WALK_IN_DATA, 0, pfn << PAGE_SHIFT, (until - pfn + 1) << PAGE_SHIFT, entry & PTE_ADDRESS, 0, 1, 0);
         strayClear(domain, entry & PTE_ADDRESS, level - 1, pfn, until);
       }
     }

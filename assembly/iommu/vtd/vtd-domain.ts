@@ -1,6 +1,6 @@
 // VT-d domains: shapes, creation and destruction, and the check of the tables.
 
-import { PAGE_SIZE } from '../../ram/ram';
+import { PAGE_SHIFT, PAGE_SIZE } from '../../ram/ram';
 import { Context } from '../../memory/context';
 import { IommuDomain } from '../domain';
 import { TABLE_WINDOW, tableAllocZeroed, TABLE_SIZE } from '../tables';
@@ -9,7 +9,9 @@ import {
   LEVEL_STRIDE, PTE_ADDRESS, PTE_LARGE, PTE_PRESENT, PTE_SNOOP, TABLE_ENTRIES, levelShift, tableOf,
 } from './pte';
 import { straysCount, straysFree } from './stray';
-import { NO_KEY, Position, VtdDomain, pfnLimit, positionAt, positionOf, subtreeFree, tableFind, vtdOf } from './tables';
+import {
+  LEAF_PFNS, MID_PFNS, NO_KEY, Position, VtdDomain, pfnLimit, positionAt, positionOf, subtreeFree, tableFind, vtdOf,
+} from './tables';
 
 /** VtdFormat.width: 3 to 5 levels; 4 KiB pages, 2 MiB with them, 1 GiB with both. */
 export function vtdWidth(levels: u32, width: u32, pageSizes: u64): u32 {
@@ -61,7 +63,7 @@ function countTables(ctx: Context, table: usize, level: u32): u32 {
     const large = (entry & PTE_LARGE) != 0;
     if (level == 1 || large) {
       if (large && (level == 1 || level > 3)) return 0;
-      if (((entry & PTE_ADDRESS) >> 12 & ((<u64>1 << levelShift(level)) - 1)) != 0) return 0;
+      if (((entry & PTE_ADDRESS) >> PAGE_SHIFT & ((<u64>1 << levelShift(level)) - 1)) != 0) return 0;
     } else {
       if ((entry & PTE_ADDRESS) >> 32 != TABLE_WINDOW >> 32) return 0;
       const below = countTables(ctx, tableOf(entry), level - 1);
@@ -75,11 +77,11 @@ function countTables(ctx: Context, table: usize, level: u32): u32 {
 // Only this CPU's position is checked: those of others may change meanwhile.
 function positionRight(domain: VtdDomain, position: Position): bool {
   if (position.reserve != 0) return false;
-  if (position.leafGeneration == domain.leafGeneration && position.leafKey < pfnLimit(domain) >> 9) {
-    if (tableFind(domain, position, position.leafKey << 9, 1, false) != position.leaf) return false;
+  if (position.leafGeneration == domain.leafGeneration && position.leafKey < pfnLimit(domain) >> LEAF_PFNS) {
+    if (tableFind(domain, position, position.leafKey << LEAF_PFNS, 1, false) != position.leaf) return false;
   }
-  if (position.midGeneration == domain.midGeneration && position.midKey < pfnLimit(domain) >> 18) {
-    if (tableFind(domain, position, position.midKey << 18, 2, false) != position.mid) return false;
+  if (position.midGeneration == domain.midGeneration && position.midKey < pfnLimit(domain) >> MID_PFNS) {
+    if (tableFind(domain, position, position.midKey << MID_PFNS, 2, false) != position.mid) return false;
   }
   return true;
 }
