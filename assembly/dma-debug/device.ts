@@ -4,7 +4,7 @@ import { DmaDevice } from '../device/device';
 import { lock, unlock } from '../memory/lock';
 import { chainAt } from './entries/chains';
 import { dropEntry } from './entries/drop';
-import { TYPE_LINK } from './entries/entry';
+import { isOwn } from './entries/entry';
 import { debugOf } from './entries/state';
 import { driverUnbound } from './kernel/device';
 import { linkForget, linksLeft, rangesForget } from './links/left';
@@ -36,7 +36,7 @@ export function debugDeviceDestroy(dev: DmaDevice): void {
       const entry = at;
       at = entry.next;
       if (entry.device != dev) continue;
-      if ((entry.kind & 0xff) >= TYPE_LINK) linkForget(state, entry);
+      if (isOwn(entry)) linkForget(state, entry);
       else dropEntry(state, entry);
     }
   }

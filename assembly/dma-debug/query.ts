@@ -5,7 +5,7 @@ import { DMA_NONE, DMA_TO_DEVICE } from '../device/mapping';
 import { Context } from '../memory/context';
 import { lineCount, lineOf } from './entries/cacheline';
 import { findContaining, firstEntry, nextEntry, pagesOf } from './entries/chains';
-import { ENTRY_LINE, ENTRY_LISTED, ENTRY_LOST, TYPE_LINK, Entry } from './entries/entry';
+import { ENTRY_LINE, ENTRY_LISTED, ENTRY_LOST, Entry, directionIn, isOwn } from './entries/entry';
 import { CHECKS_END } from './entries/log';
 import { minFree, numFree } from './entries/pool';
 import { DEBUG_KERNEL, DebugState, debugOf } from './entries/state';
@@ -32,7 +32,7 @@ export function debugDirectionAt(dev: DmaDevice, address: u64): u32 {
   const state = debugOf(dev.ctx);
   if (state == null) return DMA_NONE;
   const entry = findContaining(state, dev, address, 1, 0, 0);
-  return entry == null ? DMA_NONE : (entry.kind >> 8) & 0xff;
+  return entry == null ? DMA_NONE : directionIn(entry.kind);
 }
 
 /** A counter by number (VALUE_*); 0 while dma-debug is off, all ones for an unknown number. */
@@ -46,13 +46,13 @@ export function debugValue(ctx: Context, which: u32): u64 {
     case VALUE_NUM_FREE: return numFree(state);
     case VALUE_MIN_FREE: return minFree(state);
     case VALUE_TOTAL: return state.total;
-    case VALUE_LIVE: return state.live + state.links;
+    case VALUE_LIVE: return state.live + state.ownLive;
     case VALUE_LIVE_BYTES: return liveSum(state, false);
     case VALUE_LIVE_PAGES: return liveSum(state, true);
     case VALUE_LOST: return state.lost;
     case VALUE_LOST_PAGES: return state.lostPages;
     case VALUE_INSERTS: return state.sequence;
-    case VALUE_MISSED: return state.missed + state.linksMissed;
+    case VALUE_MISSED: return state.missed + state.ownMissed;
     default: return -1;
   }
 }
@@ -91,19 +91,19 @@ export function debugCheck(ctx: Context): u32 {
   const state = debugOf(ctx);
   if (state == null) return 0;
   let live: u32 = 0;
-  let links: u32 = 0;
+  let own: u32 = 0;
   let lost: u32 = 0;
   let lostPages: u64 = 0;
   for (let entry = firstEntry(state); entry != null; entry = nextEntry(state, entry!)) {
-    if ((entry.kind & 0xff) >= TYPE_LINK) ++links;
+    if (isOwn(entry)) ++own;
     else ++live;
-    if (live > state.live || links > state.links) return 1;
+    if (live > state.live || own > state.ownLive) return 1;
     if ((entry.flags & ENTRY_LOST) != 0) {
       ++lost;
       lostPages += pagesOf(entry);
     }
     if ((entry.flags & ENTRY_LINE) != 0) {
-      if (entry.kind >> 8 == DMA_TO_DEVICE) return 3;
+      if (directionIn(entry.kind) == DMA_TO_DEVICE) return 3;
       // After an overflow the count of a line may be 0 while mappings begin in it.
       if (state.overflowed == 0 && lineCount(state, lineOf(state, entry)) == 0) return 3;
     }
@@ -113,7 +113,7 @@ export function debugCheck(ctx: Context): u32 {
       if (first != entry) return 4;
     }
   }
-  if (live != state.live || links != state.links) return 2;
+  if (live != state.live || own != state.ownLive) return 2;
   if (!rangesCheck(state)) return 6;
   return lost == state.lost && <u32>lostPages == state.lostPages ? 0 : 5;
 }

@@ -1,6 +1,5 @@
 import { GemDmaError } from './errors.js';
 import {
-  CHECKED,
   DMA_BIDIRECTIONAL,
   DMA_FROM_DEVICE,
   DMA_NONE,
@@ -19,7 +18,8 @@ import {
   TYPE_RESOURCE,
   TYPE_SG,
   TYPE_SINGLE,
-  UNCHECKED,
+  UNMAP_CHECKED,
+  UNMAP_UNCHECKED,
   VALUE_DISABLED,
   VALUE_ERROR_COUNT,
   VALUE_INSERTS,
@@ -368,9 +368,9 @@ function entryRecord(entry: EntryView, device: number): LiveEntryRecord {
     type: MAPPING_TYPES[kind & 0xff],
     direction: DIRECTIONS[(kind >>> 8) & 0xff],
     checked:
-      (entry.checked & UNCHECKED) !== 0
+      (entry.unmapFlags & UNMAP_UNCHECKED) !== 0
         ? 'not checked'
-        : (entry.checked & CHECKED) !== 0
+        : (entry.unmapFlags & UNMAP_CHECKED) !== 0
           ? 'checked'
           : 'not applicable',
     lost: (entry.flags & ENTRY_LOST) !== 0,

@@ -3,9 +3,11 @@ import { FIRST_OWN_CHECK } from '../core/generated/constants.js';
 import { CHECKS as NUMBERS } from '../core/generated/names.js';
 import {
   CachelineView,
+  FreedFrameView,
   LeakCountView,
   LinksLeftView,
   MappedCountView,
+  MappedMemoryView,
   ObjectMappingsView,
   PoolSizeView,
   RangesLeftView,
@@ -14,17 +16,16 @@ import {
   StalePteView,
   SyncCountView,
   SyncDirectionView,
-  SyncSizeView,
   UnmapCountView,
   UnmapCpuAddressView,
   UnmapDirectionView,
-  UnmapSizeView,
   UnmapTypeView,
 } from '../core/generated/records.js';
 
 /**
  * Every check of dma-debug: its stable identifier, what it tells, in which words. The numbers are the core's,
- * and so are the classes of what a check tells beside address and size: both stand beside its rule in assembly/dma-debug.
+ * and so are the classes of its payload, what it tells beside device addresses and the mapping: both stand beside its rule in
+ * assembly/dma-debug.
  */
 
 export type CheckId =
@@ -93,13 +94,16 @@ const dir = (code: number): string => DIRECTIONS[code] ?? `direction ${code}`;
 const type = (code: number): string => MAPPING_TYPES[code] ?? `type ${code}`;
 const nothing = (): CheckData => ({});
 const range = ({ address, size }: VerdictRecord): CheckData => ({ deviceAddress: address, size });
-const place = ({ address, size }: VerdictRecord): CheckData => ({ address, size });
+const place = (_: VerdictRecord, { phys, length }: ReturnType<MappedMemoryView['payload']>): CheckData => ({
+  address: phys,
+  size: length,
+});
 const synced = (
-  { address, size }: VerdictRecord,
+  { address, mapping }: VerdictRecord,
   { mapped, synced }: ReturnType<SyncDirectionView['payload']>,
 ): CheckData => ({
   deviceAddress: address,
-  size,
+  size: mapping?.size,
   mappedDir: dir(mapped),
   syncedDir: dir(synced),
 });
@@ -146,8 +150,8 @@ export const CHECKS: readonly Check[] = [
   check(
     'UNMAP_SIZE',
     'dma_unmap',
-    UnmapSizeView,
-    ({ address, size }, { unmapSize }) => ({ deviceAddress: address, mapSize: size, unmapSize }),
+    null,
+    ({ address, size, mapping }) => ({ deviceAddress: address, mapSize: mapping?.size, unmapSize: size }),
     (x) => `unmaps ${x.unmapSize} bytes at ${hex(x.deviceAddress)}, mapped were ${x.mapSize}`,
   ),
   check(
@@ -211,8 +215,8 @@ export const CHECKS: readonly Check[] = [
   check(
     'SYNC_RANGE',
     'dma_sync',
-    SyncSizeView,
-    ({ address, size }, { syncSize }) => ({ deviceAddress: address, size, syncSize }),
+    null,
+    ({ size, mapping }) => ({ deviceAddress: mapping?.address, size: mapping?.size, syncSize: size }),
     (x) => `syncs ${x.syncSize} bytes of the ${x.size} at ${hex(x.deviceAddress)}`,
   ),
   check(
@@ -243,25 +247,31 @@ export const CHECKS: readonly Check[] = [
     (_, counts) => counts,
     (x) => `syncs a list of ${x.mapCount} entries as ${x.syncCount}`,
   ),
-  check('MAP_STACK', 'dma_map', null, place, (x) => `maps memory of the kernel stack, physical ${hex(x.address)}`),
+  check(
+    'MAP_STACK',
+    'dma_map',
+    MappedMemoryView,
+    place,
+    (x) => `maps memory of the kernel stack, physical ${hex(x.address)}`,
+  ),
   check(
     'MAP_TEXT',
     'dma_map',
-    null,
+    MappedMemoryView,
     place,
     (x) => `maps ${x.size} bytes of kernel text or read-only data, physical ${hex(x.address)}`,
   ),
   check(
     'MAP_INVALID',
     'dma_map_single',
-    null,
+    MappedMemoryView,
     place,
     (x) => `maps ${x.size} bytes at physical ${hex(x.address)}, which is no memory`,
   ),
   check(
     'MAP_VMALLOC',
     'dma_map_single',
-    null,
+    MappedMemoryView,
     place,
     (x) => `maps ${x.size} bytes of vmalloc memory, physical ${hex(x.address)}`,
   ),
@@ -269,7 +279,7 @@ export const CHECKS: readonly Check[] = [
     'SEG_LEN',
     'dma_map_sg',
     SegmentLengthView,
-    ({ size }, { most }) => ({ len: size, max: most }),
+    (_, { length, most }) => ({ len: length, max: most }),
     (x) => `maps a segment of ${x.len} bytes, the device says it can take ${x.max}`,
   ),
   check(
@@ -362,9 +372,9 @@ export const CHECKS: readonly Check[] = [
   check(
     'FREED_WHILE_MAPPED',
     'free_pages',
-    null,
-    ({ address, size, mapping }) => ({
-      address,
+    FreedFrameView,
+    ({ size, mapping }, { phys }) => ({
+      address: phys,
       size,
       liveAddress: mapping?.address,
       liveSize: mapping?.size,
@@ -421,7 +431,7 @@ export const CHECKS: readonly Check[] = [
     'RANGE_LEFT',
     'device_unbind',
     RangesLeftView,
-    ({ size }, { reservations, links }) => ({ reservations, size, links }),
+    (_, { reservations, links, bytes }) => ({ reservations, size: bytes, links }),
     (x) =>
       `leaves ${x.reservations} reservations of ${x.size} bytes of address space behind, ${x.links} live links in them`,
   ),

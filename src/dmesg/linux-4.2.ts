@@ -31,7 +31,7 @@ export const LINUX_42: KernelWords = {
       where: 'lib/dma-debug.c check_unmap',
     },
     MAP_STACK: {
-      text: `${SAYS} maps memory from stack [addr={address:virt}]`,
+      text: `${SAYS} maps memory from stack [addr={phys:virt}]`,
       where: 'lib/dma-debug.c check_for_stack',
     },
     CPU_TOUCH: {

@@ -2,6 +2,7 @@ import type { KernelWords } from './words.js';
 
 const DEBUG = 'kernel/dma/debug.c';
 const AT = '[device address=0x{address:016x}] [size={size} bytes]';
+const MAPPED_AT = '[device address=0x{address:016x}] [size={entrySize} bytes]';
 const SAYS = 'DMA-API: {driver} {device}: device driver';
 const SYNCS = '[mapped with {mappedDir:dir}] [synced with {givenDir:dir}]';
 
@@ -17,7 +18,7 @@ export const LINUX_612: KernelWords = {
       where: `${DEBUG}:977 check_unmap`,
     },
     UNMAP_SIZE: {
-      text: `${SAYS} frees DMA memory with different size [device address=0x{address:016x}] [map size={size} bytes] [unmap size={unmapSize} bytes]`,
+      text: `${SAYS} frees DMA memory with different size [device address=0x{address:016x}] [map size={entrySize} bytes] [unmap size={size} bytes]`,
       where: `${DEBUG}:987 check_unmap`,
     },
     UNMAP_TYPE: {
@@ -42,11 +43,11 @@ export const LINUX_612: KernelWords = {
       where: `${DEBUG}:1042 check_unmap`,
     },
     MAP_STACK: {
-      text: `${SAYS} maps memory from stack [probable addr={address:virt}]`,
+      text: `${SAYS} maps memory from stack [probable addr={phys:virt}]`,
       where: `${DEBUG}:1082 check_for_stack`,
     },
     MAP_TEXT: {
-      text: `${SAYS} maps memory from kernel text or rodata [addr={address:virt}] [len={size}]`,
+      text: `${SAYS} maps memory from kernel text or rodata [addr={phys:virt}] [len={length}]`,
       where: `${DEBUG}:1092 check_for_illegal_area`,
     },
     SYNC_UNKNOWN: {
@@ -54,19 +55,19 @@ export const LINUX_612: KernelWords = {
       where: `${DEBUG}:1108 check_sync`,
     },
     SYNC_RANGE: {
-      text: `${SAYS} syncs DMA memory outside allocated range [device address=0x{address:016x}] [allocation size={size} bytes] [sync offset+size={syncSize}]`,
+      text: `${SAYS} syncs DMA memory outside allocated range [device address=0x{entryAddress:016x}] [allocation size={entrySize} bytes] [sync offset+size={size}]`,
       where: `${DEBUG}:1116 check_sync`,
     },
     SYNC_DIR: {
-      text: `${SAYS} syncs DMA memory with different direction ${AT} ${SYNCS}`,
+      text: `${SAYS} syncs DMA memory with different direction ${MAPPED_AT} ${SYNCS}`,
       where: `${DEBUG}:1129 check_sync`,
     },
     SYNC_RO_FOR_CPU: {
-      text: `${SAYS} syncs device read-only DMA memory for cpu ${AT} ${SYNCS}`,
+      text: `${SAYS} syncs device read-only DMA memory for cpu ${MAPPED_AT} ${SYNCS}`,
       where: `${DEBUG}:1140 check_sync`,
     },
     SYNC_WO_FOR_DEV: {
-      text: `${SAYS} syncs device write-only DMA memory to device ${AT} ${SYNCS}`,
+      text: `${SAYS} syncs device write-only DMA memory to device ${MAPPED_AT} ${SYNCS}`,
       where: `${DEBUG}:1150 check_sync`,
     },
     SYNC_SGCOUNT: {
@@ -74,7 +75,7 @@ export const LINUX_612: KernelWords = {
       where: `${DEBUG}:1160 check_sync`,
     },
     SEG_LEN: {
-      text: 'DMA-API: {driver} {device}: mapping sg segment longer than device claims to support [len={size}] [max={most}]',
+      text: 'DMA-API: {driver} {device}: mapping sg segment longer than device claims to support [len={length}] [max={most}]',
       where: `${DEBUG}:1181 debug_dma_map_sg`,
     },
     SEG_BOUNDARY: {
@@ -82,11 +83,11 @@ export const LINUX_612: KernelWords = {
       where: `${DEBUG}:1191 debug_dma_map_sg`,
     },
     MAP_INVALID: {
-      text: `${SAYS} maps memory from invalid area [addr={address:virt}] [len={size}]`,
+      text: `${SAYS} maps memory from invalid area [addr={phys:virt}] [len={length}]`,
       where: `${DEBUG}:1203 debug_dma_map_single`,
     },
     MAP_VMALLOC: {
-      text: `${SAYS} maps memory from vmalloc area [addr={address:virt}] [len={size}]`,
+      text: `${SAYS} maps memory from vmalloc area [addr={phys:virt}] [len={length}]`,
       where: `${DEBUG}:1207 debug_dma_map_single`,
     },
     CACHELINE_OVERLAP: {

@@ -113,12 +113,12 @@ function message(
 }
 
 function fieldsOf(record: RawMessage, row: Message, { words, types, entries, format, device }: MessageContext): Fields {
-  const { address, size, a, b, d, e, entryKind } = record;
+  const { address, size, a, b, d, e, entryAddress, entrySize, entryKind } = record;
   const told: Readonly<Record<string, number | bigint>> = record.exact ?? {};
   const who = device(record.device);
   const type = (number: number | bigint): string | undefined => types[MAPPING_TYPES[Number(number)]];
   return {
-    ...{ address, size },
+    ...{ address, size, entryAddress, entrySize },
     ...(record.exact ?? { a, b, d, e }),
     mask: who?.mask ?? a,
     busLimit: who?.busLimit ?? b,

@@ -11,9 +11,8 @@ const OTHERS: readonly (readonly [file: RegExp, line: RegExp])[] = [
   [/^assembly\/ram\/ram\.ts$/, /^export const PAGE_(?:SIZE|MASK)/],
   [/^assembly\/memory\/block\.ts$/, /^export const BLOCK_SIZE/],
   [/^assembly\/iova\/span\.ts$/, /HEIGHT_MASK/],
-  [/^assembly\/iommu\/unit\.ts$/, /sets > 4096/],
   // A pfn: 16 MiB.
-  [/^(?:assembly\/dma\/coherent|src\/core\/physical-memory)\.ts$/, /DMA_ZONE_END/],
+  [/^assembly\/ram\/ram\.ts$/, /^export const DMA_ZONE_END/],
   // Sizes of buffers, limits of counts, an errno, registers of a device.
   [
     /^src\/(?:trace|stress|cli)\//,

@@ -34,7 +34,7 @@ function told(record: VerdictRecord): ModelVerdict {
   const values: Partial<Record<string, number[]>> = {
     POOL_GROWN: [tells.total],
     UNMAP_UNKNOWN: [address, size],
-    UNMAP_SIZE: [size, tells.unmapSize],
+    UNMAP_SIZE: [record.mapping?.size ?? -2, size],
     UNMAP_TYPE: [tells.mappedAs, tells.unmappedAs],
     UNMAP_CPUADDR: [tells.allocated, tells.freed],
     UNMAP_SGCOUNT: [tells.mapCount, tells.unmapCount],
@@ -45,7 +45,7 @@ function told(record: VerdictRecord): ModelVerdict {
     SYNC_RO_FOR_CPU: [tells.mapped, tells.synced],
     SYNC_WO_FOR_DEV: [tells.mapped, tells.synced],
     SYNC_SGCOUNT: [tells.mapCount, tells.syncCount],
-    SEG_LEN: [size, tells.most],
+    SEG_LEN: [tells.length, tells.most],
     SEG_BOUNDARY: [address, tells.last],
     LEAK_ON_UNBIND: [tells.count, record.mapping?.address ?? -2],
   };

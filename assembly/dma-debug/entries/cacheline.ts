@@ -11,7 +11,7 @@ import { blockAllocZeroed, blockFree, blockOrder } from '../../memory/block';
 import { FAULT_DMA_DEBUG } from '../../memory/context';
 import { shouldFail } from '../../memory/fault';
 import { HIGH_SHIFT } from '../../ram/ram';
-import { TYPE_COHERENT, Entry } from './entry';
+import { Entry, TYPE_COHERENT, typeIn } from './entry';
 import { DEBUG_COHERENT_QUIRK, DebugState } from './state';
 
 /** Most mappings that are counted per cacheline: one and ACTIVE_CACHELINE_MAX_OVERLAP (7). */
@@ -32,7 +32,7 @@ const FIRST_LINES: usize = 512;
 @inline
 export function lineOf(state: DebugState, entry: Entry): u64 {
   const line = entry.phys >> 6;
-  const quirk = (entry.kind & 0xff) == TYPE_COHERENT && (state.flags & DEBUG_COHERENT_QUIRK) != 0;
+  const quirk = typeIn(entry.kind) == TYPE_COHERENT && (state.flags & DEBUG_COHERENT_QUIRK) != 0;
   return quirk ? line | COHERENT_LINE : line;
 }
 

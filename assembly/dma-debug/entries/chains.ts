@@ -13,7 +13,7 @@ import { DmaDevice } from '../../device/device';
 import { blockAllocZeroed, blockFree, blockOrder } from '../../memory/block';
 import { addressOf } from '../../memory/record';
 import {
-  COUNTED_BIT, ENTRY_COUNTED, ENTRY_LOST, ENTRY_OBJECT, LINE_BIT, TYPE_LINK, TYPE_SG, UNCHECKED, Entry, unlike,
+  COUNTED_BIT, ENTRY_COUNTED, ENTRY_LOST, ENTRY_OBJECT, Entry, LINE_BIT, TYPE_SG, UNMAP_UNCHECKED, isOwn, typeIn, unlike,
 } from './entry';
 import { DEBUG_SYNC_BY_SEGMENT, OBJECT_SLOTS, DebugState } from './state';
 
@@ -104,12 +104,12 @@ export function chainRemove(state: DebugState, entry: Entry): void {
 // @ts-ignore: decorator
 @inline
 export function pagesOf(entry: Entry): u64 {
-  return ((entry.address & PAGE_MASK) + entry.size + PAGE_MASK) >> 12;
+  return ((entry.address & PAGE_MASK) + entry.size + PAGE_MASK) >> PAGE_SHIFT;
 }
 
 /** Counts an entry with its object. What is mapped from a table is found through the table when its object goes. */
 export function countObject(state: DebugState, entry: Entry): void {
-  if ((entry.kind & 0xff) == TYPE_SG) return;
+  if (typeIn(entry.kind) == TYPE_SG) return;
   entry.flags |= ENTRY_OBJECT;
   const slot = state.objects + (<usize>(entry.object & (OBJECT_SLOTS - 1)) << 2);
   store<u32>(slot, load<u32>(slot) + 1);
@@ -178,7 +178,7 @@ export function countedIn(flags: u32): u32 {
 @inline
 export function findUnchecked(slot: usize, device: DmaDevice, address: u64, size: u64, kind: u32, ents: u32): Entry | null {
   const entry = headAt(slot);
-  return unlike(entry, device, address, size, kind, ents) == <u64>UNCHECKED << 32 ? entry : null;
+  return unlike(entry, device, address, size, kind, ents) == <u64>UNMAP_UNCHECKED << 32 ? entry : null;
 }
 
 /**
@@ -194,7 +194,7 @@ export function findBest(
   let matches = 0;
   let before: Entry | null = null;
   for (let entry = chainAt(slot); entry != null; entry = entry!.next) {
-    if (entry.address == address && entry.device == device && (entry.kind & 0xff) < TYPE_LINK) {
+    if (entry.address == address && entry.device == device && !isOwn(entry)) {
       if (entry.size == size && entry.kind == kind && entry.sgCallEnts == ents) {
         state.before = before;
         return entry;
@@ -220,7 +220,7 @@ export function findContaining(
   const chunk = address >> HASH_SHIFT;
   const wrap = <u64>state.kernelBuckets;
   let steps = min<u64>(wrap, chunk + 1);
-  if ((state.flags & DEBUG_SYNC_BY_SEGMENT) != 0) steps = min<u64>(<u64>(dev.maxSegment >> 13) + 1, chunk + 1);
+  if ((state.flags & DEBUG_SYNC_BY_SEGMENT) != 0) steps = min<u64>((<u64>dev.maxSegment >> HASH_SHIFT) + 1, chunk + 1);
   // Further back than the longest entry so far no entry can cover the address.
   const reach = min<u64>((state.longest >> HASH_SHIFT) + 1, chunk);
   const lowest = chunk - reach;
@@ -232,7 +232,7 @@ export function findContaining(
     do {
       for (let page = c << 1; page <= (c << 1) + 1; ++page) {
         for (let entry = chainAt(slotOf(state, device, page)); entry != null; entry = entry!.next) {
-          if (entry.device != device || entry.address >> PAGE_SHIFT != page || (entry.kind & 0xff) >= TYPE_LINK) continue;
+          if (entry.device != device || entry.address >> PAGE_SHIFT != page || isOwn(entry)) continue;
           if (entry.address > address || entry.address + entry.size < address + size) continue;
           if (entry.size == size && entry.kind == kind && entry.sgCallEnts == ents) return entry;
           ++matches;
@@ -251,8 +251,8 @@ export function findContaining(
 export function findAt(state: DebugState, device: DmaDevice, address: u64, waiting: bool): Entry | null {
   let entry = chainAt(slotOf(state, device, address >> PAGE_SHIFT));
   for (; entry != null; entry = entry!.next) {
-    if (entry.address != address || entry.device != device || (entry.kind & 0xff) >= TYPE_LINK) continue;
-    if (!waiting || (entry.checked & UNCHECKED) != 0) break;
+    if (entry.address != address || entry.device != device || isOwn(entry)) continue;
+    if (!waiting || (entry.unmapFlags & UNMAP_UNCHECKED) != 0) break;
   }
   return entry;
 }

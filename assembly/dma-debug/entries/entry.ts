@@ -12,19 +12,23 @@ export const TYPE_COHERENT: u32 = 2;
 export const TYPE_RESOURCE: u32 = 3;
 export const TYPE_PAGE: u32 = 4; // 2015; later kernels have single only
 export const TYPE_NONCOHERENT: u32 = 5;
-/** No kernel has these two: memory linked into reserved address space, and the reservation (links/records.ts). */
+// Types from here on are ours: no kernel counts, finds or prints their entries (isOwn).
+const FIRST_OWN_TYPE: u32 = 6;
+/** Memory linked into reserved address space, and the reservation (links/records.ts). */
 export const TYPE_LINK: u32 = 6;
 export const TYPE_RANGE: u32 = 7;
 /** Pages that an unmap with too small a size has left mapped (remainder.ts). */
 export const TYPE_REMAINDER: u32 = 8;
 
-// map_err_type, in Entry.checked; 0 does not apply.
-export const UNCHECKED: u32 = 1;
-export const CHECKED: u32 = 2;
-/** Added to these: coherent memory, whose CPU address is compared when it is freed. */
-export const LOOK_COHERENT: u32 = 4;
-/** Added to these: GPU bindings point at it. */
-export const LOOK_BOUND: u32 = 8;
+// Entry.unmapFlags: what an unmap has to know of an entry besides its fields. An unmap of an entry that has none of these, or
+// UNMAP_CHECKED alone, needs no check that its fields do not decide (unlike).
+/** Its map_err_type: dma_mapping_error was not called yet, or was. Neither where that does not apply. */
+export const UNMAP_UNCHECKED: u32 = 1;
+export const UNMAP_CHECKED: u32 = 2;
+/** It is coherent memory, whose CPU address is compared when it is freed. */
+export const UNMAP_COHERENT: u32 = 4;
+/** GPU bindings point at it. */
+export const UNMAP_BOUND: u32 = 8;
 
 // The positions of ENTRY_LINE and ENTRY_COUNTED: linesIn and countedIn compute what they add to the two counts of a frame.
 export const LINE_BIT: u32 = 2;
@@ -47,6 +51,8 @@ export const ENTRY_OBJECT: u32 = 64;
 export const ENTRY_LISTED: u32 = 128;
 /** Its frames are one run of RAM and counted (frames.ts). */
 export const ENTRY_RUN: u32 = 256;
+/** Its pages may be anywhere, and only the IOMMU's page tables tell where. */
+export const ENTRY_TABLES_TELL: u32 = 512;
 /** Its frames are counted, or are on that list. */
 export const ENTRY_PAGES: u32 = ENTRY_COUNTED | ENTRY_RUN | ENTRY_SCATTERED | ENTRY_UNINDEXED | ENTRY_WALKED;
 
@@ -63,8 +69,8 @@ export class Entry {
   kind: u32;
   device: DmaDevice;
   sgCallEnts: u32;
-  /** UNCHECKED, CHECKED, LOOK_* */
-  checked: u32;
+  /** UNMAP_* */
+  unmapFlags: u32;
   sgMappedEnts: u32;
   /** ENTRY_* */
   flags: u32;
@@ -88,22 +94,45 @@ export class Entry {
 }
 
 export const ENTRY_SIZE: usize = 128;
+
+/** Entry.kind */
 // @ts-ignore: decorator
 @inline
 export function kindOf(type: u32, direction: u32): u32 {
   return type | (direction << 8);
 }
 
+/** TYPE_* of a kind. */
+// @ts-ignore: decorator
+@inline
+export function typeIn(kind: u32): u32 {
+  return kind & 0xff;
+}
+
+/** DMA_* direction of a kind. */
+// @ts-ignore: decorator
+@inline
+export function directionIn(kind: u32): u32 {
+  return kind >> 8;
+}
+
+/** Whether an entry is ours: a link, a reservation, a remainder. The kernel's checks pass it over. */
+// @ts-ignore: decorator
+@inline
+export function isOwn(entry: Entry): bool {
+  return typeIn(entry.kind) >= FIRST_OWN_TYPE;
+}
+
 /**
  * Fills in the fields of every entry, and the caller.
- * @param checked UNCHECKED, CHECKED, LOOK_*
+ * @param unmapFlags UNMAP_*
  * @param pair Entry.pair
  */
 // @ts-ignore: decorator
 @inline
 export function entryFill(
   state: DebugState, entry: Entry, device: DmaDevice, address: u64, size: u64, phys: u64, kind: u32, ents: u32, mapped: u32,
-  checked: u32, pair: usize,
+  unmapFlags: u32, pair: usize,
 ): void {
   const at = addressOf(entry);
   const ctx = state.ctx;
@@ -111,7 +140,7 @@ export function entryFill(
   entry.size = size;
   entry.phys = phys;
   store<u64>(at, <u64>kind | (<u64>addressOf(device) << 32), offsetof<Entry>('kind'));
-  store<u64>(at, <u64>ents | (<u64>checked << 32), offsetof<Entry>('sgCallEnts'));
+  store<u64>(at, <u64>ents | (<u64>unmapFlags << 32), offsetof<Entry>('sgCallEnts'));
   entry.sgMappedEnts = mapped;
   entry.pair = pair;
   entry.sequence = ++state.sequence;
@@ -128,7 +157,7 @@ export function unlike(entry: Entry, device: DmaDevice, address: u64, size: u64,
   const asked = <u64>kind | (<u64>addressOf(device) << 32);
   return (load<u64>(at, offsetof<Entry>('address')) ^ address) | (load<u64>(at, offsetof<Entry>('size')) ^ size)
     | (load<u64>(at, offsetof<Entry>('kind')) ^ asked)
-    | ((load<u64>(at, offsetof<Entry>('sgCallEnts')) ^ <u64>ents) & ~(<u64>CHECKED << 32));
+    | ((load<u64>(at, offsetof<Entry>('sgCallEnts')) ^ <u64>ents) & ~(<u64>UNMAP_CHECKED << 32));
 }
 
 /** The type that this kernel gives an entry: since 4.20 a page is a single mapping. */

@@ -7,13 +7,14 @@
 //
 // A count of 255 is not changed until a search finds that no mapping covers the frame.
 
-import { PAGE_MASK, PAGE_SIZE } from '../../ram/ram';
+import { PAGE_MASK, PAGE_SHIFT, PAGE_SIZE } from '../../ram/ram';
 import { DmaDevice, OPS_IOMMU } from '../../device/device';
 import { IommuDomain, domainOf } from '../../iommu/domain';
 import { iommuIovaToPhys } from '../../iommu/api/ops';
 import { pageSlot } from './cacheline';
 import {
-  ENTRY_COUNTED, ENTRY_LISTED, ENTRY_PAGES, ENTRY_RUN, ENTRY_SCATTERED, ENTRY_UNINDEXED, ENTRY_WALKED, Entry,
+  ENTRY_COUNTED, ENTRY_LISTED, ENTRY_PAGES, ENTRY_RUN, ENTRY_SCATTERED, ENTRY_TABLES_TELL, ENTRY_UNINDEXED, ENTRY_WALKED,
+  Entry,
 } from './entry';
 import { DebugState } from './state';
 
@@ -40,8 +41,8 @@ function uncount(state: DebugState, pfn: u64): void {
 /** Counts the frames of an entry that is one run from entry.phys on. Returns the flag for it. */
 export function countPages(state: DebugState, entry: Entry): u32 {
   if (entry.size == 0) return 0;
-  const last = (entry.phys + entry.size - 1) >> 12;
-  for (let pfn = entry.phys >> 12; pfn <= last; ++pfn) count(state, pfn);
+  const last = (entry.phys + entry.size - 1) >> PAGE_SHIFT;
+  for (let pfn = entry.phys >> PAGE_SHIFT; pfn <= last; ++pfn) count(state, pfn);
   return ENTRY_RUN;
 }
 
@@ -61,8 +62,8 @@ export function deferPages(state: DebugState, entry: Entry): u32 {
 export function forgetPages(state: DebugState, entry: Entry): void {
   if ((entry.flags & ENTRY_UNINDEXED) != 0) undefer(state, entry);
   else if ((entry.flags & (ENTRY_COUNTED | ENTRY_RUN)) != 0) {
-    const last = (entry.phys + entry.size - 1) >> 12;
-    for (let pfn = entry.phys >> 12; pfn <= last; ++pfn) uncount(state, pfn);
+    const last = (entry.phys + entry.size - 1) >> PAGE_SHIFT;
+    for (let pfn = entry.phys >> PAGE_SHIFT; pfn <= last; ++pfn) uncount(state, pfn);
   } else scattered(state, entry, false);
   entry.flags &= ~ENTRY_PAGES;
 }
@@ -95,8 +96,8 @@ function scattered(state: DebugState, entry: Entry, up: bool): void {
   for (let at = entry.address & ~PAGE_MASK; at < end; at += PAGE_SIZE) {
     const phys = iommuIovaToPhys(domain, at);
     if (phys == 0) continue;
-    if (up) count(state, phys >> 12);
-    else uncount(state, phys >> 12);
+    if (up) count(state, phys >> PAGE_SHIFT);
+    else uncount(state, phys >> PAGE_SHIFT);
   }
 }
 
@@ -114,7 +115,7 @@ export function indexFrames(state: DebugState): void {
     undefer(state, entry);
     entry.flags &= ~ENTRY_UNINDEXED;
     // As many segments as entries: none was merged.
-    if (entry.sgMappedEnts == entry.sgCallEnts) {
+    if (entry.sgMappedEnts == entry.sgCallEnts && (entry.flags & ENTRY_TABLES_TELL) == 0) {
       entry.flags |= countPages(state, entry);
       continue;
     }
@@ -127,7 +128,7 @@ export function indexFrames(state: DebugState): void {
 
 export function covers(entry: Entry, pfn: u32): bool {
   if ((entry.flags & (ENTRY_COUNTED | ENTRY_RUN)) != 0) {
-    return entry.phys >> 12 <= <u64>pfn && <u64>pfn <= (entry.phys + entry.size - 1) >> 12;
+    return entry.phys >> PAGE_SHIFT <= <u64>pfn && <u64>pfn <= (entry.phys + entry.size - 1) >> PAGE_SHIFT;
   }
   if ((entry.flags & ENTRY_SCATTERED) != 0) {
     const sgt = entry.sgt!;
@@ -141,7 +142,7 @@ export function covers(entry: Entry, pfn: u32): bool {
   if (domain == null) return false;
   const end = entry.address + entry.size;
   for (let at = entry.address & ~PAGE_MASK; at < end; at += PAGE_SIZE) {
-    if (iommuIovaToPhys(domain, at) >> 12 == <u64>pfn) return true;
+    if (iommuIovaToPhys(domain, at) >> PAGE_SHIFT == <u64>pfn) return true;
   }
   return false;
 }

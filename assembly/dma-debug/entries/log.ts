@@ -7,7 +7,7 @@ import { EVENT_FINDING, emit } from '../../events/events';
 import { kmsgFinding } from '../../kmsg/kmsg';
 import { Context, cpuOf } from '../../memory/context';
 import { addressOf } from '../../memory/record';
-import { Entry } from './entry';
+import { Entry, directionIn } from './entry';
 import {
   DEBUG_KERNEL, DEBUG_OWN, LOG_RECORDS, OPTION_ALL_ERRORS, OPTION_FILTER, DebugState, debugRecord,
 } from './state';
@@ -25,12 +25,15 @@ export const REPORT_ENTRY: u32 = 8;
 export const FIRST_OWN_CHECK: u32 = 64;
 export const CHECKS_END: u32 = 96;
 
-/** What a check reports beside address and size: a class of the check extends this one, in at most 24 bytes. */
+/** What a check tells beside the device addresses and the mapping: a class of the check extends this one, in at most 24 bytes. */
 // @ts-ignore: decorator
 @unmanaged
 export class Payload {}
 
-/** One verdict. The comment on a check's number says what address and size refer to, where it is not the call's arguments. */
+/**
+ * One verdict. Its address and size are device addresses that the check is about: of the call, or of the mapping where the call
+ * has none of its own (frames are freed, a driver is unbound). What else a check tells is in its payload.
+ */
 // @ts-ignore: decorator
 @unmanaged
 export class Verdict {
@@ -43,7 +46,7 @@ export class Verdict {
   device: u32;
   /** REPORT_* */
   flags: u32;
-  /** -1 is DMA_MAPPING_ERROR. */
+  /** -1 is DMA_MAPPING_ERROR, 0 none: the call has not mapped yet. */
   address: i64;
   size: u64;
   /** The caller, as ids of the host. */
@@ -203,7 +206,7 @@ function write(
   verdict.entryTime = entry.time;
   verdict.entrySequence = entry.sequence;
   verdict.entryType = <u8>entry.kind;
-  verdict.entryDirection = <u8>(entry.kind >> 8);
+  verdict.entryDirection = <u8>directionIn(entry.kind);
   verdict.entryDevice = <u16>entry.device.id;
 }
 

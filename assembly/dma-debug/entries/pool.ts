@@ -7,6 +7,8 @@ import { rehash } from './chains';
 import { ENTRY_SIZE, Entry } from './entry';
 import { Payload, payload, reportPool } from './log';
 import { DEBUG_GROWS, DEBUG_KERNEL, DEBUG_OWN, DEBUG_POOL_FIXED, DYNAMIC_ENTRIES, DebugState } from './state';
+import { fieldOf } from '../../memory/record';
+import { slabAllocZeroed, slabCacheAt, slabFree } from '../../memory/slab';
 
 export const CHECK_OOM_DISABLED: u32 = 25;
 export const CHECK_POOL_GROWN: u32 = 27;
@@ -106,6 +108,20 @@ export function numFree(state: DebugState): u32 {
 /** min_free_entries. */
 export function minFree(state: DebugState): u32 {
   return (state.flags & DEBUG_KERNEL) != 0 ? min(state.minFree, state.pool - state.peak) : state.minFree;
+}
+
+/** A zeroed record of ours, which no kernel has (isOwn); null without memory, which is counted in ownMissed. */
+export function ownAlloc<T>(state: DebugState): T | null {
+  const ctx = state.ctx;
+  const cache = slabCacheAt<T>(ctx, fieldOf(state, offsetof<DebugState>('ownCache')), ENTRY_SIZE);
+  const entry: T | null = cache == null || shouldFail(ctx, FAULT_DMA_DEBUG) ? null : slabAllocZeroed(cache);
+  if (entry == null) ++state.ownMissed;
+  return entry;
+}
+
+/** Frees a record of ours that is in no chain and no list. */
+export function ownFree(state: DebugState, entry: Entry): void {
+  slabFree<Entry>(state.ownCache!, entry);
 }
 
 /** Returns an entry that is in no chain to the pool. */

@@ -10,7 +10,7 @@ import { Guarded } from '../../memory/lock';
 import { addressOf } from '../../memory/record';
 import { ramOf } from '../../ram/ram';
 import { lineCount } from './cacheline';
-import { Entry } from './entry';
+import { Entry, TYPE_PAGE, TYPE_SINGLE } from './entry';
 import { payload } from './log';
 
 /** The kernel's checker is on; cleared for good when it runs out of entries. */
@@ -119,13 +119,14 @@ export class DebugState extends Guarded {
   /** Live entries that are lost (ENTRY_LOST), and their pages. */
   lost: u32;
   lostPages: u32;
-  /** Live links, which the kernel's accounting does not count, and the buckets of reservations (links/). */
-  links: u32;
+  /** Entries of ours that are in the chains, which the kernel's accounting does not count: links and remainders (isOwn). */
+  ownLive: u32;
+  /** Where these and reservations are from, and those so far that could not be tracked for lack of memory (pool.ts). */
+  ownCache: CacheOf<Entry> | null;
+  ownMissed: u32;
+  /** The buckets of reservations (links/), and live reservations that could not be tracked. */
   ranges: usize;
-  linkCache: CacheOf<Entry> | null;
-  /** Live reservations, and links and reservations so far, that could not be tracked for lack of memory. */
   rangesMissed: u32;
-  linksMissed: u32;
   /** Entries whose frames are not counted in `frames` yet (frames.ts). */
   unindexed: Entry | null;
 }
@@ -181,8 +182,7 @@ export function debugCreate(ctx: Context, flags: u32, kernelBuckets: u32, preall
   state.bucketMask = FIRST_BUCKETS - 1;
   state.flags = flags;
   setQuick(state);
-  // TYPE_SINGLE and TYPE_PAGE (entry.ts).
-  state.pageType = (flags & DEBUG_ONE_PAGE_TYPE) != 0 ? 0 : 4;
+  state.pageType = (flags & DEBUG_ONE_PAGE_TYPE) != 0 ? TYPE_SINGLE : TYPE_PAGE;
   state.kernelBuckets = kernelBuckets;
   state.numErrors = 1;
   state.prealloc = prealloc;

@@ -4,7 +4,7 @@ import { DmaDevice } from '../../device/device';
 import { Context } from '../../memory/context';
 import { lineCount, lineOf } from '../entries/cacheline';
 import { HASH_SHIFT, entryLose, firstEntry, nextEntry } from '../entries/chains';
-import { ENTRY_LINE, TYPE_LINK, Entry } from '../entries/entry';
+import { ENTRY_LINE, Entry, isOwn } from '../entries/entry';
 import { Payload, payload, report, reportOwn } from '../entries/log';
 import { DEBUG_ASSERTS_IDLE, DEBUG_KERNEL, DEBUG_OWN, DebugState, debugOf } from '../entries/state';
 import { Cacheline } from './map';
@@ -29,7 +29,7 @@ export function driverUnbound(state: DebugState, dev: DmaDevice): u32 {
   let example: Entry | null = null;
   let bucket: u64 = 0;
   for (let entry = firstEntry(state); entry != null; entry = nextEntry(state, entry!)) {
-    if (entry.device != dev || (entry.kind & 0xff) >= TYPE_LINK) continue;
+    if (entry.device != dev || isOwn(entry)) continue;
     entryLose(state, entry);
     ++count;
     const mine = (entry.address >> HASH_SHIFT) & <u64>(state.kernelBuckets - 1);

@@ -3,7 +3,7 @@
 import { DmaDevice } from '../../device/device';
 import { DMA_ATTR_SKIP_CPU_SYNC, DMA_TO_DEVICE } from '../../device/mapping';
 import { lock, unlock } from '../../memory/lock';
-import { isRam, ramOf, PAGE_MASK, PAGE_SIZE } from '../../ram/ram';
+import { PAGE_MASK, PAGE_SHIFT, PAGE_SIZE, isRam, ramOf } from '../../ram/ram';
 import { entryBytes, entryPages, sgEntryLength, sgEntryPhys } from '../../sg/entries';
 import { SgTable, sgPfn } from '../../sg/sg-table';
 import {
@@ -11,8 +11,8 @@ import {
 } from '../entries/cacheline';
 import { entryInsert, slotOf } from '../entries/chains';
 import {
-  ENTRY_COUNTED, ENTRY_LINE, ENTRY_LISTED, LINE_BIT, LOOK_COHERENT, TYPE_COHERENT, TYPE_NONCOHERENT, TYPE_SG,
-  UNCHECKED, Entry, entryFill, kindOf,
+  ENTRY_COUNTED, ENTRY_LINE, ENTRY_LISTED, Entry, LINE_BIT, TYPE_COHERENT, TYPE_NONCOHERENT, TYPE_SG, UNMAP_COHERENT,
+  UNMAP_UNCHECKED, entryFill, kindOf, typeIn,
 } from '../entries/entry';
 import { countPages, deferPages } from '../entries/frames';
 import { Payload, payload, report, reportOwn, reportUncounted } from '../entries/log';
@@ -22,12 +22,11 @@ import { entriesAreSegments, listAddress, listLength, sgLink } from '../entries/
 import { ownDoubleMap } from '../own/tables';
 import { askError } from './unmap';
 
-/** Address and size of the verdict are those of physical memory, for these four. */
+/** These four tell of memory before it is mapped (MappedMemory). */
 export const CHECK_MAP_STACK: u32 = 15;
 export const CHECK_MAP_TEXT: u32 = 16;
 export const CHECK_MAP_INVALID: u32 = 17;
 export const CHECK_MAP_VMALLOC: u32 = 18;
-/** The verdict's size is that of the list's entry. */
 export const CHECK_SEG_LEN: u32 = 19;
 export const CHECK_SEG_BOUNDARY: u32 = 20;
 export const CHECK_CACHELINE_OVERLAP: u32 = 21;
@@ -36,10 +35,19 @@ export const CHECK_CACHELINE_ENOMEM: u32 = 26;
 /** The DMA API refuses the mapping. */
 export const CHECK_REJECT_VMALLOC: u32 = 28;
 
-/** The device's longest segment. */
+/** Physical memory that is mapped. */
+// @ts-ignore: decorator
+@unmanaged
+export class MappedMemory extends Payload {
+  phys: u64;
+  length: u64;
+}
+
+/** Length of the list's entry, and the device's longest segment. */
 // @ts-ignore: decorator
 @unmanaged
 export class SegmentLength extends Payload {
+  length: u64;
   most: u64;
 }
 
@@ -67,7 +75,7 @@ export class Cacheline extends Payload {
 export function mapOne(state: DebugState, dev: DmaDevice, phys: u64, length: u64, how: u32, address: u64): void {
   lock(state);
   // debug_dma_map_page calls dma_mapping_error for its own address first, which marks a mapping at that address as checked.
-  if (load<u32>(slotOf(state, dev, address >> 12)) != 0) {
+  if (load<u32>(slotOf(state, dev, address >> PAGE_SHIFT)) != 0) {
     askError(state, dev, address);
   }
   const lines = linesOf(how);
@@ -79,7 +87,7 @@ export function mapOne(state: DebugState, dev: DmaDevice, phys: u64, length: u64
     const entry = state.free!;
     state.free = entry.next;
     store<u16>(pair, <u16>(counts + 0x100 + lines));
-    entryFill(state, entry, dev, address, length, phys, how & 0xffff, 0, 0, UNCHECKED, pair);
+    entryFill(state, entry, dev, address, length, phys, how & 0xffff, 0, 0, UNMAP_UNCHECKED, pair);
     entryInsert(state, entry, dev, address, length, ENTRY_COUNTED | (lines << LINE_BIT));
   } else mapSlow(state, dev, phys, length, how, address);
   unlock(state);
@@ -89,7 +97,7 @@ function mapSlow(state: DebugState, dev: DmaDevice, phys: u64, length: u64, how:
   if ((state.flags & (DEBUG_KERNEL | DEBUG_OWN)) == 0) return;
   const entry = entryAlloc(state);
   if (entry == null) return;
-  entryFill(state, entry, dev, address, length, phys, how & 0xffff, 0, 0, UNCHECKED, 0);
+  entryFill(state, entry, dev, address, length, phys, how & 0xffff, 0, 0, UNMAP_UNCHECKED, 0);
   if (state.places != 0) checkPlace(state, dev, entry, phys, length);
   enter(state, dev, entry, phys, length, how, 0, true);
 }
@@ -100,9 +108,9 @@ export function mapOther(state: DebugState, dev: DmaDevice, phys: u64, length: u
   lock(state);
   const entry = entryAlloc(state);
   if (entry != null) {
-    const type = how & 0xff;
-    const checked = type == TYPE_COHERENT ? LOOK_COHERENT : type == TYPE_NONCOHERENT ? 0 : UNCHECKED;
-    entryFill(state, entry, dev, address, length, phys, how & 0xffff, 0, 0, checked, 0);
+    const type = typeIn(how);
+    const unmapFlags = type == TYPE_COHERENT ? UNMAP_COHERENT : type == TYPE_NONCOHERENT ? 0 : UNMAP_UNCHECKED;
+    entryFill(state, entry, dev, address, length, phys, how & 0xffff, 0, 0, unmapFlags, 0);
     track(state, dev, entry, how, 0);
   }
   unlock(state);
@@ -128,13 +136,13 @@ export function mapSg(
     let size: u64;
     if (walk) {
       const n = entryPages(sgt, page);
-      phys = (<u64>sgPfn(sgt, page) << 12) + (page == 0 ? sgt.offset : 0);
+      phys = (<u64>sgPfn(sgt, page) << PAGE_SHIFT) + (page == 0 ? sgt.offset : 0);
       address = phys;
       size = entryBytes(sgt, page, n);
       page += n;
     } else {
       // The kernel pairs the i-th entry with the i-th segment, even if entries before were merged.
-      phys = i == 0 && sgt.pfns != 0 ? (<u64>sgPfn(sgt, 0) << 12) + sgt.offset : sgEntryPhys(sgt, i);
+      phys = i == 0 && sgt.pfns != 0 ? (<u64>sgPfn(sgt, 0) << PAGE_SHIFT) + sgt.offset : sgEntryPhys(sgt, i);
       address = listAddress(sgt, i);
       size = listLength(sgt, i);
     }
@@ -157,7 +165,7 @@ function linesOf(how: u32): u32 {
 // @ts-ignore: decorator
 @inline
 function pairOf(state: DebugState, phys: u64, lines: u32): usize {
-  return (phys & <u64>((0 - lines) & 0xfc0)) == 0 ? pageSlot(state, phys >> 12) : 0;
+  return (phys & <u64>((0 - lines) & 0xfc0)) == 0 ? pageSlot(state, phys >> PAGE_SHIFT) : 0;
 }
 
 /**
@@ -215,14 +223,25 @@ function overlap(state: DebugState, dev: DmaDevice, entry: Entry, active: u32, a
   report(state, CHECK_CACHELINE_OVERLAP, dev, entry, entry.address, entry.size, told);
 }
 
+function memoryTold(state: DebugState, phys: u64, length: u64): MappedMemory {
+  const told = payload<MappedMemory>(state);
+  told.phys = phys;
+  told.length = length;
+  return told;
+}
+
 // check_for_stack and check_for_illegal_area. The kernel compares addresses of the direct map with those of the kernel image,
 // and so never finds text on x86-64; ours compares physical addresses.
 function checkPlace(state: DebugState, dev: DmaDevice, entry: Entry | null, phys: u64, length: u64): void {
   if (phys >= state.stackStart && phys < state.stackEnd) {
-    report(state, CHECK_MAP_STACK, dev, entry, phys, length, null);
+    const told = memoryTold(state, phys, length);
+    if (entry == null) report(state, CHECK_MAP_STACK, dev, null, 0, 0, told);
+    else report(state, CHECK_MAP_STACK, dev, entry, entry.address, entry.size, told);
   }
   if ((state.flags & DEBUG_OWN) != 0 && phys < state.textEnd && phys + length > state.textStart) {
-    reportOwn(state, CHECK_MAP_TEXT, dev, entry, phys, length, null);
+    const told = memoryTold(state, phys, length);
+    if (entry == null) reportOwn(state, CHECK_MAP_TEXT, dev, null, 0, 0, told);
+    else reportOwn(state, CHECK_MAP_TEXT, dev, entry, entry.address, entry.size, told);
   }
 }
 
@@ -235,8 +254,9 @@ function checkSegment(state: DebugState, dev: DmaDevice, sgt: SgTable, i: u32, g
     const length = given != 0 ? given : <u64>sgEntryLength(sgt, i);
     if (length > <u64>dev.maxSegment) {
       const told = payload<SegmentLength>(state);
+      told.length = length;
       told.most = dev.maxSegment;
-      report(state, CHECK_SEG_LEN, dev, null, 0, length, told);
+      report(state, CHECK_SEG_LEN, dev, null, address, size, told);
     }
   }
   const end = address + size - 1;
@@ -251,7 +271,7 @@ function checkSegment(state: DebugState, dev: DmaDevice, sgt: SgTable, i: u32, g
 /** debug_dma_map_single: checks a CPU address before it is mapped. */
 export function mapSingle(state: DebugState, dev: DmaDevice, phys: u64, length: u64, vmalloc: bool): void {
   if (vmalloc) reportUncounted(state, CHECK_REJECT_VMALLOC, dev, null, null);
-  else if (!isRam(ramOf(state.ctx), <u32>min<u64>(phys >> 12, 0xffffffff))) {
-    report(state, CHECK_MAP_INVALID, dev, null, phys, length, null);
+  else if (!isRam(ramOf(state.ctx), <u32>min<u64>(phys >> PAGE_SHIFT, 0xffffffff))) {
+    report(state, CHECK_MAP_INVALID, dev, null, 0, 0, memoryTold(state, phys, length));
   }
 }

@@ -8,24 +8,17 @@ import { lock, unlock } from '../../memory/lock';
 import { entriesOf } from '../../sg/entries';
 import { SgTable } from '../../sg/sg-table';
 import { findBest, findContaining, slotOf } from '../entries/chains';
-import { TYPE_SG, TYPE_SINGLE, Entry, kindOf } from '../entries/entry';
+import { Entry, TYPE_SG, TYPE_SINGLE, directionIn, kindOf, typeIn } from '../entries/entry';
 import { Payload, payload, report } from '../entries/log';
 import { DEBUG_KERNEL, DEBUG_OWN, DEBUG_SYNC_SGCOUNT, DebugState } from '../entries/state';
 import { listAddress, listLength } from '../entries/table';
 
 export const CHECK_SYNC_UNKNOWN: u32 = 9;
-/** The verdict's address and size are those of the mapping. */
 export const CHECK_SYNC_RANGE: u32 = 10;
 export const CHECK_SYNC_DIR: u32 = 11;
 export const CHECK_SYNC_RO_FOR_CPU: u32 = 12;
 export const CHECK_SYNC_WO_FOR_DEV: u32 = 13;
 export const CHECK_SYNC_SGCOUNT: u32 = 14;
-
-// @ts-ignore: decorator
-@unmanaged
-export class SyncSize extends Payload {
-  syncSize: u64;
-}
 
 /** DMA_* */
 // @ts-ignore: decorator
@@ -80,32 +73,30 @@ function checkSync(
     if (state.missed == 0) report(state, CHECK_SYNC_UNKNOWN, dev, null, address, size, null);
     return;
   }
-  const mapped = entry.kind >> 8;
-  const dir = kind >> 8;
-  if (size > entry.size) {
-    const told = payload<SyncSize>(state);
-    told.syncSize = size;
-    report(state, CHECK_SYNC_RANGE, dev, entry, entry.address, entry.size, told);
-  }
+  const mapped = directionIn(entry.kind);
+  const dir = directionIn(kind);
+  if (size > entry.size) report(state, CHECK_SYNC_RANGE, dev, entry, address, size, null);
   if (mapped == DMA_BIDIRECTIONAL) return;
-  if (dir != mapped) direction(state, CHECK_SYNC_DIR, dev, entry, address, dir);
+  if (dir != mapped) direction(state, CHECK_SYNC_DIR, dev, entry, address, size, dir);
   if (!forDevice && mapped != DMA_FROM_DEVICE && dir != DMA_TO_DEVICE) {
-    direction(state, CHECK_SYNC_RO_FOR_CPU, dev, entry, address, dir);
+    direction(state, CHECK_SYNC_RO_FOR_CPU, dev, entry, address, size, dir);
   }
   if (forDevice && mapped != DMA_TO_DEVICE && dir != DMA_FROM_DEVICE) {
-    direction(state, CHECK_SYNC_WO_FOR_DEV, dev, entry, address, dir);
+    direction(state, CHECK_SYNC_WO_FOR_DEV, dev, entry, address, size, dir);
   }
-  if (ents != 0 && (kind & 0xff) == TYPE_SG && ents != entry.sgCallEnts && (state.flags & DEBUG_SYNC_SGCOUNT) != 0) {
+  if (ents != 0 && typeIn(kind) == TYPE_SG && ents != entry.sgCallEnts && (state.flags & DEBUG_SYNC_SGCOUNT) != 0) {
     const told = payload<SyncCount>(state);
     told.mapCount = entry.sgCallEnts;
     told.syncCount = ents;
-    report(state, CHECK_SYNC_SGCOUNT, dev, entry, entry.address, entry.size, told);
+    report(state, CHECK_SYNC_SGCOUNT, dev, entry, address, size, told);
   }
 }
 
-function direction(state: DebugState, check: u32, dev: DmaDevice, entry: Entry, address: u64, dir: u32): void {
+function direction(
+  state: DebugState, check: u32, dev: DmaDevice, entry: Entry, address: u64, size: u64, dir: u32,
+): void {
   const told = payload<SyncDirection>(state);
-  told.mapped = entry.kind >> 8;
+  told.mapped = directionIn(entry.kind);
   told.synced = dir;
-  report(state, check, dev, entry, address, entry.size, told);
+  report(state, check, dev, entry, address, size, told);
 }

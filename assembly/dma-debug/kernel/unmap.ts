@@ -13,8 +13,8 @@ import {
 } from '../entries/chains';
 import { drop } from '../entries/drop';
 import {
-  CHECKED, ENTRY_COUNTED, ENTRY_LINE, ENTRY_LISTED, ENTRY_UNINDEXED, LOOK_BOUND, TYPE_COHERENT, TYPE_SG, UNCHECKED,
-  Entry, kindOf, unlike,
+  ENTRY_COUNTED, ENTRY_LINE, ENTRY_LISTED, ENTRY_UNINDEXED, Entry, TYPE_COHERENT, TYPE_SG, UNMAP_BOUND, UNMAP_CHECKED,
+  UNMAP_UNCHECKED, directionIn, kindOf, typeIn, unlike,
 } from '../entries/entry';
 import { undefer } from '../entries/frames';
 import { Payload, payload, report } from '../entries/log';
@@ -27,19 +27,12 @@ import { endRemainder, leftMapped } from '../own/remainder';
 
 export const CHECK_UNMAP_INVALID: u32 = 1;
 export const CHECK_UNMAP_UNKNOWN: u32 = 2;
-/** The verdict's size is the mapped one. */
 export const CHECK_UNMAP_SIZE: u32 = 3;
 export const CHECK_UNMAP_TYPE: u32 = 4;
 export const CHECK_UNMAP_CPUADDR: u32 = 5;
 export const CHECK_UNMAP_SGCOUNT: u32 = 6;
 export const CHECK_UNMAP_DIR: u32 = 7;
 export const CHECK_UNMAP_UNCHECKED: u32 = 8;
-
-// @ts-ignore: decorator
-@unmanaged
-export class UnmapSize extends Payload {
-  unmapSize: u64;
-}
 
 /** Payload of CHECK_UNMAP_TYPE and CHECK_UNMAP_UNCHECKED: TYPE_*. */
 // @ts-ignore: decorator
@@ -95,7 +88,7 @@ export function unmapSg(state: DebugState, dev: DmaDevice, sgt: SgTable, nents: 
     let size: u64;
     if (page < pages) {
       const n = entryPages(sgt, page);
-      address = (<u64>sgPfn(sgt, page) << 12) + (page == 0 ? sgt.offset : 0);
+      address = (<u64>sgPfn(sgt, page) << PAGE_SHIFT) + (page == 0 ? sgt.offset : 0);
       size = entryBytes(sgt, page, n);
       page += n;
     } else {
@@ -159,7 +152,7 @@ function judge(
   const first = findUnchecked(slot, dev, address, size, kind, ents);
   if (first != null) {
     state.before = null;
-    unmapType(state, CHECK_UNMAP_UNCHECKED, dev, first, address, size, kind & 0xff, 0);
+    unmapType(state, CHECK_UNMAP_UNCHECKED, dev, first, address, size, typeIn(kind), 0);
     return first;
   }
   const entry = findBest(state, slot, dev, address, size, kind, ents);
@@ -179,7 +172,7 @@ function unknown(state: DebugState, dev: DmaDevice, address: u64, size: u64): vo
   if (isMappingError(dev, address)) report(state, CHECK_UNMAP_INVALID, dev, null, address, 0, null);
   else {
     report(state, CHECK_UNMAP_UNKNOWN, dev, null, address, size, null);
-    if (state.links != 0) endRemainder(state, dev, address);
+    if (state.ownLive != 0) endRemainder(state, dev, address);
   }
 }
 
@@ -192,15 +185,12 @@ function unmapType(
   report(state, check, dev, entry, address, size, told);
 }
 
-// UNMAP_SIZE reports the mapped size, the other checks report the size that the caller passed.
 function compare(state: DebugState, dev: DmaDevice, entry: Entry, kind: u32, size: u64, ents: u32, phys: u64): void {
   const address = entry.address;
-  const mappedAs = entry.kind & 0xff;
-  const unmappedAs = kind & 0xff;
+  const mappedAs = typeIn(entry.kind);
+  const unmappedAs = typeIn(kind);
   if (entry.size != size) {
-    const told = payload<UnmapSize>(state);
-    told.unmapSize = size;
-    report(state, CHECK_UNMAP_SIZE, dev, entry, address, entry.size, told);
+    report(state, CHECK_UNMAP_SIZE, dev, entry, address, size, null);
     if ((state.flags & DEBUG_OWN) != 0 && size < entry.size) leftMapped(state, dev, entry, size);
   }
   if (mappedAs != unmappedAs) {
@@ -218,16 +208,16 @@ function compare(state: DebugState, dev: DmaDevice, entry: Entry, kind: u32, siz
     report(state, CHECK_UNMAP_SGCOUNT, dev, entry, address, size, told);
     if ((state.flags & DEBUG_OWN) != 0) ownUnmapCount(state, dev, entry, size, ents);
   }
-  if (entry.kind >> 8 != kind >> 8) {
+  if (directionIn(entry.kind) != directionIn(kind)) {
     const told = payload<UnmapDirection>(state);
-    told.mapped = entry.kind >> 8;
-    told.unmapped = kind >> 8;
+    told.mapped = directionIn(entry.kind);
+    told.unmapped = directionIn(kind);
     report(state, CHECK_UNMAP_DIR, dev, entry, address, size, told);
   }
-  if ((entry.checked & UNCHECKED) != 0) {
+  if ((entry.unmapFlags & UNMAP_UNCHECKED) != 0) {
     unmapType(state, CHECK_UNMAP_UNCHECKED, dev, entry, address, size, mappedAs, 0);
   }
-  if ((state.flags & DEBUG_OWN) != 0 && (entry.checked & LOOK_BOUND) != 0) ownStalePte(state, dev, entry);
+  if ((state.flags & DEBUG_OWN) != 0 && (entry.unmapFlags & UNMAP_BOUND) != 0) ownStalePte(state, dev, entry);
 }
 
 /** debug_dma_mapping_error: marks the oldest unchecked mapping at the address as checked. */
@@ -235,7 +225,7 @@ export function markChecked(state: DebugState, device: DmaDevice, address: u64):
   lock(state);
   const first = headAt(slotOf(state, device, address >> PAGE_SHIFT));
   let entry: Entry | null = first;
-  const found = <u32>(first.address == address) & <u32>(first.device == device) & first.checked & UNCHECKED;
+  const found = <u32>(first.address == address) & <u32>(first.device == device) & first.unmapFlags & UNMAP_UNCHECKED;
   if (found == 0) entry = findAt(state, device, address, true);
   if (entry != null) setChecked(entry);
   unlock(state);
@@ -247,7 +237,7 @@ export function markChecked(state: DebugState, device: DmaDevice, address: u64):
 function setChecked(entry: Entry): void {
   const at = addressOf(entry);
   const words = load<u64>(at, offsetof<Entry>('sgCallEnts'));
-  store<u64>(at, words ^ (<u64>(UNCHECKED | CHECKED) << 32), offsetof<Entry>('sgCallEnts'));
+  store<u64>(at, words ^ (<u64>(UNMAP_UNCHECKED | UNMAP_CHECKED) << 32), offsetof<Entry>('sgCallEnts'));
 }
 
 /** markChecked for callers that hold the lock: the kernel's own calls of dma_mapping_error have this effect. */

@@ -1,24 +1,26 @@
 // Reservations and links whose driver is unbound or whose device is destroyed, and the check of these records.
 
+import { PAGE_SHIFT } from '../../ram/ram';
 import { DmaDevice } from '../../device/device';
 import { addressOf, fieldOf } from '../../memory/record';
-import { slabFree } from '../../memory/slab';
 import { entryLose, firstEntry, nextEntry, pagesOf } from '../entries/chains';
-import { TYPE_LINK, Entry } from '../entries/entry';
+import { Entry, TYPE_LINK, isOwn, typeIn } from '../entries/entry';
 import { Payload, payload, reportOwn } from '../entries/log';
 import { DebugState } from '../entries/state';
 import { dropLink, leave } from './links';
 import { BUCKETS, Link, Reservation, first, reservationAt } from './records';
+import { ownFree } from '../entries/pool';
 
-/** The verdict's size is the sum of all reservations; its entry is one of them. */
+/** Entry: one of the reservations. */
 export const CHECK_RANGE_LEFT: u32 = 73;
 
-/** Reservations, and links in them. */
+/** Reservations, links in them, and bytes of all reservations. */
 // @ts-ignore: decorator
 @unmanaged
 export class RangesLeft extends Payload {
   reservations: u32;
   links: u32;
+  bytes: u64;
 }
 
 // @ts-ignore: decorator
@@ -33,9 +35,9 @@ function nextIn(range: Reservation): Reservation | null {
  */
 export function linksLeft(state: DebugState, dev: DmaDevice): u32 {
   let links: u32 = 0;
-  if (state.links != 0) {
+  if (state.ownLive != 0) {
     for (let entry = firstEntry(state); entry != null; entry = nextEntry(state, entry!)) {
-      if (entry.device != dev || (entry.kind & 0xff) < TYPE_LINK) continue;
+      if (entry.device != dev || !isOwn(entry)) continue;
       entryLose(state, entry);
       ++links;
     }
@@ -54,7 +56,7 @@ function rangesLeft(state: DebugState, dev: DmaDevice): void {
       const range = at;
       if (range.device != dev) continue;
       ++count;
-      bytes += pagesOf(range) << 12;
+      bytes += pagesOf(range) << PAGE_SHIFT;
       if (example == null || range.address > example.address) example = at;
       for (let link = range.firstLink; link != null; link = link!.nextLink) ++linked;
     }
@@ -64,7 +66,8 @@ function rangesLeft(state: DebugState, dev: DmaDevice): void {
   const told = payload<RangesLeft>(state);
   told.reservations = count;
   told.links = linked;
-  reportOwn(state, CHECK_RANGE_LEFT, dev, range, range.address, bytes, told);
+  told.bytes = bytes;
+  reportOwn(state, CHECK_RANGE_LEFT, dev, range, range.address, range.size, told);
 }
 
 /** Frees a device's reservations; then linkForget may free their links. */
@@ -78,7 +81,7 @@ export function rangesForget(state: DebugState, dev: DmaDevice): void {
       if (range.device != dev) place = fieldOf(range, offsetof<Entry>('next'));
       else {
         store<u32>(place, <u32>addressOf(range.next));
-        slabFree<Entry>(state.linkCache!, range);
+        ownFree(state, range);
       }
     } while (true);
   }
@@ -98,7 +101,7 @@ export function rangesCheck(state: DebugState): bool {
     for (let range = reservationAt(state.ranges + (bucket << 2)); range != null; range = nextIn(range!)) {
       let previous: Link | null = null;
       for (let entry = range.firstLink; entry != null; entry = entry!.nextLink) {
-        if (entry.previousLink != previous || entry.device != range.device || (entry.kind & 0xff) != TYPE_LINK) return false;
+        if (entry.previousLink != previous || entry.device != range.device || typeIn(entry.kind) != TYPE_LINK) return false;
         if (previous != null && first(entry) < first(previous)) return false;
         previous = entry;
       }

@@ -5,27 +5,27 @@
 // chains, too, for reports and for the check of freed frames. One unlink may end several links, or part of one: the rest of it
 // stays linked.
 
-import { PAGE_MASK } from '../../ram/ram';
+import { PAGE_MASK, PAGE_SHIFT } from '../../ram/ram';
 import { DmaDevice } from '../../device/device';
 import { blockAllocZeroed } from '../../memory/block';
 import { lock, unlock } from '../../memory/lock';
 import { addressOf } from '../../memory/record';
-import { slabFree } from '../../memory/slab';
 import { chainInsert, chainRemove, countObject, entryLose, entryUncount, pagesOf } from '../entries/chains';
-import { ENTRY_LOST, ENTRY_PAGES, ENTRY_SIZE, TYPE_LINK, TYPE_RANGE, Entry, entryFill, kindOf } from '../entries/entry';
+import {
+  ENTRY_LOST, ENTRY_PAGES, ENTRY_SIZE, Entry, TYPE_LINK, TYPE_RANGE, directionIn, entryFill, kindOf,
+} from '../entries/entry';
 import { countPages, forgetPages } from '../entries/frames';
 import { Payload, payload, reportOwn } from '../entries/log';
 import { DEBUG_OWN, DebugState, debugOf } from '../entries/state';
 import { CHECK_UNMAP_DIR, CHECK_UNMAP_UNKNOWN, UnmapDirection } from '../kernel/unmap';
-import {
-  Link, Reservation, before, bucketOf, end, first, listInsert, listRemove, placeOf, reservationAt, take,
-} from './records';
+import { Link, Reservation, before, bucketOf, end, first, listInsert, listRemove, placeOf, reservationAt } from './records';
+import { ownAlloc, ownFree } from '../entries/pool';
 
-/** The verdict's address and size are those of the new link, its entry is the live one. */
+/** Of the new link. Entry: the live one. */
 export const CHECK_LINK_OVERLAP: u32 = 70;
-/** The verdict's address and size are those of the new link, its entry is the reservation that is too short, if any. */
+/** Of the new link. Entry: the reservation that is too short, if any. */
 export const CHECK_LINK_OUTSIDE: u32 = 71;
-/** The verdict's address and size are those of the space that is freed, its entry is the reservation. */
+/** Of the space that is freed. Entry: the reservation. */
 export const CHECK_LINKS_LEFT: u32 = 72;
 
 /** Live links in the reservation. */
@@ -53,11 +53,11 @@ export function debugRangeAlloc(dev: DmaDevice, address: u64, size: u64): void {
   const ctx = dev.ctx;
   lock(state);
   if (state.ranges == 0) state.ranges = blockAllocZeroed(ctx, 0);
-  const range: Reservation | null = state.ranges == 0 ? null : take<Reservation>(state);
+  const range: Reservation | null = state.ranges == 0 ? null : ownAlloc<Reservation>(state);
   if (range == null) ++state.rangesMissed;
   else {
     fill(state, range, dev, address, size, 0, kindOf(TYPE_RANGE, 0));
-    const bucket = bucketOf(state, dev, address >> 12);
+    const bucket = bucketOf(state, dev, address >> PAGE_SHIFT);
     range.next = reservationAt(bucket);
     store<u32>(bucket, <u32>addressOf(range));
   }
@@ -69,7 +69,7 @@ export function debugLink(dev: DmaDevice, base: u64, address: u64, phys: u64, si
   const state = checkerOf(dev);
   if (state == null) return;
   lock(state);
-  const place: usize = state.ranges == 0 ? 0 : placeOf(state, dev, base >> 12);
+  const place: usize = state.ranges == 0 ? 0 : placeOf(state, dev, base >> PAGE_SHIFT);
   const found: Reservation | null = place == 0 ? null : reservationAt(place);
   if (found != null) link(state, dev, found, address, phys, size, dir);
   else if (state.rangesMissed == 0) reportOwn(state, CHECK_LINK_OUTSIDE, dev, null, address, size, null);
@@ -77,15 +77,15 @@ export function debugLink(dev: DmaDevice, base: u64, address: u64, phys: u64, si
 }
 
 function link(state: DebugState, dev: DmaDevice, range: Reservation, address: u64, phys: u64, size: u64, dir: u32): void {
-  const previous = before(range, address >> 12);
+  const previous = before(range, address >> PAGE_SHIFT);
   const next = previous == null ? range.firstLink : previous.nextLink;
-  const stop = (address + size + PAGE_MASK) >> 12;
+  const stop = (address + size + PAGE_MASK) >> PAGE_SHIFT;
   let over: Link | null = null;
-  if (previous != null && end(previous) > address >> 12) over = previous;
+  if (previous != null && end(previous) > address >> PAGE_SHIFT) over = previous;
   else if (next != null && first(next) < stop) over = next;
   if (over != null) reportOwn(state, CHECK_LINK_OVERLAP, dev, over, address, size, null);
   if (stop > end(range)) reportOwn(state, CHECK_LINK_OUTSIDE, dev, range, address, size, null);
-  const entry = take<Link>(state);
+  const entry = ownAlloc<Link>(state);
   if (entry == null) {
     range.incomplete = true;
     return;
@@ -100,7 +100,7 @@ function join(state: DebugState, range: Reservation, entry: Link, previous: Link
   entry.flags |= countPages(state, entry);
   listInsert(range, entry, previous);
   chainInsert(state, entry);
-  ++state.links;
+  ++state.ownLive;
 }
 
 /** Bytes from an address on were unlinked from the reservation that begins at base. */
@@ -108,13 +108,13 @@ export function debugUnlink(dev: DmaDevice, base: u64, address: u64, size: u64, 
   const state = checkerOf(dev);
   if (state == null) return;
   lock(state);
-  const place: usize = state.ranges == 0 ? 0 : placeOf(state, dev, base >> 12);
+  const place: usize = state.ranges == 0 ? 0 : placeOf(state, dev, base >> PAGE_SHIFT);
   const found: Reservation | null = place == 0 ? null : reservationAt(place);
   let known = found == null && state.rangesMissed != 0;
   if (found != null) {
     const range = found;
-    const pages = ((address & PAGE_MASK) + size + PAGE_MASK) >> 12;
-    known = unlink(state, dev, range, address >> 12, pages, dir) == pages || range.incomplete;
+    const pages = ((address & PAGE_MASK) + size + PAGE_MASK) >> PAGE_SHIFT;
+    known = unlink(state, dev, range, address >> PAGE_SHIFT, pages, dir) == pages || range.incomplete;
   }
   if (!known) reportOwn(state, CHECK_UNMAP_UNKNOWN, dev, null, address, size, null);
   unlock(state);
@@ -140,9 +140,9 @@ function unlink(state: DebugState, dev: DmaDevice, range: Reservation, page: u64
         linked += to - from;
         upTo = to;
       }
-      if (entry.kind >> 8 != dir && !said) {
+      if (directionIn(entry.kind) != dir && !said) {
         const told = payload<UnmapDirection>(state);
-        told.mapped = entry.kind >> 8;
+        told.mapped = directionIn(entry.kind);
         told.unmapped = dir;
         reportOwn(state, CHECK_UNMAP_DIR, dev, at, entry.address, entry.size, told);
         said = true;
@@ -165,21 +165,21 @@ function cut(state: DebugState, range: Reservation, entry: Link, page: u64, stop
   listRemove(range, entry);
   if (tail) {
     // The tail first: it needs a new record if the head keeps this one.
-    const piece: Link | null = head ? take<Link>(state) : entry;
+    const piece: Link | null = head ? ownAlloc<Link>(state) : entry;
     if (piece == null) range.incomplete = true;
     else {
       if (head) {
         memory.copy(addressOf(piece), addressOf(entry), ENTRY_SIZE);
         if (piece.object != 0) countObject(state, piece);
       }
-      piece.address = stop << 12;
+      piece.address = stop << PAGE_SHIFT;
       piece.phys = entry.phys + (piece.address - address);
       piece.size = after - piece.address;
       join(state, range, piece, previous);
     }
   }
   if (head) {
-    entry.size = (page << 12) - address;
+    entry.size = (page << PAGE_SHIFT) - address;
     join(state, range, entry, previous);
   } else if (!tail) dropLink(state, entry);
 }
@@ -189,7 +189,7 @@ export function debugRangeFree(dev: DmaDevice, base: u64, size: u64): void {
   const state = checkerOf(dev);
   if (state == null) return;
   lock(state);
-  const place: usize = state.ranges == 0 ? 0 : placeOf(state, dev, base >> 12);
+  const place: usize = state.ranges == 0 ? 0 : placeOf(state, dev, base >> PAGE_SHIFT);
   const found: Reservation | null = place == 0 ? null : reservationAt(place);
   if (found != null) {
     const range = found;
@@ -200,7 +200,7 @@ export function debugRangeFree(dev: DmaDevice, base: u64, size: u64): void {
       reportOwn(state, CHECK_LINKS_LEFT, dev, found, base, size, told);
     }
     store<u32>(place, <u32>addressOf(range.next));
-    slabFree<Entry>(state.linkCache!, range);
+    ownFree(state, range);
   } else if (state.rangesMissed != 0) --state.rangesMissed;
   else reportOwn(state, CHECK_UNMAP_UNKNOWN, dev, null, base, size, null);
   unlock(state);
@@ -215,12 +215,12 @@ export function leave(state: DebugState, entry: Link): void {
     state.lostPages -= <u32>pagesOf(entry);
     entry.flags &= ~ENTRY_LOST;
   }
-  --state.links;
+  --state.ownLive;
 }
 
 export function dropLink(state: DebugState, entry: Link): void {
   entryUncount(state, entry);
-  slabFree<Entry>(state.linkCache!, entry);
+  ownFree(state, entry);
 }
 
 /** The links of a reservation can no longer be unlinked. Returns their number. */

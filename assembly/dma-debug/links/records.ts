@@ -1,13 +1,11 @@
 // Records of the two-step calls. Both extend Entry, so that a verdict can refer to them as to any mapping.
 
+import { PAGE_SHIFT } from '../../ram/ram';
 import { DmaDevice } from '../../device/device';
 import { BLOCK_SIZE } from '../../memory/block';
-import { FAULT_DMA_DEBUG } from '../../memory/context';
-import { shouldFail } from '../../memory/fault';
 import { addressOf, fieldOf } from '../../memory/record';
-import { slabAllocZeroed, slabCacheAt } from '../../memory/slab';
 import { pagesOf } from '../entries/chains';
-import { ENTRY_SIZE, Entry } from '../entries/entry';
+import { Entry } from '../entries/entry';
 import { DebugState } from '../entries/state';
 
 /** Memory that is linked into a reservation. It is in the chains with all other entries. */
@@ -44,7 +42,7 @@ export function bucketOf(state: DebugState, device: DmaDevice, page: u64): usize
 // @ts-ignore: decorator
 @inline
 export function first(entry: Entry): u64 {
-  return entry.address >> 12;
+  return entry.address >> PAGE_SHIFT;
 }
 
 // @ts-ignore: decorator
@@ -62,15 +60,6 @@ export function placeOf(state: DebugState, device: DmaDevice, page: u64): usize 
     if (range.device == device && first(range) == page) return place;
     place = fieldOf(range, offsetof<Entry>('next'));
   } while (true);
-}
-
-/** A zeroed Link or Reservation; null without memory, which is counted in linksMissed. */
-export function take<T>(state: DebugState): T | null {
-  const ctx = state.ctx;
-  const cache = slabCacheAt<T>(ctx, fieldOf(state, offsetof<DebugState>('linkCache')), ENTRY_SIZE);
-  const entry: T | null = cache == null || shouldFail(ctx, FAULT_DMA_DEBUG) ? null : slabAllocZeroed(cache);
-  if (entry == null) ++state.linksMissed;
-  return entry;
 }
 
 /** The last link that begins at or before a page, or null; the search begins at the hint. */

@@ -3,7 +3,7 @@
 import { DmaDevice } from '../../device/device';
 import { lock, unlock } from '../../memory/lock';
 import { findAt } from '../entries/chains';
-import { LOOK_BOUND, TYPE_LINK, Entry } from '../entries/entry';
+import { Entry, UNMAP_BOUND, isOwn } from '../entries/entry';
 import { Payload, payload, reportOwn } from '../entries/log';
 import { DebugState, debugOf } from '../entries/state';
 
@@ -31,9 +31,9 @@ export function debugBinding(dev: DmaDevice, address: u64, by: i32): void {
 }
 
 function bind(entry: Entry, by: i32): void {
-  const before: i32 = (entry.checked & LOOK_BOUND) != 0 ? <i32>entry.bindings : 0;
+  const before: i32 = (entry.unmapFlags & UNMAP_BOUND) != 0 ? <i32>entry.bindings : 0;
   entry.bindings = <u32>max<i32>(0, before + by);
-  entry.checked = entry.bindings != 0 ? entry.checked | LOOK_BOUND : entry.checked & ~LOOK_BOUND;
+  entry.unmapFlags = entry.bindings != 0 ? entry.unmapFlags | UNMAP_BOUND : entry.unmapFlags & ~UNMAP_BOUND;
 }
 
 /**
@@ -44,7 +44,7 @@ export function ownStalePte(state: DebugState, dev: DmaDevice, entry: Entry): vo
   const address = entry.address;
   const bindings = entry.bindings;
   for (let other = findAt(state, entry.device, address, false); other != null; other = other!.next) {
-    if (other === entry || other.address != address || other.device != entry.device || (other.kind & 0xff) >= TYPE_LINK) continue;
+    if (other === entry || other.address != address || other.device != entry.device || isOwn(other)) continue;
     bind(other, <i32>bindings);
     return;
   }

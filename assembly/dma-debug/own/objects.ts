@@ -3,7 +3,7 @@
 import { DmaDevice } from '../../device/device';
 import { lock, unlock } from '../../memory/lock';
 import { entryLose, firstEntry, nextEntry } from '../entries/chains';
-import { TYPE_SG, Entry } from '../entries/entry';
+import { Entry, TYPE_SG, typeIn } from '../entries/entry';
 import { Payload, payload, reportOwn } from '../entries/log';
 import { DEBUG_OWN, OBJECT_SLOTS, DebugState, debugOf } from '../entries/state';
 
@@ -38,7 +38,7 @@ export function debugObjectGone(dev: DmaDevice, object: u32): u32 {
   let live: u32 = 0;
   let example: Entry | null = null;
   for (let entry = firstEntry(state); entry != null; entry = nextEntry(state, entry!)) {
-    if (entry.object != object || entry.device != dev || (entry.kind & 0xff) == TYPE_SG) continue;
+    if (entry.object != object || entry.device != dev || typeIn(entry.kind) == TYPE_SG) continue;
     entryLose(state, entry);
     example = entry;
     ++live;

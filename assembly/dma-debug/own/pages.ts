@@ -1,6 +1,7 @@
 // Frames that are freed while a device can still reach them. RAM and tables lie below dma-debug; what lies above it frees
 // frames through freed.ts.
 
+import { PAGE_SHIFT } from '../../ram/ram';
 import { Context } from '../../memory/context';
 import { lock, unlock } from '../../memory/lock';
 import { frameInUse } from '../../ram/loan';
@@ -8,11 +9,18 @@ import { pageSlot } from '../entries/cacheline';
 import { entryLose, firstEntry, nextEntry } from '../entries/chains';
 import { ENTRY_PAGES, Entry } from '../entries/entry';
 import { covers, forgetPages, indexFrames } from '../entries/frames';
-import { reportOwn } from '../entries/log';
+import { Payload, payload, reportOwn } from '../entries/log';
 import { DEBUG_OWN, DebugState, debugOf } from '../entries/state';
 
-/** Address: physical, of the first frame. Entry: the mapping that still reaches it. */
+/** Entry: the mapping that still reaches the frame. */
 export const CHECK_FREED_WHILE_MAPPED: u32 = 66;
+
+/** Physical address of the first frame that is freed. */
+// @ts-ignore: decorator
+@unmanaged
+export class FreedFrame extends Payload {
+  phys: u64;
+}
 
 /**
  * Frames are about to be freed; those of them that are not in use are passed over.
@@ -23,7 +31,7 @@ export const CHECK_FREED_WHILE_MAPPED: u32 = 66;
 export function debugPagesFreed(ctx: Context, n: u32, pfns: usize, first: u32): void {
   if (ctx.dmaDebug == 0) return;
   const state = debugOf(ctx)!;
-  if ((state.live | state.links) != 0) pagesFreed(ctx, n, pfns, first);
+  if ((state.live | state.ownLive) != 0) pagesFreed(ctx, n, pfns, first);
 }
 
 function pagesFreed(ctx: Context, n: u32, pfns: usize, first: u32): void {
@@ -68,7 +76,7 @@ function counted(counts: usize, at: usize): u32 {
 function stillMapped(state: DebugState, pfn: u32, slot: usize): void {
   for (let entry = firstEntry(state); entry != null; entry = nextEntry(state, entry!)) {
     if ((entry.flags & ENTRY_PAGES) == 0 || !covers(entry, pfn)) continue;
-    freedWhileMapped(state, entry, <u64>pfn << 12);
+    freedWhileMapped(state, entry, <u64>pfn << PAGE_SHIFT);
     if (load<u8>(slot, 1) == 0) return;
   }
   // No mapping covers it: the count had reached 255, or tables were changed under a mapping.
@@ -78,7 +86,9 @@ function stillMapped(state: DebugState, pfn: u32, slot: usize): void {
 /** Reports an entry whose frames are freed, the first of them at phys. */
 export function freedWhileMapped(state: DebugState, entry: Entry, phys: u64): void {
   const dev = entry.device;
-  reportOwn(state, CHECK_FREED_WHILE_MAPPED, dev, entry, phys, entry.size, null);
+  const told = payload<FreedFrame>(state);
+  told.phys = phys;
+  reportOwn(state, CHECK_FREED_WHILE_MAPPED, dev, entry, entry.address, entry.size, told);
   forgetPages(state, entry);
   entryLose(state, entry);
 }

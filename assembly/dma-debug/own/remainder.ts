@@ -4,55 +4,47 @@
 // (pages.ts).
 
 import { DmaDevice } from '../../device/device';
-import { FAULT_DMA_DEBUG } from '../../memory/context';
-import { shouldFail } from '../../memory/fault';
-import { fieldOf } from '../../memory/record';
 import { PAGE_MASK, PAGE_SHIFT } from '../../ram/ram';
-import { slabAllocZeroed, slabCacheAt, slabFree } from '../../memory/slab';
 import { chainAt, chainInsert, chainRemove, entryLose, entryUncount, slotOf } from '../entries/chains';
-import { ENTRY_PAGES, ENTRY_SIZE, Entry, TYPE_COHERENT, TYPE_REMAINDER, TYPE_SG, entryFill, kindOf } from '../entries/entry';
+import {
+  ENTRY_PAGES, ENTRY_TABLES_TELL, Entry, TYPE_COHERENT, TYPE_REMAINDER, TYPE_SG, directionIn, entryFill, kindOf, typeIn,
+} from '../entries/entry';
 import { countPages, deferPages, forgetPages, translates } from '../entries/frames';
 import { DebugState } from '../entries/state';
+import { ownAlloc, ownFree } from '../entries/pool';
 
 /** An entry is about to be forgotten, of which `size` bytes were unmapped: less than it has. */
 export function leftMapped(state: DebugState, dev: DmaDevice, entry: Entry, size: u64): void {
   const from = (entry.address + size + PAGE_MASK) & ~PAGE_MASK;
   const end = (entry.address + entry.size + PAGE_MASK) & ~PAGE_MASK;
   if (from >= end || !translates(dev, from)) return;
-  const ctx = state.ctx;
-  const cache = slabCacheAt<Entry>(ctx, fieldOf(state, offsetof<DebugState>('linkCache')), ENTRY_SIZE);
-  const piece: Entry | null = cache == null || shouldFail(ctx, FAULT_DMA_DEBUG) ? null : slabAllocZeroed(cache);
-  if (piece == null) {
-    ++state.linksMissed;
-    return;
-  }
+  const piece = ownAlloc<Entry>(state);
+  if (piece == null) return;
   const phys = entry.phys + (from - entry.address);
-  entryFill(state, piece, dev, from, end - from, phys, kindOf(TYPE_REMAINDER, entry.kind >> 8), 0, 0, 0, 0);
+  entryFill(state, piece, dev, from, end - from, phys, kindOf(TYPE_REMAINDER, directionIn(entry.kind)), 0, 0, 0, 0);
   piece.object = entry.object;
   piece.vma = entry.vma;
   piece.hook = entry.hook;
   piece.site = entry.site;
-  const type = entry.kind & 0xff;
+  const type = typeIn(entry.kind);
   // The pages of a merged list, and of coherent memory, are anywhere: the page tables tell where.
   if (type == TYPE_COHERENT || (type == TYPE_SG && entry.sgMappedEnts != entry.sgCallEnts)) {
-    piece.sgCallEnts = 2;
-    piece.sgMappedEnts = 1;
-    piece.flags |= deferPages(state, piece);
+    piece.flags |= ENTRY_TABLES_TELL | deferPages(state, piece);
   } else piece.flags |= countPages(state, piece);
   chainInsert(state, piece);
-  ++state.links;
+  ++state.ownLive;
   entryLose(state, piece);
 }
 
 /** An unmap of what no mapping begins at: if a piece does, it is gone now. */
 export function endRemainder(state: DebugState, dev: DmaDevice, address: u64): void {
   for (let entry = chainAt(slotOf(state, dev, address >> PAGE_SHIFT)); entry != null; entry = entry!.next) {
-    if (entry.device != dev || entry.address != address || (entry.kind & 0xff) != TYPE_REMAINDER) continue;
+    if (entry.device != dev || entry.address != address || typeIn(entry.kind) != TYPE_REMAINDER) continue;
     if ((entry.flags & ENTRY_PAGES) != 0) forgetPages(state, entry);
     chainRemove(state, entry);
     entryUncount(state, entry);
-    --state.links;
-    slabFree<Entry>(state.linkCache!, entry);
+    --state.ownLive;
+    ownFree(state, entry);
     return;
   }
 }

@@ -14,7 +14,7 @@ import { liveEntries } from '../entries/table';
 import { objectGone } from './objects';
 import { freedWhileMapped } from './pages';
 
-/** Address and size: of the new mapping. Entry: a live mapping of the same table. */
+/** Of the new mapping. Entry: a live mapping of the same table. */
 export const CHECK_DOUBLE_MAP: u32 = 64;
 /** The same; entry: the mapping whose address is lost. */
 export const CHECK_ADDRESS_OVERWRITTEN: u32 = 65;
