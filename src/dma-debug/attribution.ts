@@ -9,6 +9,8 @@ import type { Attribution } from './channels.js';
  * leaves no URL: then library and caller are one file, and nothing tells their frames apart.
  */
 const LIBRARY = import.meta.url ? new URL('..', import.meta.url).pathname : undefined;
+/** Frames that are looked at: those of a call of the DMA API and its caller; for a driver's call more. */
+const NEAR_FRAMES = 6;
 const STACK_FRAMES = 24;
 
 /**
@@ -26,6 +28,8 @@ export class Attributions {
   private readonly hookIds = new Map<string, number>();
   private readonly sites: string[] = [''];
   private readonly siteIds = new Map<string, number>();
+  /** Ids of call sites by file and position in it: a site that was seen before needs no text. */
+  private readonly places = new Map<string, Map<number, number>>();
 
   constructor(registers: CpuRegisters) {
     this.registers = registers;
@@ -46,7 +50,28 @@ export class Attributions {
 
   /** Takes the JavaScript call site of the call that is about to be made. Costs microseconds: only when asked for. */
   takeSite(): void {
-    this.registers.site = intern(this.sites, this.siteIds, callSite());
+    this.registers.site = this.siteId(callSite());
+  }
+
+  private siteId(frame: NodeJS.CallSite | undefined): number {
+    const file = frame?.getFileName();
+    const position = (frame as { getPosition?(): number } | undefined)?.getPosition?.();
+    if (!file || position === undefined) return this.intern(frame);
+    let places = this.places.get(file);
+    if (places === undefined) {
+      places = new Map();
+      this.places.set(file, places);
+    }
+    let id = places.get(position);
+    if (id === undefined) {
+      id = this.intern(frame);
+      places.set(position, id);
+    }
+    return id;
+  }
+
+  private intern(frame: NodeJS.CallSite | undefined): number {
+    return intern(this.sites, this.siteIds, frame === undefined ? '' : String(frame).replaceAll('file://', ''));
   }
 
   clearSite(): void {
@@ -80,21 +105,33 @@ function intern(texts: string[], ids: Map<string, number>, text: string): number
   return id;
 }
 
-/**
- * The innermost frame outside of the library: `function (file:line:column)`. The frames are looked at as objects; only the
- * one that is wanted becomes text.
- */
-function callSite(): string {
+/** The innermost frame outside of the library, as an object: it becomes text when it is seen for the first time. */
+function callSite(): NodeJS.CallSite | undefined {
+  const near = outside(stack(NEAR_FRAMES));
+  if (near !== undefined) return near;
+  const frames = stack(STACK_FRAMES);
+  return outside(frames) ?? frames.at(-1);
+}
+
+function outside(frames: readonly NodeJS.CallSite[]): NodeJS.CallSite | undefined {
+  return frames.find((frame) => !isLibrary(frame.getFileName()));
+}
+
+// One object for all captures: a new one would get the property anew each time.
+const holder: { stack?: unknown } = {};
+
+const asObjects = (_: Error, frames: NodeJS.CallSite[]): NodeJS.CallSite[] => frames;
+
+// What a walk costs depends on the frames that it sees.
+function stack(most: number): NodeJS.CallSite[] {
   const { stackTraceLimit, prepareStackTrace } = Error;
-  const holder: { stack?: unknown } = {};
-  Error.stackTraceLimit = STACK_FRAMES;
-  Error.prepareStackTrace = (_, frames) => frames;
+  Error.stackTraceLimit = most;
+  Error.prepareStackTrace = asObjects;
   Error.captureStackTrace(holder, callSite);
   const frames = holder.stack as NodeJS.CallSite[];
   Error.prepareStackTrace = prepareStackTrace;
   Error.stackTraceLimit = stackTraceLimit;
-  const frame = frames.find((item) => !isLibrary(item.getFileName())) ?? frames.at(-1);
-  return frame ? String(frame).replaceAll('file://', '') : '';
+  return frames;
 }
 
 function isLibrary(file: string | null | undefined): boolean {
