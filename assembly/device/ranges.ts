@@ -42,11 +42,15 @@ function rangeOf(dev: DmaDevice, address: u64, bus: bool): BusRange | null {
 }
 
 /** phys_to_dma. */
+// @ts-ignore: decorator
+@inline
 export function physToDma(dev: DmaDevice, phys: u64): u64 {
   return (dev.flags & DEVICE_RANGES) == 0 ? phys : through(dev, phys, false);
 }
 
 /** dma_to_phys. */
+// @ts-ignore: decorator
+@inline
 export function dmaToPhys(dev: DmaDevice, address: u64): u64 {
   return (dev.flags & DEVICE_RANGES) == 0 ? address : through(dev, address, true);
 }

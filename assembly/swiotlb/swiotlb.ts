@@ -271,7 +271,7 @@ function releasePart(pool: Swiotlb, first: u32, from: u32, count: u32): void {
   const mapping = mappingOf(pool, first);
   const before = from - first;
   const behind = mapping.slots - before - count;
-  const area = areaOf(pool, first / pool.areaSlots);
+  const area = areaOf(pool, pool.areas == 1 ? 0 : first / pool.areaSlots);
   lock(area);
   slotsRelease(pool, from, count);
   if (behind != 0) {
