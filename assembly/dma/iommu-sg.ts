@@ -28,6 +28,7 @@ import {
 } from '../sg/sg-table';
 import { DmaDevice } from '../device/device';
 import { cookieOf, dmaDomainOf, rangeAlloc, rangeFree, unmapRange } from './iommu';
+import { RUNS_NOT_MAPPED, mapRuns } from './iommu-runs';
 import { paddingOf, segmentsOf } from './iommu-segments';
 
 const MAX_LENGTH: u64 = 0xffffffff;
@@ -129,6 +130,10 @@ export function mapSgIommu(dev: DmaDevice, sgt: SgTable, prot: u32): i32 {
   const domain = dmaDomainOf(dev);
   const cookie = cookieOf(domain);
   if ((cookie.flags & COOKIE_MAP_ENTRIES) != 0) return mapSgPacked(dev, domain, cookie, sgt, prot);
+  if (sgt.pfns == 0) {
+    const mapped = mapRuns(dev, domain, sgt, prot);
+    if (mapped != RUNS_NOT_MAPPED) return mapped;
+  }
   const boundary = dev.segmentBoundary;
   const pages = <u64>sgt.pageCount << PAGE_SHIFT;
   // Padding is only needed if the list is longer than the boundary, and an entry crosses a multiple of it.
@@ -180,7 +185,8 @@ function fillPages(domain: IommuDomain, sgt: SgTable, iova: u64, prot: u32): i32
   return iommuMapPfns(domain, iova, sgt.pfns, sgt.pageCount, prot);
 }
 
-function mapList(
+/** Maps a list of any form at an address that it has: segments first, then entries of the page table. */
+export function mapList(
   dev: DmaDevice, domain: IommuDomain, sgt: SgTable, iova: u64, prot: u32, plain: bool, pages: u64,
 ): i32 {
   const boundary = dev.segmentBoundary;

@@ -144,11 +144,17 @@ export function setOneSegment(sgt: SgTable, address: u64, length: u64): void {
 
 /** Makes a vector of n segments, from segmentsAlloc(n), the table's DMA side. */
 export function setSegmentList(sgt: SgTable, at: usize, n: u32): void {
+  setSegmentVector(sgt, at, n, n, 0);
+}
+
+/** The same for a vector from segmentsAlloc(capacity) whose addresses count from `shift` on. */
+export function setSegmentVector(sgt: SgTable, at: usize, n: u32, capacity: u32, shift: u64): void {
   dropSegments(sgt);
   sgt.shape = SEGMENTS_LIST;
   sgt.segments = at;
-  sgt.segmentCapacity = n;
+  sgt.segmentCapacity = capacity;
   sgt.nents = n;
+  sgt.listShift = shift;
 }
 
 /** Makes the entries themselves the DMA side: SEGMENTS_ENTRIES from an address on, or SEGMENTS_PHYSICAL. */

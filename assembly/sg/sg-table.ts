@@ -50,7 +50,7 @@ export class SgTable {
   segmentCapacity: u32;
   /**
    * A list of segments that only the longest segment has cut is the same at any address. These are that limit (0: no such
-   * list), the address that it was made for, and the distance of the present mapping from there.
+   * list), the address that it was made for, and the distance of the present mapping from the addresses in the list.
    */
   listMost: u32;
   listStart: u64;
