@@ -5,6 +5,7 @@ import { resolve } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { Option } from 'commander';
 import { GemDmaError } from '../core/errors.js';
+import { i915Policy } from '../i915/config.js';
 import { DEFAULT_POLICY, POLICY_NAMES } from '../i915/policy/index.js';
 import { type MappingPolicy, POLICY_HOOKS } from '../i915/policy/policy.js';
 import { newPolicy, type PolicySource, splitSource } from '../stress-i915/policy.js';
@@ -37,7 +38,7 @@ export function isOwnPolicy(text: string | undefined): boolean {
 
 /**
  * What the option says.
- * @throws UsageError for what is neither a preset nor a module with a policy; Interrupted when its import does not end
+ * @throws UsageError if the text is neither a preset nor a module with a policy; Interrupted if its import does not end
  */
 export async function readPolicy(text: string | undefined, signal: AbortSignal): Promise<GivenPolicy> {
   if (text === undefined) return { policy: DEFAULT_POLICY };
@@ -85,11 +86,13 @@ function pathOf(module: string): string {
   return resolve(module.startsWith('file:') ? fileURLToPath(module) : module);
 }
 
-/** What an import threw, with the line of the file where it is known, and for syntax with the Node that does not know it. */
+/** The error of an import, with the line of the file if it is known, and for a syntax error with the version of Node. */
 function importError(error: unknown, url: string): string {
-  const { message, stack = '', name } = error instanceof Error ? error : new Error(String(error));
+  // The remover of types throws plain objects.
+  const { message = String(error), stack = '', name, startLine } = error as Partial<Error> & { startLine?: number };
+  if (startLine !== undefined) return `${message}, line ${startLine} (Node ${process.versions.node})`;
   const path = fileURLToPath(url);
-  // A syntax error tells its line to nobody but the terminal.
+  // Node prints the line of a syntax error and keeps it out of the error.
   const told =
     name === 'SyntaxError' ? spawnSync(process.execPath, ['--check', path], { encoding: 'utf8' }).stderr : stack;
   const from = [url, path].find((text) => told.includes(`${text}:`));
@@ -98,11 +101,11 @@ function importError(error: unknown, url: string): string {
   return `${message}${line === undefined ? '' : `, line ${line}`}${node}`;
 }
 
-/** Makes a policy once, to see that one comes of it and that it does something. */
+/** Makes a policy once, to check that it is one and has a hook. */
 function checkPolicy(module: string, source: PolicySource): void {
   let policy: MappingPolicy;
   try {
-    policy = newPolicy(source);
+    policy = i915Policy({ policy: newPolicy(source) });
   } catch (error) {
     const told = asUsageError(error);
     throw new UsageError(`--policy: ${module}: ${told instanceof UsageError ? told.message : told}`);
@@ -132,13 +135,13 @@ function functionsOf(object: object): Set<string> {
   return names;
 }
 
-/** What a policy's own code has thrown in the middle of a call, as wrong use; any other error as it is. */
+/** An error of the policy's own code as wrong use; any other error as it is. */
 export function policyError(error: unknown, text: string | undefined): unknown {
   if (text === undefined || !isOwnPolicy(text)) return error;
   const path = pathOf(splitSource(text).module);
   const { stack = '', code } = error as { stack?: string; code?: unknown };
   const its = !(error instanceof Error) || [path, pathToFileURL(path).href].some((name) => stack.includes(name));
-  // A hook that returns what no hook may, or refuses what the work needs.
+  // A hook returned a wrong value, or refused an operation that the work needs.
   const wrong = code === 'ERR_INVALID_RETURN_VALUE' || code === 'ERR_INVALID_ARG_TYPE' || GemDmaError.is(error);
   if (error instanceof UsageError || error instanceof Interrupted || !(its || wrong)) return error;
   return new UsageError(`--policy: ${path} has thrown ${error}`);

@@ -27,6 +27,21 @@ const BAD: readonly (readonly [string, string, string])[] = [
   ['abort.mjs', 'process.kill(process.pid, "SIGKILL"); export default {};', 'has ended the process (SIGKILL)'],
   ['never.mjs', 'await new Promise(() => {}); export default {};', 'awaits something that never comes'],
   ['syntax.mjs', 'export default {\n  name: "x", bind( }\n', ', line 2 (Node '],
+  [
+    'enum.ts',
+    'enum A { B }\nexport default { name: "x", bind: () => A.B };\n',
+    'enum is not supported in strip-only mode',
+  ],
+  [
+    'async.mjs',
+    'export default { name: "x", async bind() {} };',
+    'async.mjs: The "policy.bind" argument must be a function',
+  ],
+  [
+    'five.mjs',
+    'export default { name: "x", bind: 5 };',
+    'five.mjs: The "policy.bind" argument must be of type function',
+  ],
   ['typo.mjs', `export default { ${GOOD}, unbid() {} };`, "has 'unbid', which is none of the hooks"],
   [
     'factory.mjs',
