@@ -19,7 +19,7 @@ import type { FailNthOptions, StressOptions } from './workload/stress.js';
  * aborted or something is wrong. A failure is a result, not an exception.
  * @param options everything has a default: 1,000,000 operations, 60 seconds, seed 1
  * @returns counters, and the failure cut down to a program that reproduces it
- * @throws TypeError or RangeError for options that cannot be, GemDmaError for a machine that cannot be made
+ * @throws TypeError or RangeError naming the option at fault; GemDmaError if the machine cannot be made
  * @example
  *   const { failure, reproducer } = await stress({ policy: () => myPolicy(), operations: 100_000 });
  *   if (failure) console.log(failure.message, reproducer?.program);
@@ -31,7 +31,7 @@ export async function stress(options: StressOptions = {}): Promise<StressResult>
 
 /**
  * Worker threads on one shared memory, each a virtual CPU, hammer one domain; what must hold in any order is checked.
- * @throws TypeError or RangeError for options that cannot be
+ * @throws TypeError or RangeError naming the option at fault
  * @example
  *   const { failures, contention } = await stressThreads({ threads: 4, operations: 1_000_000 });
  */
@@ -58,7 +58,7 @@ export async function bench(options: BenchCallOptions = {}): Promise<BenchResult
  * Makes each allocation of a scenario fail in turn: each time the operation must say so and change nothing, or get along
  * without. The synchronous form is `failNth` of gemdma/workload.
  * @param scenario one of `FAIL_NTH_SCENARIOS` of gemdma/workload, or operations of your own
- * @throws TypeError or RangeError for options that cannot be, GemDmaError for a machine that cannot be made
+ * @throws TypeError or RangeError naming the option at fault; GemDmaError if the machine cannot be made
  * @example
  *   const { failures } = await failNthAsync(FAIL_NTH_SCENARIOS[0], { policy: () => myPolicy() });
  */
@@ -68,11 +68,11 @@ export async function failNthAsync(scenario: OperationScenario, options: FailNth
 }
 
 /**
- * Runs a named scenario: a leak path of i915, a common mistake with the DMA API, or `leak`, the whole story. The
+ * Runs a named scenario: a leak path of i915, a common mistake with the DMA API, or `leak`, the whole sequence of the bug. The
  * synchronous form is `runScenario` of gemdma/workload.
  * @param name as `gemdma run --list` shows it; upper and lower case are the same
  * @param options `policy` defaults to i915-4.2, `seed` to 1
- * @throws TypeError when there is no such scenario, or it does not run under the driver
+ * @throws TypeError if there is no such scenario, or it does not run under the policy
  * @example
  *   const { leakedMappings } = await runScenarioAsync('L1', { policy: 'i915-4.1' });
  */

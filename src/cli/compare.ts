@@ -42,7 +42,7 @@ export function compare(a: BenchResult, b: BenchResult): Comparison {
   };
 }
 
-/** Reads a saved result. Throws a SyntaxError that says what is wrong with the text. */
+/** Reads a saved result. Throws a SyntaxError with the reason. */
 export function parseResult(text: string): BenchResult {
   if (text.trim() === '') throw new SyntaxError('empty, and not a result of gemdma bench --json');
   const value: unknown = JSON.parse(text);

@@ -114,7 +114,7 @@ function fish(program: Command): string[] {
             inside,
             short && `-s ${short.slice(1)}`,
             long && `-l ${long.slice(2)}`,
-            // A value that may be left out is offered as one that may not: there is no third kind.
+            // fish has no options with an optional value: these are declared as if the value were required.
             (required || argChoices) && '-r',
             argChoices && `${flags.includes('file>') ? '' : '-f '}-a ${quoted(argChoices.join(' '))}`,
             `-d ${quoted(description)}`,

@@ -5,7 +5,7 @@ import type { KernelMessage } from '../dmesg/message.js';
 
 /** `--dmesg`: what the kernels of a command's machines print, behind the results. */
 
-/** Lines that are shown: a driver that does something wrong at every call says so at every call. */
+/** Most lines that are shown: a driver with a mistake at every call has a line per call. */
 const MOST_LINES = 1000;
 
 /** The option, for commands that run machines. */

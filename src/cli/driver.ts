@@ -242,8 +242,7 @@ interface Shared {
 }
 
 /**
- * Does something with a module, and with the one beside it of the other width. Each result has the command that runs its
- * module.
+ * Runs work with a module, and with its variant of the other width of dma_addr_t. Each result has the command that runs its module.
  */
 async function inBothWidths<T>(
   frame: Frame,

@@ -39,8 +39,7 @@ export class Interrupted extends Error {
 }
 
 /**
- * Turns what the library says of options that cannot be, of files that cannot be read and of machines that cannot be made
- * into wrong use. Anything else is a bug and stays what it is.
+ * Turns errors of the library about options, files and machines into wrong use. Any other error is a bug and stays as it is.
  */
 export function asUsageError(error: unknown): unknown {
   const { code, message } = error as { code?: unknown; message: string };
@@ -63,9 +62,9 @@ function isFileError(error: unknown): error is NodeJS.ErrnoException {
   return error instanceof Error && typeof code === 'string' && typeof syscall === 'string' && typeof errno === 'number';
 }
 
-/** Says on standard error what an error means, in one line unless it is a bug, and gives its exit code. */
+/** Prints an error on standard error, in one line unless it is a bug, and returns its exit code. */
 export function reportError(error: unknown): ExitCode {
-  // Help and version come here too, with code 0. Commander has said what it had to say.
+  // Help and version end here too, with code 0. Commander has printed its message.
   if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.ok : EXIT.usage;
   if (error instanceof Interrupted) {
     console.error('gemdma: interrupted');

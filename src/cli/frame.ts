@@ -82,9 +82,7 @@ export class Frame {
   }
 
   /**
-   * Prints a result.
-   * @param describe the result for people, as lines
-   * @param wrong whether it says that something is wrong: then --quiet does not hide it
+   * Prints a result: `describe` makes the lines of the text output. @param wrong whether the result is a finding: --quiet does not hide it
    */
   show<T>(value: T, describe: (value: T) => string | readonly string[], { wrong = false } = {}): void {
     this.#bar?.hide();
@@ -206,8 +204,8 @@ export class Output {
   }
 }
 
-// Opening tells more than access(2) does: read-only file systems, folders, names that are too long. A file that was not
-// there before is not there afterwards: perhaps nothing will be written.
+// Opening detects more than access(2): read-only file systems, folders, names that are too long. A file that it creates is removed:
+// the command may write nothing.
 function checkWritable(option: string, file: string): void {
   const existed = existsSync(file);
   try {

@@ -44,24 +44,24 @@ export function gemdma(): Command {
 /** Options by their names of before. */
 const RENAMED: Readonly<Record<string, string>> = { '--driver': '--policy' };
 
-/** An error of commander that says what an unknown option is called now. */
+/** An error of commander with the present name of an option that was renamed. */
 function withNewName(text: string): string {
   const [whole, option] = /^unknown option '([^']*)'/.exec(text) ?? [];
   const name = option === undefined ? undefined : RENAMED[option];
   return name === undefined ? text : `${whole}: ${name} is its name now\n`;
 }
 
-// A reader that closes early (`gemdma ... | head`) is no error of ours; a disk that is full is one of the caller's.
+// A reader that closes early (`gemdma ... | head`) is not an error; a full disk is wrong use.
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
   if (error.code === 'EPIPE') return leave((process.exitCode ?? EXIT.ok) as ExitCode);
   console.error(`gemdma: standard output: ${error.code}`);
   leave(EXIT.usage);
 });
 
-// Nobody can be told of this one; the exit code says what happened.
+// Standard error is closed: only the exit code can report it.
 process.stderr.on('error', () => {});
 
-/** Runs the command that the words after `gemdma` say. The exit code is process.exitCode's. */
+/** Runs the command of the arguments. Sets process.exitCode. */
 export async function main(words: readonly string[]): Promise<void> {
   const program = gemdma();
   if (words.length === 0) {
@@ -81,5 +81,5 @@ export async function main(words: readonly string[]): Promise<void> {
 
 joinSupervisor();
 await main(process.argv.slice(2));
-// Whatever a policy of the user's has left running ends here.
+// Timers of a user's policy must not keep the process alive.
 if (isSupervised()) leave((process.exitCode ?? EXIT.ok) as ExitCode);

@@ -143,7 +143,7 @@ function describe(scenario: Scenario, result: ScenarioResult): string[] {
   ];
 }
 
-/** Whether there is a kernel to compare with: one of i915's own policies ran, or none at all. */
+/** Whether a kernel's behaviour is known: a preset of i915 ran, or no policy. */
 function isPreset({ policy }: ScenarioResult): boolean {
   return policy === undefined || (POLICY_NAMES as readonly string[]).includes(policy);
 }

@@ -177,7 +177,7 @@ function merge(frame: Frame, files: string[]): ExitCode {
   const lost: string[] = [];
   const sum = sumResults(files.flatMap((file) => readResults(file, lost)));
   for (const what of lost) frame.note(what);
-  // What a file has lost does not matter when the campaign has all its seeds: another run of the shard has them.
+  // A file may have lost results if the campaign has all its seeds: another run of the shard has them.
   const { missing } = sum;
   const whole = sum.runs > 0 && sum.idle.length === 0 && (missing ? missing.seeds === 0 : lost.length === 0);
   const wrong = sum.failures.length > 0 || sum.differing.length > 0 || !whole;
@@ -199,7 +199,7 @@ function stepsOf(replayer: Replayer, operations: readonly Operation[], repertoir
   return steps;
 }
 
-/** The results in a file. A job that was killed may leave none, or half of the last: that is said, and the rest counts. */
+/** The results in a file. A job that was killed may leave none, or half of the last one: that is reported, and the others count. */
 function readResults(file: string, lost: string[]): CampaignResult[] {
   const lines = usage(() => readLines(file)).filter((line) => line.trim() !== '');
   if (lines.length === 0) lost.push(`${file}: no results`);

@@ -3,15 +3,15 @@ import { Console } from 'node:console';
 import { EXIT, type ExitCode } from './exit.js';
 
 /**
- * Code of the user's, such as a mapping policy, runs in a process of its own: it may loop for ever, end its process or leave
- * timers behind. This process only waits for it, hands interruption on, and says what became of it.
+ * A user's code, such as a mapping policy, runs in a child process: it may loop for ever, end its process or leave timers behind. The
+ * parent waits for the child, forwards signals, and reports how it ended.
  */
 
 /** Set in the environment of a process that runs the user's code. */
 const MARK = 'GEMDMA_SUPERVISED';
 /** Milliseconds after which a process that does not answer to Ctrl-C or to a signal is killed. */
 const GRACE = 400;
-/** The bar's line is cleared, the cursor shown, and lines wrap: what a killed process cannot give back. */
+/** Clears the bar's line, shows the cursor and switches line wrap on: a killed process cannot. */
 const GIVE_BACK = '\r\u001b[K\u001b[?25h\u001b[?7h';
 /** The exit code of Node when the main module awaits something that can never come. */
 const NEVER_SETTLES = 13;
@@ -69,7 +69,7 @@ export function onInterrupt(stop: () => void): () => void {
 }
 
 /**
- * Runs the same command in a process of its own and waits for it.
+ * Runs the same command in a child process and waits for it.
  * @param whose where the user's code comes from, for messages
  */
 export async function supervise(whose: string): Promise<ExitCode> {
@@ -119,7 +119,7 @@ export async function supervise(whose: string): Promise<ExitCode> {
   return EXIT.usage;
 }
 
-/** Words for the end of a process that had not finished its command. */
+/** The message for a process that ended before its command was finished. */
 function becameOf(code: number | null, signal: NodeJS.Signals | null): string {
   if (code === NEVER_SETTLES) return 'awaits something that never comes';
   return `has ended the process (${signal ?? `exit code ${code}`}): nothing is known of the run`;

@@ -10,7 +10,7 @@ export interface WorkerInput {
   file: string;
 }
 
-/** What a reading thread says: batches, and in the end how complete the input was, or why it could not be read. */
+/** Messages of a reading thread: batches, and at the end how complete the input was, or why it could not be read. */
 export type InputMessage =
   | { batch: PostedBatch; at: InputPosition }
   | { gaps: Omit<Gaps, 'other' | 'notUnderstood'> }
@@ -49,7 +49,7 @@ export async function readInput(
   try {
     return await new Promise((resolve, reject) => {
       const stopped = { message: 'interrupted', input: file, line: 0, column: 0, reason: 'interrupted' };
-      // A thread that waits for input does not end before it has some: nobody waits for it.
+      // A thread that waits for input cannot be ended: the process does not wait for it.
       stop = () => {
         void worker.terminate();
         resolve(stopped);
@@ -71,7 +71,7 @@ export async function readInput(
   }
 }
 
-/** Logs before traces: a fault that a log tells is then looked at when the trace has come to its time. */
+/** Logs before traces: a fault of a log is matched when the trace has reached its time. */
 export function logsFirst(files: readonly string[]): string[] {
   const isLog = (file: string): boolean => {
     try {

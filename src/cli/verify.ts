@@ -11,7 +11,7 @@ import { bold, dim, green, number, red, yellow } from './print.js';
 /** The longest kind there is: dma-debug-options. */
 const KIND_WIDTH = 17;
 
-/** gemdma verify: replays recordings of a real kernel and says where the emulator parts from them. */
+/** gemdma verify: replays recordings of a real kernel and reports where the emulator diverges. */
 export function verifyCommand(): Command {
   return withDmesg(command('verify', 'replay recordings of a real kernel against the emulator, step by step'))
     .argument('<files...>', 'recordings: text or JSON lines, plain or gzip; the kind is in the header')
@@ -61,7 +61,7 @@ async function verifyFiles(
   return errors.length > 0 ? EXIT.usage : wrong > 0 ? EXIT.findings : EXIT.ok;
 }
 
-/** A replay that parted from its recording, and a recording that is not known to be whole or has no step to compare. */
+/** A replay that diverged, and a recording that is not known to be whole or has no step to compare. */
 function isUnsound({ divergence, cut, steps, interrupted }: VerifyResult, allowUncounted: boolean): boolean {
   if (divergence !== null || typeof cut === 'string') return true;
   return !interrupted && (steps === 0 || (cut === undefined && !allowUncounted));

@@ -19,7 +19,7 @@ export interface CoreHost {
 
 /**
  * The time line of the machine that a new object is to live in.
- * @throws ERR_INVALID_ARG_TYPE for what is no machine; GemDmaError ENODEV or EIO for one that accepts no more calls
+ * @throws ERR_INVALID_ARG_TYPE if the argument is not a machine; GemDmaError ENODEV or EIO if it accepts no more calls
  */
 export function hostTimeline(host: CoreHost, call: string): Timeline {
   const core = (host as CoreHost | null | undefined)?.core;
@@ -32,9 +32,9 @@ export function hostTimeline(host: CoreHost, call: string): Timeline {
 }
 
 /**
- * The options as plain values, each read once: a getter of the caller's runs here and nowhere else. A call first reads all that
- * it was given, then checks that its objects are alive, then has effects.
- * @throws for what is no object, and for a key that is not known: it is refused, not ignored
+ * The options as plain values, each read once: a getter of the caller runs here and nowhere else. A call reads its arguments first,
+ * then checks that its objects are alive, then has effects.
+ * @throws ERR_INVALID_ARG_TYPE if the value is not an object, ERR_INVALID_ARG_VALUE if a key is not known
  */
 export function checkOptions<Options>(name: string, options: Options, known: readonly string[]): Options {
   checkObject(name, options);
@@ -46,7 +46,7 @@ export function checkOptions<Options>(name: string, options: Options, known: rea
   const plain: Record<string, unknown> = {};
   for (const key of known) {
     const value = (options as Record<string, unknown>)[key];
-    // Left out, or undefined: nothing else stands for the default.
+    // Only an option that is left out, or undefined, has its default.
     if (value === null) throw invalidType(`${name}.${key}`, 'given or left out', null);
     if (value !== undefined) plain[key] = value;
   }
@@ -57,8 +57,8 @@ export function checkOptions<Options>(name: string, options: Options, known: rea
 const DEPTH = 16;
 
 /**
- * A copy of plain data, such as the options of a machine within those of a run: arrays and objects that no class made, each
- * property read once. Anything else is the same value.
+ * A copy of plain data, such as a machine's options within those of a run: arrays and plain objects, each property read once. Other
+ * values are not copied.
  * @throws ERR_INVALID_ARG_VALUE for a cycle
  */
 export function readData<T>(name: string, value: T, depth = DEPTH): T {
@@ -84,7 +84,7 @@ export function readList<Entry>(
   return plain;
 }
 
-/** What says of a typed array what it is, whatever properties it was given: its prototype's getters. */
+/** The getters of the prototype: own properties of a typed array may contradict them. */
 const TYPED = Object.getOwnPropertyDescriptors(Object.getPrototypeOf(Uint32Array.prototype) as Uint32Array);
 const typeOf = TYPED[Symbol.toStringTag as never] as unknown as { get(): string | undefined };
 const lengthOf = TYPED.length as unknown as { get(): number };
@@ -119,10 +119,9 @@ export function checkObject(name: string, value: unknown): asserts value is obje
 export type Shape = Readonly<Record<string, 'number' | 'string' | 'boolean' | 'object'>>;
 
 /**
- * Reads a record of the caller's, such as one that another call gave: for functions that only make text or figures of it.
+ * Reads a record that the caller passes back, such as one that another call returned, for functions that make text or figures of it.
  * @param shape fields that it must have
- * @throws ERR_INVALID_ARG_TYPE for what is no such record, and where the work finds no more than the engine's own error to say of
- *   a field within it
+ * @throws ERR_INVALID_ARG_TYPE if the value is not such a record, or `work` fails at a field with an error of the engine
  */
 export function readRecord<T, Result>(name: string, value: T, shape: Shape, work: (record: T) => Result): Result {
   checkObject(name, value);
@@ -194,15 +193,15 @@ export function frozen<T>(value: T): T {
 }
 
 /**
- * What a function of the caller's returned, where its work must be done by then.
- * @throws ERR_INVALID_RETURN_VALUE for the promise of an asynchronous one, and for what is awaited like one
+ * Checks what a caller's function returned: a synchronous function must not return a promise.
+ * @throws ERR_INVALID_RETURN_VALUE if it returned a promise or another thenable
  */
 export function checkSynchronous(name: string, answer: unknown): void {
   if ((typeof answer !== 'object' || answer === null) && typeof answer !== 'function') return;
   try {
     const { then } = answer as { then?: unknown };
     if (typeof then !== 'function') return;
-    // It may be rejected later: without a handler that would end the process.
+    // The promise may reject later, which without a handler ends the process.
     then.call(answer, undefined, () => {});
   } catch {
     // A `then` that throws is one.
@@ -225,14 +224,14 @@ export function checkFunction(name: string, value: unknown): void {
 /** Functions that return before they have run to their end. */
 const SUSPENDED = ['[object AsyncFunction]', '[object GeneratorFunction]', '[object AsyncGeneratorFunction]'];
 
-/** Throws for what is no function, and for one whose answer would come too late for the call that it is in. */
+/** Throws if the value is not a function, or is an async function or a generator. */
 export function checkPlainFunction(name: string, value: unknown): void {
   checkFunction(name, value);
   if (!SUSPENDED.includes(Object.prototype.toString.call(value))) return;
   throw invalidType(name, 'a function that is neither async nor a generator', value);
 }
 
-/** The bytes themselves: what a class of the caller's says of their length, or makes of a part, is not asked. */
+/** The bytes as a plain Uint8Array: overridden members of a caller's class are not used. */
 export function checkBytes(name: string, value: unknown): Uint8Array {
   if (typeOf.get.call(value) !== 'Uint8Array') throw invalidType(name, 'an instance of Uint8Array', value);
   return new Uint8Array(bufferOf.get.call(value), offsetOf.get.call(value), lengthOf.get.call(value));
@@ -242,7 +241,7 @@ export function checkBytes(name: string, value: unknown): Uint8Array {
 export const DIRECTION_BITS = 3;
 export const ATTRIBUTE_BITS = 0x3f6;
 
-/** Whether it is an integer from 0 to 2^32 - 1. The type comes first: arithmetic throws for a BigInt or a Symbol. */
+/** Whether the value is an integer from 0 to 2^32 - 1. The type is checked first: arithmetic throws for a BigInt or a Symbol. */
 export function isU32(value: unknown): value is number {
   return typeof value === 'number' && value >>> 0 === value;
 }
@@ -267,7 +266,7 @@ export function badTransfer(dir: unknown, attrs: unknown): never {
   throw outOfRange('attrs', 'a union of DMA_ATTR_ bits', attrs);
 }
 
-/** For calls that no hot path makes: direction and attributes at once. */
+/** Direction and attributes at once, for calls that are not on a hot path. */
 export function checkTransfer(dir: number, attrs = 0): void {
   if (!isTransfer(dir, attrs)) badTransfer(dir, attrs);
 }

@@ -27,7 +27,7 @@ export type SwiotlbDialect = 'areas' | 'index';
 
 const INDEX_2015 = POOL_ALIGN_ABOVE_PAGE | POOL_COPY_IN_READABLE | POOL_FREE_BY_SIZE | POOL_NO_MIN_ALIGN;
 
-/** What is in the bounce pool. Addresses and sizes in bytes, the rest in slots of 2 KiB or as counts. */
+/** State of the bounce pool. Addresses and sizes in bytes, others in slots of 2 KiB or counts. */
 export interface SwiotlbStats {
   /** Physical address of the first slot. */
   start: number;
@@ -264,7 +264,7 @@ export class BouncePool {
   }
 
   /**
-   * Sets where an area goes on searching: what a replay that begins in the middle has inferred.
+   * Sets the slot at which an area's next search starts, for a replay that begins in the middle.
    * @param index slot within the area
    * @throws RangeError for an area or slot that the pool does not have
    */

@@ -1,14 +1,13 @@
 import { GemDmaError } from './errors.js';
 
-/** Hooks that may run one within the other. A call from within the last one would run the next, and so without an end. */
+/** Most hooks that may be nested: a call from within the last one would run hooks without end. */
 const MAX_HOOKS = 8;
 
 /**
  * Calls of the library on one machine, one within the other: a driver's call runs a hook of its policy, and the hook maps a
- * page. What a call sets off besides its own work (dma-debug tells what it found) waits until the outermost is over, so
- * that nothing is left in the middle.
+ * page. Side effects of a call, such as reports of dma-debug, wait until the outermost call has returned, so that no call is interrupted.
  *
- * A hook is code of the caller's that runs in the middle of a call: of a policy, an exporter, a notifier, a shrinker. All
+ * A hook is a caller's code that runs in the middle of a call: of a policy, an exporter, a notifier, a shrinker. All
  * run through `hook`, which counts them. What a call works on (core/living.ts) notes the count: it is busy for all that runs
  * at a higher one.
  */
@@ -17,7 +16,7 @@ export class Calls {
   private hooks = 0;
   private held = 0;
   private telling = false;
-  /** Called when the outermost call has ended, with its result. Its error comes out of a call that has succeeded. */
+  /** Called when the outermost call has ended, with its result. If it throws, the call throws that error although it has succeeded. */
   ended: ((result: unknown) => void) | undefined;
 
   /** Whether a call is running. */
@@ -71,7 +70,7 @@ export class Calls {
     }
   }
 
-  /** A hook begins, which ends with `endHook`, whatever it throws. */
+  /** Begins a hook; `endHook` must follow even if the hook throws. */
   beginHook(): void {
     ++this.hooks;
   }
@@ -81,8 +80,8 @@ export class Calls {
   }
 
   /**
-   * Runs work that consists of calls of its own, such as a driver's probe: in it, and in the hooks of it, the machine stays. What
-   * each call finds is told when that call is over.
+   * Runs work that makes calls, such as a driver's probe. The machine cannot be disposed or restored meanwhile. Findings of each call
+   * are reported when that call returns.
    */
   hold<T>(work: () => T): T {
     ++this.held;
@@ -105,7 +104,7 @@ export class Calls {
   }
 
   /**
-   * For a call that ends what any other may be working on.
+   * For a call that ends objects of other calls.
    * @throws GemDmaError EBUSY while a call is under way
    */
   checkRest(call: string): void {
@@ -114,8 +113,8 @@ export class Calls {
   }
 
   /**
-   * Tells listeners what a call has set off, once none is running. What their own calls set off waits until the next call: it
-   * would be told to them without an end.
+   * Runs listeners once no call is running. Findings of the listeners' own calls wait until the next call: otherwise they could
+   * notify each other without end.
    */
   tell(work: () => void): void {
     if (this.depth > 0 || this.telling) return;
@@ -132,7 +131,7 @@ export class Calls {
     if (this.depth === 0) this.ended?.(result);
   }
 
-  /** After a call that has failed: its own error counts, not that of the listener. */
+  /** After a failed call: its own error is thrown, not that of the listener. */
   failed(): void {
     try {
       this.over();

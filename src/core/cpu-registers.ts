@@ -42,7 +42,7 @@ export class CpuRegisters {
     return cpu;
   }
 
-  /** The instance runs as another CPU from now on: the attribution goes along, and findings that were not taken yet. */
+  /** The instance runs as another CPU from now on. The attribution and pending findings move to it. */
   move(): void {
     const { object, vma, hook, site, findings } = this.record;
     const left = findings - this.#taken;
@@ -54,7 +54,7 @@ export class CpuRegisters {
     this.site = site;
   }
 
-  /** Linear memory was restored: no finding waits to be taken. */
+  /** Linear memory was restored: no finding is pending. */
   reset(): void {
     this.#at = this.#core.exports.cpuRecord(this.#context);
     this.#cpu = new CpuView(this.#core, this.#at);
@@ -105,8 +105,8 @@ export class CpuRegisters {
   }
 
   /**
-   * Whether there may be findings that were not taken: one load after each call of the DMA API. Through a view that growth
-   * has made stale the answer is yes; taking them makes a new one.
+   * Whether findings may be pending: one load after each call of the DMA API. A view that memory growth has detached says yes; taking
+   * the findings makes a new view.
    */
   get moved(): boolean {
     return this.#cpu.findings !== this.#taken;
@@ -114,7 +114,7 @@ export class CpuRegisters {
 
   /** They count as taken: no listener is called for them. */
   pass(): void {
-    // Not through `record`, which may be one of two objects: this runs at each unmap of a driver that checks no mapping.
+    // Not through `record`, which may be of two classes: this runs at each unmap of a driver that checks no mapping.
     const cpu = this.#cpu;
     if (cpu.stale) this.take();
     else this.#taken = cpu.findings;

@@ -164,7 +164,7 @@ export interface EntryNumbers {
 
 /** debugfs dma-api/, and the counters of our checker. */
 export interface DmaDebugCounters {
-  /** The kernel's checker is off: never switched on, or disabled when it had no entry left. */
+  /** The kernel's checker is off: never enabled, or disabled when its pool was empty. */
   disabled: boolean;
   /** debugfs error_count: errors that the kernel's checker has found. */
   errorCount: number;

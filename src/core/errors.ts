@@ -23,9 +23,8 @@ import {
 } from './generated/constants.js';
 
 /**
- * Errors of the library. Everything that the emulated kernel refuses is a GemDmaError in the shape of Node's system
- * errors; a wrong argument is a TypeError or RangeError with a Node-style code, thrown before
- * anything is changed.
+ * Errors of the library. A refusal of the emulated kernel is a GemDmaError in the shape of Node's system errors. A wrong argument is
+ * a TypeError or RangeError with a Node-style code, thrown before any effect.
  */
 
 /** Error numbers that the emulated kernel returns, by name, as positive values (uapi/asm-generic/errno*.h). */
@@ -104,11 +103,10 @@ export class GemDmaError extends Error {
   /** The kernel function or ioctl that refused, such as `dma_map_sg`. */
   readonly syscall: string;
   /**
-   * Why, where one errno has several causes, such as `IOVA_FULL`: stable over versions, see `REASONS`. Undefined
-   * where the errno says it all.
+   * The cause, where an errno has several, such as `IOVA_FULL`. Stable over versions, see `REASONS`. Undefined if the errno has one cause.
    */
   readonly reason: string | undefined;
-  /** Figures of the refusal, such as sizes, limits and what was free; keys depend on `syscall` and `reason`. */
+  /** Figures of the refusal, such as sizes, limits and free space. Keys depend on `syscall` and `reason`. */
   readonly details: Readonly<Record<string, unknown>>;
   /** Only in the error of a finding (dma-debug with `strict`): what the call has returned. It has been done. */
   declare readonly result?: unknown;

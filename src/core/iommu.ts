@@ -3,7 +3,7 @@ import type { ContextHandle, DmaDeviceHandle, IommuDomainHandle } from './genera
 import { DumpCursorView, FaultRecordView, IommuStatsView, TableRunView } from './generated/records.js';
 import { Core } from './instance.js';
 
-/** What the IOMMU keeps in linear memory, read out (assembly/iommu: dump.ts, fault-log.ts, host.ts). */
+/** Readers of the IOMMU's records in linear memory (assembly/iommu: dump.ts, fault-log.ts, host.ts). */
 
 /** One entry of a table, or a run of leaves. */
 export interface TableEntry {
@@ -48,7 +48,7 @@ export function readTables(core: Core, context: ContextHandle, domain: IommuDoma
   return readEntries(core, context, (buffer, size, skip) => core.tools.tablesDump(domain, buffer, size, skip));
 }
 
-/** What maps the pages from one pfn to another, both included: runs of leaves and holes, over the borders of tables. */
+/** Leaves and holes from the first pfn to the last, both included, as runs that may cross tables. */
 export function readLeaves(
   core: Core,
   context: ContextHandle,
@@ -68,15 +68,15 @@ export interface LogRecord {
   time: number;
   device: number;
   sourceId: number;
-  /** Of a fault its reason as the hardware numbers it, else 0. */
+  /** The fault reason as the hardware numbers it; 0 for other kinds. */
   reason: number;
-  /** Of a fault: whether it was a read. */
+  /** Whether a fault was a read. */
   read: boolean;
-  /** The address accessed; of an entry found already set, the pfn. */
+  /** The address accessed; the pfn for `already-set`. */
   address: number;
-  /** Of an entry found already set that which stays. */
+  /** The entry that stays, for `already-set`. */
   kept: number;
-  /** Of a stale access its age in nanoseconds, of an entry found already set the one that was to be written. */
+  /** The age in nanoseconds for a stale access; the entry that was not written for `already-set`. */
   value: number;
   object: number;
   vma: number;

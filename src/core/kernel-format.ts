@@ -1,5 +1,5 @@
 /**
- * Texts of a kernel as data. In a text stand fields in braces, with a conversion of the kernel's behind a colon:
+ * Texts of a kernel as data. A text has fields in braces, with a conversion of the kernel after a colon:
  *
  *     {size}              decimal, or text as it is
  *     {d:02}              decimal with so many digits

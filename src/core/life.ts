@@ -27,7 +27,7 @@ export function checkMaker(maker: typeof LIBRARY, what: string): void {
   if (maker !== LIBRARY) throw illegalConstructor(what);
 }
 
-/** The error of a method that is called on what is no object of its class: a prototype, a copy, a Proxy. */
+/** The error of a method whose `this` is not an object of its class: a prototype, a copy, a Proxy. */
 export function notMade(call: string): GemDmaError {
   return new GemDmaError('ESTALE', call, 'the method is called on what the library did not make', {
     reason: 'OBJECT_NOT_MADE',

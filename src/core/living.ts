@@ -25,18 +25,18 @@ export abstract class Living {
   // Not seen by snapshots: the time line decides what is alive after going back.
   readonly #life: Life;
 
-  /** @internal Whether it is one, and no made-up object. */
+  /** @internal Whether the library made it as a domain. */
   static is(this: void, value: unknown): boolean {
     return typeof value === 'object' && value !== null && #life in value;
   }
 
-  /** @internal Its life. @throws GemDmaError ESTALE for what the library did not make */
+  /** @internal Its life. @throws GemDmaError ESTALE if the library did not make it */
   static lifeOf(one: Living, call: string): Life {
     if (!Living.is(one)) throw notMade(call);
     return one.#life;
   }
 
-  /** @internal The members of a class that extends this one refuse what is no object of it (guard.ts). */
+  /** @internal The members of a derived class refuse a `this` that is not an object of it (guard.ts). */
   static guard(kind: LivingClass<Living>, own: readonly PropertyKey[] = []): void {
     guard(kind, (one) => Living.isOf(kind, one), own);
   }

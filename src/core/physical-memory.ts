@@ -9,7 +9,7 @@ import { guard } from './guard.js';
 import { Core } from './instance.js';
 import { checkMaker, type LIBRARY, type Timeline } from './life.js';
 
-/** What stands between a CPU and memory (src/dma/cpu-cache.ts). */
+/** The CPU's cache in front of memory (src/dma/cpu-cache.ts). */
 export interface CpuCacheLike {
   overlay(address: number, bytes: Uint8Array): Uint8Array;
   write(address: number, bytes: Uint8Array): [offset: number, n: number][];
@@ -64,7 +64,7 @@ export class PhysicalMemory {
 
   /**
    * @internal The time line of the machine whose memory it is, and its calls.
-   * @throws ERR_INVALID_ARG_TYPE for what is no machine's memory; GemDmaError ENODEV or EIO for one that takes no calls
+   * @throws ERR_INVALID_ARG_TYPE if the argument is not a machine's memory; GemDmaError ENODEV or EIO if the machine accepts no more calls
    */
   static machineOf(ram: PhysicalMemory, call: string): { timeline: Timeline; calls: Calls } {
     if (typeof ram !== 'object' || ram === null || !(#core in ram)) throw invalidType('ram', "a machine's memory", ram);
@@ -127,7 +127,7 @@ export class PhysicalMemory {
   }
 
   /**
-   * Gives single frames back that `alloc` or `allocBlock` handed out.
+   * Frees single frames of `alloc` or `allocBlock`.
    * @throws GemDmaError, and frees none: EINVAL when one is not in use or is named twice, EBUSY when one belongs to a table, a
    *   coherent buffer, a GPU, a pool, a process or a C driver, which free it
    */
@@ -188,8 +188,8 @@ export class PhysicalMemory {
   }
 
   /**
-   * Gives a block of allocBlock back.
-   * @throws GemDmaError EINVAL when it is no such block or not in use as a whole, EBUSY as `free`
+   * Frees a block of allocBlock.
+   * @throws GemDmaError EINVAL if the block was not allocated, or only a part of it is in use; EBUSY as `free`
    */
   freeBlock(pfn: number, order: number): void {
     this.#enter('free_pages');

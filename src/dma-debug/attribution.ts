@@ -5,8 +5,8 @@ import { invalidReturn } from '../core/errors.js';
 import type { Attribution } from './channels.js';
 
 /**
- * Frames of this library stand between a call of the DMA API and its caller. A bundler that makes CommonJS of this
- * leaves no URL: then library and caller are one file, and nothing tells their frames apart.
+ * Frames of this library lie between a call of the DMA API and its caller. A bundler that makes CommonJS of this leaves no URL:
+ * library and caller are then one file, and their frames cannot be distinguished.
  */
 const LIBRARY = import.meta.url ? new URL('..', import.meta.url).pathname : undefined;
 /** Frames that are looked at: those of a call of the DMA API and its caller; for a driver's call more. */
@@ -14,8 +14,8 @@ const NEAR_FRAMES = 6;
 const STACK_FRAMES = 24;
 
 /**
- * Who maps: texts for the ids that the core copies into its entries. Object and vma ids belong to the code that hands them
- * out and are named by a function; hooks and call sites are interned here.
+ * Names for the ids that the core copies into its entries. Ids of objects and vmas are a driver's, and a function of the driver names
+ * them; hooks and call sites are interned here.
  */
 export class Attributions {
   /** Name of an object's id; by default its number. */
@@ -48,7 +48,7 @@ export class Attributions {
     this.registers.set(object, vma, hook);
   }
 
-  /** Takes the JavaScript call site of the call that is about to be made. Costs microseconds: only when asked for. */
+  /** Records the JavaScript call site of the next call. It costs microseconds, so it is off by default. */
   takeSite(): void {
     this.registers.site = this.siteId(callSite());
   }
@@ -138,7 +138,7 @@ function isLibrary(file: string | null | undefined): boolean {
   return LIBRARY !== undefined && (file?.includes(LIBRARY) ?? false);
 }
 
-/** One line for a caller: what is known of it, from the object down to the call site. */
+/** One line for a caller: object, vma, hook and call site, as far as they are known. */
 export function callerText(by: Attribution): string {
   const parts = [by.object, by.vma, by.hook && `in ${by.hook}`, by.site && `at ${by.site}`].filter(Boolean);
   return parts.length === 0 ? 'nobody named' : parts.join(', ');

@@ -23,9 +23,8 @@ import {
 } from '../core/generated/records.js';
 
 /**
- * Every check of dma-debug: its stable identifier, what it tells, in which words. The numbers are the core's,
- * and so are the classes of its payload, what it tells beside device addresses and the mapping: both stand beside its rule in
- * assembly/dma-debug.
+ * Every check of dma-debug: its stable identifier, its payload and its text. The number and the payload class of a check are defined
+ * by the core, beside its rule in assembly/dma-debug.
  */
 
 export type CheckId =
@@ -79,7 +78,7 @@ export interface Check {
   kernel: boolean;
   /** DMA API call at which it is found, the `syscall` of a strict error. */
   call: string;
-  /** Reads what it tells beside address and size; null for a check that tells no more. */
+  /** Reads its payload; null for a check without one. */
   view: PayloadView | null;
   data(verdict: VerdictRecord): CheckData;
   /** One sentence: what the driver did wrong. */
@@ -440,7 +439,7 @@ export const CHECKS: readonly Check[] = [
 const byNumber = new Map(CHECKS.map((item) => [item.number, item]));
 const byId = new Map(CHECKS.map((item) => [item.id, item]));
 
-/** Reads what a check tells beside address and size, for DmaDebugRecords.drain. */
+/** Reads the payload of a check, for DmaDebugRecords.drain. */
 export function viewOf(number: number): PayloadView | null {
   return checkOf(number).view;
 }

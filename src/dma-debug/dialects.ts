@@ -30,7 +30,7 @@ export interface DebugDialect {
   syncsCount: boolean;
   /** Coherent entries take their offset with the inverted mask. */
   coherentQuirk: boolean;
-  /** A CPU that touches a mapped cacheline is told of (debug_dma_assert_idle, 3.14 to 5.9). */
+  /** A CPU access to a mapped cacheline is a finding (debug_dma_assert_idle, 3.14 to 5.9). */
   assertsIdle: boolean;
   /** Types of mappings as it prints them. */
   types: Readonly<Record<MappingType, string>>;

@@ -70,7 +70,7 @@ export type FreeSpace = () => number | null;
 const KEPT_FINDINGS = 1000;
 const FILTER_NAME_LENGTH = 63;
 
-/** Checks that a trace which begins in the middle fails without a mistake of the driver. */
+/** Checks that a correct driver fails in a trace that begins in the middle. */
 const NOT_IN_TRACES: readonly CheckId[] = ['UNMAP_UNKNOWN', 'SYNC_UNKNOWN', 'UNMAP_UNCHECKED'];
 
 /**
@@ -103,7 +103,7 @@ export class DmaDebug {
   readonly unbound = new Set<number>();
   private readonly dialect: DebugDialect;
   private readonly kept: Finding[] = [];
-  /** Findings of the call that is running, which are told when it is over. */
+  /** Findings of the call that is running; they are reported when it returns. */
   private waiting: { record: VerdictRecord; finding: Finding }[] = [];
   private listener: ((finding: Finding) => void) | undefined;
   private strictMode = false;
@@ -144,12 +144,12 @@ export class DmaDebug {
     };
   }
 
-  /** Called for each finding, when the call that made it is over. */
+  /** Called for each finding when its call returns. */
   get onError(): ((finding: Finding) => void) | undefined {
     return this.listener;
   }
 
-  /** @throws TypeError for what is no function and not undefined */
+  /** @throws TypeError if the value is neither a function nor undefined */
   set onError(listener: ((finding: Finding) => void) | undefined) {
     this.#core.timeline.enter('dma_debug');
     if (listener !== undefined) checkFunction('onError', listener);
@@ -158,14 +158,14 @@ export class DmaDebug {
   }
 
   /**
-   * Whether a finding throws. dma-debug refuses nothing, as the kernel's, which warns: the call that it finds wrong is done
-   * with all its effects, and its first finding is thrown in place of its return. The error's `result` is what it returned.
+   * Whether a finding throws. dma-debug refuses nothing, as in the kernel, which warns: the call has all its effects, and its first
+   * finding is thrown in place of its result. The error's `result` is what it returned.
    */
   get strict(): boolean {
     return this.strictMode;
   }
 
-  /** @throws TypeError for what is no boolean */
+  /** @throws TypeError if the value is not a boolean */
   set strict(on: boolean) {
     this.#core.timeline.enter('dma_debug');
     if (typeof on !== 'boolean') throw invalidType('strict', 'of type boolean', on);
@@ -196,7 +196,7 @@ export class DmaDebug {
 
   /**
    * debugfs: all_errors, num_errors, driver_filter. What is not given stays.
-   * @throws TypeError or RangeError for an option that cannot be: then all stay
+   * @throws TypeError or RangeError naming the option at fault; all options are unchanged then
    */
   set(options: Pick<DmaDebugOptions, 'allErrors' | 'numErrors' | 'driverFilter'>): void {
     const given = checkOptions('options', options, ['allErrors', 'numErrors', 'driverFilter']);
@@ -271,9 +271,9 @@ export class DmaDebug {
   }
 
   /**
-   * After a call of the DMA API: one load when there is nothing to say. Otherwise every new finding goes to `onError`, to
-   * the channels, and with `strict` the first of them is thrown. Without a listener it stays in the core's log until
-   * it is asked for. A call that is part of another is told of at the end of that.
+   * After a call of the DMA API: one load if there is no finding. Otherwise every new finding goes to `onError` and to the channels,
+   * and with `strict` the first of them is thrown. Without a listener findings stay in the core's log until they are read. Findings
+   * of a nested call are reported when the outermost call returns.
    * @param result what the call returns
    * @throws GemDmaError in strict mode, with `reason` = the check and the whole finding in `details`
    * @internal
@@ -289,7 +289,7 @@ export class DmaDebug {
   }
 
   private tell(result: unknown): void {
-    // A driver that does not check its mappings makes a finding at each unmap: without a listener that is cheap, too.
+    // A driver that does not check its mappings has a finding per unmap: without a listener that must be cheap.
     if (!this.heard && this.waiting.length === 0 && !this.messages?.heard) this.registers.pass();
     else this.tellAll(result);
   }
@@ -303,7 +303,7 @@ export class DmaDebug {
     });
   }
 
-  // Takes all that is in the log. What was found since there is a listener waits for the end of the call.
+  // Drains the log. With a listener, findings wait for the end of the call.
   private collect(): void {
     const fresh = this.registers.take();
     const records = this.records.drain(viewOf);
@@ -319,7 +319,7 @@ export class DmaDebug {
     }
   }
 
-  // A callback that throws does not keep the others from hearing; its error comes out once all findings are told.
+  // If a callback throws, the others still run; the error is thrown after all findings are reported.
   private deliver(result: unknown): void {
     if (this.waiting.length === 0) return;
     const { waiting } = this;
@@ -373,7 +373,7 @@ export class DmaDebug {
   }
 
   /**
-   * The driver of a device is unbound: the kernel reports what it leaves behind (LEAK_ON_UNBIND).
+   * The driver of a device is unbound: the kernel reports its leaked mappings (LEAK_ON_UNBIND).
    * @returns mappings that the device still has
    */
   driverUnbound(device: DebugDevice): number {
@@ -385,7 +385,7 @@ export class DmaDebug {
     return count;
   }
 
-  /** @internal Within a call that removes a device: what it still has is told as at an unbind, then forgotten with it. */
+  /** @internal Within a call that removes a device: its mappings are reported as at an unbind, then dropped. */
   removeDevice(device: DebugDevice): void {
     if (!this.devices.has(device)) return;
     this.driverUnbound(device);
@@ -395,7 +395,7 @@ export class DmaDebug {
 
   /**
    * Physical memory that must not be mapped: the current kernel stack, and kernel text with read-only data.
-   * @throws TypeError or RangeError for a range that cannot be
+   * @throws TypeError or RangeError if the range is not one of physical addresses
    */
   places(ranges: {
     /** Where stacks are: mapping it is a finding (STACK). Undefined leaves it as it was. */
@@ -421,8 +421,8 @@ export class DmaDebug {
   }
 
   /**
-   * The CPU writes to a frame of its own accord, as a COW copy does (debug_dma_assert_idle): it must not be mapped.
-   * @throws RangeError for what is no pfn
+   * The CPU writes to a frame outside of the DMA API, as a COW copy does (debug_dma_assert_idle): the frame must not be mapped.
+   * @throws RangeError if the argument is not a pfn
    */
   cpuTouch(pfn: number): void {
     this.#core.timeline.enter('debug_dma_assert_idle');
@@ -431,7 +431,7 @@ export class DmaDebug {
   }
 
   /**
-   * An object of a device is gone: what was mapped for it by itself, not from a table, and still is, is a finding.
+   * An object of a device was freed: a single mapping that was made for it and is still live is a finding.
    * @internal
    */
   objectGone(device: DebugDevice, object: number): void {
@@ -542,7 +542,7 @@ export class DmaDebug {
   }
 }
 
-// Undefined for what is no device: of a copy of one the engine refuses to read it.
+// Undefined if the value is not a device: the engine refuses to read the field of a copy.
 function aliveness(device: Partial<DebugDevice> | null | undefined): boolean | undefined {
   try {
     return typeof device?.alive === 'boolean' ? device.alive : undefined;

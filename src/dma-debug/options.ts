@@ -22,9 +22,8 @@ export interface DmaDebugOptions {
   /** Throw a GemDmaError at the offending call. Default false. */
   strict?: boolean;
   /**
-   * The stream of calls is a trace's, which begins in the middle and has no dma_mapping_error: an unmap or sync of what was
-   * never mapped is of a mapping from before, and an unmap of an address that was not checked is no finding.
-   * Default false.
+   * The calls come from a trace, which begins in the middle and lacks dma_mapping_error: an unmap or sync of an unknown address
+   * belongs to a mapping that was made before, and an unmap of an unchecked address is not a finding. Default false.
    */
   midLife?: boolean;
 }
@@ -47,7 +46,7 @@ const DEFAULTS: DmaDebugConfig = {
   midLife: false,
 };
 
-/** Completes and checks the options. Throws ERR_INVALID_ARG_TYPE, ERR_INVALID_ARG_VALUE or ERR_OUT_OF_RANGE. */
+/** Completes and checks the options. @throws ERR_INVALID_ARG_TYPE, ERR_INVALID_ARG_VALUE or ERR_OUT_OF_RANGE */
 export function debugConfig(given: DmaDebugOptions): DmaDebugConfig {
   const options = checkOptions('dmaDebug', given, Object.keys(DEFAULTS));
   const config = { ...DEFAULTS };

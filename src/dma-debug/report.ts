@@ -53,8 +53,7 @@ export interface Forecast {
   /** Address space still free in the devices' domains, null where no IOMMU translates. */
   freeBytes: number | null;
   /**
-   * Seconds of virtual time until none is left at this rate; null when nothing is being lost or nothing is known to run
-   * out.
+   * Seconds of virtual time until none is left at this rate; null without a leak, or without a limit.
    */
   secondsLeft: number | null;
   /** Mappings of the same size that still fit, for a loss that takes no virtual time; null as above. */
@@ -94,7 +93,7 @@ export interface LeakReport {
     DmaDebugCounters,
     'disabled' | 'errorCount' | 'numErrors' | 'numFreeEntries' | 'minFreeEntries' | 'nrTotalEntries'
   >;
-  /** Mappings that could not be tracked: where it is not 0, the report is not complete. */
+  /** Mappings that could not be tracked: unless this is 0, the report is incomplete. */
   missed: number;
 }
 
@@ -114,8 +113,8 @@ export class Grouping {
   }
 
   /**
-   * One entry: called for each of them, so that numbers are keys wherever the ids allow it. Names are asked for later:
-   * they may be the caller's functions, which can do anything.
+   * One entry. It is called per entry, so numbers are keys wherever the ids allow it. Names are resolved later: a caller's function,
+   * which may have effects, makes them.
    */
   add(entry: EntryNumbers): void {
     const { device, type, object, hook, site } = entry;
@@ -214,8 +213,8 @@ function duration(nanoseconds: number): string {
 }
 
 /**
- * A report for people, lines of text.
- * @throws TypeError for what is no object
+ * A report as lines of text.
+ * @throws TypeError if the argument is not an object
  */
 export function reportText(report: LeakReport): string {
   return readRecord('report', report, REPORT, textOf);

@@ -9,8 +9,8 @@ import { DmaDomain } from './dma-domain.js';
 import { ScatterTable } from './sg-table.js';
 
 /**
- * The contiguous memory area (kernel/dma/contiguous.c, mm/cma.c): RAM that `cma=` sets aside for blocks that the page allocator may not
- * have. Whatever needs one block of more than a page tries here first.
+ * The contiguous memory area (kernel/dma/contiguous.c, mm/cma.c): RAM that `cma=` reserves. An allocation of one block of more than a
+ * page tries it first.
  */
 
 /** pageblock_nr_pages: what areas are multiples of. */

@@ -53,7 +53,7 @@ export class CoherentBuffer {
     Object.freeze(this);
   }
 
-  /** @internal Whether it is one, and no made-up object. */
+  /** @internal Whether the library made it as a domain. */
   static is(value: unknown): value is CoherentBuffer {
     return typeof value === 'object' && value !== null && #table in value;
   }
@@ -68,7 +68,7 @@ export class CoherentBuffer {
     return (buffer.#flags & SCATTERED) !== 0;
   }
 
-  /** Whether it can be used: it was not freed, and the machine did not go back to before it was allocated. */
+  /** Whether it can be used: it was not freed, and no restore went back to a time before it was allocated. */
   get alive(): boolean {
     return this.#table.alive;
   }
@@ -93,7 +93,7 @@ export function allocCoherent(device: DmaDevice, length: number, attrs: number):
   const { declaredMemory } = device;
   if (declaredMemory !== null) return declaredMemory.alloc(length);
   const { exports } = device.host.core;
-  // Without a mapping the kernel has no address of a CPU's that dma-debug could take (dma_direct_alloc_no_mapping).
+  // Without a mapping there is no CPU address for dma-debug (dma_direct_alloc_no_mapping).
   const translated = device.domain instanceof DmaDomain;
   const untold = (attrs & DMA_ATTR_NO_KERNEL_MAPPING) !== 0 && !translated ? ALLOC_UNTRACKED : 0;
   const flags = untold | (translated && (attrs & DMA_ATTR_FORCE_CONTIGUOUS) === 0 ? SCATTERED : 0);

@@ -1,7 +1,7 @@
 /**
- * The cache of CPUs that do not snoop: between what a CPU sees and what is in memory, for pages that a device without cache
- * coherency was given. Lines of 64 bytes, write-back. Of what hardware may do at any moment the worst is assumed: a mapped line
- * is in the cache at once (speculative loads), and no line is written back before it is asked for.
+ * The cache of a CPU, for pages that are mapped for a device without cache coherency. Lines of 64 bytes, write-back. The model takes
+ * the worst case that hardware allows: a mapped line is in the cache at once (speculative loads), and no line is written back before
+ * the driver flushes it.
  */
 
 /** What is behind the cache. */
@@ -41,7 +41,7 @@ export class CpuCache {
   }
 
   /**
-   * A CPU writes: to cached lines, which memory does not see.
+   * A CPU writes: cached lines change, memory does not.
    * @returns the parts that are not cached, as offsets into the bytes
    */
   write(address: number, bytes: Uint8Array): [offset: number, n: number][] {
@@ -57,7 +57,7 @@ export class CpuCache {
     return rest;
   }
 
-  /** arch_sync_dma_for_device: what is dirty goes to memory; the lines stay, or come in now. */
+  /** arch_sync_dma_for_device: dirty lines are written to memory; all lines of the range are in the cache afterwards. */
   forDevice(address: number, length: number): void {
     for (let at = Math.floor(address / LINE) * LINE; at < address + length; at += LINE) {
       const line = this.lines.get(at);
@@ -67,8 +67,8 @@ export class CpuCache {
   }
 
   /**
-   * arch_sync_dma_for_cpu of a device that writes: lines are dropped, so that memory is seen. What a CPU had written to them is
-   * lost, but at the ends, where a line has bytes of others: these are written back first.
+   * arch_sync_dma_for_cpu of a device that writes: lines are dropped, so that the CPU reads memory. Bytes that a CPU had written to
+   * them are lost. The first and last line, which other data may share, are written back first.
    */
   forCpu(address: number, length: number): void {
     const end = address + length;
@@ -80,7 +80,7 @@ export class CpuCache {
     }
   }
 
-  /** Everything of a range goes to memory and is forgotten: what a CPU does before it copies, and when frames are freed. */
+  /** Writes the lines of a range back and drops them: before a copy by the CPU, and when frames are freed. */
   flush(address: number, length: number): void {
     for (let at = Math.floor(address / LINE) * LINE; at < address + length; at += LINE) {
       const line = this.lines.get(at);

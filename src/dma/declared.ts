@@ -7,8 +7,8 @@ import { type BusRegion, ScatterTable } from './sg-table.js';
 import { PHYSICAL_LIMIT } from './transfer.js';
 
 /**
- * Coherent memory of a device's own (kernel/dma/coherent.c): a piece of a BAR that its coherent buffers come from. Buffers are
- * aligned blocks of 2^n pages, the lowest that is free; dma-debug is not told of them.
+ * Coherent memory that is declared for one device (kernel/dma/coherent.c): a piece of a BAR that its coherent buffers come from. A
+ * buffer is the lowest free aligned block of 2^n pages; dma-debug does not see it.
  */
 export class DeclaredMemory {
   private readonly device: DmaDevice;
@@ -29,13 +29,13 @@ export class DeclaredMemory {
     this.taken = new Uint8Array(pages);
   }
 
-  /** Where a CPU sees what the device sees at an address; undefined for what is elsewhere. */
+  /** The physical address of a device address; undefined outside of the memory. */
   physicalAt(address: number, length: number): number | undefined {
     const offset = address - this.address;
     return offset >= 0 && offset + length <= this.pages * PAGE_SIZE ? this.physical + offset : undefined;
   }
 
-  /** dma_alloc_from_dev_coherent: the system's memory does not stand in for what is full. */
+  /** dma_alloc_from_dev_coherent: if it is full, RAM is not used instead. */
   alloc(length: number): CoherentBuffer {
     const count = blockOf(length);
     let page = 0;

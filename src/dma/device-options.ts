@@ -32,7 +32,7 @@ export interface BusWindow {
   size: number;
 }
 
-/** What a device can reach, and what its driver has told the DMA API. */
+/** The addresses that a device reaches, and the limits that its driver has set. */
 export interface DeviceOptions {
   /** As findings and reports name it. Default its PCI address, such as `0000:00:02.0`. */
   name?: string;
@@ -49,13 +49,13 @@ export interface DeviceOptions {
   /** Bits of address that the buses before it let through (bus_dma_limit). Default 0: as many as it has. */
   busLimitBits?: number;
   /**
-   * Windows through which its bus reaches memory, where addresses differ from the CPU's (dma_range_map); what is in none does not
-   * exist for the other side. Addresses and sizes are multiples of 4 KiB. Of no effect behind an IOMMU. Default none.
+   * Windows through which its bus reaches memory, at other addresses than the CPU's (dma_range_map). Addresses outside of them are
+   * not reachable. Addresses and sizes are multiples of 4 KiB. Of no effect behind an IOMMU. Default none.
    */
   ranges?: readonly BusWindow[];
   /**
-   * Ranges of IOVA that firmware says something about (iommu_get_resv_regions, RMRR): never handed out in its domain; `direct` ones
-   * lead to the same physical addresses from the start. Multiples of 4 KiB. Default none.
+   * IOVA ranges that firmware reserves (iommu_get_resv_regions, RMRR): the allocator never returns them; `direct` ones are mapped to
+   * the same physical addresses from the start. Multiples of 4 KiB. Default none.
    */
   reservedRegions?: readonly ReservedRegionOptions[];
   /** A device with more than 32 bits does not try below 4 GiB first (iommu.forcedac=1). Default false. */
@@ -64,7 +64,7 @@ export interface DeviceOptions {
   switch?: string;
   /** Its accesses snoop the CPU's caches (dev_is_dma_coherent). Default true. */
   coherent?: boolean;
-  /** It came over a cable: behind an IOMMU nothing but its buffers is shown to it (pci_dev.untrusted). Default false. */
+  /** External device (pci_dev.untrusted): behind an IOMMU, partial pages bounce, so that it reaches only its buffers. Default false. */
   untrusted?: boolean;
   /** Longest segment in bytes (dma_set_max_seg_size). Default 64 KiB. */
   maxSegment?: number;

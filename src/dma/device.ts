@@ -108,14 +108,14 @@ export class DmaDevice extends StreamingDevice {
     return ofRam ? this.core.dmaRequiredBits(record) : 32;
   }
 
-  /** Whether there is memory that the device does not reach (dma_addressing_limited). */
+  /** Whether some memory is out of the device's reach (dma_addressing_limited). */
   get addressingLimited(): boolean {
     return Boolean(this.core.dmaAddressingLimited(this.enter('dma_addressing_limited')));
   }
 
   /**
-   * Whether a sync of a mapping may have work (dma_need_sync): the device is not coherent, or mappings of it were bounced; then
-   * without translation it is known of each address.
+   * Whether a sync of a mapping may have an effect (dma_need_sync): the device is not coherent, or a mapping of it has bounced.
+   * Without translation the answer is per address.
    */
   needSync(address: number): boolean {
     if (!isAddress(address)) badAddress(address);
@@ -124,7 +124,7 @@ export class DmaDevice extends StreamingDevice {
   }
 
   /**
-   * What a segment may be: longest length, boundary width in bits, alignment kept by bouncing (dma_set_max_seg_size,
+   * Limits of a segment: longest length, boundary width in bits, alignment that bouncing keeps (dma_set_max_seg_size,
    * dma_set_seg_boundary, dma_set_min_align_mask at once).
    * @throws RangeError for a length of 0 or beyond 32 bits, a width outside of 1 to 64, a mask beyond 32 bits
    */
@@ -218,8 +218,8 @@ export class DmaDevice extends StreamingDevice {
   }
 
   /**
-   * Makes a mapping that is known to exist, at its address: table entries, range and entry of dma-debug are then as if
-   * mapPage had returned that address. For replays of traces that begin in the middle; it counts in no statistics.
+   * Makes a mapping at a given address: table entries, range and entry of dma-debug are as if mapPage had returned that address. For
+   * replays of traces that begin in the middle; statistics do not count it.
    * @param address what the device uses, with the same offset in its page as the memory
    * @param physical of the first byte
    * @throws GemDmaError EEXIST when a part of the range is taken, ENOMEM, EINVAL where the device's ops cannot give that
@@ -277,8 +277,8 @@ export class DmaDevice extends StreamingDevice {
   }
 
   /**
-   * The same memory until the driver goes (dmam_alloc_attrs): when it is unbound or the device destroyed, what is managed is
-   * freed, the newest first, before dma-debug looks for what is left. Errors as allocCoherent.
+   * Memory that is freed with the driver (dmam_alloc_attrs): at unbind or destroy, managed memory is freed, the newest first, before
+   * dma-debug looks for leaks. Errors as allocCoherent.
    */
   allocManaged(length: number, attrs = 0): CoherentBuffer {
     return allocManaged(this, length, attrs);
@@ -327,7 +327,7 @@ export class DmaDevice extends StreamingDevice {
    * @param pageOffset first page of the buffer (vm_pgoff)
    * @param pages how many; default all from there on
    * @returns their pfns, in order
-   * @throws GemDmaError ENXIO for what is not within the buffer
+   * @throws GemDmaError ENXIO if the range is not within the buffer
    */
   mmap(buffer: CoherentBuffer | DmaPages, pageOffset = 0, pages?: number): Uint32Array {
     return mmapPages(this, buffer, pageOffset, pages);
@@ -345,14 +345,14 @@ export class DmaDevice extends StreamingDevice {
    * Memory on the bus that coherent buffers of the device come from, and from nowhere else (dma_declare_coherent_memory).
    * @param physical where a CPU sees it: in a BAR of the machine
    * @param address where the device does
-   * @throws GemDmaError EBUSY when there is some, EINVAL for what is no BAR's memory
+   * @throws GemDmaError EBUSY if the device has some already, EINVAL if the memory is not that of a BAR
    */
   declareCoherentMemory(physical: number, address: number, size: number): void {
     const memory = declareMemory(this, this.declared, physical, address, size);
     this.declared = memory;
   }
 
-  /** Ends that (dma_release_coherent_memory). Buffers in it are gone. Nothing for a device without. */
+  /** Releases declared memory (dma_release_coherent_memory). Buffers in it are freed. No effect on a device without. */
   releaseCoherentMemory(): void {
     this.enter('dma_release_coherent_memory');
     this.declared?.end();
@@ -369,7 +369,7 @@ export class DmaDevice extends StreamingDevice {
     return (new DmaDeviceView(this.host.core, this.handle).flags & DEVICE_POOL_ALLOC) !== 0;
   }
 
-  /** @internal The list of devres: what goes with the driver. */
+  /** @internal The list of devres: resources that are released with the driver. */
   get devres(): Managed[] {
     return this.managed;
   }
@@ -383,8 +383,8 @@ export class DmaDevice extends StreamingDevice {
   cached(_table: ScatterTable): void {}
 
   /**
-   * Reserves address space for `size` bytes to be linked into later (dma_iova_try_alloc); `physical` gives the place in its
-   * page of the first byte will be.
+   * Reserves address space for `size` bytes that are linked later (dma_iova_try_alloc); `physical` gives the offset of the first byte
+   * in its page.
    * @throws GemDmaError ENOMEM with the cause as its reason, EINVAL for a device without a domain
    */
   allocIova(size: number, physical = 0): LinkedRange {

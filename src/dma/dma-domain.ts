@@ -51,7 +51,7 @@ export interface DomainOptions extends FormatOptions {
   allocator?: AllocatorName;
   /** pfns that a magazine of `rcache` holds, 1 to 127. Default 127, the kernel's IOVA_MAG_SIZE. */
   magazine?: number;
-  /** Ranges that are never handed out, [first, last] pfns: bridge windows, the MSI range. Default none. */
+  /** Ranges that the allocator never returns, [first, last] pfns: bridge windows, the MSI range. Default none. */
   reserved?: readonly (readonly [number, number])[];
   /** A lazy domain's flush queue (struct iova_fq in drivers/iommu/dma-iommu.c). */
   flushQueue?: {
@@ -60,18 +60,17 @@ export interface DomainOptions extends FormatOptions {
     /** How long an unmapped range waits at most, of virtual time. Default 10. */
     milliseconds?: number;
   };
-  /** Lists become as few segments as the device allows; otherwise each entry is one, as in 2015. Default true. */
+  /** Entries of a list are merged into as few segments as the device allows; otherwise each entry is one, as in 4.2. Default true. */
   mergeSegments?: boolean;
-  /** Unmapping ends the whole range that holds the address, as in 2015, not the size given. Default false. */
+  /** Unmapping ends the whole range that holds the address, as in 4.2, not the given size. Default false. */
   unmapWholeRange?: boolean;
   /**
-   * A device with more than 32 bits tries below 4 GiB every time, as in 2015; otherwise until that failed once. Default
-   * false.
+   * A device with more than 32 bits tries below 4 GiB at every mapping, as in 4.2; otherwise until that has failed once. Default false.
    */
   retryBelow4GiB?: boolean;
-  /** Lazy unmaps wait on one list of 250 for the whole machine, as in 2015, not in rings. Default false. */
+  /** Lazy unmaps wait on one list of 250 for the whole machine, as in 4.2, not in rings. Default false. */
   deferredList?: boolean;
-  /** Mappings fail for a device whose minAlignMask the pages of the IOMMU cannot keep. Default true. */
+  /** Mappings fail for a device whose minAlignMask is larger than the IOMMU's page. Default true. */
   minAlignMask?: boolean;
 }
 
@@ -113,7 +112,7 @@ export class DmaDomain {
   readonly #record: IommuDomainHandle;
   readonly #life: Life;
 
-  /** Makes a domain. Throws TypeErrors and RangeErrors for a shape that cannot be, GemDmaError ENOMEM. */
+  /** Makes a domain. @throws TypeError or RangeError naming the option at fault, GemDmaError ENOMEM */
   constructor(host: DmaHost, options: DomainOptions = {}) {
     const given = checkOptions('options', options, OPTIONS);
     const flushQueue = checkOptions('flushQueue', given.flushQueue ?? {}, ['entries', 'milliseconds']);
@@ -134,7 +133,7 @@ export class DmaDomain {
     this.allocator = allocator;
     const rules = ALLOCATORS[oneOf('allocator', allocator, ALLOCATOR_NAMES)];
     const { lineBelow, fastPath } = rules;
-    // The kernels keep the line between 32-bit and other limits differently: the last pfn below it, the first above.
+    // The 32-bit limit is the last pfn below 4 GiB in some kernels, the first above in others.
     const line = lineBelow ? LAST_32BIT : LAST_32BIT + 1;
     const exact = checkBoolean('unmapWholeRange', given.unmapWholeRange, false);
     const flags =
@@ -179,7 +178,7 @@ export class DmaDomain {
 
   /**
    * @internal The record of a domain that a call takes beside an object that has entered.
-   * @throws ERR_INVALID_ARG_TYPE for what is no domain; GemDmaError EXDEV, ESTALE, ENODEV
+   * @throws ERR_INVALID_ARG_TYPE if the argument is not a domain; GemDmaError EXDEV, ESTALE, ENODEV
    */
   static recordFor(domain: DmaDomain, user: Life, call: string): IommuDomainHandle {
     user.join(DmaDomain.lifeOf(domain), call);
@@ -198,7 +197,7 @@ export class DmaDomain {
     return domain.#life;
   }
 
-  /** Whether it can be used: it was not destroyed, and the machine did not go back to before it was made. */
+  /** Whether it can be used: it was not destroyed, and no restore went back to a time before it was made. */
   get alive(): boolean {
     return this.#life.alive;
   }
@@ -218,7 +217,7 @@ export class DmaDomain {
     return iovaStats(this.host.core, this.iova, limit);
   }
 
-  /** Keeps the pfns from first to last from being handed out. Throws ENOMEM. */
+  /** Reserves the pfns from first to last: the allocator never returns them. Throws ENOMEM. */
   reserve(first: number, last: number): void {
     readRange([first, last]);
     if (!this.host.core.exports.iovaReserveRange(this.iova, first, last)) {
@@ -231,8 +230,8 @@ export class DmaDomain {
   }
 
   /**
-   * Puts a range into the magazine of the machine's current CPU, as if it had been mapped and unmapped there: what a replay of
-   * a trace that begins in the middle shows to have been cached. The last that was put in is the first to be handed out.
+   * Puts a range into the magazine of the current CPU, as if it had been mapped and unmapped there. For replays of traces that begin
+   * in the middle. The range that was put in last is returned first.
    * @param pages its size; ranges of up to 32 pages are cached in classes by powers of two
    * @throws GemDmaError EEXIST when a part of it is taken, ENOMEM, EINVAL for an allocator without magazines or a size without
    *   a class
@@ -291,7 +290,7 @@ export class DmaDomain {
       : { full: flushQueueFullFlushes(queue), timer: flushQueueTimerFlushes(queue) };
   }
 
-  /** Flushes what waits at once. The ranges go into the magazines of the machine's current CPU. */
+  /** Flushes the queue now. The ranges go into the magazines of the current CPU. */
   flush(): void {
     const { deferredFlush, flushQueueFlush } = this.host.core.exports;
     const queue = this.#queue();

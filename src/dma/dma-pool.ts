@@ -48,7 +48,7 @@ export interface DmaPoolOptions {
   align: number;
   /** No block crosses a multiple of this: a power of two, or 0 for none. Default 0. */
   boundary?: number;
-  /** It goes with the device's driver (dmam_pool_create). Default false. */
+  /** It is destroyed with the device's driver (dmam_pool_create). Default false. */
   managed?: boolean;
 }
 
@@ -156,10 +156,9 @@ export class DmaPool {
   }
 
   /**
-   * Gives a block back (dma_pool_free). One that is not this pool's, or is free already, is told in the kernel's log and
-   * changes nothing.
+   * Frees a block (dma_pool_free). A block of another pool, or one that is free, is reported in the kernel's log and changes nothing.
    * @param address the device's address, where it is not the block's own
-   * @throws TypeError for what is no block of memory that the pool has
+   * @throws TypeError if the argument is not a block of the pool's memory
    */
   free(block: PoolBlock, address = block?.address): void {
     this.#life.enter('dma_pool_free');
@@ -187,7 +186,7 @@ export class DmaPool {
   }
 
   /**
-   * Ends the pool (dma_pool_destroy). With blocks in use it says so, and its memory is never given back: the device may still
+   * Destroys the pool (dma_pool_destroy). If blocks are in use it reports them and never frees their memory: the device may still
    * write there. A second call does nothing.
    * @returns coherent pieces that stay allocated
    */
@@ -243,7 +242,7 @@ export class DmaPool {
     this.free_.push(...fresh.reverse());
   }
 
-  // The link at the start of a free block changes as blocks come and go; what is behind it must be as it was left.
+  // The link at the start of a free block changes when blocks are allocated and freed; the poison after it must not.
   #checkFree({ physical }: PoolBlock): void {
     const bytes = this.#memory.read(physical, this.size);
     if (bytes.subarray(LINK_BYTES).every((byte) => byte === POISON_FREED)) return;

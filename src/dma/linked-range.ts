@@ -46,7 +46,7 @@ export class LinkedRange {
 
   /**
    * Makes what was linked visible to the device (dma_iova_sync).
-   * @throws RangeError outside of the range; GemDmaError EINVAL for what is not linked
+   * @throws RangeError outside of the range; GemDmaError EINVAL if a part of it is not linked
    */
   sync(offset = 0, length = this.size - offset): void {
     this.checkPiece(offset, length);
@@ -64,8 +64,8 @@ export class LinkedRange {
   }
 
   /**
-   * Gives the space back: with nothing linked (dma_iova_free), or after unlinking the first `linked` bytes
-   * (dma_iova_destroy). The range cannot be used any more.
+   * Frees the range: with nothing linked (dma_iova_free), or after unlinking the first `linked` bytes (dma_iova_destroy). The range
+   * cannot be used afterwards.
    * @throws GemDmaError ENODEV when it was given back before
    */
   free(linked = 0, dir: Direction = DMA_BIDIRECTIONAL, attrs = 0): void {

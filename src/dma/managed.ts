@@ -4,7 +4,7 @@ import { CoherentBuffer } from './coherent.js';
 import type { DmaDevice } from './device.js';
 import { DMA_BIDIRECTIONAL } from './transfer.js';
 
-/** What goes with a device's driver (drivers/base/devres.c): a list, of which the newest entry is released first. */
+/** Resources that are released with a device's driver (drivers/base/devres.c): a list whose newest entry is released first. */
 
 /** An entry of the list. */
 export interface Managed {
@@ -19,7 +19,7 @@ export function allocManaged(device: DmaDevice, length: number, attrs: number): 
   return buffer;
 }
 
-// What a driver has freed by the plain call is freed once more, as devres still has it.
+// Memory that a driver freed with the plain call is freed again, since devres still lists it.
 function release(device: DmaDevice, buffer: CoherentBuffer): void {
   if (buffer.alive) {
     device.freeCoherent(buffer);

@@ -11,8 +11,7 @@ import { type Direction, DMA_TO_DEVICE } from './transfer.js';
 
 /**
  * A device that does not snoop the CPU's caches (dev_is_dma_coherent is false), as on many arm64 systems: mapping and syncing
- * maintain the cache, and what a driver forgets shows in the bytes. Calls of drivers in C, and copies of the core's own, go
- * past the cache.
+ * maintain the cache, and a missing sync shows in the bytes. Calls of drivers in C, and copies by the core, bypass the cache.
  */
 export class NonCoherentDevice extends DmaDevice {
   static {

@@ -3,13 +3,13 @@ import type { DmaDevice } from './device.js';
 import type { BusRegion, DmaHost, ScatterTable } from './sg-table.js';
 
 /**
- * Peer to peer (drivers/pci/p2pdma.c): pages of a list that are in another device's BAR. Below one switch a device reaches them by
- * their bus addresses, past any IOMMU; else through the host bridge, like RAM, if that passes such transactions on.
+ * Peer to peer (drivers/pci/p2pdma.c): pages of a list that are in another device's BAR. Below the same switch a device reaches them
+ * by their bus addresses, without the IOMMU; otherwise through the host bridge, like RAM, if the bridge forwards such transactions.
  */
 
 /** What the machine's bus does with transactions from device to device. */
 export interface P2pConfig {
-  /** Switches send all of them up to the host bridge (ACS redirect), as Linux sets them where there is an IOMMU. */
+  /** Switches redirect all of them to the host bridge (ACS redirect), as Linux configures with an IOMMU. */
   readonly acs: boolean;
   /** The host bridge passes them on (cpu_supports_p2pdma, host_bridge_whitelist). */
   readonly hostBridge: boolean;
@@ -26,14 +26,14 @@ export function mapTypeOf({ p2p }: DmaHost, provider: DmaDevice, client: DmaDevi
   return p2p?.hostBridge === false ? 'not-supported' : 'host-bridge';
 }
 
-/** Where a device's access ends that a switch turns round before it comes to the IOMMU; undefined for all others. */
+/** The region that a device's access reaches below its switch, before the IOMMU; undefined for other accesses. */
 export function peerAt(host: DmaHost, client: DmaDevice, address: number): BusRegion | undefined {
   const region = host.bars?.at(address);
   if (region === undefined || region.device === undefined) return undefined;
   return mapTypeOf(host, region.device, client) === 'bus-address' ? region : undefined;
 }
 
-/** How a list is mapped: as a whole, by bus addresses, or not at all. Of both kinds of pages none is. */
+/** How a list is mapped: as RAM, by bus addresses, or not at all, such as a list that mixes both. */
 export function listType(host: DmaHost, client: DmaDevice, table: ScatterTable): P2pMapType | 'mixed' {
   const types = new Set<P2pMapType>();
   for (const { pfn } of table.entries()) {
@@ -50,8 +50,7 @@ export class PeerLists {
   private readonly tables = new Set<ScatterTable>();
 
   /**
-   * Maps a list that has pages of a BAR.
-   * @returns undefined for one that is mapped like any other; else as dmaMapSg
+   * Maps a list that has pages of a BAR. @returns undefined for a list without; else as dmaMapSg
    */
   map(device: DmaDevice, table: ScatterTable, dir: number, attrs: number): number | undefined {
     const type = listType(device.host, device, table);

@@ -69,12 +69,12 @@ export class DmaPages {
     Object.freeze(this);
   }
 
-  /** @internal Whether it is one, and no made-up object. */
+  /** @internal Whether the library made it as a domain. */
   static is(value: unknown): value is DmaPages {
     return typeof value === 'object' && value !== null && #table in value;
   }
 
-  /** Whether they can be used: they were not freed, and the machine did not go back to before they were allocated. */
+  /** Whether they can be used: they were not freed, and no restore went back to a time before they were allocated. */
   get alive(): boolean {
     return this.#table.alive;
   }
@@ -105,7 +105,7 @@ export class DmaPages {
 
   /**
    * Writes bytes as a CPU does. Errors as read.
-   * @throws RangeError past the end; TypeError for what is no Uint8Array
+   * @throws RangeError past the end; TypeError if the argument is not a Uint8Array
    */
   write(offset: number, bytes: Uint8Array): void {
     const given = checkBytes('bytes', bytes);

@@ -14,7 +14,7 @@ export function maskRefused(call: string, device: number, bits: number): GemDmaE
   });
 }
 
-/** A call that returned a negative errno; `what` is what it was to map, the reason is the core's last. */
+/** The error of a call that returned a negative errno. `what` names the mapping; the reason is the core's last. */
 export function callFailed(
   core: CoreExports,
   context: ContextHandle,

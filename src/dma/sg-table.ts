@@ -108,7 +108,7 @@ export interface PagesOptions {
   size?: number;
   /** Longest entry in bytes, rounded down to 4 KiB. Default: 0xfffff000, the longest there can be. */
   maxSegment?: number;
-  /** False: each page is an entry of its own, as drivers do when swiotlb may be behind. Default true. */
+  /** False: one entry per page, as drivers do when mappings may bounce. Default true. */
   coalesce?: boolean;
 }
 
@@ -208,12 +208,12 @@ export class ScatterTable {
     return new ScatterTable(maker, host, handle);
   }
 
-  /** @internal The table of a coherent buffer, which the core has made: `forget` ends it, not `release`. */
+  /** @internal The table of a coherent buffer, which the core made: `forget` ends it, `release` does not. */
   static lend(maker: typeof LIBRARY, host: DmaHost, handle: SgTableHandle): ScatterTable {
     return new ScatterTable(maker, host, handle, true);
   }
 
-  /** @internal The same of frames that stand side by side, in no RAM perhaps. Throws ENOMEM. */
+  /** @internal The same over neighbouring frames, which need not be RAM. Throws ENOMEM. */
   static lendRun(maker: typeof LIBRARY, host: DmaHost, pfn: number, pages: number): ScatterTable {
     const { exports } = host.core;
     const handle = exports.sgReserve(host.context, pages);
@@ -229,7 +229,7 @@ export class ScatterTable {
 
   /**
    * @internal The record of a table that a call takes beside an object that has entered.
-   * @throws ERR_INVALID_ARG_TYPE for what is no table; GemDmaError EXDEV, ESTALE, ENODEV
+   * @throws ERR_INVALID_ARG_TYPE if the argument is not a table; GemDmaError EXDEV, ESTALE, ENODEV
    */
   static recordFor(table: ScatterTable, user: Life, call: string): SgTableHandle {
     if (typeof table !== 'object' || table === null || !(#life in table)) {
@@ -299,7 +299,7 @@ export class ScatterTable {
 
   /**
    * DMA address of page n of a mapped table made from pages, -1 while it was never mapped and past its last page.
-   * @throws RangeError for what is no number of a page
+   * @throws RangeError if the argument is not a page number
    */
   dmaAddress(page: number): number {
     if (!isU32(page)) checkInteger('page', page, 0, SG_MAX_PAGES);
@@ -332,9 +332,8 @@ export class ScatterTable {
   }
 
   /**
-   * Frees the table, and its frames where it owns them (sg_free_table). A mapping that still exists stays: its
-   * addresses are lost. A second call does nothing.
-   * @throws GemDmaError EBUSY for the table of a coherent buffer, which is freed with that, and while an importer uses it (dma-buf);
+   * Frees the table, and its frames if it owns them (sg_free_table). A mapping that still exists is leaked. A second call does nothing.
+   * @throws GemDmaError EBUSY for the table of a coherent buffer, which is freed with the buffer, and while an importer uses it (dma-buf);
    *   ESTALE, ENODEV
    */
   release(): void {
@@ -362,7 +361,7 @@ export class ScatterTable {
     this.#life.end();
   }
 
-  /** Whether it can be used: it was not released, and the machine did not go back to before it was made. */
+  /** Whether it can be used: it was not released, and no restore went back to a time before it was made. */
   get alive(): boolean {
     return this.#life.alive;
   }

@@ -37,7 +37,7 @@ import type { UnmanagedDomain } from './unmanaged-domain.js';
 
 /**
  * The streaming half of a device's DMA API, and the device's life. The other half, which is called less often, is in device.ts.
- * Calls whose result a driver must check return what the kernel's return, with the cause in `reason`; the others have @throws.
+ * Calls whose result a driver must check return it as in the kernel, with the cause in `reason`; the others have @throws.
  */
 
 const EVERY_ENTRY = ALL_ENTRIES | 0; // a small integer
@@ -70,13 +70,13 @@ export class StreamingDevice {
   readonly #life: Life;
   /** One load instead of three in each call. @internal */
   protected core: CoreExports;
-  /** The machine's dma-debug: each call of the DMA API ends with one load, which says whether it found something. */
+  /** The machine's dma-debug: each call of the DMA API ends with one load, which tells whether there is a finding. */
   protected readonly dmaDebug: DmaDebug | null;
   private readonly gone: (() => void) | undefined;
   private attached: DmaDomain | 'passthrough' | undefined;
   /** The domain filled by hand that translates in place of its own. */
   private byHand: UnmanagedDomain | null = null;
-  /** Lists of other devices' memory; null while the machine has no BAR. */
+  /** Maps lists of other devices' memory; null while the machine has no BAR. */
   private peers: PeerLists | null = null;
   private driven = false;
   /** Calls that are in the middle of mapping for it. */
@@ -153,7 +153,7 @@ export class StreamingDevice {
     return this.#record;
   }
 
-  /** @internal Whether it is a device, and no made-up object. */
+  /** @internal Whether the library made it as a device. */
   static is(this: void, one: unknown): boolean {
     return typeof one === 'object' && one !== null && #life in one;
   }
@@ -176,14 +176,14 @@ export class StreamingDevice {
     return ScatterTable.recordFor(table, this.#life, call);
   }
 
-  /** @internal Every call ends here: what dma-debug found in it is told now. */
+  /** @internal Every call ends here, which reports findings of dma-debug. */
   settle(result?: unknown): void {
     this.dmaDebug?.settle(result);
   }
 
   /**
    * @internal The record of a device that a call takes beside an object that has entered.
-   * @throws ERR_INVALID_ARG_TYPE for what is no device; GemDmaError EXDEV, ESTALE, ENODEV
+   * @throws ERR_INVALID_ARG_TYPE if the argument is not a device; GemDmaError EXDEV, ESTALE, ENODEV
    */
   static recordFor(device: DmaDevice, user: Life, call: string): DmaDeviceHandle {
     user.join(StreamingDevice.lifeOf(device), call);
@@ -233,7 +233,7 @@ export class StreamingDevice {
     }
   }
 
-  /** Whether it can be used: it was not destroyed, and the machine did not go back to before it was added. */
+  /** Whether it can be used: it was not destroyed, and no restore went back to a time before it was added. */
   get alive(): boolean {
     return this.#life.alive;
   }
@@ -283,7 +283,7 @@ export class StreamingDevice {
     throw maskRefused(call, this.id, bits);
   }
 
-  // What the buses do not let through, the device does not reach either; the masks are said as they were set.
+  // The bus limit restricts the device's reach; the masks are reported as they were set.
   protected applyMask(bits: number, coherentBits: number): void {
     this.streamingBits = bits;
     this.coherentBits = coherentBits;
@@ -302,7 +302,7 @@ export class StreamingDevice {
     return true;
   }
 
-  /** The cause of the device's last call, as a stable identifier, if that has failed; undefined after one that has not. */
+  /** The cause of the last call's failure, as a stable identifier; undefined after a call that succeeded. */
   get reason(): string | undefined {
     return reasonName(this.core.deviceReason(this.enter('device')));
   }
@@ -392,8 +392,8 @@ export class StreamingDevice {
   }
 
   /**
-   * Maps a table (dma_map_sg_attrs). Returns its segments, 0 with the cause in `reason`.
-   * A mapping that the table already has is lost, not undone (the bug of commit e227330223a7).
+   * Maps a table (dma_map_sg_attrs). Returns its segments, 0 with the cause in `reason`. A mapping that the table already has is
+   * leaked, not undone (the bug of commit e227330223a7).
    */
   mapSg(table: ScatterTable, dir: Direction, attrs = 0): number {
     // Written out, as mapPage.
@@ -550,11 +550,11 @@ export class StreamingDevice {
     this.settle();
   }
 
-  /** @internal The driver is gone: what it left to devres goes, the newest first. */
+  /** @internal The driver was unbound: devres is released, the newest first. */
   releaseManaged(): void {}
 
   /**
-   * Frees the device. Its domain is left first; one that `addDevice` made goes with its last device. A second call does
+   * Frees the device, which first leaves its domain. A domain that `addDevice` made is freed with its last device. A second call does
    * nothing. EBUSY while a driver is bound to it, and from within an exporter that maps for it.
    */
   destroy(): void {
@@ -586,7 +586,7 @@ export class StreamingDevice {
     if (this.alive) this.destroy();
   }
 
-  /** @internal The error of a call that has failed. What dma-debug found in it is told, but not thrown in its place. */
+  /** @internal The error of a failed call. Findings of dma-debug in it are reported, not thrown instead. */
   failed(syscall: string, rc: number, what: string): GemDmaError {
     const error = this.failure(syscall, rc, what);
     this.host.core.calls.failed();

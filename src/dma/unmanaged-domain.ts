@@ -22,7 +22,7 @@ export const IOMMU_WRITE = PROT_WRITE;
 const PROT_BITS = 0x3f;
 
 /**
- * Told of a device's blocked access (iommu_fault_handler_t).
+ * Handles a blocked access of a device (iommu_fault_handler_t).
  * @returns 0: handled, the kernel prints nothing; any other number: it prints its line
  */
 export type FaultHandler = (device: DmaDevice, address: number, access: 'read' | 'write') => number;
@@ -51,7 +51,7 @@ export class UnmanagedDomain {
 
   /**
    * Makes an empty domain (iommu_paging_domain_alloc).
-   * @throws TypeErrors and RangeErrors for a shape that cannot be; GemDmaError ENOMEM
+   * @throws TypeError or RangeError if the format does not have the shape; GemDmaError ENOMEM
    */
   constructor(host: DmaHost, options: UnmanagedOptions = {}) {
     const call = 'iommu_domain_alloc';
@@ -72,7 +72,7 @@ export class UnmanagedDomain {
     return this.#record;
   }
 
-  /** @internal Whether it is one, and no made-up object. */
+  /** @internal Whether the library made it as a domain. */
   static is(value: unknown): value is UnmanagedDomain {
     return typeof value === 'object' && value !== null && #record in value;
   }
@@ -83,7 +83,7 @@ export class UnmanagedDomain {
     return domain.#record;
   }
 
-  /** Whether it can be used: it was not destroyed, and the machine did not go back to before it was made. */
+  /** Whether it can be used: it was not destroyed, and no restore went back to a time before it was made. */
   get alive(): boolean {
     return this.#life.alive;
   }
@@ -97,8 +97,8 @@ export class UnmanagedDomain {
   /**
    * Maps a range, in the largest pages that fit (iommu_map).
    * @param prot IOMMU_READ, IOMMU_WRITE, OR-ed
-   * @throws GemDmaError EINVAL for what is no multiple of 4 KiB or allows nothing, EFAULT beyond the domain's width, ENOMEM; the
-   *   range is as it was then
+   * @throws GemDmaError EINVAL if a value is not a multiple of 4 KiB or `prot` allows nothing, EFAULT beyond the domain's width,
+   *   ENOMEM; the range is unchanged then
    */
   map(iova: number, physical: number, size: number, prot: number): void {
     const call = 'iommu_map';
@@ -136,7 +136,7 @@ export class UnmanagedDomain {
 
   /**
    * Unmaps a range and flushes the IOTLB (iommu_unmap). Part of a large page takes the whole page.
-   * @returns bytes that are unmapped as the kernel counts them; 0 for what is no multiple of 4 KiB
+   * @returns bytes unmapped, as the kernel counts them; 0 if a value is not a multiple of 4 KiB
    */
   unmap(iova: number, size: number): number {
     checkInteger('iova', iova, 0, MAX_DEVICE_ADDRESS);
@@ -148,7 +148,7 @@ export class UnmanagedDomain {
     return unmapped;
   }
 
-  /** Where an IOVA leads (iommu_iova_to_phys); null where nothing is mapped. */
+  /** The physical address of an IOVA (iommu_iova_to_phys); null if it is not mapped. */
   iovaToPhys(iova: number): number | null {
     checkInteger('iova', iova, 0, MAX_DEVICE_ADDRESS);
     const record = this.#enter('iommu_iova_to_phys');
@@ -159,8 +159,7 @@ export class UnmanagedDomain {
   /**
    * Lets the domain translate for a device (iommu_attach_device). The device's DMA API goes on using its own domain, whose addresses
    * the device does not reach meanwhile.
-   * @throws GemDmaError EINVAL for one of a group of several, EBUSY for one that another such domain has, ENODEV for one that no
-   *   IOMMU serves
+   * @throws GemDmaError EINVAL if its group has several devices, EBUSY if it is attached to such a domain, ENODEV if no IOMMU serves it
    */
   attach(device: DmaDevice): void {
     const call = 'iommu_attach_device';
@@ -180,7 +179,7 @@ export class UnmanagedDomain {
     this.#take(groupOf(this.#host, device), call);
   }
 
-  /** Gives a device, and its group, back to its own domain (iommu_detach_device). Nothing for one that is elsewhere. */
+  /** Returns a device, and its group, to its own domain (iommu_detach_device). No effect on a device of another domain. */
   detach(device: DmaDevice): void {
     const call = 'iommu_detach_device';
     this.#admit(device, call);
@@ -219,7 +218,7 @@ export class UnmanagedDomain {
   }
 
   /**
-   * Sets who is told of blocked accesses; left out, nobody is (iommu_set_fault_handler). Intel's driver asks no handler; AMD's does, before
+   * Sets the handler of blocked accesses, or removes it (iommu_set_fault_handler). Intel's driver calls no handler; AMD's does before
    * it prints.
    */
   setFaultHandler(handler?: FaultHandler): void {

@@ -5,7 +5,7 @@ import type { DmaDevice } from './device.js';
 import { DmaPages } from './pages.js';
 import { ScatterTable } from './sg-table.js';
 
-/** Memory of the DMA API for others: what a process would see of it (dma_mmap_attrs), and a table over it (dma_get_sgtable). */
+/** Memory of the DMA API for other users: the pages that a process maps (dma_mmap_attrs), and a table over it (dma_get_sgtable). */
 
 const MAX_PAGES = 2 ** 20;
 
@@ -42,7 +42,7 @@ export function sgTableOf(device: DmaDevice, buffer: CoherentBuffer, length: num
   const count = Math.ceil(bytes / PAGE_SIZE);
   const pfns = buffer.table.pfns();
   checkInteger('length', bytes, 1, pfns.length * PAGE_SIZE);
-  // One block is one entry of whole pages; pages from anywhere are as many as it takes, and end where the buffer does.
+  // One block is one entry of whole pages. Scattered pages are an entry each, and the last ends with the buffer.
   return CoherentBuffer.isScattered(buffer)
     ? ScatterTable.fromPages(device.host, pfns.subarray(0, count), { size: bytes })
     : ScatterTable.fromEntries(device.host, [{ pfn: pfns[0], offset: 0, length: count * PAGE_SIZE }]);

@@ -47,12 +47,12 @@ export class KernelLog {
     return dmesgChannel.hasSubscribers;
   }
 
-  /** After a call: what it led to goes to the channel, if it has a listener. @internal */
+  /** After a call: its messages go to the channel, if that has a listener. @internal */
   settle(): void {
     if (this.heard) this.collect();
   }
 
-  /** A line that the host's side has to say, of a device. @internal */
+  /** Adds a line of the host about a device. @internal */
   say(id: DmaPoolMessage | AccessMessage, device: string, text: string, kernel = true): void {
     this.collect();
     const driver = this.driverOf(device);
@@ -62,7 +62,7 @@ export class KernelLog {
     this.keep({ id, time, cpu, device, kernel, printed: true, text: [line] });
   }
 
-  /** Takes the last fault out again: a handler has dealt with it. @internal */
+  /** Removes the last fault: a handler has handled it. @internal */
   forgetFault(): void {
     this.collect();
     const at = this.kept.findLastIndex(({ id }) => id === 'FAULT');
@@ -94,7 +94,7 @@ export class KernelLog {
     return this.kept;
   }
 
-  /** The same as lines. What was lost comes first, in the words of the kernel's console. */
+  /** The same as lines. The first reports lost messages, as the kernel's console does. */
   lines(options: DmesgOptions = {}): string[] {
     const given = checkOptions('options', options, ['timestamps', 'warnings', 'printed']);
     const timestamps = checkBoolean('timestamps', given.timestamps, false);

@@ -1,6 +1,6 @@
 import * as contract from '../core/generated/constants.js';
 
-/** What the core says that is no finding of the checker, by the core's number (assembly/kmsg/kmsg.ts). */
+/** Notices of the core, by number (assembly/kmsg/kmsg.ts). Findings of dma-debug are in src/dma-debug/checks.ts. */
 export const NOTICES = {
   [contract.KMSG_FAULT]: 'FAULT',
   [contract.KMSG_FAULT_STATUS]: 'FAULT_STATUS',
@@ -29,7 +29,7 @@ export type NoticeId = (typeof NOTICES)[keyof typeof NOTICES];
 /** What a dma_pool says (mm/dmapool.c). */
 export type DmaPoolMessage = 'POOL_CORRUPTED' | 'POOL_BAD_DMA' | 'POOL_ALREADY_FREE' | 'POOL_BUSY';
 
-/** What only gemdma sees of a device's accesses. */
+/** Findings about a device's accesses that only gemdma has. */
 export type AccessMessage = 'READ_OF_WRITE_ONLY';
 
 /** The notice of a number. */
@@ -39,7 +39,7 @@ export function noticeOf(kind: number): NoticeId {
   return id;
 }
 
-/** What happens without a word of any kernel's: the same in all of them. */
+/** Notices that no kernel prints; gemdma prints them for all kernels. */
 export const OWN_NOTICES: Readonly<Partial<Record<NoticeId, string>>> = {
   WALK_IN_DATA:
     'gemdma: WALK_IN_DATA: {doing} at {address:x} inside a large page: the walk takes the mapped memory at physical {a:x} for a table, reads it and writes to it',

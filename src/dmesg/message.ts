@@ -18,7 +18,7 @@ import type { KernelWords, Message } from './words.js';
 
 /** Records of the core's log in the words of a kernel. */
 
-/** `gemdma:dmesg`: something that the kernel would print, or that only we can tell. */
+/** `gemdma:dmesg`: a message that the kernel would print, or one of gemdma alone. */
 export interface KernelMessage {
   /** What it is about: a check of the checker, or a notice. */
   id: CheckId | NoticeId | DmaPoolMessage | AccessMessage;
@@ -28,7 +28,7 @@ export interface KernelMessage {
   cpu: number;
   /** Name of the device, empty where none is involved. */
   device: string;
-  /** The kernel says it; false for what only gemdma can tell, whose lines begin with `gemdma:`. */
+  /** The kernel prints it; false for a message of gemdma alone, whose lines begin with `gemdma:`. */
   kernel: boolean;
   /** Its limits let it through: num_errors and all_errors, the driver filter. */
   printed: boolean;
@@ -69,7 +69,7 @@ const NO_MASK = [
   { line: 672, function: '__dma_alloc_pages' },
 ];
 
-/** A record in words; null for what this kernel does not say. */
+/** The message of a record; null if this kernel prints none. */
 export function messageOf(record: RawMessage, context: MessageContext): KernelMessage | null {
   return record.kind < KMSG_FIRST ? finding(record, context) : notice(record, context);
 }
@@ -140,7 +140,7 @@ function fieldsOf(record: RawMessage, row: Message, { words, types, entries, for
   };
 }
 
-/** What only we can tell, by the words of the check. */
+/** The text of a check that only gemdma has. */
 function ownText(record: RawMessage): string {
   const check = checkOf(record.kind);
   const { time, device, flags, payload, entryKind } = record;

@@ -1,18 +1,18 @@
 import type { CheckId } from '../dma-debug/checks.js';
 import type { NoticeId } from './kinds.js';
 
-/** What a kernel prints when it has something to say: one row for each message, as data. */
+/** Messages of a kernel as data, one row per message. */
 
 export interface Message {
   /** Text with fields (core/kernel-format.ts); empty for a WARN_ON, which has none. */
   readonly text: string;
-  /** Where it is said: file, line where it is known, function. It is then a WARN. */
+  /** Place of a WARN: file, line if it is known, function. */
   readonly where?: string;
   /** The device's driver is gone: the bus stands for it. */
   readonly bus?: boolean;
 }
 
-/** What one kernel says. What has no row it does not say. */
+/** Messages of one kernel. It does not print a message without a row. */
 export interface KernelWords {
   /** What dma-debug prints, by check. */
   readonly findings: Readonly<Partial<Record<CheckId, Message>>>;

@@ -49,7 +49,7 @@ const MACHINES: readonly [string, MachineOptions][] = [
 /**
  * Times a driver.
  * @param plain the same driver, built without kasan
- * @throws TypeError for what is no module; TestThrew
+ * @throws TypeError if the argument is not a module; TestThrew
  */
 export function benchDriver(wasm: Uint8Array, test: DriverTest, plain?: Uint8Array): DriverBench {
   checkBytes('wasm', wasm);

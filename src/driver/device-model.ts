@@ -121,7 +121,7 @@ export class ModelDevice {
     this.#raise = raise;
   }
 
-  /** @internal Whether it is one, and no made-up object. */
+  /** @internal Whether the library made it as a domain. */
   static is(this: void, one: unknown): boolean {
     return typeof one === 'object' && one !== null && #machine in one;
   }

@@ -138,7 +138,7 @@ export class CDriver {
    * Loads a driver and makes its device. Nothing of the driver runs before `init`.
    * @param machine a new one: a machine holds one driver
    * @param wasm what buildDriver gave
-   * @throws GemDmaError EINVAL for a module that is no driver, ENOMEM
+   * @throws GemDmaError EINVAL if the module is not a driver, ENOMEM
    */
   constructor(
     machine: BaseMachine,
@@ -176,7 +176,7 @@ export class CDriver {
     }
   }
 
-  /** @internal Whether it is one, and no made-up object. */
+  /** @internal Whether the library made it as a domain. */
   static is(this: void, one: unknown): boolean {
     return typeof one === 'object' && one !== null && #module in one;
   }
@@ -229,7 +229,8 @@ export class CDriver {
   /**
    * Calls a function of the driver or of the runtime by name, then lets run what became due: interrupts, NAPI, timers, work.
    * @returns what the function returned, as a signed number
-   * @throws DriverStopped when it cannot go on; GemDmaError EBUSY from within the model of its device; TypeError for a name that the module does not export, and for what is no number
+   * @throws DriverStopped when it cannot go on; GemDmaError EBUSY from within the model of its device; TypeError if the module does
+   *   not export the name, or an argument is not a number
    */
   call(name: string, ...args: number[]): number {
     const act = typeof name === 'string' ? this.#module.exports[name] : undefined;

@@ -224,7 +224,7 @@ export class DebugInfo {
     const names = new Map<number, string>();
     const waiting: [Inlined, number][] = [];
     const functions: Inlined[] = [];
-    // One list of children for each level of the tree; what is no function or inlined call passes its parent's on.
+    // One list of children per level of the tree. An entry that is neither a function nor an inlined call hands on its parent's.
     const levels: Inlined[][] = [functions];
     while (reader.at < end) {
       const at = reader.at - start;

@@ -57,7 +57,7 @@ const SURVEY_LIMIT = 30_000;
  * Fails each allocation of a test in turn.
  * @param wasm what buildDriver gave
  * @param test URL or path of the test's module: it is loaded in the worker
- * @throws TestThrew; GemDmaError for a module that is no driver
+ * @throws TestThrew; GemDmaError if the module is not a driver
  */
 export async function driverFailNth(
   wasm: Uint8Array,

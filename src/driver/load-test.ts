@@ -6,7 +6,7 @@ import type { DriverTest } from './scenario.js';
 /**
  * Loads a test from its module.
  * @param test path or file URL
- * @throws GemDmaError ENOENT, or EINVAL for a module whose default export is no test
+ * @throws GemDmaError ENOENT, or EINVAL if the module's default export is not a test
  */
 export async function loadTest(
   test:

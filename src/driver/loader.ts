@@ -73,7 +73,7 @@ export function missingFunctions(wasm: Uint8Array, host: readonly string[]): str
     .filter((name) => !core.has(name) && !provided.has(name));
 }
 
-/** @throws GemDmaError EINVAL for a module that is no driver, ENOMEM */
+/** @throws GemDmaError EINVAL if the module is not a driver, ENOMEM */
 export function loadModule(
   machine: BaseMachine,
   wasm: Uint8Array,

@@ -112,7 +112,7 @@ export class PointRunner {
 
   /**
    * @returns null when the time was over, or the signal ended it
-   * @throws TestThrew; GemDmaError for a module that is no driver
+   * @throws TestThrew; GemDmaError if the module is not a driver
    */
   run(request: DriverWorkerRequest, timeLimit = this.timeLimit): Promise<RunResult | null> {
     return this.#ask<RunResult>(request, timeLimit);

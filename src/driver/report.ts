@@ -79,7 +79,7 @@ function failureLines({ finding, point, points }: FailureFinding, options: Repor
 
 /**
  * What fail-nth found, with the failure that led to each finding.
- * @throws TypeError for what is no result
+ * @throws TypeError if the argument is not a result
  */
 export function failNthText(result: DriverFailNthResult, options: ReportOptions = {}): string {
   const how = readReport(options);
@@ -110,7 +110,7 @@ function failNthLines(result: DriverFailNthResult, options: ReportOptions): stri
 
 /**
  * What stress found, with the seed that shows it again.
- * @throws TypeError for what is no result
+ * @throws TypeError if the argument is not a result
  */
 export function stressText(result: DriverStressResult, options: ReportOptions = {}): string {
   const how = readReport(options);

@@ -56,7 +56,7 @@ export function driverMachine(options: MachineOptions = {}): BaseMachine {
 
 /**
  * Runs a test with a driver, on a machine of its own.
- * @throws GemDmaError for a module that is no driver; what a model or a scenario throws
+ * @throws GemDmaError if the module is not a driver; what a model or a scenario throws
  * @example
  * const { wasm } = await buildDriver({ files: ['ring_nic.c'] });
  * const { findings } = runDriver(wasm, test);

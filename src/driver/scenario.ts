@@ -48,7 +48,7 @@ export class Scenario {
     guard(Scenario, (one) => #made in one);
   }
 
-  /** What makes an object one of the class, whatever it has as prototype (guard.ts). */
+  /** Every object of the class has this field, and no other object (guard.ts). */
   readonly #made = true;
   /** The driver under test, after probe. */
   readonly driver: CDriver;

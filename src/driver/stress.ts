@@ -86,7 +86,7 @@ export function stressRound(seed: number, machine: MachineOptions = {}): StressR
  * Runs a test many times.
  * @param wasm what buildDriver gave
  * @param test URL or path of the test's module
- * @throws TestThrew; GemDmaError for a module that is no driver
+ * @throws TestThrew; GemDmaError if the module is not a driver
  */
 export async function driverStress(
   wasm: Uint8Array,

@@ -16,7 +16,7 @@ export interface DriverSymbol {
 
 /**
  * Functions of the kernel that a driver calls, by its undefined symbols before the runtime was linked to it.
- * @throws CompileError for what is no module of WebAssembly
+ * @throws CompileError if the bytes are not a WebAssembly module
  */
 export function symbolsOf(wasm: Uint8Array): DriverSymbol[] {
   const module = new WebAssembly.Module(wasm as Uint8Array<ArrayBuffer>);

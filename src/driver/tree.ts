@@ -23,7 +23,7 @@ const FLAGS = [
  * @param kernel root of the tree
  * @param ours folder of our own headers
  * @param cache where the forwarding headers are written
- * @throws GemDmaError ENOENT for a folder that is no kernel tree
+ * @throws GemDmaError ENOENT if the folder is not a kernel tree
  */
 export function treeHeaders(kernel: string, ours: string, cache: string): string[] {
   const generic = ['include/asm-generic', 'include/uapi/asm-generic'].map((folder) => join(kernel, folder));

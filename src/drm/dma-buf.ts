@@ -128,7 +128,8 @@ export class DmaBufAttachment extends Living {
 
   /**
    * dma_buf_map_attachment: a table that is mapped for the device. It is the exporter's, which frees it.
-   * @throws what the exporter throws; ERR_INVALID_RETURN_VALUE for what is no mapped table of as many pages; GemDmaError EBUSY
+   * @throws what the exporter throws; ERR_INVALID_RETURN_VALUE if it returned anything but a mapped table of as many pages;
+   *   GemDmaError EBUSY
    *   while it has one and from within its exporter, ENODEV, ESTALE and EXDEV for a table that is dead or another machine's
    */
   map(): ScatterTable {

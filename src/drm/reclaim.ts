@@ -36,7 +36,7 @@ export class Reclaim {
     guard(Reclaim, (one) => #made in one);
   }
 
-  /** What makes an object one of the class, whatever it has as prototype (guard.ts). */
+  /** Every object of the class has this field, and no other object (guard.ts). */
   readonly #made = true;
   /** Files with resident pages that no object holds, oldest first. @internal */
   readonly idleFiles = new ListLink<Swappable>(null);
@@ -53,7 +53,7 @@ export class Reclaim {
 
   /**
    * Adds a shrinker (register_shrinker).
-   * @throws TypeError for what has no functions count and scan
+   * @throws TypeError if the argument lacks the functions count and scan
    */
   register(shrinker: Shrinker, maker?: typeof LIBRARY): void {
     checkFunction('shrinker.count', shrinker?.count);

@@ -24,7 +24,7 @@ export class ShmemFile implements Swappable {
     return typeof one === 'object' && one !== null && #made in one;
   }
 
-  /** What makes an object one of the class, whatever it has as prototype (guard.ts). */
+  /** Every object of the class has this field, and no other object (guard.ts). */
   readonly #made = true;
   private readonly device: DrmDevice;
   private readonly pages: number;

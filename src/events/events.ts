@@ -385,7 +385,7 @@ export class EventLog {
 
 /**
  * An event as one line, much as the kernel's trace file shows it.
- * @throws TypeError for what is no object
+ * @throws TypeError if the argument is not an object
  */
 export function formatEvent(event: MachineEvent): string {
   return readRecord('event', event, EVENT_SHAPE, eventText);

@@ -5,7 +5,7 @@ import { RecordingError } from './recording-error.js';
 /**
  * The object of a line.
  * @param line its number, from 1, for the error
- * @throws RecordingError for text that is no JSON, or another value
+ * @throws RecordingError if the text is not JSON, or not an object
  */
 export function jsonObject(file: string, line: number, text: string): Record<string, unknown> {
   let value: unknown;

@@ -28,7 +28,7 @@ export abstract class AddressSpace extends Living {
 
   /**
    * @internal An address space that comes as an argument of a call of a GPU, which has entered.
-   * @throws ERR_INVALID_ARG_TYPE for what is none; GemDmaError for a dead one, and one of another machine
+   * @throws ERR_INVALID_ARG_TYPE if the argument is not an address space; GemDmaError if it is dead or of another machine
    */
   static admit(one: AddressSpace, gpu: Life, call: string): void {
     if (typeof one !== 'object' || one === null || !(#life in one)) {

@@ -81,7 +81,7 @@ export class I915Device extends DrmDevice<HookName> {
     Living.guard(I915Device, ['createObject', 'execbuffer', 'retire', 'idle', 'checkVm']);
   }
 
-  /** @throws GemDmaError ESTALE for what is none */
+  /** @throws GemDmaError ESTALE if the library did not make it */
   private static made(one: I915Device, call: string): Life {
     if (!(one instanceof I915Device)) throw notMade(call);
     return DrmDevice.lifeOf(one, call);
@@ -314,7 +314,7 @@ export class I915Device extends DrmDevice<HookName> {
 
   /**
    * i915_gem_shrink: flags are SHRINK_PURGEABLE, SHRINK_UNBOUND, SHRINK_BOUND. Returns pages released.
-   * @throws RangeError for a target or flags that cannot be
+   * @throws RangeError if the target is negative, or a flag is not known
    */
   shrink(target: number, flags: number): number {
     checkTarget(target);

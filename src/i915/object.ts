@@ -50,7 +50,7 @@ export class GemObject extends DrmGemObject<I915Device> {
     Living.guard(GemObject, HOT);
   }
 
-  /** @throws GemDmaError ESTALE for what is none */
+  /** @throws GemDmaError ESTALE if the library did not make it */
   private static made(one: GemObject, call: string): Life {
     if (!(one instanceof GemObject)) throw notMade(call);
     return Shared.lifeOf(one, call);
@@ -189,8 +189,8 @@ export class GemObject extends DrmGemObject<I915Device> {
 
   /**
    * Copies bytes into the object, from the CPU (pwrite). EINVAL beyond its end and without a file, EFAULT if purged.
-   * @throws GemDmaError EINVAL past the end or without a file, EFAULT for a purged object, ENOMEM; TypeError for what
-   *   is no Uint8Array
+   * @throws GemDmaError EINVAL past the end or without a file, EFAULT for a purged object, ENOMEM; TypeError if the argument is not a
+   *   Uint8Array
    */
   pwrite(offset: number, bytes: Uint8Array): void {
     checkInteger('offset', offset, 0, Number.MAX_SAFE_INTEGER);
@@ -277,7 +277,7 @@ export class GemObject extends DrmGemObject<I915Device> {
    * Moves the contents to one contiguous buffer, for hardware that has no GTT for it (attach_phys).
    * @param align of its address in bytes: 0 or a power of two
    * @throws GemDmaError EBUSY while pinned, EFAULT after madvise, EINVAL for another backing, ENOMEM without one
-   *   piece that large; RangeError for what is no power of two
+   *   piece that large; RangeError if the alignment is not a power of two
    */
   attachPhys(align: number): void {
     checkAlignment('align', align);

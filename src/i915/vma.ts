@@ -26,7 +26,7 @@ export class Vma {
     guard(Vma, Vma.made, ['unbind', 'allocated', 'destroy', 'forget']);
   }
 
-  /** Whether it is one, and no made-up object. */
+  /** Whether the library made it as a domain. */
   private static made(one: unknown): one is Vma {
     return typeof one === 'object' && one !== null && #life in one;
   }

@@ -1,7 +1,7 @@
 import { PAGE_MASK } from '../core/generated/constants.js';
 import type { Fields } from '../core/kernel-format.js';
 
-/** What a kernel says: text with fields (core/kernel-format.ts), and of a WARN the place. */
+/** A message of a kernel: text with fields (core/kernel-format.ts), and the place of a WARN. */
 export interface FormatMessage {
   /** Empty for a WARN_ON, which has no text. */
   readonly text: string;
@@ -19,7 +19,7 @@ export interface FormatWords {
   readonly unknownDevice?: string;
   /** The function whose faults are limited, as `callbacks suppressed` names it. */
   readonly limited: string;
-  /** What else it says, by the name of the notice (src/dmesg/kinds.ts). */
+  /** Other messages, by the name of the notice (src/dmesg/kinds.ts). */
   readonly notices: Readonly<Record<string, FormatMessage>>;
 }
 
@@ -32,13 +32,13 @@ export interface FormatOptions {
 /** Options of a unit that depend on the format. */
 export interface UnitOptions {
   /**
-   * The unit may cache what is not present, as a hypervisor's does, so that mapping flushes, too: VT-d's caching mode, AMD's NpCache.
-   * Linux then does not defer flushes: no lazy mode. Default false.
+   * The unit may cache non-present entries, as a hypervisor's does, so that a map is flushed like an unmap: VT-d's caching mode,
+   * AMD's NpCache. Linux then does not defer flushes: no lazy mode. Default false.
    */
   npCache?: boolean;
 }
 
-/** What the host has of a kind of IOMMU: the shapes of its domains, its options, its entries and its faults in words. */
+/** A kind of IOMMU on the host: shapes of domains, options, entries, and texts of faults. */
 export interface IommuFormat {
   /** As machine options name it. */
   readonly name: string;

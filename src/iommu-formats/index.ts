@@ -38,7 +38,7 @@ export function formatOf(number: number): IommuFormat {
   return IOMMU_FORMATS.find((format) => format.number === number)!;
 }
 
-/** Those of a kernel's habits that are options of a format. */
+/** The properties of a kernel that are options of a format. */
 export function optionsOf({ options }: IommuFormat, habits: FormatOptions): FormatOptions {
   return Object.fromEntries(Object.entries(habits).filter(([name]) => name in options));
 }

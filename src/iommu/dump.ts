@@ -6,7 +6,7 @@ import { type AlreadySet, alreadySetText, faultText, type IommuFault } from '../
 import { hex, type IommuFormat, formatSource as sourceText } from '../iommu-formats/format.js';
 import type { StaleAccess } from './iommu.js';
 
-/** Tables and records of an IOMMU as text for people. */
+/** Tables and records of an IOMMU as text. */
 
 const UNITS = ['bytes', 'KiB', 'MiB', 'GiB', 'TiB', 'PiB'];
 
@@ -57,7 +57,7 @@ const STALE: Shape = { time: 'number', sourceId: 'number', address: 'number', wr
 
 /**
  * A fault in the words of the kernel log.
- * @throws TypeError for what is no object
+ * @throws TypeError if the argument is not an object
  */
 export function formatFault(fault: IommuFault): string {
   return readRecord('fault', fault, FAULT, faultText);
@@ -65,7 +65,7 @@ export function formatFault(fault: IommuFault): string {
 
 /**
  * An entry found already set in the words of the kernel log.
- * @throws TypeError for what is no object
+ * @throws TypeError if the argument is not an object
  */
 export function formatAlreadySet(found: AlreadySet): string {
   return readRecord('found', found, FOUND, alreadySetText);

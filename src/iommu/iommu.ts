@@ -85,7 +85,7 @@ export interface IotlbStats {
   };
 }
 
-/** Counters of an IOMMU. What counts events goes up for the machine's life; `clearLog` leaves it. */
+/** Counters of an IOMMU. Counters of events only rise; `clearLog` does not reset them. */
 export interface IommuStats {
   /** Accesses that were blocked. */
   faults: number;
@@ -110,7 +110,7 @@ export interface IommuStats {
   pooledPages: number;
 }
 
-/** The IOMMU of a machine: what its units have to tell. Read it as `machine.iommu`. */
+/** The IOMMU of a machine: faults, stale accesses, tables and counters. Read it as `machine.iommu`. */
 export class Iommu {
   static {
     guard(Iommu, (one) => #host in one);
@@ -241,7 +241,7 @@ export class Iommu {
   }
 
   /**
-   * What maps `size` bytes from `iova` on: runs of leaves, and of holes (level 0).
+   * Leaves and holes (level 0) of `size` bytes from `iova`, in runs.
    * @throws RangeError for a range beyond 2^53; GemDmaError for a domain of another machine
    */
   leaves(domain: DmaDomain | UnmanagedDomain, iova: number, size: number): TableEntry[] {
@@ -253,7 +253,7 @@ export class Iommu {
   }
 
   /**
-   * Where an IOVA leads, as a CPU asks (iommu_iova_to_phys); null where nothing is mapped.
+   * The physical address of an IOVA (iommu_iova_to_phys); null if it is not mapped.
    * @throws RangeError beyond 2^53; GemDmaError for a domain of another machine
    */
   iovaToPhys(domain: DmaDomain | UnmanagedDomain, iova: number): number | null {
@@ -282,7 +282,7 @@ export class Iommu {
 }
 
 /**
- * Bytes that a device reads from memory at a DMA address, through its domain. An access at DMA_MAPPING_ERROR faults.
+ * Reads memory as a device, at a DMA address, through its domain. An access at DMA_MAPPING_ERROR faults.
  * @throws GemDmaError EFAULT with reason IOMMU_FAULT where the unit blocked it (Iommu.faults says why), IOMMU_NO_RAM
  */
 export function deviceRead(host: DmaHost, device: DmaDevice, address: number, length: number): Uint8Array {
@@ -299,7 +299,7 @@ export function deviceRead(host: DmaHost, device: DmaDevice, address: number, le
 }
 
 /**
- * Lets a device write bytes to memory at a DMA address, through its domain. What lies before a fault is written.
+ * Writes memory as a device, at a DMA address, through its domain. Bytes before a fault are written.
  * @throws GemDmaError EFAULT as deviceRead; ENOMEM when no linear memory is left for the bytes of a frame
  */
 export function deviceWrite(host: DmaHost, device: DmaDevice, address: number, bytes: Uint8Array): void {
@@ -318,8 +318,8 @@ export function deviceWrite(host: DmaHost, device: DmaDevice, address: number, b
 }
 
 /**
- * Where an access ends in another device's memory: all of it in one BAR, as transactions on the bus are; null for RAM, and for
- * what the IOMMU blocks, which the core tells.
+ * The part of a BAR that an access reaches, all of it in one BAR as on the bus; null for RAM, and for an access that the IOMMU
+ * blocks, which the core reports.
  */
 function busPart(
   host: DmaHost,
@@ -340,7 +340,7 @@ function busPart(
   if (peer !== undefined && address + length <= peer.address + peer.size) {
     return { region: peer, offset: address - peer.address };
   }
-  // A look at the tables alone, so that an access that is none of these faults once.
+  // Reads the tables without an access: another access would fault twice.
   const { domain } = device;
   const physical = domain instanceof DmaDomain ? exports.domainIovaToPhys(domain.handle, address) : address;
   const region = host.bars.at(physical);
@@ -353,15 +353,15 @@ function at(address: number): string {
   return address === DMA_MAPPING_ERROR ? 'DMA_MAPPING_ERROR' : `0x${address.toString(16)}`;
 }
 
-// VT-d gives every mapping that may be written leave to read (6.12), and without an IOMMU nothing stands between: the driver's
-// direction is all that says what the device was meant to do.
+// VT-d's tables allow reads of every mapping that may be written (6.12), and without an IOMMU every read is allowed: only the
+// driver's direction forbids it.
 function checkRead(host: DmaHost, record: DmaDeviceHandle, device: DmaDevice, address: number, length: number): void {
   if (!host.dmaDebugOrNull || length === 0) return;
   if (host.core.tools.debugDirectionAt(record, address) === DMA_FROM_DEVICE)
     host.tellReadOfWriteOnly?.(device, address);
 }
 
-/** A fault, before anybody is told of it: AMD's driver asks the domain's handler whether to print it (amd_iommu_report_page_fault). */
+/** A fault before it is reported: AMD's driver asks the domain's handler whether to print it (amd_iommu_report_page_fault). */
 function askHandler(host: DmaHost, device: DmaDevice, address: number, write: boolean): void {
   const { core, context } = host;
   if (device.unmanaged === null || reasonName(core.exports.lastReason(context)) !== 'IOMMU_FAULT') return;

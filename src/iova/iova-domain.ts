@@ -141,7 +141,7 @@ export class IovaDomain {
     this.limit32 = (2 ** 32 / granule - 1) >>> 0;
     this.#core = host.core;
     this.#context = host.context;
-    // The kernels keep the line between 32-bit and other limits differently: the last pfn below it, the first above.
+    // The 32-bit limit is the last pfn below 4 GiB in some kernels, the first above in others.
     const rules = ALLOCATORS[allocator];
     const line = rules.lineBelow ? this.limit32 : this.limit32 + 1;
     const record = host.core.exports.iovaCreate(host.context, ruleFlags(rules), shift, startPfn, line, cpus);
@@ -176,7 +176,7 @@ export class IovaDomain {
     return this.#enter('iova_domain');
   }
 
-  /** @internal Whether it is one, and no made-up object. */
+  /** @internal Whether the library made it as a domain. */
   static is(this: void, one: unknown): boolean {
     return typeof one === 'object' && one !== null && #life in one;
   }
@@ -186,7 +186,7 @@ export class IovaDomain {
     return this.#record;
   }
 
-  /** Whether it can be used: it was not destroyed, and the machine did not go back to before it was made. */
+  /** Whether it can be used: it was not destroyed, and no restore went back to a time before it was made. */
   get alive(): boolean {
     return this.#life.alive;
   }
@@ -248,7 +248,7 @@ export class IovaDomain {
 
   /**
    * free_iova: frees the range that holds a pfn. Returns it, undefined if there is none: then nothing happens.
-   * @throws RangeError for what is no pfn
+   * @throws RangeError if the argument is not a pfn
    */
   free(pfn: number): IovaRange | undefined {
     if (typeof pfn !== 'number' || pfn >>> 0 !== pfn) checkInteger('pfn', pfn, 0, MAX_PFN);
@@ -266,7 +266,7 @@ export class IovaDomain {
 
   /**
    * free_iova_fast: gives a range back by way of the caches. `size` is what was asked for.
-   * @throws RangeError for what is no pfn, or a size of 0
+   * @throws RangeError if the argument is not a pfn, or the size is 0
    */
   freeFast(pfn: number, size: number): void {
     if (typeof pfn !== 'number' || pfn >>> 0 !== pfn) checkInteger('pfn', pfn, 0, MAX_PFN);
@@ -281,7 +281,7 @@ export class IovaDomain {
 
   /**
    * find_iova: the range that holds a pfn.
-   * @throws RangeError for what is no pfn
+   * @throws RangeError if the argument is not a pfn
    */
   find(pfn: number): IovaRange | undefined {
     checkInteger('pfn', pfn, 0, MAX_PFN);
@@ -322,7 +322,7 @@ export class IovaDomain {
 
   /**
    * Gaps up to a limit by size: element k counts those of 2^k to 2^(k + 1) - 1 pages.
-   * @throws RangeError for what is no pfn
+   * @throws RangeError if the argument is not a pfn
    */
   histogram(limit: number = this.limit32): number[] {
     checkInteger('limit', limit, 1, MAX_PFN);

@@ -91,7 +91,7 @@ export class Bars {
 
   /**
    * A BAR of a device, at the next free place that is aligned to its size.
-   * @throws RangeError for a size that is no power of two from 4 KiB on; GemDmaError ENOSPC when the window is full
+   * @throws RangeError if the size is not a power of two of at least 4 KiB; GemDmaError ENOSPC when the window is full
    */
   add(device: DmaDevice, size: number): Bar {
     checkInteger('size', size, PAGE_SIZE, WINDOW_END - WINDOW_START);

@@ -37,7 +37,7 @@ export class VirtualClock {
     this.context = context;
   }
 
-  /** @internal Whether it is one, and no made-up object. */
+  /** @internal Whether the library made it as a domain. */
   static is(this: void, one: unknown): boolean {
     return typeof one === 'object' && one !== null && #core in one;
   }
@@ -57,7 +57,7 @@ export class VirtualClock {
   /**
    * Queues work to run `delay` milliseconds from now (0: at the next `advance` or `run`).
    * @returns a function that takes it back; false when it ran already, or a restore has taken it back
-   * @throws TypeError for what is no function, RangeError for a delay that cannot be
+   * @throws TypeError if the argument is not a function; RangeError if the delay is not from 0 to 2^40
    */
   schedule(delay: number, run: () => void): () => boolean {
     if (!VirtualClock.is(this)) throw notMade('clock');

@@ -41,7 +41,7 @@ export interface MachineOptions {
   cma?: number | string;
   /** Transactions from device to device. */
   p2p?: {
-    /** Switches send them up to the host bridge (ACS redirect). Default with an IOMMU, as Linux sets it. */
+    /** Switches redirect them to the host bridge (ACS redirect). Default true with an IOMMU, as Linux configures. */
     acs?: boolean;
     /** The host bridge passes them on; otherwise lists of such pages fail with EREMOTEIO. Default true. */
     hostBridge?: boolean;

@@ -86,12 +86,12 @@ export class BaseMachine implements DriverHost {
     guard(BaseMachine, BaseMachine.is);
   }
 
-  /** @internal The members of a class that extends this one refuse what is no machine (guard.ts). */
+  /** @internal The members of a derived class refuse a `this` that is not a machine (guard.ts). */
   static guard(type: { name: string; prototype: object }): void {
     guard(type, BaseMachine.is);
   }
 
-  /** @internal Whether it is one, and no made-up object. */
+  /** @internal Whether the library made it as a domain. */
   static is(this: void, one: unknown): boolean {
     return typeof one === 'object' && one !== null && #core in one;
   }
@@ -486,7 +486,7 @@ export class BaseMachine implements DriverHost {
    *   with. Own properties of all that it leads to are put back, functions' too, with prototypes and the contents of arrays,
    *   Maps, Sets, Dates, buffers and views, but not #fields nor what closures hold. A held object, or a driver's mapping policy, takes part by itself with a pair of methods: `snapshot()` returns its
    *   state, `restore(state)` goes back to it
-   * @throws TypeError for what is no object, and for what leads to state that cannot be read, such as a WeakMap's or a promise's,
+   * @throws TypeError if the argument is not an object, or leads to state that cannot be read, such as a WeakMap's or a promise's,
    *   unless the object that has it takes part by itself; GemDmaError EXDEV when what is held leads to another machine, EBUSY from within a
    *   hook, where a driver is in the middle of a call; what a `snapshot` method throws
    */

@@ -71,7 +71,7 @@ export class MachineSnapshot {
     this.#mark = timeline.mark();
   }
 
-  /** @internal Whether it is one, and no made-up object. */
+  /** @internal Whether the library made it as a domain. */
   static is(value: unknown): value is MachineSnapshot {
     return typeof value === 'object' && value !== null && #machine in value;
   }

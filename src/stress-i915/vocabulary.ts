@@ -22,7 +22,7 @@ export interface I915StressOptions {
 
 /**
  * Everything that processes do with the objects of i915, under a mapping policy.
- * @throws TypeError for an option that cannot be
+ * @throws TypeError naming the option at fault
  */
 export function i915Vocabulary(options: I915StressOptions): Vocabulary<I915Part> {
   const names = optionNames<I915StressOptions>({ policy: true, sources: true });

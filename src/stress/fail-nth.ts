@@ -72,7 +72,7 @@ const MOST = 10_000;
 
 /**
  * Runs one scenario with each of its allocations failing in turn.
- * @throws TypeError or RangeError for options that cannot be, GemDmaError for a machine that cannot be made
+ * @throws TypeError or RangeError naming the option at fault; GemDmaError if the machine cannot be made
  */
 export function* failNthPoints(
   scenario: OperationScenario,

@@ -67,7 +67,7 @@ const PROGRESS_MS = 100;
 /**
  * Drives a machine through random operations, checking everything, until operations or seconds run out, the signal is
  * aborted or something is wrong. A failure is a result, not an exception.
- * @throws TypeError or RangeError for options that cannot be, GemDmaError for a machine that cannot be made
+ * @throws TypeError or RangeError naming the option at fault; GemDmaError if the machine cannot be made
  */
 export async function stressWith(repertoire: Repertoire, options: StressRunOptions = {}): Promise<StressResult> {
   const config = runConfig(options, repertoire);

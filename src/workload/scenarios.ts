@@ -23,7 +23,7 @@ export const scenarios: readonly Scenario[] = [leak, ...leakPaths, ...corpus];
  * Runs a named scenario: a leak path of i915, a common mistake with the DMA API, or `leak`, the whole sequence of the bug.
  * @param name as `gemdma run --list` shows it; upper and lower case are the same
  * @param options `policy` defaults to i915-4.2, `seed` to 1; leak paths take a policy of your own, which is to lose nothing
- * @throws TypeError when there is no such scenario, or it does not run under the driver
+ * @throws TypeError if there is no such scenario, or it does not run under the policy
  * @example
  *   const { leakedMappings } = runScenario('L1', { policy: 'i915-4.1' });
  */

@@ -71,7 +71,7 @@ export function stressConfig(options: StressOptions = {}): StressConfig & I915Se
 /**
  * Drives a machine through random operations, checking everything, until operations or seconds run out, the signal is
  * aborted or something is wrong. A failure is a result, not an exception.
- * @throws TypeError or RangeError for options that cannot be, GemDmaError for a machine that cannot be made
+ * @throws TypeError or RangeError naming the option at fault; GemDmaError if the machine cannot be made
  */
 export async function stress(options: StressOptions = {}): Promise<StressResult> {
   options = readStress(options);
@@ -98,7 +98,7 @@ export interface FailNthOptions extends StressSubject, LongCallOptions {
 
 /**
  * Runs one scenario with each of its allocations failing in turn.
- * @throws TypeError or RangeError for options that cannot be, GemDmaError for a machine that cannot be made
+ * @throws TypeError or RangeError naming the option at fault; GemDmaError if the machine cannot be made
  * @example
  *   const results = FAIL_NTH_SCENARIOS.map((scenario) => failNth(scenario, { policy: () => myPolicy() }));
  *   assert(results.every(({ failures }) => failures.length === 0));

@@ -1,6 +1,6 @@
 /**
- * Wraps the functions of a module so that each looks at the null record after the call: code that reads a field through
- * handle 0 finds zeros there, so no call may write to it (assembly/memory/context.ts). For the debug build.
+ * Wraps the functions of a module so that each checks the null record after the call: a read through handle 0 returns zeros, so no
+ * call may write there (assembly/memory/context.ts). For the debug build.
  * @param bytes that nothing may be written to, from 0 on
  */
 export function watchNullRecord<Exports extends WebAssembly.Exports>(

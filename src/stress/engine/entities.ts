@@ -12,13 +12,13 @@ export class Entities<T> {
     guard(Entities, (one) => #made in one, ['get', 'add', 'delete', 'pick']);
   }
 
-  /** What makes an object one of the class, whatever it has as prototype (guard.ts). */
+  /** Every object of the class has this field, and no other object (guard.ts). */
   readonly #made = true;
   private readonly places = new Map<number, number>();
   private readonly ids: number[] = [];
   private readonly things: T[] = [];
 
-  /** @internal Whether it is one, and no made-up object. */
+  /** @internal Whether the library made it as a domain. */
   static is(this: void, one: unknown): boolean {
     return typeof one === 'object' && one !== null && #made in one;
   }

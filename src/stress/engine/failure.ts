@@ -21,7 +21,7 @@ export class StressFailure extends Error {
     guard(StressFailure, (one) => #made in one);
   }
 
-  /** What makes an object one of the class, whatever it has as prototype (guard.ts). */
+  /** Every object of the class has this field, and no other object (guard.ts). */
   readonly #made = true;
   /** Always `StressFailure`. */
   override readonly name = 'StressFailure';

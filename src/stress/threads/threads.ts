@@ -59,7 +59,7 @@ const PAGES_4GIB = 2 ** 20;
 const PAGES_HOLE = 2 ** 18;
 const DEFAULT_OPERATIONS = 2_000_000;
 
-/** @throws TypeError or RangeError for options that cannot be */
+/** @throws TypeError or RangeError naming the option at fault */
 export async function hammerThreads(options: ThreadStressOptions = {}): Promise<ThreadStressResult> {
   options = checkLongCall(options, THREAD_STRESS_OPTIONS);
   if (options.machine !== undefined) checkObject('machine', options.machine);

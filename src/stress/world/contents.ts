@@ -21,7 +21,7 @@ export class Contents {
     guard(Contents, (one) => #made in one);
   }
 
-  /** What makes an object one of the class, whatever it has as prototype (guard.ts). */
+  /** Every object of the class has this field, and no other object (guard.ts). */
   readonly #made = true;
   private pieces: Map<number, Piece> | undefined;
   private zeros = true;

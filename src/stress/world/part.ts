@@ -34,7 +34,7 @@ export abstract class WorldPart {
     guard(WorldPart, (one) => #made in one);
   }
 
-  /** What makes an object one of the class, whatever it has as prototype (guard.ts). */
+  /** Every object of the class has this field, and no other object (guard.ts). */
   readonly #made = true;
   /** The world that it is a part of. */
   readonly world: World;
@@ -45,7 +45,7 @@ export abstract class WorldPart {
   /** Sizes to draw, in pages. */
   readonly pages: Weighted<number>;
 
-  /** @internal The members of a class that extends this one refuse what is no object of it (guard.ts). */
+  /** @internal The members of a derived class refuse a `this` that is not an object of it (guard.ts). */
   static guard(part: { name: string; prototype: WorldPart }): void {
     guard(part, (one) => #made in one && Object.prototype.isPrototypeOf.call(part.prototype, one));
   }

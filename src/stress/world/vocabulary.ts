@@ -72,7 +72,7 @@ export class Repertoire {
     guard(Repertoire, (one) => #made in one, ['kindOf']);
   }
 
-  /** What makes an object one of the class, whatever it has as prototype (guard.ts). */
+  /** Every object of the class has this field, and no other object (guard.ts). */
   readonly #made = true;
   /** In order; the first names the default profile. */
   readonly vocabularies: readonly Vocabulary[];
@@ -97,7 +97,7 @@ export class Repertoire {
     this.profiles = Object.assign({}, ...vocabularies.map(({ profiles }) => profiles));
   }
 
-  /** @internal Whether it is one, and no made-up object. */
+  /** @internal Whether the library made it as a domain. */
   static is(this: void, one: unknown): boolean {
     return typeof one === 'object' && one !== null && #made in one;
   }

@@ -22,7 +22,7 @@ export class World implements StressWorld {
     guard(World, (one) => #made in one, ['newId', 'watch', 'accessing']);
   }
 
-  /** What makes an object one of the class, whatever it has as prototype (guard.ts). */
+  /** Every object of the class has this field, and no other object (guard.ts). */
   readonly #made = true;
   /** What the seed was applied to. */
   readonly config: StressConfig;
@@ -48,7 +48,7 @@ export class World implements StressWorld {
     this.accounts = new Accounts(this);
   }
 
-  /** @internal Whether it is one, and no made-up object. */
+  /** @internal Whether the library made it as a domain. */
   static is(this: void, one: unknown): boolean {
     return typeof one === 'object' && one !== null && #made in one;
   }

@@ -33,7 +33,7 @@ export class AddressHistory {
   private readonly live: LiveMappings;
   private readonly strings: { get(number: number): string };
 
-  /** @throws TypeError for text that is no address in hexadecimal digits */
+  /** @throws TypeError if the text is not an address in hexadecimal digits */
   constructor(at: string | number, live: LiveMappings, strings: { get(number: number): string }) {
     this.page = pageOf(at);
     this.live = live;

@@ -46,7 +46,7 @@ export class Audit {
     guard(Audit, (one) => #made in one);
   }
 
-  /** What makes an object one of the class, whatever it has as prototype (guard.ts). */
+  /** Every object of the class has this field, and no other object (guard.ts). */
   readonly #made = true;
   private readonly strings = new StringTable();
   private readonly translations: Uint32Array[] = [];

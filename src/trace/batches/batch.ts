@@ -181,7 +181,7 @@ export interface TraceBatch extends Columns {
   buffer: ArrayBuffer;
 }
 
-/** @throws ERR_INVALID_ARG_TYPE, ERR_OUT_OF_RANGE for what is no batch, or one that is not whole */
+/** @throws ERR_INVALID_ARG_TYPE, ERR_OUT_OF_RANGE if the argument is not a complete batch */
 export function checkBatch(batch: TraceBatch, input = 0): void {
   checkObject('batch', batch);
   checkInteger('input', input, 0, MAX_INPUTS);

@@ -27,7 +27,7 @@ export class Gaps {
     guard(Gaps, (one) => #made in one, ['other']);
   }
 
-  /** What makes an object one of the class, whatever it has as prototype (guard.ts). */
+  /** Every object of the class has this field, and no other object (guard.ts). */
   readonly #made = true;
   /** Name of the input, for examples and errors. */
   readonly input: string;
@@ -63,7 +63,7 @@ export class Gaps {
     this.input = input;
   }
 
-  /** @internal Whether it is one, and no made-up object. */
+  /** @internal Whether the library made it as a domain. */
   static is(this: void, one: unknown): boolean {
     return typeof one === 'object' && one !== null && #made in one;
   }

@@ -29,7 +29,7 @@ const PIECE = 1 << 18;
 /** Most of a stream that is kept to read it at any place, as a trace.dat through a pipe is. */
 const MAX_KEPT = 1 << 30;
 
-/** @throws ERR_INVALID_ARG_TYPE for what is neither */
+/** @throws ERR_INVALID_ARG_TYPE if the argument is neither */
 export function checkSource(source: TraceSource): void {
   const one = source as { size?: unknown; read?: unknown; [Symbol.asyncIterator]?: unknown } | null | undefined;
   if (typeof one === 'object' && one !== null) {

@@ -21,7 +21,7 @@ export class FtraceWriter {
     guard(FtraceWriter, (one) => #made in one);
   }
 
-  /** What makes an object one of the class, whatever it has as prototype (guard.ts). */
+  /** Every object of the class has this field, and no other object (guard.ts). */
   readonly #made = true;
   private readonly task: string;
   /** Physical address of each page from iommu_map events, by page of the IOVA. */

@@ -20,7 +20,7 @@ export class Operations {
     guard(Operations, (one) => #made in one, ['add']);
   }
 
-  /** What makes an object one of the class, whatever it has as prototype (guard.ts). */
+  /** Every object of the class has this field, and no other object (guard.ts). */
   readonly #made = true;
   /** Calls. */
   length = 0;
@@ -63,12 +63,12 @@ export class Operations {
   /** Buffers from swiotlb_bounced events. */
   bounced = 0;
 
-  /** @internal Whether it is one, and no made-up object. */
+  /** @internal Whether the library made it as a domain. */
   static is(this: void, one: unknown): boolean {
     return typeof one === 'object' && one !== null && #made in one;
   }
 
-  /** @internal @throws ERR_INVALID_ARG_TYPE for what is none */
+  /** @internal @throws ERR_INVALID_ARG_TYPE if the argument is not of this class */
   static check(operations: unknown): void {
     if (Operations.is(operations)) return;
     throw invalidType('operations', 'the Operations of a Rebuild', operations);

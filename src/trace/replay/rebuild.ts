@@ -38,7 +38,7 @@ export class Rebuild {
     guard(Rebuild, (one) => #made in one);
   }
 
-  /** What makes an object one of the class, whatever it has as prototype (guard.ts). */
+  /** Every object of the class has this field, and no other object (guard.ts). */
   readonly #made = true;
   /** The calls rebuilt so far. */
   readonly operations = new Operations();

@@ -103,7 +103,7 @@ const KEYS: Record<keyof WhatIfOptions, (value: string) => string | number> = {
 
 /**
  * Reads `mode=lazy,mask=32`; '' is the configuration that was recorded.
- * @throws TypeError naming what cannot be
+ * @throws TypeError naming the part at fault
  */
 export function parseWhatIf(text: string): WhatIfOptions {
   if (typeof text !== 'string') throw invalidType('text', 'of type string', text);
@@ -151,7 +151,7 @@ function size(name: string): (value: string) => number {
 const SAMPLE = 64;
 const TOP_32BIT = 0x100000;
 
-/** @internal The options as plain values. @throws TypeError naming what cannot be */
+/** @internal The options as plain values. @throws TypeError naming the part at fault */
 export function checkWhatIf(options: WhatIfOptions): WhatIfOptions {
   const plain = checkOptions('options', options, Object.keys(KEYS));
   for (const [key, value] of Object.entries(plain)) {

@@ -78,7 +78,7 @@ export const ATTR_MMIO = 1 << 10;
 
 const SPACE = 32;
 const EQUALS = 61;
-/** Value of a hexadecimal digit, 255 for what is none. */
+/** Value of a hexadecimal digit, 255 for any other character. */
 export const HEX = new Uint8Array(256).fill(255);
 for (let i = 0; i < 10; ++i) HEX[48 + i] = i;
 for (let i = 0; i < 6; ++i) HEX[97 + i] = HEX[65 + i] = 10 + i;

@@ -23,7 +23,7 @@ export interface EventFormat {
 
 const FIELD = /field:([^;]+);\s*offset:(\d+);\s*size:(\d+);/g;
 
-/** undefined for what is no event's format. */
+/** Undefined if the text is not an event's format. */
 export function parseEventFormat(system: string, text: string): EventFormat | undefined {
   const name = /^name:\s*(\S+)/m.exec(text)?.[1];
   const id = /^ID:\s*(\d+)/m.exec(text)?.[1];
