@@ -113,7 +113,7 @@ export type { Request } from './i915/retire.js';
 export { SHRINK_BOUND, SHRINK_PURGEABLE, SHRINK_UNBOUND } from './i915/shrinker.js';
 export type { View } from './i915/view.js';
 export type { Vma } from './i915/vma.js';
-export { formatAlreadySet, formatFault, formatSource, formatStaleAccesses } from './iommu/dump.js';
+export { formatStaleAccesses } from './iommu/dump.js';
 export {
   deviceRead,
   deviceWrite,
@@ -122,13 +122,14 @@ export {
   type IotlbStats,
   type StaleAccess,
 } from './iommu/iommu.js';
-export type { AlreadySet, IommuFault } from './iommu-formats/fault.js';
-export type {
-  FormatMessage,
-  FormatOptions,
-  FormatWords,
-  IommuFormat,
-  UnitOptions,
+export { type AlreadySet, formatAlreadySet, formatFault, type IommuFault } from './iommu-formats/fault.js';
+export {
+  type FormatMessage,
+  type FormatOptions,
+  type FormatWords,
+  formatSource,
+  type IommuFormat,
+  type UnitOptions,
 } from './iommu-formats/format.js';
 export type { IommuFormatName, IommuLevels } from './iommu-formats/index.js';
 export { ALLOCATORS, type AllocatorName, type AllocatorRules } from './iova/allocators.js';

@@ -1,6 +1,6 @@
 import type { Progress } from '../workload/bench/measure.js';
 import { rate } from './print.js';
-import type { Bar } from './progress.js';
+import type { ProgressSink } from './progress.js';
 
 /** What a benchmark shows of its progress: one bar over the seconds of all its runs. */
 export interface BenchBar {
@@ -10,7 +10,7 @@ export interface BenchBar {
   next(): void;
 }
 
-export function benchBar(bar: Bar): BenchBar {
+export function benchBar(bar: ProgressSink): BenchBar {
   let total = 0;
   let before = 0;
   let now = 0;

@@ -8,8 +8,8 @@ export interface Comparison {
   /** Options in which the runs differ: then it is no like-for-like comparison. */
   differences: { option: string; a: unknown; b: unknown }[];
   /** B over A, with 95 % intervals, of the time of a map and of an unmap. */
-  map: Interval & { verdict: Verdict };
-  unmap: Interval & { verdict: Verdict };
+  map: Interval & { verdict: SpeedVerdict };
+  unmap: Interval & { verdict: SpeedVerdict };
   /** Reasons not to trust either. */
   untrusted: string[];
 }
@@ -21,14 +21,14 @@ export interface Interval {
   high: number;
 }
 
-export type Verdict = 'faster' | 'slower' | 'no difference seen';
+export type SpeedVerdict = 'faster' | 'slower' | 'no difference seen';
 
 /** Compares what `gemdma bench --json` printed twice: A is the reference. */
 export function compare(a: BenchResult, b: BenchResult): Comparison {
   const options = [
     ...new Set([...Object.keys(a.options), ...Object.keys(b.options)]),
   ] as (keyof BenchResult['options'])[];
-  const judge = (interval: Interval): Interval & { verdict: Verdict } => ({
+  const judge = (interval: Interval): Interval & { verdict: SpeedVerdict } => ({
     ...interval,
     verdict: interval.high < 1 ? 'faster' : interval.low > 1 ? 'slower' : 'no difference seen',
   });

@@ -4,7 +4,7 @@ import { DmesgCollector } from './dmesg.js';
 import { EXIT, type ExitCode, Interrupted, reportError, UsageError } from './exit.js';
 import { isOwnPolicy } from './policy-file.js';
 import { json, printLines } from './print.js';
-import { type Bar, ProgressBar } from './progress.js';
+import { ProgressBar, type ProgressSink } from './progress.js';
 import { isSupervised, leave, onInterrupt, supervise } from './supervise.js';
 
 /**
@@ -73,7 +73,7 @@ export class Frame {
   }
 
   /** The progress bar; the same one at every call. */
-  bar(): Bar {
+  bar(): ProgressSink {
     this.#bar ??= new ProgressBar(
       process.stderr,
       !this.quiet && process.stderr.isTTY === true && process.env.TERM !== 'dumb',

@@ -5,7 +5,6 @@ import { resolve } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { Option } from 'commander';
 import { GemDmaError } from '../core/errors.js';
-import { i915Policy } from '../i915/config.js';
 import { DEFAULT_POLICY, POLICY_NAMES } from '../i915/policy/index.js';
 import { type MappingPolicy, POLICY_HOOKS } from '../i915/policy/policy.js';
 import { newPolicy, type PolicySource, splitSource } from '../stress-i915/policy.js';
@@ -105,7 +104,7 @@ function importError(error: unknown, url: string): string {
 function checkPolicy(module: string, source: PolicySource): void {
   let policy: MappingPolicy;
   try {
-    policy = i915Policy({ policy: newPolicy(source) });
+    policy = newPolicy(source);
   } catch (error) {
     const told = asUsageError(error);
     throw new UsageError(`--policy: ${module}: ${told instanceof UsageError ? told.message : told}`);

@@ -2,13 +2,13 @@ import { Presets, SingleBar } from 'cli-progress';
 import type { CallProgress } from '../core/slices.js';
 
 /** Where a long command stands. */
-export interface Bar {
+export interface ProgressSink {
   /** Shows the bar at done / total with a few words. Nothing when standard error is no terminal. */
   readonly update: (progress: CallProgress) => void;
 }
 
 /** A progress bar that comes with its first update and can be taken away while something else is printed. */
-export class ProgressBar implements Bar {
+export class ProgressBar implements ProgressSink {
   readonly #stream: NodeJS.WriteStream;
   #wanted: boolean;
   #bar: SingleBar | undefined;

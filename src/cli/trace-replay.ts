@@ -6,7 +6,7 @@ import { parseWhatIf, type WhatIfResult } from '../trace/replay/what-if.js';
 import { EXIT, type ExitCode, UsageError } from './exit.js';
 import type { Frame } from './frame.js';
 import { bold, bytes, dim, green, number, red, table } from './print.js';
-import type { Bar } from './progress.js';
+import type { ProgressSink } from './progress.js';
 import { type InputError, readInput } from './trace-input.js';
 
 /** gemdma trace --verify: each trace through the emulator, address for address. */
@@ -14,7 +14,7 @@ import { type InputError, readInput } from './trace-input.js';
 const SHOWN = 5;
 
 /** Progress of reading one of several inputs, in a bar for all of the work. */
-function shareOf(bar: Bar, before: number, total: number): (progress: CallProgress) => void {
+function shareOf(bar: ProgressSink, before: number, total: number): (progress: CallProgress) => void {
   return ({ done, total: all, what }) => bar.update({ done: before + done / Math.max(all, 1), total, what });
 }
 

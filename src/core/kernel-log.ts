@@ -4,6 +4,9 @@ import type { ContextHandle } from './generated/exports.js';
 import { KmsgRecordView } from './generated/records.js';
 import type { Core } from './instance.js';
 
+/** Messages of a dma_pool (mm/dmapool.c). */
+export type DmaPoolMessage = 'POOL_CORRUPTED' | 'POOL_BAD_DMA' | 'POOL_ALREADY_FREE' | 'POOL_BUSY';
+
 /** One record of what the kernel would print; what its fields mean is documented in assembly/kmsg/kmsg.ts. */
 export interface RawMessage {
   kind: number;

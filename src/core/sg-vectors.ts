@@ -5,7 +5,7 @@ import type { Core } from './instance.js';
 /** The vectors of a scatter-gather table (assembly/sg): the pfns of one in pages form, the entries of one in runs form. */
 
 /** An entry as the core's vector of runs has it. */
-export interface Run {
+export interface PageRun {
   pfn: number;
   offset: number;
   length: number;
@@ -27,7 +27,7 @@ export function pfnOf(core: Core, table: SgTableHandle, page: number): number {
 }
 
 /** Fills a table that was reserved for so many entries. */
-export function writeRuns(core: Core, table: SgTableHandle, runs: readonly Run[]): void {
+export function writeRuns(core: Core, table: SgTableHandle, runs: readonly PageRun[]): void {
   const first = core.exports.sgRunVector(table);
   const record = new SgRunView(core);
   for (const [i, { pfn, offset, length }] of runs.entries()) {

@@ -2,6 +2,7 @@ import { checkBoolean, checkObject, checkOptions } from '../core/arguments.js';
 import { checkInteger, GemDmaError, invalidType, invalidValue, outOfRange } from '../core/errors.js';
 import { PAGE_SIZE } from '../core/generated/constants.js';
 import { guard } from '../core/guard.js';
+import type { DmaPoolMessage } from '../core/kernel-log.js';
 import { checkMaker, type LIBRARY, Life } from '../core/life.js';
 import type { CoherentBuffer } from './coherent.js';
 import type { DmaDevice } from './device.js';
@@ -35,8 +36,6 @@ export interface PoolMemory {
 
 /** A line for the kernel's log: dev_err of a device. */
 export type PoolLog = (device: DmaDevice, id: DmaPoolMessage, text: string) => void;
-
-export type DmaPoolMessage = 'POOL_CORRUPTED' | 'POOL_BAD_DMA' | 'POOL_ALREADY_FREE' | 'POOL_BUSY';
 
 /** What dma_pool_create is given. */
 export interface DmaPoolOptions {

@@ -26,8 +26,7 @@ export const NOTICES = {
 /** A line of the kernel's log that is no finding of dma-debug, such as a full bounce pool. */
 export type NoticeId = (typeof NOTICES)[keyof typeof NOTICES];
 
-/** What a dma_pool says (mm/dmapool.c). */
-export type DmaPoolMessage = 'POOL_CORRUPTED' | 'POOL_BAD_DMA' | 'POOL_ALREADY_FREE' | 'POOL_BUSY';
+export type { DmaPoolMessage } from '../core/kernel-log.js';
 
 /** Findings about a device's accesses that only gemdma has. */
 export type AccessMessage = 'READ_OF_WRITE_ONLY';

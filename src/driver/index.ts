@@ -12,7 +12,7 @@ export { loadTest } from './load-test.js';
 export { failNthText, findingsText, type ReportOptions, stressText } from './report.js';
 export { type Bits, type Ring, type RingNic, RingNicModel, ringNicTest } from './ring-nic.js';
 export { type RunOptions, type RunResult, runDriver } from './run.js';
-export type { DriverTest, Packet, Scenario } from './scenario.js';
+export type { DriverScenario, DriverTest, Packet } from './scenario.js';
 export {
   type DriverStressOptions,
   type DriverStressResult,

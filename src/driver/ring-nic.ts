@@ -2,7 +2,7 @@ import { checkBytes, checkFunction, checkObject, oneOf, readData } from '../core
 import { checkInteger, invalidType, invalidValue } from '../core/errors.js';
 import { guard } from '../core/guard.js';
 import { type DeviceDescription, type DeviceModel, ModelDevice } from './device-model.js';
-import type { DriverTest, Scenario } from './scenario.js';
+import type { DriverScenario, DriverTest } from './scenario.js';
 
 /**
  * A network device with rings of descriptors, described as data: where its rings begin, what a descriptor looks like, what
@@ -536,7 +536,7 @@ export function ringNicTest(nic: RingNic): DriverTest {
 
 const BURSTS = 60;
 
-function traffic(t: Scenario, nic: RingNicModel, longest: number): void {
+function traffic(t: DriverScenario, nic: RingNicModel, longest: number): void {
   for (let i = 0; i < BURSTS; ++i) {
     t.send({ length: 60 + ((i * 97) % (longest - 60)), fragments: i % 4, fragmentLength: 300, first: i });
     if (i % 5 === 1) nic.receive(Uint8Array.from({ length: 64 + ((i * 53) % (longest - 64)) }, (_, at) => at + i));
@@ -547,6 +547,6 @@ function traffic(t: Scenario, nic: RingNicModel, longest: number): void {
   some(t, 4);
 }
 
-function some(t: Scenario, packets: number): void {
+function some(t: DriverScenario, packets: number): void {
   for (let i = 0; i < packets; ++i) t.send({ length: 100, fragments: i % 3, fragmentLength: 200 });
 }

@@ -16,7 +16,7 @@ export interface DriverTest {
    * scenario goes on. Where probe fails it is not called. It is synchronous: one that returns a promise is refused with a
    * TypeError.
    */
-  run?(scenario: Scenario): void;
+  run?(scenario: DriverScenario): void;
 }
 
 /** Throws unless it is a test of a driver: its parts are of their types. What its device is, the driver says. */
@@ -43,9 +43,9 @@ const PACKET = optionNames<Packet>({ length: true, fragments: true, fragmentLeng
 const MOST = 2 ** 31 - 1;
 
 /** What a scenario does with a driver. Results are errnos as the kernel returns them, 0 or above for success. */
-export class Scenario {
+export class DriverScenario {
   static {
-    guard(Scenario, (one) => #made in one);
+    guard(DriverScenario, (one) => #made in one);
   }
 
   /** Every object of the class has this field, and no other object (guard.ts). */
@@ -150,7 +150,7 @@ export class Scenario {
 
 /** Runs a test: module_init, probe, the scenario, remove, module_exit, and what is left. */
 export function runScenario(driver: CDriver, test: DriverTest): { initialized: number; probed: number } {
-  const scenario = new Scenario(driver);
+  const scenario = new DriverScenario(driver);
   let initialized = 0;
   let probed = 0;
   try {

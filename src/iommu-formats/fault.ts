@@ -1,5 +1,5 @@
 import { addressBits } from '../core/address.js';
-import { oneOf } from '../core/arguments.js';
+import { oneOf, readRecord, type Shape } from '../core/arguments.js';
 import { fill } from '../core/kernel-format.js';
 import { faultFields } from './format.js';
 import { FORMAT_NAMES, type IommuFormatName, iommuFormat, wordsOf } from './index.js';
@@ -54,19 +54,31 @@ export interface AlreadySet {
   hook: number;
 }
 
-/** A fault in the words of the newest kernel, which has no device of the requester id. */
-export function faultText({ unit, sourceId, address, write, reason, domain }: IommuFault): string {
-  const format = iommuFormat(oneOf('fault.unit', unit, FORMAT_NAMES));
-  const { fault, unknownDevice = fault } = wordsOf(format);
-  const fields = faultFields(format, { address: addressBits(address), sourceId, write, reason });
-  return fill(unknownDevice, { ...fields, a: domain });
-}
-
+const FAULT: Shape = { address: 'number', sourceId: 'number', write: 'boolean', reason: 'number', unit: 'string' };
+const FOUND: Shape = { pfn: 'number', kept: 'number', entry: 'number', unit: 'string' };
 /** Kinds of IOMMU whose driver prints that an entry was already set. */
 const TELLS_ALREADY_SET = FORMAT_NAMES.filter((name) => 'ALREADY_SET' in wordsOf(iommuFormat(name)).notices);
 
-/** An entry found already set in the words of the newest kernel. */
-export function alreadySetText({ unit, pfn, kept, entry }: AlreadySet): string {
-  const { notices } = wordsOf(iommuFormat(oneOf('found.unit', unit, TELLS_ALREADY_SET)));
-  return fill(notices.ALREADY_SET.text, { address: pfn, a: kept, b: entry });
+/**
+ * A fault in the words of the newest kernel, which has no device of the requester id.
+ * @throws TypeError if the argument is not a fault; RangeError if its requester id is beyond 16 bits
+ */
+export function formatFault(fault: IommuFault): string {
+  return readRecord('fault', fault, FAULT, ({ unit, sourceId, address, write, reason, domain }) => {
+    const format = iommuFormat(oneOf('fault.unit', unit, FORMAT_NAMES));
+    const { fault: known, unknownDevice = known } = wordsOf(format);
+    const fields = faultFields(format, { address: addressBits(address), sourceId, write, reason });
+    return fill(unknownDevice, { ...fields, a: domain });
+  });
+}
+
+/**
+ * An entry found already set in the words of the newest kernel.
+ * @throws TypeError if the argument is not such a record, or its kind of IOMMU does not print it
+ */
+export function formatAlreadySet(found: AlreadySet): string {
+  return readRecord('found', found, FOUND, ({ unit, pfn, kept, entry }) => {
+    const { notices } = wordsOf(iommuFormat(oneOf('found.unit', unit, TELLS_ALREADY_SET)));
+    return fill(notices.ALREADY_SET.text, { address: pfn, a: kept, b: entry });
+  });
 }

@@ -1,3 +1,4 @@
+import { checkInteger } from '../core/errors.js';
 import { PAGE_MASK } from '../core/generated/constants.js';
 import type { Fields } from '../core/kernel-format.js';
 
@@ -103,6 +104,7 @@ export function faultFields(
 
 /** bus:device.function of a requester id. */
 export function formatSource(sourceId: number): string {
+  checkInteger('sourceId', sourceId, 0, 0xffff);
   const digits = (value: number): string => value.toString(16).padStart(2, '0');
   return `${digits(sourceId >> 8)}:${digits((sourceId >> 3) & 31)}.${sourceId & 7}`;
 }

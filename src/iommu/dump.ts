@@ -1,9 +1,7 @@
 import { checkArray, checkFunction, readRecord, type Shape } from '../core/arguments.js';
-import { checkInteger } from '../core/errors.js';
 import { PAGE_SIZE } from '../core/generated/constants.js';
 import type { TableEntry } from '../core/iommu.js';
-import { type AlreadySet, alreadySetText, faultText, type IommuFault } from '../iommu-formats/fault.js';
-import { hex, type IommuFormat, formatSource as sourceText } from '../iommu-formats/format.js';
+import { formatSource, hex, type IommuFormat } from '../iommu-formats/format.js';
 import type { StaleAccess } from './iommu.js';
 
 /** Tables and records of an IOMMU as text. */
@@ -46,30 +44,7 @@ export function dumpTables(
   return lines.join('\n');
 }
 
-/** bus:device.function of a requester id. */
-export function formatSource(sourceId: number): string {
-  return sourceText(checkInteger('sourceId', sourceId, 0, 0xffff));
-}
-
-const FAULT: Shape = { address: 'number', sourceId: 'number', write: 'boolean', reason: 'number', unit: 'string' };
-const FOUND: Shape = { pfn: 'number', kept: 'number', entry: 'number', unit: 'string' };
 const STALE: Shape = { time: 'number', sourceId: 'number', address: 'number', write: 'boolean', age: 'number' };
-
-/**
- * A fault in the words of the kernel log.
- * @throws TypeError if the argument is not an object
- */
-export function formatFault(fault: IommuFault): string {
-  return readRecord('fault', fault, FAULT, faultText);
-}
-
-/**
- * An entry found already set in the words of the kernel log.
- * @throws TypeError if the argument is not an object
- */
-export function formatAlreadySet(found: AlreadySet): string {
-  return readRecord('found', found, FOUND, alreadySetText);
-}
 
 /** A time span with a unit that fits. */
 export function formatSpan(nanoseconds: number): string {
@@ -92,7 +67,7 @@ export function formatStaleAccesses(
   const lines = accesses.map((access) => readRecord('accesses', access, STALE, line));
   function line({ time, sourceId, address, write, age, object }: StaleAccess): string {
     const who = object === 0 ? 'it was unmapped' : `${nameOf(object)} was unmapped`;
-    return `${formatSpan(time)}: device [${sourceText(sourceId)}] ${write ? 'wrote' : 'read'} ${hex(address)} ${formatSpan(age)} after ${who}`;
+    return `${formatSpan(time)}: device [${formatSource(sourceId)}] ${write ? 'wrote' : 'read'} ${hex(address)} ${formatSpan(age)} after ${who}`;
   }
   const longest = Math.max(...accesses.map(({ age }) => age));
   const plural = accesses.length === 1 ? 'access' : 'accesses';

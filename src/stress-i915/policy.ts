@@ -1,5 +1,6 @@
 import { oneOf } from '../core/arguments.js';
 import { invalidType } from '../core/errors.js';
+import { i915Policy } from '../i915/config.js';
 import { POLICIES, POLICY_NAMES, type PolicyName } from '../i915/policy/index.js';
 import type { MappingPolicy } from '../i915/policy/policy.js';
 import { stringLiteral } from '../stress/config/literal.js';
@@ -14,7 +15,7 @@ export type PolicySource = PolicyName | OwnPolicy;
 /** A policy of the caller's. */
 export type OwnPolicy = MappingPolicy | (() => MappingPolicy);
 
-/** A policy of a source. @throws TypeError for what neither names, is nor makes one */
+/** A policy of a source. @throws TypeError unless the source names, is or makes one, and for a hook that is no plain function */
 export function newPolicy(source: PolicySource): MappingPolicy {
   if (typeof source === 'string') return POLICIES[oneOf('policy', source, POLICY_NAMES)];
   const policy: unknown = typeof source === 'function' ? source() : source;
@@ -25,7 +26,7 @@ export function newPolicy(source: PolicySource): MappingPolicy {
       policy,
     );
   }
-  return policy as MappingPolicy;
+  return i915Policy({ policy: policy as MappingPolicy });
 }
 
 /** The lines by which a program has the policy as `policy`. */

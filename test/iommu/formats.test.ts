@@ -6,7 +6,7 @@ import { DmaDomain } from '../../src/dma/dma-domain.js';
 import { ScatterTable } from '../../src/dma/sg-table.js';
 import { DMA_BIDIRECTIONAL } from '../../src/dma/transfer.js';
 import { UnmanagedDomain } from '../../src/dma/unmanaged-domain.js';
-import { formatAlreadySet } from '../../src/iommu/dump.js';
+import { formatAlreadySet } from '../../src/iommu-formats/fault.js';
 import type { FormatWords, IommuFormat } from '../../src/iommu-formats/format.js';
 import {
   FORMAT_NAMES,

@@ -1,7 +1,7 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import * as driverEntry from '../../src/driver/index.js';
-import { Scenario } from '../../src/driver/scenario.js';
+import { DriverScenario } from '../../src/driver/scenario.js';
 import * as index from '../../src/index.js';
 import * as recordings from '../../src/recordings/index.js';
 import * as threadsEntry from '../../src/threads/index.js';
@@ -77,9 +77,11 @@ const ROWS: Record<string, (o: never) => unknown> = {
   'ScatterTable.fromPages': (o) => ScatterTable.fromPages(machine, [300], o),
   'ScatterTable.allocate': (o) => ScatterTable.allocate(machine, 1, o),
   'DmaPool#alloc': (o) => machine.createDmaPool(machine.addDevice(), { name: 'x', size: 32, align: 0 }).alloc(o),
-  'Scenario#send': async (o) => {
+  'DriverScenario#send': async (o) => {
     const host = new Machine({ ram: '64MiB', memoryLimit: '256MiB' });
-    return new Scenario(new driverEntry.CDriver(host, await nicDriver(), { ids: NIC.ids, bars: NIC.bars })).send(o);
+    return new DriverScenario(new driverEntry.CDriver(host, await nicDriver(), { ids: NIC.ids, bars: NIC.bars })).send(
+      o,
+    );
   },
   'Process#mmap': (o) => new mainEntry.Process(machine.ram).mmap(4096, o),
   'IovaDomain#alloc': (o) => new mainEntry.IovaDomain(machine).alloc(1, o),

@@ -25,12 +25,12 @@ export { DMA_FROM_DEVICE as FROM_DEVICE, DMA_TO_DEVICE as TO_DEVICE };
  * - `attachment`: an object of another part, through dma-buf
  * - `range`: address space that is reserved; `linked`: a page that is linked into it
  */
-export type MappingKind = 'page' | 'sg' | 'coherent' | 'resource' | 'attachment' | 'range' | 'linked';
+export type StressMappingKind = 'page' | 'sg' | 'coherent' | 'resource' | 'attachment' | 'range' | 'linked';
 
 /** A live mapping of a device. */
 export interface Mapping {
   readonly device: DmaDevice;
-  readonly kind: MappingKind;
+  readonly kind: StressMappingKind;
   readonly direction: Direction;
   /** Device address of the first byte; of a list: of its window. */
   readonly address: number;
@@ -69,7 +69,7 @@ export function pickMapping<Op extends string>(
   part: DmaPart,
   random: Random,
   op: Op,
-  kind: MappingKind,
+  kind: StressMappingKind,
 ): Ending<Op> | null {
   for (let tries = 0; tries < 8; ++tries) {
     const id = part.mappings.pick(random);

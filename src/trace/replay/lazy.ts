@@ -4,7 +4,7 @@ import { DMA_MAPPING_ERROR } from '../../dma/transfer.js';
 import { comparesCoherent, type InferredSpace, infer } from './infer.js';
 import { alternatives, type Decision, findDecisions, findTick, firesAt, type Tick, takerOf } from './lazy-model.js';
 import { OP, type Operations, SHAPE } from './operations.js';
-import { Run } from './run.js';
+import { ReplayRun } from './run.js';
 
 /**
  * Lazy traces. When a range that was unmapped is free again, the flush queue's timer decides, and there is no event for it:
@@ -127,7 +127,7 @@ export function runLazy(
   most = Number.POSITIVE_INFINITY,
 ): LazyRun {
   const iommu = { mode: 'lazy' as const, flushQueue: { milliseconds: NEVER } };
-  const run = new Run(o, spaces, { ram: '64MiB', iommu, swiotlb: false });
+  const run = new ReplayRun(o, spaces, { ram: '64MiB', iommu, swiotlb: false });
   for (const space of spaces) run.begin(space);
   const result: LazyRun = { matched: 0, compared: 0, wrong: [], got: new Map(), flushes: [] };
   const coherent = comparesCoherent(spaces);
@@ -178,7 +178,7 @@ export function runLazy(
   return result;
 }
 
-function domainsOf(run: Run): Set<DmaDomain> {
+function domainsOf(run: ReplayRun): Set<DmaDomain> {
   const all = run.devices.map((device) => device?.domain).filter((it): it is DmaDomain => it instanceof DmaDomain);
   return new Set(all);
 }

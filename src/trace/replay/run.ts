@@ -25,7 +25,7 @@ export interface RunObserver {
   unmapped?(call: number): void;
 }
 
-export class Run {
+export class ReplayRun {
   readonly machine: BaseMachine;
   readonly devices: (DmaDevice | undefined)[] = [];
   private readonly o: Operations;

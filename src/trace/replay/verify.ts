@@ -2,7 +2,7 @@ import { comparesCoherent, type InferredSpace, infer } from './infer.js';
 import { type InferredPool, inferPool } from './infer-pool.js';
 import { verifyLazy } from './lazy.js';
 import { OP, Operations, SHAPE } from './operations.js';
-import { Run } from './run.js';
+import { ReplayRun } from './run.js';
 
 /** Runs a trace's calls through the emulator under the recorded configuration, and compares every address. */
 
@@ -124,7 +124,7 @@ function runOnce(
   const translated = spaces.some(({ translation }) => translation === 'iommu');
   const swiotlb = pool ? { size: pool.size, force: pool.force, base: pool.base } : false;
   const ram = pool ? memoryFor(o, pool) : '64MiB';
-  const run = new Run(o, spaces, { ram, iommu: { mode: translated ? 'strict' : 'off' }, swiotlb }, pool);
+  const run = new ReplayRun(o, spaces, { ram, iommu: { mode: translated ? 'strict' : 'off' }, swiotlb }, pool);
   for (const space of spaces) run.begin(space);
   if (pool) run.beginPool(pool);
   const result: TraceVerification = {

@@ -8,7 +8,7 @@ import { KERNEL_NAMES, type KernelName } from '../../kernels/kernels.js';
 import type { MachineOptions } from '../../machine/config.js';
 import { type InferredSpace, infer } from './infer.js';
 import { OP, Operations } from './operations.js';
-import { Run, type RunObserver } from './run.js';
+import { ReplayRun, type RunObserver } from './run.js';
 import { rangesOf, searchStart, searchSteps } from './search.js';
 
 /**
@@ -173,7 +173,7 @@ export function whatIf(operations: Operations, options: WhatIfOptions = {}): Wha
       : options.mode === 'strict' || options.mode === 'lazy';
   const mode = options.mode ?? (translated ? 'strict' : 'off');
   const asked = spaces.map((space): InferredSpace => ({ ...space, translation: translated ? 'iommu' : 'direct' }));
-  const run = new Run(operations, asked, machineOptions(operations, options, mode));
+  const run = new ReplayRun(operations, asked, machineOptions(operations, options, mode));
   for (const device of run.devices) if (options.mask !== undefined) device?.setMask(options.mask);
   const watch = new Watch(operations, run, options, mode);
   for (const space of spaces) run.beginAnywhere(space);
@@ -209,7 +209,7 @@ function machineOptions(o: Operations, options: WhatIfOptions, mode: WhatIfMode)
 /** What is noted while a configuration runs. */
 class Watch implements RunObserver {
   private readonly o: Operations;
-  private readonly run: Run;
+  private readonly run: ReplayRun;
   private readonly options: WhatIfOptions;
   private readonly mode: WhatIfMode;
   private readonly domains: DmaDomain[];
@@ -229,7 +229,7 @@ class Watch implements RunObserver {
   private search = { allocations: 0, steps: 0, max: 0 };
   private earlier = { ranges: 0, start: 0 };
 
-  constructor(o: Operations, run: Run, options: WhatIfOptions, mode: WhatIfMode) {
+  constructor(o: Operations, run: ReplayRun, options: WhatIfOptions, mode: WhatIfMode) {
     this.o = o;
     this.run = run;
     this.options = options;

@@ -12,7 +12,7 @@ const SPACE = 32;
 /** The words of a header are within so many bytes of its begin. */
 const MAX_HEADER = 200;
 
-export class EventHeader {
+export class LineHeader {
   cpu = NO_CPU;
   /** Nanoseconds. */
   time = 0;

@@ -1,7 +1,7 @@
 import type { BatchWriter } from '../batches/batch.js';
 import type { Gaps } from '../batches/completeness.js';
 import { EventBody } from './body.js';
-import { EventHeader } from './header.js';
+import { LineHeader } from './header.js';
 
 /** How a format judges a line. */
 export const LINE = {
@@ -22,7 +22,7 @@ export class LineContext {
   readonly writer: BatchWriter;
   readonly gaps: Gaps;
   readonly body = new EventBody();
-  readonly header = new EventHeader();
+  readonly header = new LineHeader();
   reason = '';
   errorAt = 0;
   /** Whether any line was surely of its format: not a comment, which begins alike in many languages. */

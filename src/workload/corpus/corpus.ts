@@ -24,9 +24,9 @@ export interface Mistake {
   machine?: MachineOptions;
   device?: MachineDeviceOptions;
   /** What the kernel's checker reports, as `CHECK at step`, in order. */
-  kernel: readonly Verdict[];
+  kernel: readonly ExpectedFinding[];
   /** What only ours reports. */
-  ours: readonly Verdict[];
+  ours: readonly ExpectedFinding[];
   /** No checker reports it: it shows in the bytes alone. */
   silent?: true;
   /** What the kernel's log says, line by line; not compared without. */
@@ -34,7 +34,7 @@ export interface Mistake {
   run(lab: Lab): void;
 }
 
-export type Verdict = `${CheckId} at ${string}`;
+export type ExpectedFinding = `${CheckId} at ${string}`;
 
 /** A machine with a device, and a driver whose steps have names. */
 export class Lab {

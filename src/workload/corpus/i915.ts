@@ -1,7 +1,7 @@
 import { i915Driver } from '../../i915/driver.js';
 import { policyWith } from '../../i915/policy/index.js';
 import { kernelWith } from '../../kernels/kernels.js';
-import type { Lab, Mistake, Verdict } from './corpus.js';
+import type { ExpectedFinding, Lab, Mistake } from './corpus.js';
 
 /** The bug of Linux commit e227330223a7, in the driver that had it. */
 
@@ -21,7 +21,7 @@ function bindTwice(lab: Lab): void {
 }
 
 const COMMIT = 'e227330223a7 ("drm/i915: avoid leaking DMA mappings")';
-const OURS: readonly Verdict[] = [
+const OURS: readonly ExpectedFinding[] = [
   'DOUBLE_MAP at bind',
   'ADDRESS_OVERWRITTEN at bind',
   'FREED_WHILE_MAPPED at free object',

@@ -35,7 +35,7 @@ interface LeakPath {
 }
 
 const FULL: I915Options = { gen: 8, ppgtt: 'full' };
-/** The kernel of 2015 under the driver: its drm_mm has the hole stack. */
+/** The kernel of 2015 under i915: its drm_mm has the hole stack. */
 const KERNEL = kernelWith(({ drmMm }) => drmMm === '2015');
 /** Rounds of binding and unbinding in L2. */
 const ROUNDS = 8;

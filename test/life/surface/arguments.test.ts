@@ -145,7 +145,7 @@ const APART = [
     'ModelDevice',
     'Findings',
     'RingNicModel',
-    'Scenario',
+    'DriverScenario',
     'StressFailure',
   ],
 ];

@@ -1,6 +1,6 @@
 import { LIBRARY } from '../../../src/core/life.js';
 import { buildDriver, CDriver, type RingNic, RingNicModel } from '../../../src/driver/index.js';
-import { Scenario } from '../../../src/driver/scenario.js';
+import { DriverScenario } from '../../../src/driver/scenario.js';
 import type { DrmDevice } from '../../../src/drm/device.js';
 import { Machine, ShmemFile } from '../../../src/index.js';
 import { Random, Weighted } from '../../../src/stress/engine/random.js';
@@ -50,7 +50,12 @@ export async function others({ machine, objects }: Rig): Promise<Record<string, 
     ...{ Entities: new Entities(), StressFailure: new StressFailure('error', 'x', 'x'), Repertoire: repertoire },
     ...{ World: world, I915Part: world.parts[0], DmaPart: world.parts[1], WorldPart: world.parts[1] },
     ...{ Reclaim: machine.reclaim, ShmemFile: new ShmemFile(objects.DrmDevice as DrmDevice, 4096) },
-    ...{ CDriver: driver, ModelDevice: driver.hardware, Findings: driver.findings, Scenario: new Scenario(driver) },
+    ...{
+      CDriver: driver,
+      ModelDevice: driver.hardware,
+      Findings: driver.findings,
+      DriverScenario: new DriverScenario(driver),
+    },
     RingNicModel: new RingNicModel(driver.hardware, NIC),
     WorkerPool: await WorkerPool.create(1, { ram: '16MiB' }),
   };
