@@ -6,8 +6,7 @@ import { driverMachine } from './run.js';
 import { checkTest, type DriverTest, runScenario } from './scenario.js';
 
 /**
- * What a driver in C costs here: a page mapped, asked about and unmapped, from C beside the same calls in the core's own code;
- * loading; and a test as a whole.
+ * Costs of a driver in C: map, mapping_error and unmap of a page from C and from the core's own code; loading; a whole test.
  */
 
 /** One figure. */

@@ -35,7 +35,7 @@ export interface BuildOptions extends LongCallOptions {
   kasan?: boolean;
   /** Bits of dma_addr_t: 64 (default) or 32. */
   dmaBits?: 32 | 64;
-  /** Which clang compiles: one of the system's, or the npm package @yowasp/clang. Default: the first that is there. */
+  /** The clang that compiles: one of the system, or the npm package @yowasp/clang. Default: the first that is found. */
   compiler?: CompilerChoice;
   /** Where objects are kept. Default `gemdma` in the user's cache folder. */
   cache?: string;
@@ -84,7 +84,7 @@ const KASAN_FLAGS = [
   '-asan-opt-same-temp=0',
   '-mllvm',
   '-asan-kernel-mem-intrinsic-prefix=1',
-  // So that the note of a call's site, which is made with one, is no access of the driver's.
+  // Excludes the store that notes a call site from the checked accesses.
   '-mllvm',
   '-asan-instrument-atomics=0',
 ];

@@ -17,7 +17,7 @@ import { deviceRead, deviceWrite } from '../iommu/iommu.js';
 import type { BaseMachine } from '../machine/machine.js';
 import type { Findings } from './findings.js';
 
-/** What a test says of the hardware: the device that the driver drives, and how it behaves. */
+/** The hardware of a test: the device that the driver drives, and its behaviour. */
 
 /** The device as the bus presents it. */
 export interface DeviceDescription {
@@ -86,7 +86,7 @@ export interface DeviceModel {
 /** Longest time that one `after` may lie ahead, in nanoseconds: an hour. */
 const LONGEST = 3600e9;
 
-/** What a device can do by itself: reach memory through its IOMMU, raise its interrupt, do something later. */
+/** Actions of a device: accesses to memory through its IOMMU, interrupts, delayed work. */
 export class ModelDevice {
   static {
     guard(ModelDevice, (one) => #machine in one);

@@ -1,4 +1,4 @@
-/** What a diagnostic of the compiler means for a driver: the header or the config symbol that is missing. */
+/** Explains diagnostics of the compiler: the header or the config symbol that is missing. */
 
 const OWN_HINT =
   'own mode has no such header: build with --kernel DIR, a kernel tree, or add its folder with --include';

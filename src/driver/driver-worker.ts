@@ -15,7 +15,7 @@ import { runDriver } from './run.js';
 
 /** The worker of PointRunner: runs a test once for each request, or times its driver. */
 
-// Results are on standard output; what a test prints is none of them.
+// Results are on standard output; a test's own output goes to standard error.
 globalThis.console = new Console(process.stderr, process.stderr);
 
 const { wasm, test: url, options } = workerData as DriverWorkerData;

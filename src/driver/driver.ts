@@ -80,7 +80,7 @@ const IORESOURCE_MEM = 0x200;
 const IORESOURCE_IRQ = 0x400;
 const LINES_KEPT = 2000;
 
-/** The driver can't go on: a BUG, a trap, a hang, a function that is not there. The finding says what it was. */
+/** The driver was stopped: a BUG, a trap, a hang, a missing function. The finding has the cause. */
 export class DriverStopped extends Error {
   /** Always `DriverStopped`. */
   override readonly name = 'DriverStopped';
@@ -191,7 +191,7 @@ export class CDriver {
     return this.#stopped;
   }
 
-  /** The device's behaviour; registers read as all ones before there is one. */
+  /** The device's behaviour; without one, registers read as all ones. */
   set model(model: DeviceModel) {
     checkObject('model', model);
     checkPlainFunction('model.read', model.read);
@@ -227,7 +227,7 @@ export class CDriver {
   }
 
   /**
-   * Calls a function of the driver or of the runtime by name, then lets run what became due: interrupts, NAPI, timers, work.
+   * Calls a function of the driver or of the runtime by name, then runs due work: interrupts, NAPI, timers, work items.
    * @returns what the function returned, as a signed number
    * @throws DriverStopped when it cannot go on; GemDmaError EBUSY from within the model of its device; TypeError if the module does
    *   not export the name, or an argument is not a number
@@ -285,7 +285,7 @@ export class CDriver {
     return this.call('gd_probe');
   }
 
-  /** Unbinds it (remove, and managed resources); then says what is left: mappings, memory, interrupts, timers. */
+  /** Unbinds it (remove, and managed resources), then reports leaks: mappings, memory, interrupts, timers. */
   remove(): number {
     const rc = this.call('gd_remove');
     return rc;
@@ -296,7 +296,7 @@ export class CDriver {
     if (typeof this.#module.exports.cleanup_module === 'function') this.call('cleanup_module');
   }
 
-  /** What the driver leaves behind: to be asked when it is unbound. */
+  /** Resources that the driver holds. Call it after the unbind. */
   leaks(): void {
     if (this.#stopped) return;
     for (const entry of this.machine.dmaDebugOrNull?.entries() ?? []) {
@@ -312,7 +312,7 @@ export class CDriver {
     this.#guard(() => this.#module.exports.gd_leaks());
   }
 
-  /** Lets virtual time pass, in milliseconds; what becomes due in it runs. */
+  /** Advances virtual time by milliseconds and runs due work. */
   advance(milliseconds: number): void {
     checkSpan('milliseconds', milliseconds);
     this.call('gd_pass', milliseconds * 1e6);
@@ -374,15 +374,15 @@ export class CDriver {
   }
 
   /**
-   * The stack, with the place in front that the driver noted last where that is of one of its calls: clang may have made one
-   * call of several, which has no line.
+   * The stack, preceded by the last call site that the driver noted, if it is in one of the stack's functions: clang may have merged
+   * several calls into one without a line.
    */
   #stackWithSite(): SourcePlace[] {
     const stack = this.#stack();
     const noted = this.#site(this.machine.dmaDebug.registers.site);
     const found = driverPlace(stack);
     if (!noted || !found || (noted.file === found.file && noted.line === found.line)) return stack;
-    // The note is old unless its function is under way, or was inlined where the line is unknown.
+    // The note is outdated unless its function is on the stack, or was inlined at an unknown line.
     const inner = stack.indexOf(found);
     const unknown = stack.slice(0, inner).some((place) => place.line === 0 && !isRuntime(place));
     if (found.func !== noted.func && !unknown) return stack;
@@ -398,7 +398,7 @@ export class CDriver {
     return line === 0 ? null : { func: cstring(core, func), file: cstring(core, file), line };
   }
 
-  /** Whether an access is one to registers that there are and that the driver has mapped; says so where it is not. */
+  /** Whether an access is within registers that exist and are mapped; reports a finding otherwise. */
   #isRegister(address: number, size: number, does: string): boolean {
     const at = address >>> 0;
     const bar = (at - MMIO_BASE) >>> MMIO_SHIFT;
@@ -421,7 +421,7 @@ export class CDriver {
     throw new DriverStopped(name);
   }
 
-  /** dma-debug has new findings: they are the driver's call that is under way. */
+  /** dma-debug has new findings: they belong to the driver's current call. */
   #settle(): void {
     const stack = this.#stackWithSite();
     const records = this.machine.dmaDebug.takeFindings();
@@ -559,12 +559,12 @@ function placeName(place: SourcePlace | null): string {
   return place === null ? 'nowhere known' : `${place.func} (${place.file}:${place.line})`;
 }
 
-/** dma-debug's sentence without who mapped and when: findings say that by themselves. */
+/** dma-debug's sentence without the mapping's origin and time, which the finding has in other fields. */
 function trimStory(text: string): string {
   return text.replace(/; 0x[0-9a-f]+ was mapped at .*$/, '').replace(/ \(at .*\)$/, '');
 }
 
-/** An address that is DMA_MAPPING_ERROR cut to 32 bits is called what it is. */
+/** DMA_MAPPING_ERROR cut to 32 bits is printed by that name. */
 function truncated(text: string): string {
   return text.replace(/0xffffffff\b/g, '0xffffffff (DMA_MAPPING_ERROR, truncated to 32 bits)');
 }

@@ -6,11 +6,11 @@ import { checkRunnerOptions, PointRunner, RUNNER_OPTIONS, type RunnerOptions } f
 import type { RunResult } from './run.js';
 
 /**
- * Every allocation of a driver's test fails once: memory, skbs, mappings, interrupts, PCI steps. What the driver does wrong
- * then is told with the failure that led to it; what it does wrong anyway is told apart. Points that have their call site
+ * Every allocation of a driver's test fails once: memory, skbs, mappings, interrupts, PCI steps. A finding after a failure is
+ * reported with that failure; findings of a run without failures are reported separately. Points that have their call site
  * and stack in common are a group, of which the first, the second and the last are tried.
  *
- * Each point runs in a worker with a time limit, since a driver's way back may loop for ever.
+ * Each point runs in a worker with a time limit, since an error path may loop for ever.
  */
 
 export interface DriverFailNthOptions extends RunnerOptions, LongCallOptions {
@@ -30,13 +30,13 @@ export interface FailureFinding {
   points: number;
 }
 
-/** What came of a test with every allocation failed in turn. */
+/** The result of a test with each allocation failed in turn. */
 export interface DriverFailNthResult {
   /** Bits of the driver's dma_addr_t. */
   dmaBits: 32 | 64;
   /** What shows without any failure. */
   baseline: DriverFinding[];
-  /** What shows only after a failure, each finding once; empty when nothing does. */
+  /** Findings that occur only after a failure, each once. */
   failures: FailureFinding[];
   /** Allocations of the test that can fail. */
   points: number;
@@ -82,7 +82,7 @@ export async function driverFailNth(
     const failures = new Map<string, FailureFinding>();
     let tried = 0;
     const hanging = new Set<string>();
-    // On a busy machine a run may only be late: a hang is one that needs four times the time, once per place.
+    // On a busy machine a run may be slow: it is a hang if it needs four times the limit, tried once per place.
     const attempt = async (point: FaultPoint): Promise<RunResult | null> => {
       const first = await runner.run({ nth: point.number });
       const place = `${point.at?.file}:${point.at?.line}`;

@@ -4,8 +4,7 @@ import { guard } from '../core/guard.js';
 import type { SourcePlace } from './dwarf.js';
 
 /**
- * What is wrong with a driver: one shape for dma-debug's verdicts, the CPU's accesses, the runtime's findings and the
- * model's.
+ * Findings about a driver: one shape for those of dma-debug, of CPU accesses, of the runtime and of the model.
  */
 
 export type DriverFindingId =
@@ -51,7 +50,7 @@ export function placeText({ func, file, line }: SourcePlace): string {
   return file === '' ? func : `${func} (${file}:${line})`;
 }
 
-/** The runtime's own code and headers, which are never the driver's line. */
+/** Code and headers of the runtime, which are skipped when the driver's line is searched. */
 export function isRuntime({ file }: SourcePlace): boolean {
   return file.startsWith('gemdma/') || file.startsWith('<built-in>') || file === '';
 }
@@ -69,7 +68,7 @@ export function driverPlace(stack: readonly SourcePlace[]): SourcePlace | null {
 /** What two findings have in common that are the same: addresses and sizes differ from time to time, the places do not. */
 export function findingKey({ id, message, at, born }: DriverFinding): string {
   const place = (item: SourcePlace | null): string => (item === null ? '' : `${item.file}:${item.line}`);
-  // A mapping that is never checked is one mistake, wherever it is unmapped.
+  // A mapping that is never checked is one finding, whatever unmaps it.
   if (id === 'UNMAP_UNCHECKED' && born !== null) return `${id}|${place(born)}`;
   return at === null && born === null
     ? `${id}|${message.replace(/0x[0-9a-f]+|\d+/g, '')}`

@@ -3,11 +3,11 @@ import { dirname, join, relative } from 'node:path';
 import { digest } from './digest.js';
 
 /**
- * The configuration under which a file of a kernel tree is compiled at all: the symbols that its folders' Makefiles name for
- * it, and what Kconfig says these select. A driver's own headers often have something else where its symbol is not set.
+ * The configuration of a file of a kernel tree: the symbols that its folders' Makefiles name for it, and those that Kconfig selects
+ * with them. A driver's headers often differ if its symbol is not set.
  */
 
-/** Symbols that are decided for good (c/tree/generated/autoconf.h), and what would need another architecture. */
+/** Symbols with a fixed value (c/tree/generated/autoconf.h), and those of other architectures. */
 const NEVER =
   /^(SMP|64BIT|MMU|OF_DYNAMIC|X86.*|ARM.*|PPC.*|MIPS.*|S390.*|SPARC.*|COMPAT.*|DEBUG_.*|KASAN.*|LOCKDEP|PREEMPT.*|TRACE.*|JUMP_LABEL|MODVERSIONS|BPF.*|NUMA|SWIOTLB|SRCU.*|GENERIC_MSI_IRQ|PCI_MSI_ARCH_FALLBACKS)$/;
 

@@ -24,11 +24,11 @@ export interface LoadedModule {
   readonly stack: MemoryRange;
   readonly stackPointer: WebAssembly.Global<'i32'>;
   readonly core: DriverCoreExports;
-  /** Functions that neither runtime nor driver has: each throws by its name when it is called. */
+  /** Functions that neither the runtime nor the driver has: a call throws an error with the name. */
   readonly missing: string[];
 }
 
-/** What the core's module asks of the host (assembly/driver/host.ts). */
+/** Imports of the core's module (assembly/driver/host.ts). */
 export interface CoreCallbacks {
   settle(): void;
   report(

@@ -1,7 +1,7 @@
 import { GemDmaError } from '../core/errors.js';
 
 /**
- * A compiled driver as a file: what its WebAssembly module says of itself. The format is that of dynamic linking for
+ * Reads the sections of a compiled driver's WebAssembly module. The format is that of dynamic linking for
  * WebAssembly (tool-conventions, DynamicLinking.md): the `dylink.0` section tells how much memory and table it needs.
  */
 

@@ -8,7 +8,7 @@ import { checkDriverOptions, DRIVER_OPTIONS, type FaultPoint } from './driver.js
 import type { DriverFinding } from './findings.js';
 import type { RunOptions, RunResult } from './run.js';
 
-/** Runs a test in a worker, one run at a time, each with a time limit: a driver may loop for ever. */
+/** Runs a test in a worker, one run at a time, with a time limit per run: a driver may loop for ever. */
 
 export interface RunnerOptions {
   /** Options of each run's machine. RAM is 64 MiB unless said otherwise. */
@@ -44,9 +44,9 @@ export interface DriverWorkerData {
   options: RunOptions;
 }
 
-/** What it is asked: options over those of its start. Its answer is a result, or what the test threw. */
+/** Request: options that override those of the start. The answer is a result, or what the test threw. */
 export type DriverWorkerRequest = RunOptions;
-/** Or to time the test's driver, beside a module of it that was built without kasan when there is one. */
+/** Request: times the test's driver, and beside it a build without kasan if there is one. */
 export type DriverBenchRequest = { bench: { plain: Uint8Array | undefined } };
 export type DriverWorkerReply = { result: RunResult | DriverBench } | { error: ThrownError };
 
@@ -153,7 +153,7 @@ export class PointRunner {
           clearTimeout(timer);
           if (timeLimit !== null) timer = setTimeout(() => resolve(null), timeLimit);
         });
-        // What a test has left running may throw at any time; code that ends the process ends the worker.
+        // Timers that a test left may throw at any time; code that ends the process ends the worker.
         died = (error) => reject(asError(thrownBy(error)));
         ended = (code) =>
           reject(new TestThrew(`the test has ended its process (exit code ${code}): nothing is known of the run`));
@@ -180,7 +180,7 @@ export class PointRunner {
     }
   }
 
-  /** The worker, which can also die between two runs, of what a run has left behind: the next one is told. */
+  /** The worker. It may also die between two runs, from work that a run left; the next run reports it. */
   #started(): Worker {
     const left = this.#left;
     this.#left = null;
@@ -203,7 +203,7 @@ export class PointRunner {
     return { id: 'HANG', message, at: point?.at ?? null, born: null, stack: point?.stack ?? [], count: 1 };
   }
 
-  /** The result of a run that did not come back: nothing is known of it but that. */
+  /** The result of a run that did not return. */
   stuck(): RunResult {
     const nothing = { log: [], probed: 0, pointCount: 0, points: [], struck: null, missing: [] };
     return { ...nothing, findings: [this.hang(null)] };

@@ -12,7 +12,7 @@ import type { DriverFailNthResult, FailureFinding } from './fail-nth.js';
 import { type DriverFinding, placeText } from './findings.js';
 import type { DriverStressResult } from './stress.js';
 
-/** Findings as text that can be sent to a driver's maintainer: what, where, what led to it, how to see it again. */
+/** Findings as text for a driver's maintainer: what, where, its cause, how to reproduce it. */
 
 export interface ReportOptions {
   /** Show the calls that led to each finding. */

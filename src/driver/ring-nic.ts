@@ -5,9 +5,9 @@ import { type DeviceDescription, type DeviceModel, ModelDevice } from './device-
 import type { DriverScenario, DriverTest } from './scenario.js';
 
 /**
- * A network device with rings of descriptors, described as data: where its rings begin, what a descriptor looks like, what
- * interrupts. Enough for most small drivers of a kernel tree. It sends and receives through the IOMMU, like a device; what
- * it sends it also receives, and a scenario can let it receive more.
+ * A network device with rings of descriptors, described as data: registers of the rings, layout of a descriptor, interrupt causes. It
+ * is enough for most small drivers of a kernel tree. It sends and receives through the IOMMU; it receives its own packets, and a
+ * scenario can send it others.
  *
  * Registers keep what is written. The device looks at its transmit ring a microsecond after any write to a register, so the
  * register that a driver starts it with need not be told.
@@ -26,7 +26,7 @@ export interface Ring {
   bytes?: number;
   /** The descriptor is the last of its ring. */
   end?: Bits;
-  /** Descriptors of the ring, where none says that it is the last. */
+  /** Descriptors of the ring, if no descriptor is marked as the last. */
   entries?: number;
   /** Offset of the next descriptor's address, where they are linked. */
   next?: number;
@@ -84,7 +84,7 @@ export interface RingNic extends DeviceDescription {
   stop?: Bits;
   /** Bits of a register that start them again; without these the write of a ring's begin does. */
   start?: Bits;
-  /** What registers read as: bits that are never set, bits that always are. A reset or a wait of the driver ends so. */
+  /** Bits of registers that always read as 0 or as 1, so that a driver's reset or wait ends. */
   reads?: Readonly<Record<number, readonly [clear: number, set: number]>>;
   /** What registers hold at first, 32 bits each. */
   values?: Readonly<Record<number, number>>;
@@ -114,7 +114,7 @@ export interface RingNic extends DeviceDescription {
     /** Mask of the line from PHY to driver. */
     out: number;
   };
-  /** What the description cannot say: a model over the described one. */
+  /** Behaviour that the description cannot express: a model on top of it. */
   model?(base: DeviceModel, hardware: ModelDevice): DeviceModel;
   /** Longest packet of the scenario. Default 1,000. */
   longest?: number;
@@ -495,7 +495,7 @@ class Eeprom {
 }
 
 /**
- * A test of a network driver: the device, and what such a driver has to stand. It is opened twice; packets are sent, with
+ * A test of a network driver: the device and its scenario. The device is opened twice; packets are sent, with
  * fragments where the driver takes them, more than a ring holds, and received; a transmit timeout, the close and the removal
  * find packets under way.
  */
@@ -521,7 +521,7 @@ export function ringNicTest(nic: RingNic): DriverTest {
         t.advance(5);
         some(t, 4);
         t.advance(5);
-        // Under way when it closes: sent, and not yet looked at by the device.
+        // Sent, but not yet processed by the device when it closes.
         some(t, 3);
         t.stop();
         t.advance(1);

@@ -5,21 +5,21 @@ import type { BaseMachine } from '../machine/machine.js';
 import type { DeviceDescription, DeviceModel, ModelDevice } from './device-model.js';
 import { CDriver, DriverStopped } from './driver.js';
 
-/** A test of a driver, as a module's default export: the device, its model, and what is done with the driver. */
+/** A test of a driver, as a module's default export: the device, its model, and the calls of the driver. */
 export interface DriverTest {
   /** The device; without it the driver has one of its first PCI id. */
   device?: DeviceDescription;
   /** Makes the device's model; called once for each run. */
   model?(hardware: ModelDevice): DeviceModel;
   /**
-   * What happens between probe and remove. Calls may fail: under fail-nth every one of them does at some point, and the
-   * scenario goes on. Where probe fails it is not called. It is synchronous: one that returns a promise is refused with a
+   * Calls between probe and remove. A call may fail: under fail-nth each does at some point, and the scenario goes on. It does not
+   * run if probe fails. It is synchronous: one that returns a promise is refused with a
    * TypeError.
    */
   run?(scenario: DriverScenario): void;
 }
 
-/** Throws unless it is a test of a driver: its parts are of their types. What its device is, the driver says. */
+/** Throws unless the value is a test of a driver: its parts have the right types. CDriver checks the device. */
 export function checkTest(test: DriverTest): void {
   checkObject('test', test);
   if (test.model !== undefined) checkPlainFunction('test.model', test.model);
@@ -77,7 +77,7 @@ export class DriverScenario {
     return this.driver.remove();
   }
 
-  /** Lets virtual time pass: interrupts, timers, work and the model's own deeds happen in it. */
+  /** Advances virtual time: interrupts, timers, work and the model's own actions run. */
   advance(milliseconds: number): void {
     this.driver.advance(milliseconds);
   }
@@ -136,7 +136,7 @@ export class DriverScenario {
     return this.driver.packets.splice(0);
   }
 
-  /** Says that something must hold; it is a finding where it does not, unless an allocation was made to fail. */
+  /** Asserts a condition: a finding if it is false, unless an allocation was made to fail. */
   expect(holds: boolean, what: string): void {
     if (typeof holds !== 'boolean') throw invalidType('holds', 'of type boolean', holds);
     if (typeof what !== 'string') throw invalidType('what', 'of type string', what);

@@ -33,7 +33,7 @@ export const OWN_HEADERS: readonly string[] = [
   'uapi/linux/if_ether.h',
 ];
 
-/** Functions of the runtime that answer the same always, and what they answer. */
+/** Functions of the runtime with a constant result, and the result. */
 export const CONSTANT: Readonly<Record<string, string>> = {
   pci_set_master: 'notes it',
   pci_save_state: '0',

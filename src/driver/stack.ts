@@ -4,8 +4,8 @@ const FRAMES = 64;
 const FRAME = /at (?:async )?(?:(\S+) \()?wasm:\/\/wasm\/([^:]*):wasm-function\[\d+\]:0x([0-9a-f]+)/;
 
 /**
- * The calls of a driver that are under way, innermost first: V8's own trace, each frame of the driver's module told by its
- * debug information. The outermost frame of wasm is the driver's, since only drivers are called from outside.
+ * The driver's call stack, innermost first: V8's stack trace, with the frames of the driver's module resolved by its debug
+ * information. The outermost frame of wasm is the driver's, since only drivers are called from the host.
  */
 export function driverStack(debug: DebugInfo, text = trace()): SourcePlace[] {
   const frames = text.split('\n').flatMap((line) => {

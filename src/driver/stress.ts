@@ -7,8 +7,8 @@ import { type DriverFinding, findingKey } from './findings.js';
 import { checkRunnerOptions, PointRunner, RUNNER_OPTIONS, type RunnerOptions } from './point-runner.js';
 
 /**
- * A test again and again, each round on another machine and with allocations failing at random: several in one run, as they
- * do when memory is short. A round is decided by its seed alone.
+ * Runs a test many times, each round on another machine with allocations that fail at random, several per run, as under memory
+ * pressure. The seed determines a round.
  */
 
 export interface DriverStressOptions extends RunnerOptions, LongCallOptions {
@@ -67,7 +67,7 @@ const MODES: readonly MachineOptions[] = [
 const RATES = [0, 1, 5, 20, 100];
 const FRAGMENTATION = [0, 0.5, 1];
 
-/** The round of a seed. A machine that the caller gives keeps what it says. */
+/** The round of a seed. Options of the caller's machine are kept. */
 export function stressRound(seed: number, machine: MachineOptions = {}): StressRound {
   checkInteger('seed', seed, 0, Number.MAX_SAFE_INTEGER);
   checkObject('machine', machine);

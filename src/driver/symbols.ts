@@ -7,8 +7,7 @@ import { CONSTANT } from './sources.js';
 export interface DriverSymbol {
   name: string;
   /**
-   * `core`: the core, wasm to wasm; `host`: JavaScript; `real`: the C runtime; `constant`: answers the same always;
-   * `missing`.
+   * `core`: the core, wasm to wasm; `host`: JavaScript; `real`: the C runtime; `constant`: a constant result; `missing`.
    */
   kind: 'core' | 'host' | 'real' | 'constant' | 'missing';
   text: string;

@@ -200,7 +200,7 @@ export abstract class DrmDevice<Hook extends string = DrmHook> extends Living {
       const reason: unknown = GemDmaError.is(error) ? error.reason : undefined;
       if (typeof reason === 'string') this.mapFailure = reason;
     } catch {
-      // What only looks like an error may throw when it is read.
+      // A value that resembles an error may throw when it is read.
     }
   }
 

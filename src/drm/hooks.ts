@@ -118,7 +118,7 @@ export class HookRunner<Hook extends string> {
     return answer;
   }
 
-  /** Other code that the driver calls in the middle of its work: another driver's shrinker, an exporter. */
+  /** Other code that the driver calls during its work: another driver's shrinker, an exporter. */
   guard(run: () => unknown): void {
     try {
       run();
@@ -132,7 +132,7 @@ export class HookRunner<Hook extends string> {
     try {
       if (GemDmaError.is(error) && errnoName(error.errno) in ERRNO) return error.errno;
     } catch {
-      // What only looks like an error may throw when it is read.
+      // A value that resembles an error may throw when it is read.
     }
     this.broken ??= { error };
     return -ERRNO.EINVAL;

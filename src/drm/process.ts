@@ -9,7 +9,7 @@ import { PhysicalMemory } from '../core/physical-memory.js';
 const MMAP_BASE = 0x7f0000000000;
 const TASK_SIZE = 0x7ffffffff000;
 
-/** Told before pages of a range go away (struct mmu_notifier, invalidate_range_start). `last` is inclusive. */
+/** Notified before pages of a range change (struct mmu_notifier, invalidate_range_start). `last` is inclusive. */
 export interface MmuNotifier {
   /** Pages from the byte `first` to the byte `last` are about to change or go (invalidate_range_start). */
   invalidate(first: number, last: number): void;
@@ -117,7 +117,7 @@ export class Process extends Living {
     }
   }
 
-  /** Throws pages away; the next touch finds zeros (madvise MADV_DONTNEED). Errors as munmap. */
+  /** Discards pages; the next access reads zeros (madvise MADV_DONTNEED). Errors as munmap. */
   discard(address: number, size: number): void {
     this.enter('madvise');
     const area = this.range('madvise', address, size);
@@ -194,7 +194,7 @@ export class Process extends Living {
     return pfns.length;
   }
 
-  /** @internal Lets go of pages that getUserPages got. Frames without a holder go back to RAM. */
+  /** @internal Releases pages of getUserPages. Frames without a reference are freed. */
   putUserPages(pfns: Uint32Array): void {
     const free: number[] = [];
     for (const pfn of pfns) {
@@ -280,7 +280,7 @@ export class Process extends Living {
     return area;
   }
 
-  // Borrowers first: they must have dropped the pages, or hold references of their own, before the pages leave the process.
+  // Notifiers first: users must have dropped the pages, or hold their own references, before the process loses the pages.
   private zap(area: Area, address: number, size: number): void {
     for (const notifier of [...this.notifiers]) {
       checkSynchronous(

@@ -26,8 +26,8 @@ import { checkMaker, type LIBRARY } from '../core/life.js';
 import { type CheckId, checkOf } from '../dma-debug/checks.js';
 
 /**
- * What happens in a machine, as the kernel's tracepoints tell it: calls of the DMA API, changes of IOMMU tables, faults,
- * bounced bytes, and what drivers do above them. The core writes records of fixed size into a ring; here they
+ * Events of a machine, as the kernel's tracepoints: calls of the DMA API, changes of IOMMU tables, faults, bounced bytes, and events
+ * of drivers. The core writes records of fixed size into a ring; here they
  * get their names. Tracepoints of the same name: include/trace/events/dma.h, iommu.h, swiotlb.h.
  */
 
@@ -108,7 +108,7 @@ export interface EventFields {
     length: number;
     /** Direction that the driver gave. */
     direction: DirectionName;
-    /** Whose the bytes are afterwards: dma_sync_*_for_cpu or for_device. */
+    /** The owner of the bytes afterwards: dma_sync_*_for_cpu or for_device. */
     for: 'cpu' | 'device';
   };
   /** Entries of an IOMMU table were written. */
@@ -296,7 +296,7 @@ export class EventLog {
     guard(EventLog, (one) => #core in one, ['tell', 'named']);
   }
 
-  /** Whether events are written at all: a caller asks before it writes one. */
+  /** Whether events are recorded: a caller checks it before it writes one. */
   recording = false;
   /** Events that found the ring full since the last drain, and are missing from what it gives. */
   dropped = 0;
@@ -347,7 +347,7 @@ export class EventLog {
     this.#core.timeline.enter('events_drain');
     const raws: RawEvent[] = [];
     if (this.recording) drainEvents(this.#core, this.context, (raw) => raws.push(raw));
-    // What the ring had no room for is numbered all the same.
+    // Events that the ring had no room for are also numbered.
     const sequence = this.#core.exports.eventsSequence(this.context) >>> 0;
     this.dropped = this.recording ? sequence - this.next - raws.length : 0;
     this.next = sequence;

@@ -1,4 +1,4 @@
-/** A file that cannot be read as what it is given for: says where and why. */
+/** A file that cannot be read as its kind: with place and reason. */
 export class RecordingError extends Error {
   /** Always `RecordingError`. */
   override readonly name = 'RecordingError';

@@ -93,7 +93,7 @@ function readBytes(file: string): Uint8Array {
   }
 }
 
-/** What a failed read means. zlib's errors have codes of their own, those of the file system a system call. */
+/** The error of a failed read. zlib's errors have their own codes, those of the file system a system call. */
 function refusal(file: string, error: unknown): unknown {
   if (error instanceof RecordingError) return error;
   const { code, message, syscall } = error as NodeJS.ErrnoException;
@@ -129,7 +129,7 @@ class Lines {
     if (this.#ends > MAX_LINES) {
       throw new RecordingError(this.#file, 0, `more than ${MAX_LINES / 1024 ** 2} Mi lines, which is the limit`);
     }
-    // Only what is new is looked through: a line of hundreds of megabytes comes in hundreds of chunks.
+    // Searches only the new chunk: a line of hundreds of megabytes comes in hundreds of chunks.
     const parts = this.#decoder.decode(chunk, { stream: true }).split('\n');
     parts[0] = this.#rest + parts[0];
     this.#rest = parts.pop()!;

@@ -58,7 +58,7 @@ export abstract class AddressSpace extends Living {
   /** @internal */
   refcount = 1;
   private closed = false;
-  /** Vmas of it are being evicted for one that is to have their place: who runs meanwhile must not take it. @internal */
+  /** Vmas of it are being evicted for another vma: a hook that runs meanwhile must not take the space. @internal */
   makesRoom = false;
   /** Handle of the range manager. @internal */
   readonly mm: MmHandle;
@@ -111,7 +111,7 @@ export abstract class AddressSpace extends Living {
     throw new GemDmaError('ENODEV', call, `the context of ${this.name} was released`, { reason: 'OBJECT_DESTROYED' });
   }
 
-  /** @internal Its context is released: the user has no way to it any more, though vmas may be in it. */
+  /** @internal Its context is released: the user cannot reach it any more, though it may hold vmas. */
   close(): void {
     this.closed = true;
     this.put();

@@ -83,7 +83,7 @@ export function bindObject(object: GemObject, vm: AddressSpace, options: BindOpt
     bias = checkInteger('offsetBias', options.offsetBias ?? 0, 0, 2 ** 48);
     view = options.view;
   }
-  object.device.takeMapFailure(); // One that a retry ladder got over is no cause of what follows.
+  object.device.takeMapFailure(); // A refusal that a retry has overcome is not the cause of later ones.
   const vma = doPin(object, vm, view, alignment, flags, bias);
   if (typeof vma === 'number') return refuseBind(vma, object, vm);
   if (!pin) --vma.pinCount;

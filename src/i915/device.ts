@@ -106,7 +106,7 @@ export class I915Device extends DrmDevice<HookName> {
   readonly unboundList = new ListLink<GemObject>(null);
   /** What the GPU is busy with, oldest first. @internal */
   readonly requests: Request[] = [];
-  /** The process on whose behalf the driver runs; undefined: always the right one. @internal */
+  /** The process that calls the driver; undefined: the owner of the memory. @internal */
   currentProcess: Process | undefined;
   /** Vmas made so far; the last one's number. @internal */
   vmaCount = 0;

@@ -118,7 +118,7 @@ export class GemObject extends DrmGemObject<I915Device> {
     this.use('gem_get_pages', needPages, 'gem_get_pages', life);
   }
 
-  /** Lets go of the backing pages (i915_gem_object_put_pages). EBUSY while they are pinned. */
+  /** Releases the backing pages (i915_gem_object_put_pages). EBUSY while they are pinned. */
   putPages(): void {
     const life = GemObject.made(this, 'gem_put_pages');
     this.change('gem_put_pages', dropPages, undefined, undefined, life);
@@ -135,7 +135,7 @@ export class GemObject extends DrmGemObject<I915Device> {
   }
 
   /**
-   * Ends one pinPages. EINVAL when there is none.
+   * Undoes one pinPages. EINVAL without one.
    * @throws GemDmaError EINVAL
    */
   unpinPages(): void {

@@ -37,7 +37,7 @@ export class Ppgtt extends AddressSpace {
   /** @internal */
   allocateVaRange(vma: Vma): number {
     const { device } = this;
-    // Tables belong to the address space and outlive the object for whose sake they are made.
+    // Tables belong to the address space and outlive the object that they were made for.
     const rc = device.hooks.during('pageTables', 0, vma.id, allocateTables, this, vma);
     return rc < 0 ? rc : 0;
   }

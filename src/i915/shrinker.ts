@@ -37,7 +37,7 @@ function shrinkList(
   released: number,
   flags: number,
 ): number {
-  // Parked here while they are looked at: what is done to one object may move others between the lists.
+  // Objects are parked here during the scan: releasing one may move others between the lists.
   const stillInList = new ListLink<GemObject>(null);
   const scan = ++device.scans;
   while (released < target) {

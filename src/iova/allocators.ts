@@ -12,16 +12,16 @@ import {
 
 /** What an IOVA allocator does; the core has these properties and no names of allocators. */
 export interface AllocatorRules {
-  /** Our own: ranges come from spans, in flat time. Otherwise from where that kernel's search finds them, step by step. */
+  /** Ours: ranges come from spans, in constant time. Otherwise they are those that the kernel's search finds. */
   readonly spans: boolean;
   /** Has magazines and depots (iova_domain_init_rcaches). */
   readonly magazines: boolean;
   /**
-   * Remembers two nodes, for limits below 4 GiB and for others, and has an anchor above all ranges (iovad->anchor), which what
-   * walks the tree meets. Otherwise it remembers one, for a limit that is exactly the 32-bit line.
+   * Caches two nodes, for limits below 4 GiB and for others, and has an anchor above all ranges (iovad->anchor), which tree walks
+   * meet. Otherwise it caches one node, for a limit that is exactly the 32-bit limit.
    */
   readonly anchored: boolean;
-  /** Searches above the remembered node, too, when nothing was found below it. */
+  /** Searches again from the top if nothing was found below the cached node. */
   readonly secondPass: boolean;
   /** Remembers the size that failed below 4 GiB (max32_alloc_size). */
   readonly max32: boolean;

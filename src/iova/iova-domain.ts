@@ -11,8 +11,8 @@ import { reasonName } from '../core/reasons.js';
 import { ALLOCATOR_NAMES, ALLOCATORS, type AllocatorName, DEFAULT_ALLOCATOR, ruleFlags } from './allocators.js';
 
 /**
- * An I/O virtual address space and the allocator that hands out its ranges (drivers/iommu/iova.c), by itself: without a
- * device, an IOMMU or page tables. pfns are addresses in units of the granule. Behind the DMA API each device's domain
+ * An I/O virtual address space and its allocator (drivers/iommu/iova.c), without a device, an IOMMU or page tables. pfns are
+ * addresses in units of the granule. Behind the DMA API each device's domain
  * has one of these; this class is for measurements and studies of the allocator alone.
  */
 
@@ -71,11 +71,11 @@ export interface IovaStats {
 export type IovaReason = 'IOVA_FULL' | 'IOVA_FRAGMENTED' | 'IOVA_LIMIT' | 'IOVA_NO_MEMORY' | 'IOVA_SKIPPED';
 
 const MAX_PFN = 2 ** 53 - 1;
-/** Of a domain by itself: frames that no mapping will use, and the least memory for the records of an empty one. */
+/** Of a standalone domain: unused frames, and the memory for the records of an empty one. */
 const FRAMES = 1024;
 const LEAST_MEMORY = 4 * 1024 ** 2;
 
-/** What there is in an allocator up to a limit (in pfns, included); asking changes nothing. */
+/** State of an allocator up to a limit (in pfns, included). */
 export function iovaStats(core: Core, handle: IovaDomainHandle, limit: number): IovaStats {
   checkInteger('limit', limit, 1, MAX_PFN);
   const { iovaRanges } = core.exports;
@@ -88,8 +88,8 @@ export function iovaStats(core: Core, handle: IovaDomainHandle, limit: number): 
   };
 }
 
-// What is a 32-bit number is in range, with one comparison; the checks that name the argument are for the rest. They are written
-// out in the hot calls: a shared function would have the types of all its callers.
+// One comparison accepts every 32-bit number; other values go to the checks that name the argument. The checks are inlined in the hot
+// calls: a shared function would collect the types of all its callers.
 const NO_OPTIONS = Object.freeze({});
 
 const RESERVE_ERRORS: Readonly<Record<string, [ErrnoName, string]>> = {
@@ -97,7 +97,7 @@ const RESERVE_ERRORS: Readonly<Record<string, [ErrnoName, string]>> = {
   IOVA_LIMIT: ['EINVAL', 'no address of 64 bits has such a pfn'],
 };
 
-// Options are given at each call of a hot path: a loop over the few names costs less than a list of them.
+// Options are checked at each call of a hot path: a loop over the few names costs less than a list of keys.
 function checkAllocNames(options: object, flag: 'aligned' | 'flush'): void {
   checkObject('options', options);
   for (const key in options) {
@@ -107,7 +107,7 @@ function checkAllocNames(options: object, flag: 'aligned' | 'flush'): void {
   }
 }
 
-/** An IOVA domain by itself (struct iova_domain): ranges of pfns, handed out and taken back. See the head of this file. */
+/** A standalone IOVA domain (struct iova_domain): allocates and frees ranges of pfns. See the head of this file. */
 export class IovaDomain {
   static {
     guard(IovaDomain, IovaDomain.is, ['alloc', 'allocFast', 'free', 'freeFast']);
@@ -155,7 +155,7 @@ export class IovaDomain {
   }
 
   /**
-   * A domain by itself, in a memory of its own: no machine is needed for it.
+   * A standalone domain in its own linear memory, without a machine.
    * @param memoryLimit bytes, or text such as `'64MiB'`, that the domain's records may take
    * @throws TypeErrors and RangeErrors naming the option at fault, GemDmaError ENOMEM
    * @example
@@ -247,7 +247,7 @@ export class IovaDomain {
   }
 
   /**
-   * free_iova: frees the range that holds a pfn. Returns it, undefined if there is none: then nothing happens.
+   * free_iova: frees the range that holds a pfn. Returns the range; undefined if there is none, and then changes nothing.
    * @throws RangeError if the argument is not a pfn
    */
   free(pfn: number): IovaRange | undefined {
@@ -265,7 +265,7 @@ export class IovaDomain {
   }
 
   /**
-   * free_iova_fast: gives a range back by way of the caches. `size` is what was asked for.
+   * free_iova_fast: frees a range through the caches. `size` is what was asked for.
    * @throws RangeError if the argument is not a pfn, or the size is 0
    */
   freeFast(pfn: number, size: number): void {
@@ -289,7 +289,7 @@ export class IovaDomain {
   }
 
   /**
-   * reserve_iova: nothing will be handed out from `lo` to `hi`. Ranges that overlap it grow downwards over it.
+   * reserve_iova: the pfns from `lo` to `hi` are not allocated any more. Ranges that overlap it grow downwards over it.
    * @returns the range that now holds `hi`
    * @throws GemDmaError ENOMEM; EINVAL for pfns that no address of 64 bits has, but for tree-4.2, which does not look; EBUSY
    *   with the fast allocator, where it has already shared out a part of that

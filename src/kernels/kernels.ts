@@ -35,11 +35,11 @@ export interface KernelProperties {
   deferredList: boolean;
   /** A mapping that the device may write it may read, too. */
   writeImpliesRead: boolean;
-  /** Devices have a min_align_mask, which an IOMMU whose pages cannot keep it refuses to serve. */
+  /** Devices have a min_align_mask; mapping fails if the IOMMU's page is smaller than it. */
   minAlignMask: boolean;
   /** Timers sit in a wheel that fires one tick late (since 4.8). */
   timerWheel: boolean;
-  /** x86 checks masks itself: 24 bits at least, whatever translates, and the mask required is that of RAM. */
+  /** x86 checks masks itself: at least 24 bits in every mode, and the required mask is that of RAM. */
   checksMasks: boolean;
   /** What a failed single mapping returns is 0, not all ones (DMA_ERROR_CODE of x86). */
   mappingErrorZero: boolean;
@@ -53,7 +53,7 @@ export interface KernelProperties {
   drmMm: '2015' | 'modern';
 }
 
-/** The releases in which a property is as a row has it. Outside of all spans a property's behaviour is not known. */
+/** The releases in which a property has the row's value. Outside of all spans its behaviour is not known. */
 interface Span {
   readonly since: string;
   /** The last one; undefined: up to the next release that has a row. */
@@ -61,7 +61,7 @@ interface Span {
 }
 
 interface Kernel extends KernelProperties {
-  /** Where a property came before the release that the row is named after, or is known to end. */
+  /** Spans of properties that are older than the row's release, or known to end. */
   readonly spans: { readonly [Property in keyof KernelProperties]?: Span };
 }
 
@@ -163,7 +163,7 @@ export const KERNEL_NAMES: readonly KernelName[] = (Object.keys(ROWS) as KernelN
   (a, b) => releaseOf(versionOf(a))! - releaseOf(versionOf(b))!,
 );
 
-/** The kernel of a machine without that option: the newest. */
+/** The default kernel: the newest. */
 export const DEFAULT_KERNEL = KERNEL_NAMES[KERNEL_NAMES.length - 1];
 
 /** The newest kernel with certain properties. @throws Error when no kernel has them */

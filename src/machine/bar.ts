@@ -6,8 +6,8 @@ import { checkMaker, LIBRARY, Life } from '../core/life.js';
 import type { DmaDevice } from '../dma/device.js';
 
 /**
- * Memory of devices on the bus: BARs of PCI, in the window between RAM and the interrupt controllers. Other devices reach it
- * as they reach RAM, by dma_map_resource or as pages of a list (peer to peer through the host bridge).
+ * Memory of devices on the bus: PCI BARs, in the window between RAM and the interrupt controllers. Other devices reach it by
+ * dma_map_resource or as pages of a list (peer to peer through the host bridge).
  */
 
 /** The host bridge's window, as physical addresses. */

@@ -13,7 +13,7 @@ interface Task {
 
 const NS_PER_MS = 1e6;
 
-/** Work that work has queued for the same moment, far more than any driver does: past it there is no end of it. */
+/** Most work items that run at one moment: beyond it the work is taken to requeue itself without end. */
 const MAX_AT_ONCE = 2 ** 17;
 
 /**
@@ -56,7 +56,7 @@ export class VirtualClock {
 
   /**
    * Queues work to run `delay` milliseconds from now (0: at the next `advance` or `run`).
-   * @returns a function that takes it back; false when it ran already, or a restore has taken it back
+   * @returns a function that cancels it; it returns false if the work has run, or a restore has cancelled it
    * @throws TypeError if the argument is not a function; RangeError if the delay is not from 0 to 2^40
    */
   schedule(delay: number, run: () => void): () => boolean {

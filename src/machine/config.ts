@@ -194,7 +194,7 @@ export interface MachineConfig {
 }
 
 /**
- * Ranges that no device address may fall into, as [first, last] pfns: VGA memory, the host bridge's 32-bit window (RAM
+ * Ranges without device addresses, as [first, last] pfns: VGA memory, the host bridge's 32-bit window (RAM
  * ends at 3 GiB here, so it begins there) and the MSI window (Intel SDM vol. 3, "Message Signalled Interrupts").
  */
 export const RESERVED_RANGES: readonly [number, number][] = [
@@ -334,7 +334,7 @@ function swiotlbConfig(
     'base',
     'indices',
   ]);
-  // Linux takes 64 MiB of any machine that needs a pool; one of a few MiB would have nothing left.
+  // Linux takes 64 MiB on any machine that needs a pool; a machine of a few MiB would have no RAM left.
   const size = parseSize('swiotlb.size', given.size ?? Math.min(SWIOTLB_DEFAULT, ram / 4));
   // The smallest pool is one set of 128 slots of 2 KiB (IO_TLB_SEGSIZE).
   checkInteger('swiotlb.size', size, 256 * 1024, MAX_POOL);

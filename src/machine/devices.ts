@@ -11,8 +11,8 @@ import type { BaseMachine } from './machine.js';
 /** What `machine.addDevice()` accepts. Everything has a default. */
 export interface MachineDeviceOptions extends Omit<DeviceOptions, 'id' | 'domain'> {
   /**
-   * Which domain translates: `own` (the default behind an IOMMU), that of another device, which then is shared, or
-   * `passthrough`. Of no effect on a machine whose IOMMU is off.
+   * The domain that translates: `own` (the default behind an IOMMU), another device, whose domain is then shared, or `passthrough`.
+   * No effect on a machine whose IOMMU is off.
    */
   domain?: 'own' | 'passthrough' | DmaDevice;
 }
@@ -61,7 +61,7 @@ export function domainFor(
   });
 }
 
-/** Bytes that the domains of devices have not handed out, below 4 GiB, where all of them look first; null: no domain. */
+/** Free bytes below 4 GiB in the domains of devices; null without a domain. */
 export function freeSpace(devices: readonly DmaDevice[]): number | null {
   const domains = new Set<DmaDomain>();
   for (const { domain } of devices) if (domain instanceof DmaDomain) domains.add(domain);

@@ -10,12 +10,12 @@ import { invalidValue } from '../core/errors.js';
  * readonly and holds a number, a function or an object that is reached otherwise (test/life/restore.test.ts).
  *
  * What the caller holds may be anything. Own properties of objects and functions are put back, and prototypes, with what
- * Maps, Sets, Dates, buffers and views hold. State that the language lets nobody read is refused: that of WeakMaps, promises,
- * iterators and whatever else a class of the engine keeps. Whether a class of the caller's has #fields cannot be seen: such an
+ * Maps, Sets, Dates, buffers and views hold. State that the language hides is refused: that of WeakMaps, promises, iterators and
+ * other classes of the engine. Whether a class of the caller's has #fields cannot be seen: such an
  * object has a pair of methods (StateHooks).
  */
 
-/** What an object holds besides its properties. It changes in a frozen object, too. */
+/** State of an object besides its properties, which also changes in a frozen object. */
 interface Contents<T extends object, Copy> {
   copy(object: T): Copy;
   put(object: T, copy: Copy): void;
@@ -23,7 +23,7 @@ interface Contents<T extends object, Copy> {
   references(copy: Copy): Iterable<unknown>;
 }
 
-// The methods of the built-in classes, whatever a class of the caller's makes of them.
+// The methods of the built-in classes, since a caller's class may override them.
 const { clear, set, entries } = Map.prototype;
 const { clear: clearSet, add, values } = Set.prototype;
 const { getTime, setTime } = Date.prototype;
@@ -90,7 +90,7 @@ function checkBuffer(object: object): void {
   throw invalidValue('held', 'without a SharedArrayBuffer or resizable ArrayBuffer, which cannot be put back', buffer);
 }
 
-/** Prototypes of objects whose state nobody can read, besides those of the engine's classes. */
+/** Prototypes of objects whose state cannot be read, besides those of the engine's classes. */
 const [GENERATOR, ASYNC_GENERATOR] = [function* () {}, async function* () {}].map(
   (of) => Object.getPrototypeOf(of.prototype) as object,
 );
@@ -123,7 +123,7 @@ function isUnreadable(value: unknown): value is object {
   return typeof value === 'object' && value !== null && isHidden(Object.getPrototypeOf(value) as object | null);
 }
 
-/** Whether objects of a prototype have state that nobody can read. */
+/** Whether objects of a prototype have state that cannot be read. */
 function isHidden(prototype: object | null): boolean {
   for (let at = prototype; at !== null; at = Object.getPrototypeOf(at) as object | null) {
     const type: unknown = Reflect.getOwnPropertyDescriptor(at, 'constructor')?.value;
@@ -146,7 +146,7 @@ type Descriptor = PropertyDescriptor;
 
 /** Own properties of an object, symbols and those that are not enumerable included. */
 interface Properties {
-  /** A longer view has no properties of its own that were looked for. */
+  /** Own properties of longer views are not searched for. */
   most: number;
   keys: readonly PropertyKey[];
   values: unknown[];

@@ -114,7 +114,7 @@ export class BaseMachine implements DriverHost {
   readonly core: Core;
   /** @internal */
   readonly context: ContextHandle;
-  /** What happens, event by event, once `events.start()` was called. */
+  /** Events of the machine, recorded after `events.start()`. */
   readonly events: EventLog;
   /** dma-debug, null where it is off. @internal */
   readonly dmaDebugOrNull: DmaDebug | null;
@@ -133,7 +133,7 @@ export class BaseMachine implements DriverHost {
   private readonly readsTold = new Set<string>();
   private readonly deviceList: DmaDevice[] = [];
   private readonly drivers: Driven[] = [];
-  /** Domains that addDevice made: each goes with its last device. */
+  /** Domains that addDevice made: each is destroyed with its last device. */
   private readonly ownDomains = new Set<DmaDomain>();
   /** By number, those of destroyed devices too: events and findings are read later. */
   private readonly deviceNames: string[] = [];
@@ -256,7 +256,7 @@ export class BaseMachine implements DriverHost {
     return this.kernelLog.lines(options);
   }
 
-  /** Tells once per page that a device has read what it was given to write. @internal */
+  /** Reports once per page that a device has read a mapping that it was given to write. @internal */
   tellReadOfWriteOnly(device: DmaDevice, address: number): void {
     const key = `${device.id} ${Math.floor(address / PAGE_SIZE)}`;
     if (this.readsTold.has(key)) return;
@@ -374,7 +374,7 @@ export class BaseMachine implements DriverHost {
     driver: DeviceDriver<Options, Instance>,
     given: Options,
   ): Instance {
-    // What is wrong with the options is said before there is a device.
+    // The options are checked before the device is made.
     const read = driver.check?.(given, this);
     checkSynchronous('driver.check', read);
     const before = this.lastId;
@@ -393,7 +393,7 @@ export class BaseMachine implements DriverHost {
     }
   }
 
-  // One cache stands for those of all CPUs: among themselves they are coherent.
+  // One cache for all CPUs: CPU caches are coherent with each other.
   private cpuCache(): CpuCache {
     this.cache ??= new CpuCache(this.ram.backing);
     this.ram.cache = this.cache;
@@ -576,7 +576,7 @@ function checkDriver<Options>(driver: DeviceDriver<Options, object>): void {
   if (limits !== undefined) checkObject('driver.limits', limits);
 }
 
-/** Callers of a machine without dma-debug, which has no names for them. */
+/** Ids in place of names, for a machine without dma-debug. */
 function numbers({ object, vma }: { object: number; vma: number }): { object?: string; vma?: string } {
   return { ...(object && { object: `object ${object}` }), ...(vma && { vma: `vma ${vma}` }) };
 }

@@ -41,7 +41,7 @@ export class MachineSnapshot {
     checkMaker(maker, 'MachineSnapshot');
     const { core, context } = machine;
     const { timeline } = core;
-    // Code of the caller's comes first: what it changes in the machine belongs to the moment that the snapshot holds.
+    // The caller's code runs first: its changes to the machine are part of the snapshot.
     this.#own = ownStates([...callbacks, ...held]);
     // The host's own block must exist before and after a restore.
     core.staging(context);

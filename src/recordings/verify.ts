@@ -112,7 +112,7 @@ function checkReplay(file: string, given: ReplayOptions): ReplayOptions {
   return options;
 }
 
-/** What a line leads to whose fields are missing, of another shape, or beyond what the emulator holds. */
+/** Errors of a line with fields that are missing, of another type, or beyond the emulator's limits. */
 function isRefusal(error: unknown): error is Error {
   return error instanceof TypeError || error instanceof RangeError || GemDmaError.is(error);
 }

@@ -17,7 +17,7 @@ import { sharedCore, sharedMemory, threadsModules } from './shared-core.js';
 
 /** CPU 0 is the host's; the context has room for 64 (MAX_CPUS). */
 const MAX_WORKERS = 63;
-/** How long close waits for a job to see that it is to stop. */
+/** How long close waits for a job to stop. */
 const CLOSE_MS = 5000;
 
 /**
@@ -54,7 +54,7 @@ export class WorkerPool {
       worker.on('message', (reply: JobReply) => this.#settle(index, reply));
       worker.on('error', (error) => this.#lost(index, error));
       worker.on('exit', () => this.#lost(index, new Error(`worker ${index} ended before its job did`)));
-      // Idle workers keep no process alive; a running job's promise does that through ref().
+      // Idle workers do not keep the process alive; a running job does, through ref().
       worker.unref();
     });
   }
@@ -194,8 +194,8 @@ export class WorkerPool {
     if (this.#running && this.#running.left > 0) this.#break(index, 'ended', error);
   }
 
-  // What a worker was changing in the middle of a job is half done, and locks that it held stay so: others would wait for
-  // them for ever. The job ends here, and the machine refuses every call.
+  // A worker that died in a job leaves structures half changed and locks held: others would wait for ever. The job ends here, and the
+  // machine refuses every call.
   #break(index: number, how: string, error: unknown): void {
     const running = this.#running!;
     this.#closed = true;

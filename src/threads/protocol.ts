@@ -2,7 +2,7 @@ import type { CoreHost } from '../core/arguments.js';
 import type { ContextHandle } from '../core/generated/exports.js';
 import type { CoreModules } from '../core/instance.js';
 
-/** What passes between a WorkerPool and its workers. Nothing on a hot path: a job runs long between two messages. */
+/** Messages between a WorkerPool and its workers. None is on a hot path: a job runs long between two messages. */
 
 /** Given to a worker when it starts. @internal */
 export interface WorkerData {
@@ -40,7 +40,7 @@ export const CONTROL_DEAD = 3; // from here on a word for each CPU: 1, its worke
 export const CONTROL_WORDS = CONTROL_DEAD + 64;
 
 /**
- * What a job sees of the worker that it runs in. Domains and allocators can be made in it, as in a Machine: it is this
+ * The worker, as its job sees it. Domains and allocators can be made in it, as in a Machine: it is this
  * worker's own instance of the core, with the machine that all share.
  */
 export interface JobContext extends CoreHost {

@@ -27,7 +27,7 @@ const worker: JobContext = {
 port.on('message', async ({ id, module: url, data }: JobRequest) => {
   const reply: JobReply = { id };
   try {
-    // A worker whose job cannot be loaded arrives all the same: the others must not wait for it.
+    // A worker whose job cannot be loaded also arrives: the others must not wait for it.
     const loaded = import(url) as Promise<{ default: Job<unknown, unknown> }>;
     await loaded.catch(() => {});
     arrive(id);

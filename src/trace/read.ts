@@ -57,7 +57,7 @@ async function* batches(source: TraceSource, gaps: Gaps, codecs: Codecs): AsyncG
   const writer = new BatchWriter();
   let random: RandomAccess | null = isRandomAccess(source) ? source : null;
   const known = random ? compressionOf(await random.read(0, 4)) : null;
-  // A decompressor may still hold a piece when it asks for the next; the reader of text does not.
+  // A decompressor may hold a piece while it reads the next; the reader of text does not.
   const plain = random ? pieces(random, known === 'none') : counted(source as AsyncIterable<Uint8Array>, gaps);
   let stream = new Peeked(plain);
   const compression = known ?? compressionOf(await stream.peek(4));
@@ -107,7 +107,7 @@ function opened(
   throw new TraceError(input, 0, 0, 'compressed with zstd, which needs `codecs.zstdStream`');
 }
 
-/** Compressed data that ends early or is damaged: what came before is used, and the report says that it was cut. */
+/** Compressed data that ends early or is damaged: the data before is used, and the report has the cut. */
 async function* mended(source: AsyncIterable<Uint8Array>, gaps: Gaps): AsyncGenerator<Uint8Array> {
   let any = false;
   try {

@@ -1,5 +1,5 @@
 /**
- * gemdma/workload: scenarios and allocations that fail, at once; what stress runs of your own are made of. `stress`, `bench`
+ * gemdma/workload: synchronous forms of scenarios and fail-nth, and the parts of your own stress runs. `stress`, `bench`
  * and the asynchronous forms are in gemdma itself.
  */
 

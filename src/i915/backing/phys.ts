@@ -22,7 +22,7 @@ export class PhysBacking implements Backing {
   private readonly size: number;
   /** The coherent buffer: a table of its frames with its one device address. */
   private readonly buffer: SgTableHandle;
-  /** Contents were not written back, without memory to do so, and are lost. The kernel does not report it, either. */
+  /** Contents were not written back for lack of memory, and are lost. The kernel does not report it either. */
   lost = false;
 
   constructor(device: I915Device, shmem: ShmemBacking, size: number, buffer: SgTableHandle) {

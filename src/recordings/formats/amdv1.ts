@@ -11,8 +11,8 @@ import { type Shape, shapes } from '../replay/shape.js';
 /**
  * `linux-amdv1`: page tables of AMD's version 1, driven through iommu_map, iommu_unmap and iommu_iova_to_phys. Each `new`
  * line starts on an empty domain. Compared are results, the driver's calls, trace events, requests to flush, table pages
- * taken and freed, and the entries; where the recording kernel put its tables is its own affair: of a pointer, the flags
- * count. Addresses take all 64 bits.
+ * taken and freed, and the entries; addresses of the recorded kernel's tables are not compared: of a pointer, only the flags are.
+ * Addresses take all 64 bits.
  */
 export const amdv1: RecordingFormat = {
   kinds: ['amdv1'],
@@ -118,7 +118,7 @@ class AmdReplay implements LineReplay {
     return {};
   }
 
-  /** Whether the IOMMU core refuses it before it asks the driver. */
+  /** Whether the IOMMU core refuses it before it calls the driver. */
   #misaligned(...values: bigint[]): boolean {
     const smallest = this.#pageSizes & -this.#pageSizes;
     return values.some((value) => (value & (smallest - 1n)) !== 0n);

@@ -18,7 +18,7 @@ const PLACED = 'call:text dev:text ev:list';
 const TREE = 'iova_ranges:int iova_pages:int';
 const SYNC = `${DEVICE} addr:hex len:int [off:int] dir:any`;
 const SYNC_SG = `${DEVICE} nents:int dir:any`;
-/** Calls of the DMA API: what the recorder wrote of each. Where nothing else tells an input, it is in a verdict. */
+/** Calls of the DMA API: what the recorder wrote of each. An input that is nowhere else is taken from a verdict. */
 const CALLS = shapes<string>({
   dma_map_page: `${PLACED} pfn:hex off:int len:int dir:any attrs:int ret:hex [what:text]`,
   dma_map_single: `${DEVICE} what:text ret:hex [phys:hex] [len:int] [dir:any]`,
@@ -46,7 +46,7 @@ const BEHIND_IOMMU = shapes<string>({
 });
 
 const ENTRY = 'id:text device:text device_address:text size:any';
-/** Verdicts, as far as a kernel was recorded to give them; the kernel does not print more of them. */
+/** Verdicts that occur in recordings, with the fields that the kernel prints. */
 const VERDICTS = shapes<string>({
   CACHELINE_OVERLAP: 'id:text device:text',
   LEAK_ON_UNBIND: 'id:text device:text count:any example:record',

@@ -69,7 +69,7 @@ export const dmaDebug: RecordingFormat = {
   },
 };
 
-/** Names that the device's driver goes by: filters under which something of it was printed. */
+/** Names of the device's driver: filters under which a finding of it was printed. */
 function passingFilters(recording: Recording): Set<string> {
   const reader = new FieldReader(recording);
   const names = new Set<string>();
@@ -375,7 +375,7 @@ export class CaseReplay {
     exports.domainMap(domain.handle, address - offset, phys - (phys % PAGE_SIZE), bytes, PROT_READ | PROT_WRITE);
   }
 
-  /** A call that names no device is of the one that got the address last. */
+  /** A call without a device belongs to the device that got the address last. */
   #mappingError(dev: DmaDeviceHandle, call: Json): void {
     const address = this.#address('addr', call.addr);
     const ret = address < 0 ? ENOMEM : 0;
@@ -479,7 +479,7 @@ export class CaseReplay {
     this.#core.exports.debugFeedSegments(table, segments.length, staging);
   }
 
-  /** The list that a call means: the one at the address that the IOMMU then unmapped, else the one mapped last. */
+  /** The list of a call: the one at the address that the IOMMU then unmapped, otherwise the one mapped last. */
   #list(call: Json): SgTableHandle {
     const unmapped = ((call.ev ?? []) as unknown[][]).find(([kind]) => kind === 'u');
     if (unmapped) {
@@ -562,7 +562,7 @@ function normal(value: unknown): unknown {
   return /^\d+$/.test(value) ? Number(value) : value;
 }
 
-/** Whether a verdict says what was recorded, in every field that both have. */
+/** Whether a verdict equals the recorded one, in every field that both have. */
 function agree(expected: Json, got: Json): boolean {
   return Object.entries(expected).every(([name, value]) => {
     if (!(name in got)) return name !== 'id' && name !== 'device';

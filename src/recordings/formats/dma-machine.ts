@@ -5,7 +5,7 @@ import { Core } from '../../core/instance.js';
 import type { DmaDomain } from '../../dma/dma-domain.js';
 import type { DmaHost } from '../../dma/sg-table.js';
 
-/** What the replays of DMA API recordings have in common: the machine under them, and how they look at it. */
+/** Shared by the replays of DMA API recordings: their machine, and readers of its state. */
 
 const MEMORY_LIMIT = 0xffff0000;
 const EVENT_RING_ORDER = 12;

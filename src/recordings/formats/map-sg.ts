@@ -13,7 +13,7 @@ import { dmaMachine, iommuEvents, iovaTree } from './dma-machine.js';
 /**
  * `linux-map_sg`: the DMA API of one device, behind an IOMMU, direct, or in an identity domain. Addresses, segments, return
  * codes, trace events, table entries and at the end the whole IOVA tree are compared. Each recording is replayed twice,
- * with and without event recording, as the two may take different ways through the core.
+ * with and without event recording, as the two may take different paths through the core.
  */
 export const mapSg: RecordingFormat = {
   kinds: ['map_sg'],
@@ -84,7 +84,7 @@ const BOUNCE_RAM_FRAMES = 0xc0000 + 0x40000;
 const POOL_SIZE = 64 * 1024 * 1024;
 /** Pages of a coherent buffer, at most. */
 const MOST_PAGES = 2 ** 20;
-/** In place of an address that the pool chose: which slots are free depends on what else the recording machine did. */
+/** Replaces an address that the pool chose: the free slots depend on other work of the recorded machine. */
 const BOUNCED = 'bounced';
 
 export class MapSgReplay implements LineReplay {
@@ -139,7 +139,7 @@ export class MapSgReplay implements LineReplay {
       return { dev };
     },
     parms: (line, record) => {
-      // As it was recorded: what the kernel had accepted, whatever this machine's RAM needs.
+      // As recorded: the kernel had accepted it, whatever mask this machine's RAM requires.
       const bits = this.#read.maskBits(line, 'dma_mask', record.dma_mask);
       this.#device.host.core.exports.deviceSetMask(this.#device.handle, bits, bits);
       const most = this.#read.decimal(line, 'max_seg', record.max_seg);
@@ -166,7 +166,7 @@ export class MapSgReplay implements LineReplay {
     this.#live.set(id, unmap);
   }
 
-  /** A bounce pool about where the recording kernel had its own, so that masks reach it alike. */
+  /** A bounce pool near the recorded kernel's, so that the same masks reach it. */
   #makePool(): [number, number] {
     let lowest = Number.POSITIVE_INFINITY;
     for (const line of this.#read.lineNumbers()) {
@@ -298,8 +298,8 @@ export class MapSgReplay implements LineReplay {
     return { ret, ...this.#observe(record, [[ret, length]]) };
   }
 
-  // The frames were the recording kernel's choice: the table entries show which. Without tables nothing is left to compare.
-  // A buffer that got no address is asked for all the same, on any frames: the search has emptied the caches of ranges.
+  // The recorded kernel chose the frames: the table entries have them. Without tables there is nothing to compare. A buffer that got
+  // no address is still allocated, on any frames: the search has emptied the caches of ranges.
   #allocCoherent(line: number, record: Json): Json {
     const length = this.#read.decimal(line, 'len', record.len);
     if (length > MOST_PAGES * PAGE) this.#read.fail(line, `a coherent buffer of ${length} bytes`);

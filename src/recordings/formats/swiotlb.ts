@@ -34,7 +34,7 @@ const SHAPES: Readonly<Record<string, Shape>> = shapes({
 });
 const REFUSED = shape(CALL);
 const MAPPED = shape(CALL, 'slot:int in_slot:int copied_in:bit');
-/** What is not compared as a field; used_hiwater is, in its own way. */
+/** Fields that are not compared; used_hiwater is compared elsewhere. */
 const INPUTS = new Set(
   'op test seed min_align_mask cpu dma_mask start force_bounce id phys len dir used_hiwater'.split(' '),
 );
@@ -74,14 +74,14 @@ class SwiotlbReplay implements LineReplay {
   /** What the line of a map says to be in use. */
   #used = 0;
   #first = true;
-  /** Areas that a map has been seen in, and slots that something is known of. */
+  /** Areas with a recorded map, and slots whose state is known. */
   readonly #seen = new Set<number>();
   #known = new Uint8Array(0);
   #areaSlots = 0;
   /** Slots that stand for what was taken before. */
   readonly #standIns = new Map<number, number>();
   #failures = 0;
-  /** The last mappings of a part are given back without a look at their bytes: the first unmap without copied_back. */
+  /** The last mappings of a part are unmapped without a check of their bytes: from the first unmap without copied_back. */
   #ending = false;
 
   constructor(recording: Recording) {
@@ -276,7 +276,7 @@ class SwiotlbReplay implements LineReplay {
     }
   }
 
-  // A mapping of one slot stands for what somebody had mapped before the recording began.
+  // A mapping of one slot represents a mapping that was made before the recording began.
   #occupy(slot: number, areas: { index: number }[]): void {
     const { deviceCreate, swiotlbMapSingle, swiotlbSetIndex } = this.#core.exports;
     if (this.#other === 0) this.#other = deviceCreate(this.#context, 2, 8);
@@ -292,7 +292,7 @@ class SwiotlbReplay implements LineReplay {
     return this.#read.decimal(line, 'used', record.used) - this.#pool!.stats.used;
   }
 
-  // Where a mapping was that was made before the recording began is not known: what it had is free or unknown now.
+  // The place of a mapping that was made before the recording began is not known: its slots are free or unknown.
   #unmapEarlier(line: number, id: number, record: Record<string, unknown>): void {
     const left = this.#usedBefore(line, record);
     if (!this.#first && left >= this.#earlier) this.#read.fail(line, `id ${id} is not mapped`);

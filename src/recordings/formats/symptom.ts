@@ -94,7 +94,7 @@ class SymptomReplay {
   }
 
   #call(line: number, record: Json): Json {
-    // Only a call that asks about an address names no device.
+    // Only a query of an address has no device.
     const player = this.#player(String(record.dev ?? [...this.#players.keys()].at(-1)));
     const got = this.#operate(line, record, player);
     const { ranges, pages } = treeSize(player.domain);

@@ -19,8 +19,8 @@ import { type Shape, shapes } from '../replay/shape.js';
 /**
  * `linux-vtd`: second-stage tables, driven through iommu_map, iommu_unmap and iommu_iova_to_phys. Each `new` line starts
  * on an empty domain. Whatever a line recorded is compared: results, trace events, pages in use for tables, the entries
- * themselves, and bytes that the kernel wrote into mapped memory. Where the recording kernel put its tables is its own
- * affair: of a pointer, presence and flags count.
+ * themselves, and bytes that the kernel wrote into mapped memory. Addresses of the recorded kernel's tables are not compared: of a
+ * pointer, only presence and flags are.
  */
 export const vtd: RecordingFormat = {
   kinds: ['vtd'],
@@ -39,7 +39,7 @@ const CASES = shapes({
   iova_to_phys: 'op:text iova:hex phys:hex',
   end: 'op:text cases:int',
 });
-/** Of a stream of random calls, each of which has the leaves of its range; all entries come at the end. */
+/** A stream of random calls: each line has the leaves of its range; the last has all entries. */
 const STREAM = shapes({
   new: 'op:text case:text seed:int agaw:int gaw:int levels:int superpage:int pgsize_bitmap:hex',
   map: 'op:text iova:hex paddr:hex size:int prot:int rc:rc table_pages:int leaf:list',
@@ -47,7 +47,7 @@ const STREAM = shapes({
   iova_to_phys: 'op:text iova:hex phys:hex',
   end: 'op:text tables:list',
 });
-/** What a line has besides what is compared; `attach` is the recorder's own affair. */
+/** Fields that are not compared; `attach` is the recorder's own. */
 const INPUTS = new Set('op case attach seed gaw levels first_level pgsize_bitmap iova paddr size prot'.split(' '));
 /** Levels of large pages by the page sizes that there are. */
 const SUPERPAGES: Readonly<Record<string, number>> = { 1000: 0, 201000: 1, 40201000: 2 };
@@ -97,7 +97,7 @@ class VtdReplay implements LineReplay {
     return Math.min(Math.max(1024, needed), MOST_FRAMES);
   }
 
-  /** An address of up to 64 bits; page-aligned ones are exact as numbers beyond 2^53, too. */
+  /** An address of up to 64 bits; beyond 2^53 only page-aligned ones are exact as numbers. */
   #address(line: number, name: string, text: unknown): number {
     if (typeof text !== 'string' || !/^[0-9a-f]{1,16}$/.test(text))
       this.#read.fail(line, `${name} is not hex: ${text}`);

@@ -51,7 +51,7 @@ export interface Recording {
   header: Readonly<Record<string, unknown>>;
   /** All lines of the file; index 0 is line 1, the header. */
   lines: readonly string[];
-  /** 1-based line that a FieldReader was last asked about: where to point when something deeper down refuses a value. */
+  /** 1-based line that a FieldReader read last: an error of deeper code names it. */
   at: number;
 }
 
@@ -68,7 +68,7 @@ export interface RecordingFormat {
   header?: readonly string[];
   /** Replays it, and yields after a line or a few how many steps matched so far. */
   replay(recording: Recording, options: ReplayOptions): Sliced<Outcome, number>;
-  /** For a kind whose last line no other follows: what is missing, or null; undefined when this one need not have it. */
+  /** For a kind with an end line: what is missing, or null; undefined if this recording need not have it. */
   cut?(recording: Recording): string | null | undefined;
 }
 

@@ -1,6 +1,6 @@
 import type { Sliced } from '../../core/slices.js';
 
-/** Runs that come before the timed ones: the engine optimises what has run for a while, and memory is touched once. */
+/** Untimed runs at the start: the engine optimises code that has run for a while, and memory is touched. */
 const WARM_UP = { runs: 5, ms: 150 };
 /** Timed runs: their median is the figure. Short ones are many, so that some are not interrupted on a busy machine. */
 const TIMED = { runs: 9, ms: 250 };

@@ -12,7 +12,7 @@ import { type AuditResult, seconds } from './result.js';
 import { SpaceSampler } from './space.js';
 import { mappingOf, overtaken } from './suspects.js';
 
-/** The audit of a stream of events: what maps and unmaps, what does not fit, and what a fault's address belonged to. */
+/** The audit of a stream of events: pairs maps with unmaps, reports mismatches, and finds the mapping of a fault's address. */
 
 export interface AuditOptions {
   /** A device address whose events are wanted one by one: hexadecimal text or a number. */
@@ -21,7 +21,7 @@ export interface AuditOptions {
   device?: string | undefined;
 }
 
-/** A hole between two CPUs' clocks and between a log's and a trace's: a fault is looked at so long after its own time. */
+/** Differences between the clocks of CPUs, and of a log and a trace: a fault is matched this long after its own time. */
 const FAULT_SLACK = 1e6;
 
 /** Kinds of mapping by event. */
@@ -172,7 +172,7 @@ export class Audit {
       this.faults.look(fault, this.pairing.live, this.pairing.ended, this.strings);
   }
 
-  /** What was found. The audit can go on afterwards only with a new one: mappings that were closing are settled. */
+  /** The result. Afterwards the audit takes no more batches: mappings in the state CLOSING are settled. */
   result(): AuditResult {
     const { live, suspects, gaps } = this.pairing;
     for (const claim of this.pairing.iommu.unclaimed) if (claim?.waiting) this.pairing.iommu.settle(claim);
@@ -182,7 +182,7 @@ export class Audit {
     this.pairing.late.expire();
     for (const fault of this.faults.due(Number.POSITIVE_INFINITY))
       this.faults.look(fault, live, this.pairing.ended, this.strings);
-    // Where there are events of the DMA API, iommu:* alone belongs to drivers that have a domain of their own.
+    // In a trace with events of the DMA API, iommu:* without one belongs to drivers with their own domain.
     const { hasDevices } = gaps;
     for (const record of overtaken(live, this.pairing.groups)) {
       if (live.kind[record] !== MAPPING.IOMMU || !hasDevices)

@@ -18,7 +18,7 @@ interface Names {
   get(number: number): string;
 }
 
-/** Most pages of one device whose faults are looked at: a device that faults in a loop fills a log. */
+/** Most pages of one device whose faults are matched: a device that faults in a loop fills a log. */
 const MAX_FAULTS = 256;
 
 export class FaultList {
@@ -39,7 +39,7 @@ export class FaultList {
 
   /** Keeps a fault of a log until the trace has reached its time. */
   wait(fault: PendingFault): void {
-    // Without a time, or one of so many, it is looked at in the end.
+    // A fault without a time, or one too many, is matched at the end.
     if (this.pending.length >= 1 << 16) return;
     this.pending.push(fault);
     this.sorted = false;

@@ -25,7 +25,7 @@ export class OverlapList {
 
   add(live: LiveMappings, first: number, second: number, physical: number, names: Names): void {
     ++this.count;
-    // What the device only reads may well be mapped twice: a zero page, a packet to several receivers.
+    // Memory that the device only reads may be mapped twice: a zero page, a packet to several receivers.
     const read = live.direction[first] === DMA_TO_DEVICE && live.direction[second] === DMA_TO_DEVICE;
     if (read) ++this.readOnly;
     if (read || this.examples.length >= MAX_EXAMPLES) return;

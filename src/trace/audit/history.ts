@@ -1,6 +1,6 @@
 /**
- * The mappings that ended last, in a ring: what a fault's address belonged to, and whether an unmap comes a second time.
- * Its size is fixed; the memory of an audit grows with what is live, not with the trace.
+ * The mappings that ended last, in a ring: they explain the address of a fault and a second unmap. Its size is fixed: the memory of
+ * an audit grows with live mappings, not with the trace.
  */
 const ENDED = 1 << 17;
 const MASK = ENDED - 1;
@@ -31,7 +31,7 @@ export class EndedMappings {
     return at;
   }
 
-  /** The last that began at a page of a device, as a place in the columns; -1 when there is none any more. */
+  /** Row of the last mapping that began at a page of a device; -1 if there is none. */
   last(device: number, page: number): number {
     const oldest = this.count - ENDED;
     for (

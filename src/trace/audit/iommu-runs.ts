@@ -60,7 +60,7 @@ export class IommuRuns {
     claim.task = names[batch.task[row]];
   }
 
-  /** A map without an event of the DMA API: of a driver with its own domain, or all there is in a trace of iommu:* alone. */
+  /** A map without an event of the DMA API: of a driver with its own domain, or any map in a trace of iommu:* alone. */
   settle(claim: Unclaimed): void {
     claim.waiting = false;
     this.pairing.displace(0, claim.page);
@@ -159,7 +159,7 @@ export class IommuRuns {
     return -1;
   }
 
-  /** Runs that followed each other were several mappings after all, when a part of them is unmapped: that part. */
+  /** Consecutive runs were several mappings if a part of them is unmapped: splits that part off. */
   private cutOut(record: number, page: number, pages: number): number {
     const { live } = this.pairing;
     const first = live.page[record];

@@ -1,11 +1,11 @@
 import type { SuspectMapping } from './suspects.js';
 
 /**
- * Mappings that left the tables, whose address has a new owner, and whose event of the DMA API has not been seen: it is
+ * Mappings that were removed from the tables, whose address is allocated again, and whose event of the DMA API is missing: it is
  * logged a few microseconds after the address is free, and another CPU may be faster.
  */
 
-/** So many may wait; the oldest has missed its event then. */
+/** Most that may wait; beyond it the oldest has lost its event. */
 const WAITING = 64;
 
 export class LateEnds {

@@ -1,7 +1,7 @@
 import { PAGE_SIZE } from '../../core/generated/constants.js';
 import { PageIndex } from './page-index.js';
 
-/** The mappings that live, as columns with a free list; found by the page of their address, and lists by their first entry. */
+/** Live mappings as columns with a free list, indexed by the page of their address, lists by their first entry. */
 
 /** What a mapping is: how it was made decides how it must be ended. */
 export const MAPPING = { PAGE: 0, SG: 1, COHERENT: 2, RESOURCE: 3, IOMMU: 4 } as const;

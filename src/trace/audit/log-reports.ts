@@ -1,7 +1,7 @@
 import { EVENT, type EventNumber, ROW, type TraceBatch } from '../batches/batch.js';
 import { type AuditResult, addressText, seconds } from './result.js';
 
-/** What the kernel itself has reported: dma-debug's findings, a full bounce pool, the list of live mappings. */
+/** Reports of the kernel in a log: dma-debug's findings, a full bounce pool, the list of live mappings. */
 
 interface Names {
   get(number: number): string;

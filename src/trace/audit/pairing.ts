@@ -12,7 +12,7 @@ import { addressText, type Completeness, DIRECTION_NAMES } from './result.js';
 import { mappingOf, SuspectGroups, SuspectList, type SuspectMapping } from './suspects.js';
 
 /**
- * Pairs what maps with what unmaps, for the events of the DMA API; iommu-runs.ts does so for iommu:*. `names` are the audit's
+ * Pairs maps with unmaps, for the events of the DMA API; iommu-runs.ts does so for iommu:*. `names` are the audit's
  * numbers of the batch's strings.
  */
 
@@ -182,8 +182,8 @@ export class Pairing {
   }
 
   /**
-   * What iommu:unmap ended, and whose address has a new owner already: the event of the DMA API may still come, since another
-   * CPU can be faster than the one that logs it.
+   * A mapping that iommu:unmap ended and whose address is allocated again: the event of the DMA API may still come, since another CPU
+   * can be faster than the one that logs it.
    */
   endByIommu(record: number): void {
     const { live } = this;

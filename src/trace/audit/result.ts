@@ -38,7 +38,7 @@ export interface DeviceSummary {
 export type Evidence =
   /** Live at the end, while most of the younger mappings of its device, kind, size and task have ended. */
   | 'overtaken'
-  /** Its address was handed out again, and no unmap was seen. */
+  /** Its address was allocated again without an unmap between. */
   | 'address-reused'
   /** Its entries left the tables (iommu:unmap), and no dma_unmap_* was seen. */
   | 'iommu-only';
@@ -209,7 +209,7 @@ export interface AddressEvent {
   cpu: number | null;
 }
 
-/** What the audit could not see. Where everything but `events` is 0 and `hasDevices` is true, nothing was missing. */
+/** Gaps of the audit. It is complete if all counts but `events` are 0 and `hasDevices` is true. */
 export interface Completeness {
   /** Events that were taken. */
   events: number;
@@ -219,7 +219,7 @@ export interface Completeness {
   truncatedLists: number;
   /** Ends of mappings that were live when the trace began. */
   startedInMidLife: number;
-  /** Mappings whose end was seen in iommu:unmap alone, as when a dma_unmap_sg did not fit the tracer's page. */
+  /** Mappings whose end is in iommu:unmap alone, such as a dma_unmap_sg that did not fit the tracer's page. */
   endsFromIommu: number;
   /** dma_alloc whose physical address was taken from the iommu:map before it. */
   physicalFromIommu: number;

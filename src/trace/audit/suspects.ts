@@ -2,11 +2,11 @@ import { type LiveMappings, MAPPING_NAMES, STATE } from './live.js';
 import { addressText, type Evidence, physicalText, type SuspectGroup } from './result.js';
 
 /**
- * Leak suspects. A mapping that is old when the trace ends proves nothing: the buffers of every receive ring are. One that was
- * *overtaken* is suspect: mappings of the same device, kind, size and task that were made later have come and gone.
+ * Leak suspects. A mapping that is old when the trace ends proves nothing: the buffers of every receive ring are. A mapping that was
+ * *overtaken* is suspect: younger mappings of the same device, kind, size and task have ended.
  */
 
-/** At least so many younger ones must have ended, and more than half of all younger ones. */
+/** Least younger mappings that must have ended, and more than half of all younger ones. */
 const OVERTAKERS = 4;
 const MOST = 0.5;
 const MAX_EXAMPLES = 8;

@@ -259,7 +259,7 @@ export class BatchWriter {
     return row;
   }
 
-  /** Takes the last row back, as long as the batch that it is in has not been cut. */
+  /** Removes the last row, unless its batch has been cut. */
   undo(): boolean {
     if (this.length === 0) return false;
     const row = --this.length;
@@ -302,7 +302,7 @@ export class BatchWriter {
   }
 }
 
-/** What a worker posts: a batch without its views, which are made again on the other side. */
+/** The message of a worker: a batch without its views, which the receiver makes again. */
 export interface PostedBatch {
   length: number;
   values: Float64Array;

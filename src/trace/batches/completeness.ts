@@ -77,7 +77,7 @@ export class Gaps {
     }
   }
 
-  /** Counts what could not be understood, and keeps some of it with its line. */
+  /** Counts input that was not understood, and keeps examples with their lines. */
   notUnderstood(line: number, column: number, reason: string, text: string): void {
     checkInteger('line', line, 0, Number.MAX_SAFE_INTEGER);
     checkInteger('column', column, 0, Number.MAX_SAFE_INTEGER);
@@ -90,7 +90,7 @@ export class Gaps {
   }
 }
 
-/** An input that is no trace at all, or one that cannot be read on. Lines and columns count from 1; 0 for a whole file. */
+/** The input is not a trace, or cannot be read further. Lines and columns count from 1; 0 for a whole file. */
 export class TraceError extends Error {
   /** Always `TraceError`. */
   override readonly name = 'TraceError';

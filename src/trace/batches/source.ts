@@ -2,7 +2,7 @@ import { checkBytes } from '../../core/arguments.js';
 import { invalidType } from '../../core/errors.js';
 import { TraceError } from './completeness.js';
 
-/** Where an input comes from, and how compressed ones are opened: plain, gzip or zstd, recognised by their first bytes. */
+/** Sources of input, and decompression: plain, gzip or zstd, recognised by their first bytes. */
 
 /** An input that can be read at any place. A trace.dat needs one, since its CPUs' data lie one after the other. */
 export interface RandomAccess {
@@ -10,7 +10,7 @@ export interface RandomAccess {
   readonly size: number;
   /** Bytes from `offset`; fewer than `length` at the end of the input only. */
   read(offset: number, length: number): Promise<Uint8Array>;
-  /** The same into a buffer of the caller's, which saves a buffer for each piece of a text. Returns the bytes read. */
+  /** The same into the caller's buffer, which saves an allocation per piece of a text. Returns the bytes read. */
   readInto?(target: Uint8Array, offset: number): Promise<number>;
 }
 
@@ -45,7 +45,7 @@ export function isRandomAccess(source: TraceSource): source is RandomAccess {
 
 /**
  * All of an input in order.
- * @param reuse every piece is in the same buffer: the one before is gone when the next is asked for
+ * @param reuse every piece is in the same buffer: the next read overwrites it
  */
 export async function* pieces(source: RandomAccess, reuse = false): AsyncGenerator<Uint8Array> {
   const buffer = reuse && source.readInto ? new Uint8Array(PIECE) : null;

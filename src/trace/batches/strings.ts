@@ -59,7 +59,7 @@ export class StringTable {
   }
 
   private enter(source: Uint8Array, start: number, length: number, hash: number, slot: number): number {
-    // A file of a million different names is no trace; what comes then has none.
+    // Most names of a file; later ones are dropped.
     if (this.list.length >= MAX_STRINGS) return 0;
     while (this.used + length > this.bytes.length) {
       const larger = new Uint8Array(this.bytes.length * 2);

@@ -81,7 +81,7 @@ function notAnEvent(context: LineContext, bytes: Uint8Array, start: number, end:
     text,
   );
   if (lost) {
-    // Without a number there was no room to say how many: at least one.
+    // Without a number the count is not known: at least one.
     const count = Number(lost[2] ?? lost[3] ?? 1);
     context.gaps.lostEvents += count;
     const row = context.writer.row(EVENT.LOST, Number.NaN, Number(lost[1]) & NO_CPU, 0);

@@ -4,17 +4,17 @@ import { LINE, LineContext, type LineFormat, type LineVerdict, textOf } from '..
 import { lineFormats } from './index.js';
 
 /**
- * Text, in pieces of any size, to lines, to rows. What mail programs do is undone here, for all formats: quote marks are taken
- * off, and a line that does not end as its event must, or is none, is put together with the next.
+ * Text, in pieces of any size, to lines, to rows. Changes by mail programs are undone here, for all formats: quote marks are removed,
+ * and a line whose event is incomplete is joined with the next.
  */
 
 const NEWLINE = 10;
 const COLON = 58;
-/** A line of 128 entries has 7 KiB; what is much longer is no trace. */
+/** A line of 128 entries has 7 KiB; a much longer line is not of a trace. */
 const MAX_LINE = 1 << 20;
 /** A mail program that wraps at 72 columns makes some 60 lines of an event with 128 entries. */
 const MAX_JOINED = 100;
-/** So many lines none of which is a trace's: the input is something else. */
+/** After this many lines without an event the input is not a trace. */
 const GIVE_UP = 100_000;
 
 export class TextReader {
@@ -45,7 +45,7 @@ export class TextReader {
 
   /** Reads a piece. The bytes are not kept. */
   push(piece: Uint8Array): void {
-    // Buffer is another class to the optimiser: with one class alone, a load of a byte is one instruction.
+    // Buffer is a second class to the optimiser: with one class, a load of a byte is one instruction.
     const chunk = new Uint8Array(piece.buffer, piece.byteOffset, piece.byteLength);
     let bytes = chunk;
     let at = 0;
@@ -67,7 +67,7 @@ export class TextReader {
       this.line(bytes, at, end);
       at = end + 1;
     }
-    // The last line may be continued by the next piece, whose buffer is another.
+    // The last line may continue in the next piece, which is in another buffer.
     if (this.last === bytes) this.keepLast();
     bytes = bytes.subarray(at);
     this.checkLength(bytes.length);
@@ -150,7 +150,7 @@ export class TextReader {
       if (format === this.current) continue;
       verdict = format.line(this.context, bytes, start, end);
       if (verdict === LINE.FOREIGN) continue;
-      // Stack traces and lines of no interest stand between others: the next line is likelier of the format before.
+      // Stack traces and skipped lines lie between others: the next line is more likely of the previous format.
       if (verdict === LINE.READ) this.current = format;
       return verdict;
     }

@@ -21,7 +21,7 @@ function line(context: LineContext, bytes: Uint8Array, start: number, end: numbe
   }
   const space = OUT_OF_SPACE.exec(message);
   if (space) {
-    // Kernels that say this said "buffer is full" just before, where they have both: one failure, one row.
+    // Kernels with both messages print "buffer is full" first: one failure, one row.
     if (context.lastSwiotlb === `${space[1]} ${pciName(space[2])}`) return LINE.OTHER;
     write(context, time, pciName(space[2]), Number(space[1]), 0, 'Out of SW-IOMMU space');
     return LINE.READ;

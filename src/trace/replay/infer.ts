@@ -2,7 +2,7 @@ import { PAGE_SIZE as PAGE } from '../../core/generated/constants.js';
 import { OP, type Operations, SHAPE } from './operations.js';
 
 /**
- * What was there when the trace began, inferred from what the trace shows later:
+ * State at the start of the trace, inferred from later events:
  *
  *   - what ends without having begun was live;
  *   - everything above the lowest address counts as taken: coherent memory of the probe never shows;
@@ -64,7 +64,7 @@ export function infer(
 }
 
 /**
- * Which calls can be compared: without translation an address is the memory's own, and coherent memory has none.
+ * Calls that can be compared: without translation the address is the physical one, and that of coherent memory is not known.
  * @returns by device whether its coherent memory is among them
  */
 export function comparesCoherent(spaces: readonly InferredSpace[]): boolean[] {
@@ -99,7 +99,7 @@ function inferSpace(o: Operations, order: Int32Array, devices: number[], forced:
   };
   if (space.translation !== 'iommu') return space;
   const firsts: FirstUse[] = [];
-  /** Pages that the trace has shown already, and that a later use explains itself. */
+  /** Pages that an earlier event has shown. */
   const shown = new Set<number>();
   let low = TOP_32BIT;
   for (const call of order) {

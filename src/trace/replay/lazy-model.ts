@@ -3,9 +3,9 @@ import { orderOf } from './infer.js';
 import { OP, type Operations } from './operations.js';
 
 /**
- * A light model of magazines and flush queues, to find out when and where a lazy kernel's timer fired. Where a call does
- * not get what the model has on top, the model takes what the trace says and goes on, so that one wrong flush does not
- * spoil the judgement of the next.
+ * A light model of magazines and flush queues, which finds when and on which CPU a lazy kernel's timer fired. If a call did not get
+ * the range on top of the model's magazine, the model takes the trace's range and goes on, so that one wrong flush does not affect
+ * the next.
  */
 
 export interface Tick {
@@ -178,7 +178,7 @@ function drain(space: Space, ring: Waiting[], cpu: number): void {
   }
 }
 
-/** The magazine that the next call of a CPU takes from, null when there is nothing cached. */
+/** The magazine that the next call of a CPU takes from; null if both are empty. */
 function refill(space: Space, cpu: number, order: number): number[] | null {
   const cache = cacheOf(space, cpu, order);
   if (cache.loaded.length > 0) return cache.loaded;
@@ -187,7 +187,7 @@ function refill(space: Space, cpu: number, order: number): number[] | null {
   return cache.loaded.length > 0 ? cache.loaded : null;
 }
 
-/** The trace has given what the model has elsewhere: it goes from there. */
+/** The trace allocated a range that the model has elsewhere: removes it from there. */
 function wrong(result: ModelRun, space: Space, page: number): void {
   if (result.wrongAfter.length > 0) ++result.wrongAfter[result.wrongAfter.length - 1];
   const stack = space.where.get(page);
@@ -246,7 +246,7 @@ export function findTick(o: Operations, order: Int32Array, spaceOf: readonly num
   return { hz, phase: (first + last) / 2 };
 }
 
-/** What each flush was otherwise than the rule says, where that makes more calls match. */
+/** Deviations of each flush from the rule, if they make more calls match. */
 export function findDecisions(
   o: Operations,
   order: Int32Array,

@@ -37,7 +37,7 @@ const WINDOW = 500;
 const MAX_CORRECTIONS = 40;
 /** Flushes that the model looks at one by one. */
 const MODEL_ROUNDS = 400;
-/** The machine's own timer is out of the way: a thousand seconds. */
+/** The machine's own timer must not fire: a thousand seconds. */
 const NEVER = 1e6;
 
 export function verifyLazy(o: Operations, order: Int32Array): LazyVerification {
@@ -61,7 +61,7 @@ export function verifyLazy(o: Operations, order: Int32Array): LazyVerification {
     const better = correct(o, order, spaces, tick, decisions, best, place, most, score);
     if (better) decisions.set(better.flush, better.decision);
     else if (!forced.has(call)) {
-      // Perhaps it came out of a magazine that nothing has shown yet.
+      // It may come from a magazine that no event has shown.
       forced.add(call);
       const other = infer(o, order, forced);
       const run = runLazy(o, order, other, tick, decisions);
@@ -78,7 +78,7 @@ export function verifyLazy(o: Operations, order: Int32Array): LazyVerification {
   return { run: best, tick, corrections: decisions.size, spaces };
 }
 
-/** Tries the last two flushes before a call otherwise. Returns what makes fewer calls of the window wrong. */
+/** Tries other times and CPUs for the last two flushes before a call. Returns those with fewer mismatches in the window. */
 function correct(
   o: Operations,
   order: Int32Array,

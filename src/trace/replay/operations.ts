@@ -1,7 +1,7 @@
 import { invalidType } from '../../core/errors.js';
 import { guard } from '../../core/guard.js';
 import { notMade } from '../../core/life.js';
-/** What a trace did, call by call, as columns: the input of a replay. Kept as a whole, some 80 bytes per call. */
+/** The calls of a trace as columns: the input of a replay. It is held in memory, about 80 bytes per call. */
 
 export const OP = { MAP: 1, UNMAP: 2, FLUSH: 3 } as const;
 
@@ -12,8 +12,8 @@ export const SHAPE = { PAGE: 0, COHERENT: 1, LIST: 2, RESOURCE: 3 } as const;
 export type OperationList = Float64Array;
 
 /**
- * What a trace did, call by call, as columns: element `i` of each is of call `i`, and those from `length` on are of
- * none. `Rebuild` makes them; read them, and hand them to `verifyTrace` and `whatIf`.
+ * The calls of a trace as columns: element `i` of each belongs to call `i`; elements from `length` on are unused. `Rebuild` makes
+ * them; read them, and hand them to `verifyTrace` and `whatIf`.
  */
 export class Operations {
   static {

@@ -19,7 +19,7 @@ class CpuState {
   sequence = -1;
   time = 0;
   runs: number[] = [];
-  /** The iommu:unmap that no event of the DMA API has taken, and the list that waits for its own. */
+  /** An iommu:unmap without an event of the DMA API yet, and a list without its iommu:unmap. */
   unmapped = -1;
   unmappedPage = 0;
   waiting = -1;
@@ -237,7 +237,7 @@ export class Rebuild {
     const cpu = this.cpu(batch, row);
     const device = this.device(names[batch.device[row]]);
     const page = batch.page[row];
-    // iommu:unmap had only one it could be for: that is done.
+    // iommu:unmap fitted one list only, which has ended.
     if (
       cpu.unmapped >= 0 &&
       cpu.unmappedPage === page &&
@@ -318,13 +318,13 @@ export class Rebuild {
   /** The calls, when everything was added. */
   finish(): Operations {
     const o = this.operations;
-    // What no event of the DMA API has claimed belongs to a device that is not traced.
+    // Maps without an event of the DMA API belong to a device that is not traced.
     for (let i = 0; i < o.length; ++i) if (o.of[i] === NOBODY) o.op[i] = 0;
     return o;
   }
 }
 
-/** In `of`: an iommu:unmap of which it is not known yet whose it is. */
+/** In `of`: an iommu:unmap that is not assigned yet. */
 const NOBODY = -2;
 
 function push(map: Map<number, number[]>, key: number, value: number): void {

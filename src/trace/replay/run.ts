@@ -91,7 +91,7 @@ export class ReplayRun {
     }
   }
 
-  /** Maps what was live when the trace began, wherever the allocator puts it: for runs that are not to be compared. */
+  /** Maps the mappings that were live at the start, at any address: for runs whose addresses are not compared. */
   beginAnywhere(space: InferredSpace): void {
     this.anywhere = true;
     const device = this.devices[space.devices[0]]!;
@@ -191,7 +191,7 @@ export class ReplayRun {
       if (device.domain instanceof DmaDomain)
         device.unmapPage(o.address[call] - (o.address[call] % PAGE), size, direction);
       else if (this.machine.swiotlb) {
-        // Each slot that was taken at the begin is a mapping of its own.
+        // Each slot that was used at the start is a separate mapping.
         const first = o.address[call] - (o.address[call] % SLOT);
         const end = o.address[call] + o.size[call];
         for (let at = first; at < end; at += SLOT) device.unmapPage(at, SLOT, direction);

@@ -49,7 +49,7 @@ export interface TraceVerification {
     hz: number;
     /** Nanoseconds of trace time at which one of the ticks was. */
     phase: number;
-    /** Flushes that came otherwise than the timer's rule says. */
+    /** Flushes that deviate from the timer's rule. */
     corrections: number;
   };
 }
@@ -63,8 +63,7 @@ const SET_PAGES = 64;
 const MAX_ROUNDS = 24;
 
 /**
- * Verifies the calls of a trace. What was there when it began is inferred (infer.ts), whether the IOMMU is strict or lazy
- * as well.
+ * Verifies the calls of a trace. The state at its start is inferred (infer.ts), and whether the IOMMU is strict or lazy.
  */
 export function verifyTrace(operations: Operations): TraceVerification {
   Operations.check(operations);
@@ -73,7 +72,7 @@ export function verifyTrace(operations: Operations): TraceVerification {
   const forced = new Set<number>();
   for (let round = 0, most = MAX_ROUNDS; round < most; ++round) {
     const spaces = infer(operations, order, forced);
-    // Where the pool begins decides only which sets of slots there are: other begins are tried when one does not match.
+    // The start of the pool determines the sets of slots only: others are tried if one does not match.
     const pool = inferPool(operations, order, spaces, round);
     if (pool !== undefined) most = SET_PAGES;
     const { result, firstWrong } = runOnce(operations, order, spaces, pool);

@@ -12,8 +12,8 @@ import { ReplayRun, type RunObserver } from './run.js';
 import { rangesOf, searchStart, searchSteps } from './search.js';
 
 /**
- * A trace's calls under other configurations: what would have failed, what it would have cost. Each run starts on an empty
- * space in which the mappings that were live when the trace began are made first.
+ * A trace's calls under other configurations: failures and costs. Each run starts with an empty address space, and makes the mappings
+ * that were live at the start of the trace first.
  */
 
 export type WhatIfMode = 'strict' | 'lazy' | 'off' | 'swiotlb';
@@ -298,7 +298,7 @@ class Watch implements RunObserver {
       return;
     }
     waiting.flushes = full + timer;
-    // The timer was armed by the first that waited; a full ring flushes at once.
+    // The first waiting range armed the timer; a full ring is flushed at once.
     const timeout = (this.options.timeout ?? 10) * 1e6;
     const now = Math.min(this.o.time[call], waiting.times[0] + timeout);
     for (const time of waiting.times.splice(0)) {

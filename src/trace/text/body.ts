@@ -3,7 +3,7 @@ import { NO_DIRECTION } from '../batches/batch.js';
 
 /**
  * The fields of one event, read by name: `iova=0x... paddr=... dma_addrs={...} dir=TO_DEVICE`. Kernels differ in which fields
- * an event has and in how they are written; nothing here asks which kernel wrote it.
+ * an event has and in how they are written; nothing here depends on the kernel that wrote it.
  *
  * Addresses keep all 64 bits: the page as a double, which is exact for 52 bits, and the offset in it.
  */

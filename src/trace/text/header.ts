@@ -2,7 +2,7 @@ import { NO_CPU } from '../batches/batch.js';
 import { HEX } from './body.js';
 
 /**
- * What stands before an event in a line of text:
+ * The header before an event in a line of text:
  *
  *     TASK-PID (TGID) [CPU] FLAGS TIME: event: body          ftrace, with or without TGID and flags; trace-cmd report
  *     TASK  PID/TID   [CPU]       TIME: system:event: body   perf script

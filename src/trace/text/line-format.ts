@@ -25,7 +25,7 @@ export class LineContext {
   readonly header = new LineHeader();
   reason = '';
   errorAt = 0;
-  /** Whether any line was surely of its format: not a comment, which begins alike in many languages. */
+  /** Whether a line was certainly of its format: not a comment, which begins alike in many languages. */
   sure = false;
   /** Device of the last report of dma-debug, which its further lines do not repeat. */
   reported = '';
@@ -48,7 +48,7 @@ export class LineContext {
     return LINE.OPEN;
   }
 
-  /** Another line comes: what was kept of the last one is old. */
+  /** The next line: drops state of the last one. */
   nextLine(): void {
     this.textBytes = null;
   }

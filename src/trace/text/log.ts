@@ -1,6 +1,6 @@
 import { DMA_BIDIRECTIONAL, DMA_FROM_DEVICE, DMA_NONE, DMA_TO_DEVICE } from '../../core/generated/constants.js';
 
-/** What stands before a message of the kernel's log, in the ways in which such logs are kept, and what messages share. */
+/** The prefix of a message in a kernel log, in the known forms of logs, and readers that messages share. */
 
 export interface LogLine {
   /** Nanoseconds since boot, NaN where the log has no such time. */

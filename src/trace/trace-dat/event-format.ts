@@ -10,7 +10,7 @@
 export interface EventField {
   offset: number;
   size: number;
-  /** In the record stands where the data are: `__data_loc`, from the record's begin; `__rel_loc`, from behind the field. */
+  /** The record has the offset of the data: `__data_loc`, from the record's start; `__rel_loc`, from the end of the field. */
   location: 'here' | 'data' | 'relative';
 }
 

@@ -61,7 +61,7 @@ class CpuStream {
       this.ring.open(this.pages.subarray(this.pageAt, this.pageAt + size));
       this.pageAt += size;
       if (this.ring.lost === 0) continue;
-      // Without a number there was no room to say how many: at least one.
+      // Without a number the count is not known: at least one.
       const lost = Math.max(1, this.ring.lost);
       gaps.lostEvents += lost;
       const row = writer.row(EVENT.LOST, Number.NaN, this.cpu, 0);

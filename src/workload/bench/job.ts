@@ -4,7 +4,7 @@ import { type Measured, measure } from './measure.js';
 import { type BenchOptions, batchLimit } from './options.js';
 import { coreTarget } from './run.js';
 
-/** What a worker of a benchmark runs: the same loop as one thread, with a bench of its own on the shared device. */
+/** The job of a benchmark's worker: the same loop as with one thread, with its own bench on the shared device. */
 
 export interface BenchJob {
   options: BenchOptions;

@@ -99,12 +99,11 @@ const SETTLED_SPREAD = 0.05;
 /** A half batch lasts at least so many times what reading the clock costs. */
 const OVER_CLOCK = 100;
 const SMALLEST_BATCH = 16;
-/** Nor is it longer by itself: with so many in flight every range comes from a CPU's two magazines. */
+/** Largest automatic batch: with this many mappings in flight, every range comes from a CPU's two magazines. */
 const LARGEST_FOUND = 256;
 
 /**
- * Measures a target. A generator, so that a thread can run its event loop in between; stopped early, it
- * still gives the figures of what was measured.
+ * Measures a target. A generator, so that a thread can run its event loop in between; if stopped early, it returns the figures so far.
  * @param stopped asked after every batch
  */
 export function* measure(
@@ -239,7 +238,7 @@ function clockCost(): number {
 }
 
 /**
- * Why figures cannot be trusted that were measured with so much of a CPU.
+ * Reasons not to trust figures that were measured with this share of a CPU.
  * @param cpuShare CPU time over the time that passed, 1 when the process had a CPU to itself
  */
 export function busy(cpuShare: number): string[] {

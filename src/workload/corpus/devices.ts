@@ -3,7 +3,7 @@ import { DMA_FROM_DEVICE, DMA_TO_DEVICE } from '../../dma/transfer.js';
 import { deviceRead, deviceWrite } from '../../iommu/iommu.js';
 import type { Mistake } from './corpus.js';
 
-/** Devices as they are: not coherent, behind a narrow bus, at the end of a cable, beside each other. */
+/** Devices with limits: not coherent, behind a narrow bus, external, below one switch. */
 
 const RAM_ABOVE_4GIB = 5 * 1024 ** 3;
 

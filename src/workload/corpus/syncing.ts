@@ -2,7 +2,7 @@ import { PAGE_SIZE as PAGE } from '../../core/generated/constants.js';
 import { DMA_FROM_DEVICE, DMA_TO_DEVICE } from '../../dma/transfer.js';
 import type { Mistake } from './corpus.js';
 
-/** Buffers handed over between CPU and device in another way than they are mapped. */
+/** Buffers that are synced in another way than they are mapped. */
 export const syncing: Readonly<Record<string, Mistake>> = {
   'sync-after-unmap': {
     title: 'a buffer is synced after it was unmapped',

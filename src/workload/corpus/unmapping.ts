@@ -2,7 +2,7 @@ import { PAGE_SIZE as PAGE } from '../../core/generated/constants.js';
 import { DMA_BIDIRECTIONAL, DMA_FROM_DEVICE, DMA_TO_DEVICE } from '../../dma/transfer.js';
 import type { Mistake } from './corpus.js';
 
-/** Mappings that are ended in another way than they were made. */
+/** Mappings that are unmapped in another way than they were made. */
 export const unmapping: Readonly<Record<string, Mistake>> = {
   'unmap-wrong-size': {
     title: 'two pages are mapped, one is unmapped',

@@ -17,8 +17,8 @@ import { i915Vocabulary } from '../../stress-i915/vocabulary.js';
 import { once, POLICY_NAMES, type Scenario, type ScenarioOptions, type ScenarioResult } from './scenario.js';
 
 /**
- * The ways in which i915 lost DMA mappings while it mapped at bind, L1 to L7: each path by itself, on a machine of its
- * own, with everything given back at the end. What is then still mapped is lost for good.
+ * The paths on which i915 leaked DMA mappings while it mapped at bind, L1 to L7: each path alone, on its own machine, with everything
+ * freed at the end. A mapping that is still live then is leaked.
  *
  * The ranges of the IOVA allocator are counted: under the kernel of 2015 each mapping of a list is one range per segment.
  *
@@ -56,7 +56,7 @@ const exec = (ctx: number, bos: number[], aligns?: number[]): Operation => ({
   ...(aligns && { aligns }),
 });
 
-/** Has the n-th allocation of a kind fail in the operation, which may be refused for it or never make that allocation. */
+/** Makes the n-th allocation of a kind fail in the operation, which may fail with it or make fewer allocations. */
 const failing = (kind: string, nth: number, operation: Operation): Operation[] => [
   { op: 'fault', kind, nth },
   { ...operation, refused: 'ENOMEM' },
@@ -134,7 +134,7 @@ const PATHS: Readonly<Record<string, LeakPath>> = {
     gpu: { gen: 7, ppgtt: 'full' },
     leaks: ({ remaps, pageTables, undoes }) =>
       remaps && pageTables?.(7) === 'bind' && !undoes.includes('page-tables') ? 1 : 0,
-    // The first allocation of the bind is its node, the second its page table, if the driver makes one then.
+    // The first allocation of the bind is its node, the second its page table, if the driver allocates one at bind.
     operations: [context(1), create(2), ...failing('gtt', 2, bind(2, 1)), bind(2, 1), unbind(2, 1), close(2)],
   },
   L6: {
@@ -236,7 +236,7 @@ function runPath(path: OperationScenario, { policy, seed, onStep }: ScenarioOpti
     leakedMappings,
     leakedIovaBytes: after.bytes - before.bytes,
     expectedLeaks: expected,
-    /** Calls of dma_unmap_sg that found nothing to unmap: the address had been given back before. */
+    /** Calls of dma_unmap_sg without a mapping: the address had been freed before. */
     staleUnmaps: unmaps - (maps - leakedMappings),
     /** The report of our checker: mappings lost, and how often each check failed. */
     dmaDebug: { lost: report.lost.count, lostIovaBytes: report.lost.iovaBytes, findings: report.findings },

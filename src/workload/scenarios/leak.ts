@@ -116,7 +116,7 @@ class Desk {
 
   /** Makes contexts with address spaces of their own. */
   open(): void {
-    // A full set of page tables takes 8 MiB of device addresses: one set is what a small domain can spare.
+    // A full set of page tables takes 8 MiB of device addresses: a small domain has room for one set.
     for (let i = 0; i < (this.#bits === undefined ? CONTEXTS : 1); ++i) this.contexts.push(this.gpu.createContext());
   }
 
