@@ -77,4 +77,6 @@ export interface DriverClock {
   schedule(delay: number, run: () => void): () => boolean;
   /** Runs what is due now. */
   run(): void;
+  /** Lets milliseconds pass, for a call that waits. */
+  advance(milliseconds: number): void;
 }

@@ -92,6 +92,43 @@ export class ShmemFile implements Swappable {
     return 0;
   }
 
+  /**
+   * n bytes as a CPU mapping of the file finds them.
+   * @param held an object holds the pages
+   * @throws GemDmaError ENOMEM
+   */
+  read(offset: number, n: number, held: boolean): Uint8Array {
+    const bytes = new Uint8Array(n);
+    this.access(offset, n, held, (at, done, part) => bytes.set(this.device.ram.read(at, part), done));
+    return bytes;
+  }
+
+  /** Writes bytes as a CPU mapping of the file does. Errors as read. */
+  write(offset: number, bytes: Uint8Array, held: boolean): void {
+    this.access(offset, bytes.length, held, (at, done, part) =>
+      this.device.ram.write(at, bytes.subarray(done, done + part)),
+    );
+  }
+
+  private access(
+    offset: number,
+    n: number,
+    inUse: boolean,
+    move: (address: number, done: number, part: number) => void,
+  ): void {
+    if (this.table === 0 && this.populate() !== 0) {
+      throw new GemDmaError('ENOMEM', 'page_fault', `no memory for ${this.pages} pages of a file`);
+    }
+    if (!inUse) this.put();
+    for (let done = 0; done < n; ) {
+      const page = Math.floor((offset + done) / PAGE_SIZE);
+      const at = (offset + done) % PAGE_SIZE;
+      const part = Math.min(n - done, PAGE_SIZE - at);
+      move(pfnOf(this.device.core, held(this.table), page) * PAGE_SIZE + at, done, part);
+      done += part;
+    }
+  }
+
   swapOut(): number {
     const { core, ram } = this.device;
     const { sgNextWritten } = core.exports;

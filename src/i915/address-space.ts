@@ -57,6 +57,8 @@ export abstract class AddressSpace extends Living {
   readonly inactiveList = new ListLink<Vma>(null);
   /** @internal */
   refcount = 1;
+  /** Contexts and ids that lead to it. */
+  private holders = 1;
   private closed = false;
   /** Vmas of it are being evicted for another vma: a hook that runs meanwhile must not take the space. @internal */
   makesRoom = false;
@@ -111,9 +113,15 @@ export abstract class AddressSpace extends Living {
     throw new GemDmaError('ENODEV', call, `the context of ${this.name} was released`, { reason: 'OBJECT_DESTROYED' });
   }
 
-  /** @internal Its context is released: the user cannot reach it any more, though it may hold vmas. */
+  /** @internal Another context or id of the user leads to it. */
+  hold(): void {
+    ++this.holders;
+    ++this.refcount;
+  }
+
+  /** @internal A context or id of it is gone. With the last one the user has no way to it any more, though vmas may be in it. */
   close(): void {
-    this.closed = true;
+    if (--this.holders === 0) this.closed = true;
     this.put();
   }
 

@@ -6,7 +6,7 @@ import { LIBRARY } from '../core/life.js';
 import { bugOn, E2BIG, EBUSY, EINVAL, ENODEV, ENOSPC, refuse } from '../drm/errno.js';
 import { pinPages, unpinPages } from '../drm/gem-object.js';
 import type { AddressSpace } from './address-space.js';
-import { evictSomething } from './evict.js';
+import { evictRange, evictSomething } from './evict.js';
 import type { GemObject } from './object.js';
 import { getPages } from './pages.js';
 import type { BindStage } from './policy/policy.js';
@@ -22,6 +22,8 @@ export const PIN_GLOBAL = 4;
 export const PIN_OFFSET_BIAS = 8;
 export const PIN_USER = 16;
 export const PIN_UPDATE = 32;
+/** Goes with the address, in the place of the offset. */
+export const PIN_OFFSET_FIXED = 64;
 
 /** How `bo.bind` may place an object. */
 export interface BindOptions {
@@ -167,6 +169,7 @@ export function lookupOrCreateVma(object: GemObject, vm: AddressSpace, view: Vie
 export function misplaced(vma: Vma, alignment: number, flags: number, bias: number): boolean {
   if (vma.node === 0) return false;
   if (alignment !== 0 && vma.start % alignment !== 0) return true;
+  if ((flags & PIN_OFFSET_FIXED) !== 0 && vma.start !== bias) return true;
   if ((flags & PIN_MAPPABLE) !== 0 && !vma.object.mapAndFenceable) return true;
   return (flags & PIN_OFFSET_BIAS) !== 0 && vma.start < bias;
 }
@@ -212,14 +215,23 @@ function insertNode(vma: Vma, size: number, alignment: number, start: number, en
   const { vm } = vma;
   const { exports } = vm.device.core;
   const color = vma.object.cacheLevel;
-  for (;;) {
-    const node = exports.mmInsert(vm.mm, size, alignment, color, start, end, vm.device.mmInsertMode);
+  const fixed = (flags & PIN_OFFSET_FIXED) !== 0;
+  if (fixed && (start % alignment !== 0 || start + size > end)) return -EINVAL;
+  for (let evicted = false; ; evicted = true) {
+    const node = fixed
+      ? exports.mmReserve(vm.mm, start, size, color)
+      : exports.mmInsert(vm.mm, size, alignment, color, start, end, vm.device.mmInsertMode);
     if (!failed(node)) {
       vma.node = node;
       vma.start = exports.mmNodeStart(node);
       return 0;
     }
     if (node !== -ENOSPC) return node;
+    if (fixed) {
+      const rc = evicted ? -ENOSPC : evictRange(vm, start, size, color, (flags & PIN_NONBLOCK) !== 0);
+      if (rc !== 0) return rc;
+      continue;
+    }
     const rc = evictSomething(vm, size, alignment, color, start, end, (flags & PIN_NONBLOCK) !== 0);
     if (rc !== 0) return rc;
   }

@@ -27,7 +27,7 @@ import { Ggtt } from './ggtt.js';
 import { GemObject } from './object.js';
 import { HOOKS, type HookName, type MappingPolicy } from './policy/policy.js';
 import { Ppgtt } from './ppgtt.js';
-import { idle, type Request, retireDone } from './retire.js';
+import { ENGINES, idle, type Request, retireDone } from './retire.js';
 import {
   SHRINK_BOUND,
   SHRINK_PURGEABLE,
@@ -37,6 +37,8 @@ import {
   shrinkerCount,
   shrinkerScan,
 } from './shrinker.js';
+import { type DrmFile, type OpenOptions, openFile } from './uapi/file.js';
+import { ObjectNames } from './uapi/names.js';
 import type { Vma } from './vma.js';
 
 /** A userptr or import is CPU-cached memory like any other. */
@@ -104,8 +106,8 @@ export class I915Device extends DrmDevice<HookName> {
   readonly boundList = new ListLink<GemObject>(null);
   /** @internal */
   readonly unboundList = new ListLink<GemObject>(null);
-  /** What the GPU is busy with, oldest first. @internal */
-  readonly requests: Request[] = [];
+  /** What each engine is busy with, oldest first. @internal */
+  readonly engines: readonly Request[][] = ENGINES.map(() => []);
   /** The process that calls the driver; undefined: the owner of the memory. @internal */
   currentProcess: Process | undefined;
   /** Vmas made so far; the last one's number. @internal */
@@ -135,6 +137,11 @@ export class I915Device extends DrmDevice<HookName> {
 
   private readonly notifiers: UserptrNotifiers;
   private contextCount = 0;
+  private vmNumber = 0;
+  /** Open files. @internal */
+  readonly files = new Set<DrmFile>();
+  /** Names that clients have given to objects (flink). @internal */
+  readonly names = new ObjectNames();
 
   /**
    * @param device the device in the DMA API, attached to its domain; its mask is set here
@@ -248,16 +255,53 @@ export class I915Device extends DrmDevice<HookName> {
   /** Makes a hardware context, with an address space of its own in full PPGTT mode. ENOMEM. */
   createContext(): GpuContext {
     this.enterIdle('gem_context_create');
-    const full = this.config.ppgtt === 'full' || this.config.ppgtt === 'full-48bit';
     return this.hooks.call(() => {
       const id = this.contextCount + 1;
-      const vm = full ? new Ppgtt(LIBRARY, this, `PPGTT ${id}`, 'ppgtt') : this.ggtt;
-      if (!full) vm.get();
+      const vm = this.fullPpgtt ? new Ppgtt(LIBRARY, this, `PPGTT ${id}`, 'ppgtt') : this.ggtt;
+      if (!this.fullPpgtt) vm.get();
       this.contextCount = id;
-      const context = new GpuContext(LIBRARY, this, id, vm);
-      this.contexts.add(context);
-      return context;
+      return this.addContext(vm);
     });
+  }
+
+  private addContext(vm: AddressSpace): GpuContext {
+    const context = new GpuContext(LIBRARY, this, this.contextCount, vm);
+    this.contexts.add(context);
+    return context;
+  }
+
+  /** @internal A context in an address space that there is. */
+  createContextIn(vm: AddressSpace): GpuContext {
+    this.enterIdle('gem_context_create');
+    vm.hold();
+    ++this.contextCount;
+    return this.addContext(vm);
+  }
+
+  /** @internal An address space that no context has yet. @throws GemDmaError ENOMEM */
+  createPpgtt(): Ppgtt {
+    this.enterIdle('gem_vm_create');
+    return this.hooks.call(() => new Ppgtt(LIBRARY, this, `PPGTT of vm ${++this.vmNumber}`, 'ppgtt'));
+  }
+
+  /** @internal Whether contexts have address spaces of their own. */
+  get fullPpgtt(): boolean {
+    return this.config.ppgtt === 'full' || this.config.ppgtt === 'full-48bit';
+  }
+
+  /**
+   * Opens the device, as a client does: its requests with the kernel's structs (`file.ioctl`). Each file has handles and
+   * contexts of its own.
+   * @throws TypeError for an option that cannot be; GemDmaError ENOMEM without memory for the file's context
+   * @example
+   * using file = gpu.open();
+   * const buffer = packStruct('gem_create', { size: 4096 });
+   * file.ioctl(IOCTL.I915_GEM_CREATE, buffer); // 0
+   * unpackStruct('gem_create', buffer).handle; // 1
+   */
+  open(options: OpenOptions = {}): DrmFile {
+    this.enterIdle('open');
+    return openFile(this, options);
   }
 
   /** Runs a batch: binds every object of the list in the context's address space. See execbuffer.ts for errors. */

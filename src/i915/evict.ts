@@ -1,6 +1,7 @@
+import { PAGE_SIZE } from '../core/generated/constants.js';
 import type { CoreExports } from '../core/generated/exports.js';
 import { held } from '../core/handle.js';
-import { ENOSPC } from '../drm/errno.js';
+import { EINVAL, ENOSPC } from '../drm/errno.js';
 import type { ListLink } from '../drm/list.js';
 import type { AddressSpace } from './address-space.js';
 import type { I915Device } from './device.js';
@@ -92,6 +93,32 @@ function unbindColoured(vm: AddressSpace): number {
     if (rc !== 0) return rc;
   }
   return 0;
+}
+
+/**
+ * i915_gem_evict_for_node: unbinds everything that lies in a range, and neighbours that may not touch it: those of another
+ * colour, where colours are kept apart.
+ * @returns 0, -EINVAL where another object of the same batch lies there, -ENOSPC where something is pinned or, with
+ *   `nonblock`, in use
+ */
+export function evictRange(vm: AddressSpace, start: number, size: number, color: number, nonblock: boolean): number {
+  if (vm.makesRoom) return -ENOSPC;
+  const gap = vm.device.config.llc || !vm.isGgtt ? 0 : PAGE_SIZE;
+  const victims: Vma[] = [];
+  for (const vma of vm.vmas) {
+    const apart = vma.object.cacheLevel === color ? 0 : gap;
+    if (vma.start >= start + size + apart || vma.start + vma.size + apart <= start) continue;
+    if (vma.onExecList && vma.pinCount > 0) return -EINVAL;
+    if (vma.pinCount > 0 || vma.object.busy || (nonblock && vma.object.active > 0)) return -ENOSPC;
+    victims.push(vma);
+  }
+  vm.makesRoom = true;
+  for (const vma of victims) vma.object.get();
+  try {
+    return unbindAll(victims);
+  } finally {
+    vm.makesRoom = false;
+  }
 }
 
 /** i915_gem_evict_vm: unbinds every unpinned vma that the GPU does not use; with `wait`, after it is done with all. */

@@ -25,8 +25,11 @@ import {
 } from './cpu-access.js';
 import { PageCursor } from './cursor.js';
 import type { I915Device } from './device.js';
+import { swizzleOf, TILING_NONE, TILING_X, tilingOk } from './fence.js';
 import { DONTNEED, MADV_NAMES, type Madv, PURGED, WILLNEED } from './madvise.js';
 import { getPages, putPages, quirkPins, setTiling, truncate } from './pages.js';
+import type { Request } from './retire.js';
+import type { CpuMapping } from './uapi/mapping.js';
 import { vmaUnbind } from './unbind.js';
 import { readView, type View } from './view.js';
 import type { Vma } from './vma.js';
@@ -70,18 +73,26 @@ export class GemObject extends DrmGemObject<I915Device> {
   writeDomain: number;
   /** 0 uncached, 1 LLC, 2 L3 and LLC, 3 write-through. @internal */
   cacheLevel: number;
-  /** The GPU's fence registers present it in tiles. @internal */
-  tiled = false;
+  /** How its contents lie in tiles: none 0, X 1, Y 2 (I915_TILING_*). @internal */
+  tilingMode = TILING_NONE;
+  /** Bytes of a row of its tiled surface. @internal */
+  stride = 0;
   /** Its normal GGTT vma lies where the CPU and the fence registers reach it. @internal */
   mapAndFenceable = false;
   /** Requests of the GPU that use it; each holds a reference. @internal */
   active = 0;
+  /** The newest request of each engine that uses it, retired or not. @internal */
+  lastRequests: (Request | undefined)[] | undefined;
+  /** The newest request that writes to it. @internal */
+  lastWrite: Request | undefined;
   /** dma_map_sg calls made for the object's list. */
   maps = 0;
   /** dma_unmap_sg calls made for the object's list. */
   unmaps = 0;
   /** pinPages that the user has not ended. */
   private userPins = 0;
+  /** What clients have mapped of it. @internal */
+  mappings: Set<CpuMapping> | undefined;
   /** Made at the first page lookup. @internal */
   cursor: PageCursor | undefined;
   /** Every vma, bound or only a placeholder. @internal */
@@ -247,15 +258,35 @@ export class GemObject extends DrmGemObject<I915Device> {
   }
 
   /**
-   * Says whether the contents lie in tiles (set_tiling). On machines whose firmware swizzles by physical address
-   * (`pinSwizzledPages`) a tiled object's pages may not move, so they are pinned while it is wanted. EBUSY while pinned
-   * in an address space.
+   * Says whether the contents lie in tiles (set_tiling): X tiles of one tile's stride. On machines whose firmware swizzles by
+   * physical address (`pinSwizzledPages`) a tiled object's pages may not move, so they are pinned while it is wanted. EBUSY while
+   * pinned in an address space.
    */
   setTiling(tiled: boolean): void {
     if (typeof tiled !== 'boolean') throw invalidType('tiled', 'of type boolean', tiled);
+    this.setTilingMode(tiled ? TILING_X : TILING_NONE, tiled ? 512 : 0);
+  }
+
+  /** i915_tiling_ok. @internal */
+  tilingOk(mode: number, stride: number): boolean {
+    return tilingOk(this.device.config.gen, mode, stride, this.size);
+  }
+
+  /** i915_gem_set_tiling, for a mode and a stride that are ok. @throws GemDmaError EBUSY @internal */
+  setTilingMode(mode: number, stride: number): void {
     this.enterIdle('gem_set_tiling');
+    if (this.tilingMode === mode && this.stride === stride) return;
     if (this.pinned) refuse(-EBUSY, 'gem_set_tiling', `${this} is pinned`);
-    setTiling(this, tiled);
+    this.device.hooks.call(() => {
+      const rc = setTiling(this, mode, stride);
+      if (rc !== 0) refuse(rc, 'gem_set_tiling', `${this} cannot be unbound`);
+    }, this);
+  }
+
+  /** What bit 6 of its addresses is exclusive-ored with (I915_BIT_6_SWIZZLE_*). @internal */
+  get swizzle(): number {
+    const { gen, platform } = this.device.config;
+    return swizzleOf(gen, platform, this.tilingMode);
   }
 
   /** All vmas, oldest first. */

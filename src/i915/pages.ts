@@ -1,9 +1,11 @@
 import { bugOn, EBUSY, EFAULT } from '../drm/errno.js';
 import { pinPages, unpinPages } from '../drm/gem-object.js';
 import { Shared } from '../drm/shared.js';
+import { fenceOk, TILING_NONE } from './fence.js';
 import { DONTNEED, PURGED, WILLNEED } from './madvise.js';
 import type { GemObject } from './object.js';
 import { tellPolicy } from './policy/run.js';
+import { vmaUnbind } from './unbind.js';
 
 /**
  * How an object gets its backing pages and puts them (i915_gem.c). Getting nests: it does nothing while the pages are
@@ -58,9 +60,15 @@ function invalidate(object: GemObject): void {
  */
 export function truncate(object: GemObject): void {
   if (!object.backing.filp) return;
+  revokeMappings(object);
   tellPolicy('purge', object);
   object.backing.truncate(object);
   object.madv = PURGED;
+}
+
+/** i915_gem_release_mmap: accesses of clients through the aperture fault again. */
+export function revokeMappings(object: GemObject): void {
+  if (object.mappings !== undefined) for (const mapping of object.mappings) mapping.revoke();
 }
 
 /**
@@ -68,14 +76,28 @@ export function truncate(object: GemObject): void {
  * other frames would show other contents (QUIRK_PIN_SWIZZLED_PAGES).
  */
 export function quirkPins(object: GemObject): boolean {
-  return object.tiled && object.device.config.pinSwizzledPages;
+  return object.tilingMode !== TILING_NONE && object.device.config.pinSwizzledPages;
 }
 
-/** i915_gem_set_tiling, for the pin that goes with it. */
-export function setTiling(object: GemObject, tiled: boolean): void {
-  if (object.tiled === tiled) return;
-  const held = object.pages !== 0 && object.madv === WILLNEED && object.device.config.pinSwizzledPages;
-  if (held && tiled) pinPages(object);
-  if (held && !tiled) unpinPages(object);
-  object.tiled = tiled;
+/**
+ * i915_gem_set_tiling: what lies where a fence register could not show it is unbound first; clients' mappings through the
+ * aperture fault again.
+ * @returns 0 or the errno of unbinding it
+ */
+export function setTiling(object: GemObject, mode: number, stride: number): number {
+  const { config } = object.device;
+  const vma = object.vmas.find(({ vm, view, node }) => vm.isGgtt && view === undefined && node !== 0);
+  if (vma !== undefined && object.mapAndFenceable && !fenceOk(config.gen, mode, vma.start, vma.size, object.size)) {
+    const rc = vmaUnbind(vma);
+    if (rc !== 0) return rc;
+  }
+  const [before, after] = [object.tilingMode !== TILING_NONE, mode !== TILING_NONE];
+  if (before !== after && object.pages !== 0 && object.madv === WILLNEED && config.pinSwizzledPages) {
+    if (after) pinPages(object);
+    else unpinPages(object);
+  }
+  object.tilingMode = mode;
+  object.stride = stride;
+  revokeMappings(object);
+  return 0;
 }

@@ -1,6 +1,7 @@
 import { bugOn, EBUSY } from '../drm/errno.js';
 import { unpinPages } from '../drm/gem-object.js';
 import { Shared } from '../drm/shared.js';
+import { revokeMappings } from './pages.js';
 import { tellPolicy } from './policy/run.js';
 import { retireObject } from './retire.js';
 import type { Vma } from './vma.js';
@@ -26,6 +27,7 @@ function unbind(vma: Vma): number {
   if (vma.pinCount !== 0) return -EBUSY;
   bugOn(object.pages === 0, 'a bound vma of an object without pages');
   retireObject(object);
+  if (vm.isGgtt) revokeMappings(object);
   vm.clearVma(vma);
   vma.bound = 0;
   if (vma.dmaAddress >= 0) {

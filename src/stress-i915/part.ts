@@ -96,8 +96,8 @@ export class I915Part extends WorldPart {
   private physBuffers(): number {
     const objects = new Set<GemObject>();
     for (const { object } of this.objects.values()) if (object.backing.kind === 'phys') objects.add(object);
-    for (const { requests } of this.gpus) {
-      for (const request of requests) {
+    for (const { engines } of this.gpus) {
+      for (const request of engines.flat()) {
         for (const object of request.objects) if (object.backing.kind === 'phys') objects.add(object);
       }
     }

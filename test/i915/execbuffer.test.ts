@@ -29,7 +29,10 @@ describe('execbuf', () => {
     expect(first.request.retired).toBe(false);
     one.setDomain('cpu');
     expect([first.request.retired, second.request.retired, one.active, two.active]).toEqual([true, false, 0, 1]);
+    // One batch after the other: the second has run from 5 ms on.
     machine.clock.advance(1);
+    expect(second.request.retired).toBe(false);
+    machine.clock.advance(5);
     expect([second.request.retired, two.active, one.refcount]).toEqual([true, 0, 1]);
     expect(context.vm.activeList.empty).toBe(true);
   });

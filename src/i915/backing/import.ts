@@ -1,4 +1,4 @@
-import type { DmaBufAttachment } from '../../drm/dma-buf.js';
+import type { DmaBuf, DmaBufAttachment } from '../../drm/dma-buf.js';
 import type { GemObject } from '../object.js';
 import type { Backing } from './backing.js';
 
@@ -14,6 +14,11 @@ export class ImportBacking implements Backing {
 
   constructor(attachment: DmaBufAttachment) {
     this.attachment = attachment;
+  }
+
+  /** What the object was imported from. */
+  get dmaBuf(): DmaBuf {
+    return this.attachment.dmaBuf;
   }
 
   /** i915_gem_object_get_pages_dmabuf: the pages as the exporter maps them. */

@@ -110,7 +110,7 @@ describe('a hook that throws', () => {
     gpu.execbuffer(context, [{ object: batch }], { busy: 2 });
     batch.release();
     expect(() => machine.clock.advance(2)).toThrow(oops);
-    expect([gpu.liveObjects, gpu.requests.length, batch.refcount]).toEqual([0, 0, 0]);
+    expect([gpu.liveObjects, gpu.engines.flat().length, batch.refcount]).toEqual([0, 0, 0]);
     context.release();
     gpu.remove();
   });

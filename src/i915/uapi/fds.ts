@@ -1,0 +1,49 @@
+import type { Timeline } from '../../core/life.js';
+import { DmaBuf } from '../../drm/dma-buf.js';
+import type { Syncobj } from './syncobj.js';
+
+/** What a file descriptor stands for. */
+export type FdTarget = DmaBuf | Syncobj | SyncFile;
+
+/** A fence as a file (sync_file): done at a virtual time in ms. */
+export interface SyncFile {
+  readonly due: number;
+}
+
+/** File descriptors of the clients of a machine: one table, as if all of them were one process. From 3, the lowest free. */
+export class FdTable {
+  private readonly targets = new Map<number, FdTarget>();
+
+  add(target: FdTarget): number {
+    let fd = 3;
+    while (this.targets.has(fd)) ++fd;
+    this.targets.set(fd, target);
+    return fd;
+  }
+
+  get(fd: number): FdTarget | undefined {
+    return this.targets.get(fd);
+  }
+
+  /** close(2). Returns whether there was one. */
+  close(fd: number): boolean {
+    const target = this.targets.get(fd);
+    if (target === undefined) return false;
+    this.targets.delete(fd);
+    if (target instanceof DmaBuf && target.alive) target.release();
+    return true;
+  }
+}
+
+const tables = new WeakMap<Timeline, FdTable>();
+
+/** The table of a machine. */
+export function fdTable(timeline: Timeline): FdTable {
+  let table = tables.get(timeline);
+  if (table === undefined) {
+    table = new FdTable();
+    tables.set(timeline, table);
+    timeline.members.add(table);
+  }
+  return table;
+}

@@ -1,0 +1,35 @@
+import type { GemObject } from '../object.js';
+
+/** Names of objects (flink), for all clients of a device: numbers from 1, the lowest free one. */
+export class ObjectNames {
+  private readonly byName = new Map<number, GemObject>();
+  private readonly byObject = new Map<GemObject, number>();
+
+  /** The object's name: always the same one. */
+  nameOf(object: GemObject): number {
+    let name = this.byObject.get(object);
+    if (name === undefined) {
+      name = 1;
+      while (this.byName.has(name)) ++name;
+      this.byName.set(name, object);
+      this.byObject.set(object, name);
+    }
+    return name;
+  }
+
+  /** The object of a name. One that nobody has a handle of any more has lost it. */
+  object(name: number): GemObject | undefined {
+    const object = this.byName.get(name);
+    if (object === undefined || object.alive) return object;
+    this.forget(object);
+    return undefined;
+  }
+
+  /** Its last handle goes (drm_gem_object_handle_free). */
+  forget(object: GemObject): void {
+    const name = this.byObject.get(object);
+    if (name === undefined) return;
+    this.byObject.delete(object);
+    this.byName.delete(name);
+  }
+}
