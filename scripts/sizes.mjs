@@ -31,9 +31,10 @@ const MODULES = {
 };
 const LIMITS = {
   ...MODULES,
-  'library, bundled': 516 * KB,
+  // With the requests of DRM and i915 (gpu.open): 67 KB.
+  'library, bundled': 590 * KB,
   'gemdma/iova, bundled': 255 * KB,
-  'package, packed': 1990 * KB,
+  'package, packed': 2120 * KB,
 };
 const LOADS = 9;
 

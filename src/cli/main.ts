@@ -6,6 +6,7 @@ import { completionCommand } from './completion.js';
 import { driverCommand } from './driver.js';
 import { EXIT, EXIT_HELP, type ExitCode, reportError } from './exit.js';
 import { fitting } from './help.js';
+import { replayCommand } from './replay.js';
 import { runCommand } from './run.js';
 import { stressCommand } from './stress.js';
 import { isSupervised, joinSupervisor, leave } from './supervise.js';
@@ -27,7 +28,10 @@ export function gemdma(): Command {
     .version(version, '-V, --version')
     .option('--no-color', 'no colours, whatever the terminal can do')
     .addHelpText('after', EXIT_HELP);
-  const commands = [runCommand(), benchCommand(), stressCommand(), verifyCommand(), traceCommand(), driverCommand()];
+  const commands = [
+    ...[runCommand(), benchCommand(), stressCommand(), verifyCommand(), replayCommand()],
+    ...[traceCommand(), driverCommand()],
+  ];
   for (const command of [...commands, completionCommand(program)]) program.addCommand(command);
   for (const command of [program, ...program.commands.flatMap((item) => [item, ...item.commands])]) {
     fitting(command)

@@ -56,12 +56,18 @@ export function readHead(file: string, length: number): Uint8Array {
  */
 export async function readLinesAsync(file: string, signal?: AbortSignalLike): Promise<string[]> {
   const lines = new Lines(file);
+  for await (const chunk of unpacked(file, signal)) lines.add(chunk);
+  return lines.end();
+}
+
+// A file in chunks, until the signal is aborted.
+async function* unpacked(file: string, signal: AbortSignalLike | undefined): AsyncGenerator<Buffer> {
   try {
     if (statSync(file).size > MAX_TEXT) throw tooLarge(file);
     const source = createReadStream(file, { highWaterMark: 2 ** 20 });
     const chunks = source[Symbol.asyncIterator]() as AsyncIterator<Buffer>;
     const first = await chunks.next();
-    if (first.done) return lines.end();
+    if (first.done) return;
     const all = async function* (): AsyncGenerator<Buffer> {
       yield first.value;
       for (let next = await chunks.next(); !next.done; next = await chunks.next()) yield next.value;
@@ -69,17 +75,20 @@ export async function readLinesAsync(file: string, signal?: AbortSignalLike): Pr
     const packed = compressionOf(first.value) === 'gzip';
     const stream = packed ? Readable.from(all()).pipe(createGunzip({ chunkSize: 2 ** 20 })) : all();
     for await (const chunk of stream) {
-      lines.add(chunk as Buffer);
+      yield chunk as Buffer;
       if (signal?.aborted) break;
     }
     source.destroy();
   } catch (error) {
     throw refusal(file, error);
   }
-  return lines.end();
 }
 
-function readBytes(file: string): Uint8Array {
+/**
+ * A file's bytes, unpacked.
+ * @throws as readLines
+ */
+export function readBytes(file: string): Uint8Array {
   let descriptor: number | undefined;
   try {
     descriptor = openSync(file, 'r');
@@ -91,6 +100,22 @@ function readBytes(file: string): Uint8Array {
   } finally {
     if (descriptor !== undefined) closeSync(descriptor);
   }
+}
+
+/**
+ * readBytes, streamed; the event loop turns meanwhile.
+ * @returns what was read until the signal was aborted
+ * @throws as readLines
+ */
+export async function readBytesAsync(file: string, signal?: AbortSignalLike): Promise<Uint8Array> {
+  const chunks: Buffer[] = [];
+  let bytes = 0;
+  for await (const chunk of unpacked(file, signal)) {
+    bytes += chunk.length;
+    if (bytes > MAX_TEXT) throw tooLarge(file);
+    chunks.push(chunk);
+  }
+  return Buffer.concat(chunks);
 }
 
 /** The error of a failed read. zlib's errors have their own codes, those of the file system a system call. */

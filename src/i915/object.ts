@@ -278,9 +278,9 @@ export class GemObject extends DrmGemObject<I915Device> {
     if (this.tilingMode === mode && this.stride === stride) return;
     if (this.pinned) refuse(-EBUSY, 'gem_set_tiling', `${this} is pinned`);
     this.device.hooks.call(() => {
-      const rc = setTiling(this, mode, stride);
+      const rc = this.work(() => setTiling(this, mode, stride));
       if (rc !== 0) refuse(rc, 'gem_set_tiling', `${this} cannot be unbound`);
-    }, this);
+    });
   }
 
   /** What bit 6 of its addresses is exclusive-ored with (I915_BIT_6_SWIZZLE_*). @internal */

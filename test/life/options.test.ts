@@ -4,6 +4,7 @@ import * as driverEntry from '../../src/driver/index.js';
 import { DriverScenario } from '../../src/driver/scenario.js';
 import * as index from '../../src/index.js';
 import * as recordings from '../../src/recordings/index.js';
+import * as replayEntry from '../../src/replay/index.js';
 import * as threadsEntry from '../../src/threads/index.js';
 import * as trace from '../../src/trace/index.js';
 import * as workload from '../../src/workload/index.js';
@@ -16,7 +17,7 @@ import { ENTRIES, NIC, nicDriver } from './surface/others.js';
  */
 
 const { GemDmaError } = index;
-const mainEntry = { ...recordings, ...trace, ...workload, ...index };
+const mainEntry = { ...recordings, ...replayEntry, ...trace, ...workload, ...index };
 const { Machine, ScatterTable } = mainEntry;
 const machine = new Machine({ ram: '16MiB' });
 const gpu = machine.addI915();
@@ -55,6 +56,8 @@ const ROWS: Record<string, (o: never) => unknown> = {
   stressThreads: (o) => mainEntry.stressThreads(o),
   verify: (o) => mainEntry.verify('test/golden/iova/c_full.txt.gz', o),
   verifyAsync: (o) => mainEntry.verifyAsync('test/golden/iova/c_full.txt.gz', o),
+  replayStream: (o) => mainEntry.replayStream('test/golden/uapi/va.jsonl.gz', o),
+  replayStreamAsync: (o) => mainEntry.replayStreamAsync('test/golden/uapi/va.jsonl.gz', o),
   readTrace: (o) => mainEntry.readTrace(mainEntry.inMemory(WASM), o),
   formatFtrace: (o) => mainEntry.formatFtrace([], o),
   whatIf: (o) => mainEntry.whatIf(new mainEntry.Rebuild().operations, o),
@@ -90,6 +93,7 @@ const ROWS: Record<string, (o: never) => unknown> = {
   'EventLog#start': (o) => machine.events.start(o),
   'DmaDebug#set': (o) => machine.dmaDebug.set(o),
   'DmaDebug#places': (o) => machine.dmaDebug.places(o),
+  'I915Device#open': (o) => gpu.open(o),
   'I915Device#createObject': (o) => gpu.createObject(4096, o),
   'I915Device#createUserptr': (o) => gpu.createUserptr(new mainEntry.Process(machine.ram), 0, 4096, o),
   'I915Device#execbuffer': (o) => gpu.execbuffer(gpu.createContext(), [{ object: gpu.createObject(4096) }], o),

@@ -37,7 +37,7 @@ const USE_EXTENSIONS = 1 << 21;
 
 // Flags of an object (EXEC_OBJECT_*).
 const NEEDS_GTT = 2;
-const WRITE = 4;
+const OBJECT_WRITE = 4;
 const PINNED = 16;
 const PAD_TO_SIZE = 32;
 
@@ -204,7 +204,7 @@ function readObjects(
     list.push({
       object,
       alignment: u64(entries, at + OBJECT.alignment),
-      write: (flags & WRITE) !== 0,
+      write: (flags & OBJECT_WRITE) !== 0,
       needsGtt: (flags & NEEDS_GTT) !== 0,
       offset: (flags & PINNED) !== 0 ? place(entries, at + OBJECT.offset) : undefined,
     });

@@ -1,7 +1,7 @@
 import { checkBoolean, checkBytes, checkOptions, oneOf } from '../../core/arguments.js';
 import { checkInteger, invalidType, outOfRange } from '../../core/errors.js';
 import { PAGE_SIZE } from '../../core/generated/constants.js';
-import { checkMaker, LIBRARY } from '../../core/life.js';
+import { checkMaker, LIBRARY, notMade } from '../../core/life.js';
 import { Living } from '../../core/living.js';
 import { DmaBuf } from '../../drm/dma-buf.js';
 import { Process } from '../../drm/process.js';
@@ -52,6 +52,8 @@ export class IdTable<T> {
   private free: number;
   private readonly first: number;
   count = 0;
+  /** The number that the next entry is to have, if it is free: a replay gives those of its recording. */
+  wanted: number | undefined;
 
   constructor(first: number) {
     this.first = first;
@@ -59,10 +61,14 @@ export class IdTable<T> {
   }
 
   add(value: T): number {
-    let id = this.free;
-    while (this.entries[id] !== undefined) ++id;
+    let id = this.wanted ?? this.free;
+    if (this.wanted === undefined || this.entries[id] !== undefined) {
+      id = this.free;
+      while (this.entries[id] !== undefined) ++id;
+      this.free = id + 1;
+    }
+    this.wanted = undefined;
     this.entries[id] = value;
-    this.free = id + 1;
     ++this.count;
     return id;
   }
@@ -88,14 +94,12 @@ export class IdTable<T> {
   }
 }
 
+/** Bytes of the struct of a request that take no memory of their own, as on the kernel's stack. */
+const SCRATCH = 128;
 /** Where mappings go that the client's memory does not place. */
 const MMAP_BASE = 0x7e0000000000;
 /** Fake offsets of the aperture begin here (DRM_FILE_PAGE_OFFSET_START, in bytes). */
 const OFFSET_BASE = 0x100000000;
-
-/** The structs of the requests that run, one within the other: a hook of a policy may make requests, too. */
-const scratch: DataView[] = [];
-let depth = 0;
 
 /**
  * An open file of the device (struct drm_file): the requests of one client. Its handles, contexts and names are its own;
@@ -107,6 +111,11 @@ let depth = 0;
 export class DrmFile extends Living {
   static {
     Living.guard(DrmFile, ['ioctl']);
+  }
+
+  /** Whether it is one, and no made-up object. */
+  private static made(one: unknown): boolean {
+    return one instanceof DrmFile && Living.is(one);
   }
 
   /** The GPU that it belongs to. */
@@ -140,6 +149,8 @@ export class DrmFile extends Living {
   private nextOffset = OFFSET_BASE;
   private nextAddress = MMAP_BASE;
   private readonly ownMemory: UserMemory | undefined;
+  /** For the struct of a request; taken while one runs, as a hook of a policy may make requests, too. */
+  private scratch: DataView | undefined = new DataView(new ArrayBuffer(SCRATCH));
   /** That of the request which runs. */
   private memory: UserMemory | undefined;
 
@@ -174,10 +185,11 @@ export class DrmFile extends Living {
    *   request itself says
    * @throws TypeError or RangeError for what is no request, buffer or memory
    */
-  ioctl(request: number, buffer?: Uint8Array | null, memory?: UserMemory): number {
+  ioctl(request: number, buffer?: Uint8Array, memory?: UserMemory): number {
+    if (!DrmFile.made(this)) throw notMade('ioctl');
     if (typeof request !== 'number' || !Number.isInteger(request))
       throw invalidType('request', 'a whole number', request);
-    if (buffer !== undefined && buffer !== null) checkBytes('buffer', buffer);
+    if (buffer !== undefined) checkBytes('buffer', buffer);
     if (memory !== undefined) checkMemory(memory);
     if (!this.alive) {
       this.device.core.timeline.enter('ioctl');
@@ -191,26 +203,24 @@ export class DrmFile extends Living {
     const both = cmd & entry.request;
     const inSize = (both & IOC_IN) !== 0 ? asked : 0;
     const outSize = (both & IOC_OUT) !== 0 ? asked : 0;
-    const length = buffer === undefined || buffer === null ? 0 : buffer.length;
+    const length = buffer === undefined ? 0 : buffer.length;
     if (inSize > length) return -EFAULT;
     const ksize = Math.max(inSize, outSize, entry.size);
-    const k =
-      depth === 0 && ksize <= 128
-        ? (scratch[0] ??= new DataView(new ArrayBuffer(128)))
-        : new DataView(new ArrayBuffer(ksize));
+    const own = this.scratch;
+    const k = own !== undefined && ksize <= SCRATCH ? own : new DataView(new ArrayBuffer(ksize));
     for (let i = 0; i < inSize; ++i) k.setUint8(i, buffer![i]);
     for (let i = inSize; i < ksize; ++i) k.setUint8(i, 0);
     let rc = -EACCES;
     if (!this.render || entry.render) {
       const outer = this.memory;
       this.memory = memory ?? this.ownMemory;
-      ++depth;
+      this.scratch = undefined;
       try {
         rc = entry.run(this, k);
       } catch (error) {
         rc = resultOf(error);
       } finally {
-        --depth;
+        this.scratch = own;
         this.memory = outer;
       }
     }
@@ -252,6 +262,7 @@ export class DrmFile extends Living {
 
   /** The object of a handle. */
   object(handle: number): GemObject | undefined {
+    checkInteger('handle', handle, 0, 0xffffffff);
     this.enter('gem_lookup');
     return this.objects.get(handle);
   }
@@ -264,6 +275,7 @@ export class DrmFile extends Living {
 
   /** The dma-buf of a file descriptor that PRIME_HANDLE_TO_FD gave. */
   dmaBuf(fd: number): DmaBuf | undefined {
+    checkInteger('fd', fd, 0, 0x7fffffff);
     this.enter('dma_buf_get');
     const target = this.fds.get(fd);
     return target instanceof DmaBuf ? target : undefined;
@@ -279,6 +291,7 @@ export class DrmFile extends Living {
 
   /** close(2) of a descriptor. @returns whether there was one */
   closeFd(fd: number): boolean {
+    checkInteger('fd', fd, 0, 0x7fffffff);
     this.enter('close');
     return this.fds.close(fd);
   }
@@ -291,16 +304,18 @@ export class DrmFile extends Living {
    */
   mmap(offset: number, size?: number): CpuMapping | number {
     checkInteger('offset', offset, 0, Number.MAX_SAFE_INTEGER);
+    if (size !== undefined) checkInteger('size', size, 1, Number.MAX_SAFE_INTEGER);
     this.enter('mmap');
     const entry = this.offsets.get(offset);
     if (entry === undefined) return -EINVAL;
-    const bytes = checkInteger('size', size ?? entry.object.size, 1, Number.MAX_SAFE_INTEGER);
+    const bytes = size ?? entry.object.size;
     if (bytes > entry.object.size) return -EINVAL;
     return this.map(entry.object, entry.type, 0, bytes);
   }
 
   /** The mapping that begins at an address. */
   mapping(address: number): CpuMapping | undefined {
+    checkInteger('address', address, 0, Number.MAX_SAFE_INTEGER);
     this.enter('mmap');
     return this.mappings.get(address);
   }
@@ -321,6 +336,7 @@ export class DrmFile extends Living {
 
   /** munmap(2) of a whole mapping. @returns whether there was one at the address */
   munmap(address: number): boolean {
+    checkInteger('address', address, 0, Number.MAX_SAFE_INTEGER);
     this.enter('munmap');
     const mapping = this.mappings.get(address);
     if (mapping === undefined) return false;
@@ -383,6 +399,12 @@ export class DrmFile extends Living {
       if (address >= start && address + n <= start + mapping.size) return access(mapping, address - start);
     }
     return undefined;
+  }
+
+  /** @internal What the request that comes makes shall have this number; undefined: the lowest free one, as ever. */
+  expect(id: number | undefined): void {
+    this.objects.wanted = this.contexts.wanted = this.vms.wanted = this.syncobjs.wanted = id;
+    this.device.names.wanted = id;
   }
 
   /** @internal The client waits: time passes. */

@@ -278,7 +278,7 @@ export function gemGetAperture({ device }: DrmFile, k: DataView): number {
 }
 
 const USERPTR = offsetsOf('gem_userptr');
-const READ_ONLY = 1;
+const USERPTR_READ_ONLY = 1;
 const PROBE = 2;
 const UNSYNCHRONIZED = 0x80000000;
 
@@ -286,14 +286,14 @@ const UNSYNCHRONIZED = 0x80000000;
 export function gemUserptr(file: DrmFile, k: DataView): number {
   const { device, process, profile, admin } = file;
   const flags = k.getUint32(USERPTR.flags, true);
-  const known = profile.canonical ? READ_ONLY | PROBE | UNSYNCHRONIZED : READ_ONLY | UNSYNCHRONIZED;
+  const known = profile.canonical ? USERPTR_READ_ONLY | PROBE | UNSYNCHRONIZED : USERPTR_READ_ONLY | UNSYNCHRONIZED;
   if ((flags & ~known) !== 0) return -EINVAL;
   const [address, size] = [u64(k, USERPTR.user_ptr), u64(k, USERPTR.user_size)];
   if (address % PAGE_SIZE !== 0 || size % PAGE_SIZE !== 0) return -EINVAL;
   if (size === 0 && !device.config.defects.emptyUserptr) return -EINVAL;
   if (size > device.config.ggtt && !profile.canonical) return -E2BIG;
   if (address + size > TASK_SIZE) return -EFAULT;
-  if ((flags & READ_ONLY) !== 0) return -ENODEV;
+  if ((flags & USERPTR_READ_ONLY) !== 0) return -ENODEV;
   const unsynchronized = (flags & UNSYNCHRONIZED) !== 0;
   if (unsynchronized && (profile.canonical || !admin)) return profile.canonical ? -ENODEV : -EPERM;
   if (process === undefined) return -EFAULT;

@@ -120,7 +120,7 @@ export class CpuMapping extends Living {
       if (offset >= object.size) this.sigbus(call, 'lies past the end of the object');
       if (this.type !== 'gtt') {
         const part = Math.min(n - done, object.size - offset);
-        object.device.hooks.call(() => move(offset, done, part, undefined), object);
+        object.device.hooks.call(() => object.work(() => move(offset, done, part, undefined)));
         done += part;
         continue;
       }
@@ -143,10 +143,11 @@ export class CpuMapping extends Living {
     ++this.faults;
     if (object.cacheLevel !== 0 && !device.config.llc) this.sigbus(call, 'is snooped, which the aperture cannot do');
     object.checkIdle(call);
-    const vma = device.hooks.call(() => {
+    const bind = (): Vma | number => {
       retireObject(object);
       return doPin(object, device.ggtt, view, 0, PIN_GLOBAL | PIN_MAPPABLE | (whole ? 0 : PIN_NONBLOCK), 0);
-    }, object);
+    };
+    const vma = device.hooks.call(() => object.work(bind));
     if (typeof vma !== 'number') {
       --vma.pinCount;
       this.places.set(index, vma);

@@ -1,4 +1,6 @@
+import { checkBytes } from '../../core/arguments.js';
 import { checkInteger, GemDmaError } from '../../core/errors.js';
+import { guard } from '../../core/guard.js';
 import { Process } from '../../drm/process.js';
 import type { CpuMapping } from './mapping.js';
 
@@ -23,6 +25,12 @@ export const TASK_SIZE = 0x7ffffffff000;
 
 /** A block of bytes as a client's memory, for clients that are no process of the machine. */
 export class UserBlock implements UserMemory {
+  static {
+    guard(UserBlock, (one) => #made in one);
+  }
+
+  /** What makes an object one of the class, whatever it has as prototype (guard.ts). */
+  readonly #made = true;
   /** Address of its first byte. */
   readonly base: number;
   /** The bytes. */
@@ -46,6 +54,7 @@ export class UserBlock implements UserMemory {
    * @throws GemDmaError ENOMEM where no room is left
    */
   place(bytes: Uint8Array): number {
+    bytes = checkBytes('bytes', bytes);
     if (this.used + bytes.length > this.bytes.length) throw new GemDmaError('ENOMEM', 'place', 'the block is full');
     const address = this.base + this.used;
     this.bytes.set(bytes, this.used);
@@ -59,11 +68,15 @@ export class UserBlock implements UserMemory {
   }
 
   read(address: number, n: number): Uint8Array | null {
+    checkInteger('address', address, 0, Number.MAX_SAFE_INTEGER);
+    checkInteger('n', n, 0, Number.MAX_SAFE_INTEGER);
     const at = address - this.base;
     return at >= 0 && at + n <= this.bytes.length ? this.bytes.subarray(at, at + n) : null;
   }
 
   write(address: number, bytes: Uint8Array): boolean {
+    checkInteger('address', address, 0, Number.MAX_SAFE_INTEGER);
+    bytes = checkBytes('bytes', bytes);
     const at = address - this.base;
     if (at < 0 || at + bytes.length > this.bytes.length) return false;
     this.bytes.set(bytes, at);

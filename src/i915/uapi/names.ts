@@ -5,11 +5,16 @@ export class ObjectNames {
   private readonly byName = new Map<number, GemObject>();
   private readonly byObject = new Map<GemObject, number>();
 
+  /** The name that the next object is to have, if it is free: a replay gives those of its recording. */
+  wanted: number | undefined;
+
   /** The object's name: always the same one. */
   nameOf(object: GemObject): number {
     let name = this.byObject.get(object);
     if (name === undefined) {
-      name = 1;
+      name = this.wanted ?? 1;
+      this.wanted = undefined;
+      if (this.byName.has(name)) name = 1;
       while (this.byName.has(name)) ++name;
       this.byName.set(name, object);
       this.byObject.set(object, name);

@@ -1,7 +1,7 @@
 import { type StructName, structSize } from './structs.js';
 
 /**
- * The requests, by name: number, which way the struct goes (as `_IOW`, `_IOR`, `_IOWR`; none has no struct), the struct.
+ * The requests, by name: number, which way the struct goes (w: into the kernel, r: back; neither has no struct), the struct.
  * Facts of the interface (drm.h, i915_drm.h). Two names with one number are two lengths of one struct.
  */
 const REQUESTS = {
@@ -64,10 +64,10 @@ const REQUESTS = {
   SYNCOBJ_TIMELINE_SIGNAL: [0xcd, 'rw', 'syncobj_timeline_array'],
 } as const satisfies Record<string, readonly [number, 'r' | 'w' | 'rw' | '', StructName | undefined]>;
 
-/** A request, by its name without `DRM_IOCTL_`. */
+/** A request, by its name without the prefix of DRM. */
 export type IoctlName = keyof typeof REQUESTS;
 
-/** `_IOC_WRITE` and `_IOC_READ`: the struct goes into the kernel, and comes back. */
+/** The struct goes into the kernel, and comes back: the bits of the direction. */
 export const IOC_IN = 0x40000000;
 export const IOC_OUT = 0x80000000;
 /** The type of all requests of DRM, the letter d. */

@@ -61,19 +61,20 @@ const LAYOUTS = {
   timeline_fences: 'next_extension:8 name:4 ext_flags:4 rsvd:4x4 fence_count:8 handles_ptr:8 values_ptr:8',
 } as const;
 
-/** A struct of the interface, such as `gem_create`, by its name without `drm_` and `i915_`. */
+/** A struct of the interface, such as `gem_create`, by its name without the prefixes of the driver. */
 export type StructName = keyof typeof LAYOUTS;
 
-type FieldsOf<Text extends string> = Text extends `${infer First} ${infer Rest}`
-  ? FieldsOf<First> | FieldsOf<Rest>
+/** Names of a struct's fields; padding has none. `Text` is the rest of its layout. */
+export type FieldName<
+  Name extends StructName,
+  Text extends string = (typeof LAYOUTS)[Name],
+> = Text extends `${infer First} ${infer Rest}`
+  ? FieldName<Name, First> | FieldName<Name, Rest>
   : Text extends `pad:${string}`
     ? never
-    : Text extends `${infer Name}:${string}`
-      ? Name
+    : Text extends `${infer Field}:${string}`
+      ? Field
       : never;
-
-/** Names of a struct's fields; padding has none. */
-export type FieldName<Name extends StructName> = FieldsOf<(typeof LAYOUTS)[Name]>;
 
 /** One field: where it lies, its bytes (4 or 8), and how many there are. */
 interface Field {

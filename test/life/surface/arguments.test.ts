@@ -2,6 +2,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import * as driverEntry from '../../../src/driver/index.js';
 import * as index from '../../../src/index.js';
 import * as recordings from '../../../src/recordings/index.js';
+import * as replayEntry from '../../../src/replay/index.js';
 import * as threadsEntry from '../../../src/threads/index.js';
 import * as trace from '../../../src/trace/index.js';
 import * as workload from '../../../src/workload/index.js';
@@ -18,6 +19,7 @@ import { type Rig, rig, sampleOf } from './rig.js';
 
 const entries = {
   ...recordings,
+  ...replayEntry,
   ...trace,
   ...workload,
   ...threadsEntry,
@@ -147,6 +149,7 @@ const APART = [
     'RingNicModel',
     'DriverScenario',
     'StressFailure',
+    'UserBlock',
   ],
 ];
 

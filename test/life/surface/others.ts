@@ -2,7 +2,7 @@ import { LIBRARY } from '../../../src/core/life.js';
 import { buildDriver, CDriver, type RingNic, RingNicModel } from '../../../src/driver/index.js';
 import { DriverScenario } from '../../../src/driver/scenario.js';
 import type { DrmDevice } from '../../../src/drm/device.js';
-import { Machine, ShmemFile } from '../../../src/index.js';
+import { Machine, ShmemFile, UserBlock } from '../../../src/index.js';
 import { Random, Weighted } from '../../../src/stress/engine/random.js';
 import { World } from '../../../src/stress/world/world.js';
 import { WorkerPool } from '../../../src/threads/index.js';
@@ -19,6 +19,7 @@ const NAMES = [
   'iova/index',
   'workload/index',
   'recordings/index',
+  'replay/index',
   'trace/index',
   'threads/index',
   'driver/index',
@@ -57,6 +58,7 @@ export async function others({ machine, objects }: Rig): Promise<Record<string, 
       DriverScenario: new DriverScenario(driver),
     },
     RingNicModel: new RingNicModel(driver.hardware, NIC),
+    UserBlock: new UserBlock(),
     WorkerPool: await WorkerPool.create(1, { ram: '16MiB' }),
   };
 }

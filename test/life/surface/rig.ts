@@ -30,6 +30,10 @@ export function rig(machine: Machine = bare()): Rig {
   const dmaBuf = heap.alloc(PAGE);
   const { request } = gpu.execbuffer(gpu.createContext(), [{ object: gpu.createObject(PAGE) }], { busy: 0 });
   const domain = new DmaDomain(machine);
+  const file = gpu.open();
+  file.ioctl(library.IOCTL.I915_GEM_CREATE, library.packStruct('gem_create', { size: PAGE }));
+  const map = library.packStruct('gem_mmap', { handle: 1, size: PAGE });
+  file.ioctl(library.IOCTL.I915_GEM_MMAP, map);
   const objects = {
     ...{
       Machine: machine,
@@ -57,6 +61,7 @@ export function rig(machine: Machine = bare()): Rig {
     ...{ AddressSpace: context.vm, Ggtt: gpu.ggtt, Request: request },
     Vma: gpu.createObject(PAGE).bind(context.vm),
     ...{ Shared: dmaBuf, Living: object },
+    ...{ DrmFile: file, CpuMapping: file.mapping(Number(library.unpackStruct('gem_mmap', map).addr_ptr)) },
   };
   return { machine, objects: objects as Record<string, object> };
 }
@@ -88,6 +93,8 @@ export const DEATHS: Record<string, (one: never, rig: Rig) => void> = {
     (objects.GpuContext as GpuContext).release();
   },
   Vma: (one: library.Vma) => one.unbind(),
+  CpuMapping: (one: library.CpuMapping) => one.unmap(),
+  DrmFile: (one: library.DrmFile) => one.close(),
 };
 
 /** Values for parameters whose meaning matters, by `Class.member.parameter` or `parameter`. */
@@ -122,6 +129,8 @@ const VALUES: Record<string, (rig: Rig) => unknown> = {
   align: () => 0,
   linked: () => 0,
   zone: () => 'normal',
+  buffer: () => new Uint8Array(1),
+  memory: () => new library.UserBlock(16),
 };
 
 export function valueFor(rig: Rig, { name, takes }: { name: string; takes: Kind }): unknown {

@@ -17,6 +17,8 @@ const { classes, functions } = declared(['dist/index.d.ts', 'dist/threads/index.
 /** No object of a machine: plain values, readers of traces, errors; workers (test/threads). */
 const APART = new Set([
   ...['GemDmaError', 'RecordingError', 'TraceError', 'StressFailure', 'WorkerPool'],
+  // A block of bytes as a client's memory, which it finds its errors in: test/uapi.
+  'UserBlock',
   ...['Audit', 'Gaps', 'FtraceWriter', 'Operations', 'Rebuild', 'Request'],
   // What a vocabulary of a stress run is made with: test/stress.
   ...['Contents', 'Entities', 'Random', 'Weighted', 'WorldPart', 'World', 'Repertoire', 'I915Part', 'DmaPart'],
@@ -41,8 +43,21 @@ const FACTS = new Set([
   'onError',
   'strict',
   'dmaDebug',
+  // A closed file says so: EBADF.
+  'ioctl',
 ]);
-const ENDS = new Set(['destroy', 'release', 'exit', 'free', 'detach', 'unbind', 'remove', '[Symbol.dispose]']);
+const ENDS = new Set([
+  'close',
+  'unmap',
+  'destroy',
+  'release',
+  'exit',
+  'free',
+  'detach',
+  'unbind',
+  'remove',
+  '[Symbol.dispose]',
+]);
 
 const subjects = [...classes].filter(([name]) => !APART.has(name) && !INNER.has(name));
 // It has the members of a device, in its own way.
@@ -240,7 +255,7 @@ function callsWithArguments(): [string, (one: Rig, args: unknown[]) => unknown, 
 /** Functions of machines. What takes options is walked by options.test.ts; the rest is text and traces. */
 const ON_MACHINES = new Set(['deviceRead', 'deviceWrite', 'exportObject', 'contention']);
 const ELSEWHERE =
-  /^(format|report|verify|readTrace|parse|whatIf|inMemory|bench|run|failNth|stress|i915Vocabulary|stamped)/;
+  /^(format|report|verify|readTrace|parse|whatIf|inMemory|bench|run|failNth|stress|i915Vocabulary|stamped|packStruct|unpackStruct|structSize)/;
 
 test('every function is looked at', () => {
   const names = functions.map(({ name }) => name).filter((name) => !ON_MACHINES.has(name) && !ELSEWHERE.test(name));
