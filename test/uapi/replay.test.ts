@@ -33,13 +33,18 @@ function gemdma(...args: string[]): { code: number | null; out: string; err: str
 }
 
 describe('streams of real programs', () => {
-  test.each(['i915-4.2', 'i915-4.1'] as const)('gem_exec_fault: every result as recorded, under %s', (policy) => {
+  // A batch that must lie elsewhere is unbound while it is on the list: the driver of 4.1 maps it again (L3).
+  test.each([
+    ['i915-4.2', 0],
+    ['i915-4.1', 2345],
+  ] as const)('gem_exec_fault: every result as recorded, under %s, and %i mappings lost', (policy, leaked) => {
     const result = replayStream(golden('exec-fault.jsonl.gz'), { i915: { policy } });
     expect(result).toMatchObject({
       ...{ format: 'json-lines', profile: 'linux-4.2', policy, requests: 4709, compared: 4708, matched: 4708 },
       ...{ structs: { compared: 2363, matched: 2363 }, differences: [], errnos: { ENOSPC: 2345 } },
-      ...{ findings: {}, leaked: 0, warnings: [] },
+      ...{ leaked, warnings: [] },
     });
+    expect(Object.keys(result.findings)).toEqual(leaked > 0 ? ['LEAK_ON_UNBIND'] : []);
     expect(result.statistics).toMatchObject({ files: 2, batches: 2348, unrecorded: 0 });
   });
 
