@@ -5,7 +5,7 @@
 //   node scripts/build.mjs --if-absent   only when there has been none: npm's prepare, for a clone and for npm install of one
 //
 // The core is three modules on one linear memory: what a machine runs on, its tools (assembly/tools.ts) and what C drivers
-// call (assembly/driver), which are not even compiled before somebody uses them. The debug build has the first two in one
+// call (assembly/driver), which are compiled on first use. The debug build has the first two in one
 // module. The wasm is embedded as base64 in src/core/generated, so that the library loads synchronously and alike in Node
 // and under a bundler. What the host knows of the core beside it, the debug build's compiler tells (contract.mjs).
 
@@ -76,7 +76,7 @@ cpSync(join(root, 'src/driver/c'), join(root, 'dist/driver/c'), { recursive: tru
 writeFileSync(join(root, 'build/stamp'), '');
 say('done');
 
-/** What is built now, with the seconds so far: somebody waits. On standard error, since results are on standard output. */
+/** Prints the step that is built, with the seconds so far. On standard error, since results are on standard output. */
 function say(what) {
   console.error(`${((performance.now() - started) / 1000).toFixed(1).padStart(5)} s  ${what}`);
 }

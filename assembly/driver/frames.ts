@@ -101,7 +101,7 @@ export function gd_low_frames(): u32 {
   return ramOf().lowEnd;
 }
 
-/** What the pfn of a frame above 4 GiB has more than its number. */
+/** The pfn of a frame above 4 GiB minus its number. */
 export function gd_hole(): u32 {
   return ramOf().hole;
 }

@@ -1,6 +1,6 @@
-// Lists. C's struct scatterlist stays C's: it fills the runs of a table of the core's, which is mapped, and reads the segments
-// back. The table is known by the list's address until another list is mapped from there, so that a second map
-// or unmap of the same list is seen for what it is.
+// Lists. A map copies C's struct scatterlist into the runs of a core table, maps the table, and writes the segments back. The table
+// is found by the list's address until another list is mapped at that address, so that a second map or unmap of the same list is
+// detected.
 
 import { addressOf, fieldOf } from '../memory/record';
 import { slabAllocZeroed, slabCacheAt } from '../memory/slab';

@@ -249,7 +249,7 @@ function insertByAddress(
   let at: MmNode | null = findByAddress(mm, high ? hi : lo, size, high);
   do {
     const before = at;
-    // A hole may stand on the way for what lies below it in the tree, and be too small itself.
+    // A hole on the path may be too small itself: the search follows the largest hole of its subtree.
     if (before.holeSize >= size) {
       if (high ? holeStart(before) + before.holeSize <= lo : holeStart(before) >= hi) break;
       const rc = fitModern(mm, before, size, alignment, color, lo, hi, high);

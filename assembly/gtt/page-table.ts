@@ -19,7 +19,7 @@ import { isWide, pdeEncode } from './pte';
 
 export const TABLE_BYTES: usize = PAGE_SIZE;
 
-/** The record begins with its page. Of a directory that is no page of its own (registers, GGTT area) only bytes is set. */
+/** The record begins with its page. A directory without a page (in registers, in the GGTT) has only `bytes` set. */
 // @ts-ignore: decorator
 @unmanaged
 export class PageTable extends DevicePage {

@@ -244,10 +244,10 @@ function topsUp(at: usize): void {
 }
 
 /**
- * Puts a node in the place, in order, of another that leaves, with the shape that removing the one and inserting the
- * other gives. Where old has no two children and is not a black leaf, nothing needs balance: a red leaf is simply
- * exchanged; the only child of a black node, which is red, takes that place, and the newcomer hangs below it.
- * They may be one and the same node with a new value of its own. In augmented trees only.
+ * Replaces a node by another at the same position in order; the tree has the shape of a removal followed by an insertion. If `old`
+ * has at most one child and is not a black leaf, no rebalancing is needed: a red leaf is exchanged; the red only child of a black
+ * node takes its place, and the new node becomes a child of it. `old` and `node` may be the same node with another value. For
+ * augmented trees only.
  */
 export function treeReplace(root: usize, old: usize, node: usize): void {
   const left = child(old, LEFT);
@@ -261,7 +261,7 @@ export function treeReplace(root: usize, old: usize, node: usize): void {
     above = left;
     side = RIGHT;
   } else if (above != 0 && child(above, RIGHT) == old) side = RIGHT;
-  // Now the newcomer's place is on that side of `above`, or next to it, whatever happens in between.
+  // The new node goes to that side of `above`, or next to it, whatever rotations follow.
   if ((left | right) == 0 ? !isBlack(old) : left == 0 || right == 0) {
     let low = above;
     if ((left | right) != 0) {

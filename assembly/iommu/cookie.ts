@@ -9,7 +9,7 @@
 //   COOKIE_UNMAP_RANGE      unmap looks up the range that holds the address and ends all of it, whatever length is given
 //   COOKIE_RETRY_32BIT      a device with more than 32 bits tries below 4 GiB each time, not until it failed once
 //   COOKIE_DEFERRED_LIST    a lazy domain puts its unmaps on the machine's list of 250, not in a ring per CPU
-//   COOKIE_NO_MIN_ALIGN     nobody asks whether the IOMMU's pages keep what min_align_mask says (before 5.12)
+//   COOKIE_NO_MIN_ALIGN     min_align_mask is not compared with the IOMMU's page size (before 5.12)
 //   COOKIE_TREE_ONLY        the allocator has no caches to go through (alloc_iova, not alloc_iova_fast)
 
 import { PAGE_SHIFT } from '../ram/ram';

@@ -27,9 +27,9 @@ export class FaultRecord {
   high: u64;
   /** Virtual time in nanoseconds. */
   time: u64;
-  /** The address accessed, -1 for DMA_MAPPING_ERROR; of an entry found already set, the pfn. */
+  /** The address accessed, -1 for DMA_MAPPING_ERROR; the pfn for LOG_ALREADY_SET. */
   address: i64;
-  /** Of a stale access its age in nanoseconds; of an entry found already set, the one that was to be written. */
+  /** The age in nanoseconds for a stale access; the entry that was not written for LOG_ALREADY_SET. */
   value: u64;
   /** LOG_* */
   kind: u32;
@@ -43,7 +43,7 @@ export class FaultRecord {
   domain: u32;
   /** Requester id of the device. */
   sourceId: u16;
-  /** Of a fault its reason as the hardware numbers it, and whether the access was a write. */
+  /** The fault reason as the hardware numbers it, and whether the access was a write. */
   reason: u8;
   write: bool;
   pad: u32;

@@ -112,7 +112,7 @@ export function iovaFreePages(domain: IovaDomain, limit: f64): f64 {
   return toHost(pages);
 }
 
-/** Pages that wait in magazines or in slots of spans: in the tree, and yet to be had. */
+/** Pages cached in magazines or in slots of spans: used in the tree, but free to allocate. */
 export function iovaCachedPages(domain: IovaDomain): f64 {
   return toHost(cachedPages(domain));
 }

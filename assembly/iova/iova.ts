@@ -300,7 +300,7 @@ export function iovaFind(domain: IovaDomain, pfn: u64): bool {
  */
 export function iovaReserve(domain: IovaDomain, lo: u64, hi: u64): bool {
   if (lo > hi || hi >= IOVA_PFN_END) return false;
-  // A kernel whose tree has an anchor (since 4.15) refuses what is no pfn of a 64-bit address, with a warning.
+  // A kernel whose tree has an anchor (since 4.15) refuses a pfn beyond the 64-bit address space, with a warning.
   if ((domain.rules & RULE_TWO_NODES) != 0 && hi > 0xffffffffffffffff >> <u64>domain.granuleShift) {
     setReason(domain.ctx, REASON_IOVA_LIMIT);
     return false;

@@ -12,8 +12,8 @@
 //   inner   +0 count   +16 cap u16[32]    +80 gap u16[32]
 //           +144 key u64[32]      +400 child u32[32]   +528 used u64[32]      784 bytes
 //
-// Child c covers [key[c], key[c + 1]). key[0] is 0 in every node: the way to a node already implies it, and a separator
-// that is kept twice would go stale in one place. `used` is the number of pages in ranges below a child, the anchor's
+// Child c covers [key[c], key[c + 1]). key[0] is 0 in every node: the parent has that separator, and a second copy would have to be
+// kept equal. `used` is the number of pages in ranges below a child, the anchor's
 // not among them.
 //
 // What fits where: one number a gap is exact for aligned requests of every size, powers of two or not.

@@ -80,7 +80,7 @@ export class KmsgRecord {
 /** Offset of a finding's payload in its record. */
 export const KMSG_PAYLOAD: usize = offsetof<KmsgRecord>('aLow');
 
-/** How much of what is limited was said lately (struct ratelimit_state). */
+/** State of a rate limit (struct ratelimit_state). */
 // @ts-ignore: decorator
 @unmanaged
 class RateLimit {

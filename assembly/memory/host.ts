@@ -19,7 +19,7 @@ export function toHost(value: u64): f64 {
   return <f64>(<i64>value);
 }
 
-/** As fromHost, for what is asked of a space of addresses: what is no place in any comes out beyond all of them. */
+/** As fromHost, for a query of an address: a value that is not an address becomes the largest one, which nothing holds. */
 // @ts-ignore: decorator
 @inline
 export function placeFromHost(value: f64): u64 {

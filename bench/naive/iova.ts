@@ -1,5 +1,5 @@
 /**
- * What somebody would write in plain TypeScript in place of the core's IOVA allocator, twice: once for the kernel's rule
+ * A plain TypeScript version of the core's IOVA allocator, twice: once for the kernel's rule
  * (the highest address that fits), once for speed alone. Kept short and honest: no trick is left out that a careful
  * author would use on an afternoon, and none is in that needs a profile to find.
  */

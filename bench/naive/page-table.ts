@@ -1,7 +1,7 @@
 import { TABLE_ENTRIES } from '#contract';
 
 /**
- * What somebody would write in plain TypeScript in place of the core's VT-d tables: the leaf tables of 512 entries in a
+ * A plain TypeScript version of the core's VT-d tables: the leaf tables of 512 entries in a
  * Map, each entry as two 32-bit words of a typed array (a 64-bit entry as a BigInt is four times slower).
  */
 

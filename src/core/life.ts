@@ -17,8 +17,8 @@ import { type ErrnoName, GemDmaError, illegalConstructor } from './errors.js';
  */
 
 /**
- * First argument of the constructors of objects that calls of the library return: they stand for records of the core, and what a
- * caller made up would stand for a record of another object.
+ * First argument of constructors that only the library calls: their objects represent records of the core, and an object that a
+ * caller made could name another object's record.
  */
 export const LIBRARY: unique symbol = Symbol('made by the library');
 
@@ -63,8 +63,8 @@ export class Timeline {
   /** Calls that are running. */
   readonly calls = new Calls();
   /**
-   * Objects with state of their own outside of linear memory: a snapshot copies it. One that keeps exports or a view of memory
-   * beyond a call has a method forgetCore, for when the machine is disposed.
+   * Objects with state outside of linear memory, which a snapshot copies. An object that keeps exports or a view of memory beyond a
+   * call has a method forgetCore, which dispose calls.
    */
   readonly members = new Set<object>();
   private serial = 0;
@@ -79,7 +79,7 @@ export class Timeline {
     return ++this.serial;
   }
 
-  /** Whether what happened at a serial has happened in the time line as it is now. */
+  /** Whether the event of a serial is part of the present time line. */
   counts(serial: number): boolean {
     const { undone } = this;
     for (let i = undone.length - 2; i >= 0 && serial <= undone[i + 1]; i -= 2) {
@@ -154,7 +154,7 @@ export class Timeline {
   }
 }
 
-// The era of what is destroyed: over, and no machine's.
+// The era of destroyed objects: it is over, and belongs to no machine.
 const DEAD = new Era(new Timeline());
 DEAD.over = true;
 
@@ -162,7 +162,7 @@ DEAD.over = true;
 const IDLE = 0x3fffffff;
 
 /**
- * Whether an object may be used, and whether a call works on it.
+ * Whether an object can be used, and whether a call works on it.
  *
  * A call works on an object from `begin` to `finish`. A hook that runs meanwhile finds it busy, and so does all that the
  * hook calls: what would change or end it is refused before any effect (`checkIdle`), and reclaim passes it by, as the
@@ -177,7 +177,7 @@ export class Life {
   private era: Era;
   /** How many hooks ran when the outermost call began that works on it. */
   private since = IDLE;
-  /** What is told once no call works on it any more. */
+  /** Called once no call works on it any more. */
   private waiting: { finished(): void } | null = null;
   private readonly kind: string;
   private readonly number: number;
@@ -210,7 +210,7 @@ export class Life {
     if (this.era.over) this.revive(call);
   }
 
-  /** The same for another object that a call of this one takes. EXDEV for one of another machine. */
+  /** The same for an object that is an argument of this one's call. EXDEV for one of another machine. */
   join(other: Life, call: string): void {
     if (other.era !== this.era) this.admit(other, call);
   }
@@ -246,7 +246,7 @@ export class Life {
     return this.since !== IDLE;
   }
 
-  /** Work on it begins. Returns what `finish` is to be told: whether it is the outermost. */
+  /** Begins work on it. Returns whether it is the outermost, for `finish`. */
   begin(): boolean {
     if (this.since !== IDLE) return false;
     this.since = this.timeline.calls.level;
@@ -270,7 +270,7 @@ export class Life {
     }
   }
 
-  /** While a call works on it: `one` is told when that is over. */
+  /** While a call works on it: `one` is called at the end of that call. */
   afterwards(one: { finished(): void }): void {
     this.waiting = one;
   }
@@ -291,7 +291,7 @@ export class Life {
   }
 
   /**
-   * For destroy: whether there is something to destroy. A second destroy finds nothing to do.
+   * For destroy: whether it is not destroyed yet. A second destroy does nothing.
    * @throws GemDmaError as `enter`, but for what was destroyed already
    */
   ending(call: string): boolean {

@@ -35,7 +35,7 @@ export interface JobReply {
 /** Words of the control buffer. */
 export const CONTROL_STOP = 0; // 1: jobs return at their next look
 export const CONTROL_ARRIVED = 1; // workers that have loaded the job
-export const CONTROL_STARTED = 2; // id of the last job that everybody has loaded
+export const CONTROL_STARTED = 2; // id of the last job that all workers have loaded
 export const CONTROL_DEAD = 3; // from here on a word for each CPU: 1, its worker is dead or has left a call half done
 export const CONTROL_WORDS = CONTROL_DEAD + 64;
 

@@ -48,7 +48,7 @@ export class Terminal {
     });
   }
 
-  /** What somebody types. */
+  /** Keys to type. */
   type(text: string): void {
     this.#child.stdin!.write(text);
   }

@@ -25,7 +25,7 @@ export function iommuCheck(ctx: Context): u32 {
     if (wrong != 0) return wrong << WRONG_SHIFT | domain.id;
     tables += domain.tablePages;
     cached += domain.cached;
-    // What a domain without a cookie translates for may have a domain of its own besides (deviceRedirect).
+    // A device of a domain without a cookie may also have its own domain (deviceRedirect).
     if (domain.cookie != null) attached += domain.attached;
     ++domains;
   }

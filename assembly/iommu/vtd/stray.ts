@@ -51,7 +51,7 @@ function isStray(domain: VtdDomain, table: usize): bool {
 
 /**
  * Walks to the table of `target` level for a pfn whose path runs through a large leaf, making tables that are missing.
- * @returns the table as a physical address, or NO_TABLE when a table could not be hung in
+ * @returns the table as a physical address, or NO_TABLE without memory for one
  */
 export function strayTable(domain: VtdDomain, position: Position, pfn: u64, target: u32): u64 {
   let level = domain.levels;

@@ -6,7 +6,7 @@ import { ENTRIES, others } from './others.js';
 import { rig, valueFor } from './rig.js';
 
 /**
- * Every member of every public class of every entry, on what is no object of the class: its prototype, what has an object as
+ * Every member of every public class of every entry, on a `this` that is not an object of the class: its prototype, what has an object as
  * prototype, a Proxy, an object of another class, nothing. The call is refused with an error that has a code, and nothing has
  * changed.
  */
