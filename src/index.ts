@@ -111,6 +111,7 @@ export { type BindStage, HOOKS, type HookName, type MappingPolicy } from './i915
 export type { PresetPolicy } from './i915/policy/preset.js';
 export type { EngineName, Request } from './i915/retire.js';
 export { SHRINK_BOUND, SHRINK_PURGEABLE, SHRINK_UNBOUND } from './i915/shrinker.js';
+export type { BatchEnd, BatchRun } from './i915/uapi/executor.js';
 export type { DrmFile, OpenOptions } from './i915/uapi/file.js';
 export type { CpuMapping, CpuMappingType } from './i915/uapi/mapping.js';
 export { UserBlock, type UserMemory } from './i915/uapi/memory.js';

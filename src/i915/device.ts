@@ -138,6 +138,8 @@ export class I915Device extends DrmDevice<HookName> {
   private readonly notifiers: UserptrNotifiers;
   private contextCount = 0;
   private vmNumber = 0;
+  /** Resets after batches that hung the GPU. @internal */
+  resets = 0;
   /** Open files. @internal */
   readonly files = new Set<DrmFile>();
   /** Names that clients have given to objects (flink). @internal */

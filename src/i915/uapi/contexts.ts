@@ -17,7 +17,7 @@ export function contextCreate(file: DrmFile, k: DataView): number {
   // Before there were flags the same 4 bytes were padding, which nobody looked at.
   const flags = profile.canonical ? k.getUint32(CREATE.flags, true) : 0;
   if ((flags & ~3) !== 0) return -EINVAL;
-  const made: FileContext = { context: device.createContext(), params: new Map(), batches: 0 };
+  const made: FileContext = { context: device.createContext(), params: new Map(), batches: 0, hangs: 0 };
   const rc =
     (flags & USE_EXTENSIONS) !== 0
       ? userExtensions(file, u64(k, CREATE.extensions), (name, at) => (name === 0 ? setParam(file, made, at) : -EINVAL))
@@ -177,12 +177,15 @@ function setContextParam(file: DrmFile, found: FileContext, k: DataView, young: 
 
 const STATS = offsetsOf('reset_stats');
 
-/** i915_get_reset_stats_ioctl. There are no hangs here: all counts are 0. */
+/** i915_get_reset_stats_ioctl: a batch that hangs is the only one that is lost. */
 export function resetStats(file: DrmFile, k: DataView): number {
   if (k.getUint32(STATS.flags, true) !== 0 || k.getUint32(STATS.batch_pending + 4, true) !== 0) return -EINVAL;
   const id = k.getUint32(STATS.ctx_id, true);
   if (!file.profile.canonical && id === 0 && !file.admin) return -EPERM;
-  if (file.contexts.get(id) === undefined) return -ENOENT;
-  for (const at of [STATS.reset_count, STATS.batch_active, STATS.batch_pending]) k.setUint32(at, 0, true);
+  const found = file.contexts.get(id);
+  if (found === undefined) return -ENOENT;
+  k.setUint32(STATS.reset_count, file.admin ? file.device.resets : 0, true);
+  k.setUint32(STATS.batch_active, found.hangs, true);
+  k.setUint32(STATS.batch_pending, 0, true);
   return 0;
 }

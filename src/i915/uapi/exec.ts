@@ -6,6 +6,7 @@ import { retireUpTo } from '../retire.js';
 import type { Vma } from '../vma.js';
 import { userExtensions } from './contexts.js';
 import { EBADF, EFAULT, EINVAL, ENOENT, EPERM } from './errno.js';
+import { runBatch } from './executor.js';
 import type { DrmFile, FileContext } from './file.js';
 import { enginesOf } from './params.js';
 import { offsetsOf, structSize } from './structs.js';
@@ -119,6 +120,14 @@ export function execbuffer2(file: DrmFile, k: DataView): number {
   const result = device.hooks.call(() => submit(device, found.context, { list, busy, engine, batch, bound }));
   if (typeof result === 'number') return result;
   ++found.batches;
+  if (file.execute) {
+    const run = runBatch(result.vmas[batch], k.getUint32(EXEC.batch_start_offset, true));
+    file.lastRun = run;
+    if (run.ended !== 'end') {
+      ++found.hangs;
+      ++device.resets;
+    }
+  }
   for (const { syncobj, flags: how, point } of fences) {
     if ((how & FENCE_SIGNAL) !== 0) syncobj.add(point, result.request.due);
   }

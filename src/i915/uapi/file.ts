@@ -10,6 +10,7 @@ import type { GpuContext } from '../context.js';
 import type { I915Device } from '../device.js';
 import type { GemObject } from '../object.js';
 import { EACCES, EBADF, EFAULT, EINVAL, ENOTTY, resultOf } from './errno.js';
+import type { BatchRun } from './executor.js';
 import { type FdTable, fdTable } from './fds.js';
 import { CpuMapping, type CpuMappingType } from './mapping.js';
 import { TASK_SIZE, type UserMemory, userMemory } from './memory.js';
@@ -31,9 +32,14 @@ export interface OpenOptions {
   admin?: boolean;
   /** How long a batch keeps its engine busy, in ms of virtual time. Default 0.1. */
   busy?: number;
+  /**
+   * Run batches (executor.ts): stores, blits and chains read and write memory through the page tables and the IOMMU, when the batch
+   * is submitted; other commands are passed over. Default false: batches only take time.
+   */
+  execute?: boolean;
 }
 
-const OPTIONS: readonly (keyof OpenOptions)[] = ['profile', 'memory', 'process', 'node', 'admin', 'busy'];
+const OPTIONS: readonly (keyof OpenOptions)[] = ['profile', 'memory', 'process', 'node', 'admin', 'busy', 'execute'];
 
 /** What a file has of a context: the context, and the parameters that the client has set. */
 export interface FileContext {
@@ -42,6 +48,8 @@ export interface FileContext {
   readonly params: Map<number, number>;
   /** Batches that were run in it. */
   batches: number;
+  /** Batches of it that hung the GPU. */
+  hangs: number;
   /** The engine map (CONTEXT_PARAM_ENGINES): numbers of engines; undefined for the legacy rings. */
   engines?: readonly number[];
 }
@@ -128,6 +136,10 @@ export class DrmFile extends Living {
   readonly render: boolean;
   /** @internal */
   readonly admin: boolean;
+  /** @internal */
+  readonly execute: boolean;
+  /** What the last batch did that was run (`execute`). */
+  lastRun: BatchRun | undefined;
   /** ms that a batch takes. @internal */
   readonly batchTime: number;
   /** @internal */
@@ -157,7 +169,7 @@ export class DrmFile extends Living {
   /** @internal */
   constructor(maker: typeof LIBRARY, device: I915Device, given: OpenOptions) {
     checkMaker(maker, 'DrmFile');
-    const { profile = 'linux-4.2', memory, process, node = 'card', admin, busy = 0.1 } = given;
+    const { profile = 'linux-4.2', memory, process, node = 'card', admin, busy = 0.1, execute } = given;
     super(device.core.timeline, 'file');
     this.device = device;
     this.profile = profileOf(oneOf('profile', profile, PROFILE_NAMES));
@@ -166,11 +178,12 @@ export class DrmFile extends Living {
     this.ownMemory = memory === undefined ? undefined : checkMemory(userMemory(memory));
     this.render = oneOf('node', node, ['card', 'render']) === 'render';
     this.admin = checkBoolean('admin', admin, true);
+    this.execute = checkBoolean('execute', execute, false);
     if (typeof busy !== 'number') throw invalidType('busy', 'of type number', busy);
     if (!(busy >= 0 && busy < 2 ** 40)) throw outOfRange('busy', '>= 0 milliseconds', busy);
     this.batchTime = busy;
     this.fds = fdTable(device.core.timeline);
-    this.contexts.add({ context: device.createContext(), params: new Map(), batches: 0 });
+    this.contexts.add({ context: device.createContext(), params: new Map(), batches: 0, hangs: 0 });
     device.files.add(this);
   }
 
