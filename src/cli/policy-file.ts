@@ -97,7 +97,11 @@ function importError(error: unknown, url: string): string {
   const from = [url, path].find((text) => told.includes(`${text}:`));
   const line = from === undefined ? undefined : /^:(\d+)/.exec(told.slice(told.indexOf(`${from}:`) + from.length))?.[1];
   const node = name === 'SyntaxError' ? ` (Node ${process.versions.node})` : '';
-  return `${message}${line === undefined ? '' : `, line ${line}`}${node}`;
+  const commonJs = /^Unexpected token 'export'|^Cannot use import statement/.test(message);
+  const hint = commonJs
+    ? `: it is read as CommonJS, unless its name ends in .m${path.endsWith('ts') ? 'ts' : 'js'}`
+    : '';
+  return `${message}${line === undefined ? '' : `, line ${line}`}${node}${hint}`;
 }
 
 /** Makes a policy once, to check that it is one and has a hook. */

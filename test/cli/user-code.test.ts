@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process';
-import { writeFileSync } from 'node:fs';
+import { mkdirSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { temporaryFolder } from '../folder.js';
@@ -66,6 +66,16 @@ describe.each(BAD)('%s', (name, content, message) => {
     expect(err).toMatch(/^gemdma: [^\n]*\n$/);
     expect(err).toContain(message);
   });
+});
+
+test('a module in a CommonJS package is told how to be one', () => {
+  const project = join(folder, 'commonjs');
+  mkdirSync(project);
+  writeFileSync(join(project, 'package.json'), '{ "type": "commonjs" }');
+  writeFileSync(join(project, 'mine.js'), `export default { ${GOOD} };`);
+  const { code, err } = gemdma('stress', '--ops', '10', '--policy', join(project, 'mine.js'));
+  expect(code).toBe(2);
+  expect(err).toMatch(/mine\.js cannot be imported: Unexpected token 'export'.* unless its name ends in \.mjs\n/);
 });
 
 test('what a policy prints goes to standard error, and what it leaves running ends with the command', () => {
