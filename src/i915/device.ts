@@ -23,6 +23,8 @@ import { CACHE_LEVELS, type Caching, cacheLevelOf } from './cpu-access.js';
 import { TRACEPOINTS } from './events.js';
 import { evictEverything, evictVm } from './evict.js';
 import { type ExecObject, type ExecOptions, execbuffer, readBatch } from './execbuffer.js';
+import { numFences } from './fence.js';
+import { FenceRegisters } from './fence-registers.js';
 import { Ggtt } from './ggtt.js';
 import { GemObject } from './object.js';
 import { HOOKS, type HookName, type MappingPolicy } from './policy/policy.js';
@@ -138,6 +140,8 @@ export class I915Device extends DrmDevice<HookName> {
   private readonly notifiers: UserptrNotifiers;
   private contextCount = 0;
   private vmNumber = 0;
+  /** @internal */
+  readonly fences: FenceRegisters;
   /** Resets after batches that hung the GPU. @internal */
   resets = 0;
   /** Open files. @internal */
@@ -155,6 +159,7 @@ export class I915Device extends DrmDevice<HookName> {
     const given = readI915Options(options);
     this.config = frozen(i915Config(given, host.translates));
     this.policy = i915Policy(given);
+    this.fences = new FenceRegisters(numFences(this.config.gen, this.config.platform));
     device.setMask(this.config.dmaBits);
     this.notifiers = new UserptrNotifiers(this);
     this.ggtt = new Ggtt(LIBRARY, this);

@@ -77,6 +77,8 @@ export class GemObject extends DrmGemObject<I915Device> {
   tilingMode = TILING_NONE;
   /** Bytes of a row of its tiled surface. @internal */
   stride = 0;
+  /** Number of the fence register that shows it as linear, or -1. @internal */
+  fence = -1;
   /** Its normal GGTT vma lies where the CPU and the fence registers reach it. @internal */
   mapAndFenceable = false;
   /** Requests of the GPU that use it; each holds a reference. @internal */

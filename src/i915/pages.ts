@@ -98,6 +98,7 @@ export function setTiling(object: GemObject, mode: number, stride: number): numb
   }
   object.tilingMode = mode;
   object.stride = stride;
+  object.device.fences.put(object);
   revokeMappings(object);
   return 0;
 }

@@ -27,7 +27,10 @@ function unbind(vma: Vma): number {
   if (vma.pinCount !== 0) return -EBUSY;
   bugOn(object.pages === 0, 'a bound vma of an object without pages');
   retireObject(object);
-  if (vm.isGgtt) revokeMappings(object);
+  if (vm.isGgtt) {
+    revokeMappings(object);
+    if (vma.view === undefined) object.device.fences.put(object);
+  }
   vm.clearVma(vma);
   vma.bound = 0;
   if (vma.dmaAddress >= 0) {

@@ -6,6 +6,7 @@ import { Living } from '../../core/living.js';
 import { ENOMEM, ENOSPC } from '../../drm/errno.js';
 import { ShmemBacking } from '../backing/shmem.js';
 import { doPin, PIN_GLOBAL, PIN_MAPPABLE, PIN_NONBLOCK } from '../bind.js';
+import { swizzled, TILING_NONE, TILING_Y, tiledOffset, tileHeight } from '../fence.js';
 import type { GemObject } from '../object.js';
 import { retireObject } from '../retire.js';
 import type { View } from '../view.js';
@@ -127,9 +128,31 @@ export class CpuMapping extends Living {
       const index = Math.floor(offset / chunk);
       const part = Math.min(n - done, Math.min(object.size, (index + 1) * chunk) - offset);
       const place = this.places.get(index) ?? this.fault(call, index, chunk, whole);
-      move(place.start + offset - index * chunk, done, part, place);
-      done += part;
+      if (object.fence >= 0 && whole) done += this.fenced(offset, done, part, place, move);
+      else {
+        move(place.start + offset - index * chunk, done, part, place);
+        done += part;
+      }
     }
+  }
+
+  // Through a fence: a piece of the linear view, where it lies in its tile. Behind the last whole row of tiles there is none.
+  private fenced(
+    offset: number,
+    done: number,
+    n: number,
+    place: Vma,
+    move: (offset: number, done: number, part: number, place: Vma | undefined) => void,
+  ): number {
+    const { tilingMode: tiling, stride, size, swizzle, device } = this.object;
+    const { gen } = device.config;
+    const row = stride * tileHeight(gen, tiling);
+    const tiled = offset < size - (size % row);
+    const run = tiled ? (tiling === TILING_Y && gen !== 2 ? 16 : 64) : n;
+    const part = Math.min(n, tiled ? run - (offset % run) : n);
+    const at = tiled ? swizzled(swizzle, tiledOffset(gen, tiling, stride, offset)) : offset;
+    move(place.start + at, done, part, place);
+    return part;
   }
 
   // i915_gem_fault
@@ -150,6 +173,7 @@ export class CpuMapping extends Living {
     const vma = device.hooks.call(() => object.work(bind));
     if (typeof vma !== 'number') {
       --vma.pinCount;
+      if (whole && object.tilingMode !== TILING_NONE) device.fences.get(object);
       this.places.set(index, vma);
       return vma;
     }
