@@ -108,6 +108,7 @@ function beginning(recording: string, steps: number, folder: string): string {
   const lines = String(recording.endsWith('.gz') ? gunzipSync(bytes) : bytes).split('\n');
   let left = steps;
   const end = lines.findIndex((line) => /^[A-Za-z]/.test(line) && --left < 0);
+  lines[0] += ` steps=${steps}`; // Else it would count as a recording that is cut off.
   const path = join(folder, basename(recording).replace(/\.gz$/, ''));
   writeFileSync(path, `${lines.slice(0, end).join('\n')}\n`);
   return path;

@@ -261,10 +261,10 @@ export class Life {
   }
 
   /** A call that works on it. */
-  work<T, A, B, C>(run: (a: A, b: B, c: C) => T, a: A, b: B, c: C): T {
+  work<T>(run: () => T): T {
     const outermost = this.begin();
     try {
-      return run(a, b, c);
+      return run();
     } finally {
       this.finish(outermost);
     }

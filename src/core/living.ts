@@ -103,7 +103,7 @@ export abstract class Living {
 
   /** @internal A call that works on it. */
   work<T>(run: () => T): T {
-    return this.#life.work(run, undefined, undefined, undefined);
+    return this.#life.work(run);
   }
 
   /** @internal It is destroyed. */

@@ -23,7 +23,7 @@ import type { DmaDebug } from '../dma-debug/dma-debug.js';
 import type { EventKind, EventLog, Tracepoint } from '../events/events.js';
 import type { DriverClock, DriverHost } from './driver.js';
 import type { DrmGemObject } from './gem-object.js';
-import { HookRunner } from './hooks.js';
+import { HookRunner, type Moment } from './hooks.js';
 import { ListLink } from './list.js';
 import type { Reclaim } from './reclaim.js';
 
@@ -143,7 +143,9 @@ export abstract class DrmDevice<Hook extends string = DrmHook> extends Living {
   /** Writes an event. The caller has asked whether events are recorded. @internal */
   tell(event: EventKind, object: number, length: number, vma = 0, address = 0): void {
     const tracepoint = this.tracepoints.get(event)!;
-    this.hooks.during('none', object, vma, () => this.events.tell(tracepoint, this.dmaDevice.id, address, length));
+    this.hooks.during(this.hooks.moments.none, object, vma, () =>
+      this.events.tell(tracepoint, this.dmaDevice.id, address, length),
+    );
   }
 
   /** Whether dma-debug watches. @internal */
@@ -231,6 +233,7 @@ function hookRunner<Hook extends string>(host: DriverHost, hooks: readonly Hook[
   const { core, context, dmaDebugOrNull: dmaDebug } = host;
   const registers = core.registers(context);
   const id = (name: Hook, place: number): number => dmaDebug?.attributions.hookId(name) ?? place;
-  const ids = Object.fromEntries(hooks.map((name, place) => [name, place === 0 ? 0 : id(name, place)]));
-  return new HookRunner(registers, ids as Record<Hook, number>, dmaDebug, core.calls);
+  const moments: Record<string, Moment> = {};
+  for (const [place, name] of hooks.entries()) moments[name] = { name, id: place === 0 ? 0 : id(name, place) };
+  return new HookRunner(registers, moments as Record<Hook, Moment>, dmaDebug, core.calls);
 }

@@ -45,7 +45,7 @@ class GemExporter implements DmaBufExporter {
       refuse(-ENOMEM, 'dma_buf_map_attachment', `no memory for a copy of the table of ${object}`);
     }
     const table = ScatterTable.adopt(LIBRARY, object.device, copy);
-    const nents = hooks.during('export', object.id, 0, () => device.mapSg(table, DMA_BIDIRECTIONAL));
+    const nents = hooks.during(hooks.moments.export, object.id, 0, () => device.mapSg(table, DMA_BIDIRECTIONAL));
     if (nents > 0) return table;
     const { reason } = device;
     table.release();

@@ -1,6 +1,7 @@
 import { checkInteger, outOfRange } from '../core/errors.js';
 import { PAGE_SIZE } from '../core/generated/constants.js';
 import type { SgTableHandle } from '../core/generated/exports.js';
+import type { Life } from '../core/life.js';
 import { Living } from '../core/living.js';
 import { DrmDevice } from './device.js';
 import type { DmaBuf } from './dma-buf.js';
@@ -28,7 +29,7 @@ export interface GemBacking<Object> {
  */
 export abstract class DrmGemObject<Device extends DrmDevice = DrmDevice> extends Shared {
   static {
-    Living.guard(DrmGemObject, ['change', 'use', 'freed']);
+    Living.guard(DrmGemObject, ['change', 'use', 'enterChange', 'enterUse', 'freed']);
   }
 
   /** The GPU that it belongs to. */
@@ -77,43 +78,41 @@ export abstract class DrmGemObject<Device extends DrmDevice = DrmDevice> extends
   }
 
   /** A call from outside that changes the object. EBUSY from within a hook of another such call. */
-  protected change<T, B = undefined, C = undefined>(
-    syscall: string,
-    work: (object: this, b: B, c: C) => T,
-    b = undefined as B,
-    c = undefined as C,
-    life = Shared.lifeOf(this, syscall),
-  ): T {
+  protected change<T>(syscall: string, work: () => T): T {
+    const life = Shared.lifeOf(this, syscall);
+    this.enterChange(life, syscall);
+    return this.device.hooks.call(work, life);
+  }
+
+  protected enterChange(life: Life, syscall: string): void {
     life.enter(syscall);
     if (this.handles <= 0) this.refuseReleased(syscall);
     life.checkIdle(syscall);
-    return this.device.hooks.call(work, life, this, b, c);
   }
 
   /** A call from outside that needs its pages. A hook may make it, too, once they are there. */
-  protected use<T, B = undefined>(
-    syscall: string,
-    work: (object: this, b: B) => T,
-    b = undefined as B,
-    life = Shared.lifeOf(this, syscall),
-  ): T {
+  protected use<T>(syscall: string, work: () => T): T {
+    const life = Shared.lifeOf(this, syscall);
+    this.enterUse(life, syscall);
+    return this.device.hooks.call(work, life);
+  }
+
+  protected enterUse(life: Life, syscall: string): void {
     life.enter(syscall);
     if (this.handles <= 0) this.refuseReleased(syscall);
     if (this.pages === 0) life.checkIdle(syscall);
-    return this.device.hooks.call(work, life, this, b, undefined);
   }
 
   /** @internal Freeing the object is a call of the driver. */
   protected override freed(): void {
-    this.device.hooks.call(DrmGemObject.freeNow, null, this);
-  }
-
-  private static freeNow(this: void, object: DrmGemObject): void {
-    object.freeHere();
-  }
-
-  private freeHere(): void {
-    super.freed();
+    const { hooks } = this.device;
+    const began = hooks.begin(null);
+    try {
+      super.freed();
+    } catch (error) {
+      throw hooks.fail(began, null, error);
+    }
+    hooks.end(began, null);
   }
 
   override toString(): string {

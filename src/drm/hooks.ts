@@ -5,6 +5,16 @@ import { ERRNO, errnoName, GemDmaError, invalidReturn, invalidType } from '../co
 import type { Life } from '../core/life.js';
 import type { DmaDebug } from '../dma-debug/dma-debug.js';
 
+/** A moment of a driver, as the registers have it: a hook, or work of the driver's own. */
+export interface Moment {
+  readonly name: string;
+  readonly id: number;
+}
+
+/** What `begin` has begun: the call, work on the target. */
+const CALL = 1;
+const TARGET = 2;
+
 /**
  * How a driver is entered, and how it runs the hooks of a policy. Both happen here and nowhere else.
  *
@@ -20,8 +30,8 @@ import type { DmaDebug } from '../dma-debug/dma-debug.js';
  */
 export class HookRunner<Hook extends string> {
   private readonly registers: CpuRegisters;
-  /** Ids of the hooks' names in the registers. */
-  private readonly ids: Readonly<Record<Hook, number>>;
+  /** The driver's moments, by name. */
+  readonly moments: Readonly<Record<Hook, Moment>>;
   private readonly dmaDebug: DmaDebug | null;
   private readonly calls: Calls;
   private entered = false;
@@ -32,44 +42,77 @@ export class HookRunner<Hook extends string> {
    * @param dmaDebug the dma-debug of the machine: told of each call's begin
    * @param calls of the machine
    */
-  constructor(registers: CpuRegisters, ids: Readonly<Record<Hook, number>>, dmaDebug: DmaDebug | null, calls: Calls) {
+  constructor(
+    registers: CpuRegisters,
+    moments: Readonly<Record<Hook, Moment>>,
+    dmaDebug: DmaDebug | null,
+    calls: Calls,
+  ) {
     this.registers = registers;
-    this.ids = ids;
+    this.moments = moments;
     this.dmaDebug = dmaDebug;
     this.calls = calls;
   }
 
   /**
    * One call of the driver from outside. A call that a hook makes is part of the call that runs the hook.
-   * @param work is called with a, b and c: one function for all calls, so that no closure is made for each
    * @param target the life of what the call works on, which is busy for the hooks that it runs
    * @throws what the work throws; before that, what a hook threw or ERR_INVALID_RETURN_VALUE; in dma-debug's strict mode
    *   its first finding
    */
-  call<T, A = undefined, B = undefined, C = undefined>(
-    work: (a: A, b: B, c: C) => T,
-    target: Life | null = null,
-    a = undefined as A,
-    b = undefined as B,
-    c = undefined as C,
-  ): T {
-    if (this.entered) return target === null ? work(a, b, c) : target.work(work, a, b, c);
-    if (this.dmaDebug !== null) this.dmaDebug.enter();
-    const { calls } = this;
+  call<T>(work: () => T, target: Life | null = null): T {
+    const began = this.begin(target);
     let result: T;
-    calls.begin();
-    this.entered = true;
     try {
-      result = target === null ? work(a, b, c) : target.work(work, a, b, c);
-      if (this.broken !== null) throw this.broken.error;
+      result = work();
     } catch (error) {
-      const cause = this.left(error);
-      calls.fail();
-      throw cause;
+      throw this.fail(began, target, error);
     }
-    this.entered = false;
-    calls.end(result);
+    this.end(began, target, result);
     return result;
+  }
+
+  /**
+   * `call` in parts, for calls that are made often and written out: `begin`, the work in a try block, then `end` with its result,
+   * or in the catch block `throw` what `fail` makes of the error.
+   * @returns what the other two are to be told
+   */
+  begin(target: Life | null): number {
+    if (this.entered) return target?.begin() ? TARGET : 0;
+    if (this.dmaDebug !== null) this.dmaDebug.enter();
+    this.calls.begin();
+    this.entered = true;
+    return target?.begin() ? CALL | TARGET : CALL;
+  }
+
+  /** @throws what a hook threw */
+  end(began: number, target: Life | null, result?: unknown): void {
+    if ((began & TARGET) !== 0) this.finish(began, target!);
+    if ((began & CALL) === 0) return;
+    if (this.broken !== null) throw this.left(this.broken.error);
+    this.entered = false;
+    this.calls.end(result);
+  }
+
+  // What waits for the end of the target is part of the call.
+  private finish(began: number, target: Life): void {
+    try {
+      target.finish(true);
+    } catch (error) {
+      throw (began & CALL) === 0 ? error : this.left(error);
+    }
+  }
+
+  /** @returns the error of the call */
+  fail(began: number, target: Life | null, error: unknown): unknown {
+    if ((began & TARGET) !== 0) {
+      try {
+        target!.finish(true);
+      } catch (later) {
+        error = later;
+      }
+    }
+    return (began & CALL) === 0 ? error : this.left(error);
   }
 
   // A failed call ends: its error is a hook's, if there is one.
@@ -77,12 +120,13 @@ export class HookRunner<Hook extends string> {
     const cause = this.broken === null ? error : this.broken.error;
     this.entered = false;
     this.broken = null;
+    this.calls.fail();
     return cause;
   }
 
   /** Work on behalf of an object and a vma (0: none): mappings and events meanwhile carry their ids and the hook's. */
   during<T, A = undefined, B = undefined>(
-    hook: Hook,
+    moment: Moment,
     object: number,
     vma: number,
     work: (a: A, b: B) => T,
@@ -91,7 +135,7 @@ export class HookRunner<Hook extends string> {
   ): T {
     const { registers } = this;
     const { object: outerObject, vma: outerVma, hook: outerHook } = registers.record;
-    registers.set(object, vma, this.ids[hook]);
+    registers.set(object, vma, moment.id);
     try {
       return work(a, b);
     } finally {
@@ -100,14 +144,23 @@ export class HookRunner<Hook extends string> {
   }
 
   // `during` for a hook, with the call of it and what it throws: the first error of a call is kept for its end.
-  private run(hook: Hook, object: number, vma: number, code: unknown, on: object, a: unknown, b: unknown, c: unknown) {
+  private run(
+    moment: Moment,
+    object: number,
+    vma: number,
+    code: unknown,
+    on: object,
+    a: unknown,
+    b: unknown,
+    c: unknown,
+  ) {
     const { calls, registers } = this;
     const { object: outerObject, vma: outerVma, hook: outerHook } = registers.record;
-    registers.set(object, vma, this.ids[hook]);
+    registers.set(object, vma, moment.id);
     calls.beginHook();
     let answer: unknown;
     try {
-      if (typeof code !== 'function') throw invalidType(`policy.${hook}`, 'of type function', code);
+      if (typeof code !== 'function') throw invalidType(`policy.${moment.name}`, 'of type function', code);
       answer = code.call(on, a, b, c);
     } catch (error) {
       this.broken ??= { error };
@@ -139,8 +192,8 @@ export class HookRunner<Hook extends string> {
   }
 
   /** A hook whose answer is needed before anything is done. */
-  query<T>(hook: Hook, run: () => T): T {
-    return this.calls.hook(() => this.during(hook, 0, 0, run));
+  query<T>(moment: Moment, run: () => T): T {
+    return this.calls.hook(() => this.during(moment, 0, 0, run));
   }
 
   /**
@@ -148,16 +201,25 @@ export class HookRunner<Hook extends string> {
    * library left it.
    * @returns 0 or a negative errno
    */
-  ask(hook: Hook, object: number, vma: number, code: unknown, on: object, a: unknown, b: unknown, c: unknown): number {
-    const answer = this.run(hook, object, vma, code, on, a, b, c) ?? 0;
-    return answer === 0 ? 0 : this.refusal(hook, answer);
+  ask(
+    moment: Moment,
+    object: number,
+    vma: number,
+    code: unknown,
+    on: object,
+    a: unknown,
+    b: unknown,
+    c: unknown,
+  ): number {
+    const answer = this.run(moment, object, vma, code, on, a, b, c) ?? 0;
+    return answer === 0 ? 0 : this.refusal(moment, answer);
   }
 
-  private refusal(hook: Hook, answer: unknown): number {
+  private refusal(moment: Moment, answer: unknown): number {
     try {
       if (typeof answer === 'number' && errnoName(answer) in ERRNO) return answer;
-      checkSynchronous(`policy.${hook}`, answer);
-      throw invalidReturn(`policy.${hook}`, '0, a negative errno or nothing', answer);
+      checkSynchronous(`policy.${moment.name}`, answer);
+      throw invalidReturn(`policy.${moment.name}`, '0, a negative errno or nothing', answer);
     } catch (error) {
       this.broken ??= { error };
       return -ERRNO.EINVAL;
@@ -165,8 +227,17 @@ export class HookRunner<Hook extends string> {
   }
 
   /** A hook that cannot refuse. What it returns is not looked at, but that a hook is not asynchronous. */
-  notify(hook: Hook, object: number, vma: number, code: unknown, on: object, a: unknown, b: unknown, c: unknown): void {
-    const answer = this.run(hook, object, vma, code, on, a, b, c);
-    if (answer !== undefined) this.guard(() => checkSynchronous(`policy.${hook}`, answer));
+  notify(
+    moment: Moment,
+    object: number,
+    vma: number,
+    code: unknown,
+    on: object,
+    a: unknown,
+    b: unknown,
+    c: unknown,
+  ): void {
+    const answer = this.run(moment, object, vma, code, on, a, b, c);
+    if (answer !== undefined) this.guard(() => checkSynchronous(`policy.${moment.name}`, answer));
   }
 }

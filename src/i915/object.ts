@@ -128,13 +128,30 @@ export class GemObject extends DrmGemObject<I915Device> {
   /** Gets the backing pages, if they are not there (i915_gem_object_get_pages). EFAULT after madvise, ENOMEM ... */
   getPages(): void {
     const life = GemObject.made(this, 'gem_get_pages');
-    this.use('gem_get_pages', needPages, 'gem_get_pages', life);
+    this.enterUse(life, 'gem_get_pages');
+    const { hooks } = this.device;
+    const began = hooks.begin(life);
+    try {
+      needPages(this, 'gem_get_pages');
+    } catch (error) {
+      throw hooks.fail(began, life, error);
+    }
+    hooks.end(began, life);
   }
 
   /** Releases the backing pages (i915_gem_object_put_pages). EBUSY while they are pinned. */
   putPages(): void {
     const life = GemObject.made(this, 'gem_put_pages');
-    this.change('gem_put_pages', dropPages, undefined, undefined, life);
+    this.enterChange(life, 'gem_put_pages');
+    const { hooks } = this.device;
+    const began = hooks.begin(life);
+    try {
+      const rc = putPages(this);
+      if (rc !== 0) refuse(rc, 'gem_put_pages', `the pages of ${this} are pinned ${this.pagesPinCount} times`);
+    } catch (error) {
+      throw hooks.fail(began, life, error);
+    }
+    hooks.end(began, life);
   }
 
   /** Gets the pages and keeps them until unpinPages. */
@@ -245,7 +262,17 @@ export class GemObject extends DrmGemObject<I915Device> {
   bind(vm: AddressSpace, options?: BindOptions): Vma {
     const life = GemObject.made(this, 'gem_bind');
     const how = options === undefined ? undefined : readBindOptions(this, options);
-    return this.change('gem_bind', bindIn, vm, how, life);
+    this.enterChange(life, 'gem_bind');
+    const { hooks } = this.device;
+    const began = hooks.begin(life);
+    let vma: Vma;
+    try {
+      vma = bindIn(this, vm, how);
+    } catch (error) {
+      throw hooks.fail(began, life, error);
+    }
+    hooks.end(began, life, vma);
+    return vma;
   }
 
   /**
@@ -387,11 +414,6 @@ function needPages(object: GemObject, syscall: string): void {
   if (rc !== 0) refuse(rc, syscall, `no pages for ${object}`, undefined, device.takeMapFailure());
 }
 
-function dropPages(object: GemObject): void {
-  const rc = putPages(object);
-  if (rc !== 0) refuse(rc, 'gem_put_pages', `the pages of ${object} are pinned ${object.pagesPinCount} times`);
-}
-
 // A hook may be called for an object that its user has released.
 function mayMap(object: GemObject, life: Life, syscall: string): boolean {
   life.enter(syscall);
@@ -403,5 +425,11 @@ function mayMap(object: GemObject, life: Life, syscall: string): boolean {
 function bindIn(object: GemObject, vm: AddressSpace, how: BindOptions | undefined): Vma {
   object.device.checkVm(vm, 'gem_bind');
   vm.checkRoom('gem_bind');
-  return AddressSpace.lifeOf(vm, 'gem_bind').work(bindObject, object, vm, how);
+  const life = AddressSpace.lifeOf(vm, 'gem_bind');
+  const outermost = life.begin();
+  try {
+    return bindObject(object, vm, how);
+  } finally {
+    life.finish(outermost);
+  }
 }

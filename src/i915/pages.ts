@@ -35,10 +35,16 @@ export function putPages(object: GemObject): number {
   if (object.pages === 0) return 0;
   const life = Shared.lifeOf(object, 'gem_put_pages');
   if (object.pagesPinCount !== 0 || life.busy) return -EBUSY;
-  return life.work(drop, object, undefined, undefined);
+  const outermost = life.begin();
+  try {
+    drop(object);
+  } finally {
+    life.finish(outermost);
+  }
+  return 0;
 }
 
-function drop(object: GemObject): number {
+function drop(object: GemObject): void {
   // Off the lists first: what the backing does may come back to them through the shrinker.
   object.globalLink.remove();
   object.backing.putPages(object);
@@ -46,7 +52,6 @@ function drop(object: GemObject): number {
   const { device } = object;
   if (device.events.recording) device.tell('i915_gem_object_put_pages', object.id, object.size);
   invalidate(object);
-  return 0;
 }
 
 // i915_gem_object_invalidate: contents that are not needed are dropped as soon as the pages are put. (For a wanted

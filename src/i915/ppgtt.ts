@@ -38,7 +38,7 @@ export class Ppgtt extends AddressSpace {
   allocateVaRange(vma: Vma): number {
     const { device } = this;
     // Tables belong to the address space and outlive the object that they were made for.
-    const rc = device.hooks.during('pageTables', 0, vma.id, allocateTables, this, vma);
+    const rc = device.hooks.during(device.hooks.moments.pageTables, 0, vma.id, allocateTables, this, vma);
     return rc < 0 ? rc : 0;
   }
 
@@ -86,13 +86,13 @@ function create(device: I915Device, name: string, aliasing: boolean): PpgttHandl
   const { gen, ppgtt } = device.config;
   const levels = gen < 8 ? PPGTT_GEN6 : ppgtt === 'full-48bit' ? PPGTT_GEN8_48BIT : PPGTT_GEN8;
   const atOnce = levels !== PPGTT_GEN8_48BIT && (aliasing || tablesAtCreation(device));
-  const handle = device.hooks.during('pageTables', 0, 0, () => createTables(device, levels, atOnce));
+  const handle = device.hooks.during(device.hooks.moments.pageTables, 0, 0, () => createTables(device, levels, atOnce));
   if (failed(handle)) refuse(handle, 'i915_ppgtt_init', `no page tables for ${name}`);
   return handle;
 }
 
 function tablesAtCreation({ policy, config, hooks }: I915Device): boolean {
-  const when = hooks.query('pageTables', () => policy.pageTables?.(config.gen)) ?? 'bind';
+  const when = hooks.query(hooks.moments.pageTables, () => policy.pageTables?.(config.gen)) ?? 'bind';
   checkSynchronous('policy.pageTables', when);
   if (when !== 'creation' && when !== 'bind') throw invalidReturn('policy.pageTables', "'creation' or 'bind'", when);
   return when === 'creation';

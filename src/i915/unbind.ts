@@ -15,7 +15,13 @@ export function vmaUnbind(vma: Vma): number {
   if (vma.vmaLink.empty) return 0;
   const { object } = vma;
   const life = Shared.lifeOf(object, 'vma_unbind');
-  return life.busy ? -EBUSY : life.work(unbind, vma, undefined, undefined);
+  if (life.busy) return -EBUSY;
+  const outermost = life.begin();
+  try {
+    return unbind(vma);
+  } finally {
+    life.finish(outermost);
+  }
 }
 
 function unbind(vma: Vma): number {

@@ -97,7 +97,15 @@ export class Vma {
     if (!this.#life.ending('vma_unbind')) return;
     const { object } = this;
     Shared.lifeOf(object, 'vma_unbind').checkIdle('vma_unbind');
-    object.device.hooks.call(unbindVma, null, this);
+    const { hooks } = object.device;
+    const began = hooks.begin(null);
+    try {
+      const rc = vmaUnbind(this);
+      if (rc !== 0) refuse(rc, 'vma_unbind', `${this} is pinned ${this.pinCount} times`);
+    } catch (error) {
+      throw hooks.fail(began, null, error);
+    }
+    hooks.end(began, null);
   }
 
   /** Ends one pin. EINVAL when there is none; EBUSY from within a hook of a call that works on its object. */
@@ -131,9 +139,4 @@ export class Vma {
     const view = this.view === undefined ? '' : `${this.view.type} view, `;
     return `vma ${this.id} (${view}object ${this.object.id} in ${this.vm.name} at 0x${this.start.toString(16)})`;
   }
-}
-
-function unbindVma(vma: Vma): void {
-  const rc = vmaUnbind(vma);
-  if (rc !== 0) refuse(rc, 'vma_unbind', `${vma} is pinned ${vma.pinCount} times`);
 }

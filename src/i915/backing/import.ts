@@ -24,7 +24,12 @@ export class ImportBacking implements Backing {
   /** i915_gem_object_get_pages_dmabuf: the pages as the exporter maps them. */
   getPages(object: GemObject): number {
     try {
-      object.pages = object.device.hooks.during('getPages', object.id, 0, () => this.attachment.map().handle);
+      object.pages = object.device.hooks.during(
+        object.device.hooks.moments.getPages,
+        object.id,
+        0,
+        () => this.attachment.map().handle,
+      );
       return 0;
     } catch (error) {
       object.device.noteMapFailure(error);
@@ -34,7 +39,7 @@ export class ImportBacking implements Backing {
 
   putPages(object: GemObject): void {
     const { hooks } = object.device;
-    hooks.guard(() => hooks.during('putPages', object.id, 0, () => this.attachment.unmap()));
+    hooks.guard(() => hooks.during(hooks.moments.putPages, object.id, 0, () => this.attachment.unmap()));
   }
 
   truncate(): void {}

@@ -79,7 +79,9 @@ export function attachPhys(object: GemObject, align: number): number {
   if (rc !== 0) return rc;
   // drm_pci_alloc gives memory aligned to its size and takes a larger wish for a mistake.
   if (align > object.size) return -ENOMEM;
-  const buffer = device.hooks.during('attach', object.id, 0, () => device.allocCoherent(object.size));
+  const buffer = device.hooks.during(device.hooks.moments.attach, object.id, 0, () =>
+    device.allocCoherent(object.size),
+  );
   if (buffer === 0) return -ENOMEM;
   const file = backing as ShmemBacking;
   object.backing = new PhysBacking(device, file, object.size, buffer);

@@ -8,7 +8,16 @@ export function askPolicy(hook: 'getPages' | 'bind', object: GemObject, vma?: Vm
   const code = codeOf(policy, hook);
   if (code === undefined) return 0;
   // As a method of the policy: it may keep its state in `this`.
-  return hooks.ask(hook, object.id, vma === undefined ? 0 : vma.id, code, policy, object, vma, undefined);
+  return hooks.ask(
+    moment(hooks.moments, hook),
+    object.id,
+    vma === undefined ? 0 : vma.id,
+    code,
+    policy,
+    object,
+    vma,
+    undefined,
+  );
 }
 
 /** Runs a hook that cannot refuse, if the policy has it. */
@@ -21,8 +30,19 @@ export function tellPolicy(
   const { hooks, policy } = object.device;
   const code = codeOf(policy, hook);
   if (code === undefined) return;
-  hooks.notify(hook, object.id, vma === undefined ? 0 : vma.id, code, policy, object, vma, stage);
+  hooks.notify(
+    moment(hooks.moments, hook),
+    object.id,
+    vma === undefined ? 0 : vma.id,
+    code,
+    policy,
+    object,
+    vma,
+    stage,
+  );
 }
+
+type Moments = GemObject['device']['hooks']['moments'];
 
 type Hook = Exclude<keyof MappingPolicy, 'name' | 'pageTables' | 'snapshot' | 'restore'>;
 
@@ -54,5 +74,22 @@ function property(policy: MappingPolicy, hook: Hook): unknown {
       return policy.purge;
     default:
       return policy[hook];
+  }
+}
+
+function moment(moments: Moments, hook: Hook): Moments[Hook] {
+  switch (hook) {
+    case 'getPages':
+      return moments.getPages;
+    case 'bind':
+      return moments.bind;
+    case 'unbind':
+      return moments.unbind;
+    case 'lastVma':
+      return moments.lastVma;
+    case 'putPages':
+      return moments.putPages;
+    default:
+      return moments[hook];
   }
 }

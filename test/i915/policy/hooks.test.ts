@@ -178,10 +178,10 @@ test('a nested hook does not end the outer one: mappings after it are still the 
   const inner = gpu.createObject(4096);
   const { hooks } = gpu;
   const outer: unknown[] = [];
-  hooks.during('attach', 77, 0, () => {
+  hooks.during(gpu.hooks.moments.attach, 77, 0, () => {
     inner.bind(gpu.ggtt);
     outer.push(blamed(machine));
-    expect(() => hooks.during('export', 88, 0, thrower)).toThrow(oops);
+    expect(() => hooks.during(gpu.hooks.moments.export, 88, 0, thrower)).toThrow(oops);
     outer.push(blamed(machine));
   });
   expect(outer).toEqual([
