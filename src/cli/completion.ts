@@ -47,7 +47,7 @@ function namesOf(command: Command): string[] {
   return command.commands.map((inner) => inner.name());
 }
 
-/** For bash; zsh reads it, too, once it has been told to. */
+/** For bash, and for zsh through bashcompinit. */
 function bash(program: Command, shell: 'bash' | 'zsh'): string[] {
   const groups = program.commands.filter((command) => command.commands.length > 0).map((command) => command.name());
   const cases = allOf(program).flatMap(({ path, command }) => [
@@ -99,7 +99,7 @@ function fish(program: Command): string[] {
       group.commands.map((inner) => item(`${seen([group.name()])}; and not ${seen(namesOf(group))}`, inner)),
     ),
     ...allOf(program).flatMap(({ path, command }) => {
-      // `run` is a command, and one of `driver`, too.
+      // `run` is both a command and a sub-command of `driver`.
       const others = groups.filter((group) => path.length === 1 && namesOf(group).includes(path[0]));
       const when = [...path.map((name) => seen([name])), ...others.map((group) => `not ${seen([group.name()])}`)].join(
         '; and ',

@@ -11,9 +11,9 @@ import { newPolicy, type PolicySource, splitSource } from '../stress-i915/policy
 
 import { asUsageError, Interrupted, UsageError } from './exit.js';
 
-/** --policy: a mapping policy of i915 by name, or one of the user's own from a module. */
+/** --policy: a preset mapping policy of i915, or a user's policy from a module. */
 
-/** A policy, and where a program imports one of the user's own from. */
+/** A policy, and the module of a user's policy. */
 export interface GivenPolicy {
   policy: PolicySource;
   /** The module's URL, with `#name` for a named export. */
@@ -30,7 +30,7 @@ export function policyOption(): Option {
   return option;
 }
 
-/** Whether the option names code of the user's. */
+/** Whether the option names a user's module. */
 export function isOwnPolicy(text: string | undefined): boolean {
   return text !== undefined && !(POLICY_NAMES as readonly string[]).includes(text);
 }

@@ -9,8 +9,7 @@ import type { StressResult } from '../stress/stress.js';
 import type { GivenPolicy } from './policy-file.js';
 
 /**
- * A printed program that imports a module of the user's is run as the user would run it, in a process of its own, before it is
- * called a reproducer.
+ * A printed program that imports a user's module is run in a child process, as the user would run it, before it is called a reproducer.
  */
 
 /** Milliseconds that a program of a few lines may take. */

@@ -16,7 +16,7 @@ import { type GivenPolicy, policyOption } from './policy-file.js';
 
 const DMA_DEBUG = ['on', 'off'] as const;
 
-/** A profile of the user's own, and the file that it came from. */
+/** A user's profile, and its file. */
 interface ProfileFile {
   file: string;
   profile: StressProfile;

@@ -16,7 +16,7 @@ const GIVE_BACK = '\r\u001b[K\u001b[?25h\u001b[?7h';
 /** The exit code of Node when the main module awaits something that can never come. */
 const NEVER_SETTLES = 13;
 
-/** What the supervisor says, and what it is told. */
+/** Messages to and from the supervisor. */
 type ToChild = 'interrupt';
 type ToSupervisor = 'seen' | { done: ExitCode };
 

@@ -94,7 +94,7 @@ export function errnoName(rc: number): ErrnoName | `E${number}` {
  *   such a call has been done
  */
 export class GemDmaError extends Error {
-  /** Always `GemDmaError`; `GemDmaError.is(error)` works over several copies of the package, too. */
+  /** Always `GemDmaError`; `GemDmaError.is(error)` works across several copies of the package. */
   override readonly name = 'GemDmaError';
   /** Name of the error number, such as `ENOMEM`, as in Node's system errors. */
   readonly code: string;

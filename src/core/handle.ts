@@ -7,7 +7,7 @@ import type { Failure } from './generated/exports.js';
  * enforce that.
  */
 
-/** The largest errno, as the kernel's IS_ERR has it: a handle above 2 GiB is negative too. */
+/** The largest errno, as the kernel's IS_ERR has it: a handle above 2 GiB is also negative. */
 const MAX_ERRNO = 4095;
 
 /** Whether a call that makes a record failed (IS_ERR of include/linux/err.h). */

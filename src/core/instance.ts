@@ -36,7 +36,7 @@ export type LockWait = (cpu: number, slices: number) => void;
 
 let watched = 0;
 
-/** For the project's tests: from now on instances of the release build look at the null record, too. @internal */
+/** For the project's tests: from now on instances of the release build also check the null record. @internal */
 export function watchRelease(bytes: number): void {
   watched = bytes;
 }

@@ -8,7 +8,7 @@ import type { Core } from './instance.js';
 /** One drm_mm operation with what it is expected to give; MmOperation of assembly/gtt/drm-mm-replay.ts. */
 export interface MmOperation {
   kind: 'insert' | 'reserve' | 'remove';
-  /** Number of the node, of the caller's choosing; a batch keeps a table from 0 to the highest. */
+  /** Number of the node, chosen by the caller; a batch has a table from 0 to the highest. */
   id: number;
   mode?: number;
   color?: number;

@@ -89,7 +89,7 @@ export class Attributions {
   }
 }
 
-// What a function of the caller's has returned as a name.
+// Checks the name that a caller's function returned.
 function text(name: string, answer: unknown): string {
   if (typeof answer === 'string') return answer;
   checkSynchronous(`attributions.${name}`, answer);

@@ -31,7 +31,7 @@ export class CoherentBuffer {
   readonly table: ScatterTable;
   /** The table again: of a made-up object it cannot be read. */
   readonly #table: ScatterTable;
-  /** ALLOC_UNTRACKED where dma-debug was not told, SCATTERED. */
+  /** ALLOC_UNTRACKED if dma-debug does not see it, SCATTERED. */
   readonly #flags: number;
 
   /** @internal `device.allocCoherent` makes them. */

@@ -78,7 +78,7 @@ export interface DmaHost extends CoreHost {
   readonly devices?: readonly DmaDevice[];
   /** A device has read what it was given to write. @internal */
   tellReadOfWriteOnly?(device: DmaDevice, address: number): void;
-  /** Takes the last fault out of the kernel's log: a handler has dealt with it. @internal */
+  /** Removes the last fault from the kernel's log: a handler has handled it. @internal */
   forgetFault?(): void;
 }
 
@@ -203,7 +203,7 @@ export class ScatterTable {
     return new ScatterTable(LIBRARY, host, handle);
   }
 
-  /** @internal A table that the core has made, with a reference of the caller's. */
+  /** @internal A table that the core made, with a reference for the caller. */
   static adopt(maker: typeof LIBRARY, host: DmaHost, handle: SgTableHandle): ScatterTable {
     return new ScatterTable(maker, host, handle);
   }

@@ -35,7 +35,7 @@ export const DMA_ATTR = frozen({
   NO_KERNEL_MAPPING: DMA_ATTR_NO_KERNEL_MAPPING,
   /** No copy from the slot at unmap, and no cache maintenance: the driver syncs what it needs. */
   SKIP_CPU_SYNC: DMA_ATTR_SKIP_CPU_SYNC,
-  /** Coherent memory in one piece of RAM, behind an IOMMU, too. */
+  /** Coherent memory in one piece of RAM, even behind an IOMMU. */
   FORCE_CONTIGUOUS: DMA_ATTR_FORCE_CONTIGUOUS,
   /** Frames one by one, no larger blocks. */
   ALLOC_SINGLE_PAGES: DMA_ATTR_ALLOC_SINGLE_PAGES,

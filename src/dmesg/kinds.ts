@@ -23,7 +23,7 @@ export const NOTICES = {
   [contract.KMSG_LIVE_REPLACED]: 'LIVE_REPLACED',
 } as const;
 
-/** A line of the kernel's log that is no finding of dma-debug, such as a full bounce pool. */
+/** A line of the kernel's log that is not a finding of dma-debug, such as a full bounce pool. */
 export type NoticeId = (typeof NOTICES)[keyof typeof NOTICES];
 
 export type { DmaPoolMessage } from '../core/kernel-log.js';

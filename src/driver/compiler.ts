@@ -159,7 +159,7 @@ async function runPackage(
     if (bytes) output += Buffer.from(bytes).toString('utf8');
   };
   try {
-    // Files are told by their paths on the host.
+    // Diagnostics name files by their paths on the host.
     const names = tool === 'clang' ? [`-ffile-prefix-map=${ROOT}/=/`] : [];
     const made = await loaded.runLLVM([tool, ...names, ...args.map(relative)], files, {
       stdout: write,

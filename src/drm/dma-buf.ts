@@ -45,7 +45,7 @@ export class DmaBuf extends Shared {
   /** Attachments that live, in the order in which they were made. */
   readonly attachments = new Set<DmaBufAttachment>();
   private readonly host: CoreHost;
-  /** The library's own exporter runs no code of the caller's but by hooks. */
+  /** The library's own exporter runs a caller's code only through hooks. */
   private readonly own: boolean;
 
   /**

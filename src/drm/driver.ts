@@ -20,8 +20,7 @@ export interface DeviceDriver<Options, Instance extends object> {
 
   /**
    * Checks the options, before there is a device.
-   * @returns the options as it has read them, which `probe` then gets: a getter of the caller's runs once. Without it `probe`
-   *   gets what the caller gave
+   * @returns the options as read, which `probe` then gets: a caller's getter runs once. Without `check`, `probe` gets the caller's object
    * @throws TypeError or RangeError naming the option at fault
    */
   check?(options: Options, host: DriverHost): Options | undefined;
@@ -33,7 +32,7 @@ export interface DeviceDriver<Options, Instance extends object> {
    */
   probe(host: DriverHost, device: DmaDevice, options: Options): Instance;
 
-  /** Objects of the caller's that the driver calls, such as a mapping policy: they may have state that a snapshot holds. */
+  /** A caller's objects that the driver calls, such as a mapping policy: a snapshot includes their state. */
   callbacks?(instance: Instance): readonly object[];
 }
 

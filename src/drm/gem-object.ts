@@ -90,7 +90,7 @@ export abstract class DrmGemObject<Device extends DrmDevice = DrmDevice> extends
     life.checkIdle(syscall);
   }
 
-  /** A call from outside that needs its pages. A hook may make it, too, once they are there. */
+  /** A call from outside that needs its pages. A hook may also make it, once they exist. */
   protected use<T>(syscall: string, work: () => T): T {
     const life = Shared.lifeOf(this, syscall);
     this.enterUse(life, syscall);

@@ -14,7 +14,7 @@ import { ListLink } from './list.js';
 export interface Shrinker {
   /** Pages that a scan could release. */
   count(): number;
-  /** Releases about so many pages. Returns how many it released. */
+  /** Releases about `target` pages. Returns the number released. */
   scan(target: number): number;
 }
 
@@ -41,7 +41,7 @@ export class Reclaim {
   /** Files with resident pages that no object holds, oldest first. @internal */
   readonly idleFiles = new ListLink<Swappable>(null);
   private readonly shrinkers: Shrinker[] = [];
-  /** Those that run no code of the caller's but by a driver's hooks. */
+  /** Shrinkers that run a caller's code only through a driver's hooks. */
   private readonly own = new Set<Shrinker>();
   private readonly calls: Calls;
 

@@ -164,7 +164,7 @@ export function i915Policy(options: I915Options): MappingPolicy {
   return typeof policy === 'string' ? POLICIES[oneOf('policy', policy, POLICY_NAMES)] : checkedPolicy(policy);
 }
 
-// A hook's answer is needed at once: an asynchronous function can only be a mistake. What else the policy has is its own.
+// Hooks are synchronous: an async function is a mistake. Other members of the policy are not checked.
 function checkedPolicy(policy: MappingPolicy): MappingPolicy {
   if (typeof policy !== 'object' || policy === null || typeof policy.name !== 'string') {
     throw invalidType('policy', 'a MappingPolicy with a name', policy);

@@ -9,8 +9,8 @@ import { retireObject } from './retire.js';
 import { vmaUnbind } from './unbind.js';
 
 /**
- * What the CPU does to an object: reading and writing it, and moving it between cache domains (i915_gem.c). Contents are
- * coherent here, so that a domain is only bookkeeping; what matters for memory is who needs the pages.
+ * Accesses of the CPU to an object, and moves between cache domains (i915_gem.c). Contents are coherent here, so a domain is only
+ * bookkeeping; the accesses matter because they get the pages.
  */
 
 export type Domain = 'cpu' | 'gtt';

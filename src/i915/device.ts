@@ -123,9 +123,9 @@ export class I915Device extends DrmDevice<HookName> {
   /** WARN_ONs that fired: something went against the driver's own expectations. */
   readonly warnings: string[] = [];
 
-  // A light attempt; then after dropping purgeable objects; then after dropping all objects of the GPU that are not pinned.
+  // A light attempt; then another after dropping purgeable objects; then another after dropping all unpinned objects of the GPU.
   /**
-   * What is tried, in turn, when a page cannot be allocated.
+   * Steps that are tried in order when a page cannot be allocated.
    * @internal
    */
   override readonly reliefs = [

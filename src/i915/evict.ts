@@ -47,7 +47,7 @@ function makeRoom(...request: Parameters<typeof evictSomething>): number {
     const victims = unwind(exports, scanned);
     if (found) return unbindAll(victims) || unbindColoured(vm);
     if (nonblock || waited) return -ENOSPC;
-    // What the GPU is done with may be freed, and pins of the display dropped: look once more.
+    // Retirement may free objects and drop pins of the display: scan again.
     idle(vm.device);
   }
 }

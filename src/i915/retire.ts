@@ -8,7 +8,7 @@ export const ENGINES = ['render', 'bsd', 'blt', 'vebox', 'bsd2'] as const;
 export type EngineName = (typeof ENGINES)[number];
 
 /**
- * What the GPU is busy with. A request uses objects until it is retired; those of one engine run one after the other, in the
+ * Requests of the GPU. A request uses objects until it is retired; those of one engine run one after the other, in the
  * order in which they were made. Waiting for one retires everything before it on its engine, as the virtual clock costs
  * nothing.
  */

@@ -33,7 +33,7 @@ export function iommuFormat(name: IommuFormatName): IommuFormat {
   return IOMMU_FORMATS.find((format) => format.name === name)!;
 }
 
-/** The format of a number of the core's. */
+/** The format of a number of the core. */
 export function formatOf(number: number): IommuFormat {
   return IOMMU_FORMATS.find((format) => format.number === number)!;
 }

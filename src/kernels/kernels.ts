@@ -33,7 +33,7 @@ export interface KernelProperties {
   retriesBelow4GiB: boolean;
   /** Lazy unmaps wait on one list of the whole machine, not in rings of a domain's CPUs. */
   deferredList: boolean;
-  /** A mapping that the device may write it may read, too. */
+  /** A mapping that the device may write may also be read. */
   writeImpliesRead: boolean;
   /** Devices have a min_align_mask; mapping fails if the IOMMU's page is smaller than it. */
   minAlignMask: boolean;

@@ -163,7 +163,7 @@ interface Accessor {
 
 /** Elements of a view, which are bytes of its contents. */
 const ELEMENT = /^\d+$/;
-/** Longer views of the library's own have no properties: to look through the keys of all their elements takes long. */
+/** The library's longer views have no own properties: listing the keys of all their elements takes long. */
 const MOST_BYTES = 2 ** 16;
 /** What each function has. */
 const OF_FUNCTIONS = new Set<PropertyKey>(['length', 'name', 'prototype', 'arguments', 'caller']);
@@ -322,7 +322,7 @@ export class HostState {
     return errors;
   }
 
-  /** Calls the setters of properties whose value is another one now: code of the caller's, for when the machine is back. */
+  /** Calls the setters of properties whose value differs: a caller's code, which runs after the machine is restored. */
   restoreAccessors(): unknown[] {
     const errors: unknown[] = [];
     for (const { object, key, value } of this.accessors) {

@@ -33,8 +33,8 @@ export class MachineSnapshot {
   readonly #own: readonly OwnState[];
 
   /**
-   * @param held objects of the caller's that go back with the machine
-   * @param callbacks what the drivers call of the caller's, such as mapping policies: it may have state of its own
+   * @param held the caller's objects that are restored with the machine @param callbacks the caller's objects that drivers call, such
+   *   as mapping policies, which may have state
    * @internal
    */
   constructor(maker: typeof LIBRARY, machine: BaseMachine, held: readonly object[], callbacks: readonly object[]) {

@@ -13,7 +13,7 @@ const TRAILER = /^#\s*end\s+steps=(\S+)\s*$/;
 
 /**
  * @param end of the recording's kind
- * @returns what is missing, null when nothing is, undefined when nothing tells
+ * @returns what is missing, null if nothing is, undefined if it is not known
  * @throws RecordingError when there are fewer or more lines than were counted
  */
 export function missing(recording: Recording, end: RecordingFormat['cut']): string | null | undefined {

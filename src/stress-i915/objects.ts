@@ -82,7 +82,7 @@ const putPages = onObject(
     return true;
   },
   'putPages()',
-  // Now and then on pinned pages, too: to be refused is part of the work.
+  // Sometimes on pinned pages: the refusal is part of the test.
   ({ object: { pages, pagesPinCount, id } }) => pages !== 0 && (pagesPinCount === 0 || id % 16 === 0),
 );
 

@@ -59,7 +59,7 @@ export class I915Part extends WorldPart {
   readonly process: Process;
   readonly #policy: OwnPolicy | undefined;
 
-  /** @param policy of the caller's, in place of those that the options name */
+  /** @param policy a caller's, in place of those that the options name */
   constructor(world: World, { gpus }: I915Setup, policy: OwnPolicy | undefined) {
     super(world);
     this.#policy = policy;
@@ -155,7 +155,7 @@ export class I915Part extends WorldPart {
     }
   }
 
-  /** Gives each GPU a new policy where a policy of the user's own can be made anew. */
+  /** Gives each GPU a new policy if the user's policy is a function. */
   override renew(): void {
     if (typeof this.#policy !== 'function') return;
     for (const gpu of this.gpus) (gpu as { policy: MappingPolicy }).policy = this.#policy();

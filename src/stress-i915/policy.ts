@@ -12,7 +12,7 @@ import type { Sources } from '../stress/config/sources.js';
  */
 export type PolicySource = PolicyName | OwnPolicy;
 
-/** A policy of the caller's. */
+/** A caller's policy. */
 export type OwnPolicy = MappingPolicy | (() => MappingPolicy);
 
 /** A policy of a source. @throws TypeError unless the source names, is or makes one, and for a hook that is no plain function */

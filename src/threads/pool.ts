@@ -99,8 +99,7 @@ export class WorkerPool {
     if (typeof href !== 'string') throw invalidType('module', 'a URL', module);
     this.#enter();
     const id = this.#jobs + 1;
-    // Workers wait for one another: either all get their data, or none does. What is posted is the copy: no code of the
-    // caller's runs any more.
+    // Workers wait for one another: either all get their data, or none does. The copy is posted: no caller's code runs after that.
     const requests = this.#workers.map((_, index): JobRequest => {
       const value: unknown = typeof data === 'function' ? data(index) : data;
       checkSynchronous('data', value);

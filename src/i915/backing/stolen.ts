@@ -9,7 +9,7 @@ import type { I915Device } from '../device.js';
 import { GemObject } from '../object.js';
 import type { Backing } from './backing.js';
 
-/** What firmware keeps for itself at the top: 1 MiB by the field that gen7 and later have for it, at its usual value. */
+/** The top that firmware reserves: 1 MiB, the usual value of its field since gen7. */
 const FIRMWARE_KEEPS = 1024 ** 2;
 
 /**
@@ -18,7 +18,7 @@ const FIRMWARE_KEEPS = 1024 ** 2;
  */
 export class StolenMemory {
   private readonly device: I915Device;
-  /** Bytes that objects can be made of: what the firmware keeps for itself is not among them. */
+  /** Bytes for objects, without the part that firmware reserves. */
   readonly size: number;
   private readonly firstPfn: number;
   private readonly pages: number;

@@ -163,7 +163,7 @@ export class UserptrBacking implements Backing {
     } else {
       this.process.putUserPages(pfns.subarray(0, got));
     }
-    // A superseded worker clears the work of its successor, too, as in the kernel.
+    // A superseded worker also clears the work of its successor, as in the kernel.
     this.work = rc === 0 ? null : rc;
     --this.workers;
     object.put();

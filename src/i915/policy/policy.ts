@@ -55,8 +55,8 @@ export interface MappingPolicy {
   invalidate?(object: GemObject): void;
 
   /**
-   * State of the policy's own takes part in snapshots of the machine by this pair: a copy of it, and the way back to a
-   * copy, as often as wanted.
+   * A policy with state takes part in snapshots of the machine with this pair: one makes a copy of the state, the other restores it,
+   * as often as needed.
    */
   snapshot?(): unknown;
   /** Goes back to what `snapshot` returned. */
@@ -76,10 +76,10 @@ export const POLICY_HOOKS = [
   'pageTables',
 ] as const satisfies readonly (keyof MappingPolicy)[];
 
-/** How far a bind had come: allocating page tables, or making the entries. */
+/** The step at which a bind failed: allocating page tables, or making the entries. */
 export type BindStage = 'page-tables' | 'entries';
 
-/** The moments of the driver, written beside object and vma into every mapping and event: hooks and work of its own. */
+/** Hooks of a policy and other work of the driver: every mapping and event has one, beside object and vma. */
 export const HOOKS = ['none', ...POLICY_HOOKS, 'attach', 'export'] as const;
 
 /** A moment at which a policy is called, by the driver's function: `bind`, `get_pages`, ... */

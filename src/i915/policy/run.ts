@@ -2,7 +2,7 @@ import type { GemObject } from '../object.js';
 import type { Vma } from '../vma.js';
 import type { BindStage, MappingPolicy } from './policy.js';
 
-/** Runs a hook that can refuse; without one the policy agrees. Returns 0 or a negative errno. */
+/** Runs a hook that can refuse; 0 without a hook. Returns 0 or a negative errno. */
 export function askPolicy(hook: 'getPages' | 'bind', object: GemObject, vma?: Vma): number {
   const { hooks, policy } = object.device;
   const code = codeOf(policy, hook);

@@ -14,7 +14,7 @@ const USE_EXTENSIONS = 1;
 export function contextCreate(file: DrmFile, k: DataView): number {
   const { device, profile } = file;
   if (device.config.gen < 6) return -ENODEV;
-  // Before there were flags the same 4 bytes were padding, which nobody looked at.
+  // Before flags existed, the same 4 bytes were padding that was ignored.
   const flags = profile.canonical ? k.getUint32(CREATE.flags, true) : 0;
   if ((flags & ~3) !== 0) return -EINVAL;
   const made: FileContext = { context: device.createContext(), params: new Map(), batches: 0, hangs: 0 };

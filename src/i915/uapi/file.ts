@@ -161,7 +161,7 @@ export class DrmFile extends Living {
   private nextOffset = OFFSET_BASE;
   private nextAddress = MMAP_BASE;
   private readonly ownMemory: UserMemory | undefined;
-  /** For the struct of a request; taken while one runs, as a hook of a policy may make requests, too. */
+  /** For the struct of a request. It is taken while a request runs: a hook of a policy may make requests. */
   private scratch: DataView | undefined = new DataView(new ArrayBuffer(SCRATCH));
   /** That of the request which runs. */
   private memory: UserMemory | undefined;

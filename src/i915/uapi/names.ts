@@ -22,7 +22,7 @@ export class ObjectNames {
     return name;
   }
 
-  /** The object of a name. One that nobody has a handle of any more has lost it. */
+  /** The object of a name. An object without a handle has lost its name. */
   object(name: number): GemObject | undefined {
     const object = this.byName.get(name);
     if (object === undefined || object.alive) return object;

@@ -86,7 +86,7 @@ export interface Profile {
   readonly gpuDomains: number;
   /** Copies from the client are tried before the handle is looked at (fault_in_pages_readable). */
   readonly prefault: boolean;
-  /** set_domain gets the pages for the CPU's domain, too; get_pages is the first thing that it does. */
+  /** set_domain gets the pages also for the CPU's domain, as its first step. */
   readonly domainPins: boolean;
   /** An object without a file: what mmap says. */
   readonly noFile: 'EINVAL' | 'ENXIO';

@@ -126,7 +126,7 @@ function wait(file: DrmFile, k: DataView, at: typeof WAIT, flags: number, points
   const negative = (high(k, at.timeout_nsec) & 0x80000000) !== 0;
   const until = negative ? 0 : u64(k, at.timeout_nsec) / NS_PER_MS;
   if (done > Math.max(until, clock.now)) {
-    // An endless wait for what nobody submits would never end: no time passes.
+    // An endless wait for a fence that is never submitted would not end: no time passes.
     if (until > clock.now && until < FAR) file.wait(until - clock.now);
     return -ETIME;
   }

@@ -64,7 +64,7 @@ export function replayLines(recording: Recording, replay: LineReplay): Sliced<Ou
 
 /**
  * The first field that is not as recorded. Each field of a line is an input, or it is compared: one that only the line has, or only
- * the replay, is a difference, too.
+ * the replay, is also a difference.
  * @param inputs fields of the line that are not compared
  */
 export function differing(

@@ -166,7 +166,7 @@ function* related(
   if (typeof failure.details.subject === 'number') ids.add(failure.details.subject);
   for (let round = 0; round < 3 && !budget.expired(); ++round) {
     const part = operations.filter((operation) => repertoire.idsOf(operation).some((id) => ids.has(id)));
-    // Things that the others are made of are needed, too.
+    // Objects that others depend on are also needed.
     for (const operation of part) for (const id of repertoire.idsOf(operation)) ids.add(id);
     const closed = operations.filter((operation) => ids.has(operation.id as number) || part.includes(operation));
     if (closed.length < operations.length && closed.length > 0 && (yield* fails(closed))) return closed;

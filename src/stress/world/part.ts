@@ -78,9 +78,9 @@ export abstract class WorldPart {
   lasting(): number {
     return 0;
   }
-  /** Takes back what the kernel, too, leaves behind of an operation that was refused in the end. */
+  /** Undoes the side effects that the kernel also leaves after a refused operation. */
   rewind(_before: WorldState, _operation: Operation): void {}
-  /** The world is back at its beginning: the user's code begins anew, too. */
+  /** The world is back at its start: the user's code also starts again. */
   renew(): void {}
 
   /** Live objects, for a progress bar. */

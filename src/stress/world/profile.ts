@@ -17,7 +17,7 @@ export interface StressProfile {
   readonly machine: MachineOptions;
   /** Most live things by kind, as each vocabulary names them: objects (over all GPUs), contexts, direct mappings. */
   readonly limits: Readonly<Record<string, number>>;
-  /** Checks of dma-debug that correct drivers fail, too: not counted as findings. */
+  /** Checks of dma-debug that correct drivers also fail: not counted as findings. */
   readonly expected?: readonly string[];
   /** Sizes of objects and lists in pages, with their weights. */
   readonly pages: readonly (readonly [pages: number, weight: number])[];

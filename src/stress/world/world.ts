@@ -129,7 +129,7 @@ export class World implements StressWorld {
     return Object.assign(this.accounts.state(), ...this.parts.map((part) => part.state()));
   }
 
-  /** Takes back what the kernel, too, leaves behind of an operation that was refused in the end. */
+  /** Undoes the side effects that the kernel also leaves after a refused operation. */
   rewind(before: WorldState, operation: Operation): void {
     checkObject('before', before);
     checkObject('operation', operation);

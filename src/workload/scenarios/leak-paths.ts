@@ -224,7 +224,7 @@ function runPath(path: OperationScenario, { policy, seed, onStep }: ScenarioOpti
   const leakedMappings = after.count - before.count;
   const report = machine.dmaDebug.report();
   machine.check();
-  // A policy of the caller's is to lose nothing.
+  // A caller's policy must leak nothing.
   const expected = typeof policy === 'string' ? PATHS[name].leaks(POLICIES[policy]) : 0;
   return {
     scenario: name,

@@ -64,7 +64,7 @@ export interface Scenario {
   group: string;
   /** Policies under which it makes sense; empty when it uses the DMA API without i915. */
   policies: readonly PolicyName[];
-  /** Whether a policy of the caller's can run it, too. */
+  /** Whether a caller's policy can also run it. */
   anyPolicy?: boolean;
   /** Whether `onStep` is called. */
   steps?: boolean;
