@@ -1,4 +1,5 @@
-import { copyFileSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import { copyFileSync, existsSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { gunzipSync } from 'node:zlib';
 import { describe, expect, test } from 'vitest';
@@ -20,6 +21,20 @@ function node(program: string): string {
   expect([status, stderr]).toEqual([0, '']);
   return stdout;
 }
+
+test('files of the repository that a document names are there', () => {
+  const documents = execFileSync('git', ['ls-files', '*.md'], { cwd: root, encoding: 'utf8' }).trim().split('\n');
+  const named = documents.flatMap((document) =>
+    [
+      ...readFileSync(join(root, document), 'utf8').matchAll(
+        /`((?:assembly|bench|docs|examples|scripts|src|test)\/[\w./-]+)`/g,
+      ),
+    ].map(([, path]) => ({ document, path })),
+  );
+  expect(named.length).toBeGreaterThan(50);
+  const generated = /^src\/core\/generated\b/;
+  expect(named.filter(({ path }) => !generated.test(path) && !existsSync(join(root, path)))).toEqual([]);
+});
 
 test('every public member has a docstring', () => {
   expect(undocumented()).toEqual([]);

@@ -25,7 +25,12 @@ const lines = (file: string): string[] => {
 const words = (text: string): Set<string> =>
   new Set([...text.matchAll(/`([^`]+)`/g)].flatMap(([, quoted]) => quoted.split(/[^\w<>]+/)));
 
-describe.each(folders.filter((folder) => folder !== 'trace'))('%s', (folder) => {
+/** Inputs of other calls than `verify`: they have no header of a recording. */
+const INPUTS = ['trace', 'uapi'];
+
+test.each(INPUTS)('%s has a section', (folder) => expect(section(folder)).not.toBe(''));
+
+describe.each(folders.filter((folder) => !INPUTS.includes(folder)))('%s', (folder) => {
   const text = section(folder);
   const described = words(text);
   const recordings = files.filter((file) => file.startsWith(`test/golden/${folder}/`)).map(lines);
