@@ -182,7 +182,12 @@ function wide(at, signed) {
 /** Names that RecordView uses itself. */
 const OWN_FIELDS = new Set(['u8', 'u32', 'f64', 'at', 'word', 'double', 'stale', 'moveTo']);
 
+/** Records that the host fills in. All others it only reads: they have no setters, which would be half of the bytes. */
+const WRITTEN = new Set(['Cpu', 'IovaStep', 'MmOperation', 'SgRun']);
+
 function records(contract) {
+  const missing = [...WRITTEN].find((name) => !contract.records[name]);
+  if (missing) throw new Error(`${missing} is no record of the contract`);
   const used = new Set();
   const classes = Object.entries(contract.records).map(([name, { source, size, base, fields }]) => {
     const members = fields.map(({ name: field, type, offset }) => {
@@ -194,6 +199,7 @@ function records(contract) {
       const [read, written, low = read, high] = access(offset);
       const cast = host === 'number' ? read : `${read} as ${host}`;
       let text = `\n  /** ${coreType(type)} at +${offset} */\n  get ${field}(): ${host} {\n    return ${cast};\n  }\n`;
+      if (!WRITTEN.has(name)) return text;
       if (high) {
         text += `\n  set ${field}(value: number) {\n    ${low} = value;\n    ${high} = Math.floor(value / 2 ** 32);\n  }\n`;
       } else if (written) text += `\n  set ${field}(value: ${host}) {\n    ${low} = value;\n  }\n`;
