@@ -5,6 +5,7 @@ import type { ContextHandle, CoreExports, ToolExports } from './generated/export
 import { wasm } from './generated/release.js';
 import { wasm as toolsWasm } from './generated/release-tools.js';
 import { Timeline } from './life.js';
+import { fromBase64, latin1 } from './platform.js';
 import { watchNullRecord } from './records/null-record.js';
 
 /**
@@ -46,7 +47,7 @@ let toolsModule: WebAssembly.Module | undefined;
 
 /** A module that is embedded as base64, compiled synchronously. @internal */
 export function compile(base64: string): WebAssembly.Module {
-  return new WebAssembly.Module(Buffer.from(base64, 'base64'));
+  return new WebAssembly.Module(fromBase64(base64));
 }
 
 /** The single-threaded release build. Each module is compiled on first use, once for all instances. */
@@ -174,7 +175,7 @@ export class Core {
   readText(at: number, most: number): string {
     const bytes = this.u8.subarray(at >>> 0, (at >>> 0) + most);
     const end = bytes.indexOf(0);
-    return Buffer.from(bytes.subarray(0, end < 0 ? bytes.length : end)).toString('latin1');
+    return latin1(bytes.subarray(0, end < 0 ? bytes.length : end));
   }
 
   /** A 32-bit word. */

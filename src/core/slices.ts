@@ -1,3 +1,5 @@
+import { turn } from './platform.js';
+
 /**
  * Long work in slices: a generator that yields where it may be looked at and stopped. One body serves the synchronous
  * call, which runs it through, and the asynchronous one, which gives the event loop a turn about fifty times a second so
@@ -69,9 +71,4 @@ export async function inSlices<Result, Step>(work: Sliced<Result, Step>, seen?: 
       turned = performance.now();
     }
   }
-}
-
-/** One turn of the event loop: timers, signals and I/O that are due are handled. */
-export function turn(): Promise<void> {
-  return new Promise((resolve) => setImmediate(resolve));
 }

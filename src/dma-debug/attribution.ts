@@ -8,7 +8,7 @@ import type { Attribution } from './channels.js';
  * Frames of this library lie between a call of the DMA API and its caller. A bundler that makes CommonJS of this leaves no URL:
  * library and caller are then one file, and their frames cannot be distinguished.
  */
-const LIBRARY = import.meta.url ? new URL('..', import.meta.url).pathname : undefined;
+let libraryFolder: string | undefined;
 /** Frames that are looked at: those of a call of the DMA API and its caller; for a driver's call more. */
 const NEAR_FRAMES = 6;
 const STACK_FRAMES = 24;
@@ -127,15 +127,23 @@ function stack(most: number): NodeJS.CallSite[] {
   const { stackTraceLimit, prepareStackTrace } = Error;
   Error.stackTraceLimit = most;
   Error.prepareStackTrace = asObjects;
-  Error.captureStackTrace(holder, callSite);
-  const frames = holder.stack as NodeJS.CallSite[];
+  if (Error.captureStackTrace) Error.captureStackTrace(holder, callSite);
+  else holder.stack = new Error().stack;
+  const frames = holder.stack as NodeJS.CallSite[] | string;
   Error.prepareStackTrace = prepareStackTrace;
   Error.stackTraceLimit = stackTraceLimit;
-  return frames;
+  return typeof frames === 'string' ? textFrames(frames) : frames;
+}
+
+/** The frames of an engine that has stacks as text only: one line per frame. */
+function textFrames(text: string): NodeJS.CallSite[] {
+  const lines = text.split('\n').filter((line) => line.includes(':'));
+  return lines.map((line) => ({ getFileName: () => line, toString: () => line.trim() }) as NodeJS.CallSite);
 }
 
 function isLibrary(file: string | null | undefined): boolean {
-  return LIBRARY !== undefined && (file?.includes(LIBRARY) ?? false);
+  libraryFolder ??= import.meta.url ? new URL('..', import.meta.url).pathname : '';
+  return libraryFolder !== '' && (file?.includes(libraryFolder) ?? false);
 }
 
 /** One line for a caller: object, vma, hook and call site, as far as they are known. */

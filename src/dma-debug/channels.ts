@@ -1,4 +1,4 @@
-import { channel } from 'node:diagnostics_channel';
+import { channel } from '../core/platform.js';
 import type { CheckData, CheckId } from './checks.js';
 
 /**

@@ -1,8 +1,8 @@
-import { channel } from 'node:diagnostics_channel';
 import { checkBoolean, checkOptions } from '../core/arguments.js';
 import type { ContextHandle } from '../core/generated/exports.js';
 import type { Core } from '../core/instance.js';
 import { readKernelLog } from '../core/kernel-log.js';
+import { channel } from '../core/platform.js';
 import { viewOf } from '../dma-debug/checks.js';
 import type { AccessMessage, DmaPoolMessage } from './kinds.js';
 import { type KernelMessage, type MessageContext, messageOf } from './message.js';

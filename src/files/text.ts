@@ -1,6 +1,4 @@
-import { closeSync, createReadStream, fstatSync, openSync, readFileSync, readSync, statSync } from 'node:fs';
-import { Readable } from 'node:stream';
-import { createGunzip, gunzipSync } from 'node:zlib';
+import { needed } from '../core/platform.js';
 import type { AbortSignalLike } from '../core/slices.js';
 import { compressionOf } from './compression.js';
 import { RecordingError } from './recording-error.js';
@@ -8,7 +6,7 @@ import { RecordingError } from './recording-error.js';
 /**
  * Text files, plain or gzip by their first bytes: every file that the library reads whole is read here. The synchronous
  * reader takes a file whole; the asynchronous one streams it, so that it can be interrupted. Both refuse more than MAX_TEXT
- * and MAX_LINES before they hold it: a gzip file of a few kilobytes can hold gigabytes.
+ * and MAX_LINES before they hold it: a gzip file of a few kilobytes can hold gigabytes. Both need Node's file system.
  */
 
 /** Most bytes of text that a file may hold, unpacked: 256 MiB, some five million lines of a recording. */
@@ -40,6 +38,7 @@ export function readText(file: string): string {
  * @throws Error of the file system
  */
 export function readHead(file: string, length: number): Uint8Array {
+  const { closeSync, openSync, readSync } = needed('node:fs', 'read');
   const head = new Uint8Array(length);
   const descriptor = openSync(file, 'r');
   try {
@@ -62,6 +61,7 @@ export async function readLinesAsync(file: string, signal?: AbortSignalLike): Pr
 
 // A file in chunks, until the signal is aborted.
 async function* unpacked(file: string, signal: AbortSignalLike | undefined): AsyncGenerator<Buffer> {
+  const { createReadStream, statSync } = needed('node:fs', 'read');
   try {
     if (statSync(file).size > MAX_TEXT) throw tooLarge(file);
     const source = createReadStream(file, { highWaterMark: 2 ** 20 });
@@ -73,7 +73,7 @@ async function* unpacked(file: string, signal: AbortSignalLike | undefined): Asy
       for (let next = await chunks.next(); !next.done; next = await chunks.next()) yield next.value;
     };
     const packed = compressionOf(first.value) === 'gzip';
-    const stream = packed ? Readable.from(all()).pipe(createGunzip({ chunkSize: 2 ** 20 })) : all();
+    const stream = packed ? gunzipped(all()) : all();
     for await (const chunk of stream) {
       yield chunk as Buffer;
       if (signal?.aborted) break;
@@ -84,17 +84,24 @@ async function* unpacked(file: string, signal: AbortSignalLike | undefined): Asy
   }
 }
 
+function gunzipped(chunks: AsyncIterable<Buffer>): AsyncIterable<unknown> {
+  const gunzip = needed('node:zlib', 'read').createGunzip({ chunkSize: 2 ** 20 });
+  return needed('node:stream', 'read').Readable.from(chunks).pipe(gunzip);
+}
+
 /**
  * A file's bytes, unpacked.
  * @throws as readLines
  */
 export function readBytes(file: string): Uint8Array {
+  const { closeSync, fstatSync, openSync, readFileSync } = needed('node:fs', 'read');
   let descriptor: number | undefined;
   try {
     descriptor = openSync(file, 'r');
     if (fstatSync(descriptor).size > MAX_TEXT) throw tooLarge(file);
     const bytes = readFileSync(descriptor);
-    return compressionOf(bytes) === 'gzip' ? gunzipSync(bytes, { maxOutputLength: MAX_TEXT }) : bytes;
+    if (compressionOf(bytes) !== 'gzip') return bytes;
+    return needed('node:zlib', 'read').gunzipSync(bytes, { maxOutputLength: MAX_TEXT });
   } catch (error) {
     throw refusal(file, error);
   } finally {

@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto';
+import { needed } from '../core/platform.js';
 import { RecordingError } from '../files/recording-error.js';
 import { KNOWN } from './known.js';
 import { FieldReader, type Recording, type RecordingFormat } from './replay/recording.js';
@@ -53,5 +53,5 @@ function countsOf(recording: Recording): { said: number; where: string }[] {
 export function keyOf(recording: Recording): string {
   const [first] = new FieldReader(recording).lineNumbers();
   const text = [1, ...(first === undefined ? [] : [first])].map((line) => recording.lines[line - 1].trim()).join('\n');
-  return createHash('sha256').update(text).digest('hex').slice(0, 16);
+  return needed('node:crypto', 'verify').createHash('sha256').update(text).digest('hex').slice(0, 16);
 }

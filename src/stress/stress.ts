@@ -1,5 +1,6 @@
 import { checkInteger, outOfRange } from '../core/errors.js';
-import { inSlices, turn } from '../core/slices.js';
+import { turn } from '../core/platform.js';
+import { inSlices } from '../core/slices.js';
 import { DEFAULT_CHECK_EVERY, runConfig, type StressRunOptions } from './config/configure.js';
 import { shellWord } from './config/literal.js';
 import type { StressFailure } from './engine/failure.js';

@@ -1,5 +1,5 @@
-import { gzipSync } from 'node:zlib';
 import { checkInteger, invalidType } from '../core/errors.js';
+import { needed } from '../core/platform.js';
 import { jsonObject } from '../files/json-lines.js';
 import { RecordingError } from '../files/recording-error.js';
 import { readLines } from '../files/text.js';
@@ -24,7 +24,7 @@ const KIND = 'gemdma-stress';
 export function traceContent(file: string, { config, failure, operations }: StressTrace): string | Uint8Array {
   const header = { recording: KIND, version: 1, steps: operations.length, config, failure };
   const text = `${[header, ...operations].map((line) => JSON.stringify(line)).join('\n')}\n`;
-  return file.endsWith('.gz') ? gzipSync(text) : text;
+  return file.endsWith('.gz') ? needed('node:zlib', 'stress').gzipSync(text) : text;
 }
 
 /** Throws RecordingError for a file that is not a trace of a stress run. */

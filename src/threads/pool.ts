@@ -1,8 +1,9 @@
-import { Worker } from 'node:worker_threads';
+import type { Worker } from 'node:worker_threads';
 import { checkOptions, checkSynchronous } from '../core/arguments.js';
 import { checkInteger, GemDmaError, invalidType } from '../core/errors.js';
 import { guard } from '../core/guard.js';
 import { checkMaker, LIBRARY } from '../core/life.js';
+import { needed } from '../core/platform.js';
 import { type MachineOptions, machineConfig } from '../machine/config.js';
 import { BaseMachine } from '../machine/machine.js';
 import {
@@ -62,18 +63,20 @@ export class WorkerPool {
   /**
    * Starts the workers on a new machine. `options.cpus` is set by the pool: one for the host and one per worker.
    * @param workers 1 to 63
-   * @throws as `new Machine` does
+   * @throws as `new Machine` does; GemDmaError ENODEV where the platform has no worker threads of Node
    */
   static async create(workers: number, options: MachineOptions = {}): Promise<WorkerPool> {
     checkInteger('workers', workers, 1, MAX_WORKERS);
+    const threads = needed('node:worker_threads', 'worker_pool');
     const config = machineConfig({ ...machineConfig(options), cpus: workers + 1 });
     const modules = await threadsModules();
     const memory = sharedMemory(config.memoryLimit);
     const control = new Int32Array(new SharedArrayBuffer(CONTROL_WORDS * 4));
     const machine = new BaseMachine(config, sharedCore(modules, memory, 0, control));
+    const url = new URL('./worker.js', import.meta.url);
     const started = Array.from({ length: workers }, (_, index) => {
       const workerData: WorkerData = { modules, memory, control, context: machine.context, index, workers };
-      return new Worker(new URL('./worker.js', import.meta.url), { workerData });
+      return new threads.Worker(url, { workerData });
     });
     return new WorkerPool(LIBRARY, machine, started, control);
   }

@@ -1,4 +1,4 @@
-import { parentPort, workerData } from 'node:worker_threads';
+import { needed } from '../core/platform.js';
 import {
   CONTROL_ARRIVED,
   CONTROL_DEAD,
@@ -14,6 +14,7 @@ import { leavesHalfDone, sharedCore } from './shared-core.js';
 
 /** One worker of a WorkerPool: its own instance of the core on the shared memory, running jobs as they come. */
 
+const { parentPort, workerData } = needed('node:worker_threads', 'worker');
 const { modules, memory, control, context, index, workers } = workerData as WorkerData;
 const port = parentPort!;
 const worker: JobContext = {

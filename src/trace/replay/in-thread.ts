@@ -1,12 +1,15 @@
-import { Worker } from 'node:worker_threads';
 import { checkLongCall } from '../../core/arguments.js';
+import { builtin, turn } from '../../core/platform.js';
 import type { AbortSignalLike } from '../../core/slices.js';
 import { Operations } from './operations.js';
 import type { ReplayRequest } from './replay-worker.js';
-import type { TraceVerification } from './verify.js';
-import { checkWhatIf, type WhatIfOptions, type WhatIfResult } from './what-if.js';
+import { type TraceVerification, verifyTrace } from './verify.js';
+import { checkWhatIf, type WhatIfOptions, type WhatIfResult, whatIf } from './what-if.js';
 
-/** Replays in a thread of their own: one may take minutes, and a signal ends it at once. */
+/**
+ * Replays in a thread of their own: one may take minutes, and a signal ends it at once. Where the platform has no worker
+ * threads of Node, as in a browser, the replay runs in the calling thread, which may be a worker.
+ */
 
 /** How a replay is ended early. */
 export interface ReplayCallOptions {
@@ -38,11 +41,22 @@ export async function whatIfAsync(
   return inThread<WhatIfResult>({ operations, options: checkWhatIf(options) }, call);
 }
 
-async function inThread<Result>(request: ReplayRequest, call: ReplayCallOptions): Promise<Result | null> {
+async function inThread<Result>(
+  request: ReplayRequest & { operations: Operations },
+  call: ReplayCallOptions,
+): Promise<Result | null> {
   const { signal } = checkLongCall(call, ['signal']);
   Operations.check(request.operations);
   if (signal?.aborted) return null;
-  const worker = new Worker(new URL('./replay-worker.js', import.meta.url), { workerData: request });
+  const threads = builtin('node:worker_threads');
+  if (!threads) {
+    await turn();
+    if (signal?.aborted) return null;
+    const { operations, options } = request;
+    return (options === null ? verifyTrace(operations) : whatIf(operations, options)) as Result;
+  }
+  const url = new URL('./replay-worker.js', import.meta.url);
+  const worker = new threads.Worker(url, { workerData: request });
   const stop = (): void => void worker.terminate();
   signal?.addEventListener('abort', stop);
   try {

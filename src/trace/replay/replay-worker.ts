@@ -1,4 +1,4 @@
-import { parentPort, workerData } from 'node:worker_threads';
+import { needed } from '../../core/platform.js';
 import { Operations } from './operations.js';
 import { verifyTrace } from './verify.js';
 import { type WhatIfOptions, whatIf } from './what-if.js';
@@ -12,6 +12,7 @@ export interface ReplayRequest {
   options: WhatIfOptions | null;
 }
 
+const { parentPort, workerData } = needed('node:worker_threads', 'replay');
 const { operations, options } = workerData as ReplayRequest;
 const calls = Object.assign(new Operations(), operations);
 parentPort!.postMessage(options === null ? verifyTrace(calls) : whatIf(calls, options));

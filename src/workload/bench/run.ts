@@ -1,9 +1,9 @@
-import { availableParallelism } from 'node:os';
 import { GemDmaError } from '../../core/errors.js';
 import { BENCH_SG, BENCH_SINGLE, PAGE_SIZE } from '../../core/generated/constants.js';
 import type { BenchHandle, DmaDeviceHandle } from '../../core/generated/exports.js';
 import { failed } from '../../core/handle.js';
 import type { Core } from '../../core/instance.js';
+import { cpuShare, parallelism, platformName, turn } from '../../core/platform.js';
 import type { AbortSignalLike } from '../../core/slices.js';
 import type { DmaDevice } from '../../dma/device.js';
 import { DmaDomain } from '../../dma/dma-domain.js';
@@ -187,23 +187,17 @@ export async function runBench(given: Partial<BenchOptions> = {}, hooks: BenchHo
     { seconds: options.seconds, batch: options.batch, capacity: batchLimit(options), transfer: options.transfer },
     stopped,
   );
-  let cpu = process.cpuUsage();
-  let start = performance.now();
+  let share = cpuShare();
   let phase: Progress['phase'] = 'warm-up';
   for (;;) {
     const step = steps.next();
-    if (step.done) {
-      const used = process.cpuUsage(cpu);
-      const share = (used.user + used.system) / 1000 / (performance.now() - start);
-      return result(options, machine, device, [step.value], share);
-    }
+    if (step.done) return result(options, machine, device, [step.value], share());
     if (step.value.phase !== phase) {
       phase = step.value.phase;
-      cpu = process.cpuUsage();
-      start = performance.now();
+      share = cpuShare();
     }
     hooks.onProgress?.(step.value);
-    await new Promise((resolve) => setImmediate(resolve));
+    await turn();
   }
 }
 
@@ -220,8 +214,8 @@ export function result(
   const rates = all.map(({ mappings, busy }) => (busy === 0 ? 0 : (mappings * 1e9) / busy));
   const mappingsPerSecond = rates.reduce((total, rate) => total + rate, 0);
   const untrusted = [...new Set(all.flatMap((measured) => doubts(measured, cpuShare)))];
-  if (options.threads > availableParallelism()) {
-    untrusted.push(`${options.threads} threads share ${availableParallelism()} CPUs`);
+  if (options.threads > parallelism()) {
+    untrusted.push(`${options.threads} threads share ${parallelism()} CPUs`);
   }
   return {
     options,
@@ -242,7 +236,7 @@ export function result(
     untrusted,
     counters: counters(machine, device),
     ...(all.length > 1 && { perThread: rates }),
-    node: process.version,
+    node: platformName(),
   };
 }
 

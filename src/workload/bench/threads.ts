@@ -1,4 +1,4 @@
-import { availableParallelism } from 'node:os';
+import { cpuShare, parallelism } from '../../core/platform.js';
 import { contention, WorkerPool } from '../../threads/index.js';
 import type { Measured } from './measure.js';
 import { type BenchOptions, batchLimit, benchMachine } from './options.js';
@@ -26,20 +26,17 @@ export async function runThreads(options: BenchOptions, hooks: BenchHooks): Prom
       coreBench(machine, device.handle, options, batchLimit(options)),
     );
     const before = contention(machine);
-    const cpu = process.cpuUsage();
-    const start = performance.now();
+    const share = cpuShare();
     const job = pool.run<Measured>(new URL('./job.js', import.meta.url), (index: number) => ({
       options,
       bench: benches[index],
     }));
     if (hooks.signal?.aborted) stop();
     const all = await job;
-    const used = process.cpuUsage(cpu);
-    const threads = Math.min(options.threads, availableParallelism());
-    const share = (used.user + used.system) / 1000 / (performance.now() - start) / threads;
+    const used = share() / Math.min(options.threads, parallelism());
     const after = contention(machine);
     return {
-      ...result(options, machine, device, all, share),
+      ...result(options, machine, device, all, used),
       contention: Object.fromEntries(
         Object.entries(after).map(([name, count]) => [name, count - before[name as keyof typeof before]]),
       ) as typeof after,

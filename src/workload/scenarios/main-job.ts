@@ -1,3 +1,4 @@
+import { cpuShare } from '../../core/platform.js';
 import type { CallProgress, LongCallOptions, Sliced } from '../../core/slices.js';
 import { inSlices } from '../../core/slices.js';
 import { i915Driver } from '../../i915/driver.js';
@@ -91,7 +92,7 @@ function* measure(
   };
   lives(); // The optimising compiler and the page tables warm up.
   const before = gpu.dmaDevice.counts;
-  const cpu = process.cpuUsage();
+  const share = cpuShare();
   const start = performance.now();
   let objects = 0;
   let elapsed: number;
@@ -102,13 +103,12 @@ function* measure(
     yield { done: Math.min(elapsed, MEASURE_MS), total: MEASURE_MS, what: `throughput of ${policy}` };
   } while (elapsed < MEASURE_MS && !signal?.aborted);
   const after = gpu.dmaDevice.counts;
-  const { user, system } = process.cpuUsage(cpu);
   const rate = (count: number): number => Math.round((count / elapsed) * 1000);
   return {
     policy,
     objectsPerSecond: rate(objects),
     mappingsPerSecond: rate(after.maps - before.maps),
     pagesPerSecond: rate(after.pagesMapped - before.pagesMapped),
-    untrusted: busy((user + system) / 1000 / elapsed),
+    untrusted: busy(share()),
   };
 }
