@@ -157,6 +157,16 @@ await pool.close();
 console.log(process.version.split('.')[0], runScenario('L1', { policy: 'i915-4.1' }).leakedMappings, failure, failures.length);
 `;
 
+const PLATFORM = `
+import { runScenarioAsync, stress, stressThreads, verifyAsync } from 'gemdma';
+const { failure } = await stress({ operations: 2000 });
+const { failures } = await stressThreads({ threads: 1, operations: 1000, machine: { ram: '32MiB', memoryLimit: '64MiB' } });
+const { steps, matched } = await verifyAsync(process.argv[2]);
+const { leakedMappings } = await runScenarioAsync('L1', { policy: 'i915-4.1' });
+console.log(leakedMappings, failure, steps === matched, failures.length);
+process.exit();
+`;
+
 describe('the packed file runs', () => {
   const { engines } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'));
   const [, oldest] = /^>=(\d+\.\d+)$/.exec(engines.node)!;
@@ -191,6 +201,20 @@ describe('the packed file runs', () => {
     180_000,
   );
 });
+
+test.each([
+  ['bun@1', 'bun', 'run'],
+  ['deno@2', 'deno', 'run', '-A', '--node-modules-dir=manual'],
+])(
+  'the packed file runs under %s: library, recordings and threads',
+  (version, ...command) => {
+    const program = project.write('platform.mjs', PLATFORM);
+    const recording = join(root, 'test/golden/iova/c_full.txt.gz');
+    const { status, stdout } = project.run('npx', '-y', '-p', version, ...command, program, recording);
+    expect({ status, stdout }).toEqual({ status: 0, stdout: '1 null true 0\n' });
+  },
+  180_000,
+);
 
 /** Every file that a file of the package imports, now or later, itself included, and what it imports from elsewhere. */
 function importsOf(start: string): { files: string[]; foreign: string[] } {
@@ -236,8 +260,14 @@ test('what is in it: what runs, what is read, and nothing of how it is built', (
   expect(files.filter((name) => /(^|\/)(src|assembly|build|node_modules)(\/|$)/.test(name))).toEqual([]);
 });
 
-describe.each(entries)('%s', (_, { default: code }) => {
+describe.each(entries)('%s', (name, { default: code }) => {
   const { files, foreign } = importsOf(join(shipped, code));
+
+  // What is for Node alone: C drivers.
+  test.skipIf(name === './driver')('imports nothing from elsewhere, not even of Node: browsers have it alike', () => {
+    expect(foreign).toEqual([]);
+    for (const file of files) expect(readFileSync(file, 'utf8')).not.toMatch(/\bBuffer\.(?!from\(text)/);
+  });
 
   test('imports nothing but what Node has', () => {
     expect(foreign.filter((name) => !name.startsWith('node:'))).toEqual([]);

@@ -1,4 +1,3 @@
-import { Buffer } from 'node:buffer';
 import { RecordingError } from '../../files/recording-error.js';
 import { IOCTL } from '../../i915/uapi/requests.js';
 import { offsetsOf, packStruct, structSize } from '../../i915/uapi/structs.js';
@@ -183,5 +182,5 @@ function rename(bytes: Uint8Array, handles: ReadonlyMap<number, number>): void {
 
 /** Whether a file's bytes, unpacked, are such a trace. */
 export function isExecTrace(bytes: Uint8Array): boolean {
-  return bytes.length >= 4 && Buffer.from(bytes.buffer, bytes.byteOffset, 4).readUInt32LE() === EXEC_TRACE_MAGIC;
+  return bytes.length >= 4 && new DataView(bytes.buffer, bytes.byteOffset, 4).getUint32(0, true) === EXEC_TRACE_MAGIC;
 }

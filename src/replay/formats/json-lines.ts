@@ -1,4 +1,4 @@
-import { Buffer } from 'node:buffer';
+import { fromBase64 } from '../../core/platform.js';
 import { RecordingError } from '../../files/recording-error.js';
 import type { IoctlStep, Stream, StreamStep } from './stream.js';
 
@@ -34,7 +34,7 @@ function step(file: string, line: number, text: string): StreamStep {
   };
   const bytes = (value: unknown, name: string): Uint8Array => {
     if (typeof value !== 'string' || !/^[A-Za-z0-9+/]*={0,2}$/.test(value)) throw bad(`${name} is not base64`);
-    return new Uint8Array(Buffer.from(value, 'base64'));
+    return new Uint8Array(fromBase64(value));
   };
   const op = whole(0, 'the operation');
   switch (op) {
