@@ -122,7 +122,13 @@ export async function readBytesAsync(file: string, signal?: AbortSignalLike): Pr
     if (bytes > MAX_TEXT) throw tooLarge(file);
     chunks.push(chunk);
   }
-  return Buffer.concat(chunks);
+  const all = new Uint8Array(bytes);
+  let at = 0;
+  for (const chunk of chunks) {
+    all.set(chunk, at);
+    at += chunk.length;
+  }
+  return all;
 }
 
 /** The error of a failed read. zlib's errors have their own codes, those of the file system a system call. */
