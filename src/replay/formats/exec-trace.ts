@@ -1,3 +1,4 @@
+import { PAGE_SIZE } from '../../core/generated/constants.js';
 import { RecordingError } from '../../files/recording-error.js';
 import { IOCTL } from '../../i915/uapi/requests.js';
 import { offsetsOf, packStruct, structSize } from '../../i915/uapi/structs.js';
@@ -158,7 +159,7 @@ function batch(
       if ((flags & HANDLE_LUT) === 0) rename(bytes, handles);
       out.setBigUint64(to + OBJECT.relocs_ptr, BigInt(pointer), true);
       relocations.push([pointer, bytes]);
-      pointer += bytes.length + 4096;
+      pointer += bytes.length + PAGE_SIZE;
       from += bytes.length;
     }
   }

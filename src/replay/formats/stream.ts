@@ -1,3 +1,4 @@
+import { PAGE_SIZE } from '../../core/generated/constants.js';
 import type { CpuMapping } from '../../i915/uapi/mapping.js';
 import type { UserMemory } from '../../i915/uapi/memory.js';
 
@@ -75,8 +76,8 @@ export class RecordedMemory implements UserMemory {
   /** Where the recorded client saw it, if that is known. */
   map({ size }: CpuMapping): number {
     if (this.place > 0) return this.place;
-    this.next += size + 4096;
-    return this.next - size - 4096;
+    this.next += size + PAGE_SIZE;
+    return this.next - size - PAGE_SIZE;
   }
 
   private next = 0x7e0000000000;
