@@ -15,6 +15,7 @@ export { benchCreate, benchMap, benchPunch, benchUnmap } from './bench/bench';
 export { physRead, physWrite } from './ram/host';
 export { framesNumber, framesUnnumber } from './ram/numbered';
 export { blockOfPagesAlloc, pagesAlloc, pagesDrain } from './ram/pages';
+export { cmaFirst, cmaFree, cmaPages, cmaReserve } from './ram/cma';
 export { blockBelow, rangeAllocLow, rangeFree, rangeReserve } from './ram/range';
 export { sgEntryOffset, sgEntrySize, sgNents, sgOrigNents } from './sg/entries';
 export {
@@ -68,16 +69,16 @@ export { iovaReplay } from './iova/replay';
 export { dmaAllocCoherent, dmaMapCoherent } from './dma/coherent';
 export {
   deviceErrorAddress, dmaFreeCoherent, dmaIovaDestroy, dmaIovaLink, dmaIovaSync, dmaIovaTryAlloc, dmaIovaUnlink, dmaMapPage,
-  dmaMapResource, dmaMapSingle, dmaMappingError, dmaMaxMapping, dmaNeedSync, dmaOptMapping, dmaSyncSingle, dmaUnmapCoherent,
+  dmaMapResource, dmaMapSingle, dmaMappingError, dmaMaskSupported, dmaMaxMapping, dmaNeedSync, dmaOptMapping, dmaSyncSingle, dmaUnmapCoherent,
   dmaUnmapPage, dmaUnmapResource,
 } from './dma/host';
 export { deviceSetFlags, deviceSetMask, deviceSetSegments } from './device/device';
-export { deviceAddRange } from './device/host';
+export { deviceAddRange, deviceSetReach } from './device/host';
 export { deviceCreate } from './device/life';
 export { deviceDestroy } from './dma/device-life';
 export { dmaMapSg, dmaUnmapSg } from './dma/map';
-export { dmaMapSgBus, dmaRefuseP2p, dmaUnmapSgBus } from './dma/p2p';
-export { dmaAddressingLimited, dmaMaskSupported, dmaMergeBoundary, dmaRequiredBits } from './dma/limits';
+export { dmaMapSgBus, dmaMapSgMixed, dmaRefuseP2p, dmaUnmapSgBus, dmaUnmapSgMixed } from './dma/p2p';
+export { dmaAddressingLimited, dmaMergeBoundary, dmaRequiredBits } from './dma/limits';
 export { dmaSyncSg } from './dma/sync';
 export { deferredFlush } from './iommu/deferred-list';
 export { flushQueueFlush } from './iommu/flush-queue';

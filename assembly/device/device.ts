@@ -84,9 +84,14 @@ export function bitMask(bits: u32): u64 {
 
 /** dma_set_mask and dma_set_coherent_mask: widths in bits, 1 to 64; 0 for a device without a mask. */
 export function deviceSetMask(dev: DmaDevice, bits: u32, coherentBits: u32): void {
-  dev.mask = bitMask(bits);
-  dev.coherentMask = bitMask(coherentBits);
-  deviceSetFlags(dev, bits == 0 ? DEVICE_NO_MASK : 0, DEVICE_NO_MASK);
+  deviceSetReach(dev, bitMask(bits), bitMask(coherentBits));
+}
+
+/** The same for any masks, and for what the buses let through: the last addresses; 0 for a device without a mask. */
+export function deviceSetReach(dev: DmaDevice, mask: u64, coherentMask: u64): void {
+  dev.mask = mask;
+  dev.coherentMask = coherentMask;
+  deviceSetFlags(dev, mask == 0 ? DEVICE_NO_MASK : 0, DEVICE_NO_MASK);
 }
 
 /**

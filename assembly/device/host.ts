@@ -1,7 +1,8 @@
 // Counters and windows of a device for the host (memory/host.ts).
 
-import { fromHost, toHost } from '../memory/host';
+import { fromHost, maskFromHost, toHost } from '../memory/host';
 import * as counts from './counts';
+import * as device from './device';
 import { DmaDevice } from './device';
 import * as ranges from './ranges';
 
@@ -18,4 +19,9 @@ export function devicePagesUnmapped(dev: DmaDevice): f64 {
 /** deviceAddRange. */
 export function deviceAddRange(dev: DmaDevice, cpu: f64, bus: f64, size: f64): bool {
   return ranges.deviceAddRange(dev, fromHost(cpu), fromHost(bus), fromHost(size));
+}
+
+/** deviceSetReach; the arguments are the first addresses that are not reached. */
+export function deviceSetReach(dev: DmaDevice, reach: f64, coherentReach: f64): void {
+  device.deviceSetReach(dev, maskFromHost(reach), maskFromHost(coherentReach));
 }

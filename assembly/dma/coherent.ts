@@ -5,9 +5,11 @@
 import { debugAllocCoherent, debugFreeCoherent } from '../dma-debug/debug';
 import { debugSgDestroy } from '../dma-debug/freed';
 import { EINVAL, ENOMEM } from '../memory/errno';
+import { COOKIE_MAP_ENTRIES } from '../iommu/cookie';
 import { PROT_READ, PROT_WRITE } from '../iommu/domain';
 import { iommuMap, iommuMapPfns } from '../iommu/api/ops';
 import { Context, cpuOf } from '../memory/context';
+import { cmaRelease, cmaTake } from '../ram/cma';
 import { blockOfPagesAlloc, pagesAlloc, pagesFree } from '../ram/pages';
 import { rangeFree as framesFree } from '../ram/range';
 import { MAX_ORDER, PAGE_MASK, PAGE_SHIFT, ZONE_NORMAL } from '../ram/ram';
@@ -64,19 +66,22 @@ function alloc(dev: DmaDevice, length: u32, attrs: u32): SgTable | null {
     return null;
   }
   const translated = dev.ops == OPS_IOMMU;
-  const scattered = translated && (attrs & DMA_ATTR_FORCE_CONTIGUOUS) == 0;
+  const scattered = translated && (attrs & DMA_ATTR_FORCE_CONTIGUOUS) == 0 && !inBlocks(dev);
   const pooled = !translated && (dev.flags & DEVICE_POOL_ALLOC) != 0;
-  if (pooled ? !takeSlots(dev, pages, buffer.pfns)
-    : scattered ? !takeFrames(ctx, pages, buffer.pfns, attrs) : !takeBlock(dev, translated, pages, buffer.pfns)) {
-    sgDestroy(buffer);
-    setReason(ctx, REASON_DMA_NO_PAGES);
-    return null;
+  let owned = false;
+  if (pooled ? !takeSlots(dev, pages, buffer.pfns) : scattered || !takeArea(dev, translated, pages, buffer.pfns)) {
+    owned = !pooled && (scattered ? takeFrames(ctx, pages, buffer.pfns, attrs) : takeBlock(dev, translated, pages, buffer.pfns));
+    if (!owned) {
+      sgDestroy(buffer);
+      setReason(ctx, REASON_DMA_NO_PAGES);
+      return null;
+    }
   }
-  buffer.flags = pooled ? 0 : SG_OWNS_PAGES;
+  buffer.flags = owned ? SG_OWNS_PAGES : 0;
   sgFinish(buffer, 0, <u64>pages << PAGE_SHIFT, SG_MAX_ENTRY, 0);
   if (dmaMapCoherent(dev, buffer, length, attrs) < 0) {
     const reason = cpuOf(ctx).reason;
-    if (pooled) swiotlbFree(dev, <u64>load<u32>(buffer.pfns) << PAGE_SHIFT);
+    if (!owned) giveBack(dev, buffer);
     sgDestroy(buffer);
     setReason(ctx, reason);
     return null;
@@ -173,6 +178,30 @@ function coherentOk(dev: DmaDevice, phys: u64, size: u64): bool {
   return address != NO_ADDRESS && address + size - 1 <= dev.coherentMask;
 }
 
+/** Whether coherent memory is one block behind a domain, too: in 2015 (intel_alloc_coherent). */
+function inBlocks(dev: DmaDevice): bool {
+  return (cookieOf(dmaDomainOf(dev)).flags & COOKIE_MAP_ENTRIES) != 0;
+}
+
+/** Memory that is not the page allocator's goes back: the contiguous area's, or a restricted pool's. */
+function giveBack(dev: DmaDevice, buffer: SgTable): void {
+  const first = load<u32>(buffer.pfns);
+  if (!cmaRelease(dev.ctx, first, buffer.pageCount)) swiotlbFree(dev, <u64>first << PAGE_SHIFT);
+}
+
+/** A block of the contiguous area (dma_alloc_contiguous): of more than a page, and where the device reaches it. */
+function takeArea(dev: DmaDevice, anywhere: bool, n: u32, dest: usize): bool {
+  const ctx = dev.ctx;
+  const first = n < 2 ? 0 : cmaTake(ctx, n);
+  if (first == 0) return false;
+  if (!anywhere && !coherentOk(dev, <u64>first << PAGE_SHIFT, <u64>n << PAGE_SHIFT)) {
+    cmaRelease(ctx, first, n);
+    return false;
+  }
+  for (let i: u32 = 0; i < n; ++i) store<u32>(dest + (<usize>i << 2), first + i);
+  return true;
+}
+
 /** Pages of the device's restricted pool (dma_direct_alloc_swiotlb): no other memory stands in for them. */
 function takeSlots(dev: DmaDevice, n: u32, dest: usize): bool {
   if (n > SWIOTLB_MAX_MAPPING >> PAGE_SHIFT) return false;
@@ -193,9 +222,7 @@ function takeSlots(dev: DmaDevice, n: u32, dest: usize): bool {
  */
 export function dmaFreeCoherent(dev: DmaDevice, buffer: SgTable, length: u32, address: u64, attrs: u32): void {
   dmaUnmapCoherent(dev, buffer, length, address, attrs);
-  if ((buffer.flags & SG_OWNS_PAGES) == 0 && (dev.flags & DEVICE_POOL_ALLOC) != 0) {
-    swiotlbFree(dev, <u64>load<u32>(buffer.pfns) << PAGE_SHIFT);
-  }
+  if ((buffer.flags & SG_OWNS_PAGES) == 0) giveBack(dev, buffer);
   debugSgDestroy(buffer);
 }
 

@@ -1,7 +1,7 @@
 // The DMA API for the host (memory/host.ts): an address that is DMA_MAPPING_ERROR is -1.
 
 import { DmaDevice } from '../device/device';
-import { fromHost, toHost } from '../memory/host';
+import { fromHost, maskFromHost, toHost } from '../memory/host';
 import { PAGE_SHIFT } from '../ram/ram';
 import { SgTable } from '../sg/sg-table';
 import * as coherent from './coherent';
@@ -102,4 +102,9 @@ export function dmaOptMapping(dev: DmaDevice): f64 {
 
 function sizeToHost(size: u64): f64 {
   return size == limits.UNLIMITED ? 18446744073709551616.0 : toHost(size);
+}
+
+/** dmaMaskSupported; the argument is the first address that is not reached. */
+export function dmaMaskSupported(dev: DmaDevice, reach: f64): bool {
+  return limits.dmaMaskSupported(dev, maskFromHost(reach));
 }

@@ -35,8 +35,8 @@ export function dmaRequiredBits(dev: DmaDevice): u32 {
  * Whether a mask can be set for a device without translation (dma_direct_supported): 32 bits always, fewer if they reach
  * ZONE_DMA or what RAM there is.
  */
-export function dmaMaskSupported(dev: DmaDevice, bits: u32): bool {
-  return bits >= 32 || bitMask(bits) >= physToDma(dev, min(lastPage(dev.ctx), DMA_ZONE_MASK));
+export function dmaMaskSupported(dev: DmaDevice, mask: u64): bool {
+  return mask >= bitMask(32) || mask >= physToDma(dev, min(lastPage(dev.ctx), DMA_ZONE_MASK));
 }
 
 /** Whether there is memory that the device does not reach (dma_addressing_limited); behind an IOMMU 32 bits reach all. */

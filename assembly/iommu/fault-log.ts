@@ -1,11 +1,12 @@
 // The fault log, in linear memory for the host. It keeps the oldest records and counts those that it has no room for, as the
 // hardware does when its fault registers overflow (PFO).
 
+import { PAGE_SIZE } from '../ram/ram';
 import { blockAlloc, blockOrder } from '../memory/block';
 import { Context, cpuOf } from '../memory/context';
 import { lock, unlock } from '../memory/lock';
 import { DmaDevice } from '../device/device';
-import { KMSG_ALREADY_SET, KMSG_FAULT, KMSG_LIVE_REPLACED, LIMIT_FAULTS, kmsg, kmsgAllowed } from '../kmsg/kmsg';
+import { KMSG_ALREADY_SET, KMSG_FAULT, KMSG_LIVE_REPLACED, KMSG_UNALIGNED_MAP, KMSG_UNALIGNED_UNMAP, LIMIT_FAULTS, kmsg, kmsgAllowed } from '../kmsg/kmsg';
 import { EVENT_FAULT, EVENT_STALE_ACCESS, emit } from '../events/events';
 import { IommuDomain } from './domain';
 import { IotlbEntry } from './iotlb';
@@ -139,6 +140,11 @@ export function logAlreadySet(domain: IommuDomain, pfn: u64, old: u64, value: u6
   }
   unlock(unit);
   kmsg(unit.ctx, KMSG_ALREADY_SET, 0, pfn, 0, old, value, 0, 0);
+}
+
+/** Says that what was to be mapped, or unmapped, is no multiple of the smallest page. */
+export function sayUnaligned(ctx: Context, unmap: bool, iova: u64, phys: u64, size: u64): void {
+  kmsg(ctx, unmap ? KMSG_UNALIGNED_UNMAP : KMSG_UNALIGNED_MAP, 0, iova, size, phys, 0, PAGE_SIZE, 0);
 }
 
 /** Says that a mapping has taken the place of live ones, of which the kernel says nothing. */

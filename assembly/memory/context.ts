@@ -79,6 +79,8 @@ export class Context {
   iommu: usize;
   device: usize;
   swiotlb: usize;
+  /** The contiguous memory area (ram/cma.ts), 0 without one. */
+  cma: usize;
   /** Restricted pools (swiotlb/pools.ts). */
   swiotlbRestricted: usize;
   gtt: usize;

@@ -25,3 +25,9 @@ export function toHost(value: u64): f64 {
 export function placeFromHost(value: f64): u64 {
   return value >= 0 ? <u64>(<i64>value) : 0xffffffffffffffff;
 }
+
+/** The last address below a number of the host's, which may be 2^64: a mask. 0 for 0. */
+export function maskFromHost(reach: f64): u64 {
+  if (reach >= 18446744073709551616.0) return 0xffffffffffffffff;
+  return reach > 0 ? <u64>reach - 1 : 0;
+}

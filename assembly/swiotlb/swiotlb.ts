@@ -298,6 +298,22 @@ function releasePart(pool: Swiotlb, first: u32, from: u32, count: u32): void {
   addTo(fieldOf(mem, offsetof<Swiotlb>('live')), <u32>(before != 0) + <u32>(behind != 0) - 1);
 }
 
+/** Frees `count` slots from `from` on, whosever they are, to the pool's end (2015). */
+function releaseBySize(pool: Swiotlb, from: u32, count: u32): void {
+  const end = min(from + count, pool.slots);
+  while (from < end) {
+    const back = load<u8>(backOf(pool, from));
+    if (back == BACK_FREE) {
+      ++from;
+      continue;
+    }
+    const first = from - <u32>back;
+    const part = min(first + mappingOf(pool, first).slots, end) - from;
+    releasePart(pool, first, from, part);
+    from += part;
+  }
+}
+
 /** First slot of the mapping that an address lies in, or NO_SLOT. */
 function mappingAt(pool: Swiotlb | null, address: u64): u32 {
   if (pool == null || address < pool.start || address >= pool.end) return NO_SLOT;
@@ -324,7 +340,7 @@ export function swiotlbUnmap(dev: DmaDevice, address: u64, length: u32, dir: u32
     return false;
   }
   let copied = true;
-  if (dir != DMA_TO_DEVICE && (attrs & DMA_ATTR_SKIP_CPU_SYNC) == 0) copied = bounce(pool!, dev, slot, address, length, dir, false);
+  if (dir != DMA_TO_DEVICE && (attrs & DMA_ATTR_SKIP_CPU_SYNC) == 0) copied = bounce(pool!, dev, slot, address, length, dir, false, true);
   if (!copied) noteFailure(dev, 1);
   if (pool!.transient != 0) {
     release(pool!, slot);
@@ -334,9 +350,8 @@ export function swiotlbUnmap(dev: DmaDevice, address: u64, length: u32, dir: u32
   const padding = mappingOf(pool!, slot).offset >> SLOT_SHIFT;
   let from = <u32>((address - pool!.start) >> SLOT_SHIFT);
   if (from - slot <= padding) from = slot;
-  let count = slot + mappingOf(pool!, slot).slots - from;
-  if ((pool!.flags & POOL_FREE_BY_SIZE) != 0) count = min(count, (length + SLOT_SIZE - 1) >> SLOT_SHIFT);
-  if (count != 0) releasePart(pool!, slot, from, count);
+  if ((pool!.flags & POOL_FREE_BY_SIZE) != 0) releaseBySize(pool!, from, (length + SLOT_SIZE - 1) >> SLOT_SHIFT);
+  else releasePart(pool!, slot, from, slot + mappingOf(pool!, slot).slots - from);
   return copied;
 }
 
@@ -363,9 +378,11 @@ export function swiotlbSync(dev: DmaDevice, address: u64, length: u32, dir: u32,
 
 /**
  * Copies between slots and buffer, as far as the slots of the mapping go. An address before the first byte, in what
- * min_align_mask leaves free of the first slot, means memory before the buffer, as the kernel takes it.
+ * min_align_mask leaves free of the first slot, means memory before the buffer, as the kernel takes it. In 2015 nothing is cut.
  */
-function bounce(pool: Swiotlb, dev: DmaDevice, slot: u32, address: u64, length: u32, dir: u32, toSlots: bool): bool {
+function bounce(
+  pool: Swiotlb, dev: DmaDevice, slot: u32, address: u64, length: u32, dir: u32, toSlots: bool, unmaps: bool = false,
+): bool {
   const ctx = dev.ctx;
   const mapping = mappingOf(pool, slot);
   // Memory that was allocated stands for no other.
@@ -373,7 +390,9 @@ function bounce(pool: Swiotlb, dev: DmaDevice, slot: u32, address: u64, length: 
   const begin = slotAddress(pool, slot) + mapping.offset;
   const end = begin + mapping.limit;
   let ok = true;
-  if (address + length > end) {
+  const bySize = (pool.flags & POOL_FREE_BY_SIZE) != 0;
+  if (bySize) length = <u32>min<u64>(length, pool.end - address);
+  else if (address + length > end) {
     const left: u32 = address < end ? <u32>(end - address) : 0;
     if (kmsgOnce(ctx, ONCE_SWIOTLB_CUT)) kmsg(ctx, KMSG_SWIOTLB_CUT, dev.id, address, length, left, 0, 0, 0);
     setReason(ctx, REASON_SWIOTLB_OVERFLOW);
@@ -381,7 +400,8 @@ function bounce(pool: Swiotlb, dev: DmaDevice, slot: u32, address: u64, length: 
     length = left;
     if (length == 0) return false;
   }
-  const phys = mapping.phys + (address - begin);
+  // In 2015 an unmap copies to where the slot's part of the buffer begins, wherever in the slot the address is.
+  const phys = mapping.phys + (address - begin) - (bySize && unmaps ? (address - pool.start) & (SLOT_SIZE - 1) : 0);
   if ((toSlots ? physCopy(ctx, address, phys, length) : physCopy(ctx, phys, address, length)) < 0) {
     setReason(ctx, REASON_SWIOTLB_COPY_FAILED);
     return false;

@@ -3,7 +3,6 @@ import { checkInteger, ERRNO, invalidType } from '../core/errors.js';
 import { ALLOC_UNTRACKED, DMA_ATTR_FORCE_CONTIGUOUS, DMA_ATTR_NO_KERNEL_MAPPING } from '../core/generated/constants.js';
 import { guard } from '../core/guard.js';
 import { checkMaker, LIBRARY } from '../core/life.js';
-import { allocFromArea, freeToArea } from './cma.js';
 import type { DmaDevice } from './device.js';
 import { DmaDomain } from './dma-domain.js';
 import { ScatterTable } from './sg-table.js';
@@ -95,10 +94,10 @@ export function allocCoherent(device: DmaDevice, length: number, attrs: number):
   const { exports } = device.host.core;
   // Without a mapping there is no CPU address for dma-debug (dma_direct_alloc_no_mapping).
   const translated = device.domain instanceof DmaDomain;
+  const scatters = device.host.kernel?.mergeSegments !== false;
   const untold = (attrs & DMA_ATTR_NO_KERNEL_MAPPING) !== 0 && !translated ? ALLOC_UNTRACKED : 0;
-  const flags = untold | (translated && (attrs & DMA_ATTR_FORCE_CONTIGUOUS) === 0 ? SCATTERED : 0);
-  const area = (flags & SCATTERED) === 0 ? allocFromArea(device, record, length, attrs | untold) : 0;
-  const handle = area !== 0 ? area : exports.dmaAllocCoherent(record, length, attrs | untold);
+  const flags = untold | (translated && scatters && (attrs & DMA_ATTR_FORCE_CONTIGUOUS) === 0 ? SCATTERED : 0);
+  const handle = exports.dmaAllocCoherent(record, length, attrs | untold);
   if (handle === 0) throw device.failed(call, -ERRNO.ENOMEM, `${length} bytes of coherent memory`);
   const table = ScatterTable.lend(LIBRARY, device.host, handle);
   const buffer = new CoherentBuffer(LIBRARY, device, length, table, table.dmaAddress(0), flags);
@@ -107,9 +106,7 @@ export function allocCoherent(device: DmaDevice, length: number, attrs: number):
   } catch (error) {
     if ((error as { result?: unknown } | undefined)?.result === buffer) throw error;
     // A callback's error: the caller gets no buffer.
-    if (!freeToArea(device, table, length, buffer.address, flags)) {
-      exports.dmaFreeCoherent(record, handle, length, buffer.address, flags);
-    }
+    exports.dmaFreeCoherent(record, handle, length, buffer.address, flags);
     buffer.table.forget();
     throw error;
   }
@@ -132,9 +129,7 @@ export function freeCoherent(
   const { declaredMemory } = device;
   if (declaredMemory?.free(buffer, bytes)) return;
   const flags = CoherentBuffer.flagsOf(buffer);
-  if (!freeToArea(device, buffer.table, bytes, at, flags)) {
-    device.host.core.exports.dmaFreeCoherent(record, list, bytes, at, flags);
-  }
+  device.host.core.exports.dmaFreeCoherent(record, list, bytes, at, flags);
   buffer.table.forget();
   device.settle();
 }

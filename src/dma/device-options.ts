@@ -1,6 +1,6 @@
 import { checkBoolean, checkOptions, checkString, frozen, oneOf, readList } from '../core/arguments.js';
 import type { BouncePool } from '../core/bounce-pool.js';
-import { checkInteger, outOfRange } from '../core/errors.js';
+import { checkInteger, invalidValue, outOfRange } from '../core/errors.js';
 import { MAX_RANGES, PAGE_SIZE, PROT_READ, PROT_WRITE } from '../core/generated/constants.js';
 import type { DmaDomain } from './dma-domain.js';
 import { PHYSICAL_LIMIT } from './transfer.js';
@@ -48,6 +48,8 @@ export interface DeviceOptions {
   coherentMaskBits?: number;
   /** Bits of address that the buses before it let through (bus_dma_limit). Default 0: as many as it has. */
   busLimitBits?: number;
+  /** The same as the last address that they let through, where that is no mask of ones, such as 0xbfffffff. Default none. */
+  busLimit?: number;
   /**
    * Windows through which its bus reaches memory, at other addresses than the CPU's (dma_range_map). Addresses outside of them are
    * not reachable. Addresses and sizes are multiples of 4 KiB. Of no effect behind an IOMMU. Default none.
@@ -94,6 +96,7 @@ export const DEVICE_OPTION_NAMES: readonly (keyof DeviceOptions)[] = [
   'maskBits',
   'coherentMaskBits',
   'busLimitBits',
+  'busLimit',
   'ranges',
   'reservedRegions',
   'forcedac',
@@ -109,9 +112,14 @@ export const DEVICE_OPTION_NAMES: readonly (keyof DeviceOptions)[] = [
 ];
 /** The options of a device, all of them given. */
 export type DeviceConfig = Required<
-  Omit<DeviceOptions, 'driver' | 'domain' | 'reservedRegions' | 'restrictedPool' | 'switch'>
+  Omit<
+    DeviceOptions,
+    'busLimit' | 'busLimitBits' | 'driver' | 'domain' | 'reservedRegions' | 'restrictedPool' | 'switch'
+  >
 > & {
   reservedRegions: readonly ReservedRegion[];
+  /** The first address that its buses do not let through, 0 for none. */
+  busReach: number;
 } & Pick<DeviceOptions, 'driver' | 'domain' | 'restrictedPool' | 'switch'>;
 
 /** @throws TypeErrors and RangeErrors naming the option at fault; the domain is looked at by the device */
@@ -125,7 +133,7 @@ export function deviceConfig(given: DeviceOptions): DeviceConfig {
     sourceId,
     maskBits,
     coherentMaskBits: checkMaskBits('coherentMaskBits', options.coherentMaskBits ?? maskBits),
-    busLimitBits: checkMaskBits('busLimitBits', options.busLimitBits ?? 0),
+    busReach: busReach(options),
     ranges: readList('ranges', options.ranges ?? [], [0, MAX_RANGES], readWindow),
     reservedRegions: readList(
       'reservedRegions',
@@ -146,6 +154,13 @@ export function deviceConfig(given: DeviceOptions): DeviceConfig {
     restrictedPool: options.restrictedPool,
     domain: options.domain,
   };
+}
+
+function busReach({ busLimitBits = 0, busLimit }: DeviceOptions): number {
+  const bits = checkMaskBits('busLimitBits', busLimitBits);
+  if (busLimit === undefined) return bits === 0 ? 0 : 2 ** bits;
+  if (bits !== 0) throw invalidValue('busLimit', 'left out with busLimitBits', busLimit);
+  return checkInteger('busLimit', busLimit, PAGE_SIZE - 1, PHYSICAL_LIMIT) + 1;
 }
 
 /** 0, or 12 to 64. */

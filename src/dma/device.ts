@@ -1,6 +1,6 @@
 import { badAddress, checkTransfer, isAddress } from '../core/arguments.js';
 import { checkInteger, GemDmaError } from '../core/errors.js';
-import { DEVICE_POOL_ALLOC, PAGE_SIZE, PROT_READ, PROT_WRITE, TYPE_PAGE } from '../core/generated/constants.js';
+import { PAGE_SIZE, PROT_READ, PROT_WRITE, TYPE_PAGE } from '../core/generated/constants.js';
 import { DmaDeviceView } from '../core/generated/records.js';
 import { guard } from '../core/guard.js';
 import { allocCoherent, type CoherentBuffer, freeCoherent } from './coherent.js';
@@ -11,6 +11,7 @@ import { DmaDomain } from './dma-domain.js';
 import { allocIova, type LinkedRange } from './linked-range.js';
 import { allocManaged, freeManaged, type Managed, releaseAll } from './managed.js';
 import { allocPages, type DmaPages, freePages } from './pages.js';
+import { bitsOf, reachOf } from './refusals.js';
 import type { DmaHost, ScatterTable } from './sg-table.js';
 import { StreamingDevice } from './streaming-device.js';
 import { type Direction, DMA_FROM_DEVICE, DMA_TO_DEVICE, PHYSICAL_LIMIT } from './transfer.js';
@@ -51,9 +52,27 @@ export class DmaDevice extends StreamingDevice {
     const call = 'dma_set_mask';
     this.enter(call);
     this.requireMask(call);
-    this.checkMask(call, bits);
-    this.checkMask('dma_set_coherent_mask', coherentBits);
-    this.applyMask(bits, coherentBits);
+    this.setReach(call, reachOf(bits), reachOf(coherentBits));
+  }
+
+  /**
+   * The same for masks that are not all ones: they are last addresses.
+   * @param mask up to 2^53 - 1
+   * @throws RangeError; GemDmaError EIO as setMask
+   */
+  setMaskValue(mask: number, coherentMask = mask): void {
+    checkInteger('mask', mask, PAGE_SIZE - 1, Number.MAX_SAFE_INTEGER);
+    checkInteger('coherentMask', coherentMask, PAGE_SIZE - 1, Number.MAX_SAFE_INTEGER);
+    const call = 'dma_set_mask';
+    this.enter(call);
+    this.requireMask(call);
+    this.setReach(call, mask + 1, coherentMask + 1);
+  }
+
+  private setReach(call: string, reach: number, coherentReach: number): void {
+    this.checkMask(call, reach);
+    this.checkMask('dma_set_coherent_mask', coherentReach);
+    this.applyMask(reach, coherentReach);
   }
 
   /** The width for streaming mappings alone (dma_set_mask). Throws EIO as setMask. */
@@ -62,8 +81,8 @@ export class DmaDevice extends StreamingDevice {
     const call = 'dma_set_mask';
     this.enter(call);
     this.requireMask(call);
-    this.checkMask(call, bits);
-    this.applyMask(bits, this.coherentBits);
+    this.checkMask(call, reachOf(bits));
+    this.applyMask(reachOf(bits), this.coherentReach);
   }
 
   /** The width for coherent memory alone (dma_set_coherent_mask). Throws EIO for one that reaches too little. */
@@ -71,8 +90,8 @@ export class DmaDevice extends StreamingDevice {
     checkInteger('bits', bits, 12, 64);
     const call = 'dma_set_coherent_mask';
     this.enter(call);
-    this.checkMask(call, bits);
-    this.applyMask(this.streamingBits, bits);
+    this.checkMask(call, reachOf(bits));
+    this.applyMask(this.streamingReach, reachOf(bits));
   }
 
   /** Gives a device masks, also one that has none (dma_coerce_mask_and_coherent). Throws EIO as setMask. */
@@ -80,25 +99,25 @@ export class DmaDevice extends StreamingDevice {
     checkInteger('bits', bits, 12, 64);
     const call = 'dma_coerce_mask_and_coherent';
     this.enter(call);
-    this.checkMask(call, bits);
-    this.applyMask(bits, bits);
+    this.checkMask(call, reachOf(bits));
+    this.applyMask(reachOf(bits), reachOf(bits));
   }
 
   private requireMask(call: string): void {
-    if (this.streamingBits !== 0) return;
+    if (this.streamingReach !== 0) return;
     throw new GemDmaError('EIO', call, `device ${this.id} has no mask`, { reason: 'DMA_NO_MASK' });
   }
 
   /** Bits of address for streaming mappings (dma_get_mask): 32 of a device that has no mask. */
   get maskBits(): number {
     this.enter('dma_get_mask');
-    return this.streamingBits || 32;
+    return bitsOf(this.streamingReach) || 32;
   }
 
   /** Bits of address for coherent memory (dev->coherent_dma_mask), 0 of a device that has no mask. */
   get coherentMaskBits(): number {
     this.enter('dma_get_mask');
-    return this.coherentBits;
+    return bitsOf(this.coherentReach);
   }
 
   /** Bits that would reach everything (dma_get_required_mask): behind an IOMMU 32, else all RAM's. */
@@ -362,11 +381,6 @@ export class DmaDevice extends StreamingDevice {
   /** @internal */
   get declaredMemory(): DeclaredMemory | null {
     return this.declared;
-  }
-
-  /** @internal Its memory comes from a restricted pool. */
-  get restricted(): boolean {
-    return (new DmaDeviceView(this.host.core, this.handle).flags & DEVICE_POOL_ALLOC) !== 0;
   }
 
   /** @internal The list of devres: resources that are released with the driver. */

@@ -33,7 +33,7 @@ export function peerAt(host: DmaHost, client: DmaDevice, address: number): BusRe
   return mapTypeOf(host, region.device, client) === 'bus-address' ? region : undefined;
 }
 
-/** How a list is mapped: as RAM, by bus addresses, or not at all, such as a list that mixes both. */
+/** How a list is mapped: all of it alike, its pages each in its way, or not at all. */
 export function listType(host: DmaHost, client: DmaDevice, table: ScatterTable): P2pMapType | 'mixed' {
   const types = new Set<P2pMapType>();
   for (const { pfn } of table.entries()) {
@@ -45,29 +45,63 @@ export function listType(host: DmaHost, client: DmaDevice, table: ScatterTable):
   return types.size > 1 ? 'mixed' : [...types][0];
 }
 
-/** The lists of a device that are mapped by bus addresses. */
+/** BARs of a list that the device reaches by bus addresses: the core reads them as [first, end) of doubles. */
+function writeWindows({ host }: DmaDevice, windows: readonly BusRegion[]): number {
+  const { core, context } = host;
+  const at = core.staging(context);
+  const numbers = Float64Array.from(windows.flatMap(({ address, size }) => [address, address + size]));
+  core.writeBytes(at, new Uint8Array(numbers.buffer));
+  return at;
+}
+
+/** Most windows that the core's staging area holds. */
+const MOST_WINDOWS = 4096;
+
+/** The lists of a device that are mapped by bus addresses, all or some of their pages; with the BARs of these. */
 export class PeerLists {
-  private readonly tables = new Set<ScatterTable>();
+  private readonly tables = new Map<ScatterTable, readonly BusRegion[]>();
 
   /**
    * Maps a list that has pages of a BAR. @returns undefined for a list without; else as dmaMapSg
    */
   map(device: DmaDevice, table: ScatterTable, dir: number, attrs: number): number | undefined {
-    const type = listType(device.host, device, table);
+    const { host } = device;
+    const type = listType(host, device, table);
     if (type === 'host-bridge' || dir > DMA_FROM_DEVICE) return undefined;
-    const { dmaMapSgBus, dmaRefuseP2p } = device.host.core.exports;
-    if (type !== 'bus-address') {
+    const { dmaMapSgBus, dmaMapSgMixed, dmaRefuseP2p } = host.core.exports;
+    if (type === 'bus-address') {
+      this.tables.set(table, []);
+      return dmaMapSgBus(device.handle, table.handle, dir, attrs);
+    }
+    const windows = type === 'mixed' ? this.#windows(device, table) : [];
+    if (windows.length === 0 || windows.length > MOST_WINDOWS) {
       dmaRefuseP2p(device.handle);
       return EREMOTEIO;
     }
-    this.tables.add(table);
-    return dmaMapSgBus(device.handle, table.handle, dir, attrs);
+    const at = writeWindows(device, windows);
+    const rc = dmaMapSgMixed(device.handle, table.handle, at, windows.length, dir, attrs);
+    if (rc > 0) this.tables.set(table, windows);
+    return rc;
+  }
+
+  #windows(device: DmaDevice, table: ScatterTable): BusRegion[] {
+    const { host } = device;
+    const regions = new Set<BusRegion>();
+    for (const { pfn } of table.entries()) {
+      const region = host.bars!.at(pfn * PAGE_SIZE);
+      if (region?.device !== undefined && mapTypeOf(host, region.device, device) === 'bus-address') regions.add(region);
+    }
+    return [...regions];
   }
 
   /** Ends such a mapping. Returns false for a list that was mapped like any other. */
-  unmap(device: DmaDevice, table: ScatterTable, nents: number, dir: number): boolean {
-    if (!this.tables.delete(table)) return false;
-    device.host.core.exports.dmaUnmapSgBus(device.handle, table.handle, nents, dir);
+  unmap(device: DmaDevice, table: ScatterTable, nents: number, dir: number, attrs: number): boolean {
+    const windows = this.tables.get(table);
+    if (windows === undefined) return false;
+    this.tables.delete(table);
+    const { dmaUnmapSgBus, dmaUnmapSgMixed } = device.host.core.exports;
+    if (windows.length === 0) dmaUnmapSgBus(device.handle, table.handle, nents, dir);
+    else dmaUnmapSgMixed(device.handle, table.handle, writeWindows(device, windows), windows.length, nents, dir, attrs);
     return true;
   }
 }

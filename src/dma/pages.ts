@@ -11,7 +11,6 @@ import {
 } from '../core/generated/constants.js';
 import { guard } from '../core/guard.js';
 import { checkMaker, LIBRARY } from '../core/life.js';
-import { allocFromArea, freeToArea } from './cma.js';
 import type { DmaDevice } from './device.js';
 import { DmaDomain } from './dma-domain.js';
 import { ScatterTable } from './sg-table.js';
@@ -160,8 +159,7 @@ export function allocPages(device: DmaDevice, kind: Kind, length: number, dir: D
   const bytes = Math.ceil(length / PAGE_SIZE) * PAGE_SIZE;
   const single = kind === 'pages' || !(device.domain instanceof DmaDomain);
   const how = single ? ALLOC_STREAMING | DMA_ATTR_FORCE_CONTIGUOUS | (dir << ALLOC_DIRECTION) : attrs;
-  const area = single ? allocFromArea(device, record, bytes, how | ALLOC_UNTRACKED) : 0;
-  const handle = area !== 0 ? area : exports.dmaAllocCoherent(record, bytes, how | ALLOC_UNTRACKED);
+  const handle = exports.dmaAllocCoherent(record, bytes, how | ALLOC_UNTRACKED);
   if (handle === 0) throw device.failed(call, -ERRNO.ENOMEM, `${length} bytes of pages`);
   const table = ScatterTable.lend(LIBRARY, device.host, handle);
   const pages = new DmaPages(LIBRARY, device, kind, length, dir, table);
@@ -202,8 +200,6 @@ function end(device: DmaDevice, { table, kind }: DmaPages, bytes: number, dir: D
   const record = device.handle;
   if (kind === 'pages') exports.debugFeedUnmap(record, TYPE_NONCOHERENT, address, bytes, dir, 0);
   else exports.debugFeedUnmapSg(record, table.handle, table.origNents, dir);
-  if (!freeToArea(device, table, bytes, address, ALLOC_UNTRACKED)) {
-    exports.dmaFreeCoherent(record, table.handle, bytes, address, ALLOC_UNTRACKED);
-  }
+  exports.dmaFreeCoherent(record, table.handle, bytes, address, ALLOC_UNTRACKED);
   table.forget();
 }

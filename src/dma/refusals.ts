@@ -5,11 +5,21 @@ import { reasonName } from '../core/reasons.js';
 /** The errors of a device's calls. */
 
 /** The narrowest mask of x86 before 4.17 (dma_supported of arch/x86/kernel/pci-dma.c). */
-export const X86_LEAST_BITS = 24;
+export const X86_LEAST_REACH = 2 ** 24;
+
+/** The first address that a mask of so many bits does not reach; 0 for no mask. */
+export function reachOf(bits: number): number {
+  return bits === 0 ? 0 : 2 ** bits;
+}
+
+/** Bits that a mask has, by the first address that it does not reach. */
+export function bitsOf(reach: number): number {
+  return reach === 0 ? 0 : Math.ceil(Math.log2(reach));
+}
 
 /** A mask that reaches too little memory (dma_supported). */
-export function maskRefused(call: string, device: number, bits: number): GemDmaError {
-  return new GemDmaError('EIO', call, `${bits} bits of address reach too little memory for device ${device}`, {
+export function maskRefused(call: string, device: number, reach: number): GemDmaError {
+  return new GemDmaError('EIO', call, `${bitsOf(reach)} bits of address reach too little memory for device ${device}`, {
     reason: 'DMA_MASK_TOO_SMALL',
   });
 }

@@ -24,7 +24,6 @@ import { checkMaker, LIBRARY, Life } from '../core/life.js';
 import type { PhysicalMemory } from '../core/physical-memory.js';
 import { pfnOf, readPfns, writePfns, writeRuns } from '../core/sg-vectors.js';
 import type { DmaDebug } from '../dma-debug/dma-debug.js';
-import type { ContiguousArea } from './cma.js';
 import type { DmaDevice } from './device.js';
 import type { P2pConfig } from './p2p.js';
 
@@ -67,13 +66,12 @@ export interface DmaHost extends CoreHost {
   readonly kernel?: {
     /** Whether x86 checks masks itself (arch/x86/kernel/pci-dma.c, dma_supported). */
     readonly checksMasks: boolean;
+    readonly mergeSegments?: boolean;
   };
   /** RAM as its CPUs see it. */
   readonly ram?: PhysicalMemory;
   /** What the bus does with transactions from device to device. @internal */
   readonly p2p?: P2pConfig;
-  /** Memory for blocks of more than a page (cma=). @internal */
-  readonly cma?: ContiguousArea | null;
   /** Devices that are there. */
   readonly devices?: readonly DmaDevice[];
   /** A device has read what it was given to write. @internal */

@@ -30,7 +30,7 @@ import type { DmaDevice } from './device.js';
 import { type DeviceOptions, deviceConfig, type ReservedRegion } from './device-options.js';
 import { DmaDomain, reserveRegions } from './dma-domain.js';
 import { PeerLists } from './p2p.js';
-import { callFailed, maskRefused, X86_LEAST_BITS } from './refusals.js';
+import { callFailed, maskRefused, reachOf, X86_LEAST_REACH } from './refusals.js';
 import { type DmaHost, ScatterTable } from './sg-table.js';
 import { badPage, type Direction, PHYSICAL_LIMIT } from './transfer.js';
 import type { UnmanagedDomain } from './unmanaged-domain.js';
@@ -81,10 +81,10 @@ export class StreamingDevice {
   private driven = false;
   /** Calls that are in the middle of mapping for it. */
   private holders = 0;
-  /** Widths of the masks as they were set; 0 for a device without one. */
-  protected streamingBits = 0;
-  protected coherentBits = 0;
-  private readonly busLimitBits: number;
+  /** First addresses that the masks do not reach, as they were set; 0 for a device without one. */
+  protected streamingReach = 0;
+  protected coherentReach = 0;
+  private readonly busReach: number;
   private readonly regions: readonly ReservedRegion[];
 
   /** @internal The machine is disposed: see Core.release. */
@@ -120,7 +120,7 @@ export class StreamingDevice {
       'memory for a device',
     );
     this.#life = new Life(timeline, 'device');
-    this.busLimitBits = config.busLimitBits;
+    this.busReach = config.busReach;
     this.regions = config.reservedRegions;
     exports.deviceSetSegments(this.#record, config.maxSegment, config.segmentBoundaryBits, config.minAlignMask);
     const flags = (config.forceBounce ? DEVICE_FORCE_BOUNCE : 0) | (config.untrusted ? DEVICE_UNTRUSTED : 0);
@@ -134,9 +134,9 @@ export class StreamingDevice {
       if (domain !== undefined) this.attach(domain);
       else if (pool !== undefined) exports.swiotlbAssign(this.#record, pool);
       if (config.forcedac) exports.deviceSetFlags(this.#record, 0, DEVICE_TRY_32BIT);
-      if (config.maskBits !== 0) this.checkMask('dma_set_mask', config.maskBits);
-      if (config.coherentMaskBits !== 0) this.checkMask('dma_set_coherent_mask', config.coherentMaskBits);
-      this.applyMask(config.maskBits, config.coherentMaskBits);
+      if (config.maskBits !== 0) this.checkMask('dma_set_mask', reachOf(config.maskBits));
+      if (config.coherentMaskBits !== 0) this.checkMask('dma_set_coherent_mask', reachOf(config.coherentMaskBits));
+      this.applyMask(reachOf(config.maskBits), reachOf(config.coherentMaskBits));
     } catch (error) {
       if (this.attached !== undefined) exports.detachDevice(this.#record);
       this.#life.end();
@@ -276,25 +276,25 @@ export class StreamingDevice {
   }
 
   /** Throws EIO for a mask that reaches too little (dma_supported). */
-  protected checkMask(call: string, bits: number): void {
+  protected checkMask(call: string, reach: number): void {
     const checked = this.host.kernel?.checksMasks ?? false;
     const translated = this.attached instanceof DmaDomain;
-    if (checked ? bits >= X86_LEAST_BITS : translated || this.core.dmaMaskSupported(this.#record, bits)) return;
-    throw maskRefused(call, this.id, bits);
+    if (checked ? reach >= X86_LEAST_REACH : translated || this.core.dmaMaskSupported(this.#record, reach)) return;
+    throw maskRefused(call, this.id, reach);
   }
 
   // The bus limit restricts the device's reach; the masks are reported as they were set.
-  protected applyMask(bits: number, coherentBits: number): void {
-    this.streamingBits = bits;
-    this.coherentBits = coherentBits;
-    const limit = this.busLimitBits || 64;
-    this.core.deviceSetMask(this.#record, Math.min(bits, limit), Math.min(coherentBits, limit));
+  protected applyMask(reach: number, coherentReach: number): void {
+    this.streamingReach = reach;
+    this.coherentReach = coherentReach;
+    const limit = this.busReach || 2 ** 64;
+    this.core.deviceSetReach(this.#record, Math.min(reach, limit), Math.min(coherentReach, limit));
   }
 
   /** dev->dma_mask and dev->bus_dma_limit, for the kernel's log; no limit is 0. @internal */
   get masks(): { mask: bigint; busLimit: bigint } {
-    const ones = (bits: number): bigint => (bits === 0 ? 0n : (1n << BigInt(bits)) - 1n);
-    return { mask: ones(this.streamingBits), busLimit: ones(this.busLimitBits) };
+    const last = (reach: number): bigint => (reach === 0 ? 0n : BigInt(reach) - 1n);
+    return { mask: last(this.streamingReach), busLimit: last(this.busReach) };
   }
 
   /** Whether its accesses snoop the CPU's caches (dev_is_dma_coherent). */
@@ -454,7 +454,7 @@ export class StreamingDevice {
       throw refusal(StreamingDevice.is, this, error, 'dma_unmap_sg');
     }
     const list = ScatterTable.recordFor(table, life, 'dma_unmap_sg');
-    if (this.peers === null || !this.peers.unmap(this as unknown as DmaDevice, table, count, dir)) {
+    if (this.peers === null || !this.peers.unmap(this as unknown as DmaDevice, table, count, dir, attrs)) {
       this.core.dmaUnmapSg(this.#record, list, count, dir, attrs);
     }
     const debug = this.dmaDebug;

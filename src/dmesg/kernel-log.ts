@@ -110,12 +110,18 @@ export class KernelLog {
     return lines;
   }
 
-  private framed({ text, where, cpu }: KernelMessage, warnings: boolean): string[] {
+  private framed({ text, where, cpu, apart }: KernelMessage, warnings: boolean): string[] {
     if (where === undefined) return text;
     const first = this.meaning.words.warningFirst;
     const warning = `WARNING: CPU: ${cpu} PID: 0 at ${where}${first ? '()' : ''}`;
     if (!warnings) return text.length > 0 ? text : [warning];
+    const frame = (story: string[]): string[] => [
+      '------------[ cut here ]------------',
+      ...story,
+      '---[ end trace 0000000000000000 ]---',
+    ];
+    if (apart) return [...text, ...frame([warning])];
     const story = first ? [warning, ...text] : [...text, warning];
-    return ['------------[ cut here ]------------', ...story, '---[ end trace 0000000000000000 ]---'];
+    return frame(story);
   }
 }

@@ -19,6 +19,9 @@ export const NOTICES = {
   [contract.KMSG_NO_BOUNCE]: 'NO_BOUNCE',
   [contract.KMSG_IOVA_FAILED]: 'IOVA_FAILED',
   [contract.KMSG_WALK_IN_DATA]: 'WALK_IN_DATA',
+  [contract.KMSG_UNALIGNED_MAP]: 'UNALIGNED_MAP',
+  [contract.KMSG_UNALIGNED_UNMAP]: 'UNALIGNED_UNMAP',
+  [contract.KMSG_IOMMU_WIDTH]: 'IOMMU_WIDTH',
   [contract.KMSG_NO_NEW_POOL]: 'NO_NEW_POOL',
   [contract.KMSG_LIVE_REPLACED]: 'LIVE_REPLACED',
 } as const;

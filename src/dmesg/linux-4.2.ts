@@ -44,6 +44,8 @@ export const LINUX_42: KernelWords = {
       text: '{driver} {device}: swiotlb buffer is full (sz: {size} bytes)\nDMA: Out of SW-IOMMU space for {size} bytes at device {device}',
     },
     DMA_OVERFLOW: { text: 'nommu_map_single: overflow {address:x}+{size} of device mask {mask:x}' },
+    UNALIGNED_MAP: { text: 'iommu: unaligned: iova 0x{address:x} pa {a:pa} size 0x{size:x} min_pagesz 0x{d:x}' },
+    UNALIGNED_UNMAP: { text: 'iommu: unaligned: iova 0x{address:x} size 0x{size:x} min_pagesz 0x{d:x}' },
     SUPPRESSED: { text: '{limited}: {e} callbacks suppressed' },
   },
   release: '4.2',

@@ -115,6 +115,8 @@ export const LINUX_612: KernelWords = {
     SWIOTLB_FULL: {
       text: '{driver} {device}: swiotlb buffer is full (sz: {size} bytes), total {a} (slots), used {b} (slots)',
     },
+    UNALIGNED_MAP: { text: 'iommu: unaligned: iova 0x{address:x} pa {a:pa} size 0x{size:x} min_pagesz 0x{d:x}' },
+    UNALIGNED_UNMAP: { text: 'iommu: unaligned: iova 0x{address:x} size 0x{size:x} min_pagesz 0x{d:x}' },
     NO_NEW_POOL: { text: 'software IO TLB: Failed to allocate new pool' },
     SWIOTLB_CUT: {
       text: '{driver} {device}: Buffer overflow detected. Allocation size: {a}. Mapping size: {size}.',
@@ -131,6 +133,7 @@ export const LINUX_612: KernelWords = {
     RESOURCE_OVERFLOW: {
       text: '{driver} {device}: DMA addr {address:pa}+{size} overflow (mask {mask:x}, bus limit {busLimit:x}).',
       where: 'kernel/dma/direct.c:516 dma_direct_map_resource',
+      apart: true,
     },
     NO_MASK: { text: '', where: 'kernel/dma/mapping.c:{line} {function}' },
     DMA_BITS: { text: '{driver} {device}: Using {d}-bit DMA addresses' },

@@ -36,6 +36,8 @@ export interface KernelMessage {
   text: string[];
   /** Of a WARN the place: file, line where it is known, function. */
   where?: string;
+  /** The text is a line before the WARN, not part of it. */
+  apart?: boolean;
 }
 
 /** A device as messages name it, with its masks where they are known; no bus limit is 0. */
@@ -109,6 +111,7 @@ function message(
   return {
     ...{ id, time, cpu, device, kernel: true, printed, text },
     ...(row.where && { where: fill(row.where, fields) }),
+    ...(row.apart && { apart: true }),
   };
 }
 

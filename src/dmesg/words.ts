@@ -8,6 +8,8 @@ export interface Message {
   readonly text: string;
   /** Place of a WARN: file, line if it is known, function. */
   readonly where?: string;
+  /** The WARN comes behind the text, which is a line of its own. */
+  readonly apart?: boolean;
   /** The device's driver is gone: the bus stands for it. */
   readonly bus?: boolean;
 }

@@ -23,6 +23,9 @@ const PAGE_SIZES = [0x40201000, 0x201000, PAGE_SIZE];
 const ADDRESS = 0x000ffffffffff000n;
 
 const FAULT_STATUS = { text: 'DMAR: DRHD: handling fault status reg {d:x}' };
+const IOMMU_WIDTH = {
+  text: 'DMAR: intel_iommu_map: iommu width ({d}) is not sufficient for the mapped address ({address:x})',
+};
 const ALREADY_SET = 'DMAR: ERROR: DMA PTE for vPFN 0x{address:x} already set (to {a:x} not {b:x})';
 
 /** Linux 6.12: drivers/iommu/intel/dmar.c and iommu.c. */
@@ -33,6 +36,7 @@ const IN_612: FormatWords = {
   limited: 'dmar_fault',
   notices: {
     FAULT_STATUS,
+    IOMMU_WIDTH,
     ALREADY_SET: { text: ALREADY_SET, where: 'drivers/iommu/intel/iommu.c:1884 __domain_mapping' },
   },
 };
@@ -46,6 +50,7 @@ const IN_42: FormatWords = {
   limited: IN_612.limited,
   notices: {
     FAULT_STATUS,
+    IOMMU_WIDTH,
     ALREADY_SET: { text: ALREADY_SET, where: 'drivers/iommu/intel-iommu.c __domain_mapping' },
     IOVA_FAILED: { text: 'DMAR: Allocating {size}-page iova for {device} failed' },
     UNMAP_NOTHING: {

@@ -182,7 +182,7 @@ export class BaseMachine implements DriverHost {
     this.clock = new VirtualClock(LIBRARY, this.core, this.context);
     this.ram = new PhysicalMemory(LIBRARY, this.core, this.context);
     const { cma } = this.config;
-    this.cma = cma > 0 ? ContiguousArea.reserve(this.core, this.context, cma, ram.size) : null;
+    this.cma = cma > 0 ? ContiguousArea.reserve(this.core, this.context, cma) : null;
     this.p2p = this.config.p2p;
     const format = iommuFormat(this.config.iommu.format);
     const flags = format.unitFlags(this.config.iommu);

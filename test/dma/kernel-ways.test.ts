@@ -7,6 +7,7 @@ import {
   deviceRead,
   deviceWrite,
   GemDmaError,
+  type KernelName,
   type MachineOptions,
   ScatterTable,
   UnmanagedDomain,
@@ -292,4 +293,90 @@ test('a reason is that of the last call, also where that is a sync or a link', (
   expect(other.device.reason).toBe('DMA_OFFSET_MISMATCH');
   range.link(0, 0x5000, 4096, DMA_TO_DEVICE);
   expect(other.device.reason).toBeUndefined();
+});
+
+test.each<[KernelName]>([['linux-6.12'], ['linux-4.2']])(
+  '%s: iommu_map and iommu_unmap say what is wrong',
+  (kernel) => {
+    const { machine } = machineOf({ kernel });
+    const domain = new UnmanagedDomain(machine, { width: 39 });
+    expect(() => domain.map(0x1001, 0x2000, 4096, 3)).toThrow(/EINVAL/);
+    expect(domain.unmap(0x1000, 2048)).toBe(0);
+    expect(() => domain.map(2 ** 39 - 4096, 0x2000, 8192, 3)).toThrow(/EFAULT/);
+    expect(machine.dmesg()).toEqual([
+      'iommu: unaligned: iova 0x1001 pa 0x0000000000002000 size 0x1000 min_pagesz 0x1000',
+      'iommu: unaligned: iova 0x1000 size 0x800 min_pagesz 0x1000',
+      'DMAR: intel_iommu_map: iommu width (39) is not sufficient for the mapped address (8000001000)',
+    ]);
+  },
+);
+
+describe('coherent memory behind an IOMMU', () => {
+  /** Every second frame is in use. */
+  function fragmented(kernel: KernelName) {
+    const all = machineOf({ kernel, ram: '16MiB' });
+    const { ram } = all.machine;
+    const taken = [...ram.alloc(ram.stats.free - 8)].sort((a, b) => a - b);
+    ram.free(taken.filter((_, i) => i % 2 === 0));
+    return all;
+  }
+
+  test('6.12 takes frames from anywhere, 2015 one block or nothing', () => {
+    const today = fragmented('linux-6.12').device.allocCoherent(65536);
+    const pfns = [...today.table.pfns()];
+    expect(pfns.every((pfn, i) => i === 0 || pfn === pfns[i - 1] + 1)).toBe(false);
+    expect(() => fragmented('linux-4.2').device.allocCoherent(65536)).toThrow(
+      expect.objectContaining({ code: 'ENOMEM', reason: 'DMA_NO_PAGES' }),
+    );
+    const whole = machineOf({ kernel: 'linux-4.2' }).device.allocCoherent(3 * 4096);
+    const [first] = whole.table.pfns();
+    expect([...whole.table.pfns()]).toEqual([first, first + 1, first + 2]);
+    expect(whole.device.sgTable(whole).origNents).toBe(1);
+  });
+});
+
+test('the WARN of dma_map_resource comes behind its line', () => {
+  const { machine, device } = machineOf({ iommu: 'off' }, { maskBits: 24 });
+  expect(device.mapResource(0x2000000, 4096, DMA_TO_DEVICE)).toBe(-1);
+  expect(machine.dmesg({ warnings: true })).toEqual([
+    'e1000 0000:00:02.0: DMA addr 0x0000000002000000+4096 overflow (mask ffffff, bus limit 0).',
+    '------------[ cut here ]------------',
+    'WARNING: CPU: 0 PID: 0 at kernel/dma/direct.c:516 dma_direct_map_resource',
+    '---[ end trace 0000000000000000 ]---',
+  ]);
+});
+
+describe('bounced buffers of 2015', () => {
+  const old: MachineOptions = { kernel: 'linux-4.2', iommu: 'off', swiotlb: { size: '256KiB', force: true } };
+
+  test('an unmap inside a slot copies to where the slot’s part of the buffer begins', () => {
+    const { machine, device } = machineOf(old);
+    const page = machine.ram.allocBlock(1);
+    const address = device.mapPage(page, 0, 4096, DMA_FROM_DEVICE);
+    deviceWrite(
+      machine,
+      device,
+      address,
+      Uint8Array.from({ length: 4096 }, (_, i) => i >> 4),
+    );
+    device.unmapPage(address + 2048 + 64, 128, DMA_FROM_DEVICE);
+    const bytes = machine.ram.read(page * 4096, 4096);
+    // 128 + 4 is the device's byte at 2048 + 64.
+    expect([bytes[2047], bytes[2048], bytes[2048 + 127], bytes[2048 + 128]]).toEqual([0, 132, 139, 0]);
+    expect(machine.swiotlb!.stats).toMatchObject({ used: 1, live: 1 });
+    machine.check();
+  });
+
+  test('one too long takes the next buffer’s slots, and writes behind its own', () => {
+    const { machine, device } = machineOf(old);
+    const page = machine.ram.allocBlock(1);
+    const first = device.mapPage(page, 0, 2048, DMA_FROM_DEVICE);
+    const second = device.mapPage(page + 1, 0, 2048, DMA_TO_DEVICE);
+    expect(second).toBe(first + 2048);
+    deviceWrite(machine, device, second, new Uint8Array(2048).fill(9));
+    device.unmapPage(first, 4096, DMA_FROM_DEVICE);
+    expect(machine.ram.read(page * 4096 + 2048, 1)[0]).toBe(9);
+    expect(machine.swiotlb!.stats).toMatchObject({ used: 0, live: 0 });
+    machine.check();
+  });
 });

@@ -259,3 +259,39 @@ describe('a bus with windows', () => {
     expect(machine.core.tools.blocksUsed(machine.context)).toBe(before);
   });
 });
+
+describe('masks and limits that are not all ones', () => {
+  test('a bus that lets 3 GiB through', () => {
+    const options: MachineOptions = { ram: 5 * 1024 ** 3, iommu: 'off', swiotlb: '1MiB', memoryLimit: '512MiB' };
+    const machine = new Machine(options);
+    const device = machine.addDevice({ maskBits: 64, busLimit: 0x7fffffff, driver: 'xhci' });
+    const low = machine.ram.allocBlock(0, 'dma');
+    expect(device.mapPage(low, 0, 4096, DMA_TO_DEVICE)).toBe(low * 4096);
+    const narrow = machine.addDevice({ maskBits: 64, busLimit: low * 4096 + 2047, driver: 'xhci' });
+    expect(narrow.mapPage(low, 0, 2048, DMA_TO_DEVICE)).toBe(low * 4096);
+    expect(narrow.mapPage(low, 0, 2049, DMA_TO_DEVICE)).toBe(-1);
+    expect(machine.dmesg()).toEqual([
+      `xhci 0000:00:03.0: swiotlb addr 0x${machine.swiotlb!.stats.start.toString(16).padStart(16, '0')}+2049 overflow (mask ffffffffffffffff, bus limit ${(low * 4096 + 2047).toString(16)}).`,
+    ]);
+    expect(device.limits.maxMapping).toBe(262144);
+    expect(() => machine.addDevice({ busLimit: 0x7fffffff, busLimitBits: 31 })).toThrow(/busLimit/);
+    expect(() => machine.addDevice({ busLimit: 100 })).toThrow(RangeError);
+  });
+
+  test('a mask bounds addresses behind an IOMMU, and what it reaches without', () => {
+    const behind = new Machine({ ram: '64MiB' });
+    const device = behind.addDevice();
+    device.setMaskValue(0x2fffff);
+    const [page] = behind.ram.alloc(1);
+    expect(device.mapPage(page, 0, 4096, DMA_TO_DEVICE)).toBe(0x2ff000);
+    expect(device.maskBits).toBe(22);
+    device.setMaskValue(0x2fffff, 0x1fefff);
+    expect(device.allocCoherent(4096).address).toBe(0x1fe000);
+    const bare = new Machine({ ram: '64MiB', iommu: 'off', swiotlb: false }).addDevice();
+    expect(() => bare.setMaskValue(0xfffffe)).toThrow(expect.objectContaining({ code: 'EIO' }));
+    bare.setMaskValue(0x1000fff);
+    expect(bare.mapPage(0x1000, 0, 4096, DMA_TO_DEVICE)).toBe(0x1000000);
+    expect(bare.mapPage(0x1001, 0, 1, DMA_TO_DEVICE)).toBe(-1);
+    expect(() => bare.setMaskValue(2 ** 53)).toThrow(RangeError);
+  });
+});

@@ -78,16 +78,58 @@ describe("lists of a peer's pages", () => {
     device.unmapSg(list, DMA_TO_DEVICE);
   });
 
-  test('a list of both kinds is refused as a whole', () => {
-    const { machine, device, bar } = setup({ iommu: 'off' }, 'a', 'a');
+  const MIXED: [string, MachineOptions][] = [
+    ['strict', { p2p: { acs: false } }],
+    ['lazy', { p2p: { acs: false }, iommu: 'lazy' }],
+    ['AMD', { p2p: { acs: false }, iommu: { format: 'amdv1' } }],
+    ['no IOMMU', { iommu: 'off' }],
+  ];
+
+  test.each(MIXED)('%s: in a list of both kinds each page goes its own way', (name, options) => {
+    const { machine, device, bar } = setup(options, 'a', 'a');
     const list = ScatterTable.fromEntries(machine, [
       { pfn: 300, offset: 0, length: PAGE },
+      { pfn: 301, offset: 0, length: PAGE },
+      { pfn: bar.pfn + 1, offset: 0, length: PAGE },
+      { pfn: 500, offset: 0, length: 100 },
+    ]);
+    const direct = name === 'no IOMMU';
+    expect(device.mapSg(list, DMA_BIDIRECTIONAL)).toBe(direct ? 4 : 3);
+    const segments = list.segments();
+    const [first] = segments;
+    const after = first.address + 2 * PAGE;
+    expect(segments).toEqual(
+      direct
+        ? [300, 301, bar.pfn + 1, 500].map((pfn) => ({ address: pfn * PAGE, length: pfn === 500 ? 100 : PAGE }))
+        : [
+            { address: first.address, length: 2 * PAGE },
+            { address: bar.address + PAGE, length: PAGE },
+            { address: after, length: 100 },
+          ],
+    );
+    deviceWrite(machine, device, segments.at(-2)!.address, bytes(2, 5));
+    expect(bar.read(PAGE, 2)).toEqual(bytes(2, 5));
+    deviceWrite(machine, device, segments.at(-1)!.address, bytes(2, 6));
+    expect(machine.ram.read(500 * PAGE, 2)).toEqual(bytes(2, 6));
+    device.unmapSg(list, DMA_BIDIRECTIONAL);
+    machine.clock.advance(20);
+    if (!direct) expect(() => deviceRead(machine, device, after, 1)).toThrow(/EFAULT/);
+    expect([list.mapped, machine.dmaDebug.poll().live, machine.dmaDebug.findings]).toEqual([false, 0, []]);
+    expect(machine.messages.filter(({ id }) => id !== 'FAULT' && id !== 'FAULT_STATUS')).toEqual([]);
+    machine.check();
+  });
+
+  test('a list of both kinds is refused whole where one page cannot be had', () => {
+    const { machine, device, bar } = setup({ iommu: 'off', swiotlb: false, ram: '64MiB' }, 'a', 'a');
+    device.setMask(24);
+    const list = ScatterTable.fromEntries(machine, [
       { pfn: bar.pfn, offset: 0, length: PAGE },
+      { pfn: 0x2000, offset: 0, length: PAGE },
     ]);
     expect(device.mapSg(list, DMA_TO_DEVICE)).toBe(0);
-    expect(device.reason).toBe('DMA_P2P');
-    const ram = ScatterTable.fromEntries(machine, [{ pfn: 300, offset: 0, length: PAGE }]);
-    expect(device.mapSg(ram, DMA_TO_DEVICE)).toBe(1);
+    expect(device.reason).toBe('DMA_BEYOND_MASK');
+    expect([list.mapped, machine.dmaDebug.poll().live]).toEqual([false, 0]);
+    machine.check();
   });
 
   test.each([

@@ -7,6 +7,7 @@ import { Context } from '../../memory/context';
 import { PAGE_MASK, PAGE_SHIFT, PAGE_SIZE } from '../../ram/ram';
 import { REASON_IOMMU_MISALIGNED, setReason } from '../../memory/reason';
 import { IommuDomain } from '../domain';
+import { sayUnaligned } from '../fault-log';
 import { formats } from '../formats/list';
 
 /**
@@ -27,7 +28,7 @@ export function iommuMap(domain: IommuDomain, iova: u64, phys: u64, size: u64, p
 // @ts-ignore: decorator
 @inline
 export function iommuMapUnsynced(domain: IommuDomain, iova: u64, phys: u64, size: u64, prot: u32): i32 {
-  if (((iova | phys | size) & PAGE_MASK) != 0) return misaligned(domain.ctx);
+  if (((iova | phys | size) & PAGE_MASK) != 0) return misaligned(domain.ctx, false, iova, phys, size);
   const rc = formats().map(domain, iova, phys, size, prot);
   const ctx = domain.ctx;
   if (ctx.events != 0 && rc == 0) {
@@ -58,7 +59,9 @@ export function iommuMapPage(domain: IommuDomain, iova: u64, phys: u64, prot: u3
 // @ts-ignore: decorator
 @inline
 export function iommuMapPfns(domain: IommuDomain, iova: u64, pfns: usize, count: u32, prot: u32): i32 {
-  if ((iova & PAGE_MASK) != 0) return misaligned(domain.ctx);
+  if ((iova & PAGE_MASK) != 0) {
+    return misaligned(domain.ctx, false, iova, <u64>load<u32>(pfns) << PAGE_SHIFT, <u64>count << PAGE_SHIFT);
+  }
   const rc = formats().mapPfns(domain, iova, pfns, count, prot);
   const ctx = domain.ctx;
   if (ctx.events != 0 && rc == 0) emitRuns(ctx, domain, iova, pfns, count, prot);
@@ -81,7 +84,7 @@ export function iommuSyncMap(domain: IommuDomain, iova: u64, size: u64): void {
 @inline
 export function iommuUnmap(domain: IommuDomain, iova: u64, size: u64): u64 {
   if (((iova | size) & PAGE_MASK) != 0) {
-    misaligned(domain.ctx);
+    misaligned(domain.ctx, true, iova, 0, size);
     return 0;
   }
   const done = formats().unmap(domain, iova, size);
@@ -118,7 +121,8 @@ export function iommuTranslates(domain: IommuDomain, iova: u64): bool {
 }
 
 // 4 KiB is the smallest page of every format.
-function misaligned(ctx: Context): i32 {
+function misaligned(ctx: Context, unmap: bool, iova: u64, phys: u64, size: u64): i32 {
+  sayUnaligned(ctx, unmap, iova, phys, size);
   setReason(ctx, REASON_IOMMU_MISALIGNED);
   return EINVAL;
 }

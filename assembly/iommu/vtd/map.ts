@@ -5,6 +5,7 @@
 // domain's lock is taken to link tables. A live entry is kept, as the kernel's cmpxchg does.
 
 import { EFAULT, EINVAL, ENOMEM } from '../../memory/errno';
+import { KMSG_IOMMU_WIDTH, kmsg } from '../../kmsg/kmsg';
 import { lock, unlock } from '../../memory/lock';
 import { EVENT_IOMMU_UNMAP, emit } from '../../events/events';
 import { PAGE_SHIFT, PAGE_SIZE } from '../../ram/ram';
@@ -111,9 +112,11 @@ function refused(domain: VtdDomain, iova: u64, mapped: u64, reason: u32, rc: i32
 // The kernel maps in pieces of one page size, and fails only at the piece that crosses the width.
 function mapToLimit(domain: VtdDomain, iova: u64, phys: u64, size: u64, prot: u32, limit: u64): i32 {
   let good: u64 = 0;
+  let end: u64 = 0;
   do {
     const at = iova + good;
     const piece = pieceOf(domain, at, phys + good, size - good);
+    end = at + piece;
     if (at >= limit || limit - at < piece) break;
     good += piece;
   } while (good < size);
@@ -123,6 +126,7 @@ function mapToLimit(domain: VtdDomain, iova: u64, phys: u64, size: u64, prot: u3
   if (good != 0 && !mapRun(domain, iova >> PAGE_SHIFT, phys >> PAGE_SHIFT, good >> PAGE_SHIFT, leafBits(domain, prot))) {
     return refused(domain, iova, 0, REASON_IOMMU_NO_TABLE_MEMORY, ENOMEM);
   }
+  kmsg(domain.ctx, KMSG_IOMMU_WIDTH, 0, end, 0, 0, 0, 64 - <u32>clz(limit - 1), 0);
   return refused(domain, iova, good, REASON_IOMMU_BEYOND_WIDTH, EFAULT);
 }
 
