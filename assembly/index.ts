@@ -15,6 +15,7 @@ export { benchCreate, benchMap, benchPunch, benchUnmap } from './bench/bench';
 export { physRead, physWrite } from './ram/host';
 export { framesNumber, framesUnnumber } from './ram/numbered';
 export { blockOfPagesAlloc, pagesAlloc, pagesDrain } from './ram/pages';
+export { atomicFree, atomicPages, atomicPoolsMake } from './dma/atomic';
 export { cmaFirst, cmaFree, cmaPages, cmaReserve } from './ram/cma';
 export { blockBelow, rangeAllocLow, rangeFree, rangeReserve } from './ram/range';
 export { sgEntryOffset, sgEntrySize, sgNents, sgOrigNents } from './sg/entries';
@@ -50,7 +51,7 @@ export {
   sgDestroy,
 } from './dma-debug/host';
 export { attachDevice, detachDevice, deviceRedirect } from './iommu/api/access';
-export { deviceReason } from './device/failure';
+export { deviceAccept, deviceReason, deviceRefuse } from './device/failure';
 export * from './iommu/formats/index';
 export { domainDestroy } from './iommu/api/domain-life';
 export { faultLogClear } from './iommu/fault-log';
@@ -77,7 +78,8 @@ export { deviceAddRange, deviceSetReach } from './device/host';
 export { deviceCreate } from './device/life';
 export { deviceDestroy } from './dma/device-life';
 export { dmaMapSg, dmaUnmapSg } from './dma/map';
-export { dmaMapSgBus, dmaMapSgMixed, dmaRefuseP2p, dmaUnmapSgBus, dmaUnmapSgMixed } from './dma/p2p';
+export { dmaMapSgBus, dmaUnmapSgBus } from './dma/p2p';
+export { dmaMapSgMixed, dmaUnmapSgMixed } from './dma/host';
 export { dmaAddressingLimited, dmaMergeBoundary, dmaRequiredBits } from './dma/limits';
 export { dmaSyncSg } from './dma/sync';
 export { deferredFlush } from './iommu/deferred-list';

@@ -2,11 +2,12 @@
 
 import { Depot, iovaDepotWork } from './iova/rcache';
 import {
-  TIMER_DEFERRED_LIST, TIMER_FLUSH_QUEUE, TIMER_IOVA_DEPOT, TIMER_SWIOTLB_GROW, timerArg, timerCpu, timerDue, timerKind, timerPop,
+  TIMER_ATOMIC_GROW, TIMER_DEFERRED_LIST, TIMER_FLUSH_QUEUE, TIMER_IOVA_DEPOT, TIMER_SWIOTLB_GROW, timerArg, timerCpu, timerDue, timerKind, timerPop,
 } from './memory/clock';
 import { Context } from './memory/context';
 import { cpuGet, cpuSet } from './memory/cpu';
 import { contextCreate } from './memory/create';
+import { AtomicPools, atomicPoolsGrow } from './dma/atomic';
 import { deviceState } from './device/state';
 import { ENOMEM, Made } from './memory/errno';
 import { deferredTimeout } from './iommu/deferred-list';
@@ -61,5 +62,6 @@ function fire(ctx: Context, kind: u32, arg: usize): void {
   if (kind == TIMER_FLUSH_QUEUE) flushQueueTimeout(changetype<FlushQueue>(arg));
   if (kind == TIMER_IOVA_DEPOT) iovaDepotWork(changetype<Depot>(arg));
   if (kind == TIMER_DEFERRED_LIST) deferredTimeout(ctx);
+  if (kind == TIMER_ATOMIC_GROW) atomicPoolsGrow(changetype<AtomicPools>(arg));
   if (kind == TIMER_SWIOTLB_GROW) swiotlbGrow(changetype<Swiotlb>(arg));
 }

@@ -70,6 +70,8 @@ export const DEVICE_BOUNCED: u32 = 512;
 
 /** Its coherent memory comes from its restricted pool (is_swiotlb_for_alloc). */
 export const DEVICE_POOL_ALLOC: u32 = 1024;
+/** Its accesses do not snoop the CPU's caches (dev_is_dma_coherent is false). */
+export const DEVICE_NONCOHERENT: u32 = 2048;
 
 /** Behind a domain these are mapped by functions of their own, and without translation those. */
 export const DEVICE_CHECKED_IOMMU: u32 = DEVICE_UNTRUSTED | DEVICE_NO_MASK;

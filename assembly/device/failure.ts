@@ -3,6 +3,7 @@
 // syncs, take the reason back where they begin.
 
 import { cpuOf } from '../memory/context';
+import { setReason } from '../memory/reason';
 import { deviceMaps, deviceUnmaps } from './counts';
 import { DmaDevice } from './device';
 
@@ -17,6 +18,17 @@ function callsOf(dev: DmaDevice): u32 {
 export function noteFailure(dev: DmaDevice, counted: u32 = 0): void {
   dev.reason = cpuOf(dev.ctx).reason;
   dev.failedAt = callsOf(dev) + counted;
+}
+
+/** A call of a device is refused by the host. */
+export function deviceRefuse(dev: DmaDevice, reason: u32): void {
+  setReason(dev.ctx, reason);
+  noteFailure(dev);
+}
+
+/** A call that is not counted has succeeded. */
+export function deviceAccept(dev: DmaDevice): void {
+  forgetFailure(dev);
 }
 
 /** A call begins that is not counted: what the one before failed for is no longer the last call's reason. */

@@ -21,11 +21,13 @@ import { setOneSegment } from '../sg/segments';
 import { SG_MAPPED, SG_ONE_RUN, SG_OWNS_PAGES, SgTable, sgDestroy } from '../sg/sg-table';
 import { countMapped, countUnmapped } from '../device/counts';
 import { noteFailure } from '../device/failure';
-import { DEVICE_POOL_ALLOC, DmaDevice, OPS_IOMMU } from '../device/device';
+import { DEVICE_NONCOHERENT, DEVICE_POOL_ALLOC, DmaDevice, OPS_IOMMU } from '../device/device';
 import { NO_ADDRESS, dmaToPhys, physToDma } from '../device/ranges';
-import { DMA_ATTR_ALLOC_SINGLE_PAGES, DMA_ATTR_FORCE_CONTIGUOUS } from '../device/mapping';
+import { DMA_ATTR_ALLOC_SINGLE_PAGES, DMA_ATTR_FORCE_CONTIGUOUS, DMA_ATTR_NO_WARN } from '../device/mapping';
 import { SWIOTLB_MAX_MAPPING } from '../swiotlb/pool';
 import { swiotlbAlloc, swiotlbFree } from '../swiotlb/swiotlb';
+import { atomicGive, atomicTake } from './atomic';
+import { coherentOk } from './limits';
 import { NO_MASK_ALLOC, NO_MASK_ALLOC_PAGES, refuseNoMask } from './no-mask';
 import { tellSearch } from './search';
 import { cookieOf, dmaDomainOf, protOf, rangeAlloc, rangeFree, refusesAlignment, unmapRange } from './iommu';
@@ -37,6 +39,8 @@ export const ALLOC_UNTRACKED: u32 = 1 << 16;
 /** The range is one of a streaming mapping (dma_alloc_pages): the streaming mask bounds it, its direction is in the bits from 18 on. */
 export const ALLOC_STREAMING: u32 = 1 << 17;
 export const ALLOC_DIRECTION: u32 = 18;
+/** The caller must not sleep (GFP_ATOMIC). */
+export const ALLOC_ATOMIC: u32 = 1 << 20;
 
 /**
  * Allocates a coherent buffer and maps it.
@@ -66,11 +70,14 @@ function alloc(dev: DmaDevice, length: u32, attrs: u32): SgTable | null {
     return null;
   }
   const translated = dev.ops == OPS_IOMMU;
-  const scattered = translated && (attrs & DMA_ATTR_FORCE_CONTIGUOUS) == 0 && !inBlocks(dev);
+  const scattered = translated && (attrs & (DMA_ATTR_FORCE_CONTIGUOUS | ALLOC_ATOMIC)) == 0 && !inBlocks(dev);
   const pooled = !translated && (dev.flags & DEVICE_POOL_ALLOC) != 0;
+  // Who must not sleep gets neither pages that have to be remapped nor the contiguous area's.
+  const atomic = (attrs & ALLOC_ATOMIC) != 0;
+  const emergency = atomic && !pooled && (dev.flags & DEVICE_NONCOHERENT) != 0;
   let owned = false;
-  if (pooled ? !takeSlots(dev, pages, buffer.pfns) : scattered || !takeArea(dev, translated, pages, buffer.pfns)) {
-    owned = !pooled && (scattered ? takeFrames(ctx, pages, buffer.pfns, attrs) : takeBlock(dev, translated, pages, buffer.pfns));
+  if (emergency ? !takeAtomic(dev, translated, pages, buffer.pfns, attrs) : pooled ? !takeSlots(dev, pages, buffer.pfns) : scattered || atomic || !takeArea(dev, translated, pages, buffer.pfns)) {
+    owned = !pooled && !emergency && (scattered ? takeFrames(ctx, pages, buffer.pfns, attrs) : takeBlock(dev, translated, pages, buffer.pfns));
     if (!owned) {
       sgDestroy(buffer);
       setReason(ctx, REASON_DMA_NO_PAGES);
@@ -99,7 +106,7 @@ export function dmaMapCoherent(dev: DmaDevice, buffer: SgTable, length: u32, att
   const phys = <u64>load<u32>(buffer.pfns) << PAGE_SHIFT;
   let address = physToDma(dev, phys);
   if (dev.ops == OPS_IOMMU) {
-    if ((attrs & DMA_ATTR_FORCE_CONTIGUOUS) != 0 && dev.minAlignMask > <u32>PAGE_MASK && refusesAlignment(dev)) return ENOMEM;
+    if ((attrs & (DMA_ATTR_FORCE_CONTIGUOUS | ALLOC_ATOMIC)) != 0 && dev.minAlignMask > <u32>PAGE_MASK && refusesAlignment(dev)) return ENOMEM;
     const streaming = (attrs & ALLOC_STREAMING) != 0;
     const mask = streaming ? dev.mask : dev.coherentMask;
     address = mapFrames(dev, buffer, mask, streaming ? protOf(attrs >> ALLOC_DIRECTION) : PROT_READ | PROT_WRITE);
@@ -172,12 +179,6 @@ function takeBlock(dev: DmaDevice, anywhere: bool, n: u32, dest: usize): bool {
   return false;
 }
 
-/** Whether a device without translation reaches a piece of memory with its coherent mask (dma_coherent_ok). */
-function coherentOk(dev: DmaDevice, phys: u64, size: u64): bool {
-  const address = physToDma(dev, phys);
-  return address != NO_ADDRESS && address + size - 1 <= dev.coherentMask;
-}
-
 /** Whether coherent memory is one block behind a domain, too: in 2015 (intel_alloc_coherent). */
 function inBlocks(dev: DmaDevice): bool {
   return (cookieOf(dmaDomainOf(dev)).flags & COOKIE_MAP_ENTRIES) != 0;
@@ -186,7 +187,15 @@ function inBlocks(dev: DmaDevice): bool {
 /** Memory that is not the page allocator's goes back: the contiguous area's, or a restricted pool's. */
 function giveBack(dev: DmaDevice, buffer: SgTable): void {
   const first = load<u32>(buffer.pfns);
-  if (!cmaRelease(dev.ctx, first, buffer.pageCount)) swiotlbFree(dev, <u64>first << PAGE_SHIFT);
+  if (!cmaRelease(dev.ctx, first, buffer.pageCount) && !atomicGive(dev.ctx, first, buffer.pageCount)) swiotlbFree(dev, <u64>first << PAGE_SHIFT);
+}
+
+/** Pages of the atomic pools (dma_direct_alloc_from_pool, iommu_dma_alloc). */
+function takeAtomic(dev: DmaDevice, anywhere: bool, n: u32, dest: usize, attrs: u32): bool {
+  const zone = anywhere ? GFP_NORMAL : zoneFor(dmaToPhys(dev, dev.coherentMask));
+  const first = atomicTake(dev, n, zone, anywhere, anywhere || (attrs & DMA_ATTR_NO_WARN) == 0);
+  for (let i: u32 = 0; i < n && first != 0; ++i) store<u32>(dest + (<usize>i << 2), first + i);
+  return first != 0;
 }
 
 /** A block of the contiguous area (dma_alloc_contiguous): of more than a page, and where the device reaches it. */

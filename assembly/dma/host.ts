@@ -8,6 +8,7 @@ import * as coherent from './coherent';
 import * as link from './iova-link';
 import * as limits from './limits';
 import * as map from './map';
+import * as p2p from './p2p';
 import * as sync from './sync';
 
 /** dmaMapPage. */
@@ -107,4 +108,23 @@ function sizeToHost(size: u64): f64 {
 /** dmaMaskSupported; the argument is the first address that is not reached. */
 export function dmaMaskSupported(dev: DmaDevice, reach: f64): bool {
   return limits.dmaMaskSupported(dev, maskFromHost(reach));
+}
+
+/** Windows of p2p.ts that the host has written as doubles. */
+function windowsFromHost(windows: usize, count: u32): void {
+  for (let at = windows, end = windows + (<usize>count << 4); at < end; at += 8) store<u64>(at, fromHost(load<f64>(at)));
+}
+
+/** dmaMapSgMixed. */
+export function dmaMapSgMixed(dev: DmaDevice, sgt: SgTable, windows: usize, count: u32, dir: u32, attrs: u32): i32 {
+  windowsFromHost(windows, count);
+  return p2p.dmaMapSgMixed(dev, sgt, windows, count, dir, attrs);
+}
+
+/** dmaUnmapSgMixed. */
+export function dmaUnmapSgMixed(
+  dev: DmaDevice, sgt: SgTable, windows: usize, windowCount: u32, count: u32, dir: u32, attrs: u32,
+): void {
+  windowsFromHost(windows, windowCount);
+  p2p.dmaUnmapSgMixed(dev, sgt, windows, windowCount, count, dir, attrs);
 }

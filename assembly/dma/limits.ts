@@ -6,7 +6,7 @@ import { COOKIE_MAP_ENTRIES, COOKIE_TREE_ONLY } from '../iommu/cookie';
 import {
   DEVICE_FORCE_BOUNCE, DEVICE_RANGES, DEVICE_UNTRUSTED, DmaDevice, OPS_IOMMU, bitMask,
 } from '../device/device';
-import { physToDma, rangesCover } from '../device/ranges';
+import { NO_ADDRESS, physToDma, rangesCover } from '../device/ranges';
 import { Context } from '../memory/context';
 import { cookieOf, dmaDomainOf } from './iommu';
 
@@ -59,4 +59,10 @@ export function dmaMaxMapping(dev: DmaDevice): u64 {
 /** Longest mapping in bytes that is fast: what the IOVA caches serve, else as dmaMaxMapping. */
 export function dmaOptMapping(dev: DmaDevice): u64 {
   return dev.ops == OPS_IOMMU && (cookieOf(dmaDomainOf(dev)).flags & COOKIE_TREE_ONLY) == 0 ? min(CACHED_BYTES, dmaMaxMapping(dev)) : dmaMaxMapping(dev);
+}
+
+/** Whether a device without translation reaches a piece of memory with its coherent mask (dma_coherent_ok). */
+export function coherentOk(dev: DmaDevice, phys: u64, size: u64): bool {
+  const address = physToDma(dev, phys);
+  return address != NO_ADDRESS && address + size - 1 <= dev.coherentMask;
 }

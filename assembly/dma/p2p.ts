@@ -10,8 +10,7 @@ import { EVENT_DMA_MAP_SG, EVENT_DMA_UNMAP_SG, emit } from '../events/events';
 import { iommuMap, iommuUnmap } from '../iommu/api/ops';
 import { cpuOf } from '../memory/context';
 import { EIO, ENOMEM } from '../memory/errno';
-import { fromHost } from '../memory/host';
-import { REASON_DMA_NO_SEGMENTS, REASON_DMA_P2P, setReason } from '../memory/reason';
+import { REASON_DMA_NO_SEGMENTS, setReason } from '../memory/reason';
 import { addressOf, recordAt } from '../memory/record';
 import { PAGE_MASK, PAGE_SHIFT } from '../ram/ram';
 import { entriesOf, sgEntryLength, sgEntryPhys } from '../sg/entries';
@@ -46,20 +45,14 @@ export function dmaUnmapSgBus(dev: DmaDevice, sgt: SgTable, count: u32, dir: u32
   }
 }
 
-/** A list was refused: no way leads to the pages. */
-export function dmaRefuseP2p(dev: DmaDevice): void {
-  setReason(dev.ctx, REASON_DMA_P2P);
-  noteFailure(dev);
-}
-
 /**
- * Windows of physical addresses, [first, end) as two f64 each, whose pages are mapped by their bus addresses; the other pages of a list
+ * Windows of physical addresses, [first, end) as two u64 each, whose pages are mapped by their bus addresses; the other pages of a list
  * as always.
  */
 function inWindow(windows: usize, count: u32, phys: u64): bool {
   for (let i: u32 = 0; i < count; ++i) {
     const at = windows + (<usize>i << 4);
-    if (phys >= fromHost(load<f64>(at)) && phys < fromHost(load<f64>(at, 8))) return true;
+    if (phys >= load<u64>(at) && phys < load<u64>(at, 8)) return true;
   }
   return false;
 }

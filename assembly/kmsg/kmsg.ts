@@ -27,6 +27,7 @@ export const KMSG_IOVA_FAILED: u32 = 143; // size = pages (2015)
 export const KMSG_WALK_IN_DATA: u32 = 144; // ours: address, size, a = memory that was taken for a table, d = 1 for an unmap
 export const KMSG_LIVE_REPLACED: u32 = 145; // ours: address, size of a mapping that took the place of live ones, a = bytes of these
 export const KMSG_NO_NEW_POOL: u32 = 146;
+export const KMSG_ATOMIC_EXHAUSTED: u32 = 150;
 export const KMSG_UNALIGNED_MAP: u32 = 147; // address, size, a = physical, d = smallest page
 export const KMSG_UNALIGNED_UNMAP: u32 = 148; // address, size, d = smallest page
 export const KMSG_IOMMU_WIDTH: u32 = 149; // address = the end, d = bits

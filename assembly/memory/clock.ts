@@ -12,6 +12,7 @@ export const TIMER_FLUSH_QUEUE: u32 = 1; // arg: flush queue
 export const TIMER_IOVA_DEPOT: u32 = 2; // arg: the depot of a size class (iova/rcache.ts)
 export const TIMER_DEFERRED_LIST: u32 = 3; // arg: the list of 2015's lazy unmaps
 export const TIMER_SWIOTLB_GROW: u32 = 4; // arg: the allocator (swiotlb/pools.ts)
+export const TIMER_ATOMIC_GROW: u32 = 5; // arg: the pools (dma/atomic.ts)
 
 /** When a timer fires that is set for so many nanoseconds from now: at that time, or on a tick (jiffies, timer wheel). */
 export function timerAfter(ctx: Context, delay: u64): u64 {

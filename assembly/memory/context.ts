@@ -81,6 +81,8 @@ export class Context {
   swiotlb: usize;
   /** The contiguous memory area (ram/cma.ts), 0 without one. */
   cma: usize;
+  /** The atomic pools (dma/atomic.ts), 0 before a device needed them. */
+  atomicPools: usize;
   /** Restricted pools (swiotlb/pools.ts). */
   swiotlbRestricted: usize;
   gtt: usize;

@@ -31,6 +31,8 @@ export const REASON_DMA_VMALLOC: u32 = 0x308; // memory that has no one physical
 export const REASON_DMA_ALIGNMENT: u32 = 0x309; // min_align_mask asks for more than the IOMMU's pages keep
 export const REASON_DMA_NO_MASK: u32 = 0x30a; // the device has no mask
 export const REASON_DMA_P2P: u32 = 0x30b; // no way over the bus leads to a peer's pages, or a list has these and others
+export const REASON_DMA_MASK_TOO_SMALL: u32 = 0x30c; // a mask that reaches too little memory
+export const REASON_DMA_DECLARED_FULL: u32 = 0x30d; // the memory that was declared for the device has no such piece
 
 export const REASON_GPU_BEYOND_RANGE: u32 = 0x500; // beyond the GPU address space
 export const REASON_GPU_NOT_PRESENT: u32 = 0x501; // no valid entry in a GPU table

@@ -87,7 +87,7 @@ export class DmaDebug {
   /** The shared registers, for code that writes them at every call. @internal */
   readonly registers: CpuRegisters;
   /** The machine's kernel log: called after a call that wrote to it, if there is a listener. @internal */
-  messages: { readonly heard: boolean; settle(): void } | undefined;
+  messages: { readonly heard: boolean; settle(): void; collect(): void } | undefined;
   /** Whether call sites are taken: the DMA API asks `enter` before each call. @internal */
   callSites: boolean;
   /** Calls that were about mappings from before the stream began, with `midLife`. */
@@ -379,6 +379,8 @@ export class DmaDebug {
   driverUnbound(device: DebugDevice): number {
     this.known(device, 'driver_unbind');
     device.releaseManaged?.();
+    // Until now messages have the driver's name.
+    this.messages?.collect();
     const count = this.#core.exports.debugDriverUnbound(this.known(device, 'driver_unbind'));
     this.unbound.add(device.id);
     this.settle(count);

@@ -1,6 +1,11 @@
-import { badAddress, checkTransfer, isAddress } from '../core/arguments.js';
+import { badAddress, checkBoolean, checkOptions, checkTransfer, isAddress } from '../core/arguments.js';
 import { checkInteger, ERRNO, invalidType } from '../core/errors.js';
-import { ALLOC_UNTRACKED, DMA_ATTR_FORCE_CONTIGUOUS, DMA_ATTR_NO_KERNEL_MAPPING } from '../core/generated/constants.js';
+import {
+  ALLOC_ATOMIC,
+  ALLOC_UNTRACKED,
+  DMA_ATTR_FORCE_CONTIGUOUS,
+  DMA_ATTR_NO_KERNEL_MAPPING,
+} from '../core/generated/constants.js';
 import { guard } from '../core/guard.js';
 import { checkMaker, LIBRARY } from '../core/life.js';
 import type { DmaDevice } from './device.js';
@@ -13,6 +18,12 @@ import { DMA_BIDIRECTIONAL } from './transfer.js';
 const MAX_U32 = 0xffffffff;
 /** Beside the core's flags: the frames are anywhere, one by one (iommu_dma_alloc_remap). */
 const SCATTERED = 2 ** 30;
+
+/** How coherent memory is asked for, besides its attributes. */
+export interface AllocOptions {
+  /** The caller must not sleep (GFP_ATOMIC). Default false. */
+  atomic?: boolean;
+}
 
 /** Coherent memory of a device; `table` has its frames. */
 export class CoherentBuffer {
@@ -84,10 +95,11 @@ export class CoherentBuffer {
 }
 
 /** @internal The body of `device.allocCoherent`. */
-export function allocCoherent(device: DmaDevice, length: number, attrs: number): CoherentBuffer {
+export function allocCoherent(device: DmaDevice, length: number, attrs: number, options: AllocOptions): CoherentBuffer {
   const call = 'dma_alloc_coherent';
   checkInteger('length', length, 1, MAX_U32);
   checkTransfer(DMA_BIDIRECTIONAL, attrs);
+  const atomic = checkBoolean('atomic', checkOptions('options', options, ['atomic']).atomic, false);
   const record = device.begin(call);
   const { declaredMemory } = device;
   if (declaredMemory !== null) return declaredMemory.alloc(length);
@@ -96,8 +108,10 @@ export function allocCoherent(device: DmaDevice, length: number, attrs: number):
   const translated = device.domain instanceof DmaDomain;
   const scatters = device.host.kernel?.mergeSegments !== false;
   const untold = (attrs & DMA_ATTR_NO_KERNEL_MAPPING) !== 0 && !translated ? ALLOC_UNTRACKED : 0;
-  const flags = untold | (translated && scatters && (attrs & DMA_ATTR_FORCE_CONTIGUOUS) === 0 ? SCATTERED : 0);
-  const handle = exports.dmaAllocCoherent(record, length, attrs | untold);
+  const how = attrs | untold | (atomic ? ALLOC_ATOMIC : 0);
+  const flags =
+    untold | (translated && scatters && !atomic && (attrs & DMA_ATTR_FORCE_CONTIGUOUS) === 0 ? SCATTERED : 0);
+  const handle = exports.dmaAllocCoherent(record, length, how);
   if (handle === 0) throw device.failed(call, -ERRNO.ENOMEM, `${length} bytes of coherent memory`);
   const table = ScatterTable.lend(LIBRARY, device.host, handle);
   const buffer = new CoherentBuffer(LIBRARY, device, length, table, table.dmaAddress(0), flags);

@@ -1,5 +1,5 @@
 import { checkInteger, GemDmaError } from '../core/errors.js';
-import { PAGE_SIZE } from '../core/generated/constants.js';
+import { PAGE_SIZE, REASON_DMA_DECLARED_FULL } from '../core/generated/constants.js';
 import { LIBRARY } from '../core/life.js';
 import { CoherentBuffer } from './coherent.js';
 import type { DmaDevice } from './device.js';
@@ -37,11 +37,13 @@ export class DeclaredMemory {
 
   /** dma_alloc_from_dev_coherent: if it is full, RAM is not used instead. */
   alloc(length: number): CoherentBuffer {
+    const { exports } = this.device.host.core;
     const count = blockOf(length);
     let page = 0;
     while (page + count <= this.pages && this.taken.subarray(page, page + count).includes(1)) page += count;
     if (page + count > this.pages) {
       const message = `no ${length} bytes are free in one piece of the declared memory of device ${this.device.id}`;
+      exports.deviceRefuse(this.device.handle, REASON_DMA_DECLARED_FULL);
       throw new GemDmaError('ENOMEM', 'dma_alloc_coherent', message, { reason: 'DMA_DECLARED_FULL' });
     }
     const at = this.physical + page * PAGE_SIZE;
@@ -50,6 +52,7 @@ export class DeclaredMemory {
     this.region.write(at - this.region.address, new Uint8Array(length));
     const buffer = new CoherentBuffer(LIBRARY, this.device, length, table, this.address + page * PAGE_SIZE);
     this.buffers.add(buffer);
+    exports.deviceAccept(this.device.handle);
     return buffer;
   }
 

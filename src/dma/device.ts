@@ -1,9 +1,9 @@
 import { badAddress, checkTransfer, isAddress } from '../core/arguments.js';
 import { checkInteger, GemDmaError } from '../core/errors.js';
-import { PAGE_SIZE, PROT_READ, PROT_WRITE, TYPE_PAGE } from '../core/generated/constants.js';
+import { PAGE_SIZE, PROT_READ, PROT_WRITE, REASON_DMA_NO_MASK, TYPE_PAGE } from '../core/generated/constants.js';
 import { DmaDeviceView } from '../core/generated/records.js';
 import { guard } from '../core/guard.js';
-import { allocCoherent, type CoherentBuffer, freeCoherent } from './coherent.js';
+import { type AllocOptions, allocCoherent, type CoherentBuffer, freeCoherent } from './coherent.js';
 import type { DeclaredMemory } from './declared.js';
 import { declareMemory } from './declared.js';
 import type { DeviceOptions } from './device-options.js';
@@ -69,6 +69,12 @@ export class DmaDevice extends StreamingDevice {
     this.setReach(call, mask + 1, coherentMask + 1);
   }
 
+  /** @internal What the log said before is said with the masks of then. */
+  protected override applyMask(reach: number, coherentReach: number): void {
+    this.host.keepWords?.();
+    super.applyMask(reach, coherentReach);
+  }
+
   private setReach(call: string, reach: number, coherentReach: number): void {
     this.checkMask(call, reach);
     this.checkMask('dma_set_coherent_mask', coherentReach);
@@ -105,6 +111,7 @@ export class DmaDevice extends StreamingDevice {
 
   private requireMask(call: string): void {
     if (this.streamingReach !== 0) return;
+    this.core.deviceRefuse(this.handle, REASON_DMA_NO_MASK);
     throw new GemDmaError('EIO', call, `device ${this.id} has no mask`, { reason: 'DMA_NO_MASK' });
   }
 
@@ -277,10 +284,12 @@ export class DmaDevice extends StreamingDevice {
   }
   /**
    * Memory that device and CPU share (dma_alloc_attrs, dma_alloc_wc), zeroed, at one address for the device.
+   * With `atomic`, memory behind an IOMMU is one block, none comes from the contiguous area, and a device that is not coherent is
+   * given it from the machine's atomic pools.
    * @throws GemDmaError ENOMEM with the cause as its reason
    */
-  allocCoherent(length: number, attrs = 0): CoherentBuffer {
-    return allocCoherent(this, length, attrs);
+  allocCoherent(length: number, attrs = 0, options: AllocOptions = {}): CoherentBuffer {
+    return allocCoherent(this, length, attrs, options);
   }
 
   /**

@@ -1,6 +1,6 @@
 import { checkTransfer, isAddress, isTransfer, isU32 } from '../core/arguments.js';
 import { checkInteger } from '../core/errors.js';
-import { DMA_ATTR_SKIP_CPU_SYNC, PAGE_SIZE } from '../core/generated/constants.js';
+import { DEVICE_NONCOHERENT, DMA_ATTR_SKIP_CPU_SYNC, PAGE_SIZE } from '../core/generated/constants.js';
 import { guard } from '../core/guard.js';
 import type { CpuCache } from './cpu-cache.js';
 import { DmaDevice } from './device.js';
@@ -24,6 +24,7 @@ export class NonCoherentDevice extends DmaDevice {
   constructor(host: DmaHost, cache: CpuCache, options: DeviceOptions, gone?: () => void) {
     super(host, options, gone);
     this.#cache = cache;
+    this.core.deviceSetFlags(this.handle, DEVICE_NONCOHERENT, 0);
   }
 
   override get coherent(): boolean {

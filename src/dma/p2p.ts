@@ -1,4 +1,4 @@
-import { DMA_FROM_DEVICE, EREMOTEIO, PAGE_SIZE } from '../core/generated/constants.js';
+import { DMA_FROM_DEVICE, EREMOTEIO, PAGE_SIZE, REASON_DMA_P2P } from '../core/generated/constants.js';
 import type { DmaDevice } from './device.js';
 import type { BusRegion, DmaHost, ScatterTable } from './sg-table.js';
 
@@ -55,7 +55,7 @@ function writeWindows({ host }: DmaDevice, windows: readonly BusRegion[]): numbe
 }
 
 /** Most windows that the core's staging area holds. */
-const MOST_WINDOWS = 4096;
+const MOST_WINDOWS = 2048;
 
 /** The lists of a device that are mapped by bus addresses, all or some of their pages; with the BARs of these. */
 export class PeerLists {
@@ -68,14 +68,14 @@ export class PeerLists {
     const { host } = device;
     const type = listType(host, device, table);
     if (type === 'host-bridge' || dir > DMA_FROM_DEVICE) return undefined;
-    const { dmaMapSgBus, dmaMapSgMixed, dmaRefuseP2p } = host.core.exports;
+    const { deviceRefuse, dmaMapSgBus, dmaMapSgMixed } = host.core.exports;
     if (type === 'bus-address') {
       this.tables.set(table, []);
       return dmaMapSgBus(device.handle, table.handle, dir, attrs);
     }
     const windows = type === 'mixed' ? this.#windows(device, table) : [];
     if (windows.length === 0 || windows.length > MOST_WINDOWS) {
-      dmaRefuseP2p(device.handle);
+      deviceRefuse(device.handle, REASON_DMA_P2P);
       return EREMOTEIO;
     }
     const at = writeWindows(device, windows);

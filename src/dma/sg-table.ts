@@ -66,6 +66,7 @@ export interface DmaHost extends CoreHost {
   readonly kernel?: {
     /** Whether x86 checks masks itself (arch/x86/kernel/pci-dma.c, dma_supported). */
     readonly checksMasks: boolean;
+    /** Whether behind an IOMMU neighbours become one segment; before that coherent memory was one block, too. */
     readonly mergeSegments?: boolean;
   };
   /** RAM as its CPUs see it. */
@@ -76,6 +77,8 @@ export interface DmaHost extends CoreHost {
   readonly devices?: readonly DmaDevice[];
   /** A device has read what it was given to write. @internal */
   tellReadOfWriteOnly?(device: DmaDevice, address: number): void;
+  /** Puts in words what the kernel's log has so far: a device is about to change. @internal */
+  keepWords?(): void;
   /** Removes the last fault from the kernel's log: a handler has handled it. @internal */
   forgetFault?(): void;
 }

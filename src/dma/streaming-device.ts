@@ -19,6 +19,7 @@ import {
   DEVICE_TRY_32BIT,
   DEVICE_UNTRUSTED,
   PAGE_SIZE,
+  REASON_DMA_MASK_TOO_SMALL,
 } from '../core/generated/constants.js';
 import type { CoreExports, DmaDeviceHandle, SgTableHandle } from '../core/generated/exports.js';
 import { guard, refusal } from '../core/guard.js';
@@ -280,6 +281,7 @@ export class StreamingDevice {
     const checked = this.host.kernel?.checksMasks ?? false;
     const translated = this.attached instanceof DmaDomain;
     if (checked ? reach >= X86_LEAST_REACH : translated || this.core.dmaMaskSupported(this.#record, reach)) return;
+    this.core.deviceRefuse(this.#record, REASON_DMA_MASK_TOO_SMALL);
     throw maskRefused(call, this.id, reach);
   }
 
@@ -289,6 +291,7 @@ export class StreamingDevice {
     this.coherentReach = coherentReach;
     const limit = this.busReach || 2 ** 64;
     this.core.deviceSetReach(this.#record, Math.min(reach, limit), Math.min(coherentReach, limit));
+    this.core.deviceAccept(this.#record);
   }
 
   /** dev->dma_mask and dev->bus_dma_limit, for the kernel's log; no limit is 0. @internal */
@@ -507,10 +510,7 @@ export class StreamingDevice {
     this.syncSingle(address, length, dir, false);
   }
 
-  /**
-   * Hands part of a mapping to the device (dma_sync_single_for_device).
-   * @throws TypeError or RangeError for an address, a length or a direction that cannot be
-   */
+  /** Hands part of a mapping to the device (dma_sync_single_for_device). @throws TypeError, RangeError for what cannot be */
   syncForDevice(address: number, length: number, dir: Direction): void {
     this.syncSingle(address, length, dir, true);
   }

@@ -74,7 +74,8 @@ export class KernelLog {
     dmesgChannel.publish(message);
   }
 
-  private collect(): void {
+  /** Puts in words what was said so far: names, drivers or masks of devices are about to change. @internal */
+  collect(): void {
     this.dropped += this.core.exports.kmsgLost(this.context);
     for (const record of readKernelLog(this.core, this.context, viewOf)) {
       const message = messageOf(record, this.meaning);

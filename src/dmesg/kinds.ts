@@ -22,6 +22,7 @@ export const NOTICES = {
   [contract.KMSG_UNALIGNED_MAP]: 'UNALIGNED_MAP',
   [contract.KMSG_UNALIGNED_UNMAP]: 'UNALIGNED_UNMAP',
   [contract.KMSG_IOMMU_WIDTH]: 'IOMMU_WIDTH',
+  [contract.KMSG_ATOMIC_EXHAUSTED]: 'ATOMIC_EXHAUSTED',
   [contract.KMSG_NO_NEW_POOL]: 'NO_NEW_POOL',
   [contract.KMSG_LIVE_REPLACED]: 'LIVE_REPLACED',
 } as const;

@@ -117,6 +117,10 @@ export const LINUX_612: KernelWords = {
     },
     UNALIGNED_MAP: { text: 'iommu: unaligned: iova 0x{address:x} pa {a:pa} size 0x{size:x} min_pagesz 0x{d:x}' },
     UNALIGNED_UNMAP: { text: 'iommu: unaligned: iova 0x{address:x} size 0x{size:x} min_pagesz 0x{d:x}' },
+    ATOMIC_EXHAUSTED: {
+      text: 'DMA pool exhausted for {device}',
+      where: 'kernel/dma/pool.c:282 dma_alloc_from_pool',
+    },
     NO_NEW_POOL: { text: 'software IO TLB: Failed to allocate new pool' },
     SWIOTLB_CUT: {
       text: '{driver} {device}: Buffer overflow detected. Allocation size: {a}. Mapping size: {size}.',

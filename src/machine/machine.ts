@@ -265,6 +265,11 @@ export class BaseMachine implements DriverHost {
     this.kernelLog.say('READ_OF_WRITE_ONLY', device.name, text, false);
   }
 
+  /** Puts in words what the log has so far: a device is about to change. @internal */
+  keepWords(): void {
+    this.kernelLog?.collect();
+  }
+
   /** A fault handler has dealt with the last fault. @internal */
   forgetFault(): void {
     this.kernelLog.forgetFault();
@@ -347,6 +352,7 @@ export class BaseMachine implements DriverHost {
   }
 
   private removed(device: DmaDevice, own: DmaDomain | undefined): void {
+    this.keepWords();
     const at = this.deviceList.indexOf(device);
     if (at >= 0) this.deviceList.splice(at, 1);
     const driven = this.drivers.findIndex((item) => item.device === device);
@@ -466,6 +472,18 @@ export class BaseMachine implements DriverHost {
       iova: { searches: iovaSearches, nodes: iovaNodes, most: iovaMost },
       swiotlb: { searches: slotSearches, slots, most: slotMost },
     };
+  }
+
+  /** Pages of the atomic pools, and of these such as are free: of zone NORMAL, DMA32, DMA; 0 before a device needed them. */
+  get atomicPools(): {
+    /** Frames of 4 KiB. */
+    pages: number;
+    /** Of these such as are free. */
+    free: number;
+  }[] {
+    this.#core.timeline.enter('atomic_pool');
+    const { atomicFree, atomicPages } = this.#core.exports;
+    return [0, 1, 2].map((zone) => ({ pages: atomicPages(this.context, zone), free: atomicFree(this.context, zone) }));
   }
 
   /** Whether an IOMMU translates what new devices access. @internal */

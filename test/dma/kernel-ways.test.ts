@@ -275,6 +275,26 @@ describe('a mapping over live ones, of which no kernel says a word', () => {
   });
 });
 
+test('a reason is that of the last call, also where that is a mask or declared memory', () => {
+  const { machine, device } = machineOf({ iommu: 'off', swiotlb: false });
+  expect(() => device.setMask(16)).toThrow(GemDmaError);
+  expect(device.reason).toBe('DMA_MASK_TOO_SMALL');
+  device.setMask(24);
+  expect(device.reason).toBeUndefined();
+  expect(device.mapPage(0x2000, 0, 4096, DMA_TO_DEVICE)).toBe(-1);
+  device.coerceMask(32);
+  expect(device.reason).toBeUndefined();
+  const bar = machine.addBar(machine.addDevice(), 8192);
+  device.declareCoherentMemory(bar.address, bar.address, 8192);
+  expect(() => device.allocCoherent(16384)).toThrow(GemDmaError);
+  expect(device.reason).toBe('DMA_DECLARED_FULL');
+  device.allocCoherent(4096);
+  expect(device.reason).toBeUndefined();
+  const bare = machine.addDevice({ maskBits: 0 });
+  expect(() => bare.setMask(32)).toThrow(GemDmaError);
+  expect(bare.reason).toBe('DMA_NO_MASK');
+});
+
 test('a reason is that of the last call, also where that is a sync or a link', () => {
   const { machine, device } = machineOf({ iommu: 'off', swiotlb: '256KiB' });
   const page = machine.ram.allocBlock(0);

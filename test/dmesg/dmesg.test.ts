@@ -172,3 +172,21 @@ test('of very many messages the newest stay, and what is missing is said', () =>
   expect(lines).toHaveLength(513);
   expect(lines.at(-1)).toContain(`[device address=0x${(599 * 4096).toString(16).padStart(16, '0')}]`);
 });
+
+test('a line has the names and masks of when it was said', () => {
+  const { machine, device } = machineOf({ iommu: 'off', swiotlb: false }, { maskBits: 24 });
+  device.mapPage(0x2000, 0, 4096, DMA_TO_DEVICE);
+  device.setMask(32);
+  device.unmapPage(0x1000, 4096, DMA_TO_DEVICE);
+  const managed = device.allocManaged(4096);
+  device.freeCoherent(managed);
+  machine.dmaDebug.driverUnbound(device);
+  device.unmapPage(0x3000, 4096, DMA_TO_DEVICE);
+  device.destroy();
+  expect(machine.dmesg().map((line) => line.replace(/ \[device address.*/, ''))).toEqual([
+    'e1000 0000:00:02.0: DMA addr 0x0000000002000000+4096 overflow (mask ffffff, bus limit 0).',
+    'DMA-API: e1000 0000:00:02.0: device driver tries to free DMA memory it has not allocated',
+    'DMA-API: e1000 0000:00:02.0: device driver tries to free DMA memory it has not allocated',
+    'DMA-API: pci 0000:00:02.0: device driver tries to free DMA memory it has not allocated',
+  ]);
+});
