@@ -84,6 +84,7 @@ export abstract class DrmGemObject<Device extends DrmDevice = DrmDevice> extends
     return this.device.hooks.call(work, life);
   }
 
+  /** @internal */
   protected enterChange(life: Life, syscall: string): void {
     life.enter(syscall);
     if (this.handles <= 0) this.refuseReleased(syscall);
@@ -97,6 +98,7 @@ export abstract class DrmGemObject<Device extends DrmDevice = DrmDevice> extends
     return this.device.hooks.call(work, life);
   }
 
+  /** @internal */
   protected enterUse(life: Life, syscall: string): void {
     life.enter(syscall);
     if (this.handles <= 0) this.refuseReleased(syscall);
