@@ -105,10 +105,11 @@ export function iotlbInsert(unit: Iommu, domain: IommuDomain, address: u64, leaf
     const entry = iotlbAt(unit, first + way);
     if (entry.leaf == 0 || unit.iotlbClock - entry.used > unit.iotlbClock - victim.used) victim = entry;
   }
-  if (victim.leaf != 0) {
-    ++unit.evictions;
-    drop(unit, victim);
-  }
+  // In place of an entry of the same domain and size the counts stay as they are.
+  const same = victim.leaf != 0 && victim.domain == domain && victim.shift == shift;
+  if (victim.leaf != 0) ++unit.evictions;
+  if (same) domain.stale -= victim.stale;
+  else if (victim.leaf != 0) drop(unit, victim);
   victim.page = page;
   victim.leaf = leaf;
   victim.domain = domain;
@@ -119,7 +120,7 @@ export function iotlbInsert(unit: Iommu, domain: IommuDomain, address: u64, leaf
   const end = start + ((<u64>1 << (shift - PAGE_SHIFT)) - 1);
   domain.cachedFirst = domain.cached == 0 ? start : min(domain.cachedFirst, start);
   domain.cachedLast = domain.cached == 0 ? end : max(domain.cachedLast, end);
-  count(unit, domain, shift, 1);
+  if (!same) count(unit, domain, shift, 1);
 }
 
 function count(unit: Iommu, domain: IommuDomain, shift: u32, by: i32): void {
