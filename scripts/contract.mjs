@@ -190,6 +190,9 @@ function records(contract) {
   if (missing) throw new Error(`${missing} is no record of the contract`);
   const used = new Set();
   const classes = Object.entries(contract.records).map(([name, { source, size, base, fields }]) => {
+    // The views count in words or doubles: in a row of records of another size the second one would lie between two of them.
+    const unit = fields.some(({ type }) => type.value === 'f64') ? 8 : 4;
+    if (size % unit !== 0) throw new Error(`${name}: ${size} bytes are not whole words of ${unit} bytes`);
     const members = fields.map(({ name: field, type, offset }) => {
       if (OWN_FIELDS.has(field)) throw new Error(`${name}.${field}: a field of RecordView has that name`);
       const host = hostType(type);

@@ -23,8 +23,8 @@ export class IovaStep {
   second: u64;
   /** STEP_* */
   operation: u32;
-  /** The third operand where there is one. */
-  flag: bool;
+  /** The third operand where there is one, 0 or 1. A word: records lie one behind the other. */
+  flag: u32;
 }
 
 /** Performs `count` steps on a domain. Returns how many allocations failed. */
@@ -36,11 +36,11 @@ export function iovaReplay(domain: IovaDomain, steps: usize, count: u32): u32 {
     const operation = step.operation;
     // The two whose own time is a few nanoseconds come before the jump table.
     if (operation == STEP_ALLOC_FAST) {
-      if (iovaAllocFast(domain, step.second, step.first, step.flag) == 0) ++failed;
+      if (iovaAllocFast(domain, step.second, step.first, step.flag != 0) == 0) ++failed;
     } else if (operation == STEP_FREE_FAST) {
       iovaFreeFast(domain, step.first, step.second);
     } else {
-      failed += perform(domain, operation, step.first, step.second, step.flag);
+      failed += perform(domain, operation, step.first, step.second, step.flag != 0);
     }
   }
   return failed;
