@@ -12,8 +12,8 @@ export interface Moment {
 }
 
 /** What `begin` has begun: the call, work on the target. */
-const CALL = 1;
-const TARGET = 2;
+const ENTERED = 1;
+const WORKS = 2;
 
 /**
  * How a driver is entered, and how it runs the hooks of a policy. Both happen here and nowhere else.
@@ -78,17 +78,17 @@ export class HookRunner<Hook extends string> {
    * @returns what the other two are to be told
    */
   begin(target: Life | null): number {
-    if (this.entered) return target?.begin() ? TARGET : 0;
+    if (this.entered) return target?.begin() ? WORKS : 0;
     if (this.dmaDebug !== null) this.dmaDebug.enter();
     this.calls.begin();
     this.entered = true;
-    return target?.begin() ? CALL | TARGET : CALL;
+    return target?.begin() ? ENTERED | WORKS : ENTERED;
   }
 
   /** @throws what a hook threw */
   end(began: number, target: Life | null, result?: unknown): void {
-    if ((began & TARGET) !== 0) this.finish(began, target!);
-    if ((began & CALL) === 0) return;
+    if ((began & WORKS) !== 0) this.finish(began, target!);
+    if ((began & ENTERED) === 0) return;
     if (this.broken !== null) throw this.left(this.broken.error);
     this.entered = false;
     this.calls.end(result);
@@ -99,20 +99,20 @@ export class HookRunner<Hook extends string> {
     try {
       target.finish(true);
     } catch (error) {
-      throw (began & CALL) === 0 ? error : this.left(error);
+      throw (began & ENTERED) === 0 ? error : this.left(error);
     }
   }
 
   /** @returns the error of the call */
   fail(began: number, target: Life | null, error: unknown): unknown {
-    if ((began & TARGET) !== 0) {
+    if ((began & WORKS) !== 0) {
       try {
         target!.finish(true);
       } catch (later) {
         error = later;
       }
     }
-    return (began & CALL) === 0 ? error : this.left(error);
+    return (began & ENTERED) === 0 ? error : this.left(error);
   }
 
   // A failed call ends: its error is a hook's, if there is one.
