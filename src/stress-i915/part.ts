@@ -8,6 +8,8 @@ import { i915Driver } from '../i915/driver.js';
 import type { GemObject } from '../i915/object.js';
 import type { MappingPolicy } from '../i915/policy/policy.js';
 import { Ppgtt } from '../i915/ppgtt.js';
+import type { DrmFile } from '../i915/uapi/file.js';
+import { UserBlock } from '../i915/uapi/memory.js';
 import { Entities } from '../stress/engine/entities.js';
 import { StressFailure } from '../stress/engine/failure.js';
 import type { Operation } from '../stress/engine/operation.js';
@@ -22,6 +24,11 @@ export interface I915Setup {
   /** By their options. `policy` is set by the run's own option. */
   readonly gpus: readonly I915Options[];
 }
+
+/** Profiles of the two clients that a GPU has for requests, and where their memory lies. */
+export const CLIENTS = ['linux-4.2', 'modern'] as const;
+export const CLIENT_BASE = 0x10000;
+export const CLIENT_ROOM = 1024;
 
 /** A GEM object of the run, with what must be in it. */
 export interface Bo {
@@ -57,6 +64,9 @@ export class I915Part extends WorldPart {
   readonly contexts = new Entities<GpuContext>();
   /** The process whose memory userptr objects use. */
   readonly process: Process;
+  /** The clients' memory. @internal */
+  readonly memory = new UserBlock(CLIENT_ROOM, CLIENT_BASE);
+  private readonly clients = new Map<number, DrmFile>();
   readonly #policy: OwnPolicy | undefined;
 
   /** @param policy a caller's, in place of those that the options name */
@@ -67,6 +77,21 @@ export class I915Part extends WorldPart {
       this.machine.addDriver(i915Driver, policy ? { ...options, policy: newPolicy(policy) } : options),
     );
     this.process = new Process(this.machine.ram);
+  }
+
+  /** The file of one of the clients of a GPU, if it is open. @internal */
+  openClient(gpu: number, client: number): DrmFile | undefined {
+    return this.clients.get(gpu * 2 + client);
+  }
+
+  /** The file of one of the clients of a GPU, opened when it is first asked for. @throws GemDmaError ENOMEM @internal */
+  client(gpu: number, client: number): DrmFile {
+    let file = this.openClient(gpu, client);
+    if (file === undefined) {
+      file = this.gpus[gpu].open({ profile: CLIENTS[client], process: this.process });
+      this.clients.set(gpu * 2 + client, file);
+    }
+    return file;
   }
 
   // What GEM and the GPU's tables say is mapped.
@@ -110,6 +135,11 @@ export class I915Part extends WorldPart {
 
   teardown(): void {
     for (const gpu of this.gpus) gpu.idle();
+    for (const file of this.clients.values()) {
+      for (let fd = 3; file.closeFd(fd); ++fd);
+      file.close();
+    }
+    this.clients.clear();
     for (const [id, { object, userptr }] of this.objects.entries()) {
       this.objects.delete(id);
       object.release();

@@ -1,14 +1,16 @@
 import { checkOptions, optionNames } from '../core/arguments.js';
 import { invalidType } from '../core/errors.js';
 import { Process } from '../drm/process.js';
+import { UserBlock } from '../i915/uapi/memory.js';
 import { Machine } from '../machine-drivers/machine.js';
 import { literal } from '../stress/config/literal.js';
 import type { Sources } from '../stress/config/sources.js';
 import type { Vocabulary } from '../stress/world/vocabulary.js';
 import { accessOperations } from './access.js';
 import { bindingOperations } from './bindings.js';
+import { ioctlOperations } from './ioctls.js';
 import { objectOperations } from './objects.js';
-import { I915Part, type I915Setup } from './part.js';
+import { CLIENT_BASE, CLIENT_ROOM, CLIENTS, I915Part, type I915Setup } from './part.js';
 import { newPolicy, type PolicySource, policyImport } from './policy.js';
 import { PROFILES } from './profiles.js';
 
@@ -30,7 +32,7 @@ export function i915Vocabulary(options: I915StressOptions): Vocabulary<I915Part>
   const own = typeof policy === 'string' ? undefined : policy;
   return {
     name: 'i915',
-    kinds: [...objectOperations, ...bindingOperations, ...accessOperations],
+    kinds: [...objectOperations, ...bindingOperations, ...accessOperations, ...ioctlOperations],
     setup: 'gpus',
     limits: ['objects', 'contexts'],
     profiles: PROFILES,
@@ -53,15 +55,20 @@ export function i915Vocabulary(options: I915StressOptions): Vocabulary<I915Part>
       context: (id) => ({ op: 'contextClose', ctx: id }),
     },
     program: {
-      exports: { Machine, Process },
+      exports: { Machine, Process, UserBlock },
       ...(own && { imports: policyImport(sources), values: { policy: own } }),
       setup: (config, named) => [
         ...setupOf(config).gpus.flatMap((options, i) => {
-          if (!named(`gpu${i}`)) return [];
+          const clients = [0, 1].filter((client) => named(`file${i}${client}`));
+          if (!named(`gpu${i}`) && clients.length === 0) return [];
           const value = typeof own === 'function' ? 'policy: policy()' : 'policy';
           const all = own ? `{ ...${literal(options)}, ${value} }` : literal(options);
-          return [`const gpu${i} = machine.addI915(${all});`];
+          return [
+            `const gpu${i} = machine.addI915(${all});`,
+            ...clients.map((client) => `const file${i}${client} = gpu${i}.open({ profile: '${CLIENTS[client]}' });`),
+          ];
         }),
+        ...(named('memory') ? [`const memory = new UserBlock(${CLIENT_ROOM}, ${CLIENT_BASE});`] : []),
         ...(named('process') ? ['const process = new Process(machine.ram);'] : []),
       ],
     },

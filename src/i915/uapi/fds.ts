@@ -35,15 +35,10 @@ export class FdTable {
   }
 }
 
-const tables = new WeakMap<Timeline, FdTable>();
-
-/** The table of a machine. */
-export function fdTable(timeline: Timeline): FdTable {
-  let table = tables.get(timeline);
-  if (table === undefined) {
-    table = new FdTable();
-    tables.set(timeline, table);
-    timeline.members.add(table);
-  }
+/** The table of a machine. Going back to before the first file was opened, there is none any more. */
+export function fdTable({ members }: Timeline): FdTable {
+  for (const member of members) if (member instanceof FdTable) return member;
+  const table = new FdTable();
+  members.add(table);
   return table;
 }

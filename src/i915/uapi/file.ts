@@ -106,6 +106,8 @@ export class IdTable<T> {
 const SCRATCH = 128;
 /** Where mappings go that the client's memory does not place. */
 const MMAP_BASE = 0x7e0000000000;
+/** Bytes of the longest array that a request reads at once; those of pread and pwrite come in pieces. */
+const MOST_COPIED = 2 ** 30;
 /** Fake offsets of the aperture begin here (DRM_FILE_PAGE_OFFSET_START, in bytes). */
 const OFFSET_BASE = 0x100000000;
 
@@ -390,7 +392,7 @@ export class DrmFile extends Living {
 
   /** @internal copy_from_user: null for what is not there. */
   copyFrom(address: number, n: number): Uint8Array | null {
-    if (!(address + n <= TASK_SIZE)) return null;
+    if (!(address + n <= TASK_SIZE) || n > MOST_COPIED) return null;
     return this.memory?.read(address, n) ?? this.mapped(address, n, (mapping, at) => mapping.read(at, n)) ?? null;
   }
 

@@ -50,8 +50,14 @@ export function gemPread(file: DrmFile, k: DataView): number {
   const offset = u64(k, PREAD.offset);
   if (offset + size > object.size || !object.backing.filp) return -EINVAL;
   if (object.madv === PURGED) return -EFAULT;
-  return file.copyTo(to, object.pread(offset, size)) ? 0 : -EFAULT;
+  for (let done = 0; done < size; done += PIECE) {
+    if (!file.copyTo(to + done, object.pread(offset + done, Math.min(PIECE, size - done)))) return -EFAULT;
+  }
+  return 0;
 }
+
+/** Bytes that are copied at a time. */
+const PIECE = 2 ** 24;
 
 /** i915_gem_pwrite_ioctl. */
 export function gemPwrite(file: DrmFile, k: DataView): number {
@@ -66,9 +72,11 @@ export function gemPwrite(file: DrmFile, k: DataView): number {
   else if (offset + size > object.size || !object.backing.filp) refused = -EINVAL;
   // Where it looks at the memory first, it touches every page of it; what is refused is not read whole.
   if (refused !== 0) return file.profile.prefault && !touches(file, from, size) ? -EFAULT : refused;
-  const bytes = file.copyFrom(from, size);
-  if (bytes === null || object!.madv === PURGED) return -EFAULT;
-  object!.pwrite(offset, bytes);
+  for (let done = 0; done < size; done += PIECE) {
+    const bytes = file.copyFrom(from + done, Math.min(PIECE, size - done));
+    if (bytes === null || object!.madv === PURGED) return -EFAULT;
+    object!.pwrite(offset + done, bytes);
+  }
   return 0;
 }
 
