@@ -1,6 +1,6 @@
 import { checkBoolean, checkBytes, checkFunction, checkOptions, checkSynchronous } from '../core/arguments.js';
 import type { Calls } from '../core/calls.js';
-import { checkInteger, GemDmaError, parseSize } from '../core/errors.js';
+import { checkInteger, GemDmaError, outOfRange, parseSize } from '../core/errors.js';
 import { PAGE_SIZE } from '../core/generated/constants.js';
 import { Living } from '../core/living.js';
 import { PhysicalMemory } from '../core/physical-memory.js';
@@ -58,27 +58,42 @@ export class Process extends Living {
    * @param size bytes, rounded up to whole pages
    * @param options.populate touch all of it at once (MAP_POPULATE). Throws ENOMEM when RAM runs out, and then maps nothing
    * @returns its address
+   * @throws GemDmaError EEXIST, ENOMEM
    */
   mmap(
     size: number | string,
     options: {
       /** Fault all pages in at once (MAP_POPULATE). Default false: at the first access. */
       populate?: boolean;
+      /** Where it shall be, a multiple of the page size (MAP_FIXED_NOREPLACE). EEXIST where something is mapped. */
+      address?: number;
     } = {},
   ): number {
     const pages = Math.ceil(parseSize('size', size) / PAGE_SIZE);
     checkInteger('size', pages, 1, 2 ** 24);
-    const given = checkOptions('options', options, ['populate']);
+    const given = checkOptions('options', options, ['populate', 'address']);
     const populate = checkBoolean('populate', given.populate, false);
+    const { address } = given;
+    if (address !== undefined) checkInteger('address', address, PAGE_SIZE, TASK_SIZE - pages * PAGE_SIZE);
+    if (address !== undefined && address % PAGE_SIZE !== 0) {
+      throw outOfRange('address', 'a multiple of the page size', address);
+    }
     this.enterIdle('mmap');
-    const start = this.next;
-    const area = { start, end: start + pages * PAGE_SIZE, pfns: new Uint32Array(pages) };
+    const length = pages * PAGE_SIZE;
+    let start = address ?? this.next;
+    for (let other = this.overlap(start, length); other !== undefined; other = this.overlap(start, length)) {
+      if (address !== undefined) {
+        throw new GemDmaError('EEXIST', 'mmap', `something is mapped at 0x${other.start.toString(16)}`);
+      }
+      start = other.end + PAGE_SIZE;
+    }
+    const area = { start, end: start + length, pfns: new Uint32Array(pages) };
     if (populate) {
       area.pfns.set(this.ram.take(pages));
       for (const pfn of area.pfns) this.references.set(pfn, 1);
     }
     // A page is left out after each mapping, so that running past an end is always an error.
-    this.next = area.end + PAGE_SIZE;
+    if (address === undefined) this.next = area.end + PAGE_SIZE;
     this.areas.push(area);
     return start;
   }
@@ -242,6 +257,10 @@ export class Process extends Living {
   /** Unmaps everything and ends the process. */
   [Symbol.dispose](): void {
     if (this.alive) this.exit();
+  }
+
+  private overlap(start: number, length: number): Area | undefined {
+    return this.areas.find((area) => area.start < start + length && area.end > start);
   }
 
   private area(address: number): Area | undefined {

@@ -64,8 +64,10 @@ export interface StreamReplayResult {
   };
   /** The first differences, at most 20. */
   differences: StreamDifference[];
-  /** Parameters that the recorded kernel refused or had, and this one has or refuses: a description, no result. */
+  /** Parameters that only one of the two kernels has: a description, no result. */
   parameters: {
+    /** The request: GETPARAM, or that of a context. */
+    request: string;
     /** Number of the parameter. */
     param: number;
     /** As recorded. */

@@ -1,4 +1,5 @@
-import { ERRNO, errnoName } from '../core/errors.js';
+import { ERRNO, errnoName, GemDmaError } from '../core/errors.js';
+import { Process } from '../drm/process.js';
 import type { I915Device } from '../i915/device.js';
 import type { DrmFile } from '../i915/uapi/file.js';
 import type { UapiProfile } from '../i915/uapi/profiles.js';
@@ -32,10 +33,20 @@ const OWN: Partial<Record<StructName, readonly string[]>> = {
   gem_execbuffer2: ['rsvd2'],
 };
 
+/** Most bytes of memory of the client's that are made for one object. */
+const MOST_USER = 2 ** 30;
 /** Most differences that are kept. */
 const SHOWN = 20;
 const EFAULT = -ERRNO.EFAULT;
-const { I915_GETPARAM, I915_GEM_PREAD, I915_GEM_PWRITE, PRIME_HANDLE_TO_FD, PRIME_FD_TO_HANDLE } = IOCTL;
+const EINVAL = -ERRNO.EINVAL;
+/** Where the number of the parameter is. */
+const PARAMS = new Map<number, number>([
+  [IOCTL.I915_GETPARAM, 0],
+  [IOCTL.I915_GEM_CONTEXT_GETPARAM, 8],
+  [IOCTL.I915_GEM_CONTEXT_SETPARAM, 8],
+]);
+const { I915_GEM_USERPTR, I915_GETPARAM, I915_GEM_PREAD, I915_GEM_PWRITE, PRIME_HANDLE_TO_FD, PRIME_FD_TO_HANDLE } =
+  IOCTL;
 const { SYNCOBJ_HANDLE_TO_FD, SYNCOBJ_FD_TO_HANDLE } = IOCTL;
 /** Where the number of what a request makes is in its struct: a handle, an id, a name. */
 const MADE = new Map<number, number>([
@@ -78,13 +89,15 @@ export class Run {
   private structsCompared = 0;
   private structsMatched = 0;
   private readonly differences: StreamDifference[] = [];
-  private readonly parameters = new Map<number, { param: number; expected: number; got: number }>();
+  private readonly parameters = new Map<string, StreamReplayResult['parameters'][number]>();
   private readonly tallies = new Map<number, Tally>();
   private readonly errnos = new Map<number, number>();
   private readonly files = new Map<number, DrmFile>();
   /** Descriptors of the recording to those of the replay. */
   private readonly fds = new Map<number, number>();
   private readonly memory = new RecordedMemory();
+  /** The client's memory as frames, as far as userptr objects need it. */
+  private readonly process: Process;
   private opened = 0;
   private handles = 0;
   private bytesMoved = 0;
@@ -95,6 +108,7 @@ export class Run {
   constructor(gpu: I915Device, profile: UapiProfile) {
     this.gpu = gpu;
     this.profile = profile;
+    this.process = new Process(gpu.ram);
   }
 
   /** @param at number of the step */
@@ -113,7 +127,7 @@ export class Run {
         else ++this.others;
         break;
       case 'munmap': {
-        let found = false;
+        let found = this.unmap(step.address, step.length);
         for (const file of this.files.values()) found = file.munmap(step.address) || found;
         if (!found) ++this.others;
         break;
@@ -124,12 +138,42 @@ export class Run {
   }
 
   private open(render: boolean): DrmFile {
-    return this.gpu.open({ profile: this.profile, memory: this.memory, node: render ? 'render' : 'card' });
+    return this.gpu.open({
+      profile: this.profile,
+      memory: this.memory,
+      process: this.process,
+      node: render ? 'render' : 'card',
+    });
   }
 
   private close(number: number): void {
     this.files.get(number)?.close();
     this.files.delete(number);
+  }
+
+  // GEM_USERPTR: what the recorded client had there is memory.
+  private mapUser(struct: Uint8Array): void {
+    if (struct.length < 16) return;
+    const view = new DataView(struct.buffer, struct.byteOffset);
+    const [address, size] = [view.getBigUint64(0, true), view.getBigUint64(8, true)].map(Number);
+    if (address % 4096 !== 0 || size === 0 || size > MOST_USER) return;
+    try {
+      this.process.mmap(size, { address });
+    } catch (error) {
+      // It is there already, or lies where no memory can be: the request says so.
+      if (!GemDmaError.is(error, 'EEXIST') && !(error instanceof RangeError)) throw error;
+    }
+  }
+
+  // munmap of the client's own memory invalidates what is made of it.
+  private unmap(address: number, length: number): boolean {
+    try {
+      this.process.munmap(address, length);
+      return true;
+    } catch (error) {
+      if (!GemDmaError.is(error, 'EINVAL')) throw error;
+      return false;
+    }
   }
 
   /** The stream is over: files that are still open go. */
@@ -139,6 +183,7 @@ export class Run {
       for (const fd of this.fds.values()) last.closeFd(fd);
     }
     for (const number of [...this.files.keys()]) this.close(number);
+    this.process.exit();
   }
 
   private ioctl(step: IoctlStep, at: number): void {
@@ -153,6 +198,7 @@ export class Run {
     const tally = this.tally(request);
     this.memory.load(step, EFAULT);
     if (request === PRIME_FD_TO_HANDLE || request === SYNCOBJ_FD_TO_HANDLE) this.translate(struct);
+    if (request === I915_GEM_USERPTR) this.mapUser(struct);
     const made = step.after === null ? undefined : MADE.get(request);
     if (made !== undefined && step.after!.length >= made + 4) {
       file.expect(new DataView(step.after!.buffer, step.after!.byteOffset).getUint32(made, true));
@@ -168,8 +214,9 @@ export class Run {
     if (request === I915_GEM_PWRITE || request === I915_GEM_PREAD) {
       if (rc === 0) this.bytesMoved += new DataView(struct.buffer, struct.byteOffset).getUint32(16, true);
     } else if (file.objects.count > this.handles) this.handles = file.objects.count;
-    if (request === I915_GETPARAM) this.parameter(step, rc);
-    else if (result !== null) this.compare(step, at, tally, rc);
+    const param = PARAMS.get(request);
+    if (param !== undefined && this.parameter(step, tally.name, param, rc)) return;
+    if (result !== null) this.compare(step, at, tally, rc);
   }
 
   private tally(request: number): Tally {
@@ -183,11 +230,13 @@ export class Run {
     return tally;
   }
 
-  // What a kernel and its hardware have is no answer to what the client does.
-  private parameter({ struct, result }: IoctlStep, got: number): void {
-    if (result === null || result === got || struct.length < 4) return;
-    const param = new DataView(struct.buffer, struct.byteOffset).getInt32(0, true);
-    this.parameters.set(param, { param, expected: result, got });
+  // What a kernel and its hardware have is no answer to what the client does. Returns whether the result says no more than that.
+  private parameter({ request, struct, result }: IoctlStep, name: string, at: number, got: number): boolean {
+    if (result === null || struct.length < at + 4) return false;
+    if (request !== I915_GETPARAM && (result === EINVAL) === (got === EINVAL)) return false;
+    const param = new DataView(struct.buffer, struct.byteOffset).getInt32(at, true);
+    if (result !== got) this.parameters.set(`${name} ${param}`, { request: name, param, expected: result, got });
+    return true;
   }
 
   private compare({ request, struct, after, result }: IoctlStep, at: number, tally: Tally, rc: number): void {

@@ -127,7 +127,8 @@ test('every kind of operation prints as a program that runs', async () => {
   }
   const printed = new Set(FAIL_NTH_SCENARIOS.flatMap(({ operations }) => operations.map(({ op }) => op)));
   const missing = repertoireOf().names.filter((name) => !printed.has(name));
-  expect(missing).toEqual(['caching', 'shrink']);
+  // Requests: test/uapi.
+  expect(missing).toEqual(['caching', 'shrink', 'ioctl']);
 });
 
 test.each(['churn', 'pressure', 'exhaust', 'userptr'] satisfies ProfileName[])(

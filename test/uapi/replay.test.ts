@@ -61,7 +61,7 @@ describe('streams of real programs', () => {
       findings: {},
     });
     expect(result.structs).toEqual({ compared: 88, matched: 88 });
-    expect(result.parameters).toEqual([{ param: 34, expected: -22, got: 0 }]);
+    expect(result.parameters).toEqual([{ request: 'I915_GETPARAM', param: 34, expected: -22, got: 0 }]);
     expect(result.statistics).toMatchObject({ handles: 20, others: 0, unrecorded: 0 });
     const old = replayStream(golden('va.jsonl.gz'), { i915: { gen: 7 } });
     expect([old.matched, old.parameters[0].got]).toEqual([88, -19]);
@@ -132,6 +132,28 @@ describe('differences', () => {
     );
     const result = replayStream(file);
     expect([result.differences, result.statistics.unrecorded, result.statistics.others]).toEqual([[], 1, 1]);
+  });
+
+  test("memory of the client's own becomes an object, and its munmap takes the pages", () => {
+    const userptr = packStruct('gem_userptr', { user_ptr: 0x7f0000200000, user_size: 8192 });
+    const after = packStruct('gem_userptr', { user_ptr: 0x7f0000200000, user_size: 8192, handle: 1 });
+    const file = stream(
+      'userptr.jsonl',
+      step(IOCTL.I915_GEM_USERPTR, userptr, 0, after),
+      step(
+        IOCTL.I915_GEM_USERPTR,
+        userptr,
+        0,
+        packStruct('gem_userptr', { ...{ handle: 2, user_size: 8192 }, user_ptr: 0x7f0000200000 }),
+      ),
+      [8, 1, 0, 0, '', 0, 0x7f0000200000, 8192, 0, 0, 0],
+      step(IOCTL.GEM_CLOSE, packStruct('gem_close', { handle: 1 }), 0),
+      step(IOCTL.I915_GEM_CONTEXT_GETPARAM, packStruct('gem_context_param', { param: 3 }), 0),
+    );
+    const result = replayStream(file, { profile: 'linux-4.2' });
+    expect([result.differences, result.statistics.others, result.leaked]).toEqual([[], 0, 0]);
+    // Linux 4.2 has no such parameter of a context.
+    expect(result.parameters).toEqual([{ request: 'I915_GEM_CONTEXT_GETPARAM', param: 3, expected: 0, got: -22 }]);
   });
 
   test('what Linux 4.2 had not makes the stream a modern one', () => {
