@@ -4,11 +4,11 @@ import { IOCTL, IOCTL_NAMES, type IoctlName, requestInfo } from '../i915/uapi/re
 import { packStruct, type StructName, structSize, unpackStruct } from '../i915/uapi/structs.js';
 import { StressFailure } from '../stress/engine/failure.js';
 import type { Random } from '../stress/engine/random.js';
-import { CLIENT_BASE as BASE, CLIENT_ROOM as ROOM } from './part.js';
+import { CLIENT_BASE as BASE, closeClient, PROFILES_OF_CLIENTS, CLIENT_ROOM as ROOM } from './part.js';
 import type { Kind, OperationOf } from './types.js';
 
 /**
- * Requests of two clients, one of each profile: structs as a client would fill them in, and such with wrong words, sizes and
+ * Requests of clients of both profiles: structs as a client would fill them in, and such with wrong words, sizes and
  * numbers. A request never throws; where its result follows from its struct and the file's handles alone, it is that one.
  */
 
@@ -23,11 +23,11 @@ const MOST_CONTEXTS = 4;
 type Fields = Record<string, number>;
 
 /** What a client would put into a struct; the rest is 0. */
-function fieldsOf(name: IoctlName, file: DrmFile | undefined, random: Random, memory: number[]): Fields {
-  const handle = pick(idsOf(file?.objects), random) ?? 1;
-  const size = file?.objects.get(handle)?.size ?? PAGE;
-  const context = pick(idsOf(file?.contexts), random) ?? 0;
-  const syncobj = pick(idsOf(file?.syncobjs), random) ?? 1;
+function fieldsOf(name: IoctlName, file: DrmFile, random: Random, memory: number[]): Fields {
+  const handle = pick(idsOf(file.objects), random) ?? 1;
+  const size = file.objects.get(handle)?.size ?? PAGE;
+  const context = pick(idsOf(file.contexts), random) ?? 0;
+  const syncobj = pick(idsOf(file.syncobjs), random) ?? 1;
   switch (name) {
     case 'I915_GEM_CREATE':
     case 'I915_GEM_CREATE_EXT':
@@ -78,8 +78,8 @@ function fieldsOf(name: IoctlName, file: DrmFile | undefined, random: Random, me
 }
 
 // A batch of up to four objects, with a relocation in the first.
-function batch(file: DrmFile | undefined, random: Random, memory: number[]): Fields {
-  const all = idsOf(file?.objects);
+function batch(file: DrmFile, random: Random, memory: number[]): Fields {
+  const all = idsOf(file.objects);
   const count = Math.max(1, Math.min(all.length, 1 + random.below(4)));
   for (let i = 0; i < count; ++i) {
     const handle = all.splice(random.below(all.length), 1)[0] ?? 1;
@@ -97,8 +97,8 @@ function put(memory: number[], at: number, bytes: Uint8Array): void {
   for (let i = 0; i < bytes.length; ++i) memory[at + i] = bytes[i];
 }
 
-function idsOf(table: IdTable<unknown> | undefined): number[] {
-  return table === undefined ? [] : [...table].map(([id]) => id);
+function idsOf(table: IdTable<unknown>): number[] {
+  return [...table].map(([id]) => id);
 }
 
 function pick(ids: readonly number[], random: Random): number | undefined {
@@ -113,21 +113,57 @@ function spoil(bytes: number[], random: Random): void {
   for (let i = 0; i < 4; ++i) bytes[at + i] = (value >>> (i * 8)) & 0xff;
 }
 
+/** Clients of a GPU at a time. */
+const MOST_CLIENTS = 2;
+
+const client: Kind<'client'> = {
+  name: 'client',
+  generate: (part, random) => {
+    if (part.clients.size >= part.gpus.length * MOST_CLIENTS) return null;
+    return { op: 'client', id: part.newId(), gpu: random.below(part.gpus.length), profile: random.below(2) };
+  },
+  apply: (part, { id, gpu, profile }) => {
+    part.clients.add(id, part.gpus[gpu].open({ profile: PROFILES_OF_CLIENTS[profile], process: part.process }));
+    return true;
+  },
+  print: ({ id, gpu, profile }) => [
+    `const file${id} = gpu${gpu}.open({ profile: '${PROFILES_OF_CLIENTS[profile]}', process });`,
+  ],
+};
+
+const clientClose: Kind<'clientClose'> = {
+  name: 'clientClose',
+  generate: (part, random) => {
+    const id = part.clients.pick(random);
+    return id === undefined ? null : { op: 'clientClose', client: id };
+  },
+  apply: (part, operation) => {
+    const file = part.clients.get(operation.client);
+    if (!file) return false;
+    part.clients.delete(operation.client);
+    closeClient(file);
+    return true;
+  },
+  print: (operation) => [
+    `for (let fd = 3; file${operation.client}.closeFd(fd); ++fd);`,
+    `file${operation.client}.close();`,
+  ],
+};
+
 const ioctl: Kind<'ioctl'> = {
   name: 'ioctl',
   generate: (part, random) => {
-    const gpu = random.below(part.gpus.length);
-    const client = random.below(2);
-    const file = part.openClient(gpu, client);
+    const id = part.clients.pick(random);
+    if (id === undefined) return null;
+    const file = part.clients.get(id)!;
     const memory: number[] = [];
     let name = IOCTL_NAMES[random.below(IOCTL_NAMES.length)];
     // Batches are what most of a stream consists of.
-    if (random.oneIn(3)) name = client === 0 ? 'I915_GEM_EXECBUFFER2' : 'I915_GEM_EXECBUFFER2_WR';
-    const handles = file?.handleCount ?? 0;
+    if (random.oneIn(3)) name = file.profile.requests[0x69]!.name;
+    const handles = file.handleCount;
     if (handles > MOST_HANDLES) name = 'GEM_CLOSE';
     else if (handles < 3) name = 'I915_GEM_CREATE';
-    if ((file?.contexts.count ?? 0) > MOST_CONTEXTS && /CONTEXT_CREATE|VM_CREATE/.test(name))
-      name = 'I915_GEM_CONTEXT_DESTROY';
+    if (file.contexts.count > MOST_CONTEXTS && /CONTEXT_CREATE|VM_CREATE/.test(name)) name = 'I915_GEM_CONTEXT_DESTROY';
     const { struct: kind } = requestInfo(name);
     const fields = fieldsOf(name, file, random, memory);
     const struct = kind === undefined ? [] : [...packStruct(kind, known(kind, fields))];
@@ -141,11 +177,12 @@ const ioctl: Kind<'ioctl'> = {
     if (random.oneIn(20))
       request = (request & ~0xffff) + (random.oneIn(2) ? 0x6400 : random.below(256) * 256) + random.below(256);
     if (random.oneIn(30)) struct.splice(random.below(struct.length + 1));
-    return { op: 'ioctl', gpu, client, request: request >>> 0, struct, memory: memory.slice(0, ROOM) };
+    return { op: 'ioctl', client: id, request: request >>> 0, struct, memory: memory.slice(0, ROOM) };
   },
   apply: (part, operation) => {
-    const { gpu, client, request } = operation;
-    const file = part.client(gpu, client);
+    const { request } = operation;
+    const file = part.clients.get(operation.client);
+    if (!file) return false;
     const expected = resultOf(file, operation);
     const block = part.memory;
     block.bytes.fill(0);
@@ -155,9 +192,9 @@ const ioctl: Kind<'ioctl'> = {
     const wanted = expected === undefined ? 'one that the kernel has' : name(expected);
     throw new StressFailure('error', 'ioctl', `request 0x${request.toString(16)} returns ${name(rc)}, not ${wanted}`);
   },
-  print: ({ gpu, client, request, struct, memory }) => [
+  print: ({ client: id, request, struct, memory }) => [
     `memory.bytes.fill(0);${memory.length > 0 ? ` memory.bytes.set([${memory.join(',')}]);` : ''}`,
-    `file${gpu}${client}.ioctl(0x${request.toString(16)}, Uint8Array.of(${struct.join(',')}), memory);`,
+    `file${id}.ioctl(0x${request.toString(16)}, Uint8Array.of(${struct.join(',')}), memory);`,
   ],
   *simpler(operation) {
     if (operation.memory.some((byte) => byte !== 0)) yield { ...operation, memory: [] };
@@ -230,4 +267,4 @@ function resultOf(file: DrmFile, { request, struct }: OperationOf<'ioctl'>): num
   }
 }
 
-export const ioctlOperations = [ioctl];
+export const ioctlOperations = [client, clientClose, ioctl];

@@ -25,8 +25,8 @@ export interface I915Setup {
   readonly gpus: readonly I915Options[];
 }
 
-/** Profiles of the two clients that a GPU has for requests, and where their memory lies. */
-export const CLIENTS = ['linux-4.2', 'modern'] as const;
+/** Profiles of clients, and where their memory lies. */
+export const PROFILES_OF_CLIENTS = ['linux-4.2', 'modern'] as const;
 export const CLIENT_BASE = 0x10000;
 export const CLIENT_ROOM = 1024;
 
@@ -66,7 +66,8 @@ export class I915Part extends WorldPart {
   readonly process: Process;
   /** The clients' memory. @internal */
   readonly memory = new UserBlock(CLIENT_ROOM, CLIENT_BASE);
-  private readonly clients = new Map<number, DrmFile>();
+  /** Open files that operations name. @internal */
+  readonly clients = new Entities<DrmFile>();
   readonly #policy: OwnPolicy | undefined;
 
   /** @param policy a caller's, in place of those that the options name */
@@ -77,21 +78,6 @@ export class I915Part extends WorldPart {
       this.machine.addDriver(i915Driver, policy ? { ...options, policy: newPolicy(policy) } : options),
     );
     this.process = new Process(this.machine.ram);
-  }
-
-  /** The file of one of the clients of a GPU, if it is open. @internal */
-  openClient(gpu: number, client: number): DrmFile | undefined {
-    return this.clients.get(gpu * 2 + client);
-  }
-
-  /** The file of one of the clients of a GPU, opened when it is first asked for. @throws GemDmaError ENOMEM @internal */
-  client(gpu: number, client: number): DrmFile {
-    let file = this.openClient(gpu, client);
-    if (file === undefined) {
-      file = this.gpus[gpu].open({ profile: CLIENTS[client], process: this.process });
-      this.clients.set(gpu * 2 + client, file);
-    }
-    return file;
   }
 
   // What GEM and the GPU's tables say is mapped.
@@ -135,11 +121,10 @@ export class I915Part extends WorldPart {
 
   teardown(): void {
     for (const gpu of this.gpus) gpu.idle();
-    for (const file of this.clients.values()) {
-      for (let fd = 3; file.closeFd(fd); ++fd);
-      file.close();
+    for (const [id, file] of this.clients.entries()) {
+      this.clients.delete(id);
+      closeClient(file);
     }
-    this.clients.clear();
     for (const [id, { object, userptr }] of this.objects.entries()) {
       this.objects.delete(id);
       object.release();
@@ -228,6 +213,12 @@ export class I915Part extends WorldPart {
       throw error;
     }
   }
+}
+
+/** A client ends, with all descriptors: what they stand for would live on. */
+export function closeClient(file: DrmFile): void {
+  for (let fd = 3; file.closeFd(fd); ++fd);
+  file.close();
 }
 
 /** Whether the driver lost contents that it could not write back, as the kernel does. */

@@ -82,6 +82,8 @@ const WEIGHTS: Readonly<Partial<Record<OperationName, readonly number[]>>> = {
   deviceRead:     [  0.5,        1,        0,        0,        0,        4,        3,        0],
   deviceWrite:    [  0.5,        1,      0.5,        0,        0,        4,        3,        0],
   sync:           [  0.5,        1,      0.5,        0,        0,        4,        2,        0],
+  client:         [    0,        0,        0,        0,        0,        0,        0,        2],
+  clientClose:    [    0,        0,        0,        0,        0,        0,        0,      0.1],
   ioctl:          [    0,        0,        0,        0,        0,        0,        0,       70],
   advance:        [    1,        1,        2,        1,        4,        1,        6,        1],
 };

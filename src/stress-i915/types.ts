@@ -31,11 +31,11 @@ export interface I915Operations {
   /** `aligns`: alignment per object, for those that have one. */
   exec: { gpu: number; ctx: number; bos: readonly number[]; aligns?: readonly number[]; busy: number };
   evict: { gpu: number; ctx: number };
-  /**
-   * A request of one of two clients of the GPU: 0 speaks to Linux 4.2, 1 to a kernel of today. `struct` and `memory`: bytes of the
-   * struct, and of the client's memory.
-   */
-  ioctl: { gpu: number; client: number; request: number; struct: readonly number[]; memory: readonly number[] };
+  /** A file of the GPU is opened; `profile`: 0 speaks to Linux 4.2, 1 to a kernel of today. */
+  client: { id: number; gpu: number; profile: number };
+  clientClose: { client: number };
+  /** `struct` and `memory`: bytes of the request's struct, and of the client's memory. */
+  ioctl: { client: number; request: number; struct: readonly number[]; memory: readonly number[] };
 
   /** `user`: the process writes its own memory. */
   pwrite: { bo: number; user?: boolean; offset: number; length: number; stamp: number };

@@ -10,7 +10,7 @@ import { accessOperations } from './access.js';
 import { bindingOperations } from './bindings.js';
 import { ioctlOperations } from './ioctls.js';
 import { objectOperations } from './objects.js';
-import { CLIENT_BASE, CLIENT_ROOM, CLIENTS, I915Part, type I915Setup } from './part.js';
+import { CLIENT_BASE, CLIENT_ROOM, I915Part, type I915Setup } from './part.js';
 import { newPolicy, type PolicySource, policyImport } from './policy.js';
 import { PROFILES } from './profiles.js';
 
@@ -45,7 +45,7 @@ export function i915Vocabulary(options: I915StressOptions): Vocabulary<I915Part>
     }),
     open: (world) => new I915Part(world, setupOf(world.config), own),
     hasOwnState: own !== undefined,
-    ids: ['bo', 'ctx'],
+    ids: ['bo', 'ctx', 'client'],
     idLists: ['bos'],
     ends: {
       create: (id) => ({ op: 'close', bo: id }),
@@ -53,20 +53,17 @@ export function i915Vocabulary(options: I915StressOptions): Vocabulary<I915Part>
       userptr: (id) => ({ op: 'close', bo: id }),
       import: (id) => ({ op: 'close', bo: id }),
       context: (id) => ({ op: 'contextClose', ctx: id }),
+      client: (id) => ({ op: 'clientClose', client: id }),
     },
     program: {
       exports: { Machine, Process, UserBlock },
       ...(own && { imports: policyImport(sources), values: { policy: own } }),
       setup: (config, named) => [
         ...setupOf(config).gpus.flatMap((options, i) => {
-          const clients = [0, 1].filter((client) => named(`file${i}${client}`));
-          if (!named(`gpu${i}`) && clients.length === 0) return [];
+          if (!named(`gpu${i}`)) return [];
           const value = typeof own === 'function' ? 'policy: policy()' : 'policy';
           const all = own ? `{ ...${literal(options)}, ${value} }` : literal(options);
-          return [
-            `const gpu${i} = machine.addI915(${all});`,
-            ...clients.map((client) => `const file${i}${client} = gpu${i}.open({ profile: '${CLIENTS[client]}' });`),
-          ];
+          return [`const gpu${i} = machine.addI915(${all});`];
         }),
         ...(named('memory') ? [`const memory = new UserBlock(${CLIENT_ROOM}, ${CLIENT_BASE});`] : []),
         ...(named('process') ? ['const process = new Process(machine.ram);'] : []),

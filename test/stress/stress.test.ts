@@ -128,7 +128,7 @@ test('every kind of operation prints as a program that runs', async () => {
   const printed = new Set(FAIL_NTH_SCENARIOS.flatMap(({ operations }) => operations.map(({ op }) => op)));
   const missing = repertoireOf().names.filter((name) => !printed.has(name));
   // Requests: test/uapi.
-  expect(missing).toEqual(['caching', 'shrink', 'ioctl']);
+  expect(missing).toEqual(['caching', 'shrink', 'client', 'clientClose', 'ioctl']);
 });
 
 test.each(['churn', 'pressure', 'exhaust', 'userptr'] satisfies ProfileName[])(

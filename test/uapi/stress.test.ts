@@ -17,25 +17,27 @@ const folder = temporaryFolder();
 
 test('requests print as a program that runs', async () => {
   const ioctl = (client: number, request: number, struct: Uint8Array, memory: number[] = []): Operation => ({
-    ...{ op: 'ioctl', gpu: 0, client, request, struct: [...struct], memory },
+    ...{ op: 'ioctl', client, request, struct: [...struct], memory },
   });
   const list = [...packStruct('gem_exec_object2', { handle: 1 })];
   const operations = [
-    ioctl(0, IOCTL.I915_GEM_CREATE, packStruct('gem_create', { size: 4096 })),
+    { op: 'client', id: 1, gpu: 0, profile: 0 },
+    { op: 'client', id: 2, gpu: 0, profile: 1 },
+    ioctl(1, IOCTL.I915_GEM_CREATE, packStruct('gem_create', { size: 4096 })),
     ioctl(
-      0,
+      1,
       IOCTL.I915_GEM_EXECBUFFER2,
       packStruct('gem_execbuffer2', { buffers_ptr: 0x10000, buffer_count: 1 }),
       list,
     ),
-    ioctl(1, IOCTL.SYNCOBJ_CREATE, packStruct('syncobj_create')),
+    ioctl(2, IOCTL.SYNCOBJ_CREATE, packStruct('syncobj_create')),
   ];
   const config = stressConfig({ profile: 'ioctl' });
   const repertoire = repertoireOf();
   const { refused } = complete(courseOf(config, operations, repertoire));
   expect(refused.size).toBe(0);
-  const text = printProgram(config, new StressFailure('accounting', 'x', 'x'), operations, repertoire, refused);
-  expect(text).toContain("file01 = gpu0.open({ profile: 'modern' })");
+  const text = printProgram(config, new StressFailure('teardown', 'x', 'x'), operations, repertoire, refused);
+  expect(text).toContain("file2 = gpu0.open({ profile: 'modern', process })");
   const file = join(folder, 'requests.mjs');
   writeFileSync(file, text.replace("'gemdma'", `'${library}'`));
   await expect(import(file)).resolves.toBeDefined();
@@ -52,19 +54,19 @@ describe('the profile of requests', () => {
     const client = new Client();
     const part = (rc: number) =>
       ({
-        client: () => ({ objects: client.file.objects, profile: client.file.profile, ioctl: () => rc }),
+        clients: { get: () => ({ objects: client.file.objects, profile: client.file.profile, ioctl: () => rc }) },
         memory: client.memory,
       }) as never;
-    const [{ apply }] = ioctlOperations;
+    const apply = ioctlOperations[2].apply as (part: never, operation: Operation) => boolean;
     const close = (rc: number): boolean =>
       apply(part(rc), {
-        ...{ op: 'ioctl', gpu: 0, client: 0, request: IOCTL.GEM_CLOSE, memory: [] },
+        ...{ op: 'ioctl', client: 0, request: IOCTL.GEM_CLOSE, memory: [] },
         struct: [...packStruct('gem_close', { handle: 7 })],
       });
     expect(close(-22)).toBe(true);
     expect(() => close(0)).toThrow('request 0x40086409 returns 0, not EINVAL');
     const other = (rc: number): boolean =>
-      apply(part(rc), { op: 'ioctl', gpu: 0, client: 0, request: IOCTL.SET_MASTER, struct: [], memory: [] });
+      apply(part(rc), { op: 'ioctl', client: 0, request: IOCTL.SET_MASTER, struct: [], memory: [] });
     expect(other(0)).toBe(true);
     expect(() => other(-75)).toThrow('returns EOVERFLOW, not one that the kernel has');
   });
