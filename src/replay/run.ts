@@ -1,4 +1,5 @@
 import { ERRNO, errnoName, GemDmaError } from '../core/errors.js';
+import { PAGE_SIZE } from '../core/generated/constants.js';
 import { Process } from '../drm/process.js';
 import type { I915Device } from '../i915/device.js';
 import type { DrmFile } from '../i915/uapi/file.js';
@@ -156,7 +157,7 @@ export class Run {
     if (struct.length < 16) return;
     const view = new DataView(struct.buffer, struct.byteOffset);
     const [address, size] = [view.getBigUint64(0, true), view.getBigUint64(8, true)].map(Number);
-    if (address % 4096 !== 0 || size === 0 || size > MOST_USER) return;
+    if (address % PAGE_SIZE !== 0 || size === 0 || size > MOST_USER) return;
     try {
       this.process.mmap(size, { address });
     } catch (error) {

@@ -1,4 +1,5 @@
 import { errnoName } from '../core/errors.js';
+import { PAGE_SIZE } from '../core/generated/constants.js';
 import type { DrmFile, IdTable } from '../i915/uapi/file.js';
 import { IOCTL, IOCTL_NAMES, type IoctlName, requestInfo } from '../i915/uapi/requests.js';
 import { packStruct, type StructName, structSize, unpackStruct } from '../i915/uapi/structs.js';
@@ -13,9 +14,8 @@ import type { Kind, OperationOf } from './types.js';
  */
 
 const DATA = BASE + 768;
-const PAGE = 4096;
 /** Words that are wrong in many places. */
-const EDGES = [0, 1, 2, 7, 4095, 4097, 0x7fffffff, 0x80000000, 0xfffff000, 0xffffffff];
+const EDGES = [0, 1, 2, 7, PAGE_SIZE - 1, PAGE_SIZE + 1, 0x7fffffff, 0x80000000, 0xfffff000, 0xffffffff];
 /** Most handles and contexts of a client. */
 const MOST_HANDLES = 40;
 const MOST_CONTEXTS = 4;
@@ -25,18 +25,18 @@ type Fields = Record<string, number>;
 /** What a client would put into a struct; the rest is 0. */
 function fieldsOf(name: IoctlName, file: DrmFile, random: Random, memory: number[]): Fields {
   const handle = pick(idsOf(file.objects), random) ?? 1;
-  const size = file.objects.get(handle)?.size ?? PAGE;
+  const size = file.objects.get(handle)?.size ?? PAGE_SIZE;
   const context = pick(idsOf(file.contexts), random) ?? 0;
   const syncobj = pick(idsOf(file.syncobjs), random) ?? 1;
   switch (name) {
     case 'I915_GEM_CREATE':
     case 'I915_GEM_CREATE_EXT':
-      return { size: (1 + random.below(16)) * PAGE };
+      return { size: (1 + random.below(16)) * PAGE_SIZE };
     case 'I915_GEM_PREAD':
     case 'I915_GEM_PWRITE':
       return { handle, offset: random.below(size), size: 1 + random.below(64), data_ptr: DATA };
     case 'I915_GEM_MMAP':
-      return { handle, size: PAGE };
+      return { handle, size: PAGE_SIZE };
     case 'I915_GEM_SET_DOMAIN':
       return random.oneIn(2) ? { handle, read_domains: 0x40, write_domain: 0x40 } : { handle, read_domains: 1 };
     case 'I915_GEM_SET_TILING':

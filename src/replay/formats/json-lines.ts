@@ -34,7 +34,7 @@ function step(file: string, line: number, text: string): StreamStep {
   };
   const bytes = (value: unknown, name: string): Uint8Array => {
     if (typeof value !== 'string' || !/^[A-Za-z0-9+/]*={0,2}$/.test(value)) throw bad(`${name} is not base64`);
-    return new Uint8Array(fromBase64(value));
+    return fromBase64(value);
   };
   const op = whole(0, 'the operation');
   switch (op) {
