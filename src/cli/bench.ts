@@ -19,6 +19,8 @@ import { describeComparison, describeResult, describeScaling, describeSweep } fr
 import type { Comparison } from './compare.js';
 import { asUsageError, EXIT, type ExitCode, UsageError, usage } from './exit.js';
 import { command, type Frame, framed } from './frame.js';
+import { htmlPage } from './html-page.js';
+import { benchReport } from './html-reports.js';
 import { integerOption, numberOption } from './options.js';
 import { policyError, policyOption, readPolicy } from './policy-file.js';
 
@@ -35,6 +37,7 @@ interface Options extends Omit<BenchOptions, 'dmaDebug' | 'direction' | 'bits'> 
   compare?: string[];
   sweep?: Sweep;
   csv?: string;
+  html?: string;
 }
 
 /** gemdma bench: the kernel's dma_map_benchmark against the emulator, and what only an emulator can vary. */
@@ -75,6 +78,7 @@ export function benchCommand(): Command {
       .option('--seed <n>', 'decides everything random', integerOption('--seed', 0, 0xffffffff), seed)
       .option('--sweep <option=values>', `growth curve over ${SWEEPABLE.join(', ')}, such as live=1k,10k`, sweepOption)
       .option('--csv <file>', 'with --sweep: write its figures to a file')
+      .option('--html <file>', 'write a report with pictures, one HTML file')
       .addOption(
         new Option('--compare <files...>', 'two results saved with --json, A then B: ratios with intervals').conflicts([
           ...['threads', 'seconds', 'dir', 'bits', 'granule', 'mode', 'transfer', 'backend', 'kernel', 'allocator'],
@@ -90,8 +94,14 @@ export function benchCommand(): Command {
 }
 
 async function bench(frame: Frame, options: Options): Promise<ExitCode> {
+  if (options.html && (options.sweep || options.threads > 1)) {
+    throw new UsageError('--html goes with one thread and without --sweep');
+  }
+  const html = frame.output('--html', options.html);
   if (options.compare) {
-    frame.show(await compareFiles(options.compare), describeComparison);
+    const { comparison, results } = await compareFiles(options.compare);
+    frame.show(comparison, describeComparison);
+    html?.set(htmlPage(benchReport('Two benchmarks compared', results), process.argv.slice(2)));
     return EXIT.ok;
   }
   if (options.csv && !options.sweep) throw new UsageError('--csv goes with --sweep');
@@ -123,7 +133,9 @@ async function bench(frame: Frame, options: Options): Promise<ExitCode> {
       ]);
     } else {
       bar.start(wanted.seconds);
-      frame.show(await runBench(wanted, hooks), describeResult);
+      const result = await runBench(wanted, hooks);
+      frame.show(result, describeResult);
+      html?.set(htmlPage(benchReport('Mapping throughput and latency', [result]), process.argv.slice(2)));
     }
   } catch (error) {
     // What cannot be set up with these options: no room for that many live mappings, no memory.
@@ -147,7 +159,17 @@ function checkObeyed(frame: Frame, { mode, backend, sweep }: Options): void {
 
 /** Options that do not go together are wrong usage, not an error of the library. */
 function checked(options: Options): BenchOptions {
-  const { json: _json, color: _color, quiet: _quiet, compare: _compare, sweep, csv: _csv, dir, ...rest } = options;
+  const {
+    json: _json,
+    color: _color,
+    quiet: _quiet,
+    compare: _compare,
+    sweep,
+    csv: _csv,
+    html: _html,
+    dir,
+    ...rest
+  } = options;
   const wanted = { ...rest, direction: dir, dmaDebug: options.dmaDebug ?? false };
   // A sweep has one device: its address space is that of the largest value.
   if (sweep) wanted.bits ??= defaultBits({ ...wanted, [sweep.option]: Math.max(...sweep.values) });
@@ -159,7 +181,7 @@ function checked(options: Options): BenchOptions {
   }
 }
 
-async function compareFiles(files: string[]): Promise<Comparison> {
+async function compareFiles(files: string[]): Promise<{ comparison: Comparison; results: BenchResult[] }> {
   if (files.length !== 2) throw new UsageError('--compare takes two files, A and B');
   // Statistics that no other command needs.
   const { compare, parseResult } = await import('./compare.js');
@@ -171,7 +193,7 @@ async function compareFiles(files: string[]): Promise<Comparison> {
       throw new UsageError(`${file}: ${(error as Error).message}`);
     }
   });
-  return compare(a, b);
+  return { comparison: compare(a, b), results: [a, b] };
 }
 
 function sweepOption(text: string): Sweep {

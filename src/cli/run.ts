@@ -10,6 +10,8 @@ import { completed } from './completion.js';
 import { withDmesg } from './dmesg.js';
 import { EXIT, type ExitCode, UsageError } from './exit.js';
 import { command, type Frame, framed } from './frame.js';
+import { htmlPage } from './html-page.js';
+import { type RunOfScenario, runReport } from './html-reports.js';
 import { announceMainJob, describeMainJob } from './main-job.js';
 import { integerOption } from './options.js';
 import { policyError, policyOption, readPolicy } from './policy-file.js';
@@ -26,6 +28,7 @@ interface RunOptions {
   seed: number;
   events?: boolean;
   traceOut?: string;
+  html?: string;
 }
 
 /** gemdma run: named scenarios, by default the main job. */
@@ -37,7 +40,7 @@ export function runCommand(): Command {
         scenarios.map(({ name }) => name),
       ),
     )
-    .addOption(new Option('--list', 'show every scenario').conflicts(['policy', 'events', 'seed', 'traceOut']))
+    .addOption(new Option('--list', 'show every scenario').conflicts(['policy', 'events', 'seed', 'traceOut', 'html']))
     .addOption(policyOption())
     .option('--seed <n>', 'decides everything random', integerOption('--seed', 0, 0xffffffff), 1)
     .option('--events', 'show every step and what the machine does in it (leak paths)')
@@ -45,6 +48,7 @@ export function runCommand(): Command {
       '--trace-out <file>',
       'write what the machine does: ftrace text for .txt, else a Perfetto trace (leak paths)',
     )
+    .option('--html <file>', 'write a report with pictures, one HTML file (named scenarios)')
     .addHelpText('after', '\n--json gives one object with --policy, else an array with one per policy.')
     .action(
       framed((frame, name: string | undefined, options: RunOptions) =>
@@ -65,6 +69,7 @@ async function run(frame: Frame, name: string | undefined, options: RunOptions):
   const out = frame.output('--trace-out', options.traceOut);
   if (out && !scenario.steps)
     throw new UsageError(`${scenario.name} has no steps to trace: --trace-out is for L1 to L7`);
+  const html = frame.output('--html', options.html);
   const policies = await policiesOf(frame, scenario, options.policy);
   if (out && policies.length > 1) {
     throw new UsageError('--trace-out writes one run: choose a --policy');
@@ -72,22 +77,25 @@ async function run(frame: Frame, name: string | undefined, options: RunOptions):
   const events: MachineEvent[] = [];
   const { signal } = frame;
   const results: ScenarioResult[] = [];
+  const runs: RunOfScenario[] = [];
   for (const policy of policies) {
     if (signal.aborted) break;
     const steps: ScenarioStep[] = [];
     const onStep =
-      options.events || out
+      options.events || out || html
         ? (step: ScenarioStep) => {
-            if (options.events) steps.push(step);
+            if (options.events || html) steps.push(step);
             if (out) events.push(...step.events);
           }
         : undefined;
     const work = scenario.run({ policy, seed: options.seed, signal, ...(onStep && { onStep }) });
     const result = await inSlices(work, frame.bar().update);
+    runs.push({ result, steps });
     results.push(options.events ? { ...result, steps } : result);
   }
   const ok = results.every((result) => result.ok);
   if (options.traceOut !== undefined) out?.set(await traceOutput(options.traceOut, events));
+  html?.set(htmlPage(runReport(scenario.title, runs), process.argv.slice(2)));
   frame.show(
     options.policy || results.length === 1 ? results[0] : results,
     () =>
@@ -100,7 +108,8 @@ async function run(frame: Frame, name: string | undefined, options: RunOptions):
   return ok ? EXIT.ok : EXIT.findings;
 }
 
-async function mainJob(frame: Frame, { policy, seed, events, traceOut }: RunOptions): Promise<ExitCode> {
+async function mainJob(frame: Frame, { policy, seed, events, traceOut, html }: RunOptions): Promise<ExitCode> {
+  if (html) throw new UsageError('--html goes with the name of a scenario, such as leak or L1');
   if (events || traceOut) throw new UsageError(`--${events ? 'events' : 'trace-out'} goes with the name of a scenario`);
   if (policy) throw new UsageError('the main job compares policies: gemdma run leak --policy ... runs one');
   if (!frame.json) frame.show(seed, announceMainJob);

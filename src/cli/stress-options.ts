@@ -47,6 +47,7 @@ export interface StressCommandOptions {
   faults?: number;
   shrink?: number;
   trace?: string;
+  html?: string;
   replay?: string;
   events?: boolean;
   failNth?: string | true;
@@ -83,6 +84,7 @@ export function stressOptionsCommand(): Command {
     .option('--check-every <n>', 'operations between complete checks', integerOption('--check-every', 1))
     .option('--faults <p>', 'probability that an allocation near an operation fails', numberOption('--faults', 0, 1))
     .option('--shrink <seconds>', 'how long to cut a failing run down; 0: not at all', numberOption('--shrink', 0, 1e6))
+    .option('--html <file>', 'write a report with pictures, one HTML file (one run)')
     .option('--trace <file>', 'write the failing operations to a file (.gz: compressed), and the program to FILE.mjs')
     .addOption(
       completed(
@@ -117,7 +119,7 @@ export function stressOptionsCommand(): Command {
 const OF_MACHINE = ['kernel', 'iommu', 'allocator', 'ram', 'dmaDebug', 'machine'] as const;
 const OF_RUN = [
   ...['profile', 'seed', 'seeds', 'shard', 'ops', 'time', 'policy', 'weight', 'sizes', 'objects', 'contexts'],
-  ...['mappings', 'checkEvery', 'faults', 'shrink', 'trace', 'events'],
+  ...['mappings', 'checkEvery', 'faults', 'shrink', 'trace', 'html', 'events'],
 ];
 
 /** Kinds of work of which a call does one, with the options that each obeys: what it would ignore is refused. */

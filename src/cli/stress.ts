@@ -15,6 +15,8 @@ import { POLICY_NAMES, type PolicyName, type ScenarioStep } from '../workload/sc
 import { FAIL_NTH_SCENARIOS, failNthAsync, repertoireOf, stress } from '../workload/stress.js';
 import { asUsageError, EXIT, type ExitCode, UsageError, usage } from './exit.js';
 import { type Frame, framed } from './frame.js';
+import { htmlPage } from './html-page.js';
+import { stressReport } from './html-reports.js';
 import { policyError, readPolicy } from './policy-file.js';
 import { bold, dim, green, number, rate, red, table, yellow } from './print.js';
 import { withRun } from './reproducer.js';
@@ -41,11 +43,14 @@ async function run(frame: Frame, options: StressCommandOptions): Promise<ExitCod
   if (options.threads !== undefined) return runThreads(frame, options.threads, options);
   if (options.merge) return merge(frame, options.merge);
   if (options.replay !== undefined) return replay(frame, options.replay, options);
-  if (options.seeds > 1 && options.trace !== undefined) throw new UsageError('--trace goes with one seed');
+  for (const option of ['trace', 'html'] as const) {
+    if (options.seeds > 1 && options[option] !== undefined) throw new UsageError(`--${option} goes with one seed`);
+  }
   if (options.seeds > 1 || options.shard !== undefined) return campaign(frame, options);
   const given = await readPolicy(options.policy, frame.signal);
   const trace = frame.output('--trace', options.trace);
   const program = frame.output('--trace', options.trace && `${options.trace.replace(/\.gz$/, '')}.mjs`);
+  const html = frame.output('--html', options.html);
   const bar = frame.bar();
   const run = await stress({
     ...stressOptions(options, options.seed, given),
@@ -55,6 +60,7 @@ async function run(frame: Frame, options: StressCommandOptions): Promise<ExitCod
   const result = await withRun(run, given, frame.signal);
   const { config, failure, reproducer } = result;
   frame.show(result, describe, { wrong: failure !== null });
+  html?.set(htmlPage(stressReport('Stress run', result), process.argv.slice(2)));
   if (failure) {
     const { kind, id, message } = failure;
     const operations = reproducer?.operations ?? [];
