@@ -24,6 +24,7 @@ export type { TableEntry } from './core/iommu.js';
 export type { Living } from './core/living.js';
 export type { PhysicalMemory, RamStats } from './core/physical-memory.js';
 export type { AbortSignalLike, CallProgress, LongCallOptions } from './core/slices.js';
+export type { AtomicPoolStats } from './dma/cma.js';
 export type { AllocOptions, CoherentBuffer } from './dma/coherent.js';
 export { DmaDevice } from './dma/device.js';
 export type { BusWindow, DeviceOptions, ReservedRegion, ReservedRegionOptions } from './dma/device-options.js';

@@ -21,7 +21,7 @@ import { setOneSegment } from '../sg/segments';
 import { SG_MAPPED, SG_ONE_RUN, SG_OWNS_PAGES, SgTable, sgDestroy } from '../sg/sg-table';
 import { countMapped, countUnmapped } from '../device/counts';
 import { noteFailure } from '../device/failure';
-import { DEVICE_NONCOHERENT, DEVICE_POOL_ALLOC, DmaDevice, OPS_IOMMU } from '../device/device';
+import { DEVICE_NONCOHERENT, DEVICE_ONE_ZONE, DEVICE_POOL_ALLOC, DmaDevice, OPS_IOMMU } from '../device/device';
 import { NO_ADDRESS, dmaToPhys, physToDma } from '../device/ranges';
 import { DMA_ATTR_ALLOC_SINGLE_PAGES, DMA_ATTR_FORCE_CONTIGUOUS, DMA_ATTR_NO_WARN } from '../device/mapping';
 import { SWIOTLB_MAX_MAPPING } from '../swiotlb/pool';
@@ -78,7 +78,9 @@ function alloc(dev: DmaDevice, length: u32, attrs: u32): SgTable | null {
   let owned = false;
   if (emergency ? !takeAtomic(dev, translated, pages, buffer.pfns, attrs) : pooled ? !takeSlots(dev, pages, buffer.pfns) : scattered || atomic || !takeArea(dev, translated, pages, buffer.pfns)) {
     owned = !pooled && !emergency && (scattered ? takeFrames(ctx, pages, buffer.pfns, attrs) : takeBlock(dev, translated, pages, buffer.pfns));
-    if (!owned) {
+    // In 2015 slots of the bounce pool stand in for memory that the device does not reach.
+    const standIn = !owned && !translated && !pooled && (dev.flags & DEVICE_ONE_ZONE) != 0 && dev.swiotlb != 0;
+    if (!owned && !(standIn && takeSlots(dev, pages, buffer.pfns))) {
       sgDestroy(buffer);
       setReason(ctx, REASON_DMA_NO_PAGES);
       return null;
@@ -175,6 +177,8 @@ function takeBlock(dev: DmaDevice, anywhere: bool, n: u32, dest: usize): bool {
       for (let i: u32 = 0; i < n; ++i) store<u32>(dest + (<usize>i << 2), first + i);
       return true;
     }
+    // In 2015 only a mask of less than 32 bits is tried again.
+    if (zone == GFP_NORMAL && (dev.flags & DEVICE_ONE_ZONE) != 0) return false;
   }
   return false;
 }
@@ -214,7 +218,7 @@ function takeArea(dev: DmaDevice, anywhere: bool, n: u32, dest: usize): bool {
 /** Pages of the device's restricted pool (dma_direct_alloc_swiotlb): no other memory stands in for them. */
 function takeSlots(dev: DmaDevice, n: u32, dest: usize): bool {
   if (n > SWIOTLB_MAX_MAPPING >> PAGE_SHIFT) return false;
-  const phys = swiotlbAlloc(dev, n << PAGE_SHIFT, orderOf(n));
+  const phys = swiotlbAlloc(dev, n << PAGE_SHIFT, (dev.flags & DEVICE_POOL_ALLOC) != 0 ? orderOf(n) : 0);
   if (phys == 0) return false;
   if (!coherentOk(dev, phys, <u64>n << PAGE_SHIFT)) {
     swiotlbFree(dev, phys);

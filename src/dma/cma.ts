@@ -3,6 +3,14 @@ import { PAGE_SIZE } from '../core/generated/constants.js';
 import type { ContextHandle } from '../core/generated/exports.js';
 import type { Core } from '../core/instance.js';
 
+/** A pool of memory for coherent buffers of callers that must not sleep (kernel/dma/pool.c). */
+export interface AtomicPoolStats {
+  /** Frames of 4 KiB. */
+  pages: number;
+  /** Of these such as are free. */
+  free: number;
+}
+
 /** A machine's contiguous memory area (struct cma): blocks that need more than a page come from it first (assembly/ram/cma.ts). */
 export class ContiguousArea {
   private readonly core: Core;

@@ -18,7 +18,7 @@ import {
   parseSize,
 } from '../core/errors.js';
 import { FAULT_KINDS, FAULTS, type FaultKind } from '../core/faults.js';
-import { DEVICE_ERROR_ZERO, KMSG_FAULTS_UNLIMITED, PAGE_SIZE } from '../core/generated/constants.js';
+import { DEVICE_ERROR_ZERO, DEVICE_ONE_ZONE, KMSG_FAULTS_UNLIMITED, PAGE_SIZE } from '../core/generated/constants.js';
 import type { ContextHandle } from '../core/generated/exports.js';
 import { SearchCostView } from '../core/generated/records.js';
 import { guard } from '../core/guard.js';
@@ -26,7 +26,7 @@ import { failed } from '../core/handle.js';
 import { Core } from '../core/instance.js';
 import { LIBRARY } from '../core/life.js';
 import { PhysicalMemory } from '../core/physical-memory.js';
-import { ContiguousArea } from '../dma/cma.js';
+import { type AtomicPoolStats, ContiguousArea } from '../dma/cma.js';
 import { CpuCache } from '../dma/cpu-cache.js';
 import { DmaDevice } from '../dma/device.js';
 import { DmaDomain } from '../dma/dma-domain.js';
@@ -338,7 +338,8 @@ export class BaseMachine implements DriverHost {
     if (!this.bars.empty) device.setPeers();
     this.deviceNames[id] = device.name;
     this.driverNames[id] = device.driver;
-    if (this.kernel.mappingErrorZero) this.core.exports.deviceSetFlags(device.handle, DEVICE_ERROR_ZERO, 0);
+    if (this.kernel.mappingErrorZero)
+      this.core.exports.deviceSetFlags(device.handle, DEVICE_ERROR_ZERO | DEVICE_ONE_ZONE, 0);
     this.lastId = Math.max(this.lastId, id);
     return device;
   }
@@ -475,12 +476,7 @@ export class BaseMachine implements DriverHost {
   }
 
   /** Pages of the atomic pools, and of these such as are free: of zone NORMAL, DMA32, DMA; 0 before a device needed them. */
-  get atomicPools(): {
-    /** Frames of 4 KiB. */
-    pages: number;
-    /** Of these such as are free. */
-    free: number;
-  }[] {
+  get atomicPools(): AtomicPoolStats[] {
     this.#core.timeline.enter('atomic_pool');
     const { atomicFree, atomicPages } = this.#core.exports;
     return [0, 1, 2].map((zone) => ({ pages: atomicPages(this.context, zone), free: atomicFree(this.context, zone) }));

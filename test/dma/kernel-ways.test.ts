@@ -355,6 +355,36 @@ describe('coherent memory behind an IOMMU', () => {
   });
 });
 
+describe('coherent memory of 2015 without an IOMMU', () => {
+  const big: MachineOptions = { kernel: 'linux-4.2', ram: 12 * GIB, iommu: 'off', memoryLimit: '512MiB' };
+
+  test('beyond a mask of more than 32 bits no lower zone is tried: slots of the pool stand in, or nothing', () => {
+    const reach = 0x100000fff;
+    const bare = machineOf({ ...big, swiotlb: false });
+    bare.device.setMaskValue(reach);
+    bare.machine.ram.allocBlock(4);
+    expect(bare.machine.ram.allocBlock(4) * 4096).toBeGreaterThan(reach);
+    expect(() => bare.device.allocCoherent(65536)).toThrow(expect.objectContaining({ reason: 'DMA_NO_PAGES' }));
+    const { machine, device } = machineOf({ ...big, swiotlb: '1MiB' });
+    device.setMaskValue(reach);
+    machine.ram.allocBlock(4);
+    const buffer = device.allocCoherent(65536);
+    const { start } = machine.swiotlb!.stats;
+    expect([buffer.address >= start, buffer.address < start + 2 ** 20]).toEqual([true, true]);
+    expect(machine.swiotlb!.stats.used).toBe(32);
+    deviceWrite(machine, device, buffer.address + 65535, Uint8Array.of(3));
+    expect(machine.ram.read(buffer.address + 65535, 1)).toEqual(Uint8Array.of(3));
+    buffer.free();
+    expect(machine.swiotlb!.stats.used).toBe(0);
+    machine.check();
+  });
+
+  test('a narrow one is tried again from ZONE_DMA', () => {
+    const { device } = machineOf({ kernel: 'linux-4.2', iommu: 'off', swiotlb: false }, { maskBits: 25 });
+    expect(device.allocCoherent(4096).address).toBeLessThan(2 ** 25);
+  });
+});
+
 test('the WARN of dma_map_resource comes behind its line', () => {
   const { machine, device } = machineOf({ iommu: 'off' }, { maskBits: 24 });
   expect(device.mapResource(0x2000000, 4096, DMA_TO_DEVICE)).toBe(-1);
