@@ -1,9 +1,9 @@
 import { describe, expect, test } from 'vitest';
 import { swizzled, swizzleOf, TILING_X, tiledOffset } from '../../src/i915/fence.js';
+import { PAGE_SIZE as PAGE } from '../../src/index.js';
 import { Client, type I915Options } from './client.js';
 
 const MI_BATCH_BUFFER_END = 0x0a << 23;
-const PAGE = 4096;
 
 /** Addresses of objects come first: each gets a place, and the batch is written for these. */
 function run(

@@ -1,10 +1,10 @@
 import { describe, expect, test } from 'vitest';
 import { swizzled, swizzleOf, tiledOffset } from '../../src/i915/fence.js';
-import { GemDmaError, Machine } from '../../src/index.js';
+import { ERRNO, GemDmaError, Machine, PAGE_SIZE as PAGE } from '../../src/index.js';
 import { Client, type I915Options } from './client.js';
 
-const PAGE = 4096;
 const MiB = 2 ** 20;
+const [EINVAL, ENOENT, EFAULT, EBUSY] = (['EINVAL', 'ENOENT', 'EFAULT', 'EBUSY'] as const).map((name) => -ERRNO[name]);
 
 function mapped(client: Client, handle: number, type: 'gtt' | 'cpu' = 'gtt') {
   if (type === 'cpu') {
@@ -41,16 +41,21 @@ describe('mappings of the pages', () => {
     const handle = client.create(PAGE);
     const rc = (fields: object): number =>
       client.call('I915_GEM_MMAP', 'gem_mmap', { handle, size: PAGE, ...fields }).rc;
-    expect([rc({ flags: 2 }), rc({ handle: 9 }), rc({ size: 0 }), rc({ offset: 5 })]).toEqual([-22, -2, -22, -22]);
+    expect([rc({ flags: 2 }), rc({ handle: 9 }), rc({ size: 0 }), rc({ offset: 5 })]).toEqual([
+      EINVAL,
+      ENOENT,
+      EINVAL,
+      EINVAL,
+    ]);
     const long = client.call('I915_GEM_MMAP', 'gem_mmap', { handle, size: 2 * PAGE });
     const mapping = client.file.mapping(Number(long.addr_ptr))!;
     expect(() => mapping.read(PAGE, 1)).toThrow(expect.objectContaining({ code: 'EFAULT', reason: 'SIGBUS' }));
     const modern = new Client({}, { profile: 'modern' });
     const other = modern.create(PAGE);
-    expect(modern.call('I915_GEM_MMAP', 'gem_mmap', { handle: other, size: 2 * PAGE }).rc).toBe(-22);
+    expect(modern.call('I915_GEM_MMAP', 'gem_mmap', { handle: other, size: 2 * PAGE }).rc).toBe(EINVAL);
     expect(client.file.munmap(mapping.address)).toBe(true);
     expect(client.file.munmap(mapping.address)).toBe(false);
-    expect(client.file.mmap(12345)).toBe(-22);
+    expect(client.file.mmap(12345)).toBe(EINVAL);
   });
 });
 
@@ -74,7 +79,7 @@ describe('through the aperture', () => {
     client.call('I915_GEM_MADVISE', 'gem_madvise', { handle, madv: 1 });
     client.gpu.shrinkAll();
     expect(() => mapping.read(0, 1)).toThrow(expect.objectContaining({ reason: 'SIGBUS' }));
-    expect(client.call('I915_GEM_MMAP_GTT', 'gem_mmap_gtt', { handle }).rc).toBe(-14);
+    expect(client.call('I915_GEM_MMAP_GTT', 'gem_mmap_gtt', { handle }).rc).toBe(EFAULT);
   });
 
   test('an object larger than the aperture is shown a MiB at a time', () => {
@@ -152,10 +157,10 @@ test('GET_TILING and the rules of SET_TILING', () => {
   const client = new Client({ gen: 7 });
   const handle = client.create(16 * PAGE);
   const rc = (mode: number, stride: number): number => tile(client, handle, mode, stride).rc;
-  expect([rc(1, 0), rc(1, 256), rc(1, 513), rc(3, 512), rc(2, 64)]).toEqual([-22, -22, -22, -22, -22]);
-  expect([rc(1, 2 ** 18), rc(1, 2 ** 18 + 512), rc(2, 128)]).toEqual([0, -22, 0]);
-  expect(tile(client, 9, 0, 0).rc).toBe(-2);
+  expect([rc(1, 0), rc(1, 256), rc(1, 513), rc(3, 512), rc(2, 64)]).toEqual([EINVAL, EINVAL, EINVAL, EINVAL, EINVAL]);
+  expect([rc(1, 2 ** 18), rc(1, 2 ** 18 + 512), rc(2, 128)]).toEqual([0, EINVAL, 0]);
+  expect(tile(client, 9, 0, 0).rc).toBe(ENOENT);
   expect(tile(client, handle, 0, 77)).toMatchObject({ rc: 0, stride: 0, swizzle_mode: 0 });
   client.file.object(handle)!.bind(client.gpu.ggtt, { pin: true });
-  expect(tile(client, handle, 1, 512)).toMatchObject({ rc: -16, tiling_mode: 0, stride: 0 });
+  expect(tile(client, handle, 1, 512)).toMatchObject({ rc: EBUSY, tiling_mode: 0, stride: 0 });
 });
