@@ -1,5 +1,6 @@
 import { type Command, Option } from 'commander';
 import { RecordingError } from '../files/recording-error.js';
+import { PROFILE_NAMES } from '../i915/uapi/profiles.js';
 import { KERNEL_NAMES, type KernelName } from '../kernels/kernels.js';
 import type { IommuMode, MachineOptions } from '../machine/config.js';
 import { IOMMU_MODES, machineConfig } from '../machine/config.js';
@@ -12,7 +13,7 @@ import { integerOption, sizeOption } from './options.js';
 import { policyOption, readPolicy } from './policy-file.js';
 import { bold, bytes, dim, green, number, rate, red, table, yellow } from './print.js';
 
-const PROFILES = ['auto', 'linux-4.2', 'modern'] as const;
+const PROFILES = ['auto', ...PROFILE_NAMES] as const;
 
 type I915Options = NonNullable<StreamReplayOptions['i915']>;
 

@@ -4,7 +4,7 @@ import { type CallProgress, complete, inSlices, type LongCallOptions, type Slice
 import { RecordingError } from '../files/recording-error.js';
 import { readBytes, readBytesAsync } from '../files/text.js';
 import { type I915Options, readI915Options } from '../i915/config.js';
-import type { UapiProfile } from '../i915/uapi/profiles.js';
+import { DEFAULT_PROFILE, NEWEST_PROFILE, PROFILE_NAMES, type UapiProfile } from '../i915/uapi/profiles.js';
 import { IOCTL, type IoctlName } from '../i915/uapi/requests.js';
 import type { MachineOptions } from '../machine/config.js';
 import { Machine } from '../machine-drivers/machine.js';
@@ -189,7 +189,7 @@ function isNewer({ request, struct, memory, result }: IoctlStep): boolean {
 function* replay(file: string, stream: Stream, options: StreamReplayOptions): Sliced<StreamReplayResult, CallProgress> {
   const { signal, requestTime = 0.01 } = options;
   const i915 = readI915Options(options.i915 ?? {});
-  oneOf('profile', options.profile ?? 'auto', ['auto', 'linux-4.2', 'modern']);
+  oneOf('profile', options.profile ?? 'auto', ['auto', ...PROFILE_NAMES]);
   const steps: Iterable<StreamStep> = stream.answered ? [] : stream.steps;
   let read = stream.length;
   if (stream.answered) {
@@ -205,10 +205,14 @@ function* replay(file: string, stream: Stream, options: StreamReplayOptions): Sl
     ? (steps as StreamStep[]).some((step) => step.kind === 'ioctl' && isNewer(step))
     : stream.modern;
   const profile =
-    options.profile === undefined || options.profile === 'auto' ? (newer ? 'modern' : 'linux-4.2') : options.profile;
+    options.profile === undefined || options.profile === 'auto'
+      ? newer
+        ? NEWEST_PROFILE
+        : DEFAULT_PROFILE
+      : options.profile;
   const machine = new Machine({ ram: '1GiB', iommu: 'strict', ...options.machine });
   const gpu = machine.addI915(
-    profile === 'modern' && i915.ppgtt === undefined && (i915.gen ?? 8) >= 8 && i915.platform === undefined
+    profile === NEWEST_PROFILE && i915.ppgtt === undefined && (i915.gen ?? 8) >= 8 && i915.platform === undefined
       ? { ...i915, ppgtt: 'full-48bit' }
       : i915,
   );

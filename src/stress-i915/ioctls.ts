@@ -1,11 +1,12 @@
 import { errnoName } from '../core/errors.js';
 import { PAGE_SIZE } from '../core/generated/constants.js';
 import type { DrmFile, IdTable } from '../i915/uapi/file.js';
+import { PROFILE_NAMES } from '../i915/uapi/profiles.js';
 import { IOCTL, IOCTL_NAMES, type IoctlName, requestInfo } from '../i915/uapi/requests.js';
 import { packStruct, type StructName, structSize, unpackStruct } from '../i915/uapi/structs.js';
 import { StressFailure } from '../stress/engine/failure.js';
 import type { Random } from '../stress/engine/random.js';
-import { CLIENT_BASE as BASE, closeClient, PROFILES_OF_CLIENTS, CLIENT_ROOM as ROOM } from './part.js';
+import { CLIENT_BASE as BASE, closeClient, CLIENT_ROOM as ROOM } from './part.js';
 import type { Kind, OperationOf } from './types.js';
 
 /**
@@ -123,11 +124,11 @@ const client: Kind<'client'> = {
     return { op: 'client', id: part.newId(), gpu: random.below(part.gpus.length), profile: random.below(2) };
   },
   apply: (part, { id, gpu, profile }) => {
-    part.clients.add(id, part.gpus[gpu].open({ profile: PROFILES_OF_CLIENTS[profile], process: part.process }));
+    part.clients.add(id, part.gpus[gpu].open({ profile: PROFILE_NAMES[profile], process: part.process }));
     return true;
   },
   print: ({ id, gpu, profile }) => [
-    `const file${id} = gpu${gpu}.open({ profile: '${PROFILES_OF_CLIENTS[profile]}', process });`,
+    `const file${id} = gpu${gpu}.open({ profile: '${PROFILE_NAMES[profile]}', process });`,
   ],
 };
 

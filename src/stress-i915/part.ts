@@ -25,8 +25,7 @@ export interface I915Setup {
   readonly gpus: readonly I915Options[];
 }
 
-/** Profiles of clients, and where their memory lies. */
-export const PROFILES_OF_CLIENTS = ['linux-4.2', 'modern'] as const;
+/** Where the memory of clients lies. */
 export const CLIENT_BASE = 0x10000;
 export const CLIENT_ROOM = 1024;
 

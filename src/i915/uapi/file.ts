@@ -14,7 +14,7 @@ import type { BatchRun } from './executor.js';
 import { type FdTable, fdTable } from './fds.js';
 import { CpuMapping, type CpuMappingType } from './mapping.js';
 import { TASK_SIZE, type UserMemory, userMemory } from './memory.js';
-import { PROFILE_NAMES, type Profile, profileOf, type UapiProfile } from './profiles.js';
+import { DEFAULT_PROFILE, PROFILE_NAMES, type Profile, profileOf, type UapiProfile } from './profiles.js';
 import { DRM_IOCTL_BASE, IOC_IN, IOC_OUT } from './requests.js';
 import type { Syncobj } from './syncobj.js';
 
@@ -171,7 +171,7 @@ export class DrmFile extends Living {
   /** @internal */
   constructor(maker: typeof LIBRARY, device: I915Device, given: OpenOptions) {
     checkMaker(maker, 'DrmFile');
-    const { profile = 'linux-4.2', memory, process, node = 'card', admin, busy = 0.1, execute } = given;
+    const { profile = DEFAULT_PROFILE, memory, process, node = 'card', admin, busy = 0.1, execute } = given;
     super(device.core.timeline, 'file');
     this.device = device;
     this.profile = profileOf(oneOf('profile', profile, PROFILE_NAMES));

@@ -224,6 +224,10 @@ const PROFILES = {
 /** Whose interface a file has. */
 export type UapiProfile = keyof typeof PROFILES;
 export const PROFILE_NAMES = Object.keys(PROFILES) as readonly UapiProfile[];
+/** Of a file that is opened without one: the oldest. */
+export const DEFAULT_PROFILE = PROFILE_NAMES[0];
+/** What has the requests that the oldest has not. */
+export const NEWEST_PROFILE = PROFILE_NAMES[PROFILE_NAMES.length - 1];
 
 const made = new Map<UapiProfile, Profile>();
 
