@@ -73,7 +73,7 @@ export const DEVICE_POOL_ALLOC: u32 = 1024;
 /** Its accesses do not snoop the CPU's caches (dev_is_dma_coherent is false). */
 export const DEVICE_NONCOHERENT: u32 = 2048;
 /** Coherent memory without translation as in 2015: one zone is tried, then the bounce pool (x86_swiotlb_alloc_coherent). */
-export const DEVICE_ONE_ZONE: u32 = 4096;
+export const DEVICE_ONE_ZONE: u32 = 1 << 12;
 
 /** Behind a domain these are mapped by functions of their own, and without translation those. */
 export const DEVICE_CHECKED_IOMMU: u32 = DEVICE_UNTRUSTED | DEVICE_NO_MASK;

@@ -8,7 +8,7 @@ import type { Attribution } from './channels.js';
  * Frames of this library lie between a call of the DMA API and its caller. A bundler that makes CommonJS of this leaves no URL:
  * library and caller are then one file, and their frames cannot be distinguished.
  */
-let libraryFolder: string | undefined;
+const library: { folder?: string } = {};
 /** Frames that are looked at: those of a call of the DMA API and its caller; for a driver's call more. */
 const NEAR_FRAMES = 6;
 const STACK_FRAMES = 24;
@@ -142,8 +142,8 @@ function textFrames(text: string): NodeJS.CallSite[] {
 }
 
 function isLibrary(file: string | null | undefined): boolean {
-  libraryFolder ??= import.meta.url ? new URL('..', import.meta.url).pathname : '';
-  return libraryFolder !== '' && (file?.includes(libraryFolder) ?? false);
+  library.folder ??= import.meta.url ? new URL('..', import.meta.url).pathname : '';
+  return library.folder !== '' && (file?.includes(library.folder) ?? false);
 }
 
 /** One line for a caller: object, vma, hook and call site, as far as they are known. */

@@ -16,7 +16,7 @@ const folder = temporaryFolder();
 
 const GOLDEN = 'test/golden';
 const files = (readdirSync(GOLDEN, { recursive: true }) as string[])
-  .filter((name) => /\.(jsonl|txt)(\.gz)?$/.test(name) && !name.startsWith('trace/'))
+  .filter((name) => /\.(jsonl|txt)(\.gz)?$/.test(name) && !/^(trace|uapi)\//.test(name))
   .sort();
 
 function linesOf(name: string): string[] {
