@@ -183,34 +183,34 @@ function check(device: I915Device, context: GpuContext, list: readonly ExecObjec
 // the others. When there is no room, once, everything is unpinned and the whole address space evicted.
 function reserve(batch: Batch, vmas: Vma[]): number {
   for (let evicted = false; ; evicted = true) {
-    const rc = reserveOnce(batch, vmas);
-    for (const vma of vmas) {
-      if (vma.pinCount > 0) --vma.pinCount;
-    }
+    // Others may have pinned these objects, too: only what was pinned here is unpinned (__EXEC_OBJECT_HAS_PIN).
+    const pinned: Vma[] = [];
+    const rc = reserveOnce(batch, vmas, pinned);
+    for (const vma of pinned) --vma.pinCount;
     if (rc !== -ENOSPC || evicted) return rc;
     evictVm(vmas[0].vm, true);
   }
 }
 
-function reserveOnce(batch: Batch, vmas: Vma[]): number {
+function reserveOnce(batch: Batch, vmas: Vma[], pinned: Vma[]): number {
   let fixed = false;
   for (let i = 0; i < vmas.length; ++i) {
     if (batch.list[i].offset !== undefined) fixed = true;
     if (vmas[i].node === 0) continue;
-    const rc = wrongPlace(batch, vmas, i) ? vmaUnbind(vmas[i]) : pin(batch, vmas, i);
+    const rc = wrongPlace(batch, vmas, i) ? vmaUnbind(vmas[i]) : pin(batch, vmas, i, pinned);
     if (rc !== 0) return rc;
   }
   if (fixed) {
-    const rc = place(batch, vmas, true);
+    const rc = place(batch, vmas, true, pinned);
     if (rc !== 0) return rc;
   }
-  return place(batch, vmas, false);
+  return place(batch, vmas, false, pinned);
 }
 
-function place(batch: Batch, vmas: Vma[], fixed: boolean): number {
+function place(batch: Batch, vmas: Vma[], fixed: boolean, pinned: Vma[]): number {
   for (let i = 0; i < vmas.length; ++i) {
     if (vmas[i].node !== 0 || (batch.list[i].offset !== undefined) !== fixed) continue;
-    const rc = pin(batch, vmas, i);
+    const rc = pin(batch, vmas, i, pinned);
     if (rc !== 0) return rc;
   }
   return 0;
@@ -229,10 +229,12 @@ function wrongPlace(batch: Batch, vmas: Vma[], i: number): boolean {
   return misplaced(vmas[i], alignment, flagsOf(batch, i), offset);
 }
 
-function pin(batch: Batch, vmas: Vma[], i: number): number {
+function pin(batch: Batch, vmas: Vma[], i: number, pinned: Vma[]): number {
   const { object, vm } = vmas[i];
   const flags = flagsOf(batch, i);
   const { alignment = 0, offset = (flags & PIN_OFFSET_BIAS) !== 0 ? BATCH_OFFSET_BIAS : 0 } = batch.list[i];
   const vma = doPin(object, vm, undefined, alignment, flags, offset);
-  return typeof vma === 'number' ? vma : 0;
+  if (typeof vma === 'number') return vma;
+  pinned.push(vma);
+  return 0;
 }

@@ -83,6 +83,26 @@ describe('execbuf', () => {
     expect(() => gpu.execbuffer(context, [{ object: huge }])).toThrow(/ENOSPC/);
   });
 
+  test('a batch that fails takes back its own pins only', () => {
+    const { gpu } = gpuOn({ gen: 7, ppgtt: 'none' });
+    const context = gpu.createContext();
+    const [first, scanout, cursor] = Array.from({ length: 3 }, () => gpu.createObject('64KiB'));
+    first.bind(gpu.ggtt);
+    const pins = [scanout, cursor].map((object) => object.bind(gpu.ggtt, { pin: true }));
+    const misplaced = pins.findIndex((vma) => vma.start % MiB !== 0);
+    const list = [
+      { object: pins[misplaced].object, alignment: MiB },
+      { object: first },
+      { object: pins[1 - misplaced].object },
+    ];
+    for (const batch of [list, [list[1], list[0], list[2]], [list[2], list[1], list[0]]]) {
+      expect(() => gpu.execbuffer(context, batch)).toThrow(/EBUSY/);
+      expect([...pins, first.vma(gpu.ggtt)!].map((vma) => vma.pinCount)).toEqual([1, 1, 0]);
+    }
+    for (const vma of pins) vma.unpin();
+    expect(pins.map((vma) => vma.pinCount)).toEqual([0, 0]);
+  });
+
   test('NEEDS_GTT puts an object where the CPU reaches it', () => {
     const { gpu } = gpuOn({ gen: 7, ppgtt: 'aliasing', mappable: '64MiB' });
     const context = gpu.createContext();
