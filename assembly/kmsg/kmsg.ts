@@ -46,6 +46,7 @@ export const ONCE_UNMATCHED: u32 = 2048;
 export const LIMIT_FAULTS: u32 = 0;
 export const LIMIT_SWIOTLB: u32 = 1;
 export const LIMIT_NEW_POOL: u32 = 2;
+const LIMIT_KINDS: usize = 3;
 const BURST: u32 = 10;
 const INTERVAL: u64 = 5000000000;
 
@@ -110,8 +111,9 @@ export class KernelLog extends Guarded {
   pad: u32;
 }
 
+// The log's block: the record of the log, a RateLimit per kind, the records.
 const LIMITS: usize = 64;
-const RECORDS: usize = 128;
+const RECORDS: usize = (LIMITS + LIMIT_KINDS * offsetof<RateLimit>() + 63) & ~63;
 const CAPACITY: u32 = 512;
 const LOG_ORDER: u32 = 4;
 
