@@ -57,16 +57,16 @@ export class DmaDevice extends StreamingDevice {
 
   /**
    * The same for masks that are not all ones: they are last addresses.
-   * @param mask up to 2^53 - 1
+   * @param streamingMask up to 2^53 - 1
    * @throws RangeError; GemDmaError EIO as setMask
    */
-  setMaskValue(mask: number, coherentMask = mask): void {
-    checkInteger('mask', mask, PAGE_SIZE - 1, Number.MAX_SAFE_INTEGER);
+  setMaskValue(streamingMask: number, coherentMask = streamingMask): void {
+    checkInteger('streamingMask', streamingMask, PAGE_SIZE - 1, Number.MAX_SAFE_INTEGER);
     checkInteger('coherentMask', coherentMask, PAGE_SIZE - 1, Number.MAX_SAFE_INTEGER);
     const call = 'dma_set_mask';
     this.enter(call);
     this.requireMask(call);
-    this.setReach(call, mask + 1, coherentMask + 1);
+    this.setReach(call, streamingMask + 1, coherentMask + 1);
   }
 
   /** @internal What the log said before is said with the masks of then. */

@@ -114,8 +114,8 @@ const VALUES: Record<string, (rig: Rig) => unknown> = {
   module: () => 'file:///x.mjs',
   nth: () => 0,
   bits: () => 32,
-  mask: () => PAGE - 1,
-  coherentMask: () => PAGE - 1,
+  streamingMask: () => 2 ** 32 - 1,
+  coherentMask: () => 2 ** 32 - 1,
 
   coherentBits: () => 32,
   boundaryBits: () => 32,
