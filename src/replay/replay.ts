@@ -4,7 +4,7 @@ import { type CallProgress, complete, inSlices, type LongCallOptions, type Slice
 import { RecordingError } from '../files/recording-error.js';
 import { readBytes, readBytesAsync } from '../files/text.js';
 import { type I915Options, readI915Options } from '../i915/config.js';
-import { DEFAULT_PROFILE, NEWEST_PROFILE, PROFILE_NAMES, type UapiProfile } from '../i915/uapi/profiles.js';
+import { DEFAULT_PROFILE, NEWEST_PROFILE, PROFILE_NAMES, profileOf, type UapiProfile } from '../i915/uapi/profiles.js';
 import { IOCTL, type IoctlName } from '../i915/uapi/requests.js';
 import type { MachineOptions } from '../machine/config.js';
 import { Machine } from '../machine-drivers/machine.js';
@@ -158,8 +158,6 @@ function readStream(file: string, bytes: Uint8Array): Stream {
   return jsonLines(file, lines);
 }
 
-const GETPARAM = IOCTL.I915_GETPARAM;
-
 /** Requests that Linux 4.2 has not: by number, or by the size of a struct that has grown. */
 const NEWER = new Set<number>([
   ...(
@@ -174,22 +172,23 @@ function isNewer({ request, struct, memory, result }: IoctlStep): boolean {
   if (result !== null && result !== 0) return false;
   if (NEWER.has(request)) return true;
   if (request === IOCTL.I915_GEM_CONTEXT_SETPARAM) return struct.length > 8 && struct[8] > 2;
-  if (request === GETPARAM && struct.length >= 4)
-    return new DataView(struct.buffer, struct.byteOffset).getUint32(0, true) > 34;
+  const { lastParam, execFlags, objectFlags } = profileOf(DEFAULT_PROFILE);
+  if (request === IOCTL.I915_GETPARAM && struct.length >= 4)
+    return new DataView(struct.buffer, struct.byteOffset).getUint32(0, true) > lastParam;
   if (request !== IOCTL.I915_GEM_EXECBUFFER2 || struct.length < 44) return false;
   const flags = new DataView(struct.buffer, struct.byteOffset).getUint32(40, true);
-  if (flags > 0x7fff) return true;
+  if (flags > execFlags) return true;
   const [, list] = memory[0] ?? [];
   // Flags of objects that came with fixed addresses.
   for (let at = 32; list !== undefined && list.length % 56 === 0 && at < list.length; at += 56)
-    if (list[at] > 7) return true;
+    if (list[at] > objectFlags) return true;
   return false;
 }
 
 function* replay(file: string, stream: Stream, options: StreamReplayOptions): Sliced<StreamReplayResult, CallProgress> {
   const { signal, requestTime = 0.01 } = options;
   const i915 = readI915Options(options.i915 ?? {});
-  oneOf('profile', options.profile ?? 'auto', ['auto', ...PROFILE_NAMES]);
+  const asked = oneOf('profile', options.profile ?? 'auto', ['auto', ...PROFILE_NAMES]);
   const steps: Iterable<StreamStep> = stream.answered ? [] : stream.steps;
   let read = stream.length;
   if (stream.answered) {
@@ -204,12 +203,7 @@ function* replay(file: string, stream: Stream, options: StreamReplayOptions): Sl
   const newer = stream.answered
     ? (steps as StreamStep[]).some((step) => step.kind === 'ioctl' && isNewer(step))
     : stream.modern;
-  const profile =
-    options.profile === undefined || options.profile === 'auto'
-      ? newer
-        ? NEWEST_PROFILE
-        : DEFAULT_PROFILE
-      : options.profile;
+  const profile = asked !== 'auto' ? asked : newer ? NEWEST_PROFILE : DEFAULT_PROFILE;
   const machine = new Machine({ ram: '1GiB', iommu: 'strict', ...options.machine });
   const gpu = machine.addI915(
     profile === NEWEST_PROFILE && i915.ppgtt === undefined && (i915.gen ?? 8) >= 8 && i915.platform === undefined

@@ -1,7 +1,8 @@
-import { ERRNO, errnoName, GemDmaError } from '../core/errors.js';
+import { GemDmaError } from '../core/errors.js';
 import { PAGE_SIZE } from '../core/generated/constants.js';
 import { Process } from '../drm/process.js';
 import type { I915Device } from '../i915/device.js';
+import { EFAULT, EINVAL, resultName } from '../i915/uapi/errno.js';
 import type { DrmFile } from '../i915/uapi/file.js';
 import type { UapiProfile } from '../i915/uapi/profiles.js';
 import { IOCTL, IOCTL_NAMES, type IoctlName, requestInfo } from '../i915/uapi/requests.js';
@@ -38,8 +39,6 @@ const OWN: Partial<Record<StructName, readonly string[]>> = {
 const MOST_USER = 2 ** 30;
 /** Most differences that are kept. */
 const SHOWN = 20;
-const EFAULT = -ERRNO.EFAULT;
-const EINVAL = -ERRNO.EINVAL;
 /** Where the number of the parameter is. */
 const PARAMS = new Map<number, number>([
   [IOCTL.I915_GETPARAM, 0],
@@ -197,7 +196,7 @@ export class Run {
       ++this.opened;
     }
     const tally = this.tally(request);
-    this.memory.load(step, EFAULT);
+    this.memory.load(step, -EFAULT);
     if (request === PRIME_FD_TO_HANDLE || request === SYNCOBJ_FD_TO_HANDLE) this.translate(struct);
     if (request === I915_GEM_USERPTR) this.mapUser(struct);
     const made = step.after === null ? undefined : MADE.get(request);
@@ -234,7 +233,7 @@ export class Run {
   // What a kernel and its hardware have is no answer to what the client does. Returns whether the result says no more than that.
   private parameter({ request, struct, result }: IoctlStep, name: string, at: number, got: number): boolean {
     if (result === null || struct.length < at + 4) return false;
-    if (request !== I915_GETPARAM && (result === EINVAL) === (got === EINVAL)) return false;
+    if (request !== I915_GETPARAM && (result === -EINVAL) === (got === -EINVAL)) return false;
     const param = new DataView(struct.buffer, struct.byteOffset).getInt32(at, true);
     if (result !== got) this.parameters.set(`${name} ${param}`, { request: name, param, expected: result, got });
     return true;
@@ -243,7 +242,7 @@ export class Run {
   private compare({ request, struct, after, result }: IoctlStep, at: number, tally: Tally, rc: number): void {
     ++this.compared;
     if (rc === result) ++this.matched;
-    else this.differ(at, tally, 'result', errno(result!), errno(rc));
+    else this.differ(at, tally, 'result', resultName(result!), resultName(rc));
     if (after === null || rc !== 0 || result !== 0) return;
     if (request === PRIME_HANDLE_TO_FD || request === SYNCOBJ_HANDLE_TO_FD) this.keep(after, struct);
     ++this.structsCompared;
@@ -299,7 +298,7 @@ export class Run {
       differences: this.differences,
       parameters: [...this.parameters.values()],
       byRequest: Object.fromEntries(tallies.map(({ name, count, failed }) => [name, { count, failed }])),
-      errnos: Object.fromEntries([...this.errnos].map(([rc, count]) => [errno(rc), count])),
+      errnos: Object.fromEntries([...this.errnos].map(([rc, count]) => [resultName(rc), count])),
       statistics: {
         ...{ files: this.opened, handles: this.handles },
         batches: batches.reduce((sum, { count, failed }) => sum + count - failed, 0),
@@ -308,13 +307,6 @@ export class Run {
       },
     };
   }
-}
-
-/** Errnos that the core does not return. */
-const NAMED: Readonly<Record<number, string>> = { [-25]: 'ENOTTY', [-62]: 'ETIME', [-95]: 'EOPNOTSUPP' };
-
-function errno(rc: number): string {
-  return rc === 0 ? '0' : (NAMED[rc] ?? errnoName(rc));
 }
 
 function same(a: Uint8Array, b: Uint8Array): boolean {

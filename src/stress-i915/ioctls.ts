@@ -1,6 +1,7 @@
-import { errnoName } from '../core/errors.js';
 import { PAGE_SIZE } from '../core/generated/constants.js';
-import type { DrmFile, IdTable } from '../i915/uapi/file.js';
+import { EFAULT, EINVAL, ENOENT, ENOTTY, resultName } from '../i915/uapi/errno.js';
+import type { DrmFile } from '../i915/uapi/file.js';
+import type { IdTable } from '../i915/uapi/ids.js';
 import { PROFILE_NAMES } from '../i915/uapi/profiles.js';
 import { IOCTL, IOCTL_NAMES, type IoctlName, requestInfo } from '../i915/uapi/requests.js';
 import { packStruct, type StructName, structSize, unpackStruct } from '../i915/uapi/structs.js';
@@ -190,8 +191,12 @@ const ioctl: Kind<'ioctl'> = {
     block.bytes.set(operation.memory);
     const rc = file.ioctl(request, Uint8Array.from(operation.struct), block);
     if (expected === undefined ? RESULTS.has(rc) : rc === expected) return true;
-    const wanted = expected === undefined ? 'one that the kernel has' : name(expected);
-    throw new StressFailure('error', 'ioctl', `request 0x${request.toString(16)} returns ${name(rc)}, not ${wanted}`);
+    const wanted = expected === undefined ? 'one that the kernel has' : resultName(expected);
+    throw new StressFailure(
+      'error',
+      'ioctl',
+      `request 0x${request.toString(16)} returns ${resultName(rc)}, not ${wanted}`,
+    );
   },
   print: ({ client: id, request, struct, memory }) => [
     `memory.bytes.fill(0);${memory.length > 0 ? ` memory.bytes.set([${memory.join(',')}]);` : ''}`,
@@ -220,12 +225,8 @@ function fieldsByStruct(kind: StructName): Record<string, unknown> {
 }
 
 /** What requests return: 0, and these. */
-const NAMES = [1, 2, 5, 7, 9, 11, 12, 13, 14, 16, 19, 22, 25, 28, 62, 95];
-const RESULTS = new Set([0, 6].concat(NAMES).map((errno) => -errno + 0));
-
-function name(rc: number): string {
-  return rc === 0 ? '0' : errnoName(rc);
-}
+const ERRNOS = [1, 2, 5, 7, 9, 11, 12, 13, 14, 16, 19, 22, 25, 28, 62, 95];
+const RESULTS = new Set([0, 6].concat(ERRNOS).map((errno) => -errno + 0));
 
 /** Requests that fail for an unknown handle alone. */
 const LOOKUPS: readonly IoctlName[] = [
@@ -233,35 +234,31 @@ const LOOKUPS: readonly IoctlName[] = [
   'I915_GEM_SW_FINISH',
   'I915_GEM_GET_TILING',
   'I915_GEM_GET_CACHING',
+  'GEM_FLINK',
 ];
 
 // The result, where it follows from the struct and the handles: the kernel's rules once more.
 function resultOf(file: DrmFile, { request, struct }: OperationOf<'ioctl'>): number | undefined {
-  const [ENOENT, EFAULT, EINVAL, ENOTTY] = [-2, -14, -22, -25];
-  if (((request >>> 8) & 0xff) !== 0x64) return ENOTTY;
+  if (((request >>> 8) & 0xff) !== 0x64) return -ENOTTY;
   const entry = file.profile.requests[request & 0xff];
-  if (entry === undefined) return EINVAL;
+  if (entry === undefined) return -EINVAL;
   const asked = (request >>> 16) & 0x3fff;
   const both = (request & entry.request) >>> 30;
-  if (both !== 0 && asked > struct.length) return (both & 1) !== 0 ? EFAULT : undefined;
+  if (both !== 0 && asked > struct.length) return (both & 1) !== 0 ? -EFAULT : undefined;
   const bytes = new Uint8Array(Math.max(entry.size, 4));
   if ((both & 1) !== 0) bytes.set(struct.slice(0, Math.min(asked, bytes.length)));
   const first = new DataView(bytes.buffer).getUint32(0, true);
-  if (LOOKUPS.includes(entry.name)) return file.objects.get(first) === undefined ? ENOENT : 0;
+  if (LOOKUPS.includes(entry.name)) return file.objects.get(first) === undefined ? -ENOENT : 0;
   switch (entry.name) {
     case 'GEM_CLOSE':
-      return file.objects.get(first) === undefined ? EINVAL : 0;
-    case 'GEM_FLINK':
-      return file.objects.get(first) === undefined ? ENOENT : 0;
+      return file.objects.get(first) === undefined ? -EINVAL : 0;
     case 'I915_GEM_THROTTLE':
       return 0;
     case 'I915_GEM_MMAP_GTT':
-      return file.objects.get(first) === undefined ? ENOENT : undefined;
-    case 'I915_GEM_CONTEXT_CREATE':
-      return undefined;
+      return file.objects.get(first) === undefined ? -ENOENT : undefined;
     case 'SYNCOBJ_DESTROY': {
       const pad = new DataView(bytes.buffer).getUint32(4, true);
-      return pad !== 0 || file.syncobjs.get(first) === undefined ? EINVAL : 0;
+      return pad !== 0 || file.syncobjs.get(first) === undefined ? -EINVAL : 0;
     }
     default:
       return undefined;

@@ -7,6 +7,13 @@ export const ENOTTY = 25;
 export const ETIME = 62;
 export const EOPNOTSUPP = 95;
 
+const NAMES: Readonly<Record<number, string>> = { [ENOTTY]: 'ENOTTY', [ETIME]: 'ETIME', [EOPNOTSUPP]: 'EOPNOTSUPP' };
+
+/** A result in words: 0, or the errno's name. */
+export function resultName(rc: number): string {
+  return rc === 0 ? '0' : (NAMES[-rc] ?? errnoName(rc));
+}
+
 /**
  * The errno of a refusal, for the one place where errors of the library become results of a request. What is no refusal goes on:
  * a finding of dma-debug with `strict`, an error of a policy's hook, a bug.

@@ -89,7 +89,8 @@ class Streamer {
       }
       if (kind === 0 && opcode === MI_BATCH_BUFFER_START) {
         if ((head & SECOND_LEVEL) !== 0 && this.wide) stack.push(at + length * 4);
-        at = this.address(at + 4) - (this.address(at + 4) % 4);
+        const to = this.address(at + 4);
+        at = to - (to % 4);
         continue;
       }
       if (kind === 0 && opcode === MI_STORE_DATA_IMM) this.store(head, at);

@@ -1,5 +1,6 @@
 import type { Timeline } from '../../core/life.js';
 import { DmaBuf } from '../../drm/dma-buf.js';
+import { IdTable } from './ids.js';
 import type { Syncobj } from './syncobj.js';
 
 /** What a file descriptor stands for. */
@@ -12,13 +13,10 @@ export interface SyncFile {
 
 /** File descriptors of the clients of a machine: one table, as if all of them were one process. From 3, the lowest free. */
 export class FdTable {
-  private readonly targets = new Map<number, FdTarget>();
+  private readonly targets = new IdTable<FdTarget>(3);
 
   add(target: FdTarget): number {
-    let fd = 3;
-    while (this.targets.has(fd)) ++fd;
-    this.targets.set(fd, target);
-    return fd;
+    return this.targets.add(target);
   }
 
   get(fd: number): FdTarget | undefined {
@@ -27,9 +25,8 @@ export class FdTable {
 
   /** close(2). Returns whether there was one. */
   close(fd: number): boolean {
-    const target = this.targets.get(fd);
+    const target = this.targets.delete(fd);
     if (target === undefined) return false;
-    this.targets.delete(fd);
     if (target instanceof DmaBuf && target.alive) target.release();
     return true;
   }

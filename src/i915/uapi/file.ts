@@ -12,6 +12,7 @@ import type { GemObject } from '../object.js';
 import { EACCES, EBADF, EFAULT, EINVAL, ENOTTY, resultOf } from './errno.js';
 import type { BatchRun } from './executor.js';
 import { type FdTable, fdTable } from './fds.js';
+import { IdTable } from './ids.js';
 import { CpuMapping, type CpuMappingType } from './mapping.js';
 import { TASK_SIZE, type UserMemory, userMemory } from './memory.js';
 import { DEFAULT_PROFILE, PROFILE_NAMES, type Profile, profileOf, type UapiProfile } from './profiles.js';
@@ -52,54 +53,6 @@ export interface FileContext {
   hangs: number;
   /** The engine map (CONTEXT_PARAM_ENGINES): numbers of engines; undefined for the legacy rings. */
   engines?: readonly number[];
-}
-
-/** Handles and ids: numbers from `first`, the lowest free one. */
-export class IdTable<T> {
-  private readonly entries: (T | undefined)[] = [];
-  private free: number;
-  private readonly first: number;
-  count = 0;
-  /** The number that the next entry is to have, if it is free: a replay gives those of its recording. */
-  wanted: number | undefined;
-
-  constructor(first: number) {
-    this.first = first;
-    this.free = first;
-  }
-
-  add(value: T): number {
-    let id = this.wanted ?? this.free;
-    if (this.wanted === undefined || this.entries[id] !== undefined) {
-      id = this.free;
-      while (this.entries[id] !== undefined) ++id;
-      this.free = id + 1;
-    }
-    this.wanted = undefined;
-    this.entries[id] = value;
-    ++this.count;
-    return id;
-  }
-
-  get(id: number): T | undefined {
-    return this.entries[id];
-  }
-
-  delete(id: number): T | undefined {
-    const value = this.entries[id];
-    if (value === undefined) return undefined;
-    this.entries[id] = undefined;
-    --this.count;
-    if (id < this.free) this.free = id;
-    return value;
-  }
-
-  *[Symbol.iterator](): Iterator<[number, T]> {
-    for (let id = this.first; id < this.entries.length; ++id) {
-      const value = this.entries[id];
-      if (value !== undefined) yield [id, value];
-    }
-  }
 }
 
 /** Bytes of the struct of a request that take no memory of their own, as on the kernel's stack. */
@@ -418,8 +371,8 @@ export class DrmFile extends Living {
 
   /** @internal What the request that comes makes shall have this number; undefined: the lowest free one, as ever. */
   expect(id: number | undefined): void {
-    this.objects.wanted = this.contexts.wanted = this.vms.wanted = this.syncobjs.wanted = id;
-    this.device.names.wanted = id;
+    for (const table of [this.objects, this.contexts, this.vms, this.syncobjs, this.device.names.table])
+      table.wanted = id;
   }
 
   /** @internal The client waits: time passes. */

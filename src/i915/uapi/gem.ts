@@ -5,8 +5,9 @@ import { retireDone } from '../retire.js';
 import { E2BIG, EFAULT, EINVAL, ENODEV, ENOENT, ENOMEM, ENXIO, EPERM, ETIME } from './errno.js';
 import type { DrmFile } from './file.js';
 import { TASK_SIZE } from './memory.js';
+import { classOf } from './params.js';
 import { offsetsOf } from './structs.js';
-import { high, setU64, u64 } from './words.js';
+import { high, NS_PER_MS, setU64, u64 } from './words.js';
 
 /** Requests about one object (i915_gem.c, i915_gem_tiling.c, i915_gem_userptr.c). */
 
@@ -149,9 +150,6 @@ export function gemSwFinish(file: DrmFile, k: DataView): number {
   return lookup(file, k) === undefined ? -ENOENT : 0;
 }
 
-/** Classes of the engines (I915_ENGINE_CLASS_*), by their numbers. */
-const CLASSES = [0, 2, 1, 3, 2];
-
 /** i915_gem_busy_ioctl: the engines that use it above bit 16, the one that writes to it below. */
 export function gemBusy(file: DrmFile, k: DataView): number {
   const object = lookup(file, k);
@@ -161,17 +159,16 @@ export function gemBusy(file: DrmFile, k: DataView): number {
   let busy = 0;
   if (object.active > 0) {
     for (const [engine, request] of object.lastRequests!.entries()) {
-      if (request !== undefined && !request.retired) busy |= 0x10000 << (busyByClass ? CLASSES[engine] : engine);
+      if (request !== undefined && !request.retired) busy |= 0x10000 << (busyByClass ? classOf(engine) : engine);
     }
     const writer = object.lastWrite;
-    if (writer !== undefined && !writer.retired) busy |= busyByClass ? CLASSES[writer.engine] + 1 : writer.engine;
+    if (writer !== undefined && !writer.retired) busy |= busyByClass ? classOf(writer.engine) + 1 : writer.engine;
   }
   k.setUint32(4, busy, true);
   return 0;
 }
 
 const WAIT = offsetsOf('gem_wait');
-const NS_PER_MS = 1e6;
 
 /** i915_gem_wait_ioctl: time passes until the object is idle, or the timeout is over. A negative timeout has no end. */
 export function gemWait(file: DrmFile, k: DataView): number {

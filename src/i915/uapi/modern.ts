@@ -4,7 +4,7 @@ import { EFAULT, EINVAL, ENODEV, ENOENT } from './errno.js';
 import type { DrmFile, FileContext } from './file.js';
 import { sizeCheck } from './gem.js';
 import type { CpuMappingType } from './mapping.js';
-import { enginesOf } from './params.js';
+import { CLASS_INSTANCE, enginesOf } from './params.js';
 import { offsetsOf, structSize } from './structs.js';
 import { setU64, u64, viewOf, word } from './words.js';
 
@@ -66,15 +66,6 @@ function topology({ device }: DrmFile): Uint8Array | null {
   data.set([1, 7, 0xff, 0xff, 0xff], 16);
   return data;
 }
-
-/** Class and instance of the engines, by their numbers. */
-const CLASS_INSTANCE = [
-  [0, 0],
-  [2, 0],
-  [1, 0],
-  [3, 0],
-  [2, 1],
-] as const;
 
 function engineInfo({ device }: DrmFile): Uint8Array {
   const mask = enginesOf(device);

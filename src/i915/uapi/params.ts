@@ -17,6 +17,19 @@ export function enginesOf({ config: { gen, platform } }: I915Device): number {
   return gen >= 8 || platform === 'hsw' || platform === 'hsw-ellc' ? 15 : 7;
 }
 
+/** Class and instance of the engines, by their numbers (I915_ENGINE_CLASS_*). */
+export const CLASS_INSTANCE = [
+  [0, 0],
+  [2, 0],
+  [1, 0],
+  [3, 0],
+  [2, 1],
+] as const;
+
+export function classOf(engine: number): number {
+  return CLASS_INSTANCE[engine][0];
+}
+
 /** Parameters that are 1 wherever they are known. */
 const ALWAYS = new Set([
   ...[5, 8, 9, 12, 13, 15, 16, 19, 21, 24, 25, 26, 29, 30],

@@ -2,7 +2,7 @@ import { EBADF, EFAULT, EINVAL, ENOENT, ETIME } from './errno.js';
 import type { DrmFile } from './file.js';
 import { offsetsOf } from './structs.js';
 import { Syncobj } from './syncobj.js';
-import { bytes8, high, u64, viewOf } from './words.js';
+import { bytes8, high, NS_PER_MS, u64, viewOf } from './words.js';
 
 /** Requests about syncobjs (drm_syncobj.c). */
 
@@ -101,8 +101,6 @@ export function syncobjTimelineWait(file: DrmFile, k: DataView): number {
   if ((flags & ~(WAIT_ALL | WAIT_FOR_SUBMIT | WAIT_AVAILABLE | WAIT_DEADLINE)) !== 0) return -EINVAL;
   return wait(file, k, TIMELINE_WAIT, flags, u64(k, TIMELINE_WAIT.points));
 }
-
-const NS_PER_MS = 1e6;
 
 // drm_syncobj_array_wait_timeout. The timeout is a time of the clock.
 function wait(file: DrmFile, k: DataView, at: typeof WAIT, flags: number, pointsAt: number): number {

@@ -14,6 +14,9 @@ export function high(k: DataView, at: number): number {
   return k.getUint32(at + 4, true);
 }
 
+/** Requests count nanoseconds, the virtual clock milliseconds. */
+export const NS_PER_MS = 1e6;
+
 const view = new DataView(new ArrayBuffer(8));
 const bytes = new Uint8Array(view.buffer);
 

@@ -1,5 +1,6 @@
 import { PAGE_SIZE } from '../../core/generated/constants.js';
 import { RecordingError } from '../../files/recording-error.js';
+import { DEFAULT_PROFILE, profileOf } from '../../i915/uapi/profiles.js';
 import { IOCTL } from '../../i915/uapi/requests.js';
 import { offsetsOf, packStruct, structSize } from '../../i915/uapi/structs.js';
 import type { IoctlStep, Stream, StreamStep } from './stream.js';
@@ -46,10 +47,11 @@ export function execTrace(file: string, bytes: Uint8Array): Stream {
 
 // Flags of the batch or of an object that Linux 4.2 did not know.
 function isNewer(view: DataView, at: number): boolean {
-  if (view.getUint32(at + 5, true) > 0x7fff) return true;
+  const { execFlags, objectFlags } = profileOf(DEFAULT_PROFILE);
+  if (view.getUint32(at + 5, true) > execFlags) return true;
   let from = at + 17;
   for (let n = view.getUint32(at + 1, true); n > 0; --n) {
-    if (view.getUint32(from + 24, true) > 7) return true;
+    if (view.getUint32(from + 24, true) > objectFlags) return true;
     from += 48 + view.getUint32(from + 4, true) * RELOC_SIZE;
   }
   return false;
