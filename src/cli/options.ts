@@ -1,5 +1,6 @@
 import { parseSize } from '../core/errors.js';
-import { UsageError } from './exit.js';
+import { type MachineOptions, machineConfig } from '../machine/config.js';
+import { UsageError, usage } from './exit.js';
 
 /** Readers of option values for commander. Names out of a few are commander's own `choices`. */
 
@@ -34,4 +35,20 @@ export function sizeOption(name: string): (text: string) => number {
       throw new UsageError(`${name} takes a size such as 4096, 64KiB or 4MiB, not '${text}'`);
     }
   };
+}
+
+/** A reader for `--machine`: options of the machine as JSON. */
+export function machineOption(text: string): MachineOptions {
+  const options = readJson<MachineOptions>('--machine', text);
+  usage(() => machineConfig(options));
+  return options;
+}
+
+/** A value in JSON; `name` says where it stands. */
+export function readJson<T>(name: string, text: string): T {
+  try {
+    return JSON.parse(text);
+  } catch (error) {
+    throw new UsageError(`${name}: ${(error as Error).message}`);
+  }
 }

@@ -3,13 +3,13 @@ import { RecordingError } from '../files/recording-error.js';
 import { PROFILE_NAMES } from '../i915/uapi/profiles.js';
 import { KERNEL_NAMES, type KernelName } from '../kernels/kernels.js';
 import type { IommuMode, MachineOptions } from '../machine/config.js';
-import { IOMMU_MODES, machineConfig } from '../machine/config.js';
+import { IOMMU_MODES } from '../machine/config.js';
 import type { StreamReplayOptions, StreamReplayResult } from '../replay/replay.js';
 import { newPolicy } from '../stress-i915/policy.js';
 import { withDmesg } from './dmesg.js';
-import { EXIT, type ExitCode, UsageError, usage } from './exit.js';
+import { EXIT, type ExitCode, usage } from './exit.js';
 import { command, type Frame, framed } from './frame.js';
-import { integerOption, sizeOption } from './options.js';
+import { integerOption, machineOption, sizeOption } from './options.js';
 import { policyOption, readPolicy } from './policy-file.js';
 import { bold, bytes, dim, green, number, rate, red, table, yellow } from './print.js';
 
@@ -46,17 +46,6 @@ export function replayCommand(): Command {
     .option('--machine <json>', 'any options of the machine, such as \'{"dmaDebug":false}\'', machineOption)
     .addHelpText('after', '\n--json gives an array with one object per file.')
     .action(framed(replayFiles));
-}
-
-function machineOption(text: string): MachineOptions {
-  let options: MachineOptions;
-  try {
-    options = JSON.parse(text);
-  } catch (error) {
-    throw new UsageError(`--machine: ${(error as Error).message}`);
-  }
-  usage(() => machineConfig(options));
-  return options;
 }
 
 async function replayFiles(frame: Frame, files: string[], options: ReplayOptions): Promise<ExitCode> {

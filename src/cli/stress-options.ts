@@ -3,7 +3,7 @@ import { readText } from '../files/text.js';
 import { ALLOCATOR_NAMES, type AllocatorName } from '../iova/allocators.js';
 import { KERNEL_NAMES, type KernelName } from '../kernels/kernels.js';
 import type { IommuMode, MachineOptions } from '../machine/config.js';
-import { IOMMU_MODES, machineConfig } from '../machine/config.js';
+import { IOMMU_MODES } from '../machine/config.js';
 import type { StressProfile } from '../stress/world/profile.js';
 import { PROFILE_NAMES, PROFILES, type ProfileName } from '../stress-i915/profiles.js';
 import { FAIL_NTH_SCENARIOS, repertoireOf, type StressOptions, stressConfig } from '../workload/stress.js';
@@ -11,7 +11,7 @@ import { completed } from './completion.js';
 import { withDmesg } from './dmesg.js';
 import { asUsageError, UsageError, usage } from './exit.js';
 import { command } from './frame.js';
-import { integerOption, numberOption, sizeOption } from './options.js';
+import { integerOption, machineOption, numberOption, readJson, sizeOption } from './options.js';
 import { type GivenPolicy, policyOption } from './policy-file.js';
 
 const DMA_DEBUG = ['on', 'off'] as const;
@@ -154,20 +154,6 @@ function profileOption(text: string): ProfileName | ProfileFile {
     throw new UsageError(`--profile is one of ${PROFILE_NAMES.join(', ')} or a .json file, not '${text}'`);
   }
   return text as ProfileName;
-}
-
-function machineOption(text: string): MachineOptions {
-  const options = readJson<MachineOptions>('--machine', text);
-  usage(() => machineConfig(options));
-  return options;
-}
-
-function readJson<T>(name: string, text: string): T {
-  try {
-    return JSON.parse(text);
-  } catch (error) {
-    throw new UsageError(`${name}: ${(error as Error).message}`);
-  }
 }
 
 /** Reads `bind=30,exec=0`; the option may come several times. */
