@@ -10,7 +10,7 @@ import { Context } from '../memory/context';
 import { addressOf, recordAt } from '../memory/record';
 import { Area, areaGive, areaMake, areaTake } from '../ram/area';
 import { physZero } from '../ram/contents';
-import { MAX_ORDER, PAGE_SHIFT, PAGE_SIZE, ramOf } from '../ram/ram';
+import { MAX_ORDER, PAGE_SHIFT, ramOf } from '../ram/ram';
 import { GFP_DMA, GFP_NORMAL, orderOf, zoneBlock } from '../ram/zones';
 import { coherentOk } from './limits';
 
@@ -105,7 +105,7 @@ export function atomicTake(dev: DmaDevice, n: u32, zone: u32, anywhere: bool, wa
     if (pool.free < pools.least && pools.growing == 0) {
       if (timerAdd(ctx, TIMER_ATOMIC_GROW, addressOf(pools), ctx.now)) pools.growing = 1;
     }
-    for (let i: u32 = 0; i < n; ++i) physZero(ctx, <u64>(pfn + i) << PAGE_SHIFT, PAGE_SIZE);
+    physZero(ctx, <u64>pfn << PAGE_SHIFT, n << PAGE_SHIFT);
     return pfn;
   }
   if (warn) kmsg(ctx, KMSG_ATOMIC_EXHAUSTED, dev.id, 0, 0, 0, 0, 0, 0);

@@ -25,19 +25,29 @@ import { mapUntrusted, unmapUntrusted } from './untrusted';
 /** Maps a list. Contract of dmaMapSg. */
 export function dmaMapSgBus(dev: DmaDevice, sgt: SgTable, dir: u32, attrs: u32): i32 {
   setEntrySegments(sgt, SEGMENTS_PHYSICAL, 0, 0);
+  return mapped(dev, sgt, entriesOf(sgt), dir, attrs);
+}
+
+// A list has its segments: it counts as mapped.
+function mapped(dev: DmaDevice, sgt: SgTable, segments: u32, dir: u32, attrs: u32): i32 {
   sgt.flags |= SG_MAPPED;
   countMapped(dev, sgPages(sgt));
   const ctx = dev.ctx;
-  const count = entriesOf(sgt);
-  if (ctx.dmaDebug != 0) debugMapSg(dev, sgt, count, count, dir, attrs);
-  if (ctx.events != 0) emit(ctx, EVENT_DMA_MAP_SG, dev.id, sgSegmentAddress(sgt, 0), addressOf(sgt), sgt.bytes, dir, count);
-  return <i32>count;
+  if (ctx.dmaDebug != 0) debugMapSg(dev, sgt, entriesOf(sgt), segments, dir, attrs);
+  if (ctx.events != 0) {
+    emit(ctx, EVENT_DMA_MAP_SG, dev.id, sgSegmentAddress(sgt, 0), addressOf(sgt), sgt.bytes, dir, segments);
+  }
+  return <i32>segments;
 }
 
 /** Ends its mapping. Contract of dmaUnmapSg. */
 export function dmaUnmapSgBus(dev: DmaDevice, sgt: SgTable, count: u32, dir: u32): void {
+  if (dev.ctx.dmaDebug != 0) debugUnmapSg(dev, sgt, given(sgt, count), dir);
+  unmapped(dev, sgt, count, dir);
+}
+
+function unmapped(dev: DmaDevice, sgt: SgTable, count: u32, dir: u32): void {
   const ctx = dev.ctx;
-  if (ctx.dmaDebug != 0) debugUnmapSg(dev, sgt, given(sgt, count), dir);
   sgt.flags &= ~SG_MAPPED;
   countUnmapped(dev, sgPages(sgt));
   if (ctx.events != 0) {
@@ -77,13 +87,7 @@ export function dmaMapSgMixed(dev: DmaDevice, sgt: SgTable, windows: usize, coun
   setSegmentList(sgt, list, entries);
   // What neighbours were merged into is fewer; the places behind them are of length 0.
   sgt.nents = <u32>rc;
-  sgt.flags |= SG_MAPPED;
-  countMapped(dev, sgPages(sgt));
-  if (ctx.dmaDebug != 0) debugMapSg(dev, sgt, entries, <u32>rc, dir, attrs);
-  if (ctx.events != 0) {
-    emit(ctx, EVENT_DMA_MAP_SG, dev.id, sgSegmentAddress(sgt, 0), addressOf(sgt), sgt.bytes, dir, <u32>rc);
-  }
-  return rc;
+  return mapped(dev, sgt, <u32>rc, dir, attrs);
 }
 
 // One range for the pages that are translated, padded and merged as ever; an entry with a bus address ends the open segment.
@@ -183,8 +187,7 @@ function unmapMixed(dev: DmaDevice, list: usize, n: u32, windows: usize, count: 
 export function dmaUnmapSgMixed(
   dev: DmaDevice, sgt: SgTable, windows: usize, windowCount: u32, count: u32, dir: u32, attrs: u32,
 ): void {
-  const ctx = dev.ctx;
-  if (ctx.dmaDebug != 0) debugUnmapSg(dev, sgt, given(sgt, count), dir);
+  if (dev.ctx.dmaDebug != 0) debugUnmapSg(dev, sgt, given(sgt, count), dir);
   const n = min(count, sgt.nents);
   if (sgt.shape == SEGMENTS_LIST) {
     if (dev.ops != OPS_IOMMU || (dev.flags & DEVICE_UNTRUSTED) != 0) {
@@ -201,9 +204,5 @@ export function dmaUnmapSgMixed(
       if (end != 0) unmapRange(dmaDomainOf(dev), first, end - first);
     }
   }
-  sgt.flags &= ~SG_MAPPED;
-  countUnmapped(dev, sgPages(sgt));
-  if (ctx.events != 0) {
-    emit(ctx, EVENT_DMA_UNMAP_SG, dev.id, sgSegmentAddress(sgt, 0), addressOf(sgt), sgt.bytes, dir, given(sgt, count));
-  }
+  unmapped(dev, sgt, count, dir);
 }

@@ -6,7 +6,7 @@ import { Context } from '../memory/context';
 import { addressOf } from '../memory/record';
 import { Area, areaFree, areaGive, areaMake, areaTake } from './area';
 import { physZero } from './contents';
-import { HIGH_START, PAGE_SHIFT, PAGE_SIZE, ramOf } from './ram';
+import { HIGH_START, PAGE_SHIFT, ramOf } from './ram';
 import { rangeReserve } from './range';
 import { orderOf } from './zones';
 
@@ -46,7 +46,7 @@ export function cmaReserve(ctx: Context, pages: u32): bool {
 export function cmaTake(ctx: Context, n: u32): u32 {
   const area = cmaOf(ctx);
   const first = area == null ? 0 : areaTake(area, n, 1 << min(orderOf(n), MOST_ALIGN));
-  for (let i: u32 = 0; i < n && first != 0; ++i) physZero(ctx, <u64>(first + i) << PAGE_SHIFT, PAGE_SIZE);
+  if (first != 0) physZero(ctx, <u64>first << PAGE_SHIFT, n << PAGE_SHIFT);
   return first;
 }
 
