@@ -1,3 +1,4 @@
+import { joined } from '../core/bytes.js';
 import { needed } from '../core/platform.js';
 import type { AbortSignalLike } from '../core/slices.js';
 import { compressionOf } from './compression.js';
@@ -122,13 +123,7 @@ export async function readBytesAsync(file: string, signal?: AbortSignalLike): Pr
     if (bytes > MAX_TEXT) throw tooLarge(file);
     chunks.push(chunk);
   }
-  const all = new Uint8Array(bytes);
-  let at = 0;
-  for (const chunk of chunks) {
-    all.set(chunk, at);
-    at += chunk.length;
-  }
-  return all;
+  return joined(chunks);
 }
 
 /** The error of a failed read. zlib's errors have their own codes, those of the file system a system call. */

@@ -1,4 +1,5 @@
 import { checkBytes } from '../../core/arguments.js';
+import { joined } from '../../core/bytes.js';
 import { invalidType } from '../../core/errors.js';
 import { TraceError } from './completeness.js';
 
@@ -145,13 +146,7 @@ async function collect(source: AsyncIterable<Uint8Array>, most: number, input: s
       );
     }
   }
-  const whole = new Uint8Array(size);
-  let at = 0;
-  for (const part of parts) {
-    whole.set(part, at);
-    at += part.length;
-  }
-  return whole;
+  return joined(parts);
 }
 
 /** A stream in memory, to be read at any place. */
