@@ -25,7 +25,7 @@ export abstract class Living {
   // Not seen by snapshots: the time line decides what is alive after going back.
   readonly #life: Life;
 
-  /** @internal Whether the library made it as a domain. */
+  /** @internal Whether it is an object of this class that the library made. */
   static is(this: void, value: unknown): boolean {
     return typeof value === 'object' && value !== null && #life in value;
   }

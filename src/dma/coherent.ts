@@ -63,7 +63,7 @@ export class CoherentBuffer {
     Object.freeze(this);
   }
 
-  /** @internal Whether the library made it as a domain. */
+  /** @internal Whether it is an object of this class that the library made. */
   static is(value: unknown): value is CoherentBuffer {
     return typeof value === 'object' && value !== null && #table in value;
   }

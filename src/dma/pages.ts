@@ -68,7 +68,7 @@ export class DmaPages {
     Object.freeze(this);
   }
 
-  /** @internal Whether the library made it as a domain. */
+  /** @internal Whether it is an object of this class that the library made. */
   static is(value: unknown): value is DmaPages {
     return typeof value === 'object' && value !== null && #table in value;
   }

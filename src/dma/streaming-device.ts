@@ -154,7 +154,7 @@ export class StreamingDevice {
     return this.#record;
   }
 
-  /** @internal Whether the library made it as a device. */
+  /** @internal Whether it is an object of this class that the library made. */
   static is(this: void, one: unknown): boolean {
     return typeof one === 'object' && one !== null && #life in one;
   }

@@ -72,7 +72,7 @@ export class UnmanagedDomain {
     return this.#record;
   }
 
-  /** @internal Whether the library made it as a domain. */
+  /** @internal Whether it is an object of this class that the library made. */
   static is(value: unknown): value is UnmanagedDomain {
     return typeof value === 'object' && value !== null && #record in value;
   }

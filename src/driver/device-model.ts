@@ -121,7 +121,7 @@ export class ModelDevice {
     this.#raise = raise;
   }
 
-  /** @internal Whether the library made it as a domain. */
+  /** @internal Whether it is an object of this class that the library made. */
   static is(this: void, one: unknown): boolean {
     return typeof one === 'object' && one !== null && #machine in one;
   }

@@ -26,7 +26,7 @@ export class Vma {
     guard(Vma, Vma.made, ['unbind', 'allocated', 'destroy', 'forget']);
   }
 
-  /** Whether the library made it as a domain. */
+  /** Whether it is an object of this class that the library made. */
   private static made(one: unknown): one is Vma {
     return typeof one === 'object' && one !== null && #life in one;
   }

@@ -176,7 +176,7 @@ export class IovaDomain {
     return this.#enter('iova_domain');
   }
 
-  /** @internal Whether the library made it as a domain. */
+  /** @internal Whether it is an object of this class that the library made. */
   static is(this: void, one: unknown): boolean {
     return typeof one === 'object' && one !== null && #life in one;
   }

@@ -37,7 +37,7 @@ export class VirtualClock {
     this.context = context;
   }
 
-  /** @internal Whether the library made it as a domain. */
+  /** @internal Whether it is an object of this class that the library made. */
   static is(this: void, one: unknown): boolean {
     return typeof one === 'object' && one !== null && #core in one;
   }

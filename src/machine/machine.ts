@@ -91,7 +91,7 @@ export class BaseMachine implements DriverHost {
     guard(type, BaseMachine.is);
   }
 
-  /** @internal Whether the library made it as a domain. */
+  /** @internal Whether it is an object of this class that the library made. */
   static is(this: void, one: unknown): boolean {
     return typeof one === 'object' && one !== null && #core in one;
   }

@@ -71,7 +71,7 @@ export class MachineSnapshot {
     this.#mark = timeline.mark();
   }
 
-  /** @internal Whether the library made it as a domain. */
+  /** @internal Whether it is an object of this class that the library made. */
   static is(value: unknown): value is MachineSnapshot {
     return typeof value === 'object' && value !== null && #machine in value;
   }

@@ -18,7 +18,7 @@ export class Entities<T> {
   private readonly ids: number[] = [];
   private readonly things: T[] = [];
 
-  /** @internal Whether the library made it as a domain. */
+  /** @internal Whether it is an object of this class that the library made. */
   static is(this: void, one: unknown): boolean {
     return typeof one === 'object' && one !== null && #made in one;
   }

@@ -31,7 +31,7 @@ export class Random {
     this.#d = next() | 1;
   }
 
-  /** @internal Whether the library made it as a domain. */
+  /** @internal Whether it is an object of this class that the library made. */
   static is(this: void, one: unknown): boolean {
     return typeof one === 'object' && one !== null && #a in one;
   }
@@ -126,7 +126,7 @@ export class Weighted<T> {
     }
   }
 
-  /** @internal Whether the library made it as a domain. */
+  /** @internal Whether it is an object of this class that the library made. */
   static is(this: void, one: unknown): boolean {
     return typeof one === 'object' && one !== null && #values in one;
   }

@@ -97,7 +97,7 @@ export class Repertoire {
     this.profiles = Object.assign({}, ...vocabularies.map(({ profiles }) => profiles));
   }
 
-  /** @internal Whether the library made it as a domain. */
+  /** @internal Whether it is an object of this class that the library made. */
   static is(this: void, one: unknown): boolean {
     return typeof one === 'object' && one !== null && #made in one;
   }

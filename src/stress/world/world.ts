@@ -48,7 +48,7 @@ export class World implements StressWorld {
     this.accounts = new Accounts(this);
   }
 
-  /** @internal Whether the library made it as a domain. */
+  /** @internal Whether it is an object of this class that the library made. */
   static is(this: void, one: unknown): boolean {
     return typeof one === 'object' && one !== null && #made in one;
   }

@@ -63,7 +63,7 @@ export class Gaps {
     this.input = input;
   }
 
-  /** @internal Whether the library made it as a domain. */
+  /** @internal Whether it is an object of this class that the library made. */
   static is(this: void, one: unknown): boolean {
     return typeof one === 'object' && one !== null && #made in one;
   }
